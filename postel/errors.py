@@ -1,0 +1,134 @@
+"""Every exception that Postel raises.
+
+::
+
+    PostelError
+    ├── WireError (ValueError)               octets that are not what they should be; ``reason`` names the counter
+    ├── ArgumentError (ValueError)           a caller's argument: which, its value, what is allowed
+    ├── LinkError (OSError)                  a link that can't be opened or can't carry a packet
+    └── TcpError (OSError)                   what RFC 9293, 3.10 answers to a user call, with the kernel's errno
+        ├── ConnectionDoesNotExist           ENOTCONN
+        ├── ConnectionAlreadyExists          EISCONN
+        ├── ConnectionClosing                EPIPE         (BrokenPipeError)
+        ├── ConnectionReset                  ECONNRESET    (ConnectionResetError)
+        ├── ConnectionRefused                ECONNREFUSED  (ConnectionRefusedError)
+        ├── ConnectionAborted                ECONNABORTED  (ConnectionAbortedError)
+        ├── ConnectionTimedOut               ETIMEDOUT     (TimeoutError)
+        ├── HostUnreachable                  EHOSTUNREACH
+        ├── NetworkUnreachable               ENETUNREACH
+        ├── InsufficientResources            ENOBUFS
+        ├── RemoteUnspecified                EDESTADDRREQ
+        ├── AddressInUse                     EADDRINUSE
+        ├── AddressNotAvailable              EADDRNOTAVAIL
+        └── MessageTooLong                   EMSGSIZE
+
+They are OSErrors with the kernel's numbers, so ``except ConnectionResetError`` means the same over Postel as over the kernel.
+"""
+
+import errno as _errno
+
+
+class PostelError(Exception):
+    """The root: catch it to catch all that is Postel's own."""
+
+
+class WireError(PostelError, ValueError):
+    """Octets that don't parse. A host counts them under ``reason`` and drops them; they never leave it as an exception."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class ArgumentError(PostelError, ValueError):
+    """A caller's mistake, told by name, value and what is allowed."""
+
+    def __init__(self, name: str, value: object, allowed: str) -> None:
+        super().__init__(f"{name} is {value!r}; allowed: {allowed}")
+        self.name = name
+        self.value = value
+        self.allowed = allowed
+
+
+class LinkError(PostelError, OSError):
+    """A link that can't be opened, or a packet that it can't carry."""
+
+
+class TcpError(PostelError, OSError):
+    """An answer to a user call (RFC 9293, 3.10). ``errno`` and ``strerror`` are set as the kernel sets them."""
+
+    number: int = _errno.EIO
+    text: str = "connection error"
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(self.number, detail or self.text)
+
+
+class ConnectionDoesNotExist(TcpError):
+    number = _errno.ENOTCONN
+    text = "connection does not exist"
+
+
+class ConnectionAlreadyExists(TcpError):
+    number = _errno.EISCONN
+    text = "connection already exists"
+
+
+class ConnectionClosing(TcpError, BrokenPipeError):
+    number = _errno.EPIPE
+    text = "connection closing"
+
+
+class ConnectionReset(TcpError, ConnectionResetError):
+    number = _errno.ECONNRESET
+    text = "connection reset"
+
+
+class ConnectionRefused(TcpError, ConnectionRefusedError):
+    number = _errno.ECONNREFUSED
+    text = "connection refused"
+
+
+class ConnectionAborted(TcpError, ConnectionAbortedError):
+    number = _errno.ECONNABORTED
+    text = "connection aborted by its own user"
+
+
+class ConnectionTimedOut(TcpError, TimeoutError):
+    number = _errno.ETIMEDOUT
+    text = "connection aborted due to user timeout"
+
+
+class HostUnreachable(TcpError):
+    number = _errno.EHOSTUNREACH
+    text = "host unreachable"
+
+
+class NetworkUnreachable(TcpError):
+    number = _errno.ENETUNREACH
+    text = "network unreachable"
+
+
+class InsufficientResources(TcpError):
+    number = _errno.ENOBUFS
+    text = "insufficient resources"
+
+
+class RemoteUnspecified(TcpError):
+    number = _errno.EDESTADDRREQ
+    text = "remote socket unspecified"
+
+
+class AddressInUse(TcpError):
+    number = _errno.EADDRINUSE
+    text = "address already in use"
+
+
+class AddressNotAvailable(TcpError):
+    number = _errno.EADDRNOTAVAIL
+    text = "address not available"
+
+
+class MessageTooLong(TcpError):
+    number = _errno.EMSGSIZE
+    text = "message too long"

@@ -1,0 +1,414 @@
+"""SEGMENT ARRIVES: RFC 9293, 3.10.7, check by check, with RFC 5961, 7323 and 1337 as its guests.
+
+A check returns whether to go on; the RFC's "drop the segment and return" is ``return False``. Input only records what is owed:
+nothing here makes a segment.
+"""
+
+from postel.errors import ConnectionRefused, ConnectionReset
+from postel.tcp import acknowledge, challenge, handshake, seq, timestamps, window
+from postel.tcp.events import END_OF_STREAM, READABLE, URGENT
+from postel.tcp.reassembly import Reassembly
+from postel.tcp.state import (
+    CLOSE_WAIT,
+    CLOSED,
+    CLOSING,
+    ESTABLISHED,
+    FIN_WAIT_1,
+    FIN_WAIT_2,
+    LAST_ACK,
+    LISTEN,
+    SYN_RECEIVED,
+    SYN_SENT,
+    TIME_WAIT,
+)
+from postel.tcp.tcb import NO_SEQUENCE, OWES_ACK, OWES_RESET, OWES_SYN, Tcb
+from postel.times import NEVER
+from postel.wire.segment import ACK, FIN, RST, SYN, URG, Segment
+
+_RESETS_HELD = 8  # answers to strange segments, between two drains
+_DUPLICATES_HELD = 64
+
+
+def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
+    tcb.segments_arrived += 1
+    if tcb.observer is not None:
+        tcb.observer.segment_arrived(tcb.local, tcb.remote, segment, now)
+    if tcb.config.keep_alive and tcb.timers.keep_alive != NEVER:
+        tcb.timers.keep_alive = now + tcb.config.keep_alive_idle
+        tcb.probes = 0 if tcb.timers.persist == NEVER else tcb.probes
+    if tcb.state is CLOSED:
+        in_closed(tcb, segment)
+    elif tcb.state is LISTEN:
+        in_listen(tcb, segment, now)
+    elif tcb.state is SYN_SENT:
+        in_syn_sent(tcb, segment, now)
+    else:
+        otherwise(tcb, segment, now)
+
+
+def in_closed(tcb: Tcb, segment: Segment) -> None:
+    """3.10.7.1."""
+    if not segment.flags & RST:  # EP-CLO-1
+        _answer_with_reset(tcb, segment)  # EP-CLO-2, EP-CLO-3
+
+
+def in_listen(tcb: Tcb, segment: Segment, now: int) -> None:
+    """3.10.7.2: first RST, second ACK, third SYN, fourth the rest."""
+    if segment.flags & RST:  # EP-LIS-1
+        return
+    if segment.flags & ACK:  # EP-LIS-2
+        _answer_with_reset(tcb, segment)
+    elif segment.flags & SYN:  # EP-LIS-3; EP-LIS-4: its text and FIN aren't acknowledged, so the peer sends them again (D-3)
+        tcb.is_passive = True  # MUST-11
+        handshake.begin(tcb, now)
+        handshake.learn(tcb, segment, now)
+        tcb.enter(SYN_RECEIVED, now)
+
+
+def in_syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
+    """3.10.7.3: first ACK, second RST, fourth SYN, fifth the rest."""
+    flags = segment.flags
+    if flags & ACK and not (seq.lt(tcb.snd.iss, segment.ack) and seq.le(segment.ack, tcb.snd.max)):  # EP-SS-1
+        if not flags & RST:
+            _answer_with_reset(tcb, segment)
+        return
+    if flags & RST:
+        if flags & ACK:  # EP-SS-3, RFC5961-3.2d; without ACK EP-SS-4: D-4
+            tcb.delete(ConnectionRefused(), now)
+        return
+    if not flags & SYN:  # EP-SS-7, EP-SS-8
+        return
+    handshake.learn(tcb, segment, now)
+    if flags & ACK:  # EP-SS-5
+        _open(tcb, segment, now)
+        tcb.owes |= OWES_ACK
+        _ = sixth_check_urg(tcb, segment) and seventh_process_text(tcb, segment, now) and eighth_check_fin(tcb, segment, now)
+    else:  # EP-SS-6: both sides opened at once (MUST-10)
+        tcb.enter(SYN_RECEIVED, now)
+        tcb.owes |= OWES_SYN
+
+
+def otherwise(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """3.10.7.4, in one expression. The third check, security, is left out as RFC 9293, A.1.2 allows."""
+    return (
+        timestamps.admits(tcb, segment, now)
+        and first_check_sequence(tcb, segment, now)
+        and second_check_rst(tcb, segment, now)
+        and fourth_check_syn(tcb, segment, now)
+        and fifth_check_ack(tcb, segment, now)
+        and timestamps.remember(tcb, segment, now)
+        and sixth_check_urg(tcb, segment)
+        and seventh_process_text(tcb, segment, now)
+        and eighth_check_fin(tcb, segment, now)
+    )
+
+
+def first_check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
+    if tcb.state is SYN_RECEIVED and segment.flags & (SYN | RST) == SYN and segment.seq == tcb.rcv.irs:
+        return _syn_again(tcb, segment, now)
+    if is_acceptable(tcb, segment):  # EP-SEQ-1, EP-SEQ-10
+        return True
+    if segment.flags & RST:  # EP-SEQ-3, EP-RST-1, RFC5961-3.2a
+        return False
+    if seq.lt(segment.seq, tcb.rcv.nxt):
+        _note_duplicate(tcb, segment)
+        _look_at_ack_of_probe(tcb, segment, now)
+    if segment.flags & FIN and tcb.state is TIME_WAIT:  # EP-SEQ-7, EP-ACK-14: our last ACK was lost
+        _restart_time_wait(tcb, now)
+    if tcb.state is not CLOSED:
+        challenge.owe(tcb, segment, now)  # EP-SEQ-4, RFC9293-3.5.2-3
+    return False
+
+
+def is_acceptable(tcb: Tcb, segment: Segment) -> bool:
+    """Table 6 of RFC 9293, 3.4, with the overlap test instead of the two ends (EP-SEQ-2, D-6)."""
+    ahead = seq.offset(segment.seq, tcb.rcv.nxt)
+    room = tcb.rcv.wnd
+    if room == 0:  # EP-SEQ-5: text and FIN are cut below; ACK, URG and RST count (MUST-66)
+        return ahead == 0
+    if segment.len == 0:
+        return 0 <= ahead < room
+    return ahead < room and ahead + segment.len > 0
+
+
+def second_check_rst(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """RFC 5961, 3. Text on a RST is ignored (EP-RST-8, SHLD-2)."""
+    if not segment.flags & RST:
+        return True
+    if tcb.state is TIME_WAIT:
+        if not tcb.config.rfc1337:  # EP-RST-7, D-10
+            tcb.delete(None, now)
+    elif segment.seq != tcb.rcv.nxt:  # EP-RST-2
+        if challenge.take(tcb, now):
+            tcb.owes |= OWES_ACK
+    elif tcb.state is SYN_RECEIVED and tcb.is_passive:  # EP-RST-3
+        handshake.listen_again(tcb, now)
+    elif tcb.state is SYN_RECEIVED:  # EP-RST-4
+        tcb.delete(ConnectionRefused(), now)
+    elif tcb.state in (CLOSING, LAST_ACK):  # EP-RST-6
+        tcb.delete(None, now)
+    else:  # EP-RST-5, RFC5961-3.2b, MUST-12
+        tcb.delete(ConnectionReset(), now)
+    return False
+
+
+def fourth_check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """RFC 5961, 4: a SYN never resets, whatever its number."""
+    if not segment.flags & SYN:
+        return True
+    if tcb.state is SYN_RECEIVED and tcb.is_passive:  # EP-SYN-1
+        handshake.listen_again(tcb, now)
+    elif challenge.take(tcb, now):  # EP-SYN-2, EP-SYN-3
+        tcb.owes |= OWES_ACK
+    return False
+
+
+def fifth_check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
+    if not segment.flags & ACK:  # EP-ACK-1
+        return False
+    snd = tcb.snd
+    if tcb.state is SYN_RECEIVED:
+        if not (seq.lt(snd.una, segment.ack) and seq.le(segment.ack, snd.max)):  # EP-ACK-4, D-12, RFC9293-3.5.2-2
+            _answer_with_reset(tcb, segment)
+            return False
+        _open(tcb, segment, now)  # EP-ACK-3
+    elif seq.gt(segment.ack, snd.max) or seq.lt(segment.ack, seq.add(snd.una, -snd.max_wnd)):  # EP-ACK-2, EP-ACK-7, MAY-12
+        challenge.owe(tcb, segment, now)
+        return False
+    elif seq.lt(snd.una, segment.ack):  # EP-ACK-5
+        acknowledge.advance(tcb, segment, now)
+    else:  # EP-ACK-6
+        acknowledge.duplicate(tcb, segment, now)
+    if seq.ge(segment.ack, snd.una):  # EP-ACK-8
+        acknowledge.update_window(tcb, segment, now)
+    return _after_ack(tcb, segment, now)
+
+
+def _after_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """What each state makes of its FIN being acknowledged."""
+    if tcb.state is TIME_WAIT:  # EP-ACK-15: a pure ACK is never answered, for the peer may be in TIME-WAIT too (D-8)
+        return segment.len > 0
+    if not tcb.fin_is_acked:
+        return True
+    if tcb.state is FIN_WAIT_1:  # EP-ACK-9
+        tcb.enter(FIN_WAIT_2, now)
+        if tcb.nobody_reads:  # EP-ACK-10
+            tcb.timers.orphan = now + tcb.config.orphan_timeout
+    elif tcb.state is CLOSING:  # EP-ACK-12
+        _enter_time_wait(tcb, now)
+    elif tcb.state is LAST_ACK:  # EP-ACK-13
+        tcb.delete(None, now)
+        return False
+    return True
+
+
+def sixth_check_urg(tcb: Tcb, segment: Segment) -> bool:
+    """The pointer is news when it is ahead of what the user consumed and of every pointer before (EP-URG-1, MUST-32). It never
+    indexes a buffer (EP-URG-3), so no value of it can hurt."""
+    if segment.flags & URG and tcb.can_receive:  # EP-URG-2
+        rcv = tcb.rcv
+        rcv.up = seq.latest(rcv.up, seq.add(rcv.nxt, -tcb.unread))
+        pointer = seq.add(segment.seq, segment.urgent)  # MUST-62: the octet after the last urgent one
+        if seq.gt(pointer, rcv.up):
+            rcv.up = pointer
+            tcb.tell(URGENT)
+    return True
+
+
+def seventh_process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """Take what is new and inside the window: in order to the user, else to reassembly (EP-TXT-1, EP-TXT-2)."""
+    if not segment.data:
+        return True
+    if not tcb.can_receive:  # EP-TXT-3
+        tcb.owes |= OWES_ACK
+        return True
+    if tcb.nobody_reads:  # EP-TXT-4, SHLD-3
+        tcb.delete(ConnectionReset("text came after the close"), now)
+        tcb.owes |= OWES_RESET
+        return False
+    first = seq.add(segment.seq, segment.flags & SYN != 0)
+    start = seq.offset(first, tcb.rcv.nxt)  # negative: that much is old
+    end = min(start + len(segment.data), window.text_room(tcb))
+    begin = max(start, 0)
+    if start < 0:
+        _note_duplicate(tcb, segment)
+    if end <= begin:  # nothing new, or a probe of our closed window (RFC9293-3.8.6.1-1)
+        tcb.owes |= OWES_ACK
+        return True
+    return _take(tcb, begin, segment.data[begin - start : end - start], now)
+
+
+def eighth_check_fin(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """A FIN counts once every octet before it is here; one that is ahead is remembered (EP-FIN-8)."""
+    if segment.flags & FIN:
+        _note_fin(tcb, segment, now)
+    if tcb.fin_expected == tcb.rcv.nxt and not tcb.fin_is_received:
+        _process_fin(tcb, now)
+    return True
+
+
+# Opening
+
+
+def _answer_with_reset(tcb: Tcb, segment: Segment) -> None:
+    if len(tcb.resets) < _RESETS_HELD:
+        tcb.resets.append(segment)
+
+
+def _open(tcb: Tcb, segment: Segment, now: int) -> None:
+    """Our SYN is acknowledged: ESTABLISHED, from SYN-SENT or SYN-RECEIVED."""
+    lost_syns = tcb.retransmissions
+    acknowledge.advance(tcb, segment, now)
+    tcb.owes &= ~OWES_SYN
+    handshake.establish(tcb, lost_syns, now)
+    shift = 0 if segment.flags & SYN else tcb.snd.shift  # RFC7323-2.2c
+    tcb.snd.wnd = segment.window << shift  # EP-ACK-3, EP-SS-5, RFC1122-4.2.2.20c
+    tcb.snd.max_wnd = max(tcb.snd.max_wnd, tcb.snd.wnd)
+    tcb.snd.wl1 = segment.seq
+    tcb.snd.wl2 = segment.ack
+    window.watch(tcb, now)
+
+
+def _syn_again(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """SEG.SEQ = IRS in SYN-RECEIVED (EP-SEQ-8, EP-SYN-4, D-9)."""
+    if segment.flags & ACK and not tcb.is_passive:  # the peer's SYN,ACK of a simultaneous open (figure 7)
+        _ = (
+            fifth_check_ack(tcb, segment, now)
+            and timestamps.remember(tcb, segment, now)
+            and sixth_check_urg(tcb, segment)
+            and seventh_process_text(tcb, segment, now)
+            and eighth_check_fin(tcb, segment, now)
+        )
+    elif not segment.flags & ACK and challenge.take(tcb, now):  # our SYN,ACK was lost: again, at once
+        tcb.owes |= OWES_SYN
+    elif segment.flags & ACK:
+        challenge.owe(tcb, segment, now)
+    return False
+
+
+# Text
+
+
+def _take(tcb: Tcb, ahead: int, data: bytes, now: int) -> bool:
+    """``data`` begins ``ahead`` octets after RCV.NXT. What the host has no memory for is dropped and comes again."""
+    if not tcb.take_memory(len(data)) and not _make_room(tcb, ahead, len(data)):
+        return False
+    if ahead == 0 and tcb.reassembly is None:
+        _deliver(tcb, data)
+        _owe_ack_of_text(tcb, now)
+    else:
+        _reassemble(tcb, ahead, data)
+    return True
+
+
+def _make_room(tcb: Tcb, ahead: int, octets: int) -> bool:
+    """In-order text is worth more than what waits behind a gap (RFC 2018, 8 lets us give that up)."""
+    if ahead or tcb.reassembly is None:
+        return False
+    tcb.give_back(tcb.reassembly.give_up(octets))
+    return tcb.take_memory(octets)
+
+
+def _deliver(tcb: Tcb, data: bytes) -> None:
+    octets = len(data)
+    tcb.received.append(data)
+    tcb.unread += octets
+    tcb.position += octets
+    tcb.rcv.nxt = seq.add(tcb.rcv.nxt, octets)
+    tcb.rcv.wnd -= octets  # the right edge stays
+    tcb.tell(READABLE)
+
+
+def _owe_ack_of_text(tcb: Tcb, now: int) -> None:
+    """Every second segment at once (SHLD-19), else within the delay (SHLD-18, MUST-40)."""
+    tcb.arrived_since_ack += 1
+    if tcb.arrived_since_ack >= tcb.config.acknowledge_every or tcb.config.delayed_ack == 0:
+        tcb.owes |= OWES_ACK
+    elif tcb.timers.delayed_ack == NEVER:
+        tcb.timers.delayed_ack = now + tcb.config.delayed_ack
+
+
+def _reassemble(tcb: Tcb, ahead: int, data: bytes) -> None:
+    """Out of order, or into a gap: acknowledged at once either way (RFC5681-3.2a, RFC5681-3.2b)."""
+    if tcb.reassembly is None:
+        tcb.reassembly = Reassembly()
+    held = tcb.reassembly
+    start = tcb.position + ahead
+    run = held.range_at(start, start + len(data))
+    if run[1]:  # RFC2883-4a
+        tcb.duplicate = (_number(tcb, run[0]), _number(tcb, run[1]))
+    inserted = held.insert(start, data)
+    before = held.held
+    held.relieve()
+    tcb.give_back(len(data) - inserted + before - held.held)
+    if tcb.owes & OWES_ACK and ahead and not tcb.sack_agreed:
+        # MUST-58 coalesces ACKs, but a peer without SACK counts duplicates to find a loss: each segment gets its own
+        tcb.duplicates_owed = min(tcb.duplicates_owed + 1, _DUPLICATES_HELD)
+    tcb.owes |= OWES_ACK
+    for piece in held.take(tcb.position):
+        _deliver(tcb, piece)
+    if not held:
+        tcb.reassembly = None
+
+
+def _number(tcb: Tcb, position: int) -> int:
+    return seq.add(tcb.rcv.nxt, position - tcb.position)
+
+
+def _note_duplicate(tcb: Tcb, segment: Segment) -> None:
+    """Text left of RCV.NXT came again: the next ACK says which, once (D-SACK, RFC 2883)."""
+    if tcb.sack_agreed and segment.data:
+        first = seq.add(segment.seq, segment.flags & SYN != 0)
+        last = seq.add(first, len(segment.data))
+        if seq.lt(first, tcb.rcv.nxt):
+            tcb.duplicate = (first, last if seq.le(last, tcb.rcv.nxt) else tcb.rcv.nxt)
+
+
+def _look_at_ack_of_probe(tcb: Tcb, segment: Segment, now: int) -> None:
+    """SEG.SEQ = RCV.NXT - 1, as keep-alives, probes and repeated FINs have: its ACK field counts, lest two probing or closing
+    peers never hear each other (EP-SEQ-6, D-7, RFC9293-A.2)."""
+    if segment.seq == seq.add(tcb.rcv.nxt, -1) and segment.len <= 1 and not segment.flags & SYN and tcb.is_synchronized:
+        fifth_check_ack(tcb, segment, now)
+
+
+# Closing
+
+
+def _note_fin(tcb: Tcb, segment: Segment, now: int) -> None:
+    if tcb.fin_is_received:  # EP-FIN-6, EP-FIN-7: an old duplicate
+        tcb.owes |= OWES_ACK
+        if tcb.state is TIME_WAIT:
+            _restart_time_wait(tcb, now)
+        return
+    fin = seq.add(segment.seq, segment.len - 1)
+    ahead = seq.offset(fin, tcb.rcv.nxt)
+    if not 0 <= ahead < tcb.rcv.wnd or tcb.fin_expected != NO_SEQUENCE:  # cut with what lies beyond the window
+        return
+    if tcb.reassembly is not None and tcb.reassembly.end > tcb.position + ahead:  # text beyond a FIN: the text came first
+        return
+    tcb.fin_expected = fin
+    tcb.owes |= OWES_ACK
+
+
+def _process_fin(tcb: Tcb, now: int) -> None:
+    tcb.rcv.nxt = seq.add(tcb.rcv.nxt, 1)
+    tcb.rcv.wnd -= 1
+    tcb.fin_is_received = True
+    tcb.owes |= OWES_ACK
+    tcb.tell(END_OF_STREAM)  # MUST-12
+    if tcb.state is ESTABLISHED:  # EP-FIN-2
+        tcb.enter(CLOSE_WAIT, now)
+    elif tcb.state is FIN_WAIT_1:  # EP-FIN-4; had this segment acknowledged our FIN, we would be in FIN-WAIT-2 (EP-FIN-3)
+        tcb.enter(CLOSING, now)
+    else:  # EP-FIN-5
+        _enter_time_wait(tcb, now)
+
+
+def _enter_time_wait(tcb: Tcb, now: int) -> None:
+    tcb.enter(TIME_WAIT, now)
+    tcb.timers.stop()
+    _restart_time_wait(tcb, now)
+
+
+def _restart_time_wait(tcb: Tcb, now: int) -> None:
+    tcb.timers.time_wait = now + 2 * tcb.config.msl  # MUST-13

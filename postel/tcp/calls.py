@@ -1,0 +1,169 @@
+"""The user calls of RFC 9293, 3.10.1 to 3.10.6, state by state. The strings of the RFC are the classes of `postel.errors`."""
+
+from postel.errors import (
+    ArgumentError,
+    ConnectionAborted,
+    ConnectionAlreadyExists,
+    ConnectionClosing,
+    ConnectionDoesNotExist,
+    ConnectionReset,
+    RemoteUnspecified,
+    TcpError,
+)
+from postel.tcp import handshake, seq, window
+from postel.tcp.config import Config
+from postel.tcp.state import (
+    CLOSE_WAIT,
+    CLOSED,
+    CLOSING,
+    ESTABLISHED,
+    FIN_WAIT_1,
+    FIN_WAIT_2,
+    LAST_ACK,
+    LISTEN,
+    SYN_RECEIVED,
+    SYN_SENT,
+    TIME_WAIT,
+)
+from postel.tcp.tcb import OWES_RESET, Tcb
+from postel.times import NEVER
+
+
+def open_passive(tcb: Tcb, now: int) -> None:
+    if tcb.state is not CLOSED:  # EP-OPEN-5, MUST-41
+        raise ConnectionAlreadyExists
+    tcb.enter(LISTEN, now)  # EP-OPEN-1
+
+
+def open_active(tcb: Tcb, now: int) -> None:
+    if tcb.state not in (CLOSED, LISTEN):  # EP-OPEN-5
+        raise ConnectionAlreadyExists
+    if tcb.remote.port == 0:
+        raise RemoteUnspecified
+    handshake.begin(tcb, now)
+    tcb.enter(SYN_SENT, now)  # EP-OPEN-2, EP-OPEN-4
+
+
+def send(tcb: Tcb, data: bytes | bytearray | memoryview, now: int, *, urgent: bool) -> int:
+    """Octets taken; the rest when there is room. Every SEND is a push: nothing waits for more (MUST-60, SHLD-27)."""
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise ArgumentError("data", data, "bytes, bytearray or memoryview")
+    _require_sending(tcb, now)
+    view = memoryview(data).cast("B") if isinstance(data, memoryview) else data
+    room = tcb.config.send_buffer - len(tcb.send_buffer)
+    if tcb.memory is not None:
+        room = min(room, tcb.memory.free)
+    taken = min(len(view), max(0, room))
+    if taken < len(view):
+        tcb.wants_room = True
+    if taken:
+        tcb.take_memory(taken)
+        tcb.send_buffer.append(view if taken == len(view) else memoryview(view)[:taken])
+    if urgent and taken:  # D-13: the octet after the last urgent one
+        tcb.snd.up = seq.add(tcb.first_octet, len(tcb.send_buffer))
+    return taken
+
+
+def _require_sending(tcb: Tcb, now: int) -> None:
+    if tcb.state is CLOSED:  # EP-SEND-1
+        raise tcb.error or ConnectionDoesNotExist
+    if tcb.state is LISTEN:  # EP-SEND-2
+        open_active(tcb, now)
+    if tcb.fin_is_queued or tcb.state in (FIN_WAIT_1, FIN_WAIT_2, CLOSING, LAST_ACK, TIME_WAIT):  # EP-SEND-5, RFC9293-3.6-2
+        raise ConnectionClosing
+
+
+def receive(tcb: Tcb, limit: int) -> bytes:
+    """Up to ``limit`` octets in order; what arrived before an error or the end is given first (D-14)."""
+    if limit < 1:
+        raise ArgumentError("limit", limit, "1 or more octets")
+    if tcb.unread == 0:
+        if tcb.state is CLOSED and not tcb.fin_is_received:  # EP-RECV-1
+            raise tcb.error or ConnectionDoesNotExist
+        return b""  # EP-RECV-2, EP-RECV-4, EP-RECV-5: nothing now, or the end (`Connection.at_end`)
+    data = _take_received(tcb, limit)
+    tcb.unread -= len(data)
+    tcb.give_back(len(data))
+    if tcb.can_receive:  # EP-RECV-3
+        window.after_read(tcb)
+    return data
+
+
+def _take_received(tcb: Tcb, limit: int) -> bytes:
+    received = tcb.received
+    if tcb.unread <= limit:
+        first = received[0][tcb.received_start :] if tcb.received_start else received[0]
+        data = first if len(received) == 1 else b"".join((first, *received[1:]))
+        received.clear()
+        tcb.received_start = 0
+        return data
+    count, size = 0, -tcb.received_start
+    while size + len(received[count]) <= limit:
+        size += len(received[count])
+        count += 1
+    end = limit - size  # of the piece that is taken in part
+    if count == 0:
+        data = received[0][tcb.received_start : end]
+    else:
+        data = b"".join((received[0][tcb.received_start :], *received[1:count], received[count][:end]))
+        del received[:count]
+    tcb.received_start = end
+    return data
+
+
+def close(tcb: Tcb, now: int) -> None:
+    """No more to send: FIN after what is queued. Receiving goes on (RFC9293-3.6-1)."""
+    if tcb.state is CLOSED:  # EP-CLOSE-1
+        raise tcb.error or ConnectionDoesNotExist
+    if tcb.state in (LISTEN, SYN_SENT):  # EP-CLOSE-2, EP-CLOSE-3
+        tcb.delete(None, now)
+        return
+    if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) or (tcb.state is CLOSE_WAIT and tcb.fin_is_queued):  # EP-CLOSE-8
+        raise ConnectionClosing
+    if tcb.state in (ESTABLISHED, SYN_RECEIVED):
+        if tcb.state is ESTABLISHED or len(tcb.send_buffer) == 0:  # EP-CLOSE-5, EP-CLOSE-4
+            tcb.enter(FIN_WAIT_1, now)
+    # EP-CLOSE-6: once in FIN-WAIT it is "ok", and there is but one FIN. EP-CLOSE-7, D-15: CLOSE-WAIT until the FIN is sent.
+    tcb.fin_is_queued = True
+
+
+def release(tcb: Tcb, now: int) -> None:
+    """Nobody will read or write any more, as after a socket's close(). Text that was not read is owned up to with RST (SHLD-3)."""
+    if tcb.state is CLOSED:
+        _forget_unread(tcb)
+        return
+    tcb.nobody_reads = True
+    if (tcb.unread or tcb.reassembly is not None) and tcb.state in (ESTABLISHED, CLOSE_WAIT, FIN_WAIT_1, FIN_WAIT_2):
+        abort(tcb, now)
+    elif tcb.state is FIN_WAIT_2:
+        tcb.timers.orphan = now + tcb.config.orphan_timeout  # EP-TMO-9
+    elif tcb.state in (LISTEN, SYN_SENT, SYN_RECEIVED, ESTABLISHED) or (tcb.state is CLOSE_WAIT and not tcb.fin_is_queued):
+        close(tcb, now)
+    _forget_unread(tcb)
+
+
+def _forget_unread(tcb: Tcb) -> None:
+    tcb.give_back(tcb.unread)
+    tcb.received.clear()
+    tcb.received_start = tcb.unread = 0
+
+
+def abort(tcb: Tcb, now: int) -> None:
+    if tcb.state is CLOSED:  # EP-ABORT-1
+        raise tcb.error or ConnectionDoesNotExist
+    is_told = tcb.state in (SYN_RECEIVED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, CLOSE_WAIT)
+    error: TcpError | None = None if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) else ConnectionAborted()  # EP-ABORT-5: "ok"
+    if tcb.state in (LISTEN, SYN_SENT):  # EP-ABORT-2, EP-ABORT-3
+        error = ConnectionReset()
+    tcb.delete(error, now)
+    if is_told:  # EP-ABORT-4
+        tcb.owes |= OWES_RESET
+
+
+def configure(tcb: Tcb, config: Config, now: int) -> None:
+    """New choices for a living connection (MUST-17, MUST-21, MUST-24, SHLD-21). What a SYN has told stays as it was told."""
+    if config.keep_alive and not tcb.config.keep_alive and tcb.is_synchronized and tcb.state is not TIME_WAIT:
+        tcb.timers.keep_alive = now + config.keep_alive_idle
+    elif not config.keep_alive:
+        tcb.timers.keep_alive = NEVER
+    tcb.config = config

@@ -1,0 +1,110 @@
+"""What a user may choose of a connection: one frozen record, each default with the RFC that names it."""
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+from postel.errors import ArgumentError
+from postel.tcp.congestion import Congestion
+from postel.tcp.congestion.reno import Reno
+from postel.times import DAY, HOUR, MILLISECOND, MINUTE, NEVER, SECOND
+
+KIBIBYTE: Final = 1024
+MEBIBYTE: Final = 1024 * KIBIBYTE
+
+
+@dataclass(frozen=True)
+class Config:
+    """Change it with `dataclasses.replace`. Times in microseconds, sizes in octets.
+
+    >>> from dataclasses import replace
+    >>> replace(DEFAULT, nagle=False, msl=30 * SECOND).msl
+    30000000
+    """
+
+    # Closing
+    msl: int = 2 * MINUTE  # RFC 9293, 3.4.2; TIME-WAIT lasts twice as long (MUST-13)
+    rfc1337: bool = True  # RFC 1337, 3 (F1): a RST doesn't end TIME-WAIT; False: as RFC 9293, 3.10.7.4
+    time_wait_reuse: bool = True  # RFC 6191 and MAY-2: a newer SYN may reopen a pair in TIME-WAIT
+    orphan_timeout: int = MINUTE  # EP-TMO-9: FIN-WAIT-2 with nobody to read; no RFC, as kernels do
+
+    # Retransmission
+    user_timeout: int = 5 * MINUTE  # RFC 9293, 3.9.1.1: R2 for SYN and data; NEVER is allowed (MUST-21)
+    syn_received_timeout: int = 3 * MINUTE  # MUST-23, for a passive opener's SYN,ACK
+    r1: int = 3  # SHLD-10: retransmissions of one segment until the user hears of trouble
+    rto_initial: int = SECOND  # RFC 6298, 2.1
+    rto_minimum: int = SECOND  # RFC 6298, 2.4
+    rto_maximum: int = MINUTE  # RFC 6298, 2.5; also the longest wait between window probes
+    rto_after_syn: int = 3 * SECOND  # RFC 6298, 5.7
+
+    # Acknowledging
+    delayed_ack: int = 40 * MILLISECOND  # MUST-40: less than 500 ms
+    acknowledge_every: int = 2  # SHLD-19: segments with text until an ACK is owed at once
+
+    # Sending
+    nagle: bool = True  # SHLD-7, MUST-17
+    override: int = 200 * MILLISECOND  # RFC 9293, 3.8.6.2.1: 0.1 to 1.0 s
+    initial_window: int = 10  # RFC 6928, 2: segments
+    congestion: type[Congestion] = Reno  # MAY-18: any controller that follows RFC 5033
+    send_buffer: int = MEBIBYTE
+    receive_buffer: int = MEBIBYTE
+
+    # Options offered and accepted
+    timestamps: bool = True  # RFC 7323, 3
+    timestamps_required: bool = True  # RFC 7323, 3.2: drop segments without the option once agreed
+    paws_idle: int = 24 * DAY  # RFC 7323, 5.5
+    window_scaling: bool = True  # RFC 7323, 2
+    sack: bool = True  # RFC 2018
+
+    # Keep-alive
+    keep_alive: bool = False  # MUST-25
+    keep_alive_idle: int = 2 * HOUR  # MUST-28
+    keep_alive_interval: int = 75 * SECOND  # RFC 1122, 4.2.3.6 leaves it open; as kernels do
+    keep_alive_probes: int = 9  # MUST-29: one lost answer isn't a dead peer
+
+    # Throttle
+    challenge_interval: int = 500 * MILLISECOND  # EP-CHL-1: one answer per connection and interval
+
+    # The IP layer
+    hop_limit: int = 64  # MUST-49
+    traffic_class: int = 0  # MUST-48
+
+    def __post_init__(self) -> None:
+        for name, low, high, allowed in _BOUNDS:
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ArgumentError(name, value, allowed)
+        if self.rto_maximum < self.rto_minimum:
+            raise ArgumentError("rto_maximum", self.rto_maximum, f"rto_minimum ({self.rto_minimum}) or more")
+
+
+_BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
+    ("msl", 0, DAY, "0 to a day"),
+    ("orphan_timeout", 0, NEVER, "0 or more"),
+    ("user_timeout", 1, NEVER, "1 or more, NEVER for no limit"),
+    ("syn_received_timeout", 1, NEVER, "1 or more"),
+    ("r1", 1, 1000, "1 to 1000 retransmissions"),
+    ("rto_initial", 1, HOUR, "1 microsecond to an hour"),
+    ("rto_minimum", 1, HOUR, "1 microsecond to an hour"),
+    ("rto_maximum", 1, HOUR, "1 microsecond to an hour"),
+    ("rto_after_syn", 1, HOUR, "1 microsecond to an hour"),
+    ("delayed_ack", 0, 500 * MILLISECOND - 1, "0 to less than 500 ms (MUST-40)"),
+    ("acknowledge_every", 1, 64, "1 to 64 segments"),
+    ("override", 100 * MILLISECOND, SECOND, "0.1 to 1 s"),
+    ("initial_window", 1, 64, "1 to 64 segments"),
+    ("send_buffer", 1, 1 << 30, "1 octet to 1 GiB"),
+    ("receive_buffer", 1, 1 << 30, "1 octet to 1 GiB (RFC 7323, 2.3)"),
+    ("keep_alive_idle", 1, NEVER, "1 or more"),
+    ("keep_alive_interval", 1, NEVER, "1 or more"),
+    ("keep_alive_probes", 2, 1000, "2 to 1000 (MUST-29)"),
+    ("challenge_interval", 0, HOUR, "0 to an hour"),
+    ("hop_limit", 1, 255, "1 to 255"),
+    ("traffic_class", 0, 255, "0 to 255"),
+)
+
+
+def names() -> tuple[str, ...]:
+    """The fields, in their order: what a command line may set."""
+    return tuple(field.name for field in fields(Config))
+
+
+DEFAULT: Final = Config()

@@ -1,0 +1,261 @@
+"""One TCP connection, sans-I/O: the smallest of Postel's three machines.
+
+The contract, that of `postel.host.Host` and `postel.sim.World` too:
+
+1. The pump. After any call: drain `next_segment` until None, then `next_event` until None, then arm for `next_timeout`.
+2. ``now``, in microseconds, never decreases. Calling anything too often is harmless.
+3. Input only records what is owed. Only output makes segments, so acknowledgements coalesce by themselves.
+4. A peer can cause events, never exceptions. A caller can cause exceptions.
+5. Everything is a function of its inputs.
+"""
+
+from dataclasses import dataclass
+
+from postel.errors import TcpError
+from postel.tcp import arrives, calls, output, seq, timeouts
+from postel.tcp.budget import Budget
+from postel.tcp.config import DEFAULT, Config
+from postel.tcp.events import Event
+from postel.tcp.memory import Memory
+from postel.tcp.observer import Observer
+from postel.tcp.state import CLOSED, SYN_RECEIVED, SYN_SENT, State
+from postel.tcp.tcb import Tcb
+from postel.wire.address import Endpoint
+from postel.wire.segment import Segment
+
+
+@dataclass(frozen=True)
+class Status:
+    """The STATUS call of RFC 9293, 3.10.6. Times in microseconds, sizes in octets."""
+
+    local: Endpoint
+    remote: Endpoint
+    state: State
+    send_window: int
+    receive_window: int
+    awaiting_ack: int
+    awaiting_receipt: int
+    unsent: int
+    urgent_pending: int
+    user_timeout: int
+    mss: int
+    congestion_window: int
+    threshold: int
+    round_trip: int
+    round_trip_variance: int
+    retransmission_timeout: int
+    retransmissions: int
+    segments_sent: int
+    segments_arrived: int
+    sack: bool
+    timestamps: bool
+    send_shift: int
+    receive_shift: int
+    traffic_class: int
+
+
+class Connection:
+    """``iss`` and ``timestamp_offset`` come from `isn.Generator`, or from a test. ``mtu`` is the link's, in octets.
+
+    ``agenda`` is a list shared by the connections of one host: whoever may have something to send or tell is on it, once.
+    ``context`` is the driver's own.
+    """
+
+    def __init__(
+        self,
+        local: Endpoint,
+        remote: Endpoint,
+        config: Config = DEFAULT,
+        *,
+        iss: int = 0,
+        mtu: int = 1500,
+        timestamp_offset: int = 0,
+        observer: Observer | None = None,
+        memory: Memory | None = None,
+        challenges: Budget | None = None,
+        agenda: "list[Connection] | None" = None,
+    ) -> None:
+        self.tcb = Tcb(local, remote, config, iss, mtu, timestamp_offset, observer, memory, challenges)
+        self.context: object = None
+        self.on_agenda = False
+        self._agenda = agenda
+
+    def __repr__(self) -> str:
+        return f"<{self.local} {self.state} {self.remote}>"
+
+    # What it is
+
+    @property
+    def local(self) -> Endpoint:
+        return self.tcb.local
+
+    @property
+    def remote(self) -> Endpoint:
+        return self.tcb.remote
+
+    @property
+    def state(self) -> State:
+        return self.tcb.state
+
+    @property
+    def error(self) -> TcpError | None:
+        """What ended the connection; None while it lives and after an orderly close."""
+        return self.tcb.error
+
+    @property
+    def readable(self) -> int:
+        """Octets that wait in `receive`."""
+        return self.tcb.unread
+
+    @property
+    def writable(self) -> int:
+        """Octets that `send` would take now."""
+        room = self.tcb.config.send_buffer - len(self.tcb.send_buffer)
+        return max(0, room if self.tcb.memory is None else min(room, self.tcb.memory.free))
+
+    @property
+    def unacknowledged(self) -> int:
+        """Octets that `send` took and the peer hasn't acknowledged yet."""
+        return len(self.tcb.send_buffer)
+
+    @property
+    def at_end(self) -> bool:
+        """The peer sent FIN, and everything before it was read."""
+        return self.tcb.fin_is_received and self.tcb.unread == 0
+
+    @property
+    def urgent(self) -> int:
+        """Octets until the end of urgent data (MUST-33), 0 when none is ahead. It comes in line; new programs do without (SHLD-13)."""
+        tcb = self.tcb
+        return max(0, seq.offset(tcb.rcv.up, seq.add(tcb.rcv.nxt, -tcb.unread)))
+
+    # User calls: RFC 9293, 3.10.1 to 3.10.6. Errors are those of `postel.errors`
+
+    def open_active(self, now: int) -> None:
+        calls.open_active(self.tcb, now)
+        self._note()
+
+    def open_passive(self, now: int) -> None:
+        calls.open_passive(self.tcb, now)
+        self._note()
+
+    def send(self, data: bytes | bytearray | memoryview, now: int, *, urgent: bool = False) -> int:
+        """How many octets were taken: all, or as many as fit; a WRITABLE event says when the rest may come."""
+        taken = calls.send(self.tcb, data, now, urgent=urgent)
+        self._note()
+        return taken
+
+    def receive(self, limit: int, now: int) -> bytes:
+        """Up to ``limit`` octets; b"" when none wait now, or none will come: see `at_end`."""
+        data = calls.receive(self.tcb, limit)
+        self._note()
+        return data
+
+    def close(self, now: int) -> None:
+        """Send what is queued, then FIN. The peer may go on sending, and `receive` goes on giving."""
+        calls.close(self.tcb, now)
+        self._note()
+
+    def release(self, now: int) -> None:
+        """Close, and read no more. Text not read, or coming later, is answered with RST. Never raises."""
+        calls.release(self.tcb, now)
+        self._note()
+
+    def abort(self, now: int) -> None:
+        """Send RST and forget everything."""
+        calls.abort(self.tcb, now)
+        self._note()
+
+    def configure(self, config: Config, now: int) -> None:
+        """Replace the choices of a living connection, as by ``dataclasses.replace(connection.tcb.config, nagle=False)``."""
+        calls.configure(self.tcb, config, now)
+        self._note()
+
+    def status(self) -> Status:
+        tcb = self.tcb
+        return Status(
+            local=tcb.local,
+            remote=tcb.remote,
+            state=tcb.state,
+            send_window=tcb.snd.wnd,
+            receive_window=tcb.rcv.wnd,
+            awaiting_ack=tcb.flight,
+            awaiting_receipt=tcb.unread,
+            unsent=tcb.unsent,
+            urgent_pending=self.urgent,
+            user_timeout=tcb.config.user_timeout,
+            mss=tcb.send_mss,
+            congestion_window=tcb.congestion.window + tcb.recovery.inflation,
+            threshold=tcb.congestion.threshold,
+            round_trip=tcb.rtt.smoothed,
+            round_trip_variance=tcb.rtt.variance,
+            retransmission_timeout=tcb.rtt.rto,
+            retransmissions=tcb.segments_retransmitted,
+            segments_sent=tcb.segments_sent,
+            segments_arrived=tcb.segments_arrived,
+            sack=tcb.sack_agreed,
+            timestamps=tcb.timestamps.agreed,
+            send_shift=tcb.snd.shift,
+            receive_shift=tcb.rcv.shift,
+            traffic_class=tcb.config.traffic_class,
+        )
+
+    # The network
+
+    def segment_arrives(self, segment: Segment, now: int) -> None:
+        """RFC 9293, 3.10.7. The checksum was checked by whoever parsed it."""
+        arrives.segment_arrives(self.tcb, segment, now)
+        self._note()
+
+    def next_segment(self, now: int) -> Segment | None:
+        return output.next_segment(self.tcb, now)
+
+    def network_error(self, error: TcpError, now: int, *, hard: bool, number: int) -> None:
+        """An ICMP error about the segment that began at ``number`` (MUST-54). RFC 5927: it must lie in flight (4.1), and once
+        synchronized even a hard error only informs (5.2)."""
+        tcb = self.tcb
+        if not self._is_in_flight(number):
+            return
+        if hard and tcb.state in (SYN_SENT, SYN_RECEIVED):  # SHLD-26
+            tcb.delete(error, now)
+        else:  # MUST-56, SHLD-25
+            tcb.trouble(error)
+        self._note()
+
+    def packet_too_big(self, mtu: int, number: int, now: int) -> bool:
+        """A router can't carry our segment that began at ``number``: send smaller ones, and that one again. Whether it was believed."""
+        tcb = self.tcb
+        if not self._is_in_flight(number) or mtu >= tcb.path_mtu:
+            return False
+        self.path_mtu(mtu)
+        tcb.rtt.forget()
+        tcb.recovery.retransmit = tcb.snd.una  # RFC8201-5.4: lost, but not by congestion
+        self._note()
+        return True
+
+    def path_mtu(self, mtu: int) -> None:
+        """What the path is known to carry, IP header included."""
+        self.tcb.path_mtu = mtu
+        self.tcb.congestion.resized(max(1, self.tcb.send_mss))
+
+    def _is_in_flight(self, number: int) -> bool:
+        snd = self.tcb.snd
+        return self.tcb.state is not CLOSED and seq.le(snd.una, number) and seq.lt(number, snd.max)
+
+    # Events and time
+
+    def next_event(self) -> Event | None:
+        return self.tcb.events.pop(0) if self.tcb.events else None
+
+    def next_timeout(self) -> int:
+        """When to call `handle_timeout`; NEVER if nothing is pending. What waits in `next_segment` is not a matter of time."""
+        return self.tcb.timers.next()
+
+    def handle_timeout(self, now: int) -> None:
+        timeouts.expire(self.tcb, now)
+        self._note()
+
+    def _note(self) -> None:
+        if self._agenda is not None and not self.on_agenda:
+            self.on_agenda = True
+            self._agenda.append(self)

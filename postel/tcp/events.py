@@ -1,0 +1,30 @@
+"""What a connection tells its user: drained with ``next_event()`` after every call. Peers cause events, callers cause exceptions."""
+
+from typing import Final
+
+from postel.errors import TcpError
+
+
+class Event:
+    """``name`` says which; ``error`` is set on CLOSED when something went wrong, and on TROUBLE always."""
+
+    __slots__ = ("error", "name")
+
+    def __init__(self, name: str, error: TcpError | None = None) -> None:
+        self.name = name
+        self.error = error
+
+    def __repr__(self) -> str:
+        return f"<{self.name}{f': {self.error}' if self.error else ''}>"
+
+
+OPENED: Final = Event("opened")  # ESTABLISHED was reached
+READABLE: Final = Event("readable")  # octets wait in `receive`
+WRITABLE: Final = Event("writable")  # room again after `send` took less than it was given
+URGENT: Final = Event("urgent")  # urgent data is ahead, or its pointer advanced (MUST-32)
+END_OF_STREAM: Final = Event("end-of-stream")  # the peer's FIN: after what is buffered, nothing more comes (MUST-12)
+ACCEPTABLE: Final = Event("acceptable")  # of a listener: a connection waits in `accept`
+
+# Made when needed, for they carry an error:
+CLOSED_NAME: Final = "closed"  # the TCB is gone: error None after an orderly close, else what ended it
+TROUBLE_NAME: Final = "trouble"  # a soft error or R1 passed (MUST-47); the connection lives on

@@ -1,0 +1,78 @@
+"""What two SYNs agree on: MSS, window scale, timestamps, SACK; and the way into ESTABLISHED and back to LISTEN."""
+
+from postel.tcp import seq, window
+from postel.tcp.congestion import initial_window
+from postel.tcp.events import OPENED
+from postel.tcp.state import ESTABLISHED, LISTEN
+from postel.tcp.tcb import LARGEST_SHIFT, OWES_SYN, Tcb
+from postel.times import NEVER
+from postel.wire.segment import ABSENT, Segment
+
+TIMESTAMPS_LENGTH = 12  # with the two NOPs before it
+FIRST_WINDOW = 0xFFFF  # RFC7323-2.2c: the field of a SYN isn't scaled
+
+
+def begin(tcb: Tcb, now: int) -> None:
+    """Our SYN takes its number: SND.UNA = ISS, SND.NXT = ISS + 1. Output sends it."""
+    snd = tcb.snd
+    snd.una = snd.iss
+    tcb.syn_is_acked = False
+    snd.nxt = snd.max = snd.up = seq.add(snd.iss, 1)
+    tcb.rcv.wnd = min(FIRST_WINDOW, tcb.config.receive_buffer)
+    tcb.owes |= OWES_SYN
+    limit = tcb.config.syn_received_timeout if tcb.is_passive else tcb.config.user_timeout
+    tcb.timers.user = now + limit if limit < NEVER else NEVER  # MUST-22, MUST-23
+
+
+def learn(tcb: Tcb, syn: Segment, now: int) -> None:
+    """Take the peer's SYN: its number and those options that we offer too."""
+    rcv, config = tcb.rcv, tcb.config
+    rcv.irs = syn.seq
+    rcv.nxt = rcv.up = seq.add(syn.seq, 1)
+    if syn.mss != ABSENT:
+        tcb.peer_mss = max(1, syn.mss)  # MUST-14, MUST-15
+    if config.window_scaling and syn.window_scale != ABSENT:  # RFC7323-2.2a
+        tcb.peer_scales = True
+        tcb.snd.shift = min(LARGEST_SHIFT, syn.window_scale)  # RFC7323-2.3b
+        rcv.shift = window.shift_for(config.receive_buffer)
+    if config.timestamps and syn.tsval != ABSENT:  # RFC7323-3.2b
+        tcb.timestamps.agreed = True
+        tcb.timestamps.recent = syn.tsval
+        tcb.timestamps.recent_at = now
+    tcb.timestamps.last_ack_sent = rcv.nxt
+    tcb.sack_agreed = config.sack and syn.sack_permitted  # RFC2018-4a
+    tcb.snd.wnd = tcb.snd.max_wnd = syn.window  # unscaled; RFC1122-4.2.2.20c
+    tcb.snd.wl1 = syn.seq
+    tcb.snd.wl2 = tcb.snd.iss  # D-5: a SYN without ACK has no SEG.ACK
+
+
+def data_mss(tcb: Tcb) -> int:
+    """SMSS: octets of data in a full segment that carries no option but timestamps (RFC6691-2)."""
+    return max(1, tcb.send_mss - (TIMESTAMPS_LENGTH if tcb.timestamps.agreed else 0))
+
+
+def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
+    """The handshake is done: the window begins at IW (RFC 6928), or at one segment after more than one lost SYN (RFC6928-2b)."""
+    smss = data_mss(tcb)
+    segments = 1 if lost_syns > 1 else tcb.config.initial_window
+    size = smss if segments == 1 else initial_window(smss, segments)
+    tcb.congestion = tcb.config.congestion(smss, size)
+    if lost_syns:
+        tcb.rtt.restart(tcb.config.rto_after_syn)  # RFC6298-5.7
+    tcb.timers.user = NEVER
+    if tcb.config.keep_alive:
+        tcb.timers.keep_alive = now + tcb.config.keep_alive_idle
+    tcb.enter(ESTABLISHED, now)
+    tcb.tell(OPENED)
+
+
+def listen_again(tcb: Tcb, now: int) -> None:
+    """SYN-RECEIVED back to LISTEN: nothing of the attempt stays (EP-RST-3, EP-SYN-1, EP-TMO-10)."""
+    tcb.timers.stop()
+    tcb.owes = 0
+    tcb.retransmissions = 0
+    tcb.snd.una = tcb.snd.nxt = tcb.snd.max = tcb.snd.iss
+    tcb.snd.shift = tcb.rcv.shift = 0
+    tcb.timestamps.agreed = tcb.sack_agreed = tcb.peer_scales = False
+    tcb.rtt.forget()
+    tcb.enter(LISTEN, now)

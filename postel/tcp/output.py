@@ -1,0 +1,292 @@
+"""What goes next. Everything that a connection sends is made here, from what input, calls and timers left owing.
+
+The order: what ends or begins a connection, what was lost, what is new, probes, and last the bare ACK, which anything before it
+has carried along already.
+"""
+
+from typing import Final
+
+from postel.tcp import handshake, seq, timestamps, window
+from postel.tcp.acknowledge import deadline
+from postel.tcp.state import CLOSE_WAIT, CLOSED, LAST_ACK, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT
+from postel.tcp.tcb import (
+    NO_SEQUENCE,
+    OWES_ACK,
+    OWES_KEEP_ALIVE,
+    OWES_RESET,
+    OWES_SYN,
+    OWES_WINDOW_PROBE,
+    Tcb,
+)
+from postel.times import NEVER
+from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG, Segment
+
+_SACK_HEADER: Final = 4  # two NOPs, kind, length
+_SACK_BLOCK: Final = 8
+_OPTION_SPACE: Final = 40
+_FARTHEST_URGENT: Final = 0xFFFF
+
+
+def next_segment(tcb: Tcb, now: int) -> Segment | None:
+    segment = _choose(tcb, now)
+    if segment is not None:
+        tcb.segments_sent += 1
+        if tcb.observer is not None:
+            tcb.observer.segment_sent(tcb.local, tcb.remote, segment, now)
+    return segment
+
+
+def _choose(tcb: Tcb, now: int) -> Segment | None:
+    if tcb.resets:
+        return reset_for(tcb.resets.pop(0))
+    if tcb.owes & OWES_RESET:
+        return _reset(tcb, now)
+    if tcb.state is CLOSED or tcb.state is LISTEN:
+        return None
+    if tcb.owes & OWES_SYN:
+        return _syn(tcb, now)
+    if tcb.state is SYN_SENT:
+        return None
+    if tcb.state is not SYN_RECEIVED and tcb.state is not TIME_WAIT and not _ack_goes_alone(tcb):
+        segment = _lost(tcb, now) or _new(tcb, now) or _probe(tcb, now)
+        if segment is not None:
+            return segment
+    return _bare_ack(tcb, now) if tcb.owes & OWES_ACK else None
+
+
+def _ack_goes_alone(tcb: Tcb) -> bool:
+    """SACK blocks have no room beside a full segment's text, and an ACK with text is no duplicate ACK."""
+    return bool(tcb.owes & OWES_ACK) and (tcb.reassembly is not None or tcb.duplicate is not None or tcb.duplicates_owed > 0)
+
+
+def reset_for(segment: Segment) -> Segment:
+    """The RST that answers ``segment``: RFC 9293, 3.5.2, group 1. With its timestamp echoed (RFC 7323, 5.2). Never for a RST."""
+    if segment.flags & ACK:  # EP-CLO-3
+        reset = Segment(segment.destination, segment.source, segment.ack, 0, RST, 0)
+    else:  # EP-CLO-2
+        reset = Segment(segment.destination, segment.source, 0, seq.add(segment.seq, segment.len), RST | ACK, 0)
+    if segment.tsval != ABSENT:
+        reset.tsval, reset.tsecr = 0, segment.tsval
+    return reset
+
+
+# The ends
+
+
+def _reset(tcb: Tcb, now: int) -> Segment:
+    """EP-ABORT-4: <SEQ=SND.NXT><CTL=RST>."""
+    tcb.owes = 0
+    reset = Segment(tcb.local.port, tcb.remote.port, tcb.snd.max, 0, RST, 0)
+    if tcb.timestamps.agreed:
+        reset.tsval, reset.tsecr = timestamps.clock(tcb, now), tcb.timestamps.recent
+    return reset
+
+
+def _syn(tcb: Tcb, now: int) -> Segment:
+    """<SEQ=ISS><CTL=SYN>, or with the peer's SYN known <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>."""
+    tcb.owes &= ~(OWES_SYN | OWES_ACK)
+    is_first = tcb.state is SYN_SENT
+    size = min(handshake.FIRST_WINDOW, tcb.rcv.wnd)
+    syn = Segment(tcb.local.port, tcb.remote.port, tcb.snd.iss, 0, SYN, size)
+    if not is_first:
+        syn.flags |= ACK
+        syn.ack = tcb.rcv.nxt
+        tcb.timestamps.last_ack_sent = tcb.rcv.nxt
+    syn.mss = tcb.advertised_mss  # MAY-3, SHLD-5
+    config, agreed = tcb.config, tcb.timestamps.agreed
+    if config.window_scaling and (is_first or tcb.peer_scales):
+        syn.window_scale = window.shift_for(config.receive_buffer)
+    if (is_first and config.timestamps) or agreed:
+        syn.tsval = timestamps.clock(tcb, now)
+        syn.tsecr = 0 if is_first else tcb.timestamps.recent  # RFC7323-3.2e
+    syn.sack_permitted = config.sack if is_first else tcb.sack_agreed
+    if tcb.retransmissions or tcb.timers.retransmission != NEVER:
+        tcb.rtt.forget()
+    else:
+        tcb.rtt.time(tcb.snd.max, now)
+    tcb.timers.retransmission = now + tcb.rtt.rto
+    return syn
+
+
+# Text
+
+
+def _lost(tcb: Tcb, now: int) -> Segment | None:
+    """The segment that recovery wants sent again."""
+    if tcb.recovery.retransmit < 0:
+        return None
+    start = seq.latest(tcb.recovery.retransmit, tcb.snd.una)
+    tcb.recovery.retransmit = -1
+    offset = seq.distance(tcb.first_octet, start)
+    sent = seq.offset(tcb.snd.max, start)
+    if sent <= 0:
+        return None
+    count = min(_room_for_text(tcb), len(tcb.send_buffer) - offset, sent)
+    with_fin = tcb.fin_seq != NO_SEQUENCE and seq.add(start, count) == tcb.fin_seq
+    _count_retransmission(tcb, count)
+    return _text(tcb, start, offset, count, with_fin=with_fin, now=now)
+
+
+def _new(tcb: Tcb, now: int) -> Segment | None:
+    """What stands at SND.NXT: new text and FIN, or after a timeout what was sent before."""
+    snd = tcb.snd
+    offset = seq.distance(tcb.first_octet, snd.nxt)
+    unsent = len(tcb.send_buffer) - offset
+    if unsent <= 0 and not _fin_is_due(tcb):
+        return None
+    if snd.una == snd.max and now - tcb.last_sent_at > tcb.rtt.rto:
+        tcb.congestion.idled(now)
+    usable = _usable(tcb)
+    room = _room_for_text(tcb)
+    count = min(max(0, unsent), room, max(0, usable))
+    with_fin = _fin_is_due(tcb) and count == max(0, unsent) and usable > count
+    if not with_fin and (count <= 0 or not _is_worth_sending(tcb, count, unsent, room)):
+        _wait_for_window(tcb, count, now)
+        return None
+    return _advance(tcb, offset, count, with_fin=with_fin, now=now)
+
+
+def _usable(tcb: Tcb) -> int:
+    """How many numbers may go out from SND.NXT on: SND.UNA + min(cwnd, rwnd) less what flies (RFC5681-2b); may be negative (MUST-34)."""
+    allowed = min(tcb.snd.wnd, tcb.congestion.window + tcb.recovery.inflation)
+    return allowed - seq.distance(tcb.snd.una, tcb.snd.nxt)
+
+
+def _fin_is_due(tcb: Tcb) -> bool:
+    """It was asked for, and SND.NXT isn't beyond it."""
+    return tcb.fin_is_queued and (tcb.fin_seq == NO_SEQUENCE or seq.le(tcb.snd.nxt, tcb.fin_seq))
+
+
+def _is_worth_sending(tcb: Tcb, count: int, unsent: int, room: int) -> bool:
+    """The sender's side of silly windows and Nagle (MUST-38, SHLD-7)."""
+    if count == room or tcb.may_send_small or seq.lt(tcb.snd.nxt, tcb.snd.max):  # 3.8.6.2.1 (1), (4)
+        return True
+    may_be_small = not tcb.config.nagle or tcb.snd.nxt == tcb.snd.una or tcb.fin_is_queued
+    if not may_be_small:
+        return False
+    return count == unsent or 2 * count >= tcb.snd.max_wnd  # (2), (3) with Fs = 1/2
+
+
+def _wait_for_window(tcb: Tcb, count: int, now: int) -> None:
+    """Nothing goes now. If no ACK is on its way that could change it, a timer must (MUST-36, EP-TMO-7)."""
+    if tcb.snd.wnd == 0:
+        window.watch(tcb, now)
+    elif count > 0 and not tcb.flight and tcb.timers.override == NEVER:
+        tcb.timers.override = now + tcb.config.override
+
+
+def _advance(tcb: Tcb, offset: int, count: int, *, with_fin: bool, now: int) -> Segment:
+    """Send from SND.NXT, and move it."""
+    snd = tcb.snd
+    start = snd.nxt
+    end = seq.add(start, count + with_fin)
+    snd.nxt = end
+    if seq.lt(start, snd.max):
+        _count_retransmission(tcb, count)
+    else:
+        tcb.rtt.time(end, now)
+    snd.max = seq.latest(snd.max, end)
+    if with_fin and tcb.fin_seq == NO_SEQUENCE:
+        tcb.fin_seq = seq.add(start, count)
+        if tcb.state is CLOSE_WAIT:
+            tcb.enter(LAST_ACK, now)  # D-15: now that the FIN has its number
+    tcb.may_send_small = False
+    tcb.timers.override = NEVER
+    return _text(tcb, start, offset, count, with_fin=with_fin, now=now)
+
+
+def _count_retransmission(tcb: Tcb, octets: int) -> None:
+    tcb.segments_retransmitted += 1
+    tcb.octets_retransmitted += octets
+    tcb.rtt.forget()  # RFC6298-3a
+
+
+def _text(tcb: Tcb, start: int, offset: int, count: int, *, with_fin: bool, now: int) -> Segment:
+    data = tcb.send_buffer.slice(offset, count) if count > 0 else b""
+    flags = ACK
+    if with_fin:
+        flags |= FIN
+    if data and offset + count == len(tcb.send_buffer):  # MUST-61
+        flags |= PSH
+    segment = _make(tcb, start, flags, data, now)
+    tcb.last_sent_at = now
+    timers = tcb.timers
+    if timers.retransmission == NEVER and timers.persist == NEVER:  # RFC6298-5.1
+        timers.retransmission = now + tcb.rtt.rto
+    if timers.user == NEVER and timers.persist == NEVER:
+        timers.user = deadline(tcb.config.user_timeout, now)
+    return segment
+
+
+# Probes and acknowledgements
+
+
+def _probe(tcb: Tcb, now: int) -> Segment | None:
+    if tcb.owes & OWES_WINDOW_PROBE:
+        tcb.owes &= ~OWES_WINDOW_PROBE
+        if tcb.timers.persist != NEVER:
+            return _window_probe(tcb, now)
+    if tcb.owes & OWES_KEEP_ALIVE:
+        tcb.owes &= ~OWES_KEEP_ALIVE
+        return _make(tcb, seq.add(tcb.snd.max, -1), ACK, b"", now)  # SHLD-12
+    return None
+
+
+def _window_probe(tcb: Tcb, now: int) -> Segment | None:
+    """One number at SND.UNA, an octet or the FIN: the peer must answer it with its window (RFC9293-3.8.6.1-1)."""
+    tcb.snd.nxt = tcb.snd.una
+    if len(tcb.send_buffer):
+        return _advance(tcb, 0, 1, with_fin=False, now=now)
+    return _advance(tcb, 0, 0, with_fin=True, now=now) if tcb.fin_is_queued else None
+
+
+def _bare_ack(tcb: Tcb, now: int) -> Segment:
+    return _make(tcb, tcb.snd.max, ACK, b"", now)
+
+
+def _make(tcb: Tcb, number: int, flags: int, data: bytes, now: int) -> Segment:
+    """A segment with ACK, window and the options agreed; what was owed by it is paid."""
+    field = window.advertise(tcb)
+    segment = Segment(tcb.local.port, tcb.remote.port, number, tcb.rcv.nxt, flags, field, data)
+    if seq.gt(tcb.snd.up, number):  # D-13
+        segment.flags |= URG
+        segment.urgent = min(_FARTHEST_URGENT, seq.distance(number, tcb.snd.up))
+    if tcb.timestamps.agreed:  # RFC7323-3.2a
+        segment.tsval = timestamps.clock(tcb, now)
+        segment.tsecr = tcb.timestamps.recent
+    if tcb.sack_agreed and (tcb.reassembly is not None or tcb.duplicate is not None):
+        segment.sack = _sack_blocks(tcb, len(data))
+    tcb.timestamps.last_ack_sent = tcb.rcv.nxt
+    tcb.arrived_since_ack = 0
+    tcb.timers.delayed_ack = NEVER
+    if tcb.duplicates_owed and not data:
+        tcb.duplicates_owed -= 1
+    else:
+        tcb.owes &= ~OWES_ACK
+        tcb.duplicates_owed = 0
+    return segment
+
+
+def _sack_blocks(tcb: Tcb, octets: int) -> tuple[tuple[int, int], ...]:
+    """A duplicate first, once (RFC2883-4a); then what is held, newest first, as many as fit (RFC2018-3, RFC2018-4c)."""
+    blocks: list[tuple[int, int]] = []
+    if tcb.duplicate is not None:
+        blocks.append(tcb.duplicate)
+        tcb.duplicate = None
+    limit = _blocks_that_fit(tcb, octets)
+    if tcb.reassembly is not None:
+        base = tcb.rcv.nxt - tcb.position
+        blocks += [(seq.add(base, left), seq.add(base, right)) for left, right in tcb.reassembly.blocks(limit)]
+    return tuple(blocks[:limit])
+
+
+def _blocks_that_fit(tcb: Tcb, octets: int) -> int:
+    """Beside the timestamps in the option space, and beside the text in the path's MTU."""
+    space = _OPTION_SPACE - (handshake.TIMESTAMPS_LENGTH if tcb.timestamps.agreed else 0)
+    space = min(space, tcb.send_mss - octets - (handshake.TIMESTAMPS_LENGTH if tcb.timestamps.agreed else 0))
+    return max(0, (space - _SACK_HEADER) // _SACK_BLOCK)
+
+
+def _room_for_text(tcb: Tcb) -> int:
+    """Eff.snd.MSS of the next segment: what its options leave (MUST-16)."""
+    return handshake.data_mss(tcb)

@@ -1,0 +1,151 @@
+"""What arrived ahead of RCV.NXT, held until the gap before it closes (RFC 9293, 3.10.7.4; SHLD-31), and the SACK blocks that say so.
+
+Positions count octets from the connection's first and never wrap, so that order is order of ints::
+
+      RCV.NXT        piece          pieces that touch: one range
+         │          ┌──────┐       ┌────┬──────────┐
+    ─────┴──────────┴──────┴───────┴────┴──────────┴──────►
+                    lefts[0]  rights[0]=end    lefts[1]    rights[1]
+"""
+
+from bisect import bisect_left, bisect_right
+from typing import Final
+
+PIECES: Final = 4096  # more are joined, and if they don't join, the farthest are given up (CVE-2018-5390)
+RECENT: Final = 8
+
+
+class Reassembly:
+    """Pieces never overlap: octets that came first stay (EP-SEQ-11). To insert costs O(log n) and a short memmove, whatever the order."""
+
+    __slots__ = ("_lefts", "_pieces", "_recent", "_rights", "_starts", "evicted", "held")
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []  # of each piece, ascending
+        self._pieces: list[bytes] = []
+        self._lefts: list[int] = []  # of each range, ascending
+        self._rights: list[int] = []
+        self._recent: list[int] = []  # a position in each range lately heard of, newest first
+        self.held = 0
+        self.evicted = 0
+
+    def __bool__(self) -> bool:
+        return self.held > 0
+
+    @property
+    def end(self) -> int:
+        """One past the highest octet held; 0 where none is."""
+        return self._rights[-1] if self._rights else 0
+
+    def insert(self, start: int, data: bytes) -> int:
+        """Hold those octets of ``data`` that aren't held yet; how many they were."""
+        before = self.held
+        end = start + len(data)
+        low = bisect_right(self._starts, start)
+        begin = max(start, self._end_of(low - 1)) if low else start
+        high = bisect_left(self._starts, end, low)
+        finish = end
+        if high > low and self._end_of(high - 1) > end:
+            high -= 1
+            finish = self._starts[high]
+        if begin < finish:
+            self._replace(low, high, begin, data[begin - start : finish - start])
+        self._note_range(start, end)
+        return self.held - before
+
+    def take(self, position: int) -> list[bytes]:
+        """Every piece that now lies in order from ``position`` on."""
+        count = 0
+        at = position
+        while count < len(self._starts) and self._starts[count] == at:
+            at += len(self._pieces[count])
+            count += 1
+        taken = self._pieces[:count]
+        if count:
+            del self._starts[:count], self._pieces[:count], self._lefts[0], self._rights[0]
+            self.held -= at - position
+            self._recent = [recent for recent in self._recent if recent >= at]
+        return taken
+
+    def blocks(self, limit: int) -> list[tuple[int, int]]:
+        """Ranges held, the one heard of last first (RFC2018-4c, RFC2018-4d)."""
+        found: list[tuple[int, int]] = []
+        for position in self._recent[:limit]:
+            index = bisect_right(self._lefts, position) - 1
+            found.append((self._lefts[index], self._rights[index]))
+        return found
+
+    def range_at(self, start: int, end: int) -> tuple[int, int]:
+        """The first run within start … end that is held already, (0, 0) where none is: what a D-SACK reports (RFC2883-4a)."""
+        index = bisect_right(self._rights, start)
+        if index == len(self._lefts) or self._lefts[index] >= end:
+            return (0, 0)
+        return (max(start, self._lefts[index]), min(end, self._rights[index]))
+
+    def relieve(self) -> None:
+        """Keep the number of pieces bounded: join those that touch, then give up the farthest.
+
+        Each call halves the count or more, so its cost is O(1) for each piece ever inserted. Octets given up are reported no more
+        (RFC2018-8b); the peer still has them.
+        """
+        if len(self._starts) <= PIECES:
+            return
+        starts, pieces = self._starts, self._pieces
+        self._starts, self._pieces, index = [], [], 0
+        for left, right in zip(self._lefts, self._rights, strict=True):
+            first = index
+            while index < len(starts) and starts[index] < right:
+                index += 1
+            self._starts.append(left)
+            self._pieces.append(b"".join(pieces[first:index]))
+        while len(self._starts) > PIECES // 2:
+            self._give_up_farthest()
+
+    def give_up(self, octets: int) -> int:
+        """Forget at least ``octets`` of the farthest, or all; how many they were."""
+        before = self.held
+        while self._starts and before - self.held < octets:
+            self._give_up_farthest()
+        return before - self.held
+
+    def _end_of(self, index: int) -> int:
+        return self._starts[index] + len(self._pieces[index])
+
+    def _replace(self, low: int, high: int, begin: int, data: bytes) -> None:
+        """Put ``data`` where pieces low … high - 1 lie wholly inside it; their own octets win."""
+        covered = 0
+        if low == high:
+            self._starts.insert(low, begin)
+            self._pieces.insert(low, data)
+        else:
+            parts: list[bytes] = []
+            at = begin
+            for index in range(low, high):
+                parts += (data[at - begin : self._starts[index] - begin], self._pieces[index])
+                at = self._end_of(index)
+                covered += len(self._pieces[index])
+            parts.append(data[at - begin :])
+            self._starts[low:high] = [begin]
+            self._pieces[low:high] = [b"".join(parts)]
+        self.held += len(data) - covered
+
+    def _note_range(self, start: int, end: int) -> None:
+        low = bisect_left(self._rights, start)
+        high = bisect_right(self._lefts, end)
+        left, right = start, end
+        if low < high:
+            left = min(start, self._lefts[low])
+            right = max(end, self._rights[high - 1])
+        self._lefts[low:high] = [left]
+        self._rights[low:high] = [right]
+        self._recent = [start, *(position for position in self._recent if not left <= position < right)][:RECENT]
+
+    def _give_up_farthest(self) -> None:
+        start, piece = self._starts.pop(), self._pieces.pop()
+        self.held -= len(piece)
+        self.evicted += len(piece)
+        if self._lefts[-1] >= start:
+            del self._lefts[-1], self._rights[-1]
+        else:
+            self._rights[-1] = start
+        self._recent = [position for position in self._recent if position < start]

@@ -1,0 +1,57 @@
+"""Round-trip time and retransmission timeout by RFC 6298, with Karn's rule."""
+
+from typing import Final
+
+from postel.times import MILLISECOND
+
+GRANULARITY: Final = MILLISECOND  # G of RFC 6298, 2: the timestamp clock's tick
+
+
+class Rtt:
+    """``smoothed`` is 0 until the first sample. One segment is timed at a time: ``timed`` is the number its ACK must reach."""
+
+    __slots__ = ("_initial", "_maximum", "_minimum", "_sent_at", "is_timing", "rto", "smoothed", "timed", "variance")
+
+    def __init__(self, initial: int, minimum: int, maximum: int) -> None:
+        self._initial = initial
+        self._minimum = minimum
+        self._maximum = maximum
+        self.smoothed = 0
+        self.variance = 0
+        self.rto = initial  # RFC6298-2.1
+        self.is_timing = False
+        self.timed = 0
+        self._sent_at = 0
+
+    def time(self, number: int, now: int) -> None:
+        """Start to time the segment that ends before ``number``, unless one is being timed (RFC6298-3b)."""
+        if not self.is_timing:
+            self.is_timing = True
+            self.timed = number
+            self._sent_at = now
+
+    def forget(self) -> None:
+        """Something was sent again: its ACK would be ambiguous (Karn, RFC6298-3a)."""
+        self.is_timing = False
+
+    def stop(self, now: int) -> None:
+        """The timed segment was acknowledged."""
+        self.is_timing = False
+        self.sample(now - self._sent_at)
+
+    def sample(self, measured: int) -> None:
+        if self.smoothed == 0:  # RFC6298-2.2
+            self.smoothed = max(1, measured)
+            self.variance = measured // 2
+        else:  # RFC6298-2.3: the variance first, with the old mean
+            self.variance = (3 * self.variance + abs(self.smoothed - measured)) // 4
+            self.smoothed = max(1, (7 * self.smoothed + measured) // 8)
+        rto = self.smoothed + max(GRANULARITY, 4 * self.variance)  # RFC6298-4
+        self.rto = min(self._maximum, max(self._minimum, rto))  # RFC6298-2.4, RFC6298-2.5
+
+    def back_off(self) -> None:
+        self.rto = min(self._maximum, 2 * self.rto)  # RFC6298-5.5
+
+    def restart(self, rto: int) -> None:
+        """The SYN timed out: data begins with a careful RTO (RFC6298-5.7)."""
+        self.rto = max(rto, self._minimum)

@@ -1,0 +1,51 @@
+"""Sequence numbers: arithmetic modulo 2**32 (RFC 9293, 3.4). It lives here and nowhere else.
+
+Two numbers compare by the shorter way round the circle, so they must be less than 2**31 apart::
+
+          a                b                   a < b: b is ahead of a by 1 … 2**31 - 1
+    ──────┼────────────────┼──────────►
+          └─ distance(a,b) ┘
+
+>>> hex(add(0xFFFFFFFF, 1)), lt(0xFFFFFFFF, 0), offset(0, 0xFFFFFFFF)
+('0x0', True, 1)
+"""
+
+from typing import Final
+
+MASK: Final = 0xFFFFFFFF
+HALF: Final = 0x80000000
+
+
+def add(a: int, n: int) -> int:
+    """The number n octets after a (before it, where n is negative)."""
+    return (a + n) & MASK
+
+
+def distance(a: int, b: int) -> int:
+    """How many octets forward from a to b: 0 … 2**32 - 1."""
+    return (b - a) & MASK
+
+
+def offset(a: int, b: int) -> int:
+    """How far a lies after b, negative when before: -2**31 … 2**31 - 1."""
+    return ((a - b + HALF) & MASK) - HALF
+
+
+def lt(a: int, b: int) -> bool:
+    return 0 < (b - a) & MASK < HALF
+
+
+def le(a: int, b: int) -> bool:
+    return (b - a) & MASK < HALF
+
+
+def gt(a: int, b: int) -> bool:
+    return 0 < (a - b) & MASK < HALF
+
+
+def ge(a: int, b: int) -> bool:
+    return (a - b) & MASK < HALF
+
+
+def latest(a: int, b: int) -> int:
+    return a if (a - b) & MASK < HALF else b

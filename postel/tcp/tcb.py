@@ -1,0 +1,312 @@
+"""The transmission control block: all that is known of one connection (RFC 9293, 3.3.1).
+
+Send sequence space, and who moves what::
+
+        SND.UNA          SND.NXT        SND.MAX      SND.UNA+SND.WND
+    ───────┼────────────────┼──────────────┼──────────────┼───────►
+    acked  │   in flight    │ sent before  │  may be sent │  may not
+           │                │ a timeout    │              │
+
+Receive sequence space::
+
+            RCV.NXT                 RCV.NXT+RCV.WND = RCV.ADV
+    ───────────┼───────────────────────────┼──────────────►
+    in order   │   acceptable, held        │   refused
+"""
+
+from typing import Final
+
+from postel.errors import TcpError
+from postel.tcp import seq
+from postel.tcp.budget import Budget
+from postel.tcp.config import Config
+from postel.tcp.congestion import Congestion, initial_window
+from postel.tcp.events import CLOSED_NAME, TROUBLE_NAME, Event
+from postel.tcp.memory import Memory
+from postel.tcp.observer import Observer
+from postel.tcp.reassembly import Reassembly
+from postel.tcp.recovery import Recovery
+from postel.tcp.recovery.newreno import NewReno
+from postel.tcp.rtt import Rtt
+from postel.tcp.sendbuffer import SendBuffer
+from postel.tcp.state import (
+    CLOSE_WAIT,
+    CLOSED,
+    ESTABLISHED,
+    FIN_WAIT_1,
+    FIN_WAIT_2,
+    LISTEN,
+    SUCCESSORS,
+    SYN_RECEIVED,
+    SYN_SENT,
+    TIME_WAIT,
+    State,
+)
+from postel.tcp.timers import Timers
+from postel.times import NEVER
+from postel.wire.address import Endpoint
+from postel.wire.segment import Segment
+
+# What is owed to the peer. Input sets these; output alone pays them.
+OWES_ACK: Final = 1
+OWES_SYN: Final = 2  # SYN, or SYN,ACK in SYN-RECEIVED: the first time, and again
+OWES_RESET: Final = 4  # the RST of an abort
+OWES_WINDOW_PROBE: Final = 8
+OWES_KEEP_ALIVE: Final = 16
+
+NO_SEQUENCE: Final = -1
+
+HEADERS_4: Final = 40  # IP and TCP without options
+HEADERS_6: Final = 60
+DEFAULT_MSS_4: Final = 536  # MUST-15
+DEFAULT_MSS_6: Final = 1220
+LARGEST_SHIFT: Final = 14  # RFC7323-2.3b
+
+
+class SendSequence:
+    """SND.* of RFC 9293, 3.3.1; ``max`` is the highest number ever sent, ``max_wnd`` the largest window ever received (3.10.7.4)."""
+
+    __slots__ = ("iss", "max", "max_wnd", "nxt", "shift", "una", "up", "wl1", "wl2", "wnd")
+
+    def __init__(self, iss: int) -> None:
+        self.iss = iss
+        self.una = iss
+        self.nxt = iss
+        self.max = iss
+        self.up = iss
+        self.wnd = 0
+        self.max_wnd = 0
+        self.wl1 = 0
+        self.wl2 = 0
+        self.shift = 0  # Snd.Wind.Shift
+
+
+class ReceiveSequence:
+    """RCV.* of RFC 9293, 3.3.1; ``nxt + wnd`` is the highest right edge ever advertised: it never moves back (SHLD-14)."""
+
+    __slots__ = ("irs", "nxt", "shift", "up", "wnd")
+
+    def __init__(self) -> None:
+        self.irs = 0
+        self.nxt = 0
+        self.wnd = 0
+        self.up = 0
+        self.shift = 0  # Rcv.Wind.Shift
+
+
+class TimestampState:
+    """TS.Recent and its companions of RFC 7323, 4.3. ``agreed`` once both SYNs carried the option."""
+
+    __slots__ = ("agreed", "last_ack_sent", "offset", "recent", "recent_at")
+
+    def __init__(self, offset: int) -> None:
+        self.agreed = False
+        self.offset = offset
+        self.recent = 0
+        self.recent_at = 0
+        self.last_ack_sent = 0
+
+
+class Tcb:
+    """Owned by one `Connection`. Only calls, arrives and timeouts change ``state``; only output makes segments."""
+
+    def __init__(
+        self,
+        local: Endpoint,
+        remote: Endpoint,
+        config: Config,
+        iss: int,
+        mtu: int,
+        timestamp_offset: int,
+        observer: Observer | None,
+        memory: Memory | None,
+        challenges: Budget | None,
+    ) -> None:
+        self.local = local
+        self.remote = remote
+        self.config = config
+        self.observer = observer
+        self.memory = memory
+        self.challenges = challenges
+        self.state: State = CLOSED
+        self.is_passive = False  # MUST-11: how it was opened
+        self.error: TcpError | None = None
+
+        self.snd = SendSequence(iss)
+        self.rcv = ReceiveSequence()
+        self.timestamps = TimestampState(timestamp_offset)
+        self.timers = Timers()
+        self.rtt = Rtt(config.rto_initial, config.rto_minimum, config.rto_maximum)
+
+        # Sending
+        self.send_buffer = SendBuffer()
+        self.syn_is_acked = False
+        self.fin_is_queued = False
+        self.fin_seq = NO_SEQUENCE  # of our FIN, once sent
+        self.mtu = mtu  # of the link: what we advertise
+        self.path_mtu = mtu  # of the path: what we send
+        self.peer_mss = DEFAULT_MSS_4 if len(local.address) == 4 else DEFAULT_MSS_6
+        self.sack_agreed = False
+        self.peer_scales = False  # its SYN carried the window scale option
+        self.congestion: Congestion = config.congestion(self.peer_mss, initial_window(self.peer_mss, config.initial_window))
+        self.recovery: Recovery = NewReno(iss)
+        self.retransmissions = 0  # of what now is at SND.UNA
+        self.probes = 0  # of a closed window, or of a silent peer, unanswered
+        self.wants_room = False  # `send` took less than it was given
+        self.may_send_small = False  # the override timer ran out
+        self.last_sent_at = 0
+
+        # Receiving
+        self.received: list[bytes] = []  # in order, not read yet
+        self.received_start = 0  # octets of the first that are read already
+        self.unread = 0
+        self.position = 0  # octets received in order since the start: RCV.NXT without its wrapping
+        self.reassembly: Reassembly | None = None
+        self.fin_expected = NO_SEQUENCE  # of the peer's FIN, once seen
+        self.fin_is_received = False
+        self.duplicate: tuple[int, int] | None = None  # to report as D-SACK, once
+        self.arrived_since_ack = 0  # segments with text
+        self.duplicates_owed = 0  # extra ACKs for segments out of order, where no SACK block can speak for several
+        self.nobody_reads = False  # `release`: text that arrives now is lost, and says so with RST
+
+        # What is owed
+        self.owes = 0
+        self.resets: list[Segment] = []  # segments that are answered with RST
+        self.challenge_after = 0
+        self.throttled = 0
+        self.events: list[Event] = []
+
+        # Counted for `status`
+        self.segments_sent = 0
+        self.segments_arrived = 0
+        self.octets_retransmitted = 0
+        self.segments_retransmitted = 0
+
+    # State and events
+
+    def enter(self, state: State, now: int) -> None:
+        """The only door between states: checks the pair against the table, and tells the observer."""
+        before = self.state
+        assert state in SUCCESSORS[before], f"{before} to {state} is no edge of RFC 9293"  # noqa: S101
+        self.state = state
+        if self.observer is not None:
+            self.observer.state_changed(self.local, self.remote, before, state, now)
+
+    def tell(self, event: Event) -> None:
+        if event not in self.events:
+            self.events.append(event)
+
+    def trouble(self, error: TcpError) -> None:
+        """MUST-47: a soft error, told and survived."""
+        self.events.append(Event(TROUBLE_NAME, error))
+
+    def delete(self, error: TcpError | None, now: int) -> None:
+        """"Delete the TCB, enter the CLOSED state." What was received in order stays readable; everything else goes."""
+        self.error = error
+        self.timers.stop()
+        self.give_back(len(self.send_buffer))
+        self.send_buffer.clear()
+        if self.reassembly is not None:
+            self.give_back(self.reassembly.held)
+            self.reassembly = None
+        self.owes = 0
+        self.duplicates_owed = 0
+        self.enter(CLOSED, now)
+        self.events.append(Event(CLOSED_NAME, error))
+
+    # Questions
+
+    @property
+    def is_ipv4(self) -> bool:
+        return len(self.local.address) == 4
+
+    @property
+    def flight(self) -> int:
+        """FlightSize of RFC 5681: sent and not acknowledged, FIN and SYN counted."""
+        return (self.snd.max - self.snd.una) & seq.MASK
+
+    @property
+    def first_octet(self) -> int:
+        """The number of the send buffer's first octet: SND.UNA, or the one after our SYN while that is on its way."""
+        return self.snd.una if self.syn_is_acked else (self.snd.una + 1) & seq.MASK
+
+    @property
+    def unsent(self) -> int:
+        """Octets of data from SND.NXT on; the FIN isn't counted."""
+        return max(0, len(self.send_buffer) - seq.distance(self.first_octet, self.snd.nxt))
+
+    @property
+    def fin_is_acked(self) -> bool:
+        return self.fin_seq != NO_SEQUENCE and seq.gt(self.snd.una, self.fin_seq)
+
+    @property
+    def right_edge(self) -> int:
+        """One past the last number that we accept: as far as we ever advertised (RFC7323-2.4a)."""
+        return seq.add(self.rcv.nxt, self.rcv.wnd)
+
+    @property
+    def advertised_mss(self) -> int:
+        """MUST-67, RFC6691-2: the link's MTU less fixed headers only."""
+        return max(1, self.mtu - (HEADERS_4 if self.is_ipv4 else HEADERS_6))
+
+    @property
+    def send_mss(self) -> int:
+        """Eff.snd.MSS before options of the segment at hand (MUST-16)."""
+        return max(1, min(self.peer_mss, self.path_mtu - (HEADERS_4 if self.is_ipv4 else HEADERS_6)))
+
+    @property
+    def can_receive(self) -> bool:
+        return self.state in (ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2)
+
+    @property
+    def is_synchronized(self) -> bool:
+        return self.state not in (CLOSED, LISTEN, SYN_SENT, SYN_RECEIVED)
+
+    # Memory that is shared with the host's other connections
+
+    def take_memory(self, octets: int) -> bool:
+        return self.memory is None or self.memory.take(octets)
+
+    def give_back(self, octets: int) -> None:
+        if self.memory is not None and octets:
+            self.memory.give(octets)
+
+    # Invariants
+
+    def check(self) -> None:
+        """Assert every invariant; tests call it after each step."""
+        self._check_sending()
+        self._check_receiving()
+        self._check_timers()
+
+    def _check_sending(self) -> None:
+        snd = self.snd
+        assert seq.le(snd.una, snd.nxt), "SND.UNA is beyond SND.NXT"
+        assert seq.le(snd.nxt, snd.max), "SND.NXT is beyond SND.MAX"
+        if self.is_synchronized:
+            outstanding = self.flight - (self.fin_seq != NO_SEQUENCE and not self.fin_is_acked)
+            assert 0 <= outstanding <= len(self.send_buffer), "more is in flight than the buffer holds"
+            assert self.congestion.window >= 1, "the congestion window is empty"
+        if self.fin_seq != NO_SEQUENCE:
+            assert self.fin_is_queued, "a FIN was sent that nobody asked for"
+            assert seq.le(snd.max, seq.add(self.fin_seq, 1)), "something was sent beyond our FIN"
+
+    def _check_receiving(self) -> None:
+        assert self.rcv.wnd >= 0, "RCV.WND is negative"
+        assert self.unread == sum(map(len, self.received)) - self.received_start, "unread octets are miscounted"
+        assert self.unread >= 0, "more was read than arrived"
+        if self.reassembly is not None and self.reassembly:
+            assert self.reassembly.end <= self.position + self.rcv.wnd, "octets are held beyond the window"
+            assert not self.reassembly.take(self.position), "octets in order wait for reassembly"
+        if self.fin_is_received:
+            assert self.rcv.nxt == seq.add(self.fin_expected, 1), "something came after the peer's FIN"
+
+    def _check_timers(self) -> None:
+        timers = self.timers
+        assert timers.retransmission == NEVER or timers.persist == NEVER, "both RTO and persist are armed"
+        if self.state is CLOSED:
+            assert timers.next() == NEVER, "a timer outlives its TCB"
+        if self.state is TIME_WAIT:
+            assert timers.time_wait != NEVER, "TIME-WAIT without its timer"
+        if self.state in (ESTABLISHED, CLOSE_WAIT, FIN_WAIT_1) and self.flight and not self.owes:
+            assert timers.retransmission != NEVER or timers.persist != NEVER, "octets are in flight and no timer watches them"

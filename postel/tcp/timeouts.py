@@ -1,0 +1,90 @@
+"""What happens when a deadline passes: RFC 9293, 3.10.8 and 3.8. ``expire`` may be called at any time, late or too often."""
+
+from postel.errors import ConnectionTimedOut, HostUnreachable
+from postel.tcp import handshake
+from postel.tcp.acknowledge import deadline
+from postel.tcp.state import SYN_RECEIVED
+from postel.tcp.tcb import OWES_ACK, OWES_KEEP_ALIVE, OWES_SYN, OWES_WINDOW_PROBE, Tcb
+from postel.times import NEVER
+
+
+def expire(tcb: Tcb, now: int) -> None:
+    timers = tcb.timers
+    if timers.next() > now:
+        return
+    if timers.user <= now:
+        _note(tcb, "user-timeout", now)
+        user_timeout(tcb, now)
+    if timers.time_wait <= now:
+        _note(tcb, "time-wait", now)
+        tcb.delete(None, now)  # EP-TMO-3
+    if timers.orphan <= now:
+        _note(tcb, "orphan", now)
+        tcb.delete(None, now)  # EP-TMO-9
+    if timers.retransmission <= now:
+        _note(tcb, "retransmission", now)
+        retransmission_timeout(tcb, now)
+    if timers.persist <= now:
+        _note(tcb, "persist", now)
+        persist(tcb, now)
+    if timers.override <= now:
+        _note(tcb, "override", now)
+        timers.override = NEVER
+        tcb.may_send_small = True  # EP-TMO-7
+    if timers.delayed_ack <= now:
+        _note(tcb, "delayed-ack", now)
+        timers.delayed_ack = NEVER
+        tcb.owes |= OWES_ACK  # EP-TMO-5
+    if timers.keep_alive <= now:
+        _note(tcb, "keep-alive", now)
+        keep_alive(tcb, now)
+
+
+def user_timeout(tcb: Tcb, now: int) -> None:
+    """EP-TMO-1, MUST-20: R2. Nothing was heard for as long as the user is willing to wait."""
+    if tcb.state is SYN_RECEIVED and tcb.is_passive:  # EP-TMO-10
+        handshake.listen_again(tcb, now)
+    else:
+        tcb.delete(ConnectionTimedOut(), now)
+
+
+def retransmission_timeout(tcb: Tcb, now: int) -> None:
+    """EP-TMO-2, RFC 6298, 5.4 to 5.6: the first that isn't acknowledged goes again, with twice the patience."""
+    tcb.timers.retransmission = NEVER  # output arms it when it sends
+    tcb.retransmissions += 1
+    tcb.rtt.forget()
+    tcb.rtt.back_off()
+    if tcb.retransmissions == tcb.config.r1:  # MUST-20, SHLD-9
+        tcb.trouble(HostUnreachable(f"{tcb.config.r1} retransmissions unanswered, trying on"))
+    if not tcb.syn_is_acked:
+        tcb.owes |= OWES_SYN
+        return
+    tcb.congestion.timed_out(tcb.flight, now, again=tcb.retransmissions > 1)
+    tcb.recovery.on_timeout(tcb.snd.max)
+    tcb.snd.nxt = tcb.snd.una  # D-1: SND.MAX remembers how far we had come
+
+
+def persist(tcb: Tcb, now: int) -> None:
+    """EP-TMO-4: a probe, and more patience each time (SHLD-30). The user timeout runs until the peer answers (MUST-37)."""
+    tcb.probes += 1
+    tcb.owes |= OWES_WINDOW_PROBE
+    tcb.timers.persist = now + min(tcb.rtt.rto << min(tcb.probes, 16), tcb.config.rto_maximum)
+    if tcb.timers.user == NEVER:
+        tcb.timers.user = deadline(tcb.config.user_timeout, now)
+
+
+def keep_alive(tcb: Tcb, now: int) -> None:
+    """EP-TMO-6, MUST-26: only a connection with nothing outstanding is probed."""
+    if tcb.flight or tcb.timers.persist != NEVER:
+        tcb.timers.keep_alive = now + tcb.config.keep_alive_idle
+    elif tcb.probes >= tcb.config.keep_alive_probes:  # MUST-29
+        tcb.delete(ConnectionTimedOut("keep-alive probes unanswered"), now)
+    else:
+        tcb.probes += 1
+        tcb.owes |= OWES_KEEP_ALIVE
+        tcb.timers.keep_alive = now + tcb.config.keep_alive_interval
+
+
+def _note(tcb: Tcb, timer: str, now: int) -> None:
+    if tcb.observer is not None:
+        tcb.observer.timer_expired(tcb.local, tcb.remote, timer, now)

@@ -1,0 +1,34 @@
+"""The deadlines of one connection. To arm is to assign, to disarm is to assign NEVER."""
+
+from postel.times import NEVER
+
+
+class Timers:
+    __slots__ = ("delayed_ack", "keep_alive", "orphan", "override", "persist", "retransmission", "time_wait", "user")
+
+    def __init__(self) -> None:
+        self.retransmission = NEVER  # RFC 6298, 5
+        self.persist = NEVER  # RFC 9293, 3.8.6.1
+        self.override = NEVER  # RFC 9293, 3.8.6.2.1
+        self.delayed_ack = NEVER  # RFC 9293, 3.8.6.3
+        self.keep_alive = NEVER  # RFC 9293, 3.8.4
+        self.user = NEVER  # RFC 9293, 3.10.8; R2
+        self.time_wait = NEVER  # 2MSL
+        self.orphan = NEVER  # EP-TMO-9
+
+    def next(self) -> int:
+        return min(
+            self.retransmission,
+            self.delayed_ack,
+            self.user,
+            self.persist,
+            self.override,
+            self.keep_alive,
+            self.time_wait,
+            self.orphan,
+        )
+
+    def stop(self) -> None:
+        """Every one."""
+        self.retransmission = self.persist = self.override = self.delayed_ack = NEVER
+        self.keep_alive = self.user = self.time_wait = self.orphan = NEVER

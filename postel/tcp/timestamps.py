@@ -1,0 +1,53 @@
+"""Timestamps of RFC 7323: the clock, PAWS (5) and round-trip times from echoes (4)."""
+
+from typing import Final
+
+from postel.tcp import challenge, seq
+from postel.tcp.tcb import Tcb
+from postel.times import MILLISECOND, SECOND
+from postel.wire.segment import ABSENT, RST, Segment
+
+TICK: Final = MILLISECOND  # RFC7323-5.4: 1 ms to 1 s
+_OLDEST_ECHO: Final = 600 * SECOND  # no round trip takes longer; an older echo is a lie (BAD-TS-2)
+
+
+def clock(tcb: Tcb, now: int) -> int:
+    """TSval: milliseconds, from a start of each pair's own (RFC7323-7)."""
+    return seq.add(tcb.timestamps.offset, now // TICK)
+
+
+def admits(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """Step 0, before the sequence check: PAWS (RFC7323-5.3a)."""
+    timestamps = tcb.timestamps
+    if not timestamps.agreed or segment.flags & RST:  # EP-PAWS-4, RFC7323-5.2a
+        return True
+    if segment.tsval == ABSENT:
+        return not tcb.config.timestamps_required  # EP-PAWS-1, RFC7323-3.2c
+    if seq.ge(segment.tsval, timestamps.recent):
+        return True
+    if now - timestamps.recent_at > tcb.config.paws_idle:  # EP-PAWS-3, RFC7323-5.5
+        timestamps.recent = segment.tsval
+        return True
+    challenge.owe(tcb, segment, now)  # EP-PAWS-2
+    return False
+
+
+def remember(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """TS.Recent follows the segment that our last ACK asked for (EP-PAWS-5, RFC7323-4.3a).
+
+    After the ACK check, not before it as RFC 7323 draws it: a segment with an impossible ACK field must not poison TS.Recent.
+    """
+    timestamps = tcb.timestamps
+    if timestamps.agreed and segment.tsval != ABSENT and not segment.flags & RST:
+        if seq.le(segment.seq, timestamps.last_ack_sent) and seq.ge(segment.tsval, timestamps.recent):
+            timestamps.recent = segment.tsval
+            timestamps.recent_at = now
+    return True
+
+
+def round_trip(tcb: Tcb, segment: Segment, now: int) -> int:
+    """What the echo in an ACK of new data says (RFC7323-4.1), in microseconds; ABSENT where it says nothing credible."""
+    if not tcb.timestamps.agreed or segment.tsecr in (ABSENT, 0):
+        return ABSENT
+    measured = seq.offset(clock(tcb, now), segment.tsecr) * TICK
+    return measured if 0 <= measured <= min(now, _OLDEST_ECHO) else ABSENT

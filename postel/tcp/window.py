@@ -1,0 +1,88 @@
+"""The sliding window of both sides: what we advertise (RFC 9293, 3.8.6.2.2) and how we live with a closed one (3.8.6.1)."""
+
+from typing import Final
+
+from postel.tcp.tcb import NO_SEQUENCE, OWES_ACK, Tcb
+from postel.times import NEVER
+
+LARGEST_FIELD: Final = 0xFFFF
+
+
+def shift_for(buffer: int) -> int:
+    """The smallest scale by which the window field can tell all of ``buffer`` (RFC 7323, 2.3)."""
+    shift = 0
+    while buffer >> shift > LARGEST_FIELD:
+        shift += 1
+    return shift
+
+
+def advertise(tcb: Tcb) -> int:
+    """The window field of a segment that leaves now. RCV.WND follows it.
+
+    The right edge never moves back (SHLD-14), and forward only by a step worth having (MUST-39).
+    """
+    rcv = tcb.rcv
+    window = _space(tcb)
+    if window - rcv.wnd < worthwhile(tcb):
+        window = rcv.wnd
+    field = min(LARGEST_FIELD, window >> rcv.shift)
+    if field << rcv.shift < rcv.wnd:  # a scaled field is coarse: rounded up it keeps the edge
+        field = min(LARGEST_FIELD, (rcv.wnd + (1 << rcv.shift) - 1) >> rcv.shift)
+    rcv.wnd = max(rcv.wnd, field << rcv.shift)
+    return field
+
+
+def worthwhile(tcb: Tcb) -> int:
+    """The least step of the right edge: min(Fr * RCV.BUFF, Eff.snd.MSS) with Fr = 1/2, never 0."""
+    return max(1, min(tcb.config.receive_buffer // 2, tcb.advertised_mss))
+
+
+def after_read(tcb: Tcb) -> None:
+    """Owe a window update when the reader made a worthwhile step: at once while the peer is nearly stopped, else by half-buffers,
+    for the next ACK of data carries the rest."""
+    gain = _space(tcb) - tcb.rcv.wnd
+    if gain >= worthwhile(tcb) and (tcb.rcv.wnd < 2 * tcb.advertised_mss or 2 * gain >= tcb.config.receive_buffer):
+        tcb.owes |= OWES_ACK
+
+
+def watch(tcb: Tcb, now: int) -> None:
+    """Enter or leave persist as the peer's window and our queue say (MUST-36)."""
+    if tcb.snd.wnd == 0 and waits_for_window(tcb):
+        if tcb.timers.persist == NEVER:
+            tcb.timers.persist = now + tcb.rtt.rto  # SHLD-29
+            tcb.timers.retransmission = NEVER  # SHLD-17: what the peer can't take doesn't time out
+            tcb.timers.user = NEVER
+            tcb.probes = 0
+    elif tcb.timers.persist != NEVER:
+        _leave_persist(tcb, now)
+
+
+def waits_for_window(tcb: Tcb) -> bool:
+    return len(tcb.send_buffer) > 0 or (tcb.fin_is_queued and not tcb.fin_is_acked)
+
+
+def _leave_persist(tcb: Tcb, now: int) -> None:
+    """The window opened: what was sent as a probe, or into a window that shrank, goes again with the rest."""
+    tcb.timers.persist = NEVER
+    tcb.probes = 0
+    if tcb.flight:
+        tcb.snd.nxt = tcb.snd.una
+        tcb.rtt.forget()
+        tcb.timers.retransmission = now + tcb.rtt.rto
+
+
+def _space(tcb: Tcb) -> int:
+    """What the buffer can still take, and the host; nothing more once the peer has sent its FIN."""
+    if tcb.fin_is_received:
+        return tcb.rcv.wnd
+    space = tcb.config.receive_buffer - tcb.unread
+    if tcb.memory is not None:
+        space = min(space, tcb.memory.free)
+    return max(0, space)
+
+
+def text_room(tcb: Tcb) -> int:
+    """How many octets from RCV.NXT on may be taken: the window, and none beyond the peer's FIN."""
+    if tcb.fin_expected == NO_SEQUENCE:
+        return tcb.rcv.wnd
+    return min(tcb.rcv.wnd, (tcb.fin_expected - tcb.rcv.nxt) & 0xFFFFFFFF)

@@ -1,0 +1,12 @@
+"""Times are ints in microseconds, on whatever clock the driver holds. Write ``200 * MILLISECOND``, never ``200_000``."""
+
+from typing import Final
+
+MICROSECOND: Final = 1
+MILLISECOND: Final = 1000
+SECOND: Final = 1_000_000
+MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+
+NEVER: Final = 1 << 60  # later than any deadline: 36,000 years
