@@ -29,9 +29,14 @@ def duplicate(tcb: Tcb, segment: Segment, now: int) -> None:
     """SEG.ACK <= SND.UNA: perhaps a sign of loss (EP-ACK-6, RFC5681-2a)."""
     if segment.ack != tcb.snd.una or not tcb.flight or segment.data or segment.flags & (SYN | FIN):
         return
-    is_proof = _sacks_something(tcb, segment)
-    if is_proof or (segment.window << tcb.snd.shift == tcb.snd.wnd and not segment.sack):
-        tcb.recovery.on_duplicate(tcb.snd.una, tcb.snd.max, tcb.flight, tcb.congestion, now, is_proof=is_proof)
+    if segment.sack or segment.window << tcb.snd.shift == tcb.snd.wnd:
+        tcb.recovery.on_duplicate(tcb.snd.una, tcb.snd.max, tcb.flight, tcb.congestion, now)
+
+
+def heed_sack(tcb: Tcb, segment: Segment, now: int) -> None:
+    """Hand the blocks to recovery (RFC2018-5a); it judges which can be true."""
+    if segment.sack and tcb.sack_agreed and tcb.flight:
+        tcb.recovery.on_sack(segment.sack, tcb.snd.una, tcb.snd.max, tcb.congestion, now)
 
 
 def update_window(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -82,11 +87,3 @@ def _tell_congestion(tcb: Tcb, acked: int, flight: int, now: int) -> None:
 
 def deadline(after: int, now: int) -> int:
     return now + after if after < NEVER else NEVER
-
-
-def _sacks_something(tcb: Tcb, segment: Segment) -> bool:
-    """Whether a SACK block shows octets that arrived ahead of SND.UNA; blocks that can't be true are passed over."""
-    for left, right in segment.sack:
-        if seq.gt(left, tcb.snd.una) and seq.lt(left, right) and seq.le(right, tcb.snd.max):
-            return True
-    return False

@@ -229,7 +229,7 @@ class Connection:
             return False
         self.path_mtu(mtu)
         tcb.rtt.forget()
-        tcb.recovery.retransmit = tcb.snd.una  # RFC8201-5.4: lost, but not by congestion
+        tcb.recovery.on_path_loss(tcb.snd.una, tcb.snd.max)  # RFC8201-5.4: lost, but not by congestion
         self._note()
         return True
 

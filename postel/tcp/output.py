@@ -113,18 +113,18 @@ def _syn(tcb: Tcb, now: int) -> Segment:
 
 def _lost(tcb: Tcb, now: int) -> Segment | None:
     """The segment that recovery wants sent again."""
-    if tcb.recovery.retransmit < 0:
+    snd = tcb.snd
+    if not tcb.flight:
         return None
-    start = seq.latest(tcb.recovery.retransmit, tcb.snd.una)
-    tcb.recovery.retransmit = -1
-    offset = seq.distance(tcb.first_octet, start)
-    sent = seq.offset(tcb.snd.max, start)
-    if sent <= 0:
+    number, octets = tcb.recovery.next_lost(snd.una, snd.max, tcb.congestion.window, tcb.congestion.smss)
+    if number < 0 or seq.ge(number, snd.max):
         return None
-    count = min(_room_for_text(tcb), len(tcb.send_buffer) - offset, sent)
-    with_fin = tcb.fin_seq != NO_SEQUENCE and seq.add(start, count) == tcb.fin_seq
+    offset = seq.distance(tcb.first_octet, number)
+    count = min(_room_for_text(tcb), octets, len(tcb.send_buffer) - offset, seq.distance(number, snd.max))
+    with_fin = tcb.fin_seq != NO_SEQUENCE and seq.add(number, count) == tcb.fin_seq
+    tcb.recovery.on_retransmitted(seq.add(number, count + with_fin))
     _count_retransmission(tcb, count)
-    return _text(tcb, start, offset, count, with_fin=with_fin, now=now)
+    return _text(tcb, number, offset, count, with_fin=with_fin, now=now)
 
 
 def _new(tcb: Tcb, now: int) -> Segment | None:
@@ -147,9 +147,12 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
 
 
 def _usable(tcb: Tcb) -> int:
-    """How many numbers may go out from SND.NXT on: SND.UNA + min(cwnd, rwnd) less what flies (RFC5681-2b); may be negative (MUST-34)."""
-    allowed = min(tcb.snd.wnd, tcb.congestion.window + tcb.recovery.inflation)
-    return allowed - seq.distance(tcb.snd.una, tcb.snd.nxt)
+    """How many numbers may go out from SND.NXT on: min(cwnd, rwnd) less what flies (RFC5681-2b); may be negative (MUST-34)."""
+    snd, congestion = tcb.snd, tcb.congestion
+    return min(
+        snd.wnd - seq.distance(snd.una, snd.nxt),
+        tcb.recovery.room(snd.una, snd.nxt, snd.max, congestion.window, congestion.smss),
+    )
 
 
 def _fin_is_due(tcb: Tcb) -> bool:

@@ -5,11 +5,12 @@ Positions count octets from the connection's first and never wrap, so that order
       RCV.NXT        piece          pieces that touch: one range
          │          ┌──────┐       ┌────┬──────────┐
     ─────┴──────────┴──────┴───────┴────┴──────────┴──────►
-                    lefts[0]  rights[0]=end    lefts[1]    rights[1]
 """
 
 from bisect import bisect_left, bisect_right
 from typing import Final
+
+from postel.tcp.ranges import Ranges
 
 PIECES: Final = 4096  # more are joined, and if they don't join, the farthest are given up (CVE-2018-5390)
 RECENT: Final = 8
@@ -18,13 +19,12 @@ RECENT: Final = 8
 class Reassembly:
     """Pieces never overlap: octets that came first stay (EP-SEQ-11). To insert costs O(log n) and a short memmove, whatever the order."""
 
-    __slots__ = ("_lefts", "_pieces", "_recent", "_rights", "_starts", "evicted", "held")
+    __slots__ = ("_pieces", "_ranges", "_recent", "_starts", "evicted", "held")
 
     def __init__(self) -> None:
         self._starts: list[int] = []  # of each piece, ascending
         self._pieces: list[bytes] = []
-        self._lefts: list[int] = []  # of each range, ascending
-        self._rights: list[int] = []
+        self._ranges = Ranges()
         self._recent: list[int] = []  # a position in each range lately heard of, newest first
         self.held = 0
         self.evicted = 0
@@ -35,7 +35,7 @@ class Reassembly:
     @property
     def end(self) -> int:
         """One past the highest octet held; 0 where none is."""
-        return self._rights[-1] if self._rights else 0
+        return self._ranges.end
 
     def insert(self, start: int, data: bytes) -> int:
         """Hold those octets of ``data`` that aren't held yet; how many they were."""
@@ -62,25 +62,19 @@ class Reassembly:
             count += 1
         taken = self._pieces[:count]
         if count:
-            del self._starts[:count], self._pieces[:count], self._lefts[0], self._rights[0]
+            del self._starts[:count], self._pieces[:count]
+            self._ranges.drop_below(at)
             self.held -= at - position
             self._recent = [recent for recent in self._recent if recent >= at]
         return taken
 
     def blocks(self, limit: int) -> list[tuple[int, int]]:
         """Ranges held, the one heard of last first (RFC2018-4c, RFC2018-4d)."""
-        found: list[tuple[int, int]] = []
-        for position in self._recent[:limit]:
-            index = bisect_right(self._lefts, position) - 1
-            found.append((self._lefts[index], self._rights[index]))
-        return found
+        return [self._ranges.around(position) for position in self._recent[:limit]]
 
     def range_at(self, start: int, end: int) -> tuple[int, int]:
         """The first run within start … end that is held already, (0, 0) where none is: what a D-SACK reports (RFC2883-4a)."""
-        index = bisect_right(self._rights, start)
-        if index == len(self._lefts) or self._lefts[index] >= end:
-            return (0, 0)
-        return (max(start, self._lefts[index]), min(end, self._rights[index]))
+        return self._ranges.first_within(start, end)
 
     def relieve(self) -> None:
         """Keep the number of pieces bounded: join those that touch, then give up the farthest.
@@ -92,7 +86,7 @@ class Reassembly:
             return
         starts, pieces = self._starts, self._pieces
         self._starts, self._pieces, index = [], [], 0
-        for left, right in zip(self._lefts, self._rights, strict=True):
+        for left, right in zip(self._ranges.lefts, self._ranges.rights, strict=True):
             first = index
             while index < len(starts) and starts[index] < right:
                 index += 1
@@ -130,22 +124,12 @@ class Reassembly:
         self.held += len(data) - covered
 
     def _note_range(self, start: int, end: int) -> None:
-        low = bisect_left(self._rights, start)
-        high = bisect_right(self._lefts, end)
-        left, right = start, end
-        if low < high:
-            left = min(start, self._lefts[low])
-            right = max(end, self._rights[high - 1])
-        self._lefts[low:high] = [left]
-        self._rights[low:high] = [right]
+        left, right = self._ranges.add(start, end)
         self._recent = [start, *(position for position in self._recent if not left <= position < right)][:RECENT]
 
     def _give_up_farthest(self) -> None:
         start, piece = self._starts.pop(), self._pieces.pop()
         self.held -= len(piece)
         self.evicted += len(piece)
-        if self._lefts[-1] >= start:
-            del self._lefts[-1], self._rights[-1]
-        else:
-            self._rights[-1] = start
+        self._ranges.drop_above(start)
         self._recent = [position for position in self._recent if position < start]

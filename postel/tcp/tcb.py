@@ -201,7 +201,7 @@ class Tcb:
         self.events.append(Event(TROUBLE_NAME, error))
 
     def delete(self, error: TcpError | None, now: int) -> None:
-        """"Delete the TCB, enter the CLOSED state." What was received in order stays readable; everything else goes."""
+        """ "Delete the TCB, enter the CLOSED state." What was received in order stays readable; everything else goes."""
         self.error = error
         self.timers.stop()
         self.give_back(len(self.send_buffer))

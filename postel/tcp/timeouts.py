@@ -60,8 +60,8 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
         tcb.owes |= OWES_SYN
         return
     tcb.congestion.timed_out(tcb.flight, now, again=tcb.retransmissions > 1)
-    tcb.recovery.on_timeout(tcb.snd.max)
-    tcb.snd.nxt = tcb.snd.una  # D-1: SND.MAX remembers how far we had come
+    if tcb.recovery.on_timeout(tcb.snd.una, tcb.snd.max):
+        tcb.snd.nxt = tcb.snd.una  # D-1: SND.MAX remembers how far we had come
 
 
 def persist(tcb: Tcb, now: int) -> None:

@@ -1,0 +1,99 @@
+"""Addresses are octets inside Postel, 4 or 16 of them; text only at its edges.
+
+>>> to_text(parse("FD00:0:0::1")), str(Endpoint(parse("10.0.0.1"), 80))
+('fd00::1', '10.0.0.1:80')
+"""
+
+from ipaddress import ip_address
+from typing import Final, NamedTuple
+
+from postel.errors import ArgumentError
+
+UNSPECIFIED_4: Final = bytes(4)
+UNSPECIFIED_6: Final = bytes(16)
+LIMITED_BROADCAST: Final = b"\xff\xff\xff\xff"
+LOOPBACK_6: Final = bytes(15) + b"\x01"
+
+
+def parse(text: str) -> bytes:
+    """The octets of an address in the usual notation, without a zone. Raises ArgumentError."""
+    try:
+        octets = ip_address(text).packed
+    except ValueError:
+        octets = b""
+    if not octets or "%" in text:
+        raise ArgumentError("address", text, "an IPv4 or IPv6 address such as 10.0.0.1 or fd00::1")
+    return octets
+
+
+def to_text(octets: bytes) -> str:
+    """The usual notation: dotted decimals, or RFC 5952's form for IPv6. Raises ArgumentError."""
+    if len(octets) not in (4, 16):
+        raise ArgumentError("address", octets, "4 or 16 octets")
+    return str(ip_address(octets))
+
+
+class Endpoint(NamedTuple):
+    """An address and a port: what RFC 9293 calls a socket."""
+
+    address: bytes
+    port: int
+
+    def __str__(self) -> str:
+        text = to_text(self.address)
+        return f"{text}:{self.port}" if len(self.address) == 4 else f"[{text}]:{self.port}"
+
+
+class Interface(NamedTuple):
+    """A host's own address, and how many leading bits of it its neighbours share."""
+
+    address: bytes
+    prefix_length: int
+
+    def __str__(self) -> str:
+        return f"{to_text(self.address)}/{self.prefix_length}"
+
+    def contains(self, address: bytes) -> bool:
+        """Whether the address is on this network."""
+        if len(address) != len(self.address):
+            return False
+        shift = 8 * len(address) - self.prefix_length
+        return int.from_bytes(address, "big") >> shift == int.from_bytes(self.address, "big") >> shift
+
+    @property
+    def broadcast(self) -> bytes:
+        """The directed broadcast address; ``b""`` where there is none: IPv6, and IPv4 networks of one or two addresses (RFC 3021)."""
+        if len(self.address) != 4 or self.prefix_length > 30:
+            return b""
+        hosts = (1 << 32 - self.prefix_length) - 1
+        return (int.from_bytes(self.address, "big") | hosts).to_bytes(4, "big")
+
+
+def parse_interface(text: str) -> Interface:
+    """``10.7.0.2/24``; without a prefix length it is the address alone, /32 or /128. Raises ArgumentError."""
+    address_text, slash, length_text = text.partition("/")
+    address = parse(address_text)
+    bits = 8 * len(address)
+    if not slash:
+        return Interface(address, bits)
+    if not (length_text.isascii() and length_text.isdigit()) or int(length_text) > bits:
+        raise ArgumentError("prefix length", length_text, f"0 to {bits}")
+    return Interface(address, int(length_text))
+
+
+def is_multicast(address: bytes) -> bool:
+    """224.0.0.0/4 or ff00::/8."""
+    return address[0] >> 4 == 14 if len(address) == 4 else address[0] == 0xFF
+
+
+def is_unspecified(address: bytes) -> bool:
+    return address in (UNSPECIFIED_4, UNSPECIFIED_6)
+
+
+def is_loopback(address: bytes) -> bool:
+    """127.0.0.0/8 or ::1."""
+    return address[0] == 127 if len(address) == 4 else address == LOOPBACK_6
+
+
+def is_limited_broadcast(address: bytes) -> bool:
+    return address == LIMITED_BROADCAST

@@ -1,0 +1,303 @@
+"""IP packets, both versions: octets to record and back (RFC 791, RFC 1122 3.2, RFC 8200)."""
+
+from struct import Struct
+from typing import Final
+
+from postel.errors import ArgumentError, WireError
+from postel.wire import checksum
+
+HEADER_4: Final = 20  # octets, without options
+HEADER_6: Final = 40
+LARGEST: Final = 0xFFFF
+
+HOP_BY_HOP: Final = 0
+ROUTING: Final = 43
+FRAGMENT: Final = 44
+NO_NEXT_HEADER: Final = 59
+DESTINATION_OPTIONS: Final = 60
+
+_EXTENSIONS: Final = (HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS)
+_MOST_EXTENSIONS: Final = 8  # RFC 8504, 5.3 wants a limit; each kind once and the destination options twice make five
+
+_END_OF_OPTIONS: Final = 0
+_NO_OPERATION: Final = 1
+_SOURCE_ROUTES: Final = (131, 137)  # loose and strict
+
+_DONT_FRAGMENT: Final = 0x4000
+_MORE_FRAGMENTS: Final = 0x2000
+
+_WORDS_4: Final = Struct("!IIIII")
+_FIELDS_4: Final = Struct("!BBHHHBBH")
+_FIELDS_6: Final = Struct("!IHBB")
+_FRAGMENT: Final = Struct("!BBHI")
+
+
+class Packet:
+    """One packet that arrived, or one fragment of it. Its payload is ``octets[start:end]``.
+
+    Written out by hand for the same reason as Segment. ``protocol`` is that of the payload, behind all extension headers.
+    ``fragment_offset`` counts octets. ``traffic_class`` is IPv4's type of service: six bits DSCP, two bits ECN.
+    """
+
+    __slots__ = (
+        "destination",
+        "dont_fragment",
+        "end",
+        "fragment_offset",
+        "hop_limit",
+        "identification",
+        "more_fragments",
+        "octets",
+        "protocol",
+        "source",
+        "start",
+        "traffic_class",
+        "version",
+    )
+
+    def __init__(
+        self,
+        octets: bytes,
+        version: int,
+        source: bytes,
+        destination: bytes,
+        protocol: int,
+        start: int,
+        end: int,
+        hop_limit: int,
+        traffic_class: int,
+    ) -> None:
+        self.octets = octets
+        self.version = version
+        self.source = source
+        self.destination = destination
+        self.protocol = protocol
+        self.start = start
+        self.end = end
+        self.hop_limit = hop_limit
+        self.traffic_class = traffic_class
+        self.identification = 0
+        self.fragment_offset = 0
+        self.more_fragments = False
+        self.dont_fragment = True
+
+    @property
+    def payload(self) -> bytes:
+        return self.octets[self.start : self.end]
+
+    @property
+    def is_fragment(self) -> bool:
+        return self.more_fragments or self.fragment_offset > 0
+
+
+def parse(octets: bytes) -> Packet:
+    """The packet at the start of ``octets``; what a link left behind its end is ignored.
+
+    Raises WireError: ``truncated``, ``bad_version``, ``bad_header_length``, ``bad_total_length``, ``bad_checksum``, ``bad_option``,
+    ``source_route``, ``bad_fragment``, ``too_many_headers``, ``misplaced_header``.
+    """
+    if not octets:
+        raise WireError("truncated", "no octets")
+    version = octets[0] >> 4
+    if version == 4:
+        return _parse4(octets)
+    if version == 6:
+        return _parse6(octets)
+    raise WireError("bad_version", f"version {version}")
+
+
+def _parse4(octets: bytes) -> Packet:
+    if len(octets) < HEADER_4:
+        raise WireError("truncated", f"{len(octets)} octets of an IPv4 header")
+    first, second, third, source, destination = _WORDS_4.unpack_from(octets)
+    start = first >> 22 & 0x3C
+    end = first & 0xFFFF
+    if start != HEADER_4:
+        _check_options4(octets, start)
+    elif (first + second + third + source + destination) % checksum.MODULUS:
+        raise WireError("bad_checksum", "IPv4 header")
+    if end < start:
+        raise WireError("bad_total_length", f"{end} octets with a header of {start}")
+    if end > len(octets):
+        raise WireError("truncated", f"{len(octets)} octets of {end}")
+    packet = Packet(octets, 4, octets[12:16], octets[16:20], third >> 16 & 0xFF, start, end, third >> 24, first >> 16 & 0xFF)
+    packet.identification = second >> 16
+    packet.dont_fragment = second & _DONT_FRAGMENT != 0
+    if second & 0x3FFF:
+        _set_fragment(packet, (second & 0x1FFF) << 3, more=second & _MORE_FRAGMENTS != 0)
+    return packet
+
+
+def _set_fragment(packet: Packet, offset: int, *, more: bool) -> None:
+    size = packet.end - packet.start
+    if (more and (size == 0 or size % 8)) or offset + size > LARGEST:
+        raise WireError("bad_fragment", f"{size} octets at {offset}")
+    packet.fragment_offset = offset
+    packet.more_fragments = more
+
+
+def _check_options4(octets: bytes, end: int) -> None:
+    """Walks the options of an IPv4 header and its checksum; all but source routes are ignored (RFC 1122, 3.2.1.8)."""
+    if end < HEADER_4:
+        raise WireError("bad_header_length", f"{end} octets")
+    if end > len(octets):
+        raise WireError("truncated", f"{len(octets)} octets of an IPv4 header of {end}")
+    if not checksum.is_right(octets[:end]):
+        raise WireError("bad_checksum", "IPv4 header")
+    position = HEADER_4
+    while position < end and octets[position] != _END_OF_OPTIONS:
+        kind = octets[position]
+        if kind == _NO_OPERATION:
+            position += 1
+            continue
+        if kind in _SOURCE_ROUTES:
+            raise WireError("source_route", f"option {kind}")
+        length = octets[position + 1] if position + 1 < end else 0
+        if length < 2 or position + length > end:
+            raise WireError("bad_option", f"IPv4 option {kind}, length {length}, {end - position} octets left")
+        position += length
+
+
+def _parse6(octets: bytes) -> Packet:
+    if len(octets) < HEADER_6:
+        raise WireError("truncated", f"{len(octets)} octets of an IPv6 header")
+    first, length, protocol, hop_limit = _FIELDS_6.unpack_from(octets)
+    end = HEADER_6 + length
+    if end > len(octets):
+        raise WireError("truncated", f"{len(octets)} octets of {end}")
+    packet = Packet(octets, 6, octets[8:24], octets[24:40], protocol, HEADER_6, end, hop_limit, first >> 20 & 0xFF)
+    if protocol in _EXTENSIONS:
+        _walk_extensions(packet)
+    return packet
+
+
+def _walk_extensions(packet: Packet) -> None:
+    """Moves ``start`` and ``protocol`` behind the extension headers (RFC 8200, 4), but not into what a fragment may have cut."""
+    for count in range(_MOST_EXTENSIONS):
+        kind = packet.protocol
+        if kind not in _EXTENSIONS or packet.is_fragment:
+            return
+        if kind == HOP_BY_HOP and count > 0:  # RFC 8200, 4.1
+            raise WireError("misplaced_header", "hop-by-hop options not in the first place")
+        _step_over(packet, kind)
+    if packet.protocol in _EXTENSIONS and not packet.is_fragment:
+        raise WireError("too_many_headers", f"more than {_MOST_EXTENSIONS} extension headers")
+
+
+def _step_over(packet: Packet, kind: int) -> None:
+    octets, start = packet.octets, packet.start
+    if start + 8 > packet.end:
+        raise WireError("truncated", f"{packet.end - start} octets of extension header {kind}")
+    if kind == FRAGMENT:
+        packet.protocol, _, bits, packet.identification = _FRAGMENT.unpack_from(octets, start)
+        packet.start = start + 8
+        packet.dont_fragment = False
+        if bits & 0xFFF9:  # else it is whole, and goes on like any other packet (RFC 6946)
+            _set_fragment(packet, bits & 0xFFF8, more=bits & 1 != 0)
+        return
+    end = start + 8 + 8 * octets[start + 1]
+    if end > packet.end:
+        raise WireError("truncated", f"{packet.end - start} octets of extension header {kind} of {end - start}")
+    if kind == ROUTING:
+        if octets[start + 3]:  # segments left: nobody's last stop, and Postel forwards nothing (RFC 8200, 4.4; RFC 5095)
+            raise WireError("source_route", f"routing header of type {octets[start + 2]}")
+    else:
+        _check_options6(octets, start + 2, end)
+    packet.protocol = octets[start]
+    packet.start = end
+
+
+def _check_options6(octets: bytes, start: int, end: int) -> None:
+    """Options of IPv6 say themselves, in their two highest bits, whether a host that doesn't know them may go on (RFC 8200, 4.2)."""
+    position = start
+    while position < end:
+        kind = octets[position]
+        if kind == 0:  # Pad1
+            position += 1
+            continue
+        length = octets[position + 1] + 2 if position + 1 < end else 2
+        if position + length > end:
+            raise WireError("bad_option", f"IPv6 option {kind}, {end - position} octets left")
+        if kind >> 6:
+            raise WireError("bad_option", f"IPv6 option {kind} forbids to go on")
+        position += length
+
+
+def parse_quoted(octets: bytes) -> Packet:
+    """The start of a packet as an ICMP error quotes it: cut anywhere, changed on its way, so neither length nor checksum counts."""
+    if len(octets) >= HEADER_6 and octets[0] >> 4 == 6:
+        first, _, protocol, hop_limit = _FIELDS_6.unpack_from(octets)
+        packet = Packet(octets, 6, octets[8:24], octets[24:40], protocol, HEADER_6, len(octets), hop_limit, first >> 20 & 0xFF)
+        _walk_extensions(packet)
+        return packet
+    start = (octets[0] & 15) << 2 if octets else 0
+    if start < HEADER_4 or start > len(octets) or octets[0] >> 4 != 4:
+        raise WireError("truncated", "no whole IP header is quoted")
+    packet = Packet(octets, 4, octets[12:16], octets[16:20], octets[9], start, len(octets), octets[8], octets[1])
+    packet.fragment_offset = ((octets[6] & 0x1F) << 8 | octets[7]) << 3
+    return packet
+
+
+def encode(
+    source: bytes,
+    destination: bytes,
+    protocol: int,
+    payload: bytes,
+    *,
+    hop_limit: int = 64,
+    traffic_class: int = 0,
+    identification: int = 0,
+    dont_fragment: bool = True,
+) -> bytes:
+    """A whole packet; the addresses' length says which version. IPv6 has no use for the last two."""
+    if len(source) == 4:
+        flags = _DONT_FRAGMENT if dont_fragment else 0
+        return _header4(source, destination, protocol, len(payload), hop_limit, traffic_class, identification, flags) + payload
+    return _header6(source, destination, protocol, len(payload), hop_limit, traffic_class) + payload
+
+
+def _header4(
+    source: bytes, destination: bytes, protocol: int, size: int, hop_limit: int, traffic_class: int, identification: int, flags: int
+) -> bytes:
+    length = HEADER_4 + size
+    if length > LARGEST:
+        raise ArgumentError("payload", size, f"at most {LARGEST - HEADER_4} octets")
+    addresses = source + destination
+    words = 0x4500 + traffic_class + length + identification + flags + (hop_limit << 8) + protocol + int.from_bytes(addresses, "big")
+    value = -words % checksum.MODULUS
+    return _FIELDS_4.pack(0x45, traffic_class, length, identification, flags, hop_limit, protocol, value) + addresses
+
+
+def _header6(source: bytes, destination: bytes, protocol: int, size: int, hop_limit: int, traffic_class: int) -> bytes:
+    if size > LARGEST:
+        raise ArgumentError("payload", size, f"at most {LARGEST} octets")
+    return _FIELDS_6.pack(0x60000000 | traffic_class << 20, size, protocol, hop_limit) + source + destination
+
+
+def fragments(
+    source: bytes,
+    destination: bytes,
+    protocol: int,
+    payload: bytes,
+    mtu: int,
+    *,
+    hop_limit: int = 64,
+    traffic_class: int = 0,
+    identification: int = 0,
+) -> list[bytes]:
+    """The payload cut into packets of at most ``mtu`` octets (RFC 791, 3.2; RFC 8200, 4.5)."""
+    header = HEADER_4 if len(source) == 4 else HEADER_6 + 8
+    room = (mtu - header) & ~7
+    if room < 8:
+        raise ArgumentError("mtu", mtu, f"at least {header + 8} octets")
+    packets = []
+    for offset in range(0, max(len(payload), 1), room):
+        part = payload[offset : offset + room]
+        more = offset + room < len(payload)
+        if len(source) == 4:
+            flags = offset >> 3 | (_MORE_FRAGMENTS if more else 0)
+            packets.append(_header4(source, destination, protocol, len(part), hop_limit, traffic_class, identification, flags) + part)
+        else:
+            part = _FRAGMENT.pack(protocol, 0, offset | more, identification) + part
+            packets.append(_header6(source, destination, FRAGMENT, len(part), hop_limit, traffic_class) + part)
+    return packets

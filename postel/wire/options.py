@@ -1,0 +1,134 @@
+"""The options of a TCP header: octets to the fields of a segment and back (RFC 9293, 3.1 and 3.2; RFC 7323; RFC 2018)."""
+
+from struct import Struct
+from typing import Final
+
+from postel.errors import ArgumentError, WireError
+
+END: Final = 0
+NOP: Final = 1
+MSS: Final = 2
+WINDOW_SCALE: Final = 3
+SACK_PERMITTED: Final = 4
+SACK: Final = 5
+TIMESTAMPS: Final = 8
+
+ABSENT: Final = -1  # an option that the segment doesn't carry
+ROOM: Final = 40  # octets: the data offset has four bits
+
+_NOP_NOP: Final = b"\x01\x01"
+_SACK_PERMITTED: Final = b"\x04\x02"
+_TWO_WORDS: Final = Struct("!II")
+_TIMESTAMPS: Final = Struct("!BBII")
+_MSS: Final = Struct("!BBH")
+
+
+class Bearer:
+    """The fields that travel as options; a Segment has them too. Its own class so that this module needn't know segments.
+
+    A number is ABSENT where its option is; ``sack`` holds (left, right) pairs, ``other`` (kind, value) of unknown options, both in their
+    order on the wire.
+    """
+
+    __slots__ = ("mss", "other", "sack", "sack_permitted", "tsecr", "tsval", "window_scale")
+
+    def __init__(self, tsval: int = ABSENT, tsecr: int = ABSENT) -> None:
+        self.tsval = tsval
+        self.tsecr = tsecr
+        self.mss = ABSENT
+        self.window_scale = ABSENT
+        self.sack_permitted = False
+        self.sack: tuple[tuple[int, int], ...] = ()
+        self.other: tuple[tuple[int, bytes], ...] = ()
+
+
+def read(octets: bytes, start: int, end: int, bearer: Bearer, *, syn: bool) -> None:
+    """Sets the bearer's fields from the list at ``octets[start:end]``. Raises WireError ``bad_option`` where the list can't be followed."""
+    position = start
+    while position < end:
+        kind = octets[position]
+        if kind == END:  # MUST-4; what comes behind is padding
+            return
+        if kind == NOP:
+            position += 1
+            continue
+        length = octets[position + 1] if position + 1 < end else 0
+        if length < 2 or position + length > end:  # MUST-7, EP-PRE-5
+            raise WireError("bad_option", f"kind {kind}, length {length}, {end - position} octets left")
+        _take(kind, octets[position + 2 : position + length], bearer, syn=syn)
+        position += length  # MUST-64: wherever the next one starts
+
+
+def _take(kind: int, value: bytes, bearer: Bearer, *, syn: bool) -> None:
+    """One option. Of a known kind the first sound one counts (EP-PRE-8); a wrong length or place makes it count for nothing (EP-PRE-7)."""
+    if kind == TIMESTAMPS:
+        if len(value) == 8 and bearer.tsval == ABSENT:
+            bearer.tsval, bearer.tsecr = _TWO_WORDS.unpack(value)
+    elif kind == SACK:
+        if value and len(value) % 8 == 0 and not bearer.sack:
+            bearer.sack = tuple([(left, right) for left, right in _TWO_WORDS.iter_unpack(value)])
+    elif kind in (MSS, WINDOW_SCALE, SACK_PERMITTED):
+        if syn:
+            _take_negotiation(kind, value, bearer)
+    else:
+        bearer.other += ((kind, value),)  # EP-PRE-6, MUST-6
+
+
+def _take_negotiation(kind: int, value: bytes, bearer: Bearer) -> None:
+    size = len(value)
+    if kind == MSS and size == 2 and bearer.mss == ABSENT:
+        bearer.mss = value[0] << 8 | value[1]
+    elif kind == WINDOW_SCALE and size == 1 and bearer.window_scale == ABSENT:
+        bearer.window_scale = value[0]
+    elif kind == SACK_PERMITTED and size == 0:
+        bearer.sack_permitted = True
+
+
+def encode(bearer: Bearer) -> bytes:
+    """The list, each option aligned as Linux does it and the whole to four octets. Raises ArgumentError where ``other`` is too much.
+
+    SACK blocks are left off where there is no room for them: the first say the most (RFC 2018, 4).
+    """
+    octets = _negotiation(bearer)
+    for kind, value in bearer.other:
+        octets += bytes((kind, len(value) + 2)) + value
+    octets += b"\x01" * (-len(octets) % 4)
+    blocks = bearer.sack[: (ROOM - 4 - len(octets)) // 8] if len(octets) < ROOM else ()
+    if blocks:
+        octets += _NOP_NOP + bytes((SACK, 2 + 8 * len(blocks)))
+        octets += b"".join([_TWO_WORDS.pack(left, right) for left, right in blocks])
+    if len(octets) > ROOM:
+        raise ArgumentError("options", bearer.other, f"{ROOM} octets in all")
+    return octets
+
+
+def _negotiation(bearer: Bearer) -> bytes:
+    octets = b""
+    if bearer.mss != ABSENT:
+        octets = _MSS.pack(MSS, 4, bearer.mss)
+    if bearer.sack_permitted:
+        octets += _SACK_PERMITTED if bearer.tsval != ABSENT else _NOP_NOP + _SACK_PERMITTED
+    elif bearer.tsval != ABSENT:
+        octets += _NOP_NOP
+    if bearer.tsval != ABSENT:
+        octets += _TIMESTAMPS.pack(TIMESTAMPS, 10, bearer.tsval, bearer.tsecr)
+    if bearer.window_scale != ABSENT:
+        octets += bytes((NOP, WINDOW_SCALE, 3, bearer.window_scale))
+    return octets
+
+
+def texts(bearer: Bearer) -> list[str]:
+    """Each option in a word: ``mss=1460``, ``sack=1-2,5-7``."""
+    words = []
+    if bearer.mss != ABSENT:
+        words.append(f"mss={bearer.mss}")
+    if bearer.window_scale != ABSENT:
+        words.append(f"ws={bearer.window_scale}")
+    if bearer.sack_permitted:
+        words.append("sack_permitted")
+    if bearer.tsval != ABSENT:
+        words.append(f"ts={bearer.tsval}/{bearer.tsecr}")
+    if bearer.sack:
+        words.append("sack=" + ",".join([f"{left}-{right}" for left, right in bearer.sack]))
+    words.extend([f"option{kind}={value.hex()}" for kind, value in bearer.other])
+    return words
