@@ -29,7 +29,7 @@ def duplicate(tcb: Tcb, segment: Segment, now: int) -> None:
     """SEG.ACK <= SND.UNA: perhaps a sign of loss (EP-ACK-6, RFC5681-2a)."""
     if segment.ack != tcb.snd.una or not tcb.flight or segment.data or segment.flags & (SYN | FIN):
         return
-    if segment.sack or segment.window << tcb.snd.shift == tcb.snd.wnd:
+    if segment.sack or scaled_window(tcb, segment) == tcb.snd.wnd:
         tcb.recovery.on_duplicate(tcb.snd.una, tcb.snd.max, tcb.flight, tcb.congestion, now)
 
 
@@ -43,13 +43,18 @@ def update_window(tcb: Tcb, segment: Segment, now: int) -> None:
     """Only the newest segment's word counts (EP-ACK-8, RFC9293-3.8.6-1)."""
     snd = tcb.snd
     if seq.lt(snd.wl1, segment.seq) or (snd.wl1 == segment.seq and seq.le(snd.wl2, segment.ack)):
-        snd.wnd = segment.window << snd.shift  # RFC7323-2.3a; MUST-1: unsigned
+        snd.wnd = scaled_window(tcb, segment)
         snd.wl1 = segment.seq
         snd.wl2 = segment.ack
         snd.max_wnd = max(snd.max_wnd, snd.wnd)
     if tcb.timers.persist != NEVER:
         tcb.timers.user = NEVER  # MUST-37: a peer that answers probes lives
     window.watch(tcb, now)
+
+
+def scaled_window(tcb: Tcb, segment: Segment) -> int:
+    """SEG.WND in octets (RFC7323-2.3a), unsigned (MUST-1); that of a SYN is never scaled (RFC7323-2.2c)."""
+    return segment.window if segment.flags & SYN else segment.window << tcb.snd.shift
 
 
 def _free(tcb: Tcb, ack: int) -> None:

@@ -27,6 +27,8 @@ from postel.wire.segment import ACK, FIN, RST, SYN, URG, Segment
 
 _RESETS_HELD = 8  # answers to strange segments, between two drains
 _DUPLICATES_HELD = 64
+_SMALL = 512  # octets: text that joins the piece before it
+_PIECE = 4096
 
 
 def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -262,8 +264,9 @@ def _open(tcb: Tcb, segment: Segment, now: int) -> None:
     acknowledge.advance(tcb, segment, now)
     tcb.owes &= ~OWES_SYN
     handshake.establish(tcb, lost_syns, now)
-    shift = 0 if segment.flags & SYN else tcb.snd.shift  # RFC7323-2.2c
-    tcb.snd.wnd = segment.window << shift  # EP-ACK-3, EP-SS-5, RFC1122-4.2.2.20c
+    if tcb.fin_is_queued:  # EP-CLOSE-4: queued until now
+        tcb.enter(FIN_WAIT_1, now)
+    tcb.snd.wnd = acknowledge.scaled_window(tcb, segment)  # EP-ACK-3, EP-SS-5, RFC1122-4.2.2.20c
     tcb.snd.max_wnd = max(tcb.snd.max_wnd, tcb.snd.wnd)
     tcb.snd.wl1 = segment.seq
     tcb.snd.wl2 = segment.ack
@@ -312,7 +315,11 @@ def _make_room(tcb: Tcb, ahead: int, octets: int) -> bool:
 
 def _deliver(tcb: Tcb, data: bytes) -> None:
     octets = len(data)
-    tcb.received.append(data)
+    received = tcb.received
+    if octets < _SMALL and received and len(received[-1]) < _PIECE:  # else a megabyte of tiny segments weighs fifty
+        received[-1] += data
+    else:
+        received.append(data)
     tcb.unread += octets
     tcb.position += octets
     tcb.rcv.nxt = seq.add(tcb.rcv.nxt, octets)

@@ -284,7 +284,8 @@ class Tcb:
         assert seq.le(snd.una, snd.nxt), "SND.UNA is beyond SND.NXT"
         assert seq.le(snd.nxt, snd.max), "SND.NXT is beyond SND.MAX"
         if self.is_synchronized:
-            outstanding = self.flight - (self.fin_seq != NO_SEQUENCE and not self.fin_is_acked)
+            has_fin = self.fin_seq != NO_SEQUENCE and not self.fin_is_acked
+            outstanding = self.flight - has_fin - (not self.syn_is_acked)  # in FIN-WAIT-1 straight from SYN-RECEIVED
             assert 0 <= outstanding <= len(self.send_buffer), "more is in flight than the buffer holds"
             assert self.congestion.window >= 1, "the congestion window is empty"
         if self.fin_seq != NO_SEQUENCE:

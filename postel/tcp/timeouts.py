@@ -50,10 +50,10 @@ def user_timeout(tcb: Tcb, now: int) -> None:
 
 def retransmission_timeout(tcb: Tcb, now: int) -> None:
     """EP-TMO-2, RFC 6298, 5.4 to 5.6: the first that isn't acknowledged goes again, with twice the patience."""
-    tcb.timers.retransmission = NEVER  # output arms it when it sends
     tcb.retransmissions += 1
     tcb.rtt.forget()
     tcb.rtt.back_off()
+    tcb.timers.retransmission = now + tcb.rtt.rto  # RFC6298-5.6
     if tcb.retransmissions == tcb.config.r1:  # MUST-20, SHLD-9
         tcb.trouble(HostUnreachable(f"{tcb.config.r1} retransmissions unanswered, trying on"))
     if not tcb.syn_is_acked:

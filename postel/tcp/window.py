@@ -47,6 +47,8 @@ def after_read(tcb: Tcb) -> None:
 
 def watch(tcb: Tcb, now: int) -> None:
     """Enter or leave persist as the peer's window and our queue say (MUST-36)."""
+    if not tcb.syn_is_acked:  # FIN-WAIT-1 straight from SYN-RECEIVED: the SYN goes first, and has its timer
+        return
     if tcb.snd.wnd == 0 and waits_for_window(tcb):
         if tcb.timers.persist == NEVER:
             tcb.timers.persist = now + tcb.rtt.rto  # SHLD-29

@@ -73,6 +73,8 @@ class Scoreboard(Recovery):
         self._retransmitted = self._position
 
     def next_lost(self, una: int, maximum: int, window: int, smss: int) -> tuple[int, int]:
+        if self._is_quiet:
+            return (-1, 0)
         edge = self._lost_edge(smss)
         start = self._retransmitted
         if start >= edge and not self._is_forced:
@@ -91,9 +93,14 @@ class Scoreboard(Recovery):
         self._is_forced = False
 
     def room(self, una: int, nxt: int, maximum: int, window: int, smss: int) -> int:
-        if nxt != maximum:  # a window that opened again: all of it in order
+        if nxt != maximum or self._is_quiet:  # or a window that opened again: all of it goes in order
             return window - seq.distance(una, nxt)
         return window - self._pipe(maximum, self._lost_edge(smss))
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Nothing SACKed, nothing lost, nothing forced: as nearly always."""
+        return not self._sacked.lefts and self._lost_by_timeout <= self._position and not self._is_forced
 
     def _consider(self, maximum: int, congestion: Congestion, now: int) -> None:
         """Enter recovery, once a window (RFC6675-5b)."""
