@@ -115,7 +115,8 @@ def first_check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
     if seq.lt(segment.seq, tcb.rcv.nxt):
         _note_duplicate(tcb, segment)
         _look_at_ack_of_probe(tcb, segment, now)
-    if segment.flags & FIN and tcb.state is TIME_WAIT:  # EP-SEQ-7, EP-ACK-14: our last ACK was lost
+    if tcb.state is TIME_WAIT and segment.flags & FIN and seq.add(segment.seq, segment.len) == tcb.rcv.nxt:
+        # EP-SEQ-7, EP-ACK-14: our last ACK was lost
         _restart_time_wait(tcb, now)
     if tcb.state is not CLOSED:
         challenge.owe(tcb, segment, now)  # EP-SEQ-4, RFC9293-3.5.2-3
@@ -383,8 +384,8 @@ def _look_at_ack_of_probe(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def _note_fin(tcb: Tcb, segment: Segment, now: int) -> None:
+    tcb.owes |= OWES_ACK
     if tcb.fin_is_received:  # EP-FIN-6, EP-FIN-7: an old duplicate
-        tcb.owes |= OWES_ACK
         if tcb.state is TIME_WAIT:
             _restart_time_wait(tcb, now)
         return
@@ -392,10 +393,8 @@ def _note_fin(tcb: Tcb, segment: Segment, now: int) -> None:
     ahead = seq.offset(fin, tcb.rcv.nxt)
     if not 0 <= ahead < tcb.rcv.wnd or tcb.fin_expected != NO_SEQUENCE:  # cut with what lies beyond the window
         return
-    if tcb.reassembly is not None and tcb.reassembly.end > tcb.position + ahead:  # text beyond a FIN: the text came first
-        return
-    tcb.fin_expected = fin
-    tcb.owes |= OWES_ACK
+    if tcb.reassembly is None or tcb.reassembly.end <= tcb.position + ahead:  # else text beyond it came first, and stays
+        tcb.fin_expected = fin
 
 
 def _process_fin(tcb: Tcb, now: int) -> None:

@@ -40,6 +40,7 @@ def open_active(tcb: Tcb, now: int) -> None:
         raise ConnectionAlreadyExists
     if tcb.remote.port == 0:
         raise RemoteUnspecified
+    tcb.is_passive = False  # MUST-11
     handshake.begin(tcb, now)
     tcb.enter(SYN_SENT, now)  # EP-OPEN-2, EP-OPEN-4
 

@@ -71,11 +71,6 @@ def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
 
 def listen_again(tcb: Tcb, now: int) -> None:
     """SYN-RECEIVED back to LISTEN: nothing of the attempt stays (EP-RST-3, EP-SYN-1, EP-TMO-10)."""
-    tcb.timers.stop()
-    tcb.owes = 0
-    tcb.retransmissions = 0
-    tcb.snd.una = tcb.snd.nxt = tcb.snd.max = tcb.snd.iss
-    tcb.snd.shift = tcb.rcv.shift = 0
-    tcb.timestamps.agreed = tcb.sack_agreed = tcb.peer_scales = False
-    tcb.rtt.forget()
+    tcb.flush()
+    tcb.begin_anew(seq.add(tcb.snd.max, FIRST_WINDOW))
     tcb.enter(LISTEN, now)

@@ -132,25 +132,14 @@ class Tcb:
         self.is_passive = False  # MUST-11: how it was opened
         self.error: TcpError | None = None
 
-        self.snd = SendSequence(iss)
-        self.rcv = ReceiveSequence()
-        self.timestamps = TimestampState(timestamp_offset)
-        self.timers = Timers()
-        self.rtt = Rtt(config.rto_initial, config.rto_minimum, config.rto_maximum)
+        self.timestamp_offset = timestamp_offset
+        self.mtu = mtu  # of the link: what we advertise
+        self.path_mtu = mtu  # of the path: what we send
+        self.begin_anew(iss)
 
         # Sending
         self.send_buffer = SendBuffer()
-        self.syn_is_acked = False
-        self.fin_is_queued = False
         self.fin_seq = NO_SEQUENCE  # of our FIN, once sent
-        self.mtu = mtu  # of the link: what we advertise
-        self.path_mtu = mtu  # of the path: what we send
-        self.peer_mss = DEFAULT_MSS_4 if len(local.address) == 4 else DEFAULT_MSS_6
-        self.sack_agreed = False
-        self.peer_scales = False  # its SYN carried the window scale option
-        self.congestion: Congestion = config.congestion(self.peer_mss, initial_window(self.peer_mss, config.initial_window))
-        self.recovery: Recovery = NewReno(iss)
-        self.retransmissions = 0  # of what now is at SND.UNA
         self.probes = 0  # of a closed window, or of a silent peer, unanswered
         self.wants_room = False  # `send` took less than it was given
         self.may_send_small = False  # the override timer ran out
@@ -170,7 +159,6 @@ class Tcb:
         self.nobody_reads = False  # `release`: text that arrives now is lost, and says so with RST
 
         # What is owed
-        self.owes = 0
         self.resets: list[Segment] = []  # segments that are answered with RST
         self.challenge_after = 0
         self.throttled = 0
@@ -181,6 +169,23 @@ class Tcb:
         self.segments_arrived = 0
         self.octets_retransmitted = 0
         self.segments_retransmitted = 0
+
+    def begin_anew(self, iss: int) -> None:
+        """What a handshake fills in, empty: at the start, and when an attempt came to nothing."""
+        self.snd = SendSequence(iss)
+        self.rcv = ReceiveSequence()
+        self.timestamps = TimestampState(self.timestamp_offset)
+        self.timers = Timers()
+        self.rtt = Rtt(self.config.rto_initial, self.config.rto_minimum, self.config.rto_maximum)
+        self.peer_mss = DEFAULT_MSS_4 if self.is_ipv4 else DEFAULT_MSS_6
+        self.sack_agreed = False
+        self.peer_scales = False  # its SYN carried the window scale option
+        self.congestion: Congestion = self.config.congestion(self.peer_mss, initial_window(self.peer_mss, self.config.initial_window))
+        self.recovery: Recovery = NewReno(iss)
+        self.syn_is_acked = False
+        self.fin_is_queued = False
+        self.retransmissions = 0  # of what now is at SND.UNA
+        self.owes = 0
 
     # State and events
 
@@ -203,6 +208,12 @@ class Tcb:
     def delete(self, error: TcpError | None, now: int) -> None:
         """ "Delete the TCB, enter the CLOSED state." What was received in order stays readable; everything else goes."""
         self.error = error
+        self.flush()
+        self.enter(CLOSED, now)
+        self.events.append(Event(CLOSED_NAME, error))
+
+    def flush(self) -> None:
+        """Everything that waits to be sent, and what waits behind a gap; no timer runs on."""
         self.timers.stop()
         self.give_back(len(self.send_buffer))
         self.send_buffer.clear()
@@ -211,8 +222,6 @@ class Tcb:
             self.reassembly = None
         self.owes = 0
         self.duplicates_owed = 0
-        self.enter(CLOSED, now)
-        self.events.append(Event(CLOSED_NAME, error))
 
     # Questions
 
