@@ -237,7 +237,11 @@ class Scene:
         return image(self.tcb)
 
 
-_APART = {"config", "observer", "memory", "challenges", "segments_sent", "segments_arrived", "throttled", "challenge_after"}
+_APART = {
+    *("config", "observer", "memory", "challenges"),
+    *("segments_sent", "segments_arrived", "throttled", "challenge_after"),
+    *("wl1", "wl2"),  # which segment told the window: of interest only where the window is
+}
 
 
 def image(thing: object) -> dict[str, object]:
