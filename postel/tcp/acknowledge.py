@@ -29,6 +29,8 @@ def duplicate(tcb: Tcb, segment: Segment, now: int) -> None:
     """SEG.ACK <= SND.UNA: perhaps a sign of loss (EP-ACK-6, RFC5681-2a)."""
     if segment.ack != tcb.snd.una or not tcb.flight or segment.data or segment.flags & (SYN | FIN):
         return
+    if tcb.timers.persist != NEVER:  # the answer to a window probe
+        return
     if segment.sack or scaled_window(tcb, segment) == tcb.snd.wnd:
         tcb.recovery.on_duplicate(tcb.snd.una, tcb.snd.max, tcb.flight, tcb.congestion, now)
 

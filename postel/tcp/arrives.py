@@ -384,17 +384,14 @@ def _look_at_ack_of_probe(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def _note_fin(tcb: Tcb, segment: Segment, now: int) -> None:
+    tcb.owes |= OWES_ACK
     if tcb.fin_is_received:  # EP-FIN-6, EP-FIN-7: an old duplicate
-        tcb.owes |= OWES_ACK
         if tcb.state is TIME_WAIT:
             _restart_time_wait(tcb, now)
         return
     fin = seq.add(segment.seq, segment.len - 1)
     ahead = seq.offset(fin, tcb.rcv.nxt)
-    is_cut = not 0 <= ahead < tcb.rcv.wnd  # with what lies beyond the window
-    if not is_cut or not segment.data:
-        tcb.owes |= OWES_ACK
-    if is_cut or tcb.fin_expected != NO_SEQUENCE:
+    if not 0 <= ahead < tcb.rcv.wnd or tcb.fin_expected != NO_SEQUENCE:  # cut with what lies beyond the window
         return
     if tcb.reassembly is None or tcb.reassembly.end <= tcb.position + ahead:  # else text beyond it came first, and stays
         tcb.fin_expected = fin

@@ -27,6 +27,7 @@ from postel.tcp.state import (
 )
 from postel.tcp.tcb import OWES_RESET, Tcb
 from postel.times import NEVER
+from postel.wire.address import is_unspecified
 
 
 def open_passive(tcb: Tcb, now: int) -> None:
@@ -38,7 +39,7 @@ def open_passive(tcb: Tcb, now: int) -> None:
 def open_active(tcb: Tcb, now: int) -> None:
     if tcb.state not in (CLOSED, LISTEN):  # EP-OPEN-5
         raise ConnectionAlreadyExists
-    if tcb.remote.port == 0:
+    if tcb.remote.port == 0 or is_unspecified(tcb.remote.address):
         raise RemoteUnspecified
     tcb.is_passive = False  # MUST-11
     handshake.begin(tcb, now)

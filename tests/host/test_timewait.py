@@ -1,0 +1,246 @@
+"""TIME-WAIT as a record: frozen, thawed, reopened, ended."""
+
+from dataclasses import replace
+
+import pytest
+
+from postel.errors import AddressInUse
+from postel.host import timewait
+from postel.host.host import Host
+from postel.host.timewait import Record, TimeWait
+from postel.tcp import seq
+from postel.tcp.config import DEFAULT, Config
+from postel.tcp.state import CLOSED, SYN_RECEIVED, TIME_WAIT
+from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
+from postel.wire.segment import ABSENT, ACK, FIN, RST, SYN
+from tests.host.conftest import Peer
+
+
+def time_wait(peer: Peer, *, timestamps: bool = True, config: Config = DEFAULT, released: bool = True):
+    """The host closed a connection of its listener first. The peer's last numbers: SEQ 1002, and what it must acknowledge."""
+    stamp = {"tsval": 500, "tsecr": 0} if timestamps else {}
+    listener = peer.host.listen(80, peer.now, config=config)
+    answer = peer.segment(peer.give(peer.tcp(SYN, **stamp)))
+    peer.give(peer.tcp(ACK, seq=1001, ack=answer.seq + 1, **stamp))
+    connection = listener.accept()
+    if released:
+        connection.release(peer.now)
+    else:
+        connection.close(peer.now)
+    fin = peer.segment(peer.drain())
+    assert fin.flags & FIN
+    last = peer.segment(peer.give(peer.tcp(FIN | ACK, seq=1001, ack=seq.add(fin.seq, 1), **stamp)))
+    assert last.ack == 1002
+    return connection, last
+
+
+@pytest.mark.label("EP-TMO-3")
+@pytest.mark.parametrize("released", [True, False])
+def test_ep_tmo_3_two_msl_later_nothing_is_left(peer: Peer, host: Host, released: bool):
+    connection, _ = time_wait(peer, released=released)
+    assert host.statistics()["time_wait"] == released
+    assert host.statistics()["connections"] == (not released)
+    assert [state for _, _, state in host.connections()] == [TIME_WAIT]
+    assert peer.advance(4 * MINUTE - 1) == []
+    assert [state for _, _, state in host.connections()] == [TIME_WAIT]
+    assert peer.advance(1) == []
+    assert list(host.connections()) == []
+    assert connection.state is CLOSED
+    assert [event.name for subject, event in peer.events if subject is connection][-1] == "closed"
+    assert host.next_timeout() == NEVER
+
+
+@pytest.mark.label("EP-ACK-14")
+def test_ep_ack_14_a_repeated_fin_is_answered_from_the_record_and_restarts_it(peer: Peer, host: Host):
+    _, last = time_wait(peer)
+    began = peer.now
+    for _ in range(3):
+        peer.advance(MINUTE)
+        again = peer.segment(peer.give(peer.tcp(FIN | ACK, seq=1001, ack=last.seq, tsval=600, tsecr=0)))
+        assert (again.flags, again.seq, again.ack, again.window) == (ACK, last.seq, 1002, last.window)
+        assert again.tsval - last.tsval == (peer.now - began) // MILLISECOND
+        assert host.statistics()["time_wait"] == 1
+        assert host.statistics()["connections"] == 0
+    peer.advance(4 * MINUTE - 1)
+    assert len(list(host.connections())) == 1
+    peer.advance(1)
+    assert list(host.connections()) == []
+
+
+@pytest.mark.label("EP-ACK-15")
+def test_ep_ack_15_a_pure_ack_is_not_answered(peer: Peer):
+    _, last = time_wait(peer)
+    assert peer.give(peer.tcp(ACK, seq=1002, ack=last.seq, tsval=600, tsecr=0)) == []
+
+
+@pytest.mark.label("BAD-TW-1")
+def test_bad_tw_1_no_assassination(peer: Peer, host: Host):
+    _, last = time_wait(peer)
+    peer.give(peer.tcp(RST, seq=1002), peer.tcp(RST | ACK, seq=1002, ack=last.seq))
+    assert [state for _, _, state in host.connections()] == [TIME_WAIT]
+    old_text = peer.segments(peer.give(peer.tcp(ACK, seq=900, ack=last.seq, data=b"old", tsval=400, tsecr=0)))
+    assert all(not segment.flags & RST for segment in old_text)
+    old_syn = peer.segments(peer.give(peer.tcp(SYN | ACK, seq=900, ack=last.seq, tsval=400, tsecr=0)))
+    assert all(not segment.flags & RST for segment in old_syn)
+    assert [state for _, _, state in host.connections()] == [TIME_WAIT]
+
+
+@pytest.mark.label("EP-RST-7")
+def test_ep_rst_7_as_rfc_9293_has_it(peer: Peer, host: Host):
+    time_wait(peer, config=replace(DEFAULT, rfc1337=False))
+    peer.give(peer.tcp(RST, seq=1002))
+    assert list(host.connections()) == []
+    assert peer.advance(4 * MINUTE) == []
+    assert host.next_timeout() == NEVER
+
+
+BEYOND, BEFORE = 1002, 1001  # the peer's FIN was 1001
+EP_TW = [
+    pytest.param(True, 501, BEFORE, True, id="EP-TW-1", marks=pytest.mark.label("EP-TW-1")),
+    pytest.param(True, 500, BEYOND, True, id="EP-TW-2", marks=pytest.mark.label("EP-TW-2")),
+    pytest.param(True, 500, BEFORE, False, id="EP-TW-2", marks=pytest.mark.label("EP-TW-2")),
+    pytest.param(True, ABSENT, BEYOND, True, id="EP-TW-3", marks=pytest.mark.label("EP-TW-3")),
+    pytest.param(True, ABSENT, BEFORE, False, id="EP-TW-4", marks=pytest.mark.label("EP-TW-4")),
+    pytest.param(True, 499, BEYOND, False, id="EP-TW-4", marks=pytest.mark.label("EP-TW-4")),
+    pytest.param(False, 1, BEFORE, True, id="EP-TW-5", marks=pytest.mark.label("EP-TW-5")),
+    pytest.param(False, ABSENT, BEYOND, True, id="EP-TW-6", marks=pytest.mark.label("EP-TW-6")),
+    pytest.param(False, ABSENT, BEFORE, False, id="EP-TW-7", marks=pytest.mark.label("EP-TW-7")),
+]
+
+
+@pytest.mark.label("BAD-TW-2")
+@pytest.mark.parametrize("released", [True, False])
+@pytest.mark.parametrize(("had", "tsval", "number", "accepted"), EP_TW)
+def test_bad_tw_2_the_table_of_rfc_6191(peer: Peer, host: Host, released: bool, had: bool, tsval: int, number: int, accepted: bool):
+    connection, last = time_wait(peer, timestamps=had, released=released)
+    answers = peer.segments(peer.give(peer.tcp(SYN, seq=number, tsval=tsval, tsecr=0 if tsval != ABSENT else ABSENT)))
+    ((_, _, state),) = host.connections()
+    if not accepted:
+        assert answers == []  # silently
+        assert state is TIME_WAIT
+        return
+    assert state is SYN_RECEIVED
+    assert (answers[0].flags, answers[0].ack) == (SYN | ACK, number + 1)
+    assert seq.gt(answers[0].seq, last.seq - 1)  # EP-TW-8, MAY-2
+    assert connection.state is CLOSED
+    assert [event.name for subject, event in peer.events if subject is connection][-1] == "closed"
+
+
+@pytest.mark.label("EP-TW-8")
+def test_ep_tw_8_the_iss_is_beyond_the_old_snd_max_even_if_the_clock_is_not(peer: Peer, host: Host):
+    """More was sent than the clock of RFC 6528 counted: 250 octets a millisecond."""
+    listener = host.listen(80, peer.now)
+    answer = peer.segment(peer.give(peer.tcp(SYN, mss=1460)))
+    peer.give(peer.tcp(ACK, seq=1001, ack=answer.seq + 1))
+    connection = listener.accept()
+    at = answer.seq + 1
+    for _ in range(300):
+        connection.send(bytes(1000), peer.now)
+        peer.drain()
+        at = seq.add(at, 1000)
+        peer.give(peer.tcp(ACK, seq=1001, ack=at))
+    connection.release(peer.now)
+    peer.drain()
+    peer.give(peer.tcp(FIN | ACK, seq=1001, ack=seq.add(at, 1)))
+    again = peer.segment(peer.give(peer.tcp(SYN, seq=5000)))
+    assert again.seq == seq.add(at, 1 + (1 << 16))
+
+
+@pytest.mark.label("EP-TW-8")
+@pytest.mark.parametrize("late", [False, True])
+def test_ep_tw_8_a_reopening_that_fails_returns_to_time_wait(peer: Peer, host: Host, late: bool):
+    time_wait(peer)
+    if late:
+        peer.advance(4 * MINUTE - SECOND)
+    peer.give(peer.tcp(SYN, seq=2000, tsval=1000, tsecr=0))
+    if late:
+        peer.advance(2 * SECOND)
+    peer.give(peer.tcp(RST, seq=2001))
+    assert [state for _, _, state in host.connections()] == [TIME_WAIT] * (not late)
+    peer.advance(10 * MINUTE)
+    assert list(host.connections()) == []
+
+
+def test_reopening_without_a_listener_or_permission_is_challenged(peer: Peer):
+    """EP-SYN-3."""
+    _, last = time_wait(peer, config=replace(DEFAULT, time_wait_reuse=False))
+    answer = peer.segment(peer.give(peer.tcp(SYN, seq=5000, tsval=1000, tsecr=0)))
+    assert (answer.flags, answer.ack, answer.seq) == (ACK, 1002, last.seq)
+
+
+def test_reopening_waits_for_room_in_the_accept_queue(peer: Peer, host: Host):
+    time_wait(peer)
+    listener = host._connections.passive.find(peer.target, 80)
+    listener.backlog = 1
+    answer = peer.segment(peer.give(peer.tcp(SYN, port=6000)))
+    peer.give(peer.tcp(ACK, seq=1001, ack=answer.seq + 1, port=6000))
+    assert peer.give(peer.tcp(SYN, seq=5000, tsval=1000, tsecr=0)) == []
+    assert sorted(str(state) for _, _, state in host.connections()) == ["ESTABLISHED", "TIME-WAIT"]
+
+
+def test_a_pair_in_time_wait_is_taken_for_connect(peer: Peer, host: Host):
+    time_wait(peer)
+    host._connections.passive.find(peer.target, 80).close(peer.now)
+    with pytest.raises(AddressInUse):
+        host.connect("10.0.0.9", 5000, peer.now, local_address="10.0.0.1", local_port=80)
+
+
+def record(number: int, expires: int):
+    made = Record(number.to_bytes(12, "big"), DEFAULT)
+    made.expires = expires
+    return made
+
+
+def test_records_are_due_in_order_of_expiry():
+    waiting = TimeWait()
+    made = [record(number, expires) for number, expires in enumerate((30, 10, 20))]
+    for one in made:
+        waiting.put(one)
+    assert waiting.next_timeout() == 10
+    assert waiting.take_due(25) == [made[1], made[2]]
+    assert waiting.take_due(30) == [made[0]]
+    assert waiting.next_timeout() == NEVER
+
+
+def test_a_discarded_record_is_not_due_and_may_be_put_back():
+    waiting = TimeWait()
+    one = record(1, 10)
+    waiting.put(one)
+    assert waiting.discard(one.key) is one
+    assert waiting.discard(one.key) is None
+    assert waiting.take_due(10) == []
+    waiting.put(one)
+    assert waiting.take_due(10) == [one]
+    waiting.put(one)
+    waiting.discard(one.key)
+    waiting.put(one)
+    assert waiting.take_due(10) == [one]
+    assert waiting.take_due(10) == []
+
+
+def test_pairs_that_are_reopened_often_do_not_pile_up():
+    waiting = TimeWait()
+    for round_ in range(1000):
+        waiting.put(record(1, 1000 + round_))
+        if round_ < 999:
+            waiting.discard((1).to_bytes(12, "big"))
+    assert len(waiting._queue) < 100
+    assert len(waiting.take_due(5000)) == 1
+
+
+def test_the_number_of_records_is_bounded():
+    assert timewait.MOST >= 1 << 16
+    waiting = TimeWait()
+    for number in range(timewait.MOST + 5):
+        waiting.put(record(number, 1000 + number))
+    assert len(waiting) == timewait.MOST
+    assert waiting.next_timeout() == 1005
+
+
+def test_a_thawed_record_leaves_the_end_to_its_connection():
+    waiting = TimeWait()
+    one = record(1, 10)
+    waiting.put(one)
+    one.is_thawed = True
+    assert waiting.take_due(10) == []
+    assert len(waiting) == 0
