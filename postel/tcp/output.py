@@ -251,7 +251,7 @@ def _make(tcb: Tcb, number: int, flags: int, data: bytes, now: int) -> Segment:
     """A segment with ACK, window and the options agreed; what was owed by it is paid."""
     field = window.advertise(tcb)
     segment = Segment(tcb.local.port, tcb.remote.port, number, tcb.rcv.nxt, flags, field, data)
-    if seq.gt(tcb.snd.up, number):  # D-13
+    if seq.gt(tcb.snd.up, tcb.snd.una) and seq.gt(tcb.snd.up, number):  # D-13
         segment.flags |= URG
         segment.urgent = min(_FARTHEST_URGENT, seq.distance(number, tcb.snd.up))
     if tcb.timestamps.agreed:  # RFC7323-3.2a

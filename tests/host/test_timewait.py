@@ -50,6 +50,18 @@ def test_ep_tmo_3_two_msl_later_nothing_is_left(peer: Peer, host: Host, released
     assert host.next_timeout() == NEVER
 
 
+def test_who_is_released_late_is_frozen_then(peer: Peer, host: Host):
+    connection, _ = time_wait(peer, released=False)
+    peer.advance(MINUTE)
+    connection.release(peer.now)
+    peer.drain()
+    assert (host.statistics()["time_wait"], host.statistics()["connections"]) == (1, 0)
+    assert peer.advance(3 * MINUTE - 1) == []
+    assert len(list(host.connections())) == 1
+    peer.advance(1)
+    assert list(host.connections()) == []
+
+
 @pytest.mark.label("EP-ACK-14")
 def test_ep_ack_14_a_repeated_fin_is_answered_from_the_record_and_restarts_it(peer: Peer, host: Host):
     _, last = time_wait(peer)
@@ -118,6 +130,9 @@ def test_bad_tw_2_the_table_of_rfc_6191(peer: Peer, host: Host, released: bool, 
     if not accepted:
         assert answers == []  # silently
         assert state is TIME_WAIT
+        assert host.statistics()["time_wait"] == released
+        peer.advance(4 * MINUTE)
+        assert list(host.connections()) == []
         return
     assert state is SYN_RECEIVED
     assert (answers[0].flags, answers[0].ack) == (SYN | ACK, number + 1)
