@@ -1,0 +1,378 @@
+"""All TCP connections of a host: the tables in which their segments find them, whom to ask next, and what becomes of each.
+
+::
+
+    SYN ──► half-open ──► table ──► time_wait ──► nothing
+    connect ────────────────┘ └─────────────────────┘
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+from postel.errors import AddressInUse
+from postel.host import cookies
+from postel.host.cookies import Cookies
+from postel.host.counters import Counters
+from postel.host.listener import ConnectionEvent, HalfOpen, Listener, Passive
+from postel.host.outbound import Outbound
+from postel.host.ports import Ports
+from postel.host.routes import Routes
+from postel.host.timers import Timers
+from postel.host.timewait import Record, TimeWait
+from postel.tcp import seq
+from postel.tcp.budget import Budget
+from postel.tcp.config import Config
+from postel.tcp.connection import Connection
+from postel.tcp.events import ACCEPTABLE, Event
+from postel.tcp.isn import Generator
+from postel.tcp.memory import Memory
+from postel.tcp.observer import Observer
+from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED, TIME_WAIT, State
+from postel.tcp.tcb import OWES_SYN
+from postel.tcp.timewait import is_bare_syn, reopens
+from postel.times import MILLISECOND
+from postel.wire.address import Endpoint
+from postel.wire.segment import ACK, PROTOCOL, RST, SYN, Segment, encode_for
+
+_CHALLENGES_A_SECOND: Final = 1000  # RFC5961-7b: for all connections together; each has its own, much lower limit
+_CONTROL_BITS: Final = SYN | ACK | RST
+_RELIEF_INTERVAL: Final = 10 * MILLISECOND  # for it looks at every connection
+_STEP_BEYOND: Final = 1 << 16  # how far above an old SND.MAX a new ISS starts, where the clock alone isn't beyond it
+
+
+def key_of(local: Endpoint, remote: Endpoint) -> bytes:
+    """A connection's place in the tables: what its segments carry at a fixed place when they arrive."""
+    return b"".join((remote.address, local.address, remote.port.to_bytes(2, "big"), local.port.to_bytes(2, "big")))
+
+
+class Connections:
+    def __init__(
+        self,
+        routes: Routes,
+        ports: Ports,
+        outbound: Outbound,
+        counters: Counters,
+        memory: Memory,
+        observer: Observer | None,
+        secret: bytes,
+    ) -> None:
+        self.table: dict[bytes, Connection] = {}
+        self.time_wait = TimeWait()
+        self.events: deque[ConnectionEvent] = deque()
+        self.acceptable: deque[tuple[Listener, Event]] = deque()
+        self.passive = Passive(self.events)
+        self._routes = routes
+        self._ports = ports
+        self._outbound = outbound
+        self._counters = counters
+        self._memory = memory
+        self._refusals = 0  # of memory, as far as they were looked into
+        self._relieved_at = -_RELIEF_INTERVAL
+        self._observer = observer
+        self._numbers = Generator(secret)
+        self._cookies = Cookies(secret)
+        self._challenges = Budget(_CHALLENGES_A_SECOND, secret + b"challenge")
+        self._timers = Timers()
+        self._agenda: list[Connection] = []  # whoever may have something to send or tell
+        self._agenda_at = 0
+
+    def __iter__(self) -> Iterator[tuple[Endpoint, Endpoint, State]]:
+        """Local, remote and state of each."""
+        for connection in self.table.values():
+            yield connection.local, connection.remote, connection.state
+        for entry in self.passive.half_open.values():
+            yield entry.child.local, entry.child.remote, entry.child.state
+        for record in self.time_wait.records.values():
+            if not record.is_thawed:
+                yield record.local, record.remote, TIME_WAIT
+
+    def open(self, address: bytes, port: int, remote: Endpoint, config: Config, now: int) -> Connection:
+        """An active OPEN from ``address``; port 0 takes an ephemeral one."""
+        local = self._unused(address, port, remote)
+        connection = self._make(local, remote, config, self._numbers.iss(local, remote, now), now)
+        self.table[key_of(local, remote)] = connection
+        connection.open_active(now)
+        return connection
+
+    def by_key(self, key: bytes) -> Connection | None:
+        """Whoever sent segments of this pair and may still hear of them; TIME-WAIT has nothing in flight."""
+        entry = self.passive.half_open.get(key)
+        return self.table.get(key) if entry is None else entry.child
+
+    # Segments and whom they concern
+
+    def segment_arrives(self, key: bytes, segment: Segment, octets: bytes, now: int) -> bool:
+        """EP-DMX-1: an exact pair, TIME-WAIT included, then the half-open. False: it is none of ours."""
+        connection = self.table.get(key) or self._thaw(key)
+        if connection is not None:
+            self.give(connection, segment, octets, now)
+            return True
+        entry = self.passive.half_open.get(key)
+        if entry is not None:
+            self._give_to_child(entry, segment, octets, now)
+        return entry is not None
+
+    def give(self, connection: Connection, segment: Segment, octets: bytes, now: int) -> None:
+        if segment.flags & SYN and connection.state is TIME_WAIT and self._syn_in_time_wait(connection, segment, octets, now):
+            return
+        connection.segment_arrives(segment, now)
+
+    def give_to_listener(self, listener: Listener, local: Endpoint, remote: Endpoint, segment: Segment, octets: bytes, now: int) -> None:
+        """LISTEN: RST and the rest are dropped, a SYN makes a child. ACK is for the caller, who answers strangers."""
+        if segment.flags & _CONTROL_BITS != SYN:  # EP-LIS-1, EP-LIS-6
+            self._counters.drop("not_a_syn", octets, now)
+        elif not self._has_room(listener, octets, now):
+            return
+        elif listener.half_open_is_full:  # RFC4987-3.7
+            self._answer_with_cookie(listener, local, remote, segment, octets, now)
+        else:  # EP-LIS-3
+            self._admit(listener, local, remote, segment, None, now)
+
+    def give_cookie(self, listener: Listener, local: Endpoint, remote: Endpoint, segment: Segment, octets: bytes, now: int) -> bool:
+        """An ACK to a listener: where cookies went out lately it may bring one back, and text with it (EP-DMX-1, BAD-FLOOD-3)."""
+        if now >= listener.cookies_until or segment.flags & SYN:
+            return False
+        syn = self._cookies.syn_of(local, remote, segment, now)
+        if syn is None:
+            return False
+        if self._has_room(listener, octets, now):
+            child = self._make(local, remote, listener.config, seq.add(segment.ack, -1), now)
+            child.open_passive(now)
+            child.segment_arrives(syn, now)
+            child.tcb.owes &= ~OWES_SYN  # the SYN,ACK is long gone out
+            entry = HalfOpen(key_of(local, remote), child, listener, None)
+            self.passive.admit(entry)
+            self._give_to_child(entry, segment, octets, now)
+        return True
+
+    def _syn_in_time_wait(self, connection: Connection, segment: Segment, octets: bytes, now: int) -> bool:
+        """RFC 6191. False: it is for the connection after all, which will challenge it (EP-SYN-3)."""
+        local, remote = connection.local, connection.remote
+        listener = self.passive.find(local.address, local.port)
+        if listener is None or not connection.tcb.config.time_wait_reuse or not is_bare_syn(segment):
+            return False
+        if not reopens(connection.tcb, segment):  # EP-TW-4, EP-TW-7
+            self._counters.drop("time_wait_syn", octets, now)
+        elif self._has_room(listener, octets, now):
+            key = key_of(local, remote)
+            self.time_wait.freeze(key, connection.tcb)
+            predecessor = self.time_wait.discard(key)
+            connection.tcb.delete(None, now)
+            self._forget(connection, now)
+            self._tell(connection)
+            self._admit(listener, local, remote, segment, predecessor, now)
+        return True
+
+    def _has_room(self, listener: Listener, octets: bytes, now: int) -> bool:
+        """EP-LIS-5: where there is none, the SYN is lost, never refused."""
+        if listener.is_full:
+            self._counters.drop("accept_queue_full", octets, now)
+        elif not self.has_memory(now):
+            self._counters.drop("no_memory", octets, now)
+        else:
+            return True
+        return False
+
+    # Children
+
+    def _admit(self, listener: Listener, local: Endpoint, remote: Endpoint, syn: Segment, predecessor: Record | None, now: int) -> None:
+        """A SYN makes a child in SYN-RECEIVED."""
+        oldest = self.passive.oldest(listener)
+        if oldest is not None:  # RFC4987-3.x
+            self._counters.drop("half_open_replaced", b"", now)
+            oldest.child.tcb.delete(None, now)
+            self._forget(oldest.child, now)
+        iss = self._numbers.iss(local, remote, now)
+        if predecessor is not None and not seq.gt(iss, predecessor.snd_max):  # EP-TW-8, MAY-2
+            iss = seq.add(predecessor.snd_max, _STEP_BEYOND)
+        child = self._make(local, remote, listener.config, iss, now)
+        child.open_passive(now)
+        child.segment_arrives(syn, now)
+        self.passive.admit(HalfOpen(key_of(local, remote), child, listener, predecessor))
+
+    def _answer_with_cookie(self, listener: Listener, local: Endpoint, remote: Endpoint, segment: Segment, octets: bytes, now: int) -> None:
+        """RFC4987-3.6: a SYN,ACK that remembers the SYN for us. The child that makes it lives no longer than that."""
+        self._counters.drop("half_open_full", octets, now)
+        listener.cookies_until = now + cookies.LIFETIME
+        syn = cookies.representable(segment, ipv4=len(local.address) == 4, timestamps=listener.config.timestamps)
+        if syn is None:
+            return
+        child = Connection(
+            local,
+            remote,
+            listener.config,
+            iss=self._cookies.iss(local, remote, syn, now),
+            mtu=self._routes.mtu,
+            timestamp_offset=self._numbers.timestamp_offset(local, remote),
+        )
+        child.open_passive(now)
+        child.segment_arrives(syn, now)
+        answer = child.next_segment(now)
+        if answer is not None:
+            cookies.stamp(answer, syn)
+            payload = encode_for(answer, local.address, remote.address)
+            hop_limit = listener.config.hop_limit
+            self._outbound.send(local.address, remote.address, PROTOCOL, payload, now, hop_limit=hop_limit)
+
+    def _give_to_child(self, entry: HalfOpen, segment: Segment, octets: bytes, now: int) -> None:
+        if entry.must_wait(segment):  # BAD-FLOOD-4
+            self._counters.drop("accept_queue_full", octets, now)
+            return
+        child = entry.child
+        child.segment_arrives(segment, now)
+        if child.state is LISTEN or child.state is CLOSED:
+            self._forget(child, now)
+        elif child.state is not SYN_RECEIVED:
+            self.passive.make_ready(entry)
+            self.table[entry.key] = child
+            self.acceptable.append((entry.listener, ACCEPTABLE))
+
+    # Whom to ask
+
+    def take_next(self) -> Connection | None:
+        """Who may have something to send, first come, first served: drain it, then `settle` it."""
+        if self._agenda_at == len(self._agenda):
+            self._agenda.clear()
+            self._agenda_at = 0
+            return None
+        connection = self._agenda[self._agenda_at]
+        self._agenda_at += 1
+        connection.on_agenda = False
+        return connection
+
+    def settle(self, connection: Connection, now: int) -> None:
+        """Nothing more to send: see what has become of the connection, and when to ask it again."""
+        state = connection.state
+        if state is CLOSED or state is LISTEN:
+            self._forget(connection, now)
+        elif state is TIME_WAIT and connection.tcb.nobody_reads:
+            self._freeze(connection, now)
+        else:
+            self._timers.arm(connection, connection.next_timeout())
+        self._tell(connection)
+        if self._memory.refused != self._refusals:
+            self._refusals = self._memory.refused
+            self._relieve(now)
+
+    def next_timeout(self) -> int:
+        return min(self._timers.next_timeout(), self.time_wait.next_timeout())
+
+    def handle_timeout(self, now: int) -> None:
+        for connection in self._timers.take_due(now):
+            connection.handle_timeout(now)
+        for record in self.time_wait.take_due(now):
+            if self._observer is not None:  # EP-TMO-3: who else is left to hear of it
+                record.thaw(self._observer, self._memory, self._challenges, []).handle_timeout(now)
+
+    def _tell(self, connection: Connection) -> None:
+        if self.passive.is_silent(connection):
+            return
+        event = connection.next_event()
+        while event is not None:
+            self.events.append((connection, event))
+            event = connection.next_event()
+
+    # Ends
+
+    def _forget(self, connection: Connection, now: int) -> None:
+        """CLOSED, or of a child: back to LISTEN, which is to say gone."""
+        self._timers.forget(connection)
+        key = key_of(connection.local, connection.remote)
+        entry = self.passive.half_open.get(key)
+        if entry is not None and entry.child is connection:
+            self.passive.drop(entry)
+            if entry.predecessor is not None and entry.predecessor.expires > now:  # EP-TW-8
+                self.time_wait.put(entry.predecessor)
+        elif self.table.get(key) is connection:
+            del self.table[key]
+            self.time_wait.discard(key)
+
+    def _freeze(self, connection: Connection, now: int) -> None:
+        """For its user the connection is over now; for its pair a record answers until 2MSL have passed."""
+        key = key_of(connection.local, connection.remote)
+        del self.table[key]
+        self._timers.forget(connection)
+        self.time_wait.freeze(key, connection.tcb)
+        connection.tcb.observer = None  # who will hear of CLOSED when it comes to pass: `handle_timeout`
+        connection.tcb.delete(None, now)
+
+    def _thaw(self, key: bytes) -> Connection | None:
+        record = self.time_wait.records.get(key)
+        if record is None:
+            return None
+        record.is_thawed = True
+        connection = record.thaw(self._observer, self._memory, self._challenges, self._agenda)
+        connection.on_agenda = True  # so that it is settled, and frozen again, even if the segment is not given to it
+        self._agenda.append(connection)
+        self.table[key] = connection
+        return connection
+
+    # Memory
+
+    def has_memory(self, now: int) -> bool:
+        if self._memory.free == 0:
+            self._relieve(now)
+        return self._memory.free > 0
+
+    def _relieve(self, now: int) -> None:
+        """Give up what waits behind gaps, where most waits, until an eighth is free.
+
+        Its peers still have it (RFC 2018, 8), and nobody shall fill the host with segments that never join (BAD-SEQ-6).
+        """
+        if now - self._relieved_at < _RELIEF_INTERVAL:
+            return
+        self._relieved_at = now
+        excess = self._memory.limit // 8 - self._memory.free
+        for connection in sorted(self.table.values(), key=_held, reverse=True):
+            reassembly = connection.tcb.reassembly
+            if excess <= 0 or reassembly is None:
+                return
+            given_up = reassembly.give_up(excess)
+            connection.tcb.give_back(given_up)
+            excess -= given_up
+            if not reassembly:
+                connection.tcb.reassembly = None
+
+    # What a new one needs
+
+    def _make(self, local: Endpoint, remote: Endpoint, config: Config, iss: int, now: int) -> Connection:
+        connection = Connection(
+            local,
+            remote,
+            config,
+            iss=iss,
+            mtu=self._routes.mtu,
+            timestamp_offset=self._numbers.timestamp_offset(local, remote),
+            observer=self._observer,
+            memory=self._memory,
+            challenges=self._challenges,
+            agenda=self._agenda,
+        )
+        known = self._routes.mtu_to(remote.address, now)
+        if known < self._routes.mtu:
+            connection.path_mtu(known)
+        return connection
+
+    def _unused(self, address: bytes, port: int, remote: Endpoint) -> Endpoint:
+        """The local endpoint, such that no other connection has the same pair (RFC6056-3.3c)."""
+        if port:
+            local = Endpoint(address, port)
+            if self._is_taken(local, remote):
+                raise AddressInUse(f"{local} to {remote} is taken")
+            return local
+        for candidate in self._ports.candidates(address, remote.address, remote.port):
+            local = Endpoint(address, candidate)
+            if not self._is_taken(local, remote) and not self.passive.offers(candidate):
+                return local
+        raise AddressInUse(f"no port is free for {remote}")
+
+    def _is_taken(self, local: Endpoint, remote: Endpoint) -> bool:
+        key = key_of(local, remote)
+        return key in self.table or key in self.passive.half_open or key in self.time_wait.records
+
+
+def _held(connection: Connection) -> int:
+    """Octets that wait for reassembly."""
+    reassembly = connection.tcb.reassembly
+    return 0 if reassembly is None else reassembly.held

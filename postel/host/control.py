@@ -1,0 +1,152 @@
+"""ICMP: what to make of a message that arrived, and which packets may be answered with one."""
+
+from typing import Final
+
+from postel.errors import ConnectionRefused, HostUnreachable, MessageTooLong, NetworkUnreachable, TcpError, WireError
+from postel.host.connections import Connections, key_of
+from postel.host.datagrams import Datagrams
+from postel.host.outbound import Outbound
+from postel.host.routes import Routes
+from postel.tcp import seq
+from postel.tcp.budget import Budget
+from postel.tcp.connection import Connection
+from postel.wire import icmp, udp
+from postel.wire.address import Endpoint
+from postel.wire.icmp import Message, Quoted
+from postel.wire.ip import Packet
+from postel.wire.segment import PROTOCOL
+
+_ANSWERS_A_SECOND: Final = 1000
+_HARD: Final = (icmp.NO_PROTOCOL, icmp.NO_PORT)  # RFC 9293, 3.9.2.2; "fragmentation needed" is a PACKET_TOO_BIG
+_UNRECOGNIZED_NEXT_HEADER: Final = 1  # code of ICMPv6's PARAMETER_PROBLEM
+
+
+def protocol_for(address: bytes) -> int:
+    return icmp.PROTOCOL_4 if len(address) == 4 else icmp.PROTOCOL_6
+
+
+def error_of(message: Message) -> TcpError:
+    """What the user hears of an UNREACHABLE, TIME_EXCEEDED or PARAMETER_PROBLEM."""
+    if message.kind == icmp.TIME_EXCEEDED:
+        return HostUnreachable("time exceeded on the way")
+    if message.kind == icmp.PARAMETER_PROBLEM:
+        return HostUnreachable("a router found a problem in the packet's header")
+    if message.code in _HARD:
+        return ConnectionRefused("no such port" if message.code == icmp.NO_PORT else "no such protocol")
+    if message.code == icmp.NO_NETWORK:
+        return NetworkUnreachable()
+    return HostUnreachable("communication is prohibited" if message.code == icmp.PROHIBITED else "")
+
+
+def is_hard(message: Message) -> bool:
+    """SHLD-26 against MUST-56: only that the other end itself said no."""
+    return message.kind == icmp.UNREACHABLE and message.code in _HARD
+
+
+class Control:
+    """Sends what a host may say, at a rate that is drawn anew each second: its limit must not be a counter for others to read."""
+
+    __slots__ = ("_budget", "_connections", "_datagrams", "_outbound", "_routes")
+
+    def __init__(self, outbound: Outbound, routes: Routes, connections: Connections, datagrams: Datagrams, secret: bytes) -> None:
+        self._outbound = outbound
+        self._routes = routes
+        self._connections = connections
+        self._datagrams = datagrams
+        self._budget = Budget(_ANSWERS_A_SECOND, secret + b"icmp")
+
+    def arrives(self, packet: Packet, now: int, *, verify: bool) -> str:
+        """Why the message is dropped; "" where something came of it."""
+        try:
+            message = icmp.parse(packet, verify=verify)
+        except WireError as error:
+            return error.reason
+        if message.kind == icmp.ECHO_REQUEST:
+            return "" if self._answer_echo(message, packet, now) else "echo"
+        if message.kind == icmp.SOURCE_QUENCH:  # MUST-55, RFC6633-3
+            return "source_quench"
+        if not message.is_error:
+            return "icmp_other"
+        return "" if self._error_arrives(message, now) else "icmp_unrelated"
+
+    # Errors about what we sent
+
+    def _error_arrives(self, message: Message, now: int) -> bool:
+        """Whether there is anybody whom it concerns (MUST-54)."""
+        quoted = icmp.quote(message.body)
+        if quoted is None:
+            return False
+        local = Endpoint(quoted.source, quoted.source_port)
+        remote = Endpoint(quoted.destination, quoted.destination_port)
+        if quoted.protocol == udp.PROTOCOL:
+            return self._datagram_failed(local, remote, message, quoted.length, now)
+        if quoted.protocol != PROTOCOL:
+            return False
+        connection = self._connections.by_key(key_of(local, remote))
+        if connection is None or not _is_in_flight(connection, quoted.seq):
+            return False
+        if message.kind == icmp.PACKET_TOO_BIG:
+            self._segment_too_big(connection, message, quoted, now)
+        else:
+            connection.network_error(error_of(message), now, hard=is_hard(message), number=quoted.seq)
+        return True
+
+    def _segment_too_big(self, connection: Connection, message: Message, quoted: Quoted, now: int) -> None:
+        mtu = self._routes.usable(quoted.destination, message.mtu, quoted.length, now)
+        if mtu and connection.packet_too_big(mtu, quoted.seq, now):
+            self._routes.learn(quoted.destination, mtu, now)
+
+    def _datagram_failed(self, local: Endpoint, remote: Endpoint, message: Message, length: int, now: int) -> bool:
+        if message.kind != icmp.PACKET_TOO_BIG:
+            return self._datagrams.trouble(local, remote, error_of(message))
+        if self._datagrams.find(local, remote) is None:
+            return False
+        mtu = self._routes.usable(remote.address, message.mtu, length, now)
+        if mtu:
+            self._routes.learn(remote.address, mtu, now)  # larger datagrams go as fragments from now on
+            self._datagrams.trouble(local, remote, MessageTooLong(f"a datagram was lost: the path carries {mtu} octets"))
+        return True
+
+    # What we say
+
+    def refuse_port(self, packet: Packet, now: int) -> bool:
+        """RFC 1122, 4.1.3.1: nobody takes this datagram."""
+        return self._answer(icmp.unreachable(icmp.NO_PORT, packet), packet, now)
+
+    def refuse_protocol(self, packet: Packet, now: int) -> bool:
+        """RFC 1122, 3.2.2.1; over IPv6 it is an "unrecognized next header" (RFC 4443, 3.4)."""
+        refusal = icmp.unreachable(icmp.NO_PROTOCOL, packet)
+        if packet.version == 6:
+            pointer = 6  # exact without extension headers, and else the chain's beginning
+            refusal = Message(icmp.PARAMETER_PROBLEM, _UNRECOGNIZED_NEXT_HEADER, pointer, refusal.body)
+        return self._answer(refusal, packet, now)
+
+    def tell_time_exceeded(self, first: Packet, now: int) -> bool:
+        return self._answer(icmp.time_exceeded(icmp.IN_REASSEMBLY, first), first, now)
+
+    def _answer_echo(self, request: Message, packet: Packet, now: int) -> bool:
+        """RFC 1122, 3.2.2.6 and RFC 4443, 4.2: from the address that was asked. Echoes to a broadcast aren't answered (Smurf)."""
+        return self._routes.owns(packet.destination) and self._send(icmp.echo_reply(request), packet, now)
+
+    def _answer(self, message: Message, packet: Packet, now: int) -> bool:
+        """RFC 1122, 3.2.2: never about a packet to a broadcast or multicast address; RFC 4443, 2.4 (e): never about an ICMP error."""
+        if not self._routes.owns(packet.destination) or _may_be_error(packet):
+            return False
+        return self._budget.take(now) and self._send(message, packet, now)
+
+    def _send(self, message: Message, packet: Packet, now: int) -> bool:
+        source, destination = packet.destination, packet.source
+        return self._outbound.send(source, destination, protocol_for(source), icmp.encode(message, source, destination), now)
+
+
+def _is_in_flight(connection: Connection, number: int) -> bool:
+    """RFC5927-4.1, here too: a forged message must not teach `Routes` anything."""
+    snd = connection.tcb.snd
+    return seq.le(snd.una, number) and seq.lt(number, snd.max)
+
+
+def _may_be_error(packet: Packet) -> bool:
+    """Of ICMP only echoes are certainly none."""
+    if packet.protocol != protocol_for(packet.source):
+        return False
+    return packet.payload[:1] not in ((b"\x00", b"\x08") if packet.version == 4 else (b"\x80", b"\x81"))

@@ -1,0 +1,86 @@
+"""SYN cookies (RFC 4987, 3.6): a handshake without memory, while a listener's half-open queue is full (3.7, "hybrid").
+
+What the SYN said goes out in the SYN,ACK and comes back in the ACK::
+
+    ISS    │ time: 5 │ MSS: 3 │ keyed hash of both ends, IRS, time and MSS: 24 │
+    TSval  │ the clock: 27                        │ SACK: 1 │ window scale: 4   │
+
+Only the ACK is checked, and then the SYN is written again as it was, so that the rules of a handshake stay where they are. Without
+timestamps there is no room for the last two: such a connection has neither.
+"""
+
+from hashlib import blake2b
+from typing import Final
+
+from postel.tcp import seq
+from postel.tcp.tcb import DEFAULT_MSS_4, DEFAULT_MSS_6
+from postel.times import SECOND
+from postel.wire.address import Endpoint
+from postel.wire.segment import ABSENT, SYN, Segment
+
+_TICK: Final = 64 * SECOND
+LIFETIME: Final = 2 * _TICK  # at most: a cookie is good for its tick and the next
+_TICKS: Final = 32
+_MSS: Final = (216, 536, 1220, 1300, 1360, 1440, 1460, 8940)
+_HASH_BITS: Final = 0xFFFFFF
+_OPTION_BITS: Final = 0x1F
+_SACK_BIT: Final = 0x10
+_NO_SCALE: Final = 15  # a shift is at most 14
+
+
+class Cookies:
+    __slots__ = ("_key",)
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = blake2b(secret, digest_size=32, person=b"cookies").digest()
+
+    def iss(self, local: Endpoint, remote: Endpoint, syn: Segment, now: int) -> int:
+        """For a SYN that `representable` made."""
+        return self._cookie(local, remote, syn.seq, now // _TICK, _MSS.index(syn.mss))
+
+    def syn_of(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> Segment | None:
+        """The SYN that this segment's cookie stands for; None where it acknowledges no cookie of ours, or too old a one."""
+        cookie = seq.add(segment.ack, -1)
+        tick = now // _TICK
+        age = (tick - (cookie >> 27)) % _TICKS
+        index = cookie >> 24 & 7
+        irs = seq.add(segment.seq, -1)
+        if age > 1 or cookie != self._cookie(local, remote, irs, tick - age, index):
+            return None
+        syn = Segment(segment.source, segment.destination, irs, 0, SYN, segment.window)
+        syn.mss = _MSS[index]
+        if segment.tsval != ABSENT:
+            syn.tsval, syn.tsecr = segment.tsval, 0
+            shift = segment.tsecr & _OPTION_BITS & ~_SACK_BIT
+            syn.window_scale = ABSENT if shift == _NO_SCALE else shift
+            syn.sack_permitted = segment.tsecr & _SACK_BIT != 0
+        return syn
+
+    def _cookie(self, local: Endpoint, remote: Endpoint, irs: int, tick: int, index: int) -> int:
+        numbers = b"".join([number.to_bytes(8, "big") for number in (local.port, remote.port, irs, tick, index)])
+        digest = blake2b(numbers + local.address + remote.address, digest_size=4, key=self._key).digest()
+        return tick % _TICKS << 27 | index << 24 | int.from_bytes(digest, "big") & _HASH_BITS
+
+
+def representable(syn: Segment, *, ipv4: bool, timestamps: bool) -> Segment | None:
+    """As much of the SYN as a cookie holds; None where the MSS is smaller than any that it can name."""
+    told = syn.mss if syn.mss != ABSENT else DEFAULT_MSS_4 if ipv4 else DEFAULT_MSS_6
+    smaller = [size for size in _MSS if size <= told]
+    if not smaller:
+        return None
+    reduced = Segment(syn.source, syn.destination, syn.seq, 0, SYN, syn.window)
+    reduced.mss = smaller[-1]
+    if timestamps and syn.tsval != ABSENT:
+        reduced.tsval, reduced.tsecr = syn.tsval, syn.tsecr
+        reduced.window_scale, reduced.sack_permitted = min(syn.window_scale, _NO_SCALE - 1), syn.sack_permitted
+    return reduced
+
+
+def stamp(answer: Segment, syn: Segment) -> None:
+    """Write the options of ``syn`` into the timestamp of the SYN,ACK, which thereby is up to 31 ms late, never early."""
+    if answer.tsval == ABSENT:
+        return
+    bits = _NO_SCALE if syn.window_scale == ABSENT else syn.window_scale
+    bits |= _SACK_BIT if syn.sack_permitted else 0
+    value = answer.tsval & ~_OPTION_BITS | bits
+    answer.tsval = seq.add(value, 0 if value <= answer.tsval else -_OPTION_BITS - 1)

@@ -1,0 +1,160 @@
+"""Reassembly of fragmented packets, within bounds (RFC 791, 3.2; RFC 815; RFC 8200, 4.5; RFC 5722).
+
+Fragments that overlap make their whole packet void, in both families: RFC 5722 demands it of IPv6, and no honest IPv4 sender makes them
+either. So what is held never overlaps, and a packet is whole when the lengths add up: RFC 815's list of holes isn't needed.
+"""
+
+from bisect import bisect_left
+from typing import Final
+
+from postel.host.counters import Counters
+from postel.times import NEVER, SECOND
+from postel.wire import ip
+from postel.wire.ip import Packet
+
+LIFETIME_4: Final = 30 * SECOND  # RFC 791, 3.2 gives 15 as an example, RFC 1122, 3.3.2 wants 60 to 120; memory under attack wants less
+LIFETIME_6: Final = 60 * SECOND  # RFC 8200, 4.5
+MOST_PACKETS: Final = 64  # that are not whole yet
+MOST_PIECES: Final = 128  # of one packet: 64 KiB at an MTU of 576 has 119
+MOST_OCTETS: Final = 1 << 20
+
+
+class Partial:
+    """A packet of which fragments are missing."""
+
+    __slots__ = ("end", "expires", "held", "key", "octets", "offsets", "pieces")
+
+    def __init__(self, key: bytes, expires: int) -> None:
+        self.key = key
+        self.expires = expires
+        self.end = -1  # the whole length, once the last fragment came
+        self.held = 0  # octets of payload
+        self.octets = 0  # of memory: headers too
+        self.offsets: list[int] = []  # ascending
+        self.pieces: list[Packet] = []
+
+    @property
+    def is_whole(self) -> bool:
+        return self.held == self.end
+
+    @property
+    def first(self) -> Packet | None:
+        """The fragment that holds the payload's beginning."""
+        return self.pieces[0] if self.offsets and self.offsets[0] == 0 else None
+
+    def is_duplicate(self, piece: Packet) -> bool:
+        """The network doubles packets; that isn't an overlap (RFC 8200, 4.5)."""
+        index = bisect_left(self.offsets, piece.fragment_offset)
+        if index == len(self.offsets) or self.offsets[index] != piece.fragment_offset:
+            return False
+        return self.pieces[index].payload == piece.payload and self.pieces[index].more_fragments == piece.more_fragments
+
+    def overlaps(self, piece: Packet) -> bool:
+        """Whether the piece covers what another does, or disagrees on where the packet ends."""
+        offset, end = piece.fragment_offset, _end(piece)
+        index = bisect_left(self.offsets, offset)
+        if index < len(self.offsets) and (end > self.offsets[index] or not piece.more_fragments):
+            return True
+        if index and _end(self.pieces[index - 1]) > offset:
+            return True
+        return self.end >= 0 and (end > self.end or not piece.more_fragments)
+
+    def insert(self, piece: Packet) -> None:
+        index = bisect_left(self.offsets, piece.fragment_offset)
+        self.offsets.insert(index, piece.fragment_offset)
+        self.pieces.insert(index, piece)
+        self.held += piece.end - piece.start
+        self.octets += len(piece.octets)
+        if not piece.more_fragments:
+            self.end = _end(piece)
+
+
+class Fragments:
+    __slots__ = ("_counters", "_partials", "held")
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._partials: dict[bytes, Partial] = {}  # the oldest first
+        self.held = 0  # octets, over all packets
+
+    def __len__(self) -> int:
+        return len(self._partials)
+
+    def add(self, piece: Packet, now: int) -> bytes:
+        """The whole packet, if ``piece`` was the last that it lacked; else b""."""
+        partial = self._partial_of(piece, now)
+        if partial.is_duplicate(piece):
+            self._counters.drop("fragment_duplicate", piece.octets, now)
+            return b""
+        reason = self._objection(partial, piece)
+        if reason:
+            self._counters.drop(reason, piece.octets, now)
+            self._give_up(partial, reason, now)
+            return b""
+        partial.insert(piece)
+        self.held += len(piece.octets)
+        if partial.is_whole:
+            self._remove(partial)
+            return _join(partial.pieces)
+        self._relieve(now)
+        return b""
+
+    def next_timeout(self) -> int:
+        return min([partial.expires for partial in self._partials.values()], default=NEVER)
+
+    def expire(self, now: int) -> list[Packet]:
+        """Give up what has waited too long; the first fragments of which to send TIME_EXCEEDED (RFC 792; RFC 8200, 4.5)."""
+        firsts = []
+        for partial in [partial for partial in self._partials.values() if partial.expires <= now]:
+            self._give_up(partial, "fragment_timeout", now)
+            if partial.first is not None:
+                firsts.append(partial.first)
+        return firsts
+
+    def _partial_of(self, piece: Packet, now: int) -> Partial:
+        key = _key(piece)
+        partial = self._partials.get(key)
+        if partial is None:
+            partial = Partial(key, now + (LIFETIME_4 if piece.version == 4 else LIFETIME_6))
+            self._partials[key] = partial
+        return partial
+
+    def _objection(self, partial: Partial, piece: Packet) -> str:
+        if partial.overlaps(piece):
+            return "fragment_overlap"
+        if len(partial.pieces) >= MOST_PIECES:
+            return "fragment_excess"
+        if piece.version == 4 and _end(piece) + ip.HEADER_4 > ip.LARGEST:  # the ping of death
+            return "fragment_beyond_end"
+        return ""
+
+    def _relieve(self, now: int) -> None:
+        """The oldest go first: a flood of fragments starves itself, not a packet whose fragments come one right after another."""
+        while len(self._partials) > MOST_PACKETS or self.held > MOST_OCTETS:
+            self._give_up(self._partials[next(iter(self._partials))], "fragment_no_room", now)
+
+    def _give_up(self, partial: Partial, reason: str, now: int) -> None:
+        self._remove(partial)
+        for piece in partial.pieces:
+            self._counters.drop(reason, piece.octets, now)
+
+    def _remove(self, partial: Partial) -> None:
+        del self._partials[partial.key]
+        self.held -= partial.octets
+
+
+def _key(piece: Packet) -> bytes:
+    number = piece.identification.to_bytes(4, "big")
+    protocol = piece.protocol if piece.version == 4 else 0  # RFC 8200, 4.5: not part of IPv6's key
+    return piece.source + piece.destination + number + bytes([protocol])
+
+
+def _end(piece: Packet) -> int:
+    return piece.fragment_offset + piece.end - piece.start
+
+
+def _join(pieces: list[Packet]) -> bytes:
+    """One plain packet, so that it takes the usual way in. Whose header it has, RFC 8200, 4.5 says: the first's."""
+    first = pieces[0]
+    payload = b"".join([piece.payload for piece in pieces])
+    return ip.encode(first.source, first.destination, first.protocol, payload, hop_limit=first.hop_limit, traffic_class=first.traffic_class)

@@ -1,0 +1,170 @@
+"""Passive opens: who listens where, and the two queues between a SYN and `accept`.
+
+::
+
+    SYN ──► half-open ──► ready ──► accept()
+            SYN-RECEIVED  ESTABLISHED
+            full: SYN     full: SYNs and the ACK of a handshake are dropped, so the child
+            cookies       stays half-open, sends its SYN,ACK again and gets in later
+
+A full queue never answers with RST: to the peer it is a lost packet, and it tries again (EP-LIS-5).
+"""
+
+from collections import deque
+from typing import Final
+
+from postel.errors import AddressInUse
+from postel.host.timewait import Record
+from postel.tcp.config import Config
+from postel.tcp.connection import Connection
+from postel.tcp.events import OPENED, Event
+from postel.tcp.state import CLOSED
+from postel.wire.address import Endpoint
+from postel.wire.segment import ACK, RST, SYN, Segment
+
+_HANDSHAKE_BITS: Final = SYN | ACK | RST
+
+
+class Listener:
+    """Made by `Host.listen`. Event: ACCEPTABLE, once for each connection that becomes ready."""
+
+    __slots__ = ("_passive", "address", "backlog", "closed", "config", "context", "cookies_until", "half_open", "local", "ready")
+
+    def __init__(self, address: bytes, local: Endpoint, backlog: int, config: Config, passive: "Passive") -> None:
+        self.address = address  # b"" listens to all of them
+        self.local = local
+        self.backlog = backlog
+        self.config = config
+        self.context: object = None
+        self.closed = False
+        self.half_open: dict[bytes, HalfOpen] = {}  # the oldest first
+        self.ready: deque[Connection] = deque()
+        self.cookies_until = 0  # an ACK may bring back a SYN cookie until then
+        self._passive = passive
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.ready) >= self.backlog
+
+    @property
+    def half_open_is_full(self) -> bool:
+        return len(self.half_open) >= self.backlog
+
+    def accept(self) -> Connection | None:
+        """The connection that has been ready longest, None where none is. What happened to it meanwhile comes as its events."""
+        if not self.ready:
+            return None
+        connection = self.ready.popleft()
+        self._passive.release(connection)
+        return connection
+
+    def close(self, now: int) -> None:
+        """Listen no longer. Half-open connections vanish; those that nobody accepted are aborted."""
+        if self.closed:
+            return
+        self.closed = True
+        self._passive.remove(self, now)
+        self.ready.clear()
+
+
+class HalfOpen:
+    """A child in SYN-RECEIVED; ``predecessor`` is the TIME-WAIT of its pair that its SYN ended (EP-TW-8)."""
+
+    __slots__ = ("child", "key", "listener", "predecessor")
+
+    def __init__(self, key: bytes, child: Connection, listener: Listener, predecessor: Record | None) -> None:
+        self.key = key
+        self.child = child
+        self.listener = listener
+        self.predecessor = predecessor
+
+    def must_wait(self, segment: Segment) -> bool:
+        """Whether this segment would complete the handshake, and there is no room for one more (BAD-FLOOD-4)."""
+        return self.listener.is_full and segment.flags & _HANDSHAKE_BITS == ACK
+
+
+ConnectionEvent = tuple[Connection, Event]
+
+
+class Passive:
+    """All listeners of a host and their half-open children."""
+
+    __slots__ = ("_listeners", "_ports", "_silent", "events", "half_open")
+
+    def __init__(self, events: deque[ConnectionEvent]) -> None:
+        self.events = events
+        self.half_open: dict[bytes, HalfOpen] = {}
+        self._listeners: dict[tuple[bytes, int], Listener] = {}
+        self._ports: dict[int, int] = {}  # how many listen to each
+        self._silent: set[Connection] = set()  # half-open or ready: nobody hears their events yet
+
+    def open(self, address: bytes, local: Endpoint, backlog: int, config: Config) -> Listener:
+        key = (address, local.port)
+        if key in self._listeners:
+            raise AddressInUse(f"somebody listens to {local}")
+        listener = Listener(address, local, backlog, config, self)
+        self._listeners[key] = listener
+        self._ports[local.port] = self._ports.get(local.port, 0) + 1
+        return listener
+
+    def find(self, address: bytes, port: int) -> Listener | None:
+        """EP-DMX-1: the exact address before the wildcards."""
+        listeners = self._listeners
+        return (
+            listeners.get((address, port))
+            or listeners.get((bytes(len(address)), port))
+            or listeners.get((b"", port))
+        )  # fmt: skip
+
+    def offers(self, port: int) -> bool:
+        """RFC6056-3.2: a port where somebody listens is no ephemeral one."""
+        return self._ports.get(port, 0) > 0
+
+    def admit(self, entry: HalfOpen) -> None:
+        self.half_open[entry.key] = entry
+        entry.listener.half_open[entry.key] = entry
+        self._silent.add(entry.child)
+
+    def drop(self, entry: HalfOpen) -> None:
+        """Forget a child: its attempt ended, or made room for a newer one. Nobody ever knew of it."""
+        self._leave(entry)
+        self._silent.discard(entry.child)
+        entry.child.tcb.events.clear()
+
+    def oldest(self, listener: Listener) -> HalfOpen | None:
+        """Whom a SYN replaces that reopens a pair in TIME-WAIT; None while there is room."""
+        if not listener.half_open_is_full:
+            return None
+        return listener.half_open[next(iter(listener.half_open))]
+
+    def make_ready(self, entry: HalfOpen) -> None:
+        self._leave(entry)
+        entry.listener.ready.append(entry.child)
+
+    def is_silent(self, connection: Connection) -> bool:
+        return connection in self._silent
+
+    def release(self, connection: Connection) -> None:
+        """To the user, with its past. OPENED was told as the listener's ACCEPTABLE."""
+        self._silent.discard(connection)
+        event = connection.next_event()
+        while event is not None:
+            if event is not OPENED:
+                self.events.append((connection, event))
+            event = connection.next_event()
+
+    def remove(self, listener: Listener, now: int) -> None:
+        del self._listeners[listener.address, listener.local.port]
+        self._ports[listener.local.port] -= 1
+        for entry in list(listener.half_open.values()):
+            entry.child.tcb.delete(None, now)
+            self.drop(entry)
+        for connection in listener.ready:
+            if connection.state is not CLOSED:
+                connection.abort(now)
+            connection.tcb.events.clear()
+            self._silent.discard(connection)
+
+    def _leave(self, entry: HalfOpen) -> None:
+        del self.half_open[entry.key]
+        del entry.listener.half_open[entry.key]

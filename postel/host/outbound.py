@@ -1,0 +1,49 @@
+"""Packets that no connection sends: datagrams, ICMP, resets; and the way back into the host for packets to its own addresses."""
+
+from collections import deque
+from hashlib import blake2b
+from typing import Final
+
+from postel.host.counters import Counters
+from postel.host.routes import Routes
+from postel.wire import ip
+
+MOST: Final = 1024  # packets that wait for the driver
+_COUNTERS: Final = 256
+
+
+class Outbound:
+    __slots__ = ("_counters", "_key", "_numbers", "looped", "queue", "routes")
+
+    def __init__(self, routes: Routes, counters: Counters, secret: bytes) -> None:
+        self.routes = routes
+        self.queue: deque[bytes] = deque()
+        self.looped: deque[bytes] = deque()  # to ourselves: taken in by the next `handle_timeout`, so nothing recurses
+        self._counters = counters
+        self._key = blake2b(secret, digest_size=32, person=b"identification").digest()
+        self._numbers = [0] * _COUNTERS
+
+    def send(self, source: bytes, destination: bytes, protocol: int, payload: bytes, now: int, *, hop_limit: int = 64) -> bool:
+        """Queue one packet, or its fragments where it is larger than the path carries. False: the queue is full."""
+        if len(self.queue) >= MOST or len(self.looped) >= MOST:
+            self._counters.drop("output_queue_full", payload, now)
+            return False
+        queue = self.looped if destination in self.routes.own else self.queue
+        mtu = self.routes.mtu_to(destination, now)
+        if len(payload) + (ip.HEADER_4 if len(source) == 4 else ip.HEADER_6) <= mtu:
+            queue.append(ip.encode(source, destination, protocol, payload, hop_limit=hop_limit))
+        else:
+            number = self.identification(source, destination)
+            queue.extend(ip.fragments(source, destination, protocol, payload, mtu, hop_limit=hop_limit, identification=number))
+        return True
+
+    def identification(self, source: bytes, destination: bytes) -> int:
+        """What tells this packet's fragments from another's: a counter with a secret start for each pair (RFC 7739, 5.3).
+
+        16 bits for IPv4 (RFC 6864: only what may be fragmented needs one), 32 for IPv6.
+        """
+        digest = blake2b(source + destination, digest_size=8, key=self._key).digest()
+        index = digest[4] % _COUNTERS
+        self._numbers[index] += 1
+        number = int.from_bytes(digest[:4], "big") + self._numbers[index]
+        return number & (0xFFFF if len(source) == 4 else 0xFFFFFFFF)

@@ -1,0 +1,136 @@
+"""Which addresses are the host's own, from which of them a packet leaves, and how large it may be on its way."""
+
+from typing import Final, NamedTuple
+
+from postel.errors import AddressNotAvailable, NetworkUnreachable
+from postel.times import MINUTE
+from postel.wire.address import (
+    Interface,
+    is_limited_broadcast,
+    is_loopback,
+    is_multicast,
+    is_unspecified,
+    to_text,
+)
+
+# RFC 1191, 7.1: what routers that don't name their MTU are likely to have.
+PLATEAUS: Final = (65535, 32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
+LOWEST_4: Final = 68  # RFC1191-3a: every IPv4 link carries this much, so a smaller claim is false
+LOWEST_6: Final = 1280  # RFC8201-4a
+# Segments of some ten octets would cost a forger nothing and us a hundredfold of packets. Below this floor routers may fragment instead:
+# the "don't fragment" bit goes off, and the path works whether the claim was true or not.
+FLOOR_4: Final = 552
+AGE: Final = 10 * MINUTE  # RFC 1191, 6.3 and RFC 8201, 4: then a larger size may be tried again, never before 5 minutes
+_MOST_PATHS: Final = 4096
+
+
+class Path(NamedTuple):
+    mtu: int
+    expires: int
+    may_fragment: bool  # routers may: the path's MTU is below our floor
+
+
+class Routes:
+    """One link and all its addresses: what is not the host's own is sent to the link."""
+
+    __slots__ = ("_paths", "any_address", "broadcasts", "interfaces", "mtu", "own")
+
+    def __init__(self, interfaces: tuple[Interface, ...], mtu: int, *, any_address: bool) -> None:
+        self.interfaces = interfaces
+        self.mtu = mtu
+        self.any_address = any_address
+        self.own = frozenset([interface.address for interface in interfaces])
+        self.broadcasts = frozenset([interface.broadcast for interface in interfaces]) - {b""}
+        self._paths: dict[bytes, Path] = {}
+
+    # Addresses
+
+    def is_unicast(self, address: bytes) -> bool:
+        return not (
+            is_unspecified(address) or is_multicast(address) or is_limited_broadcast(address) or address in self.broadcasts
+        )  # fmt: skip
+
+    def owns(self, address: bytes) -> bool:
+        """Whether a packet to this address is for us."""
+        return address in self.own or (self.any_address and self.is_unicast(address))
+
+    def is_broadcast(self, address: bytes) -> bool:
+        return is_limited_broadcast(address) or address in self.broadcasts
+
+    def objection(self, source: bytes, destination: bytes) -> str:
+        """Why a packet between these addresses must not have come from the link; "" where nothing speaks against it (EP-PRE-3)."""
+        if not self.is_unicast(source) or (len(source) == 4 and (source[0] == 0 or source[0] >= 240)):  # RFC1122-3.2.1.3
+            return "invalid_source"
+        if source in self.own or is_loopback(source):  # somebody speaks as ourselves: LAND, BAD-HDR-10
+            return "invalid_source"
+        if is_multicast(destination):  # no groups are joined
+            return "multicast"
+        if not self.owns(destination) and not self.is_broadcast(destination):
+            return "not_ours"
+        return ""
+
+    def source_for(self, destination: bytes) -> bytes:
+        """MUST-44: the own address that shares most with the destination (RFC 6724, rules 1 and 8 in short)."""
+        if destination in self.own:
+            return destination
+        best = b""
+        longest = -2
+        for interface in self.interfaces:
+            if len(interface.address) == len(destination):
+                length = interface.prefix_length if interface.contains(destination) else -1
+                if length > longest:
+                    best, longest = interface.address, length
+        if not best:
+            raise NetworkUnreachable(f"no address of this host reaches {to_text(destination)}")
+        return best
+
+    def require_own(self, address: bytes) -> None:
+        if not self.owns(address):
+            raise AddressNotAvailable(f"{to_text(address)} is not an address of this host")
+
+    # Path MTU (RFC 1191, RFC 8201)
+
+    def mtu_to(self, destination: bytes, now: int) -> int:
+        path = self._path(destination, now)
+        return self.mtu if path is None else path.mtu
+
+    def may_fragment(self, destination: bytes, now: int) -> bool:
+        """Whether routers on the way may cut packets into fragments: only where our floor is above the path's MTU."""
+        path = self._path(destination, now)
+        return path is not None and path.may_fragment
+
+    def usable(self, destination: bytes, claimed: int, length: int, now: int) -> int:
+        """The MTU to use after a router claimed ``claimed`` for a packet of ``length`` octets; 0 where the claim is void."""
+        current = self.mtu_to(destination, now)
+        if len(destination) == 16:
+            return claimed if LOWEST_6 <= claimed < current else 0  # RFC8201-4a
+        if claimed == 0:  # RFC1191-3c
+            claimed = plateau_below(min(length, current) or current)
+        if claimed < LOWEST_4:  # RFC1191-3a
+            return 0
+        if claimed < FLOOR_4:
+            return min(FLOOR_4, current)
+        return claimed if claimed < current else 0  # never raised by a claim
+
+    def learn(self, destination: bytes, mtu: int, now: int) -> None:
+        """Remember for ten minutes that packets to this destination must not be larger."""
+        if destination not in self._paths and len(self._paths) >= _MOST_PATHS:
+            del self._paths[next(iter(self._paths))]
+        self._paths[destination] = Path(mtu, now + AGE, len(destination) == 4 and mtu <= FLOOR_4)
+
+    def _path(self, destination: bytes, now: int) -> Path | None:
+        if not self._paths:
+            return None
+        path = self._paths.get(destination)
+        if path is not None and path.expires <= now:
+            del self._paths[destination]
+            return None
+        return path
+
+
+def plateau_below(length: int) -> int:
+    """RFC 1191, 5: the greatest plateau that is less than the packet's length."""
+    for plateau in PLATEAUS:
+        if plateau < length:
+            return plateau
+    return LOWEST_4
