@@ -64,6 +64,8 @@ def of_payload(payload: bytes, source: bytes, destination: bytes, protocol: int)
 
 def payload_is_right(octets: bytes, start: int, end: int, source: bytes, destination: bytes, protocol: int) -> bool:
     """Whether the payload ``octets[start:end]`` of the IP packet ``octets`` has the right checksum, pseudo-header included."""
+    if end < start:  # a false length; compiled, a slice may not be negative
+        return False
     if start == 5 * len(source) == 20:  # no IPv4 options: both addresses stand right before the payload, so one slice has it all
         value = total(octets[12:end])
     elif start == 40 and len(source) == 16:
