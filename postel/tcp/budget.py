@@ -8,7 +8,7 @@ from postel.times import SECOND
 class Budget:
     """Between half of ``limit`` and ``limit`` a second, by a keyed hash of the second: a counter that a third party can't read."""
 
-    __slots__ = ("_left", "_limit", "_secret", "_second")
+    __slots__ = ("_left", "_limit", "_second", "_secret")
 
     def __init__(self, limit: int, secret: bytes) -> None:
         self._limit = limit

@@ -122,9 +122,8 @@ def close(tcb: Tcb, now: int) -> None:
         return
     if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) or (tcb.state is CLOSE_WAIT and tcb.fin_is_queued):  # EP-CLOSE-8
         raise ConnectionClosing
-    if tcb.state in (ESTABLISHED, SYN_RECEIVED):
-        if tcb.state is ESTABLISHED or len(tcb.send_buffer) == 0:  # EP-CLOSE-5, EP-CLOSE-4
-            tcb.enter(FIN_WAIT_1, now)
+    if tcb.state is ESTABLISHED or (tcb.state is SYN_RECEIVED and len(tcb.send_buffer) == 0):  # EP-CLOSE-5, EP-CLOSE-4
+        tcb.enter(FIN_WAIT_1, now)
     # EP-CLOSE-6: once in FIN-WAIT it is "ok", and there is but one FIN. EP-CLOSE-7, D-15: CLOSE-WAIT until the FIN is sent.
     tcb.fin_is_queued = True
 

@@ -12,7 +12,7 @@ The contract, that of `postel.host.Host` and `postel.sim.World` too:
 from dataclasses import dataclass
 
 from postel.errors import TcpError
-from postel.tcp import arrives, calls, output, seq, timeouts
+from postel.tcp import arrives, calls, handshake, output, seq, timeouts
 from postel.tcp.budget import Budget
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.events import Event
@@ -236,7 +236,7 @@ class Connection:
     def path_mtu(self, mtu: int) -> None:
         """What the path is known to carry, IP header included."""
         self.tcb.path_mtu = mtu
-        self.tcb.congestion.resized(max(1, self.tcb.send_mss))
+        self.tcb.congestion.resized(handshake.data_mss(self.tcb))
 
     def _is_in_flight(self, number: int) -> bool:
         snd = self.tcb.snd

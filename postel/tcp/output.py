@@ -120,7 +120,7 @@ def _lost(tcb: Tcb, now: int) -> Segment | None:
     if number < 0 or seq.ge(number, snd.max):
         return None
     offset = seq.distance(tcb.first_octet, number)
-    count = min(_room_for_text(tcb), octets, len(tcb.send_buffer) - offset, seq.distance(number, snd.max))
+    count = min(tcb.congestion.smss, octets, len(tcb.send_buffer) - offset, seq.distance(number, snd.max))
     with_fin = tcb.fin_seq != NO_SEQUENCE and seq.add(number, count) == tcb.fin_seq
     tcb.recovery.on_retransmitted(seq.add(number, count + with_fin))
     _count_retransmission(tcb, count)
@@ -137,7 +137,7 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
     if snd.una == snd.max and now - tcb.last_sent_at > tcb.rtt.rto:
         tcb.congestion.idled(now)
     usable = _usable(tcb)
-    room = _room_for_text(tcb)
+    room = tcb.congestion.smss  # MUST-16: what MSS, path and timestamps leave; SACK blocks take no room from text
     count = min(max(0, unsent), room, max(0, usable))
     with_fin = _fin_is_due(tcb) and count == max(0, unsent) and usable > count
     if not with_fin and (count <= 0 or not _is_worth_sending(tcb, count, unsent, room)):
@@ -288,8 +288,3 @@ def _blocks_that_fit(tcb: Tcb, octets: int) -> int:
     space = _OPTION_SPACE - (handshake.TIMESTAMPS_LENGTH if tcb.timestamps.agreed else 0)
     space = min(space, tcb.send_mss - octets - (handshake.TIMESTAMPS_LENGTH if tcb.timestamps.agreed else 0))
     return max(0, (space - _SACK_HEADER) // _SACK_BLOCK)
-
-
-def _room_for_text(tcb: Tcb) -> int:
-    """Eff.snd.MSS of the next segment: what its options leave (MUST-16)."""
-    return handshake.data_mss(tcb)

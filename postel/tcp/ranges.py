@@ -46,7 +46,7 @@ class Ranges:
     def first_within(self, start: int, end: int) -> tuple[int, int]:
         """The first part of start … end that is covered, else (0, 0)."""
         index = bisect_right(self.rights, start)
-        if index == len(self.lefts) or self.lefts[index] >= end:
+        if index == len(self.lefts) or max(start, self.lefts[index]) >= end:
             return (0, 0)
         return max(start, self.lefts[index]), min(end, self.rights[index])
 

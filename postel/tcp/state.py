@@ -10,6 +10,8 @@ from typing import Final
 
 
 class State(Enum):
+    """RFC 9293, 3.3.2. The value, and ``str()``, is the RFC's spelling."""
+
     CLOSED = "CLOSED"
     LISTEN = "LISTEN"
     SYN_SENT = "SYN-SENT"

@@ -192,7 +192,7 @@ class Tcb:
     def enter(self, state: State, now: int) -> None:
         """The only door between states: checks the pair against the table, and tells the observer."""
         before = self.state
-        assert state in SUCCESSORS[before], f"{before} to {state} is no edge of RFC 9293"  # noqa: S101
+        assert state in SUCCESSORS[before], f"{before} to {state} is no edge of RFC 9293"
         self.state = state
         if self.observer is not None:
             self.observer.state_changed(self.local, self.remote, before, state, now)
@@ -206,7 +206,7 @@ class Tcb:
         self.events.append(Event(TROUBLE_NAME, error))
 
     def delete(self, error: TcpError | None, now: int) -> None:
-        """ "Delete the TCB, enter the CLOSED state." What was received in order stays readable; everything else goes."""
+        """The RFC's "delete the TCB, enter the CLOSED state". What was received in order stays readable; everything else goes."""
         self.error = error
         self.flush()
         self.enter(CLOSED, now)
@@ -313,7 +313,7 @@ class Tcb:
 
     def _check_timers(self) -> None:
         timers = self.timers
-        assert timers.retransmission == NEVER or timers.persist == NEVER, "both RTO and persist are armed"
+        assert NEVER in (timers.retransmission, timers.persist), "both RTO and persist are armed"
         if self.state is CLOSED:
             assert timers.next() == NEVER, "a timer outlives its TCB"
         if self.state is TIME_WAIT:

@@ -38,10 +38,11 @@ def remember(tcb: Tcb, segment: Segment, now: int) -> bool:
     After the ACK check, not before it as RFC 7323 draws it: a segment with an impossible ACK field must not poison TS.Recent.
     """
     timestamps = tcb.timestamps
-    if timestamps.agreed and segment.tsval != ABSENT and not segment.flags & RST:
-        if seq.le(segment.seq, timestamps.last_ack_sent) and seq.ge(segment.tsval, timestamps.recent):
-            timestamps.recent = segment.tsval
-            timestamps.recent_at = now
+    if not timestamps.agreed or segment.tsval == ABSENT:
+        return True
+    if seq.le(segment.seq, timestamps.last_ack_sent) and seq.ge(segment.tsval, timestamps.recent):
+        timestamps.recent = segment.tsval
+        timestamps.recent_at = now
     return True
 
 

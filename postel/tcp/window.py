@@ -23,7 +23,7 @@ def advertise(tcb: Tcb) -> int:
     """
     rcv = tcb.rcv
     window = _space(tcb)
-    if window - rcv.wnd < worthwhile(tcb):
+    if window <= rcv.wnd or window - rcv.wnd < worthwhile(tcb):
         window = rcv.wnd
     field = min(LARGEST_FIELD, window >> rcv.shift)
     if field << rcv.shift < rcv.wnd:  # a scaled field is coarse: rounded up it keeps the edge

@@ -137,7 +137,7 @@ PROBABILITIES = st.sampled_from([0.0, 0.02, 0.1, 0.3])
     iss=st.tuples(st.integers(0, 0xFFFFFFFF), st.sampled_from([0, 0xFFFFFF00, 0x7FFFFF00])),
     simultaneous=st.booleans(),
 )
-def test_every_octet_arrives_once_in_order_and_both_ends_close(  # noqa: PLR0913 - a path has this many ways to be bad
+def test_every_octet_arrives_once_in_order_and_both_ends_close(
     seed: int,
     left: Config,
     right: Config,
@@ -148,7 +148,7 @@ def test_every_octet_arrives_once_in_order_and_both_ends_close(  # noqa: PLR0913
     reorder: float,
     corrupt: float,
     iss: tuple[int, int],
-    simultaneous: bool,  # noqa: FBT001
+    simultaneous: bool,
 ) -> None:
     if min(left.receive_buffer, right.receive_buffer) < 700:
         sizes = (min(sizes[0], 60), min(sizes[1], 60))

@@ -1,0 +1,71 @@
+# make demo      a handshake, a request and a close between two hosts, drawn as a ladder
+# make test      everything that CI checks
+# make bench     the figures of the README
+# make compile   the core as C extensions, in build/compiled
+# make clean
+
+PYTHON := $(shell for python in python3 python3.11 python3.12 python3.13 python3.14 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+ifeq ($(PYTHON),)
+$(error no Python 3.11 or later found; install one, or say: make PYTHON=/path/to/python3)
+endif
+
+BIN := .venv/bin
+CORE := $(shell find postel/wire postel/tcp postel/host -name '*.py')
+COMPILED := build/compiled
+PARALLEL := -n 2 --dist worksteal
+# Real time against the kernel: one after another, and without the weight of coverage.
+KERNEL := $(sort $(dir $(wildcard tests/kernel/test_*.py)))
+
+.PHONY: demo test check interpreted kernel compiled bench compile clean
+.DELETE_ON_ERROR:
+
+demo: $(BIN)/python
+	@$(BIN)/python -m postel demo
+
+test: check interpreted kernel compiled
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict postel
+	$(BIN)/lint-imports --no-cache
+
+interpreted: .venv/dev
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/pytest $(PARALLEL) --cov --cov-report=term tests postel --doctest-modules $(addprefix --ignore=,$(KERNEL))
+
+kernel: .venv/dev
+	$(if $(KERNEL),$(BIN)/pytest $(KERNEL))
+
+# The same tests once more, on the core as C: in a copy, so that the checkout stays plain Python.
+compiled: .venv/dev $(COMPILED)/stamp
+	rm -rf $(COMPILED)/tests && cp -Rp postel tests docs tools *.md LICENSE pyproject.toml $(COMPILED)
+	cd $(COMPILED) && ../../$(BIN)/python -c 'import postel.tcp.connection as core; assert not core.__file__.endswith(".py"), core.__file__'
+	cd $(COMPILED) && ../../$(BIN)/pytest $(PARALLEL) tests \
+		--ignore=tests/test_architecture.py --ignore=tests/cli $(addprefix --ignore=,$(KERNEL))
+
+bench: .venv/dev
+	$(BIN)/python -m bench
+
+compile: $(COMPILED)/stamp
+	@echo 'compiled: PYTHONPATH=$(COMPILED) python …'
+
+$(COMPILED)/stamp: $(CORE) setup.py .venv/dev
+	rm -rf $(COMPILED)/postel && mkdir -p $(COMPILED)
+	cp -Rp postel setup.py pyproject.toml README.md $(COMPILED)
+	cd $(COMPILED) && POSTEL_COMPILE=1 ../../$(BIN)/python setup.py -q build_ext --inplace >build.log 2>&1 || (cat build.log && false)
+	touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv --without-pip .venv
+
+.venv/dev: pyproject.toml tools/system | $(BIN)/python
+	tools/system $(PYTHON)
+	$(BIN)/python -m ensurepip >/dev/null
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

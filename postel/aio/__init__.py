@@ -1,0 +1,23 @@
+"""asyncio over Postel: streams, transports, servers and datagrams on any running event loop.
+
+::
+
+    async with postel.aio.attach(host, link) as net:
+        reader, writer = await net.open_connection("10.7.0.1", 80)
+"""
+
+from postel.aio.network import LINGER, Network
+from postel.aio.server import Server
+from postel.host.host import Host
+from postel.link import Link
+
+__all__ = ["Network", "Server", "attach"]
+
+
+def attach(host: Host, link: Link, *, linger: float = LINGER) -> Network:
+    """The network that ``host`` reaches by ``link``, open inside ``async with``; leaving closes the link.
+
+    On leaving, connections that were closed get up to ``linger`` seconds to deliver what was written
+    and to hear the peer's end; all others are aborted.
+    """
+    return Network(host, link, linger=linger)

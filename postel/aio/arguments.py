@@ -1,0 +1,52 @@
+"""What callers pass, checked and turned into what a host understands."""
+
+from collections.abc import Sequence
+
+from postel.errors import ArgumentError
+from postel.wire import address
+from postel.wire.address import Endpoint
+
+
+def literal(name: str, value: object) -> bytes:
+    """Host names come with a resolver; until then an address is written out."""
+    if not isinstance(value, str):
+        raise ArgumentError(name, value, "an IPv4 or IPv6 address as text")
+    try:
+        return address.parse(value)
+    except ArgumentError:
+        raise ArgumentError(name, value, "an IPv4 or IPv6 address: names are not resolved") from None
+
+
+def number(name: str, value: object, lowest: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= 65535:
+        raise ArgumentError(name, value, f"{lowest} … 65535")
+    return value
+
+
+def endpoint(name: str, value: object, lowest_port: int = 1) -> Endpoint:
+    """From ``("10.7.0.1", 80)``; IPv6's flow and scope, where given, are left out."""
+    if not isinstance(value, tuple) or len(value) not in (2, 4):
+        raise ArgumentError(name, value, "a tuple of address and port")
+    return Endpoint(literal(name, value[0]), number(name, value[1], lowest_port))
+
+
+def local(name: str, value: object) -> tuple[bytes | None, int]:
+    """An address of the host or None for any, and a port or 0 for any."""
+    if value is None:
+        return None, 0
+    if not isinstance(value, tuple) or len(value) not in (2, 4):
+        raise ArgumentError(name, value, "a tuple of address and port")
+    host, port = value[0], number(name, value[1], 0)
+    return (None if host is None or host == "" else literal(name, host)), port
+
+
+def interfaces(value: str | Sequence[str] | None) -> list[bytes | None]:
+    """Where a server listens: one address, several, or None for all of the host's."""
+    if value is None or value == "":
+        return [None]
+    if isinstance(value, str):
+        return [literal("host", value)]
+    found: list[bytes | None] = [literal("host", each) for each in value]
+    if not found:
+        raise ArgumentError("host", value, "an address, several, or None for all")
+    return found

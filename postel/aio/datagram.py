@@ -1,0 +1,118 @@
+"""A UDP socket as an asyncio transport."""
+
+import asyncio
+from socket import SOCK_DGRAM
+from typing import Protocol, cast
+
+from postel.aio import arguments
+from postel.aio.pump import Pump
+from postel.aio.sockets import Socket, name
+from postel.errors import ArgumentError, TcpError
+from postel.host.datagrams import DatagramSocket
+from postel.tcp.events import READABLE, TROUBLE_NAME, Event
+
+
+class Home(Protocol):
+    def forget_datagrams(self, transport: "DatagramTransport") -> None: ...
+
+
+class DatagramTransport(asyncio.DatagramTransport):
+    """``addr`` is a pair of address and port, as with sockets. What can't be sent is told by ``error_received``."""
+
+    def __init__(self, pump: Pump, socket: DatagramSocket, protocol: asyncio.DatagramProtocol, home: Home) -> None:
+        super().__init__()
+        self._pump = pump
+        self._socket = socket
+        self._protocol = protocol
+        self._home = home
+        self._closing = False
+        socket.context = self
+
+    def __repr__(self) -> str:
+        return f"<postel datagrams {self._socket.local}{f' to {self._socket.remote}' if self._socket.remote else ''}>"
+
+    def begin(self) -> None:
+        self._protocol.connection_made(self)
+
+    def happened(self, event: Event) -> None:
+        try:
+            if event is READABLE:
+                self._deliver()
+            elif event.name == TROUBLE_NAME and event.error is not None:
+                self._protocol.error_received(event.error)
+        except Exception as error:  # noqa: BLE001 - BAD-API-5
+            self._blame(error)
+
+    def sendto(self, data: bytes | bytearray | memoryview, addr: object = None) -> None:
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data is of type {type(data).__name__}; allowed: bytes, bytearray, memoryview")
+        if self._closing:
+            return
+        remote = None if addr is None else arguments.endpoint("addr", addr)
+        if remote is None and self._socket.remote is None:
+            raise ArgumentError("addr", addr, "a tuple of address and port, for there is no remote_addr")
+        if remote is not None and self._socket.remote is not None and remote != self._socket.remote:
+            raise ArgumentError("addr", addr, f"None or remote_addr, {name(self._socket.remote)}")
+        try:
+            self._socket.send(data, self._pump.now(), remote)
+        except TcpError as error:
+            self._protocol.error_received(error)
+        self._pump.wake()
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        self.force_close(None)
+
+    def abort(self) -> None:
+        self.force_close(None)
+
+    def force_close(self, error: Exception | None) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._socket.context = None
+        self._socket.close()
+        self._pump.wake()  # what was sent before still leaves
+        self._pump.loop.call_soon(self._tell_lost, error)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return 0, 0
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Without effect: datagrams leave at once or are lost."""
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = cast(asyncio.DatagramProtocol, protocol)
+
+    def get_extra_info(self, name_of_it: str, default: object = None) -> object:
+        if name_of_it == "sockname":
+            return name(self._socket.local)
+        if name_of_it == "peername" and self._socket.remote is not None:
+            return name(self._socket.remote)
+        if name_of_it == "socket":
+            return Socket(self._socket.local, self._socket.remote, SOCK_DGRAM)
+        return default
+
+    def _deliver(self) -> None:
+        while not self._closing and (received := self._socket.receive()) is not None:
+            data, sender = received
+            self._protocol.datagram_received(data, name(sender))
+
+    def _blame(self, error: Exception) -> None:
+        message = "a datagram protocol's callback failed; its socket is closed"
+        self._pump.loop.call_exception_handler({"message": message, "exception": error, "transport": self, "protocol": self._protocol})
+        self.force_close(error)
+
+    def _tell_lost(self, error: Exception | None) -> None:
+        try:
+            self._protocol.connection_lost(error)
+        finally:
+            self._home.forget_datagrams(self)

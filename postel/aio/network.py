@@ -1,0 +1,254 @@
+"""A host on a link inside a running event loop."""
+
+import asyncio
+import ssl as tls
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from postel.aio import arguments, secure
+from postel.aio.datagram import DatagramTransport
+from postel.aio.opening import Opening
+from postel.aio.orphan import Orphan
+from postel.aio.pump import Pump
+from postel.aio.secure import Security
+from postel.aio.server import Factory, Server
+from postel.aio.transport import Transport
+from postel.errors import ArgumentError, ConnectionAborted, LinkError, NetworkUnreachable
+from postel.host.host import Host
+from postel.host.listener import Listener
+from postel.link import Link
+from postel.tcp.config import Config
+from postel.tcp.connection import Connection
+
+LINGER = 2.0  # seconds
+STREAM_LIMIT = 64 * 1024  # octets, asyncio's default
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+D = TypeVar("D", bound=asyncio.DatagramProtocol)
+ClientConnected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
+
+
+class Network:
+    """Made by `postel.aio.attach`. The methods are the event loop's and `asyncio`'s own, by name and by argument.
+
+    Addresses are written out: names are not resolved. Connections don't use Nagle's algorithm unless their ``config`` says so, for
+    asyncio's never do. Errors are OSErrors with the kernel's numbers (`postel.errors`).
+    """
+
+    def __init__(self, host: Host, link: Link, *, linger: float) -> None:
+        if host.routes.mtu > link.mtu:
+            raise ArgumentError("host", host, f"a host whose MTU ({host.routes.mtu}) the link's ({link.mtu}) can carry")
+        self.host = host
+        self.link = link
+        self._linger = linger
+        self._config = replace(host.config, nagle=False)
+        self._running: Pump | None = None
+        self._error: OSError | None = None  # why nothing works any more
+        self._openings: set[Opening[Any]] = set()
+        self._transports: set[Transport] = set()
+        self._orphans: set[Orphan] = set()
+        self._servers: set[Server] = set()
+        self._datagrams: set[DatagramTransport] = set()
+
+    async def __aenter__(self) -> Self:
+        if self._running is not None or self._error is not None:
+            raise RuntimeError("a network is entered once")
+        self._running = Pump(asyncio.get_running_loop(), self.host, self.link, self._broke)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        await self.close()
+
+    # Streams
+
+    async def open_connection(
+        self,
+        host: str,
+        port: int,
+        *,
+        limit: int = STREAM_LIMIT,
+        **options: Any,  # noqa: ANN401 - whatever the other method takes
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """As `asyncio.open_connection`; ``options`` are those of `create_connection`."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=limit, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport, _ = await self.create_connection(lambda: protocol, host, port, **options)
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    async def start_server(
+        self,
+        client_connected_cb: ClientConnected,
+        host: str | Sequence[str] | None = None,
+        port: int = 0,
+        *,
+        limit: int = STREAM_LIMIT,
+        **options: Any,  # noqa: ANN401
+    ) -> Server:
+        """As `asyncio.start_server`; ``options`` are those of `create_server`."""
+        loop = asyncio.get_running_loop()
+
+        def factory() -> asyncio.StreamReaderProtocol:
+            return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=limit, loop=loop), client_connected_cb, loop=loop)
+
+        return await self.create_server(factory, host, port, **options)
+
+    # Transports
+
+    async def create_connection(
+        self,
+        protocol_factory: Callable[[], P],
+        host: str,
+        port: int,
+        *,
+        ssl: tls.SSLContext | bool | None = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        local_addr: tuple[str | None, int] | None = None,
+        config: Config | None = None,
+    ) -> tuple[asyncio.Transport, P]:
+        """As the loop's. ``config`` chooses what TCP does on this connection."""
+        security = secure.for_client(ssl, host, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
+        local_address, local_port = arguments.local("local_addr", local_addr)
+        address, port = arguments.literal("host", host), arguments.number("port", port, 1)
+        pump = self._pump
+        connection = self.host.connect(
+            address, port, pump.now(), local_address=local_address, local_port=local_port, config=config or self._config
+        )
+        return await self._opened(connection, protocol_factory, security)
+
+    async def create_server(
+        self,
+        protocol_factory: Factory,
+        host: str | Sequence[str] | None = None,
+        port: int = 0,
+        *,
+        backlog: int = 100,
+        ssl: tls.SSLContext | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        start_serving: bool = True,
+        config: Config | None = None,
+    ) -> Server:
+        """As the loop's. Without a ``host`` it listens on all addresses of both families."""
+        security = secure.for_server(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
+        addresses = arguments.interfaces(host)
+        listeners = self._listeners(addresses, arguments.number("port", port, 0), backlog, config or self._config)
+        server = Server(self._pump, self, listeners, protocol_factory, security)
+        self._servers.add(server)
+        if start_serving:
+            await server.start_serving()
+        return server
+
+    async def create_datagram_endpoint(
+        self,
+        protocol_factory: Callable[[], D],
+        local_addr: tuple[str | None, int] | None = None,
+        remote_addr: tuple[str, int] | None = None,
+    ) -> tuple[DatagramTransport, D]:
+        """As the loop's. With ``remote_addr`` it sends to and hears from that one alone."""
+        address, port = arguments.local("local_addr", local_addr)
+        remote = None if remote_addr is None else arguments.endpoint("remote_addr", remote_addr)
+        pump = self._pump
+        protocol = protocol_factory()
+        transport = DatagramTransport(pump, self.host.datagrams(port, address=address, remote=remote), protocol, self)
+        self._datagrams.add(transport)
+        transport.begin()
+        return transport, protocol
+
+    # The end
+
+    async def close(self) -> None:
+        """What its user closed finishes closing, for `linger` seconds at most; what stands is aborted; then the link is closed."""
+        if self._running is None or self._error is not None:
+            return
+        pump = self._running
+        self._error = NetworkUnreachable("the network is closed")
+        self._end_all(ConnectionAborted("the network was closed"))
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._linger):
+                    while self._transports or self._orphans:
+                        await pump.next_turn()
+        finally:
+            self._end_all(ConnectionAborted("the network was closed"), closing_too=True)
+            for orphan in tuple(self._orphans):
+                orphan.abort(pump.now())
+            pump.turn()
+            pump.stop()
+            self.link.close()
+        await asyncio.sleep(0)  # protocols hear of it
+
+    def _broke(self, error: LinkError) -> None:
+        """The link is gone: nothing more can come or go."""
+        if self._running is not None and self._error is None:
+            self._error = error
+            self._end_all(error, closing_too=True)
+            self._running.stop()
+            self.link.close()
+
+    def _end_all(self, error: OSError, *, closing_too: bool = False) -> None:
+        for server in tuple(self._servers):
+            server.close()
+        for opening in tuple(self._openings):
+            opening.fail(error)
+        for datagrams in tuple(self._datagrams):
+            datagrams.force_close(error)
+        for transport in tuple(self._transports):
+            if closing_too or not transport.is_closing():
+                transport.force_close(error)
+
+    # For servers and transports
+
+    def adopt(self, transport: Transport) -> None:
+        self._transports.add(transport)
+
+    def orphan(self, connection: Connection) -> None:
+        Orphan(connection, self._orphans)
+
+    def forget(self, transport: Transport) -> None:
+        self._transports.discard(transport)
+        if self._error is not None and self._running is not None:
+            self._running.wake()  # `close` counts who is left after each turn
+
+    def forget_server(self, server: Server) -> None:
+        self._servers.discard(server)
+
+    def forget_datagrams(self, transport: DatagramTransport) -> None:
+        self._datagrams.discard(transport)
+
+    # Inside
+
+    @property
+    def _pump(self) -> Pump:
+        if self._error is not None:
+            raise self._error
+        if self._running is None:
+            raise RuntimeError("a network is open inside `async with`")
+        return self._running
+
+    async def _opened(self, connection: Connection, factory: Callable[[], P], security: Security | None) -> tuple[asyncio.Transport, P]:
+        opening = Opening(self._pump, self, connection, factory, security)
+        self._openings.add(opening)
+        try:
+            return await opening.completed()
+        finally:
+            self._openings.discard(opening)
+
+    def _listeners(self, addresses: list[bytes | None], port: int, backlog: int, config: Config) -> list[Listener]:
+        """All or none; with port 0, the one that the first finds free."""
+        listeners: list[Listener] = []
+        now = self._pump.now()
+        try:
+            for address in addresses:
+                listeners.append(self.host.listen(port, now, address=address, backlog=backlog, config=config))
+                port = listeners[0].local.port
+        except OSError:
+            for listener in listeners:
+                listener.close(now)
+            raise
+        return listeners

@@ -1,0 +1,89 @@
+"""An active open, from SYN to where the program's protocol may write."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from postel.aio.pump import Pump
+from postel.aio.secure import Security
+from postel.aio.transport import Home, Transport
+from postel.errors import ConnectionAborted, TcpError
+from postel.tcp.connection import Connection
+from postel.tcp.events import CLOSED_NAME, OPENED, Event
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+
+class OpeningHome(Home, Protocol):
+    def adopt(self, transport: Transport) -> None: ...
+
+
+class Opening(Generic[P]):
+    """Stands on the connection until TCP's handshake is done.
+
+    Then, inside that very event, the transport takes its place: what arrives with the handshake's last segment must find it there.
+    """
+
+    def __init__(self, pump: Pump, home: OpeningHome, connection: Connection, factory: Callable[[], P], security: Security | None) -> None:
+        self._pump = pump
+        self._home = home
+        self._connection = connection
+        self._factory = factory
+        self._security = security
+        self._transport: Transport | None = None
+        self._ready: asyncio.Future[None] = pump.loop.create_future()  # the last handshake is done
+        self._result: tuple[asyncio.Transport, P] | None = None
+        connection.context = self
+
+    async def completed(self) -> tuple[asyncio.Transport, P]:
+        """Raises what prevented it. Whatever goes wrong, cancellation included, leaves nothing standing (BAD-API-2)."""
+        self._pump.wake()
+        try:
+            await self._ready
+        except BaseException as error:
+            self.fail(error)
+            raise
+        assert self._result is not None  # noqa: S101 - established, for it is ready
+        return self._result
+
+    def happened(self, event: Event) -> None:
+        if event is OPENED:
+            self._establish()
+        elif event.name == CLOSED_NAME:
+            self.fail(event.error or ConnectionAborted())
+
+    def fail(self, error: BaseException) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+        else:
+            self._connection.context = None
+            with suppress(TcpError):
+                self._connection.abort(self._pump.now())
+            self._connection.release(self._pump.now())
+            self._pump.wake()
+        if not self._ready.done():
+            self._ready.set_exception(error)
+
+    def _establish(self) -> None:
+        try:
+            self._result = self._made()
+        except Exception as error:  # noqa: BLE001 - the program's factory failed; that is its caller's to know
+            self.fail(error)
+        else:
+            if self._security is None and not self._ready.done():
+                self._ready.set_result(None)
+
+    def _made(self) -> tuple[asyncio.Transport, P]:
+        protocol = self._factory()
+        if self._security is None:
+            return self._start(protocol), protocol
+        wrapped = self._security.wrap(protocol, self._ready)
+        self._start(wrapped)
+        return cast(Any, wrapped)._get_app_transport(), protocol  # noqa: SLF001 - as the event loops do
+
+    def _start(self, protocol: asyncio.BaseProtocol) -> Transport:
+        self._transport = Transport(self._pump, self._connection, protocol, self._home)
+        self._home.adopt(self._transport)
+        self._transport.begin()
+        return self._transport

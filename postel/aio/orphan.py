@@ -1,0 +1,31 @@
+"""A connection that outlives its transport."""
+
+from contextlib import suppress
+
+from postel.errors import TcpError
+from postel.tcp.connection import Connection
+from postel.tcp.events import CLOSED_NAME, Event
+
+
+class Orphan:
+    """Nobody reads or writes it any more: it has octets to deliver, or the peer's end to hear, and then it is gone.
+
+    As with a socket that was closed, the stack sees to it by itself. ``family`` is all there are of them.
+    """
+
+    __slots__ = ("_connection", "_family")
+
+    def __init__(self, connection: Connection, family: "set[Orphan]") -> None:
+        self._connection = connection
+        self._family = family
+        family.add(self)
+        connection.context = self
+
+    def happened(self, event: Event) -> None:
+        if event.name == CLOSED_NAME:
+            self._connection.context = None
+            self._family.discard(self)
+
+    def abort(self, now: int) -> None:
+        with suppress(TcpError):
+            self._connection.abort(now)

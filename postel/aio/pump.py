@@ -1,0 +1,134 @@
+"""The one place where octets, events and time pass between a host and the event loop."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol, cast
+
+from postel.errors import LinkError
+from postel.host.host import Host
+from postel.link import Link
+from postel.tcp.events import Event
+from postel.times import NEVER, SECOND
+
+BATCH = 64  # packets that may come in before packets go out: acknowledgements coalesce, and other tasks get their turn
+
+
+class Handler(Protocol):
+    """What stands as ``context`` on a host's connections, listeners and datagram sockets."""
+
+    def happened(self, event: Event) -> None: ...
+
+
+class Pump:
+    """After packets in, a timer or a user's call the same turn: packets out and events, until neither comes; then one timer."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, host: Host, link: Link, broken: Callable[[LinkError], None]) -> None:
+        self.loop = loop
+        self._host = host
+        self._link = link
+        self._broken = broken
+        self._latest = 0
+        self._turning = False
+        self._scheduled = False
+        self._stopped = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = NEVER
+        self._turned: asyncio.Future[None] | None = None
+        self.lost = 0  # packets that the link had no room for
+        self._descriptor = link.fileno()
+        loop.add_reader(self._descriptor, self._link_is_readable)
+
+    def now(self) -> int:
+        """Microseconds of the loop's clock; never less than before."""
+        now = int(self.loop.time() * SECOND)
+        self._latest = max(self._latest, now)
+        return self._latest
+
+    def wake(self) -> None:
+        """A call was made: turn soon. Calls made together share a turn, so what they write shares segments."""
+        if not self._turning and not self._scheduled and not self._stopped:
+            self._scheduled = True
+            self.loop.call_soon(self._turn_as_scheduled)
+
+    def turn(self) -> None:
+        if self._turning or self._stopped:
+            return
+        self._turning = True
+        try:
+            self._exchange()
+        except LinkError as error:
+            self._broken(error)
+        finally:
+            self._turning = False
+            self._arm()
+        if self._turned is not None:
+            if not self._turned.done():
+                self._turned.set_result(None)
+            self._turned = None
+
+    async def next_turn(self) -> None:
+        """Waits until something has moved."""
+        self._turned = self._turned or self.loop.create_future()
+        await asyncio.shield(self._turned)
+
+    def stop(self) -> None:
+        """Before the link is closed: a loop can't forget a descriptor that is gone."""
+        self._stopped = True
+        self.loop.remove_reader(self._descriptor)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _exchange(self) -> None:
+        """Packets, then events; what the events made the program do leads to packets again."""
+        next_event = self._host.next_event
+        while True:
+            self._send_out()
+            if (told := next_event()) is None:
+                return
+            while told is not None:
+                handler = cast(Handler | None, told[0].context)  # nobody's: its transport has done with it
+                if handler is not None:
+                    handler.happened(told[1])
+                told = next_event()
+
+    def _send_out(self) -> None:
+        next_packet, send, now = self._host.next_packet, self._link.send, self.now()
+        while (packet := next_packet(now)) is not None:
+            if not send(packet):
+                self.lost += 1
+
+    def _arm(self) -> None:
+        """A timer that comes too early costs one empty turn; moving it at every segment would cost more."""
+        deadline = self._host.next_timeout()
+        if deadline >= self._armed_for or self._stopped:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_for = deadline
+        self._timer = self.loop.call_at(deadline / SECOND, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        self._timer = None
+        self._armed_for = NEVER
+        self._host.handle_timeout(self.now())
+        self.turn()
+
+    def _turn_as_scheduled(self) -> None:
+        self._scheduled = False
+        self.turn()
+
+    def _link_is_readable(self) -> None:
+        try:
+            self._take_in()
+        except LinkError as error:
+            self._broken(error)
+        self.turn()
+
+    def _take_in(self) -> None:
+        host, link, now = self._host, self._link, self.now()
+        for _ in range(BATCH):
+            octets = link.receive()
+            if not octets:
+                return
+            host.packet_arrives(octets, now)

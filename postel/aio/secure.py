@@ -1,0 +1,70 @@
+"""TLS, by asyncio's own protocol: it wraps any transport, on any event loop."""
+
+import asyncio
+import ssl
+from asyncio.sslproto import SSLProtocol
+from dataclasses import dataclass
+from typing import Any, cast
+
+from postel.errors import ArgumentError
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """How a connection or a server speaks TLS. Times in seconds, None for asyncio's defaults."""
+
+    context: ssl.SSLContext | None  # None: asyncio's default, for clients
+    server_side: bool
+    server_hostname: str | None
+    handshake_timeout: float | None
+    shutdown_timeout: float | None
+
+    def wrap(self, protocol: asyncio.BaseProtocol, waiter: "asyncio.Future[None] | None") -> SSLProtocol:
+        """``waiter`` hears when the handshake is done; the program's ``connection_made`` is called then."""
+        return SSLProtocol(
+            asyncio.get_running_loop(),
+            protocol,
+            cast(Any, self.context),  # all four may be None, though typeshed says otherwise
+            cast(Any, waiter),
+            server_side=self.server_side,
+            server_hostname=self.server_hostname,
+            ssl_handshake_timeout=cast(Any, self.handshake_timeout),
+            ssl_shutdown_timeout=cast(Any, self.shutdown_timeout),
+        )
+
+
+def for_client(
+    secure: ssl.SSLContext | bool | None,  # noqa: FBT001 - asyncio's argument: True is a client's default context
+    host: str,
+    server_hostname: str | None,
+    handshake: float | None,
+    shutdown: float | None,
+) -> Security | None:
+    if not secure:
+        _require_unset(server_hostname=server_hostname, ssl_handshake_timeout=handshake, ssl_shutdown_timeout=shutdown)
+        return None
+    context = _context(secure)
+    return Security(context, False, server_hostname if server_hostname is not None else host, handshake, shutdown)  # noqa: FBT003
+
+
+def for_server(secure: ssl.SSLContext | None, handshake: float | None, shutdown: float | None) -> Security | None:
+    if secure is None:
+        _require_unset(ssl_handshake_timeout=handshake, ssl_shutdown_timeout=shutdown)
+        return None
+    if not isinstance(secure, ssl.SSLContext):
+        raise ArgumentError("ssl", secure, "an ssl.SSLContext with a certificate, or None")
+    return Security(secure, True, None, handshake, shutdown)  # noqa: FBT003
+
+
+def _context(secure: object) -> ssl.SSLContext | None:
+    if secure is True:
+        return None
+    if not isinstance(secure, ssl.SSLContext):
+        raise ArgumentError("ssl", secure, "an ssl.SSLContext, True, or None")
+    return secure
+
+
+def _require_unset(**options: object) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise ArgumentError(name, value, "only with ssl")

@@ -1,0 +1,146 @@
+"""Listeners as an asyncio server."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from socket import SOCK_STREAM
+from typing import Protocol
+
+from postel.aio.pump import Pump
+from postel.aio.secure import Security
+from postel.aio.sockets import Socket
+from postel.aio.transport import Home, Transport
+from postel.errors import TcpError
+from postel.host.listener import Listener
+from postel.tcp.connection import Connection
+from postel.tcp.events import Event
+
+Factory = Callable[[], asyncio.BaseProtocol]
+
+
+class ServerHome(Home, Protocol):
+    """The network that a server lives in."""
+
+    def adopt(self, transport: Transport) -> None: ...
+    def forget_server(self, server: "Server") -> None: ...
+
+
+class Server(asyncio.AbstractServer):
+    """As asyncio's own: closing it ends the listening and leaves the connections; `wait_closed` waits for those too."""
+
+    def __init__(self, pump: Pump, home: ServerHome, listeners: list[Listener], factory: Factory, security: Security | None) -> None:
+        self._pump = pump
+        self._home = home
+        self._listeners = listeners
+        self._factory = factory
+        self._security = security
+        self._transports: set[Transport] = set()
+        self._is_serving = False
+        self._is_closed = False
+        self._all_gone = asyncio.Event()
+        self._forever: asyncio.Future[None] | None = None
+        for listener in listeners:
+            listener.context = self
+
+    def __repr__(self) -> str:
+        places = ", ".join(str(listener.local) for listener in self._listeners)
+        return f"<postel server on {places or 'nothing: closed'}>"
+
+    @property
+    def sockets(self) -> tuple[Socket, ...]:
+        return tuple(Socket(listener.local, None, SOCK_STREAM) for listener in self._listeners)
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._pump.loop
+
+    def is_serving(self) -> bool:
+        return self._is_serving
+
+    async def start_serving(self) -> None:
+        """Until then, handshakes are completed and wait in the backlog."""
+        if self._is_closed:
+            raise RuntimeError(f"{self!r} can't serve again")
+        self._is_serving = True
+        self._accept_all()
+
+    async def serve_forever(self) -> None:
+        """Until cancelled, or closed by somebody else."""
+        if self._forever is not None:
+            raise RuntimeError(f"{self!r} serves forever already")
+        await self.start_serving()
+        self._forever = self._pump.loop.create_future()
+        try:
+            await self._forever
+        except asyncio.CancelledError:
+            self.close()
+            await self.wait_closed()
+            raise
+        finally:
+            self._forever = None
+
+    def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_serving = False
+        self._is_closed = True
+        for listener in self._listeners:
+            listener.context = None
+            listener.close(self._pump.now())
+        self._listeners = []
+        self._pump.wake()
+        if self._forever is not None:
+            self._forever.cancel()
+        self._home.forget_server(self)
+        self._tell_if_all_gone()
+
+    def close_clients(self) -> None:
+        for transport in tuple(self._transports):
+            transport.close()
+
+    def abort_clients(self) -> None:
+        for transport in tuple(self._transports):
+            transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Until it is closed, and its last connection too."""
+        await self._all_gone.wait()
+
+    def happened(self, event: Event) -> None:
+        del event  # a listener knows but one: ACCEPTABLE
+        if self._is_serving:
+            self._accept_all()
+
+    def orphan(self, connection: Connection) -> None:
+        self._home.orphan(connection)
+
+    def forget(self, transport: Transport) -> None:
+        self._transports.discard(transport)
+        self._home.forget(transport)
+        self._tell_if_all_gone()
+
+    def _accept_all(self) -> None:
+        for listener in self._listeners:
+            while (connection := listener.accept()) is not None:
+                self._serve(connection)
+        self._pump.wake()
+
+    def _serve(self, connection: Connection) -> None:
+        try:
+            protocol = self._factory()
+            if self._security is not None:
+                protocol = self._security.wrap(protocol, None)
+        except Exception as error:  # noqa: BLE001 - BAD-API-5: the program's factory
+            message = "a server's protocol factory failed; the connection is aborted"
+            self._pump.loop.call_exception_handler({"message": message, "exception": error, "server": self})
+            with suppress(TcpError):
+                connection.abort(self._pump.now())
+            connection.release(self._pump.now())
+            return
+        transport = Transport(self._pump, connection, protocol, self)
+        self._transports.add(transport)
+        self._home.adopt(transport)
+        transport.begin()
+
+    def _tell_if_all_gone(self) -> None:
+        if self._is_closed and not self._transports:
+            self._all_gone.set()

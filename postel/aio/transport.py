@@ -1,0 +1,325 @@
+"""A connection as an asyncio transport."""
+
+import asyncio
+from contextlib import suppress
+from typing import Protocol, cast
+
+from postel.aio.backlog import Backlog
+from postel.aio.pump import Pump
+from postel.aio.sockets import ConnectionSocket, name
+from postel.errors import ArgumentError, TcpError
+from postel.tcp.connection import Connection
+from postel.tcp.events import CLOSED_NAME, END_OF_STREAM, READABLE, WRITABLE, Event
+from postel.tcp.state import CLOSED
+
+READ_SIZE = 256 * 1024  # octets handed over at once, as asyncio's own transports do
+HIGH_WATER = 64 * 1024
+LOW_WATER = 16 * 1024
+
+_NOTHING_EXTRA: dict[str, object] = {}  # `get_extra_info` looks when asked; an idle connection needs no dict
+_NO_BACKLOG = Backlog()  # shared by all that hold nothing back; never appended to
+_NOBODY = asyncio.BaseProtocol()
+
+Data = bytes | bytearray | memoryview
+
+
+class Home(Protocol):
+    """Who made a transport, hears of its end once its protocol has, and sees to what outlives it."""
+
+    def orphan(self, connection: Connection) -> None: ...
+    def forget(self, transport: "Transport") -> None: ...
+
+
+class Transport(asyncio.Transport):
+    """Flow control is the connection's own.
+
+    Writing: what it hasn't taken stands in the backlog, and above the high-water mark the protocol is paused. Reading: while paused,
+    octets stay in the connection, so that its window closes and the peer stops.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_backlog",
+        "_closing",
+        "_connection",
+        "_eof_told",
+        "_eof_written",
+        "_finished",
+        "_high",
+        "_home",
+        "_lost",
+        "_low",
+        "_protocol",
+        "_protocol_is_paused",
+        "_pump",
+        "_reading_is_paused",
+    )
+
+    _start_tls_compatible = True  # `loop.start_tls` asks
+
+    def __init__(self, pump: Pump, connection: Connection, protocol: asyncio.BaseProtocol, home: Home) -> None:
+        super().__init__(_NOTHING_EXTRA)
+        self._pump = pump
+        self._connection = connection
+        self._protocol = protocol
+        self._home = home
+        self._backlog = _NO_BACKLOG
+        self._high = HIGH_WATER
+        self._low = LOW_WATER
+        self._reading_is_paused = False
+        self._protocol_is_paused = False
+        self._eof_told = False  # the peer's end, to the protocol
+        self._eof_written = False  # the protocol's end, to the peer
+        self._finished = False  # the connection is gone, in good order; octets may wait for a paused reader
+        self._closing = False
+        self._lost = False
+        connection.context = self
+
+    def __repr__(self) -> str:
+        state = "closed" if self._lost else "closing" if self._closing else str(self._connection.state)
+        return f"<postel transport {self._connection.local} to {self._connection.remote}, {state}>"
+
+    def begin(self) -> None:
+        try:
+            self._protocol.connection_made(self)
+        except Exception as error:  # noqa: BLE001 - whatever the program's callback raises
+            self._blame(error)
+
+    def happened(self, event: Event) -> None:
+        try:
+            if event is READABLE or event is END_OF_STREAM:
+                self._deliver()
+            elif event is WRITABLE:
+                self._flush()
+            elif event.name == CLOSED_NAME:
+                self._ended(event.error)
+        except Exception as error:  # noqa: BLE001 - BAD-API-5: a callback's failure ends this connection and no other
+            self._blame(error)
+
+    # Reading
+
+    def is_reading(self) -> bool:
+        return not (self._closing or self._reading_is_paused)
+
+    def pause_reading(self) -> None:
+        self._reading_is_paused = True
+
+    def resume_reading(self) -> None:
+        if self._reading_is_paused and not self._closing:
+            self._reading_is_paused = False
+            self._pump.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        try:
+            self._deliver()
+        except Exception as error:  # noqa: BLE001
+            self._blame(error)
+        self._pump.wake()  # the window may have opened
+
+    def _deliver(self) -> None:
+        """All that has come, for as long as the protocol wants to read."""
+        connection = self._connection
+        while not (self._closing or self._reading_is_paused):
+            if connection.readable:
+                self._hand_over(connection)
+            elif connection.at_end and not self._eof_told:
+                self._eof_told = True
+                if not cast(asyncio.Protocol, self._protocol).eof_received():
+                    self.close()
+            else:
+                if self._finished:
+                    self._lose(None)
+                return
+
+    def _hand_over(self, connection: Connection) -> None:
+        protocol = self._protocol
+        if not isinstance(protocol, asyncio.BufferedProtocol):
+            cast(asyncio.Protocol, protocol).data_received(connection.receive(READ_SIZE, self._pump.now()))
+            return
+        room = memoryview(protocol.get_buffer(-1))
+        if not room:
+            raise RuntimeError("get_buffer() returned an empty buffer")
+        octets = connection.receive(min(len(room), READ_SIZE), self._pump.now())
+        room[: len(octets)] = octets
+        protocol.buffer_updated(len(octets))
+
+    # Writing
+
+    def write(self, data: Data) -> None:
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data is of type {type(data).__name__}; allowed: bytes, bytearray, memoryview")
+        if self._eof_written:
+            raise RuntimeError("write() after write_eof()")
+        if self._closing or not data:
+            return
+        if isinstance(data, memoryview):
+            data = bytes(data)
+        taken = 0 if self._backlog.size else self._taken(data)
+        if taken < len(data) and not self._closing:
+            self._hold_back(data, taken)
+
+    def write_eof(self) -> None:
+        if self._closing or self._eof_written:
+            return
+        self._eof_written = True
+        if not self._backlog.size:
+            self._finish_writing()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def get_write_buffer_size(self) -> int:
+        """Octets that the connection hasn't taken yet; it holds up to `Config.send_buffer` more."""
+        return self._backlog.size
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return self._low, self._high
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        if high is None:
+            high = HIGH_WATER if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not 0 <= low <= high:
+            raise ArgumentError("low", low, f"0 … high ({high})")
+        self._high, self._low = high, low
+        self._pause_protocol_if_high()
+
+    def _taken(self, data: bytes | bytearray) -> int:
+        self._pump.wake()
+        try:
+            return self._connection.send(data, self._pump.now())
+        except TcpError as error:
+            self.force_close(self._connection.error or error)
+            return 0
+
+    def _hold_back(self, data: bytes | bytearray, taken: int) -> None:
+        """``bytes`` makes a copy of what can change, for what is sent are the octets at the time of the call (BAD-API-3)."""
+        if self._backlog is _NO_BACKLOG:
+            self._backlog = Backlog()
+        self._backlog.append(memoryview(data)[taken:] if isinstance(data, bytes) else memoryview(bytes(data[taken:])))
+        self._pause_protocol_if_high()
+
+    def _flush(self) -> None:
+        if not self._backlog.size:
+            return
+        try:
+            self._backlog.flush_into(self._connection, self._pump.now())
+        except TcpError as error:
+            self.force_close(self._connection.error or error)
+            return
+        if self._protocol_is_paused and self._backlog.size <= self._low:
+            self._protocol_is_paused = False
+            self._protocol.resume_writing()
+        if not self._backlog.size:
+            self._backlog = _NO_BACKLOG
+            self._finish_writing()
+
+    def _finish_writing(self) -> None:
+        """The connection has taken everything: now the end may follow, if it was asked for."""
+        if self._closing:
+            self._release()
+        elif self._eof_written:
+            with suppress(TcpError):  # it may be gone already; its event is on the way
+                self._connection.close(self._pump.now())
+            self._pump.wake()
+
+    def _pause_protocol_if_high(self) -> None:
+        if self._backlog.size <= self._high or self._protocol_is_paused:
+            return
+        self._protocol_is_paused = True
+        try:
+            self._protocol.pause_writing()
+        except Exception as error:  # noqa: BLE001
+            self._blame(error)
+
+    # Ending
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        """Everything written is still sent, then FIN. Nothing more is read: what then waits unread makes it a RST, as with sockets."""
+        if self._closing:
+            return
+        self._closing = True
+        if not self._backlog.size:
+            self._release()
+
+    def abort(self) -> None:
+        self.force_close(None)
+
+    def _release(self) -> None:
+        if self._lost:
+            return
+        self._lose(None)
+        self._pump.wake()
+
+    def force_close(self, error: BaseException | None) -> None:
+        if self._lost:
+            return
+        with suppress(TcpError):
+            self._connection.abort(self._pump.now())
+        self._lose(error)
+        self._pump.wake()
+
+    _force_close = force_close  # asyncio's own TLS calls it so
+
+    def _ended(self, error: TcpError | None) -> None:
+        """The connection is gone. What it had received is delivered first, as from a socket."""
+        self._deliver()
+        if error is None and self._reading_is_paused:
+            self._finished = True  # the rest when reading goes on
+        else:
+            self._lose(error)
+
+    def _lose(self, error: BaseException | None) -> None:
+        """Nothing more is read or written here; what the connection took is its own to deliver."""
+        if self._lost:
+            return
+        self._lost = self._closing = True
+        self._backlog = _NO_BACKLOG
+        self._connection.release(self._pump.now())
+        if self._connection.state is CLOSED:
+            self._connection.context = None
+        else:
+            self._home.orphan(self._connection)
+        self._pump.loop.call_soon(self._tell_lost, error)
+
+    def _tell_lost(self, error: BaseException | None) -> None:
+        protocol, self._protocol = self._protocol, _NOBODY
+        try:
+            protocol.connection_lost(cast(Exception | None, error))
+        finally:
+            self._home.forget(self)
+
+    def _blame(self, error: Exception) -> None:
+        self._pump.loop.call_exception_handler(
+            {
+                "message": "a protocol's callback failed; its connection is aborted",
+                "exception": error,
+                "transport": self,
+                "protocol": self._protocol,
+            }
+        )
+        self.force_close(error)
+
+    # About it
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+
+    def get_extra_info(self, name_of_it: str, default: object = None) -> object:
+        """``socket``, ``sockname``, ``peername``, ``connection``; the rest (``sslcontext`` …) is TLS's."""
+        if name_of_it == "peername":
+            return name(self._connection.remote)
+        if name_of_it == "sockname":
+            return name(self._connection.local)
+        if name_of_it == "socket":
+            return ConnectionSocket(self._connection, self._pump)
+        if name_of_it == "connection":
+            return self._connection
+        return default

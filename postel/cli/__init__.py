@@ -1,0 +1,92 @@
+"""The command line. Each module beside this one is a command: its name, its help (the docstring's first line), ``arguments(parser)`` and
+``run(options) -> int``. What commands share lies in packages.
+
+Exit status: 0 done, 1 it failed, 2 a mistake in the command, 3 a right or a device is missing, 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Final, NoReturn
+
+from postel.errors import ArgumentError, LinkError, TcpError
+
+DONE: Final = 0
+FAILED: Final = 1
+MISTAKE: Final = 2
+NOT_ALLOWED: Final = 3
+INTERRUPTED: Final = 130
+PIPE_BROKEN: Final = 141  # as a shell reports it: 128 + SIGPIPE
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(MISTAKE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status. Never raises for what a user, a peer or a system can get wrong."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        options = _parser(arguments).parse_args(arguments)
+    except SystemExit as leaving:  # argparse has said why
+        return leaving.code if isinstance(leaving.code, int) else MISTAKE
+    return _run(options)
+
+
+def commands() -> list[str]:
+    return sorted(module.name for module in iter_modules(__path__) if not module.ispkg)
+
+
+def _parser(arguments: list[str]) -> argparse.ArgumentParser:
+    """Imports only the command that was asked for; all of them to list them."""
+    parser = _Parser(prog="postel", description="TCP that you can import: RFC 9293 in Python, beside the kernel's or without it.")
+    parser.add_argument("--version", action="version", version=f"postel {_version()}")
+    parser.set_defaults(run=lambda _: parser.print_help())
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    known = commands()
+    for name in arguments[:1] if arguments[:1] and arguments[0] in known else known:
+        module = import_module(f"{__name__}.{name}")
+        summary = (module.__doc__ or "").partition("\n")[0]
+        command = subparsers.add_parser(name, help=summary[:1].lower() + summary[1:].rstrip("."), description=summary)
+        module.arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        status = options.run(options)
+        sys.stdout.flush()
+    except ArgumentError as error:
+        return _tell(error, MISTAKE)
+    except LinkError as error:
+        return _tell(error.strerror or error, NOT_ALLOWED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:
+        return _failed(error)
+    return int(status or DONE)
+
+
+def _failed(error: OSError) -> int:
+    """The network's errors, the system's, and a reader of our output who has seen enough."""
+    if isinstance(error, BrokenPipeError) and not isinstance(error, TcpError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains when it flushes
+        return PIPE_BROKEN
+    text = error.strerror or str(error)
+    return _tell(f"{error.filename}: {text}" if error.filename else text, FAILED)
+
+
+def _tell(message: object, status: int) -> int:
+    print(f"postel: {' '.join(str(message).split())}", file=sys.stderr)
+    return status
+
+
+def _version() -> str:
+    return str(getattr(import_module("postel"), "__version__", "(unknown version)"))

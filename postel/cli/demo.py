@@ -1,0 +1,220 @@
+"""A connection from its first SYN to the end of TIME-WAIT, seen.
+
+First two hosts in virtual time, with two segments lost on the way; then, where root and a TUN device are to be had, a page for the kernel's
+own curl. The same run gives the same ladder: everything comes from the seed.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from postel import aio
+from postel.cli.http.files import Site
+from postel.cli.http.server import Server
+from postel.cli.network import device
+from postel.cli.network.recording import preferred_language, show
+from postel.errors import ArgumentError, LinkError
+from postel.host.host import Host
+from postel.host.listener import Listener
+from postel.sim import DROP, Rule, Subject, Verdict, World, dropping
+from postel.tcp.connection import Connection
+from postel.tcp.events import ACCEPTABLE, END_OF_STREAM, OPENED, READABLE, Event
+from postel.times import MILLISECOND
+from postel.view import Trace, notes, pcapng
+from postel.wire import ip
+from postel.wire.address import parse_interface
+from postel.wire.segment import FIN, parse
+
+REQUEST: Final = b"GET /rfc9293.txt HTTP/1.1\r\nHost: server\r\n\r\n"
+PAGE_LENGTH: Final = 9000
+
+_TEXTS: Final = {
+    "title": (
+        "Two Postel hosts, 10 ms apart, in virtual time (seed {seed}); lost on the way: {lost}",
+        "两台 Postel 主机，相距 10 毫秒，虚拟时间（种子 {seed}）；途中丢失：{lost}",
+    ),
+    "nothing lost": ("nothing", "无"),
+    "written": (
+        "The same run, with a comment on each packet: {file} (try: tshark -r {file})",
+        "同一过程，每个分组都带注释：{file}（试试：tshark -r {file}）",
+    ),
+    "kernel": (
+        "The kernel's own curl asks Postel over a TUN device, in a network namespace of its own: {length} octets, as they should be",
+        "内核自己的 curl 通过 TUN 设备访问 Postel，在独立的网络命名空间中：收到 {length} 字节，内容一致",
+    ),
+    "no kernel": ("Without the second part, the kernel's curl: {why}", "跳过第二部分（内核的 curl）：{why}"),
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pcapng", metavar="FILE", default="demo.pcapng", help="default %(default)s")
+    parser.add_argument("--lang", choices=notes.LANGUAGES, default=preferred_language(), help="of the remarks; default %(default)s")
+    parser.add_argument("--seed", type=int, default=1, help="default %(default)s")
+    parser.add_argument(
+        "--drop", metavar="N,N", help='numbers of the packets to lose, "" for none; default: one of the page\'s, and the last FIN'
+    )
+    parser.add_argument("--no-kernel", action="store_true", help="only the part in virtual time")
+
+
+def run(options: argparse.Namespace) -> int:
+    trace = connection_seen(options.seed, _Losses() if options.drop is None else dropping(*_numbers(options.drop)))
+    try:
+        with open(options.pcapng, "wb") as file:  # noqa: PTH123
+            pcapng.write(trace, file, language=options.lang)
+    except OSError as error:
+        raise ArgumentError("--pcapng", options.pcapng, f"a file that can be written ({error.strerror})") from error
+    lost = ", ".join(f"#{packet.number}" for packet in trace.packets if packet.lost) or _say("nothing lost", options.lang)
+    _headline(_say("title", options.lang, seed=options.seed, lost=lost))
+    show(trace, options.lang, sys.stdout)
+    print(f"\n{_say('written', options.lang, file=options.pcapng)}")
+    if not options.no_kernel:
+        _show_kernel(options.lang)
+    return 0
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise ArgumentError("--drop", text, "numbers as the ladder prints them, such as 9 or 2,9")
+    return tuple(int(part) for part in parts)
+
+
+def _say(key: str, language: str, **values: object) -> str:
+    return _TEXTS[key][notes.LANGUAGES.index(language)].format(**values)
+
+
+def _headline(text: str) -> None:
+    print(f"\n\033[1m{text}\033[0m\n" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else f"\n{text}\n")
+
+
+# In virtual time
+
+
+def connection_seen(seed: int, losses: Rule) -> Trace:
+    """Handshake, request, half-close, response, close and TIME-WAIT."""
+    trace = Trace()
+    world = World(seed, observer=trace)
+    world.rules.append(losses)
+    client, server = world.host("client", "10.0.0.1/24"), world.host("server", "10.0.0.2/24")
+    world.path(client, server, delay=10 * MILLISECOND)
+    world.application(client, _Client(world).happened)
+    world.application(server, _Server(world).happened)
+    server.listen(80, world.now)
+    client.connect("10.0.0.2", 80, world.now)
+    world.run()
+    return trace
+
+
+class _Losses:
+    """A rule: loses the second segment of the response, which duplicate ACKs bring back, and the server's first FIN, which only RTO can."""
+
+    def __init__(self) -> None:
+        self.segments = 0
+        self.fins = 0
+
+    def __call__(self, number: int, octets: bytes, sender: str, now: int) -> Verdict | None:
+        if sender != "server":
+            return None
+        packet = ip.parse(octets)
+        segment = parse(octets, packet.start, packet.end)
+        self.segments += len(segment.data) > 0
+        self.fins += segment.flags & FIN != 0
+        is_second = self.segments == 2 and segment.data
+        is_first_fin = self.fins == 1 and segment.flags & FIN
+        return DROP if is_second or is_first_fin else None
+
+
+class _Client:
+    """Asks, and says a moment later that it has nothing more to ask."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def happened(self, subject: Subject, event: Event, now: int) -> None:
+        if not isinstance(subject, Connection):
+            return
+        if event is OPENED:
+            subject.send(REQUEST, now)
+            self.world.at(now + 5 * MILLISECOND, lambda: subject.close(self.world.now))
+        elif event is READABLE:
+            subject.receive(1 << 20, now)
+
+
+class _Server:
+    """Answers when the whole request is there, and closes when all has long been sent."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def happened(self, subject: Subject, event: Event, now: int) -> None:
+        if event is ACCEPTABLE and isinstance(subject, Listener):
+            subject.accept()
+        elif event is READABLE and isinstance(subject, Connection):
+            subject.receive(1 << 20, now)
+        elif event is END_OF_STREAM and isinstance(subject, Connection):
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % PAGE_LENGTH
+            self.world.at(now + 5 * MILLISECOND, lambda: subject.send(head + bytes(PAGE_LENGTH), self.world.now))
+            self.world.at(now + 80 * MILLISECOND, lambda: subject.close(self.world.now))
+
+
+# With the kernel
+
+
+def _show_kernel(language: str) -> None:
+    why = _why_not()
+    if not why:
+        try:
+            trace, length = _page_for_curl()
+        except (LinkError, subprocess.SubprocessError, OSError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+        else:
+            _headline(_say("kernel", language, length=length))
+            show(trace, language, sys.stdout)
+    if why:
+        print(f"\n{_say('no kernel', language, why=why)}")
+
+
+def _why_not() -> str:
+    if os.geteuid() != 0:
+        return "that takes root"
+    if not Path("/dev/net/tun").exists():
+        return "there is no /dev/net/tun"
+    missing = [command for command in ("ip", "curl") if shutil.which(command) is None]
+    return f"the command {missing[0]} is missing" if missing else ""
+
+
+def _page_for_curl() -> tuple[Trace, int]:
+    """What happened, and how long the page was that curl got."""
+    name = f"postel{os.getpid() % 10**8}"
+    device.ip("netns", "add", name)
+    try:
+        return asyncio.run(_serve_curl(name))
+    finally:
+        device.ip("netns", "delete", name)
+
+
+async def _serve_curl(name: str) -> tuple[Trace, int]:
+    trace = Trace(names={"10.7.0.1": "curl", "10.7.0.2": "postel"})
+    host = Host("10.7.0.2/24", secret=os.urandom(16), observer=trace)
+    link = device.opened(name, [parse_interface("10.7.0.1/24")], mtu=1500, namespace=name)
+    with tempfile.TemporaryDirectory() as directory:
+        page = bytes(range(256)) * 12
+        (Path(directory) / "page").write_bytes(page)
+        async with aio.attach(host, link) as network:
+            await network.start_server(Server(Site(Path(directory))).converse, port=80)
+            process = await asyncio.create_subprocess_exec(
+                *("ip", "netns", "exec", name, "curl", "--silent", "--show-error", "--max-time", "10", "http://10.7.0.2/page"),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            body, complaint = await process.communicate()
+    if body != page:
+        raise LinkError(0, " ".join(complaint.decode(errors="replace").split()) or "curl got something else")
+    return trace, len(body)

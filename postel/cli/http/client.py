@@ -1,0 +1,144 @@
+"""One URL: the request, and its response as it comes in (RFC 9112)."""
+
+import asyncio
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.message import Message
+from http.client import HTTPException, parse_headers
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+from postel.errors import ArgumentError, PostelError
+from postel.wire import address
+
+LONGEST_HEAD: Final = 64 << 10
+_CHUNK: Final = 64 << 10
+_LONGEST_LINE: Final = 4096  # of a chunk's size
+_WITHOUT_BODY: Final = (204, 304)
+
+
+class BadResponse(PostelError):
+    """The server doesn't speak HTTP, or stopped halfway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A URL taken apart. ``host`` is as it goes into the Host header."""
+
+    address: str
+    port: int
+    host: str
+    path: str
+
+
+def target(url: str) -> Target:
+    """Raises ArgumentError for all but ``http://ADDRESS[:PORT]/…``."""
+    allowed = "http://ADDRESS[:PORT]/…, the address written out, such as http://10.7.0.1/ or http://[fd07::1]:8080/"
+    try:
+        parts = urlsplit(url)
+        port = 80 if parts.port is None else parts.port
+        literal = address.to_text(address.parse(parts.hostname or ""))
+    except ValueError:
+        raise ArgumentError("URL", url, allowed) from None
+    if parts.scheme != "http" or parts.username is not None or port == 0:
+        raise ArgumentError("URL", url, allowed)
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (f"?{quote(parts.query, safe=_QUERY)}" if parts.query else "")
+    return Target(literal, port, parts.netloc, path)
+
+
+_QUERY: Final = "/%:@!$&'()*+,;=~-._?"
+
+
+@dataclass(slots=True)
+class Head:
+    """``octets`` is all of it, as it came."""
+
+    status: int
+    octets: bytes
+    headers: Message
+
+
+def request(where: Target, agent: str) -> bytes:
+    lines = (f"GET {where.path} HTTP/1.1", f"Host: {where.host}", f"User-Agent: {agent}", "Accept: */*", "Connection: close", "", "")
+    return "\r\n".join(lines).encode("ascii")
+
+
+async def read_head(reader: asyncio.StreamReader) -> Head:
+    """The final response's: those with 1xx before it are passed over. Raises BadResponse."""
+    while True:
+        try:
+            octets = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError as error:
+            raise BadResponse("the server closed the connection before its response was whole") from error
+        except asyncio.LimitOverrunError as error:
+            raise BadResponse(f"the response's head has more than {LONGEST_HEAD} octets") from error
+        head = _parse(octets)
+        if head.status >= 200:
+            return head
+
+
+def _parse(octets: bytes) -> Head:
+    lines = io.BytesIO(octets)
+    parts = lines.readline().split(None, 2)
+    if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or len(parts[1]) != 3 or not parts[1].isdigit():
+        raise BadResponse("the response isn't HTTP/1.x")
+    try:
+        return Head(int(parts[1]), octets, parse_headers(lines))
+    except HTTPException as error:
+        raise BadResponse(f"bad headers: {error}") from error
+
+
+async def read_body(reader: asyncio.StreamReader, head: Head, write: Callable[[bytes], object]) -> None:
+    """Hands the body on in pieces. Raises BadResponse where it isn't whole."""
+    codings = [coding.strip().lower() for coding in head.headers.get("Transfer-Encoding", "").split(",") if coding.strip()]
+    lengths = {text.strip() for value in head.headers.get_all("Content-Length", []) for text in value.split(",")}
+    if head.status in _WITHOUT_BODY:
+        return
+    if codings:
+        if codings != ["chunked"]:
+            raise BadResponse(f"unknown transfer coding {', '.join(codings)}")
+        await _read_chunks(reader, write)
+    elif lengths:
+        text = lengths.pop()
+        if lengths or not (text.isascii() and text.isdigit()):
+            raise BadResponse("bad Content-Length")
+        await _copy(reader, int(text), write)
+    else:
+        while octets := await reader.read(_CHUNK):
+            write(octets)
+
+
+async def _copy(reader: asyncio.StreamReader, length: int, write: Callable[[bytes], object]) -> None:
+    while length:
+        octets = await reader.read(min(length, _CHUNK))
+        if not octets:
+            raise BadResponse(f"the body ended with {length} octets missing")
+        write(octets)
+        length -= len(octets)
+
+
+async def _read_chunks(reader: asyncio.StreamReader, write: Callable[[bytes], object]) -> None:
+    while length := _chunk_size(await _line(reader)):
+        await _copy(reader, length, write)
+        if await _line(reader):
+            raise BadResponse("a chunk is longer than it says")
+    while await _line(reader):  # trailers
+        pass
+
+
+def _chunk_size(line: bytes) -> int:
+    digits = line.partition(b";")[0].strip()
+    if not digits or len(digits) > 16 or digits.strip(b"0123456789abcdefABCDEF"):
+        raise BadResponse("bad chunk size")
+    return int(digits, 16)
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    try:
+        line = await reader.readuntil(b"\r\n")
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        raise BadResponse("the body ended within its chunks") from error
+    if len(line) > _LONGEST_LINE:
+        raise BadResponse("bad chunk size")
+    return line[:-2]

@@ -1,0 +1,72 @@
+"""``--tun`` and ``--address``: a host of the command's own on a TUN device."""
+
+import argparse
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from postel import aio
+from postel.cli.network import device, recording
+from postel.cli.network.recording import Recording
+from postel.errors import ArgumentError
+from postel.host.host import Host
+from postel.wire import address
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("network")
+    group.add_argument("--tun", metavar="NAME", required=True, help="TUN device to use; made if it doesn't exist")
+    group.add_argument(
+        "--address",
+        metavar="ADDRESS/PREFIX",
+        required=True,
+        action="append",
+        help="Postel's own, such as 10.7.0.2/24 or fd07::2/64; repeatable",
+    )
+    group.add_argument(
+        "--kernel-address",
+        metavar="ADDRESS/PREFIX",
+        action="append",
+        default=[],
+        help="the kernel's side; default: the first other of each network",
+    )
+    group.add_argument("--netns", metavar="NAME", default="", help="put the kernel's side into this network namespace")
+    group.add_argument("--mtu", type=int, default=1500, help="of the device; default %(default)s")
+    recording.arguments(parser)
+
+
+class Attachment:
+    """Options that have been checked: nothing of the system has been touched yet."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        own = [_interface("--address", text) for text in options.address]
+        given = [_interface("--kernel-address", text) for text in options.kernel_address]
+        self.own = own
+        self.kernel = given or [device.other_side(interface) for interface in own]
+        self.tun = options.tun
+        self.mtu = options.mtu
+        self.namespace = options.netns
+        names = {address.to_text(interface.address): "postel" for interface in own}
+        names |= {address.to_text(interface.address): "kernel" for interface in self.kernel}
+        self.recording = Recording(options, names)
+
+    @asynccontextmanager
+    async def network(self) -> AsyncIterator[aio.Network]:
+        """Opens the device and attaches a host to it; shows the recording when all is closed."""
+        try:
+            host = Host(*(str(interface) for interface in self.own), secret=os.urandom(16), mtu=self.mtu, observer=self.recording.trace)
+            link = device.opened(self.tun, self.kernel, mtu=self.mtu, namespace=self.namespace)
+            async with aio.attach(host, link) as network:
+                yield network
+        finally:
+            self.recording.finish()
+
+
+def _interface(option: str, text: str) -> address.Interface:
+    try:
+        interface = address.parse_interface(text)
+    except ArgumentError as error:
+        raise ArgumentError(option, text, "an address with its prefix length, such as 10.7.0.2/24 or fd07::2/64") from error
+    if "/" not in text and option == "--address":
+        raise ArgumentError(option, text, f"a prefix length as well, such as {text}/{24 if len(interface.address) == 4 else 64}")
+    return interface

@@ -1,0 +1,9 @@
+"""Port numbers as arguments."""
+
+from argparse import ArgumentTypeError
+
+
+def port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 0xFFFF):
+        raise ArgumentTypeError(f"port is {text!r}; allowed: 1 to 65535")
+    return int(text)

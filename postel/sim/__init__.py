@@ -1,0 +1,36 @@
+"""Hosts in virtual time, everything from a seed: `World`, the paths between its hosts, and rules that interfere by packet.
+
+>>> from postel.sim import World
+>>> world = World(seed=7)
+>>> a, b = world.host("a", "10.0.0.1/24"), world.host("b", "10.0.0.2/24")
+>>> _ = world.path(a, b, delay=10_000)
+"""
+
+from postel.sim.path import Path
+from postel.sim.rules import (
+    DROP,
+    PASS,
+    Rule,
+    Verdict,
+    corrupt,
+    deliver_after,
+    dropping,
+    duplicate,
+)
+from postel.sim.world import Application, Subject, Witness, World
+
+__all__ = [
+    "DROP",
+    "PASS",
+    "Application",
+    "Path",
+    "Rule",
+    "Subject",
+    "Verdict",
+    "Witness",
+    "World",
+    "corrupt",
+    "deliver_after",
+    "dropping",
+    "duplicate",
+]

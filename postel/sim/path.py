@@ -1,0 +1,109 @@
+"""One direction of a path between two hosts: how long packets take, and which don't make it.
+
+::
+
+    departs ──► queue (drop-tail) ──► bandwidth ──► delay + jitter ──► loss? duplicate? corrupt? reorder? ──► arrives
+"""
+
+from random import Random
+from typing import Final
+
+from postel.errors import ArgumentError
+from postel.sim.rules import ANY_BIT, BY_PATH, PASS, Verdict
+from postel.times import MILLISECOND, SECOND
+
+QUEUE: Final = 1 << 20
+
+
+class Path:
+    """Carries packets one way. The settings may be changed while the world runs; ``carried`` and ``lost`` count.
+
+    ``delay`` and ``jitter`` are microseconds (jitter adds 0 … jitter, and never reorders by itself), ``bandwidth`` bits a second (0: no
+    limit), ``queue`` the octets that may wait for it, ``mtu`` the longest packet in octets (0: any). ``loss``, ``duplicate``,
+    ``corrupt`` and ``reorder`` are probabilities; a reordered packet is held back by up to ``hold`` microseconds, and others overtake it.
+    """
+
+    def __init__(
+        self,
+        random: Random,
+        *,
+        delay: int = 10 * MILLISECOND,
+        jitter: int = 0,
+        bandwidth: int = 0,
+        queue: int = QUEUE,
+        mtu: int = 0,
+        loss: float = 0.0,
+        duplicate: float = 0.0,
+        corrupt: float = 0.0,
+        reorder: float = 0.0,
+        hold: int = 20 * MILLISECOND,
+    ) -> None:
+        for name, count in (("delay", delay), ("jitter", jitter), ("bandwidth", bandwidth), ("queue", queue), ("mtu", mtu), ("hold", hold)):
+            if count < 0:
+                raise ArgumentError(name, count, "0 or more")
+        for name, chance in (("loss", loss), ("duplicate", duplicate), ("corrupt", corrupt), ("reorder", reorder)):
+            if not 0.0 <= chance <= 1.0:
+                raise ArgumentError(name, chance, "a probability, 0.0 to 1.0")
+        self.random = random
+        self.delay = delay
+        self.jitter = jitter
+        self.bandwidth = bandwidth
+        self.queue = queue
+        self.mtu = mtu
+        self.loss = loss
+        self.duplicate = duplicate
+        self.corrupt = corrupt
+        self.reorder = reorder
+        self.hold = hold
+        self.carried = 0
+        self.lost = 0
+        self._free_at = 0  # when the last octet that waits will have left
+        self._last_arrival = 0
+
+    def admits(self, octets: bytes, now: int) -> str:
+        """Why the packet can't even leave ("too big", "queue full"), or nothing."""
+        if self.mtu and len(octets) > self.mtu:
+            return "too big"
+        if self.bandwidth and (self._free_at - now) * self.bandwidth > self.queue * 8 * SECOND:
+            return "queue full"
+        return ""
+
+    def carry(self, octets: bytes, now: int, verdict: Verdict = PASS) -> list[tuple[int, bytes]]:
+        """When the packet arrives, and as what: nothing when it is lost, twice when it is duplicated."""
+        chance = self.random.random
+        copies = verdict.copies
+        if copies == BY_PATH:
+            copies = 0 if self.loss and chance() < self.loss else 1
+            if self.duplicate and chance() < self.duplicate:
+                copies += 1
+        if copies == 0:
+            self.lost += 1
+            return []
+        self.carried += 1
+        bit = verdict.bit
+        if bit == BY_PATH and self.corrupt and chance() < self.corrupt:
+            bit = ANY_BIT
+        if bit != BY_PATH:
+            octets = self._turn(octets, bit)
+        arrival = self._arrival(len(octets), now) if verdict.after == BY_PATH else now + verdict.after
+        return [(arrival, octets)] * copies
+
+    def _arrival(self, length: int, now: int) -> int:
+        leaves = now
+        if self.bandwidth:
+            leaves = max(now, self._free_at) + -(-length * 8 * SECOND // self.bandwidth)
+            self._free_at = leaves
+        arrival = leaves + self.delay
+        if self.jitter:
+            arrival += self.random.randint(0, self.jitter)
+        if self.reorder and self.random.random() < self.reorder:
+            return arrival + self.random.randint(1, max(self.hold, 1))
+        self._last_arrival = max(arrival, self._last_arrival)
+        return self._last_arrival
+
+    def _turn(self, octets: bytes, bit: int) -> bytes:
+        length = len(octets) * 8
+        place = self.random.randrange(length) if bit == ANY_BIT else bit % length
+        changed = bytearray(octets)
+        changed[place >> 3] ^= 0x80 >> (place & 7)
+        return bytes(changed)

@@ -1,0 +1,61 @@
+"""Rules interfere with single packets: a rule is asked for each one that leaves a host, in the order of `World.rules`.
+
+It is called with the packet's number (from 1, over the whole world, as the ladder prints it), its octets, the name of the host that sends
+it, and the time. None leaves the packet to the next rule, then to the path; a verdict ends the asking.
+
+>>> def stale(number, octets, sender, now):
+...     return deliver_after(2 * SECOND) if number == 3 else None
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from postel.errors import ArgumentError
+
+BY_PATH: Final = -1  # as the path would have it
+ANY_BIT: Final = -2  # one that the dice choose
+
+
+class Verdict(NamedTuple):
+    """What becomes of a packet: how many copies arrive (0: lost), after how long, and which bit is turned over on the way."""
+
+    copies: int = BY_PATH
+    after: int = BY_PATH
+    bit: int = BY_PATH
+
+
+Rule = Callable[[int, bytes, str, int], Verdict | None]
+
+PASS: Final = Verdict()  # no further rule is asked; the path's own dice still fall
+DROP: Final = Verdict(copies=0)
+
+
+def deliver_after(delay: int) -> Verdict:
+    """Arrive ``delay`` microseconds after leaving, whatever the path's delay, bandwidth and order."""
+    if delay < 0:
+        raise ArgumentError("delay", delay, "0 microseconds or more")
+    return Verdict(copies=1, after=delay)
+
+
+def duplicate(copies: int = 2) -> Verdict:
+    """Arrive ``copies`` times."""
+    if copies < 1:
+        raise ArgumentError("copies", copies, "1 or more")
+    return Verdict(copies=copies)
+
+
+def corrupt(bit: int = ANY_BIT) -> Verdict:
+    """Arrive with one bit turned over: number ``bit`` of the packet, counted from its first octet's highest."""
+    if bit < 0 and bit != ANY_BIT:
+        raise ArgumentError("bit", bit, "0 or more")
+    return Verdict(copies=1, bit=bit)
+
+
+def dropping(*numbers: int) -> Rule:
+    """Lose the packets with these numbers."""
+    chosen = frozenset(numbers)
+
+    def rule(number: int, octets: bytes, sender: str, now: int) -> Verdict | None:  # noqa: ARG001 - the shape of a Rule
+        return DROP if number in chosen else None
+
+    return rule

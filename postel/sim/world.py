@@ -1,0 +1,278 @@
+"""Hosts, paths and a clock that jumps: a network in virtual time, the same for the same seed.
+
+Everything that will happen waits in one heap: arrivals, timers and the user's own calls, ordered by time and then by when they were put
+there. Between two of them nothing can happen, so the clock jumps; 2MSL passes in microseconds.
+"""
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from random import Random
+from typing import Final
+
+from postel.errors import ArgumentError
+from postel.host.datagrams import DatagramSocket
+from postel.host.host import Host
+from postel.host.listener import Listener
+from postel.sim.path import QUEUE, Path
+from postel.sim.rules import BY_PATH, PASS, Rule, Verdict
+from postel.tcp.config import DEFAULT, Config
+from postel.tcp.connection import Connection
+from postel.tcp.events import Event
+from postel.tcp.observer import Observer
+from postel.times import MILLISECOND, NEVER
+from postel.wire import address as addresses
+from postel.wire import icmp, ip
+
+Subject = Connection | Listener | DatagramSocket
+Application = Callable[[Subject, Event, int], None]
+
+_MEMORY: Final = 256 << 20
+
+
+class Witness(Observer):
+    """An observer that is also told what becomes of packets between the hosts."""
+
+    def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
+        """A packet is on its way, told once for each copy; ``delivered`` differs from ``octets`` when it is damaged on the way."""
+
+    def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
+        """A packet won't arrive: "loss", "queue full", "too big", "no route"."""
+
+
+class _Node:
+    """A host in its place."""
+
+    def __init__(self, name: str, host: Host, application: Application | None) -> None:
+        self.name = name
+        self.host = host
+        self.application = application
+        self.paths: dict[_Node, Path] = {}
+        self.armed = NEVER  # the earliest wake-up for it that lies in the heap
+
+
+class World:
+    """A network of hosts in virtual time.
+
+    ``seed`` decides everything that chance decides: the hosts' secrets and every path's dice. ``observer`` watches all hosts; a `Witness`
+    is also told of packets under way. An ``application``, given with its host, is called with each of the host's events:
+    ``application(subject, event, now)``.
+    """
+
+    def __init__(self, seed: int = 0, *, observer: Observer | None = None) -> None:
+        self.seed = seed
+        self.now = 0
+        self.rules: list[Rule] = []
+        self.packets = 0  # how many left a host: the number of the last
+        self.observer = observer
+        self._witness = observer if isinstance(observer, Witness) else None
+        self._nodes: dict[Host, _Node] = {}
+        self._by_address: dict[bytes, _Node] = {}
+        self._heap: list[tuple[int, int, _Node | None, bytes, Callable[[], object] | None]] = []
+        self._order = 0
+
+    def host(
+        self,
+        name: str,
+        *interfaces: str,
+        mtu: int = 1500,
+        config: Config = DEFAULT,
+        any_address: bool = False,
+        memory_limit: int = _MEMORY,
+        verify_checksums: bool = True,
+        application: Application | None = None,
+    ) -> Host:
+        """A new host, with addresses such as "10.0.0.1/24" and "fd00::1/64"."""
+        if any(node.name == name for node in self._nodes.values()):
+            raise ArgumentError("name", name, "one that no other host of this world has")
+        host = Host(
+            *interfaces,
+            secret=f"{self.seed}/{name}".encode(),
+            mtu=mtu,
+            config=config,
+            observer=self.observer,
+            any_address=any_address,
+            memory_limit=memory_limit,
+            verify_checksums=verify_checksums,
+        )
+        node = _Node(name, host, application)
+        self._nodes[host] = node
+        for text in interfaces:
+            octets = addresses.parse_interface(text).address
+            if octets in self._by_address:
+                raise ArgumentError("interfaces", text, "addresses that no other host of this world has")
+            self._by_address[octets] = node
+        return host
+
+    def application(self, host: Host, application: Application) -> None:
+        """Let ``application`` have the events of ``host`` from now on."""
+        self._node(host).application = application
+
+    def path(
+        self,
+        a: Host,
+        b: Host,
+        *,
+        delay: int = 10 * MILLISECOND,
+        jitter: int = 0,
+        bandwidth: int = 0,
+        queue: int = QUEUE,
+        mtu: int = 0,
+        loss: float = 0.0,
+        duplicate: float = 0.0,
+        corrupt: float = 0.0,
+        reorder: float = 0.0,
+        hold: int = 20 * MILLISECOND,
+    ) -> tuple[Path, Path]:
+        """Join two hosts, both ways alike; the two directions, for making them differ. See `Path` for the settings."""
+        one, other = self._node(a), self._node(b)
+        for sender, receiver in ((one, other), (other, one)):
+            sender.paths[receiver] = Path(
+                Random(f"{self.seed}/{sender.name}/{receiver.name}"),
+                delay=delay,
+                jitter=jitter,
+                bandwidth=bandwidth,
+                queue=queue,
+                mtu=mtu,
+                loss=loss,
+                duplicate=duplicate,
+                corrupt=corrupt,
+                reorder=reorder,
+                hold=hold,
+            )
+        return one.paths[other], other.paths[one]
+
+    def name(self, host: Host) -> str:
+        return self._node(host).name
+
+    def at(self, when: int, call: Callable[[], object]) -> None:
+        """Call ``call()`` when the clock stands at ``when``, after what is already due then."""
+        self._put(max(when, self.now), None, b"", call)
+
+    def next_timeout(self) -> int:
+        """When something may happen next; NEVER when all is quiet for good."""
+        return self._heap[0][0] if self._heap else NEVER
+
+    def handle_timeout(self, now: int) -> None:
+        """Let everything happen that is due at ``now``."""
+        while self._heap and self._heap[0][0] <= now:
+            self._step()
+        self.now = max(self.now, now)
+
+    def run(self, until: int = NEVER, *, stop: Callable[[], bool] | None = None) -> int:
+        """Let the clock jump until all is quiet, ``until`` is reached, or ``stop()`` is true after something happened. Returns the time.
+
+        Beware of hosts that never fall silent: keep-alives and persist probes go on for ever, as they must.
+        """
+        self.pump()
+        while self._heap and self._heap[0][0] <= until:
+            self._step()
+            if stop is not None and stop():
+                return self.now
+        if until != NEVER:
+            self.now = max(self.now, until)
+        return self.now
+
+    def pump(self) -> None:
+        """Send what the hosts have to send, and tell the applications; needed only after calls from outside `run`."""
+        for node in self._nodes.values():
+            self._pump(node)
+
+    def _step(self) -> None:
+        when, _, node, octets, call = heappop(self._heap)
+        if call is not None:
+            self.now = when
+            call()
+            self.pump()
+        elif node is not None and octets:
+            self.now = when
+            node.host.packet_arrives(octets, when)
+            self._pump(node)
+        elif node is not None:
+            self._wake(node, when)
+
+    def _wake(self, node: _Node, when: int) -> None:
+        """A timer that was moved since leaves its old entry in the heap: then nothing happens, and the clock stays."""
+        node.armed = NEVER
+        if node.host.next_timeout() <= when:
+            self.now = when
+            node.host.handle_timeout(when)
+        self._pump(node)
+
+    def _pump(self, node: _Node) -> None:
+        host, now = node.host, self.now
+        busy = True
+        while busy:
+            busy = False
+            while (octets := host.next_packet(now)) is not None:
+                self._send(node, octets)
+            while (told := host.next_event()) is not None:
+                busy = True
+                if node.application is not None:
+                    node.application(told[0], told[1], now)
+        deadline = host.next_timeout()
+        if deadline < node.armed:
+            node.armed = max(deadline, now)
+            self._put(node.armed, node)
+
+    def _send(self, node: _Node, octets: bytes) -> None:
+        self.packets += 1
+        verdict = self._verdict(octets, node.name)
+        receiver = self._receiver(node, octets)
+        if receiver is None:
+            self._lose(node.name, "", octets, "no route")
+            return
+        path = node.paths[receiver]
+        why = path.admits(octets, self.now) if verdict.after == BY_PATH else ""
+        if why:
+            path.lost += 1
+            self._lose(node.name, receiver.name, octets, why)
+            if why == "too big":
+                self._answer_too_big(node, receiver, octets, path.mtu)
+            return
+        arrivals = path.carry(octets, self.now, verdict)
+        if not arrivals:
+            self._lose(node.name, receiver.name, octets, "loss")
+        for when, delivered in arrivals:
+            self._put(when, receiver, delivered)
+            if self._witness is not None:
+                self._witness.carried(node.name, receiver.name, octets, self.now, when, delivered)
+
+    def _verdict(self, octets: bytes, sender: str) -> Verdict:
+        for rule in self.rules:
+            verdict = rule(self.packets, octets, sender, self.now)
+            if verdict is not None:
+                return verdict
+        return PASS
+
+    def _receiver(self, node: _Node, octets: bytes) -> _Node | None:
+        """Who has the destination; else the only neighbour, who may accept any address."""
+        destination = octets[16:20] if octets[0] >> 4 == 4 else octets[24:40]
+        receiver = self._by_address.get(destination)
+        if receiver is not None:
+            return receiver if receiver in node.paths else None
+        return next(iter(node.paths)) if len(node.paths) == 1 else None
+
+    def _answer_too_big(self, node: _Node, receiver: _Node, octets: bytes, mtu: int) -> None:
+        """As a router halfway would (RFC 1191, RFC 8201). It speaks with the receiver's address, for this world has no routers."""
+        packet = ip.parse(octets)
+        if packet.version == 4 and not packet.dont_fragment:
+            return
+        message = icmp.encode(icmp.packet_too_big(mtu, packet), packet.destination, packet.source)
+        protocol = icmp.PROTOCOL_4 if packet.version == 4 else icmp.PROTOCOL_6
+        answer = ip.encode(packet.destination, packet.source, protocol, message)
+        self._put(self.now + node.paths[receiver].delay, node, answer)
+
+    def _lose(self, sender: str, receiver: str, octets: bytes, why: str) -> None:
+        if self._witness is not None:
+            self._witness.lost(sender, receiver, octets, self.now, why)
+
+    def _node(self, host: Host) -> _Node:
+        node = self._nodes.get(host)
+        if node is None:
+            raise ArgumentError("host", host, "one that this world made")
+        return node
+
+    def _put(self, when: int, node: _Node | None, octets: bytes = b"", call: Callable[[], object] | None = None) -> None:
+        """An arrival of ``octets``; without them a wake-up of the host; or a call of the user's."""
+        self._order += 1
+        heappush(self._heap, (when, self._order, node, octets, call))

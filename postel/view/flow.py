@@ -1,0 +1,183 @@
+"""One connection (or exchange of datagrams) in a trace: whose numbers start where, what was sent before, who is in which state."""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+from postel.tcp import seq as sequence
+from postel.tcp.state import State
+from postel.view.packet import UNKNOWN, Kind, Packet
+from postel.wire.address import Endpoint
+from postel.wire.segment import ABSENT, ACK, FIN, RST, SYN, Segment
+
+
+@dataclass(slots=True)
+class Change:
+    """A connection entered a state; ``cause`` is the packet or the timer that did it, None where its user did."""
+
+    at: Endpoint
+    before: State
+    after: State
+    when: int
+    order: int
+    cause: "Packet | Expiry | None"
+
+
+@dataclass(slots=True)
+class Expiry:
+    """A timer ran out."""
+
+    at: Endpoint
+    timer: str
+    when: int
+    order: int
+    state: State | None
+
+
+@dataclass(slots=True)
+class _Range:
+    end: int
+    number: int
+    packet: Packet
+
+
+@dataclass(slots=True)
+class _Direction:
+    """What one end has sent, in relative numbers that don't wrap."""
+
+    first: int = UNKNOWN  # the number on the wire that counts as 0
+    high: int = 0  # the highest sent, and one more
+    starts: list[int] = field(default_factory=list)
+    ranges: list[_Range] = field(default_factory=list)
+    shift: int = ABSENT
+    fin_end: int = UNKNOWN
+    ack: int = UNKNOWN
+    window: int = UNKNOWN
+    repeated: int = 0
+
+    def relative(self, number: int) -> int:
+        return self.high + sequence.offset(number, sequence.add(self.first, self.high))
+
+    def sent_before(self, start: int) -> Packet | None:
+        index = bisect_right(self.starts, start) - 1
+        if index >= 0 and self.ranges[index].end > start:
+            return self.ranges[index].packet
+        return None
+
+    def note(self, start: int, end: int, packet: Packet) -> None:
+        index = bisect_right(self.starts, start)
+        self.starts.insert(index, start)
+        self.ranges.insert(index, _Range(end, packet.number, packet))
+
+
+class Flow:
+    """``opener`` is who sent the first packet; ``ends`` has both ends, the opener first."""
+
+    def __init__(self, number: int, opener: Endpoint, other: Endpoint, protocol: int) -> None:
+        self.number = number
+        self.ends = (opener, other)
+        self.protocol = protocol
+        self.packets: list[Packet] = []
+        self.changes: list[Change] = []
+        self.expiries: list[Expiry] = []
+        self.states: dict[Endpoint, State] = {}
+        self.names: dict[Endpoint, str] = {}
+        self._directions = {opener: _Direction(), other: _Direction()}
+        self._handshake_is_over = False
+
+    @property
+    def opener(self) -> Endpoint:
+        return self.ends[0]
+
+    def is_new(self, source: Endpoint, segment: Segment) -> bool:
+        """Whether a SYN begins another connection between the same ends."""
+        if segment.flags & (SYN | ACK) != SYN:
+            return False
+        first = self._directions[source].first
+        return first not in (UNKNOWN, segment.seq)
+
+    def initial_state(self, end: Endpoint) -> State | None:
+        """Where an end stood before the first packet: LISTEN for who opened passively."""
+        changes = [change for change in self.changes if change.at == end]
+        if not changes:
+            return self.states.get(end)
+        if len(changes) > 1 and changes[0].after is State.LISTEN:
+            return State.LISTEN
+        return changes[0].before
+
+    def examine(self, packet: Packet, segment: Segment) -> None:
+        """Fills in what a bystander can tell, in the order of departure."""
+        mine, others = self._directions[packet.source], self._directions[packet.destination]
+        if mine.first == UNKNOWN:
+            mine.first = segment.seq if segment.flags & SYN else sequence.add(segment.seq, -1)
+            mine.high = 0 if segment.flags & SYN else 1
+        packet.seq = mine.relative(segment.seq)
+        self._set_acknowledgement(packet, segment, others)
+        self._set_window(packet, segment, mine, others)
+        self._set_kind(packet, segment, mine, others)
+        if segment.len:
+            self._set_history(packet, segment, mine)
+        mine.high = max(mine.high, packet.seq + segment.len)
+        if segment.flags & ACK:
+            mine.ack = packet.ack
+            mine.window = packet.window
+
+    def _set_acknowledgement(self, packet: Packet, segment: Segment, others: _Direction) -> None:
+        if not segment.flags & ACK:
+            return
+        if others.first == UNKNOWN:
+            others.first = sequence.add(segment.ack, -1)
+            others.high = 1
+        packet.ack = others.relative(segment.ack)
+        packet.sack = tuple((others.relative(left), others.relative(right)) for left, right in segment.sack)
+
+    def _set_window(self, packet: Packet, segment: Segment, mine: _Direction, others: _Direction) -> None:
+        packet.window = segment.window
+        if segment.flags & SYN:
+            mine.shift = segment.window_scale  # its own window is never scaled: RFC 7323, 2.2
+        elif ABSENT not in (mine.shift, others.shift):
+            packet.window = segment.window << min(mine.shift, 14)
+
+    def _set_kind(self, packet: Packet, segment: Segment, mine: _Direction, others: _Direction) -> None:
+        flags = segment.flags
+        if flags & RST:
+            packet.kind = Kind.RST
+        elif flags & SYN:
+            packet.kind = Kind.SYN_ACK if flags & ACK else Kind.SYN
+        elif flags & FIN:
+            packet.kind = Kind.FIN if others.fin_end == UNKNOWN else Kind.SECOND_FIN
+            mine.fin_end = packet.seq + segment.len
+        elif len(segment.data) <= 1 and packet.seq == mine.high - 1 == others.ack - 1 and self._handshake_is_over:
+            packet.kind = Kind.KEEP_ALIVE
+        elif others.window == 0 and len(segment.data) == 1:
+            packet.kind = Kind.WINDOW_PROBE
+        elif not segment.data:
+            packet.kind = self._kind_of_acknowledgement(packet, mine, others)
+        if packet.kind is not Kind.DUPLICATE_ACK:
+            mine.repeated = 0
+        if flags & ACK and not flags & SYN:
+            self._handshake_is_over = True
+
+    def _kind_of_acknowledgement(self, packet: Packet, mine: _Direction, others: _Direction) -> Kind:
+        if not self._handshake_is_over:
+            return Kind.HANDSHAKE_ACK
+        if others.fin_end != UNKNOWN and mine.ack < others.fin_end <= packet.ack:
+            return Kind.FIN_ACK
+        if packet.window == 0:
+            return Kind.ZERO_WINDOW
+        if packet.ack == mine.ack and packet.window > mine.window and not packet.sack:
+            return Kind.WINDOW_UPDATE
+        if packet.ack == mine.ack and packet.ack < others.high and (packet.sack or packet.window == mine.window):
+            mine.repeated += 1
+            packet.repeated = mine.repeated
+            return Kind.DUPLICATE_ACK
+        return Kind.PLAIN
+
+    def _set_history(self, packet: Packet, segment: Segment, mine: _Direction) -> None:
+        before = mine.sent_before(packet.seq)
+        if before is None:
+            mine.note(packet.seq, packet.seq + segment.len, packet)
+            return
+        answers_now = packet.kind is Kind.SYN_ACK and before.kind is Kind.SYN  # simultaneous open: the SYN again, but as an answer
+        if not answers_now and packet.kind not in (Kind.KEEP_ALIVE, Kind.WINDOW_PROBE):
+            packet.original = before.number
+            before.again = before.again or packet.number

@@ -1,0 +1,347 @@
+"""The ladder: two lifelines with the segments between them, as RFC 9293 draws its figures, in text.
+
+::
+
+      0.000 ms      SYN-SENT ├─ #1 SYN seq=0 win=65535 mss=1460 ───────────►│ SYN-RECEIVED
+     10.000 ms   ESTABLISHED │◄─ #2 SYN,ACK seq=0 ack=1 win=65535 mss=1460 ─┤
+
+A row stands at the time at which its segment leaves, with the sender's state then and the receiver's after the arrival; states are printed
+where they change. A segment that crosses another says when it arrives; if its arrival changes a state, the arrival has a row of its own.
+"""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from postel.errors import ArgumentError
+from postel.tcp.state import State
+from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
+from postel.view import notes
+from postel.view.flow import Change, Expiry, Flow
+from postel.view.packet import UNKNOWN, Packet
+from postel.view.trace import Trace
+from postel.view.width import left, right, width, wrap
+from postel.wire.address import Endpoint
+from postel.wire.segment import ABSENT, FIN, RST, SYN, URG, flags_text
+
+NARROWEST: Final = 72
+_TIME: Final = 11  # "999.999 ms"
+_STATE: Final = 12  # "SYN-RECEIVED"
+_AT_ONCE: Final = 10 * MILLISECOND  # between a call and the segment that it causes, where time is real
+_PAUSE: Final = SECOND  # a gap from which on the time between two rows gets a row itself
+
+
+class Glyphs(NamedTuple):
+    line: str
+    to_right: str
+    to_left: str
+    lost: str
+    life: str
+    from_left: str
+    from_right: str
+    timer: str
+    gap: str
+    dashed: str
+
+
+UNICODE: Final = Glyphs("─", "►", "◄", "╳", "│", "├", "┤", "◷", "┆", "╌")
+ASCII: Final = Glyphs("-", ">", "<", "X", "|", "|", "|", "*", ":", ".")
+
+BOLD: Final = "1"
+DIM: Final = "2"
+RED: Final = "31"
+GREEN: Final = "32"
+YELLOW: Final = "33"
+MAGENTA: Final = "35"
+CYAN: Final = "36"
+
+
+def render(
+    trace: Trace,
+    *,
+    width: int = 104,
+    language: str = "en",
+    connection: int | None = None,
+    colour: bool = False,
+    ascii_only: bool = False,
+    with_notes: bool = True,
+) -> str:
+    """All connections of the trace, or the one with this number (from 1), ``width`` columns wide at the most."""
+    if width < NARROWEST:
+        raise ArgumentError("width", width, f"{NARROWEST} columns or more")
+    flows = [flow for flow in trace.flows if flow.packets]
+    if connection is not None:
+        flows = [flow for flow in flows if flow.number == connection]
+        if not flows:
+            raise ArgumentError("connection", connection, f"1 to {len(trace.flows)}")
+    pen = _Pen(ASCII if ascii_only else UNICODE, width, language, colour=colour, with_notes=with_notes)
+    start = trace.packets[0].sent_at if trace.packets else 0
+    parts = [_Ladder(flow, pen, start).text() for flow in flows] or [notes.say("nothing", language)]
+    if trace.forgotten:
+        parts.append(notes.say("forgotten", language, count=trace.forgotten))
+    text = "\n\n".join(parts)
+    return text.translate(_TO_ASCII) if ascii_only else text
+
+
+_TO_ASCII: Final = str.maketrans({"“": '"', "”": '"', "…": "...", "→": "->", "⇄": "<->"})
+
+
+class _Pen:
+    """How to draw: glyphs, columns, language, colour."""
+
+    def __init__(self, glyphs: Glyphs, columns: int, language: str, *, colour: bool, with_notes: bool) -> None:
+        self.glyphs = glyphs
+        self.columns = columns
+        self.inner = columns - _TIME - 2 * _STATE - 5  # between the lifelines: those two, and three spaces
+        self.language = language
+        self.colour = colour
+        self.with_notes = with_notes
+
+    def paint(self, text: str, *codes: str) -> str:
+        return f"\033[{';'.join(codes)}m{text}\033[0m" if self.colour and codes and text else text
+
+    def row(self, when: str, left_state: str, inner: str, right_state: str, ends: tuple[str, str] | None = None) -> str:
+        """A whole line: ``ends`` are the two characters on the lifelines."""
+        one, other = ends or (self.glyphs.life, self.glyphs.life)
+        before = right(left_state, _STATE)
+        return f"{self.paint(right(when, _TIME), DIM)} {before} {one}{left(inner, self.inner)}{other} {right_state}".rstrip()
+
+
+@dataclass(slots=True)
+class _Moment:
+    """Something to draw, at its place in the order of all that happened."""
+
+    order: int
+    when: int
+    what: Packet | Expiry | Change
+    is_arrival: bool = False
+
+
+class _Ladder:
+    def __init__(self, flow: Flow, pen: _Pen, start: int) -> None:
+        self.flow = flow
+        self.pen = pen
+        self.start = start
+        self.last = NEVER  # when the row before was
+        self.shown: dict[Endpoint, State | None] = {end: flow.initial_state(end) for end in flow.ends}
+        self.crossing = _crossing(flow)
+        self.lines: list[str] = []
+
+    def text(self) -> str:
+        self.head()
+        for moment in self.moments():
+            self.pause(moment.when)
+            if isinstance(moment.what, Expiry):
+                self.expiry(moment.what)
+            elif isinstance(moment.what, Change):
+                self.change(moment.what)
+            elif moment.is_arrival:
+                self.arrival(moment.what)
+            else:
+                self.packet(moment.what)
+        return "\n".join(self.lines)
+
+    def moments(self) -> list[_Moment]:
+        flow = self.flow
+        moments = [_Moment(packet.order, packet.sent_at, packet) for packet in flow.packets]
+        moments += [
+            _Moment(packet.arrival_order, packet.arrived_at, packet, is_arrival=True) for packet in flow.packets if self.is_split(packet)
+        ]
+        moments += [_Moment(expiry.order, expiry.when, expiry) for expiry in flow.expiries]
+        moments += [_Moment(change.order, change.when, change) for change in flow.changes if not _is_seen(change, flow)]
+        return sorted(moments, key=lambda moment: moment.order)
+
+    def is_split(self, packet: Packet) -> bool:
+        return packet.number in self.crossing and packet.receiver_changed
+
+    def head(self) -> None:
+        one, other = (self.title(end) for end in self.flow.ends)
+        pen = self.pen
+        room = pen.columns - _TIME - 1 - width(one) - width(other)
+        self.lines.append(" " * (_TIME + 1) + pen.paint(one, BOLD) + " " * max(room, 1) + pen.paint(other, BOLD))
+        states = [pen.paint(str(self.shown[end] or ""), BOLD) for end in self.flow.ends]
+        self.lines.append(pen.row("", states[0], "", states[1]))
+
+    def title(self, end: Endpoint) -> str:
+        return f"{self.flow.names.get(end, '')} {end}".strip()
+
+    def pause(self, when: int) -> None:
+        """A long silence gets a row: without it 2MSL looks as short as a round trip."""
+        if self.last != NEVER and when - self.last >= _PAUSE:
+            text = notes.say("pause", self.pen.language, length=_duration(when - self.last, self.pen.language))
+            indent = " " * ((self.pen.inner - width(text)) // 2)
+            self.lines.append(self.pen.row("", "", indent + self.pen.paint(text, DIM), "", (self.pen.glyphs.gap, self.pen.glyphs.gap)))
+        self.last = when
+
+    def news(self, end: Endpoint, state: State | None) -> str:
+        """The state, where it isn't the one that was printed last."""
+        if state is None or state is self.shown.get(end):
+            return ""
+        self.shown[end] = state
+        return self.pen.paint(str(state), BOLD)
+
+    def packet(self, packet: Packet) -> None:
+        to_right = packet.source == self.flow.ends[0]
+        sender = self.news(packet.source, packet.sender_state)
+        receiver = "" if self.is_split(packet) else self.landing(packet)
+        first, rest = self.fit(_label(packet))
+        states = (sender, receiver) if to_right else (receiver, sender)
+        self.lines.append(self.pen.row(self.clock(packet.sent_at), states[0], self.arrow(first, packet), states[1], self.ends(packet)))
+        self.below(rest, *_colours(packet))
+        if self.pen.with_notes:
+            said = notes.of_packet(packet, self.flow, self.pen.language)
+            self.below(notes.say("joint", self.pen.language).join(said), DIM)
+
+    def landing(self, packet: Packet) -> str:
+        """What the receiver's margin says: its state if that is news, else the time if another packet passed this one on the way."""
+        if packet.arrived_at == NEVER:
+            return ""
+        state = self.news(packet.destination, packet.receiver_state)
+        if state or packet.number not in self.crossing:
+            return state
+        return self.pen.paint("@" + self.clock(packet.arrived_at).strip(), DIM)
+
+    def arrival(self, packet: Packet) -> None:
+        """The second half of an arrow that was crossed."""
+        to_right = packet.source == self.flow.ends[0]
+        state = self.news(packet.destination, packet.receiver_state)
+        glyphs, length = self.pen.glyphs, self.pen.inner // 4
+        label = f" #{packet.number} "
+        if to_right:
+            arrow = glyphs.dashed * length + label + glyphs.dashed * 2 + glyphs.to_right
+            inner = " " * (self.pen.inner - width(arrow)) + self.pen.paint(arrow, *_colours(packet))
+        else:
+            inner = self.pen.paint(glyphs.to_left + glyphs.dashed * 2 + label + glyphs.dashed * length, *_colours(packet))
+        self.lines.append(self.pen.row(self.clock(packet.arrived_at), "" if to_right else state, inner, state if to_right else ""))
+
+    def ends(self, packet: Packet) -> tuple[str, str]:
+        """The characters on the lifelines. A copy that the network made leaves nobody."""
+        glyphs = self.pen.glyphs
+        if packet.copy:
+            return glyphs.life, glyphs.life
+        return (glyphs.from_left, glyphs.life) if packet.source == self.flow.ends[0] else (glyphs.life, glyphs.from_right)
+
+    def arrow(self, label: str, packet: Packet) -> str:
+        """``─ label ──────►``, ``◄─ label ──────``; short of its end where the packet is lost, fading where its arrival is drawn apart."""
+        glyphs, room = self.pen.glyphs, self.pen.inner
+        line = glyphs.dashed if packet.copy else glyphs.line
+        to_right = packet.source == self.flow.ends[0]
+        head, missing = glyphs.to_right if to_right else glyphs.to_left, 0
+        if packet.lost:
+            head, missing = glyphs.lost, max(min(room // 5, room - width(label) - 6), 0)
+        elif self.is_split(packet):
+            head, missing = glyphs.dashed * max(min(room // 4, room - width(label) - 6), 1), room // 8
+        missing = max(min(missing, room - width(label) - 4 - width(head)), 0)
+        shaft = room - missing - width(label) - 3 - width(head)
+        if to_right:
+            return self.pen.paint(f"{line} {label} {line * shaft}{head}", *_colours(packet))
+        return " " * missing + self.pen.paint(f"{head}{line} {label} {line * shaft}", *_colours(packet))
+
+    def fit(self, pieces: list[str]) -> tuple[str, str]:
+        """As many pieces as there is room for on the arrow; the rest goes below."""
+        room = self.pen.inner - 6
+        taken = 1
+        while taken < len(pieces) and width(" ".join(pieces[: taken + 1])) <= room:
+            taken += 1
+        return " ".join(pieces[:taken]), " ".join(pieces[taken:])
+
+    def below(self, text: str, *colours: str) -> None:
+        for line in wrap(text, self.pen.inner - 4):
+            self.lines.append(self.pen.row("", "", "   " + self.pen.paint(line, *colours), ""))
+
+    def expiry(self, expiry: Expiry) -> None:
+        text = notes.of_expiry(expiry, self.pen.language)
+        self.beside(expiry.at, expiry.when, f"{self.pen.glyphs.timer} {text}", expiry.state, CYAN)
+
+    def change(self, change: Change) -> None:
+        self.beside(change.at, change.when, notes.say("called", self.pen.language), change.after, DIM)
+
+    def beside(self, end: Endpoint, when: int, text: str, state: State | None, colour: str) -> None:
+        """A row about one end alone, at its lifeline."""
+        shown = self.news(end, state)
+        clock = self.clock(when)
+        for line in wrap(text, self.pen.inner - 2):
+            painted = self.pen.paint(line, colour)
+            if end == self.flow.ends[0]:
+                self.lines.append(self.pen.row(clock, shown, f" {painted}", ""))
+            else:
+                self.lines.append(self.pen.row(clock, "", right(f"{painted} ", self.pen.inner), shown))
+            clock = shown = ""
+
+    def clock(self, when: int) -> str:
+        return _clock(when - self.start)
+
+
+def _label(packet: Packet) -> list[str]:
+    """The words on an arrow, the most telling first."""
+    number = f"#{packet.number}" + "′" * packet.copy
+    segment = packet.segment
+    if segment is None:
+        return [number, packet.caption]
+    pieces = [number, flags_text(segment.flags), f"seq={packet.seq}"]
+    if packet.ack != UNKNOWN:
+        pieces.append(f"ack={packet.ack}")
+    if segment.data:
+        pieces.append(f"len={len(segment.data)}")
+    pieces.append(f"win={packet.window}")
+    if segment.flags & URG:
+        pieces.append(f"urg={segment.urgent}")
+    if segment.mss != ABSENT:
+        pieces.append(f"mss={segment.mss}")
+    if segment.window_scale != ABSENT:
+        pieces.append(f"ws={segment.window_scale}")
+    if segment.sack_permitted:
+        pieces.append("sackOK")
+    if segment.tsval != ABSENT and segment.flags & SYN:
+        pieces.append("ts")
+    if packet.sack:
+        pieces.append(f"sack={notes.sack_text(packet)}")
+    return pieces
+
+
+def _colours(packet: Packet) -> tuple[str, ...]:
+    if packet.lost or packet.dropped:
+        return (RED,)
+    if packet.original:
+        return (MAGENTA,)
+    flags = packet.segment.flags if packet.segment is not None else 0
+    if flags & RST:
+        return (RED, BOLD)
+    if flags & SYN:
+        return (GREEN,)
+    return (YELLOW,) if flags & FIN else ()
+
+
+def _crossing(flow: Flow) -> set[int]:
+    """Numbers of packets that pass another on the way: neither end had seen the other's when it sent its own; or that are overtaken."""
+    found: set[int] = set()
+    under_way: list[Packet] = []
+    for packet in flow.packets:
+        under_way = [other for other in under_way if other.arrived_at > packet.sent_at]
+        for other in under_way:
+            if other.source != packet.source:
+                found |= {other.number, packet.number}
+            elif UNKNOWN < packet.arrival_order < other.arrival_order:
+                found.add(other.number)
+        if packet.arrived_at != NEVER:
+            under_way.append(packet)
+    return found
+
+
+def _is_seen(change: Change, flow: Flow) -> bool:
+    """Whether a packet's or a timer's row shows the change: of its cause, or of what leaves that end as the very next thing."""
+    if change.cause is not None:
+        return True
+    following = min((packet for packet in flow.packets if packet.order > change.order), key=lambda packet: packet.order, default=None)
+    return following is not None and following.source == change.at and following.sent_at - change.when < _AT_ONCE
+
+
+def _clock(when: int) -> str:
+    if when < SECOND:
+        return f"{when / MILLISECOND:.3f} ms"
+    return f"{when / SECOND:.3f} s "
+
+
+def _duration(length: int, language: str) -> str:
+    if length < 2 * MINUTE:
+        return notes.say("seconds", language, number=f"{length / SECOND:.3g}")
+    return notes.say("minutes", language, number=f"{length / MINUTE:.1f}".removesuffix(".0"))

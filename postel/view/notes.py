@@ -1,0 +1,145 @@
+"""What the views say about packets and timers, in English and Chinese side by side. State, flag and field names stay as they are."""
+
+from typing import Final
+
+from postel.errors import ArgumentError
+from postel.tcp.state import State
+from postel.view.flow import Expiry, Flow
+from postel.view.packet import Kind, Packet
+
+LANGUAGES: Final = ("en", "zh")
+
+# By key, in the order of LANGUAGES
+TEXTS: Final = {
+    "syn": (
+        "asks to open: “my numbers start here”",
+        "请求建立连接，并告知自己的初始序号",
+    ),
+    "syn-ack": (
+        "agrees, and says where its own numbers start",
+        "同意建立连接，并告知自己的初始序号",
+    ),
+    "handshake-ack": (
+        "the three-way handshake is complete",
+        "三次握手完成",
+    ),
+    "fin": (
+        "“nothing more to send”: half-close, it can still receive",
+        "“我没有数据要发了”：半关闭，但仍可接收",
+    ),
+    "second-fin": (
+        "the other direction ends, too",
+        "另一个方向也结束发送",
+    ),
+    "fin-ack": (
+        "acknowledges the FIN",
+        "确认收到 FIN",
+    ),
+    "rst": (
+        "reset: the connection ends at once",
+        "复位：连接立即终止",
+    ),
+    "duplicate-ack": (
+        "duplicate ACK {repeated}: still waiting for {ack}",
+        "第 {repeated} 个重复 ACK：仍在等待 {ack}",
+    ),
+    "sack": (
+        ", but holds {sack}",
+        "，但已收到 {sack}",
+    ),
+    "window-update": ("window update: there is room again", "窗口更新：又有空间了"),
+    "zero-window": ("zero window: send nothing more for now", "零窗口：暂时不要再发"),
+    "window-probe": ("window probe: is there room again?", "零窗口探测：有空间了吗？"),
+    "keep-alive": ("keep-alive probe: are you still there?", "保活探测：你还在吗？"),
+    "retransmission": ("retransmission of #{original}", "#{original} 的重传"),
+    "lost": ("lost on the way ({why})", "途中丢失（{why}）"),
+    "lost, sent again": ("lost on the way ({why}); sent again as #{again}", "途中丢失（{why}），随后以 #{again} 重传"),
+    "damaged": ("damaged on the way", "途中损坏"),
+    "copy": ("the network delivers #{number} once more", "网络把 #{number} 又送达了一次"),
+    "dropped": ("dropped on arrival: {why}", "到达后被丢弃：{why}"),
+    "text": ("“{text}”", "“{text}”"),
+    "joint": ("; ", "；"),
+    "loss": ("loss", "丢包"),
+    "queue full": ("queue full", "队列已满"),
+    "too big": ("too big", "超过 MTU"),
+    "no route": ("no route", "无路由"),
+    # timers
+    "retransmission timer": ("RTO: no acknowledgement came in time", "RTO 超时：没有按时收到确认"),
+    "time-wait timer": ("2MSL is over: TIME-WAIT ends", "2MSL 已过：TIME-WAIT 结束"),
+    "persist timer": ("persist timer: the window has stayed closed", "坚持定时器：窗口一直关着"),
+    "delayed-ack timer": ("delayed ACK: waited long enough", "延迟 ACK：等待时间到"),
+    "keep-alive timer": ("keep-alive timer: nothing heard for long", "保活定时器：很久没有消息"),
+    "user-timeout timer": ("user timeout: given up", "用户超时：放弃"),
+    "override timer": ("override timer: a small segment has waited long enough", "覆盖定时器：小报文段等待时间到"),
+    "orphan timer": ("orphan timer: nobody is left to receive", "孤儿定时器：已没有接收者"),
+    # states
+    "called": ("the user's call", "用户调用"),
+    "pause": ("… {length} later …", "…… {length}后 ……"),
+    "minutes": ("{number} min", "{number} 分钟"),
+    "seconds": ("{number} s", "{number} 秒"),
+    "2msl starts": ("waits 2MSL, in case this ACK is lost", "等待 2MSL，以防这个 ACK 丢失"),
+    # comments
+    "carries": ("carries {length} octets", "携带 {length} 字节"),
+    "acknowledges": ("acknowledges up to {ack}", "确认到 {ack}"),
+    "connection": ("connection", "连接"),
+    "forgotten": ("{count} more packets were not kept", "另有 {count} 个分组未保留"),
+    "nothing": ("no packets", "没有分组"),
+}
+
+
+def say(key: str, language: str, **values: object) -> str:
+    """The text of ``key``; where there is none, the key itself."""
+    if language not in LANGUAGES:
+        raise ArgumentError("language", language, " or ".join(LANGUAGES))
+    texts = TEXTS.get(key)
+    return key if texts is None else texts[LANGUAGES.index(language)].format(**values)
+
+
+def of_packet(packet: Packet, flow: Flow, language: str) -> list[str]:
+    """What is worth saying about a packet: nothing for plain data and acknowledgements."""
+    notes = []
+    if packet.copy:
+        return [say("copy", language, number=packet.number)]
+    if packet.original:
+        notes.append(say("retransmission", language, original=packet.original))
+    elif packet.kind is Kind.DUPLICATE_ACK:
+        notes.append(_duplicate(packet, language))
+    elif packet.kind is not Kind.PLAIN:
+        notes.append(say(packet.kind.value, language))
+    if packet.text and not packet.original:
+        notes.append(say("text", language, text=packet.text))
+    if packet.lost:
+        key = "lost, sent again" if packet.again else "lost"
+        notes.append(say(key, language, why=say(packet.lost, language), again=packet.again))
+    if packet.damaged:
+        notes.append(say("damaged", language))
+    if packet.dropped:
+        notes.append(say("dropped", language, why=packet.dropped))
+    if _starts_waiting(packet, flow):
+        notes.append(say("2msl starts", language))
+    return notes
+
+
+def _duplicate(packet: Packet, language: str) -> str:
+    note = say("duplicate-ack", language, repeated=packet.repeated, ack=packet.ack)
+    if packet.sack:
+        note += say("sack", language, sack=sack_text(packet))
+    return note
+
+
+def sack_text(packet: Packet) -> str:
+    """The blocks as half-open ranges of relative numbers."""
+    return ",".join(f"{left}-{right}" for left, right in packet.sack)
+
+
+def _starts_waiting(packet: Packet, flow: Flow) -> bool:
+    """The first packet that leaves in TIME-WAIT acknowledges the peer's FIN."""
+    if packet.sender_state is not State.TIME_WAIT:
+        return False
+    return not any(
+        other.sender_state is State.TIME_WAIT and other.source == packet.source and other.order < packet.order for other in flow.packets
+    )
+
+
+def of_expiry(expiry: Expiry, language: str) -> str:
+    return say(f"{expiry.timer} timer", language)

@@ -1,0 +1,144 @@
+"""One IP packet as a record: what it carries, when it left and arrived, and what became of it."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from postel.errors import WireError
+from postel.tcp.state import State
+from postel.times import NEVER
+from postel.wire import icmp, ip, segment, udp
+from postel.wire.address import UNSPECIFIED_4, Endpoint
+from postel.wire.segment import Segment
+
+UNKNOWN: Final = -1
+NOWHERE: Final = Endpoint(UNSPECIFIED_4, 0)  # of octets that aren't even IP
+
+
+class Kind(Enum):
+    """What a segment is for, as far as the eyes of a bystander can tell. The words for them are in `notes`."""
+
+    PLAIN = "plain"
+    SYN = "syn"
+    SYN_ACK = "syn-ack"
+    HANDSHAKE_ACK = "handshake-ack"
+    FIN = "fin"
+    SECOND_FIN = "second-fin"
+    FIN_ACK = "fin-ack"
+    RST = "rst"
+    RETRANSMISSION = "retransmission"
+    DUPLICATE_ACK = "duplicate-ack"
+    WINDOW_UPDATE = "window-update"
+    ZERO_WINDOW = "zero-window"
+    WINDOW_PROBE = "window-probe"
+    KEEP_ALIVE = "keep-alive"
+
+
+@dataclass(slots=True)
+class Packet:
+    """One IP packet. ``seq`` and ``ack`` are relative, UNKNOWN where there are none; ``window`` is scaled where the shift is known."""
+
+    number: int
+    octets: bytes
+    sent_at: int
+    source: Endpoint
+    destination: Endpoint
+    protocol: int = 0
+    segment: Segment | None = None
+    caption: str = ""  # of what isn't TCP
+    text: str = ""  # first line of what it carries, where that is text
+    about: tuple[Endpoint, Endpoint, int] | None = None  # of an ICMP error: the ends and the protocol of the packet that it quotes
+    copy: int = 0  # from 1: further copies that the network made
+    sender: str = ""
+    receiver: str = ""
+    order: int = 0  # among all that happened: when it left
+    arrival_order: int = UNKNOWN
+    arrived_at: int = NEVER
+    due_at: int = NEVER  # when the network says that it will arrive
+    lost: str = ""  # why
+    damaged: bool = False
+    dropped: str = ""  # why the receiving host threw it away
+    kind: Kind = Kind.PLAIN
+    seq: int = UNKNOWN
+    ack: int = UNKNOWN
+    window: int = UNKNOWN
+    sack: tuple[tuple[int, int], ...] = ()
+    original: int = 0  # the number of the packet that this one sends again
+    again: int = 0  # the number of the packet that sends this one again
+    repeated: int = 0  # the how manieth duplicate ACK
+    sender_state: State | None = None  # on departure
+    receiver_state: State | None = None  # after arrival
+    receiver_changed: bool = False  # by its arrival
+
+
+def read(octets: bytes, number: int, now: int) -> Packet:
+    """A record of any octets; what doesn't parse has no ends."""
+    try:
+        packet = ip.parse(octets)
+    except WireError as error:
+        return Packet(number, octets, now, NOWHERE, NOWHERE, caption=str(error))
+    record = Packet(number, octets, now, Endpoint(packet.source, 0), Endpoint(packet.destination, 0), packet.protocol)
+    try:
+        _read_payload(record, packet)
+    except WireError as error:
+        record.caption = str(error)
+    return record
+
+
+def _read_payload(record: Packet, packet: ip.Packet) -> None:
+    if packet.is_fragment:
+        record.caption = f"fragment at {packet.fragment_offset}, {packet.end - packet.start} octets"
+    elif packet.protocol == segment.PROTOCOL:
+        record.segment = parsed = segment.parse(packet.octets, packet.start, packet.end)
+        record.source = Endpoint(packet.source, parsed.source)
+        record.destination = Endpoint(packet.destination, parsed.destination)
+        record.text = _first_line(parsed.data)
+    elif packet.protocol == udp.PROTOCOL:
+        datagram = udp.parse(packet, verify=False)
+        record.source = Endpoint(packet.source, datagram.source)
+        record.destination = Endpoint(packet.destination, datagram.destination)
+        record.caption = f"UDP len={len(datagram.data)}"
+        record.text = _first_line(datagram.data)
+    elif packet.protocol in (icmp.PROTOCOL_4, icmp.PROTOCOL_6):
+        _read_icmp(record, icmp.parse(packet, verify=False))
+    else:
+        record.caption = f"protocol {packet.protocol}, {packet.end - packet.start} octets"
+
+
+_ICMP_NAMES = {
+    icmp.ECHO_REQUEST: "echo request",
+    icmp.ECHO_REPLY: "echo reply",
+    icmp.UNREACHABLE: "unreachable",
+    icmp.PACKET_TOO_BIG: "packet too big",
+    icmp.TIME_EXCEEDED: "time exceeded",
+    icmp.PARAMETER_PROBLEM: "parameter problem",
+    icmp.SOURCE_QUENCH: "source quench",
+    icmp.OTHER: "other",
+}
+
+
+def _read_icmp(record: Packet, message: icmp.Message) -> None:
+    record.caption = _icmp_caption(message)
+    quoted = icmp.quote(message.body) if message.is_error else None
+    if quoted is not None:
+        source = Endpoint(quoted.source, quoted.source_port)
+        record.about = (source, Endpoint(quoted.destination, quoted.destination_port), quoted.protocol)
+
+
+def _icmp_caption(message: icmp.Message) -> str:
+    caption = f"ICMP {_ICMP_NAMES[message.kind]}"
+    if message.kind == icmp.PACKET_TOO_BIG:
+        return f"{caption} mtu={message.mtu}"
+    return f"{caption} code={message.code}" if message.code else caption
+
+
+_STARTS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"HTTP/", b"SSH-", b"220 ", b"EHLO ", b"HELO ")
+_LONGEST_TEXT = 48
+
+
+def _first_line(data: bytes) -> str:
+    """The first line, where the octets begin as a text protocol's do."""
+    if not data.startswith(_STARTS):
+        return ""
+    line = data[:200].split(b"\r\n", 1)[0].decode("ascii", "replace")
+    return line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…"

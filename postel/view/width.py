@@ -1,0 +1,74 @@
+"""How many columns a text takes on a terminal, where a Chinese character takes two."""
+
+import re
+from typing import Final
+from unicodedata import combining, east_asian_width
+
+_PAINT: Final = re.compile("\033\\[[0-9;]*m")
+
+
+def width(text: str) -> int:
+    """Columns. Characters of ambiguous width (arrows, box lines) count as one, as terminals have it today; colours as none."""
+    if "\033" in text:
+        text = _PAINT.sub("", text)
+    return len(text) if text.isascii() else sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    if combining(character) or character in "\u200b\u200c\u200d\ufe0f":
+        return 0
+    return 2 if east_asian_width(character) in "WF" else 1
+
+
+def left(text: str, columns: int, fill: str = " ") -> str:
+    """At the left of so many columns; longer text stays as it is."""
+    return text + fill * (columns - width(text))
+
+
+def right(text: str, columns: int, fill: str = " ") -> str:
+    return fill * (columns - width(text)) + text
+
+
+def wrap(text: str, columns: int) -> list[str]:
+    """Lines of at most so many columns, broken at spaces and between Chinese characters; a word that is longer is cut."""
+    lines: list[str] = []
+    line = ""
+    for piece in _pieces(text):
+        if line and width(line) + width(piece.rstrip()) > columns:
+            lines.append(line.rstrip())
+            line = ""
+        line += piece if line or piece.strip() else ""
+        while width(line.rstrip()) > columns:
+            head = _head(line, columns)
+            lines.append(head)
+            line = line[len(head) :]
+    if line.strip():
+        lines.append(line.rstrip())
+    return lines
+
+
+_NEVER_FIRST = "，。；：！？、）】》”’"  # closing punctuation stays with what it closes
+
+
+def _pieces(text: str) -> list[str]:
+    """Words with the space behind them, and single wide characters."""
+    pieces: list[str] = []
+    for character in text:
+        wide = _columns(character) == 2
+        joins = bool(pieces) and (
+            character in _NEVER_FIRST or character == " " or not (wide or pieces[-1][-1] == " " or _columns(pieces[-1][-1]) == 2)
+        )
+        if joins:
+            pieces[-1] += character
+        else:
+            pieces.append(character)
+    return pieces
+
+
+def _head(text: str, columns: int) -> str:
+    taken = 0
+    for index, character in enumerate(text):
+        taken += _columns(character)
+        if taken > columns:
+            return text[: max(index, 1)]
+    return text

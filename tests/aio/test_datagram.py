@@ -1,0 +1,133 @@
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Networks = Callable[..., Any]
+
+
+class Recorder(asyncio.DatagramProtocol):
+    def __init__(self) -> None:
+        self.transport: Any = None
+        self.received: asyncio.Queue[tuple[bytes, Any]] = asyncio.Queue()
+        self.errors: asyncio.Queue[Exception] = asyncio.Queue()
+        self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.received.put_nowait((data, addr))
+
+    def error_received(self, exc: Exception) -> None:
+        self.errors.put_nowait(exc)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set_result(exc)
+
+
+class Echo(Recorder):
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.transport.sendto(data, addr)
+
+
+@pytest.mark.parametrize(("near", "far"), [("10.7.0.1", "10.7.0.2"), ("fd07::1", "fd07::2")])
+async def test_datagrams_come_back_to_who_sent_them(networks: Networks, near: str, far: str) -> None:
+    async with networks() as both:
+        await both.far.create_datagram_endpoint(Echo, local_addr=(far, 7))
+        transport, protocol = await both.near.create_datagram_endpoint(Recorder, local_addr=(near, 0))
+        transport.sendto(b"one", (far, 7))
+        transport.sendto(bytearray(b"two"), (far, 7))
+        assert [(await protocol.received.get())[0] for _ in range(2)] == [b"one", b"two"]
+        assert transport.get_extra_info("sockname")[0] == near
+        assert transport.get_extra_info("peername") is None
+
+
+async def test_boundaries_hold_even_for_what_must_be_cut(networks: Networks) -> None:
+    async with networks() as both:
+        await both.far.create_datagram_endpoint(Echo, local_addr=("10.7.0.2", 7))
+        transport, protocol = await both.near.create_datagram_endpoint(Recorder, remote_addr=("10.7.0.2", 7))
+        for size in (0, 1, 1472, 1473, 20_000):
+            transport.sendto(bytes(size))
+            assert await protocol.received.get() == (bytes(size), ("10.7.0.2", 7))
+        assert transport.get_extra_info("peername") == ("10.7.0.2", 7)
+
+
+async def test_port_where_nobody_listens(networks: Networks) -> None:
+    async with networks() as both:
+        transport, protocol = await both.near.create_datagram_endpoint(Recorder, remote_addr=("10.7.0.2", 9))
+        transport.sendto(b"anybody?")
+        error = await protocol.errors.get()
+        assert isinstance(error, ConnectionRefusedError)
+
+
+async def test_datagram_that_no_packet_can_carry(networks: Networks) -> None:
+    async with networks() as both:
+        transport, protocol = await both.near.create_datagram_endpoint(Recorder, remote_addr=("10.7.0.2", 9))
+        transport.sendto(bytes(65536))
+        error = await protocol.errors.get()
+        assert isinstance(error, OSError)
+        assert error.errno == errno.EMSGSIZE
+
+
+async def test_close_sends_what_was_written_and_tells_once(networks: Networks) -> None:
+    async with networks() as both:
+        _, far = await both.far.create_datagram_endpoint(Recorder, local_addr=("10.7.0.2", 7))
+        transport, near = await both.near.create_datagram_endpoint(Recorder, remote_addr=("10.7.0.2", 7))
+        transport.sendto(b"last")
+        transport.close()
+        transport.abort()
+        transport.sendto(b"too late")
+        assert transport.is_closing()
+        assert await near.lost is None
+        assert (await far.received.get())[0] == b"last"
+        assert both.near.host.statistics()["datagram_sockets"] == 0
+
+
+async def test_failing_callback_closes_its_socket_and_no_other(networks: Networks) -> None:
+    class Failing(Recorder):
+        def datagram_received(self, data: bytes, addr: Any) -> None:
+            raise LookupError(data)
+
+    async with networks(expect_blame=True) as both:
+        _, failing = await both.far.create_datagram_endpoint(Failing, local_addr=("10.7.0.2", 7))
+        await both.far.create_datagram_endpoint(Echo, local_addr=("10.7.0.2", 8))
+        transport, near = await both.near.create_datagram_endpoint(Recorder, local_addr=("10.7.0.1", 0))
+        transport.sendto(b"x", ("10.7.0.2", 7))
+        assert isinstance(await failing.lost, LookupError)
+        assert len(both.blamed) == 1
+        transport.sendto(b"y", ("10.7.0.2", 8))
+        assert (await near.received.get())[0] == b"y"
+
+
+async def test_wrong_arguments(networks: Networks) -> None:
+    async with networks() as both:
+        transport, _ = await both.near.create_datagram_endpoint(Recorder)
+        with pytest.raises(ValueError, match="addr is None; allowed: a tuple of address and port"):
+            transport.sendto(b"x")
+        with pytest.raises(ValueError, match="addr is 'far'; allowed: a tuple"):
+            transport.sendto(b"x", "far")
+        with pytest.raises(TypeError, match="data is of type str"):
+            transport.sendto("x", ("10.7.0.2", 7))
+        settled, _ = await both.near.create_datagram_endpoint(Recorder, remote_addr=("10.7.0.2", 7))
+        with pytest.raises(ValueError, match="allowed: None or remote_addr"):
+            settled.sendto(b"x", ("10.7.0.2", 8))
+
+
+async def test_socket_shows_itself(networks: Networks) -> None:
+    async with networks() as both:
+        transport, protocol = await both.near.create_datagram_endpoint(Recorder, local_addr=(None, 53), remote_addr=("10.7.0.2", 7))
+        shown = transport.get_extra_info("socket")
+        assert (shown.type, shown.proto) == (socket.SOCK_DGRAM, socket.IPPROTO_UDP)
+        assert (shown.getsockname(), shown.getpeername()) == (("10.7.0.1", 53), ("10.7.0.2", 7))
+        assert shown.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+        assert transport.get_protocol() is protocol
+        assert (transport.get_write_buffer_size(), transport.get_write_buffer_limits()) == (0, (0, 0))
+        assert transport.get_extra_info("nothing", 5) == 5
+        unbound, _ = await both.near.create_datagram_endpoint(Recorder)
+        with pytest.raises(OSError, match="does not exist") as caught:
+            unbound.get_extra_info("socket").getpeername()
+        assert caught.value.errno == errno.ENOTCONN

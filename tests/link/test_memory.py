@@ -1,0 +1,107 @@
+import errno
+import os
+import select
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from postel.errors import ArgumentError, LinkError
+from postel.link.memory import EventBell, Memory, SocketBell, pair
+
+Pair = tuple[Memory, Memory]
+
+
+@pytest.fixture(params=[EventBell, SocketBell])
+def links(request: pytest.FixtureRequest) -> Iterator[Pair]:
+    if request.param is EventBell and not hasattr(os, "eventfd"):
+        pytest.skip("this system has no eventfd")
+    left, right = Memory(1500, 3, request.param()), Memory(1500, 3, request.param())
+    left.peer, right.peer = right, left
+    yield left, right
+    left.close()
+    right.close()
+
+
+def is_readable(link: Memory) -> bool:
+    return bool(select.select([link], [], [], 0)[0])
+
+
+def test_packets_arrive_whole_and_in_order(links: Pair) -> None:
+    left, right = links
+    assert left.send(b"one")
+    assert left.send(b"two")
+    assert (right.receive(), right.receive(), right.receive()) == (b"one", b"two", b"")
+
+
+def test_both_directions_are_apart(links: Pair) -> None:
+    left, right = links
+    left.send(b"to the right")
+    right.send(b"to the left")
+    assert (left.receive(), right.receive()) == (b"to the left", b"to the right")
+
+
+def test_descriptor_is_readable_while_a_packet_waits(links: Pair) -> None:
+    left, right = links
+    assert not is_readable(right)
+    for _ in range(2):
+        left.send(b"one")
+        left.send(b"two")
+        right.receive()
+        assert is_readable(right)
+        right.receive()
+        assert right.receive() == b""
+        assert not is_readable(right)
+
+
+def test_full_link_loses_the_packet_and_says_so(links: Pair) -> None:
+    left, right = links
+    assert [left.send(bytes([number])) for number in range(5)] == [True, True, True, False, False]
+    assert [right.receive() for _ in range(4)] == [b"\0", b"\1", b"\2", b""]
+
+
+def test_packet_larger_than_the_mtu_is_refused(links: Pair) -> None:
+    left, right = links
+    assert left.send(bytes(1500))
+    with pytest.raises(LinkError, match="1501 octets for a link whose MTU is 1500") as caught:
+        left.send(bytes(1501))
+    assert caught.value.errno == errno.EMSGSIZE
+    assert len(right.receive()) == 1500
+
+
+def test_closed_end_takes_and_gives_nothing(links: Pair) -> None:
+    left, right = links
+    left.send(b"lost")
+    right.close()
+    right.close()
+    assert right.fileno() == -1
+    assert right.receive() == b""
+    assert not left.send(b"to nobody")
+    with pytest.raises(LinkError, match="closed"):
+        right.send(b"from nobody")
+
+
+def test_reader_and_sender_in_two_threads_lose_nothing() -> None:
+    left, right = pair(queue=100_000)
+    sender = threading.Thread(target=lambda: [left.send(number.to_bytes(4, "big")) for number in range(20_000)])
+    received: list[int] = []
+    sender.start()
+    while len(received) < 20_000:
+        assert select.select([right], [], [], 10)[0], "asleep while a packet waits"
+        batch = [right.receive() for _ in range(7)]  # bounded: the descriptor must still tell of the rest
+        received.extend(int.from_bytes(packet, "big") for packet in batch if packet)
+    sender.join()
+    left.close()
+    right.close()
+    assert received == list(range(20_000))
+
+
+@pytest.mark.parametrize("mtu", [0, 67, 65536])
+def test_impossible_mtu_is_refused(mtu: int) -> None:
+    with pytest.raises(ArgumentError, match=f"mtu is {mtu}; allowed: 68"):
+        pair(mtu)
+
+
+def test_queue_must_hold_a_packet() -> None:
+    with pytest.raises(ArgumentError, match="queue is 0"):
+        pair(queue=0)

@@ -1,0 +1,83 @@
+"""One direction of a path, with packets by hand."""
+
+from random import Random
+
+import pytest
+
+from postel.errors import ArgumentError
+from postel.sim import DROP, Path, corrupt, deliver_after, duplicate
+from postel.times import MILLISECOND, SECOND
+
+PACKET = bytes(range(100))
+
+
+def path(**settings: float) -> Path:
+    return Path(Random(1), **settings)  # type: ignore[arg-type]
+
+
+def test_a_packet_arrives_after_the_delay() -> None:
+    assert path(delay=7).carry(PACKET, 100) == [(107, PACKET)]
+
+
+def test_bandwidth_makes_packets_wait_for_each_other() -> None:
+    slow = path(delay=0, bandwidth=800)  # a packet of 100 octets takes a second
+    assert [slow.carry(PACKET, 0)[0][0] for _ in range(3)] == [SECOND, 2 * SECOND, 3 * SECOND]
+
+
+def test_the_queue_is_as_long_as_it_says() -> None:
+    slow = path(delay=0, bandwidth=800, queue=150)
+    slow.carry(PACKET, 0)
+    assert slow.admits(PACKET, 0) == ""
+    slow.carry(PACKET, 0)
+    assert slow.admits(PACKET, 0) == "queue full"
+    assert slow.admits(PACKET, SECOND) == ""
+
+
+def test_jitter_delays_and_never_reorders() -> None:
+    jittery = path(delay=1000, jitter=5000)
+    arrivals = [jittery.carry(PACKET, now)[0][0] for now in range(0, 100_000, 100)]
+    assert arrivals == sorted(arrivals)
+    assert len({arrival - now for arrival, now in zip(arrivals, range(0, 100_000, 100), strict=True)}) > 20
+
+
+def test_reordered_packets_are_overtaken() -> None:
+    arrivals = [path_.carry(PACKET, now)[0][0] for path_ in [path(reorder=0.3)] for now in range(0, 100_000, 1000)]
+    assert arrivals != sorted(arrivals)
+
+
+@pytest.mark.parametrize(("setting", "count"), [("loss", 0), ("duplicate", 2)])
+def test_a_chance_of_one_is_certain(setting: str, count: int) -> None:
+    assert len(path(**{setting: 1.0}).carry(PACKET, 0)) == count
+
+
+def test_chances_come_out_about_as_they_say() -> None:
+    lossy = path(loss=0.2)
+    for _ in range(5000):
+        lossy.carry(PACKET, 0)
+    assert 800 < lossy.lost < 1200
+    assert lossy.lost + lossy.carried == 5000
+
+
+def test_corruption_turns_exactly_one_bit() -> None:
+    ((_, damaged),) = path(corrupt=1.0).carry(PACKET, 0)
+    difference = int.from_bytes(damaged, "big") ^ int.from_bytes(PACKET, "big")
+    assert difference.bit_count() == 1
+
+
+def test_a_verdict_overrules_the_dice() -> None:
+    assert path(loss=1.0).carry(PACKET, 0, duplicate(3)) == [(10 * MILLISECOND, PACKET)] * 3
+    assert path().carry(PACKET, 0, DROP) == []
+    assert path(delay=5).carry(PACKET, 10, deliver_after(SECOND)) == [(SECOND + 10, PACKET)]
+    assert path(delay=5).carry(PACKET, 0, corrupt(0)) == [(5, b"\x80" + PACKET[1:])]
+
+
+@pytest.mark.parametrize(("name", "value"), [("delay", -1), ("loss", 1.5), ("duplicate", -0.1), ("bandwidth", -1), ("queue", -1)])
+def test_wrong_settings_are_named(name: str, value: float) -> None:
+    with pytest.raises(ArgumentError, match=f"{name} is {value}"):
+        path(**{name: value})
+
+
+def test_wrong_verdicts_are_named() -> None:
+    for wrong in (lambda: deliver_after(-1), lambda: duplicate(0), lambda: corrupt(-3)):
+        with pytest.raises(ArgumentError):
+            wrong()

@@ -1,0 +1,252 @@
+"""Fast retransmit, fast recovery and limited transmit without SACK: RFC 5681, 3.2; RFC 6582; RFC 3042."""
+
+import pytest
+from tests.tcp.scenes import MSS, Scene, established
+
+from postel.tcp.recovery.newreno import NewReno
+from postel.times import SECOND
+from postel.wire.segment import ACK, FIN
+
+
+def flying(count: int = 10) -> Scene:
+    """``count`` segments in flight fill the congestion window; plenty waits."""
+    scene = established()
+    scene.sends(bytes(200 * MSS))
+    scene.tcb.congestion.window = count * MSS
+    scene.drain()
+    assert scene.tcb.flight == count * MSS
+    return scene
+
+
+def duplicate(scene: Scene, count: int = 1) -> list[str]:
+    lines: list[str] = []
+    for _ in range(count):
+        lines += scene.hears(ACK, ack=scene.una)
+    return lines
+
+
+def sent_at(*segments: int) -> list[str]:
+    """Full segments, by their ordinal numbers."""
+    return [f"ACK seq={1 + MSS * number} ack=1 len=1000" for number in segments]
+
+
+# Limited transmit
+
+
+@pytest.mark.label("RFC3042-2a", "RFC3042-2b")
+def test_rfc3042_2a_two_duplicates_let_two_new_segments_out() -> None:
+    scene = flying()
+    assert duplicate(scene) == sent_at(10)
+    assert duplicate(scene) == sent_at(11)
+    assert scene.tcb.congestion.window == 10 * MSS
+
+
+@pytest.mark.label("RFC3042-2a")
+def test_rfc3042_2a_if_the_peers_window_allows() -> None:
+    scene = flying()
+    scene.hears(ACK, ack=scene.una, window=10 * MSS)
+    assert scene.hears(ACK, ack=scene.una, window=10 * MSS) == []
+
+
+@pytest.mark.label("RFC3042-2b")
+def test_rfc3042_2b_progress_takes_the_allowance_back() -> None:
+    scene = flying()
+    duplicate(scene, 2)
+    scene.hears(ACK, ack=scene.una + MSS)
+    assert scene.tcb.recovery.inflation == 0
+
+
+# What is a duplicate
+
+
+@pytest.mark.label("RFC5681-2a")
+@pytest.mark.parametrize(
+    ("flags", "data", "window"),
+    [(ACK, b"text", None), (ACK, b"", 50_000), (ACK | FIN, b"", None)],
+    ids=["with text", "with another window", "with FIN"],
+)
+def test_rfc5681_2a_what_has_another_purpose_is_no_duplicate(flags: int, data: bytes, window: int | None) -> None:
+    scene = flying()
+    for number in range(4):
+        seq = scene.nxt + 5000 + number if flags & FIN else None
+        scene.hears(flags, data, ack=1, window=window + number if window else None, seq=seq)
+    assert not scene.tcb.recovery.is_active
+
+
+@pytest.mark.label("RFC5681-2a")
+def test_rfc5681_2a_with_nothing_outstanding_there_are_none() -> None:
+    scene = established()
+    duplicate(scene, 5)
+    scene.sends(bytes(MSS))
+    assert duplicate(scene, 2) == []
+    assert not scene.tcb.recovery.is_active
+
+
+@pytest.mark.label("RFC5681-2a")
+def test_rfc5681_2a_an_ack_below_una_is_none() -> None:
+    scene = flying()
+    scene.hears(ACK, ack=1001)
+    for _ in range(5):
+        scene.hears(ACK, ack=1)
+    assert not scene.tcb.recovery.is_active
+
+
+# Fast retransmit and recovery
+
+
+@pytest.mark.label("RFC5681-3.2c", "RFC5681-3.2d", "RFC5681-3.2e", "RFC6582-3.2-2")
+def test_rfc5681_3_2c_the_third_duplicate_sends_again() -> None:
+    scene = flying()
+    duplicate(scene, 2)
+    assert duplicate(scene) == sent_at(0)
+    control = scene.tcb.congestion
+    assert control.threshold == 5 * MSS  # of the ten before limited transmit
+    assert control.window + scene.tcb.recovery.inflation == 8 * MSS
+    assert scene.tcb.recovery.is_active
+
+
+@pytest.mark.label("RFC5681-3.2d")
+def test_rfc5681_3_2d_two_segments_are_the_least() -> None:
+    scene = established()
+    scene.sends(bytes(2 * MSS))
+    duplicate(scene, 3)
+    assert scene.tcb.congestion.threshold == 2 * MSS
+
+
+@pytest.mark.label("RFC5681-3.2f", "RFC5681-2b")
+def test_rfc5681_3_2f_each_further_one_lets_a_segment_out_once_half_has_left() -> None:
+    scene = flying()
+    duplicate(scene, 3)  # 12 fly, 8 may
+    assert duplicate(scene, 4) == []
+    assert duplicate(scene) == sent_at(12)
+    assert duplicate(scene) == sent_at(13)
+
+
+@pytest.mark.label("RFC6582-3.2-3a", "RFC5681-3.2g")
+def test_rfc6582_3_2_3a_an_ack_of_all_ends_it() -> None:
+    scene = flying()
+    duplicate(scene, 3)
+    scene.hears(ACK)
+    assert not scene.tcb.recovery.is_active
+    assert scene.tcb.recovery.inflation == 0
+    assert scene.tcb.congestion.window == 2 * MSS  # min(ssthresh, max(flight 0, SMSS) + SMSS)
+
+
+@pytest.mark.label("RFC6582-3.2-3b")
+def test_rfc6582_3_2_3b_a_partial_ack_names_the_next_hole() -> None:
+    """Segments 0 and 4 were lost."""
+    scene = flying()
+    duplicate(scene, 3 + 5)
+    inflation = scene.tcb.recovery.inflation
+    lines = scene.hears(ACK, ack=1 + 4 * MSS)
+    assert lines[0] == sent_at(4)[0]
+    assert scene.tcb.recovery.is_active
+    assert scene.tcb.recovery.inflation == inflation - 4 * MSS + MSS
+    scene.hears(ACK)
+    assert not scene.tcb.recovery.is_active
+
+
+@pytest.mark.label("RFC6582-3.2-3b")
+def test_rfc6582_3_2_3b_only_the_first_partial_ack_restarts_the_timer() -> None:
+    scene = flying()
+    duplicate(scene, 3)
+    scene.now += SECOND // 4
+    scene.hears(ACK, ack=1 + MSS)
+    first = scene.tcb.timers.retransmission
+    assert first == scene.now + scene.tcb.rtt.rto
+    scene.now += SECOND // 4
+    scene.hears(ACK, ack=1 + 2 * MSS)
+    assert scene.tcb.timers.retransmission == first
+
+
+@pytest.mark.label("RFC6582-3.2-3b")
+def test_rfc6582_3_2_3b_less_than_a_segment_adds_nothing_back() -> None:
+    scene = flying()
+    duplicate(scene, 6)
+    before = scene.tcb.recovery.inflation
+    scene.hears(ACK, ack=1 + 500)
+    assert scene.tcb.recovery.inflation == before - 500
+
+
+@pytest.mark.label("RFC6582-3.2-1", "RFC6582-3.2-2")
+def test_rfc6582_3_2_1_a_loss_in_the_first_window_counts() -> None:
+    scene = flying()
+    duplicate(scene, 3)
+    assert scene.tcb.recovery.is_active
+
+
+@pytest.mark.label("RFC6582-3.2-4", "RFC6582-3.2-2")
+def test_rfc6582_3_2_4_after_a_timeout_duplicates_may_be_echoes_of_it() -> None:
+    scene = flying()
+    scene.expires()
+    scene.hears(ACK, ack=1 + MSS)
+    threshold = scene.tcb.congestion.threshold
+    duplicate(scene, 5)
+    assert not scene.tcb.recovery.is_active
+    assert scene.tcb.congestion.threshold == threshold
+
+
+@pytest.mark.label("RFC6582-3.2-4")
+def test_rfc6582_3_2_4_a_timeout_ends_recovery() -> None:
+    scene = flying()
+    duplicate(scene, 5)
+    assert scene.expires() == sent_at(0)
+    assert not scene.tcb.recovery.is_active
+    assert (scene.tcb.congestion.window, scene.tcb.recovery.inflation) == (MSS, 0)
+
+
+@pytest.mark.label("RFC6582-3.2-2")
+def test_rfc6582_3_2_2_beyond_what_timed_out_a_loss_is_one_again() -> None:
+    scene = flying()
+    scene.expires()
+    scene.hears(ACK)
+    while scene.tcb.flight < 5 * MSS:
+        scene.hears(ACK)
+    scene.hears(ACK, ack=scene.una + MSS)
+    duplicate(scene, 3)
+    assert scene.tcb.recovery.is_active
+
+
+def test_in_recovery_the_window_does_not_grow() -> None:
+    scene = flying()
+    duplicate(scene, 3)
+    before = scene.tcb.congestion.window
+    for number in range(1, 6):
+        scene.hears(ACK, ack=1 + number * MSS)
+    assert scene.tcb.congestion.window == before
+
+
+def test_the_lost_fin_is_sent_again() -> None:
+    scene = established()
+    scene.connection.send(bytes(3 * MSS), scene.now)
+    scene.closes()
+    scene.hears(ACK, ack=1 + MSS)
+    duplicate(scene, 2)
+    assert duplicate(scene) == sent_at(1)
+    assert scene.hears(ACK, ack=1 + 3 * MSS)[-1:] in ([], ["FIN,ACK seq=3001 ack=1"], ["FIN,PSH,ACK seq=3001 ack=1"])
+    assert scene.una == 3001
+
+
+def test_recover_follows_una_lest_two_to_the_31_octets_turn_the_comparison() -> None:
+    recovery = NewReno(0)
+    control = established().tcb.congestion
+    una = 0
+    for _ in range(10):
+        una = (una + (1 << 29)) % (1 << 32)
+        recovery.on_ack(1 << 29, una, 0, control, 0)
+    for _ in range(3):
+        recovery.on_duplicate(una, (una + 5000) % (1 << 32), 5000, control, 0)
+    assert recovery.is_active
+
+
+@pytest.mark.label("RFC5681-3a", "RFC5681-2b")
+def test_every_loss_of_one_segment_is_repaired_without_a_timeout() -> None:
+    for lost in range(7):
+        scene = flying()
+        scene.hears(ACK, ack=1 + lost * MSS) if lost else None
+        arrived = {lost}
+        duplicate(scene, 9 - lost)
+        assert sent_at(lost)[0] in [scene.text(segment) for segment in scene.sent] or scene.tcb.segments_retransmitted == 1
+        scene.hears(ACK)
+        assert arrived == {lost}
+        assert scene.tcb.recovery.inflation == 0

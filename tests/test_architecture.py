@@ -1,0 +1,97 @@
+"""What import-linter can't see: names, sizes, exports, and what tests may lean on."""
+
+import ast
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import postel
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted((ROOT / "postel").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc", "core"}
+LONGEST_FILE = 500
+LONGEST_FUNCTION = 50
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def is_a_list_of_fields(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return function.name == "__init__" and not any(
+        isinstance(line, ast.If | ast.For | ast.While | ast.Try | ast.With) for line in function.body
+    )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+class TestSources:
+    def test_a_file_is_a_word_that_says_what_it_holds(self, path: Path) -> None:
+        words = set(path.relative_to(ROOT).with_suffix("").parts)
+        assert not words & NOT_NAMES
+
+    def test_a_file_can_be_read_in_one_sitting(self, path: Path) -> None:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+
+    def test_a_function_fits_on_a_screen(self, path: Path) -> None:
+        functions = [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        assert [f.name for f in functions if f.end_lineno - f.lineno >= LONGEST_FUNCTION and not is_a_list_of_fields(f)] == []
+
+    def test_a_module_says_what_it_is_for(self, path: Path) -> None:
+        assert ast.get_docstring(tree(path))
+
+    def test_no_import_is_for_type_checking_alone(self, path: Path) -> None:
+        assert "TYPE_CHECKING" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", [path for path in TESTS if path != Path(__file__)], ids=name_of)
+class TestTests:
+    def test_nothing_is_mocked_or_patched(self, path: Path) -> None:
+        text = path.read_text(encoding="utf-8")
+        assert not [word for word in ("unittest.mock", "from unittest import mock", "monkeypatch", "mocker") if word in text]
+
+    def test_nothing_waits_in_real_time(self, path: Path) -> None:
+        if "kernel" in path.parts:
+            pytest.skip("the kernel's clock is real")
+        calls = [node.func for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+        assert "time.sleep" not in [ast.unparse(call) for call in calls]
+
+
+def modules() -> list[str]:
+    return ["postel", *(found.name for found in pkgutil.walk_packages(postel.__path__, "postel.") if not found.name.endswith("__main__"))]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_what_a_module_exports_exists_and_is_explained(name: str) -> None:
+    module = importlib.import_module(name)
+    for exported in getattr(module, "__all__", ()):
+        value = getattr(module, exported)
+        assert not isinstance(value, type) or value.__doc__, f"{name}.{exported} has no docstring"
+
+
+def loaded_by(statement: str) -> set[str]:
+    script = f"import sys; before = set(sys.modules); {statement}; print(*set(sys.modules) - before)"
+    return set(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split())
+
+
+def test_importing_the_package_loads_no_loop_and_no_socket() -> None:
+    assert not loaded_by("import postel") & {"asyncio", "socket", "ssl", "logging", "argparse"}
+
+
+def test_the_core_loads_nothing_of_the_outside() -> None:
+    loaded = loaded_by("import postel.host.host, postel.tcp.connection")
+    assert not {name for name in loaded if name.startswith(("postel.link", "postel.aio", "postel.sim", "postel.view", "postel.cli"))}
+
+
+def test_the_command_line_needs_the_standard_library_alone() -> None:
+    packages = {name.partition(".")[0] for name in loaded_by("import postel.cli")}
+    assert not {name for name in packages - {"postel", "rich"} if name not in sys.stdlib_module_names and not name.startswith("_")}
