@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from postel.tcp.tcb import NO_SEQUENCE, OWES_ACK, Tcb
+from postel.tcp import seq
+from postel.tcp.tcb import LARGEST_SHIFT, NO_SEQUENCE, OWES_ACK, Tcb
 from postel.times import NEVER
 
 LARGEST_FIELD: Final = 0xFFFF
@@ -11,7 +12,7 @@ LARGEST_FIELD: Final = 0xFFFF
 def shift_for(buffer: int) -> int:
     """The smallest scale by which the window field can tell all of ``buffer`` (RFC 7323, 2.3)."""
     shift = 0
-    while buffer >> shift > LARGEST_FIELD:
+    while buffer >> shift > LARGEST_FIELD and shift < LARGEST_SHIFT:  # RFC7323-2.3b
         shift += 1
     return shift
 
@@ -41,7 +42,7 @@ def after_read(tcb: Tcb) -> None:
     """Owe a window update when the reader made a worthwhile step: at once while the peer is nearly stopped, else by half-buffers,
     for the next ACK of data carries the rest."""
     gain = _space(tcb) - tcb.rcv.wnd
-    if gain >= worthwhile(tcb) and (tcb.rcv.wnd < 2 * tcb.advertised_mss or 2 * gain >= tcb.config.receive_buffer):
+    if gain >= worthwhile(tcb) and (tcb.rcv.wnd < 2 * tcb.advertised_mss or 2 * gain >= _largest(tcb)):
         tcb.owes |= OWES_ACK
 
 
@@ -74,17 +75,21 @@ def _leave_persist(tcb: Tcb, now: int) -> None:
 
 
 def _space(tcb: Tcb) -> int:
-    """What the buffer can still take, and the host; nothing more once the peer has sent its FIN."""
+    """What the buffer can still take, and the host, and the field can tell; nothing more once the peer has sent its FIN."""
     if tcb.fin_is_received:
         return tcb.rcv.wnd
-    space = tcb.config.receive_buffer - tcb.unread
+    space = min(tcb.config.receive_buffer - tcb.unread, LARGEST_FIELD << tcb.rcv.shift)
     if tcb.memory is not None:
         space = min(space, tcb.memory.free)
     return max(0, space)
+
+
+def _largest(tcb: Tcb) -> int:
+    return min(tcb.config.receive_buffer, LARGEST_FIELD << tcb.rcv.shift)
 
 
 def text_room(tcb: Tcb) -> int:
     """How many octets from RCV.NXT on may be taken: the window, and none beyond the peer's FIN."""
     if tcb.fin_expected == NO_SEQUENCE:
         return tcb.rcv.wnd
-    return min(tcb.rcv.wnd, (tcb.fin_expected - tcb.rcv.nxt) & 0xFFFFFFFF)
+    return min(tcb.rcv.wnd, seq.distance(tcb.rcv.nxt, tcb.fin_expected))
