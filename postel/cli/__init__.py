@@ -7,7 +7,8 @@ Exit status: 0 done, 1 it failed, 2 a mistake in the command, 3 a right or a dev
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Final, NoReturn
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = _parser(arguments).parse_args(arguments)
     except SystemExit as leaving:  # argparse has said why
         return leaving.code if isinstance(leaving.code, int) else MISTAKE
-    return _run(options)
+    return run(partial(options.run, options))
 
 
 def commands() -> list[str]:
@@ -59,9 +60,10 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace) -> int:
+def run(command: Callable[[], int | None]) -> int:
+    """The exit status of a command that may fail."""
     try:
-        status = options.run(options)
+        status = command()
         sys.stdout.flush()
     except ArgumentError as error:
         return _tell(error, MISTAKE)
@@ -79,7 +81,7 @@ def _failed(error: OSError) -> int:
     if isinstance(error, BrokenPipeError) and not isinstance(error, TcpError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains when it flushes
         return PIPE_BROKEN
-    text = error.strerror or str(error)
+    text = error.strerror or str(error) or type(error).__name__
     return _tell(f"{error.filename}: {text}" if error.filename else text, FAILED)
 
 

@@ -167,7 +167,7 @@ class _Server:
 
 
 def _show_kernel(language: str) -> None:
-    why = _why_not()
+    why = why_not()
     if not why:
         try:
             trace, length = _page_for_curl()
@@ -180,7 +180,7 @@ def _show_kernel(language: str) -> None:
         print(f"\n{_say('no kernel', language, why=why)}")
 
 
-def _why_not() -> str:
+def why_not() -> str:
     if os.geteuid() != 0:
         return "that takes root"
     if not Path("/dev/net/tun").exists():

@@ -1,7 +1,7 @@
 """What happens when a deadline passes: RFC 9293, 3.10.8 and 3.8. ``expire`` may be called at any time, late or too often."""
 
 from postel.errors import ConnectionTimedOut, HostUnreachable
-from postel.tcp import handshake
+from postel.tcp import blackhole, handshake
 from postel.tcp.acknowledge import deadline
 from postel.tcp.state import SYN_RECEIVED
 from postel.tcp.tcb import OWES_ACK, OWES_KEEP_ALIVE, OWES_SYN, OWES_WINDOW_PROBE, Tcb
@@ -60,6 +60,7 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
         tcb.owes |= OWES_SYN
         return
     tcb.congestion.timed_out(tcb.flight, now, again=tcb.retransmissions > 1)
+    blackhole.suspect(tcb)
     if tcb.recovery.on_timeout(tcb.snd.una, tcb.snd.max):
         tcb.snd.nxt = tcb.snd.una  # D-1: SND.MAX remembers how far we had come
 

@@ -78,11 +78,10 @@ def render(
     parts = [_Ladder(flow, pen, start).text() for flow in flows] or [notes.say("nothing", language)]
     if trace.forgotten:
         parts.append(notes.say("forgotten", language, count=trace.forgotten))
-    text = "\n\n".join(parts)
-    return text.translate(_TO_ASCII) if ascii_only else text
+    return "\n\n".join(parts)
 
 
-_TO_ASCII: Final = str.maketrans({"“": '"', "”": '"', "…": "...", "→": "->", "⇄": "<->"})
+_TO_ASCII: Final = str.maketrans({"“": '"', "”": '"', "…": "...", "′": "'"})
 
 
 class _Pen:
@@ -98,6 +97,10 @@ class _Pen:
 
     def paint(self, text: str, *codes: str) -> str:
         return f"\033[{';'.join(codes)}m{text}\033[0m" if self.colour and codes and text else text
+
+    def plain(self, text: str) -> str:
+        """Before it is measured: three dots take more room than an ellipsis."""
+        return text.translate(_TO_ASCII) if self.glyphs is ASCII else text
 
     def row(self, when: str, left_state: str, inner: str, right_state: str, ends: tuple[str, str] | None = None) -> str:
         """A whole line: ``ends`` are the two characters on the lifelines."""
@@ -167,7 +170,7 @@ class _Ladder:
     def pause(self, when: int) -> None:
         """A long silence gets a row: without it 2MSL looks as short as a round trip."""
         if self.last != NEVER and when - self.last >= _PAUSE:
-            text = notes.say("pause", self.pen.language, length=_duration(when - self.last, self.pen.language))
+            text = self.pen.plain(notes.say("pause", self.pen.language, length=_duration(when - self.last, self.pen.language)))
             indent = " " * ((self.pen.inner - width(text)) // 2)
             self.lines.append(self.pen.row("", "", indent + self.pen.paint(text, DIM), "", (self.pen.glyphs.gap, self.pen.glyphs.gap)))
         self.last = when
@@ -183,7 +186,7 @@ class _Ladder:
         to_right = packet.source == self.flow.ends[0]
         sender = self.news(packet.source, packet.sender_state)
         receiver = "" if self.is_split(packet) else self.landing(packet)
-        first, rest = self.fit(_label(packet))
+        first, rest = self.fit([self.pen.plain(piece) for piece in _label(packet)])
         states = (sender, receiver) if to_right else (receiver, sender)
         self.lines.append(self.pen.row(self.clock(packet.sent_at), states[0], self.arrow(first, packet), states[1], self.ends(packet)))
         self.below(rest, *_colours(packet))
@@ -245,7 +248,7 @@ class _Ladder:
         return " ".join(pieces[:taken]), " ".join(pieces[taken:])
 
     def below(self, text: str, *colours: str) -> None:
-        for line in wrap(text, self.pen.inner - 4):
+        for line in wrap(self.pen.plain(text), self.pen.inner - 4):
             self.lines.append(self.pen.row("", "", "   " + self.pen.paint(line, *colours), ""))
 
     def expiry(self, expiry: Expiry) -> None:
@@ -259,7 +262,7 @@ class _Ladder:
         """A row about one end alone, at its lifeline."""
         shown = self.news(end, state)
         clock = self.clock(when)
-        for line in wrap(text, self.pen.inner - 2):
+        for line in wrap(self.pen.plain(text), self.pen.inner - 2):
             painted = self.pen.paint(line, colour)
             if end == self.flow.ends[0]:
                 self.lines.append(self.pen.row(clock, shown, f" {painted}", ""))

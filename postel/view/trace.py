@@ -13,7 +13,7 @@ from postel.view import record
 from postel.view.flow import Change, Expiry, Flow
 from postel.view.packet import NOWHERE, Packet
 from postel.view.packet import read as packet_of
-from postel.wire import segment, udp
+from postel.wire import segment
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, SYN, Segment
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 Networks = Callable[..., Any]
+pytestmark = pytest.mark.label("BAD-API-2")
 
 
 async def ignore(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:

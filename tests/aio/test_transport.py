@@ -171,6 +171,7 @@ async def test_limits_may_be_lowered_below_what_waits(networks: Networks) -> Non
 # What is written: BAD-API-3
 
 
+@pytest.mark.label("BAD-API-3")
 async def test_what_is_sent_are_the_octets_at_the_time_of_the_call(networks: Networks) -> None:
     async with networks(config=SMALL) as both:
         near, far = await connected(both, Late)
@@ -187,6 +188,7 @@ async def test_what_is_sent_are_the_octets_at_the_time_of_the_call(networks: Net
         assert far.received == b"a" * 100 * KIBIBYTE + b"b" * 100 * KIBIBYTE
 
 
+@pytest.mark.label("BAD-API-3")
 async def test_gibibyte_waits_without_being_copied(networks: Networks) -> None:
     async with networks() as both:
         near, _ = await connected(both, Late)
@@ -219,6 +221,7 @@ async def test_many_small_writes_share_segments(networks: Networks) -> None:
 # Ends
 
 
+@pytest.mark.label("BAD-API-2")
 async def test_close_delivers_everything_first(networks: Networks) -> None:
     async with networks(config=SMALL) as both:
         near, far = await connected(both, Late)
@@ -261,6 +264,7 @@ async def test_protocol_may_keep_its_half_open(networks: Networks) -> None:
         near.transport.close()
 
 
+@pytest.mark.label("BAD-API-2")
 async def test_abort_resets_the_peer(networks: Networks) -> None:
     async with networks() as both:
         near, far = await connected(both)
@@ -319,6 +323,7 @@ async def test_paused_reader_gets_all_that_came_before_the_end(networks: Network
         assert (far.received, far.error, far.told[-2:]) == (b"everything", None, ["eof", "lost"])
 
 
+@pytest.mark.label("BAD-API-2")
 async def test_closing_inside_callbacks(networks: Networks) -> None:
     class Closing(Recorder):
         def data_received(self, data: bytes) -> None:
@@ -334,6 +339,7 @@ async def test_closing_inside_callbacks(networks: Networks) -> None:
         assert far.told == ["made", "lost"]
 
 
+@pytest.mark.label("BAD-API-2")
 async def test_closing_in_connection_made(networks: Networks) -> None:
     class Unwilling(Recorder):
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -403,6 +409,7 @@ def failing_at(method: str) -> type[Recorder]:
     return type("Failing", (Recorder,), {method: fail})
 
 
+@pytest.mark.label("BAD-API-5")
 @pytest.mark.parametrize("method", ["data_received", "eof_received", "pause_writing", "connection_lost"])
 async def test_failing_callback_ends_its_connection_and_no_other(networks: Networks, method: str) -> None:
     async with networks(config=SMALL, expect_blame=True) as both:
@@ -420,6 +427,7 @@ async def test_failing_callback_ends_its_connection_and_no_other(networks: Netwo
         await other_far.has_received(5)
 
 
+@pytest.mark.label("BAD-API-5")
 async def test_failing_connection_made_ends_its_connection(networks: Networks) -> None:
     async with networks(expect_blame=True) as both:
         server = await both.far.create_server(failing_at("connection_made"), port=0)
@@ -429,6 +437,7 @@ async def test_failing_connection_made_ends_its_connection(networks: Networks) -
         assert both.blamed[0]["exception"].args == ("connection_made",)
 
 
+@pytest.mark.label("BAD-API-5")
 async def test_failing_factory_of_a_server_ends_the_connection_and_the_server_goes_on(networks: Networks) -> None:
     answers = iter([MistakeError("factory"), None])
 
@@ -448,6 +457,7 @@ async def test_failing_factory_of_a_server_ends_the_connection_and_the_server_go
         assert (second.error, len(both.blamed)) == (None, 1)
 
 
+@pytest.mark.label("BAD-API-5")
 async def test_failing_factory_of_a_client_is_the_callers_error(networks: Networks) -> None:
     def factory() -> Recorder:
         raise MistakeError

@@ -11,6 +11,7 @@ from postel.cli.http.messages import Refused, Request, parse_request, text_respo
 
 _CHUNK: Final = 256 << 10
 _LONGEST_BODY: Final = 1 << 20  # of a request: read and thrown away
+_FAREWELL: Final = 2.0  # seconds
 
 
 class Server:
@@ -27,6 +28,7 @@ class Server:
         try:
             while await self._exchange(reader, writer):
                 pass
+            await self._see_off(reader, writer)
             writer.close()
             await writer.wait_closed()
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
@@ -47,12 +49,24 @@ class Server:
         self._tell(request, answer, writer)
         return keeps_alive
 
+    async def _see_off(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Closing with octets unread would send RST, and that may cost the peer our last response (RFC 9112, 9.6)."""
+        writer.write_eof()
+        try:
+            async with asyncio.timeout(_FAREWELL):
+                while await reader.read(_CHUNK):
+                    pass
+        except TimeoutError:
+            return
+
     async def _request(self, reader: asyncio.StreamReader) -> Request | None:
         """None when the peer has nothing more to ask."""
         try:
             async with asyncio.timeout(self._patience):
-                head = await reader.readuntil(b"\r\n\r\n")
-                request = parse_request(head.lstrip(b"\r\n"))  # RFC 9112, 2.2: empty lines before it are ignored
+                head = b""
+                while not head:  # RFC 9112, 2.2: empty lines before a request are ignored
+                    head = (await reader.readuntil(b"\r\n\r\n")).lstrip(b"\r\n")
+                request = parse_request(head)
                 if request.body_length > _LONGEST_BODY:
                     raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
                 await reader.readexactly(request.body_length)
