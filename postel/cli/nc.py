@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from postel.aio import Network
@@ -23,12 +24,15 @@ _CHUNK: Final = 64 << 10
 _DATAGRAM: Final = 1200  # octets of input at most: fits any usual MTU
 _STDIN: Final = 0
 
+Told = Callable[[], None] | None
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("peer", nargs="+", metavar="[HOST] PORT", help="where to connect; with -l the port alone")
     parser.add_argument("-l", "--listen", action="store_true", help="wait for one connection, or for the first datagram")
     parser.add_argument("-u", "--udp", action="store_true", help="datagrams: one for each read of the input")
     parser.add_argument("-N", action="store_true", dest="half_close", help="half-close at the end of the input; always so, for nc's users")
+    parser.add_argument("-v", "--verbose", action="store_true", help="with -l, say when it listens")
     parser.add_argument("-w", "--wait", type=float, default=None, metavar="SECONDS", help="leave after so much silence")
     attachment.arguments(parser)
 
@@ -41,20 +45,27 @@ def run(options: argparse.Namespace) -> int:
     except argparse.ArgumentTypeError as error:
         raise ArgumentError("PORT", options.peer[-1], "1 to 65535") from error
     where = "" if options.listen else address.to_text(address.parse(options.peer[0]))
-    asyncio.run(_run(Attachment(options), where, number, options.wait, over_udp=options.udp))
+    listening = _listening if options.verbose else None
+    talk = _exchange_datagrams if options.udp else _exchange_streams
+    asyncio.run(_run(Attachment(options), lambda network: talk(network, where, number, options.wait, listening)))
     return 0
 
 
-async def _run(attached: Attachment, where: str, number: int, patience: float | None, *, over_udp: bool) -> None:
+def _listening() -> None:
+    print("listening", file=sys.stderr, flush=True)
+
+
+async def _run(attached: Attachment, talk: Callable[[Network], Awaitable[None]]) -> None:
     async with attached.network() as network:
-        if over_udp:
-            await _exchange_datagrams(network, where, number, patience)
-            return
-        reader, writer = await (network.open_connection(where, number) if where else _accepted(network, number))
-        await _exchange(reader, writer, patience)
+        await talk(network)
 
 
-async def _accepted(network: Network, number: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _exchange_streams(network: Network, where: str, number: int, patience: float | None, listening: Told) -> None:
+    reader, writer = await (network.open_connection(where, number) if where else _accepted(network, number, listening))
+    await _exchange(reader, writer, patience)
+
+
+async def _accepted(network: Network, number: int, listening: Told) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """The first connection; the others find a closed port."""
     first: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.get_running_loop().create_future()
 
@@ -65,6 +76,8 @@ async def _accepted(network: Network, number: int) -> tuple[asyncio.StreamReader
             first.set_result((reader, writer))
 
     server = await network.start_server(accept, port=number, backlog=1)
+    if listening is not None:
+        listening()
     try:
         return await first
     finally:
@@ -120,7 +133,7 @@ class _Inbox(asyncio.DatagramProtocol):
             self.heard.set()
 
 
-async def _exchange_datagrams(network: Network, where: str, number: int, patience: float | None) -> None:
+async def _exchange_datagrams(network: Network, where: str, number: int, patience: float | None, listening: Told) -> None:
     """As long as somebody says something within ``patience``; without it, until interrupted."""
     peer: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
     inbox = _Inbox(peer)
@@ -129,6 +142,8 @@ async def _exchange_datagrams(network: Network, where: str, number: int, patienc
         transport, _ = await network.create_datagram_endpoint(lambda: inbox, remote_addr=(where, number))
     else:
         transport, _ = await network.create_datagram_endpoint(lambda: inbox, local_addr=(None, number))
+        if listening is not None:
+            listening()
     sending = asyncio.create_task(_send_datagrams(transport, peer, is_connected=bool(where)))
     try:
         while True:

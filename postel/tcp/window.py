@@ -23,9 +23,11 @@ def advertise(tcb: Tcb) -> int:
     The right edge never moves back (SHLD-14), and forward only by a step worth having (MUST-39).
     """
     rcv = tcb.rcv
-    window = _space(tcb)
-    if window <= rcv.wnd or window - rcv.wnd < worthwhile(tcb):
-        window = rcv.wnd
+    window = rcv.wnd
+    if window < tcb.config.receive_buffer:  # else it can't be more
+        space = _space(tcb)
+        if space - window >= worthwhile(tcb):
+            window = space
     field = min(LARGEST_FIELD, window >> rcv.shift)
     if field << rcv.shift < rcv.wnd:  # a scaled field is coarse: rounded up it keeps the edge
         field = min(LARGEST_FIELD, (rcv.wnd + (1 << rcv.shift) - 1) >> rcv.shift)

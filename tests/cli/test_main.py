@@ -103,7 +103,13 @@ def test_each_failure_has_its_status(error: BaseException, status: int, line: st
 
 
 def test_from_a_checkout_with_nothing_installed() -> None:
-    command = (sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); from postel.cli import main; sys.exit(main([]))")
+    command = (
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from postel.cli import main; sys.exit(main([]))",
+    )
     assert subprocess.run(command, check=False, capture_output=True, cwd="/").returncode == 0
 
 

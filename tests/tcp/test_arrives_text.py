@@ -19,7 +19,7 @@ PAST_FIN = [scenes.close_wait, closing, last_ack, time_wait]
 # The sixth check: URG
 
 
-@pytest.mark.label("EP-URG-1", "MUST-30", "MUST-32", "MUST-62")
+@pytest.mark.label("EP-URG-1", "MUST-30", "MUST-32", "MUST-33", "MUST-62", "RFC6093-5")
 @pytest.mark.parametrize("make", READING)
 def test_ep_urg_1_urgent_text_is_told_and_comes_in_line(make: Maker) -> None:
     scene = make()
@@ -259,6 +259,18 @@ def test_text_ahead_that_memory_cannot_hold_is_dropped() -> None:
 
 
 # The eighth: FIN
+
+
+@pytest.mark.label("EP-FIN-1")
+@pytest.mark.parametrize("make", [scenes.closed, scenes.listen, scenes.syn_sent])
+def test_ep_fin_1_where_nothing_validates_it_a_fin_is_not_processed(make: Maker) -> None:
+    scene = make()
+    before = scene.state
+    for flags in (FIN, FIN | ACK):
+        scene.hears(flags, ack=1)
+        assert scene.state is before
+        assert scene.events() == []
+        assert not scene.tcb.fin_is_received
 
 
 @pytest.mark.label("EP-FIN-2", "MUST-12")

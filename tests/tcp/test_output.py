@@ -266,7 +266,7 @@ def test_nothing_is_sent_in_listen_and_closed() -> None:
 # A smaller path
 
 
-@pytest.mark.label("RFC8201-5.4", "RFC5927-4.1")
+@pytest.mark.label("RFC8201-5.4", "RFC5927-4.1", "RFC7323-5.7")
 def test_rfc8201_5_4_too_big_is_sent_again_smaller_and_costs_no_window() -> None:
     scene = established(peer=Peer(mss=1460))
     scene.sends(bytes(4380))
@@ -277,6 +277,18 @@ def test_rfc8201_5_4_too_big_is_sent_again_smaller_and_costs_no_window() -> None
     assert scene.sent[0].seq == scene.tcb.snd.una
     assert scene.tcb.congestion.window == window
     assert scene.tcb.congestion.smss == 960
+
+
+@pytest.mark.label("RFC1191-6.4")
+def test_rfc1191_6_4_one_message_more_is_no_retransmission_more() -> None:
+    scene = established(peer=Peer(mss=1460))
+    scene.sends(bytes(4380))
+    una = scene.tcb.snd.una
+    assert scene.connection.packet_too_big(1000, una, scene.now)
+    assert len(scene.drain()) == 1
+    for number in (una, scenes.sequence.add(una, 1460), scenes.sequence.add(una, 2920)):
+        assert not scene.connection.packet_too_big(1000, number, scene.now)
+        assert scene.drain() == []
 
 
 @pytest.mark.label("RFC5927-4.1", "BAD-ICMP-2")

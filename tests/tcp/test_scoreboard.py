@@ -98,7 +98,7 @@ def test_rfc6675_2a_sack_on_text_and_on_window_updates_counts() -> None:
 # The sender: what goes again, and how much
 
 
-@pytest.mark.label("RFC6675-4d", "RFC6675-5c")
+@pytest.mark.label("RFC6675-4d", "RFC6675-5c", "RFC2018-5a")
 def test_rfc6675_4d_the_holes_are_filled_in_order_and_only_they() -> None:
     """Segments 0, 3 and 4 are lost."""
     scene = flying()
@@ -127,6 +127,20 @@ def test_rfc6675_4c_no_more_flies_than_the_window() -> None:
     pipe = scene.tcb.flight - lost - arrived + retransmitted
     assert pipe <= window
     assert pipe > window - MSS
+
+
+@pytest.mark.label("RFC6675-4e")
+def test_rfc6675_4e_when_the_holes_are_filled_new_data_follows() -> None:
+    scene = flying()
+    lines = sacks(scene, of(1, 9))
+    assert lines == sent_at(0, *range(10, 10 + len(lines) - 1))
+    assert len(lines) > 1
+
+
+@pytest.mark.label("RFC6675-4e")
+def test_rfc6675_4e_if_the_peers_window_allows() -> None:
+    scene = flying()
+    assert scene.hears(ACK, ack=1, sack=(of(1, 9),), window=10 * MSS) == sent_at(0)
 
 
 @pytest.mark.label("RFC6675-5d", "RFC6582-3.2-3a")

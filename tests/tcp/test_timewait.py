@@ -29,7 +29,7 @@ def accepts(scene: Scene, number: int, tsval: int) -> bool:
     return reopens(scene.tcb, scene.segment(SYN, seq=number, tsval=tsval))
 
 
-@pytest.mark.label("EP-TW-1", "BAD-TW-2", "MAY-2")
+@pytest.mark.label("EP-TW-1", "EP-SEQ-9", "BAD-TW-2", "MAY-2", "SHLD-4")
 @pytest.mark.parametrize("number", [LAST, BEYOND, -9000, 9000])
 @pytest.mark.parametrize("tsval", [RECENT + 1, RECENT + (1 << 31) - 1])
 def test_ep_tw_1_a_newer_stamp_is_enough(number: int, tsval: int) -> None:

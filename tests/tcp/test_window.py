@@ -147,7 +147,7 @@ def test_rfc7323_2_2a_the_answer_has_it_only_if_the_syn_had() -> None:
     assert scene.sent[0].window_scale == 5
 
 
-@pytest.mark.label("RFC7323-2.2b", "BAD-OPT-5", "MUST-65", "RFC2018-2")
+@pytest.mark.label("RFC7323-2.2b", "BAD-OPT-5", "EP-PRE-7", "RFC2018-2")
 @pytest.mark.parametrize("make", [*scenes.SYNCHRONIZED.values()])
 def test_bad_opt_5_options_of_a_syn_elsewhere_change_nothing(make: scenes.Maker) -> None:
     scene = make(SCALED, Peer(window_scale=3))
