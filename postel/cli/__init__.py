@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
+from io import TextIOWrapper
 from pkgutil import iter_modules
 from typing import Final, NoReturn
 
@@ -33,6 +34,9 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. Never raises for what a user, a peer or a system can get wrong."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a character that a terminal lacks is no reason to fail
     try:
         options = _parser(arguments).parse_args(arguments)
     except SystemExit as leaving:  # argparse has said why

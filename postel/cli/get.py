@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from postel.cli.http import client
 from postel.cli.network import attachment
-from postel.cli.network.attachment import Attachment
+from postel.cli.network.attachment import Attached, Attachment
 from postel.errors import ArgumentError
 
 _FAILS_FROM = 400
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         except OSError as error:
             raise ArgumentError("--output", options.output, f"a file that can be written ({error.strerror})") from error
         try:
-            status = asyncio.run(_get(attached, where, output, includes_head=options.include))
+            status = asyncio.run(fetch(attached, where, output, includes_head=options.include))
         except client.BadResponse as error:
             print(f"postel: {error}", file=sys.stderr)
             return 1
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _get(attached: Attachment, where: client.Target, output: BinaryIO, *, includes_head: bool) -> int:
+async def fetch(attached: Attached, where: client.Target, output: BinaryIO, *, includes_head: bool) -> int:
     """The response's status."""
     async with attached.network() as network:
         reader, writer = await network.open_connection(where.address, where.port, limit=client.LONGEST_HEAD)

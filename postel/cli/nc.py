@@ -10,12 +10,12 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 from postel.aio import Network
 from postel.cli.network import attachment
-from postel.cli.network.attachment import Attachment
+from postel.cli.network.attachment import Attached, Attachment
 from postel.cli.network.ports import port
 from postel.errors import ArgumentError
 from postel.wire import address
@@ -46,8 +46,7 @@ def run(options: argparse.Namespace) -> int:
         raise ArgumentError("PORT", options.peer[-1], "1 to 65535") from error
     where = "" if options.listen else address.to_text(address.parse(options.peer[0]))
     listening = _listening if options.verbose else None
-    talk = _exchange_datagrams if options.udp else _exchange_streams
-    asyncio.run(_run(Attachment(options), lambda network: talk(network, where, number, options.wait, listening)))
+    asyncio.run(talk(Attachment(options), where, number, patience=options.wait, over_udp=options.udp, listening=listening))
     return 0
 
 
@@ -55,9 +54,11 @@ def _listening() -> None:
     print("listening", file=sys.stderr, flush=True)
 
 
-async def _run(attached: Attachment, talk: Callable[[Network], Awaitable[None]]) -> None:
+async def talk(attached: Attached, where: str, number: int, *, patience: float | None, over_udp: bool, listening: Told) -> None:
+    """With the peer at ``where``, or with the first that comes if that is empty."""
+    exchange = _exchange_datagrams if over_udp else _exchange_streams
     async with attached.network() as network:
-        await talk(network)
+        await exchange(network, where, number, patience, listening)
 
 
 async def _exchange_streams(network: Network, where: str, number: int, patience: float | None, listening: Told) -> None:

@@ -95,7 +95,6 @@ class Record:
         tcb.timers.time_wait = self.expires
         tcb.snd.wnd, tcb.snd.max_wnd = values[2], values[3]
         tcb.rcv.irs, tcb.rcv.nxt, tcb.rcv.wnd = values[4], values[5], values[6]
-        tcb.rcv.up = tcb.rcv.nxt
         tcb.timestamps.recent, tcb.timestamps.last_ack_sent = values[8], values[9]
         tcb.snd.shift, tcb.rcv.shift, tcb.timestamps.agreed, tcb.sack_agreed = values[10], values[11], values[12], values[13]
         tcb.timestamps.recent_at, tcb.challenge_after = values[14], values[15]

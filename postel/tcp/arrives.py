@@ -211,10 +211,10 @@ def sixth_check_urg(tcb: Tcb, segment: Segment) -> bool:
     indexes a buffer (EP-URG-3), so no value of it can hurt."""
     if segment.flags & URG and tcb.can_receive:  # EP-URG-2
         rcv = tcb.rcv
-        rcv.up = seq.latest(rcv.up, seq.add(rcv.nxt, -tcb.unread))
         pointer = seq.add(segment.seq, segment.urgent)  # MUST-62: the octet after the last urgent one
-        if seq.gt(pointer, rcv.up):
-            rcv.up = pointer
+        end = tcb.position + seq.offset(pointer, rcv.nxt)
+        if end > max(rcv.up, tcb.position - tcb.unread):
+            rcv.up = end
             tcb.tell(URGENT)
     return True
 

@@ -127,7 +127,7 @@ class Connection:
     def urgent(self) -> int:
         """Octets until the end of urgent data (MUST-33), 0 when none is ahead. It comes in line; new programs do without (SHLD-13)."""
         tcb = self.tcb
-        return max(0, seq.offset(tcb.rcv.up, seq.add(tcb.rcv.nxt, -tcb.unread)))
+        return max(0, tcb.rcv.up - (tcb.position - tcb.unread))
 
     # User calls: RFC 9293, 3.10.1 to 3.10.6. Errors are those of `postel.errors`
 

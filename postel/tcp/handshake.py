@@ -29,7 +29,7 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
     """Take the peer's SYN: its number and those options that we offer too."""
     rcv, config = tcb.rcv, tcb.config
     rcv.irs = syn.seq
-    rcv.nxt = rcv.up = seq.add(syn.seq, 1)
+    rcv.nxt = seq.add(syn.seq, 1)
     if syn.mss != ABSENT:
         tcb.peer_mss = max(1, syn.mss)  # MUST-14, MUST-15
     if config.window_scaling and syn.window_scale != ABSENT:  # RFC7323-2.2a

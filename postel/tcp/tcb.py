@@ -82,7 +82,10 @@ class SendSequence:
 
 
 class ReceiveSequence:
-    """RCV.* of RFC 9293, 3.3.1; ``nxt + wnd`` is the highest right edge ever advertised: it never moves back (SHLD-14)."""
+    """RCV.* of RFC 9293, 3.3.1. ``nxt + wnd`` is the highest right edge ever advertised: it never moves back (SHLD-14).
+
+    ``up`` alone is a position, not a number: urgent data may lie 2**31 octets back, and must not seem ahead again.
+    """
 
     __slots__ = ("irs", "nxt", "shift", "up", "wnd")
 

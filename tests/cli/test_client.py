@@ -1,13 +1,15 @@
 """`postel get`: URLs, and responses of every shape, over a link in memory."""
 
 import asyncio
+import io
 
 import pytest
 
 from postel.aio import Network
+from postel.cli import get
 from postel.cli.http import client
 from postel.errors import ArgumentError
-from tests.cli.web import SERVER, with_server
+from tests.cli.web import SERVER, Attached, with_server
 
 
 @pytest.mark.parametrize(
@@ -94,3 +96,28 @@ def test_bodies(pieces: list[bytes], body: bytes) -> None:
 def test_broken_responses(pieces: list[bytes], complaint: str) -> None:
     with pytest.raises(client.BadResponse, match=complaint):
         fetched(*pieces)
+
+
+async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    asked = await reader.readuntil(b"\r\n\r\n")
+    found = asked.startswith(b"GET /found ")
+    writer.write(b"HTTP/1.1 %s\r\nContent-Length: 5\r\n\r\nhello" % (b"200 OK" if found else b"404 Not Found"))
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "includes_head", "status", "output"),
+    [
+        ("found", False, 200, b"hello"),
+        ("lost", False, 404, b"hello"),
+        ("found", True, 200, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+    ],
+)
+def test_the_command_writes_what_it_got(path: str, includes_head: bool, status: int, output: bytes) -> None:
+    written = io.BytesIO()
+
+    async def use(network: Network) -> int:
+        return await get.fetch(Attached(network), client.target(f"http://{SERVER}/{path}"), written, includes_head=includes_head)
+
+    assert with_server(greet, use) == status
+    assert written.getvalue() == output

@@ -9,7 +9,6 @@ import pytest
 
 import postel
 from postel import cli
-from postel.cli import demo
 from postel.errors import ArgumentError, ConnectionRefused, LinkError
 
 TUN = ("--tun", "postel0", "--address", "10.7.0.2/24")
@@ -151,11 +150,6 @@ class TestDemo:
         out = capfd.readouterr().out
         assert "2MSL is over" in out
         assert out.count("╳") == len([number for number in drop.split(",") if number])
-
-    def test_says_why_there_is_no_kernel(self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("PATH", "/nowhere")
-        assert demo.why_not()
-        assert demo.why_not().count("\n") == 0
 
 
 def test_a_message_never_breaks_its_line(capfd: pytest.CaptureFixture[str]) -> None:

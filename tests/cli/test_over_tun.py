@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import postel
+from postel import cli
 
 ROOT = Path(postel.__file__).parents[1]
 SELF = (sys.executable, "-m", "postel")
@@ -167,10 +168,10 @@ def test_a_namespace_that_is_not_there(namespace: Namespace) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
-def test_the_demo_leaves_nothing_behind(namespace: Namespace, tmp_path: Path) -> None:
+def test_the_demo_leaves_nothing_behind(namespace: Namespace, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before = namespace.run("ip", "netns", inside=False).stdout
-    done = namespace.postel("demo", "--pcapng", str(tmp_path / "demo.pcapng"), "--lang", "en")
-    assert done.returncode == 0
-    assert "3072 octets, as they should be" in done.stdout.decode()
-    assert "curl 10.7.0.1:" in done.stdout.decode()
+    assert cli.main(["demo", "--pcapng", str(tmp_path / "demo.pcapng"), "--lang", "en"]) == 0
+    out = capfd.readouterr().out
+    assert "3072 octets, as they should be" in out
+    assert "curl 10.7.0.1:" in out
     assert namespace.run("ip", "netns", inside=False).stdout == before

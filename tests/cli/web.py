@@ -1,8 +1,8 @@
 """A web server and its client, each on a host of its own, joined by a link in memory."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
 from postel import aio
@@ -27,6 +27,17 @@ def with_server(handler: Handler, use: Callable[[Network], Awaitable[T]], *, lim
             return await use(networks[1])
 
     return asyncio.run(run())
+
+
+class Attached:
+    """In the place of an `Attachment`: a network that is there already."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    @asynccontextmanager
+    async def network(self) -> AsyncIterator[Network]:
+        yield self._network
 
 
 async def exchanged(network: Network, octets: bytes, *, half_close: bool = True) -> bytes:

@@ -3,8 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from tests.tcp import scenes
-from tests.tcp.scenes import SYNCHRONIZED, Maker, Scene, established
 
 from postel.errors import ConnectionRefused, HostUnreachable, NetworkUnreachable, TcpError
 from postel.host.host import Host
@@ -12,6 +10,8 @@ from postel.tcp.config import DEFAULT
 from postel.tcp.state import CLOSED
 from postel.wire import ip
 from postel.wire.segment import ACK
+from tests.tcp import scenes
+from tests.tcp.scenes import SYNCHRONIZED, Maker, Scene, established
 
 SENDING = [scenes.established, scenes.close_wait]
 

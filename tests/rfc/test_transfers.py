@@ -4,10 +4,10 @@ import random
 from dataclasses import replace
 
 import pytest
-from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, established
 
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
+from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, established
 
 HALF_WAY = 25 * MILLISECOND
 TOTAL = 200

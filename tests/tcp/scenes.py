@@ -49,10 +49,10 @@ class Watch(Observer):
         self.changes: list[tuple[State, State]] = []
         self.expired: list[str] = []
 
-    def state_changed(self, local: object, remote: object, before: State, after: State, now: int) -> None:  # noqa: ARG002, PLR0913
+    def state_changed(self, local: object, remote: object, before: State, after: State, now: int) -> None:
         self.changes.append((before, after))
 
-    def timer_expired(self, local: object, remote: object, timer: str, now: int) -> None:  # noqa: ARG002
+    def timer_expired(self, local: object, remote: object, timer: str, now: int) -> None:
         self.expired.append(timer)
 
 

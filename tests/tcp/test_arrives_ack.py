@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from tests.tcp import scenes
-from tests.tcp.scenes import MSS, PLAIN, SYNCHRONIZED, Maker, Scene, established, fin_wait_1, syn_received, time_wait
 
 from postel.tcp.state import CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, SYN_RECEIVED, TIME_WAIT
 from postel.tcp.tcb import NO_SEQUENCE
 from postel.times import NEVER, SECOND
 from postel.wire.segment import ACK, FIN, PSH, SYN, URG
+from tests.tcp import scenes
+from tests.tcp.scenes import MSS, PLAIN, SYNCHRONIZED, Maker, Scene, established, fin_wait_1, syn_received, time_wait
 
 ALL = [*SYNCHRONIZED.values()]
 SENDING = [scenes.established, scenes.close_wait]

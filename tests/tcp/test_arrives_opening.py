@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Peer, closed, established_active, listen, syn_received, syn_sent
 
 from postel.errors import ConnectionRefused
 from postel.tcp.config import DEFAULT
 from postel.tcp.state import CLOSE_WAIT, CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED, SYN_SENT
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG
+from tests.tcp import scenes
+from tests.tcp.scenes import PLAIN, Peer, closed, established_active, listen, syn_received, syn_sent
 
 NULL, FIN_ONLY, XMAS = 0, FIN, FIN | PSH | URG
 
@@ -23,9 +23,7 @@ def test_ep_clo_1_a_reset_is_dropped(flags: int) -> None:
 
 
 @pytest.mark.label("RFC9293-3.5.2-1", "EP-CLO-2")
-@pytest.mark.parametrize(
-    ("flags", "data", "length"), [(SYN, b"", 1), (SYN | FIN, b"abc", 5), (FIN, b"", 1), (0, b"", 0), (PSH, b"abc", 3)]
-)
+@pytest.mark.parametrize(("flags", "data", "length"), [(SYN, b"", 1), (SYN | FIN, b"abc", 5), (FIN, b"", 1), (0, b"", 0), (PSH, b"abc", 3)])
 def test_ep_clo_2_without_ack_the_reset_acknowledges_all_of_the_segment(flags: int, data: bytes, length: int) -> None:
     assert closed().hears(flags, data, seq=0) == [f"RST,ACK seq=0 ack={length}"]
 

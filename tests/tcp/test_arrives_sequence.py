@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, SYNCHRONIZED, Maker, Peer, Scene, established, syn_received, syn_received_active, time_wait
 
 from postel.errors import ConnectionRefused, ConnectionReset
 from postel.tcp.arrives import is_acceptable
 from postel.tcp.state import CLOSE_WAIT, CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED, TIME_WAIT
 from postel.times import SECOND
 from postel.wire.segment import ACK, FIN, PSH, RST, SYN, URG
+from tests.tcp import scenes
+from tests.tcp.scenes import PLAIN, SYNCHRONIZED, Maker, Peer, Scene, established, syn_received, syn_received_active, time_wait
 
 SMALL = replace(PLAIN, receive_buffer=10)
 ALL = [*SYNCHRONIZED.values()]

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Maker, closing, established, fin_wait_1, fin_wait_2, last_ack, syn_received, time_wait
 
 from postel.errors import ConnectionReset
 from postel.tcp.memory import Memory
 from postel.tcp.state import CLOSE_WAIT, CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_2, TIME_WAIT
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.segment import ACK, FIN, PSH, RST, URG
+from tests.tcp import scenes
+from tests.tcp.scenes import PLAIN, Maker, closing, established, fin_wait_1, fin_wait_2, last_ack, syn_received, time_wait
 
 READING = [established, fin_wait_1, fin_wait_2]
 PAST_FIN = [scenes.close_wait, closing, last_ack, time_wait]

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from tests.tcp.scenes import PLAIN, established
 
 from postel.tcp.budget import Budget
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK, RST, SYN
+from tests.tcp.scenes import PLAIN, established
 
 
 def taken(budget: Budget, second: int, tries: int = 1000) -> int:

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Scene
 
 from postel.errors import HostUnreachable
 from postel.tcp import timewait
 from postel.tcp.state import EDGES, SUCCESSORS, State
 from postel.times import NEVER
 from postel.wire.segment import ACK, FIN, RST, SYN, Segment
+from tests.tcp import scenes
+from tests.tcp.scenes import PLAIN, Scene
 
 KEEPS_ALIVE = replace(PLAIN, keep_alive=True)
 Act = Callable[[Scene], object]

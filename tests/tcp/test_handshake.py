@@ -4,8 +4,6 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from tests.tcp import scenes
-from tests.tcp.scenes import LOCAL, PLAIN, REMOTE, Peer, established, listen, syn_received, syn_sent
 
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
@@ -14,6 +12,8 @@ from postel.tcp.recovery.scoreboard import Scoreboard
 from postel.tcp.state import CLOSED, ESTABLISHED, State
 from postel.times import HOUR, NEVER
 from postel.wire.segment import ABSENT, ACK, SYN, Segment
+from tests.tcp import scenes
+from tests.tcp.scenes import LOCAL, PLAIN, REMOTE, Peer, established, listen, syn_received, syn_sent
 
 
 @pytest.mark.label("RFC2018-4a")

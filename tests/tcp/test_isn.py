@@ -1,14 +1,16 @@
 """Initial sequence numbers of RFC 6528, and the offset of each pair's timestamp clock."""
 
+import itertools
+
 import pytest
-from tests.tcp import scenes
-from tests.tcp.scenes import LOCAL, REMOTE, Peer
 
 from postel.tcp import seq
 from postel.tcp.config import DEFAULT
 from postel.tcp.isn import Generator
 from postel.times import HOUR, MILLISECOND, SECOND
 from postel.wire.address import Endpoint
+from tests.tcp import scenes
+from tests.tcp.scenes import LOCAL, REMOTE, Peer
 
 GENERATOR = Generator(b"a secret of the host")
 OTHERS = [Endpoint(REMOTE.address, port) for port in range(1, 2001)]
@@ -37,7 +39,7 @@ def test_bad_isn_1_the_numbers_of_many_pairs_look_random() -> None:
     for bit in range(32):
         ones = sum(number >> bit & 1 for number in numbers)
         assert 800 < ones < 1200
-    steps = {seq.distance(left, right) for left, right in zip(numbers, numbers[1:], strict=False)}
+    steps = {seq.distance(left, right) for left, right in itertools.pairwise(numbers)}
     assert len(steps) == len(numbers) - 1
 
 

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Peer, Scene, established, listen, syn_sent
 
 from postel.errors import HostUnreachable
 from postel.tcp.config import DEFAULT
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.address import Endpoint
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG
+from tests.tcp import scenes
+from tests.tcp.scenes import PLAIN, Peer, Scene, established, listen, syn_sent
 
 EAGER = replace(PLAIN, nagle=False)
 STAMPED = replace(DEFAULT, window_scaling=False)

@@ -7,7 +7,8 @@ from postel.tcp.ranges import Ranges
 
 POSITIONS = st.integers(0, 60)
 STEPS = st.lists(
-    st.tuples(st.just("add"), POSITIONS, st.integers(1, 15)) | st.tuples(st.sampled_from(["below", "above", "clear"]), POSITIONS, st.just(0)),
+    st.tuples(st.just("add"), POSITIONS, st.integers(1, 15))
+    | st.tuples(st.sampled_from(["below", "above", "clear"]), POSITIONS, st.just(0)),
     max_size=25,
 )
 

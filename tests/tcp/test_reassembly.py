@@ -5,10 +5,10 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tcp.scenes import established
 
 from postel.tcp.reassembly import PIECES, RECENT, Reassembly
 from postel.wire.segment import ACK
+from tests.tcp.scenes import established
 
 
 class Model:

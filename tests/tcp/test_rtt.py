@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Peer, established, established_active, syn_sent
 
 from postel.tcp.config import DEFAULT
 from postel.tcp.rtt import GRANULARITY, Rtt
 from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
 from postel.wire.segment import ACK, SYN
+from tests.tcp import scenes
+from tests.tcp.scenes import PLAIN, Peer, established, established_active, syn_sent
 
 
 def fresh(minimum: int = SECOND) -> Rtt:

@@ -1,6 +1,7 @@
 """The canonical states are what their names say."""
 
 import pytest
+
 from tests.tcp import scenes
 from tests.tcp.scenes import EVERY, Maker
 

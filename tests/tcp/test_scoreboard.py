@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, established
 
 from postel.tcp.config import DEFAULT
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.recovery.scoreboard import RANGES, Scoreboard
 from postel.times import NEVER
-from postel.wire.segment import ACK, FIN
+from postel.wire.segment import ACK
+from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, established
 
 SELECTIVE = replace(PLAIN, sack=True)
 Block = tuple[int, int]
@@ -213,17 +213,17 @@ def test_bad_sack_3_a_block_at_the_left_edge_is_reneging() -> None:
 @pytest.mark.label("BAD-SACK-4", "RFC2018-5b", "RFC2018-8a", "RFC6675-4a")
 def test_bad_sack_4_a_peer_that_takes_everything_back_gets_everything() -> None:
     scene = flying(10, 0)
-    received = 1
     sacks(scene, (2, 10_001))
     scene.hears(ACK, ack=2)  # the one octet came; the rest the peer threw away
-    for _ in range(60):
-        if scene.una == 10_001:
-            break
-        for segment in scene.sent or [scene.expires()] and scene.sent:
-            start = (segment.seq - scene.tcb.snd.iss) % (1 << 32)
-            if start <= received + 1:
-                received = max(received, start + len(segment.data) - 1)
-        scene.hears(ACK, ack=received + 1)
+    expected = 2
+    while expected < 10_001:
+        if not scene.sent:
+            scene.expires()
+        for segment in scene.sent:
+            if (segment.seq - scene.tcb.snd.iss) % (1 << 32) == expected:
+                expected += len(segment.data)
+        scene.hears(ACK, ack=expected)
+        assert len(scene.watch.expired) < 5
     assert scene.una == 10_001
 
 
@@ -358,8 +358,7 @@ def test_rfc2883_4a_a_duplicate_is_told_once_and_first() -> None:
 def test_rfc2883_4a_only_the_part_that_was_there_before() -> None:
     scene = heard((1, 100), (51, 100))
     assert scene.nxt == 151
-    scene.expires() if not scene.sent else None
-    assert blocks(scene)[:1] == [(51, 101)]
+    assert blocks(scene) == [(51, 101)]
 
 
 @pytest.mark.label("RFC2883-4b")
@@ -386,4 +385,3 @@ def test_a_fin_among_what_was_lost_is_found() -> None:
     assert scene.expires()[-1] == "FIN,ACK seq=10001 ack=1"
     scene.hears(ACK)
     assert scene.tcb.timers.retransmission == NEVER
-    scene.hears(FIN | ACK)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.tcp.scenes import EVERY, IRS, ISS, Scene
 
 from postel.tcp.state import SUCCESSORS
 from postel.times import NEVER
 from postel.wire.segment import ACK, FIN, RST, SYN, URG
+from tests.tcp.scenes import EVERY, IRS, ISS, Scene
 
 TABLE = Path(__file__).with_name("table.txt")
 TEXT = b"hello"

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from tests.tcp import scenes
-from tests.tcp.scenes import EVERY, PLAIN, Maker, Peer, Scene, established, syn_received, syn_sent
 
 from postel.errors import ConnectionTimedOut, HostUnreachable
 from postel.tcp.config import DEFAULT
 from postel.tcp.state import CLOSED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, LISTEN, TIME_WAIT
 from postel.times import HOUR, MILLISECOND, MINUTE, NEVER, SECOND
-from postel.wire.segment import ACK, FIN, SYN
+from postel.wire.segment import ACK
+from tests.tcp import scenes
+from tests.tcp.scenes import EVERY, PLAIN, Maker, Peer, Scene, established, syn_received, syn_sent
 
 FOREVER = replace(PLAIN, user_timeout=NEVER)
 KEEPS = replace(PLAIN, keep_alive=True, keep_alive_probes=3)
@@ -445,7 +445,5 @@ def test_the_observer_hears_of_every_timer() -> None:
 def test_simultaneous_deadlines_are_all_met() -> None:
     scene = established(replace(PLAIN, keep_alive=True, keep_alive_idle=40 * MILLISECOND))
     scene.hears(ACK, b"x")
-    assert scene.expires() == ["ACK seq=0 ack=2"] or scene.sent
+    assert scene.expires() == ["ACK seq=0 ack=2"]  # the probe is an ACK too
     assert scene.watch.expired == ["delayed-ack", "keep-alive"]
-    assert scene.hears(FIN | ACK)
-    assert scene.hears(SYN)

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, SYNCHRONIZED, Maker, Peer, Scene, established, established_active
 
 from postel.tcp.config import DEFAULT
 from postel.tcp.state import CLOSED, ESTABLISHED
 from postel.tcp.timestamps import TICK
 from postel.times import DAY, HOUR, MILLISECOND, SECOND
 from postel.wire.segment import ABSENT, ACK, FIN, RST, SYN
+from tests.tcp import scenes
+from tests.tcp.scenes import PLAIN, SYNCHRONIZED, Maker, Peer, Scene, established, established_active
 
 STAMPED = replace(PLAIN, timestamps=True)
 RECENT = 1_000_000
@@ -166,7 +166,9 @@ def test_bad_ts_1_the_connection_outlives_the_wrap_of_the_clock() -> None:
 
 @pytest.mark.label("BAD-TS-4")
 @pytest.mark.parametrize(
-    "fields", [{"seq": 100_000}, {"seq": -5000}, {"seq": 2}, {"ack": 5000}, {"ack": -100_000}], ids=["right", "left", "ahead", "beyond", "old"]
+    "fields",
+    [{"seq": 100_000}, {"seq": -5000}, {"seq": 2}, {"ack": 5000}, {"ack": -100_000}],
+    ids=["right", "left", "ahead", "beyond", "old"],
 )
 def test_bad_ts_4_an_injected_stamp_does_not_poison_ours(fields: dict[str, int]) -> None:
     scene = stamped()

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, SYNCHRONIZED, Maker, Peer, Scene, time_wait
 
 from postel.tcp import seq
 from postel.tcp.isn import Generator
 from postel.tcp.timewait import is_bare_syn, reopens
 from postel.times import MILLISECOND
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG
+from tests.tcp import scenes
+from tests.tcp.scenes import PLAIN, SYNCHRONIZED, Maker, Peer, Scene, time_wait
 
 STAMPED = replace(PLAIN, timestamps=True)
 RECENT = 5000

@@ -3,14 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Peer, Scene, established, established_active, listen, syn_sent
 
 from postel.tcp.config import DEFAULT
 from postel.tcp.memory import Memory
 from postel.tcp.window import shift_for
 from postel.times import NEVER
 from postel.wire.segment import ABSENT, ACK, FIN, SYN
+from tests.tcp import scenes
+from tests.tcp.scenes import PLAIN, Peer, Scene, established, established_active, listen, syn_sent
 
 SCALED = replace(PLAIN, window_scaling=True)
 

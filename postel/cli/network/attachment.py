@@ -3,7 +3,8 @@
 import argparse
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 from postel import aio
 from postel.cli.network import device, recording
@@ -33,6 +34,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--netns", metavar="NAME", default="", help="put the kernel's side into this network namespace")
     group.add_argument("--mtu", type=int, default=1500, help="of the device; default %(default)s")
     recording.arguments(parser)
+
+
+class Attached(Protocol):
+    """Where commands get their network from."""
+
+    def network(self) -> AbstractAsyncContextManager[aio.Network]: ...
 
 
 class Attachment:
