@@ -18,7 +18,7 @@ from postel import aio
 from postel.cli.http.files import Site
 from postel.cli.http.server import Server
 from postel.cli.network import device
-from postel.cli.network.recording import preferred_language, show
+from postel.cli.network.recording import preferred_language, show, speakable
 from postel.errors import ArgumentError, LinkError
 from postel.host.host import Host
 from postel.host.listener import Listener
@@ -63,18 +63,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    language = speakable(options.lang, sys.stdout)
     trace = connection_seen(options.seed, _Losses() if options.drop is None else dropping(*_numbers(options.drop)))
     try:
         with open(options.pcapng, "wb") as file:  # noqa: PTH123
             pcapng.write(trace, file, language=options.lang)
     except OSError as error:
         raise ArgumentError("--pcapng", options.pcapng, f"a file that can be written ({error.strerror})") from error
-    lost = ", ".join(f"#{packet.number}" for packet in trace.packets if packet.lost) or _say("nothing lost", options.lang)
-    _headline(_say("title", options.lang, seed=options.seed, lost=lost))
-    show(trace, options.lang, sys.stdout)
-    print(f"\n{_say('written', options.lang, file=options.pcapng)}")
+    lost = ", ".join(f"#{packet.number}" for packet in trace.packets if packet.lost) or _say("nothing lost", language)
+    _headline(_say("title", language, seed=options.seed, lost=lost))
+    show(trace, language, sys.stdout)
+    print(f"\n{_say('written', language, file=options.pcapng)}")
     if not options.no_kernel:
-        _show_kernel(options.lang)
+        _show_kernel(language)
     return 0
 
 

@@ -11,7 +11,7 @@ The contract, that of `postel.host.Host` and `postel.sim.World` too:
 
 from dataclasses import dataclass
 
-from postel.errors import TcpError
+from postel.errors import ConnectionDoesNotExist, TcpError
 from postel.tcp import arrives, calls, handshake, output, seq, timeouts
 from postel.tcp.budget import Budget
 from postel.tcp.config import DEFAULT, Config
@@ -173,6 +173,8 @@ class Connection:
 
     def status(self) -> Status:
         tcb = self.tcb
+        if tcb.state is CLOSED:  # EP-STAT-1
+            raise tcb.error or ConnectionDoesNotExist
         return Status(
             local=tcb.local,
             remote=tcb.remote,

@@ -206,7 +206,8 @@ class Tcb:
 
     def trouble(self, error: TcpError) -> None:
         """MUST-47: a soft error, told and survived."""
-        self.events.append(Event(TROUBLE_NAME, error))
+        if self.config.reports:
+            self.events.append(Event(TROUBLE_NAME, error))
 
     def delete(self, error: TcpError | None, now: int) -> None:
         """The RFC's "delete the TCB, enter the CLOSED state". What was received in order stays readable; everything else goes."""

@@ -462,8 +462,14 @@ def test_ep_abort_5_ok_and_no_reset(make: Maker) -> None:
 # STATUS
 
 
+@pytest.mark.label("EP-STAT-1")
+def test_ep_stat_1_nothing_to_tell_of_a_closed_connection() -> None:
+    with pytest.raises(ConnectionDoesNotExist):
+        scenes.closed().connection.status()
+
+
 @pytest.mark.label("EP-STAT-2")
-@pytest.mark.parametrize("make", [*EVERY.values()])
+@pytest.mark.parametrize("make", [make for name, make in EVERY.items() if name != "CLOSED"])
 def test_ep_stat_2_every_state_is_told(make: Maker) -> None:
     scene = make()
     status = scene.connection.status()

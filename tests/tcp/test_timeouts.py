@@ -447,3 +447,12 @@ def test_simultaneous_deadlines_are_all_met() -> None:
     scene.hears(ACK, b"x")
     assert scene.expires() == ["ACK seq=0 ack=2"]  # the probe is an ACK too
     assert scene.watch.expired == ["delayed-ack", "keep-alive"]
+
+
+@pytest.mark.label("SHLD-20")
+def test_shld_20_reports_can_be_switched_off() -> None:
+    scene = established(replace(FOREVER, reports=False))
+    scene.sends(b"unheard")
+    for _ in range(5):
+        scene.expires()
+    assert scene.events() == []

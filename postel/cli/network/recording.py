@@ -59,16 +59,19 @@ def show(trace: Trace, language: str, stream: TextIO) -> None:
     is_terminal = stream.isatty()
     columns = shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns if is_terminal else _DEFAULT_WIDTH
     ascii_only = not can_encode("─►╳│├◷“", stream)
-    if ascii_only and not can_encode("请", stream):
-        language = "en"
     text = ladder.render(
         trace,
         width=min(max(columns, ladder.NARROWEST), _WIDEST),
-        language=language,
+        language=speakable(language, stream),
         colour=is_terminal and not os.environ.get("NO_COLOR"),
         ascii_only=ascii_only,
     )
     print(text, file=stream, flush=True)
+
+
+def speakable(language: str, stream: TextIO) -> str:
+    """The language, or English where the stream lacks its characters."""
+    return language if language == "en" or can_encode("请", stream) else "en"
 
 
 def can_encode(text: str, stream: TextIO) -> bool:
