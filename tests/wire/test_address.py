@@ -86,7 +86,7 @@ def test_networks_without_a_broadcast_address(text: str) -> None:
         ("255.255.255.255", False, False, False, True),
         ("127.0.0.1", False, False, True, False),
         ("127.255.0.1", False, False, True, False),
-        ("0.0.0.0", False, True, False, False),  # noqa: S104
+        ("0.0.0.0", False, True, False, False),
         ("::", False, True, False, False),
         ("::1", False, False, True, False),
         ("::2", False, False, False, False),
