@@ -126,9 +126,10 @@ async def test_hundred_megabytes_each_way(namespace: Any, attached: Any, family:
     async with attached() as net:
         kernel, postel = await connected(net, namespace, family, kernel_calls=kernel_calls, count=96)  # 100.7 MB
         await exchange(kernel, postel, 96)
-        statistics = net.host.statistics()
-        assert statistics.get("dropped_bad_checksum", 0) == 0
-        assert statistics["memory_used"] == 0
+        assert net.host.statistics().get("dropped_bad_checksum", 0) == 0
+        async with asyncio.timeout(10):  # the kernel has it all; its last ACKs may still be in the device
+            while net.host.statistics()["memory_used"]:
+                await net._pump.next_turn()
 
 
 @callers

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
+from postel.tcp.memory import Memory
 from postel.tcp.state import CLOSED
 from postel.times import HOUR, MILLISECOND, NEVER, SECOND
 from postel.wire import segment as wire
@@ -153,10 +154,11 @@ def test_every_octet_arrives_once_in_order_and_both_ends_close(
     if min(left.receive_buffer, right.receive_buffer) < 700:
         sizes = (min(sizes[0], 60), min(sizes[1], 60))
     draw = random.Random(seed)
+    memory = Memory(100_000_000)
     messages = (draw.randbytes(sizes[0]), draw.randbytes(sizes[1]))
     ends = [
-        End(Connection(LEFT, RIGHT, left, iss=iss[0]), messages[0], reads),
-        End(Connection(RIGHT, LEFT, right, iss=iss[1]), messages[1], reads),
+        End(Connection(LEFT, RIGHT, left, iss=iss[0], memory=memory), messages[0], reads),
+        End(Connection(RIGHT, LEFT, right, iss=iss[1], memory=memory), messages[1], reads),
     ]
     ends[0].connection.open_active(0)
     if simultaneous:
@@ -169,3 +171,4 @@ def test_every_octet_arrives_once_in_order_and_both_ends_close(
         assert bytes(end.incoming) == messages[1 - index]
         assert end.connection.state is CLOSED
         assert end.connection.next_timeout() == NEVER
+    assert memory.used == 0
