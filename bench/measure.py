@@ -1,0 +1,233 @@
+"""What is measured: one function a figure, each in a fresh namespace and a fresh process, each returning one run's value."""
+
+import asyncio
+import resource
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from bench.place import DISCARD, ECHO, FAR, HOLD, SOURCE, direct, inside, linux_to_linux, namespace, rough, with_postel
+
+BLOCK = bytes(256 * 1024)
+PATIENCE = 60.0  # seconds for one call on a socket
+ROUND_TRIPS = 2000
+CONNECTS, AT_ONCE = 1500, 50
+CONNECTIONS = 500
+LONGER = 2  # a lossy run's length: chance must even out
+
+
+class Figure(NamedTuple):
+    group: str
+    title: str
+    unit: str
+    measure: Callable[[float, int], float]  # seconds that a stream lasts, number of the run
+    beside: str = ""  # the figure that it is a share of
+
+
+def kernel_stream() -> socket.socket:
+    """CUBIC: what a machine prefers may halve the figures."""
+    made = socket.socket()
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
+    made.settimeout(PATIENCE)
+    return made
+
+
+def calling(port: int, address: str = FAR) -> socket.socket:
+    stream = kernel_stream()
+    try:
+        stream.connect((address, port))
+    except OSError:
+        stream.close()
+        raise
+    return stream
+
+
+# Bulk
+
+
+def sent(stream: socket.socket, seconds: float) -> float:
+    """Mbit/s, until the peer has closed: so it has read everything."""
+    started, octets = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        octets += stream.send(BLOCK)
+    stream.shutdown(socket.SHUT_WR)
+    if stream.recv(1):
+        raise OSError("a discarding peer has answered")
+    return octets * 8e-6 / (time.perf_counter() - started)
+
+
+def received(stream: socket.socket, seconds: float) -> float:
+    """Mbit/s from a source that has no end; it is aborted."""
+    started, octets, into = time.perf_counter(), 0, bytearray(1 << 20)
+    stream.sendall(bytes(8))
+    while time.perf_counter() - started < seconds:
+        taken = stream.recv_into(into)
+        if not taken:
+            raise OSError("the source has ended")
+        octets += taken
+    took = time.perf_counter() - started
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return octets * 8e-6 / took
+
+
+def bulk_in(seconds: float, _: int) -> float:
+    with direct(), calling(DISCARD) as stream:
+        return sent(stream, seconds)
+
+
+def bulk_out(seconds: float, _: int) -> float:
+    with direct(), calling(SOURCE) as stream:
+        return received(stream, seconds)
+
+
+def loss_in(seconds: float, run: int) -> float:
+    with rough(run), calling(DISCARD) as stream:
+        return sent(stream, seconds * LONGER)
+
+
+def loss_out(seconds: float, run: int) -> float:
+    with rough(run), calling(SOURCE) as stream:
+        return received(stream, seconds * LONGER)
+
+
+def loss_linux(seconds: float, run: int) -> float:
+    with linux_to_linux(run) as (near, far):
+        return between_kernels(near, far, FAR, seconds * LONGER)
+
+
+def loopback(seconds: float, _: int) -> float:
+    with namespace() as name:
+        return between_kernels(name, name, "127.0.0.1", seconds)
+
+
+def between_kernels(near: str, far: str, address: str, seconds: float) -> float:
+    """From a socket in one namespace to a thread that discards in the other."""
+    with ExitStack() as stack:
+        with inside(far):
+            listener = stack.enter_context(kernel_stream())
+        listener.bind((address, DISCARD))
+        listener.listen()
+        discarding = threading.Thread(target=discard, args=(listener,), daemon=True)
+        discarding.start()
+        with inside(near):
+            stream = stack.enter_context(calling(DISCARD, address))
+        rate = sent(stream, seconds)
+        discarding.join()
+        return rate
+
+
+def discard(listener: socket.socket) -> None:
+    into = bytearray(1 << 20)
+    with listener.accept()[0] as stream:
+        stream.settimeout(PATIENCE)
+        while stream.recv_into(into):
+            pass
+
+
+# Small things
+
+
+def echo(_seconds: float, _run: int) -> float:
+    """Microseconds, the median round trip of one octet."""
+    with direct(), calling(ECHO) as stream:
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return statistics.median([round_trip(stream) for _ in range(ROUND_TRIPS + 1)][1:])
+
+
+def round_trip(stream: socket.socket) -> float:
+    started = time.perf_counter()
+    stream.send(b"x")
+    if stream.recv(1) != b"x":
+        raise OSError("the echo is wrong")
+    return (time.perf_counter() - started) * 1e6
+
+
+def connects(_seconds: float, _run: int) -> float:
+    """Connections a second, each opened, closed by the kernel's side, then by Postel's."""
+    with direct():
+        started = time.perf_counter()
+        asyncio.run(asyncio.wait_for(connect_and_close(), PATIENCE))
+        return CONNECTS / (time.perf_counter() - started)
+
+
+async def connect_and_close() -> None:
+    loop = asyncio.get_running_loop()
+    todo = iter(range(CONNECTS))
+
+    async def work() -> None:
+        for _ in todo:
+            with kernel_stream() as stream:
+                stream.settimeout(0)
+                await loop.sock_connect(stream, (FAR, HOLD))
+                stream.shutdown(socket.SHUT_WR)
+                await loop.sock_recv(stream, 1)
+
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+
+
+def memory(_seconds: float, _run: int) -> float:
+    """KiB of resident memory that a connection adds, its asyncio transport included."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    with direct() as postel, ExitStack() as stack:
+
+        def grown() -> int:
+            for _ in range(CONNECTIONS):
+                stack.enter_context(calling(HOLD))
+            return at_rest(postel.resident)
+
+        before = grown()  # the first fill what starting left free, and would come out too cheap
+        return (grown() - before) / CONNECTIONS / 1024
+
+
+def at_rest(read: Callable[[], int]) -> int:
+    """The value once it has stayed for half a second."""
+    value = -1
+    while value != (value := read()):
+        time.sleep(0.5)
+    return value
+
+
+# Importing
+
+
+def importing(_seconds: float, _run: int) -> float:
+    """Milliseconds of ``import postel`` in a fresh interpreter, its byte code cached by an import before."""
+    with tempfile.TemporaryDirectory() as cache:
+        environment = with_postel() | {"PYTHONPYCACHEPREFIX": cache}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        program = "import time; started = time.perf_counter(); import postel; print((time.perf_counter() - started) * 1e3)"
+        return [float(asked(program, environment)) for _ in range(2)][-1]
+
+
+def core_is_compiled() -> bool:
+    program = "import postel.tcp.connection as core; print(core.__file__)"
+    return not asked(program, with_postel()).strip().endswith(".py")
+
+
+def asked(program: str, environment: dict[str, str]) -> str:
+    """What a fresh interpreter prints; -P: it imports nothing from the working directory."""
+    return subprocess.run([sys.executable, "-P", "-c", program], env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+FIGURES = {
+    "bulk_in": Figure("bulk", "bulk, in", "Mbit/s", bulk_in),
+    "bulk_out": Figure("bulk", "bulk, out", "Mbit/s", bulk_out),
+    "echo": Figure("echo", "echo of one octet, median", "µs", echo),
+    "connects": Figure("connects", f"connects and closes, {AT_ONCE} at once", "a second", connects),
+    "memory": Figure("memory", "memory of an idle connection", "KiB", memory),
+    "import": Figure("import", "`import postel`", "ms", importing),
+    "loss_linux": Figure("loss", "1 % lost, 20 ms round trip: Linux to Linux", "Mbit/s", loss_linux),
+    "loss_in": Figure("loss", "1 % lost, 20 ms round trip: in", "Mbit/s", loss_in, "loss_linux"),
+    "loss_out": Figure("loss", "1 % lost, 20 ms round trip: out", "Mbit/s", loss_out, "loss_linux"),
+    "loopback": Figure("loopback", "the kernel to itself, on `lo`", "Mbit/s", loopback),
+}
+GROUPS = tuple(dict.fromkeys(figure.group for figure in FIGURES.values()))

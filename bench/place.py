@@ -1,0 +1,229 @@
+"""Where it is measured: a network namespace made for one measurement, a TUN in it, and Postel behind that in a process of its own.
+
+::
+
+    kernel sockets ── 10.99.0.1 ── TUN ──────────── Postel, 10.99.0.2
+    kernel sockets ── 10.99.0.1 ── TUN ── relay ─── Postel, 10.99.0.2
+    kernel sockets ── 10.99.0.1 ── TUN ── relay ─── TUN ── 10.99.0.2, kernel sockets in a second namespace
+
+Nothing leaves, and what the kernel remembers of one measurement doesn't reach the next.
+"""
+
+import ctypes
+import itertools
+import json
+import os
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+
+from postel.link.tun import DEVICE, Tun
+
+NEAR, FAR = "10.99.0.1", "10.99.0.2"  # the kernel's address; Postel's, or the other kernel's
+MTU = 1500
+LOSS, DELAY = 0.01, 0.010  # share; seconds, one way
+DISCARD, ECHO, HOLD, SOURCE = 9, 7, 11, 19  # the adapter's ports
+
+CLONE_NEWNET = 0x40000000
+PATIENCE = 30.0  # seconds for a process to start, or to end
+QUIET, QUIET_WITHIN = 0.9, 10.0  # share of all cores idle; seconds to wait for it
+
+HERE = Path(__file__).parent
+SETTINGS = {
+    "ipv4/tcp_tw_reuse": "1",  # connecting over and over mustn't run out of ports
+    "ipv4/tcp_no_metrics_save": "1",
+    "core/somaxconn": "4096",
+    "unix/max_dgram_qlen": "1000",  # between relay and Postel: as long as the TUN's queue
+    "ipv6/conf/default/disable_ipv6": "1",  # no router solicitations in between
+}
+
+numbers = itertools.count(1)
+
+
+def obstacle() -> str:
+    """Why nothing can be measured here; empty if it can."""
+    if sys.platform != "linux":
+        return "not Linux"
+    if os.geteuid() != 0:
+        return "not root: no namespace and no TUN can be made"
+    if not Path(DEVICE).exists():
+        return f"there is no {DEVICE}: modprobe tun, or give the container that device"
+    if not shutil.which("ip"):
+        return "there is no ip (iproute2)"
+    try:
+        with namespace():
+            return ""
+    except OSError as error:
+        return str(error)
+
+
+def system(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+@contextmanager
+def namespace() -> Iterator[str]:
+    name = f"postel-bench-{os.getpid()}-{next(numbers)}"
+    system("ip", "netns", "add", name)
+    try:
+        with inside(name):
+            system("ip", "link", "set", "lo", "up")
+            for setting, value in SETTINGS.items():
+                with suppress(FileNotFoundError):  # a kernel without IPv6, say
+                    Path("/proc/sys/net", setting).write_text(value, "ascii")
+        yield name
+    finally:
+        system("ip", "netns", "del", name)
+
+
+@contextmanager
+def inside(name: str) -> Iterator[None]:
+    """The calling thread is in the namespace, and with it the sockets and processes that it makes. They stay."""
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        there = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _enter(there)
+        finally:
+            os.close(there)
+        try:
+            yield
+        finally:
+            _enter(home)
+    finally:
+        os.close(home)
+
+
+def _enter(descriptor: int) -> None:
+    """`os.setns` comes with Python 3.12."""
+    if ctypes.CDLL(None, use_errno=True).setns(descriptor, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def tun(address: str) -> closing[Tun]:
+    """A TUN in the current namespace, up, with that address on the kernel's side."""
+    made = Tun("postel0", mtu=MTU)
+    system("ip", "address", "add", f"{address}/24", "dev", made.name)
+    system("ip", "link", "set", made.name, "mtu", str(MTU), "txqueuelen", "1000", "up")
+    return closing(made)
+
+
+class Postel:
+    """The adapter on a descriptor: ready once this is made."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, HERE / "adapter.py", "--fd", str(descriptor), "--addr", f"{FAR}/24", "--peer", NEAR, "--mtu", str(MTU)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[descriptor],
+            env=with_postel(),
+        )
+        try:
+            self._await_ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def _await_ready(self) -> None:
+        assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
+        line = self._process.stdout.readline() if ready else b""
+        if not line or json.loads(line)["ev"] != "ready":
+            raise OSError("the adapter doesn't start")
+
+    def resident(self) -> int:
+        """Octets of its memory that are in RAM."""
+        return int(Path(f"/proc/{self._process.pid}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def close(self) -> None:
+        ended(self._process)
+
+
+def with_postel() -> dict[str, str]:
+    """The environment, with this checkout behind whatever PYTHONPATH names: a compiled core, say."""
+    paths = [path for path in (os.environ.get("PYTHONPATH"), str(HERE.parent)) if path]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def ended(process: subprocess.Popen[bytes]) -> None:
+    """The end of its stdin tells it; time out, and it is killed."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    try:
+        process.wait(PATIENCE)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+
+
+@contextmanager
+def relay(left: int, right: int, seed: int) -> Iterator[None]:
+    process = subprocess.Popen(
+        [sys.executable, HERE / "relay.py", *map(str, (left, right, LOSS, DELAY, seed))], stdin=subprocess.PIPE, pass_fds=[left, right]
+    )
+    try:
+        yield
+    finally:
+        ended(process)
+
+
+@contextmanager
+def direct() -> Iterator[Postel]:
+    """Postel on the TUN of the namespace that the caller is in from here on."""
+    with namespace() as name, inside(name), tun(NEAR) as device, closing(Postel(device.fileno())) as postel:
+        yield postel
+
+
+@contextmanager
+def rough(seed: int) -> Iterator[Postel]:
+    """As `direct`, with the relay between."""
+    with namespace() as name, inside(name), tun(NEAR) as device, ExitStack() as stack:
+        left, right = map(stack.enter_context, map(closing, socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)))
+        for end in (left, right):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 << 20)
+        stack.enter_context(relay(device.fileno(), left.fileno(), seed))
+        yield stack.enter_context(closing(Postel(right.fileno())))
+
+
+@contextmanager
+def linux_to_linux(seed: int) -> Iterator[tuple[str, str]]:
+    """The names of two namespaces, with the relay between."""
+    with namespace() as near, namespace() as far, ExitStack() as stack:
+        with inside(near):
+            left = stack.enter_context(tun(NEAR))
+        with inside(far):
+            right = stack.enter_context(tun(FAR))
+        stack.enter_context(relay(left.fileno(), right.fileno(), seed))
+        yield near, far
+
+
+def settle() -> float:
+    """Wait until the machine is quiet, but not for ever; the share of its cores that is idle then."""
+    deadline = time.monotonic() + QUIET_WITHIN
+    while (share := _idle()) < QUIET and time.monotonic() < deadline:
+        pass
+    return share
+
+
+def _idle() -> float:
+    before = _ticks()
+    time.sleep(0.5)
+    idle, every = (now - then for now, then in zip(_ticks(), before, strict=True))
+    return idle / max(1, every)
+
+
+def _ticks() -> tuple[int, int]:
+    """Idle, and in all: user, nice, system, idle, I/O wait, interrupts, soft interrupts, stolen."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text("ascii").split("\n", 1)[0].split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)
