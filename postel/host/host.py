@@ -317,7 +317,10 @@ class Host:
         reset = self._strangers.answer(segment, now)
         if reset is not None:
             payload = encode_for(reset, local.address, remote.address)
-            self._outbound.send(local.address, remote.address, PROTOCOL, payload, now, hop_limit=self.config.hop_limit)
+            config = self.config if listener is None else listener.config  # MUST-48, MUST-49
+            self._outbound.send(
+                local.address, remote.address, PROTOCOL, payload, now, hop_limit=config.hop_limit, traffic_class=config.traffic_class
+            )
 
     def _parse(self, octets: bytes, start: int, end: int, source: bytes, destination: bytes, now: int) -> Segment | None:
         if self._verify and not checksum_is_right(octets, start, end, source, destination):  # EP-PRE-2
@@ -336,8 +339,8 @@ class Host:
     def _encode(self, connection: Connection, segment: Segment, now: int) -> bytes:
         self._segments_sent += 1
         source, destination = connection.local.address, connection.remote.address
-        payload = encode_for(segment, source, destination)
         config = connection.tcb.config  # MUST-48, MUST-49
+        payload = encode_for(segment, source, destination, config.option_layout)
         may_fragment = self.routes.may_fragment(destination, now)
         return ip.encode(
             source,

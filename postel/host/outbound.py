@@ -23,7 +23,9 @@ class Outbound:
         self._key = blake2b(secret, digest_size=32, person=b"identification").digest()
         self._numbers = [0] * _COUNTERS
 
-    def send(self, source: bytes, destination: bytes, protocol: int, payload: bytes, now: int, *, hop_limit: int = 64) -> bool:
+    def send(
+        self, source: bytes, destination: bytes, protocol: int, payload: bytes, now: int, *, hop_limit: int = 64, traffic_class: int = 0
+    ) -> bool:
         """Queue one packet, or its fragments where it is larger than the path carries. False: the queue is full."""
         if len(self.queue) >= MOST or len(self.looped) >= MOST:
             self._counters.drop("output_queue_full", payload, now)
@@ -31,10 +33,21 @@ class Outbound:
         queue = self.looped if destination in self.routes.own else self.queue
         mtu = self.routes.mtu_to(destination, now)
         if len(payload) + (ip.HEADER_4 if len(source) == 4 else ip.HEADER_6) <= mtu:
-            queue.append(ip.encode(source, destination, protocol, payload, hop_limit=hop_limit))
+            queue.append(ip.encode(source, destination, protocol, payload, hop_limit=hop_limit, traffic_class=traffic_class))
         else:
             number = self.identification(source, destination)
-            queue.extend(ip.fragments(source, destination, protocol, payload, mtu, hop_limit=hop_limit, identification=number))
+            queue.extend(
+                ip.fragments(
+                    source,
+                    destination,
+                    protocol,
+                    payload,
+                    mtu,
+                    hop_limit=hop_limit,
+                    traffic_class=traffic_class,
+                    identification=number,
+                )
+            )
         return True
 
     def identification(self, source: bytes, destination: bytes) -> int:

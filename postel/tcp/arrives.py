@@ -88,6 +88,7 @@ def in_syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
     else:  # EP-SS-6: both sides opened at once (MUST-10)
         tcb.enter(SYN_RECEIVED, now)
         tcb.owes |= OWES_SYN
+        tcb.early = segment.data[: tcb.rcv.wnd]
 
 
 def otherwise(tcb: Tcb, segment: Segment, now: int) -> bool:
@@ -141,7 +142,7 @@ def second_check_rst(tcb: Tcb, segment: Segment, now: int) -> bool:
     if tcb.state is TIME_WAIT:
         if not tcb.config.rfc1337:  # EP-RST-7, D-10
             tcb.delete(None, now)
-    elif segment.seq != tcb.rcv.nxt:  # EP-RST-2
+    elif segment.seq != tcb.rcv.nxt and tcb.config.exact_reset:  # EP-RST-2
         if challenge.take(tcb, now):
             tcb.owes |= OWES_ACK
     elif tcb.state is SYN_RECEIVED and tcb.is_passive:  # EP-RST-3
@@ -161,6 +162,9 @@ def fourth_check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
         return True
     if tcb.state is SYN_RECEIVED and tcb.is_passive:  # EP-SYN-1
         handshake.listen_again(tcb, now)
+    elif not tcb.config.challenge_syn and tcb.state is not TIME_WAIT:
+        tcb.delete(ConnectionReset("a SYN came in the window"), now)
+        tcb.owes |= OWES_RESET
     elif challenge.take(tcb, now):  # EP-SYN-2, EP-SYN-3
         tcb.owes |= OWES_ACK
     return False
@@ -190,8 +194,10 @@ def fifth_check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 def _after_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     """What each state makes of its FIN being acknowledged."""
-    if tcb.state is TIME_WAIT:  # EP-ACK-15: a pure ACK is never answered, for the peer may be in TIME-WAIT too (D-8)
-        return segment.len > 0
+    if tcb.state is TIME_WAIT and segment.len == 0:
+        if segment.seq != tcb.rcv.nxt:  # else EP-ACK-15: a peer in TIME-WAIT too has just that number, and would answer back (D-8)
+            challenge.owe(tcb, segment, now)
+        return False
     if not tcb.fin_is_acked:
         return True
     if tcb.state is FIN_WAIT_1:  # EP-ACK-9
@@ -272,6 +278,9 @@ def _open(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.snd.wl1 = segment.seq
     tcb.snd.wl2 = segment.ack
     window.watch(tcb, now)
+    if tcb.early:  # RFC9293-3.5-data-on-syn
+        _take(tcb, 0, tcb.early, now)
+        tcb.early = b""
 
 
 def _syn_again(tcb: Tcb, segment: Segment, now: int) -> bool:
@@ -301,6 +310,8 @@ def _take(tcb: Tcb, ahead: int, data: bytes, now: int) -> bool:
     if ahead == 0 and tcb.reassembly is None:
         _deliver(tcb, data)
         _owe_ack_of_text(tcb, now)
+        if tcb.duplicate is not None:  # its sender waits to hear that it sent too much
+            tcb.owes |= OWES_ACK
     else:
         _reassemble(tcb, ahead, data)
     return True
@@ -344,7 +355,7 @@ def _reassemble(tcb: Tcb, ahead: int, data: bytes) -> None:
     held = tcb.reassembly
     start = tcb.position + ahead
     run = held.range_at(start, start + len(data))
-    if run[1]:  # RFC2883-4a
+    if run[1] and (ahead or tcb.duplicate is None):  # RFC2883-4a; RFC2883-4.2: the first of several, so not after one left of RCV.NXT
         tcb.duplicate = (_number(tcb, run[0]), _number(tcb, run[1]))
     inserted = held.insert(start, data)
     before = held.held
@@ -407,6 +418,8 @@ def _process_fin(tcb: Tcb, now: int) -> None:
         tcb.enter(CLOSE_WAIT, now)
     elif tcb.state is FIN_WAIT_1:  # EP-FIN-4; had this segment acknowledged our FIN, we would be in FIN-WAIT-2 (EP-FIN-3)
         tcb.enter(CLOSING, now)
+        if tcb.config.repeat_fin and tcb.fin_seq != NO_SEQUENCE:
+            tcb.snd.nxt = tcb.fin_seq
     else:  # EP-FIN-5
         _enter_time_wait(tcb, now)
 

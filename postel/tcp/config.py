@@ -7,6 +7,7 @@ from postel.errors import ArgumentError
 from postel.tcp.congestion import Congestion
 from postel.tcp.congestion.reno import Reno
 from postel.times import DAY, HOUR, MILLISECOND, MINUTE, NEVER, SECOND
+from postel.wire.options import ALIGNED, PACKED
 
 KIBIBYTE: Final = 1024
 MEBIBYTE: Final = 1024 * KIBIBYTE
@@ -40,6 +41,9 @@ class Config:
     # Acknowledging
     delayed_ack: int = 40 * MILLISECOND  # MUST-40: less than 500 ms
     acknowledge_every: int = 2  # SHLD-19: segments with text until an ACK is owed at once
+    repeat_fin: bool = False  # a FIN that crosses ours (figure 13) is answered with our FIN again, not with an ACK alone
+    exact_reset: bool = True  # RFC 5961, 3.2; False: any RST in the window resets, as in RFC 793
+    challenge_syn: bool = True  # RFC 5961, 4.2; False: a SYN in the window resets, as in RFC 793
 
     # Sending
     nagle: bool = True  # SHLD-7, MUST-17
@@ -48,12 +52,16 @@ class Config:
     congestion: type[Congestion] = Reno  # MAY-18: any controller that follows RFC 5033
     send_buffer: int = MEBIBYTE
     receive_buffer: int = MEBIBYTE
+    whole_segments: bool = False  # the receive buffer is rounded up to a multiple of the MSS that was agreed
+    whole_buffer: bool = False  # RCV.WND is all that is free, told or not, and grows by any step, not as 3.8.6.2.2 says
 
     # Options offered and accepted
     timestamps: bool = True  # RFC 7323, 3
     timestamps_required: bool = True  # RFC 7323, 3.2: drop segments without the option once agreed
     paws_idle: int = 24 * DAY  # RFC 7323, 5.5
     window_scaling: bool = True  # RFC 7323, 2
+    scale_for: int = 0  # octets: the window scale fits a buffer that may yet grow as far
+    option_layout: int = ALIGNED  # order and padding of a SYN's options: RFC 9293, 3.1 leaves them open
     sack: bool = True  # RFC 2018
 
     # Keep-alive
@@ -94,6 +102,8 @@ _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
     ("initial_window", 1, 64, "1 to 64 segments"),
     ("send_buffer", 1, 1 << 30, "1 octet to 1 GiB"),
     ("receive_buffer", 1, 1 << 30, "1 octet to 1 GiB (RFC 7323, 2.3)"),
+    ("scale_for", 0, 1 << 30, "0 to 1 GiB (RFC 7323, 2.3)"),
+    ("option_layout", ALIGNED, PACKED, "ALIGNED or PACKED of postel.wire.options"),
     ("keep_alive_idle", 1, NEVER, "1 or more"),
     ("keep_alive_interval", 1, NEVER, "1 or more"),
     ("keep_alive_probes", 2, 1000, "2 to 1000 (MUST-29)"),

@@ -231,7 +231,8 @@ class Connection:
             return False
         self.path_mtu(mtu)
         tcb.rtt.forget()
-        tcb.recovery.on_path_loss(tcb.snd.una, tcb.snd.max)  # RFC8201-5.4: lost, but not by congestion
+        if tcb.recovery.on_path_loss(tcb.snd.max):  # RFC8201-5.4: lost, but not by congestion
+            tcb.snd.nxt = tcb.snd.una
         self._note()
         return True
 

@@ -1,5 +1,7 @@
 """What two SYNs agree on: MSS, window scale, timestamps, SACK; and the way into ESTABLISHED and back to LISTEN."""
 
+from dataclasses import replace
+
 from postel.tcp import seq, window
 from postel.tcp.congestion import initial_window
 from postel.tcp.events import OPENED
@@ -35,7 +37,7 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
     if config.window_scaling and syn.window_scale != ABSENT:  # RFC7323-2.2a
         tcb.peer_scales = True
         tcb.snd.shift = min(LARGEST_SHIFT, syn.window_scale)  # RFC7323-2.3b
-        rcv.shift = window.shift_for(config.receive_buffer)
+        rcv.shift = window.shift_for(max(config.receive_buffer, config.scale_for))
     if config.timestamps and syn.tsval != ABSENT:  # RFC7323-3.2b
         tcb.timestamps.agreed = True
         tcb.timestamps.recent = syn.tsval
@@ -45,6 +47,18 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
     tcb.snd.wnd = tcb.snd.max_wnd = syn.window  # unscaled; RFC1122-4.2.2.20c
     tcb.snd.wl1 = syn.seq
     tcb.snd.wl2 = tcb.snd.iss  # D-5: a SYN without ACK has no SEG.ACK
+    if not tcb.is_passive:  # else our own SYN has yet to tell the window
+        _size_buffer(tcb)
+
+
+def _size_buffer(tcb: Tcb) -> None:
+    """The MSS is agreed: what a buffer of whole segments holds, and a window that counts all of it."""
+    size = tcb.config.receive_buffer
+    if tcb.config.whole_segments:
+        mss = min(tcb.advertised_mss, tcb.peer_mss)
+        tcb.config = replace(tcb.config, receive_buffer=-(-size // mss) * mss)
+    if tcb.config.whole_buffer:
+        tcb.rcv.wnd = max(tcb.rcv.wnd, tcb.config.receive_buffer)
 
 
 def data_mss(tcb: Tcb) -> int:
@@ -63,6 +77,7 @@ def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
     if lost_syns:
         tcb.rtt.restart(tcb.config.rto_after_syn)  # RFC6298-5.7
     tcb.timers.user = NEVER
+    _size_buffer(tcb)
     if tcb.config.keep_alive:
         tcb.timers.keep_alive = now + tcb.config.keep_alive_idle
     tcb.enter(ESTABLISHED, now)

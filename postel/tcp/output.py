@@ -95,7 +95,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
     syn.mss = tcb.advertised_mss  # MAY-3, SHLD-5
     config, agreed = tcb.config, tcb.timestamps.agreed
     if config.window_scaling and (is_first or tcb.peer_scales):
-        syn.window_scale = window.shift_for(config.receive_buffer)
+        syn.window_scale = window.shift_for(max(config.receive_buffer, config.scale_for))
     if (is_first and config.timestamps) or agreed:
         syn.tsval = timestamps.clock(tcb, now)
         syn.tsecr = 0 if is_first else tcb.timestamps.recent  # RFC7323-3.2e

@@ -153,6 +153,7 @@ class Tcb:
         self.received_start = 0  # octets of the first that are read already
         self.unread = 0
         self.position = 0  # octets received in order since the start: RCV.NXT without its wrapping
+        self.early = b""  # text of a SYN that crossed ours, for after ESTABLISHED
         self.reassembly: Reassembly | None = None
         self.fin_expected = NO_SEQUENCE  # of the peer's FIN, once seen
         self.fin_is_received = False
@@ -224,6 +225,7 @@ class Tcb:
         if self.reassembly is not None:
             self.give_back(self.reassembly.held)
             self.reassembly = None
+        self.early = b""
         self.owes = 0
         self.duplicates_owed = 0
 

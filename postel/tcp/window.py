@@ -23,6 +23,9 @@ def advertise(tcb: Tcb) -> int:
     The right edge never moves back (SHLD-14), and forward only by a step worth having (MUST-39).
     """
     rcv = tcb.rcv
+    if tcb.config.whole_buffer:
+        rcv.wnd = max(rcv.wnd, tcb.config.receive_buffer - tcb.unread)
+        return min(LARGEST_FIELD, rcv.wnd >> rcv.shift)
     window = rcv.wnd
     if window < tcb.config.receive_buffer:  # else it can't be more
         space = _space(tcb)
@@ -44,7 +47,8 @@ def after_read(tcb: Tcb) -> None:
     """Owe a window update when the reader made a worthwhile step: at once while the peer is nearly stopped, else by half-buffers,
     for the next ACK of data carries the rest."""
     gain = _space(tcb) - tcb.rcv.wnd
-    if gain >= worthwhile(tcb) and (tcb.rcv.wnd < 2 * tcb.advertised_mss or 2 * gain >= _largest(tcb)):
+    parts = 4 if tcb.config.whole_buffer else 2
+    if gain >= worthwhile(tcb) and (tcb.rcv.wnd < 2 * tcb.advertised_mss or parts * gain >= _largest(tcb)):
         tcb.owes |= OWES_ACK
 
 

@@ -16,6 +16,10 @@ TIMESTAMPS: Final = 8
 ABSENT: Final = -1  # an option that the segment doesn't carry
 ROOM: Final = 40  # octets: the data offset has four bits
 
+# Two ways to arrange the options of a SYN
+ALIGNED: Final = 0  # MSS, SACK permitted, timestamps, window scale, each with the NOPs before it that fill its words
+PACKED: Final = 1  # MSS, window scale, SACK permitted, timestamps; NOPs where a number must be aligned, END to the last word
+
 _NOP_NOP: Final = b"\x01\x01"
 _SACK_PERMITTED: Final = b"\x04\x02"
 _TWO_WORDS: Final = Struct("!II")
@@ -84,15 +88,15 @@ def _take_negotiation(kind: int, value: bytes, bearer: Bearer) -> None:
         bearer.sack_permitted = True
 
 
-def encode(bearer: Bearer) -> bytes:
-    """The list, each option aligned as Linux does it and the whole to four octets. Raises ArgumentError where ``other`` is too much.
+def encode(bearer: Bearer, layout: int = ALIGNED) -> bytes:
+    """The list, a multiple of four octets. Raises ArgumentError where ``other`` is too much.
 
     SACK blocks are left off where there is no room for them: the first say the most (RFC 2018, 4).
     """
-    octets = _negotiation(bearer)
+    octets = _packed(bearer) if layout == PACKED else _aligned(bearer)
     for kind, value in bearer.other:
         octets += bytes((kind, len(value) + 2)) + value
-    octets += b"\x01" * (-len(octets) % 4)
+    octets += (b"\x00" if layout == PACKED and not bearer.sack else b"\x01") * (-len(octets) % 4)
     blocks = bearer.sack[: (ROOM - 4 - len(octets)) // 8] if len(octets) < ROOM else ()
     if blocks:
         octets += _NOP_NOP + bytes((SACK, 2 + 8 * len(blocks)))
@@ -102,7 +106,7 @@ def encode(bearer: Bearer) -> bytes:
     return octets
 
 
-def _negotiation(bearer: Bearer) -> bytes:
+def _aligned(bearer: Bearer) -> bytes:
     octets = b""
     if bearer.mss != ABSENT:
         octets = _MSS.pack(MSS, 4, bearer.mss)
@@ -114,6 +118,20 @@ def _negotiation(bearer: Bearer) -> bytes:
         octets += _TIMESTAMPS.pack(TIMESTAMPS, 10, bearer.tsval, bearer.tsecr)
     if bearer.window_scale != ABSENT:
         octets += bytes((NOP, WINDOW_SCALE, 3, bearer.window_scale))
+    return octets
+
+
+def _packed(bearer: Bearer) -> bytes:
+    octets = b""
+    if bearer.mss != ABSENT:
+        octets = _MSS.pack(MSS, 4, bearer.mss)
+    if bearer.window_scale != ABSENT:
+        octets += bytes((NOP, WINDOW_SCALE, 3, bearer.window_scale))
+    if bearer.sack_permitted:
+        octets += _SACK_PERMITTED
+    if bearer.tsval != ABSENT:
+        octets += b"\x01" * (-(len(octets) + 2) % 4)
+        octets += _TIMESTAMPS.pack(TIMESTAMPS, 10, bearer.tsval, bearer.tsecr)
     return octets
 
 

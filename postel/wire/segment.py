@@ -118,12 +118,12 @@ def encode(segment: Segment) -> bytes:
     return _encode(segment, -1)
 
 
-def encode_for(segment: Segment, source: bytes, destination: bytes) -> bytes:
+def encode_for(segment: Segment, source: bytes, destination: bytes, layout: int = options.ALIGNED) -> bytes:
     """The segment with its checksum between these addresses."""  # MUST-2
-    return _encode(segment, int.from_bytes(source + destination, "big"))
+    return _encode(segment, int.from_bytes(source + destination, "big"), layout)
 
 
-def _encode(segment: Segment, addresses: int) -> bytes:
+def _encode(segment: Segment, addresses: int, layout: int = options.ALIGNED) -> bytes:
     """``addresses`` is their sum for the pseudo-header; -1 leaves the checksum zero."""
     if (
         segment.tsval == ABSENT
@@ -133,7 +133,7 @@ def _encode(segment: Segment, addresses: int) -> bytes:
         or segment.window_scale != ABSENT
         or segment.other
     ):
-        return _encode_any(segment, addresses)
+        return _encode_any(segment, addresses, layout)
     bits = 0x8000 | segment.flags
     data = segment.data
     value = 0
@@ -160,8 +160,8 @@ def _encode(segment: Segment, addresses: int) -> bytes:
     )
 
 
-def _encode_any(segment: Segment, addresses: int) -> bytes:
-    tail = options.encode(segment)
+def _encode_any(segment: Segment, addresses: int, layout: int) -> bytes:
+    tail = options.encode(segment, layout)
     header = HEADER + len(tail)
     bits = header << 10 | segment.flags
     tail += segment.data

@@ -365,3 +365,13 @@ def test_a_syn_among_duplicates_is_no_sign_of_loss() -> None:
         scene.hears(SYN | ACK, ack=1)
         scene.hears(FIN | ACK, ack=1, seq=scene.nxt + 10)
     assert not scene.tcb.recovery.is_active
+
+
+@pytest.mark.label("EP-ACK-15", "RFC9293-3.5.2-3")
+def test_ep_ack_15_only_the_number_that_another_time_wait_would_send_is_passed_over() -> None:
+    scene = time_wait()
+    deadline = scene.connection.next_timeout()
+    assert scene.hears(ACK) == []
+    assert scene.hears(ACK, seq=scene.nxt + 1) == ["ACK seq=2 ack=2"]
+    assert scene.hears(ACK, seq=scene.nxt + 1) == []  # EP-CHL-1
+    assert scene.connection.next_timeout() == deadline

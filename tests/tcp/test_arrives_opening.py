@@ -31,7 +31,9 @@ def test_ep_clo_2_without_ack_the_reset_acknowledges_all_of_the_segment(flags: i
 @pytest.mark.label("RFC9293-3.5.2-1", "EP-CLO-3")
 @pytest.mark.parametrize("flags", [ACK, SYN | ACK, FIN | ACK, PSH | ACK])
 def test_ep_clo_3_with_ack_the_reset_takes_its_number_from_it(flags: int) -> None:
-    assert closed().hears(flags, ack=77) == ["RST seq=77"]
+    scene = closed()
+    assert scene.hears(flags, ack=77) == ["RST seq=77"]
+    assert (scene.sent[0].window, scene.sent[0].ack, scene.sent[0].data) == (0, 0, b"")
 
 
 def test_a_reset_echoes_the_timestamp_of_what_it_answers() -> None:
@@ -275,3 +277,22 @@ def test_bad_open_2_a_connection_to_itself_opens_once_and_is_quiet() -> None:
     assert scene.state is ESTABLISHED
     assert exchanged < 5
     assert scene.state is not SYN_SENT
+
+
+@pytest.mark.label("EP-SS-6", "RFC9293-3.5-data-on-syn", "MUST-10")
+def test_ep_ss_6_text_of_a_crossing_syn_waits_for_established() -> None:
+    scene = syn_sent()
+    assert scene.hears(SYN, b"hey", seq=0, ack=0) == ["SYN,ACK seq=0 ack=1"]
+    assert scene.connection.readable == 0
+    scene.hears(ACK, b"!", seq=4, ack=1)
+    assert scene.state is ESTABLISHED
+    assert scene.reads() == b"hey!"
+
+
+@pytest.mark.label("EP-SS-6", "EP-RST-4")
+def test_ep_ss_6_text_of_a_crossing_syn_goes_with_a_refusal() -> None:
+    scene = syn_sent()
+    scene.hears(SYN, b"hey", seq=0, ack=0)
+    scene.hears(RST, seq=1)
+    assert scene.state is CLOSED
+    assert scene.connection.readable == 0

@@ -484,6 +484,7 @@ def test_ep_stat_2_and_what_there_is_to_know() -> None:
     assert (status.send_window, status.awaiting_receipt, status.awaiting_ack, status.unsent) == (4000, 6, 3952, 16_048)
     assert (status.sack, status.timestamps, status.send_shift, status.receive_shift) == (True, True, 2, 5)
     assert (status.mss, status.user_timeout) == (1000, 5 * MINUTE)
+    assert (status.segments_arrived, status.segments_sent) == (3, 1 + 4)
 
 
 def test_a_connection_says_who_and_what_it_is() -> None:

@@ -105,6 +105,12 @@ def test_rfc5681_3_2c_the_third_duplicate_sends_again() -> None:
     assert scene.tcb.recovery.is_active
 
 
+def test_status_shows_the_window_with_its_inflation() -> None:
+    scene = flying()
+    duplicate(scene, 3)
+    assert scene.connection.status().congestion_window == 8 * MSS
+
+
 @pytest.mark.label("RFC5681-3.2d")
 def test_rfc5681_3_2d_two_segments_are_the_least() -> None:
     scene = established()
@@ -173,6 +179,23 @@ def test_rfc6582_3_2_1_a_loss_in_the_first_window_counts() -> None:
     scene = flying()
     duplicate(scene, 3)
     assert scene.tcb.recovery.is_active
+
+
+@pytest.mark.label("RFC9293-3.4-modulo")
+def test_the_segment_whose_number_is_0_is_sent_again_too() -> None:
+    scene = established(iss=0xFFFFFFFF)
+    scene.sends(bytes(10 * MSS))
+    assert scene.tcb.snd.una == 0
+    assert duplicate(scene, 3) == sent_at(0)
+
+
+@pytest.mark.label("RFC6582-3.2-3b")
+def test_rfc6582_3_2_3b_exactly_a_segment_is_added_back() -> None:
+    scene = flying()
+    duplicate(scene, 6)
+    before = scene.tcb.recovery.inflation
+    scene.hears(ACK, ack=1 + MSS)
+    assert scene.tcb.recovery.inflation == before
 
 
 @pytest.mark.label("RFC6582-3.2-4", "RFC6582-3.2-2")

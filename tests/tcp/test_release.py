@@ -48,6 +48,14 @@ def test_release_with_data_to_send_sends_it_first() -> None:
     assert scene.hears(ACK) == ["FIN,PSH,ACK seq=1001 ack=1 len=500"]
 
 
+@pytest.mark.label("BAD-CLOSE-6")
+def test_release_after_the_peers_fin_answers_it_with_ours() -> None:
+    scene = scenes.close_wait()
+    assert scene.releases() == ["FIN,ACK seq=1 ack=2"]
+    assert scene.hears(ACK) == []
+    assert scene.state is CLOSED
+
+
 @pytest.mark.label("BAD-API-2")
 @pytest.mark.parametrize("make", [*EVERY.values()])
 def test_release_never_raises_however_often(make: Maker) -> None:

@@ -166,6 +166,14 @@ def test_what_the_user_does_not_fill_does_not_grow() -> None:
     assert scene.tcb.congestion.window == 10 * MSS
 
 
+@pytest.mark.parametrize(("segments", "growth"), [(4, 0), (5, MSS)])
+def test_a_window_counts_as_used_when_half_of_it_flies(segments: int, growth: int) -> None:
+    scene = established()
+    scene.sends(bytes(segments * MSS))
+    scene.hears(ACK)
+    assert scene.tcb.congestion.window == 10 * MSS + growth
+
+
 @pytest.mark.label("RFC5681-3.1h", "RFC5681-3.1i", "RFC5681-3.1j", "RFC8961-4.3")
 def test_rfc5681_3_1h_timeouts_in_a_row() -> None:
     scene = with_window(20)

@@ -77,6 +77,15 @@ def test_rfc6675_5a_so_do_three_duplicates() -> None:
     assert lines[0] == "ACK seq=1 ack=1 len=1000"
 
 
+@pytest.mark.label("RFC6675-2a")
+def test_rfc6675_2a_a_duplicate_counts_even_if_it_moves_the_window() -> None:
+    scene = flying()
+    for number in range(3):
+        assert not scene.tcb.recovery.is_active
+        scene.hears(ACK, ack=1, sack=((1001, 1101 + number),), window=50_000 - number)
+    assert scene.tcb.recovery.is_active
+
+
 @pytest.mark.label("RFC3042-2c", "RFC6675-2a")
 def test_rfc3042_2c_a_duplicate_that_sacks_nothing_is_no_sign() -> None:
     scene = flying()
@@ -225,6 +234,19 @@ def test_bad_sack_4_a_peer_that_takes_everything_back_gets_everything() -> None:
         scene.hears(ACK, ack=expected)
         assert len(scene.watch.expired) < 5
     assert scene.una == 10_001
+
+
+@pytest.mark.label("RFC8201-5.4")
+def test_rfc8201_5_4_what_was_too_large_goes_again_but_for_what_arrived() -> None:
+    scene = flying()
+    sacks(scene, of(5))
+    window = scene.tcb.congestion.window
+    assert scene.connection.packet_too_big(540, scene.tcb.snd.una, scene.now)
+    assert scene.drain()[:2] == ["ACK seq=1 ack=1 len=500", "ACK seq=501 ack=1 len=500"]
+    again = [scene.text(segment) for segment in scene.sent]
+    assert not [line for line in again if "seq=5001 " in line or "seq=5501 " in line]
+    assert scene.tcb.congestion.window == window
+    assert not scene.tcb.recovery.is_active
 
 
 # The sender: lies

@@ -112,6 +112,14 @@ def test_ep_paws_3_not_before() -> None:
     assert scene.reads() == b""
 
 
+@pytest.mark.label("EP-PAWS-3", "RFC7323-5.5")
+def test_ep_paws_3_the_days_count_from_the_syn() -> None:
+    scene = stamped(established_active)
+    scene.now += 24 * DAY
+    scene.hears(ACK, b"too early", tsval=5)
+    assert scene.reads() == b""
+
+
 @pytest.mark.label("EP-PAWS-4", "RFC7323-5.2a")
 @pytest.mark.parametrize("tsval", [ABSENT, RECENT - 5, RECENT + 5])
 def test_ep_paws_4_a_reset_needs_no_stamp_and_leaves_none(tsval: int) -> None:
@@ -226,6 +234,17 @@ def test_bad_ts_2_nor_does_one_from_the_future() -> None:
     scene.expires()
     before = scene.tcb.rtt.smoothed
     scene.hears(ACK, tsecr=scene.sent[0].tsval + 1000)
+    assert scene.tcb.rtt.smoothed == before
+
+
+@pytest.mark.label("RFC7323-3.2d")
+def test_rfc7323_3_2d_an_echo_that_was_not_agreed_measures_nothing() -> None:
+    scene = established()
+    scene.sends(b"x")
+    scene.expires()
+    before = scene.tcb.rtt.smoothed
+    scene.now += 50 * MILLISECOND
+    scene.hears(ACK, tsval=1, tsecr=7 + scenes.START // TICK)
     assert scene.tcb.rtt.smoothed == before
 
 

@@ -66,6 +66,24 @@ def test_must_39_small_reads_move_no_edge() -> None:
 
 
 @pytest.mark.label("MUST-39")
+def test_the_window_opens_no_wider_than_the_hosts_memory() -> None:
+    scene = established(SCALED, Peer(window_scale=0), memory=Memory(80_000))
+    scene.sends(b"x")
+    assert 79_000 < advertised(scene) < 80_000
+
+
+@pytest.mark.label("MUST-39")
+def test_a_scaled_window_is_updated_by_halves_of_the_buffer() -> None:
+    scene = established(replace(SCALED, receive_buffer=200_000), Peer(window_scale=0))
+    while scene.tcb.rcv.wnd > 50_000:
+        scene.hears(ACK, bytes(1000))
+    scene.reads(scene.connection.readable - 40_000)
+    assert scene.drain() != []
+    scene.reads(30_000)
+    assert scene.drain() == []
+
+
+@pytest.mark.label("MUST-39")
 def test_must_39_half_of_a_small_buffer_is_enough() -> None:
     scene = established(replace(PLAIN, receive_buffer=1000))
     scene.hears(ACK, bytes(1000))

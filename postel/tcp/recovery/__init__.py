@@ -33,8 +33,8 @@ class Recovery(ABC):
         """The retransmission timer expired. Whether everything from SND.UNA on goes again in order; else `next_lost` tells what."""
 
     @abstractmethod
-    def on_path_loss(self, una: int, maximum: int) -> None:
-        """What was in flight was too large for the path: it goes again, and congestion isn't to blame."""
+    def on_path_loss(self, maximum: int) -> bool:
+        """What was in flight was too large for the path: it goes again, and congestion isn't to blame. The answer is `on_timeout`'s."""
 
     @abstractmethod
     def next_lost(self, una: int, maximum: int, window: int, smss: int) -> tuple[int, int]:

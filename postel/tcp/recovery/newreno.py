@@ -61,8 +61,10 @@ class NewReno(Recovery):
         self._leave()
         return True
 
-    def on_path_loss(self, una: int, maximum: int) -> None:
-        self._lost = una
+    def on_path_loss(self, maximum: int) -> bool:
+        self._recover = maximum
+        self._leave()
+        return True
 
     def next_lost(self, una: int, maximum: int, window: int, smss: int) -> tuple[int, int]:
         return (-1, 0) if self._lost < 0 else (seq.latest(self._lost, una), smss)

@@ -68,9 +68,10 @@ class Scoreboard(Recovery):
         self._is_forced = True  # RFC2018-5c
         return False
 
-    def on_path_loss(self, una: int, maximum: int) -> None:
+    def on_path_loss(self, maximum: int) -> bool:
         self._lost_by_timeout = self._at(maximum)
         self._retransmitted = self._position
+        return False
 
     def next_lost(self, una: int, maximum: int, window: int, smss: int) -> tuple[int, int]:
         if self._is_quiet:

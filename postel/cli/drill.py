@@ -1,0 +1,193 @@
+"""Run packetdrill scripts against Postel, in virtual time.
+
+A folder runs with all the scripts in it, in parallel::
+
+    postel drill tests/scripts --profile freebsd --define STANDARD
+
+Exit status 1 where a script fails or can't be understood.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from postel import drill
+from postel.drill import Outcome, Profile, ScriptError, report
+from postel.errors import ArgumentError
+from postel.view import ladder, pcapng
+from postel.view.trace import Trace
+
+_SUFFIX: Final = ".pkt"
+_LADDER: Final = 104  # columns
+_FEW: Final = 20  # scripts that need no second process
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    path: str
+    result: str
+    line: int
+    message: str
+    detail: str  # for people: the line with its caret, the state, the ladder
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    profile: str
+    defined: tuple[str, ...]
+    pcapng: str
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", metavar="SCRIPT|DIR", nargs="+", help="scripts, and folders of scripts (*.pkt)")
+    parser.add_argument("-j", "--jobs", metavar="N", type=int, default=0, help="processes; default: one for each processor")
+    parser.add_argument("--profile", choices=Profile.names(), default="rfc", help="whose constants the scripts expect; default: rfc")
+    parser.add_argument("--define", metavar="NAME", action="append", default=[], help="for #ifdef NAME; may be given again")
+    parser.add_argument("--pcapng", metavar="DIR", default="", help="where to put a capture of each script")
+    parser.add_argument("--junit", metavar="FILE", help="where to write the results as JUnit's XML")
+    parser.add_argument("--json", action="store_true", help="the results as JSON on standard output")
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.jobs < 0:
+        raise ArgumentError("--jobs", options.jobs, "1 or more")
+    scripts = _found(options.paths)
+    if options.pcapng:
+        Path(options.pcapng).mkdir(parents=True, exist_ok=True)
+    choices = Choices(options.profile, tuple(options.define), options.pcapng)
+    results = list(_all(scripts, choices, options.jobs, shows_progress=not options.json and sys.stderr.isatty()))
+    if options.junit:
+        _write_junit(results, Path(options.junit))
+    if options.json:
+        fields = ("path", "result", "line", "message")
+        print(json.dumps({"scripts": [{name: asdict(result)[name] for name in fields} for result in results]}, indent=1))
+    else:
+        _tell(results)
+    return int(any(result.result != "passed" for result in results))
+
+
+def _found(paths: list[str]) -> list[str]:
+    scripts: list[str] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            scripts += sorted(str(found) for found in path.rglob(f"*{_SUFFIX}"))
+        elif path.is_file():
+            scripts.append(str(path))
+        else:
+            raise ArgumentError("SCRIPT", str(path), "a file or a folder that exists")
+    if not scripts:
+        raise ArgumentError("DIR", " ".join(paths), f"a folder with *{_SUFFIX} in it")
+    return scripts
+
+
+def _all(scripts: list[str], choices: Choices, jobs: int, *, shows_progress: bool) -> Iterator[Result]:
+    jobs = min(jobs or os.cpu_count() or 1, 1 + len(scripts) // _FEW)
+    work = partial(one, choices=choices)
+    if jobs == 1:
+        yield from _with_progress(map(work, scripts), len(scripts), shows=shows_progress)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from _with_progress(pool.map(work, scripts, chunksize=8), len(scripts), shows=shows_progress)
+
+
+def _with_progress(results: Iterator[Result], total: int, *, shows: bool) -> Iterator[Result]:
+    for number, result in enumerate(results, 1):
+        if shows:
+            done = 40 * number // total
+            end = "\r" if number < total else "\r\x1b[K"
+            print(f"[{'#' * done}{'.' * (40 - done)}] {number}/{total}", end=end, file=sys.stderr, flush=True)
+        yield result
+
+
+# One script
+
+
+def one(path: str, choices: Choices) -> Result:
+    """Run the script; again where it fails, with somebody to watch and draw the ladder."""
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        return Result(path, "error", 0, error.strerror or str(error), "")
+    profile = Profile.named(choices.profile)
+    lines = text.split("\n")
+    try:
+        script = drill.parse(text, path=path, defined=choices.defined)
+    except ScriptError as error:
+        return Result(path, "error", error.line, str(error), report.explain(_line(lines, error.line), error))
+    trace = Trace() if choices.pcapng else None
+    outcome = drill.run(script, profile, observer=trace)
+    if outcome.result == "failed" and trace is None:
+        trace = Trace()
+        outcome = drill.run(script, profile, observer=trace)
+    if choices.pcapng and trace is not None:
+        name = "_".join(Path(path).with_suffix(".pcapng").parts[-3:]).lstrip("/_")
+        with (Path(choices.pcapng) / name).open("wb") as file:
+            pcapng.write(trace, file)
+    return Result(path, outcome.result, outcome.line, outcome.message, _detail(lines, outcome, trace))
+
+
+def _detail(lines: list[str], outcome: Outcome, trace: Trace | None) -> str:
+    if outcome.failure is None:
+        return ""
+    parts = [report.explain(_line(lines, outcome.line), outcome.failure), outcome.state]
+    if outcome.result == "failed" and trace is not None and trace.packets:
+        parts.append(ladder.render(trace, width=_LADDER))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _line(lines: list[str], number: int) -> str:
+    return lines[number - 1] if 0 < number <= len(lines) else ""
+
+
+# All of them
+
+
+def _tell(results: list[Result]) -> None:
+    for result in results:
+        if result.result != "passed":
+            print(f"{result.path}:{result.line}: {result.result}: {result.message}")
+            print("".join(f"    {line}\n" for line in result.detail.splitlines()))
+    for folder, counts in sorted(_by_folder(results).items()):
+        print(f"{_counted(counts)}  {folder}")
+    print(f"{_counted(Counter(result.result for result in results))}  in all")
+
+
+def _by_folder(results: list[Result]) -> dict[str, Counter[str]]:
+    folders: dict[str, Counter[str]] = {}
+    for result in results:
+        folders.setdefault(str(Path(result.path).parent), Counter())[result.result] += 1
+    return folders
+
+
+def _counted(counts: Counter[str]) -> str:
+    return f"{counts['passed']:5} passed {counts['failed']:5} failed {counts['error']:5} not understood"
+
+
+def _write_junit(results: list[Result], path: Path) -> None:
+    counts = Counter(result.result for result in results)
+    suite = ET.Element(
+        "testsuite", name="postel drill", tests=str(len(results)), failures=str(counts["failed"]), errors=str(counts["error"])
+    )
+    for result in results:
+        case = ET.SubElement(suite, "testcase", classname=str(Path(result.path).parent), name=Path(result.path).name)
+        if result.result != "passed":
+            kind = "failure" if result.result == "failed" else "error"
+            ET.SubElement(case, kind, message=f"line {result.line}: {result.message}").text = _printable(result.detail)
+    try:
+        ET.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
+    except OSError as error:
+        raise ArgumentError("--junit", str(path), f"a file that can be written ({error.strerror})") from error
+
+
+def _printable(text: str) -> str:
+    """XML has no place for other control characters."""
+    return "".join(character for character in text if character >= " " or character in "\n\t")

@@ -1,0 +1,13 @@
+"""packetdrill scripts against a host, in virtual time: a script that spans hours ends in milliseconds, and always alike.
+
+>>> from postel.drill import Profile, parse, run
+>>> run(parse('0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3'), Profile.named("rfc")).result
+'passed'
+"""
+
+from postel.drill.failure import Failure as Failure
+from postel.drill.failure import ScriptError as ScriptError
+from postel.drill.grammar import parse as parse
+from postel.drill.profile import Profile as Profile
+from postel.drill.runner import Outcome as Outcome
+from postel.drill.runner import run as run

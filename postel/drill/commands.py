@@ -1,0 +1,87 @@
+"""Shell commands of scripts, as far as they mean something to a stack: settings, and questions about its connections."""
+
+import re
+from dataclasses import replace
+from typing import Any, Final
+
+from postel.drill.failure import Failure, ScriptError
+from postel.drill.network import Network
+from postel.drill.profile import Profile
+from postel.errors import ArgumentError
+from postel.tcp.config import Config
+from postel.tcp.state import State
+
+_SYSCTL: Final = re.compile(r"(?:/sbin/)?sysctl(?:\s+-\w+)*\s+([\w.]+)\s*=\s*\"?(\S+?)\"?$")
+_SOCKSTAT: Final = re.compile(
+    r"sockstat\b(?P<options>[^|]*)(?:\|\s*grep packetdril\w*\s*)?\|\s*grep -c (?P<state>\w+)\s*\|\s*grep (?P<count>\d+)$"
+)
+_PORT: Final = re.compile(r"-p\s+(\d+)")
+_DROP: Final = re.compile(r"tcpdrop\s+-s\s+(\w+)$")
+_HARMLESS: Final = re.compile(r"(?:\S*/)?defaults\.sh\b|true$|ip tcp_metrics flush|kldstat\b|setkey\b|kldload\b|sleep 0$")
+
+STATES: Final = {
+    "CLOSED": State.CLOSED, "LISTEN": State.LISTEN, "SYN_SENT": State.SYN_SENT, "SYN_RCVD": State.SYN_RECEIVED,
+    "SYN_RECEIVED": State.SYN_RECEIVED, "SYN_RECV": State.SYN_RECEIVED, "ESTABLISHED": State.ESTABLISHED,
+    "FIN_WAIT_1": State.FIN_WAIT_1, "FIN_WAIT1": State.FIN_WAIT_1, "FIN_WAIT_2": State.FIN_WAIT_2, "FIN_WAIT2": State.FIN_WAIT_2,
+    "CLOSE_WAIT": State.CLOSE_WAIT, "CLOSING": State.CLOSING, "LAST_ACK": State.LAST_ACK, "TIME_WAIT": State.TIME_WAIT,
+}  # fmt: skip
+
+
+def execute(command: str, profile: Profile, config: Config, network: Network, line: int) -> Config:
+    """The settings after it. Raises Failure where a question is answered differently, ScriptError for what isn't known."""
+    for part in command.split(";"):
+        config = _one(part.strip(), profile, config, network, line) if part.strip() else config
+    return config
+
+
+def _one(command: str, profile: Profile, config: Config, network: Network, line: int) -> Config:
+    setting = _SYSCTL.match(command)
+    if setting is not None:
+        return _set(setting[1], setting[2], profile, config, network, line)
+    question = _SOCKSTAT.match(command)
+    drop = _DROP.match(command)
+    if question is not None:
+        _ask(question, network, line)
+    elif drop is not None:
+        network.forget(_state(drop[1], line))
+    elif not _HARMLESS.search(command):
+        raise ScriptError(line, command, "this command means nothing to a stack")
+    return config
+
+
+def _set(name: str, value: str, profile: Profile, config: Config, network: Network, line: int) -> Config:
+    if name not in profile.sysctls:
+        raise ScriptError(line, name, f"this variable isn't known to the profile {profile.name}")
+    if not value.isdigit():
+        raise ScriptError(line, value, "expected a number")
+    fields, unit = profile.sysctls[name]
+    for field in fields:
+        if field == "drop_syn_fin":
+            network.drops_syn_fin = value != "0"
+        else:
+            config = _changed(config, field, int(value) * unit, line)
+    return config
+
+
+def _changed(config: Config, field: str, value: int, line: int) -> Config:
+    """Booleans of the other sense are marked by ``!``."""
+    name = field.removeprefix("!")
+    changes: dict[str, Any] = {name: (value != 0) != (name != field) if isinstance(getattr(config, name), bool) else value}
+    try:
+        return replace(config, **changes)
+    except ArgumentError as error:
+        raise ScriptError(line, str(value), str(error)) from error
+
+
+def _ask(question: re.Match[str], network: Network, line: int) -> None:
+    port = _PORT.search(question["options"])
+    actual = network.count(_state(question["state"], line), int(port[1]) if port else 0)
+    # grep finds the digits anywhere in what the first grep counted, as it did for the script's author
+    if question["count"] not in str(actual):
+        raise Failure(line, f"connections in {question['state']}", question["count"], actual, question["count"])
+
+
+def _state(word: str, line: int) -> State:
+    if word not in STATES:
+        raise ScriptError(line, word, "no state of TCP")
+    return STATES[word]

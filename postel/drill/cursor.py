@@ -1,0 +1,81 @@
+"""A place in a script's tokens, and what may stand there."""
+
+from postel.drill.failure import ScriptError
+from postel.drill.lexer import END_OF_SCRIPT, Token
+from postel.times import SECOND
+
+
+class Cursor:
+    def __init__(self, tokens: list[Token]) -> None:
+        self._tokens = tokens
+        self._at = 0
+
+    @property
+    def token(self) -> Token:
+        return self._tokens[self._at]
+
+    @property
+    def line(self) -> int:
+        return self.token.line
+
+    @property
+    def at_end(self) -> bool:
+        return self.token.kind == END_OF_SCRIPT
+
+    def ahead(self, count: int) -> Token:
+        return self._tokens[min(self._at + count, len(self._tokens) - 1)]
+
+    def refusal(self, why: str) -> ScriptError:
+        return ScriptError(self.line, self.token.text.partition("\n")[0], why)
+
+    def next(self) -> Token:
+        token = self.token
+        self._at += not self.at_end
+        return token
+
+    def sees(self, *texts: str) -> bool:
+        return self.token.text in texts and self.token.kind in ("mark", "word", "ellipsis")
+
+    def takes(self, text: str) -> bool:
+        """Whether ``text`` stood here; then it is behind."""
+        found = self.sees(text)
+        if found:
+            self.next()
+        return found
+
+    def expect(self, text: str) -> None:
+        if not self.takes(text):
+            raise self.refusal(f"expected {text!r}")
+
+    def word(self) -> str:
+        if self.token.kind != "word":
+            raise self.refusal("expected a word")
+        return self.next().text
+
+    def number(self) -> int:
+        """Decimal or hexadecimal, perhaps negative."""
+        if self.takes("-"):
+            return -self.number()
+        if self.token.kind not in ("integer", "hex"):
+            raise self.refusal("expected a number")
+        token = self.next()
+        return int(token.text, 16 if token.kind == "hex" else 10)
+
+    def seconds(self) -> int:
+        """A time in microseconds."""
+        if self.token.kind not in ("decimal", "integer"):
+            raise self.refusal("expected a time")
+        whole, _, fraction = self.next().text.partition(".")
+        return int(whole or "0") * SECOND + int(f"{fraction[:6]:0<6}")
+
+    def joined(self) -> str:
+        """Tokens that touch one another, up to a space or one of ``,><)``: flags such as ``S.``, octets such as ``0a1b``."""
+        first = self.token
+        text = ""
+        end = first.start
+        while not self.at_end and self.token.start == end and not self.sees(",", ">", "<", ")", "]"):
+            end = self.token.end
+            text += self.next().text
+        if not text:
+            raise self.refusal("expected something")
+        return text

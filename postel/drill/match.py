@@ -1,0 +1,159 @@
+"""Whether a packet that left is the one that the script expects: every field as strictly as packetdrill does, and no more.
+
+Not compared are what the script leaves open, and the values of timestamps.
+"""
+
+from typing import Final
+
+from postel.drill.failure import Failure
+from postel.drill.flow import Flow
+from postel.drill.script import ANY, Network, Option, Packet
+from postel.tcp import seq
+from postel.times import MILLISECOND
+from postel.wire import ip, segment
+from postel.wire import options as wire
+from postel.wire.segment import ACK, FIN, PSH, SYN, Segment
+
+_LETTERS: Final = ((SYN, "S"), (FIN, "F"), (segment.RST, "R"), (PSH, "P"), (segment.URG, "U"), (segment.ECE, "E"), (segment.CWR, "W"),
+                   (segment.AE, "A"), (ACK, "."))  # fmt: skip
+_NAMES: Final = {wire.END: "eol", wire.NOP: "nop", wire.MSS: "mss", wire.WINDOW_SCALE: "wscale", wire.SACK_PERMITTED: "sackOK",
+                 wire.SACK: "sack", wire.TIMESTAMPS: "TS", 19: "md5", 34: "FO", 254: "FOEXP"}  # fmt: skip
+_MARKS: Final = ("noecn", "ect1", "ect0", "ce")
+
+
+class Arrived:
+    """A packet out of the stack, taken apart, with its options in order."""
+
+    def __init__(self, octets: bytes, sent_at: int) -> None:
+        self.octets = octets
+        self.sent_at = sent_at
+        self.packet = ip.parse(octets)
+        self.is_tcp = self.packet.protocol == segment.PROTOCOL
+        self.segment = segment.parse(octets, self.packet.start, self.packet.end) if self.is_tcp else Segment(0, 0, 0, 0, 0, 0)
+        start = self.packet.start
+        self.options = options_of(octets[start + 20 : start + (octets[start + 12] >> 4 << 2)]) if self.is_tcp else ()
+
+
+def options_of(octets: bytes) -> tuple[Option, ...]:
+    """Each option, padding included, in order. Of those that we send all can be followed."""
+    found = []
+    at = 0
+    while at < len(octets):
+        kind = octets[at]
+        size = 1 if kind in (wire.END, wire.NOP) else octets[at + 1]
+        value = octets[at + 2 : at + size]
+        found.append(Option(kind, _NAMES.get(kind, f"option{kind}"), _numbers(kind, value), b"" if _numbers(kind, value) else value))
+        at += size
+    return tuple(found)
+
+
+def _numbers(kind: int, value: bytes) -> tuple[int, ...]:
+    width = {wire.MSS: 2, wire.WINDOW_SCALE: 1, wire.SACK: 4, wire.TIMESTAMPS: 4}.get(kind)
+    if width is None:
+        return ()
+    return tuple([int.from_bytes(value[at : at + width], "big") for at in range(0, len(value), width)])
+
+
+def check(expected: Packet, arrived: Arrived, flow: Flow, line: int, *, tick: int = 0) -> None:
+    """Raises Failure at the first field that differs. A SYN tells the flow where the stack's numbers begin.
+
+    With a ``tick``, in microseconds, timestamps must advance as the script says.
+    """
+    actual = arrived.segment
+    if not arrived.is_tcp:
+        raise Failure(line, "protocol", "TCP", f"protocol {arrived.packet.protocol}")
+    _equal(line, "ports", f"{flow.local.port} > {flow.remote.port}", f"{actual.source} > {actual.destination}")
+    if expected.flags & SYN and actual.flags & SYN and not expected.absolute and expected.seq != ANY:
+        flow.stack_sends_syn(expected.seq, actual.seq)
+    _check_numbers(expected, actual, flow, line)
+    _equal(line, "urgent", expected.urgent, actual.urgent)
+    if expected.options is not None:
+        _check_options(expected.options, arrived.options, flow, line)
+    if any(actual.data):
+        raise Failure(line, "payload", "zeros", "something else")
+    _check_network(expected.network, arrived.packet, line)
+    for option in expected.options or ():
+        if option.kind == wire.TIMESTAMPS:
+            _check_timestamps(option, actual, flow, tick, line)
+
+
+def _check_numbers(expected: Packet, actual: Segment, flow: Flow, line: int) -> None:
+    _equal(line, "flags", flags_text(expected.flags), flags_text(actual.flags))
+    if expected.seq != ANY:
+        live = actual.seq if expected.absolute else flow.local_to_script(actual.seq)
+        _equal(line, "seq", expected.seq, live)
+    _equal(line, "length", expected.length, len(actual.data))
+    ack = flow.remote_to_script(actual.ack) if actual.flags & ACK else actual.ack
+    _equal(line, "ack", max(0, expected.ack), ack)
+    if expected.window != ANY:
+        _equal(line, "window", expected.window, actual.window)
+
+
+def _check_options(expected: tuple[Option, ...], actual: tuple[Option, ...], flow: Flow, line: int) -> None:
+    wanted = [_text(option) for option in expected]
+    found = [_text(_scripted(option, flow)) for option in actual]
+    if wanted != found:
+        raise Failure(line, "options", f"<{','.join(wanted)}>", f"<{','.join(found)}>")
+
+
+def _scripted(option: Option, flow: Flow) -> Option:
+    if option.kind != wire.SACK:
+        return option
+    return Option(option.kind, option.name, tuple([flow.remote_to_script(number) for number in option.numbers]))
+
+
+def _text(option: Option) -> str:
+    if option.kind == wire.TIMESTAMPS:
+        return "TS"
+    if option.kind == wire.SACK:
+        pairs = zip(option.numbers[::2], option.numbers[1::2], strict=True)
+        return " ".join([_NAMES[wire.SACK], *[f"{left}:{right}" for left, right in pairs]])
+    name = _NAMES.get(option.kind, option.name)
+    words = [name, *map(str, option.numbers), option.value.hex(), option.word]
+    return " ".join([word for word in words if word])
+
+
+def _check_network(expected: Network, actual: ip.Packet, line: int) -> None:
+    if expected.traffic_class != ANY:
+        _equal(line, "traffic class", expected.traffic_class, actual.traffic_class)
+    if expected.hop_limit != ANY:
+        _equal(line, "hop limit", expected.hop_limit, actual.hop_limit)
+    if expected.flow_label != ANY:
+        _equal(line, "flow label", expected.flow_label, int.from_bytes(actual.octets[1:4], "big") & 0xFFFFF)
+    mark = _MARKS[actual.traffic_class & 3]
+    if expected.ecn and not (expected.ecn == "ect01" and mark in ("ect0", "ect1")):
+        _equal(line, "ECN", expected.ecn, mark)
+
+
+def _check_timestamps(expected: Option, actual: Segment, flow: Flow, tick: int, line: int) -> None:
+    scripted, echo = expected.numbers
+    if tick and flow.first_timestamp is not None:
+        told, live = flow.first_timestamp
+        if abs((scripted - told) - seq.offset(actual.tsval, live)) * tick > MILLISECOND:
+            raise Failure(line, "TS val", scripted, told + seq.offset(actual.tsval, live))
+        _equal(line, "TS ecr", echo, actual.tsecr)
+    flow.learn_timestamp(scripted, actual.tsval)
+
+
+def _equal(line: int, field: str, expected: object, actual: object) -> None:
+    if expected != actual:
+        raise Failure(line, field, expected, actual)
+
+
+def flags_text(flags: int) -> str:
+    """As a script writes them: ``S.``, ``F.``, ``-`` for none."""
+    return "".join([letter for bit, letter in _LETTERS if flags & bit]) or "-"
+
+
+def text(arrived: Arrived, flow: Flow) -> str:
+    """A packet of the stack as a script would expect it."""
+    actual = arrived.segment
+    start = flow.local_to_script(actual.seq)
+    size = len(actual.data)
+    words = [">", flags_text(actual.flags), f"{start}:{start + size}({size})"]
+    if actual.flags & ACK:
+        words.append(f"ack {flow.remote_to_script(actual.ack)}")
+    words.append(f"win {actual.window}")
+    if arrived.options:
+        words.append("<" + ",".join([_text(_scripted(option, flow)) for option in arrived.options]) + ">")
+    return " ".join(words)

@@ -1,0 +1,74 @@
+"""The stack under test and its clock: what it sends is kept with the moment it left."""
+
+from collections import deque
+from collections.abc import Callable
+
+from postel.drill.match import Arrived
+from postel.host.host import Host
+from postel.tcp.config import Config
+from postel.tcp.observer import Observer
+from postel.tcp.state import State
+from postel.wire.segment import FIN, SYN
+
+_SYN_FIN = SYN | FIN
+
+
+class Network:
+    """One host, whose link is the script."""
+
+    def __init__(self, addresses: tuple[str, ...], mtu: int, config: Config, observer: Observer | None) -> None:
+        self.host = Host(*addresses, secret=b"drill", mtu=mtu, config=config, observer=observer, memory_limit=1 << 30)
+        self.now = 0
+        self.sent: deque[Arrived] = deque()
+        self.drops_syn_fin = False
+        self.on_step: Callable[[], None] = _nothing  # called whenever something happened
+
+    def inject(self, octets: bytes, flags: int) -> None:
+        # Whoever drops SYN,FIN does so where it could begin a connection: one in TIME-WAIT answers as to any SYN.
+        if flags & _SYN_FIN != _SYN_FIN or not self.drops_syn_fin or self.count(State.TIME_WAIT, 0):
+            self.host.packet_arrives(octets, self.now)
+        self.pump()
+
+    def pump(self) -> None:
+        """The pump of DESIGN: packets until None, events until None."""
+        host = self.host
+        octets = host.next_packet(self.now)
+        while octets is not None:
+            self.sent.append(Arrived(octets, self.now))
+            octets = host.next_packet(self.now)
+        while host.next_event() is not None:
+            pass
+        self.on_step()
+
+    def advance(self, until: int) -> None:
+        """To ``until``, with every timer on the way."""
+        while self.step(until):
+            pass
+        self.now = max(self.now, until)
+
+    def step(self, until: int) -> bool:
+        """To the next timer, where it is not after ``until``."""
+        due = self.host.next_timeout()
+        if due > until:
+            return False
+        self.now = max(self.now, due)
+        self.host.handle_timeout(self.now)
+        self.pump()
+        return True
+
+    def count(self, state: State, port: int) -> int:
+        """How many connections are in ``state``; with a ``port``, of those that have it here."""
+        return sum(found is state and port in (0, local.port) for local, _, found in self.host.connections())
+
+    def forget(self, state: State) -> None:
+        """End every connection in ``state``, silently."""
+        for connection in list(self.host._connections.table.values()):  # noqa: SLF001  # what no user could ask for
+            if connection.state is state:
+                connection.tcb.delete(None, self.now)
+        if state is State.TIME_WAIT:
+            self.host._connections.time_wait.records.clear()  # noqa: SLF001
+        self.pump()
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,103 @@
+"""What the script's author took for granted of a stack: constants and policies that no RFC fixes, as data."""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from postel.errors import ArgumentError
+from postel.tcp.config import DEFAULT, KIBIBYTE, MEBIBYTE, Config
+from postel.times import MILLISECOND, SECOND
+from postel.wire.options import PACKED
+
+NONBLOCKING_BSD: Final = 0x4
+NONBLOCKING_LINUX: Final = 0o4000
+
+
+@dataclass(frozen=True)
+class Profile:
+    """``sysctls`` says which setting a variable of the system stands for, and what one of its units is worth."""
+
+    name: str
+    config: Config
+    sysctls: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
+    nonblocking: int = NONBLOCKING_LINUX
+
+    @staticmethod
+    def named(name: str) -> "Profile":
+        """Raises ArgumentError where there is none of this name."""
+        if name not in PROFILES:
+            raise ArgumentError("profile", name, ", ".join(PROFILES))
+        return PROFILES[name]
+
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        return tuple(PROFILES)
+
+
+_FREEBSD: Final = replace(
+    DEFAULT,
+    option_layout=PACKED,
+    scale_for=2 * MEBIBYTE,
+    receive_buffer=64 * KIBIBYTE,
+    send_buffer=32 * KIBIBYTE,
+    whole_segments=True,
+    whole_buffer=True,
+    repeat_fin=True,
+    delayed_ack=40 * MILLISECOND,
+    acknowledge_every=2,
+    challenge_interval=0,
+    time_wait_reuse=False,
+    rto_initial=SECOND,
+    msl=30 * SECOND,
+)
+_FREEBSD_SYSCTLS: Final = {
+    "net.inet.tcp.rfc1323": (("timestamps", "window_scaling"), 1),
+    "net.inet.tcp.sack.enable": (("sack",), 1),
+    "net.inet.tcp.recvspace": (("receive_buffer",), 1),
+    "net.inet.tcp.sendspace": (("send_buffer",), 1),
+    "kern.ipc.maxsockbuf": (("scale_for",), 1),
+    "net.inet.tcp.delacktime": (("delayed_ack",), MILLISECOND),
+    "net.inet.tcp.rexmit_initial": (("rto_initial",), MILLISECOND),
+    "net.inet.tcp.rexmit_min": (("rto_minimum",), MILLISECOND),
+    "net.inet.tcp.msl": (("msl",), MILLISECOND),
+    "net.inet.tcp.insecure_rst": (("!exact_reset",), 1),
+    "net.inet.tcp.insecure_syn": (("!challenge_syn",), 1),
+    "net.inet.tcp.keepinit": (("user_timeout",), MILLISECOND),
+    "net.inet.tcp.keepidle": (("keep_alive_idle",), MILLISECOND),
+    "net.inet.tcp.keepintvl": (("keep_alive_interval",), MILLISECOND),
+    "net.inet.tcp.keepcnt": (("keep_alive_probes",), 1),
+    "net.inet.tcp.initcwnd_segments": (("initial_window",), 1),
+    "net.inet.tcp.drop_synfin": (("drop_syn_fin",), 1),
+    # These say what a host does that Postel has no choice about, or has no part in.
+    "net.inet.tcp.blackhole": ((), 1),
+    "net.inet.tcp.ecn.enable": ((), 1),
+    "net.inet.tcp.ecn.maxretries": ((), 1),
+    "net.inet.tcp.rexmit_slop": ((), 1),
+    "net.inet.tcp.rexmit_drop_options": ((), 1),
+    "net.inet.tcp.hostcache.purgenow": ((), 1),
+    "net.inet.tcp.icmp_may_rst": ((), 1),
+    "net.inet.tcp.fastopen.client_enable": ((), 1),
+    "net.inet.tcp.fastopen.server_enable": ((), 1),
+    "net.inet.tcp.syncookies": ((), 1),
+    "net.inet.tcp.syncookies_only": ((), 1),
+}
+_LINUX: Final = replace(DEFAULT, receive_buffer=64240, scale_for=6 * MEBIBYTE, delayed_ack=40 * MILLISECOND, msl=30 * SECOND)
+_LINUX_SYSCTLS: Final = {
+    "net.ipv4.tcp_timestamps": (("timestamps",), 1),
+    "net.ipv4.tcp_sack": (("sack",), 1),
+    "net.ipv4.tcp_window_scaling": (("window_scaling",), 1),
+    "net.ipv4.tcp_keepalive_time": (("keep_alive_idle",), SECOND),
+    "net.ipv4.tcp_keepalive_intvl": (("keep_alive_interval",), SECOND),
+    "net.ipv4.tcp_keepalive_probes": (("keep_alive_probes",), 1),
+    "net.ipv4.tcp_rfc1337": (("rfc1337",), 1),
+    "net.ipv4.tcp_fin_timeout": (("orphan_timeout",), SECOND),
+    "net.ipv4.tcp_ecn": ((), 1),
+    "net.ipv4.tcp_no_metrics_save": ((), 1),
+    "net.ipv4.tcp_syncookies": ((), 1),
+    "net.ipv4.tcp_fastopen": ((), 1),
+}
+
+PROFILES: Final = {
+    "rfc": Profile("rfc", DEFAULT, {**_FREEBSD_SYSCTLS, **_LINUX_SYSCTLS}),
+    "freebsd": Profile("freebsd", _FREEBSD, _FREEBSD_SYSCTLS, NONBLOCKING_BSD),
+    "linux": Profile("linux", _LINUX, _LINUX_SYSCTLS),
+}

@@ -1,0 +1,52 @@
+"""Where in a script's line a failure lies, for people who read it."""
+
+import re
+from typing import Final
+
+from postel.drill.failure import Failure, ScriptError
+from postel.errors import PostelError
+
+_PLACES: Final = {
+    "time": r"[+*]?\s*[\d.]+(?:~\+?[\d.]+)?",
+    "time of return": r"\.\.\.\+?\s*[\d.]+",
+    "flags": r"(?<=[<>])\s*(?:\([^)]*\)|\[\w+\])?\s*(\S+)",
+    "seq": r"(?:\d+:\d+|\.\.\.)\(\d+\)",
+    "length": r"\(\d+\)",
+    "ack": r"ack\s+\d+",
+    "window": r"win\s+\d+",
+    "urgent": r"urg\s+\d+",
+    "options": r"<[^<>]*>(?!.*<)",
+    "packet": r"[<>].*\S",
+    "result": r"=\s*\S+",
+    "traffic class": r"\([^)]*\)",
+    "hop limit": r"\([^)]*\)",
+    "TS val": r"val\s+\d+",
+    "TS ecr": r"ecr\s+\d+",
+    "assertion": r"assert\s.*?(?=\s*\}?%?$)",
+}
+
+
+def place(line: str, problem: PostelError) -> tuple[int, int]:
+    """First column and width of what differs; the whole line where it can't be told."""
+    word = problem.word if isinstance(problem, Failure | ScriptError) else ""
+    if isinstance(problem, Failure) and problem.field in _PLACES:
+        found = re.search(_PLACES[problem.field], line)
+        if found is not None:
+            group = 1 if found.lastindex else 0
+            return found.start(group), found.end(group) - found.start(group)
+    at = line.find(word) if word else -1
+    if at >= 0:
+        return at, len(word)
+    text = line.strip()
+    return line.find(text), max(1, len(text))
+
+
+def explain(line: str, problem: PostelError) -> str:
+    """The line, a caret under the field, and what was expected beside what was."""
+    start, width = place(line, problem)
+    words = [line.expandtabs(1), " " * start + "^" * width]
+    if isinstance(problem, Failure):
+        words += [f"{problem.field}:", f"  expected  {problem.expected}", f"  actual    {problem.actual}"]
+    else:
+        words.append(str(problem))
+    return "\n".join(words)

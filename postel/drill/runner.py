@@ -1,0 +1,314 @@
+"""A script's events, one after another, in virtual time."""
+
+import errno
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from postel.drill import code, commands, match, octets
+from postel.drill.constants import value
+from postel.drill.descriptor import Waits
+from postel.drill.failure import Failure, ScriptError
+from postel.drill.flow import Flow
+from postel.drill.match import Arrived
+from postel.drill.network import Network
+from postel.drill.profile import Profile
+from postel.drill.script import ANY, Action, Anchor, Call, Code, Command, Event, Icmp, Packet, Script
+from postel.drill.sockets import Attempt, Sockets
+from postel.errors import ArgumentError, PostelError
+from postel.tcp.connection import Connection
+from postel.tcp.observer import Observer
+from postel.tcp.state import CLOSED
+from postel.times import NEVER, SECOND
+from postel.wire.address import Endpoint, parse
+
+TOLERANCE: Final = 4000  # microseconds, where the script names none
+PATIENCE: Final = 2 * SECOND  # how long after its time a packet is still waited for
+LOCAL_PORT: Final = 8080
+REMOTE_PORT: Final = 8080
+_ADDRESSES: Final = {"ipv4": ("192.168.0.1", "192.0.2.1", 16), "ipv6": ("fd3d:fa7b:d17d::1", "2001:db8::1", 64)}  # the stack, the script
+
+_UNTOLD: Final = ("local", "remote", "state")  # of a Status: the ladder says them better
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``result`` is "passed", "failed" or "error": a script that the runner can't understand is no verdict. ``state`` describes the
+    connection when it failed."""
+
+    result: str
+    line: int = 0
+    message: str = ""
+    failure: PostelError | None = None
+    state: str = ""
+
+
+def run(script: Script, profile: Profile, *, observer: Observer | None = None) -> Outcome:
+    """The same outcome every time, whatever the machine and the hour."""
+    runner: Runner | None = None
+    try:
+        runner = Runner(script, profile, observer)
+        runner.run()
+    except Failure as failure:
+        return Outcome("failed", failure.line, str(failure), failure, runner.describe() if runner else "")
+    except ScriptError as error:
+        return Outcome("error", error.line, str(error), error)
+    except ArgumentError as error:  # what no stack could be asked for
+        return Outcome("error", runner.line if runner else 0, str(error), error)
+    except AssertionError as broken:  # the stack's own
+        problem = Failure(runner.line if runner else 0, "invariant", "one of the TCB's to hold", broken)
+        return Outcome("failed", problem.line, str(problem), problem)
+    return Outcome("passed")
+
+
+class Runner:
+    def __init__(self, script: Script, profile: Profile, observer: Observer | None = None) -> None:
+        self._script = script
+        self._profile = profile
+        self._tolerance = _number(script, "tolerance_usecs", TOLERANCE)
+        self._tick = _number(script, "tcp_ts_tick_usecs", 0)
+        local, remote, prefix = _ADDRESSES["ipv6" if script.options.get("ip_version") == "ipv6" else "ipv4"]
+        local = script.options.get("local_ip", local)
+        remote = script.options.get("remote_ip", remote)
+        self._local = Endpoint(parse(local), LOCAL_PORT)
+        self._remote = Endpoint(parse(remote), REMOTE_PORT)
+        self._network = Network((f"{local}/{prefix}",), _number(script, "mtu", 1500), profile.config, observer)
+        self._network.on_step = self._retry
+        self._sockets = Sockets(self._network, profile.config, self._local, self._remote, profile.nonblocking)
+        self._sockets.on_open = self._begin_flow
+        self._flow = Flow(self._local, self._remote)
+        self._flows: dict[tuple[int, int], Flow] = {}
+        self._names: dict[str, object] = {}
+        self._event: Event | None = None
+        self._previous_at = 0
+        self._blocked: _Blocked | None = None
+
+    def run(self) -> None:
+        for event in self._script.events:
+            self._event = event
+            due = self._due(event)
+            try:
+                self._perform(event, due)
+            except (Failure, ScriptError) as problem:
+                problem.line = problem.line or event.line
+                raise
+            self._previous_at = max(self._network.now, due if due < NEVER else 0)
+        self._finish_blocked()
+
+    @property
+    def line(self) -> int:
+        return self._event.line if self._event is not None else 0
+
+    def describe(self) -> str:
+        """The connection under test, and what it sent that nobody expected yet."""
+        latest = self._sockets.latest()
+        lines = []
+        if latest is not None and latest.connection is not None:
+            lines.append(_described(latest.connection))
+        lines += [f"sent at {found.sent_at / SECOND:.6f}: {match.text(found, self._flow)}" for found in self._network.sent]
+        return "\n".join(lines)
+
+    # Time
+
+    def _due(self, event: Event) -> int:
+        when = event.when
+        if when.anchor is Anchor.ANY:
+            return NEVER
+        return when.time + (self._network.now if when.anchor is Anchor.RELATIVE else 0)
+
+    def _allowed(self, due: int) -> int:
+        """The tolerance: the script's, or an eighth of the time since the event before."""
+        return max(self._tolerance, (due - self._previous_at) // 8)
+
+    def _wait(self, event: Event, due: int) -> None:
+        """Until the event's time; the script may not be late."""
+        now = self._network.now
+        if due == NEVER:
+            return
+        if now > due + self._allowed(due):
+            raise Failure(event.line, "time", _seconds(due), f"{_seconds(now)}, when the event before was over", "time")
+        self._network.advance(due)
+
+    # Events
+
+    def _perform(self, event: Event, due: int) -> None:
+        action = event.action
+        if isinstance(action, Packet) and not action.inbound:
+            self._expect(action, event, due)
+            return
+        self._wait(event, due)
+        if isinstance(action, Packet):
+            flow = self._flow_of(action.destination_port, action.source_port)
+            self._network.inject(octets.segment(action, flow, event.line), action.flags)
+        elif isinstance(action, Icmp):
+            self._network.inject(octets.icmp(action, self._flow, event.line), 0)
+        else:
+            self._perform_locally(action, event, due)
+
+    def _perform_locally(self, action: Action, event: Event, due: int) -> None:
+        if isinstance(action, Call):
+            self._call(action, event, due)
+        elif isinstance(action, Command):
+            profile, settings = self._profile, self._sockets.settings
+            self._sockets.settings = commands.execute(action.text, profile, settings, self._network, event.line)
+        elif isinstance(action, Code):
+            latest = self._sockets.latest()
+            found = code.information(latest.connection if latest else None, latest.state if latest else CLOSED)
+            self._names.update(found)
+            code.execute(action.text, self._names, event.line)
+
+    # Packets
+
+    def _begin_flow(self, local: Endpoint, remote: Endpoint) -> None:
+        """`connect` and `listen` begin a conversation: what the script says from here on is about it."""
+        self._flow = self._flows[local.port, remote.port] = Flow(local, remote)
+
+    def _flow_of(self, local_port: int, remote_port: int) -> Flow:
+        """The conversation that a packet names by its ports; without them, the newest."""
+        if local_port == ANY:
+            return self._flow
+        ports = local_port, remote_port
+        if ports not in self._flows:
+            self._flows[ports] = Flow(self._local._replace(port=local_port), self._remote._replace(port=remote_port))
+        return self._flows[ports]
+
+    def _expect(self, packet: Packet, event: Event, due: int) -> None:
+        latest = self._latest(event, due)
+        arrived = self._next(latest + PATIENCE if latest < NEVER else NEVER)
+        if arrived is None:
+            raise Failure(event.line, "packet", "this one", "none", "packet")
+        while len(arrived.segment.data) < packet.length and self._continues(arrived):
+            arrived = _joined(arrived, self._network.sent.popleft())
+        flow = self._flow_of(packet.source_port, packet.destination_port)
+        match.check(packet, arrived, flow, event.line, tick=self._tick)
+        self._check_time(event, due, latest, arrived.sent_at)
+
+    def _latest(self, event: Event, due: int) -> int:
+        """The end of a range, else the moment itself."""
+        return due if event.when.latest == ANY or due == NEVER else due + event.when.latest - event.when.time
+
+    def _next(self, until: int) -> Arrived | None:
+        while not self._network.sent:
+            if not self._network.step(until if until < NEVER else NEVER - 1):
+                return None
+        return self._network.sent.popleft()
+
+    def _continues(self, arrived: Arrived) -> bool:
+        """Whether what left next belongs to the same text: of one size, without a gap."""
+        if not self._network.sent or not arrived.segment.data:
+            return False
+        following = self._network.sent[0].segment
+        end = arrived.segment.seq + len(arrived.segment.data) & 0xFFFFFFFF
+        return following.seq == end and len(following.data) > 0
+
+    def _check_time(self, event: Event, due: int, latest: int, actual: int) -> None:
+        if due == NEVER:
+            return
+        allowed = self._allowed(due)
+        if not due - allowed <= actual <= latest + allowed:
+            raise Failure(event.line, "time", _seconds(due), _seconds(actual), "time")
+
+    # Calls
+
+    def _call(self, call: Call, event: Event, due: int) -> None:
+        self._finish_blocked()
+        attempt = Attempt(call)
+        ends = event.when.ends
+        if ends != ANY:
+            end = due + ends - event.when.time if event.when.anchor is Anchor.RELATIVE else ends
+            self._blocked = _Blocked(attempt, event, due, end)
+            self._retry()
+            self._network.pump()
+            return
+        try:
+            self._check(attempt, event.line)
+        except Waits:
+            raise Failure(event.line, "result", _result(call), "it blocks, and the script gives no time for its end", "=") from None
+        self._network.pump()
+
+    def _check(self, attempt: Attempt, line: int) -> None:
+        """Call, and compare what came of it. Raises Waits where nothing came yet."""
+        call = attempt.call
+        error = ""
+        try:
+            result = self._sockets.call(attempt)
+        except OSError as raised:
+            result = -1
+            error = errno.errorcode.get(raised.errno or 0, str(raised))
+        expected = value(call.result, {})
+        if expected is not ... and expected != result:
+            raise Failure(line, "result", _result(call), f"{result} {error}".strip(), "=")
+        if call.error and _number_of(call.error) != _number_of(error):
+            raise Failure(line, "errno", call.error, error or "none", call.error)
+
+    def _retry(self) -> None:
+        """Something happened: a call that blocks may be able to go on."""
+        blocked = self._blocked
+        if blocked is None:
+            return
+        try:
+            self._check(blocked.attempt, blocked.event.line)
+        except Waits:
+            blocked.attempt.is_repeated = True
+            return
+        except (Failure, ScriptError) as problem:
+            problem.line = problem.line or blocked.event.line
+            raise
+        self._blocked = None
+        now = self._network.now
+        if abs(now - blocked.ends) > max(self._tolerance, (blocked.ends - blocked.due) // 8):
+            raise Failure(blocked.event.line, "time of return", _seconds(blocked.ends), _seconds(now), "...")
+        self._network.pump()
+
+    def _finish_blocked(self) -> None:
+        """A thread does one call at a time: the next waits for the one that blocks."""
+        blocked = self._blocked
+        if blocked is None:
+            return
+        until = blocked.ends + max(self._tolerance, (blocked.ends - blocked.due) // 8)
+        while self._blocked is not None and self._network.step(until):
+            pass
+        if self._blocked is not None:
+            raise Failure(blocked.event.line, "time of return", _seconds(blocked.ends), f"still blocked at {_seconds(until)}", "...")
+
+
+@dataclass(slots=True)
+class _Blocked:
+    attempt: Attempt
+    event: Event
+    due: int
+    ends: int
+
+
+def _described(connection: Connection) -> str:
+    if connection.state is CLOSED:
+        return f"{connection.state}, {connection.error or 'no error'}"
+    status = asdict(connection.status())
+    return ", ".join([str(connection.state), *[f"{name}={value}" for name, value in status.items() if name not in _UNTOLD]])
+
+
+def _joined(first: Arrived, second: Arrived) -> Arrived:
+    """Two segments as the one that they were before they were cut."""
+    segment = first.segment
+    segment.data += second.segment.data
+    segment.flags |= second.segment.flags
+    return first
+
+
+def _number(script: Script, name: str, default: int) -> int:
+    text = script.options.get(name, str(default))
+    if not text.isdigit():
+        raise ScriptError(1, f"--{name}={text}", "expected a number")
+    return int(text)
+
+
+def _number_of(name: str) -> int:
+    return int(getattr(errno, name, 0))
+
+
+def _result(call: Call) -> str:
+    text = getattr(call.result, "text", call.result)
+    return f"{'...' if text is ... else text} {call.error}".strip()
+
+
+def _seconds(time: int) -> str:
+    return f"{time / SECOND:.6f} s"

@@ -1,0 +1,210 @@
+"""How a script writes packets: TCP segments with their options, and ICMP messages."""
+
+from typing import Final
+
+from postel.drill.cursor import Cursor
+from postel.drill.script import ANY, Icmp, Network, Option, Packet
+from postel.wire import options as wire
+from postel.wire.segment import ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG
+
+FLAGS: Final = {"F": FIN, "S": SYN, "R": RST, "P": PSH, ".": ACK, "U": URG, "E": ECE, "W": CWR, "A": AE, "-": 0}
+_ECN: Final = ("noecn", "ect0", "ect1", "ce", "ect01")
+
+_BARE: Final = {"nop": wire.NOP, "eol": wire.END, "sackOK": wire.SACK_PERMITTED}
+_NUMBERED: Final = {"mss": wire.MSS, "wscale": wire.WINDOW_SCALE}
+
+MD5: Final = 19
+FAST_OPEN: Final = 34
+EXPERIMENTAL: Final = 254
+_FAST_OPEN_MAGIC: Final = b"\xf9\x89"  # RFC 7413, 4.1.1
+
+
+def packet(cursor: Cursor) -> Packet | Icmp:
+    inbound = cursor.sees("<")
+    cursor.next()
+    if _is_old_icmp(cursor):  # `< [1:1461(1460)] icmp unreachable …`
+        seq = _quoted(cursor)
+        cursor.expect("icmp")
+        return _icmp(cursor, Network(), seq)
+    network = _network(cursor)
+    source_port = destination_port = ANY
+    if cursor.token.kind == "integer" and cursor.ahead(1).text == ">":
+        source_port = cursor.number()
+        cursor.expect(">")
+        destination_port = cursor.number()
+    if cursor.takes("icmp"):
+        if not inbound:
+            raise cursor.refusal("ICMP comes in only; not expected out, behind")
+        return _icmp(cursor, network, 0)
+    return _segment(cursor, network, source_port, destination_port, inbound=inbound)
+
+
+def _segment(cursor: Cursor, network: Network, source_port: int, destination_port: int, *, inbound: bool) -> Packet:
+    flags = _flags(cursor)
+    seq, length = _numbers(cursor)
+    absolute = cursor.takes("!")
+    ack = window = ANY
+    urgent = 0
+    if cursor.takes("ack"):
+        ack = cursor.number()
+    if cursor.takes("win"):
+        window = cursor.number()
+    if cursor.takes("urg"):
+        urgent = cursor.number()
+    options: tuple[Option, ...] | None = ()
+    if cursor.sees("<"):
+        options = _options(cursor)
+    if cursor.sees("/"):
+        raise cursor.refusal("encapsulation is not supported")
+    return Packet(inbound, network, flags, seq, length, absolute, ack, window, urgent, options, source_port, destination_port)
+
+
+def _flags(cursor: Cursor) -> int:
+    text = cursor.joined()
+    while cursor.sees("."):  # `F  .` is allowed too
+        text += cursor.joined()
+    flags = 0
+    for letter in text:
+        if letter not in FLAGS:
+            raise cursor.refusal(f"flag {letter!r} in {text!r} is unknown, before")
+        flags |= FLAGS[letter]
+    return flags
+
+
+def _numbers(cursor: Cursor) -> tuple[int, int]:
+    """``start:end(length)`` or ``...(length)``."""
+    if cursor.takes("..."):
+        return ANY, _parenthesised(cursor)
+    start = cursor.number()
+    cursor.expect(":")
+    end = cursor.number()
+    length = _parenthesised(cursor)
+    if start + length & 0xFFFFFFFF != end:
+        raise cursor.refusal(f"{start} and {length} octets don't end at {end}, before")
+    return start, length
+
+
+def _parenthesised(cursor: Cursor) -> int:
+    cursor.expect("(")
+    number = cursor.number()
+    cursor.expect(")")
+    return number
+
+
+def _network(cursor: Cursor) -> Network:
+    ecn = ""
+    if cursor.takes("["):
+        ecn = cursor.word()
+        if ecn not in _ECN:
+            raise cursor.refusal(f"{ecn} is no ECN mark, before")
+        cursor.expect("]")
+    if not cursor.takes("("):
+        return Network(ecn=ecn)
+    values = {"tos": ANY, "class": ANY, "ttl": ANY, "hlim": ANY, "flowlabel": ANY}
+    while not cursor.takes(")"):
+        name = cursor.word()
+        if name not in values:
+            raise cursor.refusal(f"{name} is no field of an IP header, before")
+        values[name] = cursor.number()
+        cursor.takes(",")
+    return Network(max(values["tos"], values["class"]), max(values["ttl"], values["hlim"]), values["flowlabel"], ecn)
+
+
+# Options
+
+
+def _options(cursor: Cursor) -> tuple[Option, ...] | None:
+    cursor.expect("<")
+    if cursor.takes("..."):
+        cursor.expect(">")
+        return None
+    options = []
+    while not cursor.takes(">"):
+        options.append(_option(cursor))
+        if not cursor.sees(">"):
+            cursor.expect(",")
+    return tuple(options)
+
+
+def _option(cursor: Cursor) -> Option:
+    name = _option_name(cursor)
+    if name in _BARE:
+        return Option(_BARE[name], name)
+    if name in _NUMBERED:
+        return Option(_NUMBERED[name], name, (cursor.number(),))
+    if name == "sack":
+        return Option(wire.SACK, name, _blocks(cursor))
+    if name == "TS":
+        return _timestamps(cursor)
+    if name == "md5":
+        return Option(MD5, name, word=cursor.joined())
+    if name == "FO":
+        return Option(FAST_OPEN, name, value=_octets(cursor))
+    if name in ("FOEXP", "EXP-FO"):
+        return Option(EXPERIMENTAL, name, value=_FAST_OPEN_MAGIC + _octets(cursor))
+    raise cursor.refusal(f"option {name!r} is unknown, before")
+
+
+def _option_name(cursor: Cursor) -> str:
+    name = cursor.word()
+    if cursor.sees("-"):
+        cursor.next()
+        name += "-" + cursor.word()
+    return name
+
+
+def _blocks(cursor: Cursor) -> tuple[int, ...]:
+    numbers: list[int] = []
+    while cursor.token.kind == "integer":
+        numbers.append(cursor.number())
+        cursor.expect(":")
+        numbers.append(cursor.number())
+    return tuple(numbers)
+
+
+def _timestamps(cursor: Cursor) -> Option:
+    cursor.expect("val")
+    value = cursor.number()
+    cursor.expect("ecr")
+    return Option(wire.TIMESTAMPS, "TS", (value, cursor.number()))
+
+
+def _octets(cursor: Cursor) -> bytes:
+    if cursor.sees(",", ">"):
+        return b""
+    text = cursor.joined()
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise cursor.refusal(f"{text!r} isn't hexadecimal, before") from error
+
+
+# ICMP
+
+
+def _is_old_icmp(cursor: Cursor) -> bool:
+    return cursor.sees("[") and cursor.ahead(1).kind == "integer"
+
+
+def _icmp(cursor: Cursor, network: Network, seq: int) -> Icmp:
+    kind = cursor.word()
+    code = ""
+    if cursor.token.kind == "word" and cursor.token.text not in ("mtu", "id"):
+        code = cursor.word()
+    mtu = identifier = 0
+    if cursor.takes("mtu"):
+        mtu = cursor.number()
+    if cursor.takes("id"):
+        identifier = cursor.number()
+    if cursor.sees("["):
+        seq = _quoted(cursor)
+    return Icmp(network, kind, code, mtu, identifier, seq)
+
+
+def _quoted(cursor: Cursor) -> int:
+    cursor.expect("[")
+    if cursor.token.kind == "word":
+        raise cursor.refusal("encapsulation is not supported")
+    seq, _ = _numbers(cursor)
+    cursor.expect("]")
+    return seq

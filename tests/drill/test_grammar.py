@@ -1,0 +1,126 @@
+"""What scripts may say, and that what they may not is named by line and word."""
+
+import pytest
+
+from postel.drill.failure import ScriptError
+from postel.drill.grammar import parse
+from postel.drill.script import ANY, Anchor, Call, Code, Command, Either, Icmp, Name, Network, Option, Packet, When
+from postel.times import MILLISECOND, SECOND
+from postel.wire.segment import ACK, AE, FIN, PSH, SYN
+
+
+def action(text: str) -> object:
+    (event,) = parse(text).events
+    return event.action
+
+
+def packet(text: str) -> Packet:
+    found = action("0 " + text)
+    assert isinstance(found, Packet)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "when"),
+    [
+        ("0", When(Anchor.ABSOLUTE)),
+        ("+.5", When(Anchor.RELATIVE, 500 * MILLISECOND)),
+        ("+ 1.000001", When(Anchor.RELATIVE, SECOND + 1)),
+        ("*", When(Anchor.ANY)),
+        ("+1~+2", When(Anchor.RELATIVE, SECOND, latest=2 * SECOND)),
+        ("0...0.5", When(Anchor.ABSOLUTE, 0, ends=500 * MILLISECOND)),
+    ],
+)
+def test_times(text: str, when: When) -> None:
+    (event,) = parse(text + " close(3) = 0").events
+    assert event.when == when
+
+
+def test_a_segment() -> None:
+    assert packet("> P. 1:101(100) ack 7 win 65535 urg 3 <nop,nop,sack 1:2 5:6>") == Packet(
+        inbound=False,
+        network=Network(),
+        flags=PSH | ACK,
+        seq=1,
+        length=100,
+        ack=7,
+        window=65535,
+        urgent=3,
+        options=(Option(1, "nop"), Option(1, "nop"), Option(5, "sack", (1, 2, 5, 6))),
+    )
+
+
+def test_its_open_places() -> None:
+    found = packet("> S. ...(0) <...>")
+    assert (found.seq, found.ack, found.window, found.options) == (ANY, ANY, ANY, None)
+    assert packet("> R. 0:0(0)!").absolute
+
+
+def test_its_flags() -> None:
+    assert packet("< - 0:0(0)").flags == 0
+    assert packet("< F  . 0:0(0)").flags == FIN | ACK
+    assert packet("< SA 0:0(0)").flags == SYN | AE
+
+
+def test_its_ports_and_its_ip_header() -> None:
+    found = packet("< (tos 0x28, ttl 3) 80 > 1024 S 0:0(0)")
+    assert (found.source_port, found.destination_port) == (80, 1024)
+    assert (found.network.traffic_class, found.network.hop_limit) == (0x28, 3)
+    assert packet("> [ect01] . 1:1(0) ack 1").network.ecn == "ect01"
+
+
+def test_its_options() -> None:
+    found = packet("< S 0:0(0) <mss 1460,nop,wscale 7,sackOK,TS val 5 ecr 0,FO 0a0b,EXP-FO 01,md5 valid,eol>")
+    assert found.options is not None
+    assert [option.kind for option in found.options] == [2, 1, 3, 4, 8, 34, 254, 19, 0]
+    assert found.options[5].value == b"\x0a\x0b"
+    assert found.options[6].value == b"\xf9\x89\x01"
+
+
+def test_icmp_in_both_forms() -> None:
+    assert action("0 < icmp unreachable frag_needed mtu 576 [1:1(0)]") == Icmp(Network(), "unreachable", "frag_needed", 576, 0, 1)
+    assert action("0 < [1:1461(1460)] icmp unreachable frag_needed mtu 576") == Icmp(Network(), "unreachable", "frag_needed", 576, 0, 1)
+
+
+def test_a_call() -> None:
+    text = '0 f(3, ..., {a=1, b=htons(80)}, [X], A|B, "s", 0x10, {1, 2}) = -1 EAGAIN (Would (really) block)'
+    found = action(text)
+    assert isinstance(found, Call)
+    assert (found.name, found.result, found.error) == ("f", -1, "EAGAIN")
+    assert found.arguments[:2] == (3, ...)
+    assert found.arguments[3:] == ([Name("X")], Either((Name("A"), Name("B"))), "s", 16, (1, 2))
+
+
+def test_commands_and_code_need_no_time() -> None:
+    events = parse("`a\n   b`\n%{ assert 1 }%").events
+    assert [event.action for event in events] == [Command("a b"), Code(" assert 1 ")]
+
+
+def test_options_of_the_script() -> None:
+    assert parse("--mtu=72 // small\n--ip_version=ipv6\n0 close(3) = 0").options == {"mtu": "72", "ip_version": "ipv6"}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "word"),
+    [
+        ("0 close(3) = 0\n+0 > Q 0:0(0)", 2, "0"),
+        ("0 > S 0:5(0)", 1, ""),
+        ("0 > S 0:0(0) <bss 1460>", 1, "1460"),
+        ("0 close(3 = 0", 1, "="),
+        ("0 close(3)", 1, ""),
+        ("\n\n0 & 1", 3, "&"),
+        ("0 > icmp unreachable", 1, "unreachable"),
+        ("1 close(3) = 0", 1, ""),
+        ("0 > . 1:1(0) ack x", 1, "x"),
+        ("0 close(3) = 0 (never ends", 1, ""),
+        ("0 > [ecn] . 1:1(0)", 1, "]"),
+        ("0 > (top 1) . 1:1(0)", 1, "1"),
+        ("2~1 close(3) = 0", 1, "close"),
+        ("0 > . 1:1(0)/udp(1 > 2)", 1, "/"),
+        ("0 < S 0:0(0) <FO xyz>", 1, ">"),
+    ],
+)
+def test_what_is_no_script(text: str, line: int, word: str) -> None:
+    with pytest.raises(ScriptError) as caught:
+        parse(text)
+    assert (caught.value.line, caught.value.word) == (line, word)
