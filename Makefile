@@ -1,6 +1,7 @@
 # make demo      a handshake, a request and a close between two hosts, drawn as a ladder
 # make test      everything that CI checks
 # make bench     the figures of the README
+# make compliance   docs/compliance.md anew, from a run of the tests
 # make compile   the core as C extensions, in build/compiled
 # make clean
 
@@ -13,17 +14,18 @@ endif
 BIN := .venv/bin
 CORE := $(shell find postel/wire postel/tcp postel/host -name '*.py')
 COMPILED := build/compiled
+LABELS := build/labels.json
 PARALLEL := -n 2 --dist worksteal
 # Real time against the kernel: one after another, and without the weight of coverage.
 KERNEL := $(sort $(dir $(wildcard tests/kernel/test_*.py)))
 
-.PHONY: demo test check interpreted kernel compiled bench compile clean
+.PHONY: demo test check interpreted compliant compliance kernel compiled bench compile clean
 .DELETE_ON_ERROR:
 
 demo: $(BIN)/python
 	@$(BIN)/python -m postel demo
 
-test: check interpreted kernel compiled
+test: check interpreted compliant kernel compiled
 
 check: .venv/dev
 	$(BIN)/ruff check .
@@ -33,14 +35,21 @@ check: .venv/dev
 
 interpreted: .venv/dev
 	rm -rf build/coverage && mkdir -p build/coverage
-	$(BIN)/pytest $(PARALLEL) --cov --cov-report=term tests postel --doctest-modules $(addprefix --ignore=,$(KERNEL))
+	POSTEL_LABELS=$(LABELS) $(BIN)/pytest $(PARALLEL) --cov --cov-report=term tests postel --doctest-modules $(addprefix --ignore=,$(KERNEL))
+
+# The compliance page is of that run: still true, and no MUST open.
+compliant: interpreted
+	$(BIN)/python tools/compliance.py --check $(LABELS)
+
+compliance: interpreted
+	$(BIN)/python tools/compliance.py $(LABELS)
 
 kernel: .venv/dev
 	$(if $(KERNEL),$(BIN)/pytest $(KERNEL))
 
 # The same tests once more, on the core as C: in a copy, so that the checkout stays plain Python.
 compiled: .venv/dev $(COMPILED)/stamp
-	rm -rf $(COMPILED)/tests && cp -Rp postel tests docs tools *.md LICENSE pyproject.toml $(COMPILED)
+	rm -rf $(COMPILED)/tests && cp -Rp postel tests docs tools bench *.md LICENSE pyproject.toml $(COMPILED)
 	cd $(COMPILED) && ../../$(BIN)/python -c 'import postel.tcp.connection as core; assert not core.__file__.endswith(".py"), core.__file__'
 	cd $(COMPILED) && ../../$(BIN)/pytest $(PARALLEL) tests \
 		--ignore=tests/test_architecture.py --ignore=tests/cli $(addprefix --ignore=,$(KERNEL))

@@ -1,9 +1,60 @@
-"""How Hypothesis looks for counterexamples: the same ones in CI every time, new ones wherever somebody sits and watches."""
+"""How Hypothesis looks for counterexamples: the same ones in CI every time, new ones wherever somebody sits and watches.
 
+And, for the compliance page: with POSTEL_LABELS=FILE in the environment, a run leaves there which labels each test carries and how it went.
+"""
+
+import json
 import os
+import re
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("developer", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
+
+NAMED = re.compile(r"(?:^test|_and)_(must|shld|may|rec|ep_[a-z]+)_(\d+(?:_and_\d+)*)(?![^_])")
+WORST_LAST = ("passed", "skipped", "failed")
+
+
+def labels_of(item: pytest.Item) -> list[str]:
+    """By mark, and by name: ``test_must_58_…``, ``test_ep_ss_7_and_8_…``."""
+    marked = [label for mark in item.iter_markers("label") for label in mark.args]
+    return sorted({*marked, *labels_in_name(item.name.partition("[")[0])})
+
+
+def labels_in_name(name: str) -> list[str]:
+    return [f"{stem.upper().replace('_', '-')}-{number}" for stem, numbers in NAMED.findall(name) for number in numbers.split("_and_")]
+
+
+class Labels:
+    """Lives where the reports arrive: under xdist that is the controller, to which ``user_properties`` travel along."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.tests: dict[str, dict[str, object]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        labels = dict(report.user_properties).get("labels")
+        if not labels:
+            return
+        name = report.nodeid.partition("[")[0]
+        test = self.tests.setdefault(report.nodeid, {"test": name, "labels": labels, "outcome": "passed"})
+        test["outcome"] = max(str(test["outcome"]), report.outcome, key=WORST_LAST.index)
+
+    def pytest_sessionfinish(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps([self.tests[name] for name in sorted(self.tests)], indent=1) + "\n", encoding="utf-8")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "POSTEL_LABELS" in os.environ and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Labels(config.rootpath / os.environ["POSTEL_LABELS"]), "labels")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "POSTEL_LABELS" in os.environ:
+        for item in items:
+            item.user_properties.append(("labels", labels_of(item)))

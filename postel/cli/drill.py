@@ -4,6 +4,10 @@ A folder runs with all the scripts in it, in parallel::
 
     postel drill tests/scripts --profile freebsd --define STANDARD
 
+Or against this machine's kernel, in real time, in a network namespace of its own (root)::
+
+    postel drill --against kernel --profile linux script.pkt
+
 Exit status 1 where a script fails or can't be understood.
 """
 
@@ -21,13 +25,19 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from postel import drill
-from postel.drill import Outcome, Profile, ScriptError, report
+from postel.cli.network import device
+from postel.drill import Outcome, Profile, ScriptError, kernel, report
+from postel.drill.stack import Ends
 from postel.errors import ArgumentError
+from postel.link.tun import Tun
 from postel.view import ladder, pcapng
 from postel.view.trace import Trace
+from postel.wire.address import Interface
 
 _SUFFIX: Final = ".pkt"
 _LADDER: Final = 104  # columns
+_STACKS: Final = ("postel", "kernel")
+_DEVICE: Final = "drill0"
 _FEW: Final = 20  # scripts that need no second process
 
 
@@ -37,7 +47,8 @@ class Result:
     result: str
     line: int
     message: str
-    detail: str  # for people: the line with its caret, the state, the ladder
+    detail: str  # for people: the line with its caret, the rule, the state, the ladder
+    rule: str = ""  # of the RFCs, where it is known which was at work
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,7 @@ class Choices:
     profile: str
     defined: tuple[str, ...]
     pcapng: str
+    against: str
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +64,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-j", "--jobs", metavar="N", type=int, default=0, help="processes; default: one for each processor")
     parser.add_argument("--profile", choices=Profile.names(), default="rfc", help="whose constants the scripts expect; default: rfc")
     parser.add_argument("--define", metavar="NAME", action="append", default=[], help="for #ifdef NAME; may be given again")
+    parser.add_argument("--against", choices=_STACKS, default="postel", help="the stack to test; default: postel; kernel needs root")
     parser.add_argument("--pcapng", metavar="DIR", default="", help="where to put a capture of each script")
     parser.add_argument("--junit", metavar="FILE", help="where to write the results as JUnit's XML")
     parser.add_argument("--json", action="store_true", help="the results as JSON on standard output")
@@ -60,15 +73,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.jobs < 0:
         raise ArgumentError("--jobs", options.jobs, "1 or more")
+    if options.pcapng and options.against == "kernel":
+        raise ArgumentError("--pcapng", options.pcapng, "--against postel alone")
     scripts = _found(options.paths)
     if options.pcapng:
         Path(options.pcapng).mkdir(parents=True, exist_ok=True)
-    choices = Choices(options.profile, tuple(options.define), options.pcapng)
-    results = list(_all(scripts, choices, options.jobs, shows_progress=not options.json and sys.stderr.isatty()))
+    choices = Choices(options.profile, tuple(options.define), options.pcapng, options.against)
+    jobs = options.jobs or int(options.against == "kernel")  # in real time scripts disturb one another
+    results = list(_all(scripts, choices, jobs, shows_progress=not options.json and sys.stderr.isatty()))
     if options.junit:
         _write_junit(results, Path(options.junit))
     if options.json:
-        fields = ("path", "result", "line", "message")
+        fields = ("path", "result", "line", "message", "rule")
         print(json.dumps({"scripts": [{name: asdict(result)[name] for name in fields} for result in results]}, indent=1))
     else:
         _tell(results)
@@ -123,6 +139,9 @@ def one(path: str, choices: Choices) -> Result:
         script = drill.parse(text, path=path, defined=choices.defined)
     except ScriptError as error:
         return Result(path, "error", error.line, str(error), report.explain(_line(lines, error.line), error))
+    if choices.against == "kernel":
+        outcome = kernel.run(script, profile, _opened, skipped=partial(_tell_skipped, path))
+        return Result(path, outcome.result, outcome.line, outcome.message, _detail(lines, outcome, None))
     trace = Trace() if choices.pcapng else None
     outcome = drill.run(script, profile, observer=trace)
     if outcome.result == "failed" and trace is None:
@@ -132,13 +151,24 @@ def one(path: str, choices: Choices) -> Result:
         name = "_".join(Path(path).with_suffix(".pcapng").parts[-3:]).lstrip("/_")
         with (Path(choices.pcapng) / name).open("wb") as file:
             pcapng.write(trace, file)
-    return Result(path, outcome.result, outcome.line, outcome.message, _detail(lines, outcome, trace))
+    return Result(path, outcome.result, outcome.line, outcome.message, _detail(lines, outcome, trace), outcome.rule)
+
+
+def _opened(ends: Ends) -> Tun:
+    """The device, for the kernel; what it sends to anybody goes there."""
+    tun = device.opened(_DEVICE, [Interface(ends.local.address, ends.prefix_length)], mtu=ends.mtu)
+    device.ip("-4" if len(ends.local.address) == 4 else "-6", "route", "add", "default", "dev", _DEVICE)
+    return tun
+
+
+def _tell_skipped(path: str, line: int, command: str) -> None:
+    print(f"{path}:{line}: skipped: {command}", file=sys.stderr)
 
 
 def _detail(lines: list[str], outcome: Outcome, trace: Trace | None) -> str:
     if outcome.failure is None:
         return ""
-    parts = [report.explain(_line(lines, outcome.line), outcome.failure), outcome.state]
+    parts = [report.explain(_line(lines, outcome.line), outcome.failure, outcome.rule), outcome.state]
     if outcome.result == "failed" and trace is not None and trace.packets:
         parts.append(ladder.render(trace, width=_LADDER))
     return "\n\n".join(part for part in parts if part)
@@ -181,7 +211,8 @@ def _write_junit(results: list[Result], path: Path) -> None:
         case = ET.SubElement(suite, "testcase", classname=str(Path(result.path).parent), name=Path(result.path).name)
         if result.result != "passed":
             kind = "failure" if result.result == "failed" else "error"
-            ET.SubElement(case, kind, message=f"line {result.line}: {result.message}").text = _printable(result.detail)
+            rule = f" ({result.rule})" if result.rule else ""
+            ET.SubElement(case, kind, message=f"line {result.line}: {result.message}{rule}").text = _printable(result.detail)
     try:
         ET.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
     except OSError as error:

@@ -10,7 +10,7 @@ from postel.drill.failure import Failure, ScriptError
 from postel.tcp.connection import Connection
 from postel.tcp.state import State
 
-_LINUX_NUMBERS: Final = (
+LINUX_NUMBERS: Final = (
     State.ESTABLISHED, State.SYN_SENT, State.SYN_RECEIVED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.TIME_WAIT, State.CLOSED,
     State.CLOSE_WAIT, State.LAST_ACK, State.LISTEN, State.CLOSING,
 )  # fmt: skip
@@ -127,5 +127,5 @@ def _compare(node: ast.Compare, names: dict[str, object], line: int) -> bool:
 def _numbered(value: object, other: object) -> object:
     """A state beside a plain number is meant by Linux's number for it."""
     if isinstance(value, State) and isinstance(other, int):
-        return _LINUX_NUMBERS.index(value) + 1
+        return LINUX_NUMBERS.index(value) + 1
     return value

@@ -1,6 +1,7 @@
 """Shell commands of scripts, as far as they mean something to a stack: settings, and questions about its connections."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,8 +12,8 @@ from postel.errors import ArgumentError
 from postel.tcp.config import Config
 from postel.tcp.state import State
 
-_SYSCTL: Final = re.compile(r"(?:/sbin/)?sysctl(?:\s+-\w+)*\s+([\w.]+)\s*=\s*\"?(\S+?)\"?$")
-_SOCKSTAT: Final = re.compile(
+SYSCTL: Final = re.compile(r"(?:/sbin/)?sysctl(?:\s+-\w+)*\s+([\w.]+)\s*=\s*\"?(\S+?)\"?$")
+SOCKSTAT: Final = re.compile(
     r"sockstat\b(?P<options>[^|]*)(?:\|\s*grep packetdril\w*\s*)?\|\s*grep -c (?P<state>\w+)\s*\|\s*grep (?P<count>\d+)$"
 )
 _PORT: Final = re.compile(r"-p\s+(\d+)")
@@ -35,13 +36,13 @@ def execute(command: str, profile: Profile, config: Config, network: Network, li
 
 
 def _one(command: str, profile: Profile, config: Config, network: Network, line: int) -> Config:
-    setting = _SYSCTL.match(command)
+    setting = SYSCTL.match(command)
     if setting is not None:
         return _set(setting[1], setting[2], profile, config, network, line)
-    question = _SOCKSTAT.match(command)
+    question = SOCKSTAT.match(command)
     drop = _DROP.match(command)
     if question is not None:
-        _ask(question, network, line)
+        ask(question, network.count, line)
     elif drop is not None:
         network.forget(_state(drop[1], line))
     elif not _HARMLESS.search(command):
@@ -54,6 +55,8 @@ def _set(name: str, value: str, profile: Profile, config: Config, network: Netwo
         raise ScriptError(line, name, f"this variable isn't known to the profile {profile.name}")
     if not value.isdigit():
         raise ScriptError(line, value, "expected a number")
+    if value not in profile.fixed.get(name, (value,)):
+        raise ScriptError(line, f"{name}={value}", f"Postel has {' or '.join(profile.fixed[name])} alone")
     fields, unit = profile.sysctls[name]
     for field in fields:
         if field == "drop_syn_fin":
@@ -73,9 +76,10 @@ def _changed(config: Config, field: str, value: int, line: int) -> Config:
         raise ScriptError(line, str(value), str(error)) from error
 
 
-def _ask(question: re.Match[str], network: Network, line: int) -> None:
+def ask(question: re.Match[str], count: Callable[[State, int], int], line: int) -> None:
+    """Compare with what ``count`` says of a state and a port, 0 for any. Raises Failure."""
     port = _PORT.search(question["options"])
-    actual = network.count(_state(question["state"], line), int(port[1]) if port else 0)
+    actual = count(_state(question["state"], line), int(port[1]) if port else 0)
     # grep finds the digits anywhere in what the first grep counted, as it did for the script's author
     if question["count"] not in str(actual):
         raise Failure(line, f"connections in {question['state']}", question["count"], actual, question["count"])

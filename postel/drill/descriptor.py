@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from postel.drill.calls import Waits
 from postel.drill.failure import ScriptError
 from postel.errors import ArgumentError, TcpError
 from postel.host.listener import Listener
@@ -15,10 +16,6 @@ from postel.times import MILLISECOND, NEVER, SECOND
 
 SOCK_STREAM: Final = 1
 _IN, _OUT, _ERROR, _HANGUP = 1, 4, 8, 16
-
-
-class Waits(Exception):
-    """A call that would block."""
 
 
 class Descriptor:
@@ -107,6 +104,7 @@ _FIELDS: Final[dict[str, tuple[str, int]]] = {
     "TCP_KEEPINTVL": ("keep_alive_interval", SECOND),
     "TCP_KEEPCNT": ("keep_alive_probes", 1),
     "TCP_USER_TIMEOUT": ("user_timeout", MILLISECOND),
+    "TCP_MAXSEG": ("largest_mss", 1),
     "IP_TTL": ("hop_limit", 1),
     "IPV6_UNICAST_HOPS": ("hop_limit", 1),
     "IP_TOS": ("traffic_class", 1),
@@ -174,7 +172,9 @@ def _error(found: Descriptor) -> object:
 
 
 def _mss(found: Descriptor) -> object:
-    return 536 if found.connection is None else found.connection.tcb.congestion.smss
+    if found.connection is None or not found.connection.tcb.is_synchronized:
+        return min(536, found.current().largest_mss)
+    return found.connection.tcb.congestion.smss
 
 
 def _nodelay(found: Descriptor) -> object:

@@ -20,6 +20,7 @@ class Profile:
     config: Config
     sysctls: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     nonblocking: int = NONBLOCKING_LINUX
+    fixed: dict[str, tuple[str, ...]] = field(default_factory=dict)  # variables with the only values that Postel can be said to have
 
     @staticmethod
     def named(name: str) -> "Profile":
@@ -80,6 +81,13 @@ _FREEBSD_SYSCTLS: Final = {
     "net.inet.tcp.syncookies": ((), 1),
     "net.inet.tcp.syncookies_only": ((), 1),
 }
+_FIXED: Final = {
+    "net.inet.tcp.blackhole": ("0",),
+    "net.inet.tcp.syncookies_only": ("0",),
+    "net.inet.tcp.ecn.enable": ("0", "2"),
+    "net.ipv4.tcp_ecn": ("0", "2"),
+    "net.inet.tcp.rexmit_drop_options": ("0",),
+}
 _LINUX: Final = replace(DEFAULT, receive_buffer=64240, scale_for=6 * MEBIBYTE, delayed_ack=40 * MILLISECOND, msl=30 * SECOND)
 _LINUX_SYSCTLS: Final = {
     "net.ipv4.tcp_timestamps": (("timestamps",), 1),
@@ -97,7 +105,7 @@ _LINUX_SYSCTLS: Final = {
 }
 
 PROFILES: Final = {
-    "rfc": Profile("rfc", DEFAULT, {**_FREEBSD_SYSCTLS, **_LINUX_SYSCTLS}),
-    "freebsd": Profile("freebsd", _FREEBSD, _FREEBSD_SYSCTLS, NONBLOCKING_BSD),
-    "linux": Profile("linux", _LINUX, _LINUX_SYSCTLS),
+    "rfc": Profile("rfc", DEFAULT, {**_FREEBSD_SYSCTLS, **_LINUX_SYSCTLS}, fixed=_FIXED),
+    "freebsd": Profile("freebsd", _FREEBSD, _FREEBSD_SYSCTLS, NONBLOCKING_BSD, _FIXED),
+    "linux": Profile("linux", _LINUX, _LINUX_SYSCTLS, fixed=_FIXED),
 }

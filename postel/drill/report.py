@@ -41,12 +41,17 @@ def place(line: str, problem: PostelError) -> tuple[int, int]:
     return line.find(text), max(1, len(text))
 
 
-def explain(line: str, problem: PostelError) -> str:
-    """The line, a caret under the field, and what was expected beside what was."""
+def explain(line: str, problem: PostelError, rule: str = "") -> str:
+    """The line, a caret under the field, what was expected beside what was, and the ``rule`` of the RFCs, where one is known."""
     start, width = place(line, problem)
     words = [line.expandtabs(1), " " * start + "^" * width]
     if isinstance(problem, Failure):
-        words += [f"{problem.field}:", f"  expected  {problem.expected}", f"  actual    {problem.actual}"]
+        words += [
+            f"{problem.field}:",
+            f"  expected  {problem.expected}",
+            f"  actual    {problem.actual}",
+            *([f"  rule      {rule}"] if rule else []),
+        ]
     else:
         words.append(str(problem))
     return "\n".join(words)

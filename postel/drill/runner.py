@@ -1,25 +1,28 @@
-"""A script's events, one after another, in virtual time."""
+"""A script's events, one after another."""
 
 import errno
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-from postel.drill import code, commands, match, octets
+from postel.drill import code, match, octets, rules
+from postel.drill.calls import Attempt, Waits
 from postel.drill.constants import value
-from postel.drill.descriptor import Waits
 from postel.drill.failure import Failure, ScriptError
 from postel.drill.flow import Flow
 from postel.drill.match import Arrived
-from postel.drill.network import Network
 from postel.drill.profile import Profile
+from postel.drill.rules import Cause
 from postel.drill.script import ANY, Action, Anchor, Call, Code, Command, Event, Icmp, Packet, Script
-from postel.drill.sockets import Attempt, Sockets
+from postel.drill.stack import Ends, Stack
+from postel.drill.virtual import Virtual
 from postel.errors import ArgumentError, PostelError
-from postel.tcp.connection import Connection
+from postel.tcp import seq
 from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED
 from postel.times import NEVER, SECOND
 from postel.wire.address import Endpoint, parse
+from postel.wire.segment import ACK, FIN, RST, SYN
 
 TOLERANCE: Final = 4000  # microseconds, where the script names none
 PATIENCE: Final = 2 * SECOND  # how long after its time a packet is still waited for
@@ -27,29 +30,35 @@ LOCAL_PORT: Final = 8080
 REMOTE_PORT: Final = 8080
 _ADDRESSES: Final = {"ipv4": ("192.168.0.1", "192.0.2.1", 16), "ipv6": ("fd3d:fa7b:d17d::1", "2001:db8::1", 64)}  # the stack, the script
 
-_UNTOLD: Final = ("local", "remote", "state")  # of a Status: the ladder says them better
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """``result`` is "passed", "failed" or "error": a script that the runner can't understand is no verdict. ``state`` describes the
-    connection when it failed."""
+    connection when it failed, ``rule`` the rule of the RFCs that was at work, where it is known."""
 
     result: str
     line: int = 0
     message: str = ""
     failure: PostelError | None = None
     state: str = ""
+    rule: str = ""
 
 
 def run(script: Script, profile: Profile, *, observer: Observer | None = None) -> Outcome:
     """The same outcome every time, whatever the machine and the hour."""
+    return judge(script, lambda ends: Virtual(ends, profile, observer))
+
+
+def judge(script: Script, stack: Callable[[Ends], Stack]) -> Outcome:
+    """Run the script against what ``stack`` makes between its two ends."""
     runner: Runner | None = None
     try:
-        runner = Runner(script, profile, observer)
+        ends = ends_of(script)
+        runner = Runner(script, stack(ends), ends)
         runner.run()
     except Failure as failure:
-        return Outcome("failed", failure.line, str(failure), failure, runner.describe() if runner else "")
+        state, rule = (runner.describe(), runner.rule(failure)) if runner else ("", "")
+        return Outcome("failed", failure.line, str(failure), failure, state, rule)
     except ScriptError as error:
         return Outcome("error", error.line, str(error), error)
     except ArgumentError as error:  # what no stack could be asked for
@@ -60,20 +69,27 @@ def run(script: Script, profile: Profile, *, observer: Observer | None = None) -
     return Outcome("passed")
 
 
+def ends_of(script: Script) -> Ends:
+    local, remote, prefix_length = _ADDRESSES["ipv6" if script.options.get("ip_version") == "ipv6" else "ipv4"]
+    return Ends(
+        Endpoint(parse(script.options.get("local_ip", local)), LOCAL_PORT),
+        Endpoint(parse(script.options.get("remote_ip", remote)), REMOTE_PORT),
+        prefix_length,
+        _number(script, "mtu", 1500),
+    )
+
+
 class Runner:
-    def __init__(self, script: Script, profile: Profile, observer: Observer | None = None) -> None:
+    def __init__(self, script: Script, stack: Stack, ends: Ends) -> None:
         self._script = script
-        self._profile = profile
-        self._tolerance = _number(script, "tolerance_usecs", TOLERANCE)
+        self._stack = stack
+        self._tolerance = max(_number(script, "tolerance_usecs", TOLERANCE), stack.tolerance)
         self._tick = _number(script, "tcp_ts_tick_usecs", 0)
-        local, remote, prefix = _ADDRESSES["ipv6" if script.options.get("ip_version") == "ipv6" else "ipv4"]
-        local = script.options.get("local_ip", local)
-        remote = script.options.get("remote_ip", remote)
-        self._local = Endpoint(parse(local), LOCAL_PORT)
-        self._remote = Endpoint(parse(remote), REMOTE_PORT)
-        self._network = Network((f"{local}/{prefix}",), _number(script, "mtu", 1500), profile.config, observer)
+        self._local = ends.local
+        self._remote = ends.remote
+        self._network = stack.network
         self._network.on_step = self._retry
-        self._sockets = Sockets(self._network, profile.config, self._local, self._remote, profile.nonblocking)
+        self._sockets = stack.sockets
         self._sockets.on_open = self._begin_flow
         self._flow = Flow(self._local, self._remote)
         self._flows: dict[tuple[int, int], Flow] = {}
@@ -81,6 +97,9 @@ class Runner:
         self._event: Event | None = None
         self._previous_at = 0
         self._blocked: _Blocked | None = None
+        self._cause: Cause | None = None
+        self._acknowledged: int | None = None  # by the stack, as far as the script saw
+        self._looked_at = 0  # when the packet left that is compared, or should have
 
     def run(self) -> None:
         for event in self._script.events:
@@ -100,12 +119,36 @@ class Runner:
 
     def describe(self) -> str:
         """The connection under test, and what it sent that nobody expected yet."""
-        latest = self._sockets.latest()
-        lines = []
-        if latest is not None and latest.connection is not None:
-            lines.append(_described(latest.connection))
+        described = self._stack.describe()
+        lines = [described] if described else []
         lines += [f"sent at {found.sent_at / SECOND:.6f}: {match.text(found, self._flow)}" for found in self._network.sent]
         return "\n".join(lines)
+
+    # The rule at work
+
+    def rule(self, failure: Failure) -> str:
+        """Of the RFCs; empty where none is known."""
+        cause = self._cause
+        action = self._event.action if self._event is not None else None
+        looks = failure.field in rules.FIELDS or failure.field == "options"
+        if cause is not None and isinstance(action, Packet) and not looks and self._looked_at > cause.at + self._tolerance:
+            return rules.name_of_timer(action, cause, self._looked_at)
+        return rules.name(failure, cause)
+
+    def _caused(self, what: str, flow: Flow, *, window: int = ANY) -> None:
+        if isinstance(self._stack, rules.Watched):
+            state = CLOSED if what in rules.OPENS else self._stack.state(flow.local, flow.remote)
+            is_shut = window == 0 if window != ANY else self._cause is not None and self._cause.window_is_shut
+            self._cause = Cause(state, what, self._network.now, is_shut)
+
+    def _kind(self, packet: Packet, flow: Flow) -> str:
+        """Text that the stack has acknowledged already is a duplicate, whatever else it carries."""
+        if packet.flags & (RST | SYN) or packet.absolute or self._acknowledged is None:
+            return rules.kind(packet)
+        start = flow.remote_to_live(packet.seq)
+        size = packet.length + (packet.flags & FIN != 0)
+        is_old = seq.lt(start, self._acknowledged) and seq.le(seq.add(start, size), self._acknowledged)
+        return "duplicate" if is_old else rules.kind(packet)
 
     # Time
 
@@ -138,8 +181,11 @@ class Runner:
         self._wait(event, due)
         if isinstance(action, Packet):
             flow = self._flow_of(action.destination_port, action.source_port)
-            self._network.inject(octets.segment(action, flow, event.line), action.flags)
+            segment = octets.segment(action, flow, event.line)
+            self._caused(self._kind(action, flow), flow, window=action.window)
+            self._network.inject(segment, action.flags)
         elif isinstance(action, Icmp):
+            self._caused("ICMP", self._flow)
             self._network.inject(octets.icmp(action, self._flow, event.line), 0)
         else:
             self._perform_locally(action, event, due)
@@ -148,12 +194,9 @@ class Runner:
         if isinstance(action, Call):
             self._call(action, event, due)
         elif isinstance(action, Command):
-            profile, settings = self._profile, self._sockets.settings
-            self._sockets.settings = commands.execute(action.text, profile, settings, self._network, event.line)
+            self._stack.command(action.text, event.line)
         elif isinstance(action, Code):
-            latest = self._sockets.latest()
-            found = code.information(latest.connection if latest else None, latest.state if latest else CLOSED)
-            self._names.update(found)
+            self._names.update(self._stack.information())
             code.execute(action.text, self._names, event.line)
 
     # Packets
@@ -174,11 +217,14 @@ class Runner:
     def _expect(self, packet: Packet, event: Event, due: int) -> None:
         latest = self._latest(event, due)
         arrived = self._next(latest + PATIENCE if latest < NEVER else NEVER)
+        self._looked_at = max(due if due < NEVER else 0, arrived.sent_at if arrived is not None else 0)
         if arrived is None:
             raise Failure(event.line, "packet", "this one", "none", "packet")
         while len(arrived.segment.data) < packet.length and self._continues(arrived):
             arrived = _joined(arrived, self._network.sent.popleft())
         flow = self._flow_of(packet.source_port, packet.destination_port)
+        if arrived.segment.flags & ACK:
+            self._acknowledged = arrived.segment.ack
         match.check(packet, arrived, flow, event.line, tick=self._tick)
         self._check_time(event, due, latest, arrived.sent_at)
 
@@ -211,8 +257,10 @@ class Runner:
 
     def _call(self, call: Call, event: Event, due: int) -> None:
         self._finish_blocked()
-        attempt = Attempt(call)
+        if call.name in rules.CALLS:
+            self._caused(call.name, self._flow)
         ends = event.when.ends
+        attempt = Attempt(call, may_block=ends != ANY)
         if ends != ANY:
             end = due + ends - event.when.time if event.when.anchor is Anchor.RELATIVE else ends
             self._blocked = _Blocked(attempt, event, due, end)
@@ -277,13 +325,6 @@ class _Blocked:
     event: Event
     due: int
     ends: int
-
-
-def _described(connection: Connection) -> str:
-    if connection.state is CLOSED:
-        return f"{connection.state}, {connection.error or 'no error'}"
-    status = asdict(connection.status())
-    return ", ".join([str(connection.state), *[f"{name}={value}" for name, value in status.items() if name not in _UNTOLD]])
 
 
 def _joined(first: Arrived, second: Arrived) -> Arrived:

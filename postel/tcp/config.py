@@ -61,6 +61,7 @@ class Config:
     paws_idle: int = 24 * DAY  # RFC 7323, 5.5
     window_scaling: bool = True  # RFC 7323, 2
     scale_for: int = 0  # octets: the window scale fits a buffer that may yet grow as far
+    largest_mss: int = 65535  # RFC 9293, 3.7.1: told to the peer and sent, where the link would carry more
     option_layout: int = ALIGNED  # order and padding of a SYN's options: RFC 9293, 3.1 leaves them open
     sack: bool = True  # RFC 2018
 
@@ -102,6 +103,7 @@ _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
     ("initial_window", 1, 64, "1 to 64 segments"),
     ("send_buffer", 1, 1 << 30, "1 octet to 1 GiB"),
     ("receive_buffer", 1, 1 << 30, "1 octet to 1 GiB (RFC 7323, 2.3)"),
+    ("largest_mss", 1, 65535, "1 to 65535 octets"),
     ("scale_for", 0, 1 << 30, "0 to 1 GiB (RFC 7323, 2.3)"),
     ("option_layout", ALIGNED, PACKED, "ALIGNED or PACKED of postel.wire.options"),
     ("keep_alive_idle", 1, NEVER, "1 or more"),

@@ -262,12 +262,12 @@ class Tcb:
     @property
     def advertised_mss(self) -> int:
         """MUST-67, RFC6691-2: the link's MTU less fixed headers only."""
-        return max(1, self.mtu - (HEADERS_4 if self.is_ipv4 else HEADERS_6))
+        return max(1, min(self.config.largest_mss, self.mtu - (HEADERS_4 if self.is_ipv4 else HEADERS_6)))
 
     @property
     def send_mss(self) -> int:
         """Eff.snd.MSS before options of the segment at hand (MUST-16)."""
-        return max(1, min(self.peer_mss, self.path_mtu - (HEADERS_4 if self.is_ipv4 else HEADERS_6)))
+        return max(1, min(self.peer_mss, self.config.largest_mss, self.path_mtu - (HEADERS_4 if self.is_ipv4 else HEADERS_6)))
 
     @property
     def can_receive(self) -> bool:

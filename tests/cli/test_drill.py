@@ -90,3 +90,16 @@ def test_mistakes_in_the_command(arguments: list[str]) -> None:
 
 def test_a_folder_without_scripts(tmp_path: Path) -> None:
     assert main(["drill", str(tmp_path)]) == 2
+
+
+def test_the_rule_at_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script, report = tmp_path / "a.pkt", tmp_path / "report.xml"
+    script.write_text("0 < . 100:110(10) ack 300 win 9\n+0 > . 300:300(0) ack 110\n")
+    rule = "EP-CLO-2, EP-CLO-3, RFC 9293, 3.10.7.1"
+    assert main(["drill", "--junit", str(report), str(script)]) == 1
+    assert f"      rule      {rule}\n" in capsys.readouterr().out
+    failure = ET.parse(report).getroot().find("testcase/failure")
+    assert failure is not None
+    assert failure.get("message") == f"line 2: flags: expected ., actual R ({rule})"
+    assert main(["drill", "--json", str(script)]) == 1
+    assert json.loads(capsys.readouterr().out)["scripts"][0]["rule"] == rule

@@ -1,6 +1,7 @@
 """Exit status and messages: a mistake is one line and 2, a missing right or device 3, an interruption 130."""
 
 import errno
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -67,7 +68,7 @@ def test_all_commands_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
     assert {"demo", "get", "nc", "serve"} <= set(cli.commands())
     cli.main([])
     out = capfd.readouterr().out
-    assert all(f"    {name} " in out for name in cli.commands())
+    assert all(re.search(rf"^    {name}\s", out, re.MULTILINE) for name in cli.commands())
 
 
 def test_the_version_is_printed(capfd: pytest.CaptureFixture[str]) -> None:

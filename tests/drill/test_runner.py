@@ -66,6 +66,7 @@ def test_what_fails(lines: str, line: int, message: str) -> None:
         ("+0 setsockopt(3, SOL_SOCKET, SO_MAGIC, [1], 4) = 0", "this name isn't known at 'SO_MAGIC'"),
         ("+0 `rm -rf x`", "this command means nothing to a stack at 'rm -rf x'"),
         ("+0 `sysctl -w net.magic=1`", "this variable isn't known to the profile rfc at 'net.magic'"),
+        ("+0 `sysctl -w net.inet.tcp.blackhole=2`", "Postel has 0 alone at 'net.inet.tcp.blackhole=2'"),
         ("+0 %{ import os }%", "only assertions and assignments are run at 'import os'"),
         ("+0 %{ assert open('x') }%", "this expression isn't run"),
         ("+0 < . 1:1(0) ack 1 win 1 <TS val 1 ecr 77,nop,nop>", "the stack never sent this timestamp at 'ecr 77'"),
@@ -86,6 +87,24 @@ def test_what_is_no_verdict(lines: str, message: str) -> None:
 def test_hours_pass_at_once() -> None:
     text = ESTABLISHED + "+0 setsockopt(3, SOL_SOCKET, SO_KEEPALIVE, [1], 4) = 0\n+7200 > . 0:0(0) ack 1\n+0 < . 1:1(0) ack 1 win 9\n"
     assert outcome(text).result == "passed"
+
+
+def test_options_of_sockets_choose_what_is_sent() -> None:
+    text = """0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0 setsockopt(3, IPPROTO_TCP, TCP_MAXSEG, [700], 4) = 0
++0 setsockopt(3, IPPROTO_IP, IP_TTL, [9], 4) = 0
++0 setsockopt(3, IPPROTO_IP, IP_TOS, [IPTOS_DSCP_CS1], 4) = 0
++0 getsockopt(3, IPPROTO_IP, IP_TTL, [9], [4]) = 0
++0 setsockopt(3, IPPROTO_IP, IP_TTL, [999], 4) = -1 EINVAL
++0 fcntl(3, F_SETFL, O_RDWR | O_NONBLOCK) = 0
++0 connect(3, ..., ...) = -1 EINPROGRESS
++0 > (tos 0x20, ttl 9) S 0:0(0) <mss 700,sackOK,TS val 1 ecr 0,nop,wscale 5>
++0 < S. 0:0(0) ack 1 win 9000 <mss 1460>
++0 > . 1:1(0) ack 1
++0 getsockopt(3, IPPROTO_TCP, TCP_MAXSEG, [700], [4]) = 0
++0 connect(3, ..., ...) = -1 EISCONN
+"""
+    assert outcome(text) == Outcome("passed")
 
 
 def test_variables_of_code_persist() -> None:

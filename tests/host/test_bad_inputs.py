@@ -342,7 +342,7 @@ def test_bad_icmp_2_claims_about_nothing_that_we_sent(host: Host, peer: Peer):
     assert connection.tcb.path_mtu == 600
 
 
-@label("BAD-ICMP-4", "MUST-55", "RFC6633-3")
+@label("BAD-ICMP-4", "MUST-55", "RFC6633-3", "RFC5927-6")
 def test_bad_icmp_4_source_quench(peer: Peer):
     connection, packets, _ = in_flight(peer)
     window = connection.status().congestion_window

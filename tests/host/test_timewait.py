@@ -120,7 +120,7 @@ EP_TW = [
 ]
 
 
-@pytest.mark.label("BAD-TW-2")
+@pytest.mark.label("BAD-TW-2", "RFC6191-2a", "RFC6191-2b")
 @pytest.mark.parametrize("released", [True, False])
 @pytest.mark.parametrize(("had", "tsval", "number", "accepted"), EP_TW)
 def test_bad_tw_2_the_table_of_rfc_6191(peer: Peer, host: Host, released: bool, had: bool, tsval: int, number: int, accepted: bool):

@@ -250,6 +250,7 @@ def test_the_lost_fin_is_sent_again() -> None:
     assert scene.expires() == ["FIN,ACK seq=3001 ack=1"]
 
 
+@pytest.mark.label("RFC6582-6")
 def test_recover_follows_una_lest_two_to_the_31_octets_turn_the_comparison() -> None:
     recovery = NewReno(0)
     control = established().tcb.congestion
@@ -262,7 +263,7 @@ def test_recover_follows_una_lest_two_to_the_31_octets_turn_the_comparison() -> 
     assert recovery.is_active
 
 
-@pytest.mark.label("RFC5681-3a", "RFC5681-2b")
+@pytest.mark.label("RFC5681-3a", "RFC5681-2b", "RFC5681-4.3b")
 def test_every_loss_of_one_segment_is_repaired_without_a_timeout() -> None:
     for lost in range(7):
         scene = flying()

@@ -122,3 +122,16 @@ def test_the_first_of_several_duplicates_is_told() -> None:
     answer = arrives(connection, 0, ACK, bytes(400))
     assert answer is not None
     assert answer.sack == ((PEER + 1, PEER + 101),)
+
+
+def test_the_largest_mss_bounds_what_is_told_and_what_is_sent() -> None:
+    connection = Connection(LOCAL, REMOTE, replace(DEFAULT, largest_mss=700))
+    connection.open_active(0)
+    syn = connection.next_segment(0)
+    assert syn is not None
+    assert syn.mss == 700
+    connection = established(largest_mss=700)
+    connection.send(bytes(1000), 0)
+    text = connection.next_segment(0)
+    assert text is not None
+    assert len(text.data) == 700

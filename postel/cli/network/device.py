@@ -9,6 +9,7 @@ from postel.errors import ArgumentError, LinkError
 from postel.link.tun import Tun
 from postel.wire.address import Interface
 
+_LEAST_MTU_6 = 1280  # below it a device has no IPv6 at all: RFC 8200, 5
 _PREFIX_OF_ONE = {4: 32, 16: 128}
 
 
@@ -29,7 +30,8 @@ def _configure(name: str, kernel: list[Interface], mtu: int, namespace: str) -> 
     inside = ("-netns", namespace) if namespace else ()
     if _is_ready(name, kernel, mtu, inside):
         return  # made by someone with more rights
-    ip(*inside, "link", "set", "dev", name, "mtu", str(mtu), "addrgenmode", "none")  # no link-local address: nothing to announce
+    silent = ("addrgenmode", "none") if mtu >= _LEAST_MTU_6 else ()  # no link-local address: nothing to announce
+    ip(*inside, "link", "set", "dev", name, "mtu", str(mtu), *silent)
     for interface in kernel:
         ip(*inside, "address", "replace", str(interface), "dev", name, *(("nodad",) if len(interface.address) == 16 else ()))
     ip(*inside, "link", "set", "dev", name, "up")

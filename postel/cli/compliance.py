@@ -1,0 +1,74 @@
+"""Which rules of the RFCs are met, and what shows it.
+
+The table is that of docs/compliance.md, as it was when this version was made; ``make compliance`` makes both from a run of the tests.
+"""
+
+import argparse
+import json
+import textwrap
+from collections import Counter
+from importlib.resources import files
+from typing import Final, TypedDict
+
+from postel.errors import ArgumentError
+
+_WIDTH: Final = 100  # columns of text
+_INDENT: Final = " " * 4
+
+
+class Rule(TypedDict):
+    id: str
+    rfc: str
+    level: str
+    section: str
+    source: str
+    summary: str
+    code: list[str]
+    tests: list[str]
+    more_tests: int
+    result: str
+    reason: str
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rfc", metavar="NUMBER", help="only the rules of this RFC, e.g. 9293")
+    parser.add_argument("--open", action="store_true", help="only the rules that no test shows and no reason answers")
+    parser.add_argument("--json", action="store_true", help="as JSON on standard output")
+
+
+def run(options: argparse.Namespace) -> int:
+    chosen = rules()
+    if options.rfc is not None:
+        chosen = [rule for rule in chosen if rule["rfc"].removeprefix("RFC ") == options.rfc]
+        if not chosen:
+            raise ArgumentError("--rfc", options.rfc, "an RFC whose rules are listed, e.g. 9293")
+    if options.open:
+        chosen = [rule for rule in chosen if rule["result"] == "open"]
+    if options.json:
+        print(json.dumps({"rules": chosen}, indent=1))
+    else:
+        _tell(chosen)
+    return 0
+
+
+def rules() -> list[Rule]:
+    found: list[Rule] = json.loads(files("postel.cli").joinpath("compliance.json").read_text(encoding="utf-8"))["rules"]
+    return found
+
+
+def _tell(chosen: list[Rule]) -> None:
+    wide = max((len(rule["id"]) for rule in chosen), default=0)
+    for rule in chosen:
+        level = "" if rule["level"] == "RULE" else rule["level"]
+        indent = " " * (wide + 25)
+        text = textwrap.fill(rule["summary"], _WIDTH + len(indent), initial_indent=indent, subsequent_indent=indent)
+        print(f"{rule['id']:{wide}}  {rule['result']:8}  {level:11}  {text.strip()}")
+        for line in _evidence(rule):
+            print(f"{indent}{_INDENT}{line}")
+    counts = Counter(rule["result"] for rule in chosen)
+    print(f"{counts['passed']} passed, {counts['answered']} answered, {counts['open']} open")
+
+
+def _evidence(rule: Rule) -> list[str]:
+    more = [f"and {rule['more_tests']} more"] if rule["more_tests"] else []
+    return [*textwrap.wrap(rule["reason"], _WIDTH), *rule["code"], *rule["tests"], *more]

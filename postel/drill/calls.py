@@ -1,0 +1,192 @@
+"""System calls as scripts write them: their arguments, and what is compared. Whose calls they are, subclasses know."""
+
+import errno
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+from postel.drill import constants
+from postel.drill.constants import value
+from postel.drill.failure import Failure, ScriptError
+from postel.drill.script import Call
+from postel.wire.address import Endpoint
+
+D = TypeVar("D")  # what stands behind a file descriptor
+
+
+class Waits(Exception):
+    """A call that would block."""
+
+
+class Attempt:
+    """One call of the script, on its way: ``progress`` is what it did already, where it waits for the rest. ``may_block`` where the script
+    says when it returns."""
+
+    def __init__(self, call: Call, *, may_block: bool = False) -> None:
+        self.call = call
+        self.may_block = may_block
+        self.progress = 0
+        self.is_repeated = False
+
+
+class SystemCalls(ABC, Generic[D]):
+    """``local`` and ``remote`` are what ``...`` stands for; ``nonblocking`` is the number of O_NONBLOCK in the author's system."""
+
+    def __init__(self, local: Endpoint, remote: Endpoint, nonblocking: int) -> None:
+        self.on_open: Callable[[Endpoint, Endpoint], None] = _ignore
+        self.local = local
+        self.remote = remote
+        self.descriptors: dict[int, D] = {}
+        self.names = {"O_NONBLOCK": nonblocking}
+        self._calls: Final[dict[str, Callable[[Attempt], int]]] = {
+            "socket": self._socket, "bind": self._bind, "listen": self._listen, "accept": self._accept, "accept4": self._accept,
+            "connect": self._connect, "send": self._send, "write": self._send, "sendto": self._send, "recv": self._receive,
+            "read": self._receive, "recvfrom": self._receive, "shutdown": self._shutdown, "close": self._close, "fcntl": self._fcntl,
+            "setsockopt": self._setsockopt, "getsockopt": self._getsockopt, "ioctl": self._ioctl, "poll": self._poll,
+        }  # fmt: skip
+
+    def call(self, attempt: Attempt) -> int:
+        """Raises OSError, Waits, ScriptError, or Failure where something that is written through a pointer differs."""
+        name = attempt.call.name
+        if name not in self._calls:
+            raise ScriptError(0, name, "this system call isn't known")
+        return self._calls[name](attempt)
+
+    # What the system does
+
+    @abstractmethod
+    def _socket(self, attempt: Attempt) -> int: ...
+
+    @abstractmethod
+    def _bind(self, attempt: Attempt) -> int: ...
+
+    @abstractmethod
+    def _listen(self, attempt: Attempt) -> int: ...
+
+    @abstractmethod
+    def _accept(self, attempt: Attempt) -> int: ...
+
+    @abstractmethod
+    def _connect(self, attempt: Attempt) -> int: ...
+
+    @abstractmethod
+    def _send(self, attempt: Attempt) -> int: ...
+
+    @abstractmethod
+    def _receive(self, attempt: Attempt) -> int: ...
+
+    @abstractmethod
+    def _shutdown(self, attempt: Attempt) -> int: ...
+
+    @abstractmethod
+    def _close(self, attempt: Attempt) -> int: ...
+
+    @abstractmethod
+    def _fcntl(self, attempt: Attempt) -> int: ...
+
+    @abstractmethod
+    def _setsockopt(self, attempt: Attempt) -> int: ...
+
+    @abstractmethod
+    def option(self, attempt: Attempt, name: str) -> object:
+        """What getsockopt gives."""
+
+    @abstractmethod
+    def queued(self, attempt: Attempt, request: str) -> int:
+        """Octets, to be read (SIOCINQ, FIONREAD) or sent and not acknowledged (SIOCOUTQ)."""
+
+    @abstractmethod
+    def readiness(self, entries: list[dict[str, object]], timeout: int) -> list[int]:
+        """What poll says of each; raises Waits where it may wait and nothing is ready."""
+
+    # Arguments
+
+    def number(self, attempt: Attempt, index: int, default: int = 0) -> int:
+        arguments = attempt.call.arguments
+        if index >= len(arguments) or arguments[index] is ...:
+            return default
+        return constants.number(arguments[index], self.names)
+
+    def selector(self, attempt: Attempt, index: int) -> str:
+        found = value(argument(attempt, index), self.names)
+        if not isinstance(found, str):
+            raise ScriptError(0, str(found), "expected the name of an option")
+        return found
+
+    def descriptor(self, attempt: Attempt) -> D:
+        found = self.descriptors.get(self.number(attempt, 0, -1))
+        if found is None:
+            raise OSError(errno.EBADF, "bad file descriptor")
+        return found
+
+    def endpoint(self, attempt: Attempt, index: int, default: Endpoint) -> Endpoint:
+        """An address structure; ``...`` is the script's own."""
+        arguments = attempt.call.arguments
+        structure = value(arguments[index], self.names) if index < len(arguments) else ...
+        if not isinstance(structure, dict):
+            return default
+        port = structure.get("sin_port", structure.get("sin6_port", default.port))
+        return Endpoint(default.address, port if isinstance(port, int) else default.port)
+
+    def add(self, attempt: Attempt, found: D) -> int:
+        """Any descriptor is as good as another: the script's own number is taken."""
+        wanted = attempt.call.result
+        result = wanted if isinstance(wanted, int) and wanted >= 0 else max([2, *self.descriptors]) + 1
+        self.descriptors.pop(result, None)
+        self.descriptors[result] = found
+        return result
+
+    # What is compared
+
+    def _getsockopt(self, attempt: Attempt) -> int:
+        option = self.selector(attempt, 2)
+        actual = self.option(attempt, option)
+        expected = value(argument(attempt, 3), self.names)
+        if expected not in (..., [...]) and expected not in (actual, [actual]):
+            told = _error_name(actual) if option == "SO_ERROR" else actual
+            raise Failure(0, option, first_text(argument(attempt, 3)), told, first_text(argument(attempt, 3)))
+        return 0
+
+    def _ioctl(self, attempt: Attempt) -> int:
+        request = self.selector(attempt, 1)
+        if request not in ("SIOCINQ", "FIONREAD", "SIOCOUTQ"):
+            raise ScriptError(0, request, "this request isn't known")
+        actual = self.queued(attempt, request)
+        expected = value(argument(attempt, 2), self.names)
+        if expected not in (..., [...], actual, [actual]):
+            raise Failure(0, request, first_text(argument(attempt, 2)), actual, first_text(argument(attempt, 2)))
+        return 0
+
+    def _poll(self, attempt: Attempt) -> int:
+        """Every entry that is ready is counted; what each returned is compared."""
+        entries = value(argument(attempt, 0), self.names)
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ScriptError(0, "poll", "expected a list of structures")
+        returned = self.readiness(entries, self.number(attempt, 2))
+        ready = sum(actual != 0 for actual in returned)
+        for entry, actual in zip(entries, returned, strict=True):
+            if entry.get("revents", actual) not in (..., actual):
+                raise Failure(0, "revents", entry["revents"], actual, "revents")
+        return ready
+
+
+def argument(attempt: Attempt, index: int) -> object:
+    arguments = attempt.call.arguments
+    if index >= len(arguments):
+        raise ScriptError(0, attempt.call.name, f"argument {index + 1} is missing")
+    return arguments[index]
+
+
+def first_text(expression: object) -> str:
+    """As the script has it."""
+    if isinstance(expression, list) and expression:
+        expression = expression[0]
+    return str(getattr(expression, "text", expression))
+
+
+def _error_name(actual: object) -> object:
+    return errno.errorcode.get(actual, actual) if isinstance(actual, int) and actual else actual
+
+
+def _ignore(local: Endpoint, remote: Endpoint) -> None:
+    pass

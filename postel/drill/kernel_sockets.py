@@ -1,0 +1,227 @@
+"""A script's system calls on the kernel's sockets, made by one thread inside the namespace, which may wait where the script says so."""
+
+import fcntl
+import os
+import select
+import socket
+import termios
+from collections.abc import Callable
+from concurrent.futures import Future
+from struct import Struct
+from typing import Any, Final, Protocol
+
+from postel.drill.calls import Attempt, SystemCalls, Waits, argument, first_text
+from postel.drill.constants import CONSTANTS, number, value
+from postel.drill.failure import ScriptError
+from postel.times import MILLISECOND
+from postel.wire.address import Endpoint, to_text
+
+PATIENCE: Final = 500 * MILLISECOND  # with a call that isn't to block
+_START: Final = 2 * MILLISECOND  # until one that may has begun
+_NONBLOCKING: Final = os.O_NONBLOCK
+_STREAM: Final = 1
+_POLL_INVALID: Final = 32
+_LINGER: Final = Struct("ii")
+_MISSING: Final = {"SO_TIMESTAMP": 29, "SO_ZEROCOPY": 60, "IP_MTU_DISCOVER": 10}  # of Python's socket
+_REQUESTS: Final = {"SIOCINQ": termios.FIONREAD, "FIONREAD": termios.FIONREAD, "SIOCOUTQ": termios.TIOCOUTQ}
+
+# <linux/tcp.h>
+_INFO: Final = Struct("8B24I")
+_INFO_NAMES: Final = (
+    "state", "ca_state", "retransmits", "probes", "backoff", "options", "", "", "rto", "ato", "snd_mss", "rcv_mss", "unacked", "sacked",
+    "lost", "retrans", "fackets", "last_data_sent", "last_ack_sent", "last_data_recv", "last_ack_recv", "pmtu", "rcv_ssthresh", "rtt",
+    "rttvar", "snd_ssthresh", "snd_cwnd", "advmss", "reordering", "rcv_rtt", "rcv_space", "total_retrans",
+)  # fmt: skip
+
+
+class Worker(Protocol):
+    def submit(self, work: Callable[[], int]) -> Future[int]: ...
+
+    def wait_for(self, future: Future[int], patience: int) -> bool:
+        """Whether it was done within so many microseconds; meanwhile packets are noted as they come."""
+        ...
+
+
+class KernelSockets(SystemCalls[socket.socket]):
+    def __init__(self, worker: Worker, local: Endpoint, remote: Endpoint, nonblocking: int) -> None:
+        super().__init__(local, remote, nonblocking)
+        self._worker = worker
+        self._under_way: dict[Attempt, Future[int]] = {}
+        self._family = socket.AF_INET if len(local.address) == 4 else socket.AF_INET6
+
+    def call(self, attempt: Attempt) -> int:
+        future = self._under_way.get(attempt)
+        if future is None:
+            future = self._under_way[attempt] = self._worker.submit(lambda: super(KernelSockets, self).call(attempt))
+            self._worker.wait_for(future, _START if attempt.may_block else PATIENCE)
+        if not future.done():
+            raise Waits
+        del self._under_way[attempt]
+        return future.result()
+
+    def information(self) -> dict[str, object]:
+        """`tcp_info` of the newest connection, else of the newest socket."""
+        latest: dict[str, object] = {}
+        for found in self.descriptors.values():
+            fields = _INFO.unpack(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
+            named = {f"tcpi_{name}": field for name, field in zip(_INFO_NAMES, fields, strict=True) if name}
+            named |= {"tcpi_snd_wscale": fields[6] & 15, "tcpi_rcv_wscale": fields[6] >> 4}
+            if not latest or named["tcpi_state"] not in (CLOSED, LISTEN):
+                latest = dict(named)
+        return latest or {"tcpi_state": CLOSED}
+
+    def closed(self) -> int:
+        """How many sockets have no connection."""
+        return sum(not _is_opened(found) for found in self.descriptors.values())
+
+    def abandon(self) -> None:
+        """End whatever waits."""
+        for found in self.descriptors.values():
+            try:
+                found.shutdown(socket.SHUT_RDWR)
+            except OSError:  # not connected: nobody waits
+                continue
+
+    def close(self) -> None:
+        for found in self.descriptors.values():
+            found.close()
+
+    # Calls
+
+    def _socket(self, attempt: Attempt) -> int:
+        kind = self.number(attempt, 1, _STREAM)
+        if kind & 0xF != _STREAM:
+            raise ScriptError(0, first_text(argument(attempt, 1)), "only streams are supported")
+        found = socket.socket(self._family, socket.SOCK_STREAM)
+        if kind != _STREAM:
+            _set_nonblocking(found)
+        return self.add(attempt, found)
+
+    def _bind(self, attempt: Attempt) -> int:
+        self.descriptor(attempt).bind(_address(self.endpoint(attempt, 1, self.local)))
+        return 0
+
+    def _listen(self, attempt: Attempt) -> int:
+        found = self.descriptor(attempt)
+        found.listen(max(0, self.number(attempt, 1, 1)))
+        self.on_open(self._own(found), self.remote)
+        return 0
+
+    def _accept(self, attempt: Attempt) -> int:
+        accepted, _ = self.descriptor(attempt).accept()
+        if attempt.call.name == "accept4" and self.number(attempt, 3) & CONSTANTS["SOCK_NONBLOCK"]:
+            _set_nonblocking(accepted)
+        return self.add(attempt, accepted)
+
+    def _connect(self, attempt: Attempt) -> int:
+        found = self.descriptor(attempt)
+        remote = self.endpoint(attempt, 1, self.remote)
+        if not self._own(found).port:
+            found.bind(_address(Endpoint(self.local.address, 0)))  # so that the port is known before the SYN leaves
+        if not _is_opened(found):
+            self.on_open(self._own(found), remote)
+        found.connect(_address(remote))
+        return 0
+
+    def _send(self, attempt: Attempt) -> int:
+        found = self.descriptor(attempt)
+        return found.send(bytes(self.number(attempt, 2)), self.number(attempt, 3) | socket.MSG_NOSIGNAL)
+
+    def _receive(self, attempt: Attempt) -> int:
+        found = self.descriptor(attempt)
+        return len(found.recv(self.number(attempt, 2), self.number(attempt, 3)))
+
+    def _shutdown(self, attempt: Attempt) -> int:
+        self.descriptor(attempt).shutdown(self.number(attempt, 1))
+        return 0
+
+    def _close(self, attempt: Attempt) -> int:
+        found = self.descriptor(attempt)
+        del self.descriptors[self.number(attempt, 0)]
+        found.close()
+        return 0
+
+    def _fcntl(self, attempt: Attempt) -> int:
+        """O_NONBLOCK bears the number that it has for the script's author."""
+        found = self.descriptor(attempt)
+        told = self.names["O_NONBLOCK"]
+        if number(argument(attempt, 1), {"F_GETFL": fcntl.F_GETFL}) == fcntl.F_GETFL:
+            flags = fcntl.fcntl(found, fcntl.F_GETFL)
+            return flags & ~_NONBLOCKING | (told if flags & _NONBLOCKING else 0)
+        flags = self.number(attempt, 2)
+        return fcntl.fcntl(found, fcntl.F_SETFL, flags & ~told | (_NONBLOCKING if flags & told else 0))
+
+    def _setsockopt(self, attempt: Attempt) -> int:
+        name = self.selector(attempt, 2)
+        given = value(argument(attempt, 3), self.names)
+        first = given[0] if isinstance(given, list) and given else given
+        if name == "SO_LINGER":
+            first = _linger(first)
+        if not isinstance(first, int | bytes):
+            raise ScriptError(0, name, "expected a number for this option")
+        self.descriptor(attempt).setsockopt(self._level(attempt), _option(name), first)
+        return 0
+
+    def option(self, attempt: Attempt, name: str) -> object:
+        found = self.descriptor(attempt)
+        if name == "SO_LINGER":
+            on, time = _LINGER.unpack(found.getsockopt(self._level(attempt), _option(name), _LINGER.size))
+            return {"onoff": on, "linger": time}
+        return found.getsockopt(self._level(attempt), _option(name))
+
+    def queued(self, attempt: Attempt, request: str) -> int:
+        answer = fcntl.ioctl(self.descriptor(attempt), _REQUESTS[request], bytes(4))
+        return int.from_bytes(answer, "little")
+
+    def readiness(self, entries: list[dict[str, object]], timeout: int) -> list[int]:
+        poll = select.poll()
+        numbers = [self._registered(poll, entry) for entry in entries]
+        is_invalid = any(found < 0 for found in numbers)
+        ready = dict(poll.poll(0 if is_invalid else timeout))
+        return [_POLL_INVALID if found < 0 else ready.get(found, 0) for found in numbers]
+
+    def _registered(self, poll: Any, entry: dict[str, object]) -> int:  # noqa: ANN401  # select's type has no public name
+        found = self.descriptors.get(number(entry.get("fd", -1), self.names))
+        if found is None:
+            return -1
+        poll.register(found, number(entry.get("events", 0), self.names))
+        return found.fileno()
+
+    def _level(self, attempt: Attempt) -> int:
+        level = self.number(attempt, 1)
+        return socket.SOL_SOCKET if level == CONSTANTS["SOL_SOCKET"] else level
+
+    def _own(self, found: socket.socket) -> Endpoint:
+        return self.local._replace(port=found.getsockname()[1])
+
+
+CLOSED: Final = 7  # as <linux/tcp.h> numbers states
+LISTEN: Final = 10
+
+
+def _is_opened(found: socket.socket) -> bool:
+    return found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != CLOSED
+
+
+def _set_nonblocking(found: socket.socket) -> None:
+    """Behind the back of Python, which would turn errors of such sockets into its own."""
+    fcntl.fcntl(found, fcntl.F_SETFL, fcntl.fcntl(found, fcntl.F_GETFL) | _NONBLOCKING)
+
+
+def _address(end: Endpoint) -> tuple[str, int]:
+    return to_text(end.address), end.port
+
+
+def _option(name: str) -> int:
+    found = getattr(socket, name, _MISSING.get(name))
+    if not isinstance(found, int):
+        raise ScriptError(0, name, "this option isn't known")
+    return found
+
+
+def _linger(fields: object) -> bytes:
+    if isinstance(fields, dict):
+        return _LINGER.pack(fields.get("onoff", fields.get("l_onoff", 0)), fields.get("linger", fields.get("l_linger", 0)))
+    if isinstance(fields, tuple) and len(fields) == 2:
+        return _LINGER.pack(*fields)
+    raise ScriptError(0, "SO_LINGER", "expected {onoff=…, linger=…} for this option")

@@ -1,0 +1,52 @@
+"""Postel as the stack under test, in virtual time."""
+
+from dataclasses import asdict
+from typing import Final
+
+from postel.drill import code, commands
+from postel.drill.network import Network
+from postel.drill.profile import Profile
+from postel.drill.sockets import Sockets
+from postel.drill.stack import Ends
+from postel.tcp.connection import Connection
+from postel.tcp.observer import Observer
+from postel.tcp.state import CLOSED, LISTEN, State
+from postel.wire.address import Endpoint, to_text
+
+_UNTOLD: Final = ("local", "remote", "state")  # of a Status: the ladder says them better
+
+
+class Virtual:
+    tolerance = 0
+
+    def __init__(self, ends: Ends, profile: Profile, observer: Observer | None = None) -> None:
+        address = f"{to_text(ends.local.address)}/{ends.prefix_length}"
+        self.network = Network((address,), ends.mtu, profile.config, observer)
+        self.sockets = Sockets(self.network, profile.config, ends.local, ends.remote, profile.nonblocking)
+        self._profile = profile
+
+    def command(self, text: str, line: int) -> None:
+        self.sockets.settings = commands.execute(text, self._profile, self.sockets.settings, self.network, line)
+
+    def information(self) -> dict[str, object]:
+        latest = self.sockets.latest()
+        return code.information(latest.connection if latest else None, latest.state if latest else CLOSED)
+
+    def state(self, local: Endpoint, remote: Endpoint) -> State:
+        """Of the connection between the two; before there is one, of whoever has the port."""
+        for ours, theirs, state in self.network.host.connections():
+            if (ours, theirs) == (local, remote):
+                return state
+        listens = any(found.state is LISTEN and found.port == local.port for found in self.sockets.descriptors.values())
+        return LISTEN if listens else CLOSED
+
+    def describe(self) -> str:
+        latest = self.sockets.latest()
+        return "" if latest is None or latest.connection is None else _described(latest.connection)
+
+
+def _described(connection: Connection) -> str:
+    if connection.state is CLOSED:
+        return f"{connection.state}, {connection.error or 'no error'}"
+    status = asdict(connection.status())
+    return ", ".join([str(connection.state), *[f"{name}={value}" for name, value in status.items() if name not in _UNTOLD]])
