@@ -32,7 +32,7 @@ from postel.drill.stack import Ends
 from postel.errors import LinkError
 from postel.link import Link
 from postel.tcp.state import State
-from postel.times import MILLISECOND, SECOND
+from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire import segment
 
 TOLERANCE: Final = 20 * MILLISECOND  # a machine that others use too can't be held to less
@@ -185,7 +185,7 @@ class Tunnel:
             pass
 
     def step(self, until: int) -> bool:
-        happened = self.wait(min(until, self.now + _LONGEST))
+        happened = self.wait(until if until < NEVER - 1 else self.now + _LONGEST)
         if happened:
             self.pump()
         return happened
