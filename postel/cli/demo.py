@@ -113,7 +113,7 @@ def connection_seen(seed: int, losses: Rule) -> Trace:
 
 
 class _Losses:
-    """A rule: loses the second segment of the response, which duplicate ACKs bring back, and the server's first FIN, which only RTO can."""
+    """A rule: loses the second segment of the response, which SACKs bring back, and the server's first FIN, which a probe does."""
 
     def __init__(self) -> None:
         self.segments = 0

@@ -43,6 +43,7 @@ _FREEBSD: Final = replace(
     whole_segments=True,
     whole_buffer=True,
     repeat_fin=True,
+    tail_probe=False,
     delayed_ack=40 * MILLISECOND,
     acknowledge_every=2,
     challenge_interval=0,

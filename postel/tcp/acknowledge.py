@@ -1,7 +1,8 @@
 """The ACK field: what it frees, what it measures, what it says of loss and of the window (RFC 9293, 3.10.7.4, fifth check)."""
 
-from postel.tcp import seq, timestamps, window
+from postel.tcp import patience, seq, timestamps, window
 from postel.tcp.events import WRITABLE
+from postel.tcp.recovery import ON, STAY
 from postel.tcp.tcb import Tcb
 from postel.times import NEVER
 from postel.wire.segment import ABSENT, FIN, SYN, Segment
@@ -10,8 +11,8 @@ from postel.wire.segment import ABSENT, FIN, SYN, Segment
 def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     """SND.UNA < SEG.ACK <= SND.MAX: something new arrived at the peer (EP-ACK-5)."""
     snd = tcb.snd
-    flight = tcb.flight
     acked = seq.distance(snd.una, segment.ack)
+    was_in_use = not tcb.recovery.is_active and 2 * tcb.flight >= tcb.congestion.window
     _free(tcb, segment.ack)
     snd.una = segment.ack
     if seq.lt(snd.nxt, snd.una):  # D-1: a timeout had pulled SND.NXT back
@@ -19,26 +20,67 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     _measure(tcb, segment, now)
     tcb.retransmissions = 0
     tcb.probes = 0
-    _tell_congestion(tcb, acked, flight, now)
+    if tcb.is_synchronized:  # else it is the ACK of our SYN, which counts for nothing (RFC5681-3.1b)
+        _tell_recovery(tcb, segment, acked, now, is_duplicate=False)
+        _tell_congestion(tcb, acked, now, was_in_use=was_in_use)
+    if not tcb.flight:
+        patience.stop(tcb)  # RFC6298-5.2
+        tcb.timers.user = NEVER
+    elif tcb.timers.persist == NEVER and not tcb.recovery.keeps_timer:
+        patience.restart(tcb, now)  # RFC6298-5.3
+        tcb.timers.user = deadline(tcb.config.user_timeout, now)
     if tcb.wants_room and len(tcb.send_buffer) <= tcb.config.send_buffer // 2:
         tcb.wants_room = False
         tcb.tell(WRITABLE)
 
 
-def duplicate(tcb: Tcb, segment: Segment, now: int) -> None:
-    """SEG.ACK <= SND.UNA: perhaps a sign of loss (EP-ACK-6, RFC5681-2a)."""
-    if segment.ack != tcb.snd.una or not tcb.flight or segment.data or segment.flags & (SYN | FIN):
+def repeat(tcb: Tcb, segment: Segment, now: int) -> None:
+    """SEG.ACK <= SND.UNA: perhaps a sign of loss (EP-ACK-6, RFC5681-2a), perhaps with news of what arrived (RFC2018-5a)."""
+    if not tcb.flight or not tcb.is_synchronized:
         return
+    is_duplicate = _is_duplicate(tcb, segment)
+    if is_duplicate or (segment.sack and tcb.sack_agreed):
+        _tell_recovery(tcb, segment, 0, now, is_duplicate=is_duplicate)
+        _tell_congestion(tcb, 0, now, was_in_use=False)
+        if tcb.timers.persist == NEVER:
+            patience.settle(tcb, now)
+
+
+def turn(tcb: Tcb) -> None:
+    """Put SND.NXT where recovery wants it."""
+    if tcb.recovery.turn != STAY:
+        tcb.snd.nxt = tcb.snd.max if tcb.recovery.turn == ON else tcb.snd.una  # D-1: SND.MAX remembers how far we had come
+        tcb.recovery.turn = STAY
+
+
+def has_more(tcb: Tcb) -> bool:
+    """Whether something new could be sent, as far as the peer's window goes."""
+    return len(tcb.send_buffer) > tcb.flight and tcb.snd.wnd > tcb.flight
+
+
+def _is_duplicate(tcb: Tcb, segment: Segment) -> bool:
+    if segment.ack != tcb.snd.una or segment.data or segment.flags & (SYN | FIN):
+        return False
     if tcb.timers.persist != NEVER:  # the answer to a window probe
-        return
-    if segment.sack or scaled_window(tcb, segment) == tcb.snd.wnd:
-        tcb.recovery.on_duplicate(tcb.snd.una, tcb.snd.max, tcb.flight, tcb.congestion, now)
+        return False
+    return bool(segment.sack) or scaled_window(tcb, segment) == tcb.snd.wnd
 
 
-def heed_sack(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Hand the blocks to recovery (RFC2018-5a); it judges which can be true."""
-    if segment.sack and tcb.sack_agreed and tcb.flight:
-        tcb.recovery.on_sack(segment.sack, tcb.snd.una, tcb.snd.max, tcb.congestion, now)
+def _tell_recovery(tcb: Tcb, segment: Segment, acked: int, now: int, *, is_duplicate: bool) -> None:
+    recovery = tcb.recovery
+    more = recovery.tests_timeout and has_more(tcb)
+    echo = timestamps.echoed(tcb, segment, now)
+    recovery.on_ack(segment, tcb.snd.una, acked, echo, now, is_duplicate=is_duplicate, has_more=more)
+    turn(tcb)
+
+
+def _tell_congestion(tcb: Tcb, acked: int, now: int, *, was_in_use: bool) -> None:
+    sample = tcb.recovery.sample
+    if sample.delivered or sample.lost:
+        sample.is_window_limited = was_in_use
+        tcb.congestion.observed(sample, now)
+    if was_in_use:
+        tcb.congestion.acknowledged(acked, now)
 
 
 def update_window(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -78,18 +120,6 @@ def _measure(tcb: Tcb, segment: Segment, now: int) -> None:
     measured = timestamps.round_trip(tcb, segment, now)
     if measured != ABSENT:
         tcb.rtt.sample(measured)
-
-
-def _tell_congestion(tcb: Tcb, acked: int, flight: int, now: int) -> None:
-    was_in_use = not tcb.recovery.is_active and 2 * flight >= tcb.congestion.window
-    restarts = tcb.recovery.on_ack(acked, tcb.snd.una, tcb.flight, tcb.congestion, now)
-    if was_in_use and tcb.is_synchronized:  # RFC5681-3.1b: not for the ACK of our SYN
-        tcb.congestion.acknowledged(acked, now)
-    if not tcb.flight:
-        tcb.timers.retransmission = tcb.timers.user = NEVER  # RFC6298-5.2
-    elif restarts and tcb.timers.persist == NEVER:
-        tcb.timers.retransmission = now + tcb.rtt.rto  # RFC6298-5.3
-        tcb.timers.user = deadline(tcb.config.user_timeout, now)
 
 
 def deadline(after: int, now: int) -> int:

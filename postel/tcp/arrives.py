@@ -185,8 +185,7 @@ def fifth_check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     elif seq.lt(snd.una, segment.ack):  # EP-ACK-5
         acknowledge.advance(tcb, segment, now)
     else:  # EP-ACK-6
-        acknowledge.duplicate(tcb, segment, now)
-    acknowledge.heed_sack(tcb, segment, now)
+        acknowledge.repeat(tcb, segment, now)
     if seq.ge(segment.ack, snd.una):  # EP-ACK-8
         acknowledge.update_window(tcb, segment, now)
     return _after_ack(tcb, segment, now)

@@ -12,7 +12,7 @@ The contract, that of `postel.host.Host` and `postel.sim.World` too:
 from dataclasses import dataclass
 
 from postel.errors import ConnectionDoesNotExist, TcpError
-from postel.tcp import arrives, calls, handshake, output, seq, timeouts
+from postel.tcp import acknowledge, arrives, calls, handshake, output, seq, timeouts
 from postel.tcp.budget import Budget
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.events import Event
@@ -231,8 +231,8 @@ class Connection:
             return False
         self.path_mtu(mtu)
         tcb.rtt.forget()
-        if tcb.recovery.on_path_loss(tcb.snd.max):  # RFC8201-5.4: lost, but not by congestion
-            tcb.snd.nxt = tcb.snd.una
+        tcb.recovery.on_path_loss()  # RFC8201-5.4: lost, but not by congestion
+        acknowledge.turn(tcb)
         self._note()
         return True
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 from postel.tcp import seq, window
 from postel.tcp.congestion import initial_window
 from postel.tcp.events import OPENED
-from postel.tcp.recovery.scoreboard import Scoreboard
+from postel.tcp.recovery.newreno import NewReno
+from postel.tcp.recovery.rack import Rack
 from postel.tcp.state import ESTABLISHED, LISTEN
 from postel.tcp.tcb import LARGEST_SHIFT, OWES_SYN, Tcb
 from postel.times import NEVER
@@ -72,8 +73,8 @@ def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
     segments = 1 if lost_syns > 1 else tcb.config.initial_window
     size = smss if segments == 1 else initial_window(smss, segments)
     tcb.congestion = tcb.config.congestion(smss, size)
-    if tcb.sack_agreed:
-        tcb.recovery = Scoreboard(tcb.snd.una)
+    engine = Rack if tcb.sack_agreed else NewReno  # RFC8985-4a
+    tcb.recovery = engine(tcb.snd.una, tcb.congestion, tcb.rtt)
     if lost_syns:
         tcb.rtt.restart(tcb.config.rto_after_syn)  # RFC6298-5.7
     tcb.timers.user = NEVER

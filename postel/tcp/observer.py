@@ -17,7 +17,8 @@ class Observer:
         """A segment comes to a connection, which has not looked at it yet."""
 
     def timer_expired(self, local: object, remote: object, timer: str, now: int) -> None:
-        """A timer ran out: "retransmission", "time-wait", "persist", "delayed-ack", "keep-alive", "user-timeout", "override", "orphan"."""
+        """A timer ran out: "retransmission", "probe", "reorder", "persist", "override", "delayed-ack", "keep-alive", "user-timeout",
+        "time-wait" or "orphan"."""
 
     def packet_sent(self, octets: bytes, now: int) -> None:
         """A whole IP packet leaves a host."""

@@ -6,7 +6,7 @@ has carried along already.
 
 from typing import Final
 
-from postel.tcp import handshake, seq, timestamps, window
+from postel.tcp import handshake, patience, seq, timestamps, window
 from postel.tcp.acknowledge import deadline
 from postel.tcp.state import CLOSE_WAIT, CLOSED, LAST_ACK, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT
 from postel.tcp.tcb import (
@@ -15,16 +15,18 @@ from postel.tcp.tcb import (
     OWES_KEEP_ALIVE,
     OWES_RESET,
     OWES_SYN,
+    OWES_TAIL_PROBE,
     OWES_WINDOW_PROBE,
     Tcb,
 )
-from postel.times import NEVER
+from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG, Segment
 
 _SACK_HEADER: Final = 4  # two NOPs, kind, length
 _SACK_BLOCK: Final = 8
 _OPTION_SPACE: Final = 40
 _FARTHEST_URGENT: Final = 0xFFFF
+PACING_CREDIT: Final = MILLISECOND  # a clock that wakes late may catch up by as much
 
 
 def next_segment(tcb: Tcb, now: int) -> Segment | None:
@@ -48,7 +50,7 @@ def _choose(tcb: Tcb, now: int) -> Segment | None:
     if tcb.state is SYN_SENT:
         return None
     if tcb.state is not SYN_RECEIVED and tcb.state is not TIME_WAIT and not _ack_goes_alone(tcb):
-        segment = _lost(tcb, now) or _new(tcb, now) or _probe(tcb, now)
+        segment = _tail_probe(tcb, now) or _lost(tcb, now) or _new(tcb, now) or _probe(tcb, now)
         if segment is not None:
             return segment
     return _bare_ack(tcb, now) if tcb.owes & OWES_ACK else None
@@ -104,7 +106,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
         tcb.rtt.forget()
     else:
         tcb.rtt.time(tcb.snd.max, now)
-    tcb.timers.retransmission = now + tcb.rtt.rto
+    patience.wait_for_timeout(tcb, now)
     return syn
 
 
@@ -113,16 +115,16 @@ def _syn(tcb: Tcb, now: int) -> Segment:
 
 def _lost(tcb: Tcb, now: int) -> Segment | None:
     """The segment that recovery wants sent again."""
-    snd = tcb.snd
-    if not tcb.flight:
+    number, octets = tcb.recovery.next_lost(tcb.snd.una)
+    if number < 0 or not tcb.flight or seq.ge(number, tcb.snd.max) or _must_wait(tcb, now):
         return None
-    number, octets = tcb.recovery.next_lost(snd.una, snd.max, tcb.congestion.window, tcb.congestion.smss)
-    if number < 0 or seq.ge(number, snd.max):
-        return None
+    return _again(tcb, number, octets, now)
+
+
+def _again(tcb: Tcb, number: int, octets: int, now: int) -> Segment:
     offset = seq.distance(tcb.first_octet, number)
-    count = min(tcb.congestion.smss, octets, len(tcb.send_buffer) - offset, seq.distance(number, snd.max))
+    count = min(tcb.congestion.smss, octets, len(tcb.send_buffer) - offset, seq.distance(number, tcb.snd.max))
     with_fin = tcb.fin_seq != NO_SEQUENCE and seq.add(number, count) == tcb.fin_seq
-    tcb.recovery.on_retransmitted(seq.add(number, count + with_fin))
     _count_retransmission(tcb, count)
     return _text(tcb, number, offset, count, with_fin=with_fin, now=now)
 
@@ -133,9 +135,10 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
     offset = seq.distance(tcb.first_octet, snd.nxt)
     unsent = len(tcb.send_buffer) - offset
     if unsent <= 0 and not _fin_is_due(tcb):
+        tcb.recovery.ran_dry()
         return None
-    if snd.una == snd.max and now - tcb.last_sent_at > tcb.rtt.rto:
-        tcb.congestion.idled(now)
+    if snd.una == snd.max:
+        _begin_flight(tcb, now)
     usable = _usable(tcb)
     room = tcb.congestion.smss  # MUST-16: what MSS, path and timestamps leave; SACK blocks take no room from text
     count = min(max(0, unsent), room, max(0, usable))
@@ -143,15 +146,31 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
     if not with_fin and (count <= 0 or not _is_worth_sending(tcb, count, unsent, room)):
         _wait_for_window(tcb, count, now)
         return None
+    if _must_wait(tcb, now):
+        return None
     return _advance(tcb, offset, count, with_fin=with_fin, now=now)
+
+
+def _begin_flight(tcb: Tcb, now: int) -> None:
+    if now - tcb.last_sent_at > tcb.rtt.rto:
+        tcb.congestion.idled(now)
+    tcb.congestion.started(now)
+
+
+def _must_wait(tcb: Tcb, now: int) -> bool:
+    """Whether the pacing rate lets nothing out yet."""
+    if tcb.congestion.pacing_rate and tcb.paced_until > now:
+        tcb.timers.pacing = tcb.paced_until
+        return True
+    return False
 
 
 def _usable(tcb: Tcb) -> int:
     """How many numbers may go out from SND.NXT on: min(cwnd, rwnd) less what flies (RFC5681-2b); may be negative (MUST-34)."""
-    snd, congestion = tcb.snd, tcb.congestion
+    snd = tcb.snd
     return min(
         snd.wnd - seq.distance(snd.una, snd.nxt),
-        tcb.recovery.room(snd.una, snd.nxt, snd.max, congestion.window, congestion.smss),
+        tcb.recovery.room(snd.una, snd.nxt),
     )
 
 
@@ -213,9 +232,12 @@ def _text(tcb: Tcb, start: int, offset: int, count: int, *, with_fin: bool, now:
         flags |= PSH
     segment = _make(tcb, start, flags, data, now)
     tcb.last_sent_at = now
+    tcb.recovery.on_sent(start, count + with_fin, now)
+    rate = tcb.congestion.pacing_rate
+    if rate:
+        tcb.paced_until = max(tcb.paced_until, now - PACING_CREDIT) + count * SECOND // rate
+    patience.start(tcb, now)
     timers = tcb.timers
-    if timers.retransmission == NEVER and timers.persist == NEVER:  # RFC6298-5.1
-        timers.retransmission = now + tcb.rtt.rto
     if timers.user == NEVER and timers.persist == NEVER:
         timers.user = deadline(tcb.config.user_timeout, now)
     return segment
@@ -241,6 +263,26 @@ def _window_probe(tcb: Tcb, now: int) -> Segment | None:
     if len(tcb.send_buffer):
         return _advance(tcb, 0, 1, with_fin=False, now=now)
     return _advance(tcb, 0, 0, with_fin=True, now=now) if tcb.fin_is_queued else None
+
+
+def _tail_probe(tcb: Tcb, now: int) -> Segment | None:
+    """RFC8985-7.3b: something new if the peer has room for it, whatever the congestion window says; else the last segment again."""
+    if not tcb.owes & OWES_TAIL_PROBE:
+        return None
+    tcb.owes &= ~OWES_TAIL_PROBE
+    if not tcb.flight or tcb.timers.persist != NEVER:
+        return None
+    tcb.recovery.begin_probe()
+    snd = tcb.snd
+    offset = seq.distance(tcb.first_octet, snd.nxt)
+    count = min(len(tcb.send_buffer) - offset, tcb.congestion.smss, snd.wnd - seq.distance(snd.una, snd.nxt))
+    if count > 0 and snd.nxt == snd.max:
+        segment = _advance(tcb, offset, count, with_fin=False, now=now)
+    else:
+        number, octets = tcb.recovery.tail()
+        segment = _again(tcb, number, octets, now)
+    patience.wait_for_timeout(tcb, now)  # RFC8985-7.3c
+    return segment
 
 
 def _bare_ack(tcb: Tcb, now: int) -> Segment:

@@ -50,6 +50,28 @@ class Ranges:
             return (0, 0)
         return max(start, self.lefts[index]), min(end, self.rights[index])
 
+    def gaps(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The parts of start … end that aren't covered."""
+        found = []
+        index = bisect_right(self.rights, start)
+        while start < end and index < len(self.lefts) and self.lefts[index] < end:
+            if start < self.lefts[index]:
+                found.append((start, self.lefts[index]))
+            start = self.rights[index]
+            index += 1
+        if start < end:
+            found.append((start, end))
+        return found
+
+    def remove(self, start: int, end: int) -> None:
+        """Uncover start … end, which is covered."""
+        index = bisect_right(self.lefts, start) - 1
+        left, right = self.lefts[index], self.rights[index]
+        parts = [(low, high) for low, high in ((left, start), (end, right)) if low < high]
+        self.lefts[index : index + 1] = [low for low, _ in parts]
+        self.rights[index : index + 1] = [high for _, high in parts]
+        self.total -= end - start
+
     def covered_above(self, position: int) -> int:
         """Octets covered from ``position`` on."""
         covered = 0

@@ -10,7 +10,20 @@ GRANULARITY: Final = MILLISECOND  # G of RFC 6298, 2: the timestamp clock's tick
 class Rtt:
     """``smoothed`` is 0 until the first sample. One segment is timed at a time: ``timed`` is the number its ACK must reach."""
 
-    __slots__ = ("_initial", "_maximum", "_minimum", "_sent_at", "is_timing", "rto", "smoothed", "timed", "variance")
+    __slots__ = (
+        "_initial",
+        "_maximum",
+        "_minimum",
+        "_revives",
+        "_sent_at",
+        "_smoothed_before",
+        "_variance_before",
+        "is_timing",
+        "rto",
+        "smoothed",
+        "timed",
+        "variance",
+    )
 
     def __init__(self, initial: int, minimum: int, maximum: int) -> None:
         self._initial = initial
@@ -22,6 +35,9 @@ class Rtt:
         self.is_timing = False
         self.timed = 0
         self._sent_at = 0
+        self._smoothed_before = 0
+        self._variance_before = 0
+        self._revives = False
 
     def time(self, number: int, now: int) -> None:
         """Start to time the segment that ends before ``number``, unless one is being timed (RFC6298-3b)."""
@@ -40,7 +56,11 @@ class Rtt:
         self.sample(now - self._sent_at)
 
     def sample(self, measured: int) -> None:
-        if self.smoothed == 0:  # RFC6298-2.2
+        if self._revives:  # RFC4015-3.1-11
+            self._revives = False
+            self.smoothed = max(1, self._smoothed_before, measured)
+            self.variance = max(self._variance_before, measured // 2)
+        elif self.smoothed == 0:  # RFC6298-2.2
             self.smoothed = max(1, measured)
             self.variance = measured // 2
         else:  # RFC6298-2.3: the variance first, with the old mean
@@ -55,3 +75,12 @@ class Rtt:
     def restart(self, rto: int) -> None:
         """The SYN timed out: data begins with a careful RTO (RFC6298-5.7)."""
         self.rto = max(rto, self._minimum)
+
+    def remember(self) -> None:
+        """A timeout, perhaps a spurious one (RFC4015-3.1-0)."""
+        self._smoothed_before = self.smoothed + 2 * GRANULARITY
+        self._variance_before = self.variance
+
+    def revive(self) -> None:
+        """It was: the next sample shows how long the path can take (RFC4015-3.1-11)."""
+        self._revives = True

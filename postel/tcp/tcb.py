@@ -53,6 +53,7 @@ OWES_SYN: Final = 2  # SYN, or SYN,ACK in SYN-RECEIVED: the first time, and agai
 OWES_RESET: Final = 4  # the RST of an abort
 OWES_WINDOW_PROBE: Final = 8
 OWES_KEEP_ALIVE: Final = 16
+OWES_TAIL_PROBE: Final = 32
 
 NO_SEQUENCE: Final = -1
 
@@ -147,6 +148,7 @@ class Tcb:
         self.wants_room = False  # `send` took less than it was given
         self.may_send_small = False  # the override timer ran out
         self.last_sent_at = 0
+        self.paced_until = 0  # the pacing rate lets nothing out before
 
         # Receiving
         self.received: list[bytes] = []  # in order, not read yet
@@ -185,7 +187,7 @@ class Tcb:
         self.sack_agreed = False
         self.peer_scales = False  # its SYN carried the window scale option
         self.congestion: Congestion = self.config.congestion(self.peer_mss, initial_window(self.peer_mss, self.config.initial_window))
-        self.recovery: Recovery = NewReno(iss)
+        self.recovery: Recovery = NewReno(iss, self.congestion, self.rtt)
         self.syn_is_acked = False
         self.fin_is_queued = False
         self.retransmissions = 0  # of what now is at SND.UNA
@@ -319,10 +321,11 @@ class Tcb:
 
     def _check_timers(self) -> None:
         timers = self.timers
-        assert NEVER in (timers.retransmission, timers.persist), "both RTO and persist are armed"
+        armed = [deadline for deadline in (timers.retransmission, timers.probe, timers.reorder, timers.persist) if deadline != NEVER]
+        assert len(armed) <= 1, "more than one of RTO, PTO, reordering timer and persist is armed"  # RFC 8985, 8
         if self.state is CLOSED:
             assert timers.next() == NEVER, "a timer outlives its TCB"
         if self.state is TIME_WAIT:
             assert timers.time_wait != NEVER, "TIME-WAIT without its timer"
         if self.state in (ESTABLISHED, CLOSE_WAIT, FIN_WAIT_1) and self.flight and not self.owes:
-            assert timers.retransmission != NEVER or timers.persist != NEVER, "octets are in flight and no timer watches them"
+            assert armed, "octets are in flight and no timer watches them"

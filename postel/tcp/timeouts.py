@@ -1,17 +1,24 @@
 """What happens when a deadline passes: RFC 9293, 3.10.8 and 3.8. ``expire`` may be called at any time, late or too often."""
 
 from postel.errors import ConnectionTimedOut, HostUnreachable
-from postel.tcp import blackhole, handshake
-from postel.tcp.acknowledge import deadline
+from postel.tcp import blackhole, handshake, patience
+from postel.tcp.acknowledge import deadline, has_more, turn
 from postel.tcp.state import SYN_RECEIVED
-from postel.tcp.tcb import OWES_ACK, OWES_KEEP_ALIVE, OWES_SYN, OWES_WINDOW_PROBE, Tcb
+from postel.tcp.tcb import OWES_ACK, OWES_KEEP_ALIVE, OWES_SYN, OWES_TAIL_PROBE, OWES_WINDOW_PROBE, Tcb
 from postel.times import NEVER
 
 
 def expire(tcb: Tcb, now: int) -> None:
-    timers = tcb.timers
-    if timers.next() > now:
+    if tcb.timers.next() > now:
         return
+    _expire_connection(tcb, now)
+    _expire_loss(tcb, now)
+    _expire_waiting(tcb, now)
+
+
+def _expire_connection(tcb: Tcb, now: int) -> None:
+    """Those that end it."""
+    timers = tcb.timers
     if timers.user <= now:
         _note(tcb, "user-timeout", now)
         user_timeout(tcb, now)
@@ -21,12 +28,32 @@ def expire(tcb: Tcb, now: int) -> None:
     if timers.orphan <= now:
         _note(tcb, "orphan", now)
         tcb.delete(None, now)  # EP-TMO-9
+    if timers.keep_alive <= now:
+        _note(tcb, "keep-alive", now)
+        keep_alive(tcb, now)
+
+
+def _expire_loss(tcb: Tcb, now: int) -> None:
+    """Those that wait for an ACK: one of them at most."""
+    timers = tcb.timers
     if timers.retransmission <= now:
         _note(tcb, "retransmission", now)
         retransmission_timeout(tcb, now)
-    if timers.persist <= now:
+    elif timers.probe <= now:
+        _note(tcb, "probe", now)
+        tail_probe(tcb, now)
+    elif timers.reorder <= now:
+        _note(tcb, "reorder", now)
+        tcb.recovery.on_reorder_timeout(now)
+        patience.restart(tcb, now)
+    elif timers.persist <= now:
         _note(tcb, "persist", now)
         persist(tcb, now)
+
+
+def _expire_waiting(tcb: Tcb, now: int) -> None:
+    """Those that held something back."""
+    timers = tcb.timers
     if timers.override <= now:
         _note(tcb, "override", now)
         timers.override = NEVER
@@ -35,9 +62,8 @@ def expire(tcb: Tcb, now: int) -> None:
         _note(tcb, "delayed-ack", now)
         timers.delayed_ack = NEVER
         tcb.owes |= OWES_ACK  # EP-TMO-5
-    if timers.keep_alive <= now:
-        _note(tcb, "keep-alive", now)
-        keep_alive(tcb, now)
+    if timers.pacing <= now:
+        timers.pacing = NEVER
 
 
 def user_timeout(tcb: Tcb, now: int) -> None:
@@ -53,16 +79,22 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
     tcb.retransmissions += 1
     tcb.rtt.forget()
     tcb.rtt.back_off()
-    tcb.timers.retransmission = now + tcb.rtt.rto  # RFC6298-5.6
+    patience.wait_for_timeout(tcb, now)  # RFC6298-5.6
     if tcb.retransmissions == tcb.config.r1:  # MUST-20, SHLD-9
         tcb.trouble(HostUnreachable(f"{tcb.config.r1} retransmissions unanswered, trying on"))
     if not tcb.syn_is_acked:
         tcb.owes |= OWES_SYN
         return
-    tcb.congestion.timed_out(tcb.flight, now, again=tcb.retransmissions > 1)
+    tcb.recovery.on_timeout(again=tcb.retransmissions > 1, has_more=has_more(tcb), now=now)
+    turn(tcb)
     blackhole.suspect(tcb)
-    if tcb.recovery.on_timeout(tcb.snd.una, tcb.snd.max):
-        tcb.snd.nxt = tcb.snd.una  # D-1: SND.MAX remembers how far we had come
+
+
+def tail_probe(tcb: Tcb, now: int) -> None:
+    """RFC 8985, 7.3: an ACK is overdue. One segment more may draw one; if it doesn't, the retransmission timeout follows."""
+    patience.wait_for_timeout(tcb, now)
+    if tcb.recovery.takes_probe():
+        tcb.owes |= OWES_TAIL_PROBE
 
 
 def persist(tcb: Tcb, now: int) -> None:

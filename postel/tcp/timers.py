@@ -4,10 +4,29 @@ from postel.times import NEVER
 
 
 class Timers:
-    __slots__ = ("delayed_ack", "keep_alive", "orphan", "override", "persist", "retransmission", "time_wait", "user")
+    """``expires`` is no deadline: it says when the retransmission timeout is or would be due, while one of the three before it runs."""
+
+    __slots__ = (
+        "delayed_ack",
+        "expires",
+        "keep_alive",
+        "orphan",
+        "override",
+        "pacing",
+        "persist",
+        "probe",
+        "reorder",
+        "retransmission",
+        "time_wait",
+        "user",
+    )
 
     def __init__(self) -> None:
         self.retransmission = NEVER  # RFC 6298, 5
+        self.probe = NEVER  # RFC 8985, 7.2
+        self.reorder = NEVER  # RFC 8985, 6.2
+        self.expires = NEVER
+        self.pacing = NEVER
         self.persist = NEVER  # RFC 9293, 3.8.6.1
         self.override = NEVER  # RFC 9293, 3.8.6.2.1
         self.delayed_ack = NEVER  # RFC 9293, 3.8.6.3
@@ -19,6 +38,9 @@ class Timers:
     def next(self) -> int:
         return min(
             self.retransmission,
+            self.probe,
+            self.reorder,
+            self.pacing,
             self.delayed_ack,
             self.user,
             self.persist,
@@ -30,5 +52,6 @@ class Timers:
 
     def stop(self) -> None:
         """Every one."""
-        self.retransmission = self.persist = self.override = self.delayed_ack = NEVER
+        self.retransmission = self.probe = self.reorder = self.pacing = NEVER
+        self.persist = self.override = self.delayed_ack = NEVER
         self.keep_alive = self.user = self.time_wait = self.orphan = NEVER

@@ -3,6 +3,7 @@
 from typing import Final
 
 from postel.tcp import challenge, seq
+from postel.tcp.recovery.undo import NO_ECHO
 from postel.tcp.tcb import Tcb
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ABSENT, RST, Segment
@@ -48,7 +49,13 @@ def remember(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 def round_trip(tcb: Tcb, segment: Segment, now: int) -> int:
     """What the echo in an ACK of new data says (RFC7323-4.1), in microseconds; ABSENT where it says nothing credible."""
+    echo = echoed(tcb, segment, now)
+    return ABSENT if echo == NO_ECHO else (now // TICK - echo) * TICK
+
+
+def echoed(tcb: Tcb, segment: Segment, now: int) -> int:
+    """The tick, ``now // TICK`` as it was, of the timestamp that a segment echoes; NO_ECHO where it echoes nothing credible."""
     if not tcb.timestamps.agreed or segment.tsecr in (ABSENT, 0):
-        return ABSENT
-    measured = seq.offset(clock(tcb, now), segment.tsecr) * TICK
-    return measured if 0 <= measured <= min(now, _OLDEST_ECHO) else ABSENT
+        return NO_ECHO
+    age = seq.offset(clock(tcb, now), segment.tsecr)
+    return now // TICK - age if 0 <= age <= min(now, _OLDEST_ECHO) // TICK else NO_ECHO

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from postel.tcp import seq
+from postel.tcp import patience, seq
 from postel.tcp.tcb import LARGEST_SHIFT, NO_SEQUENCE, OWES_ACK, Tcb
 from postel.times import NEVER
 
@@ -59,7 +59,7 @@ def watch(tcb: Tcb, now: int) -> None:
     if tcb.snd.wnd == 0 and waits_for_window(tcb):
         if tcb.timers.persist == NEVER:
             tcb.timers.persist = now + tcb.rtt.rto  # SHLD-29
-            tcb.timers.retransmission = NEVER  # SHLD-17: what the peer can't take doesn't time out
+            patience.stop(tcb)  # SHLD-17: what the peer can't take doesn't time out
             tcb.timers.user = NEVER
             tcb.probes = 0
     elif tcb.timers.persist != NEVER:
@@ -77,7 +77,7 @@ def _leave_persist(tcb: Tcb, now: int) -> None:
     if tcb.flight:
         tcb.snd.nxt = tcb.snd.una
         tcb.rtt.forget()
-        tcb.timers.retransmission = now + tcb.rtt.rto
+        patience.restart(tcb, now)
 
 
 def _space(tcb: Tcb) -> int:

@@ -65,6 +65,8 @@ TEXTS: Final = {
     "no route": ("no route", "无路由"),
     # timers
     "retransmission timer": ("RTO: no acknowledgement came in time", "RTO 超时：没有按时收到确认"),
+    "probe timer": ("PTO: an acknowledgement is overdue, the tail is probed", "PTO 超时：确认迟迟不到，探测尾部"),
+    "reorder timer": ("what was overtaken had time enough to arrive", "被超越的报文段本该已到达"),
     "time-wait timer": ("2MSL is over: TIME-WAIT ends", "2MSL 已过：TIME-WAIT 结束"),
     "persist timer": ("persist timer: the window has stayed closed", "坚持定时器：窗口一直关着"),
     "delayed-ack timer": ("delayed ACK: waited long enough", "延迟 ACK：等待时间到"),

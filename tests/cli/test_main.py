@@ -127,7 +127,7 @@ class TestDemo:
         out = capfd.readouterr().out
         for state in ("SYN-SENT", "SYN-RECEIVED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSE-WAIT", "LAST-ACK", "TIME-WAIT"):
             assert out.count(state) >= 1, state
-        for words in ("╳─", "retransmission of #9", "RTO", "2MSL is over", "half-close", "sack=", "three-way handshake", "GET /"):
+        for words in ("╳─", "retransmission of #9", "PTO", "2MSL is over", "half-close", "sack=", "three-way handshake", "GET /"):
             assert words in out
         assert file.stat().st_size > 5000
 

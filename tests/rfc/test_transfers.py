@@ -19,7 +19,7 @@ class Transfer:
 
     def __init__(self, lost: set[int], *, sack: bool) -> None:
         """``lost``: ordinal numbers of transmissions."""
-        self.scene: Scene = established(replace(PLAIN, sack=sack), Peer(sack=sack, window=65535))
+        self.scene: Scene = established(replace(PLAIN, sack=sack, tail_probe=False), Peer(sack=sack, window=65535))
         self.sack = sack
         self.lost = lost
         self.arrived: set[int] = set()
@@ -106,12 +106,14 @@ def test_bad_cc_7_with_losses_each_segment_goes_again_for_a_reason(seed: int, sa
 @pytest.mark.label("BAD-CC-7", "RFC5681-3.1j", "RFC6298-5.4", "RFC6298-2.4")
 @pytest.mark.parametrize("sack", [False, True])
 def test_bad_cc_7_after_a_timeout_one_segment_and_slow_start(sack: bool) -> None:
-    """The whole first window is lost."""
+    """The whole first window is lost. The two that F-RTO sends on the first ACK, and the ACKs they draw, cost a round trip (RFC 5682)."""
     made = transfer(set(range(10)), sack=sack)
     first = made.sent[10][0]
     assert first - made.sent[0][0] == SECOND
-    assert made.bursts[1:5] == [1, 2, 2, 2]
-    assert made.windows[1:5] == [MSS, 2 * MSS, 3 * MSS, 4 * MSS]
+    assert made.bursts[1:3] == [1, 2]
+    assert max(made.bursts[3:]) <= 3
+    assert made.windows[1:4] == [MSS, 2 * MSS, 2 * MSS]
+    assert [window for window in made.windows[3:8] if window > 2 * MSS] == [3 * MSS, 4 * MSS, 5 * MSS][: len(made.windows[5:8])]
 
 
 @pytest.mark.label("RFC5681-3.2c", "RFC6675-5b")

@@ -8,7 +8,7 @@ import pytest
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
 from postel.tcp.recovery.newreno import NewReno
-from postel.tcp.recovery.scoreboard import Scoreboard
+from postel.tcp.recovery.rack import Rack
 from postel.tcp.state import CLOSED, ESTABLISHED, State
 from postel.times import HOUR, NEVER
 from postel.wire.segment import ABSENT, ACK, SYN, Segment
@@ -21,7 +21,7 @@ from tests.tcp.scenes import LOCAL, PLAIN, REMOTE, Peer, established, listen, sy
 def test_rfc2018_4a_sack_only_if_both_permit_it(ours: bool, theirs: bool) -> None:
     scene = established(replace(PLAIN, sack=ours), Peer(sack=theirs))
     assert scene.tcb.sack_agreed is (ours and theirs)
-    assert isinstance(scene.tcb.recovery, Scoreboard if ours and theirs else NewReno)
+    assert isinstance(scene.tcb.recovery, Rack if ours and theirs else NewReno)
     scene.hears(ACK, b"ahead", seq=10)
     assert bool(scene.sent[0].sack) is (ours and theirs)
 

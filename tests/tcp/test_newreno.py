@@ -1,11 +1,14 @@
 """Fast retransmit, fast recovery and limited transmit without SACK: RFC 5681, 3.2; RFC 6582; RFC 3042."""
 
+from dataclasses import replace
+
 import pytest
 
 from postel.tcp.recovery.newreno import NewReno
-from postel.times import SECOND
+from postel.tcp.recovery.undo import NO_ECHO
+from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK, FIN
-from tests.tcp.scenes import MSS, Scene, established
+from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, established
 
 
 def flying(count: int = 10) -> Scene:
@@ -252,14 +255,16 @@ def test_the_lost_fin_is_sent_again() -> None:
 
 @pytest.mark.label("RFC6582-6")
 def test_recover_follows_una_lest_two_to_the_31_octets_turn_the_comparison() -> None:
-    recovery = NewReno(0)
-    control = established().tcb.congestion
+    scene = established()
+    recovery, segment = NewReno(0, scene.tcb.congestion, scene.tcb.rtt), scene.segment(ACK)
     una = 0
     for _ in range(10):
+        recovery.on_sent(una, 1 << 29, 0)
         una = (una + (1 << 29)) % (1 << 32)
-        recovery.on_ack(1 << 29, una, 0, control, 0)
+        recovery.on_ack(segment, una, 1 << 29, NO_ECHO, 0, is_duplicate=False, has_more=False)
+    recovery.on_sent(una, 5000, 0)
     for _ in range(3):
-        recovery.on_duplicate(una, (una + 5000) % (1 << 32), 5000, control, 0)
+        recovery.on_ack(segment, una, 0, NO_ECHO, 0, is_duplicate=True, has_more=False)
     assert recovery.is_active
 
 
@@ -274,3 +279,104 @@ def test_every_loss_of_one_segment_is_repaired_without_a_timeout() -> None:
         scene.hears(ACK)
         assert scene.tcb.segments_retransmitted == 1
         assert scene.tcb.recovery.inflation == 0
+
+
+# Timeouts that were spurious: F-RTO (RFC 5682, 2.1) and the echo of an older timestamp (RFC 3522)
+
+
+def timed_out(more: int = 190) -> Scene:
+    """Ten in flight; the timeout sent the first again."""
+    scene = established()
+    scene.sends(bytes((10 + more) * MSS))
+    assert scene.expires() == sent_at(0)
+    return scene
+
+
+@pytest.mark.label("RFC5682-2.1-1", "RFC5682-2.1-2", "RFC5682-2.1-3", "RFC4015-3.1-9")
+def test_rfc5682_2_1_two_acks_of_the_old_flight_disprove_the_timeout() -> None:
+    scene = timed_out()
+    assert scene.hears(ACK, ack=1 + MSS) == sent_at(10, 11)
+    assert scene.hears(ACK, ack=1 + 2 * MSS)[:1] == sent_at(12)
+    assert scene.tcb.segments_retransmitted == 1
+    assert scene.tcb.congestion.threshold > 1 << 20
+    assert scene.tcb.congestion.window >= 10 * MSS
+
+
+@pytest.mark.label("RFC5682-2.1-3")
+def test_rfc5682_2_1_a_duplicate_second_sends_all_again() -> None:
+    scene = timed_out()
+    scene.hears(ACK, ack=1 + MSS)
+    assert duplicate(scene)[:1] == sent_at(1)
+    assert scene.tcb.congestion.window <= 3 * MSS
+
+
+@pytest.mark.label("RFC5682-2.1-2")
+def test_rfc5682_2_1_so_does_a_duplicate_first() -> None:
+    scene = timed_out()
+    duplicate(scene)
+    assert not scene.tcb.recovery.tests_timeout
+    assert scene.hears(ACK, ack=1 + MSS) == sent_at(1, 2)
+
+
+@pytest.mark.label("RFC5682-2.1-2")
+@pytest.mark.parametrize("ack", [501, 1 + 10 * MSS], ids=["part of the retransmission", "everything"])
+def test_rfc5682_2_1_or_an_ack_that_proves_nothing(ack: int) -> None:
+    scene = timed_out()
+    scene.hears(ACK, ack=ack)
+    assert not scene.tcb.recovery.tests_timeout
+    assert scene.tcb.congestion.threshold < 1 << 20
+
+
+@pytest.mark.label("RFC5682-2.1-2")
+def test_rfc5682_2_1_with_nothing_new_to_send_it_is_not_tried() -> None:
+    scene = timed_out(more=0)
+    assert scene.hears(ACK, ack=1 + MSS) == sent_at(1, 2)
+    scene = timed_out(more=1)
+    scene.hears(ACK, ack=1, window=9 * MSS)
+    scene.hears(ACK, ack=1 + MSS, window=9 * MSS)
+    assert not scene.tcb.recovery.tests_timeout
+
+
+@pytest.mark.label("RFC5682-2.1-1")
+def test_rfc5682_2_1_a_second_timeout_of_the_same_segment_is_tested_again() -> None:
+    scene = timed_out()
+    assert scene.expires() == sent_at(0)
+    assert scene.tcb.recovery.tests_timeout
+
+
+@pytest.mark.label("RFC5682-2.1-1")
+def test_rfc5682_2_1_but_not_one_of_another_within_the_recovery() -> None:
+    scene = timed_out()
+    scene.hears(ACK, ack=1 + MSS)
+    duplicate(scene)
+    scene.hears(ACK, ack=1 + 3 * MSS)
+    scene.expires()
+    assert not scene.tcb.recovery.tests_timeout
+
+
+@pytest.mark.label("RFC3522-3.2", "RFC4015-3.1-9", "RFC4015-3.1-11")
+def test_rfc3522_3_2_an_older_echo_takes_the_timeout_back_and_sends_nothing_twice() -> None:
+    scene = established(replace(PLAIN, timestamps=True), Peer(tsval=5))
+    scene.sends(bytes(10 * MSS))
+    tick = 7 + scene.now // MILLISECOND
+    scene.expires()
+    scene.now += MILLISECOND
+    scene.hears(ACK, ack=1 + 988, tsval=6, tsecr=tick)
+    assert scene.sent == []
+    assert scene.tcb.snd.nxt == scene.tcb.snd.max
+    assert scene.tcb.congestion.threshold > 1 << 20
+
+
+@pytest.mark.label("RFC3522-3.2")
+def test_rfc3522_3_2_a_fast_retransmission_is_taken_back_alike() -> None:
+    scene = established(replace(PLAIN, timestamps=True, window_scaling=True), Peer(tsval=5, window_scale=7))
+    scene.sends(bytes(100 * MSS))
+    tick = 7 + scene.now // MILLISECOND
+    scene.now += 50 * MILLISECOND
+    for _ in range(3):
+        scene.hears(ACK, ack=1, tsval=6, tsecr=tick)
+    assert scene.tcb.recovery.is_active
+    scene.now += 2 * MILLISECOND
+    scene.hears(ACK, ack=1 + 3 * 988, tsval=7, tsecr=tick)
+    assert not scene.tcb.recovery.is_active
+    assert scene.tcb.congestion.threshold > 1 << 20

@@ -6,11 +6,12 @@ import pytest
 
 from postel.errors import HostUnreachable
 from postel.tcp.config import DEFAULT
+from postel.tcp.congestion.reno import Reno
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.address import Endpoint
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG
 from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Peer, Scene, established, listen, syn_sent
+from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, established, listen, syn_sent
 
 EAGER = replace(PLAIN, nagle=False)
 STAMPED = replace(DEFAULT, window_scaling=False)
@@ -317,3 +318,34 @@ def test_a_path_known_before_counts_from_the_start() -> None:
     scene.sends(bytes(2000))
     assert max(sizes(scene)) == 560
     assert scene.connection.next_timeout() < NEVER
+
+
+# Pacing
+
+
+class Paced(Reno):
+    """A megabyte a second."""
+
+    def __init__(self, smss: int, initial_window: int) -> None:
+        super().__init__(smss, initial_window)
+        self.pacing_rate = 1000 * MSS
+
+
+def test_a_pacing_rate_spreads_what_the_window_allows() -> None:
+    scene = established(replace(PLAIN, congestion=Paced))
+    assert len(scene.sends(bytes(20 * MSS))) == 2  # one, and one by the credit of a clock that wakes late
+    assert scene.tcb.timers.pacing == scene.now + MILLISECOND
+    for _ in range(8):
+        assert len(scene.expires()) == 1
+    assert scene.tcb.flight == 10 * MSS
+    assert scene.tcb.timers.pacing == NEVER or scene.expires() == []
+
+
+def test_what_is_lost_is_paced_too() -> None:
+    scene = established(replace(PLAIN, congestion=Paced))
+    scene.sends(bytes(20 * MSS))
+    scene.passes(20 * MILLISECOND)
+    scene.tcb.paced_until = scene.now + 5 * MILLISECOND
+    for _ in range(3):
+        assert scene.hears(ACK, ack=1) == []
+    assert scene.passes(5 * MILLISECOND)[0] == "ACK seq=1 ack=1 len=1000"

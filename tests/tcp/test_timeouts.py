@@ -453,7 +453,7 @@ def test_simultaneous_deadlines_are_all_met() -> None:
     scene = established(replace(PLAIN, keep_alive=True, keep_alive_idle=40 * MILLISECOND))
     scene.hears(ACK, b"x")
     assert scene.expires() == ["ACK seq=0 ack=2"]  # the probe is an ACK too
-    assert scene.watch.expired == ["delayed-ack", "keep-alive"]
+    assert scene.watch.expired == ["keep-alive", "delayed-ack"]
 
 
 @pytest.mark.label("SHLD-20")

@@ -106,14 +106,15 @@ class Congestion(ABC):
     def started(self, now: int) -> None:
         """Something will be sent, and nothing is in flight."""
 
-    def remember(self) -> None:
-        """Before `lost` and the first `timed_out`: what `undo` goes back to."""
+    def remember(self, flight: int) -> None:
+        """Before `lost` and the first `timed_out`, with ``flight`` octets outstanding: what `undo` goes back to."""
         self._window_before = self.window
-        self._threshold_before = self.threshold
+        self._threshold_before = max(flight, self.threshold)  # RFC4015-3.1-0
 
-    def undo(self, now: int) -> None:
-        """Nothing had been lost after all (RFC 4015, RFC 5682, RFC 2883): as if it had never been asked to slow down."""
-        self.window = max(self.window, self._window_before)
+    def undo(self, limit: int, now: int) -> None:
+        """Nothing had been lost after all (RFC 4015, RFC 5682, RFC 2883): as if it had never been asked to slow down, but for
+        a burst: ``limit`` is the most that the window may be."""
+        self.window = max(self.window, min(limit, self._window_before))
         self.threshold = self._threshold_before
 
     def resized(self, smss: int) -> None:

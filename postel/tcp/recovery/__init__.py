@@ -1,49 +1,101 @@
-"""What is lost. A recovery decides which octets go again, and asks congestion control what that costs."""
+"""What is lost. A recovery decides which octets go again, and tells congestion control what that costs."""
 
 from abc import ABC, abstractmethod
+from typing import Final
 
-from postel.tcp.congestion import Congestion
+from postel.tcp.congestion import Congestion, Sample
+from postel.tcp.recovery.undo import Undo
+from postel.tcp.rtt import Rtt
+from postel.times import NEVER
+from postel.wire.segment import Segment
+
+NOTHING: Final = (-1, 0)
+NO_LIMIT: Final = 1 << 62
+
+# Where SND.NXT shall go
+STAY: Final = 0
+BACK: Final = 1  # to SND.UNA: everything again, in order
+ON: Final = 2  # to SND.MAX: nothing again
 
 
 class Recovery(ABC):
-    """Sequence numbers as RFC 9293 writes them: ``una`` is SND.UNA, ``maximum`` SND.MAX, ``flight`` the octets between them.
+    """Made when the handshake is done, with the connection's own controller and round-trip times.
 
-    While ``is_active`` the congestion window doesn't grow. ``inflation`` is what may fly beyond the congestion window: octets that
-    duplicate ACKs say have left the network.
+    While ``is_active`` the congestion window doesn't grow. ``inflation`` is what may fly beyond it: octets that duplicate ACKs say have
+    left the network. ``turn`` says where SND.NXT shall go; who does it sets it to STAY. ``keeps_timer``: this ACK doesn't start the
+    retransmission timer anew. ``reorder_at`` is when `on_reorder_timeout` is due. ``tests_timeout``: the next ACKs tell whether the last
+    timeout was spurious (RFC 5682), given that something new is sent.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, congestion: Congestion, rtt: Rtt) -> None:
+        self.congestion = congestion
+        self.rtt = rtt
+        self.sample = Sample()
         self.is_active = False
         self.inflation = 0
+        self.turn = STAY
+        self.keeps_timer = False
+        self.reorder_at = NEVER
+        self.tests_timeout = False
+        self._undo = Undo()
 
     @abstractmethod
-    def on_ack(self, acked: int, una: int, flight: int, congestion: Congestion, now: int) -> bool:
-        """SND.UNA advanced by ``acked``. Whether the retransmission timer starts anew."""
+    def on_sent(self, number: int, octets: int, now: int) -> None:
+        """Text or FIN went out from ``number`` on, for the first time or again."""
 
     @abstractmethod
-    def on_duplicate(self, una: int, maximum: int, flight: int, congestion: Congestion, now: int) -> None:
-        """An ACK came that acknowledged nothing new, and had no other purpose (RFC5681-2a)."""
+    def on_ack(self, segment: Segment, una: int, acked: int, echo: int, now: int, *, is_duplicate: bool, has_more: bool) -> None:
+        """An acceptable ACK: SND.UNA advanced by ``acked`` to ``una``, or it may be a duplicate ACK (RFC5681-2a) or carry SACK blocks.
+
+        ``echo`` is the tick of the timestamp that it echoes, else NO_ECHO; ``has_more``: something new could be sent. Fills in ``sample``.
+        """
 
     @abstractmethod
-    def on_sack(self, blocks: tuple[tuple[int, int], ...], una: int, maximum: int, congestion: Congestion, now: int) -> None:
-        """An acceptable ACK carried SACK blocks, true or not."""
+    def on_timeout(self, *, again: bool, has_more: bool, now: int) -> None:
+        """The retransmission timer expired; ``again``: with nothing acknowledged since it last did."""
+
+    def on_reorder_timeout(self, now: int) -> None:
+        """``reorder_at`` has come."""
 
     @abstractmethod
-    def on_timeout(self, una: int, maximum: int) -> bool:
-        """The retransmission timer expired. Whether everything from SND.UNA on goes again in order; else `next_lost` tells what."""
+    def on_path_loss(self) -> None:
+        """What was in flight was too large for the path: it goes again, and congestion isn't to blame."""
 
     @abstractmethod
-    def on_path_loss(self, maximum: int) -> bool:
-        """What was in flight was too large for the path: it goes again, and congestion isn't to blame. The answer is `on_timeout`'s."""
+    def next_lost(self, una: int) -> tuple[int, int]:
+        """The first number to send again now, and how many octets at most; NOTHING for none."""
 
     @abstractmethod
-    def next_lost(self, una: int, maximum: int, window: int, smss: int) -> tuple[int, int]:
-        """The first number to send again now, and how many octets at most; (-1, 0) for nothing."""
-
-    @abstractmethod
-    def on_retransmitted(self, end: int) -> None:
-        """What `next_lost` named was sent, up to ``end``."""
-
-    @abstractmethod
-    def room(self, una: int, nxt: int, maximum: int, window: int, smss: int) -> int:
+    def room(self, una: int, nxt: int) -> int:
         """Octets that congestion control lets go out from SND.NXT on; may be negative."""
+
+    def probes(self) -> bool:
+        """Whether the tail of a flight is watched by a probe timeout (RFC 8985, 7.2)."""
+        return False
+
+    def takes_probe(self) -> bool:
+        """The probe timeout expired: whether a probe may go (RFC 8985, 7.3)."""
+        return False
+
+    def begin_probe(self) -> None:
+        """What is sent next is the probe."""
+
+    def ran_dry(self) -> None:
+        """The user has given no more to send."""
+
+    def tail(self) -> tuple[int, int]:
+        """Number and octets of the last segment that was sent."""
+        return NOTHING
+
+    def _reduce(self, flight: int, now: int) -> None:
+        """Something was lost: remember how it was, and slow down."""
+        self.congestion.remember(flight)
+        self._undo.begin()
+        self.congestion.lost(flight, now)
+
+    def _time_out(self, flight: int, now: int, *, again: bool) -> None:
+        if not again:  # RFC4015-3.1-0
+            self.congestion.remember(flight)
+            self.rtt.remember()
+            self._undo.begin()
+        self.congestion.timed_out(flight, now, again=again)

@@ -1,12 +1,18 @@
-"""Fast retransmit and fast recovery by RFC 6582, with limited transmit (RFC 3042): for peers without SACK."""
+"""Fast retransmit and fast recovery by RFC 6582, with limited transmit (RFC 3042) and F-RTO (RFC 5682): for peers without SACK."""
 
 from typing import Final
 
 from postel.tcp import seq
 from postel.tcp.congestion import Congestion
-from postel.tcp.recovery import Recovery
+from postel.tcp.recovery import BACK, NO_LIMIT, NOTHING, ON, Recovery
+from postel.tcp.rtt import Rtt
+from postel.wire.segment import Segment
 
 DUPLICATES: Final = 3  # RFC 5681, 3.2: the threshold
+
+# Steps of F-RTO
+_AT_FIRST: Final = 1  # the first ACK after the timeout's retransmission is awaited
+_AT_SECOND: Final = 2  # two new segments went out, and the next ACK decides
 
 
 class NewReno(Recovery):
@@ -16,77 +22,167 @@ class NewReno(Recovery):
     be echoes of our own retransmissions.
     """
 
-    def __init__(self, iss: int) -> None:
-        super().__init__()
-        self._recover = iss  # RFC6582-3.2-1
+    def __init__(self, una: int, congestion: Congestion, rtt: Rtt) -> None:
+        super().__init__(congestion, rtt)
+        self._una = una
+        self._max = una
+        self._recover = seq.add(una, -1)  # RFC6582-3.2-1: the number of our SYN
         self._lost = -1
         self._duplicates = 0
         self._had_partial = False
         self._flight = 0  # before limited transmit added to it (RFC5681-3.2d)
+        self._step = 0
+        self._again_to = una  # end of what the timeout sent again
+        self._allowance = 0
 
-    def on_ack(self, acked: int, una: int, flight: int, congestion: Congestion, now: int) -> bool:
+    @property
+    def flight(self) -> int:
+        return seq.distance(self._una, self._max)
+
+    def on_sent(self, number: int, octets: int, now: int) -> None:
+        end = seq.add(number, octets)
+        if seq.lt(number, self._max):
+            self._undo.sent_again(octets, now)
+            self._again_to = end
+            self._lost = -1
+        else:
+            self._allowance -= octets
+        self._max = seq.latest(self._max, end)
+
+    def on_ack(self, segment: Segment, una: int, acked: int, echo: int, now: int, *, is_duplicate: bool, has_more: bool) -> None:
+        self._begin_sample(acked)
+        self.keeps_timer = False
+        if acked:
+            self._una = una
+            self._max = seq.latest(self._max, una)
+            self._progress(acked, echo, now, has_more=has_more)
+        elif is_duplicate:
+            self._on_duplicate(now)
+        self.sample.flight = self.flight
+
+    def on_timeout(self, *, again: bool, has_more: bool, now: int) -> None:
+        may_test = has_more and (again or seq.gt(self._una, self._recover))  # RFC5682-2.1-1
+        self._time_out(self.flight, now, again=again)
+        self._recover = self._max  # RFC6582-3.2-4
         self._duplicates = 0
+        self._leave()
+        if may_test:
+            self._step = _AT_FIRST
+            self.tests_timeout = True
+            self._lost = self._una
+        else:
+            self._go_back()
+
+    def on_path_loss(self) -> None:
+        self._recover = self._max
+        self._leave()
+        self.turn = BACK
+
+    def next_lost(self, una: int) -> tuple[int, int]:
+        return NOTHING if self._lost < 0 else (seq.latest(self._lost, una), self.congestion.smss)
+
+    def room(self, una: int, nxt: int) -> int:
+        if self._step:
+            return self._allowance if self._step == _AT_SECOND else 0
+        return self.congestion.window + self.inflation - seq.distance(una, nxt)
+
+    # Progress
+
+    def _begin_sample(self, acked: int) -> None:
+        sample = self.sample
+        sample.acked = sample.delivered = acked
+        sample.flight_before = self.flight
+        sample.una += acked
+        sample.max = sample.una + seq.distance(seq.add(self._una, acked), self._max)
+        sample.total_delivered += acked
+        sample.lost = 0
+
+    def _progress(self, acked: int, echo: int, now: int, *, has_more: bool) -> None:
+        self._duplicates = 0
+        if self._undo.is_disproved_by_echo(echo):
+            self._take_back(acked, now)
+        elif self._step:
+            self._test_timeout(acked, now, has_more=has_more)
         if not self.is_active:
             self.inflation = 0
-            if seq.gt(una, self._recover):  # follow, so that 2**31 octets without a loss don't turn the comparison
-                self._recover = seq.add(una, -1)
-            return True
-        if seq.ge(una, self._recover):  # RFC6582-3.2-3a
+            if seq.gt(self._una, self._recover):  # follow, so that 2**31 octets without a loss don't turn the comparison
+                self._recover = seq.add(self._una, -1)
+                self._undo.end()
+        elif seq.ge(self._una, self._recover):  # RFC6582-3.2-3a
             self._leave()
-            congestion.recovered(flight, now)
-            return True
-        self._lost = una  # RFC6582-3.2-3b: the next hole begins where this ACK ends
-        self.inflation = max(0, self.inflation - acked) + (congestion.smss if acked >= congestion.smss else 0)
-        is_first = not self._had_partial
-        self._had_partial = True
-        return is_first
+            self._undo.end()
+            self.congestion.recovered(self.flight, now)
+        else:
+            self._partial(acked)
 
-    def on_duplicate(self, una: int, maximum: int, flight: int, congestion: Congestion, now: int) -> None:
+    def _partial(self, acked: int) -> None:
+        """RFC6582-3.2-3b: the next hole begins where this ACK ends."""
+        smss = self.congestion.smss
+        self._lost = self._una
+        self.inflation = max(0, self.inflation - acked) + (smss if acked >= smss else 0)
+        self.keeps_timer = self._had_partial
+        self._had_partial = True
+
+    # Duplicates
+
+    def _on_duplicate(self, now: int) -> None:
         self._duplicates += 1
-        if self.is_active:
-            self.inflation = min(self.inflation + congestion.smss, flight)  # RFC5681-3.2f, as far as octets are outstanding
+        smss = self.congestion.smss
+        if self._step:  # RFC5682-2.1-2, RFC5682-2.1-3
+            self._go_back()
+        elif self.is_active:
+            self.inflation = min(self.inflation + smss, self.flight)  # RFC5681-3.2f, as far as octets are outstanding
         elif self._duplicates < DUPLICATES:
             if self._duplicates == 1:
-                self._flight = flight
-            self.inflation = self._duplicates * congestion.smss  # RFC3042-2a: new data flies, cwnd stays (RFC3042-2b)
+                self._flight = self.flight
+            self.inflation = self._duplicates * smss  # RFC3042-2a: new data flies, cwnd stays (RFC3042-2b)
         elif self._duplicates == DUPLICATES:
-            self._consider(una, maximum, congestion, now)
+            self._consider(now)
 
-    def on_sack(self, blocks: tuple[tuple[int, int], ...], una: int, maximum: int, congestion: Congestion, now: int) -> None:
-        """Not agreed: not looked at."""
-
-    def on_timeout(self, una: int, maximum: int) -> bool:
-        self._recover = maximum  # RFC6582-3.2-4
-        self._duplicates = 0
-        self._leave()
-        return True
-
-    def on_path_loss(self, maximum: int) -> bool:
-        self._recover = maximum
-        self._leave()
-        return True
-
-    def next_lost(self, una: int, maximum: int, window: int, smss: int) -> tuple[int, int]:
-        return (-1, 0) if self._lost < 0 else (seq.latest(self._lost, una), smss)
-
-    def on_retransmitted(self, end: int) -> None:
-        self._lost = -1
-
-    def room(self, una: int, nxt: int, maximum: int, window: int, smss: int) -> int:
-        return window + self.inflation - seq.distance(una, nxt)
-
-    def _consider(self, una: int, maximum: int, congestion: Congestion, now: int) -> None:
+    def _consider(self, now: int) -> None:
         """RFC6582-3.2-2: three duplicates mean a loss, unless they may be echoes of what a timeout sent again."""
-        if not seq.gt(una, self._recover):
+        if not seq.gt(self._una, self._recover):
             return
         self.is_active = True
         self._had_partial = False
-        self._recover = maximum
-        congestion.lost(self._flight, now)
-        self.inflation = DUPLICATES * congestion.smss  # RFC5681-3.2e
-        self._lost = una
+        self._recover = self._max
+        self.sample.lost = self.congestion.smss
+        self._reduce(self._flight, now)
+        self.inflation = DUPLICATES * self.congestion.smss  # RFC5681-3.2e
+        self._lost = self._una
 
     def _leave(self) -> None:
         self.is_active = False
         self.inflation = 0
         self._lost = -1
+
+    # Timeouts that may have been spurious
+
+    def _test_timeout(self, acked: int, now: int, *, has_more: bool) -> None:
+        """The basic F-RTO algorithm: new data draws ACKs that tell whether the old had arrived."""
+        if self._step == _AT_SECOND:  # RFC5682-2.1-3
+            self._take_back(acked, now)
+        elif has_more and seq.ge(self._una, self._again_to) and seq.lt(self._una, self._recover):  # RFC5682-2.1-2
+            self._step = _AT_SECOND
+            self._allowance = 2 * self.congestion.smss
+        else:
+            self._go_back()
+
+    def _go_back(self) -> None:
+        """The conventional way: all of it again, in order."""
+        self._step = 0
+        self.tests_timeout = False
+        self.turn = BACK
+
+    def _take_back(self, acked: int, now: int) -> None:
+        """Nothing was lost: go on as before (RFC 4015)."""
+        self._step = 0
+        self.tests_timeout = False
+        self.turn = ON  # RFC4015-3.1-9
+        limit = NO_LIMIT if self.is_active else self.flight + min(acked, self.congestion.initial_window)  # RFC4015-3.1-9
+        if not self.is_active:
+            self.rtt.revive()  # RFC4015-3.1-11
+        self._recover = seq.add(self._una, -1)  # RFC5682-2.1-3: duplicates mean a loss again
+        self._leave()
+        self._undo.end()
+        self.congestion.undo(limit, now)

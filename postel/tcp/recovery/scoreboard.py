@@ -1,136 +1,109 @@
-"""Loss recovery with SACK: the scoreboard, and the pipe of RFC 6675.
+"""What became of everything in flight: SACKed, lost, or still flying (RFC 2018, 5; RFC 8985, 4).
 
-Positions count octets and never wrap; position 0 is the first octet after our SYN::
-
-          una            lost edge            end of SACK        max
-    ───────┼─────▒▒▒▒▒▒──────┼─────▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒┼──────────────┼────►
-           │ not SACKed: lost│  not lost yet       │ in flight    │
+Positions count octets and never wrap; position 0 is the first octet after our SYN. SACKed octets stay in the send buffer until they are
+acknowledged: a peer may change its mind (RFC6675-4a, RFC2018-8a).
 """
 
+from heapq import heappop, heappush
 from typing import Final
 
 from postel.tcp import seq
-from postel.tcp.congestion import Congestion
 from postel.tcp.ranges import Ranges
-from postel.tcp.recovery import Recovery
+from postel.tcp.recovery.transmissions import FLYING, LOST, SACKED, Sent, Transmissions
 
-DUPLICATES: Final = 3
 RANGES: Final = 1024  # a peer that reports more holes than that isn't believed further
 
 
-class Scoreboard(Recovery):
-    """SACKed octets stay in the send buffer until they are acknowledged (RFC6675-4a): a peer may change its mind."""
+class Scoreboard:
+    """``una`` is SND.UNA as a number, ``position`` as a position. Work for an ACK is bounded by what it says that is new."""
 
-    def __init__(self, first: int) -> None:
-        super().__init__()
-        self._una = first
-        self._position = 0  # of SND.UNA
-        self._sacked = Ranges()
-        self._duplicates = 0
-        self._point = 0  # RecoveryPoint
-        self._retransmitted = 0  # HighRxt
-        self._lost_by_timeout = 0  # everything below is lost unless SACKed
-        self._is_forced = False  # the first retransmission waits for no room
+    __slots__ = ("_queue", "lost", "position", "sacked", "segments_sacked", "sent", "una")
 
-    def on_ack(self, acked: int, una: int, flight: int, congestion: Congestion, now: int) -> bool:
-        self._position += acked
-        self._una = una
-        self._duplicates = 0  # RFC6675-5a
-        self._sacked.drop_below(self._position)
-        self._retransmitted = max(self._retransmitted, self._position)
-        self._is_forced = False
-        if self.is_active and self._position >= self._point:  # RFC6675-5d
-            self.is_active = False
-            congestion.recovered(flight, now)
-        return True
-
-    def on_duplicate(self, una: int, maximum: int, flight: int, congestion: Congestion, now: int) -> None:
-        self._duplicates += 1
-        if self._duplicates >= DUPLICATES and self._sacked.total:  # RFC3042-2c: an ACK that SACKs nothing is no sign of loss
-            self._consider(maximum, congestion, now)
-
-    def on_sack(self, blocks: tuple[tuple[int, int], ...], una: int, maximum: int, congestion: Congestion, now: int) -> None:
-        for left, right in blocks:
-            is_possible = seq.ge(left, una) and seq.lt(left, right) and seq.le(right, maximum)  # below: a D-SACK (RFC2883-5), or a lie
-            if is_possible and len(self._sacked) < RANGES:
-                self._sacked.add(self._at(left), self._at(right))
-        if self._lost_edge(congestion.smss) > self._position:
-            self._consider(maximum, congestion, now)
-
-    def on_timeout(self, una: int, maximum: int) -> bool:
-        if self._sacked.around(self._position)[1]:  # SND.UNA was SACKed and still isn't acknowledged: the peer reneged
-            self._sacked.clear()
-        self.is_active = False
-        self._duplicates = 0
-        self._point = self._at(maximum)  # RFC6675-5.1a
-        self._lost_by_timeout = self._point
-        self._retransmitted = self._position
-        self._is_forced = True  # RFC2018-5c
-        return False
-
-    def on_path_loss(self, maximum: int) -> bool:
-        self._lost_by_timeout = self._at(maximum)
-        self._retransmitted = self._position
-        return False
-
-    def next_lost(self, una: int, maximum: int, window: int, smss: int) -> tuple[int, int]:
-        if self._is_quiet:
-            return (-1, 0)
-        edge = self._lost_edge(smss)
-        start = self._retransmitted
-        if start >= edge and not self._is_forced:
-            return (-1, 0)
-        while (run := self._sacked.around(start))[1]:
-            start = run[1]
-        if start >= edge and not self._is_forced:
-            return (-1, 0)
-        if not self._is_forced and window - self._pipe(maximum, edge) < smss:  # RFC6675-5c
-            return (-1, 0)
-        hole_end = self._sacked.first_within(start, start + smss)
-        return self._number(start), (hole_end[0] - start if hole_end[1] else smss)  # RFC6675-4d
-
-    def on_retransmitted(self, end: int) -> None:
-        self._retransmitted = max(self._retransmitted, self._at(end))
-        self._is_forced = False
-
-    def room(self, una: int, nxt: int, maximum: int, window: int, smss: int) -> int:
-        if nxt != maximum or self._is_quiet:  # or a window that opened again: all of it goes in order
-            return window - seq.distance(una, nxt)
-        return window - self._pipe(maximum, self._lost_edge(smss))
+    def __init__(self, una: int) -> None:
+        self.una = una
+        self.position = 0
+        self.sent = Transmissions(0)
+        self.sacked = Ranges()
+        self.segments_sacked = 0
+        self.lost = 0  # octets neither SACKed nor sent again yet
+        self._queue: list[int] = []  # a heap of where they begin; what became of them meanwhile is seen when they come out
 
     @property
-    def _is_quiet(self) -> bool:
-        """Nothing SACKed, nothing lost, nothing forced: as nearly always."""
-        return not self._sacked.lefts and self._lost_by_timeout <= self._position and not self._is_forced
+    def pipe(self) -> int:
+        """Octets in the network (RFC9937-6.2b)."""
+        return self.sent.end - self.position - self.sacked.total - self.lost
 
-    def _consider(self, maximum: int, congestion: Congestion, now: int) -> None:
-        """Enter recovery, once a window (RFC6675-5b)."""
-        if self.is_active or self._position < self._point:
+    @property
+    def flight(self) -> int:
+        """FlightSize of RFC 5681."""
+        return self.sent.end - self.position
+
+    def at(self, number: int) -> int:
+        return self.position + seq.offset(number, self.una)
+
+    def number(self, position: int) -> int:
+        return seq.add(self.una, position - self.position)
+
+    def take_out(self, start: int, end: int) -> None:
+        """What is sent again is no longer lost. It may have been SACKed: a peer can take that back."""
+        for record in self.sent.cut(start, end):
+            if record.state == LOST:
+                self.lost -= record.end - record.start
+            elif record.state == SACKED:
+                self.segments_sacked -= 1
+                self.sacked.remove(record.start, record.end)
+        self.queue(end)
+
+    def may_take(self, start: int, end: int) -> bool:
+        """Whether a block can be true, and there is room to remember it."""
+        return self.position <= start < end <= self.sent.end and len(self.sacked) < RANGES
+
+    def take_block(self, start: int, end: int) -> list[Sent]:
+        """The records that are news (RFC2018-5a); the caller marks them SACKED."""
+        found = []
+        for gap_start, gap_end in self.sacked.gaps(start, end):
+            found += self.sent.cut(gap_start, gap_end)
+            self.queue(gap_end)
+        self.sacked.add(start, end)
+        self.segments_sacked += len(found)
+        return found
+
+    def forget_sacks(self) -> list[Sent]:
+        """RFC2018-5b: none of it may be there any more. The records that were SACKed, and fly again."""
+        found = [record for record in self.sent.all() if record.state == SACKED]
+        for record in found:
+            record.state = FLYING
+        self.sacked.clear()
+        self.segments_sacked = 0
+        return found
+
+    def lose(self, record: Sent) -> None:
+        record.state = LOST
+        self.lost += record.end - record.start
+        heappush(self._queue, record.start)
+
+    def queue(self, position: int) -> None:
+        """What was cut off a lost record is lost too."""
+        if self.position <= position < self.sent.end and self.sent.at(position).state == LOST:
+            heappush(self._queue, position)
+
+    def first_lost(self) -> Sent | None:
+        while self._queue:
+            start = self._queue[0]
+            if start >= self.position:
+                record = self.sent.at(start)
+                if record.start == start and record.state == LOST:
+                    return record
+            heappop(self._queue)
+        return None
+
+    def unlose(self) -> None:
+        """Nothing that is marked lost is: it flies, and is the first to be judged anew."""
+        if not self.lost:
             return
-        self.is_active = True
-        self._point = self._at(maximum)
-        self._retransmitted = self._position
-        self._is_forced = True
-        congestion.lost(self._point - self._position, now)
-
-    def _lost_edge(self, smss: int) -> int:
-        """IsLost (RFC6675-4b): below three SACKed ranges, or below more than two segments' octets of them. It looks at three at most."""
-        octets = 0
-        edge = max(self._position, self._lost_by_timeout)
-        for count in range(1, len(self._sacked) + 1):
-            octets += self._sacked.rights[-count] - self._sacked.lefts[-count]
-            if count == DUPLICATES or octets > (DUPLICATES - 1) * smss:
-                return max(edge, self._sacked.lefts[-count])
-        return edge
-
-    def _pipe(self, maximum: int, edge: int) -> int:
-        """SetPipe (RFC6675-4c): octets in the network. What is neither SACKed nor lost, and what was sent again."""
-        in_flight = self._at(maximum) - edge - self._sacked.covered_above(edge)
-        sent_again = self._retransmitted - self._position
-        return in_flight + sent_again - (self._sacked.total - self._sacked.covered_above(self._retransmitted))
-
-    def _at(self, number: int) -> int:
-        return self._position + seq.offset(number, self._una)
-
-    def _number(self, position: int) -> int:
-        return seq.add(self._una, position - self._position)
+        found = [record for record in self.sent.all() if record.state == LOST]
+        for record in reversed(found):
+            record.state = FLYING
+            self.sent.by_time.appendleft(record)
+        self._queue.clear()
+        self.lost = 0

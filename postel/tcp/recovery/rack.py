@@ -1,0 +1,422 @@
+"""Loss recovery with SACK: RACK-TLP (RFC 8985), led down by Proportional Rate Reduction (RFC 9937).
+
+A segment is lost when one that was sent later has arrived, and as much time has passed as a round trip and some reordering take. So it
+needs no count of duplicates, and finds lost retransmissions and, by the probe of TLP, lost tails. Positions count octets and never wrap.
+"""
+
+from typing import Final
+
+from postel.tcp import seq
+from postel.tcp.congestion import Congestion
+from postel.tcp.recovery import NO_LIMIT, NOTHING, Recovery
+from postel.tcp.recovery.rates import Rates
+from postel.tcp.recovery.reduction import Reduction
+from postel.tcp.recovery.reordering import Reordering
+from postel.tcp.recovery.scoreboard import Scoreboard
+from postel.tcp.recovery.transmissions import FLYING, GONE, LOST, SACKED, Sent
+from postel.tcp.recovery.undo import NO_ECHO
+from postel.tcp.rtt import GRANULARITY, Rtt
+from postel.times import NEVER
+from postel.wire.segment import Segment
+
+_NONE: Final = -1
+
+# Steps of F-RTO
+_AT_FIRST: Final = 1  # the first new ACK after the timeout's retransmission is awaited
+_AT_SECOND: Final = 2  # new segments went out, and the next ACK decides
+
+
+class Rack(Recovery):
+    """``una`` is SND.UNA when the handshake is done."""
+
+    def __init__(self, una: int, congestion: Congestion, rtt: Rtt) -> None:
+        super().__init__(congestion, rtt)
+        self.board = Scoreboard(una)
+        self._reordering = Reordering(rtt.smoothed)
+        self._rates = Rates() if congestion.is_model else None
+        self._reduction: Reduction | None = None
+
+        # RACK, 5.3
+        self._newest: Sent | None = None  # RACK.segment
+        self._round_trip = rtt.smoothed  # RACK.rtt
+        self._forward = 0  # RACK.fack
+
+        # Episodes
+        self._point = 0  # RecoveryPoint
+        self._is_timed_out = False
+        self._is_forced = False  # the first retransmission waits for no room
+        self._undo_until = 0  # a window after recovery
+        self._reduced_at = 0
+        self._lost_again = False  # a retransmission was lost, sent since the window was last cut
+        self._step = 0
+        self._allowance = 0
+
+        # TLP, 5.3
+        self._probe_end = _NONE
+        self._probe_is_again = False
+        self._is_probing = False  # what is sent next is the probe
+        self._has_measured = rtt.smoothed > 0  # since the last probe
+
+        # Of the ACK at hand
+        self._echo = NO_ECHO
+        self._delivered: Sent | None = None  # the newest that it delivered
+        self._duplicate_end = _NONE  # where its D-SACK ends
+        self._is_disproved = False
+
+    # What is sent
+
+    def on_sent(self, number: int, octets: int, now: int) -> None:
+        board, sent = self.board, self.board.sent
+        start = board.at(number)
+        is_again = start < sent.end
+        if is_again:
+            board.take_out(start, min(start + octets, sent.end))
+            self._undo.sent_again(octets, now)
+            self._is_forced = False
+        elif self._step:
+            self._allowance -= octets
+        record = sent.add(start, start + octets, now)  # RFC8985-6.1, RFC8985-4b
+        if self._reduction is not None:
+            self._reduction.sent(octets)
+        if self._rates is not None:
+            self._rates.stamp(record, board.pipe, now)
+        if self._is_probing:
+            self._is_probing = False
+            self._probe_end, self._probe_is_again = sent.end, is_again
+
+    # ACKs
+
+    def on_ack(self, segment: Segment, una: int, acked: int, echo: int, now: int, *, is_duplicate: bool, has_more: bool) -> None:
+        self._echo = echo
+        self._begin_sample(acked)
+        if acked:
+            self._take_acked(una, acked, now)
+        if segment.sack:
+            self._take_blocks(segment, now)
+        if self._step:
+            self._test_timeout(acked, is_duplicate=is_duplicate, has_more=has_more, now=now)
+        if self._probe_end != _NONE:
+            self._look_at_probe(segment, is_duplicate=is_duplicate, now=now)
+        if self._undo.is_open and ((acked and self._undo.is_disproved_by_echo(echo)) or self._is_disproved):
+            self._take_back(acked, now)
+        self._find_lost(now)
+        self._steer(acked, now)
+        self._end_sample(now)
+
+    def _take_acked(self, una: int, acked: int, now: int) -> None:
+        """RFC 8985, 6.2, steps 2 and 3, for what SEG.ACK covers."""
+        board, sent = self.board, self.board.sent
+        board.una = una
+        board.position += acked
+        position = board.position
+        record = sent.first()
+        while record is not None and record.end <= position:
+            self._deliver(record, record.end, now)
+            record.state = GONE
+            sent.drop_first()
+            record = sent.first()
+        if record is not None and record.start < position:
+            self._deliver(record, position, now)
+            sent.shorten_first(position)
+            board.queue(position)
+        board.sacked.drop_below(position)
+        self._is_forced = False
+
+    def _deliver(self, record: Sent, end: int, now: int) -> None:
+        """The octets of ``record`` up to ``end`` were acknowledged, or all of them SACKed."""
+        octets = end - record.start
+        if record.state == SACKED:
+            if end == record.end:
+                self.board.segments_sacked -= 1
+            return
+        if record.state == LOST:
+            self.board.lost -= octets
+        self.sample.delivered += octets
+        if end < record.end:
+            return
+        if self._is_credible(record, now):
+            self._round_trip = now - record.at
+            if self._delivered is None or _sent_after(record, self._delivered):
+                self._delivered = record
+        if record.end > self._forward:
+            self._forward = record.end
+        elif not record.is_again:  # RFC8985-6.2-3
+            self._reordering.seen = True
+
+    def _is_credible(self, record: Sent, now: int) -> bool:
+        """RFC8985-6.2-2: an ACK of what was sent again may be for its first copy."""
+        if not record.is_again:
+            return True
+        if self._echo != NO_ECHO and self._echo < record.at // GRANULARITY:
+            return False
+        return now - record.at >= self._reordering.shortest
+
+    def _take_blocks(self, segment: Segment, now: int) -> None:
+        board, blocks = self.board, segment.sack
+        if _is_duplicate_block(blocks, segment.ack):
+            self._take_duplicate(blocks[0])
+            blocks = blocks[1:]
+        for start, end in sorted([(board.at(left), board.at(right)) for left, right in blocks]):  # ascending, as RFC8985-6.2-3 asks
+            if board.may_take(start, end):
+                for record in board.take_block(start, end):
+                    self._deliver(record, record.end, now)
+                    record.state = SACKED
+
+    def _take_duplicate(self, block: tuple[int, int]) -> None:
+        """A D-SACK: something arrived twice."""
+        left, right = block
+        octets = seq.distance(left, right)
+        if octets > self.board.sent.end:  # more than was ever sent
+            return
+        self._duplicate_end = self.board.at(right)
+        self._reordering.duplicated(self.board.position, self.board.sent.end)
+        self._is_disproved = self._undo.is_disproved_by_duplicate(octets)
+
+    # Loss
+
+    def _find_lost(self, now: int) -> None:
+        """RFC8985-6.2-5: what was sent before the newest that arrived, and has had its time. In the order of sending."""
+        if self._delivered is not None and (self._newest is None or _sent_after(self._delivered, self._newest)):
+            self._newest = self._delivered
+        newest = self._newest
+        wait = self._round_trip + self._reorder_window()
+        self.reorder_at = NEVER
+        record = self.board.sent.oldest_flying()
+        while record is not None and newest is not None and _sent_after(newest, record):
+            if record.at + wait > now:
+                self.reorder_at = newest.at + wait  # RFC8985-6.2-6: by then none of those before the newest can wait longer
+                return
+            self._lose(record)
+            record = self.board.sent.oldest_flying()
+
+    def _lose(self, record: Sent) -> None:
+        octets = record.end - record.start
+        self.board.lose(record)
+        self.sample.lost += octets
+        self.sample.total_lost += octets
+        if record.is_again and record.at >= self._reduced_at:
+            self._lost_again = True
+
+    def _reorder_window(self) -> int:
+        is_recovering = self.is_active or self._is_timed_out
+        return self._reordering.window(self.board.segments_sacked, self.rtt.smoothed, is_recovering=is_recovering)
+
+    def on_reorder_timeout(self, now: int) -> None:
+        self._begin_sample(0)
+        self._find_lost(now)
+        self._steer(0, now)
+        self._end_sample(now)
+
+    def on_path_loss(self) -> None:
+        for record in self.board.sent.all():
+            if record.state == FLYING:
+                self._lose(record)
+        self._probe_end = _NONE
+        self.reorder_at = NEVER
+
+    # Episodes
+
+    def _steer(self, acked: int, now: int) -> None:
+        """Into recovery, onward, and out of it."""
+        if self.board.position >= self._point:
+            if self.is_active or self._is_timed_out:  # RFC6675-5d
+                self._leave(now)
+            if self.sample.lost:
+                self._enter(now)
+            elif self.board.position > self._undo_until:  # a D-SACK comes too late
+                self._undo.end()
+        elif self._lost_again and self.is_active:  # RFC5681-4.3a: a second sign of congestion
+            self.congestion.lost(min(self.board.flight, self.congestion.window), now)
+            self._lead_down(now)
+        if self._reduction is not None and self.sample.delivered:
+            is_safe = acked > 0 and self.sample.lost == 0
+            self._reduction.on_ack(self.sample.delivered, self.board.pipe, self.congestion.smss, is_safe=is_safe)
+
+    def _enter(self, now: int) -> None:
+        self.is_active = True
+        self._point = self.board.sent.end
+        self._is_forced = True
+        self._probe_end = _NONE  # RFC8985-7.1
+        flight = self.board.flight
+        self._reduce(min(flight, self.congestion.window), now)  # RFC5681-3.2d: what limited transmit added doesn't count
+        self._lead_down(now)
+
+    def _lead_down(self, now: int) -> None:
+        self._reduced_at = now
+        self._lost_again = False
+        if not self.congestion.is_model:
+            recover_fs = self.board.flight - self.board.sacked.total + self.sample.delivered  # RFC9937-6.1
+            self._reduction = Reduction(self.congestion.threshold, recover_fs)
+
+    def _leave(self, now: int) -> None:
+        if self.is_active:
+            self.congestion.recovered(max(self.board.pipe, self.congestion.threshold), now)  # RFC9937-6.4
+        self._reordering.recovered()
+        self.is_active = self._is_timed_out = self._lost_again = False
+        self._reduction = None
+        self._undo_until = self.board.sent.end
+
+    # Timeouts
+
+    def on_timeout(self, *, again: bool, has_more: bool, now: int) -> None:
+        board = self.board
+        has_reneged = board.sacked.around(board.position)[1] > 0  # SND.UNA was SACKed and still isn't acknowledged
+        if has_reneged:
+            for record in board.forget_sacks():
+                self._lose(record)
+        may_test = has_more and not has_reneged and not self.is_active and (again or not self._is_timed_out)  # RFC5682-3.1
+        self._time_out(board.flight, now, again=again)
+        self.is_active = False
+        self._reduction = None
+        self._is_timed_out = True
+        self._point = board.sent.end
+        self._reduced_at = now
+        self._probe_end = _NONE
+        self.reorder_at = NEVER
+        self._mark_by_timeout(now)
+        self._is_forced = True  # RFC2018-5c
+        self._step = _AT_FIRST if may_test else 0
+        self.tests_timeout = may_test
+
+    def _mark_by_timeout(self, now: int) -> None:
+        """RFC8985-6.3: the first, and what has had its time; not what was sent just now."""
+        sent = self.board.sent
+        first = sent.first()
+        if first is not None and first.state == FLYING:
+            self._lose(first)
+        wait = self._round_trip + self._reorder_window()
+        record = sent.oldest_flying()
+        while record is not None and record.at + wait <= now:
+            self._lose(record)
+            record = sent.oldest_flying()
+
+    def _test_timeout(self, acked: int, *, is_duplicate: bool, has_more: bool, now: int) -> None:
+        """F-RTO with SACK (RFC 5682, 3.1): new data draws ACKs that tell whether the old had arrived."""
+        if self._step == _AT_SECOND and self.sample.delivered and self._forward <= self._point:  # (3b)
+            self._take_back(acked, now)
+        elif self._step == _AT_FIRST and not acked:  # (2): wait
+            return
+        elif self._step == _AT_FIRST and self.board.position < self._point and has_more:  # (2b)
+            self._step = _AT_SECOND
+            self._allowance = 2 * self.congestion.smss
+            self._point = self.board.sent.end
+        elif acked or self.sample.delivered or is_duplicate:  # (2a), (3a)
+            self._end_test()
+
+    def _end_test(self) -> None:
+        self._step = 0
+        self.tests_timeout = False
+
+    def _take_back(self, acked: int, now: int) -> None:
+        """Nothing was lost: go on as before (RFC 4015)."""
+        limit = NO_LIMIT
+        if self._is_timed_out:
+            limit = self.board.pipe + self.board.lost + min(acked, self.congestion.initial_window)  # RFC4015-3.1-9
+            self.rtt.revive()  # RFC4015-3.1-11
+        self._end_test()
+        self._undo.end()
+        self.is_active = self._is_timed_out = self._lost_again = self._is_forced = False
+        self._reduction = None
+        self._point = self.board.position
+        self.board.unlose()
+        self.congestion.undo(limit, now)
+
+    # The tail of a flight
+
+    def probes(self) -> bool:
+        return not (self.is_active or self._is_timed_out or self.board.sacked.lefts)  # RFC8985-7.2
+
+    def takes_probe(self) -> bool:
+        return self._probe_end == _NONE and self._has_measured  # RFC8985-7.3a
+
+    def begin_probe(self) -> None:
+        self._is_probing = True
+        self._has_measured = False
+
+    def tail(self) -> tuple[int, int]:
+        last = self.board.sent.last()
+        if last is None:
+            return NOTHING
+        start = max(last.start, last.end - self.congestion.smss)
+        return self.board.number(start), last.end - start
+
+    def _look_at_probe(self, segment: Segment, *, is_duplicate: bool, now: int) -> None:
+        """RFC8985-7.4.2: a probe that filled the only hole leaves no other trace of the loss."""
+        if self._probe_end == _NONE or self.board.position < self._probe_end:
+            return
+        is_repaired = self._probe_is_again and self._duplicate_end != self._probe_end
+        if is_repaired and self.board.position == self._probe_end and not (is_duplicate and not segment.sack):
+            return
+        is_repaired = is_repaired and self.board.position > self._probe_end
+        self._probe_end = _NONE
+        if is_repaired and not self.is_active:
+            self.congestion.lost(min(self.board.flight, self.congestion.window), now)
+            self.congestion.recovered(max(self.board.pipe, self.congestion.threshold), now)
+
+    # What may be sent
+
+    def next_lost(self, una: int) -> tuple[int, int]:
+        if not self.board.lost or (self._step and not self._is_forced):
+            return NOTHING
+        record = self.board.first_lost()
+        if record is None:
+            return NOTHING
+        octets = record.end - record.start
+        if not self._is_forced and self._window - self.board.pipe < min(octets, self.congestion.smss):  # RFC8985-9.3
+            return NOTHING
+        return self.board.number(record.start), octets
+
+    def room(self, una: int, nxt: int) -> int:
+        if self._step:
+            return self._allowance if self._step == _AT_SECOND else 0
+        if nxt != self.board.number(self.board.sent.end):  # a window opened again: all of it goes in order
+            return self.congestion.window - seq.distance(una, nxt)
+        return self._window - self.board.pipe
+
+    def ran_dry(self) -> None:
+        if self._rates is not None and self.board.pipe < self.congestion.window and not self.board.lost:
+            self._rates.limit(self.board.pipe)
+
+    @property
+    def _window(self) -> int:
+        return self.congestion.window if self._reduction is None else self._reduction.window
+
+    # The sample
+
+    def _begin_sample(self, acked: int) -> None:
+        sample = self.sample
+        sample.acked = acked
+        sample.delivered = sample.lost = 0
+        sample.flight_before = self.board.pipe
+        self._delivered = None
+        self._duplicate_end = _NONE
+        self._is_disproved = False
+
+    def _end_sample(self, now: int) -> None:
+        sample, board, newest = self.sample, self.board, self._delivered
+        sample.flight = board.pipe
+        sample.una = board.position
+        sample.max = board.sent.end
+        sample.total_delivered += sample.delivered
+        sample.round_trip = 0
+        if newest is not None:
+            self._has_measured = True
+            sample.round_trip = max(1, now - newest.at)
+            self._reordering.measured(sample.round_trip, now)
+        if self._rates is not None:
+            self._rates.fill(sample, newest, self._reordering.shortest, now)
+
+
+def _sent_after(one: Sent, other: Sent) -> bool:
+    """RACK_sent_after, by the order of sending itself where the RFC has only clock and numbers."""
+    return one.serial > other.serial or (one.serial == other.serial and one.end > other.end)
+
+
+def _is_duplicate_block(blocks: tuple[tuple[int, int], ...], ack: int) -> bool:
+    """RFC2883-5: the first block is a D-SACK if it lies below this packet's own ACK, or inside its second block."""
+    left, right = blocks[0]
+    if not seq.lt(left, right):
+        return False
+    if seq.le(right, ack):
+        return True
+    return len(blocks) > 1 and seq.ge(left, blocks[1][0]) and seq.le(right, blocks[1][1])

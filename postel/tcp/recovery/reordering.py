@@ -1,0 +1,50 @@
+"""How much reordering to bear with before a segment is called lost: RACK's reordering window (RFC 8985, 6.2, steps 1, 3 and 4)."""
+
+from typing import Final
+
+from postel.times import MINUTE
+
+DUPLICATES: Final = 3  # DupThresh
+PERSISTENCE: Final = 16  # recoveries that a wider window outlives without need
+_WIDEST: Final = 64
+_MINIMUM_LASTS: Final = 5 * MINUTE
+_NONE: Final = -1
+
+
+class Reordering:
+    """``seen`` is RACK.reordering_seen, ``shortest`` RACK.min_RTT."""
+
+    __slots__ = ("_measured_at", "_multiplier", "_persistence", "_round", "seen", "shortest")
+
+    def __init__(self, round_trip: int) -> None:
+        """``round_trip``: of the handshake; 0 where it wasn't measured."""
+        self.seen = False
+        self.shortest = round_trip
+        self._measured_at = 0
+        self._multiplier = 1  # RACK.reo_wnd_mult
+        self._persistence = PERSISTENCE  # RACK.reo_wnd_persist
+        self._round = _NONE  # RACK.dsack_round
+
+    def measured(self, round_trip: int, now: int) -> None:
+        """RFC8985-6.2-1: the minimum of the last minutes."""
+        if round_trip <= self.shortest or self.shortest == 0 or now - self._measured_at > _MINIMUM_LASTS:
+            self.shortest = round_trip
+            self._measured_at = now
+
+    def duplicated(self, una: int, end: int) -> None:
+        """A D-SACK: something went again for nothing. Once a round trip the window widens (RFC8985-6.2-4)."""
+        if una >= self._round:
+            self._round = end
+            self._multiplier = min(self._multiplier + 1, _WIDEST)
+            self._persistence = PERSISTENCE
+
+    def recovered(self) -> None:
+        self._persistence -= 1
+        if self._persistence <= 0:
+            self._multiplier = 1
+
+    def window(self, segments_sacked: int, smoothed: int, *, is_recovering: bool) -> int:
+        """RACK.reo_wnd: nothing, until reordering is seen, once there are signs enough of a loss (RFC8985-6.2-4)."""
+        if not self.seen and (is_recovering or segments_sacked >= DUPLICATES):
+            return 0
+        return min(self._multiplier * self.shortest // 4, smoothed)

@@ -1,0 +1,92 @@
+"""Rate samples: what each ACK says of how fast the path delivers (the BBR draft, 4.1)."""
+
+from dataclasses import replace
+
+from postel.tcp.congestion import Sample
+from postel.tcp.congestion.reno import Reno
+from postel.tcp.recovery.rates import Rates
+from postel.tcp.recovery.transmissions import Sent
+from postel.times import MILLISECOND, SECOND
+from postel.wire.segment import ACK
+from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, syn_received
+
+ROUND_TRIP = 100 * MILLISECOND
+
+
+class Ear(Reno):
+    """Reno that hears rates, and keeps what it heard."""
+
+    is_model = True
+
+    def __init__(self, smss: int, initial_window: int) -> None:
+        super().__init__(smss, initial_window)
+        self.heard: list[tuple[int, int, bool]] = []
+        self.flights: list[tuple[int, int, int]] = []
+        self.starts = 0
+
+    def observed(self, sample: Sample, now: int) -> None:
+        self.heard.append((sample.rate, sample.delivered, sample.is_app_limited))
+        self.flights.append((sample.prior_delivered, sample.segment_flight, sample.lost_since))
+
+    def started(self, now: int) -> None:
+        self.starts += 1
+
+
+def opened() -> tuple[Scene, Ear]:
+    scene = syn_received(replace(PLAIN, sack=True, tail_probe=False, congestion=Ear), Peer(sack=True, window=65535))
+    scene.now += ROUND_TRIP
+    scene.hears(ACK)
+    ear = scene.tcb.congestion
+    assert isinstance(ear, Ear)
+    return scene, ear
+
+
+def test_the_rate_is_what_was_delivered_over_a_round_trip() -> None:
+    scene, ear = opened()
+    scene.sends(bytes(100 * MSS))
+    scene.now += ROUND_TRIP
+    scene.hears(ACK, ack=1 + 5 * MSS)
+    assert ear.heard[-1] == (5 * MSS * SECOND // ROUND_TRIP, 5 * MSS, True)  # the connection had nothing to send before
+    assert ear.flights[-1] == (0, 5 * MSS, 0)
+    scene.now += 50 * MILLISECOND
+    scene.hears(ACK, ack=1 + 10 * MSS)
+    assert ear.heard[-1][0] == 10 * MSS * SECOND // (150 * MILLISECOND)
+    assert ear.starts == 1
+
+
+def test_an_interval_shorter_than_any_round_trip_is_no_sample() -> None:
+    rates, sample = Rates(), Sample()
+    record = Sent(0, MSS, 0, 1, is_again=False)
+    rates.stamp(record, MSS, 0)
+    sample.delivered = MSS
+    rates.fill(sample, record, ROUND_TRIP, ROUND_TRIP - 1)
+    assert (sample.rate, sample.interval) == (0, 0)
+    rates.fill(sample, record, ROUND_TRIP, ROUND_TRIP)
+    assert sample.interval == ROUND_TRIP
+
+
+def test_a_sender_with_nothing_to_send_says_so_for_a_flight() -> None:
+    scene, ear = opened()
+    scene.sends(bytes(2 * MSS))
+    scene.sends(bytes(2 * MSS))
+    scene.now += ROUND_TRIP
+    scene.hears(ACK)
+    assert ear.heard[-1][2]
+    scene.sends(bytes(100 * MSS))
+    scene.now += ROUND_TRIP
+    scene.hears(ACK, ack=scene.una + 8 * MSS)
+    scene.now += ROUND_TRIP
+    scene.hears(ACK)
+    assert not ear.heard[-1][2]
+
+
+def test_what_was_lost_meanwhile_is_told() -> None:
+    scene, ear = opened()
+    scene.sends(bytes(100 * MSS))
+    scene.now += ROUND_TRIP
+    scene.hears(ACK, ack=1, sack=((1 + MSS, 1 + 5 * MSS),))
+    assert ear.flights[-1] == (0, 5 * MSS, MSS)
+    scene.now += ROUND_TRIP
+    scene.hears(ACK, ack=1 + 10 * MSS)
+    assert ear.heard[-1][1] == 6 * MSS
+    assert ear.flights[-1][2] == 0  # since the retransmission went out
