@@ -9,7 +9,7 @@ from postel.drill.failure import Failure, ScriptError
 from postel.drill.network import Network
 from postel.drill.profile import Profile
 from postel.errors import ArgumentError
-from postel.tcp.config import Config
+from postel.tcp.config import FAST_OPEN_CLIENT, FAST_OPEN_SERVER, Config
 from postel.tcp.state import State
 
 SYSCTL: Final = re.compile(r"(?:/sbin/)?sysctl(?:\s+-\w+)*\s+([\w.]+)\s*=\s*\"?(\S+?)\"?$")
@@ -18,8 +18,10 @@ SOCKSTAT: Final = re.compile(
 )
 _PORT: Final = re.compile(r"-p\s+(\d+)")
 _DROP: Final = re.compile(r"tcpdrop\s+-s\s+(\w+)$")
-_HARMLESS: Final = re.compile(r"(?:\S*/)?defaults\.sh\b|true$|ip tcp_metrics flush|kldstat\b|setkey\b|kldload\b|sleep 0$")
+_FORGET: Final = re.compile(r"ip tcp_metrics flush")
+_HARMLESS: Final = re.compile(r"(?:\S*/)?defaults\.sh\b|true$|kldstat\b|setkey\b|kldload\b|sleep 0$")
 
+_SIDES: Final = {"fast_open_client": FAST_OPEN_CLIENT, "fast_open_server": FAST_OPEN_SERVER}
 STATES: Final = {
     "CLOSED": State.CLOSED, "LISTEN": State.LISTEN, "SYN_SENT": State.SYN_SENT, "SYN_RCVD": State.SYN_RECEIVED,
     "SYN_RECEIVED": State.SYN_RECEIVED, "SYN_RECV": State.SYN_RECEIVED, "ESTABLISHED": State.ESTABLISHED,
@@ -45,6 +47,8 @@ def _one(command: str, profile: Profile, config: Config, network: Network, line:
         ask(question, network.count, line)
     elif drop is not None:
         network.forget(_state(drop[1], line))
+    elif _FORGET.match(command):
+        network.host.forget_cookies()
     elif not _HARMLESS.search(command):
         raise ScriptError(line, command, "this command means nothing to a stack")
     return config
@@ -61,6 +65,8 @@ def _set(name: str, value: str, profile: Profile, config: Config, network: Netwo
     for field in fields:
         if field == "drop_syn_fin":
             network.drops_syn_fin = value != "0"
+        elif field in _SIDES:
+            network.allow_fast_open(_SIDES[field], int(value) * unit)
         else:
             config = _changed(config, field, int(value) * unit, line)
     return config

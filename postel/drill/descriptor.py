@@ -38,6 +38,11 @@ class Descriptor:
             return self.connection.state
         return CLOSED if self.listener is None else LISTEN
 
+    @property
+    def is_opening(self) -> bool:
+        """What is sent must wait. A connection that was accepted by its cookie need not."""
+        return self.connection is not None and self.state in (SYN_SENT, SYN_RECEIVED) and not self.connection.tcb.is_fast
+
     def connected(self) -> Connection:
         if self.connection is None:
             raise OSError(errno.ENOTCONN, "not connected")
@@ -68,7 +73,7 @@ class Descriptor:
         ready = 0
         if connection.readable or connection.at_end or connection.state is CLOSED:
             ready |= _IN
-        if connection.state not in (SYN_SENT, SYN_RECEIVED) and connection.writable:
+        if not self.is_opening and connection.writable:
             ready |= _OUT
         always = (_ERROR if connection.error not in (None, self._told) else 0) | (_HANGUP if connection.state is CLOSED else 0)
         return ready & asked | always
@@ -105,6 +110,7 @@ _FIELDS: Final[dict[str, tuple[str, int]]] = {
     "TCP_KEEPCNT": ("keep_alive_probes", 1),
     "TCP_USER_TIMEOUT": ("user_timeout", MILLISECOND),
     "TCP_MAXSEG": ("largest_mss", 1),
+    "TCP_FASTOPEN": ("fast_open", 1),
     "IP_TTL": ("hop_limit", 1),
     "IPV6_UNICAST_HOPS": ("hop_limit", 1),
     "IP_TOS": ("traffic_class", 1),
@@ -181,6 +187,10 @@ def _nodelay(found: Descriptor) -> object:
     return int(not found.current().nagle)
 
 
+def _fast_open(found: Descriptor) -> object:
+    return int(found.current().fast_open != 0)
+
+
 def _listens(found: Descriptor) -> object:
     return int(found.listener is not None)
 
@@ -193,6 +203,7 @@ _READ: Final[dict[str, Callable[[Descriptor], object]]] = {
     "SO_ERROR": _error,
     "SO_ACCEPTCONN": _listens,
     "SO_LINGER": _linger,
+    "TCP_FASTOPEN": _fast_open,
     "TCP_MAXSEG": _mss,
     "TCP_NODELAY": _nodelay,
 }

@@ -116,16 +116,25 @@ class KernelSockets(SystemCalls[socket.socket]):
     def _connect(self, attempt: Attempt) -> int:
         found = self.descriptor(attempt)
         remote = self.endpoint(attempt, 1, self.remote)
+        self._begin(found, remote)
+        found.connect(_address(remote))
+        return 0
+
+    def _begin(self, found: socket.socket, remote: Endpoint) -> None:
         if not self._own(found).port:
             found.bind(_address(Endpoint(self.local.address, 0)))  # so that the port is known before the SYN leaves
         if not _is_opened(found):
             self.on_open(self._own(found), remote)
-        found.connect(_address(remote))
-        return 0
 
     def _send(self, attempt: Attempt) -> int:
         found = self.descriptor(attempt)
-        return found.send(bytes(self.number(attempt, 2)), self.number(attempt, 3) | socket.MSG_NOSIGNAL)
+        flags = self.number(attempt, 3)
+        data = bytes(self.number(attempt, 2))
+        if flags & CONSTANTS["MSG_FASTOPEN"]:
+            remote = self.endpoint(attempt, 4, self.remote)
+            self._begin(found, remote)
+            return found.sendto(data, flags | socket.MSG_NOSIGNAL, _address(remote))
+        return found.send(data, flags | socket.MSG_NOSIGNAL)
 
     def _receive(self, attempt: Attempt) -> int:
         found = self.descriptor(attempt)

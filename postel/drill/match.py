@@ -17,7 +17,7 @@ from postel.wire.segment import ACK, FIN, PSH, SYN, Segment
 _LETTERS: Final = ((SYN, "S"), (FIN, "F"), (segment.RST, "R"), (PSH, "P"), (segment.URG, "U"), (segment.ECE, "E"), (segment.CWR, "W"),
                    (segment.AE, "A"), (ACK, "."))  # fmt: skip
 _NAMES: Final = {wire.END: "eol", wire.NOP: "nop", wire.MSS: "mss", wire.WINDOW_SCALE: "wscale", wire.SACK_PERMITTED: "sackOK",
-                 wire.SACK: "sack", wire.TIMESTAMPS: "TS", 19: "md5", 34: "FO", 254: "FOEXP"}  # fmt: skip
+                 wire.SACK: "sack", wire.TIMESTAMPS: "TS", 19: "md5", wire.FAST_OPEN: "FO", 254: "FOEXP"}  # fmt: skip
 _MARKS: Final = ("noecn", "ect1", "ect0", "ce")
 
 

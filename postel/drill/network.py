@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from postel.drill.match import Arrived
 from postel.host.host import Host
-from postel.tcp.config import Config
+from postel.tcp.config import FAST_OPEN_CLIENT, Config
 from postel.tcp.observer import Observer
 from postel.tcp.state import State
 from postel.wire.segment import FIN, SYN
@@ -16,12 +16,19 @@ _SYN_FIN = SYN | FIN
 class Network:
     """One host, whose link is the script."""
 
-    def __init__(self, addresses: tuple[str, ...], mtu: int, config: Config, observer: Observer | None) -> None:
+    def __init__(self, addresses: tuple[str, ...], mtu: int, config: Config, observer: Observer | None, *, fast_open: int) -> None:
         self.host = Host(*addresses, secret=b"drill", mtu=mtu, config=config, observer=observer, memory_limit=1 << 30)
         self.now = 0
         self.sent: deque[Arrived] = deque()
         self.drops_syn_fin = False
+        self.fast_open = fast_open  # which sides the system allows to sockets that ask
         self.on_step: Callable[[], None] = _nothing  # called whenever something happened
+
+    def allow_fast_open(self, sides: int, wanted: int) -> None:
+        """Change some of the sides. Systems whose clients may not do it any more forget what they knew of servers."""
+        self.fast_open = self.fast_open & ~sides | wanted & sides
+        if not self.fast_open & FAST_OPEN_CLIENT:
+            self.host.forget_cookies()
 
     def inject(self, octets: bytes, flags: int) -> None:
         # Whoever drops SYN,FIN does so where it could begin a connection: one in TIME-WAIT answers as to any SYN.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from postel.errors import ArgumentError
-from postel.tcp.config import DEFAULT, KIBIBYTE, MEBIBYTE, Config
+from postel.tcp.config import DEFAULT, FAST_OPEN_CLIENT, FAST_OPEN_SERVER, KIBIBYTE, MEBIBYTE, Config
 from postel.times import MILLISECOND, SECOND
 from postel.wire.options import PACKED
 
@@ -14,12 +14,14 @@ NONBLOCKING_LINUX: Final = 0o4000
 
 @dataclass(frozen=True)
 class Profile:
-    """``sysctls`` says which setting a variable of the system stands for, and what one of its units is worth."""
+    """``sysctls`` says which setting a variable of the system stands for, and what one of its units is worth. ``fast_open`` is what the
+    system allows to sockets that ask for it."""
 
     name: str
     config: Config
     sysctls: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     nonblocking: int = NONBLOCKING_LINUX
+    fast_open: int = FAST_OPEN_CLIENT | FAST_OPEN_SERVER
     fixed: dict[str, tuple[str, ...]] = field(default_factory=dict)  # variables with the only values that Postel can be said to have
 
     @staticmethod
@@ -69,6 +71,8 @@ _FREEBSD_SYSCTLS: Final = {
     "net.inet.tcp.keepcnt": (("keep_alive_probes",), 1),
     "net.inet.tcp.initcwnd_segments": (("initial_window",), 1),
     "net.inet.tcp.drop_synfin": (("drop_syn_fin",), 1),
+    "net.inet.tcp.fastopen.client_enable": (("fast_open_client",), FAST_OPEN_CLIENT),
+    "net.inet.tcp.fastopen.server_enable": (("fast_open_server",), FAST_OPEN_SERVER),
     # These say what a host does that Postel has no choice about, or has no part in.
     "net.inet.tcp.blackhole": ((), 1),
     "net.inet.tcp.ecn.enable": ((), 1),
@@ -77,8 +81,6 @@ _FREEBSD_SYSCTLS: Final = {
     "net.inet.tcp.rexmit_drop_options": ((), 1),
     "net.inet.tcp.hostcache.purgenow": ((), 1),
     "net.inet.tcp.icmp_may_rst": ((), 1),
-    "net.inet.tcp.fastopen.client_enable": ((), 1),
-    "net.inet.tcp.fastopen.server_enable": ((), 1),
     "net.inet.tcp.syncookies": ((), 1),
     "net.inet.tcp.syncookies_only": ((), 1),
 }
@@ -99,14 +101,14 @@ _LINUX_SYSCTLS: Final = {
     "net.ipv4.tcp_keepalive_probes": (("keep_alive_probes",), 1),
     "net.ipv4.tcp_rfc1337": (("rfc1337",), 1),
     "net.ipv4.tcp_fin_timeout": (("orphan_timeout",), SECOND),
+    "net.ipv4.tcp_fastopen": (("fast_open_client", "fast_open_server"), 1),  # whose two lowest bits are the sides
     "net.ipv4.tcp_ecn": ((), 1),
     "net.ipv4.tcp_no_metrics_save": ((), 1),
     "net.ipv4.tcp_syncookies": ((), 1),
-    "net.ipv4.tcp_fastopen": ((), 1),
 }
 
 PROFILES: Final = {
     "rfc": Profile("rfc", DEFAULT, {**_FREEBSD_SYSCTLS, **_LINUX_SYSCTLS}, fixed=_FIXED),
-    "freebsd": Profile("freebsd", _FREEBSD, _FREEBSD_SYSCTLS, NONBLOCKING_BSD, _FIXED),
-    "linux": Profile("linux", _LINUX, _LINUX_SYSCTLS, fixed=_FIXED),
+    "freebsd": Profile("freebsd", _FREEBSD, _FREEBSD_SYSCTLS, NONBLOCKING_BSD, fixed=_FIXED),
+    "linux": Profile("linux", _LINUX, _LINUX_SYSCTLS, fast_open=FAST_OPEN_CLIENT, fixed=_FIXED),
 }

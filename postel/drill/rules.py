@@ -146,6 +146,7 @@ OPTIONS: Final = {
     "sackOK": Rule("RFC2018-2", "RFC 2018", "2"),
     "TS": Rule("RFC7323-3.2a, RFC7323-3.2b", "RFC 7323", "3.2"),
     "wscale": Rule("RFC7323-2.2a", "RFC 7323", "2.2"),
+    "FO": Rule("RFC7413-4.1.1, RFC7413-4.2.2", "RFC 7413", "4.1.1 and 4.2"),
     "mss": _step("MUST-14, MUST-65, MUST-67, SHLD-5", "3.7.1"),
     "": _step("MUST-4, MUST-69", "3.1"),
 }  # the first that differs is named; "" is padding and order

@@ -14,7 +14,6 @@ _BARE: Final = {"nop": wire.NOP, "eol": wire.END, "sackOK": wire.SACK_PERMITTED}
 _NUMBERED: Final = {"mss": wire.MSS, "wscale": wire.WINDOW_SCALE}
 
 MD5: Final = 19
-FAST_OPEN: Final = 34
 EXPERIMENTAL: Final = 254
 _FAST_OPEN_MAGIC: Final = b"\xf9\x89"  # RFC 7413, 4.1.1
 
@@ -139,7 +138,7 @@ def _option(cursor: Cursor) -> Option:
     if name == "md5":
         return Option(MD5, name, word=cursor.joined())
     if name == "FO":
-        return Option(FAST_OPEN, name, value=_octets(cursor))
+        return Option(wire.FAST_OPEN, name, value=_octets(cursor))
     if name in ("FOEXP", "EXP-FO"):
         return Option(EXPERIMENTAL, name, value=_FAST_OPEN_MAGIC + _octets(cursor))
     raise cursor.refusal(f"option {name!r} is unknown, before")

@@ -14,15 +14,16 @@ from postel.drill.constants import number, value
 from postel.drill.descriptor import Descriptor
 from postel.drill.failure import ScriptError
 from postel.drill.network import Network
-from postel.tcp.config import Config
-from postel.tcp.state import CLOSED, SYN_RECEIVED, SYN_SENT
+from postel.tcp.config import FAST_OPEN_CLIENT, Config
+from postel.tcp.connection import Connection
+from postel.tcp.state import CLOSED
 from postel.wire.address import Endpoint
 
 _PEEK: Final = 2
 _DONTWAIT: Final = 0x40
+_FAST_OPEN: Final = 0x20000000
 _POLL_INVALID: Final = 32
 _STREAM: Final = 1
-_OPENING: Final = (SYN_SENT, SYN_RECEIVED)
 
 
 class Sockets(SystemCalls[Descriptor]):
@@ -78,38 +79,50 @@ class Sockets(SystemCalls[Descriptor]):
     def _connect(self, attempt: Attempt) -> int:
         found = self.descriptor(attempt)
         if found.connection is None:
-            remote = self.endpoint(attempt, 1, self.remote)
-            found.connection = self._network.host.connect(
-                remote.address,
-                remote.port,
-                self._network.now,
-                local_address=self.local.address,
-                local_port=found.port,
-                config=found.config,
-            )
-            self.on_open(found.connection.local, found.connection.remote)
+            found.connection = self._opened(found, self.endpoint(attempt, 1, self.remote), found.config)
             if found.is_nonblocking:
                 raise OSError(errno.EINPROGRESS, "in progress")
             raise Waits
         found.raise_error()
-        if found.connection.state in _OPENING:
+        if found.is_opening:
             raise Waits if attempt.is_repeated else OSError(errno.EALREADY, "already in progress")
         if attempt.is_repeated:
             return 0
         raise OSError(errno.EISCONN, "connected already")
 
+    def _opened(self, found: Descriptor, remote: Endpoint, config: Config) -> Connection:
+        connection = self._network.host.connect(
+            remote.address, remote.port, self._network.now, local_address=self.local.address, local_port=found.port, config=config
+        )
+        self.on_open(connection.local, connection.remote)
+        return connection
+
     def _send(self, attempt: Attempt) -> int:
         found = self.descriptor(attempt)
         count = self.number(attempt, 2)
         flags = self.number(attempt, 3)
+        is_first = found.connection is None and attempt.call.name == "sendto"
+        if is_first and (flags & _FAST_OPEN or found.config.fast_open & FAST_OPEN_CLIENT):
+            self._open_fast(attempt, found, asks=flags & _FAST_OPEN != 0)
         connection = found.connected()
         found.raise_error()
-        if connection.state in _OPENING:
+        if found.is_opening and not is_first:
             raise found.would_block(flags & _DONTWAIT)
         attempt.progress += connection.send(bytes(count - attempt.progress), self._network.now)
         if attempt.progress == count or (attempt.progress and found.is_nonblocking):
             return attempt.progress
         raise found.would_block(flags & _DONTWAIT)
+
+    def _open_fast(self, attempt: Attempt, found: Descriptor, *, asks: bool) -> None:
+        """`sendto` on a socket that isn't connected. One that was told TCP_FASTOPEN takes what is sent in any case; where the call itself
+        asks, by MSG_FASTOPEN, it takes nothing before it has a cookie."""
+        if asks and not self._network.fast_open & FAST_OPEN_CLIENT:
+            raise OSError(errno.EOPNOTSUPP, "fast open is switched off")
+        config = replace(found.config, fast_open=found.config.fast_open | FAST_OPEN_CLIENT)
+        found.connection = self._opened(found, self.endpoint(attempt, 4, self.remote), config)
+        fast_open = found.connection.tcb.fast_open
+        if asks and (fast_open is None or not fast_open.option):
+            raise OSError(errno.EINPROGRESS, "in progress") if found.is_nonblocking else Waits()
 
     def _receive(self, attempt: Attempt) -> int:
         found = self.descriptor(attempt)
@@ -152,8 +165,11 @@ class Sockets(SystemCalls[Descriptor]):
 
     def _setsockopt(self, attempt: Attempt) -> int:
         found = self.descriptor(attempt)
+        name = self.selector(attempt, 2)
         given = value(argument(attempt, 3), self.names)
-        descriptor.set_option(found, self.selector(attempt, 2), given, self._network.now)
+        if name == "TCP_FASTOPEN":
+            given = self._network.fast_open if given not in (0, [0]) else 0
+        descriptor.set_option(found, name, given, self._network.now)
         return 0
 
     def option(self, attempt: Attempt, name: str) -> object:

@@ -14,6 +14,7 @@ from postel.errors import AddressInUse
 from postel.host import cookies
 from postel.host.cookies import Cookies
 from postel.host.counters import Counters
+from postel.host.fastopen import Gate
 from postel.host.listener import ConnectionEvent, HalfOpen, Listener, Passive
 from postel.host.outbound import Outbound
 from postel.host.ports import Ports
@@ -22,9 +23,10 @@ from postel.host.timers import Timers
 from postel.host.timewait import Record, TimeWait
 from postel.tcp import seq
 from postel.tcp.budget import Budget
-from postel.tcp.config import Config
+from postel.tcp.config import FAST_OPEN_CLIENT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import ACCEPTABLE, Event
+from postel.tcp.fastopen import Known
 from postel.tcp.isn import Generator
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
@@ -62,6 +64,7 @@ class Connections:
         self.events: deque[ConnectionEvent] = deque()
         self.acceptable: deque[tuple[Listener, Event]] = deque()
         self.passive = Passive(self.events)
+        self.servers = Known()
         self._routes = routes
         self._ports = ports
         self._outbound = outbound
@@ -72,6 +75,7 @@ class Connections:
         self._observer = observer
         self._numbers = Generator(secret)
         self._cookies = Cookies(secret)
+        self._gate = Gate(secret)
         self._challenges = Budget(_CHALLENGES_A_SECOND, secret + b"challenge")
         self._timers = Timers()
         self._agenda: list[Connection] = []  # whoever may have something to send or tell
@@ -92,6 +96,8 @@ class Connections:
         local = self._unused(address, port, remote)
         connection = self._make(local, remote, config, self._numbers.iss(local, remote, now), now)
         self.table[key_of(local, remote)] = connection
+        if config.fast_open & FAST_OPEN_CLIENT:  # RFC7413-2
+            connection.tcb.fast_open = self.servers.attempt(local, remote, connection.tcb.peer_mss, now)
         connection.open_active(now)
         return connection
 
@@ -188,8 +194,13 @@ class Connections:
             iss = seq.add(predecessor.snd_max, _STEP_BEYOND)
         child = self._make(local, remote, listener.config, iss, now)
         child.open_passive(now)
+        if predecessor is None:  # which takes its pair back if this comes to nothing, so nobody may have seen that
+            child.tcb.fast_open = self._gate.admission(syn, remote.address, listener.config, listener.fast_opens, now)
         child.segment_arrives(syn, now)
-        self.passive.admit(HalfOpen(key_of(local, remote), child, listener, predecessor))
+        entry = HalfOpen(key_of(local, remote), child, listener, predecessor)
+        self.passive.admit(entry)
+        if child.tcb.is_fast:
+            self._make_ready(entry)
 
     def _answer_with_cookie(self, listener: Listener, local: Endpoint, remote: Endpoint, segment: Segment, octets: bytes, now: int) -> None:
         """RFC4987-3.6: a SYN,ACK that remembers the SYN for us. The child that makes it lives no longer than that."""
@@ -224,9 +235,12 @@ class Connections:
         if child.state is LISTEN or child.state is CLOSED:
             self._forget(child, now)
         elif child.state is not SYN_RECEIVED:
-            self.passive.make_ready(entry)
-            self.table[entry.key] = child
-            self.acceptable.append((entry.listener, ACCEPTABLE))
+            self._make_ready(entry)
+
+    def _make_ready(self, entry: HalfOpen) -> None:
+        self.passive.make_ready(entry)
+        self.table[entry.key] = entry.child
+        self.acceptable.append((entry.listener, ACCEPTABLE))
 
     # Whom to ask
 

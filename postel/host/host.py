@@ -95,18 +95,28 @@ class Host:
         local_address: str | bytes | None = None,
         local_port: int = 0,
         config: Config | None = None,
+        data: bytes = b"",
     ) -> Connection:
         """An active OPEN. Events follow: OPENED, or "closed" with what prevented it.
 
+        ``data`` is sent first, all of it, up to `Config.send_buffer` octets. With FAST_OPEN_CLIENT of `Config.fast_open` it goes with the
+        SYN where the server gave a cookie before, as far as it fits (RFC 7413): for data that may arrive twice (6.1).
+
         Raises ArgumentError, NetworkUnreachable, AddressNotAvailable, AddressInUse, InsufficientResources.
         """
+        config = config or self.config
+        if len(data) > config.send_buffer:
+            raise ArgumentError("data", len(data), f"{config.send_buffer} octets (send_buffer) or less")
         remote = Endpoint(_octets(address), _require_port(port, 1))
         if not self.routes.is_unicast(remote.address):  # MUST-46
             raise NetworkUnreachable(f"{to_text(remote.address)} is no address of a single host")
         source = self._source(remote.address, local_address)
-        if not self._connections.has_memory(now):  # EP-OPEN-3
+        if not self._connections.has_memory(now) or len(data) > self.memory.free:  # EP-OPEN-3
             raise InsufficientResources
-        return self._connections.open(source, _require_port(local_port, 0), remote, config or self.config, now)
+        connection = self._connections.open(source, _require_port(local_port, 0), remote, config, now)
+        if data:
+            connection.send(data, now)
+        return connection
 
     def listen(
         self, port: int, now: int, *, address: str | bytes | None = None, backlog: int = 128, config: Config | None = None
@@ -133,6 +143,10 @@ class Host:
         if remote is not None and (not octets or is_unspecified(octets)):
             octets = self.routes.source_for(remote.address)
         return self._datagrams.open(octets, _require_port(port, 0), remote, self._wildcard())
+
+    def forget_cookies(self) -> None:
+        """Forget which servers do TCP Fast Open, and the cookies they gave, by which they could tell that a client is the same."""
+        self._connections.servers.clear()
 
     # The network
 

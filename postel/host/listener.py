@@ -3,7 +3,7 @@
 ::
 
     SYN ──► half-open ──► ready ──► accept()
-            SYN-RECEIVED  ESTABLISHED
+            SYN-RECEIVED  ESTABLISHED, or fast open
             full: SYN     full: SYNs and the ACK of a handshake are dropped, so the child
             cookies       stays half-open, sends its SYN,ACK again and gets in later
 
@@ -18,6 +18,7 @@ from postel.host.timewait import Record
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import OPENED, Event
+from postel.tcp.fastopen import Pending
 from postel.tcp.state import CLOSED
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, RST, SYN, Segment
@@ -28,7 +29,19 @@ _HANDSHAKE_BITS: Final = SYN | ACK | RST
 class Listener:
     """Made by `Host.listen`. Event: ACCEPTABLE, once for each connection that becomes ready."""
 
-    __slots__ = ("_passive", "address", "backlog", "closed", "config", "context", "cookies_until", "half_open", "local", "ready")
+    __slots__ = (
+        "_passive",
+        "address",
+        "backlog",
+        "closed",
+        "config",
+        "context",
+        "cookies_until",
+        "fast_opens",
+        "half_open",
+        "local",
+        "ready",
+    )
 
     def __init__(self, address: bytes, local: Endpoint, backlog: int, config: Config, passive: "Passive") -> None:
         self.address = address  # b"" listens to all of them
@@ -40,6 +53,7 @@ class Listener:
         self.half_open: dict[bytes, HalfOpen] = {}  # the oldest first
         self.ready: deque[Connection] = deque()
         self.cookies_until = 0  # an ACK may bring back a SYN cookie until then
+        self.fast_opens = Pending()
         self._passive = passive
 
     @property

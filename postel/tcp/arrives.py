@@ -6,7 +6,7 @@ nothing here makes a segment.
 
 from postel.errors import ConnectionRefused, ConnectionReset
 from postel.tcp import acknowledge, challenge, handshake, seq, timestamps, window
-from postel.tcp.events import END_OF_STREAM, READABLE, URGENT
+from postel.tcp.events import END_OF_STREAM, OPENED, READABLE, URGENT
 from postel.tcp.reassembly import Reassembly
 from postel.tcp.state import (
     CLOSE_WAIT,
@@ -65,6 +65,8 @@ def in_listen(tcb: Tcb, segment: Segment, now: int) -> None:
         handshake.begin(tcb, now)
         handshake.learn(tcb, segment, now)
         tcb.enter(SYN_RECEIVED, now)
+        if tcb.is_fast:
+            _open_fast(tcb, segment, now)
 
 
 def in_syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -145,9 +147,9 @@ def second_check_rst(tcb: Tcb, segment: Segment, now: int) -> bool:
     elif segment.seq != tcb.rcv.nxt and tcb.config.exact_reset:  # EP-RST-2
         if challenge.take(tcb, now):
             tcb.owes |= OWES_ACK
-    elif tcb.state is SYN_RECEIVED and tcb.is_passive:  # EP-RST-3
+    elif tcb.may_listen_again:  # EP-RST-3
         handshake.listen_again(tcb, now)
-    elif tcb.state is SYN_RECEIVED:  # EP-RST-4
+    elif tcb.state is SYN_RECEIVED and not tcb.is_passive:  # EP-RST-4
         tcb.delete(ConnectionRefused(), now)
     elif tcb.state in (CLOSING, LAST_ACK):  # EP-RST-6
         tcb.delete(None, now)
@@ -160,7 +162,7 @@ def fourth_check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     """RFC 5961, 4: a SYN never resets, whatever its number."""
     if not segment.flags & SYN:
         return True
-    if tcb.state is SYN_RECEIVED and tcb.is_passive:  # EP-SYN-1
+    if tcb.may_listen_again:  # EP-SYN-1
         handshake.listen_again(tcb, now)
     elif not tcb.config.challenge_syn and tcb.state is not TIME_WAIT:
         tcb.delete(ConnectionReset("a SYN came in the window"), now)
@@ -264,12 +266,23 @@ def _answer_with_reset(tcb: Tcb, segment: Segment) -> None:
         tcb.resets.append(segment)
 
 
+def _open_fast(tcb: Tcb, syn: Segment, now: int) -> None:
+    """RFC7413-4.2.2, step 4: the user has the connection, and the text of the SYN, before the handshake is over. A FIN comes again."""
+    handshake.begin_to_send(tcb, 0, now)
+    tcb.tell(OPENED)
+    data = syn.data[: tcb.rcv.wnd]
+    if data and tcb.take_memory(len(data)):
+        _deliver(tcb, data)
+
+
 def _open(tcb: Tcb, segment: Segment, now: int) -> None:
     """Our SYN is acknowledged: ESTABLISHED, from SYN-SENT or SYN-RECEIVED."""
     lost_syns = tcb.retransmissions
     acknowledge.advance(tcb, segment, now)
     tcb.owes &= ~OWES_SYN
     handshake.establish(tcb, lost_syns, now)
+    if tcb.fast_open is not None:
+        handshake.conclude(tcb, tcb.fast_open, segment, lost_syns, now)
     if tcb.fin_is_queued:  # EP-CLOSE-4: queued until now
         tcb.enter(FIN_WAIT_1, now)
     tcb.snd.wnd = acknowledge.scaled_window(tcb, segment)  # EP-ACK-3, EP-SS-5, RFC1122-4.2.2.20c

@@ -122,7 +122,7 @@ def close(tcb: Tcb, now: int) -> None:
         return
     if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) or (tcb.state is CLOSE_WAIT and tcb.fin_is_queued):  # EP-CLOSE-8
         raise ConnectionClosing
-    if tcb.state is ESTABLISHED or (tcb.state is SYN_RECEIVED and len(tcb.send_buffer) == 0):  # EP-CLOSE-5, EP-CLOSE-4
+    if tcb.state is ESTABLISHED or (tcb.state is SYN_RECEIVED and len(tcb.send_buffer) == 0 and not tcb.is_fast):  # EP-CLOSE-5, EP-CLOSE-4
         tcb.enter(FIN_WAIT_1, now)
     # EP-CLOSE-6: once in FIN-WAIT it is "ok", and there is but one FIN. EP-CLOSE-7, D-15: CLOSE-WAIT until the FIN is sent.
     tcb.fin_is_queued = True
@@ -134,7 +134,7 @@ def release(tcb: Tcb, now: int) -> None:
         _forget_unread(tcb)
         return
     tcb.nobody_reads = True
-    if (tcb.unread or tcb.reassembly is not None) and tcb.state in (ESTABLISHED, CLOSE_WAIT, FIN_WAIT_1, FIN_WAIT_2):
+    if (tcb.unread or tcb.reassembly is not None) and tcb.state in (SYN_RECEIVED, ESTABLISHED, CLOSE_WAIT, FIN_WAIT_1, FIN_WAIT_2):
         abort(tcb, now)
     elif tcb.state is FIN_WAIT_2:
         tcb.timers.orphan = now + tcb.config.orphan_timeout  # EP-TMO-9

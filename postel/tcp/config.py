@@ -12,6 +12,10 @@ from postel.wire.options import ALIGNED, PACKED
 KIBIBYTE: Final = 1024
 MEBIBYTE: Final = 1024 * KIBIBYTE
 
+# What may be fast: bits of ``fast_open``
+FAST_OPEN_CLIENT: Final = 1  # an active OPEN asks for a cookie, and with one sends text in its SYN
+FAST_OPEN_SERVER: Final = 2  # a listener gives cookies, and delivers the text of a SYN that brings one back
+
 
 @dataclass(frozen=True)
 class Config:
@@ -66,6 +70,10 @@ class Config:
     option_layout: int = ALIGNED  # order and padding of a SYN's options: RFC 9293, 3.1 leaves them open
     sack: bool = True  # RFC 2018
 
+    # TCP Fast Open: only for applications that survive it when the text of a SYN comes twice (RFC7413-6.1)
+    fast_open: int = 0  # RFC7413-2: FAST_OPEN_CLIENT, FAST_OPEN_SERVER, or both
+    fast_open_limit: int = 128  # RFC 7413, 4.2: PendingFastOpenRequests of a listener
+
     # Keep-alive
     keep_alive: bool = False  # MUST-25
     keep_alive_idle: int = 2 * HOUR  # MUST-28
@@ -107,6 +115,8 @@ _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
     ("largest_mss", 1, 65535, "1 to 65535 octets"),
     ("scale_for", 0, 1 << 30, "0 to 1 GiB (RFC 7323, 2.3)"),
     ("option_layout", ALIGNED, PACKED, "ALIGNED or PACKED of postel.wire.options"),
+    ("fast_open", 0, FAST_OPEN_CLIENT | FAST_OPEN_SERVER, "FAST_OPEN_CLIENT, FAST_OPEN_SERVER, their sum, or 0"),
+    ("fast_open_limit", 0, 65535, "0 to 65535"),
     ("keep_alive_idle", 1, NEVER, "1 or more"),
     ("keep_alive_interval", 1, NEVER, "1 or more"),
     ("keep_alive_probes", 2, 1000, "2 to 1000 (MUST-29)"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from postel.tcp import seq, window
 from postel.tcp.congestion import initial_window
 from postel.tcp.events import OPENED
+from postel.tcp.fastopen import FastOpen
 from postel.tcp.recovery.newreno import NewReno
 from postel.tcp.recovery.rack import Rack
 from postel.tcp.state import ESTABLISHED, LISTEN
@@ -67,14 +68,22 @@ def data_mss(tcb: Tcb) -> int:
     return max(1, tcb.send_mss - (TIMESTAMPS_LENGTH if tcb.timestamps.agreed else 0))
 
 
-def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
-    """The handshake is done: the window begins at IW (RFC 6928), or at one segment after more than one lost SYN (RFC6928-2b)."""
+def begin_to_send(tcb: Tcb, lost_syns: int, now: int) -> None:
+    """The window begins at IW (RFC 6928), or at one segment after more than one lost SYN (RFC6928-2b)."""
     smss = data_mss(tcb)
     segments = 1 if lost_syns > 1 else tcb.config.initial_window
     size = smss if segments == 1 else initial_window(smss, segments)
     tcb.congestion = tcb.config.congestion(smss, size)
     engine = Rack if tcb.sack_agreed else NewReno  # RFC8985-4a
-    tcb.recovery = engine(tcb.snd.una, tcb.congestion, tcb.rtt)
+    tcb.recovery = engine(tcb.first_octet, tcb.congestion, tcb.rtt)
+    outstanding = seq.distance(tcb.first_octet, tcb.snd.max)
+    if outstanding:  # of Fast Open
+        tcb.recovery.on_sent(tcb.first_octet, outstanding, now)
+
+
+def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
+    """The handshake is done."""
+    begin_to_send(tcb, lost_syns, now)
     if lost_syns:
         tcb.rtt.restart(tcb.config.rto_after_syn)  # RFC6298-5.7
     tcb.timers.user = NEVER
@@ -82,7 +91,18 @@ def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
     if tcb.config.keep_alive:
         tcb.timers.keep_alive = now + tcb.config.keep_alive_idle
     tcb.enter(ESTABLISHED, now)
-    tcb.tell(OPENED)
+    if not tcb.is_fast:  # whose user knows
+        tcb.tell(OPENED)
+
+
+def conclude(tcb: Tcb, fast_open: FastOpen, segment: Segment, lost_syns: int, now: int) -> None:
+    """The end of the handshake, for Fast Open: ``segment`` acknowledges our SYN, and the text that went with it or not."""
+    snd = tcb.snd
+    refuses_text = snd.una == seq.add(snd.iss, 1) and snd.una != snd.max
+    fast_open.succeeded(segment.fast_open, tcb.peer_mss, now, refuses_text=refuses_text)
+    if lost_syns or not fast_open.opened:
+        snd.nxt = snd.una  # RFC7413-4.2.2: the server refused it, or the client, whom no SYN,ACK had reached
+    tcb.fast_open = None
 
 
 def listen_again(tcb: Tcb, now: int) -> None:

@@ -8,8 +8,11 @@ from typing import Final
 
 from postel.tcp import handshake, patience, seq, timestamps, window
 from postel.tcp.acknowledge import deadline
+from postel.tcp.fastopen import Attempt, FastOpen
 from postel.tcp.state import CLOSE_WAIT, CLOSED, LAST_ACK, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT
 from postel.tcp.tcb import (
+    HEADERS_4,
+    HEADERS_6,
     NO_SEQUENCE,
     OWES_ACK,
     OWES_KEEP_ALIVE,
@@ -20,6 +23,7 @@ from postel.tcp.tcb import (
     Tcb,
 )
 from postel.times import MILLISECOND, NEVER, SECOND
+from postel.wire import options
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG, Segment
 
 _SACK_HEADER: Final = 4  # two NOPs, kind, length
@@ -49,11 +53,16 @@ def _choose(tcb: Tcb, now: int) -> Segment | None:
         return _syn(tcb, now)
     if tcb.state is SYN_SENT:
         return None
-    if tcb.state is not SYN_RECEIVED and tcb.state is not TIME_WAIT and not _ack_goes_alone(tcb):
+    if (tcb.state is not SYN_RECEIVED or _is_fast_enough(tcb)) and tcb.state is not TIME_WAIT and not _ack_goes_alone(tcb):
         segment = _tail_probe(tcb, now) or _lost(tcb, now) or _new(tcb, now) or _probe(tcb, now)
         if segment is not None:
             return segment
     return _bare_ack(tcb, now) if tcb.owes & OWES_ACK else None
+
+
+def _is_fast_enough(tcb: Tcb) -> bool:
+    """RFC 7413, 4.2.2: text follows the SYN,ACK before that is acknowledged, unless it seems lost, for then its peer takes no text."""
+    return tcb.is_fast and tcb.retransmissions == 0
 
 
 def _ack_goes_alone(tcb: Tcb) -> bool:
@@ -106,8 +115,23 @@ def _syn(tcb: Tcb, now: int) -> Segment:
         tcb.rtt.forget()
     else:
         tcb.rtt.time(tcb.snd.max, now)
+        if tcb.fast_open is not None:  # RFC7413-4.2.2: only the first
+            _add_fast_open(tcb, tcb.fast_open, syn)
     patience.wait_for_timeout(tcb, now)
     return syn
+
+
+def _add_fast_open(tcb: Tcb, fast_open: FastOpen, syn: Segment) -> None:
+    """The option, for which there is always room; and a client's text, as much as fits beside a cookie. Urgent text waits for its pointer."""
+    if fast_open.option is not None:
+        syn.other = ((options.FAST_OPEN, fast_open.option),)
+    snd = tcb.snd
+    if isinstance(fast_open, Attempt) and fast_open.option and snd.up == snd.nxt:
+        mss = min(fast_open.mss, tcb.config.largest_mss, tcb.path_mtu - (HEADERS_4 if tcb.is_ipv4 else HEADERS_6))
+        count = min(len(tcb.send_buffer), max(0, mss - len(options.encode(syn, tcb.config.option_layout))))
+        syn.data = tcb.send_buffer.slice(0, count)
+        syn.len += count
+        snd.nxt = snd.max = seq.add(snd.nxt, count)
 
 
 # Text
@@ -183,7 +207,7 @@ def _is_worth_sending(tcb: Tcb, count: int, unsent: int, room: int) -> bool:
     """The sender's side of silly windows and Nagle (MUST-38, SHLD-7)."""
     if count == room or tcb.may_send_small or seq.lt(tcb.snd.nxt, tcb.snd.max):  # 3.8.6.2.1 (1), (4)
         return True
-    may_be_small = not tcb.config.nagle or tcb.snd.nxt == tcb.snd.una or tcb.fin_is_queued
+    may_be_small = not tcb.config.nagle or tcb.snd.nxt == tcb.first_octet or tcb.fin_is_queued
     if not may_be_small:
         return False
     return count == unsent or 2 * count >= tcb.snd.max_wnd  # (2), (3) with Fs = 1/2

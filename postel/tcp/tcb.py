@@ -22,6 +22,7 @@ from postel.tcp.budget import Budget
 from postel.tcp.config import Config
 from postel.tcp.congestion import Congestion, initial_window
 from postel.tcp.events import CLOSED_NAME, TROUBLE_NAME, Event
+from postel.tcp.fastopen import FastOpen
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.reassembly import Reassembly
@@ -188,6 +189,7 @@ class Tcb:
         self.peer_scales = False  # its SYN carried the window scale option
         self.congestion: Congestion = self.config.congestion(self.peer_mss, initial_window(self.peer_mss, self.config.initial_window))
         self.recovery: Recovery = NewReno(iss, self.congestion, self.rtt)
+        self.fast_open: FastOpen | None = None  # until ESTABLISHED, of those that ask for it
         self.syn_is_acked = False
         self.fin_is_queued = False
         self.retransmissions = 0  # of what now is at SND.UNA
@@ -215,6 +217,9 @@ class Tcb:
     def delete(self, error: TcpError | None, now: int) -> None:
         """The RFC's "delete the TCB, enter the CLOSED state". What was received in order stays readable; everything else goes."""
         self.error = error
+        if self.fast_open is not None:
+            self.fast_open.failed(error, now, was_silent=self.retransmissions > 0)
+            self.fast_open = None
         self.flush()
         self.enter(CLOSED, now)
         self.events.append(Event(CLOSED_NAME, error))
@@ -274,6 +279,16 @@ class Tcb:
     @property
     def can_receive(self) -> bool:
         return self.state in (ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2)
+
+    @property
+    def is_fast(self) -> bool:
+        """Opened by a cookie: its user has it before the handshake is over."""
+        return self.fast_open is not None and self.fast_open.opened
+
+    @property
+    def may_listen_again(self) -> bool:
+        """Whether SYN-RECEIVED came out of LISTEN, and nobody would miss the connection (MUST-11)."""
+        return self.state is SYN_RECEIVED and self.is_passive and not self.is_fast
 
     @property
     def is_synchronized(self) -> bool:

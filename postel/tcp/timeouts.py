@@ -3,7 +3,6 @@
 from postel.errors import ConnectionTimedOut, HostUnreachable
 from postel.tcp import blackhole, handshake, patience
 from postel.tcp.acknowledge import deadline, has_more, turn
-from postel.tcp.state import SYN_RECEIVED
 from postel.tcp.tcb import OWES_ACK, OWES_KEEP_ALIVE, OWES_SYN, OWES_TAIL_PROBE, OWES_WINDOW_PROBE, Tcb
 from postel.times import NEVER
 
@@ -68,7 +67,7 @@ def _expire_waiting(tcb: Tcb, now: int) -> None:
 
 def user_timeout(tcb: Tcb, now: int) -> None:
     """EP-TMO-1, MUST-20: R2. Nothing was heard for as long as the user is willing to wait."""
-    if tcb.state is SYN_RECEIVED and tcb.is_passive:  # EP-TMO-10
+    if tcb.may_listen_again:  # EP-TMO-10
         handshake.listen_again(tcb, now)
     else:
         tcb.delete(ConnectionTimedOut(), now)

@@ -1,4 +1,4 @@
-"""The options of a TCP header: octets to the fields of a segment and back (RFC 9293, 3.1 and 3.2; RFC 7323; RFC 2018)."""
+"""The options of a TCP header: octets to the fields of a segment and back (RFC 9293, 3.1 and 3.2; RFC 7323; RFC 2018; RFC 7413)."""
 
 from struct import Struct
 from typing import Final
@@ -12,9 +12,12 @@ WINDOW_SCALE: Final = 3
 SACK_PERMITTED: Final = 4
 SACK: Final = 5
 TIMESTAMPS: Final = 8
+FAST_OPEN: Final = 34
 
 ABSENT: Final = -1  # an option that the segment doesn't carry
 ROOM: Final = 40  # octets: the data offset has four bits
+LEAST_COOKIE: Final = 4  # octets of Fast Open's; an even number
+LARGEST_COOKIE: Final = 16
 
 # Two ways to arrange the options of a SYN
 ALIGNED: Final = 0  # MSS, SACK permitted, timestamps, window scale, each with the NOPs before it that fill its words
@@ -30,8 +33,8 @@ _MSS: Final = Struct("!BBH")
 class Bearer:
     """The fields that travel as options; a Segment has them too. Its own class so that this module needn't know segments.
 
-    A number is ABSENT where its option is; ``sack`` holds (left, right) pairs, ``other`` (kind, value) of unknown options, both in their
-    order on the wire.
+    A number is ABSENT where its option is; ``sack`` holds (left, right) pairs, ``other`` (kind, value) of unknown options and of Fast
+    Open's, both in their order on the wire.
     """
 
     __slots__ = ("mss", "other", "sack", "sack_permitted", "tsecr", "tsval", "window_scale")
@@ -44,6 +47,15 @@ class Bearer:
         self.sack_permitted = False
         self.sack: tuple[tuple[int, int], ...] = ()
         self.other: tuple[tuple[int, bytes], ...] = ()
+
+    @property
+    def fast_open(self) -> bytes | None:
+        """The cookie of RFC 7413; empty asks for one, None where there is no such option. Only a SYN may have it, and few do: it is looked
+        up, so that other segments don't pay for a field."""
+        for kind, value in self.other:
+            if kind == FAST_OPEN:
+                return value
+        return None
 
 
 def read(octets: bytes, start: int, end: int, bearer: Bearer, *, syn: bool) -> None:
@@ -74,7 +86,7 @@ def _take(kind: int, value: bytes, bearer: Bearer, *, syn: bool) -> None:
     elif kind in (MSS, WINDOW_SCALE, SACK_PERMITTED):
         if syn:
             _take_negotiation(kind, value, bearer)
-    else:
+    elif kind != FAST_OPEN or (syn and _is_cookie(value)):  # RFC7413-4.1.1
         bearer.other += ((kind, value),)  # EP-PRE-6, MUST-6
 
 
@@ -86,6 +98,12 @@ def _take_negotiation(kind: int, value: bytes, bearer: Bearer) -> None:
         bearer.window_scale = value[0]
     elif kind == SACK_PERMITTED and size == 0:
         bearer.sack_permitted = True
+
+
+def _is_cookie(value: bytes) -> bool:
+    """Or the request for one."""
+    size = len(value)
+    return size == 0 or (LEAST_COOKIE <= size <= LARGEST_COOKIE and size % 2 == 0)
 
 
 def encode(bearer: Bearer, layout: int = ALIGNED) -> bytes:
@@ -148,5 +166,5 @@ def texts(bearer: Bearer) -> list[str]:
         words.append(f"ts={bearer.tsval}/{bearer.tsecr}")
     if bearer.sack:
         words.append("sack=" + ",".join([f"{left}-{right}" for left, right in bearer.sack]))
-    words.extend([f"option{kind}={value.hex()}" for kind, value in bearer.other])
+    words.extend([f"{'fast_open' if kind == FAST_OPEN else f'option{kind}'}={value.hex()}" for kind, value in bearer.other])
     return words

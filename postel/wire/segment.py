@@ -35,7 +35,7 @@ class Segment(options.Bearer):
 
     ``window`` is the field as it stands on the wire, unscaled. ``len`` is SEG.LEN: data, SYN and FIN. ``mss``, ``window_scale``,
     ``tsval`` and ``tsecr`` are ABSENT where the option is; ``sack`` holds (left, right) pairs in their order on the wire;
-    ``other`` holds (kind, value) of options that Postel doesn't know.
+    ``other`` holds (kind, value) of options that Postel doesn't know, and of Fast Open's.
     """
 
     __slots__ = ("ack", "data", "destination", "flags", "len", "seq", "source", "urgent", "window")
