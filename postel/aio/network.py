@@ -110,14 +110,18 @@ class Network:
         ssl_shutdown_timeout: float | None = None,
         local_addr: tuple[str | None, int] | None = None,
         config: Config | None = None,
+        data: bytes = b"",
     ) -> tuple[asyncio.Transport, P]:
-        """As the loop's. ``config`` chooses what TCP does on this connection."""
+        """As the loop's. ``config`` chooses what TCP does on this connection. ``data`` is sent first, by TCP Fast Open with the SYN: see
+        `Host.connect`; not with ``ssl``."""
+        if data and ssl:
+            raise ArgumentError("data", len(data), "none before the handshake of TLS")
         security = secure.for_client(ssl, host, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
         local_address, local_port = arguments.local("local_addr", local_addr)
         address, port = arguments.literal("host", host), arguments.number("port", port, 1)
         pump = self._pump
         connection = self.host.connect(
-            address, port, pump.now(), local_address=local_address, local_port=local_port, config=config or self._config
+            address, port, pump.now(), local_address=local_address, local_port=local_port, config=config or self._config, data=data
         )
         return await self._opened(connection, protocol_factory, security)
 

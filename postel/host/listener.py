@@ -176,6 +176,7 @@ class Passive:
         for connection in listener.ready:
             if connection.state is not CLOSED:
                 connection.abort(now)
+            connection.release(now)  # of what it received
             connection.tcb.events.clear()
             self._silent.discard(connection)
 

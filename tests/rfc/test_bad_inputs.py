@@ -12,7 +12,6 @@ LATER = {  # by issue "Modern TCP"
     "BAD-CC-6": "ECN",
     "BAD-NET-1": "the chaos matrix; tests/properties has its beginning",
     "BAD-NET-3": "middleboxes",
-    "BAD-TFO-1": "TCP Fast Open",
     "BAD-AO-1": "TCP-AO",
 }
 TEXT = "\n".join(path.read_text("utf-8") for path in HERE.parent.rglob("test_*.py") if path != Path(__file__))

@@ -52,7 +52,7 @@ def test_every_option_is_aligned_as_linux_does_it(names: tuple[str, ...]) -> Non
 
 
 numbers = st.integers(0, 0xFFFFFFFF)
-others = st.tuples(st.sampled_from([6, 19, 29, 30, 34, 253, 255]), st.binary(max_size=4))
+others = st.tuples(st.sampled_from([6, 19, 29, 30, 253, 255]), st.binary(max_size=4))
 
 
 @given(
@@ -119,7 +119,7 @@ def test_must_64_options_need_not_be_aligned(shift: int) -> None:
     assert fields(bearer) == EMPTY | {"mss": 1460, "window_scale": 7, "tsval": 1, "tsecr": 2, "sack": ((1, 2),)}
 
 
-@pytest.mark.parametrize("kind", [6, 7, 9, 14, 19, 28, 29, 30, 34, 69, 253, 254, 255])
+@pytest.mark.parametrize("kind", [6, 7, 9, 14, 19, 28, 29, 30, 69, 253, 254, 255])
 def test_must_6_unknown_options_are_stepped_over_and_kept(kind: int) -> None:  # EP-PRE-6
     unknown = bytes((kind, 5)) + b"abc"
     assert fields(read(unknown + MSS)) == EMPTY | {"mss": 1460, "other": ((kind, b"abc"),)}
@@ -209,3 +209,38 @@ def test_texts() -> None:
     assert options.texts(Bearer()) == []
     bearer = read(MSS + WINDOW_SCALE + SACK_PERMITTED + TIMESTAMPS + SACK + bytes.fromhex("1e04abcd"))
     assert options.texts(bearer) == ["mss=1460", "ws=7", "sack_permitted", "ts=1/2", "sack=1-2", "option30=abcd"]
+
+
+COOKIES = [b"", *(bytes(range(1, size + 1)) for size in range(4, 17, 2))]
+
+
+@pytest.mark.label("RFC7413-4.1.1")
+@pytest.mark.parametrize("cookie", COOKIES, ids=len)
+@pytest.mark.parametrize("layout", [options.ALIGNED, options.PACKED])
+def test_the_fast_open_option_of_a_syn(cookie: bytes, layout: int) -> None:
+    bearer = read(LINUX_SYN)
+    assert bearer.fast_open is None
+    bearer.other = ((options.FAST_OPEN, cookie),)
+    octets = options.encode(bearer, layout)
+    assert bytes((34, len(cookie) + 2)) + cookie in octets
+    assert len(octets) % 4 == 0
+    assert octets.endswith((b"\0" if layout == options.PACKED else b"\1") * (-(len(LINUX_SYN) + len(cookie) + 2) % 4))
+    assert read(octets).fast_open == cookie
+    assert fields(read(octets)) == fields(bearer)
+    assert read(octets, syn=False).fast_open is None
+
+
+@pytest.mark.label("RFC7413-4.1.1", "BAD-TFO-1")
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 13, 15, 17, 18, 32, 36])
+def test_bad_tfo_1_a_cookie_of_a_wrong_length_counts_for_nothing(size: int) -> None:
+    wrong = bytes((34, size + 2)) + bytes(size)
+    assert fields(read(wrong)) == EMPTY
+    if size < 30:
+        assert read(wrong + bytes((34, 6)) + b"good").fast_open == b"good"  # EP-PRE-8: the first sound one
+
+
+@pytest.mark.label("RFC7413-4.1.1")
+def test_a_cookie_in_words() -> None:
+    bearer = Bearer()
+    bearer.other = ((30, b"x"), (options.FAST_OPEN, b"\x01\x02\x03\x04"))
+    assert options.texts(bearer) == ["option30=78", "fast_open=01020304"]
