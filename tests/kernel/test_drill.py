@@ -56,6 +56,25 @@ PASSIVE = """\
 +0.00 > R. 1:1(0) ack 12
 +0.00 write(4, ..., 1) = -1 EBADF (Bad file descriptor)
 """
+FAST_OPEN = """\
+`sysctl -w net.ipv4.tcp_timestamps=0; sysctl -w net.ipv4.tcp_window_scaling=0; sysctl -w net.ipv4.tcp_fastopen=1`
+ 0.00 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0.00 fcntl(3, F_SETFL, O_RDWR | O_NONBLOCK) = 0
++0.00 sendto(3, ..., 100, MSG_FASTOPEN, ..., ...) = -1 EINPROGRESS (Operation now in progress)
++0.00 > S 0:0(0) <mss MSS,nop,nop,sackOK,FO,nop,nop>
++0.02 < S. 0:0(0) ack 1 win 32767 <mss 1000,FO abcd1234,nop,nop>
++0.00 > . 1:1(0) ack 1
++0.00 close(3) = 0
++0.00 > F. 1:1(0) ack 1
++0.02 < F. 1:1(0) ack 2 win 32767
++0.00 > . 2:2(0) ack 2
++0.00 socket(..., SOCK_STREAM, IPPROTO_TCP) = 4
++0.00 fcntl(4, F_SETFL, O_RDWR | O_NONBLOCK) = 0
++0.00 sendto(4, ..., 100, MSG_FASTOPEN, ..., ...) = 100
++0.00 > S 0:100(100) <mss MSS,nop,nop,sackOK,FO abcd1234,nop,nop>
++0.02 < S. 0:0(0) ack 101 win 32767 <mss 1000>
++0.00 > . 101:101(0) ack 1
+"""
 WRONG = {
     "flag": ("+0.00 > . 1:1(0) ack 1\n", "+0.00 > P. 1:1(0) ack 1\n"),
     "seq": ("> . 3002:3002(0)", "> . 3001:3001(0)"),
@@ -96,7 +115,7 @@ def against_kernel(family: int, tmp_path: Path, capsys: pytest.CaptureFixture[st
     return run
 
 
-@pytest.mark.parametrize("script", [ACTIVE, PASSIVE], ids=["active", "passive"])
+@pytest.mark.parametrize("script", [ACTIVE, PASSIVE, FAST_OPEN], ids=["active", "passive", "fast open"])
 def test_the_kernel_does_what_the_script_says(against_kernel: Callable[[str], Any], script: str) -> None:
     before = _namespace_and_threads()
     found = against_kernel(script)
