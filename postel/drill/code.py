@@ -17,7 +17,7 @@ LINUX_NUMBERS: Final = (
 _CONSTANTS: Final = {
     **{f"TCPI_{name}": state for name, state in STATES.items()},
     **{f"TCP_{name}": state for name, state in STATES.items()},
-    "TCPI_OPT_TIMESTAMPS": 1, "TCPI_OPT_SACK": 2, "TCPI_OPT_WSCALE": 4, "TCPI_OPT_ECN": 8,
+    "TCPI_OPT_TIMESTAMPS": 1, "TCPI_OPT_SACK": 2, "TCPI_OPT_WSCALE": 4, "TCPI_OPT_ECN": 8, "TCPI_OPT_SYN_DATA": 32,
 }  # fmt: skip
 _COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
@@ -37,7 +37,7 @@ def information(connection: Connection | None, fallback: State) -> dict[str, obj
     mss = max(1, tcb.congestion.smss)
     return {
         "tcpi_state": status.state,
-        "tcpi_options": (status.timestamps and 1) | (status.sack and 2) | (tcb.peer_scales and 4),
+        "tcpi_options": (status.timestamps and 1) | (status.sack and 2) | (tcb.peer_scales and 4) | (status.fast_opened and 32),
         "tcpi_snd_wscale": status.send_shift,
         "tcpi_rcv_wscale": status.receive_shift,
         "tcpi_rto": status.retransmission_timeout,

@@ -273,6 +273,7 @@ def _open_fast(tcb: Tcb, syn: Segment, now: int) -> None:
     data = syn.data[: tcb.rcv.wnd]
     if data and tcb.take_memory(len(data)):
         _deliver(tcb, data)
+        tcb.fast_opened = True
 
 
 def _open(tcb: Tcb, segment: Segment, now: int) -> None:

@@ -51,6 +51,7 @@ class Status:
     timestamps: bool
     send_shift: int
     receive_shift: int
+    fast_opened: bool
     traffic_class: int
 
 
@@ -199,6 +200,7 @@ class Connection:
             timestamps=tcb.timestamps.agreed,
             send_shift=tcb.snd.shift,
             receive_shift=tcb.rcv.shift,
+            fast_opened=tcb.fast_opened,
             traffic_class=tcb.config.traffic_class,
         )
 

@@ -99,6 +99,8 @@ def conclude(tcb: Tcb, fast_open: FastOpen, segment: Segment, lost_syns: int, no
     """The end of the handshake, for Fast Open: ``segment`` acknowledges our SYN, and the text that went with it or not."""
     snd = tcb.snd
     refuses_text = snd.una == seq.add(snd.iss, 1) and snd.una != snd.max
+    if not fast_open.opened:
+        tcb.fast_opened = snd.una != seq.add(snd.iss, 1)
     fast_open.succeeded(segment.fast_open, tcb.peer_mss, now, refuses_text=refuses_text)
     if lost_syns or not fast_open.opened:
         snd.nxt = snd.una  # RFC7413-4.2.2: the server refused it, or the client, whom no SYN,ACK had reached

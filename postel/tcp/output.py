@@ -122,7 +122,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
 
 
 def _add_fast_open(tcb: Tcb, fast_open: FastOpen, syn: Segment) -> None:
-    """The option, for which there is always room; and a client's text, as much as fits beside a cookie. Urgent text waits for its pointer."""
+    """The option, for which there is always room, and with a client's cookie as much text as fits. Urgent text waits for its pointer."""
     if fast_open.option is not None:
         syn.other = ((options.FAST_OPEN, fast_open.option),)
     snd = tcb.snd

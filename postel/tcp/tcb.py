@@ -190,6 +190,7 @@ class Tcb:
         self.congestion: Congestion = self.config.congestion(self.peer_mss, initial_window(self.peer_mss, self.config.initial_window))
         self.recovery: Recovery = NewReno(iss, self.congestion, self.rtt)
         self.fast_open: FastOpen | None = None  # until ESTABLISHED, of those that ask for it
+        self.fast_opened = False  # text of a SYN, the peer's or ours, was acknowledged
         self.syn_is_acked = False
         self.fin_is_queued = False
         self.retransmissions = 0  # of what now is at SND.UNA

@@ -288,6 +288,8 @@ def _label(packet: Packet) -> list[str]:
     pieces.append(f"win={packet.window}")
     if segment.flags & URG:
         pieces.append(f"urg={segment.urgent}")
+    if segment.fast_open is not None:
+        pieces.append(f"cookie={segment.fast_open.hex()}" if segment.fast_open else "cookie?")
     if segment.mss != ABSENT:
         pieces.append(f"mss={segment.mss}")
     if segment.window_scale != ABSENT:

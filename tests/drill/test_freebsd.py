@@ -24,6 +24,12 @@ def outcome(name: str) -> Outcome:
         return Outcome("error", error.line, str(error))
 
 
+@pytest.mark.label("RFC7413-4.1.1", "RFC7413-4.1.3", "RFC7413-4.2.2")
+def test_fast_open() -> None:
+    names = [name for name in classes() if name.startswith("fast-open/")]
+    assert [(name, found.message) for name in names if (found := outcome(name)).result != "passed"] == []
+
+
 def test_what_the_rfcs_say_and_what_is_policy() -> None:
     outcomes = {name: outcome(name).result for name, kind in classes().items() if kind in LEAST}
     passed = Counter(classes()[name] for name, result in outcomes.items() if result == "passed")

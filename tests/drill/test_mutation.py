@@ -12,7 +12,9 @@ from tests.drill.suites import FREEBSD, OWN, classes
 EVERY = 23  # of the suite's scripts: a sample of each kind
 SAMPLE = [FREEBSD / name for name in sorted(name for name, kind in classes().items() if kind != "optional")[::EVERY]]
 OWN_SAMPLE = [path for number, path in enumerate(OWN) if path.parent.name == "scripts" or number % 9 == 0]
-OUT = re.compile(r"(?P<time>\s*[+*]?\s*[\d.]*(?:~\+[\d.]+)?)\s*>\s*(?P<network>(?:\(.*?\)\s*)?(?:\d+ > \d+\s+)?)(?P<flags>[A-Z.]+)\s+(?P<rest>.*)")
+OUT = re.compile(
+    r"(?P<time>\s*[+*]?\s*[\d.]*(?:~\+[\d.]+)?)\s*>\s*(?P<network>(?:\(.*?\)\s*)?(?:\d+ > \d+\s+)?)(?P<flags>[A-Z.]+)\s+(?P<rest>.*)"
+)
 
 
 def mutants(line: str) -> Iterator[tuple[str, str]]:

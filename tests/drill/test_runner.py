@@ -175,3 +175,67 @@ def test_options_of_a_script_are_numbers() -> None:
 def test_an_error_of_the_grammar_is_the_callers() -> None:
     with pytest.raises(ScriptError):
         parse("0 what")
+
+
+FAST = """0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0 setsockopt(3, IPPROTO_TCP, TCP_FASTOPEN, [1], 4) = 0
++0 sendto(3, ..., 10, 0, ..., ...) = 10
++0 > S 0:0(0) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 5,FO,nop,nop>
++0 < S. 0:0(0) ack 1 win 9000 <mss 1460,FO 01020304,nop,nop>
++0 > P. 1:11(10) ack 1
++0 < R. 1:1(0) ack 11 win 0
++0 close(3) = 0
++0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
+"""
+WITH_COOKIE = "+0 > S 0:10(10) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 5,FO 01020304,nop,nop>\n"
+ASKING = "+0 > S 0:0(0) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 5,FO,nop,nop>\n"
+ORDINARY = "+0 > S 0:0(0) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 5>\n"
+ASKED = "+0 setsockopt(3, IPPROTO_TCP, TCP_FASTOPEN, [1], 4) = 0\n"
+SENT = "+0 sendto(3, ..., 10, 0, ..., ...) = 10\n"
+
+
+@pytest.mark.label("RFC7413-4.2.2")
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ASKED + SENT + WITH_COOKIE,
+        ASKED + "+0 setsockopt(3, IPPROTO_TCP, TCP_FASTOPEN, [0], 4) = 0\n+0 sendto(3, ..., 10, 0, ..., ...) = -1 ENOTCONN\n",
+        "+0 `sysctl -w net.inet.tcp.fastopen.client_enable=0`\n+0 `sysctl -w net.inet.tcp.fastopen.client_enable=1`\n"
+        + ASKED
+        + SENT
+        + ASKING,
+        "+0 `sysctl -w net.inet.tcp.fastopen.server_enable=0`\n" + ASKED + SENT + WITH_COOKIE,
+        "+0 `ip tcp_metrics flush all`\n" + ASKED + SENT + ASKING,
+        "+0 `sysctl -w net.ipv4.tcp_fastopen=2`\n" + ASKED + "+0 sendto(3, ..., 10, 0, ..., ...) = -1 ENOTCONN\n",
+        "+0...0 connect(3, ..., ...) = 0\n" + ORDINARY + "+0 < S. 0:0(0) ack 1 win 9 <mss 9>\n+0 > . 1:1(0) ack 1\n",
+    ],
+    ids=["again", "unset", "client", "server", "metrics", "mask", "unasked"],
+)
+def test_sockets_ask_for_fast_open_and_systems_allow_it(lines: str) -> None:
+    assert outcome(FAST + lines) == Outcome("passed")
+
+
+def test_the_experimental_option_of_fast_open_is_an_unknown_one() -> None:
+    """RFC 7413, 9: kind 254 was for those who came before it."""
+    text = FAST.replace("FO 01020304,nop,nop", "FOEXP 01020304") + ASKED + SENT + ORDINARY
+    assert outcome(text) == Outcome("passed")
+
+
+@pytest.mark.label("RFC7413-4.1.1")
+def test_a_wrong_cookie_names_the_rule() -> None:
+    found = outcome(FAST + ASKED + SENT + WITH_COOKIE.replace("01020304", "01020305"))
+    assert (found.line, found.rule) == (12, "RFC7413-4.1.1, RFC7413-4.2.2, RFC 7413, 4.1.1 and 4.2")
+
+
+def test_a_socket_opened_by_cookie_is_ready_to_write() -> None:
+    text = """0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0 setsockopt(3, IPPROTO_TCP, TCP_FASTOPEN, [5], 4) = 0
++0 bind(3, ..., ...) = 0
++0 listen(3, 5) = 0
++0 < 1001 > 8080 S 0:10(10) win 9000 <mss 1000,FO 89b4a21559af2ec4,nop,nop>
++0 > 8080 > 1001 S. 0:0(0) ack 11 <mss 1460>
++0 accept(3, ..., ...) = 4
++0 poll([{fd=4, events=POLLIN|POLLOUT, revents=POLLIN|POLLOUT}], 1, 0) = 1
++0 %{ assert tcpi_options & TCPI_OPT_SYN_DATA }%
+"""
+    assert outcome(text) == Outcome("passed")

@@ -102,9 +102,9 @@ def test_bad_tfo_1_no_valid_cookie_no_text(host: Host, new_peer: type[Peer], how
     peer, other = new_peer(host), new_peer(host, "10.0.0.8")
     listener = host.listen(80, peer.now, config=SERVER)
     right = cookie_of(peer)
-    cookie = {"absent": None, "asks": b"", "wrong": right[:-1] + b"!", "short": right[:4], "long": right + b"12", "of another's": right}[how]
+    wrong = {"absent": None, "asks": b"", "wrong": right[:-1] + b"!", "short": right[:4], "long": right + b"12", "of another's": right}
     sender = other if how == "of another's" else peer
-    answer = sender.segment(sender.give(syn(sender, cookie)))
+    answer = sender.segment(sender.give(syn(sender, wrong[how])))
     assert answer.ack == 1001
     assert (answer.fast_open is None) == (how == "absent")
     assert listener.accept() is None
@@ -183,6 +183,13 @@ def test_a_listener_that_closes_resets_what_is_open_already(host: Host, peer: Pe
     assert (reset.flags, reset.seq) == (RST, answer.seq + 1)
     assert list(host.connections()) == []
     assert host.statistics()["memory_used"] == 0
+
+
+def test_a_listener_that_closes_drops_whom_it_gave_a_cookie(host: Host, peer: Peer) -> None:
+    listener = host.listen(80, peer.now, config=SERVER)
+    peer.give(syn(peer, b""))
+    listener.close(peer.now)
+    assert (peer.drain(), list(host.connections())) == ([], [])
 
 
 def test_a_pair_that_reopens_out_of_time_wait_opens_slowly(host: Host, peer: Peer) -> None:

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from postel.errors import ConnectionReset, ConnectionTimedOut, HostUnreachable
-from postel.tcp.fastopen import REFUSAL, RESET_COUNTS, SERVERS, Admission, Known, Pending
+from postel.tcp.config import Config
+from postel.tcp.fastopen import REFUSAL, RESET_COUNTS, SERVERS, Admission, Attempt, Known, Pending
 from postel.tcp.memory import Memory
 from postel.tcp.recovery.scoreboard import Scoreboard
 from postel.tcp.state import CLOSED, ESTABLISHED, FIN_WAIT_1, LISTEN, SYN_RECEIVED
@@ -23,7 +24,7 @@ PATH = LOCAL.address + REMOTE.address + REMOTE.port.to_bytes(2, "big")
 class Client:
     """In SYN-SENT; ``lines`` is what was sent for it."""
 
-    def __init__(self, text: bytes = b"hello", cookie: bytes = COOKIE, mss: int = 1460, config=PLAIN, **options: object) -> None:
+    def __init__(self, text: bytes = b"hello", cookie: bytes = COOKIE, mss: int = 1460, config: Config = PLAIN, **options: object) -> None:
         self.known = Known()
         self.known.learn(PATH, cookie, mss)
         self.scene = closed(config, **options)
@@ -33,7 +34,7 @@ class Client:
         self.lines = self.scene.drain()
         self.syn = self.scene.sent[0]
 
-    def attempt(self, now: int = 0):
+    def attempt(self, now: int = 0) -> Attempt | None:
         return self.known.attempt(LOCAL, REMOTE, DEFAULT_MSS_4, now or self.scene.now)
 
     def answered(self, ack: int, cookie: bytes | None = None, flags: int = SYN | ACK, **fields: object) -> list[str]:
@@ -61,6 +62,7 @@ def test_without_a_cookie_one_is_asked_for_and_text_waits() -> None:
     assert (attempt.option, attempt.mss) == (COOKIE, MSS)
     assert client.scene.events() == ["opened"]
     assert client.scene.tcb.fast_open is None
+    assert not client.scene.connection.status().fast_opened
 
 
 @pytest.mark.label("RFC7413-4.2.2")
@@ -74,6 +76,7 @@ def test_with_a_cookie_text_goes_with_the_syn() -> None:
     assert client.answered(6) == ["ACK seq=6 ack=1"]
     assert client.scene.connection.unacknowledged == 0
     assert not client.is_refused
+    assert client.scene.connection.status().fast_opened
     assert client.scene.tcb.rtt.smoothed == 1  # the SYN was timed, text or not
 
 
@@ -162,7 +165,7 @@ def test_into_a_closed_window_the_text_goes_as_a_probe() -> None:
         (1460, replace(PLAIN, timestamps=True, sack=True, window_scaling=True), 1500, 1460 - 32),
     ],
 )
-def test_the_text_of_a_syn_fits_the_server_and_the_path(mss: int, config, mtu: int, most: int) -> None:
+def test_the_text_of_a_syn_fits_the_server_and_the_path(mss: int, config: Config, mtu: int, most: int) -> None:
     client = Client(bytes(3000), mss=mss, config=config, mtu=mtu)
     assert len(client.syn.data) == most
     client.answered(1 + most)
@@ -232,7 +235,9 @@ def test_a_simultaneous_open_with_text_on_both_syns(ack: int, flags: int) -> Non
 # Server
 
 
-def server(text: bytes = b"hello", *, option: bytes | None = None, valid: bool = True, flags: int = SYN, **options: object):
+def server(
+    text: bytes = b"hello", *, option: bytes | None = None, valid: bool = True, flags: int = SYN, **options: object
+) -> tuple[Scene, Pending]:
     """In SYN-RECEIVED, its SYN,ACK sent; and what counts it."""
     scene = closed(options.pop("config", PLAIN), **options)
     pending = Pending()
@@ -250,6 +255,7 @@ def test_the_text_of_a_syn_is_acknowledged_and_delivered() -> None:
     assert scene.sent[0].window == 65535 - 5
     assert (scene.state, pending.count) == (SYN_RECEIVED, 1)
     assert scene.events() == ["opened", "readable"]
+    assert scene.connection.status().fast_opened
     assert scene.reads() == b"hello"
     assert scene.connection.next_timeout() == scene.now + SECOND  # the SYN,ACK's, and no ACK is owed
     assert scene.hears(ACK) == []
@@ -327,6 +333,7 @@ def test_text_beyond_the_window_or_the_hosts_memory_is_not_acknowledged() -> Non
     assert scene.events() == ["opened"]
     scene, pending = server(b"")
     assert (scene.drain(), scene.events(), pending.count) == (["SYN,ACK seq=0 ack=1"], ["opened"], 1)
+    assert not scene.connection.status().fast_opened
 
 
 @pytest.mark.label("RFC7413-4.2a", "BAD-TFO-1")

@@ -55,6 +55,15 @@ def simultaneous_open() -> Trace:
     return stage.trace
 
 
+def test_the_cookies_of_fast_open() -> None:
+    stage = Stage()
+    stage.crosses(stage.left, stage.packet(stage.left, SYN, 0, other=((34, b""),)), 0, SYN_RECEIVED)
+    stage.crosses(stage.right, stage.packet(stage.right, SYN | ACK, 0, 1, other=((34, b"\1\2\3\4"),)), 10)
+    asks, gives = [line for line in ladder.render(stage.trace).splitlines() if "SYN" in line and "#" in line]
+    assert "cookie? " in asks
+    assert "cookie=01020304 " in gives
+
+
 def trouble() -> Trace:
     """Reordering, a copy, damage, a datagram that nobody takes, a reset, and a call that sends nothing."""
     stage = Stage().handshake()

@@ -244,3 +244,4 @@ def test_a_cookie_in_words() -> None:
     bearer = Bearer()
     bearer.other = ((30, b"x"), (options.FAST_OPEN, b"\x01\x02\x03\x04"))
     assert options.texts(bearer) == ["option30=78", "fast_open=01020304"]
+    assert bearer.fast_open == b"\x01\x02\x03\x04"
