@@ -21,7 +21,7 @@ from postel.view.packet import UNKNOWN, Packet
 from postel.view.trace import Trace
 from postel.view.width import left, right, width, wrap
 from postel.wire.address import Endpoint
-from postel.wire.segment import ABSENT, FIN, RST, SYN, URG, flags_text
+from postel.wire.segment import ABSENT, FIN, RST, SYN, URG, Segment, flags_text
 
 NARROWEST: Final = 72
 _TIME: Final = 11  # "999.999 ms"
@@ -288,6 +288,11 @@ def _label(packet: Packet) -> list[str]:
     pieces.append(f"win={packet.window}")
     if segment.flags & URG:
         pieces.append(f"urg={segment.urgent}")
+    return pieces + _options(segment) + ([f"sack={notes.sack_text(packet)}"] if packet.sack else [])
+
+
+def _options(segment: Segment) -> list[str]:
+    pieces = []
     if segment.fast_open is not None:
         pieces.append(f"cookie={segment.fast_open.hex()}" if segment.fast_open else "cookie?")
     if segment.mss != ABSENT:
@@ -298,8 +303,6 @@ def _label(packet: Packet) -> list[str]:
         pieces.append("sackOK")
     if segment.tsval != ABSENT and segment.flags & SYN:
         pieces.append("ts")
-    if packet.sack:
-        pieces.append(f"sack={notes.sack_text(packet)}")
     return pieces
 
 
