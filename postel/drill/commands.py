@@ -47,7 +47,7 @@ def _one(command: str, profile: Profile, config: Config, network: Network, line:
         ask(question, network.count, line)
     elif drop is not None:
         network.forget(_state(drop[1], line))
-    elif _FORGET.match(command):
+    elif _FORGET.search(command):
         network.host.forget_cookies()
     elif not _HARMLESS.search(command):
         raise ScriptError(line, command, "this command means nothing to a stack")
