@@ -8,7 +8,7 @@ from postel.errors import ConnectionReset, ConnectionTimedOut, HostUnreachable
 from postel.tcp.config import Config
 from postel.tcp.fastopen import REFUSAL, RESET_COUNTS, SERVERS, Admission, Attempt, Known, Pending
 from postel.tcp.memory import Memory
-from postel.tcp.recovery.scoreboard import Scoreboard
+from postel.tcp.recovery.rack import Rack
 from postel.tcp.state import CLOSED, ESTABLISHED, FIN_WAIT_1, LISTEN, SYN_RECEIVED
 from postel.tcp.tcb import DEFAULT_MSS_4
 from postel.times import MINUTE, SECOND
@@ -140,7 +140,7 @@ def test_with_several_lost_syns_the_text_still_goes_at_once() -> None:
     client.scene.expires()
     client.scene.expires()
     assert client.answered(1) == ["PSH,ACK seq=1 ack=1 len=5"]
-    assert isinstance(client.scene.tcb.recovery, Scoreboard)
+    assert isinstance(client.scene.tcb.recovery, Rack)
 
 
 @pytest.mark.label("RFC7413-4.2.2")
