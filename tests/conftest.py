@@ -25,6 +25,11 @@ def labels_of(item: pytest.Item) -> list[str]:
     return sorted({*marked, *labels_in_name(item.name.partition("[")[0])})
 
 
+def script_of(item: pytest.Item) -> str:
+    """The packetdrill script that the test runs and whose comments name the rules; "" for every other test."""
+    return next((mark.kwargs["script"] for mark in item.iter_markers("label") if "script" in mark.kwargs), "")
+
+
 def labels_in_name(name: str) -> list[str]:
     return [f"{stem.upper().replace('_', '-')}-{number}" for stem, numbers in NAMED.findall(name) for number in numbers.split("_and_")]
 
@@ -37,10 +42,11 @@ class Labels:
         self.tests: dict[str, dict[str, object]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        labels = dict(report.user_properties).get("labels")
+        properties = dict(report.user_properties)
+        labels = properties.get("labels")
         if not labels:
             return
-        name = report.nodeid.partition("[")[0]
+        name = properties.get("script") or report.nodeid.partition("[")[0]
         test = self.tests.setdefault(report.nodeid, {"test": name, "labels": labels, "outcome": "passed"})
         test["outcome"] = max(str(test["outcome"]), report.outcome, key=WORST_LAST.index)
 
@@ -57,4 +63,4 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "POSTEL_LABELS" in os.environ:
         for item in items:
-            item.user_properties.append(("labels", labels_of(item)))
+            item.user_properties += [("labels", labels_of(item)), ("script", script_of(item))]

@@ -14,13 +14,17 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from fnmatch import fnmatchcase
 from html import escape
 from pathlib import Path
 from typing import Final, TypedDict
 
 ROOT: Final = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from postel.cli.compliance import Rule  # noqa: E402
+
 LABEL: Final = re.compile(
     r"(?<![\w-])(?:(?:MUST|SHLD|MAY|REC)-\d+|EP-[A-Z]+-\d+|RFC\d+(?:-[\w.]*\w(?:-\w+)*)?|BBR-\w+(?:-\d)?)(?: to \d+(?![\w.]))?(?![\w-])"
 )
@@ -38,21 +42,6 @@ ours, the sections the RFC's.
 
 `make compliance` writes this page, `make test` checks it, `postel compliance` prints it. Reasons stand in `tests/rfc/answers.toml`.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    id: str
-    rfc: str
-    level: str
-    section: str
-    source: str
-    summary: str
-    code: list[str]
-    tests: list[str]
-    more_tests: int
-    result: str
-    reason: str
 
 
 class Answer(TypedDict):
@@ -147,7 +136,7 @@ def passed(run: list[Ran]) -> set[str]:
 # What it comes to
 
 
-def joined(requirements: list[dict[str, str]], answers: list[Answer], code: dict[str, list[str]], run: list[Ran]) -> list[Row]:
+def joined(requirements: list[dict[str, str]], answers: list[Answer], code: dict[str, list[str]], run: list[Ran]) -> list[Rule]:
     tests, shown = carriers(run), passed(run)
     rows = []
     for rule in requirements:
@@ -155,7 +144,7 @@ def joined(requirements: list[dict[str, str]], answers: list[Answer], code: dict
         named = sorted(tests.get(label, ()), key=_named_after(label))
         reason = "" if label in shown else _reason(answers, label)
         rows.append(
-            Row(
+            Rule(
                 id=label,
                 **{field: rule[field] for field in ("rfc", "level", "section", "source", "summary")},
                 code=code.get(label, []),
@@ -178,7 +167,7 @@ def _named_after(label: str) -> Callable[[str], tuple[bool, str]]:
     return lambda test: (part not in f"{test}_", test)
 
 
-def faults(rows: list[Row], answers: list[Answer]) -> list[str]:
+def faults(rows: list[Rule], answers: list[Answer]) -> list[str]:
     """What must not be: an open MUST of Appendix B, an answer that answers nothing."""
     found = [
         f"{row.id} is open: neither a passing test nor a reason in tests/rfc/answers.toml"
@@ -200,7 +189,7 @@ def _patterns(answers: list[Answer]) -> list[str]:
 # The page
 
 
-def page(rows: list[Row]) -> str:
+def page(rows: list[Rule]) -> str:
     groups = list(_groups(rows))
     counts = "".join(f"| {title} | {len(group)} | {_counted(group)} |\n" for title, group in groups[:3])
     others = [row for _, group in groups[3:] for row in group]
@@ -209,28 +198,28 @@ def page(rows: list[Row]) -> str:
     return f"{HEAD}\n| | rules | passed | answered | open |\n|---|---|---|---|---|\n{counts}{tables}"
 
 
-def _groups(rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:
+def _groups(rows: list[Rule]) -> Iterator[tuple[str, list[Rule]]]:
     yield "Appendix B of RFC 9293", [row for row in rows if row.source == APPENDIX_B]
     yield "RFC 9293 beside its appendix", [row for row in rows if row.source == "text"]
     yield "Event processing", [row for row in rows if row.id.startswith("EP-")]
-    companions: dict[str, list[Row]] = {}
+    companions: dict[str, list[Rule]] = {}
     for row in rows:
         if row.source == "companion":
             companions.setdefault(row.rfc, []).append(row)
     yield from companions.items()
 
 
-def _counted(rows: list[Row]) -> str:
+def _counted(rows: list[Rule]) -> str:
     counts = Counter(row.result for row in rows)
     return f"{counts['passed']} | {counts['answered']} | {counts['open']}"
 
 
-def _table(rows: list[Row]) -> str:
+def _table(rows: list[Rule]) -> str:
     lines = ["| rule | level | what it says | where | shown by | result |", "|---|---|---|---|---|---|"]
     return "\n".join([*lines, *map(_line, rows)]) + "\n"
 
 
-def _line(row: Row) -> str:
+def _line(row: Rule) -> str:
     tests = [f"`{test}`" for test in row.tests] + ([f"and {row.more_tests} more"] if row.more_tests else [])
     cells = [
         f"{row.id} ({row.section})" if row.section else row.id,
@@ -243,7 +232,7 @@ def _line(row: Row) -> str:
     return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 
 
-def data(rows: list[Row]) -> str:
+def data(rows: list[Rule]) -> str:
     return json.dumps({"rules": [asdict(row) for row in rows]}, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -7,8 +7,9 @@ import argparse
 import json
 import textwrap
 from collections import Counter
+from dataclasses import asdict, dataclass
 from importlib.resources import files
-from typing import Final, TypedDict
+from typing import Final
 
 from postel.errors import ArgumentError
 
@@ -16,7 +17,10 @@ _WIDTH: Final = 100  # columns of text
 _INDENT: Final = " " * 4
 
 
-class Rule(TypedDict):
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of the page. ``code`` and ``tests`` are places, ``more_tests`` how many tests aren't named."""
+
     id: str
     rfc: str
     level: str
@@ -39,36 +43,36 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     chosen = rules()
     if options.rfc is not None:
-        chosen = [rule for rule in chosen if rule["rfc"].removeprefix("RFC ") == options.rfc]
+        chosen = [rule for rule in chosen if rule.rfc.removeprefix("RFC ") == options.rfc]
         if not chosen:
             raise ArgumentError("--rfc", options.rfc, "an RFC whose rules are listed, e.g. 9293")
     if options.open:
-        chosen = [rule for rule in chosen if rule["result"] == "open"]
+        chosen = [rule for rule in chosen if rule.result == "open"]
     if options.json:
-        print(json.dumps({"rules": chosen}, indent=1))
+        print(json.dumps({"rules": [asdict(rule) for rule in chosen]}, indent=1))
     else:
         _tell(chosen)
     return 0
 
 
 def rules() -> list[Rule]:
-    found: list[Rule] = json.loads(files("postel.cli").joinpath("compliance.json").read_text(encoding="utf-8"))["rules"]
-    return found
+    found = json.loads(files("postel.cli").joinpath("compliance.json").read_text(encoding="utf-8"))
+    return [Rule(**fields) for fields in found["rules"]]
 
 
 def _tell(chosen: list[Rule]) -> None:
-    wide = max((len(rule["id"]) for rule in chosen), default=0)
+    wide = max((len(rule.id) for rule in chosen), default=0)
     for rule in chosen:
-        level = "" if rule["level"] == "RULE" else rule["level"]
+        level = "" if rule.level == "RULE" else rule.level
         indent = " " * (wide + 25)
-        text = textwrap.fill(rule["summary"], _WIDTH + len(indent), initial_indent=indent, subsequent_indent=indent)
-        print(f"{rule['id']:{wide}}  {rule['result']:8}  {level:11}  {text.strip()}")
+        text = textwrap.fill(rule.summary, _WIDTH + len(indent), initial_indent=indent, subsequent_indent=indent)
+        print(f"{rule.id:{wide}}  {rule.result:8}  {level:11}  {text.strip()}")
         for line in _evidence(rule):
             print(f"{indent}{_INDENT}{line}")
-    counts = Counter(rule["result"] for rule in chosen)
+    counts = Counter(rule.result for rule in chosen)
     print(f"{counts['passed']} passed, {counts['answered']} answered, {counts['open']} open")
 
 
 def _evidence(rule: Rule) -> list[str]:
-    more = [f"and {rule['more_tests']} more"] if rule["more_tests"] else []
-    return [*textwrap.wrap(rule["reason"], _WIDTH), *rule["code"], *rule["tests"], *more]
+    more = [f"and {rule.more_tests} more"] if rule.more_tests else []
+    return [*textwrap.wrap(rule.reason, _WIDTH), *rule.code, *rule.tests, *more]

@@ -6,7 +6,7 @@ import pytest
 
 from postel.drill import Outcome, Profile, ScriptError, parse, run
 from postel.drill.report import explain
-from tests.drill.suites import OWN
+from tests.drill.suites import LINUX, OWN, labelled
 
 ESTABLISHED = """0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
 +0 fcntl(3, F_SETFL, O_RDWR | O_NONBLOCK) = 0
@@ -21,10 +21,14 @@ def outcome(text: str, profile: str = "rfc") -> Outcome:
     return run(parse(text), Profile.named(profile))
 
 
-@pytest.mark.parametrize("path", OWN, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", labelled(OWN))
 def test_our_own_scripts(path: Path) -> None:
-    found = run(parse(path.read_text(encoding="utf-8")), Profile.named("rfc"))
-    assert found == Outcome("passed")
+    assert outcome(path.read_text(encoding="utf-8")) == Outcome("passed")
+
+
+@pytest.mark.parametrize("path", labelled(LINUX))
+def test_scripts_in_the_manner_of_linux(path: Path) -> None:
+    assert outcome(path.read_text(encoding="utf-8"), "linux") == Outcome("passed")
 
 
 def test_a_script_runs_alike_every_time() -> None:
