@@ -27,6 +27,7 @@ from xml.etree import ElementTree as ET
 from postel import drill
 from postel.cli.network import device
 from postel.drill import Outcome, Profile, ScriptError, kernel, report
+from postel.drill.script import Script
 from postel.drill.stack import Ends
 from postel.errors import ArgumentError
 from postel.link.tun import Tun
@@ -73,8 +74,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.jobs < 0:
         raise ArgumentError("--jobs", options.jobs, "1 or more")
-    if options.pcapng and options.against == "kernel":
-        raise ArgumentError("--pcapng", options.pcapng, "--against postel alone")
     scripts = _found(options.paths)
     if options.pcapng:
         Path(options.pcapng).mkdir(parents=True, exist_ok=True)
@@ -128,30 +127,31 @@ def _with_progress(results: Iterator[Result], total: int, *, shows: bool) -> Ite
 
 
 def one(path: str, choices: Choices) -> Result:
-    """Run the script; again where it fails, with somebody to watch and draw the ladder."""
     try:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
+        script = drill.parse(text, path=path, defined=choices.defined)
     except OSError as error:
         return Result(path, "error", 0, error.strerror or str(error), "")
-    profile = Profile.named(choices.profile)
-    lines = text.split("\n")
-    try:
-        script = drill.parse(text, path=path, defined=choices.defined)
     except ScriptError as error:
-        return Result(path, "error", error.line, str(error), report.explain(_line(lines, error.line), error))
+        return Result(path, "error", error.line, str(error), report.explain(_line(text, error.line), error))
+    trace = Trace()
+    outcome = _performed(script, choices, trace)
+    if choices.pcapng:
+        _capture(trace, Path(path), Path(choices.pcapng))
+    return Result(path, outcome.result, outcome.line, outcome.message, _detail(text, outcome, trace), outcome.rule)
+
+
+def _performed(script: Script, choices: Choices, trace: Trace) -> Outcome:
+    profile = Profile.named(choices.profile)
     if choices.against == "kernel":
-        outcome = kernel.run(script, profile, _opened, skipped=partial(_tell_skipped, path))
-        return Result(path, outcome.result, outcome.line, outcome.message, _detail(lines, outcome, None))
-    trace = Trace() if choices.pcapng else None
-    outcome = drill.run(script, profile, observer=trace)
-    if outcome.result == "failed" and trace is None:
-        trace = Trace()
-        outcome = drill.run(script, profile, observer=trace)
-    if choices.pcapng and trace is not None:
-        name = "_".join(Path(path).with_suffix(".pcapng").parts[-3:]).lstrip("/_")
-        with (Path(choices.pcapng) / name).open("wb") as file:
-            pcapng.write(trace, file)
-    return Result(path, outcome.result, outcome.line, outcome.message, _detail(lines, outcome, trace), outcome.rule)
+        return kernel.run(script, profile, _opened, skipped=partial(_tell_skipped, script.path), observer=trace)
+    return drill.run(script, profile, observer=trace)
+
+
+def _capture(trace: Trace, path: Path, folder: Path) -> None:
+    name = "_".join(path.with_suffix(".pcapng").parts[-3:]).lstrip("/_")
+    with (folder / name).open("wb") as file:
+        pcapng.write(trace, file)
 
 
 def _opened(ends: Ends) -> Tun:
@@ -165,16 +165,17 @@ def _tell_skipped(path: str, line: int, command: str) -> None:
     print(f"{path}:{line}: skipped: {command}", file=sys.stderr)
 
 
-def _detail(lines: list[str], outcome: Outcome, trace: Trace | None) -> str:
+def _detail(text: str, outcome: Outcome, trace: Trace) -> str:
     if outcome.failure is None:
         return ""
-    parts = [report.explain(_line(lines, outcome.line), outcome.failure, outcome.rule), outcome.state]
-    if outcome.result == "failed" and trace is not None and trace.packets:
+    parts = [report.explain(_line(text, outcome.line), outcome.failure, outcome.rule), outcome.state]
+    if outcome.result == "failed" and trace.packets:
         parts.append(ladder.render(trace, width=_LADDER))
     return "\n\n".join(part for part in parts if part)
 
 
-def _line(lines: list[str], number: int) -> str:
+def _line(text: str, number: int) -> str:
+    lines = text.split("\n")
     return lines[number - 1] if 0 < number <= len(lines) else ""
 
 

@@ -5,10 +5,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-from postel.drill import constants
+from postel.drill import constants, epoll
 from postel.drill.constants import value
+from postel.drill.epoll import Poller
 from postel.drill.failure import Failure, ScriptError
 from postel.drill.script import Call
+from postel.drill.vectors import plain
+from postel.times import NEVER
 from postel.wire.address import Endpoint
 
 D = TypeVar("D")  # what stands behind a file descriptor
@@ -26,6 +29,7 @@ class Attempt:
         self.call = call
         self.may_block = may_block
         self.progress = 0
+        self.until = NEVER  # when its own timeout ends, once it is known
         self.is_repeated = False
 
 
@@ -37,16 +41,20 @@ class SystemCalls(ABC, Generic[D]):
         self.local = local
         self.remote = remote
         self.descriptors: dict[int, D] = {}
+        self.pollers: dict[int, Poller] = {}
         self.names = {"O_NONBLOCK": nonblocking}
         self._calls: Final[dict[str, Callable[[Attempt], int]]] = {
             "socket": self._socket, "bind": self._bind, "listen": self._listen, "accept": self._accept, "accept4": self._accept,
             "connect": self._connect, "send": self._send, "write": self._send, "sendto": self._send, "recv": self._receive,
-            "read": self._receive, "recvfrom": self._receive, "shutdown": self._shutdown, "close": self._close, "fcntl": self._fcntl,
+            "read": self._receive, "recvfrom": self._receive, "shutdown": self._shutdown, "close": self._close_any, "fcntl": self._fcntl,
             "setsockopt": self._setsockopt, "getsockopt": self._getsockopt, "ioctl": self._ioctl, "poll": self._poll,
+            "epoll_create": self._epoll_create, "epoll_create1": self._epoll_create, "epoll_ctl": self._epoll_ctl,
+            "epoll_wait": self._epoll_wait,
         }  # fmt: skip
 
     def call(self, attempt: Attempt) -> int:
         """Raises OSError, Waits, ScriptError, or Failure where something that is written through a pointer differs."""
+        attempt.call = plain(attempt.call, self.names)
         name = attempt.call.name
         if name not in self._calls:
             raise ScriptError(0, name, "this system call isn't known")
@@ -96,8 +104,15 @@ class SystemCalls(ABC, Generic[D]):
         """Octets, to be read (SIOCINQ, FIONREAD) or sent and not acknowledged (SIOCOUTQ)."""
 
     @abstractmethod
-    def readiness(self, entries: list[dict[str, object]], timeout: int) -> list[int]:
-        """What poll says of each; raises Waits where it may wait and nothing is ready."""
+    def readiness(self, attempt: Attempt, entries: list[dict[str, object]], timeout: int) -> list[int]:
+        """What poll says of each; raises Waits while it waits. ``timeout`` in milliseconds, negative for ever."""
+
+    @abstractmethod
+    def poller(self) -> Poller: ...
+
+    @abstractmethod
+    def occurrences(self, attempt: Attempt, poller: Poller, most: int, timeout: int) -> list[tuple[int, int]]:
+        """What epoll_wait says: numbers with their events; raises Waits while it waits."""
 
     # Arguments
 
@@ -130,11 +145,21 @@ class SystemCalls(ABC, Generic[D]):
 
     def add(self, attempt: Attempt, found: D) -> int:
         """Any descriptor is as good as another: the script's own number is taken."""
-        wanted = attempt.call.result
-        result = wanted if isinstance(wanted, int) and wanted >= 0 else max([2, *self.descriptors]) + 1
+        result = self._number_for(attempt)
         self.descriptors.pop(result, None)
         self.descriptors[result] = found
         return result
+
+    def _number_for(self, attempt: Attempt) -> int:
+        wanted = attempt.call.result
+        return wanted if isinstance(wanted, int) and wanted >= 0 else max([2, *self.descriptors, *self.pollers]) + 1
+
+    def _close_any(self, attempt: Attempt) -> int:
+        poller = self.pollers.pop(self.number(attempt, 0, -1), None)
+        if poller is None:
+            return self._close(attempt)
+        poller.close()
+        return 0
 
     # What is compared
 
@@ -162,12 +187,45 @@ class SystemCalls(ABC, Generic[D]):
         entries = value(argument(attempt, 0), self.names)
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ScriptError(0, "poll", "expected a list of structures")
-        returned = self.readiness(entries, self.number(attempt, 2))
+        returned = self.readiness(attempt, entries, self.number(attempt, 2))
         ready = sum(actual != 0 for actual in returned)
         for entry, actual in zip(entries, returned, strict=True):
             if entry.get("revents", actual) not in (..., actual):
                 raise Failure(0, "revents", entry["revents"], actual, "revents")
         return ready
+
+    # epoll
+
+    def _epoll_create(self, attempt: Attempt) -> int:
+        if attempt.call.name == "epoll_create" and self.number(attempt, 0) < 1:
+            raise OSError(errno.EINVAL, "room for no event")
+        number = self._number_for(attempt)
+        self.pollers[number] = self.poller()
+        return number
+
+    def _poller(self, attempt: Attempt) -> Poller:
+        found = self.pollers.get(self.number(attempt, 0, -1))
+        if found is None:
+            raise OSError(errno.EBADF, "no descriptor of epoll")
+        return found
+
+    def _epoll_ctl(self, attempt: Attempt) -> int:
+        poller = self._poller(attempt)
+        watched = self.number(attempt, 2, -1)
+        if watched not in self.descriptors:
+            raise OSError(errno.EBADF, "bad file descriptor")
+        event = value(attempt.call.arguments[3], self.names) if len(attempt.call.arguments) > 3 else ...
+        poller.control(self.number(attempt, 1), watched, event if isinstance(event, dict) else {})
+        return 0
+
+    def _epoll_wait(self, attempt: Attempt) -> int:
+        poller = self._poller(attempt)
+        most = self.number(attempt, 2)
+        if most < 1:
+            raise OSError(errno.EINVAL, "room for no event")
+        found = self.occurrences(attempt, poller, most, self.number(attempt, 3))
+        epoll.compare(value(argument(attempt, 1), self.names), [poller.told(number, events) for number, events in found])
+        return len(found)
 
 
 def argument(attempt: Attempt, index: int) -> object:

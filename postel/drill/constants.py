@@ -3,6 +3,7 @@
 import errno
 from typing import Final
 
+from postel.drill.epoll import EPOLL
 from postel.drill.failure import ScriptError
 from postel.drill.script import Either, Function, Name
 
@@ -13,7 +14,7 @@ CONSTANTS: Final = {
     "MSG_OOB": 1, "MSG_PEEK": 2, "MSG_DONTROUTE": 4, "MSG_WAITALL": 0x100, "MSG_DONTWAIT": 0x40, "MSG_NOSIGNAL": 0x4000,
     "MSG_TRUNC": 0x20, "MSG_MORE": 0x8000, "MSG_FASTOPEN": 0x20000000,
     "POLLIN": 1, "POLLPRI": 2, "POLLOUT": 4, "POLLERR": 8, "POLLHUP": 16, "POLLNVAL": 32, "POLLRDHUP": 0x2000,
-    "POLLRDNORM": 0x40, "POLLWRNORM": 0x100, "INADDR_ANY": 0, "NULL": 0,
+    "POLLRDNORM": 0x40, "POLLWRNORM": 0x100, "INADDR_ANY": 0, "NULL": 0, **EPOLL,
     "IPTOS_LOWDELAY": 0x10, "IPTOS_THROUGHPUT": 0x08, "IPTOS_RELIABILITY": 0x04,
     "IPTOS_ECN_NOTECT": 0, "IPTOS_ECN_ECT1": 1, "IPTOS_ECN_ECT0": 2, "IPTOS_ECN_CE": 3, "IPTOS_DSCP_EF": 0xB8,
     **{f"IPTOS_DSCP_CS{number}": number << 5 for number in range(8)},

@@ -65,6 +65,13 @@ class Descriptor:
         """What a call raises that can't be done now."""
         return OSError(errno.EAGAIN, "would block") if self.is_nonblocking or at_once else Waits()
 
+    @property
+    def arrivals(self) -> int:
+        """Grows whenever something came to be read."""
+        if self.connection is None:
+            return len(self.listener.ready) if self.listener is not None else 0
+        return self.connection.tcb.position + self.connection.tcb.fin_is_received
+
     def readiness(self, asked: int) -> int:
         """What poll says."""
         connection = self.connection

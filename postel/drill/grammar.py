@@ -1,6 +1,7 @@
 """The language of packetdrill: events with their times, calls, commands and code. Segments are `segments`'."""
 
 from collections.abc import Collection
+from typing import Final
 
 from postel.drill.cursor import Cursor
 from postel.drill.failure import ScriptError
@@ -8,14 +9,19 @@ from postel.drill.lexer import tokens
 from postel.drill.script import ANY, Action, Anchor, Call, Code, Command, Either, Event, Function, Name, Script, When
 from postel.drill.segments import packet
 
+OPTIONS: Final = ("ip_version", "local_ip", "remote_ip", "mtu", "tolerance_usecs", "tcp_ts_tick_usecs", "tcp_md5_secret")
+
 
 def parse(text: str, *, path: str = "", defined: Collection[str] = ()) -> Script:
     """Raises ScriptError with the line and the word that can't be understood."""
-    script = Script(path, text.split("\n"))
+    script = Script(path)
     cursor = Cursor(tokens(text, defined))
     while cursor.token.kind == "option":
-        name, _, value = cursor.next().text.strip().partition("=")
-        script.options[name.removeprefix("--")] = value.partition("//")[0].strip()
+        name, _, value = cursor.token.text.strip().removeprefix("--").partition("=")
+        if name not in OPTIONS:
+            raise ScriptError(cursor.line, f"--{name}", "this option isn't known")
+        cursor.next()
+        script.options[name] = value.partition("//")[0].strip()
     while not cursor.at_end:
         script.events.append(_event(cursor))
     if script.events and script.events[0].when.anchor is Anchor.ABSOLUTE and script.events[0].when.time != 0:
@@ -114,11 +120,18 @@ def _part(cursor: Cursor) -> object:
 
 
 def _structure(cursor: Cursor) -> object:
-    """``{onoff=1, linger=0}``; without names, ``{1, 0}``, a tuple."""
+    """``{onoff=1, linger=0}``; without names, ``{1, 0}``, a tuple. Of ``msg_iov(2)=…`` the 2 is the field ``msg_iov(count)``."""
     fields: dict[str, object] = {}
     items: list[object] = []
     while not cursor.takes("}"):
-        if cursor.token.kind == "word" and cursor.ahead(1).text in ("=", ":"):
+        if cursor.token.kind == "word" and cursor.ahead(1).text == "(" and cursor.ahead(4).text == "=":
+            name = cursor.word()
+            cursor.expect("(")
+            fields[f"{name}(count)"] = _expression(cursor)
+            cursor.expect(")")
+            cursor.expect("=")
+            fields[name] = _expression(cursor)
+        elif cursor.token.kind == "word" and cursor.ahead(1).text in ("=", ":"):
             name = cursor.word()
             cursor.next()
             fields[name] = _expression(cursor)

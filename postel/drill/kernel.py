@@ -31,9 +31,10 @@ from postel.drill.script import Script
 from postel.drill.stack import Ends
 from postel.errors import LinkError
 from postel.link import Link
+from postel.tcp.observer import Observer
 from postel.tcp.state import State
 from postel.times import MILLISECOND, NEVER, SECOND
-from postel.wire import segment
+from postel.wire import segment, udp
 
 TOLERANCE: Final = 20 * MILLISECOND  # a machine that others use too can't be held to less
 _LONGEST: Final = 60 * SECOND  # a packet at `*` is waited for
@@ -60,18 +61,20 @@ Opened = Callable[[Ends], Link]
 T = TypeVar("T")
 
 
-def run(script: Script, profile: Profile, opened: Opened, *, skipped: Callable[[int, str], None]) -> Outcome:
+def run(
+    script: Script, profile: Profile, opened: Opened, *, skipped: Callable[[int, str], None], observer: Observer | None = None
+) -> Outcome:
     """``opened`` makes the TUN with the kernel's address on it and a route to the script's; it is called inside the namespace.
 
-    ``skipped`` is told the line and text of commands that this kernel has nothing for. Raises LinkError where a right or a device is
-    missing.
+    ``observer`` sees the packets; of states and timers the kernel says nothing. ``skipped`` is told the line and text of commands that this
+    kernel has nothing for. Raises LinkError where a right or a device is missing.
     """
     inside = Inside()
     made: list[Kernel] = []
 
     def stack(ends: Ends) -> Kernel:
         try:
-            made.append(Kernel(inside, ends, profile, opened, skipped))
+            made.append(Kernel(inside, ends, profile, opened, skipped, observer))
         except LinkError as error:
             if error.errno != errno.EINVAL:
                 raise
@@ -154,14 +157,15 @@ def _unshare() -> None:
 
 
 class Tunnel:
-    """The wire: the TUN and the clock. Only TCP between the two ends counts; what else a kernel says to its neighbours is none of TCP's."""
+    """The wire: the TUN and the clock. Only TCP and UDP between the two ends count, not what a kernel says to its neighbours."""
 
-    def __init__(self, link: Link, inside: Inside, ends: Ends) -> None:
+    def __init__(self, link: Link, inside: Inside, ends: Ends, observer: Observer | None) -> None:
         self.sent: deque[Arrived] = deque()
         self.on_step: Callable[[], None] = _nothing
         self._link = link
         self._inside = inside
         self._ends = ends
+        self._observer = observer
         self._start = time.monotonic_ns()
 
     @property
@@ -173,6 +177,8 @@ class Tunnel:
         self._start = time.monotonic_ns()
 
     def inject(self, octets: bytes, flags: int) -> None:
+        if self._observer is not None:
+            self._observer.packet_arrived(octets, self.now)
         self._link.send(octets)
         self.pump()
 
@@ -210,14 +216,17 @@ class Tunnel:
 
     def _take(self) -> None:
         while octets := self._link.receive():
-            if self._counts(octets):
-                self.sent.append(Arrived(octets, self.now))
+            if not self._counts(octets):
+                continue
+            if self._observer is not None:
+                self._observer.packet_sent(octets, self.now)
+            self.sent.append(Arrived(octets, self.now))
 
     def _counts(self, octets: bytes) -> bool:
         local, remote = self._ends.local.address, self._ends.remote.address
         protocol_at, addresses_at = (9, 12) if octets[0] >> 4 == 4 else (6, 8)
         addresses = octets[addresses_at : addresses_at + 2 * len(local)]
-        return octets[protocol_at] == segment.PROTOCOL and addresses == local + remote
+        return octets[protocol_at] in (segment.PROTOCOL, udp.PROTOCOL) and addresses == local + remote
 
 
 class Kernel:
@@ -225,10 +234,18 @@ class Kernel:
 
     tolerance = TOLERANCE
 
-    def __init__(self, inside: Inside, ends: Ends, profile: Profile, opened: Opened, skipped: Callable[[int, str], None]) -> None:
+    def __init__(
+        self,
+        inside: Inside,
+        ends: Ends,
+        profile: Profile,
+        opened: Opened,
+        skipped: Callable[[int, str], None],
+        observer: Observer | None,
+    ) -> None:
         self._inside = inside
         self._link = inside.call(lambda: opened(ends))
-        self.network = Tunnel(self._link, inside, ends)
+        self.network = Tunnel(self._link, inside, ends, observer)
         self.sockets = KernelSockets(self.network, ends.local, ends.remote, profile.nonblocking)
         self._skipped = skipped
         self.network.begin()

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from postel.drill.calls import Attempt, SystemCalls, Waits, argument, first_text
 from postel.drill.constants import CONSTANTS, number, value
+from postel.drill.epoll import Poller
 from postel.drill.failure import ScriptError
 from postel.times import MILLISECOND
 from postel.wire.address import Endpoint, to_text
@@ -20,6 +21,7 @@ PATIENCE: Final = 500 * MILLISECOND  # with a call that isn't to block
 _START: Final = 2 * MILLISECOND  # until one that may has begun
 _NONBLOCKING: Final = os.O_NONBLOCK
 _STREAM: Final = 1
+_DATAGRAM: Final = 2
 _POLL_INVALID: Final = 32
 _LINGER: Final = Struct("ii")
 _MISSING: Final = {"SO_TIMESTAMP": 29, "SO_ZEROCOPY": 60, "IP_MTU_DISCOVER": 10}  # of Python's socket
@@ -62,7 +64,7 @@ class KernelSockets(SystemCalls[socket.socket]):
     def information(self) -> dict[str, object]:
         """`tcp_info` of the newest connection, else of the newest socket."""
         latest: dict[str, object] = {}
-        for found in self.descriptors.values():
+        for found in filter(_is_stream, self.descriptors.values()):
             fields = _INFO.unpack(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
             named = {f"tcpi_{name}": field for name, field in zip(_INFO_NAMES, fields, strict=True) if name}
             named |= {"tcpi_snd_wscale": fields[6] & 15, "tcpi_rcv_wscale": fields[6] >> 4}
@@ -72,7 +74,7 @@ class KernelSockets(SystemCalls[socket.socket]):
 
     def closed(self) -> int:
         """How many sockets have no connection."""
-        return sum(not _is_opened(found) for found in self.descriptors.values())
+        return sum(not _is_opened(found) for found in self.descriptors.values() if _is_stream(found))
 
     def abandon(self) -> None:
         """End whatever waits."""
@@ -85,20 +87,25 @@ class KernelSockets(SystemCalls[socket.socket]):
     def close(self) -> None:
         for found in self.descriptors.values():
             found.close()
+        for poller in self.pollers.values():
+            poller.close()
 
     # Calls
 
     def _socket(self, attempt: Attempt) -> int:
         kind = self.number(attempt, 1, _STREAM)
-        if kind & 0xF != _STREAM:
-            raise ScriptError(0, first_text(argument(attempt, 1)), "only streams are supported")
-        found = socket.socket(self._family, socket.SOCK_STREAM)
-        if kind != _STREAM:
+        if kind & 0xF not in (_STREAM, _DATAGRAM):
+            raise ScriptError(0, first_text(argument(attempt, 1)), "only streams and datagrams are supported")
+        found = socket.socket(self._family, kind & 0xF)
+        if kind & CONSTANTS["SOCK_NONBLOCK"]:
             _set_nonblocking(found)
         return self.add(attempt, found)
 
     def _bind(self, attempt: Attempt) -> int:
-        self.descriptor(attempt).bind(_address(self.endpoint(attempt, 1, self.local)))
+        found = self.descriptor(attempt)
+        found.bind(_address(self.endpoint(attempt, 1, self.local)))
+        if not _is_stream(found):
+            self.on_open(self._own(found), self.remote)
         return 0
 
     def _listen(self, attempt: Attempt) -> int:
@@ -121,16 +128,20 @@ class KernelSockets(SystemCalls[socket.socket]):
         return 0
 
     def _begin(self, found: socket.socket, remote: Endpoint) -> None:
-        if not self._own(found).port:
-            found.bind(_address(Endpoint(self.local.address, 0)))  # so that the port is known before the SYN leaves
-        if not _is_opened(found):
+        self._give_port(found)
+        if not _is_stream(found) or not _is_opened(found):
             self.on_open(self._own(found), remote)
+
+    def _give_port(self, found: socket.socket) -> None:
+        """So that it is known before a packet leaves."""
+        if not self._own(found).port:
+            found.bind(_address(Endpoint(self.local.address, 0)))
 
     def _send(self, attempt: Attempt) -> int:
         found = self.descriptor(attempt)
         flags = self.number(attempt, 3)
         data = bytes(self.number(attempt, 2))
-        if flags & CONSTANTS["MSG_FASTOPEN"]:
+        if flags & CONSTANTS["MSG_FASTOPEN"] or (attempt.call.name == "sendto" and not _is_stream(found) and not _has_peer(found)):
             remote = self.endpoint(attempt, 4, self.remote)
             self._begin(found, remote)
             return found.sendto(data, flags | socket.MSG_NOSIGNAL, _address(remote))
@@ -182,7 +193,13 @@ class KernelSockets(SystemCalls[socket.socket]):
         answer = fcntl.ioctl(self.descriptor(attempt), _REQUESTS[request], bytes(4))
         return int.from_bytes(answer, "little")
 
-    def readiness(self, entries: list[dict[str, object]], timeout: int) -> list[int]:
+    def poller(self) -> Poller:
+        return KernelPoller(self.descriptors)
+
+    def occurrences(self, attempt: Attempt, poller: Poller, most: int, timeout: int) -> list[tuple[int, int]]:
+        return poller.ready(most, timeout)
+
+    def readiness(self, attempt: Attempt, entries: list[dict[str, object]], timeout: int) -> list[int]:
         poll = select.poll()
         numbers = [self._registered(poll, entry) for entry in entries]
         is_invalid = any(found < 0 for found in numbers)
@@ -204,12 +221,48 @@ class KernelSockets(SystemCalls[socket.socket]):
         return self.local._replace(port=found.getsockname()[1])
 
 
+class KernelPoller(Poller):
+    def __init__(self, descriptors: dict[int, socket.socket]) -> None:
+        super().__init__()
+        self._descriptors = descriptors
+        self._epoll = select.epoll()
+        self._numbers: dict[int, int] = {}  # the script's, by the kernel's
+
+    def watch(self, number: int, events: int) -> None:
+        found = self._descriptors[number].fileno()
+        (self._epoll.modify if found in self._numbers else self._epoll.register)(found, events)
+        self._numbers[found] = number
+
+    def ignore(self, number: int) -> None:
+        found = self._descriptors[number].fileno()
+        self._epoll.unregister(found)
+        del self._numbers[found]
+
+    def ready(self, most: int, timeout: int) -> list[tuple[int, int]]:
+        return [(self._numbers[found], events) for found, events in self._epoll.poll(timeout / 1000 if timeout >= 0 else None, most)]
+
+    def close(self) -> None:
+        self._epoll.close()
+
+
 CLOSED: Final = 7  # as <linux/tcp.h> numbers states
 LISTEN: Final = 10
 
 
 def _is_opened(found: socket.socket) -> bool:
     return found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != CLOSED
+
+
+def _is_stream(found: socket.socket) -> bool:
+    return found.type == socket.SOCK_STREAM
+
+
+def _has_peer(found: socket.socket) -> bool:
+    try:
+        found.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _set_nonblocking(found: socket.socket) -> None:

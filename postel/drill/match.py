@@ -7,10 +7,10 @@ from typing import Final
 
 from postel.drill.failure import Failure
 from postel.drill.flow import Flow
-from postel.drill.script import ANY, Network, Option, Packet
+from postel.drill.script import ANY, Datagram, Network, Option, Packet
 from postel.tcp import seq
 from postel.times import MILLISECOND
-from postel.wire import ip, segment
+from postel.wire import ip, segment, udp
 from postel.wire import options as wire
 from postel.wire.segment import ACK, FIN, PSH, SYN, Segment
 
@@ -30,6 +30,7 @@ class Arrived:
         self.packet = ip.parse(octets)
         self.is_tcp = self.packet.protocol == segment.PROTOCOL
         self.segment = segment.parse(octets, self.packet.start, self.packet.end) if self.is_tcp else Segment(0, 0, 0, 0, 0, 0)
+        self.datagram = udp.parse(self.packet) if self.packet.protocol == udp.PROTOCOL else udp.Datagram(0, 0, b"")
         start = self.packet.start
         self.options = options_of(octets[start + 20 : start + (octets[start + 12] >> 4 << 2)]) if self.is_tcp else ()
 
@@ -75,6 +76,18 @@ def check(expected: Packet, arrived: Arrived, flow: Flow, line: int, *, tick: in
     for option in expected.options or ():
         if option.kind == wire.TIMESTAMPS:
             _check_timestamps(option, actual, flow, tick, line)
+
+
+def check_datagram(expected: Datagram, arrived: Arrived, flow: Flow, line: int) -> None:
+    """Raises Failure at the first field that differs."""
+    actual = arrived.datagram
+    if arrived.packet.protocol != udp.PROTOCOL:
+        raise Failure(line, "protocol", "UDP", f"protocol {arrived.packet.protocol}")
+    _equal(line, "ports", f"{flow.local.port} > {flow.remote.port}", f"{actual.source} > {actual.destination}")
+    _equal(line, "length", expected.length, len(actual.data))
+    if any(actual.data):
+        raise Failure(line, "payload", "zeros", "something else")
+    _check_network(expected.network, arrived.packet, line)
 
 
 def _check_numbers(expected: Packet, actual: Segment, flow: Flow, line: int) -> None:
@@ -147,6 +160,8 @@ def flags_text(flags: int) -> str:
 
 def text(arrived: Arrived, flow: Flow) -> str:
     """A packet of the stack as a script would expect it."""
+    if not arrived.is_tcp:
+        return f"> udp ({len(arrived.datagram.data)})"
     actual = arrived.segment
     start = flow.local_to_script(actual.seq)
     size = len(actual.data)

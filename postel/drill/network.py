@@ -4,10 +4,13 @@ from collections import deque
 from collections.abc import Callable
 
 from postel.drill.match import Arrived
+from postel.errors import TcpError
+from postel.host.datagrams import DatagramSocket
 from postel.host.host import Host
 from postel.tcp.config import FAST_OPEN_CLIENT, Config
 from postel.tcp.observer import Observer
 from postel.tcp.state import State
+from postel.times import NEVER
 from postel.wire.segment import FIN, SYN
 
 _SYN_FIN = SYN | FIN
@@ -22,6 +25,8 @@ class Network:
         self.sent: deque[Arrived] = deque()
         self.drops_syn_fin = False
         self.fast_open = fast_open  # which sides the system allows to sockets that ask
+        self.errors: dict[DatagramSocket, TcpError] = {}  # that ICMP told, until a call tells of them
+        self.wakes_at = NEVER  # when a call that waits has waited long enough
         self.on_step: Callable[[], None] = _nothing  # called whenever something happened
 
     def allow_fast_open(self, sides: int, wanted: int) -> None:
@@ -43,8 +48,11 @@ class Network:
         while octets is not None:
             self.sent.append(Arrived(octets, self.now))
             octets = host.next_packet(self.now)
-        while host.next_event() is not None:
-            pass
+        event = host.next_event()
+        while event is not None:
+            if isinstance(event[0], DatagramSocket) and event[1].error is not None:
+                self.errors[event[0]] = event[1].error
+            event = host.next_event()
         self.on_step()
 
     def advance(self, until: int) -> None:
@@ -55,10 +63,12 @@ class Network:
 
     def step(self, until: int) -> bool:
         """To the next timer, where it is not after ``until``."""
-        due = self.host.next_timeout()
+        due = min(self.host.next_timeout(), self.wakes_at)
         if due > until:
             return False
         self.now = max(self.now, due)
+        if self.wakes_at <= self.now:
+            self.wakes_at = NEVER
         self.host.handle_timeout(self.now)
         self.pump()
         return True

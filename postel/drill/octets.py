@@ -5,13 +5,14 @@ from typing import Final
 
 from postel.drill.failure import ScriptError
 from postel.drill.flow import Flow
-from postel.drill.script import ANY, Icmp, Network, Option, Packet
-from postel.wire import checksum, ip
+from postel.drill.script import ANY, Datagram, Icmp, Network, Option, Packet
+from postel.wire import checksum, ip, udp
 from postel.wire import options as wire
 from postel.wire.icmp import PROTOCOL_4, PROTOCOL_6
 from postel.wire.segment import ACK, CHECKSUM_AT, PROTOCOL, SYN
 
 _HEADER: Final = Struct("!HHIIHHHH")
+_DATAGRAM: Final = Struct("!HHHH")
 _ICMP: Final = Struct("!BBHI")
 _WORD: Final = Struct("!I")
 _ECN: Final = {"": 0, "noecn": 0, "ect1": 1, "ect0": 2, "ect01": 2, "ce": 3}
@@ -55,6 +56,12 @@ def segment(packet: Packet, flow: Flow, line: int) -> bytes:
     return _packet(packet.network, flow, PROTOCOL, header + tail + bytes(packet.length), CHECKSUM_AT)
 
 
+def datagram(packet: Datagram, flow: Flow) -> bytes:
+    """A whole IP packet from the peer, with zeros for text."""
+    header = _DATAGRAM.pack(flow.remote.port, flow.local.port, udp.HEADER + packet.length, 0)
+    return _packet(packet.network, flow, udp.PROTOCOL, header + bytes(packet.length), 6)
+
+
 def _packet(network: Network, flow: Flow, protocol: int, payload: bytes, checksum_at: int) -> bytes:
     """To the stack's address, with the payload's checksum filled in."""
     source, destination = flow.remote.address, flow.local.address
@@ -91,14 +98,21 @@ def _option(option: Option, flow: Flow, line: int) -> bytes:
 
 
 def icmp(message: Icmp, flow: Flow, line: int) -> bytes:
-    """About the stack's segment that began at ``message.seq``: its IP header and eight octets are quoted."""
+    """About the stack's segment that began at ``message.seq``, or its datagram: its IP header and what follows are quoted."""
     number, code = _numbers(message, line, is_4=len(flow.local.address) == 4)
     rest = message.mtu or message.identifier << 16
-    ports = flow.local.port << 16 | flow.remote.port
-    payload = _WORD.pack(ports) + _WORD.pack(flow.local_to_live(message.seq)) + bytes(12)
-    quoted = ip.encode(flow.local.address, flow.remote.address, PROTOCOL, payload)
+    quoted = _quoted(message, flow)
     protocol = PROTOCOL_4 if len(flow.local.address) == 4 else PROTOCOL_6
     return _packet(message.network, flow, protocol, _ICMP.pack(number, code, 0, rest) + quoted, 2)
+
+
+def _quoted(message: Icmp, flow: Flow) -> bytes:
+    if message.datagram == ANY:
+        ports = flow.local.port << 16 | flow.remote.port
+        payload = _WORD.pack(ports) + _WORD.pack(flow.local_to_live(message.seq)) + bytes(12)
+        return ip.encode(flow.local.address, flow.remote.address, PROTOCOL, payload)
+    header = _DATAGRAM.pack(flow.local.port, flow.remote.port, udp.HEADER + message.datagram, 0)
+    return ip.encode(flow.local.address, flow.remote.address, udp.PROTOCOL, header + bytes(message.datagram))
 
 
 def _numbers(message: Icmp, line: int, *, is_4: bool) -> tuple[int, int]:

@@ -128,7 +128,7 @@ RULES: Final[dict[tuple[str, State], Rule]] = {
     }),
 }  # fmt: skip
 
-_SAME: Final = {"send": "write", "sendto": "write", "shutdown": "close"}
+_SAME: Final = {"send": "write", "sendto": "write", "sendmsg": "write", "writev": "write", "shutdown": "close"}
 OPENS: Final = ("listen", "connect")  # a new connection
 CALLS: Final = frozenset({*OPENS, "write", "close", *_SAME})  # the others change nothing
 

@@ -13,7 +13,7 @@ from postel.drill.flow import Flow
 from postel.drill.match import Arrived
 from postel.drill.profile import Profile
 from postel.drill.rules import Cause
-from postel.drill.script import ANY, Action, Anchor, Call, Code, Command, Event, Icmp, Packet, Script
+from postel.drill.script import ANY, Action, Anchor, Call, Code, Command, Datagram, Event, Icmp, Packet, Script
 from postel.drill.stack import Ends, Stack
 from postel.drill.virtual import Virtual
 from postel.errors import ArgumentError, PostelError
@@ -175,7 +175,7 @@ class Runner:
 
     def _perform(self, event: Event, due: int) -> None:
         action = event.action
-        if isinstance(action, Packet) and not action.inbound:
+        if isinstance(action, Packet | Datagram) and not action.inbound:
             self._expect(action, event, due)
             return
         self._wait(event, due)
@@ -184,6 +184,8 @@ class Runner:
             segment = octets.segment(action, flow, event.line)
             self._caused(self._kind(action, flow), flow, window=action.window)
             self._network.inject(segment, action.flags)
+        elif isinstance(action, Datagram):
+            self._network.inject(octets.datagram(action, self._flow_of(action.destination_port, action.source_port)), 0)
         elif isinstance(action, Icmp):
             self._caused("ICMP", self._flow)
             self._network.inject(octets.icmp(action, self._flow, event.line), 0)
@@ -214,19 +216,25 @@ class Runner:
             self._flows[ports] = Flow(self._local._replace(port=local_port), self._remote._replace(port=remote_port))
         return self._flows[ports]
 
-    def _expect(self, packet: Packet, event: Event, due: int) -> None:
+    def _expect(self, packet: Packet | Datagram, event: Event, due: int) -> None:
         latest = self._latest(event, due)
         arrived = self._next(latest + PATIENCE if latest < NEVER else NEVER)
         self._looked_at = max(due if due < NEVER else 0, arrived.sent_at if arrived is not None else 0)
         if arrived is None:
             raise Failure(event.line, "packet", "this one", "none", "packet")
+        flow = self._flow_of(packet.source_port, packet.destination_port)
+        if isinstance(packet, Packet):
+            self._compare(packet, arrived, flow, event.line)
+        else:
+            match.check_datagram(packet, arrived, flow, event.line)
+        self._check_time(event, due, latest, arrived.sent_at)
+
+    def _compare(self, packet: Packet, arrived: Arrived, flow: Flow, line: int) -> None:
         while len(arrived.segment.data) < packet.length and self._continues(arrived):
             arrived = _joined(arrived, self._network.sent.popleft())
-        flow = self._flow_of(packet.source_port, packet.destination_port)
         if arrived.segment.flags & ACK:
             self._acknowledged = arrived.segment.ack
-        match.check(packet, arrived, flow, event.line, tick=self._tick)
-        self._check_time(event, due, latest, arrived.sent_at)
+        match.check(packet, arrived, flow, line, tick=self._tick)
 
     def _latest(self, event: Event, due: int) -> int:
         """The end of a range, else the moment itself."""

@@ -63,8 +63,19 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True)
+class Datagram:
+    """Of UDP, ``inbound`` to the stack or out of it."""
+
+    inbound: bool
+    network: Network
+    length: int
+    source_port: int = ANY
+    destination_port: int = ANY
+
+
+@dataclass(frozen=True, slots=True)
 class Icmp:
-    """A message about the segment that began at ``seq``."""
+    """A message about the segment that began at ``seq``; with ``datagram``, about one of UDP with so many octets."""
 
     network: Network
     type: str
@@ -72,6 +83,7 @@ class Icmp:
     mtu: int = 0
     identifier: int = 0
     seq: int = 0
+    datagram: int = ANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +129,7 @@ class Code:
     text: str
 
 
-Action = Packet | Icmp | Call | Command | Code
+Action = Packet | Datagram | Icmp | Call | Command | Code
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +142,5 @@ class Event:
 @dataclass(slots=True)
 class Script:
     path: str = ""
-    lines: list[str] = field(default_factory=list)
     options: dict[str, str] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
-    cleanup: list[Event] = field(default_factory=list)
-
-    def text_of(self, line: int) -> str:
-        return self.lines[line - 1] if 0 < line <= len(self.lines) else ""

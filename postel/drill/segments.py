@@ -1,9 +1,9 @@
-"""How a script writes packets: TCP segments with their options, and ICMP messages."""
+"""How a script writes packets: TCP segments with their options, UDP datagrams, and ICMP messages."""
 
 from typing import Final
 
 from postel.drill.cursor import Cursor
-from postel.drill.script import ANY, Icmp, Network, Option, Packet
+from postel.drill.script import ANY, Datagram, Icmp, Network, Option, Packet
 from postel.wire import options as wire
 from postel.wire.segment import ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG
 
@@ -18,11 +18,11 @@ EXPERIMENTAL: Final = 254
 _FAST_OPEN_MAGIC: Final = b"\xf9\x89"  # RFC 7413, 4.1.1
 
 
-def packet(cursor: Cursor) -> Packet | Icmp:
+def packet(cursor: Cursor) -> Packet | Datagram | Icmp:
     inbound = cursor.sees("<")
     cursor.next()
     if _is_old_icmp(cursor):  # `< [1:1461(1460)] icmp unreachable …`
-        seq = _quoted(cursor)
+        seq, _ = _quoted(cursor)
         cursor.expect("icmp")
         return _icmp(cursor, Network(), seq)
     network = _network(cursor)
@@ -35,6 +35,8 @@ def packet(cursor: Cursor) -> Packet | Icmp:
         if not inbound:
             raise cursor.refusal("ICMP comes in only; not expected out, behind")
         return _icmp(cursor, network, 0)
+    if cursor.takes("udp"):
+        return Datagram(inbound, network, _parenthesised(cursor), source_port, destination_port)
     return _segment(cursor, network, source_port, destination_port, inbound=inbound)
 
 
@@ -191,19 +193,23 @@ def _icmp(cursor: Cursor, network: Network, seq: int) -> Icmp:
     if cursor.token.kind == "word" and cursor.token.text not in ("mtu", "id"):
         code = cursor.word()
     mtu = identifier = 0
+    datagram = ANY
     if cursor.takes("mtu"):
         mtu = cursor.number()
     if cursor.takes("id"):
         identifier = cursor.number()
     if cursor.sees("["):
-        seq = _quoted(cursor)
-    return Icmp(network, kind, code, mtu, identifier, seq)
+        seq, datagram = _quoted(cursor)
+    return Icmp(network, kind, code, mtu, identifier, seq, datagram)
 
 
-def _quoted(cursor: Cursor) -> int:
+def _quoted(cursor: Cursor) -> tuple[int, int]:
+    """What a message is about: a segment's number, or ``udp(n)``, a datagram's octets."""
     cursor.expect("[")
-    if cursor.token.kind == "word":
-        raise cursor.refusal("encapsulation is not supported")
-    seq, _ = _numbers(cursor)
+    seq, datagram = 0, ANY
+    if cursor.takes("udp"):
+        datagram = _parenthesised(cursor)
+    else:
+        seq, _ = _numbers(cursor)
     cursor.expect("]")
-    return seq
+    return seq, datagram

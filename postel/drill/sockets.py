@@ -10,13 +10,17 @@ from typing import Final
 
 from postel.drill import descriptor
 from postel.drill.calls import Attempt, SystemCalls, Waits, argument, first_text
-from postel.drill.constants import number, value
+from postel.drill.constants import CONSTANTS, number, value
+from postel.drill.datagrams import DatagramCalls, DatagramDescriptor
 from postel.drill.descriptor import Descriptor
+from postel.drill.epoll import Poller, VirtualPoller
 from postel.drill.failure import ScriptError
 from postel.drill.network import Network
+from postel.drill.vectors import plain
 from postel.tcp.config import FAST_OPEN_CLIENT, Config
 from postel.tcp.connection import Connection
-from postel.tcp.state import CLOSED
+from postel.tcp.state import CLOSED, SYN_RECEIVED, SYN_SENT
+from postel.times import MILLISECOND, NEVER
 from postel.wire.address import Endpoint
 
 _PEEK: Final = 2
@@ -24,6 +28,8 @@ _DONTWAIT: Final = 0x40
 _FAST_OPEN: Final = 0x20000000
 _POLL_INVALID: Final = 32
 _STREAM: Final = 1
+_DATAGRAM: Final = 2
+_OPENING: Final = (SYN_SENT, SYN_RECEIVED)
 
 
 class Sockets(SystemCalls[Descriptor]):
@@ -33,6 +39,7 @@ class Sockets(SystemCalls[Descriptor]):
         super().__init__(local, remote, nonblocking)
         self.settings = settings
         self._network = network
+        self._datagram_calls = DatagramCalls(self, network)
 
     def latest(self) -> Descriptor | None:
         """What code blocks ask about: the newest connection, else the newest socket."""
@@ -42,12 +49,22 @@ class Sockets(SystemCalls[Descriptor]):
 
     # Calls
 
+    def call(self, attempt: Attempt) -> int:
+        """What UDP does otherwise, else what streams do."""
+        attempt.call = plain(attempt.call, self.names)
+        name = attempt.call.name
+        if name in self._datagram_calls.known:
+            found = self.descriptors.get(self.number(attempt, 0, -1))
+            if isinstance(found, DatagramDescriptor):
+                return self._datagram_calls.known[name](attempt, found)
+        return super().call(attempt)
+
     def _socket(self, attempt: Attempt) -> int:
         kind = self.number(attempt, 1, _STREAM)
-        if kind & 0xF != _STREAM:
-            raise ScriptError(0, first_text(argument(attempt, 1)), "only streams are supported")
-        found = Descriptor(self.settings)
-        found.is_nonblocking = kind != _STREAM
+        if kind & 0xF not in (_STREAM, _DATAGRAM):
+            raise ScriptError(0, first_text(argument(attempt, 1)), "only streams and datagrams are supported")
+        found = Descriptor(self.settings) if kind & 0xF == _STREAM else DatagramDescriptor(self.settings, self._network)
+        found.is_nonblocking = kind & CONSTANTS["SOCK_NONBLOCK"] != 0
         return self.add(attempt, found)
 
     def _bind(self, attempt: Attempt) -> int:
@@ -179,11 +196,28 @@ class Sockets(SystemCalls[Descriptor]):
         connection = self.descriptor(attempt).connected()
         return connection.unacknowledged if request == "SIOCOUTQ" else connection.readable
 
-    def readiness(self, entries: list[dict[str, object]], timeout: int) -> list[int]:
+    def readiness(self, attempt: Attempt, entries: list[dict[str, object]], timeout: int) -> list[int]:
         returned = [self._readiness(entry) for entry in entries]
-        if timeout and not any(returned):
-            raise Waits
+        if not any(returned):
+            self._wait(attempt, timeout)
         return returned
+
+    def _wait(self, attempt: Attempt, timeout: int) -> None:
+        """Raises Waits until ``timeout`` milliseconds are over since the call; the clock is told when that is."""
+        if attempt.until == NEVER and timeout >= 0:
+            attempt.until = self._network.now + timeout * MILLISECOND
+        if self._network.now < attempt.until:
+            self._network.wakes_at = attempt.until
+            raise Waits
+
+    def poller(self) -> Poller:
+        return VirtualPoller(self.descriptors)
+
+    def occurrences(self, attempt: Attempt, poller: Poller, most: int, timeout: int) -> list[tuple[int, int]]:
+        found = poller.ready(most, timeout)
+        if not found:
+            self._wait(attempt, timeout)
+        return found
 
     def _readiness(self, entry: dict[str, object]) -> int:
         found = self.descriptors.get(number(entry.get("fd", -1), self.names))

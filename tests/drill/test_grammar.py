@@ -4,7 +4,7 @@ import pytest
 
 from postel.drill.failure import ScriptError
 from postel.drill.grammar import parse
-from postel.drill.script import ANY, Anchor, Call, Code, Command, Either, Icmp, Name, Network, Option, Packet, When
+from postel.drill.script import ANY, Anchor, Call, Code, Command, Datagram, Either, Icmp, Name, Network, Option, Packet, When
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK, AE, FIN, PSH, SYN
 
@@ -91,6 +91,19 @@ def test_a_call() -> None:
     assert found.arguments[3:] == ([Name("X")], Either((Name("A"), Name("B"))), "s", 16, (1, 2))
 
 
+def test_a_structure_whose_fields_have_counts() -> None:
+    found = action("0 f({msg_name(...)=..., msg_iov(2)=[{..., 1}, {..., 2}], msg_flags=0}) = 3")
+    assert isinstance(found, Call)
+    assert found.arguments == (
+        {"msg_name(count)": ..., "msg_name": ..., "msg_iov(count)": 2, "msg_iov": [(..., 1), (..., 2)], "msg_flags": 0},
+    )
+
+
+def test_a_datagram() -> None:
+    assert action("0 > (ttl 3) 53 > 54 udp (10)") == Datagram(False, Network(hop_limit=3), 10, 53, 54)
+    assert action("0 < icmp unreachable port_unreachable [udp(10)]") == Icmp(Network(), "unreachable", "port_unreachable", datagram=10)
+
+
 def test_commands_and_code_need_no_time() -> None:
     events = parse("`a\n   b`\n%{ assert 1 }%").events
     assert [event.action for event in events] == [Command("a b"), Code(" assert 1 ")]
@@ -116,6 +129,9 @@ def test_options_of_the_script() -> None:
         ("0 > [ecn] . 1:1(0)", 1, "]"),
         ("0 > (top 1) . 1:1(0)", 1, "1"),
         ("2~1 close(3) = 0", 1, "close"),
+        ("--mtu=72\n--speed=10", 2, "--speed"),
+        ("0 > udp 10", 1, "10"),
+        ("0 f({msg_iov(1=2}) = 0", 1, "="),
         ("0 > . 1:1(0)/udp(1 > 2)", 1, "/"),
         ("0 < S 0:0(0) <FO xyz>", 1, ">"),
     ],

@@ -96,11 +96,15 @@ def _namespace_and_threads() -> tuple[Path, int]:
 
 
 @pytest.fixture
-def against_kernel(family: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str], Any]:
-    """Runs a script; returns what the JSON says of it, and what was told beside that."""
+def has_rights() -> None:
     unless(os.geteuid() == 0, "not root: no namespace and no TUN can be made")
     unless(Path("/dev/net/tun").exists(), "there is no /dev/net/tun")
     unless(shutil.which("ip"), "there is no ip (iproute2)")
+
+
+@pytest.fixture
+def against_kernel(has_rights: None, family: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str], Any]:
+    """Runs a script; returns what the JSON says of it, and what was told beside that."""
 
     def run(text: str) -> Any:
         script = tmp_path / "script.pkt"
@@ -130,6 +134,21 @@ def test_a_wrong_expectation_fails(against_kernel: Callable[[str], Any], wrong: 
     found = against_kernel(ACTIVE.replace(right, changed, 1))
     assert found["result"] == "failed", found
     assert found["line"] > 1
+
+
+@pytest.mark.usefixtures("has_rights")
+def test_a_failure_shows_the_ladder_and_every_script_leaves_its_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "--tolerance_usecs=100000\n" + ACTIVE.replace("MSS", "1460")
+    (tmp_path / "right.pkt").write_text(text)
+    (tmp_path / "wrong.pkt").write_text(text.replace("> . 3002:3002(0) ack 102", "> . 3002:3002(0) ack 101"))
+    assert main(["drill", "--against", "kernel", "--pcapng", str(tmp_path / "captures"), str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert "wrong.pkt:20: failed: ack: expected 101, actual 102" in out
+    assert "#1 SYN seq=0" in out
+    assert "#12 ACK seq=3002 ack=102" in out
+    sizes = {path.name.rpartition("_")[2]: path.stat().st_size for path in (tmp_path / "captures").iterdir()}
+    assert sizes.keys() == {"right.pcapng", "wrong.pcapng"}
+    assert min(sizes.values()) > 3000  # the text went along
 
 
 def test_settings_are_the_namespaces_own(against_kernel: Callable[[str], Any]) -> None:

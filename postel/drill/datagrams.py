@@ -1,0 +1,116 @@
+"""UDP sockets of a script, as far as its calls differ from those of streams."""
+
+import errno
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from postel.drill.calls import Attempt, SystemCalls
+from postel.drill.constants import CONSTANTS
+from postel.drill.descriptor import Descriptor
+from postel.drill.failure import Failure, ScriptError
+from postel.drill.network import Network
+from postel.errors import TcpError
+from postel.host.datagrams import DatagramSocket
+from postel.tcp.config import Config
+from postel.wire.address import Endpoint
+
+_IN, _OUT, _ERROR = 1, 4, 8
+
+
+class DatagramDescriptor(Descriptor):
+    """``socket`` is there once it is bound, connected or used."""
+
+    def __init__(self, config: Config, network: Network) -> None:
+        super().__init__(config)
+        self.socket: DatagramSocket | None = None
+        self._network = network
+        self._arrivals = 0
+        self._waiting: deque[tuple[bytes, Endpoint]] = deque()  # taken from the socket, to be looked at
+
+    @property
+    def arrivals(self) -> int:
+        self._take()
+        return self._arrivals
+
+    def readiness(self, asked: int) -> int:
+        self._take()
+        return asked & (_OUT | (_IN if self._waiting else 0)) | (_ERROR if self.socket in self._network.errors else 0)
+
+    def take_error(self) -> TcpError | None:
+        return None if self.socket is None else self._network.errors.pop(self.socket, None)
+
+    def close(self, now: int) -> None:
+        if self.socket is not None:
+            self.socket.close()
+
+    def open(self, local: Endpoint, remote: Endpoint | None) -> DatagramSocket:
+        """Anew where it gets a peer: one that has a peer is another socket to the host."""
+        self.close(self._network.now)
+        self.socket = self._network.host.datagrams(local.port, address=local.address, remote=remote)
+        self.port = self.socket.local.port
+        return self.socket
+
+    def receive(self, *, peeks: bool) -> tuple[bytes, Endpoint] | None:
+        self._take()
+        if not self._waiting:
+            return None
+        return self._waiting[0] if peeks else self._waiting.popleft()
+
+    def _take(self) -> None:
+        while self.socket is not None and (found := self.socket.receive()) is not None:
+            self._waiting.append(found)
+            self._arrivals += 1
+
+
+class DatagramCalls:
+    """The calls of `Sockets` that are others for UDP."""
+
+    def __init__(self, calls: SystemCalls[Descriptor], network: Network) -> None:
+        self._calls = calls
+        self._network = network
+        self.known: Final[dict[str, Callable[[Attempt, DatagramDescriptor], int]]] = {
+            "bind": self._bind, "connect": self._connect, "send": self._send, "sendto": self._send, "write": self._send,
+            "recv": self._receive, "recvfrom": self._receive, "read": self._receive, "listen": _refuse, "accept": _refuse,
+            "shutdown": _refuse, "ioctl": _refuse,
+        }  # fmt: skip
+
+    def _bind(self, attempt: Attempt, found: DatagramDescriptor) -> int:
+        opened = found.open(self._calls.endpoint(attempt, 1, self._calls.local), None)
+        self._calls.on_open(opened.local, self._calls.remote)
+        return 0
+
+    def _connect(self, attempt: Attempt, found: DatagramDescriptor) -> int:
+        remote = self._calls.endpoint(attempt, 1, self._calls.remote)
+        opened = found.open(self._calls.local._replace(port=found.port), remote)
+        self._calls.on_open(opened.local, remote)
+        return 0
+
+    def _send(self, attempt: Attempt, found: DatagramDescriptor) -> int:
+        found.raise_error()
+        opened = found.socket or found.open(self._calls.local._replace(port=0), None)
+        remote = opened.remote
+        if remote is None:
+            if attempt.call.name != "sendto":
+                raise OSError(errno.EDESTADDRREQ, "to whom?")
+            remote = self._calls.endpoint(attempt, 4, self._calls.remote)
+            self._calls.on_open(opened.local, remote)
+        octets = self._calls.number(attempt, 2)
+        opened.send(bytes(octets), self._network.now, remote)
+        return octets
+
+    def _receive(self, attempt: Attempt, found: DatagramDescriptor) -> int:
+        found.raise_error()
+        flags = self._calls.number(attempt, 3)
+        arrived = found.receive(peeks=flags & CONSTANTS["MSG_PEEK"] != 0)
+        if arrived is None:
+            raise found.would_block(flags & CONSTANTS["MSG_DONTWAIT"])
+        data, sender = arrived
+        told = self._calls.endpoint(attempt, 4, sender)
+        if told != sender:
+            raise Failure(0, "sender", told, sender, "sin_port")
+        return len(data) if flags & CONSTANTS["MSG_TRUNC"] else min(len(data), self._calls.number(attempt, 2))
+
+
+def _refuse(attempt: Attempt, _: DatagramDescriptor) -> int:
+    raise ScriptError(0, attempt.call.name, "not supported for UDP")
