@@ -15,7 +15,7 @@ from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT, State
 from postel.times import MILLISECOND, NEVER, SECOND
 
 SOCK_STREAM: Final = 1
-_IN, _OUT, _ERROR, _HANGUP = 1, 4, 8, 16
+_IN, _PRIORITY, _OUT, _ERROR, _HANGUP = 1, 2, 4, 8, 16
 
 
 class Descriptor:
@@ -80,6 +80,8 @@ class Descriptor:
         ready = 0
         if connection.readable or connection.at_end or connection.state is CLOSED:
             ready |= _IN
+        if connection.urgent:
+            ready |= _PRIORITY
         if not self.is_opening and connection.writable:
             ready |= _OUT
         always = (_ERROR if connection.error not in (None, self._told) else 0) | (_HANGUP if connection.state is CLOSED else 0)

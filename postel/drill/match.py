@@ -142,8 +142,9 @@ def _check_timestamps(expected: Option, actual: Segment, flow: Flow, tick: int, 
     scripted, echo = expected.numbers
     if tick and flow.first_timestamp is not None:
         told, live = flow.first_timestamp
-        if abs((scripted - told) - seq.offset(actual.tsval, live)) * tick > MILLISECOND:
-            raise Failure(line, "TS val", scripted, told + seq.offset(actual.tsval, live))
+        ahead = seq.offset(actual.tsval, seq.add(live, scripted - told))
+        if abs(ahead) * tick > MILLISECOND:
+            raise Failure(line, "TS val", scripted, scripted + ahead)
         _equal(line, "TS ecr", echo, actual.tsecr)
     flow.learn_timestamp(scripted, actual.tsval)
 

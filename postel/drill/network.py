@@ -7,6 +7,7 @@ from postel.drill.match import Arrived
 from postel.errors import TcpError
 from postel.host.datagrams import DatagramSocket
 from postel.host.host import Host
+from postel.host.listener import Listener
 from postel.tcp.config import FAST_OPEN_CLIENT, Config
 from postel.tcp.observer import Observer
 from postel.tcp.state import State
@@ -25,6 +26,7 @@ class Network:
         self.sent: deque[Arrived] = deque()
         self.drops_syn_fin = False
         self.fast_open = fast_open  # which sides the system allows to sockets that ask
+        self.listeners: list[Listener] = []
         self.errors: dict[DatagramSocket, TcpError] = {}  # that ICMP told, until a call tells of them
         self.wakes_at = NEVER  # when a call that waits has waited long enough
         self.on_step: Callable[[], None] = _nothing  # called whenever something happened
@@ -74,7 +76,9 @@ class Network:
         return True
 
     def count(self, state: State, port: int) -> int:
-        """How many connections are in ``state``; with a ``port``, of those that have it here."""
+        """How many connections and listeners are in ``state``; with a ``port``, of those that have it here."""
+        if state is State.LISTEN:
+            return sum(not listener.closed and port in (0, listener.local.port) for listener in self.listeners)
         return sum(found is state and port in (0, local.port) for local, _, found in self.host.connections())
 
     def forget(self, state: State) -> None:

@@ -19,17 +19,13 @@ from postel.drill.network import Network
 from postel.drill.vectors import plain
 from postel.tcp.config import FAST_OPEN_CLIENT, Config
 from postel.tcp.connection import Connection
-from postel.tcp.state import CLOSED, SYN_RECEIVED, SYN_SENT
+from postel.tcp.state import CLOSED
 from postel.times import MILLISECOND, NEVER
 from postel.wire.address import Endpoint
 
-_PEEK: Final = 2
-_DONTWAIT: Final = 0x40
-_FAST_OPEN: Final = 0x20000000
 _POLL_INVALID: Final = 32
 _STREAM: Final = 1
 _DATAGRAM: Final = 2
-_OPENING: Final = (SYN_SENT, SYN_RECEIVED)
 
 
 class Sockets(SystemCalls[Descriptor]):
@@ -81,6 +77,7 @@ class Sockets(SystemCalls[Descriptor]):
         if found.listener is None:
             backlog = max(1, self.number(attempt, 1, 1))
             found.listener = self._network.host.listen(found.port, self._network.now, backlog=backlog, config=found.config)
+            self._network.listeners.append(found.listener)
             self.on_open(Endpoint(self.local.address, found.listener.local.port), self.remote)
         return 0
 
@@ -119,16 +116,17 @@ class Sockets(SystemCalls[Descriptor]):
         count = self.number(attempt, 2)
         flags = self.number(attempt, 3)
         is_first = found.connection is None and attempt.call.name == "sendto"
-        if is_first and (flags & _FAST_OPEN or found.config.fast_open & FAST_OPEN_CLIENT):
-            self._open_fast(attempt, found, asks=flags & _FAST_OPEN != 0)
+        if is_first and (flags & CONSTANTS["MSG_FASTOPEN"] or found.config.fast_open & FAST_OPEN_CLIENT):
+            self._open_fast(attempt, found, asks=flags & CONSTANTS["MSG_FASTOPEN"] != 0)
         connection = found.connected()
         found.raise_error()
         if found.is_opening and not is_first:
-            raise found.would_block(flags & _DONTWAIT)
-        attempt.progress += connection.send(bytes(count - attempt.progress), self._network.now)
+            raise found.would_block(flags & CONSTANTS["MSG_DONTWAIT"])
+        rest = bytes(count - attempt.progress)
+        attempt.progress += connection.send(rest, self._network.now, urgent=flags & CONSTANTS["MSG_OOB"] != 0)
         if attempt.progress == count or (attempt.progress and found.is_nonblocking):
             return attempt.progress
-        raise found.would_block(flags & _DONTWAIT)
+        raise found.would_block(flags & CONSTANTS["MSG_DONTWAIT"])
 
     def _open_fast(self, attempt: Attempt, found: Descriptor, *, asks: bool) -> None:
         """`sendto` on a socket that isn't connected. One that was told TCP_FASTOPEN takes what is sent in any case; where the call itself
@@ -147,14 +145,14 @@ class Sockets(SystemCalls[Descriptor]):
         flags = self.number(attempt, 3)
         connection = found.connected()
         count = min(limit, connection.readable)
-        if count and flags & _PEEK:
+        if count and flags & CONSTANTS["MSG_PEEK"]:
             return count
         if count:
             return len(connection.receive(count, self._network.now))
         found.raise_error()
         if found.reads_no_more or connection.at_end or connection.state is CLOSED:
             return 0
-        raise found.would_block(flags & _DONTWAIT)
+        raise found.would_block(flags & CONSTANTS["MSG_DONTWAIT"])
 
     def _shutdown(self, attempt: Attempt) -> int:
         found = self.descriptor(attempt)

@@ -11,25 +11,29 @@ from tests.drill.suites import FREEBSD, OWN, classes
 
 EVERY = 23  # of the suite's scripts: a sample of each kind
 SAMPLE = [FREEBSD / name for name in sorted(name for name, kind in classes().items() if kind != "optional")[::EVERY]]
-OWN_SAMPLE = [path for number, path in enumerate(OWN) if path.parent.name == "scripts" or number % 9 == 0]
-OUT = re.compile(
-    r"(?P<time>\s*[+*]?\s*[\d.]*(?:~\+[\d.]+)?)\s*>\s*(?P<network>(?:\(.*?\)\s*)?(?:\d+ > \d+\s+)?)(?P<flags>[A-Z.]+)\s+(?P<rest>.*)"
-)
+OWN_SAMPLE = [path for number, path in enumerate(OWN) if path.parent.name != "cells" or number % 9 == 0]
+TIME = r"(?P<time>\s*[+*]?\s*[\d.]*(?:~\+[\d.]+)?)\s*>\s*(?P<network>(?:\(.*?\)\s*)?(?:\d+\s*>\s*\d+\s+)?)"
+OUT = re.compile(TIME + r"(?P<flags>[A-Z.]+)\s+(?P<rest>.*)")
+DATAGRAM = re.compile(TIME + r"udp \((?P<length>\d+)\)")
 
 
 def mutants(line: str) -> Iterator[tuple[str, str]]:
     """The field, and the line with another value in it."""
-    packet = OUT.fullmatch(line.partition("//")[0].rstrip())
+    text = line.partition("//")[0].rstrip()
+    packet = OUT.fullmatch(text)
+    datagram = DATAGRAM.fullmatch(text)
     if packet is not None:
         yield from mutants_of_packet(packet)
+    elif datagram is not None:
+        yield "length", f"{datagram['time']} > {datagram['network']}udp ({int(datagram['length']) + 1})"
     elif "(" in line and re.match(r"\s*[+\d]", line) and "<" not in line:
         yield from mutants_of_call(line)
 
 
 def mutants_of_packet(packet: re.Match[str]) -> Iterator[tuple[str, str]]:
-    time, network, flags, rest = packet["time"], packet["network"] or "", packet["flags"], packet["rest"]
+    time, network, flags, rest = packet["time"], packet["network"], packet["flags"], packet["rest"]
     head = f"{time} > {network}"
-    yield "flags", f"{head}{flags}U {rest}"
+    yield "flags", f"{head}{flags.replace('U', '') if 'U' in flags else flags + 'U'} {rest}"
     yield "flags", f"{head}{flags.replace('.', '') or '-'} {rest}" if "." in flags else f"{head}{flags}. {rest}"
     has_ack = re.search(r"\back\b", rest) is not None
     yield "ack", f"{head}{flags} " + (re.sub(r"\back\s+(\d+)", raised, rest) if has_ack else rest.replace(")", ") ack 1", 1))
@@ -43,7 +47,7 @@ def mutants_of_packet(packet: re.Match[str]) -> Iterator[tuple[str, str]]:
     if "<" in rest and "<...>" not in rest:
         yield "options", f"{head}{flags} " + rest.partition("<")[0]
     if "~" not in time and "*" not in time:
-        shifted = re.sub(r"[\d.]+", lambda m: f"{float(m[0]) + 0.9}", time)
+        shifted = re.sub(r"[\d.]+", lambda m: f"{1.3 * float(m[0]) + 0.9}", time)
         yield "time", f"{shifted} > {network}{flags} {rest}"
 
 
