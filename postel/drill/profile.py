@@ -5,7 +5,7 @@ from typing import Final
 
 from postel.errors import ArgumentError
 from postel.tcp.config import DEFAULT, FAST_OPEN_CLIENT, FAST_OPEN_SERVER, KIBIBYTE, MEBIBYTE, Config
-from postel.times import MILLISECOND, SECOND
+from postel.times import MILLISECOND, MINUTE, SECOND
 from postel.wire.options import PACKED
 
 NONBLOCKING_BSD: Final = 0x4
@@ -91,7 +91,16 @@ _FIXED: Final = {
     "net.ipv4.tcp_ecn": ("0", "2"),
     "net.inet.tcp.rexmit_drop_options": ("0",),
 }
-_LINUX: Final = replace(DEFAULT, receive_buffer=64240, scale_for=6 * MEBIBYTE, delayed_ack=40 * MILLISECOND, msl=30 * SECOND)
+_LINUX: Final = replace(
+    DEFAULT,
+    receive_buffer=64240,
+    scale_for=6 * MEBIBYTE,
+    delayed_ack=40 * MILLISECOND,
+    rto_minimum=200 * MILLISECOND,
+    rto_maximum=2 * MINUTE,
+    rto_after_syn=SECOND,
+    msl=30 * SECOND,
+)
 _LINUX_SYSCTLS: Final = {
     "net.ipv4.tcp_timestamps": (("timestamps",), 1),
     "net.ipv4.tcp_sack": (("sack",), 1),
@@ -103,6 +112,9 @@ _LINUX_SYSCTLS: Final = {
     "net.ipv4.tcp_fin_timeout": (("orphan_timeout",), SECOND),
     "net.ipv4.tcp_fastopen": (("fast_open_client", "fast_open_server"), 1),  # whose two lowest bits are the sides
     "net.ipv4.tcp_ecn": ((), 1),
+    "net.ipv4.tcp_early_retrans": ((), 1),
+    "net.ipv4.tcp_recovery": ((), 1),
+    "net.ipv4.tcp_syn_linear_timeouts": ((), 1),
     "net.ipv4.tcp_no_metrics_save": ((), 1),
     "net.ipv4.tcp_syncookies": ((), 1),
 }

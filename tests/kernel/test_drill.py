@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from postel.cli import drill, main
+from tests.drill.suites import LINUX, labelled
 from tests.kernel.conftest import unless
 
 ACTIVE = """\
@@ -149,6 +150,14 @@ def test_a_failure_shows_the_ladder_and_every_script_leaves_its_capture(tmp_path
     sizes = {path.name.rpartition("_")[2]: path.stat().st_size for path in (tmp_path / "captures").iterdir()}
     assert sizes.keys() == {"right.pcapng", "wrong.pcapng"}
     assert min(sizes.values()) > 3000  # the text went along
+
+
+@pytest.mark.usefixtures("has_rights")
+@pytest.mark.parametrize("path", labelled(LINUX))
+def test_scripts_in_the_manner_of_linux(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / path.name
+    script.write_text("--tolerance_usecs=100000\n" + path.read_text(encoding="utf-8"))  # other tests run beside
+    assert main(["drill", "--against", "kernel", "--profile", "linux", str(script)]) == 0, capsys.readouterr().out
 
 
 def test_settings_are_the_namespaces_own(against_kernel: Callable[[str], Any]) -> None:
