@@ -9,20 +9,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from postel.drill.failure import Failure
 from postel.drill.script import Packet
-from postel.tcp.state import (
-    CLOSE_WAIT,
-    CLOSED,
-    CLOSING,
-    ESTABLISHED,
-    FIN_WAIT_1,
-    FIN_WAIT_2,
-    LAST_ACK,
-    LISTEN,
-    SYN_RECEIVED,
-    SYN_SENT,
-    TIME_WAIT,
-    State,
-)
+from postel.tcp.state import State
 from postel.times import MILLISECOND
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, FIN, RST, SYN, URG
@@ -63,70 +50,88 @@ def _step(labels: str, section: str) -> Rule:
     return Rule(labels, "RFC 9293", section)
 
 
-def _steps(what: str, section: str, labels: dict[str, tuple[State, ...]]) -> dict[tuple[str, State], Rule]:
-    return {(what, state): _step(label, section) for label, states in labels.items() for state in states}
+_GROUPS: Final = {
+    "open": ("ESTABLISHED", "FIN_WAIT_1", "FIN_WAIT_2"),
+    "late": ("CLOSE_WAIT", "CLOSING", "LAST_ACK"),
+    "synchronized": ("ESTABLISHED", "FIN_WAIT_1", "FIN_WAIT_2", "CLOSE_WAIT", "CLOSING", "LAST_ACK", "TIME_WAIT"),
+}
+_ACKS: Final = "EP-ACK-2 EP-ACK-5 EP-ACK-6 EP-ACK-7 EP-ACK-8"
+
+# What was told | in which states | the section | its rules.
+_TABLE: Final = f"""
+RST                         | CLOSED                      | 3.10.7.1                      | EP-CLO-1
+SYN SYN,ACK FIN text URG ACK nothing | CLOSED             | 3.10.7.1                      | EP-CLO-2 EP-CLO-3
+RST                         | LISTEN                      | 3.10.7.2, first check         | EP-LIS-1
+SYN,ACK FIN text URG ACK    | LISTEN                      | 3.10.7.2, second check        | EP-LIS-2
+SYN                         | LISTEN                      | 3.10.7.2, third check         | EP-LIS-3 EP-LIS-4 EP-LIS-5
+nothing                     | LISTEN                      | 3.10.7.2, fourth check        | EP-LIS-6
+text URG ACK                | SYN_SENT                    | 3.10.7.3, first check         | EP-SS-1 EP-SS-7
+RST                         | SYN_SENT                    | 3.10.7.3, second check        | EP-SS-1 EP-SS-3 EP-SS-4
+SYN                         | SYN_SENT                    | 3.10.7.3, fourth check        | EP-SS-6
+SYN,ACK                     | SYN_SENT                    | 3.10.7.3, first and fourth check | EP-SS-1 EP-SS-2 EP-SS-5
+FIN                         | SYN_SENT                    | 3.10.7.3, fifth check         | EP-SS-1 EP-SS-8
+nothing                     | SYN_SENT                    | 3.10.7.3, fifth check         | EP-SS-7
+duplicate                   | open late                   | 3.10.7.4, first check         | EP-SEQ-4
+duplicate                   | TIME_WAIT                   | 3.10.7.4, first check         | EP-SEQ-4 EP-SEQ-7
+RST                         | SYN_RECEIVED                | 3.10.7.4, second check        | EP-RST-1 EP-RST-2 EP-RST-3 EP-RST-4
+RST                         | open CLOSE_WAIT             | 3.10.7.4, second check        | EP-RST-1 EP-RST-2 EP-RST-5
+RST                         | CLOSING LAST_ACK            | 3.10.7.4, second check        | EP-RST-1 EP-RST-2 EP-RST-6
+RST                         | TIME_WAIT                   | 3.10.7.4, second check        | EP-RST-7
+SYN SYN,ACK                 | SYN_RECEIVED                | 3.10.7.4, fourth check        | EP-SYN-1 EP-SYN-2 EP-SYN-4
+SYN SYN,ACK                 | open late                   | 3.10.7.4, fourth check        | EP-SYN-2
+SYN                         | TIME_WAIT                   | 3.10.7.4, fourth check        | EP-SYN-3 EP-SEQ-9
+SYN,ACK                     | TIME_WAIT                   | 3.10.7.4, fourth check        | EP-SYN-3
+nothing                     | SYN_RECEIVED synchronized   | 3.10.7.4, fifth check         | EP-ACK-1
+ACK                         | SYN_RECEIVED                | 3.10.7.4, fifth check         | EP-ACK-3 EP-ACK-4
+ACK                         | ESTABLISHED                 | 3.10.7.4, fifth check         | {_ACKS}
+ACK                         | FIN_WAIT_1                  | 3.10.7.4, fifth check         | {_ACKS} EP-ACK-9
+ACK                         | FIN_WAIT_2                  | 3.10.7.4, fifth check         | {_ACKS} EP-ACK-10
+ACK                         | CLOSE_WAIT                  | 3.10.7.4, fifth check         | {_ACKS} EP-ACK-11
+ACK                         | CLOSING                     | 3.10.7.4, fifth check         | {_ACKS} EP-ACK-12
+ACK                         | LAST_ACK                    | 3.10.7.4, fifth check         | {_ACKS} EP-ACK-13
+ACK                         | TIME_WAIT                   | 3.10.7.4, fifth check         | EP-ACK-2 EP-ACK-15
+URG                         | SYN_RECEIVED open           | 3.10.7.4, sixth check         | EP-URG-1
+URG                         | late TIME_WAIT              | 3.10.7.4, sixth check         | EP-URG-2
+text                        | SYN_RECEIVED                | 3.10.7.4, seventh check       | EP-TXT-5
+text                        | ESTABLISHED                 | 3.10.7.4, seventh check       | EP-TXT-1 EP-TXT-2 EP-SEQ-10
+text                        | FIN_WAIT_1 FIN_WAIT_2       | 3.10.7.4, seventh check       | EP-TXT-1 EP-TXT-2 EP-TXT-4 EP-SEQ-10
+text                        | late TIME_WAIT              | 3.10.7.4, seventh check       | EP-TXT-3
+FIN                         | SYN_RECEIVED ESTABLISHED    | 3.10.7.4, eighth check        | EP-FIN-2 EP-FIN-8
+FIN                         | FIN_WAIT_1                  | 3.10.7.4, eighth check        | EP-FIN-3 EP-FIN-4 EP-FIN-8
+FIN                         | FIN_WAIT_2                  | 3.10.7.4, eighth check        | EP-FIN-5 EP-FIN-8
+FIN                         | late                        | 3.10.7.4, eighth check        | EP-FIN-6
+FIN                         | TIME_WAIT                   | 3.10.7.4, eighth check        | EP-FIN-7
+ICMP                        | CLOSED LISTEN TIME_WAIT     | 3.9.2.2                       | MUST-54
+ICMP                        | SYN_SENT SYN_RECEIVED open late | 3.9.2.2                   | MUST-54 MUST-56 SHLD-26
+listen                      | CLOSED                      | 3.10.1                        | EP-OPEN-1
+connect                     | CLOSED                      | 3.10.1                        | EP-OPEN-2 EP-OPEN-3
+write                       | CLOSED                      | 3.10.2                        | EP-SEND-1
+write                       | LISTEN                      | 3.10.2                        | EP-SEND-2
+write                       | SYN_SENT SYN_RECEIVED       | 3.10.2                        | EP-SEND-3
+write                       | ESTABLISHED CLOSE_WAIT      | 3.10.2                        | EP-SEND-4
+write                       | FIN_WAIT_1 FIN_WAIT_2 CLOSING LAST_ACK TIME_WAIT | 3.10.2   | EP-SEND-5
+close                       | CLOSED                      | 3.10.4                        | EP-CLOSE-1
+close                       | LISTEN                      | 3.10.4                        | EP-CLOSE-2
+close                       | SYN_SENT                    | 3.10.4                        | EP-CLOSE-3
+close                       | SYN_RECEIVED                | 3.10.4                        | EP-CLOSE-4
+close                       | ESTABLISHED                 | 3.10.4                        | EP-CLOSE-5
+close                       | FIN_WAIT_1 FIN_WAIT_2       | 3.10.4                        | EP-CLOSE-6
+close                       | CLOSE_WAIT                  | 3.10.4                        | EP-CLOSE-7
+close                       | CLOSING LAST_ACK TIME_WAIT  | 3.10.4                        | EP-CLOSE-8
+"""
 
 
-_OPEN: Final = (ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2)
-_LATE: Final = (CLOSE_WAIT, CLOSING, LAST_ACK)
-_SYNCHRONIZED: Final = (*_OPEN, *_LATE, TIME_WAIT)
-_ARRIVALS: Final = ("RST", "SYN", "FIN", "text", "URG", "ACK", "nothing")
-_ACKS: Final = "EP-ACK-2, EP-ACK-5, EP-ACK-6, EP-ACK-7, EP-ACK-8"
+def _rules(table: str) -> dict[tuple[str, State], Rule]:
+    found = {}
+    for line in table.strip().split("\n"):
+        told, states, section, labels = (cell.strip() for cell in line.split("|"))
+        rule = _step(", ".join(labels.split()), section)
+        names = [name for word in states.split() for name in _GROUPS.get(word, (word,))]
+        found.update({(what, State[name]): rule for what in told.split() for name in names})
+    return found
 
-RULES: Final[dict[tuple[str, State], Rule]] = {
-    **_steps("RST", "3.10.7.1", {"EP-CLO-1": (CLOSED,)}),
-    **{(what, CLOSED): _step("EP-CLO-2, EP-CLO-3", "3.10.7.1") for what in _ARRIVALS[1:]},
-    **_steps("RST", "3.10.7.2, first check", {"EP-LIS-1": (LISTEN,)}),
-    **_steps("SYN", "3.10.7.2, third check", {"EP-LIS-3, EP-LIS-4, EP-LIS-5": (LISTEN,)}),
-    **{(what, LISTEN): _step("EP-LIS-2", "3.10.7.2, second check") for what in ("SYN,ACK", "FIN", "text", "URG", "ACK")},
-    **_steps("nothing", "3.10.7.2, fourth check", {"EP-LIS-6": (LISTEN,)}),
-    **_steps("RST", "3.10.7.3, second check", {"EP-SS-1, EP-SS-3, EP-SS-4": (SYN_SENT,)}),
-    **_steps("SYN", "3.10.7.3, fourth check", {"EP-SS-6": (SYN_SENT,)}),
-    **_steps("SYN,ACK", "3.10.7.3, first and fourth check", {"EP-SS-1, EP-SS-2, EP-SS-5": (SYN_SENT,)}),
-    **{(what, SYN_SENT): _step("EP-SS-1, EP-SS-7", "3.10.7.3, first check") for what in ("text", "URG", "ACK")},
-    **_steps("FIN", "3.10.7.3, fifth check", {"EP-SS-1, EP-SS-8": (SYN_SENT,)}),
-    **_steps("nothing", "3.10.7.3, fifth check", {"EP-SS-7": (SYN_SENT,)}),
-    **_steps("duplicate", "3.10.7.4, first check", {"EP-SEQ-4": (*_OPEN, *_LATE), "EP-SEQ-4, EP-SEQ-7": (TIME_WAIT,)}),
-    **_steps("RST", "3.10.7.4, second check", {
-        "EP-RST-1, EP-RST-2, EP-RST-3, EP-RST-4": (SYN_RECEIVED,), "EP-RST-1, EP-RST-2, EP-RST-5": (*_OPEN, CLOSE_WAIT),
-        "EP-RST-1, EP-RST-2, EP-RST-6": (CLOSING, LAST_ACK), "EP-RST-7": (TIME_WAIT,),
-    }),
-    **_steps("SYN", "3.10.7.4, fourth check", {
-        "EP-SYN-1, EP-SYN-2, EP-SYN-4": (SYN_RECEIVED,), "EP-SYN-2": (*_OPEN, *_LATE), "EP-SYN-3": (TIME_WAIT,),
-    }),
-    **_steps("SYN,ACK", "3.10.7.4, fourth check", {
-        "EP-SYN-1, EP-SYN-2, EP-SYN-4": (SYN_RECEIVED,), "EP-SYN-2": (*_OPEN, *_LATE), "EP-SYN-3": (TIME_WAIT,),
-    }),
-    **_steps("nothing", "3.10.7.4, fifth check", {"EP-ACK-1": (SYN_RECEIVED, *_SYNCHRONIZED)}),
-    **_steps("ACK", "3.10.7.4, fifth check", {
-        "EP-ACK-3, EP-ACK-4": (SYN_RECEIVED,), _ACKS: (ESTABLISHED,), f"{_ACKS}, EP-ACK-9": (FIN_WAIT_1,),
-        f"{_ACKS}, EP-ACK-10": (FIN_WAIT_2,), f"{_ACKS}, EP-ACK-11": (CLOSE_WAIT,), f"{_ACKS}, EP-ACK-12": (CLOSING,),
-        f"{_ACKS}, EP-ACK-13": (LAST_ACK,), "EP-ACK-2, EP-ACK-15": (TIME_WAIT,),
-    }),
-    **_steps("URG", "3.10.7.4, sixth check", {"EP-URG-1": (SYN_RECEIVED, *_OPEN), "EP-URG-2": (*_LATE, TIME_WAIT)}),
-    **_steps("text", "3.10.7.4, seventh check", {
-        "EP-TXT-5": (SYN_RECEIVED,), "EP-TXT-1, EP-TXT-2, EP-SEQ-10": (ESTABLISHED,),
-        "EP-TXT-1, EP-TXT-2, EP-TXT-4, EP-SEQ-10": (FIN_WAIT_1, FIN_WAIT_2), "EP-TXT-3": (*_LATE, TIME_WAIT),
-    }),
-    **_steps("FIN", "3.10.7.4, eighth check", {
-        "EP-FIN-2, EP-FIN-8": (SYN_RECEIVED, ESTABLISHED), "EP-FIN-3, EP-FIN-4, EP-FIN-8": (FIN_WAIT_1,),
-        "EP-FIN-5, EP-FIN-8": (FIN_WAIT_2,), "EP-FIN-6": _LATE, "EP-FIN-7": (TIME_WAIT,),
-    }),
-    **_steps("ICMP", "3.9.2.2", {
-        "MUST-54": (CLOSED, LISTEN, TIME_WAIT), "MUST-54, MUST-56, SHLD-26": (SYN_SENT, SYN_RECEIVED, *_OPEN, *_LATE),
-    }),
-    **_steps("listen", "3.10.1", {"EP-OPEN-1": (CLOSED,)}),
-    **_steps("connect", "3.10.1", {"EP-OPEN-2, EP-OPEN-3": (CLOSED,)}),
-    **_steps("write", "3.10.2", {
-        "EP-SEND-1": (CLOSED,), "EP-SEND-2": (LISTEN,), "EP-SEND-3": (SYN_SENT, SYN_RECEIVED), "EP-SEND-4": (ESTABLISHED, CLOSE_WAIT),
-        "EP-SEND-5": (FIN_WAIT_1, FIN_WAIT_2, CLOSING, LAST_ACK, TIME_WAIT),
-    }),
-    **_steps("close", "3.10.4", {
-        "EP-CLOSE-1": (CLOSED,), "EP-CLOSE-2": (LISTEN,), "EP-CLOSE-3": (SYN_SENT,), "EP-CLOSE-4": (SYN_RECEIVED,),
-        "EP-CLOSE-5": (ESTABLISHED,), "EP-CLOSE-6": (FIN_WAIT_1, FIN_WAIT_2), "EP-CLOSE-7": (CLOSE_WAIT,),
-        "EP-CLOSE-8": (CLOSING, LAST_ACK, TIME_WAIT),
-    }),
-}  # fmt: skip
+
+RULES: Final = _rules(_TABLE)
 
 _SAME: Final = {"send": "write", "sendto": "write", "sendmsg": "write", "writev": "write", "shutdown": "close"}
 OPENS: Final = ("listen", "connect")  # a new connection
@@ -184,10 +189,7 @@ def name(failure: Failure, cause: Cause | None) -> str:
         return str(USER_TIMEOUT)
     if cause is None:
         return ""
-    what = _SAME.get(cause.what, cause.what)
-    if (what, cause.state) not in RULES:
-        what = what.removesuffix(",ACK")
-    return str(RULES.get((what, cause.state), ""))
+    return str(RULES.get((_SAME.get(cause.what, cause.what), cause.state), ""))
 
 
 def name_of_timer(packet: Packet, cause: Cause, at: int) -> str:

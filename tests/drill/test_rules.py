@@ -104,7 +104,7 @@ def test_by_option(expected: str, actual: str, rule: str) -> None:
 def test_every_state_has_a_rule_for_every_arrival() -> None:
     states = set(State)
     assert all({state for what, state in RULES if what == arrival} == states for arrival in ("RST", "FIN", "text", "URG", "ACK", "nothing"))
-    assert all({state for what, state in RULES if what == arrival} == states for arrival in ("SYN", "ICMP"))
+    assert all({state for what, state in RULES if what == arrival} == states for arrival in ("SYN", "SYN,ACK", "ICMP"))
 
 
 def test_labels_have_the_form_of_labels() -> None:
