@@ -37,6 +37,7 @@ from postel.wire.address import Interface
 
 _SUFFIX: Final = ".pkt"
 _LADDER: Final = 104  # columns
+_DEFAULT_PROFILE: Final = "rfc"
 _STACKS: Final = ("postel", "kernel")
 _DEVICE: Final = "drill0"
 _FEW: Final = 20  # scripts that need no second process
@@ -63,7 +64,12 @@ class Choices:
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", metavar="SCRIPT|DIR", nargs="+", help="scripts, and folders of scripts (*.pkt)")
     parser.add_argument("-j", "--jobs", metavar="N", type=int, default=0, help="processes; default: one for each processor")
-    parser.add_argument("--profile", choices=Profile.names(), default="rfc", help="whose constants the scripts expect; default: rfc")
+    parser.add_argument(
+        "--profile",
+        choices=Profile.names(),
+        default="",
+        help="whose constants the scripts expect; default: the name of their folder, else rfc",
+    )
     parser.add_argument("--define", metavar="NAME", action="append", default=[], help="for #ifdef NAME; may be given again")
     parser.add_argument("--against", choices=_STACKS, default="postel", help="the stack to test; default: postel; kernel needs root")
     parser.add_argument("--pcapng", metavar="DIR", default="", help="where to put a capture of each script")
@@ -142,10 +148,16 @@ def one(path: str, choices: Choices) -> Result:
 
 
 def _performed(script: Script, choices: Choices, trace: Trace) -> Outcome:
-    profile = Profile.named(choices.profile)
+    profile = Profile.named(choices.profile or _folder(script.path))
     if choices.against == "kernel":
         return kernel.run(script, profile, _opened, skipped=partial(_tell_skipped, script.path), observer=trace)
     return drill.run(script, profile, observer=trace)
+
+
+def _folder(path: str) -> str:
+    """What lies in a folder that is named after a profile expects that one."""
+    name = Path(path).resolve().parent.name
+    return name if name in Profile.names() else _DEFAULT_PROFILE
 
 
 def _capture(trace: Trace, path: Path, folder: Path) -> None:

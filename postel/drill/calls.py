@@ -55,6 +55,9 @@ class SystemCalls(ABC, Generic[D]):
     def call(self, attempt: Attempt) -> int:
         """Raises OSError, Waits, ScriptError, or Failure where something that is written through a pointer differs."""
         attempt.call = plain(attempt.call, self.names)
+        return self._perform(attempt)
+
+    def _perform(self, attempt: Attempt) -> int:
         name = attempt.call.name
         if name not in self._calls:
             raise ScriptError(0, name, "this system call isn't known")

@@ -7,8 +7,11 @@ from postel.drill.epoll import EPOLL
 from postel.drill.failure import ScriptError
 from postel.drill.script import Either, Function, Name
 
+SOCK_STREAM: Final = 1
+SOCK_DGRAM: Final = 2
 CONSTANTS: Final = {
-    "AF_INET": 2, "AF_INET6": 10, "SOCK_STREAM": 1, "SOCK_DGRAM": 2, "SOCK_NONBLOCK": 1 << 20, "IPPROTO_IP": 0, "IPPROTO_TCP": 6,
+    "AF_INET": 2, "AF_INET6": 10, "SOCK_STREAM": SOCK_STREAM, "SOCK_DGRAM": SOCK_DGRAM, "SOCK_NONBLOCK": 1 << 20,
+    "IPPROTO_IP": 0, "IPPROTO_TCP": 6,
     "IPPROTO_UDP": 17, "IPPROTO_IPV6": 41, "SOL_SOCKET": 1 << 16, "SOL_TCP": 6, "SOL_IP": 0, "SOL_IPV6": 41,
     "SHUT_RD": 0, "SHUT_WR": 1, "SHUT_RDWR": 2, "F_GETFL": 3, "F_SETFL": 4, "O_RDONLY": 0, "O_WRONLY": 1, "O_RDWR": 2,
     "MSG_OOB": 1, "MSG_PEEK": 2, "MSG_DONTROUTE": 4, "MSG_WAITALL": 0x100, "MSG_DONTWAIT": 0x40, "MSG_NOSIGNAL": 0x4000,

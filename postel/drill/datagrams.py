@@ -7,15 +7,13 @@ from typing import Final
 
 from postel.drill.calls import Attempt, SystemCalls
 from postel.drill.constants import CONSTANTS
-from postel.drill.descriptor import Descriptor
+from postel.drill.descriptor import ERROR, IN, OUT, Descriptor
 from postel.drill.failure import Failure, ScriptError
 from postel.drill.network import Network
 from postel.errors import TcpError
 from postel.host.datagrams import DatagramSocket
 from postel.tcp.config import Config
 from postel.wire.address import Endpoint
-
-_IN, _OUT, _ERROR = 1, 4, 8
 
 
 class DatagramDescriptor(Descriptor):
@@ -35,7 +33,7 @@ class DatagramDescriptor(Descriptor):
 
     def readiness(self, asked: int) -> int:
         self._take()
-        return asked & (_OUT | (_IN if self._waiting else 0)) | (_ERROR if self.socket in self._network.errors else 0)
+        return asked & (OUT | (IN if self._waiting else 0)) | (ERROR if self.socket in self._network.errors else 0)
 
     def take_error(self) -> TcpError | None:
         return None if self.socket is None else self._network.errors.pop(self.socket, None)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from postel.drill.calls import Waits
+from postel.drill.constants import CONSTANTS, SOCK_STREAM
 from postel.drill.failure import ScriptError
 from postel.errors import ArgumentError, TcpError
 from postel.host.listener import Listener
@@ -14,8 +15,7 @@ from postel.tcp.connection import Connection
 from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT, State
 from postel.times import MILLISECOND, NEVER, SECOND
 
-SOCK_STREAM: Final = 1
-_IN, _PRIORITY, _OUT, _ERROR, _HANGUP = 1, 2, 4, 8, 16
+IN, PRIORITY, OUT, ERROR, HANGUP = (CONSTANTS[f"POLL{name}"] for name in ("IN", "PRI", "OUT", "ERR", "HUP"))
 
 
 class Descriptor:
@@ -76,15 +76,15 @@ class Descriptor:
         """What poll says."""
         connection = self.connection
         if connection is None:
-            return asked & _IN if self.listener is not None and self.listener.ready else 0 if self.listener is not None else _HANGUP
+            return asked & IN if self.listener is not None and self.listener.ready else 0 if self.listener is not None else HANGUP
         ready = 0
         if connection.readable or connection.at_end or connection.state is CLOSED:
-            ready |= _IN
+            ready |= IN
         if connection.urgent:
-            ready |= _PRIORITY
+            ready |= PRIORITY
         if not self.is_opening and connection.writable:
-            ready |= _OUT
-        always = (_ERROR if connection.error not in (None, self._told) else 0) | (_HANGUP if connection.state is CLOSED else 0)
+            ready |= OUT
+        always = (ERROR if connection.error not in (None, self._told) else 0) | (HANGUP if connection.state is CLOSED else 0)
         return ready & asked | always
 
     def close(self, now: int) -> None:

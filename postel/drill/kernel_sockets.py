@@ -11,7 +11,7 @@ from struct import Struct
 from typing import Any, Final, Protocol
 
 from postel.drill.calls import Attempt, SystemCalls, Waits, argument, first_text
-from postel.drill.constants import CONSTANTS, number, value
+from postel.drill.constants import CONSTANTS, SOCK_DGRAM, SOCK_STREAM, number, value
 from postel.drill.epoll import Poller
 from postel.drill.failure import ScriptError
 from postel.times import MILLISECOND
@@ -20,9 +20,6 @@ from postel.wire.address import Endpoint, to_text
 PATIENCE: Final = 500 * MILLISECOND  # with a call that isn't to block
 _START: Final = 2 * MILLISECOND  # until one that may has begun
 _NONBLOCKING: Final = os.O_NONBLOCK
-_STREAM: Final = 1
-_DATAGRAM: Final = 2
-_POLL_INVALID: Final = 32
 _LINGER: Final = Struct("ii")
 _MISSING: Final = {"SO_TIMESTAMP": 29, "SO_ZEROCOPY": 60, "IP_MTU_DISCOVER": 10}  # of Python's socket
 _REQUESTS: Final = {"SIOCINQ": termios.FIONREAD, "FIONREAD": termios.FIONREAD, "SIOCOUTQ": termios.TIOCOUTQ}
@@ -93,8 +90,8 @@ class KernelSockets(SystemCalls[socket.socket]):
     # Calls
 
     def _socket(self, attempt: Attempt) -> int:
-        kind = self.number(attempt, 1, _STREAM)
-        if kind & 0xF not in (_STREAM, _DATAGRAM):
+        kind = self.number(attempt, 1, SOCK_STREAM)
+        if kind & 0xF not in (SOCK_STREAM, SOCK_DGRAM):
             raise ScriptError(0, first_text(argument(attempt, 1)), "only streams and datagrams are supported")
         found = socket.socket(self._family, kind & 0xF)
         if kind & CONSTANTS["SOCK_NONBLOCK"]:
@@ -165,7 +162,7 @@ class KernelSockets(SystemCalls[socket.socket]):
         """O_NONBLOCK bears the number that it has for the script's author."""
         found = self.descriptor(attempt)
         told = self.names["O_NONBLOCK"]
-        if number(argument(attempt, 1), {"F_GETFL": fcntl.F_GETFL}) == fcntl.F_GETFL:
+        if self.number(attempt, 1) == CONSTANTS["F_GETFL"]:
             flags = fcntl.fcntl(found, fcntl.F_GETFL)
             return flags & ~_NONBLOCKING | (told if flags & _NONBLOCKING else 0)
         flags = self.number(attempt, 2)
@@ -204,7 +201,7 @@ class KernelSockets(SystemCalls[socket.socket]):
         numbers = [self._registered(poll, entry) for entry in entries]
         is_invalid = any(found < 0 for found in numbers)
         ready = dict(poll.poll(0 if is_invalid else timeout))
-        return [_POLL_INVALID if found < 0 else ready.get(found, 0) for found in numbers]
+        return [CONSTANTS["POLLNVAL"] if found < 0 else ready.get(found, 0) for found in numbers]
 
     def _registered(self, poll: Any, entry: dict[str, object]) -> int:  # noqa: ANN401  # select's type has no public name
         found = self.descriptors.get(number(entry.get("fd", -1), self.names))

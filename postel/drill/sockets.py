@@ -10,22 +10,17 @@ from typing import Final
 
 from postel.drill import descriptor
 from postel.drill.calls import Attempt, SystemCalls, Waits, argument, first_text
-from postel.drill.constants import CONSTANTS, number, value
+from postel.drill.constants import CONSTANTS, SOCK_DGRAM, SOCK_STREAM, number, value
 from postel.drill.datagrams import DatagramCalls, DatagramDescriptor
 from postel.drill.descriptor import Descriptor
 from postel.drill.epoll import Poller, VirtualPoller
 from postel.drill.failure import ScriptError
 from postel.drill.network import Network
-from postel.drill.vectors import plain
 from postel.tcp.config import FAST_OPEN_CLIENT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.state import CLOSED
 from postel.times import MILLISECOND, NEVER
 from postel.wire.address import Endpoint
-
-_POLL_INVALID: Final = 32
-_STREAM: Final = 1
-_DATAGRAM: Final = 2
 
 
 class Sockets(SystemCalls[Descriptor]):
@@ -45,21 +40,20 @@ class Sockets(SystemCalls[Descriptor]):
 
     # Calls
 
-    def call(self, attempt: Attempt) -> int:
+    def _perform(self, attempt: Attempt) -> int:
         """What UDP does otherwise, else what streams do."""
-        attempt.call = plain(attempt.call, self.names)
         name = attempt.call.name
         if name in self._datagram_calls.known:
             found = self.descriptors.get(self.number(attempt, 0, -1))
             if isinstance(found, DatagramDescriptor):
                 return self._datagram_calls.known[name](attempt, found)
-        return super().call(attempt)
+        return super()._perform(attempt)
 
     def _socket(self, attempt: Attempt) -> int:
-        kind = self.number(attempt, 1, _STREAM)
-        if kind & 0xF not in (_STREAM, _DATAGRAM):
+        kind = self.number(attempt, 1, SOCK_STREAM)
+        if kind & 0xF not in (SOCK_STREAM, SOCK_DGRAM):
             raise ScriptError(0, first_text(argument(attempt, 1)), "only streams and datagrams are supported")
-        found = Descriptor(self.settings) if kind & 0xF == _STREAM else DatagramDescriptor(self.settings, self._network)
+        found = Descriptor(self.settings) if kind & 0xF == SOCK_STREAM else DatagramDescriptor(self.settings, self._network)
         found.is_nonblocking = kind & CONSTANTS["SOCK_NONBLOCK"] != 0
         return self.add(attempt, found)
 
@@ -173,7 +167,7 @@ class Sockets(SystemCalls[Descriptor]):
 
     def _fcntl(self, attempt: Attempt) -> int:
         found = self.descriptor(attempt)
-        if self.number(attempt, 1) == number(argument(attempt, 1), {"F_GETFL": 3}) == 3:
+        if self.number(attempt, 1) == CONSTANTS["F_GETFL"]:
             return 2 | (self.names["O_NONBLOCK"] if found.is_nonblocking else 0)
         found.is_nonblocking = self.number(attempt, 2) & self.names["O_NONBLOCK"] != 0
         return 0
@@ -219,4 +213,4 @@ class Sockets(SystemCalls[Descriptor]):
 
     def _readiness(self, entry: dict[str, object]) -> int:
         found = self.descriptors.get(number(entry.get("fd", -1), self.names))
-        return _POLL_INVALID if found is None else found.readiness(number(entry.get("events", 0), self.names))
+        return CONSTANTS["POLLNVAL"] if found is None else found.readiness(number(entry.get("events", 0), self.names))

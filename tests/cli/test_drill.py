@@ -83,6 +83,17 @@ def test_definitions(tmp_path: Path) -> None:
     assert main(["drill", "--define", "X", str(script)]) == 1
 
 
+def test_a_folder_named_after_a_profile_expects_it(tmp_path: Path) -> None:
+    for folder in ("linux", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.pkt").write_text(
+            "0 socket(..., SOCK_STREAM, 0) = 3\n+0 getsockopt(3, SOL_SOCKET, SO_RCVBUF, [64240], [4]) = 0\n"
+        )
+    assert main(["drill", str(tmp_path / "linux")]) == 0
+    assert main(["drill", str(tmp_path / "other")]) == 1
+    assert main(["drill", "--profile", "linux", str(tmp_path / "other")]) == 0
+
+
 @pytest.mark.parametrize("arguments", [["nowhere.pkt"], ["-j", "-1", "x"], ["--profile", "amiga", "x"]])
 def test_mistakes_in_the_command(arguments: list[str]) -> None:
     assert main(["drill", *arguments]) == 2
