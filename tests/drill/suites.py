@@ -11,6 +11,7 @@ from tools.compliance import labels_in
 TESTS = Path(__file__).parent.parent
 SCRIPTS = TESTS / "scripts"
 LINUX = sorted((SCRIPTS / "linux").glob("*.pkt"))  # what they take for granted is Linux's
+LANGUAGE = sorted((SCRIPTS / "language").glob("*.pkt"))  # of calls, and of no stack's manner
 OWN = sorted(set(SCRIPTS.rglob("*.pkt")) - set(LINUX))
 SHARED = TESTS.parent.parent / "shared" / "pkt"
 FREEBSD = SHARED / "freebsd"

@@ -3,7 +3,7 @@
 import tomllib
 from functools import cache
 
-from tests.drill.suites import LINUX, OWN, TESTS, labels_of
+from tests.drill.suites import LINUX, OWN, TESTS, labelled, labels_of
 
 # No script can show these, or none yet.
 UNSHOWN = {
@@ -34,3 +34,10 @@ def test_every_rule_that_packets_can_show_has_a_script() -> None:
 
 def test_scripts_name_only_rules_that_there_are() -> None:
     assert [(path.name, label) for path in (*OWN, *LINUX) for label in labels_of(path) if label not in rules()] == []
+
+
+def test_whoever_runs_a_script_carries_its_labels_and_its_name() -> None:
+    path = next(path for path in OWN if path.name == "closed.pkt")
+    (mark,) = labelled([path])[0].marks
+    assert mark.kwargs == {"script": "tests/scripts/rules/closed.pkt"}
+    assert mark.args == ("EP-CLO-1", "EP-CLO-2", "EP-CLO-3", "EP-FIN-1", "EP-PRE-9")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from postel.cli import drill, main
-from tests.drill.suites import LINUX, labelled
+from tests.drill.suites import LANGUAGE, LINUX, labelled
 from tests.kernel.conftest import unless
 
 ACTIVE = """\
@@ -153,8 +153,8 @@ def test_a_failure_shows_the_ladder_and_every_script_leaves_its_capture(tmp_path
 
 
 @pytest.mark.usefixtures("has_rights")
-@pytest.mark.parametrize("path", labelled(LINUX))
-def test_scripts_in_the_manner_of_linux(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("path", labelled([*LINUX, *LANGUAGE]))
+def test_scripts_that_are_no_other_for_linux(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / path.name
     script.write_text("--tolerance_usecs=100000\n" + path.read_text(encoding="utf-8"))  # other tests run beside
     assert main(["drill", "--against", "kernel", "--profile", "linux", str(script)]) == 0, capsys.readouterr().out
