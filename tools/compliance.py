@@ -20,11 +20,11 @@ from html import escape
 from pathlib import Path
 from typing import Final, TypedDict
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from postel.cli.compliance import Rule
+
 ROOT: Final = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
-
-from postel.cli.compliance import Rule  # noqa: E402
-
 LABEL: Final = re.compile(
     r"(?<![\w-])(?:(?:MUST|SHLD|MAY|REC)-\d+|EP-[A-Z]+-\d+|RFC\d+(?:-[\w.]*\w(?:-\w+)*)?|BBR-\w+(?:-\d)?)(?: to \d+(?![\w.]))?(?![\w-])"
 )
