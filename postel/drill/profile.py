@@ -112,7 +112,7 @@ _LINUX_SYSCTLS: Final = {
     "net.ipv4.tcp_fin_timeout": (("orphan_timeout",), SECOND),
     "net.ipv4.tcp_fastopen": (("fast_open_client", "fast_open_server"), 1),  # whose two lowest bits are the sides
     "net.ipv4.tcp_ecn": ((), 1),
-    "net.ipv4.tcp_early_retrans": ((), 1),
+    "net.ipv4.tcp_early_retrans": (("tail_probe",), 1),
     "net.ipv4.tcp_recovery": ((), 1),
     "net.ipv4.tcp_syn_linear_timeouts": ((), 1),
     "net.ipv4.tcp_no_metrics_save": ((), 1),

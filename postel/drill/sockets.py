@@ -6,7 +6,6 @@ something happened.
 
 import errno
 from dataclasses import replace
-from typing import Final
 
 from postel.drill import descriptor
 from postel.drill.calls import Attempt, SystemCalls, Waits, argument, first_text
