@@ -61,6 +61,9 @@ def _set(name: str, value: str, profile: Profile, config: Config, network: Netwo
         raise ScriptError(line, value, "expected a number")
     if value not in profile.fixed.get(name, (value,)):
         raise ScriptError(line, f"{name}={value}", f"Postel has {' or '.join(profile.fixed[name])} alone")
+    meanings = profile.meanings.get(name, {value: int(value)})
+    if value not in meanings:
+        raise ScriptError(line, f"{name}={value}", f"Postel knows {', '.join(meanings)}")
     fields, unit = profile.sysctls[name]
     for field in fields:
         if field == "drop_syn_fin":
@@ -68,7 +71,7 @@ def _set(name: str, value: str, profile: Profile, config: Config, network: Netwo
         elif field in _SIDES:
             network.allow_fast_open(_SIDES[field], int(value) * unit)
         else:
-            config = _changed(config, field, int(value) * unit, line)
+            config = _changed(config, field, meanings[value] * unit, line)
     return config
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from postel.drill.failure import Failure
 from postel.drill.flow import Flow
-from postel.drill.script import ANY, Datagram, Network, Option, Packet
+from postel.drill.script import ANY, ECN_ORDERS, Datagram, Network, Option, Packet
 from postel.tcp import seq
 from postel.times import MILLISECOND
 from postel.wire import ip, segment, udp
@@ -121,6 +121,9 @@ def _text(option: Option) -> str:
     if option.kind == wire.SACK:
         pairs = zip(option.numbers[::2], option.numbers[1::2], strict=True)
         return " ".join([_NAMES[wire.SACK], *[f"{left}:{right}" for left, right in pairs]])
+    if option.kind in ECN_ORDERS:
+        counters = [int.from_bytes(option.value[at : at + 3], "big") for at in range(0, len(option.value), 3)]
+        return " ".join(["ECN", *[f"{name} {told}" for name, told in zip(ECN_ORDERS[option.kind], counters, strict=False)]])
     name = _NAMES.get(option.kind, option.name)
     words = [name, *map(str, option.numbers), option.value.hex(), option.word]
     return " ".join([word for word in words if word])

@@ -5,6 +5,7 @@ from typing import Final
 
 from postel.errors import ArgumentError
 from postel.tcp.config import DEFAULT, FAST_OPEN_CLIENT, FAST_OPEN_SERVER, KIBIBYTE, MEBIBYTE, Config
+from postel.tcp.ecn import ECN_ACCEPT, ECN_ACCEPT_CLASSIC, ECN_ASK, ECN_ASK_CLASSIC, ECN_OFF
 from postel.times import MILLISECOND, MINUTE, SECOND
 from postel.wire.options import PACKED
 
@@ -22,6 +23,7 @@ class Profile:
     sysctls: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     nonblocking: int = NONBLOCKING_LINUX
     fast_open: int = FAST_OPEN_CLIENT | FAST_OPEN_SERVER
+    meanings: dict[str, dict[str, int]] = field(default_factory=dict)  # of variables whose values aren't Postel's
     fixed: dict[str, tuple[str, ...]] = field(default_factory=dict)  # variables with the only values that Postel can be said to have
 
     @staticmethod
@@ -50,6 +52,7 @@ _FREEBSD: Final = replace(
     acknowledge_every=2,
     challenge_interval=0,
     time_wait_reuse=False,
+    ecn=ECN_ACCEPT_CLASSIC,
     rto_initial=SECOND,
     msl=30 * SECOND,
 )
@@ -73,9 +76,9 @@ _FREEBSD_SYSCTLS: Final = {
     "net.inet.tcp.drop_synfin": (("drop_syn_fin",), 1),
     "net.inet.tcp.fastopen.client_enable": (("fast_open_client",), FAST_OPEN_CLIENT),
     "net.inet.tcp.fastopen.server_enable": (("fast_open_server",), FAST_OPEN_SERVER),
+    "net.inet.tcp.ecn.enable": (("ecn",), 1),
     # These say what a host does that Postel has no choice about, or has no part in.
     "net.inet.tcp.blackhole": ((), 1),
-    "net.inet.tcp.ecn.enable": ((), 1),
     "net.inet.tcp.ecn.maxretries": ((), 1),
     "net.inet.tcp.rexmit_slop": ((), 1),
     "net.inet.tcp.rexmit_drop_options": ((), 1),
@@ -84,15 +87,18 @@ _FREEBSD_SYSCTLS: Final = {
     "net.inet.tcp.syncookies": ((), 1),
     "net.inet.tcp.syncookies_only": ((), 1),
 }
-_FIXED: Final = {
+_FIXED: Final[dict[str, tuple[str, ...]]] = {
     "net.inet.tcp.blackhole": ("0",),
     "net.inet.tcp.syncookies_only": ("0",),
-    "net.inet.tcp.ecn.enable": ("0", "2"),
-    "net.ipv4.tcp_ecn": ("0", "2"),
     "net.inet.tcp.rexmit_drop_options": ("0",),
+}
+_MEANINGS: Final = {
+    "net.inet.tcp.ecn.enable": {"0": ECN_OFF, "1": ECN_ASK_CLASSIC, "2": ECN_ACCEPT_CLASSIC, "3": ECN_ASK, "4": ECN_ACCEPT},
+    "net.ipv4.tcp_ecn": {"0": ECN_OFF, "1": ECN_ASK_CLASSIC, "2": ECN_ACCEPT_CLASSIC, "3": ECN_ASK, "5": ECN_ACCEPT},
 }
 _LINUX: Final = replace(
     DEFAULT,
+    ecn=ECN_ACCEPT_CLASSIC,
     receive_buffer=64240,
     scale_for=6 * MEBIBYTE,
     delayed_ack=40 * MILLISECOND,
@@ -111,7 +117,7 @@ _LINUX_SYSCTLS: Final = {
     "net.ipv4.tcp_rfc1337": (("rfc1337",), 1),
     "net.ipv4.tcp_fin_timeout": (("orphan_timeout",), SECOND),
     "net.ipv4.tcp_fastopen": (("fast_open_client", "fast_open_server"), 1),  # whose two lowest bits are the sides
-    "net.ipv4.tcp_ecn": ((), 1),
+    "net.ipv4.tcp_ecn": (("ecn",), 1),
     "net.ipv4.tcp_early_retrans": (("tail_probe",), 1),
     "net.ipv4.tcp_recovery": ((), 1),
     "net.ipv4.tcp_syn_linear_timeouts": ((), 1),
@@ -120,7 +126,7 @@ _LINUX_SYSCTLS: Final = {
 }
 
 PROFILES: Final = {
-    "rfc": Profile("rfc", DEFAULT, {**_FREEBSD_SYSCTLS, **_LINUX_SYSCTLS}, fixed=_FIXED),
-    "freebsd": Profile("freebsd", _FREEBSD, _FREEBSD_SYSCTLS, NONBLOCKING_BSD, fixed=_FIXED),
-    "linux": Profile("linux", _LINUX, _LINUX_SYSCTLS, fast_open=FAST_OPEN_CLIENT, fixed=_FIXED),
+    "rfc": Profile("rfc", DEFAULT, {**_FREEBSD_SYSCTLS, **_LINUX_SYSCTLS}, meanings=_MEANINGS, fixed=_FIXED),
+    "freebsd": Profile("freebsd", _FREEBSD, _FREEBSD_SYSCTLS, NONBLOCKING_BSD, meanings=_MEANINGS, fixed=_FIXED),
+    "linux": Profile("linux", _LINUX, _LINUX_SYSCTLS, fast_open=FAST_OPEN_CLIENT, meanings=_MEANINGS, fixed=_FIXED),
 }

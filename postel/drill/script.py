@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Final
 
 ANY: Final = -1  # a number that the script leaves open
+ECN_ORDERS: Final = {172: ("e0b", "ceb", "e1b"), 174: ("e1b", "ceb", "e0b")}  # the fields of AccECN options by their kinds
 
 
 class Anchor(Enum):

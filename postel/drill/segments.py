@@ -3,11 +3,13 @@
 from typing import Final
 
 from postel.drill.cursor import Cursor
-from postel.drill.script import ANY, Datagram, Icmp, Network, Option, Packet
+from postel.drill.script import ANY, ECN_ORDERS, Datagram, Icmp, Network, Option, Packet
+from postel.tcp.ecn import flags_of
 from postel.wire import options as wire
 from postel.wire.segment import ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG
 
 FLAGS: Final = {"F": FIN, "S": SYN, "R": RST, "P": PSH, ".": ACK, "U": URG, "E": ECE, "W": CWR, "A": AE, "-": 0}
+_ACE: Final = "01234567"
 _ECN: Final = ("noecn", "ect0", "ect1", "ce", "ect01")
 
 _BARE: Final = {"nop": wire.NOP, "eol": wire.END, "sackOK": wire.SACK_PERMITTED}
@@ -66,6 +68,9 @@ def _flags(cursor: Cursor) -> int:
         text += cursor.joined()
     flags = 0
     for letter in text:
+        if letter in _ACE:  # `.5`: the three flags as a counter (RFC 9768, 3.2.2)
+            flags |= flags_of(int(letter))
+            continue
         if letter not in FLAGS:
             raise cursor.refusal(f"flag {letter!r} in {text!r} is unknown, before")
         flags |= FLAGS[letter]
@@ -143,6 +148,8 @@ def _option(cursor: Cursor) -> Option:
         return Option(wire.FAST_OPEN, name, value=_octets(cursor))
     if name in ("FOEXP", "EXP-FO"):
         return Option(EXPERIMENTAL, name, value=_FAST_OPEN_MAGIC + _octets(cursor))
+    if name == "ECN":
+        return _accurate_ecn(cursor)
     raise cursor.refusal(f"option {name!r} is unknown, before")
 
 
@@ -168,6 +175,19 @@ def _timestamps(cursor: Cursor) -> Option:
     value = cursor.number()
     cursor.expect("ecr")
     return Option(wire.TIMESTAMPS, "TS", (value, cursor.number()))
+
+
+def _accurate_ecn(cursor: Cursor) -> Option:
+    """``ECN e0b 1 ceb 0 e1b 1``: its fields in one of their two orders, as many as there are (RFC 9768, 3.2.3)."""
+    names: list[str] = []
+    value = b""
+    while not cursor.sees(",", ">"):
+        names.append(cursor.word())
+        value += (cursor.number() & 0xFFFFFF).to_bytes(3, "big")
+    for kind, order in ECN_ORDERS.items():
+        if tuple(names) == order[: len(names)]:
+            return Option(kind, "ECN", value=value)
+    raise cursor.refusal(f"no AccECN option has its fields in the order {' '.join(names)}, before")
 
 
 def _octets(cursor: Cursor) -> bytes:

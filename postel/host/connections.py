@@ -25,6 +25,7 @@ from postel.tcp import seq
 from postel.tcp.budget import Budget
 from postel.tcp.config import FAST_OPEN_CLIENT, Config
 from postel.tcp.connection import Connection
+from postel.tcp.ecn.negotiation import is_accurate
 from postel.tcp.events import ACCEPTABLE, Event
 from postel.tcp.fastopen import Known
 from postel.tcp.isn import Generator
@@ -139,7 +140,7 @@ class Connections:
         """An ACK to a listener: where cookies went out lately it may bring one back, and text with it (EP-DMX-1, BAD-FLOOD-3)."""
         if now >= listener.cookies_until or segment.flags & SYN:
             return False
-        syn = self._cookies.syn_of(local, remote, segment, now)
+        syn = self._cookies.syn_of(local, remote, segment, now, accurate=is_accurate(listener.config))
         if syn is None:
             return False
         if self._has_room(listener, octets, now):
@@ -206,13 +207,14 @@ class Connections:
         """RFC4987-3.6: a SYN,ACK that remembers the SYN for us. The child that makes it lives no longer than that."""
         self._counters.drop("half_open_full", octets, now)
         listener.cookies_until = now + cookies.LIFETIME
-        syn = cookies.representable(segment, ipv4=len(local.address) == 4, timestamps=listener.config.timestamps)
+        config = listener.config
+        syn = cookies.representable(segment, ipv4=len(local.address) == 4, timestamps=config.timestamps, accurate=is_accurate(config))
         if syn is None:
             return
         child = Connection(
             local,
             remote,
-            listener.config,
+            config,
             iss=self._cookies.iss(local, remote, syn, now),
             mtu=self._routes.mtu,
             timestamp_offset=self._numbers.timestamp_offset(local, remote),
@@ -223,8 +225,7 @@ class Connections:
         if answer is not None:
             cookies.stamp(answer, syn)
             payload = encode_for(answer, local.address, remote.address)
-            hop_limit = listener.config.hop_limit
-            self._outbound.send(local.address, remote.address, PROTOCOL, payload, now, hop_limit=hop_limit)
+            self._outbound.send(local.address, remote.address, PROTOCOL, payload, now, hop_limit=config.hop_limit)
 
     def _give_to_child(self, entry: HalfOpen, segment: Segment, octets: bytes, now: int) -> None:
         if entry.must_wait(segment):  # BAD-FLOOD-4

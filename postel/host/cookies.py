@@ -6,17 +6,19 @@ What the SYN said goes out in the SYN,ACK and comes back in the ACK::
     TSval  │ the clock: 27                        │ SACK: 1 │ window scale: 4   │
 
 Only the ACK is checked, and then the SYN is written again as it was, so that the rules of a handshake stay where they are. Without
-timestamps there is no room for the last two: such a connection has neither.
+timestamps there is no room for the last two: such a connection has neither. Whether the SYN asked for RFC 9768 the ACK shows by itself,
+in its ACE field (RFC 9768, 5.1); RFC 3168 leaves no such trace, and isn't agreed to.
 """
 
 from hashlib import blake2b
 from typing import Final
 
 from postel.tcp import seq
+from postel.tcp.ecn import FLAGS, ace
 from postel.tcp.tcb import DEFAULT_MSS_4, DEFAULT_MSS_6
 from postel.times import SECOND
 from postel.wire.address import Endpoint
-from postel.wire.segment import ABSENT, SYN, Segment
+from postel.wire.segment import ABSENT, CWR, ECE, SYN, Segment
 
 _TICK: Final = 64 * SECOND
 LIFETIME: Final = 2 * _TICK  # at most: a cookie is good for its tick and the next
@@ -26,6 +28,7 @@ _HASH_BITS: Final = 0xFFFFFF
 _OPTION_BITS: Final = 0x1F
 _SACK_BIT: Final = 0x10
 _NO_SCALE: Final = 15  # a shift is at most 14
+_LEAST_ACE: Final = 2  # of a peer in AccECN mode: it says how the SYN,ACK arrived
 
 
 class Cookies:
@@ -38,8 +41,11 @@ class Cookies:
         """For a SYN that `representable` made."""
         return self._cookie(local, remote, syn.seq, now // _TICK, _MSS.index(syn.mss))
 
-    def syn_of(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> Segment | None:
-        """The SYN that this segment's cookie stands for; None where it acknowledges no cookie of ours, or too old a one."""
+    def syn_of(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int, *, accurate: bool = False) -> Segment | None:
+        """The SYN that this segment's cookie stands for; None where it acknowledges no cookie of ours, or too old a one.
+
+        ``accurate``: RFC 9768 may have been agreed on.
+        """
         cookie = seq.add(segment.ack, -1)
         tick = now // _TICK
         age = (tick - (cookie >> 27)) % _TICKS
@@ -49,6 +55,8 @@ class Cookies:
             return None
         syn = Segment(segment.source, segment.destination, irs, 0, SYN, segment.window)
         syn.mss = _MSS[index]
+        if accurate and ace(segment.flags) >= _LEAST_ACE:
+            syn.flags |= FLAGS
         if segment.tsval != ABSENT:
             syn.tsval, syn.tsecr = segment.tsval, 0
             shift = segment.tsecr & _OPTION_BITS & ~_SACK_BIT
@@ -62,7 +70,7 @@ class Cookies:
         return tick % _TICKS << 27 | index << 24 | int.from_bytes(digest, "big") & _HASH_BITS
 
 
-def representable(syn: Segment, *, ipv4: bool, timestamps: bool) -> Segment | None:
+def representable(syn: Segment, *, ipv4: bool, timestamps: bool, accurate: bool = False) -> Segment | None:
     """As much of the SYN as a cookie holds; None where the MSS is smaller than any that it can name."""
     told = syn.mss if syn.mss != ABSENT else DEFAULT_MSS_4 if ipv4 else DEFAULT_MSS_6
     smaller = [size for size in _MSS if size <= told]
@@ -70,6 +78,9 @@ def representable(syn: Segment, *, ipv4: bool, timestamps: bool) -> Segment | No
         return None
     reduced = Segment(syn.source, syn.destination, syn.seq, 0, SYN, syn.window)
     reduced.mss = smaller[-1]
+    if accurate and syn.flags & FLAGS != ECE | CWR:
+        reduced.flags |= syn.flags & FLAGS
+        reduced.ecn = syn.ecn
     if timestamps and syn.tsval != ABSENT:
         reduced.tsval, reduced.tsecr = syn.tsval, syn.tsecr
         reduced.window_scale, reduced.sack_permitted = min(syn.window_scale, _NO_SCALE - 1), syn.sack_permitted

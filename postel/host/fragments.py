@@ -2,6 +2,7 @@
 
 Fragments that overlap make their whole packet void, in both families: RFC 5722 demands it of IPv6, and no honest IPv4 sender makes them
 either. So what is held never overlaps, and a packet is whole when the lengths add up: RFC 815's list of holes isn't needed.
+A mark of congestion on one fragment is one on the whole (RFC 3168, 5.3).
 """
 
 from bisect import bisect_left
@@ -17,6 +18,10 @@ LIFETIME_6: Final = 60 * SECOND  # RFC 8200, 4.5
 MOST_PACKETS: Final = 64  # that are not whole yet
 MOST_PIECES: Final = 128  # of one packet: 64 KiB at an MTU of 576 has 119
 MOST_OCTETS: Final = 1 << 20
+
+_ECN: Final = 3
+_CE: Final = 3
+_NOT_ECT: Final = 0
 
 
 class Partial:
@@ -94,8 +99,7 @@ class Fragments:
         partial.insert(piece)
         self.held += len(piece.octets)
         if partial.is_whole:
-            self._remove(partial)
-            return _join(partial.pieces)
+            return self._complete(partial, now)
         self._relieve(now)
         return b""
 
@@ -110,6 +114,14 @@ class Fragments:
             if partial.first is not None:
                 firsts.append(partial.first)
         return firsts
+
+    def _complete(self, partial: Partial, now: int) -> bytes:
+        marks = {piece.traffic_class & _ECN for piece in partial.pieces}
+        if _CE in marks and _NOT_ECT in marks:  # RFC 3168, 5.3: neither may be lost, and no packet is both
+            self._give_up(partial, "fragment_mixed_ecn", now)
+            return b""
+        self._remove(partial)
+        return _join(partial.pieces, _CE if _CE in marks else _NOT_ECT)
 
     def _partial_of(self, piece: Packet, now: int) -> Partial:
         key = _key(piece)
@@ -153,8 +165,9 @@ def _end(piece: Packet) -> int:
     return piece.fragment_offset + piece.end - piece.start
 
 
-def _join(pieces: list[Packet]) -> bytes:
-    """One plain packet, so that it takes the usual way in. Whose header it has, RFC 8200, 4.5 says: the first's."""
+def _join(pieces: list[Packet], mark: int) -> bytes:
+    """One plain packet, so that it takes the usual way in. Whose header it has, RFC 8200, 4.5 says: the first's, but for ``mark``."""
     first = pieces[0]
     payload = b"".join([piece.payload for piece in pieces])
-    return ip.encode(first.source, first.destination, first.protocol, payload, hop_limit=first.hop_limit, traffic_class=first.traffic_class)
+    traffic_class = first.traffic_class | mark
+    return ip.encode(first.source, first.destination, first.protocol, payload, hop_limit=first.hop_limit, traffic_class=traffic_class)

@@ -38,6 +38,7 @@ from postel.wire.segment import parse as parse_segment
 _PLAIN_4: Final = 0x45  # version 4, header of 20 octets
 _NOT_PLAIN: Final = 0xBF  # of octet 6: all but "don't fragment"
 _LEAST_SEGMENT: Final = 20
+_ECN: Final = 3  # of the traffic class (RFC 3168, 5)
 _LEAST_MTU: Final = 68
 
 HostEvent = tuple[Connection, Event] | tuple[Listener, Event] | tuple[DatagramSocket, Event]
@@ -157,13 +158,15 @@ class Host:
             self.observer.packet_arrived(octets, now)
         size = len(octets)
         connection: Connection | None = None
-        start = end = 0
+        start = end = mark = 0
         if size >= 40 and octets[0] == _PLAIN_4 and octets[9] == PROTOCOL and not (octets[6] & _NOT_PLAIN or octets[7]):
             connection = self._table.get(octets[12:24])
             start, end = 20, octets[2] << 8 | octets[3]
+            mark = octets[1] & _ECN
         elif size >= 60 and octets[0] >> 4 == 6 and octets[6] == PROTOCOL:
             connection = self._table.get(octets[8:44])
             start, end = 40, 40 + (octets[4] << 8 | octets[5])
+            mark = octets[1] >> 4 & _ECN
         if connection is None or not start + _LEAST_SEGMENT <= end <= size:
             self._any_packet(octets, now, is_looped=False)
         elif start == 20 and self._verify and not checksum.is_right(octets[:20]):
@@ -171,6 +174,7 @@ class Host:
         else:
             segment = self._parse(octets, start, end, connection.remote.address, connection.local.address, now)
             if segment is not None:
+                segment.ecn = mark
                 self._connections.give(connection, segment, octets, now)
 
     def next_packet(self, now: int) -> bytes | None:
@@ -309,6 +313,7 @@ class Host:
         segment = self._parse(octets, start, packet.end, packet.source, packet.destination, now)
         if segment is None:
             return
+        segment.ecn = packet.traffic_class & _ECN
         if segment.source == 0 or segment.destination == 0:  # EP-PRE-4
             self._counters.drop("port_zero", octets, now)
             return
@@ -332,8 +337,9 @@ class Host:
         if reset is not None:
             payload = encode_for(reset, local.address, remote.address)
             config = self.config if listener is None else listener.config  # MUST-48, MUST-49
+            traffic_class = config.traffic_class & ~_ECN
             self._outbound.send(
-                local.address, remote.address, PROTOCOL, payload, now, hop_limit=config.hop_limit, traffic_class=config.traffic_class
+                local.address, remote.address, PROTOCOL, payload, now, hop_limit=config.hop_limit, traffic_class=traffic_class
             )
 
     def _parse(self, octets: bytes, start: int, end: int, source: bytes, destination: bytes, now: int) -> Segment | None:
@@ -362,7 +368,7 @@ class Host:
             PROTOCOL,
             payload,
             hop_limit=config.hop_limit,
-            traffic_class=config.traffic_class,
+            traffic_class=config.traffic_class & ~_ECN | segment.ecn,
             identification=self._outbound.identification(source, destination) if may_fragment else 0,  # RFC 6864, 4.1
             dont_fragment=not may_fragment,
         )

@@ -2,7 +2,9 @@
 
 ::
 
-    departs ──► queue (drop-tail) ──► bandwidth ──► delay + jitter ──► loss? duplicate? corrupt? reorder? ──► arrives
+    departs ──► queue (drop-tail) ──► bandwidth ──► delay + jitter ──► congestion? loss? duplicate? corrupt? reorder? ──► arrives
+
+A path that tells of congestion marks what is ECN-capable, and loses what isn't (RFC 3168, 5).
 """
 
 from random import Random
@@ -11,16 +13,19 @@ from typing import Final
 from postel.errors import ArgumentError
 from postel.sim.rules import ANY_BIT, BY_PATH, PASS, Verdict
 from postel.times import MILLISECOND, SECOND
+from postel.wire import checksum, ip
 
 QUEUE: Final = 1 << 20
+_CE: Final = 3
 
 
 class Path:
-    """Carries packets one way. The settings may be changed while the world runs; ``carried`` and ``lost`` count.
+    """Carries packets one way. The settings may be changed while the world runs; ``carried``, ``marked`` and ``lost`` count.
 
     ``delay`` and ``jitter`` are microseconds (jitter adds 0 … jitter, and never reorders by itself), ``bandwidth`` bits a second (0: no
     limit), ``queue`` the octets that may wait for it, ``mtu`` the longest packet in octets (0: any). ``loss``, ``duplicate``,
     ``corrupt`` and ``reorder`` are probabilities; a reordered packet is held back by up to ``hold`` microseconds, and others overtake it.
+    ``congestion`` is the probability that a packet is told of it, ``congested_at`` how many octets must wait until all are (0: never).
     """
 
     def __init__(
@@ -37,11 +42,15 @@ class Path:
         corrupt: float = 0.0,
         reorder: float = 0.0,
         hold: int = 20 * MILLISECOND,
+        congestion: float = 0.0,
+        congested_at: int = 0,
     ) -> None:
-        for name, count in (("delay", delay), ("jitter", jitter), ("bandwidth", bandwidth), ("queue", queue), ("mtu", mtu), ("hold", hold)):
+        counts = {"delay": delay, "jitter": jitter, "bandwidth": bandwidth, "queue": queue, "mtu": mtu, "hold": hold}
+        for name, count in (*counts.items(), ("congested_at", congested_at)):
             if count < 0:
                 raise ArgumentError(name, count, "0 or more")
-        for name, chance in (("loss", loss), ("duplicate", duplicate), ("corrupt", corrupt), ("reorder", reorder)):
+        chances = {"loss": loss, "duplicate": duplicate, "corrupt": corrupt, "reorder": reorder, "congestion": congestion}
+        for name, chance in chances.items():
             if not 0.0 <= chance <= 1.0:
                 raise ArgumentError(name, chance, "a probability, 0.0 to 1.0")
         self.random = random
@@ -55,7 +64,10 @@ class Path:
         self.corrupt = corrupt
         self.reorder = reorder
         self.hold = hold
+        self.congestion = congestion
+        self.congested_at = congested_at
         self.carried = 0
+        self.marked = 0
         self.lost = 0
         self._free_at = 0  # when the last octet that waits will have left
         self._last_arrival = 0
@@ -64,14 +76,23 @@ class Path:
         """Why the packet can't even leave ("too big", "queue full"), or nothing."""
         if self.mtu and len(octets) > self.mtu:
             return "too big"
-        if self.bandwidth and (self._free_at - now) * self.bandwidth > self.queue * 8 * SECOND:
+        if self._waits_more_than(self.queue, now):
             return "queue full"
         return ""
+
+    def _waits_more_than(self, octets: int, now: int) -> bool:
+        return self.bandwidth > 0 and (self._free_at - now) * self.bandwidth > octets * 8 * SECOND
 
     def carry(self, octets: bytes, now: int, verdict: Verdict = PASS) -> list[tuple[int, bytes]]:
         """When the packet arrives, and as what: nothing when it is lost, twice when it is duplicated."""
         chance = self.random.random
         copies = verdict.copies
+        if copies == BY_PATH and self._is_congested(now):
+            octets = marked(octets)
+            if not octets:
+                self.lost += 1
+                return []
+            self.marked += 1
         if copies == BY_PATH:
             copies = 0 if self.loss and chance() < self.loss else 1
             if self.duplicate and chance() < self.duplicate:
@@ -87,6 +108,11 @@ class Path:
             octets = self._turn(octets, bit)
         arrival = self._arrival(len(octets), now) if verdict.after == BY_PATH else now + verdict.after
         return [(arrival, octets)] * copies
+
+    def _is_congested(self, now: int) -> bool:
+        if self.congested_at and self._waits_more_than(self.congested_at, now):
+            return True
+        return self.congestion > 0 and self.random.random() < self.congestion
 
     def _arrival(self, length: int, now: int) -> int:
         leaves = now
@@ -107,3 +133,15 @@ class Path:
         changed = bytearray(octets)
         changed[place >> 3] ^= 0x80 >> (place & 7)
         return bytes(changed)
+
+
+def marked(octets: bytes) -> bytes:
+    """The packet with CE in its ECN field; b"" where it isn't ECN-capable."""
+    packet = ip.parse(octets)
+    if packet.traffic_class & _CE == 0:
+        return b""
+    if packet.version == 6:
+        return octets[:1] + bytes([octets[1] | _CE << 4]) + octets[2:]
+    header = octets[:1] + bytes([octets[1] | _CE]) + octets[2:10] + b"\0\0" + octets[12 : packet.start]
+    value = checksum.field(checksum.total(header))
+    return header[:10] + value.to_bytes(2, "big") + header[12:] + octets[packet.start :]

@@ -122,6 +122,8 @@ class World:
         corrupt: float = 0.0,
         reorder: float = 0.0,
         hold: int = 20 * MILLISECOND,
+        congestion: float = 0.0,
+        congested_at: int = 0,
     ) -> tuple[Path, Path]:
         """Join two hosts, both ways alike; the two directions, for making them differ. See `Path` for the settings."""
         one, other = self._node(a), self._node(b)
@@ -138,6 +140,8 @@ class World:
                 corrupt=corrupt,
                 reorder=reorder,
                 hold=hold,
+                congestion=congestion,
+                congested_at=congested_at,
             )
         return one.paths[other], other.paths[one]
 

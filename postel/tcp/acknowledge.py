@@ -76,10 +76,12 @@ def _tell_recovery(tcb: Tcb, segment: Segment, acked: int, now: int, *, is_dupli
 
 def _tell_congestion(tcb: Tcb, acked: int, now: int, *, was_in_use: bool) -> None:
     sample = tcb.recovery.sample
-    if sample.delivered or sample.lost:
+    sample.marked = 0 if tcb.ecn is None else tcb.ecn.newly_marked
+    if sample.delivered or sample.lost or sample.marked:
         sample.is_window_limited = was_in_use
         tcb.congestion.observed(sample, now)
-    if was_in_use:
+    is_marked = tcb.ecn is not None and tcb.ecn.newly_marked > 0  # RFC3168-6.1.2a
+    if was_in_use and not is_marked:
         tcb.congestion.acknowledged(acked, now)
 
 

@@ -6,6 +6,7 @@ nothing here makes a segment.
 
 from postel.errors import ConnectionRefused, ConnectionReset
 from postel.tcp import acknowledge, challenge, handshake, seq, timestamps, window
+from postel.tcp.ecn import feedback, negotiation
 from postel.tcp.events import END_OF_STREAM, OPENED, READABLE, URGENT
 from postel.tcp.reassembly import Reassembly
 from postel.tcp.state import (
@@ -102,6 +103,7 @@ def otherwise(tcb: Tcb, segment: Segment, now: int) -> bool:
         and fourth_check_syn(tcb, segment, now)
         and fifth_check_ack(tcb, segment, now)
         and timestamps.remember(tcb, segment, now)
+        and (tcb.ecn is None or feedback.note(tcb, tcb.ecn, segment))
         and sixth_check_urg(tcb, segment)
         and seventh_process_text(tcb, segment, now)
         and eighth_check_fin(tcb, segment, now)
@@ -116,6 +118,7 @@ def first_check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
     if segment.flags & RST:  # EP-SEQ-3, EP-RST-1, RFC5961-3.2a
         return False
     if seq.lt(segment.seq, tcb.rcv.nxt):
+        negotiation.hear_late(tcb, segment)
         _note_duplicate(tcb, segment)
         _look_at_ack_of_probe(tcb, segment, now)
     if tcb.state is TIME_WAIT and segment.flags & FIN and seq.add(segment.seq, segment.len) == tcb.rcv.nxt:
@@ -184,10 +187,13 @@ def fifth_check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     elif seq.gt(segment.ack, snd.max) or seq.lt(segment.ack, seq.add(snd.una, -snd.max_wnd)):  # EP-ACK-2, EP-ACK-7, MAY-12
         challenge.owe(tcb, segment, now)
         return False
-    elif seq.lt(snd.una, segment.ack):  # EP-ACK-5
-        acknowledge.advance(tcb, segment, now)
-    else:  # EP-ACK-6
-        acknowledge.repeat(tcb, segment, now)
+    else:
+        if tcb.ecn is not None:
+            feedback.heed(tcb, tcb.ecn, segment, now)
+        if seq.lt(snd.una, segment.ack):  # EP-ACK-5
+            acknowledge.advance(tcb, segment, now)
+        else:  # EP-ACK-6
+            acknowledge.repeat(tcb, segment, now)
     if seq.ge(segment.ack, snd.una):  # EP-ACK-8
         acknowledge.update_window(tcb, segment, now)
     return _after_ack(tcb, segment, now)
@@ -284,6 +290,7 @@ def _open(tcb: Tcb, segment: Segment, now: int) -> None:
     handshake.establish(tcb, lost_syns, now)
     if tcb.fast_open is not None:
         handshake.conclude(tcb, tcb.fast_open, segment, lost_syns, now)
+    negotiation.opened(tcb, segment, now)
     if tcb.fin_is_queued:  # EP-CLOSE-4: queued until now
         tcb.enter(FIN_WAIT_1, now)
     tcb.snd.wnd = acknowledge.scaled_window(tcb, segment)  # EP-ACK-3, EP-SS-5, RFC1122-4.2.2.20c
@@ -298,6 +305,13 @@ def _open(tcb: Tcb, segment: Segment, now: int) -> None:
 
 def _syn_again(tcb: Tcb, segment: Segment, now: int) -> bool:
     """SEG.SEQ = IRS in SYN-RECEIVED (EP-SEQ-8, EP-SYN-4, D-9)."""
+    if tcb.ecn is not None and not negotiation.hear_again(tcb.ecn, segment, tcb.config):  # RFC9768-3.1.5
+        _answer_with_reset(tcb, segment)
+        if tcb.is_passive:
+            handshake.listen_again(tcb, now)
+        else:
+            tcb.delete(ConnectionReset("the peer's SYNs contradict each other"), now)
+        return False
     if segment.flags & ACK and not tcb.is_passive:  # the peer's SYN,ACK of a simultaneous open (figure 7)
         _ = (
             fifth_check_ack(tcb, segment, now)

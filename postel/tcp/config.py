@@ -6,6 +6,7 @@ from typing import Final
 from postel.errors import ArgumentError
 from postel.tcp.congestion import Congestion
 from postel.tcp.congestion.reno import Reno
+from postel.tcp.ecn import ECN_ACCEPT, ECN_ASK, ECN_OFF
 from postel.times import DAY, HOUR, MILLISECOND, MINUTE, NEVER, SECOND
 from postel.wire.options import ALIGNED, PACKED
 
@@ -69,6 +70,7 @@ class Config:
     largest_mss: int = 65535  # RFC 9293, 3.7.1: told to the peer and sent, where the link would carry more
     option_layout: int = ALIGNED  # order and padding of a SYN's options: RFC 9293, 3.1 leaves them open
     sack: bool = True  # RFC 2018
+    ecn: int = ECN_ACCEPT  # RFC 3168, RFC 9768: agreed to where a peer asks for it, as kernels do
 
     # TCP Fast Open: only for applications that survive it when the text of a SYN comes twice (RFC7413-6.1)
     fast_open: int = 0  # RFC7413-2: FAST_OPEN_CLIENT, FAST_OPEN_SERVER, or both
@@ -85,7 +87,7 @@ class Config:
 
     # The IP layer
     hop_limit: int = 64  # MUST-49
-    traffic_class: int = 0  # MUST-48
+    traffic_class: int = 0  # MUST-48; its two lowest bits are ECN's, and not the user's to set
 
     def __post_init__(self) -> None:
         for name, low, high, allowed in _BOUNDS:
@@ -115,6 +117,7 @@ _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
     ("largest_mss", 1, 65535, "1 to 65535 octets"),
     ("scale_for", 0, 1 << 30, "0 to 1 GiB (RFC 7323, 2.3)"),
     ("option_layout", ALIGNED, PACKED, "ALIGNED or PACKED of postel.wire.options"),
+    ("ecn", ECN_OFF, ECN_ASK, "ECN_OFF to ECN_ASK of postel.tcp.ecn"),
     ("fast_open", 0, FAST_OPEN_CLIENT | FAST_OPEN_SERVER, "FAST_OPEN_CLIENT, FAST_OPEN_SERVER, their sum, or 0"),
     ("fast_open_limit", 0, 65535, "0 to 65535"),
     ("keep_alive_idle", 1, NEVER, "1 or more"),

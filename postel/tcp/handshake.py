@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from postel.tcp import seq, window
 from postel.tcp.congestion import initial_window
+from postel.tcp.ecn import negotiation
 from postel.tcp.events import OPENED
 from postel.tcp.fastopen import FastOpen
 from postel.tcp.recovery.newreno import NewReno
@@ -46,6 +47,7 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
         tcb.timestamps.recent_at = now
     tcb.timestamps.last_ack_sent = rcv.nxt
     tcb.sack_agreed = config.sack and syn.sack_permitted  # RFC2018-4a
+    negotiation.learn(tcb, syn)
     tcb.snd.wnd = tcb.snd.max_wnd = syn.window  # unscaled; RFC1122-4.2.2.20c
     tcb.snd.wl1 = syn.seq
     tcb.snd.wl2 = tcb.snd.iss  # D-5: a SYN without ACK has no SEG.ACK

@@ -8,6 +8,7 @@ from typing import Final
 
 from postel.tcp import handshake, patience, seq, timestamps, window
 from postel.tcp.acknowledge import deadline
+from postel.tcp.ecn import feedback, negotiation
 from postel.tcp.fastopen import Attempt, FastOpen
 from postel.tcp.state import CLOSE_WAIT, CLOSED, LAST_ACK, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT
 from postel.tcp.tcb import (
@@ -67,7 +68,11 @@ def _is_fast_enough(tcb: Tcb) -> bool:
 
 def _ack_goes_alone(tcb: Tcb) -> bool:
     """SACK blocks have no room beside a full segment's text, and an ACK with text is no duplicate ACK."""
-    return bool(tcb.owes & OWES_ACK) and (tcb.reassembly is not None or tcb.duplicate is not None or tcb.duplicates_owed > 0)
+    if not tcb.owes & OWES_ACK:
+        return False
+    if tcb.ecn is not None and tcb.ecn.wants_bare_ack:  # RFC9768-3.2.2: text says nothing of the SYN,ACK
+        return True
+    return tcb.reassembly is not None or tcb.duplicate is not None or tcb.duplicates_owed > 0
 
 
 def reset_for(segment: Segment) -> Segment:
@@ -111,6 +116,10 @@ def _syn(tcb: Tcb, now: int) -> Segment:
         syn.tsval = timestamps.clock(tcb, now)
         syn.tsecr = 0 if is_first else tcb.timestamps.recent  # RFC7323-3.2e
     syn.sack_permitted = config.sack if is_first else tcb.sack_agreed
+    if is_first:
+        syn.flags |= negotiation.ask(tcb)
+    elif tcb.ecn is not None:
+        negotiation.answer(tcb.ecn, syn, config.option_layout)
     if tcb.retransmissions or tcb.timers.retransmission != NEVER:
         tcb.rtt.forget()
     else:
@@ -160,6 +169,8 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
     unsent = len(tcb.send_buffer) - offset
     if unsent <= 0 and not _fin_is_due(tcb):
         tcb.recovery.ran_dry()
+        return None
+    if tcb.ecn is not None and feedback.is_held(tcb, tcb.ecn, now):
         return None
     if snd.una == snd.max:
         _begin_flight(tcb, now)
@@ -325,6 +336,8 @@ def _make(tcb: Tcb, number: int, flags: int, data: bytes, now: int) -> Segment:
         segment.tsecr = tcb.timestamps.recent
     if tcb.sack_agreed and (tcb.reassembly is not None or tcb.duplicate is not None):
         segment.sack = _sack_blocks(tcb, len(data))
+    if tcb.ecn is not None:
+        feedback.write(tcb, tcb.ecn, segment)
     tcb.timestamps.last_ack_sent = tcb.rcv.nxt
     tcb.arrived_since_ack = 0
     tcb.timers.delayed_ack = NEVER

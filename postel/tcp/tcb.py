@@ -21,6 +21,7 @@ from postel.tcp import seq
 from postel.tcp.budget import Budget
 from postel.tcp.config import Config
 from postel.tcp.congestion import Congestion, initial_window
+from postel.tcp.ecn import Ecn
 from postel.tcp.events import CLOSED_NAME, TROUBLE_NAME, Event
 from postel.tcp.fastopen import FastOpen
 from postel.tcp.memory import Memory
@@ -186,6 +187,7 @@ class Tcb:
         self.rtt = Rtt(self.config.rto_initial, self.config.rto_minimum, self.config.rto_maximum)
         self.peer_mss = DEFAULT_MSS_4 if self.is_ipv4 else DEFAULT_MSS_6
         self.sack_agreed = False
+        self.ecn: Ecn | None = None  # where the handshake agreed on it
         self.peer_scales = False  # its SYN carried the window scale option
         self.congestion: Congestion = self.config.congestion(self.peer_mss, initial_window(self.peer_mss, self.config.initial_window))
         self.recovery: Recovery = NewReno(iss, self.congestion, self.rtt)

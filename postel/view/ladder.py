@@ -21,7 +21,7 @@ from postel.view.packet import UNKNOWN, Packet
 from postel.view.trace import Trace
 from postel.view.width import left, right, width, wrap
 from postel.wire.address import Endpoint
-from postel.wire.segment import ABSENT, FIN, RST, SYN, URG, Segment, flags_text
+from postel.wire.segment import ABSENT, ECN_NAMES, FIN, RST, SYN, URG, Segment, flags_text
 
 NARROWEST: Final = 72
 _TIME: Final = 11  # "999.999 ms"
@@ -286,6 +286,8 @@ def _label(packet: Packet) -> list[str]:
     if segment.data:
         pieces.append(f"len={len(segment.data)}")
     pieces.append(f"win={packet.window}")
+    if segment.ecn:
+        pieces.append(ECN_NAMES[segment.ecn])
     if segment.flags & URG:
         pieces.append(f"urg={segment.urgent}")
     return pieces + _options(segment) + ([f"sack={notes.sack_text(packet)}"] if packet.sack else [])

@@ -21,6 +21,8 @@ PROTOCOL: Final = 6
 HEADER: Final = 20  # octets, without options
 CHECKSUM_AT: Final = 16
 
+ECN_NAMES: Final = ("Not-ECT", "ECT(1)", "ECT(0)", "CE")  # the ECN field of the IP header (RFC 3168, 5)
+
 _ALL_FLAGS: Final = 0x1FF  # the three bits above are reserved: zero when sent, ignored when received (RFC 9293, 3.1)
 _HEADER: Final = Struct("!HHIIHHHH")
 _HEADER_AND_TIMESTAMPS: Final = Struct("!HHIIHHHHIII")
@@ -35,10 +37,11 @@ class Segment(options.Bearer):
 
     ``window`` is the field as it stands on the wire, unscaled. ``len`` is SEG.LEN: data, SYN and FIN. ``mss``, ``window_scale``,
     ``tsval`` and ``tsecr`` are ABSENT where the option is; ``sack`` holds (left, right) pairs in their order on the wire;
-    ``other`` holds (kind, value) of options that Postel doesn't know, and of Fast Open's.
+    ``other`` holds (kind, value) of options that Postel doesn't know, and of Fast Open's. ``ecn`` is the ECN field of the IP header
+    around it (RFC 3168, 5): 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE.
     """
 
-    __slots__ = ("ack", "data", "destination", "flags", "len", "seq", "source", "urgent", "window")
+    __slots__ = ("ack", "data", "destination", "ecn", "flags", "len", "seq", "source", "urgent", "window")
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class Segment(options.Bearer):
         self.urgent = urgent
         self.tsval = tsval
         self.tsecr = tsecr
+        self.ecn = 0
         self.mss = ABSENT
         self.window_scale = ABSENT
         self.sack_permitted = False
@@ -77,6 +81,8 @@ class Segment(options.Bearer):
         text += f" win={self.window} len={len(self.data)}"
         if self.flags & URG:
             text += f" urg={self.urgent}"
+        if self.ecn:
+            text += f" {ECN_NAMES[self.ecn]}"
         return text + "".join([f" {option}" for option in options.texts(self)]) + ">"
 
 

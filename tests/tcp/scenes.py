@@ -30,6 +30,7 @@ MSS = 1000
 WINDOW = 60_000
 
 PLAIN = replace(DEFAULT, timestamps=False, sack=False, window_scaling=False)
+Field = int | tuple[tuple[int, int], ...] | tuple[tuple[int, bytes], ...] | None
 OPEN_ENDED = 1000  # segments: more in one drain is a storm
 
 
@@ -123,6 +124,8 @@ class Scene:
         tsval: int | None = None,
         tsecr: int = ABSENT,
         sack: tuple[tuple[int, int], ...] = (),
+        ecn: int = 0,
+        other: tuple[tuple[int, bytes], ...] = (),
     ) -> Segment:
         """A segment of the peer; what isn't given fits: SEG.SEQ = RCV.NXT, SEG.ACK = SND.MAX, its options as agreed."""
         if seq is None:
@@ -144,19 +147,20 @@ class Scene:
         if flags & SYN or self.tcb.timestamps.agreed or tsval is not None:
             made.tsval = self.peer.tsval if tsval is None else tsval
             made.tsecr = tsecr if tsecr != ABSENT or made.tsval == ABSENT else 0
+        made.ecn, made.other = ecn, other
         made.sack = tuple((sequence.add(self.tcb.snd.iss, left), sequence.add(self.tcb.snd.iss, right)) for left, right in sack)
         return made
 
-    def hears(self, flags: int, data: bytes = b"", **fields: int | tuple[tuple[int, int], ...] | None) -> list[str]:
+    def hears(self, flags: int, data: bytes = b"", **fields: Field) -> list[str]:
         self.arrives(flags, data, **fields)
         return self.drain()
 
-    def arrives(self, flags: int, data: bytes = b"", **fields: int | tuple[tuple[int, int], ...] | None) -> None:
+    def arrives(self, flags: int, data: bytes = b"", **fields: Field) -> None:
         """Without a drain: for several segments that come at once."""
         self.connection.segment_arrives(self.segment(flags, data, **fields), self.now)  # type: ignore[arg-type]
         self.tcb.check()
 
-    def ignores(self, flags: int, data: bytes = b"", **fields: int | tuple[tuple[int, int], ...] | None) -> bool:
+    def ignores(self, flags: int, data: bytes = b"", **fields: Field) -> bool:
         """Whether the segment leaves no trace: no answer, no event, no change of state, numbers or timers."""
         before = self.image()
         return self.hears(flags, data, **fields) == [] and self.image() == before

@@ -62,6 +62,10 @@ class Recovery(ABC):
         """What was in flight was too large for the path: it goes again, and congestion isn't to blame."""
 
     @abstractmethod
+    def on_marked(self) -> None:
+        """The window was reduced for a mark: a loss among what is in flight now is answered already (RFC3168-6.1.2a)."""
+
+    @abstractmethod
     def next_lost(self, una: int) -> tuple[int, int]:
         """The first number to send again now, and how many octets at most; NOTHING for none."""
 

@@ -31,6 +31,7 @@ class NewReno(Recovery):
         self._duplicates = 0
         self._had_partial = False
         self._flight = 0  # before limited transmit added to it (RFC5681-3.2d)
+        self._answered = una  # a mark of what was sent before has cut the window
         self._step = 0
         self._again_to = una  # end of what the timeout sent again
         self._allowance = 0
@@ -73,6 +74,9 @@ class NewReno(Recovery):
         else:
             self._go_back()
 
+    def on_marked(self) -> None:
+        self._answered = self._max
+
     def on_path_loss(self) -> None:
         self._recover = self._max
         self._leave()
@@ -107,6 +111,7 @@ class NewReno(Recovery):
             self.inflation = 0
             if seq.gt(self._una, self._recover):  # follow, so that 2**31 octets without a loss don't turn the comparison
                 self._recover = seq.add(self._una, -1)
+                self._answered = seq.latest(self._answered, self._una)
                 self._undo.end()
         elif seq.ge(self._una, self._recover):  # RFC6582-3.2-3a
             self._leave()
@@ -147,7 +152,8 @@ class NewReno(Recovery):
         self._had_partial = False
         self._recover = self._max
         self.sample.lost = self.congestion.smss
-        self._reduce(self._flight, now)
+        if seq.ge(self._una, self._answered):
+            self._reduce(self._flight, now)
         self.inflation = DUPLICATES * self.congestion.smss  # RFC5681-3.2e
         self._lost = self._una
 

@@ -45,6 +45,7 @@ class Rack(Recovery):
         self._point = 0  # RecoveryPoint
         self._is_timed_out = False
         self._is_forced = False  # the first retransmission waits for no room
+        self._answered = 0  # a mark of what was sent before has cut the window
         self._undo_until = 0  # a window after recovery
         self._reduced_at = 0
         self._lost_again = False  # a retransmission was lost, sent since the window was last cut
@@ -207,6 +208,9 @@ class Rack(Recovery):
         self._steer(0, now)
         self._end_sample(now)
 
+    def on_marked(self) -> None:
+        self._answered = self.board.sent.end
+
     def on_path_loss(self) -> None:
         for record in self.board.sent.all():
             if record.state == FLYING:
@@ -237,8 +241,8 @@ class Rack(Recovery):
         self._point = self.board.sent.end
         self._is_forced = True
         self._probe_end = _NONE  # RFC8985-7.1
-        flight = self.board.flight
-        self._reduce(min(flight, self.congestion.window), now)  # RFC5681-3.2d: what limited transmit added doesn't count
+        if self.board.position >= self._answered:
+            self._reduce(min(self.board.flight, self.congestion.window), now)  # RFC5681-3.2d: without what limited transmit added
         self._lead_down(now)
 
     def _lead_down(self, now: int) -> None:

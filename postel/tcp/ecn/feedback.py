@@ -1,0 +1,82 @@
+"""Marks told and heard, once a connection is open: where an `Ecn` meets the Tcb. Nothing here is called where there is none."""
+
+from typing import Final
+
+from postel.tcp import patience, seq
+from postel.tcp.ecn import Ecn
+from postel.tcp.tcb import OWES_ACK, Tcb
+from postel.times import NEVER
+from postel.wire import options
+from postel.wire.segment import ABSENT, Segment
+
+_TIMESTAMPS: Final = 12  # octets, with their NOPs
+_TWO_BLOCKS: Final = 2  # of SACK: they say more than counters do (RFC9768-3.2.3.3)
+
+
+def heed(tcb: Tcb, ecn: Ecn, segment: Segment, now: int) -> None:
+    """What an acceptable ACK says of our marks, before anything else is made of it. One answer to all marks of a round trip."""
+    acked = max(0, seq.offset(segment.ack, tcb.snd.una))
+    ecn.newly_marked = ecn.heed(segment, acked, tcb.congestion.smss, is_newer=acked > 0 or _is_newer(tcb, segment))
+    is_unanswered = seq.gt(segment.ack, ecn.reduced_at)  # RFC3168-5a
+    if is_unanswered:
+        ecn.reduced_at = seq.add(segment.ack, -1)  # follows, lest 2**31 octets without a mark turn the comparison
+    if not ecn.newly_marked:
+        return
+    if tcb.congestion.window <= tcb.congestion.smss:
+        _hold(tcb, ecn, now)
+    elif is_unanswered and not tcb.recovery.is_active:  # RFC3168-6.1.2a: a loss of this round trip has been answered
+        tcb.congestion.marked(tcb.flight, now)
+        tcb.recovery.on_marked()
+        ecn.reduced(tcb.snd.max)
+
+
+def _is_newer(tcb: Tcb, segment: Segment) -> bool:
+    """Whether it was sent after those before, though it acknowledges nothing new (RFC 9768, A.1)."""
+    if tcb.timestamps.agreed and segment.tsval != ABSENT and seq.gt(segment.tsval, tcb.timestamps.recent):
+        return True
+    return seq.gt(segment.seq, tcb.snd.wl1)
+
+
+def _hold(tcb: Tcb, ecn: Ecn, now: int) -> None:
+    """A window of one segment can't shrink, so it waits for the retransmission timer (RFC3168-6.1.2b)."""
+    ecn.holds_until = now + tcb.rtt.rto
+    if tcb.flight and tcb.timers.persist == NEVER:
+        patience.wait_for_timeout(tcb, now)
+    ecn.reduced(tcb.snd.max)
+
+
+def is_held(tcb: Tcb, ecn: Ecn, now: int) -> bool:
+    """Whether new data waits for as long as the retransmission timer takes (RFC3168-6.1.2b), though nothing may be in flight."""
+    if now >= ecn.holds_until or tcb.snd.nxt != tcb.snd.max:
+        return False
+    tcb.timers.pacing = ecn.holds_until
+    return True
+
+
+def note(tcb: Tcb, ecn: Ecn, segment: Segment) -> bool:
+    """An acceptable segment and its mark. Text outside the window never comes here (RFC3168-6.1.5)."""
+    if ecn.arrives(segment, has_unacked=tcb.arrived_since_ack > 0 or bool(segment.data)):
+        tcb.owes |= OWES_ACK
+    return True
+
+
+def write(tcb: Tcb, ecn: Ecn, segment: Segment) -> None:
+    """Mark and feedback of a segment that leaves."""
+    if tcb.recovery.is_active != ecn.is_recovering:
+        ecn.is_recovering = tcb.recovery.is_active
+        if ecn.is_recovering:
+            ecn.reduced(tcb.snd.max)
+    is_probe = tcb.timers.persist != NEVER  # RFC3168-6.1.6
+    is_new = bool(segment.data) and ecn.is_first_sent(segment) and not is_probe
+    ecn.write(segment, _room(tcb, segment), is_new=is_new)
+
+
+def _room(tcb: Tcb, segment: Segment) -> int:
+    """Octets of option space beside what comes first, and beside the text in the path's MTU."""
+    taken = sum([len(value) + 2 for _, value in segment.other])
+    if segment.tsval != ABSENT:
+        taken += _TIMESTAMPS
+    if segment.sack:
+        taken += 4 + 8 * min(_TWO_BLOCKS, len(segment.sack))
+    space = min(options.ROOM, tcb.send_mss - len(segment.data)) if segment.data else options.ROOM
+    return space - taken

@@ -1,0 +1,141 @@
+"""Who will tell whom of marks, and how: what SYN and SYN,ACK say (RFC 3168, 6.1.1; RFC 9768, 3.1).
+
+::
+
+    asks          AE CWR ECE       answers          AE CWR ECE
+    RFC 9768       1  1  1         RFC 9768          the mark of the SYN: 010, 011, 100, 110
+    RFC 3168       0  1  1         RFC 3168           0  0  1
+    for nothing    0  0  0         for nothing        0  0  0       or any other, such as the SYN's own bits reflected
+
+The first SYN or SYN,ACK that arrives decides for good. What goes unanswered twice goes without: a middlebox may drop these bits.
+"""
+
+from typing import Final
+
+from postel.tcp.config import Config
+from postel.tcp.ecn import ECN_ACCEPT, ECN_ASK, ECN_ASK_CLASSIC, ECN_OFF, FLAGS, Ecn, ace
+from postel.tcp.ecn.accurate import Accurate
+from postel.tcp.ecn.classic import Classic
+from postel.tcp.state import SYN_SENT
+from postel.tcp.tcb import Tcb
+from postel.wire import options
+from postel.wire.segment import ACK, CWR, ECE, SYN, Segment
+
+_ATTEMPTS: Final = 2  # SYNs, or SYN,ACKs, until one goes without
+_ACCURATE_ANSWERS: Final = (0b010, 0b011, 0b100, 0b101, 0b110)  # table 2, and what is reserved (3.1.3)
+_UNCHANGED: Final = 0b101  # "as if it fed back that the IP-ECN field on the SYN had arrived unchanged"
+_CLASSIC_SYN: Final = ECE | CWR
+
+
+def is_accurate(config: Config) -> bool:
+    return config.ecn in (ECN_ACCEPT, ECN_ASK)
+
+
+def ask(tcb: Tcb) -> int:
+    """The flags of our SYN (RFC3168-6.1.1.1, RFC9768-3.1.4)."""
+    if tcb.retransmissions >= _ATTEMPTS:
+        return 0
+    if tcb.config.ecn == ECN_ASK:
+        return FLAGS  # RFC9768-3.1.1
+    return _CLASSIC_SYN if tcb.config.ecn == ECN_ASK_CLASSIC else 0  # RFC3168-6.1.1a
+
+
+def learn(tcb: Tcb, syn: Segment) -> None:
+    """A SYN or SYN,ACK: what it says decides, once."""
+    if syn.flags & ACK:
+        tcb.ecn = _confirmed(tcb, syn)
+    elif tcb.state is not SYN_SENT or tcb.config.ecn in (ECN_ASK, ECN_ASK_CLASSIC):  # RFC9768-3.1.2s: as if its responder
+        tcb.ecn = _agreed(tcb, syn)
+
+
+def _agreed(tcb: Tcb, syn: Segment) -> Ecn | None:
+    """A peer asks (RFC9768-3.1.2, RFC3168-6.1.1c)."""
+    bits = syn.flags & FLAGS
+    if tcb.config.ecn == ECN_OFF or bits == 0:
+        return None
+    made: Ecn
+    if is_accurate(tcb.config) and bits != _CLASSIC_SYN:  # 3.1.3: combinations that mean nothing yet too
+        made = accurate = Accurate(tcb.snd.iss)
+        accurate.hears_syn(syn.ecn)
+    elif bits & _CLASSIC_SYN == _CLASSIC_SYN:
+        made = Classic(tcb.snd.iss)
+    else:
+        return None
+    made.may_mark = tcb.state is not SYN_SENT or ask(tcb) != 0  # RFC9768-3.1.5, RFC3168-6.1.1b: never after a SYN that didn't ask
+    return made
+
+
+def _confirmed(tcb: Tcb, syn_ack: Segment) -> Ecn | None:
+    """A peer answers what we asked (RFC9768-3.1.2); what nobody asked for is no answer (RFC3168-6.1.1c)."""
+    answer = ace(syn_ack.flags)
+    if tcb.config.ecn == ECN_ASK and answer in _ACCURATE_ANSWERS:
+        accurate = Accurate(tcb.snd.iss)
+        accurate.hears_syn_ack(syn_ack.ecn)
+        accurate.introduces_itself()  # RFC9768-3.2.3.2
+        return accurate
+    if tcb.config.ecn in (ECN_ASK, ECN_ASK_CLASSIC) and syn_ack.flags & _CLASSIC_SYN == ECE:
+        classic = Classic(tcb.snd.iss)
+        classic.may_mark = ask(tcb) != 0  # RFC3168-6.1.1b
+        return classic
+    return None
+
+
+def answer(ecn: Ecn, syn_ack: Segment, layout: int) -> None:
+    """What our SYN,ACK says. A third goes without, and so does one that answers a SYN without (RFC9768-3.1.4)."""
+    ecn.answers += 1
+    if ecn.answers > _ATTEMPTS:
+        ecn.may_mark = False  # RFC9768-3.1.5, RFC3168-6.1.1b
+    elif isinstance(ecn, Accurate):
+        syn_ack.flags |= ecn.reflection()  # RFC9768-3.1.1
+        if ecn.answers == 1:  # RFC9768-3.2.3.2; 3.2.3.2.2: again without
+            ecn.introduce(syn_ack, options.ROOM - len(options.encode(syn_ack, layout)))
+    elif ecn.may_mark:
+        syn_ack.flags |= ECE  # RFC3168-6.1.1a
+
+
+def hear_again(ecn: Ecn, segment: Segment, config: Config) -> bool:
+    """Another SYN or SYN,ACK while the handshake lasts: the mode stays. False: this handshake mixes both ways, and must be reset, lest
+    the two ends mean different ones (RFC9768-3.1.5)."""
+    bits = segment.flags & FLAGS
+    if segment.flags & ACK:
+        if isinstance(ecn, Accurate):
+            ecn.hears_syn_ack(segment.ecn)
+        return True
+    if bits == 0:
+        ecn.may_mark = False  # RFC9768-3.1.5, RFC3168-6.1.1b
+    elif is_accurate(config) and (bits == _CLASSIC_SYN) != isinstance(ecn, Classic):
+        return False
+    if isinstance(ecn, Accurate):
+        ecn.hears_syn(segment.ecn)  # 3.1.5: the latest is fed back
+    return True
+
+
+def hear_late(tcb: Tcb, segment: Segment) -> None:
+    """A SYN,ACK once more, since our ACK was lost: it says again how the SYN,ACK arrived (3.2.2.1)."""
+    is_again = segment.flags & (SYN | ACK) == SYN | ACK and segment.seq == tcb.rcv.irs
+    if is_again and isinstance(tcb.ecn, Accurate) and ace(segment.flags) in _ACCURATE_ANSWERS:
+        tcb.ecn.hears_syn_ack(segment.ecn)
+
+
+def opened(tcb: Tcb, segment: Segment, now: int) -> None:
+    """The segment that acknowledged our SYN or SYN,ACK says how that arrived."""
+    ecn = tcb.ecn
+    if not isinstance(ecn, Accurate):
+        return
+    is_syn = segment.flags & SYN != 0
+    ecn.read_option(segment)
+    told = ace(segment.flags)
+    if is_syn:
+        ecn.count(segment.ecn, len(segment.data))
+        marked = told != _UNCHANGED and ecn.hears_reflection(told, counts=False)
+    elif segment.data or segment.sack:  # no bare ACK: its counter is one
+        ecn.newly_marked = ecn.heed(segment, 0, tcb.congestion.smss, is_newer=True)
+        marked = ecn.newly_marked > 0
+    elif told == 0:  # RFC9768-3.2.2, table 4
+        ecn.turns_deaf()
+        return
+    else:
+        marked = ecn.hears_reflection(told, counts=True)
+    if marked:
+        tcb.congestion.marked(tcb.congestion.window, now)
+        ecn.reduced(tcb.snd.max)

@@ -1,0 +1,297 @@
+"""ECE and CWR: RFC 3168, 6.1.2 to 6.1.6, on an open connection."""
+
+from dataclasses import replace
+
+import pytest
+
+from postel.tcp import seq
+from postel.tcp.congestion.reno import Reno
+from postel.tcp.ecn import CE, ECN_ACCEPT_CLASSIC, ECT_0, NOT_ECT
+from postel.tcp.ecn.classic import Classic
+from postel.times import MINUTE, NEVER, SECOND
+from postel.wire.segment import ACK, CWR, ECE, FIN, PSH, SYN, flags_text
+from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, listen
+
+CONFIG = replace(PLAIN, ecn=ECN_ACCEPT_CLASSIC, nagle=False)
+
+
+def opened(peer: Peer | None = None, **choices: object) -> Scene:
+    """ESTABLISHED, with classic ECN."""
+    scene = listen(replace(CONFIG, **choices), peer)  # type: ignore[arg-type]
+    scene.hears(SYN | ECE | CWR)
+    scene.hears(ACK)
+    scene.all_events()
+    return scene
+
+
+def classic(scene: Scene) -> Classic:
+    assert isinstance(scene.tcb.ecn, Classic)
+    return scene.tcb.ecn
+
+
+def told(scene: Scene) -> list[tuple[str, int]]:
+    """Of each segment sent last: ECE and CWR, and its mark."""
+    return [(flags_text(segment.flags & (ECE | CWR)), segment.ecn) for segment in scene.sent]
+
+
+# The sender
+
+
+def test_new_text_is_marked_and_nothing_else() -> None:
+    """RFC3168-6.1.2d, RFC3168-6.1.4."""
+    scene = opened()
+    scene.sends(bytes(2 * MSS))
+    assert told(scene) == [("-", ECT_0)] * 2
+    scene.hears(ACK, bytes(10))
+    scene.hears(ACK, bytes(10))
+    assert told(scene) == [("-", NOT_ECT)]
+    scene.hears(ACK)
+    scene.closes()
+    assert told(scene) == [("-", NOT_ECT)]  # a FIN without text is a control packet
+
+
+def test_text_with_the_fin_is_marked() -> None:
+    scene = opened()
+    scene.connection.send(bytes(10), scene.now)
+    scene.closes()
+    assert (scene.sent[0].flags, told(scene)) == (FIN | PSH | ACK, [("-", ECT_0)])
+
+
+def test_a_retransmission_is_not_marked() -> None:
+    """RFC3168-6.1.5."""
+    scene = opened()
+    scene.sends(bytes(MSS))
+    scene.expires()
+    assert told(scene) == [("-", NOT_ECT)]
+
+
+def test_text_that_is_partly_sent_again_is_not_marked() -> None:
+    """RFC3168-6.1.5."""
+    scene = opened()
+    scene.sends(bytes(10))
+    scene.connection.send(bytes(MSS), scene.now)
+    scene.passes(SECOND // 2)
+    scene.hears(ACK, ack=1, window=5)
+    scene.hears(ACK, ack=1, window=60_000)
+    scene.expires()
+    first = scene.sent[0]
+    assert (seq.offset(first.seq, scene.tcb.snd.iss), first.ecn) == (1, NOT_ECT)
+
+
+def test_a_window_probe_has_neither_mark_nor_cwr() -> None:
+    """RFC3168-6.1.6; what comes after it is partly sent again."""
+    scene = opened()
+    classic(scene).owes_cwr = True
+    scene.hears(ACK, window=0)
+    scene.sends(bytes(2 * MSS))
+    scene.expires()
+    assert [len(segment.data) for segment in scene.sent] == [1]
+    assert told(scene) == [("-", NOT_ECT)]
+    scene.hears(ACK, ack=1)
+    assert told(scene) == [("-", NOT_ECT), ("CWR", ECT_0)]
+
+
+def test_one_mark_halves_the_window_once_a_round_trip() -> None:
+    """RFC3168-5a, RFC3168-6.1.2a: neither does the window grow on ECE."""
+    scene = opened()
+    scene.sends(bytes(30 * MSS))
+    assert (scene.max, scene.tcb.congestion.window) == (1 + 10 * MSS, 10 * MSS)
+    scene.hears(ACK | ECE, ack=1 + MSS)
+    assert (scene.tcb.congestion.window, scene.tcb.congestion.threshold) == (5 * MSS, 5 * MSS)
+    assert classic(scene).newly_marked == MSS
+    for count in range(2, 11):
+        scene.hears(ACK | ECE, ack=1 + count * MSS)
+        assert scene.tcb.congestion.window == 5 * MSS
+    scene.hears(ACK | ECE, ack=1 + 11 * MSS)  # sent after the reduction: news
+    assert scene.tcb.congestion.window == 2500
+    assert scene.tcb.segments_retransmitted == 0
+
+
+def test_cwr_goes_out_once_on_the_first_new_text() -> None:
+    """RFC3168-6.1.2c."""
+    scene = opened()
+    scene.sends(bytes(10 * MSS))
+    scene.hears(ACK | ECE, ack=1 + 10 * MSS)
+    assert scene.sent == []
+    scene.sends(bytes(2 * MSS))
+    assert told(scene) == [("CWR", ECT_0), ("-", ECT_0)]
+
+
+@pytest.mark.parametrize("sack", [False, True])
+def test_a_loss_too_is_told_by_cwr_but_not_on_what_goes_again(sack: bool) -> None:  # noqa: FBT001
+    """RFC3168-6.1.2c, RFC3168-6.1.5; RFC3168-6.1.2a: with a mark in the same round trip there is one reduction."""
+    scene = opened(Peer(sack=sack), sack=sack)
+    scene.sends(bytes(30 * MSS))
+    for count in (2, 3, 4):
+        scene.hears(ACK, ack=1, sack=((1 + MSS, 1 + count * MSS),) if sack else ())
+    again = [segment for segment in scene.sent if segment.seq == seq.add(scene.tcb.snd.iss, 1)]
+    assert [(segment.flags & CWR, segment.ecn) for segment in again] == [(0, NOT_ECT)]
+    threshold = scene.tcb.congestion.threshold
+    scene.hears(ACK | ECE, ack=1 + 10 * MSS)
+    scene.hears(ACK | ECE, ack=scene.max)
+    assert scene.tcb.congestion.threshold == threshold
+    cwr = [segment for segment in scene.sent if segment.flags & CWR]
+    assert [segment.ecn for segment in cwr] in ([], [ECT_0])
+    scene.sends(bytes(20 * MSS))
+    assert classic(scene).owes_cwr is False
+
+
+def test_a_timeout_too_is_told_by_cwr() -> None:
+    """RFC3168-6.1.2c."""
+    scene = opened()
+    scene.sends(bytes(MSS))
+    scene.expires()
+    scene.hears(ACK)
+    scene.sends(bytes(MSS))
+    assert told(scene) == [("CWR", ECT_0)]
+
+
+def test_a_window_of_one_segment_waits_for_the_timer() -> None:
+    """RFC3168-6.1.2b."""
+    scene = opened()
+    scene.sends(bytes(MSS))
+    scene.expires()  # the window is one segment now
+    assert scene.tcb.congestion.window == MSS
+    assert scene.hears(ACK | ECE) == []
+    scene.sends(bytes(MSS))
+    assert scene.sent == []
+    timeout = scene.tcb.rtt.rto
+    assert scene.connection.next_timeout() == scene.now + timeout
+    retransmissions = scene.tcb.retransmissions
+    assert scene.expires() == [f"PSH,ACK,CWR seq={1 + MSS} ack=1 len={MSS}"]
+    assert scene.tcb.retransmissions == retransmissions  # nothing was lost
+    assert scene.tcb.timers.retransmission == scene.now + timeout
+
+
+def test_it_waits_with_text_in_flight_too() -> None:
+    """RFC3168-6.1.2b: what was lost goes again, and what is new waits until the timer has run out since the latest ECE."""
+    scene = opened()
+    scene.sends(bytes(3 * MSS))
+    scene.expires()
+    assert scene.hears(ACK | ECE, ack=1 + MSS) == [f"ACK seq={1 + MSS} ack=1 len={MSS}"]
+    scene.connection.send(bytes(MSS), scene.now)
+    scene.hears(ACK | ECE, ack=1 + 2 * MSS)
+    scene.now += SECOND
+    assert scene.hears(ACK | ECE, ack=1 + 3 * MSS) == []
+    assert scene.expires() == [f"PSH,ACK,CWR seq={1 + 3 * MSS} ack=1 len={MSS}"]
+    assert scene.now == scene.tcb.last_sent_at
+
+
+def test_a_duplicate_ack_with_ece_resets_the_timer() -> None:
+    """RFC3168-6.1.2b."""
+    scene = opened()
+    scene.sends(bytes(2 * MSS))
+    scene.expires()
+    scene.hears(ACK, ack=1 + MSS)
+    scene.tcb.congestion.window = MSS
+    scene.now += 10
+    scene.hears(ACK | ECE, ack=1 + MSS)
+    assert scene.tcb.timers.retransmission == scene.now + scene.tcb.rtt.rto
+
+
+def test_it_waits_no_longer_than_that_when_there_is_nothing_to_send() -> None:
+    """RFC3168-6.1.2b."""
+    scene = opened()
+    scene.sends(bytes(MSS))
+    scene.expires()
+    scene.hears(ACK | ECE)
+    assert scene.passes(MINUTE) == []
+    assert scene.tcb.timers.next() == NEVER
+    assert len(scene.sends(bytes(MSS))) == 1
+
+
+def test_a_closed_window_has_its_own_timer() -> None:
+    """RFC3168-6.1.2b, beside persist."""
+    scene = opened()
+    scene.sends(bytes(2 * MSS))
+    scene.expires()
+    scene.hears(ACK | ECE, ack=1 + MSS, window=0)
+    assert (scene.tcb.timers.retransmission, scene.tcb.timers.persist) != (NEVER, NEVER)
+    scene.hears(ACK | ECE, ack=1 + MSS, window=0)
+    assert scene.passes(2 * SECOND) != []
+
+
+def test_marks_count_after_a_long_time_without() -> None:
+    """2**31 octets without a mark don't turn the comparison."""
+    scene = opened()
+    for _ in range(3):
+        scene.tcb.snd.una = scene.tcb.snd.nxt = scene.tcb.snd.max = scene.tcb.snd.up = seq.add(scene.tcb.snd.una, 1 << 30)
+        scene.hears(ACK)
+    scene.sends(bytes(10 * MSS))
+    window = scene.tcb.congestion.window
+    scene.hears(ACK | ECE)
+    assert scene.tcb.congestion.window < window
+
+
+class Deaf(Reno):
+    """Counts what it is told, and does nothing."""
+
+    def __init__(self, smss: int, initial_window: int) -> None:
+        super().__init__(smss, initial_window)
+        self.marks: list[int] = []
+
+    def marked(self, flight: int, now: int) -> None:
+        self.marks.append(flight)
+
+
+def test_the_controller_hears_of_the_flight_before_the_ack() -> None:
+    scene = opened(congestion=Deaf)
+    scene.sends(bytes(8 * MSS))
+    scene.hears(ACK | ECE, ack=1 + 3 * MSS)
+    assert isinstance(scene.tcb.congestion, Deaf)
+    assert scene.tcb.congestion.marks == [8 * MSS]
+
+
+# The receiver
+
+
+def test_a_mark_is_echoed_until_cwr() -> None:
+    """RFC3168-6.1.3."""
+    scene = opened(acknowledge_every=1)
+    scene.hears(ACK, bytes(10))
+    assert told(scene) == [("-", NOT_ECT)]
+    scene.hears(ACK, bytes(10), ecn=CE)
+    assert told(scene) == [("ECE", NOT_ECT)]
+    scene.hears(ACK, bytes(10), ecn=ECT_0)
+    assert told(scene) == [("ECE", NOT_ECT)]
+    scene.sends(bytes(10))
+    assert told(scene) == [("ECE", ECT_0)]
+    scene.hears(ACK | CWR, bytes(10), ecn=ECT_0)
+    assert told(scene) == [("-", NOT_ECT)]
+    scene.hears(ACK | CWR, bytes(10), ecn=CE)  # a new one, on the segment that answers the old
+    assert told(scene) == [("ECE", NOT_ECT)]
+
+
+def test_one_marked_segment_of_two_suffices() -> None:
+    """RFC3168-6.1.3: the ACK is delayed, and speaks for both."""
+    scene = opened()
+    assert scene.hears(ACK, bytes(10), ecn=CE) == []
+    scene.hears(ACK, bytes(10), ecn=ECT_0)
+    assert told(scene) == [("ECE", NOT_ECT)]
+
+
+def test_a_mark_on_a_bare_ack_means_nothing() -> None:
+    """RFC3168-6.1.4."""
+    scene = opened(acknowledge_every=1)
+    scene.hears(ACK, ecn=CE)
+    scene.hears(ACK, bytes(10))
+    assert told(scene) == [("-", NOT_ECT)]
+
+
+@pytest.mark.parametrize("number", [-20, 0, 70_000_000])
+def test_a_mark_outside_the_window_means_nothing(number: int) -> None:
+    """RFC3168-6.1.5."""
+    scene = opened(acknowledge_every=1)
+    scene.hears(ACK, bytes(10))
+    scene.hears(ACK, bytes(1), seq=number, ecn=CE)
+    assert told(scene) == [("-", NOT_ECT)]
+    scene.hears(ACK, bytes(10))
+    assert told(scene) == [("-", NOT_ECT)]
+
+
+def test_a_marked_probe_of_our_closed_window_counts() -> None:
+    """RFC 3168, 6.1.6: it can't be forged easily."""
+    scene = opened(receive_buffer=2 * MSS, acknowledge_every=1)
+    scene.hears(ACK, bytes(2 * MSS))
+    scene.hears(ACK, bytes(1), ecn=CE)
+    assert told(scene) == [("ECE", NOT_ECT)]

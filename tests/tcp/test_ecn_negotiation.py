@@ -1,0 +1,390 @@
+"""What SYN and SYN,ACK agree on: the tables of RFC 3168, 6.1.1 and RFC 9768, 3.1, and what falls back."""
+
+from dataclasses import replace
+
+import pytest
+
+from postel.tcp import seq
+from postel.tcp.ecn import (
+    CE,
+    ECN_ACCEPT,
+    ECN_ACCEPT_CLASSIC,
+    ECN_ASK,
+    ECN_ASK_CLASSIC,
+    ECN_OFF,
+    ECT_0,
+    ECT_1,
+    NOT_ECT,
+    Ecn,
+    ace,
+    flags_of,
+)
+from postel.tcp.ecn.accurate import ORDER_0, Accurate
+from postel.tcp.ecn.classic import Classic
+from postel.tcp.state import CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED
+from postel.tcp.tcb import Tcb
+from postel.times import SECOND
+from postel.wire.segment import ACK, CWR, ECE, RST, SYN, Segment
+from tests.tcp.scenes import MSS, PLAIN, Scene, established_active, listen, syn_sent
+
+WHOLE_OPTION = ((ORDER_0, b"\0\0\1\0\0\0\0\0\1"),)
+
+
+def offering(ecn: int) -> Scene:
+    return listen(replace(PLAIN, ecn=ecn))
+
+
+def asking(ecn: int) -> Scene:
+    return syn_sent(replace(PLAIN, ecn=ecn))
+
+
+def mode(tcb: Tcb) -> type[Ecn] | None:
+    return None if tcb.ecn is None else type(tcb.ecn)
+
+
+def bits(scene: Scene) -> list[int]:
+    return [ace(segment.flags) for segment in scene.sent]
+
+
+def marks(scene: Scene) -> list[int]:
+    return [segment.ecn for segment in scene.sent]
+
+
+ACCEPTED = [
+    # what we offer, AE CWR ECE of the SYN, its mark; AE CWR ECE of the SYN,ACK, the mode
+    (ECN_OFF, 0b000, NOT_ECT, 0b000, None),
+    (ECN_OFF, 0b011, NOT_ECT, 0b000, None),
+    (ECN_OFF, 0b111, CE, 0b000, None),
+    (ECN_ACCEPT_CLASSIC, 0b000, NOT_ECT, 0b000, None),
+    (ECN_ACCEPT_CLASSIC, 0b001, NOT_ECT, 0b000, None),
+    (ECN_ACCEPT_CLASSIC, 0b010, NOT_ECT, 0b000, None),
+    (ECN_ACCEPT_CLASSIC, 0b011, NOT_ECT, 0b001, Classic),
+    (ECN_ACCEPT_CLASSIC, 0b100, NOT_ECT, 0b000, None),
+    (ECN_ACCEPT_CLASSIC, 0b111, NOT_ECT, 0b001, Classic),
+    (ECN_ASK_CLASSIC, 0b111, NOT_ECT, 0b001, Classic),
+    (ECN_ACCEPT, 0b000, CE, 0b000, None),
+    (ECN_ACCEPT, 0b011, CE, 0b001, Classic),
+    (ECN_ACCEPT, 0b111, NOT_ECT, 0b010, Accurate),
+    (ECN_ACCEPT, 0b111, ECT_1, 0b011, Accurate),
+    (ECN_ACCEPT, 0b111, ECT_0, 0b100, Accurate),
+    (ECN_ACCEPT, 0b111, CE, 0b110, Accurate),
+    (ECN_ASK, 0b111, NOT_ECT, 0b010, Accurate),
+    *[(ECN_ACCEPT, reserved, NOT_ECT, 0b010, Accurate) for reserved in (0b001, 0b010, 0b100, 0b101, 0b110)],
+]
+
+
+@pytest.mark.parametrize(("ecn", "syn", "mark", "answer", "agreed"), ACCEPTED)
+def test_what_a_responder_agrees_to(ecn: int, syn: int, mark: int, answer: int, agreed: type[Ecn] | None) -> None:
+    """RFC3168-6.1.1a, RFC3168-6.1.1c, RFC9768-3.1.1, RFC9768-3.1.2."""
+    scene = offering(ecn)
+    scene.hears(SYN | flags_of(syn), ecn=mark)
+    assert (bits(scene), mode(scene.tcb)) == ([answer], agreed)
+    assert marks(scene) == [NOT_ECT]  # RFC3168-6.1.1b
+
+
+ANSWERED = [
+    # what we ask, AE CWR ECE of our SYN and of the SYN,ACK, the mode
+    *[(ECN_ACCEPT, 0b000, answer, None) for answer in range(8)],
+    (ECN_ASK_CLASSIC, 0b011, 0b000, None),
+    (ECN_ASK_CLASSIC, 0b011, 0b001, Classic),
+    (ECN_ASK_CLASSIC, 0b011, 0b010, None),
+    (ECN_ASK_CLASSIC, 0b011, 0b011, None),
+    (ECN_ASK_CLASSIC, 0b011, 0b101, Classic),
+    (ECN_ASK_CLASSIC, 0b011, 0b111, None),
+    (ECN_ASK, 0b111, 0b000, None),
+    (ECN_ASK, 0b111, 0b001, Classic),
+    (ECN_ASK, 0b111, 0b010, Accurate),
+    (ECN_ASK, 0b111, 0b011, Accurate),
+    (ECN_ASK, 0b111, 0b100, Accurate),
+    (ECN_ASK, 0b111, 0b101, Accurate),
+    (ECN_ASK, 0b111, 0b110, Accurate),
+    (ECN_ASK, 0b111, 0b111, None),
+]
+
+
+@pytest.mark.parametrize(("ecn", "syn", "answer", "agreed"), ANSWERED)
+def test_what_an_initiator_makes_of_the_answer(ecn: int, syn: int, answer: int, agreed: type[Ecn] | None) -> None:
+    """RFC3168-6.1.1a, RFC3168-6.1.1c, RFC9768-3.1.1, RFC9768-3.1.2, "BAD-CC-6": reflected bits are no answer."""
+    scene = Scene(replace(PLAIN, ecn=ecn))
+    scene.does(scene.connection.open_active)
+    assert (bits(scene), marks(scene)) == ([syn], [NOT_ECT])  # RFC3168-6.1.1b
+    scene.hears(SYN | ACK | flags_of(answer))
+    assert (scene.state, mode(scene.tcb)) == (ESTABLISHED, agreed)
+
+
+@pytest.mark.parametrize("ecn", [ECN_ASK, ECN_ASK_CLASSIC])
+def test_a_third_syn_goes_without(ecn: int) -> None:
+    """RFC3168-6.1.1.1, RFC9768-3.1.4; "BAD-CC-6": a box on the way may drop SYNs that ask."""
+    scene = asking(ecn)
+    asked = 0b111 if ecn == ECN_ASK else 0b011
+    numbers = set()
+    told = []
+    for _ in range(3):
+        scene.expires()
+        told += bits(scene)
+        numbers |= {segment.seq for segment in scene.sent}
+    assert told == [asked, 0, 0]
+    assert numbers == {scene.tcb.snd.iss}
+    scene.hears(SYN | ACK)
+    assert mode(scene.tcb) is None
+
+
+def test_an_answer_to_the_first_syn_that_comes_after_the_last_without() -> None:
+    """RFC3168-6.1.1b: we sent a SYN that didn't ask, so nothing of ours is marked; RFC9768-3.1.5: there only a server minds."""
+    for ecn, answer, may_mark in ((ECN_ASK_CLASSIC, 0b001, False), (ECN_ASK, 0b010, True)):
+        scene = asking(ecn)
+        scene.expires()
+        scene.expires()
+        scene.hears(SYN | ACK | flags_of(answer))
+        scene.sends(bytes(10))
+        assert marks(scene) == [ECT_0 if may_mark else NOT_ECT]
+
+
+@pytest.mark.parametrize(
+    ("ecn", "syn", "answer", "agreed"),
+    [
+        (ECN_ASK, 0b111, 0b010, Accurate),
+        (ECN_ASK, 0b011, 0b001, Classic),
+        (ECN_ASK, 0b000, 0b000, None),
+        (ECN_ASK_CLASSIC, 0b011, 0b001, Classic),
+        (ECN_ASK_CLASSIC, 0b111, 0b001, Classic),
+        (ECN_ACCEPT, 0b111, 0b000, None),  # our SYN has told the peer that we don't
+    ],
+)
+def test_both_open_at_once(ecn: int, syn: int, answer: int, agreed: type[Ecn] | None) -> None:
+    """RFC9768-3.1.2s."""
+    scene = asking(ecn)
+    scene.hears(SYN | flags_of(syn))
+    assert (scene.state, bits(scene), mode(scene.tcb)) == (SYN_RECEIVED, [answer], agreed)
+    scene.hears(SYN | ACK | flags_of(0b001), seq=0)  # the mode is fixed
+    scene.sends(bytes(10))
+    assert (mode(scene.tcb), marks(scene)) == (agreed, [ECT_0 if agreed else NOT_ECT])
+
+
+def test_a_crossing_syn_after_ours_went_without() -> None:
+    """RFC9768-3.1.5, RFC3168-6.1.1b: the mode is the responder's, and nothing is marked."""
+    scene = asking(ECN_ASK)
+    scene.expires()
+    scene.expires()
+    scene.hears(SYN | flags_of(0b111), seq=0)
+    assert bits(scene) == [0b010]
+    scene.hears(ACK | flags_of(0b010), seq=1)
+    scene.sends(bytes(10))
+    assert marks(scene) == [NOT_ECT]
+
+
+def test_a_crossing_syn_ack_says_how_it_arrived() -> None:
+    scene = asking(ECN_ASK)
+    scene.hears(SYN | flags_of(0b111), ecn=ECT_0)
+    assert bits(scene) == [0b100]
+    scene.hears(SYN | ACK | flags_of(0b010), seq=0, ecn=CE)
+    assert isinstance(scene.tcb.ecn, Accurate)
+    assert scene.tcb.ecn.r_cep == 6
+
+
+# SYN,ACKs that go again
+
+
+def test_a_syn_ack_again_has_no_option_and_then_no_flags() -> None:
+    """RFC9768-3.2.3.2, RFC9768-3.1.4, RFC9768-3.1.5: having sent one without, a server marks nothing."""
+    scene = offering(ECN_ACCEPT)
+    scene.hears(SYN | flags_of(0b111))
+    assert [segment.other for segment in scene.sent] == [WHOLE_OPTION]
+    scene.expires()
+    assert (bits(scene), [segment.other for segment in scene.sent]) == ([0b010], [()])
+    scene.expires()
+    assert bits(scene) == [0b000]
+    scene.hears(ACK | flags_of(0b010))
+    assert mode(scene.tcb) is Accurate
+    scene.sends(bytes(10))
+    assert marks(scene) == [NOT_ECT]
+
+
+def test_a_classic_syn_ack_too_goes_without_the_third_time() -> None:
+    """RFC3168-6.1.1b."""
+    scene = offering(ECN_ACCEPT)
+    scene.hears(SYN | ECE | CWR)
+    assert [flags for _ in range(2) for flags in (scene.expires(), bits(scene))[1]] == [0b001, 0b000]
+    scene.hears(ACK)
+    scene.sends(bytes(10))
+    assert marks(scene) == [NOT_ECT]
+
+
+def test_the_latest_syn_is_fed_back() -> None:
+    """RFC9768-3.1.5."""
+    scene = offering(ECN_ACCEPT)
+    scene.hears(SYN | flags_of(0b111), ecn=ECT_1)
+    scene.hears(SYN | flags_of(0b111), seq=0, ecn=CE)
+    assert (bits(scene), scene.sent[0].other) == ([0b110], ())
+    assert isinstance(scene.tcb.ecn, Accurate)
+    assert scene.tcb.ecn.r_cep == 5  # RFC9768-3.2: CE on a SYN isn't counted
+
+
+@pytest.mark.parametrize(("first", "mode_", "answer"), [(0b111, Accurate, 0b010), (0b011, Classic, 0b000)])
+def test_a_syn_without_after_one_with(first: int, mode_: type[Ecn], answer: int) -> None:
+    """RFC9768-3.1.5: the mode stays, and nothing is marked; RFC3168-6.1.1b, and its example in 6.1.1.1."""
+    scene = offering(ECN_ACCEPT)
+    scene.hears(SYN | flags_of(first))
+    scene.hears(SYN, seq=0)
+    assert (bits(scene), mode(scene.tcb)) == ([answer], mode_)
+    scene.hears(ACK | flags_of(0b010 if mode_ is Accurate else 0))
+    scene.sends(bytes(10))
+    assert marks(scene) == [NOT_ECT]
+
+
+def test_a_syn_with_after_one_without() -> None:
+    """RFC9768-3.1.5: there is no way back into a mode."""
+    scene = offering(ECN_ACCEPT)
+    scene.hears(SYN)
+    scene.hears(SYN | flags_of(0b111), seq=0)
+    assert (bits(scene), mode(scene.tcb)) == ([0], None)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0b111, 0b011), (0b011, 0b111), (0b011, 0b100)])
+def test_a_handshake_that_mixes_both_ways_is_reset(first: int, second: int) -> None:
+    """RFC9768-3.1.5."""
+    scene = offering(ECN_ACCEPT)
+    scene.hears(SYN | flags_of(first))
+    assert scene.hears(SYN | flags_of(second), seq=0) == ["RST,ACK seq=0 ack=1"]
+    assert scene.state is LISTEN
+    assert scene.tcb.ecn is None
+
+
+def test_a_crossing_handshake_that_mixes_both_ways_ends_the_connection() -> None:
+    """RFC9768-3.1.5."""
+    scene = asking(ECN_ASK)
+    scene.hears(SYN | flags_of(0b111))
+    assert scene.hears(SYN | flags_of(0b011), seq=0) == ["RST,ACK seq=0 ack=1"]
+    assert (scene.state, scene.events()) == (CLOSED, ["closed"])
+
+
+def test_who_knows_the_classic_way_alone_sees_no_mixture() -> None:
+    scene = offering(ECN_ACCEPT_CLASSIC)
+    scene.hears(SYN | flags_of(0b011))
+    scene.hears(SYN | flags_of(0b111), seq=0)
+    assert (bits(scene), mode(scene.tcb)) == ([0b001], Classic)
+
+
+# The ACK of the SYN,ACK
+
+
+@pytest.mark.parametrize(
+    ("mark", "told", "counter"), [(NOT_ECT, 0b010, 5), (ECT_1, 0b011, 5), (ECT_0, 0b100, 5), (CE, 0b110, 6)]
+)
+def test_the_ack_of_a_syn_ack_says_how_that_arrived(mark: int, told: int, counter: int) -> None:
+    """RFC9768-3.2.2, table 3; RFC9768-3.2.3.2: it carries an option."""
+    scene = asking(ECN_ASK)
+    scene.hears(SYN | ACK | flags_of(0b010), ecn=mark)
+    assert bits(scene) == [told]
+    assert [segment.other for segment in scene.sent] == [WHOLE_OPTION]
+    scene.hears(ACK | flags_of(5), bytes(10))
+    scene.passes(SECOND)
+    assert bits(scene) == [counter & 7]
+    scene.hears(SYN | ACK | flags_of(0b010), seq=0, ecn=CE)  # it came again: our ACK was lost
+    assert bits(scene) == [0b110]
+    assert isinstance(scene.tcb.ecn, Accurate)
+    assert scene.tcb.ecn.r_cep == 6  # counted once at most
+
+
+def test_text_that_waits_for_the_handshake_goes_after_that_ack() -> None:
+    """RFC9768-3.2.2: a segment with text couldn't say it. RFC9768-3.2.3.2: the first text has an option too."""
+    scene = asking(ECN_ASK)
+    scene.connection.send(bytes(10), scene.now)
+    assert scene.hears(SYN | ACK | flags_of(0b010)) == ["ACK,CWR seq=1 ack=1", "PSH,ACK,ECE,AE seq=1 ack=1 len=10"]
+    assert (bits(scene), marks(scene)) == ([0b010, 0b101], [NOT_ECT, ECT_0])
+    assert [kind for segment in scene.sent for kind, _ in segment.other] == [ORDER_0, ORDER_0]
+
+
+@pytest.mark.parametrize(
+    ("told", "counter", "may_mark"),
+    [(0b001, 5, True), (0b010, 5, True), (0b011, 5, False), (0b100, 5, False), (0b101, 5, True), (0b110, 6, False), (0b111, 5, True)],
+)
+def test_what_a_server_makes_of_it(told: int, counter: int, may_mark: bool) -> None:  # noqa: FBT001
+    """RFC9768-3.2.2, table 4; "BAD-CC-6": we sent it as Not-ECT, so whoever says otherwise tells of mangling (3.2.2.3)."""
+    scene = offering(ECN_ACCEPT)
+    scene.hears(SYN | flags_of(0b111))
+    scene.hears(ACK | flags_of(told))
+    assert isinstance(scene.tcb.ecn, Accurate)
+    assert (scene.tcb.ecn.s_cep, scene.tcb.congestion.window) == (counter, 10_000 if told != 0b110 else 5000)
+    scene.sends(bytes(10))
+    assert marks(scene) == [ECT_0 if may_mark else NOT_ECT]
+
+
+def test_zero_there_turns_a_server_deaf_not_mute() -> None:
+    """RFC9768-3.2.2, table 4, note 1; "BAD-CC-6": bleached flags."""
+    scene = offering(ECN_ACCEPT)
+    scene.hears(SYN | flags_of(0b111))
+    scene.hears(ACK)
+    scene.sends(bytes(5 * MSS))
+    assert marks(scene) == [NOT_ECT] * 5
+    window = scene.tcb.congestion.window
+    scene.hears(ACK | flags_of(6), bytes(10), ecn=CE, ack=1 + MSS)
+    assert scene.tcb.congestion.window >= window  # no answer to marks told
+    assert bits(scene)[-1] == 6  # but the peer's are told
+
+
+@pytest.mark.parametrize(("told", "marked"), [(5, False), (6, True)])
+def test_text_that_completes_the_handshake_has_a_counter(told: int, marked: bool) -> None:  # noqa: FBT001
+    """RFC9768-3.2.2: the handshake's encoding is a bare ACK's alone."""
+    scene = offering(ECN_ACCEPT)
+    scene.hears(SYN | flags_of(0b111))
+    scene.hears(ACK | flags_of(told), bytes(10))
+    assert isinstance(scene.tcb.ecn, Accurate)
+    assert (scene.tcb.ecn.s_cep, scene.tcb.congestion.window) == (told, 5000 if marked else 10_000)
+
+
+@pytest.mark.parametrize(("told", "may_mark", "window"), [(0b010, True, 10_000), (0b011, False, 10_000), (0b110, False, 5000)])
+def test_what_a_client_hears_of_its_syn(told: int, may_mark: bool, window: int) -> None:  # noqa: FBT001
+    """3.2.2.2: CE is answered, and not counted. 3.2.2.3: any mark is mangling, for there was none."""
+    scene = asking(ECN_ASK)
+    scene.hears(SYN | ACK | flags_of(told))
+    assert isinstance(scene.tcb.ecn, Accurate)
+    assert (scene.tcb.ecn.s_cep, scene.tcb.congestion.window) == (5, window)
+    scene.sends(bytes(10))
+    assert marks(scene) == [ECT_0 if may_mark else NOT_ECT]
+
+
+def test_text_on_a_syn_ack_is_counted_and_that_of_a_syn_is_not() -> None:
+    """RFC9768-3.2."""
+    scene = asking(ECN_ASK)
+    scene.hears(SYN | ACK | flags_of(0b010), bytes(7), ecn=ECT_0)
+    assert isinstance(scene.tcb.ecn, Accurate)
+    assert scene.tcb.ecn.r_e0b == 8
+    scene = offering(ECN_ACCEPT)
+    scene.hears(SYN | flags_of(0b111), bytes(7), ecn=ECT_0)
+    assert isinstance(scene.tcb.ecn, Accurate)
+    assert scene.tcb.ecn.r_e0b == 1
+
+
+def test_a_syn_ack_option_where_others_leave_no_room() -> None:
+    """RFC9768-3.2.3.2: it is left off."""
+    ecn = Accurate(0)
+    syn_ack = Segment(1, 2, 0, 0, SYN | ACK, 0)
+    ecn.introduce(syn_ack, 11)
+    assert syn_ack.other == ()
+
+
+def test_an_attempt_that_is_given_up_leaves_no_mode() -> None:
+    scene = offering(ECN_ACCEPT)
+    scene.hears(SYN | flags_of(0b111))
+    scene.hears(RST)
+    assert (scene.state, scene.tcb.ecn) == (LISTEN, None)
+
+
+def test_sack_goes_with_d_sack() -> None:
+    """RFC9768-3.1.1d."""
+    scene = syn_sent(replace(PLAIN, ecn=ECN_ASK, sack=True))
+    scene.peer.sack = True
+    scene.hears(SYN | ACK | flags_of(0b010))
+    scene.hears(ACK | flags_of(5), bytes(10))
+    scene.hears(ACK | flags_of(5), bytes(10), seq=1)
+    (ack,) = scene.sent
+    assert ack.sack == ((seq.add(scene.irs, 1), seq.add(scene.irs, 11)),)
+
+
+def test_without_ecn_nothing_is_marked() -> None:
+    """RFC9768-3.1.5, RFC3168-6.1.1b."""
+    scene = established_active(PLAIN)
+    scene.hears(ACK, bytes(10), ecn=CE)
+    scene.sends(bytes(10))
+    assert (marks(scene), bits(scene)) == ([NOT_ECT], [0])
