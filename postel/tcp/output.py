@@ -176,6 +176,8 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
         _begin_flight(tcb, now)
     usable = _usable(tcb)
     room = tcb.congestion.smss  # MUST-16: what MSS, path and timestamps leave; SACK blocks take no room from text
+    if tcb.ecn is not None and snd.nxt == snd.max:  # RFC9768-3.2.3.3
+        room -= min(tcb.ecn.wants_room, room // 2)
     count = min(max(0, unsent), room, max(0, usable))
     with_fin = _fin_is_due(tcb) and count == max(0, unsent) and usable > count
     if not with_fin and (count <= 0 or not _is_worth_sending(tcb, count, unsent, room)):

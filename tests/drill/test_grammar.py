@@ -6,7 +6,7 @@ from postel.drill.failure import ScriptError
 from postel.drill.grammar import parse
 from postel.drill.script import ANY, Anchor, Call, Code, Command, Datagram, Either, Icmp, Name, Network, Option, Packet, When
 from postel.times import MILLISECOND, SECOND
-from postel.wire.segment import ACK, AE, FIN, PSH, SYN
+from postel.wire.segment import ACK, AE, CWR, ECE, FIN, PSH, SYN
 
 
 def action(text: str) -> object:
@@ -60,6 +60,9 @@ def test_its_flags() -> None:
     assert packet("< - 0:0(0)").flags == 0
     assert packet("< F  . 0:0(0)").flags == FIN | ACK
     assert packet("< SA 0:0(0)").flags == SYN | AE
+    assert packet("< SEWA 0:0(0)").flags == SYN | ECE | CWR | AE
+    assert packet("> .6 1:1(0) ack 1").flags == ACK | AE | CWR  # the ACE field of RFC 9768
+    assert packet("> P.1 1:2(1) ack 1").flags == PSH | ACK | ECE
 
 
 def test_its_ports_and_its_ip_header() -> None:
@@ -67,6 +70,16 @@ def test_its_ports_and_its_ip_header() -> None:
     assert (found.source_port, found.destination_port) == (80, 1024)
     assert (found.network.traffic_class, found.network.hop_limit) == (0x28, 3)
     assert packet("> [ect01] . 1:1(0) ack 1").network.ecn == "ect01"
+
+
+def test_its_accurate_counters() -> None:
+    found = packet("> . 1:1(0) ack 1 <ECN e0b 1 ceb 0 e1b 16777216,nop,ECN e1b 258,ECN>").options
+    assert found is not None
+    assert [(option.kind, option.value.hex()) for option in found if option.kind != 1] == [
+        (172, "000001000000000000"),
+        (174, "000102"),
+        (172, ""),
+    ]
 
 
 def test_its_options() -> None:
@@ -127,6 +140,8 @@ def test_options_of_the_script() -> None:
         ("0 > . 1:1(0) ack x", 1, "x"),
         ("0 close(3) = 0 (never ends", 1, ""),
         ("0 > [ecn] . 1:1(0)", 1, "]"),
+        ("0 > .8 1:1(0)", 1, "1"),
+        ("0 > . 1:1(0) <ECN ceb 1>", 1, ">"),
         ("0 > (top 1) . 1:1(0)", 1, "1"),
         ("2~1 close(3) = 0", 1, "close"),
         ("--mtu=72\n--speed=10", 2, "--speed"),

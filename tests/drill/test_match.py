@@ -5,7 +5,7 @@ import pytest
 from postel.drill.failure import Failure
 from postel.drill.flow import REMOTE_ISN, Flow
 from postel.drill.grammar import parse
-from postel.drill.match import Arrived, check, flags_text, text
+from postel.drill.match import Arrived, check, flags_text, options_of, text
 from postel.drill.octets import segment
 from postel.drill.script import Packet
 from postel.wire import ip
@@ -80,6 +80,16 @@ def test_options_are_compared_with_order_and_padding() -> None:
     for wrong in ("", "<sack 5:9,nop,nop>", "<nop,nop,sack 5:8>", "<sack 5:9>", "<eol,nop,sack 5:9>"):
         with pytest.raises(Failure, match="options"):
             check(expectation("> . 1:1(0) ack 1 " + wrong), arrived(sack=((5, 9),)), flow(), 1)
+
+
+def test_the_order_of_accurate_counters_counts() -> None:
+    made = arrived()
+    made.options = options_of(b"\xac\x08\0\0\x01\0\0\x02")
+    check(expectation("> . 1:1(0) ack 1 <ECN e0b 1 ceb 2>"), made, flow(), 1)
+    assert text(made, flow()) == "> . 1:1(0) ack 1 win 1000 <ECN e0b 1 ceb 2>"
+    for wrong in ("e1b 1 ceb 2", "e0b 1", "e0b 1 ceb 3"):
+        with pytest.raises(Failure, match="options"):
+            check(expectation(f"> . 1:1(0) ack 1 <ECN {wrong}>"), made, flow(), 1)
 
 
 def test_text_is_zeros() -> None:

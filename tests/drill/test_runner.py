@@ -83,6 +83,7 @@ def test_what_fails(lines: str, line: int, message: str) -> None:
         ("+0 `rm -rf x`", "this command means nothing to a stack at 'rm -rf x'"),
         ("+0 `sysctl -w net.magic=1`", "this variable isn't known to the profile rfc at 'net.magic'"),
         ("+0 `sysctl -w net.inet.tcp.blackhole=2`", "Postel has 0 alone at 'net.inet.tcp.blackhole=2'"),
+        ("+0 `sysctl -w net.ipv4.tcp_ecn=4`", "Postel knows 0, 1, 2, 3, 5 at 'net.ipv4.tcp_ecn=4'"),
         ("+0 %{ import os }%", "only assertions and assignments are run at 'import os'"),
         ("+0 %{ assert open('x') }%", "this expression isn't run"),
         ("+0 < . 1:1(0) ack 1 win 1 <TS val 1 ecr 77,nop,nop>", "the stack never sent this timestamp at 'ecr 77'"),

@@ -168,3 +168,21 @@ def test_whatever_comes_the_books_balance(moves: list):
         assert fragments.held == sum(partial.octets for partial in fragments._partials.values())
         if octets:
             assert ip.parse(octets)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize(
+    ("marks", "whole"),
+    [((2, 2), 2), ((1, 1), 1), ((0, 0), 0), ((3, 3), 3), ((3, 2), 3), ((2, 3), 3), ((1, 3), 3), ((2, 1), 2), ((3, 0), -1), ((0, 3), -1)],
+)
+def test_a_mark_of_congestion_survives(fragments: Fragments, version: int, marks: tuple[int, int], whole: int):
+    """RFC 3168, 5.3: CE on one is CE on all, but never on what isn't ECN-capable: that is dropped."""
+    sent = pieces(version, bytes(900))
+    assert len(sent) == len(marks)
+    for one, mark in zip(sent, marks, strict=True):
+        one.traffic_class = 0x28 | mark
+    results = [fragments.add(one, 0) for one in sent]
+    if whole < 0:
+        assert (results, fragments.held, len(fragments)) == ([b"", b""], 0, 0)
+    else:
+        assert ip.parse(results[1]).traffic_class == 0x28 | whole

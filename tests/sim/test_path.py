@@ -7,6 +7,7 @@ import pytest
 from postel.errors import ArgumentError
 from postel.sim import DROP, Path, corrupt, deliver_after, duplicate
 from postel.times import MILLISECOND, SECOND
+from postel.wire import ip
 
 PACKET = bytes(range(100))
 
@@ -50,6 +51,30 @@ def test_a_chance_of_one_is_certain(setting: str, count: int) -> None:
     assert len(path(**{setting: 1.0}).carry(PACKET, 0)) == count
 
 
+@pytest.mark.parametrize(("source", "target"), [(bytes(4), b"\x0a\0\0\1"), (bytes(16), bytes(range(16)))])
+@pytest.mark.parametrize(("mark", "left"), [(0, None), (1, 3), (2, 3), (3, 3)])
+def test_congestion_marks_what_is_capable_and_loses_what_is_not(source: bytes, target: bytes, mark: int, left: int | None) -> None:
+    """RFC 3168, 5."""
+    told = path(congestion=1.0)
+    arrived = told.carry(ip.encode(source, target, 6, bytes(50), traffic_class=0x28 | mark), 0)
+    assert [ip.parse(octets).traffic_class for _, octets in arrived] == ([] if left is None else [0x28 | left])
+    assert [ip.parse(octets).payload for _, octets in arrived] == ([] if left is None else [bytes(50)])
+    assert (told.marked, told.lost, told.carried) == ((0, 1, 0) if left is None else (1, 0, 1))
+
+
+def test_a_queue_of_some_length_tells_of_congestion() -> None:
+    packet = ip.encode(bytes(4), bytes(4), 6, bytes(80), traffic_class=2)
+    slow = path(delay=0, bandwidth=800, congested_at=150)
+    marks = [ip.parse(slow.carry(packet, 0)[0][1]).traffic_class for _ in range(4)]
+    assert (marks, slow.marked) == ([2, 2, 3, 3], 2)
+    assert ip.parse(slow.carry(packet, 10 * SECOND)[0][1]).traffic_class == 2
+
+
+def test_a_verdict_overrules_congestion() -> None:
+    told = path(congestion=1.0)
+    assert len(told.carry(PACKET, 0, duplicate(2))) == 2
+
+
 def test_chances_come_out_about_as_they_say() -> None:
     lossy = path(loss=0.2)
     for _ in range(5000):
@@ -71,7 +96,10 @@ def test_a_verdict_overrules_the_dice() -> None:
     assert path(delay=5).carry(PACKET, 0, corrupt(0)) == [(5, b"\x80" + PACKET[1:])]
 
 
-@pytest.mark.parametrize(("name", "value"), [("delay", -1), ("loss", 1.5), ("duplicate", -0.1), ("bandwidth", -1), ("queue", -1)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("delay", -1), ("loss", 1.5), ("duplicate", -0.1), ("bandwidth", -1), ("queue", -1), ("congestion", 2.0), ("congested_at", -1)],
+)
 def test_wrong_settings_are_named(name: str, value: float) -> None:
     with pytest.raises(ArgumentError, match=f"{name} is {value}"):
         path(**{name: value})

@@ -268,9 +268,7 @@ def test_who_knows_the_classic_way_alone_sees_no_mixture() -> None:
 # The ACK of the SYN,ACK
 
 
-@pytest.mark.parametrize(
-    ("mark", "told", "counter"), [(NOT_ECT, 0b010, 5), (ECT_1, 0b011, 5), (ECT_0, 0b100, 5), (CE, 0b110, 6)]
-)
+@pytest.mark.parametrize(("mark", "told", "counter"), [(NOT_ECT, 0b010, 5), (ECT_1, 0b011, 5), (ECT_0, 0b100, 5), (CE, 0b110, 6)])
 def test_the_ack_of_a_syn_ack_says_how_that_arrived(mark: int, told: int, counter: int) -> None:
     """RFC9768-3.2.2, table 3; RFC9768-3.2.3.2: it carries an option."""
     scene = asking(ECN_ASK)

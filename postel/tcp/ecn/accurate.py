@@ -12,12 +12,14 @@ from postel.wire.segment import ABSENT, Segment
 ORDER_0: Final = 172  # E0B, CEB, E1B
 ORDER_1: Final = 174  # E1B, CEB, E0B
 WHOLE: Final = 12  # octets of an option with all its fields, and the NOP that fills its words
+_SHORT: Final = 8  # of one with up to two
 
 _FIELD: Final = 3
 _FIELD_MASK: Final = 0xFFFFFF
 _E0B: Final = 1
 _CEB: Final = 2
 _E1B: Final = 4
+_BOTH_ENDS: Final = _E0B | _E1B  # of the orders: it takes the whole option to tell them
 _ORDERS: Final = {ORDER_0: (_E0B, _CEB, _E1B), ORDER_1: (_E1B, _CEB, _E0B)}
 
 # How a SYN,ACK, and the ACK of one, say which mark their SYN arrived with (tables 2 and 3)
@@ -118,6 +120,7 @@ class Accurate(Ecn):
             field = _E1B
         self._changed |= field
         self._pending |= field
+        self.wants_room = WHOLE if self._changed & _BOTH_ENDS == _BOTH_ENDS else _SHORT
 
     # Telling
 
@@ -141,13 +144,13 @@ class Accurate(Ecn):
         """RFC9768-3.2.3.3: whenever a counter moved; all that ever moved where they fit, else those that moved since, else nothing."""
         if not self._pending and not is_first:
             return
-        kind = ORDER_1 if self._changed & (_E0B | _E1B) == _E1B else ORDER_0
+        kind = ORDER_1 if self._changed & _BOTH_ENDS == _E1B else ORDER_0
         order = _ORDERS[kind]
         for wanted in (self._changed | self._pending | order[0], self._pending):
             fields = order[: _last_of(wanted, order)]
             if (5 + _FIELD * len(fields)) & ~3 <= room:  # in whole words
                 segment.other += ((kind, self._fields(fields)),)
-                self._pending = 0
+                self._pending = self.wants_room = 0
                 return
 
     def _fields(self, fields: tuple[int, ...]) -> bytes:
@@ -163,6 +166,7 @@ class Accurate(Ecn):
         marked_octets = self.read_option(segment)
         packets = -(-acked // smss)
         least = (ace(segment.flags) - self.s_cep) & 7
+        self._stretch = self._stretch or 8 * packets
         marks = self._safest(least, packets, marked_octets, smss)
         if marked_octets > 0 and least == 0 and marked_octets < 8 * self._smallest:  # 3.2.3.2.5: eight marks would be more octets
             self.may_mark = False
