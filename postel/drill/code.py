@@ -37,7 +37,11 @@ def information(connection: Connection | None, fallback: State) -> dict[str, obj
     mss = max(1, tcb.congestion.smss)
     return {
         "tcpi_state": status.state,
-        "tcpi_options": (status.timestamps and 1) | (status.sack and 2) | (tcb.peer_scales and 4) | (status.fast_opened and 32),
+        "tcpi_options": (status.timestamps and 1)
+        | (status.sack and 2)
+        | (tcb.peer_scales and 4)
+        | (tcb.ecn is not None and 8)
+        | (status.fast_opened and 32),
         "tcpi_snd_wscale": status.send_shift,
         "tcpi_rcv_wscale": status.receive_shift,
         "tcpi_rto": status.retransmission_timeout,

@@ -12,8 +12,8 @@ from tests.drill.suites import FREEBSD, OWN, classes
 EVERY = 23  # of the suite's scripts: a sample of each kind
 SAMPLE = [FREEBSD / name for name in sorted(name for name, kind in classes().items() if kind != "optional")[::EVERY]]
 OWN_SAMPLE = [path for number, path in enumerate(OWN) if path.parent.name != "cells" or number % 9 == 0]
-TIME = r"(?P<time>\s*[+*]?\s*[\d.]*(?:~\+[\d.]+)?)\s*>\s*(?P<network>(?:\(.*?\)\s*)?(?:\d+\s*>\s*\d+\s+)?)"
-OUT = re.compile(TIME + r"(?P<flags>[A-Z.]+)\s+(?P<rest>.*)")
+TIME = r"(?P<time>\s*[+*]?\s*[\d.]*(?:~\+[\d.]+)?)\s*>\s*(?P<network>(?:(?:\[\w+\]|\(.*?\))\s*)?(?:\d+\s*>\s*\d+\s+)?)"
+OUT = re.compile(TIME + r"(?P<flags>[A-Z.0-7]+)\s+(?P<rest>.*)")
 DATAGRAM = re.compile(TIME + r"udp \((?P<length>\d+)\)")
 
 
@@ -46,6 +46,8 @@ def mutants_of_packet(packet: re.Match[str]) -> Iterator[tuple[str, str]]:
         yield "options", f"{head}{flags} " + (rest.replace(">", ",nop,nop,nop,nop>") if "<" in rest else rest + " <nop,nop,nop,nop>")
     if "<" in rest and "<...>" not in rest:
         yield "options", f"{head}{flags} " + rest.partition("<")[0]
+    if "[" in network:
+        yield "mark", f"{time} > {'[ect0]' if 'ect0' not in network else '[noecn]'} {flags} {rest}"
     if "~" not in time and "*" not in time:
         shifted = re.sub(r"[\d.]+", lambda m: f"{1.3 * float(m[0]) + 0.9}", time)
         yield "time", f"{shifted} > {network}{flags} {rest}"

@@ -12,7 +12,7 @@ from postel.tcp.connection import Connection
 from postel.tcp.state import State
 from postel.times import MILLISECOND, NEVER
 from postel.wire.address import Endpoint
-from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG, Segment
+from postel.wire.segment import ABSENT, ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
 
 LOCAL = Endpoint(b"\x0a\x00\x00\x01", 40000)
 REMOTE = Endpoint(b"\x0a\x00\x00\x02", 80)
@@ -45,6 +45,10 @@ class Liar:
             made.tsecr = self.near(tcb.timestamps.offset)
         if draw.random() < 0.3:
             made.sack = tuple((self.near(tcb.snd.una), self.near(tcb.snd.max)) for _ in range(draw.randrange(5)))
+        made.flags ^= draw.choice((0, 0, 0, ECE, CWR, AE, AE | CWR, AE | CWR | ECE))
+        made.ecn = draw.randrange(4)
+        if draw.random() < 0.2:
+            made.other = ((draw.choice((172, 174)), draw.randbytes(draw.randrange(13))),)
         if flags & SYN:
             made.mss = draw.choice((ABSENT, 0, 1, 48, 1460, 65535))
             made.window_scale = draw.choice((ABSENT, 0, 7, 14, 255))
@@ -96,6 +100,7 @@ def one_life(draw: random.Random) -> set[State]:
         timestamps=draw.random() < 0.7,
         rfc1337=draw.random() < 0.5,
         keep_alive=draw.random() < 0.3,
+        ecn=draw.randrange(5),
     )
     connection = Connection(LOCAL, REMOTE, config, iss=draw.getrandbits(32), timestamp_offset=draw.getrandbits(32))
     now = 0

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
+from postel.tcp.ecn import CE, ECN_ASK, ECN_OFF, ECT_0, NOT_ECT
 from postel.tcp.memory import Memory
 from postel.tcp.state import CLOSED
 from postel.times import HOUR, MILLISECOND, NEVER, SECOND
@@ -44,13 +45,16 @@ class End:
 
 
 class Path:
-    """Octets from one end to the other: some lost, doubled, late or damaged."""
+    """Octets from one end to the other: some lost, doubled, late or damaged, or marked whether they may be or not."""
 
-    def __init__(self, seed: int, loss: float, duplicate: float, reorder: float, corrupt: float) -> None:
+    def __init__(self, seed: int, loss: float, duplicate: float, reorder: float, corrupt: float, marks: float) -> None:
         self.random = random.Random(seed)
-        self.loss, self.duplicate, self.reorder, self.corrupt = loss, duplicate, reorder, corrupt
+        self.loss, self.duplicate, self.reorder, self.corrupt, self.marks = loss, duplicate, reorder, corrupt, marks
         self.flying: list[tuple[int, int, int, bytes]] = []
         self.count = 0
+
+    def mark(self) -> int:
+        return self.random.choice((ECT_0, CE)) if self.random.random() < self.marks else NOT_ECT
 
     def put(self, to: int, octets: bytes, now: int) -> None:
         roll = self.random.random
@@ -95,6 +99,7 @@ def run(ends: list[End], path: Path, until: int) -> int:
             _, _, to, octets = heapq.heappop(path.flying)
             segment = parsed(octets, names[1 - to], names[to])
             if segment is not None:
+                segment.ecn = path.mark()
                 ends[to].connection.segment_arrives(segment, now)
                 ends[to].connection.tcb.check()
         for end in ends:
@@ -102,7 +107,7 @@ def run(ends: list[End], path: Path, until: int) -> int:
 
 
 CONFIGS = st.builds(
-    lambda nagle, sack, timestamps, scaling, buffer, delayed: replace(
+    lambda nagle, sack, timestamps, scaling, buffer, delayed, ecn: replace(
         DEFAULT,
         nagle=nagle,
         sack=sack,
@@ -110,6 +115,7 @@ CONFIGS = st.builds(
         window_scaling=scaling,
         receive_buffer=buffer,
         delayed_ack=delayed,
+        ecn=ecn,
         msl=5 * SECOND,
         user_timeout=2 * HOUR,
         syn_received_timeout=2 * HOUR,
@@ -120,6 +126,7 @@ CONFIGS = st.builds(
     st.booleans(),
     st.sampled_from([1, 700, 4000, 65535, 1 << 20]),
     st.sampled_from([0, 40 * MILLISECOND]),
+    st.integers(ECN_OFF, ECN_ASK),
 )
 PROBABILITIES = st.sampled_from([0.0, 0.02, 0.1, 0.3])
 
@@ -135,6 +142,7 @@ PROBABILITIES = st.sampled_from([0.0, 0.02, 0.1, 0.3])
     duplicate=PROBABILITIES,
     reorder=PROBABILITIES,
     corrupt=st.sampled_from([0.0, 0.05]),
+    marks=PROBABILITIES,
     iss=st.tuples(st.integers(0, 0xFFFFFFFF), st.sampled_from([0, 0xFFFFFF00, 0x7FFFFF00])),
     simultaneous=st.booleans(),
 )
@@ -148,6 +156,7 @@ def test_every_octet_arrives_once_in_order_and_both_ends_close(
     duplicate: float,
     reorder: float,
     corrupt: float,
+    marks: float,
     iss: tuple[int, int],
     simultaneous: bool,
 ) -> None:
@@ -165,7 +174,7 @@ def test_every_octet_arrives_once_in_order_and_both_ends_close(
         ends[1].connection.open_active(0)
     else:
         ends[1].connection.open_passive(0)
-    run(ends, Path(seed, loss, duplicate, reorder, corrupt), until=1000 * HOUR)
+    run(ends, Path(seed, loss, duplicate, reorder, corrupt, marks), until=1000 * HOUR)
     for index, end in enumerate(ends):
         assert end.connection.error is None, f"end {index}: {end.connection.error}"
         assert bytes(end.incoming) == messages[1 - index]

@@ -9,7 +9,6 @@ import pytest
 HERE = Path(__file__).parent
 CASES = tomllib.loads((HERE / "bad_inputs.toml").read_text("utf-8"))["case"]
 LATER = {  # by issue "Modern TCP"
-    "BAD-CC-6": "ECN",
     "BAD-NET-1": "the chaos matrix; tests/properties has its beginning",
     "BAD-NET-3": "middleboxes",
     "BAD-AO-1": "TCP-AO",

@@ -361,7 +361,7 @@ def test_options_that_begin_with_zero_are_ignored_from_then_on(other: Other) -> 
 
 
 @pytest.mark.parametrize(("octets", "may_mark"), [(MSS, False), (8 * MSS, True)])
-def test_octets_marked_and_no_packet(octets: int, may_mark: bool) -> None:  # noqa: FBT001
+def test_octets_marked_and_no_packet(octets: int, may_mark: bool) -> None:
     """ "BAD-CC-6": somebody clears the field (3.2.3.2.5); unless it wrapped."""
     scene = opened()
     scene.sends(bytes(8 * MSS))

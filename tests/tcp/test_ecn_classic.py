@@ -118,7 +118,7 @@ def test_cwr_goes_out_once_on_the_first_new_text() -> None:
 
 
 @pytest.mark.parametrize("sack", [False, True])
-def test_a_loss_too_is_told_by_cwr_but_not_on_what_goes_again(sack: bool) -> None:  # noqa: FBT001
+def test_a_loss_too_is_told_by_cwr_but_not_on_what_goes_again(sack: bool) -> None:
     """RFC3168-6.1.2c, RFC3168-6.1.5; RFC3168-6.1.2a: with a mark in the same round trip there is one reduction."""
     scene = opened(Peer(sack=sack), sack=sack)
     scene.sends(bytes(30 * MSS))

@@ -297,7 +297,7 @@ def test_text_that_waits_for_the_handshake_goes_after_that_ack() -> None:
     ("told", "counter", "may_mark"),
     [(0b001, 5, True), (0b010, 5, True), (0b011, 5, False), (0b100, 5, False), (0b101, 5, True), (0b110, 6, False), (0b111, 5, True)],
 )
-def test_what_a_server_makes_of_it(told: int, counter: int, may_mark: bool) -> None:  # noqa: FBT001
+def test_what_a_server_makes_of_it(told: int, counter: int, may_mark: bool) -> None:
     """RFC9768-3.2.2, table 4; "BAD-CC-6": we sent it as Not-ECT, so whoever says otherwise tells of mangling (3.2.2.3)."""
     scene = offering(ECN_ACCEPT)
     scene.hears(SYN | flags_of(0b111))
@@ -322,7 +322,7 @@ def test_zero_there_turns_a_server_deaf_not_mute() -> None:
 
 
 @pytest.mark.parametrize(("told", "marked"), [(5, False), (6, True)])
-def test_text_that_completes_the_handshake_has_a_counter(told: int, marked: bool) -> None:  # noqa: FBT001
+def test_text_that_completes_the_handshake_has_a_counter(told: int, marked: bool) -> None:
     """RFC9768-3.2.2: the handshake's encoding is a bare ACK's alone."""
     scene = offering(ECN_ACCEPT)
     scene.hears(SYN | flags_of(0b111))
@@ -332,7 +332,7 @@ def test_text_that_completes_the_handshake_has_a_counter(told: int, marked: bool
 
 
 @pytest.mark.parametrize(("told", "may_mark", "window"), [(0b010, True, 10_000), (0b011, False, 10_000), (0b110, False, 5000)])
-def test_what_a_client_hears_of_its_syn(told: int, may_mark: bool, window: int) -> None:  # noqa: FBT001
+def test_what_a_client_hears_of_its_syn(told: int, may_mark: bool, window: int) -> None:
     """3.2.2.2: CE is answered, and not counted. 3.2.2.3: any mark is mangling, for there was none."""
     scene = asking(ECN_ASK)
     scene.hears(SYN | ACK | flags_of(told))

@@ -166,6 +166,19 @@ def test_one_connection_of_several() -> None:
         ladder.render(trace, connection=3)
 
 
+def test_marks_are_shown() -> None:
+    stage = Stage().handshake()
+    for number, mark in enumerate((2, 3, 1, 0)):
+        octets = stage.packet(stage.left, PSH | ACK, 1 + number, 1, b"x")
+        packet = ip.parse(octets)
+        marked = ip.encode(packet.source, packet.destination, 6, packet.payload, traffic_class=mark)
+        stage.crosses(stage.left, marked, 30 + 20 * number)
+    lines = [line for line in ladder.render(stage.trace).splitlines() if "PSH" in line]
+    assert ["ECT(0)" in line for line in lines] == [True, False, False, False]
+    assert [" CE" in line for line in lines] == [False, True, False, False]
+    assert ["ECT(1)" in line for line in lines] == [False, False, True, False]
+
+
 def test_nothing_is_said_to_be_nothing() -> None:
     assert ladder.render(Trace()) == "no packets"
     assert ladder.render(Trace(), language="zh") == "没有分组"

@@ -122,20 +122,22 @@ def opened(tcb: Tcb, segment: Segment, now: int) -> None:
     ecn = tcb.ecn
     if not isinstance(ecn, Accurate):
         return
-    is_syn = segment.flags & SYN != 0
-    ecn.read_option(segment)
-    told = ace(segment.flags)
-    if is_syn:
-        ecn.count(segment.ecn, len(segment.data))
-        marked = told != _UNCHANGED and ecn.hears_reflection(told, counts=False)
-    elif segment.data or segment.sack:  # no bare ACK: its counter is one
-        ecn.newly_marked = ecn.heed(segment, 0, tcb.congestion.smss, is_newer=True)
-        marked = ecn.newly_marked > 0
-    elif told == 0:  # RFC9768-3.2.2, table 4
-        ecn.turns_deaf()
-        return
-    else:
-        marked = ecn.hears_reflection(told, counts=True)
-    if marked:
+    if _hears_of_handshake(ecn, segment, tcb.congestion.smss):
         tcb.congestion.marked(tcb.congestion.window, now)
         ecn.reduced(tcb.snd.max)
+
+
+def _hears_of_handshake(ecn: Accurate, segment: Segment, smss: int) -> bool:
+    """Whether it met congestion."""
+    told = ace(segment.flags)
+    if segment.flags & SYN:
+        ecn.count(segment.ecn, len(segment.data))
+        ecn.read_option(segment)
+        return told != _UNCHANGED and ecn.hears_reflection(told, counts=False)
+    if segment.data or segment.sack:  # no bare ACK: its counter is one
+        return ecn.heed(segment, 0, smss, is_newer=True) > 0
+    if told == 0:  # RFC9768-3.2.2, table 4
+        ecn.turns_deaf()
+        return False
+    ecn.read_option(segment)
+    return ecn.hears_reflection(told, counts=True)
