@@ -403,7 +403,7 @@ def _number(tcb: Tcb, position: int) -> int:
 
 
 def _note_duplicate(tcb: Tcb, segment: Segment) -> None:
-    """Text left of RCV.NXT came again: the next ACK says which, once (D-SACK, RFC 2883)."""
+    """Text left of RCV.NXT came again: the next ACK says which, once (D-SACK, RFC 2883; RFC9768-3.1.1d)."""
     if tcb.sack_agreed and segment.data:
         first = seq.add(segment.seq, segment.flags & SYN != 0)
         last = seq.add(first, len(segment.data))

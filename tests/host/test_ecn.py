@@ -64,16 +64,18 @@ def test_marks_come_in_by_the_long_way(host: Host, peer: Peer) -> None:
     assert connection.tcb.ecn.r_ceb == 1200
 
 
+@pytest.mark.label("RFC9768-3.1.1")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_mark_of_a_syn(host: Host, family: int) -> None:
-    """RFC9768-3.1.1: the way in of a SYN is the long one."""
+    """The way in of a SYN is the long one."""
     peer = Peer(host, *FAMILIES[family])
     host.listen(80, peer.now)
     assert ace(peer.segment(peer.give(marked(peer.tcp(SYN | ASKS), CE))).flags) == 0b110
 
 
+@pytest.mark.label("RFC9768-3.1.5")
 def test_the_user_sets_dscp_alone(host: Host, peer: Peer) -> None:
-    """RFC9768-3.1.5: no ECT where ECN wasn't agreed on, nor on a RST."""
+    """No ECT where ECN wasn't agreed on, nor on a RST."""
     listener = host.listen(80, peer.now, config=replace(DEFAULT, traffic_class=0x2B))
     (answer,) = peer.give(peer.tcp(SYN))
     assert mark_of(answer) == 0x28
@@ -82,8 +84,9 @@ def test_the_user_sets_dscp_alone(host: Host, peer: Peer) -> None:
     assert listener.accept() is None
 
 
+@pytest.mark.label("RFC9768-3.1.5")
 def test_a_handshake_that_mixes_both_ways_is_reset(host: Host, peer: Peer) -> None:
-    """RFC9768-3.1.5: for a listener's child too."""
+    """For a listener's child too."""
     host.listen(80, peer.now)
     peer.give(peer.tcp(SYN | ASKS))
     answer = peer.segment(peer.give(peer.tcp(SYN | ECE | CWR)))
@@ -91,6 +94,7 @@ def test_a_handshake_that_mixes_both_ways_is_reset(host: Host, peer: Peer) -> No
     assert host.statistics()["half_open"] == 0
 
 
+@pytest.mark.label("RFC9768-3.1.2", "RFC3168-6.1.1a")
 @pytest.mark.parametrize(
     ("left", "right", "agreed"),
     [
@@ -106,7 +110,7 @@ def test_a_handshake_that_mixes_both_ways_is_reset(host: Host, peer: Peer) -> No
 )
 @pytest.mark.parametrize("address", ["10.0.0.2", "fd00::2"])
 def test_two_hosts_agree(left: int, right: int, agreed: type, address: str) -> None:
-    """RFC9768-3.1.2, RFC3168-6.1.1a; then octets go both ways, with marks or without."""
+    """Then octets go both ways, with marks or without."""
     pair: Pair = make_pair()
     pair.left.config = replace(DEFAULT, ecn=left)
     pair.right.config = replace(DEFAULT, ecn=right)
@@ -131,10 +135,11 @@ def cookie(peer: Peer, config: object, syn: int, mark: int = NOT_ECT) -> tuple[o
     return listener, peer.segment(peer.give(marked(peer.tcp(SYN | syn), mark)))
 
 
+@pytest.mark.label("RFC9768-3.1.1")
 @pytest.mark.parametrize(("mark", "reflection"), [(NOT_ECT, 0b010), (CE, 0b110)])
 @pytest.mark.parametrize(("told", "agreed"), [(0b010, Accurate), (0b110, Accurate), (0b000, type(None)), (0b001, type(None))])
 def test_a_cookie_keeps_the_accurate_way(peer: Peer, mark: int, reflection: int, told: int, agreed: type) -> None:
-    """RFC 9768, 5.1: the ACK shows by itself what was agreed on. RFC9768-3.1.1."""
+    """RFC 9768, 5.1: the ACK shows by itself what was agreed on."""
     listener, answer = cookie(peer, DEFAULT, ASKS, mark)
     assert ace(answer.flags) == reflection
     assert answer.other != ()
@@ -143,11 +148,12 @@ def test_a_cookie_keeps_the_accurate_way(peer: Peer, mark: int, reflection: int,
     assert (connection.state, type(connection.tcb.ecn)) == (ESTABLISHED, agreed)
 
 
+@pytest.mark.label("RFC3168-6.1.1b")
 @pytest.mark.parametrize(
     ("ecn", "syn"), [(ECN_ACCEPT, ECE | CWR), (ECN_ACCEPT_CLASSIC, ASKS), (ECN_ACCEPT_CLASSIC, ECE | CWR), (ECN_OFF, ASKS)]
 )
 def test_a_cookie_declines_the_classic_way(peer: Peer, ecn: int, syn: int) -> None:
-    """RFC3168-6.1.1b: nothing would remember it."""
+    """Nothing would remember it."""
     listener, answer = cookie(peer, replace(DEFAULT, ecn=ecn), syn)
     assert ace(answer.flags) == 0
     peer.give(peer.tcp(ACK | PSH, seq=1001, ack=answer.seq + 1, data=bytes(10)))
@@ -155,8 +161,8 @@ def test_a_cookie_declines_the_classic_way(peer: Peer, ecn: int, syn: int) -> No
     assert (connection.tcb.ecn, connection.receive(99, peer.now)) == (None, bytes(10))
 
 
+@pytest.mark.label("RFC3168-6.1.1b")
 def test_flags_on_the_ack_of_a_cookie_mean_nothing_where_we_know_the_classic_way_alone(peer: Peer) -> None:
-    """RFC3168-6.1.1b."""
     listener, answer = cookie(peer, replace(DEFAULT, ecn=ECN_ACCEPT_CLASSIC), 0)
     peer.give(peer.tcp(ACK | ASKS, seq=1001, ack=answer.seq + 1))
     assert listener.accept().tcb.ecn is None
@@ -170,8 +176,9 @@ def test_what_a_cookie_keeps_of_a_syn() -> None:
     assert (kept.flags, kept.ecn, kept.tsval) == (SYN | ASKS, CE, ABSENT)
 
 
+@pytest.mark.label("RFC9768-3.2.2")
 def test_a_lost_ack_makes_the_handshake_say_it_again(pair: Pair) -> None:
-    """RFC9768-3.2.2: the client's ACK is lost, the SYN,ACK comes again, and its answer has the handshake's encoding."""
+    """The client's ACK is lost, the SYN,ACK comes again, and its answer has the handshake's encoding."""
     pair.left.config = replace(DEFAULT, ecn=ECN_ASK)
     pair.right.listen(80, pair.now)
     pair.lose = lambda sender, octets: sender is pair.left and octets[33] & (SYN | ACK) == ACK

@@ -94,11 +94,11 @@ MODES = [
 ]
 
 
+@pytest.mark.label("RFC3168-6.1.1a", "RFC9768-3.1.2")
 @pytest.mark.parametrize(("ecn", "setting", "agreed", "kernel_calls"), MODES)
 async def test_what_the_kernel_and_we_agree_on(
     namespace: Any, family: int, needs: Any, ecn: int, setting: int, agreed: type, kernel_calls: bool
 ) -> None:
-    """RFC3168-6.1.1a, RFC9768-3.1.2."""
     needs("ss")
     try:
         namespace.command("sysctl", "-qw", f"net.ipv4.tcp_ecn={setting}")

@@ -54,10 +54,11 @@ class Transfer:
             subject.close(now)
 
 
+@pytest.mark.label("RFC3168-5a")
 @pytest.mark.parametrize("ecn", [ECN_ASK_CLASSIC, ECN_ASK])
 @pytest.mark.parametrize("family", [4, 6])
 def test_a_queue_that_marks_stays_short_and_loses_nothing(ecn: int, family: int) -> None:
-    """RFC3168-5a: at 20,000 octets in the queue; a window without marks would grow to all that is sent."""
+    """At 20,000 octets in the queue; a window without marks would grow to all that is sent."""
     transfer = Transfer(ecn, family, congested_at=20_000)
     assert transfer.arrived == TOTAL
     assert transfer.path.marked > 0
@@ -74,16 +75,18 @@ def test_without_ecn_the_same_queue_loses() -> None:
     assert transfer.path.lost == transfer.connection.tcb.segments_retransmitted > 0
 
 
+@pytest.mark.label("RFC3168-5a")
 @pytest.mark.parametrize("ecn", [ECN_ASK_CLASSIC, ECN_ASK])
 def test_marks_by_chance(ecn: int) -> None:
-    """RFC3168-5a; what isn't ECN-capable, such as a retransmission, may be lost to it."""
+    """What isn't ECN-capable, such as a retransmission, may be lost to it."""
     transfer = Transfer(ecn, congestion=0.01)
     assert transfer.arrived == TOTAL
     assert transfer.path.marked >= 5
 
 
+@pytest.mark.label("RFC9768-3.2")
 def test_accurate_feedback_counts_every_mark() -> None:
-    """RFC9768-3.2: s.cep follows the peer's counter to the last packet."""
+    """The sender's s.cep follows the peer's counter to the last packet."""
     transfer = Transfer(ECN_ASK, congested_at=20_000)
     ecn = transfer.connection.tcb.ecn
     assert isinstance(ecn, Accurate)

@@ -48,14 +48,15 @@ def option(kind: int, *counters: int) -> Other:
 # The receiver counts
 
 
+@pytest.mark.label("RFC9768-3.2")
 def test_where_the_counters_begin() -> None:
-    """RFC9768-3.2."""
     ecn = accurate(opened())
     assert (ecn.r_cep, ecn.r_ceb, ecn.r_e0b, ecn.r_e1b) == (ecn.s_cep, ecn.s_ceb, ecn.s_e0b, ecn.s_e1b) == (5, 0, 1, 1)
 
 
+@pytest.mark.label("RFC9768-3.2")
 def test_what_is_counted() -> None:
-    """RFC9768-3.2: packets with CE, bare ACKs too, and octets by their mark; what lies outside the window doesn't count."""
+    """Packets with CE, bare ACKs too, and octets by their mark; what lies outside the window doesn't count."""
     scene = opened()
     ecn = accurate(scene)
     for data, mark in ((10, ECT_0), (20, ECT_1), (30, CE), (40, NOT_ECT), (0, CE), (0, ECT_0)):
@@ -64,8 +65,9 @@ def test_what_is_counted() -> None:
     assert (ecn.r_cep, ecn.r_ceb, ecn.r_e0b, ecn.r_e1b) == (7, 30, 11, 21)
 
 
+@pytest.mark.label("RFC9768-3.2.2")
 def test_the_ace_field_is_the_counter_modulo_eight() -> None:
-    """RFC9768-3.2.2: on bare ACKs, on text and on what goes again."""
+    """On bare ACKs, on text and on what goes again."""
     scene = opened()
     told = []
     for _ in range(5):
@@ -81,8 +83,9 @@ def test_the_ace_field_is_the_counter_modulo_eight() -> None:
     assert aces(scene)[-1] == 3
 
 
+@pytest.mark.label("RFC9768-3.1.5")
 def test_cwr_and_ece_have_no_other_meaning() -> None:
-    """RFC9768-3.1.5: after a reduction CWR isn't set for its own sake."""
+    """After a reduction CWR isn't set for its own sake."""
     scene = opened()
     scene.sends(bytes(10 * MSS))
     scene.hears(ACK | flags_of(6), ack=1 + 10 * MSS)
@@ -93,8 +96,9 @@ def test_cwr_and_ece_have_no_other_meaning() -> None:
 # ACKs
 
 
+@pytest.mark.label("RFC9768-3.2.2.5")
 def test_a_mark_after_none_is_acknowledged_at_once() -> None:
-    """RFC9768-3.2.2.5: a change triggers, and then every second mark."""
+    """A change triggers, and then every second mark."""
     scene = opened(acknowledge_every=64)
     assert scene.hears(ACK | flags_of(5), bytes(10), ecn=ECT_0) == []
     assert len(scene.hears(ACK | flags_of(5), bytes(10), ecn=CE)) == 1
@@ -104,8 +108,9 @@ def test_a_mark_after_none_is_acknowledged_at_once() -> None:
     assert len(scene.hears(ACK | flags_of(5), bytes(10), ecn=CE)) == 1
 
 
+@pytest.mark.label("RFC9768-3.2.2.5")
 def test_marked_acks_are_acknowledged_by_threes() -> None:
-    """RFC9768-3.2.2.5: fewer would let two hosts play ping-pong."""
+    """Fewer would let two hosts play ping-pong."""
     scene = opened()
     counts = [len(scene.hears(ACK | flags_of(5), ecn=CE)) for _ in range(7)]
     assert counts == [0, 0, 1, 0, 0, 1, 0]
@@ -115,8 +120,9 @@ def test_marked_acks_are_acknowledged_by_threes() -> None:
 # Options
 
 
+@pytest.mark.label("RFC9768-3.2.3", "RFC9768-3.2.3.3")
 def test_an_option_goes_with_each_ack_after_a_counter_moved() -> None:
-    """RFC9768-3.2.3, RFC9768-3.2.3.3: order 0, the fields that ever moved."""
+    """Order 0, the fields that ever moved."""
     scene = opened(acknowledge_every=1)
     told = []
     for data, mark in ((10, ECT_0), (10, NOT_ECT), (10, CE), (10, ECT_0), (10, ECT_1), (0, NOT_ECT), (10, ECT_0)):
@@ -132,8 +138,8 @@ def test_an_option_goes_with_each_ack_after_a_counter_moved() -> None:
     ]
 
 
+@pytest.mark.label("RFC9768-3.2.3")
 def test_order_1_where_ect_0_never_came() -> None:
-    """RFC9768-3.2.3."""
     scene = opened(acknowledge_every=1)
     scene.hears(ACK | flags_of(5), bytes(10), ecn=ECT_1)
     assert others(scene) == [option(ORDER_1, 11)]
@@ -141,16 +147,17 @@ def test_order_1_where_ect_0_never_came() -> None:
     assert others(scene) == [option(ORDER_1, 11, 10)]
 
 
+@pytest.mark.label("RFC9768-3.2.3")
 def test_counters_of_24_bits() -> None:
-    """RFC9768-3.2.3."""
     scene = opened(acknowledge_every=1)
     accurate(scene).r_e0b = (1 << 24) - 5
     scene.hears(ACK | flags_of(5), bytes(10), ecn=ECT_0)
     assert others(scene) == [option(ORDER_0, 5)]
 
 
+@pytest.mark.label("RFC9768-3.2.3.3")
 def test_sack_blocks_come_first() -> None:
-    """RFC9768-3.2.3.3: two of them with timestamps leave eight octets: two fields, and of three what moved, or nothing."""
+    """Two of them with timestamps leave eight octets: two fields, and of three what moved, or nothing."""
     scene = opened(Peer(sack=True, tsval=1), acknowledge_every=1, sack=True, timestamps=True)
     ecn = accurate(scene)
     for start in (2000, 4000):
@@ -173,8 +180,8 @@ def test_sack_blocks_come_first() -> None:
     assert others(scene) == [option(ORDER_0, ecn.r_e0b, 100, 101)]
 
 
+@pytest.mark.label("RFC9768-3.2.3.3")
 def test_only_what_moved_where_not_all_that_ever_did_has_room() -> None:
-    """RFC9768-3.2.3.3."""
     ecn = Accurate(0)
     for mark in (ECT_0, CE, ECT_1):
         ecn.count(mark, 10)
@@ -188,8 +195,9 @@ def test_only_what_moved_where_not_all_that_ever_did_has_room() -> None:
         assert ack.other == told
 
 
+@pytest.mark.label("RFC9768-3.2.3.3")
 def test_text_leaves_room_for_options() -> None:
-    """RFC9768-3.2.3.3: a counter that moved shortens the next segment; what goes again has no option (3.2.3.2.2)."""
+    """A counter that moved shortens the next segment; what goes again has no option (3.2.3.2.2)."""
     scene = opened()
     scene.arrives(ACK | flags_of(5), bytes(10), ecn=ECT_0)
     scene.sends(bytes(2 * MSS))
@@ -206,8 +214,8 @@ def test_text_leaves_room_for_options() -> None:
     assert ([len(segment.data) for segment in scene.sent], others(scene), marks(scene)) == ([MSS], [()], [NOT_ECT])
 
 
+@pytest.mark.label("RFC9768-3.2.3.2", "RFC9768-3.2.3")
 def test_the_first_text_tests_the_path_if_only_by_an_empty_option() -> None:
-    """RFC9768-3.2.3.2, RFC9768-3.2.3."""
     scene = opened()
     scene.sends(bytes(MSS - 4))
     assert others(scene) == [option(ORDER_0)]
@@ -229,8 +237,9 @@ def heard(scene: Scene, ace_field: int, segments: int, other: Other = ()) -> int
     return ecn.s_cep - before
 
 
+@pytest.mark.label("RFC3168-5a", "RFC3168-6.1.2a")
 def test_one_mark_halves_the_window_once_a_round_trip() -> None:
-    """RFC3168-5a, RFC3168-6.1.2a by counters (RFC 9768, 4)."""
+    """By counters (RFC 9768, 4)."""
     scene = opened()
     scene.sends(bytes(30 * MSS))
     scene.hears(ACK | flags_of(6), ack=1 + MSS)
@@ -242,8 +251,9 @@ def test_one_mark_halves_the_window_once_a_round_trip() -> None:
     assert scene.tcb.congestion.window >= 5 * MSS
 
 
+@pytest.mark.label("RFC9768-3.2.3")
 def test_the_examples_of_appendix_a_1() -> None:
-    """RFC9768-3.2.3: 33,554,433 and a field of 1461 make 33,555,893."""
+    """33,554,433 and a field of 1461 make 33,555,893."""
     ecn = Accurate(0)
     ecn.s_ceb = 33_554_433
     told = Segment(1, 2, 0, 0, ACK, 0)
@@ -252,9 +262,10 @@ def test_the_examples_of_appendix_a_1() -> None:
     assert ecn.s_ceb == 33_555_893
 
 
+@pytest.mark.label("RFC9768-3.2.2.5")
 @pytest.mark.parametrize(("packets", "moves"), [(9, 2), (10, 10), (8, 2), (18, 18), (2, 2), (1, 2)])
 def test_the_examples_of_appendix_a_2_1(packets: int, moves: int) -> None:
-    """RFC9768-3.2.2.5's other side, 3.2.2.5.2: how far the field may have wrapped."""
+    """The sender's side, 3.2.2.5.2: how far the field may have wrapped."""
     ecn = Accurate(0)
     ecn.heed(Segment(1, 2, 0, 0, ACK | flags_of(5), 0), MSS, MSS, is_newer=True)
     ecn.heed(Segment(1, 2, 0, 0, ACK | flags_of(7), 0), packets * MSS, MSS, is_newer=True)
@@ -316,6 +327,7 @@ def test_newer_by_its_timestamp() -> None:
     assert accurate(scene).s_cep == 7
 
 
+@pytest.mark.label("RFC9768-3.2.3")
 @pytest.mark.parametrize(
     ("other", "ceb", "e0b", "e1b"),
     [
@@ -332,7 +344,6 @@ def test_newer_by_its_timestamp() -> None:
     ],
 )
 def test_options_of_every_length_are_read(other: Other, ceb: int, e0b: int, e1b: int) -> None:
-    """RFC9768-3.2.3."""
     scene = opened()
     scene.sends(bytes(MSS))
     scene.hears(ACK | flags_of(6), other=other)
@@ -340,16 +351,17 @@ def test_options_of_every_length_are_read(other: Other, ceb: int, e0b: int, e1b:
     assert (ecn.s_ceb, ecn.s_e0b, ecn.s_e1b) == (ceb, e0b, e1b)
 
 
+@pytest.mark.label("RFC9768-3.2.3.2")
 def test_an_option_on_a_syn_is_ignored() -> None:
-    """RFC9768-3.2.3.2."""
     scene = listen(CONFIG)
     scene.hears(SYN | AE | ECE | CWR, other=option(ORDER_0, 9, 9, 9))
     assert (accurate(scene).s_e0b, accurate(scene).s_ceb) == (1, 0)
 
 
+@pytest.mark.label("BAD-CC-6")
 @pytest.mark.parametrize("other", [option(ORDER_0, 0, 0, 1), option(ORDER_1, 0), option(ORDER_0, 1, 0, 0)])
 def test_options_that_begin_with_zero_are_ignored_from_then_on(other: Other) -> None:
-    """ "BAD-CC-6": bleached counters (3.2.3.2.4)."""
+    """Bleached counters (3.2.3.2.4)."""
     scene = listen(CONFIG)
     scene.hears(SYN | AE | ECE | CWR)
     scene.hears(ACK | flags_of(0b010), other=other)
@@ -360,17 +372,19 @@ def test_options_that_begin_with_zero_are_ignored_from_then_on(other: Other) -> 
     assert marks(scene) == [ECT_0]
 
 
+@pytest.mark.label("BAD-CC-6")
 @pytest.mark.parametrize(("octets", "may_mark"), [(MSS, False), (8 * MSS, True)])
 def test_octets_marked_and_no_packet(octets: int, may_mark: bool) -> None:
-    """ "BAD-CC-6": somebody clears the field (3.2.3.2.5); unless it wrapped."""
+    """Somebody clears the field (3.2.3.2.5); unless it wrapped."""
     scene = opened()
     scene.sends(bytes(8 * MSS))
     scene.hears(ACK | flags_of(5), ack=scene.max, other=option(ORDER_0, 1, octets))
     assert accurate(scene).may_mark is may_mark
 
 
+@pytest.mark.label("BAD-CC-6")
 def test_marks_on_everything_are_no_congestion() -> None:
-    """ "BAD-CC-6": all segments come with CE. For four round trips it is answered, then ECN is given up (3.2.2.3)."""
+    """All segments come with CE. For four round trips it is answered, then ECN is given up (3.2.2.3)."""
     scene = opened()
     count = 5
     for _ in range(4):
@@ -395,8 +409,8 @@ def test_a_path_that_marks_half_of_it_is_believed() -> None:
     assert accurate(scene).may_mark
 
 
+@pytest.mark.label("RFC3168-6.1.2b")
 def test_a_window_of_one_segment_waits_for_the_timer() -> None:
-    """RFC3168-6.1.2b."""
     scene = opened()
     scene.sends(bytes(MSS))
     scene.expires()
@@ -406,8 +420,9 @@ def test_a_window_of_one_segment_waits_for_the_timer() -> None:
     assert len(scene.expires()) == 1
 
 
+@pytest.mark.label("RFC3168-6.1.4", "RFC3168-6.1.5", "RFC3168-6.1.6", "RFC3168-6.1.2d")
 def test_text_and_its_first_sending_alone_is_marked() -> None:
-    """RFC3168-6.1.4, RFC3168-6.1.5, RFC3168-6.1.6, which RFC 9768, 4 leaves as they are; RFC3168-6.1.2d."""
+    """RFC 9768, 4 leaves these rules as they are."""
     scene = opened()
     scene.sends(bytes(MSS))
     assert marks(scene) == [ECT_0]

@@ -37,8 +37,8 @@ def told(scene: Scene) -> list[tuple[str, int]]:
 # The sender
 
 
+@pytest.mark.label("RFC3168-6.1.2d", "RFC3168-6.1.4")
 def test_new_text_is_marked_and_nothing_else() -> None:
-    """RFC3168-6.1.2d, RFC3168-6.1.4."""
     scene = opened()
     scene.sends(bytes(2 * MSS))
     assert told(scene) == [("-", ECT_0)] * 2
@@ -57,16 +57,16 @@ def test_text_with_the_fin_is_marked() -> None:
     assert (scene.sent[0].flags, told(scene)) == (FIN | PSH | ACK, [("-", ECT_0)])
 
 
+@pytest.mark.label("RFC3168-6.1.5")
 def test_a_retransmission_is_not_marked() -> None:
-    """RFC3168-6.1.5."""
     scene = opened()
     scene.sends(bytes(MSS))
     scene.expires()
     assert told(scene) == [("-", NOT_ECT)]
 
 
+@pytest.mark.label("RFC3168-6.1.5")
 def test_text_that_is_partly_sent_again_is_not_marked() -> None:
-    """RFC3168-6.1.5."""
     scene = opened()
     scene.sends(bytes(10))
     scene.connection.send(bytes(MSS), scene.now)
@@ -78,8 +78,9 @@ def test_text_that_is_partly_sent_again_is_not_marked() -> None:
     assert (seq.offset(first.seq, scene.tcb.snd.iss), first.ecn) == (1, NOT_ECT)
 
 
+@pytest.mark.label("RFC3168-6.1.6")
 def test_a_window_probe_has_neither_mark_nor_cwr() -> None:
-    """RFC3168-6.1.6; what comes after it is partly sent again."""
+    """What comes after it is partly sent again."""
     scene = opened()
     classic(scene).owes_cwr = True
     scene.hears(ACK, window=0)
@@ -91,8 +92,9 @@ def test_a_window_probe_has_neither_mark_nor_cwr() -> None:
     assert told(scene) == [("-", NOT_ECT), ("CWR", ECT_0)]
 
 
+@pytest.mark.label("RFC3168-5a", "RFC3168-6.1.2a")
 def test_one_mark_halves_the_window_once_a_round_trip() -> None:
-    """RFC3168-5a, RFC3168-6.1.2a: neither does the window grow on ECE."""
+    """Neither does the window grow on ECE."""
     scene = opened()
     scene.sends(bytes(30 * MSS))
     assert (scene.max, scene.tcb.congestion.window) == (1 + 10 * MSS, 10 * MSS)
@@ -107,8 +109,8 @@ def test_one_mark_halves_the_window_once_a_round_trip() -> None:
     assert scene.tcb.segments_retransmitted == 0
 
 
+@pytest.mark.label("RFC3168-6.1.2c")
 def test_cwr_goes_out_once_on_the_first_new_text() -> None:
-    """RFC3168-6.1.2c."""
     scene = opened()
     scene.sends(bytes(10 * MSS))
     scene.hears(ACK | ECE, ack=1 + 10 * MSS)
@@ -117,9 +119,10 @@ def test_cwr_goes_out_once_on_the_first_new_text() -> None:
     assert told(scene) == [("CWR", ECT_0), ("-", ECT_0)]
 
 
+@pytest.mark.label("RFC3168-6.1.2c", "RFC3168-6.1.5", "RFC3168-6.1.2a")
 @pytest.mark.parametrize("sack", [False, True])
 def test_a_loss_too_is_told_by_cwr_but_not_on_what_goes_again(sack: bool) -> None:
-    """RFC3168-6.1.2c, RFC3168-6.1.5; RFC3168-6.1.2a: with a mark in the same round trip there is one reduction."""
+    """With a mark in the same round trip there is one reduction."""
     scene = opened(Peer(sack=sack), sack=sack)
     scene.sends(bytes(30 * MSS))
     for count in (2, 3, 4):
@@ -136,8 +139,8 @@ def test_a_loss_too_is_told_by_cwr_but_not_on_what_goes_again(sack: bool) -> Non
     assert classic(scene).owes_cwr is False
 
 
+@pytest.mark.label("RFC3168-6.1.2c")
 def test_a_timeout_too_is_told_by_cwr() -> None:
-    """RFC3168-6.1.2c."""
     scene = opened()
     scene.sends(bytes(MSS))
     scene.expires()
@@ -146,8 +149,8 @@ def test_a_timeout_too_is_told_by_cwr() -> None:
     assert told(scene) == [("CWR", ECT_0)]
 
 
+@pytest.mark.label("RFC3168-6.1.2b")
 def test_a_window_of_one_segment_waits_for_the_timer() -> None:
-    """RFC3168-6.1.2b."""
     scene = opened()
     scene.sends(bytes(MSS))
     scene.expires()  # the window is one segment now
@@ -163,8 +166,9 @@ def test_a_window_of_one_segment_waits_for_the_timer() -> None:
     assert scene.tcb.timers.retransmission == scene.now + timeout
 
 
+@pytest.mark.label("RFC3168-6.1.2b")
 def test_it_waits_with_text_in_flight_too() -> None:
-    """RFC3168-6.1.2b: what was lost goes again, and what is new waits until the timer has run out since the latest ECE."""
+    """What was lost goes again, and what is new waits until the timer has run out since the latest ECE."""
     scene = opened()
     scene.sends(bytes(3 * MSS))
     scene.expires()
@@ -177,8 +181,8 @@ def test_it_waits_with_text_in_flight_too() -> None:
     assert scene.now == scene.tcb.last_sent_at
 
 
+@pytest.mark.label("RFC3168-6.1.2b")
 def test_a_duplicate_ack_with_ece_resets_the_timer() -> None:
-    """RFC3168-6.1.2b."""
     scene = opened()
     scene.sends(bytes(2 * MSS))
     scene.expires()
@@ -189,8 +193,8 @@ def test_a_duplicate_ack_with_ece_resets_the_timer() -> None:
     assert scene.tcb.timers.retransmission == scene.now + scene.tcb.rtt.rto
 
 
+@pytest.mark.label("RFC3168-6.1.2b")
 def test_it_waits_no_longer_than_that_when_there_is_nothing_to_send() -> None:
-    """RFC3168-6.1.2b."""
     scene = opened()
     scene.sends(bytes(MSS))
     scene.expires()
@@ -200,8 +204,9 @@ def test_it_waits_no_longer_than_that_when_there_is_nothing_to_send() -> None:
     assert len(scene.sends(bytes(MSS))) == 1
 
 
+@pytest.mark.label("RFC3168-6.1.2b")
 def test_a_closed_window_has_its_own_timer() -> None:
-    """RFC3168-6.1.2b, beside persist."""
+    """Beside persist."""
     scene = opened()
     scene.sends(bytes(2 * MSS))
     scene.expires()
@@ -245,8 +250,8 @@ def test_the_controller_hears_of_the_flight_before_the_ack() -> None:
 # The receiver
 
 
+@pytest.mark.label("RFC3168-6.1.3")
 def test_a_mark_is_echoed_until_cwr() -> None:
-    """RFC3168-6.1.3."""
     scene = opened(acknowledge_every=1)
     scene.hears(ACK, bytes(10))
     assert told(scene) == [("-", NOT_ECT)]
@@ -262,25 +267,26 @@ def test_a_mark_is_echoed_until_cwr() -> None:
     assert told(scene) == [("ECE", NOT_ECT)]
 
 
+@pytest.mark.label("RFC3168-6.1.3")
 def test_one_marked_segment_of_two_suffices() -> None:
-    """RFC3168-6.1.3: the ACK is delayed, and speaks for both."""
+    """The ACK is delayed, and speaks for both."""
     scene = opened()
     assert scene.hears(ACK, bytes(10), ecn=CE) == []
     scene.hears(ACK, bytes(10), ecn=ECT_0)
     assert told(scene) == [("ECE", NOT_ECT)]
 
 
+@pytest.mark.label("RFC3168-6.1.4")
 def test_a_mark_on_a_bare_ack_means_nothing() -> None:
-    """RFC3168-6.1.4."""
     scene = opened(acknowledge_every=1)
     scene.hears(ACK, ecn=CE)
     scene.hears(ACK, bytes(10))
     assert told(scene) == [("-", NOT_ECT)]
 
 
+@pytest.mark.label("RFC3168-6.1.5")
 @pytest.mark.parametrize("number", [-20, 0, 70_000_000])
 def test_a_mark_outside_the_window_means_nothing(number: int) -> None:
-    """RFC3168-6.1.5."""
     scene = opened(acknowledge_every=1)
     scene.hears(ACK, bytes(10))
     scene.hears(ACK, bytes(1), seq=number, ecn=CE)

@@ -73,9 +73,9 @@ ACCEPTED = [
 ]
 
 
+@pytest.mark.label("RFC3168-6.1.1a", "RFC3168-6.1.1c", "RFC9768-3.1.1", "RFC9768-3.1.2", "RFC3168-6.1.1b")
 @pytest.mark.parametrize(("ecn", "syn", "mark", "answer", "agreed"), ACCEPTED)
 def test_what_a_responder_agrees_to(ecn: int, syn: int, mark: int, answer: int, agreed: type[Ecn] | None) -> None:
-    """RFC3168-6.1.1a, RFC3168-6.1.1c, RFC9768-3.1.1, RFC9768-3.1.2."""
     scene = offering(ecn)
     scene.hears(SYN | flags_of(syn), ecn=mark)
     assert (bits(scene), mode(scene.tcb)) == ([answer], agreed)
@@ -102,9 +102,10 @@ ANSWERED = [
 ]
 
 
+@pytest.mark.label("RFC3168-6.1.1a", "RFC3168-6.1.1c", "RFC9768-3.1.1", "RFC9768-3.1.2", "BAD-CC-6", "RFC3168-6.1.1b")
 @pytest.mark.parametrize(("ecn", "syn", "answer", "agreed"), ANSWERED)
 def test_what_an_initiator_makes_of_the_answer(ecn: int, syn: int, answer: int, agreed: type[Ecn] | None) -> None:
-    """RFC3168-6.1.1a, RFC3168-6.1.1c, RFC9768-3.1.1, RFC9768-3.1.2, "BAD-CC-6": reflected bits are no answer."""
+    """Reflected bits are no answer."""
     scene = Scene(replace(PLAIN, ecn=ecn))
     scene.does(scene.connection.open_active)
     assert (bits(scene), marks(scene)) == ([syn], [NOT_ECT])  # RFC3168-6.1.1b
@@ -112,9 +113,10 @@ def test_what_an_initiator_makes_of_the_answer(ecn: int, syn: int, answer: int, 
     assert (scene.state, mode(scene.tcb)) == (ESTABLISHED, agreed)
 
 
+@pytest.mark.label("RFC3168-6.1.1.1", "RFC9768-3.1.4", "BAD-CC-6")
 @pytest.mark.parametrize("ecn", [ECN_ASK, ECN_ASK_CLASSIC])
 def test_a_third_syn_goes_without(ecn: int) -> None:
-    """RFC3168-6.1.1.1, RFC9768-3.1.4; "BAD-CC-6": a box on the way may drop SYNs that ask."""
+    """A box on the way may drop SYNs that ask."""
     scene = asking(ecn)
     asked = 0b111 if ecn == ECN_ASK else 0b011
     numbers = set()
@@ -129,8 +131,9 @@ def test_a_third_syn_goes_without(ecn: int) -> None:
     assert mode(scene.tcb) is None
 
 
+@pytest.mark.label("RFC3168-6.1.1b", "RFC9768-3.1.5")
 def test_an_answer_to_the_first_syn_that_comes_after_the_last_without() -> None:
-    """RFC3168-6.1.1b: we sent a SYN that didn't ask, so nothing of ours is marked; RFC9768-3.1.5: there only a server minds."""
+    """We sent a SYN that didn't ask, so nothing of ours is marked; there only a server minds."""
     for ecn, answer, may_mark in ((ECN_ASK_CLASSIC, 0b001, False), (ECN_ASK, 0b010, True)):
         scene = asking(ecn)
         scene.expires()
@@ -140,6 +143,7 @@ def test_an_answer_to_the_first_syn_that_comes_after_the_last_without() -> None:
         assert marks(scene) == [ECT_0 if may_mark else NOT_ECT]
 
 
+@pytest.mark.label("RFC9768-3.1.2s")
 @pytest.mark.parametrize(
     ("ecn", "syn", "answer", "agreed"),
     [
@@ -152,7 +156,6 @@ def test_an_answer_to_the_first_syn_that_comes_after_the_last_without() -> None:
     ],
 )
 def test_both_open_at_once(ecn: int, syn: int, answer: int, agreed: type[Ecn] | None) -> None:
-    """RFC9768-3.1.2s."""
     scene = asking(ecn)
     scene.hears(SYN | flags_of(syn))
     assert (scene.state, bits(scene), mode(scene.tcb)) == (SYN_RECEIVED, [answer], agreed)
@@ -161,8 +164,9 @@ def test_both_open_at_once(ecn: int, syn: int, answer: int, agreed: type[Ecn] | 
     assert (mode(scene.tcb), marks(scene)) == (agreed, [ECT_0 if agreed else NOT_ECT])
 
 
+@pytest.mark.label("RFC9768-3.1.5", "RFC3168-6.1.1b")
 def test_a_crossing_syn_after_ours_went_without() -> None:
-    """RFC9768-3.1.5, RFC3168-6.1.1b: the mode is the responder's, and nothing is marked."""
+    """The mode is the responder's, and nothing is marked."""
     scene = asking(ECN_ASK)
     scene.expires()
     scene.expires()
@@ -185,8 +189,9 @@ def test_a_crossing_syn_ack_says_how_it_arrived() -> None:
 # SYN,ACKs that go again
 
 
+@pytest.mark.label("RFC9768-3.2.3.2", "RFC9768-3.1.4", "RFC9768-3.1.5")
 def test_a_syn_ack_again_has_no_option_and_then_no_flags() -> None:
-    """RFC9768-3.2.3.2, RFC9768-3.1.4, RFC9768-3.1.5: having sent one without, a server marks nothing."""
+    """Having sent one without, a server marks nothing."""
     scene = offering(ECN_ACCEPT)
     scene.hears(SYN | flags_of(0b111))
     assert [segment.other for segment in scene.sent] == [WHOLE_OPTION]
@@ -200,8 +205,8 @@ def test_a_syn_ack_again_has_no_option_and_then_no_flags() -> None:
     assert marks(scene) == [NOT_ECT]
 
 
+@pytest.mark.label("RFC3168-6.1.1b")
 def test_a_classic_syn_ack_too_goes_without_the_third_time() -> None:
-    """RFC3168-6.1.1b."""
     scene = offering(ECN_ACCEPT)
     scene.hears(SYN | ECE | CWR)
     assert [flags for _ in range(2) for flags in (scene.expires(), bits(scene))[1]] == [0b001, 0b000]
@@ -210,8 +215,8 @@ def test_a_classic_syn_ack_too_goes_without_the_third_time() -> None:
     assert marks(scene) == [NOT_ECT]
 
 
+@pytest.mark.label("RFC9768-3.1.5", "RFC9768-3.2")
 def test_the_latest_syn_is_fed_back() -> None:
-    """RFC9768-3.1.5."""
     scene = offering(ECN_ACCEPT)
     scene.hears(SYN | flags_of(0b111), ecn=ECT_1)
     scene.hears(SYN | flags_of(0b111), seq=0, ecn=CE)
@@ -220,9 +225,10 @@ def test_the_latest_syn_is_fed_back() -> None:
     assert scene.tcb.ecn.r_cep == 5  # RFC9768-3.2: CE on a SYN isn't counted
 
 
+@pytest.mark.label("RFC9768-3.1.5", "RFC3168-6.1.1b")
 @pytest.mark.parametrize(("first", "mode_", "answer"), [(0b111, Accurate, 0b010), (0b011, Classic, 0b000)])
 def test_a_syn_without_after_one_with(first: int, mode_: type[Ecn], answer: int) -> None:
-    """RFC9768-3.1.5: the mode stays, and nothing is marked; RFC3168-6.1.1b, and its example in 6.1.1.1."""
+    """The mode stays, and nothing is marked, as in the example of RFC 3168, 6.1.1.1."""
     scene = offering(ECN_ACCEPT)
     scene.hears(SYN | flags_of(first))
     scene.hears(SYN, seq=0)
@@ -232,17 +238,18 @@ def test_a_syn_without_after_one_with(first: int, mode_: type[Ecn], answer: int)
     assert marks(scene) == [NOT_ECT]
 
 
+@pytest.mark.label("RFC9768-3.1.5")
 def test_a_syn_with_after_one_without() -> None:
-    """RFC9768-3.1.5: there is no way back into a mode."""
+    """There is no way back into a mode."""
     scene = offering(ECN_ACCEPT)
     scene.hears(SYN)
     scene.hears(SYN | flags_of(0b111), seq=0)
     assert (bits(scene), mode(scene.tcb)) == ([0], None)
 
 
+@pytest.mark.label("RFC9768-3.1.5")
 @pytest.mark.parametrize(("first", "second"), [(0b111, 0b011), (0b011, 0b111), (0b011, 0b100)])
 def test_a_handshake_that_mixes_both_ways_is_reset(first: int, second: int) -> None:
-    """RFC9768-3.1.5."""
     scene = offering(ECN_ACCEPT)
     scene.hears(SYN | flags_of(first))
     assert scene.hears(SYN | flags_of(second), seq=0) == ["RST,ACK seq=0 ack=1"]
@@ -250,8 +257,8 @@ def test_a_handshake_that_mixes_both_ways_is_reset(first: int, second: int) -> N
     assert scene.tcb.ecn is None
 
 
+@pytest.mark.label("RFC9768-3.1.5")
 def test_a_crossing_handshake_that_mixes_both_ways_ends_the_connection() -> None:
-    """RFC9768-3.1.5."""
     scene = asking(ECN_ASK)
     scene.hears(SYN | flags_of(0b111))
     assert scene.hears(SYN | flags_of(0b011), seq=0) == ["RST,ACK seq=0 ack=1"]
@@ -268,9 +275,10 @@ def test_who_knows_the_classic_way_alone_sees_no_mixture() -> None:
 # The ACK of the SYN,ACK
 
 
+@pytest.mark.label("RFC9768-3.2.2", "RFC9768-3.2.3.2")
 @pytest.mark.parametrize(("mark", "told", "counter"), [(NOT_ECT, 0b010, 5), (ECT_1, 0b011, 5), (ECT_0, 0b100, 5), (CE, 0b110, 6)])
 def test_the_ack_of_a_syn_ack_says_how_that_arrived(mark: int, told: int, counter: int) -> None:
-    """RFC9768-3.2.2, table 3; RFC9768-3.2.3.2: it carries an option."""
+    """Table 3; it carries an option."""
     scene = asking(ECN_ASK)
     scene.hears(SYN | ACK | flags_of(0b010), ecn=mark)
     assert bits(scene) == [told]
@@ -284,8 +292,9 @@ def test_the_ack_of_a_syn_ack_says_how_that_arrived(mark: int, told: int, counte
     assert scene.tcb.ecn.r_cep == 6  # counted once at most
 
 
+@pytest.mark.label("RFC9768-3.2.2", "RFC9768-3.2.3.2")
 def test_text_that_waits_for_the_handshake_goes_after_that_ack() -> None:
-    """RFC9768-3.2.2: a segment with text couldn't say it. RFC9768-3.2.3.2: the first text has an option too."""
+    """A segment with text couldn't say it. The first text has an option too."""
     scene = asking(ECN_ASK)
     scene.connection.send(bytes(10), scene.now)
     assert scene.hears(SYN | ACK | flags_of(0b010)) == ["ACK,CWR seq=1 ack=1", "PSH,ACK,ECE,AE seq=1 ack=1 len=10"]
@@ -293,12 +302,13 @@ def test_text_that_waits_for_the_handshake_goes_after_that_ack() -> None:
     assert [kind for segment in scene.sent for kind, _ in segment.other] == [ORDER_0, ORDER_0]
 
 
+@pytest.mark.label("RFC9768-3.2.2", "BAD-CC-6")
 @pytest.mark.parametrize(
     ("told", "counter", "may_mark"),
     [(0b001, 5, True), (0b010, 5, True), (0b011, 5, False), (0b100, 5, False), (0b101, 5, True), (0b110, 6, False), (0b111, 5, True)],
 )
 def test_what_a_server_makes_of_it(told: int, counter: int, may_mark: bool) -> None:
-    """RFC9768-3.2.2, table 4; "BAD-CC-6": we sent it as Not-ECT, so whoever says otherwise tells of mangling (3.2.2.3)."""
+    """Table 4; we sent it as Not-ECT, so whoever says otherwise tells of mangling (3.2.2.3)."""
     scene = offering(ECN_ACCEPT)
     scene.hears(SYN | flags_of(0b111))
     scene.hears(ACK | flags_of(told))
@@ -308,8 +318,9 @@ def test_what_a_server_makes_of_it(told: int, counter: int, may_mark: bool) -> N
     assert marks(scene) == [ECT_0 if may_mark else NOT_ECT]
 
 
+@pytest.mark.label("RFC9768-3.2.2", "BAD-CC-6")
 def test_zero_there_turns_a_server_deaf_not_mute() -> None:
-    """RFC9768-3.2.2, table 4, note 1; "BAD-CC-6": bleached flags."""
+    """Table 4, note 1; bleached flags."""
     scene = offering(ECN_ACCEPT)
     scene.hears(SYN | flags_of(0b111))
     scene.hears(ACK)
@@ -321,9 +332,10 @@ def test_zero_there_turns_a_server_deaf_not_mute() -> None:
     assert bits(scene)[-1] == 6  # but the peer's are told
 
 
+@pytest.mark.label("RFC9768-3.2.2")
 @pytest.mark.parametrize(("told", "marked"), [(5, False), (6, True)])
 def test_text_that_completes_the_handshake_has_a_counter(told: int, marked: bool) -> None:
-    """RFC9768-3.2.2: the handshake's encoding is a bare ACK's alone."""
+    """The handshake's encoding is a bare ACK's alone."""
     scene = offering(ECN_ACCEPT)
     scene.hears(SYN | flags_of(0b111))
     scene.hears(ACK | flags_of(told), bytes(10))
@@ -342,8 +354,8 @@ def test_what_a_client_hears_of_its_syn(told: int, may_mark: bool, window: int) 
     assert marks(scene) == [ECT_0 if may_mark else NOT_ECT]
 
 
+@pytest.mark.label("RFC9768-3.2")
 def test_text_on_a_syn_ack_is_counted_and_that_of_a_syn_is_not() -> None:
-    """RFC9768-3.2."""
     scene = asking(ECN_ASK)
     scene.hears(SYN | ACK | flags_of(0b010), bytes(7), ecn=ECT_0)
     assert isinstance(scene.tcb.ecn, Accurate)
@@ -354,8 +366,9 @@ def test_text_on_a_syn_ack_is_counted_and_that_of_a_syn_is_not() -> None:
     assert scene.tcb.ecn.r_e0b == 1
 
 
+@pytest.mark.label("RFC9768-3.2.3.2")
 def test_a_syn_ack_option_where_others_leave_no_room() -> None:
-    """RFC9768-3.2.3.2: it is left off."""
+    """It is left off."""
     ecn = Accurate(0)
     syn_ack = Segment(1, 2, 0, 0, SYN | ACK, 0)
     ecn.introduce(syn_ack, 11)
@@ -369,8 +382,8 @@ def test_an_attempt_that_is_given_up_leaves_no_mode() -> None:
     assert (scene.state, scene.tcb.ecn) == (LISTEN, None)
 
 
+@pytest.mark.label("RFC9768-3.1.1d")
 def test_sack_goes_with_d_sack() -> None:
-    """RFC9768-3.1.1d."""
     scene = syn_sent(replace(PLAIN, ecn=ECN_ASK, sack=True))
     scene.peer.sack = True
     scene.hears(SYN | ACK | flags_of(0b010))
@@ -380,8 +393,8 @@ def test_sack_goes_with_d_sack() -> None:
     assert ack.sack == ((seq.add(scene.irs, 1), seq.add(scene.irs, 11)),)
 
 
+@pytest.mark.label("RFC9768-3.1.5", "RFC3168-6.1.1b")
 def test_without_ecn_nothing_is_marked() -> None:
-    """RFC9768-3.1.5, RFC3168-6.1.1b."""
     scene = established_active(PLAIN)
     scene.hears(ACK, bytes(10), ecn=CE)
     scene.sends(bytes(10))
