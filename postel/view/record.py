@@ -8,7 +8,7 @@ from postel.times import NEVER
 from postel.view.flow import Change, Expiry, Flow
 from postel.view.packet import UNKNOWN, Packet
 from postel.wire.address import Endpoint
-from postel.wire.segment import flags_text
+from postel.wire.segment import ECN_NAMES, flags_text
 
 
 def of_flows(flows: Iterable[Flow]) -> list[dict[str, Any]]:
@@ -58,6 +58,8 @@ def _of_packet(packet: Packet) -> dict[str, Any]:
             "window": packet.window,
             "sack": packet.sack,
         }
+        if packet.segment.ecn:
+            record["ecn"] = ECN_NAMES[packet.segment.ecn]
     extra = {"caption": packet.caption, "copy": packet.copy, "lost": packet.lost, "damaged": packet.damaged, "dropped": packet.dropped}
     extra |= {"retransmission_of": packet.original, "retransmitted_as": packet.again}
     return record | {name: value for name, value in extra.items() if value}
