@@ -118,7 +118,6 @@ def first_check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
     if segment.flags & RST:  # EP-SEQ-3, EP-RST-1, RFC5961-3.2a
         return False
     if seq.lt(segment.seq, tcb.rcv.nxt):
-        negotiation.hear_late(tcb, segment)
         _note_duplicate(tcb, segment)
         _look_at_ack_of_probe(tcb, segment, now)
     if tcb.state is TIME_WAIT and segment.flags & FIN and seq.add(segment.seq, segment.len) == tcb.rcv.nxt:
@@ -126,6 +125,8 @@ def first_check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
         _restart_time_wait(tcb, now)
     if tcb.state is not CLOSED:
         challenge.owe(tcb, segment, now)  # EP-SEQ-4, RFC9293-3.5.2-3
+        if tcb.ecn is not None:
+            negotiation.hear_late(tcb, tcb.ecn, segment)
     return False
 
 
@@ -305,7 +306,7 @@ def _open(tcb: Tcb, segment: Segment, now: int) -> None:
 
 def _syn_again(tcb: Tcb, segment: Segment, now: int) -> bool:
     """SEG.SEQ = IRS in SYN-RECEIVED (EP-SEQ-8, EP-SYN-4, D-9)."""
-    if tcb.ecn is not None and not negotiation.hear_again(tcb.ecn, segment, tcb.config):  # RFC9768-3.1.5
+    if tcb.ecn is not None and not negotiation.hear_again(tcb, tcb.ecn, segment):  # RFC9768-3.1.5
         _answer_with_reset(tcb, segment)
         if tcb.is_passive:
             handshake.listen_again(tcb, now)

@@ -184,6 +184,30 @@ def test_a_crossing_syn_ack_says_how_it_arrived() -> None:
     scene.hears(SYN | ACK | flags_of(0b010), seq=0, ecn=CE)
     assert isinstance(scene.tcb.ecn, Accurate)
     assert scene.tcb.ecn.r_cep == 6
+    scene.sends(bytes(10))
+    scene.hears(ACK | flags_of(5), bytes(10))
+    scene.passes(SECOND // 2)
+    assert bits(scene) == [6]  # the other end has left SYN-RECEIVED, and takes any ACK of ours for a counter
+
+
+def test_a_syn_ack_to_a_server_is_none_of_its_business() -> None:
+    scene = offering(ECN_ACCEPT)
+    scene.hears(SYN | flags_of(0b111))
+    scene.hears(SYN | ACK | flags_of(0b010), seq=0, ecn=CE)
+    assert isinstance(scene.tcb.ecn, Accurate)
+    assert scene.tcb.ecn.r_cep == 5
+
+
+def test_a_late_syn_ack_that_gets_no_answer_changes_none() -> None:
+    """Its ACK is throttled: the next one, for text, is a counter."""
+    scene = asking(ECN_ASK)
+    scene.hears(SYN | ACK | flags_of(0b010))
+    scene.hears(SYN | ACK | flags_of(0b010), seq=0)
+    assert bits(scene) == [0b010]
+    assert scene.hears(SYN | ACK | flags_of(0b010), seq=0) == []
+    scene.hears(ACK | flags_of(5), bytes(10))
+    scene.hears(ACK | flags_of(5), bytes(10))
+    assert bits(scene) == [5]
 
 
 # SYN,ACKs that go again

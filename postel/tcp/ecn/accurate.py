@@ -60,9 +60,8 @@ class Accurate(Ecn):
         self._mark_of_syn = mark
 
     def hears_syn_ack(self, mark: int) -> None:
-        """A SYN,ACK, again perhaps: the next bare ACK says how it arrived."""
+        """A SYN,ACK, again perhaps."""
         self._mark_of_syn = mark
-        self.wants_bare_ack = True
         if mark == CE and not self._has_counted_syn:  # once, as the peer counts it (3.2.2.2)
             self._has_counted_syn = True
             self.r_cep += 1

@@ -17,7 +17,7 @@ from postel.tcp.ecn import ECN_ACCEPT, ECN_ASK, ECN_ASK_CLASSIC, ECN_OFF, FLAGS,
 from postel.tcp.ecn.accurate import Accurate
 from postel.tcp.ecn.classic import Classic
 from postel.tcp.state import SYN_SENT
-from postel.tcp.tcb import Tcb
+from postel.tcp.tcb import OWES_ACK, Tcb
 from postel.wire import options
 from postel.wire.segment import ACK, CWR, ECE, SYN, Segment
 
@@ -71,6 +71,7 @@ def _confirmed(tcb: Tcb, syn_ack: Segment) -> Ecn | None:
     if tcb.config.ecn == ECN_ASK and answer in _ACCURATE_ANSWERS:
         accurate = Accurate(tcb.snd.iss)
         accurate.hears_syn_ack(syn_ack.ecn)
+        accurate.wants_bare_ack = True  # RFC9768-3.2.2, table 3
         accurate.introduces_itself()  # RFC9768-3.2.3.2
         return accurate
     if tcb.config.ecn in (ECN_ASK, ECN_ASK_CLASSIC) and syn_ack.flags & _CLASSIC_SYN == ECE:
@@ -93,28 +94,29 @@ def answer(ecn: Ecn, syn_ack: Segment, layout: int) -> None:
         syn_ack.flags |= ECE  # RFC3168-6.1.1a
 
 
-def hear_again(ecn: Ecn, segment: Segment, config: Config) -> bool:
-    """Another SYN or SYN,ACK while the handshake lasts: the mode stays. False: this handshake mixes both ways, and must be reset, lest
-    the two ends mean different ones (RFC9768-3.1.5)."""
+def hear_again(tcb: Tcb, ecn: Ecn, segment: Segment) -> bool:
+    """Another SYN, or the SYN,ACK of a simultaneous open, while the handshake lasts: the mode stays. False: this handshake mixes both
+    ways, and must be reset, lest the two ends mean different ones (RFC9768-3.1.5)."""
     bits = segment.flags & FLAGS
-    if segment.flags & ACK:
-        if isinstance(ecn, Accurate):
+    if segment.flags & ACK:  # no bare ACK answers it, to say how it arrived, but it counts
+        if isinstance(ecn, Accurate) and not tcb.is_passive:
             ecn.hears_syn_ack(segment.ecn)
         return True
     if bits == 0:
         ecn.may_mark = False  # RFC9768-3.1.5, RFC3168-6.1.1b
-    elif is_accurate(config) and (bits == _CLASSIC_SYN) != isinstance(ecn, Classic):
+    elif is_accurate(tcb.config) and (bits == _CLASSIC_SYN) != isinstance(ecn, Classic):
         return False
     if isinstance(ecn, Accurate):
         ecn.hears_syn(segment.ecn)  # 3.1.5: the latest is fed back
     return True
 
 
-def hear_late(tcb: Tcb, segment: Segment) -> None:
-    """A SYN,ACK once more, since our ACK was lost: it says again how the SYN,ACK arrived (3.2.2.1)."""
+def hear_late(tcb: Tcb, ecn: Ecn, segment: Segment) -> None:
+    """A SYN,ACK once more, since our ACK was lost: the ACK that is owed for it says again how it arrived (3.2.2.1)."""
     is_again = segment.flags & (SYN | ACK) == SYN | ACK and segment.seq == tcb.rcv.irs
-    if is_again and isinstance(tcb.ecn, Accurate) and ace(segment.flags) in _ACCURATE_ANSWERS:
-        tcb.ecn.hears_syn_ack(segment.ecn)
+    if is_again and isinstance(ecn, Accurate) and tcb.owes & OWES_ACK and ace(segment.flags) in _ACCURATE_ANSWERS:
+        ecn.hears_syn_ack(segment.ecn)
+        ecn.wants_bare_ack = True  # RFC9768-3.2.2
 
 
 def opened(tcb: Tcb, segment: Segment, now: int) -> None:
