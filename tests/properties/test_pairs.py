@@ -47,7 +47,7 @@ class End:
 class Path:
     """Octets from one end to the other: some lost, doubled, late or damaged, or marked whether they may be or not."""
 
-    def __init__(self, seed: int, loss: float, duplicate: float, reorder: float, corrupt: float, marks: float) -> None:
+    def __init__(self, seed: int, loss: float, duplicate: float, reorder: float, corrupt: float, marks: float = 0.0) -> None:
         self.random = random.Random(seed)
         self.loss, self.duplicate, self.reorder, self.corrupt, self.marks = loss, duplicate, reorder, corrupt, marks
         self.flying: list[tuple[int, int, int, bytes]] = []
