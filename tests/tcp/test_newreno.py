@@ -281,6 +281,16 @@ def test_every_loss_of_one_segment_is_repaired_without_a_timeout() -> None:
         assert scene.tcb.recovery.inflation == 0
 
 
+@pytest.mark.label("RFC3168-6.1.2a")
+def test_rfc3168_6_1_2a_a_loss_among_what_a_mark_answered_for_costs_nothing_more() -> None:
+    scene = flying()
+    scene.tcb.congestion.marked(scene.tcb.flight, scene.now)
+    scene.tcb.recovery.on_marked()
+    threshold = scene.tcb.congestion.threshold
+    assert sent_at(0)[0] in duplicate(scene, 3)
+    assert scene.tcb.congestion.threshold == threshold
+
+
 # Timeouts that were spurious: F-RTO (RFC 5682, 2.1) and the echo of an older timestamp (RFC 3522)
 
 

@@ -325,6 +325,18 @@ def test_one_window_is_cut_once() -> None:
     assert scene.tcb.congestion.threshold == threshold
 
 
+@pytest.mark.label("RFC3168-6.1.2a")
+def test_rfc3168_6_1_2a_a_loss_among_what_a_mark_answered_for_costs_nothing_more() -> None:
+    scene = flying(20)
+    scene.tcb.congestion.marked(scene.tcb.flight, scene.now)
+    scene.tcb.recovery.on_marked()
+    threshold = scene.tcb.congestion.threshold
+    lines = sacks(scene, of(1, 9))
+    assert lines[0] == sent_at(0)[0]
+    assert scene.tcb.recovery.is_active
+    assert scene.tcb.congestion.threshold == threshold
+
+
 # The tail of a flight
 
 
