@@ -169,7 +169,7 @@ class Transport(asyncio.Transport):
         return True
 
     def get_write_buffer_size(self) -> int:
-        """Octets that the connection hasn't taken yet; it holds up to `Config.send_buffer` more."""
+        """Octets that the connection hasn't taken yet; it holds a send buffer of them more."""
         return self._backlog.size
 
     def get_write_buffer_limits(self) -> tuple[int, int]:

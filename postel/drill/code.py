@@ -57,7 +57,7 @@ def information(connection: Connection | None, fallback: State) -> dict[str, obj
         "tcpi_retrans": tcb.retransmissions,
         "tcpi_retransmits": tcb.retransmissions,
         "tcpi_snd_wnd": status.send_window,
-        "tcpi_rcv_space": tcb.config.receive_buffer,
+        "tcpi_rcv_space": tcb.receive_limit,
     }
 
 

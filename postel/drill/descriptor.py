@@ -200,6 +200,10 @@ def _fast_open(found: Descriptor) -> object:
     return int(found.current().fast_open != 0)
 
 
+def _receive_buffer(found: Descriptor) -> object:
+    return found.current().receive_buffer if found.connection is None else found.connection.tcb.receive_limit
+
+
 def _listens(found: Descriptor) -> object:
     return int(found.listener is not None)
 
@@ -211,6 +215,7 @@ def _linger(found: Descriptor) -> object:
 _READ: Final[dict[str, Callable[[Descriptor], object]]] = {
     "SO_ERROR": _error,
     "SO_ACCEPTCONN": _listens,
+    "SO_RCVBUF": _receive_buffer,
     "SO_LINGER": _linger,
     "TCP_FASTOPEN": _fast_open,
     "TCP_MAXSEG": _mss,

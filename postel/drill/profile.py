@@ -100,6 +100,7 @@ _LINUX: Final = replace(
     DEFAULT,
     ecn=ECN_ACCEPT_CLASSIC,
     receive_buffer=64240,
+    send_buffer=MEBIBYTE,
     scale_for=6 * MEBIBYTE,
     delayed_ack=40 * MILLISECOND,
     rto_minimum=200 * MILLISECOND,
@@ -125,8 +126,10 @@ _LINUX_SYSCTLS: Final = {
     "net.ipv4.tcp_syncookies": ((), 1),
 }
 
+_RFC: Final = replace(DEFAULT, send_buffer=MEBIBYTE, receive_buffer=MEBIBYTE)  # so that a script knows its windows
+
 PROFILES: Final = {
-    "rfc": Profile("rfc", DEFAULT, {**_FREEBSD_SYSCTLS, **_LINUX_SYSCTLS}, meanings=_MEANINGS, fixed=_FIXED),
+    "rfc": Profile("rfc", _RFC, {**_FREEBSD_SYSCTLS, **_LINUX_SYSCTLS}, meanings=_MEANINGS, fixed=_FIXED),
     "freebsd": Profile("freebsd", _FREEBSD, _FREEBSD_SYSCTLS, NONBLOCKING_BSD, meanings=_MEANINGS, fixed=_FIXED),
     "linux": Profile("linux", _LINUX, _LINUX_SYSCTLS, fast_open=FAST_OPEN_CLIENT, meanings=_MEANINGS, fixed=_FIXED),
 }

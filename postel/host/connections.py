@@ -21,7 +21,7 @@ from postel.host.ports import Ports
 from postel.host.routes import Routes
 from postel.host.timers import Timers
 from postel.host.timewait import Record, TimeWait
-from postel.tcp import seq
+from postel.tcp import seq, tuning
 from postel.tcp.budget import Budget
 from postel.tcp.config import FAST_OPEN_CLIENT, Config
 from postel.tcp.connection import Connection
@@ -333,11 +333,14 @@ class Connections:
     def _relieve(self, now: int) -> None:
         """Give up what waits behind gaps, where most waits, until an eighth is free.
 
-        Its peers still have it (RFC 2018, 8), and nobody shall fill the host with segments that never join (BAD-SEQ-6).
+        Its peers still have it (RFC 2018, 8), and nobody shall fill the host with segments that never join (BAD-SEQ-6). Buffers that grew
+        go back.
         """
         if now - self._relieved_at < _RELIEF_INTERVAL:
             return
         self._relieved_at = now
+        for connection in self.table.values():
+            tuning.go_back(connection.tcb)
         excess = self._memory.limit // 8 - self._memory.free
         for connection in sorted(self.table.values(), key=_held, reverse=True):
             reassembly = connection.tcb.reassembly

@@ -1,7 +1,6 @@
 """The ACK field: what it frees, what it measures, what it says of loss and of the window (RFC 9293, 3.10.7.4, fifth check)."""
 
-from postel.tcp import patience, seq, timestamps, window
-from postel.tcp.events import WRITABLE
+from postel.tcp import patience, seq, timestamps, tuning, window
 from postel.tcp.recovery import ON, STAY
 from postel.tcp.tcb import Tcb
 from postel.times import NEVER
@@ -29,9 +28,8 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     elif tcb.timers.persist == NEVER and not tcb.recovery.keeps_timer:
         patience.restart(tcb, now)  # RFC6298-5.3
         tcb.timers.user = deadline(tcb.config.user_timeout, now)
-    if tcb.wants_room and len(tcb.send_buffer) <= tcb.config.send_buffer // 2:
-        tcb.wants_room = False
-        tcb.tell(WRITABLE)
+    if tcb.wants_room:
+        tuning.tell_of_room(tcb)
 
 
 def repeat(tcb: Tcb, segment: Segment, now: int) -> None:

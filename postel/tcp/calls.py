@@ -10,8 +10,8 @@ from postel.errors import (
     RemoteUnspecified,
     TcpError,
 )
-from postel.tcp import handshake, seq, window
-from postel.tcp.config import Config
+from postel.tcp import handshake, seq, tuning, window
+from postel.tcp.config import Config, first_receive_limit, first_send_limit
 from postel.tcp.state import (
     CLOSE_WAIT,
     CLOSED,
@@ -52,10 +52,7 @@ def send(tcb: Tcb, data: bytes | bytearray | memoryview, now: int, *, urgent: bo
         raise ArgumentError("data", data, "bytes, bytearray or memoryview")
     _require_sending(tcb, now)
     view = memoryview(data).cast("B") if isinstance(data, memoryview) else data
-    room = tcb.config.send_buffer - len(tcb.send_buffer)
-    if tcb.memory is not None:
-        room = min(room, tcb.memory.free)
-    taken = min(len(view), max(0, room))
+    taken = min(len(view), tuning.room(tcb))
     if taken < len(view):
         tcb.wants_room = True
     if taken:
@@ -75,7 +72,7 @@ def _require_sending(tcb: Tcb, now: int) -> None:
         raise ConnectionClosing
 
 
-def receive(tcb: Tcb, limit: int) -> bytes:
+def receive(tcb: Tcb, limit: int, now: int) -> bytes:
     """Up to ``limit`` octets in order; what arrived before an error or the end is given first (D-14)."""
     if limit < 1:
         raise ArgumentError("limit", limit, "1 or more octets")
@@ -87,6 +84,7 @@ def receive(tcb: Tcb, limit: int) -> bytes:
     tcb.unread -= len(data)
     tcb.give_back(len(data))
     if tcb.can_receive:  # EP-RECV-3
+        tuning.follow_reader(tcb, now)
         window.after_read(tcb)
     return data
 
@@ -167,4 +165,9 @@ def configure(tcb: Tcb, config: Config, now: int) -> None:
         tcb.timers.keep_alive = now + config.keep_alive_idle
     elif not config.keep_alive:
         tcb.timers.keep_alive = NEVER
+    before = tcb.config
     tcb.config = config
+    if config.receive_buffer != before.receive_buffer:
+        tcb.receive_limit = first_receive_limit(config)
+    if config.send_buffer != before.send_buffer:
+        tcb.send_limit = first_send_limit(config)

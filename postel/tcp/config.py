@@ -16,6 +16,9 @@ MEBIBYTE: Final = 1024 * KIBIBYTE
 # What may be fast: bits of ``fast_open``
 FAST_OPEN_CLIENT: Final = 1  # an active OPEN asks for a cookie, and with one sends text in its SYN
 FAST_OPEN_SERVER: Final = 2  # a listener gives cookies, and delivers the text of a SYN that brings one back
+AUTOMATIC: Final = 0  # of a buffer: it follows the bandwidth-delay product
+FIRST_SEND_BUFFER: Final = 64 * KIBIBYTE  # where an automatic one begins, as kernels do
+FIRST_RECEIVE_BUFFER: Final = 128 * KIBIBYTE
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,11 @@ class Config:
     override: int = 200 * MILLISECOND  # RFC 9293, 3.8.6.2.1: 0.1 to 1.0 s
     initial_window: int = 10  # RFC 6928, 2: segments
     congestion: type[Congestion] = Reno  # MAY-18: any controller that follows RFC 5033
-    send_buffer: int = MEBIBYTE
-    receive_buffer: int = MEBIBYTE
+    send_buffer: int = AUTOMATIC  # or a size that stays
+    send_buffer_maximum: int = 4 * MEBIBYTE  # of an automatic one
+    notsent_lowat: int = 0  # how many octets may wait for their first transmission; 0: as many as the buffer holds
+    receive_buffer: int = AUTOMATIC  # or a size that stays
+    receive_buffer_maximum: int = 6 * MEBIBYTE  # of an automatic one; the window scale fits it (RFC 7323, 2.3)
     whole_segments: bool = False  # the receive buffer is rounded up to a multiple of the MSS that was agreed
     whole_buffer: bool = False  # RCV.WND is all that is free, told or not, and grows by any step, not as 3.8.6.2.2 says
 
@@ -112,8 +118,11 @@ _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
     ("acknowledge_every", 1, 64, "1 to 64 segments"),
     ("override", 100 * MILLISECOND, SECOND, "0.1 to 1 s"),
     ("initial_window", 1, 64, "1 to 64 segments"),
-    ("send_buffer", 1, 1 << 30, "1 octet to 1 GiB"),
-    ("receive_buffer", 1, 1 << 30, "1 octet to 1 GiB (RFC 7323, 2.3)"),
+    ("send_buffer", AUTOMATIC, 1 << 30, "AUTOMATIC (0), or 1 octet to 1 GiB"),
+    ("send_buffer_maximum", 1, 1 << 30, "1 octet to 1 GiB"),
+    ("notsent_lowat", 0, 1 << 30, "0 for no limit, or 1 octet to 1 GiB"),
+    ("receive_buffer", AUTOMATIC, 1 << 30, "AUTOMATIC (0), or 1 octet to 1 GiB (RFC 7323, 2.3)"),
+    ("receive_buffer_maximum", 1, 1 << 30, "1 octet to 1 GiB (RFC 7323, 2.3)"),
     ("largest_mss", 1, 65535, "1 to 65535 octets"),
     ("scale_for", 0, 1 << 30, "0 to 1 GiB (RFC 7323, 2.3)"),
     ("option_layout", ALIGNED, PACKED, "ALIGNED or PACKED of postel.wire.options"),
@@ -127,6 +136,16 @@ _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
     ("hop_limit", 1, 255, "1 to 255"),
     ("traffic_class", 0, 255, "0 to 255"),
 )
+
+
+def first_send_limit(config: Config) -> int:
+    """What the send buffer holds at the start, in octets."""
+    return config.send_buffer or min(FIRST_SEND_BUFFER, config.send_buffer_maximum)
+
+
+def first_receive_limit(config: Config) -> int:
+    """What the receive buffer holds at the start, in octets."""
+    return config.receive_buffer or min(FIRST_RECEIVE_BUFFER, config.receive_buffer_maximum)
 
 
 def names() -> tuple[str, ...]:

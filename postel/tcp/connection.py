@@ -12,7 +12,7 @@ The contract, that of `postel.host.Host` and `postel.sim.World` too:
 from dataclasses import dataclass
 
 from postel.errors import ConnectionDoesNotExist, TcpError
-from postel.tcp import acknowledge, arrives, calls, handshake, output, seq, timeouts
+from postel.tcp import acknowledge, arrives, calls, handshake, output, seq, timeouts, tuning
 from postel.tcp.budget import Budget
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.events import Event
@@ -111,8 +111,7 @@ class Connection:
     @property
     def writable(self) -> int:
         """Octets that `send` would take now."""
-        room = self.tcb.config.send_buffer - len(self.tcb.send_buffer)
-        return max(0, room if self.tcb.memory is None else min(room, self.tcb.memory.free))
+        return tuning.room(self.tcb)
 
     @property
     def unacknowledged(self) -> int:
@@ -148,7 +147,7 @@ class Connection:
 
     def receive(self, limit: int, now: int) -> bytes:
         """Up to ``limit`` octets; b"" when none wait now, or none will come: see `at_end`."""
-        data = calls.receive(self.tcb, limit)
+        data = calls.receive(self.tcb, limit, now)
         self._note()
         return data
 

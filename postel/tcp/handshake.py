@@ -1,8 +1,6 @@
 """What two SYNs agree on: MSS, window scale, timestamps, SACK; and the way into ESTABLISHED and back to LISTEN."""
 
-from dataclasses import replace
-
-from postel.tcp import seq, window
+from postel.tcp import seq, tuning, window
 from postel.tcp.congestion import initial_window
 from postel.tcp.ecn import negotiation
 from postel.tcp.events import OPENED
@@ -24,7 +22,7 @@ def begin(tcb: Tcb, now: int) -> None:
     snd.una = snd.iss
     tcb.syn_is_acked = False
     snd.nxt = snd.max = snd.up = seq.add(snd.iss, 1)
-    tcb.rcv.wnd = min(FIRST_WINDOW, tcb.config.receive_buffer)
+    tcb.rcv.wnd = min(FIRST_WINDOW, tcb.receive_limit)
     tcb.owes |= OWES_SYN
     limit = tcb.config.syn_received_timeout if tcb.is_passive else tcb.config.user_timeout
     tcb.timers.user = now + limit if limit < NEVER else NEVER  # MUST-22, MUST-23
@@ -40,7 +38,7 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
     if config.window_scaling and syn.window_scale != ABSENT:  # RFC7323-2.2a
         tcb.peer_scales = True
         tcb.snd.shift = min(LARGEST_SHIFT, syn.window_scale)  # RFC7323-2.3b
-        rcv.shift = window.shift_for(max(config.receive_buffer, config.scale_for))
+        rcv.shift = window.shift_for(tuning.largest_receive_buffer(config))
     if config.timestamps and syn.tsval != ABSENT:  # RFC7323-3.2b
         tcb.timestamps.agreed = True
         tcb.timestamps.recent = syn.tsval
@@ -57,12 +55,11 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
 
 def _size_buffer(tcb: Tcb) -> None:
     """The MSS is agreed: what a buffer of whole segments holds, and a window that counts all of it."""
-    size = tcb.config.receive_buffer
     if tcb.config.whole_segments:
         mss = min(tcb.advertised_mss, tcb.peer_mss)
-        tcb.config = replace(tcb.config, receive_buffer=-(-size // mss) * mss)
+        tcb.receive_limit = -(-tcb.receive_limit // mss) * mss
     if tcb.config.whole_buffer:
-        tcb.rcv.wnd = max(tcb.rcv.wnd, tcb.config.receive_buffer)
+        tcb.rcv.wnd = max(tcb.rcv.wnd, tcb.receive_limit)
 
 
 def data_mss(tcb: Tcb) -> int:

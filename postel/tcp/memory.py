@@ -22,5 +22,10 @@ class Memory:
         self.used -= octets
 
     @property
+    def is_tight(self) -> bool:
+        """Less than a quarter is free: no buffer grows, and those that grew go back."""
+        return 4 * (self.limit - self.used) < self.limit
+
+    @property
     def free(self) -> int:
         return max(0, self.limit - self.used)

@@ -6,7 +6,7 @@ has carried along already.
 
 from typing import Final
 
-from postel.tcp import handshake, patience, seq, timestamps, window
+from postel.tcp import handshake, patience, seq, timestamps, tuning, window
 from postel.tcp.acknowledge import deadline
 from postel.tcp.ecn import feedback, negotiation
 from postel.tcp.fastopen import Attempt, FastOpen
@@ -111,7 +111,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
     syn.mss = tcb.advertised_mss  # MAY-3, SHLD-5
     config, agreed = tcb.config, tcb.timestamps.agreed
     if config.window_scaling and (is_first or tcb.peer_scales):
-        syn.window_scale = window.shift_for(max(config.receive_buffer, config.scale_for))
+        syn.window_scale = window.shift_for(tuning.largest_receive_buffer(config))
     if (is_first and config.timestamps) or agreed:
         syn.tsval = timestamps.clock(tcb, now)
         syn.tsecr = 0 if is_first else tcb.timestamps.recent  # RFC7323-3.2e
@@ -245,6 +245,8 @@ def _advance(tcb: Tcb, offset: int, count: int, *, with_fin: bool, now: int) -> 
     else:
         tcb.rtt.time(end, now)
     snd.max = seq.latest(snd.max, end)
+    if tcb.wants_room and tcb.config.notsent_lowat:
+        tuning.tell_of_room(tcb)
     if with_fin and tcb.fin_seq == NO_SEQUENCE:
         tcb.fin_seq = seq.add(start, count)
         if tcb.state is CLOSE_WAIT:

@@ -19,13 +19,14 @@ from typing import Final
 from postel.errors import TcpError
 from postel.tcp import seq
 from postel.tcp.budget import Budget
-from postel.tcp.config import Config
+from postel.tcp.config import Config, first_receive_limit, first_send_limit
 from postel.tcp.congestion import Congestion, initial_window
 from postel.tcp.ecn import Ecn
 from postel.tcp.events import CLOSED_NAME, TROUBLE_NAME, Event
 from postel.tcp.fastopen import FastOpen
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
+from postel.tcp.reader import Reader
 from postel.tcp.reassembly import Reassembly
 from postel.tcp.recovery import Recovery
 from postel.tcp.recovery.newreno import NewReno
@@ -103,10 +104,11 @@ class ReceiveSequence:
 class TimestampState:
     """TS.Recent and its companions of RFC 7323, 4.3. ``agreed`` once both SYNs carried the option."""
 
-    __slots__ = ("agreed", "last_ack_sent", "offset", "recent", "recent_at")
+    __slots__ = ("agreed", "echoed", "last_ack_sent", "offset", "recent", "recent_at")
 
     def __init__(self, offset: int) -> None:
         self.agreed = False
+        self.echoed = 0  # the peer's latest TSecr
         self.offset = offset
         self.recent = 0
         self.recent_at = 0
@@ -145,6 +147,7 @@ class Tcb:
 
         # Sending
         self.send_buffer = SendBuffer()
+        self.send_limit = first_send_limit(config)  # octets that it takes now
         self.fin_seq = NO_SEQUENCE  # of our FIN, once sent
         self.probes = 0  # of a closed window, or of a silent peer, unanswered
         self.wants_room = False  # `send` took less than it was given
@@ -153,6 +156,8 @@ class Tcb:
         self.paced_until = 0  # the pacing rate lets nothing out before
 
         # Receiving
+        self.receive_limit = first_receive_limit(config)  # octets: the largest window now
+        self.reader: Reader | None = None
         self.received: list[bytes] = []  # in order, not read yet
         self.received_start = 0  # octets of the first that are read already
         self.unread = 0
@@ -259,6 +264,11 @@ class Tcb:
     def unsent(self) -> int:
         """Octets of data from SND.NXT on; the FIN isn't counted."""
         return max(0, len(self.send_buffer) - seq.distance(self.first_octet, self.snd.nxt))
+
+    @property
+    def never_sent(self) -> int:
+        """Octets of data from SND.MAX on."""
+        return max(0, len(self.send_buffer) - seq.distance(self.first_octet, self.snd.max))
 
     @property
     def fin_is_acked(self) -> bool:

@@ -41,6 +41,7 @@ def remember(tcb: Tcb, segment: Segment, now: int) -> bool:
     timestamps = tcb.timestamps
     if not timestamps.agreed or segment.tsval == ABSENT:
         return True
+    timestamps.echoed = segment.tsecr
     if seq.le(segment.seq, timestamps.last_ack_sent) and seq.ge(segment.tsval, timestamps.recent):
         timestamps.recent = segment.tsval
         timestamps.recent_at = now

@@ -24,10 +24,10 @@ def advertise(tcb: Tcb) -> int:
     """
     rcv = tcb.rcv
     if tcb.config.whole_buffer:
-        rcv.wnd = max(rcv.wnd, tcb.config.receive_buffer - tcb.unread)
+        rcv.wnd = max(rcv.wnd, tcb.receive_limit - tcb.unread)
         return min(LARGEST_FIELD, rcv.wnd >> rcv.shift)
     window = rcv.wnd
-    if window < tcb.config.receive_buffer:  # else it can't be more
+    if window < tcb.receive_limit:  # else it can't be more
         space = _space(tcb)
         if space - window >= worthwhile(tcb):
             window = space
@@ -40,7 +40,7 @@ def advertise(tcb: Tcb) -> int:
 
 def worthwhile(tcb: Tcb) -> int:
     """The least step of the right edge: min(Fr * RCV.BUFF, Eff.snd.MSS) with Fr = 1/2, never 0."""
-    return max(1, min(tcb.config.receive_buffer // 2, tcb.advertised_mss))
+    return max(1, min(tcb.receive_limit // 2, tcb.advertised_mss))
 
 
 def after_read(tcb: Tcb) -> None:
@@ -84,14 +84,14 @@ def _space(tcb: Tcb) -> int:
     """What the buffer can still take, and the host, and the field can tell; nothing more once the peer has sent its FIN."""
     if tcb.fin_is_received:
         return tcb.rcv.wnd
-    space = min(tcb.config.receive_buffer - tcb.unread, LARGEST_FIELD << tcb.rcv.shift)
+    space = min(tcb.receive_limit - tcb.unread, LARGEST_FIELD << tcb.rcv.shift)
     if tcb.memory is not None:
         space = min(space, tcb.memory.free)
     return max(0, space)
 
 
 def _largest(tcb: Tcb) -> int:
-    return min(tcb.config.receive_buffer, LARGEST_FIELD << tcb.rcv.shift)
+    return min(tcb.receive_limit, LARGEST_FIELD << tcb.rcv.shift)
 
 
 def text_room(tcb: Tcb) -> int:

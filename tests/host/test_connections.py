@@ -1,9 +1,12 @@
 """The tables, the agenda, loops and limits."""
 
+from collections.abc import Callable
+
 import pytest
 
 from postel.errors import AddressInUse
 from postel.host.host import Host
+from postel.tcp.config import FIRST_RECEIVE_BUFFER, FIRST_SEND_BUFFER, Config
 from postel.tcp.state import CLOSED, ESTABLISHED
 from postel.times import MINUTE, NEVER, SECOND
 from postel.wire.address import Endpoint, parse
@@ -122,3 +125,19 @@ def test_a_syn_again_makes_no_second_child(host: Host, peer: Peer):
     again = peer.segment(peer.give(peer.tcp(SYN)))
     assert (first.seq, first.flags) == (again.seq, again.flags) == (again.seq, SYN | ACK)
     assert host.statistics()["half_open"] == 1
+
+
+def test_buffers_that_grew_go_back_when_memory_runs_out(new_host: Callable[..., Host]):
+    host = new_host(memory_limit=100_000)
+    grown, fixed = (
+        host.connect("10.0.0.9", 80, 0),
+        host.connect("10.0.0.9", 81, 0, config=Config(receive_buffer=200_000, send_buffer=200_000)),
+    )
+    for connection in (grown, fixed):
+        connection.tcb.send_limit = connection.tcb.receive_limit = 200_000
+        assert host.next_packet(0)
+    assert grown.send(bytes(100_000), 0) == 100_000
+    assert not host.memory.take(1)
+    assert host.next_packet(0) is None
+    assert (grown.tcb.send_limit, grown.tcb.receive_limit) == (FIRST_SEND_BUFFER, FIRST_RECEIVE_BUFFER)
+    assert (fixed.tcb.send_limit, fixed.tcb.receive_limit) == (200_000, 200_000)

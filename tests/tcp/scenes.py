@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from postel.tcp import seq as sequence
 from postel.tcp.budget import Budget
-from postel.tcp.config import DEFAULT, Config
+from postel.tcp.config import DEFAULT, MEBIBYTE, Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import Event
 from postel.tcp.memory import Memory
@@ -29,7 +29,9 @@ START = 1000 * SECOND
 MSS = 1000
 WINDOW = 60_000
 
-PLAIN = replace(DEFAULT, timestamps=False, sack=False, window_scaling=False)
+PLAIN = replace(
+    DEFAULT, timestamps=False, sack=False, window_scaling=False, send_buffer=MEBIBYTE, receive_buffer=MEBIBYTE
+)  # buffers of a fixed size: test_tuning has the others
 Field = int | tuple[tuple[int, int], ...] | tuple[tuple[int, bytes], ...] | None
 OPEN_ENDED = 1000  # segments: more in one drain is a storm
 

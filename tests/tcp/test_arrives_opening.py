@@ -79,7 +79,7 @@ def test_ep_lis_3_a_syn_is_answered_from_syn_received() -> None:
     assert tcb.is_passive
     assert tcb.timestamps.last_ack_sent == tcb.rcv.nxt
     assert (tcb.snd.wnd, tcb.snd.shift) == (400, 7)  # the window of a SYN isn't scaled
-    assert (answer.mss, answer.window_scale, answer.sack_permitted, answer.tsecr) == (1460, 5, True, 5)
+    assert (answer.mss, answer.window_scale, answer.sack_permitted, answer.tsecr) == (1460, 7, True, 5)
     assert answer.window == 0xFFFF
     assert scene.events() == []
 
