@@ -27,7 +27,7 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
         tcb.timers.user = NEVER
     elif tcb.timers.persist == NEVER and not tcb.recovery.keeps_timer:
         patience.restart(tcb, now)  # RFC6298-5.3
-        tcb.timers.user = deadline(tcb.config.user_timeout, now)
+        tcb.timers.user = deadline(tcb.user_timeout, now)
     if tcb.wants_room:
         tuning.tell_of_room(tcb)
 

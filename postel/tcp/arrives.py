@@ -5,7 +5,7 @@ nothing here makes a segment.
 """
 
 from postel.errors import ConnectionRefused, ConnectionReset
-from postel.tcp import acknowledge, challenge, handshake, seq, timestamps, window
+from postel.tcp import acknowledge, challenge, handshake, seq, timestamps, usertimeout, window
 from postel.tcp.ecn import feedback, negotiation
 from postel.tcp.events import END_OF_STREAM, OPENED, READABLE, URGENT
 from postel.tcp.reassembly import Reassembly
@@ -37,7 +37,7 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
     if tcb.observer is not None:
         tcb.observer.segment_arrived(tcb.local, tcb.remote, segment, now)
     if tcb.config.keep_alive and tcb.timers.keep_alive != NEVER:
-        tcb.timers.keep_alive = now + tcb.config.keep_alive_idle
+        tcb.timers.keep_alive = now + tcb.keep_alive_idle
         tcb.probes = 0 if tcb.timers.persist == NEVER else tcb.probes
     if tcb.state is CLOSED:
         in_closed(tcb, segment)
@@ -195,6 +195,8 @@ def fifth_check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
             acknowledge.advance(tcb, segment, now)
         else:  # EP-ACK-6
             acknowledge.repeat(tcb, segment, now)
+    if segment.other:
+        usertimeout.heed(tcb, segment)
     if seq.ge(segment.ack, snd.una):  # EP-ACK-8
         acknowledge.update_window(tcb, segment, now)
     return _after_ack(tcb, segment, now)

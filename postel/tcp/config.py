@@ -16,6 +16,7 @@ MEBIBYTE: Final = 1024 * KIBIBYTE
 # What may be fast: bits of ``fast_open``
 FAST_OPEN_CLIENT: Final = 1  # an active OPEN asks for a cookie, and with one sends text in its SYN
 FAST_OPEN_SERVER: Final = 2  # a listener gives cookies, and delivers the text of a SYN that brings one back
+USER_TIMEOUT: Final = 5 * MINUTE
 AUTOMATIC: Final = 0  # of a buffer: it follows the bandwidth-delay product
 FIRST_SEND_BUFFER: Final = 64 * KIBIBYTE  # where an automatic one begins, as kernels do
 FIRST_RECEIVE_BUFFER: Final = 128 * KIBIBYTE
@@ -37,7 +38,7 @@ class Config:
     orphan_timeout: int = MINUTE  # EP-TMO-9: FIN-WAIT-2 with nobody to read; no RFC, as kernels do
 
     # Retransmission
-    user_timeout: int = 5 * MINUTE  # RFC 9293, 3.9.1.1: R2 for SYN and data; NEVER is allowed (MUST-21)
+    user_timeout: int = USER_TIMEOUT  # RFC 9293, 3.9.1.1: R2 for SYN and data; NEVER is allowed (MUST-21)
     syn_received_timeout: int = 3 * MINUTE  # MUST-23, for a passive opener's SYN,ACK
     reports: bool = True  # SHLD-20: False for a user who wants no TROUBLE events
     tail_probe: bool = True  # RFC 8985, 7: with SACK, a probe finds a lost tail before the timeout does
@@ -82,6 +83,12 @@ class Config:
     fast_open: int = 0  # RFC7413-2: FAST_OPEN_CLIENT, FAST_OPEN_SERVER, or both
     fast_open_limit: int = 128  # RFC 7413, 4.2: PendingFastOpenRequests of a listener
 
+    user_timeout_option: bool = False  # RFC 5482, 3: ENABLED, for telling and for heeding
+    user_timeout_advertised: int = 0  # ADV_UTO; 0: as `user_timeout`
+    user_timeout_changeable: bool = True  # CHANGEABLE, while `user_timeout` is the default
+    user_timeout_lowest: int = 100 * SECOND  # L_LIMIT of RFC 5482, 3.1
+    user_timeout_highest: int = HOUR  # U_LIMIT
+
     # Keep-alive
     keep_alive: bool = False  # MUST-25
     keep_alive_idle: int = 2 * HOUR  # MUST-28
@@ -102,6 +109,8 @@ class Config:
                 raise ArgumentError(name, value, allowed)
         if self.rto_maximum < self.rto_minimum:
             raise ArgumentError("rto_maximum", self.rto_maximum, f"rto_minimum ({self.rto_minimum}) or more")
+        if self.user_timeout_option and self.user_timeout_lowest <= self.rto_maximum:  # RFC5482-3.1a
+            raise ArgumentError("user_timeout_lowest", self.user_timeout_lowest, f"more than rto_maximum ({self.rto_maximum})")
 
 
 _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
@@ -129,6 +138,9 @@ _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
     ("ecn", ECN_OFF, ECN_ASK, "ECN_OFF to ECN_ASK of postel.tcp.ecn"),
     ("fast_open", 0, FAST_OPEN_CLIENT | FAST_OPEN_SERVER, "FAST_OPEN_CLIENT, FAST_OPEN_SERVER, their sum, or 0"),
     ("fast_open_limit", 0, 65535, "0 to 65535"),
+    ("user_timeout_advertised", 0, NEVER, "0 for user_timeout, or more"),
+    ("user_timeout_lowest", 100 * SECOND, NEVER, "100 s or more (RFC 5482, 3.1)"),
+    ("user_timeout_highest", 100 * SECOND, NEVER, "100 s or more (RFC 5482, 3.1)"),
     ("keep_alive_idle", 1, NEVER, "1 or more"),
     ("keep_alive_interval", 1, NEVER, "1 or more"),
     ("keep_alive_probes", 2, 1000, "2 to 1000 (MUST-29)"),

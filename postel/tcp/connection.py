@@ -185,7 +185,7 @@ class Connection:
             awaiting_receipt=tcb.unread,
             unsent=tcb.unsent,
             urgent_pending=self.urgent,
-            user_timeout=tcb.config.user_timeout,
+            user_timeout=tcb.user_timeout,
             mss=tcb.send_mss,
             congestion_window=tcb.congestion.window + tcb.recovery.inflation,
             threshold=tcb.congestion.threshold,

@@ -1,6 +1,6 @@
 """What two SYNs agree on: MSS, window scale, timestamps, SACK; and the way into ESTABLISHED and back to LISTEN."""
 
-from postel.tcp import seq, tuning, window
+from postel.tcp import seq, tuning, usertimeout, window
 from postel.tcp.congestion import initial_window
 from postel.tcp.ecn import negotiation
 from postel.tcp.events import OPENED
@@ -8,7 +8,7 @@ from postel.tcp.fastopen import FastOpen
 from postel.tcp.recovery.newreno import NewReno
 from postel.tcp.recovery.rack import Rack
 from postel.tcp.state import ESTABLISHED, LISTEN
-from postel.tcp.tcb import LARGEST_SHIFT, OWES_SYN, Tcb
+from postel.tcp.tcb import LARGEST_SHIFT, OWES_SYN, OWES_USER_TIMEOUT, Tcb
 from postel.times import NEVER
 from postel.wire.segment import ABSENT, Segment
 
@@ -43,6 +43,7 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
         tcb.timestamps.agreed = True
         tcb.timestamps.recent = syn.tsval
         tcb.timestamps.recent_at = now
+    usertimeout.heed(tcb, syn)
     tcb.timestamps.last_ack_sent = rcv.nxt
     tcb.sack_agreed = config.sack and syn.sack_permitted  # RFC2018-4a
     negotiation.learn(tcb, syn)
@@ -87,8 +88,10 @@ def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
         tcb.rtt.restart(tcb.config.rto_after_syn)  # RFC6298-5.7
     tcb.timers.user = NEVER
     _size_buffer(tcb)
+    if tcb.config.user_timeout_option:  # RFC5482-3a: told again, for a listener with SYN cookies forgot what the SYN said
+        tcb.owes |= OWES_USER_TIMEOUT
     if tcb.config.keep_alive:
-        tcb.timers.keep_alive = now + tcb.config.keep_alive_idle
+        tcb.timers.keep_alive = now + tcb.keep_alive_idle
     tcb.enter(ESTABLISHED, now)
     if not tcb.is_fast:  # whose user knows
         tcb.tell(OPENED)

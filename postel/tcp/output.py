@@ -6,7 +6,7 @@ has carried along already.
 
 from typing import Final
 
-from postel.tcp import handshake, patience, seq, timestamps, tuning, window
+from postel.tcp import handshake, patience, seq, timestamps, tuning, usertimeout, window
 from postel.tcp.acknowledge import deadline
 from postel.tcp.ecn import feedback, negotiation
 from postel.tcp.fastopen import Attempt, FastOpen
@@ -20,6 +20,7 @@ from postel.tcp.tcb import (
     OWES_RESET,
     OWES_SYN,
     OWES_TAIL_PROBE,
+    OWES_USER_TIMEOUT,
     OWES_WINDOW_PROBE,
     Tcb,
 )
@@ -116,24 +117,28 @@ def _syn(tcb: Tcb, now: int) -> Segment:
         syn.tsval = timestamps.clock(tcb, now)
         syn.tsecr = 0 if is_first else tcb.timestamps.recent  # RFC7323-3.2e
     syn.sack_permitted = config.sack if is_first else tcb.sack_agreed
+    is_again = tcb.retransmissions > 0 or tcb.timers.retransmission != NEVER
+    fast_open = None if is_again else tcb.fast_open  # RFC7413-4.2.2: only the first
+    if fast_open is not None and fast_open.option is not None:
+        syn.other = ((options.FAST_OPEN, fast_open.option),)
     if is_first:
         syn.flags |= negotiation.ask(tcb)
     elif tcb.ecn is not None:
         negotiation.answer(tcb.ecn, syn, config.option_layout)
-    if tcb.retransmissions or tcb.timers.retransmission != NEVER:
+    if config.user_timeout_option:
+        usertimeout.tell(tcb, syn)
+    if is_again:
         tcb.rtt.forget()
     else:
         tcb.rtt.time(tcb.snd.max, now)
-        if tcb.fast_open is not None:  # RFC7413-4.2.2: only the first
-            _add_fast_open(tcb, tcb.fast_open, syn)
+    if fast_open is not None:
+        _add_text(tcb, fast_open, syn)
     patience.wait_for_timeout(tcb, now)
     return syn
 
 
-def _add_fast_open(tcb: Tcb, fast_open: FastOpen, syn: Segment) -> None:
-    """The option, for which there is always room, and with a client's cookie as much text as fits. Urgent text waits for its pointer."""
-    if fast_open.option is not None:
-        syn.other = ((options.FAST_OPEN, fast_open.option),)
+def _add_text(tcb: Tcb, fast_open: FastOpen, syn: Segment) -> None:
+    """With a client's cookie, as much as fits beside the options. Urgent text waits for its pointer."""
     snd = tcb.snd
     if isinstance(fast_open, Attempt) and fast_open.option and snd.up == snd.nxt:
         mss = min(fast_open.mss, tcb.config.largest_mss, tcb.path_mtu - (HEADERS_4 if tcb.is_ipv4 else HEADERS_6))
@@ -278,7 +283,7 @@ def _text(tcb: Tcb, start: int, offset: int, count: int, *, with_fin: bool, now:
     patience.start(tcb, now)
     timers = tcb.timers
     if timers.user == NEVER and timers.persist == NEVER:
-        timers.user = deadline(tcb.config.user_timeout, now)
+        timers.user = deadline(tcb.user_timeout, now)
     return segment
 
 
@@ -340,6 +345,8 @@ def _make(tcb: Tcb, number: int, flags: int, data: bytes, now: int) -> Segment:
         segment.tsecr = tcb.timestamps.recent
     if tcb.sack_agreed and (tcb.reassembly is not None or tcb.duplicate is not None):
         segment.sack = _sack_blocks(tcb, len(data))
+    if tcb.owes & OWES_USER_TIMEOUT:
+        usertimeout.tell(tcb, segment)
     if tcb.ecn is not None:
         feedback.write(tcb, tcb.ecn, segment)
     tcb.timestamps.last_ack_sent = tcb.rcv.nxt

@@ -57,6 +57,7 @@ OWES_RESET: Final = 4  # the RST of an abort
 OWES_WINDOW_PROBE: Final = 8
 OWES_KEEP_ALIVE: Final = 16
 OWES_TAIL_PROBE: Final = 32
+OWES_USER_TIMEOUT: Final = 64  # the option, with whatever goes next
 
 NO_SEQUENCE: Final = -1
 
@@ -189,6 +190,7 @@ class Tcb:
         self.rcv = ReceiveSequence()
         self.timestamps = TimestampState(self.timestamp_offset)
         self.timers = Timers()
+        self.user_timeout = self.config.user_timeout  # USER_TIMEOUT of RFC 5482
         self.rtt = Rtt(self.config.rto_initial, self.config.rto_minimum, self.config.rto_maximum)
         self.peer_mss = DEFAULT_MSS_4 if self.is_ipv4 else DEFAULT_MSS_6
         self.sack_agreed = False
@@ -288,6 +290,12 @@ class Tcb:
     def send_mss(self) -> int:
         """Eff.snd.MSS before options of the segment at hand (MUST-16)."""
         return max(1, min(self.peer_mss, self.config.largest_mss, self.path_mtu - (HEADERS_4 if self.is_ipv4 else HEADERS_6)))
+
+    @property
+    def keep_alive_idle(self) -> int:
+        """Longer than the user timeout, where that was agreed on (RFC5482-4.2)."""
+        idle = self.config.keep_alive_idle
+        return max(idle, self.user_timeout + 1) if self.config.user_timeout_option else idle
 
     @property
     def can_receive(self) -> bool:

@@ -107,13 +107,13 @@ def persist(tcb: Tcb, now: int) -> None:
     tcb.owes |= OWES_WINDOW_PROBE
     tcb.timers.persist = now + min(tcb.rtt.rto << min(tcb.probes, 16), tcb.config.rto_maximum)
     if tcb.timers.user == NEVER:
-        tcb.timers.user = deadline(tcb.config.user_timeout, now)
+        tcb.timers.user = deadline(tcb.user_timeout, now)
 
 
 def keep_alive(tcb: Tcb, now: int) -> None:
     """EP-TMO-6, MUST-26: only a connection with nothing outstanding is probed."""
     if tcb.flight or tcb.timers.persist != NEVER:
-        tcb.timers.keep_alive = now + tcb.config.keep_alive_idle
+        tcb.timers.keep_alive = now + tcb.keep_alive_idle
     elif tcb.probes >= tcb.config.keep_alive_probes:  # MUST-29
         tcb.delete(ConnectionTimedOut("keep-alive probes unanswered"), now)
     else:

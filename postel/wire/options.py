@@ -4,6 +4,7 @@ from struct import Struct
 from typing import Final
 
 from postel.errors import ArgumentError, WireError
+from postel.times import MINUTE, SECOND
 
 END: Final = 0
 NOP: Final = 1
@@ -13,6 +14,7 @@ SACK_PERMITTED: Final = 4
 SACK: Final = 5
 TIMESTAMPS: Final = 8
 FAST_OPEN: Final = 34
+USER_TIMEOUT: Final = 28
 
 ABSENT: Final = -1  # an option that the segment doesn't carry
 ROOM: Final = 40  # octets: the data offset has four bits
@@ -28,6 +30,8 @@ _SACK_PERMITTED: Final = b"\x04\x02"
 _TWO_WORDS: Final = Struct("!II")
 _TIMESTAMPS: Final = Struct("!BBII")
 _MSS: Final = Struct("!BBH")
+_IN_MINUTES: Final = 0x8000  # the G bit of RFC 5482, 3.3
+_LARGEST_TIMEOUT: Final = 0x7FFF
 
 
 class Bearer:
@@ -104,6 +108,23 @@ def _is_cookie(value: bytes) -> bool:
     """Or the request for one."""
     size = len(value)
     return size == 0 or (LEAST_COOKIE <= size <= LARGEST_COOKIE and size % 2 == 0)
+
+
+def user_timeout(duration: int) -> tuple[int, bytes]:
+    """The option of RFC 5482, for ``other``: microseconds in seconds as far as 15 bits reach, then in minutes, rounded up."""
+    seconds = max(1, -(-duration // SECOND))  # RFC5482-3.4
+    number = seconds if seconds <= _LARGEST_TIMEOUT else _IN_MINUTES | min(_LARGEST_TIMEOUT, -(-duration // MINUTE))
+    return USER_TIMEOUT, number.to_bytes(2, "big")
+
+
+def user_timeout_in(other: tuple[tuple[int, bytes], ...]) -> int:
+    """Of the first sound one (EP-PRE-8), in microseconds; ABSENT where there is none."""
+    for kind, value in other:
+        if kind == USER_TIMEOUT and len(value) == 2:  # RFC5482-3.3
+            number = value[0] << 8 | value[1]
+            if number & _LARGEST_TIMEOUT:  # RFC5482-3.4
+                return (number & _LARGEST_TIMEOUT) * (MINUTE if number & _IN_MINUTES else SECOND)
+    return ABSENT
 
 
 def encode(bearer: Bearer, layout: int = ALIGNED) -> bytes:
