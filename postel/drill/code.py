@@ -3,12 +3,14 @@
 import ast
 import operator
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, Final
 
 from postel.drill.commands import STATES
 from postel.drill.failure import Failure, ScriptError
 from postel.tcp.connection import Connection
 from postel.tcp.state import State
+from postel.times import MILLISECOND
 
 LINUX_NUMBERS: Final = (
     State.ESTABLISHED, State.SYN_SENT, State.SYN_RECEIVED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.TIME_WAIT, State.CLOSED,
@@ -19,6 +21,7 @@ _CONSTANTS: Final = {
     **{f"TCP_{name}": state for name, state in STATES.items()},
     "TCPI_OPT_TIMESTAMPS": 1, "TCPI_OPT_SACK": 2, "TCPI_OPT_WSCALE": 4, "TCPI_OPT_ECN": 8, "TCPI_OPT_SYN_DATA": 32,
 }  # fmt: skip
+_MILLISECONDS: Final = {"last_data_sent": MILLISECOND, "last_data_recv": MILLISECOND, "last_ack_recv": MILLISECOND}
 _COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
 }  # fmt: skip
@@ -28,37 +31,13 @@ _OPERATIONS: Final[dict[type[ast.operator], Callable[[Any, Any], Any]]] = {
 }  # fmt: skip
 
 
-def information(connection: Connection | None, fallback: State) -> dict[str, object]:
-    """The fields of `tcp_info` that a stack knows. ``fallback`` is the state of a socket without a connection."""
+def information(connection: Connection | None, fallback: State, now: int) -> dict[str, object]:
+    """The fields of `tcp_info`, in its units. ``fallback`` is the state of a socket without a connection."""
     if connection is None or connection.state is State.CLOSED:
         return {"tcpi_state": fallback}
-    status = connection.status()
-    tcb = connection.tcb
-    mss = max(1, tcb.congestion.smss)
-    return {
-        "tcpi_state": status.state,
-        "tcpi_options": (status.timestamps and 1)
-        | (status.sack and 2)
-        | (tcb.peer_scales and 4)
-        | (tcb.ecn is not None and 8)
-        | (status.fast_opened and 32),
-        "tcpi_snd_wscale": status.send_shift,
-        "tcpi_rcv_wscale": status.receive_shift,
-        "tcpi_rto": status.retransmission_timeout,
-        "tcpi_snd_mss": mss,
-        "tcpi_rcv_mss": mss,
-        "tcpi_advmss": tcb.advertised_mss,
-        "tcpi_unacked": -(-status.awaiting_ack // mss),
-        "tcpi_rtt": status.round_trip,
-        "tcpi_rttvar": status.round_trip_variance,
-        "tcpi_snd_ssthresh": status.threshold // mss,
-        "tcpi_snd_cwnd": status.congestion_window // mss,
-        "tcpi_total_retrans": status.retransmissions,
-        "tcpi_retrans": tcb.retransmissions,
-        "tcpi_retransmits": tcb.retransmissions,
-        "tcpi_snd_wnd": status.send_window,
-        "tcpi_rcv_space": tcb.receive_limit,
-    }
+    status = asdict(connection.status(now))
+    told = {f"tcpi_{name}": value // _MILLISECONDS.get(name, 1) if isinstance(value, int) else value for name, value in status.items()}
+    return {**told, "tcpi_state": connection.state, "tcpi_snd_wnd": status["send_window"], "tcpi_rcv_wnd": status["receive_window"]}
 
 
 def execute(text: str, names: dict[str, object], line: int) -> None:

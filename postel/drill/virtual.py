@@ -30,7 +30,7 @@ class Virtual:
 
     def information(self) -> dict[str, object]:
         latest = self.sockets.latest()
-        return code.information(latest.connection if latest else None, latest.state if latest else CLOSED)
+        return code.information(latest.connection if latest else None, latest.state if latest else CLOSED, self.network.now)
 
     def state(self, local: Endpoint, remote: Endpoint) -> State:
         """Of the connection between the two; before there is one, of whoever has the port."""

@@ -107,6 +107,7 @@ def _free(tcb: Tcb, ack: int) -> None:
     tcb.syn_is_acked = True
     tcb.snd.up = seq.latest(tcb.snd.up, ack)
     if octets:
+        tcb.octets_acknowledged += octets
         tcb.send_buffer.discard(octets)
         tcb.give_back(octets)
 

@@ -195,6 +195,7 @@ def fifth_check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
             acknowledge.advance(tcb, segment, now)
         else:  # EP-ACK-6
             acknowledge.repeat(tcb, segment, now)
+    tcb.last_ack_at = now
     if segment.other:
         usertimeout.heed(tcb, segment)
     if seq.ge(segment.ack, snd.una):  # EP-ACK-8
@@ -239,6 +240,8 @@ def seventh_process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     """Take what is new and inside the window: in order to the user, else to reassembly (EP-TXT-1, EP-TXT-2)."""
     if not segment.data:
         return True
+    tcb.texts_arrived += 1
+    tcb.last_data_at = now
     if not tcb.can_receive:  # EP-TXT-3
         tcb.owes |= OWES_ACK
         return True

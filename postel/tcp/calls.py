@@ -25,6 +25,7 @@ from postel.tcp.state import (
     SYN_SENT,
     TIME_WAIT,
 )
+from postel.tcp.stopwatch import Stopwatch
 from postel.tcp.tcb import OWES_RESET, OWES_USER_TIMEOUT, Tcb
 from postel.times import NEVER
 from postel.wire.address import is_unspecified
@@ -57,6 +58,9 @@ def send(tcb: Tcb, data: bytes | bytearray | memoryview, now: int, *, urgent: bo
         tcb.wants_room = True
     if taken:
         tcb.take_memory(taken)
+        if tcb.stopwatch is None:
+            tcb.stopwatch = Stopwatch(now)
+        tcb.stopwatch.start(now)
         tcb.send_buffer.append(view if taken == len(view) else memoryview(view)[:taken])
     if urgent and taken:  # D-13: the octet after the last urgent one
         tcb.snd.up = seq.add(tcb.first_octet, len(tcb.send_buffer))

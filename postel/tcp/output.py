@@ -11,6 +11,7 @@ from postel.tcp.acknowledge import deadline
 from postel.tcp.ecn import feedback, negotiation
 from postel.tcp.fastopen import Attempt, FastOpen
 from postel.tcp.state import CLOSE_WAIT, CLOSED, LAST_ACK, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT
+from postel.tcp.stopwatch import BUFFER, BUSY, IDLE, WINDOW
 from postel.tcp.tcb import (
     HEADERS_4,
     HEADERS_6,
@@ -41,7 +42,18 @@ def next_segment(tcb: Tcb, now: int) -> Segment | None:
         tcb.segments_sent += 1
         if tcb.observer is not None:
             tcb.observer.segment_sent(tcb.local, tcb.remote, segment, now)
+    elif tcb.stopwatch is not None:
+        tcb.stopwatch.turn(_activity(tcb), now)
     return segment
+
+
+def _activity(tcb: Tcb) -> int:
+    """What it does now that nothing more can be sent."""
+    if not tcb.flight and not len(tcb.send_buffer):
+        return IDLE
+    if tcb.never_sent == 0:
+        return BUFFER if tcb.wants_room else BUSY
+    return WINDOW if tcb.snd.wnd < min(tcb.flight + tcb.congestion.smss, tcb.congestion.window) else BUSY
 
 
 def _choose(tcb: Tcb, now: int) -> Segment | None:
@@ -269,6 +281,7 @@ def _count_retransmission(tcb: Tcb, octets: int) -> None:
 
 def _text(tcb: Tcb, start: int, offset: int, count: int, *, with_fin: bool, now: int) -> Segment:
     data = tcb.send_buffer.slice(offset, count) if count > 0 else b""
+    tcb.texts_sent += count > 0
     flags = ACK
     if with_fin:
         flags |= FIN

@@ -45,6 +45,7 @@ from postel.tcp.state import (
     TIME_WAIT,
     State,
 )
+from postel.tcp.stopwatch import Stopwatch
 from postel.tcp.timers import Timers
 from postel.times import NEVER
 from postel.wire.address import Endpoint
@@ -155,6 +156,7 @@ class Tcb:
         self.may_send_small = False  # the override timer ran out
         self.last_sent_at = 0
         self.paced_until = 0  # the pacing rate lets nothing out before
+        self.stopwatch: Stopwatch | None = None
 
         # Receiving
         self.receive_limit = first_receive_limit(config)  # octets: the largest window now
@@ -183,6 +185,11 @@ class Tcb:
         self.segments_arrived = 0
         self.octets_retransmitted = 0
         self.segments_retransmitted = 0
+        self.octets_acknowledged = 0
+        self.texts_sent = 0  # segments with text, each time
+        self.texts_arrived = 0
+        self.last_data_at = 0
+        self.last_ack_at = 0
 
     def begin_anew(self, iss: int) -> None:
         """What a handshake fills in, empty: at the start, and when an attempt came to nothing."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from postel.tcp.status import SACK, TIMESTAMPS, WINDOW_SCALE
 from postel.view import pcapng
 from postel.view.trace import Trace
 
@@ -216,9 +217,9 @@ async def test_kernel_agreed_on_every_option(namespace: Any, attached: Any, need
         status = writer.get_extra_info("connection").status()
         told = (await namespace.output("ss", "-Htino", "state", "established")).decode()
         assert {"ts", "sack"} <= set(told.split())
-        assert f"wscale:{status.receive_shift},{status.send_shift}" in told
+        assert f"wscale:{status.rcv_wscale},{status.snd_wscale}" in told
         assert f"mss:{1460 - 12 if family == 4 else 1440 - 12}" in told
-        assert (status.timestamps, status.sack) == (True, True)
+        assert status.options == TIMESTAMPS | SACK | WINDOW_SCALE
         kernel.close()
         writer.close()
 

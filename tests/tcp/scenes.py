@@ -246,6 +246,7 @@ class Scene:
 _APART = {
     *("config", "observer", "memory", "challenges"),
     *("segments_sent", "segments_arrived", "throttled", "challenge_after"),
+    *("texts_sent", "texts_arrived", "last_data_at", "last_ack_at"),
     *("wl1", "wl2"),  # which segment told the window: of interest only where the window is
 }
 

@@ -29,6 +29,7 @@ from postel.tcp.state import (
     SYN_SENT,
     TIME_WAIT,
 )
+from postel.tcp.status import SACK, TIMESTAMPS, WINDOW_SCALE
 from postel.times import MINUTE, NEVER
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, FIN, RST, SYN
@@ -482,9 +483,9 @@ def test_ep_stat_2_and_what_there_is_to_know() -> None:
     scene.sends(bytes(20_000))
     status = scene.connection.status()
     assert (status.send_window, status.awaiting_receipt, status.awaiting_ack, status.unsent) == (4000, 6, 3952, 16_048)
-    assert (status.sack, status.timestamps, status.send_shift, status.receive_shift) == (True, True, 2, 7)
-    assert (status.mss, status.user_timeout) == (1000, 5 * MINUTE)
-    assert (status.segments_arrived, status.segments_sent) == (3, 1 + 4)
+    assert (status.options, status.snd_wscale, status.rcv_wscale) == (TIMESTAMPS | SACK | WINDOW_SCALE, 2, 7)
+    assert (status.snd_mss, status.user_timeout) == (988, 5 * MINUTE)
+    assert (status.segs_in, status.segs_out) == (3, 1 + 4)
 
 
 def test_a_connection_says_who_and_what_it_is() -> None:

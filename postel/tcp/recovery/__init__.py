@@ -18,6 +18,22 @@ BACK: Final = 1  # to SND.UNA: everything again, in order
 ON: Final = 2  # to SND.MAX: nothing again
 
 
+class Figures:
+    """What a recovery knows of the path. Octets and microseconds; 0 where it doesn't know."""
+
+    __slots__ = ("delivered", "delivery_rate", "duplicates", "lost", "min_rtt", "reorderings", "retransmitted", "sacked")
+
+    def __init__(self) -> None:
+        self.sacked = 0  # of what is in flight
+        self.lost = 0
+        self.retransmitted = 0
+        self.delivered = 0  # since the start
+        self.duplicates = 0  # segments that D-SACKs reported
+        self.reorderings = 0  # how often segments overtook others
+        self.min_rtt = 0
+        self.delivery_rate = 0  # octets a second
+
+
 class Recovery(ABC):
     """Made when the handshake is done, with the connection's own controller and round-trip times.
 
@@ -38,6 +54,9 @@ class Recovery(ABC):
         self.reorder_at = NEVER
         self.tests_timeout = False
         self._undo = Undo()
+
+    def figures(self) -> Figures:
+        return Figures()
 
     @abstractmethod
     def on_sent(self, number: int, octets: int, now: int) -> None:

@@ -1,0 +1,160 @@
+"""What can be told of a connection: the STATUS call of RFC 9293, 3.10.6, and what Linux's `tcp_info` tells."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from postel.tcp import stopwatch, window
+from postel.tcp.state import State
+from postel.tcp.tcb import Tcb
+from postel.wire.address import Endpoint
+
+# Bits of ``options``
+TIMESTAMPS: Final = 1
+SACK: Final = 2
+WINDOW_SCALE: Final = 4
+ECN: Final = 8
+SYN_DATA: Final = 32
+
+_TIMESTAMPS_LENGTH: Final = 12
+
+
+@dataclass(frozen=True)
+class Status:
+    """The first part is the RFC's, in octets and microseconds. The second has `tcp_info`'s names, without ``tcpi_``, and its units: what
+    they count are segments of ``snd_mss`` octets, except where they say bytes; rates are octets a second; all times are microseconds.
+    """
+
+    local: Endpoint
+    remote: Endpoint
+    state: State
+    send_window: int
+    receive_window: int
+    awaiting_ack: int
+    awaiting_receipt: int
+    unsent: int
+    urgent_pending: int
+    user_timeout: int
+    traffic_class: int
+    congestion_window: int  # octets
+    threshold: int  # octets
+    fast_opened: bool  # the text of a SYN was delivered
+
+    options: int  # TIMESTAMPS | SACK | WINDOW_SCALE | ECN | SYN_DATA, as agreed
+    congestion: str  # the controller's name
+    snd_wscale: int
+    rcv_wscale: int
+    rto: int
+    rtt: int  # 0 until the first sample
+    rttvar: int
+    min_rtt: int
+    ato: int
+    snd_mss: int
+    rcv_mss: int
+    advmss: int
+    pmtu: int
+    snd_cwnd: int
+    snd_ssthresh: int
+    unacked: int
+    sacked: int
+    lost: int
+    retrans: int  # sent again and not acknowledged yet
+    retransmits: int  # timeouts in a row
+    total_retrans: int
+    dsack_dups: int
+    reord_seen: int
+    delivered: int
+    bytes_sent: int  # each time it was sent
+    bytes_retrans: int
+    bytes_acked: int
+    bytes_received: int
+    notsent_bytes: int
+    segs_out: int
+    segs_in: int
+    data_segs_out: int
+    data_segs_in: int
+    last_data_sent: int  # ago
+    last_data_recv: int
+    last_ack_recv: int
+    busy_time: int  # with something to send; the next two are parts of it
+    rwnd_limited: int  # waiting for the peer's window
+    sndbuf_limited: int  # waiting for the send buffer
+    rcv_space: int  # the receive buffer, as large as it is now
+    rcv_ssthresh: int  # the largest window that may be told now
+    pacing_rate: int
+    delivery_rate: int
+
+
+def of(tcb: Tcb, urgent: int, now: int) -> Status:
+    """At ``now``, or when the connection last did something, whatever is later."""
+    now = max(now, tcb.last_sent_at, tcb.last_data_at, tcb.last_ack_at)
+    congestion, figures, smss = tcb.congestion, tcb.recovery.figures(), tcb.congestion.smss
+    timer = tcb.stopwatch or stopwatch.Stopwatch(now)
+    limited, starved = timer.time(stopwatch.WINDOW, now), timer.time(stopwatch.BUFFER, now)
+    return Status(
+        local=tcb.local,
+        remote=tcb.remote,
+        state=tcb.state,
+        send_window=tcb.snd.wnd,
+        receive_window=tcb.rcv.wnd,
+        awaiting_ack=tcb.flight,
+        awaiting_receipt=tcb.unread,
+        unsent=tcb.unsent,
+        urgent_pending=urgent,
+        user_timeout=tcb.user_timeout,
+        traffic_class=tcb.config.traffic_class,
+        congestion_window=congestion.window + tcb.recovery.inflation,
+        threshold=congestion.threshold,
+        fast_opened=tcb.fast_opened,
+        options=_options(tcb),
+        congestion=type(congestion).__name__.lower(),
+        snd_wscale=tcb.snd.shift,
+        rcv_wscale=tcb.rcv.shift,
+        rto=tcb.rtt.rto,
+        rtt=tcb.rtt.smoothed,
+        rttvar=tcb.rtt.variance,
+        min_rtt=figures.min_rtt,
+        ato=tcb.config.delayed_ack,
+        snd_mss=smss,
+        rcv_mss=max(1, tcb.advertised_mss - _TIMESTAMPS_LENGTH * tcb.timestamps.agreed),
+        advmss=tcb.advertised_mss,
+        pmtu=tcb.path_mtu,
+        snd_cwnd=(congestion.window + tcb.recovery.inflation) // smss,
+        snd_ssthresh=congestion.threshold // smss,
+        unacked=_segments(tcb.flight, smss),
+        sacked=_segments(figures.sacked, smss),
+        lost=_segments(figures.lost, smss),
+        retrans=_segments(figures.retransmitted, smss),
+        retransmits=tcb.retransmissions,
+        total_retrans=tcb.segments_retransmitted,
+        dsack_dups=figures.duplicates,
+        reord_seen=figures.reorderings,
+        delivered=_segments(figures.delivered, smss),
+        bytes_sent=tcb.octets_acknowledged + len(tcb.send_buffer) - tcb.never_sent + tcb.octets_retransmitted,
+        bytes_retrans=tcb.octets_retransmitted,
+        bytes_acked=tcb.octets_acknowledged,
+        bytes_received=tcb.position,
+        notsent_bytes=tcb.never_sent,
+        segs_out=tcb.segments_sent,
+        segs_in=tcb.segments_arrived,
+        data_segs_out=tcb.texts_sent,
+        data_segs_in=tcb.texts_arrived,
+        last_data_sent=now - tcb.last_sent_at,
+        last_data_recv=now - tcb.last_data_at,
+        last_ack_recv=now - tcb.last_ack_at,
+        busy_time=timer.time(stopwatch.BUSY, now) + limited + starved,
+        rwnd_limited=limited,
+        sndbuf_limited=starved,
+        rcv_space=tcb.receive_limit,
+        rcv_ssthresh=min(tcb.receive_limit, window.LARGEST_FIELD << tcb.rcv.shift),
+        pacing_rate=congestion.pacing_rate,
+        delivery_rate=figures.delivery_rate,
+    )
+
+
+def _options(tcb: Tcb) -> int:
+    agreed = TIMESTAMPS * tcb.timestamps.agreed | SACK * tcb.sack_agreed | WINDOW_SCALE * tcb.peer_scales
+    return agreed | ECN * (tcb.ecn is not None) | SYN_DATA * tcb.fast_opened
+
+
+def _segments(octets: int, smss: int) -> int:
+    return -(-octets // smss)
