@@ -24,15 +24,16 @@ from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.sim import DROP, Rule, Subject, Verdict, World, dropping
 from postel.tcp.connection import Connection
-from postel.tcp.events import ACCEPTABLE, END_OF_STREAM, OPENED, READABLE, Event
-from postel.times import MILLISECOND
-from postel.view import Trace, notes, pcapng
+from postel.tcp.events import ACCEPTABLE, END_OF_STREAM, OPENED, READABLE, WRITABLE, Event
+from postel.times import MILLISECOND, SECOND
+from postel.view import Trace, chart, notes, pcapng
 from postel.wire import ip
 from postel.wire.address import parse_interface
 from postel.wire.segment import FIN, parse
 
 REQUEST: Final = b"GET /rfc9293.txt HTTP/1.1\r\nHost: server\r\n\r\n"
 PAGE_LENGTH: Final = 9000
+TRANSFER_TITLE: Final = "10 Mbit/s, 40 ms, a queue of 50 kB"
 
 _TEXTS: Final = {
     "title": (
@@ -59,10 +60,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--drop", metavar="N,N", help='numbers of the packets to lose, "" for none; default: one of the page\'s, and the last FIN'
     )
+    parser.add_argument("--chart", metavar="FILE", help="instead: draw the congestion window of a longer transfer, as SVG")
     parser.add_argument("--no-kernel", action="store_true", help="only the part in virtual time")
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.chart:
+        return _draw(options.chart, options.seed)
     language = speakable(options.lang, sys.stdout)
     trace = connection_seen(options.seed, _Losses() if options.drop is None else dropping(*_numbers(options.drop)))
     try:
@@ -76,6 +80,16 @@ def run(options: argparse.Namespace) -> int:
     print(f"\n{_say('written', language, file=options.pcapng)}")
     if not options.no_kernel:
         _show_kernel(language)
+    return 0
+
+
+def _draw(file: str, seed: int) -> int:
+    picture = chart.render(transfer_seen(seed), title=f"{TRANSFER_TITLE}, seed {seed}")
+    try:
+        Path(file).write_text(picture, encoding="utf-8")
+    except OSError as error:
+        raise ArgumentError("--chart", file, f"a file that can be written ({error.strerror})") from error
+    print(f"{TRANSFER_TITLE}: {file}")
     return 0
 
 
@@ -110,6 +124,32 @@ def connection_seen(seed: int, losses: Rule) -> Trace:
     client.connect("10.0.0.2", 80, world.now)
     world.run()
     return trace
+
+
+def transfer_seen(seed: int) -> list[chart.Sample]:
+    """As much as goes in ten seconds, through a queue that is too short: what the sender knew at each of its segments."""
+    sampler = chart.Sampler()
+    world = World(seed, observer=sampler)
+    client, server = world.host("client", "10.0.0.1/24"), world.host("server", "10.0.0.2/24")
+    world.path(client, server, delay=20 * MILLISECOND, bandwidth=10_000_000, queue=50_000)
+    world.application(client, _fill)
+    world.application(server, _empty)
+    server.listen(9, world.now)
+    sampler.watch(client.connect("10.0.0.2", 9, world.now))
+    world.run(10 * SECOND)
+    return sampler.samples
+
+
+def _fill(subject: Subject, event: Event, now: int) -> None:
+    if isinstance(subject, Connection) and event in (OPENED, WRITABLE):
+        subject.send(bytes(1 << 20), now)
+
+
+def _empty(subject: Subject, event: Event, now: int) -> None:
+    if event is ACCEPTABLE and isinstance(subject, Listener):
+        subject.accept()
+    elif event is READABLE and isinstance(subject, Connection):
+        subject.receive(1 << 20, now)
 
 
 class _Losses:

@@ -46,6 +46,7 @@ ROOT = Path(postel.__file__).parents[1]
         ["demo", "--drop", "one"],
         ["demo", "--lang", "fr"],
         ["demo", "--pcapng", "/nowhere/at/all"],
+        ["demo", "--chart", "/nowhere/at/all"],
     ],
 )
 def test_a_mistake_is_one_line_and_two(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
@@ -121,6 +122,12 @@ def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
 
 
 class TestDemo:
+    def test_draws_a_longer_transfer(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        file = tmp_path / "window.svg"
+        assert cli.main(["demo", "--chart", str(file)]) == 0
+        assert capfd.readouterr().out == f"10 Mbit/s, 40 ms, a queue of 50 kB: {file}\n"
+        assert file.read_text("utf-8").startswith("<svg")
+
     def test_shows_a_whole_life(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         file = tmp_path / "run.pcapng"
         assert cli.main(["demo", "--no-kernel", "--lang", "en", "--pcapng", str(file)]) == 0
