@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from postel.tcp import stopwatch, window
 from postel.tcp.state import State
+from postel.tcp.stopwatch import BUFFER, BUSY, WINDOW, Stopwatch
 from postel.tcp.tcb import Tcb
+from postel.tcp.window import LARGEST_FIELD
 from postel.wire.address import Endpoint
 
 # Bits of ``options``
@@ -88,67 +89,32 @@ def of(tcb: Tcb, urgent: int, now: int) -> Status:
     """At ``now``, or when the connection last did something, whatever is later."""
     now = max(now, tcb.last_sent_at, tcb.last_data_at, tcb.last_ack_at)
     congestion, figures, smss = tcb.congestion, tcb.recovery.figures(), tcb.congestion.smss
-    timer = tcb.stopwatch or stopwatch.Stopwatch(now)
-    limited, starved = timer.time(stopwatch.WINDOW, now), timer.time(stopwatch.BUFFER, now)
+    window = congestion.window + tcb.recovery.inflation
+    timer = tcb.stopwatch or Stopwatch(now)
+    limited, starved = timer.time(WINDOW, now), timer.time(BUFFER, now)
     return Status(
-        local=tcb.local,
-        remote=tcb.remote,
-        state=tcb.state,
-        send_window=tcb.snd.wnd,
-        receive_window=tcb.rcv.wnd,
-        awaiting_ack=tcb.flight,
-        awaiting_receipt=tcb.unread,
-        unsent=tcb.unsent,
-        urgent_pending=urgent,
-        user_timeout=tcb.user_timeout,
-        traffic_class=tcb.config.traffic_class,
-        congestion_window=congestion.window + tcb.recovery.inflation,
-        threshold=congestion.threshold,
-        fast_opened=tcb.fast_opened,
-        options=_options(tcb),
-        congestion=type(congestion).__name__.lower(),
-        snd_wscale=tcb.snd.shift,
-        rcv_wscale=tcb.rcv.shift,
-        rto=tcb.rtt.rto,
-        rtt=tcb.rtt.smoothed,
-        rttvar=tcb.rtt.variance,
-        min_rtt=figures.min_rtt,
-        ato=tcb.config.delayed_ack,
-        snd_mss=smss,
-        rcv_mss=max(1, tcb.advertised_mss - _TIMESTAMPS_LENGTH * tcb.timestamps.agreed),
-        advmss=tcb.advertised_mss,
-        pmtu=tcb.path_mtu,
-        snd_cwnd=(congestion.window + tcb.recovery.inflation) // smss,
-        snd_ssthresh=congestion.threshold // smss,
-        unacked=_segments(tcb.flight, smss),
-        sacked=_segments(figures.sacked, smss),
-        lost=_segments(figures.lost, smss),
-        retrans=_segments(figures.retransmitted, smss),
-        retransmits=tcb.retransmissions,
-        total_retrans=tcb.segments_retransmitted,
-        dsack_dups=figures.duplicates,
-        reord_seen=figures.reorderings,
-        delivered=_segments(figures.delivered, smss),
+        local=tcb.local, remote=tcb.remote, state=tcb.state, traffic_class=tcb.config.traffic_class,
+        send_window=tcb.snd.wnd, receive_window=tcb.rcv.wnd, urgent_pending=urgent, user_timeout=tcb.user_timeout,
+        awaiting_ack=tcb.flight, awaiting_receipt=tcb.unread, unsent=tcb.unsent,
+        congestion_window=window, threshold=congestion.threshold,
+        fast_opened=tcb.fast_opened, options=_options(tcb),
+        congestion=type(congestion).__name__.lower(), snd_wscale=tcb.snd.shift, rcv_wscale=tcb.rcv.shift,
+        rto=tcb.rtt.rto, rtt=tcb.rtt.smoothed, rttvar=tcb.rtt.variance, min_rtt=figures.min_rtt, ato=tcb.config.delayed_ack,
+        snd_mss=smss, rcv_mss=max(1, tcb.advertised_mss - _TIMESTAMPS_LENGTH * tcb.timestamps.agreed),
+        advmss=tcb.advertised_mss, pmtu=tcb.path_mtu,
+        snd_cwnd=window // smss, snd_ssthresh=congestion.threshold // smss, unacked=_segments(tcb.flight, smss),
+        sacked=_segments(figures.sacked, smss), lost=_segments(figures.lost, smss), retrans=_segments(figures.retransmitted, smss),
+        retransmits=tcb.retransmissions, total_retrans=tcb.segments_retransmitted,
+        dsack_dups=figures.duplicates, reord_seen=figures.reorderings, delivered=_segments(figures.delivered, smss),
         bytes_sent=tcb.octets_acknowledged + len(tcb.send_buffer) - tcb.never_sent + tcb.octets_retransmitted,
-        bytes_retrans=tcb.octets_retransmitted,
-        bytes_acked=tcb.octets_acknowledged,
-        bytes_received=tcb.position,
-        notsent_bytes=tcb.never_sent,
-        segs_out=tcb.segments_sent,
-        segs_in=tcb.segments_arrived,
-        data_segs_out=tcb.texts_sent,
-        data_segs_in=tcb.texts_arrived,
-        last_data_sent=now - tcb.last_sent_at,
-        last_data_recv=now - tcb.last_data_at,
-        last_ack_recv=now - tcb.last_ack_at,
-        busy_time=timer.time(stopwatch.BUSY, now) + limited + starved,
-        rwnd_limited=limited,
-        sndbuf_limited=starved,
-        rcv_space=tcb.receive_limit,
-        rcv_ssthresh=min(tcb.receive_limit, window.LARGEST_FIELD << tcb.rcv.shift),
-        pacing_rate=congestion.pacing_rate,
-        delivery_rate=figures.delivery_rate,
-    )
+        bytes_retrans=tcb.octets_retransmitted, bytes_acked=tcb.octets_acknowledged,
+        bytes_received=tcb.position, notsent_bytes=tcb.never_sent,
+        segs_out=tcb.segments_sent, segs_in=tcb.segments_arrived, data_segs_out=tcb.texts_sent, data_segs_in=tcb.texts_arrived,
+        last_data_sent=now - tcb.last_sent_at, last_data_recv=now - tcb.last_data_at, last_ack_recv=now - tcb.last_ack_at,
+        busy_time=timer.time(BUSY, now) + limited + starved, rwnd_limited=limited, sndbuf_limited=starved,
+        rcv_space=tcb.receive_limit, rcv_ssthresh=min(tcb.receive_limit, LARGEST_FIELD << tcb.rcv.shift),
+        pacing_rate=congestion.pacing_rate, delivery_rate=figures.delivery_rate,
+    )  # fmt: skip
 
 
 def _options(tcb: Tcb) -> int:
