@@ -349,3 +349,31 @@ def test_what_is_lost_is_paced_too() -> None:
     for _ in range(3):
         assert scene.hears(ACK, ack=1) == []
     assert scene.passes(5 * MILLISECOND)[0] == "ACK seq=1 ack=1 len=1000"
+
+
+# Many small writes
+
+
+@pytest.mark.label("BAD-RES-3")
+def test_bad_res_3_a_hundred_thousand_writes_of_one_octet_leave_in_whole_segments() -> None:
+    """The first octet goes alone, for Nagle had nothing to wait for; a timeout sends whole segments again, and an ACK may cut anywhere."""
+    scene = established(peer=Peer(window=65535))
+    for number in range(100_000):
+        assert scene.connection.send(bytes((number % 251,)), scene.now) == 1
+    lines = scene.drain()
+    arrived = b"".join(segment.data for segment in scene.sent)
+    while scene.tcb.send_buffer:
+        lines += scene.hears(ACK, ack=scene.max - 1 if scene.tcb.flight > 1 else scene.max, window=65535)
+        arrived += b"".join(segment.data for segment in scene.sent)
+    assert arrived == bytes(number % 251 for number in range(100_000))
+    assert len(lines) <= 100_000 // MSS + 20
+
+
+@pytest.mark.label("BAD-RES-3")
+def test_bad_res_3_and_go_again_in_whole_segments() -> None:
+    scene = established(peer=Peer(window=65535))
+    for _ in range(5000):
+        scene.sends(b"x")
+    assert scene.tcb.flight == 1 + 4 * MSS  # Nagle holds what is less
+    scene.expires()
+    assert len(scene.sent[0].data) == MSS
