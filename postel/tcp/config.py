@@ -109,8 +109,9 @@ class Config:
                 raise ArgumentError(name, value, allowed)
         if self.rto_maximum < self.rto_minimum:
             raise ArgumentError("rto_maximum", self.rto_maximum, f"rto_minimum ({self.rto_minimum}) or more")
-        if self.user_timeout_option and self.user_timeout_lowest <= self.rto_maximum:  # RFC5482-3.1a
-            raise ArgumentError("user_timeout_lowest", self.user_timeout_lowest, f"more than rto_maximum ({self.rto_maximum})")
+        if self.user_timeout_option and not self.rto_maximum < self.user_timeout_lowest <= self.user_timeout_highest:  # RFC5482-3.1a
+            allowed = f"more than rto_maximum ({self.rto_maximum}), and user_timeout_highest ({self.user_timeout_highest}) or less"
+            raise ArgumentError("user_timeout_lowest", self.user_timeout_lowest, allowed)
 
 
 _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (

@@ -143,7 +143,7 @@ class Connection:
         """What there is to know. Its durations end at ``now``, or when the connection last did something."""
         if self.tcb.state is CLOSED:  # EP-STAT-1
             raise self.tcb.error or ConnectionDoesNotExist
-        return status.of(self.tcb, self.urgent, now)
+        return status.of(self.tcb, self.tcb.recovery.figures(), self.urgent, now)
 
     # The network
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from postel.tcp.recovery import Figures
 from postel.tcp.state import State
 from postel.tcp.stopwatch import BUFFER, BUSY, WINDOW, Stopwatch
 from postel.tcp.tcb import Tcb
@@ -85,10 +86,10 @@ class Status:
     delivery_rate: int
 
 
-def of(tcb: Tcb, urgent: int, now: int) -> Status:
+def of(tcb: Tcb, figures: Figures, urgent: int, now: int) -> Status:
     """At ``now``, or when the connection last did something, whatever is later."""
     now = max(now, tcb.last_sent_at, tcb.last_data_at, tcb.last_ack_at)
-    congestion, figures, smss = tcb.congestion, tcb.recovery.figures(), tcb.congestion.smss
+    congestion, smss = tcb.congestion, tcb.congestion.smss
     window = congestion.window + tcb.recovery.inflation
     timer = tcb.stopwatch or Stopwatch(now)
     limited, starved = timer.time(WINDOW, now), timer.time(BUFFER, now)

@@ -154,7 +154,13 @@ def test_rfc5482_3_1a_a_short_advertisement_lets_the_peer_shorten_it(remote: int
 
 @pytest.mark.label("RFC5482-3.1a")
 def test_rfc5482_3_1a_limits_that_can_not_be() -> None:
-    for wrong in ({"user_timeout_lowest": 99 * SECOND}, {"user_timeout_highest": 99 * SECOND}, {"rto_maximum": 100 * SECOND}):
+    wrongs = (
+        {"user_timeout_lowest": 99 * SECOND},
+        {"user_timeout_highest": 99 * SECOND},
+        {"rto_maximum": 100 * SECOND},
+        {"user_timeout_lowest": 2 * HOUR},
+    )
+    for wrong in wrongs:
         with pytest.raises(ArgumentError):
             replace(TELLS, **wrong)
     assert replace(PLAIN, rto_maximum=HOUR).rto_maximum == HOUR
