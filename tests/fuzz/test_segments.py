@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from postel.errors import TcpError
-from postel.tcp.config import DEFAULT
+from postel.tcp.config import AUTOMATIC, DEFAULT
 from postel.tcp.connection import Connection
 from postel.tcp.state import State
 from postel.times import MILLISECOND, NEVER
 from postel.wire.address import Endpoint
+from postel.wire.options import USER_TIMEOUT
 from postel.wire.segment import ABSENT, ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
 
 LOCAL = Endpoint(b"\x0a\x00\x00\x01", 40000)
@@ -47,8 +48,8 @@ class Liar:
             made.sack = tuple((self.near(tcb.snd.una), self.near(tcb.snd.max)) for _ in range(draw.randrange(5)))
         made.flags ^= draw.choice((0, 0, 0, ECE, CWR, AE, AE | CWR, AE | CWR | ECE))
         made.ecn = draw.randrange(4)
-        if draw.random() < 0.2:
-            made.other = ((draw.choice((172, 174)), draw.randbytes(draw.randrange(13))),)
+        if draw.random() < 0.3:
+            made.other = ((draw.choice((172, 174, USER_TIMEOUT)), draw.randbytes(draw.randrange(13))),)
         if flags & SYN:
             made.mss = draw.choice((ABSENT, 0, 1, 48, 1460, 65535))
             made.window_scale = draw.choice((ABSENT, 0, 7, 14, 255))
@@ -95,7 +96,9 @@ def test_bad_hdr_12_no_segment_hurts(seed: int) -> None:
 def one_life(draw: random.Random) -> set[State]:
     config = replace(
         DEFAULT,
-        receive_buffer=draw.choice((1, 5000, 1 << 20)),
+        receive_buffer=draw.choice((AUTOMATIC, 1, 5000, 1 << 20)),
+        notsent_lowat=draw.choice((0, 0, 1, 1000)),
+        user_timeout_option=draw.random() < 0.5,
         sack=draw.random() < 0.7,
         timestamps=draw.random() < 0.7,
         rfc1337=draw.random() < 0.5,
@@ -121,4 +124,6 @@ def one_life(draw: random.Random) -> set[State]:
             connection.handle_timeout(now)
             drain(connection, now)
         seen.add(connection.state)
+        if connection.state is not State.CLOSED:
+            connection.status(now)
     return seen

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from postel.errors import TcpError
-from postel.tcp.config import DEFAULT
+from postel.tcp.config import AUTOMATIC, DEFAULT
 from postel.tcp.connection import Connection
 from postel.tcp.memory import Memory
 from postel.tcp.state import CLOSED, LISTEN
@@ -33,7 +33,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(
         numbers=st.tuples(st.integers(0, 0xFFFFFFFF), st.integers(0, 0xFFFFFFFF)),
-        buffer=st.sampled_from([1, 500, 4000, 1 << 20]),
+        buffer=st.sampled_from([AUTOMATIC, 1, 500, 4000, 1 << 20]),
         sack=st.booleans(),
         timestamps=st.booleans(),
         together=st.booleans(),
