@@ -120,6 +120,7 @@ _FIELDS: Final[dict[str, tuple[str, int]]] = {
     "TCP_USER_TIMEOUT": ("user_timeout", MILLISECOND),
     "TCP_MAXSEG": ("largest_mss", 1),
     "TCP_FASTOPEN": ("fast_open", 1),
+    "TCP_NOTSENT_LOWAT": ("notsent_lowat", 1),
     "IP_TTL": ("hop_limit", 1),
     "IPV6_UNICAST_HOPS": ("hop_limit", 1),
     "IP_TOS": ("traffic_class", 1),

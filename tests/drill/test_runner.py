@@ -137,6 +137,24 @@ def test_variables_of_code_persist() -> None:
     assert outcome(text) == Outcome("passed")
 
 
+def test_a_low_water_mark_of_what_is_not_sent() -> None:
+    text = ESTABLISHED + (
+        "+0 setsockopt(3, IPPROTO_TCP, TCP_NOTSENT_LOWAT, [700], 4) = 0\n+0 getsockopt(3, IPPROTO_TCP, TCP_NOTSENT_LOWAT, [700], [4]) = 0\n"
+        "+0 write(3, ..., 2000) = 700\n+0 > P. 1:701(700) ack 1\n"
+    )
+    assert outcome(text) == Outcome("passed")
+
+
+def test_code_sees_what_tcp_info_has() -> None:
+    text = ESTABLISHED + (
+        "+0 write(3, ..., 5) = 5\n+0 > P. 1:6(5) ack 1\n+.1 < . 1:1(0) ack 6 win 1000\n"
+        "+.05 %{ assert (tcpi_bytes_acked, tcpi_bytes_sent, tcpi_data_segs_out, tcpi_notsent_bytes) == (5, 5, 1, 0) }%\n"
+        "+0 %{ assert tcpi_last_data_sent == 150 and tcpi_last_ack_recv == 50, 'milliseconds' }%\n"
+        "+0 %{ assert tcpi_busy_time == 100000 and tcpi_unacked == 0 and tcpi_rcv_space == 1048576 }%\n"
+    )
+    assert outcome(text) == Outcome("passed")
+
+
 def test_connections_side_by_side_are_told_apart_by_their_ports() -> None:
     text = """0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
 +0 bind(3, ..., ...) = 0
