@@ -22,7 +22,7 @@ from postel.host.outbound import Outbound
 from postel.host.ports import Ports
 from postel.host.routes import Routes
 from postel.host.strangers import Strangers
-from postel.tcp.config import DEFAULT, MEBIBYTE, Config
+from postel.tcp.config import DEFAULT, MEBIBYTE, Config, first_send_limit
 from postel.tcp.connection import Connection
 from postel.tcp.events import Event
 from postel.tcp.memory import Memory
@@ -100,14 +100,15 @@ class Host:
     ) -> Connection:
         """An active OPEN. Events follow: OPENED, or "closed" with what prevented it.
 
-        ``data`` is sent first, all of it, up to `Config.send_buffer` octets. With FAST_OPEN_CLIENT of `Config.fast_open` it goes with the
-        SYN where the server gave a cookie before, as far as it fits (RFC 7413): for data that may arrive twice (6.1).
+        ``data`` is sent first; as much as the send buffer takes at first is allowed. With FAST_OPEN_CLIENT of `Config.fast_open` it goes
+        with the SYN where the server gave a cookie before, as far as it fits (RFC 7413): for data that may arrive twice (6.1).
 
         Raises ArgumentError, NetworkUnreachable, AddressNotAvailable, AddressInUse, InsufficientResources.
         """
         config = config or self.config
-        if len(data) > config.send_buffer:
-            raise ArgumentError("data", len(data), f"{config.send_buffer} octets (send_buffer) or less")
+        limit = first_send_limit(config)
+        if len(data) > limit:
+            raise ArgumentError("data", len(data), f"{limit} octets or less, which is what the send buffer takes at first")
         remote = Endpoint(_octets(address), _require_port(port, 1))
         if not self.routes.is_unicast(remote.address):  # MUST-46
             raise NetworkUnreachable(f"{to_text(remote.address)} is no address of a single host")

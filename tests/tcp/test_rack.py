@@ -164,7 +164,7 @@ def test_rfc8985_6_2_3_a_retransmission_that_fills_a_hole_is_no_reordering() -> 
     sacks(scene, of(1, 4))
     scene.now += ROUND_TRIP
     scene.hears(ACK, ack=1 + 5 * MSS)
-    assert not rack(scene)._reordering.seen
+    assert not rack(scene)._reordering.count
 
 
 @pytest.mark.label("RFC8985-6.2-5", "RFC5681-4.3a", "BAD-RTO-3")
@@ -754,7 +754,7 @@ def test_after_an_undo_what_is_lost_is_found_again() -> None:
 @pytest.mark.label("RFC8985-6.2-4")
 def test_rfc8985_6_2_4_it_widens_with_each_round_of_duplicates_and_is_bounded_by_the_round_trip() -> None:
     reordering = Reordering(0)
-    reordering.seen = True
+    reordering.count = 1
     reordering.measured(1000, 0)
     assert reordering.window(0, 1200, is_recovering=False) == 250
     for number in range(3):
@@ -769,7 +769,7 @@ def test_rfc8985_6_2_4_it_widens_with_each_round_of_duplicates_and_is_bounded_by
 @pytest.mark.label("RFC8985-6.2-4")
 def test_rfc8985_6_2_4_sixteen_recoveries_without_one_narrow_it_again() -> None:
     reordering = Reordering(0)
-    reordering.seen = True
+    reordering.count = 1
     reordering.measured(1000, 0)
     reordering.duplicated(0, 1)
     for _ in range(PERSISTENCE - 1):
@@ -893,3 +893,17 @@ def consistent(recovery: Rack, una: int, end: int, sacked: set[int]) -> None:
     assert (first is not None) == (lost > 0)
     if first is not None:
         assert first.start == min(record.start for record in records if record.state == LOST)
+
+
+# What it tells of itself
+
+
+def test_the_figures_of_a_flight_with_a_hole() -> None:
+    scene = flying(20)
+    sacks(scene, of(1, 9))
+    status = scene.connection.status()
+    assert (status.sacked, status.lost, status.retrans, status.total_retrans) == (9, 0, 1, 1)
+    assert (status.delivered, status.min_rtt, status.reord_seen) == (9, ROUND_TRIP, 0)
+    scene.hears(ACK, ack=1 + 10 * MSS)
+    sacks(scene, of(0), ack=scene.una)
+    assert scene.connection.status().dsack_dups == 1

@@ -43,6 +43,19 @@ class Recovery(ABC):
     timeout was spurious (RFC 5682), given that something new is sent.
     """
 
+    __slots__ = (
+        "_undo",
+        "congestion",
+        "inflation",
+        "is_active",
+        "keeps_timer",
+        "reorder_at",
+        "rtt",
+        "sample",
+        "tests_timeout",
+        "turn",
+    )
+
     def __init__(self, congestion: Congestion, rtt: Rtt) -> None:
         self.congestion = congestion
         self.rtt = rtt

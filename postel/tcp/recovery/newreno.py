@@ -22,6 +22,20 @@ class NewReno(Recovery):
     be echoes of our own retransmissions.
     """
 
+    __slots__ = (
+        "_again_to",
+        "_allowance",
+        "_answered",
+        "_duplicates",
+        "_flight",
+        "_had_partial",
+        "_lost",
+        "_max",
+        "_recover",
+        "_step",
+        "_una",
+    )
+
     def __init__(self, una: int, congestion: Congestion, rtt: Rtt) -> None:
         super().__init__(congestion, rtt)
         self._una = una

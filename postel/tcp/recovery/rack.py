@@ -8,7 +8,7 @@ from typing import Final
 
 from postel.tcp import seq
 from postel.tcp.congestion import Congestion
-from postel.tcp.recovery import NO_LIMIT, NOTHING, Recovery
+from postel.tcp.recovery import NO_LIMIT, NOTHING, Figures, Recovery
 from postel.tcp.recovery.rates import Rates
 from postel.tcp.recovery.reduction import Reduction
 from postel.tcp.recovery.reordering import Reordering
@@ -29,6 +29,34 @@ _AT_SECOND: Final = 2  # new segments went out, and the next ACK decides
 class Rack(Recovery):
     """``una`` is SND.UNA when the handshake is done."""
 
+    __slots__ = (
+        "_allowance",
+        "_answered",
+        "_delivered",
+        "_duplicate_end",
+        "_duplicates",
+        "_echo",
+        "_forward",
+        "_has_measured",
+        "_is_disproved",
+        "_is_forced",
+        "_is_probing",
+        "_is_timed_out",
+        "_lost_again",
+        "_newest",
+        "_point",
+        "_probe_end",
+        "_probe_is_again",
+        "_rates",
+        "_reduced_at",
+        "_reduction",
+        "_reordering",
+        "_round_trip",
+        "_step",
+        "_undo_until",
+        "board",
+    )
+
     def __init__(self, una: int, congestion: Congestion, rtt: Rtt) -> None:
         super().__init__(congestion, rtt)
         self.board = Scoreboard(una)
@@ -39,6 +67,7 @@ class Rack(Recovery):
         # RACK, 5.3
         self._newest: Sent | None = None  # RACK.segment
         self._round_trip = rtt.smoothed  # RACK.rtt
+        self._duplicates = 0  # D-SACKs
         self._forward = 0  # RACK.fack
 
         # Episodes
@@ -142,7 +171,7 @@ class Rack(Recovery):
         if record.end > self._forward:
             self._forward = record.end
         elif not record.is_again:  # RFC8985-6.2-3
-            self._reordering.seen = True
+            self._reordering.count += 1
 
     def _is_credible(self, record: Sent, now: int) -> bool:
         """RFC8985-6.2-2: an ACK of what was sent again may be for its first copy."""
@@ -165,6 +194,7 @@ class Rack(Recovery):
 
     def _take_duplicate(self, block: tuple[int, int]) -> None:
         """A D-SACK: something arrived twice."""
+        self._duplicates += 1
         left, right = block
         octets = seq.distance(left, right)
         if octets > self.board.sent.end:  # more than was ever sent
@@ -385,7 +415,18 @@ class Rack(Recovery):
     def _window(self) -> int:
         return self.congestion.window if self._reduction is None else self._reduction.window
 
-    # The sample
+    # What it knows
+
+    def figures(self) -> Figures:
+        board, told = self.board, Figures()
+        told.sacked, told.lost = board.sacked.total, board.lost
+        told.retransmitted = sum([record.end - record.start for record in board.sent.all() if record.is_again and record.state == FLYING])
+        told.delivered = self.sample.total_delivered
+        told.duplicates = self._duplicates
+        told.reorderings = self._reordering.count
+        told.min_rtt = self._reordering.shortest
+        told.delivery_rate = self.sample.rate
+        return told
 
     def _begin_sample(self, acked: int) -> None:
         sample = self.sample

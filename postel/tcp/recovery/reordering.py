@@ -12,13 +12,13 @@ _NONE: Final = -1
 
 
 class Reordering:
-    """``seen`` is RACK.reordering_seen, ``shortest`` RACK.min_RTT."""
+    """``count`` is 0 until RACK.reordering_seen, ``shortest`` RACK.min_RTT."""
 
-    __slots__ = ("_measured_at", "_multiplier", "_persistence", "_round", "seen", "shortest")
+    __slots__ = ("_measured_at", "_multiplier", "_persistence", "_round", "count", "shortest")
 
     def __init__(self, round_trip: int) -> None:
         """``round_trip``: of the handshake; 0 where it wasn't measured."""
-        self.seen = False
+        self.count = 0
         self.shortest = round_trip
         self._measured_at = 0
         self._multiplier = 1  # RACK.reo_wnd_mult
@@ -45,6 +45,6 @@ class Reordering:
 
     def window(self, segments_sacked: int, smoothed: int, *, is_recovering: bool) -> int:
         """RACK.reo_wnd: nothing, until reordering is seen, once there are signs enough of a loss (RFC8985-6.2-4)."""
-        if not self.seen and (is_recovering or segments_sacked >= DUPLICATES):
+        if not self.count and (is_recovering or segments_sacked >= DUPLICATES):
             return 0
         return min(self._multiplier * self.shortest // 4, smoothed)

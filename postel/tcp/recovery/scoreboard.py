@@ -102,8 +102,8 @@ class Scoreboard:
         if not self.lost:
             return
         found = [record for record in self.sent.all() if record.state == LOST]
-        for record in reversed(found):
+        for record in found:
             record.state = FLYING
-            self.sent.by_time.appendleft(record)
+        self.sent.judge_first(found)
         self._queue.clear()
         self.lost = 0

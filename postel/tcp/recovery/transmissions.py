@@ -7,7 +7,6 @@ Two orders of the same records::
 """
 
 from bisect import bisect_right
-from collections import deque
 from typing import Final
 
 FLYING: Final = 0
@@ -59,12 +58,13 @@ class Sent:
 class Transmissions:
     """The records of everything between SND.UNA and SND.MAX, without gap or overlap. Positions count octets and never wrap."""
 
-    __slots__ = ("_head", "_records", "_serial", "_starts", "by_time", "end", "start")
+    __slots__ = ("_by_time", "_head", "_oldest", "_records", "_serial", "_starts", "end", "start")
 
     def __init__(self, start: int) -> None:
         self.start = start
         self.end = start
-        self.by_time: deque[Sent] = deque()  # every record that wasn't cut off another; those not FLYING go when they are met
+        self._by_time: list[Sent] = []  # every record that wasn't cut off another; those not FLYING go when they are met
+        self._oldest = 0  # where it begins
         self._starts: list[int] = []
         self._records: list[Sent] = []
         self._head = 0
@@ -85,7 +85,7 @@ class Transmissions:
             self._starts.append(start)
             self._records.append(record)
         self.end = max(self.end, end)
-        self.by_time.append(record)
+        self._by_time.append(record)
         return record
 
     def first(self) -> Sent | None:
@@ -99,6 +99,9 @@ class Transmissions:
         if self._head > _TRIM and 2 * self._head > len(self._records):
             del self._records[: self._head], self._starts[: self._head]
             self._head = 0
+        if self._oldest > _TRIM and 2 * self._oldest > len(self._by_time):
+            del self._by_time[: self._oldest]
+            self._oldest = 0
 
     def shorten_first(self, start: int) -> None:
         """Its octets before ``start`` were acknowledged."""
@@ -106,16 +109,23 @@ class Transmissions:
 
     def oldest_flying(self) -> Sent | None:
         """The one that was sent first of those neither acknowledged, SACKed nor lost."""
-        by_time = self.by_time
-        while by_time:
-            record: Sent | None = by_time[0]
+        by_time = self._by_time
+        while self._oldest < len(by_time):
+            record: Sent | None = by_time[self._oldest]
             while record is not None and record.state != FLYING:
                 record = record.rest
             if record is not None:
-                by_time[0] = record
+                by_time[self._oldest] = record
                 return record
-            by_time.popleft()
+            self._oldest += 1
+        by_time.clear()
+        self._oldest = 0
         return None
+
+    def judge_first(self, records: list[Sent]) -> None:
+        """They fly again, and are older than all others that do."""
+        self._by_time[: self._oldest] = records
+        self._oldest = 0
 
     def at(self, position: int) -> Sent:
         """The record that holds ``position``, which is in flight."""
