@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from postel.errors import ArgumentError
-from postel.tcp.config import DEFAULT, FAST_OPEN_CLIENT, FAST_OPEN_SERVER, KIBIBYTE, MEBIBYTE, Config
+from postel.tcp.config import DEFAULT, FAST_OPEN_CLIENT, FAST_OPEN_SERVER, KIBIBYTE, MEBIBYTE, PROBE_NEVER, Config
 from postel.tcp.ecn import ECN_ACCEPT, ECN_ACCEPT_CLASSIC, ECN_ASK, ECN_ASK_CLASSIC, ECN_OFF
 from postel.times import MILLISECOND, MINUTE, SECOND
 from postel.wire.options import PACKED
@@ -48,6 +48,7 @@ _FREEBSD: Final = replace(
     whole_buffer=True,
     repeat_fin=True,
     tail_probe=False,
+    mtu_probing=PROBE_NEVER,
     delayed_ack=40 * MILLISECOND,
     acknowledge_every=2,
     challenge_interval=0,
@@ -99,6 +100,7 @@ _MEANINGS: Final = {
 _LINUX: Final = replace(
     DEFAULT,
     ecn=ECN_ACCEPT_CLASSIC,
+    mtu_probing=PROBE_NEVER,
     receive_buffer=64240,
     send_buffer=MEBIBYTE,
     scale_for=6 * MEBIBYTE,
@@ -119,6 +121,7 @@ _LINUX_SYSCTLS: Final = {
     "net.ipv4.tcp_fin_timeout": (("orphan_timeout",), SECOND),
     "net.ipv4.tcp_fastopen": (("fast_open_client", "fast_open_server"), 1),  # whose two lowest bits are the sides
     "net.ipv4.tcp_ecn": (("ecn",), 1),
+    "net.ipv4.tcp_mtu_probing": (("mtu_probing",), 1),
     "net.ipv4.tcp_early_retrans": (("tail_probe",), 1),
     "net.ipv4.tcp_recovery": ((), 1),
     "net.ipv4.tcp_syn_linear_timeouts": ((), 1),
@@ -126,7 +129,9 @@ _LINUX_SYSCTLS: Final = {
     "net.ipv4.tcp_syncookies": ((), 1),
 }
 
-_RFC: Final = replace(DEFAULT, send_buffer=MEBIBYTE, receive_buffer=MEBIBYTE)  # so that a script knows its windows
+_RFC: Final = replace(  # so that a script knows its windows and sizes
+    DEFAULT, send_buffer=MEBIBYTE, receive_buffer=MEBIBYTE, mtu_probing=PROBE_NEVER
+)
 
 PROFILES: Final = {
     "rfc": Profile("rfc", _RFC, {**_FREEBSD_SYSCTLS, **_LINUX_SYSCTLS}, meanings=_MEANINGS, fixed=_FIXED),

@@ -21,7 +21,7 @@ from postel.host.ports import Ports
 from postel.host.routes import Routes
 from postel.host.timers import Timers
 from postel.host.timewait import Record, TimeWait
-from postel.tcp import seq, tuning
+from postel.tcp import pathmtu, seq, tuning
 from postel.tcp.budget import Budget
 from postel.tcp.config import FAST_OPEN_CLIENT, Config
 from postel.tcp.connection import Connection
@@ -265,6 +265,8 @@ class Connections:
             self._freeze(connection, now)
         else:
             self._timers.arm(connection, connection.next_timeout())
+            if connection.tcb.path is not None:
+                self._share_path(connection, now)
         self._tell(connection)
         if self._memory.refused != self._refusals:
             self._refusals = self._memory.refused
@@ -287,6 +289,13 @@ class Connections:
         while event is not None:
             self.events.append((connection, event))
             event = connection.next_event()
+
+    def _share_path(self, connection: Connection, now: int) -> None:
+        """What one connection found out of a path concerns all that begin there (RFC 4821, 4). It is raised by proof alone."""
+        mtu = pathmtu.news(connection.tcb)
+        remote = connection.remote.address
+        if mtu and (mtu < self._routes.mtu_to(remote, now) or pathmtu.is_proven(connection.tcb)):
+            self._routes.learn(remote, mtu, now)
 
     # Ends
 
@@ -369,7 +378,7 @@ class Connections:
         )
         known = self._routes.mtu_to(remote.address, now)
         if known < self._routes.mtu:
-            connection.path_mtu(known)
+            connection.path_mtu(known, now)
         return connection
 
     def _unused(self, address: bytes, port: int, remote: Endpoint) -> Endpoint:

@@ -92,9 +92,10 @@ class Control:
         return True
 
     def _segment_too_big(self, connection: Connection, message: Message, quoted: Quoted, now: int) -> None:
+        """What comes of it others learn when the connection is settled."""
         mtu = self._routes.usable(quoted.destination, message.mtu, quoted.length, now)
-        if mtu and connection.packet_too_big(mtu, quoted.seq, now):
-            self._routes.learn(quoted.destination, mtu, now)
+        if mtu:
+            connection.packet_too_big(mtu, quoted.seq, now)
 
     def _datagram_failed(self, local: Endpoint, remote: Endpoint, message: Message, length: int, now: int) -> bool:
         if message.kind != icmp.PACKET_TOO_BIG:
@@ -102,7 +103,7 @@ class Control:
         if self._datagrams.find(local, remote) is None:
             return False
         mtu = self._routes.usable(remote.address, message.mtu, length, now)
-        if mtu:
+        if 0 < mtu < self._routes.mtu_to(remote.address, now):  # never raised by a claim
             self._routes.learn(remote.address, mtu, now)  # larger datagrams go as fragments from now on
             self._datagrams.trouble(local, remote, MessageTooLong(f"a datagram was lost: the path carries {mtu} octets"))
         return True

@@ -22,11 +22,13 @@ from postel.host.outbound import Outbound
 from postel.host.ports import Ports
 from postel.host.routes import Routes
 from postel.host.strangers import Strangers
+from postel.tcp import pathmtu
 from postel.tcp.config import DEFAULT, MEBIBYTE, Config, first_send_limit
 from postel.tcp.connection import Connection
 from postel.tcp.events import Event
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
+from postel.tcp.pathmtu import FLOOR_4
 from postel.tcp.state import State
 from postel.times import NEVER
 from postel.wire import checksum, ip, udp
@@ -362,7 +364,8 @@ class Host:
         source, destination = connection.local.address, connection.remote.address
         config = connection.tcb.config  # MUST-48, MUST-49
         payload = encode_for(segment, source, destination, config.option_layout)
-        may_fragment = self.routes.may_fragment(destination, now)
+        is_small = ip.HEADER_4 + len(payload) <= FLOOR_4  # else it is a probe, and must not arrive in fragments
+        may_fragment = is_small and (pathmtu.may_be_fragmented(connection.tcb) or self.routes.may_fragment(destination, now))
         return ip.encode(
             source,
             destination,

@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from postel.errors import AddressNotAvailable, NetworkUnreachable
-from postel.times import MINUTE
+from postel.tcp.pathmtu import FLOOR_4, RAISE_AFTER
 from postel.wire.address import (
     Interface,
     is_limited_broadcast,
@@ -17,10 +17,7 @@ from postel.wire.address import (
 PLATEAUS: Final = (65535, 32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
 LOWEST_4: Final = 68  # RFC1191-3a: every IPv4 link carries this much, so a smaller claim is false
 LOWEST_6: Final = 1280  # RFC8201-4a
-# Segments of some ten octets would cost a forger nothing and us a hundredfold of packets. Below this floor routers may fragment instead:
-# the "don't fragment" bit goes off, and the path works whether the claim was true or not.
-FLOOR_4: Final = 552
-AGE: Final = 10 * MINUTE  # RFC 1191, 6.3 and RFC 8201, 4: then a larger size may be tried again, never before 5 minutes
+AGE: Final = RAISE_AFTER  # RFC 1191, 6.3 and RFC 8201, 4: then a larger size may be tried again, never before 5 minutes
 _MOST_PATHS: Final = 4096
 
 
@@ -100,20 +97,24 @@ class Routes:
         return path is not None and path.may_fragment
 
     def usable(self, destination: bytes, claimed: int, length: int, now: int) -> int:
-        """The MTU to use after a router claimed ``claimed`` for a packet of ``length`` octets; 0 where the claim is void."""
-        current = self.mtu_to(destination, now)
+        """The MTU to use after a router claimed ``claimed`` for a packet of ``length`` octets; 0 where no router could say so.
+
+        It may be what is known already, or more: whoever sent the packet may not know, and judges what is news.
+        """
         if len(destination) == 16:
-            return claimed if LOWEST_6 <= claimed < current else 0  # RFC8201-4a
+            return claimed if LOWEST_6 <= claimed < self.mtu else 0  # RFC8201-4a
         if claimed == 0:  # RFC1191-3c
+            current = self.mtu_to(destination, now)
             claimed = plateau_below(min(length, current) or current)
-        if claimed < LOWEST_4:  # RFC1191-3a
+        if claimed < LOWEST_4 or claimed >= self.mtu:  # RFC1191-3a
             return 0
-        if claimed < FLOOR_4:
-            return min(FLOOR_4, current)
-        return claimed if claimed < current else 0  # never raised by a claim
+        return max(claimed, min(FLOOR_4, self.mtu))
 
     def learn(self, destination: bytes, mtu: int, now: int) -> None:
         """Remember for ten minutes that packets to this destination must not be larger."""
+        if mtu >= self.mtu:
+            self._paths.pop(destination, None)
+            return
         if destination not in self._paths and len(self._paths) >= _MOST_PATHS:
             del self._paths[next(iter(self._paths))]
         self._paths[destination] = Path(mtu, now + AGE, len(destination) == 4 and mtu <= FLOOR_4)

@@ -23,8 +23,9 @@ class Path:
     """Carries packets one way. The settings may be changed while the world runs; ``carried``, ``marked`` and ``lost`` count.
 
     ``delay`` and ``jitter`` are microseconds (jitter adds 0 … jitter, and never reorders by itself), ``bandwidth`` bits a second (0: no
-    limit), ``queue`` the octets that may wait for it, ``mtu`` the longest packet in octets (0: any). ``loss``, ``duplicate``,
-    ``corrupt`` and ``reorder`` are probabilities; a reordered packet is held back by up to ``hold`` microseconds, and others overtake it.
+    limit), ``queue`` the octets that may wait for it, ``mtu`` the longest packet in octets (0: any). The sender of a longer one is told by
+    ICMP, unless ``is_black_hole``; IPv4's without "don't fragment" go on in fragments. ``loss``, ``duplicate``, ``corrupt`` and
+    ``reorder`` are probabilities; a reordered packet is held back by up to ``hold`` microseconds, and others overtake it.
     ``congestion`` is the probability that a packet is told of it, ``congested_at`` how many octets must wait until all are (0: never).
     """
 
@@ -37,6 +38,7 @@ class Path:
         bandwidth: int = 0,
         queue: int = QUEUE,
         mtu: int = 0,
+        is_black_hole: bool = False,
         loss: float = 0.0,
         duplicate: float = 0.0,
         corrupt: float = 0.0,
@@ -59,6 +61,7 @@ class Path:
         self.bandwidth = bandwidth
         self.queue = queue
         self.mtu = mtu
+        self.is_black_hole = is_black_hole
         self.loss = loss
         self.duplicate = duplicate
         self.corrupt = corrupt

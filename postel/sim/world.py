@@ -27,6 +27,7 @@ Subject = Connection | Listener | DatagramSocket
 Application = Callable[[Subject, Event, int], None]
 
 _MEMORY: Final = 256 << 20
+_LEAST_MTU: Final = 68  # RFC 791, 3.2
 
 
 class Witness(Observer):
@@ -117,6 +118,7 @@ class World:
         bandwidth: int = 0,
         queue: int = QUEUE,
         mtu: int = 0,
+        is_black_hole: bool = False,
         loss: float = 0.0,
         duplicate: float = 0.0,
         corrupt: float = 0.0,
@@ -135,6 +137,7 @@ class World:
                 bandwidth=bandwidth,
                 queue=queue,
                 mtu=mtu,
+                is_black_hole=is_black_hole,
                 loss=loss,
                 duplicate=duplicate,
                 corrupt=corrupt,
@@ -226,11 +229,15 @@ class World:
             self._lose(node.name, "", octets, "no route")
             return
         path = node.paths[receiver]
+        for piece in _pieces(octets, path.mtu) if verdict.after == BY_PATH else (octets,):
+            self._carry(node, receiver, path, piece, verdict)
+
+    def _carry(self, node: _Node, receiver: _Node, path: Path, octets: bytes, verdict: Verdict) -> None:
         why = path.admits(octets, self.now) if verdict.after == BY_PATH else ""
         if why:
             path.lost += 1
             self._lose(node.name, receiver.name, octets, why)
-            if why == "too big":
+            if why == "too big" and not path.is_black_hole:
                 self._answer_too_big(node, receiver, octets, path.mtu)
             return
         arrivals = path.carry(octets, self.now, verdict)
@@ -280,3 +287,22 @@ class World:
         """An arrival of ``octets``; without them a wake-up of the host; or a call of the user's."""
         self._order += 1
         heappush(self._heap, (when, self._order, node, octets, call))
+
+
+def _pieces(octets: bytes, mtu: int) -> tuple[bytes, ...] | list[bytes]:
+    """The packet, or its fragments where a router of IPv4 would make them."""
+    if octets[0] >> 4 != 4 or not _LEAST_MTU <= mtu < len(octets):
+        return (octets,)
+    packet = ip.parse(octets)
+    if packet.dont_fragment or packet.is_fragment:
+        return (octets,)
+    return ip.fragments(
+        packet.source,
+        packet.destination,
+        packet.protocol,
+        packet.payload,
+        mtu,
+        hop_limit=packet.hop_limit,
+        traffic_class=packet.traffic_class,
+        identification=packet.identification,
+    )

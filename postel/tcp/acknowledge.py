@@ -1,7 +1,6 @@
 """The ACK field: what it frees, what it measures, what it says of loss and of the window (RFC 9293, 3.10.7.4, fifth check)."""
 
-from postel.tcp import patience, seq, timestamps, tuning, window
-from postel.tcp.recovery import ON, STAY
+from postel.tcp import pathmtu, patience, seq, timestamps, tuning, window
 from postel.tcp.tcb import Tcb
 from postel.times import NEVER
 from postel.wire.segment import ABSENT, FIN, SYN, Segment
@@ -22,6 +21,7 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     if tcb.is_synchronized:  # else it is the ACK of our SYN, which counts for nothing (RFC5681-3.1b)
         _tell_recovery(tcb, segment, acked, now, is_duplicate=False)
         _tell_congestion(tcb, acked, now, was_in_use=was_in_use)
+    pathmtu.acknowledged(tcb, now)
     if not tcb.flight:
         patience.stop(tcb)  # RFC6298-5.2
         tcb.timers.user = NEVER
@@ -44,16 +44,9 @@ def repeat(tcb: Tcb, segment: Segment, now: int) -> None:
             patience.settle(tcb, now)
 
 
-def turn(tcb: Tcb) -> None:
-    """Put SND.NXT where recovery wants it."""
-    if tcb.recovery.turn != STAY:
-        tcb.snd.nxt = tcb.snd.max if tcb.recovery.turn == ON else tcb.snd.una  # D-1: SND.MAX remembers how far we had come
-        tcb.recovery.turn = STAY
-
-
 def has_more(tcb: Tcb) -> bool:
-    """Whether something new could be sent, as far as the peer's window goes."""
-    return len(tcb.send_buffer) > tcb.flight and tcb.snd.wnd > tcb.flight
+    """Whether something new would be sent, as far as the peer's window goes: a full segment, which nothing else holds back."""
+    return min(len(tcb.send_buffer), tcb.snd.wnd) - tcb.flight >= tcb.congestion.smss
 
 
 def _is_duplicate(tcb: Tcb, segment: Segment) -> bool:
@@ -69,7 +62,7 @@ def _tell_recovery(tcb: Tcb, segment: Segment, acked: int, now: int, *, is_dupli
     more = recovery.tests_timeout and has_more(tcb)
     echo = timestamps.echoed(tcb, segment, now)
     recovery.on_ack(segment, tcb.snd.una, acked, echo, now, is_duplicate=is_duplicate, has_more=more)
-    turn(tcb)
+    tcb.turn()
 
 
 def _tell_congestion(tcb: Tcb, acked: int, now: int, *, was_in_use: bool) -> None:
@@ -114,13 +107,18 @@ def _free(tcb: Tcb, ack: int) -> None:
 
 def _measure(tcb: Tcb, segment: Segment, now: int) -> None:
     """A round trip: of the timed segment, else of the echo, which is right for retransmissions too (RFC6298-3a)."""
-    if tcb.rtt.is_timing:
-        if seq.ge(segment.ack, tcb.rtt.timed):
-            tcb.rtt.stop(now)
+    rtt = tcb.rtt
+    if rtt.is_timing:
+        if seq.ge(segment.ack, rtt.timed):
+            rtt.stop(now)
+            rtt.round_end = tcb.snd.max
+        return
+    if seq.le(segment.ack, rtt.round_end):  # RFC7323-4.2: one sample a round trip, as the estimator's weights assume
         return
     measured = timestamps.round_trip(tcb, segment, now)
     if measured != ABSENT:
-        tcb.rtt.sample(measured)
+        rtt.sample(measured)
+        rtt.round_end = tcb.snd.max
 
 
 def deadline(after: int, now: int) -> int:

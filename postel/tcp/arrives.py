@@ -5,7 +5,7 @@ nothing here makes a segment.
 """
 
 from postel.errors import ConnectionRefused, ConnectionReset
-from postel.tcp import acknowledge, challenge, handshake, seq, timestamps, usertimeout, window
+from postel.tcp import acknowledge, challenge, handshake, pathmtu, seq, timestamps, usertimeout, window
 from postel.tcp.ecn import feedback, negotiation
 from postel.tcp.events import END_OF_STREAM, OPENED, READABLE, URGENT
 from postel.tcp.reassembly import Reassembly
@@ -119,7 +119,8 @@ def first_check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
         return False
     if seq.lt(segment.seq, tcb.rcv.nxt):
         _note_duplicate(tcb, segment)
-        _look_at_ack_of_probe(tcb, segment, now)
+    if tcb.is_synchronized and (_is_probe(tcb, segment) or _is_beyond_lost_text(tcb, segment)):
+        fifth_check_ack(tcb, segment, now)
     if tcb.state is TIME_WAIT and segment.flags & FIN and seq.add(segment.seq, segment.len) == tcb.rcv.nxt:
         # EP-SEQ-7, EP-ACK-14: our last ACK was lost
         _restart_time_wait(tcb, now)
@@ -291,8 +292,10 @@ def _open_fast(tcb: Tcb, syn: Segment, now: int) -> None:
 def _open(tcb: Tcb, segment: Segment, now: int) -> None:
     """Our SYN is acknowledged: ESTABLISHED, from SYN-SENT or SYN-RECEIVED."""
     lost_syns = tcb.retransmissions
+    handshake.heed_stripping(tcb, segment)
     acknowledge.advance(tcb, segment, now)
     tcb.owes &= ~OWES_SYN
+    pathmtu.begin(tcb, now)
     handshake.establish(tcb, lost_syns, now)
     if tcb.fast_open is not None:
         handshake.conclude(tcb, tcb.fast_open, segment, lost_syns, now)
@@ -417,11 +420,16 @@ def _note_duplicate(tcb: Tcb, segment: Segment) -> None:
             tcb.duplicate = (first, last if seq.le(last, tcb.rcv.nxt) else tcb.rcv.nxt)
 
 
-def _look_at_ack_of_probe(tcb: Tcb, segment: Segment, now: int) -> None:
-    """SEG.SEQ = RCV.NXT - 1, as keep-alives, probes and repeated FINs have: its ACK field counts, lest two probing or closing
-    peers never hear each other (EP-SEQ-6, D-7, RFC9293-A.2)."""
-    if segment.seq == seq.add(tcb.rcv.nxt, -1) and segment.len <= 1 and not segment.flags & SYN and tcb.is_synchronized:
-        fifth_check_ack(tcb, segment, now)
+def _is_probe(tcb: Tcb, segment: Segment) -> bool:
+    """SEG.SEQ = RCV.NXT - 1, as keep-alives, probes and repeated FINs have: its ACK field counts, lest two probing or closing peers
+    never hear each other (EP-SEQ-6, D-7, RFC9293-A.2)."""
+    return segment.seq == seq.add(tcb.rcv.nxt, -1) and segment.len <= 1 and not segment.flags & SYN
+
+
+def _is_beyond_lost_text(tcb: Tcb, segment: Segment) -> bool:
+    """A bare ACK at the right edge itself: text that filled our window was sent before it, and lost. Its ACK field counts, lest two such
+    senders never hear each other."""
+    return segment.len == 0 and segment.seq == tcb.right_edge
 
 
 # Closing

@@ -20,6 +20,9 @@ USER_TIMEOUT: Final = 5 * MINUTE
 AUTOMATIC: Final = 0  # of a buffer: it follows the bandwidth-delay product
 FIRST_SEND_BUFFER: Final = 64 * KIBIBYTE  # where an automatic one begins, as kernels do
 FIRST_RECEIVE_BUFFER: Final = 128 * KIBIBYTE
+PROBE_NEVER: Final = 0
+PROBE_AFTER_BLACK_HOLE: Final = 1
+PROBE_ALWAYS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Config:
     override: int = 200 * MILLISECOND  # RFC 9293, 3.8.6.2.1: 0.1 to 1.0 s
     initial_window: int = 10  # RFC 6928, 2: segments
     congestion: type[Congestion] = Reno  # MAY-18: any controller that follows RFC 5033
+    mtu_probing: int = PROBE_AFTER_BLACK_HOLE  # RFC 4821, 7: the largest packet that the path carries is found by sending it
     send_buffer: int = AUTOMATIC  # or a size that stays
     send_buffer_maximum: int = 4 * MEBIBYTE  # of an automatic one
     notsent_lowat: int = 0  # how many octets may wait for their first transmission; 0: as many as the buffer holds
@@ -133,6 +137,7 @@ _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
     ("notsent_lowat", 0, 1 << 30, "0 for no limit, or 1 octet to 1 GiB"),
     ("receive_buffer", AUTOMATIC, 1 << 30, "AUTOMATIC (0), or 1 octet to 1 GiB (RFC 7323, 2.3)"),
     ("receive_buffer_maximum", 1, 1 << 30, "1 octet to 1 GiB (RFC 7323, 2.3)"),
+    ("mtu_probing", PROBE_NEVER, PROBE_ALWAYS, "PROBE_NEVER, PROBE_AFTER_BLACK_HOLE or PROBE_ALWAYS of postel.tcp.config"),
     ("largest_mss", 1, 65535, "1 to 65535 octets"),
     ("scale_for", 0, 1 << 30, "0 to 1 GiB (RFC 7323, 2.3)"),
     ("option_layout", ALIGNED, PACKED, "ALIGNED or PACKED of postel.wire.options"),

@@ -10,7 +10,7 @@ The contract, that of `postel.host.Host` and `postel.sim.World` too:
 """
 
 from postel.errors import ConnectionDoesNotExist, TcpError
-from postel.tcp import acknowledge, arrives, calls, handshake, output, seq, status, timeouts, tuning
+from postel.tcp import arrives, calls, output, pathmtu, seq, status, timeouts, tuning
 from postel.tcp.budget import Budget
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.events import Event
@@ -168,21 +168,15 @@ class Connection:
         self._note()
 
     def packet_too_big(self, mtu: int, number: int, now: int) -> bool:
-        """A router can't carry our segment that began at ``number``: send smaller ones, and that one again. Whether it was believed."""
-        tcb = self.tcb
-        if not self._is_in_flight(number) or mtu >= tcb.path_mtu:
-            return False
-        self.path_mtu(mtu)
-        tcb.rtt.forget()
-        tcb.recovery.on_path_loss()  # RFC8201-5.4: lost, but not by congestion
-        acknowledge.turn(tcb)
+        """A router says that it can't carry our segment that began at ``number``. Whether that was believed at once: then smaller ones go,
+        and that one again (RFC 8201, 4; RFC 5927, 7.2)."""
+        is_believed = self._is_in_flight(number) and pathmtu.claimed(self.tcb, mtu, number, now)
         self._note()
-        return True
+        return is_believed
 
-    def path_mtu(self, mtu: int) -> None:
+    def path_mtu(self, mtu: int, now: int) -> None:
         """What the path is known to carry, IP header included."""
-        self.tcb.path_mtu = mtu
-        self.tcb.congestion.resized(handshake.data_mss(self.tcb))
+        pathmtu.learn(self.tcb, mtu, now)
 
     def _is_in_flight(self, number: int) -> bool:
         snd = self.tcb.snd

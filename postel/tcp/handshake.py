@@ -54,6 +54,14 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
         _size_buffer(tcb)
 
 
+def heed_stripping(tcb: Tcb, ack: Segment) -> None:
+    """The peer offered timestamps, we agreed, and the ACK of that has none: some box took them out of our SYN,ACK, and with them
+    all options, as such boxes do. What the peer can't know of isn't agreed (BAD-NET-3)."""
+    if tcb.timestamps.agreed and ack.tsval == ABSENT and tcb.config.timestamps_required:
+        tcb.timestamps.agreed = tcb.sack_agreed = tcb.peer_scales = False
+        tcb.snd.shift = tcb.rcv.shift = 0
+
+
 def _size_buffer(tcb: Tcb) -> None:
     """The MSS is agreed: what a buffer of whole segments holds, and a window that counts all of it."""
     if tcb.config.whole_segments:

@@ -6,7 +6,7 @@ has carried along already.
 
 from typing import Final
 
-from postel.tcp import handshake, patience, seq, timestamps, tuning, usertimeout, window
+from postel.tcp import handshake, pathmtu, patience, seq, timestamps, tuning, usertimeout, window
 from postel.tcp.acknowledge import deadline
 from postel.tcp.ecn import feedback, negotiation
 from postel.tcp.fastopen import Attempt, FastOpen
@@ -94,7 +94,7 @@ def reset_for(segment: Segment) -> Segment:
         reset = Segment(segment.destination, segment.source, segment.ack, 0, RST, 0)
     else:  # EP-CLO-2
         reset = Segment(segment.destination, segment.source, 0, seq.add(segment.seq, segment.len), RST | ACK, 0)
-    if segment.tsval != ABSENT:
+    if segment.tsval != ABSENT:  # RFC7323-5.2b
         reset.tsval, reset.tsecr = 0, segment.tsval
     return reset
 
@@ -164,10 +164,12 @@ def _add_text(tcb: Tcb, fast_open: FastOpen, syn: Segment) -> None:
 
 
 def _lost(tcb: Tcb, now: int) -> Segment | None:
-    """The segment that recovery wants sent again."""
+    """The segment that recovery wants sent again, even beyond a window that shrank (MAY-7)."""
     number, octets = tcb.recovery.next_lost(tcb.snd.una)
     if number < 0 or not tcb.flight or seq.ge(number, tcb.snd.max) or _must_wait(tcb, now):
         return None
+    if pathmtu.lost(tcb, number, now):
+        return _lost(tcb, now)
     return _again(tcb, number, octets, now)
 
 
@@ -175,7 +177,7 @@ def _again(tcb: Tcb, number: int, octets: int, now: int) -> Segment:
     offset = seq.distance(tcb.first_octet, number)
     count = min(tcb.congestion.smss, octets, len(tcb.send_buffer) - offset, seq.distance(number, tcb.snd.max))
     with_fin = tcb.fin_seq != NO_SEQUENCE and seq.add(number, count) == tcb.fin_seq
-    _count_retransmission(tcb, count)
+    _count_retransmission(tcb, number, count)
     return _text(tcb, number, offset, count, with_fin=with_fin, now=now)
 
 
@@ -192,8 +194,10 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
     if snd.una == snd.max:
         _begin_flight(tcb, now)
     usable = _usable(tcb)
-    room = tcb.congestion.smss  # MUST-16: what MSS, path and timestamps leave; SACK blocks take no room from text
-    if tcb.ecn is not None and snd.nxt == snd.max:  # RFC9768-3.2.3.3
+    room = pathmtu.size_for(tcb, unsent, usable, now)  # MUST-16: what MSS, path and timestamps leave; SACK blocks take no room from text
+    if room == 0:
+        return None
+    if tcb.ecn is not None and snd.nxt == snd.max and room == tcb.congestion.smss:  # RFC9768-3.2.3.3
         room -= min(tcb.ecn.wants_room, room // 2)
     count = min(max(0, unsent), room, max(0, usable))
     with_fin = _fin_is_due(tcb) and count == max(0, unsent) and usable > count
@@ -258,9 +262,11 @@ def _advance(tcb: Tcb, offset: int, count: int, *, with_fin: bool, now: int) -> 
     end = seq.add(start, count + with_fin)
     snd.nxt = end
     if seq.lt(start, snd.max):
-        _count_retransmission(tcb, count)
+        _count_retransmission(tcb, start, count)
     else:
         tcb.rtt.time(end, now)
+        if count > tcb.proven:
+            pathmtu.sent(tcb, start, count)
     snd.max = seq.latest(snd.max, end)
     if tcb.wants_room and tcb.config.notsent_lowat:
         tuning.tell_of_room(tcb)
@@ -273,10 +279,11 @@ def _advance(tcb: Tcb, offset: int, count: int, *, with_fin: bool, now: int) -> 
     return _text(tcb, start, offset, count, with_fin=with_fin, now=now)
 
 
-def _count_retransmission(tcb: Tcb, octets: int) -> None:
+def _count_retransmission(tcb: Tcb, number: int, octets: int) -> None:
     tcb.segments_retransmitted += 1
     tcb.octets_retransmitted += octets
     tcb.rtt.forget()  # RFC6298-3a
+    pathmtu.sent_again(tcb, number, octets)
 
 
 def _text(tcb: Tcb, start: int, offset: int, count: int, *, with_fin: bool, now: int) -> Segment:
@@ -352,7 +359,7 @@ def _make(tcb: Tcb, number: int, flags: int, data: bytes, now: int) -> Segment:
     segment = Segment(tcb.local.port, tcb.remote.port, number, tcb.rcv.nxt, flags, field, data)
     if seq.gt(tcb.snd.up, tcb.snd.una) and seq.gt(tcb.snd.up, number):  # D-13
         segment.flags |= URG
-        segment.urgent = min(_FARTHEST_URGENT, seq.distance(number, tcb.snd.up))
+        segment.urgent = min(_FARTHEST_URGENT, seq.distance(number, tcb.snd.up))  # RFC7323-A
     if tcb.timestamps.agreed:  # RFC7323-3.2a
         segment.tsval = timestamps.clock(tcb, now)
         segment.tsecr = tcb.timestamps.recent

@@ -19,6 +19,7 @@ class Rtt:
         "_smoothed_before",
         "_variance_before",
         "is_timing",
+        "round_end",
         "rto",
         "smoothed",
         "timed",
@@ -34,6 +35,7 @@ class Rtt:
         self.rto = initial  # RFC6298-2.1
         self.is_timing = False
         self.timed = 0
+        self.round_end = 0  # SND.MAX at the last sample: the ACK of more is of another round trip
         self._sent_at = 0
         self._smoothed_before = 0
         self._variance_before = 0

@@ -26,9 +26,10 @@ from postel.tcp.events import CLOSED_NAME, TROUBLE_NAME, Event
 from postel.tcp.fastopen import FastOpen
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
+from postel.tcp.path import Path
 from postel.tcp.reader import Reader
 from postel.tcp.reassembly import Reassembly
-from postel.tcp.recovery import Recovery
+from postel.tcp.recovery import ON, STAY, Recovery
 from postel.tcp.recovery.newreno import NewReno
 from postel.tcp.rtt import Rtt
 from postel.tcp.sendbuffer import SendBuffer
@@ -120,6 +121,79 @@ class TimestampState:
 class Tcb:
     """Owned by one `Connection`. Only calls, arrives and timeouts change ``state``; only output makes segments."""
 
+    __slots__ = (
+        "arrived_since_ack",
+        "challenge_after",
+        "challenges",
+        "config",
+        "congestion",
+        "duplicate",
+        "duplicates_owed",
+        "early",
+        "ecn",
+        "error",
+        "events",
+        "fast_open",
+        "fast_opened",
+        "fin_expected",
+        "fin_is_queued",
+        "fin_is_received",
+        "fin_seq",
+        "is_passive",
+        "last_ack_at",
+        "last_data_at",
+        "last_sent_at",
+        "local",
+        "may_send_small",
+        "memory",
+        "mtu",
+        "nobody_reads",
+        "observer",
+        "octets_acknowledged",
+        "octets_retransmitted",
+        "owes",
+        "paced_until",
+        "path",
+        "path_mtu",
+        "peer_mss",
+        "peer_scales",
+        "position",
+        "probes",
+        "proven",
+        "rcv",
+        "reader",
+        "reassembly",
+        "receive_limit",
+        "received",
+        "received_start",
+        "recovery",
+        "remote",
+        "resets",
+        "retransmissions",
+        "rtt",
+        "sack_agreed",
+        "segments_arrived",
+        "segments_retransmitted",
+        "segments_sent",
+        "send_buffer",
+        "send_limit",
+        "snd",
+        "state",
+        "stopwatch",
+        "syn_is_acked",
+        "texts_arrived",
+        "texts_sent",
+        "throttled",
+        "timers",
+        "timestamp_offset",
+        "timestamps",
+        "tried",
+        "tried_end",
+        "unread",
+        "user_timeout",
+        "wants_room",
+    )
+
     def __init__(
         self,
         local: Endpoint,
@@ -145,6 +219,10 @@ class Tcb:
         self.timestamp_offset = timestamp_offset
         self.mtu = mtu  # of the link: what we advertise
         self.path_mtu = mtu  # of the path: what we send
+        self.path: Path | None = None  # what was found out about it
+        self.proven = 0  # octets of the largest text that is known to have arrived in one packet: maxsizeacked of RFC 5927, 7.2
+        self.tried = 0  # and of the largest that was sent: maxsizesent
+        self.tried_end = NO_SEQUENCE  # the ACK of that, where it was sent only once
         self.begin_anew(iss)
 
         # Sending
@@ -199,6 +277,7 @@ class Tcb:
         self.timers = Timers()
         self.user_timeout = self.config.user_timeout  # USER_TIMEOUT of RFC 5482
         self.rtt = Rtt(self.config.rto_initial, self.config.rto_minimum, self.config.rto_maximum)
+        self.rtt.round_end = iss
         self.peer_mss = DEFAULT_MSS_4 if self.is_ipv4 else DEFAULT_MSS_6
         self.sack_agreed = False
         self.ecn: Ecn | None = None  # where the handshake agreed on it
@@ -252,6 +331,12 @@ class Tcb:
         self.early = b""
         self.owes = 0
         self.duplicates_owed = 0
+
+    def turn(self) -> None:
+        """Put SND.NXT where recovery wants it."""
+        if self.recovery.turn != STAY:
+            self.snd.nxt = self.snd.max if self.recovery.turn == ON else self.snd.una  # D-1: SND.MAX remembers how far we had come
+            self.recovery.turn = STAY
 
     # Questions
 

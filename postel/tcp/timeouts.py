@@ -1,8 +1,8 @@
 """What happens when a deadline passes: RFC 9293, 3.10.8 and 3.8. ``expire`` may be called at any time, late or too often."""
 
 from postel.errors import ConnectionTimedOut, HostUnreachable
-from postel.tcp import blackhole, handshake, patience
-from postel.tcp.acknowledge import deadline, has_more, turn
+from postel.tcp import handshake, pathmtu, patience
+from postel.tcp.acknowledge import deadline, has_more
 from postel.tcp.tcb import OWES_ACK, OWES_KEEP_ALIVE, OWES_SYN, OWES_TAIL_PROBE, OWES_WINDOW_PROBE, Tcb
 from postel.times import NEVER
 
@@ -87,11 +87,11 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
     if not tcb.syn_is_acked:
         tcb.owes |= OWES_SYN
         return
+    pathmtu.timed_out(tcb, now)  # first, for the window shall be one segment of the size that goes now
     tcb.recovery.on_timeout(again=tcb.retransmissions > 1, has_more=has_more(tcb), now=now)
-    turn(tcb)
+    tcb.turn()
     if tcb.ecn is not None:
         tcb.ecn.reduced(tcb.snd.max)  # RFC3168-6.1.2c
-    blackhole.suspect(tcb)
 
 
 def tail_probe(tcb: Tcb, now: int) -> None:

@@ -1,5 +1,6 @@
 """What attackers, broken peers and hostile networks send, as far as a host can tell: a test for each id."""
 
+import tracemalloc
 from collections.abc import Callable
 from itertools import product
 
@@ -286,7 +287,7 @@ def test_bad_port_2_one_port_to_several_remotes(host: Host, peer: Peer):
 
 
 def in_flight(peer: Peer):
-    connection, ack = established(peer, mss=1440)
+    connection, ack = established(peer, mss=1460)
     connection.send(bytes(20_000), peer.now)
     return connection, peer.drain(), ack
 
@@ -428,6 +429,22 @@ def test_bad_res_1_many_connections_with_full_buffers(new_host: Callable[..., Ho
     assert peer.dropped("no_memory") == 1
     with pytest.raises(InsufficientResources):
         host.connect("10.0.0.9", 80, peer.now)
+
+
+@label("BAD-RES-1")
+def test_bad_res_1_a_thousand_idle_connections_cost_little_and_wake_nobody(host: Host, peer: Peer):
+    host.listen(80, peer.now, backlog=1000)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for port in range(1000, 2000):
+        established(peer, port=port)
+    peer.advance(SECOND)
+    used = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert host.statistics()["connections"] == 1000
+    assert host.statistics()["memory_used"] == 0
+    assert used < 1000 * 12_000
+    assert host.next_timeout() == NEVER
 
 
 # SYN floods

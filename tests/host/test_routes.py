@@ -72,9 +72,19 @@ def test_rfc1191_3a_a_claim_lowers_and_never_raises():
     assert path.usable(FOUR, 1400, 1500, 0) == 1400
     path.learn(FOUR, 1400, 0)
     assert path.mtu_to(FOUR, 0) == 1400
-    for void in (1400, 1401, 9000, 1, 67):
+    for void in (1500, 9000, 1, 67):
         assert path.usable(FOUR, void, 1500, 0) == 0
+    assert path.usable(FOUR, 1401, 1500, 0) == 1401  # true perhaps of what was sent before, and no reason to send more
+    assert path.mtu_to(FOUR, 0) == 1400
     assert path.mtu_to(SIX, 0) == 1500
+
+
+def test_what_turned_out_to_be_the_links_mtu_need_not_be_remembered():
+    path = routes()
+    path.learn(FOUR, 1400, 0)
+    path.learn(FOUR, 1500, 1)
+    assert path.mtu_to(FOUR, 1) == 1500
+    assert not path._paths
 
 
 @pytest.mark.label("RFC8201-4a")

@@ -9,8 +9,6 @@ import pytest
 HERE = Path(__file__).parent
 CASES = tomllib.loads((HERE / "bad_inputs.toml").read_text("utf-8"))["case"]
 LATER = {  # by issue "Modern TCP"
-    "BAD-NET-1": "the chaos matrix; tests/properties has its beginning",
-    "BAD-NET-3": "middleboxes",
     "BAD-AO-1": "TCP-AO",
 }
 TEXT = "\n".join(path.read_text("utf-8") for path in HERE.parent.rglob("test_*.py") if path != Path(__file__))

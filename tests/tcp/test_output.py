@@ -199,6 +199,24 @@ def test_shld_27_a_retransmission_collapses_what_was_sent_in_pieces() -> None:
     assert scene.expires() == ["PSH,ACK seq=1 ack=1 len=3"]
 
 
+@pytest.mark.label("BAD-RES-3")
+def test_bad_res_3_a_hundred_thousand_tiny_writes_are_full_segments() -> None:
+    """They wait for the window, coalesce, and each ACK costs the same however many were written."""
+    scene = established(replace(PLAIN, nagle=False))
+    scene.tcb.congestion.window = scenes.MSS
+    scene.sends(bytes(scenes.MSS))
+    for _ in range(100_000):
+        scene.connection.send(b"x", scene.now)
+    scene.tcb.congestion.window = 50 * scenes.MSS
+    scene.drain()
+    count = len(scene.sent)
+    while scene.una < scene.max:
+        assert {len(segment.data) for segment in scene.sent} == {scenes.MSS}
+        scene.hears(ACK)
+        count += len(scene.sent)
+    assert count == 100
+
+
 # Urgent
 
 
@@ -211,7 +229,7 @@ def test_must_62_the_pointer_names_the_octet_after_the_urgent_ones() -> None:
     assert [(bool(segment.flags & URG), segment.urgent) for segment in scene.sent] == [(True, 500)]
 
 
-@pytest.mark.label("MUST-31", "MUST-62")
+@pytest.mark.label("MUST-31", "MUST-62", "RFC7323-A")
 def test_must_31_it_points_no_farther_than_its_field() -> None:
     scene = established()
     scene.sends(bytes(100_000), urgent=True)
@@ -313,7 +331,7 @@ def test_a_path_never_grows_by_it(mtu: int) -> None:
 
 def test_a_path_known_before_counts_from_the_start() -> None:
     scene = syn_sent(peer=Peer(mss=1460))
-    scene.connection.path_mtu(600)
+    scene.connection.path_mtu(600, scene.now)
     scene.hears(SYN | ACK)
     scene.sends(bytes(2000))
     assert max(sizes(scene)) == 560

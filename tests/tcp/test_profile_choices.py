@@ -113,8 +113,9 @@ def test_the_layout_of_a_syns_options(layout: int, timestamps: bool, scale: bool
     assert encode(syn, layout) == bytes.fromhex(octets)
 
 
-def test_the_first_of_several_duplicates_is_told() -> None:
-    """RFC 2883, 4.2: a segment over text left of RCV.NXT and over text that is held."""
+@pytest.mark.label("RFC2883-4.2")
+def test_rfc2883_4_2_the_first_of_several_duplicates_is_told() -> None:
+    """A segment over text left of RCV.NXT and over text that is held."""
     connection = established()
     connection.tcb.sack_agreed = True
     arrives(connection, 0, ACK, bytes(100))

@@ -257,6 +257,37 @@ def test_rfc7323_4_1_only_an_ack_of_something_new_measures() -> None:
     assert scene.tcb.rtt.smoothed == before
 
 
+@pytest.mark.label("RFC7323-4.2")
+def test_rfc7323_4_2_one_sample_in_a_round_trip() -> None:
+    """Each of ten ACKs echoes a stamp; the estimator hears of the segment that was timed."""
+    scene = stamped()
+    scene.hears(ACK)
+    scene.sends(bytes(10_000))
+    stamp = scene.sent[0].tsval
+    found = []
+    for octets in range(1000, 11_000, 1000):
+        scene.now += 5 * MILLISECOND
+        scene.hears(ACK, ack=1 + octets, tsecr=stamp)
+        found.append(scene.tcb.rtt.smoothed)
+    assert len(set(found)) == 1
+    scene.sends(bytes(1000))
+    scene.expires()
+    scene.now += 30 * MILLISECOND
+    scene.hears(ACK, tsecr=scene.sent[0].tsval)
+    assert scene.tcb.rtt.smoothed == (7 * found[0] + 30 * MILLISECOND) // 8  # the next round trip, by the echo
+
+
+@pytest.mark.label("RFC7323-5.2b")
+def test_rfc7323_5_2b_a_reset_echoes_the_stamp_of_what_it_answers() -> None:
+    scene = established_active(STAMPED, Peer(tsval=RECENT))
+    scene.aborts()
+    scene.hears(ACK, tsval=RECENT + 5)
+    (reset,) = scene.sent
+    assert (reset.flags, reset.tsval, reset.tsecr) == (RST, 0, RECENT + 5)
+    scene.hears(ACK, tsval=ABSENT)
+    assert (scene.sent[0].flags, scene.sent[0].tsval) == (RST, ABSENT)
+
+
 def test_defaults_offer_timestamps_and_live_without() -> None:
     assert DEFAULT.timestamps
     assert established_active(DEFAULT).state is ESTABLISHED

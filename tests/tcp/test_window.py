@@ -266,6 +266,19 @@ def test_must_35_shrunk_to_nothing_it_is_probed() -> None:
     assert scene.hears(ACK, ack=5001, window=5000)[0] == "ACK seq=5001 ack=1 len=1000"
 
 
+@pytest.mark.label("MAY-7")
+def test_may_7_what_was_lost_goes_again_even_beyond_an_edge_that_moved_back() -> None:
+    """The peer held it when it fitted, and holds what lies behind it: to wait for the window would be to wait for this very segment."""
+    scene = established(replace(PLAIN, sack=True), Peer(sack=True, window=9000))
+    scene.sends(bytes(9000))
+    lines: list[str] = []
+    for right in (6001, 7001, 8001, 9001):
+        lines += scene.hears(ACK, ack=1, window=1500, sack=((5001, right), (1001, 4001)))
+    lines += scene.hears(ACK, ack=4001, window=500, sack=((5001, 9001),))
+    assert lines == ["ACK seq=1 ack=1 len=1000", "ACK seq=4001 ack=1 len=1000"]
+    assert scene.tcb.snd.wnd == 500  # so the last of them ends beyond SND.UNA + SND.WND
+
+
 @pytest.mark.label("BAD-WIN-5")
 def test_bad_win_5_a_closed_window_with_nothing_to_send_needs_no_timer() -> None:
     scene = flying(500, 5000)

@@ -34,13 +34,25 @@ class Figures:
         self.delivery_rate = 0  # octets a second
 
 
+class Probe:
+    """A packet larger than the path is known to carry. Where it alone is lost, congestion isn't to blame (RFC 4821, 7.6.2)."""
+
+    __slots__ = ("end", "is_lost", "start")
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start = start
+        self.end = end
+        self.is_lost = False
+
+
 class Recovery(ABC):
     """Made when the handshake is done, with the connection's own controller and round-trip times.
 
     While ``is_active`` the congestion window doesn't grow. ``inflation`` is what may fly beyond it: octets that duplicate ACKs say have
     left the network. ``turn`` says where SND.NXT shall go; who does it sets it to STAY. ``keeps_timer``: this ACK doesn't start the
     retransmission timer anew. ``reorder_at`` is when `on_reorder_timeout` is due. ``tests_timeout``: the next ACKs tell whether the last
-    timeout was spurious (RFC 5682), given that something new is sent.
+    timeout was spurious (RFC 5682), given that something new is sent. ``probe`` is in flight; whoever finds it lost, and nothing else,
+    marks it instead of telling congestion control (RFC4821-4).
     """
 
     __slots__ = (
@@ -48,7 +60,9 @@ class Recovery(ABC):
         "congestion",
         "inflation",
         "is_active",
+        "is_excused",
         "keeps_timer",
+        "probe",
         "reorder_at",
         "rtt",
         "sample",
@@ -66,6 +80,8 @@ class Recovery(ABC):
         self.keeps_timer = False
         self.reorder_at = NEVER
         self.tests_timeout = False
+        self.probe: Probe | None = None
+        self.is_excused = False  # this recovery began with the loss of a probe, and so far that is all
         self._undo = Undo()
 
     def figures(self) -> Figures:

@@ -128,10 +128,12 @@ class NewReno(Recovery):
                 self._answered = seq.latest(self._answered, self._una)
                 self._undo.end()
         elif seq.ge(self._una, self._recover):  # RFC6582-3.2-3a
+            if not self.is_excused:
+                self.congestion.recovered(self.flight, now)
             self._leave()
             self._undo.end()
-            self.congestion.recovered(self.flight, now)
         else:
+            self._consider_more(now)
             self._partial(acked)
 
     def _partial(self, acked: int) -> None:
@@ -166,13 +168,22 @@ class NewReno(Recovery):
         self._had_partial = False
         self._recover = self._max
         self.sample.lost = self.congestion.smss
-        if seq.ge(self._una, self._answered):
+        if self.probe is not None and self.probe.start == self._una:
+            self.probe.is_lost = self.is_excused = True
+        elif seq.ge(self._una, self._answered):
             self._reduce(self._flight, now)
         self.inflation = DUPLICATES * self.congestion.smss  # RFC5681-3.2e
         self._lost = self._una
 
+    def _consider_more(self, now: int) -> None:
+        """A hole behind a lost probe is a loss like any other."""
+        if self.is_excused and (self.probe is None or seq.ge(self._una, self.probe.end)):
+            self.is_excused = False
+            self.probe = None
+            self._reduce(self.flight, now)
+
     def _leave(self) -> None:
-        self.is_active = False
+        self.is_active = self.is_excused = False
         self.inflation = 0
         self._lost = -1
 

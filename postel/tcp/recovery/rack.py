@@ -38,6 +38,7 @@ class Rack(Recovery):
         "_echo",
         "_forward",
         "_has_measured",
+        "_is_blamed",
         "_is_disproved",
         "_is_forced",
         "_is_probing",
@@ -92,6 +93,7 @@ class Rack(Recovery):
         self._delivered: Sent | None = None  # the newest that it delivered
         self._duplicate_end = _NONE  # where its D-SACK ends
         self._is_disproved = False
+        self._is_blamed = False  # something was found lost that no probe explains
 
     # What is sent
 
@@ -225,8 +227,14 @@ class Rack(Recovery):
         self.board.lose(record)
         self.sample.lost += octets
         self.sample.total_lost += octets
+        if not self._is_of_probe(record):
+            self._is_blamed = True
         if record.is_again and record.at >= self._reduced_at:
             self._lost_again = True
+
+    def _is_of_probe(self, record: Sent) -> bool:
+        probe = self.probe
+        return probe is not None and self.board.at(probe.start) <= record.start and record.end <= self.board.at(probe.end)
 
     def _reorder_window(self) -> int:
         is_recovering = self.is_active or self._is_timed_out
@@ -259,6 +267,11 @@ class Rack(Recovery):
                 self._enter(now)
             elif self.board.position > self._undo_until:  # a D-SACK comes too late
                 self._undo.end()
+        elif self.is_excused and self._is_blamed:
+            self.is_excused = False
+            self.probe = None
+            self._reduce(min(self.board.flight, self.congestion.window), now)
+            self._lead_down(now)
         elif self._lost_again and self.is_active:  # RFC5681-4.3a: a second sign of congestion
             self.congestion.lost(min(self.board.flight, self.congestion.window), now)
             self._lead_down(now)
@@ -271,6 +284,9 @@ class Rack(Recovery):
         self._point = self.board.sent.end
         self._is_forced = True
         self._probe_end = _NONE  # RFC8985-7.1
+        if self.probe is not None and not self._is_blamed:
+            self.probe.is_lost = self.is_excused = True
+            return
         if self.board.position >= self._answered:
             self._reduce(min(self.board.flight, self.congestion.window), now)  # RFC5681-3.2d: without what limited transmit added
         self._lead_down(now)
@@ -283,10 +299,10 @@ class Rack(Recovery):
             self._reduction = Reduction(self.congestion.threshold, recover_fs)
 
     def _leave(self, now: int) -> None:
-        if self.is_active:
+        if self.is_active and not self.is_excused:
             self.congestion.recovered(max(self.board.pipe, self.congestion.threshold), now)  # RFC9937-6.4
         self._reordering.recovered()
-        self.is_active = self._is_timed_out = self._lost_again = False
+        self.is_active = self._is_timed_out = self._lost_again = self.is_excused = False
         self._reduction = None
         self._undo_until = self.board.sent.end
 
@@ -300,7 +316,7 @@ class Rack(Recovery):
                 self._lose(record)
         may_test = has_more and not has_reneged and not self.is_active and (again or not self._is_timed_out)  # RFC5682-3.1
         self._time_out(board.flight, now, again=again)
-        self.is_active = False
+        self.is_active = self.is_excused = False
         self._reduction = None
         self._is_timed_out = True
         self._point = board.sent.end
@@ -435,7 +451,7 @@ class Rack(Recovery):
         sample.flight_before = self.board.pipe
         self._delivered = None
         self._duplicate_end = _NONE
-        self._is_disproved = False
+        self._is_disproved = self._is_blamed = False
 
     def _end_sample(self, now: int) -> None:
         sample, board, newest = self.sample, self.board, self._delivered

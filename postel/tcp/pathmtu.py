@@ -1,0 +1,318 @@
+"""How large a packet the path carries, found by sending (RFC 4821), and what a router's word on it is worth (RFC 5927, 7.2).
+
+Sizes of packets count the IP header, as an MTU does; sizes of text are octets of data::
+
+      BASE           path_mtu          candidate             high     ceiling
+    ────┼────────────────┼──────────────────┼──────────────────┼─────────┼──►
+        │  is sent; lost  │   a probe may find out what of it   │  found  │ what the link and
+        │  it's congestion│   arrives; lost, it isn't           │  too big│ the peer can take
+
+A search runs after a black hole, ten minutes after the path was last found narrow, or, if the user wants it, from the start. It has no
+timer: what is due is seen when there is text to send. A probe is that text, with enough behind it for its loss to be noticed at once.
+"""
+
+from typing import Final
+
+from postel.tcp import handshake, seq
+from postel.tcp.config import PROBE_ALWAYS, PROBE_NEVER
+from postel.tcp.path import Path
+from postel.tcp.recovery import Probe
+from postel.tcp.tcb import HEADERS_4, HEADERS_6, NO_SEQUENCE, Tcb
+from postel.times import MINUTE, NEVER
+
+BASE_4: Final = 1024  # RFC4821-7.2: nearly every path carries as much
+LOWEST_6: Final = 1280  # RFC8201-4a: every path does
+# Segments of some ten octets would cost a forger nothing and us a hundredfold of packets. Below this floor routers may fragment instead:
+# the "don't fragment" bit goes off, and the path works even if it carries but 68 octets.
+FLOOR_4: Final = 552
+STEPS_4: Final = (BASE_4, FLOOR_4)  # RFC4821-7.7: about half, the second time
+STEPS_6: Final = (LOWEST_6,)
+TIMEOUTS: Final = 2  # of one segment, until a black hole is suspected: the second comes three RTO after it was sent
+RAISE_AFTER: Final = 10 * MINUTE  # RFC4821-7.3, RFC8201-4b, RFC1191-3b
+_COMMON: Final = 1500  # likely enough to be asked for first
+_FOLLOWERS: Final = 3  # segments behind a probe, for fast retransmit (RFC4821-7.4)
+_WORTH: Final = 64  # the search ends where less than this part of the size is left to gain
+_TIMEOUT_COST: Final = 5  # RFC 4821, 7.6.3
+
+
+def begin(tcb: Tcb, now: int) -> None:
+    """The handshake is done. Who always probes begins with what nearly every path carries."""
+    if tcb.config.mtu_probing != PROBE_ALWAYS:
+        if tcb.path is not None:  # narrow from the start: only now is it known what the peer can take
+            _rest(tcb, tcb.path, now)
+        return
+    tcb.path_mtu = min(tcb.path_mtu, _steps(tcb)[0])
+    path = _known(tcb)
+    path.told = tcb.path_mtu
+    path.high = ceiling(tcb)
+    path.next_at = now
+    _aim(tcb, path, now)
+
+
+def learn(tcb: Tcb, mtu: int, now: int) -> None:
+    """What others found out."""
+    path = _known(tcb)
+    path.told = mtu
+    _narrow(tcb, path, mtu)
+    _rest(tcb, path, now)
+
+
+def overhead(tcb: Tcb) -> int:
+    """Octets of a packet that aren't text: the headers, and the options of every segment."""
+    return (HEADERS_4 if tcb.is_ipv4 else HEADERS_6) + tcb.send_mss - handshake.data_mss(tcb)
+
+
+def ceiling(tcb: Tcb) -> int:
+    """The largest packet that the link and the peer can take (RFC4821-7.2)."""
+    return min(tcb.mtu, min(tcb.peer_mss, tcb.config.largest_mss) + (HEADERS_4 if tcb.is_ipv4 else HEADERS_6))
+
+
+def may_be_fragmented(tcb: Tcb) -> bool:
+    return tcb.path_mtu <= FLOOR_4 and tcb.path_mtu < tcb.mtu and tcb.is_ipv4
+
+
+# What output asks and tells
+
+
+def size_for(tcb: Tcb, unsent: int, usable: int, now: int) -> int:
+    """Octets of text for the next new segment: SMSS, or a probe's; 0: hold on until the window has room for a probe."""
+    path = tcb.path
+    if path is None or now < path.next_at:
+        return tcb.congestion.smss
+    return _probe_size(tcb, path, unsent, usable)
+
+
+def _probe_size(tcb: Tcb, path: Path, unsent: int, usable: int) -> int:
+    """RFC4821-7.4: no loss and no probe outstanding, and text and window for what must follow."""
+    smss, snd = tcb.congestion.smss, tcb.snd
+    size = path.candidate - overhead(tcb)
+    recovery = tcb.recovery
+    has_loss = recovery.is_active or recovery.inflation > 0 or snd.nxt != snd.max or seq.lt(snd.una, path.point)
+    window = min(tcb.congestion.window, snd.wnd)
+    if has_loss or recovery.probe is not None or size <= smss or min(unsent, window) < size + _FOLLOWERS * smss:
+        return smss
+    return size if usable >= size else 0  # something is in flight then, whose ACK makes room
+
+
+def sent(tcb: Tcb, start: int, count: int) -> None:
+    """``count`` octets of new text. The ACK of the largest so far will prove that such a packet arrives."""
+    end = seq.add(start, count)
+    if count > tcb.congestion.smss:
+        tcb.recovery.probe = Probe(start, end)
+    if count > tcb.tried or (count == tcb.tried and tcb.tried_end == NO_SEQUENCE):
+        tcb.tried = count
+        tcb.tried_end = end
+
+
+def sent_again(tcb: Tcb, start: int, count: int) -> None:
+    """Now an ACK says nothing of the size in which its octets arrived."""
+    tcb.tried = max(tcb.tried, count)
+    tcb.tried_end = NO_SEQUENCE
+    probe = tcb.recovery.probe
+    if probe is not None and not probe.is_lost and seq.le(probe.start, start) and seq.lt(start, probe.end):
+        tcb.recovery.probe = None  # inconclusive: others were lost too (RFC 4821, 7.6.4)
+
+
+# What is acknowledged, and what is lost
+
+
+def acknowledged(tcb: Tcb, now: int) -> None:
+    """SND.UNA moved."""
+    una = tcb.snd.una
+    if tcb.tried_end != NO_SEQUENCE and seq.ge(una, tcb.tried_end):
+        tcb.tried_end = NO_SEQUENCE
+        tcb.proven = tcb.tried
+    path = tcb.path
+    if path is None:
+        return
+    if seq.gt(una, path.point):  # follow, so that 2**31 octets without a loss don't turn the comparison
+        path.point = una
+    if path.claim and seq.gt(una, path.claim_number):  # it had arrived: the claim was false
+        path.claim = 0
+    probe = tcb.recovery.probe
+    if probe is not None and seq.ge(una, probe.end):
+        tcb.recovery.probe = None
+        if probe.is_lost:
+            _failed(tcb, path, probe, now, cost=1)
+        else:
+            _succeeded(tcb, path, probe, now)
+
+
+def lost(tcb: Tcb, number: int, now: int) -> bool:
+    """Recovery says that what begins at ``number`` was lost. Whether a router had said why: then all of its size goes again."""
+    path = tcb.path
+    if path is None or not path.claim or path.claim_number != number:
+        return False
+    _believe(tcb, path, path.claim, now)
+    return True
+
+
+def timed_out(tcb: Tcb, now: int) -> None:
+    """The retransmission timer expired, and ``tcb.retransmissions`` counts it."""
+    path = tcb.path
+    tcb.tried_end = NO_SEQUENCE
+    if path is not None:
+        probe = tcb.recovery.probe
+        tcb.recovery.probe = None
+        path.point = _beyond(tcb)
+        if path.claim:  # RFC5927-7.2, with MAXSEGRTO = 1
+            _narrow(tcb, path, path.claim)
+            _rest(tcb, path, now)
+            return
+        if probe is not None and probe.start == tcb.snd.una:
+            _failed(tcb, path, probe, now, cost=_TIMEOUT_COST)
+    if tcb.retransmissions >= TIMEOUTS and tcb.config.mtu_probing != PROBE_NEVER:
+        _suspect(tcb, now)
+
+
+def _suspect(tcb: Tcb, now: int) -> None:
+    """RFC4821-7.7, RFC2923-2: where a large packet times out again and again, the message that should tell why may be filtered.
+
+    It may as well be an outage: then the first probe finds everything as it was before.
+    """
+    lost = overhead(tcb) + min(tcb.flight, tcb.congestion.smss)
+    for step in _steps(tcb):
+        if step < min(lost, tcb.path_mtu):
+            break
+    else:
+        return
+    path = _known(tcb)
+    path.point = _beyond(tcb)
+    if path.high < tcb.path_mtu or path.next_at > now:
+        path.high = tcb.path_mtu
+        path.is_bounded = False
+    _narrow(tcb, path, step)
+    if now - path.raised_at < RAISE_AFTER:  # a size that a probe found, and that doesn't last: two paths take turns (RFC 4821, 7.8)
+        _rest(tcb, path, now)
+    else:
+        path.next_at = now
+        _aim(tcb, path, now)
+
+
+# What routers claim
+
+
+def claimed(tcb: Tcb, mtu: int, number: int, now: int) -> bool:
+    """A router says that it can't carry our segment that began at ``number``, and it is in flight. Whether that is believed at once.
+
+    Of sizes that were never acknowledged it is. Else the claim must wait for a sign that the segment is lost (RFC5927-7.2). What a probe
+    looks for is never set by a claim, only bounded (RFC8899-4.6).
+    """
+    text = mtu - overhead(tcb)
+    if text >= max(tcb.tried, tcb.proven):  # RFC5927-7.2: no packet was too large for that
+        return False
+    if mtu >= tcb.path_mtu:
+        _bound(tcb, mtu, number)
+        return False
+    path = _known(tcb)
+    if text >= tcb.proven or tcb.retransmissions:
+        _believe(tcb, path, mtu, now)
+        return True
+    path.claim = mtu
+    path.claim_number = number
+    return False
+
+
+def _bound(tcb: Tcb, mtu: int, number: int) -> None:
+    """The claim is about a probe: if that is lost, the next one has the size that was claimed."""
+    path, probe = tcb.path, tcb.recovery.probe
+    if path is not None and probe is not None and probe.start == number:
+        path.high = mtu
+        path.is_bounded = False
+
+
+def _believe(tcb: Tcb, path: Path, mtu: int, now: int) -> None:
+    _narrow(tcb, path, mtu)
+    _rest(tcb, path, now)
+    tcb.rtt.forget()
+    tcb.tried_end = NO_SEQUENCE
+    tcb.recovery.on_path_loss()  # RFC8201-5.4: lost, but not by congestion
+    tcb.turn()
+
+
+# What others may learn
+
+
+def news(tcb: Tcb) -> int:
+    """The path MTU, where it isn't what others were told and something arrived since it changed; else 0."""
+    path = tcb.path
+    if path is None or path.told == tcb.path_mtu or tcb.retransmissions:
+        return 0
+    path.told = tcb.path_mtu
+    return tcb.path_mtu
+
+
+def is_proven(tcb: Tcb) -> bool:
+    """Whether packets as large as the path MTU did arrive."""
+    return tcb.proven >= tcb.congestion.smss
+
+
+# The search
+
+
+def _known(tcb: Tcb) -> Path:
+    if tcb.path is None:
+        tcb.path = Path(tcb.path_mtu, tcb.snd.una, raised_at=-RAISE_AFTER)
+    return tcb.path
+
+
+def _beyond(tcb: Tcb) -> int:
+    """Where the loss at hand is over, and duplicate ACKs are to be trusted again (RFC 6582, 3.2)."""
+    return seq.add(tcb.snd.max, 1)
+
+
+def _steps(tcb: Tcb) -> tuple[int, ...]:
+    return STEPS_4 if tcb.is_ipv4 else STEPS_6
+
+
+def _succeeded(tcb: Tcb, path: Path, probe: Probe, now: int) -> None:
+    path.raised_at = now
+    _resize(tcb, overhead(tcb) + seq.distance(probe.start, probe.end))  # the windows stay what they are in octets (RFC4821-4)
+    path.next_at = now
+    _aim(tcb, path, now)
+
+
+def _failed(tcb: Tcb, path: Path, probe: Probe, now: int, *, cost: int) -> None:
+    """Congestion control let it pass; so it shall not happen again before a window's packets might have been lost (RFC4821-4)."""
+    tcb.tried = min(tcb.tried, tcb.congestion.smss)
+    path.point = _beyond(tcb)
+    path.next_at = now + cost * (tcb.congestion.window // tcb.congestion.smss) * max(tcb.rtt.smoothed, 1)
+    size = overhead(tcb) + seq.distance(probe.start, probe.end)
+    if path.high >= size:  # else a router told meanwhile what would fit
+        path.high = size - 1
+        path.is_bounded = True
+    _aim(tcb, path, now)
+
+
+def _aim(tcb: Tcb, path: Path, now: int) -> None:
+    """The next size: a common one, else the largest, and after a failure the middle; or the search is over (RFC 4821, 7.3)."""
+    low = tcb.path_mtu
+    if path.high - low <= low // _WORTH:
+        _rest(tcb, path, now)
+    elif path.is_bounded:
+        path.candidate = (low + path.high + 1) // 2
+    else:
+        path.candidate = _COMMON if low < _COMMON < path.high else path.high
+
+
+def _rest(tcb: Tcb, path: Path, now: int) -> None:
+    """Not before ten minutes may a larger size be looked for; and never by who doesn't want it."""
+    path.high = ceiling(tcb)
+    path.candidate = _COMMON if tcb.path_mtu < _COMMON < path.high else path.high
+    path.is_bounded = False
+    is_wanted = path.high > tcb.path_mtu and tcb.config.mtu_probing != PROBE_NEVER
+    path.next_at = now + RAISE_AFTER if is_wanted else NEVER
+
+
+def _narrow(tcb: Tcb, path: Path, mtu: int) -> None:
+    """The path is another than it was: what arrived before proves nothing any more, and the last word of routers is heeded."""
+    path.claim = 0
+    tcb.recovery.probe = None
+    _resize(tcb, mtu)
+    tcb.proven = min(tcb.proven, tcb.congestion.smss)
+    tcb.tried = 0
+
+
+def _resize(tcb: Tcb, mtu: int) -> None:
+    tcb.path_mtu = mtu
+    tcb.congestion.resized(handshake.data_mss(tcb))
