@@ -10,7 +10,14 @@ from setuptools import setup
 
 CORE = ("postel/wire", "postel/tcp", "postel/host")
 # Classes that users subclass in plain Python, and what inherits from those: mypyc's native classes can't do that.
-PLAIN = {"postel/tcp/observer.py", "postel/tcp/congestion/__init__.py", "postel/tcp/congestion/reno.py"}
+PLAIN = {
+    "postel/tcp/observer.py",
+    "postel/tcp/congestion/__init__.py",
+    "postel/tcp/congestion/bbr.py",
+    "postel/tcp/congestion/control.py",
+    "postel/tcp/congestion/cubic.py",
+    "postel/tcp/congestion/reno.py",
+}
 
 
 def modules() -> list[str]:

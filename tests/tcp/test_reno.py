@@ -81,6 +81,24 @@ def test_rfc5681_3_1h_the_threshold_follows_the_flight_not_the_window(flight: in
     assert control.threshold == threshold
 
 
+@pytest.mark.label("RFC8511-3")
+@pytest.mark.parametrize(
+    ("flight", "threshold", "window"), [(10_000, 8000, 8000), (3000, 2400, 2400), (0, 2000, 2000), (50_000, 40_000, 10_000)]
+)
+def test_rfc8511_3_a_mark_costs_a_fifth(flight: int, threshold: int, window: int) -> None:
+    control = reno()
+    control.marked(flight, 0)
+    assert (control.threshold, control.window) == (threshold, window)
+
+
+@pytest.mark.label("RFC8511-3")
+def test_rfc8511_3_a_mark_never_raises_the_window() -> None:
+    control = reno()
+    control.timed_out(10_000, 0, again=False)
+    control.marked(1000, 0)
+    assert (control.threshold, control.window) == (2 * MSS, MSS)
+
+
 @pytest.mark.label("RFC5681-3.1i")
 def test_rfc5681_3_1i_a_second_timeout_leaves_the_threshold() -> None:
     control = reno()

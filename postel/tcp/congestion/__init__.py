@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from typing import Final
 
 SEGMENTS_OF_INITIAL_WINDOW: Final = 10
+ARBITRARILY_HIGH: Final = 1 << 30  # the first threshold (RFC5681-3.1e)
 
 
 class Sample:
@@ -71,7 +72,7 @@ class Congestion(ABC):
         self.smss = smss
         self.window = initial_window
         self.initial_window = initial_window
-        self.threshold = 1 << 30  # RFC5681-3.1e: arbitrarily high
+        self.threshold = ARBITRARILY_HIGH
         self.pacing_rate = 0
         self._window_before = initial_window
         self._threshold_before = self.threshold
@@ -96,14 +97,14 @@ class Congestion(ABC):
     def idled(self, now: int) -> None:
         """Nothing was sent for longer than one RTO, and now something will be."""
 
-    def observed(self, sample: Sample, now: int) -> None:
+    def observed(self, sample: Sample, now: int) -> None:  # noqa: B027 - not every controller cares
         """Every ACK that delivered, lost or marked something, in recovery too, and before `acknowledged`. The record is used again."""
 
     def marked(self, flight: int, now: int) -> None:
         """The network marked a packet (RFC 3168, 6.1.2): as a loss, once a round trip, and nothing goes again."""
         self.lost(flight, now)
 
-    def started(self, now: int) -> None:
+    def started(self, now: int) -> None:  # noqa: B027
         """Something will be sent, and nothing is in flight."""
 
     def remember(self, flight: int) -> None:
