@@ -232,13 +232,13 @@ def average(probability: float, round_trip: int, begin: int) -> float:
     clock = Clock(Alone(SMSS, begin * SMSS), round_trip)
     clock.loses()
     area, began = 0, 0
-    for loss in range(12):
-        if loss == 8:
+    for loss in range(6):
+        if loss == 4:
             began = clock.now
         for _ in range(round(1 / probability)):
             before = clock.now
             clock.acknowledge()
-            if loss >= 8:
+            if loss >= 4:
                 area += clock.control.window * (clock.now - before)
         clock.loses()
     return area / (clock.now - began) / SMSS

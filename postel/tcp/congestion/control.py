@@ -1,0 +1,135 @@
+"""What BBR controls, by its model and its state: pacing rate, send quantum and window (draft-ietf-ccwg-bbr, 5.6)."""
+
+from enum import Enum, auto
+from typing import Final
+
+from postel.tcp.congestion import Congestion
+from postel.tcp.congestion.model import INFINITE, Model
+from postel.times import MILLISECOND, SECOND
+
+
+class State(Enum):
+    """5.1.1."""
+
+    STARTUP = auto()
+    DRAIN = auto()
+    PROBE_BW_DOWN = auto()
+    PROBE_BW_CRUISE = auto()
+    PROBE_BW_REFILL = auto()
+    PROBE_BW_UP = auto()
+    PROBE_RTT = auto()
+
+
+STARTUP, DRAIN, PROBE_RTT = State.STARTUP, State.DRAIN, State.PROBE_RTT
+PROBE_BW_DOWN, PROBE_BW_CRUISE = State.PROBE_BW_DOWN, State.PROBE_BW_CRUISE
+PROBE_BW_REFILL, PROBE_BW_UP = State.PROBE_BW_REFILL, State.PROBE_BW_UP
+PROBE_BW: Final = (PROBE_BW_DOWN, PROBE_BW_CRUISE, PROBE_BW_REFILL, PROBE_BW_UP)
+
+GAINS: Final = {  # percent: of pacing and of the window (5.6.1)
+    STARTUP: (277, 200),  # BBR-startup
+    DRAIN: (50, 200),  # BBR-drain
+    PROBE_BW_DOWN: (90, 200),  # BBR-probebw
+    PROBE_BW_CRUISE: (100, 200),
+    PROBE_BW_REFILL: (100, 200),
+    PROBE_BW_UP: (125, 225),
+    PROBE_RTT: (100, 50),
+}
+PACING_MARGIN_PERCENT: Final = 1
+HEADROOM_PERCENT: Final = 15
+MIN_PIPE_SEGMENTS: Final = 4
+LARGEST_QUANTUM: Final = 64 * 1024
+
+
+class Control(Congestion):
+    """The state is `BBR`'s to choose; what follows from it is here.
+
+    ``send_quantum`` is the most that should leave at once, in octets (5.6.3).
+    """
+
+    is_model = True
+
+    def __init__(self, smss: int, initial_window: int) -> None:
+        super().__init__(smss, initial_window)
+        self.model = Model()
+        self.state = STARTUP
+        self.pacing_gain, self.cwnd_gain = GAINS[STARTUP]
+        self.max_inflight = 0
+        self.send_quantum = 2 * smss
+        self.full_bw_reached = False
+        self.prior_cwnd = 0
+        self._is_in_recovery = False
+        self._pace(MILLISECOND)
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self.pacing_gain, self.cwnd_gain = GAINS[state]
+
+    # Pacing rate, quantum and window
+
+    def _pace(self, round_trip: int) -> None:
+        """InitPacingRate: the initial window in a round trip, and as much faster as Startup is."""
+        self.pacing_rate = GAINS[STARTUP][0] * self.initial_window * SECOND // (100 * round_trip)
+
+    def _set_pacing_rate(self, gain: int) -> None:
+        rate = gain * self.model.bw * (100 - PACING_MARGIN_PERCENT) // 10_000
+        if rate and (self.full_bw_reached or rate > self.pacing_rate):
+            self.pacing_rate = rate
+
+    def _set_send_quantum(self) -> None:
+        self.send_quantum = max(min(self.pacing_rate * MILLISECOND // SECOND, LARGEST_QUANTUM), 2 * self.smss)  # BBR-cwnd
+
+    def _bdp(self) -> int:
+        return self._bdp_of(self.model.bw)
+
+    def _bdp_of(self, bandwidth: int) -> int:
+        return self.initial_window if self.model.min_rtt == INFINITE else bandwidth * self.model.min_rtt // SECOND
+
+    def _inflight(self, bandwidth: int) -> int:
+        return self._quantized(self._bdp_of(bandwidth))
+
+    def _quantized(self, inflight: int) -> int:
+        """QuantizationBudget: at least three quanta on their way through the hosts."""
+        inflight = max(inflight, 3 * self.send_quantum, self._min_pipe_cwnd)
+        return inflight + 2 * self.smss if self.state is PROBE_BW_UP else inflight
+
+    @property
+    def _min_pipe_cwnd(self) -> int:
+        return MIN_PIPE_SEGMENTS * self.smss
+
+    def _inflight_with_headroom(self) -> int:
+        longterm = self.model.inflight_longterm
+        if longterm == INFINITE:
+            return INFINITE
+        return max(longterm - max(self.smss, HEADROOM_PERCENT * longterm // 100), self._min_pipe_cwnd)
+
+    def _probe_rtt_cwnd(self) -> int:
+        return max(GAINS[PROBE_RTT][1] * self._bdp() // 100, self._min_pipe_cwnd)
+
+    def _set_cwnd(self, newly_acked: int) -> None:
+        self.max_inflight = self._quantized(self.cwnd_gain * self._bdp() // 100 + self.model.extra_acked)
+        if self.full_bw_reached:
+            self.window = min(self.window + newly_acked, self.max_inflight)
+        elif self.window < self.max_inflight or self.model.delivered < self.initial_window:
+            self.window += newly_acked
+        self._bound_cwnd()
+
+    def _bound_cwnd(self) -> None:
+        """BoundCwndForProbeRTT and BoundCwndForModel."""
+        self.window = max(self.window, self._min_pipe_cwnd)
+        if self.state is PROBE_RTT:
+            self.window = min(self.window, self._probe_rtt_cwnd())
+        cap = INFINITE
+        if self.state in (PROBE_RTT, PROBE_BW_CRUISE):
+            cap = self._inflight_with_headroom()
+        elif self.state in PROBE_BW:
+            cap = self.model.inflight_longterm
+        self.window = min(self.window, max(min(cap, self.model.inflight_shortterm), self._min_pipe_cwnd))
+
+    def _save_cwnd(self) -> None:
+        if self._is_in_recovery or self.state is PROBE_RTT:
+            self.prior_cwnd = max(self.prior_cwnd, self.window)
+        else:
+            self.prior_cwnd = self.window
+
+    def _restore_cwnd(self) -> None:
+        self.window = max(self.window, self.prior_cwnd)
