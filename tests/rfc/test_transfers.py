@@ -8,7 +8,7 @@ import pytest
 from postel.tcp.config import PROBE_NEVER
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
-from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, established
+from tests.tcp.scenes import MSS, RENO, Peer, Scene, established
 
 HALF_WAY = 25 * MILLISECOND
 TOTAL = 200
@@ -20,7 +20,7 @@ class Transfer:
 
     def __init__(self, lost: set[int], *, sack: bool) -> None:
         """``lost``: ordinal numbers of transmissions."""
-        config = replace(PLAIN, sack=sack, tail_probe=False, mtu_probing=PROBE_NEVER)
+        config = replace(RENO, sack=sack, tail_probe=False, mtu_probing=PROBE_NEVER)
         self.scene: Scene = established(config, Peer(sack=sack, window=65535))
         self.sack = sack
         self.lost = lost

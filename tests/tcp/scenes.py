@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from postel.tcp import seq as sequence
 from postel.tcp.budget import Budget
 from postel.tcp.config import DEFAULT, MEBIBYTE, Config
+from postel.tcp.congestion.reno import Reno
 from postel.tcp.connection import Connection
 from postel.tcp.events import Event
 from postel.tcp.memory import Memory
@@ -33,6 +34,15 @@ PLAIN = replace(
     DEFAULT, timestamps=False, sack=False, window_scaling=False, send_buffer=MEBIBYTE, receive_buffer=MEBIBYTE
 )  # buffers of a fixed size: test_tuning has the others
 Field = int | tuple[tuple[int, int], ...] | tuple[tuple[int, bytes], ...] | None
+
+
+class Standard(Reno):
+    """RFC 5681 alone: for tests that count segments."""
+
+    uses_hystart = False
+
+
+RENO = replace(PLAIN, congestion=Standard)
 OPEN_ENDED = 1000  # segments: more in one drain is a storm
 
 

@@ -8,12 +8,12 @@ from postel.tcp.recovery.newreno import NewReno
 from postel.tcp.recovery.undo import NO_ECHO
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK, FIN
-from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, established
+from tests.tcp.scenes import MSS, PLAIN, RENO, Peer, Scene, established
 
 
 def flying(count: int = 10) -> Scene:
     """``count`` segments in flight fill the congestion window; plenty waits."""
-    scene = established()
+    scene = established(RENO)
     scene.sends(bytes(200 * MSS))
     scene.tcb.congestion.window = count * MSS
     scene.drain()
@@ -78,7 +78,7 @@ def test_rfc5681_2a_what_has_another_purpose_is_no_duplicate(flags: int, data: b
 
 @pytest.mark.label("RFC5681-2a")
 def test_rfc5681_2a_with_nothing_outstanding_there_are_none() -> None:
-    scene = established()
+    scene = established(RENO)
     duplicate(scene, 5)
     scene.sends(bytes(MSS))
     assert duplicate(scene, 2) == []
@@ -116,7 +116,7 @@ def test_status_shows_the_window_with_its_inflation() -> None:
 
 @pytest.mark.label("RFC5681-3.2d")
 def test_rfc5681_3_2d_two_segments_are_the_least() -> None:
-    scene = established()
+    scene = established(RENO)
     scene.sends(bytes(2 * MSS))
     duplicate(scene, 3)
     assert scene.tcb.congestion.threshold == 2 * MSS
@@ -186,7 +186,7 @@ def test_rfc6582_3_2_1_a_loss_in_the_first_window_counts() -> None:
 
 @pytest.mark.label("RFC9293-3.4-modulo")
 def test_the_segment_whose_number_is_0_is_sent_again_too() -> None:
-    scene = established(iss=0xFFFFFFFF)
+    scene = established(RENO, iss=0xFFFFFFFF)
     scene.sends(bytes(10 * MSS))
     assert scene.tcb.snd.una == 0
     assert duplicate(scene, 3) == sent_at(0)
@@ -243,7 +243,7 @@ def test_in_recovery_the_window_does_not_grow() -> None:
 
 
 def test_the_lost_fin_is_sent_again() -> None:
-    scene = established()
+    scene = established(RENO)
     scene.connection.send(bytes(3 * MSS), scene.now)
     scene.closes()
     scene.hears(ACK, ack=1 + MSS)
@@ -255,7 +255,7 @@ def test_the_lost_fin_is_sent_again() -> None:
 
 @pytest.mark.label("RFC6582-6")
 def test_recover_follows_una_lest_two_to_the_31_octets_turn_the_comparison() -> None:
-    scene = established()
+    scene = established(RENO)
     recovery, segment = NewReno(0, scene.tcb.congestion, scene.tcb.rtt), scene.segment(ACK)
     una = 0
     for _ in range(10):
@@ -296,7 +296,7 @@ def test_rfc3168_6_1_2a_a_loss_among_what_a_mark_answered_for_costs_nothing_more
 
 def timed_out(more: int = 190) -> Scene:
     """Ten in flight; the timeout sent the first again."""
-    scene = established()
+    scene = established(RENO)
     scene.sends(bytes((10 + more) * MSS))
     assert scene.expires() == sent_at(0)
     return scene

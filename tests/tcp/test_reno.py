@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postel.tcp.config import DEFAULT
+from postel.tcp.config import DEFAULT, Config
 from postel.tcp.congestion import Congestion, initial_window
 from postel.tcp.congestion.reno import Reno
 from postel.times import SECOND
 from postel.wire.segment import ACK, SYN
-from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, established, established_active, syn_sent
+from tests.tcp.scenes import MSS, PLAIN, RENO, Peer, Scene, established, established_active, syn_sent
 
 
 def reno(window: int = 10 * MSS) -> Reno:
@@ -133,9 +133,9 @@ def test_a_new_segment_size_leaves_the_window() -> None:
 # In a connection
 
 
-def with_window(count: int) -> Scene:
+def with_window(count: int, config: Config = RENO) -> Scene:
     """``count`` segments fill the congestion window, and fly."""
-    scene = established()
+    scene = established(config)
     scene.sends(bytes(100 * MSS))
     scene.tcb.congestion.window = count * MSS
     scene.drain()
@@ -145,21 +145,21 @@ def with_window(count: int) -> Scene:
 
 @pytest.mark.label("RFC5681-3.1a", "RFC5681-2b", "RFC2525-2.13")
 def test_ten_segments_begin() -> None:
-    scene = established(peer=Peer(mss=1460, window=65535))
+    scene = established(RENO, peer=Peer(mss=1460, window=65535))
     assert len(scene.sends(bytes(100_000))) == 10
-    assert len(established(replace(PLAIN, initial_window=2)).sends(bytes(100_000))) == 2
+    assert len(established(replace(RENO, initial_window=2)).sends(bytes(100_000))) == 2
 
 
 @pytest.mark.label("RFC5681-3.1b")
 def test_rfc5681_3_1b_the_handshake_grows_nothing() -> None:
-    for scene in (established(), established_active()):
+    for scene in (established(RENO), established_active(RENO)):
         assert scene.tcb.congestion.window == 10 * MSS
 
 
 @pytest.mark.label("RFC5681-3.1c", "RFC6928-2b")
 @pytest.mark.parametrize(("lost", "expected"), [(0, 10 * MSS), (1, 10 * MSS), (2, MSS), (5, MSS)])
 def test_rfc6928_2b_after_more_than_one_lost_syn_one_segment(lost: int, expected: int) -> None:
-    scene = syn_sent()
+    scene = syn_sent(RENO)
     for _ in range(lost):
         scene.expires()
     scene.hears(SYN | ACK)
@@ -168,7 +168,7 @@ def test_rfc6928_2b_after_more_than_one_lost_syn_one_segment(lost: int, expected
 
 @pytest.mark.label("MUST-19", "RFC5681-3.1f")
 def test_must_19_slow_start_doubles_in_a_round_trip() -> None:
-    scene = established()
+    scene = established(RENO)
     sent = len(scene.sends(bytes(500 * MSS)))
     for expected in (10, 20, 40):
         assert sent == expected
@@ -177,7 +177,7 @@ def test_must_19_slow_start_doubles_in_a_round_trip() -> None:
 
 def test_what_the_user_does_not_fill_does_not_grow() -> None:
     """RFC 7661's reason: the window is only valid while it is used."""
-    scene = established()
+    scene = established(RENO)
     for _ in range(50):
         scene.sends(bytes(100))
         scene.hears(ACK)
@@ -186,7 +186,7 @@ def test_what_the_user_does_not_fill_does_not_grow() -> None:
 
 @pytest.mark.parametrize(("segments", "growth"), [(4, 0), (5, MSS)])
 def test_a_window_counts_as_used_when_half_of_it_flies(segments: int, growth: int) -> None:
-    scene = established()
+    scene = established(RENO)
     scene.sends(bytes(segments * MSS))
     scene.hears(ACK)
     assert scene.tcb.congestion.window == 10 * MSS + growth
@@ -236,10 +236,13 @@ def test_bad_cc_1_a_thousand_acks_for_one_segment() -> None:
 
 @pytest.mark.label("BAD-CC-4")
 def test_bad_cc_4_one_ack_for_64_segments_makes_no_burst() -> None:
+    """One segment more without HyStart++, and eight with it (RFC 9406, 4.3)."""
     scene = with_window(32)
     sent = scene.hears(ACK)
     assert len(sent) <= 33
     assert scene.tcb.congestion.window == 33 * MSS
+    scene = with_window(32, PLAIN)
+    assert len(scene.hears(ACK)) <= 40
 
 
 class Generous(Congestion):

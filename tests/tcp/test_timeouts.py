@@ -10,7 +10,7 @@ from postel.tcp.state import CLOSED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_A
 from postel.times import HOUR, MILLISECOND, MINUTE, NEVER, SECOND
 from postel.wire.segment import ACK
 from tests.tcp import scenes
-from tests.tcp.scenes import EVERY, PLAIN, Maker, Peer, Scene, established, syn_received, syn_sent
+from tests.tcp.scenes import EVERY, PLAIN, RENO, Maker, Peer, Scene, established, syn_received, syn_sent
 
 FOREVER = replace(PLAIN, user_timeout=NEVER)
 KEEPS = replace(PLAIN, keep_alive=True, keep_alive_probes=3)
@@ -133,7 +133,7 @@ def test_ep_tmo_2_again_and_again_with_twice_the_patience(make: Maker, line: str
 
 @pytest.mark.label("EP-TMO-2", "RFC6298-5.4", "RFC5681-3.1j", "RFC6928-2d", "RFC8961-4.3", "RFC5681-3.1h")
 def test_ep_tmo_2_the_first_segment_alone_goes_again_and_the_window_shrinks() -> None:
-    scene = established()
+    scene = established(RENO)
     scene.sends(bytes(20_000))
     flight = scene.tcb.flight
     assert scene.expires() == ["ACK seq=1 ack=1 len=1000"]
