@@ -42,6 +42,7 @@ class Conditions:
     tail: bool = False
     burst: bool = False
     every: int = 0  # each so many-th is lost
+    acknowledge_every: int = 2
     bandwidth: int = BANDWIDTH
     queue: int = QUEUE
 
@@ -82,7 +83,14 @@ class Transfer:
 
     def __init__(self, controller: type[Congestion], conditions: Conditions, *, sack: bool = True, seed: int = 1) -> None:
         self.world = World(seed)
-        config = replace(DEFAULT, congestion=controller, sack=sack, send_buffer=4 * MEBIBYTE, receive_buffer=4 * MEBIBYTE)
+        config = replace(
+            DEFAULT,
+            congestion=controller,
+            sack=sack,
+            acknowledge_every=conditions.acknowledge_every,
+            send_buffer=4 * MEBIBYTE,
+            receive_buffer=4 * MEBIBYTE,
+        )
         self.near = self.world.host("near", "10.0.0.1/24", config=config, application=self.sends)
         self.far = self.world.host("far", "10.0.0.2/24", config=config, application=self.receives)
         self.conditions = conditions

@@ -97,14 +97,14 @@ class Congestion(ABC):
     def idled(self, now: int) -> None:
         """Nothing was sent for longer than one RTO, and now something will be."""
 
-    def observed(self, sample: Sample, now: int) -> None:  # noqa: B027 - not every controller cares
+    def observed(self, sample: Sample, now: int) -> None:
         """Every ACK that delivered, lost or marked something, in recovery too, and before `acknowledged`. The record is used again."""
 
     def marked(self, flight: int, now: int) -> None:
         """The network marked a packet (RFC 3168, 6.1.2): as a loss, once a round trip, and nothing goes again."""
         self.lost(flight, now)
 
-    def started(self, now: int) -> None:  # noqa: B027
+    def started(self, now: int) -> None:
         """Something will be sent, and nothing is in flight."""
 
     def remember(self, flight: int) -> None:

@@ -102,8 +102,7 @@ class BBR(Control):
         self._save_cwnd()
         self._is_in_recovery = True
         self._recovery_round = self.model.round_count
-        if not self.model.is_loss_in_round:  # where nobody counts what is lost
-            self._note_loss()
+        self._note_loss()
 
     def marked(self, flight: int, now: int) -> None:
         """A mark is as good as loss beyond the threshold (BBR-ecn)."""
@@ -138,8 +137,8 @@ class BBR(Control):
         elif self.state is PROBE_RTT:
             self._check_probe_rtt_done(now)
 
-    def undo(self, now: int) -> None:
-        """HandleSpuriousLossDetection."""
+    def undo(self, limit: int, now: int) -> None:
+        """HandleSpuriousLossDetection. Its pace makes a burst impossible, so it heeds no ``limit``."""
         model = self.model
         self._is_in_recovery = False
         self._repaired_at = INFINITE
@@ -392,6 +391,7 @@ class BBR(Control):
     def _handle_loss(self, now: int) -> None:
         """HandleLostPacket, once an ACK: of what was newly lost, the newest segment that arrived knows what flew beside it."""
         self._note_loss()
+        self.model.loss_events += 1
         if self.is_bw_probe_sample and self.model.is_inflight_too_high:
             self._handle_inflight_too_high(self.model.inflight_at_loss, now)
 

@@ -63,13 +63,13 @@ class Cubic(Reno):
         super().idled(now)
         self._epoch = _NONE
 
-    def remember(self) -> None:
-        super().remember()
+    def remember(self, flight: int) -> None:
+        super().remember(flight)
         self._saved = (self._cwnd_prior, self._w_max, self._k, self._w_est, self._epoch)
 
-    def undo(self, now: int) -> None:
+    def undo(self, limit: int, now: int) -> None:
         if self.window < self._cwnd_prior:  # RFC9438-4.9
-            super().undo(now)
+            super().undo(limit, now)
             self._cwnd_prior, self._w_max, self._k, self._w_est, self._epoch = self._saved
 
     @property

@@ -154,7 +154,6 @@ class Model:
         if is_first:
             self.loss_round_delivered = self.delivered
         self.is_loss_in_round = True
-        self.loss_events += 1
         return is_first
 
     def adapt_lower_bounds(self, window: int, *, probes: bool) -> None:

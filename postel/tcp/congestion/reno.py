@@ -24,6 +24,7 @@ class Reno(Congestion):
         self._counted = 0  # octets acknowledged since the last step of congestion avoidance
         self._hystart: HyStart | None = None  # during the first slow start
         self._validation: Validation | None = None  # from the first ACK on
+        self._is_untried = False  # so it is paced
 
     # What it is told
 
@@ -78,8 +79,8 @@ class Reno(Congestion):
         if self._validation is not None:
             self._age(self._validation, now)
 
-    def undo(self, now: int) -> None:
-        super().undo(now)
+    def undo(self, limit: int, now: int) -> None:
+        super().undo(limit, now)
         self._give_up_validation(0)
 
     # Slow start
@@ -99,6 +100,8 @@ class Reno(Congestion):
             self._hystart = None
             return
         if self._hystart is None:
+            if not sample.round_trip:  # it doesn't count eight segments of an ACK where it can't see the queue
+                return
             self._hystart = HyStart(sample.max)
         self._hystart.observed(sample)
         if self._hystart.is_over:
@@ -128,7 +131,11 @@ class Reno(Congestion):
             self.threshold = max(self.threshold, 3 * self.window // 4)
             self.window = min(self.window, max(self.window // 2, self.initial_window))
         is_untried = not validation.is_validated and self._smoothed > 0 and self.window > self.initial_window
-        self.pacing_rate = self.window * SECOND // self._smoothed if is_untried else 0
+        if is_untried:
+            self.pacing_rate = self.window * SECOND // self._smoothed
+        elif self._is_untried:
+            self.pacing_rate = 0
+        self._is_untried = is_untried
 
     def _give_up_validation(self, flight: int) -> int:
         """The phase ends without recovery. Returns how much of the window had been in use; 0: as much as it may."""

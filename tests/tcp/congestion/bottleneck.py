@@ -160,7 +160,7 @@ class Bottleneck:
         is_in_recovery = self.una < self.recovery_point
         if sample.lost and not is_in_recovery:
             self.recovery_point = self.sent * SMSS
-            control.remember()
+            control.remember(sample.flight_before)
             control.lost(sample.flight_before, self.now)
             is_in_recovery = True
         control.observed(sample, self.now)
@@ -172,7 +172,7 @@ class Bottleneck:
 
     def _time_out(self, now: int) -> None:
         self.timeouts += 1
-        self.control.remember()
+        self.control.remember(self.flight)
         self.control.timed_out(self.flight, now, again=False)
         self.sample.total_lost += self.flight
         self.flying.clear()

@@ -43,6 +43,6 @@ class Clock:
             self.acknowledge()
 
     def loses(self) -> None:
-        self.control.remember()
+        self.control.remember(self.control.window)
         self.control.lost(self.control.window, self.now)
         self.control.recovered(self.control.window, self.now)

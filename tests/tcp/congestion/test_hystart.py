@@ -9,6 +9,7 @@ from postel.tcp.congestion.reno import Reno
 from postel.times import MILLISECOND, SECOND
 from tests.tcp.congestion.bottleneck import Bottleneck
 from tests.tcp.congestion.samples import SMSS, START, sample
+from tests.tcp.scenes import Standard
 
 ROUND = 100 * SMSS
 
@@ -127,8 +128,12 @@ def test_rfc9406_4_3a_eight_segments_of_one_ack_count_and_all_of_them_where_it_i
     assert control.window == 82 * SMSS
 
 
-class Standard(Reno):
-    uses_hystart = False
+@pytest.mark.label("RFC3465-2.3")
+def test_where_no_round_trip_is_measured_one_segment_counts() -> None:
+    control = Reno(SMSS, 10 * SMSS)
+    control.observed(sample(), START)
+    control.acknowledged(64 * SMSS, START)
+    assert control.window == 11 * SMSS
 
 
 @pytest.mark.label("RFC9406-4.3b", "RFC3465-2.3")

@@ -154,9 +154,9 @@ def test_a_mark_or_a_timeout_ends_the_phase() -> None:
     assert marked.control.window == 24 * SMSS
     timed_out.control.timed_out(20 * SMSS, timed_out.now, again=False)
     assert (timed_out.control.window, timed_out.control.threshold) == (SMSS, 10 * SMSS)
-    undone.control.remember()
+    undone.control.remember(20 * SMSS)
     undone.control.lost(20 * SMSS, undone.now)
-    undone.control.undo(undone.now)
+    undone.control.undo(1 << 30, undone.now)
     assert undone.control.window == 100 * SMSS
     for sender in (marked, timed_out, undone):
         window = sender.control.window
