@@ -67,6 +67,15 @@ def test_sack_is_worth_it(found: str, name: str) -> None:
             assert cells[row, name, True] > cells[row, name, False]
 
 
+@pytest.mark.parametrize("round_trip", [20, 100])
+def test_bbr_minds_loss_least(found: str, round_trip: int) -> None:
+    """Of what the path delivers it gives up three tenths at most in a round trip, and keeps what did arrive."""
+    cells = figures(found)
+    for loss in ("3.0%", "10.0%"):
+        row = f"{loss} lost {round_trip} ms"
+        assert cells[row, "BBR", True] > 3 * max(cells[row, "Reno", True], cells[row, "Cubic", True])
+
+
 def steady(controller: type[Congestion], conditions: Conditions, octets: int) -> float:
     """Mbit/s, once the beginning is over."""
     transfer = Transfer(controller, conditions)

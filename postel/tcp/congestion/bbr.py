@@ -43,7 +43,10 @@ MOST_PROBE_ROUNDS: Final = 63
 
 
 class BBR(Control):
-    """Paces at what the path delivers, and keeps twice in flight what fits into it."""
+    """Paces at what the path delivers, and keeps twice in flight what fits into it.
+
+    It lives on samples. Where recovery has none, as without SACK, it stays near the initial window (4.1.3.6 of the draft).
+    """
 
     def __init__(self, smss: int, initial_window: int) -> None:
         super().__init__(smss, initial_window)

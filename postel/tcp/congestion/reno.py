@@ -11,9 +11,9 @@ _HALVINGS = 32  # leave nothing of any window
 class Reno(Congestion):
     """The standard's controller: it doubles in a round trip until the threshold, then grows by one segment in each.
 
-    Its first slow start is that of HyStart++ (RFC 9406), unless a subclass sets ``uses_hystart`` to False; and what it makes of a window
-    that isn't used is RFC 7661's. Rest for longer than an RTO is RFC 5681's affair all the same: there the restart window, not the
-    preserved one, so that no ACK clock is needed.
+    Its first slow start is that of HyStart++ (RFC 9406), unless a subclass sets ``uses_hystart`` to False. What a window is worth that is
+    hardly used is RFC 7661's; but after a rest of more than an RTO it begins with RFC 5681's restart window (a SHOULD of the standards
+    track, where RFC 7661 is an experiment).
     """
 
     uses_hystart = True
