@@ -9,9 +9,9 @@ from postel.tcp.ecn.accurate import ORDER_0, ORDER_1, Accurate
 from postel.times import NEVER, SECOND
 from postel.wire import segment as wire
 from postel.wire.segment import ACK, AE, CWR, ECE, SYN, Segment, encode, flags_text
-from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, listen
+from tests.tcp.scenes import MSS, RENO, Peer, Scene, listen
 
-CONFIG = replace(PLAIN, ecn=ECN_ACCEPT, nagle=False)
+CONFIG = replace(RENO, ecn=ECN_ACCEPT, nagle=False)
 Other = tuple[tuple[int, bytes], ...]
 
 
@@ -238,17 +238,17 @@ def heard(scene: Scene, ace_field: int, segments: int, other: Other = ()) -> int
 
 
 @pytest.mark.label("RFC3168-5a", "RFC3168-6.1.2a")
-def test_one_mark_halves_the_window_once_a_round_trip() -> None:
+def test_one_mark_costs_a_fifth_of_the_flight_once_a_round_trip() -> None:
     """By counters (RFC 9768, 4)."""
     scene = opened()
     scene.sends(bytes(30 * MSS))
     scene.hears(ACK | flags_of(6), ack=1 + MSS)
-    assert (scene.tcb.congestion.window, accurate(scene).newly_marked) == (5 * MSS, MSS)
+    assert (scene.tcb.congestion.window, accurate(scene).newly_marked) == (8 * MSS, MSS)
     scene.hears(ACK | flags_of(7), ack=1 + 10 * MSS)
-    assert scene.tcb.congestion.window == 5 * MSS
+    assert scene.tcb.congestion.window == 8 * MSS
     scene.hears(ACK | flags_of(7), ack=1 + 10 * MSS, seq=1)
-    scene.hears(ACK | flags_of(7), ack=scene.max)  # the same count: no news
-    assert scene.tcb.congestion.window >= 5 * MSS
+    scene.hears(ACK | flags_of(7), ack=scene.max - 4 * MSS)  # the same count, and too few segments for eight more: no news
+    assert scene.tcb.congestion.window >= 8 * MSS
 
 
 @pytest.mark.label("RFC9768-3.2.3")

@@ -10,9 +10,9 @@ from postel.tcp.ecn import CE, ECN_ACCEPT_CLASSIC, ECT_0, NOT_ECT
 from postel.tcp.ecn.classic import Classic
 from postel.times import MINUTE, NEVER, SECOND
 from postel.wire.segment import ACK, CWR, ECE, FIN, PSH, SYN, Segment, flags_text
-from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, listen
+from tests.tcp.scenes import MSS, RENO, Peer, Scene, listen
 
-CONFIG = replace(PLAIN, ecn=ECN_ACCEPT_CLASSIC, nagle=False)
+CONFIG = replace(RENO, ecn=ECN_ACCEPT_CLASSIC, nagle=False)
 
 
 def opened(peer: Peer | None = None, **choices: object) -> Scene:
@@ -93,19 +93,19 @@ def test_a_window_probe_has_neither_mark_nor_cwr() -> None:
 
 
 @pytest.mark.label("RFC3168-5a", "RFC3168-6.1.2a")
-def test_one_mark_halves_the_window_once_a_round_trip() -> None:
+def test_one_mark_costs_a_fifth_of_the_flight_once_a_round_trip() -> None:
     """Neither does the window grow on ECE."""
     scene = opened()
     scene.sends(bytes(30 * MSS))
     assert (scene.max, scene.tcb.congestion.window) == (1 + 10 * MSS, 10 * MSS)
     scene.hears(ACK | ECE, ack=1 + MSS)
-    assert (scene.tcb.congestion.window, scene.tcb.congestion.threshold) == (5 * MSS, 5 * MSS)
+    assert (scene.tcb.congestion.window, scene.tcb.congestion.threshold) == (8 * MSS, 8 * MSS)
     assert classic(scene).newly_marked == MSS
     for count in range(2, 11):
         scene.hears(ACK | ECE, ack=1 + count * MSS)
-        assert scene.tcb.congestion.window == 5 * MSS
+        assert scene.tcb.congestion.window == 8 * MSS
     scene.hears(ACK | ECE, ack=1 + 11 * MSS)  # sent after the reduction: news
-    assert scene.tcb.congestion.window == 2500
+    assert scene.tcb.congestion.window == 6400
     assert scene.tcb.segments_retransmitted == 0
 
 

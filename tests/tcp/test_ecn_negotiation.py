@@ -25,17 +25,17 @@ from postel.tcp.state import CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED
 from postel.tcp.tcb import Tcb
 from postel.times import SECOND
 from postel.wire.segment import ACK, CWR, ECE, RST, SYN, Segment
-from tests.tcp.scenes import MSS, PLAIN, Scene, established_active, listen, syn_sent
+from tests.tcp.scenes import MSS, PLAIN, RENO, Scene, established_active, listen, syn_sent
 
 WHOLE_OPTION = ((ORDER_0, b"\0\0\1\0\0\0\0\0\1"),)
 
 
 def offering(ecn: int) -> Scene:
-    return listen(replace(PLAIN, ecn=ecn))
+    return listen(replace(RENO, ecn=ecn))
 
 
 def asking(ecn: int) -> Scene:
-    return syn_sent(replace(PLAIN, ecn=ecn))
+    return syn_sent(replace(RENO, ecn=ecn))
 
 
 def mode(tcb: Tcb) -> type[Ecn] | None:
@@ -106,7 +106,7 @@ ANSWERED = [
 @pytest.mark.parametrize(("ecn", "syn", "answer", "agreed"), ANSWERED)
 def test_what_an_initiator_makes_of_the_answer(ecn: int, syn: int, answer: int, agreed: type[Ecn] | None) -> None:
     """Reflected bits are no answer."""
-    scene = Scene(replace(PLAIN, ecn=ecn))
+    scene = Scene(replace(RENO, ecn=ecn))
     scene.does(scene.connection.open_active)
     assert (bits(scene), marks(scene)) == ([syn], [NOT_ECT])  # RFC3168-6.1.1b
     scene.hears(SYN | ACK | flags_of(answer))
@@ -337,7 +337,7 @@ def test_what_a_server_makes_of_it(told: int, counter: int, may_mark: bool) -> N
     scene.hears(SYN | flags_of(0b111))
     scene.hears(ACK | flags_of(told))
     assert isinstance(scene.tcb.ecn, Accurate)
-    assert (scene.tcb.ecn.s_cep, scene.tcb.congestion.window) == (counter, 10_000 if told != 0b110 else 5000)
+    assert (scene.tcb.ecn.s_cep, scene.tcb.congestion.window) == (counter, 10_000 if told != 0b110 else 8000)
     scene.sends(bytes(10))
     assert marks(scene) == [ECT_0 if may_mark else NOT_ECT]
 
@@ -364,10 +364,10 @@ def test_text_that_completes_the_handshake_has_a_counter(told: int, marked: bool
     scene.hears(SYN | flags_of(0b111))
     scene.hears(ACK | flags_of(told), bytes(10))
     assert isinstance(scene.tcb.ecn, Accurate)
-    assert (scene.tcb.ecn.s_cep, scene.tcb.congestion.window) == (told, 5000 if marked else 10_000)
+    assert (scene.tcb.ecn.s_cep, scene.tcb.congestion.window) == (told, 8000 if marked else 10_000)
 
 
-@pytest.mark.parametrize(("told", "may_mark", "window"), [(0b010, True, 10_000), (0b011, False, 10_000), (0b110, False, 5000)])
+@pytest.mark.parametrize(("told", "may_mark", "window"), [(0b010, True, 10_000), (0b011, False, 10_000), (0b110, False, 8000)])
 def test_what_a_client_hears_of_its_syn(told: int, may_mark: bool, window: int) -> None:
     """3.2.2.2: CE is answered, and not counted. 3.2.2.3: any mark is mangling, for there was none."""
     scene = asking(ECN_ASK)
@@ -408,7 +408,7 @@ def test_an_attempt_that_is_given_up_leaves_no_mode() -> None:
 
 @pytest.mark.label("RFC9768-3.1.1d")
 def test_sack_goes_with_d_sack() -> None:
-    scene = syn_sent(replace(PLAIN, ecn=ECN_ASK, sack=True))
+    scene = syn_sent(replace(RENO, ecn=ECN_ASK, sack=True))
     scene.peer.sack = True
     scene.hears(SYN | ACK | flags_of(0b010))
     scene.hears(ACK | flags_of(5), bytes(10))
