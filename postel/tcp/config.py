@@ -5,7 +5,7 @@ from typing import Final
 
 from postel.errors import ArgumentError
 from postel.tcp.congestion import Congestion
-from postel.tcp.congestion.reno import Reno
+from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.ecn import ECN_ACCEPT, ECN_ASK, ECN_OFF
 from postel.times import DAY, HOUR, MILLISECOND, MINUTE, NEVER, SECOND
 from postel.wire.options import ALIGNED, PACKED
@@ -62,7 +62,7 @@ class Config:
     nagle: bool = True  # SHLD-7, MUST-17
     override: int = 200 * MILLISECOND  # RFC 9293, 3.8.6.2.1: 0.1 to 1.0 s
     initial_window: int = 10  # RFC 6928, 2: segments
-    congestion: type[Congestion] = Reno  # MAY-18: any controller that follows RFC 5033
+    congestion: type[Congestion] = Cubic  # MAY-18: any controller that follows RFC 5033
     mtu_probing: int = PROBE_AFTER_BLACK_HOLE  # RFC 4821, 7: the largest packet that the path carries is found by sending it
     send_buffer: int = AUTOMATIC  # or a size that stays
     send_buffer_maximum: int = 4 * MEBIBYTE  # of an automatic one

@@ -34,7 +34,7 @@ def test_it_has_what_the_rfc_asks_for() -> None:
 def test_what_was_agreed() -> None:
     told = status(established(DEFAULT, Peer(window_scale=3, sack=True, tsval=1)))
     assert (told.options, told.snd_wscale, told.rcv_wscale) == (TIMESTAMPS | SACK | WINDOW_SCALE, 3, 7)
-    assert (told.congestion, told.snd_mss, told.advmss, told.rcv_mss, told.pmtu) == ("reno", 988, 1460, 1448, 1500)
+    assert (told.congestion, told.snd_mss, told.advmss, told.rcv_mss, told.pmtu) == ("cubic", 988, 1460, 1448, 1500)
     told = status(established(PLAIN))
     assert (told.options, told.snd_mss, told.rcv_mss, told.snd_cwnd, told.ato) == (0, 1000, 1460, 10, 40 * MILLISECOND)
 
