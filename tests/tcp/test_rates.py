@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from postel.tcp.congestion import Sample
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.recovery.rates import Rates
@@ -32,8 +34,8 @@ class Ear(Reno):
         self.starts += 1
 
 
-def opened() -> tuple[Scene, Ear]:
-    scene = syn_received(replace(PLAIN, sack=True, tail_probe=False, congestion=Ear), Peer(sack=True, window=65535))
+def opened(*, sack: bool = True) -> tuple[Scene, Ear]:
+    scene = syn_received(replace(PLAIN, sack=sack, tail_probe=False, congestion=Ear), Peer(sack=sack, window=65535))
     scene.now += ROUND_TRIP
     scene.hears(ACK)
     ear = scene.tcb.congestion
@@ -41,8 +43,9 @@ def opened() -> tuple[Scene, Ear]:
     return scene, ear
 
 
-def test_the_rate_is_what_was_delivered_over_a_round_trip() -> None:
-    scene, ear = opened()
+@pytest.mark.parametrize("sack", [True, False])
+def test_the_rate_is_what_was_delivered_over_a_round_trip(sack: bool) -> None:
+    scene, ear = opened(sack=sack)
     scene.sends(bytes(100 * MSS))
     scene.now += ROUND_TRIP
     scene.hears(ACK, ack=1 + 5 * MSS)
@@ -65,8 +68,9 @@ def test_an_interval_shorter_than_any_round_trip_is_no_sample() -> None:
     assert sample.interval == ROUND_TRIP
 
 
-def test_a_sender_with_nothing_to_send_says_so_for_a_flight() -> None:
-    scene, ear = opened()
+@pytest.mark.parametrize("sack", [True, False])
+def test_a_sender_with_nothing_to_send_says_so_for_a_flight(sack: bool) -> None:
+    scene, ear = opened(sack=sack)
     scene.sends(bytes(2 * MSS))
     scene.sends(bytes(2 * MSS))
     scene.now += ROUND_TRIP
@@ -90,3 +94,17 @@ def test_what_was_lost_meanwhile_is_told() -> None:
     scene.hears(ACK, ack=1 + 10 * MSS)
     assert ear.heard[-1][1] == 6 * MSS
     assert ear.flights[-1][2] == 0  # since the retransmission went out
+
+
+def test_without_sack_an_ack_that_ends_a_hole_measures_nothing() -> None:
+    scene, ear = opened(sack=False)
+    scene.sends(bytes(100 * MSS))
+    scene.now += ROUND_TRIP
+    for _ in range(3):
+        scene.hears(ACK, ack=1)
+    assert scene.tcb.recovery.is_active
+    scene.now += ROUND_TRIP
+    scene.hears(ACK, ack=501)
+    scene.hears(ACK, ack=1 + 5 * MSS)
+    assert ear.heard[-1][0] == 0
+    assert scene.tcb.recovery.sample.round_trip == 0

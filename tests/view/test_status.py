@@ -14,7 +14,7 @@ def test_an_idle_connection() -> None:
     told = established(PLAIN).connection.status()
     told = replace(told, rtt=0, rttvar=0)
     assert status.text(told) == (
-        "reno rto:1000 ato:40 mss:1000 pmtu:1500 rcvmss:1460 advmss:1460 cwnd:10 segs_out:1 segs_in:2 "
+        "cubic rto:1000 ato:40 mss:1000 pmtu:1500 rcvmss:1460 advmss:1460 cwnd:10 segs_out:1 segs_in:2 "
         "lastsnd:1000000 lastrcv:1000000 lastack:0 rcv_space:1048576 rcv_ssthresh:65535 snd_wnd:60000"
     )
 

@@ -5,6 +5,7 @@ from typing import Final
 from postel.tcp import seq
 from postel.tcp.congestion import Congestion
 from postel.tcp.recovery import BACK, NO_LIMIT, NOTHING, ON, Recovery
+from postel.tcp.recovery.clock import Clock
 from postel.tcp.rtt import Rtt
 from postel.wire.segment import Segment
 
@@ -26,6 +27,7 @@ class NewReno(Recovery):
         "_again_to",
         "_allowance",
         "_answered",
+        "_clock",
         "_duplicates",
         "_flight",
         "_had_partial",
@@ -49,6 +51,7 @@ class NewReno(Recovery):
         self._step = 0
         self._again_to = una  # end of what the timeout sent again
         self._allowance = 0
+        self._clock = Clock() if congestion.is_model else None
 
     @property
     def flight(self) -> int:
@@ -63,6 +66,8 @@ class NewReno(Recovery):
         else:
             self._allowance -= octets
         self._max = seq.latest(self._max, end)
+        if self._clock is not None:
+            self._clock.sent(self.sample.una + seq.distance(self._una, number), octets, self.flight, now)
 
     def on_ack(self, segment: Segment, una: int, acked: int, echo: int, now: int, *, is_duplicate: bool, has_more: bool) -> None:
         self._begin_sample(acked)
@@ -70,6 +75,8 @@ class NewReno(Recovery):
         if acked:
             self._una = una
             self._max = seq.latest(self._max, una)
+            if self._clock is not None:
+                self._clock.acknowledged(self.sample, now, is_clear=not self.is_active)
             self._progress(acked, echo, now, has_more=has_more)
         elif is_duplicate:
             self._on_duplicate(now)
@@ -104,6 +111,10 @@ class NewReno(Recovery):
             return self._allowance if self._step == _AT_SECOND else 0
         return self.congestion.window + self.inflation - seq.distance(una, nxt)
 
+    def ran_dry(self) -> None:
+        if self._clock is not None and self.flight < self.congestion.window and self._lost < 0:
+            self._clock.rates.limit(self.flight)
+
     # Progress
 
     def _begin_sample(self, acked: int) -> None:
@@ -113,7 +124,7 @@ class NewReno(Recovery):
         sample.una += acked
         sample.max = sample.una + seq.distance(seq.add(self._una, acked), self._max)
         sample.total_delivered += acked
-        sample.lost = 0
+        sample.lost = sample.round_trip = sample.rate = sample.interval = 0
 
     def _progress(self, acked: int, echo: int, now: int, *, has_more: bool) -> None:
         self._duplicates = 0
@@ -168,6 +179,7 @@ class NewReno(Recovery):
         self._had_partial = False
         self._recover = self._max
         self.sample.lost = self.congestion.smss
+        self.sample.total_lost += self.congestion.smss
         if self.probe is not None and self.probe.start == self._una:
             self.probe.is_lost = self.is_excused = True
         elif seq.ge(self._una, self._answered):
