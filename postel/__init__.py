@@ -11,6 +11,8 @@ from typing import Final
 from postel.host.datagrams import DatagramSocket
 from postel.host.host import Host
 from postel.host.listener import Listener
+from postel.tcp.authentication.keychain import Keychain
+from postel.tcp.authentication.keys import Key
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection, Status
 from postel.tcp.observer import Observer
@@ -27,6 +29,8 @@ __all__ = [
     "DatagramSocket",
     "Endpoint",
     "Host",
+    "Key",
+    "Keychain",
     "Listener",
     "Observer",
     "Segment",

@@ -20,6 +20,7 @@ from postel.errors import ArgumentError, ConnectionAborted, LinkError, NetworkUn
 from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.link import Link
+from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 
@@ -111,9 +112,10 @@ class Network:
         local_addr: tuple[str | None, int] | None = None,
         config: Config | None = None,
         data: bytes = b"",
+        keys: Keychain | None = None,
     ) -> tuple[asyncio.Transport, P]:
-        """As the loop's. ``config`` chooses what TCP does on this connection. ``data`` is sent first, by TCP Fast Open with the SYN: see
-        `Host.connect`; not with ``ssl``."""
+        """As the loop's. ``config`` chooses what TCP does on this connection, ``keys`` sign its segments. ``data`` is sent first, by TCP
+        Fast Open with the SYN: see `Host.connect`; not with ``ssl``."""
         if data and ssl:
             raise ArgumentError("data", len(data), "none before the handshake of TLS")
         security = secure.for_client(ssl, host, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
@@ -121,7 +123,14 @@ class Network:
         address, port = arguments.literal("host", host), arguments.number("port", port, 1)
         pump = self._pump
         connection = self.host.connect(
-            address, port, pump.now(), local_address=local_address, local_port=local_port, config=config or self._config, data=data
+            address,
+            port,
+            pump.now(),
+            local_address=local_address,
+            local_port=local_port,
+            config=config or self._config,
+            data=data,
+            keys=keys,
         )
         return await self._opened(connection, protocol_factory, security)
 
@@ -137,11 +146,12 @@ class Network:
         ssl_shutdown_timeout: float | None = None,
         start_serving: bool = True,
         config: Config | None = None,
+        keys: Keychain | None = None,
     ) -> Server:
         """As the loop's. Without a ``host`` it listens on all addresses of both families."""
         security = secure.for_server(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         addresses = arguments.interfaces(host)
-        listeners = self._listeners(addresses, arguments.number("port", port, 0), backlog, config or self._config)
+        listeners = self._listeners(addresses, arguments.number("port", port, 0), backlog, config or self._config, keys)
         server = Server(self._pump, self, listeners, protocol_factory, security)
         self._servers.add(server)
         if start_serving:
@@ -243,13 +253,13 @@ class Network:
         finally:
             self._openings.discard(opening)
 
-    def _listeners(self, addresses: list[bytes | None], port: int, backlog: int, config: Config) -> list[Listener]:
+    def _listeners(self, addresses: list[bytes | None], port: int, backlog: int, config: Config, keys: Keychain | None) -> list[Listener]:
         """All or none; with port 0, the one that the first finds free."""
         listeners: list[Listener] = []
         now = self._pump.now()
         try:
             for address in addresses:
-                listeners.append(self.host.listen(port, now, address=address, backlog=backlog, config=config))
+                listeners.append(self.host.listen(port, now, address=address, backlog=backlog, config=config, keys=keys))
                 port = listeners[0].local.port
         except OSError:
             for listener in listeners:

@@ -22,6 +22,8 @@ from postel.host.routes import Routes
 from postel.host.timers import Timers
 from postel.host.timewait import Record, TimeWait
 from postel.tcp import pathmtu, seq, tuning
+from postel.tcp.authentication import Authentication
+from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.budget import Budget
 from postel.tcp.config import FAST_OPEN_CLIENT, Config
 from postel.tcp.connection import Connection
@@ -36,6 +38,7 @@ from postel.tcp.tcb import OWES_SYN
 from postel.tcp.timewait import is_bare_syn, reopens
 from postel.times import MILLISECOND
 from postel.wire.address import Endpoint
+from postel.wire.ip import Packet
 from postel.wire.segment import ACK, PROTOCOL, RST, SYN, Segment, encode_for
 
 _CHALLENGES_A_SECOND: Final = 1000  # RFC5961-7b: for all connections together; each has its own, much lower limit
@@ -92,12 +95,13 @@ class Connections:
             if not record.is_thawed:
                 yield record.local, record.remote, TIME_WAIT
 
-    def open(self, address: bytes, port: int, remote: Endpoint, config: Config, now: int) -> Connection:
+    def open(self, address: bytes, port: int, remote: Endpoint, config: Config, keys: Keychain | None, now: int) -> Connection:
         """An active OPEN from ``address``; port 0 takes an ephemeral one."""
         local = self._unused(address, port, remote)
-        connection = self._make(local, remote, config, self._numbers.iss(local, remote, now), now)
+        authentication = None if keys is None else keys.authentication(local, remote)
+        connection = self._make(local, remote, config, self._numbers.iss(local, remote, now), authentication, now)
         self.table[key_of(local, remote)] = connection
-        if config.fast_open & FAST_OPEN_CLIENT:  # RFC7413-2
+        if config.fast_open & FAST_OPEN_CLIENT and authentication is None:  # RFC7413-2; a signature leaves no room for a cookie
             connection.tcb.fast_open = self.servers.attempt(local, remote, connection.tcb.peer_mss, now)
         connection.open_active(now)
         return connection
@@ -109,32 +113,55 @@ class Connections:
 
     # Segments and whom they concern
 
-    def segment_arrives(self, key: bytes, segment: Segment, octets: bytes, now: int) -> bool:
+    def segment_arrives(self, key: bytes, segment: Segment, packet: Packet, now: int) -> bool:
         """EP-DMX-1: an exact pair, TIME-WAIT included, then the half-open. False: it is none of ours."""
+        octets, start, end = packet.octets, packet.start, packet.end
         connection = self.table.get(key) or self._thaw(key)
         if connection is not None:
-            self.give(connection, segment, octets, now)
+            if self.is_authentic(connection, segment, octets, start, end, now):
+                self.give(connection, segment, octets, now)
             return True
         entry = self.passive.half_open.get(key)
-        if entry is not None:
+        if entry is not None and self.is_authentic(entry.child, segment, octets, start, end, now):
             self._give_to_child(entry, segment, octets, now)
         return entry is not None
+
+    def is_authentic(self, connection: Connection, segment: Segment, octets: bytes, start: int, end: int, now: int) -> bool:
+        """RFC5925-7.4: asked before anything else looks at the segment at ``octets[start:end]``."""
+        if connection.authentication is None:
+            return True
+        tcb = connection.tcb
+        reason = connection.authentication.objection(octets, start, end, segment, tcb.snd.iss, tcb.known_irs)
+        if reason:  # RFC5925-7.3: silently
+            self._counters.drop(reason, octets, now)
+        return not reason
 
     def give(self, connection: Connection, segment: Segment, octets: bytes, now: int) -> None:
         if segment.flags & SYN and connection.state is TIME_WAIT and self._syn_in_time_wait(connection, segment, octets, now):
             return
         connection.segment_arrives(segment, now)
 
-    def give_to_listener(self, listener: Listener, local: Endpoint, remote: Endpoint, segment: Segment, octets: bytes, now: int) -> None:
+    def give_to_listener(
+        self,
+        listener: Listener,
+        local: Endpoint,
+        remote: Endpoint,
+        segment: Segment,
+        authentication: Authentication | None,
+        octets: bytes,
+        now: int,
+    ) -> None:
         """LISTEN: RST and the rest are dropped, a SYN makes a child. ACK is for the caller, who answers strangers."""
         if segment.flags & _CONTROL_BITS != SYN:  # EP-LIS-1, EP-LIS-6
             self._counters.drop("not_a_syn", octets, now)
         elif not self._has_room(listener, octets, now):
             return
+        elif listener.half_open_is_full and authentication is not None:  # a cookie has no room for what must be signed
+            self._counters.drop("half_open_full", octets, now)
         elif listener.half_open_is_full:  # RFC4987-3.7
             self._answer_with_cookie(listener, local, remote, segment, octets, now)
         else:  # EP-LIS-3
-            self._admit(listener, local, remote, segment, None, now)
+            self._admit(listener, local, remote, segment, authentication, None, now)
 
     def give_cookie(self, listener: Listener, local: Endpoint, remote: Endpoint, segment: Segment, octets: bytes, now: int) -> bool:
         """An ACK to a listener: where cookies went out lately it may bring one back, and text with it (EP-DMX-1, BAD-FLOOD-3)."""
@@ -144,7 +171,7 @@ class Connections:
         if syn is None:
             return False
         if self._has_room(listener, octets, now):
-            child = self._make(local, remote, listener.config, seq.add(segment.ack, -1), now)
+            child = self._make(local, remote, listener.config, seq.add(segment.ack, -1), None, now)
             child.open_passive(now)
             child.segment_arrives(syn, now)
             child.tcb.owes &= ~OWES_SYN  # the SYN,ACK is long gone out
@@ -159,16 +186,20 @@ class Connections:
         listener = self.passive.find(local.address, local.port)
         if listener is None or not connection.tcb.config.time_wait_reuse or not is_bare_syn(segment):
             return False
+        authentication = connection.authentication
+        if listener.keys_of(remote) != (() if authentication is None else authentication.keys):  # it was checked with other keys
+            return False
         if not reopens(connection.tcb, segment):  # EP-TW-4, EP-TW-7
             self._counters.drop("time_wait_syn", octets, now)
         elif self._has_room(listener, octets, now):
             key = key_of(local, remote)
-            self.time_wait.freeze(key, connection.tcb)
+            self.time_wait.freeze(key, connection.tcb, connection.authentication)
             predecessor = self.time_wait.discard(key)
             connection.tcb.delete(None, now)
             self._forget(connection, now)
             self._tell(connection)
-            self._admit(listener, local, remote, segment, predecessor, now)
+            following = None if authentication is None else authentication.successor()
+            self._admit(listener, local, remote, segment, following, predecessor, now)
         return True
 
     def _has_room(self, listener: Listener, octets: bytes, now: int) -> bool:
@@ -183,7 +214,16 @@ class Connections:
 
     # Children
 
-    def _admit(self, listener: Listener, local: Endpoint, remote: Endpoint, syn: Segment, predecessor: Record | None, now: int) -> None:
+    def _admit(
+        self,
+        listener: Listener,
+        local: Endpoint,
+        remote: Endpoint,
+        syn: Segment,
+        authentication: Authentication | None,
+        predecessor: Record | None,
+        now: int,
+    ) -> None:
         """A SYN makes a child in SYN-RECEIVED."""
         oldest = self.passive.oldest(listener)
         if oldest is not None:  # RFC4987-3.x
@@ -193,9 +233,10 @@ class Connections:
         iss = self._numbers.iss(local, remote, now)
         if predecessor is not None and not seq.gt(iss, predecessor.snd_max):  # EP-TW-8, MAY-2
             iss = seq.add(predecessor.snd_max, _STEP_BEYOND)
-        child = self._make(local, remote, listener.config, iss, now)
+        child = self._make(local, remote, listener.config, iss, authentication, now)
         child.open_passive(now)
-        if predecessor is None:  # which takes its pair back if this comes to nothing, so nobody may have seen that
+        # A predecessor takes its pair back if this comes to nothing, so nobody may have seen that; a signature leaves no room for a cookie.
+        if predecessor is None and authentication is None:
             child.tcb.fast_open = self._gate.admission(syn, remote.address, listener.config, listener.fast_opens, now)
         child.segment_arrives(syn, now)
         entry = HalfOpen(key_of(local, remote), child, listener, predecessor)
@@ -317,7 +358,7 @@ class Connections:
         key = key_of(connection.local, connection.remote)
         del self.table[key]
         self._timers.forget(connection)
-        self.time_wait.freeze(key, connection.tcb)
+        self.time_wait.freeze(key, connection.tcb, connection.authentication)
         connection.tcb.observer = None  # who will hear of CLOSED when it comes to pass: `handle_timeout`
         connection.tcb.delete(None, now)
 
@@ -363,7 +404,9 @@ class Connections:
 
     # What a new one needs
 
-    def _make(self, local: Endpoint, remote: Endpoint, config: Config, iss: int, now: int) -> Connection:
+    def _make(
+        self, local: Endpoint, remote: Endpoint, config: Config, iss: int, authentication: Authentication | None, now: int
+    ) -> Connection:
         connection = Connection(
             local,
             remote,
@@ -375,6 +418,7 @@ class Connections:
             memory=self._memory,
             challenges=self._challenges,
             agenda=self._agenda,
+            authentication=authentication,
         )
         known = self._routes.mtu_to(remote.address, now)
         if known < self._routes.mtu:

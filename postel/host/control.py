@@ -18,6 +18,7 @@ from postel.wire.segment import PROTOCOL
 
 _ANSWERS_A_SECOND: Final = 1000
 _HARD: Final = (icmp.NO_PROTOCOL, icmp.NO_PORT)  # RFC 9293, 3.9.2.2; "fragmentation needed" is a PACKET_TOO_BIG
+_UNBELIEVED: Final = (icmp.NO_PROTOCOL, icmp.NO_PORT, icmp.PROHIBITED)
 _UNRECOGNIZED_NEXT_HEADER: Final = 1  # code of ICMPv6's PARAMETER_PROBLEM
 
 
@@ -85,6 +86,8 @@ class Control:
         connection = self._connections.by_key(key_of(local, remote))
         if connection is None or not _is_in_flight(connection, quoted.seq):
             return False
+        if _is_ignored(connection, message):
+            return False
         if message.kind == icmp.PACKET_TOO_BIG:
             self._segment_too_big(connection, message, quoted, now)
         else:
@@ -144,6 +147,16 @@ def _is_in_flight(connection: Connection, number: int) -> bool:
     """RFC5927-4.1, here too: a forged message must not teach `Routes` anything."""
     snd = connection.tcb.snd
     return seq.le(snd.una, number) and seq.lt(number, snd.max)
+
+
+def _is_ignored(connection: Connection, message: Message) -> bool:
+    """RFC5925-7.8: whoever signs its segments doesn't believe what nobody signed. ICMPv6's "packet too big" must be believed."""
+    authentication = connection.authentication
+    if authentication is None or authentication.heeds_icmp or not connection.tcb.is_synchronized:
+        return False
+    if message.kind == icmp.PACKET_TOO_BIG:
+        return connection.tcb.is_ipv4
+    return message.kind == icmp.UNREACHABLE and message.code in _UNBELIEVED
 
 
 def _may_be_error(packet: Packet) -> bool:

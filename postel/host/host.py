@@ -23,6 +23,8 @@ from postel.host.ports import Ports
 from postel.host.routes import Routes
 from postel.host.strangers import Strangers
 from postel.tcp import pathmtu
+from postel.tcp.authentication import UNKNOWN, Authentication
+from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import DEFAULT, MEBIBYTE, Config, first_send_limit
 from postel.tcp.connection import Connection
 from postel.tcp.events import Event
@@ -99,11 +101,13 @@ class Host:
         local_port: int = 0,
         config: Config | None = None,
         data: bytes = b"",
+        keys: Keychain | None = None,
     ) -> Connection:
         """An active OPEN. Events follow: OPENED, or "closed" with what prevented it.
 
         ``data`` is sent first; as much as the send buffer takes at first is allowed. With FAST_OPEN_CLIENT of `Config.fast_open` it goes
-        with the SYN where the server gave a cookie before, as far as it fits (RFC 7413): for data that may arrive twice (6.1).
+        with the SYN where the server gave a cookie before, as far as it fits (RFC 7413): for data that may arrive twice (6.1). With
+        ``keys`` for this address every segment is signed, and without a right signature none is heard.
 
         Raises ArgumentError, NetworkUnreachable, AddressNotAvailable, AddressInUse, InsufficientResources.
         """
@@ -117,17 +121,24 @@ class Host:
         source = self._source(remote.address, local_address)
         if not self._connections.has_memory(now) or len(data) > self.memory.free:  # EP-OPEN-3
             raise InsufficientResources
-        connection = self._connections.open(source, _require_port(local_port, 0), remote, config, now)
+        connection = self._connections.open(source, _require_port(local_port, 0), remote, config, keys, now)
         if data:
             connection.send(data, now)
         return connection
 
     def listen(
-        self, port: int, now: int, *, address: str | bytes | None = None, backlog: int = 128, config: Config | None = None
+        self,
+        port: int,
+        now: int,
+        *,
+        address: str | bytes | None = None,
+        backlog: int = 128,
+        config: Config | None = None,
+        keys: Keychain | None = None,
     ) -> Listener:
         """A passive OPEN for any remote. Without an ``address``, to all of the host's, of both families; port 0 takes a free one.
 
-        ``backlog`` bounds the half-open connections, and again those that wait in `accept`.
+        ``backlog`` bounds the half-open connections, and again those that wait in `accept`. Peers who have ``keys`` must sign.
         Raises ArgumentError, AddressNotAvailable, AddressInUse.
         """
         if backlog < 1:
@@ -136,7 +147,7 @@ class Host:
         if _require_port(port, 0) == 0:
             port = self._unheard_port(octets)
         local = Endpoint(octets or self._wildcard(), port)
-        return self._connections.passive.open(octets, local, backlog, config or self.config)
+        return self._connections.passive.open(octets, local, backlog, config or self.config, keys)
 
     def datagrams(self, port: int = 0, *, address: str | bytes | None = None, remote: Endpoint | None = None) -> DatagramSocket:
         """A UDP socket; with a ``remote``, for that one alone.
@@ -176,8 +187,10 @@ class Host:
             self._counters.drop("bad_checksum", octets, now)
         else:
             segment = self._parse(octets, start, end, connection.remote.address, connection.local.address, now)
-            if segment is not None:
-                segment.ecn = mark
+            if segment is None:
+                return
+            segment.ecn = mark
+            if connection.authentication is None or self._connections.is_authentic(connection, segment, octets, start, end, now):
                 self._connections.give(connection, segment, octets, now)
 
     def next_packet(self, now: int) -> bytes | None:
@@ -321,7 +334,7 @@ class Host:
             self._counters.drop("port_zero", octets, now)
             return
         key = packet.source + packet.destination + octets[start : start + 4]
-        if not self._connections.segment_arrives(key, segment, octets, now):
+        if not self._connections.segment_arrives(key, segment, packet, now):
             self._begins(packet, segment, now)
 
     def _begins(self, packet: Packet, segment: Segment, now: int) -> None:
@@ -330,10 +343,13 @@ class Host:
         remote = Endpoint(packet.source, segment.source)
         listener = self._connections.passive.find(local.address, local.port)
         if listener is not None:
-            if segment.flags & (RST | ACK) != ACK:
-                self._connections.give_to_listener(listener, local, remote, segment, packet.octets, now)
+            authentication = None if listener.keys is None else listener.keys.authentication(local, remote)
+            if authentication is not None and not self._is_authentic(authentication, segment, packet, now):
                 return
-            if self._connections.give_cookie(listener, local, remote, segment, packet.octets, now):
+            if segment.flags & (RST | ACK) != ACK:
+                self._connections.give_to_listener(listener, local, remote, segment, authentication, packet.octets, now)
+                return
+            if authentication is None and self._connections.give_cookie(listener, local, remote, segment, packet.octets, now):
                 return
         self._counters.drop("no_connection", packet.octets, now)
         reset = self._strangers.answer(segment, now)
@@ -344,6 +360,13 @@ class Host:
             self._outbound.send(
                 local.address, remote.address, PROTOCOL, payload, now, hop_limit=config.hop_limit, traffic_class=traffic_class
             )
+
+    def _is_authentic(self, authentication: Authentication, segment: Segment, packet: Packet, now: int) -> bool:
+        """To a listener only a SYN can be: nobody knows the other numbers yet (RFC 5925, 5.2)."""
+        reason = authentication.objection(packet.octets, packet.start, packet.end, segment, 0, UNKNOWN)
+        if reason:  # RFC5925-7.3
+            self._counters.drop(reason, packet.octets, now)
+        return not reason
 
     def _parse(self, octets: bytes, start: int, end: int, source: bytes, destination: bytes, now: int) -> Segment | None:
         if self._verify and not checksum_is_right(octets, start, end, source, destination):  # EP-PRE-2
@@ -363,7 +386,11 @@ class Host:
         self._segments_sent += 1
         source, destination = connection.local.address, connection.remote.address
         config = connection.tcb.config  # MUST-48, MUST-49
-        payload = encode_for(segment, source, destination, config.option_layout)
+        if connection.authentication is None:
+            payload = encode_for(segment, source, destination, config.option_layout)
+        else:
+            tcb = connection.tcb
+            payload = connection.authentication.seal(segment, config.option_layout, tcb.snd.iss, tcb.known_irs)
         is_small = ip.HEADER_4 + len(payload) <= FLOOR_4  # else it is a probe, and must not arrive in fragments
         may_fragment = is_small and (pathmtu.may_be_fragmented(connection.tcb) or self.routes.may_fragment(destination, now))
         return ip.encode(

@@ -15,6 +15,8 @@ from typing import Final
 
 from postel.errors import AddressInUse
 from postel.host.timewait import Record
+from postel.tcp.authentication.keychain import Keychain
+from postel.tcp.authentication.keys import Key
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import OPENED, Event
@@ -39,15 +41,17 @@ class Listener:
         "cookies_until",
         "fast_opens",
         "half_open",
+        "keys",
         "local",
         "ready",
     )
 
-    def __init__(self, address: bytes, local: Endpoint, backlog: int, config: Config, passive: "Passive") -> None:
+    def __init__(self, address: bytes, local: Endpoint, backlog: int, config: Config, keys: Keychain | None, passive: "Passive") -> None:
         self.address = address  # b"" listens to all of them
         self.local = local
         self.backlog = backlog
         self.config = config
+        self.keys = keys  # for connections to come; replace it at any time
         self.context: object = None
         self.closed = False
         self.half_open: dict[bytes, HalfOpen] = {}  # the oldest first
@@ -63,6 +67,9 @@ class Listener:
     @property
     def half_open_is_full(self) -> bool:
         return len(self.half_open) >= self.backlog
+
+    def keys_of(self, remote: Endpoint) -> tuple[Key, ...]:
+        return () if self.keys is None else self.keys.for_peer(remote.address)
 
     def accept(self) -> Connection | None:
         """The connection that has been ready longest, None where none is. What happened to it meanwhile comes as its events."""
@@ -112,11 +119,11 @@ class Passive:
         self._ports: dict[int, int] = {}  # how many listen to each
         self._silent: set[Connection] = set()  # half-open or ready: nobody hears their events yet
 
-    def open(self, address: bytes, local: Endpoint, backlog: int, config: Config) -> Listener:
+    def open(self, address: bytes, local: Endpoint, backlog: int, config: Config, keys: Keychain | None = None) -> Listener:
         key = (address, local.port)
         if key in self._listeners:
             raise AddressInUse(f"somebody listens to {local}")
-        listener = Listener(address, local, backlog, config, self)
+        listener = Listener(address, local, backlog, config, keys, self)
         self._listeners[key] = listener
         self._ports[local.port] = self._ports.get(local.port, 0) + 1
         return listener

@@ -8,6 +8,7 @@ from heapq import heapify, heappop, heappush
 from struct import Struct
 from typing import Final
 
+from postel.tcp.authentication import Authentication
 from postel.tcp.budget import Budget
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
@@ -26,11 +27,12 @@ _STATE: Final = Struct("!IIIIIIIIIIBB??QQ")
 class Record:
     """``octets`` holds the variables of the Tcb, packed."""
 
-    __slots__ = ("config", "expires", "is_thawed", "key", "mtu", "octets", "queued_for")
+    __slots__ = ("authentication", "config", "expires", "is_thawed", "key", "mtu", "octets", "queued_for")
 
-    def __init__(self, key: bytes, config: Config) -> None:
+    def __init__(self, key: bytes, config: Config, authentication: Authentication | None) -> None:
         self.key = key  # remote and local address, remote and local port
         self.config = config
+        self.authentication = authentication
         self.mtu = 0
         self.octets = b""
         self.expires = NEVER
@@ -88,6 +90,7 @@ class Record:
             memory=memory,
             challenges=challenges,
             agenda=agenda,
+            authentication=self.authentication,
         )
         tcb = connection.tcb
         tcb.state = TIME_WAIT  # not by `enter`: it never left
@@ -125,11 +128,11 @@ class TimeWait:
     def __len__(self) -> int:
         return len(self.records)
 
-    def freeze(self, key: bytes, tcb: Tcb) -> None:
+    def freeze(self, key: bytes, tcb: Tcb, authentication: Authentication | None = None) -> None:
         """Keep what answers for this pair until its 2MSL are over."""
         record = self.records.get(key)
         if record is None:
-            record = Record(key, tcb.config)
+            record = Record(key, tcb.config, authentication)
         record.freeze(tcb)
         self.put(record)
 

@@ -9,8 +9,10 @@ The contract, that of `postel.host.Host` and `postel.sim.World` too:
 5. Everything is a function of its inputs.
 """
 
-from postel.errors import ConnectionDoesNotExist, TcpError
+from postel.errors import ArgumentError, ConnectionDoesNotExist, TcpError
 from postel.tcp import arrives, calls, output, pathmtu, seq, status, timeouts, tuning
+from postel.tcp.authentication import UNKNOWN, Authentication
+from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.budget import Budget
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.events import Event
@@ -27,7 +29,7 @@ class Connection:
     """``iss`` and ``timestamp_offset`` come from `isn.Generator`, or from a test. ``mtu`` is the link's, in octets.
 
     ``agenda`` is a list shared by the connections of one host: whoever may have something to send or tell is on it, once.
-    ``context`` is the driver's own.
+    ``authentication`` is for whoever turns its segments into octets and back: they must be signed. ``context`` is the driver's own.
     """
 
     def __init__(
@@ -43,8 +45,14 @@ class Connection:
         memory: Memory | None = None,
         challenges: Budget | None = None,
         agenda: "list[Connection] | None" = None,
+        authentication: Authentication | None = None,
     ) -> None:
+        if authentication is not None:
+            config = authentication.adapted(config)
         self.tcb = Tcb(local, remote, config, iss, mtu, timestamp_offset, observer, memory, challenges)
+        self.authentication = authentication
+        if authentication is not None:
+            self.tcb.signature_length = authentication.length
         self.context: object = None
         self.on_agenda = False
         self._agenda = agenda
@@ -138,6 +146,23 @@ class Connection:
         """Replace the choices of a living connection, as by ``dataclasses.replace(connection.tcb.config, nagle=False)``."""
         calls.configure(self.tcb, config, now)
         self._note()
+
+    def rekey(self, keychain: Keychain | None = None, *, send_id: int = UNKNOWN, receive_id: int = UNKNOWN) -> None:
+        """Replace the master keys, and say which is to sign from now on: ours by ``send_id``, the peer's by ``receive_id``.
+
+        Keys in use must stay as they are, under their IDs, or go; without a ``keychain`` they all stay. Raises ArgumentError, also where
+        the connection was opened without keys: a signature can't be begun or left off later (RFC 5925, 7.1).
+        """
+        authentication = self.authentication
+        if authentication is None:
+            raise ArgumentError("keychain", keychain, "none: this connection was opened without keys")
+        if keychain is not None:
+            keys = keychain.for_peer(self.remote.address)
+            if not keys:
+                raise ArgumentError("keychain", keychain.keys, f"one with a key for {self.remote}")
+            authentication.install(keys)
+        if send_id != UNKNOWN or receive_id != UNKNOWN:
+            authentication.prefer(send_id, receive_id)
 
     def status(self, now: int = 0) -> Status:
         """What there is to know. Its durations end at ``now``, or when the connection last did something."""

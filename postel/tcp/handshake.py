@@ -72,8 +72,8 @@ def _size_buffer(tcb: Tcb) -> None:
 
 
 def data_mss(tcb: Tcb) -> int:
-    """SMSS: octets of data in a full segment that carries no option but timestamps (RFC6691-2)."""
-    return max(1, tcb.send_mss - (TIMESTAMPS_LENGTH if tcb.timestamps.agreed else 0))
+    """SMSS: octets of data in a full segment that carries no option but timestamps and a signature (RFC6691-2)."""
+    return max(1, tcb.send_mss - (TIMESTAMPS_LENGTH if tcb.timestamps.agreed else 0) - tcb.signature_length)
 
 
 def begin_to_send(tcb: Tcb, lost_syns: int, now: int) -> None:

@@ -136,7 +136,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
     if is_first:
         syn.flags |= negotiation.ask(tcb)
     elif tcb.ecn is not None:
-        negotiation.answer(tcb.ecn, syn, config.option_layout)
+        negotiation.answer(tcb.ecn, syn, options.ROOM - tcb.signature_length - len(options.encode(syn, config.option_layout)))
     if config.user_timeout_option:
         usertimeout.tell(tcb, syn)
     if is_again:
@@ -394,7 +394,7 @@ def _sack_blocks(tcb: Tcb, octets: int) -> tuple[tuple[int, int], ...]:
 
 
 def _blocks_that_fit(tcb: Tcb, octets: int) -> int:
-    """Beside the timestamps in the option space, and beside the text in the path's MTU."""
-    space = _OPTION_SPACE - (handshake.TIMESTAMPS_LENGTH if tcb.timestamps.agreed else 0)
-    space = min(space, tcb.send_mss - octets - (handshake.TIMESTAMPS_LENGTH if tcb.timestamps.agreed else 0))
+    """Beside timestamps and signature in the option space, and beside the text in the path's MTU."""
+    others = tcb.signature_length + (handshake.TIMESTAMPS_LENGTH if tcb.timestamps.agreed else 0)
+    space = min(_OPTION_SPACE, tcb.send_mss - octets) - others
     return max(0, (space - _SACK_HEADER) // _SACK_BLOCK)

@@ -177,6 +177,7 @@ class Tcb:
         "segments_sent",
         "send_buffer",
         "send_limit",
+        "signature_length",
         "snd",
         "state",
         "stopwatch",
@@ -223,6 +224,7 @@ class Tcb:
         self.proven = 0  # octets of the largest text that is known to have arrived in one packet: maxsizeacked of RFC 5927, 7.2
         self.tried = 0  # and of the largest that was sent: maxsizesent
         self.tried_end = NO_SEQUENCE  # the ACK of that, where it was sent only once
+        self.signature_length = 0  # octets of options that the authentication of every segment takes
         self.begin_anew(iss)
 
         # Sending
@@ -353,6 +355,11 @@ class Tcb:
     def first_octet(self) -> int:
         """The number of the send buffer's first octet: SND.UNA, or the one after our SYN while that is on its way."""
         return self.snd.una if self.syn_is_acked else (self.snd.una + 1) & seq.MASK
+
+    @property
+    def known_irs(self) -> int:
+        """RCV.IRS; NO_SEQUENCE before the peer's SYN."""
+        return NO_SEQUENCE if self.state is SYN_SENT else self.rcv.irs
 
     @property
     def unsent(self) -> int:

@@ -25,7 +25,7 @@ def tell(tcb: Tcb, segment: Segment) -> None:
     """On a SYN, and then on the first segment that has room beside its text and other options. Not repeated: it is advice."""
     if len(segment.data) + _LENGTH > tcb.congestion.smss or segment.sack:
         return
-    if len(options.encode(segment, tcb.config.option_layout)) + _LENGTH <= options.ROOM:
+    if len(options.encode(segment, tcb.config.option_layout)) + _LENGTH <= options.ROOM - tcb.signature_length:
         segment.other += (options.user_timeout(advertised(tcb.config)),)
         tcb.owes &= ~OWES_USER_TIMEOUT
 

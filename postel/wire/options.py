@@ -13,8 +13,10 @@ WINDOW_SCALE: Final = 3
 SACK_PERMITTED: Final = 4
 SACK: Final = 5
 TIMESTAMPS: Final = 8
-FAST_OPEN: Final = 34
+MD5: Final = 19  # RFC 2385
 USER_TIMEOUT: Final = 28
+AO: Final = 29  # RFC 5925
+FAST_OPEN: Final = 34
 
 ABSENT: Final = -1  # an option that the segment doesn't carry
 ROOM: Final = 40  # octets: the data offset has four bits
@@ -91,7 +93,16 @@ def _take(kind: int, value: bytes, bearer: Bearer, *, syn: bool) -> None:
         if syn:
             _take_negotiation(kind, value, bearer)
     elif kind != FAST_OPEN or (syn and _is_cookie(value)):  # RFC7413-4.1.1
+        if kind in (MD5, AO):
+            _require_one_signature(kind, value, bearer)
         bearer.other += ((kind, value),)  # EP-PRE-6, MUST-6
+
+
+def _require_one_signature(kind: int, value: bytes, bearer: Bearer) -> None:
+    """RFC5925-2.2: TCP-AO has its two IDs, and neither a second nor TCP MD5 beside it; this holds where no key is known too."""
+    others = [other for other, _ in bearer.other if other == AO or (other == MD5 and kind == AO)]
+    if others or (kind == AO and len(value) < 2):
+        raise WireError("bad_option", f"kind {kind} with {len(value)} octets, beside {others}")
 
 
 def _take_negotiation(kind: int, value: bytes, bearer: Bearer) -> None:
@@ -134,6 +145,8 @@ def encode(bearer: Bearer, layout: int = ALIGNED) -> bytes:
     """
     octets = _packed(bearer) if layout == PACKED else _aligned(bearer)
     for kind, value in bearer.other:
+        if kind in (MD5, AO):  # so that it ends with a word
+            octets += b"\x01" * (-(len(octets) + len(value) + 2) % 4)
         octets += bytes((kind, len(value) + 2)) + value
     octets += (b"\x00" if layout == PACKED and not bearer.sack else b"\x01") * (-len(octets) % 4)
     blocks = bearer.sack[: (ROOM - 4 - len(octets)) // 8] if len(octets) < ROOM else ()
@@ -187,5 +200,13 @@ def texts(bearer: Bearer) -> list[str]:
         words.append(f"ts={bearer.tsval}/{bearer.tsecr}")
     if bearer.sack:
         words.append("sack=" + ",".join([f"{left}-{right}" for left, right in bearer.sack]))
-    words.extend([f"{'fast_open' if kind == FAST_OPEN else f'option{kind}'}={value.hex()}" for kind, value in bearer.other])
+    words.extend([_other_text(kind, value) for kind, value in bearer.other])
     return words
+
+
+def _other_text(kind: int, value: bytes) -> str:
+    if kind == AO and len(value) >= 2:
+        return f"ao={value[0]}/{value[1]}"
+    if kind == MD5:
+        return "md5"
+    return f"{'fast_open' if kind == FAST_OPEN else f'option{kind}'}={value.hex()}"

@@ -119,9 +119,9 @@ def checksum_is_right(octets: bytes, start: int, end: int, source: bytes, destin
     return checksum.payload_is_right(octets, start, end, source, destination, PROTOCOL)
 
 
-def encode(segment: Segment) -> bytes:
+def encode(segment: Segment, layout: int = options.ALIGNED) -> bytes:
     """The segment with a zero checksum, for links that fill it in."""
-    return _encode(segment, -1)
+    return _encode(segment, -1, layout)
 
 
 def encode_for(segment: Segment, source: bytes, destination: bytes, layout: int = options.ALIGNED) -> bytes:
@@ -173,7 +173,14 @@ def _encode_any(segment: Segment, addresses: int, layout: int) -> bytes:
     tail += segment.data
     fields = (segment.source, segment.destination, segment.seq, segment.ack, bits, segment.window, 0, segment.urgent)
     octets = _HEADER.pack(*fields) + tail
-    if addresses < 0:
-        return octets
+    return octets if addresses < 0 else _with_checksum(octets, addresses)
+
+
+def with_checksum(octets: bytes, source: bytes, destination: bytes) -> bytes:
+    """What `encode` made, with its checksum between these addresses."""  # MUST-2
+    return _with_checksum(octets, int.from_bytes(source + destination, "big"))
+
+
+def _with_checksum(octets: bytes, addresses: int) -> bytes:
     value = checksum.field(checksum.total(octets) + addresses + PROTOCOL + len(octets))
     return octets[:CHECKSUM_AT] + value.to_bytes(2, "big") + octets[CHECKSUM_AT + 2 :]

@@ -79,4 +79,4 @@ def _room(tcb: Tcb, segment: Segment) -> int:
     if segment.sack:
         taken += 4 + 8 * min(_TWO_BLOCKS, len(segment.sack))
     space = min(options.ROOM, tcb.send_mss - len(segment.data)) if segment.data else options.ROOM
-    return space - taken
+    return space - tcb.signature_length - taken

@@ -18,7 +18,6 @@ from postel.tcp.ecn.accurate import Accurate
 from postel.tcp.ecn.classic import Classic
 from postel.tcp.state import SYN_SENT
 from postel.tcp.tcb import OWES_ACK, Tcb
-from postel.wire import options
 from postel.wire.segment import ACK, CWR, ECE, SYN, Segment
 
 _ATTEMPTS: Final = 2  # SYNs, or SYN,ACKs, until one goes without
@@ -81,15 +80,15 @@ def _confirmed(tcb: Tcb, syn_ack: Segment) -> Ecn | None:
     return None
 
 
-def answer(ecn: Ecn, syn_ack: Segment, layout: int) -> None:
-    """What our SYN,ACK says. A third goes without, and so does one that answers a SYN without (RFC9768-3.1.4)."""
+def answer(ecn: Ecn, syn_ack: Segment, room: int) -> None:
+    """What our SYN,ACK says, with ``room`` octets left for options. A third goes without, and so does one that answers a SYN without (RFC9768-3.1.4)."""
     ecn.answers += 1
     if ecn.answers > _ATTEMPTS:
         ecn.may_mark = False  # RFC9768-3.1.5, RFC3168-6.1.1b
     elif isinstance(ecn, Accurate):
         syn_ack.flags |= ecn.reflection()  # RFC9768-3.1.1
         if ecn.answers == 1:  # RFC9768-3.2.3.2; 3.2.3.2.2: again without
-            ecn.introduce(syn_ack, options.ROOM - len(options.encode(syn_ack, layout)))
+            ecn.introduce(syn_ack, room)
     elif ecn.may_mark:
         syn_ack.flags |= ECE  # RFC3168-6.1.1a
 

@@ -1,0 +1,54 @@
+"""TCP MD5 signatures (RFC 2385): one key, no IDs, nothing against replays. For peers that have no TCP-AO (RFC 5925, 8)."""
+
+from dataclasses import replace
+from hashlib import md5
+from hmac import compare_digest
+from typing import Final
+
+from postel.errors import ArgumentError
+from postel.tcp.authentication import Authentication, value_of
+from postel.tcp.authentication.keys import MD5, Key
+from postel.tcp.config import Config
+from postel.wire import options, signature
+from postel.wire.address import Endpoint
+from postel.wire.segment import Segment, encode, with_checksum
+
+_DIGEST: Final = 16
+_LENGTH: Final = 20  # two NOPs before it
+
+
+class Md5(Authentication):
+    __slots__ = ()
+
+    def __init__(self, local: Endpoint, remote: Endpoint, keys: tuple[Key, ...]) -> None:
+        super().__init__(local, remote, keys, _LENGTH, heeds_icmp=True)
+
+    def seal(self, segment: Segment, layout: int, iss: int, irs: int) -> bytes:
+        local, remote = self.local.address, self.remote.address
+        segment.other += ((options.MD5, bytes(_DIGEST)),)
+        octets = encode(segment, layout)
+        at = signature.place(octets, 0, options.MD5) + 2
+        digest = self._digest(signature.covered_by_md5(octets, 0, len(octets), local, remote))
+        return with_checksum(octets[:at] + digest + octets[at + _DIGEST :], local, remote)
+
+    def _fault(self, octets: bytes, start: int, end: int, segment: Segment, iss: int, irs: int) -> str:
+        value = value_of(segment, options.MD5)
+        if not value:
+            return "signature_missing"
+        digest = self._digest(signature.covered_by_md5(octets, start, end, self.remote.address, self.local.address))
+        return "" if compare_digest(digest, value) else "signature_wrong"  # RFC2385-2, its length too
+
+    def _digest(self, covered: bytes) -> bytes:
+        return md5(covered + self.keys[0].secret, usedforsecurity=False).digest()
+
+    def successor(self) -> "Md5":
+        return Md5(self.local, self.remote, self.keys)
+
+    def adapted(self, config: Config) -> Config:
+        """Beside timestamps and a digest no SACK block has room (RFC 5925, 7.6): of the two, loss recovery needs SACK more."""
+        return replace(config, timestamps=False) if config.sack else config
+
+    def install(self, keys: tuple[Key, ...]) -> None:
+        if keys[0].algorithm != MD5:
+            raise ArgumentError("keys", keys, f"one of {MD5}, as this connection began")
+        self.keys = keys
