@@ -29,7 +29,7 @@ class Record:
 
     __slots__ = ("authentication", "config", "expires", "is_thawed", "key", "mtu", "octets", "queued_for")
 
-    def __init__(self, key: bytes, config: Config, authentication: Authentication | None) -> None:
+    def __init__(self, key: bytes, config: Config, authentication: Authentication | None = None) -> None:
         self.key = key  # remote and local address, remote and local port
         self.config = config
         self.authentication = authentication

@@ -52,7 +52,7 @@ def test_every_option_is_aligned_as_linux_does_it(names: tuple[str, ...]) -> Non
 
 
 numbers = st.integers(0, 0xFFFFFFFF)
-others = st.tuples(st.sampled_from([6, 19, 29, 30, 253, 255]), st.binary(max_size=4))
+others = st.tuples(st.sampled_from([6, 19, 29, 30, 253, 255]), st.binary(min_size=2, max_size=4))
 
 
 @given(
@@ -163,11 +163,29 @@ def test_bad_opt_5_out_of_place_without_syn(octets: bytes) -> None:  # EP-PRE-7
     assert fields(read(octets + TIMESTAMPS, syn=False)) == EMPTY | {"tsval": 1, "tsecr": 2}
 
 
-@pytest.mark.parametrize("kind", [19, 29])
-@pytest.mark.parametrize("length", [2, 3, 4, 10, 17])
+@pytest.mark.parametrize(("kind", "length"), [(19, 2), (19, 3), (19, 10), (19, 17), (29, 4), (29, 10), (29, 17)])
 def test_bad_opt_7_signatures_without_a_key(kind: int, length: int) -> None:
     mac = bytes(range(length - 2))
     assert fields(read(bytes((kind, length)) + mac + MSS)) == EMPTY | {"mss": 1460, "other": ((kind, mac),)}
+
+
+@pytest.mark.label("RFC5925-2.2")
+@pytest.mark.parametrize(
+    "octets",
+    ["1d02", "1d0301", "1d0401021d040102", "1d0401021304aaaa", "1304aaaa1d040102"],
+    ids=["no IDs", "one ID", "twice", "with MD5 behind it", "with MD5 before it"],
+)
+def test_rfc5925_2_2_what_tcp_ao_may_not_look_like(octets: str) -> None:
+    with pytest.raises(WireError, match="bad_option"):
+        read(bytes.fromhex(octets) + MSS)
+
+
+@pytest.mark.parametrize("layout", [options.ALIGNED, options.PACKED])
+@pytest.mark.parametrize(("kind", "size", "nops"), [(19, 16, 2), (29, 14, 0)])
+def test_a_signature_ends_with_a_word(kind: int, size: int, nops: int, layout: int) -> None:
+    bearer = Bearer()
+    bearer.other = ((kind, bytes(size)),)
+    assert options.encode(bearer, layout) == b"\x01" * nops + bytes((kind, size + 2)) + bytes(size)
 
 
 @pytest.mark.parametrize("kind", [19, 29])
@@ -209,6 +227,8 @@ def test_texts() -> None:
     assert options.texts(Bearer()) == []
     bearer = read(MSS + WINDOW_SCALE + SACK_PERMITTED + TIMESTAMPS + SACK + bytes.fromhex("1e04abcd"))
     assert options.texts(bearer) == ["mss=1460", "ws=7", "sack_permitted", "ts=1/2", "sack=1-2", "option30=abcd"]
+    assert options.texts(read(bytes.fromhex("1d063d540102"))) == ["ao=61/84"]
+    assert options.texts(read(bytes.fromhex("1304abcd"))) == ["md5"]
 
 
 COOKIES = [b"", *(bytes(range(1, size + 1)) for size in range(4, 17, 2))]

@@ -81,7 +81,8 @@ def _confirmed(tcb: Tcb, syn_ack: Segment) -> Ecn | None:
 
 
 def answer(ecn: Ecn, syn_ack: Segment, room: int) -> None:
-    """What our SYN,ACK says, with ``room`` octets left for options. A third goes without, and so does one that answers a SYN without (RFC9768-3.1.4)."""
+    """What our SYN,ACK says, which has ``room`` octets for options. A third goes without, and so does one that answers a SYN without
+    (RFC9768-3.1.4)."""
     ecn.answers += 1
     if ecn.answers > _ATTEMPTS:
         ecn.may_mark = False  # RFC9768-3.1.5, RFC3168-6.1.1b
