@@ -10,6 +10,8 @@ from postel.drill.constants import CONSTANTS, SOCK_STREAM
 from postel.drill.failure import ScriptError
 from postel.errors import ArgumentError, TcpError
 from postel.host.listener import Listener
+from postel.tcp.authentication.keychain import Keychain
+from postel.tcp.authentication.keys import MD5, Key
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT, State
@@ -25,6 +27,7 @@ class Descriptor:
         self.config = config
         self.connection = connection
         self.listener: Listener | None = None
+        self.keys: Keychain | None = None
         self.port = 0
         self.is_nonblocking = False
         self.reads_no_more = False
@@ -103,6 +106,14 @@ class Descriptor:
             self.listener.config = config
         if self.connection is not None:
             self.connection.configure(config, now)
+
+    def sign(self, secret: bytes, given: object) -> None:
+        """TCP_MD5SIG, before anything is opened: with the script's secret, for everybody."""
+        if not secret:
+            raise ScriptError(0, "TCP_MD5SIG", "expected --tcp_md5_secret for this option")
+        if self.state is not CLOSED:
+            raise OSError(errno.EISCONN, "a connection signs from its SYN on, or never")
+        self.keys = Keychain(Key(secret, algorithm=MD5)) if given in (1, [1]) else None
 
     def current(self) -> Config:
         return self.config if self.connection is None else self.connection.tcb.config

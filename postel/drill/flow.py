@@ -16,11 +16,12 @@ _UNKNOWN: Final = -1
 
 
 class Flow:
-    """``local`` is the stack's end, of which the script may not know the port until a packet shows it."""
+    """``local`` is the stack's end, of which the script may not know the port until a packet shows it. ``secret`` is TCP MD5's."""
 
-    def __init__(self, local: Endpoint, remote: Endpoint) -> None:
+    def __init__(self, local: Endpoint, remote: Endpoint, secret: bytes = b"") -> None:
         self.local = local
         self.remote = remote
+        self.secret = secret
         self._local_offset = _UNKNOWN
         self._remote_offset = _UNKNOWN
         self._timestamps: dict[int, int] = {}

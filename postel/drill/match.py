@@ -9,6 +9,7 @@ from postel.drill.failure import Failure
 from postel.drill.flow import Flow
 from postel.drill.script import ANY, ECN_ORDERS, Datagram, Network, Option, Packet
 from postel.tcp import seq
+from postel.tcp.authentication.md5 import digest
 from postel.times import MILLISECOND
 from postel.wire import ip, segment, udp
 from postel.wire import options as wire
@@ -17,7 +18,7 @@ from postel.wire.segment import ACK, FIN, PSH, SYN, Segment
 _LETTERS: Final = ((SYN, "S"), (FIN, "F"), (segment.RST, "R"), (PSH, "P"), (segment.URG, "U"), (segment.ECE, "E"), (segment.CWR, "W"),
                    (segment.AE, "A"), (ACK, "."))  # fmt: skip
 _NAMES: Final = {wire.END: "eol", wire.NOP: "nop", wire.MSS: "mss", wire.WINDOW_SCALE: "wscale", wire.SACK_PERMITTED: "sackOK",
-                 wire.SACK: "sack", wire.TIMESTAMPS: "TS", 19: "md5", wire.FAST_OPEN: "FO", 254: "FOEXP"}  # fmt: skip
+                 wire.SACK: "sack", wire.TIMESTAMPS: "TS", wire.MD5: "md5", wire.FAST_OPEN: "FO", 254: "FOEXP"}  # fmt: skip
 _MARKS: Final = ("noecn", "ect1", "ect0", "ce")
 
 
@@ -69,7 +70,7 @@ def check(expected: Packet, arrived: Arrived, flow: Flow, line: int, *, tick: in
     _check_numbers(expected, actual, flow, line)
     _equal(line, "urgent", expected.urgent, actual.urgent)
     if expected.options is not None:
-        _check_options(expected.options, arrived.options, flow, line)
+        _check_options(expected.options, arrived, flow, line)
     if any(actual.data):
         raise Failure(line, "payload", "zeros", "something else")
     _check_network(expected.network, arrived.packet, line)
@@ -102,14 +103,18 @@ def _check_numbers(expected: Packet, actual: Segment, flow: Flow, line: int) -> 
         _equal(line, "window", expected.window, actual.window)
 
 
-def _check_options(expected: tuple[Option, ...], actual: tuple[Option, ...], flow: Flow, line: int) -> None:
+def _check_options(expected: tuple[Option, ...], arrived: Arrived, flow: Flow, line: int) -> None:
     wanted = [_text(option) for option in expected]
-    found = [_text(_scripted(option, flow)) for option in actual]
+    found = [_text(_scripted(option, arrived, flow)) for option in arrived.options]
     if wanted != found:
         raise Failure(line, "options", f"<{','.join(wanted)}>", f"<{','.join(found)}>")
 
 
-def _scripted(option: Option, flow: Flow) -> Option:
+def _scripted(option: Option, arrived: Arrived, flow: Flow) -> Option:
+    if option.kind == wire.MD5 and flow.secret:
+        packet = arrived.packet
+        right = digest(flow.secret, packet.octets, packet.start, packet.end, flow.local, flow.remote)
+        return Option(option.kind, option.name, word="valid") if option.value == right else option
     if option.kind != wire.SACK:
         return option
     return Option(option.kind, option.name, tuple([flow.remote_to_script(number) for number in option.numbers]))
@@ -174,5 +179,5 @@ def text(arrived: Arrived, flow: Flow) -> str:
         words.append(f"ack {flow.remote_to_script(actual.ack)}")
     words.append(f"win {actual.window}")
     if arrived.options:
-        words.append("<" + ",".join([_text(_scripted(option, flow)) for option in arrived.options]) + ">")
+        words.append("<" + ",".join([_text(_scripted(option, arrived, flow)) for option in arrived.options]) + ">")
     return " ".join(words)

@@ -6,7 +6,8 @@ from typing import Final
 from postel.drill.failure import ScriptError
 from postel.drill.flow import Flow
 from postel.drill.script import ANY, Datagram, Icmp, Network, Option, Packet
-from postel.wire import checksum, ip, udp
+from postel.tcp.authentication.md5 import DIGEST, digest
+from postel.wire import checksum, ip, signature, udp
 from postel.wire import options as wire
 from postel.wire.icmp import PROTOCOL_4, PROTOCOL_6
 from postel.wire.segment import ACK, CHECKSUM_AT, PROTOCOL, SYN
@@ -53,7 +54,18 @@ def segment(packet: Packet, flow: Flow, line: int) -> bytes:
     bits = 20 + len(tail) << 10 | packet.flags
     window = max(0, packet.window)
     header = _HEADER.pack(flow.remote.port, flow.local.port, seq, ack, bits, window, 0, packet.urgent)
-    return _packet(packet.network, flow, PROTOCOL, header + tail + bytes(packet.length), CHECKSUM_AT)
+    octets = header + tail + bytes(packet.length)
+    if any(option.word for option in packet.options or ()):
+        octets = _signed(octets, flow, line)
+    return _packet(packet.network, flow, PROTOCOL, octets, CHECKSUM_AT)
+
+
+def _signed(octets: bytes, flow: Flow, line: int) -> bytes:
+    """With the digest where ``md5 valid`` stands."""
+    if not flow.secret:
+        raise ScriptError(line, "md5", "expected --tcp_md5_secret for this option")
+    at = signature.place(octets, 0, wire.MD5) + 2
+    return octets[:at] + digest(flow.secret, octets, 0, len(octets), flow.remote, flow.local) + octets[at + DIGEST :]
 
 
 def datagram(packet: Datagram, flow: Flow) -> bytes:
@@ -90,7 +102,7 @@ def _option(option: Option, flow: Flow, line: int) -> bytes:
             raise ScriptError(line, f"ecr {option.numbers[1]}", "the stack never sent this timestamp")
         value = _WORD.pack(option.numbers[0]) + _WORD.pack(echo)
     elif option.word:
-        raise ScriptError(line, option.name, "this option can't be made")
+        value = bytes(DIGEST)
     return bytes((option.kind, len(value) + 2)) + value
 
 

@@ -76,6 +76,7 @@ def ends_of(script: Script) -> Ends:
         Endpoint(parse(script.options.get("remote_ip", remote)), REMOTE_PORT),
         prefix_length,
         _number(script, "mtu", 1500),
+        script.options.get("tcp_md5_secret", "").encode(),
     )
 
 
@@ -91,7 +92,8 @@ class Runner:
         self._network.on_step = self._retry
         self._sockets = stack.sockets
         self._sockets.on_open = self._begin_flow
-        self._flow = Flow(self._local, self._remote)
+        self._secret = ends.secret
+        self._flow = Flow(self._local, self._remote, self._secret)
         self._flows: dict[tuple[int, int], Flow] = {}
         self._names: dict[str, object] = {}
         self._event: Event | None = None
@@ -205,7 +207,7 @@ class Runner:
 
     def _begin_flow(self, local: Endpoint, remote: Endpoint) -> None:
         """`connect` and `listen` begin a conversation: what the script says from here on is about it."""
-        self._flow = self._flows[local.port, remote.port] = Flow(local, remote)
+        self._flow = self._flows[local.port, remote.port] = Flow(local, remote, self._secret)
 
     def _flow_of(self, local_port: int, remote_port: int) -> Flow:
         """The conversation that a packet names by its ports; without them, the newest."""
@@ -213,7 +215,8 @@ class Runner:
             return self._flow
         ports = local_port, remote_port
         if ports not in self._flows:
-            self._flows[ports] = Flow(self._local._replace(port=local_port), self._remote._replace(port=remote_port))
+            ends = self._local._replace(port=local_port), self._remote._replace(port=remote_port)
+            self._flows[ports] = Flow(*ends, self._secret)
         return self._flows[ports]
 
     def _expect(self, packet: Packet | Datagram, event: Event, due: int) -> None:

@@ -15,7 +15,6 @@ _ECN: Final = ("noecn", "ect0", "ect1", "ce", "ect01")
 _BARE: Final = {"nop": wire.NOP, "eol": wire.END, "sackOK": wire.SACK_PERMITTED}
 _NUMBERED: Final = {"mss": wire.MSS, "wscale": wire.WINDOW_SCALE}
 
-MD5: Final = 19
 EXPERIMENTAL: Final = 254
 _FAST_OPEN_MAGIC: Final = b"\xf9\x89"  # RFC 7413, 4.1.1
 
@@ -143,7 +142,7 @@ def _option(cursor: Cursor) -> Option:
     if name == "TS":
         return _timestamps(cursor)
     if name == "md5":
-        return Option(MD5, name, word=cursor.joined())
+        return _digest(cursor)
     if name == "FO":
         return Option(wire.FAST_OPEN, name, value=_octets(cursor))
     if name in ("FOEXP", "EXP-FO"):
@@ -188,6 +187,13 @@ def _accurate_ecn(cursor: Cursor) -> Option:
         if tuple(names) == order[: len(names)]:
             return Option(kind, "ECN", value=value)
     raise cursor.refusal(f"no AccECN option has its fields in the order {' '.join(names)}, before")
+
+
+def _digest(cursor: Cursor) -> Option:
+    """``md5 valid`` is what the script's secret makes of the segment."""
+    if cursor.takes("valid"):
+        return Option(wire.MD5, "md5", word="valid")
+    return Option(wire.MD5, "md5", value=_octets(cursor))
 
 
 def _octets(cursor: Cursor) -> bytes:

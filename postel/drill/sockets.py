@@ -15,6 +15,7 @@ from postel.drill.descriptor import Descriptor
 from postel.drill.epoll import Poller, VirtualPoller
 from postel.drill.failure import ScriptError
 from postel.drill.network import Network
+from postel.drill.stack import Ends
 from postel.tcp.config import FAST_OPEN_CLIENT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.state import CLOSED
@@ -25,9 +26,10 @@ from postel.wire.address import Endpoint
 class Sockets(SystemCalls[Descriptor]):
     """``settings`` are those of the system, which new sockets inherit."""
 
-    def __init__(self, network: Network, settings: Config, local: Endpoint, remote: Endpoint, nonblocking: int) -> None:
-        super().__init__(local, remote, nonblocking)
+    def __init__(self, network: Network, settings: Config, ends: Ends, nonblocking: int) -> None:
+        super().__init__(ends.local, ends.remote, nonblocking)
         self.settings = settings
+        self._secret = ends.secret
         self._network = network
         self._datagram_calls = DatagramCalls(self, network)
 
@@ -69,7 +71,7 @@ class Sockets(SystemCalls[Descriptor]):
         found = self.descriptor(attempt)
         if found.listener is None:
             backlog = max(1, self.number(attempt, 1, 1))
-            found.listener = self._network.host.listen(found.port, self._network.now, backlog=backlog, config=found.config)
+            found.listener = self._network.host.listen(found.port, self._network.now, backlog=backlog, config=found.config, keys=found.keys)
             self._network.listeners.append(found.listener)
             self.on_open(Endpoint(self.local.address, found.listener.local.port), self.remote)
         return 0
@@ -99,7 +101,13 @@ class Sockets(SystemCalls[Descriptor]):
 
     def _opened(self, found: Descriptor, remote: Endpoint, config: Config) -> Connection:
         connection = self._network.host.connect(
-            remote.address, remote.port, self._network.now, local_address=self.local.address, local_port=found.port, config=config
+            remote.address,
+            remote.port,
+            self._network.now,
+            local_address=self.local.address,
+            local_port=found.port,
+            config=config,
+            keys=found.keys,
         )
         self.on_open(connection.local, connection.remote)
         return connection
@@ -175,6 +183,9 @@ class Sockets(SystemCalls[Descriptor]):
         found = self.descriptor(attempt)
         name = self.selector(attempt, 2)
         given = value(argument(attempt, 3), self.names)
+        if name == "TCP_MD5SIG":
+            found.sign(self._secret, given)
+            return 0
         if name == "TCP_FASTOPEN":
             given = self._network.fast_open if given not in (0, [0]) else 0
         descriptor.set_option(found, name, given, self._network.now)

@@ -18,6 +18,7 @@ class Ends:
     remote: Endpoint
     prefix_length: int
     mtu: int
+    secret: bytes = b""  # of TCP MD5, for sockets that ask for it and the script's `md5 valid`
 
 
 class Wire(Protocol):

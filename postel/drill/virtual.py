@@ -22,7 +22,7 @@ class Virtual:
     def __init__(self, ends: Ends, profile: Profile, observer: Observer | None = None) -> None:
         address = f"{to_text(ends.local.address)}/{ends.prefix_length}"
         self.network = Network((address,), ends.mtu, profile.config, observer, fast_open=profile.fast_open)
-        self.sockets = Sockets(self.network, profile.config, ends.local, ends.remote, profile.nonblocking)
+        self.sockets = Sockets(self.network, profile.config, ends, profile.nonblocking)
         self._profile = profile
 
     def command(self, text: str, line: int) -> None:

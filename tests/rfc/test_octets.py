@@ -137,12 +137,21 @@ def test_bad_opt_4_a_wrong_length_makes_an_option_count_for_nothing(option: str)
 
 
 @pytest.mark.label("BAD-OPT-7")
-@pytest.mark.parametrize("kind", [19, 29])
-@pytest.mark.parametrize("length", [2, 3, 4, 18])
+@pytest.mark.parametrize(("kind", "length"), [(19, 2), (19, 3), (19, 4), (19, 18), (29, 4), (29, 18)])
 def test_bad_opt_7_signatures_without_a_key_are_ignored(kind: int, length: int) -> None:
     scene = established()
     hears(scene, octets_of(scene, ACK, b"signed", bytes([kind, length]) + bytes(length - 2)))
     assert scene.reads() == b"signed"
+
+
+@pytest.mark.label("BAD-OPT-7", "RFC5925-2.2")
+@pytest.mark.parametrize("make", [listen, *SYNCHRONIZED.values()])
+@pytest.mark.parametrize("options", ["1d02", "1d0301", "1d0401021d040102", "1d0401021302"])
+def test_bad_opt_7_what_is_no_tcp_ao_leaves_no_trace(options: str, make: Maker) -> None:
+    scene = make()
+    before = scene.image()
+    assert hears(scene, octets_of(scene, ACK, b"signed", bytes.fromhex(options))) == []
+    assert scene.image() == before
 
 
 @pytest.mark.label("RFC9293-3.1-reserved", "BAD-HDR-4", "RFC3360-2")

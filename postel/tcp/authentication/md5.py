@@ -13,7 +13,7 @@ from postel.wire import options, signature
 from postel.wire.address import Endpoint
 from postel.wire.segment import Segment, encode, with_checksum
 
-_DIGEST: Final = 16
+DIGEST: Final = 16  # octets
 _LENGTH: Final = 20  # two NOPs before it
 
 
@@ -24,22 +24,18 @@ class Md5(Authentication):
         super().__init__(local, remote, keys, _LENGTH, heeds_icmp=True)
 
     def seal(self, segment: Segment, layout: int, iss: int, irs: int) -> bytes:
-        local, remote = self.local.address, self.remote.address
-        segment.other += ((options.MD5, bytes(_DIGEST)),)
+        segment.other += ((options.MD5, bytes(DIGEST)),)
         octets = encode(segment, layout)
         at = signature.place(octets, 0, options.MD5) + 2
-        digest = self._digest(signature.covered_by_md5(octets, 0, len(octets), local, remote))
-        return with_checksum(octets[:at] + digest + octets[at + _DIGEST :], local, remote)
+        octets = octets[:at] + digest(self.keys[0].secret, octets, 0, len(octets), self.local, self.remote) + octets[at + DIGEST :]
+        return with_checksum(octets, self.local.address, self.remote.address)
 
     def _fault(self, octets: bytes, start: int, end: int, segment: Segment, iss: int, irs: int) -> str:
         value = value_of(segment, options.MD5)
         if not value:
             return "signature_missing"
-        digest = self._digest(signature.covered_by_md5(octets, start, end, self.remote.address, self.local.address))
-        return "" if compare_digest(digest, value) else "signature_wrong"  # RFC2385-2, its length too
-
-    def _digest(self, covered: bytes) -> bytes:
-        return md5(covered + self.keys[0].secret, usedforsecurity=False).digest()
+        right = digest(self.keys[0].secret, octets, start, end, self.remote, self.local)
+        return "" if compare_digest(right, value) else "signature_wrong"  # RFC2385-2, its length too
 
     def successor(self) -> "Md5":
         return Md5(self.local, self.remote, self.keys)
@@ -52,3 +48,9 @@ class Md5(Authentication):
         if keys[0].algorithm != MD5:
             raise ArgumentError("keys", keys, f"one of {MD5}, as this connection began")
         self.keys = keys
+
+
+def digest(secret: bytes, octets: bytes, start: int, end: int, source: Endpoint, destination: Endpoint) -> bytes:
+    """Of the segment at ``octets[start:end]``."""
+    covered = signature.covered_by_md5(octets, start, end, source.address, destination.address)
+    return md5(covered + secret, usedforsecurity=False).digest()
