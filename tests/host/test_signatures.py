@@ -445,3 +445,24 @@ def test_rfc5925_7_8_before_that_it_is_and_so_is_packet_too_big_over_ipv6(pair: 
     router.now = pair.now
     router.give(router.control(icmp.Message(icmp.PACKET_TOO_BIG, 0, 1300, octets[:60])))
     assert client.tcb.path_mtu == 1300
+
+
+# Whatever stands where a signature should
+
+
+@pytest.mark.label("BAD-AO-1")
+@pytest.mark.parametrize("keys", [(LEFT, RIGHT), (same(MD5), same(MD5)), (None, Keychain(accepts_unmatched=False))])
+@pytest.mark.parametrize("kind", [options.MD5, options.AO])
+@pytest.mark.parametrize("flags", [SYN, SYN | ACK, ACK, RST, FIN | ACK])
+def test_bad_ao_1_signatures_of_any_length(pair: Pair, keys: Any, kind: int, flags: int) -> None:
+    client, server = opened(pair, *keys)
+    peer = Peer(pair.right, "10.0.0.1", TO_10)
+    peer.now = pair.now
+    ports = {"port": client.local.port, "to": 80}
+    numbers = {"seq": server.tcb.rcv.nxt, "ack": server.tcb.snd.nxt}
+    for size in range(2, 39):
+        signed = {"other": ((kind, bytes((1,)) * size),)}
+        answers = peer.give(peer.tcp(flags, **ports, **numbers, **signed), peer.tcp(flags, to=80, **numbers, **signed))
+        assert answers == []
+    assert server.state is ESTABLISHED
+    assert sum(drops(pair.right).values()) == 2 * 37
