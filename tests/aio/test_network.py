@@ -13,6 +13,8 @@ from postel.errors import LinkError
 from postel.host.host import Host
 from postel.link import Link
 from postel.link.memory import pair
+from postel.tcp.authentication.keychain import Keychain
+from postel.tcp.authentication.keys import Key
 from postel.tcp.config import Config
 from postel.tcp.status import SACK
 
@@ -98,6 +100,19 @@ async def test_connection_of_a_config_of_its_own(networks: Networks, until: Any)
 
 
 # Servers
+
+
+async def test_streams_are_signed_on_both_sides_or_not_at_all(networks: Networks, far_address: str) -> None:
+    keys = Keychain(Key(b"a secret of both"))
+    async with networks() as both:
+        await both.far.start_server(hold, port=80, keys=keys)
+        reader, writer = await both.near.open_connection(far_address, 80, keys=keys)
+        writer.write_eof()
+        assert await reader.read() == b""
+        writer.close()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(both.near.open_connection(far_address, 80), 0.05)
+        assert both.far.host.statistics()["dropped_signature_missing"] == 1
 
 
 async def test_port_in_use(networks: Networks) -> None:

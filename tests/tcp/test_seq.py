@@ -37,6 +37,11 @@ def test_two_numbers_are_before_equal_or_after_except_opposite_ones(a: int, b: i
     assert found == (0 if seq.distance(a, b) == seq.HALF else 1)
 
 
+@given(st.integers(0, 1 << 48), STEPS)
+def test_an_extended_number_is_the_one_nearby(near: int, step: int) -> None:
+    assert seq.extended(near + step & seq.MASK, near) == near + step
+
+
 def test_across_the_wrap() -> None:
     assert seq.lt(seq.MASK, 0)
     assert seq.add(seq.MASK, 1) == 0

@@ -1,7 +1,10 @@
 """AES-128 and AES-CMAC against the examples of FIPS 197 and RFC 4493."""
 
+import doctest
+
 import pytest
 
+from postel.tcp.authentication import aes
 from postel.tcp.authentication.aes import cmac, encrypt
 
 KEY = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c")
@@ -33,3 +36,7 @@ def test_fips_197(key: str, plain: str, cipher: str) -> None:
 )
 def test_rfc_4493_4(size: int, expected: str) -> None:
     assert cmac(KEY, MESSAGE[:size]).hex() == expected
+
+
+def test_the_example_in_its_text() -> None:
+    assert doctest.testmod(aes).failed == 0
