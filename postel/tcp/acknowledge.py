@@ -10,7 +10,7 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     """SND.UNA < SEG.ACK <= SND.MAX: something new arrived at the peer (EP-ACK-5)."""
     snd = tcb.snd
     acked = seq.distance(snd.una, segment.ack)
-    was_in_use = not tcb.recovery.is_active and 2 * tcb.flight >= tcb.congestion.window
+    was_in_use = not tcb.recovery.is_active and 2 * max(tcb.flight, tcb.recovery.flight) >= tcb.congestion.window
     _free(tcb, segment.ack)
     snd.una = segment.ack
     if seq.lt(snd.nxt, snd.una):  # D-1: a timeout had pulled SND.NXT back

@@ -316,6 +316,25 @@ def test_rfc8985_9_3_what_is_lost_waits_for_room() -> None:
     assert board.lost == 30 * MSS - board.pipe
 
 
+@pytest.mark.label("RFC5681-3.2d")
+def test_acks_that_are_read_at_once_had_all_been_in_flight() -> None:
+    """A host drains a batch of ACKs before it sends: half of the window is half of what flew when the batch came."""
+    scene = flying(20)
+    for number in range(1, 15):
+        scene.arrives(ACK, ack=1 + number * MSS)
+    scene.arrives(ACK, ack=scene.una, sack=(of(15, 18),))
+    scene.drain()
+    assert scene.tcb.congestion.threshold == 10 * MSS
+
+
+@pytest.mark.label("RFC5681-3.1b")
+def test_and_all_say_that_the_window_fits() -> None:
+    scene = flying(20)
+    for number in range(1, 21):
+        scene.arrives(ACK, ack=1 + number * MSS)
+    assert scene.tcb.congestion.window == 40 * MSS
+
+
 def test_one_window_is_cut_once() -> None:
     scene = flying(20)
     sacks(scene, of(1, 4))

@@ -42,7 +42,7 @@ class Sample:
         self.lost = 0  # newly found lost
         self.marked = 0  # of what was delivered, with CE (RFC 9768); or all of it with ECE (RFC 3168)
         self.flight = 0  # in the network after this ACK
-        self.flight_before = 0  # and before it
+        self.flight_before = 0  # and when something was last sent: several ACKs that come at once all find as much
         self.round_trip = 0  # measured by this ACK; 0: none
         self.una = 0  # position of SND.UNA
         self.max = 0  # position of SND.MAX

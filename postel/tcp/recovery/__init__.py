@@ -52,12 +52,14 @@ class Recovery(ABC):
     left the network. ``turn`` says where SND.NXT shall go; who does it sets it to STAY. ``keeps_timer``: this ACK doesn't start the
     retransmission timer anew. ``reorder_at`` is when `on_reorder_timeout` is due. ``tests_timeout``: the next ACKs tell whether the last
     timeout was spurious (RFC 5682), given that something new is sent. ``probe`` is in flight; whoever finds it lost, and nothing else,
-    marks it instead of telling congestion control (RFC4821-4).
+    marks it instead of telling congestion control (RFC4821-4). ``flight`` is FlightSize when something was last sent: ACKs are read in
+    batches, and what they acknowledged together had all been in flight.
     """
 
     __slots__ = (
         "_undo",
         "congestion",
+        "flight",
         "inflation",
         "is_active",
         "is_excused",
@@ -75,6 +77,7 @@ class Recovery(ABC):
         self.rtt = rtt
         self.sample = Sample()
         self.is_active = False
+        self.flight = 0
         self.inflation = 0
         self.turn = STAY
         self.keeps_timer = False

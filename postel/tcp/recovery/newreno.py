@@ -54,7 +54,7 @@ class NewReno(Recovery):
         self._clock = Clock() if congestion.is_model else None
 
     @property
-    def flight(self) -> int:
+    def _outstanding(self) -> int:
         return seq.distance(self._una, self._max)
 
     def on_sent(self, number: int, octets: int, now: int) -> None:
@@ -66,8 +66,9 @@ class NewReno(Recovery):
         else:
             self._allowance -= octets
         self._max = seq.latest(self._max, end)
+        self.flight = self._outstanding
         if self._clock is not None:
-            self._clock.sent(self.sample.una + seq.distance(self._una, number), octets, self.flight, now)
+            self._clock.sent(self.sample.una + seq.distance(self._una, number), octets, self._outstanding, now)
 
     def on_ack(self, segment: Segment, una: int, acked: int, echo: int, now: int, *, is_duplicate: bool, has_more: bool) -> None:
         self._begin_sample(acked)
@@ -80,11 +81,11 @@ class NewReno(Recovery):
             self._progress(acked, echo, now, has_more=has_more)
         elif is_duplicate:
             self._on_duplicate(now)
-        self.sample.flight = self.flight
+        self.sample.flight = self._outstanding
 
     def on_timeout(self, *, again: bool, has_more: bool, now: int) -> None:
         may_test = has_more and (again or seq.gt(self._una, self._recover))  # RFC5682-2.1-1
-        self._time_out(self.flight, now, again=again)
+        self._time_out(self._outstanding, now, again=again)
         self._recover = self._max  # RFC6582-3.2-4
         self._duplicates = 0
         self._leave()
@@ -112,8 +113,8 @@ class NewReno(Recovery):
         return self.congestion.window + self.inflation - seq.distance(una, nxt)
 
     def ran_dry(self) -> None:
-        if self._clock is not None and self.flight < self.congestion.window and self._lost < 0:
-            self._clock.rates.limit(self.flight)
+        if self._clock is not None and self._outstanding < self.congestion.window and self._lost < 0:
+            self._clock.rates.limit(self._outstanding)
 
     # Progress
 
@@ -140,7 +141,7 @@ class NewReno(Recovery):
                 self._undo.end()
         elif seq.ge(self._una, self._recover):  # RFC6582-3.2-3a
             if not self.is_excused:
-                self.congestion.recovered(self.flight, now)
+                self.congestion.recovered(self._outstanding, now)
             self._leave()
             self._undo.end()
         else:
@@ -163,7 +164,7 @@ class NewReno(Recovery):
         if self._step:  # RFC5682-2.1-2, RFC5682-2.1-3
             self._go_back()
         elif self.is_active:
-            self.inflation = min(self.inflation + smss, self.flight)  # RFC5681-3.2f, as far as octets are outstanding
+            self.inflation = min(self.inflation + smss, self._outstanding)  # RFC5681-3.2f, as far as octets are outstanding
         elif self._duplicates < DUPLICATES:
             if self._duplicates == 1:
                 self._flight = self.flight
@@ -222,7 +223,7 @@ class NewReno(Recovery):
         self._step = 0
         self.tests_timeout = False
         self.turn = ON  # RFC4015-3.1-9
-        limit = NO_LIMIT if self.is_active else self.flight + min(acked, self.congestion.initial_window)  # RFC4015-3.1-9
+        limit = NO_LIMIT if self.is_active else self._outstanding + min(acked, self.congestion.initial_window)  # RFC4015-3.1-9
         if not self.is_active:
             self.rtt.revive()  # RFC4015-3.1-11
         self._recover = seq.add(self._una, -1)  # RFC5682-2.1-3: duplicates mean a loss again

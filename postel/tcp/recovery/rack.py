@@ -45,6 +45,7 @@ class Rack(Recovery):
         "_is_timed_out",
         "_lost_again",
         "_newest",
+        "_pipe",
         "_point",
         "_probe_end",
         "_probe_is_again",
@@ -61,6 +62,7 @@ class Rack(Recovery):
     def __init__(self, una: int, congestion: Congestion, rtt: Rtt) -> None:
         super().__init__(congestion, rtt)
         self.board = Scoreboard(una)
+        self._pipe = 0  # when something was last sent
         self._reordering = Reordering(rtt.smoothed)
         self._rates = Rates() if congestion.is_model else None
         self._reduction: Reduction | None = None
@@ -108,6 +110,8 @@ class Rack(Recovery):
         elif self._step:
             self._allowance -= octets
         record = sent.add(start, start + octets, now)  # RFC8985-6.1, RFC8985-4b
+        self.flight = board.flight
+        self._pipe = board.pipe
         if self._reduction is not None:
             self._reduction.sent(octets)
         if self._rates is not None:
@@ -270,10 +274,10 @@ class Rack(Recovery):
         elif self.is_excused and self._is_blamed:
             self.is_excused = False
             self.probe = None
-            self._reduce(min(self.board.flight, self.congestion.window), now)
+            self._reduce(min(self.flight, self.congestion.window), now)
             self._lead_down(now)
         elif self._lost_again and self.is_active:  # RFC5681-4.3a: a second sign of congestion
-            self.congestion.lost(min(self.board.flight, self.congestion.window), now)
+            self.congestion.lost(min(self.flight, self.congestion.window), now)
             self._lead_down(now)
         if self._reduction is not None and self.sample.delivered:
             is_safe = acked > 0 and self.sample.lost == 0
@@ -288,7 +292,7 @@ class Rack(Recovery):
             self.probe.is_lost = self.is_excused = True
             return
         if self.board.position >= self._answered:
-            self._reduce(min(self.board.flight, self.congestion.window), now)  # RFC5681-3.2d: without what limited transmit added
+            self._reduce(min(self.flight, self.congestion.window), now)  # RFC5681-3.2d: without what limited transmit added
         self._lead_down(now)
 
     def _lead_down(self, now: int) -> None:
@@ -400,7 +404,7 @@ class Rack(Recovery):
         is_repaired = is_repaired and self.board.position > self._probe_end
         self._probe_end = _NONE
         if is_repaired and not self.is_active:
-            self.congestion.lost(min(self.board.flight, self.congestion.window), now)
+            self.congestion.lost(min(self.flight, self.congestion.window), now)
             self.congestion.recovered(max(self.board.pipe, self.congestion.threshold), now)
 
     # What may be sent
@@ -448,7 +452,7 @@ class Rack(Recovery):
         sample = self.sample
         sample.acked = acked
         sample.delivered = sample.lost = 0
-        sample.flight_before = self.board.pipe
+        sample.flight_before = self._pipe
         self._delivered = None
         self._duplicate_end = _NONE
         self._is_disproved = self._is_blamed = False
