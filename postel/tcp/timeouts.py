@@ -75,9 +75,6 @@ def user_timeout(tcb: Tcb, now: int) -> None:
 
 def retransmission_timeout(tcb: Tcb, now: int) -> None:
     """EP-TMO-2, RFC 6298, 5.4 to 5.6: the first that isn't acknowledged goes again, with twice the patience."""
-    if tcb.ecn is not None and not tcb.flight:  # RFC3168-6.1.2b: it only kept new data back
-        tcb.timers.retransmission = NEVER
-        return
     tcb.retransmissions += 1
     tcb.rtt.forget()
     tcb.rtt.back_off()

@@ -16,7 +16,7 @@ from tests.tcp import scenes
 from tests.tcp.scenes import LOCAL, PLAIN, REMOTE, Peer, established, listen, syn_received, syn_sent
 
 
-@pytest.mark.label("RFC2018-4a")
+@pytest.mark.label("RFC2018-4a", "RFC8985-4a")
 @pytest.mark.parametrize(("ours", "theirs"), [(True, True), (True, False), (False, True)])
 def test_rfc2018_4a_sack_only_if_both_permit_it(ours: bool, theirs: bool) -> None:
     scene = established(replace(PLAIN, sack=ours), Peer(sack=theirs))

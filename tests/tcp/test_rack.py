@@ -81,7 +81,7 @@ def rack(scene: Scene) -> Rack:
 # The example of RFC 8985, 3.4
 
 
-@pytest.mark.label("RFC8985-6.2-5", "RFC8985-7.2", "RFC8985-7.3b", "RFC8985-6.1", "BAD-RTO-3")
+@pytest.mark.label("RFC8985-6.2-5", "RFC8985-7.2", "RFC8985-7.3b", "RFC8985-6.1", "RFC8985-4b", "BAD-RTO-3")
 def test_rfc8985_3_4_the_worked_example() -> None:
     scene = opened(congestion=Unled)
     scene.sends(bytes(4 * MSS))  # P0 to P3; all but P0 are lost
@@ -167,7 +167,7 @@ def test_rfc8985_6_2_3_a_retransmission_that_fills_a_hole_is_no_reordering() -> 
     assert not rack(scene)._reordering.count
 
 
-@pytest.mark.label("RFC8985-6.2-5", "RFC5681-4.3a", "BAD-RTO-3")
+@pytest.mark.label("RFC8985-6.2-5", "RFC8985-9.2", "RFC5681-4.3a", "BAD-RTO-3")
 def test_a_lost_retransmission_goes_again_and_costs_the_window_again() -> None:
     scene = flying(20)
     sacks(scene, of(1, 4))
@@ -191,7 +191,7 @@ def test_of_what_one_instant_saw_leave_the_order_tells_which_came_later() -> Non
     assert scene.tcb.segments_retransmitted == 1
 
 
-@pytest.mark.label("RFC8985-6.2-2")
+@pytest.mark.label("RFC8985-6.2-2", "BBR-rtt")
 def test_rfc8985_6_2_2_an_ack_within_less_than_a_round_trip_is_for_the_first_copy() -> None:
     scene = flying()
     sacks(scene, of(1, 4))

@@ -43,6 +43,7 @@ def opened(*, sack: bool = True) -> tuple[Scene, Ear]:
     return scene, ear
 
 
+@pytest.mark.label("BBR-rate-1")
 @pytest.mark.parametrize("sack", [True, False])
 def test_the_rate_is_what_was_delivered_over_a_round_trip(sack: bool) -> None:
     scene, ear = opened(sack=sack)
@@ -96,6 +97,7 @@ def test_what_was_lost_meanwhile_is_told() -> None:
     assert ear.flights[-1][2] == 0  # since the retransmission went out
 
 
+@pytest.mark.label("BBR-rtt")
 def test_without_sack_an_ack_that_ends_a_hole_measures_nothing() -> None:
     scene, ear = opened(sack=False)
     scene.sends(bytes(100 * MSS))
