@@ -13,11 +13,13 @@ from postel.sim.rules import (
     Rule,
     Verdict,
     corrupt,
+    deciding,
     deliver_after,
     dropping,
     duplicate,
+    echo,
 )
-from postel.sim.world import Application, Subject, Witness, World
+from postel.sim.world import Application, Stack, Subject, Witness, World
 
 __all__ = [
     "DROP",
@@ -25,12 +27,15 @@ __all__ = [
     "Application",
     "Path",
     "Rule",
+    "Stack",
     "Subject",
     "Verdict",
     "Witness",
     "World",
     "corrupt",
+    "deciding",
     "deliver_after",
     "dropping",
     "duplicate",
+    "echo",
 ]

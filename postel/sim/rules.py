@@ -17,11 +17,13 @@ ANY_BIT: Final = -2  # one that the dice choose
 
 
 class Verdict(NamedTuple):
-    """What becomes of a packet: how many copies arrive (0: lost), after how long, and which bit is turned over on the way."""
+    """What becomes of a packet: how many copies arrive (0: lost), after how long, and which bit is turned over on the way; and how long
+    after leaving the network delivers it once more."""
 
     copies: int = BY_PATH
     after: int = BY_PATH
     bit: int = BY_PATH
+    again: int = BY_PATH
 
 
 Rule = Callable[[int, bytes, str, int], Verdict | None]
@@ -44,6 +46,13 @@ def duplicate(copies: int = 2) -> Verdict:
     return Verdict(copies=copies)
 
 
+def echo(delay: int) -> Verdict:
+    """Arrive as the path has it, and once more ``delay`` microseconds after leaving: the old duplicate of RFC 9293, 3.4.3."""
+    if delay < 0:
+        raise ArgumentError("delay", delay, "0 microseconds or more")
+    return Verdict(again=delay)
+
+
 def corrupt(bit: int = ANY_BIT) -> Verdict:
     """Arrive with one bit turned over: number ``bit`` of the packet, counted from its first octet's highest."""
     if bit < 0 and bit != ANY_BIT:
@@ -57,5 +66,14 @@ def dropping(*numbers: int) -> Rule:
 
     def rule(number: int, octets: bytes, sender: str, now: int) -> Verdict | None:  # noqa: ARG001 - the shape of a Rule
         return DROP if number in chosen else None
+
+    return rule
+
+
+def deciding(verdicts: dict[int, Verdict]) -> Rule:
+    """What becomes of the packets with these numbers."""
+
+    def rule(number: int, octets: bytes, sender: str, now: int) -> Verdict | None:  # noqa: ARG001 - the shape of a Rule
+        return verdicts.get(number)
 
     return rule

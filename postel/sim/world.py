@@ -5,13 +5,14 @@ there. Between two of them nothing can happen, so the clock jumps; 2MSL passes i
 """
 
 from collections.abc import Callable
+from functools import partial
 from heapq import heappop, heappush
 from random import Random
-from typing import Final
+from typing import Final, Protocol
 
 from postel.errors import ArgumentError
 from postel.host.datagrams import DatagramSocket
-from postel.host.host import Host
+from postel.host.host import Host, HostEvent
 from postel.host.listener import Listener
 from postel.sim.path import QUEUE, Path
 from postel.sim.rules import BY_PATH, PASS, Rule, Verdict
@@ -40,12 +41,28 @@ class Witness(Observer):
         """A packet won't arrive: "loss", "queue full", "too big", "no route"."""
 
 
-class _Node:
-    """A host in its place."""
+class Stack(Protocol):
+    """What the clock and the paths need of a host."""
 
-    def __init__(self, name: str, host: Host, application: Application | None) -> None:
+    def packet_arrives(self, octets: bytes, now: int) -> None: ...
+
+    def next_packet(self, now: int) -> bytes | None: ...
+
+    def next_event(self) -> HostEvent | None: ...
+
+    def next_timeout(self) -> int: ...
+
+    def handle_timeout(self, now: int) -> None: ...
+
+
+class _Node:
+    """A host in its place; ``stack`` is who stands there for it, ``make`` makes another like it."""
+
+    def __init__(self, name: str, make: Callable[[], Host], application: Application | None) -> None:
         self.name = name
-        self.host = host
+        self.make = make
+        self.host = make()
+        self.stack: Stack = self.host
         self.application = application
         self.paths: dict[_Node, Path] = {}
         self.armed = NEVER  # the earliest wake-up for it that lies in the heap
@@ -85,7 +102,8 @@ class World:
         """A new host, with addresses such as "10.0.0.1/24" and "fd00::1/64"."""
         if any(node.name == name for node in self._nodes.values()):
             raise ArgumentError("name", name, "one that no other host of this world has")
-        host = Host(
+        make = partial(
+            Host,
             *interfaces,
             secret=f"{self.seed}/{name}".encode(),
             mtu=mtu,
@@ -95,14 +113,27 @@ class World:
             memory_limit=memory_limit,
             verify_checksums=verify_checksums,
         )
-        node = _Node(name, host, application)
-        self._nodes[host] = node
+        node = _Node(name, make, application)
+        self._nodes[node.host] = node
         for text in interfaces:
             octets = addresses.parse_interface(text).address
             if octets in self._by_address:
                 raise ArgumentError("interfaces", text, "addresses that no other host of this world has")
             self._by_address[octets] = node
-        return host
+        return node.host
+
+    def restart(self, host: Host) -> Host:
+        """As after a power failure: a new host in the same place, with the same secret, that knows of no connection. The application stays;
+        observers aren't told, for nobody was left to tell them."""
+        node = self._nodes.pop(self._node(host).host)
+        node.host = node.stack = node.make()
+        node.armed = NEVER
+        self._nodes[node.host] = node
+        return node.host
+
+    def front(self, host: Host, stack: Stack) -> None:
+        """Let ``stack`` stand between the network and ``host``: it is called in its place, and passes on what it likes."""
+        self._node(host).stack = stack
 
     def application(self, host: Host, application: Application) -> None:
         """Let ``application`` have the events of ``host`` from now on."""
@@ -192,7 +223,7 @@ class World:
             self.pump()
         elif node is not None and octets:
             self.now = when
-            node.host.packet_arrives(octets, when)
+            node.stack.packet_arrives(octets, when)
             self._pump(node)
         elif node is not None:
             self._wake(node, when)
@@ -200,23 +231,23 @@ class World:
     def _wake(self, node: _Node, when: int) -> None:
         """A timer that was moved since leaves its old entry in the heap: then nothing happens, and the clock stays."""
         node.armed = NEVER
-        if node.host.next_timeout() <= when:
+        if node.stack.next_timeout() <= when:
             self.now = when
-            node.host.handle_timeout(when)
+            node.stack.handle_timeout(when)
         self._pump(node)
 
     def _pump(self, node: _Node) -> None:
-        host, now = node.host, self.now
+        stack, now = node.stack, self.now
         busy = True
         while busy:
             busy = False
-            while (octets := host.next_packet(now)) is not None:
+            while (octets := stack.next_packet(now)) is not None:
                 self._send(node, octets)
-            while (told := host.next_event()) is not None:
+            while (told := stack.next_event()) is not None:
                 busy = True
                 if node.application is not None:
                     node.application(told[0], told[1], now)
-        deadline = host.next_timeout()
+        deadline = stack.next_timeout()
         if deadline < node.armed:
             node.armed = max(deadline, now)
             self._put(node.armed, node)
@@ -241,6 +272,8 @@ class World:
                 self._answer_too_big(node, receiver, octets, path.mtu)
             return
         arrivals = path.carry(octets, self.now, verdict)
+        if verdict.again != BY_PATH:
+            arrivals.append((self.now + verdict.again, octets))
         if not arrivals:
             self._lose(node.name, receiver.name, octets, "loss")
         for when, delivered in arrivals:

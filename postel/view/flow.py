@@ -19,7 +19,7 @@ class Change:
     after: State
     when: int
     order: int
-    cause: "Packet | Expiry | None"
+    cause: "Packet | Expiry | Remark | None"
 
 
 @dataclass(slots=True)
@@ -28,6 +28,17 @@ class Expiry:
 
     at: Endpoint
     timer: str
+    when: int
+    order: int
+    state: State | None
+
+
+@dataclass(slots=True)
+class Remark:
+    """What somebody who knows more than the packets and timers tell said of one end: the same in each of `notes.LANGUAGES`, or once."""
+
+    at: Endpoint
+    texts: tuple[str, ...]
     when: int
     order: int
     state: State | None
@@ -79,6 +90,7 @@ class Flow:
         self.packets: list[Packet] = []
         self.changes: list[Change] = []
         self.expiries: list[Expiry] = []
+        self.remarks: list[Remark] = []
         self.states: dict[Endpoint, State] = {}
         self.names: dict[Endpoint, str] = {}
         self._directions = {opener: _Direction(), other: _Direction()}
@@ -154,12 +166,12 @@ class Flow:
             packet.kind = self._kind_of_acknowledgement(packet, mine, others)
         if packet.kind is not Kind.DUPLICATE_ACK:
             mine.repeated = 0
-        if flags & ACK and not flags & SYN:
+        if flags & ACK and not flags & SYN and packet.ack > 0:  # else it is about an earlier connection of the same ends
             self._handshake_is_over = True
 
     def _kind_of_acknowledgement(self, packet: Packet, mine: _Direction, others: _Direction) -> Kind:
         if not self._handshake_is_over:
-            return Kind.HANDSHAKE_ACK
+            return Kind.HANDSHAKE_ACK if packet.ack > 0 else Kind.PLAIN
         if others.fin_end != UNKNOWN and mine.ack < others.fin_end <= packet.ack:
             return Kind.FIN_ACK
         if packet.window == 0:

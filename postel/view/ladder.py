@@ -16,7 +16,7 @@ from postel.errors import ArgumentError
 from postel.tcp.state import State
 from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
 from postel.view import notes
-from postel.view.flow import Change, Expiry, Flow
+from postel.view.flow import Change, Expiry, Flow, Remark
 from postel.view.packet import UNKNOWN, Packet
 from postel.view.trace import Trace
 from postel.view.width import left, right, width, wrap
@@ -115,7 +115,7 @@ class _Moment:
 
     order: int
     when: int
-    what: Packet | Expiry | Change
+    what: Packet | Expiry | Remark | Change
     is_arrival: bool = False
 
 
@@ -135,6 +135,8 @@ class _Ladder:
             self.pause(moment.when)
             if isinstance(moment.what, Expiry):
                 self.expiry(moment.what)
+            elif isinstance(moment.what, Remark):
+                self.remark(moment.what)
             elif isinstance(moment.what, Change):
                 self.change(moment.what)
             elif moment.is_arrival:
@@ -150,6 +152,7 @@ class _Ladder:
             _Moment(packet.arrival_order, packet.arrived_at, packet, is_arrival=True) for packet in flow.packets if self.is_split(packet)
         ]
         moments += [_Moment(expiry.order, expiry.when, expiry) for expiry in flow.expiries]
+        moments += [_Moment(remark.order, remark.when, remark) for remark in flow.remarks]
         moments += [_Moment(change.order, change.when, change) for change in flow.changes if not _is_seen(change, flow)]
         return sorted(moments, key=lambda moment: moment.order)
 
@@ -198,8 +201,9 @@ class _Ladder:
         """What the receiver's margin says: its state if that is news, else the time if another packet passed this one on the way."""
         if packet.arrived_at == NEVER:
             return ""
-        state = self.news(packet.destination, packet.receiver_state)
-        if state or packet.number not in self.crossing:
+        is_crossed = packet.number in self.crossing
+        state = "" if is_crossed and not packet.receiver_changed else self.news(packet.destination, packet.receiver_state)
+        if state or not is_crossed:
             return state
         return self.pen.paint("@" + self.clock(packet.arrived_at).strip(), DIM)
 
@@ -254,6 +258,9 @@ class _Ladder:
     def expiry(self, expiry: Expiry) -> None:
         text = notes.of_expiry(expiry, self.pen.language)
         self.beside(expiry.at, expiry.when, f"{self.pen.glyphs.timer} {text}", expiry.state, CYAN)
+
+    def remark(self, remark: Remark) -> None:
+        self.beside(remark.at, remark.when, notes.of_remark(remark, self.pen.language), remark.state, CYAN)
 
     def change(self, change: Change) -> None:
         self.beside(change.at, change.when, notes.say("called", self.pen.language), change.after, DIM)
@@ -322,7 +329,8 @@ def _colours(packet: Packet) -> tuple[str, ...]:
 
 
 def _crossing(flow: Flow) -> set[int]:
-    """Numbers of packets that pass another on the way: neither end had seen the other's when it sent its own; or that are overtaken."""
+    """Numbers of packets that pass another on the way: neither end had seen the other's when it sent its own; or that are overtaken, or
+    find their receiver in a state to which a call or a timer brought it meanwhile."""
     found: set[int] = set()
     under_way: list[Packet] = []
     for packet in flow.packets:
@@ -334,7 +342,20 @@ def _crossing(flow: Flow) -> set[int]:
                 found.add(other.number)
         if packet.arrived_at != NEVER:
             under_way.append(packet)
+    for packet in flow.packets:
+        if any(_comes_between(change, packet) for change in flow.changes) or (packet.receiver_changed and _is_passed(packet, flow)):
+            found.add(packet.number)
     return found
+
+
+def _comes_between(change: Change, packet: Packet) -> bool:
+    is_meanwhile = change.at == packet.destination and packet.order < change.order < packet.arrival_order
+    return is_meanwhile and not isinstance(change.cause, Packet)
+
+
+def _is_passed(packet: Packet, flow: Flow) -> bool:
+    """Whether its receiver sent something before it, at the very moment of its arrival."""
+    return any(other.source == packet.destination and packet.order < other.order < packet.arrival_order for other in flow.packets)
 
 
 def _is_seen(change: Change, flow: Flow) -> bool:

@@ -4,7 +4,7 @@ from typing import Final
 
 from postel.errors import ArgumentError
 from postel.tcp.state import State
-from postel.view.flow import Expiry, Flow
+from postel.view.flow import Expiry, Flow, Remark
 from postel.view.packet import Kind, Packet
 
 LANGUAGES: Final = ("en", "zh")
@@ -145,3 +145,7 @@ def _starts_waiting(packet: Packet, flow: Flow) -> bool:
 
 def of_expiry(expiry: Expiry, language: str) -> str:
     return say(f"{expiry.timer} timer", language)
+
+
+def of_remark(remark: Remark, language: str) -> str:
+    return remark.texts[LANGUAGES.index(language) % len(remark.texts)]

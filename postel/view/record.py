@@ -5,7 +5,7 @@ from typing import Any
 
 from postel.tcp.state import State
 from postel.times import NEVER
-from postel.view.flow import Change, Expiry, Flow
+from postel.view.flow import Change, Expiry, Flow, Remark
 from postel.view.packet import UNKNOWN, Packet
 from postel.wire.address import Endpoint
 from postel.wire.segment import ECN_NAMES, flags_text
@@ -22,6 +22,7 @@ def _of_flow(flow: Flow) -> dict[str, Any]:
         "packets": [_of_packet(packet) for packet in flow.packets],
         "states": [_of_change(change) for change in flow.changes],
         "timers": [_of_expiry(expiry) for expiry in flow.expiries],
+        "remarks": [_of_remark(remark) for remark in flow.remarks],
     }
 
 
@@ -35,6 +36,10 @@ def _of_change(change: Change) -> dict[str, Any]:
 
 def _of_expiry(expiry: Expiry) -> dict[str, Any]:
     return {"at": str(expiry.at), "timer": expiry.timer, "when": expiry.when, "state": _text(expiry.state)}
+
+
+def _of_remark(remark: Remark) -> dict[str, Any]:
+    return {"at": str(remark.at), "texts": remark.texts, "when": remark.when, "state": _text(remark.state)}
 
 
 def _of_packet(packet: Packet) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections import deque
 from postel.sim.world import Witness
 from postel.tcp.state import State
 from postel.view import record
-from postel.view.flow import Change, Expiry, Flow
+from postel.view.flow import Change, Expiry, Flow, Remark
 from postel.view.packet import NOWHERE, Packet
 from postel.view.packet import read as packet_of
 from postel.wire import segment
@@ -40,7 +40,7 @@ class Trace(Witness):
         self._fresh: Packet | None = None  # left a host; the network hasn't said yet what becomes of it
         self._flying: dict[bytes, deque[Packet]] = {}
         self._current: dict[tuple[Endpoint, Endpoint, int], Flow] = {}
-        self._causes: dict[tuple[Endpoint, Endpoint], Packet | Expiry] = {}  # by (local, remote): what came last
+        self._causes: dict[tuple[Endpoint, Endpoint], Packet | Expiry | Remark] = {}  # by (local, remote): what came last
         self._arriving: Packet | None = None
         self._sees_both_ends = False
 
@@ -92,7 +92,7 @@ class Trace(Witness):
         if isinstance(cause, Packet):
             cause.receiver_state = after
             cause.receiver_changed = True
-        elif isinstance(cause, Expiry):
+        elif cause is not None:
             cause.state = after
         flow.states[local] = after
         flow.changes.append(Change(local, before, after, now, self._next_order(), cause))
@@ -107,6 +107,15 @@ class Trace(Witness):
         last = flow.changes[-1] if flow.changes else None
         if last is not None and last.at == local and last.when == now and last.cause is None:
             last.cause = expiry  # told of in the other order
+
+    # What whoever makes the trace may add
+
+    def remark(self, local: Endpoint, remote: Endpoint, texts: tuple[str, ...], now: int) -> None:
+        """A row of its own about one end: a call, a restart. If the state changes at once, this is why."""
+        flow = self._flow(local, remote, segment.PROTOCOL)
+        remark = Remark(local, texts, now, self._next_order(), flow.states.get(local))
+        flow.remarks.append(remark)
+        self._causes[local, remote] = remark
 
     # What a world or a relay tells
 
@@ -233,7 +242,7 @@ class Trace(Witness):
         return json.dumps({"forgotten": self.forgotten, "connections": record.of_flows(self.flows)}, indent=indent)
 
 
-def _when(cause: Packet | Expiry) -> int:
+def _when(cause: Packet | Expiry | Remark) -> int:
     return cause.arrived_at if isinstance(cause, Packet) else cause.when
 
 
