@@ -45,6 +45,11 @@ class Trace(Witness):
         self._sees_both_ends = False
 
     @property
+    def order(self) -> int:
+        """The place of what happened last among all that did, as packets, changes and the rest bear it."""
+        return self._order
+
+    @property
     def is_full(self) -> bool:
         return len(self.packets) >= self.limit
 

@@ -48,6 +48,7 @@ def wrap(text: str, columns: int) -> list[str]:
 
 
 _NEVER_FIRST = "，。；：！？、）】》”’"  # closing punctuation stays with what it closes
+_NEVER_LAST = "（【《“‘"  # and opening with what it opens
 
 
 def _pieces(text: str) -> list[str]:
@@ -56,7 +57,10 @@ def _pieces(text: str) -> list[str]:
     for character in text:
         wide = _columns(character) == 2
         joins = bool(pieces) and (
-            character in _NEVER_FIRST or character == " " or not (wide or pieces[-1][-1] == " " or _columns(pieces[-1][-1]) == 2)
+            character in _NEVER_FIRST
+            or character == " "
+            or pieces[-1][-1] in _NEVER_LAST
+            or not (wide or pieces[-1][-1] == " " or _columns(pieces[-1][-1]) == 2)
         )
         if joins:
             pieces[-1] += character

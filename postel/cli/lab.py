@@ -1,0 +1,255 @@
+"""What tutorials say of TCP's handshake and close, tried on the real stack and seen.
+
+Without arguments it lists the claims; one of them, or all::
+
+    postel lab run stale-syn
+    postel lab run all
+
+Interfere, by the numbers that the ladder prints, and look closer::
+
+    postel lab run four-way --drop 5 --set msl=30s --view states --view tcb
+
+Exit status 1 where a verdict is not the one of the table.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from postel import lab
+from postel.cli.network.recording import can_encode, preferred_language, show, speakable
+from postel.errors import ArgumentError
+from postel.lab import Claim, Interference, Report, script, variables
+from postel.lab.scene import Scene
+from postel.view import header, notes, pcapng, record, states, timeline
+from postel.view.width import left, width, wrap
+
+_WIDTH: Final = 104
+_ALL: Final = "all"
+_VIEWS: Final = ("ladder", "states", "tcb", "bytes", "timeline")
+_INTERFERING: Final = ("drop", "dup", "delay", "corrupt", "reorder", "loss")
+_MARKS: Final = {True: "✓", False: "✗"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    _language(parser)
+    commands = parser.add_subparsers(dest="action", metavar="run", help="one of the claims, or all")
+    one = commands.add_parser("run", help="try a claim", description="Try a claim on the real stack.")
+    one.add_argument("claim", metavar=f"CLAIM|{_ALL}", help="as the list has it")
+    _language(one)
+    group = one.add_argument_group("interfere, by the numbers that the ladder prints")
+    group.add_argument("--drop", metavar="N,N", default="", help="lose these segments")
+    group.add_argument("--dup", metavar="N,N", default="", help="deliver these twice")
+    group.add_argument("--delay", metavar="N=TIME,…", default="", help="deliver after so long, e.g. 3=2s")
+    group.add_argument("--corrupt", metavar="N,N", default="", help="turn a bit of these")
+    group.add_argument("--reorder", metavar="N,N", default="", help="hold these back, so that others overtake them")
+    group.add_argument("--loss", metavar="CHANCE", default="", help="lose any segment, e.g. 10%%")
+    group.add_argument("--seed", type=int, default=1, help="of all chance; default %(default)s")
+    group.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a field of Config, time_wait=off, or delay=50ms")
+    look = one.add_argument_group("look closer")
+    look.add_argument("--view", action="append", choices=_VIEWS, help="may be given again; default: what suits the claim")
+    look.add_argument("--packet", metavar="N", type=int, default=0, help="of --view bytes; default: the first with data")
+    look.add_argument("--pcapng", metavar="FILE", help="the packets, with comments, for Wireshark")
+    look.add_argument("--pkt", metavar="FILE", help="the first run as a packetdrill script")
+    look.add_argument("--side", choices=("client", "server"), default="client", help="whose script; default %(default)s")
+    look.add_argument("--json", action="store_true", help="all of it as JSON on standard output")
+
+
+def _language(parser: argparse.ArgumentParser) -> None:
+    languages = (*notes.LANGUAGES, "both")
+    parser.add_argument("--lang", choices=languages, default=argparse.SUPPRESS, help=f"default {preferred_language()}")
+
+
+def run(options: argparse.Namespace) -> int:
+    languages = _languages(getattr(options, "lang", preferred_language()))
+    if options.action is None:
+        _list(languages)
+        return 0
+    interference = Interference.read(
+        drop=options.drop,
+        dup=options.dup,
+        delay=options.delay,
+        corrupted=options.corrupt,
+        reorder=options.reorder,
+        loss=options.loss,
+        seed=options.seed,
+        settings=options.set,
+    )
+    chosen = list(lab.claims()) if options.claim == _ALL else [lab.claim(options.claim).id]
+    reports = [lab.run(name, interference) for name in chosen]
+    _write(reports, options, languages)
+    if options.json:
+        print(json.dumps({"claims": [_as_data(report) for report in reports]}, indent=1, ensure_ascii=False))
+    elif options.claim == _ALL:
+        _tell_all(reports, languages)
+    else:
+        _tell(reports[0], options, languages)
+    return int(not all(report.agrees for report in reports))
+
+
+def _languages(wanted: str) -> list[str]:
+    """Those that the terminal can show; the first is the ladder's."""
+    both = [preferred_language(), *notes.LANGUAGES] if wanted == "both" else [wanted]
+    return list(dict.fromkeys(speakable(language, sys.stdout) for language in both))
+
+
+def _say(key: str, language: str, **values: object) -> str:
+    return lab.words()[key][language].format(**values)
+
+
+# The list
+
+
+def _list(languages: list[str]) -> None:
+    names = max(map(len, lab.claims()))
+    verdicts = max(width(_say(str(claim.verdict), languages[0])) for claim in lab.claims().values())
+    indent = names + verdicts + 6
+    group = ""
+    for claim in lab.claims().values():
+        if claim.group != group:
+            group = claim.group
+            print(("\n" if claim.id != next(iter(lab.claims())) else "") + " / ".join(_say(group, language) for language in languages))
+        lines = [line for language in languages for line in wrap(claim.text[language], _WIDTH - indent)]
+        print(f"  {claim.id:{names}}  {left(_say(str(claim.verdict), languages[0]), verdicts)}  {lines[0]}")
+        for line in lines[1:]:
+            print(" " * indent + line)
+    print(f"\n{_say('hint', languages[0], name='stale-syn')}")
+
+
+def _tell_all(reports: list[Report], languages: list[str]) -> None:
+    names = max(len(report.claim.id) for report in reports)
+    marks = _MARKS if can_encode("✓✗", sys.stdout) else {True: "+", False: "!"}
+    for report in reports:
+        found = "" if report.agrees else f"  {_say('found', languages[0])}: {_say(str(report.verdict), languages[0])}"
+        print(f"{marks[report.agrees]} {report.claim.id:{names}}  {_say(str(report.claim.verdict), languages[0])}{found}")
+    agreed = sum(report.agrees for report in reports)
+    print(f"\n{_say('agreed', languages[0], count=agreed, total=len(reports))}")
+
+
+# One
+
+
+def _tell(report: Report, options: argparse.Namespace, languages: list[str]) -> None:
+    claim = report.claim
+    ascii_only = not can_encode("─►╳│├◷“", sys.stdout)
+    _paragraph("claim", [claim.text[language] for language in languages], languages[0])
+    for number, scene in enumerate(report.scenes, 1):
+        print()
+        if len(report.scenes) > 1:
+            print(f"{_say('run', languages[0])} {number}: {' / '.join(_title(claim, scene, language) for language in languages)}\n")
+        for view in options.view or claim.views:
+            _show(view, scene, options, languages[0], ascii_only=ascii_only)
+    print()
+    _paragraph("look", [claim.look[language] for language in languages], languages[0])
+    _paragraph("verdict", [_conclusion(claim, language) for language in languages], languages[0])
+    if not report.agrees:
+        _paragraph("found", [_say(str(report.verdict), language) for language in languages], languages[0])
+    _paragraph("rfc", [claim.rfc], languages[0])
+    _paragraph("again", [_again(options)], languages[0])
+
+
+def _conclusion(claim: Claim, language: str) -> str:
+    return _say("conclusion", language, verdict=_say(str(claim.verdict), language), note=claim.note[language])
+
+
+def _paragraph(key: str, texts: list[str], language: str) -> None:
+    """A heading, and lines that stand beside it."""
+    column = max(width(_say(heading, language)) for heading in ("claim", "look", "verdict", "found", "rfc", "again")) + 2
+    heading = _say(key, language)
+    for text in texts:
+        for line in wrap(text, _WIDTH - column):
+            print(left(heading, column) + line)
+            heading = ""
+
+
+def _title(claim: Claim, scene: Scene, language: str) -> str:
+    return claim.runs[scene.title][language]
+
+
+def _show(view: str, scene: Scene, options: argparse.Namespace, language: str, *, ascii_only: bool) -> None:
+    if view == "ladder":
+        show(scene.trace, language, sys.stdout)
+        return
+    makers = {
+        "states": partial(states.render, scene.trace, ascii_only=ascii_only),
+        "tcb": partial(variables.render, scene, ascii_only=ascii_only),
+        "bytes": partial(_bytes, scene, options.packet),
+        "timeline": partial(timeline.render, scene.trace, ascii_only=ascii_only),
+    }
+    print("\n" + (makers[view]() or _say("nothing", language)) + "\n")
+
+
+def _bytes(scene: Scene, number: int) -> str:
+    packets = [packet for packet in scene.trace.packets if not packet.copy]
+    wanted = [packet for packet in packets if packet.number == number] if number else _interesting(scene)
+    if not wanted:
+        raise ArgumentError("--packet", number, f"1 to {len(packets)}")
+    return header.render(wanted[0])
+
+
+def _interesting(scene: Scene) -> list[Any]:
+    """Those with data, else all."""
+    packets = scene.trace.packets
+    return [packet for packet in packets if packet.segment is not None and packet.segment.data] or packets
+
+
+def _again(options: argparse.Namespace) -> str:
+    words = ["postel", "lab", "run", options.claim]
+    for name in _INTERFERING:
+        if value := getattr(options, name):
+            words += [f"--{name}", value]
+    for setting in options.set:
+        words += ["--set", setting]
+    if options.seed != 1:
+        words += ["--seed", str(options.seed)]
+    return shlex.join(words)
+
+
+# Files
+
+
+def _write(reports: list[Report], options: argparse.Namespace, languages: list[str]) -> None:
+    if options.pcapng:
+        try:
+            with Path(options.pcapng).open("wb") as file:
+                for scene in _scenes(reports):
+                    pcapng.write(scene.trace, file, language=languages[0])
+        except OSError as error:
+            raise ArgumentError("--pcapng", options.pcapng, f"a file that can be written ({error.strerror})") from error
+    if options.pkt:
+        if options.claim == _ALL:
+            raise ArgumentError("--pkt", options.pkt, "given with a single claim")
+        text = script.write(reports[0].scenes[0], options.side, _again(options))
+        try:
+            Path(options.pkt).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ArgumentError("--pkt", options.pkt, f"a file that can be written ({error.strerror})") from error
+
+
+def _scenes(reports: list[Report]) -> Iterator[Scene]:
+    for report in reports:
+        yield from report.scenes
+
+
+def _as_data(report: Report) -> dict[str, Any]:
+    claim = report.claim
+    return {
+        "claim": claim.id,
+        "group": claim.group,
+        "text": {language: claim.text[language] for language in notes.LANGUAGES},
+        "look": {language: claim.look[language] for language in notes.LANGUAGES},
+        "note": {language: claim.note[language] for language in notes.LANGUAGES},
+        "rfc": claim.rfc,
+        "verdict": str(claim.verdict),
+        "found": str(report.verdict),
+        "agrees": report.agrees,
+        "runs": [
+            {"title": scene.title, "connections": record.of_flows(scene.trace.flows), "variables": variables.rows(scene)}
+            for scene in report.scenes
+        ],
+    }

@@ -1,0 +1,135 @@
+"""What travels while the connection is open: octets in order, within a window, both ways."""
+
+from dataclasses import replace
+
+from postel.lab.bench import Bench
+from postel.lab.kinds import arrived, has_data
+from postel.lab.scene import PORT
+from postel.lab.verdict import Verdict, decide
+from postel.sim import DROP, PASS, corrupt, deliver_after, duplicate
+from postel.tcp.config import DEFAULT, KIBIBYTE
+from postel.tcp.ecn import ECN_OFF
+from postel.times import MILLISECOND, NEVER, SECOND
+from postel.wire import ip
+from postel.wire.address import Endpoint, parse
+from postel.wire.segment import PSH, URG, Segment
+
+_REQUEST = b"GET / HTTP/1.1\r\nHost: server\r\n\r\n"
+_IN_TEXT = 8 * 300  # a bit of the text, where there is much of it
+
+
+def of_data(segment: Segment) -> bool:
+    return len(segment.data) > 0
+
+
+def byte_stream(bench: Bench, pause: int = 0) -> Verdict:
+    scene = bench.scene()
+    client, peer = scene.open()
+    scene.server.reads = pause > 0
+    client.send(b"Hello, ")
+    scene.run(pause)
+    client.send(b"world")
+    scene.run(SECOND)
+    peer.read()
+    datagrams = bench.scene("udp")
+    box = datagrams.server.postbox(PORT)
+    sender = datagrams.client.postbox(remote=Endpoint(parse(datagrams.server.address), PORT))
+    sender.send(b"Hello, ")
+    sender.send(b"world")
+    datagrams.run(SECOND)
+    kept = [data for _, data, _ in box.received] == [b"Hello, ", b"world"]
+    return decide(shown=[data for _, data in peer.received] == [b"Hello, world"] and kept)
+
+
+def reliable(bench: Bench, *, trusting: bool = False) -> Verdict:
+    scene = bench.scene(verify_checksums=not trusting)
+    client, peer = scene.open()
+    scene.treat(of_data, PASS, DROP, duplicate(), corrupt(_IN_TEXT), deliver_after(35 * MILLISECOND))
+    text = bytes(index * index >> 4 & 0xFF for index in range(9000))
+    client.send(text)
+    scene.wait(lambda: len(peer.text) >= len(text))
+    scene.run(SECOND)
+    packets = scene.trace.packets
+    suffered = [any(packet.lost for packet in packets), any(packet.copy for packet in packets), any(packet.damaged for packet in packets)]
+    overtaken = any(one.order < other.order and other.arrival_order < one.arrival_order for one in packets for other in packets)
+    return decide(shown=peer.text == text and all(suffered) and overtaken)
+
+
+def push_delivers(bench: Bench, length: int = 2500) -> Verdict:
+    scene = bench.scene()
+    client, peer = scene.open()
+    client.send(bytes(length))
+    scene.run(SECOND)
+    pushed: list[int] = []
+    others: list[int] = []
+    for packet in scene.segments("client"):
+        if packet.segment and has_data(packet) and arrived(packet):
+            (pushed if packet.segment.flags & PSH else others).append(packet.arrived_at)
+    read = {when for when, _ in peer.received}
+    return decide(shown=bool(pushed) and set(pushed) <= read, exception=bool(others) and set(others) <= read)
+
+
+def urgent_pointer(bench: Bench, *, is_urgent: bool = True) -> Verdict:
+    scene = bench.scene()
+    client, peer = scene.open()
+    for text, urgent in ((b"abc", False), (b"!", is_urgent), (b"def", False)):
+        client.send(text, urgent=urgent)
+        scene.run(SECOND)
+    pointing = [packet for packet in scene.segments("client") if packet.segment and packet.segment.flags & URG]
+    valid = bool(pointing) and all((packet.segment.urgent > 0) == (packet in pointing) for packet in scene.segments() if packet.segment)
+    last = 1 + len(b"abc")  # the number of "!"
+    behind = all(packet.segment and packet.seq + packet.segment.urgent == last + 1 for packet in pointing)
+    in_line = peer.text == b"abc!def"
+    return decide(shown=valid and peer.urgent_at < NEVER, exception=behind and in_line)
+
+
+def sliding_window(bench: Bench, room: int = 4 * KIBIBYTE) -> Verdict:
+    scene = bench.scene(config=DEFAULT, server=replace(DEFAULT, receive_buffer=room))
+    client, peer = scene.open()
+    scene.server.reads = False
+    text = bytes(3 * 4 * KIBIBYTE)
+    client.send(text)
+    scene.run(4 * SECOND)
+    held = len(text) - (client.connection.unacknowledged if client.connection else 0)
+    kinds = {packet.kind.value for packet in scene.segments()}
+    scene.server.reads = True
+    peer.read()
+    scene.wait(lambda: len(peer.text) == len(text))
+    scene.run(SECOND)
+    kinds_then = {packet.kind.value for packet in scene.segments("server")}
+    closed = "window-probe" in kinds and any(packet.window == 0 for packet in scene.segments("server"))
+    return decide(shown=closed and held <= room and "window-update" in kinds_then and peer.text == text)
+
+
+def full_duplex(bench: Bench, later: int = 0) -> Verdict:
+    scene = bench.scene()
+    client, peer = scene.open()
+    text = bytes(4000)
+    client.send(text)
+    scene.run(later)
+    peer.send(text)
+    scene.run(SECOND)
+    spans = {}
+    for end in (client, peer):
+        sent = [packet for packet in scene.segments(end.machine.name) if has_data(packet) and arrived(packet)]
+        spans[end.machine.name] = (sent[0].sent_at, sent[-1].arrived_at) if sent else (NEVER, NEVER)
+    one, other = spans["client"], spans["server"]
+    at_once = one[0] < other[1] and other[0] < one[1]
+    return decide(shown=at_once and client.text == peer.text == text)
+
+
+def encapsulation(bench: Bench, text: bytes = _REQUEST) -> Verdict:
+    scene = bench.scene(config=replace(DEFAULT, ecn=ECN_OFF))
+    client, peer = scene.open()
+    client.send(text)
+    scene.run(SECOND)
+    packet = scene.first("client", has_data)
+    if packet is None:
+        return decide(shown=False)
+    octets = packet.octets
+    header = (octets[0] & 15) * 4
+    options = (octets[header + 12] >> 4) * 4
+    outer = ip.parse(octets)
+    whole = octets[0] >> 4 == 4 and octets[9] == 6 and int.from_bytes(octets[2:4], "big") == len(octets) == outer.end
+    inner = octets[header + options :]
+    return decide(shown=whole and inner == text == peer.text and inner.startswith(b"GET ") and inner.endswith(b"\r\n\r\n"))

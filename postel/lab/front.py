@@ -1,0 +1,136 @@
+"""Who stands between the network and a host of the lab: it notes what the TCB holds after each segment, and passes all of it on.
+
+What a stack would do without one of its rules is a subclass: the stack itself has no switch for it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from postel.host.host import Host, HostEvent
+from postel.tcp import seq
+from postel.tcp.connection import Connection
+from postel.tcp.state import SYN_SENT
+from postel.view import Trace
+from postel.wire.segment import ABSENT, ACK, PROTOCOL, SYN, Segment, checksum_is_right, parse
+
+_PORTS: Final = 20  # of a packet without IP options, as all are here
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """The variables of RFC 9293, 3.3.1, relative to ISS and IRS, after a segment left or ``arrived``; none where nothing is left of it."""
+
+    host: str
+    arrived: bool
+    variables: dict[str, int]
+
+
+class Front:
+    """Passes on everything."""
+
+    def __init__(self, host: Host, name: str, trace: Trace, notes: list[Note]) -> None:
+        self.host = host
+        self.name = name
+        self.trace = trace
+        self._notes = notes
+
+    def packet_arrives(self, octets: bytes, now: int) -> None:
+        self.host.packet_arrives(octets, now)
+        self._note(octets, arrived=True)
+
+    def next_packet(self, now: int) -> bytes | None:
+        octets = self.host.next_packet(now)
+        if octets is not None:
+            self._note(octets, arrived=False)
+        return octets
+
+    def next_event(self) -> HostEvent | None:
+        return self.host.next_event()
+
+    def next_timeout(self) -> int:
+        return self.host.next_timeout()
+
+    def handle_timeout(self, now: int) -> None:
+        self.host.handle_timeout(now)
+
+    def opens(self, connection: Connection, now: int) -> None:
+        """A user called connect; nothing was sent yet."""
+
+    def _note(self, octets: bytes, *, arrived: bool) -> None:
+        connection = self.connection_of(octets, arrived=arrived)
+        self._notes.append(Note(self.name, arrived, {} if connection is None else variables(connection)))
+
+    def connection_of(self, octets: bytes, *, arrived: bool) -> Connection | None:
+        if octets[9] != PROTOCOL:
+            return None
+        source, destination, ports = octets[12:16], octets[16:20], octets[_PORTS : _PORTS + 4]
+        key = source + destination + ports if arrived else destination + source + ports[2:] + ports[:2]
+        return self.host._connections.by_key(key)  # noqa: SLF001 - to look, not to touch
+
+
+def variables(connection: Connection) -> dict[str, int]:
+    tcb = connection.tcb
+    snd, rcv = tcb.snd, tcb.rcv
+    ours = {"SND.UNA": snd.una, "SND.NXT": snd.nxt, "SND.UP": snd.up}
+    theirs: dict[str, int] = {}
+    if tcb.state is not SYN_SENT:
+        ours["SND.WL2"] = snd.wl2
+        theirs = {"SND.WL1": snd.wl1, "RCV.NXT": rcv.nxt}
+    found = {name: seq.distance(snd.iss, number) for name, number in ours.items()}
+    found |= {name: seq.distance(rcv.irs, number) for name, number in theirs.items()} | {"SND.WND": snd.wnd, "ISS": snd.iss}
+    if theirs:
+        found |= {"RCV.UP": rcv.up, "IRS": rcv.irs}
+    return found | {"RCV.WND": rcv.wnd}
+
+
+# Without one of the rules
+
+
+class OpensOnSyn(Front):
+    """Two segments would do: a server that takes a connection for open once it has answered the SYN."""
+
+    def next_packet(self, now: int) -> bytes | None:
+        octets = super().next_packet(now)
+        if octets is not None and octets[9] == PROTOCOL and parse(octets, _PORTS, len(octets)).flags & (SYN | ACK) == SYN | ACK:
+            self._open(octets, now)
+        return octets
+
+    def _open(self, octets: bytes, now: int) -> None:
+        connections = self.host._connections  # noqa: SLF001 - what no user could ask for
+        child = self.connection_of(octets, arrived=False)
+        entry = next((entry for entry in connections.passive.half_open.values() if entry.child is child), None)
+        if entry is None or child is None:
+            return
+        tcb = child.tcb
+        answer = Segment(child.remote.port, child.local.port, tcb.rcv.nxt, tcb.snd.max, ACK, tcb.snd.wnd)
+        if tcb.timestamps.agreed:
+            answer.tsval, answer.tsecr = tcb.timestamps.recent, 0
+        self.trace.remark(child.local, child.remote, ("waits for no third segment", "不等第三次握手,直接建立连接"), now)
+        connections._give_to_child(entry, answer, b"", now)  # noqa: SLF001
+
+
+class TakesAnyAck(Front):
+    """A client that doesn't look at the ACK number of the SYN,ACK."""
+
+    def packet_arrives(self, octets: bytes, now: int) -> None:
+        connection = self.connection_of(octets, arrived=True)
+        is_whole = checksum_is_right(octets, _PORTS, len(octets), octets[12:16], octets[16:20])
+        if connection is None or connection.state is not SYN_SENT or not is_whole:
+            super().packet_arrives(octets, now)
+            return
+        segment = parse(octets, _PORTS, len(octets))
+        segment.ack = connection.tcb.snd.max
+        if segment.tsecr != ABSENT:
+            segment.tsecr = 0
+        self.trace.packet_arrived(octets, now)
+        self.host._connections.give(connection, segment, octets, now)  # noqa: SLF001
+        self._note(octets, arrived=True)
+
+
+class CountsFromTheClock(Front):
+    """Initial sequence numbers as RFC 793 had them: a clock that ticks every 4 µs, and nothing else."""
+
+    def opens(self, connection: Connection, now: int) -> None:
+        snd = connection.tcb.snd
+        for name in ("nxt", "max", "up", "una", "iss"):
+            setattr(snd, name, seq.add(getattr(snd, name), (now >> 2) - snd.iss))

@@ -1,0 +1,125 @@
+"""What a user changes of an experiment: the fate of single packets, the path, and what TCP was told to do.
+
+>>> told = Interference.read(drop="2,5", delay="3=2s", settings=("msl=30s",))
+>>> sorted(told.verdicts)
+[2, 3, 5]
+>>> told.configured(DEFAULT, "client").msl == 30 * SECOND
+True
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final
+
+from postel.errors import ArgumentError
+from postel.sim import DROP, Verdict, corrupt, deliver_after, duplicate
+from postel.tcp.config import DEFAULT, KIBIBYTE, MEBIBYTE, Config
+from postel.times import DAY, HOUR, MILLISECOND, MINUTE, NEVER, SECOND
+
+HELD_BACK: Final = 30 * MILLISECOND  # by --reorder: three times what the way takes else
+_UNITS: Final = {"": 1, "us": 1, "ms": MILLISECOND, "s": SECOND, "min": MINUTE, "h": HOUR, "d": DAY, "k": KIBIBYTE, "M": MEBIBYTE}
+_AMOUNT: Final = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z]*)")
+_SWITCHES: Final = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
+_OF_PATH: Final = ("delay", "jitter", "bandwidth")
+_CHANCES: Final = ("loss", "duplicate", "corrupt", "reorder")
+_CONFIG: Final = {found.name: getattr(DEFAULT, found.name) for found in fields(Config)}
+
+
+@dataclass(frozen=True)
+class Interference:
+    """``verdicts`` by the numbers that the ladder prints, in each run; ``path`` as the keywords of `World.path`; ``config`` by host, "" for
+    all of them."""
+
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+    path: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seed: int = 1
+
+    @staticmethod
+    def read(
+        *,
+        drop: str = "",
+        dup: str = "",
+        delay: str = "",
+        corrupted: str = "",
+        reorder: str = "",
+        loss: str = "",
+        seed: int = 1,
+        settings: Iterable[str] = (),
+    ) -> "Interference":
+        """From the words of a command line. Raises ArgumentError."""
+        verdicts = dict.fromkeys(_numbers("--drop", drop), DROP)
+        verdicts |= dict.fromkeys(_numbers("--dup", dup), duplicate())
+        verdicts |= dict.fromkeys(_numbers("--corrupt", corrupted), corrupt())
+        verdicts |= dict.fromkeys(_numbers("--reorder", reorder), deliver_after(HELD_BACK))
+        for part in _parts(delay):
+            number, _, length = part.partition("=")
+            verdicts |= dict.fromkeys(_numbers("--delay", number), deliver_after(_amount("--delay", length)))
+        told = Interference(verdicts, {"loss": _chance("--loss", loss)} if loss else {}, {}, seed)
+        for setting in settings:
+            told._set(setting)
+        return told
+
+    @property
+    def is_none(self) -> bool:
+        return not (self.verdicts or self.path or self.config)
+
+    def configured(self, config: Config, host: str) -> Config:
+        return replace(config, **{**self.config.get("", {}), **self.config.get(host, {})})
+
+    def _set(self, setting: str) -> None:
+        """``name=value`` for all hosts, ``host.name=value`` for one."""
+        name, equals, value = setting.partition("=")
+        host, dot, rest = name.rpartition(".")
+        if not equals or (dot and host not in ("client", "server")):
+            raise ArgumentError("--set", setting, "NAME=VALUE, client.NAME=VALUE or server.NAME=VALUE")
+        if rest in _OF_PATH and not host:
+            self.path[rest] = _amount(name, value)
+        elif rest in _CHANCES and not host:
+            self.path[rest] = _chance(name, value)
+        elif rest == "time_wait":
+            self.config.setdefault(host, {})["msl"] = DEFAULT.msl if _switch(name, value) else 0
+        elif rest in _CONFIG and isinstance(_CONFIG[rest], bool | int):
+            kept = _switch(name, value) if isinstance(_CONFIG[rest], bool) else _amount(name, value)
+            self.config.setdefault(host, {})[rest] = kept
+            self.configured(DEFAULT, host)  # raises where it is out of bounds
+        else:
+            raise ArgumentError("--set", name, "a field of Config (docs/reference.md), time_wait, delay, jitter, bandwidth, loss, …")
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _numbers(name: str, text: str) -> list[int]:
+    parts = _parts(text)
+    if not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise ArgumentError(name, text, "numbers as the ladder prints them, such as 9 or 2,9")
+    return [int(part) for part in parts]
+
+
+def _amount(name: str, text: str) -> int:
+    match = _AMOUNT.fullmatch(text.strip())
+    if text == "never":
+        return NEVER
+    if match is None or match[2] not in _UNITS:
+        raise ArgumentError(name, text, "a number, with us, ms, s, min, h or d for times and k or M for octets")
+    return round(float(match[1]) * _UNITS[match[2]])
+
+
+def _chance(name: str, text: str) -> float:
+    number = text.removesuffix("%")
+    try:
+        chance = float(number) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        chance = -1.0
+    if not 0.0 <= chance <= 1.0:
+        raise ArgumentError(name, text, "a probability, such as 10% or 0.1")
+    return chance
+
+
+def _switch(name: str, text: str) -> bool:
+    if text not in _SWITCHES:
+        raise ArgumentError(name, text, "on or off")
+    return _SWITCHES[text]

@@ -1,0 +1,137 @@
+"""Sequence numbers, acknowledgement numbers and flags."""
+
+from dataclasses import replace
+from itertools import combinations
+
+from postel.lab.bench import Bench
+from postel.lab.front import Front
+from postel.lab.kinds import arrived, has_data, is_bare_ack, is_fin, is_syn, is_syn_ack
+from postel.lab.scene import Scene
+from postel.lab.verdict import Verdict, decide
+from postel.tcp import seq
+from postel.tcp.config import DEFAULT, FAST_OPEN_CLIENT, FAST_OPEN_SERVER
+from postel.tcp.ecn import ECN_ASK, ECN_OFF
+from postel.times import SECOND
+from postel.view.packet import Packet
+from postel.wire.segment import ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG
+
+_SIX = URG | ACK | PSH | RST | SYN | FIN
+_TICK = 4  # microseconds: of the clock behind initial sequence numbers
+_APART = 1 << 20  # no clock explains that two numbers of the same moment are so far from each other
+
+
+def random_isn(bench: Bench, client: type[Front] = Front) -> Verdict:
+    scene = bench.scene(fronts=(client, Front))
+    for _ in range(6):
+        scene.client.connect(scene.server)
+    scene.run(SECOND)
+    scattered = _isns(scene)
+    pair = bench.scene("the same pair twice", fronts=(client, Front))
+    for _ in range(2):
+        pair.client.connect(pair.server, local_port=5000)
+        pair.run(SECOND)
+    shown = all(abs(seq.offset(one, other)) > _APART for one, other in combinations(scattered, 2))
+    first, second = [*_isns(pair), 0, 0][:2]
+    grows = 0 <= seq.distance(first, second) - SECOND // _TICK <= 1
+    return decide(shown=shown and len(scattered) == 6, exception=grows)
+
+
+def _isns(scene: Scene) -> list[int]:
+    return [packet.segment.seq for packet in scene.segments("client") if packet.segment and is_syn(packet) and not packet.original]
+
+
+def syn_takes_a_number(bench: Bench) -> Verdict:
+    plain = bench.scene()
+    client, _ = plain.open()
+    client.send(b"x")
+    plain.run(SECOND)
+    syn, answer = plain.first("client", is_syn), plain.first("server", is_syn_ack)
+    data = plain.first("client", has_data)
+    takes = bool(syn and answer and data and not has_data(syn) and answer.ack == syn.seq + 1 == data.seq)
+    both = replace(DEFAULT, fast_open=FAST_OPEN_CLIENT | FAST_OPEN_SERVER)
+    fast = bench.scene("fast open", config=both)
+    fast.server.listen()
+    for _ in range(2):
+        end = fast.client.connect(fast.server, data=b"GET /")
+        fast.run(SECOND)
+    carrying = fast.first("client", lambda packet: is_syn(packet) and has_data(packet) and arrived(packet))
+    delivered = bool(carrying and (carrying.arrived_at, b"GET /") in fast.peer(end).received)
+    return decide(shown=takes, exception=delivered)
+
+
+def ack_takes_none(bench: Bench, early: bytes = b"hello") -> Verdict:
+    bare = bench.scene("bare")
+    client, _ = bare.open()
+    bare.run(SECOND)
+    client.send(b"hello")
+    bare.run(SECOND)
+    third, data = bare.first("client", is_bare_ack), bare.first("client", has_data)
+    takes_none = bool(third and data and third.seq == data.seq)
+    full = bench.scene("with data")
+    full.server.listen()
+    end = full.client.connect(full.server, data=early)
+    full.run(SECOND)
+    after = [packet for packet in full.segments("client") if not is_syn(packet)]
+    return decide(shown=takes_none and bool(after) and has_data(after[0]) and full.peer(end).text == early)
+
+
+def ack_is_seq_plus_one(bench: Bench, length: int = 100) -> Verdict:
+    scene = bench.scene()
+    client, peer = scene.open()
+    client.send(bytes(length))
+    scene.wait(lambda: len(peer.text) == length)
+    scene.run(SECOND)
+    client.close()
+    scene.wait(lambda: peer.has_ended)
+    peer.close()
+    scene.run()
+    pairs = [(packet, _answer(scene, packet)) for packet in scene.segments("client") if packet.segment and packet.segment.len]
+    found = {packet.kind.value: answer.ack - packet.seq for packet, answer in pairs if answer}
+    refuted = found.get("plain", 1) == length > 1
+    return decide(shown=set(found.values()) == {1}, refuted=refuted)
+
+
+def _answer(scene: Scene, packet: Packet) -> Packet | None:
+    """What the server sends first after this segment came."""
+    return scene.first("server", lambda other: arrived(packet) and other.sent_at >= packet.arrived_at)
+
+
+def six_flags(bench: Bench, today: int = ECN_ASK) -> Verdict:
+    flags = [_flags(bench.scene(title, config=replace(DEFAULT, ecn=ecn))) for title, ecn in (("plain", today), ("without ECN", ECN_OFF))]
+    return decide(shown=flags[0] == _SIX, refuted=flags[0] == _SIX | ECE | CWR | AE, formerly=flags[1] == _SIX)
+
+
+def _flags(scene: Scene) -> int:
+    """All that are set in two connections: one with urgent data and an orderly close, one that is aborted."""
+    client, peer = scene.open()
+    client.send(b"!", urgent=True)
+    scene.wait(lambda: peer.text == b"!", SECOND)
+    client.close()
+    scene.wait(lambda: peer.has_ended, SECOND)
+    peer.close()
+    scene.run(SECOND)
+    other, _ = scene.open()
+    other.abort()
+    scene.run(SECOND)
+    found = 0
+    for packet in scene.segments():
+        found |= packet.segment.flags if packet.segment else 0
+    return found
+
+
+def fin_takes_a_number(bench: Bench) -> Verdict:
+    scene = bench.scene()
+    client, peer = scene.open()
+    client.close()
+    scene.wait(lambda: peer.has_ended)
+    peer.close()
+    scene.run()
+    fins = [packet for packet in scene.segments() if is_fin(packet) and not has_data(packet)]
+    answered = [
+        any(
+            arrived(other) and not is_fin(other) and other.ack == fin.seq + 1 and other.source == fin.destination
+            for other in scene.segments()
+        )
+        for fin in fins
+    ]
+    return decide(shown={fin.sender for fin in fins} == {"client", "server"} and all(answered))

@@ -1,0 +1,76 @@
+"""What a server keeps between a SYN and accept, and what it does when that is full."""
+
+from postel.lab.bench import Bench
+from postel.lab.kinds import is_reset, is_syn, is_syn_ack
+from postel.lab.scene import PORT, Scene
+from postel.lab.verdict import Verdict, decide
+from postel.sim import DROP
+from postel.times import MILLISECOND, SECOND
+
+_PORTS = (6000, 6001)
+
+
+def server_allocates_at_syn(bench: Bench, backlog: int = 2) -> Verdict:
+    plain = bench.scene()
+    plain.server.listen()
+    plain.client.connect(plain.server)
+    plain.run(15 * MILLISECOND)
+    allocates = plain.server.host.statistics()["half_open"] == 1
+    plain.run(SECOND)
+    flood = bench.scene("flood")
+    _flood(flood, backlog)
+    before = flood.server.host.statistics()["half_open"]
+    honest = flood.client.connect(flood.server)
+    flood.run(15 * MILLISECOND)
+    keeps_nothing = flood.server.host.statistics()["half_open"] == before == 2
+    flood.wait(lambda: flood.peer(honest).is_open)
+    return decide(shown=allocates, exception=keeps_nothing and flood.peer(honest).is_open)
+
+
+def _flood(scene: Scene, backlog: int) -> None:
+    """Two SYNs of somebody whom no answer reaches."""
+    scene.server.listen(backlog=backlog)
+    flooder = scene.machine("flooder", "10.0.0.9")
+    for port in _PORTS:
+        flooder.connect(scene.server, local_port=port)
+    scene.treat(lambda segment: segment.destination in _PORTS, *[DROP] * 1000)
+    scene.run(15 * MILLISECOND)
+
+
+def backlog_full(bench: Bench, backlog: int = 2) -> Verdict:
+    accepting = bench.scene("accept queue")
+    accepting.server.accepts = False
+    listener = accepting.server.listen(backlog=backlog)
+    ends = [accepting.client.connect(accepting.server) for _ in range(2)]
+    accepting.wait(lambda: all(end.is_open for end in ends))
+    accepting.run(SECOND)
+    late = accepting.client.connect(accepting.server)
+    accepting.run(500 * MILLISECOND)
+    waits = not late.is_open and accepting.server.host.statistics().get("dropped_accept_queue_full", 0) > 0
+    if listener is not None:
+        accepting.server.accept(listener)
+    accepting.wait(lambda: late.is_open)
+    half = bench.scene("half-open queue")
+    _flood(half, backlog)
+    honest = half.client.connect(half.server)
+    half.wait(lambda: half.peer(honest).is_open)
+    cookies = half.server.host.statistics().get("dropped_half_open_full", 0) > 0
+    no_reset = not any(is_reset(packet) for scene in (accepting, half) for packet in scene.segments())
+    return decide(shown=waits and late.is_open and cookies and honest.is_open and no_reset)
+
+
+def socket_pair(bench: Bench, third_port: int = 5001) -> Verdict:
+    scene = bench.scene()
+    scene.server.listen()
+    other = scene.machine("neighbour", "10.0.0.3")
+    ends = [scene.client.connect(scene.server, local_port=5000), other.connect(scene.server, local_port=5000)]
+    ends.append(scene.client.connect(scene.server, local_port=third_port))
+    for number, end in enumerate(ends):
+        end.send(b"%d" % number)
+    scene.run(SECOND)
+    peers = [end for end in scene.server.ends if end.ends]
+    texts = {end.ends[1]: end.text for end in peers if end.ends}
+    apart = [end.ends is not None and texts.get(end.ends[0]) == b"%d" % number for number, end in enumerate(ends)]
+    one_port = {end.ends[0].port for end in peers if end.ends} == {PORT}
+    syns = [packet for packet in scene.segments() if is_syn(packet) or is_syn_ack(packet)]
+    return decide(shown=all(apart) and one_port and len(texts) == 3 and len(syns) >= 6)

@@ -1,0 +1,376 @@
+"""One run of an experiment: hosts in virtual time, their users, and everything that happened, on record.
+
+A user here is somebody who calls at a certain moment and waits for something, so that an experiment reads as a story. What a call raises
+is kept with the `End` that it was made on, for when somebody interferes no story goes as planned.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from errno import errorcode
+from typing import Final
+
+from postel.errors import TcpError
+from postel.host.datagrams import DatagramSocket
+from postel.host.host import Host, HostEvent
+from postel.host.listener import Listener
+from postel.lab.front import Front, Note
+from postel.lab.interference import Interference
+from postel.sim import Subject, Verdict, World, deciding
+from postel.tcp.config import DEFAULT, Config
+from postel.tcp.connection import Connection
+from postel.tcp.events import CLOSED_NAME, END_OF_STREAM, OPENED, READABLE, URGENT, Event
+from postel.tcp.state import CLOSED, ESTABLISHED, State
+from postel.times import HOUR, MILLISECOND, MINUTE, NEVER
+from postel.view import Trace
+from postel.view.packet import Packet
+from postel.wire import ip
+from postel.wire.address import Endpoint
+from postel.wire.address import parse as parse_address
+from postel.wire.segment import PROTOCOL, Segment, parse
+
+DELAY: Final = 10 * MILLISECOND  # one way
+PORT: Final = 80
+_LIMIT: Final = 1 << 20
+_RESTART: Final = ("restarts, and knows nothing of it", "重启，对这条连接一无所知")
+_CALLS: Final = {
+    "connect": ("connect()",),
+    "opened": ("connect() returns", "connect() 返回"),
+    "accept": ("accept() returns", "accept() 返回"),
+    "shutdown": ("close()",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a user did or was told at a moment; ``count`` is octets, where it is about octets. ``order`` is that of the trace."""
+
+    when: int
+    order: int
+    host: str
+    name: str
+    end: "End | None" = None
+    count: int = 0
+    error: TcpError | None = None
+    is_urgent: bool = False
+
+
+class End:
+    """A user's hold on one end of a connection; on none, where it never came to be."""
+
+    def __init__(self, machine: "Machine", connection: Connection | None) -> None:
+        self.machine = machine
+        self.connection = connection
+        self.received: list[tuple[int, bytes]] = []  # when, and what one `receive` gave
+        self.opened_at = self.ended_at = self.closed_at = self.urgent_at = NEVER
+        self.error: TcpError | None = None
+        self._is_closed = False
+        if connection is not None:
+            connection.context = self
+
+    @property
+    def state(self) -> State:
+        return CLOSED if self.connection is None else self.connection.state
+
+    @property
+    def is_open(self) -> bool:
+        return self.state is ESTABLISHED
+
+    @property
+    def has_ended(self) -> bool:
+        """The peer's FIN was heard of, or the connection is gone."""
+        return self.ended_at < NEVER or self.state is CLOSED
+
+    @property
+    def text(self) -> bytes:
+        return b"".join(data for _, data in self.received)
+
+    @property
+    def ends(self) -> tuple[Endpoint, Endpoint] | None:
+        return None if self.connection is None else (self.connection.local, self.connection.remote)
+
+    def send(self, data: bytes, *, urgent: bool = False) -> None:
+        self._call("send", lambda connection, now: connection.send(data, now, urgent=urgent), len(data), urgent=urgent)
+
+    def close(self) -> None:
+        """Nothing more to send (shutdown). Once is enough."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._call("shutdown", lambda connection, now: connection.close(now))
+
+    def release(self) -> None:
+        """Nobody holds the socket any more (close)."""
+        self._call("close", lambda connection, now: connection.release(now))
+
+    def abort(self) -> None:
+        self._call("abort", lambda connection, now: connection.abort(now))
+
+    def read(self) -> None:
+        connection = self.connection
+        if connection is not None and connection.readable:
+            now = self.machine.scene.world.now
+            self.received.append((now, connection.receive(_LIMIT, now)))
+            self.machine.note("read", self, len(self.received[-1][1]))
+
+    def _call(self, name: str, call: Callable[[Connection, int], object], count: int = 0, *, urgent: bool = False) -> None:
+        error = None
+        try:
+            if self.connection is not None:
+                call(self.connection, self.machine.scene.world.now)
+        except TcpError as raised:
+            self.error = self.error or raised
+            error = raised
+        self.machine.note(name, self, count, error, urgent=urgent)
+
+    def happened(self, event: Event, now: int) -> None:
+        if event is OPENED:
+            self.opened_at = now
+            self.machine.note("opened", self)
+        elif event is READABLE and self.machine.reads:
+            self.read()
+        elif event is URGENT:
+            self.urgent_at = now
+        elif event is END_OF_STREAM:
+            self.ended_at = now
+        elif event.name == CLOSED_NAME:
+            self.closed_at = now
+            self.error = event.error or self.error
+        if self.machine.serves is not None and event in (READABLE, END_OF_STREAM):
+            self.machine.serves(self)
+
+
+class Postbox:
+    """A user of a UDP socket."""
+
+    def __init__(self, machine: "Machine", socket: DatagramSocket) -> None:
+        self.machine = machine
+        self.socket = socket
+        self.received: list[tuple[int, bytes, Endpoint]] = []
+        socket.context = self
+
+    def send(self, data: bytes, remote: Endpoint | None = None) -> None:
+        self.socket.send(data, self.machine.scene.world.now, remote)
+
+    def happened(self, now: int) -> None:
+        while (found := self.socket.receive()) is not None:
+            self.received.append((now, *found))
+
+
+class Machine:
+    """A host and its user. ``accepts`` and ``reads``: whether the user does so at once. ``is_prompt``: whether it closes with its peer,
+    before its host could answer the FIN with a bare ACK. ``serves`` is called when an end has text, or was told that no more comes."""
+
+    def __init__(self, scene: "Scene", name: str, address: str, config: Config, front: type[Front]) -> None:
+        self.scene = scene
+        self.name = name
+        self.address = address
+        self.config = scene.interference.configured(config, name)
+        self.host: Host = scene.world.host(
+            name,
+            f"{address}/24",
+            mtu=scene.mtu,
+            config=self.config,
+            verify_checksums=scene.verify_checksums,
+            application=self._happened,
+        )
+        self.front = front(self.host, name, scene.trace, scene.notes)
+        scene.world.front(self.host, self)
+        self.ends: list[End] = []
+        self.accepts = self.reads = True
+        self.is_prompt = False
+        self.serves: Callable[[End], None] | None = None
+
+    # What its user does
+
+    def listen(self, port: int = PORT, *, backlog: int = 128) -> Listener | None:
+        try:
+            listener = self.host.listen(port, self.scene.world.now, backlog=backlog)
+        except TcpError as error:
+            self.note("listen", error=error)
+            return None
+        self.note("listen", count=backlog)
+        return listener
+
+    def connect(self, other: "Machine", port: int = PORT, *, local_port: int = 0, data: bytes = b"") -> End:
+        now = self.scene.world.now
+        try:
+            connection = self.host.connect(other.address, port, now, local_port=local_port, data=data)
+        except TcpError as error:
+            end = End(self, None)
+            end.error = error
+            if local_port:
+                pair = Endpoint(parse_address(self.address), local_port), Endpoint(parse_address(other.address), port)
+                self.scene.trace.remark(*pair, (f"connect() = -1 {errorcode[error.number]}",), now)
+        else:
+            end = End(self, connection)
+            self.front.opens(connection, now)
+        self.ends.append(end)
+        self.note("connect", end, len(data), end.error)
+        return end
+
+    def accept(self, listener: Listener) -> End | None:
+        connection = listener.accept()
+        if connection is None:
+            return None
+        end = End(self, connection)
+        end.opened_at = self.scene.world.now
+        self.ends.append(end)
+        self.note("accept", end)
+        return end
+
+    def postbox(self, port: int = 0, remote: Endpoint | None = None) -> Postbox:
+        return Postbox(self, self.host.datagrams(port, remote=remote))
+
+    def restart(self) -> None:
+        """Power failure, and back at once."""
+        world, trace = self.scene.world, self.scene.trace
+        for local, remote, state in self.host.connections():
+            trace.remark(local, remote, _RESTART, world.now)
+            trace.state_changed(local, remote, state, CLOSED, world.now)
+        self.host = world.restart(self.host)
+        self.front = type(self.front)(self.host, self.name, trace, self.scene.notes)
+        world.front(self.host, self)
+        self.ends.clear()
+
+    def note(self, name: str, end: End | None = None, count: int = 0, error: TcpError | None = None, *, urgent: bool = False) -> None:
+        now = self.scene.world.now
+        self.scene.calls.append(Call(now, self.scene.trace.order, self.name, name, end, count, error, urgent))
+        if self.scene.shows_calls and end is not None and end.ends is not None and name in _CALLS:
+            self.scene.trace.remark(*end.ends, _CALLS[name], now)
+
+    # Between the network and the host
+
+    def packet_arrives(self, octets: bytes, now: int) -> None:
+        self.front.packet_arrives(octets, now)
+        if self.is_prompt:
+            for end in self.ends:
+                self._look(end)
+
+    def next_packet(self, now: int) -> bytes | None:
+        return self.front.next_packet(now)
+
+    def next_event(self) -> HostEvent | None:
+        return self.front.next_event()
+
+    def next_timeout(self) -> int:
+        return self.front.next_timeout()
+
+    def handle_timeout(self, now: int) -> None:
+        self.front.handle_timeout(now)
+
+    def _look(self, end: End) -> None:
+        end.read()
+        if end.connection is not None and end.connection.at_end and end.state is State.CLOSE_WAIT:
+            end.close()
+
+    def _happened(self, subject: Subject, event: Event, now: int) -> None:
+        if isinstance(subject, Listener):
+            if self.accepts:
+                self.accept(subject)
+        elif isinstance(subject.context, End):
+            subject.context.happened(event, now)
+        elif isinstance(subject.context, Postbox):
+            subject.context.happened(now)
+
+
+class Scene:
+    """``client`` and ``server``, 10 ms apart, and whoever else is asked for. ``title`` is the key of what the run is called."""
+
+    def __init__(
+        self,
+        title: str,
+        interference: Interference,
+        *,
+        config: Config = DEFAULT,
+        server: Config | None = None,
+        fronts: tuple[type[Front], type[Front]] = (Front, Front),
+        shows_calls: bool = False,
+        mtu: int = 1500,
+        verify_checksums: bool = True,
+    ) -> None:
+        self.title = title
+        self.interference = interference
+        self.trace = Trace()
+        self.notes: list[Note] = []
+        self.calls: list[Call] = []
+        self.world = World(interference.seed, observer=self.trace)
+        self.world.rules.append(deciding(interference.verdicts))
+        self.shows_calls = shows_calls
+        self.mtu = mtu
+        self.verify_checksums = verify_checksums
+        self.config = config
+        self.server = Machine(self, "server", "10.0.0.2", server or config, fronts[1])
+        self.client = self.machine("client", "10.0.0.1", fronts[0])
+
+    def machine(self, name: str, address: str, front: type[Front] = Front) -> Machine:
+        """One more host, joined to the server alone."""
+        machine = Machine(self, name, address, self.config, front)
+        self.world.path(machine.host, self.server.host, **{"delay": DELAY, **self.interference.path})
+        return machine
+
+    # The story
+
+    def open(self, *, local_port: int = 0) -> tuple[End, End]:
+        """The server listens, the client connects, and both wait until that is done."""
+        if not any(call.name == "listen" for call in self.calls):
+            self.server.listen()
+        client = self.client.connect(self.server, local_port=local_port)
+        self.wait(lambda: client.state is not State.SYN_SENT and self.peer(client).is_open)
+        return client, self.peer(client)
+
+    def peer(self, end: End) -> End:
+        """The other end of the same connection, as far as its user has it."""
+        ends = end.ends
+        every = [found for machine in (self.server, self.client) for found in machine.ends if found.ends and found is not end]
+        return next((found for found in reversed(every) if ends and found.ends == ends[::-1]), End(self.server, None))
+
+    def wait(self, condition: Callable[[], bool], limit: int = 5 * MINUTE) -> bool:
+        """Until it is so, but not for ever."""
+        if not condition():
+            self.world.pump()
+        if not condition():
+            self.world.run(self.world.now + limit, stop=condition)
+        return condition()
+
+    def run(self, length: int = HOUR) -> None:
+        """So much time passes; the default is enough for everything to come to its end."""
+        self.world.run(self.world.now + length)
+
+    def treat(self, which: Callable[[Segment], bool], *verdicts: Verdict, sender: str = "") -> None:
+        """What becomes of the first, the second, … segment that is ``which(segment)``, of one ``sender`` or of all."""
+        left = list(verdicts)
+
+        def rule(number: int, octets: bytes, host: str, now: int) -> Verdict | None:  # noqa: ARG001 - the shape of a Rule
+            if not left or octets[9] != PROTOCOL or sender not in ("", host):
+                return None
+            packet = ip.parse(octets)
+            return left.pop(0) if which(parse(octets, packet.start, packet.end)) else None
+
+        self.world.rules.append(rule)
+
+    # What was seen
+
+    def segments(self, sender: str = "", *, connection: int = 0) -> list[Packet]:
+        """What left a host, in order; of the flow with this number alone, where one is named. Copies that the network made aren't."""
+        packets: Sequence[Packet] = self.trace.packets if not connection else self.trace.flows[connection - 1].packets
+        return [packet for packet in packets if packet.segment and not packet.copy and sender in ("", packet.sender)]
+
+    def first(self, sender: str, which: Callable[[Packet], bool]) -> Packet | None:
+        return next((packet for packet in self.segments(sender) if which(packet)), None)
+
+    def path_of(self, end: End) -> list[State]:
+        """The states that this end went through, the newest connection of its pair."""
+        ends = end.ends
+        flows = [flow for flow in self.trace.flows if ends and set(flow.ends) == set(ends)]
+        return [change.after for change in flows[-1].changes if ends and change.at == ends[0]] if flows else []
+
+    def entered(self, end: End, state: State) -> int:
+        """When it came to be in that state, for the last time; NEVER if it didn't."""
+        ends = end.ends
+        times = [
+            change.when
+            for flow in self.trace.flows
+            for change in flow.changes
+            if ends and change.at == ends[0] and set(flow.ends) == set(ends) and change.after is state
+        ]
+        return times[-1] if times else NEVER

@@ -1,0 +1,47 @@
+"""The variables of RFC 9293, 3.3.1, after each segment, as a table."""
+
+from typing import Final, TypedDict
+
+from postel.lab.scene import Scene
+from postel.view.packet import UNKNOWN
+from postel.view.width import left
+from postel.wire.segment import flags_text
+
+_COLUMNS: Final = ("SND.UNA", "SND.NXT", "SND.WND", "SND.UP", "SND.WL1", "SND.WL2", "RCV.NXT", "RCV.WND", "RCV.UP")
+_ARROWS: Final = {True: "◄ ", False: "► "}
+
+
+def render(scene: Scene, *, ascii_only: bool = False) -> str:
+    """Numbers count from ISS and IRS; what a connection doesn't know yet, or no longer, is blank."""
+    width = max(len(machine) for machine in {note.host for note in scene.notes} | {""})
+    head = f"{left('', width)}           {left('', 8)}" + "".join(f"{name:>9}" for name in _COLUMNS)
+    lines = [head]
+    for row in rows(scene):
+        values = row["variables"]
+        cells = "".join(f"{values.get(name, ''):>9}" for name in _COLUMNS)
+        lines.append(f"{left(row['host'], width)} {_ARROWS[row['arrived']]}#{row['number']:<4} {left(row['flags'], 10)}{cells}".rstrip())
+    text = "\n".join(lines)
+    return text.replace("◄", "<").replace("►", ">") if ascii_only else text
+
+
+class Row(TypedDict):
+    host: str
+    arrived: bool
+    number: int
+    flags: str
+    variables: dict[str, int]
+
+
+def rows(scene: Scene) -> list[Row]:
+    """Each note with the packet that it is about: the nth departure is the nth packet, the nth arrival the nth to arrive."""
+    departures = iter([packet for packet in scene.trace.packets if not packet.copy])
+    arrivals = iter(
+        sorted((packet for packet in scene.trace.packets if packet.arrival_order != UNKNOWN), key=lambda found: found.arrival_order)
+    )
+    found: list[Row] = []
+    for note in scene.notes:
+        packet = next(arrivals if note.arrived else departures, None)
+        if packet is not None and packet.segment is not None:
+            flags = flags_text(packet.segment.flags)
+            found.append({"host": note.host, "arrived": note.arrived, "number": packet.number, "flags": flags, "variables": note.variables})
+    return found

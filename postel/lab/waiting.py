@@ -1,0 +1,137 @@
+"""TIME-WAIT: what it is for, how long it lasts, and what it keeps busy."""
+
+from dataclasses import replace
+
+from postel.errors import AddressInUse
+from postel.host.listener import Listener
+from postel.lab.bench import Bench
+from postel.lab.close import close_in_turn, of_bare_ack
+from postel.lab.data import of_data
+from postel.lab.kinds import arrived, is_fin, is_reset
+from postel.lab.scene import Scene
+from postel.lab.verdict import Verdict, decide
+from postel.sim import DROP, PASS, echo
+from postel.tcp.config import DEFAULT, Config
+from postel.tcp.state import CLOSED, TIME_WAIT
+from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
+
+_AT_ONCE = replace(DEFAULT, msl=0)
+_OLD, _NEW = b"o" * 33_000, b"n" * 33_000
+_JUMBO = 9000  # octets: few segments, and the old ones are far ahead of the clock of initial numbers
+
+
+def server_first_to_closed(bench: Bench, config: Config = DEFAULT) -> Verdict:
+    scene = bench.scene(config=config)
+    close_in_turn(scene)
+    ends = [machine.ends[0] for machine in (scene.client, scene.server) if machine.ends]
+    if len(ends) < 2:
+        return decide(shown=False)
+    client, peer = (scene.entered(end, CLOSED) for end in ends)
+    last = [packet for packet in scene.segments("client") if arrived(packet)][-1]
+    way = last.arrived_at - last.sent_at
+    return decide(shown=peer < client < NEVER and client - peer == 2 * scene.client.config.msl - way)
+
+
+def last_ack_lost(bench: Bench) -> Verdict:
+    waits, _ = _without_last_ack(bench.scene())
+    _, met = _without_last_ack(bench.scene("no TIME-WAIT", config=_AT_ONCE))
+    return decide(shown=waits and met)
+
+
+def _without_last_ack(scene: Scene) -> tuple[bool, bool]:
+    """Whether it was sent again and 2MSL began again; whether the FIN that came again met with RST."""
+    client, peer = scene.open()
+    scene.run(SECOND)
+    client.close()
+    scene.wait(lambda: peer.has_ended)
+    scene.run(SECOND)
+    scene.treat(of_bare_ack, DROP, sender="client")
+    peer.close()
+    scene.run()
+    fins = [packet for packet in scene.segments("server") if is_fin(packet)]
+    answers = [packet for packet in scene.segments("client") if fins and packet.sent_at >= fins[0].arrived_at]
+    kept = [packet for packet in answers if not is_reset(packet)]
+    resets = [packet for packet in answers if is_reset(packet)]
+    again = len(fins) > 1 and len(kept) > 1 and scene.entered(client, CLOSED) == kept[-1].sent_at + 2 * scene.client.config.msl
+    return again and not resets and scene.entered(peer, CLOSED) == kept[-1].arrived_at, len(fins) > 1 and bool(resets)
+
+
+def old_duplicates(bench: Bench) -> Verdict:
+    plain = replace(DEFAULT, timestamps=False)
+    waits = _mixed(bench.scene("TIME-WAIT alone", config=plain, mtu=_JUMBO))
+    nothing = _mixed(bench.scene("neither", config=replace(plain, msl=0), mtu=_JUMBO))
+    stamped = _mixed(bench.scene("timestamps alone", config=_AT_ONCE, mtu=_JUMBO))
+    return decide(shown=nothing == 1 and stamped == 1, refuted=stamped == 0, formerly=nothing == 1 and waits == 0)
+
+
+def _mixed(scene: Scene) -> int:
+    """The network delivers a segment of a connection once more, when the next one of the same pair is open. 1 where its octets turn up in
+    that, 0 where they don't, -1 where it came to nothing."""
+    scene.treat(of_data, PASS, PASS, echo(90 * MILLISECOND))
+    first, peer = scene.open(local_port=5000)
+    first.send(_OLD)
+    first.close()
+    scene.wait(lambda: peer.has_ended)
+    peer.close()
+    scene.wait(lambda: peer.closed_at < NEVER)
+    scene.run(MILLISECOND)
+    second = scene.client.connect(scene.server, local_port=5000)
+    if isinstance(second.error, AddressInUse):
+        scene.run(2 * scene.client.config.msl)
+        second = scene.client.connect(scene.server, local_port=5000)
+    scene.wait(lambda: scene.peer(second).is_open, SECOND)
+    scene.run(60 * MILLISECOND)
+    second.send(_NEW)
+    second.close()
+    scene.wait(lambda: scene.peer(second).has_ended, SECOND)
+    scene.peer(second).close()
+    scene.run()
+    text = scene.peer(second).text
+    return -1 if len(text) != len(_NEW) else int(b"o" in text)
+
+
+def two_msl_is_four_minutes(bench: Bench, kernel: int = 30 * SECOND) -> Verdict:
+    lengths = []
+    for title, config in (("plain", DEFAULT), ("as Linux has it", replace(DEFAULT, msl=kernel))):
+        scene = bench.scene(title, config=config)
+        close_in_turn(scene)
+        lengths.append(_time_in_time_wait(scene))
+    return decide(shown=lengths[0] == 4 * MINUTE, exception=lengths[1] == MINUTE)
+
+
+def _time_in_time_wait(scene: Scene) -> int:
+    """The longest of all ends."""
+    ends = [end for machine in (scene.client, scene.server) for end in machine.ends]
+    times = [scene.entered(end, CLOSED) - scene.entered(end, TIME_WAIT) for end in ends if scene.entered(end, TIME_WAIT) < NEVER]
+    return max(times, default=0)
+
+
+def port_busy(bench: Bench, *, reuse: bool = True) -> Verdict:
+    busy = bench.scene("client first")
+    _wait_begins(busy, "client")
+    again = busy.client.connect(busy.server, local_port=5000)
+    opened = []
+    for title, allowed in (("server first", reuse), ("as in RFC 793", False)):
+        scene = bench.scene(title, config=replace(DEFAULT, time_wait_reuse=allowed))
+        listener = _wait_begins(scene, "server")
+        if listener is not None:
+            listener.close(scene.world.now)
+        bound = scene.server.listen() is not None
+        client = scene.client.connect(scene.server, local_port=5000)
+        scene.run(2 * SECOND)
+        opened.append(bound and client.is_open)
+    return decide(shown=not opened[0], refuted=opened[0], formerly=isinstance(again.error, AddressInUse) and not opened[1])
+
+
+def _wait_begins(scene: Scene, first: str) -> Listener | None:
+    """A connection from port 5000 is over, and whoever closed it first is in TIME-WAIT."""
+    listener = scene.server.listen()
+    client = scene.client.connect(scene.server, local_port=5000)
+    scene.wait(lambda: scene.peer(client).is_open)
+    one, other = (client, scene.peer(client))[:: 1 if first == "client" else -1]
+    one.close()
+    scene.wait(lambda: other.has_ended)
+    other.close()
+    scene.wait(lambda: one.state is TIME_WAIT)
+    scene.run(SECOND)
+    return listener

@@ -1,0 +1,108 @@
+"""The state diagram in text, with the way that each end took: numbers at the states, and each step with what led to it.
+
+The steps' words are those of `EDGES`, the table that the program runs by.
+"""
+
+from typing import Final
+
+from postel.tcp.state import EDGES, State
+from postel.times import MILLISECOND, SECOND
+from postel.view.flow import Change, Expiry, Flow
+from postel.view.packet import Packet
+from postel.view.trace import Trace
+from postel.view.width import left, width
+
+# Where each state stands: line, and the column of its middle. CLOSED stands twice, at the beginning and where figure 5 of RFC 9293 ends.
+_PLACES: Final = {
+    State.CLOSED: (0, 38),
+    State.LISTEN: (2, 26),
+    State.SYN_RECEIVED: (4, 14),
+    State.SYN_SENT: (4, 62),
+    State.ESTABLISHED: (6, 38),
+    State.FIN_WAIT_1: (8, 18),
+    State.CLOSE_WAIT: (8, 62),
+    State.FIN_WAIT_2: (10, 6),
+    State.CLOSING: (10, 30),
+    State.LAST_ACK: (10, 62),
+    State.TIME_WAIT: (12, 18),
+}
+_END: Final = (12, 62)  # CLOSED again
+_WAYS: Final = {
+    1: "                          ┌───────────┴───────────────────────┐",
+    3: "              ┌───────────┴──────────┐                        │",
+    5: "              └───────────┬──────────┴────────────────────────┘",
+    7: "                  ┌───────┴───────────────────────────────────┐",
+    9: "      ┌───────────┴───────────┐                               │",
+    11: "      └───────────┬───────────┘                               │",
+}
+_CALLS: Final = ("OPEN", "CLOSE", "ABORT", "SEND")
+_TO_ASCII: Final = str.maketrans("┌┐└┘┴┬─→", "++++++->")
+
+
+def render(trace: Trace, *, ascii_only: bool = False) -> str:
+    """One diagram for each connection of the trace."""
+    parts = [_of_flow(flow, trace) for flow in trace.flows if flow.changes]
+    text = "\n\n".join(parts)
+    return text.translate(_TO_ASCII) if ascii_only else text
+
+
+def _of_flow(flow: Flow, trace: Trace) -> str:
+    start = trace.packets[0].sent_at if trace.packets else 0
+    marks: dict[State, list[str]] = {}
+    lines: list[str] = []
+    for letter, end in zip("AB", flow.ends, strict=True):
+        lines.append(f"{letter}  {flow.names.get(end, '')} {end}".rstrip())
+        steps = [change for change in flow.changes if change.at == end]
+        initial = flow.initial_state(end)
+        if initial is not None:
+            marks.setdefault(initial, []).append(f"{letter}0")
+        for number, change in enumerate(steps, 1):
+            marks.setdefault(change.after, []).append(f"{letter}{number}")
+            lines.append(f"  {letter}{number:<3}{_clock(change.when - start):>12}  {_step(change)}")
+    return "\n".join([*_diagram(marks), "", *lines])
+
+
+def _diagram(marks: dict[State, list[str]]) -> list[str]:
+    rows = [_WAYS.get(number, "") for number in range(13)]
+    for state, (row, middle) in sorted(_PLACES.items(), key=lambda place: place[1]):
+        found = marks.get(state, [])
+        if state is State.CLOSED:
+            found = [mark for mark in found if mark.endswith("0")]
+        rows[row] = _put(rows[row], middle, _label(state, found))
+    ended = [mark for mark in marks.get(State.CLOSED, []) if not mark.endswith("0")]
+    rows[_END[0]] = _put(rows[_END[0]], _END[1], _label(State.CLOSED, ended))
+    return rows
+
+
+def _label(state: State, marks: list[str]) -> str:
+    return f"[{state}: {' '.join(marks)}]" if marks else str(state)
+
+
+def _put(row: str, middle: int, text: str) -> str:
+    """The text around this column, or right of what is there."""
+    begin = max(middle - width(text) // 2, width(row.rstrip()) + 1 if row.strip() else 0)
+    return left(row.rstrip(), begin) + text
+
+
+def _step(change: Change) -> str:
+    event, action = _edge(change)
+    by = f" (#{change.cause.number})" if isinstance(change.cause, Packet) else ""
+    return f"{change.before} → {change.after}: {event}{by}{' / ' + action if action else ''}"
+
+
+def _edge(change: Change) -> tuple[str, str]:
+    """The words of the table for it: of several ways between the two states the one that its cause would take."""
+    found = [(event, action) for _, before, event, action, after in EDGES if (before, after) == (change.before, change.after)]
+    return min(found, key=lambda words: not _is_like(change, words[0]), default=("", ""))
+
+
+def _is_like(change: Change, event: str) -> bool:
+    if isinstance(change.cause, Packet):
+        return "rcv" in event
+    if isinstance(change.cause, Expiry):
+        return "timeout" in event
+    return any(call in event for call in _CALLS)
+
+
+def _clock(when: int) -> str:
+    return f"{when / MILLISECOND:.3f} ms" if when < SECOND else f"{when / SECOND:.3f} s "
