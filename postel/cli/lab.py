@@ -141,7 +141,8 @@ def _tell(report: Report, options: argparse.Namespace, languages: list[str]) -> 
     for number, scene in enumerate(report.scenes, 1):
         print()
         if len(report.scenes) > 1:
-            print(f"{_say('run', languages[0])} {number}: {' / '.join(_title(claim, scene, language) for language in languages)}\n")
+            title = " / ".join(claim.runs[scene.title][language] for language in languages)
+            print(_say("run", languages[0], number=number, title=title) + "\n")
         for view in options.view or claim.views:
             _show(view, scene, options, languages[0], ascii_only=ascii_only)
     print()
@@ -165,10 +166,6 @@ def _paragraph(key: str, texts: list[str], language: str) -> None:
         for line in wrap(text, _WIDTH - column):
             print(left(heading, column) + line)
             heading = ""
-
-
-def _title(claim: Claim, scene: Scene, language: str) -> str:
-    return claim.runs[scene.title][language]
 
 
 def _show(view: str, scene: Scene, options: argparse.Namespace, language: str, *, ascii_only: bool) -> None:

@@ -82,6 +82,7 @@ def one_connection_many_requests(bench: Bench, requests: int = 3) -> Verdict:
         scene.server.serves = _serve
         for _ in range(requests // each):
             client = scene.client.connect(scene.server)
+            scene.wait(lambda end=client: end.is_open)  # type: ignore[misc]
             for number in range(1, each + 1):
                 client.send(_GET)
                 scene.wait(lambda end=client, many=number: end.text.count(_PAGE) == many, 10 * SECOND)  # type: ignore[misc]

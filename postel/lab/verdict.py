@@ -4,6 +4,8 @@ from enum import Enum
 
 
 class Verdict(Enum):
+    """``str()`` is the word of the table."""
+
     HOLDS = "holds"
     CAVEAT = "caveat"
     MYTH = "myth"

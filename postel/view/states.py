@@ -36,7 +36,7 @@ _WAYS: Final = {
     11: "      └───────────┬───────────┘                               │",
 }
 _CALLS: Final = ("OPEN", "CLOSE", "ABORT", "SEND")
-_TO_ASCII: Final = str.maketrans("┌┐└┘┴┬─→", "++++++->")
+_TO_ASCII: Final = str.maketrans("┌┐└┘┴┬─│→", "++++++-|>")
 
 
 def render(trace: Trace, *, ascii_only: bool = False) -> str:

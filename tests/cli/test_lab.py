@@ -1,0 +1,206 @@
+"""`postel lab`: what it prints, writes and returns."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import postel
+from postel.cli import main
+from postel.lab import claims
+from postel.view.width import width
+
+ROOT = Path(postel.__file__).parents[1]
+Output = pytest.CaptureFixture[str]
+
+
+def lines_of(capsys: Output) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "both"])
+def test_the_list_has_every_claim_with_its_verdict(language: str, capsys: Output) -> None:
+    assert main(["lab", "--lang", language]) == 0
+    text = capsys.readouterr().out
+    for found in claims().values():
+        assert re.search(rf"^  {found.id} +\S+ +\S", text, re.MULTILINE)
+    assert ("ISN" in text or "initial sequence number" in text) == (language != "zh")
+    assert ("初始序列号随机产生" in text) == (language != "en")
+    assert max(width(line) for line in text.splitlines()) <= 104
+
+
+def test_the_columns_of_the_list_stand_below_each_other_whatever_the_language(capsys: Output) -> None:
+    main(["lab", "--lang", "zh"])
+    starts = {
+        width(line[: line.index(text)])
+        for line in lines_of(capsys)
+        for text in ("初始序列号随机产生", "六个标志位", "半关闭：")
+        if text in line
+    }
+    assert len(starts) == 1
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_run_has_claim_ladders_what_to_look_at_and_the_verdict(language: str, capsys: Output) -> None:
+    assert main(["lab", "run", "stale-syn", "--lang", language]) == 0
+    text = capsys.readouterr().out
+    joined = "".join(text.split())
+    found = claims()["stale-syn"]
+    for part in (found.text, found.look, found.note):
+        assert "".join(part[language].split()) in joined
+    assert all(title[language] in text for title in found.runs.values())
+    assert text.count("SYN-SENT ├─ #1 SYN") == 2
+    assert "9293 3.5, figure 8" in text
+    assert text.endswith("postel lab run stale-syn\n")
+
+
+def test_both_languages_at_once(capsys: Output) -> None:
+    assert main(["lab", "run", "closed-port", "--lang", "both"]) == 0
+    text = capsys.readouterr().out
+    assert claims()["closed-port"].text.en in text
+    assert claims()["closed-port"].text.zh in text
+
+
+def test_all_of_them(capsys: Output) -> None:
+    assert main(["lab", "run", "all", "--lang", "en"]) == 0
+    lines = lines_of(capsys)
+    assert lines[-1] == "43 of 43 as the table has it"
+    assert sum(line.startswith("✓ ") for line in lines) == 43
+
+
+def test_a_verdict_that_is_not_what_was_found(capsys: Output) -> None:
+    assert main(["lab", "run", "last-ack-lost", "--set", "time_wait=off", "--lang", "en"]) == 1
+    text = capsys.readouterr().out
+    assert re.search(r"^Found +not shown$", text, re.MULTILINE)
+    assert text.endswith("postel lab run last-ack-lost --set time_wait=off\n")
+    assert main(["lab", "run", "all", "--loss", "100%", "--lang", "en"]) == 1
+    assert "✗ three-way" in capsys.readouterr().out
+
+
+def test_interference_is_seen(capsys: Output) -> None:
+    arguments = ["--drop", "4", "--dup", "1", "--delay", "2=50ms", "--corrupt", "6", "--reorder", "5", "--seed", "3"]
+    main(["lab", "run", "four-way", *arguments, "--lang", "en"])
+    text = capsys.readouterr().out
+    for said in ("lost on the way", "the network delivers #1 once more", "damaged on the way"):
+        assert said in text
+    assert text.endswith("postel lab run four-way --drop 4 --dup 1 --delay 2=50ms --corrupt 6 --reorder 5 --seed 3\n")
+
+
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [
+        ("ladder", "#1 SYN seq=0"),
+        ("states", "[TIME-WAIT: A5]"),
+        ("tcb", "SND.UNA"),
+        ("bytes", "acknowledgement number"),
+        ("timeline", "client TIME-WAIT"),
+    ],
+)
+def test_views(view: str, said: str, capsys: Output) -> None:
+    assert main(["lab", "run", "four-way", "--view", view, "--lang", "en"]) == 0
+    assert said in capsys.readouterr().out
+
+
+def test_the_variables_after_each_segment(capsys: Output) -> None:
+    main(["lab", "run", "three-way", "--view", "tcb", "--lang", "en"])
+    rows = [line.split() for line in lines_of(capsys) if line.startswith(("client ", "server "))]
+    assert [row[:4] for row in rows] == [
+        ["client", "►", "#1", "SYN"],
+        ["server", "◄", "#1", "SYN"],
+        ["server", "►", "#2", "SYN,ACK"],
+        ["client", "◄", "#2", "SYN,ACK"],
+        ["client", "►", "#3", "ACK"],
+        ["server", "◄", "#3", "ACK"],
+    ]
+    assert rows[0][4:6] == ["0", "1"]  # SND.UNA = ISS, SND.NXT = ISS + 1
+    assert rows[3][4:6] == ["1", "1"]
+
+
+def test_the_bytes_of_one_packet(capsys: Output) -> None:
+    assert main(["lab", "run", "four-way", "--view", "bytes", "--packet", "4", "--lang", "en"]) == 0
+    text = capsys.readouterr().out
+    assert "#4 client → server" in text
+    assert "32 octets, FIN,ACK" in text
+    assert main(["lab", "run", "four-way", "--view", "bytes", "--packet", "99"]) == 2
+
+
+def test_where_there_is_nothing_to_show(capsys: Output) -> None:
+    assert main(["lab", "run", "byte-stream", "--view", "states", "--lang", "en"]) == 0
+    assert "There is nothing to show here." in capsys.readouterr().out  # of UDP
+
+
+def test_a_capture_has_every_run(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.pcapng", tmp_path / "two.pcapng"
+    assert main(["lab", "run", "three-way", "--pcapng", str(one)]) == 0
+    assert main(["lab", "run", "stale-syn", "--pcapng", str(two), "--lang", "zh"]) == 0
+    assert one.read_bytes().count(b"\x0a\x0d\x0d\x0a") == 1
+    assert two.read_bytes().count(b"\x0a\x0d\x0d\x0a") == 2
+    assert "三次握手完成".encode() in two.read_bytes()
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_a_script_that_drill_passes(side: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.pkt"
+    assert main(["lab", "run", "four-way", "--drop", "4", "--pkt", str(path), "--side", side]) == 0
+    assert path.read_text().startswith("// postel lab run four-way --drop 4\n")
+    assert main(["drill", str(path)]) == 0
+
+
+def test_json(capsys: Output) -> None:
+    assert main(["lab", "run", "three-way", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["claims"]
+    assert (found["verdict"], found["found"], found["agrees"]) == ("holds", "holds", True)
+    assert set(found["text"]) == {"en", "zh"}
+    (only,) = found["runs"]
+    assert [packet["flags"] for packet in only["connections"][0]["packets"]] == ["SYN", "SYN,ACK", "ACK"]
+    assert only["variables"][0]["variables"]["SND.NXT"] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run"],
+        ["run", "no-such-claim"],
+        ["walk"],
+        ["run", "three-way", "--drop", "x"],
+        ["run", "three-way", "--set", "no_such=1"],
+        ["run", "three-way", "--lang", "tlh"],
+        ["run", "three-way", "--view", "smell"],
+        ["run", "three-way", "--pcapng", "/nowhere/at/all"],
+        ["run", "three-way", "--pkt", "/nowhere/at/all"],
+        ["run", "socket-pair", "--pkt", "a.pkt"],
+        ["run", "all", "--pkt", "a.pkt"],
+    ],
+)
+def test_mistakes_are_one_line(arguments: list[str], capsys: Output) -> None:
+    assert main(["lab", *arguments]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_from_a_checkout_on_a_terminal_without_lines_or_chinese() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "postel", "lab", "run", "four-way", "--lang", "zh", "--view", "ladder", "--view", "states"],
+        cwd=ROOT,
+        env={"PYTHONIOENCODING": "ascii", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "three-way handshake is complete" in done.stdout
+    assert done.stdout.isascii()
+
+
+def test_the_language_is_the_environment_s() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "postel", "lab"],
+        cwd=ROOT,
+        env={"LANG": "zh_CN.UTF-8", "PYTHONUTF8": "1", "PATH": ""},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert done.stdout.startswith("建立连接")
