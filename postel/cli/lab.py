@@ -143,7 +143,8 @@ def _tell(report: Report, options: argparse.Namespace, languages: list[str]) -> 
         if len(report.scenes) > 1:
             title = " / ".join(claim.runs[scene.title][language] for language in languages)
             print(_say("run", languages[0], number=number, title=title) + "\n")
-        for view in options.view or claim.views:
+        for place, view in enumerate(options.view or claim.views):
+            print(end="\n" if place else "")
             _show(view, scene, options, languages[0], ascii_only=ascii_only)
     print()
     _paragraph("look", [claim.look[language] for language in languages], languages[0])
@@ -178,7 +179,7 @@ def _show(view: str, scene: Scene, options: argparse.Namespace, language: str, *
         "bytes": partial(_bytes, scene, options.packet),
         "timeline": partial(timeline.render, scene.trace, ascii_only=ascii_only),
     }
-    print("\n" + (makers[view]() or _say("nothing", language)) + "\n")
+    print(makers[view]() or _say("nothing", language))
 
 
 def _bytes(scene: Scene, number: int) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from postel.host.host import Host, HostEvent
 from postel.tcp import seq
 from postel.tcp.connection import Connection
-from postel.tcp.state import SYN_SENT
+from postel.tcp.state import CLOSED, SYN_SENT
 from postel.view import Trace
 from postel.wire.segment import ABSENT, ACK, PROTOCOL, SYN, Segment, checksum_is_right, parse
 
@@ -70,6 +70,8 @@ class Front:
 
 def variables(connection: Connection) -> dict[str, int]:
     tcb = connection.tcb
+    if tcb.state is CLOSED:
+        return {}
     snd, rcv = tcb.snd, tcb.rcv
     ours = {"SND.UNA": snd.una, "SND.NXT": snd.nxt, "SND.UP": snd.up}
     theirs: dict[str, int] = {}

@@ -61,10 +61,6 @@ class Interference:
             told._set(setting)
         return told
 
-    @property
-    def is_none(self) -> bool:
-        return not (self.verdicts or self.path or self.config)
-
     def configured(self, config: Config, host: str) -> Config:
         return replace(config, **{**self.config.get("", {}), **self.config.get(host, {})})
 

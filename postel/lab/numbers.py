@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import combinations
 
 from postel.lab.bench import Bench
-from postel.lab.front import Front
+from postel.lab.front import CountsFromTheClock, Front
 from postel.lab.kinds import arrived, has_data, is_bare_ack, is_fin, is_syn, is_syn_ack
 from postel.lab.scene import Scene
 from postel.lab.verdict import Verdict, decide
@@ -21,19 +21,22 @@ _APART = 1 << 20  # no clock explains that two numbers of the same moment are so
 
 
 def random_isn(bench: Bench, client: type[Front] = Front) -> Verdict:
-    scene = bench.scene(fronts=(client, Front))
-    for _ in range(6):
-        scene.client.connect(scene.server)
-    scene.run(SECOND)
-    scattered = _isns(scene)
+    plain, clock = bench.scene(fronts=(client, Front)), bench.scene("the clock alone", fronts=(CountsFromTheClock, Front))
+    for scene in (plain, clock):
+        for _ in range(3):
+            scene.client.connect(scene.server)
+        scene.run(SECOND)
     pair = bench.scene("the same pair twice", fronts=(client, Front))
     for _ in range(2):
         pair.client.connect(pair.server, local_port=5000)
         pair.run(SECOND)
-    shown = all(abs(seq.offset(one, other)) > _APART for one, other in combinations(scattered, 2))
     first, second = [*_isns(pair), 0, 0][:2]
     grows = 0 <= seq.distance(first, second) - SECOND // _TICK <= 1
-    return decide(shown=shown and len(scattered) == 6, exception=grows)
+    return decide(shown=_are_scattered(plain) and not _are_scattered(clock), exception=grows)
+
+
+def _are_scattered(scene: Scene) -> bool:
+    return len(_isns(scene)) == 3 and all(abs(seq.offset(one, other)) > _APART for one, other in combinations(_isns(scene), 2))
 
 
 def _isns(scene: Scene) -> list[int]:

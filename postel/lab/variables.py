@@ -12,16 +12,23 @@ _ARROWS: Final = {True: "◄ ", False: "► "}
 
 
 def render(scene: Scene, *, ascii_only: bool = False) -> str:
-    """Numbers count from ISS and IRS; what a connection doesn't know yet, or no longer, is blank."""
+    """Numbers count from ISS and IRS; what a connection doesn't know yet, or no longer, is blank. ISS itself stands where a SYN leaves."""
     width = max(len(machine) for machine in {note.host for note in scene.notes} | {""})
-    head = f"{left('', width)}           {left('', 8)}" + "".join(f"{name:>9}" for name in _COLUMNS)
+    head = f"{left('', width)}           {left('', 8)}" + "".join(f"{name:>8}" for name in _COLUMNS)
     lines = [head]
     for row in rows(scene):
         values = row["variables"]
-        cells = "".join(f"{values.get(name, ''):>9}" for name in _COLUMNS)
-        lines.append(f"{left(row['host'], width)} {_ARROWS[row['arrived']]}#{row['number']:<4} {left(row['flags'], 10)}{cells}".rstrip())
+        cells = "".join(f"{values.get(name, ''):>8}" for name in _COLUMNS)
+        lines.append(
+            f"{left(row['host'], width)} {_ARROWS[row['arrived']]}#{row['number']:<4} {left(row['flags'], 10)}{cells}{_first(row)}".rstrip()
+        )
     text = "\n".join(lines)
     return text.replace("◄", "<").replace("►", ">") if ascii_only else text
+
+
+def _first(row: "Row") -> str:
+    """Where its numbers begin, told with each SYN that leaves."""
+    return f"  ISS={row['variables']['ISS']}" if "SYN" in row["flags"] and not row["arrived"] and row["variables"] else ""
 
 
 class Row(TypedDict):

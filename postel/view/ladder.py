@@ -201,10 +201,10 @@ class _Ladder:
         """What the receiver's margin says: its state if that is news, else the time if another packet passed this one on the way."""
         if packet.arrived_at == NEVER:
             return ""
-        is_crossed = packet.number in self.crossing
-        state = "" if is_crossed and not packet.receiver_changed else self.news(packet.destination, packet.receiver_state)
-        if state or not is_crossed:
-            return state
+        if packet.receiver_changed:  # else whatever changed it says so, and not before that
+            return self.news(packet.destination, packet.receiver_state)
+        if packet.number not in self.crossing:
+            return ""
         return self.pen.paint("@" + self.clock(packet.arrived_at).strip(), DIM)
 
     def arrival(self, packet: Packet) -> None:
