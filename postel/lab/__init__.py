@@ -8,8 +8,9 @@ Every claim is an experiment on hosts in virtual time: the same for the same see
 ('holds', ['plain', 'two segments'])
 """
 
-from postel.lab.catalogue import Claim, Report, Text, claim, claims, run, words
+from postel.lab.catalogue import Claim, Report, claim, claims, run
 from postel.lab.interference import Interference
+from postel.lab.texts import Text, words
 from postel.lab.verdict import Verdict
 
 __all__ = ["Claim", "Interference", "Report", "Text", "Verdict", "claim", "claims", "run", "words"]

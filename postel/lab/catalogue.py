@@ -1,10 +1,8 @@
 """The claims: what tutorials say, in Chinese and English, what must be found of it, and the experiment that finds it."""
 
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from types import ModuleType
 from typing import Any, Final
 
@@ -13,22 +11,12 @@ from postel.lab import close, compare, data, handshake, numbers, queues, waiting
 from postel.lab.bench import Bench
 from postel.lab.interference import Interference
 from postel.lab.scene import Scene
+from postel.lab.texts import Text, table, text_of
 from postel.lab.verdict import Verdict
 
 Experiment = Callable[[Bench], Verdict]
 
 _MODULES: Final[tuple[ModuleType, ...]] = (handshake, numbers, queues, data, close, waiting, compare)
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """The same in each language."""
-
-    en: str
-    zh: str
-
-    def __getitem__(self, language: str) -> str:
-        return self.zh if language == "zh" else self.en
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +55,9 @@ class Report:
 
 
 @cache
-def _table() -> dict[str, Any]:
-    return tomllib.loads(files("postel.lab").joinpath("claims.toml").read_text(encoding="utf-8"))
-
-
-@cache
 def claims() -> dict[str, Claim]:
     """By id, in the order of the table."""
-    return {entry["id"]: _claim(entry) for entry in _table()["claim"]}
-
-
-@cache
-def words() -> dict[str, Text]:
-    """What is said around the claims, by key; verdicts and groups are among them."""
-    return {key: Text(both["en"], both["zh"]) for key, both in _table()["words"].items()}
+    return {entry["id"]: _claim(entry) for entry in table()["claim"]}
 
 
 def claim(name: str) -> Claim:
@@ -98,7 +75,7 @@ def run(name: str, interference: Interference | None = None) -> Report:
 
 
 def _claim(entry: dict[str, Any]) -> Claim:
-    texts = {name: Text(entry[name]["en"], entry[name]["zh"]) for name in ("text", "look", "note")}
-    runs = {name: Text(both["en"], both["zh"]) for name, both in entry.get("runs", {}).items()}
+    texts = {name: text_of(entry[name]) for name in ("text", "look", "note")}
+    runs = {name: text_of(both) for name, both in entry.get("runs", {}).items()}
     verdict = Verdict(entry["verdict"])
     return Claim(entry["id"], entry["group"], verdict, entry["rfc"], **texts, runs=runs, views=tuple(entry.get("views", ("ladder",))))

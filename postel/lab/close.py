@@ -13,7 +13,7 @@ from postel.tcp.config import DEFAULT
 from postel.tcp.state import CLOSE_WAIT, CLOSED, CLOSING, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, SYN_SENT, TIME_WAIT, State
 from postel.times import HOUR, MILLISECOND, MINUTE, SECOND
 from postel.view.packet import Packet
-from postel.wire.segment import ACK, FIN, Segment
+from postel.wire.segment import ACK, FIN, RST, SYN, Segment
 
 ACTIVE = [FIN_WAIT_1, FIN_WAIT_2, TIME_WAIT, CLOSED]
 PASSIVE = [CLOSE_WAIT, LAST_ACK, CLOSED]
@@ -84,7 +84,7 @@ def why_not_three(bench: Bench, length: int = 8000) -> Verdict:
     left.server.is_prompt = True
     client, peer = left.open()
     peer.send(bytes(length))
-    left.run(5 * MILLISECOND)
+    left.run(left.way // 2)
     client.close()
     left.run()
     nothing = bench.scene("nothing left")
@@ -101,7 +101,7 @@ def _goes_together(scene: Scene) -> bool:
 
 
 def of_bare_ack(segment: Segment) -> bool:
-    return segment.flags == ACK and not segment.data
+    return segment.flags & (SYN | ACK | FIN | RST) == ACK and not segment.data
 
 
 def ack_stops_fin(bench: Bench, losses: int = 1) -> Verdict:
@@ -144,7 +144,7 @@ def rst_aborts(bench: Bench, *, orderly: bool = False) -> Verdict:
     scene = bench.scene()
     client, peer = scene.open()
     client.send(bytes(10_000))
-    scene.run(5 * MILLISECOND)
+    scene.run(scene.way // 2)
     if orderly:
         peer.close()
     else:

@@ -3,7 +3,7 @@
 from postel.lab.bench import Bench
 from postel.lab.data import of_data
 from postel.lab.kinds import arrived, has_data, is_fin, is_syn
-from postel.lab.scene import DELAY, PORT, End, Postbox
+from postel.lab.scene import PORT, End, Postbox
 from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP, PASS, dropping
 from postel.times import MILLISECOND, NEVER, SECOND
@@ -34,9 +34,8 @@ def udp_no_handshake(bench: Bench) -> Verdict:
     stream.run(5 * SECOND)
     peer = stream.peer(client)
     first = [found[0][0] if found else NEVER for found in (box.received, peer.received)]
-    way = bench.interference.path.get("delay", DELAY)
     lossy = [data for _, data, _ in box.received] == [b"one", b"three"]
-    return decide(shown=first == [way, 3 * way] and lossy and peer.text == b"onetwothree")
+    return decide(shown=first == [stream.way, 3 * stream.way] and lossy and peer.text == b"onetwothree")
 
 
 def url_to_page(bench: Bench) -> Verdict:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from postel.host.host import Host, HostEvent
+from postel.lab.texts import remark
 from postel.tcp import seq
 from postel.tcp.connection import Connection
 from postel.tcp.state import CLOSED, SYN_SENT
@@ -107,7 +108,7 @@ class OpensOnSyn(Front):
         answer = Segment(child.remote.port, child.local.port, tcb.rcv.nxt, tcb.snd.max, ACK, tcb.snd.wnd)
         if tcb.timestamps.agreed:
             answer.tsval, answer.tsecr = tcb.timestamps.recent, 0
-        self.trace.remark(child.local, child.remote, ("waits for no third segment", "不等第三次握手,直接建立连接"), now)
+        self.trace.remark(child.local, child.remote, remark("hasty"), now)
         connections._give_to_child(entry, answer, b"", now)  # noqa: SLF001
 
 

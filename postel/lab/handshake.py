@@ -7,7 +7,7 @@ from postel.errors import ConnectionRefused, ConnectionReset, ConnectionTimedOut
 from postel.lab.bench import Bench
 from postel.lab.front import Front, OpensOnSyn, TakesAnyAck
 from postel.lab.kinds import arrived, has_data, is_bare_ack, is_reset, is_syn, is_syn_ack
-from postel.lab.scene import DELAY, Scene
+from postel.lab.scene import Scene
 from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP, deliver_after
 from postel.tcp import seq
@@ -103,7 +103,7 @@ def third_ack_lost(bench: Bench, server: type[Front] = Front) -> Verdict:
         scene.server.listen()
         client = scene.client.connect(scene.server)
         scene.wait(lambda end=client: end.is_open)  # type: ignore[misc]
-        scene.run(2 * DELAY)
+        scene.run(2 * scene.way)
         half = [state for _, _, state in scene.server.host.connections()] == [SYN_RECEIVED]
         if text:
             client.send(text)
@@ -132,14 +132,14 @@ def wrong_ack(bench: Bench, client: type[Front] = Front) -> Verdict:
 def _two_attempts(scene: Scene) -> tuple[bool, bool]:
     """The client gives up and tries again; then the answer to its first attempt comes. Whether it is refused, and whether it opens the
     second."""
-    scene.treat(of_syn_ack, deliver_after(100 * MILLISECOND))
+    scene.treat(of_syn_ack, deliver_after(10 * scene.way))
     scene.server.listen()
     first = scene.client.connect(scene.server, local_port=5000)
-    scene.run(20 * MILLISECOND)
+    scene.run(2 * scene.way)
     first.close()
-    scene.run(75 * MILLISECOND)
+    scene.run(7 * scene.way + scene.way // 2)
     second = scene.client.connect(scene.server, local_port=5000)
-    scene.run(30 * MILLISECOND)
+    scene.run(3 * scene.way)
     late = scene.first("server", is_syn_ack)
     reset = scene.first("client", is_reset)
     refused = bool(late and reset and late.segment and reset.segment and reset.segment.seq == late.segment.ack)

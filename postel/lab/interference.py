@@ -21,6 +21,7 @@ HELD_BACK: Final = 30 * MILLISECOND  # by --reorder: three times what the way ta
 _UNITS: Final = {"": 1, "us": 1, "ms": MILLISECOND, "s": SECOND, "min": MINUTE, "h": HOUR, "d": DAY, "k": KIBIBYTE, "M": MEBIBYTE}
 _AMOUNT: Final = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z]*)")
 _SWITCHES: Final = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
+_TIME_WAIT: Final = "time_wait"  # no field of Config: an MSL of 0
 _OF_PATH: Final = ("delay", "jitter", "bandwidth")
 _CHANCES: Final = ("loss", "duplicate", "corrupt", "reorder")
 _CONFIG: Final = {found.name: getattr(DEFAULT, found.name) for found in fields(Config)}
@@ -62,7 +63,12 @@ class Interference:
         return told
 
     def configured(self, config: Config, host: str) -> Config:
-        return replace(config, **{**self.config.get("", {}), **self.config.get(host, {})})
+        """``config`` as the user wants it. Where an experiment does without TIME-WAIT, an MSL alone doesn't bring it back."""
+        changes = {**self.config.get("", {}), **self.config.get(host, {})}
+        is_told = _TIME_WAIT in changes
+        waits = changes.pop(_TIME_WAIT, config.msl > 0)
+        changed = replace(config, **changes)
+        return replace(changed, msl=(changed.msl or (DEFAULT.msl if is_told else 0)) if waits else 0)
 
     def _set(self, setting: str) -> None:
         """``name=value`` for all hosts, ``host.name=value`` for one."""
@@ -74,8 +80,8 @@ class Interference:
             self.path[rest] = _amount(name, value)
         elif rest in _CHANCES and not host:
             self.path[rest] = _chance(name, value)
-        elif rest == "time_wait":
-            self.config.setdefault(host, {})["msl"] = DEFAULT.msl if _switch(name, value) else 0
+        elif rest == _TIME_WAIT:
+            self.config.setdefault(host, {})[rest] = _switch(name, value)
         elif rest in _CONFIG and isinstance(_CONFIG[rest], bool | int):
             kept = _switch(name, value) if isinstance(_CONFIG[rest], bool) else _amount(name, value)
             self.config.setdefault(host, {})[rest] = kept

@@ -14,14 +14,14 @@ def server_allocates_at_syn(bench: Bench, backlog: int = 2) -> Verdict:
     plain = bench.scene()
     plain.server.listen()
     plain.client.connect(plain.server)
-    plain.run(15 * MILLISECOND)
+    plain.run(plain.way * 3 // 2)
     allocates = plain.server.host.statistics()["half_open"] == 1
     plain.run(SECOND)
     flood = bench.scene("flood")
     _flood(flood, backlog)
     before = flood.server.host.statistics()["half_open"]
     honest = flood.client.connect(flood.server)
-    flood.run(15 * MILLISECOND)
+    flood.run(flood.way * 3 // 2)
     keeps_nothing = flood.server.host.statistics()["half_open"] == before == 2
     flood.wait(lambda: flood.peer(honest).is_open)
     return decide(shown=allocates, exception=keeps_nothing and flood.peer(honest).is_open)
@@ -34,7 +34,7 @@ def _flood(scene: Scene, backlog: int) -> None:
     for port in _PORTS:
         flooder.connect(scene.server, local_port=port)
     scene.treat(lambda segment: segment.destination in _PORTS, *[DROP] * 1000)
-    scene.run(15 * MILLISECOND)
+    scene.run(scene.way * 3 // 2)
 
 
 def backlog_full(bench: Bench, backlog: int = 2) -> Verdict:

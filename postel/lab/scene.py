@@ -15,6 +15,7 @@ from postel.host.host import Host, HostEvent
 from postel.host.listener import Listener
 from postel.lab.front import Front, Note
 from postel.lab.interference import Interference
+from postel.lab.texts import remark
 from postel.sim import Subject, Verdict, World, deciding
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
@@ -31,13 +32,7 @@ from postel.wire.segment import PROTOCOL, Segment, parse
 DELAY: Final = 10 * MILLISECOND  # one way
 PORT: Final = 80
 _LIMIT: Final = 1 << 20
-_RESTART: Final = ("restarts, and knows nothing of it", "重启，对这条连接一无所知")
-_CALLS: Final = {
-    "connect": ("connect()",),
-    "opened": ("connect() returns", "connect() 返回"),
-    "accept": ("accept() returns", "accept() 返回"),
-    "shutdown": ("close()",),
-}
+_REMARKED: Final = ("connect", "opened", "accept", "shutdown")  # calls, where they are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +220,7 @@ class Machine:
         """Power failure, and back at once."""
         world, trace = self.scene.world, self.scene.trace
         for local, remote, state in self.host.connections():
-            trace.remark(local, remote, _RESTART, world.now)
+            trace.remark(local, remote, remark("restarts"), world.now)
             trace.state_changed(local, remote, state, CLOSED, world.now)
         self.host = world.restart(self.host)
         self.front = type(self.front)(self.host, self.name, trace, self.scene.notes)
@@ -235,8 +230,8 @@ class Machine:
     def note(self, name: str, end: End | None = None, count: int = 0, error: TcpError | None = None, *, urgent: bool = False) -> None:
         now = self.scene.world.now
         self.scene.calls.append(Call(now, self.scene.trace.order, self.name, name, end, count, error, urgent))
-        if self.scene.shows_calls and end is not None and end.ends is not None and name in _CALLS:
-            self.scene.trace.remark(*end.ends, _CALLS[name], now)
+        if self.scene.shows_calls and end is not None and end.ends is not None and name in _REMARKED:
+            self.scene.trace.remark(*end.ends, remark(name), now)
 
     # Between the network and the host
 
@@ -305,8 +300,13 @@ class Scene:
     def machine(self, name: str, address: str, front: type[Front] = Front) -> Machine:
         """One more host, joined to the server alone."""
         machine = Machine(self, name, address, self.config, front)
-        self.world.path(machine.host, self.server.host, **{"delay": DELAY, **self.interference.path})
+        self.world.path(machine.host, self.server.host, **{"delay": self.way, **self.interference.path})
         return machine
+
+    @property
+    def way(self) -> int:
+        """How long a packet takes, one way."""
+        return int(self.interference.path.get("delay", DELAY))
 
     # The story
 

@@ -4,26 +4,26 @@ from typing import Final, TypedDict
 
 from postel.lab.scene import Scene
 from postel.view.packet import UNKNOWN
-from postel.view.width import left
 from postel.wire.segment import flags_text
 
 _COLUMNS: Final = ("SND.UNA", "SND.NXT", "SND.WND", "SND.UP", "SND.WL1", "SND.WL2", "RCV.NXT", "RCV.WND", "RCV.UP")
-_ARROWS: Final = {True: "◄ ", False: "► "}
+_ARROWS: Final = {True: "◄", False: "►"}
 
 
 def render(scene: Scene, *, ascii_only: bool = False) -> str:
     """Numbers count from ISS and IRS; what a connection doesn't know yet, or no longer, is blank. ISS itself stands where a SYN leaves."""
-    width = max(len(machine) for machine in {note.host for note in scene.notes} | {""})
-    head = f"{left('', width)}           {left('', 8)}" + "".join(f"{name:>8}" for name in _COLUMNS)
-    lines = [head]
-    for row in rows(scene):
-        values = row["variables"]
-        cells = "".join(f"{values.get(name, ''):>8}" for name in _COLUMNS)
-        lines.append(
-            f"{left(row['host'], width)} {_ARROWS[row['arrived']]}#{row['number']:<4} {left(row['flags'], 10)}{cells}{_first(row)}".rstrip()
-        )
-    text = "\n".join(lines)
+    found = rows(scene)
+    if not found:
+        return ""
+    names = max(len(row["host"]) for row in found)
+    head = " " * (names + 19) + "".join(f"{name:>8}" for name in _COLUMNS)
+    text = "\n".join([head, *[_line(row, names) for row in found]])
     return text.replace("◄", "<").replace("►", ">") if ascii_only else text
+
+
+def _line(row: "Row", names: int) -> str:
+    cells = "".join(f"{row['variables'].get(name, ''):>8}" for name in _COLUMNS)
+    return f"{row['host']:{names}} {_ARROWS[row['arrived']]} #{row['number']:<4} {row['flags']:10}{cells}{_first(row)}".rstrip()
 
 
 def _first(row: "Row") -> str:

@@ -6,6 +6,7 @@ from postel.errors import ArgumentError
 from postel.lab import Interference, Verdict, claim, claims, close, compare, data, handshake, numbers, queues, run, waiting, words
 from postel.lab.bench import Bench
 from postel.lab.front import CountsFromTheClock, OpensOnSyn, TakesAnyAck
+from postel.lab.texts import remark, table
 from postel.lab.verdict import decide
 from postel.tcp.ecn import ECN_OFF
 from postel.times import MINUTE, NEVER, SECOND
@@ -116,6 +117,7 @@ def test_no_claim_goes_untested() -> None:
 
 def test_what_is_said_around_them_stands_side_by_side() -> None:
     assert all(text.en and text.zh for text in words().values())
+    assert all(len(remark(key)) == 2 and all(remark(key)) for key in table()["remarks"])
     assert {str(verdict) for verdict in Verdict} | {found.group for found in claims().values()} <= set(words())
 
 

@@ -1,5 +1,7 @@
 """What the words of a command line change of a run."""
 
+from dataclasses import replace
+
 import pytest
 
 from postel.errors import ArgumentError
@@ -35,6 +37,7 @@ def test_chances(text: str, chance: float) -> None:
         ("msl=30s", "msl", 30 * SECOND),
         ("time_wait=off", "msl", 0),
         ("time_wait=on", "msl", 2 * MINUTE),
+        ("msl=0", "msl", 0),
         ("user_timeout=never", "user_timeout", NEVER),
         ("nagle=off", "nagle", False),
         ("receive_buffer=4k", "receive_buffer", 4096),
@@ -46,6 +49,13 @@ def test_settings(setting: str, name: str, value: int) -> None:
     told = Interference.read(settings=[setting])
     assert getattr(told.configured(DEFAULT, "client"), name) == value
     assert getattr(told.configured(DEFAULT, "server"), name) == value
+
+
+def test_an_msl_alone_brings_no_time_wait_back_where_an_experiment_does_without() -> None:
+    without = replace(DEFAULT, msl=0)
+    assert Interference.read(settings=["msl=30s"]).configured(without, "client").msl == 0
+    assert Interference.read(settings=["msl=30s", "time_wait=on"]).configured(without, "client").msl == 30 * SECOND
+    assert run("last-ack-lost", Interference.read(settings=["msl=30s"])).agrees
 
 
 def test_settings_of_one_host() -> None:
