@@ -17,9 +17,10 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from postel import lab
 from postel.cli.network.recording import can_encode, preferred_language, show, speakable
@@ -53,9 +54,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a field of Config, time_wait=off, or delay=50ms")
     look = one.add_argument_group("look closer")
     look.add_argument("--view", action="append", choices=_VIEWS, help="may be given again; default: what suits the claim")
+    look.add_argument("--only", metavar="N", type=int, default=0, help="this run of several")
     look.add_argument("--packet", metavar="N", type=int, default=0, help="of --view bytes; default: the first with data")
-    look.add_argument("--pcapng", metavar="FILE", help="the packets, with comments, for Wireshark")
-    look.add_argument("--pkt", metavar="FILE", help="the first run as a packetdrill script")
+    look.add_argument("--pcapng", metavar="FILE", help="the packets, with comments, for Wireshark; of further runs in FILE-2, …")
+    look.add_argument("--pkt", metavar="FILE", help="the first run, or that of --only, as a packetdrill script")
     look.add_argument("--side", choices=("client", "server"), default="client", help="whose script; default %(default)s")
     look.add_argument("--json", action="store_true", help="all of it as JSON on standard output")
 
@@ -81,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
         settings=options.set,
     )
     chosen = list(lab.claims()) if options.claim == _ALL else [lab.claim(options.claim).id]
-    reports = [lab.run(name, interference) for name in chosen]
+    reports = [_narrowed(lab.run(name, interference), options.only) for name in chosen]
     _write(reports, options, languages)
     if options.json:
         print(json.dumps({"claims": [_as_data(report) for report in reports]}, indent=1, ensure_ascii=False))
@@ -90,6 +92,15 @@ def run(options: argparse.Namespace) -> int:
     else:
         _tell(reports[0], options, languages)
     return int(not all(report.agrees for report in reports))
+
+
+def _narrowed(report: Report, only: int) -> Report:
+    """With one of its runs alone, where that is wanted."""
+    if not only:
+        return report
+    if not 1 <= only <= len(report.scenes):
+        raise ArgumentError("--only", only, f"1 to {len(report.scenes)}")
+    return replace(report, scenes=[report.scenes[only - 1]])
 
 
 def _languages(wanted: str) -> list[str]:
@@ -138,9 +149,9 @@ def _tell(report: Report, options: argparse.Namespace, languages: list[str]) -> 
     claim = report.claim
     ascii_only = not can_encode("─►╳│├◷“", sys.stdout)
     _paragraph("claim", [claim.text[language] for language in languages], languages[0])
-    for number, scene in enumerate(report.scenes, 1):
+    for number, scene in enumerate(report.scenes, options.only or 1):
         print()
-        if len(report.scenes) > 1:
+        if claim.runs:
             title = " / ".join(claim.runs[scene.title][language] for language in languages)
             print(_say("run", languages[0], number=number, title=title) + "\n")
         for place, view in enumerate(options.view or claim.views):
@@ -213,25 +224,30 @@ def _again(options: argparse.Namespace) -> str:
 
 def _write(reports: list[Report], options: argparse.Namespace, languages: list[str]) -> None:
     if options.pcapng:
-        try:
-            with Path(options.pcapng).open("wb") as file:
-                for scene in _scenes(reports):
-                    pcapng.write(scene.trace, file, language=languages[0])
-        except OSError as error:
-            raise ArgumentError("--pcapng", options.pcapng, f"a file that can be written ({error.strerror})") from error
+        for path, scene in _captures(reports, Path(options.pcapng)):
+            with _opened("--pcapng", path) as file:
+                pcapng.write(scene.trace, file, language=languages[0])
     if options.pkt:
         if options.claim == _ALL:
             raise ArgumentError("--pkt", options.pkt, "given with a single claim")
         text = script.write(reports[0].scenes[0], options.side, _again(options))
-        try:
-            Path(options.pkt).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ArgumentError("--pkt", options.pkt, f"a file that can be written ({error.strerror})") from error
+        with _opened("--pkt", Path(options.pkt)) as file:
+            file.write(text.encode())
 
 
-def _scenes(reports: list[Report]) -> Iterator[Scene]:
+def _captures(reports: list[Report], path: Path) -> Iterator[tuple[Path, Scene]]:
+    """A file for each run: in one, Wireshark would take the second for retransmissions of the first."""
     for report in reports:
-        yield from report.scenes
+        stem = path.stem if len(reports) == 1 else f"{path.stem}-{report.claim.id}"
+        for number, scene in enumerate(report.scenes, 1):
+            yield path.with_stem(stem if number == 1 else f"{stem}-{number}"), scene
+
+
+def _opened(option: str, path: Path) -> BinaryIO:
+    try:
+        return path.open("wb")
+    except OSError as error:
+        raise ArgumentError(option, str(path), f"a file that can be written ({error.strerror})") from error
 
 
 def _as_data(report: Report) -> dict[str, Any]:

@@ -132,13 +132,22 @@ def test_where_there_is_nothing_to_show(capsys: Output) -> None:
     assert "There is nothing to show here." in capsys.readouterr().out  # of UDP
 
 
-def test_a_capture_has_every_run(tmp_path: Path) -> None:
-    one, two = tmp_path / "one.pcapng", tmp_path / "two.pcapng"
+def test_a_capture_for_every_run(tmp_path: Path) -> None:
+    one, two, second = tmp_path / "one.pcapng", tmp_path / "two.pcapng", tmp_path / "two-2.pcapng"
     assert main(["lab", "run", "three-way", "--pcapng", str(one)]) == 0
     assert main(["lab", "run", "stale-syn", "--pcapng", str(two), "--lang", "zh"]) == 0
-    assert one.read_bytes().count(b"\x0a\x0d\x0d\x0a") == 1
-    assert two.read_bytes().count(b"\x0a\x0d\x0d\x0a") == 2
+    assert [path.read_bytes().count(b"\x0a\x0d\x0d\x0a") for path in (one, two, second)] == [1, 1, 1]
     assert "三次握手完成".encode() in two.read_bytes()
+    assert main(["lab", "run", "all", "--pcapng", str(tmp_path / "all.pcapng")]) == 0
+    assert (tmp_path / "all-stale-syn-2.pcapng").exists()
+
+
+def test_one_run_of_several(capsys: Output) -> None:
+    assert main(["lab", "run", "stale-syn", "--only", "2", "--lang", "en"]) == 0
+    text = capsys.readouterr().out
+    assert "Run 2: if two would do" in text
+    assert "Run 1" not in text
+    assert main(["lab", "run", "stale-syn", "--only", "3"]) == 2
 
 
 @pytest.mark.parametrize("side", ["client", "server"])
