@@ -17,7 +17,8 @@ from postel.sim import DROP, Verdict, corrupt, deliver_after, duplicate
 from postel.tcp.config import DEFAULT, KIBIBYTE, MEBIBYTE, Config
 from postel.times import DAY, HOUR, MILLISECOND, MINUTE, NEVER, SECOND
 
-HELD_BACK: Final = 30 * MILLISECOND  # by --reorder: three times what the way takes else
+DELAY: Final = 10 * MILLISECOND  # one way
+_HELD_BACK: Final = 3  # times as long takes what others are to overtake
 _UNITS: Final = {"": 1, "us": 1, "ms": MILLISECOND, "s": SECOND, "min": MINUTE, "h": HOUR, "d": DAY, "k": KIBIBYTE, "M": MEBIBYTE}
 _AMOUNT: Final = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z]*)")
 _SWITCHES: Final = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
@@ -53,14 +54,19 @@ class Interference:
         verdicts = dict.fromkeys(_numbers("--drop", drop), DROP)
         verdicts |= dict.fromkeys(_numbers("--dup", dup), duplicate())
         verdicts |= dict.fromkeys(_numbers("--corrupt", corrupted), corrupt())
-        verdicts |= dict.fromkeys(_numbers("--reorder", reorder), deliver_after(HELD_BACK))
         for part in _parts(delay):
             number, _, length = part.partition("=")
             verdicts |= dict.fromkeys(_numbers("--delay", number), deliver_after(_amount("--delay", length)))
         told = Interference(verdicts, {"loss": _chance("--loss", loss)} if loss else {}, {}, seed)
         for setting in settings:
             told._set(setting)
+        verdicts |= dict.fromkeys(_numbers("--reorder", reorder), deliver_after(_HELD_BACK * told.way))
         return told
+
+    @property
+    def way(self) -> int:
+        """How long a packet takes, one way."""
+        return int(self.path.get("delay", DELAY))
 
     def configured(self, config: Config, host: str) -> Config:
         """``config`` as the user wants it. Where an experiment does without TIME-WAIT, an MSL alone doesn't bring it back."""

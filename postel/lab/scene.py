@@ -21,7 +21,7 @@ from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import CLOSED_NAME, END_OF_STREAM, OPENED, READABLE, URGENT, Event
 from postel.tcp.state import CLOSED, ESTABLISHED, State
-from postel.times import HOUR, MILLISECOND, MINUTE, NEVER
+from postel.times import HOUR, MINUTE, NEVER
 from postel.view import Trace
 from postel.view.packet import Packet
 from postel.wire import ip
@@ -29,7 +29,6 @@ from postel.wire.address import Endpoint
 from postel.wire.address import parse as parse_address
 from postel.wire.segment import PROTOCOL, Segment, parse
 
-DELAY: Final = 10 * MILLISECOND  # one way
 PORT: Final = 80
 _LIMIT: Final = 1 << 20
 _REMARKED: Final = ("connect", "opened", "accept", "shutdown")  # calls, where they are shown
@@ -306,7 +305,7 @@ class Scene:
     @property
     def way(self) -> int:
         """How long a packet takes, one way."""
-        return int(self.interference.path.get("delay", DELAY))
+        return self.interference.way
 
     # The story
 

@@ -6,7 +6,6 @@ import pytest
 
 from postel.errors import ArgumentError
 from postel.lab import Interference, run
-from postel.lab.interference import HELD_BACK
 from postel.sim import DROP, corrupt, deliver_after, duplicate
 from postel.tcp.config import DEFAULT
 from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
@@ -21,9 +20,13 @@ def test_each_word_is_a_verdict_on_its_numbers() -> None:
         3: deliver_after(2 * SECOND),
         4: deliver_after(5 * MILLISECOND),
         6: corrupt(),
-        7: deliver_after(HELD_BACK),
-        8: deliver_after(HELD_BACK),
+        7: deliver_after(30 * MILLISECOND),
+        8: deliver_after(30 * MILLISECOND),
     }
+
+
+def test_what_is_held_back_is_held_back_on_a_slow_path_too() -> None:
+    assert Interference.read(reorder="7", settings=["delay=1s"]).verdicts == {7: deliver_after(3 * SECOND)}
 
 
 @pytest.mark.parametrize(("text", "chance"), [("10%", 0.1), ("0.1", 0.1), ("0", 0.0), ("100%", 1.0)])

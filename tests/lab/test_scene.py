@@ -5,8 +5,9 @@ from dataclasses import replace
 from postel.errors import ConnectionRefused
 from postel.lab import Interference
 from postel.lab.front import Front, OpensOnSyn, TakesAnyAck
+from postel.lab.interference import DELAY
 from postel.lab.kinds import has_data, is_syn
-from postel.lab.scene import DELAY, End, Scene
+from postel.lab.scene import End, Scene
 from postel.sim import DROP, PASS
 from postel.tcp.config import DEFAULT
 from postel.tcp.state import CLOSE_WAIT, CLOSED, ESTABLISHED, LAST_ACK, SYN_RECEIVED, SYN_SENT
