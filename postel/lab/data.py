@@ -1,4 +1,4 @@
-"""What travels while the connection is open: octets in order, within a window, both ways."""
+"""What travels while the connection is open: octets in order, within a window, both ways, and to whom."""
 
 from dataclasses import replace
 
@@ -116,6 +116,22 @@ def full_duplex(bench: Bench, later: int = 0) -> Verdict:
     one, other = spans["client"], spans["server"]
     at_once = one[0] < other[1] and other[0] < one[1]
     return decide(shown=at_once and client.text == peer.text == text)
+
+
+def socket_pair(bench: Bench, third_port: int = 5001) -> Verdict:
+    scene = bench.scene()
+    scene.server.listen()
+    other = scene.machine("neighbour", "10.0.0.3")
+    ends = [scene.client.connect(scene.server, local_port=5000), other.connect(scene.server, local_port=5000)]
+    ends.append(scene.client.connect(scene.server, local_port=third_port))
+    for number, end in enumerate(ends):
+        end.send(b"%d" % number)
+    scene.run(SECOND)
+    peers = [end for end in scene.server.ends if end.ends]
+    texts = {end.ends[1]: end.text for end in peers if end.ends}
+    apart = [end.ends is not None and texts.get(end.ends[0]) == b"%d" % number for number, end in enumerate(ends)]
+    one_port = {end.ends[0].port for end in peers if end.ends} == {PORT}
+    return decide(shown=all(apart) and one_port and len(texts) == 3)
 
 
 def encapsulation(bench: Bench, text: bytes = _REQUEST) -> Verdict:

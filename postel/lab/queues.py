@@ -1,8 +1,8 @@
 """What a server keeps between a SYN and accept, and what it does when that is full."""
 
 from postel.lab.bench import Bench
-from postel.lab.kinds import is_reset, is_syn, is_syn_ack
-from postel.lab.scene import PORT, Scene
+from postel.lab.kinds import is_reset
+from postel.lab.scene import Scene
 from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP
 from postel.times import MILLISECOND, SECOND
@@ -22,7 +22,7 @@ def server_allocates_at_syn(bench: Bench, backlog: int = 2) -> Verdict:
     before = flood.server.host.statistics()["half_open"]
     honest = flood.client.connect(flood.server)
     flood.run(flood.way * 3 // 2)
-    keeps_nothing = flood.server.host.statistics()["half_open"] == before == 2
+    keeps_nothing = flood.server.host.statistics()["half_open"] == before == len(_PORTS)
     flood.wait(lambda: flood.peer(honest).is_open)
     return decide(shown=allocates, exception=keeps_nothing and flood.peer(honest).is_open)
 
@@ -57,20 +57,3 @@ def backlog_full(bench: Bench, backlog: int = 2) -> Verdict:
     cookies = half.server.host.statistics().get("dropped_half_open_full", 0) > 0
     no_reset = not any(is_reset(packet) for scene in (accepting, half) for packet in scene.segments())
     return decide(shown=waits and late.is_open and cookies and honest.is_open and no_reset)
-
-
-def socket_pair(bench: Bench, third_port: int = 5001) -> Verdict:
-    scene = bench.scene()
-    scene.server.listen()
-    other = scene.machine("neighbour", "10.0.0.3")
-    ends = [scene.client.connect(scene.server, local_port=5000), other.connect(scene.server, local_port=5000)]
-    ends.append(scene.client.connect(scene.server, local_port=third_port))
-    for number, end in enumerate(ends):
-        end.send(b"%d" % number)
-    scene.run(SECOND)
-    peers = [end for end in scene.server.ends if end.ends]
-    texts = {end.ends[1]: end.text for end in peers if end.ends}
-    apart = [end.ends is not None and texts.get(end.ends[0]) == b"%d" % number for number, end in enumerate(ends)]
-    one_port = {end.ends[0].port for end in peers if end.ends} == {PORT}
-    syns = [packet for packet in scene.segments() if is_syn(packet) or is_syn_ack(packet)]
-    return decide(shown=all(apart) and one_port and len(texts) == 3 and len(syns) >= 6)

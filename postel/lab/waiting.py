@@ -11,7 +11,7 @@ from postel.lab.kinds import arrived, is_fin, is_reset
 from postel.lab.scene import Scene
 from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP, PASS, echo
-from postel.tcp.config import DEFAULT, Config
+from postel.tcp.config import DEFAULT
 from postel.tcp.state import CLOSED, TIME_WAIT
 from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
 
@@ -20,8 +20,8 @@ _OLD, _NEW = b"o" * 33_000, b"n" * 33_000
 _JUMBO = 9000  # octets: few segments, and the old ones are far ahead of the clock of initial numbers
 
 
-def server_first_to_closed(bench: Bench, config: Config = DEFAULT) -> Verdict:
-    scene = bench.scene(config=config)
+def server_first_to_closed(bench: Bench) -> Verdict:
+    scene = bench.scene()
     close_in_turn(scene)
     ends = [machine.ends[0] for machine in (scene.client, scene.server) if machine.ends]
     if len(ends) < 2:

@@ -123,8 +123,8 @@ class World:
         return node.host
 
     def restart(self, host: Host) -> Host:
-        """As after a power failure: a new host in the same place, with the same secret, that knows of no connection. The application stays;
-        observers aren't told, for nobody was left to tell them."""
+        """As after a power failure: a new host in the same place, with the same secret, that knows of no connection. The application stays,
+        who stood before the host doesn't, and observers aren't told, for nobody was left to tell them."""
         node = self._nodes.pop(self._node(host).host)
         node.host = node.stack = node.make()
         node.armed = NEVER

@@ -49,7 +49,7 @@ OTHERWISE = {
     "urgent-pointer": (lambda: data.urgent_pointer(Bench(), is_urgent=False), Verdict.NOT_SHOWN),
     "sliding-window": (lambda: data.sliding_window(Bench(), room=1 << 20), Verdict.NOT_SHOWN),
     "full-duplex": (lambda: data.full_duplex(Bench(), later=SECOND), Verdict.NOT_SHOWN),
-    "socket-pair": (lambda: queues.socket_pair(Bench(), third_port=5000), Verdict.NOT_SHOWN),
+    "socket-pair": (lambda: data.socket_pair(Bench(), third_port=5000), Verdict.NOT_SHOWN),
     "encapsulation": (lambda: data.encapsulation(Bench(), b"not HTTP"), Verdict.NOT_SHOWN),
     "four-way": (lambda: close.four_way(Bench(), prompt=True), Verdict.NOT_SHOWN),
     "fin-takes-a-number": (lambda: numbers.fin_takes_a_number(without(drop=all_from(5))), Verdict.NOT_SHOWN),

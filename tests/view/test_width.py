@@ -37,6 +37,7 @@ def test_padding_counts_columns() -> None:
         ("三次握手完成", 8, ["三次握手", "完成"]),
         ("三次握手，完成", 8, ["三次握", "手，完成"]),
         ("等待 ACK 到达", 7, ["等待", "ACK 到", "达"]),
+        ("第三次（握手）完", 8, ["第三次", "（握手）", "完"]),
     ],
 )
 def test_wrapping(text: str, columns: int, lines: list[str]) -> None:
