@@ -129,9 +129,7 @@ _LINUX_SYSCTLS: Final = {
     "net.ipv4.tcp_syncookies": ((), 1),
 }
 
-_RFC: Final = replace(  # so that a script knows its windows and sizes
-    DEFAULT, send_buffer=MEBIBYTE, receive_buffer=MEBIBYTE, mtu_probing=PROBE_NEVER
-)
+_RFC: Final = replace(DEFAULT, mtu_probing=PROBE_NEVER)  # so that a script knows its sizes
 
 PROFILES: Final = {
     "rfc": Profile("rfc", _RFC, {**_FREEBSD_SYSCTLS, **_LINUX_SYSCTLS}, meanings=_MEANINGS, fixed=_FIXED),

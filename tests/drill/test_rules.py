@@ -92,7 +92,7 @@ def test_by_field(lines: str, rule: str) -> None:
     ("expected", "actual", "rule"),
     [
         ("<mss 1460>", "<mss 536>", "MUST-14"),
-        ("<nop,wscale 5>", "<>", "RFC7323-2.2a"),
+        ("<nop,wscale 7>", "<>", "RFC7323-2.2a"),
         ("<TS,nop,nop>", "<>", "RFC7323-3.2a"),
         ("<nop,nop,sackOK>", "<sackOK,nop,nop>", "MUST-4"),
     ],

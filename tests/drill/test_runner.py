@@ -123,7 +123,7 @@ def test_options_of_sockets_choose_what_is_sent() -> None:
 +0 setsockopt(3, IPPROTO_IP, IP_TTL, [999], 4) = -1 EINVAL
 +0 fcntl(3, F_SETFL, O_RDWR | O_NONBLOCK) = 0
 +0 connect(3, ..., ...) = -1 EINPROGRESS
-+0 > (tos 0x20, ttl 9) S 0:0(0) <mss 700,sackOK,TS val 1 ecr 0,nop,wscale 5>
++0 > (tos 0x20, ttl 9) S 0:0(0) <mss 700,sackOK,TS val 1 ecr 0,nop,wscale 7>
 +0 < S. 0:0(0) ack 1 win 9000 <mss 1460>
 +0 > . 1:1(0) ack 1
 +0 getsockopt(3, IPPROTO_TCP, TCP_MAXSEG, [700], [4]) = 0
@@ -150,7 +150,7 @@ def test_code_sees_what_tcp_info_has() -> None:
         "+0 write(3, ..., 5) = 5\n+0 > P. 1:6(5) ack 1\n+.1 < . 1:1(0) ack 6 win 1000\n"
         "+.05 %{ assert (tcpi_bytes_acked, tcpi_bytes_sent, tcpi_data_segs_out, tcpi_notsent_bytes) == (5, 5, 1, 0) }%\n"
         "+0 %{ assert tcpi_last_data_sent == 150 and tcpi_last_ack_recv == 50, 'milliseconds' }%\n"
-        "+0 %{ assert tcpi_busy_time == 100000 and tcpi_unacked == 0 and tcpi_rcv_space == 1048576 }%\n"
+        "+0 %{ assert tcpi_busy_time == 100000 and tcpi_unacked == 0 and tcpi_rcv_space == 131072 }%\n"
     )
     assert outcome(text) == Outcome("passed")
 
@@ -181,7 +181,7 @@ def test_text_in_several_segments_is_one_expectation() -> None:
 
 
 def test_timestamps_advance_with_the_clock_where_a_tick_is_told() -> None:
-    text = "--tcp_ts_tick_usecs=1000\n" + ESTABLISHED.replace("<...>", "<mss 1460,sackOK,TS val 100 ecr 0,nop,wscale 5>").replace(
+    text = "--tcp_ts_tick_usecs=1000\n" + ESTABLISHED.replace("<...>", "<mss 1460,sackOK,TS val 100 ecr 0,nop,wscale 7>").replace(
         "<mss 1000>", "<mss 1000,nop,nop,TS val 7 ecr 100>"
     ).replace("ack 1\n", "ack 1 <nop,nop,TS val 110 ecr 7>\n", 1)
     text = text.replace("+0 > . 1:1(0) ack 1\n", "+0 > . 1:1(0) ack 1 <nop,nop,TS val 110 ecr 7>\n")
@@ -223,16 +223,16 @@ def test_an_error_of_the_grammar_is_the_callers() -> None:
 FAST = """0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
 +0 setsockopt(3, IPPROTO_TCP, TCP_FASTOPEN, [1], 4) = 0
 +0 sendto(3, ..., 10, 0, ..., ...) = 10
-+0 > S 0:0(0) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 5,FO,nop,nop>
++0 > S 0:0(0) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7,FO,nop,nop>
 +0 < S. 0:0(0) ack 1 win 9000 <mss 1460,FO 01020304,nop,nop>
 +0 > P. 1:11(10) ack 1
 +0 < R. 1:1(0) ack 11 win 0
 +0 close(3) = 0
 +0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
 """
-WITH_COOKIE = "+0 > S 0:10(10) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 5,FO 01020304,nop,nop>\n"
-ASKING = "+0 > S 0:0(0) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 5,FO,nop,nop>\n"
-ORDINARY = "+0 > S 0:0(0) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 5>\n"
+WITH_COOKIE = "+0 > S 0:10(10) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7,FO 01020304,nop,nop>\n"
+ASKING = "+0 > S 0:0(0) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7,FO,nop,nop>\n"
+ORDINARY = "+0 > S 0:0(0) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 7>\n"
 ASKED = "+0 setsockopt(3, IPPROTO_TCP, TCP_FASTOPEN, [1], 4) = 0\n"
 SENT = "+0 sendto(3, ..., 10, 0, ..., ...) = 10\n"
 
