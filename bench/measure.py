@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import NamedTuple
 
 from bench.place import DISCARD, ECHO, FAR, HOLD, SOURCE, direct, inside, linux_to_linux, namespace, rough, with_postel
@@ -88,19 +89,29 @@ def bulk_out(seconds: float, _: int) -> float:
         return received(stream, seconds)
 
 
-def loss_in(seconds: float, run: int) -> float:
-    with rough(run), calling(DISCARD) as stream:
+def loss_in(loss: float, seconds: float, run: int) -> float:
+    with rough(loss, run), calling(DISCARD) as stream:
         return sent(stream, seconds * LONGER)
 
 
-def loss_out(seconds: float, run: int) -> float:
-    with rough(run), calling(SOURCE) as stream:
+def loss_out(loss: float, seconds: float, run: int) -> float:
+    with rough(loss, run), calling(SOURCE) as stream:
         return received(stream, seconds * LONGER)
 
 
-def loss_linux(seconds: float, run: int) -> float:
-    with linux_to_linux(run) as (near, far):
+def loss_linux(loss: float, seconds: float, run: int) -> float:
+    with linux_to_linux(loss, run) as (near, far):
         return between_kernels(near, far, FAR, seconds * LONGER)
+
+
+def lossy(percent: float) -> dict[str, Figure]:
+    """Linux to Linux, in and out, over a path that loses so much."""
+    path, beside = f"{percent:g} % lost, 20 ms round trip", f"loss_linux_{percent:g}"
+    return {
+        beside: Figure("loss", f"{path}: Linux to Linux", "Mbit/s", partial(loss_linux, percent / 100)),
+        f"loss_in_{percent:g}": Figure("loss", f"{path}: in", "Mbit/s", partial(loss_in, percent / 100), beside),
+        f"loss_out_{percent:g}": Figure("loss", f"{path}: out", "Mbit/s", partial(loss_out, percent / 100), beside),
+    }
 
 
 def loopback(seconds: float, _: int) -> float:
@@ -225,9 +236,9 @@ FIGURES = {
     "connects": Figure("connects", f"connects and closes, {AT_ONCE} at once", "a second", connects),
     "memory": Figure("memory", "memory of an idle connection", "KiB", memory),
     "import": Figure("import", "`import postel`", "ms", importing),
-    "loss_linux": Figure("loss", "1 % lost, 20 ms round trip: Linux to Linux", "Mbit/s", loss_linux),
-    "loss_in": Figure("loss", "1 % lost, 20 ms round trip: in", "Mbit/s", loss_in, "loss_linux"),
-    "loss_out": Figure("loss", "1 % lost, 20 ms round trip: out", "Mbit/s", loss_out, "loss_linux"),
+    **lossy(0.1),
+    **lossy(1),
+    **lossy(3),
     "loopback": Figure("loopback", "the kernel to itself, on `lo`", "Mbit/s", loopback),
 }
 GROUPS = tuple(dict.fromkeys(figure.group for figure in FIGURES.values()))

@@ -27,7 +27,7 @@ from postel.link.tun import DEVICE, Tun
 
 NEAR, FAR = "10.99.0.1", "10.99.0.2"  # the kernel's address; Postel's, or the other kernel's
 MTU = 1500
-LOSS, DELAY = 0.01, 0.010  # share; seconds, one way
+DELAY = 0.010  # seconds, one way
 DISCARD, ECHO, HOLD, SOURCE = 9, 7, 11, 19  # the adapter's ports
 
 CLONE_NEWNET = 0x40000000
@@ -168,9 +168,9 @@ def ended(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def relay(left: int, right: int, seed: int) -> Iterator[None]:
+def relay(left: int, right: int, loss: float, seed: int) -> Iterator[None]:
     process = subprocess.Popen(
-        [sys.executable, HERE / "relay.py", *map(str, (left, right, LOSS, DELAY, seed))], stdin=subprocess.PIPE, pass_fds=[left, right]
+        [sys.executable, HERE / "relay.py", *map(str, (left, right, loss, DELAY, seed))], stdin=subprocess.PIPE, pass_fds=[left, right]
     )
     try:
         yield
@@ -186,25 +186,25 @@ def direct() -> Iterator[Postel]:
 
 
 @contextmanager
-def rough(seed: int) -> Iterator[Postel]:
-    """As `direct`, with the relay between."""
+def rough(loss: float, seed: int) -> Iterator[Postel]:
+    """As `direct`, with the relay between; ``loss`` is the share of packets that it loses."""
     with namespace() as name, inside(name), tun(NEAR) as device, ExitStack() as stack:
         left, right = map(stack.enter_context, map(closing, socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)))
         for end in (left, right):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 << 20)
-        stack.enter_context(relay(device.fileno(), left.fileno(), seed))
+        stack.enter_context(relay(device.fileno(), left.fileno(), loss, seed))
         yield stack.enter_context(closing(Postel(right.fileno())))
 
 
 @contextmanager
-def linux_to_linux(seed: int) -> Iterator[tuple[str, str]]:
+def linux_to_linux(loss: float, seed: int) -> Iterator[tuple[str, str]]:
     """The names of two namespaces, with the relay between."""
     with namespace() as near, namespace() as far, ExitStack() as stack:
         with inside(near):
             left = stack.enter_context(tun(NEAR))
         with inside(far):
             right = stack.enter_context(tun(FAR))
-        stack.enter_context(relay(left.fileno(), right.fileno(), seed))
+        stack.enter_context(relay(left.fileno(), right.fileno(), loss, seed))
         yield near, far
 
 
