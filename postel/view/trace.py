@@ -53,6 +53,10 @@ class Trace(Witness):
     def is_full(self) -> bool:
         return len(self.packets) >= self.limit
 
+    def number_next(self, number: int) -> None:
+        """The next packet has this number: in a capture others may come between."""
+        self._number = number - 1
+
     # What a host tells
 
     def packet_sent(self, octets: bytes, now: int) -> None:

@@ -1,0 +1,38 @@
+"""Draw the connections of a capture as ladders, with the states that both ends were in.
+
+FILE is pcap or pcapng, - a pipe. A state is printed where the segments tell it; what arrived is known by what came later.
+"""
+
+import argparse
+import sys
+
+from postel.cli.capture import source
+from postel.cli.network.recording import show
+from postel.errors import ArgumentError
+from postel.view.capture import Connection, Reader, Table
+from postel.view.capture.replay import Replay
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    source.arguments(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.conn < 0:
+        raise ArgumentError("--conn", options.conn, "1 or more")
+    replay = Replay(options.conn)
+    table = Table(_forget, closer=replay.look)
+    with source.opened(options.file) as file:
+        reader = Reader(file)
+        for octets, frames in reader.chunks():
+            table.take(octets, frames)
+    trace = replay.finish()
+    if options.conn and not trace.packets:
+        source.tell_damage(reader)
+        raise ArgumentError("--conn", options.conn, f"a connection's number, up to {table.connections}")
+    show(trace, options.lang, sys.stdout)
+    return source.tell_damage(reader)
+
+
+def _forget(connection: Connection) -> None:
+    """The replay has all that is drawn."""

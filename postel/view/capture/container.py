@@ -1,0 +1,301 @@
+"""The packets in a capture file: pcap (both byte orders, micro- and nanoseconds) and pcapng (draft-ietf-opsawg-pcap, -pcapng).
+
+No length in the file is trusted: what is longer than `LARGEST` is damage, and so is what ends before it should. Damage ends the reading; what
+came before it counts.
+"""
+
+from collections.abc import Iterator
+from io import BufferedIOBase
+from struct import Struct
+from typing import Final, NamedTuple, TypeAlias
+
+LARGEST: Final = 1 << 24  # octets of a packet or a block
+MOST_INTERFACES: Final = 1 << 16
+_CHUNK: Final = 1 << 20
+_MICROSECONDS: Final = 1_000_000
+
+# When (µs), where it starts in the chunk, how many octets were captured, how many there were, and the type of its link
+Frame: TypeAlias = tuple[int, int, int, int, int]
+
+_PCAP_MAGICS: Final = {  # byte order, and units of time in a microsecond
+    b"\xd4\xc3\xb2\xa1": ("<", 1),
+    b"\xa1\xb2\xc3\xd4": (">", 1),
+    b"\x4d\x3c\xb2\xa1": ("<", 1000),
+    b"\xa1\xb2\x3c\x4d": (">", 1000),
+}
+_PCAP_HEADER: Final = 24
+_SECTION_HEADER: Final = b"\x0a\x0d\x0d\x0a"
+_BYTE_ORDERS: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
+_GZIP: Final = b"\x1f\x8b"
+
+_INTERFACE: Final = 1
+_OBSOLETE_PACKET: Final = 2
+_SIMPLE_PACKET: Final = 3
+_ENHANCED_PACKET: Final = 6
+_IF_TSRESOL: Final = 9
+_IF_TSOFFSET: Final = 14
+
+
+class Damage(NamedTuple):
+    """Where the file broke, in octets from its start, and what was wrong there."""
+
+    offset: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"broken at octet {self.offset}: {self.text}"
+
+
+class _Broken(Exception):
+    """What is wrong at the position where the format stands; stays in this module."""
+
+
+class Reader:
+    """The packets of an open file, or of a pipe as they come: ``for octets, frames in reader.chunks()``. Each chunk's frames must be
+    exhausted before the next chunk. ``damage`` is None unless the file broke."""
+
+    def __init__(self, file: BufferedIOBase) -> None:
+        self.damage: Damage | None = None
+        self._file = file
+        self._octets = b""
+        self._offset = 0  # in the file, of the chunk's first octet
+
+    def chunks(self) -> Iterator[tuple[bytes, Iterator[Frame]]]:
+        form = self._form()
+        while form is not None:
+            form.position = 0
+            form.needed = 0
+            yield self._octets, self._frames(form)
+            if self.damage is not None:
+                return
+            self._drop(form.position)
+            if not self._fill(max(form.needed, len(self._octets) + 1)):
+                if self._octets:
+                    self.damage = Damage(self._offset, f"cut short: {len(self._octets)} octets of {form.what(self._octets)}")
+                return
+
+    def _frames(self, form: "Pcap | Pcapng") -> Iterator[Frame]:
+        try:
+            yield from form.frames(self._octets)
+        except _Broken as broken:
+            self.damage = Damage(self._offset + form.position, str(broken))
+
+    def _form(self) -> "Pcap | Pcapng | None":
+        """By the first octets. The header stays out of the first chunk of a pcap file; a pcapng's is a block like any other."""
+        self._fill(_PCAP_HEADER)
+        magic = self._octets[:4]
+        if magic == _SECTION_HEADER:
+            return Pcapng()
+        if magic in _PCAP_MAGICS and len(self._octets) >= _PCAP_HEADER:
+            order, units = _PCAP_MAGICS[magic]
+            link = int.from_bytes(self._octets[20:24], "little" if order == "<" else "big")
+            self._drop(_PCAP_HEADER)
+            return Pcap(order, units, link & 0xFFFF)  # the bits above tell of a frame check sequence
+        self.damage = Damage(0, _stranger(self._octets))
+        return None
+
+    def _drop(self, octets: int) -> None:
+        self._octets = self._octets[octets:]
+        self._offset += octets
+
+    def _fill(self, needed: int) -> bool:
+        """At least so many octets, if the file has them."""
+        parts = [self._octets]
+        size = len(self._octets)
+        while size < needed:
+            part = self._file.read1(_CHUNK)
+            if not part:
+                break
+            parts.append(part)
+            size += len(part)
+        self._octets = b"".join(parts)
+        return size >= needed
+
+
+def _stranger(octets: bytes) -> str:
+    if not octets:
+        return "it is empty"
+    if octets.startswith(_GZIP):
+        return "it is compressed; try: gzip -dc FILE | postel explain -"
+    if octets[:4] in _PCAP_MAGICS:
+        return f"cut short: {len(octets)} octets of a pcap header"
+    return f"neither pcap nor pcapng begins with {octets[:4].hex(' ')}"
+
+
+class Pcap:
+    """A header, then packets, each with the time and two lengths before it."""
+
+    def __init__(self, order: str, units: int, link: int) -> None:
+        self.position = 0
+        self.needed = 0  # octets of the next packet, where it is known
+        self._record = Struct(f"{order}IIII")
+        self._units = units
+        self._link = link
+
+    def frames(self, octets: bytes) -> Iterator[Frame]:
+        """All that are whole; ``position`` is then where the rest begins."""
+        unpack, units, link = self._record.unpack_from, self._units, self._link
+        position, size = self.position, len(octets)
+        last = size - 16
+        while position <= last:
+            seconds, fraction, captured, original = unpack(octets, position)
+            end = position + 16 + captured
+            if end > size:
+                self.needed = self._checked(captured, position) + 16
+                break
+            yield seconds * _MICROSECONDS + fraction // units, position + 16, captured, original, link
+            position = end
+        self.position = position
+
+    def _checked(self, captured: int, position: int) -> int:
+        if captured > LARGEST:
+            self.position = position
+            raise _Broken(f"a packet of {captured} octets")
+        return captured
+
+    def what(self, octets: bytes) -> str:
+        if len(octets) < 16:
+            return "a packet's header"
+        return f"a packet of {16 + self._record.unpack_from(octets)[2]}"
+
+
+class Interface(NamedTuple):
+    """What an interface description says: its link, how much of a packet it keeps (0: all), units of time in a second, and its epoch."""
+
+    link: int
+    snap: int
+    units: int
+    epoch: int
+
+    def time(self, ticks: int) -> int:
+        return ticks * _MICROSECONDS // self.units + self.epoch
+
+
+class Pcapng:
+    """Blocks: sections, the interfaces in them, and packets that name an interface; blocks of other kinds are stepped over."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.needed = 0
+        self._interfaces: list[Interface] = []
+        self._now = 0  # of the last packet with a time: a simple packet has none
+        self._set_order("<")
+
+    def _set_order(self, order: str) -> None:
+        self._order = order
+        self._block = Struct(f"{order}II")
+        self._enhanced = Struct(f"{order}7I")
+        self._obsolete = Struct(f"{order}IIHHIIII")
+
+    def frames(self, octets: bytes) -> Iterator[Frame]:
+        """All that are whole; ``position`` is then where the rest begins."""
+        position, size = self.position, len(octets)
+        enhanced, interfaces = self._enhanced.unpack_from, self._interfaces
+        while position + 12 <= size:
+            if position + 28 <= size:
+                kind, length, number, high, low, captured, original = enhanced(octets, position)
+                end = position + length
+                if (
+                    kind == _ENHANCED_PACKET
+                    and end <= size
+                    and captured + 32 <= length
+                    and number < len(interfaces)
+                    and octets[end - 4 : end] == octets[position + 4 : position + 8]
+                ):
+                    link, _, units, epoch = interfaces[number]
+                    ticks = high << 32 | low
+                    self._now = when = (ticks if units == _MICROSECONDS else ticks * _MICROSECONDS // units) + epoch
+                    yield when, position + 28, captured, original, link
+                    position = end
+                    continue
+            self.position = position
+            frame = self._other(octets)
+            if self.position == position:
+                return
+            position, enhanced, interfaces = self.position, self._enhanced.unpack_from, self._interfaces
+            if frame is not None:
+                yield frame
+        self.position = position
+
+    def _other(self, octets: bytes) -> Frame | None:
+        """One block that isn't an enhanced packet, or isn't sound; ``position`` stays where it isn't whole."""
+        position = self.position
+        if octets[position : position + 4] == _SECTION_HEADER:
+            self._begin_section(octets)
+        kind, length = self._block.unpack_from(octets, position)
+        if length < 12 or length % 4 or length > LARGEST:
+            raise _Broken(f"a block of {length} octets")
+        end = position + length
+        if end > len(octets):
+            self.needed = length
+            return None
+        if octets[end - 4 : end] != octets[position + 4 : position + 8]:
+            raise _Broken(f"a block whose length is {length} at its start alone")
+        frame = None
+        if kind == _INTERFACE:
+            self._add_interface(octets, end)
+        elif kind in (_ENHANCED_PACKET, _OBSOLETE_PACKET, _SIMPLE_PACKET):
+            frame = self._frame(octets, kind, length)
+        self.position = end
+        return frame
+
+    def _begin_section(self, octets: bytes) -> None:
+        order = _BYTE_ORDERS.get(octets[self.position + 8 : self.position + 12])
+        if order is None:
+            raise _Broken("a section without a byte order")
+        self._set_order(order)
+        self._interfaces = []
+
+    def _add_interface(self, octets: bytes, end: int) -> None:
+        if end - self.position < 20:
+            raise _Broken("an interface description that is too short")
+        if len(self._interfaces) == MOST_INTERFACES:
+            raise _Broken(f"more than {MOST_INTERFACES} interfaces")
+        link, _, snap = Struct(f"{self._order}HHI").unpack_from(octets, self.position + 8)
+        units, epoch = _MICROSECONDS, 0
+        for code, value in self._options(octets, self.position + 16, end - 4):
+            if code == _IF_TSRESOL and value:
+                units = 1 << (value[0] & 0x7F) if value[0] & 0x80 else 10 ** (value[0] & 0x7F)
+            elif code == _IF_TSOFFSET and len(value) == 8:
+                epoch = Struct(f"{self._order}q").unpack(value)[0] * _MICROSECONDS
+        self._interfaces.append(Interface(link, snap, units, epoch))
+
+    def _options(self, octets: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        while start + 4 <= end:
+            code, length = Struct(f"{self._order}HH").unpack_from(octets, start)
+            if code == 0 or start + 4 + length > end:
+                return
+            yield code, octets[start + 4 : start + 4 + length]
+            start += 4 + (length + 3) // 4 * 4
+
+    def _frame(self, octets: bytes, kind: int, length: int) -> Frame:
+        position = self.position
+        if kind == _SIMPLE_PACKET:
+            return self._simple(octets, length)
+        if length < 32:
+            raise _Broken("a packet's block that is too short")
+        if kind == _OBSOLETE_PACKET:
+            _, _, number, _, high, low, captured, original = self._obsolete.unpack_from(octets, position)
+        else:
+            _, _, number, high, low, captured, original = self._enhanced.unpack_from(octets, position)
+        if captured + 32 > length:
+            raise _Broken(f"a packet of {captured} octets in a block of {length}")
+        interface = self._interface(number)
+        self._now = interface.time(high << 32 | low)
+        return self._now, position + 28, captured, original, interface.link
+
+    def _simple(self, octets: bytes, length: int) -> Frame:
+        interface = self._interface(0)
+        if length < 16:
+            raise _Broken("a packet's block that is too short")
+        original: int = Struct(f"{self._order}I").unpack_from(octets, self.position + 8)[0]
+        captured = min(original, length - 16, interface.snap or original)
+        return self._now, self.position + 12, captured, original, interface.link
+
+    def _interface(self, number: int) -> Interface:
+        if number >= len(self._interfaces):
+            raise _Broken(f"a packet from interface {number} of {len(self._interfaces)}")
+        return self._interfaces[number]
+
+    def what(self, octets: bytes) -> str:
+        return f"a block of {self._block.unpack_from(octets)[1]}" if len(octets) >= 8 else "a block"

@@ -1,0 +1,123 @@
+"""Where the segment is in a frame: past the link's header, VLAN tags, and IP's options or extension headers."""
+
+from struct import Struct
+from typing import Final, NamedTuple
+
+# draft-ietf-opsawg-pcaplinktype
+NULL: Final = 0
+ETHERNET: Final = 1
+RAW: Final = 101
+LOOP: Final = 108
+COOKED: Final = 113
+COOKED_2: Final = 276
+_RAW: Final = (RAW, 12, 14, 228, 229)  # what some systems write for it; IPv4 alone, IPv6 alone
+
+IPV4: Final = 0x0800
+IPV6: Final = 0x86DD
+_TAGS: Final = (0x8100, 0x88A8, 0x9100)  # IEEE 802.1Q, 802.1ad, and what came before it
+_MOST_TAGS: Final = 8
+TCP: Final = 6
+NOWHERE: Final = -1
+
+_SIZED: Final = (0, 43, 60)  # IPv6: hop-by-hop options, routing, destination options: a length in units of eight octets
+_FRAGMENT: Final = 44
+_AUTHENTICATION: Final = 51
+
+_IPV4: Final = Struct("!BBHxxHxB")
+_IPV6: Final = Struct("!IHB")
+_TCP: Final = Struct("!4xIIHH")
+
+
+class Located(NamedTuple):
+    """A segment: ``pair`` is source and destination address and both ports as they stand in the packet; ``at`` and ``end`` bound it, whose
+    header alone must have been captured."""
+
+    pair: bytes
+    at: int
+    end: int
+    traffic: int
+    seq: int
+    ack: int
+    bits: int
+    window: int
+
+
+def network(link: int, octets: bytes, start: int, end: int) -> int:
+    """Where the IP header begins, NOWHERE if there is none."""
+    if link == ETHERNET:
+        return _tagged(octets, start + 12, end)
+    if link == COOKED:
+        return _tagged(octets, start + 14, end)
+    if link == COOKED_2:
+        return start + 20 if _kind(octets, start, end) in (IPV4, IPV6) else NOWHERE
+    if link in (NULL, LOOP):
+        return start + 4
+    return start if link in _RAW else NOWHERE
+
+
+def _tagged(octets: bytes, at: int, end: int) -> int:
+    for _ in range(_MOST_TAGS):
+        kind = _kind(octets, at, end)
+        if kind in (IPV4, IPV6):
+            return at + 2
+        if kind not in _TAGS:
+            return NOWHERE
+        at += 4
+    return NOWHERE
+
+
+def _kind(octets: bytes, at: int, end: int) -> int:
+    return octets[at] << 8 | octets[at + 1] if at + 2 <= end else -1
+
+
+def segment(octets: bytes, ip: int, end: int, whole: int) -> Located | None:
+    """The TCP segment in the IP packet at ``ip``, None if there is none. ``end`` is where the captured octets end, ``whole`` where the
+    packet did on the wire."""
+    if ip >= end:
+        return None
+    version = octets[ip] >> 4
+    if version == 4:
+        return _in_ipv4(octets, ip, end, whole)
+    return _in_ipv6(octets, ip, end, whole) if version == 6 else None
+
+
+def _in_ipv4(octets: bytes, ip: int, end: int, whole: int) -> Located | None:
+    if ip + 20 > end:
+        return None
+    first, traffic, total, fragment, protocol = _IPV4.unpack_from(octets, ip)
+    header = (first & 15) << 2
+    if header < 20 or protocol != TCP or fragment & 0x3FFF:
+        return None
+    whole = min(ip + total, whole) if total else whole  # 0: the sender left it to its device, and was captured before that
+    return _located(octets, octets[ip + 12 : ip + 20], ip + header, end, whole, traffic)
+
+
+def _in_ipv6(octets: bytes, ip: int, end: int, whole: int) -> Located | None:
+    if ip + 40 > end:
+        return None
+    first, length, following = _IPV6.unpack_from(octets, ip)
+    whole = min(ip + 40 + length, whole) if length else whole
+    at = ip + 40
+    while following != TCP:
+        if at + 8 > end:
+            return None
+        if following in _SIZED:
+            size = 8 * octets[at + 1] + 8
+        elif following == _AUTHENTICATION:
+            size = 4 * octets[at + 1] + 8
+        elif following == _FRAGMENT and not (octets[at + 2] << 8 | octets[at + 3]) & 0xFFF9:
+            size = 8
+        else:
+            return None
+        following = octets[at]
+        at += size
+    return _located(octets, octets[ip + 8 : ip + 40], at, end, whole, first >> 20 & 0xFF)
+
+
+def _located(octets: bytes, addresses: bytes, at: int, end: int, whole: int, traffic: int) -> Located | None:
+    if at + 20 > min(end, whole):
+        return None
+    seq, ack, bits, window = _TCP.unpack_from(octets, at)
+    if not 20 <= bits >> 10 & 0x3C <= whole - at:
+        return None
+    return Located(addresses + octets[at : at + 4], at, whole, traffic, seq, ack, bits, window)

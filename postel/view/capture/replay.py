@@ -1,0 +1,247 @@
+"""Connections of a capture as a `Trace`, for the ladder: with the states that both ends must have been in.
+
+A capture shows what passed one place, not what arrived. What arrived is told by what came later: text by the ACK that covers it before it is
+sent again, an ACK by a SYN or FIN that isn't sent again, a RST by silence. Both ends' state machines (RFC 9293, 3.3.2) are then taken through
+what they sent and what arrived; a state that nothing tells stays blank.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from postel.tcp import seq as sequence
+from postel.tcp.state import (
+    CLOSE_WAIT,
+    CLOSED,
+    CLOSING,
+    ESTABLISHED,
+    FIN_WAIT_1,
+    FIN_WAIT_2,
+    LAST_ACK,
+    LISTEN,
+    SYN_RECEIVED,
+    SYN_SENT,
+    TIME_WAIT,
+    State,
+)
+from postel.view.capture.connection import Connection, End
+from postel.view.capture.table import Seen
+from postel.view.trace import Trace
+from postel.wire import ip
+from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN
+
+MOST: Final = 100_000  # packets, as a Trace keeps them
+_LARGEST: Final = 65_000  # octets of a segment that an IP packet can hold
+
+
+@dataclass(slots=True)
+class _Passed:
+    """A segment that passed. ``end`` is the number behind it."""
+
+    number: int
+    when: int
+    octets: bytes
+    one: End
+    seq: int
+    ack: int
+    flags: int
+    end: int
+    arrives: bool = True  # its text, SYN and FIN did
+    is_heard: bool = True  # its ACK was
+
+
+class Replay:
+    """The closer look of a `Table` at connection ``number``, at all where that is 0. ``finish`` gives the trace."""
+
+    def __init__(self, number: int = 0, *, most: int = MOST) -> None:
+        self.number = number
+        self.forgotten = 0
+        self._most = most
+        self._passed: list[_Passed] = []
+
+    def look(self, seen: Seen) -> None:
+        if self.number not in (0, seen.end.connection.number):
+            return
+        if len(self._passed) >= self._most:
+            self.forgotten += 1
+            return
+        located, flags = seen.located, seen.located.bits & 0x1FF
+        size = located.end - located.at - (located.bits >> 10 & 0x3C) + (flags & SYN != 0) + (flags & FIN != 0)
+        end = sequence.add(located.seq, size)
+        self._passed.append(_Passed(seen.number, seen.when, _packet(seen), seen.end, located.seq, located.ack, flags, end))
+
+    def finish(self) -> Trace:
+        """The trace of what was looked at."""
+        trace = Trace(limit=self._most)
+        machines: dict[Connection, _Machines] = {}
+        for connection, passed in _by_connection(self._passed).items():
+            _judge_text(passed)
+            _judge_acknowledgements(passed)
+            _judge_resets(passed)
+            machines[connection] = _Machines(passed)
+        for one in self._passed:
+            machines[one.one.connection].take(one, trace)
+        trace.forgotten = self.forgotten
+        return trace
+
+
+def _packet(seen: Seen) -> bytes:
+    """A whole IP packet around the segment, zeros in place of what wasn't captured; its number behind it, which makes it unlike others."""
+    located = seen.located
+    octets = seen.octets[located.at : min(located.end, seen.captured)]
+    octets = (octets + bytes(located.end - located.at - len(octets)))[:_LARGEST]
+    source, destination = seen.end.endpoint.address, seen.end.other.endpoint.address
+    packet = ip.encode(source, destination, PROTOCOL, octets, traffic_class=located.traffic)
+    return packet + seen.number.to_bytes(8, "big")
+
+
+def _by_connection(passed: list[_Passed]) -> dict[Connection, list[_Passed]]:
+    found: dict[Connection, list[_Passed]] = {}
+    for one in passed:
+        found.setdefault(one.one.connection, []).append(one)
+    return found
+
+
+# What arrived
+
+
+def _judge_text(passed: list[_Passed]) -> None:
+    """Text arrived if it was acknowledged before it was sent again."""
+    open_ones: dict[End, list[_Passed]] = {}
+    for one in passed:
+        if one.flags & ACK:
+            waiting = open_ones.get(one.one.other, [])
+            open_ones[one.one.other] = [other for other in waiting if sequence.gt(other.end, one.ack)]
+        if one.end == one.seq:
+            continue
+        waiting = open_ones.setdefault(one.one, [])
+        for other in waiting:
+            is_answer = one.flags & (SYN | ACK) == SYN | ACK != other.flags & (SYN | ACK)  # the SYN again, for a SYN that crossed it
+            if sequence.le(one.seq, other.seq) and sequence.ge(one.end, other.end) and not is_answer:
+                other.arrives = False
+        open_ones[one.one] = [other for other in waiting if other.arrives] + [one]
+    for waiting in open_ones.values():
+        for one in waiting:
+            one.arrives = one.flags & SYN != 0 and _is_refused(one, passed)
+
+
+def _is_refused(syn: _Passed, passed: list[_Passed]) -> bool:
+    return any(one.flags & RST and one.one is syn.one.other and one.ack == syn.end for one in passed)
+
+
+def _judge_acknowledgements(passed: list[_Passed]) -> None:
+    """An ACK wasn't heard where the SYN or FIN that it covers comes again before the next ACK."""
+    again: dict[End, int] = {}
+    for one in reversed(passed):
+        if one.flags & ACK:
+            end = again.pop(one.one, None)
+            one.is_heard = end is None or sequence.lt(one.ack, end)
+        if one.flags & (SYN | FIN):
+            again[one.one.other] = one.end
+
+
+def _judge_resets(passed: list[_Passed]) -> None:
+    """A RST arrived where the other end fell silent."""
+    spoke: set[End] = set()
+    for one in reversed(passed):
+        if one.flags & RST:
+            one.arrives = one.one.other not in spoke
+        else:
+            spoke.add(one.one)
+
+
+# Who was in which state
+
+_AFTER_FIN_SENT: Final = {ESTABLISHED: FIN_WAIT_1, SYN_RECEIVED: FIN_WAIT_1, CLOSE_WAIT: LAST_ACK}
+_AFTER_FIN_ARRIVED: Final = {ESTABLISHED: CLOSE_WAIT, SYN_RECEIVED: CLOSE_WAIT, FIN_WAIT_1: CLOSING, FIN_WAIT_2: TIME_WAIT}
+_AFTER_ACK_OF_FIN: Final = {FIN_WAIT_1: FIN_WAIT_2, CLOSING: TIME_WAIT, LAST_ACK: CLOSED}
+
+
+class _Machines:
+    """The state machines of a connection's two ends, as far as they can be known."""
+
+    def __init__(self, passed: list[_Passed]) -> None:
+        self.states: dict[End, State] = {}
+        self.is_new = True
+        self.was_open = _was_open(passed)
+        self.fins: dict[End, int] = {}  # the number behind each end's FIN
+        self.syns: dict[End, int] = {}
+
+    def take(self, one: _Passed, trace: Trace) -> None:
+        self.sends(one, trace)
+        trace.number_next(one.number)
+        if not one.arrives:
+            trace.packet_sent(one.octets, one.when)
+        else:
+            trace.packet_arrived(one.octets, one.when)
+        if self.is_new:
+            self.begin(trace)
+        self.arrives(one, trace)
+
+    def begin(self, trace: Trace) -> None:
+        """Of a capture that begins in the middle, where it is plain that nobody had closed yet."""
+        self.is_new = False
+        if self.was_open and trace.packets and trace.flows:
+            packet = trace.packets[-1]
+            packet.sender_state = packet.receiver_state = ESTABLISHED
+            for end in self.was_open:
+                trace.flows[-1].states[end.endpoint] = self.states[end] = ESTABLISHED
+
+    def sends(self, one: _Passed, trace: Trace) -> None:
+        end, flags, state = one.one, one.flags, self.states.get(one.one)
+        if flags & RST:
+            self.enter(end, CLOSED, one, trace)
+        elif flags & SYN:
+            self.syns[end] = one.end
+            if not flags & ACK and state is None:
+                self.states[end] = CLOSED
+                self.enter(end, SYN_SENT, one, trace)
+            elif flags & ACK and state in (None, SYN_SENT):
+                self.states[end] = state or LISTEN
+                self.enter(end, SYN_RECEIVED, one, trace)
+        elif flags & FIN and state in _AFTER_FIN_SENT:
+            self.fins[end] = one.end
+            self.enter(end, _AFTER_FIN_SENT[state], one, trace)
+
+    def arrives(self, one: _Passed, trace: Trace) -> None:
+        end = one.one.other
+        if one.flags & RST:
+            if one.arrives and end in self.states:
+                self.enter(end, CLOSED, one, trace)
+            return
+        if one.flags & SYN and one.arrives:
+            self.syn_arrives(end, one, trace)
+        if one.flags & ACK and one.is_heard:
+            self.ack_arrives(end, one, trace)
+        state = self.states.get(end)
+        if one.flags & FIN and one.arrives and state in _AFTER_FIN_ARRIVED:
+            self.enter(end, _AFTER_FIN_ARRIVED[state], one, trace)
+
+    def syn_arrives(self, end: End, one: _Passed, trace: Trace) -> None:
+        state = self.states.get(end)
+        if one.flags & ACK:
+            if state is SYN_SENT:
+                self.enter(end, ESTABLISHED, one, trace)
+        elif state in (None, SYN_SENT) and end.syns:
+            self.states[end] = state or LISTEN
+            self.enter(end, SYN_RECEIVED, one, trace)
+
+    def ack_arrives(self, end: End, one: _Passed, trace: Trace) -> None:
+        state = self.states.get(end)
+        if state is SYN_RECEIVED and end in self.syns and sequence.ge(one.ack, self.syns[end]):
+            self.enter(end, ESTABLISHED, one, trace)
+        elif state in _AFTER_ACK_OF_FIN and end in self.fins and sequence.ge(one.ack, self.fins[end]):
+            self.enter(end, _AFTER_ACK_OF_FIN[state], one, trace)
+
+    def enter(self, end: End, after: State, one: _Passed, trace: Trace) -> None:
+        before = self.states.get(end, CLOSED)
+        self.states[end] = after
+        if before is not after:
+            trace.state_changed(end.endpoint, end.other.endpoint, before, after, one.when)
+
+
+def _was_open(passed: list[_Passed]) -> list[End]:
+    """Both ends, where no SYN is there, and both go on to send what wasn't sent before: neither had closed."""
+    if any(one.flags & SYN for one in passed):
+        return []
+    senders = {one.one for one in passed if one.end != one.seq and not one.flags & RST}
+    return sorted(senders, key=lambda end: end.side) if len(senders) == 2 else []

@@ -1,0 +1,106 @@
+"""Connections as lines of text, and as plain data for JSON."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from postel.times import MILLISECOND, SECOND
+from postel.view.capture import words
+from postel.view.capture.connection import UNKNOWN, Connection
+from postel.view.capture.unusual import Finding
+from postel.view.width import left, right, width
+
+Row = tuple[str, ...]
+_TO_THE_RIGHT: Final = ("number", "handshake", "sent", "received", "again")
+LEAST_WIDTHS: Final = (4, 43, 10, 30, 10, 10, 5, 14, 0)  # of the columns, for rows that come one by one
+
+
+def heads(language: str) -> Row:
+    return tuple(words.say(texts, language) for texts in words.COLUMNS.values())
+
+
+def row(connection: Connection, language: str) -> Row:
+    """A cell for each of `words.COLUMNS`."""
+    one, two = connection.ends
+    zeek = connection.zeek
+    return (
+        str(connection.number),
+        f"{one.endpoint} → {two.endpoint}",
+        duration(connection.handshake_time),
+        " ".join(connection.agreed()),
+        f"{one.data:,}",
+        f"{two.data:,}",
+        str(one.retransmissions + two.retransmissions),
+        words.say(words.CLOSINGS[connection.closing], language),
+        f"{zeek.state} {zeek.history}",
+    )
+
+
+def duration(length: int) -> str:
+    if length == UNKNOWN:
+        return ""
+    return f"{length / MILLISECOND:.3f} ms" if length < SECOND else f"{length / SECOND:.3f} s"
+
+
+def widths(rows: list[Row]) -> list[int]:
+    """What the columns need."""
+    return [max(map(width, column)) for column in zip(*rows, strict=True)]
+
+
+def line(cells: Row, sizes: Sequence[int] = LEAST_WIDTHS) -> str:
+    """One row. Without ``sizes`` the columns are as wide as most need."""
+    padded = [
+        right(cell, size) if column in _TO_THE_RIGHT else left(cell, size)
+        for cell, size, column in zip(cells, sizes, words.COLUMNS, strict=True)
+    ]
+    return "  ".join(padded).rstrip()
+
+
+def finding_text(finding: Finding, language: str) -> str:
+    """``#4, #7: 10.0.0.1:80: sent again … – RFC 6298, 5.4``."""
+    numbers = ", ".join(f"#{number}" for number in finding.packets)
+    if finding.count > len(finding.packets):
+        numbers += f" ({words.say(words.SENTENCES['more'], language, count=finding.count - len(finding.packets))})"
+    return f"{numbers}: {finding.by.endpoint}: {words.of_finding(finding, language)} – {words.rule(finding)}"
+
+
+def record(connection: Connection, findings: Iterable[Finding] | None, language: str) -> dict[str, Any]:
+    """Times in microseconds, since 1970 where they are moments; None where a thing wasn't seen."""
+    data: dict[str, Any] = {
+        "number": connection.number,
+        "opener": _of_end(connection, 0),
+        "other": _of_end(connection, 1),
+        "began": connection.began,
+        "ended": connection.last,
+        "handshake_time": None if connection.handshake_time == UNKNOWN else connection.handshake_time,
+        "agreed": connection.agreed(),
+        "closing": connection.closing.value,
+        "conn_state": connection.zeek.state,
+        "history": connection.zeek.history,
+        "completeness": connection.completeness,
+    }
+    if findings is not None:
+        data["findings"] = [
+            {
+                "what": finding.kind,
+                "by": str(finding.by.endpoint),
+                "count": finding.count,
+                "packets": finding.packets,
+                "rule": words.rule(finding),
+                "text": words.of_finding(finding, language),
+            }
+            for finding in findings
+        ]
+    return data
+
+
+def _of_end(connection: Connection, side: int) -> dict[str, Any]:
+    end = connection.ends[side]
+    return {
+        "endpoint": str(end.endpoint),
+        "packets": end.packets,
+        "frame_octets": end.octets,
+        "octets": end.data,
+        "retransmissions": end.retransmissions,
+        "zero_windows": end.zero_windows,
+        "resets": end.resets,
+    }

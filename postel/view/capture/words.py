@@ -1,0 +1,150 @@
+"""What is said of connections and findings, in English and Chinese side by side; each finding with the rule behind it."""
+
+from typing import Final
+
+from postel.view import notes
+from postel.view.capture.connection import Closing
+from postel.view.capture.unusual import Finding
+
+# In the order of notes.LANGUAGES
+CLOSINGS: Final = {
+    Closing.UNANSWERED: ("unanswered", "无应答"),
+    Closing.REFUSED: ("refused", "被拒绝"),
+    Closing.HALF_OPEN: ("half-open", "半打开"),
+    Closing.OPEN: ("open", "未关闭"),
+    Closing.HALF_CLOSED: ("half-closed", "半关闭"),
+    Closing.UNCONFIRMED: ("last ACK missing", "缺最后的 ACK"),
+    Closing.FOUR_WAY: ("four-way", "四次挥手"),
+    Closing.THREE_WAY: ("three-way", "三次挥手"),
+    Closing.SIMULTANEOUS: ("simultaneous", "同时关闭"),
+    Closing.RESET_BY_OPENER: ("RST →", "RST →"),
+    Closing.RESET_BY_OTHER: ("RST ←", "RST ←"),
+}
+COLUMNS: Final = {
+    "number": ("#", "#"),
+    "ends": ("opener → other", "发起方 → 对方"),
+    "handshake": ("handshake", "握手"),
+    "options": ("agreed", "协商结果"),
+    "sent": ("octets →", "字节 →"),
+    "received": ("octets ←", "字节 ←"),
+    "again": ("again", "重传"),
+    "closing": ("closed", "关闭方式"),
+    "zeek": ("Zeek", "Zeek"),
+}
+SENTENCES: Final = {
+    "nothing unusual": ("nothing unusual", "没有异常"),
+    "packets": ("packets", "分组"),
+    "more": ("and {count} more", "另有 {count} 个"),
+    "totals": ("{packets} packets, {connections} connections", "{packets} 个分组，{connections} 个连接"),
+    "no tcp": ("no TCP in {packets} packets", "{packets} 个分组中没有 TCP"),
+}
+
+# By kind: the rule, then the text
+FINDINGS: Final = {
+    # opening
+    "SYN again": ("RFC 6298, 2.1 and 5; RFC 9293, 3.8.3", "the SYN is sent again: no answer came in time", "重发 SYN：没有及时收到应答"),
+    "SYN,ACK again": ("RFC 6298, 5.4", "the SYN,ACK is sent again: its ACK didn't come in time", "重发 SYN,ACK：没有及时收到确认"),
+    "SYN with less": (
+        "RFC 9293, 3.1 (MUST-6)",
+        "the SYN is tried again without {options}: something on the way may drop SYNs with these",
+        "重试的 SYN 去掉了 {options}：途中可能有设备丢弃带这些选项的 SYN",
+    ),
+    "all options gone": (
+        "RFC 7323, 1.3; RFC 9293, 3.1 (MUST-6)",
+        "none of {options} came back in the SYN,ACK: an old peer, or a middlebox took them out",
+        "SYN,ACK 中没有 {options}：对方很旧，或被中间设备剥除",
+    ),
+    "not offered": (
+        "RFC 7323, 2.2 and 3.2; RFC 2018, 2",
+        "the SYN,ACK has {options}, which the SYN didn't offer: somebody changed one of them on the way",
+        "SYN,ACK 含有 SYN 未提出的 {options}：途中有人改过",
+    ),
+    "no MSS": ("RFC 9293, 3.7.1 (MUST-15)", "no MSS option: {default} octets a segment are assumed", "没有 MSS 选项：按 {default} 字节处理"),
+    "small MSS": ("RFC 9293, 3.7.1", "an MSS of {mss}, less than the default of {least}", "MSS 为 {mss}，小于默认的 {least}"),
+    "over the MSS": (
+        "RFC 9293, 3.7.1 (MUST-16)",
+        "{length} octets where the peer takes {mss}: captured before the device cuts (offload), or a fault",
+        "报文段 {length} 字节，而对方的 MSS 是 {mss}：在网卡分段（offload）之前捕获，或是错误",
+    ),
+    "data in SYN": ("RFC 9293, 3.10.7.2; RFC 7413, 2", "the SYN carries data, but no Fast Open cookie", "SYN 带数据，却没有 Fast Open cookie"),
+    "simultaneous open": ("RFC 9293, 3.5, figure 7 (MUST-10)", "both ends have sent a SYN: simultaneous open", "双方都主动发 SYN：同时打开"),
+    "half-open": (
+        "RFC 9293, 3.10.7.4; RFC 4987, 2",
+        "the SYN,ACK was never acknowledged: it stayed in SYN-RECEIVED",
+        "SYN,ACK 一直没有被确认：停在 SYN-RECEIVED",
+    ),
+    "unanswered": ("RFC 9293, 3.8.3 (MUST-23)", "nobody answered the SYN", "SYN 没有得到任何应答"),
+    "begins in the middle": ("RFC 9293, 3.5", "its SYN isn't in the capture: options and window scale are unknown", "捕获中没有 SYN：选项和窗口扩大因子未知"),
+    "ports again": (
+        "RFC 6191, 2; RFC 9293, 3.6.1 (MAY-2)",
+        "a new connection between the same ports, {seconds} s after the last: within TIME-WAIT",
+        "距上一个连接 {seconds} 秒又使用相同端口：仍在 TIME-WAIT 期间",
+    ),
+    # stream
+    "retransmission": ("RFC 6298, 5.4", "sent again without three duplicate ACKs: after a timeout, or a probe of the tail", "没有三个重复 ACK 就重传：超时，或尾部探测"),
+    "fast retransmit": ("RFC 5681, 3.2", "sent again after three duplicate ACKs: fast retransmit", "三个重复 ACK 之后重传：快速重传"),
+    "spurious": ("RFC 5682; RFC 2883, 4", "sent again although it had been acknowledged: spurious", "已被确认却又重传：伪重传"),
+    "duplicate SACK": ("RFC 2883, 4", "a D-SACK: the same data came twice", "D-SACK：同样的数据收到两次"),
+    "duplicate ACKs": ("RFC 5681, 3.2", "three duplicate ACKs: a segment is missing", "三个重复 ACK：缺一个报文段"),
+    "overtaken": ("RFC 9293, 3.10.7.4 (SHLD-31)", "overtaken on the way: it comes after later data", "途中被超越：晚于后面的数据到达"),
+    "outside the window": (
+        "RFC 9293, 3.10.7.4, first check; RFC 5961, 5",
+        "outside the receive window: the receiver drops it and acknowledges",
+        "在接收窗口之外：接收方丢弃并回 ACK",
+    ),
+    "zero window": ("RFC 9293, 3.8.6 and 3.8.6.1", "a zero window: the program there reads too slowly", "零窗口：对方程序读得太慢"),
+    "window probe": ("RFC 9293, 3.8.6.1 (MUST-36)", "probes a closed window", "探测关闭的窗口"),
+    "silly window": ("RFC 9293, 3.8.6.2.2 (MUST-39)", "opens the window by only {room} octets: silly window", "窗口只打开 {room} 字节：糊涂窗口"),
+    "keep-alive": ("RFC 9293, 3.8.4", "keep-alive: asks whether the peer is still there", "保活：询问对方是否还在"),
+    "timestamp missing": ("RFC 7323, 3.2", "no timestamp although they were agreed", "已协商时间戳，报文段却没有"),
+    "timestamp goes back": ("RFC 7323, 5.2", "the timestamp goes back: PAWS drops this as old", "时间戳倒退：PAWS 会视为旧报文段丢弃"),
+    "urgent": ("RFC 6093, 3", "urgent data: middleboxes may clear the mark", "紧急数据：中间设备可能清除该标志"),
+    "contradictory flags": ("RFC 9293, 3.10.7", "flags that contradict each other: a scanner or a fault", "互相矛盾的标志：扫描器或错误"),
+    "no ACK bit": ("RFC 9293, 3.10.7.4, fifth check", "no ACK bit: the receiver drops it", "没有 ACK 位：接收方丢弃"),
+    # ECN
+    "ECN reflected": ("RFC 3168, 6.1.1.1", "the SYN's ECN bits come back as they were sent: not an agreement", "SYN 的 ECN 位被原样返回：不算协商成功"),
+    "ECN unasked": ("RFC 3168, 6.1.1", "the SYN,ACK agrees to ECN, which the SYN didn't ask for", "SYN 未请求 ECN，SYN,ACK 却同意"),
+    "ECT on SYN": ("RFC 3168, 6.1.1", "the SYN itself is marked as ECN-capable", "SYN 本身标记为支持 ECN"),
+    "ECT unagreed": ("RFC 3168, 6.1.1", "marked as ECN-capable although ECN wasn't agreed", "未协商 ECN 却标记为支持"),
+    "ECT again": ("RFC 3168, 6.1.5", "a retransmission marked as ECN-capable", "重传的报文段标记为支持 ECN"),
+    "CE": ("RFC 3168, 6.1.3", "congestion experienced: a router marked it instead of dropping it", "CE：路由器以标记代替丢弃，表示拥塞"),
+    "CE unanswered": ("RFC 3168, 6.1.3", "the CE mark isn't echoed in the ACKs that follow", "后续 ACK 没有回显 CE 标记"),
+    # closing
+    "half-closed": ("RFC 9293, 3.6", "sends on after it has acknowledged the peer's FIN: half-closed", "确认对方 FIN 之后继续发送：半关闭"),
+    "simultaneous close": ("RFC 9293, 3.6, case 3, figure 13", "both FINs crossed: both ends went through CLOSING", "双方 FIN 交错：都经过 CLOSING"),
+    "reset: refused": ("RFC 9293, 3.5.2, group 1", "reset: nobody listens on this port", "复位：该端口没有监听者"),
+    "reset: unacceptable ACK": (
+        "RFC 9293, 3.5.2, group 2",
+        "reset: it was sent an ACK for what it hasn't sent: an old connection, or a half-open one",
+        "复位：收到对未发送内容的 ACK：旧连接或半打开连接",
+    ),
+    "reset: no such connection": (
+        "RFC 9293, 3.5.2, group 1; 3.10.7.1",
+        "reset: it knows no such connection (any more): it crashed or gave up",
+        "复位：它（已）没有这个连接：崩溃过或已放弃",
+    ),
+    "reset: text after CLOSE": (
+        "RFC 9293, 3.6.1 (MAY-1, SHLD-3)",
+        "reset: data came although its program had closed, and nobody is left to read it",
+        "复位：程序已关闭后仍有数据到来，无人读取",
+    ),
+    "reset: abort": (
+        "RFC 9293, 3.10.5; 3.6.1 (SHLD-3)",
+        "reset: its program aborted, ended, or closed with data unread",
+        "复位：程序中止、退出，或未读完数据就关闭",
+    ),
+    "reset: after the close": ("RFC 9293, 3.10.7.1", "reset after both had closed: something came late", "双方关闭之后的复位：有迟到的报文段"),
+    "blind reset": ("RFC 5961, 3.2", "reset at a number outside the window: ignored, perhaps an attack", "复位序号在窗口之外：被忽略，可能是攻击"),
+}
+
+
+def say(texts: tuple[str, ...], language: str, **values: object) -> str:
+    return texts[notes.LANGUAGES.index(language)].format(**values)
+
+
+def rule(finding: Finding) -> str:
+    return FINDINGS[finding.kind][0]
+
+
+def of_finding(finding: Finding, language: str) -> str:
+    return say(FINDINGS[finding.kind][1:], language, **finding.values)

@@ -1,0 +1,132 @@
+"""A connection in Zeek's words: ``conn_state`` and ``history``, as the documentation of its conn.log defines them.
+
+Zeek sees two ends, each in a state of its own; which pair of states gives which word is the table of `Zeek.state`. Two letters are never
+written: ``c``, since captures at the sending host have checksums that its device fills in later, and ``x``. Of the heuristics behind ``^``
+one is applied: who sends a SYN,ACK first is the responder.
+"""
+
+from enum import Enum, auto
+from typing import Final
+
+from postel.wire.segment import ACK, FIN, RST, SYN
+
+
+class _End(Enum):
+    INACTIVE = auto()
+    SYN_SENT = auto()
+    SYN_ACK_SENT = auto()
+    PARTIAL = auto()  # has sent, but its opening wasn't seen
+    ESTABLISHED = auto()
+    CLOSED = auto()  # has sent its FIN
+    RESET = auto()
+
+
+_UNSEEN: Final = (_End.INACTIVE, _End.PARTIAL)
+_OPENING: Final = (_End.SYN_SENT, _End.SYN_ACK_SENT)
+_ONCE: Final = "adiq"
+_BY_NUMBER: Final = "shfr"  # again where the sequence number isn't the last one's
+
+
+class Zeek:
+    """Told of each segment that may matter; the first that comes is told like any other, after the direction is known."""
+
+    __slots__ = ("_counts", "_numbers", "_ends", "history", "stream")
+
+    def __init__(self, *, flipped: bool) -> None:
+        self.history = "^" if flipped else ""
+        self.stream = [False, False]  # who has sent data
+        self._ends = [_End.INACTIVE, _End.INACTIVE]
+        self._numbers: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
+
+    def take(self, side: int, flags: int, seq: int, length: int) -> None:
+        """A segment from the originator (0) or the responder (1)."""
+        self._write(side, flags, seq, length)
+        self._move(side, flags)
+
+    def _write(self, side: int, flags: int, seq: int, length: int) -> None:
+        if flags & SYN and flags & (FIN | RST):
+            self.note(side, "q", seq)
+        elif flags & FIN and flags & RST:
+            self.note(side, "i", seq)
+        if flags & SYN:
+            self.note(side, "h" if flags & ACK else "s", seq)
+        if length:
+            self.stream[side] = True
+            self.note(side, "d", seq)
+        elif flags & (SYN | FIN | RST | ACK) == ACK:
+            self.note(side, "a", seq)
+        if flags & FIN:
+            self.note(side, "f", seq)
+        if flags & RST:
+            self.note(side, "r", seq)
+
+    def note(self, side: int, letter: str, seq: int) -> None:
+        """One letter, if it is due: some once, some for each new number, the others at the 1st, 10th, 100th … time."""
+        letter = letter if side else letter.upper()
+        kind = letter.lower()
+        if kind in _BY_NUMBER:
+            if self._numbers.get(letter) == seq:
+                return
+            self._numbers[letter] = seq
+        else:
+            self._counts[letter] = count = self._counts.get(letter, 0) + 1
+            if count > 1 and (kind in _ONCE or str(count).strip("0") != "1"):
+                return
+        self.history += letter
+
+    def _move(self, side: int, flags: int) -> None:
+        ends, other = self._ends, 1 - side
+        mine = ends[side]
+        if mine is _End.RESET:
+            return
+        if flags & RST:
+            ends[side] = _End.RESET
+        elif flags & SYN and mine in (_End.INACTIVE, _End.SYN_SENT):
+            self._open(side, flags)
+        elif flags & FIN:
+            ends[side] = _End.CLOSED
+        elif mine is _End.INACTIVE:
+            ends[side] = _End.PARTIAL
+        elif mine in _OPENING and ends[other] in (_End.SYN_ACK_SENT, _End.SYN_SENT) and flags & ACK:
+            ends[side] = ends[other] = _End.ESTABLISHED
+
+    def _open(self, side: int, flags: int) -> None:
+        ends, other = self._ends, 1 - side
+        if not flags & ACK:
+            ends[side] = _End.SYN_SENT
+        elif ends[other] is _End.SYN_SENT:
+            ends[side] = ends[other] = _End.ESTABLISHED
+        else:
+            ends[side] = _End.SYN_ACK_SENT
+
+    @property
+    def state(self) -> str:
+        """``conn_state``."""
+        originator, responder = self._ends
+        if _End.RESET in (originator, responder):
+            return self._reset(originator, responder)
+        if _End.CLOSED in (originator, responder):
+            return _closed(originator, responder)
+        if originator is _End.SYN_SENT and responder is _End.INACTIVE:
+            return "S0"
+        return "S1" if originator is responder is _End.ESTABLISHED else "OTH"
+
+    def _reset(self, originator: _End, responder: _End) -> str:
+        if responder is _End.RESET:
+            if originator in _OPENING or (originator is _End.RESET and not any(self.stream)):
+                return "REJ"
+            return "RSTRH" if originator in _UNSEEN else "RSTR"
+        if responder not in _UNSEEN:
+            return "RSTO"
+        after_syn = self.history.removeprefix("^")
+        told = after_syn[1 : after_syn.find("R")]
+        return "RSTOS0" if after_syn.startswith("S") and not set(told) & set("HAFGIQ") else "OTH"
+
+
+def _closed(originator: _End, responder: _End) -> str:
+    if originator is responder:
+        return "SF"
+    if originator is _End.CLOSED:
+        return "SH" if responder in _UNSEEN else "S2"
+    return "SHR" if originator in _UNSEEN else "S3"
