@@ -213,14 +213,15 @@ class Connection:
         return sight
 
     def _complete(self, end: End, flags: int, length: int) -> None:
+        """As tshark counts: text isn't an ACK, and beside a SYN neither FIN nor RST counts."""
+        if length:
+            self.completeness |= HAS_DATA
         if flags & SYN:
             self.completeness |= HAS_SYN_ACK if flags & ACK else HAS_SYN
-        elif length:
-            self.completeness |= HAS_DATA
-        elif flags & (FIN | RST) == 0:
-            end.acks += 1
-        if flags & ACK and not flags & (SYN | RST):
+            return
+        if flags & ACK and not length:
             self.completeness |= HAS_ACK
+            end.acks += flags & (FIN | RST) == 0
         if flags & FIN:
             self.completeness |= HAS_FIN
         if flags & RST:

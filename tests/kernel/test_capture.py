@@ -1,0 +1,333 @@
+"""What `explain` tells of captures of the kernel's own traffic, beside what tshark tells of the same files."""
+
+import random
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postel.view.capture import Connection, Reader, Table
+from postel.view.capture.connection import Closing
+from postel.wire import ip
+from postel.wire.address import parse
+from postel.wire.segment import ACK, PROTOCOL, SYN, Segment, encode_for
+from postel.wire.segment import parse as parse_segment
+from tests.kernel.conftest import Namespace, Rough
+
+LOCAL = {4: "127.0.0.1", 6: "::1"}
+FAR = "10.7.0.2"
+NEAR = "10.7.0.1"
+OCTETS = random.Random(3).randbytes(300_000)
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def captured(namespace: Any, tmp_path: Path, needs: Any) -> Any:
+    """``with captured("lo") as file``: what passes the device meanwhile."""
+    needs("tcpdump")
+    needs("tshark")
+
+    @contextmanager
+    def capture(device: str) -> Iterator[Path]:
+        file = tmp_path / f"{device}.pcap"
+        command = namespace.prefixed("tcpdump", "-i", device, "-B", "16384", "-U", "--immediate-mode", "-Z", "root", "-w", str(file), "tcp")
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tcpdump:
+            assert tcpdump.stderr is not None
+            while "listening" not in (line := tcpdump.stderr.readline()):
+                assert line, "tcpdump doesn't listen"
+            try:
+                yield file
+            finally:
+                time.sleep(0.3)  # for what is still on its way
+                tcpdump.send_signal(signal.SIGINT)
+                tcpdump.communicate(timeout=PATIENCE)
+
+    return capture
+
+
+def connections(file: Path) -> list[Connection]:
+    found: list[Connection] = []
+    with file.open("rb") as opened:
+        reader, table = Reader(opened), Table(found.append)
+        for octets, frames in reader.chunks():
+            table.take(octets, frames)
+    table.finish()
+    assert reader.damage is None
+    return sorted(found, key=lambda connection: connection.number)
+
+
+def tshark(file: Path, *arguments: str) -> str:
+    return subprocess.run(["tshark", "-n", "-r", str(file), *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def completeness(file: Path) -> dict[int, int]:
+    """By stream; in two passes each packet tells of the whole."""
+    told = tshark(file, "-2", "-T", "fields", "-e", "tcp.stream", "-e", "tcp.completeness")
+    rows = [line.split("\t") for line in told.splitlines()]
+    return {int(stream): int(value) for stream, value in rows}
+
+
+CONVERSATION = re.compile(r"^(\S+):(\d+)\s+<->\s+(\S+):(\d+)\s+(\d+) (\d+ \w+)\s+(\d+) (\d+ \w+)\s+\d+ \d+ \w+\s+([\d.]+)\s+([\d.]+)\s*$")
+
+
+def conversations(file: Path) -> list[tuple[Any, ...]]:
+    """``-z conv,tcp``: ends in order, packets and octets from each, when it began and how long it took."""
+    rows = []
+    for line in tshark(file, "-q", "-z", "conv,tcp").splitlines():
+        if match := CONVERSATION.match(line):
+            one, two = (match[1], int(match[2])), (match[3], int(match[4]))
+            to_one, to_two = (int(match[5]), match[6]), (int(match[7]), match[8])
+            rows.append((*sorted([(one, *to_two), (two, *to_one)]), match[9], pytest.approx(float(match[10]), abs=1e-4)))
+    return sorted(rows, key=lambda row: row[:3])
+
+
+def ours(found: list[Connection]) -> list[tuple[Any, ...]]:
+    start = min(connection.began for connection in found)
+    rows = []
+    for connection in found:
+        ends = sorted(
+            ((text_of(end.endpoint.address), end.endpoint.port), end.packets, as_tshark_writes(end.octets)) for end in connection.ends
+        )
+        began = f"{(connection.began - start) / 1e6:.9f}"
+        rows.append((*ends, began, (connection.last - connection.began) / 1e6))
+    return sorted(rows, key=lambda row: row[:3])
+
+
+def text_of(address: bytes) -> str:
+    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
+
+
+def as_tshark_writes(octets: int) -> str:
+    for unit, size in (("MB", 10_000_000), ("kB", 10_000)):
+        if octets >= size:
+            return f"{octets // (size // 10)} {unit}"
+    return f"{octets} bytes"
+
+
+def agree(file: Path) -> list[Connection]:
+    """The connections, of which tshark says the same."""
+    found = connections(file)
+    assert {connection.number - 1: connection.completeness for connection in found} == completeness(file)
+    assert ours(found) == conversations(file)
+    return found
+
+
+# The peers
+
+
+class Pair:
+    """Two kernel sockets of the namespace, connected over `lo`."""
+
+    def __init__(self, namespace: Any, family: int) -> None:
+        with namespace.stream(family) as listener:
+            listener.bind((LOCAL[family], 0))
+            listener.listen()
+            self.one = namespace.stream(family)
+            self.one.settimeout(PATIENCE)
+            self.one.connect(listener.getsockname())
+            self.two = listener.accept()[0]
+            self.two.settimeout(PATIENCE)
+
+    def __enter__(self) -> "Pair":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.one.close()
+        self.two.close()
+
+
+def drained(stream: socket.socket) -> bytes:
+    parts = []
+    while part := stream.recv(1 << 16):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def test_a_normal_connection(namespace: Any, captured: Any, family: int) -> None:
+    with ExitStack() as stack, captured("lo") as file:
+        pair = stack.enter_context(Pair(namespace, family))
+        pair.one.sendall(b"hello")
+        assert pair.two.recv(100) == b"hello"
+        pair.two.sendall(b"and back")
+        pair.two.shutdown(socket.SHUT_WR)
+        assert drained(pair.one) == b"and back"
+        time.sleep(0.1)  # so that the ACK of the FIN goes alone
+        pair.one.close()
+    (connection,) = agree(file)
+    assert connection.closing is Closing.FOUR_WAY
+    assert connection.zeek.state == "SF"
+    assert [end.data for end in connection.ends] == [5, 8]
+    assert connection.handshake_time > 0
+    assert "ts" in connection.agreed()
+
+
+def test_a_close_in_three_segments(namespace: Any, captured: Any, family: int) -> None:
+    with ExitStack() as stack, captured("lo") as file:
+        pair = stack.enter_context(Pair(namespace, family))
+        both = threading.Thread(target=lambda: (drained(pair.two), pair.two.close()))
+        both.start()
+        pair.one.close()
+        both.join()
+    (connection,) = agree(file)
+    assert connection.closing in (Closing.THREE_WAY, Closing.FOUR_WAY)  # the kernel's timing decides
+    assert connection.zeek.state == "SF"
+
+
+def test_refused(namespace: Any, captured: Any, family: int) -> None:
+    with captured("lo") as file, namespace.stream(family) as stream, pytest.raises(ConnectionRefusedError):
+        stream.connect((LOCAL[family], 9))
+    (connection,) = agree(file)
+    assert connection.closing is Closing.REFUSED
+    assert (connection.zeek.state, connection.zeek.history) == ("REJ", "Sr")
+
+
+def test_reset(namespace: Any, captured: Any, family: int) -> None:
+    with ExitStack() as stack, captured("lo") as file:
+        pair = stack.enter_context(Pair(namespace, family))
+        pair.one.sendall(b"x")
+        pair.one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        pair.one.close()
+    (connection,) = agree(file)
+    assert connection.closing is Closing.RESET_BY_OPENER
+    assert connection.zeek.state == "RSTO"
+
+
+def test_many_at_once(namespace: Any, captured: Any, family: int) -> None:
+    with captured("lo") as file:
+        pairs = [Pair(namespace, family) for _ in range(20)]
+        for index, pair in enumerate(pairs):
+            sending = threading.Thread(target=pair.one.sendall, args=(OCTETS[: 1000 * index],))
+            sending.start()
+            sending.join()
+            pair.one.shutdown(socket.SHUT_WR)
+            assert len(drained(pair.two)) == 1000 * index
+            pair.two.close()
+            pair.one.close()
+    found = agree(file)
+    assert [connection.ends[0].data for connection in found] == [1000 * index for index in range(20)]
+
+
+def test_still_open(namespace: Any, captured: Any, family: int) -> None:
+    with ExitStack() as stack, captured("lo") as file:
+        pair = stack.enter_context(Pair(namespace, family))
+        pair.one.sendall(b"x")
+    (connection,) = agree(file)
+    assert connection.closing is Closing.OPEN
+    assert connection.zeek.state == "S1"
+
+
+@contextmanager
+def relayed(near: Any, far: Any) -> Iterator[None]:
+    """A bad road between two namespaces: not every kernel has `netem`. What is lost on it was captured before."""
+    ends = [Rough(near.tun, seed=1, loss=0.04), Rough(far.tun, seed=2, loss=0.04)]
+    stop = threading.Event()
+
+    def carry() -> None:
+        while not stop.is_set():
+            select.select(ends, [], [], 0.05)
+            for source, target in (ends, ends[::-1]):
+                with suppress(BlockingIOError):
+                    while octets := source.receive():
+                        target.send(octets)
+
+    carrying = threading.Thread(target=carry)
+    carrying.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        carrying.join()
+
+
+@pytest.fixture
+def far() -> Iterator[Any]:
+    """Another namespace, whose kernel has the address that is Postel's elsewhere."""
+    made = Namespace()
+    made.command("ip", "address", "delete", f"{NEAR}/24", "dev", "postel0")
+    made.command("ip", "address", "add", f"{FAR}/24", "dev", "postel0")
+    yield made
+    made.remove()
+
+
+def test_losses(namespace: Any, far: Any, captured: Any) -> None:
+    with relayed(namespace, far), captured("postel0") as file, far.stream(4) as listener, namespace.stream(4) as stream:
+        listener.bind((FAR, 80))
+        listener.listen()
+        stream.settimeout(PATIENCE)
+        stream.connect((FAR, 80))
+        with listener.accept()[0] as other:
+            other.settimeout(PATIENCE)
+            sending = threading.Thread(target=lambda: (stream.sendall(OCTETS), stream.shutdown(socket.SHUT_WR)))
+            sending.start()
+            assert drained(other) == OCTETS
+            sending.join()
+    (connection,) = agree(file)
+    assert connection.ends[0].data == len(OCTETS)
+    assert connection.ends[0].retransmissions
+    assert "T" in connection.zeek.history
+
+
+# Where the peer is the test itself, over the TUN
+
+
+def injected(namespace: Any, flags: int, seq: int, ack: int, ports: tuple[int, int]) -> None:
+    source, destination = parse(FAR), parse(NEAR)
+    segment = Segment(*ports, seq, ack, flags, 1000)
+    namespace.tun.send(ip.encode(source, destination, PROTOCOL, encode_for(segment, source, destination)))
+
+
+def heard(namespace: Any) -> Segment:
+    """The kernel's next TCP segment."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with suppress(BlockingIOError):
+            octets = namespace.tun.receive()
+            if octets and octets[0] >> 4 == 4 and octets[9] == PROTOCOL:
+                packet = ip.parse(octets)
+                return parse_segment(packet.octets, packet.start, packet.end)
+        time.sleep(0.01)
+    raise TimeoutError("the kernel is silent")
+
+
+def test_half_open(namespace: Any, captured: Any) -> None:
+    with captured("postel0") as file, namespace.listening(4) as listener:
+        injected(namespace, SYN, 1000, 0, (4000, listener.getsockname()[1]))
+        assert heard(namespace).flags & (SYN | ACK) == SYN | ACK
+    (connection,) = agree(file)
+    assert connection.closing is Closing.HALF_OPEN
+
+
+def test_unanswered(namespace: Any, captured: Any) -> None:
+    with captured("postel0") as file, namespace.stream(4) as stream, pytest.raises(TimeoutError):
+        stream.settimeout(1.5)
+        stream.connect((FAR, 80))
+    (connection,) = agree(file)
+    assert connection.closing is Closing.UNANSWERED
+    assert connection.zeek.state == "S0"
+    assert connection.ends[0].retransmissions >= 1
+
+
+def test_simultaneous_open(namespace: Any, captured: Any) -> None:
+    with namespace.stream(4) as stream, captured("postel0") as file:
+        stream.setblocking(False)
+        with suppress(BlockingIOError):
+            stream.connect((FAR, 80))
+        syn = heard(namespace)
+        injected(namespace, SYN, 1000, 0, (80, syn.source))
+        answer = heard(namespace)
+        assert answer.flags & (SYN | ACK) == SYN | ACK
+        injected(namespace, SYN | ACK, 1000, syn.seq + 1, (80, syn.source))
+        heard(namespace)
+    (connection,) = agree(file)
+    assert connection.closing is Closing.OPEN
+    assert connection.opened > 0
