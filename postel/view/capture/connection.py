@@ -62,8 +62,8 @@ class End:
     """One end: what it sent. ``next`` is the number after the highest it sent, ``ack`` the highest that it acknowledged."""
 
     __slots__ = (
-        *("ack", "acks", "connection", "data", "endpoint", "fin", "first", "holes", "last", "next", "octets", "offer"),
-        *("other", "packets", "resets", "retransmissions", "shift", "side", "syn_flags", "syns", "window", "zero_windows"),
+        *("ack", "connection", "data", "endpoint", "fin", "first", "holes", "last", "next", "octets", "offer"),
+        *("other", "packets", "plain_acks", "plain_text", "resets", "retransmissions", "shift", "side", "syn_flags", "syns", "window", "zero_windows"),
     )
     connection: "Connection"
     other: "End"
@@ -74,7 +74,8 @@ class End:
         self.packets = 0
         self.octets = 0  # of whole frames
         self.data = 0  # octets of payload, each counted once
-        self.acks = 0  # segments that only acknowledge, of those that weren't plain
+        self.plain_acks = False  # its next ACK, or segment of text, can change no more than counters: there was one, and no end yet
+        self.plain_text = False
         self.last = 0
         self.first = UNKNOWN
         self.next = UNKNOWN
@@ -206,6 +207,9 @@ class Connection:
             self._take_ack(end, seq, ack, flags, now)
         if sight is not Sight.OUTSIDE:
             self._take_end(end, seq, flags, length)
+        is_plain = flags & (SYN | FIN | RST) == 0 and self.first_fin is None
+        end.plain_text |= is_plain and length > 0
+        end.plain_acks |= is_plain and length == 0 and flags & ACK != 0
         if flags & (SYN | FIN | RST) == 0 and not window and end.fin == UNKNOWN:
             end.zero_windows += 1
             self.zeek.note(end.side, "w", seq)
@@ -221,7 +225,6 @@ class Connection:
             return
         if flags & ACK and not length:
             self.completeness |= HAS_ACK
-            end.acks += flags & (FIN | RST) == 0
         if flags & FIN:
             self.completeness |= HAS_FIN
         if flags & RST:
@@ -260,6 +263,8 @@ class Connection:
         if flags & FIN and end.fin == UNKNOWN:
             end.fin = sequence.add(seq, length + (flags & SYN != 0) + 1)
             self.first_fin = self.first_fin or end
+            for each in self.ends:
+                each.plain_acks = each.plain_text = False
         if flags & RST:
             end.resets += 1
             if self.reset_by is None and not self.is_closed_by_fins:

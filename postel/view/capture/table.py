@@ -86,7 +86,7 @@ class Table:
                 and not fragment & 0x3FFF
                 and bits >= 0x5000
                 and 0 <= length < original
-                and (end.data if length else end.acks)
+                and (end.plain_text if length else end.plain_acks)
             ):
                 end.packets += 1
                 end.octets += original
