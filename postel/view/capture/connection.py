@@ -239,7 +239,7 @@ class Connection:
 
     def _take_ack(self, end: End, seq: int, ack: int, flags: int, now: int) -> None:
         other = end.other
-        if self.opened == UNKNOWN and other.syns and other.offer is not None and not flags & (SYN | RST) and ack != other.first:
+        if UNKNOWN == self.opened != self.syn_acked and other.syns and not flags & (SYN | RST) and ack != other.first:
             self.opened = now
             self.round_trip = now - self.syn_sent if self.syn_sent != UNKNOWN else 0
         if flags & FIN and end.fin == UNKNOWN and other.fin != UNKNOWN:
@@ -296,9 +296,10 @@ class Connection:
             return Closing.UNCONFIRMED
         if one.fin != two.fin:
             return Closing.HALF_CLOSED
-        if self.opened != UNKNOWN or self.syn_sent == self.syn_acked == UNKNOWN:
-            return Closing.OPEN
-        return Closing.HALF_OPEN if self.syn_acked != UNKNOWN else Closing.UNANSWERED
+        if self.opened == UNKNOWN != self.syn_acked:
+            return Closing.HALF_OPEN
+        is_answered = self.syn_acked != UNKNOWN or two.packets or one.ack != UNKNOWN
+        return Closing.OPEN if is_answered else Closing.UNANSWERED
 
     def _closing_by_reset(self, end: End) -> Closing:
         if end.side and self.opened == self.syn_acked == UNKNOWN != self.syn_sent:

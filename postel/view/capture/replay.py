@@ -25,6 +25,7 @@ from postel.tcp.state import (
 )
 from postel.view.capture.connection import Connection, End
 from postel.view.capture.table import Seen
+from postel.view.packet import Packet
 from postel.view.trace import Trace
 from postel.wire import ip
 from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN
@@ -46,6 +47,7 @@ class _Passed:
     flags: int
     end: int
     arrives: bool = True  # its text, SYN and FIN did
+    after: int = 0  # where it crossed others: the number of the last of these
     is_heard: bool = True  # its ACK was
 
 
@@ -108,9 +110,15 @@ def _judge_text(passed: list[_Passed]) -> None:
     """Text arrived if it was acknowledged before it was sent again."""
     open_ones: dict[End, list[_Passed]] = {}
     for one in passed:
+        waiting = open_ones.get(one.one.other, [])
+        if one.flags & (SYN | ACK) == SYN | ACK:
+            _cross(one, [other for other in waiting if other.flags & (SYN | ACK) == SYN | ACK])  # both opened actively
         if one.flags & ACK:
-            waiting = open_ones.get(one.one.other, [])
             open_ones[one.one.other] = [other for other in waiting if sequence.gt(other.end, one.ack)]
+            if one.flags & (SYN | FIN):
+                _cross(one, open_ones[one.one.other])
+        elif one.flags & SYN:
+            _cross(one, open_ones.get(one.one.other, []))
         if one.end == one.seq:
             continue
         waiting = open_ones.setdefault(one.one, [])
@@ -124,6 +132,13 @@ def _judge_text(passed: list[_Passed]) -> None:
             one.arrives = one.flags & SYN != 0 and _is_refused(one, passed)
 
 
+def _cross(one: _Passed, waiting: list[_Passed]) -> None:
+    """Who sends a SYN or FIN that doesn't acknowledge the other's hasn't got that yet."""
+    for other in waiting:
+        if other.flags & (SYN | FIN):
+            other.after = one.number
+
+
 def _is_refused(syn: _Passed, passed: list[_Passed]) -> bool:
     return any(one.flags & RST and one.one is syn.one.other and one.ack == syn.end for one in passed)
 
@@ -131,12 +146,25 @@ def _is_refused(syn: _Passed, passed: list[_Passed]) -> bool:
 def _judge_acknowledgements(passed: list[_Passed]) -> None:
     """An ACK wasn't heard where the SYN or FIN that it covers comes again before the next ACK."""
     again: dict[End, int] = {}
+    repeated = _repeated(passed)
     for one in reversed(passed):
         if one.flags & ACK:
             end = again.pop(one.one, None)
             one.is_heard = end is None or sequence.lt(one.ack, end)
-        if one.flags & (SYN | FIN):
+        if one.number in repeated:
             again[one.one.other] = one.end
+
+
+def _repeated(passed: list[_Passed]) -> set[int]:
+    """The numbers of SYNs, SYN,ACKs and FINs that aren't an end's first."""
+    found: set[int] = set()
+    known: set[tuple[End, int]] = set()
+    for one in passed:
+        kind = (one.one, one.flags & (SYN | ACK) if one.flags & SYN else one.flags & FIN)
+        if kind[1] and kind in known:
+            found.add(one.number)
+        known.add(kind)
+    return found
 
 
 def _judge_resets(passed: list[_Passed]) -> None:
@@ -162,6 +190,7 @@ class _Machines:
     def __init__(self, passed: list[_Passed]) -> None:
         self.states: dict[End, State] = {}
         self.is_new = True
+        self.under_way: list[_Passed] = []
         self.was_open = _was_open(passed)
         self.fins: dict[End, int] = {}  # the number behind each end's FIN
         self.syns: dict[End, int] = {}
@@ -169,74 +198,81 @@ class _Machines:
     def take(self, one: _Passed, trace: Trace) -> None:
         self.sends(one, trace)
         trace.number_next(one.number)
-        if not one.arrives:
-            trace.packet_sent(one.octets, one.when)
-        else:
-            trace.packet_arrived(one.octets, one.when)
+        trace.packet_sent(one.octets, one.when)
+        packet = trace.packets[-1]
+        if one.flags & RST:
+            packet.sender_state = CLOSED
         if self.is_new:
-            self.begin(trace)
-        self.arrives(one, trace)
+            self.begin(packet, trace)
+        if one.after and one.arrives:
+            self.under_way.append(one)
+        else:
+            self.arrives(one, one.when, trace)
+        for other in [other for other in self.under_way if other.after == one.number]:
+            self.under_way.remove(other)
+            self.arrives(other, one.when, trace)
 
-    def begin(self, trace: Trace) -> None:
+    def begin(self, packet: Packet, trace: Trace) -> None:
         """Of a capture that begins in the middle, where it is plain that nobody had closed yet."""
         self.is_new = False
-        if self.was_open and trace.packets and trace.flows:
-            packet = trace.packets[-1]
-            packet.sender_state = packet.receiver_state = ESTABLISHED
+        if self.was_open:
+            packet.sender_state = ESTABLISHED
             for end in self.was_open:
                 trace.flows[-1].states[end.endpoint] = self.states[end] = ESTABLISHED
 
     def sends(self, one: _Passed, trace: Trace) -> None:
         end, flags, state = one.one, one.flags, self.states.get(one.one)
         if flags & RST:
-            self.enter(end, CLOSED, one, trace)
+            self.enter(end, CLOSED, one.when, trace)
         elif flags & SYN:
             self.syns[end] = one.end
             if not flags & ACK and state is None:
                 self.states[end] = CLOSED
-                self.enter(end, SYN_SENT, one, trace)
+                self.enter(end, SYN_SENT, one.when, trace)
             elif flags & ACK and state in (None, SYN_SENT):
                 self.states[end] = state or LISTEN
-                self.enter(end, SYN_RECEIVED, one, trace)
+                self.enter(end, SYN_RECEIVED, one.when, trace)
         elif flags & FIN and state in _AFTER_FIN_SENT:
             self.fins[end] = one.end
-            self.enter(end, _AFTER_FIN_SENT[state], one, trace)
+            self.enter(end, _AFTER_FIN_SENT[state], one.when, trace)
 
-    def arrives(self, one: _Passed, trace: Trace) -> None:
+    def arrives(self, one: _Passed, when: int, trace: Trace) -> None:
         end = one.one.other
+        if one.arrives:
+            trace.packet_arrived(one.octets, when)
         if one.flags & RST:
             if one.arrives and end in self.states:
-                self.enter(end, CLOSED, one, trace)
+                self.enter(end, CLOSED, when, trace)
             return
         if one.flags & SYN and one.arrives:
-            self.syn_arrives(end, one, trace)
+            self.syn_arrives(end, one, when, trace)
         if one.flags & ACK and one.is_heard:
-            self.ack_arrives(end, one, trace)
+            self.ack_arrives(end, one, when, trace)
         state = self.states.get(end)
         if one.flags & FIN and one.arrives and state in _AFTER_FIN_ARRIVED:
-            self.enter(end, _AFTER_FIN_ARRIVED[state], one, trace)
+            self.enter(end, _AFTER_FIN_ARRIVED[state], when, trace)
 
-    def syn_arrives(self, end: End, one: _Passed, trace: Trace) -> None:
+    def syn_arrives(self, end: End, one: _Passed, when: int, trace: Trace) -> None:
         state = self.states.get(end)
         if one.flags & ACK:
             if state is SYN_SENT:
-                self.enter(end, ESTABLISHED, one, trace)
+                self.enter(end, ESTABLISHED, when, trace)
         elif state in (None, SYN_SENT) and end.syns:
             self.states[end] = state or LISTEN
-            self.enter(end, SYN_RECEIVED, one, trace)
+            self.enter(end, SYN_RECEIVED, when, trace)
 
-    def ack_arrives(self, end: End, one: _Passed, trace: Trace) -> None:
+    def ack_arrives(self, end: End, one: _Passed, when: int, trace: Trace) -> None:
         state = self.states.get(end)
         if state is SYN_RECEIVED and end in self.syns and sequence.ge(one.ack, self.syns[end]):
-            self.enter(end, ESTABLISHED, one, trace)
+            self.enter(end, ESTABLISHED, when, trace)
         elif state in _AFTER_ACK_OF_FIN and end in self.fins and sequence.ge(one.ack, self.fins[end]):
-            self.enter(end, _AFTER_ACK_OF_FIN[state], one, trace)
+            self.enter(end, _AFTER_ACK_OF_FIN[state], when, trace)
 
-    def enter(self, end: End, after: State, one: _Passed, trace: Trace) -> None:
+    def enter(self, end: End, after: State, when: int, trace: Trace) -> None:
         before = self.states.get(end, CLOSED)
         self.states[end] = after
         if before is not after:
-            trace.state_changed(end.endpoint, end.other.endpoint, before, after, one.when)
+            trace.state_changed(end.endpoint, end.other.endpoint, before, after, when)
 
 
 def _was_open(passed: list[_Passed]) -> list[End]:

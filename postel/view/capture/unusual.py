@@ -36,7 +36,7 @@ class Finding:
 class _Eye:
     """What must be remembered of an end beyond what `End` does."""
 
-    __slots__ = ("ack", "ce", "duplicates", "kind", "length", "seq", "since_ce", "tsval", "widest", "window")
+    __slots__ = ("ack", "ce", "duplicates", "kind", "length", "since_ce", "tsval", "widest", "window")
 
     def __init__(self) -> None:
         self.ack = UNKNOWN
@@ -46,8 +46,7 @@ class _Eye:
         self.tsval = ABSENT
         self.ce = 0  # the packet whose mark waits for an answer
         self.since_ce = 0
-        self.seq = UNKNOWN  # of its last segment
-        self.length = 0
+        self.length = 0  # of its last segment
         self.kind = 0  # its flags
 
 
@@ -58,6 +57,7 @@ class _Case:
         self.connection = connection
         self.first = 0  # the number of its first packet
         self.fin = 0  # of the last with a FIN
+        self.speaker: End | None = None  # who sent the last segment
         self.eyes = (_Eye(), _Eye())
         self.findings: dict[tuple[str, int], Finding] = {}
 
@@ -243,7 +243,10 @@ def _is_beyond_window(seen: Seen) -> bool:
 
 def _look_at_window(case: _Case, seen: Seen) -> None:
     end, eye, window = seen.end, case.eyes[seen.end.side], seen.located.window
-    if seen.located.bits & SYN or end.other.fin != UNKNOWN:
+    if seen.located.bits & SYN:
+        eye.widest = window
+        return
+    if end.other.fin != UNKNOWN:
         return
     if not window:
         case.find("zero window", end, seen.number)
@@ -332,7 +335,7 @@ def _reason(case: _Case, seen: Seen) -> str:
     """By which rule it was sent, as far as the segments before it tell."""
     connection, end, located = case.connection, seen.end, seen.located
     last = case.eyes[end.other.side]
-    answers = last.seq != UNKNOWN and not located.bits & ACK and located.seq == last.ack
+    answers = case.speaker is end.other and not located.bits & ACK and located.seq == last.ack
     if not end.syns and end.other.syns and located.bits & ACK and end.next == located.seq:
         return "reset: refused"
     if connection.is_closed_by_fins:
@@ -341,7 +344,7 @@ def _reason(case: _Case, seen: Seen) -> str:
         return "reset: unacceptable ACK"
     if end.fin != UNKNOWN and last.length:
         return "reset: text after CLOSE"
-    if answers and (end.next == UNKNOWN or located.seq != end.next):
+    if answers:
         return "reset: no such connection"
     return "reset: abort"
 
@@ -359,7 +362,7 @@ def _look_at_end(case: _Case) -> None:
 
 def _remember(case: _Case, seen: Seen) -> None:
     located, eye = seen.located, case.eyes[seen.end.side]
-    eye.seq = located.seq
+    case.speaker = seen.end
     eye.length = _length(seen)
     eye.kind = located.bits
     eye.window = located.window

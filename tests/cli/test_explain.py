@@ -1,0 +1,149 @@
+"""``postel explain`` and ``postel ladder``: what they print, and how they end."""
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from postel.cli import DONE, FAILED, MISTAKE, main
+from postel.wire.segment import ACK, PSH, SYN
+from tests.view.capture.tape import Tape
+
+DATA = ACK | PSH
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "capture.pcap"
+    tape = Tape().handshake().left(DATA, 1, 1, b"<hi>", tsval=1, tsecr=1).wait(300).left(DATA, 1, 1, b"<hi>", tsval=1, tsecr=1)
+    path.write_bytes(tape.right(ACK, 1, 5, tsval=1, tsecr=1).close(5).left(SYN, 90_000).pcap())
+    return str(path)
+
+
+def test_a_line_for_each_connection(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", file, "--lang", "en"]) == DONE
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert head.split()[:2] == ["#", "opener"]
+    assert first.split() == [
+        *("1", "10.0.0.1:1024", "→", "10.0.0.2:80", "2.000", "ms", "mss=1460/1460", "ws=7/7", "sack", "ts", "4", "0", "1"),
+        *("four-way", "SF", "ShADTaFf"),
+    ]
+    assert second.split()[-2:] == ["S0", "S"]
+
+
+def test_why(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", file, "--why", "--conn", "1", "--lang", "en"]) == DONE
+    out = capsys.readouterr().out
+    assert "#5: 10.0.0.1:1024: sent again without three duplicate ACKs" in out
+    assert "RFC 6298, 5.4" in out
+    assert "TIME-WAIT" in out  # the ladder
+
+
+def test_one_connection_drawn(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", file, "--conn", "1", "--lang", "zh"]) == DONE
+    drawn = capsys.readouterr().out
+    assert "#4 的重传" in drawn
+    assert main(["ladder", file, "--conn", "1", "--lang", "zh"]) == DONE
+    assert capsys.readouterr().out.strip() in drawn
+
+
+def test_all_connections_drawn(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ladder", file, "--lang", "en"]) == DONE
+    out = capsys.readouterr().out
+    assert out.count("SYN-SENT ├─") == 2
+
+
+def test_json(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", file, "--json", "--why", "--lang", "en"]) == DONE
+    first, second = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (first["closing"], first["conn_state"], first["completeness"]) == ("four-way", "SF", 31)
+    assert first["opener"]["octets"] == 4
+    assert first["handshake_time"] == 2000
+    assert [finding["what"] for finding in first["findings"]] == ["retransmission"]
+    assert second["handshake_time"] is None
+
+
+def test_a_page(file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.html"
+    assert main(["explain", file, "--html", str(page), "--lang", "en"]) == DONE
+    text = page.read_text("utf-8")
+    assert "four-way" in text
+    assert "RFC 6298, 5.4" in text
+    assert "FIN-WAIT-1" in text
+    assert "http" not in text  # it loads nothing
+    assert main(["explain", file, "--html", str(tmp_path)]) == MISTAKE
+    assert "a file that can be written" in capsys.readouterr().err
+
+
+@contextmanager
+def standard_input(octets: bytes) -> Iterator[None]:
+    before, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(octets))
+    try:
+        yield
+    finally:
+        sys.stdin = before
+
+
+def test_from_a_pipe_as_connections_end(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with standard_input(Path(file).read_bytes()):
+        assert main(["explain", "-", "--follow", "--lang", "en"]) == DONE
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_follow_in_json(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", file, "--follow", "--json"]) == DONE
+    assert [json.loads(line)["number"] for line in capsys.readouterr().out.splitlines()] == [1, 2]
+
+
+def test_a_damaged_file(file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What could be read is told, and where it broke."""
+    cut = tmp_path / "cut.pcap"
+    cut.write_bytes(Path(file).read_bytes()[:-1])
+    for command in ("explain", "ladder"):
+        assert main([command, str(cut), "--lang", "en"]) == FAILED
+        out, err = capsys.readouterr()
+        assert "10.0.0.2:80" in out
+        assert "postel: broken at octet" in err
+
+
+@pytest.mark.parametrize("command", ["explain", "ladder"])
+@pytest.mark.parametrize(
+    ("arguments", "status", "text"),
+    [(["--conn", "7"], MISTAKE, "up to 2"), (["--conn", "-1"], MISTAKE, "1 or more"), (["--lang", "tlh"], MISTAKE, "invalid choice")],
+)
+def test_mistakes(file: str, command: str, arguments: list[str], status: int, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, file, *arguments]) == status
+    assert text in capsys.readouterr().err
+
+
+def test_no_such_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "/nowhere/at.all"]) == FAILED
+    assert capsys.readouterr().err == "postel: /nowhere/at.all: No such file or directory\n"
+
+
+def test_a_capture_without_tcp(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "empty.pcap"
+    path.write_bytes(Tape().pcap())
+    assert main(["explain", str(path), "--lang", "en"]) == DONE
+    assert capsys.readouterr().out == "no TCP in 0 packets\n"
+
+
+@given(data=st.data())
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_octets_give_a_table_or_a_clear_error(data: st.DataObject, capsys: pytest.CaptureFixture[str]) -> None:
+    octets = bytearray(Tape().handshake().left(DATA, 1, 1, b"x").close(2).pcap())
+    for _ in range(data.draw(st.integers(0, 8))):
+        octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))
+    given_octets = data.draw(st.one_of(st.just(bytes(octets)), st.binary(max_size=200), st.just(bytes(octets[: data.draw(st.integers(0, 600))]))))
+    options = data.draw(st.sampled_from([["explain", "-"], ["explain", "-", "--why"], ["explain", "-", "--json"], ["ladder", "-"]]))
+    with standard_input(given_octets):
+        status = main(options)
+    out, err = capsys.readouterr()
+    assert status == DONE or (status == FAILED and err.startswith("postel: broken at octet"))
+    assert out or status == FAILED
