@@ -69,7 +69,7 @@ def write(path: Path, megabytes: int, seed: int) -> int:
     count = 0
     with path.open("wb", buffering=1 << 20) as file:
         file.write(head)
-        for count, octets in enumerate(frames(megabytes * 1_000_000, seed), 1):  # noqa: B007
+        for count, octets in enumerate(frames(megabytes * 1_000_000, seed), 1):
             file.write(packed(octets, 1_700_000_000_000_000 + count * 10))
     return count
 

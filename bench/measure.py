@@ -13,8 +13,10 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
+from bench import capture
 from bench.place import DISCARD, ECHO, FAR, HOLD, SOURCE, direct, inside, linux_to_linux, namespace, rough, with_postel
 
 BLOCK = bytes(256 * 1024)
@@ -22,6 +24,7 @@ PATIENCE = 60.0  # seconds for one call on a socket
 ROUND_TRIPS = 2000
 CONNECTS, AT_ONCE = 1500, 50
 CONNECTIONS = 500
+MEGABYTES_A_SECOND = 40  # of a capture, for each of the seconds that a stream would last
 LONGER = 2  # a lossy run's length: chance must even out
 
 
@@ -219,6 +222,35 @@ def importing(_seconds: float, _run: int) -> float:
         return [float(asked(program, environment)) for _ in range(2)][-1]
 
 
+# Explaining captures
+
+
+def explained(seconds: float, run: int) -> float:
+    """Packets a second, of `postel explain` from its start to its end."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "large.pcap"
+        packets = capture.write(file, int(seconds * MEGABYTES_A_SECOND), run)
+        return packets / took(explain(file))
+
+
+def explained_beside_tshark(seconds: float, run: int) -> float:
+    """How much of tshark's time it takes for a table of the same conversations."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "large.pcap"
+        capture.write(file, int(seconds * MEGABYTES_A_SECOND), run)
+        return took(explain(file)) / took(["tshark", "-n", "-q", "-z", "conv,tcp", "-r", str(file)])
+
+
+def explain(file: Path) -> list[str]:
+    return [sys.executable, "-m", "postel", "explain", str(file)]
+
+
+def took(command: list[str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, env=with_postel(), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
 def core_is_compiled() -> bool:
     program = "import postel.tcp.connection as core; print(core.__file__)"
     return not asked(program, with_postel()).strip().endswith(".py")
@@ -239,6 +271,8 @@ FIGURES = {
     **lossy(0.1),
     **lossy(1),
     **lossy(3),
+    "explain": Figure("explain", "`postel explain` of a large capture", "packets/s", explained),
+    "explain_ratio": Figure("explain", "`postel explain`, beside `tshark -z conv,tcp`", "× its time", explained_beside_tshark),
     "loopback": Figure("loopback", "the kernel to itself, on `lo`", "Mbit/s", loopback),
 }
 GROUPS = tuple(dict.fromkeys(figure.group for figure in FIGURES.values()))

@@ -22,6 +22,7 @@ from postel.view.capture.replay import Replay
 from postel.view.capture.table import Seen
 from postel.view.capture.unusual import Unusual
 
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     source.arguments(parser)
     parser.add_argument("--why", action="store_true", help="tell what is unusual, and the rule behind it")

@@ -140,7 +140,9 @@ def test_any_octets_give_a_table_or_a_clear_error(data: st.DataObject, capsys: p
     octets = bytearray(Tape().handshake().left(DATA, 1, 1, b"x").close(2).pcap())
     for _ in range(data.draw(st.integers(0, 8))):
         octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))
-    given_octets = data.draw(st.one_of(st.just(bytes(octets)), st.binary(max_size=200), st.just(bytes(octets[: data.draw(st.integers(0, 600))]))))
+    given_octets = data.draw(
+        st.one_of(st.just(bytes(octets)), st.binary(max_size=200), st.just(bytes(octets[: data.draw(st.integers(0, 600))])))
+    )
     options = data.draw(st.sampled_from([["explain", "-"], ["explain", "-", "--why"], ["explain", "-", "--json"], ["ladder", "-"]]))
     with standard_input(given_octets):
         status = main(options)

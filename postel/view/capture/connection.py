@@ -1,5 +1,6 @@
 """What is known of a connection while its packets go by, and what it comes to: how it opened, what was agreed, how it closed."""
 
+from contextlib import suppress
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -63,7 +64,20 @@ class End:
 
     __slots__ = (
         *("ack", "connection", "data", "endpoint", "fin", "first", "holes", "last", "next", "octets", "offer"),
-        *("other", "packets", "plain_acks", "plain_text", "resets", "retransmissions", "shift", "side", "syn_flags", "syns", "window", "zero_windows"),
+        *(
+            "other",
+            "packets",
+            "plain_acks",
+            "plain_text",
+            "resets",
+            "retransmissions",
+            "shift",
+            "side",
+            "syn_flags",
+            "syns",
+            "window",
+            "zero_windows",
+        ),
     )
     connection: "Connection"
     other: "End"
@@ -150,10 +164,8 @@ class End:
             return
         self.offer = options.Bearer()
         self.syn_flags = flags
-        try:
-            options.read(octets, start, min(end, len(octets)), self.offer, syn=True)
-        except WireError:
-            pass
+        with suppress(WireError):
+            options.read(octets, start, end, self.offer, syn=True)
         self.shift = max(self.offer.window_scale, 0)
 
 

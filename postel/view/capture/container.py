@@ -1,7 +1,7 @@
 """The packets in a capture file: pcap (both byte orders, micro- and nanoseconds) and pcapng (draft-ietf-opsawg-pcap, -pcapng).
 
-No length in the file is trusted: what is longer than `LARGEST` is damage, and so is what ends before it should. Damage ends the reading; what
-came before it counts.
+No length in the file is trusted: what is longer than `LARGEST` is damage, and so is what ends before it should. Damage ends the reading;
+what came before it counts.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """Connections of a capture as a `Trace`, for the ladder: with the states that both ends must have been in.
 
-A capture shows what passed one place, not what arrived. What arrived is told by what came later: text by the ACK that covers it before it is
-sent again, an ACK by a SYN or FIN that isn't sent again, a RST by silence. Both ends' state machines (RFC 9293, 3.3.2) are then taken through
-what they sent and what arrived; a state that nothing tells stays blank.
+A capture shows what passed one place, not what arrived. What arrived is told by what came later: text by the ACK that covers it before
+it is sent again, an ACK by a SYN or FIN that isn't sent again, a RST by silence. Both ends' state machines (RFC 9293, 3.3.2) are then
+taken through what they sent and what arrived; a state that nothing tells stays blank.
 """
 
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from postel.wire import ip
 from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN
 
 MOST: Final = 100_000  # packets, as a Trace keeps them
+_MOST_WAITING: Final = 4096  # segments for their ACK; older ones are taken for lost
 _LARGEST: Final = 65_000  # octets of a segment that an IP packet can hold
 
 
@@ -108,35 +109,38 @@ def _by_connection(passed: list[_Passed]) -> dict[Connection, list[_Passed]]:
 
 def _judge_text(passed: list[_Passed]) -> None:
     """Text arrived if it was acknowledged before it was sent again."""
-    open_ones: dict[End, list[_Passed]] = {}
+    unacknowledged: dict[End, list[_Passed]] = {}
     for one in passed:
-        waiting = open_ones.get(one.one.other, [])
-        if one.flags & (SYN | ACK) == SYN | ACK:
-            _cross(one, [other for other in waiting if other.flags & (SYN | ACK) == SYN | ACK])  # both opened actively
-        if one.flags & ACK:
-            open_ones[one.one.other] = [other for other in waiting if sequence.gt(other.end, one.ack)]
-            if one.flags & (SYN | FIN):
-                _cross(one, open_ones[one.one.other])
-        elif one.flags & SYN:
-            _cross(one, open_ones.get(one.one.other, []))
-        if one.end == one.seq:
-            continue
-        waiting = open_ones.setdefault(one.one, [])
-        for other in waiting:
-            is_answer = one.flags & (SYN | ACK) == SYN | ACK != other.flags & (SYN | ACK)  # the SYN again, for a SYN that crossed it
-            if sequence.le(one.seq, other.seq) and sequence.ge(one.end, other.end) and not is_answer:
-                other.arrives = False
-        open_ones[one.one] = [other for other in waiting if other.arrives] + [one]
-    for waiting in open_ones.values():
+        theirs = unacknowledged.setdefault(one.one.other, [])
+        if one.flags & (SYN | FIN):
+            _cross(one, theirs)
+        if one.flags & ACK and theirs and sequence.le(theirs[0].end, one.ack):
+            theirs[:] = [other for other in theirs if sequence.gt(other.end, one.ack)]
+        if one.end != one.seq:
+            _wait(one, unacknowledged.setdefault(one.one, []))
+    for waiting in unacknowledged.values():
         for one in waiting:
             one.arrives = one.flags & SYN != 0 and _is_refused(one, passed)
 
 
-def _cross(one: _Passed, waiting: list[_Passed]) -> None:
-    """Who sends a SYN or FIN that doesn't acknowledge the other's hasn't got that yet."""
-    for other in waiting:
-        if other.flags & (SYN | FIN):
+def _cross(one: _Passed, theirs: list[_Passed]) -> None:
+    """Who sends a SYN or FIN that doesn't acknowledge the other's hasn't got that yet; nor who sends a SYN,ACK the other's SYN,ACK."""
+    for other in theirs:
+        both_answer = one.flags & other.flags & (SYN | ACK) == SYN | ACK
+        if other.flags & (SYN | FIN) and (both_answer or not one.flags & ACK or sequence.gt(other.end, one.ack)):
             other.after = one.number
+
+
+def _wait(one: _Passed, mine: list[_Passed]) -> None:
+    if mine and sequence.lt(one.seq, mine[-1].end):
+        for other in mine:
+            is_answer = one.flags & (SYN | ACK) == SYN | ACK != other.flags & (SYN | ACK)  # the SYN again, for a SYN that crossed it
+            if sequence.le(one.seq, other.seq) and sequence.ge(one.end, other.end) and not is_answer:
+                other.arrives = False
+        mine[:] = [other for other in mine if other.arrives]
+    mine.append(one)
+    if len(mine) > _MOST_WAITING:
+        mine.pop(0).arrives = False
 
 
 def _is_refused(syn: _Passed, passed: list[_Passed]) -> bool:

@@ -29,7 +29,6 @@ _CONTROL: Final = SYN | FIN | RST | ACK
 _FLAGS: Final = 0x1FF
 
 
-
 class Seen(NamedTuple):
     """A segment in its packet, for who looks closer: its end of its connection, and where in ``octets`` its IP header is."""
 
@@ -47,9 +46,7 @@ class Table:
     """``over`` is told of each connection when it is forgotten, and of those that are left by `finish`; ``closer`` of each segment, which
     takes much longer."""
 
-    def __init__(
-        self, over: Callable[[Connection], None], *, closer: Callable[[Seen], None] | None = None, most: int = MOST
-    ) -> None:
+    def __init__(self, over: Callable[[Connection], None], *, closer: Callable[[Seen], None] | None = None, most: int = MOST) -> None:
         self.packets = 0
         self.connections = 0
         self.now = 0

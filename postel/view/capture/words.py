@@ -59,29 +59,49 @@ FINDINGS: Final = {
         "the SYN,ACK has {options}, which the SYN didn't offer: somebody changed one of them on the way",
         "SYN,ACK 含有 SYN 未提出的 {options}：途中有人改过",
     ),
-    "no MSS": ("RFC 9293, 3.7.1 (MUST-15)", "no MSS option: {default} octets a segment are assumed", "没有 MSS 选项：按 {default} 字节处理"),
+    "no MSS": (
+        "RFC 9293, 3.7.1 (MUST-15)",
+        "no MSS option: {default} octets a segment are assumed",
+        "没有 MSS 选项：按 {default} 字节处理",
+    ),
     "small MSS": ("RFC 9293, 3.7.1", "an MSS of {mss}, less than the default of {least}", "MSS 为 {mss}，小于默认的 {least}"),
     "over the MSS": (
         "RFC 9293, 3.7.1 (MUST-16)",
         "{length} octets where the peer takes {mss}: captured before the device cuts (offload), or a fault",
         "报文段 {length} 字节，而对方的 MSS 是 {mss}：在网卡分段（offload）之前捕获，或是错误",
     ),
-    "data in SYN": ("RFC 9293, 3.10.7.2; RFC 7413, 2", "the SYN carries data, but no Fast Open cookie", "SYN 带数据，却没有 Fast Open cookie"),
-    "simultaneous open": ("RFC 9293, 3.5, figure 7 (MUST-10)", "both ends have sent a SYN: simultaneous open", "双方都主动发 SYN：同时打开"),
+    "data in SYN": (
+        "RFC 9293, 3.10.7.2; RFC 7413, 2",
+        "the SYN carries data, but no Fast Open cookie",
+        "SYN 带数据，却没有 Fast Open cookie",
+    ),
+    "simultaneous open": (
+        "RFC 9293, 3.5, figure 7 (MUST-10)",
+        "both ends have sent a SYN: simultaneous open",
+        "双方都主动发 SYN：同时打开",
+    ),
     "half-open": (
         "RFC 9293, 3.10.7.4; RFC 4987, 2",
         "the SYN,ACK was never acknowledged: it stayed in SYN-RECEIVED",
         "SYN,ACK 一直没有被确认：停在 SYN-RECEIVED",
     ),
     "unanswered": ("RFC 9293, 3.8.3 (MUST-23)", "nobody answered the SYN", "SYN 没有得到任何应答"),
-    "begins in the middle": ("RFC 9293, 3.5", "its SYN isn't in the capture: options and window scale are unknown", "捕获中没有 SYN：选项和窗口扩大因子未知"),
+    "begins in the middle": (
+        "RFC 9293, 3.5",
+        "its SYN isn't in the capture: options and window scale are unknown",
+        "捕获中没有 SYN：选项和窗口扩大因子未知",
+    ),
     "ports again": (
         "RFC 6191, 2; RFC 9293, 3.6.1 (MAY-2)",
         "a new connection between the same ports, {seconds} s after the last: within TIME-WAIT",
         "距上一个连接 {seconds} 秒又使用相同端口：仍在 TIME-WAIT 期间",
     ),
     # stream
-    "retransmission": ("RFC 6298, 5.4", "sent again without three duplicate ACKs: after a timeout, or a probe of the tail", "没有三个重复 ACK 就重传：超时，或尾部探测"),
+    "retransmission": (
+        "RFC 6298, 5.4",
+        "sent again without three duplicate ACKs: after a timeout, or a probe of the tail",
+        "没有三个重复 ACK 就重传：超时，或尾部探测",
+    ),
     "fast retransmit": ("RFC 5681, 3.2", "sent again after three duplicate ACKs: fast retransmit", "三个重复 ACK 之后重传：快速重传"),
     "spurious": ("RFC 5682; RFC 2883, 4", "sent again although it had been acknowledged: spurious", "已被确认却又重传：伪重传"),
     "duplicate SACK": ("RFC 2883, 4", "a D-SACK: the same data came twice", "D-SACK：同样的数据收到两次"),
@@ -94,7 +114,11 @@ FINDINGS: Final = {
     ),
     "zero window": ("RFC 9293, 3.8.6 and 3.8.6.1", "a zero window: the program there reads too slowly", "零窗口：对方程序读得太慢"),
     "window probe": ("RFC 9293, 3.8.6.1 (MUST-36)", "probes a closed window", "探测关闭的窗口"),
-    "silly window": ("RFC 9293, 3.8.6.2.2 (MUST-39)", "opens the window by only {room} octets: silly window", "窗口只打开 {room} 字节：糊涂窗口"),
+    "silly window": (
+        "RFC 9293, 3.8.6.2.2 (MUST-39)",
+        "opens the window by only {room} octets: silly window",
+        "窗口只打开 {room} 字节：糊涂窗口",
+    ),
     "keep-alive": ("RFC 9293, 3.8.4", "keep-alive: asks whether the peer is still there", "保活：询问对方是否还在"),
     "timestamp missing": ("RFC 7323, 3.2", "no timestamp although they were agreed", "已协商时间戳，报文段却没有"),
     "timestamp goes back": ("RFC 7323, 5.2", "the timestamp goes back: PAWS drops this as old", "时间戳倒退：PAWS 会视为旧报文段丢弃"),
@@ -102,7 +126,11 @@ FINDINGS: Final = {
     "contradictory flags": ("RFC 9293, 3.10.7", "flags that contradict each other: a scanner or a fault", "互相矛盾的标志：扫描器或错误"),
     "no ACK bit": ("RFC 9293, 3.10.7.4, fifth check", "no ACK bit: the receiver drops it", "没有 ACK 位：接收方丢弃"),
     # ECN
-    "ECN reflected": ("RFC 3168, 6.1.1.1", "the SYN's ECN bits come back as they were sent: not an agreement", "SYN 的 ECN 位被原样返回：不算协商成功"),
+    "ECN reflected": (
+        "RFC 3168, 6.1.1.1",
+        "the SYN's ECN bits come back as they were sent: not an agreement",
+        "SYN 的 ECN 位被原样返回：不算协商成功",
+    ),
     "ECN unasked": ("RFC 3168, 6.1.1", "the SYN,ACK agrees to ECN, which the SYN didn't ask for", "SYN 未请求 ECN，SYN,ACK 却同意"),
     "ECT on SYN": ("RFC 3168, 6.1.1", "the SYN itself is marked as ECN-capable", "SYN 本身标记为支持 ECN"),
     "ECT unagreed": ("RFC 3168, 6.1.1", "marked as ECN-capable although ECN wasn't agreed", "未协商 ECN 却标记为支持"),
@@ -111,7 +139,11 @@ FINDINGS: Final = {
     "CE unanswered": ("RFC 3168, 6.1.3", "the CE mark isn't echoed in the ACKs that follow", "后续 ACK 没有回显 CE 标记"),
     # closing
     "half-closed": ("RFC 9293, 3.6", "sends on after it has acknowledged the peer's FIN: half-closed", "确认对方 FIN 之后继续发送：半关闭"),
-    "simultaneous close": ("RFC 9293, 3.6, case 3, figure 13", "both FINs crossed: both ends went through CLOSING", "双方 FIN 交错：都经过 CLOSING"),
+    "simultaneous close": (
+        "RFC 9293, 3.6, case 3, figure 13",
+        "both FINs crossed: both ends went through CLOSING",
+        "双方 FIN 交错：都经过 CLOSING",
+    ),
     "reset: refused": ("RFC 9293, 3.5.2, group 1", "reset: nobody listens on this port", "复位：该端口没有监听者"),
     "reset: unacceptable ACK": (
         "RFC 9293, 3.5.2, group 2",
@@ -133,8 +165,16 @@ FINDINGS: Final = {
         "reset: its program aborted, ended, or closed with data unread",
         "复位：程序中止、退出，或未读完数据就关闭",
     ),
-    "reset: after the close": ("RFC 9293, 3.10.7.1", "reset after both had closed: something came late", "双方关闭之后的复位：有迟到的报文段"),
-    "blind reset": ("RFC 5961, 3.2", "reset at a number outside the window: ignored, perhaps an attack", "复位序号在窗口之外：被忽略，可能是攻击"),
+    "reset: after the close": (
+        "RFC 9293, 3.10.7.1",
+        "reset after both had closed: something came late",
+        "双方关闭之后的复位：有迟到的报文段",
+    ),
+    "blind reset": (
+        "RFC 5961, 3.2",
+        "reset at a number outside the window: ignored, perhaps an attack",
+        "复位序号在窗口之外：被忽略，可能是攻击",
+    ),
 }
 
 

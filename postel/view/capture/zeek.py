@@ -30,7 +30,7 @@ _BY_NUMBER: Final = "shfr"  # again where the sequence number isn't the last one
 class Zeek:
     """Told of each segment that may matter; the first that comes is told like any other, after the direction is known."""
 
-    __slots__ = ("_counts", "_numbers", "_ends", "history", "stream")
+    __slots__ = ("_counts", "_ends", "_numbers", "history", "stream")
 
     def __init__(self, *, flipped: bool) -> None:
         self.history = "^" if flipped else ""

@@ -1,10 +1,13 @@
 """What a connection comes to: how it opened, what was agreed, how it closed, and what was sent again."""
 
+import io
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postel.view.capture import connection
+from postel.view import ladder
+from postel.view.capture import Reader, Table, connection
 from postel.view.capture.connection import UNKNOWN, Closing
 from postel.wire.address import Endpoint, parse
 from postel.wire.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN
@@ -93,9 +96,6 @@ def test_forgotten_when_it_has_been_over_for_2msl() -> None:
 
 def test_no_more_at_once_than_allowed() -> None:
     found: list[connection.Connection] = []
-    from postel.view.capture import Reader, Table  # noqa: PLC0415
-    import io  # noqa: PLC0415
-
     packets = [Tape(Endpoint(parse("10.0.0.1"), port), Endpoint(parse("10.0.0.2"), 80)).left(SYN, 0).packets[0] for port in range(1, 9)]
     table = Table(found.append, most=3)
     for octets, frames in Reader(io.BytesIO(pcap(packets))).chunks():
@@ -143,8 +143,6 @@ def test_the_short_way_counts_as_the_long_way_does(segments: list[tuple[int, int
 @settings(deadline=None)
 def test_any_segments_are_explained(segments: list[tuple[int, int, int, int, int, int]], data: st.DataObject) -> None:
     """Damaged ones too: no finding without a packet, no ladder that can't be drawn."""
-    from postel.view import ladder  # noqa: PLC0415
-
     tape = taped(segments)
     if tape.packets:
         index = data.draw(st.integers(0, len(tape.packets) - 1))

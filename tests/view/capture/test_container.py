@@ -147,7 +147,9 @@ def test_damage(octets: bytes, offset: int, text: str, packets: int) -> None:
 
 @given(st.data())
 def test_any_octets(data: st.DataObject) -> None:
-    whole = data.draw(st.sampled_from([FULL, section(">") + interface(">") + enhanced(">"), pcap("<", 0xA1B2C3D4, 1), Tape().handshake().pcap()]))
+    whole = data.draw(
+        st.sampled_from([FULL, section(">") + interface(">") + enhanced(">"), pcap("<", 0xA1B2C3D4, 1), Tape().handshake().pcap()])
+    )
     octets = bytearray(whole)
     for _ in range(data.draw(st.integers(0, 4))):
         octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))

@@ -4,9 +4,10 @@ import pytest
 
 from postel.tcp.state import State
 from postel.view import ladder
+from postel.view.capture.replay import Replay
 from postel.view.trace import Trace
 from postel.wire.segment import ACK, FIN, PSH, RST, SYN
-from tests.view.capture.tape import OFFER, Tape
+from tests.view.capture.tape import OFFER, Tape, read
 
 DATA = ACK | PSH
 
@@ -97,9 +98,6 @@ def test_numbers_are_the_capture_s() -> None:
 
 
 def test_too_many_packets_are_counted() -> None:
-    from postel.view.capture.replay import Replay  # noqa: PLC0415
-    from tests.view.capture.tape import read  # noqa: PLC0415
-
     replay = Replay(most=2)
     read(Tape().handshake().pcap(), replay.look)
     assert "1 more packets were not kept" in ladder.render(replay.finish())
