@@ -73,8 +73,7 @@ class _Explanation:
     def tell(self) -> int:
         if self.options.follow and not self.options.json:
             print(report.line(report.heads(self.language)), flush=True)
-        for octets, frames in self.reader.chunks():
-            self.table.take(octets, frames)
+        source.read(self.reader, self.table)
         self.table.finish()
         all_told = [told for _, told in sorted(self.told.items())]
         if self.options.conn and not all_told and not self.options.follow:

@@ -24,8 +24,7 @@ def run(options: argparse.Namespace) -> int:
     table = Table(_forget, closer=replay.look)
     with source.opened(options.file) as file:
         reader = Reader(file)
-        for octets, frames in reader.chunks():
-            table.take(octets, frames)
+        source.read(reader, table)
     trace = replay.finish()
     if options.conn and not trace.packets:
         source.tell_damage(reader)

@@ -96,6 +96,25 @@ def test_from_a_pipe_as_connections_end(file: str, capsys: pytest.CaptureFixture
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
+class Interrupted(io.BytesIO):
+    """Gives what it has, then the user presses Ctrl-C."""
+
+    def read1(self, size: int | None = -1) -> bytes:
+        octets = super().read1(size)
+        if not octets:
+            raise KeyboardInterrupt
+        return octets
+
+
+def test_who_has_seen_enough_gets_the_table(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before, sys.stdin = sys.stdin, io.TextIOWrapper(Interrupted(Path(file).read_bytes()))
+    try:
+        assert main(["explain", "-", "--lang", "en"]) == DONE
+    finally:
+        sys.stdin = before
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
 def test_follow_in_json(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", file, "--follow", "--json"]) == DONE
     assert [json.loads(line)["number"] for line in capsys.readouterr().out.splitlines()] == [1, 2]

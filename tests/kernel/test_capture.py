@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -138,7 +138,7 @@ class Pair:
             self.two = listener.accept()[0]
             self.two.settimeout(PATIENCE)
 
-    def __enter__(self) -> "Pair":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -308,9 +308,10 @@ def test_half_open(namespace: Any, captured: Any) -> None:
 
 
 def test_unanswered(namespace: Any, captured: Any) -> None:
-    with captured("postel0") as file, namespace.stream(4) as stream, pytest.raises(TimeoutError):
+    with captured("postel0") as file, namespace.stream(4) as stream:
         stream.settimeout(1.5)
-        stream.connect((FAR, 80))
+        with pytest.raises(TimeoutError):
+            stream.connect((FAR, 80))
     (connection,) = agree(file)
     assert connection.closing is Closing.UNANSWERED
     assert connection.zeek.state == "S0"

@@ -3,14 +3,14 @@
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Final, cast
 
 from postel.cli.network.recording import preferred_language
 from postel.view import notes
-from postel.view.capture import Reader
+from postel.view.capture import Reader, Table
 
 _PIPE: Final = "-"
 
@@ -29,6 +29,13 @@ def opened(path: str) -> Iterator[BufferedIOBase]:
         return
     with Path(path).open("rb") as file:
         yield file
+
+
+def read(reader: Reader, table: Table) -> None:
+    """All of it, or until somebody has seen enough: Ctrl-C ends a capture that comes through a pipe."""
+    with suppress(KeyboardInterrupt):
+        for octets, frames in reader.chunks():
+            table.take(octets, frames)
 
 
 def tell_damage(reader: Reader) -> int:

@@ -148,7 +148,7 @@ class End:
         return Sight.AHEAD if offset else Sight.NEW
 
     def _fills(self, seq: int, size: int, length: int, now: int) -> bool:
-        """Whether it fills a hole so soon that it was overtaken; later it was sent again, for the first was lost before it could be seen."""
+        """Whether it fills a hole so soon that it was overtaken; later it was sent again: the first was lost unseen."""
         end = sequence.add(seq, size)
         for index, (left, right, since) in enumerate(self.holes):
             if sequence.ge(seq, left) and sequence.le(end, right):

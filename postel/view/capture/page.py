@@ -6,6 +6,7 @@ from typing import Final
 from postel.view import ladder
 from postel.view.capture import report, words
 from postel.view.capture.report import Row
+from postel.view.flow import Flow
 from postel.view.trace import Trace
 
 _MOST_LADDERS: Final = 200
@@ -24,7 +25,7 @@ def of(connections: list[tuple[Row, list[str]]], trace: Trace, language: str) ->
     """``connections`` are rows of the table, each with the texts of its findings."""
     heads = "".join(f"<th>{escape(head)}</th>" for head in report.heads(language))
     body = "".join(_of_connection(row, findings) for row, findings in connections)
-    ladders = "".join(_of_ladder(trace, flow.number, language) for flow in trace.flows[:_MOST_LADDERS] if flow.packets)
+    ladders = "".join(_of_ladder(trace, flow, language) for flow in trace.flows[:_MOST_LADDERS] if flow.packets)
     return (
         f'<!doctype html>\n<html lang="{language}">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
         f"<title>TCP</title>\n<style>{_STYLE}</style>\n<h1>TCP</h1>\n"
@@ -39,7 +40,7 @@ def _of_connection(row: Row, findings: list[str]) -> str:
     return f"<tr>{cells}</tr>\n{below}"
 
 
-def _of_ladder(trace: Trace, number: int, language: str) -> str:
-    drawn = escape(ladder.render(trace, connection=number, language=language))
-    title = escape(" → ".join(str(end) for end in trace.flows[number - 1].ends))
-    return f"<details><summary>{number}: {title}</summary><pre>{drawn}</pre></details>\n"
+def _of_ladder(trace: Trace, flow: Flow, language: str) -> str:
+    drawn = escape(ladder.render(trace, connection=flow.number, language=language))
+    title = escape(" → ".join(str(end) for end in flow.ends))
+    return f"<details><summary>#{flow.packets[0].number}: {title}</summary><pre>{drawn}</pre></details>\n"

@@ -8,6 +8,7 @@ taken through what they sent and what arrived; a state that nothing tells stays 
 from dataclasses import dataclass
 from typing import Final
 
+from postel.errors import WireError
 from postel.tcp import seq as sequence
 from postel.tcp.state import (
     CLOSE_WAIT,
@@ -28,7 +29,7 @@ from postel.view.capture.table import Seen
 from postel.view.packet import Packet
 from postel.view.trace import Trace
 from postel.wire import ip
-from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN
+from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN, parse
 
 MOST: Final = 100_000  # packets, as a Trace keeps them
 _MOST_WAITING: Final = 4096  # segments for their ACK; older ones are taken for lost
@@ -92,6 +93,10 @@ def _packet(seen: Seen) -> bytes:
     located = seen.located
     octets = seen.octets[located.at : min(located.end, seen.captured)]
     octets = (octets + bytes(located.end - located.at - len(octets)))[:_LARGEST]
+    try:
+        parse(octets, 0, len(octets))
+    except WireError:  # its options can't be followed: the ladder does without
+        octets = octets[:12] + bytes((0x50 | octets[12] & 1,)) + octets[13:20] + octets[located.bits >> 10 & 0x3C :]
     source, destination = seen.end.endpoint.address, seen.end.other.endpoint.address
     packet = ip.encode(source, destination, PROTOCOL, octets, traffic_class=located.traffic)
     return packet + seen.number.to_bytes(8, "big")
@@ -221,8 +226,9 @@ class _Machines:
         self.is_new = False
         if self.was_open:
             packet.sender_state = ESTABLISHED
+            flow = next(flow for flow in reversed(trace.flows) if packet in flow.packets)
             for end in self.was_open:
-                trace.flows[-1].states[end.endpoint] = self.states[end] = ESTABLISHED
+                flow.states[end.endpoint] = self.states[end] = ESTABLISHED
 
     def sends(self, one: _Passed, trace: Trace) -> None:
         end, flags, state = one.one, one.flags, self.states.get(one.one)

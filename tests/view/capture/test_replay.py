@@ -97,6 +97,13 @@ def test_numbers_are_the_capture_s() -> None:
     assert "三次握手完成" in ladder.render(tape.trace(1), language="zh")
 
 
+def test_options_that_can_t_be_followed_are_left_out() -> None:
+    tape = Tape().handshake()
+    when, octets = tape.packets[0]
+    tape.packets[0] = (when, octets[:54] + b"\x02\xff" + octets[56:])  # an MSS option of 255 octets
+    assert "#1 SYN seq=0 win=1000 ─" in ladder.render(tape.trace())
+
+
 def test_too_many_packets_are_counted() -> None:
     replay = Replay(most=2)
     read(Tape().handshake().pcap(), replay.look)
