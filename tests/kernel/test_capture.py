@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ FAR = "10.7.0.2"
 NEAR = "10.7.0.1"
 OCTETS = random.Random(3).randbytes(300_000)
 PATIENCE = 20.0
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -275,6 +277,27 @@ def test_losses(namespace: Any, far: Any, captured: Any) -> None:
     assert connection.ends[0].data == len(OCTETS)
     assert connection.ends[0].retransmissions
     assert "T" in connection.zeek.history
+
+
+def test_through_a_pipe(namespace: Any, needs: Any, family: int) -> None:
+    """A connection is told of when tcpdump has told of the whole, before it ends."""
+    needs("tcpdump")
+    sniff = namespace.prefixed("tcpdump", "-i", "lo", "-U", "--immediate-mode", "-Z", "root", "-w", "-", "tcp")
+    explain = (sys.executable, "-m", "postel", "explain", "-", "--lang", "en")
+    with (
+        subprocess.Popen(sniff, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tcpdump,
+        subprocess.Popen(explain, stdin=tcpdump.stdout, stdout=subprocess.PIPE, cwd=ROOT) as explaining,
+    ):
+        assert tcpdump.stderr is not None
+        assert b"listening" in tcpdump.stderr.readline()
+        with Pair(namespace, family) as pair:
+            pair.one.sendall(b"hello")
+            assert pair.two.recv(100) == b"hello"
+        time.sleep(0.3)
+        tcpdump.send_signal(signal.SIGINT)
+        output, _ = explaining.communicate(timeout=PATIENCE)
+    assert len(output.splitlines()) == 2
+    assert b" 5 " in output
 
 
 # Where the peer is the test itself, over the TUN

@@ -37,13 +37,14 @@ class Finding:
 class _Eye:
     """What must be remembered of an end beyond what `End` does."""
 
-    __slots__ = ("ack", "ce", "duplicates", "kind", "length", "since_ce", "tsval", "widest", "window")
+    __slots__ = ("ack", "ce", "duplicates", "kind", "length", "sacked", "since_ce", "tsval", "widest", "window")
 
     def __init__(self) -> None:
         self.ack = UNKNOWN
         self.window = UNKNOWN  # as on the wire
         self.widest = 0
         self.duplicates = 0
+        self.sacked: tuple[tuple[int, int], ...] = ()  # by its last ACK
         self.tsval = ABSENT
         self.ce = 0  # the packet whose mark waits for an answer
         self.since_ce = 0
@@ -217,13 +218,15 @@ def _look_at_order(case: _Case, seen: Seen) -> None:
 
 
 def _look_at_retransmission(case: _Case, seen: Seen) -> None:
-    end, located = seen.end, seen.located
+    end, located, listener = seen.end, seen.located, case.eyes[seen.end.other.side]
     last = sequence.add(located.seq, _length(seen) + (located.bits & FIN != 0))
     if end.other.has_acknowledged(last):
         case.find("spurious", end, seen.number)
-    elif case.eyes[end.other.side].duplicates >= _DUPLICATES:
+    elif listener.duplicates >= _DUPLICATES and located.seq == end.other.ack:
         case.find("fast retransmit", end, seen.number)
-    elif case.eyes[end.other.side].window == 0:
+    elif listener.sacked and sequence.lt(located.seq, listener.sacked[0][1]):
+        case.find("SACK recovery", end, seen.number)
+    elif listener.window == 0:
         case.find("window probe", end, seen.number)
     else:
         case.find("retransmission", end, seen.number)
@@ -270,6 +273,7 @@ def _look_at_acknowledgement(case: _Case, seen: Seen, bearer: options.Bearer) ->
         eye.duplicates += 1
         if eye.duplicates == _DUPLICATES:
             case.find("duplicate ACKs", end, seen.number)
+    eye.sacked = bearer.sack
     if bearer.sack and sequence.le(bearer.sack[0][1], located.ack):
         case.find("duplicate SACK", end, seen.number)
 

@@ -103,6 +103,11 @@ FINDINGS: Final = {
         "没有三个重复 ACK 就重传：超时，或尾部探测",
     ),
     "fast retransmit": ("RFC 5681, 3.2", "sent again after three duplicate ACKs: fast retransmit", "三个重复 ACK 之后重传：快速重传"),
+    "SACK recovery": (
+        "RFC 6675, 4; RFC 8985, 6.2",
+        "sent again since SACKs told that later data had arrived",
+        "SACK 表明后面的数据已到达，因此重传",
+    ),
     "spurious": ("RFC 5682; RFC 2883, 4", "sent again although it had been acknowledged: spurious", "已被确认却又重传：伪重传"),
     "duplicate SACK": ("RFC 2883, 4", "a D-SACK: the same data came twice", "D-SACK：同样的数据收到两次"),
     "duplicate ACKs": ("RFC 5681, 3.2", "three duplicate ACKs: a segment is missing", "三个重复 ACK：缺一个报文段"),

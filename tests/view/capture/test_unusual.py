@@ -50,6 +50,15 @@ CASES = [
     ("retransmission", bare().left(DATA, 1, 1, b"abc").wait(300).left(DATA, 1, 1, b"abc"), [5]),
     ("fast retransmit", duplicates().left(DATA, 1, 1, b"a" * 10), [10]),
     ("duplicate ACKs", duplicates(), [8]),
+    (
+        "SACK recovery",
+        bare()
+        .left(DATA, 1, 1, b"abc")
+        .left(DATA, 4, 1, b"def")
+        .right(ACK, 1, 1, sack=((0xFFFFFF04, 0xFFFFFF07),))
+        .left(DATA, 1, 1, b"abc"),
+        [7],
+    ),
     ("spurious", bare().left(DATA, 1, 1, b"abc").right(ACK, 1, 4).left(DATA, 1, 1, b"abc"), [6]),
     ("duplicate SACK", bare().left(DATA, 1, 1, b"abc").right(ACK, 1, 4, sack=((0xFFFFFF01, 0xFFFFFF04),)), [5]),
     ("overtaken", bare().left(DATA, 4, 1, b"def").left(DATA, 1, 1, b"abc"), [5]),
