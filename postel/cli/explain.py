@@ -35,6 +35,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.conn < 0:
         raise ArgumentError("--conn", options.conn, "1 or more")
+    if options.follow and (options.conn or options.html):
+        raise ArgumentError("--follow", options.follow, "without --conn and --html, which need the whole")
     with source.opened(options.file) as file:
         return _Explanation(Reader(file), options).tell()
 
@@ -48,7 +50,7 @@ class _Explanation:
         self.replay = Replay(options.conn) if options.conn or options.html else None
         self.told: dict[int, _Told] = {}
         closer = self.look if self.unusual or self.replay else None
-        self.table = Table(self.over, closer=closer)
+        self.table = Table(self.over, closer=closer, at_once=options.follow)
 
     def look(self, seen: Seen) -> None:
         if self.unusual is not None:
@@ -65,6 +67,7 @@ class _Explanation:
             told.json = json.dumps(report.record(connection, findings, self.language), ensure_ascii=False)
         elif findings is not None:
             told.findings = [report.finding_text(finding, self.language) for finding in findings]
+            told.findings = told.findings or [words.say(words.SENTENCES["nothing unusual"], self.language)]
         if self.options.follow:
             self.print([told], report.LEAST_WIDTHS)
         else:
@@ -76,7 +79,7 @@ class _Explanation:
         source.read(self.reader, self.table)
         self.table.finish()
         all_told = [told for _, told in sorted(self.told.items())]
-        if self.options.conn and not all_told and not self.options.follow:
+        if self.options.conn and not all_told:
             source.tell_damage(self.reader)
             raise ArgumentError("--conn", self.options.conn, f"a connection's number, up to {self.table.connections}")
         if self.options.html:

@@ -115,6 +115,39 @@ def test_who_has_seen_enough_gets_the_table(file: str, capsys: pytest.CaptureFix
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
+def test_follow_tells_when_a_connection_is_over(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the rest has come, and once."""
+    octets = Path(file).read_bytes()
+    told: list[str] = []
+
+    class Halting(io.BytesIO):
+        def read1(self, size: int | None = -1) -> bytes:
+            part = super().read1(1200)
+            told.append(capsys.readouterr().out)
+            return part
+
+    before, sys.stdin = sys.stdin, io.TextIOWrapper(Halting(octets))
+    try:
+        assert main(["explain", "-", "--follow", "--why", "--lang", "en"]) == DONE
+    finally:
+        sys.stdin = before
+    assert "four-way" in "".join(told)
+    assert "four-way" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("with_it", [["--conn", "1"], ["--html", "page.html"]])
+def test_follow_goes_with_what_needs_no_whole(file: str, with_it: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", file, "--follow", *with_it]) == MISTAKE
+    assert "--follow" in capsys.readouterr().err
+
+
+def test_nothing_unusual(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "usual.pcap"
+    path.write_bytes(Tape().handshake().close().pcap())
+    assert main(["explain", str(path), "--why", "--lang", "en"]) == DONE
+    assert capsys.readouterr().out.splitlines()[-1].strip() == "nothing unusual"
+
+
 def test_follow_in_json(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", file, "--follow", "--json"]) == DONE
     assert [json.loads(line)["number"] for line in capsys.readouterr().out.splitlines()] == [1, 2]

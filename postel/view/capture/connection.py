@@ -180,7 +180,7 @@ class Connection:
     """``ends`` are the opener and the other; ``number`` counts from 1 in the order of the first packets. Times in microseconds."""
 
     __slots__ = (
-        *("before", "began", "completeness", "ends", "fins_cross", "first_fin", "is_told", "lingers", "merged"),
+        *("before", "began", "completeness", "ends", "fins_cross", "first_fin", "is_forgotten", "is_told", "lingers", "merged"),
         *("number", "opened", "reset_by", "round_trip", "syn_acked", "syn_sent", "zeek"),
     )
 
@@ -205,6 +205,7 @@ class Connection:
         self.zeek = Zeek(flipped=flipped)
         self.lingers = False  # over, but kept for what comes late
         self.is_told = False
+        self.is_forgotten = False
 
     def take(self, end: End, seq: int, ack: int, flags: int, window: int, length: int, now: int) -> Sight:
         """A segment that changes more than the counters. Its options have been read."""

@@ -43,15 +43,18 @@ class Seen(NamedTuple):
 
 
 class Table:
-    """``over`` is told of each connection when it is forgotten, and of those that are left by `finish`; ``closer`` of each segment, which
-    takes much longer."""
+    """``over`` is told of each connection when it is forgotten (``at_once``: when it is over), and of those that are left by `finish`;
+    ``closer`` of each segment, which takes much longer. ``most`` connections are kept at once."""
 
-    def __init__(self, over: Callable[[Connection], None], *, closer: Callable[[Seen], None] | None = None, most: int = MOST) -> None:
+    def __init__(
+        self, over: Callable[[Connection], None], *, closer: Callable[[Seen], None] | None = None, at_once: bool = False, most: int = MOST
+    ) -> None:
         self.packets = 0
         self.connections = 0
         self.now = 0
         self._over = over
         self._closer = closer
+        self._at_once = at_once
         self._most = most
         self._ends: dict[bytes, End] = {}
         self._lingering: deque[tuple[int, Connection]] = deque()
@@ -123,6 +126,8 @@ class Table:
         if not connection.lingers and (connection.first_fin or flags & RST) and connection.is_over:
             connection.lingers = True
             self._lingering.append((when, connection))
+            if self._at_once:
+                self._tell(connection)
         if self._closer is not None:
             self._closer(Seen(one, sight, number, when, octets, ip, end, located))
 
@@ -159,16 +164,21 @@ class Table:
         lingering = self._lingering
         while lingering and lingering[0][0] + _LINGER < self.now:
             connection = lingering.popleft()[1]
-            if not connection.is_told:
+            if not connection.is_forgotten:
                 self._forget(connection)
 
     def _forget(self, connection: Connection) -> None:
-        connection.is_told = True
         for end in connection.ends:
             pair = end.endpoint.address + end.other.endpoint.address
             pair += end.endpoint.port.to_bytes(2, "big") + end.other.endpoint.port.to_bytes(2, "big")
             self._ends.pop(pair, None)
-        self._over(connection)
+        connection.is_forgotten = True
+        self._tell(connection)
+
+    def _tell(self, connection: Connection) -> None:
+        if not connection.is_told:
+            connection.is_told = True
+            self._over(connection)
 
     def finish(self) -> None:
         """Nothing more comes: tell of what is left, in the order in which it began."""

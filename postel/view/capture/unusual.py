@@ -80,6 +80,8 @@ class Unusual:
 
     def look(self, seen: Seen) -> None:
         connection = seen.end.connection
+        if connection.is_told:
+            return
         case = self._cases.get(connection.number)
         if case is None:
             case = self._cases[connection.number] = _Case(connection)

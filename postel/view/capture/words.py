@@ -33,9 +33,7 @@ COLUMNS: Final = {
 }
 SENTENCES: Final = {
     "nothing unusual": ("nothing unusual", "没有异常"),
-    "packets": ("packets", "分组"),
     "more": ("and {count} more", "另有 {count} 个"),
-    "totals": ("{packets} packets, {connections} connections", "{packets} 个分组，{connections} 个连接"),
     "no tcp": ("no TCP in {packets} packets", "{packets} 个分组中没有 TCP"),
 }
 
