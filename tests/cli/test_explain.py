@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from postel.cli import DONE, FAILED, MISTAKE, main
-from postel.wire.segment import ACK, PSH, SYN
+from postel.wire.segment import ACK, PSH, RST, SYN
 from tests.view.capture.tape import Tape
 
 DATA = ACK | PSH
@@ -133,6 +133,13 @@ def test_follow_tells_when_a_connection_is_over(file: str, capsys: pytest.Captur
         sys.stdin = before
     assert "four-way" in "".join(told)
     assert "four-way" not in capsys.readouterr().out
+
+
+def test_follow_tells_why_of_the_last_packet_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "refused.pcap"
+    path.write_bytes(Tape().left(SYN, 0).right(RST | ACK, 0, 1).pcap())
+    assert main(["explain", str(path), "--follow", "--why", "--lang", "en"]) == DONE
+    assert "nobody listens on this port" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("with_it", [["--conn", "1"], ["--html", "page.html"]])

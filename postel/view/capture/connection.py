@@ -220,7 +220,7 @@ class Connection:
             self._take_ack(end, seq, ack, flags, now)
         if sight is not Sight.OUTSIDE:
             self._take_end(end, seq, flags, length)
-        is_plain = flags & (SYN | FIN | RST) == 0 and self.first_fin is None
+        is_plain = flags & (SYN | FIN | RST) == 0 and self.first_fin is None and end.ack != UNKNOWN
         end.plain_text |= is_plain and length > 0
         end.plain_acks |= is_plain and length == 0 and flags & ACK != 0
         if flags & (SYN | FIN | RST) == 0 and not window and end.fin == UNKNOWN:
@@ -261,7 +261,7 @@ class Connection:
         if other.next == UNKNOWN:
             other.next = ack
             other.first = sequence.add(ack, -1)
-        elif sequence.gt(ack, other.next) and not flags & RST and abs(sequence.offset(ack, other.next)) < WIDEST:
+        elif sequence.gt(ack, other.next) and not flags & RST:
             self.miss(end, ack)
         if end.ack == UNKNOWN or (sequence.gt(ack, end.ack) and not flags & RST):
             end.ack = ack
@@ -269,8 +269,9 @@ class Connection:
     def miss(self, end: End, ack: int) -> None:
         """What the other end sent was acknowledged, but not seen."""
         other = end.other
-        self.zeek.note(other.side, "g", ack)
-        other.next = ack
+        if sequence.offset(ack, other.next) < WIDEST:
+            self.zeek.note(other.side, "g", ack)
+            other.next = ack
 
     def _take_end(self, end: End, seq: int, flags: int, length: int) -> None:
         if flags & FIN and end.fin == UNKNOWN:

@@ -85,7 +85,8 @@ class Table:
                 and (kind == IPV4 or place < _UNTYPED)
                 and not fragment & 0x3FFF
                 and bits >= 0x5000
-                and 0 <= length < original
+                and length >= 0
+                and total + place + 2 <= original
                 and (end.plain_text if length else end.plain_acks)
             ):
                 end.packets += 1
@@ -95,7 +96,7 @@ class Table:
                 if length:
                     end.data += length
                     end.next = seq + length & MASK
-                if ack != end.ack:
+                if ack != end.ack and ack - end.ack & MASK < HALF:
                     if end.other.next - ack & MASK >= HALF:
                         end.connection.miss(end, ack)
                     end.ack = ack
@@ -126,10 +127,10 @@ class Table:
         if not connection.lingers and (connection.first_fin or flags & RST) and connection.is_over:
             connection.lingers = True
             self._lingering.append((when, connection))
-            if self._at_once:
-                self._tell(connection)
         if self._closer is not None:
             self._closer(Seen(one, sight, number, when, octets, ip, end, located))
+        if connection.lingers and self._at_once:
+            self._tell(connection)
 
     def _end(self, located: Located, when: int) -> End:
         """Who sent it. A SYN with another number begins another connection between the same ends."""
