@@ -220,7 +220,8 @@ class Connection:
             self._take_ack(end, seq, ack, flags, now)
         if sight is not Sight.OUTSIDE:
             self._take_end(end, seq, flags, length)
-        is_plain = flags & (SYN | FIN | RST) == 0 and self.first_fin is None and end.ack != UNKNOWN
+        opens = self.opened == UNKNOWN != self.syn_acked
+        is_plain = flags & (SYN | FIN | RST) == 0 and self.first_fin is None and end.ack != UNKNOWN and not opens
         end.plain_text |= is_plain and length > 0
         end.plain_acks |= is_plain and length == 0 and flags & ACK != 0
         if flags & (SYN | FIN | RST) == 0 and not window and end.fin == UNKNOWN:
@@ -245,10 +246,16 @@ class Connection:
 
     def _take_syn(self, end: End, flags: int, now: int) -> None:
         end.syns += 1
+        self._expect()
         if self.syn_sent == UNKNOWN and not flags & ACK:
             self.syn_sent = now
         elif self.syn_acked == UNKNOWN and flags & ACK:
             self.syn_acked = now
+
+    def _expect(self) -> None:
+        """What comes next may change more than counters."""
+        for end in self.ends:
+            end.plain_acks = end.plain_text = False
 
     def _take_ack(self, end: End, seq: int, ack: int, flags: int, now: int) -> None:
         other = end.other
@@ -277,8 +284,7 @@ class Connection:
         if flags & FIN and end.fin == UNKNOWN:
             end.fin = sequence.add(seq, length + (flags & SYN != 0) + 1)
             self.first_fin = self.first_fin or end
-            for each in self.ends:
-                each.plain_acks = each.plain_text = False
+            self._expect()
         if flags & RST:
             end.resets += 1
             if self.reset_by is None and not self.is_closed_by_fins:
