@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from postel.errors import TcpError
 from postel.tcp.config import AUTOMATIC, DEFAULT
 from postel.tcp.connection import Connection
+from postel.tcp.ecn import CE, ECN_ASK, ECN_ASK_CLASSIC, ECN_OFF, ECT_0, NOT_ECT
 from postel.tcp.memory import Memory
 from postel.tcp.state import CLOSED, LISTEN
 from postel.times import HOUR, MILLISECOND, NEVER, SECOND
@@ -36,11 +37,13 @@ class Machine(RuleBasedStateMachine):
         buffer=st.sampled_from([AUTOMATIC, 1, 500, 4000, 1 << 20]),
         sack=st.booleans(),
         timestamps=st.booleans(),
+        ecn=st.sampled_from([ECN_OFF, ECN_ASK_CLASSIC, ECN_ASK]),
+        probe=st.booleans(),
         together=st.booleans(),
     )
-    def open(self, numbers: tuple[int, int], buffer: int, sack: bool, timestamps: bool, together: bool) -> None:
+    def open(self, numbers: tuple[int, int], buffer: int, sack: bool, timestamps: bool, ecn: int, probe: bool, together: bool) -> None:
         config = replace(DEFAULT, receive_buffer=buffer, sack=sack, timestamps=timestamps, msl=SECOND, user_timeout=8 * HOUR)
-        config = replace(config, syn_received_timeout=8 * HOUR)
+        config = replace(config, syn_received_timeout=8 * HOUR, ecn=ecn, tail_probe=probe)
         self.memory = Memory(1 << 24)
         self.ends = (
             Connection(LEFT, RIGHT, config, iss=numbers[0], memory=self.memory),
@@ -60,9 +63,10 @@ class Machine(RuleBasedStateMachine):
             while end.next_event() is not None:
                 pass
 
-    def arrives(self, side: int, octets: bytes) -> None:
+    def arrives(self, side: int, octets: bytes, mark: int = NOT_ECT) -> None:
         segment = parsed(octets, NAMES[1 - side], NAMES[side])
         if segment is not None:
+            segment.ecn = mark
             self.ends[side].segment_arrives(segment, self.now)
             self.drain()
 
@@ -107,6 +111,11 @@ class Machine(RuleBasedStateMachine):
     def deliver(self, side: int, pick: int) -> None:
         if self.flying[side]:
             self.arrives(side, self.flying[side].pop(pick % len(self.flying[side])))
+
+    @rule(side=SIDES, pick=PICKS, mark=st.sampled_from([ECT_0, CE]))
+    def deliver_marked(self, side: int, pick: int, mark: int) -> None:
+        if self.flying[side]:
+            self.arrives(side, self.flying[side].pop(pick % len(self.flying[side])), mark)
 
     @rule(side=SIDES, pick=PICKS)
     def lose(self, side: int, pick: int) -> None:

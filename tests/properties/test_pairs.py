@@ -8,6 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postel.tcp.config import DEFAULT, Config
+from postel.tcp.congestion.bbr import BBR
+from postel.tcp.congestion.cubic import Cubic
+from postel.tcp.congestion.reno import Reno
 from postel.tcp.connection import Connection
 from postel.tcp.ecn import CE, ECN_ASK, ECN_OFF, ECT_0, NOT_ECT
 from postel.tcp.memory import Memory
@@ -107,7 +110,7 @@ def run(ends: list[End], path: Path, until: int) -> int:
 
 
 CONFIGS = st.builds(
-    lambda nagle, sack, timestamps, scaling, buffer, delayed, ecn: replace(
+    lambda nagle, sack, timestamps, scaling, buffer, delayed, ecn, probe, congestion: replace(
         DEFAULT,
         nagle=nagle,
         sack=sack,
@@ -116,6 +119,8 @@ CONFIGS = st.builds(
         receive_buffer=buffer,
         delayed_ack=delayed,
         ecn=ecn,
+        tail_probe=probe,
+        congestion=congestion,
         msl=5 * SECOND,
         user_timeout=2 * HOUR,
         syn_received_timeout=2 * HOUR,
@@ -127,6 +132,8 @@ CONFIGS = st.builds(
     st.sampled_from([1, 700, 4000, 65535, 1 << 20]),
     st.sampled_from([0, 40 * MILLISECOND]),
     st.integers(ECN_OFF, ECN_ASK),
+    st.booleans(),
+    st.sampled_from([Reno, Cubic, BBR]),
 )
 PROBABILITIES = st.sampled_from([0.0, 0.02, 0.1, 0.3])
 

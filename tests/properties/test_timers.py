@@ -1,0 +1,48 @@
+"""Of reordering timer, PTO, RTO and persist timer at most one is armed (RFC 8985, 8), on a path that needs each of the first three."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from postel.tcp.config import DEFAULT
+from postel.tcp.connection import Connection
+from postel.tcp.ecn import ECN_ASK, ECN_ASK_CLASSIC, ECN_OFF
+from postel.tcp.state import CLOSED
+from postel.times import HOUR, NEVER
+from tests.properties.test_pairs import LEFT, RIGHT, End, Path, run
+
+WATCHED = ("retransmission", "probe", "reorder", "persist")
+
+
+class Watched(End):
+    """Notes which timers were armed, whenever its user acts."""
+
+    def __init__(self, connection: Connection, outgoing: bytes) -> None:
+        super().__init__(connection, outgoing, 1 << 30)
+        self.seen: set[tuple[str, ...]] = set()
+
+    def act(self, now: int) -> None:
+        timers = self.connection.tcb.timers
+        self.seen.add(tuple(name for name in WATCHED if getattr(timers, name) != NEVER))
+        super().act(now)
+
+
+@pytest.mark.label("RFC8985-6.2-6", "RFC8985-7.2", "RFC8985-7.3c")
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("ecn", [ECN_OFF, ECN_ASK_CLASSIC, ECN_ASK])
+@pytest.mark.parametrize("timestamps", [True, False])
+def test_one_timer_at_a_time_watches_what_is_in_flight(timestamps: bool, ecn: int, seed: int) -> None:
+    """With SACK, over a path that loses, doubles, reorders and marks; `Tcb.check` runs after each step."""
+    config = replace(DEFAULT, timestamps=timestamps, ecn=ecn)
+    messages = [random.Random(seed).randbytes(200_000) for _ in range(2)]
+    ends = [
+        Watched(Connection(LEFT, RIGHT, config, iss=1), messages[0]),
+        Watched(Connection(RIGHT, LEFT, config, iss=2), messages[1]),
+    ]
+    ends[0].connection.open_active(0)
+    ends[1].connection.open_passive(0)
+    run([*ends], Path(seed, loss=0.05, duplicate=0.1, reorder=0.2, corrupt=0.0, marks=0.1), until=HOUR)
+    assert [bytes(end.incoming) for end in ends] == messages[::-1]
+    assert [end.connection.state for end in ends] == [CLOSED, CLOSED]
+    assert ends[0].seen | ends[1].seen == {(), ("retransmission",), ("probe",), ("reorder",)}
