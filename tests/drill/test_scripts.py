@@ -14,7 +14,6 @@ UNSHOWN = {
     "EP-OPEN-3": "no socket can say how much room there is",
     "EP-OPEN-4": "a socket that listens can't connect",
     "EP-SEND-2": "a socket that listens can't send",
-    "EP-TMO-8": "RACK-TLP is not there yet",
 }
 
 

@@ -73,7 +73,7 @@ ACCEPTED = [
 ]
 
 
-@pytest.mark.label("RFC3168-6.1.1a", "RFC3168-6.1.1c", "RFC9768-3.1.1", "RFC9768-3.1.2", "RFC3168-6.1.1b")
+@pytest.mark.label("SHLD-8", "RFC3168-6.1.1a", "RFC3168-6.1.1c", "RFC9768-3.1.1", "RFC9768-3.1.2", "RFC3168-6.1.1b")
 @pytest.mark.parametrize(("ecn", "syn", "mark", "answer", "agreed"), ACCEPTED)
 def test_what_a_responder_agrees_to(ecn: int, syn: int, mark: int, answer: int, agreed: type[Ecn] | None) -> None:
     scene = offering(ecn)

@@ -349,6 +349,7 @@ class Paced(Reno):
         self.pacing_rate = 1000 * MSS
 
 
+@pytest.mark.label("MAY-18")
 def test_a_pacing_rate_spreads_what_the_window_allows() -> None:
     scene = established(replace(PLAIN, congestion=Paced))
     assert len(scene.sends(bytes(20 * MSS))) == 2  # one, and one by the credit of a clock that wakes late

@@ -359,7 +359,7 @@ def test_rfc3168_6_1_2a_a_loss_among_what_a_mark_answered_for_costs_nothing_more
 # The tail of a flight
 
 
-@pytest.mark.label("RFC8985-7.2")
+@pytest.mark.label("RFC8985-7.2", "EP-TMO-8")
 def test_rfc8985_7_2_the_probe_comes_after_two_round_trips() -> None:
     scene = opened()
     scene.sends(bytes(3 * MSS))
