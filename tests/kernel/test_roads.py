@@ -68,19 +68,18 @@ ROUND_TRIP = 0.060
 
 
 class Spurious:
-    """What went again though nothing was lost: by the kernel, and by Postel; and whether either met reordering at all."""
+    """What went again though nothing was lost, and how often its sender saw reordering: the kernel, and Postel."""
 
     def __init__(self, namespace: Namespace, status: Any, port: int) -> None:
         said = namespace.command("ss", "-tinH", "state", "established", f"( sport = :{port} )")
-        self.kernels = number(r"\bretrans:\d+/(\d+)", said)
-        self.duplicates_at_kernel = number(r"\bdsack_dups:(\d+)", said)
-        self.postels = status.total_retrans
-        self.duplicates_at_postel = status.dsack_dups
-        self.reorderings = status.reord_seen
+        assert "cubic" in said
+        self.sent_again = (number(r"\bretrans:\d+/(\d+)", said), status.total_retrans)
+        self.duplicates = (number(r"\bdsack_dups:(\d+)", said), status.dsack_dups)
+        self.reorderings = (number(r"\breord_seen:(\d+)", said), status.reord_seen)
 
     def is_within(self, spared: int) -> bool:
-        duplicates = max(self.duplicates_at_kernel, self.duplicates_at_postel)
-        return self.reorderings > 10 and max(self.kernels, self.postels, duplicates) <= spared
+        """The kernel counts reordering only when it exceeds what it has seen before."""
+        return self.reorderings[0] > 0 and self.reorderings[1] > 10 and max(*self.sent_again, *self.duplicates) <= spared
 
     def __repr__(self) -> str:
         return str(vars(self))
@@ -111,12 +110,12 @@ async def over_reordering(namespace: Namespace, family: int, **settings: Any) ->
 
 
 @pytest.mark.label("RFC8985-6.2-3", "RFC8985-6.2-4")
-@pytest.mark.parametrize(("overtaken", "spared"), [(2, 0), (8, 3)])
+@pytest.mark.parametrize(("overtaken", "spared"), [(2, 0), (8, 8)])
 async def test_what_is_only_overtaken_is_not_sent_again(namespace: Namespace, family: int, needs: Any, overtaken: int, spared: int) -> None:
     """Held back for a twentieth of a round trip, within the quarter that RACK waits for.
 
     By two, that is never a loss. By three and more it is one until reordering has been seen of something that hadn't gone again (RFC 8985,
-    6.2, step 4), so the first few may cost one each; the kernel's do too.
+    6.2, step 4): of about ninety the first few may cost one each. The kernel's do too.
     """
     needs("ss")
     seen: list[Spurious] = []
