@@ -169,8 +169,8 @@ def kernel_sends(stream: socket.socket) -> None:
 async def shared(namespace: Namespace, beside: Namespace) -> tuple[float, float]:
     """Mbit/s of a flow of Postel's, and of the kernel's beside it, towards the same address over the same queue."""
     host = Host(f"{POSTEL[4]}/24", secret=b"a test's")
-    queue = int(RATE * 0.020 / 8)  # as much as is on its way
-    with road(namespace, beside, delay=0.010, rate=RATE, queue=queue) as link:
+    queue = int(RATE * 0.020 / 8)  # twice what is on its way
+    with road(namespace, beside, delay=0.005, rate=RATE, queue=queue) as link:
         async with aio.attach(host, link) as net:
             with namespace.listening(4) as one, namespace.listening(4) as other, beside.stream(4) as stream:
                 sinks = (Sink(one), Sink(other))
@@ -206,6 +206,8 @@ def beside(namespace: Namespace) -> Iterator[Namespace]:
 
 
 async def test_a_bottleneck_is_shared_with_the_kernels_cubic(namespace: Namespace, beside: Namespace) -> None:
+    """Over three attempts together: in a single one of seconds, whoever lost last or waited for a processor is behind by chance."""
     rates = [await shared(namespace, beside) for _ in range(ATTEMPTS)]
-    assert statistics.median(sum(pair) for pair in rates) > 0.8e-6 * RATE, rates
-    assert statistics.median(jain(*pair) for pair in rates) >= FAIR, rates
+    ours, its = map(statistics.mean, zip(*rates, strict=True))
+    assert ours + its > 0.8e-6 * RATE, rates
+    assert jain(ours, its) >= FAIR, rates
