@@ -68,7 +68,8 @@ def _choose(tcb: Tcb, now: int) -> Segment | None:
     if tcb.state is SYN_SENT:
         return None
     if (tcb.state is not SYN_RECEIVED or _is_fast_enough(tcb)) and tcb.state is not TIME_WAIT and not _ack_goes_alone(tcb):
-        segment = _tail_probe(tcb, now) or _lost(tcb, now) or _new(tcb, now) or _probe(tcb, now)
+        segment = _tail_probe(tcb, now) if tcb.owes & OWES_TAIL_PROBE else None
+        segment = segment or _lost(tcb, now) or _new(tcb, now) or _probe(tcb, now)
         if segment is not None:
             return segment
     return _bare_ack(tcb, now) if tcb.owes & OWES_ACK else None
@@ -331,8 +332,6 @@ def _window_probe(tcb: Tcb, now: int) -> Segment | None:
 
 def _tail_probe(tcb: Tcb, now: int) -> Segment | None:
     """RFC8985-7.3b: something new if the peer has room for it, whatever the congestion window says; else the last segment again."""
-    if not tcb.owes & OWES_TAIL_PROBE:
-        return None
     tcb.owes &= ~OWES_TAIL_PROBE
     if not tcb.flight or tcb.timers.persist != NEVER:
         return None

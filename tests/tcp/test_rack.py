@@ -926,3 +926,33 @@ def test_the_figures_of_a_flight_with_a_hole() -> None:
     scene.hears(ACK, ack=1 + 10 * MSS)
     sacks(scene, of(0), ack=scene.una)
     assert scene.connection.status().dsack_dups == 1
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.tuples(st.sampled_from(("send", "ack", "wait")), st.integers(1, 90), st.integers(1, 30)), max_size=60),
+    st.sampled_from([0, 0xFFFFFF00]),
+)
+def test_the_short_way_of_an_ack_in_order_is_equal_to_the_long_one(steps: list[Step], first: int) -> None:
+    """Two of them hear the same; one always takes the long way, since it waits for something to undo."""
+    pair = [Rack(first, Reno(10, initial_window(10)), Rtt(SECOND, SECOND, MINUTE)) for _ in range(2)]
+    una, end, now = 0, 0, 1000
+    for kind, amount, octets in steps:
+        now += octets
+        if kind == "send":
+            for recovery in pair:
+                recovery.on_sent((first + end) % (1 << 32), octets, now)
+            end += octets
+        elif kind == "ack" and end > una:
+            acked = min(amount, end - una)
+            una += acked
+            for recovery in pair:
+                heard(recovery, first + una, acked, (), now)
+        elif kind == "wait":
+            now += 50 * amount
+        pair[1]._undo.begin()
+        pair[1]._undo_until = 1 << 40
+        told = [(seen.sample.delivered, seen.sample.round_trip, seen.sample.flight, seen.sample.una, seen.reorder_at) for seen in pair]
+        assert told[0] == told[1]
+        known = [(seen._round_trip, seen._forward, seen._reordering.count, seen.board.pipe, seen.probes()) for seen in pair]
+        assert known[0] == known[1]

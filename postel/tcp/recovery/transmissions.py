@@ -94,12 +94,32 @@ class Transmissions:
     def last(self) -> Sent | None:
         return self._records[-1] if self._head < len(self._records) else None
 
+    def take(self, position: int) -> Sent | None:
+        """Everything before ``position`` was acknowledged, and flew. The last record of it; None where that ends within the first."""
+        records, head, last = self._records, self._head, None
+        end = len(records)
+        while head < end and records[head].end <= position:
+            last = records[head]
+            last.state = GONE
+            head += 1
+        if head < end and records[head].start < position:
+            records[head].start = self._starts[head] = position
+        self._head = head
+        if head == end:
+            self._by_time.clear()
+            self._oldest = 0
+        self._trim()
+        return last
+
     def drop_first(self) -> None:
         self._head += 1
+        self._trim()
+
+    def _trim(self) -> None:
         if self._head > _TRIM and 2 * self._head > len(self._records):
             del self._records[: self._head], self._starts[: self._head]
             self._head = 0
-        if self._oldest > _TRIM and 2 * self._oldest > len(self._by_time):
+            self.oldest_flying()  # which passes those that are gone
             del self._by_time[: self._oldest]
             self._oldest = 0
 
