@@ -47,10 +47,10 @@ class _Explanation:
         self.options = options
         self.language = speakable(options.lang, sys.stdout)
         self.unusual = Unusual() if options.why or options.html else None
-        self.replay = Replay(options.conn) if options.conn or options.html else None
+        self.replay = Replay() if options.conn or options.html else None
         self.told: dict[int, _Told] = {}
         closer = self.look if self.unusual or self.replay else None
-        self.table = Table(self.over, closer=closer, at_once=options.follow)
+        self.table = Table(self.over, closer=closer, only=options.conn, at_once=options.follow)
 
     def look(self, seen: Seen) -> None:
         if self.unusual is not None:

@@ -20,8 +20,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.conn < 0:
         raise ArgumentError("--conn", options.conn, "1 or more")
-    replay = Replay(options.conn)
-    table = Table(_forget, closer=replay.look)
+    replay = Replay()
+    table = Table(_forget, closer=replay.look, only=options.conn)
     with source.opened(options.file) as file:
         reader = Reader(file)
         source.read(reader, table)

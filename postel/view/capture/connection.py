@@ -75,7 +75,6 @@ class End:
             "side",
             "syn_flags",
             "syns",
-            "window",
             "zero_windows",
         ),
     )
@@ -94,7 +93,6 @@ class End:
         self.first = UNKNOWN
         self.next = UNKNOWN
         self.ack = UNKNOWN
-        self.window = UNKNOWN  # as on the wire
         self.shift = UNKNOWN
         self.fin = UNKNOWN  # the number behind its FIN
         self.syns = 0
@@ -107,10 +105,6 @@ class End:
 
     def has_acknowledged(self, number: int) -> bool:
         return self.ack != UNKNOWN and sequence.ge(self.ack, number)
-
-    def room(self) -> int:
-        """The widest window that the last segment can have meant."""
-        return self.window << (self.shift if 0 <= self.shift <= 14 else 14)
 
     def see(self, seq: int, flags: int, length: int, now: int) -> Sight:
         """Count a segment's text in, and tell what it is."""
@@ -180,7 +174,19 @@ class Connection:
     """``ends`` are the opener and the other; ``number`` counts from 1 in the order of the first packets. Times in microseconds."""
 
     __slots__ = (
-        *("before", "began", "completeness", "ends", "fins_cross", "first_fin", "is_forgotten", "is_told", "lingers", "merged"),
+        *(
+            "before",
+            "began",
+            "completeness",
+            "ends",
+            "fins_cross",
+            "first_fin",
+            "is_forgotten",
+            "is_told",
+            "is_watched",
+            "lingers",
+            "merged",
+        ),
         *("number", "opened", "reset_by", "round_trip", "syn_acked", "syn_sent", "zeek"),
     )
 
@@ -203,6 +209,7 @@ class Connection:
         self.fins_cross = False
         self.reset_by: End | None = None
         self.zeek = Zeek(flipped=flipped)
+        self.is_watched = False  # none of its segments may take the short way
         self.lingers = False  # over, but kept for what comes late
         self.is_told = False
         self.is_forgotten = False
@@ -220,15 +227,21 @@ class Connection:
             self._take_ack(end, seq, ack, flags, now)
         if sight is not Sight.OUTSIDE:
             self._take_end(end, seq, flags, length)
-        opens = self.opened == UNKNOWN != self.syn_acked
-        is_plain = flags & (SYN | FIN | RST) == 0 and self.first_fin is None and end.ack != UNKNOWN and not opens
-        end.plain_text |= is_plain and length > 0
-        end.plain_acks |= is_plain and length == 0 and flags & ACK != 0
-        if flags & (SYN | FIN | RST) == 0 and not window and end.fin == UNKNOWN:
+        if not flags & (SYN | FIN | RST):
+            self._take_plain(end, seq, flags, window, length)
+        return sight
+
+    def _take_plain(self, end: End, seq: int, flags: int, window: int, length: int) -> None:
+        if not window and end.fin == UNKNOWN:
             end.zero_windows += 1
             self.zeek.note(end.side, "w", seq)
-        end.window = window
-        return sight
+        opens = self.opened == UNKNOWN != self.syn_acked
+        if opens or self.is_watched or self.first_fin is not None or end.ack == UNKNOWN:
+            return
+        if length:
+            end.plain_text = True
+        elif flags & ACK:
+            end.plain_acks = True
 
     def _complete(self, end: End, flags: int, length: int) -> None:
         """As tshark counts: text isn't an ACK, and beside a SYN neither FIN nor RST counts."""

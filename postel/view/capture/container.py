@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 LARGEST: Final = 1 << 24  # octets of a packet or a block
 MOST_INTERFACES: Final = 1 << 16
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 1 << 17  # stays in the processor's cache until its packets are read
 _MICROSECONDS: Final = 1_000_000
 
 # When (µs), where it starts in the chunk, how many octets were captured, how many there were, and the type of its link
@@ -65,20 +65,15 @@ class Reader:
         while form is not None:
             form.position = 0
             form.needed = 0
-            yield self._octets, self._frames(form)
-            if self.damage is not None:
+            yield self._octets, form.frames(self._octets)
+            if form.broken:
+                self.damage = Damage(self._offset + form.position, form.broken)
                 return
             self._drop(form.position)
             if not self._fill(max(form.needed, len(self._octets) + 1)):
                 if self._octets:
                     self.damage = Damage(self._offset, f"cut short: {len(self._octets)} octets of {form.what(self._octets)}")
                 return
-
-    def _frames(self, form: "Pcap | Pcapng") -> Iterator[Frame]:
-        try:
-            yield from form.frames(self._octets)
-        except _Broken as broken:
-            self.damage = Damage(self._offset + form.position, str(broken))
 
     def _form(self) -> "Pcap | Pcapng | None":
         """By the first octets. The header stays out of the first chunk of a pcap file; a pcapng's is a block like any other."""
@@ -128,6 +123,7 @@ class Pcap:
     def __init__(self, order: str, units: int, link: int) -> None:
         self.position = 0
         self.needed = 0  # octets of the next packet, where it is known
+        self.broken = ""
         self._record = Struct(f"{order}IIII")
         self._units = units
         self._link = link
@@ -141,17 +137,13 @@ class Pcap:
             seconds, fraction, captured, original = unpack(octets, position)
             end = position + 16 + captured
             if end > size:
-                self.needed = self._checked(captured, position) + 16
+                self.needed = captured + 16
+                if captured > LARGEST:
+                    self.broken = f"a packet of {captured} octets"
                 break
             yield seconds * _MICROSECONDS + fraction // units, position + 16, captured, original, link
             position = end
         self.position = position
-
-    def _checked(self, captured: int, position: int) -> int:
-        if captured > LARGEST:
-            self.position = position
-            raise _Broken(f"a packet of {captured} octets")
-        return captured
 
     def what(self, octets: bytes) -> str:
         if len(octets) < 16:
@@ -177,6 +169,7 @@ class Pcapng:
     def __init__(self) -> None:
         self.position = 0
         self.needed = 0
+        self.broken = ""
         self._interfaces: list[Interface] = []
         self._now = 0  # of the last packet with a time: a simple packet has none
         self._set_order("<")
@@ -184,42 +177,49 @@ class Pcapng:
     def _set_order(self, order: str) -> None:
         self._order = order
         self._block = Struct(f"{order}II")
+        self._length = Struct(f"{order}I")
         self._enhanced = Struct(f"{order}7I")
         self._obsolete = Struct(f"{order}IIHHIIII")
 
     def frames(self, octets: bytes) -> Iterator[Frame]:
         """All that are whole; ``position`` is then where the rest begins."""
-        position, size = self.position, len(octets)
-        enhanced, interfaces = self._enhanced.unpack_from, self._interfaces
-        while position + 12 <= size:
-            if position + 28 <= size:
+        size = len(octets)
+        last = size - 32
+        while True:
+            enhanced, length_at, interfaces = self._enhanced.unpack_from, self._length.unpack_from, self._interfaces
+            position, known = self.position, len(interfaces)
+            while position <= last:
                 kind, length, number, high, low, captured, original = enhanced(octets, position)
                 end = position + length
                 if (
-                    kind == _ENHANCED_PACKET
-                    and end <= size
-                    and captured + 32 <= length
-                    and number < len(interfaces)
-                    and octets[end - 4 : end] == octets[position + 4 : position + 8]
+                    kind != _ENHANCED_PACKET
+                    or number >= known
+                    or captured + 32 > length
+                    or end > size
+                    or length_at(octets, end - 4)[0] != length
                 ):
-                    link, _, units, epoch = interfaces[number]
-                    ticks = high << 32 | low
-                    self._now = when = (ticks if units == _MICROSECONDS else ticks * _MICROSECONDS // units) + epoch
-                    yield when, position + 28, captured, original, link
-                    position = end
-                    continue
+                    break  # isn't an enhanced packet, or isn't sound
+                link, _, units, epoch = interfaces[number]
+                ticks = high << 32 | low
+                self._now = when = (ticks if units == _MICROSECONDS else ticks * _MICROSECONDS // units) + epoch
+                yield when, position + 28, captured, original, link
+                position = end
             self.position = position
-            frame = self._other(octets)
+            try:
+                frame = self._other(octets)
+            except _Broken as broken:
+                self.broken = str(broken)
+                return
             if self.position == position:
                 return
-            position, enhanced, interfaces = self.position, self._enhanced.unpack_from, self._interfaces
             if frame is not None:
                 yield frame
-        self.position = position
 
     def _other(self, octets: bytes) -> Frame | None:
         """One block that isn't an enhanced packet, or isn't sound; ``position`` stays where it isn't whole."""
         position = self.position
+        if position + 12 > len(octets):
+            return None
         if octets[position : position + 4] == _SECTION_HEADER:
             self._begin_section(octets)
         kind, length = self._block.unpack_from(octets, position)

@@ -10,10 +10,12 @@ RAW: Final = 101
 LOOP: Final = 108
 COOKED: Final = 113
 COOKED_2: Final = 276
+_TYPED: Final = {ETHERNET: 12, COOKED: 14}  # where its type is in the link's header, before tags and IP
 _RAW: Final = (RAW, 12, 14, 228, 229)  # what some systems write for it; IPv4 alone, IPv6 alone
 
 IPV4: Final = 0x0800
 IPV6: Final = 0x86DD
+_IP: Final = (IPV4, IPV6)
 _TAGS: Final = (0x8100, 0x88A8, 0x9100)  # IEEE 802.1Q, 802.1ad, and what came before it
 _MOST_TAGS: Final = 8
 TCP: Final = 6
@@ -23,8 +25,8 @@ _SIZED: Final = (0, 43, 60)  # IPv6: hop-by-hop options, routing, destination op
 _FRAGMENT: Final = 44
 _AUTHENTICATION: Final = 51
 
-_IPV4: Final = Struct("!BBHxxHxB")
-_IPV6: Final = Struct("!IHB")
+_IPV4: Final = Struct("!BxHxxHxB")
+_IPV6: Final = Struct("!4xHB")
 _TCP: Final = Struct("!4xIIHH")
 
 
@@ -35,7 +37,6 @@ class Located(NamedTuple):
     pair: bytes
     at: int
     end: int
-    traffic: int
     seq: int
     ack: int
     bits: int
@@ -44,12 +45,10 @@ class Located(NamedTuple):
 
 def network(link: int, octets: bytes, start: int, end: int) -> int:
     """Where the IP header begins, NOWHERE if there is none."""
-    if link == ETHERNET:
-        return _tagged(octets, start + 12, end)
-    if link == COOKED:
-        return _tagged(octets, start + 14, end)
+    if link in _TYPED:
+        return _tagged(octets, start + _TYPED[link], end)
     if link == COOKED_2:
-        return start + 20 if _kind(octets, start, end) in (IPV4, IPV6) else NOWHERE
+        return start + 20 if _kind(octets, start, end) in _IP else NOWHERE
     if link in (NULL, LOOP):
         return start + 4
     return start if link in _RAW else NOWHERE
@@ -58,7 +57,7 @@ def network(link: int, octets: bytes, start: int, end: int) -> int:
 def _tagged(octets: bytes, at: int, end: int) -> int:
     for _ in range(_MOST_TAGS):
         kind = _kind(octets, at, end)
-        if kind in (IPV4, IPV6):
+        if kind in _IP:
             return at + 2
         if kind not in _TAGS:
             return NOWHERE
@@ -84,18 +83,18 @@ def segment(octets: bytes, ip: int, end: int, whole: int) -> Located | None:
 def _in_ipv4(octets: bytes, ip: int, end: int, whole: int) -> Located | None:
     if ip + 20 > end:
         return None
-    first, traffic, total, fragment, protocol = _IPV4.unpack_from(octets, ip)
+    first, total, fragment, protocol = _IPV4.unpack_from(octets, ip)
     header = (first & 15) << 2
     if header < 20 or protocol != TCP or fragment & 0x3FFF:
         return None
     whole = min(ip + total, whole) if total else whole  # 0: the sender left it to its device, and was captured before that
-    return _located(octets, octets[ip + 12 : ip + 20], ip + header, end, whole, traffic)
+    return _located(octets, ip + 12, ip + 20, ip + header, end, whole)
 
 
 def _in_ipv6(octets: bytes, ip: int, end: int, whole: int) -> Located | None:
     if ip + 40 > end:
         return None
-    first, length, following = _IPV6.unpack_from(octets, ip)
+    length, following = _IPV6.unpack_from(octets, ip)
     whole = min(ip + 40 + length, whole) if length else whole
     at = ip + 40
     while following != TCP:
@@ -111,13 +110,14 @@ def _in_ipv6(octets: bytes, ip: int, end: int, whole: int) -> Located | None:
             return None
         following = octets[at]
         at += size
-    return _located(octets, octets[ip + 8 : ip + 40], at, end, whole, first >> 20 & 0xFF)
+    return _located(octets, ip + 8, ip + 40, at, end, whole)
 
 
-def _located(octets: bytes, addresses: bytes, at: int, end: int, whole: int, traffic: int) -> Located | None:
-    if at + 20 > min(end, whole):
+def _located(octets: bytes, addresses: int, behind: int, at: int, end: int, whole: int) -> Located | None:
+    if at + 20 > end or at + 20 > whole:
         return None
     seq, ack, bits, window = _TCP.unpack_from(octets, at)
     if not 20 <= bits >> 10 & 0x3C <= whole - at:
         return None
-    return Located(addresses + octets[at : at + 4], at, whole, traffic, seq, ack, bits, window)
+    pair = octets[addresses : at + 4] if at == behind else octets[addresses:behind] + octets[at : at + 4]
+    return Located(pair, at, whole, seq, ack, bits, window)

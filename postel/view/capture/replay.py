@@ -54,17 +54,14 @@ class _Passed:
 
 
 class Replay:
-    """The closer look of a `Table` at connection ``number``, at all where that is 0. ``finish`` gives the trace."""
+    """The closer look of a `Table`: give it ``Table(over, closer=replay.look)``; ``finish`` gives the trace."""
 
-    def __init__(self, number: int = 0, *, most: int = MOST) -> None:
-        self.number = number
+    def __init__(self, *, most: int = MOST) -> None:
         self.forgotten = 0
         self._most = most
         self._passed: list[_Passed] = []
 
     def look(self, seen: Seen) -> None:
-        if self.number not in (0, seen.end.connection.number):
-            return
         if len(self._passed) >= self._most:
             self.forgotten += 1
             return
@@ -98,7 +95,7 @@ def _packet(seen: Seen) -> bytes:
     except WireError:  # its options can't be followed: the ladder does without
         octets = octets[:12] + bytes((0x50 | octets[12] & 1,)) + octets[13:20] + octets[located.bits >> 10 & 0x3C :]
     source, destination = seen.end.endpoint.address, seen.end.other.endpoint.address
-    packet = ip.encode(source, destination, PROTOCOL, octets, traffic_class=located.traffic)
+    packet = ip.encode(source, destination, PROTOCOL, octets, traffic_class=seen.traffic)
     return packet + seen.number.to_bytes(8, "big")
 
 

@@ -1,31 +1,25 @@
 """From frames to connections: one pass, no object per packet, memory for what is open.
 
-A frame whose IPv4 header is plain (no options, no tags) and whose segment is the next in order of an open connection only moves counters;
-all others take the longer way through `Connection.take`. A connection that is over is kept for 2MSL, for what comes late, and then told to
+Where nothing is special about a frame, and its segment is the next in order of an open connection, only counters move; all others take the
+longer way through `frame.segment` and `Connection.take`. A connection that is over is kept for 2MSL, for what comes late, and then told to
 ``over`` and forgotten.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from struct import Struct
 from typing import Final, NamedTuple
 
 from postel.tcp.seq import HALF, MASK
 from postel.times import MINUTE
+from postel.view.capture import plain
 from postel.view.capture.connection import UNKNOWN, Before, Connection, End, Sight
 from postel.view.capture.container import Frame
-from postel.view.capture.frame import COOKED, ETHERNET, IPV4, LOOP, NOWHERE, NULL, RAW, TCP, Located, network, segment
+from postel.view.capture.frame import NOWHERE, Located, network, segment
 from postel.wire.address import Endpoint
-from postel.wire.segment import ACK, FIN, RST, SYN
+from postel.wire.segment import ACK, RST, SYN
 
 MOST: Final = 1_000_000  # connections at once; where there are more, the oldest is told as it is
 _LINGER: Final = 4 * MINUTE  # 2MSL
-_PLAIN: Final = Struct("!HBBHxxHxB2x12sIIHH")  # from the link's type field on: IPv4 without options, and TCP up to the window
-_PLAIN_LENGTH: Final = 38
-_PLAIN_AT: Final = {ETHERNET: 12, COOKED: 14, RAW: -2, NULL: 2, LOOP: 2}  # where that begins in a frame
-_UNTYPED: Final = 12  # below this there is no type field
-_FAR: Final = 1 << 30
-_CONTROL: Final = SYN | FIN | RST | ACK
 _FLAGS: Final = 0x1FF
 
 
@@ -41,19 +35,33 @@ class Seen(NamedTuple):
     captured: int  # where the captured octets end
     located: Located
 
+    @property
+    def traffic(self) -> int:
+        """IPv4's type of service, IPv6's traffic class."""
+        first, second = self.octets[self.ip : self.ip + 2]
+        return second if first >> 4 == 4 else (first << 4 | second >> 4) & 0xFF
+
 
 class Table:
     """``over`` is told of each connection when it is forgotten (``at_once``: when it is over), and of those that are left by `finish`;
-    ``closer`` of each segment, which takes much longer. ``most`` connections are kept at once."""
+    ``closer`` of each segment of connection ``only``, or of all where that is 0: these take much longer. ``most`` connections are kept at
+    once."""
 
     def __init__(
-        self, over: Callable[[Connection], None], *, closer: Callable[[Seen], None] | None = None, at_once: bool = False, most: int = MOST
+        self,
+        over: Callable[[Connection], None],
+        *,
+        closer: Callable[[Seen], None] | None = None,
+        only: int = 0,
+        at_once: bool = False,
+        most: int = MOST,
     ) -> None:
         self.packets = 0
         self.connections = 0
         self.now = 0
         self._over = over
         self._closer = closer
+        self._only = only
         self._at_once = at_once
         self._most = most
         self._ends: dict[bytes, End] = {}
@@ -61,38 +69,39 @@ class Table:
 
     def take(self, octets: bytes, frames: Iterable[Frame]) -> None:
         """All frames of a chunk."""
-        ends, unpack, places = self._ends, _PLAIN.unpack_from, _PLAIN_AT
-        number = self.packets
-        when = self.now
-        if self._closer is not None:
-            places = {}  # nothing is plain
+        end_of, header_of = self._ends.get, plain.HEADERS.get
+        number, when, known = self.packets, self.now, NOWHERE
         for when, start, captured, original, link in frames:
             number += 1
-            place = places.get(link, _FAR)
-            if place + _PLAIN_LENGTH > captured:
+            if link != known:
+                known, shape = link, plain.SHAPES.get(link, plain.NONE)
+                at, ip, least, least_6, unpack, unpack_6, kinds = shape
+            if captured < least:
                 self._locate(octets, number, when, start, captured, original, link)
                 continue
-            kind, first, _, total, fragment, protocol, pair, seq, ack, bits, window = unpack(octets, start + place)
-            length = total - 20 - (bits >> 10 & 0x3C)
-            end = ends.get(pair)
+            kind, first, size, way, pair, seq, ack, bits, window = unpack(octets, start + at)
+            if first == plain.IPV4:
+                length = size - 20 - header_of(bits, plain.NEVER)
+            elif first & 0xF0 == plain.IPV6 and captured >= least_6:
+                size, way, pair, seq, ack, bits, window = unpack_6(octets, start + at)
+                length = size - header_of(bits, plain.NEVER)
+                size += 40
+            else:
+                length = -1
+            end = end_of(pair)
             if (
                 end is not None
                 and seq == end.next
-                and bits & _CONTROL == ACK
-                and window
-                and first == 0x45
-                and protocol == TCP
-                and (kind == IPV4 or place < _UNTYPED)
-                and not fragment & 0x3FFF
-                and bits >= 0x5000
                 and length >= 0
-                and total + place + 2 <= original
+                and window
+                and way & plain.WAY == plain.TCP
+                and ip + size <= original
+                and kind in kinds
                 and (end.plain_text if length else end.plain_acks)
             ):
                 end.packets += 1
                 end.octets += original
                 end.last = when
-                end.window = window
                 if length:
                     end.data += length
                     end.next = seq + length & MASK
@@ -127,7 +136,7 @@ class Table:
         if not connection.lingers and (connection.first_fin or flags & RST) and connection.is_over:
             connection.lingers = True
             self._lingering.append((when, connection))
-        if self._closer is not None:
+        if connection.is_watched and self._closer is not None:
             self._closer(Seen(one, sight, number, when, octets, ip, end, located))
         if connection.lingers and self._at_once:
             self._tell(connection)
@@ -156,6 +165,7 @@ class Table:
         opener, other = (destination, source) if flipped else (source, destination)
         self.connections += 1
         connection = Connection(self.connections, opener, other, when, flipped=flipped)
+        connection.is_watched = self._closer is not None and self._only in (0, connection.number)
         end = connection.ends[flipped]
         self._ends[pair] = end
         self._ends[_reversed(pair)] = end.other

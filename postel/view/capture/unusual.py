@@ -211,7 +211,7 @@ def _look_at_order(case: _Case, seen: Seen) -> None:
         case.find("keep-alive" if case.eyes[end.other.side].window else "window probe", end, seen.number)
     elif sight is Sight.OUTSIDE:
         case.find("outside the window", end, seen.number)
-    elif length and _is_beyond_window(seen):
+    elif length and _is_beyond_window(seen, case.eyes[end.other.side].window):
         case.find("outside the window" if case.eyes[end.other.side].window else "window probe", end, seen.number)
     if length and end.other.offer is not None and 0 < end.other.offer.mss < length and not seen.located.bits & SYN:
         case.find("over the MSS", end, seen.number, mss=end.other.offer.mss, length=length)
@@ -234,13 +234,13 @@ def _look_at_retransmission(case: _Case, seen: Seen) -> None:
         case.find("retransmission", end, seen.number)
 
 
-def _is_beyond_window(seen: Seen) -> bool:
+def _is_beyond_window(seen: Seen, window: int) -> bool:
     """Its end lies to the right of what the other end has room for, as far as this can be told."""
     other = seen.end.other
-    if UNKNOWN in (other.ack, other.window) or other.shift == UNKNOWN:
+    if UNKNOWN in (other.ack, window, other.shift):
         return False
     scales = seen.end.offer is not None and seen.end.offer.window_scale != ABSENT
-    room = other.window << (min(other.shift, 14) if scales else 0)
+    room = window << (min(other.shift, 14) if scales else 0)
     over = sequence.offset(sequence.add(seen.located.seq, _length(seen)), sequence.add(other.ack, room))
     return 0 < over < WIDEST
 
@@ -296,7 +296,7 @@ def _look_at_timestamps(case: _Case, seen: Seen, bearer: options.Bearer) -> None
 
 def _look_at_marks(case: _Case, seen: Seen) -> None:
     end, other, bits = seen.end, seen.end.other, seen.located.bits
-    mark = seen.located.traffic & 3
+    mark = seen.traffic & 3
     agreed = "ecn" in case.connection.agreed()
     accurate = case.connection.ends[0].syn_flags & AE
     if mark and not accurate:

@@ -63,17 +63,16 @@ class Zeek:
 
     def note(self, side: int, letter: str, seq: int) -> None:
         """One letter, if it is due: some once, some for each new number, the others at the 1st, 10th, 100th … time."""
-        letter = letter if side else letter.upper()
-        kind = letter.lower()
-        if kind in _BY_NUMBER:
-            if self._numbers.get(letter) == seq:
+        written = letter if side else letter.upper()
+        if letter in _BY_NUMBER:
+            if self._numbers.get(written) == seq:
                 return
-            self._numbers[letter] = seq
+            self._numbers[written] = seq
         else:
-            self._counts[letter] = count = self._counts.get(letter, 0) + 1
-            if count > 1 and (kind in _ONCE or str(count).strip("0") != "1"):
+            self._counts[written] = count = self._counts.get(written, 0) + 1
+            if count > 1 and (letter in _ONCE or str(count).strip("0") != "1"):
                 return
-        self.history += letter
+        self.history += written
 
     def _move(self, side: int, flags: int) -> None:
         ends, other = self._ends, 1 - side
@@ -88,7 +87,7 @@ class Zeek:
             ends[side] = _End.CLOSED
         elif mine is _End.INACTIVE:
             ends[side] = _End.PARTIAL
-        elif mine in _OPENING and ends[other] in (_End.SYN_ACK_SENT, _End.SYN_SENT) and flags & ACK:
+        elif mine in _OPENING and ends[other] in _OPENING and flags & ACK:
             ends[side] = ends[other] = _End.ESTABLISHED
 
     def _open(self, side: int, flags: int) -> None:

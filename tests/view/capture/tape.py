@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable
 
 from postel.times import MILLISECOND
-from postel.view.capture import Connection, Reader, Table
+from postel.view.capture import Connection, Reader, Table, frame
 from postel.view.capture.container import Damage
 from postel.view.capture.replay import Replay
 from postel.view.capture.table import Seen
@@ -23,6 +23,24 @@ PCAP = b"\xd4\xc3\xb2\xa1" + bytes((2, 0, 4, 0)) + bytes(8) + (65535).to_bytes(4
 OFFER = {"mss": 1460, "window_scale": 7, "sack_permitted": True, "tsval": 1, "tsecr": 0}
 
 
+HEADS = {  # of a link, before its type and behind it; None: it has no type
+    frame.ETHERNET: (bytes(12), b""),
+    frame.COOKED: (bytes(14), b""),
+    frame.COOKED_2: (b"", bytes(18)),
+    frame.RAW: None,
+    frame.NULL: None,
+    frame.LOOP: None,
+}
+
+
+def carried(octets: bytes, link: int, tag: bytes) -> bytes:
+    """An Ethernet frame's packet, over another link."""
+    head = HEADS[link]
+    if head is None:
+        return (b"" if link == frame.RAW else bytes(4)) + octets[14:]
+    return head[0] + (tag if link != frame.COOKED_2 else b"") + octets[12:14] + head[1] + octets[14:]
+
+
 def pcap(packets: list[tuple[int, bytes]], link: int = 1) -> bytes:
     """Times in microseconds."""
     return PCAP + link.to_bytes(4, "little") + b"".join(record(when, octets) for when, octets in packets)
@@ -33,10 +51,10 @@ def record(when: int, octets: bytes) -> bytes:
     return b"".join(field.to_bytes(4, "little") for field in fields) + octets
 
 
-def read(octets: bytes, closer: Callable[[Seen], None] | None = None) -> tuple[list[Connection], Damage | None, Table]:
+def read(octets: bytes, closer: Callable[[Seen], None] | None = None, only: int = 0) -> tuple[list[Connection], Damage | None, Table]:
     """The connections in the order in which they began."""
     found: list[Connection] = []
-    reader, table = Reader(io.BytesIO(octets)), Table(found.append, closer=closer)
+    reader, table = Reader(io.BytesIO(octets)), Table(found.append, closer=closer, only=only)
     for chunk, frames in reader.chunks():
         table.take(chunk, frames)
     table.finish()
@@ -105,6 +123,6 @@ class Tape:
         return {finding.kind: finding for connection in found for finding in unusual.of(connection)}
 
     def trace(self, number: int = 0) -> Trace:
-        replay = Replay(number)
-        read(self.pcap(), replay.look)
+        replay = Replay()
+        read(self.pcap(), replay.look, number)
         return replay.finish()

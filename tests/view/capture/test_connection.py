@@ -1,17 +1,20 @@
 """What a connection comes to: how it opened, what was agreed, how it closed, and what was sent again."""
 
 import io
+import tracemalloc
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from postel.times import MINUTE
 from postel.view import ladder
 from postel.view.capture import Reader, Table, connection
 from postel.view.capture.connection import UNKNOWN, Closing
+from postel.view.capture.table import Seen
 from postel.wire.address import Endpoint, parse
 from postel.wire.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN
-from tests.view.capture.tape import Tape, pcap, read, record
+from tests.view.capture.tape import HEADS, RIGHT, Tape, carried, pcap, read, record
 
 DATA = ACK | PSH
 
@@ -94,6 +97,29 @@ def test_forgotten_when_it_has_been_over_for_2msl() -> None:
     assert len(tape.left(ACK, 2, 2).connections()) == 3
 
 
+def test_memory_is_for_what_is_open() -> None:
+    """Of ten times as many connections, one after another, no more is kept; who watches one keeps nothing of others."""
+
+    def kept(connections: int, only: int) -> int:
+        seen: list[Seen] = []
+        table = Table(lambda connection: None, closer=seen.append, only=only)
+        tracemalloc.start()
+        try:
+            for number in range(connections):
+                tape = Tape(Endpoint(parse("10.0.0.1"), 1024 + number), RIGHT)
+                tape.now += number * 5 * MINUTE
+                tape.handshake().left(DATA, 1, 1, b"x").right(DATA, 1, 2, b"y").right(ACK, 2, 2).close(2, 2)
+                for octets, frames in Reader(io.BytesIO(tape.pcap())).chunks():
+                    table.take(octets, frames)
+            assert len(seen) == 10
+            return tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+
+    kept(3, only=1)  # what is made once
+    assert kept(300, only=1) < kept(30, only=1) + 20_000
+
+
 def test_no_more_at_once_than_allowed() -> None:
     found: list[connection.Connection] = []
     packets = [Tape(Endpoint(parse("10.0.0.1"), port), Endpoint(parse("10.0.0.2"), 80)).left(SYN, 0).packets[0] for port in range(1, 9)]
@@ -119,8 +145,8 @@ SEGMENTS = st.lists(
 )
 
 
-def taped(segments: list[tuple[int, int, int, int, int, int]]) -> Tape:
-    tape = Tape().handshake()
+def taped(segments: list[tuple[int, int, int, int, int, int]], tape: Tape | None = None) -> Tape:
+    tape = (tape or Tape()).handshake()
     following = [1, 1]
     for side, flags, number, ack, length, window in segments:
         seq = following[side] if number == NEXT else number
@@ -133,15 +159,38 @@ def taped(segments: list[tuple[int, int, int, int, int, int]]) -> Tape:
 @example([(1, DATA, NEXT, 1, 5, 3), (0, ACK, NEXT, 6, 0, 3), (0, ACK, NEXT, 3, 0, 3)])  # an ACK that was overtaken
 @settings(deadline=None)
 def test_the_short_way_counts_as_the_long_way_does(segments: list[tuple[int, int, int, int, int, int]]) -> None:
-    octets = taped(segments).pcap()
+    assert_ways_are_equal(taped(segments).pcap())
+
+
+def assert_ways_are_equal(octets: bytes) -> None:
+    """Whose segments are all watched goes the long way."""
     short, _, _ = read(octets)
     long, _, _ = read(octets, lambda seen: None)
 
     def told(one: connection.Connection) -> object:
-        ends = [(end.packets, end.octets, end.data, end.retransmissions, end.ack, end.next, end.last, end.window) for end in one.ends]
+        ends = [(end.packets, end.octets, end.data, end.retransmissions, end.ack, end.next, end.last) for end in one.ends]
         return (one.number, one.closing, one.zeek.state, one.zeek.history, one.completeness, one.handshake_time, ends)
 
     assert [told(one) for one in short] == [told(one) for one in long]
+
+
+IPV6_ENDS = (Endpoint(parse("fd00::1"), 1024), Endpoint(parse("fd00::2"), 80))
+
+
+@given(SEGMENTS, st.sampled_from([*HEADS]), st.booleans(), st.booleans(), st.data())
+@settings(deadline=None)
+def test_both_ways_are_equal_on_every_link(
+    segments: list[tuple[int, int, int, int, int, int]], link: int, over_ipv6: bool, is_tagged: bool, data: st.DataObject
+) -> None:
+    """With tags and without, IPv4 and IPv6, and with headers that were damaged."""
+    tape = taped(segments, Tape(*IPV6_ENDS) if over_ipv6 else Tape())
+    packets = [(when, carried(octets, link, b"\x81\x00\x00\x45" * is_tagged)) for when, octets in tape.packets]
+    for _ in range(data.draw(st.integers(0, 4))):
+        index = data.draw(st.integers(0, len(packets) - 1))
+        when, octets = packets[index]
+        place = data.draw(st.integers(0, min(len(octets) - 1, 75)))
+        packets[index] = (when, octets[:place] + data.draw(st.binary(min_size=1, max_size=1)) + octets[place + 1 :])
+    assert_ways_are_equal(pcap(packets, link))
 
 
 @given(SEGMENTS, st.data())

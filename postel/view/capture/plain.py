@@ -1,0 +1,54 @@
+"""The shape of a frame with nothing special: an IP header without options, then TCP. All its fields come out in one go.
+
+Of a frame that is shaped otherwise they are nonsense, which the checks of `Table.take` keep out. It is the speed of reading captures.
+"""
+
+from collections.abc import Callable, Container
+from struct import Struct
+from typing import Any, Final, NamedTuple
+
+from postel.view.capture import frame
+from postel.wire.segment import ACK, CWR, ECE, PSH
+
+IPV4: Final = 0x45  # its version, and a header of 20 octets
+IPV6: Final = 0x60
+WAY: Final = 0x3FFF00FF  # of IPv4's fragment, TTL and protocol what has to be that of a whole
+TCP: Final = frame.TCP
+NEVER: Final = 1 << 17  # a header larger than any packet
+HEADERS: Final = {  # their lengths, by the bits beside them: of segments that neither begin nor end anything
+    size << 12 | ACK | push | congestion: 4 * size for size in range(5, 16) for push in (0, PSH) for congestion in (0, ECE, CWR, ECE | CWR)
+}
+
+
+class Shape(NamedTuple):
+    """Of one link's frames: ``at`` is where the fields begin, ``ip`` where the IP header does, in octets from the frame's start."""
+
+    at: int
+    ip: int
+    least: int  # octets that must have been captured
+    least_6: int
+    unpack: Callable[[bytes, int], tuple[Any, ...]]
+    unpack_6: Callable[[bytes, int], tuple[Any, ...]]
+    kinds: Container[int]  # what the two octets at ``at`` may be: the link's type of an IP packet, or anything where it has none
+
+
+_TYPES: Final = frozenset((frame.IPV4, frame.IPV6))
+_ANYTHING: Final = range(1 << 16)
+
+
+def _shape(at: int, ip: int, kinds: Container[int] = _TYPES) -> Shape:
+    gap = ip - at - 2  # between type and IP
+    four = Struct(f"!H{gap}xBxH2xI2x12sIIHH")  # type; version, length, fragment to protocol, addresses and ports; numbers, bits, window
+    six = Struct(f"!2x{gap}x4xHBx36sIIHH")
+    return Shape(at, ip, at + four.size, at + six.size, four.unpack_from, six.unpack_from, kinds)
+
+
+SHAPES: Final = {
+    frame.ETHERNET: _shape(12, 14),
+    frame.COOKED: _shape(14, 16),
+    frame.COOKED_2: _shape(0, 20),
+    frame.RAW: _shape(-2, 0, _ANYTHING),
+    frame.NULL: _shape(2, 4, _ANYTHING),
+    frame.LOOP: _shape(2, 4, _ANYTHING),
+}
+NONE: Final = Shape(0, 0, 1 << 32, 1 << 32, SHAPES[frame.RAW].unpack, SHAPES[frame.RAW].unpack_6, ())  # of other links: nothing is plain

@@ -1,0 +1,30 @@
+"""A plain frame's fields in one go are those that are found step by step, on each link."""
+
+import pytest
+
+from postel.view.capture import plain
+from postel.view.capture.frame import network, segment
+from tests.view.capture.tape import HEADS, carried
+from tests.view.capture.test_frame import packet
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("link", HEADS)
+def test_a_shape_has_the_fields(link: int, version: int) -> None:
+    kind = b"\x08\x00" if version == 4 else b"\x86\xdd"
+    octets = b"before" + carried(bytes(12) + kind + packet(version), link, b"")
+    located = segment(octets, network(link, octets, 6, len(octets)), len(octets), len(octets))
+    shape = plain.SHAPES[link]
+    kind, first, size, way, pair, seq, ack, bits, window = shape.unpack(octets, 6 + shape.at)
+    if version == 6:
+        assert first & 0xF0 == plain.IPV6
+        size, way, pair, seq, ack, bits, window = shape.unpack_6(octets, 6 + shape.at)
+        size += 40
+    else:
+        assert first == plain.IPV4
+    assert located is not None
+    assert (pair, seq, ack, bits, window) == (located.pair, located.seq, located.ack, located.bits, located.window)
+    assert 6 + shape.ip + size == located.end == len(octets)
+    assert plain.HEADERS[bits] == located.bits >> 10 & 0x3C == 20
+    assert way & plain.WAY == plain.TCP
+    assert kind in shape.kinds
