@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.measure import FIGURES, GROUPS, Figure, core_is_compiled
+from bench.measure import FIGURES, GROUPS, MEGABYTES_A_SECOND, Figure, core_is_compiled
 from bench.place import QUIET, obstacle, settle
 
 Result = dict[str, Any]
@@ -26,6 +26,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", type=groups, default=GROUPS, metavar="GROUPS", help=f"of {','.join(GROUPS)}")
     parser.add_argument("--runs", type=positive, default=3, help="of which the median is told (default: 3)")
     parser.add_argument("--seconds", type=float, default=5.0, help="that a stream lasts (default: 5; with loss, twice that)")
+    parser.add_argument(
+        "--megabytes", type=positive, help=f"of the capture to explain (default: {MEGABYTES_A_SECOND} for each of the seconds)"
+    )
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run's value, and what the machine is")
     return parser.parse_args()
@@ -123,10 +126,11 @@ def main() -> int:
     results: dict[str, Result] = {}
     for group in GROUPS:
         if group in chosen.only:
-            results |= measure(group, chosen.runs, chosen.seconds)
+            is_sized = group == "explain" and chosen.megabytes
+            results |= measure(group, chosen.runs, chosen.megabytes / MEGABYTES_A_SECOND if is_sized else chosen.seconds)
     print(f"{table(results, markdown=chosen.markdown)}\n\n{footer(described, results, chosen.runs)}")
     if chosen.json:
-        options = {"runs": chosen.runs, "seconds": chosen.seconds}
+        options = {"runs": chosen.runs, "seconds": chosen.seconds, "megabytes": chosen.megabytes}
         text = json.dumps({"machine": described, "options": options, "figures": results}, ensure_ascii=False, indent=2)
         chosen.json.write_text(text + "\n", "utf-8")
     return 1 if any(result["errors"] for result in results.values()) else 0

@@ -27,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     source.arguments(parser)
     parser.add_argument("--why", action="store_true", help="tell what is unusual, and the rule behind it")
     parser.add_argument("--follow", action="store_true", help="tell of each connection when it is over, not of all in the end")
+    parser.add_argument("--checksums", action="store_true", help="segments with a wrong checksum count for Zeek's c alone")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a JSON object for each connection, one a line")
     form.add_argument("--html", metavar="PAGE", help="write a page that needs nothing else")
@@ -50,7 +51,7 @@ class _Explanation:
         self.replay = Replay() if options.conn or options.html else None
         self.told: dict[int, _Told] = {}
         closer = self.look if self.unusual or self.replay else None
-        self.table = Table(self.over, closer=closer, only=options.conn, at_once=options.follow)
+        self.table = Table(self.over, closer=closer, only=options.conn, checksums=options.checksums, at_once=options.follow)
 
     def look(self, seen: Seen) -> None:
         if self.unusual is not None:

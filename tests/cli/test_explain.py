@@ -148,6 +148,16 @@ def test_follow_goes_with_what_needs_no_whole(file: str, with_it: list[str], cap
     assert "--follow" in capsys.readouterr().err
 
 
+def test_checksums(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tape = Tape().handshake()
+    tape.packets[2] = (tape.packets[2][0], tape.packets[2][1][:-1] + b"?")
+    path = tmp_path / "wrong.pcap"
+    path.write_bytes(tape.pcap())
+    for arguments, told in ([], "S1 ShA"), (["--checksums"], "S1 ShC"):
+        assert main(["explain", str(path), "--lang", "en", *arguments]) == DONE
+        assert capsys.readouterr().out.rstrip().endswith(told)
+
+
 def test_nothing_unusual(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "usual.pcap"
     path.write_bytes(Tape().handshake().close().pcap())

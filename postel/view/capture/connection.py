@@ -136,10 +136,15 @@ class End:
         if not size:
             return Sight.EMPTY
         if offset:
-            self.holes = [*self.holes[-_MOST_HOLES + 1 :], (self.next, seq, now)]
+            self.skip(seq, now)
         self.next = sequence.add(seq, size)
         self.data += length
         return Sight.AHEAD if offset else Sight.NEW
+
+    def skip(self, number: int, now: int) -> None:
+        """It must have sent what comes before this number."""
+        self.holes = [*self.holes[-_MOST_HOLES + 1 :], (self.next, number, now)]
+        self.next = number
 
     def _fills(self, seq: int, size: int, length: int, now: int) -> bool:
         """Whether it fills a hole so soon that it was overtaken; later it was sent again: the first was lost unseen."""
@@ -282,16 +287,16 @@ class Connection:
             other.next = ack
             other.first = sequence.add(ack, -1)
         elif sequence.gt(ack, other.next) and not flags & RST:
-            self.miss(end, ack)
+            self.miss(end, ack, now)
         if end.ack == UNKNOWN or (sequence.gt(ack, end.ack) and not flags & RST):
             end.ack = ack
 
-    def miss(self, end: End, ack: int) -> None:
-        """What the other end sent was acknowledged, but not seen."""
+    def miss(self, end: End, ack: int, now: int) -> None:
+        """What the other end sent was acknowledged, but not seen, or not yet."""
         other = end.other
         if sequence.offset(ack, other.next) < WIDEST:
             self.zeek.note(other.side, "g", ack)
-            other.next = ack
+            other.skip(ack, now)
 
     def _take_end(self, end: End, seq: int, flags: int, length: int) -> None:
         if flags & FIN and end.fin == UNKNOWN:

@@ -3,6 +3,8 @@
 from struct import Struct
 from typing import Final, NamedTuple
 
+from postel.wire import checksum
+
 # draft-ietf-opsawg-pcaplinktype
 NULL: Final = 0
 ETHERNET: Final = 1
@@ -121,3 +123,12 @@ def _located(octets: bytes, addresses: int, behind: int, at: int, end: int, whol
         return None
     pair = octets[addresses : at + 4] if at == behind else octets[addresses:behind] + octets[at : at + 4]
     return Located(pair, at, whole, seq, ack, bits, window)
+
+
+def is_damaged(octets: bytes, ip: int, end: int, located: Located) -> bool:
+    """Whether the segment's checksum is wrong: it never is where not all was captured."""
+    if located.end > end:
+        return False
+    size = (len(located.pair) - 4) // 2
+    source, destination = located.pair[:size], located.pair[size:-4]
+    return not checksum.payload_is_right(octets[ip : located.end], located.at - ip, located.end - ip, source, destination, TCP)

@@ -14,7 +14,8 @@ from postel.times import MINUTE
 from postel.view.capture import plain
 from postel.view.capture.connection import UNKNOWN, Before, Connection, End, Sight
 from postel.view.capture.container import Frame
-from postel.view.capture.frame import NOWHERE, Located, network, segment
+from postel.view.capture.frame import NOWHERE, Located, is_damaged, network, segment
+from postel.view.capture.zeek import LIKELY_SERVERS
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, RST, SYN
 
@@ -44,8 +45,8 @@ class Seen(NamedTuple):
 
 class Table:
     """``over`` is told of each connection when it is forgotten (``at_once``: when it is over), and of those that are left by `finish`;
-    ``closer`` of each segment of connection ``only``, or of all where that is 0: these take much longer. ``most`` connections are kept at
-    once."""
+    ``closer`` of each segment of connection ``only``, or of all where that is 0: these take much longer. With ``checksums``, a
+    segment whose checksum is wrong counts for Zeek's letter ``c`` alone. ``most`` connections are kept at once."""
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Table:
         *,
         closer: Callable[[Seen], None] | None = None,
         only: int = 0,
+        checksums: bool = False,
         at_once: bool = False,
         most: int = MOST,
     ) -> None:
@@ -62,6 +64,8 @@ class Table:
         self._over = over
         self._closer = closer
         self._only = only
+        self._checksums = checksums
+        self._shapes = {} if checksums else plain.SHAPES
         self._at_once = at_once
         self._most = most
         self._ends: dict[bytes, End] = {}
@@ -74,7 +78,7 @@ class Table:
         for when, start, captured, original, link in frames:
             number += 1
             if link != known:
-                known, shape = link, plain.SHAPES.get(link, plain.NONE)
+                known, shape = link, self._shapes.get(link, plain.NONE)
                 at, ip, least, least_6, unpack, unpack_6, kinds = shape
             if captured < least:
                 self._locate(octets, number, when, start, captured, original, link)
@@ -107,7 +111,7 @@ class Table:
                     end.next = seq + length & MASK
                 if ack != end.ack and ack - end.ack & MASK < HALF:
                     if end.other.next - ack & MASK >= HALF:
-                        end.connection.miss(end, ack)
+                        end.connection.miss(end, ack, when)
                     end.ack = ack
             else:
                 self._locate(octets, number, when, start, captured, original, link)
@@ -123,6 +127,9 @@ class Table:
         if located is None:
             return
         one = self._end(located, when)
+        if self._checksums and is_damaged(octets, ip, end, located):
+            one.connection.zeek.note(one.side, "c", located.seq)
+            return
         one.packets += 1
         one.octets += original
         one.last = when
@@ -161,7 +168,7 @@ class Table:
         size = (len(pair) - 4) // 2
         source = Endpoint(pair[:size], pair[-4] << 8 | pair[-3])
         destination = Endpoint(pair[size:-4], pair[-2] << 8 | pair[-1])
-        flipped = located.bits & (SYN | ACK) == SYN | ACK
+        flipped = (located.bits & SYN == 0 and source.port in LIKELY_SERVERS) or located.bits & (SYN | ACK) == SYN | ACK
         opener, other = (destination, source) if flipped else (source, destination)
         self.connections += 1
         connection = Connection(self.connections, opener, other, when, flipped=flipped)

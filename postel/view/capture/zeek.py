@@ -1,8 +1,9 @@
 """A connection in Zeek's words: ``conn_state`` and ``history``, as the documentation of its conn.log defines them.
 
-Zeek sees two ends, each in a state of its own; which pair of states gives which word is the table of `Zeek.state`. Two letters are never
-written: ``c``, since captures at the sending host have checksums that its device fills in later, and ``x``. Of the heuristics behind ``^``
-one is applied: who sends a SYN,ACK first is the responder.
+Zeek sees two ends, each in a state of its own; which pair of states gives which word is the table of `Zeek.state`. ``c`` is written where
+somebody asks for checksums: captures at the sending host have those that its device fills in later. ``x`` is never written. As for ``^``,
+who sends a SYN,ACK first is the responder, and so is who sends anything but a SYN first from one of `LIKELY_SERVERS`; Zeek believes a
+SYN,ACK from another port only when an ACK or text follows it.
 """
 
 from enum import Enum, auto
@@ -23,6 +24,42 @@ class _End(Enum):
 
 _UNSEEN: Final = (_End.INACTIVE, _End.PARTIAL)
 _OPENING: Final = (_End.SYN_SENT, _End.SYN_ACK_SENT)
+LIKELY_SERVERS: Final = frozenset(  # Zeek's likely_server_ports, as far as they are TCP's
+    (
+        *(
+            21,
+            22,
+            25,
+            53,
+            79,
+            80,
+            81,
+            88,
+            110,
+            135,
+            137,
+            139,
+            143,
+            389,
+            443,
+            445,
+            502,
+            563,
+            585,
+            587,
+            614,
+            631,
+            636,
+            989,
+            990,
+            992,
+            993,
+            995,
+        ),
+        *(1080, 1434, 1883, 2811, 3128, 3268, 3306, 3389, 5060, 5222, 5223, 5269, 5353, 5355, 5432, 6379, 6666, 6667, 6668, 6669),
+        *(8000, 8080, 8888, 20000),
+    )
+)
 _ONCE: Final = "adiq"
 _BY_NUMBER: Final = "shfr"  # again where the sequence number isn't the last one's
 

@@ -23,6 +23,7 @@ PCAP = b"\xd4\xc3\xb2\xa1" + bytes((2, 0, 4, 0)) + bytes(8) + (65535).to_bytes(4
 OFFER = {"mss": 1460, "window_scale": 7, "sack_permitted": True, "tsval": 1, "tsecr": 0}
 
 
+IPV6_ENDS = (Endpoint(parse("fd00::1"), 1024), Endpoint(parse("fd00::2"), 80))
 HEADS = {  # of a link, before its type and behind it; None: it has no type
     frame.ETHERNET: (bytes(12), b""),
     frame.COOKED: (bytes(14), b""),
@@ -51,10 +52,12 @@ def record(when: int, octets: bytes) -> bytes:
     return b"".join(field.to_bytes(4, "little") for field in fields) + octets
 
 
-def read(octets: bytes, closer: Callable[[Seen], None] | None = None, only: int = 0) -> tuple[list[Connection], Damage | None, Table]:
+def read(
+    octets: bytes, closer: Callable[[Seen], None] | None = None, *, only: int = 0, checksums: bool = False
+) -> tuple[list[Connection], Damage | None, Table]:
     """The connections in the order in which they began."""
     found: list[Connection] = []
-    reader, table = Reader(io.BytesIO(octets)), Table(found.append, closer=closer, only=only)
+    reader, table = Reader(io.BytesIO(octets)), Table(found.append, closer=closer, only=only, checksums=checksums)
     for chunk, frames in reader.chunks():
         table.take(chunk, frames)
     table.finish()
@@ -124,5 +127,5 @@ class Tape:
 
     def trace(self, number: int = 0) -> Trace:
         replay = Replay()
-        read(self.pcap(), replay.look, number)
+        read(self.pcap(), replay.look, only=number)
         return replay.finish()

@@ -14,7 +14,7 @@ from postel.view.capture.connection import UNKNOWN, Closing
 from postel.view.capture.table import Seen
 from postel.wire.address import Endpoint, parse
 from postel.wire.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN
-from tests.view.capture.tape import HEADS, RIGHT, Tape, carried, pcap, read, record
+from tests.view.capture.tape import HEADS, IPV6_ENDS, RIGHT, Tape, carried, pcap, read, record
 
 DATA = ACK | PSH
 
@@ -172,9 +172,6 @@ def assert_ways_are_equal(octets: bytes) -> None:
         return (one.number, one.closing, one.zeek.state, one.zeek.history, one.completeness, one.handshake_time, ends)
 
     assert [told(one) for one in short] == [told(one) for one in long]
-
-
-IPV6_ENDS = (Endpoint(parse("fd00::1"), 1024), Endpoint(parse("fd00::2"), 80))
 
 
 @given(SEGMENTS, st.sampled_from([*HEADS]), st.booleans(), st.booleans(), st.data())

@@ -3,8 +3,12 @@
 import pytest
 
 from postel.view.capture.zeek import Zeek
+from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, FIN, PSH, RST, SYN
-from tests.view.capture.tape import Tape
+from tests.view.capture.tape import IPV6_ENDS, LEFT, RIGHT, Tape, pcap, read, record
+
+DATA = ACK | PSH
+OTHER = Endpoint(RIGHT.address, 50_000)
 
 ORIGINATOR, RESPONDER = 0, 1
 FLAGS = {"S": SYN, "H": SYN | ACK, "A": ACK, "D": ACK | PSH, "F": FIN | ACK, "R": RST, "I": FIN | RST, "Q": SYN | FIN, "X": SYN | RST}
@@ -92,6 +96,50 @@ def test_of_a_capture() -> None:
     tape = Tape().handshake().left(ACK | PSH, 1, 1, b"hello").left(ACK | PSH, 1, 1, b"hello").right(ACK, 1, 6, window=0)
     tape.right(ACK | PSH, 1, 6, b"x").left(ACK, 6, 100)
     assert tape.connection().zeek.history == "ShADTawdg"  # the last ACK covers what wasn't seen
-    turned = Tape().right(SYN | ACK, 0, 1).left(ACK, 1, 1).connection()
-    assert turned.zeek.history == "^hA"
-    assert turned.ends[0].endpoint.port == 1024
+
+
+@pytest.mark.parametrize(
+    ("tape", "history"),
+    [
+        (Tape().right(SYN | ACK, 0, 1).left(ACK, 1, 1), "^hA"),
+        (Tape().right(DATA, 1, 1, b"x").left(ACK, 1, 2), "^dA"),  # port 80 is a server's
+        (Tape().right(RST, 1), "^r"),
+    ],
+)
+def test_turned_round(tape: Tape, history: str) -> None:
+    assert tape.connection().zeek.history == history
+    assert tape.connection().ends[0].endpoint.port == 1024
+
+
+@pytest.mark.parametrize("tape", [Tape().right(SYN, 0), Tape().left(DATA, 1, 1, b"x"), Tape(LEFT, OTHER).right(DATA, 1, 1, b"x")])
+def test_not_turned_round(tape: Tape) -> None:
+    """A SYN settles it; and no port but a server's tells anything."""
+    assert "^" not in tape.connection().zeek.history
+
+
+def test_text_that_comes_after_its_acknowledgement_was_never_seen_before() -> None:
+    tape = Tape().handshake().left(DATA, 1, 1, b"x").right(ACK, 1, 7).left(DATA, 2, 1, b"hello")
+    connection = tape.connection()
+    assert connection.zeek.history == "ShADaG"
+    assert (connection.ends[0].data, connection.ends[0].retransmissions) == (6, 0)
+
+
+@pytest.mark.parametrize("ends", [(LEFT, RIGHT), IPV6_ENDS])
+def test_checksums_that_are_wrong(ends: tuple[Endpoint, Endpoint]) -> None:
+    """They count for ``c``, at the 1st and 10th time, and for nothing else; who doesn't ask isn't told."""
+    tape = Tape(*ends).handshake()
+    for _ in range(10):
+        tape.left(DATA, 1, 1, b"12")
+        when, octets = tape.packets.pop()
+        tape.packets.append((when, octets[:-1] + b"?"))
+    tape.left(DATA, 1, 1, b"12")
+    (asked,), _, _ = read(tape.pcap(), checksums=True)
+    assert (asked.zeek.history, asked.ends[0].packets, asked.ends[0].retransmissions) == ("ShACCD", 3, 0)
+    assert tape.connection().zeek.history == "ShADTT"
+
+
+def test_a_checksum_over_what_wasn_t_captured_isn_t_wrong() -> None:
+    when, octets = Tape().handshake().left(DATA, 1, 1, b"x" * 1000).packets[-1]
+    cut = record(when, octets)
+    (one,), _, _ = read(pcap([]) + cut[:8] + (70).to_bytes(4, "little") + cut[12:86], checksums=True)
+    assert one.zeek.history == "D"
