@@ -21,7 +21,7 @@ from postel.view.capture import Connection, Reader, Table
 from postel.view.capture.connection import Closing
 from postel.wire import ip
 from postel.wire.address import parse
-from postel.wire.segment import ACK, PROTOCOL, SYN, Segment, encode_for
+from postel.wire.segment import ACK, FIN, PROTOCOL, SYN, Segment, encode_for
 from postel.wire.segment import parse as parse_segment
 from tests.kernel.conftest import Namespace, Rough
 
@@ -279,6 +279,34 @@ def test_losses(namespace: Any, far: Any, captured: Any) -> None:
     assert "T" in connection.zeek.history
 
 
+def test_on_all_devices_at_once(namespace: Any, captured: Any, family: int) -> None:
+    """Cooked frames, each twice: as it leaves and as it comes in."""
+    with ExitStack() as stack, captured("any") as file:
+        pair = stack.enter_context(Pair(namespace, family))
+        pair.one.sendall(OCTETS[:50_000])
+        pair.one.shutdown(socket.SHUT_WR)
+        assert len(drained(pair.two)) == 50_000
+    (connection,) = agree(file)
+    assert connection.ends[0].data == 50_000
+
+
+def test_what_editcap_makes_of_it(namespace: Any, captured: Any, needs: Any, tmp_path: Path) -> None:
+    """pcapng in nanoseconds, pcap in nanoseconds, and packets cut behind their headers: the same connections."""
+    needs("editcap")
+    with captured("lo") as file:
+        pairs = [Pair(namespace, family) for family in (4, 6) for _ in range(5)]
+        for pair in pairs:
+            pair.one.sendall(OCTETS[:50_000])
+            pair.one.shutdown(socket.SHUT_WR)
+            assert len(drained(pair.two)) == 50_000
+            pair.__exit__()
+    whole = ours(agree(file))
+    for form in (["-F", "pcapng"], ["-F", "nsecpcap"], ["-F", "pcap", "-s", "100"]):
+        other = tmp_path / "other"
+        subprocess.run(["editcap", *form, str(file), str(other)], check=True)
+        assert ours(agree(other)) == whole
+
+
 def test_through_a_pipe(namespace: Any, needs: Any, family: int) -> None:
     """A connection is told of when tcpdump has told of the whole, before it ends."""
     needs("tcpdump")
@@ -339,6 +367,22 @@ def test_unanswered(namespace: Any, captured: Any) -> None:
     assert connection.closing is Closing.UNANSWERED
     assert connection.zeek.state == "S0"
     assert connection.ends[0].retransmissions >= 1
+
+
+def test_simultaneous_close(namespace: Any, captured: Any) -> None:
+    with captured("postel0") as file, namespace.listening(4) as listener:
+        port = listener.getsockname()[1]
+        injected(namespace, SYN, 1000, 0, (4000, port))
+        start = heard(namespace).seq + 1
+        injected(namespace, ACK, 1001, start, (4000, port))
+        listener.accept()[0].close()
+        assert heard(namespace).flags & FIN
+        injected(namespace, FIN | ACK, 1001, start, (4000, port))  # sent before the kernel's FIN came
+        assert heard(namespace).ack == 1002
+        injected(namespace, ACK, 1002, start + 1, (4000, port))
+    (connection,) = agree(file)
+    assert connection.closing is Closing.SIMULTANEOUS
+    assert connection.zeek.state == "SF"
 
 
 def test_simultaneous_open(namespace: Any, captured: Any) -> None:
