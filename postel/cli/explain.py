@@ -9,6 +9,7 @@ Exit status 1 where the file is damaged; what could be read is told all the same
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ class _Explanation:
         self.reader = reader
         self.options = options
         self.language = speakable(options.lang, sys.stdout)
+        self.room = shutil.get_terminal_size().columns if sys.stdout.isatty() else report.UNLIMITED
         self.unusual = Unusual() if options.why or options.html else None
         self.replay = Replay() if options.conn or options.html else None
         self.told: dict[int, _Told] = {}
@@ -76,7 +78,7 @@ class _Explanation:
 
     def tell(self) -> int:
         if self.options.follow and not self.options.json:
-            print(report.line(report.heads(self.language)), flush=True)
+            print(report.line(report.heads(self.language), room=self.room), flush=True)
         source.read(self.reader, self.table)
         self.table.finish()
         all_told = [told for _, told in sorted(self.told.items())]
@@ -94,11 +96,12 @@ class _Explanation:
             self.print(all_told, ())
             return
         if not all_told:
-            print(words.say(words.SENTENCES["no tcp"], self.language, packets=self.table.packets))
+            if self.table.packets or self.reader.damage is None:
+                print(words.say(words.SENTENCES["no tcp"], self.language, packets=self.table.packets))
             return
         heads = report.heads(self.language)
         widths = report.widths([heads, *(told.row for told in all_told)])
-        print(report.line(heads, widths))
+        print(report.line(heads, widths, self.room))
         self.print(all_told, widths)
         if self.options.conn and self.replay is not None:
             print()
@@ -106,9 +109,9 @@ class _Explanation:
 
     def print(self, all_told: "list[_Told]", widths: Sequence[int]) -> None:
         for told in all_told:
-            print(told.json or report.line(told.row, widths))
+            print(told.json or report.line(told.row, widths, self.room))
             for finding in told.findings:
-                print(f"      {finding}")
+                print(report.indented(finding, self.room))
         sys.stdout.flush()
 
     def write_page(self, all_told: "list[_Told]") -> None:

@@ -203,6 +203,13 @@ def test_a_capture_without_tcp(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out == "no TCP in 0 packets\n"
 
 
+def test_what_is_no_capture_has_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "page.html"
+    path.write_bytes(b"<!doctype html>")
+    assert main(["explain", str(path)]) == FAILED
+    assert capsys.readouterr() == ("", "postel: broken at octet 0: neither pcap nor pcapng begins with 3c 21 64 6f\n")
+
+
 @given(data=st.data())
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_octets_give_a_table_or_a_clear_error(data: st.DataObject, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,10 +7,14 @@ from postel.times import MILLISECOND, SECOND
 from postel.view.capture import words
 from postel.view.capture.connection import UNKNOWN, Connection
 from postel.view.capture.unusual import Finding
-from postel.view.width import left, right, width
+from postel.view.width import left, right, width, wrap
 
 Row = tuple[str, ...]
 _TO_THE_RIGHT: Final = ("number", "handshake", "sent", "received", "again")
+_CAN_WAIT: Final = ("handshake", "options", "zeek")
+_INDENT: Final = " " * 6
+_NARROWEST: Final = 30
+UNLIMITED: Final = 1 << 20  # columns
 LEAST_WIDTHS: Final = (4, 43, 10, 30, 10, 10, 5, 14, 0)  # of the columns, for rows that come one by one
 
 
@@ -46,13 +50,24 @@ def widths(rows: list[Row]) -> list[int]:
     return [max(map(width, column)) for column in zip(*rows, strict=True)]
 
 
-def line(cells: Row, sizes: Sequence[int] = LEAST_WIDTHS) -> str:
-    """One row. Without ``sizes`` the columns are as wide as most need."""
-    padded = [
-        right(cell, size) if column in _TO_THE_RIGHT else left(cell, size)
+def line(cells: Row, sizes: Sequence[int] = LEAST_WIDTHS, room: int = UNLIMITED) -> str:
+    """One row; where there isn't room for so many columns of text, what can wait stands below."""
+    padded = {
+        column: right(cell, size) if column in _TO_THE_RIGHT else left(cell, size)
         for cell, size, column in zip(cells, sizes, words.COLUMNS, strict=True)
-    ]
-    return "  ".join(padded).rstrip()
+    }
+    if sum(map(width, padded.values())) + 2 * len(padded) <= room:
+        return "  ".join(padded.values()).rstrip()
+    above = "  ".join(cell for column, cell in padded.items() if column not in _CAN_WAIT).rstrip()
+    below = "  ".join(text for column, cell in padded.items() if column in _CAN_WAIT and (text := cell.strip()))
+    return f"{above}\n{_INDENT}{below}"
+
+
+def indented(text: str, room: int = UNLIMITED) -> str:
+    """What belongs to the row above."""
+    if room == UNLIMITED:
+        return _INDENT + text
+    return "\n".join(_INDENT + part for part in wrap(text, max(room - len(_INDENT), _NARROWEST)))
 
 
 def finding_text(finding: Finding, language: str) -> str:
