@@ -51,8 +51,8 @@ class _Broken(Exception):
 
 
 class Reader:
-    """The packets of an open file, or of a pipe as they come: ``for octets, frames in reader.chunks()``. Each chunk's frames must be
-    exhausted before the next chunk. ``damage`` is None unless the file broke."""
+    """The packets of an open file, or of a pipe as they come: ``for octets, frames in reader.chunks()``. ``damage`` is None unless the file
+    broke."""
 
     def __init__(self, file: BufferedIOBase) -> None:
         self.damage: Damage | None = None
@@ -60,7 +60,7 @@ class Reader:
         self._octets = b""
         self._offset = 0  # in the file, of the chunk's first octet
 
-    def chunks(self) -> Iterator[tuple[bytes, Iterator[Frame]]]:
+    def chunks(self) -> Iterator[tuple[bytes, list[Frame]]]:
         form = self._form()
         while form is not None:
             form.position = 0
@@ -128,8 +128,9 @@ class Pcap:
         self._units = units
         self._link = link
 
-    def frames(self, octets: bytes) -> Iterator[Frame]:
-        """All that are whole; ``position`` is then where the rest begins."""
+    def frames(self, octets: bytes) -> list[Frame]:
+        """All that are whole; ``position`` is then where the rest begins. A list: a generator takes longer to wake than to read a packet."""
+        found: list[Frame] = []
         unpack, units, link = self._record.unpack_from, self._units, self._link
         position, size = self.position, len(octets)
         last = size - 16
@@ -141,9 +142,10 @@ class Pcap:
                 if captured > LARGEST:
                     self.broken = f"a packet of {captured} octets"
                 break
-            yield seconds * _MICROSECONDS + fraction // units, position + 16, captured, original, link
+            found.append((seconds * _MICROSECONDS + fraction // units, position + 16, captured, original, link))
             position = end
         self.position = position
+        return found
 
     def what(self, octets: bytes) -> str:
         if len(octets) < 16:
@@ -181,8 +183,9 @@ class Pcapng:
         self._enhanced = Struct(f"{order}7I")
         self._obsolete = Struct(f"{order}IIHHIIII")
 
-    def frames(self, octets: bytes) -> Iterator[Frame]:
+    def frames(self, octets: bytes) -> list[Frame]:
         """All that are whole; ``position`` is then where the rest begins."""
+        found: list[Frame] = []
         size = len(octets)
         last = size - 32
         while True:
@@ -202,18 +205,18 @@ class Pcapng:
                 link, _, units, epoch = interfaces[number]
                 ticks = high << 32 | low
                 self._now = when = (ticks if units == _MICROSECONDS else ticks * _MICROSECONDS // units) + epoch
-                yield when, position + 28, captured, original, link
+                found.append((when, position + 28, captured, original, link))
                 position = end
             self.position = position
             try:
                 frame = self._other(octets)
             except _Broken as broken:
                 self.broken = str(broken)
-                return
+                return found
             if self.position == position:
-                return
+                return found
             if frame is not None:
-                yield frame
+                found.append(frame)
 
     def _other(self, octets: bytes) -> Frame | None:
         """One block that isn't an enhanced packet, or isn't sound; ``position`` stays where it isn't whole."""

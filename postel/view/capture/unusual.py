@@ -297,6 +297,8 @@ def _look_at_timestamps(case: _Case, seen: Seen, bearer: options.Bearer) -> None
 def _look_at_marks(case: _Case, seen: Seen) -> None:
     end, other, bits = seen.end, seen.end.other, seen.located.bits
     mark = seen.traffic & 3
+    if not mark and not case.eyes[end.side].ce:
+        return
     agreed = "ecn" in case.connection.agreed()
     accurate = case.connection.ends[0].syn_flags & AE
     if mark and not accurate:
