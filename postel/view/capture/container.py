@@ -129,7 +129,7 @@ class Pcap:
         self._link = link
 
     def frames(self, octets: bytes) -> list[Frame]:
-        """All that are whole; ``position`` is then where the rest begins. A list: a generator takes longer to wake than to read a packet."""
+        """All that are whole; ``position`` is then where the rest begins. To wake a generator would take longer than a packet does."""
         found: list[Frame] = []
         unpack, units, link = self._record.unpack_from, self._units, self._link
         position, size = self.position, len(octets)

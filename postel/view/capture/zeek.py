@@ -22,8 +22,10 @@ class _End(Enum):
     RESET = auto()
 
 
-_UNSEEN: Final = (_End.INACTIVE, _End.PARTIAL)
-_OPENING: Final = (_End.SYN_SENT, _End.SYN_ACK_SENT)
+INACTIVE, SYN_SENT, SYN_ACK_SENT, PARTIAL, ESTABLISHED, CLOSED, RESET = _End  # a global is found sooner than an enum's member
+
+_UNSEEN: Final = (INACTIVE, PARTIAL)
+_OPENING: Final = (SYN_SENT, SYN_ACK_SENT)
 LIKELY_SERVERS: Final = frozenset(  # Zeek's likely_server_ports, as far as they are TCP's
     (
         *(
@@ -72,7 +74,7 @@ class Zeek:
     def __init__(self, *, flipped: bool) -> None:
         self.history = "^" if flipped else ""
         self.stream = [False, False]  # who has sent data
-        self._ends = [_End.INACTIVE, _End.INACTIVE]
+        self._ends = [INACTIVE, INACTIVE]
         self._numbers: dict[str, int] = {}
         self._counts: dict[str, int] = {}
 
@@ -114,43 +116,43 @@ class Zeek:
     def _move(self, side: int, flags: int) -> None:
         ends, other = self._ends, 1 - side
         mine = ends[side]
-        if mine is _End.RESET:
+        if mine is RESET:
             return
         if flags & RST:
-            ends[side] = _End.RESET
-        elif flags & SYN and mine in (_End.INACTIVE, _End.SYN_SENT):
+            ends[side] = RESET
+        elif flags & SYN and mine in (INACTIVE, SYN_SENT):
             self._open(side, flags)
         elif flags & FIN:
-            ends[side] = _End.CLOSED
-        elif mine is _End.INACTIVE:
-            ends[side] = _End.PARTIAL
+            ends[side] = CLOSED
+        elif mine is INACTIVE:
+            ends[side] = PARTIAL
         elif mine in _OPENING and ends[other] in _OPENING and flags & ACK:
-            ends[side] = ends[other] = _End.ESTABLISHED
+            ends[side] = ends[other] = ESTABLISHED
 
     def _open(self, side: int, flags: int) -> None:
         ends, other = self._ends, 1 - side
         if not flags & ACK:
-            ends[side] = _End.SYN_SENT
-        elif ends[other] is _End.SYN_SENT:
-            ends[side] = ends[other] = _End.ESTABLISHED
+            ends[side] = SYN_SENT
+        elif ends[other] is SYN_SENT:
+            ends[side] = ends[other] = ESTABLISHED
         else:
-            ends[side] = _End.SYN_ACK_SENT
+            ends[side] = SYN_ACK_SENT
 
     @property
     def state(self) -> str:
         """``conn_state``."""
         originator, responder = self._ends
-        if _End.RESET in (originator, responder):
+        if RESET in (originator, responder):
             return self._reset(originator, responder)
-        if _End.CLOSED in (originator, responder):
+        if CLOSED in (originator, responder):
             return _closed(originator, responder)
-        if originator is _End.SYN_SENT and responder is _End.INACTIVE:
+        if originator is SYN_SENT and responder is INACTIVE:
             return "S0"
-        return "S1" if originator is responder is _End.ESTABLISHED else "OTH"
+        return "S1" if originator is responder is ESTABLISHED else "OTH"
 
     def _reset(self, originator: _End, responder: _End) -> str:
-        if responder is _End.RESET:
-            if originator in _OPENING or (originator is _End.RESET and not any(self.stream)):
+        if responder is RESET:
+            if originator in _OPENING or (originator is RESET and not any(self.stream)):
                 return "REJ"
             return "RSTRH" if originator in _UNSEEN else "RSTR"
         if responder not in _UNSEEN:
@@ -163,6 +165,6 @@ class Zeek:
 def _closed(originator: _End, responder: _End) -> str:
     if originator is responder:
         return "SF"
-    if originator is _End.CLOSED:
+    if originator is CLOSED:
         return "SH" if responder in _UNSEEN else "S2"
     return "SHR" if originator in _UNSEEN else "S3"
