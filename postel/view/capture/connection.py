@@ -66,20 +66,8 @@ class End:
     """One end: what it sent. ``next`` is the number after the highest it sent, ``ack`` the highest that it acknowledged."""
 
     __slots__ = (
-        *("ack", "connection", "data", "endpoint", "fin", "first", "holes", "last", "next", "octets", "offer"),
-        *(
-            "other",
-            "packets",
-            "plain_acks",
-            "plain_text",
-            "resets",
-            "retransmissions",
-            "shift",
-            "side",
-            "syn_flags",
-            "syns",
-            "zero_windows",
-        ),
+        *("ack", "connection", "data", "endpoint", "fin", "first", "holes", "last", "next", "octets", "offer", "other", "packets"),
+        *("plain_acks", "plain_text", "resets", "retransmissions", "shift", "side", "syn_flags", "syns", "zero_windows"),
     )
     connection: "Connection"
     other: "End"
@@ -182,20 +170,8 @@ class Connection:
     """``ends`` are the opener and the other; ``number`` counts from 1 in the order of the first packets. Times in microseconds."""
 
     __slots__ = (
-        *(
-            "before",
-            "began",
-            "completeness",
-            "ends",
-            "fins_cross",
-            "first_fin",
-            "is_forgotten",
-            "is_told",
-            "is_watched",
-            "lingers",
-            "merged",
-        ),
-        *("number", "opened", "reset_by", "round_trip", "syn_acked", "syn_sent", "zeek"),
+        *("before", "began", "completeness", "ends", "fins_cross", "first_fin", "is_forgotten", "is_told", "is_watched"),
+        *("lingers", "merged", "number", "opened", "reset_by", "round_trip", "syn_acked", "syn_sent", "zeek"),
     )
 
     def __init__(self, number: int, opener: Endpoint, other: Endpoint, now: int, *, flipped: bool) -> None:
