@@ -11,11 +11,12 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import IO
 
 from postel.cli.capture import source
+from postel.cli.capture.rows import Rows, Told, storage
 from postel.cli.network.recording import show, speakable
 from postel.errors import ArgumentError
 from postel.view.capture import Connection, Reader, Table, page, report, words
@@ -39,19 +40,19 @@ def run(options: argparse.Namespace) -> int:
         raise ArgumentError("--conn", options.conn, "1 or more")
     if options.follow and (options.conn or options.html):
         raise ArgumentError("--follow", options.follow, "without --conn and --html, which need the whole")
-    with source.opened(options.file) as file:
-        return _Explanation(Reader(file), options).tell()
+    with source.opened(options.file) as file, storage() as kept:
+        return _Explanation(Reader(file), kept, options).tell()
 
 
 class _Explanation:
-    def __init__(self, reader: Reader, options: argparse.Namespace) -> None:
+    def __init__(self, reader: Reader, kept: IO[bytes], options: argparse.Namespace) -> None:
         self.reader = reader
         self.options = options
         self.language = speakable(options.lang, sys.stdout)
         self.room = shutil.get_terminal_size().columns if sys.stdout.isatty() else report.UNLIMITED
         self.unusual = Unusual() if options.why or options.html else None
         self.replay = Replay() if options.conn or options.html else None
-        self.told: dict[int, _Told] = {}
+        self.rows = Rows(kept, report.heads(self.language))
         closer = self.look if self.unusual or self.replay else None
         self.table = Table(self.over, closer=closer, only=options.conn, checksums=options.checksums, at_once=options.follow)
 
@@ -65,7 +66,7 @@ class _Explanation:
         findings = self.unusual.of(connection) if self.unusual is not None else None
         if self.options.conn not in (0, connection.number):
             return
-        told = _Told(report.row(connection, self.language), "", [])
+        told = Told(report.row(connection, self.language), "", [])
         if self.options.json:
             told.json = json.dumps(report.record(connection, findings, self.language), ensure_ascii=False)
         elif findings is not None:
@@ -74,61 +75,49 @@ class _Explanation:
         if self.options.follow:
             self.print([told], report.LEAST_WIDTHS)
         else:
-            self.told[connection.number] = told
+            self.rows.keep(connection.number, told)
 
     def tell(self) -> int:
         if self.options.follow and not self.options.json:
             print(report.line(report.heads(self.language), room=self.room), flush=True)
         source.read(self.reader, self.table)
         self.table.finish()
-        all_told = [told for _, told in sorted(self.told.items())]
-        if self.options.conn and not all_told:
+        if self.options.conn and not self.rows:
             source.tell_damage(self.reader)
             raise ArgumentError("--conn", self.options.conn, f"a connection's number, up to {self.table.connections}")
         if self.options.html:
-            self.write_page(all_told)
+            self.write_page()
         elif not self.options.follow:
-            self.tell_table(all_told)
+            self.tell_table()
         return source.tell_damage(self.reader)
 
-    def tell_table(self, all_told: "list[_Told]") -> None:
+    def tell_table(self) -> None:
         if self.options.json:
-            self.print(all_told, ())
+            self.print(self.rows, ())
             return
-        if not all_told:
+        if not self.rows:
             if self.table.packets or self.reader.damage is None:
                 print(words.say(words.SENTENCES["no tcp"], self.language, packets=self.table.packets))
             return
-        heads = report.heads(self.language)
-        widths = report.widths([heads, *(told.row for told in all_told)])
-        print(report.line(heads, widths, self.room))
-        self.print(all_told, widths)
+        print(report.line(report.heads(self.language), self.rows.widths, self.room))
+        self.print(self.rows, self.rows.widths)
         if self.options.conn and self.replay is not None:
             print()
             show(self.replay.finish(), self.language, sys.stdout)
 
-    def print(self, all_told: "list[_Told]", widths: Sequence[int]) -> None:
+    def print(self, all_told: Iterable[Told], widths: Sequence[int]) -> None:
         for told in all_told:
             print(told.json or report.line(told.row, widths, self.room))
             for finding in told.findings:
                 print(report.indented(finding, self.room))
         sys.stdout.flush()
 
-    def write_page(self, all_told: "list[_Told]") -> None:
+    def write_page(self) -> None:
         if self.replay is None:
             return
         trace = self.replay.finish()
-        text = page.of([(told.row, told.findings) for told in all_told], trace, self.options.lang)
+        text = page.of([(told.row, told.findings) for told in self.rows], trace, self.options.lang)
         try:
             Path(self.options.html).write_text(text, "utf-8")
         except OSError as error:
             raise ArgumentError("--html", self.options.html, f"a file that can be written ({error.strerror})") from error
-
-
-@dataclass(slots=True)
-class _Told:
-    """What is kept of a connection that is over: text, not the connection."""
-
-    row: report.Row
-    json: str
-    findings: list[str]

@@ -1,0 +1,50 @@
+"""What is kept of connections that are over until the last is told of: text, and where there is much of it, in a file."""
+
+import json
+from array import array
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from io import SEEK_END
+from tempfile import SpooledTemporaryFile
+from typing import IO, Final
+
+from postel.view.capture import report
+
+_IN_MEMORY: Final = 1 << 24  # octets
+_NOWHERE: Final = -1
+
+
+@dataclass(slots=True)
+class Told:
+    row: report.Row
+    json: str
+    findings: list[str]
+
+
+def storage() -> SpooledTemporaryFile[bytes]:
+    return SpooledTemporaryFile(_IN_MEMORY)
+
+
+class Rows:
+    """Kept in ``file``. Iterates in the order in which the connections began; ``widths`` are what the columns need."""
+
+    def __init__(self, file: IO[bytes], heads: report.Row) -> None:
+        self.widths = report.widths([heads])
+        self._file = file
+        self._places = array("q")  # by number, from 1
+
+    def keep(self, number: int, told: Told) -> None:
+        self.widths = [max(pair) for pair in zip(self.widths, report.widths([told.row]), strict=True)]
+        self._places.extend([_NOWHERE] * (number - len(self._places)))
+        self._places[number - 1] = self._file.seek(0, SEEK_END)
+        self._file.write(json.dumps(astuple(told)).encode() + b"\n")
+
+    def __bool__(self) -> bool:
+        return bool(self._places)
+
+    def __iter__(self) -> Iterator[Told]:
+        for place in self._places:
+            if place != _NOWHERE:
+                self._file.seek(place)
+                row, text, findings = json.loads(self._file.readline())
+                yield Told(tuple(row), text, findings)
