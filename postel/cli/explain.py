@@ -103,7 +103,7 @@ class _Explanation:
         self.print(self.rows, self.rows.widths)
         if self.options.conn and self.replay is not None:
             print()
-            show(self.replay.finish(), self.language, sys.stdout)
+            show(self.replay.finish(), self.language, sys.stdout, unfold=self.options.unfold)
 
     def print(self, all_told: Iterable[Told], widths: Sequence[int]) -> None:
         for told in all_told:

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     if options.conn and not trace.packets:
         source.tell_damage(reader)
         raise ArgumentError("--conn", options.conn, f"a connection's number, up to {table.connections}")
-    show(trace, options.lang, sys.stdout)
+    show(trace, options.lang, sys.stdout, unfold=options.unfold)
     return source.tell_damage(reader)
 
 

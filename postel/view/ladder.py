@@ -14,20 +14,19 @@ from typing import Final, NamedTuple
 
 from postel.errors import ArgumentError
 from postel.tcp.state import State
-from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
-from postel.view import notes
+from postel.times import MILLISECOND, NEVER
+from postel.view import caption, fold, notes
 from postel.view.flow import Change, Expiry, Flow, Remark
 from postel.view.packet import UNKNOWN, Packet
 from postel.view.trace import Trace
 from postel.view.width import left, right, width, wrap
 from postel.wire.address import Endpoint
-from postel.wire.segment import ABSENT, ECN_NAMES, FIN, RST, SYN, URG, Segment, flags_text
+from postel.wire.segment import FIN, RST, SYN
 
 NARROWEST: Final = 72
 _TIME: Final = 11  # "999.999 ms"
 _STATE: Final = 12  # "SYN-RECEIVED"
 _AT_ONCE: Final = 10 * MILLISECOND  # between a call and the segment that it causes, where time is real
-_PAUSE: Final = SECOND  # a gap from which on the time between two rows gets a row itself
 
 
 class Glyphs(NamedTuple):
@@ -41,10 +40,11 @@ class Glyphs(NamedTuple):
     timer: str
     gap: str
     dashed: str
+    heavy: str
 
 
-UNICODE: Final = Glyphs("─", "►", "◄", "╳", "│", "├", "┤", "◷", "┆", "╌")
-ASCII: Final = Glyphs("-", ">", "<", "X", "|", "|", "|", "*", ":", ".")
+UNICODE: Final = Glyphs("─", "►", "◄", "╳", "│", "├", "┤", "◷", "┆", "╌", "═")
+ASCII: Final = Glyphs("-", ">", "<", "X", "|", "|", "|", "*", ":", ".", "=")
 
 BOLD: Final = "1"
 DIM: Final = "2"
@@ -64,8 +64,12 @@ def render(
     colour: bool = False,
     ascii_only: bool = False,
     with_notes: bool = True,
+    unfold: bool = False,
 ) -> str:
-    """All connections of the trace, or the one with this number (from 1), ``width`` columns wide at the most."""
+    """All connections of the trace, or the one with this number (from 1), ``width`` columns wide at the most.
+
+    Long runs of data that say nothing new have one row (`fold`), or with ``unfold`` a row for each segment.
+    """
     if width < NARROWEST:
         raise ArgumentError("width", width, f"{NARROWEST} columns or more")
     flows = [flow for flow in trace.flows if flow.packets]
@@ -75,13 +79,13 @@ def render(
             raise ArgumentError("connection", connection, f"1 to {len(trace.flows)}")
     pen = _Pen(ASCII if ascii_only else UNICODE, width, language, colour=colour, with_notes=with_notes)
     start = trace.packets[0].sent_at if trace.packets else 0
-    parts = [_Ladder(flow, pen, start).text() for flow in flows] or [notes.say("nothing", language)]
+    parts = [_Ladder(flow, pen, start, [] if unfold else fold.runs(flow)).text() for flow in flows] or [notes.say("nothing", language)]
     if trace.forgotten:
         parts.append(notes.say("forgotten", language, count=trace.forgotten))
     return "\n\n".join(parts)
 
 
-_TO_ASCII: Final = str.maketrans({"“": '"', "”": '"', "…": "...", "′": "'"})
+_TO_ASCII: Final = str.maketrans({"“": '"', "”": '"', "…": "...", "′": "'", "–": "-"})
 
 
 class _Pen:
@@ -115,13 +119,14 @@ class _Moment:
 
     order: int
     when: int
-    what: Packet | Expiry | Remark | Change
+    what: Packet | fold.Run | Expiry | Remark | Change
     is_arrival: bool = False
 
 
 class _Ladder:
-    def __init__(self, flow: Flow, pen: _Pen, start: int) -> None:
+    def __init__(self, flow: Flow, pen: _Pen, start: int, runs: list[fold.Run]) -> None:
         self.flow = flow
+        self.runs = runs
         self.pen = pen
         self.start = start
         self.last = NEVER  # when the row before was
@@ -139,6 +144,8 @@ class _Ladder:
                 self.remark(moment.what)
             elif isinstance(moment.what, Change):
                 self.change(moment.what)
+            elif isinstance(moment.what, fold.Run):
+                self.run(moment.what)
             elif moment.is_arrival:
                 self.arrival(moment.what)
             else:
@@ -147,7 +154,9 @@ class _Ladder:
 
     def moments(self) -> list[_Moment]:
         flow = self.flow
-        moments = [_Moment(packet.order, packet.sent_at, packet) for packet in flow.packets]
+        folded = {id(packet) for run in self.runs for packet in run.packets}
+        moments = [_Moment(packet.order, packet.sent_at, packet) for packet in flow.packets if id(packet) not in folded]
+        moments += [_Moment(run.packets[0].order, run.packets[0].sent_at, run) for run in self.runs]
         moments += [
             _Moment(packet.arrival_order, packet.arrived_at, packet, is_arrival=True) for packet in flow.packets if self.is_split(packet)
         ]
@@ -172,8 +181,8 @@ class _Ladder:
 
     def pause(self, when: int) -> None:
         """A long silence gets a row: without it 2MSL looks as short as a round trip."""
-        if self.last != NEVER and when - self.last >= _PAUSE:
-            text = self.pen.plain(notes.say("pause", self.pen.language, length=_duration(when - self.last, self.pen.language)))
+        if self.last != NEVER and when - self.last >= fold.PAUSE:
+            text = self.pen.plain(notes.say("pause", self.pen.language, length=caption.duration(when - self.last, self.pen.language)))
             indent = " " * ((self.pen.inner - width(text)) // 2)
             self.lines.append(self.pen.row("", "", indent + self.pen.paint(text, DIM), "", (self.pen.glyphs.gap, self.pen.glyphs.gap)))
         self.last = when
@@ -189,13 +198,25 @@ class _Ladder:
         to_right = packet.source == self.flow.ends[0]
         sender = self.news(packet.source, packet.sender_state)
         receiver = "" if self.is_split(packet) else self.landing(packet)
-        first, rest = self.fit([self.pen.plain(piece) for piece in _label(packet)])
+        first, rest = self.fit([self.pen.plain(piece) for piece in caption.of_packet(packet)])
         states = (sender, receiver) if to_right else (receiver, sender)
         self.lines.append(self.pen.row(self.clock(packet.sent_at), states[0], self.arrow(first, packet), states[1], self.ends(packet)))
         self.below(rest, *_colours(packet))
         if self.pen.with_notes:
             said = notes.of_packet(packet, self.flow, self.pen.language)
             self.below(notes.say("joint", self.pen.language).join(said), DIM)
+
+    def run(self, run: fold.Run) -> None:
+        """A thick arrow for all of them; the row's time is that of the first."""
+        glyphs, room = self.pen.glyphs, self.pen.inner
+        text = f" {self.pen.plain(run.text(self.pen.language))} "
+        shaft = glyphs.heavy * (room - width(text) - 3)
+        if run.source == self.flow.ends[0]:
+            inner, ends = f"{glyphs.heavy * 2}{text}{shaft}{glyphs.to_right}", (glyphs.from_left, glyphs.life)
+        else:
+            inner, ends = f"{glyphs.to_left}{glyphs.heavy * 2}{text}{shaft}", (glyphs.life, glyphs.from_right)
+        self.lines.append(self.pen.row(self.clock(run.packets[0].sent_at), "", inner, "", ends))
+        self.last = run.packets[-1].sent_at
 
     def landing(self, packet: Packet) -> str:
         """What the receiver's margin says: its state if that is news, else the time if another packet passed this one on the way."""
@@ -278,41 +299,7 @@ class _Ladder:
             clock = shown = ""
 
     def clock(self, when: int) -> str:
-        return _clock(when - self.start)
-
-
-def _label(packet: Packet) -> list[str]:
-    """The words on an arrow, the most telling first."""
-    number = f"#{packet.number}" + "′" * packet.copy
-    segment = packet.segment
-    if segment is None:
-        return [number, packet.caption]
-    pieces = [number, flags_text(segment.flags), f"seq={packet.seq}"]
-    if packet.ack != UNKNOWN:
-        pieces.append(f"ack={packet.ack}")
-    if segment.data:
-        pieces.append(f"len={len(segment.data)}")
-    pieces.append(f"win={packet.window}")
-    if segment.ecn:
-        pieces.append(ECN_NAMES[segment.ecn])
-    if segment.flags & URG:
-        pieces.append(f"urg={segment.urgent}")
-    return pieces + _options(segment) + ([f"sack={notes.sack_text(packet)}"] if packet.sack else [])
-
-
-def _options(segment: Segment) -> list[str]:
-    pieces = []
-    if segment.fast_open is not None:
-        pieces.append(f"cookie={segment.fast_open.hex()}" if segment.fast_open else "cookie?")
-    if segment.mss != ABSENT:
-        pieces.append(f"mss={segment.mss}")
-    if segment.window_scale != ABSENT:
-        pieces.append(f"ws={segment.window_scale}")
-    if segment.sack_permitted:
-        pieces.append("sackOK")
-    if segment.tsval != ABSENT and segment.flags & SYN:
-        pieces.append("ts")
-    return pieces
+        return caption.clock(when - self.start)
 
 
 def _colours(packet: Packet) -> tuple[str, ...]:
@@ -364,15 +351,3 @@ def _is_seen(change: Change, flow: Flow) -> bool:
         return True
     following = min((packet for packet in flow.packets if packet.order > change.order), key=lambda packet: packet.order, default=None)
     return following is not None and following.source == change.at and following.sent_at - change.when < _AT_ONCE
-
-
-def _clock(when: int) -> str:
-    if when < SECOND:
-        return f"{when / MILLISECOND:.3f} ms"
-    return f"{when / SECOND:.3f} s "
-
-
-def _duration(length: int, language: str) -> str:
-    if length < 2 * MINUTE:
-        return notes.say("seconds", language, number=f"{length / SECOND:.3g}")
-    return notes.say("minutes", language, number=f"{length / MINUTE:.1f}".removesuffix(".0"))

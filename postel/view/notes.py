@@ -79,6 +79,9 @@ TEXTS: Final = {
     "pause": ("… {length} later …", "…… {length}后 ……"),
     "minutes": ("{number} min", "{number} 分钟"),
     "seconds": ("{number} s", "{number} 秒"),
+    "run": ("… {numbers}: {count} data segments, {size}", "…… {numbers}：{count} 个数据报文段，{size}"),
+    "run acknowledged": (", acknowledged", "，均已确认"),
+    "run acknowledged in part": (", acknowledged up to {ack}", "，已确认到 {ack}"),
     "2msl starts": ("waits 2MSL, in case this ACK is lost", "等待 2MSL，以防这个 ACK 丢失"),
     # comments
     "carries": ("carries {length} octets", "携带 {length} 字节"),

@@ -8,7 +8,7 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Final, cast
 
-from postel.cli.network.recording import preferred_language
+from postel.cli.network.recording import preferred_language, unfolding
 from postel.view import notes
 from postel.view.capture import Reader, Table
 
@@ -18,6 +18,7 @@ _PIPE: Final = "-"
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="pcap or pcapng; - for standard input")
     parser.add_argument("--conn", metavar="N", type=int, default=0, help="this connection alone, drawn as a ladder")
+    unfolding(parser)
     parser.add_argument("--lang", choices=notes.LANGUAGES, default=preferred_language(), help="default %(default)s")
 
 

@@ -17,8 +17,13 @@ _WIDEST = 120
 def arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("recording")
     group.add_argument("--ladder", action="store_true", help="print the segments as a ladder (on standard error) in the end")
+    unfolding(group)
     group.add_argument("--pcapng", metavar="FILE", help="write the packets, with comments, for Wireshark")
     group.add_argument("--lang", choices=notes.LANGUAGES, default=preferred_language(), help="of the remarks; default %(default)s")
+
+
+def unfolding(group: argparse._ActionsContainer) -> None:
+    group.add_argument("--unfold", action="store_true", help="a row for each segment of the ladder, also in long runs of data")
 
 
 def preferred_language() -> str:
@@ -36,6 +41,7 @@ class Recording:
         self.trace = Trace(names=names) if options.ladder or options.pcapng else None
         self._shows_ladder = options.ladder
         self._language = options.lang
+        self._unfolds = options.unfold
         self._file = None
         self._epoch = time.time_ns() // 1000 - time.monotonic_ns() // 1000
         if options.pcapng:
@@ -51,10 +57,10 @@ class Recording:
             with self._file:
                 pcapng.write(self.trace, self._file, epoch=self._epoch, language=self._language)
         if self._shows_ladder:
-            show(self.trace, self._language, sys.stderr)
+            show(self.trace, self._language, sys.stderr, unfold=self._unfolds)
 
 
-def show(trace: Trace, language: str, stream: TextIO) -> None:
+def show(trace: Trace, language: str, stream: TextIO, *, unfold: bool = False) -> None:
     """The ladder as the stream can take it: as wide as the terminal, coloured there, in ASCII where the encoding has no lines."""
     is_terminal = stream.isatty()
     columns = shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns if is_terminal else _DEFAULT_WIDTH
@@ -65,6 +71,7 @@ def show(trace: Trace, language: str, stream: TextIO) -> None:
         language=speakable(language, stream),
         colour=is_terminal and not os.environ.get("NO_COLOR"),
         ascii_only=ascii_only,
+        unfold=unfold,
     )
     print(text, file=stream, flush=True)
 
