@@ -58,7 +58,7 @@ def _of_flow(flow: Flow, trace: Trace) -> str:
             marks.setdefault(initial, []).append(f"{letter}0")
         for number, change in enumerate(steps, 1):
             marks.setdefault(change.after, []).append(f"{letter}{number}")
-            lines.append(f"  {letter}{number:<3}{_clock(change.when - start):>12}  {_step(change)}")
+            lines.append(f"  {letter}{number:<3}{_clock(change.when - start):>12}  {step(change)}")
     return "\n".join([*_diagram(marks), "", *lines])
 
 
@@ -84,16 +84,17 @@ def _put(row: str, middle: int, text: str) -> str:
     return left(row.rstrip(), begin) + text
 
 
-def _step(change: Change) -> str:
-    event, action = _edge(change)
+def step(change: Change) -> str:
+    """``CLOSED → SYN-SENT: active OPEN / create TCB, send SYN``, with the number of the segment that did it."""
+    _, event, action = edge(change)
     by = f" (#{change.cause.number})" if isinstance(change.cause, Packet) else ""
     return f"{change.before} → {change.after}: {event}{by}{' / ' + action if action else ''}"
 
 
-def _edge(change: Change) -> tuple[str, str]:
-    """The words of the table for it: of several ways between the two states the one that its cause would take."""
-    found = [(event, action) for _, before, event, action, after in EDGES if (before, after) == (change.before, change.after)]
-    return min(found, key=lambda words: not _is_like(change, words[0]), default=("", ""))
+def edge(change: Change) -> tuple[str, str, str]:
+    """Its id and words in the table: of several ways between the two states those of the one that its cause would take."""
+    found = [(name, event, action) for name, before, event, action, after in EDGES if (before, after) == (change.before, change.after)]
+    return min(found, key=lambda words: not _is_like(change, words[1]), default=("", "", ""))
 
 
 def _is_like(change: Change, event: str) -> bool:

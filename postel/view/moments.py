@@ -1,0 +1,66 @@
+"""Everything that happened in a connection, one after the other: what a picture has a place for, and a page a step.
+
+A change of state belongs to what caused it. One that nothing but the user's call caused belongs to the segment that the call sends, or
+stands for itself.
+"""
+
+from dataclasses import dataclass, field
+
+from postel.times import NEVER
+from postel.view.flow import Change, Expiry, Flow, Remark
+from postel.view.fold import Run
+from postel.view.packet import UNKNOWN, Packet
+
+
+@dataclass(slots=True)
+class Moment:
+    """``what`` left, arrived (``is_arrival``) or happened; ``changes`` are what it did to the states."""
+
+    order: int
+    when: int
+    what: Packet | Run | Expiry | Remark | Change
+    is_arrival: bool = False
+    changes: list[Change] = field(default_factory=list)
+
+    @property
+    def last_order(self) -> int:
+        """That of the last thing which it stands for."""
+        return self.what.packets[-1].order if isinstance(self.what, Run) else self.order
+
+
+def of(flow: Flow, runs: list[Run]) -> list[Moment]:
+    """In order; packets in ``runs`` (`fold.runs`) have one moment together."""
+    folded = {id(packet) for run in runs for packet in run.packets}
+    packets = [packet for packet in flow.packets if id(packet) not in folded]
+    moments = [Moment(packet.order, packet.sent_at, packet) for packet in packets]
+    moments += [Moment(run.packets[0].order, run.packets[0].sent_at, run) for run in runs]
+    moments += [
+        Moment(packet.arrival_order, packet.arrived_at, packet, is_arrival=True)
+        for packet in packets
+        if packet.arrival_order != UNKNOWN and packet.arrived_at < NEVER
+    ]
+    moments += [Moment(other.order, other.when, other) for other in (*flow.expiries, *flow.remarks)]
+    moments.sort(key=lambda moment: moment.order)
+    return _with_changes(moments, flow)
+
+
+def _with_changes(moments: list[Moment], flow: Flow) -> list[Moment]:
+    alone: list[Moment] = []
+    for change in flow.changes:
+        owner = _owner(change, moments)
+        if owner is None:
+            alone.append(Moment(change.order, change.when, change, changes=[change]))
+        else:
+            owner.changes.append(change)
+    return sorted([*moments, *alone], key=lambda moment: moment.order)
+
+
+def _owner(change: Change, moments: list[Moment]) -> Moment | None:
+    if change.cause is not None:
+        cause = change.cause
+        return next((moment for moment in moments if moment.what is cause and (moment.is_arrival or not isinstance(cause, Packet))), None)
+    following = next((moment for moment in moments if moment.order > change.order), None)
+    if following is None or following.is_arrival or not isinstance(following.what, Packet):
+        return None
+    is_its = following.what.source == change.at and following.when == change.when
+    return following if is_its else None

@@ -1,0 +1,44 @@
+"""SVG and HTML, written out.
+
+>>> element("text", escaped("a < b"), x=1, y=2.25, class_="note", data_at=3, lang=None)
+'<text x="1" y="2.2" class="note" data-at="3">a &lt; b</text>'
+"""
+
+from collections.abc import Sequence
+from html import escape
+
+
+def element(name: str, *children: str, **attributes: object) -> str:
+    """``class_`` is class, ``data_at`` data-at. None leaves an attribute out, True leaves it bare; numbers have one decimal at the most."""
+    told = "".join(_attribute(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items() if value not in (None, False))
+    inner = "".join(children)
+    return f"<{name}{told}>{inner}</{name}>" if inner or name not in _EMPTY else f"<{name}{told}/>"
+
+
+_EMPTY = ("path", "rect", "line", "circle", "polygon", "input", "meta")
+
+
+def _attribute(key: str, value: object) -> str:
+    if value is True:
+        return f" {key}"
+    text = f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
+    return f' {key}="{escape(text)}"'
+
+
+def escaped(text: object) -> str:
+    return escape(str(text), quote=False)
+
+
+def in_languages(name: str, texts: dict[str, str], **attributes: object) -> str:
+    """The element once for each language; where there are several, each says which is its own, and the page shows one of them."""
+    if len(texts) == 1 or len(set(texts.values())) == 1:
+        return element(name, escaped(next(iter(texts.values()))), **attributes)
+    return "".join(element(name, escaped(text), lang=language, **attributes) for language, text in texts.items())
+
+
+def document(parts: Sequence[str], wide: float, high: float, *, style: str = "", title: str = "TCP") -> str:
+    """Without ``style`` it is to stand in a page that has the style sheet."""
+    head = element("title", escaped(title)) + (element("style", style) if style else "")
+    paper = element("rect", width=wide, height=high, class_="paper") if style else ""
+    size = {"viewBox": f"0 0 {wide:g} {high:g}", "width": f"{wide:g}", "height": f"{high:g}"}
+    return element("svg", head, paper, *parts, xmlns="http://www.w3.org/2000/svg", class_="postel", role="img", **size) + "\n"

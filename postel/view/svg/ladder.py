@@ -1,0 +1,327 @@
+"""The ladder as SVG: time runs down, a segment slopes from its departure to its arrival, the lifelines bear the colour of the state.
+
+::
+
+    time │ states │ lifeline ─── segments, timers ─── lifeline │ states
+
+Rows are as far apart as their text needs, not as the clock says: 2MSL would be a mile long. Each moment is a group with ``data-at``, its
+number, and ``data-y``, its height; a segment's has ``data-until``, the moment of its arrival.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from postel.tcp.state import State
+from postel.times import NEVER
+from postel.view import caption, fold, moments, notes
+from postel.view.flow import Change, Expiry, Flow, Remark
+from postel.view.fold import Run
+from postel.view.moments import Moment
+from postel.view.packet import Packet
+from postel.view.svg import palette
+from postel.view.svg.element import document, element, escaped, in_languages
+from postel.view.width import width, wrap
+from postel.wire.segment import FIN, RST, SYN
+
+WIDTH: Final = 732
+_LEFT: Final = 172
+_RIGHT: Final = 620
+_INNER: Final = _RIGHT - _LEFT
+_MARGIN: Final = 10  # from a lifeline to its text
+_TIMES: Final = 66  # where they end
+_LINE: Final = 13  # of text
+_CODE: Final = 6.7  # a column of code
+_TEXT: Final = 5.7  # a column of other text
+_TOP: Final = 58  # the heads
+_SLOPE: Final = 14  # from a departure to its arrival, at the least
+_BAND: Final = 24
+_SILENCE: Final = 34
+
+Texts = dict[str, list[str]]
+
+
+def render(flows: Sequence[Flow], *, languages: Sequence[str] = ("en",), unfold: bool = False) -> str:
+    """An SVG document with the ladder of each connection; its colours follow the reader's choice of light or dark."""
+    drawn = [flow for flow in flows if flow.packets]
+    start = min((flow.packets[0].sent_at for flow in drawn), default=0)
+    y, parts = 12.0, []
+    for flow in drawn:
+        found = moments.of(flow, [] if unfold else fold.runs(flow))
+        ladder = Ladder(flow, found, start, languages, y)
+        parts += ladder.draw()
+        y = ladder.bottom + 32
+    return document(parts or [_nothing(languages)], WIDTH, max(y, 40.0), style=palette.for_picture())
+
+
+def _nothing(languages: Sequence[str]) -> str:
+    return in_languages("text", {language: notes.say("nothing", language) for language in languages}, x=20, y=24)
+
+
+@dataclass(slots=True)
+class _Side:
+    """What is drawn at one lifeline, and down to where there is something already."""
+
+    x: int
+    text: float  # the lowest text inside
+    state: float  # the lowest name of a state
+    head: float  # the lowest arrowhead
+    states: list[tuple[float, State | None, int]] = field(default_factory=list)  # from where on, which, since which moment
+
+
+class Ladder:
+    """One connection's. ``heights`` are those of the moments; `draw` gives the elements."""
+
+    def __init__(self, flow: Flow, found: Sequence[Moment], start: int, languages: Sequence[str], top: float) -> None:
+        self.flow = flow
+        self.moments = found
+        self.start = start
+        self.languages = languages
+        self.top = top + _TOP
+        self.sides = [_Side(x, self.top, self.top, self.top, [(self.top, flow.initial_state(end), -1)]) for x, end in _lifelines(flow)]
+        self.heights: list[float] = []
+        self.clocks: list[str] = []  # what stands at each moment's time
+        self.silences: list[tuple[float, int]] = []
+        self._departed: dict[int, int] = {}  # by identity of the packet: its moment
+        self._place()
+        self.bottom = max(self.heights, default=self.top) + _SLOPE + _LINE
+
+    def side(self, what: Packet | Run | Expiry | Remark | Change, *, is_arrival: bool = False) -> int:
+        """Which lifeline it is about: 0 is the opener's."""
+        if isinstance(what, Packet):
+            return int((what.destination if is_arrival else what.source) != self.flow.ends[0])
+        return int((what.source if isinstance(what, Run) else what.at) != self.flow.ends[0])
+
+    # Where everything stands
+
+    def _place(self) -> None:
+        y, clock, clock_at, before = self.top, "", self.top, NEVER
+        for number, moment in enumerate(self.moments):
+            if before != NEVER and moment.when - before >= fold.PAUSE:
+                self.silences.append((y + _SILENCE / 2, moment.when - before))
+                y += _SILENCE
+            before = moment.when
+            told = caption.clock(moment.when - self.start).strip()
+            y = max(y, self._need(moment), clock_at + _LINE if told != clock else y)
+            self.clocks.append(told if told != clock else "")
+            if told != clock:
+                clock, clock_at = told, y
+            self.heights.append(y)
+            y += self._settle(moment, number, y)
+
+    def _need(self, moment: Moment) -> float:
+        """The least height at which there is room for it."""
+        side = self.sides[self.side(moment.what, is_arrival=moment.is_arrival)]
+        least = max([self.sides[self.side(change)].state + _LINE + 1 for change in moment.changes], default=0.0)
+        if moment.is_arrival:
+            departed = self._departed.get(id(moment.what))
+            sent = self.heights[departed] + _SLOPE if departed is not None else 0.0
+            return max(least, sent, side.head + 9)
+        floor = side.text
+        if self._is_wide(moment):
+            floor = max(floor, self.sides[0].text, self.sides[1].text)
+        return max(least, floor + _LINE * self._lines(moment) + 8)
+
+    def _settle(self, moment: Moment, number: int, y: float) -> float:
+        """Note what is taken now; returns how much lower the next may stand."""
+        index = self.side(moment.what, is_arrival=moment.is_arrival)
+        side = self.sides[index]
+        for change in moment.changes:
+            changed = self.sides[self.side(change)]
+            changed.states.append((y, change.after, number))
+            changed.state = y
+        if moment.is_arrival:
+            side.head = side.text = y
+        elif isinstance(moment.what, Run):
+            for each in self.sides:
+                each.text = each.head = y + _BAND
+            return _BAND
+        else:
+            side.text = y if isinstance(moment.what, Packet) else y + 5
+            if isinstance(moment.what, Packet):
+                self._departed[id(moment.what)] = number
+            if self._is_wide(moment):
+                self.sides[1 - index].text = max(self.sides[1 - index].text, y - _LINE)
+        return 0.0
+
+    def _lines(self, moment: Moment) -> int:
+        said = self._said(moment)
+        return len(self._label(moment)) + max((len(lines) for lines in said.values()), default=0)
+
+    def _is_wide(self, moment: Moment) -> bool:
+        longest = max((width(line) * _TEXT for lines in self._said(moment).values() for line in lines), default=0)
+        return max(longest, *(width(line) * _CODE for line in self._label(moment)), 0) > _INNER / 2 - _MARGIN
+
+    def _label(self, moment: Moment) -> list[str]:
+        if moment.is_arrival or not isinstance(moment.what, Packet):
+            return []
+        return wrap(" ".join(caption.of_packet(moment.what)), int((_INNER - 3 * _MARGIN) / _CODE))
+
+    def _said(self, moment: Moment) -> Texts:
+        if moment.is_arrival:
+            return {}
+        columns = int((_INNER - 3 * _MARGIN) / _TEXT)
+        return {language: wrap(said(moment, self.flow, language), columns) for language in self.languages}
+
+    # Elements
+
+    def draw(self) -> list[str]:
+        fixed = [*self._heads(), *self._ticks(), *self._lives(), *self._pauses()]
+        return [*fixed, *(self._moment(number) for number in range(len(self.moments)))]
+
+    def _heads(self) -> Iterator[str]:
+        for side, end, kind, anchor in zip(self.sides, self.flow.ends, ("first", "second"), ("start", "end"), strict=True):
+            x = side.x - _MARGIN if anchor == "start" else side.x + _MARGIN
+            yield element("text", escaped(self.flow.names.get(end, "")), x=x, y=self.top - 38, class_=f"title {kind}", text_anchor=anchor)
+            yield element("text", escaped(end), x=x, y=self.top - 22, class_="code muted", text_anchor=anchor)
+
+    def _ticks(self) -> Iterator[str]:
+        for number, clock in enumerate(self.clocks):
+            if clock:
+                y = self.heights[number]
+                yield element("line", x1=_TIMES + 6, x2=_RIGHT, y1=y, y2=y, class_="tick")
+                yield element("text", escaped(clock), x=_TIMES, y=y + 4, class_="code muted", text_anchor="end")
+
+    def _lives(self) -> Iterator[str]:
+        for index, side in enumerate(self.sides):
+            ends = [y for y, _, _ in side.states[1:]] + [self.bottom]
+            for (y, state, since), until in zip(side.states, ends, strict=True):
+                at = since if since >= 0 else None
+                kind = palette.phase(state)
+                yield element("line", x1=side.x, x2=side.x, y1=y, y2=until, class_=f"life {kind}", data_at=at)
+                if state is not None:
+                    x, anchor = (side.x - _MARGIN, "end") if index == 0 else (side.x + _MARGIN, "start")
+                    name = escaped(state)
+                    yield element("text", name, x=x, y=y + 4, class_=f"strong halo {kind}", text_anchor=anchor, data_at=at)
+
+    def _pauses(self) -> Iterator[str]:
+        for y, length in self.silences:
+            texts = {language: notes.say("pause", language, length=caption.duration(length, language)) for language in self.languages}
+            yield in_languages("text", texts, x=(_LEFT + _RIGHT) / 2, y=y + 8, class_="muted halo", text_anchor="middle")
+
+    def _moment(self, number: int) -> str:
+        moment, y = self.moments[number], self.heights[number]
+        kind, until, inner = "moment", None, ""
+        if isinstance(moment.what, Run):
+            inner = self._run(moment.what, y)
+        elif isinstance(moment.what, Packet) and moment.is_arrival:
+            kind = f"moment arrival {_kind(moment.what)}"
+            inner = self._head(moment.what, y)
+        elif isinstance(moment.what, Packet):
+            until = next((later for later in range(number, len(self.moments)) if self._is_arrival_of(later, moment.what)), None)
+            kind = f"moment sent {_kind(moment.what)}"
+            inner = self._packet(moment, y, None if until is None else self.heights[until])
+        else:
+            kind = "moment second-end" if self.side(moment.what) else "moment"
+            inner = self._beside(moment, y)
+        return element("g", inner, class_=kind, data_at=number, data_until=until, data_y=y)
+
+    def _is_arrival_of(self, number: int, packet: Packet) -> bool:
+        return self.moments[number].is_arrival and self.moments[number].what is packet
+
+    def _packet(self, moment: Moment, y: float, landed: float | None) -> str:
+        packet = moment.what
+        assert isinstance(packet, Packet)  # noqa: S101 - the caller's choice
+        index = self.side(packet)
+        begin, end = self.sides[index].x, self.sides[1 - index].x
+        if landed is None:
+            end, landed = round(begin + (end - begin) * 0.62), y + _SLOPE * 0.62
+        kind = "shaft copied" if packet.copy else "shaft unknown" if packet.arrived_at == NEVER and not packet.lost else "shaft"
+        parts = [element("path", d=f"M{begin} {y:.1f}L{end} {landed:.1f}", class_=kind)]
+        if packet.lost:
+            parts.append(_cross(end, landed))
+        return "".join([*parts, *self._texts(moment, y, index)])
+
+    def _texts(self, moment: Moment, y: float, index: int) -> Iterator[str]:
+        """The label and what is said of it, above the departure."""
+        x, anchor = (_LEFT + _MARGIN, "start") if index == 0 else (_RIGHT - _MARGIN, "end")
+        top = y - _LINE * (self._lines(moment) - 1) - 5
+        for line in self._label(moment):
+            number, space, rest = line.partition(" ") if line.startswith("#") else ("", "", line)
+            strong = element("tspan", escaped(number), class_="strong") if number else ""
+            yield element("text", strong + escaped(space + rest), x=x, y=top, class_="code halo", text_anchor=anchor)
+            top += _LINE
+        said_ = self._said(moment)
+        for row in range(max((len(lines) for lines in said_.values()), default=0)):
+            texts = {language: lines[row] if row < len(lines) else "" for language, lines in said_.items()}
+            yield in_languages("text", texts, x=x, y=top, class_="muted halo", text_anchor=anchor)
+            top += _LINE
+
+    def _head(self, packet: Packet, y: float) -> str:
+        """The arrowhead, along the slope; a cross, where what arrived was thrown away."""
+        x = self.sides[self.side(packet, is_arrival=True)].x
+        back = -1 if x == _RIGHT else 1
+        tip = x + back * 2.5
+        if packet.dropped or packet.damaged:
+            return _cross(x + back * 10, y)
+        departed = self._departed.get(id(packet))
+        slope = (y - self.heights[departed]) / _INNER if departed is not None else 0.0
+        base = y - 9 * slope
+        corners = f"{tip:.1f},{y:.1f} {tip + back * 9:.1f},{base - 4:.1f} {tip + back * 9:.1f},{base + 4:.1f}"
+        return element("polygon", points=corners, class_="head")
+
+    def _run(self, run: Run, y: float) -> str:
+        """A broad arrow for many segments."""
+        low, half = y + _BAND, y + _BAND / 2
+        if self.side(run) == 0:
+            points = f"{_LEFT + 3},{y:.1f} {_RIGHT - 16},{y:.1f} {_RIGHT - 3},{half:.1f} {_RIGHT - 16},{low:.1f} {_LEFT + 3},{low:.1f}"
+        else:
+            points = f"{_RIGHT - 3},{y:.1f} {_LEFT + 16},{y:.1f} {_LEFT + 3},{half:.1f} {_LEFT + 16},{low:.1f} {_RIGHT - 3},{low:.1f}"
+        texts = {language: run.text(language) for language in self.languages}
+        text = in_languages("text", texts, x=(_LEFT + _RIGHT) / 2, y=half + 4, text_anchor="middle")
+        return element("polygon", points=points, class_="band") + text
+
+    def _beside(self, moment: Moment, y: float) -> str:
+        """A timer, a remark or a call, at its lifeline."""
+        index = self.side(moment.what)
+        side = -1 if index else 1
+        mark = ""
+        if isinstance(moment.what, Expiry):
+            x = self.sides[index].x + side * (_MARGIN + 5)
+            mark = element("circle", cx=x, cy=y, r=5, class_="clock") + element("path", d=f"M{x} {y - 3:.1f}v3l2.4 1.6", class_="clock")
+        anchor, shift = ("end", -1) if index else ("start", 1)
+        x = self.sides[index].x + shift * (_MARGIN + (16 if mark else 0))
+        kind = "second" if index else "first"
+        rows = max(len(lines) for lines in self._said(moment).values())
+        parts = [mark]
+        for row in range(rows):
+            texts = {language: lines[row] if row < len(lines) else "" for language, lines in self._said(moment).items()}
+            place = y + 4 - _LINE * (rows - 1 - row)
+            parts.append(in_languages("text", texts, x=x, y=place, class_=f"halo {kind}", text_anchor=anchor))
+        return "".join(parts)
+
+
+def said(moment: Moment, flow: Flow, language: str) -> str:
+    """What happened, in words: nothing for plain data and acknowledgements."""
+    what = moment.what
+    if isinstance(what, Packet):
+        return notes.say("joint", language).join(notes.of_packet(what, flow, language))
+    if isinstance(what, Expiry):
+        return notes.of_expiry(what, language)
+    if isinstance(what, Remark):
+        return notes.of_remark(what, language)
+    return what.text(language) if isinstance(what, Run) else notes.say("called", language)
+
+
+def _lifelines(flow: Flow) -> list[tuple[int, object]]:
+    return list(zip((_LEFT, _RIGHT), flow.ends, strict=True))
+
+
+def _kind(packet: Packet) -> str:
+    """The name of its colour."""
+    if packet.lost or packet.dropped or packet.damaged:
+        return "lost"
+    if packet.original:
+        return "again"
+    flags = packet.segment.flags if packet.segment is not None else 0
+    if flags & RST:
+        return "lost"
+    if flags & SYN:
+        return "opening"
+    if flags & FIN:
+        return "closing"
+    return "data" if packet.segment is None or packet.segment.data else "bare"
+
+
+def _cross(x: float, y: float) -> str:
+    return element("path", d=f"M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10", class_="cross")

@@ -1,0 +1,79 @@
+"""The colours, by light and by dark, and the style sheets that are made of them.
+
+A picture of its own has them as plain values, which every program that shows SVG knows; a page has them as variables.
+"""
+
+from importlib.resources import files
+from string import Template
+from typing import Final
+
+from postel.tcp.state import State
+
+LIGHT: Final = {
+    "paper": "#fdfcf9",
+    "panel": "#f5f3ec",
+    "rule": "#e2ded2",
+    "ink": "#1c2330",
+    "muted": "#646b78",
+    "first": "#1d5fc4",  # the end that opened the connection
+    "second": "#b4500f",  # the other
+    "resting": "#8d949f",
+    "opening": "#b47600",
+    "open": "#17824c",
+    "closing": "#8444bd",
+    "waiting": "#3f749f",
+    "lost": "#c4283a",
+    "again": "#b0278c",
+}
+DARK: Final = {
+    "paper": "#11141a",
+    "panel": "#191d25",
+    "rule": "#2c323d",
+    "ink": "#e8eaef",
+    "muted": "#98a1b0",
+    "first": "#6ea8ff",
+    "second": "#ff9f6b",
+    "resting": "#767f8d",
+    "opening": "#e9b440",
+    "open": "#4bc489",
+    "closing": "#bd8ff3",
+    "waiting": "#7fabd9",
+    "lost": "#ff6d78",
+    "again": "#f07fd3",
+}
+
+_PHASES: Final = {
+    State.CLOSED: "resting",
+    State.LISTEN: "resting",
+    State.SYN_SENT: "opening",
+    State.SYN_RECEIVED: "opening",
+    State.ESTABLISHED: "open",
+    State.TIME_WAIT: "waiting",
+}
+
+
+def phase(state: State | None) -> str:
+    """Which part of a connection's life a state belongs to: the name of a colour."""
+    return "resting" if state is None else _PHASES.get(state, "closing")
+
+
+def for_picture() -> str:
+    """A style element's text."""
+    template = _template()
+    return f"{template.substitute(LIGHT)}@media (prefers-color-scheme: dark) {{\n{template.substitute(DARK)}}}\n"
+
+
+def for_page() -> str:
+    """The variables, and the pictures' rules in terms of them."""
+    light, dark = (";".join(f"--{name}:{colour}" for name, colour in colours.items()) for colours in (LIGHT, DARK))
+    variables = f":root{{color-scheme:light;{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{color-scheme:dark;{dark}}}}}\n"
+    return variables + sheet("paper.css") + _template().substitute({name: f"var(--{name})" for name in LIGHT})
+
+
+def sheet(name: str) -> str:
+    """A style sheet that lies beside this file."""
+    return files("postel.view.svg").joinpath(name).read_text(encoding="utf-8")
+
+
+def _template() -> Template:
+    return Template(sheet("picture.css"))
