@@ -23,12 +23,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from postel import lab
-from postel.cli.network.recording import can_encode, preferred_language, show, speakable
+from postel.cli.network.recording import can_encode, preferred_language, show, speakable, unfolding
 from postel.errors import ArgumentError
 from postel.lab import Claim, Interference, Report, script, variables
 from postel.lab.scene import Scene
 from postel.view import header, notes, pcapng, record, states, timeline
+from postel.view.svg import diagram
+from postel.view.svg import ladder as picture
 from postel.view.width import left, width, wrap
+from postel.web import page
 
 _WIDTH: Final = 104
 _ALL: Final = "all"
@@ -56,6 +59,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     look.add_argument("--view", action="append", choices=_VIEWS, help="may be given again; default: what suits the claim")
     look.add_argument("--only", metavar="N", type=int, default=0, help="this run of several")
     look.add_argument("--packet", metavar="N", type=int, default=0, help="of --view bytes; default: the first with data")
+    unfolding(look)
+    look.add_argument("--html", metavar="PAGE", help="a page to move through it, that needs nothing else")
+    look.add_argument("--svg", metavar="FILE", help="the ladder as a picture, with --view states the state diagram; of further runs in FILE-2, …")
     look.add_argument("--pcapng", metavar="FILE", help="the packets, with comments, for Wireshark; of further runs in FILE-2, …")
     look.add_argument("--pkt", metavar="FILE", help="the first run, or that of --only, as a packetdrill script")
     look.add_argument("--side", choices=("client", "server"), default="client", help="whose script; default %(default)s")
@@ -163,7 +169,7 @@ def _tell(report: Report, options: argparse.Namespace, languages: list[str]) -> 
     if not report.agrees:
         _paragraph("found", [_say(str(report.verdict), language) for language in languages], languages[0])
     _paragraph("rfc", [claim.rfc], languages[0])
-    _paragraph("again", [_again(options)], languages[0])
+    _paragraph("again", [_again(options, claim.id)], languages[0])
 
 
 def _conclusion(claim: Claim, language: str) -> str:
@@ -182,7 +188,7 @@ def _paragraph(key: str, texts: list[str], language: str) -> None:
 
 def _show(view: str, scene: Scene, options: argparse.Namespace, language: str, *, ascii_only: bool) -> None:
     if view == "ladder":
-        show(scene.trace, language, sys.stdout)
+        show(scene.trace, language, sys.stdout, unfold=options.unfold)
         return
     makers = {
         "states": partial(states.render, scene.trace, ascii_only=ascii_only),
@@ -207,8 +213,8 @@ def _interesting(scene: Scene) -> list[Any]:
     return [packet for packet in packets if packet.segment is not None and packet.segment.data] or packets
 
 
-def _again(options: argparse.Namespace) -> str:
-    words = ["postel", "lab", "run", options.claim]
+def _again(options: argparse.Namespace, claim: str) -> str:
+    words = ["postel", "lab", "run", claim]
     for name in _INTERFERING:
         if value := getattr(options, name):
             words += [f"--{name}", value]
@@ -223,20 +229,37 @@ def _again(options: argparse.Namespace) -> str:
 
 
 def _write(reports: list[Report], options: argparse.Namespace, languages: list[str]) -> None:
+    if options.html:
+        commands = [_again(options, report.claim.id) for report in reports]
+        chosen = getattr(options, "lang", "both")
+        language = preferred_language() if chosen == "both" else chosen  # a page can show Chinese, whatever the terminal can
+        text = page.of(reports, language, commands=commands, unfold=options.unfold)
+        with _opened("--html", Path(options.html)) as file:
+            file.write(text.encode())
+    if options.svg:
+        for path, scene in _paths(reports, Path(options.svg)):
+            with _opened("--svg", path) as file:
+                file.write(_picture(scene, options, languages).encode())
     if options.pcapng:
-        for path, scene in _captures(reports, Path(options.pcapng)):
+        for path, scene in _paths(reports, Path(options.pcapng)):
             with _opened("--pcapng", path) as file:
                 pcapng.write(scene.trace, file, language=languages[0])
     if options.pkt:
         if options.claim == _ALL:
             raise ArgumentError("--pkt", options.pkt, "given with a single claim")
-        text = script.write(reports[0].scenes[0], options.side, _again(options))
+        text = script.write(reports[0].scenes[0], options.side, _again(options, options.claim))
         with _opened("--pkt", Path(options.pkt)) as file:
             file.write(text.encode())
 
 
-def _captures(reports: list[Report], path: Path) -> Iterator[tuple[Path, Scene]]:
-    """A file for each run: in one, Wireshark would take the second for retransmissions of the first."""
+def _picture(scene: Scene, options: argparse.Namespace, languages: list[str]) -> str:
+    if options.view and options.view[0] == "states":
+        return diagram.render(scene.trace.flows)
+    return picture.render(scene.trace.flows, language=languages[0], unfold=options.unfold)
+
+
+def _paths(reports: list[Report], path: Path) -> Iterator[tuple[Path, Scene]]:
+    """A file for each run: in one capture, Wireshark would take the second for retransmissions of the first."""
     for report in reports:
         stem = path.stem if len(reports) == 1 else f"{path.stem}-{report.claim.id}"
         for number, scene in enumerate(report.scenes, 1):

@@ -1,9 +1,11 @@
 """The variables of RFC 9293, 3.3.1, after each segment, as a table."""
 
+from collections.abc import Iterator
 from typing import Final, TypedDict
 
+from postel.lab.front import Note
 from postel.lab.scene import Scene
-from postel.view.packet import UNKNOWN
+from postel.view.packet import UNKNOWN, Packet
 from postel.wire.segment import flags_text
 
 _COLUMNS: Final = ("SND.UNA", "SND.NXT", "SND.WND", "SND.UP", "SND.WL1", "SND.WL2", "RCV.NXT", "RCV.WND", "RCV.UP")
@@ -40,15 +42,27 @@ class Row(TypedDict):
 
 
 def rows(scene: Scene) -> list[Row]:
+    """As plain data, for JSON too."""
+    return [
+        {
+            "host": note.host,
+            "arrived": note.arrived,
+            "number": packet.number,
+            "flags": flags_text(packet.segment.flags),
+            "variables": note.variables,
+        }
+        for note, packet in noted(scene)
+        if packet.segment is not None
+    ]
+
+
+def noted(scene: Scene) -> Iterator[tuple[Note, Packet]]:
     """Each note with the packet that it is about: the nth departure is the nth packet, the nth arrival the nth to arrive."""
     departures = iter([packet for packet in scene.trace.packets if not packet.copy])
     arrivals = iter(
         sorted((packet for packet in scene.trace.packets if packet.arrival_order != UNKNOWN), key=lambda found: found.arrival_order)
     )
-    found: list[Row] = []
     for note in scene.notes:
         packet = next(arrivals if note.arrived else departures, None)
-        if packet is not None and packet.segment is not None:
-            flags = flags_text(packet.segment.flags)
-            found.append({"host": note.host, "arrived": note.arrived, "number": packet.number, "flags": flags, "variables": note.variables})
-    return found
+        if packet is not None:
+            yield note, packet

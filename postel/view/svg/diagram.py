@@ -84,7 +84,7 @@ _HEAD: Final = 9.0  # of an arrow
 _AWAY: Final = 4.0  # from each other, where both ends took the same way
 
 
-def render(flows: Iterable[Flow] = (), *, language: str = "en") -> str:
+def render(flows: Iterable[Flow] = ()) -> str:
     """An SVG document: the diagram for each connection, its steps beneath; or the bare diagram, where there is none."""
     y, parts = 0.0, []
     for flow in [flow for flow in flows if flow.changes]:
@@ -92,7 +92,7 @@ def render(flows: Iterable[Flow] = (), *, language: str = "en") -> str:
         y += _height(flow)
     if not parts:
         parts, y = [plain()], LARGE_SIZE[1]
-    return document(parts, LARGE_SIZE[0], y, style=palette.for_picture(), title="RFC 9293, figure 5" if language == "en" else "RFC 9293 图 5")
+    return document(parts, LARGE_SIZE[0], y, style=palette.for_picture(), title="RFC 9293, figure 5")
 
 
 def of_state(state: State) -> str:

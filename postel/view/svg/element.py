@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from html import escape
 
 
-def element(name: str, *children: str, **attributes: object) -> str:
+def element(name: str, /, *children: str, **attributes: object) -> str:
     """``class_`` is class, ``data_at`` data-at. None leaves an attribute out, True leaves it bare; numbers have one decimal at the most."""
     told = "".join(_attribute(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items() if value not in (None, False))
     inner = "".join(children)
@@ -29,7 +29,7 @@ def escaped(text: object) -> str:
     return escape(str(text), quote=False)
 
 
-def in_languages(name: str, texts: dict[str, str], **attributes: object) -> str:
+def in_languages(name: str, texts: dict[str, str], /, **attributes: object) -> str:
     """The element once for each language; where there are several, each says which is its own, and the page shows one of them."""
     if len(texts) == 1 or len(set(texts.values())) == 1:
         return element(name, escaped(next(iter(texts.values()))), **attributes)

@@ -24,9 +24,9 @@ from postel.view.svg.element import document, element, escaped, in_languages
 from postel.view.width import width, wrap
 from postel.wire.segment import FIN, RST, SYN
 
-WIDTH: Final = 732
+WIDTH: Final = 684
 _LEFT: Final = 172
-_RIGHT: Final = 620
+_RIGHT: Final = 572
 _INNER: Final = _RIGHT - _LEFT
 _MARGIN: Final = 10  # from a lifeline to its text
 _TIMES: Final = 66  # where they end
@@ -41,21 +41,17 @@ _SILENCE: Final = 34
 Texts = dict[str, list[str]]
 
 
-def render(flows: Sequence[Flow], *, languages: Sequence[str] = ("en",), unfold: bool = False) -> str:
+def render(flows: Sequence[Flow], *, language: str = "en", unfold: bool = False) -> str:
     """An SVG document with the ladder of each connection; its colours follow the reader's choice of light or dark."""
     drawn = [flow for flow in flows if flow.packets]
     start = min((flow.packets[0].sent_at for flow in drawn), default=0)
     y, parts = 12.0, []
     for flow in drawn:
         found = moments.of(flow, [] if unfold else fold.runs(flow))
-        ladder = Ladder(flow, found, start, languages, y)
+        ladder = Ladder(flow, found, start, (language,), y)
         parts += ladder.draw()
         y = ladder.bottom + 32
-    return document(parts or [_nothing(languages)], WIDTH, max(y, 40.0), style=palette.for_picture())
-
-
-def _nothing(languages: Sequence[str]) -> str:
-    return in_languages("text", {language: notes.say("nothing", language) for language in languages}, x=20, y=24)
+    return document(parts or [element("text", escaped(notes.say("nothing", language)), x=20, y=24)], WIDTH, max(y, 40.0), style=palette.for_picture())
 
 
 @dataclass(slots=True)

@@ -1,0 +1,42 @@
+"""What the page says: words.toml, where both languages stand side by side."""
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from postel.lab import Text
+from postel.view.notes import LANGUAGES
+
+
+@cache
+def _table() -> dict[str, Any]:
+    return tomllib.loads(files("postel.web").joinpath("words.toml").read_text(encoding="utf-8"))
+
+
+def say(key: str, **values: object) -> dict[str, str]:
+    """By language."""
+    return {language: _table()["words"][key][language].format(**values) for language in LANGUAGES}
+
+
+def both(text: Text) -> dict[str, str]:
+    return {language: text[language] for language in LANGUAGES}
+
+
+def variables() -> dict[str, dict[str, str]]:
+    """What each variable of RFC 9293, 3.3.1 is, by its name, by language."""
+    found: dict[str, dict[str, str]] = _table()["variables"]
+    return found
+
+
+def field(name: str) -> str:
+    """A header field's name in Chinese."""
+    found: str = _table()["fields"].get(name, name)
+    return found
+
+
+def value(text: str) -> str:
+    """A header field's value in Chinese."""
+    for english, chinese in _table()["values"].items():
+        text = text.replace(english, chinese)
+    return text
