@@ -116,7 +116,8 @@ class _Explanation:
         if self.replay is None:
             return
         trace = self.replay.finish()
-        text = page.of([(told.row, told.findings) for told in self.rows], trace, self.options.lang)
+        rows = [(told.row, told.findings) for told in self.rows]
+        text = page.of(rows, trace, self.options.lang, unfold=self.options.unfold)
         try:
             Path(self.options.html).write_text(text, "utf-8")
         except OSError as error:

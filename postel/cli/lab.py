@@ -61,7 +61,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     look.add_argument("--packet", metavar="N", type=int, default=0, help="of --view bytes; default: the first with data")
     unfolding(look)
     look.add_argument("--html", metavar="PAGE", help="a page to move through it, that needs nothing else")
-    look.add_argument("--svg", metavar="FILE", help="the ladder as a picture, with --view states the state diagram; of further runs in FILE-2, …")
+    look.add_argument(
+        "--svg", metavar="FILE", help="the ladder as a picture, with --view states the state diagram; of further runs in FILE-2, …"
+    )
     look.add_argument("--pcapng", metavar="FILE", help="the packets, with comments, for Wireshark; of further runs in FILE-2, …")
     look.add_argument("--pkt", metavar="FILE", help="the first run, or that of --only, as a packetdrill script")
     look.add_argument("--side", choices=("client", "server"), default="client", help="whose script; default %(default)s")

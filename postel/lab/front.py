@@ -10,8 +10,9 @@ from postel.host.host import Host, HostEvent
 from postel.lab.texts import remark
 from postel.tcp import seq
 from postel.tcp.connection import Connection
-from postel.tcp.state import CLOSED, SYN_SENT
+from postel.tcp.state import SYN_SENT
 from postel.view import Trace
+from postel.view.tcb import variables
 from postel.wire.segment import ABSENT, ACK, PROTOCOL, SYN, Segment, checksum_is_right, parse
 
 _PORTS: Final = 20  # of a packet without IP options, as all are here
@@ -67,23 +68,6 @@ class Front:
         source, destination, ports = octets[12:16], octets[16:20], octets[_PORTS : _PORTS + 4]
         key = source + destination + ports if arrived else destination + source + ports[2:] + ports[:2]
         return self.host._connections.by_key(key)  # noqa: SLF001 - to look, not to touch
-
-
-def variables(connection: Connection) -> dict[str, int]:
-    tcb = connection.tcb
-    if tcb.state is CLOSED:
-        return {}
-    snd, rcv = tcb.snd, tcb.rcv
-    ours = {"SND.UNA": snd.una, "SND.NXT": snd.nxt, "SND.UP": snd.up}
-    theirs: dict[str, int] = {}
-    if tcb.state is not SYN_SENT:
-        ours["SND.WL2"] = snd.wl2
-        theirs = {"SND.WL1": snd.wl1, "RCV.NXT": rcv.nxt}
-    found = {name: seq.distance(snd.iss, number) for name, number in ours.items()}
-    found |= {name: seq.distance(rcv.irs, number) for name, number in theirs.items()} | {"SND.WND": snd.wnd, "ISS": snd.iss}
-    if theirs:
-        found |= {"RCV.UP": rcv.up, "IRS": rcv.irs}
-    return found | {"RCV.WND": rcv.wnd}
 
 
 # Without one of the rules

@@ -58,7 +58,8 @@ def duration(length: int, language: str) -> str:
 
 
 def size(octets: int) -> str:
-    """
+    """As people say it: thousands are 1000s.
+
     >>> size(999), size(82_340)
     ('999 B', '82 KB')
     """

@@ -10,7 +10,7 @@ from typing import Final
 
 from postel.times import SECOND
 from postel.view import caption, notes
-from postel.view.flow import Flow
+from postel.view.flow import Change, Expiry, Flow, Remark
 from postel.view.packet import UNKNOWN, Kind, Packet
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, PSH
@@ -52,7 +52,7 @@ class Run:
 
 def runs(flow: Flow) -> list[Run]:
     """Those that are long enough."""
-    others = [*flow.expiries, *flow.remarks, *flow.changes]
+    others: list[Expiry | Remark | Change] = [*flow.expiries, *flow.remarks, *flow.changes]
     breaks = sorted(other.order for other in others)
     return [run for run in _all(flow, breaks) if len(run.data) >= FEWEST]
 

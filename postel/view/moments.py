@@ -39,7 +39,8 @@ def of(flow: Flow, runs: list[Run]) -> list[Moment]:
         for packet in packets
         if packet.arrival_order != UNKNOWN and packet.arrived_at < NEVER
     ]
-    moments += [Moment(other.order, other.when, other) for other in (*flow.expiries, *flow.remarks)]
+    others: list[Expiry | Remark] = [*flow.expiries, *flow.remarks]
+    moments += [Moment(other.order, other.when, other) for other in others]
     moments.sort(key=lambda moment: moment.order)
     return _with_changes(moments, flow)
 

@@ -13,6 +13,7 @@ from postel.view import record
 from postel.view.flow import Change, Expiry, Flow, Remark
 from postel.view.packet import NOWHERE, Packet
 from postel.view.packet import read as packet_of
+from postel.view.svg import ladder
 from postel.wire import segment
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, SYN, Segment
@@ -244,7 +245,11 @@ class Trace(Witness):
         self._order += 1
         return self._order
 
-    # Data
+    # Pictures and data
+
+    def _repr_svg_(self) -> str:
+        """In a notebook a trace shows its ladder."""
+        return ladder.render(self.flows)
 
     def to_json(self, *, indent: int | None = None) -> str:
         """All of it: connections with their packets, states and timers. Times in microseconds, numbers relative."""

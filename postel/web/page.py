@@ -118,7 +118,9 @@ class _Stage:
         data = self.story.data()
         known = [max(found["variables"]) >= 0 for found in data["moments"]]
         opening = max((number for number, is_known in enumerate(known) if is_known), default=len(known) - 1)
-        instruments = [self._diagrams(), self._variables(data["variables"], data["moments"][opening]["variables"])] if self.flow.changes else []
+        instruments = (
+            [self._diagrams(), self._variables(data["variables"], data["moments"][opening]["variables"])] if self.flow.changes else []
+        )
         story = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
         parts = [
             self._controls(opening),

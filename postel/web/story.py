@@ -12,8 +12,8 @@ from postel.view.moments import Moment
 from postel.view.notes import LANGUAGES
 from postel.view.packet import Packet
 from postel.view.svg import diagram, ladder, palette
-from postel.wire.segment import flags_text
 from postel.web import words
+from postel.wire.segment import flags_text
 
 Variables = dict[str, int]
 

@@ -12,7 +12,7 @@ from tests.view.stage import Stage
 
 
 def options(**chosen: object) -> argparse.Namespace:
-    return argparse.Namespace(**{"ladder": False, "pcapng": None, "lang": "en", **chosen})
+    return argparse.Namespace(**{"ladder": False, "unfold": False, "pcapng": None, "lang": "en", **chosen})
 
 
 def test_nothing_is_recorded_unasked() -> None:

@@ -151,7 +151,7 @@ def _of_flow(flow: Flow) -> Iterator[str]:
 
 
 def _marks(flow: Flow, index: int) -> dict[State | str, list[str]]:
-    """By state: when the end was in it, as ``A0``, ``A1``, …"""
+    """By state: when the end was in it, as ``A0``, ``A1`` and so on."""
     letter, end = "AB"[index], flow.ends[index]
     initial = flow.initial_state(end)
     marks: dict[State | str, list[str]] = {} if initial is None else {initial: [f"{letter}0"]}
@@ -163,7 +163,7 @@ def _marks(flow: Flow, index: int) -> dict[State | str, list[str]]:
 def _badges(state: State | None, marks: list[str], index: int) -> Iterator[str]:
     """Small plates on the lower edge of the box: the opener's from the left, the other's from the right."""
     x, y = _place(state, LARGE)
-    for number, mark in enumerate(marks):
+    for number, mark in enumerate(reversed(marks) if index else marks):
         wide = 7 * len(mark) + 8
         at = x - LARGE.half[0] + 6 + number * (wide + 3) if index == 0 else x + LARGE.half[0] - 6 - wide - number * (wide + 3)
         plate = element("rect", x=at, y=y + LARGE.half[1] - 7, width=wide, height=14, rx=4)
@@ -181,7 +181,9 @@ def _steps(flow: Flow, sides: Sequence[Sequence[Change]]) -> Iterator[str]:
         for number, change in enumerate(changes, 1):
             y += _LINE
             yield element("text", escaped(f"{'AB'[index]}{number}"), x=x, y=y, class_="code strong")
-            yield element("text", escaped(caption.clock(change.when - start).strip()), x=x + 100, y=y, class_="code muted", text_anchor="end")
+            yield element(
+                "text", escaped(caption.clock(change.when - start).strip()), x=x + 100, y=y, class_="code muted", text_anchor="end"
+            )
             yield element("text", escaped(states.step(change)), x=x + 112, y=y)
 
 
@@ -208,7 +210,16 @@ def box(state: State | None, scale: Scale, kind: str) -> str:
 
 
 def way(
-    name: str, before: State, event: str, action: str, after: State, scale: Scale, kind: str = "", *, words: bool = False, shift: float = 0.0
+    name: str,
+    before: State,
+    event: str,
+    action: str,
+    after: State,
+    scale: Scale,
+    kind: str = "",
+    *,
+    words: bool = False,
+    shift: float = 0.0,
 ) -> str:
     """An arrow, as ``EDGES`` has it; with ``words`` what happens, and below it in grey what is done. A taken one has no words again."""
     is_drawn = name in _ROUTES

@@ -37,8 +37,9 @@ def in_languages(name: str, texts: dict[str, str], /, **attributes: object) -> s
 
 
 def document(parts: Sequence[str], wide: float, high: float, *, style: str = "", title: str = "TCP") -> str:
-    """Without ``style`` it is to stand in a page that has the style sheet."""
+    """Without ``style`` it is to stand in a page, which has the style sheet."""
     head = element("title", escaped(title)) + (element("style", style) if style else "")
     paper = element("rect", width=wide, height=high, class_="paper") if style else ""
     size = {"viewBox": f"0 0 {wide:g} {high:g}", "width": f"{wide:g}", "height": f"{high:g}"}
-    return element("svg", head, paper, *parts, xmlns="http://www.w3.org/2000/svg", class_="postel", role="img", **size) + "\n"
+    space = "http://www.w3.org/2000/svg" if style else None
+    return element("svg", head, paper, *parts, xmlns=space, class_="postel", role="img", **size) + "\n"

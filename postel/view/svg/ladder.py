@@ -22,6 +22,7 @@ from postel.view.packet import Packet
 from postel.view.svg import palette
 from postel.view.svg.element import document, element, escaped, in_languages
 from postel.view.width import width, wrap
+from postel.wire.address import Endpoint
 from postel.wire.segment import FIN, RST, SYN
 
 WIDTH: Final = 684
@@ -41,8 +42,11 @@ _SILENCE: Final = 34
 Texts = dict[str, list[str]]
 
 
-def render(flows: Sequence[Flow], *, language: str = "en", unfold: bool = False) -> str:
-    """An SVG document with the ladder of each connection; its colours follow the reader's choice of light or dark."""
+def render(flows: Sequence[Flow], *, language: str = "en", unfold: bool = False, in_page: bool = False) -> str:
+    """An SVG document with the ladder of each connection; its colours follow the reader's choice of light or dark.
+
+    With ``unfold`` each segment of a long run of data (`fold`) is drawn. ``in_page``: where `palette.for_page` has the style.
+    """
     drawn = [flow for flow in flows if flow.packets]
     start = min((flow.packets[0].sent_at for flow in drawn), default=0)
     y, parts = 12.0, []
@@ -51,7 +55,12 @@ def render(flows: Sequence[Flow], *, language: str = "en", unfold: bool = False)
         ladder = Ladder(flow, found, start, (language,), y)
         parts += ladder.draw()
         y = ladder.bottom + 32
-    return document(parts or [element("text", escaped(notes.say("nothing", language)), x=20, y=24)], WIDTH, max(y, 40.0), style=palette.for_picture())
+    return document(
+        parts or [element("text", escaped(notes.say("nothing", language)), x=20, y=24)],
+        WIDTH,
+        max(y, 40.0),
+        style="" if in_page else palette.for_picture(),
+    )
 
 
 @dataclass(slots=True)
@@ -299,7 +308,7 @@ def said(moment: Moment, flow: Flow, language: str) -> str:
     return what.text(language) if isinstance(what, Run) else notes.say("called", language)
 
 
-def _lifelines(flow: Flow) -> list[tuple[int, object]]:
+def _lifelines(flow: Flow) -> list[tuple[int, Endpoint]]:
     return list(zip((_LEFT, _RIGHT), flow.ends, strict=True))
 
 
