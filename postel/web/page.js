@@ -32,8 +32,8 @@ class Stage {
     this.frame = this.find(".ladder");
     this.groups = this.all(".ladder [data-at]");
     this.diagrams = this.all(".diagram");
+    this.line = this.find(".now");
     this.timer = 0;
-    this.addNowLine();
     this.scrubber.addEventListener("input", () => this.show(Number(this.scrubber.value)));
     this.find(".back").addEventListener("click", () => this.step(-1));
     this.find(".forth").addEventListener("click", () => this.step(1));
@@ -80,13 +80,6 @@ class Stage {
   }
 
   // The ladder
-
-  addNowLine() {
-    const svg = this.find(".ladder svg");
-    this.line = svg.insertBefore(document.createElementNS(svg.namespaceURI, "path"), this.find(".ladder .life"));
-    this.line.setAttribute("class", "now");
-    this.line.setAttribute("d", "M80 0H572M72 -5l8 5-8 5z");
-  }
 
   showLadder(number) {
     for (const group of this.groups) {

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 from postel import lab
 from postel.lab import Report, variables
@@ -21,6 +21,7 @@ from postel.web import words
 from postel.web.story import Story, Variables, title_of
 
 _NAMES: Final = {"en": "English", "zh": "中文"}
+_SHORT: Final = 260  # a ladder beneath which there is room for the headers
 _COLOURS: Final = {"holds": "open", "caveat": "opening", "myth": "lost", "changed": "closing", "not shown": "muted"}
 
 
@@ -113,28 +114,26 @@ class _Stage:
         mine = {id(packet) for packet in flow.packets}
         self.noted = [(note, packet) for note, packet in variables.noted(scene) if id(packet) in mine]
         self.story = Story(flow, self.moments, self.noted, self.start)
+        self.ladder = ladder.Ladder(flow, self.moments, self.start, LANGUAGES, 0.0)
 
     def html(self) -> str:
         data = self.story.data()
         known = [max(found["variables"]) >= 0 for found in data["moments"]]
         opening = max((number for number, is_known in enumerate(known) if is_known), default=len(known) - 1)
-        instruments = (
-            [self._diagrams(), self._variables(data["variables"], data["moments"][opening]["variables"])] if self.flow.changes else []
-        )
         story = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
         parts = [
             self._controls(opening),
-            element("div", self._ladder(), class_="ladder"),
-            element("div", *instruments, class_="instruments"),
+            element(
+                "div",
+                document([element("path", d=ladder.NOW, class_="now"), *self.ladder.draw()], ladder.WIDTH, self.ladder.bottom + 8),
+                class_="ladder",
+            ),
+            element("div", *self._instruments(data, opening), class_="instruments"),
             element("div", class_="segment", hidden=True),
             self._history() if self.flow.changes else "",
             element("script", story, type="application/json"),
         ]
-        return element("article", *parts, class_="stage")
-
-    def _ladder(self) -> str:
-        drawn = ladder.Ladder(self.flow, self.moments, self.start, LANGUAGES, 0.0)
-        return document(drawn.draw(), ladder.WIDTH, drawn.bottom + 8)
+        return element("article", *parts, class_="stage short" if self.ladder.bottom < _SHORT else "stage")
 
     def _controls(self, opening: int) -> str:
         last = len(self.moments) - 1
@@ -148,13 +147,18 @@ class _Stage:
         told = [element("output", class_="time"), element("p", class_="said", aria_live="polite")]
         return element("div", *buttons, scrubber, *told, class_="controls")
 
+    def _instruments(self, data: dict[str, Any], opening: int) -> list[str]:
+        if not self.flow.changes:
+            return []
+        return [self._diagrams(), self._variables(data["variables"], data["moments"][opening]["variables"])]
+
     def _diagrams(self) -> str:
         figures = []
         for index, end in enumerate(self.flow.ends):
             changes = [change for change in self.flow.changes if change.at == end]
             initial = self.flow.initial_state(end)
             kind = "second" if index else "first"
-            drawn = diagram.small(changes, initial, changes[-1].after if changes else initial)
+            drawn = diagram.small(changes, initial)
             picture = document([element("g", *drawn, class_=f"{kind}-end")], *diagram.SMALL_SIZE)
             name = element("strong", escaped(self.story.name(index)), class_=kind)
             title = element("figcaption", name, element("span", class_="state-now"))

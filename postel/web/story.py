@@ -34,7 +34,9 @@ class Story:
         told = list(self._told())
         return {
             "initial": [_state(self.flow.initial_state(end)) for end in self.flow.ends],
-            "paths": [[_step(change.after, states.edge(change)[0]) for change in changes] for changes in self._changes()],
+            "paths": [
+                [{"way": states.edge(change)[0], "state": diagram.goal(change)} for change in changes] for changes in self._changes()
+            ],
             "phases": {**{str(state): palette.phase(state) for state in State}, diagram.END: palette.phase(State.CLOSED)},
             "moments": told,
             "variables": self.variables,
@@ -137,7 +139,3 @@ def of_packet(packet: Packet) -> dict[str, Any]:
 
 def _state(state: State | None) -> str | None:
     return None if state is None else str(state)
-
-
-def _step(after: State, way: str) -> dict[str, str]:
-    return {"way": way, "state": diagram.END if after is State.CLOSED else str(after)}

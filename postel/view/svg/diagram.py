@@ -27,6 +27,7 @@ _PLACES: Final = {
     State.TIME_WAIT: (1, 6),
 }
 _END: Final = (2, 6)
+Edge = tuple[str, State, str, str, State]  # as in `EDGES`
 END: Final = "END"  # the name of the second CLOSED in ``data-state``
 
 
@@ -97,33 +98,39 @@ def render(flows: Iterable[Flow] = ()) -> str:
 
 def of_state(state: State) -> str:
     """An SVG document: the small diagram with one state lit."""
-    return document(small([], state, state), *SMALL_SIZE, style=palette.for_picture())
+    return document(small([], state), *SMALL_SIZE, style=palette.for_picture())
 
 
 def plain() -> str:
     """The large one without any path: ways, words, boxes."""
-    ways = [way(*_named(name), LARGE, words=True) for name in _ROUTES]
+    ways = [way(_named(name), LARGE, words=True) for name in _ROUTES]
     return element("g", *ways, *(box(state, LARGE, "") for state in [*_PLACES, None]), class_="large plain")
 
 
-def small(changes: Sequence[Change], initial: State | None, now: State | None) -> list[str]:
+def small(changes: Sequence[Change], initial: State | None) -> list[str]:
     """Without words: for one end, the state that it is in lit, and the ways that it took."""
-    taken = {states.edge(change)[0]: change for change in changes}
-    beside = [name for name in taken if name and name not in _ROUTES]
-    ways = [way(*_named(name), SMALL, "taken" if name in taken else "") for name in (*_ROUTES, *beside)]
-    passed = {initial, *(change.after for change in changes)}
+    taken = {states.edge(change)[0] for change in changes}
+    path = ["" if initial is None else str(initial), *map(goal, changes)]
+    ways = [way(_named(name), SMALL, "taken" if name in taken else "") for name in (*_ROUTES, *_beside(taken))]
     boxes = []
     for state in [*_PLACES, None]:
-        real = State.CLOSED if state is None else state
-        has_ended = bool(changes) and changes[-1].after is State.CLOSED
-        is_here = real is now and (real is not State.CLOSED or (state is None) == has_ended)
-        is_passed = (real in passed and real is not State.CLOSED) or is_here or (state is State.CLOSED and initial is State.CLOSED)
-        kind = f"{palette.phase(real)}{' passed' if is_passed else ''}{' lit' if is_here else ''}"
-        boxes.append(box(state, SMALL, kind))
+        name = str(state or END)
+        is_passed, is_here = name in path, name == path[-1]
+        boxes.append(box(state, SMALL, f"{palette.phase(state)}{' passed' if is_passed else ''}{' lit' if is_here else ''}"))
     return [*ways, *boxes]
 
 
-def _named(name: str) -> tuple[str, State, str, str, State]:
+def goal(change: Change) -> str:
+    """The name of the box that it leads to: of the two CLOSED the nearer one."""
+    return str(_target(change.before, change.after) or END)
+
+
+def _beside(taken: set[str]) -> list[str]:
+    """Those of the ways that the figure leaves out."""
+    return sorted(taken - set(_ROUTES) - {""})
+
+
+def _named(name: str) -> Edge:
     return next(edge for edge in EDGES if edge[0] == name)
 
 
@@ -133,30 +140,29 @@ def _named(name: str) -> tuple[str, State, str, str, State]:
 def _of_flow(flow: Flow) -> Iterator[str]:
     sides = [[change for change in flow.changes if change.at == end] for end in flow.ends]
     taken = [{states.edge(change)[0] for change in changes} for changes in sides]
-    beside = sorted((taken[0] | taken[1]) - set(_ROUTES) - {""})
-    for name in (*_ROUTES, *beside):
-        yield way(*_named(name), LARGE, words=True)
+    for name in (*_ROUTES, *_beside(taken[0] | taken[1])):
+        yield way(_named(name), LARGE, words=True)
         both = name in taken[0] and name in taken[1]
         for index in (0, 1):
             if name in taken[index]:
                 kind = "taken by-second" if index else "taken"
-                yield way(*_named(name), LARGE, kind, shift=(_AWAY if index else -_AWAY) * both)
+                yield way(_named(name), LARGE, kind, shift=(_AWAY if index else -_AWAY) * both)
     badges = [_marks(flow, index) for index in (0, 1)]
-    passed = {state for marks in badges for state in marks}
+    passed = {name for marks in badges for name in marks}
     for state in [*_PLACES, None]:
-        yield box(state, LARGE, "passed" if (state or END) in passed else "")
+        yield box(state, LARGE, "passed" if str(state or END) in passed else "")
         for index, marks in enumerate(badges):
-            yield from _badges(state, marks.get(state or END, []), index)
+            yield from _badges(state, marks.get(str(state or END), []), index)
     yield from _steps(flow, sides)
 
 
-def _marks(flow: Flow, index: int) -> dict[State | str, list[str]]:
-    """By state: when the end was in it, as ``A0``, ``A1`` and so on."""
+def _marks(flow: Flow, index: int) -> dict[str, list[str]]:
+    """By the name of the box: when the end was in it, as ``A0``, ``A1`` and so on."""
     letter, end = "AB"[index], flow.ends[index]
     initial = flow.initial_state(end)
-    marks: dict[State | str, list[str]] = {} if initial is None else {initial: [f"{letter}0"]}
+    marks = {} if initial is None else {str(initial): [f"{letter}0"]}
     for number, change in enumerate([change for change in flow.changes if change.at == end], 1):
-        marks.setdefault(END if change.after is State.CLOSED else change.after, []).append(f"{letter}{number}")
+        marks.setdefault(goal(change), []).append(f"{letter}{number}")
     return marks
 
 
@@ -209,19 +215,9 @@ def box(state: State | None, scale: Scale, kind: str) -> str:
     return element("g", rect, name, class_=f"state {kind}".strip(), data_state=state or END)
 
 
-def way(
-    name: str,
-    before: State,
-    event: str,
-    action: str,
-    after: State,
-    scale: Scale,
-    kind: str = "",
-    *,
-    words: bool = False,
-    shift: float = 0.0,
-) -> str:
-    """An arrow, as ``EDGES`` has it; with ``words`` what happens, and below it in grey what is done. A taken one has no words again."""
+def way(edge: Edge, scale: Scale, kind: str = "", *, words: bool = False, shift: float = 0.0) -> str:
+    """An arrow; with ``words`` what happens, and below it in grey what is done."""
+    name, before, event, action, after = edge
     is_drawn = name in _ROUTES
     x1, y1, x2, y2, bend = _course(name, before, after, scale) if is_drawn else _direct(before, after, scale)
     along_x, along_y = _unit(x2 - bend[0], y2 - bend[1])
@@ -235,7 +231,7 @@ def way(
         element("path", d=path),
         element("polygon", points=f"{x2:.1f},{y2:.1f} {corners}"),
     ]
-    if words and is_drawn and not kind:
+    if words and is_drawn:
         parts += _words(name, event, action, ((x1 + x2) / 2, (y1 + y2) / 2))
     return element("g", *parts, class_=" ".join(["way", *([] if is_drawn else ["beside"]), *kind.split()]), data_way=name)
 

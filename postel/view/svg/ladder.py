@@ -25,19 +25,21 @@ from postel.view.width import width, wrap
 from postel.wire.address import Endpoint
 from postel.wire.segment import FIN, RST, SYN
 
-WIDTH: Final = 684
-_LEFT: Final = 172
-_RIGHT: Final = 572
+WIDTH: Final = 704
+_LEFT: Final = 180
+_RIGHT: Final = 590
 _INNER: Final = _RIGHT - _LEFT
 _MARGIN: Final = 10  # from a lifeline to its text
-_TIMES: Final = 66  # where they end
+_TIMES: Final = 72  # where they end
 _LINE: Final = 13  # of text
-_CODE: Final = 6.7  # a column of code
+_CODE: Final = 6.65  # a column of code
 _TEXT: Final = 5.7  # a column of other text
 _TOP: Final = 58  # the heads
 _SLOPE: Final = 14  # from a departure to its arrival, at the least
 _BAND: Final = 24
 _SILENCE: Final = 34
+
+NOW: Final = f"M{_TIMES + 16} 0H{_RIGHT}M{_TIMES + 8} -5l8 5-8 5z"  # a line at height 0: a page moves it to the moment that it shows
 
 Texts = dict[str, list[str]]
 
@@ -88,6 +90,7 @@ class Ladder:
         self.clocks: list[str] = []  # what stands at each moment's time
         self.silences: list[tuple[float, int]] = []
         self._departed: dict[int, int] = {}  # by identity of the packet: its moment
+        self._arrivals = {id(moment.what): number for number, moment in enumerate(found) if moment.is_arrival}
         self._place()
         self.bottom = max(self.heights, default=self.top) + _SLOPE + _LINE
 
@@ -105,6 +108,8 @@ class Ladder:
             if before != NEVER and moment.when - before >= fold.PAUSE:
                 self.silences.append((y + _SILENCE / 2, moment.when - before))
                 y += _SILENCE
+                for side in self.sides:
+                    side.text = max(side.text, y - _LINE)
             before = moment.when
             told = caption.clock(moment.when - self.start).strip()
             y = max(y, self._need(moment), clock_at + _LINE if told != clock else y)
@@ -133,8 +138,8 @@ class Ladder:
         side = self.sides[index]
         for change in moment.changes:
             changed = self.sides[self.side(change)]
-            changed.states.append((y, change.after, number))
-            changed.state = y
+            changed.state = max(y, changed.state + _LINE + 1)
+            changed.states.append((changed.state, change.after, number))
         if moment.is_arrival:
             side.head = side.text = y
         elif isinstance(moment.what, Run):
@@ -160,7 +165,7 @@ class Ladder:
     def _label(self, moment: Moment) -> list[str]:
         if moment.is_arrival or not isinstance(moment.what, Packet):
             return []
-        return wrap(" ".join(caption.of_packet(moment.what)), int((_INNER - 3 * _MARGIN) / _CODE))
+        return wrap(" ".join(caption.of_packet(moment.what)), int((_INNER - 2 * _MARGIN) / _CODE))
 
     def _said(self, moment: Moment) -> Texts:
         if moment.is_arrival:
@@ -213,16 +218,13 @@ class Ladder:
             kind = f"moment arrival {_kind(moment.what)}"
             inner = self._head(moment.what, y)
         elif isinstance(moment.what, Packet):
-            until = next((later for later in range(number, len(self.moments)) if self._is_arrival_of(later, moment.what)), None)
+            until = self._arrivals.get(id(moment.what))
             kind = f"moment sent {_kind(moment.what)}"
             inner = self._packet(moment, y, None if until is None else self.heights[until])
         else:
             kind = "moment second-end" if self.side(moment.what) else "moment"
             inner = self._beside(moment, y)
         return element("g", inner, class_=kind, data_at=number, data_until=until, data_y=y)
-
-    def _is_arrival_of(self, number: int, packet: Packet) -> bool:
-        return self.moments[number].is_arrival and self.moments[number].what is packet
 
     def _packet(self, moment: Moment, y: float, landed: float | None) -> str:
         packet = moment.what
