@@ -16,16 +16,16 @@ CORE := $(shell find postel/wire postel/tcp postel/host -name '*.py')
 COMPILED := build/compiled
 LABELS := build/labels.json
 PARALLEL := -n 2 --dist worksteal
-# Real time against the kernel: one after another, and without the weight of coverage.
-KERNEL := $(sort $(dir $(wildcard tests/kernel/test_*.py)))
+# Real time, against the kernel and in a browser: one after another, and without the weight of coverage.
+SERIAL := $(sort $(dir $(wildcard tests/kernel/test_*.py tests/browser/test_*.py)))
 
-.PHONY: demo test check interpreted compliant compliance kernel compiled bench compile clean
+.PHONY: demo test check interpreted compliant compliance serial compiled bench compile clean
 .DELETE_ON_ERROR:
 
 demo: $(BIN)/python
 	@$(BIN)/python -m postel demo
 
-test: check interpreted compliant kernel compiled
+test: check interpreted compliant serial compiled
 
 check: .venv/dev
 	$(BIN)/ruff check .
@@ -35,7 +35,7 @@ check: .venv/dev
 
 interpreted: .venv/dev
 	rm -rf build/coverage && mkdir -p build/coverage
-	POSTEL_LABELS=$(LABELS) $(BIN)/pytest $(PARALLEL) --cov --cov-report=term tests postel --doctest-modules $(addprefix --ignore=,$(KERNEL))
+	POSTEL_LABELS=$(LABELS) $(BIN)/pytest $(PARALLEL) --cov --cov-report=term tests postel --doctest-modules $(addprefix --ignore=,$(SERIAL))
 
 # The compliance page is of that run: still true, and no MUST open.
 compliant: interpreted
@@ -44,15 +44,15 @@ compliant: interpreted
 compliance: interpreted
 	$(BIN)/python tools/compliance.py $(LABELS)
 
-kernel: .venv/dev
-	$(if $(KERNEL),$(BIN)/pytest $(KERNEL))
+serial: .venv/dev
+	$(if $(SERIAL),$(BIN)/pytest $(SERIAL))
 
 # The same tests once more, on the core as C: in a copy, so that the checkout stays plain Python.
 compiled: .venv/dev $(COMPILED)/stamp
 	rm -rf $(COMPILED)/tests && cp -Rp postel tests docs tools bench *.md LICENSE pyproject.toml $(COMPILED)
 	cd $(COMPILED) && ../../$(BIN)/python -c 'import postel.tcp.connection as core; assert not core.__file__.endswith(".py"), core.__file__'
 	cd $(COMPILED) && ../../$(BIN)/pytest $(PARALLEL) tests \
-		--ignore=tests/test_architecture.py --ignore=tests/cli $(addprefix --ignore=,$(KERNEL))
+		--ignore=tests/test_architecture.py --ignore=tests/cli $(addprefix --ignore=,$(SERIAL))
 
 bench: .venv/dev
 	$(BIN)/python -m bench

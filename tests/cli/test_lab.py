@@ -150,6 +150,35 @@ def test_one_run_of_several(capsys: Output) -> None:
     assert main(["lab", "run", "stale-syn", "--only", "3"]) == 2
 
 
+def test_a_page_that_needs_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    assert main(["lab", "run", "stale-syn", "--only", "2", "--html", str(path), "--lang", "zh"]) == 0
+    text = path.read_text("utf-8")
+    assert '<html lang="zh"' in text
+    assert text.count("<article") == 1
+    assert "<code>postel lab run stale-syn</code>" in text
+    assert main(["lab", "run", "all", "--html", str(path), "--seed", "2"]) == 0
+    text = path.read_text("utf-8")
+    assert "<code>postel lab run half-close --seed 2</code>" in text
+    assert text.count('<section class="claim"') == 43
+
+
+def test_a_picture_of_every_run(tmp_path: Path) -> None:
+    path, second = tmp_path / "run.svg", tmp_path / "run-2.svg"
+    assert main(["lab", "run", "stale-syn", "--svg", str(path), "--lang", "zh"]) == 0
+    assert "三次握手完成" in path.read_text("utf-8")
+    assert "SYN-RECEIVED" in second.read_text("utf-8")
+    assert main(["lab", "run", "stale-syn", "--view", "states", "--svg", str(path), "--lang", "en"]) == 0
+    assert 'class="way taken"' in path.read_text("utf-8")
+
+
+def test_every_packet_of_a_capture_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "run.pcapng"
+    assert main(["lab", "run", "four-way", "--pcapng", str(path), "--lang", "en"]) == 0
+    comments = re.findall(rb"(client|server) \xe2\x86\x92 (?:client|server): #(\d) ", path.read_bytes())
+    assert [int(number) for _, number in comments] == [1, 2, 3, 4, 5, 6, 7]
+
+
 @pytest.mark.parametrize("side", ["client", "server"])
 def test_a_script_that_drill_passes(side: str, tmp_path: Path) -> None:
     path = tmp_path / "run.pkt"
@@ -180,6 +209,8 @@ def test_json(capsys: Output) -> None:
         ["run", "three-way", "--view", "smell"],
         ["run", "three-way", "--pcapng", "/nowhere/at/all"],
         ["run", "three-way", "--pkt", "/nowhere/at/all"],
+        ["run", "three-way", "--html", "/nowhere/at/all"],
+        ["run", "three-way", "--svg", "/nowhere/at/all"],
         ["run", "socket-pair", "--pkt", "a.pkt"],
         ["run", "all", "--pkt", "a.pkt"],
     ],

@@ -10,7 +10,7 @@ from html import escape
 
 def element(name: str, /, *children: str, **attributes: object) -> str:
     """``class_`` is class, ``data_at`` data-at. None leaves an attribute out, True leaves it bare; numbers have one decimal at the most."""
-    told = "".join(_attribute(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items() if value not in (None, False))
+    told = "".join(_attribute(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items() if value is not None)
     inner = "".join(children)
     return f"<{name}{told}>{inner}</{name}>" if inner or name not in _EMPTY else f"<{name}{told}/>"
 

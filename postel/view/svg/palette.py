@@ -17,8 +17,8 @@ LIGHT: Final = {
     "muted": "#646b78",
     "first": "#1d5fc4",  # the end that opened the connection
     "second": "#b4500f",  # the other
-    "resting": "#8d949f",
-    "opening": "#b47600",
+    "resting": "#6a717d",
+    "opening": "#966000",
     "open": "#17824c",
     "closing": "#8444bd",
     "waiting": "#3f749f",
@@ -33,7 +33,7 @@ DARK: Final = {
     "muted": "#98a1b0",
     "first": "#6ea8ff",
     "second": "#ff9f6b",
-    "resting": "#767f8d",
+    "resting": "#8791a0",
     "opening": "#e9b440",
     "open": "#4bc489",
     "closing": "#bd8ff3",
