@@ -6,13 +6,11 @@ const root = document.documentElement;
 function speak(language) {
   root.lang = language;
   document.title = root.dataset[language];
+  stages.forEach((stage) => stage.show(stage.now));
 }
 
 for (const button of document.querySelectorAll("[data-language]")) {
-  button.addEventListener("click", () => {
-    speak(button.dataset.language);
-    stages.forEach((stage) => stage.show(stage.now));
-  });
+  button.addEventListener("click", () => speak(button.dataset.language));
 }
 
 // An element with text, or with children.

@@ -125,7 +125,7 @@ class _Stage:
             self._controls(opening),
             element(
                 "div",
-                document([element("path", d=ladder.NOW, class_="now"), *self.ladder.draw()], ladder.WIDTH, self.ladder.bottom + 8),
+                document(self.ladder.draw(element("path", d=ladder.NOW, class_="now")), ladder.WIDTH, self.ladder.bottom + 8),
                 class_="ladder",
             ),
             element("div", *self._instruments(data, opening), class_="instruments"),
@@ -178,7 +178,7 @@ class _Stage:
     def _history(self) -> str:
         names = list(words.variables())
         head = [in_languages("th", words.say("who")), element("th"), in_languages("th", words.say("segment"))]
-        rows = [element("tr", *head, *(element("th", name) for name in names))]
+        rows = [element("tr", *head, *(element("th", name, class_="number") for name in names))]
         for note, packet in self.noted:
             way = in_languages("td", words.say("came" if note.arrived else "left"))
             told = [element("td", escaped(note.host)), way, element("td", escaped(title_of(packet)))]

@@ -17,7 +17,7 @@ thead th { white-space: nowrap }
 td:first-child { color: var(--muted) }
 details { border-bottom: 1px solid var(--rule); padding: 6px 0 }
 details:first-of-type { margin-top: 32px }
-details svg { margin: 12px 0; max-width: 860px; width: 100% }
+details svg.postel { margin: 12px 0; max-width: 860px; width: 100% }
 """
 
 

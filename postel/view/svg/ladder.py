@@ -175,8 +175,9 @@ class Ladder:
 
     # Elements
 
-    def draw(self) -> list[str]:
-        fixed = [*self._heads(), *self._ticks(), *self._lives(), *self._pauses()]
+    def draw(self, beneath: str = "") -> list[str]:
+        """``beneath`` lies under all but the lines of time."""
+        fixed = [*self._heads(), *self._ticks(), beneath, *self._lives(), *self._pauses()]
         return [*fixed, *(self._moment(number) for number in range(len(self.moments)))]
 
     def _heads(self) -> Iterator[str]:
