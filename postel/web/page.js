@@ -104,7 +104,6 @@ class Stage {
     for (const box of diagram.querySelectorAll(".state")) {
       box.classList.toggle("passed", passed.has(box.dataset.state));
       box.classList.toggle("lit", box.dataset.state === state);
-      box.classList.add(this.story.phases[box.dataset.state]);
     }
     for (const way of diagram.querySelectorAll(".way")) way.classList.toggle("taken", taken.has(way.dataset.way));
     diagram.querySelector(".state-now").textContent = state === "END" ? "CLOSED" : state || "";
@@ -132,13 +131,11 @@ class Stage {
     box.hidden = packet === undefined;
     if (box.hidden || (box.shown === packet && box.language === root.lang)) return;
     Object.assign(box, { shown: packet, language: root.lang });
-    const size = root.lang === "zh" ? `${packet.length} 字节` : `${packet.length} octets`;
-    box.replaceChildren(make("h4", [packet.title, make("span", size)]));
+    box.replaceChildren(make("h4", [packet.title, make("span", packet.size[root.lang])]));
     for (const section of packet.sections) {
       const grid = make("div", [], { class: "octets" });
       for (const field of section.fields) grid.append(...this.cells(field));
-      const title = section.title === "data" && root.lang === "zh" ? "数据" : section.title;
-      box.append(make("div", [make("h5", title), grid], { class: section.title }));
+      box.append(make("div", [make("h5", section.title[root.lang]), grid], { class: section.kind }));
     }
   }
 

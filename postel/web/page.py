@@ -1,6 +1,6 @@
 """One page for what was tried: each claim with its verdict, each run with its ladder, states, variables and headers.
 
-It loads nothing. Without a script it shows how each run ended; with one, every moment of it.
+It loads nothing. Without a script it shows each run as a whole; with one, every moment of it.
 """
 
 import json
@@ -121,13 +121,10 @@ class _Stage:
         known = [max(found["variables"]) >= 0 for found in data["moments"]]
         opening = max((number for number, is_known in enumerate(known) if is_known), default=len(known) - 1)
         story = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+        drawn = self.ladder.draw(element("path", d=ladder.NOW, class_="now"))
         parts = [
             self._controls(opening),
-            element(
-                "div",
-                document(self.ladder.draw(element("path", d=ladder.NOW, class_="now")), ladder.WIDTH, self.ladder.bottom + 8),
-                class_="ladder",
-            ),
+            element("div", document(drawn, ladder.WIDTH, self.ladder.bottom + 8), class_="ladder"),
             element("div", *self._instruments(data, opening), class_="instruments"),
             element("div", class_="segment", hidden=True),
             self._history() if self.flow.changes else "",

@@ -11,7 +11,7 @@ from postel.view.fold import Run
 from postel.view.moments import Moment
 from postel.view.notes import LANGUAGES
 from postel.view.packet import Packet
-from postel.view.svg import diagram, ladder, palette
+from postel.view.svg import diagram, ladder
 from postel.web import words
 from postel.wire.segment import flags_text
 
@@ -37,7 +37,6 @@ class Story:
             "paths": [
                 [{"way": states.edge(change)[0], "state": diagram.goal(change)} for change in changes] for changes in self._changes()
             ],
-            "phases": {**{str(state): palette.phase(state) for state in State}, diagram.END: palette.phase(State.CLOSED)},
             "moments": told,
             "variables": self.variables,
             "packets": [of_packet(packet) for packet in self.packets],
@@ -121,7 +120,8 @@ def of_packet(packet: Packet) -> dict[str, Any]:
     """Its headers, field by field: where it begins, its octets in hex, and name and value in each language."""
     sections = [
         {
-            "title": title,
+            "title": words.say("data") if title == "data" else dict.fromkeys(LANGUAGES, title),
+            "kind": title,
             "fields": [
                 {
                     "at": field.at,
@@ -134,7 +134,7 @@ def of_packet(packet: Packet) -> dict[str, Any]:
         }
         for title, fields in header.sections(packet.octets)
     ]
-    return {"title": title_of(packet), "length": len(packet.octets), "sections": sections}
+    return {"title": title_of(packet), "size": words.say("octets", count=len(packet.octets)), "sections": sections}
 
 
 def _state(state: State | None) -> str | None:

@@ -10,6 +10,7 @@ number, and ``data-y``, its height; a segment's has ``data-until``, the moment o
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Final
 
 from postel.tcp.state import State
@@ -37,6 +38,7 @@ _TEXT: Final = 5.7  # a column of other text
 _TOP: Final = 58  # the heads
 _SLOPE: Final = 14  # from a departure to its arrival, at the least
 _BAND: Final = 24
+_SEEN: Final = 0.62  # of the way: what is lost, or wasn't seen to arrive
 _SILENCE: Final = 34
 
 NOW: Final = f"M{_TIMES + 16} 0H{_RIGHT}M{_TIMES + 8} -5l8 5-8 5z"  # a line at height 0: a page moves it to the moment that it shows
@@ -91,6 +93,7 @@ class Ladder:
         self.silences: list[tuple[float, int]] = []
         self._departed: dict[int, int] = {}  # by identity of the packet: its moment
         self._arrivals = {id(moment.what): number for number, moment in enumerate(found) if moment.is_arrival}
+        self._spoken: dict[int, Texts] = {}  # by order
         self._place()
         self.bottom = max(self.heights, default=self.top) + _SLOPE + _LINE
 
@@ -170,8 +173,10 @@ class Ladder:
     def _said(self, moment: Moment) -> Texts:
         if moment.is_arrival:
             return {}
-        columns = int((_INNER - 3 * _MARGIN) / _TEXT)
-        return {language: wrap(said(moment, self.flow, language), columns) for language in self.languages}
+        if moment.order not in self._spoken:
+            columns = int((_INNER - 3 * _MARGIN) / _TEXT)
+            self._spoken[moment.order] = {language: wrap(said(moment, self.flow, language), columns) for language in self.languages}
+        return self._spoken[moment.order]
 
     # Elements
 
@@ -221,39 +226,42 @@ class Ladder:
         elif isinstance(moment.what, Packet):
             until = self._arrivals.get(id(moment.what))
             kind = f"moment sent {_kind(moment.what)}"
-            inner = self._packet(moment, y, None if until is None else self.heights[until])
+            inner = self._packet(moment.what, y, until) + "".join(self._texts(moment, y))
         else:
             kind = "moment second-end" if self.side(moment.what) else "moment"
             inner = self._beside(moment, y)
         return element("g", inner, class_=kind, data_at=number, data_until=until, data_y=y)
 
-    def _packet(self, moment: Moment, y: float, landed: float | None) -> str:
-        packet = moment.what
-        assert isinstance(packet, Packet)  # noqa: S101 - the caller's choice
+    def _packet(self, packet: Packet, y: float, until: int | None) -> str:
+        """From one lifeline to the other, or as far as anybody saw it come."""
         index = self.side(packet)
         begin, end = self.sides[index].x, self.sides[1 - index].x
-        if landed is None:
-            end, landed = round(begin + (end - begin) * 0.62), y + _SLOPE * 0.62
+        landed = y + _SLOPE * _SEEN if until is None else self.heights[until]
+        if until is None:
+            end = round(begin + (end - begin) * _SEEN)
         kind = "shaft copied" if packet.copy else "shaft unknown" if packet.arrived_at == NEVER and not packet.lost else "shaft"
         parts = [element("path", d=f"M{begin} {y:.1f}L{end} {landed:.1f}", class_=kind)]
         if packet.lost:
             parts.append(_cross(end, landed))
-        return "".join([*parts, *self._texts(moment, y, index)])
+        return "".join(parts)
 
-    def _texts(self, moment: Moment, y: float, index: int) -> Iterator[str]:
+    def _texts(self, moment: Moment, y: float) -> Iterator[str]:
         """The label and what is said of it, above the departure."""
-        x, anchor = (_LEFT + _MARGIN, "start") if index == 0 else (_RIGHT - _MARGIN, "end")
+        x, anchor = (_LEFT + _MARGIN, "start") if self.side(moment.what) == 0 else (_RIGHT - _MARGIN, "end")
         top = y - _LINE * (self._lines(moment) - 1) - 5
         for line in self._label(moment):
             number, space, rest = line.partition(" ") if line.startswith("#") else ("", "", line)
             strong = element("tspan", escaped(number), class_="strong") if number else ""
             yield element("text", strong + escaped(space + rest), x=x, y=top, class_="code halo", text_anchor=anchor)
             top += _LINE
-        said_ = self._said(moment)
-        for row in range(max((len(lines) for lines in said_.values()), default=0)):
-            texts = {language: lines[row] if row < len(lines) else "" for language, lines in said_.items()}
+        for texts in self._rows(moment):
             yield in_languages("text", texts, x=x, y=top, class_="muted halo", text_anchor=anchor)
             top += _LINE
+
+    def _rows(self, moment: Moment) -> Iterator[dict[str, str]]:
+        """What is said of it, line by line, each in every language."""
+        for lines in zip_longest(*self._said(moment).values(), fillvalue=""):
+            yield dict(zip(self.languages, lines, strict=True))
 
     def _head(self, packet: Packet, y: float) -> str:
         """The arrowhead, along the slope; a cross, where what arrived was thrown away."""
@@ -282,19 +290,16 @@ class Ladder:
     def _beside(self, moment: Moment, y: float) -> str:
         """A timer, a remark or a call, at its lifeline."""
         index = self.side(moment.what)
-        side = -1 if index else 1
-        mark = ""
+        x, inward, anchor, kind = (_RIGHT, -1, "end", "second") if index else (_LEFT, 1, "start", "first")
+        parts = []
         if isinstance(moment.what, Expiry):
-            x = self.sides[index].x + side * (_MARGIN + 5)
-            mark = element("circle", cx=x, cy=y, r=5, class_="clock") + element("path", d=f"M{x} {y - 3:.1f}v3l2.4 1.6", class_="clock")
-        anchor, shift = ("end", -1) if index else ("start", 1)
-        x = self.sides[index].x + shift * (_MARGIN + (16 if mark else 0))
-        kind = "second" if index else "first"
-        rows = max(len(lines) for lines in self._said(moment).values())
-        parts = [mark]
-        for row in range(rows):
-            texts = {language: lines[row] if row < len(lines) else "" for language, lines in self._said(moment).items()}
-            place = y + 4 - _LINE * (rows - 1 - row)
+            middle = x + inward * (_MARGIN + 5)
+            parts.append(element("circle", cx=middle, cy=y, r=5, class_="clock"))
+            parts.append(element("path", d=f"M{middle} {y - 3:.1f}v3l2.4 1.6", class_="clock"))
+        x += inward * (_MARGIN + (16 if parts else 0))
+        rows = list(self._rows(moment))
+        for number, texts in enumerate(rows, 1 - len(rows)):
+            place = y + 4 + _LINE * number
             parts.append(in_languages("text", texts, x=x, y=place, class_=f"halo {kind}", text_anchor=anchor))
         return "".join(parts)
 
