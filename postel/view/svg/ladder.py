@@ -41,7 +41,7 @@ _BAND: Final = 24
 _SEEN: Final = 0.62  # of the way: what is lost, or wasn't seen to arrive
 _SILENCE: Final = 34
 
-NOW: Final = f"M{_TIMES + 16} 0H{_RIGHT}M{_TIMES + 8} -5l8 5-8 5z"  # a line at height 0: a page moves it to the moment that it shows
+NOW: Final = f"M{_TIMES + 12} 0H{_RIGHT}M{_TIMES + 4} -4l6 4-6 4z"  # a line at height 0: a page moves it to the moment that it shows
 
 Texts = dict[str, list[str]]
 
