@@ -314,7 +314,7 @@ def _open(tcb: Tcb, segment: Segment, now: int) -> None:
 
 def _syn_again(tcb: Tcb, segment: Segment, now: int) -> bool:
     """SEG.SEQ = IRS in SYN-RECEIVED (EP-SEQ-8, EP-SYN-4, D-9)."""
-    if tcb.ecn is not None and not negotiation.hear_again(tcb, tcb.ecn, segment):  # RFC9768-3.1.5
+    if not negotiation.hear_again(tcb, segment):  # RFC9768-3.1.5
         _answer_with_reset(tcb, segment)
         if tcb.is_passive:
             handshake.listen_again(tcb, now)

@@ -381,6 +381,8 @@ def _make(tcb: Tcb, number: int, flags: int, data: bytes, now: int) -> Segment:
 
 def _sack_blocks(tcb: Tcb, octets: int) -> tuple[tuple[int, int], ...]:
     """A duplicate first, once (RFC2883-4a); then what is held, newest first, as many as fit (RFC2018-3, RFC2018-4c)."""
+    if tcb.ecn is not None and tcb.ecn.answers_acks:  # RFC9768-3.2.2.5: or it would seem a duplicate ACK
+        return ()
     blocks: list[tuple[int, int]] = []
     if tcb.duplicate is not None:
         blocks.append(tcb.duplicate)

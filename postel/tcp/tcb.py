@@ -181,6 +181,7 @@ class Tcb:
         "snd",
         "state",
         "stopwatch",
+        "syn_asks",
         "syn_is_acked",
         "texts_arrived",
         "texts_sent",
@@ -283,6 +284,7 @@ class Tcb:
         self.peer_mss = DEFAULT_MSS_4 if self.is_ipv4 else DEFAULT_MSS_6
         self.sack_agreed = False
         self.ecn: Ecn | None = None  # where the handshake agreed on it
+        self.syn_asks = 0  # the ECN flags of the peer's latest SYN that had any
         self.peer_scales = False  # its SYN carried the window scale option
         self.congestion: Congestion = self.config.congestion(self.peer_mss, initial_window(self.peer_mss, self.config.initial_window))
         self.recovery: Recovery = NewReno(iss, self.congestion, self.rtt)

@@ -117,6 +117,32 @@ def test_marked_acks_are_acknowledged_by_threes() -> None:
     assert accurate(scene).r_cep == 12
 
 
+@pytest.mark.label("RFC9768-3.2.2.5")
+def test_acks_of_acks_have_no_sack_blocks() -> None:
+    """While text waits behind a gap they would pass for duplicate ACKs, three of which are a loss. The ACKs of text tell of the gap."""
+    scene = opened(Peer(sack=True), sack=True)
+    scene.hears(ACK | flags_of(5), bytes(100), seq=2000)
+    assert [len(ack.sack) for ack in scene.sent] == [1]
+    found = []
+    for _ in range(9):
+        scene.hears(ACK | flags_of(5), ecn=CE)
+        found += [(len(ack.sack), ace(ack.flags)) for ack in scene.sent]
+    assert found == [(0, 0), (0, 3), (0, 6)]
+    scene.hears(ACK | flags_of(5), bytes(100), seq=4000)
+    assert [len(ack.sack) for ack in scene.sent] == [2]
+
+
+@pytest.mark.label("RFC9768-3.2.2.5")
+@pytest.mark.parametrize("text_comes_first", [True, False])
+def test_an_ack_that_text_asks_for_too_has_its_sack_blocks(text_comes_first: bool) -> None:
+    scene = opened(Peer(sack=True), sack=True)
+    acks, text = [(b"", 1, CE)] * 4, [(bytes(100), 2001, NOT_ECT)]
+    for data, number, mark in text + acks if text_comes_first else acks + text:
+        scene.arrives(ACK | flags_of(5), data, seq=number, ecn=mark)
+    scene.drain()
+    assert [len(ack.sack) for ack in scene.sent] == [1]
+
+
 # Options
 
 

@@ -282,6 +282,40 @@ def test_a_handshake_that_mixes_both_ways_is_reset(first: int, second: int) -> N
 
 
 @pytest.mark.label("RFC9768-3.1.5")
+@pytest.mark.parametrize(("first", "second"), [(0b111, 0b011), (0b011, 0b111)])
+@pytest.mark.parametrize("ecn", [ECN_ACCEPT, ECN_ASK])
+def test_it_is_reset_too_where_the_first_syn_asked_for_nothing(ecn: int, first: int, second: int) -> None:
+    """There is no mode that the second could contradict, but the peer doesn't know which of its SYNs came first."""
+    scene = offering(ecn)
+    scene.hears(SYN)
+    assert scene.hears(SYN | flags_of(first), seq=0) == ["SYN,ACK seq=0 ack=1"]
+    scene.hears(SYN, seq=0)
+    assert scene.hears(SYN | flags_of(second), seq=0) == ["RST,ACK seq=0 ack=1"]
+    assert (scene.state, scene.tcb.syn_asks) == (LISTEN, 0)
+    scene.hears(SYN | flags_of(second))  # the next attempt begins anew
+    assert scene.state is SYN_RECEIVED
+
+
+def test_the_same_question_after_none_is_no_mixture() -> None:
+    scene = offering(ECN_ACCEPT)
+    scene.hears(SYN)
+    for asks in (0b111, 0b111, 0b101):
+        scene.hears(SYN | flags_of(asks), seq=0)
+        assert scene.state is SYN_RECEIVED
+
+
+@pytest.mark.label("RFC9768-3.1.5", "RFC3168-6.1.1b")
+@pytest.mark.parametrize(("asks", "agreed"), [(0b111, Accurate), (0b011, Classic)])
+def test_a_crossing_syn_ack_without(asks: int, agreed: type[Ecn]) -> None:
+    """The mode is that of the SYN; but as a server that hears an answer without, we mark nothing."""
+    scene = asking(ECN_ASK)
+    scene.hears(SYN | flags_of(asks))
+    scene.hears(SYN | ACK, seq=0)
+    scene.sends(bytes(10))
+    assert (scene.state, mode(scene.tcb), marks(scene)) == (ESTABLISHED, agreed, [NOT_ECT])
+
+
+@pytest.mark.label("RFC9768-3.1.5")
 def test_a_crossing_handshake_that_mixes_both_ways_ends_the_connection() -> None:
     scene = asking(ECN_ASK)
     scene.hears(SYN | flags_of(0b111))

@@ -52,6 +52,7 @@ class Ecn(ABC):
         self.holds_until = 0  # no new data before
         self.is_recovering = False  # as last seen
         self.wants_bare_ack = False
+        self.answers_acks = False  # the ACK that is owed has no other reason than marks of bare ACKs
         self.wants_room = 0  # octets that the next text should leave for options
         self._sent = iss  # one past the highest number that was sent as text
 

@@ -55,8 +55,10 @@ def is_held(tcb: Tcb, ecn: Ecn, now: int) -> bool:
 
 def note(tcb: Tcb, ecn: Ecn, segment: Segment) -> bool:
     """An acceptable segment and its mark. Text outside the window never comes here (RFC3168-6.1.5)."""
+    was_owed = tcb.owes & OWES_ACK and not ecn.answers_acks
     if ecn.arrives(segment, has_unacked=tcb.arrived_since_ack > 0 or bool(segment.data)):
         tcb.owes |= OWES_ACK
+    ecn.answers_acks = bool(tcb.owes & OWES_ACK) and not was_owed and segment.len == 0
     return True
 
 
@@ -69,6 +71,7 @@ def write(tcb: Tcb, ecn: Ecn, segment: Segment) -> None:
     is_probe = tcb.timers.persist != NEVER  # RFC3168-6.1.6
     is_new = bool(segment.data) and ecn.is_first_sent(segment) and not is_probe
     ecn.write(segment, _room(tcb, segment), is_new=is_new)
+    ecn.answers_acks = False
 
 
 def _room(tcb: Tcb, segment: Segment) -> int:

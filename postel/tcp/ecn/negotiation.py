@@ -43,7 +43,9 @@ def learn(tcb: Tcb, syn: Segment) -> None:
     """A SYN or SYN,ACK: what it says decides, once."""
     if syn.flags & ACK:
         tcb.ecn = _confirmed(tcb, syn)
-    elif tcb.state is not SYN_SENT or tcb.config.ecn in (ECN_ASK, ECN_ASK_CLASSIC):  # RFC9768-3.1.2s: as if its responder
+        return
+    tcb.syn_asks = syn.flags & FLAGS
+    if tcb.state is not SYN_SENT or tcb.config.ecn in (ECN_ASK, ECN_ASK_CLASSIC):  # RFC9768-3.1.2s: as if its responder
         tcb.ecn = _agreed(tcb, syn)
 
 
@@ -94,21 +96,34 @@ def answer(ecn: Ecn, syn_ack: Segment, room: int) -> None:
         syn_ack.flags |= ECE  # RFC3168-6.1.1a
 
 
-def hear_again(tcb: Tcb, ecn: Ecn, segment: Segment) -> bool:
+def hear_again(tcb: Tcb, segment: Segment) -> bool:
     """Another SYN, or the SYN,ACK of a simultaneous open, while the handshake lasts: the mode stays. False: this handshake mixes both
     ways, and must be reset, lest the two ends mean different ones (RFC9768-3.1.5)."""
-    bits = segment.flags & FLAGS
-    if segment.flags & ACK:  # no bare ACK answers it, to say how it arrived, but it counts
-        if isinstance(ecn, Accurate) and not tcb.is_passive:
-            ecn.hears_syn_ack(segment.ecn)
+    if segment.flags & ACK:
+        if not tcb.is_passive and tcb.ecn is not None:
+            _hear_crossing_answer(tcb.ecn, segment)
         return True
-    if bits == 0:
-        ecn.may_mark = False  # RFC9768-3.1.5, RFC3168-6.1.1b
-    elif is_accurate(tcb.config) and (bits == _CLASSIC_SYN) != isinstance(ecn, Classic):
+    if _is_mixed(tcb, segment.flags & FLAGS):
         return False
-    if isinstance(ecn, Accurate):
-        ecn.hears_syn(segment.ecn)  # 3.1.5: the latest is fed back
+    if tcb.ecn is not None and not segment.flags & FLAGS:
+        tcb.ecn.may_mark = False  # RFC9768-3.1.5, RFC3168-6.1.1b
+    if isinstance(tcb.ecn, Accurate):
+        tcb.ecn.hears_syn(segment.ecn)  # 3.1.5: the latest is fed back
     return True
+
+
+def _is_mixed(tcb: Tcb, asks: int) -> bool:
+    """Whether one SYN of this handshake asked for RFC 3168 and another for RFC 9768, though the first may have asked for nothing."""
+    before, tcb.syn_asks = tcb.syn_asks, asks or tcb.syn_asks
+    return is_accurate(tcb.config) and before != 0 and (tcb.syn_asks == _CLASSIC_SYN) != (before == _CLASSIC_SYN)
+
+
+def _hear_crossing_answer(ecn: Ecn, syn_ack: Segment) -> None:
+    """No bare ACK answers it, to say how it arrived, but it counts."""
+    if not syn_ack.flags & FLAGS:  # both ends are servers here
+        ecn.may_mark = False  # RFC9768-3.1.5, RFC3168-6.1.1b
+    if isinstance(ecn, Accurate):
+        ecn.hears_syn_ack(syn_ack.ecn)
 
 
 def hear_late(tcb: Tcb, ecn: Ecn, segment: Segment) -> None:
