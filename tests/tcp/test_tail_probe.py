@@ -1,0 +1,146 @@
+"""The tail of a flight: Tail Loss Probe (RFC 8985, 7)."""
+
+import pytest
+
+from postel.times import MILLISECOND, NEVER, SECOND
+from postel.wire.segment import ACK
+from tests.tcp.flights import ROUND_TRIP, flying, of, opened, rack, sacks, sent_at
+from tests.tcp.scenes import MSS
+
+
+@pytest.mark.label("RFC8985-7.2", "EP-TMO-8")
+def test_rfc8985_7_2_the_probe_comes_after_two_round_trips() -> None:
+    scene = opened()
+    scene.sends(bytes(3 * MSS))
+    assert scene.tcb.timers.probe == scene.now + 2 * ROUND_TRIP
+    assert scene.tcb.timers.retransmission == NEVER
+    scene.now += MILLISECOND
+    scene.sends(bytes(3 * MSS))
+    assert scene.tcb.timers.probe == scene.now + 2 * ROUND_TRIP  # anew with each segment
+
+
+@pytest.mark.label("RFC8985-7.2")
+def test_rfc8985_7_2_and_a_delayed_ack_for_a_single_segment() -> None:
+    scene = opened()
+    scene.sends(b"x")
+    assert scene.tcb.timers.probe == scene.now + 2 * ROUND_TRIP + 200 * MILLISECOND
+
+
+@pytest.mark.label("RFC8985-7.2")
+def test_rfc8985_7_2_but_not_later_than_the_timeout() -> None:
+    scene = opened()
+    scene.tcb.rtt.smoothed = SECOND
+    scene.sends(bytes(3 * MSS))
+    assert scene.tcb.timers.probe == scene.now + scene.tcb.rtt.rto
+
+
+@pytest.mark.label("RFC8985-7.2")
+def test_rfc8985_7_2_one_second_where_nothing_was_measured() -> None:
+    scene = opened()
+    scene.tcb.rtt.smoothed = 0
+    scene.tcb.rtt.rto = 3 * SECOND
+    scene.sends(bytes(3 * MSS))
+    assert scene.tcb.timers.probe == scene.now + SECOND
+
+
+@pytest.mark.label("RFC8985-7.2")
+def test_rfc8985_7_2_not_once_something_is_sacked() -> None:
+    scene = flying(probe=True)
+    assert scene.tcb.timers.probe != NEVER
+    expires = scene.tcb.timers.expires
+    scene.hears(ACK, ack=1, sack=(of(9),))
+    scene.passes(ROUND_TRIP)  # the reordering timer
+    assert scene.tcb.timers.probe == NEVER
+    assert scene.tcb.timers.retransmission >= expires
+
+
+@pytest.mark.label("RFC8985-7.3b", "RFC8985-7.3c")
+def test_rfc8985_7_3b_new_data_is_the_better_probe() -> None:
+    scene = flying(probe=True)
+    assert scene.expires() == sent_at(10)  # beyond the congestion window
+    assert scene.tcb.timers.retransmission == scene.now + scene.tcb.rtt.rto
+    assert scene.tcb.timers.probe == NEVER
+
+
+@pytest.mark.label("RFC8985-7.3b")
+def test_rfc8985_7_3b_not_beyond_the_peers_window() -> None:
+    scene = flying(probe=True)
+    scene.hears(ACK, ack=1, window=10 * MSS)
+    assert scene.expires() == sent_at(9)
+
+
+@pytest.mark.label("RFC8985-7.3b")
+def test_rfc8985_7_3b_a_fin_is_a_tail_too() -> None:
+    scene = opened()
+    scene.closes()
+    assert scene.expires() == ["FIN,ACK seq=1 ack=1"]
+    assert scene.watch.expired == ["probe"]
+
+
+@pytest.mark.label("RFC8985-7.3a")
+def test_rfc8985_7_3a_one_probe_until_something_was_measured() -> None:
+    scene = opened()
+    scene.sends(bytes(3 * MSS))
+    assert scene.expires() == ["PSH,ACK seq=2001 ack=1 len=1000"]
+    scene.now += ROUND_TRIP // 20
+    scene.hears(ACK, ack=1 + MSS)  # of the original flight, and no measure of the tail
+    rack(scene)._has_measured = False
+    assert scene.tcb.timers.probe != NEVER
+    assert scene.expires() == []
+    assert scene.tcb.timers.retransmission == scene.now + scene.tcb.rtt.rto
+
+
+@pytest.mark.label("RFC8985-7.4.2")
+def test_rfc8985_7_4_2_a_loss_that_the_probe_repaired_costs_the_window() -> None:
+    scene = opened()
+    scene.sends(bytes(10 * MSS))
+    scene.expires()  # segment 9 again: the only one that was lost
+    scene.now += ROUND_TRIP
+    scene.hears(ACK)
+    assert scene.tcb.congestion.threshold > 1 << 20
+    scene.sends(bytes(3 * MSS))
+    scene.now += ROUND_TRIP
+    scene.hears(ACK)
+    assert scene.tcb.congestion.threshold < 10 * MSS
+    assert not scene.tcb.recovery.is_active
+
+
+@pytest.mark.label("RFC8985-7.4.2")
+@pytest.mark.parametrize("told", ["duplicate", "D-SACK"])
+def test_rfc8985_7_4_2_unless_both_copies_arrived(told: str) -> None:
+    scene = opened()
+    scene.sends(bytes(10 * MSS))
+    scene.expires()
+    scene.hears(ACK)
+    scene.sends(bytes(MSS))
+    if told == "duplicate":
+        scene.hears(ACK, ack=1 + 10 * MSS)
+    else:
+        sacks(scene, of(9), ack=1 + 10 * MSS)
+    scene.hears(ACK)
+    assert scene.tcb.congestion.threshold > 1 << 20
+
+
+@pytest.mark.label("RFC8985-7.4.2")
+def test_rfc8985_7_4_2_a_probe_of_new_data_says_nothing() -> None:
+    scene = flying(10, 1, probe=True)
+    assert scene.expires() == ["PSH,ACK seq=10001 ack=1 len=1000"]
+    scene.hears(ACK)
+    scene.sends(bytes(MSS))
+    scene.hears(ACK)
+    assert scene.tcb.congestion.threshold > 1 << 20
+
+
+def test_a_probe_that_came_too_late_is_not_sent() -> None:
+    scene = opened()
+    scene.sends(b"x")
+    scene.now = scene.tcb.timers.probe
+    scene.connection.handle_timeout(scene.now)
+    assert scene.hears(ACK) == []
+
+
+def test_the_probe_is_a_choice() -> None:
+    scene = opened(probe=False)
+    scene.sends(b"x")
+    assert scene.tcb.timers.probe == NEVER
+    assert scene.tcb.timers.retransmission == scene.now + scene.tcb.rtt.rto

@@ -1,0 +1,176 @@
+"""Was anything lost at all? F-RTO with SACK (RFC 5682, 3.1), and undo (RFC 3522, 4015, 2883)."""
+
+import pytest
+
+from postel.times import MILLISECOND, SECOND
+from postel.wire.segment import ACK
+from tests.tcp.flights import ROUND_TRIP, clock, flying, of, rack, sacks, sent_at, size_of
+from tests.tcp.scenes import MSS, Scene
+
+
+def timed_out(*, more: int = 10, timestamps: bool = False) -> Scene:
+    """Ten in flight; the timeout sent the first again."""
+    scene = flying(10, more, timestamps=timestamps)
+    assert len(scene.expires()) == 1
+    assert scene.watch.expired == ["retransmission"]
+    scene.now += 10 * MILLISECOND
+    return scene
+
+
+@pytest.mark.label("RFC5682-3.1", "RFC4015-3.1-0", "RFC4015-3.1-9")
+def test_rfc5682_3_1_acks_of_the_old_flight_disprove_the_timeout() -> None:
+    scene = timed_out()
+    assert scene.hears(ACK, ack=1 + MSS) == sent_at(10, 11)  # two new ones, nothing again
+    assert scene.hears(ACK, ack=1 + 2 * MSS)[:1] == sent_at(12)
+    assert scene.tcb.segments_retransmitted == 1
+    assert scene.tcb.congestion.window >= 10 * MSS
+    assert scene.tcb.congestion.threshold > 1 << 20
+
+
+@pytest.mark.label("RFC5682-3.1")
+def test_rfc5682_3_1_so_does_a_sack() -> None:
+    scene = timed_out()
+    scene.hears(ACK, ack=1 + MSS)
+    sacks(scene, of(2))
+    assert not scene.tcb.recovery.tests_timeout
+    assert scene.tcb.congestion.threshold > 1 << 20
+
+
+@pytest.mark.label("RFC5682-3.1")
+def test_rfc5682_3_1_otherwise_the_old_flight_goes_again() -> None:
+    scene = timed_out()
+    scene.hears(ACK, ack=1 + MSS)
+    assert sacks(scene, of(10))[:1] == sent_at(1)
+    assert scene.tcb.congestion.window <= 3 * MSS
+    assert not scene.tcb.recovery.tests_timeout
+
+
+@pytest.mark.label("RFC5682-3.1")
+def test_rfc5682_3_1_a_duplicate_that_says_nothing_ends_the_test() -> None:
+    scene = timed_out()
+    scene.hears(ACK, ack=1 + MSS)
+    scene.hears(ACK, ack=1 + MSS)
+    assert not scene.tcb.recovery.tests_timeout
+    assert scene.tcb.congestion.threshold < 1 << 20
+
+
+@pytest.mark.label("RFC5682-3.1")
+def test_rfc5682_3_1_a_duplicate_before_the_first_progress_changes_nothing() -> None:
+    scene = timed_out()
+    assert sacks(scene, of(3)) == []
+    assert scene.tcb.recovery.tests_timeout
+    assert scene.hears(ACK, ack=1 + MSS, sack=(of(3),)) == sent_at(10, 11)
+
+
+@pytest.mark.label("RFC5682-3.1")
+def test_rfc5682_3_1_not_when_the_first_ack_covers_everything() -> None:
+    scene = timed_out()
+    scene.hears(ACK, ack=1 + 10 * MSS)
+    assert not scene.tcb.recovery.tests_timeout
+    assert scene.tcb.congestion.window <= 2 * MSS
+
+
+@pytest.mark.label("RFC5682-3.1")
+def test_rfc5682_3_1_nor_when_there_is_nothing_new_to_send() -> None:
+    scene = timed_out(more=0)
+    assert scene.hears(ACK, ack=1 + MSS) == sent_at(1, 2)
+
+
+@pytest.mark.label("RFC5682-3.1")
+def test_rfc5682_3_1_nor_during_an_earlier_recovery() -> None:
+    scene = flying(10)
+    sacks(scene, of(1, 4))
+    scene.passes(SECOND)
+    assert "retransmission" in scene.watch.expired
+    assert not scene.tcb.recovery.tests_timeout
+
+
+@pytest.mark.label("RFC3522-3.2", "RFC4015-3.1-9", "RFC4015-3.1-11")
+def test_rfc3522_3_2_an_older_echo_disproves_the_timeout_at_once() -> None:
+    scene = timed_out(timestamps=True)
+    smss = size_of(scene)
+    old = clock(scene) - 2 * SECOND // MILLISECOND
+    smoothed = scene.tcb.rtt.smoothed
+    scene.hears(ACK, ack=1 + smss, tsval=6, tsecr=old)
+    assert scene.tcb.congestion.threshold > 1 << 20
+    assert scene.tcb.congestion.window <= 11 * smss  # FlightSize and twice what was acknowledged: no burst
+    assert rack(scene).board.lost == 0
+    sent_at_tick = clock(scene)
+    scene.now += 900 * MILLISECOND
+    scene.hears(ACK, tsval=7, tsecr=sent_at_tick)
+    assert scene.tcb.rtt.smoothed == 900 * MILLISECOND > 2 * smoothed  # the next round trip counts whole
+
+
+@pytest.mark.label("RFC3522-3.2")
+def test_rfc3522_3_2_an_echo_of_the_retransmission_confirms_it() -> None:
+    scene = timed_out(timestamps=True)
+    scene.hears(ACK, ack=1 + size_of(scene), tsval=6, tsecr=clock(scene) - 10)
+    assert scene.tcb.congestion.threshold < 1 << 20
+
+
+@pytest.mark.label("RFC3522-3.2")
+def test_rfc3522_3_2_a_fast_retransmission_is_disproved_alike() -> None:
+    scene = flying(timestamps=True)
+    smss = size_of(scene)
+    old = clock(scene) - ROUND_TRIP // MILLISECOND
+    scene.hears(ACK, ack=1, sack=((1 + smss, 1 + 5 * smss),), tsval=6, tsecr=old)
+    assert scene.tcb.congestion.threshold == 5 * smss
+    scene.now += 2 * MILLISECOND
+    scene.hears(ACK, ack=1 + 5 * smss, tsval=7, tsecr=old)
+    assert not scene.tcb.recovery.is_active
+    assert scene.tcb.congestion.threshold > 1 << 20
+    assert scene.tcb.congestion.window >= 10 * smss
+
+
+@pytest.mark.label("RFC2883-5", "RFC8985-6.2-4")
+def test_rfc2883_5_duplicates_of_all_that_went_again_restore_the_window() -> None:
+    scene = flying()
+    sacks(scene, of(1, 4))
+    scene.now += ROUND_TRIP // 10
+    scene.hears(ACK, ack=1 + 5 * MSS)
+    assert scene.tcb.congestion.threshold == 5 * MSS
+    sacks(scene, of(0), ack=scene.una)
+    assert scene.tcb.congestion.threshold > 1 << 20
+    assert scene.tcb.congestion.window >= 10 * MSS
+
+
+@pytest.mark.label("RFC2883-5")
+def test_rfc2883_5_a_duplicate_may_be_named_inside_the_second_block() -> None:
+    scene = flying(20)
+    sacks(scene, of(3, 8))
+    before = rack(scene).board.sacked.total
+    sacks(scene, of(4), of(3, 8))
+    assert rack(scene).board.sacked.total == before
+    assert rack(scene)._reordering._multiplier == 2
+
+
+@pytest.mark.label("BAD-SACK-6", "RFC2883-5")
+def test_bad_sack_6_fake_d_sacks_change_nothing() -> None:
+    scene = flying()
+    scene.hears(ACK, ack=1 + 2 * MSS)
+    window = scene.tcb.congestion.window
+    for _ in range(100):
+        sacks(scene, (1, 1001))
+    assert scene.tcb.congestion.window == window
+    assert not scene.tcb.recovery.is_active
+    assert rack(scene)._reordering._multiplier == 2  # once a round trip
+
+
+@pytest.mark.label("BAD-SACK-6", "RFC8985-6.2-4")
+def test_bad_sack_6_a_fake_undo_gives_back_what_was_taken_and_no_more() -> None:
+    scene = flying()
+    sacks(scene, of(1, 4))
+    sacks(scene, (-1 << 30, -1 << 29), of(1, 4))  # more than was ever sent
+    assert scene.tcb.recovery.is_active
+    for _ in range(50):
+        sacks(scene, (-999, 1), of(1, 4))
+    assert scene.tcb.congestion.window == 10 * MSS
+
+
+def test_after_an_undo_what_is_lost_is_found_again() -> None:
+    scene = flying(20)
+    sacks(scene, of(15, 19))
+    assert rack(scene).board.lost > 0
+    sacks(scene, (-4999, 1), of(15, 19))
+    scene.passes(ROUND_TRIP)
+    assert scene.tcb.recovery.is_active
