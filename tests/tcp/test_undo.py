@@ -4,7 +4,7 @@ import pytest
 
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
-from tests.tcp.flights import ROUND_TRIP, clock, flying, of, rack, sacks, sent_at, size_of
+from tests.tcp.flights import ROUND_TRIP, Block, clock, flying, of, rack, sacks, sent_at, size_of
 from tests.tcp.scenes import MSS, Scene
 
 
@@ -120,6 +120,62 @@ def test_rfc3522_3_2_a_fast_retransmission_is_disproved_alike() -> None:
     assert not scene.tcb.recovery.is_active
     assert scene.tcb.congestion.threshold > 1 << 20
     assert scene.tcb.congestion.window >= 10 * smss
+
+
+@pytest.mark.label("RFC8985-6.2-3", "RFC8985-6.2-4")
+def test_rfc8985_6_2_3_what_went_again_for_nothing_had_been_overtaken() -> None:
+    """Else three SACKs would mean a loss again and again: the segment that came late is one that was retransmitted, which doesn't count."""
+    scene = flying(timestamps=True)
+    smss = size_of(scene)
+    old = clock(scene) - ROUND_TRIP // MILLISECOND
+    scene.hears(ACK, ack=1, sack=((1 + smss, 1 + 5 * smss),), tsval=6, tsecr=old)
+    assert scene.connection.status().reord_seen == 0
+    scene.now += 2 * MILLISECOND
+    scene.hears(ACK, ack=1 + 5 * smss, tsval=7, tsecr=old)
+    assert scene.connection.status().reord_seen == 1
+    again = scene.tcb.segments_retransmitted
+    scene.hears(ACK, ack=scene.una, sack=((1 + 6 * smss, 1 + 10 * smss),), tsval=7, tsecr=old)
+    assert scene.tcb.segments_retransmitted == again
+    assert scene.tcb.timers.reorder > scene.now
+
+
+@pytest.mark.label("RFC3522-3.2")
+def test_rfc3522_3_2_progress_by_what_an_earlier_recovery_sent_again_is_no_witness() -> None:
+    """Segments 0, 21, 22 and 25 are lost. The first recovery, which is that of 0 to 21, sends 22 again too; the second is that of 25."""
+    scene = flying(20, timestamps=True)
+    smss = size_of(scene)
+
+    def held(*segments: int) -> Block:
+        return 1 + smss * segments[0], 1 + smss * (segments[-1] + 1)
+
+    def hears(una: int, *blocks: Block, echo: int) -> None:
+        scene.hears(ACK, ack=1 + smss * una, sack=blocks, tsval=6, tsecr=echo)
+
+    sent = clock(scene) - ROUND_TRIP // MILLISECOND
+    for last in range(1, 21):
+        hears(0, held(1, last), echo=sent)
+    sent = clock(scene)
+    scene.now += ROUND_TRIP
+    hears(21, held(23, 24), echo=sent)
+    assert scene.tcb.segments_retransmitted == 3
+    sent = clock(scene)
+    scene.now += ROUND_TRIP
+    hears(22, held(26, 27), held(23, 24), echo=sent)
+    assert scene.tcb.segments_retransmitted == 4
+    assert scene.tcb.recovery.is_active
+    threshold = scene.tcb.congestion.threshold
+    hears(25, held(26, 27), echo=sent)
+    assert scene.tcb.congestion.threshold == threshold
+    assert scene.connection.status().reord_seen == 0  # nothing was taken back
+
+
+@pytest.mark.label("RFC8985-6.2-3")
+def test_rfc8985_6_2_3_a_timeout_undone_is_no_reordering() -> None:
+    """Nothing overtook anything: all of it came late."""
+    scene = timed_out(timestamps=True)
+    scene.hears(ACK, ack=1 + size_of(scene), tsval=6, tsecr=clock(scene) - 2 * SECOND // MILLISECOND)
+    assert scene.tcb.congestion.threshold > 1 << 20
+    assert scene.connection.status().reord_seen == 0
 
 
 @pytest.mark.label("RFC2883-5", "RFC8985-6.2-4")

@@ -323,6 +323,12 @@ class Rack(Recovery):
             self._reduce(min(self.flight, self.congestion.window), now)  # RFC5681-3.2d: without what limited transmit added
         self._lead_down(now)
 
+    def _reduce(self, flight: int, now: int) -> None:
+        super()._reduce(flight, now)
+        first = self.board.sent.first()
+        if first is not None and first.is_again and first.state == FLYING:
+            self._undo.ignore_echo()
+
     def _lead_down(self, now: int) -> None:
         self._reduced_at = now
         self._lost_again = False
@@ -395,6 +401,8 @@ class Rack(Recovery):
         if self._is_timed_out:
             limit = self.board.pipe + self.board.lost + min(acked, self.congestion.initial_window)  # RFC4015-3.1-9
             self.rtt.revive()  # RFC4015-3.1-11
+        else:  # it came late: RACK sees that only of what hadn't gone again, and would go on to mistake it for lost (RFC8985-6.2-3)
+            self._reordering.count += 1
         self._end_test()
         self._undo.end()
         self.is_active = self._is_timed_out = self._lost_again = self._is_forced = False

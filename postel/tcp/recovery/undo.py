@@ -28,6 +28,10 @@ class Undo:
         self._tick = NO_ECHO
         self._again = 0
 
+    def ignore_echo(self) -> None:
+        """What an earlier episode sent again is still on its way, and progress will echo that."""
+        self._tick = 0
+
     def end(self) -> None:
         self.is_open = False
 
