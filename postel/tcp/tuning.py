@@ -55,7 +55,7 @@ def room(tcb: Tcb) -> int:
     octets = tcb.send_limit - len(tcb.send_buffer)
     if tcb.memory is not None:
         octets = min(octets, tcb.memory.free)
-    if tcb.config.notsent_lowat:
+    if tcb.config.notsent_lowat:  # RFC9293-A.4
         octets = min(octets, tcb.config.notsent_lowat - tcb.never_sent)
     return max(0, octets)
 

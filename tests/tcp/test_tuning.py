@@ -189,6 +189,7 @@ def test_another_choice_of_a_size_counts_at_once() -> None:
     assert (scene.tcb.send_limit, scene.tcb.receive_limit) == (1000, 2048)
 
 
+@pytest.mark.label("RFC9293-A.4")
 def test_notsent_lowat_counts_only_what_was_never_sent() -> None:
     scene = established(replace(DEFAULT, notsent_lowat=4000, nagle=False), WIDE)
     assert scene.connection.writable == 4000
