@@ -358,6 +358,18 @@ def test_bad_cc_3_an_optimistic_ack_gains_nothing() -> None:
     assert scene.tcb.congestion.window == window
 
 
+@pytest.mark.label("BAD-CC-3")
+def test_bad_cc_3_acks_ahead_of_delivery_let_out_no_more_than_the_window_that_is_told() -> None:
+    """However fast they come, and however far the congestion window is led astray."""
+    scene = established()
+    scene.sends(bytes(64_000))
+    for _ in range(30):
+        scene.connection.send(bytes(64_000), scene.now)
+        scene.hears(ACK, ack=scene.max, window=20_000)
+        assert 0 < scene.tcb.flight <= 20_000
+    assert scene.tcb.congestion.window > 20_000
+
+
 def test_a_syn_among_duplicates_is_no_sign_of_loss() -> None:
     scene = established()
     scene.sends(LARGE)

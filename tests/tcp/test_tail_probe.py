@@ -144,3 +144,21 @@ def test_the_probe_is_a_choice() -> None:
     scene.sends(b"x")
     assert scene.tcb.timers.probe == NEVER
     assert scene.tcb.timers.retransmission == scene.now + scene.tcb.rtt.rto
+
+
+@pytest.mark.label("BAD-RTO-3", "RFC8985-7.3b")
+@pytest.mark.parametrize("lost", [1, 2, 9])
+def test_bad_rto_3_a_lost_tail_is_repaired_before_the_timeout(lost: int) -> None:
+    """Of ten segments the last so many; everything that goes again arrives."""
+    scene = flying(10, 0, probe=True)
+    have = set(range(10 - lost))
+    scene.hears(ACK, ack=1 + MSS * len(have))
+    while scene.tcb.flight:
+        if not scene.sent:
+            scene.expires()
+        have |= {(segment.seq - scene.tcb.snd.iss) % (1 << 32) // MSS for segment in scene.sent}
+        missing = min(set(range(11)) - have)
+        scene.now += ROUND_TRIP
+        sacks(scene, *[of(number) for number in sorted(have) if number > missing][-3:], ack=1 + MSS * missing)
+    assert scene.tcb.segments_retransmitted == lost
+    assert "retransmission" not in scene.watch.expired
