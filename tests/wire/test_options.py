@@ -89,6 +89,14 @@ def test_sack_blocks_fill_the_room(tsval: int, fit: int) -> None:
     assert read(octets).sack == bearer.sack[:fit]
 
 
+@pytest.mark.label("BAD-SACK-7")
+@pytest.mark.parametrize("size", [27, 34, 255])
+def test_bad_sack_7_four_blocks_beside_timestamps_reach_beyond_the_header(size: int) -> None:
+    octets = (b"\1\1" + TIMESTAMPS + bytes((1, 1, 5, size))).ljust(40, b"\1")
+    with pytest.raises(WireError, match=f"kind 5, length {size}, 26 octets left"):
+        read(octets)
+
+
 def test_sack_blocks_make_way_altogether() -> None:
     bearer = Bearer()
     bearer.sack, bearer.other = ((1, 2),), ((30, bytes(30)),)
