@@ -44,7 +44,7 @@ def learn(tcb: Tcb, syn: Segment) -> None:
     if syn.flags & ACK:
         tcb.ecn = _confirmed(tcb, syn)
         return
-    tcb.syn_asks = syn.flags & FLAGS
+    tcb.syn_asks = syn.flags & FLAGS if is_accurate(tcb.config) else 0
     if tcb.state is not SYN_SENT or tcb.config.ecn in (ECN_ASK, ECN_ASK_CLASSIC):  # RFC9768-3.1.2s: as if its responder
         tcb.ecn = _agreed(tcb, syn)
 
@@ -114,8 +114,10 @@ def hear_again(tcb: Tcb, segment: Segment) -> bool:
 
 def _is_mixed(tcb: Tcb, asks: int) -> bool:
     """Whether one SYN of this handshake asked for RFC 3168 and another for RFC 9768, though the first may have asked for nothing."""
+    if not is_accurate(tcb.config):
+        return False
     before, tcb.syn_asks = tcb.syn_asks, asks or tcb.syn_asks
-    return is_accurate(tcb.config) and before != 0 and (tcb.syn_asks == _CLASSIC_SYN) != (before == _CLASSIC_SYN)
+    return before != 0 and (tcb.syn_asks == _CLASSIC_SYN) != (before == _CLASSIC_SYN)
 
 
 def _hear_crossing_answer(ecn: Ecn, syn_ack: Segment) -> None:

@@ -323,15 +323,11 @@ class Rack(Recovery):
             self._reduce(min(self.flight, self.congestion.window), now)  # RFC5681-3.2d: without what limited transmit added
         self._lead_down(now)
 
-    def _reduce(self, flight: int, now: int) -> None:
-        super()._reduce(flight, now)
-        first = self.board.sent.first()
-        if first is not None and first.is_again and first.state == FLYING:
-            self._undo.ignore_echo()
-
     def _lead_down(self, now: int) -> None:
         self._reduced_at = now
         self._lost_again = False
+        if self.board.is_repairing:
+            self._undo.ignore_echo()
         if not self.congestion.is_model:
             recover_fs = self.board.flight - self.board.sacked.total + self.sample.delivered  # RFC9937-6.1
             self._reduction = Reduction(self.congestion.threshold, recover_fs)

@@ -87,6 +87,12 @@ class Scoreboard:
         if self.position <= position < self.sent.end and self.sent.at(position).state == LOST:
             heappush(self._queue, position)
 
+    @property
+    def is_repairing(self) -> bool:
+        """What is at SND.UNA went again, and that is on its way."""
+        first = self.sent.first()
+        return first is not None and first.is_again and first.state == FLYING
+
     def first_lost(self) -> Sent | None:
         while self._queue:
             start = self._queue[0]
