@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPException, parse_headers
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from postel.errors import ArgumentError, PostelError
 from postel.wire import address
@@ -24,29 +24,54 @@ class BadResponse(PostelError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL taken apart. ``host`` is as it goes into the Host header."""
+    """A URL taken apart. ``name`` is a host's name or its address, ``host`` is as it goes into the Host header."""
 
-    address: str
+    scheme: str
+    name: str
     port: int
     host: str
     path: str
 
+    @property
+    def is_secure(self) -> bool:
+        return self.scheme == "https"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host}{self.path}"
+
 
 def target(url: str) -> Target:
-    """Raises ArgumentError for all but ``http://ADDRESS[:PORT]/…``."""
-    allowed = "http://ADDRESS[:PORT]/…, the address written out, such as http://10.7.0.1/ or http://[fd07::1]:8080/"
+    """Raises ArgumentError for all but ``http://HOST[:PORT]/…`` and ``https://…``."""
     try:
-        parts = urlsplit(url)
-        port = 80 if parts.port is None else parts.port
-        literal = address.to_text(address.parse(parts.hostname or ""))
+        return _target(url)
     except ValueError:
-        raise ArgumentError("URL", url, allowed) from None
-    if parts.scheme != "http" or parts.username is not None or port == 0:
-        raise ArgumentError("URL", url, allowed)
+        raise ArgumentError("URL", url, "http:// or https:// with a name or an address, such as http://[fd07::1]:8080/") from None
+
+
+def _target(url: str) -> Target:
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or parts.username is not None or not parts.hostname or parts.port == 0:
+        raise ValueError(url)
+    if ":" in parts.hostname:
+        address.parse(parts.hostname)  # IPv6: without a zone
+    host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode("ascii")
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (f"?{quote(parts.query, safe=_QUERY)}" if parts.query else "")
-    return Target(literal, port, parts.netloc, path)
+    return Target(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme], host, path)
 
 
+def redirected(head: "Head", where: Target) -> Target | None:
+    """Where a redirect leads (RFC 9110, 15.4); None for every other response. Raises BadResponse for one that leads out of the web."""
+    location = head.headers.get("Location")
+    if head.status not in _REDIRECTS or location is None:
+        return None
+    try:
+        return _target(urljoin(str(where), location.strip()))
+    except ValueError:
+        raise BadResponse(f"the server redirects to {location!r}") from None
+
+
+_PORTS: Final = {"http": 80, "https": 443}
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
 _QUERY: Final = "/%:@!$&'()*+,;=~-._?"
 
 

@@ -1,0 +1,204 @@
+"""From names to addresses: a stub resolver (RFC 1034, 5.3.1) over Postel's own UDP, and over its TCP where an answer doesn't fit.
+
+::
+
+    resolver = Resolver(network, ["10.7.0.1"])
+    await resolver.addresses("www.example.org")
+
+An answer counts only when it comes from the server that was asked, to the port and with the identifier that chance chose for this
+question, and repeats the question (RFC 5452, 4); all others are passed over.
+"""
+
+import asyncio
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from random import Random, SystemRandom
+from typing import Final
+
+from postel.aio.network import Network
+from postel.errors import AddressInUse, ArgumentError, PostelError, WireError
+from postel.wire import address, dns
+from postel.wire.address import Endpoint
+from postel.wire.dns import Message, Question, Record
+
+PATIENCE: Final = (1.0, 2.0, 4.0)  # seconds to wait for each server, in one round after another
+_LONGEST_CHAIN: Final = 16  # of CNAMEs
+_FIRST_PORT: Final = 1024  # RFC 5452, 9.2: as many ports as can be
+_ATTEMPTS_AT_A_PORT: Final = 16
+_TYPES: Final = {16: dns.AAAA, 4: dns.A}  # by the length of an address, in the order of preference
+
+
+class NotResolved(PostelError, socket.gaierror):
+    """A name for which there is no address: it doesn't exist, has none, or no server answers. ``errno`` is one of ``socket.EAI_…``."""
+
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(number, text)
+
+
+class Resolver:
+    """Asks ``servers``, addresses with or without a port, in this order; of the names in ``known`` it has the addresses. ``random``
+    chooses ports and identifiers: one of your own is for simulations."""
+
+    def __init__(
+        self, network: Network, servers: Sequence[str], *, known: Mapping[str, str] | None = None, random: Random | None = None
+    ) -> None:
+        self._network = network
+        self._servers = [server(text) for text in servers]
+        self._known = {dns.canonical(name): text for name, text in (known or {}).items()}
+        self._random = random or SystemRandom()
+
+    async def addresses(self, name: str) -> list[str]:
+        """Of the families that the host itself has, IPv6 first. An address that is written out is its own. Raises NotResolved."""
+        with suppress(ArgumentError):
+            return [address.to_text(address.parse(self._known.get(dns.canonical(name), name)))]
+        lengths = {len(interface.address) for interface in self._network.host.routes.interfaces}
+        kinds = [kind for length, kind in _TYPES.items() if length in lengths]
+        asked = _encoded(name)
+        found = await asyncio.gather(*(self._lookup(asked, kind) for kind in kinds), return_exceptions=True)
+        octets = [each for result in found if not isinstance(result, BaseException) for each in result]
+        if not octets:
+            failures = [result for result in found if isinstance(result, BaseException)]
+            raise failures[-1] if failures else NotResolved(socket.EAI_NONAME, f"{name} has no address")
+        return [address.to_text(each) for each in octets]
+
+    async def _lookup(self, name: str, kind: int) -> list[bytes]:
+        """A server may end its answer with an alias alone; then that is asked for."""
+        asked = name
+        for _ in range(_LONGEST_CHAIN):
+            answer = await self._answer(Question(name, kind))
+            if answer.rcode == dns.NAME_ERROR:
+                raise NotResolved(socket.EAI_NONAME, f"there is no name {asked}")
+            last, found = followed(answer)
+            if found or dns.canonical(last) == dns.canonical(name):
+                return found
+            name = last
+        raise NotResolved(socket.EAI_FAIL, f"{asked} has too many aliases")
+
+    async def _answer(self, question: Question) -> Message:
+        """The first useful one, of any server."""
+        failure = NotResolved(socket.EAI_AGAIN, "there is no name server to ask")
+        for patience in PATIENCE:
+            for where in self._servers:
+                try:
+                    async with asyncio.timeout(patience):
+                        answer = await self._ask(question, where)
+                except TimeoutError:
+                    failure = NotResolved(socket.EAI_AGAIN, f"name server {where} doesn't answer")
+                except (OSError, WireError) as error:
+                    failure = NotResolved(socket.EAI_AGAIN, f"name server {where}: {getattr(error, 'strerror', None) or error}")
+                else:
+                    if answer.rcode in (dns.NO_ERROR, dns.NAME_ERROR):
+                        return answer
+                    said = dns.RCODES.get(answer.rcode, f"error {answer.rcode}")
+                    failure = NotResolved(socket.EAI_FAIL, f"name server {where} answers {said} for {question.name}")
+        raise failure
+
+    async def _ask(self, question: Question, where: Endpoint) -> Message:
+        query = Message(self._random.randrange(1 << 16), question)
+        answer = await self._ask_over_udp(query, where)
+        return await self._ask_over_tcp(query, where) if answer.is_truncated else answer
+
+    async def _ask_over_udp(self, query: Message, where: Endpoint) -> Message:
+        expected = Expected(query)
+        transport = await self._socket(expected, where)
+        try:
+            transport.sendto(dns.encode(query))
+            return await expected.answer
+        finally:
+            transport.close()
+
+    async def _socket(self, expected: "Expected", where: Endpoint) -> asyncio.DatagramTransport:
+        """On a port that chance chooses: the host's own choice is made to be different, not to be hard to guess."""
+        remote = (address.to_text(where.address), where.port)
+        for _ in range(_ATTEMPTS_AT_A_PORT):
+            port = self._random.randrange(_FIRST_PORT, 1 << 16)
+            with suppress(AddressInUse):
+                transport, _ = await self._network.create_datagram_endpoint(lambda: expected, (None, port), remote)
+                return transport
+        raise AddressInUse("no UDP port is free")
+
+    async def _ask_over_tcp(self, query: Message, where: Endpoint) -> Message:
+        """RFC 7766: each message has its length in front."""
+        reader, writer = await self._network.open_connection(address.to_text(where.address), where.port)
+        try:
+            octets = dns.encode(query)
+            writer.write(len(octets).to_bytes(2, "big") + octets)
+            length = int.from_bytes(await reader.readexactly(2), "big")
+            answer = dns.parse(await reader.readexactly(length))
+        except asyncio.IncompleteReadError:
+            raise WireError("dns", "the answer over TCP isn't whole") from None
+        finally:
+            writer.close()
+        if not answers(answer, query) or answer.is_truncated:
+            raise WireError("dns", "the answer over TCP is no answer")
+        return answer
+
+
+class Expected(asyncio.DatagramProtocol):
+    """Waits for the one datagram that answers ``query``."""
+
+    def __init__(self, query: Message) -> None:
+        self._query = query
+        self.answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        try:
+            message = dns.parse(data)
+        except WireError:
+            return  # anybody may have sent it: the right one may still come
+        if answers(message, self._query) and not self.answer.done():
+            self.answer.set_result(message)
+
+    def error_received(self, exc: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(exc)
+
+
+def answers(message: Message, query: Message) -> bool:
+    """RFC 5452, 9.1: the identifier and the whole question."""
+    ours, theirs = query.question, message.question
+    is_same = (dns.canonical(theirs.name), *theirs[1:]) == (dns.canonical(ours.name), *ours[1:])
+    return message.is_response and message.id == query.id and is_same
+
+
+def followed(answer: Message) -> tuple[str, list[bytes]]:
+    """Where the answer's aliases lead, and the addresses there. Records about other names don't count."""
+    records: dict[str, list[Record]] = {}
+    for record in answer.answers:
+        if record.rclass == dns.INTERNET:
+            records.setdefault(dns.canonical(record.name), []).append(record)
+    name = answer.question.name
+    for _ in range(_LONGEST_CHAIN):
+        here = records.get(dns.canonical(name), [])
+        found = [record.data for record in here if record.type == answer.question.type]
+        alias = next((record for record in here if record.type == dns.CNAME), None)
+        if found or alias is None:
+            return name, found
+        name = dns.decode_name(alias.data)
+    return name, []
+
+
+def server(text: str) -> Endpoint:
+    """``10.7.0.1``, ``10.7.0.1:5353``, ``fd07::1`` or ``[fd07::1]:5353``. Raises ArgumentError."""
+    bare, colon, port = text.rpartition(":") if text.count(":") == 1 or "]:" in text else (text, "", "")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
+    try:
+        octets = address.parse(bare.removeprefix("[").removesuffix("]"))
+    except ArgumentError:
+        octets = b""
+    if not octets or (colon and not 1 <= number <= 0xFFFF):
+        raise ArgumentError("name server", text, "an address, with a port or without, such as 10.7.0.1 or [fd07::1]:53")
+    return Endpoint(octets, number or dns.PORT)
+
+
+def _encoded(name: str) -> str:
+    """The name as it goes over the wire (RFC 3490). Raises NotResolved for what can't be one."""
+    try:
+        encoded = name.encode("idna").decode("ascii")
+        dns.encode_name(encoded)
+    except (UnicodeError, ArgumentError) as error:
+        raise NotResolved(socket.EAI_NONAME, f"{name!r} can't be a name") from error
+    if not encoded:
+        raise NotResolved(socket.EAI_NONAME, "a name is empty")
+    return encoded
