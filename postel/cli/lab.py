@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from postel import lab
+from postel.cli.network import interference
 from postel.cli.network.recording import can_encode, preferred_language, show, speakable, unfolding
 from postel.errors import ArgumentError
-from postel.lab import Claim, Interference, Report, script, variables
+from postel.lab import Claim, Report, script, variables
 from postel.lab.scene import Scene
 from postel.view import header, notes, pcapng, record, states, timeline
 from postel.view.svg import diagram
@@ -46,15 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     one = commands.add_parser("run", help="try a claim", description="Try a claim on the real stack.")
     one.add_argument("claim", metavar=f"CLAIM|{_ALL}", help="as the list has it")
     _language(one)
-    group = one.add_argument_group("interfere, by the numbers that the ladder prints")
-    group.add_argument("--drop", metavar="N,N", default="", help="lose these segments")
-    group.add_argument("--dup", metavar="N,N", default="", help="deliver these twice")
-    group.add_argument("--delay", metavar="N=TIME,…", default="", help="deliver after so long, e.g. 3=2s")
-    group.add_argument("--corrupt", metavar="N,N", default="", help="turn a bit of these")
-    group.add_argument("--reorder", metavar="N,N", default="", help="hold these back, so that others overtake them")
-    group.add_argument("--loss", metavar="CHANCE", default="", help="lose any segment, e.g. 10%%")
-    group.add_argument("--seed", type=int, default=1, help="of all chance; default %(default)s")
-    group.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a field of Config, time_wait=off, or delay=50ms")
+    interference.arguments(one)
     look = one.add_argument_group("look closer")
     look.add_argument("--view", action="append", choices=_VIEWS, help="may be given again; default: what suits the claim")
     look.add_argument("--only", metavar="N", type=int, default=0, help="this run of several")
@@ -80,18 +73,9 @@ def run(options: argparse.Namespace) -> int:
     if options.action is None:
         _list(languages)
         return 0
-    interference = Interference.read(
-        drop=options.drop,
-        dup=options.dup,
-        delay=options.delay,
-        corrupted=options.corrupt,
-        reorder=options.reorder,
-        loss=options.loss,
-        seed=options.seed,
-        settings=options.set,
-    )
+    told = interference.read(options)
     chosen = list(lab.claims()) if options.claim == _ALL else [lab.claim(options.claim).id]
-    reports = [_narrowed(lab.run(name, interference), options.only) for name in chosen]
+    reports = [_narrowed(lab.run(name, told), options.only) for name in chosen]
     _write(reports, options, languages)
     if options.json:
         print(json.dumps({"claims": [_as_data(report) for report in reports]}, indent=1, ensure_ascii=False))

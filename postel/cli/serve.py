@@ -11,6 +11,7 @@ import asyncio
 import errno
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from postel.cli.http.files import Site
@@ -33,18 +34,19 @@ def run(options: argparse.Namespace) -> int:
     directory = Path(options.directory)
     if not directory.is_dir():
         raise ArgumentError("DIR", options.directory, "a directory that exists")
-    asyncio.run(_serve(Attachment(options), Server(Site(directory), log=None if options.quiet else _log), options.port))
+    asyncio.run(_serve(Attachment(options), Site(directory), options.port, None if options.quiet else _log))
     return 0
 
 
-async def _serve(attachment: Attachment, server: Server, port: int) -> None:
+async def _serve(attachment: Attachment, site: Site, port: int, log: Callable[[str], None] | None) -> None:
+    server = Server(site, log=log)
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     async with attachment.network() as network:
         listening = await network.start_server(server.converse, port=port, limit=Server.LONGEST_HEAD)
         for interface in attachment.own:
             where = str(Endpoint(interface.address, port)).removesuffix(":80")
-            _log(f"serving {server.site.root} at http://{where}/, for the kernel's side of {attachment.tun}")
+            _log(f"serving {site.root} at http://{where}/, for the kernel's side of {attachment.tun}")
         waiting = (asyncio.ensure_future(stopped.wait()), asyncio.ensure_future(listening.wait_closed()))
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for future in waiting:

@@ -7,7 +7,7 @@ from typing import Final
 from postel.errors import WireError
 from postel.tcp.state import State
 from postel.times import NEVER
-from postel.wire import icmp, ip, segment, udp
+from postel.wire import dns, icmp, ip, segment, udp
 from postel.wire.address import UNSPECIFIED_4, Endpoint
 from postel.wire.segment import Segment
 
@@ -46,7 +46,7 @@ class Packet:
     protocol: int = 0
     segment: Segment | None = None
     caption: str = ""  # of what isn't TCP
-    text: str = ""  # first line of what it carries, where that is text
+    text: str = ""  # first line of what it carries, where that is text; or what it says of names
     about: tuple[Endpoint, Endpoint, int] | None = None  # of an ICMP error: the ends and the protocol of the packet that it quotes
     copy: int = 0  # from 1: further copies that the network made
     sender: str = ""
@@ -99,7 +99,7 @@ def _read_payload(record: Packet, packet: ip.Packet) -> None:
         record.source = Endpoint(packet.source, datagram.source)
         record.destination = Endpoint(packet.destination, datagram.destination)
         record.caption = f"UDP len={len(datagram.data)}"
-        record.text = _first_line(datagram.data)
+        record.text = _dns_text(datagram.data) if dns.PORT in datagram[:2] else _first_line(datagram.data)
     elif packet.protocol in (icmp.PROTOCOL_4, icmp.PROTOCOL_6):
         _read_icmp(record, icmp.parse(packet, verify=False))
     else:
@@ -135,6 +135,14 @@ def _icmp_caption(message: icmp.Message) -> str:
 
 _STARTS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"HTTP/", b"SSH-", b"220 ", b"EHLO ", b"HELO ")
 _LONGEST_TEXT = 48
+_LONGEST_NAMES = 160  # a name, its alias, and some addresses
+
+
+def _dns_text(data: bytes) -> str:
+    try:
+        return _shortened(dns.describe(data), _LONGEST_NAMES)
+    except WireError:
+        return ""
 
 
 def _first_line(data: bytes) -> str:
@@ -142,4 +150,8 @@ def _first_line(data: bytes) -> str:
     if not data.startswith(_STARTS):
         return ""
     line = data[:200].split(b"\r\n", 1)[0].decode("ascii", "replace")
-    return line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…"
+    return _shortened(line, _LONGEST_TEXT)
+
+
+def _shortened(line: str, most: int) -> str:
+    return line if len(line) <= most else line[: most - 1] + "…"

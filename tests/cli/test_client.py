@@ -1,24 +1,23 @@
 """`postel get`: URLs, and responses of every shape, over a link in memory."""
 
 import asyncio
-import io
 
 import pytest
 
 from postel.aio import Network
-from postel.cli import get
 from postel.cli.http import client
 from postel.errors import ArgumentError
-from tests.cli.web import SERVER, Attached, with_server
+from tests.cli.web import SERVER, with_server
 
 
 @pytest.mark.parametrize(
     ("url", "where"),
     [
-        ("http://10.7.0.1", client.Target("10.7.0.1", 80, "10.7.0.1", "/")),
-        ("http://10.7.0.1:8000/a%20b?c=d#e", client.Target("10.7.0.1", 8000, "10.7.0.1:8000", "/a%20b?c=d")),
-        ("http://[FD07:0::1]/三", client.Target("fd07::1", 80, "[FD07:0::1]", "/%E4%B8%89")),
-        ("http://10.7.0.1/a b", client.Target("10.7.0.1", 80, "10.7.0.1", "/a%20b")),
+        ("http://10.7.0.1", client.Target("http", "10.7.0.1", 80, "10.7.0.1", "/")),
+        ("http://10.7.0.1:8000/a%20b?c=d#e", client.Target("http", "10.7.0.1", 8000, "10.7.0.1:8000", "/a%20b?c=d")),
+        ("http://[FD07:0::1]/三", client.Target("http", "fd07:0::1", 80, "[FD07:0::1]", "/%E4%B8%89")),
+        ("HTTPS://WWW.Example.org/a b", client.Target("https", "www.example.org", 443, "WWW.Example.org", "/a%20b")),
+        ("https://bücher.example:8443", client.Target("https", "bücher.example", 8443, "xn--bcher-kva.example:8443", "/")),
     ],
 )
 def test_urls(url: str, where: client.Target) -> None:
@@ -26,7 +25,17 @@ def test_urls(url: str, where: client.Target) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "10.7.0.1", "ftp://10.7.0.1/", "http://host/", "http:///", "http://10.7.0.1:0/", "http://10.7.0.1:x/", "http://u@10.7.0.1/"]
+    "url",
+    [
+        "",
+        "10.7.0.1",
+        "ftp://10.7.0.1/",
+        "http:///",
+        "http://10.7.0.1:0/",
+        "http://10.7.0.1:x/",
+        "http://u@10.7.0.1/",
+        "http://[fd07::1%1]/",
+    ],
 )
 def test_other_urls_are_mistakes(url: str) -> None:
     with pytest.raises(ArgumentError, match="URL is"):
@@ -45,7 +54,7 @@ def fetched(*pieces: bytes) -> tuple[client.Head, bytes]:
 
     async def fetch(network: Network) -> tuple[client.Head, bytes]:
         where = client.target(f"http://{SERVER}/")
-        reader, writer = await network.open_connection(where.address, where.port, limit=client.LONGEST_HEAD)
+        reader, writer = await network.open_connection(where.name, where.port, limit=client.LONGEST_HEAD)
         writer.write(client.request(where, "test"))
         body = bytearray()
         try:
@@ -98,26 +107,28 @@ def test_broken_responses(pieces: list[bytes], complaint: str) -> None:
         fetched(*pieces)
 
 
-async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    asked = await reader.readuntil(b"\r\n\r\n")
-    found = asked.startswith(b"GET /found ")
-    writer.write(b"HTTP/1.1 %s\r\nContent-Length: 5\r\n\r\nhello" % (b"200 OK" if found else b"404 Not Found"))
-    writer.close()
-
-
 @pytest.mark.parametrize(
-    ("path", "includes_head", "status", "output"),
+    ("status", "location", "onward"),
     [
-        ("found", False, 200, b"hello"),
-        ("lost", False, 404, b"hello"),
-        ("found", True, 200, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+        (301, "/b", "http://a.example:8000/b"),
+        (302, "c?d", "http://a.example:8000/x/c?d"),
+        (303, "//b.example/", "http://b.example/"),
+        (307, " https://b.example ", "https://b.example/"),
+        (308, "http://[fd07::1]/", "http://[fd07::1]/"),
+        (300, "/b", None),
+        (200, "/b", None),
+        (302, None, None),
     ],
 )
-def test_the_command_writes_what_it_got(path: str, includes_head: bool, status: int, output: bytes) -> None:
-    written = io.BytesIO()
+def test_redirects(status: int, location: str | None, onward: str | None) -> None:
+    lines = b"HTTP/1.1 %d Found\r\n" % status + (f"Location: {location}\r\n".encode() if location else b"") + b"Content-Length: 0\r\n\r\n"
+    head, _ = fetched(lines)
+    found = client.redirected(head, client.target("http://a.example:8000/x/y"))
+    assert (None if found is None else str(found)) == onward
 
-    async def use(network: Network) -> int:
-        return await get.fetch(Attached(network), client.target(f"http://{SERVER}/{path}"), written, includes_head=includes_head)
 
-    assert with_server(greet, use) == status
-    assert written.getvalue() == output
+@pytest.mark.parametrize("location", ["ftp://b.example/", "http://[", "mailto:somebody@b.example", "file:///etc/passwd"])
+def test_redirects_out_of_the_web(location: str) -> None:
+    head, _ = fetched(b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % location.encode())
+    with pytest.raises(client.BadResponse, match="redirects to"):
+        client.redirected(head, client.target("http://a.example/"))

@@ -4,9 +4,9 @@ import asyncio
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 
-from postel.cli.http.files import Answer, Site
+from postel.cli.http.files import Answer
 from postel.cli.http.messages import Refused, Request, parse_request, text_response
 
 _CHUNK: Final = 256 << 10
@@ -14,13 +14,28 @@ _LONGEST_BODY: Final = 1 << 20  # of a request: read and thrown away
 _FAREWELL: Final = 2.0  # seconds
 
 
+class Answers(Protocol):
+    """A `Site`, or something like one."""
+
+    def answer(self, request: Request) -> Answer: ...
+
+
 class Server:
-    """Serves a `Site`: give `converse` to ``start_server``. ``log`` gets a line for each request; ``patience`` is in seconds."""
+    """Serves a site: give `converse` to ``start_server``. ``log`` gets a line for each request; ``patience`` is in seconds, ``clock`` tells
+    those since 1970."""
 
     LONGEST_HEAD: Final = 16 << 10
 
-    def __init__(self, site: Site, *, log: Callable[[str], None] | None = None, patience: float = 60.0) -> None:
+    def __init__(
+        self,
+        site: Answers,
+        *,
+        log: Callable[[str], None] | None = None,
+        patience: float = 60.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.site = site
+        self._clock = clock
         self._log = log
         self._patience = patience
 
@@ -51,6 +66,8 @@ class Server:
 
     async def _see_off(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Closing with octets unread would send RST, and that may cost the peer our last response (RFC 9112, 9.6)."""
+        if not writer.can_write_eof():
+            return  # TLS has an end of its own
         writer.write_eof()
         try:
             async with asyncio.timeout(_FAREWELL):
@@ -80,7 +97,7 @@ class Server:
 
     async def _send(self, answer: Answer, writer: asyncio.StreamWriter, *, keeps_alive: bool, head_only: bool) -> None:
         response = answer.response
-        head = response.head(keeps_alive=keeps_alive, now=time.time())
+        head = response.head(keeps_alive=keeps_alive, now=self._clock())
         if answer.file is None:
             writer.write(head if head_only else head + response.body)
             await writer.drain()

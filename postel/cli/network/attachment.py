@@ -14,13 +14,13 @@ from postel.host.host import Host
 from postel.wire import address
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     group = parser.add_argument_group("network")
-    group.add_argument("--tun", metavar="NAME", required=True, help="TUN device to use; made if it doesn't exist")
+    group.add_argument("--tun", metavar="NAME", required=required, help="TUN device to use; made if it doesn't exist")
     group.add_argument(
         "--address",
         metavar="ADDRESS/PREFIX",
-        required=True,
+        required=required,
         action="append",
         help="Postel's own, such as 10.7.0.2/24 or fd07::2/64; repeatable",
     )

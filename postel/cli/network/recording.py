@@ -35,15 +35,18 @@ def preferred_language() -> str:
 
 
 class Recording:
-    """``trace`` is None when nothing is to be shown. The file is opened at once: a command shouldn't fail for it after its work."""
+    """``trace`` is None when nothing is to be shown. The file is opened at once: a command shouldn't fail for it after its work.
 
-    def __init__(self, options: argparse.Namespace, names: dict[str, str]) -> None:
+    ``epoch`` is the time of day at which the trace's clock stands at 0, in microseconds since 1970; by default that of the machine's.
+    """
+
+    def __init__(self, options: argparse.Namespace, names: dict[str, str], *, epoch: int | None = None) -> None:
         self.trace = Trace(names=names) if options.ladder or options.pcapng else None
         self._shows_ladder = options.ladder
         self._language = options.lang
         self._unfolds = options.unfold
         self._file = None
-        self._epoch = time.time_ns() // 1000 - time.monotonic_ns() // 1000
+        self._epoch = time.time_ns() // 1000 - time.monotonic_ns() // 1000 if epoch is None else epoch
         if options.pcapng:
             try:
                 self._file = open(options.pcapng, "wb")  # noqa: SIM115, PTH123  (open as long as the command runs)

@@ -1,0 +1,159 @@
+"""The whole way of a URL: name, handshake, TLS, request, response, close; and when each step began and ended."""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import BinaryIO, Final
+
+from postel.aio import Network
+from postel.aio.resolver import Resolver
+from postel.cli.http import client
+from postel.cli.http.client import BadResponse, Target
+from postel.errors import ArgumentError
+from postel.times import NEVER, SECOND
+from postel.wire import address
+
+DNS: Final = "dns"
+CONNECT: Final = "connect"
+TLS: Final = "tls"
+WAIT: Final = "wait"  # from the request to the head of its response
+CONTENT: Final = "content"
+CLOSE: Final = "close"
+
+_PATIENCE: Final = 10.0  # seconds for an address, where another is left to try
+
+
+@dataclass(slots=True)
+class Step:
+    """Microseconds of the loop's clock."""
+
+    name: str
+    begin: int
+    end: int = NEVER
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class Visit:
+    """What happened with one URL; redirects lead to another visit. ``status`` is 0 where no response came, ``octets`` are the content's."""
+
+    where: Target
+    steps: list[Step] = field(default_factory=list)
+    status: int = 0
+    octets: int = 0
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        step = Step(name, _now())
+        self.steps.append(step)
+        try:
+            yield
+        except BaseException:
+            step.failed = True
+            raise
+        finally:
+            step.end = _now()
+
+
+class Fetch:
+    """Fetches over ``network``; ``visits`` tells how it went, also where it failed."""
+
+    def __init__(self, network: Network, resolver: Resolver, security: ssl.SSLContext) -> None:
+        self.visits: list[Visit] = []
+        self._network = network
+        self._resolver = resolver
+        self._security = security
+
+    async def get(self, where: Target, output: BinaryIO, *, includes_head: bool, most_redirects: int) -> int:
+        """The status of the last response, whose content is in ``output``. Its last step is the end of its connection, and of the network.
+
+        Raises BadResponse, NotResolved and what connections raise.
+        """
+        while True:
+            visit = Visit(where)
+            self.visits.append(visit)
+            onward = await self._visit(visit, output, includes_head=includes_head, follows=most_redirects > 0)
+            if onward is None:
+                return visit.status
+            if len(self.visits) > most_redirects:
+                raise BadResponse(f"more than {most_redirects} redirects")
+            where = onward
+
+    async def _visit(self, visit: Visit, output: BinaryIO, *, includes_head: bool, follows: bool) -> Target | None:
+        """Where it leads on to, if it is a redirect and they are followed."""
+        reader, writer = await self._connected(visit)
+        try:
+            if visit.where.is_secure:
+                await self._secure(visit, writer)
+            with visit.step(WAIT):
+                writer.write(client.request(visit.where, "postel"))
+                head = await client.read_head(reader)
+            visit.status = head.status
+            if includes_head:
+                output.write(head.octets)
+            onward = client.redirected(head, visit.where) if follows else None
+            if onward is None:
+                await self._content(visit, reader, head, output)
+                await self._closed(visit, writer)
+        finally:
+            writer.close()
+        return onward
+
+    async def _connected(self, visit: Visit) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """To the first of the name's addresses that answers."""
+        *others, last = await self._addresses(visit)
+        for text in others:
+            with suppress(OSError), visit.step(CONNECT):
+                async with asyncio.timeout(_PATIENCE):
+                    return await self._open(text, visit.where.port)
+        with visit.step(CONNECT):
+            return await self._open(last, visit.where.port)
+
+    async def _open(self, text: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await self._network.open_connection(text, port, limit=client.LONGEST_HEAD)
+
+    async def _addresses(self, visit: Visit) -> list[str]:
+        with suppress(ArgumentError):
+            return [address.to_text(address.parse(visit.where.name))]
+        with visit.step(DNS):
+            return await self._resolver.addresses(visit.where.name)
+
+    async def _secure(self, visit: Visit, writer: asyncio.StreamWriter) -> None:
+        try:
+            with visit.step(TLS):
+                await writer.start_tls(self._security, server_hostname=visit.where.name)
+        except ssl.SSLCertVerificationError as error:
+            raise BadResponse(f"the certificate of {visit.where.name} is no proof: {error.verify_message}") from error
+
+    async def _content(self, visit: Visit, reader: asyncio.StreamReader, head: client.Head, output: BinaryIO) -> None:
+        def write(octets: bytes) -> None:
+            visit.octets += len(octets)
+            output.write(octets)
+
+        with visit.step(CONTENT):
+            await client.read_body(reader, head, write)
+
+    async def _closed(self, visit: Visit, writer: asyncio.StreamWriter) -> None:
+        with visit.step(CLOSE):
+            writer.close()
+            with suppress(OSError):  # the response is whole, however the connection ends
+                await writer.wait_closed()
+            await self._network.close()
+
+
+def security(*, authority: str = "", checks: bool = True) -> ssl.SSLContext:
+    """What TLS believes: the certificates in a file, or the system's; or everything, without ``checks``. Raises ArgumentError."""
+    try:
+        context = ssl.create_default_context(cafile=authority or None)
+    except (OSError, ssl.SSLError) as error:
+        raise ArgumentError("--ca", authority, f"a file of certificates in PEM ({error.strerror or error})") from error
+    if not checks:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _now() -> int:
+    return int(asyncio.get_running_loop().time() * SECOND)

@@ -1,0 +1,138 @@
+"""``--lab``: a network in virtual time in the place of a device, with a name server and a web server of its own.
+
+::
+
+    client 10.0.0.1 ─┬─ dns    10.0.0.53    knows every name, but those that end in .invalid
+                     └─ server 10.0.0.80    a page, and its way by an alias: www.… is web.…
+"""
+
+import argparse
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from random import Random
+from typing import Any, Final, TypeVar
+
+from postel.aio import Network
+from postel.aio.resolver import Resolver
+from postel.cli.http.client import Target
+from postel.cli.http.files import Answer
+from postel.cli.http.messages import Refused, Request, Response
+from postel.cli.http.server import Server
+from postel.cli.network import interference
+from postel.cli.network.nameserver import Answer as Known
+from postel.cli.network.nameserver import NameServer, alias, host
+from postel.cli.network.recording import Recording
+from postel.errors import ArgumentError
+from postel.host.host import Host
+from postel.sim import World, deciding
+from postel.sim.loop import Loop, run
+from postel.tcp.config import DEFAULT
+from postel.times import HOUR
+from postel.wire import dns
+from postel.wire.dns import Question
+
+T = TypeVar("T")
+DEFAULT_URL: Final = "http://www.example.org/"
+_CLIENT, _DNS, _SERVER = "10.0.0.1", "10.0.0.53", "10.0.0.80"
+_WWW: Final = "www."
+_OCTETS: Final = "/octets/"
+_MOST_OCTETS: Final = 10_000_000
+_NEW_YEAR: Final = 1_767_225_600  # 2026, where the clock of this world begins
+_PAGE: Final = """<!DOCTYPE html>
+<title>{host}</title>
+<h1>It works, and it took no time</h1>
+<p>You asked for {path} at {host}. Try /redirect, /octets/100000, or a name that ends in .invalid.
+"""
+
+
+class Laboratory:
+    """The same for the same options: only what TLS sends comes from elsewhere, and none of its lengths does."""
+
+    def __init__(self, options: argparse.Namespace, where: Target) -> None:
+        self.recording = Recording(options, {}, epoch=_NEW_YEAR * 1_000_000)
+        self._interference = interference.read(options)
+        self._world = World(self._interference.seed, observer=self.recording.trace)
+        self._world.rules.append(deciding(self._interference.verdicts))
+        self._client = self._host("client", _CLIENT)
+        self._dns = self._host("dns", _DNS)
+        self._server = self._host("server", _SERVER)
+        for other in (self._dns, self._server):
+            self._world.path(self._client, other, **{"delay": self._interference.way, **self._interference.path})
+        self._port = where.port
+        self._certificate = _certified(where.name) if where.is_secure else None
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """As `asyncio.run`. Afterwards the hosts have their time: TIME-WAIT ends."""
+        try:
+            return run(main, self._world)
+        finally:
+            self._world.run(self._world.now + HOUR)
+            self.recording.finish()
+
+    @asynccontextmanager
+    async def network(self) -> AsyncIterator[Network]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Loop)  # noqa: S101 - `run` made it
+        async with loop.attach(self._dns) as names, loop.attach(self._server) as web, loop.attach(self._client) as near:
+            await NameServer(_known).start(names)
+            server = Server(Pages(), clock=lambda: _NEW_YEAR + loop.time())
+            secure = self._certificate[0] if self._certificate else None
+            await web.start_server(server.converse, port=self._port, limit=Server.LONGEST_HEAD, ssl=secure)
+            yield near
+
+    def resolver(self, network: Network) -> Resolver:
+        return Resolver(network, [_DNS], random=Random(f"{self._interference.seed}/resolver"))  # noqa: S311 - it replays
+
+    def security(self) -> ssl.SSLContext:
+        """The client's: it believes the server."""
+        return self._certificate[1] if self._certificate else ssl.create_default_context()
+
+    def _host(self, name: str, address: str) -> Host:
+        return self._world.host(name, f"{address}/24", config=self._interference.configured(DEFAULT, name))
+
+
+class Pages:
+    """What the server has."""
+
+    def answer(self, request: Request) -> Answer:
+        """Raises Refused."""
+        if request.method not in ("GET", "HEAD"):
+            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, Allow="GET, HEAD")
+        if request.target == "/redirect":
+            return Answer(Response(HTTPStatus.FOUND, {"Location": "/"}))
+        if request.target == "/":
+            return _answered("text/html; charset=utf-8", _PAGE.format(path="/", host=request.headers.get("host", "")).encode())
+        number = request.target.removeprefix(_OCTETS)
+        if request.target.startswith(_OCTETS) and number.isdigit() and int(number) <= _MOST_OCTETS:
+            return _answered("text/plain", (b"0123456789" * (int(number) // 10 + 1))[: int(number)])
+        raise Refused(HTTPStatus.NOT_FOUND)
+
+
+def _answered(kind: str, body: bytes) -> Answer:
+    return Answer(Response(HTTPStatus.OK, {"Content-Type": kind}, body, len(body)))
+
+
+def _known(question: Question) -> Known:
+    name = dns.canonical(question.name)
+    if name.rpartition(".")[2] == "invalid":  # RFC 6761, 6.4
+        return dns.NAME_ERROR, []
+    if not name.startswith(_WWW):
+        return dns.NO_ERROR, [host(question.name, _SERVER)] if question.type == dns.A else []
+    target = f"web.{name.removeprefix(_WWW)}"
+    return dns.NO_ERROR, [alias(question.name, target), *([host(target, _SERVER)] if question.type == dns.A else [])]
+
+
+def _certified(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The server's context with a certificate for ``name``, and the client's that believes it. Python itself can't make certificates."""
+    try:
+        import trustme  # noqa: PLC0415 - only TLS in the lab needs it
+    except ImportError:
+        raise ArgumentError("URL", f"https://{name}", "http:// in the lab, or with the package trustme, which makes certificates") from None
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.issue_cert(name).configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
