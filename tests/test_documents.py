@@ -11,7 +11,8 @@ from postel.tcp import config, events
 from tools.printed import refreshed
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ENGLISH, CHINESE = READMES = ROOT / "README.md", ROOT / "README.zh.md"
+PAGES = [*READMES, *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 
@@ -40,7 +41,7 @@ def test_what_a_page_shows_at_the_prompt(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_what_a_page_shows_as_a_program(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert refreshed(text, str(page)) == text, "python tools/printed.py README.md docs/*.md"
+    assert refreshed(text, str(page)) == text, "python tools/printed.py *.md docs/*.md"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -72,3 +73,37 @@ def test_the_reference_names_every_counter() -> None:
     sources = [path.read_text(encoding="utf-8") for folder in ("wire", "host") for path in (ROOT / "postel" / folder).rglob("*.py")]
     reasons = {reason for text in sources for reason in re.findall(r'(?:WireError\(|drop\(|return |_give_up\(partial, )"(\w+_\w+)"', text)}
     assert [name for name in {*keys, *reasons} if f"`{name}`" not in reference()] == []
+
+
+CLAIMS = re.compile(r"<!-- claims -->.*<!-- /claims -->", re.DOTALL)
+SHAPE = re.compile(r"^(#+ |```\w*|\||[-*] )", re.MULTILINE)
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+def body(page: Path) -> str:
+    """Without the claims, which are made from one table."""
+    return CLAIMS.sub("", page.read_text(encoding="utf-8"))
+
+
+def test_both_readmes_have_the_same_headings_blocks_and_rows() -> None:
+    """In the same order."""
+    assert SHAPE.findall(body(CHINESE)) == SHAPE.findall(body(ENGLISH))
+
+
+def commands(page: Path) -> list[str]:
+    """Without their remarks."""
+    return [line.partition(" #")[0].rstrip() for _, block in blocks(page, "sh") for line in block.splitlines()]
+
+
+def test_both_readmes_show_the_same_code() -> None:
+    """But for the remarks, and the language of the ladder."""
+    assert commands(CHINESE) == commands(ENGLISH)
+    for language in ("python", "pycon"):
+        ours, theirs = ([block for _, block in blocks(page, language)] for page in READMES)
+        assert [block.replace(', language="zh"', "") for block in theirs] == ours
+
+
+def test_both_readmes_tell_the_same_figures() -> None:
+    """Row by row, in digits."""
+    ours, theirs = ([sorted(NUMBER.findall(line)) for line in body(page).splitlines() if line.startswith("|")] for page in READMES)
+    assert theirs == ours

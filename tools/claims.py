@@ -1,10 +1,11 @@
-"""Tries every claim of the lab, and writes the page that lists them with what was found.
+"""Tries every claim of the lab, and writes what was found into the page that lists them and into the READMEs.
 
-    python tools/claims.py > docs/claims.md
+    python tools/claims.py
 
 It fails where a verdict is not the one of the table.
 """
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from postel.lab import Claim, Text, claims, run, words
 
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "claims.md"
+READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh.md"}
+BLOCK = re.compile(r"(<!-- claims -->\n).*?(<!-- /claims -->)", re.DOTALL)
+SECTION = re.compile(r"(\d+)(?: (\d+(?:\.\d+)*))?")
 RFC = "https://www.rfc-editor.org/rfc/rfc"
 HEAD = """# What tutorials say
 
@@ -42,7 +48,7 @@ def table(title: Text, found: list[Claim]) -> Iterator[str]:
         if not report.agrees:
             raise SystemExit(f"{claim.id}: {report.verdict} was found, {claim.verdict} is in the table")
         verdict = f"**{claim.verdict}** {words()[str(claim.verdict)].zh}"
-        cells = [f"`{claim.id}`", both(claim.text), verdict, both(claim.note), reference(claim.rfc)]
+        cells = [f'<a id="{claim.id}"></a>`{claim.id}`', both(claim.text), verdict, both(claim.note), reference(claim.rfc)]
         yield f"| {' | '.join(cells)} |"
     yield ""
 
@@ -52,9 +58,28 @@ def both(text: Text) -> str:
 
 
 def reference(text: str) -> str:
-    number = text.partition(" ")[0].strip(",")
-    return f"[{text}]({RFC}{number})"
+    """The RFC, and its section where the first thing named is one."""
+    match = SECTION.match(text)
+    if match is None:
+        raise SystemExit(f"{text!r} is no RFC")
+    number, section = match.groups()
+    return f"[{text}]({RFC}{number}{f'#section-{section}' if section else ''})"
+
+
+def readme(language: str) -> str:
+    """The README as it should be: its block has every claim, in its language."""
+    rows = [row(claim, language) for claim in claims().values()]
+    heading = {"en": "| claim | verdict | RFC |", "zh": "| 说法 | 结论 | RFC |"}[language]
+    block = "\n".join([heading, "|---|---|---|", *rows, ""])
+    return BLOCK.sub(lambda match: match[1] + block + match[2], READMES[language].read_text(encoding="utf-8"))
+
+
+def row(claim: Claim, language: str) -> str:
+    text = claim.text[language].replace("|", "\\|")
+    return f"| [{text}](docs/claims.md#{claim.id}) | {words()[str(claim.verdict)][language]} | {reference(claim.rfc)} |"
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page())
+    PAGE.write_text(page(), encoding="utf-8")
+    for name, path in READMES.items():
+        path.write_text(readme(name), encoding="utf-8")

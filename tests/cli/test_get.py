@@ -24,6 +24,7 @@ from postel.wire.dns import Question
 Capture = pytest.CaptureFixture[str]
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 WEB = "10.0.0.80"
+ROOT = Path(__file__).parent.parent.parent
 
 
 def got(capfd: Capture, *arguments: str) -> tuple[int, str, str]:
@@ -56,6 +57,13 @@ def test_the_page_the_waterfall_and_the_ladder_of_names_and_tcp(capfd: Capture) 
             "TIME-WAIT ends",
         )
     )
+
+
+@pytest.mark.parametrize(("language", "page"), [("en", "README.md"), ("zh", "README.zh.md")])
+def test_the_readme_shows_this_waterfall(capfd: Capture, language: str, page: str) -> None:
+    _, _, err = got(capfd, "--lang", language)
+    shown = "\n".join(err.splitlines()[:7])
+    assert f"```text\n{shown}\n```" in (ROOT / page).read_text(encoding="utf-8"), shown
 
 
 def test_the_same_seed_gives_the_same_run_to_the_octet(capfd: Capture, tmp_path: Path) -> None:

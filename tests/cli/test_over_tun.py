@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 import postel
 from postel import cli
@@ -118,6 +119,110 @@ def test_postel_gets_what_the_kernel_serves(namespace: Namespace, site: Path) ->
     assert (absent.returncode, absent.stderr) == (1, b"postel: the server answered 404\n")
     refused = namespace.postel("get", "http://10.7.0.1:8001/", *options)
     assert (refused.returncode, refused.stderr) == (1, b"postel: connection refused\n")
+
+
+NAME_SERVER = """
+import socket, threading
+
+def answered(query, is_long):
+    name, kind = query[12:query.index(bytes(1), 12) + 1], query[-4:]
+    if b"nowhere" in name:
+        return query[:2] + bytes.fromhex("8183 0001 0000 0000 0000") + name + kind
+    if b"long" in name and not is_long:
+        return query[:2] + bytes.fromhex("8380 0001 0000 0000 0000") + name + kind
+    has = kind == bytes.fromhex("0001 0001")
+    record = bytes.fromhex("c00c 0001 0001 0000003c 0004 0a070001") if has else b""
+    return query[:2] + bytes.fromhex("8180 0001 000%d 0000 0000" % has) + name + kind + record
+
+def over_tcp():
+    while True:
+        with listener.accept()[0] as connection:
+            query = connection.recv(512)[2:]
+            answer = answered(query, True)
+            connection.sendall(len(answer).to_bytes(2, "big") + answer)
+
+listener = socket.create_server(("10.7.0.1", 53))
+threading.Thread(target=over_tcp, daemon=True).start()
+datagrams = socket.socket(type=socket.SOCK_DGRAM)
+datagrams.bind(("10.7.0.1", 53))
+print("ready", flush=True)
+while True:
+    query, asker = datagrams.recvfrom(512)
+    datagrams.sendto(answered(query, False), asker)
+"""
+
+SECURE_SERVER = """
+import http.server, functools, ssl, sys
+handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=sys.argv[1])
+server = http.server.ThreadingHTTPServer(("10.7.0.1", 443), handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2])
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print("ready", flush=True)
+server.serve_forever()
+"""
+
+
+def ready(namespace: Namespace, code: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    process = namespace.start(sys.executable, "-c", code, *arguments)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+@pytest.fixture
+def kernels_names(namespace: Namespace) -> Iterator[None]:
+    """A name server over the kernel's sockets: all names are the kernel's, but for those with "nowhere"; "long" ones take TCP."""
+    namespace.run("ip", "address", "add", "10.7.0.1/32", "dev", "lo")
+    process = ready(namespace, NAME_SERVER)
+    yield
+    process.terminate()
+    process.communicate(timeout=PATIENCE)
+
+
+@pytest.fixture
+def authority(namespace: Namespace, site: Path, kernels_names: None) -> Iterator[Path]:
+    """Whoever certified the kernel's https server, as a file."""
+    certified = trustme.CA()
+    certified.cert_pem.write_to_path(site / "ca.pem")
+    certified.issue_cert("www.example.org").private_key_and_cert_chain_pem.write_to_path(site / "server.pem")
+    process = ready(namespace, SECURE_SERVER, str(site), str(site / "server.pem"))
+    yield site / "ca.pem"
+    process.terminate()
+    process.communicate(timeout=PATIENCE)
+
+
+def test_get_goes_the_whole_way_name_tls_and_page(namespace: Namespace, site: Path, authority: Path) -> None:
+    options = [*namespace.options("10.7.0.2/24"), "--dns", "10.7.0.1", "--lang", "en"]
+    page = (site / "page").read_bytes()
+    done = namespace.postel("get", "https://www.example.org/page", *options, "--ca", str(authority), "--waterfall", "-o", str(site / "got"))
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert (site / "got").read_bytes() == page
+    steps = [line.split()[0] for line in done.stderr.decode().splitlines()]
+    assert steps == ["https://www.example.org/page", "DNS", "connect", "TLS", "wait", "content", "close", "total"]
+    strange = namespace.postel("get", "https://www.example.org/page", *options)
+    assert (strange.returncode, strange.stdout) == (1, b"")
+    assert strange.stderr.startswith(b"postel: the certificate of www.example.org is no proof: ")
+    other = namespace.postel("get", "https://web.example.org/page", *options, "--ca", str(authority))
+    assert (other.returncode, other.stdout) == (1, b"")
+    believed = namespace.postel("get", "https://web.example.org/page", *options, "--insecure")
+    assert (believed.returncode, believed.stdout, believed.stderr) == (0, page, b"")
+
+
+@pytest.mark.usefixtures("kernels_server", "kernels_names")
+def test_get_asks_the_kernels_name_server(namespace: Namespace, site: Path) -> None:
+    options = [*namespace.options("10.7.0.2/24", "fd07::2/64"), "--lang", "en"]
+    found = namespace.postel("get", "http://long.example.org:8000/page", *options, "--dns", "10.7.0.1", "--ladder")
+    assert (found.returncode, found.stdout) == (0, (site / "page").read_bytes())
+    assert all(
+        words in found.stderr.decode() for words in ("AAAA? long.example.org", "A? long.example.org: truncated", "kernel 10.7.0.1:53")
+    )
+    nowhere = namespace.postel("get", "http://nowhere.example.org:8000/page", *options, "--dns", "10.7.0.1")
+    assert (nowhere.returncode, nowhere.stderr) == (1, b"postel: there is no name nowhere.example.org\n")
+    mute = namespace.postel("get", "http://www.example.org:8000/page", *options, "--dns", "10.7.0.1:5353")
+    assert (mute.returncode, mute.stderr) == (1, b"postel: name server 10.7.0.1:5353: no such port\n")
+    known = namespace.postel("get", "http://a.example:8000/page", *options, "--resolve", "a.example:10.7.0.1")
+    assert (known.returncode, known.stdout) == (0, (site / "page").read_bytes())
 
 
 def test_nc_serves_the_kernels_nc(namespace: Namespace) -> None:

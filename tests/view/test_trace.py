@@ -16,7 +16,7 @@ from postel.tcp.state import (
 from postel.times import MILLISECOND, NEVER
 from postel.view import Trace
 from postel.view.packet import Kind
-from postel.wire import icmp, ip, udp
+from postel.wire import dns, icmp, ip, udp
 from postel.wire.segment import ACK, FIN, PSH, RST, SYN
 from tests.view.stage import Stage
 
@@ -171,6 +171,20 @@ def test_other_protocols_have_captions() -> None:
     assert captions[:3] == ["UDP len=5", "ICMP packet too big mtu=1300", "protocol 200, 5 octets"]
     assert stage.trace.packets[4] in stage.trace.flows[0].packets  # ICMP goes with the connection that it is about
     assert len(stage.trace.packets) == 7
+
+
+def test_what_is_said_of_names_is_told() -> None:
+    stage = Stage()
+    source, destination = stage.left.address, stage.right.address
+    question = dns.Message(7, dns.Question("www.example.org", dns.A))
+    records = tuple(dns.Record("www.example.org", dns.A, bytes([10, 0, 0, number])) for number in range(9))
+    for message in (question, question._replace(is_response=True, answers=records)):
+        datagram = udp.encode_for(udp.Datagram(1000, dns.PORT, dns.encode(message)), source, destination)
+        stage.trace.packet_sent(ip.encode(source, destination, udp.PROTOCOL, datagram), 0)
+    asked, answered = (packet.text for packet in stage.trace.packets)
+    assert asked == "A? www.example.org"
+    assert answered.startswith("www.example.org A 10.0.0.0, www.example.org A 10.0.0.1, ")
+    assert (len(answered), answered[-1]) == (160, "…")
 
 
 def test_a_full_trace_counts_on() -> None:
