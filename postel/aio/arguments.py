@@ -8,7 +8,7 @@ from postel.wire.address import Endpoint
 
 
 def literal(name: str, value: object) -> bytes:
-    """Host names come with a resolver; until then an address is written out."""
+    """Names are for `postel.aio.resolver`: here an address is written out."""
     if not isinstance(value, str):
         raise ArgumentError(name, value, "an IPv4 or IPv6 address as text")
     try:

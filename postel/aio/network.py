@@ -35,8 +35,8 @@ ClientConnected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 class Network:
     """Made by `postel.aio.attach`. The methods are the event loop's and `asyncio`'s own, by name and by argument.
 
-    Addresses are written out: names are not resolved. Connections don't use Nagle's algorithm unless their ``config`` says so, for
-    asyncio's never do. Errors are OSErrors with the kernel's numbers (`postel.errors`).
+    Addresses are written out: `postel.aio.resolver` has those of names. Connections don't use Nagle's algorithm unless their ``config``
+    says so, for asyncio's never do. Errors are OSErrors with the kernel's numbers (`postel.errors`).
     """
 
     def __init__(self, host: Host, link: Link, *, linger: float) -> None:

@@ -94,9 +94,9 @@ def _device(options: argparse.Namespace) -> Ground:
 
 
 def _lab(options: argparse.Namespace) -> Ground:
-    for name in ("tun", "address", "dns", "resolve", "ca", "insecure"):
+    for name in ("tun", "address", "kernel_address", "netns", "dns", "resolve", "ca", "insecure"):
         if value := getattr(options, name):
-            raise ArgumentError(f"--{name}", value, "only without --lab, which has its own")
+            raise ArgumentError(f"--{name.replace('_', '-')}", value, "only without --lab, which has its own")
     where = client.target(options.url or DEFAULT_URL)
     options.ladder = True
     laboratory = Laboratory(options, where)

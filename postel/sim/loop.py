@@ -14,7 +14,7 @@
     run(main(), world)
 
 ``asyncio.sleep(3600)`` takes no time: when nothing is ready, the clock goes on to what happens next in the world or in the loop, whichever
-is first. Real descriptors are looked at, never waited for.
+is first. Real descriptors are looked at, never waited for, and neither are threads.
 """
 
 import asyncio
@@ -31,10 +31,11 @@ from postel.errors import PostelError
 from postel.host.host import Host, HostEvent
 from postel.link import Link, closed, too_large
 from postel.sim.world import World
-from postel.times import NEVER, SECOND
+from postel.times import HOUR, NEVER, SECOND
 
 T = TypeVar("T")
 _HALF: Final = 0.5  # the loop's clock stands in the middle of the world's microsecond: rounding never makes it an earlier one
+_LONGEST_JUMP: Final = HOUR
 _TOLERANCE: Final = 0.1  # of a microsecond: a float near that middle has reached it
 _NO_DESCRIPTOR: Final = 1 << 40  # from here on: numbers of wires, which no kernel gives
 
@@ -155,12 +156,13 @@ class _Clock(BaseSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
         ready = self._ready()
-        if not ready and (timeout is None or timeout > 0):
-            self._jump(NEVER if timeout is None else self._when(timeout))
-            ready = self._ready()
-            if not ready and timeout is None:
-                raise NothingLeft(_who_waits(self._loop, self.wires))
-        return ready
+        if ready or (timeout is not None and timeout <= 0):
+            return ready
+        self._world.pump()
+        if timeout is None and self._world.next_timeout() == NEVER:
+            raise NothingLeft(_who_waits(self._loop, self.wires))
+        self._jump(NEVER if timeout is None else self._when(timeout))
+        return self._ready()
 
     def close(self) -> None:
         self._real.close()
@@ -170,7 +172,8 @@ class _Clock(BaseSelector):
         return ready + self._real.select(0)
 
     def _jump(self, until: int) -> None:
-        self._world.run(until, stop=lambda: any(wire.is_readable for wire in self.wires))
+        """To where a wire is readable, ``until`` at the latest; not too far at once, for a user may want to interrupt an endless run."""
+        self._world.run(min(until, self._world.now + _LONGEST_JUMP), stop=lambda: any(wire.is_readable for wire in self.wires))
 
     def _when(self, timeout: float) -> int:
         """The first microsecond at which the loop finds its timer due."""

@@ -56,9 +56,9 @@ class Laboratory:
         self._interference = interference.read(options)
         self._world = World(self._interference.seed, observer=self.recording.trace)
         self._world.rules.append(deciding(self._interference.verdicts))
-        self._client = self._host("client", _CLIENT)
-        self._dns = self._host("dns", _DNS)
-        self._server = self._host("server", _SERVER)
+        self._client = self._host("client", _CLIENT, options.mtu)
+        self._dns = self._host("dns", _DNS, options.mtu)
+        self._server = self._host("server", _SERVER, options.mtu)
         for other in (self._dns, self._server):
             self._world.path(self._client, other, **{"delay": self._interference.way, **self._interference.path})
         self._port = where.port
@@ -90,8 +90,8 @@ class Laboratory:
         """The client's: it believes the server."""
         return self._certificate[1] if self._certificate else ssl.create_default_context()
 
-    def _host(self, name: str, address: str) -> Host:
-        return self._world.host(name, f"{address}/24", config=self._interference.configured(DEFAULT, name))
+    def _host(self, name: str, address: str, mtu: int) -> Host:
+        return self._world.host(name, f"{address}/24", mtu=mtu, config=self._interference.configured(DEFAULT, name))
 
 
 class Pages:
