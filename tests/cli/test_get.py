@@ -4,6 +4,8 @@ import asyncio
 import io
 import re
 import ssl
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -103,12 +105,21 @@ def test_a_redirect_itself(capfd: Capture) -> None:
     assert out.startswith("HTTP/1.1 302 Found\r\n")
 
 
-def test_tls_has_its_bar(capfd: Capture) -> None:
-    status, out, err = got(capfd, "https://www.example.org/")
-    assert status == 0
+def test_tls_has_its_bar(capfd: Capture, caplog: pytest.LogCaptureFixture) -> None:
+    status, out, err = got(capfd, "https://www.example.org./")
+    assert (status, caplog.records) == (0, [])
     assert out.startswith("<!DOCTYPE html>")
     assert lengths(err)["TLS"] == "20.000ms"
     assert "server 10.0.0.80:443" in err
+
+
+def test_tls_in_the_lab_takes_somebody_who_makes_certificates() -> None:
+    script = (
+        "import sys; sys.modules['trustme'] = None; from postel.cli import main; sys.exit(main(['get', '--lab', 'https://a.example/']))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "package trustme" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -50,13 +50,14 @@ def target(url: str) -> Target:
 
 def _target(url: str) -> Target:
     parts = urlsplit(url)
-    if parts.scheme not in _PORTS or parts.username is not None or not parts.hostname or parts.port == 0:
+    name = (parts.hostname or "").removesuffix(".")
+    if parts.scheme not in _PORTS or parts.username is not None or not name or parts.port == 0:
         raise ValueError(url)
-    if ":" in parts.hostname:
-        address.parse(parts.hostname)  # IPv6: without a zone
+    if ":" in name:
+        address.parse(name)  # IPv6: without a zone
     host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode("ascii")
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (f"?{quote(parts.query, safe=_QUERY)}" if parts.query else "")
-    return Target(parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme], host, path)
+    return Target(parts.scheme, name, parts.port or _PORTS[parts.scheme], host, path)
 
 
 def redirected(head: "Head", where: Target) -> Target | None:

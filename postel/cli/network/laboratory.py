@@ -44,12 +44,12 @@ _NEW_YEAR: Final = 1_767_225_600  # 2026, where the clock of this world begins
 _PAGE: Final = """<!DOCTYPE html>
 <title>{host}</title>
 <h1>It works, and it took no time</h1>
-<p>You asked for {path} at {host}. Try /redirect, /octets/100000, or a name that ends in .invalid.
+<p>You asked for / at {host}. Try /redirect, /octets/100000, or a name that ends in .invalid.
 """
 
 
 class Laboratory:
-    """The same for the same options: only what TLS sends comes from elsewhere, and none of its lengths does."""
+    """The same for the same options, but for what TLS sends: its chance comes from elsewhere."""
 
     def __init__(self, options: argparse.Namespace, where: Target) -> None:
         self.recording = Recording(options, {}, epoch=_NEW_YEAR * 1_000_000)
@@ -88,7 +88,7 @@ class Laboratory:
 
     def security(self) -> ssl.SSLContext:
         """The client's: it believes the server."""
-        return self._certificate[1] if self._certificate else ssl.create_default_context()
+        return self._certificate[1] if self._certificate else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     def _host(self, name: str, address: str, mtu: int) -> Host:
         return self._world.host(name, f"{address}/24", mtu=mtu, config=self._interference.configured(DEFAULT, name))
@@ -104,7 +104,7 @@ class Pages:
         if request.target == "/redirect":
             return Answer(Response(HTTPStatus.FOUND, {"Location": "/"}))
         if request.target == "/":
-            return _answered("text/html; charset=utf-8", _PAGE.format(path="/", host=request.headers.get("host", "")).encode())
+            return _answered("text/html; charset=utf-8", _PAGE.format(host=request.headers.get("host", "")).encode())
         number = request.target.removeprefix(_OCTETS)
         if request.target.startswith(_OCTETS) and number.isdigit() and int(number) <= _MOST_OCTETS:
             return _answered("text/plain", (b"0123456789" * (int(number) // 10 + 1))[: int(number)])
