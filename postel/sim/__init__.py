@@ -4,6 +4,8 @@
 >>> world = World(seed=7)
 >>> a, b = world.host("a", "10.0.0.1/24"), world.host("b", "10.0.0.2/24")
 >>> _ = world.path(a, b, delay=10_000)
+
+Whole asyncio programs run over such hosts by `postel.sim.loop`.
 """
 
 from postel.sim.path import Path

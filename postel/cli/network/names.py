@@ -17,7 +17,11 @@ SYSTEM: Final = Path("/etc/resolv.conf")
 def arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("names")
     group.add_argument(
-        "--dns", metavar="ADDRESS[:PORT]", type=_server, action="append", help=f"name server; repeatable; default: those of {SYSTEM}"
+        "--dns",
+        metavar="ADDRESS[:PORT]",
+        type=_server,
+        action="append",
+        help=f"name server; repeatable; default: those of {SYSTEM} that aren't this machine",
     )
     group.add_argument(
         "--resolve", metavar="HOST:ADDRESS", type=_known, action="append", default=[], help="the address of a name; repeatable"
