@@ -1,6 +1,7 @@
 """`postel get` in the lab: the whole way of a URL in virtual time, what it prints, and how it fails."""
 
 import asyncio
+import contextlib
 import io
 import re
 import ssl
@@ -150,25 +151,28 @@ def test_content_goes_where_it_is_told_and_the_rest_is_in_chinese(capfd: Capture
 # What the lab's servers don't do
 
 
-def fetched(handler: Handler, *, names: Callable[[Question], Answer], url: str, most: int = 10) -> tuple[bytes, list[Visit]]:
+def fetched(
+    handler: Handler, *, names: Callable[[Question], Answer], url: str, most: int = 10, visits: list[Visit] | None = None
+) -> tuple[bytes, list[Visit]]:
     """The content, and how it went, where ``handler`` serves at port 80 of one host, and a name server knows ``names``."""
+    told = [] if visits is None else visits
     world = World(seed=1)
     near, far = world.host("near", "10.0.0.1/24"), world.host("far", f"{WEB}/24")
     world.path(near, far)
     output = io.BytesIO()
 
-    async def main() -> list[Visit]:
+    async def main() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, Loop)
         async with loop.attach(far) as servers, loop.attach(near) as network:
             await NameServer(names).start(servers)
             await servers.start_server(handler, port=80)
             fetching = Fetch(network, Resolver(network, [WEB]), ssl.create_default_context())
+            fetching.visits = told
             await fetching.get(client.target(url), output, includes_head=False, most_redirects=most)
-            return fetching.visits
 
-    visits = run(main(), world)
-    return output.getvalue(), visits
+    run(main(), world)
+    return output.getvalue(), told
 
 
 def at(*addresses: str) -> Callable[[Question], Answer]:
@@ -190,6 +194,24 @@ def test_chunks_come_when_they_come() -> None:
     assert (visits[0].status, visits[0].octets) == (200, 12)
     assert steps[fetch.WAIT] == 20 * MILLISECOND
     assert steps[fetch.CONTENT] == 3 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("pieces", "failed"),
+    [([], [fetch.CONTENT]), ([b"H"], [fetch.CONTENT]), ([b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 204\r\n\r\n"], [])],
+)
+def test_responses_in_pieces(pieces: list[bytes], failed: list[str]) -> None:
+    async def halting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(1)
+        writer.close()
+
+    visits: list[Visit] = []
+    with contextlib.suppress(client.BadResponse):
+        fetched(halting, names=at(WEB), url="http://a.example/", visits=visits)
+    assert [step.name for step in visits[0].steps if step.failed] == failed
 
 
 def test_where_one_address_is_dead_the_next_is_tried() -> None:

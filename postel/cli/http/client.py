@@ -90,11 +90,11 @@ def request(where: Target, agent: str) -> bytes:
     return "\r\n".join(lines).encode("ascii")
 
 
-async def read_head(reader: asyncio.StreamReader) -> Head:
-    """The final response's: those with 1xx before it are passed over. Raises BadResponse."""
+async def read_head(reader: asyncio.StreamReader, begun: bytes = b"") -> Head:
+    """The final response's: those with 1xx before it are passed over. ``begun`` was read already. Raises BadResponse."""
     while True:
         try:
-            octets = await reader.readuntil(b"\r\n\r\n")
+            octets = begun + await reader.readuntil(b"\r\n\r\n")
         except asyncio.IncompleteReadError as error:
             raise BadResponse("the server closed the connection before its response was whole") from error
         except asyncio.LimitOverrunError as error:
@@ -102,6 +102,7 @@ async def read_head(reader: asyncio.StreamReader) -> Head:
         head = _parse(octets)
         if head.status >= 200:
             return head
+        begun = b""
 
 
 def _parse(octets: bytes) -> Head:

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO, Final
 
 from postel.aio import Network
@@ -18,8 +19,8 @@ from postel.wire import address
 DNS: Final = "dns"
 CONNECT: Final = "connect"
 TLS: Final = "tls"
-WAIT: Final = "wait"  # from the request to the head of its response
-CONTENT: Final = "content"
+WAIT: Final = "wait"  # from the request to the first octet of its response
+CONTENT: Final = "content"  # from there to the last
 CLOSE: Final = "close"
 
 _PATIENCE: Final = 10.0  # seconds for an address, where another is left to try
@@ -89,13 +90,16 @@ class Fetch:
                 await self._secure(visit, writer)
             with visit.step(WAIT):
                 writer.write(client.request(visit.where, "postel"))
-                head = await client.read_head(reader)
-            visit.status = head.status
-            if includes_head:
-                output.write(head.octets)
-            onward = client.redirected(head, visit.where) if follows else None
+                begun = await reader.read(1)
+            with visit.step(CONTENT):
+                head = await client.read_head(reader, begun)
+                visit.status = head.status
+                if includes_head:
+                    output.write(head.octets)
+                onward = client.redirected(head, visit.where) if follows else None
+                if onward is None:
+                    await client.read_body(reader, head, partial(_write, visit, output))
             if onward is None:
-                await self._content(visit, reader, head, output)
                 await self._closed(visit, writer)
         finally:
             writer.close()
@@ -127,20 +131,17 @@ class Fetch:
         except ssl.SSLCertVerificationError as error:
             raise BadResponse(f"the certificate of {visit.where.name} is no proof: {error.verify_message}") from error
 
-    async def _content(self, visit: Visit, reader: asyncio.StreamReader, head: client.Head, output: BinaryIO) -> None:
-        def write(octets: bytes) -> None:
-            visit.octets += len(octets)
-            output.write(octets)
-
-        with visit.step(CONTENT):
-            await client.read_body(reader, head, write)
-
     async def _closed(self, visit: Visit, writer: asyncio.StreamWriter) -> None:
         with visit.step(CLOSE):
             writer.close()
             with suppress(OSError):  # the response is whole, however the connection ends
                 await writer.wait_closed()
             await self._network.close()
+
+
+def _write(visit: Visit, output: BinaryIO, octets: bytes) -> None:
+    visit.octets += len(octets)
+    output.write(octets)
 
 
 def security(*, authority: str = "", checks: bool = True) -> ssl.SSLContext:
