@@ -2,7 +2,7 @@
 
 from postel.tcp.congestion import Sample
 from postel.tcp.recovery.rates import Rates
-from postel.tcp.recovery.transmissions import GONE, Transmissions
+from postel.tcp.recovery.transmissions import Transmissions
 
 
 class Clock:
@@ -20,16 +20,7 @@ class Clock:
 
     def acknowledged(self, sample: Sample, now: int, *, is_clear: bool) -> None:
         """Everything before ``sample.una``. The newest of it is measured, unless it may have waited behind a hole (``is_clear``)."""
-        sent, newest = self._sent, None
-        record = sent.first()
-        while record is not None and record.end <= sample.una:
-            newest = record
-            record.state = GONE
-            sent.drop_first()
-            record = sent.first()
-        if record is not None and record.start < sample.una:
-            sent.shorten_first(sample.una)
-        sent.oldest_flying()  # which forgets those that are gone
+        newest = self._sent.take(sample.una)
         if newest is None or newest.is_again or not is_clear:
             newest = None
         else:

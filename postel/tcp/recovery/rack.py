@@ -109,13 +109,15 @@ class Rack(Recovery):
             self._is_forced = False
         elif self._step:
             self._allowance -= octets
-        record = sent.add(start, start + octets, now)  # RFC8985-6.1, RFC8985-4b
+        if self._rates is not None:
+            record = sent.add(start, start + octets, now)
+            self._rates.stamp(record, board.pipe, now)
+        elif is_again or self._is_probing or not sent.extend(octets, now):
+            sent.add(start, start + octets, now)  # RFC8985-6.1, RFC8985-4b
         self.flight = board.flight
         self._pipe = board.pipe
         if self._reduction is not None:
             self._reduction.sent(octets)
-        if self._rates is not None:
-            self._rates.stamp(record, board.pipe, now)
         if self._is_probing:
             self._is_probing = False
             self._probe_end, self._probe_is_again = sent.end, is_again
@@ -175,29 +177,26 @@ class Rack(Recovery):
         position = board.position
         record = sent.first()
         while record is not None and record.end <= position:
-            self._deliver(record, record.end, now)
+            self._deliver(record, now)
             record.state = GONE
             sent.drop_first()
             record = sent.first()
-        if record is not None and record.start < position:
-            self._deliver(record, position, now)
-            sent.shorten_first(position)
+        front = None if record is None else sent.cut_first(position)
+        if front is not None:
+            self._deliver(front, now)
             board.queue(position)
         board.sacked.drop_below(position)
         self._is_forced = False
 
-    def _deliver(self, record: Sent, end: int, now: int) -> None:
-        """The octets of ``record`` up to ``end`` were acknowledged, or all of them SACKed."""
-        octets = end - record.start
+    def _deliver(self, record: Sent, now: int) -> None:
+        """It was acknowledged or SACKed."""
+        octets = record.end - record.start
         if record.state == SACKED:
-            if end == record.end:
-                self.board.segments_sacked -= 1
+            self.board.segments_sacked -= record.segments
             return
         if record.state == LOST:
             self.board.lost -= octets
         self.sample.delivered += octets
-        if end < record.end:
-            return
         if self._is_credible(record, now):
             self._round_trip = now - record.at
             if self._delivered is None or _sent_after(record, self._delivered):
@@ -223,7 +222,7 @@ class Rack(Recovery):
         for start, end in sorted([(board.at(left), board.at(right)) for left, right in blocks]):  # ascending, as RFC8985-6.2-3 asks
             if board.may_take(start, end):
                 for record in board.take_block(start, end):
-                    self._deliver(record, record.end, now)
+                    self._deliver(record, now)
                     record.state = SACKED
 
     def _take_duplicate(self, block: tuple[int, int]) -> None:
@@ -367,12 +366,13 @@ class Rack(Recovery):
         sent = self.board.sent
         first = sent.first()
         if first is not None and first.state == FLYING:
-            self._lose(first)
+            for record in sent.cut(first.start, min(first.end, first.start + self.congestion.smss)):
+                self._lose(record)
         wait = self._round_trip + self._reorder_window()
-        record = sent.oldest_flying()
-        while record is not None and record.at + wait <= now:
-            self._lose(record)
-            record = sent.oldest_flying()
+        oldest = sent.oldest_flying()
+        while oldest is not None and oldest.at + wait <= now:
+            self._lose(oldest)
+            oldest = sent.oldest_flying()
 
     def _test_timeout(self, acked: int, *, is_duplicate: bool, has_more: bool, now: int) -> None:
         """F-RTO with SACK (RFC 5682, 3.1): new data draws ACKs that tell whether the old had arrived."""

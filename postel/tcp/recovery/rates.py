@@ -1,7 +1,7 @@
 """How fast the path delivers: a sample for each ACK (the BBR draft, 4.1; delivery rate estimation)."""
 
 from postel.tcp.congestion import Sample
-from postel.tcp.recovery.transmissions import Sent
+from postel.tcp.recovery.transmissions import Sent, Stamp
 from postel.times import SECOND
 
 
@@ -21,12 +21,9 @@ class Rates:
         """``flight``: with this record."""
         if flight <= record.end - record.start:  # nothing else flies: the interval begins here
             self._first_at = self._delivered_at = now
-        record.first_at = self._first_at
-        record.delivered = self._delivered
-        record.delivered_at = self._delivered_at
-        record.flight = flight
-        record.lost = self._lost
-        record.is_app_limited = self._limited_until > 0
+        record.stamp = Stamp(
+            self._delivered, self._delivered_at, self._first_at, flight, self._lost, is_app_limited=self._limited_until > 0
+        )
 
     def limit(self, flight: int) -> None:
         """The sender has nothing more to send, while the window would let it."""
@@ -41,15 +38,16 @@ class Rates:
         if self._limited_until and self._delivered > self._limited_until:
             self._limited_until = 0
         sample.rate = sample.interval = 0
-        if newest is None:
+        stamp = None if newest is None else newest.stamp
+        if newest is None or stamp is None:
             return
         self._first_at = newest.at
-        sample.is_app_limited = newest.is_app_limited
-        sample.prior_delivered = newest.delivered
-        sample.segment_flight = newest.flight
-        sample.segment_lost = newest.lost
-        sample.lost_since = sample.total_lost - newest.lost
-        interval = max(newest.at - newest.first_at, now - newest.delivered_at)
+        sample.is_app_limited = stamp.is_app_limited
+        sample.prior_delivered = stamp.delivered
+        sample.segment_flight = stamp.flight
+        sample.segment_lost = stamp.lost
+        sample.lost_since = sample.total_lost - stamp.lost
+        interval = max(newest.at - stamp.first_at, now - stamp.delivered_at)
         if interval >= max(1, shortest):  # a shorter one is an artefact of compressed ACKs
             sample.interval = interval
-            sample.rate = (self._delivered - newest.delivered) * SECOND // interval
+            sample.rate = (self._delivered - stamp.delivered) * SECOND // interval

@@ -50,7 +50,7 @@ class Scoreboard:
             if record.state == LOST:
                 self.lost -= record.end - record.start
             elif record.state == SACKED:
-                self.segments_sacked -= 1
+                self.segments_sacked -= record.segments
                 self.sacked.remove(record.start, record.end)
         self.queue(end)
 
@@ -65,7 +65,7 @@ class Scoreboard:
             found += self.sent.cut(gap_start, gap_end)
             self.queue(gap_end)
         self.sacked.add(start, end)
-        self.segments_sacked += len(found)
+        self.segments_sacked += sum([record.segments for record in found])
         return found
 
     def forget_sacks(self) -> list[Sent]:

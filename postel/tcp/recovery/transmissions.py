@@ -17,27 +17,24 @@ GONE: Final = 3  # acknowledged, or sent again
 _TRIM: Final = 256  # records left behind before the lists are cut
 
 
+class Stamp:
+    """What a rate sample wants to know of a transmission (the BBR draft, 4.1.2), where the controller asks for it."""
+
+    __slots__ = ("delivered", "delivered_at", "first_at", "flight", "is_app_limited", "lost")
+
+    def __init__(self, delivered: int, delivered_at: int, first_at: int, flight: int, lost: int, *, is_app_limited: bool) -> None:
+        self.delivered = delivered
+        self.delivered_at = delivered_at
+        self.first_at = first_at
+        self.flight = flight
+        self.lost = lost
+        self.is_app_limited = is_app_limited
+
+
 class Sent:
-    """One transmission of the octets ``start`` … ``end``, at ``at``. ``rest`` is what a SACK or a retransmission cut off behind it.
+    """One transmission of the octets ``start`` … ``end``, at ``at``, in ``segments`` of one size. ``rest`` is what was cut off behind it."""
 
-    The last six are the rate sample's (the BBR draft, 4.1.2), and set only for controllers that ask for it.
-    """
-
-    __slots__ = (
-        "at",
-        "delivered",
-        "delivered_at",
-        "end",
-        "first_at",
-        "flight",
-        "is_again",
-        "is_app_limited",
-        "lost",
-        "rest",
-        "serial",
-        "start",
-        "state",
-    )
+    __slots__ = ("at", "end", "is_again", "rest", "segments", "serial", "stamp", "start", "state")
 
     def __init__(self, start: int, end: int, at: int, serial: int, *, is_again: bool) -> None:
         self.start = start
@@ -46,13 +43,19 @@ class Sent:
         self.serial = serial  # the order of sending, where the clock says nothing
         self.is_again = is_again
         self.state = FLYING
+        self.segments = 1
         self.rest: Sent | None = None
-        self.delivered = 0
-        self.delivered_at = 0
-        self.first_at = 0
-        self.flight = 0
-        self.lost = 0
-        self.is_app_limited = False
+        self.stamp: Stamp | None = None
+
+    def part(self, start: int, end: int) -> "Sent":
+        """Its octets ``start`` … ``end`` as a record of their own."""
+        part = Sent(start, end, self.at, self.serial, is_again=self.is_again)
+        part.state, part.stamp = self.state, self.stamp
+        return part
+
+    def segments_before(self, position: int) -> int:
+        """A segment that is cut there counts as before it, and only so."""
+        return -(-self.segments * (position - self.start) // (self.end - self.start))
 
 
 class Transmissions:
@@ -88,6 +91,17 @@ class Transmissions:
         self._by_time.append(record)
         return record
 
+    def extend(self, octets: int, at: int) -> bool:
+        """A segment that follows the last at the same instant, with as many octets, needs no record of its own."""
+        record = self.last()
+        if record is None or record.at != at or record.is_again or record.state != FLYING:
+            return False
+        if record.end - record.start != octets * record.segments:
+            return False
+        record.segments += 1
+        record.end = self.end = record.end + octets
+        return True
+
     def first(self) -> Sent | None:
         return self._records[self._head] if self._head < len(self._records) else None
 
@@ -95,21 +109,32 @@ class Transmissions:
         return self._records[-1] if self._head < len(self._records) else None
 
     def take(self, position: int) -> Sent | None:
-        """Everything before ``position`` was acknowledged, and flew. The last record of it; None where that ends within the first."""
+        """Everything before ``position`` was acknowledged, and flew. The last of it; None where there was nothing."""
         records, head, last = self._records, self._head, None
         end = len(records)
         while head < end and records[head].end <= position:
             last = records[head]
             last.state = GONE
             head += 1
-        if head < end and records[head].start < position:
-            records[head].start = self._starts[head] = position
         self._head = head
-        if head == end:
+        if head < end:
+            last = self.cut_first(position) or last
+        else:
             self._by_time.clear()
             self._oldest = 0
         self._trim()
         return last
+
+    def cut_first(self, position: int) -> Sent | None:
+        """What the first record holds before ``position`` was acknowledged."""
+        record = self._records[self._head]
+        if record.start >= position:
+            return None
+        front = record.part(record.start, position)
+        front.segments = record.segments_before(position)
+        record.segments -= front.segments
+        record.start = self._starts[self._head] = position
+        return front
 
     def drop_first(self) -> None:
         self._head += 1
@@ -122,10 +147,6 @@ class Transmissions:
             self.oldest_flying()  # which passes those that are gone
             del self._by_time[: self._oldest]
             self._oldest = 0
-
-    def shorten_first(self, start: int) -> None:
-        """Its octets before ``start`` were acknowledged."""
-        self._records[self._head].start = self._starts[self._head] = start
 
     def oldest_flying(self) -> Sent | None:
         """The one that was sent first of those neither acknowledged, SACKed nor lost."""
@@ -174,11 +195,10 @@ class Transmissions:
         record = self._records[index]
         if record.start == position:
             return index
-        rest = Sent(position, record.end, record.at, record.serial, is_again=record.is_again)
-        rest.state, rest.rest = record.state, record.rest
-        rest.delivered, rest.delivered_at, rest.first_at = record.delivered, record.delivered_at, record.first_at
-        rest.flight, rest.lost, rest.is_app_limited = record.flight, record.lost, record.is_app_limited
-        record.end, record.rest = position, rest
+        rest = record.part(position, record.end)
+        segments = record.segments_before(position)
+        record.segments, rest.segments = segments, record.segments - segments
+        rest.rest, record.rest, record.end = record.rest, rest, position
         self._starts.insert(index + 1, position)
         self._records.insert(index + 1, rest)
         return index + 1
