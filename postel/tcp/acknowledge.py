@@ -46,7 +46,7 @@ def repeat(tcb: Tcb, segment: Segment, now: int) -> None:
 
 def has_more(tcb: Tcb) -> bool:
     """Whether something new would be sent, as far as the peer's window goes: a full segment, which nothing else holds back."""
-    return min(len(tcb.send_buffer), tcb.snd.wnd) - tcb.flight >= tcb.congestion.smss
+    return min(tcb.send_buffer.size, tcb.snd.wnd) - tcb.flight >= tcb.congestion.smss
 
 
 def _is_duplicate(tcb: Tcb, segment: Segment) -> bool:
@@ -96,7 +96,7 @@ def scaled_window(tcb: Tcb, segment: Segment) -> int:
 
 def _free(tcb: Tcb, ack: int) -> None:
     """Drop acknowledged octets, to the octet; neither SYN nor FIN has one in the buffer."""
-    octets = min(seq.distance(tcb.first_octet, ack), len(tcb.send_buffer))
+    octets = min(seq.distance(tcb.first_octet, ack), tcb.send_buffer.size)
     tcb.syn_is_acked = True
     tcb.snd.up = seq.latest(tcb.snd.up, ack)
     if octets:

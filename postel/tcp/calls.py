@@ -63,7 +63,7 @@ def send(tcb: Tcb, data: bytes | bytearray | memoryview, now: int, *, urgent: bo
         tcb.stopwatch.start(now)
         tcb.send_buffer.append(view if taken == len(view) else memoryview(view)[:taken])
     if urgent and taken:  # D-13: the octet after the last urgent one
-        tcb.snd.up = seq.add(tcb.first_octet, len(tcb.send_buffer))
+        tcb.snd.up = seq.add(tcb.first_octet, tcb.send_buffer.size)
     return taken
 
 
@@ -124,7 +124,7 @@ def close(tcb: Tcb, now: int) -> None:
         return
     if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) or (tcb.state is CLOSE_WAIT and tcb.fin_is_queued):  # EP-CLOSE-8
         raise ConnectionClosing
-    if tcb.state is ESTABLISHED or (tcb.state is SYN_RECEIVED and len(tcb.send_buffer) == 0 and not tcb.is_fast):  # EP-CLOSE-5, EP-CLOSE-4
+    if tcb.state is ESTABLISHED or (tcb.state is SYN_RECEIVED and tcb.send_buffer.size == 0 and not tcb.is_fast):  # EP-CLOSE-5, EP-CLOSE-4
         tcb.enter(FIN_WAIT_1, now)
     # EP-CLOSE-6: once in FIN-WAIT it is "ok", and there is but one FIN. EP-CLOSE-7, D-15: CLOSE-WAIT until the FIN is sent.
     tcb.fin_is_queued = True

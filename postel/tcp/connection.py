@@ -92,7 +92,7 @@ class Connection:
     @property
     def unacknowledged(self) -> int:
         """Octets that `send` took and the peer hasn't acknowledged yet."""
-        return len(self.tcb.send_buffer)
+        return self.tcb.send_buffer.size
 
     @property
     def at_end(self) -> bool:

@@ -49,7 +49,7 @@ def next_segment(tcb: Tcb, now: int) -> Segment | None:
 
 def _activity(tcb: Tcb) -> int:
     """What it does now that nothing more can be sent."""
-    if not tcb.flight and not len(tcb.send_buffer):
+    if not tcb.flight and not tcb.send_buffer.size:
         return IDLE
     if tcb.never_sent == 0:
         return BUFFER if tcb.wants_room else BUSY
@@ -155,7 +155,7 @@ def _add_text(tcb: Tcb, fast_open: FastOpen, syn: Segment) -> None:
     snd = tcb.snd
     if isinstance(fast_open, Attempt) and fast_open.option and snd.up == snd.nxt:
         mss = min(fast_open.mss, tcb.config.largest_mss, tcb.path_mtu - (HEADERS_4 if tcb.is_ipv4 else HEADERS_6))
-        count = min(len(tcb.send_buffer), max(0, mss - len(options.encode(syn, tcb.config.option_layout))))
+        count = min(tcb.send_buffer.size, max(0, mss - len(options.encode(syn, tcb.config.option_layout))))
         syn.data = tcb.send_buffer.slice(0, count)
         syn.len += count
         snd.nxt = snd.max = seq.add(snd.nxt, count)
@@ -176,7 +176,7 @@ def _lost(tcb: Tcb, now: int) -> Segment | None:
 
 def _again(tcb: Tcb, number: int, octets: int, now: int) -> Segment:
     offset = seq.distance(tcb.first_octet, number)
-    count = min(tcb.congestion.smss, octets, len(tcb.send_buffer) - offset, seq.distance(number, tcb.snd.max))
+    count = min(tcb.congestion.smss, octets, tcb.send_buffer.size - offset, seq.distance(number, tcb.snd.max))
     with_fin = tcb.fin_seq != NO_SEQUENCE and seq.add(number, count) == tcb.fin_seq
     _count_retransmission(tcb, number, count)
     return _text(tcb, number, offset, count, with_fin=with_fin, now=now)
@@ -186,7 +186,7 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
     """What stands at SND.NXT: new text and FIN, or after a timeout what was sent before."""
     snd = tcb.snd
     offset = seq.distance(tcb.first_octet, snd.nxt)
-    unsent = len(tcb.send_buffer) - offset
+    unsent = tcb.send_buffer.size - offset
     if unsent <= 0 and not _fin_is_due(tcb):
         tcb.recovery.ran_dry()
         return None
@@ -293,7 +293,7 @@ def _text(tcb: Tcb, start: int, offset: int, count: int, *, with_fin: bool, now:
     flags = ACK
     if with_fin:
         flags |= FIN
-    if data and offset + count == len(tcb.send_buffer):  # MUST-61
+    if data and offset + count == tcb.send_buffer.size:  # MUST-61
         flags |= PSH
     segment = _make(tcb, start, flags, data, now)
     tcb.last_sent_at = now
@@ -325,7 +325,7 @@ def _probe(tcb: Tcb, now: int) -> Segment | None:
 def _window_probe(tcb: Tcb, now: int) -> Segment | None:
     """One number at SND.UNA, an octet or the FIN: the peer must answer it with its window (RFC9293-3.8.6.1-1)."""
     tcb.snd.nxt = tcb.snd.una
-    if len(tcb.send_buffer):
+    if tcb.send_buffer.size:
         return _advance(tcb, 0, 1, with_fin=False, now=now)
     return _advance(tcb, 0, 0, with_fin=True, now=now) if tcb.fin_is_queued else None
 
@@ -338,7 +338,7 @@ def _tail_probe(tcb: Tcb, now: int) -> Segment | None:
     tcb.recovery.begin_probe()
     snd = tcb.snd
     offset = seq.distance(tcb.first_octet, snd.nxt)
-    count = min(len(tcb.send_buffer) - offset, tcb.congestion.smss, snd.wnd - seq.distance(snd.una, snd.nxt))
+    count = min(tcb.send_buffer.size - offset, tcb.congestion.smss, snd.wnd - seq.distance(snd.una, snd.nxt))
     if count > 0 and snd.nxt == snd.max:
         segment = _advance(tcb, offset, count, with_fin=False, now=now)
     else:

@@ -107,7 +107,7 @@ def of(tcb: Tcb, figures: Figures, urgent: int, now: int) -> Status:
         sacked=_segments(figures.sacked, smss), lost=_segments(figures.lost, smss), retrans=_segments(figures.retransmitted, smss),
         retransmits=tcb.retransmissions, total_retrans=tcb.segments_retransmitted,
         dsack_dups=figures.duplicates, reord_seen=figures.reorderings, delivered=_segments(figures.delivered, smss),
-        bytes_sent=tcb.octets_acknowledged + len(tcb.send_buffer) - tcb.never_sent + tcb.octets_retransmitted,
+        bytes_sent=tcb.octets_acknowledged + tcb.send_buffer.size - tcb.never_sent + tcb.octets_retransmitted,
         bytes_retrans=tcb.octets_retransmitted, bytes_acked=tcb.octets_acknowledged,
         bytes_received=tcb.position, notsent_bytes=tcb.never_sent,
         segs_out=tcb.segments_sent, segs_in=tcb.segments_arrived, data_segs_out=tcb.texts_sent, data_segs_in=tcb.texts_arrived,

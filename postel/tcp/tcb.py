@@ -327,7 +327,7 @@ class Tcb:
     def flush(self) -> None:
         """Everything that waits to be sent, and what waits behind a gap; no timer runs on."""
         self.timers.stop()
-        self.give_back(len(self.send_buffer))
+        self.give_back(self.send_buffer.size)
         self.send_buffer.clear()
         if self.reassembly is not None:
             self.give_back(self.reassembly.held)
@@ -366,12 +366,12 @@ class Tcb:
     @property
     def unsent(self) -> int:
         """Octets of data from SND.NXT on; the FIN isn't counted."""
-        return max(0, len(self.send_buffer) - seq.distance(self.first_octet, self.snd.nxt))
+        return max(0, self.send_buffer.size - seq.distance(self.first_octet, self.snd.nxt))
 
     @property
     def never_sent(self) -> int:
         """Octets of data from SND.MAX on."""
-        return max(0, len(self.send_buffer) - seq.distance(self.first_octet, self.snd.max))
+        return max(0, self.send_buffer.size - seq.distance(self.first_octet, self.snd.max))
 
     @property
     def fin_is_acked(self) -> bool:
@@ -440,7 +440,7 @@ class Tcb:
         if self.is_synchronized:
             has_fin = self.fin_seq != NO_SEQUENCE and not self.fin_is_acked
             outstanding = self.flight - has_fin - (not self.syn_is_acked)  # in FIN-WAIT-1 straight from SYN-RECEIVED
-            assert 0 <= outstanding <= len(self.send_buffer), "more is in flight than the buffer holds"
+            assert 0 <= outstanding <= self.send_buffer.size, "more is in flight than the buffer holds"
             assert self.congestion.window >= 1, "the congestion window is empty"
         if self.fin_seq != NO_SEQUENCE:
             assert self.fin_is_queued, "a FIN was sent that nobody asked for"

@@ -52,7 +52,7 @@ def _fit_receive_limit(tcb: Tcb, wanted: int) -> None:
 
 def room(tcb: Tcb) -> int:
     """Octets that `send` would take now."""
-    octets = tcb.send_limit - len(tcb.send_buffer)
+    octets = tcb.send_limit - tcb.send_buffer.size
     if tcb.memory is not None:
         octets = min(octets, tcb.memory.free)
     if tcb.config.notsent_lowat:  # RFC9293-A.4
@@ -65,7 +65,7 @@ def tell_of_room(tcb: Tcb) -> None:
     if tcb.config.send_buffer == AUTOMATIC and (tcb.memory is None or not tcb.memory.is_tight):
         # One window in flight, and one that waits for its ACKs
         tcb.send_limit = max(tcb.send_limit, min(2 * tcb.congestion.window, tcb.config.send_buffer_maximum))
-    if 2 * len(tcb.send_buffer) <= tcb.send_limit and 2 * tcb.never_sent <= (tcb.config.notsent_lowat or tcb.send_limit):
+    if 2 * tcb.send_buffer.size <= tcb.send_limit and 2 * tcb.never_sent <= (tcb.config.notsent_lowat or tcb.send_limit):
         tcb.wants_room = False
         tcb.tell(WRITABLE)
 

@@ -67,7 +67,7 @@ def watch(tcb: Tcb, now: int) -> None:
 
 
 def waits_for_window(tcb: Tcb) -> bool:
-    return len(tcb.send_buffer) > 0 or (tcb.fin_is_queued and not tcb.fin_is_acked)
+    return tcb.send_buffer.size > 0 or (tcb.fin_is_queued and not tcb.fin_is_acked)
 
 
 def _leave_persist(tcb: Tcb, now: int) -> None:

@@ -246,7 +246,7 @@ def test_ep_rst_5_a_reset_at_the_edge_ends_the_connection(make: Maker) -> None:
     assert scene.state is CLOSED
     assert isinstance(scene.connection.error, ConnectionReset)
     assert [(event.name, event.error) for event in scene.all_events()] == [("closed", scene.connection.error)]
-    assert len(scene.tcb.send_buffer) == 0
+    assert scene.tcb.send_buffer.size == 0
 
 
 @pytest.mark.label("EP-RST-5", "BAD-RST-2")

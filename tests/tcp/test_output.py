@@ -381,7 +381,7 @@ def test_bad_res_3_a_hundred_thousand_writes_of_one_octet_leave_in_whole_segment
         assert scene.connection.send(bytes((number % 251,)), scene.now) == 1
     lines = scene.drain()
     arrived = b"".join(segment.data for segment in scene.sent)
-    while scene.tcb.send_buffer:
+    while scene.tcb.send_buffer.size:
         lines += scene.hears(ACK, ack=scene.max - 1 if scene.tcb.flight > 1 else scene.max, window=65535)
         arrived += b"".join(segment.data for segment in scene.sent)
     assert arrived == bytes(number % 251 for number in range(100_000))

@@ -18,10 +18,10 @@ def test_it_is_a_queue_that_can_be_looked_into(steps: list[bytes | int], start: 
             taken = min(step, len(model))
             buffer.discard(taken)
             model = model[taken:]
-        assert len(buffer) == len(model)
+        assert buffer.size == len(model)
         assert buffer.slice(start, count) == model[start : start + count]
     buffer.clear()
-    assert len(buffer) == 0
+    assert buffer.size == 0
 
 
 @pytest.mark.label("BAD-API-3")
@@ -42,4 +42,4 @@ def test_bad_res_3_a_hundred_thousand_tiny_writes_coalesce() -> None:
     assert buffer.slice(5000, 1460) == b"x" * 1460
     for _ in range(100_000):
         buffer.discard(1)
-    assert len(buffer) == 0
+    assert buffer.size == 0
