@@ -86,7 +86,9 @@ def update_window(tcb: Tcb, segment: Segment, now: int) -> None:
         snd.max_wnd = max(snd.max_wnd, snd.wnd)
     if tcb.timers.persist != NEVER:
         tcb.timers.user = NEVER  # MUST-37: a peer that answers probes lives
-    window.watch(tcb, now)
+        window.watch(tcb, now)
+    elif snd.wnd == 0:
+        window.watch(tcb, now)
 
 
 def scaled_window(tcb: Tcb, segment: Segment) -> int:

@@ -5,10 +5,9 @@ nothing here makes a segment.
 """
 
 from postel.errors import ConnectionRefused, ConnectionReset
-from postel.tcp import acknowledge, challenge, handshake, pathmtu, seq, timestamps, usertimeout, window
+from postel.tcp import acknowledge, challenge, handshake, pathmtu, prediction, seq, text, timestamps, usertimeout, window
 from postel.tcp.ecn import feedback, negotiation
-from postel.tcp.events import END_OF_STREAM, OPENED, READABLE, URGENT
-from postel.tcp.reassembly import Reassembly
+from postel.tcp.events import END_OF_STREAM, OPENED, URGENT
 from postel.tcp.state import (
     CLOSE_WAIT,
     CLOSED,
@@ -27,9 +26,6 @@ from postel.times import NEVER
 from postel.wire.segment import ACK, FIN, RST, SYN, URG, Segment
 
 _RESETS_HELD = 8  # answers to strange segments, between two drains
-_DUPLICATES_HELD = 64
-_SMALL = 512  # octets: text that joins the piece before it
-_PIECE = 4096
 
 
 def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -39,7 +35,9 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
     if tcb.config.keep_alive and tcb.timers.keep_alive != NEVER:
         tcb.timers.keep_alive = now + tcb.keep_alive_idle
         tcb.probes = 0 if tcb.timers.persist == NEVER else tcb.probes
-    if tcb.state is CLOSED:
+    if prediction.holds(tcb, segment):
+        prediction.take(tcb, segment, now)
+    elif tcb.state is CLOSED:
         in_closed(tcb, segment)
     elif tcb.state is LISTEN:
         in_listen(tcb, segment, now)
@@ -118,7 +116,7 @@ def first_check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
     if segment.flags & RST:  # EP-SEQ-3, EP-RST-1, RFC5961-3.2a
         return False
     if seq.lt(segment.seq, tcb.rcv.nxt):
-        _note_duplicate(tcb, segment)
+        text.note_duplicate(tcb, segment)
     if tcb.is_synchronized and (_is_probe(tcb, segment) or _is_beyond_lost_text(tcb, segment)):
         fifth_check_ack(tcb, segment, now)
     if tcb.state is TIME_WAIT and segment.flags & FIN and seq.add(segment.seq, segment.len) == tcb.rcv.nxt:
@@ -255,11 +253,11 @@ def seventh_process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     end = min(start + len(segment.data), window.text_room(tcb))
     begin = max(start, 0)
     if start < 0:
-        _note_duplicate(tcb, segment)
+        text.note_duplicate(tcb, segment)
     if end <= begin:  # nothing new, or a probe of our closed window (RFC9293-3.8.6.1-1)
         tcb.owes |= OWES_ACK
         return True
-    return _take(tcb, begin, segment.data[begin - start : end - start], now)
+    return text.take(tcb, begin, segment.data[begin - start : end - start], now)
 
 
 def eighth_check_fin(tcb: Tcb, segment: Segment, now: int) -> bool:
@@ -285,7 +283,7 @@ def _open_fast(tcb: Tcb, syn: Segment, now: int) -> None:
     tcb.tell(OPENED)
     data = syn.data[: tcb.rcv.wnd]
     if data and tcb.take_memory(len(data)):
-        _deliver(tcb, data)
+        text.deliver(tcb, data)
         tcb.fast_opened = True
 
 
@@ -308,7 +306,7 @@ def _open(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.snd.wl2 = segment.ack
     window.watch(tcb, now)
     if tcb.early:  # RFC9293-3.5-data-on-syn
-        _take(tcb, 0, tcb.early, now)
+        text.take(tcb, 0, tcb.early, now)
         tcb.early = b""
 
 
@@ -336,88 +334,7 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> bool:
     return False
 
 
-# Text
-
-
-def _take(tcb: Tcb, ahead: int, data: bytes, now: int) -> bool:
-    """``data`` begins ``ahead`` octets after RCV.NXT. What the host has no memory for is dropped and comes again."""
-    if not tcb.take_memory(len(data)) and not _make_room(tcb, ahead, len(data)):
-        return False
-    if ahead == 0 and tcb.reassembly is None:
-        _deliver(tcb, data)
-        _owe_ack_of_text(tcb, now)
-        if tcb.duplicate is not None:  # its sender waits to hear that it sent too much
-            tcb.owes |= OWES_ACK
-    else:
-        _reassemble(tcb, ahead, data)
-    return True
-
-
-def _make_room(tcb: Tcb, ahead: int, octets: int) -> bool:
-    """In-order text is worth more than what waits behind a gap (RFC 2018, 8 lets us give that up)."""
-    if ahead or tcb.reassembly is None:
-        return False
-    tcb.give_back(tcb.reassembly.give_up(octets))
-    return tcb.take_memory(octets)
-
-
-def _deliver(tcb: Tcb, data: bytes) -> None:
-    octets = len(data)
-    received = tcb.received
-    if octets < _SMALL and received and len(received[-1]) < _PIECE:  # else a megabyte of tiny segments weighs fifty
-        received[-1] += data
-    else:
-        received.append(data)
-    tcb.unread += octets
-    tcb.position += octets
-    tcb.rcv.nxt = seq.add(tcb.rcv.nxt, octets)
-    tcb.rcv.wnd -= octets  # the right edge stays
-    tcb.tell(READABLE)
-
-
-def _owe_ack_of_text(tcb: Tcb, now: int) -> None:
-    """Every second segment at once (SHLD-19), else within the delay (SHLD-18, MUST-40)."""
-    tcb.arrived_since_ack += 1
-    if tcb.arrived_since_ack >= tcb.config.acknowledge_every or tcb.config.delayed_ack == 0:
-        tcb.owes |= OWES_ACK
-    elif tcb.timers.delayed_ack == NEVER:
-        tcb.timers.delayed_ack = now + tcb.config.delayed_ack
-
-
-def _reassemble(tcb: Tcb, ahead: int, data: bytes) -> None:
-    """Out of order, or into a gap: acknowledged at once either way (RFC5681-3.2a, RFC5681-3.2b)."""
-    if tcb.reassembly is None:
-        tcb.reassembly = Reassembly()
-    held = tcb.reassembly
-    start = tcb.position + ahead
-    run = held.range_at(start, start + len(data))
-    if run[1] and (ahead or tcb.duplicate is None):  # RFC2883-4a; RFC2883-4.2: the first of several, so not after one left of RCV.NXT
-        tcb.duplicate = (_number(tcb, run[0]), _number(tcb, run[1]))
-    inserted = held.insert(start, data)
-    before = held.held
-    held.relieve()
-    tcb.give_back(len(data) - inserted + before - held.held)
-    if tcb.owes & OWES_ACK and ahead and not tcb.sack_agreed:
-        # MUST-58 coalesces ACKs, but a peer without SACK counts duplicates to find a loss: each segment gets its own
-        tcb.duplicates_owed = min(tcb.duplicates_owed + 1, _DUPLICATES_HELD)
-    tcb.owes |= OWES_ACK
-    for piece in held.take(tcb.position):
-        _deliver(tcb, piece)
-    if not held:
-        tcb.reassembly = None
-
-
-def _number(tcb: Tcb, position: int) -> int:
-    return seq.add(tcb.rcv.nxt, position - tcb.position)
-
-
-def _note_duplicate(tcb: Tcb, segment: Segment) -> None:
-    """Text left of RCV.NXT came again: the next ACK says which, once (D-SACK, RFC 2883; RFC9768-3.1.1d)."""
-    if tcb.sack_agreed and segment.data:
-        first = seq.add(segment.seq, segment.flags & SYN != 0)
-        last = seq.add(first, len(segment.data))
-        if seq.lt(first, tcb.rcv.nxt):
-            tcb.duplicate = (first, last if seq.le(last, tcb.rcv.nxt) else tcb.rcv.nxt)
+# Numbers at the edges of the window
 
 
 def _is_probe(tcb: Tcb, segment: Segment) -> bool:

@@ -1,0 +1,45 @@
+"""Header prediction: the segment that everything expects, on one short path.
+
+In ESTABLISHED nearly every segment is the next in order or acknowledges something new, and is nothing else. Such a one passes all of RFC
+9293's checks (3.10.7.4) and leaves the same behind as they do, which a property test holds together.
+"""
+
+from postel.tcp import acknowledge, seq, text
+from postel.tcp.state import ESTABLISHED
+from postel.tcp.tcb import NO_SEQUENCE, Tcb
+from postel.times import NEVER
+from postel.wire.segment import ABSENT, ACK, PSH, Segment
+
+
+def holds(tcb: Tcb, segment: Segment) -> bool:
+    """In order, within the window, with no other flag or option, and nothing waits behind a gap, for a window or for an end."""
+    if segment.seq != tcb.rcv.nxt or segment.flags & ~PSH != ACK or tcb.state is not ESTABLISHED or segment.sack or segment.other:
+        return False
+    if tcb.ecn is not None or tcb.reassembly is not None or tcb.fin_expected != NO_SEQUENCE or tcb.timers.persist != NEVER:
+        return False
+    if segment.ack == tcb.snd.una:
+        if not segment.data:  # perhaps a duplicate ACK
+            return False
+    elif not (seq.lt(tcb.snd.una, segment.ack) and seq.le(segment.ack, tcb.snd.max)):
+        return False
+    if len(segment.data) > tcb.rcv.wnd or tcb.nobody_reads:
+        return False
+    return not tcb.timestamps.agreed or (segment.tsval != ABSENT and seq.ge(segment.tsval, tcb.timestamps.recent))
+
+
+def take(tcb: Tcb, segment: Segment, now: int) -> None:
+    """The fifth check, step 5 of RFC 7323's 4.3, and the seventh check."""
+    if segment.ack != tcb.snd.una:
+        acknowledge.advance(tcb, segment, now)
+    tcb.last_ack_at = now
+    acknowledge.update_window(tcb, segment, now)
+    timestamps = tcb.timestamps
+    if timestamps.agreed:
+        timestamps.echoed = segment.tsecr
+        if segment.seq == timestamps.last_ack_sent or seq.le(segment.seq, timestamps.last_ack_sent):
+            timestamps.recent = segment.tsval
+            timestamps.recent_at = now
+    if segment.data:
+        tcb.texts_arrived += 1
+        tcb.last_data_at = now
+        text.take(tcb, 0, segment.data, now)

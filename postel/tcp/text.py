@@ -1,0 +1,95 @@
+"""The segment text: what is in order goes to the user, what is ahead waits for reassembly (RFC 9293, 3.10.7.4, seventh check)."""
+
+from typing import Final
+
+from postel.tcp import seq
+from postel.tcp.events import READABLE
+from postel.tcp.reassembly import Reassembly
+from postel.tcp.tcb import OWES_ACK, Tcb
+from postel.times import NEVER
+from postel.wire.segment import SYN, Segment
+
+_DUPLICATES_HELD: Final = 64
+_SMALL: Final = 512  # octets: text that joins the piece before it
+_PIECE: Final = 4096
+
+
+def take(tcb: Tcb, ahead: int, data: bytes, now: int) -> bool:
+    """``data`` begins ``ahead`` octets after RCV.NXT. What the host has no memory for is dropped and comes again."""
+    if not tcb.take_memory(len(data)) and not _make_room(tcb, ahead, len(data)):
+        return False
+    if ahead == 0 and tcb.reassembly is None:
+        deliver(tcb, data)
+        owe_ack(tcb, now)
+        if tcb.duplicate is not None:  # its sender waits to hear that it sent too much
+            tcb.owes |= OWES_ACK
+    else:
+        _reassemble(tcb, ahead, data)
+    return True
+
+
+def _make_room(tcb: Tcb, ahead: int, octets: int) -> bool:
+    """In-order text is worth more than what waits behind a gap (RFC 2018, 8 lets us give that up)."""
+    if ahead or tcb.reassembly is None:
+        return False
+    tcb.give_back(tcb.reassembly.give_up(octets))
+    return tcb.take_memory(octets)
+
+
+def deliver(tcb: Tcb, data: bytes) -> None:
+    octets = len(data)
+    received = tcb.received
+    if octets < _SMALL and received and len(received[-1]) < _PIECE:  # else a megabyte of tiny segments weighs fifty
+        received[-1] += data
+    else:
+        received.append(data)
+    tcb.unread += octets
+    tcb.position += octets
+    tcb.rcv.nxt = seq.add(tcb.rcv.nxt, octets)
+    tcb.rcv.wnd -= octets  # the right edge stays
+    tcb.tell(READABLE)
+
+
+def owe_ack(tcb: Tcb, now: int) -> None:
+    """Every second segment at once (SHLD-19), else within the delay (SHLD-18, MUST-40)."""
+    tcb.arrived_since_ack += 1
+    if tcb.arrived_since_ack >= tcb.config.acknowledge_every or tcb.config.delayed_ack == 0:
+        tcb.owes |= OWES_ACK
+    elif tcb.timers.delayed_ack == NEVER:
+        tcb.timers.delayed_ack = now + tcb.config.delayed_ack
+
+
+def _reassemble(tcb: Tcb, ahead: int, data: bytes) -> None:
+    """Out of order, or into a gap: acknowledged at once either way (RFC5681-3.2a, RFC5681-3.2b)."""
+    if tcb.reassembly is None:
+        tcb.reassembly = Reassembly()
+    held = tcb.reassembly
+    start = tcb.position + ahead
+    run = held.range_at(start, start + len(data))
+    if run[1] and (ahead or tcb.duplicate is None):  # RFC2883-4a; RFC2883-4.2: the first of several, so not after one left of RCV.NXT
+        tcb.duplicate = (_number(tcb, run[0]), _number(tcb, run[1]))
+    inserted = held.insert(start, data)
+    before = held.held
+    held.relieve()
+    tcb.give_back(len(data) - inserted + before - held.held)
+    if tcb.owes & OWES_ACK and ahead and not tcb.sack_agreed:
+        # MUST-58 coalesces ACKs, but a peer without SACK counts duplicates to find a loss: each segment gets its own
+        tcb.duplicates_owed = min(tcb.duplicates_owed + 1, _DUPLICATES_HELD)
+    tcb.owes |= OWES_ACK
+    for piece in held.take(tcb.position):
+        deliver(tcb, piece)
+    if not held:
+        tcb.reassembly = None
+
+
+def _number(tcb: Tcb, position: int) -> int:
+    return seq.add(tcb.rcv.nxt, position - tcb.position)
+
+
+def note_duplicate(tcb: Tcb, segment: Segment) -> None:
+    """Text left of RCV.NXT came again: the next ACK says which, once (D-SACK, RFC 2883; RFC9768-3.1.1d)."""
+    if tcb.sack_agreed and segment.data:
+        first = seq.add(segment.seq, segment.flags & SYN != 0)
+        last = seq.add(first, len(segment.data))
+        if seq.lt(first, tcb.rcv.nxt):
+            tcb.duplicate = (first, last if seq.le(last, tcb.rcv.nxt) else tcb.rcv.nxt)
