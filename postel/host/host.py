@@ -36,7 +36,7 @@ from postel.times import NEVER
 from postel.wire import checksum, ip, udp
 from postel.wire.address import UNSPECIFIED_4, UNSPECIFIED_6, Endpoint, is_unspecified, parse, parse_interface, to_text
 from postel.wire.ip import Packet
-from postel.wire.segment import ACK, PROTOCOL, RST, Segment, checksum_is_right, encode_for
+from postel.wire.segment import ACK, PROTOCOL, RST, Segment, checksum_is_right, encode_for, encode_summed
 from postel.wire.segment import parse as parse_segment
 
 _PLAIN_4: Final = 0x45  # version 4, header of 20 octets
@@ -83,6 +83,7 @@ class Host:
         self._fragments = Fragments(self._counters)
         self._strangers = Strangers(secret)
         self._draining: Connection | None = None
+        self._envelope: ip.Envelope | None = None  # of its packets, until it is drained
         self._looped_at = NEVER  # since when packets to ourselves wait
         self._packets_arrived = 0
         self._packets_sent = 0
@@ -198,11 +199,14 @@ class Host:
         while True:
             if self._outbound.queue:
                 return self._leaves(self._outbound.queue.popleft(), now)
-            connection = self._draining or self._connections.take_next()
+            connection = self._draining
             if connection is None:
-                self._looped_at = now if self._outbound.looped else NEVER
-                return None
-            self._draining = connection
+                connection = self._connections.take_next()
+                if connection is None:
+                    self._looped_at = now if self._outbound.looped else NEVER
+                    return None
+                self._draining = connection
+                self._envelope = None
             segment = connection.next_segment(now)
             if segment is None:
                 self._draining = None
@@ -384,25 +388,26 @@ class Host:
 
     def _encode(self, connection: Connection, segment: Segment, now: int) -> bytes:
         self._segments_sent += 1
-        source, destination = connection.local.address, connection.remote.address
-        config = connection.tcb.config  # MUST-48, MUST-49
+        config = connection.tcb.config
+        envelope = self._envelope
+        if envelope is None:
+            source, destination = connection.local.address, connection.remote.address
+            bits = config.traffic_class & ~_ECN  # MUST-48, MUST-49
+            envelope = self._envelope = ip.Envelope(source, destination, PROTOCOL, hop_limit=config.hop_limit, traffic_class=bits)
         if connection.authentication is None:
-            payload = encode_for(segment, source, destination, config.option_layout)
+            payload = encode_summed(segment, envelope.words, config.option_layout)
         else:
             tcb = connection.tcb
             payload = connection.authentication.seal(segment, config.option_layout, tcb.snd.iss, tcb.known_irs)
-        is_small = ip.HEADER_4 + len(payload) <= FLOOR_4  # else it is a probe, and must not arrive in fragments
-        may_fragment = is_small and (pathmtu.may_be_fragmented(connection.tcb) or self.routes.may_fragment(destination, now))
-        return ip.encode(
-            source,
-            destination,
-            PROTOCOL,
-            payload,
-            hop_limit=config.hop_limit,
-            traffic_class=config.traffic_class & ~_ECN | segment.ecn,
-            identification=self._outbound.identification(source, destination) if may_fragment else 0,  # RFC 6864, 4.1
-            dont_fragment=not may_fragment,
-        )
+        if ip.HEADER_4 + len(payload) > FLOOR_4:  # a large one may be a probe, and must not arrive in fragments
+            return envelope.around(payload, segment.ecn)
+        return self._small_packet(connection, payload, segment.ecn, envelope, now)
+
+    def _small_packet(self, connection: Connection, payload: bytes, ecn: int, envelope: ip.Envelope, now: int) -> bytes:
+        source, destination = connection.local.address, connection.remote.address
+        if not pathmtu.may_be_fragmented(connection.tcb) and not self.routes.may_fragment(destination, now):
+            return envelope.around(payload, ecn)
+        return envelope.around(payload, ecn, self._outbound.identification(source, destination), dont_fragment=False)  # RFC 6864, 4.1
 
     def _leaves(self, octets: bytes, now: int) -> bytes:
         self._packets_sent += 1

@@ -27,7 +27,7 @@ _DONT_FRAGMENT: Final = 0x4000
 _MORE_FRAGMENTS: Final = 0x2000
 
 _WORDS_4: Final = Struct("!IIIII")
-_FIELDS_4: Final = Struct("!BBHHHBBH")
+_FIELDS_4: Final = Struct("!HHHHBBH")
 _FIELDS_6: Final = Struct("!IHBB")
 _FRAGMENT: Final = Struct("!BBHI")
 
@@ -238,6 +238,40 @@ def parse_quoted(octets: bytes) -> Packet:
     return packet
 
 
+class Envelope:
+    """What the headers of all packets of a flow have in common; the addresses' length says which version.
+
+    ``words`` is the addresses' part of the pseudo-header's sum.
+    """
+
+    __slots__ = ("_addresses", "_first", "_fixed", "_hop_limit", "_protocol", "is_ipv4", "words")
+
+    def __init__(self, source: bytes, destination: bytes, protocol: int, *, hop_limit: int = 64, traffic_class: int = 0) -> None:
+        self.is_ipv4 = len(source) == 4
+        self._addresses = source + destination
+        self.words = int.from_bytes(self._addresses, "big")
+        self._protocol = protocol
+        self._hop_limit = hop_limit
+        self._first = (0x4500 if self.is_ipv4 else 0x6000) | (traffic_class if self.is_ipv4 else traffic_class << 4)
+        self._fixed = self.words + (hop_limit << 8 | protocol)
+
+    def around(self, payload: bytes, ecn: int = 0, identification: int = 0, *, dont_fragment: bool = True) -> bytes:
+        """A whole packet, marked ``ecn``. IPv6 has no use for the last two."""
+        size = len(payload)
+        if not self.is_ipv4:
+            if size > LARGEST:
+                raise ArgumentError("payload", size, f"at most {LARGEST} octets")
+            first = (self._first | ecn << 4) << 16
+            return _FIELDS_6.pack(first, size, self._protocol, self._hop_limit) + self._addresses + payload
+        length = HEADER_4 + size
+        if length > LARGEST:
+            raise ArgumentError("payload", size, f"at most {LARGEST - HEADER_4} octets")
+        first = self._first | ecn
+        flags = _DONT_FRAGMENT if dont_fragment else 0
+        value = -(first + length + identification + flags + self._fixed) % checksum.MODULUS
+        return _FIELDS_4.pack(first, length, identification, flags, self._hop_limit, self._protocol, value) + self._addresses + payload
+
+
 def encode(
     source: bytes,
     destination: bytes,
@@ -249,23 +283,16 @@ def encode(
     identification: int = 0,
     dont_fragment: bool = True,
 ) -> bytes:
-    """A whole packet; the addresses' length says which version. IPv6 has no use for the last two."""
-    if len(source) == 4:
-        flags = _DONT_FRAGMENT if dont_fragment else 0
-        return _header4(source, destination, protocol, len(payload), hop_limit, traffic_class, identification, flags) + payload
-    return _header6(source, destination, protocol, len(payload), hop_limit, traffic_class) + payload
+    """One packet of a flow of its own."""
+    envelope = Envelope(source, destination, protocol, hop_limit=hop_limit, traffic_class=traffic_class)
+    return envelope.around(payload, identification=identification, dont_fragment=dont_fragment)
 
 
-def _header4(
-    source: bytes, destination: bytes, protocol: int, size: int, hop_limit: int, traffic_class: int, identification: int, flags: int
-) -> bytes:
-    length = HEADER_4 + size
-    if length > LARGEST:
-        raise ArgumentError("payload", size, f"at most {LARGEST - HEADER_4} octets")
+def _header4(source: bytes, destination: bytes, protocol: int, size: int, hop_limit: int, traffic_class: int, number: int, flags: int) -> bytes:
     addresses = source + destination
-    words = 0x4500 + traffic_class + length + identification + flags + (hop_limit << 8) + protocol + int.from_bytes(addresses, "big")
-    value = -words % checksum.MODULUS
-    return _FIELDS_4.pack(0x45, traffic_class, length, identification, flags, hop_limit, protocol, value) + addresses
+    first, length = 0x4500 | traffic_class, HEADER_4 + size
+    words = first + length + number + flags + (hop_limit << 8 | protocol) + int.from_bytes(addresses, "big")
+    return _FIELDS_4.pack(first, length, number, flags, hop_limit, protocol, -words % checksum.MODULUS) + addresses
 
 
 def _header6(source: bytes, destination: bytes, protocol: int, size: int, hop_limit: int, traffic_class: int) -> bytes:

@@ -20,6 +20,7 @@ AE: Final = 0x100
 PROTOCOL: Final = 6
 HEADER: Final = 20  # octets, without options
 CHECKSUM_AT: Final = 16
+NO_CHECKSUM: Final = -1
 
 ECN_NAMES: Final = ("Not-ECT", "ECT(1)", "ECT(0)", "CE")  # the ECN field of the IP header (RFC 3168, 5)
 
@@ -121,16 +122,16 @@ def checksum_is_right(octets: bytes, start: int, end: int, source: bytes, destin
 
 def encode(segment: Segment, layout: int = options.ALIGNED) -> bytes:
     """The segment with a zero checksum, for links that fill it in."""
-    return _encode(segment, -1, layout)
+    return encode_summed(segment, NO_CHECKSUM, layout)
 
 
 def encode_for(segment: Segment, source: bytes, destination: bytes, layout: int = options.ALIGNED) -> bytes:
     """The segment with its checksum between these addresses."""  # MUST-2
-    return _encode(segment, int.from_bytes(source + destination, "big"), layout)
+    return encode_summed(segment, int.from_bytes(source + destination, "big"), layout)
 
 
-def _encode(segment: Segment, addresses: int, layout: int = options.ALIGNED) -> bytes:
-    """``addresses`` is their sum for the pseudo-header; -1 leaves the checksum zero."""
+def encode_summed(segment: Segment, addresses: int, layout: int = options.ALIGNED) -> bytes:
+    """``addresses`` is their sum for the pseudo-header (`ip.Envelope.words`); NO_CHECKSUM leaves the checksum zero."""
     if (
         segment.tsval == ABSENT
         or segment.mss != ABSENT
