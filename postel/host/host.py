@@ -36,7 +36,7 @@ from postel.times import NEVER
 from postel.wire import checksum, ip, udp
 from postel.wire.address import UNSPECIFIED_4, UNSPECIFIED_6, Endpoint, is_unspecified, parse, parse_interface, to_text
 from postel.wire.ip import Packet
-from postel.wire.segment import ACK, PROTOCOL, RST, Segment, checksum_is_right, encode_for, encode_summed
+from postel.wire.segment import ACK, PROTOCOL, RST, SYN, Segment, checksum_is_right, encode_for, encode_summed
 from postel.wire.segment import parse as parse_segment
 
 _PLAIN_4: Final = 0x45  # version 4, header of 20 octets
@@ -184,15 +184,22 @@ class Host:
             mark = octets[1] >> 4 & _ECN
         if connection is None or not start + _LEAST_SEGMENT <= end <= size:
             self._any_packet(octets, now, is_looped=False)
-        elif start == 20 and self._verify and not checksum.is_right(octets[:20]):
-            self._counters.drop("bad_checksum", octets, now)
-        else:
-            segment = self._parse(octets, start, end, connection.remote.address, connection.local.address, now)
-            if segment is None:
+            return
+        if self._verify:
+            is_right = start == 40 or checksum.is_right(octets[:20])
+            addresses = 12 if start == 20 else 8
+            if not is_right or (checksum.total(octets[addresses:end]) + PROTOCOL + end - start) % checksum.MODULUS:  # EP-PRE-2
+                self._counters.drop("bad_checksum", octets, now)
                 return
-            segment.ecn = mark
-            if connection.authentication is None or self._connections.is_authentic(connection, segment, octets, start, end, now):
+        segment = self._parse(octets, start, end, now)
+        if segment is None:
+            return
+        segment.ecn = mark
+        if connection.authentication is None or self._connections.is_authentic(connection, segment, octets, start, end, now):
+            if segment.flags & SYN:
                 self._connections.give(connection, segment, octets, now)
+            else:
+                connection.segment_arrives(segment, now)
 
     def next_packet(self, now: int) -> bytes | None:
         """A packet for the link; None when there is nothing more to send now."""
@@ -330,7 +337,10 @@ class Host:
         if not self.routes.owns(packet.destination):  # EP-PRE-3, MUST-57
             self._counters.drop("broadcast", octets, now)
             return
-        segment = self._parse(octets, start, packet.end, packet.source, packet.destination, now)
+        if self._verify and not checksum_is_right(octets, start, packet.end, packet.source, packet.destination):  # EP-PRE-2
+            self._counters.drop("bad_checksum", octets, now)
+            return
+        segment = self._parse(octets, start, packet.end, now)
         if segment is None:
             return
         segment.ecn = packet.traffic_class & _ECN
@@ -372,10 +382,7 @@ class Host:
             self._counters.drop(reason, packet.octets, now)
         return not reason
 
-    def _parse(self, octets: bytes, start: int, end: int, source: bytes, destination: bytes, now: int) -> Segment | None:
-        if self._verify and not checksum_is_right(octets, start, end, source, destination):  # EP-PRE-2
-            self._counters.drop("bad_checksum", octets, now)
-            return None
+    def _parse(self, octets: bytes, start: int, end: int, now: int) -> Segment | None:
         try:
             segment = parse_segment(octets, start, end)
         except WireError as error:  # EP-PRE-1, EP-PRE-5

@@ -1,19 +1,21 @@
 """The ACK field: what it frees, what it measures, what it says of loss and of the window (RFC 9293, 3.10.7.4, fifth check)."""
 
 from postel.tcp import pathmtu, patience, seq, timestamps, tuning, window
-from postel.tcp.tcb import Tcb
+from postel.tcp.recovery import STAY
+from postel.tcp.recovery.undo import NO_ECHO
+from postel.tcp.tcb import NO_SEQUENCE, Tcb
 from postel.times import NEVER
 from postel.wire.segment import ABSENT, FIN, SYN, Segment
 
 
 def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     """SND.UNA < SEG.ACK <= SND.MAX: something new arrived at the peer (EP-ACK-5)."""
-    snd = tcb.snd
+    snd, recovery = tcb.snd, tcb.recovery
     acked = seq.distance(snd.una, segment.ack)
-    was_in_use = not tcb.recovery.is_active and 2 * max(tcb.flight, tcb.recovery.flight) >= tcb.congestion.window
-    _free(tcb, segment.ack)
+    was_in_use = not recovery.is_active and 2 * max(tcb.flight, recovery.flight) >= tcb.congestion.window
+    _free(tcb, segment.ack, acked)
     snd.una = segment.ack
-    if seq.lt(snd.nxt, snd.una):  # D-1: a timeout had pulled SND.NXT back
+    if snd.nxt != snd.max and seq.lt(snd.nxt, snd.una):  # D-1: a timeout had pulled SND.NXT back
         snd.nxt = snd.una
     _measure(tcb, segment, now)
     tcb.retransmissions = 0
@@ -21,11 +23,12 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     if tcb.is_synchronized:  # else it is the ACK of our SYN, which counts for nothing (RFC5681-3.1b)
         _tell_recovery(tcb, segment, acked, now, is_duplicate=False)
         _tell_congestion(tcb, acked, now, was_in_use=was_in_use)
-    pathmtu.acknowledged(tcb, now)
-    if not tcb.flight:
+    if tcb.path is not None or tcb.tried_end != NO_SEQUENCE:
+        pathmtu.acknowledged(tcb, now)
+    if snd.una == snd.max:
         patience.stop(tcb)  # RFC6298-5.2
         tcb.timers.user = NEVER
-    elif tcb.timers.persist == NEVER and not tcb.recovery.keeps_timer:
+    elif tcb.timers.persist == NEVER and not recovery.keeps_timer:
         patience.restart(tcb, now)  # RFC6298-5.3
         tcb.timers.user = deadline(tcb.user_timeout, now)
     if tcb.wants_room:
@@ -60,9 +63,10 @@ def _is_duplicate(tcb: Tcb, segment: Segment) -> bool:
 def _tell_recovery(tcb: Tcb, segment: Segment, acked: int, now: int, *, is_duplicate: bool) -> None:
     recovery = tcb.recovery
     more = recovery.tests_timeout and has_more(tcb)
-    echo = timestamps.echoed(tcb, segment, now)
+    echo = timestamps.echoed(tcb, segment, now) if recovery.is_wary else NO_ECHO
     recovery.on_ack(segment, tcb.snd.una, acked, echo, now, is_duplicate=is_duplicate, has_more=more)
-    tcb.turn()
+    if recovery.turn != STAY:
+        tcb.turn()
 
 
 def _tell_congestion(tcb: Tcb, acked: int, now: int, *, was_in_use: bool) -> None:
@@ -71,19 +75,19 @@ def _tell_congestion(tcb: Tcb, acked: int, now: int, *, was_in_use: bool) -> Non
     if sample.delivered or sample.lost or sample.marked:
         sample.is_window_limited = was_in_use
         tcb.congestion.observed(sample, now)
-    is_marked = tcb.ecn is not None and tcb.ecn.newly_marked > 0  # RFC3168-6.1.2a
-    if was_in_use and not is_marked:
+    if was_in_use and not sample.marked:  # RFC3168-6.1.2a
         tcb.congestion.acknowledged(acked, now)
 
 
 def update_window(tcb: Tcb, segment: Segment, now: int) -> None:
     """Only the newest segment's word counts (EP-ACK-8, RFC9293-3.8.6-1)."""
     snd = tcb.snd
-    if seq.lt(snd.wl1, segment.seq) or (snd.wl1 == segment.seq and seq.le(snd.wl2, segment.ack)):
+    if seq.le(snd.wl2, segment.ack) if snd.wl1 == segment.seq else seq.lt(snd.wl1, segment.seq):
         snd.wnd = scaled_window(tcb, segment)
         snd.wl1 = segment.seq
         snd.wl2 = segment.ack
-        snd.max_wnd = max(snd.max_wnd, snd.wnd)
+        if snd.wnd > snd.max_wnd:
+            snd.max_wnd = snd.wnd
     if tcb.timers.persist != NEVER:
         tcb.timers.user = NEVER  # MUST-37: a peer that answers probes lives
         window.watch(tcb, now)
@@ -96,11 +100,11 @@ def scaled_window(tcb: Tcb, segment: Segment) -> int:
     return segment.window if segment.flags & SYN else segment.window << tcb.snd.shift
 
 
-def _free(tcb: Tcb, ack: int) -> None:
+def _free(tcb: Tcb, ack: int, acked: int) -> None:
     """Drop acknowledged octets, to the octet; neither SYN nor FIN has one in the buffer."""
-    octets = min(seq.distance(tcb.first_octet, ack), tcb.send_buffer.size)
+    octets = min(acked if tcb.syn_is_acked else acked - 1, tcb.send_buffer.size)
     tcb.syn_is_acked = True
-    tcb.snd.up = seq.latest(tcb.snd.up, ack)
+    tcb.snd.up = ack if tcb.snd.up == tcb.snd.una else seq.latest(tcb.snd.up, ack)
     if octets:
         tcb.octets_acknowledged += octets
         tcb.send_buffer.discard(octets)

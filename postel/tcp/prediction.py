@@ -17,14 +17,16 @@ def holds(tcb: Tcb, segment: Segment) -> bool:
         return False
     if tcb.ecn is not None or tcb.reassembly is not None or tcb.fin_expected != NO_SEQUENCE or tcb.timers.persist != NEVER:
         return False
-    if segment.ack == tcb.snd.una:
-        if not segment.data:  # perhaps a duplicate ACK
+    snd, octets = tcb.snd, len(segment.data)
+    if segment.ack == snd.una:
+        if not octets:  # perhaps a duplicate ACK
             return False
-    elif not (seq.lt(tcb.snd.una, segment.ack) and seq.le(segment.ack, tcb.snd.max)):
+    elif seq.distance(snd.una, segment.ack) > seq.distance(snd.una, snd.max):
         return False
-    if len(segment.data) > tcb.rcv.wnd or tcb.nobody_reads:
+    if octets > tcb.rcv.wnd or tcb.nobody_reads:
         return False
-    return not tcb.timestamps.agreed or (segment.tsval != ABSENT and seq.ge(segment.tsval, tcb.timestamps.recent))
+    tsval, timestamps = segment.tsval, tcb.timestamps
+    return not timestamps.agreed or tsval == timestamps.recent or (tsval != ABSENT and seq.ge(tsval, timestamps.recent))
 
 
 def take(tcb: Tcb, segment: Segment, now: int) -> None:

@@ -31,11 +31,13 @@ class Reno(Congestion):
     def observed(self, sample: Sample, now: int) -> None:
         if sample.round_trip:
             self._smoothed += (sample.round_trip - self._smoothed) // 8 if self._smoothed else sample.round_trip
-        self._watch_round_trips(sample)
+        if self.threshold == ARBITRARILY_HIGH or self._hystart is not None:
+            self._watch_round_trips(sample)
         if self._validation is None:
             self._validation = Validation()
         self._validation.observed(sample, self.window, self.smss, self._smoothed, now)
-        self._age(self._validation, now)
+        if self._is_untried or not self._validation.is_validated:
+            self._age(self._validation, now)
 
     def acknowledged(self, octets: int, now: int) -> None:
         if self._validation is not None and not self._validation.is_validated and not self._validation.is_full:  # RFC7661-4.4b

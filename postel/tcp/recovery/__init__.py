@@ -53,7 +53,7 @@ class Recovery(ABC):
     retransmission timer anew. ``reorder_at`` is when `on_reorder_timeout` is due. ``tests_timeout``: the next ACKs tell whether the last
     timeout was spurious (RFC 5682), given that something new is sent. ``probe`` is in flight; whoever finds it lost, and nothing else,
     marks it instead of telling congestion control (RFC4821-4). ``flight`` is FlightSize when something was last sent: ACKs are read in
-    batches, and what they acknowledged together had all been in flight.
+    batches, and what they acknowledged together had all been in flight. ``is_wary``: something was sent again, so the echo in an ACK matters.
     """
 
     __slots__ = (
@@ -63,6 +63,7 @@ class Recovery(ABC):
         "inflation",
         "is_active",
         "is_excused",
+        "is_wary",
         "keeps_timer",
         "probe",
         "reorder_at",
@@ -85,6 +86,7 @@ class Recovery(ABC):
         self.tests_timeout = False
         self.probe: Probe | None = None
         self.is_excused = False  # this recovery began with the loss of a probe, and so far that is all
+        self.is_wary = False
         self._undo = Undo()
 
     def figures(self) -> Figures:

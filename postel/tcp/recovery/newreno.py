@@ -61,6 +61,7 @@ class NewReno(Recovery):
         end = seq.add(number, octets)
         if seq.lt(number, self._max):
             self._undo.sent_again(octets, now)
+            self.is_wary = True
             self._again_to = end
             self._lost = -1
         else:
@@ -139,6 +140,7 @@ class NewReno(Recovery):
                 self._recover = seq.add(self._una, -1)
                 self._answered = seq.latest(self._answered, self._una)
                 self._undo.end()
+                self.is_wary = False
         elif seq.ge(self._una, self._recover):  # RFC6582-3.2-3a
             if not self.is_excused:
                 self.congestion.recovered(self._outstanding, now)

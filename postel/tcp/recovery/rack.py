@@ -56,6 +56,7 @@ class Rack(Recovery):
         "_round_trip",
         "_step",
         "_undo_until",
+        "_wary_until",
         "board",
     )
 
@@ -79,6 +80,7 @@ class Rack(Recovery):
         self._is_forced = False  # the first retransmission waits for no room
         self._answered = 0  # a mark of what was sent before has cut the window
         self._undo_until = 0  # a window after recovery
+        self._wary_until = 0  # what was sent again lies before
         self._reduced_at = 0
         self._lost_again = False  # a retransmission was lost, sent since the window was last cut
         self._step = 0
@@ -107,6 +109,8 @@ class Rack(Recovery):
             board.take_out(start, min(start + octets, sent.end))
             self._undo.sent_again(octets, now)
             self._is_forced = False
+            self.is_wary = True
+            self._wary_until = sent.end
         elif self._step:
             self._allowance -= octets
         if self._rates is not None:
@@ -125,11 +129,11 @@ class Rack(Recovery):
     # ACKs
 
     def on_ack(self, segment: Segment, una: int, acked: int, echo: int, now: int, *, is_duplicate: bool, has_more: bool) -> None:
-        self._echo = echo
-        self._begin_sample(acked)
-        if acked and not segment.sack and self._is_quiet:
+        if acked and not segment.sack and not self.is_wary and self._is_quiet:
             self._take_in_order(una, acked, now)
             return
+        self._echo = echo
+        self._begin_sample(acked)
         if acked:
             self._take_acked(una, acked, now)
         if segment.sack:
@@ -147,25 +151,24 @@ class Rack(Recovery):
     @property
     def _is_quiet(self) -> bool:
         """Nothing is SACKed, lost, probed, tested or about to be undone: as nearly always."""
-        board = self.board
         if self.is_active or self._is_timed_out or self._step or self._undo.is_open:
             return False
-        return not board.sacked.lefts and board.lost == 0 and self._probe_end == _NONE
+        return not self.board.sacked.lefts and self.board.lost == 0 and self._probe_end == _NONE
 
     def _take_in_order(self, una: int, acked: int, now: int) -> None:
-        """The short way, equal to the long one: what was sent first arrived first, so that nothing can be lost."""
-        board = self.board
+        """The short way, equal to the long one: nothing was sent again, and what was sent first arrived first."""
+        board, sample = self.board, self.sample
         board.una = una
         board.position += acked
-        self.sample.delivered = acked
-        newest = board.sent.take(board.position)
+        sample.acked = sample.delivered = acked
+        sample.lost = 0
+        sample.flight_before = self._pipe
+        newest = self._delivered = board.sent.take(board.position)
         if newest is not None:
-            self._forward = max(self._forward, newest.end)
-            if self._is_credible(newest, now):
-                self._round_trip = now - newest.at
-                self._delivered = newest
-                if self._newest is None or _sent_after(newest, self._newest):
-                    self._newest = newest
+            self._round_trip = now - newest.at
+            self._newest = newest
+            if newest.end > self._forward:
+                self._forward = newest.end
         self.reorder_at = NEVER
         self._end_sample(now)
 
@@ -187,6 +190,8 @@ class Rack(Recovery):
             board.queue(position)
         board.sacked.drop_below(position)
         self._is_forced = False
+        if position >= self._wary_until and not self._undo.is_open:
+            self.is_wary = False
 
     def _deliver(self, record: Sent, now: int) -> None:
         """It was acknowledged or SACKed."""

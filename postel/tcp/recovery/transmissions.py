@@ -36,26 +36,26 @@ class Sent:
 
     __slots__ = ("at", "end", "is_again", "rest", "segments", "serial", "stamp", "start", "state")
 
-    def __init__(self, start: int, end: int, at: int, serial: int, *, is_again: bool) -> None:
+    def __init__(self, start: int, end: int, at: int, serial: int, *, is_again: bool, segments: int = 1) -> None:
         self.start = start
         self.end = end
         self.at = at
         self.serial = serial  # the order of sending, where the clock says nothing
         self.is_again = is_again
         self.state = FLYING
-        self.segments = 1
+        self.segments = segments
         self.rest: Sent | None = None
         self.stamp: Stamp | None = None
 
     def part(self, start: int, end: int) -> "Sent":
-        """Its octets ``start`` … ``end`` as a record of their own."""
-        part = Sent(start, end, self.at, self.serial, is_again=self.is_again)
+        """Its octets ``start`` … ``end``, at either end of it, as a record of their own. A cut segment counts as before the cut alone."""
+        size = self.end - self.start
+        before = -(-self.segments * ((end if end < self.end else start) - self.start) // size)
+        segments = before if end < self.end else self.segments - before
+        self.segments -= segments
+        part = Sent(start, end, self.at, self.serial, is_again=self.is_again, segments=segments)
         part.state, part.stamp = self.state, self.stamp
         return part
-
-    def segments_before(self, position: int) -> int:
-        """A segment that is cut there counts as before it, and only so."""
-        return -(-self.segments * (position - self.start) // (self.end - self.start))
 
 
 class Transmissions:
@@ -122,7 +122,8 @@ class Transmissions:
         else:
             self._by_time.clear()
             self._oldest = 0
-        self._trim()
+        if head > _TRIM:
+            self._trim()
         return last
 
     def cut_first(self, position: int) -> Sent | None:
@@ -131,8 +132,6 @@ class Transmissions:
         if record.start >= position:
             return None
         front = record.part(record.start, position)
-        front.segments = record.segments_before(position)
-        record.segments -= front.segments
         record.start = self._starts[self._head] = position
         return front
 
@@ -196,8 +195,6 @@ class Transmissions:
         if record.start == position:
             return index
         rest = record.part(position, record.end)
-        segments = record.segments_before(position)
-        record.segments, rest.segments = segments, record.segments - segments
         rest.rest, record.rest, record.end = record.rest, rest, position
         self._starts.insert(index + 1, position)
         self._records.insert(index + 1, rest)
