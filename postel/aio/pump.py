@@ -10,7 +10,9 @@ from postel.link import Link
 from postel.tcp.events import Event
 from postel.times import NEVER, SECOND
 
-BATCH = 64  # packets that may come in before packets go out: acknowledgements coalesce, and other tasks get their turn
+# Packets that may come in before packets go out, so that acknowledgements coalesce; and packets that may go out before the loop sees what
+# else there is: their acknowledgements, while what they freed is still in the processor's caches, and other tasks.
+BATCH = 64
 
 
 class Handler(Protocol):
@@ -30,6 +32,7 @@ class Pump:
         self._latest = 0
         self._turning = False
         self._scheduled = False
+        self._has_more = False  # to send, after a whole batch
         self._stopped = False
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = NEVER
@@ -61,6 +64,8 @@ class Pump:
         finally:
             self._turning = False
             self._arm()
+        if self._has_more:
+            self.wake()
         if self._turned is not None:
             if not self._turned.done():
                 self._turned.set_result(None)
@@ -94,9 +99,13 @@ class Pump:
 
     def _send_out(self) -> None:
         next_packet, send, now = self._host.next_packet, self._link.send, self.now()
-        while (packet := next_packet(now)) is not None:
+        for _ in range(BATCH):
+            if (packet := next_packet(now)) is None:
+                self._has_more = False
+                return
             if not send(packet):
                 self.lost += 1
+        self._has_more = True
 
     def _arm(self) -> None:
         """A timer that comes too early costs one empty turn; moving it at every segment would cost more."""

@@ -82,8 +82,7 @@ class Connections:
         self._gate = Gate(secret)
         self._challenges = Budget(_CHALLENGES_A_SECOND, secret + b"challenge")
         self._timers = Timers()
-        self._agenda: list[Connection] = []  # whoever may have something to send or tell
-        self._agenda_at = 0
+        self._agenda: deque[Connection] = deque()  # whoever may have something to send or tell
 
     def __iter__(self) -> Iterator[tuple[Endpoint, Endpoint, State]]:
         """Local, remote and state of each."""
@@ -288,14 +287,18 @@ class Connections:
 
     def take_next(self) -> Connection | None:
         """Who may have something to send, first come, first served: drain it, then `settle` it."""
-        if self._agenda_at == len(self._agenda):
-            self._agenda.clear()
-            self._agenda_at = 0
+        if not self._agenda:
             return None
-        connection = self._agenda[self._agenda_at]
-        self._agenda_at += 1
+        connection = self._agenda.popleft()
         connection.on_agenda = False
         return connection
+
+    def put_off(self, connection: Connection, now: int) -> None:
+        """It may have more to send, but others have waited while it did."""
+        self.settle(connection, now)
+        if not connection.on_agenda:
+            connection.on_agenda = True
+            self._agenda.append(connection)
 
     def settle(self, connection: Connection, now: int) -> None:
         """Nothing more to send: see what has become of the connection, and when to ask it again."""
@@ -321,7 +324,7 @@ class Connections:
             connection.handle_timeout(now)
         for record in self.time_wait.take_due(now):
             if self._observer is not None:  # EP-TMO-3: who else is left to hear of it
-                record.thaw(self._observer, self._memory, self._challenges, []).handle_timeout(now)
+                record.thaw(self._observer, self._memory, self._challenges, deque()).handle_timeout(now)
 
     def _tell(self, connection: Connection) -> None:
         if self.passive.is_silent(connection):

@@ -44,6 +44,7 @@ _NOT_PLAIN: Final = 0xBF  # of octet 6: all but "don't fragment"
 _LEAST_SEGMENT: Final = 20
 _ECN: Final = 3  # of the traffic class (RFC 3168, 5)
 _LEAST_MTU: Final = 68
+_TURN: Final = 64  # segments of one connection until the next has its turn
 
 HostEvent = tuple[Connection, Event] | tuple[Listener, Event] | tuple[DatagramSocket, Event]
 
@@ -83,6 +84,7 @@ class Host:
         self._fragments = Fragments(self._counters)
         self._strangers = Strangers(secret)
         self._draining: Connection | None = None
+        self._drained = 0  # segments that it sent so far
         self._envelope: ip.Envelope | None = None  # of its packets, until it is drained
         self._looped_at = NEVER  # since when packets to ourselves wait
         self._packets_arrived = 0
@@ -213,6 +215,7 @@ class Host:
                     self._looped_at = now if self._outbound.looped else NEVER
                     return None
                 self._draining = connection
+                self._drained = 0
                 self._envelope = None
             segment = connection.next_segment(now)
             if segment is None:
@@ -220,6 +223,10 @@ class Host:
                 self._connections.settle(connection, now)
                 continue
             octets = self._encode(connection, segment, now)
+            self._drained += 1
+            if self._drained == _TURN:
+                self._draining = None
+                self._connections.put_off(connection, now)
             if connection.remote.address not in self.routes.own:
                 return self._leaves(octets, now)
             self._outbound.looped.append(octets)

@@ -4,6 +4,7 @@ A connection that nobody holds any more is frozen into a `Record`. A segment for
 rules are written once, in `tcp.arrives`; when that has answered it is frozen again.
 """
 
+from collections import deque
 from heapq import heapify, heappop, heappush
 from struct import Struct
 from typing import Final
@@ -76,7 +77,7 @@ class Record:
             tcb.challenge_after,
         )
 
-    def thaw(self, observer: Observer | None, memory: Memory | None, challenges: Budget | None, agenda: list[Connection]) -> Connection:
+    def thaw(self, observer: Observer | None, memory: Memory | None, challenges: Budget | None, agenda: deque[Connection]) -> Connection:
         """A connection in TIME-WAIT again, with nobody to hear of it."""
         values = _STATE.unpack(self.octets)
         connection = Connection(

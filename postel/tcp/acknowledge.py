@@ -86,8 +86,7 @@ def update_window(tcb: Tcb, segment: Segment, now: int) -> None:
         snd.wnd = scaled_window(tcb, segment)
         snd.wl1 = segment.seq
         snd.wl2 = segment.ack
-        if snd.wnd > snd.max_wnd:
-            snd.max_wnd = snd.wnd
+        snd.max_wnd = max(snd.max_wnd, snd.wnd)
     if tcb.timers.persist != NEVER:
         tcb.timers.user = NEVER  # MUST-37: a peer that answers probes lives
         window.watch(tcb, now)

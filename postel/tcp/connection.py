@@ -9,6 +9,8 @@ The contract, that of `postel.host.Host` and `postel.sim.World` too:
 5. Everything is a function of its inputs.
 """
 
+from collections import deque
+
 from postel.errors import ArgumentError, ConnectionDoesNotExist, TcpError
 from postel.tcp import arrives, calls, output, pathmtu, seq, status, timeouts, tuning
 from postel.tcp.authentication import UNKNOWN, Authentication
@@ -28,7 +30,7 @@ from postel.wire.segment import Segment
 class Connection:
     """``iss`` and ``timestamp_offset`` come from `isn.Generator`, or from a test. ``mtu`` is the link's, in octets.
 
-    ``agenda`` is a list shared by the connections of one host: whoever may have something to send or tell is on it, once.
+    ``agenda`` is a queue shared by the connections of one host: whoever may have something to send or tell is on it, once.
     ``authentication`` is for whoever turns its segments into octets and back: they must be signed. ``context`` is the driver's own.
     """
 
@@ -44,7 +46,7 @@ class Connection:
         observer: Observer | None = None,
         memory: Memory | None = None,
         challenges: Budget | None = None,
-        agenda: "list[Connection] | None" = None,
+        agenda: "deque[Connection] | None" = None,
         authentication: Authentication | None = None,
     ) -> None:
         if authentication is not None:

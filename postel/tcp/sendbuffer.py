@@ -32,7 +32,7 @@ class SendBuffer:
         if size < _SMALL and self._head < len(pieces) and len(pieces[-1]) < _SMALL:
             pieces[-1] = bytes(pieces[-1]) + data
         else:
-            pieces.append(data if _is_lasting(data) else bytes(data))
+            pieces.append(_lasting(data))
             self._starts.append(self._begin + self.size)
         self.size += size
 
@@ -80,6 +80,8 @@ class SendBuffer:
         self._starts.clear()
 
 
-def _is_lasting(data: Data) -> bool:
-    """Nobody can change it."""
-    return isinstance(data, bytes) or (isinstance(data, memoryview) and isinstance(data.obj, bytes))
+def _lasting(data: Data) -> bytes | memoryview:
+    """The same octets where nobody can change them."""
+    if isinstance(data, bytes) or (isinstance(data, memoryview) and isinstance(data.obj, bytes)):
+        return data
+    return bytes(data)

@@ -288,7 +288,9 @@ def encode(
     return envelope.around(payload, identification=identification, dont_fragment=dont_fragment)
 
 
-def _header4(source: bytes, destination: bytes, protocol: int, size: int, hop_limit: int, traffic_class: int, number: int, flags: int) -> bytes:
+def _header4(
+    source: bytes, destination: bytes, protocol: int, size: int, hop_limit: int, traffic_class: int, number: int, flags: int
+) -> bytes:
     addresses = source + destination
     first, length = 0x4500 | traffic_class, HEADER_4 + size
     words = first + length + number + flags + (hop_limit << 8 | protocol) + int.from_bytes(addresses, "big")

@@ -7,10 +7,12 @@ import pytest
 from postel.errors import AddressInUse
 from postel.host.host import Host
 from postel.tcp.config import FIRST_RECEIVE_BUFFER, FIRST_SEND_BUFFER, Config
+from postel.tcp.events import READABLE
 from postel.tcp.state import CLOSED, ESTABLISHED
 from postel.times import MINUTE, NEVER, SECOND
 from postel.wire.address import Endpoint, parse
 from postel.wire.segment import ACK, SYN
+from postel.wire.segment import parse as parse_segment
 from tests.host.conftest import Pair, Peer
 
 
@@ -61,6 +63,27 @@ def test_the_agenda_is_served_in_order(host: Host, peer: Peer):
     for port in (1, 2, 3):
         host.connect("10.0.0.9", port, peer.now)
     assert [segment.destination for segment in peer.segments(peer.drain())] == [1, 2, 3]
+
+
+def test_a_connection_with_much_to_send_lets_others_have_their_turn(new_pair: Callable[..., Pair]):
+    """Its acknowledgements may open its window again and again. Nor do its own events wait until it has nothing more to send."""
+    pair = new_pair(config=Config(send_buffer=1 << 20, receive_buffer=1 << 20))
+    busy, server, _ = pair.connect()
+    other, _, _ = pair.connect(81)
+    for _ in range(8):
+        busy.send(bytes(200_000), pair.now)
+        pair.advance(SECOND)
+        server.receive(1 << 20, pair.now)
+    server.send(b"to read", pair.now)
+    pair.left.packet_arrives(pair.right.next_packet(pair.now), pair.now)
+    busy.send(bytes(200_000), pair.now)
+    other.send(b"me too", pair.now)
+    ports = []
+    while (packet := pair.left.next_packet(pair.now)) is not None:
+        ports.append(parse_segment(packet, 20, len(packet)).destination)
+        if len(ports) == 65:
+            assert pair.left.next_event() == (busy, READABLE)
+    assert ports[:66] == [80] * 64 + [81, 80]
 
 
 def test_packets_between_two_drains(pair: Pair):

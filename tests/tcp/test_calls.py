@@ -1,5 +1,6 @@
 """Every user call in every state: rules EP-OPEN, EP-SEND, EP-RECV, EP-CLOSE, EP-ABORT, EP-STAT (RFC 9293, 3.10.1 to 3.10.6)."""
 
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -506,11 +507,11 @@ def test_a_connection_says_who_and_what_it_is() -> None:
     ],
 )
 def test_whoever_was_touched_is_on_the_agenda_once(act: Callable[[Connection], None]) -> None:
-    agenda: list[Connection] = []
+    agenda: deque[Connection] = deque()
     connection = Connection(scenes.LOCAL, REMOTE, agenda=agenda)
     act(connection)
     connection.handle_timeout(0)
-    assert agenda == [connection]
+    assert list(agenda) == [connection]
     assert connection.on_agenda
 
 

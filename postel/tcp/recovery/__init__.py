@@ -53,7 +53,8 @@ class Recovery(ABC):
     retransmission timer anew. ``reorder_at`` is when `on_reorder_timeout` is due. ``tests_timeout``: the next ACKs tell whether the last
     timeout was spurious (RFC 5682), given that something new is sent. ``probe`` is in flight; whoever finds it lost, and nothing else,
     marks it instead of telling congestion control (RFC4821-4). ``flight`` is FlightSize when something was last sent: ACKs are read in
-    batches, and what they acknowledged together had all been in flight. ``is_wary``: something was sent again, so the echo in an ACK matters.
+    batches, and what they acknowledged together had all been in flight. ``is_wary``: something was sent
+    again, so that what an ACK echoes matters.
     """
 
     __slots__ = (

@@ -167,8 +167,7 @@ class Rack(Recovery):
         if newest is not None:
             self._round_trip = now - newest.at
             self._newest = newest
-            if newest.end > self._forward:
-                self._forward = newest.end
+            self._forward = max(self._forward, newest.end)
         self.reorder_at = NEVER
         self._end_sample(now)
 

@@ -32,7 +32,7 @@ class Stamp:
 
 
 class Sent:
-    """One transmission of the octets ``start`` … ``end``, at ``at``, in ``segments`` of one size. ``rest`` is what was cut off behind it."""
+    """One transmission of ``start`` … ``end``, at ``at``, in ``segments`` of one size. ``rest`` is what was cut off behind it."""
 
     __slots__ = ("at", "end", "is_again", "rest", "segments", "serial", "stamp", "start", "state")
 
