@@ -232,11 +232,14 @@ def _follow(tcb: Tcb, train: Train) -> Segment:
     """What the first of them did to timers, window and clock it did for all."""
     snd = tcb.snd
     start, octets = snd.nxt, train.octets
+    offset = seq.distance(snd.una, start)
     train.count -= 1
     snd.nxt = snd.max = seq.add(start, octets)
     tcb.texts_sent += 1
     tcb.recovery.on_sent(start, octets, train.at)
-    data = tcb.send_buffer.slice(seq.distance(snd.una, start), octets)
+    if offset == octets:  # RFC8985-7.2: it waits for no delayed ACK as a single one does
+        patience.start(tcb, train.at)
+    data = tcb.send_buffer.slice(offset, octets)
     return Segment(train.source, train.destination, start, train.ack, ACK, train.window, data, 0, train.tsval, train.tsecr)
 
 

@@ -270,10 +270,13 @@ def image(thing: object) -> dict[str, object]:
         value = getattr(thing, name)
         if callable(value):
             continue
-        if type(value).__module__.startswith("postel.tcp.") and not isinstance(value, State):
-            value = image(value)
-        found[name] = list(value) if isinstance(value, list) else value
+        found[name] = [_value(item) for item in value] if isinstance(value, list) else _value(value)
     return found
+
+
+def _value(thing: object) -> object:
+    is_record = type(thing).__module__.startswith("postel.tcp.") and not isinstance(thing, State)
+    return image(thing) if is_record else thing
 
 
 # The eleven states. Each returns with nothing owed and no event waiting.
