@@ -212,8 +212,9 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
         return None
     if _must_wait(tcb, now):
         return None
+    is_again = snd.nxt != snd.max
     segment = _advance(tcb, offset, count, with_fin=with_fin, now=now)
-    if count == room and unsent > 2 * count and usable >= 2 * count:
+    if count == room and unsent > 2 * count and usable >= 2 * count and not is_again:
         _form_train(tcb, segment, min(unsent - 1, usable) // count - 1, now)
     return segment
 
@@ -224,8 +225,7 @@ def _form_train(tcb: Tcb, first: Segment, count: int, now: int) -> None:
         return
     if tcb.recovery.is_active or tcb.recovery.tests_timeout or first.flags != ACK or first.sack or first.other:
         return
-    if seq.add(first.seq, len(first.data)) == tcb.snd.max:
-        tcb.train = Train(first, count, now)
+    tcb.train = Train(first, count, now)
 
 
 def _follow(tcb: Tcb, train: Train) -> Segment:

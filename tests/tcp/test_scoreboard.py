@@ -75,6 +75,52 @@ def consistent(recovery: Rack, una: int, end: int, sacked: set[int]) -> None:
         assert first.start == min(record.start for record in records if record.state == LOST)
 
 
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(st.sampled_from((*STEPS, "send", "sack")), st.integers(0, 90), st.integers(1, 9)), max_size=60),
+    st.sampled_from([0, 0xFFFFFF00]),
+)
+def test_a_shared_record_is_equal_to_one_for_each_segment(steps: list[Step], first: int) -> None:
+    """Whole segments leave in bursts, each at one instant; the twin believes that something was sent between any two of them."""
+    smss = 10
+    pair = [Rack(first, Reno(smss, initial_window(smss)), Rtt(SECOND, SECOND, MINUTE)) for _ in range(2)]
+    una = end = now = 0
+    for kind, position, count in steps:
+        now += 1
+        at, octets = position // smss * smss, count * smss
+        for recovery in pair:
+            if kind == "send":
+                for index in range(count):
+                    recovery.on_sent((first + end + index * smss) % (1 << 32), smss, now)
+                    pair[1].board.sent._serial += 1
+            elif kind == "again":
+                number, most = recovery.next_lost((first + una) % (1 << 32))
+                if number >= 0:
+                    recovery.on_sent(number, min(most, smss), now)
+            elif kind == "ack" and una < at <= end:
+                heard(recovery, first + at, at - una, (), now)
+            elif kind == "sack" and una < at and at + octets <= end:
+                heard(recovery, first + una, 0, ((first + at, first + at + octets),), now)
+            elif kind == "timeout" and end > una:
+                recovery.on_timeout(again=False, has_more=False, now=now)
+            elif kind == "wait":
+                recovery.on_reorder_timeout(now + 10 * count)
+        end += octets if kind == "send" else 0
+        una = at if kind == "ack" and una < at <= end else una
+        told = []
+        for recovery in pair:
+            board, figures = recovery.board, recovery.figures()
+            number, most = recovery.next_lost((first + una) % (1 << 32))
+            told.append(
+                (
+                    *(board.pipe, board.lost, board.segments_sacked, figures.retransmitted, figures.reorderings > 0),
+                    *(number, min(most, smss), recovery.reorder_at, recovery.is_active, recovery.probes(), recovery.tail()),
+                    *(recovery.congestion.window, recovery.sample.round_trip, recovery.sample.delivered, recovery.sample.lost),
+                )
+            )
+        assert told[0] == told[1]
+
+
 @settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.sampled_from(("send", "ack", "wait")), st.integers(1, 90), st.integers(1, 30)), max_size=60),

@@ -94,7 +94,7 @@ class Transmissions:
     def extend(self, octets: int, at: int) -> bool:
         """A segment that follows the last at the same instant, with as many octets, needs no record of its own."""
         record = self.last()
-        if record is None or record.at != at or record.is_again or record.state != FLYING:
+        if record is None or record.at != at or record.serial != self._serial or record.is_again or record.state != FLYING:
             return False
         if record.end - record.start != octets * record.segments:
             return False
