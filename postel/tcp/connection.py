@@ -204,7 +204,6 @@ class Connection:
     def path_mtu(self, mtu: int, now: int) -> None:
         """What the path is known to carry, IP header included."""
         pathmtu.learn(self.tcb, mtu, now)
-        self.tcb.train = None
 
     def _is_in_flight(self, number: int) -> bool:
         snd = self.tcb.snd
@@ -224,8 +223,6 @@ class Connection:
         self._note()
 
     def _note(self) -> None:
-        """Something happened."""
-        self.tcb.train = None
         if self._agenda is not None and not self.on_agenda:
             self.on_agenda = True
             self._agenda.append(self)

@@ -25,7 +25,6 @@ from postel.tcp.tcb import (
     OWES_WINDOW_PROBE,
     Tcb,
 )
-from postel.tcp.train import Train
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire import options
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG, Segment
@@ -58,10 +57,6 @@ def _activity(tcb: Tcb) -> int:
 
 
 def _choose(tcb: Tcb, now: int) -> Segment | None:
-    if tcb.train is not None:
-        if tcb.train.count > 0 and tcb.train.at == now:
-            return _follow(tcb, tcb.train)
-        tcb.train = None
     if tcb.resets:
         return reset_for(tcb.resets.pop(0))
     if tcb.owes & OWES_RESET:
@@ -212,35 +207,7 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
         return None
     if _must_wait(tcb, now):
         return None
-    is_again = snd.nxt != snd.max
-    segment = _advance(tcb, offset, count, with_fin=with_fin, now=now)
-    if count == room and unsent > 2 * count and usable >= 2 * count and not is_again:
-        _form_train(tcb, segment, min(unsent - 1, usable) // count - 1, now)
-    return segment
-
-
-def _form_train(tcb: Tcb, first: Segment, count: int, now: int) -> None:
-    """As many whole segments may follow at once, the user's last excepted, if nothing is special about them."""
-    if tcb.ecn is not None or tcb.path is not None or tcb.config.notsent_lowat or tcb.congestion.pacing_rate:
-        return
-    if tcb.recovery.is_active or tcb.recovery.tests_timeout or first.flags != ACK or first.sack or first.other:
-        return
-    tcb.train = Train(first, count, now)
-
-
-def _follow(tcb: Tcb, train: Train) -> Segment:
-    """What the first of them did to timers, window and clock it did for all."""
-    snd = tcb.snd
-    start, octets = snd.nxt, train.octets
-    offset = seq.distance(snd.una, start)
-    train.count -= 1
-    snd.nxt = snd.max = seq.add(start, octets)
-    tcb.texts_sent += 1
-    tcb.recovery.on_sent(start, octets, train.at)
-    if offset == octets:  # RFC8985-7.2: it waits for no delayed ACK as a single one does
-        patience.start(tcb, train.at)
-    data = tcb.send_buffer.slice(offset, octets)
-    return Segment(train.source, train.destination, start, train.ack, ACK, train.window, data, 0, train.tsval, train.tsecr)
+    return _advance(tcb, offset, count, with_fin=with_fin, now=now)
 
 
 def _begin_flight(tcb: Tcb, now: int) -> None:

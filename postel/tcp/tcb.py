@@ -48,7 +48,6 @@ from postel.tcp.state import (
 )
 from postel.tcp.stopwatch import Stopwatch
 from postel.tcp.timers import Timers
-from postel.tcp.train import Train
 from postel.times import NEVER
 from postel.wire.address import Endpoint
 from postel.wire.segment import Segment
@@ -190,7 +189,6 @@ class Tcb:
         "timers",
         "timestamp_offset",
         "timestamps",
-        "train",
         "tried",
         "tried_end",
         "unread",
@@ -238,7 +236,6 @@ class Tcb:
         self.wants_room = False  # `send` took less than it was given
         self.may_send_small = False  # the override timer ran out
         self.last_sent_at = 0
-        self.train: Train | None = None  # whole segments that may follow the last one now
         self.paced_until = 0  # the pacing rate lets nothing out before
         self.stopwatch: Stopwatch | None = None
 

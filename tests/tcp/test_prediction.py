@@ -1,4 +1,4 @@
-"""The short paths are equal to the long ones: two connections hear and say the same, and one of them may take no short path."""
+"""The short path is equal to the long one: two connections hear the same, and one of them may not take it."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -40,7 +40,7 @@ OTHERS = st.builds(Step, st.sampled_from(["send", "send", "wait", "read"]), st.i
 
 
 class Long(Scene):
-    """Every check for each segment that arrives, and every choice for each that goes."""
+    """Every check for each segment."""
 
     def hear(self, segment: Segment) -> None:
         if self.state is not ESTABLISHED:
@@ -48,14 +48,6 @@ class Long(Scene):
             return
         self.tcb.segments_arrived += 1
         arrives.otherwise(self.tcb, segment, self.now)
-        self.tcb.train = None
-
-    def drain(self) -> list[str]:
-        self.sent = []
-        while (segment := self.connection.next_segment(self.now)) is not None:
-            self.tcb.train = None
-            self.sent.append(segment)
-        return [self.text(segment) for segment in self.sent]
 
 
 class Short(Scene):
@@ -90,7 +82,7 @@ def heard(scene: Scene, step: Step) -> Segment:
 
 @settings(max_examples=250, deadline=None)
 @given(st.booleans(), st.booleans(), st.lists(SEGMENTS | OTHERS, max_size=40))
-def test_the_short_paths_leave_the_same_behind_as_the_long_ones(timestamps: bool, sack: bool, steps: list[Step]) -> None:
+def test_the_short_path_leaves_the_same_behind_as_the_long_one(timestamps: bool, sack: bool, steps: list[Step]) -> None:
     pair = [opened(kind, timestamps=timestamps, sack=sack) for kind in (Short, Long)]
     for step in steps:
         if not pair[0].state == pair[1].state == ESTABLISHED:
@@ -119,14 +111,3 @@ def test_the_short_path_is_taken() -> None:
     scene.hear(heard(scene, Step("hear", 4)))
     scene.hear(heard(scene, Step("hear", 0, MSS)))
     assert scene.predicted == 2
-
-
-def test_a_train_ends_where_something_happens() -> None:
-    """Ten may fly; after three of them the peer's window closes behind the fifth."""
-    scene = established(PLAIN)
-    scene.connection.send(bytes(20 * MSS), scene.now)
-    for _ in range(3):
-        assert scene.connection.next_segment(scene.now) is not None
-    assert scene.tcb.train is not None
-    scene.connection.segment_arrives(scene.segment(ACK, ack=1, window=5 * MSS), scene.now)
-    assert len(scene.drain()) == 2

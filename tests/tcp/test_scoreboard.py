@@ -84,27 +84,16 @@ def test_a_shared_record_is_equal_to_one_for_each_segment(steps: list[Step], fir
     """Whole segments leave in bursts, each at one instant; the twin believes that something was sent between any two of them."""
     smss = 10
     pair = [Rack(first, Reno(smss, initial_window(smss)), Rtt(SECOND, SECOND, MINUTE)) for _ in range(2)]
-    una = end = now = 0
-    for kind, position, count in steps:
-        now += 1
+    una = end = 0
+    for now, (kind, position, count) in enumerate(steps, 1):
         at, octets = position // smss * smss, count * smss
         for recovery in pair:
             if kind == "send":
                 for index in range(count):
                     recovery.on_sent((first + end + index * smss) % (1 << 32), smss, now)
                     pair[1].board.sent._serial += 1
-            elif kind == "again":
-                number, most = recovery.next_lost((first + una) % (1 << 32))
-                if number >= 0:
-                    recovery.on_sent(number, min(most, smss), now)
-            elif kind == "ack" and una < at <= end:
-                heard(recovery, first + at, at - una, (), now)
-            elif kind == "sack" and una < at and at + octets <= end:
-                heard(recovery, first + una, 0, ((first + at, first + at + octets),), now)
-            elif kind == "timeout" and end > una:
-                recovery.on_timeout(again=False, has_more=False, now=now)
-            elif kind == "wait":
-                recovery.on_reorder_timeout(now + 10 * count)
+            else:
+                happens(recovery, kind, first, una, at if una < at <= end else una, octets if at + octets <= end else 0, now)
         end += octets if kind == "send" else 0
         una = at if kind == "ack" and una < at <= end else una
         told = []
@@ -149,6 +138,21 @@ def test_the_short_way_of_an_ack_in_order_is_equal_to_the_long_one(steps: list[S
         assert told[0] == told[1]
         known = [(seen._round_trip, seen._forward, seen._reordering.count, seen.board.pipe, seen.probes()) for seen in pair]
         assert known[0] == known[1]
+
+
+def happens(recovery: Rack, kind: str, first: int, una: int, at: int, octets: int, now: int) -> None:
+    if kind == "again":
+        number, most = recovery.next_lost((first + una) % (1 << 32))
+        if number >= 0:
+            recovery.on_sent(number, min(most, recovery.congestion.smss), now)
+    elif kind == "ack" and at > una:
+        heard(recovery, first + at, at - una, (), now)
+    elif kind == "sack" and at > una and octets:
+        heard(recovery, first + una, 0, ((first + at, first + at + octets),), now)
+    elif kind == "timeout" and recovery.board.flight:
+        recovery.on_timeout(again=False, has_more=False, now=now)
+    elif kind == "wait":
+        recovery.on_reorder_timeout(now + octets)
 
 
 @pytest.mark.label("BAD-MSS-2")
