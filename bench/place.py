@@ -23,7 +23,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
-from postel.link.tun import DEVICE, Tun
+from postel.link.device import DEVICE
+from postel.link.tun import Tun
 
 NEAR, FAR = "10.99.0.1", "10.99.0.2"  # the kernel's address; Postel's, or the other kernel's
 MTU = 1500

@@ -19,7 +19,7 @@ from postel.aio.transport import Transport
 from postel.errors import ArgumentError, ConnectionAborted, LinkError, NetworkUnreachable
 from postel.host.host import Host
 from postel.host.listener import Listener
-from postel.link import Link
+from postel.link import Link, Offloading
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
@@ -42,6 +42,8 @@ class Network:
     def __init__(self, host: Host, link: Link, *, linger: float) -> None:
         if host.routes.mtu > link.mtu:
             raise ArgumentError("host", host, f"a host whose MTU ({host.routes.mtu}) the link's ({link.mtu}) can carry")
+        if isinstance(link, Offloading):
+            host.use_offload(link.largest)
         self.host = host
         self.link = link
         self._linger = linger

@@ -6,7 +6,7 @@ from typing import Protocol, cast
 
 from postel.errors import LinkError
 from postel.host.host import Host
-from postel.link import Link
+from postel.link import Link, Offloading
 from postel.tcp.events import Event
 from postel.times import NEVER, SECOND
 
@@ -93,9 +93,18 @@ class Pump:
                 told = next_event()
 
     def _send_out(self) -> None:
+        if isinstance(self._link, Offloading):
+            self._send_parcels(self._link)
+            return
         next_packet, send, now = self._host.next_packet, self._link.send, self.now()
         while (packet := next_packet(now)) is not None:
             if not send(packet):
+                self.lost += 1
+
+    def _send_parcels(self, link: Offloading) -> None:
+        next_parcel, send, now = self._host.next_parcel, link.send_parcel, self.now()
+        while (parcel := next_parcel(now)) is not None:
+            if not send(parcel):
                 self.lost += 1
 
     def _arm(self) -> None:
@@ -127,6 +136,13 @@ class Pump:
 
     def _take_in(self) -> None:
         host, link, now = self._host, self._link, self.now()
+        if isinstance(link, Offloading):
+            for _ in range(BATCH):
+                parcel = link.receive_parcel()
+                if parcel is None:
+                    return
+                host.parcel_arrives(parcel, now)
+            return
         for _ in range(BATCH):
             octets = link.receive()
             if not octets:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from postel.errors import AddressInUse, ArgumentError, InsufficientResources, NetworkUnreachable, WireError
-from postel.host import control
+from postel.host import control, encapsulation
 from postel.host.connections import Connections
 from postel.host.control import Control
 from postel.host.counters import Counters
@@ -22,7 +22,6 @@ from postel.host.outbound import Outbound
 from postel.host.ports import Ports
 from postel.host.routes import Routes
 from postel.host.strangers import Strangers
-from postel.tcp import pathmtu
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import DEFAULT, MEBIBYTE, Config, first_send_limit
@@ -30,12 +29,12 @@ from postel.tcp.connection import Connection
 from postel.tcp.events import Event
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
-from postel.tcp.pathmtu import FLOOR_4
 from postel.tcp.state import State
 from postel.times import NEVER
 from postel.wire import checksum, ip, udp
 from postel.wire.address import UNSPECIFIED_4, UNSPECIFIED_6, Endpoint, is_unspecified, parse, parse_interface, to_text
 from postel.wire.ip import Packet
+from postel.wire.parcel import Parcel, finished
 from postel.wire.segment import ACK, PROTOCOL, RST, Segment, checksum_is_right, encode_for
 from postel.wire.segment import parse as parse_segment
 
@@ -72,7 +71,9 @@ class Host:
         self.observer = observer
         self.memory = Memory(memory_limit)
         self.routes = Routes(tuple([parse_interface(text) for text in addresses]), mtu, any_address=any_address)
-        self._verify = verify_checksums
+        self._verifies = verify_checksums
+        self._verify = verify_checksums  # the packet at hand
+        self._stride = 0  # of the parcel at hand
         self._counters = Counters(observer)
         self._ports = Ports(secret)
         self._outbound = Outbound(self.routes, self._counters, secret)
@@ -159,6 +160,13 @@ class Host:
             octets = self.routes.source_for(remote.address)
         return self._datagrams.open(octets, _require_port(port, 0), remote, self._wildcard())
 
+    def use_offload(self, largest: int) -> None:
+        """Connections made from now on may send packets of up to ``largest`` octets for the link to cut (`next_parcel`), or for
+        `next_packet`; 0: none larger than the MTU."""
+        if largest and not self.routes.mtu <= largest <= ip.LARGEST:
+            raise ArgumentError("largest", largest, f"0, or the MTU ({self.routes.mtu}) to {ip.LARGEST} octets")
+        self._connections.offload = largest
+
     def forget_cookies(self) -> None:
         """Forget which servers do TCP Fast Open, and the cookies they gave, by which they could tell that a client is the same."""
         self._connections.servers.clear()
@@ -193,25 +201,63 @@ class Host:
             if connection.authentication is None or self._connections.is_authentic(connection, segment, octets, start, end, now):
                 self._connections.give(connection, segment, octets, now)
 
+    def parcel_arrives(self, parcel: Parcel, now: int) -> None:
+        """As `packet_arrives`, from a link that checks and joins packets itself. An observer sees them as they were before."""
+        if self.observer is not None:
+            for packet in finished(parcel):
+                self.packet_arrives(packet, now)
+            return
+        self._verify = self._verifies and not parcel.is_vouched
+        self._stride = parcel.stride
+        self.packet_arrives(parcel.head + parcel.text, now)
+        self._verify = self._verifies
+        self._stride = 0
+
     def next_packet(self, now: int) -> bytes | None:
         """A packet for the link; None when there is nothing more to send now."""
-        while True:
-            if self._outbound.queue:
-                return self._leaves(self._outbound.queue.popleft(), now)
-            connection = self._draining or self._connections.take_next()
+        queue = self._outbound.queue
+        while not queue:
+            connection = self._next_sender(now)
             if connection is None:
-                self._looped_at = now if self._outbound.looped else NEVER
                 return None
-            self._draining = connection
             segment = connection.next_segment(now)
             if segment is None:
-                self._draining = None
-                self._connections.settle(connection, now)
-                continue
-            octets = self._encode(connection, segment, now)
-            if connection.remote.address not in self.routes.own:
-                return self._leaves(octets, now)
-            self._outbound.looped.append(octets)
+                self._settle(connection, now)
+            elif segment.stride:
+                queue.extend(finished(self._pack(connection, segment, now)))
+            elif connection.remote.address in self.routes.own:
+                self._outbound.looped.append(self._encode(connection, segment, now))
+            else:
+                return self._leaves(self._encode(connection, segment, now), now)
+        return self._leaves(queue.popleft(), now)
+
+    def next_parcel(self, now: int) -> Parcel | None:
+        """As `next_packet`, for a link that computes checksums and cuts. Signed segments, and where an observer looks on, leave whole."""
+        while self.observer is None and not self._outbound.queue:
+            connection = self._next_sender(now)
+            if connection is None:
+                return None
+            segment = connection.next_segment(now)
+            if segment is None:
+                self._settle(connection, now)
+            elif connection.remote.address in self.routes.own:
+                self._outbound.looped.append(self._encode(connection, segment, now))
+            else:
+                self._packets_sent += segment.packets
+                return self._pack(connection, segment, now)
+        packet = self.next_packet(now)
+        return None if packet is None else Parcel(packet)
+
+    def _next_sender(self, now: int) -> Connection | None:
+        if self._draining is None:
+            self._draining = self._connections.take_next()
+            if self._draining is None:
+                self._looped_at = now if self._outbound.looped else NEVER
+        return self._draining
+
+    def _settle(self, connection: Connection, now: int) -> None:
+        self._draining = None
+        self._connections.settle(connection, now)
 
     def next_event(self) -> HostEvent | None:
         connections = self._connections
@@ -377,32 +423,19 @@ class Host:
         except WireError as error:  # EP-PRE-1, EP-PRE-5
             self._counters.drop(error.reason, octets, now)
             return None
-        self._segments_arrived += 1
+        segment.stride = self._stride
+        self._segments_arrived += segment.packets
         return segment
 
     # The way out
 
     def _encode(self, connection: Connection, segment: Segment, now: int) -> bytes:
         self._segments_sent += 1
-        source, destination = connection.local.address, connection.remote.address
-        config = connection.tcb.config  # MUST-48, MUST-49
-        if connection.authentication is None:
-            payload = encode_for(segment, source, destination, config.option_layout)
-        else:
-            tcb = connection.tcb
-            payload = connection.authentication.seal(segment, config.option_layout, tcb.snd.iss, tcb.known_irs)
-        is_small = ip.HEADER_4 + len(payload) <= FLOOR_4  # else it is a probe, and must not arrive in fragments
-        may_fragment = is_small and (pathmtu.may_be_fragmented(connection.tcb) or self.routes.may_fragment(destination, now))
-        return ip.encode(
-            source,
-            destination,
-            PROTOCOL,
-            payload,
-            hop_limit=config.hop_limit,
-            traffic_class=config.traffic_class & ~_ECN | segment.ecn,
-            identification=self._outbound.identification(source, destination) if may_fragment else 0,  # RFC 6864, 4.1
-            dont_fragment=not may_fragment,
-        )
+        return encapsulation.packet(connection, segment, self._outbound, now)
+
+    def _pack(self, connection: Connection, segment: Segment, now: int) -> Parcel:
+        self._segments_sent += segment.packets
+        return encapsulation.parcel(connection, segment, self._outbound, now)
 
     def _leaves(self, octets: bytes, now: int) -> bytes:
         self._packets_sent += 1

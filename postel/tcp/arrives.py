@@ -33,7 +33,7 @@ _PIECE = 4096
 
 
 def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
-    tcb.segments_arrived += 1
+    tcb.segments_arrived += segment.packets
     if tcb.observer is not None:
         tcb.observer.segment_arrived(tcb.local, tcb.remote, segment, now)
     if tcb.config.keep_alive and tcb.timers.keep_alive != NEVER:
@@ -241,7 +241,7 @@ def seventh_process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     """Take what is new and inside the window: in order to the user, else to reassembly (EP-TXT-1, EP-TXT-2)."""
     if not segment.data:
         return True
-    tcb.texts_arrived += 1
+    tcb.texts_arrived += segment.packets
     tcb.last_data_at = now
     if not tcb.can_receive:  # EP-TXT-3
         tcb.owes |= OWES_ACK
@@ -259,7 +259,7 @@ def seventh_process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     if end <= begin:  # nothing new, or a probe of our closed window (RFC9293-3.8.6.1-1)
         tcb.owes |= OWES_ACK
         return True
-    return _take(tcb, begin, segment.data[begin - start : end - start], now)
+    return _take(tcb, begin, segment.data[begin - start : end - start], segment.packets, now)
 
 
 def eighth_check_fin(tcb: Tcb, segment: Segment, now: int) -> bool:
@@ -308,7 +308,7 @@ def _open(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.snd.wl2 = segment.ack
     window.watch(tcb, now)
     if tcb.early:  # RFC9293-3.5-data-on-syn
-        _take(tcb, 0, tcb.early, now)
+        _take(tcb, 0, tcb.early, 1, now)
         tcb.early = b""
 
 
@@ -339,17 +339,17 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> bool:
 # Text
 
 
-def _take(tcb: Tcb, ahead: int, data: bytes, now: int) -> bool:
-    """``data`` begins ``ahead`` octets after RCV.NXT. What the host has no memory for is dropped and comes again."""
+def _take(tcb: Tcb, ahead: int, data: bytes, packets: int, now: int) -> bool:
+    """``data`` of so many packets begins ``ahead`` octets after RCV.NXT. What the host has no memory for is dropped and comes again."""
     if not tcb.take_memory(len(data)) and not _make_room(tcb, ahead, len(data)):
         return False
     if ahead == 0 and tcb.reassembly is None:
         _deliver(tcb, data)
-        _owe_ack_of_text(tcb, now)
+        _owe_ack_of_text(tcb, packets, now)
         if tcb.duplicate is not None:  # its sender waits to hear that it sent too much
             tcb.owes |= OWES_ACK
     else:
-        _reassemble(tcb, ahead, data)
+        _reassemble(tcb, ahead, data, packets)
     return True
 
 
@@ -375,16 +375,16 @@ def _deliver(tcb: Tcb, data: bytes) -> None:
     tcb.tell(READABLE)
 
 
-def _owe_ack_of_text(tcb: Tcb, now: int) -> None:
-    """Every second segment at once (SHLD-19), else within the delay (SHLD-18, MUST-40)."""
-    tcb.arrived_since_ack += 1
+def _owe_ack_of_text(tcb: Tcb, packets: int, now: int) -> None:
+    """Every second segment at once (SHLD-19), else within the delay (SHLD-18, MUST-40). What a link joined counts as what it was."""
+    tcb.arrived_since_ack += packets
     if tcb.arrived_since_ack >= tcb.config.acknowledge_every or tcb.config.delayed_ack == 0:
         tcb.owes |= OWES_ACK
     elif tcb.timers.delayed_ack == NEVER:
         tcb.timers.delayed_ack = now + tcb.config.delayed_ack
 
 
-def _reassemble(tcb: Tcb, ahead: int, data: bytes) -> None:
+def _reassemble(tcb: Tcb, ahead: int, data: bytes, packets: int) -> None:
     """Out of order, or into a gap: acknowledged at once either way (RFC5681-3.2a, RFC5681-3.2b)."""
     if tcb.reassembly is None:
         tcb.reassembly = Reassembly()
@@ -397,9 +397,9 @@ def _reassemble(tcb: Tcb, ahead: int, data: bytes) -> None:
     before = held.held
     held.relieve()
     tcb.give_back(len(data) - inserted + before - held.held)
-    if tcb.owes & OWES_ACK and ahead and not tcb.sack_agreed:
+    if ahead and not tcb.sack_agreed:
         # MUST-58 coalesces ACKs, but a peer without SACK counts duplicates to find a loss: each segment gets its own
-        tcb.duplicates_owed = min(tcb.duplicates_owed + 1, _DUPLICATES_HELD)
+        tcb.duplicates_owed = min(tcb.duplicates_owed + packets - (tcb.owes & OWES_ACK == 0), _DUPLICATES_HELD)
     tcb.owes |= OWES_ACK
     for piece in held.take(tcb.position):
         _deliver(tcb, piece)

@@ -250,10 +250,35 @@ def encode(
     dont_fragment: bool = True,
 ) -> bytes:
     """A whole packet; the addresses' length says which version. IPv6 has no use for the last two."""
+    before = header(
+        source,
+        destination,
+        protocol,
+        len(payload),
+        hop_limit=hop_limit,
+        traffic_class=traffic_class,
+        identification=identification,
+        dont_fragment=dont_fragment,
+    )
+    return before + payload
+
+
+def header(
+    source: bytes,
+    destination: bytes,
+    protocol: int,
+    size: int,
+    *,
+    hop_limit: int = 64,
+    traffic_class: int = 0,
+    identification: int = 0,
+    dont_fragment: bool = True,
+) -> bytes:
+    """What `encode` puts before a payload of ``size`` octets."""
     if len(source) == 4:
         flags = _DONT_FRAGMENT if dont_fragment else 0
-        return _header4(source, destination, protocol, len(payload), hop_limit, traffic_class, identification, flags) + payload
-    return _header6(source, destination, protocol, len(payload), hop_limit, traffic_class) + payload
+        return _header4(source, destination, protocol, size, hop_limit, traffic_class, identification, flags)
+    return _header6(source, destination, protocol, size, hop_limit, traffic_class)
 
 
 def _header4(

@@ -33,6 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--netns", metavar="NAME", default="", help="put the kernel's side into this network namespace")
     group.add_argument("--mtu", type=int, default=1500, help="of the device; default %(default)s")
+    group.add_argument("--no-offload", dest="offload", action="store_false", help="cut and check packets here, though the kernel would")
     recording.arguments(parser)
 
 
@@ -53,6 +54,7 @@ class Attachment:
         self.tun = options.tun
         self.mtu = options.mtu
         self.namespace = options.netns
+        self.offload = options.offload
         names = {address.to_text(interface.address): "postel" for interface in own}
         names |= {address.to_text(interface.address): "kernel" for interface in self.kernel}
         self.recording = Recording(options, names)
@@ -62,7 +64,7 @@ class Attachment:
         """Opens the device and attaches a host to it; shows the recording when all is closed."""
         try:
             host = Host(*(str(interface) for interface in self.own), secret=os.urandom(16), mtu=self.mtu, observer=self.recording.trace)
-            link = device.opened(self.tun, self.kernel, mtu=self.mtu, namespace=self.namespace)
+            link = device.opened(self.tun, self.kernel, mtu=self.mtu, namespace=self.namespace, offload=self.offload)
             async with aio.attach(host, link) as network:
                 yield network
         finally:

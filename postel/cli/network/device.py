@@ -6,16 +6,16 @@ import subprocess
 from typing import Any
 
 from postel.errors import ArgumentError, LinkError
-from postel.link.tun import Tun
+from postel.link.tun import Tun, attach
 from postel.wire.address import Interface
 
 _LEAST_MTU_6 = 1280  # below it a device has no IPv6 at all: RFC 8200, 5
 _PREFIX_OF_ONE = {4: 32, 16: 128}
 
 
-def opened(name: str, kernel: list[Interface], *, mtu: int, namespace: str = "") -> Tun:
+def opened(name: str, kernel: list[Interface], *, mtu: int, namespace: str = "", offload: bool = True) -> Tun:
     """The device, up, with the kernel's addresses on it; in ``namespace`` if one is named. Raises LinkError, which says how to mend it."""
-    tun = Tun(name, mtu=mtu)
+    tun = attach(name, mtu=mtu, offload=offload)
     try:
         if namespace:
             ip("link", "set", "dev", name, "netns", namespace)

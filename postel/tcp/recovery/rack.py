@@ -270,7 +270,8 @@ class Rack(Recovery):
 
     def _reorder_window(self) -> int:
         is_recovering = self.is_active or self._is_timed_out
-        return self._reordering.window(self.board.segments_sacked, self.rtt.smoothed, is_recovering=is_recovering)
+        sacked = max(self.board.segments_sacked, self.board.sacked.total // self.congestion.smss)  # one record may be a burst
+        return self._reordering.window(sacked, self.rtt.smoothed, is_recovering=is_recovering)
 
     def on_reorder_timeout(self, now: int) -> None:
         self._begin_sample(0)
