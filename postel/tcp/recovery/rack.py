@@ -156,9 +156,9 @@ class Rack(Recovery):
         board.una = una
         board.position += acked
         self.sample.delivered = acked
-        newest = board.sent.take(board.position)
+        newest = board.sent.take(board.position, self.congestion.smss)
         if newest is not None:
-            self._forward = max(self._forward, newest.end)
+            self._forward = max(self._forward, min(newest.end, board.position))
             if self._is_credible(newest, now):
                 self._round_trip = now - newest.at
                 self._delivered = newest
@@ -196,14 +196,14 @@ class Rack(Recovery):
         if record.state == LOST:
             self.board.lost -= octets
         self.sample.delivered += octets
-        if end < record.end:
+        if end < record.end and octets < self.congestion.smss:  # not even a packet of a burst
             return
         if self._is_credible(record, now):
             self._round_trip = now - record.at
             if self._delivered is None or _sent_after(record, self._delivered):
                 self._delivered = record
-        if record.end > self._forward:
-            self._forward = record.end
+        if end > self._forward:
+            self._forward = end
         elif not record.is_again:  # RFC8985-6.2-3
             self._reordering.count += 1
 

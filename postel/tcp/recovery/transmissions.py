@@ -94,8 +94,9 @@ class Transmissions:
     def last(self) -> Sent | None:
         return self._records[-1] if self._head < len(self._records) else None
 
-    def take(self, position: int) -> Sent | None:
-        """Everything before ``position`` was acknowledged, and flew. The last record of it; None where that ends within the first."""
+    def take(self, position: int, packet: int) -> Sent | None:
+        """Everything before ``position`` was acknowledged, and flew. The last record of it, though it be only a ``packet`` of a burst;
+        None where that ends within the first."""
         records, head, last = self._records, self._head, None
         end = len(records)
         while head < end and records[head].end <= position:
@@ -103,6 +104,7 @@ class Transmissions:
             last.state = GONE
             head += 1
         if head < end and records[head].start < position:
+            last = records[head] if position - records[head].start >= packet else last
             records[head].start = self._starts[head] = position
         self._head = head
         if head == end:
