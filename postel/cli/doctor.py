@@ -67,7 +67,7 @@ def _core() -> Finding:
     if core() == "compiled core":
         return Finding("core", GOOD, what)
     missing = [] if shutil.which(os.environ.get("CC", "cc")) else ["a C compiler"]
-    if not Path(_headers(), "Python.h").exists():
+    if not os.access(Path(_headers(), "Python.h"), os.R_OK):
         missing.append("Python's headers")
     first = f"install {' and '.join(missing)}, then " if missing else ""
     return Finding("core", MISSING, what, f"several times as fast compiled: {first}pip install --force-reinstall --no-binary postel postel")

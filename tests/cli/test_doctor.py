@@ -46,8 +46,15 @@ def test_it_leaves_no_device_behind(capfd: pytest.CaptureFixture[str]) -> None:
 def test_a_user_without_rights_is_told_what_to_do() -> None:
     if os.geteuid() != 0:
         pytest.skip("not root: nobody else can be tried")
-    imported = "import json, os, sys, sysconfig, postel.cli.doctor, postel.host.host, importlib.metadata; from postel import cli"
-    program = f"{imported}; os.setgroups([]); os.setuid(65534); sys.exit(cli.main(['doctor']))"  # it may have no right to read us
+    program = """
+import encodings.ascii, importlib.metadata, json, os, sys, sysconfig
+import postel.cli.doctor, postel.host.host
+from postel import cli
+sysconfig.get_path("include")
+os.setgroups([])
+os.setuid(65534)  # who may have no right to read what isn't imported yet
+sys.exit(cli.main(["doctor"]))
+"""
     environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent.parent), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode in (cli.DONE, cli.NOT_ALLOWED), done.stderr
