@@ -336,6 +336,7 @@ class Host:
         packet = self._parse_packet(octets, now) if octets else None
         if packet is None:
             return
+        self._verify = self._verifies  # a link that vouches for a fragment doesn't for the others
         if packet.is_fragment:  # fragments of fragments: only an attacker makes them
             self._counters.drop("fragment_nested", octets, now)
         else:
@@ -423,7 +424,8 @@ class Host:
         except WireError as error:  # EP-PRE-1, EP-PRE-5
             self._counters.drop(error.reason, octets, now)
             return None
-        segment.stride = self._stride
+        if self._stride:
+            segment.divide(self._stride)
         self._segments_arrived += segment.packets
         return segment
 

@@ -357,7 +357,8 @@ def _make(tcb: Tcb, number: int, flags: int, data: bytes, now: int, *, stride: i
     """A segment with ACK, window and the options agreed; what was owed by it is paid."""
     field = window.advertise(tcb)
     segment = Segment(tcb.local.port, tcb.remote.port, number, tcb.rcv.nxt, flags, field, data)
-    segment.stride = stride
+    if stride:
+        segment.divide(stride)
     if seq.gt(tcb.snd.up, tcb.snd.una) and seq.gt(tcb.snd.up, number):  # D-13
         segment.flags |= URG
         segment.urgent = min(_FARTHEST_URGENT, seq.distance(number, tcb.snd.up))  # RFC7323-A

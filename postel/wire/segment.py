@@ -38,11 +38,11 @@ class Segment(options.Bearer):
     ``window`` is the field as it stands on the wire, unscaled. ``len`` is SEG.LEN: data, SYN and FIN. ``mss``, ``window_scale``,
     ``tsval`` and ``tsecr`` are ABSENT where the option is; ``sack`` holds (left, right) pairs in their order on the wire;
     ``other`` holds (kind, value) of options that Postel doesn't know, and of Fast Open's. ``ecn`` is the ECN field of the IP header
-    around it (RFC 3168, 5): 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE. ``stride`` isn't 0 where it stands for several that a link cuts
-    or has joined: then it is how many octets of text each of them carries, but for the last.
+    around it (RFC 3168, 5): 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE. ``packets`` carry it over the wire, with ``stride`` octets of text
+    each but for the last, where a link cuts it or has joined it; else ``stride`` is 0.
     """
 
-    __slots__ = ("ack", "data", "destination", "ecn", "flags", "len", "seq", "source", "stride", "urgent", "window")
+    __slots__ = ("ack", "data", "destination", "ecn", "flags", "len", "packets", "seq", "source", "stride", "urgent", "window")
 
     def __init__(
         self,
@@ -69,6 +69,7 @@ class Segment(options.Bearer):
         self.tsecr = tsecr
         self.ecn = 0
         self.stride = 0
+        self.packets = 1
         self.mss = ABSENT
         self.window_scale = ABSENT
         self.sack_permitted = False
@@ -76,10 +77,10 @@ class Segment(options.Bearer):
         self.other: tuple[tuple[int, bytes], ...] = ()
         self.len = len(data) + (flags & SYN != 0) + (flags & FIN != 0)  # RFC9293-3.4-seglen
 
-    @property
-    def packets(self) -> int:
-        """How many packets carry it over the wire."""
-        return -(-len(self.data) // self.stride) if self.stride and self.data else 1
+    def divide(self, stride: int) -> None:
+        """It stands for packets with so many octets of text each."""
+        self.stride = stride
+        self.packets = max(1, -(-len(self.data) // stride))
 
     def __repr__(self) -> str:
         text = f"<{flags_text(self.flags)} seq={self.seq}"

@@ -19,6 +19,7 @@ from tests.host.conftest import START, Pair
 
 LARGEST = 65535
 EAGER = replace(DEFAULT, nagle=False)
+PAIR = (bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2]))
 FAMILIES = pytest.mark.parametrize("address", ["10.0.0.2", "fd00::2"])
 
 
@@ -115,6 +116,16 @@ def test_must_3_what_no_link_vouches_for_is_verified() -> None:
     client.send(b" and more", pair.now)
     pair.advance(1_000_000)
     assert server.receive(100, pair.now) == b"text! and more"
+
+
+def test_who_vouches_for_a_fragment_does_not_for_the_others() -> None:
+    damaged = udp.encode_for(udp.Datagram(7, 53, b"x" * 100), *PAIR)[:-1] + b"?"
+    receiver = host(2)
+    socket = receiver.datagrams(53)
+    for fragment in ip.fragments(*PAIR, udp.PROTOCOL, damaged, 100, identification=1):
+        receiver.parcel_arrives(Parcel(fragment, is_vouched=True), START)
+    assert socket.receive() is None
+    assert receiver.statistics()["dropped_bad_checksum"] == 1
 
 
 def test_signed_segments_leave_whole_and_each_in_a_packet_of_its_own() -> None:

@@ -147,7 +147,7 @@ def test_cwr_may_lead_a_burst_but_a_counter_may_not() -> None:
 
 def joined(scene: Scene, octets: int, **fields: object) -> list[str]:
     segment = scene.segment(ACK, bytes(octets), **fields)  # type: ignore[arg-type]
-    segment.stride = MSS
+    segment.divide(MSS)
     scene.connection.segment_arrives(segment, scene.now)
     scene.tcb.check()
     return scene.drain()
