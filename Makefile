@@ -3,6 +3,7 @@
 # make bench     the figures of the README
 # make compliance   docs/compliance.md anew, from a run of the tests
 # make compile   the core as C extensions, in build/compiled
+# make wheels    what can be uploaded: the source, a plain wheel, and a compiled one for this machine
 # make clean
 
 PYTHON := $(shell for python in python3 python3.11 python3.12 python3.13 python3.14 python; do \
@@ -16,10 +17,10 @@ CORE := $(shell find postel/wire postel/tcp postel/host -name '*.py')
 COMPILED := build/compiled
 LABELS := build/labels.json
 PARALLEL := -n 2 --dist worksteal
-# Real time, against the kernel and in a browser: one after another, and without the weight of coverage.
-SERIAL := $(sort $(dir $(wildcard tests/kernel/test_*.py tests/browser/test_*.py)))
+# Real time, against the kernel and in a browser, and what compiles: one after another, and without the weight of coverage.
+SERIAL := $(sort $(dir $(wildcard tests/kernel/test_*.py tests/browser/test_*.py tests/packaging/test_*.py)))
 
-.PHONY: demo test check interpreted compliant compliance serial compiled bench compile clean
+.PHONY: demo test check interpreted compliant compliance serial compiled bench compile wheels clean
 .DELETE_ON_ERROR:
 
 demo: $(BIN)/python
@@ -59,6 +60,13 @@ bench: .venv/dev
 
 compile: $(COMPILED)/stamp
 	@echo 'compiled: PYTHONPATH=$(COMPILED) python …'
+
+# From the source archive, so that it is tried too; cibuildwheel makes those for other platforms.
+wheels: .venv/dev
+	rm -rf dist && mkdir -p dist
+	$(BIN)/python -c 'import setuptools.build_meta as backend; backend.build_sdist("dist")'
+	POSTEL_COMPILE=0 $(BIN)/python -m pip wheel -q --no-build-isolation --no-deps -w dist dist/*.tar.gz
+	POSTEL_COMPILE=1 $(BIN)/python -m pip wheel -q --no-build-isolation --no-deps -w dist dist/*.tar.gz
 
 $(COMPILED)/stamp: $(CORE) setup.py .venv/dev
 	rm -rf $(COMPILED)/postel && mkdir -p $(COMPILED)

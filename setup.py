@@ -1,12 +1,16 @@
-"""Pure Python as it stands; with POSTEL_COMPILE=1 in the environment, mypyc makes the core (wire, tcp, host) into C extensions.
+"""mypyc makes the core (wire, tcp, host) into C extensions where a C compiler is there; else the same source is installed as it stands.
 
-Building compiled needs the extra `compile` and no isolation: ``POSTEL_COMPILE=1 pip install --no-build-isolation .``
+``POSTEL_COMPILE=0`` leaves it plain in any case; with ``POSTEL_COMPILE=1`` what prevents compiling is an error. An sdist and an editable
+install are always plain. ``POSTEL_OPTIMISE`` is the C compiler's level, 3 unless told otherwise.
 """
 
 import os
+import sys
+import tempfile
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
+from setuptools.errors import CompileError
 
 CORE = ("postel/wire", "postel/tcp", "postel/host")
 # Classes that users subclass in plain Python, and what inherits from those: mypyc's native classes can't do that.
@@ -18,6 +22,7 @@ PLAIN = {
     "postel/tcp/congestion/cubic.py",
     "postel/tcp/congestion/reno.py",
 }
+BUILDING = {"build", "build_ext", "bdist_wheel", "install"}
 
 
 def modules() -> list[str]:
@@ -26,9 +31,42 @@ def modules() -> list[str]:
     return [path for path in found if path not in PLAIN]
 
 
-if os.environ.get("POSTEL_COMPILE") == "1":
-    from mypyc.build import mypycify
+def extensions() -> list[Extension]:
+    from mypyc.build import mypycify  # noqa: PLC0415 - absent where nothing is to be compiled
 
-    setup(ext_modules=mypycify(["--strict", *modules()], opt_level=os.environ.get("POSTEL_OPTIMISE", "3")))
-else:
+    return list(mypycify(["--strict", *modules()], opt_level=os.environ.get("POSTEL_OPTIMISE", "3")))
+
+
+def require_compiler() -> None:
+    """Before mypyc works for a minute: whether there is a C compiler, and the interpreter's headers."""
+    from setuptools.command.build_ext import build_ext  # noqa: PLC0415
+    from setuptools.dist import Distribution  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "probe.c")
+        source.write_text("#include <Python.h>\n", "ascii")
+        command = build_ext(Distribution({"ext_modules": [Extension("probe", [str(source)])]}))
+        command.build_lib = command.build_temp = folder
+        command.ensure_finalized()
+        try:
+            command.run()
+        except CompileError as error:
+            raise SystemExit(f"no C compiler that works with this Python: {error}") from error
+
+
+def compiled() -> None:
+    require_compiler()
+    setup(ext_modules=extensions())
+
+
+choice = os.environ.get("POSTEL_COMPILE", "")
+if choice == "0" or not BUILDING & set(sys.argv):
     setup()
+elif choice == "1":
+    compiled()
+else:
+    try:
+        compiled()
+    except (ImportError, SystemExit) as error:
+        print(f"postel: installed as plain Python, for it can't be compiled: {error}", file=sys.stderr)
+        setup()

@@ -68,10 +68,14 @@ def measure(group: str, runs: int, seconds: float) -> dict[str, Result]:
             measure_once(name, figure, results[name], run, seconds)
     for result in results.values():
         result["median"] = statistics.median(result["runs"]) if result["runs"] else None
-    for name, figure in figures.items():
-        if figure.beside and results[name]["runs"] and results[figure.beside]["runs"]:
-            results[name]["ratio_to_linux"] = results[name]["median"] / results[figure.beside]["median"]
     return results
+
+
+def compare(results: dict[str, Result]) -> None:
+    for name, result in results.items():
+        other = results.get(FIGURES[name].beside)
+        if other is not None and result["runs"] and other["runs"]:
+            result["ratio_to_linux"] = result["median"] / other["median"]
 
 
 def measure_once(name: str, figure: Figure, result: Result, run: int, seconds: float) -> None:
@@ -128,6 +132,7 @@ def main() -> int:
         if group in chosen.only:
             is_sized = group == "explain" and chosen.megabytes
             results |= measure(group, chosen.runs, chosen.megabytes / MEGABYTES_A_SECOND if is_sized else chosen.seconds)
+    compare(results)
     print(f"{table(results, markdown=chosen.markdown)}\n\n{footer(described, results, chosen.runs)}")
     if chosen.json:
         options = {"runs": chosen.runs, "seconds": chosen.seconds, "megabytes": chosen.megabytes}

@@ -21,7 +21,7 @@ IMPORT_STARTED = time.perf_counter()
 
 import postel.aio  # noqa: E402 - its import is what is measured
 from postel.host.host import Host  # noqa: E402
-from postel.link.tun import Tun  # noqa: E402
+from postel.link.tun import inherit  # noqa: E402
 
 IMPORT_MS = (time.perf_counter() - IMPORT_STARTED) * 1e3
 
@@ -180,7 +180,7 @@ class Commands:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fd", type=int, required=True)
-    parser.add_argument("--layer", default="tun", choices=["tun"])
+    parser.add_argument("--layer", default="tun", choices=["tun", "tunv"], help="taken for the driver's sake: the descriptor tells")
     parser.add_argument("--addr", default="10.99.0.2/24")
     parser.add_argument("--peer", default="10.99.0.1")
     parser.add_argument("--mtu", type=int, default=1500)
@@ -204,7 +204,7 @@ async def obey(commands: Commands) -> None:
 async def serve(chosen: argparse.Namespace) -> None:
     started = time.perf_counter()
     host = Host(chosen.addr, secret=os.urandom(16), mtu=chosen.mtu)
-    async with postel.aio.attach(host, Tun("inherited", mtu=chosen.mtu, fd=chosen.fd), linger=0) as net:
+    async with postel.aio.attach(host, inherit(chosen.fd, mtu=chosen.mtu), linger=0) as net:
         for port, service in SERVICES.items():
             await net.create_server(service, port=port, backlog=4096)
         say(

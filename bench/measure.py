@@ -82,13 +82,13 @@ def received(stream: socket.socket, seconds: float) -> float:
     return octets * 8e-6 / took
 
 
-def bulk_in(seconds: float, _: int) -> float:
-    with direct(), calling(DISCARD) as stream:
+def bulk_in(seconds: float, _: int, *, offload: bool = False) -> float:
+    with direct(offload=offload), calling(DISCARD) as stream:
         return sent(stream, seconds)
 
 
-def bulk_out(seconds: float, _: int) -> float:
-    with direct(), calling(SOURCE) as stream:
+def bulk_out(seconds: float, _: int, *, offload: bool = False) -> float:
+    with direct(offload=offload), calling(SOURCE) as stream:
         return received(stream, seconds)
 
 
@@ -262,8 +262,11 @@ def asked(program: str, environment: dict[str, str]) -> str:
 
 
 FIGURES = {
+    "loopback": Figure("loopback", "the kernel to itself, on `lo`", "Mbit/s", loopback),
     "bulk_in": Figure("bulk", "bulk, in", "Mbit/s", bulk_in),
     "bulk_out": Figure("bulk", "bulk, out", "Mbit/s", bulk_out),
+    "offload_in": Figure("offload", "bulk with offload, in", "Mbit/s", partial(bulk_in, offload=True), "loopback"),
+    "offload_out": Figure("offload", "bulk with offload, out", "Mbit/s", partial(bulk_out, offload=True), "loopback"),
     "echo": Figure("echo", "echo of one octet, median", "µs", echo),
     "connects": Figure("connects", f"connects and closes, {AT_ONCE} at once", "a second", connects),
     "memory": Figure("memory", "memory of an idle connection", "KiB", memory),
@@ -273,6 +276,5 @@ FIGURES = {
     **lossy(3),
     "explain": Figure("explain", "`postel explain` of a large capture", "packets/s", explained),
     "explain_ratio": Figure("explain", "`postel explain`, beside `tshark -z conv,tcp`", "× its time", explained_beside_tshark),
-    "loopback": Figure("loopback", "the kernel to itself, on `lo`", "Mbit/s", loopback),
 }
 GROUPS = tuple(dict.fromkeys(figure.group for figure in FIGURES.values()))

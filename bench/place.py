@@ -23,7 +23,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
-from postel.link.tun import DEVICE, Tun
+from postel.link.device import DEVICE
+from postel.link.tun import Tun, attach
 
 NEAR, FAR = "10.99.0.1", "10.99.0.2"  # the kernel's address; Postel's, or the other kernel's
 MTU = 1500
@@ -108,9 +109,9 @@ def _enter(descriptor: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def tun(address: str) -> closing[Tun]:
+def tun(address: str, *, offload: bool = False) -> closing[Tun]:
     """A TUN in the current namespace, up, with that address on the kernel's side."""
-    made = Tun("postel0", mtu=MTU)
+    made = attach("postel0", mtu=MTU, offload=offload)
     system("ip", "address", "add", f"{address}/24", "dev", made.name)
     system("ip", "link", "set", made.name, "mtu", str(MTU), "txqueuelen", "1000", "up")
     return closing(made)
@@ -179,9 +180,9 @@ def relay(left: int, right: int, loss: float, seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def direct() -> Iterator[Postel]:
+def direct(*, offload: bool = False) -> Iterator[Postel]:
     """Postel on the TUN of the namespace that the caller is in from here on."""
-    with namespace() as name, inside(name), tun(NEAR) as device, closing(Postel(device.fileno())) as postel:
+    with namespace() as name, inside(name), tun(NEAR, offload=offload) as device, closing(Postel(device.fileno())) as postel:
         yield postel
 
 

@@ -19,10 +19,11 @@ from postel.aio.transport import Transport
 from postel.errors import ArgumentError, ConnectionAborted, LinkError, NetworkUnreachable
 from postel.host.host import Host
 from postel.host.listener import Listener
-from postel.link import Link
+from postel.link import Link, Offloading
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
+from postel.wire.ip import LARGEST
 
 LINGER = 2.0  # seconds
 STREAM_LIMIT = 64 * 1024  # octets, asyncio's default
@@ -42,6 +43,7 @@ class Network:
     def __init__(self, host: Host, link: Link, *, linger: float) -> None:
         if host.routes.mtu > link.mtu:
             raise ArgumentError("host", host, f"a host whose MTU ({host.routes.mtu}) the link's ({link.mtu}) can carry")
+        host.use_offload(link.largest if isinstance(link, Offloading) else LARGEST)  # else the host cuts: still one decision for many
         self.host = host
         self.link = link
         self._linger = linger

@@ -6,7 +6,7 @@ from typing import Protocol, cast
 
 from postel.errors import LinkError
 from postel.host.host import Host
-from postel.link import Link
+from postel.link import Link, Offloading
 from postel.tcp.events import Event
 from postel.times import NEVER, SECOND
 
@@ -98,14 +98,26 @@ class Pump:
                 told = next_event()
 
     def _send_out(self) -> None:
-        next_packet, send, now = self._host.next_packet, self._link.send, self.now()
+        self._has_more = not (self._send_parcels(self._link) if isinstance(self._link, Offloading) else self._send_packets(self._link))
+
+    def _send_packets(self, link: Link) -> bool:
+        """Whether that was all."""
+        next_packet, send, now = self._host.next_packet, link.send, self.now()
         for _ in range(BATCH):
             if (packet := next_packet(now)) is None:
-                self._has_more = False
-                return
+                return True
             if not send(packet):
                 self.lost += 1
-        self._has_more = True
+        return False
+
+    def _send_parcels(self, link: Offloading) -> bool:
+        next_parcel, send, now = self._host.next_parcel, link.send_parcel, self.now()
+        for _ in range(BATCH):
+            if (parcel := next_parcel(now)) is None:
+                return True
+            if not send(parcel):
+                self.lost += 1
+        return False
 
     def _arm(self) -> None:
         """A timer that comes too early costs one empty turn; moving it at every segment would cost more."""
@@ -136,6 +148,13 @@ class Pump:
 
     def _take_in(self) -> None:
         host, link, now = self._host, self._link, self.now()
+        if isinstance(link, Offloading):
+            for _ in range(BATCH):
+                parcel = link.receive_parcel()
+                if parcel is None:
+                    return
+                host.parcel_arrives(parcel, now)
+            return
         for _ in range(BATCH):
             octets = link.receive()
             if not octets:

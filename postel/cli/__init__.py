@@ -6,6 +6,7 @@ Exit status: 0 done, 1 it failed, 2 a mistake in the command, 3 a right or a dev
 
 import argparse
 import os
+import platform
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -95,4 +96,10 @@ def _tell(message: object, status: int) -> int:
 
 
 def _version() -> str:
-    return str(getattr(import_module("postel"), "__version__", "(unknown version)"))
+    version = getattr(import_module("postel"), "__version__", "(unknown version)")
+    return f"{version}, {core()}, {platform.python_implementation()} {platform.python_version()}"
+
+
+def core() -> str:
+    """What runs: the core as C extensions, or as it was written."""
+    return "plain Python" if str(import_module("postel.host.host").__file__).endswith(".py") else "compiled core"

@@ -44,6 +44,8 @@ from postel.wire.segment import ACK, PROTOCOL, RST, SYN, Segment, encode_for
 _CHALLENGES_A_SECOND: Final = 1000  # RFC5961-7b: for all connections together; each has its own, much lower limit
 _CONTROL_BITS: Final = SYN | ACK | RST
 _RELIEF_INTERVAL: Final = 10 * MILLISECOND  # for it looks at every connection
+_HEADERS_4: Final = 20 + 60  # octets, with all the options that a segment may have
+_HEADERS_6: Final = 40 + 60
 _STEP_BEYOND: Final = 1 << 16  # how far above an old SND.MAX a new ISS starts, where the clock alone isn't beyond it
 
 
@@ -81,6 +83,7 @@ class Connections:
         self._cookies = Cookies(secret)
         self._gate = Gate(secret)
         self._challenges = Budget(_CHALLENGES_A_SECOND, secret + b"challenge")
+        self.offload = 0  # octets of the largest packet that the link cuts itself
         self._timers = Timers()
         self._agenda: deque[Connection] = deque()  # whoever may have something to send or tell
 
@@ -423,6 +426,8 @@ class Connections:
             agenda=self._agenda,
             authentication=authentication,
         )
+        if self.offload and remote.address not in self._routes.own:
+            connection.tcb.burst = self.offload - (_HEADERS_4 if len(remote.address) == 4 else _HEADERS_6)
         known = self._routes.mtu_to(remote.address, now)
         if known < self._routes.mtu:
             connection.path_mtu(known, now)

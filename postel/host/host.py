@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from postel.errors import AddressInUse, ArgumentError, InsufficientResources, NetworkUnreachable, WireError
-from postel.host import control
+from postel.host import control, encapsulation
+from postel.host.arguments import octets_of, require_port
 from postel.host.connections import Connections
 from postel.host.control import Control
 from postel.host.counters import Counters
@@ -22,7 +23,6 @@ from postel.host.outbound import Outbound
 from postel.host.ports import Ports
 from postel.host.routes import Routes
 from postel.host.strangers import Strangers
-from postel.tcp import pathmtu
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import DEFAULT, MEBIBYTE, Config, first_send_limit
@@ -30,13 +30,13 @@ from postel.tcp.connection import Connection
 from postel.tcp.events import Event
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
-from postel.tcp.pathmtu import FLOOR_4
 from postel.tcp.state import State
 from postel.times import NEVER
 from postel.wire import checksum, ip, udp
-from postel.wire.address import UNSPECIFIED_4, UNSPECIFIED_6, Endpoint, is_unspecified, parse, parse_interface, to_text
+from postel.wire.address import Endpoint, is_unspecified, parse_interface, to_text
 from postel.wire.ip import Packet
-from postel.wire.segment import ACK, PROTOCOL, RST, SYN, Segment, checksum_is_right, encode_for, encode_summed
+from postel.wire.parcel import Parcel, finished
+from postel.wire.segment import ACK, PROTOCOL, RST, SYN, Segment, checksum_is_right, encode_for
 from postel.wire.segment import parse as parse_segment
 
 _PLAIN_4: Final = 0x45  # version 4, header of 20 octets
@@ -73,7 +73,9 @@ class Host:
         self.observer = observer
         self.memory = Memory(memory_limit)
         self.routes = Routes(tuple([parse_interface(text) for text in addresses]), mtu, any_address=any_address)
-        self._verify = verify_checksums
+        self._verifies = verify_checksums
+        self._verify = verify_checksums  # the packet at hand
+        self._stride = 0  # of the parcel at hand
         self._counters = Counters(observer)
         self._ports = Ports(secret)
         self._outbound = Outbound(self.routes, self._counters, secret)
@@ -85,7 +87,9 @@ class Host:
         self._strangers = Strangers(secret)
         self._draining: Connection | None = None
         self._drained = 0  # segments that it sent so far
-        self._envelope: ip.Envelope | None = None  # of its packets, until it is drained
+        self._addressed: Connection | None = None  # whose packets the envelope is for
+        self._config = config  # and what it chose when that was made
+        self._envelope: ip.Envelope | None = None
         self._looped_at = NEVER  # since when packets to ourselves wait
         self._packets_arrived = 0
         self._packets_sent = 0
@@ -118,13 +122,13 @@ class Host:
         limit = first_send_limit(config)
         if len(data) > limit:
             raise ArgumentError("data", len(data), f"{limit} octets or less, which is what the send buffer takes at first")
-        remote = Endpoint(_octets(address), _require_port(port, 1))
+        remote = Endpoint(octets_of(address), require_port(port, 1))
         if not self.routes.is_unicast(remote.address):  # MUST-46
             raise NetworkUnreachable(f"{to_text(remote.address)} is no address of a single host")
-        source = self._source(remote.address, local_address)
+        source = self.routes.choose_source(remote.address, None if local_address is None else octets_of(local_address))
         if not self._connections.has_memory(now) or len(data) > self.memory.free:  # EP-OPEN-3
             raise InsufficientResources
-        connection = self._connections.open(source, _require_port(local_port, 0), remote, config, keys, now)
+        connection = self._connections.open(source, require_port(local_port, 0), remote, config, keys, now)
         if data:
             connection.send(data, now)
         return connection
@@ -146,10 +150,10 @@ class Host:
         """
         if backlog < 1:
             raise ArgumentError("backlog", backlog, "1 or more")
-        octets = self._own_or_wildcard(address)
-        if _require_port(port, 0) == 0:
+        octets = self._required(address)
+        if require_port(port, 0) == 0:
             port = self._unheard_port(octets)
-        local = Endpoint(octets or self._wildcard(), port)
+        local = Endpoint(octets or self.routes.wildcard, port)
         return self._connections.passive.open(octets, local, backlog, config or self.config, keys)
 
     def datagrams(self, port: int = 0, *, address: str | bytes | None = None, remote: Endpoint | None = None) -> DatagramSocket:
@@ -157,10 +161,17 @@ class Host:
 
         Raises ArgumentError, AddressNotAvailable, AddressInUse, NetworkUnreachable.
         """
-        octets = self._own_or_wildcard(address)
+        octets = self._required(address)
         if remote is not None and (not octets or is_unspecified(octets)):
             octets = self.routes.source_for(remote.address)
-        return self._datagrams.open(octets, _require_port(port, 0), remote, self._wildcard())
+        return self._datagrams.open(octets, require_port(port, 0), remote, self.routes.wildcard)
+
+    def use_offload(self, largest: int) -> None:
+        """Connections made from now on may send packets of up to ``largest`` octets for the link to cut (`next_parcel`), or for
+        `next_packet`; 0: none larger than the MTU."""
+        if largest and not self.routes.mtu <= largest <= ip.LARGEST:
+            raise ArgumentError("largest", largest, f"0, or the MTU ({self.routes.mtu}) to {ip.LARGEST} octets")
+        self._connections.offload = largest
 
     def forget_cookies(self) -> None:
         """Forget which servers do TCP Fast Open, and the cookies they gave, by which they could tell that a client is the same."""
@@ -203,33 +214,73 @@ class Host:
             else:
                 connection.segment_arrives(segment, now)
 
+    def parcel_arrives(self, parcel: Parcel, now: int) -> None:
+        """As `packet_arrives`, from a link that checks and joins packets itself. An observer sees them as they were before."""
+        if self.observer is not None:
+            for packet in finished(parcel):
+                self.packet_arrives(packet, now)
+            return
+        self._verify = self._verifies and not parcel.is_vouched
+        self._stride = parcel.stride
+        self.packet_arrives(parcel.head + parcel.text, now)
+        self._verify = self._verifies
+        self._stride = 0
+
     def next_packet(self, now: int) -> bytes | None:
         """A packet for the link; None when there is nothing more to send now."""
-        while True:
-            if self._outbound.queue:
-                return self._leaves(self._outbound.queue.popleft(), now)
-            connection = self._draining
+        queue = self._outbound.queue
+        while not queue:
+            connection = self._next_sender(now)
             if connection is None:
-                connection = self._connections.take_next()
-                if connection is None:
-                    self._looped_at = now if self._outbound.looped else NEVER
-                    return None
-                self._draining = connection
-                self._drained = 0
-                self._envelope = None
-            segment = connection.next_segment(now)
+                return None
+            segment = self._next_segment(connection, now)
             if segment is None:
-                self._draining = None
-                self._connections.settle(connection, now)
                 continue
-            octets = self._encode(connection, segment, now)
-            self._drained += 1
-            if self._drained == _TURN:
-                self._draining = None
-                self._connections.put_off(connection, now)
-            if connection.remote.address not in self.routes.own:
-                return self._leaves(octets, now)
-            self._outbound.looped.append(octets)
+            if segment.stride:
+                queue.extend(finished(self._pack(connection, segment, now)))
+            elif connection.remote.address in self.routes.own:
+                self._outbound.looped.append(self._encode(connection, segment, now))
+            else:
+                return self._leaves(self._encode(connection, segment, now), now)
+        return self._leaves(queue.popleft(), now)
+
+    def next_parcel(self, now: int) -> Parcel | None:
+        """As `next_packet`, for a link that computes checksums and cuts. Signed segments, and where an observer looks on, leave whole."""
+        while self.observer is None and not self._outbound.queue:
+            connection = self._next_sender(now)
+            if connection is None:
+                return None
+            segment = self._next_segment(connection, now)
+            if segment is None:
+                continue
+            if connection.remote.address in self.routes.own:
+                self._outbound.looped.append(self._encode(connection, segment, now))
+            else:
+                self._packets_sent += segment.packets
+                return self._pack(connection, segment, now)
+        packet = self.next_packet(now)
+        return None if packet is None else Parcel(packet)
+
+    def _next_sender(self, now: int) -> Connection | None:
+        if self._draining is None:
+            self._draining = self._connections.take_next()
+            self._drained = 0
+            if self._draining is None:
+                self._looped_at = now if self._outbound.looped else NEVER
+        return self._draining
+
+    def _next_segment(self, connection: Connection, now: int) -> Segment | None:
+        """None where it has nothing more to send; after some it must let others have their turn."""
+        segment = connection.next_segment(now)
+        if segment is None:
+            self._draining = None
+            self._connections.settle(connection, now)
+            return None
+        self._drained += segment.packets
+        if self._drained >= _TURN:
+            self._draining = None
+            self._connections.put_off(connection, now)
+        return segment
 
     def next_event(self) -> HostEvent | None:
         connections = self._connections
@@ -308,6 +359,7 @@ class Host:
         packet = self._parse_packet(octets, now) if octets else None
         if packet is None:
             return
+        self._verify = self._verifies  # a link that vouches for a fragment doesn't for the others
         if packet.is_fragment:  # fragments of fragments: only an attacker makes them
             self._counters.drop("fragment_nested", octets, now)
         else:
@@ -395,33 +447,26 @@ class Host:
         except WireError as error:  # EP-PRE-1, EP-PRE-5
             self._counters.drop(error.reason, octets, now)
             return None
-        self._segments_arrived += 1
+        if self._stride:
+            segment.divide(self._stride)
+        self._segments_arrived += segment.packets
         return segment
 
     # The way out
 
     def _encode(self, connection: Connection, segment: Segment, now: int) -> bytes:
         self._segments_sent += 1
-        config = connection.tcb.config
-        envelope = self._envelope
-        if envelope is None:
-            source, destination = connection.local.address, connection.remote.address
-            bits = config.traffic_class & ~_ECN  # MUST-48, MUST-49
-            envelope = self._envelope = ip.Envelope(source, destination, PROTOCOL, hop_limit=config.hop_limit, traffic_class=bits)
-        if connection.authentication is None:
-            payload = encode_summed(segment, envelope.words, config.option_layout)
-        else:
-            tcb = connection.tcb
-            payload = connection.authentication.seal(segment, config.option_layout, tcb.snd.iss, tcb.known_irs)
-        if ip.HEADER_4 + len(payload) > FLOOR_4:  # a large one may be a probe, and must not arrive in fragments
-            return envelope.around(payload, segment.ecn)
-        return self._small_packet(connection, payload, segment.ecn, envelope, now)
+        return encapsulation.packet(connection, segment, self._envelope_of(connection), self._outbound, now)
 
-    def _small_packet(self, connection: Connection, payload: bytes, ecn: int, envelope: ip.Envelope, now: int) -> bytes:
-        source, destination = connection.local.address, connection.remote.address
-        if not pathmtu.may_be_fragmented(connection.tcb) and not self.routes.may_fragment(destination, now):
-            return envelope.around(payload, ecn)
-        return envelope.around(payload, ecn, self._outbound.identification(source, destination), dont_fragment=False)  # RFC 6864, 4.1
+    def _pack(self, connection: Connection, segment: Segment, now: int) -> Parcel:
+        self._segments_sent += segment.packets
+        return encapsulation.parcel(connection, segment, self._envelope_of(connection), self._outbound, now)
+
+    def _envelope_of(self, connection: Connection) -> ip.Envelope:
+        if self._addressed is not connection or self._envelope is None or self._config is not connection.tcb.config:
+            self._addressed, self._config = connection, connection.tcb.config
+            self._envelope = encapsulation.envelope(connection)
+        return self._envelope
 
     def _leaves(self, octets: bytes, now: int) -> bytes:
         self._packets_sent += 1
@@ -429,46 +474,15 @@ class Host:
             self.observer.packet_sent(octets, now)
         return octets
 
-    # What a call must check
-
-    def _source(self, remote: bytes, chosen: str | bytes | None) -> bytes:
-        if chosen is None:
-            return self.routes.source_for(remote)  # MUST-44
-        octets = _octets(chosen)  # MUST-43
-        if len(octets) != len(remote):
-            raise ArgumentError("local_address", to_text(octets), f"an address of the family of {to_text(remote)}")
-        self.routes.require_own(octets)
-        return octets
-
-    def _own_or_wildcard(self, address: str | bytes | None) -> bytes:
-        if address is None:
-            return b""
-        octets = _octets(address)
-        if not is_unspecified(octets):
+    def _required(self, address: str | bytes | None) -> bytes:
+        """An own address or the wildcard; b"" for none."""
+        octets = b"" if address is None else octets_of(address)
+        if octets and not is_unspecified(octets):
             self.routes.require_own(octets)
         return octets
-
-    def _wildcard(self) -> bytes:
-        """How b"" shows itself: as IPv6's where the host speaks it, which stands for both families."""
-        has_6 = any(len(interface.address) == 16 for interface in self.routes.interfaces)
-        return UNSPECIFIED_6 if has_6 else UNSPECIFIED_4
 
     def _unheard_port(self, address: bytes) -> int:
         for port in self._ports.candidates(address, b"", 0):
             if not self._connections.passive.offers(port):
                 return port
         raise AddressInUse("no port is free to listen to")
-
-
-def _octets(address: str | bytes) -> bytes:
-    if isinstance(address, str):
-        return parse(address)
-    if len(address) not in (4, 16):
-        raise ArgumentError("address", address, "4 or 16 octets")
-    return address
-
-
-def _require_port(port: int, lowest: int) -> int:
-    if not lowest <= port <= 65535:
-        raise ArgumentError("port", port, f"{lowest} to 65535")
-    return port

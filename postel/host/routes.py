@@ -2,9 +2,11 @@
 
 from typing import Final, NamedTuple
 
-from postel.errors import AddressNotAvailable, NetworkUnreachable
+from postel.errors import AddressNotAvailable, ArgumentError, NetworkUnreachable
 from postel.tcp.pathmtu import FLOOR_4, RAISE_AFTER
 from postel.wire.address import (
+    UNSPECIFIED_4,
+    UNSPECIFIED_6,
     Interface,
     is_limited_broadcast,
     is_loopback,
@@ -80,6 +82,21 @@ class Routes:
         if not best:
             raise NetworkUnreachable(f"no address of this host reaches {to_text(destination)}")
         return best
+
+    def choose_source(self, remote: bytes, chosen: bytes | None) -> bytes:
+        """The user's choice where there is one, of the remote's family (MUST-43)."""
+        if chosen is None:
+            return self.source_for(remote)  # MUST-44
+        if len(chosen) != len(remote):
+            raise ArgumentError("local_address", to_text(chosen), f"an address of the family of {to_text(remote)}")
+        self.require_own(chosen)
+        return chosen
+
+    @property
+    def wildcard(self) -> bytes:
+        """How "all of them" shows itself: as IPv6's where the host speaks it, which stands for both families."""
+        has_6 = any(len(interface.address) == 16 for interface in self.interfaces)
+        return UNSPECIFIED_6 if has_6 else UNSPECIFIED_4
 
     def require_own(self, address: bytes) -> None:
         if not self.owns(address):

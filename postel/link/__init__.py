@@ -4,6 +4,7 @@ import errno
 from abc import ABC, abstractmethod
 
 from postel.errors import ArgumentError, LinkError
+from postel.wire.parcel import Parcel
 
 SMALLEST_MTU = 68  # RFC 791, 3.2: every internet module must forward a packet of 68 octets
 LARGEST_MTU = 65535
@@ -31,14 +32,36 @@ class Link(ABC):
         """Gives the descriptor back. A second call does nothing."""
 
 
+class Offloading(Link):
+    """A link that does part of the work: it computes checksums, cuts packets of up to ``largest`` octets into segments, and hands over
+    joined what arrives. `send` and `receive` are for those who want none of that."""
+
+    largest: int
+
+    @abstractmethod
+    def receive_parcel(self) -> Parcel | None:
+        """The next, None when none waits. Raises as `receive`."""
+
+    @abstractmethod
+    def send_parcel(self, parcel: Parcel) -> bool:
+        """As `send`. Raises `LinkError` where it is larger than ``largest``, or a packet that is cut from it than ``mtu``."""
+
+    def check(self, parcel: Parcel) -> None:
+        """The door: what doesn't fit is a mistake of who sends it, and must not look like a loss."""
+        if parcel.largest_packet > self.mtu:
+            raise too_large(parcel.largest_packet, self.mtu)
+        if len(parcel.head) + len(parcel.text) > self.largest:
+            raise too_large(len(parcel.head) + len(parcel.text), self.largest)
+
+
 def checked_mtu(mtu: int) -> int:
     if not SMALLEST_MTU <= mtu <= LARGEST_MTU:
         raise ArgumentError("mtu", mtu, f"{SMALLEST_MTU} … {LARGEST_MTU} octets")
     return mtu
 
 
-def too_large(packet: bytes, mtu: int) -> LinkError:
-    return LinkError(errno.EMSGSIZE, f"a packet of {len(packet)} octets for a link whose MTU is {mtu}")
+def too_large(octets: int, mtu: int) -> LinkError:
+    return LinkError(errno.EMSGSIZE, f"a packet of {octets} octets for a link whose MTU is {mtu}")
 
 
 def closed(name: str) -> LinkError:

@@ -5,13 +5,16 @@ import socket
 from collections import deque
 
 from postel.errors import ArgumentError
-from postel.link import Link, checked_mtu, closed, too_large
+from postel.link import Link, Offloading, checked_mtu, closed, too_large
+from postel.wire import ip
+from postel.wire.parcel import Parcel, finished
 
 QUEUE = 1000  # packets, as many as Linux gives a device (`txqueuelen`)
 
 
-def pair(mtu: int = 1500, *, queue: int = QUEUE) -> tuple["Memory", "Memory"]:
-    """Two links: what one sends, the other receives, in order. Each holds ``queue`` packets for its reader and loses the rest.
+def pair(mtu: int = 1500, *, queue: int = QUEUE, offload: bool = False) -> tuple["Memory", "Memory"]:
+    """Two links: what one sends, the other receives, in order. Each holds ``queue`` packets for its reader and loses the rest. With
+    ``offload`` they are `Offloading`: a parcel passes as it is, neither checked nor cut.
 
     >>> left, right = pair()
     >>> left.send(b"hello"), right.receive(), right.receive()
@@ -21,7 +24,8 @@ def pair(mtu: int = 1500, *, queue: int = QUEUE) -> tuple["Memory", "Memory"]:
     if queue < 1:
         raise ArgumentError("queue", queue, "1 packet or more")
     bell = EventBell if hasattr(os, "eventfd") else SocketBell
-    left, right = Memory(mtu, queue, bell()), Memory(mtu, queue, bell())
+    kind = OffloadingMemory if offload else Memory
+    left, right = kind(mtu, queue, bell()), kind(mtu, queue, bell())
     left.peer, right.peer = right, left
     return left, right
 
@@ -34,46 +38,75 @@ class Memory(Link):
     def __init__(self, mtu: int, queue: int, bell: "EventBell | SocketBell") -> None:
         self.mtu = checked_mtu(mtu)
         self._limit = queue
-        self._packets: deque[bytes] = deque()
+        self._parcels: deque[Parcel] = deque()
         self._bell = bell
 
     def fileno(self) -> int:
         return self._bell.fileno()
 
     def receive(self) -> bytes:
-        try:
-            return self._packets.popleft()
-        except IndexError:
-            if self._bell.rung:
-                return self._receive_after_silence()
-            return b""
+        parcel = self._take()
+        return b"" if parcel is None else parcel.head
 
     def send(self, packet: bytes) -> bool:
         if len(packet) > self.mtu:
-            raise too_large(packet, self.mtu)
-        if self._bell.fileno() < 0:
-            raise closed("memory link")
-        return self.peer._offer(packet)  # noqa: SLF001 - the other end of the same wire
+            raise too_large(len(packet), self.mtu)
+        return self._give(Parcel(packet))
 
     def close(self) -> None:
-        self._packets.clear()
+        self._parcels.clear()
         self._bell.close()
 
-    def _offer(self, packet: bytes) -> bool:
-        if len(self._packets) >= self._limit or self._bell.fileno() < 0:
+    def _take(self) -> Parcel | None:
+        try:
+            return self._parcels.popleft()
+        except IndexError:
+            return self._take_after_silence() if self._bell.rung else None
+
+    def _take_after_silence(self) -> Parcel | None:
+        """Silence first, look again after: a packet that another thread adds between the two rings anew or is seen here."""
+        self._bell.silence()
+        if not self._parcels:
+            return None
+        self._bell.ring()
+        return self._parcels.popleft()
+
+    def _give(self, parcel: Parcel) -> bool:
+        if self._bell.fileno() < 0:
+            raise closed("memory link")
+        return self.peer._offer(parcel)  # noqa: SLF001 - the other end of the same wire
+
+    def _offer(self, parcel: Parcel) -> bool:
+        if len(self._parcels) >= self._limit or self._bell.fileno() < 0:
             return False
-        self._packets.append(packet)
+        self._parcels.append(parcel)
         if not self._bell.rung:
             self._bell.ring()
         return True
 
-    def _receive_after_silence(self) -> bytes:
-        """Silence first, look again after: a packet that another thread adds between the two rings anew or is seen here."""
-        self._bell.silence()
-        if not self._packets:
+
+class OffloadingMemory(Memory, Offloading):
+    """One end of a wire on which whole parcels pass."""
+
+    largest = ip.LARGEST
+
+    def receive(self) -> bytes:
+        parcel = self._take()
+        if parcel is None:
             return b""
-        self._bell.ring()
-        return self._packets.popleft()
+        first, *others = finished(parcel)
+        self._parcels.extendleft([Parcel(packet) for packet in reversed(others)])
+        return first
+
+    def receive_parcel(self) -> Parcel | None:
+        return self._take()
+
+    def send(self, packet: bytes) -> bool:
+        return self.send_parcel(Parcel(packet))
+
+    def send_parcel(self, parcel: Parcel) -> bool:
+        self.check(parcel)
+        return self._give(parcel)
 
 
 class EventBell:

@@ -1,23 +1,37 @@
 """Linux's TUN device: IP packets to and from the kernel."""
 
 import errno
-import fcntl
 import os
-from struct import Struct
+from collections import deque
+from typing import Final
 
 from postel.errors import ArgumentError, LinkError
-from postel.link import Link, checked_mtu, closed, too_large
+from postel.link import Link, Offloading, checked_mtu, closed, device, too_large
+from postel.wire import ip, virtio
+from postel.wire.parcel import Parcel, finished
 
-DEVICE = "/dev/net/tun"
-LONGEST_NAME = 15  # IFNAMSIZ, less its terminating zero
+_LOST: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EIO})  # EIO: the device exists and is down
+_LARGEST_READ: Final = ip.HEADER_6 + ip.LARGEST
 
-# <linux/if_tun.h>
-TUNSETIFF = 0x400454CA
-IFF_TUN = 0x0001
-IFF_NO_PI = 0x1000
-_INTERFACE_REQUEST = Struct("16sH22x")  # struct ifreq
 
-_LOST = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EIO})  # EIO: the device exists and is down
+def attach(name: str, *, mtu: int = 1500, offload: bool = True, several: bool = False) -> "Tun":
+    """The device ``name``, made if it doesn't exist: an `OffloadingTun` where the kernel has that and ``offload`` is wanted.
+
+    ``several``: as one queue of several, each of which may belong to a process of its own. Whoever holds the device's first queue has
+    decided for all.
+    """
+    flags = device.IFF_TUN | device.IFF_NO_PI | (device.IFF_MULTI_QUEUE if several else 0)
+    try:
+        has_header = device.features() & device.IFF_VNET_HDR
+    except OSError as error:
+        raise device.refused(name, error) from error
+    return inherit(device.attach(name, flags | (has_header if offload else 0)), name=name, mtu=mtu)
+
+
+def inherit(fd: int, *, name: str = "inherited", mtu: int = 1500) -> "Tun":
+    """A descriptor that somebody else has attached, however he did: with or without a virtio header. Closing the link closes it."""
+    kind = OffloadingTun if device.flags_of(fd) & device.IFF_VNET_HDR else Tun
+    return kind(name, mtu=mtu, fd=fd)
 
 
 class Tun(Link):
@@ -30,8 +44,13 @@ class Tun(Link):
     def __init__(self, name: str, *, mtu: int = 1500, fd: int | None = None) -> None:
         self.mtu = checked_mtu(mtu)
         self.name = name
-        self._descriptor = _attached(name) if fd is None else fd
+        self._descriptor = device.attach(name, device.IFF_TUN | device.IFF_NO_PI) if fd is None else fd
+        self._learn_header(device.flags_of(self._descriptor) & device.IFF_VNET_HDR)
         os.set_blocking(self._descriptor, False)
+
+    def _learn_header(self, flag: int) -> None:
+        if flag:
+            raise ArgumentError("fd", self._descriptor, "a device without virtio headers; postel.link.tun.inherit takes either")
 
     def fileno(self) -> int:
         return self._descriptor
@@ -46,9 +65,12 @@ class Tun(Link):
 
     def send(self, packet: bytes) -> bool:
         if len(packet) > self.mtu:
-            raise too_large(packet, self.mtu)
+            raise too_large(len(packet), self.mtu)
+        return self._write(packet)
+
+    def _write(self, *parts: bytes) -> bool:
         try:
-            os.write(self._descriptor, packet)
+            os.writev(self._descriptor, parts)
         except OSError as error:
             if error.errno in _LOST:
                 return False
@@ -66,35 +88,43 @@ class Tun(Link):
         return LinkError(error.errno, f"TUN device {self.name} is gone ({error.strerror})")
 
 
-def _attached(name: str) -> int:
-    if not 1 <= len(name.encode()) <= LONGEST_NAME or "/" in name or any(letter.isspace() for letter in name):
-        raise ArgumentError("name", name, f"a device's name: 1 … {LONGEST_NAME} octets, no slash, no space")
-    descriptor = _opened(name)
-    try:
-        fcntl.ioctl(descriptor, TUNSETIFF, _INTERFACE_REQUEST.pack(name.encode(), IFF_TUN | IFF_NO_PI))
-    except OSError as error:
-        os.close(descriptor)
-        raise _refused(name, error) from error
-    return descriptor
+class OffloadingTun(Tun, Offloading):
+    """A TUN device with a virtio header before each packet: segments of up to 64 KiB pass whole, and most checksums aren't computed at all.
 
+    ``offloads`` are the TUN_F_… bits of `postel.link.device` that the kernel agreed to, for what it gives us; what we give it, it finishes
+    in any case.
+    """
 
-def _opened(name: str) -> int:
-    try:
-        return os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        raise _refused(name, error) from error
+    largest = ip.LARGEST
 
+    def _learn_header(self, flag: int) -> None:
+        if not flag:
+            raise ArgumentError("fd", self._descriptor, "a device with virtio headers (IFF_VNET_HDR)")
+        self.offloads = device.offload(self._descriptor)
+        length = device.header_length(self._descriptor)
+        self._padding = bytes(length - virtio.LENGTH)
+        self._header = bytearray(length)
+        self._packet = memoryview(bytearray(_LARGEST_READ))
+        self._buffers = (self._header, self._packet)
+        self._waiting: deque[bytes] = deque()  # cut from what came last
 
-def _refused(name: str, error: OSError) -> LinkError:
-    """What went wrong, and how to mend it."""
-    if error.errno in (errno.EPERM, errno.EACCES):
-        mending = f"no right to use TUN device {name}: run as root, or: ip tuntap add dev {name} mode tun user $USER"
-    elif error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
-        mending = f"there is no {DEVICE}: modprobe tun, or give the container that device"
-    elif error.errno == errno.EBUSY:
-        mending = f"TUN device {name} is in use by another program: stop it, or take another name"
-    elif error.errno == errno.EINVAL:
-        mending = f"{name} is no TUN device, or one of another kind (TAP, multi-queue): take another name"
-    else:
-        mending = f"TUN device {name} can't be opened ({error.strerror})"
-    return LinkError(error.errno, mending)
+    def receive_parcel(self) -> Parcel | None:
+        try:
+            octets = os.readv(self._descriptor, self._buffers)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise self._gone(error) from error
+        return virtio.parse(bytes(self._header), bytes(self._packet[: octets - len(self._header)]))
+
+    def send_parcel(self, parcel: Parcel) -> bool:
+        self.check(parcel)
+        return self._write(virtio.header(parcel) + self._padding, parcel.head, parcel.text)
+
+    def receive(self) -> bytes:
+        if not self._waiting and (parcel := self.receive_parcel()) is not None:
+            self._waiting += finished(parcel)
+        return self._waiting.popleft() if self._waiting else b""
+
+    def send(self, packet: bytes) -> bool:
+        return self.send_parcel(Parcel(packet))

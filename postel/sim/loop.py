@@ -77,7 +77,7 @@ class Wire(Link):
     def send(self, packet: bytes) -> bool:
         """Carried at once: an observer is told of each packet what becomes of it before it is told of the next."""
         if len(packet) > self.mtu:
-            raise too_large(packet, self.mtu)
+            raise too_large(len(packet), self.mtu)
         if self._descriptor < 0:
             raise closed("wire")
         self._leaving.append(packet)

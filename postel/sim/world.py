@@ -97,9 +97,11 @@ class World:
         any_address: bool = False,
         memory_limit: int = _MEMORY,
         verify_checksums: bool = True,
+        offload: int = 0,
         application: Application | None = None,
     ) -> Host:
-        """A new host, with addresses such as "10.0.0.1/24" and "fd00::1/64"."""
+        """A new host, with addresses such as "10.0.0.1/24" and "fd00::1/64". With ``offload`` it makes segments of packets of up to so many
+        octets (`Host.use_offload`), which are cut before they take to the path."""
         if any(node.name == name for node in self._nodes.values()):
             raise ArgumentError("name", name, "one that no other host of this world has")
         make = partial(
@@ -113,7 +115,7 @@ class World:
             memory_limit=memory_limit,
             verify_checksums=verify_checksums,
         )
-        node = _Node(name, make, application)
+        node = _Node(name, partial(_offloading, make, offload), application)
         self._nodes[node.host] = node
         for text in interfaces:
             octets = addresses.parse_interface(text).address
@@ -320,6 +322,12 @@ class World:
         """An arrival of ``octets``; without them a wake-up of the host; or a call of the user's."""
         self._order += 1
         heappush(self._heap, (when, self._order, node, octets, call))
+
+
+def _offloading(make: Callable[[], Host], largest: int) -> Host:
+    host = make()
+    host.use_offload(largest)
+    return host
 
 
 def _pieces(octets: bytes, mtu: int) -> tuple[bytes, ...] | list[bytes]:

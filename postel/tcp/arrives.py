@@ -29,7 +29,7 @@ _RESETS_HELD = 8  # answers to strange segments, between two drains
 
 
 def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
-    tcb.segments_arrived += 1
+    tcb.segments_arrived += segment.packets
     if tcb.observer is not None:
         tcb.observer.segment_arrived(tcb.local, tcb.remote, segment, now)
     if tcb.config.keep_alive and tcb.timers.keep_alive != NEVER:
@@ -239,7 +239,7 @@ def seventh_process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     """Take what is new and inside the window: in order to the user, else to reassembly (EP-TXT-1, EP-TXT-2)."""
     if not segment.data:
         return True
-    tcb.texts_arrived += 1
+    tcb.texts_arrived += segment.packets
     tcb.last_data_at = now
     if not tcb.can_receive:  # EP-TXT-3
         tcb.owes |= OWES_ACK
@@ -257,7 +257,7 @@ def seventh_process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     if end <= begin:  # nothing new, or a probe of our closed window (RFC9293-3.8.6.1-1)
         tcb.owes |= OWES_ACK
         return True
-    return text.take(tcb, begin, segment.data[begin - start : end - start], now)
+    return text.take(tcb, begin, segment.data[begin - start : end - start], segment.packets, now)
 
 
 def eighth_check_fin(tcb: Tcb, segment: Segment, now: int) -> bool:
@@ -306,7 +306,7 @@ def _open(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.snd.wl2 = segment.ack
     window.watch(tcb, now)
     if tcb.early:  # RFC9293-3.5-data-on-syn
-        text.take(tcb, 0, tcb.early, now)
+        text.take(tcb, 0, tcb.early, 1, now)
         tcb.early = b""
 
 

@@ -6,7 +6,7 @@ has carried along already.
 
 from typing import Final
 
-from postel.tcp import handshake, pathmtu, patience, seq, timestamps, tuning, usertimeout, window
+from postel.tcp import burst, handshake, pathmtu, patience, seq, timestamps, tuning, usertimeout, window
 from postel.tcp.acknowledge import deadline
 from postel.tcp.ecn import feedback, negotiation
 from postel.tcp.fastopen import Attempt, FastOpen
@@ -25,7 +25,7 @@ from postel.tcp.tcb import (
     OWES_WINDOW_PROBE,
     Tcb,
 )
-from postel.times import MILLISECOND, NEVER, SECOND
+from postel.times import NEVER, SECOND
 from postel.wire import options
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG, Segment
 
@@ -33,13 +33,12 @@ _SACK_HEADER: Final = 4  # two NOPs, kind, length
 _SACK_BLOCK: Final = 8
 _OPTION_SPACE: Final = 40
 _FARTHEST_URGENT: Final = 0xFFFF
-PACING_CREDIT: Final = MILLISECOND  # a clock that wakes late may catch up by as much
 
 
 def next_segment(tcb: Tcb, now: int) -> Segment | None:
     segment = _choose(tcb, now)
     if segment is not None:
-        tcb.segments_sent += 1
+        tcb.segments_sent += segment.packets
         if tcb.observer is not None:
             tcb.observer.segment_sent(tcb.local, tcb.remote, segment, now)
     elif tcb.stopwatch is not None:
@@ -179,7 +178,7 @@ def _again(tcb: Tcb, number: int, octets: int, now: int) -> Segment:
     count = min(tcb.congestion.smss, octets, tcb.send_buffer.size - offset, seq.distance(number, tcb.snd.max))
     with_fin = tcb.fin_seq != NO_SEQUENCE and seq.add(number, count) == tcb.fin_seq
     _count_retransmission(tcb, number, count)
-    return _text(tcb, number, offset, count, with_fin=with_fin, now=now)
+    return _text(tcb, number, offset, count, count, with_fin=with_fin, now=now)
 
 
 def _new(tcb: Tcb, now: int) -> Segment | None:
@@ -201,13 +200,15 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
     if tcb.ecn is not None and snd.nxt == snd.max and room == tcb.congestion.smss:  # RFC9768-3.2.3.3
         room -= min(tcb.ecn.wants_room, room // 2)
     count = min(max(0, unsent), room, max(0, usable))
+    if count == room and tcb.burst > room:
+        count = burst.size_for(tcb, room, min(unsent, usable))
     with_fin = _fin_is_due(tcb) and count == max(0, unsent) and usable > count
     if not with_fin and (count <= 0 or not _is_worth_sending(tcb, count, unsent, room)):
         _wait_for_window(tcb, count, now)
         return None
     if _must_wait(tcb, now):
         return None
-    return _advance(tcb, offset, count, with_fin=with_fin, now=now)
+    return _advance(tcb, offset, count, room, with_fin=with_fin, now=now)
 
 
 def _begin_flight(tcb: Tcb, now: int) -> None:
@@ -240,7 +241,7 @@ def _fin_is_due(tcb: Tcb) -> bool:
 
 def _is_worth_sending(tcb: Tcb, count: int, unsent: int, room: int) -> bool:
     """The sender's side of silly windows and Nagle (MUST-38, SHLD-7)."""
-    if count == room or tcb.may_send_small or seq.lt(tcb.snd.nxt, tcb.snd.max):  # 3.8.6.2.1 (1), (4)
+    if count >= room or tcb.may_send_small or seq.lt(tcb.snd.nxt, tcb.snd.max):  # 3.8.6.2.1 (1), (4)
         return True
     may_be_small = not tcb.config.nagle or tcb.snd.nxt == tcb.first_octet or tcb.fin_is_queued
     if not may_be_small:
@@ -256,8 +257,8 @@ def _wait_for_window(tcb: Tcb, count: int, now: int) -> None:
         tcb.timers.override = now + tcb.config.override
 
 
-def _advance(tcb: Tcb, offset: int, count: int, *, with_fin: bool, now: int) -> Segment:
-    """Send from SND.NXT, and move it."""
+def _advance(tcb: Tcb, offset: int, count: int, room: int, *, with_fin: bool, now: int) -> Segment:
+    """Send from SND.NXT, and move it. A packet takes ``room`` octets."""
     snd = tcb.snd
     start = snd.nxt
     end = seq.add(start, count + with_fin)
@@ -266,8 +267,8 @@ def _advance(tcb: Tcb, offset: int, count: int, *, with_fin: bool, now: int) -> 
         _count_retransmission(tcb, start, count)
     else:
         tcb.rtt.time(end, now)
-        if count > tcb.proven:
-            pathmtu.sent(tcb, start, count)
+        if min(count, room) > tcb.proven:
+            pathmtu.sent(tcb, start, min(count, room), end)
     snd.max = seq.latest(snd.max, end)
     if tcb.wants_room and tcb.config.notsent_lowat:
         tuning.tell_of_room(tcb)
@@ -277,7 +278,7 @@ def _advance(tcb: Tcb, offset: int, count: int, *, with_fin: bool, now: int) -> 
             tcb.enter(LAST_ACK, now)  # D-15: now that the FIN has its number
     tcb.may_send_small = False
     tcb.timers.override = NEVER
-    return _text(tcb, start, offset, count, with_fin=with_fin, now=now)
+    return _text(tcb, start, offset, count, room, with_fin=with_fin, now=now)
 
 
 def _count_retransmission(tcb: Tcb, number: int, octets: int) -> None:
@@ -287,20 +288,20 @@ def _count_retransmission(tcb: Tcb, number: int, octets: int) -> None:
     pathmtu.sent_again(tcb, number, octets)
 
 
-def _text(tcb: Tcb, start: int, offset: int, count: int, *, with_fin: bool, now: int) -> Segment:
+def _text(tcb: Tcb, start: int, offset: int, count: int, room: int, *, with_fin: bool, now: int) -> Segment:
     data = tcb.send_buffer.slice(offset, count) if count > 0 else b""
-    tcb.texts_sent += count > 0
     flags = ACK
     if with_fin:
         flags |= FIN
     if data and offset + count == tcb.send_buffer.size:  # MUST-61
         flags |= PSH
-    segment = _make(tcb, start, flags, data, now)
+    segment = _make(tcb, start, flags, data, now, stride=room if count > room else 0)
+    tcb.texts_sent += segment.packets if data else 0
     tcb.last_sent_at = now
     tcb.recovery.on_sent(start, count + with_fin, now)
     rate = tcb.congestion.pacing_rate
     if rate:
-        tcb.paced_until = max(tcb.paced_until, now - PACING_CREDIT) + count * SECOND // rate
+        tcb.paced_until = max(tcb.paced_until, now - burst.PACING_CREDIT) + count * SECOND // rate
     patience.start(tcb, now)
     timers = tcb.timers
     if timers.user == NEVER and timers.persist == NEVER:
@@ -326,8 +327,8 @@ def _window_probe(tcb: Tcb, now: int) -> Segment | None:
     """One number at SND.UNA, an octet or the FIN: the peer must answer it with its window (RFC9293-3.8.6.1-1)."""
     tcb.snd.nxt = tcb.snd.una
     if tcb.send_buffer.size:
-        return _advance(tcb, 0, 1, with_fin=False, now=now)
-    return _advance(tcb, 0, 0, with_fin=True, now=now) if tcb.fin_is_queued else None
+        return _advance(tcb, 0, 1, 1, with_fin=False, now=now)
+    return _advance(tcb, 0, 0, 0, with_fin=True, now=now) if tcb.fin_is_queued else None
 
 
 def _tail_probe(tcb: Tcb, now: int) -> Segment | None:
@@ -340,7 +341,7 @@ def _tail_probe(tcb: Tcb, now: int) -> Segment | None:
     offset = seq.distance(tcb.first_octet, snd.nxt)
     count = min(tcb.send_buffer.size - offset, tcb.congestion.smss, snd.wnd - seq.distance(snd.una, snd.nxt))
     if count > 0 and snd.nxt == snd.max:
-        segment = _advance(tcb, offset, count, with_fin=False, now=now)
+        segment = _advance(tcb, offset, count, count, with_fin=False, now=now)
     else:
         number, octets = tcb.recovery.tail()
         segment = _again(tcb, number, octets, now)
@@ -352,10 +353,12 @@ def _bare_ack(tcb: Tcb, now: int) -> Segment:
     return _make(tcb, tcb.snd.max, ACK, b"", now)
 
 
-def _make(tcb: Tcb, number: int, flags: int, data: bytes, now: int) -> Segment:
+def _make(tcb: Tcb, number: int, flags: int, data: bytes, now: int, *, stride: int = 0) -> Segment:
     """A segment with ACK, window and the options agreed; what was owed by it is paid."""
     field = window.advertise(tcb)
     segment = Segment(tcb.local.port, tcb.remote.port, number, tcb.rcv.nxt, flags, field, data)
+    if stride:
+        segment.divide(stride)
     if seq.gt(tcb.snd.up, tcb.snd.una) and seq.gt(tcb.snd.up, number):  # D-13
         segment.flags |= URG
         segment.urgent = min(_FARTHEST_URGENT, seq.distance(number, tcb.snd.up))  # RFC7323-A
@@ -363,7 +366,7 @@ def _make(tcb: Tcb, number: int, flags: int, data: bytes, now: int) -> Segment:
         segment.tsval = timestamps.clock(tcb, now)
         segment.tsecr = tcb.timestamps.recent
     if tcb.sack_agreed and (tcb.reassembly is not None or tcb.duplicate is not None):
-        segment.sack = _sack_blocks(tcb, len(data))
+        segment.sack = _sack_blocks(tcb, stride or len(data))
     if tcb.owes & OWES_USER_TIMEOUT:
         usertimeout.tell(tcb, segment)
     if tcb.ecn is not None:

@@ -94,9 +94,8 @@ def _probe_size(tcb: Tcb, path: Path, unsent: int, usable: int) -> int:
     return size if usable >= size else 0  # something is in flight then, whose ACK makes room
 
 
-def sent(tcb: Tcb, start: int, count: int) -> None:
-    """``count`` octets of new text. The ACK of the largest so far will prove that such a packet arrives."""
-    end = seq.add(start, count)
+def sent(tcb: Tcb, start: int, count: int, end: int) -> None:
+    """New text up to ``end``, ``count`` octets a packet. The ACK of the largest so far will prove that such a packet arrives."""
     if count > tcb.congestion.smss:
         tcb.recovery.probe = Probe(start, end)
     if count > tcb.tried or (count == tcb.tried and tcb.tried_end == NO_SEQUENCE):

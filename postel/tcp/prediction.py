@@ -42,6 +42,6 @@ def take(tcb: Tcb, segment: Segment, now: int) -> None:
             timestamps.recent = segment.tsval
             timestamps.recent_at = now
     if segment.data:
-        tcb.texts_arrived += 1
+        tcb.texts_arrived += segment.packets
         tcb.last_data_at = now
-        text.take(tcb, 0, segment.data, now)
+        text.take(tcb, 0, segment.data, segment.packets, now)

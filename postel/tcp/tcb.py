@@ -123,6 +123,7 @@ class Tcb:
 
     __slots__ = (
         "arrived_since_ack",
+        "burst",
         "challenge_after",
         "challenges",
         "config",
@@ -231,6 +232,7 @@ class Tcb:
         # Sending
         self.send_buffer = SendBuffer()
         self.send_limit = first_send_limit(config)  # octets that it takes now
+        self.burst = 0  # octets of text that may leave as one segment, to be cut by the link; 0: no more than one packet's
         self.fin_seq = NO_SEQUENCE  # of our FIN, once sent
         self.probes = 0  # of a closed window, or of a silent peer, unanswered
         self.wants_room = False  # `send` took less than it was given
@@ -251,7 +253,7 @@ class Tcb:
         self.fin_expected = NO_SEQUENCE  # of the peer's FIN, once seen
         self.fin_is_received = False
         self.duplicate: tuple[int, int] | None = None  # to report as D-SACK, once
-        self.arrived_since_ack = 0  # segments with text
+        self.arrived_since_ack = 0  # packets with text
         self.duplicates_owed = 0  # extra ACKs for segments out of order, where no SACK block can speak for several
         self.nobody_reads = False  # `release`: text that arrives now is lost, and says so with RST
 
@@ -267,7 +269,7 @@ class Tcb:
         self.octets_retransmitted = 0
         self.segments_retransmitted = 0
         self.octets_acknowledged = 0
-        self.texts_sent = 0  # segments with text, each time
+        self.texts_sent = 0  # packets with text, each time
         self.texts_arrived = 0
         self.last_data_at = 0
         self.last_ack_at = 0

@@ -14,17 +14,17 @@ _SMALL: Final = 512  # octets: text that joins the piece before it
 _PIECE: Final = 4096
 
 
-def take(tcb: Tcb, ahead: int, data: bytes, now: int) -> bool:
-    """``data`` begins ``ahead`` octets after RCV.NXT. What the host has no memory for is dropped and comes again."""
+def take(tcb: Tcb, ahead: int, data: bytes, packets: int, now: int) -> bool:
+    """``data`` of so many packets begins ``ahead`` octets after RCV.NXT. What the host has no memory for is dropped and comes again."""
     if not tcb.take_memory(len(data)) and not _make_room(tcb, ahead, len(data)):
         return False
     if ahead == 0 and tcb.reassembly is None:
         deliver(tcb, data)
-        owe_ack(tcb, now)
+        owe_ack(tcb, packets, now)
         if tcb.duplicate is not None:  # its sender waits to hear that it sent too much
             tcb.owes |= OWES_ACK
     else:
-        _reassemble(tcb, ahead, data)
+        _reassemble(tcb, ahead, data, packets)
     return True
 
 
@@ -50,16 +50,16 @@ def deliver(tcb: Tcb, data: bytes) -> None:
     tcb.tell(READABLE)
 
 
-def owe_ack(tcb: Tcb, now: int) -> None:
-    """Every second segment at once (SHLD-19), else within the delay (SHLD-18, MUST-40)."""
-    tcb.arrived_since_ack += 1
+def owe_ack(tcb: Tcb, packets: int, now: int) -> None:
+    """Every second segment at once (SHLD-19), else within the delay (SHLD-18, MUST-40). What a link joined counts as what it was."""
+    tcb.arrived_since_ack += packets
     if tcb.arrived_since_ack >= tcb.config.acknowledge_every or tcb.config.delayed_ack == 0:
         tcb.owes |= OWES_ACK
     elif tcb.timers.delayed_ack == NEVER:
         tcb.timers.delayed_ack = now + tcb.config.delayed_ack
 
 
-def _reassemble(tcb: Tcb, ahead: int, data: bytes) -> None:
+def _reassemble(tcb: Tcb, ahead: int, data: bytes, packets: int) -> None:
     """Out of order, or into a gap: acknowledged at once either way (RFC5681-3.2a, RFC5681-3.2b)."""
     if tcb.reassembly is None:
         tcb.reassembly = Reassembly()
@@ -72,9 +72,9 @@ def _reassemble(tcb: Tcb, ahead: int, data: bytes) -> None:
     before = held.held
     held.relieve()
     tcb.give_back(len(data) - inserted + before - held.held)
-    if tcb.owes & OWES_ACK and ahead and not tcb.sack_agreed:
+    if ahead and not tcb.sack_agreed:
         # MUST-58 coalesces ACKs, but a peer without SACK counts duplicates to find a loss: each segment gets its own
-        tcb.duplicates_owed = min(tcb.duplicates_owed + 1, _DUPLICATES_HELD)
+        tcb.duplicates_owed = min(tcb.duplicates_owed + packets - (tcb.owes & OWES_ACK == 0), _DUPLICATES_HELD)
     tcb.owes |= OWES_ACK
     for piece in held.take(tcb.position):
         deliver(tcb, piece)

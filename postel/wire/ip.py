@@ -255,21 +255,20 @@ class Envelope:
         self._first = (0x4500 if self.is_ipv4 else 0x6000) | (traffic_class if self.is_ipv4 else traffic_class << 4)
         self._fixed = self.words + (hop_limit << 8 | protocol)
 
-    def around(self, payload: bytes, ecn: int = 0, identification: int = 0, *, dont_fragment: bool = True) -> bytes:
-        """A whole packet, marked ``ecn``. IPv6 has no use for the last two."""
-        size = len(payload)
+    def header(self, size: int, ecn: int = 0, identification: int = 0, *, dont_fragment: bool = True) -> bytes:
+        """For a payload of ``size`` octets, marked ``ecn``. IPv6 has no use for the last two."""
         if not self.is_ipv4:
             if size > LARGEST:
                 raise ArgumentError("payload", size, f"at most {LARGEST} octets")
             first = (self._first | ecn << 4) << 16
-            return _FIELDS_6.pack(first, size, self._protocol, self._hop_limit) + self._addresses + payload
+            return _FIELDS_6.pack(first, size, self._protocol, self._hop_limit) + self._addresses
         length = HEADER_4 + size
         if length > LARGEST:
             raise ArgumentError("payload", size, f"at most {LARGEST - HEADER_4} octets")
         first = self._first | ecn
         flags = _DONT_FRAGMENT if dont_fragment else 0
         value = -(first + length + identification + flags + self._fixed) % checksum.MODULUS
-        return _FIELDS_4.pack(first, length, identification, flags, self._hop_limit, self._protocol, value) + self._addresses + payload
+        return _FIELDS_4.pack(first, length, identification, flags, self._hop_limit, self._protocol, value) + self._addresses
 
 
 def encode(
@@ -285,7 +284,7 @@ def encode(
 ) -> bytes:
     """One packet of a flow of its own."""
     envelope = Envelope(source, destination, protocol, hop_limit=hop_limit, traffic_class=traffic_class)
-    return envelope.around(payload, identification=identification, dont_fragment=dont_fragment)
+    return envelope.header(len(payload), identification=identification, dont_fragment=dont_fragment) + payload
 
 
 def _header4(

@@ -39,10 +39,11 @@ class Segment(options.Bearer):
     ``window`` is the field as it stands on the wire, unscaled. ``len`` is SEG.LEN: data, SYN and FIN. ``mss``, ``window_scale``,
     ``tsval`` and ``tsecr`` are ABSENT where the option is; ``sack`` holds (left, right) pairs in their order on the wire;
     ``other`` holds (kind, value) of options that Postel doesn't know, and of Fast Open's. ``ecn`` is the ECN field of the IP header
-    around it (RFC 3168, 5): 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE.
+    around it (RFC 3168, 5): 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE. ``packets`` carry it over the wire, with ``stride`` octets of text
+    each but for the last, where a link cuts it or has joined it; else ``stride`` is 0.
     """
 
-    __slots__ = ("ack", "data", "destination", "ecn", "flags", "len", "seq", "source", "urgent", "window")
+    __slots__ = ("ack", "data", "destination", "ecn", "flags", "len", "packets", "seq", "source", "stride", "urgent", "window")
 
     def __init__(
         self,
@@ -68,12 +69,19 @@ class Segment(options.Bearer):
         self.tsval = tsval
         self.tsecr = tsecr
         self.ecn = 0
+        self.stride = 0
+        self.packets = 1
         self.mss = ABSENT
         self.window_scale = ABSENT
         self.sack_permitted = False
         self.sack: tuple[tuple[int, int], ...] = ()
         self.other: tuple[tuple[int, bytes], ...] = ()
         self.len = len(data) + (flags & SYN != 0) + (flags & FIN != 0)  # RFC9293-3.4-seglen
+
+    def divide(self, stride: int) -> None:
+        """It stands for packets with so many octets of text each."""
+        self.stride = stride
+        self.packets = max(1, -(-len(self.data) // stride))
 
     def __repr__(self) -> str:
         text = f"<{flags_text(self.flags)} seq={self.seq}"
@@ -84,6 +92,8 @@ class Segment(options.Bearer):
             text += f" urg={self.urgent}"
         if self.ecn:
             text += f" {ECN_NAMES[self.ecn]}"
+        if self.stride:
+            text += f" in {self.packets}"
         return text + "".join([f" {option}" for option in options.texts(self)]) + ">"
 
 
@@ -118,6 +128,16 @@ def _parse_any(octets: bytes, start: int, end: int) -> Segment:
 def checksum_is_right(octets: bytes, start: int, end: int, source: bytes, destination: bytes) -> bool:
     """Whether the segment at ``octets[start:end]`` of the IP packet ``octets`` arrived undamaged."""  # MUST-3, EP-PRE-2
     return checksum.payload_is_right(octets, start, end, source, destination, PROTOCOL)
+
+
+def encode_head(segment: Segment, addresses: int, layout: int = options.ALIGNED) -> bytes:
+    """The header alone, and in place of the checksum the pseudo-header's sum: for links that do the rest (`postel.wire.parcel`)."""
+    tail = options.encode(segment, layout)
+    header = HEADER + len(tail)
+    value = (addresses + PROTOCOL + header + len(segment.data)) % checksum.MODULUS
+    bits = header << 10 | segment.flags
+    fields = (segment.source, segment.destination, segment.seq, segment.ack, bits, segment.window, value, segment.urgent)
+    return _HEADER.pack(*fields) + tail
 
 
 def encode(segment: Segment, layout: int = options.ALIGNED) -> bytes:

@@ -11,6 +11,7 @@ import pytest
 import postel
 from postel import cli
 from postel.errors import ArgumentError, ConnectionRefused, LinkError
+from postel.host import host
 
 TUN = ("--tun", "postel0", "--address", "10.7.0.2/24")
 ROOT = Path(postel.__file__).parents[1]
@@ -82,7 +83,9 @@ def test_all_commands_are_listed(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_the_version_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
-    assert capfd.readouterr().out == f"postel {postel.__version__}\n"
+    words = capfd.readouterr().out
+    assert words.startswith(f"postel {postel.__version__}, ")
+    assert ("plain Python" in words) == host.__file__.endswith(".py")
 
 
 class Failing:

@@ -25,8 +25,9 @@ import pytest
 from postel import aio
 from postel.aio import Network
 from postel.host.host import Host
-from postel.link import Link
-from postel.link.tun import Tun
+from postel.link import Link, Offloading
+from postel.link.tun import attach as attach_tun
+from postel.wire.parcel import Parcel, finished
 
 CLONE_NEWNET = 0x40000000
 DEVICE = "postel0"
@@ -74,11 +75,11 @@ def enter(name: str) -> None:
 class Namespace:
     """A network namespace with a TUN, whose kernel side is configured and up. Sockets made inside may be used from anywhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, offload: bool = False) -> None:
         self.name = f"postel-{os.getpid()}-{next(numbers)}"
         system("ip", "netns", "add", self.name)
         try:
-            self.tun = self.inside(lambda: Tun(DEVICE))
+            self.tun = self.inside(lambda: attach_tun(DEVICE, offload=offload))
             for setting in ("accept_dad=0", "accept_ra=0", "addr_gen_mode=1"):
                 self.command("sysctl", "-qw", f"net.ipv6.conf.{DEVICE}.{setting}")
             self.command("ip", "link", "set", "lo", "up")
@@ -199,12 +200,33 @@ class Rough(Link):
         return holds
 
 
+class RoughOffloading(Rough, Offloading):
+    """The same for whole parcels: each is cut before chance has its way with the packets."""
+
+    largest = 65535
+
+    def receive_parcel(self) -> Parcel | None:
+        packet = self.receive()
+        return Parcel(packet) if packet else None
+
+    def send_parcel(self, parcel: Parcel) -> bool:
+        self.check(parcel)
+        sent = [self.send(packet) for packet in finished(parcel)]  # all of them, whatever becomes of the first
+        return all(sent)
+
+
 @pytest.fixture
-def namespace() -> Iterator[Namespace]:
+def offload() -> bool:
+    """Whether the TUN has virtio headers; a test module may have it both ways."""
+    return False
+
+
+@pytest.fixture
+def namespace(offload: bool) -> Iterator[Namespace]:
     unless(os.geteuid() == 0, "not root: no namespace and no TUN can be made")
     unless(Path("/dev/net/tun").exists(), "there is no /dev/net/tun")
     unless(shutil.which("ip"), "there is no ip (iproute2)")
-    made = Namespace()
+    made = Namespace(offload=offload)
     yield made
     made.remove()
 
@@ -220,13 +242,14 @@ def needs() -> Callable[[str], None]:
 
 
 @pytest.fixture
-def attached(namespace: Namespace) -> Any:
+def attached(namespace: Namespace, offload: bool) -> Any:
     """``async with attached() as net``: Postel on the namespace's TUN; ``rough`` wraps the link in `Rough` with those options."""
 
     @asynccontextmanager
     async def attach(observer: Any = None, rough: dict[str, Any] | None = None) -> AsyncIterator[Network]:
         host = Host(f"{POSTEL[4]}/24", f"{POSTEL[6]}/64", secret=b"a test's", observer=observer)
-        link = Rough(namespace.tun, **rough) if rough else namespace.tun
+        wrapped = RoughOffloading if offload else Rough
+        link = wrapped(namespace.tun, **rough) if rough else namespace.tun
         async with aio.attach(host, link) as net:
             yield net
 

@@ -16,6 +16,11 @@ POSTEL = {4: "10.7.0.2", 6: "fd07::2"}
 KERNEL = {4: "10.7.0.1", 6: "fd07::1"}
 
 
+@pytest.fixture(params=[False, True], ids=["plain", "offload"])
+def offload(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
 def blocks(count: int) -> Iterator[bytes]:
     """Mebibytes, no two of them alike."""
     return (number.to_bytes(8, "big") + BLOCK for number in range(count))

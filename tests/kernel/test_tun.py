@@ -2,12 +2,16 @@
 
 import errno
 import os
+import socket
 from typing import Any
 
 import pytest
 
-from postel.errors import LinkError
-from postel.link.tun import Tun
+from postel.errors import ArgumentError, LinkError, WireError
+from postel.link import device
+from postel.link.tun import OffloadingTun, Tun, attach, inherit
+from postel.wire import ip, udp
+from postel.wire.parcel import Parcel
 
 
 def test_device_in_use_is_refused(namespace: Any) -> None:
@@ -64,3 +68,73 @@ def test_who_has_no_right_is_told_how_to_get_it(namespace: Any) -> None:
     os.close(write)
     assert int(told.split()[0]) in (errno.EACCES, errno.EPERM)
     assert "run as root, or: ip tuntap add dev postel1 mode tun user $USER" in told
+
+
+# With and without a virtio header
+
+TSO = device.TUN_F_CSUM | device.TUN_F_TSO4 | device.TUN_F_TSO6
+
+
+def test_a_device_of_our_own_has_offload_unless_nobody_wants_it(namespace: Any) -> None:
+    made = namespace.inside(lambda: attach("postel1"))
+    assert isinstance(made, OffloadingTun)
+    assert made.offloads & TSO == TSO
+    assert made.receive() == b""
+    made.close()
+    made = namespace.inside(lambda: attach("postel1", offload=False))
+    assert type(made) is Tun
+    made.close()
+
+
+@pytest.mark.parametrize("offload", [False, True])
+def test_a_descriptor_says_itself_how_it_was_opened(namespace: Any, offload: bool) -> None:
+    made = namespace.inside(lambda: attach("postel1", offload=offload))
+    heir = inherit(os.dup(made.fileno()))
+    assert type(heir) is type(made)
+    with pytest.raises(ArgumentError, match="virtio"):
+        (Tun if offload else OffloadingTun)("postel1", fd=made.fileno())
+    heir.close()
+    made.close()
+
+
+@pytest.mark.parametrize("kind", [(), ("multi_queue",), ("vnet_hdr",), ("multi_queue", "vnet_hdr")], ids="+".join)
+@pytest.mark.parametrize("offload", [False, True])
+def test_a_persistent_device_of_any_kind_is_taken(namespace: Any, kind: tuple[str, ...], offload: bool) -> None:
+    namespace.command("ip", "tuntap", "add", "dev", "postel1", "mode", "tun", *kind)
+    made = namespace.inside(lambda: attach("postel1", offload=offload))
+    assert isinstance(made, OffloadingTun) == offload
+    namespace.command("ip", "link", "set", "postel1", "up")
+    assert made.send(bytes.fromhex("4500001400000000400166e30a0700020a070001"))
+    made.close()
+
+
+def test_several_queues_of_one_device(namespace: Any) -> None:
+    links = [namespace.inside(lambda: attach("postel1", several=True)) for _ in range(3)]
+    assert len({link.fileno() for link in links}) == 3
+    for link in links:
+        link.close()
+
+
+def test_what_a_device_with_a_header_carries_is_whole_for_who_wants_packets(namespace: Any) -> None:
+    """A datagram from the kernel comes with its checksum left open; `receive` ends it, `receive_parcel` hands it over as it is."""
+    made = namespace.inside(lambda: attach("postel1"))
+    namespace.command("ip", "address", "add", "10.9.0.1/24", "dev", "postel1")
+    namespace.command("ip", "link", "set", "postel1", "up")
+    with namespace.inside(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sender:
+        for _ in range(2):
+            sender.sendto(b"hello", ("10.9.0.2", 9))
+        packets = [packet for packet in iter(made.receive, b"") if packet[0] >> 4 == 4]
+        assert [udp.parse(ip.parse(packet), verify=True).data for packet in packets] == [b"hello"] * 2
+        sender.sendto(b"hello", ("10.9.0.2", 9))
+        parcel = made.receive_parcel()
+        assert parcel.start == 20
+        assert parcel.is_vouched
+        with pytest.raises(WireError, match="checksum"):
+            udp.parse(ip.parse(parcel.head), verify=True)
+    with pytest.raises(LinkError, match="1501 octets for a link whose MTU is 1500"):
+        made.send(bytes(1501))
+    with pytest.raises(LinkError, match="65536 octets for a link whose MTU is 65535"):
+        made.send_parcel(Parcel(bytes(52), bytes(65484), stride=1448, start=20))
+    with pytest.raises(LinkError, match="1501 octets"):
+        made.send_parcel(Parcel(bytes(52), bytes(60_000), stride=1449, start=20))
+    made.close()

@@ -3,11 +3,14 @@ import os
 import select
 import threading
 from collections.abc import Iterator
+from struct import Struct
 
 import pytest
 
 from postel.errors import ArgumentError, LinkError
-from postel.link.memory import EventBell, Memory, SocketBell, pair
+from postel.link.memory import EventBell, Memory, OffloadingMemory, SocketBell, pair
+from postel.wire import ip
+from postel.wire.parcel import Parcel
 
 Pair = tuple[Memory, Memory]
 
@@ -105,3 +108,40 @@ def test_impossible_mtu_is_refused(mtu: int) -> None:
 def test_queue_must_hold_a_packet() -> None:
     with pytest.raises(ArgumentError, match="queue is 0"):
         pair(queue=0)
+
+
+# Parcels
+
+
+@pytest.fixture
+def offloading() -> Iterator[tuple[OffloadingMemory, OffloadingMemory]]:
+    left, right = pair(offload=True)
+    assert isinstance(left, OffloadingMemory)
+    assert isinstance(right, OffloadingMemory)
+    yield left, right
+    left.close()
+    right.close()
+
+
+def large(octets: int, stride: int = 1460) -> Parcel:
+    """A segment that would be cut."""
+    envelope = ip.Envelope(bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2]), 6)
+    head = envelope.header(20 + octets) + Struct("!HHIIHHHH").pack(1, 2, 3, 4, 0x5010, 5, 0, 0)
+    return Parcel(head, bytes(octets), stride=stride, start=20)
+
+
+def test_a_parcel_passes_whole_or_cut_as_its_reader_likes(offloading: tuple[OffloadingMemory, OffloadingMemory]) -> None:
+    left, right = offloading
+    parcel = large(5000)
+    assert left.send_parcel(parcel)
+    assert right.receive_parcel() is parcel
+    assert right.receive_parcel() is None
+    assert left.send_parcel(parcel)
+    assert left.send(b"next")
+    assert [len(right.receive()) for _ in range(6)] == [1500, 1500, 1500, 660, 4, 0]
+
+
+def test_a_parcel_larger_than_the_link_cuts_is_refused(offloading: tuple[OffloadingMemory, OffloadingMemory]) -> None:
+    for parcel in (Parcel(bytes(40), bytes(65500), stride=1460, start=20), large(5000, 1461), Parcel(bytes(1501))):
+        with pytest.raises(LinkError, match="octets for a link whose MTU is"):
+            offloading[0].send_parcel(parcel)

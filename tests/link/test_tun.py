@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from postel.errors import ArgumentError, LinkError
-from postel.link.tun import Tun, _refused
+from postel.link.device import refused
+from postel.link.tun import Tun
 
 
 @pytest.fixture
@@ -78,6 +79,6 @@ def test_impossible_name_is_refused(name: str) -> None:
     ],
 )
 def test_refusal_says_how_to_mend_it(number: int, way_to_mend: str) -> None:
-    refusal = _refused("t0", OSError(number, "no"))
+    refusal = refused("t0", OSError(number, "no"))
     assert refusal.errno == number
     assert way_to_mend in str(refusal)

@@ -11,7 +11,7 @@ from postel.tcp.config import DEFAULT
 from postel.tcp.state import ESTABLISHED
 from postel.times import MILLISECOND
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, URG, Segment
-from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, established
+from tests.tcp.scenes import MSS, Peer, Scene, established
 
 FULL = replace(DEFAULT, send_buffer=1 << 20, receive_buffer=1 << 16, nagle=False)
 

@@ -84,7 +84,7 @@ def test_rfc8985_7_3a_one_probe_until_something_was_measured() -> None:
     assert scene.expires() == ["PSH,ACK seq=2001 ack=1 len=1000"]
     scene.now += ROUND_TRIP // 20
     scene.hears(ACK, ack=1 + MSS)  # of the original flight, and no measure of the tail
-    rack(scene)._has_measured = False
+    rack(scene)._tail_probe.has_measured = False
     assert scene.tcb.timers.probe != NEVER
     assert scene.expires() == []
     assert scene.tcb.timers.retransmission == scene.now + scene.tcb.rtt.rto

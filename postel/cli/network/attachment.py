@@ -11,6 +11,7 @@ from postel.cli.network import device, recording
 from postel.cli.network.recording import Recording
 from postel.errors import ArgumentError
 from postel.host.host import Host
+from postel.link.tun import Tun
 from postel.wire import address
 
 
@@ -33,6 +34,7 @@ def arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None
     )
     group.add_argument("--netns", metavar="NAME", default="", help="put the kernel's side into this network namespace")
     group.add_argument("--mtu", type=int, default=1500, help="of the device; default %(default)s")
+    group.add_argument("--no-offload", dest="offload", action="store_false", help="cut and check packets here, though the kernel would")
     recording.arguments(parser)
 
 
@@ -53,17 +55,27 @@ class Attachment:
         self.tun = options.tun
         self.mtu = options.mtu
         self.namespace = options.netns
+        self.offload = options.offload
+        self.secret = os.urandom(16)
         names = {address.to_text(interface.address): "postel" for interface in own}
         names |= {address.to_text(interface.address): "kernel" for interface in self.kernel}
         self.recording = Recording(options, names)
 
+    def queues(self, count: int) -> list[Tun]:
+        """The device, opened so many times, for as many processes."""
+        if count > 1 and self.recording.trace is not None:
+            raise ArgumentError("--workers", count, "1 with --ladder or --pcapng, for each worker sees its own connections only")
+        return device.queues(self.tun, self.kernel, mtu=self.mtu, namespace=self.namespace, offload=self.offload, count=count)
+
     @asynccontextmanager
-    async def network(self) -> AsyncIterator[aio.Network]:
-        """Opens the device and attaches a host to it; shows the recording when all is closed."""
+    async def network(self, link: Tun | None = None) -> AsyncIterator[aio.Network]:
+        """A host attached to the device, which is opened unless one of its queues is given; shows the recording when all is closed.
+
+        All that are made with one attachment have one secret: a cookie that one process gave is good in the others.
+        """
         try:
-            host = Host(*(str(interface) for interface in self.own), secret=os.urandom(16), mtu=self.mtu, observer=self.recording.trace)
-            link = device.opened(self.tun, self.kernel, mtu=self.mtu, namespace=self.namespace)
-            async with aio.attach(host, link) as network:
+            host = Host(*(str(interface) for interface in self.own), secret=self.secret, mtu=self.mtu, observer=self.recording.trace)
+            async with aio.attach(host, self.queues(1)[0] if link is None else link) as network:
                 yield network
         finally:
             self.recording.finish()

@@ -6,7 +6,7 @@ import subprocess
 from typing import Any
 
 from postel.errors import ArgumentError, LinkError
-from postel.link.tun import Tun
+from postel.link.tun import Tun, attach
 from postel.wire.address import Interface
 
 _LEAST_MTU_6 = 1280  # below it a device has no IPv6 at all: RFC 8200, 5
@@ -15,15 +15,23 @@ _PREFIX_OF_ONE = {4: 32, 16: 128}
 
 def opened(name: str, kernel: list[Interface], *, mtu: int, namespace: str = "") -> Tun:
     """The device, up, with the kernel's addresses on it; in ``namespace`` if one is named. Raises LinkError, which says how to mend it."""
-    tun = Tun(name, mtu=mtu)
+    return queues(name, kernel, mtu=mtu, namespace=namespace, offload=False, count=1)[0]
+
+
+def queues(name: str, kernel: list[Interface], *, mtu: int, namespace: str, offload: bool, count: int) -> list[Tun]:
+    """As `opened`, so many queues of the device."""
+    links: list[Tun] = []
     try:
+        while len(links) < count:
+            links.append(attach(name, mtu=mtu, offload=offload, several=count > 1))
         if namespace:
             ip("link", "set", "dev", name, "netns", namespace)
         _configure(name, kernel, mtu, namespace)
     except BaseException:
-        tun.close()
+        for link in links:
+            link.close()
         raise
-    return tun
+    return links
 
 
 def _configure(name: str, kernel: list[Interface], mtu: int, namespace: str) -> None:

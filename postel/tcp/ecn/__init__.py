@@ -56,6 +56,11 @@ class Ecn(ABC):
         self.wants_room = 0  # octets that the next text should leave for options
         self._sent = iss  # one past the highest number that was sent as text
 
+    @property
+    def may_burst(self) -> bool:
+        """Whether CWR means what a link thinks that cuts segments: only the first of them keeps it."""
+        return True
+
     @abstractmethod
     def arrives(self, segment: Segment, *, has_unacked: bool) -> bool:
         """An acceptable segment, with its mark. Whether an ACK is due at once."""

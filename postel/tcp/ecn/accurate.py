@@ -7,7 +7,7 @@ The receiver counts packets with CE, and octets by their mark; ``r_…`` are its
 from typing import Final
 
 from postel.tcp.ecn import CE, ECT_0, ECT_1, NOT_ECT, Ecn, ace, flags_of
-from postel.wire.segment import ABSENT, Segment
+from postel.wire.segment import ABSENT, CWR, Segment
 
 ORDER_0: Final = 172  # E0B, CEB, E1B
 ORDER_1: Final = 174  # E1B, CEB, E0B
@@ -95,12 +95,12 @@ class Accurate(Ecn):
     # Receiving data
 
     def arrives(self, segment: Segment, *, has_unacked: bool) -> bool:
-        marked = segment.ecn == CE
+        marked = segment.packets if segment.ecn == CE else 0
         self.count(segment.ecn, len(segment.data))
         self.r_cep += marked  # RFC9768-3.2
         self._marks_since_ack += marked
-        changes = marked and not self._was_marked and len(segment.data) > 0
-        self._was_marked = marked
+        changes = marked > 0 and not self._was_marked and len(segment.data) > 0
+        self._was_marked = marked > 0
         limit = _MARKS_WITH_TEXT if has_unacked else _MARKS_WITHOUT
         return changes or self._marks_since_ack >= limit  # RFC9768-3.2.2.5
 
@@ -123,6 +123,11 @@ class Accurate(Ecn):
 
     # Telling
 
+    @property
+    def may_burst(self) -> bool:
+        """Not while that bit of the ACE field is set: each packet must carry all three."""
+        return not flags_of(self.r_cep) & CWR
+
     def write(self, segment: Segment, room: int, *, is_new: bool) -> None:
         is_bare = not segment.data and not segment.sack
         if self.wants_bare_ack and is_bare:
@@ -137,7 +142,7 @@ class Accurate(Ecn):
             self._write_option(segment, room, is_first=is_new and not self._has_sent_text)
         if is_new:
             self._has_sent_text = True
-            self._smallest = min(self._smallest, len(segment.data))
+            self._smallest = min(self._smallest, segment.stride or len(segment.data))
 
     def _write_option(self, segment: Segment, room: int, *, is_first: bool) -> None:
         """RFC9768-3.2.3.3: whenever a counter moved; all that ever moved where they fit, else those that moved since, else nothing."""

@@ -81,5 +81,5 @@ def _room(tcb: Tcb, segment: Segment) -> int:
         taken += _TIMESTAMPS
     if segment.sack:
         taken += 4 + 8 * min(_TWO_BLOCKS, len(segment.sack))
-    space = min(options.ROOM, tcb.send_mss - len(segment.data)) if segment.data else options.ROOM
+    space = min(options.ROOM, tcb.send_mss - (segment.stride or len(segment.data))) if segment.data else options.ROOM
     return space - tcb.signature_length - taken

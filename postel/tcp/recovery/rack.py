@@ -12,7 +12,8 @@ from postel.tcp.recovery import NO_LIMIT, NOTHING, Figures, Recovery
 from postel.tcp.recovery.rates import Rates
 from postel.tcp.recovery.reduction import Reduction
 from postel.tcp.recovery.reordering import Reordering
-from postel.tcp.recovery.scoreboard import Scoreboard
+from postel.tcp.recovery.scoreboard import Scoreboard, is_duplicate_block
+from postel.tcp.recovery.tailprobe import TailProbe
 from postel.tcp.recovery.transmissions import FLYING, GONE, LOST, SACKED, Sent
 from postel.tcp.recovery.undo import NO_ECHO
 from postel.tcp.rtt import GRANULARITY, Rtt
@@ -37,24 +38,21 @@ class Rack(Recovery):
         "_duplicates",
         "_echo",
         "_forward",
-        "_has_measured",
         "_is_blamed",
         "_is_disproved",
         "_is_forced",
-        "_is_probing",
         "_is_timed_out",
         "_lost_again",
         "_newest",
         "_pipe",
         "_point",
-        "_probe_end",
-        "_probe_is_again",
         "_rates",
         "_reduced_at",
         "_reduction",
         "_reordering",
         "_round_trip",
         "_step",
+        "_tail_probe",
         "_undo_until",
         "_wary_until",
         "board",
@@ -86,11 +84,7 @@ class Rack(Recovery):
         self._step = 0
         self._allowance = 0
 
-        # TLP, 5.3
-        self._probe_end = _NONE
-        self._probe_is_again = False
-        self._is_probing = False  # what is sent next is the probe
-        self._has_measured = rtt.smoothed > 0  # since the last probe
+        self._tail_probe = TailProbe(has_measured=rtt.smoothed > 0)
 
         # Of the ACK at hand
         self._echo = NO_ECHO
@@ -113,18 +107,18 @@ class Rack(Recovery):
             self._wary_until = sent.end
         elif self._step:
             self._allowance -= octets
+        segments = max(1, -(-(octets - 1) // self.congestion.smss))  # a FIN may go with the last, and takes a number
         if self._rates is not None:
-            record = sent.add(start, start + octets, now)
+            record = sent.add(start, start + octets, now, segments)
             self._rates.stamp(record, board.pipe, now)
-        elif is_again or self._is_probing or not sent.extend(octets, now):
-            sent.add(start, start + octets, now)  # RFC8985-6.1, RFC8985-4b
+        elif is_again or self._tail_probe.is_next or not sent.extend(octets, segments, now):
+            sent.add(start, start + octets, now, segments)  # RFC8985-6.1, RFC8985-4b
         self.flight = board.flight
         self._pipe = board.pipe
         if self._reduction is not None:
             self._reduction.sent(octets)
-        if self._is_probing:
-            self._is_probing = False
-            self._probe_end, self._probe_is_again = sent.end, is_again
+        if self._tail_probe.is_next:
+            self._tail_probe.sent(sent.end, is_again=is_again)
 
     # ACKs
 
@@ -140,8 +134,8 @@ class Rack(Recovery):
             self._take_blocks(segment, now)
         if self._step:
             self._test_timeout(acked, is_duplicate=is_duplicate, has_more=has_more, now=now)
-        if self._probe_end != _NONE:
-            self._look_at_probe(segment, is_duplicate=is_duplicate, now=now)
+        if self._tail_probe.is_out:
+            self._look_at_probe(now, is_bare_duplicate=is_duplicate and not segment.sack)
         if self._undo.is_open and ((acked and self._undo.is_disproved_by_echo(echo)) or self._is_disproved):
             self._take_back(acked, now)
         self._find_lost(now)
@@ -153,7 +147,7 @@ class Rack(Recovery):
         """Nothing is SACKed, lost, probed, tested or about to be undone: as nearly always."""
         if self.is_active or self._is_timed_out or self._step or self._undo.is_open:
             return False
-        return not self.board.sacked.lefts and self.board.lost == 0 and self._probe_end == _NONE
+        return not self.board.sacked.lefts and self.board.lost == 0 and not self._tail_probe.is_out
 
     def _take_in_order(self, una: int, acked: int, now: int) -> None:
         """The short way, equal to the long one: nothing was sent again, and what was sent first arrived first."""
@@ -203,7 +197,7 @@ class Rack(Recovery):
         self.sample.delivered += octets
         if self._is_credible(record, now):
             self._round_trip = now - record.at
-            if self._delivered is None or _sent_after(record, self._delivered):
+            if self._delivered is None or record.is_after(self._delivered):
                 self._delivered = record
         if record.end > self._forward:
             self._forward = record.end
@@ -220,7 +214,7 @@ class Rack(Recovery):
 
     def _take_blocks(self, segment: Segment, now: int) -> None:
         board, blocks = self.board, segment.sack
-        if _is_duplicate_block(blocks, segment.ack):
+        if is_duplicate_block(blocks, segment.ack):
             self._take_duplicate(blocks[0])
             blocks = blocks[1:]
         for start, end in sorted([(board.at(left), board.at(right)) for left, right in blocks]):  # ascending, as RFC8985-6.2-3 asks
@@ -244,13 +238,13 @@ class Rack(Recovery):
 
     def _find_lost(self, now: int) -> None:
         """RFC8985-6.2-5: what was sent before the newest that arrived, and has had its time. In the order of sending."""
-        if self._delivered is not None and (self._newest is None or _sent_after(self._delivered, self._newest)):
+        if self._delivered is not None and (self._newest is None or self._delivered.is_after(self._newest)):
             self._newest = self._delivered
         newest = self._newest
         wait = self._round_trip + self._reorder_window()
         self.reorder_at = NEVER
         record = self.board.sent.oldest_flying()
-        while record is not None and newest is not None and _sent_after(newest, record):
+        while record is not None and newest is not None and newest.is_after(record):
             if record.at + wait > now:
                 self.reorder_at = newest.at + wait  # RFC8985-6.2-6: by then none of those before the newest can wait longer
                 return
@@ -288,7 +282,7 @@ class Rack(Recovery):
         for record in self.board.sent.all():
             if record.state == FLYING:
                 self._lose(record)
-        self._probe_end = _NONE
+        self._tail_probe.forget()
         self.reorder_at = NEVER
 
     # Episodes
@@ -318,7 +312,7 @@ class Rack(Recovery):
         self.is_active = True
         self._point = self.board.sent.end
         self._is_forced = True
-        self._probe_end = _NONE  # RFC8985-7.1
+        self._tail_probe.forget()  # RFC8985-7.1
         if self.probe is not None and not self._is_blamed:
             self.probe.is_lost = self.is_excused = True
             return
@@ -358,7 +352,7 @@ class Rack(Recovery):
         self._is_timed_out = True
         self._point = board.sent.end
         self._reduced_at = now
-        self._probe_end = _NONE
+        self._tail_probe.forget()
         self.reorder_at = NEVER
         self._mark_by_timeout(now)
         self._is_forced = True  # RFC2018-5c
@@ -417,11 +411,10 @@ class Rack(Recovery):
         return not (self.is_active or self._is_timed_out or self.board.sacked.lefts)  # RFC8985-7.2
 
     def takes_probe(self) -> bool:
-        return self._probe_end == _NONE and self._has_measured  # RFC8985-7.3a
+        return self._tail_probe.may_go
 
     def begin_probe(self) -> None:
-        self._is_probing = True
-        self._has_measured = False
+        self._tail_probe.begin()
 
     def tail(self) -> tuple[int, int]:
         last = self.board.sent.last()
@@ -430,15 +423,8 @@ class Rack(Recovery):
         start = max(last.start, last.end - self.congestion.smss)
         return self.board.number(start), last.end - start
 
-    def _look_at_probe(self, segment: Segment, *, is_duplicate: bool, now: int) -> None:
-        """RFC8985-7.4.2: a probe that filled the only hole leaves no other trace of the loss."""
-        if self._probe_end == _NONE or self.board.position < self._probe_end:
-            return
-        is_repaired = self._probe_is_again and self._duplicate_end != self._probe_end
-        if is_repaired and self.board.position == self._probe_end and not (is_duplicate and not segment.sack):
-            return
-        is_repaired = is_repaired and self.board.position > self._probe_end
-        self._probe_end = _NONE
+    def _look_at_probe(self, now: int, *, is_bare_duplicate: bool) -> None:
+        is_repaired = self._tail_probe.repaired(self.board.position, self._duplicate_end, is_bare_duplicate=is_bare_duplicate)
         if is_repaired and not self.is_active:
             self.congestion.lost(min(self.flight, self.congestion.window), now)
             self.congestion.recovered(max(self.board.pipe, self.congestion.threshold), now)
@@ -501,23 +487,8 @@ class Rack(Recovery):
         sample.total_delivered += sample.delivered
         sample.round_trip = 0
         if newest is not None:
-            self._has_measured = True
+            self._tail_probe.has_measured = True
             sample.round_trip = max(1, now - newest.at)
             self._reordering.measured(sample.round_trip, now)
         if self._rates is not None:
             self._rates.fill(sample, newest, self._reordering.shortest, now)
-
-
-def _sent_after(one: Sent, other: Sent) -> bool:
-    """RACK_sent_after, by the order of sending itself where the RFC has only clock and numbers."""
-    return one.serial > other.serial or (one.serial == other.serial and one.end > other.end)
-
-
-def _is_duplicate_block(blocks: tuple[tuple[int, int], ...], ack: int) -> bool:
-    """RFC2883-5: the first block is a D-SACK if it lies below this packet's own ACK, or inside its second block."""
-    left, right = blocks[0]
-    if not seq.lt(left, right):
-        return False
-    if seq.le(right, ack):
-        return True
-    return len(blocks) > 1 and seq.ge(left, blocks[1][0]) and seq.le(right, blocks[1][1])

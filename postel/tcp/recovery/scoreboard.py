@@ -113,3 +113,13 @@ class Scoreboard:
         self.sent.judge_first(found)
         self._queue.clear()
         self.lost = 0
+
+
+def is_duplicate_block(blocks: tuple[tuple[int, int], ...], ack: int) -> bool:
+    """RFC2883-5: the first block is a D-SACK if it lies below this packet's own ACK, or inside its second block."""
+    left, right = blocks[0]
+    if not seq.lt(left, right):
+        return False
+    if seq.le(right, ack):
+        return True
+    return len(blocks) > 1 and seq.ge(left, blocks[1][0]) and seq.le(right, blocks[1][1])

@@ -47,6 +47,10 @@ class Sent:
         self.rest: Sent | None = None
         self.stamp: Stamp | None = None
 
+    def is_after(self, other: "Sent") -> bool:
+        """RACK_sent_after (RFC 8985, 6.2), by the order of sending itself where the RFC has only clock and numbers."""
+        return self.serial > other.serial or (self.serial == other.serial and self.end > other.end)
+
     def part(self, start: int, end: int) -> "Sent":
         """Its octets ``start`` … ``end``, at either end of it, as a record of their own. A cut segment counts as before the cut alone."""
         size = self.end - self.start
@@ -73,13 +77,13 @@ class Transmissions:
         self._head = 0
         self._serial = 0
 
-    def add(self, start: int, end: int, at: int) -> Sent:
+    def add(self, start: int, end: int, at: int, segments: int = 1) -> Sent:
         """Octets go out, for the first time or again."""
         is_again = start < self.end
         if is_again:
             self._replace(start, end)
         self._serial += 1
-        record = Sent(start, end, at, self._serial, is_again=is_again)
+        record = Sent(start, end, at, self._serial, is_again=is_again, segments=segments)
         if is_again:
             index = bisect_right(self._starts, start, self._head)
             self._starts.insert(index, start)
@@ -91,14 +95,14 @@ class Transmissions:
         self._by_time.append(record)
         return record
 
-    def extend(self, octets: int, at: int) -> bool:
-        """A segment that follows the last at the same instant, with as many octets, needs no record of its own."""
+    def extend(self, octets: int, segments: int, at: int) -> bool:
+        """Segments that follow the last at the same instant, with as many octets each, need no record of their own."""
         record = self.last()
         if record is None or record.at != at or record.serial != self._serial or record.is_again or record.state != FLYING:
             return False
-        if record.end - record.start != octets * record.segments:
+        if (record.end - record.start) * segments != octets * record.segments:
             return False
-        record.segments += 1
+        record.segments += segments
         record.end = self.end = record.end + octets
         return True
 

@@ -1,0 +1,80 @@
+"""Several processes on one device, each with a queue and a host of its own, all with the same addresses and listeners.
+
+The kernel chooses a segment's queue by a hash of its addresses and ports, the same for both directions, so a connection stays with the
+worker that took its SYN; a segment in the wrong process, which would be answered with RST, can't happen while the number of queues stays.
+Therefore the parent keeps every queue open: those of a worker that died wait for the one that follows it.
+"""
+
+import os
+import signal
+import sys
+import time
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Final
+
+from postel import cli
+
+MOST: Final = 256  # queues of a device: MAX_TAP_QUEUES
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_TOO_SOON: Final = 1.0  # seconds: who dies sooner would die again
+
+
+def count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MOST):
+        raise ArgumentTypeError(f"number of workers is {text!r}; allowed: 1 to {MOST}")
+    return int(text)
+
+
+def run(works: Sequence[Callable[[], None]]) -> int:
+    """Each in a process, until SIGTERM or SIGINT; the exit status. A worker that dies is replaced, unless it had only just begun."""
+    crew = Crew(works)
+    signal.signal(signal.SIGTERM, crew.dismiss)
+    signal.signal(signal.SIGINT, crew.dismiss)
+    return crew.run()
+
+
+class Crew:
+    def __init__(self, works: Sequence[Callable[[], None]]) -> None:
+        self._works = works
+        self._running: dict[int, tuple[int, float]] = {}  # by process id: which work, and since when
+        self._signal = 0
+        self._status = cli.DONE
+
+    def run(self) -> int:
+        for index in range(len(self._works)):
+            self._begin(index)
+        while self._running:
+            process, status = os.wait()
+            index, since = self._running.pop(process)
+            if self._signal or self._status:
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            if code == cli.NOT_ALLOWED or time.monotonic() - since < _TOO_SOON:
+                self._status = code if code > 0 else cli.FAILED
+                self._tell(signal.SIGTERM)
+            else:
+                print(f"postel: worker {index} ended with {code}: another takes its place", file=sys.stderr, flush=True)
+                self._begin(index)
+        return cli.INTERRUPTED if self._signal == signal.SIGINT else self._status
+
+    def dismiss(self, number: int, _frame: FrameType | None) -> None:
+        self._signal = number
+        self._tell(signal.SIGTERM)
+
+    def _begin(self, index: int) -> None:
+        sys.stdout.flush()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until it is known who must be told
+        process = os.fork()
+        if process == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it and tells
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            os._exit(cli.run(self._works[index]))
+        self._running[process] = index, time.monotonic()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+    def _tell(self, number: int) -> None:
+        for process in self._running:
+            os.kill(process, number)

@@ -1,0 +1,112 @@
+"""What /dev/net/tun can be asked and told: <linux/if_tun.h>."""
+
+import errno
+import fcntl
+import os
+from struct import Struct
+from typing import Final
+
+from postel.errors import ArgumentError, LinkError
+
+DEVICE: Final = "/dev/net/tun"
+LONGEST_NAME: Final = 15  # IFNAMSIZ, less its terminating zero
+
+TUNSETIFF: Final = 0x400454CA
+TUNSETOFFLOAD: Final = 0x400454D0
+TUNGETFEATURES: Final = 0x800454CF
+TUNGETIFF: Final = 0x800454D2
+TUNGETVNETHDRSZ: Final = 0x800454D7
+
+IFF_TUN: Final = 0x0001
+IFF_MULTI_QUEUE: Final = 0x0100
+IFF_NO_PI: Final = 0x1000
+IFF_VNET_HDR: Final = 0x4000
+
+TUN_F_CSUM: Final = 0x01
+TUN_F_TSO4: Final = 0x02
+TUN_F_TSO6: Final = 0x04
+TUN_F_TSO_ECN: Final = 0x08
+
+_TSO: Final = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6
+_OFFLOADS: Final = (_TSO | TUN_F_TSO_ECN, _TSO, TUN_F_CSUM)  # the best first
+_INTERFACE_REQUEST: Final = Struct("16sH22x")  # struct ifreq
+_NUMBER: Final = Struct("=I")
+
+
+def attach(name: str, flags: int) -> int:
+    """A descriptor for a queue of the device, which is made if it doesn't exist. Raises LinkError, which says how to mend it."""
+    if not 1 <= len(name.encode()) <= LONGEST_NAME or "/" in name or any(letter.isspace() for letter in name):
+        raise ArgumentError("name", name, f"a device's name: 1 … {LONGEST_NAME} octets, no slash, no space")
+    try:
+        descriptor = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise refused(name, error) from error
+    try:
+        _set(descriptor, name, flags)
+    except OSError as error:
+        os.close(descriptor)
+        raise refused(name, error) from error
+    return descriptor
+
+
+def _set(descriptor: int, name: str, flags: int) -> None:
+    try:
+        fcntl.ioctl(descriptor, TUNSETIFF, _INTERFACE_REQUEST.pack(name.encode(), flags))
+    except OSError as error:
+        if error.errno != errno.EINVAL or flags & IFF_MULTI_QUEUE:
+            raise
+        # Made to have several queues, it takes nobody who doesn't say that he knows
+        fcntl.ioctl(descriptor, TUNSETIFF, _INTERFACE_REQUEST.pack(name.encode(), flags | IFF_MULTI_QUEUE))
+
+
+def features() -> int:
+    """The flags that this kernel knows; needs no right but to open the device. Raises OSError."""
+    descriptor = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return _asked(descriptor, TUNGETFEATURES)
+    finally:
+        os.close(descriptor)
+
+
+def flags_of(descriptor: int) -> int:
+    """How the device behind it was opened; 0 where there is none: a relay's socket, say."""
+    try:
+        answer = fcntl.ioctl(descriptor, TUNGETIFF, bytes(_INTERFACE_REQUEST.size))
+    except OSError:
+        return 0
+    return int(_INTERFACE_REQUEST.unpack(answer)[1])
+
+
+def header_length(descriptor: int) -> int:
+    """Octets of the virtio header before each packet."""
+    return _asked(descriptor, TUNGETVNETHDRSZ)
+
+
+def offload(descriptor: int) -> int:
+    """Let the kernel leave checksums and cutting to us, as far as it can. What it agreed to; what we leave to it needs no agreement."""
+    for wanted in _OFFLOADS:
+        try:
+            fcntl.ioctl(descriptor, TUNSETOFFLOAD, wanted)
+        except OSError:
+            continue
+        return wanted
+    return 0
+
+
+def _asked(descriptor: int, request: int) -> int:
+    return int(_NUMBER.unpack(fcntl.ioctl(descriptor, request, bytes(_NUMBER.size)))[0])
+
+
+def refused(name: str, error: OSError) -> LinkError:
+    """What went wrong, and how to mend it."""
+    if error.errno in (errno.EPERM, errno.EACCES):
+        mending = f"no right to use TUN device {name}: run as root, or: ip tuntap add dev {name} mode tun user $USER"
+    elif error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
+        mending = f"there is no {DEVICE}: modprobe tun, or give the container that device"
+    elif error.errno == errno.EBUSY:
+        mending = f"TUN device {name} is in use by another program: stop it, or take another name"
+    elif error.errno == errno.EINVAL:
+        mending = f"{name} is no TUN device, or one of another kind (TAP, one queue): take another name"
+    else:
+        mending = f"TUN device {name} can't be opened ({error.strerror})"
+    return LinkError(error.errno, mending)

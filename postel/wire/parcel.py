@@ -1,0 +1,96 @@
+"""A packet as a link takes or gives it that does part of the work: checksums, and the cutting and joining of segments (TSO, GRO).
+
+::
+
+    sender                          link                                 receiver
+      │ head │ 43 × stride octets  ──► 43 packets, each with a checksum ──► joined again, checked: one parcel
+"""
+
+from typing import Final
+
+from postel.wire import checksum
+from postel.wire.segment import CHECKSUM_AT, CWR, FIN, PSH
+
+_UDP_CHECKSUM_AT: Final = 6
+_DONT_FRAGMENT: Final = 0x40  # of octet 6
+_ONLY_FIRST: Final = CWR  # as TSO does it: RFC 3168's CWR is told once
+_ONLY_LAST: Final = FIN | PSH
+
+
+class Parcel:
+    """``head`` and ``text`` together are one IP packet; ``text`` may be left empty.
+
+    Where ``start`` isn't 0 the checksum at ``start + field`` is not done yet: the sum of the pseudo-header stands there, and whoever ends
+    it adds up everything from ``start`` on. ``stride`` isn't 0 where the packet is to be cut into segments of so many octets of text, or
+    was joined of such. ``is_vouched``: the link says that what arrived is undamaged.
+    """
+
+    __slots__ = ("field", "head", "is_vouched", "start", "stride", "text")
+
+    def __init__(
+        self, head: bytes, text: bytes = b"", *, stride: int = 0, start: int = 0, field: int = CHECKSUM_AT, is_vouched: bool = False
+    ) -> None:
+        self.head = head
+        self.text = text
+        self.stride = stride
+        self.start = start
+        self.field = field
+        self.is_vouched = is_vouched or start > 0
+
+    @property
+    def largest_packet(self) -> int:
+        """Octets of the largest packet that goes over the wire for it."""
+        return len(self.head) + (min(self.stride, len(self.text)) if self.stride else len(self.text))
+
+
+def finished(parcel: Parcel) -> list[bytes]:
+    """The packets that go over the wire for it: what a link without these gifts must be given."""
+    octets = parcel.head + parcel.text
+    if not parcel.start:
+        return [octets]
+    if parcel.stride and parcel.field == CHECKSUM_AT:
+        return _cut(octets, parcel.start, parcel.stride)
+    value = checksum.field(checksum.total(octets[parcel.start :]))
+    if value == 0 and parcel.field == _UDP_CHECKSUM_AT:  # there, zero would mean: none (RFC 768)
+        value = checksum.MODULUS
+    at = parcel.start + parcel.field
+    return [octets[:at] + value.to_bytes(2, "big") + octets[at + 2 :]]
+
+
+def _cut(octets: bytes, start: int, stride: int) -> list[bytes]:
+    begin = start + (octets[start + 12] >> 4 << 2)
+    text = octets[begin:]
+    return [
+        _piece(octets, start, begin, text[at : at + stride], at, index, is_last=at + stride >= len(text))
+        for index, at in enumerate(range(0, len(text), stride))
+    ]
+
+
+def _piece(octets: bytes, start: int, begin: int, text: bytes, at: int, index: int, *, is_last: bool) -> bytes:
+    """The packet of the text that begins ``at`` octets behind the first."""
+    head = bytearray(octets[:begin])
+    number = int.from_bytes(octets[start + 4 : start + 8], "big") + at & 0xFFFFFFFF
+    head[start + 4 : start + 8] = number.to_bytes(4, "big")
+    if index:
+        head[start + 13] &= ~_ONLY_FIRST
+    if not is_last:
+        head[start + 13] &= ~_ONLY_LAST
+    head[start + CHECKSUM_AT : start + CHECKSUM_AT + 2] = b"\0\0"
+    _fit(head, start, begin - start + len(text), index)
+    size = len(octets) - start
+    pseudo = int.from_bytes(octets[start + CHECKSUM_AT : start + CHECKSUM_AT + 2], "big") - size  # without the length of the whole
+    value = checksum.field(checksum.total(bytes(head[start:])) + checksum.total(text) + pseudo + begin - start + len(text))
+    head[start + CHECKSUM_AT : start + CHECKSUM_AT + 2] = value.to_bytes(2, "big")
+    return bytes(head) + text
+
+
+def _fit(head: bytearray, start: int, size: int, index: int) -> None:
+    """The IP header's length; IPv4's identification, where fragments need it, and checksum."""
+    if head[0] >> 4 == 6:
+        head[4:6] = (start - 40 + size).to_bytes(2, "big")
+        return
+    head[2:4] = (start + size).to_bytes(2, "big")
+    if not head[6] & _DONT_FRAGMENT:
+        head[4:6] = (int.from_bytes(head[4:6], "big") + index & 0xFFFF).to_bytes(2, "big")
+    head[10:12] = b"\0\0"
+    head[10:12] = checksum.ones_complement(bytes(head[:start])).to_bytes(2, "big")

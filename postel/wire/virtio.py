@@ -1,0 +1,46 @@
+"""The header before each packet of a TUN device opened with IFF_VNET_HDR: ``struct virtio_net_hdr`` of <linux/virtio_net.h>.
+
+In the machine's own byte order, as Linux has it unless told otherwise.
+"""
+
+from struct import Struct
+from typing import Final
+
+from postel.wire.parcel import Parcel
+from postel.wire.segment import CWR
+
+LENGTH: Final = 10  # octets; a device may want more, and zeros follow
+
+NEEDS_CHECKSUM: Final = 1
+DATA_VALID: Final = 2
+
+GSO_NONE: Final = 0
+GSO_TCP_4: Final = 1
+GSO_TCP_6: Final = 4
+GSO_ECN: Final = 0x80  # CWR stands in the first segment only
+
+_HEADER: Final = Struct("=BBHHHH")
+_NOTHING: Final = bytes(LENGTH)
+
+
+def header(parcel: Parcel) -> bytes:
+    """What tells the kernel how to finish the parcel."""
+    if not parcel.start:
+        return _NOTHING
+    if not parcel.stride:
+        return _HEADER.pack(NEEDS_CHECKSUM, GSO_NONE, 0, 0, parcel.start, parcel.field)
+    kind = GSO_TCP_4 if parcel.head[0] >> 4 == 4 else GSO_TCP_6
+    if parcel.head[parcel.start + 13] & CWR:
+        kind |= GSO_ECN
+    return _HEADER.pack(NEEDS_CHECKSUM, kind, len(parcel.head), parcel.stride, parcel.start, parcel.field)
+
+
+def parse(header: bytes, packet: bytes) -> Parcel:
+    """The parcel that a header announces. One that makes no sense vouches for nothing."""
+    flags, kind, _, stride, start, field = _HEADER.unpack_from(header)
+    if not flags and not kind:
+        return Parcel(packet)
+    stride = stride if kind else 0
+    if flags & NEEDS_CHECKSUM and start > 0 and start + field + 2 <= len(packet):
+        return Parcel(packet, stride=stride, start=start, field=field)
+    return Parcel(packet, stride=stride, is_vouched=flags & DATA_VALID != 0)

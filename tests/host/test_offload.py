@@ -1,0 +1,176 @@
+"""Parcels in and out of a host: what is left to the link, and what a host makes of a link's word."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from postel.errors import ArgumentError
+from postel.host.host import Host
+from postel.tcp.authentication.keychain import Keychain
+from postel.tcp.authentication.keys import Key
+from postel.tcp.config import DEFAULT
+from postel.tcp.observer import Observer
+from postel.times import MILLISECOND
+from postel.wire import ip, segment, udp
+from postel.wire.address import Endpoint
+from postel.wire.parcel import Parcel, finished
+from tests.host.conftest import START, Pair
+
+LARGEST = 65535
+EAGER = replace(DEFAULT, nagle=False)
+PAIR = (bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2]))
+FAMILIES = pytest.mark.parametrize("address", ["10.0.0.2", "fd00::2"])
+
+
+class Watcher(Observer):
+    def __init__(self) -> None:
+        self.packets: list[bytes] = []
+
+    def packet_sent(self, octets: bytes, now: int) -> None:
+        self.packets.append(octets)
+
+    def packet_arrived(self, octets: bytes, now: int) -> None:
+        self.packets.append(octets)
+
+
+def host(number: int, **options: object) -> Host:
+    made = Host(f"10.0.0.{number}/24", f"fd00::{number}/64", secret=bytes([number]), config=EAGER, **options)  # type: ignore[arg-type]
+    made.use_offload(LARGEST)
+    return made
+
+
+class Parcels(Pair):
+    """As `Pair`, by parcels. ``harm`` is done to each on its way."""
+
+    harm: Callable[[Parcel], Parcel] = staticmethod(lambda parcel: parcel)
+
+    def pump(self) -> None:
+        quiet = False
+        while not quiet:
+            quiet = True
+            for sender, receiver in ((self.left, self.right), (self.right, self.left)):
+                while (parcel := sender.next_parcel(self.now)) is not None:
+                    quiet = False
+                    self.carried.append((sender, parcel.head + parcel.text))
+                    receiver.parcel_arrives(self.harm(parcel), self.now)
+
+
+def moved(pair: Pair, address: str, octets: int, **options: object) -> bytes:
+    client, server, _ = pair.connect(address=address, **options)
+    rest, received = bytes(range(256)) * (octets // 256), b""
+    for _ in range(100):
+        rest = rest[client.send(rest, pair.now) :]
+        pair.advance(100 * MILLISECOND)
+        received += server.receive(octets, pair.now)
+    return received
+
+
+@FAMILIES
+def test_large_segments_pass_whole_and_unchecked(address: str) -> None:
+    pair = Parcels(host(1), host(2))
+    assert moved(pair, address, 1 << 18) == bytes(range(256)) * 1024
+    sizes = [len(octets) for sender, octets in pair.carried if sender is pair.left]
+    assert max(sizes) > 60_000
+    largest = next(octets for _, octets in pair.carried if len(octets) == max(sizes))
+    packet = ip.parse(largest)
+    assert not segment.checksum_is_right(largest, packet.start, packet.end, packet.source, packet.destination)
+    figures = pair.right.statistics()
+    assert figures["dropped"] == 0
+    assert figures["segments_arrived"] == pair.left.statistics()["segments_sent"] > 180  # counted as packets
+
+
+@FAMILIES
+def test_a_link_that_cuts_nothing_gets_packets(address: str) -> None:
+    """`next_packet` cuts what `next_parcel` would leave to the link."""
+    pair = Pair(host(1), host(2))
+    assert moved(pair, address, 1 << 18) == bytes(range(256)) * 1024
+    assert max(len(octets) for _, octets in pair.carried) == 1500
+    assert pair.right.statistics()["dropped"] == 0
+
+
+def test_who_looks_on_sees_packets_as_they_are_on_the_wire() -> None:
+    seen = Watcher()
+    pair = Parcels(host(1, observer=seen), host(2))
+    moved(pair, "10.0.0.2", 1 << 16)
+    assert max(map(len, seen.packets)) == 1500
+    arrivals = Watcher()
+    pair = Parcels(host(1), host(2, observer=arrivals))
+    moved(pair, "10.0.0.2", 1 << 16)
+    assert max(map(len, arrivals.packets)) == 1500
+    for octets in [*seen.packets, *arrivals.packets]:
+        packet = ip.parse(octets)
+        assert segment.checksum_is_right(octets, packet.start, packet.end, packet.source, packet.destination)
+
+
+@pytest.mark.label("MUST-3")
+def test_must_3_what_no_link_vouches_for_is_verified() -> None:
+    pair = Parcels(host(1), host(2))
+    pair.harm = lambda parcel: Parcel(finished(parcel)[0][:-1] + b"?") if parcel.text else parcel
+    client, server, _ = pair.connect()
+    client.send(b"text!", pair.now)
+    pair.pump()
+    assert server.readable == 0
+    assert pair.right.statistics()["dropped_bad_checksum"] == 1
+    pair.harm = lambda parcel: Parcel(finished(parcel)[0], is_vouched=True)
+    client.send(b" and more", pair.now)
+    pair.advance(1_000_000)
+    assert server.receive(100, pair.now) == b"text! and more"
+
+
+def test_who_vouches_for_a_fragment_does_not_for_the_others() -> None:
+    damaged = udp.encode_for(udp.Datagram(7, 53, b"x" * 100), *PAIR)[:-1] + b"?"
+    receiver = host(2)
+    socket = receiver.datagrams(53)
+    for fragment in ip.fragments(*PAIR, udp.PROTOCOL, damaged, 100, identification=1):
+        receiver.parcel_arrives(Parcel(fragment, is_vouched=True), START)
+    assert socket.receive() is None
+    assert receiver.statistics()["dropped_bad_checksum"] == 1
+
+
+def test_signed_segments_leave_whole_and_each_in_a_packet_of_its_own() -> None:
+    keys = Keychain(Key(b"secret"))
+    left, right = host(1), host(2)
+    pair = Parcels(left, right)
+    listener = right.listen(80, START, keys=keys)
+    client = left.connect("10.0.0.2", 80, START, keys=keys)
+    pair.advance(0)
+    assert listener.accept() is not None
+    client.send(bytes(20_000), pair.now)
+    pair.advance(0)
+    assert max(len(octets) for _, octets in pair.carried) <= 1500
+    assert right.statistics()["dropped"] == 0
+
+
+def test_what_is_for_ourselves_is_not_left_to_a_link() -> None:
+    alone = host(1)
+    listener = alone.listen(80, START)
+    client = alone.connect("10.0.0.1", 80, START)
+    for _ in range(8):
+        assert alone.next_parcel(START) is None
+        alone.handle_timeout(START)
+    server = listener.accept()
+    assert server is not None
+    client.send(bytes(20_000), START)
+    for _ in range(20):
+        assert alone.next_parcel(START) is None
+        alone.handle_timeout(START)
+    assert server.readable == 20_000
+    assert alone.statistics()["dropped"] == 0
+
+
+def test_datagrams_and_answers_leave_finished() -> None:
+    left, right = host(1), host(2)
+    left.datagrams(53).send(b"question", START, Endpoint(bytes([10, 0, 0, 2]), 5353))
+    parcel = left.next_parcel(START)
+    assert parcel is not None
+    assert parcel.start == 0
+    assert udp.parse(ip.parse(parcel.head), verify=True).data == b"question"
+    right.parcel_arrives(parcel, START)
+    assert right.statistics()["dropped_no_port"] == 1
+
+
+@pytest.mark.parametrize("largest", [-1, 1499, 65536])
+def test_an_impossible_size_is_refused(largest: int) -> None:
+    with pytest.raises(ArgumentError, match="largest"):
+        host(1).use_offload(largest)
