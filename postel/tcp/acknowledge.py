@@ -10,9 +10,8 @@ from postel.wire.segment import ABSENT, FIN, SYN, Segment
 
 def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     """SND.UNA < SEG.ACK <= SND.MAX: something new arrived at the peer (EP-ACK-5)."""
-    snd, recovery = tcb.snd, tcb.recovery
+    snd, flight = tcb.snd, tcb.flight
     acked = seq.distance(snd.una, segment.ack)
-    was_in_use = not recovery.is_active and 2 * max(tcb.flight, recovery.flight) >= tcb.congestion.window
     _free(tcb, segment.ack, acked)
     snd.una = segment.ack
     if snd.nxt != snd.max and seq.lt(snd.nxt, snd.una):  # D-1: a timeout had pulled SND.NXT back
@@ -21,6 +20,8 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.retransmissions = 0
     tcb.probes = 0
     if tcb.is_synchronized:  # else it is the ACK of our SYN, which counts for nothing (RFC5681-3.1b)
+        recovery = tcb.recovery
+        was_in_use = not recovery.is_active and 2 * max(flight, recovery.flight) >= tcb.congestion.window
         _tell_recovery(tcb, segment, acked, now, is_duplicate=False)
         _tell_congestion(tcb, acked, now, was_in_use=was_in_use)
     if tcb.path is not None or tcb.tried_end != NO_SEQUENCE:
@@ -28,7 +29,7 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     if snd.una == snd.max:
         patience.stop(tcb)  # RFC6298-5.2
         tcb.timers.user = NEVER
-    elif tcb.timers.persist == NEVER and not recovery.keeps_timer:
+    elif tcb.timers.persist == NEVER and not (tcb.is_sender and tcb.recovery.keeps_timer):
         patience.restart(tcb, now)  # RFC6298-5.3
         tcb.timers.user = deadline(tcb.user_timeout, now)
     if tcb.wants_room:

@@ -273,6 +273,8 @@ def eighth_check_fin(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 
 def _answer_with_reset(tcb: Tcb, segment: Segment) -> None:
+    if tcb.resets is None:
+        tcb.resets = []
     if len(tcb.resets) < _RESETS_HELD:
         tcb.resets.append(segment)
 

@@ -1,18 +1,14 @@
 """What two SYNs agree on: MSS, window scale, timestamps, SACK; and the way into ESTABLISHED and back to LISTEN."""
 
 from postel.tcp import seq, tuning, usertimeout, window
-from postel.tcp.congestion import initial_window
 from postel.tcp.ecn import negotiation
 from postel.tcp.events import OPENED
 from postel.tcp.fastopen import FastOpen
-from postel.tcp.recovery.newreno import NewReno
-from postel.tcp.recovery.rack import Rack
 from postel.tcp.state import ESTABLISHED, LISTEN
 from postel.tcp.tcb import LARGEST_SHIFT, OWES_SYN, OWES_USER_TIMEOUT, Tcb
 from postel.times import NEVER
 from postel.wire.segment import ABSENT, Segment
 
-TIMESTAMPS_LENGTH = 12  # with the two NOPs before it
 FIRST_WINDOW = 0xFFFF  # RFC7323-2.2c: the field of a SYN isn't scaled
 
 
@@ -71,19 +67,10 @@ def _size_buffer(tcb: Tcb) -> None:
         tcb.rcv.wnd = max(tcb.rcv.wnd, tcb.receive_limit)
 
 
-def data_mss(tcb: Tcb) -> int:
-    """SMSS: octets of data in a full segment that carries no option but timestamps and a signature (RFC6691-2)."""
-    return max(1, tcb.send_mss - (TIMESTAMPS_LENGTH if tcb.timestamps.agreed else 0) - tcb.signature_length)
-
-
 def begin_to_send(tcb: Tcb, lost_syns: int, now: int) -> None:
     """The window begins at IW (RFC 6928), or at one segment after more than one lost SYN (RFC6928-2b)."""
-    smss = data_mss(tcb)
-    segments = 1 if lost_syns > 1 else tcb.config.initial_window
-    size = smss if segments == 1 else initial_window(smss, segments)
-    tcb.congestion = tcb.config.congestion(smss, size)
-    engine = Rack if tcb.sack_agreed else NewReno  # RFC8985-4a
-    tcb.recovery = engine(tcb.first_octet, tcb.congestion, tcb.rtt)
+    tcb.first_window = 1 if lost_syns > 1 else tcb.config.initial_window
+    tcb.begin_to_send()
     outstanding = seq.distance(tcb.first_octet, tcb.snd.max)
     if outstanding:  # of Fast Open
         tcb.recovery.on_sent(tcb.first_octet, outstanding, now)

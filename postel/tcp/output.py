@@ -23,6 +23,7 @@ from postel.tcp.tcb import (
     OWES_TAIL_PROBE,
     OWES_USER_TIMEOUT,
     OWES_WINDOW_PROBE,
+    TIMESTAMPS_LENGTH,
     Tcb,
 )
 from postel.times import NEVER, SECOND
@@ -56,8 +57,11 @@ def _activity(tcb: Tcb) -> int:
 
 
 def _choose(tcb: Tcb, now: int) -> Segment | None:
-    if tcb.resets:
-        return reset_for(tcb.resets.pop(0))
+    if tcb.resets is not None:
+        strange = tcb.resets.pop(0)
+        if not tcb.resets:
+            tcb.resets = None
+        return reset_for(strange)
     if tcb.owes & OWES_RESET:
         return _reset(tcb, now)
     if tcb.state is CLOSED or tcb.state is LISTEN:
@@ -165,8 +169,10 @@ def _add_text(tcb: Tcb, fast_open: FastOpen, syn: Segment) -> None:
 
 def _lost(tcb: Tcb, now: int) -> Segment | None:
     """The segment that recovery wants sent again, even beyond a window that shrank (MAY-7)."""
+    if not tcb.flight:
+        return None
     number, octets = tcb.recovery.next_lost(tcb.snd.una)
-    if number < 0 or not tcb.flight or seq.ge(number, tcb.snd.max) or _must_wait(tcb, now):
+    if number < 0 or seq.ge(number, tcb.snd.max) or _must_wait(tcb, now):
         return None
     if pathmtu.lost(tcb, number, now):
         return _lost(tcb, now)
@@ -187,7 +193,8 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
     offset = seq.distance(tcb.first_octet, snd.nxt)
     unsent = tcb.send_buffer.size - offset
     if unsent <= 0 and not _fin_is_due(tcb):
-        tcb.recovery.ran_dry()
+        if tcb.is_sender or tcb.config.congestion.is_model:  # who alone wants to know
+            tcb.recovery.ran_dry()
         return None
     if tcb.ecn is not None and feedback.is_held(tcb, tcb.ecn, now):
         return None
@@ -399,6 +406,6 @@ def _sack_blocks(tcb: Tcb, octets: int) -> tuple[tuple[int, int], ...]:
 
 def _blocks_that_fit(tcb: Tcb, octets: int) -> int:
     """Beside timestamps and signature in the option space, and beside the text in the path's MTU."""
-    others = tcb.signature_length + (handshake.TIMESTAMPS_LENGTH if tcb.timestamps.agreed else 0)
+    others = tcb.signature_length + (TIMESTAMPS_LENGTH if tcb.timestamps.agreed else 0)
     space = min(_OPTION_SPACE, tcb.send_mss - octets) - others
     return max(0, (space - _SACK_HEADER) // _SACK_BLOCK)

@@ -13,7 +13,7 @@ timer: what is due is seen when there is text to send. A probe is that text, wit
 
 from typing import Final
 
-from postel.tcp import handshake, seq
+from postel.tcp import seq
 from postel.tcp.config import PROBE_ALWAYS, PROBE_NEVER
 from postel.tcp.path import Path
 from postel.tcp.recovery import Probe
@@ -59,7 +59,7 @@ def learn(tcb: Tcb, mtu: int, now: int) -> None:
 
 def overhead(tcb: Tcb) -> int:
     """Octets of a packet that aren't text: the headers, and the options of every segment."""
-    return (HEADERS_4 if tcb.is_ipv4 else HEADERS_6) + tcb.send_mss - handshake.data_mss(tcb)
+    return (HEADERS_4 if tcb.is_ipv4 else HEADERS_6) + tcb.send_mss - tcb.data_mss
 
 
 def ceiling(tcb: Tcb) -> int:
@@ -314,4 +314,5 @@ def _narrow(tcb: Tcb, path: Path, mtu: int) -> None:
 
 def _resize(tcb: Tcb, mtu: int) -> None:
     tcb.path_mtu = mtu
-    tcb.congestion.resized(handshake.data_mss(tcb))
+    if tcb.is_sender:
+        tcb.congestion.resized(tcb.data_mss)

@@ -7,6 +7,10 @@ _SMALL: Final = 4096  # octets: pieces that are joined, so that a megabyte of ti
 _TRIM: Final = 64  # pieces left behind before the lists are cut
 
 Data = bytes | bytearray | memoryview
+Piece = bytes | memoryview
+
+_NO_PIECES: Final[list[Piece]] = []  # shared by all that are empty, and never changed: an idle connection needs no lists
+_NO_STARTS: Final[list[int]] = []
 
 
 class SendBuffer:
@@ -20,14 +24,16 @@ class SendBuffer:
     def __init__(self) -> None:
         self.size = 0
         self._begin = 0  # position of the first octet, counted from the first that ever was here
-        self._pieces: list[bytes | memoryview] = []
-        self._starts: list[int] = []
+        self._pieces = _NO_PIECES
+        self._starts = _NO_STARTS
         self._head = 0  # the first piece that isn't acknowledged
         self._latest = 0  # the piece that was asked for last: the next octets are nearly always there
 
     def append(self, data: Data) -> None:
         """What is sent are the octets at the time of the call."""
         size = len(data)
+        if self._pieces is _NO_PIECES:
+            self._pieces, self._starts = [], []
         pieces = self._pieces
         if size < _SMALL and self._head < len(pieces) and len(pieces[-1]) < _SMALL:
             pieces[-1] = bytes(pieces[-1]) + data
@@ -44,7 +50,10 @@ class SendBuffer:
         while head < len(pieces) and starts[head] + len(pieces[head]) <= self._begin:
             pieces[head] = b""
             head += 1
-        if head == len(pieces) or head > _TRIM:
+        if head == len(pieces):
+            self._pieces, self._starts = _NO_PIECES, _NO_STARTS
+            head = self._latest = 0
+        elif head > _TRIM:
             del pieces[:head], starts[:head]
             self._latest = max(0, self._latest - head)
             head = 0
@@ -76,11 +85,10 @@ class SendBuffer:
     def clear(self) -> None:
         self._begin += self.size
         self.size = self._head = self._latest = 0
-        self._pieces.clear()
-        self._starts.clear()
+        self._pieces, self._starts = _NO_PIECES, _NO_STARTS
 
 
-def _lasting(data: Data) -> bytes | memoryview:
+def _lasting(data: Data) -> Piece:
     """The same octets where nobody can change them."""
     if isinstance(data, bytes) or (isinstance(data, memoryview) and isinstance(data.obj, bytes)):
         return data

@@ -31,6 +31,7 @@ from postel.tcp.reader import Reader
 from postel.tcp.reassembly import Reassembly
 from postel.tcp.recovery import ON, STAY, Recovery
 from postel.tcp.recovery.newreno import NewReno
+from postel.tcp.recovery.rack import Rack
 from postel.tcp.rtt import Rtt
 from postel.tcp.sendbuffer import SendBuffer
 from postel.tcp.state import (
@@ -68,6 +69,7 @@ HEADERS_6: Final = 60
 DEFAULT_MSS_4: Final = 536  # MUST-15
 DEFAULT_MSS_6: Final = 1220
 LARGEST_SHIFT: Final = 14  # RFC7323-2.3b
+TIMESTAMPS_LENGTH: Final = 12  # with the two NOPs before it
 
 
 class SendSequence:
@@ -122,12 +124,13 @@ class Tcb:
     """Owned by one `Connection`. Only calls, arrives and timeouts change ``state``; only output makes segments."""
 
     __slots__ = (
+        "_congestion",
+        "_recovery",
         "arrived_since_ack",
         "burst",
         "challenge_after",
         "challenges",
         "config",
-        "congestion",
         "duplicate",
         "duplicates_owed",
         "early",
@@ -140,6 +143,7 @@ class Tcb:
         "fin_is_queued",
         "fin_is_received",
         "fin_seq",
+        "first_window",
         "is_passive",
         "last_ack_at",
         "last_data_at",
@@ -167,7 +171,6 @@ class Tcb:
         "receive_limit",
         "received",
         "received_start",
-        "recovery",
         "remote",
         "resets",
         "retransmissions",
@@ -258,7 +261,7 @@ class Tcb:
         self.nobody_reads = False  # `release`: text that arrives now is lost, and says so with RST
 
         # What is owed
-        self.resets: list[Segment] = []  # segments that are answered with RST
+        self.resets: list[Segment] | None = None  # segments that are answered with RST
         self.challenge_after = 0
         self.throttled = 0
         self.events: list[Event] = []
@@ -288,14 +291,42 @@ class Tcb:
         self.ecn: Ecn | None = None  # where the handshake agreed on it
         self.syn_asks = 0  # the ECN flags of the peer's latest SYN that had any
         self.peer_scales = False  # its SYN carried the window scale option
-        self.congestion: Congestion = self.config.congestion(self.peer_mss, initial_window(self.peer_mss, self.config.initial_window))
-        self.recovery: Recovery = NewReno(iss, self.congestion, self.rtt)
+        self.first_window = self.config.initial_window  # segments
+        self._congestion: Congestion | None = None  # made when they are first asked for: who only receives has none
+        self._recovery: Recovery | None = None
         self.fast_open: FastOpen | None = None  # until ESTABLISHED, of those that ask for it
         self.fast_opened = False  # text of a SYN, the peer's or ours, was acknowledged
         self.syn_is_acked = False
         self.fin_is_queued = False
         self.retransmissions = 0  # of what now is at SND.UNA
         self.owes = 0
+
+    # Sending
+
+    @property
+    def congestion(self) -> Congestion:
+        if self._congestion is None:
+            smss = self.data_mss
+            size = smss if self.first_window == 1 else initial_window(smss, self.first_window)
+            self._congestion = self.config.congestion(smss, size)
+        return self._congestion
+
+    @property
+    def recovery(self) -> Recovery:
+        if self._recovery is None:
+            engine = Rack if self.sack_agreed else NewReno  # RFC8985-4a
+            self._recovery = engine(self.first_octet, self.congestion, self.rtt)
+        return self._recovery
+
+    @property
+    def is_sender(self) -> bool:
+        """Whether it ever had something to send."""
+        return self._recovery is not None
+
+    def begin_to_send(self) -> None:
+        """MSS and options are agreed: now there can be a controller, and something that recovers from losses."""
+        self._congestion = None
+        self._recovery = None
 
     # State and events
 
@@ -340,9 +371,10 @@ class Tcb:
 
     def turn(self) -> None:
         """Put SND.NXT where recovery wants it."""
-        if self.recovery.turn != STAY:
-            self.snd.nxt = self.snd.max if self.recovery.turn == ON else self.snd.una  # D-1: SND.MAX remembers how far we had come
-            self.recovery.turn = STAY
+        recovery = self.recovery
+        if recovery.turn != STAY:
+            self.snd.nxt = self.snd.max if recovery.turn == ON else self.snd.una  # D-1: SND.MAX remembers how far we had come
+            recovery.turn = STAY
 
     # Questions
 
@@ -395,6 +427,11 @@ class Tcb:
         return max(1, min(self.peer_mss, self.config.largest_mss, self.path_mtu - (HEADERS_4 if self.is_ipv4 else HEADERS_6)))
 
     @property
+    def data_mss(self) -> int:
+        """SMSS: octets of data in a full segment that carries no option but timestamps and a signature (RFC6691-2)."""
+        return max(1, self.send_mss - (TIMESTAMPS_LENGTH if self.timestamps.agreed else 0) - self.signature_length)
+
+    @property
     def keep_alive_idle(self) -> int:
         """Longer than the user timeout, where that was agreed on (RFC5482-4.2)."""
         idle = self.config.keep_alive_idle
@@ -443,7 +480,7 @@ class Tcb:
             has_fin = self.fin_seq != NO_SEQUENCE and not self.fin_is_acked
             outstanding = self.flight - has_fin - (not self.syn_is_acked)  # in FIN-WAIT-1 straight from SYN-RECEIVED
             assert 0 <= outstanding <= self.send_buffer.size, "more is in flight than the buffer holds"
-            assert self.congestion.window >= 1, "the congestion window is empty"
+            assert self._congestion is None or self._congestion.window >= 1, "the congestion window is empty"
         if self.fin_seq != NO_SEQUENCE:
             assert self.fin_is_queued, "a FIN was sent that nobody asked for"
             assert seq.le(snd.max, seq.add(self.fin_seq, 1)), "something was sent beyond our FIN"
