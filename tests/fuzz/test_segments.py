@@ -9,6 +9,7 @@ import pytest
 from postel.errors import TcpError
 from postel.tcp.config import AUTOMATIC, DEFAULT
 from postel.tcp.connection import Connection
+from postel.tcp.invariants import check
 from postel.tcp.state import State
 from postel.times import MILLISECOND, NEVER
 from postel.wire.address import Endpoint
@@ -80,7 +81,7 @@ def drain(connection: Connection, now: int) -> int:
         count += 1
     while connection.next_event() is not None:
         pass
-    connection.tcb.check()
+    check(connection.tcb)
     return count
 
 

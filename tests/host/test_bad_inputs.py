@@ -10,6 +10,7 @@ from postel.errors import InsufficientResources
 from postel.host.host import Host
 from postel.tcp import seq
 from postel.tcp.events import READABLE
+from postel.tcp.invariants import check
 from postel.tcp.state import ESTABLISHED, SYN_RECEIVED, SYN_SENT
 from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
 from postel.wire import checksum, icmp, ip
@@ -224,7 +225,7 @@ def test_bad_seq_6_many_connections_with_held_octets(new_host: Callable[..., Hos
     for port, connection, ack in held:
         peer.give(peer.tcp(ACK, seq=1001 + 50_000, ack=ack, port=port, data=bytes(10_000)))
         assert host.statistics()["memory_used"] <= 1_000_000
-        connection.tcb.check()
+        check(connection.tcb)
         peer.now += 5 * MILLISECOND
     assert host.statistics()["memory_refused"] > 0
     connection, ack = established(peer)

@@ -12,6 +12,7 @@ from postel.host.host import Host
 from postel.tcp import seq
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
+from postel.tcp.invariants import check
 from postel.tcp.state import ESTABLISHED
 from postel.times import MINUTE, SECOND
 from postel.wire.address import Endpoint
@@ -106,7 +107,7 @@ def test_a_connection_by_cookie_is_like_any_other(host: Host, new_peer: type[Pee
     connection, answer = by_cookie(peer, config=replace(DEFAULT, timestamps=timestamps))
     assert connection.state is ESTABLISHED
     tcb = connection.tcb
-    tcb.check()
+    check(tcb)
     assert (answer.window_scale != ABSENT, answer.sack_permitted, answer.tsval != ABSENT) == (timestamps,) * 3
     assert (tcb.snd.shift, tcb.sack_agreed, tcb.timestamps.agreed) == (3 * timestamps, timestamps, timestamps)
     assert tcb.peer_mss == 1360

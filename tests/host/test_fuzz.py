@@ -6,17 +6,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from postel.host.host import Host
+from postel.tcp.invariants import check
 from postel.times import MILLISECOND, SECOND
 from postel.wire import checksum, ip
 from postel.wire.segment import ACK, FIN, RST, SYN, URG
 from tests.host.conftest import Peer
 
 
-def check(host: Host):
+def check_all(host: Host):
     for connection in host._connections.table.values():
-        connection.tcb.check()
+        check(connection.tcb)
     for entry in host._connections.passive.half_open.values():
-        entry.child.tcb.check()
+        check(entry.child.tcb)
     host.statistics()
 
 
@@ -47,7 +48,7 @@ def test_any_octets(new_peer: type[Peer], packets: list[bytes]):
     for octets in packets:
         peer.give(octets)
         peer.give(b"\x45" + octets[1:], b"\x60" + octets[1:])
-    check(host)
+    check_all(host)
 
 
 def mutated(source: random.Random, packet: bytes):
@@ -85,11 +86,11 @@ def test_mutations_of_good_packets(new_peer: type[Peer], seed: int):
         if packet[12:16] == peer.target and source.random() < 0.8:  # what the host sent, sent back to it
             packet = packet[:12] + packet[16:20] + packet[12:16] + packet[22:24] + packet[20:22] + packet[24:]
         peer.give(mutated(source, packet))
-        check(host)
+        check_all(host)
         if source.random() < 0.1:
             peer.advance(source.randrange(500) * MILLISECOND)
     peer.advance(1000 * SECOND)
-    check(host)
+    check_all(host)
 
 
 @given(
@@ -112,7 +113,7 @@ def test_segments_near_the_right_numbers(new_peer: type[Peer], moves: list):
         rcv, una = (connection.tcb.rcv.nxt, connection.tcb.snd.una) if connection else (1000, 0)
         number, ack = (rcv + ahead) % 2**32, (una + acked) % 2**32
         peer.give(peer.tcp(flags, seq=number, ack=ack, port=port, data=data, tsval=3, tsecr=0))
-        check(host)
+        check_all(host)
         peer.now += 10 * MILLISECOND
     peer.advance(2000 * SECOND)
     assert [state.name for _, _, state in host.connections() if state.name in ("SYN-SENT", "SYN-RECEIVED")] == []

@@ -11,6 +11,7 @@ from postel.errors import TcpError
 from postel.tcp.config import AUTOMATIC, DEFAULT
 from postel.tcp.connection import Connection
 from postel.tcp.ecn import CE, ECN_ASK, ECN_ASK_CLASSIC, ECN_OFF, ECT_0, NOT_ECT
+from postel.tcp.invariants import check
 from postel.tcp.memory import Memory
 from postel.tcp.state import CLOSED, LISTEN
 from postel.times import HOUR, MILLISECOND, NEVER, SECOND
@@ -144,7 +145,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def invariants_stand(self) -> None:
         for end in getattr(self, "ends", ()):
-            end.tcb.check()
+            check(end.tcb)
 
     @invariant()
     def what_was_read_was_sent(self) -> None:

@@ -13,6 +13,7 @@ from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.connection import Connection
 from postel.tcp.ecn import CE, ECN_ASK, ECN_OFF, ECT_0, NOT_ECT
+from postel.tcp.invariants import check
 from postel.tcp.memory import Memory
 from postel.tcp.state import CLOSED
 from postel.times import HOUR, MILLISECOND, NEVER, SECOND
@@ -93,7 +94,7 @@ def run(ends: list[End], path: Path, until: int) -> int:
                 while (segment := end.connection.next_segment(now)) is not None:
                     busy = True
                     path.put(1 - index, wire.encode_for(segment, names[index].address, names[1 - index].address), now)
-                end.connection.tcb.check()
+                check(end.connection.tcb)
         deadline = min(*(end.connection.next_timeout() for end in ends), path.flying[0][0] if path.flying else NEVER)
         if deadline == NEVER or deadline > until:
             return now
@@ -104,7 +105,7 @@ def run(ends: list[End], path: Path, until: int) -> int:
             if segment is not None:
                 segment.ecn = path.mark()
                 ends[to].connection.segment_arrives(segment, now)
-                ends[to].connection.tcb.check()
+                check(ends[to].connection.tcb)
         for end in ends:
             end.connection.handle_timeout(now)
 

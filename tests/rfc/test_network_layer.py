@@ -7,6 +7,7 @@ import pytest
 from postel.errors import ConnectionRefused, HostUnreachable, NetworkUnreachable, TcpError
 from postel.host.host import Host
 from postel.tcp.config import DEFAULT
+from postel.tcp.invariants import check
 from postel.tcp.state import CLOSED
 from postel.wire import ip
 from postel.wire.segment import ACK
@@ -18,7 +19,7 @@ SENDING = [scenes.established, scenes.close_wait]
 
 def told(scene: Scene, error: TcpError, *, hard: bool) -> None:
     scene.connection.network_error(error, scene.now, hard=hard, number=scene.tcb.snd.una)
-    scene.tcb.check()
+    check(scene.tcb)
 
 
 @pytest.mark.label("MUST-54", "MUST-56", "SHLD-25", "MUST-47")

@@ -14,6 +14,7 @@ from postel.tcp.config import DEFAULT, MEBIBYTE, Config
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.connection import Connection
 from postel.tcp.events import Event
+from postel.tcp.invariants import check
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED, LISTEN, SYN_SENT, State
@@ -170,7 +171,7 @@ class Scene:
     def arrives(self, flags: int, data: bytes = b"", **fields: Field) -> None:
         """Without a drain: for several segments that come at once."""
         self.connection.segment_arrives(self.segment(flags, data, **fields), self.now)  # type: ignore[arg-type]
-        self.tcb.check()
+        check(self.tcb)
 
     def ignores(self, flags: int, data: bytes = b"", **fields: Field) -> bool:
         """Whether the segment leaves no trace: no answer, no event, no change of state, numbers or timers."""
@@ -184,7 +185,7 @@ class Scene:
         while (segment := self.connection.next_segment(self.now)) is not None:
             self.sent.append(segment)
             assert len(self.sent) < OPEN_ENDED, "a storm of segments"
-        self.tcb.check()
+        check(self.tcb)
         return [self.text(segment) for segment in self.sent]
 
     def text(self, segment: Segment) -> str:
@@ -198,7 +199,7 @@ class Scene:
     def does(self, call: Callable[..., object], *arguments: object, **options: object) -> list[str]:
         """A user call at this time, and what is sent for it."""
         call(*arguments, self.now, **options)
-        self.tcb.check()
+        check(self.tcb)
         return self.drain()
 
     def sends(self, data: bytes, *, urgent: bool = False) -> list[str]:
@@ -206,7 +207,7 @@ class Scene:
 
     def reads(self, limit: int = 1 << 30) -> bytes:
         data = self.connection.receive(limit, self.now)
-        self.tcb.check()
+        check(self.tcb)
         return data
 
     def closes(self) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 from postel.tcp.config import DEFAULT
 from postel.tcp.congestion.bbr import BBR
 from postel.tcp.ecn import CE, ECN_ASK, ECN_ASK_CLASSIC, ECT_0
+from postel.tcp.invariants import check
 from postel.times import MILLISECOND
 from postel.wire.segment import ACK, CWR, FIN, PSH
 from tests.tcp import scenes
@@ -149,7 +150,7 @@ def joined(scene: Scene, octets: int, **fields: object) -> list[str]:
     segment = scene.segment(ACK, bytes(octets), **fields)  # type: ignore[arg-type]
     segment.divide(MSS)
     scene.connection.segment_arrives(segment, scene.now)
-    scene.tcb.check()
+    check(scene.tcb)
     return scene.drain()
 
 

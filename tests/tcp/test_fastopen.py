@@ -7,6 +7,7 @@ import pytest
 from postel.errors import ConnectionReset, ConnectionTimedOut, HostUnreachable
 from postel.tcp.config import Config
 from postel.tcp.fastopen import REFUSAL, RESET_COUNTS, SERVERS, Admission, Attempt, Known, Pending
+from postel.tcp.invariants import check
 from postel.tcp.memory import Memory
 from postel.tcp.recovery.rack import Rack
 from postel.tcp.state import CLOSED, ESTABLISHED, FIN_WAIT_1, LISTEN, SYN_RECEIVED
@@ -41,7 +42,7 @@ class Client:
         segment = self.scene.segment(flags, ack=ack, **fields)
         segment.other = () if cookie is None else ((FAST_OPEN, cookie),)
         self.scene.connection.segment_arrives(segment, self.scene.now)
-        self.scene.tcb.check()
+        check(self.scene.tcb)
         return self.scene.drain()
 
     @property

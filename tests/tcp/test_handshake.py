@@ -7,6 +7,7 @@ import pytest
 
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
+from postel.tcp.invariants import check
 from postel.tcp.recovery.newreno import NewReno
 from postel.tcp.recovery.rack import Rack
 from postel.tcp.state import CLOSED, ESTABLISHED, State
@@ -86,7 +87,7 @@ class Pair:
                 self._carry(1 - index, segment)
             while (event := end.next_event()) is not None:
                 self.opened[index] += event.name == "opened"
-            end.tcb.check()
+            check(end.tcb)
 
     def _carry(self, to: int, segment: Segment) -> None:
         which, what = self.fault
@@ -198,7 +199,7 @@ def test_bad_open_2_a_connection_to_itself() -> None:
             connection.segment_arrives(segment, now)
             total += 1
             assert total < 100
-        connection.tcb.check()
+        check(connection.tcb)
     assert connection.state is ESTABLISHED
     connection.send(b"echo", 10_000_000)
     segment = connection.next_segment(10_000_000)

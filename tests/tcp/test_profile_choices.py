@@ -7,6 +7,7 @@ import pytest
 from postel.errors import ConnectionReset
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
+from postel.tcp.invariants import check
 from postel.tcp.state import CLOSED, CLOSING, ESTABLISHED, State
 from postel.wire.address import Endpoint
 from postel.wire.options import ALIGNED, PACKED, encode
@@ -33,7 +34,7 @@ def established(**choices: object) -> Connection:
 def arrives(connection: Connection, ahead: int, flags: int, data: bytes = b"") -> Segment | None:
     """``ahead`` of the first number after the peer's SYN."""
     connection.segment_arrives(Segment(REMOTE.port, LOCAL.port, PEER + 1 + ahead, 1, flags, 30000, data), 1000)
-    connection.tcb.check()
+    check(connection.tcb)
     return connection.next_segment(1000)
 
 

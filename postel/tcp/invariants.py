@@ -1,0 +1,50 @@
+"""What must be true of a TCB between any two events."""
+
+from postel.tcp import seq
+from postel.tcp.state import CLOSE_WAIT, CLOSED, ESTABLISHED, FIN_WAIT_1, TIME_WAIT
+from postel.tcp.tcb import NO_SEQUENCE, Tcb
+from postel.times import NEVER
+
+
+def check(tcb: Tcb) -> None:
+    """Assert every invariant; tests call it after each step."""
+    _sending(tcb)
+    _receiving(tcb)
+    _timers(tcb)
+
+
+def _sending(tcb: Tcb) -> None:
+    snd = tcb.snd
+    assert seq.le(snd.una, snd.nxt), "SND.UNA is beyond SND.NXT"
+    assert seq.le(snd.nxt, snd.max), "SND.NXT is beyond SND.MAX"
+    if tcb.is_synchronized:
+        has_fin = tcb.fin_seq != NO_SEQUENCE and not tcb.fin_is_acked
+        outstanding = tcb.flight - has_fin - (not tcb.syn_is_acked)  # in FIN-WAIT-1 straight from SYN-RECEIVED
+        assert 0 <= outstanding <= tcb.send_buffer.size, "more is in flight than the buffer holds"
+        assert not tcb.is_sender or tcb.congestion.window >= 1, "the congestion window is empty"
+    if tcb.fin_seq != NO_SEQUENCE:
+        assert tcb.fin_is_queued, "a FIN was sent that nobody asked for"
+        assert seq.le(snd.max, seq.add(tcb.fin_seq, 1)), "something was sent beyond our FIN"
+
+
+def _receiving(tcb: Tcb) -> None:
+    assert tcb.rcv.wnd >= 0, "RCV.WND is negative"
+    assert tcb.unread == sum(map(len, tcb.received)) - tcb.received_start, "unread octets are miscounted"
+    assert tcb.unread >= 0, "more was read than arrived"
+    if tcb.reassembly is not None and tcb.reassembly:
+        assert tcb.reassembly.end <= tcb.position + tcb.rcv.wnd, "octets are held beyond the window"
+        assert not tcb.reassembly.take(tcb.position), "octets in order wait for reassembly"
+    if tcb.fin_is_received:
+        assert tcb.rcv.nxt == seq.add(tcb.fin_expected, 1), "something came after the peer's FIN"
+
+
+def _timers(tcb: Tcb) -> None:
+    timers = tcb.timers
+    armed = [deadline for deadline in (timers.retransmission, timers.probe, timers.reorder, timers.persist) if deadline != NEVER]
+    assert len(armed) <= 1, "more than one of RTO, PTO, reordering timer and persist is armed"  # RFC 8985, 8
+    if tcb.state is CLOSED:
+        assert timers.next() == NEVER, "a timer outlives its TCB"
+    if tcb.state is TIME_WAIT:
+        assert timers.time_wait != NEVER, "TIME-WAIT without its timer"
+    if tcb.state in (ESTABLISHED, CLOSE_WAIT, FIN_WAIT_1) and tcb.flight and not tcb.owes:
+        assert armed, "octets are in flight and no timer watches them"
