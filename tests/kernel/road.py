@@ -12,6 +12,7 @@ A process of its own: beside the stack and the test's threads it would have its 
 import heapq
 import json
 import os
+import random
 import select
 import socket
 import sys
@@ -23,22 +24,29 @@ STDIN = 0
 LARGEST = 1 << 16
 SPARED = 200  # octets: packets without text keep their order
 BURST = 64  # packets from one end, before the others' turn
+SMOOTHING = 0.02  # a packet's weight in the average of the queue: several round trips' packets make it
 
 
 class Lane:
     """One direction. ``rate`` is in bits a second (0: no limit), and ``queue`` the octets that may wait for it; seconds otherwise.
 
     Every so many-th packet with text is held back, until ``overtaken`` others with text have passed it, but for ``hold`` at most.
+    ``early`` is the chance that a packet with text is lost before the queue is full: that much when it is full on average, and in
+    proportion below (random early detection, RFC 2309).
     """
 
-    def __init__(self, *, delay: float, rate: int = 0, queue: int = 0, every: int = 0, overtaken: int = 0, hold: float = 0.0) -> None:
-        self._delay, self._rate, self._queue = delay, rate, queue
+    def __init__(
+        self, *, delay: float, rate: int = 0, queue: int = 0, early: float = 0.0, every: int = 0, overtaken: int = 0, hold: float = 0.0
+    ) -> None:
+        self._delay, self._rate, self._queue, self._early = delay, rate, queue, early
         self._every, self._overtaken, self._hold = every, overtaken, hold
         self.travelling: list[tuple[float, int, bytes]] = []
         self._serial = 0
         self._texts = 0
         self._held: tuple[float, int, bytes] | None = None  # until when, until which text, what
         self._free_at = 0.0
+        self._random = random.Random(1)
+        self._average = 0.0  # octets that wait
 
     def enters(self, packet: bytes, now: float) -> None:
         is_text = len(packet) > SPARED
@@ -60,11 +68,16 @@ class Lane:
     def _goes(self, packet: bytes, now: float) -> None:
         leaves = now
         if self._rate:
-            if (self._free_at - now) * self._rate > self._queue * 8:
+            waiting = max(0.0, self._free_at - now) * self._rate / 8
+            if waiting > self._queue or (self._early and len(packet) > SPARED and self._is_lost_early(waiting)):
                 return
             leaves = self._free_at = max(now, self._free_at) + len(packet) * 8 / self._rate
         self._serial += 1
         heapq.heappush(self.travelling, (leaves + self._delay, self._serial, packet))
+
+    def _is_lost_early(self, waiting: float) -> bool:
+        self._average += (waiting - self._average) * SMOOTHING
+        return self._random.random() * self._queue < self._early * self._average
 
     def next_timeout(self) -> float:
         arrives = self.travelling[0][0] if self.travelling else float("inf")

@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import socket
-import statistics
 import subprocess
 import sys
 import threading
@@ -127,7 +126,7 @@ async def test_what_is_only_overtaken_is_not_sent_again(namespace: Namespace, fa
 # A bottleneck
 
 RATE = 10_000_000  # bits a second
-WARMING, MEASURING = 2.0, 5.0  # seconds
+WARMING, MEASURING = 2.0, 15.0  # seconds
 FAIR = 0.95
 
 
@@ -168,8 +167,8 @@ def kernel_sends(stream: socket.socket) -> None:
 async def shared(namespace: Namespace, beside: Namespace) -> tuple[float, float]:
     """Mbit/s of a flow of Postel's, and of the kernel's beside it, towards the same address over the same queue."""
     host = Host(f"{POSTEL[4]}/24", secret=b"a test's")
-    queue = int(RATE * 0.020 / 8)  # twice what is on its way
-    with road(namespace, beside, delay=0.005, rate=RATE, queue=queue) as link:
+    queue = int(RATE * 0.040 / 8)  # four times what is on its way, so that nothing is lost because it is full
+    with road(namespace, beside, delay=0.005, rate=RATE, queue=queue, early=0.1) as link:
         async with aio.attach(host, link) as net:
             with namespace.listening(4) as one, namespace.listening(4) as other, beside.stream(4) as stream:
                 sinks = (Sink(one), Sink(other))
@@ -205,9 +204,13 @@ def beside(namespace: Namespace) -> Iterator[Namespace]:
 
 
 async def test_a_bottleneck_is_shared_with_the_kernels_cubic(namespace: Namespace, beside: Namespace) -> None:
-    """Over three attempts together, both flows beginning at once: in a single one of seconds, whoever lost last or waited for a processor
-    is behind by chance."""
-    rates = [await shared(namespace, beside) for _ in range(ATTEMPTS)]
-    ours, its = map(statistics.mean, zip(*rates, strict=True))
-    assert ours + its > 0.8e-6 * RATE, rates
-    assert jain(ours, its) >= FAIR, rates
+    """Where a loss comes to each by the same chance. Windows are about nine segments, so that each loses some ten times a second.
+
+    A short queue that loses what finds it full doesn't measure the two CUBICs: it loses the second of two segments that one ACK let out,
+    and the kernel's come closer behind each other than ours. By rate and round trip that alone gave either flow up to twice what the
+    other had (and one of two flows of the kernel's, too). With a loss for each by the same chance, ours is ahead by a fifth, an index of
+    0.99: alpha is 1 above the window before the loss (RFC 9438, 4.3), and with 9/17 there as well the two come out even.
+    """
+    ours, its = await shared(namespace, beside)
+    assert ours + its > 0.8e-6 * RATE, (ours, its)
+    assert jain(ours, its) >= FAIR, (ours, its)
