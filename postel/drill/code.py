@@ -3,7 +3,6 @@
 import ast
 import operator
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, Final
 
 from postel.drill.commands import STATES
@@ -35,7 +34,7 @@ def information(connection: Connection | None, fallback: State, now: int) -> dic
     """The fields of `tcp_info`, in its units. ``fallback`` is the state of a socket without a connection."""
     if connection is None or connection.state is State.CLOSED:
         return {"tcpi_state": fallback}
-    status = asdict(connection.status(now))
+    status = connection.status(now)._asdict()
     told = {f"tcpi_{name}": value // _MILLISECONDS.get(name, 1) if isinstance(value, int) else value for name, value in status.items()}
     return {**told, "tcpi_state": connection.state, "tcpi_snd_wnd": status["send_window"], "tcpi_rcv_wnd": status["receive_window"]}
 

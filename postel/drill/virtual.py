@@ -1,6 +1,5 @@
 """Postel as the stack under test, in virtual time."""
 
-from dataclasses import asdict
 from typing import Final
 
 from postel.drill import code, commands
@@ -48,5 +47,5 @@ class Virtual:
 def _described(connection: Connection) -> str:
     if connection.state is CLOSED:
         return f"{connection.state}, {connection.error or 'no error'}"
-    status = asdict(connection.status())
+    status = connection.status()._asdict()
     return ", ".join([str(connection.state), *[f"{name}={value}" for name, value in status.items() if name not in _UNTOLD]])

@@ -1,7 +1,6 @@
 """What can be told of a connection: the STATUS call of RFC 9293, 3.10.6, and what Linux's `tcp_info` tells."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from postel.tcp.recovery import Figures
 from postel.tcp.state import State
@@ -20,8 +19,7 @@ SYN_DATA: Final = 32
 _TIMESTAMPS_LENGTH: Final = 12
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """The first part is the RFC's, in octets and microseconds. The second has `tcp_info`'s names, without ``tcpi_``, and its units: what
     they count are segments of ``snd_mss`` octets, except where they say bytes; rates are octets a second; all times are microseconds.
     """
