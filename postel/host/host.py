@@ -179,12 +179,15 @@ class Host:
 
     # The network
 
-    def packet_arrives(self, octets: bytes, now: int) -> None:
-        """A packet from the link, whole, from the IP header on. Whatever it holds, nothing is raised: what can't be used is counted."""
+    def packet_arrives(self, octets: bytes, now: int, text: bytes = b"") -> None:
+        """A packet from the link, whole, from the IP header on. Whatever it holds, nothing is raised: what can't be used is counted.
+
+        ``text`` follows ``octets``, where a link has vouched for them and taken them apart behind TCP's header (`parcel_arrives`).
+        """
         self._packets_arrived += 1
         if self.observer is not None:
             self.observer.packet_arrived(octets, now)
-        size = len(octets)
+        size = len(octets) + len(text)
         connection: Connection | None = None
         start = end = mark = 0
         if size >= 40 and octets[0] == _PLAIN_4 and octets[9] == PROTOCOL and not (octets[6] & _NOT_PLAIN or octets[7]):
@@ -196,19 +199,22 @@ class Host:
             start, end = 40, 40 + (octets[4] << 8 | octets[5])
             mark = octets[1] >> 4 & _ECN
         if connection is None or not start + _LEAST_SEGMENT <= end <= size:
-            self._any_packet(octets, now, is_looped=False)
+            self._any_packet(octets + text, now, is_looped=False)
             return
+        end -= len(text)
         if self._verify:
             is_right = start == 40 or checksum.is_right(octets[:20])
             addresses = 12 if start == 20 else 8
             if not is_right or (checksum.total(octets[addresses:end]) + PROTOCOL + end - start) % checksum.MODULUS:  # EP-PRE-2
                 self._counters.drop("bad_checksum", octets, now)
                 return
-        segment = self._parse(octets, start, end, now)
+        segment = self._parse(octets, start, end, now, text)
         if segment is None:
             return
         segment.ecn = mark
-        if connection.authentication is None or self._connections.is_authentic(connection, segment, octets, start, end, now):
+        if connection.authentication is None or self._connections.is_authentic(
+            connection, segment, octets + text, start, end + len(text), now
+        ):
             if segment.flags & SYN:
                 self._connections.give(connection, segment, octets, now)
             else:
@@ -222,7 +228,10 @@ class Host:
             return
         self._verify = self._verifies and not parcel.is_vouched
         self._stride = parcel.stride
-        self.packet_arrives(parcel.head + parcel.text, now)
+        if parcel.is_vouched:
+            self.packet_arrives(parcel.head, now, parcel.text)
+        else:
+            self.packet_arrives(parcel.head + parcel.text, now)
         self._verify = self._verifies
         self._stride = 0
 
@@ -441,12 +450,14 @@ class Host:
             self._counters.drop(reason, packet.octets, now)
         return not reason
 
-    def _parse(self, octets: bytes, start: int, end: int, now: int) -> Segment | None:
+    def _parse(self, octets: bytes, start: int, end: int, now: int, text: bytes = b"") -> Segment | None:
         try:
             segment = parse_segment(octets, start, end)
         except WireError as error:  # EP-PRE-1, EP-PRE-5
             self._counters.drop(error.reason, octets, now)
             return None
+        if text:
+            segment.data += text
         if self._stride:
             segment.divide(self._stride)
         self._segments_arrived += segment.packets

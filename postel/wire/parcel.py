@@ -18,7 +18,7 @@ _ONLY_LAST: Final = FIN | PSH
 
 
 class Parcel:
-    """``head`` and ``text`` together are one IP packet; ``text`` may be left empty.
+    """``head`` and ``text`` together are one IP packet. Where ``text`` isn't empty, it is all of TCP's, and ``head`` the headers.
 
     Where ``start`` isn't 0 the checksum at ``start + field`` is not done yet: the sum of the pseudo-header stands there, and whoever ends
     it adds up everything from ``start`` on. ``stride`` isn't 0 where the packet is to be cut into segments of so many octets of text, or

@@ -6,6 +6,7 @@ In the machine's own byte order, as Linux has it unless told otherwise.
 from struct import Struct
 from typing import Final
 
+from postel.wire.ip import HEADER_6
 from postel.wire.parcel import Parcel
 from postel.wire.segment import CWR
 
@@ -35,12 +36,22 @@ def header(parcel: Parcel) -> bytes:
     return _HEADER.pack(NEEDS_CHECKSUM, kind, len(parcel.head), parcel.stride, parcel.start, parcel.field)
 
 
-def parse(header: bytes, packet: bytes) -> Parcel:
+def parse(header: bytes, packet: memoryview) -> Parcel:
     """The parcel that a header announces. One that makes no sense vouches for nothing."""
     flags, kind, _, stride, start, field = _HEADER.unpack_from(header)
     if not flags and not kind:
-        return Parcel(packet)
+        return Parcel(bytes(packet))
+    size = len(packet)
     stride = stride if kind else 0
-    if flags & NEEDS_CHECKSUM and start > 0 and start + field + 2 <= len(packet):
-        return Parcel(packet, stride=stride, start=start, field=field)
-    return Parcel(packet, stride=stride, is_vouched=flags & DATA_VALID != 0)
+    if not flags & NEEDS_CHECKSUM or start == 0 or start + field + 2 > size:
+        return Parcel(bytes(packet), stride=stride, is_vouched=flags & DATA_VALID != 0)
+    begin = start + (packet[start + 12] >> 4 << 2) if stride and start + 12 < size else size
+    if begin >= size or _size(packet) != size:
+        return Parcel(bytes(packet), stride=stride, start=start, field=field)
+    # Large, and so copied once only: from here to where its reader finds it.
+    return Parcel(bytes(packet[:begin]), bytes(packet[begin:]), stride=stride, start=start, field=field)
+
+
+def _size(packet: memoryview) -> int:
+    """What the IP header says."""
+    return packet[2] << 8 | packet[3] if packet[0] >> 4 == 4 else HEADER_6 + (packet[4] << 8 | packet[5])

@@ -118,6 +118,28 @@ def test_must_3_what_no_link_vouches_for_is_verified() -> None:
     assert server.receive(100, pair.now) == b"text! and more"
 
 
+@FAMILIES
+@pytest.mark.parametrize("keys", [None, Keychain(Key(b"secret"))])
+def test_a_parcel_in_two_is_the_same_as_in_one(address: str, keys: Keychain | None) -> None:
+    pair = Parcels(host(1), host(2))
+    pair.harm = lambda parcel: Parcel(*apart(finished(parcel)[0]), is_vouched=True)
+    listener = pair.right.listen(80, START, keys=keys)
+    client = pair.left.connect(address, 80, START, keys=keys)
+    pair.advance(0)
+    server = listener.accept()
+    assert server is not None
+    client.send(b"some text", pair.now)
+    pair.pump()
+    assert server.receive(100, pair.now) == b"some text"
+    assert pair.right.statistics()["dropped"] == 0
+
+
+def apart(octets: bytes) -> tuple[bytes, bytes]:
+    start = 20 if octets[0] >> 4 == 4 else 40
+    begin = start + (octets[start + 12] >> 4 << 2)
+    return octets[:begin], octets[begin:]
+
+
 def test_who_vouches_for_a_fragment_does_not_for_the_others() -> None:
     damaged = udp.encode_for(udp.Datagram(7, 53, b"x" * 100), *PAIR)[:-1] + b"?"
     receiver = host(2)

@@ -10,7 +10,7 @@ from postel.wire import virtio
 from postel.wire.parcel import Parcel
 from postel.wire.segment import CWR
 
-FOUR, SIX = bytes([0x45]) + bytes(51), bytes([0x60]) + bytes(71)
+FOUR, SIX = bytes([0x45]) + bytes(31) + bytes([0x80]) + bytes(19), bytes([0x60]) + bytes(51) + bytes([0x80]) + bytes(19)
 
 
 def fields(header: bytes) -> list[int]:
@@ -34,17 +34,30 @@ def header(*of: int) -> bytes:
 
 
 def test_what_the_kernel_tells() -> None:
-    parcel = virtio.parse(header(1, 1, 52, 1448, 20, 16), FOUR)
+    parcel = virtio.parse(header(1, 1, 52, 1448, 20, 16), memoryview(FOUR))
     assert (parcel.head, parcel.stride, parcel.start, parcel.field, parcel.is_vouched) == (FOUR, 1448, 20, 16, True)
-    parcel = virtio.parse(header(2, 0, 0, 0, 0, 0), FOUR)
+    parcel = virtio.parse(header(2, 0, 0, 0, 0, 0), memoryview(FOUR))
     assert (parcel.stride, parcel.start, parcel.is_vouched) == (0, 0, True)
-    parcel = virtio.parse(header(0, 0, 0, 0, 0, 0), FOUR)
+    parcel = virtio.parse(header(0, 0, 0, 0, 0, 0), memoryview(FOUR))
     assert (parcel.stride, parcel.start, parcel.is_vouched) == (0, 0, False)
+
+
+@pytest.mark.parametrize(("head", "start", "length_at"), [(FOUR, 20, 2), (SIX, 40, 4)])
+def test_text_that_is_cut_or_joined_comes_apart_from_its_headers(head: bytes, start: int, length_at: int) -> None:
+    def sized(octets: int) -> bytes:
+        return head[:length_at] + octets.to_bytes(2, "big") + head[length_at + 2 :]
+
+    size = len(head) + 4 - (0 if head is FOUR else 40)
+    parcel = virtio.parse(header(1, 1, len(head), 1448, start, 16), memoryview(sized(size) + b"text"))
+    assert (parcel.head, parcel.text, parcel.stride, parcel.start) == (sized(size), b"text", 1448, start)
+    for stride, told in ((0, size), (1448, size - 1)):
+        parcel = virtio.parse(header(1, 1 if stride else 0, len(head), stride, start, 16), memoryview(sized(told) + b"text"))
+        assert (parcel.head, parcel.text, parcel.stride, parcel.start) == (sized(told) + b"text", b"", stride, start)
 
 
 @given(st.binary(min_size=10, max_size=12), st.binary(max_size=80))
 def test_a_header_that_makes_no_sense_vouches_for_nothing(before: bytes, packet: bytes) -> None:
-    parcel = virtio.parse(before, packet)
-    assert parcel.head == packet
+    parcel = virtio.parse(before, memoryview(packet))
+    assert parcel.head + parcel.text == packet
     assert parcel.start == 0 or parcel.start + parcel.field + 2 <= len(packet)
     assert parcel.is_vouched <= bool(before[0] & 3)
