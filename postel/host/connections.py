@@ -235,7 +235,9 @@ class Connections:
         iss = self._numbers.iss(local, remote, now)
         if predecessor is not None and not seq.gt(iss, predecessor.snd_max):  # EP-TW-8, MAY-2
             iss = seq.add(predecessor.snd_max, _STEP_BEYOND)
-        child = self._make(local, remote, listener.config, iss, authentication, now)
+        if listener.latest_local != local:
+            listener.latest_local = local
+        child = self._make(listener.latest_local, remote, listener.config, iss, authentication, now)
         child.open_passive(now)
         # A predecessor takes its pair back if this comes to nothing, so nobody may have seen that; a signature leaves no room for a cookie.
         if predecessor is None and authentication is None:

@@ -42,6 +42,7 @@ class Listener:
         "fast_opens",
         "half_open",
         "keys",
+        "latest_local",
         "local",
         "ready",
     )
@@ -49,6 +50,7 @@ class Listener:
     def __init__(self, address: bytes, local: Endpoint, backlog: int, config: Config, keys: Keychain | None, passive: "Passive") -> None:
         self.address = address  # b"" listens to all of them
         self.local = local
+        self.latest_local = local  # of its connections, which mostly share it: 150 octets that each doesn't need
         self.backlog = backlog
         self.config = config
         self.keys = keys  # for connections to come; replace it at any time
@@ -150,7 +152,7 @@ class Passive:
         """Forget a child: its attempt ended, or made room for a newer one. Nobody ever knew of it."""
         self._leave(entry)
         self._silent.discard(entry.child)
-        entry.child.tcb.events.clear()
+        entry.child.tcb.events = ()
 
     def oldest(self, listener: Listener) -> HalfOpen | None:
         """Whom a SYN replaces that reopens a pair in TIME-WAIT; None while there is room."""
@@ -184,7 +186,7 @@ class Passive:
             if connection.state is not CLOSED:
                 connection.abort(now)
             connection.release(now)  # of what it received
-            connection.tcb.events.clear()
+            connection.tcb.events = ()
             self._silent.discard(connection)
 
     def _leave(self, entry: HalfOpen) -> None:

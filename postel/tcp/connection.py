@@ -212,7 +212,11 @@ class Connection:
     # Events and time
 
     def next_event(self) -> Event | None:
-        return self.tcb.events.pop(0) if self.tcb.events else None
+        events = self.tcb.events
+        if not events:
+            return None
+        self.tcb.events = events[1:]
+        return events[0]
 
     def next_timeout(self) -> int:
         """When to call `handle_timeout`; NEVER if nothing is pending. What waits in `next_segment` is not a matter of time."""

@@ -261,7 +261,7 @@ class Tcb:
         self.resets: list[Segment] | None = None  # segments that are answered with RST
         self.challenge_after = 0
         self.throttled = 0
-        self.events: list[Event] = []
+        self.events: tuple[Event, ...] = ()  # no list: nearly always there are none, of very many connections
 
         # Counted for `status`
         self.segments_sent = 0
@@ -337,12 +337,12 @@ class Tcb:
 
     def tell(self, event: Event) -> None:
         if event not in self.events:
-            self.events.append(event)
+            self.events += (event,)
 
     def trouble(self, error: TcpError) -> None:
         """MUST-47: a soft error, told and survived."""
         if self.config.reports:
-            self.events.append(Event(TROUBLE_NAME, error))
+            self.events += (Event(TROUBLE_NAME, error),)
 
     def delete(self, error: TcpError | None, now: int) -> None:
         """The RFC's "delete the TCB, enter the CLOSED state". What was received in order stays readable; everything else goes."""
@@ -352,7 +352,7 @@ class Tcb:
             self.fast_open = None
         self.flush()
         self.enter(CLOSED, now)
-        self.events.append(Event(CLOSED_NAME, error))
+        self.events += (Event(CLOSED_NAME, error),)
 
     def flush(self) -> None:
         """Everything that waits to be sent, and what waits behind a gap; no timer runs on."""
