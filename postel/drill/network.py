@@ -87,7 +87,7 @@ class Network:
             if connection.state is state:
                 connection.tcb.delete(None, self.now)
         if state is State.TIME_WAIT:
-            self.host._connections.time_wait.records.clear()  # noqa: SLF001
+            self.host._connections.time_wait.clear()  # noqa: SLF001
         self.pump()
 
 

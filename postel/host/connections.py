@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from postel.errors import AddressInUse
-from postel.host import cookies
+from postel.host import cookies, timewait
 from postel.host.cookies import Cookies
 from postel.host.counters import Counters
 from postel.host.fastopen import Gate
@@ -93,9 +93,8 @@ class Connections:
             yield connection.local, connection.remote, connection.state
         for entry in self.passive.half_open.values():
             yield entry.child.local, entry.child.remote, entry.child.state
-        for record in self.time_wait.records.values():
-            if not record.is_thawed:
-                yield record.local, record.remote, TIME_WAIT
+        for record in self.time_wait:
+            yield record.local, record.remote, TIME_WAIT
 
     def open(self, address: bytes, port: int, remote: Endpoint, config: Config, keys: Keychain | None, now: int) -> Connection:
         """An active OPEN from ``address``; port 0 takes an ephemeral one."""
@@ -195,8 +194,8 @@ class Connections:
             self._counters.drop("time_wait_syn", octets, now)
         elif self._has_room(listener, octets, now):
             key = key_of(local, remote)
-            self.time_wait.freeze(key, connection.tcb, connection.authentication)
-            predecessor = self.time_wait.discard(key)
+            self.time_wait.discard(key)
+            predecessor = timewait.frozen(key, connection.tcb, connection.authentication)
             connection.tcb.delete(None, now)
             self._forget(connection, now)
             self._tell(connection)
@@ -366,15 +365,14 @@ class Connections:
         key = key_of(connection.local, connection.remote)
         del self.table[key]
         self._timers.forget(connection)
-        self.time_wait.freeze(key, connection.tcb, connection.authentication)
+        self.time_wait.put(timewait.frozen(key, connection.tcb, connection.authentication))
         connection.tcb.observer = None  # who will hear of CLOSED when it comes to pass: `handle_timeout`
         connection.tcb.delete(None, now)
 
     def _thaw(self, key: bytes) -> Connection | None:
-        record = self.time_wait.records.get(key)
+        record = self.time_wait.thaw(key)
         if record is None:
             return None
-        record.is_thawed = True
         connection = record.thaw(self._observer, self._memory, self._challenges, self._agenda)
         connection.on_agenda = True  # so that it is settled, and frozen again, even if the segment is not given to it
         self._agenda.append(connection)
@@ -450,7 +448,7 @@ class Connections:
 
     def _is_taken(self, local: Endpoint, remote: Endpoint) -> bool:
         key = key_of(local, remote)
-        return key in self.table or key in self.passive.half_open or key in self.time_wait.records
+        return key in self.table or key in self.passive.half_open or key in self.time_wait
 
 
 def _held(connection: Connection) -> int:

@@ -61,8 +61,8 @@ class Timers:
         return due
 
     def _sweep(self) -> None:
-        """Stale entries keep dead connections in memory: sweep when they are the majority, O(1) for each entry."""
-        if self._stale < _FEW or self._stale * 2 < len(self._heap):
+        """Stale entries keep dead connections in memory: sweep when they are an eighth, which is O(1) for each."""
+        if self._stale < _FEW or self._stale * 8 < len(self._heap):
             return
         self._heap = [entry for entry in self._heap if self._armed.get(entry[2], NEVER) == entry[0]]
         heapify(self._heap)

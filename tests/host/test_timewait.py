@@ -201,9 +201,7 @@ def test_a_pair_in_time_wait_is_taken_for_connect(peer: Peer, host: Host):
 
 
 def record(number: int, expires: int):
-    made = Record(number.to_bytes(12, "big"), DEFAULT)
-    made.expires = expires
-    return made
+    return Record(number.to_bytes(12, "big"), expires, bytes(64), DEFAULT, None)
 
 
 def test_records_are_due_in_order_of_expiry():
@@ -221,7 +219,7 @@ def test_a_discarded_record_is_not_due_and_may_be_put_back():
     waiting = TimeWait()
     one = record(1, 10)
     waiting.put(one)
-    assert waiting.discard(one.key) is one
+    assert waiting.discard(one.key) == one
     assert waiting.discard(one.key) is None
     assert waiting.take_due(10) == []
     waiting.put(one)
@@ -256,6 +254,7 @@ def test_a_thawed_record_leaves_the_end_to_its_connection():
     waiting = TimeWait()
     one = record(1, 10)
     waiting.put(one)
-    one.is_thawed = True
+    assert waiting.thaw(one.key) == one
+    assert list(waiting) == []
     assert waiting.take_due(10) == []
     assert len(waiting) == 0
