@@ -37,8 +37,8 @@ async def source(stream: socket) -> None:
     left = int.from_bytes(asked, "big") or FOREVER
     while left > 0:
         left -= await stream.send(CHUNK[:left])
-        while stream.status().tx_buffer_len > MOST_WAITING:
-            await asyncio.sleep(0.001)  # noqa: ASYNC110 - send() takes any amount and never waits; nothing tells when there is room
+        while stream.status().tx_buffer_len > MOST_WAITING:  # noqa: ASYNC110 - send() takes any amount, and nothing tells of room
+            await asyncio.sleep(0.001)
 
 
 async def send_all(stream: socket, octets: bytes) -> None:

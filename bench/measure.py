@@ -1,6 +1,7 @@
 """What is measured: one function a figure, each in a fresh namespace and a fresh process, each returning one run's value."""
 
 import asyncio
+import json
 import resource
 import socket
 import statistics
@@ -12,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,8 +24,9 @@ from bench.place import (
     FAR,
     HERE,
     HOLD,
+    LARGE_MTU,
     LINUX,
-    POSTEL,
+    MTU,
     SOURCE,
     Stack,
     direct,
@@ -37,8 +39,10 @@ from bench.place import (
 BLOCK = bytes(256 * 1024)
 PATIENCE = 60.0  # seconds for one call on a socket
 ROUND_TRIPS = 2000
-CONNECTS, AT_ONCE = 1500, 50
+CONNECTS, MANY = 1500, 50  # and how many of them at once
 CONNECTIONS = 500
+CROWDS = 10, 1_000, 100_000  # other connections
+MILLION = 1_000_000
 MEGABYTES_A_SECOND = 40  # of a capture, for each of the seconds that a stream would last
 LONGER = 2  # a lossy run's length: chance must even out
 
@@ -48,7 +52,7 @@ class Figure(NamedTuple):
     title: str
     unit: str
     measure: Callable[[Stack, float, int], float]  # a stack, seconds that a stream lasts, number of the run
-    stacks: tuple[str, ...] = ("postel", "compiled", "pmd-pytcp", "linux")  # of which it can be told
+    stacks: tuple[str, ...] = ("postel", "compiled", "pmd-pytcp", "gvisor", "linux")  # of which it can be told
 
 
 def kernel_stream() -> socket.socket:
@@ -97,13 +101,13 @@ def received(stream: socket.socket, seconds: float) -> float:
     return octets * 8e-6 / took
 
 
-def bulk_in(stack: Stack, seconds: float, _: int) -> float:
-    with direct(stack), calling(DISCARD) as stream:
+def bulk_in(mtu: int, stack: Stack, seconds: float, _: int) -> float:
+    with direct(stack, mtu), calling(DISCARD) as stream:
         return sent(stream, seconds)
 
 
-def bulk_out(stack: Stack, seconds: float, _: int) -> float:
-    with direct(stack), calling(SOURCE) as stream:
+def bulk_out(mtu: int, stack: Stack, seconds: float, _: int) -> float:
+    with direct(stack, mtu), calling(SOURCE) as stream:
         return received(stream, seconds)
 
 
@@ -196,15 +200,15 @@ def round_trip(stream: socket.socket) -> float:
     return (time.perf_counter() - started) * 1e6
 
 
-def connects(stack: Stack, _seconds: float, _run: int) -> float:
-    """Connections a second, each opened, closed by the kernel's side, then by Postel's."""
+def connects(at_once: int, stack: Stack, _seconds: float, _run: int) -> float:
+    """Connections a second, each opened, closed by the kernel's side, then by the stack's."""
     with direct(stack):
         started = time.perf_counter()
-        asyncio.run(asyncio.wait_for(connect_and_close(), PATIENCE))
+        asyncio.run(asyncio.wait_for(connect_and_close(at_once), PATIENCE))
         return CONNECTS / (time.perf_counter() - started)
 
 
-async def connect_and_close() -> None:
+async def connect_and_close(at_once: int) -> None:
     loop = asyncio.get_running_loop()
     todo = iter(range(CONNECTS))
 
@@ -216,7 +220,7 @@ async def connect_and_close() -> None:
                 stream.shutdown(socket.SHUT_WR)
                 await loop.sock_recv(stream, 1)
 
-    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(work() for _ in range(at_once)))
 
 
 def memory(stack: Stack, _seconds: float, _run: int) -> float:
@@ -259,17 +263,28 @@ def importing(stack: Stack, _seconds: float, _run: int) -> float:
 
 def through(stack: Stack, seconds: float, _: int) -> float:
     """Mbit/s from one host to another over a memory link, both on one event loop."""
-    return in_one_process(stack, "through", str(seconds))
+    return alone(stack, "through", str(seconds))["rate"]
 
 
-def crowd(others: int, stack: Stack, _seconds: float, _: int) -> float:
+def crowd(others: int, stack: Stack, _seconds: float, run: int) -> float:
     """Microseconds a segment, of a host that has so many idle connections besides."""
-    return in_one_process(stack, "crowd", str(others))
+    return all_at_once(stack, run, "crowd", *CROWDS)[str(others)]
 
 
-def in_one_process(stack: Stack, *arguments: str) -> float:
-    command = [stack.python, str(HERE / "alone.py"), *arguments]
-    return float(subprocess.run(command, env=stack.environment, check=True, stdout=subprocess.PIPE, text=True).stdout)
+def million(told: str, stack: Stack, _seconds: float, run: int) -> float:
+    return all_at_once(stack, run, "million", MILLION)[told]
+
+
+@cache
+def all_at_once(stack: Stack, _run: int, kind: str, *numbers: int) -> dict[str, float]:
+    """Several figures of one run."""
+    return alone(stack, kind, *map(str, numbers))
+
+
+def alone(stack: Stack, *arguments: str) -> dict[str, float]:
+    command = [stack.interpreter, str(HERE / "alone.py"), *arguments]
+    told: dict[str, float] = json.loads(subprocess.run(command, env=stack.environment, check=True, stdout=subprocess.PIPE).stdout)
+    return told
 
 
 # Explaining captures
@@ -301,37 +316,47 @@ def took(command: list[str], stack: Stack) -> float:
     return time.perf_counter() - started
 
 
-def core_is_compiled() -> bool:
-    program = "import postel.tcp.connection as core; print(core.__file__)"
-    return not asked(POSTEL, program, POSTEL.environment).strip().endswith(".py")
-
-
 def asked(stack: Stack, program: str, environment: dict[str, str]) -> str:
     """What a fresh interpreter prints; -P: it imports nothing from the working directory."""
     return subprocess.run([stack.python, "-P", "-c", program], env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 OURS = ("postel", "compiled")
-IN_USER_SPACE = (*OURS, "pmd-pytcp")
+IN_PYTHON = (*OURS, "pmd-pytcp")
+ALL = (*IN_PYTHON, "empty", "gvisor", "linux")
 
 FIGURES = {
-    "bulk_in": Figure("bulk", "bulk, in", "Mbit/s", bulk_in),
-    "bulk_out": Figure("bulk", "bulk, out", "Mbit/s", bulk_out),
+    "bulk_in": Figure("bulk", "bulk, in", "Mbit/s", partial(bulk_in, MTU), ALL),
+    "bulk_out": Figure("bulk", "bulk, out", "Mbit/s", partial(bulk_out, MTU), ALL),
+    "large_in": Figure("large", f"bulk at an MTU of {LARGE_MTU:,}, in", "Mbit/s", partial(bulk_in, LARGE_MTU)),
+    "large_out": Figure("large", f"bulk at an MTU of {LARGE_MTU:,}, out", "Mbit/s", partial(bulk_out, LARGE_MTU)),
     "offload_in": Figure("offload", "bulk with offload, in", "Mbit/s", offload_in, (*OURS, "linux")),
     "offload_out": Figure("offload", "bulk with offload, out", "Mbit/s", offload_out, (*OURS, "linux")),
     "echo": Figure("echo", "echo of one octet, median", "µs", echo),
-    "connects": Figure("connects", f"connects and closes, {AT_ONCE} at once", "a second", connects),
-    "memory": Figure("memory", "memory of an idle connection", "KiB", memory, IN_USER_SPACE),
-    "import": Figure("import", "`import postel`", "ms", importing, IN_USER_SPACE),
+    "connects_1": Figure("connects", "connects and closes, one by one", "a second", partial(connects, 1)),
+    f"connects_{MANY}": Figure("connects", f"connects and closes, {MANY} at once", "a second", partial(connects, MANY)),
+    "memory": Figure("memory", "memory of an idle connection", "KiB", memory, (*IN_PYTHON, "gvisor")),
+    "import": Figure("import", "`import postel`", "ms", importing, IN_PYTHON),
     "through": Figure("through", "through both stacks, in one process", "Mbit/s", through, OURS),
     **{
         f"crowd_{others}": Figure("crowd", f"a segment in, beside {others:,} idle connections", "µs", partial(crowd, others), OURS)
-        for others in (10, 1_000, 100_000)
+        for others in CROWDS
     },
     **lossy(0.1),
     **lossy(1),
     **lossy(3),
     "explain": Figure("explain", "`postel explain` of a large capture", "packets/s", explained, OURS),
     "explain_ratio": Figure("explain", "`postel explain`, beside `tshark -z conv,tcp`", "× its time", explained_beside_tshark, OURS),
+    **{
+        f"million_{told}": Figure("million", f"{MILLION:,} idle connections: {title}", unit, partial(million, told), OURS)
+        for told, title, unit in (
+            ("opened", "opened", "a second"),
+            ("memory", "resident memory", "MB"),
+            ("idle", "processor, while idle", "%"),
+            ("closed", "closed", "a second"),
+        )
+    },
 }
 GROUPS = tuple(dict.fromkeys(figure.group for figure in FIGURES.values()))
+LONG = {"million"}  # groups to be asked for by name
+WITHOUT_NAMESPACE = {"import", "through", "crowd", "explain", "million"}

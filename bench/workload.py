@@ -19,7 +19,7 @@ from postel.host.listener import Listener
 from postel.tcp.config import DEFAULT, MEBIBYTE
 from postel.tcp.connection import Connection
 from postel.tcp.events import END_OF_STREAM, OPENED
-from postel.times import MILLISECOND, SECOND
+from postel.times import MILLISECOND, MINUTE, SECOND
 from postel.wire.ip import LARGEST
 
 NEAR: Final = "10.0.0.1"
@@ -179,8 +179,11 @@ WORK: Final = {"out": (sends, listener), "in": (receives, writer), "open": (open
 
 
 def crowd(near: Near, others: int) -> None:
+    """Open, and open for so long that no timer remembers how they were opened."""
     while len(near.accepted[CROWD]) < others:
         near.turn()
+    if others:
+        near.now = MINUTE
 
 
 def crowding(others: int, then: Callable[[Host, int], None]) -> Callable[[Host, int], None]:
@@ -191,7 +194,7 @@ def crowding(others: int, then: Callable[[Host, int], None]) -> Callable[[Host, 
         joining = list(itertools.islice(left, MOST_A_TURN))
         for number in joining:
             host.connect(NEAR, CROWD, now, local_address=f"10.1.{number >> 8 & 255}.{number & 255}", local_port=1024 + (number >> 16))
-        if not joining:
+        if not others or now > MINUTE:
             then(host, now)
 
     return play
@@ -200,24 +203,29 @@ def crowding(others: int, then: Callable[[Host, int], None]) -> Callable[[Host, 
 # Rehearsal and performance
 
 
-def rehearsed(name: str, others: int) -> Iterator[list[bytes]]:
+def rehearsed(name: str, others: int, times: int) -> Iterator[list[bytes]]:
     work, part = WORK[name]
     far = Far(crowding(others, part()))
     near = Near(far.answers)
     crowd(near, others)
-    work(near, bool)
+    for _ in range(times):
+        work(near, bool)
     return iter(far.kept)
 
 
-def performed(name: str, mark: Mark, others: int = 0) -> int:
-    script = rehearsed(name, others)
+def prepared(name: str, others: int = 0, times: int = 1) -> Near:
+    """A host with its crowd, which can do this work so many times."""
+    script = rehearsed(name, others, times)
     near = Near(lambda _packets, _now: next(script))
     crowd(near, others)
     gc.collect()
     gc.freeze()  # a collection of all that there is comes or doesn't: it isn't the work's
-    done = WORK[name][0](near, mark)
-    gc.unfreeze()
-    return done
+    return near
+
+
+def performed(name: str, mark: Mark, others: int = 0) -> int:
+    """Of how many segments or connections the work was."""
+    return WORK[name][0](prepared(name, others), mark)
 
 
 def main() -> None:
