@@ -1,7 +1,7 @@
 """How many instructions a segment takes: ``python -m bench.instructions``, on any machine that has valgrind, busy or not.
 
-callgrind counts what the processor would do, so that 1 % can be seen. Counts depend on the interpreter and the C compiler: those to hold
-to, in ``instructions.toml``, are by version of Python, and by machine. Exit status: 0, 1 if one is over its limit, 3 if nothing can be
+callgrind counts what the processor would do, so that 1 % can be seen. The core is the compiled one. Counts depend on the interpreter and
+the C compiler: those to hold to, in ``instructions.toml``, are by these. Exit status: 0, 1 if one is over its limit, 3 if nothing can be
 counted, or there is nothing to compare with.
 """
 
@@ -18,6 +18,9 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
+from bench.machine import compiler, python
+from bench.place import COMPILED, outdated
+
 HERE: Final = Path(__file__).parent
 COMMITTED: Final = HERE / "instructions.toml"
 NAMES: Final = ("out", "in", "open")
@@ -30,9 +33,8 @@ Counts = dict[str, int]
 
 
 def environment() -> dict[str, str]:
-    """The same for each run. The checkout stands behind whatever PYTHONPATH names: a compiled core, say."""
-    paths = [path for path in (os.environ.get("PYTHONPATH"), str(HERE.parent)) if path]
-    return {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    """The same for each run."""
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(COMPILED.folder), "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def counted(*names: str, others: int = 0) -> Counts:
@@ -57,20 +59,12 @@ def total(dump: Path) -> int:
 
 def obstacle() -> str:
     """Why nothing can be counted here; empty if it can."""
-    return "" if shutil.which("valgrind") else "there is no valgrind"
+    return outdated() if shutil.which("valgrind") else "there is no valgrind"
 
 
 def key() -> str:
-    """Of the committed counts that these can be compared with."""
-    return ", ".join(
-        (f"{platform.python_implementation()} {platform.python_version()}", platform.python_compiler(), platform.machine(), core())
-    )
-
-
-def core() -> str:
-    program = "import postel.tcp.connection as core; print(core.__file__)"
-    done = subprocess.run([sys.executable, "-P", "-c", program], env=environment(), check=True, stdout=subprocess.PIPE, text=True)
-    return "interpreted" if done.stdout.strip().endswith(".py") else "compiled"
+    """Of the committed counts that these can be compared with: who made the interpreter, and who the core."""
+    return f"{python()}, {platform.python_compiler()}, {platform.machine()}, {compiler()}"
 
 
 def committed() -> dict[str, Counts]:
@@ -82,7 +76,7 @@ def commit(counts: Counts) -> None:
     lines = ["# What `python -m bench.instructions --commit` counted: instructions for each segment or connection.", ""]
     for name, those in sorted(every.items()):
         lines += [f'["{name}"]', *(f"{work} = {count:_}" for work, count in those.items()), ""]
-    COMMITTED.write_text("\n".join(lines), "utf-8")
+    COMMITTED.write_text("\n".join(lines[:-1]) + "\n", "utf-8")
 
 
 def told(counts: Counts, before: Counts) -> list[str]:

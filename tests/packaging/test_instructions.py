@@ -1,4 +1,4 @@
-"""What a segment costs is held to a committed count: `bench.instructions` says how it is counted."""
+"""What a segment costs on the compiled core is held to a committed count: `bench.instructions` says how it is counted."""
 
 import pytest
 
