@@ -69,10 +69,11 @@ peers: .venv/dev
 	[ build/gvisor -nt bench/adapter_gvisor.go ] || GO111MODULE=off GOPATH=/usr/share/gocode go build -o build/gvisor bench/adapter_gvisor.go \
 		|| echo 'gVisor is left out: apt-get install --no-install-recommends golang-go golang-gvisor-gvisor-dev'
 
-instructions: .venv/dev $(COMPILED)/stamp
+instructions: .venv/dev compile
 	$(BIN)/python -m bench.instructions --commit
 
 compile: $(COMPILED)/stamp
+	cp -Rp postel $(COMPILED)  # what isn't compiled may be newer
 	@echo 'compiled: PYTHONPATH=$(COMPILED) python …'
 
 # From the source archive, so that it is tried too; cibuildwheel makes those for other platforms.

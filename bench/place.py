@@ -41,7 +41,6 @@ PATIENCE = 30.0  # seconds for a process to start, or to end
 QUIET, QUIET_WITHIN = 0.9, 10.0  # share of all cores idle; seconds to wait for it
 
 HERE = Path(__file__).parent
-CORE = ("postel/wire", "postel/tcp", "postel/host")
 SETTINGS = {
     "ipv4/tcp_tw_reuse": "1",  # connecting over and over mustn't run out of ports
     "ipv4/tcp_no_metrics_save": "1",
@@ -99,15 +98,15 @@ def missing(stack: Stack) -> str:
 
 
 def outdated() -> str:
-    """Why the compiled core isn't this checkout's, for this interpreter; empty if it is."""
+    """Why the compiled Postel isn't this checkout's, for this interpreter; empty if it is."""
     copy = COMPILED.folder
     assert copy is not None
-    if not any((copy / CORE[0]).glob(f"*{sysconfig.get_config_var('EXT_SUFFIX')}")):
+    if not any((copy / "postel" / "wire").glob(f"*{sysconfig.get_config_var('EXT_SUFFIX')}")):
         return "the core isn't compiled for this interpreter: make compile"
-    for source in (source for folder in CORE for source in (CHECKOUT / folder).rglob("*.py")):
+    for source in (CHECKOUT / "postel").rglob("*.py"):
         name = source.relative_to(CHECKOUT)
         if not (copy / name).exists() or (copy / name).read_bytes() != source.read_bytes():
-            return f"compiled of another {name.as_posix()}: make compile"
+            return f"it has another {name.as_posix()}: make compile"
     return ""
 
 

@@ -10,7 +10,7 @@ Result = dict[str, Any]  # as it stands in the JSON
 
 
 def empty(figure: Figure, stacks: list[str]) -> Result:
-    mine = {name: {"runs": {}, "idle_before": [], "errors": []} for name in stacks if name in figure.stacks}
+    mine: dict[str, Result] = {name: {"runs": {}, "idle_before": [], "errors": []} for name in stacks if name in figure.stacks}
     return {"title": figure.title, "unit": figure.unit, "stacks": mine, "ratios": {}}
 
 
