@@ -1,6 +1,7 @@
 # make demo      a handshake, a request and a close between two hosts, drawn as a ladder
 # make test      everything that CI checks
-# make bench     the figures of the README
+# make bench     the figures of the README, beside those of other stacks
+# make instructions   what a segment costs, to be committed: CI holds to it
 # make compliance   docs/compliance.md anew, from a run of the tests
 # make compile   the core as C extensions, in build/compiled
 # make wheels    what can be uploaded: the source, a plain wheel, and a compiled one for this machine
@@ -15,12 +16,13 @@ endif
 BIN := .venv/bin
 CORE := $(shell find postel/wire postel/tcp postel/host -name '*.py')
 COMPILED := build/compiled
+PMD := build/pmd
 LABELS := build/labels.json
 PARALLEL := -n 2 --dist worksteal
 # Real time, against the kernel and in a browser, and what compiles: one after another, and without the weight of coverage.
 SERIAL := $(sort $(dir $(wildcard tests/kernel/test_*.py tests/browser/test_*.py tests/packaging/test_*.py)))
 
-.PHONY: demo test check interpreted compliant compliance serial compiled bench compile wheels clean
+.PHONY: demo test check interpreted compliant compliance serial compiled bench peers instructions compile wheels clean
 .DELETE_ON_ERROR:
 
 demo: $(BIN)/python
@@ -54,11 +56,24 @@ compiled: .venv/dev $(COMPILED)/stamp
 	cd $(COMPILED) && ../../$(BIN)/python -c 'import postel.tcp.connection as core; assert not core.__file__.endswith(".py"), core.__file__'
 	cd $(COMPILED) && ../../$(BIN)/pytest $(PARALLEL) tests \
 		--ignore=tests/test_architecture.py --ignore=tests/cli $(addprefix --ignore=,$(SERIAL))
+	$(BIN)/pytest -rs tests/packaging/test_instructions.py
 
-bench: .venv/dev
+bench: .venv/dev peers
+	-$(MAKE) compile
 	$(BIN)/python -m bench
 
+# Other stacks, to measure beside Postel: what can't be had is left out. They are programs of their own, and nothing of theirs is used.
+peers: .venv/dev
+	[ -x $(PMD)/bin/pytcpd ] || { $(BIN)/python -m venv $(PMD) && $(PMD)/bin/pip install -q --disable-pip-version-check pmd-pytcp==0.3.8; } \
+		|| echo 'pmd-pytcp is left out: it could not be installed'
+	[ build/gvisor -nt bench/adapter_gvisor.go ] || GO111MODULE=off GOPATH=/usr/share/gocode go build -o build/gvisor bench/adapter_gvisor.go \
+		|| echo 'gVisor is left out: apt-get install --no-install-recommends golang-go golang-gvisor-gvisor-dev'
+
+instructions: .venv/dev compile
+	$(BIN)/python -m bench.instructions --commit
+
 compile: $(COMPILED)/stamp
+	cp -Rp postel $(COMPILED)  # what isn't compiled may be newer
 	@echo 'compiled: PYTHONPATH=$(COMPILED) python …'
 
 # From the source archive, so that it is tried too; cibuildwheel makes those for other platforms.
@@ -69,7 +84,7 @@ wheels: .venv/dev
 	POSTEL_COMPILE=1 $(BIN)/python -m pip wheel -q --no-build-isolation --no-deps -w dist dist/*.tar.gz
 
 $(COMPILED)/stamp: $(CORE) setup.py .venv/dev
-	rm -rf $(COMPILED)/postel && mkdir -p $(COMPILED)
+	rm -rf $(COMPILED)/postel $(COMPILED)/*.so && mkdir -p $(COMPILED)
 	cp -Rp postel setup.py pyproject.toml README.md $(COMPILED)
 	cd $(COMPILED) && POSTEL_COMPILE=1 ../../$(BIN)/python setup.py -q build_ext --inplace >build.log 2>&1 || (cat build.log && false)
 	touch $@

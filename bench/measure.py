@@ -1,6 +1,6 @@
 """What is measured: one function a figure, each in a fresh namespace and a fresh process, each returning one run's value."""
 
-import asyncio
+import json
 import resource
 import socket
 import statistics
@@ -12,18 +12,36 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 from bench import capture
-from bench.place import DISCARD, ECHO, FAR, HOLD, SOURCE, direct, inside, linux_to_linux, namespace, rough, with_postel
+from bench.place import (
+    DISCARD,
+    ECHO,
+    FAR,
+    HERE,
+    HOLD,
+    LARGE_MTU,
+    LINUX,
+    MTU,
+    SOURCE,
+    Stack,
+    direct,
+    inside,
+    linux_to_linux,
+    namespace,
+    rough,
+)
 
 BLOCK = bytes(256 * 1024)
 PATIENCE = 60.0  # seconds for one call on a socket
 ROUND_TRIPS = 2000
-CONNECTS, AT_ONCE = 1500, 50
+CONNECTS, MANY = 1500, 50  # and how many of them at once
 CONNECTIONS = 500
+CROWDS = 10, 1_000, 100_000  # other connections
+MILLION = 1_000_000
 MEGABYTES_A_SECOND = 40  # of a capture, for each of the seconds that a stream would last
 LONGER = 2  # a lossy run's length: chance must even out
 
@@ -32,8 +50,8 @@ class Figure(NamedTuple):
     group: str
     title: str
     unit: str
-    measure: Callable[[float, int], float]  # seconds that a stream lasts, number of the run
-    beside: str = ""  # the figure that it is a share of
+    measure: Callable[[Stack, float, int], float]  # a stack, seconds that a stream lasts, number of the run
+    stacks: tuple[str, ...] = ("postel", "compiled", "pmd-pytcp", "gvisor", "linux")  # of which it can be told
 
 
 def kernel_stream() -> socket.socket:
@@ -82,23 +100,46 @@ def received(stream: socket.socket, seconds: float) -> float:
     return octets * 8e-6 / took
 
 
-def bulk_in(seconds: float, _: int, *, offload: bool = False) -> float:
-    with direct(offload=offload), calling(DISCARD) as stream:
+def bulk_in(mtu: int, stack: Stack, seconds: float, _: int) -> float:
+    with direct(stack, mtu), calling(DISCARD) as stream:
         return sent(stream, seconds)
 
 
-def bulk_out(seconds: float, _: int, *, offload: bool = False) -> float:
-    with direct(offload=offload), calling(SOURCE) as stream:
+def bulk_out(mtu: int, stack: Stack, seconds: float, _: int) -> float:
+    with direct(stack, mtu), calling(SOURCE) as stream:
         return received(stream, seconds)
 
 
-def loss_in(loss: float, seconds: float, run: int) -> float:
-    with rough(loss, run), calling(DISCARD) as stream:
+def offload_in(stack: Stack, seconds: float, _: int) -> float:
+    if stack is LINUX:
+        return loopback(seconds)
+    with direct(stack, offload=True), calling(DISCARD) as stream:
+        return sent(stream, seconds)
+
+
+def offload_out(stack: Stack, seconds: float, _: int) -> float:
+    if stack is LINUX:
+        return loopback(seconds)
+    with direct(stack, offload=True), calling(SOURCE) as stream:
+        return received(stream, seconds)
+
+
+def loopback(seconds: float) -> float:
+    with namespace() as name:
+        return between_kernels(name, name, "127.0.0.1", seconds)
+
+
+def loss_in(loss: float, stack: Stack, seconds: float, run: int) -> float:
+    if stack is LINUX:
+        return loss_linux(loss, seconds, run)
+    with rough(stack, loss, run), calling(DISCARD) as stream:
         return sent(stream, seconds * LONGER)
 
 
-def loss_out(loss: float, seconds: float, run: int) -> float:
-    with rough(loss, run), calling(SOURCE) as stream:
+def loss_out(loss: float, stack: Stack, seconds: float, run: int) -> float:
+    if stack is LINUX:
+        return loss_linux(loss, seconds, run)
+    with rough(stack, loss, run), calling(SOURCE) as stream:
         return received(stream, seconds * LONGER)
 
 
@@ -108,18 +149,12 @@ def loss_linux(loss: float, seconds: float, run: int) -> float:
 
 
 def lossy(percent: float) -> dict[str, Figure]:
-    """Linux to Linux, in and out, over a path that loses so much."""
-    path, beside = f"{percent:g} % lost, 20 ms round trip", f"loss_linux_{percent:g}"
+    """In and out, over a path that loses so much."""
+    path = f"{percent:g} % lost, 20 ms round trip"
     return {
-        beside: Figure("loss", f"{path}: Linux to Linux", "Mbit/s", partial(loss_linux, percent / 100)),
-        f"loss_in_{percent:g}": Figure("loss", f"{path}: in", "Mbit/s", partial(loss_in, percent / 100), beside),
-        f"loss_out_{percent:g}": Figure("loss", f"{path}: out", "Mbit/s", partial(loss_out, percent / 100), beside),
+        f"loss_in_{percent:g}": Figure("loss", f"{path}: in", "Mbit/s", partial(loss_in, percent / 100)),
+        f"loss_out_{percent:g}": Figure("loss", f"{path}: out", "Mbit/s", partial(loss_out, percent / 100)),
     }
-
-
-def loopback(seconds: float, _: int) -> float:
-    with namespace() as name:
-        return between_kernels(name, name, "127.0.0.1", seconds)
 
 
 def between_kernels(near: str, far: str, address: str, seconds: float) -> float:
@@ -149,9 +184,9 @@ def discard(listener: socket.socket) -> None:
 # Small things
 
 
-def echo(_seconds: float, _run: int) -> float:
+def echo(stack: Stack, _seconds: float, _run: int) -> float:
     """Microseconds, the median round trip of one octet."""
-    with direct(), calling(ECHO) as stream:
+    with direct(stack), calling(ECHO) as stream:
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return statistics.median([round_trip(stream) for _ in range(ROUND_TRIPS + 1)][1:])
 
@@ -164,39 +199,40 @@ def round_trip(stream: socket.socket) -> float:
     return (time.perf_counter() - started) * 1e6
 
 
-def connects(_seconds: float, _run: int) -> float:
-    """Connections a second, each opened, closed by the kernel's side, then by Postel's."""
-    with direct():
+def connects(at_once: int, stack: Stack, _seconds: float, _run: int) -> float:
+    """Connections a second, each opened, closed by the kernel's side, then by the stack's."""
+    with direct(stack):
         started = time.perf_counter()
-        asyncio.run(asyncio.wait_for(connect_and_close(), PATIENCE))
+        for _ in range(CONNECTS // at_once):
+            connect_and_close(at_once)
         return CONNECTS / (time.perf_counter() - started)
 
 
-async def connect_and_close() -> None:
-    loop = asyncio.get_running_loop()
-    todo = iter(range(CONNECTS))
+def connect_and_close(at_once: int) -> None:
+    """Without an event loop, which would take longer than what is measured."""
+    with ExitStack() as opened:
+        streams = [opened.enter_context(kernel_stream()) for _ in range(at_once)]
+        for stream in streams:
+            stream.setblocking(False)  # noqa: FBT003
+            stream.connect_ex((FAR, HOLD))
+        for stream in streams:
+            stream.settimeout(PATIENCE)
+            stream.send(b"")  # waits until it is open
+            stream.shutdown(socket.SHUT_WR)
+        for stream in streams:
+            stream.recv(1)
 
-    async def work() -> None:
-        for _ in todo:
-            with kernel_stream() as stream:
-                stream.settimeout(0)
-                await loop.sock_connect(stream, (FAR, HOLD))
-                stream.shutdown(socket.SHUT_WR)
-                await loop.sock_recv(stream, 1)
 
-    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
-
-
-def memory(_seconds: float, _run: int) -> float:
+def memory(stack: Stack, _seconds: float, _run: int) -> float:
     """KiB of resident memory that a connection adds, its asyncio transport included."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    with direct() as postel, ExitStack() as stack:
+    with direct(stack) as program, ExitStack() as opened:
 
         def grown() -> int:
             for _ in range(CONNECTIONS):
-                stack.enter_context(calling(HOLD))
-            return at_rest(postel.resident)
+                opened.enter_context(calling(HOLD))
+            return at_rest(program.resident)
 
         before = grown()  # the first fill what starting left free, and would come out too cheap
         return (grown() - before) / CONNECTIONS / 1024
@@ -213,68 +249,114 @@ def at_rest(read: Callable[[], int]) -> int:
 # Importing
 
 
-def importing(_seconds: float, _run: int) -> float:
+def importing(stack: Stack, _seconds: float, _run: int) -> float:
     """Milliseconds of ``import postel`` in a fresh interpreter, its byte code cached by an import before."""
     with tempfile.TemporaryDirectory() as cache:
-        environment = with_postel() | {"PYTHONPYCACHEPREFIX": cache}
+        environment = stack.environment | {"PYTHONPYCACHEPREFIX": cache}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        program = "import time; started = time.perf_counter(); import postel; print((time.perf_counter() - started) * 1e3)"
-        return [float(asked(program, environment)) for _ in range(2)][-1]
+        program = f"import time; started = time.perf_counter(); import {stack.module}; print((time.perf_counter() - started) * 1e3)"
+        return [float(asked(stack, program, environment)) for _ in range(2)][-1]
+
+
+# In one process
+
+
+def through(stack: Stack, seconds: float, _: int) -> float:
+    """Mbit/s from one host to another over a memory link, both on one event loop."""
+    return alone(stack, "through", str(seconds))["rate"]
+
+
+def crowd(others: int, stack: Stack, _seconds: float, run: int) -> float:
+    """Microseconds a segment, of a host that has so many idle connections besides."""
+    return all_at_once(stack, run, "crowd", *CROWDS)[str(others)]
+
+
+def million(told: str, stack: Stack, _seconds: float, run: int) -> float:
+    return all_at_once(stack, run, "million", MILLION)[told]
+
+
+@cache
+def all_at_once(stack: Stack, _run: int, kind: str, *numbers: int) -> dict[str, float]:
+    """Several figures of one run."""
+    return alone(stack, kind, *map(str, numbers))
+
+
+def alone(stack: Stack, *arguments: str) -> dict[str, float]:
+    command = [stack.interpreter, str(HERE / "alone.py"), *arguments]
+    told: dict[str, float] = json.loads(subprocess.run(command, env=stack.environment, check=True, stdout=subprocess.PIPE).stdout)
+    return told
 
 
 # Explaining captures
 
 
-def explained(seconds: float, run: int) -> float:
+def explained(stack: Stack, seconds: float, run: int) -> float:
     """Packets a second, of `postel explain` from its start to its end."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "large.pcap"
         packets = capture.write(file, int(seconds * MEGABYTES_A_SECOND), run)
-        return packets / took(explain(file))
+        return packets / took(explain(file), stack)
 
 
-def explained_beside_tshark(seconds: float, run: int) -> float:
+def explained_beside_tshark(stack: Stack, seconds: float, run: int) -> float:
     """How much of tshark's time it takes for a table of the same conversations."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "large.pcap"
         capture.write(file, int(seconds * MEGABYTES_A_SECOND), run)
-        return took(explain(file)) / took(["tshark", "-n", "-q", "-z", "conv,tcp", "-r", str(file)])
+        return took(explain(file), stack) / took(["tshark", "-n", "-q", "-z", "conv,tcp", "-r", str(file)], stack)
 
 
 def explain(file: Path) -> list[str]:
     return [sys.executable, "-m", "postel", "explain", str(file)]
 
 
-def took(command: list[str]) -> float:
+def took(command: list[str], stack: Stack) -> float:
     started = time.perf_counter()
-    subprocess.run(command, env=with_postel(), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(command, env=stack.environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - started
 
 
-def core_is_compiled() -> bool:
-    program = "import postel.tcp.connection as core; print(core.__file__)"
-    return not asked(program, with_postel()).strip().endswith(".py")
-
-
-def asked(program: str, environment: dict[str, str]) -> str:
+def asked(stack: Stack, program: str, environment: dict[str, str]) -> str:
     """What a fresh interpreter prints; -P: it imports nothing from the working directory."""
-    return subprocess.run([sys.executable, "-P", "-c", program], env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run([stack.interpreter, "-P", "-c", program], env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
+
+OURS = ("postel", "compiled")
+IN_PYTHON = (*OURS, "pmd-pytcp")
+ALL = (*IN_PYTHON, "empty", "gvisor", "linux")
 
 FIGURES = {
-    "loopback": Figure("loopback", "the kernel to itself, on `lo`", "Mbit/s", loopback),
-    "bulk_in": Figure("bulk", "bulk, in", "Mbit/s", bulk_in),
-    "bulk_out": Figure("bulk", "bulk, out", "Mbit/s", bulk_out),
-    "offload_in": Figure("offload", "bulk with offload, in", "Mbit/s", partial(bulk_in, offload=True), "loopback"),
-    "offload_out": Figure("offload", "bulk with offload, out", "Mbit/s", partial(bulk_out, offload=True), "loopback"),
+    "bulk_in": Figure("bulk", "bulk, in", "Mbit/s", partial(bulk_in, MTU), ALL),
+    "bulk_out": Figure("bulk", "bulk, out", "Mbit/s", partial(bulk_out, MTU), ALL),
+    "large_in": Figure("large", f"bulk at an MTU of {LARGE_MTU:,}, in", "Mbit/s", partial(bulk_in, LARGE_MTU)),
+    "large_out": Figure("large", f"bulk at an MTU of {LARGE_MTU:,}, out", "Mbit/s", partial(bulk_out, LARGE_MTU)),
+    "offload_in": Figure("offload", "bulk with offload, in", "Mbit/s", offload_in, (*OURS, "linux")),
+    "offload_out": Figure("offload", "bulk with offload, out", "Mbit/s", offload_out, (*OURS, "linux")),
     "echo": Figure("echo", "echo of one octet, median", "µs", echo),
-    "connects": Figure("connects", f"connects and closes, {AT_ONCE} at once", "a second", connects),
-    "memory": Figure("memory", "memory of an idle connection", "KiB", memory),
-    "import": Figure("import", "`import postel`", "ms", importing),
+    "connects_1": Figure("connects", "connects and closes, one by one", "a second", partial(connects, 1)),
+    f"connects_{MANY}": Figure("connects", f"connects and closes, {MANY} at once", "a second", partial(connects, MANY)),
+    "memory": Figure("memory", "memory of an idle connection", "KiB", memory, (*IN_PYTHON, "gvisor")),
+    "import": Figure("import", "import, in a fresh interpreter", "ms", importing, IN_PYTHON),
+    "through": Figure("through", "through both stacks, in one process", "Mbit/s", through, OURS),
+    **{
+        f"crowd_{others}": Figure("crowd", f"a segment in, beside {others:,} idle connections", "µs", partial(crowd, others), OURS)
+        for others in CROWDS
+    },
     **lossy(0.1),
     **lossy(1),
     **lossy(3),
-    "explain": Figure("explain", "`postel explain` of a large capture", "packets/s", explained),
-    "explain_ratio": Figure("explain", "`postel explain`, beside `tshark -z conv,tcp`", "× its time", explained_beside_tshark),
+    "explain": Figure("explain", "`postel explain` of a large capture", "packets/s", explained, OURS),
+    "explain_ratio": Figure("explain", "`postel explain`, beside `tshark -z conv,tcp`", "× its time", explained_beside_tshark, OURS),
+    **{
+        f"million_{told}": Figure("million", f"{MILLION:,} idle connections: {title}", unit, partial(million, told), OURS)
+        for told, title, unit in (
+            ("opened", "opened", "a second"),
+            ("memory", "resident memory", "MB"),
+            ("idle", "processor, while idle", "%"),
+            ("closed", "closed", "a second"),
+        )
+    },
 }
 GROUPS = tuple(dict.fromkeys(figure.group for figure in FIGURES.values()))
+LONG = {"million"}  # groups to be asked for by name
+WITHOUT_NAMESPACE = {"import", "through", "crowd", "explain", "million"}

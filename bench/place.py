@@ -5,8 +5,10 @@
     kernel sockets ── 10.99.0.1 ── TUN ──────────── Postel, 10.99.0.2
     kernel sockets ── 10.99.0.1 ── TUN ── relay ─── Postel, 10.99.0.2
     kernel sockets ── 10.99.0.1 ── TUN ── relay ─── TUN ── 10.99.0.2, kernel sockets in a second namespace
+    kernel sockets ── 10.99.0.1 ── veth ─────────── veth ─ 10.99.0.2, kernel sockets in a second namespace
 
-Nothing leaves, and what the kernel remembers of one measurement doesn't reach the next.
+Another stack takes Postel's place with a program that offers the same services. Nothing leaves, and what the kernel remembers of one
+measurement doesn't reach the next.
 """
 
 import ctypes
@@ -18,16 +20,19 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
+from postel.link import device
 from postel.link.device import DEVICE
 from postel.link.tun import Tun, attach
 
 NEAR, FAR = "10.99.0.1", "10.99.0.2"  # the kernel's address; Postel's, or the other kernel's
-MTU = 1500
+MTU, LARGE_MTU = 1500, 16000
 DELAY = 0.010  # seconds, one way
 DISCARD, ECHO, HOLD, SOURCE = 9, 7, 11, 19  # the adapter's ports
 
@@ -45,6 +50,64 @@ SETTINGS = {
 }
 
 numbers = itertools.count(1)
+
+
+class Stack(NamedTuple):
+    """``script`` serves on the descriptor that it is given; without an ``interpreter`` it is a program itself. ``module`` is what a program
+    of it imports, from ``folder`` if that is given."""
+
+    title: str
+    script: str
+    interpreter: str = sys.executable
+    module: str = ""
+    folder: Path | None = None
+    wants_information: bool = False  # its packets have four octets before them (IFF_NO_PI isn't set)
+    is_slow: bool = False  # so its streams may be short
+
+    @property
+    def environment(self) -> dict[str, str]:
+        without = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # which may lead to another Postel
+        return without | ({"PYTHONPATH": str(self.folder)} if self.folder else {})
+
+
+CHECKOUT = HERE.parent
+BUILD = CHECKOUT / "build"
+POSTEL = Stack("Postel", "adapter.py", module="postel", folder=CHECKOUT)
+COMPILED = POSTEL._replace(title="compiled", folder=BUILD / "compiled")
+PMD = Stack(
+    "pmd-pytcp",
+    "adapter_pmd.py",
+    str(BUILD / "pmd" / "bin" / "python"),
+    "pmd_pytcp.stack",
+    wants_information=True,
+    is_slow=True,
+)
+EMPTY = Stack("empty loop", "adapter_empty.py", folder=CHECKOUT)
+GVISOR = Stack("gVisor", "../build/gvisor", interpreter="")
+LINUX = Stack("Linux", "adapter_linux.py", folder=CHECKOUT)
+STACKS = {"postel": POSTEL, "compiled": COMPILED, "pmd-pytcp": PMD, "empty": EMPTY, "gvisor": GVISOR, "linux": LINUX}
+
+
+def missing(stack: Stack) -> str:
+    """Why it can't be measured; empty if it can."""
+    if stack is PMD and not Path(stack.interpreter).exists():
+        return "not installed: make bench does that, where PyPI can be reached"
+    if stack is GVISOR and not (HERE / stack.script).exists():
+        return "not built: make bench does that, where Debian's golang-go and golang-gvisor-gvisor-dev are installed"
+    return outdated() if stack is COMPILED else ""
+
+
+def outdated() -> str:
+    """Why the compiled Postel isn't this checkout's, for this interpreter; empty if it is."""
+    copy = COMPILED.folder
+    assert copy is not None
+    if not any((copy / "postel" / "wire").glob(f"*{sysconfig.get_config_var('EXT_SUFFIX')}")):
+        return "the core isn't compiled for this interpreter: make compile"
+    for source in (CHECKOUT / "postel").rglob("*.py"):
+        name = source.relative_to(CHECKOUT)
+        if not (copy / name).exists() or (copy / name).read_bytes() != source.read_bytes():
+            return f"it has another {name.as_posix()}: make compile"
+    return ""
 
 
 def obstacle() -> str:
@@ -109,24 +172,44 @@ def _enter(descriptor: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def tun(address: str, *, offload: bool = False) -> closing[Tun]:
+def tun(address: str, mtu: int = MTU, *, offload: bool = False) -> closing[Tun]:
     """A TUN in the current namespace, up, with that address on the kernel's side."""
-    made = attach("postel0", mtu=MTU, offload=offload)
-    system("ip", "address", "add", f"{address}/24", "dev", made.name)
-    system("ip", "link", "set", made.name, "mtu", str(MTU), "txqueuelen", "1000", "up")
+    made = attach("postel0", mtu=mtu, offload=offload)
+    up(made.name, address, mtu)
     return closing(made)
 
 
-class Postel:
-    """The adapter on a descriptor: ready once this is made."""
+@contextmanager
+def device_for(stack: Stack, mtu: int = MTU, *, offload: bool = False) -> Iterator[int]:
+    """The descriptor of a TUN as this stack wants it."""
+    if stack.wants_information:
+        descriptor = device.attach("postel0", device.IFF_TUN)
+        try:
+            up("postel0", NEAR, mtu)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+        return
+    with tun(NEAR, mtu, offload=offload) as made:
+        yield made.fileno()
 
-    def __init__(self, descriptor: int) -> None:
+
+def up(name: str, address: str, mtu: int) -> None:
+    system("ip", "address", "add", f"{address}/24", "dev", name)
+    system("ip", "link", "set", name, "mtu", str(mtu), "txqueuelen", "1000", "up")
+
+
+class Program:
+    """A stack's, on a descriptor; -1: it needs none. Ready once this is made."""
+
+    def __init__(self, stack: Stack, descriptor: int, mtu: int = MTU) -> None:
+        program = [stack.interpreter, HERE / stack.script] if stack.interpreter else [HERE / stack.script]
         self._process = subprocess.Popen(
-            [sys.executable, HERE / "adapter.py", "--fd", str(descriptor), "--addr", f"{FAR}/24", "--peer", NEAR, "--mtu", str(MTU)],
+            [*program, "--fd", str(descriptor), "--addr", f"{FAR}/24", "--peer", NEAR, "--mtu", str(mtu)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pass_fds=[descriptor],
-            env=with_postel(),
+            pass_fds=[descriptor] if descriptor >= 0 else [],
+            env=stack.environment,
         )
         try:
             self._await_ready()
@@ -147,12 +230,6 @@ class Postel:
 
     def close(self) -> None:
         ended(self._process)
-
-
-def with_postel() -> dict[str, str]:
-    """The environment, with this checkout behind whatever PYTHONPATH names: a compiled core, say."""
-    paths = [path for path in (os.environ.get("PYTHONPATH"), str(HERE.parent)) if path]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def ended(process: subprocess.Popen[bytes]) -> None:
@@ -180,21 +257,43 @@ def relay(left: int, right: int, loss: float, seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def direct(*, offload: bool = False) -> Iterator[Postel]:
-    """Postel on the TUN of the namespace that the caller is in from here on."""
-    with namespace() as name, inside(name), tun(NEAR, offload=offload) as device, closing(Postel(device.fileno())) as postel:
-        yield postel
+def direct(stack: Stack, mtu: int = MTU, *, offload: bool = False) -> Iterator[Program]:
+    """The stack on the TUN of the namespace that the caller is in from here on; the kernel's own behind a veth."""
+    if stack is LINUX:
+        with over_veth(mtu) as program:
+            yield program
+        return
+    with namespace() as name, inside(name), ExitStack() as opened:
+        descriptor = opened.enter_context(device_for(stack, mtu, offload=offload))
+        yield opened.enter_context(closing(Program(stack, descriptor, mtu)))
 
 
 @contextmanager
-def rough(loss: float, seed: int) -> Iterator[Postel]:
+def over_veth(mtu: int) -> Iterator[Program]:
+    """As a TUN without offload, no segment is larger than the MTU."""
+    with namespace() as near, namespace() as far, ExitStack() as opened:
+        with inside(far):
+            system("ip", "link", "add", "postel1", "gso_max_segs", "1", "type", "veth", "peer", "name", "postel0", "gso_max_segs", "1")
+            system("ip", "link", "set", "postel0", "netns", near)
+            up("postel1", FAR, mtu)
+        with inside(near):
+            up("postel0", NEAR, mtu)
+        with inside(far):
+            program = opened.enter_context(closing(Program(LINUX, -1, mtu)))
+        opened.enter_context(inside(near))
+        yield program
+
+
+@contextmanager
+def rough(stack: Stack, loss: float, seed: int) -> Iterator[Program]:
     """As `direct`, with the relay between; ``loss`` is the share of packets that it loses."""
-    with namespace() as name, inside(name), tun(NEAR) as device, ExitStack() as stack:
-        left, right = map(stack.enter_context, map(closing, socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)))
+    with namespace() as name, inside(name), ExitStack() as opened:
+        descriptor = opened.enter_context(device_for(stack))
+        left, right = map(opened.enter_context, map(closing, socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)))
         for end in (left, right):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 << 20)
-        stack.enter_context(relay(device.fileno(), left.fileno(), loss, seed))
-        yield stack.enter_context(closing(Postel(right.fileno())))
+        opened.enter_context(relay(descriptor, left.fileno(), loss, seed))
+        yield opened.enter_context(closing(Program(stack, right.fileno())))
 
 
 @contextmanager

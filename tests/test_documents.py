@@ -12,7 +12,7 @@ from tools.printed import refreshed
 
 ROOT = Path(__file__).parent.parent
 ENGLISH, CHINESE = READMES = ROOT / "README.md", ROOT / "README.zh.md"
-PAGES = [*READMES, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*READMES, *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 
