@@ -1,6 +1,7 @@
 """How many columns a text takes on a terminal, where a Chinese character takes two."""
 
 import re
+from functools import lru_cache
 from typing import Final
 from unicodedata import combining, east_asian_width
 
@@ -15,6 +16,7 @@ def width(text: str) -> int:
     return len(text) if text.isascii() else sum(_columns(character) for character in text)
 
 
+@lru_cache(1024)
 def _columns(character: str) -> int:
     if combining(character) or character in "\u200b\u200c\u200d\ufe0f":
         return 0
