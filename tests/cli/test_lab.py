@@ -307,3 +307,12 @@ def test_the_language_is_the_environment_s() -> None:
         check=True,
     )
     assert done.stdout.startswith("建立连接")
+
+
+def test_what_is_answered_with_a_cookie_is_not_called_dropped(capsys: Output) -> None:
+    assert main(["lab", "run", "backlog-full", "--only", "2", "--lang", "en"]) == 0
+    text = capsys.readouterr().out
+    assert "not kept" in text
+    assert "dropped on arrival" not in text
+    assert main(["lab", "run", "backlog-full", "--only", "1", "--lang", "zh"]) == 0
+    assert "到达后被丢弃：全连接队列" in capsys.readouterr().out
