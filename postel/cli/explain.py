@@ -8,7 +8,6 @@ Exit status 1 where the file is damaged; what could be read is told all the same
 """
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,7 +16,7 @@ from typing import IO
 
 from postel.cli.capture import source
 from postel.cli.capture.rows import Rows, Told, storage
-from postel.cli.network.recording import show, speakable
+from postel.cli.network.recording import json_text, show, speakable
 from postel.errors import ArgumentError
 from postel.view.capture import Connection, Reader, Table, page, report, words
 from postel.view.capture.replay import Replay
@@ -68,7 +67,7 @@ class _Explanation:
             return
         told = Told(report.row(connection, self.language), "", [])
         if self.options.json:
-            told.json = json.dumps(report.record(connection, findings, self.language), ensure_ascii=False)
+            told.json = json_text(report.record(connection, findings, self.language), sys.stdout)
         elif findings is not None:
             told.findings = [report.finding_text(finding, self.language) for finding in findings]
             told.findings = told.findings or [words.say(words.SENTENCES["nothing unusual"], self.language)]

@@ -13,7 +13,6 @@ Exit status 1 where a verdict is not the one of the table.
 """
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Iterator
@@ -24,17 +23,17 @@ from typing import Any, BinaryIO, Final
 
 from postel import lab
 from postel.cli.network import interference
-from postel.cli.network.recording import can_encode, preferred_language, show, speakable, unfolding
+from postel.cli.network.recording import can_encode, columns, json_text, preferred_language, show, speakable, unfolding
 from postel.errors import ArgumentError
-from postel.lab import Claim, Report, script, variables
+from postel.lab import Report, script, variables
 from postel.lab.scene import Scene
 from postel.view import header, notes, pcapng, record, states, timeline
 from postel.view.svg import diagram
 from postel.view.svg import ladder as picture
-from postel.view.width import left, width, wrap
+from postel.view.width import left, plain, width, wrap
 from postel.web import page
 
-_WIDTH: Final = 104
+_NARROWEST: Final = 60  # columns of text
 _ALL: Final = "all"
 _VIEWS: Final = ("ladder", "states", "tcb", "bytes", "timeline")
 _INTERFERING: Final = ("drop", "dup", "delay", "corrupt", "reorder", "loss")
@@ -78,11 +77,12 @@ def run(options: argparse.Namespace) -> int:
     reports = [_narrowed(lab.run(name, told), options.only) for name in chosen]
     _write(reports, options, languages)
     if options.json:
-        print(json.dumps({"claims": [_as_data(report) for report in reports]}, indent=1, ensure_ascii=False))
+        print(json_text({"claims": [_as_data(report) for report in reports]}, sys.stdout, indent=1))
     elif options.claim == _ALL:
         _tell_all(reports, languages)
     else:
         _tell(reports[0], options, languages)
+        _tell_absent(reports[0], told, languages[0])
     return int(not all(report.agrees for report in reports))
 
 
@@ -105,6 +105,15 @@ def _say(key: str, language: str, **values: object) -> str:
     return lab.words()[key][language].format(**values)
 
 
+def _print(text: str) -> None:
+    """As far as the terminal has the characters."""
+    print(text if can_encode(text, sys.stdout) else plain(text))
+
+
+def _room() -> int:
+    return max(columns(sys.stdout), _NARROWEST)
+
+
 # The list
 
 
@@ -117,7 +126,7 @@ def _list(languages: list[str]) -> None:
         if claim.group != group:
             group = claim.group
             print(("\n" if claim.id != next(iter(lab.claims())) else "") + " / ".join(_say(group, language) for language in languages))
-        lines = [line for language in languages for line in wrap(claim.text[language], _WIDTH - indent)]
+        lines = [line for language in languages for line in wrap(claim.text[language], _room() - indent)]
         print(f"  {claim.id:{names}}  {left(_say(str(claim.verdict), languages[0]), verdicts)}  {lines[0]}")
         for line in lines[1:]:
             print(" " * indent + line)
@@ -145,30 +154,32 @@ def _tell(report: Report, options: argparse.Namespace, languages: list[str]) -> 
         print()
         if claim.runs:
             title = " / ".join(claim.runs[scene.title][language] for language in languages)
-            print(_say("run", languages[0], number=number, title=title) + "\n")
+            _print(_say("run", languages[0], number=number, title=title) + "\n")
         for place, view in enumerate(options.view or claim.views):
             print(end="\n" if place else "")
             _show(view, scene, options, languages[0], ascii_only=ascii_only)
     print()
     _paragraph("look", [claim.look[language] for language in languages], languages[0])
-    _paragraph("verdict", [_conclusion(claim, language) for language in languages], languages[0])
-    if not report.agrees:
-        _paragraph("found", [_say(str(report.verdict), language) for language in languages], languages[0])
+    _paragraph("verdict", [report.conclusion(language) for language in languages], languages[0])
     _paragraph("rfc", [claim.rfc], languages[0])
     _paragraph("again", [_again(options, claim.id)], languages[0])
 
 
-def _conclusion(claim: Claim, language: str) -> str:
-    return _say("conclusion", language, verdict=_say(str(claim.verdict), language), note=claim.note[language])
+def _tell_absent(report: Report, told: lab.Interference, language: str) -> None:
+    """Of packets that should have had a fate of their own, had there been so many."""
+    most = max(scene.world.packets for scene in report.scenes)
+    for number in sorted(told.verdicts):
+        if number > most:
+            print(f"postel: {_say('absent', language, number=number, most=most)}", file=sys.stderr)
 
 
 def _paragraph(key: str, texts: list[str], language: str) -> None:
     """A heading, and lines that stand beside it."""
-    column = max(width(_say(heading, language)) for heading in ("claim", "look", "verdict", "found", "rfc", "again")) + 2
+    column = max(width(_say(heading, language)) for heading in ("claim", "look", "verdict", "rfc", "again")) + 2
     heading = _say(key, language)
     for text in texts:
-        for line in wrap(text, _WIDTH - column):
-            print(left(heading, column) + line)
+        for line in wrap(text, _room() - column):
+            _print(left(heading, column) + line)
             heading = ""
 
 
@@ -179,18 +190,18 @@ def _show(view: str, scene: Scene, options: argparse.Namespace, language: str, *
     makers = {
         "states": partial(states.render, scene.trace, ascii_only=ascii_only),
         "tcb": partial(variables.render, scene, ascii_only=ascii_only),
-        "bytes": partial(_bytes, scene, options.packet),
-        "timeline": partial(timeline.render, scene.trace, ascii_only=ascii_only),
+        "bytes": partial(_bytes, scene, options.packet, ascii_only=ascii_only),
+        "timeline": partial(timeline.render, scene.trace, width=_room(), ascii_only=ascii_only),
     }
     print(makers[view]() or _say("nothing", language))
 
 
-def _bytes(scene: Scene, number: int) -> str:
+def _bytes(scene: Scene, number: int, *, ascii_only: bool) -> str:
     packets = [packet for packet in scene.trace.packets if not packet.copy]
     wanted = [packet for packet in packets if packet.number == number] if number else _interesting(scene)
     if not wanted:
         raise ArgumentError("--packet", number, f"1 to {len(packets)}")
-    return header.render(wanted[0])
+    return header.render(wanted[0], ascii_only=ascii_only)
 
 
 def _interesting(scene: Scene) -> list[Any]:

@@ -11,7 +11,7 @@ from postel.lab import close, compare, data, handshake, numbers, queues, waiting
 from postel.lab.bench import Bench
 from postel.lab.interference import Interference
 from postel.lab.scene import Scene
-from postel.lab.texts import Text, table, text_of
+from postel.lab.texts import Text, table, text_of, words
 from postel.lab.verdict import Verdict
 
 Experiment = Callable[[Bench], Verdict]
@@ -52,6 +52,13 @@ class Report:
     def agrees(self) -> bool:
         """Whether the verdict is that of the table."""
         return self.verdict is self.claim.verdict
+
+    def conclusion(self, language: str) -> str:
+        """The verdict in words, with what the table has, where that is something else."""
+        said, claim = words(), self.claim
+        key = "conclusion" if self.agrees else "otherwise"
+        found, verdict = (said[str(which)][language] for which in (self.verdict, claim.verdict))
+        return said[key][language].format(found=found, verdict=verdict, note=claim.note[language])
 
 
 @cache

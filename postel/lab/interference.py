@@ -51,17 +51,24 @@ class Interference:
         settings: Iterable[str] = (),
     ) -> "Interference":
         """From the words of a command line. Raises ArgumentError."""
-        verdicts = dict.fromkeys(_numbers("--drop", drop), DROP)
-        verdicts |= dict.fromkeys(_numbers("--dup", dup), duplicate())
-        verdicts |= dict.fromkeys(_numbers("--corrupt", corrupted), corrupt())
-        for part in _parts(delay):
-            number, _, length = part.partition("=")
-            verdicts |= dict.fromkeys(_numbers("--delay", number), deliver_after(_amount("--delay", length)))
-        told = Interference(verdicts, {"loss": _chance("--loss", loss)} if loss else {}, {}, seed)
+        told = Interference({}, {"loss": _chance("--loss", loss)} if loss else {}, {}, seed)
         for setting in settings:
             told._set(setting)
-        verdicts |= dict.fromkeys(_numbers("--reorder", reorder), deliver_after(_HELD_BACK * told.way))
+        told._decide("--drop", drop, DROP)
+        told._decide("--dup", dup, duplicate())
+        told._decide("--corrupt", corrupted, corrupt())
+        for part in _parts(delay):
+            number, equals, length = part.partition("=")
+            if not equals:
+                raise ArgumentError("--delay", part, "NUMBER=TIME, such as 3=2s")
+            told._decide("--delay", number, deliver_after(_amount("--delay", length)))
+        told._decide("--reorder", reorder, deliver_after(_HELD_BACK * told.way))
         return told
+
+    def _decide(self, option: str, numbers: str, verdict: Verdict) -> None:
+        for number in _numbers(option, numbers):
+            if self.verdicts.setdefault(number, verdict) != verdict:
+                raise ArgumentError(option, number, "numbers that no other option has")
 
     @property
     def way(self) -> int:

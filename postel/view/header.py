@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from postel.view.packet import Packet
+from postel.view.width import plain
 from postel.wire import ip, segment, udp
 from postel.wire.address import to_text
 from postel.wire.segment import flags_text
@@ -30,13 +31,14 @@ class Field(NamedTuple):
     value: str
 
 
-def render(packet: Packet) -> str:
+def render(packet: Packet, *, ascii_only: bool = False) -> str:
     """All of an IPv4 packet that carries TCP or UDP; of others the octets alone."""
     who = f"{packet.sender or packet.source} → {packet.receiver or packet.destination}"
     lines = [f"#{packet.number} {who}, {len(packet.octets)} octets"]
     for title, fields in sections(packet.octets):
         lines += ["", title, *[f"{field.at:5}  {_hex(field.octets):24} {field.name:22} {field.value}".rstrip() for field in fields]]
-    return "\n".join(lines)
+    text = "\n".join(lines)
+    return plain(text) if ascii_only else text
 
 
 def sections(octets: bytes) -> list[tuple[str, list[Field]]]:

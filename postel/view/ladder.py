@@ -19,7 +19,7 @@ from postel.view import caption, fold, notes
 from postel.view.flow import Change, Expiry, Flow, Remark
 from postel.view.packet import UNKNOWN, Packet
 from postel.view.trace import Trace
-from postel.view.width import left, right, width, wrap
+from postel.view.width import left, plain, right, width, wrap
 from postel.wire.address import Endpoint
 from postel.wire.segment import FIN, RST, SYN
 
@@ -85,9 +85,6 @@ def render(
     return "\n\n".join(parts)
 
 
-_TO_ASCII: Final = str.maketrans({"“": '"', "”": '"', "…": "...", "′": "'", "–": "-"})
-
-
 class _Pen:
     """How to draw: glyphs, columns, language, colour."""
 
@@ -104,7 +101,7 @@ class _Pen:
 
     def plain(self, text: str) -> str:
         """Before it is measured: three dots take more room than an ellipsis."""
-        return text.translate(_TO_ASCII) if self.glyphs is ASCII else text
+        return plain(text) if self.glyphs is ASCII else text
 
     def row(self, when: str, left_state: str, inner: str, right_state: str, ends: tuple[str, str] | None = None) -> str:
         """A whole line: ``ends`` are the two characters on the lifelines."""

@@ -57,6 +57,10 @@ TEXTS: Final = {
     "damaged": ("damaged on the way", "途中损坏"),
     "copy": ("the network delivers #{number} once more", "网络把 #{number} 又送达了一次"),
     "dropped": ("dropped on arrival: {why}", "到达后被丢弃：{why}"),
+    "dropped no_connection": ("there is no connection for it", "没有与它对应的连接"),
+    "dropped bad_checksum": ("dropped on arrival: wrong checksum", "到达后被丢弃：校验和错误"),
+    "dropped accept_queue_full": ("dropped on arrival: the accept queue is full", "到达后被丢弃：全连接队列已满"),
+    "dropped half_open_full": ("not kept: the half-open queue is full", "不予保存：半连接队列已满"),  # it may get a cookie for an answer
     "text": ("“{text}”", "“{text}”"),
     "joint": ("; ", "；"),
     "loss": ("loss", "丢包"),
@@ -119,7 +123,8 @@ def of_packet(packet: Packet, flow: Flow, language: str) -> list[str]:
     if packet.damaged:
         notes.append(say("damaged", language))
     if packet.dropped:
-        notes.append(say("dropped", language, why=packet.dropped))
+        key = f"dropped {packet.dropped}"
+        notes.append(say(key if key in TEXTS else "dropped", language, why=packet.dropped))
     if _starts_waiting(packet, flow):
         notes.append(say("2msl starts", language))
     return notes

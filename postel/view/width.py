@@ -1,10 +1,12 @@
 """How many columns a text takes on a terminal, where a Chinese character takes two."""
 
 import re
+from functools import lru_cache
 from typing import Final
 from unicodedata import combining, east_asian_width
 
 _PAINT: Final = re.compile("\033\\[[0-9;]*m")
+_TO_ASCII: Final = str.maketrans({"“": '"', "”": '"', "’": "'", "…": "...", "′": "'", "–": "-", "→": "->", "µ": "u"})
 
 
 def width(text: str) -> int:
@@ -14,10 +16,16 @@ def width(text: str) -> int:
     return len(text) if text.isascii() else sum(_columns(character) for character in text)
 
 
+@lru_cache(1024)
 def _columns(character: str) -> int:
     if combining(character) or character in "\u200b\u200c\u200d\ufe0f":
         return 0
     return 2 if east_asian_width(character) in "WF" else 1
+
+
+def plain(text: str) -> str:
+    """An English text in ASCII."""
+    return text.translate(_TO_ASCII)
 
 
 def left(text: str, columns: int, fill: str = " ") -> str:

@@ -68,7 +68,7 @@ def _verdict(report: Report) -> str:
 
 def _of_report(report: Report, command: str, *, unfold: bool) -> str:
     claim = report.claim
-    told = [("look", words.both(claim.look)), ("verdict", {language: _conclusion(report, language) for language in LANGUAGES})]
+    told = [("look", words.both(claim.look)), ("verdict", {language: report.conclusion(language) for language in LANGUAGES})]
     facts = [_fact(key, in_languages("span", text)) for key, text in told]
     facts.append(_fact("rfc", escaped(claim.rfc)))
     if command:
@@ -76,12 +76,6 @@ def _of_report(report: Report, command: str, *, unfold: bool) -> str:
     title = element("div", _verdict(report), in_languages("h1", words.both(claim.text)), class_="title")
     runs = [_of_run(scene, report, number, unfold=unfold) for number, scene in enumerate(report.scenes, 1)]
     return element("section", title, element("dl", *facts), *runs, class_="claim", id=claim.id)
-
-
-def _conclusion(report: Report, language: str) -> str:
-    said = lab.words()
-    text = said["conclusion"][language].format(verdict=said[str(report.claim.verdict)][language], note=report.claim.note[language])
-    return text if report.agrees else f"{text} {said['found'][language]}: {said[str(report.verdict)][language]}"
 
 
 def _fact(key: str, inner: str) -> str:

@@ -77,6 +77,10 @@ def test_a_page(file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "RFC 6298, 5.4" in text
     assert "FIN-WAIT-1" in text
     assert "http" not in text  # it loads nothing
+    assert text.count("<details>") == 2
+    assert "10.0.0.2:80 (#1–#10)</summary>" in text
+    assert main(["explain", file, "--conn", "1", "--html", str(page), "--lang", "en"]) == DONE
+    assert page.read_text("utf-8").count("<details open>") == 1  # nothing else is there to look at
     assert main(["explain", file, "--html", str(tmp_path)]) == MISTAKE
     assert "a file that can be written" in capsys.readouterr().err
 

@@ -1,9 +1,14 @@
 """`postel lab`: what it prints, writes and returns."""
 
+import fcntl
 import json
+import os
 import re
+import struct
 import subprocess
 import sys
+import termios
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,7 +16,7 @@ import pytest
 import postel
 from postel.cli import main
 from postel.lab import claims
-from postel.view.width import width
+from postel.view.width import plain, width
 
 ROOT = Path(postel.__file__).parents[1]
 Output = pytest.CaptureFixture[str]
@@ -74,7 +79,7 @@ def test_all_of_them(capsys: Output) -> None:
 def test_a_verdict_that_is_not_what_was_found(capsys: Output) -> None:
     assert main(["lab", "run", "last-ack-lost", "--set", "time_wait=off", "--lang", "en"]) == 1
     text = capsys.readouterr().out
-    assert re.search(r"^Found +not shown$", text, re.MULTILINE)
+    assert re.search(r"^Verdict +not shown, in these runs. By the table: holds. ", text, re.MULTILINE)
     assert text.endswith("postel lab run last-ack-lost --set time_wait=off\n")
     assert main(["lab", "run", "all", "--loss", "100%", "--lang", "en"]) == 1
     assert "✗ three-way" in capsys.readouterr().out
@@ -205,6 +210,8 @@ def test_json(capsys: Output) -> None:
         ["walk"],
         ["run", "three-way", "--drop", "x"],
         ["run", "three-way", "--set", "no_such=1"],
+        ["run", "three-way", "--delay", "3"],
+        ["run", "three-way", "--drop", "2", "--dup", "1,2"],
         ["run", "three-way", "--lang", "tlh"],
         ["run", "three-way", "--view", "smell"],
         ["run", "three-way", "--pcapng", "/nowhere/at/all"],
@@ -233,6 +240,62 @@ def test_from_a_checkout_on_a_terminal_without_lines_or_chinese() -> None:
     assert done.stdout.isascii()
 
 
+@pytest.mark.parametrize("claim", claims())
+def test_without_chinese_nothing_of_it_becomes_a_question_mark(claim: str) -> None:
+    """Quotes, arrows and dots have a place in ASCII; JSON escapes what has none."""
+    said = claims()[claim]
+    assert plain("".join([said.text.en, said.look.en, said.note.en, *(title.en for title in said.runs.values())])).isascii()
+
+
+def on_a_poor_terminal(*arguments: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "postel", *arguments],
+        cwd=ROOT,
+        env={"PYTHONIOENCODING": "ascii", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_quotes_and_arrows_in_ascii() -> None:
+    text = on_a_poor_terminal("lab", "run", "urgent-pointer", "--view", "bytes")
+    assert 'The urgent "!" has the number 4' in text
+    assert "#4 client -> server" in text
+
+
+def test_json_keeps_its_chinese_whatever_the_terminal_can() -> None:
+    (found,) = json.loads(on_a_poor_terminal("lab", "run", "closed-port", "--json"))["claims"]
+    assert found["text"]["zh"] == claims()["closed-port"].text.zh
+
+
+@pytest.mark.parametrize("arguments", [["lab"], ["lab", "run", "four-way", "--view", "ladder", "--view", "timeline"]])
+@pytest.mark.parametrize("room", [72, 90])
+def test_nothing_is_wider_than_the_terminal(arguments: list[str], room: int) -> None:
+    assert 40 < max(width(line) for line in on_a_terminal(room, *arguments).splitlines()) <= room
+
+
+def on_a_terminal(room: int, *arguments: str) -> str:
+    ours, its = os.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("4H", 24, room, 0, 0))
+    parts: list[bytes] = []
+    with subprocess.Popen(
+        [sys.executable, "-m", "postel", *arguments], cwd=ROOT, stdin=its, stdout=its, env={"LANG": "C.UTF-8", "PATH": ""}
+    ):
+        os.close(its)
+        with suppress(OSError):  # so ends a terminal that nobody writes to any more
+            while part := os.read(ours, 65536):
+                parts.append(part)
+    os.close(ours)
+    return b"".join(parts).decode().replace("\r", "")
+
+
+def test_packets_that_never_were(capsys: Output) -> None:
+    assert main(["lab", "run", "three-way", "--drop", "3,99", "--lang", "en"]) == 0
+    assert main(["lab", "run", "three-way", "--drop", "99", "--lang", "en"]) == 0
+    assert capsys.readouterr().err == "postel: there is no #99: the runs have at most 5\npostel: there is no #99: the runs have at most 3\n"
+
+
 def test_the_language_is_the_environment_s() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "postel", "lab"],
@@ -244,3 +307,12 @@ def test_the_language_is_the_environment_s() -> None:
         check=True,
     )
     assert done.stdout.startswith("建立连接")
+
+
+def test_what_is_answered_with_a_cookie_is_not_called_dropped(capsys: Output) -> None:
+    assert main(["lab", "run", "backlog-full", "--only", "2", "--lang", "en"]) == 0
+    text = capsys.readouterr().out
+    assert "not kept" in text
+    assert "dropped on arrival" not in text
+    assert main(["lab", "run", "backlog-full", "--only", "1", "--lang", "zh"]) == 0
+    assert "到达后被丢弃：全连接队列" in capsys.readouterr().out

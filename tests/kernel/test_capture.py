@@ -30,6 +30,8 @@ FAR = "10.7.0.2"
 NEAR = "10.7.0.1"
 OCTETS = random.Random(3).randbytes(300_000)
 PATIENCE = 20.0
+# Each packet takes as much of the capture's buffer as the largest may, by default a quarter of a megabyte: that is few in a burst.
+ROOM = ("-s", "65600", "-B", "65536")
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -42,7 +44,7 @@ def captured(namespace: Any, tmp_path: Path, needs: Any) -> Any:
     @contextmanager
     def capture(device: str) -> Iterator[Path]:
         file = tmp_path / f"{device}.pcap"
-        command = namespace.prefixed("tcpdump", "-i", device, "-B", "16384", "-U", "--immediate-mode", "-Z", "root", "-w", str(file), "tcp")
+        command = namespace.prefixed("tcpdump", "-i", device, *ROOM, "-U", "--immediate-mode", "-Z", "root", "-w", str(file), "tcp")
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tcpdump:
             assert tcpdump.stderr is not None
             while "listening" not in (line := tcpdump.stderr.readline()):

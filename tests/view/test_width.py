@@ -1,6 +1,6 @@
 import pytest
 
-from postel.view.width import left, right, width, wrap
+from postel.view.width import left, plain, right, width, wrap
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,7 @@ def test_padding_counts_columns() -> None:
 def test_wrapping(text: str, columns: int, lines: list[str]) -> None:
     assert wrap(text, columns) == lines
     assert all(width(line) <= columns for line in lines)
+
+
+def test_an_english_text_in_ascii() -> None:
+    assert plain("“a” → b…") == '"a" -> b...'

@@ -3,7 +3,7 @@
 import json
 from array import array
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from io import SEEK_END
 from tempfile import SpooledTemporaryFile
 from typing import IO, Final
@@ -37,7 +37,7 @@ class Rows:
         self.widths = [max(pair) for pair in zip(self.widths, report.widths([told.row]), strict=True)]
         self._places.extend([_NOWHERE] * (number - len(self._places)))
         self._places[number - 1] = self._file.seek(0, SEEK_END)
-        self._file.write(json.dumps(astuple(told)).encode() + b"\n")
+        self._file.write(json.dumps((told.row, told.json, told.findings)).encode() + b"\n")
 
     def __bool__(self) -> bool:
         return bool(self._places)

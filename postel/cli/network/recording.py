@@ -1,6 +1,7 @@
 """``--ladder`` and ``--pcapng``: what a command's host sees, shown when the command ends."""
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -66,17 +67,27 @@ class Recording:
 def show(trace: Trace, language: str, stream: TextIO, *, unfold: bool = False) -> None:
     """The ladder as the stream can take it: as wide as the terminal, coloured there, in ASCII where the encoding has no lines."""
     is_terminal = stream.isatty()
-    columns = shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns if is_terminal else _DEFAULT_WIDTH
     ascii_only = not can_encode("─►╳│├◷“", stream)
     text = ladder.render(
         trace,
-        width=min(max(columns, ladder.NARROWEST), _WIDEST),
+        width=max(columns(stream), ladder.NARROWEST),
         language=speakable(language, stream),
         colour=is_terminal and not os.environ.get("NO_COLOR"),
         ascii_only=ascii_only,
         unfold=unfold,
     )
     print(text, file=stream, flush=True)
+
+
+def columns(stream: TextIO) -> int:
+    """As many as the terminal has, up to what is comfortable to read; where there is none, the default."""
+    return min(shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns, _WIDEST) if stream.isatty() else _DEFAULT_WIDTH
+
+
+def json_text(data: object, stream: TextIO, *, indent: int | None = None) -> str:
+    """Escaped where the stream lacks a character: a reader of JSON must not find a question mark instead."""
+    text = json.dumps(data, indent=indent, ensure_ascii=False)
+    return text if can_encode(text, stream) else json.dumps(data, indent=indent)
 
 
 def speakable(language: str, stream: TextIO) -> str:

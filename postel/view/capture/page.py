@@ -26,7 +26,7 @@ def of(connections: list[tuple[Row, list[str]]], trace: Trace, language: str, *,
     heads = "".join(f"<th>{escape(head)}</th>" for head in report.heads(language))
     body = "".join(_of_connection(row, findings) for row, findings in connections)
     flows = [flow for flow in trace.flows[:_MOST_LADDERS] if flow.packets]
-    ladders = "".join(_of_ladder(flow, language, unfold=unfold) for flow in flows)
+    ladders = "".join(_of_ladder(flow, language, unfold=unfold, is_alone=len(flows) == 1) for flow in flows)
     return (
         f'<!doctype html>\n<html lang="{language}">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
         f"<title>TCP</title>\n<style>{palette.for_page()}{_STYLE}</style>\n<h1>TCP</h1>\n"
@@ -42,7 +42,9 @@ def _of_connection(row: Row, findings: list[str]) -> str:
     return f"<tr>{cells}</tr>\n{below}"
 
 
-def _of_ladder(flow: Flow, language: str, *, unfold: bool) -> str:
+def _of_ladder(flow: Flow, language: str, *, unfold: bool, is_alone: bool) -> str:
     drawn = ladder.render([flow], language=language, unfold=unfold, in_page=True)
     title = escape(" → ".join(str(end) for end in flow.ends))
-    return f'<details><summary>#{flow.packets[0].number}: {title}</summary><div class="wide">{drawn}</div></details>\n'
+    numbers = f"#{flow.packets[0].number}–#{flow.packets[-1].number}"
+    opened = " open" if is_alone else ""
+    return f'<details{opened}><summary>{title} ({numbers})</summary><div class="wide">{drawn}</div></details>\n'
