@@ -12,7 +12,7 @@ from tests.tcp.scenes import PLAIN, Peer, established
 
 def test_an_idle_connection() -> None:
     told = established(PLAIN).connection.status()
-    told = replace(told, rtt=0, rttvar=0)
+    told = told._replace(rtt=0, rttvar=0)
     assert status.text(told) == (
         "cubic rto:1000 ato:40 mss:1000 pmtu:1500 rcvmss:1460 advmss:1460 cwnd:10 segs_out:1 segs_in:2 "
         "lastsnd:1000000 lastrcv:1000000 lastack:0 rcv_space:1048576 rcv_ssthresh:65535 snd_wnd:60000"
@@ -31,8 +31,8 @@ def test_a_busy_one() -> None:
     scene.tcb.congestion.pacing_rate = 1_000_000
     scene.tcb.congestion.threshold = 30_000
     scene.now += 5 * MILLISECOND
-    told = replace(scene.connection.status(scene.now), rtt=12_500, rttvar=250, min_rtt=10_000, delivery_rate=125_000, delivered=2)
-    told = replace(told, total_retrans=3, retrans=1, retransmits=1, lost=1, sacked=4, dsack_dups=1, reord_seen=2, bytes_retrans=2964)
+    told = scene.connection.status(scene.now)._replace(rtt=12_500, rttvar=250, min_rtt=10_000, delivery_rate=125_000, delivered=2)
+    told = told._replace(total_retrans=3, retrans=1, retransmits=1, lost=1, sacked=4, dsack_dups=1, reord_seen=2, bytes_retrans=2964)
     assert status.text(told) == (
         "ts sack paced wscale:3,7 rto:1000 backoff:1 rtt:12.5/0.25 ato:40 mss:988 pmtu:1500 rcvmss:1448 advmss:1460 cwnd:11 ssthresh:30 "
         "bytes_sent:8892 bytes_retrans:2964 bytes_acked:988 bytes_received:3 segs_out:10 segs_in:3 data_segs_out:9 data_segs_in:1 "
