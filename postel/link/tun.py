@@ -67,16 +67,17 @@ class Tun(Link):
     def send(self, packet: bytes) -> bool:
         if len(packet) > self.mtu:
             raise too_large(len(packet), self.mtu)
-        return self._write(packet)
-
-    def _write(self, *parts: bytes) -> bool:
         try:
-            os.writev(self._descriptor, parts)
+            os.write(self._descriptor, packet)
         except OSError as error:
-            if error.errno in _LOST:
-                return False
-            raise self._gone(error) from error
+            return self._is_lost(error)
         return True
+
+    def _is_lost(self, error: OSError) -> bool:
+        """False, as `send` says it; raises where it is worse than that."""
+        if error.errno in _LOST:
+            return False
+        raise self._gone(error) from error
 
     def close(self) -> None:
         if self._descriptor >= 0:
@@ -123,7 +124,11 @@ class OffloadingTun(Tun, Offloading):
 
     def send_parcel(self, parcel: Parcel) -> bool:
         self.check(parcel)
-        return self._write(virtio.header(parcel) + self._padding, parcel.head, parcel.text)
+        try:
+            os.writev(self._descriptor, (virtio.header(parcel) + self._padding, parcel.head, parcel.text))
+        except OSError as error:
+            return self._is_lost(error)
+        return True
 
     def receive(self) -> bytes:
         if not self._waiting and (parcel := self.receive_parcel()) is not None:

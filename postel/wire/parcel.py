@@ -58,30 +58,42 @@ def finished(parcel: Parcel) -> list[bytes]:
 
 
 def _cut(octets: bytes, start: int, stride: int) -> list[bytes]:
+    """Most headers differ in their sequence number alone: the rest, and its sum, is written for the first, the second and the last."""
     begin = start + (octets[start + 12] >> 4 << 2)
-    text = octets[begin:]
-    return [
-        _piece(octets, start, begin, text[at : at + stride], at, index, is_last=at + stride >= len(text))
-        for index, at in enumerate(range(0, len(text), stride))
-    ]
+    size = len(octets)
+    number = int.from_bytes(octets[start + 4 : start + 8], "big")
+    has_identification = octets[0] >> 4 == 4 and not octets[6] & _DONT_FRAGMENT
+    pieces: list[bytes] = []
+    front = middle = back = b""
+    words = 0
+    for index, at in enumerate(range(begin, size, stride)):
+        text = octets[at : at + stride]
+        if index < 2 or at + stride >= size or has_identification:
+            head = _head(octets, start, begin, len(text), index, is_last=at + stride >= size)
+            front, middle, back = head[: start + 4], head[start + 8 : start + CHECKSUM_AT], head[start + CHECKSUM_AT + 2 :]
+            words = checksum.total(head[start:]) + _pseudo_header(octets, start) + len(head) - start + len(text)
+        value = checksum.field(checksum.total(text) + words + number)
+        pieces.append(b"".join((front, number.to_bytes(4, "big"), middle, value.to_bytes(2, "big"), back, text)))
+        number = number + stride & 0xFFFFFFFF
+    return pieces
 
 
-def _piece(octets: bytes, start: int, begin: int, text: bytes, at: int, index: int, *, is_last: bool) -> bytes:
-    """The packet of the text that begins ``at`` octets behind the first."""
+def _head(octets: bytes, start: int, begin: int, size: int, index: int, *, is_last: bool) -> bytes:
+    """The headers of the piece with ``size`` octets of text, their sequence number and checksum zero."""
     head = bytearray(octets[:begin])
-    number = int.from_bytes(octets[start + 4 : start + 8], "big") + at & 0xFFFFFFFF
-    head[start + 4 : start + 8] = number.to_bytes(4, "big")
+    head[start + 4 : start + 8] = bytes(4)
+    head[start + CHECKSUM_AT : start + CHECKSUM_AT + 2] = bytes(2)
     if index:
         head[start + 13] &= ~_ONLY_FIRST
     if not is_last:
         head[start + 13] &= ~_ONLY_LAST
-    head[start + CHECKSUM_AT : start + CHECKSUM_AT + 2] = b"\0\0"
-    _fit(head, start, begin - start + len(text), index)
-    size = len(octets) - start
-    pseudo = int.from_bytes(octets[start + CHECKSUM_AT : start + CHECKSUM_AT + 2], "big") - size  # without the length of the whole
-    value = checksum.field(checksum.total(bytes(head[start:])) + checksum.total(text) + pseudo + begin - start + len(text))
-    head[start + CHECKSUM_AT : start + CHECKSUM_AT + 2] = value.to_bytes(2, "big")
-    return bytes(head) + text
+    _fit(head, start, begin - start + size, index)
+    return bytes(head)
+
+
+def _pseudo_header(octets: bytes, start: int) -> int:
+    """Its sum, as the sender left it, without the length of the whole."""
+    return int.from_bytes(octets[start + CHECKSUM_AT : start + CHECKSUM_AT + 2], "big") - (len(octets) - start)
 
 
 def _fit(head: bytearray, start: int, size: int, index: int) -> None:
