@@ -1,4 +1,4 @@
-"""The Internet checksum (RFC 1071), taken from one large integer.
+"""The Internet checksum (RFC 1071), taken from one large integer; compiled, word by word.
 
 The ones' complement sum of 16-bit words is their sum modulo 0xFFFF, and since 2**16 is 1 modulo 0xFFFF, that is the whole message modulo
 0xFFFF read as one number. So words of any multiple of 16 bits may be added as they are: addresses, sequence numbers, halves of a message.
@@ -9,6 +9,8 @@ The ones' complement sum of 16-bit words is their sum modulo 0xFFFF, and since 2
 
 from typing import Final
 
+from postel.wire import words
+
 MODULUS: Final = 0xFFFF
 
 # Dividing a large integer costs more than adding its halves, so it is folded first: 1448 octets take 2200 ns this way, 3000 without.
@@ -17,10 +19,16 @@ _HALF: Final = 16 * 368  # bits of half an Ethernet frame's payload; with shifts
 _QUARTER: Final = 16 * 184
 _LOW_HALF: Final = (1 << _HALF) - 1
 _LOW_QUARTER: Final = (1 << _QUARTER) - 1
+_BY_WORDS: Final = words.is_fast()
 
 
 def total(octets: bytes) -> int:
     """A number with the same remainder modulo 0xFFFF as the words of ``octets``, the last filled up with a zero octet."""
+    return words.total(octets) if _BY_WORDS else of_integer(octets)
+
+
+def of_integer(octets: bytes) -> int:
+    """`total` in the interpreter, which is slow at loops and fast at large integers."""
     size = len(octets)
     value = int.from_bytes(octets, "big")
     if size & 1:
