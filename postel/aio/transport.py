@@ -139,9 +139,7 @@ class Transport(asyncio.Transport):
         room = memoryview(protocol.get_buffer(-1))
         if not room:
             raise RuntimeError("get_buffer() returned an empty buffer")
-        octets = connection.receive(min(len(room), READ_SIZE), self._pump.now())
-        room[: len(octets)] = octets
-        protocol.buffer_updated(len(octets))
+        protocol.buffer_updated(connection.receive_into(room, self._pump.now()))
 
     # Writing
 

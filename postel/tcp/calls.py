@@ -80,17 +80,54 @@ def receive(tcb: Tcb, limit: int, now: int) -> bytes:
     """Up to ``limit`` octets in order; what arrived before an error or the end is given first (D-14)."""
     if limit < 1:
         raise ArgumentError("limit", limit, "1 or more octets")
-    if tcb.unread == 0:
-        if tcb.state is CLOSED and not tcb.fin_is_received:  # EP-RECV-1
-            raise tcb.error or ConnectionDoesNotExist
-        return b""  # EP-RECV-2, EP-RECV-4, EP-RECV-5: nothing now, or the end (`Connection.at_end`)
+    if not _has_text(tcb):
+        return b""
     data = _take_received(tcb, limit)
-    tcb.unread -= len(data)
-    tcb.give_back(len(data))
+    _was_read(tcb, len(data), now)
+    return data
+
+
+def receive_into(tcb: Tcb, room: memoryview, now: int) -> int:
+    """As `receive`, into octets of the caller's: how many."""
+    if not room:
+        raise ArgumentError("buffer", len(room), "1 or more octets")
+    if not _has_text(tcb):
+        return 0
+    count = _fill(tcb, room)
+    _was_read(tcb, count, now)
+    return count
+
+
+def _has_text(tcb: Tcb) -> bool:
+    """EP-RECV-2, EP-RECV-4, EP-RECV-5: if not, nothing waits now, or that was the end (`Connection.at_end`)."""
+    if tcb.unread == 0 and tcb.state is CLOSED and not tcb.fin_is_received:  # EP-RECV-1
+        raise tcb.error or ConnectionDoesNotExist
+    return tcb.unread > 0
+
+
+def _was_read(tcb: Tcb, octets: int, now: int) -> None:
+    tcb.unread -= octets
+    tcb.give_back(octets)
     if tcb.can_receive:  # EP-RECV-3
         tuning.follow_reader(tcb, now)
         window.after_read(tcb)
-    return data
+
+
+def _fill(tcb: Tcb, room: memoryview) -> int:
+    received, start = tcb.received, tcb.received_start
+    count = pieces = 0
+    while count < len(room) and pieces < len(received):
+        piece = received[pieces]
+        part = min(len(piece) - start, len(room) - count)
+        room[count : count + part] = piece if part == len(piece) else memoryview(piece)[start : start + part]
+        count += part
+        start += part
+        if start == len(piece):
+            pieces += 1
+            start = 0
+    del received[:pieces]
+    tcb.received_start = start
+    return count
 
 
 def _take_received(tcb: Tcb, limit: int) -> bytes:

@@ -129,6 +129,12 @@ class Connection:
         self._note()
         return data
 
+    def receive_into(self, buffer: bytearray | memoryview, now: int) -> int:
+        """As `receive`, without an octet in between: they go into ``buffer``, as many as it has room for. How many; 0 for none."""
+        count = calls.receive_into(self.tcb, memoryview(buffer).cast("B"), now)
+        self._note()
+        return count
+
     def close(self, now: int) -> None:
         """Send what is queued, then FIN. The peer may go on sending, and `receive` goes on giving."""
         calls.close(self.tcb, now)

@@ -286,6 +286,38 @@ def test_ep_recv_3_across_many_pieces() -> None:
     assert b"".join([scene.reads(limit) for limit in (1, 698, 1, 1400, 2101, 700, 9999)]) == expected
 
 
+@pytest.mark.label("EP-RECV-3")
+@pytest.mark.parametrize("sizes", [(1, 698, 1, 1400, 2101, 700, 9999), (700,) * 11, (7000, 1), (699, 2, 9999)])
+def test_ep_recv_3_into_a_buffer_it_is_the_same(sizes: tuple[int, ...]) -> None:
+    """Two connections hear the same: one gives octets, the other fills a buffer."""
+    giving, filling = (established(replace(PLAIN, acknowledge_every=64)) for _ in range(2))
+    for number in range(10):
+        for scene in (giving, filling):
+            scene.hears(ACK, bytes([number]) * 700)
+    for size in sizes:
+        buffer = bytearray(b"?" * size)
+        expected = giving.reads(size)
+        assert filling.connection.receive_into(buffer, filling.now) == len(expected)
+        assert buffer == expected + b"?" * (size - len(expected))
+        check(filling.tcb)
+        assert filling.drain() == giving.drain()
+
+
+def test_a_buffer_of_items_is_filled_by_the_octet() -> None:
+    scene = established()
+    scene.hears(ACK, b"abcdef")
+    numbers = memoryview(bytearray(8)).cast("I")
+    assert scene.connection.receive_into(numbers, scene.now) == 6
+    assert numbers.tobytes() == b"abcdef\0\0"
+
+
+def test_ep_recv_into_no_room_or_of_no_connection() -> None:
+    with pytest.raises(ArgumentError, match="buffer"):
+        established().connection.receive_into(bytearray(), 0)
+    with pytest.raises(ConnectionDoesNotExist):
+        closed().connection.receive_into(bytearray(1), 0)
+
+
 @pytest.mark.parametrize("limit", [0, -1])
 def test_ep_recv_a_limit_is_at_least_one(limit: int) -> None:
     with pytest.raises(ArgumentError):
