@@ -104,7 +104,7 @@ class Fragments:
         return b""
 
     def next_timeout(self) -> int:
-        return min([partial.expires for partial in self._partials.values()], default=NEVER)
+        return min([partial.expires for partial in self._partials.values()]) if self._partials else NEVER
 
     def expire(self, now: int) -> list[Packet]:
         """Give up what has waited too long; the first fragments of which to send TIME_EXCEEDED (RFC 792; RFC 8200, 4.5)."""

@@ -305,7 +305,8 @@ class Host:
 
     def next_timeout(self) -> int:
         """When to call `handle_timeout`; NEVER if nothing is pending. What waits in `next_packet` is not a matter of time."""
-        return min(self._connections.next_timeout(), self._fragments.next_timeout(), self._looped_at)
+        first = min(self._connections.next_timeout(), self._fragments.next_timeout())
+        return min(first, self._looped_at)
 
     def handle_timeout(self, now: int) -> None:
         self._connections.handle_timeout(now)
