@@ -60,7 +60,7 @@ compiled: .venv/dev $(COMPILED)/stamp
 
 bench: .venv/dev peers
 	-$(MAKE) compile
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench --json build/figures.json --svg build/figures.svg
 
 # Other stacks, to measure beside Postel: what can't be had is left out. They are programs of their own, and nothing of theirs is used.
 peers: .venv/dev

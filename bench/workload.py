@@ -96,6 +96,18 @@ def drained(host: Host, now: int) -> list[bytes]:
 # The work: each a function of the host and its marks that returns of how many segments or connections it was, and a part for the far host
 
 
+def marked(mark: Mark, turn: Callable[[], None], count: Callable[[], int]) -> int:
+    """How many of what is counted came to pass between the marks."""
+    for _ in range(WARM):
+        turn()
+    before = count()
+    mark()
+    for _ in range(TURNS):
+        turn()
+    mark()
+    return count() - before
+
+
 def sends(near: Near, mark: Mark) -> int:
     """Text in segments of 1,448 octets; for every second an ACK comes."""
     connection = near.host.connect("10.0.0.2", STREAM, near.now)
@@ -105,14 +117,7 @@ def sends(near: Near, mark: Mark) -> int:
             pass
         near.turn()
 
-    for _ in range(WARM):
-        turn()
-    before = near.host.statistics()["packets_sent"]
-    mark()
-    for _ in range(TURNS):
-        turn()
-    mark()
-    return near.host.statistics()["packets_sent"] - before
+    return marked(mark, turn, lambda: near.host.statistics()["packets_sent"])
 
 
 def receives(near: Near, mark: Mark) -> int:
@@ -123,14 +128,7 @@ def receives(near: Near, mark: Mark) -> int:
         for stream in near.accepted[STREAM]:
             stream.receive(MEBIBYTE, near.now)
 
-    for _ in range(WARM):
-        turn()
-    before = near.host.statistics()["packets_arrived"]
-    mark()
-    for _ in range(TURNS):
-        turn()
-    mark()
-    return near.host.statistics()["packets_arrived"] - before
+    return marked(mark, turn, lambda: near.host.statistics()["packets_arrived"])
 
 
 def writer() -> Callable[[Host, int], None]:
@@ -147,14 +145,7 @@ def writer() -> Callable[[Host, int], None]:
 
 def opens(near: Near, mark: Mark) -> int:
     """Connections that the peer opens and closes, and this host after it."""
-    for _ in range(WARM):
-        near.turn()
-    before = len(near.accepted[DOOR])
-    mark()
-    for _ in range(TURNS):
-        near.turn()
-    mark()
-    return len(near.accepted[DOOR]) - before
+    return marked(mark, near.turn, lambda: len(near.accepted[DOOR]))
 
 
 def callers() -> Callable[[Host, int], None]:

@@ -194,7 +194,6 @@ class Connections:
             self._counters.drop("time_wait_syn", octets, now)
         elif self._has_room(listener, octets, now):
             key = key_of(local, remote)
-            self.time_wait.discard(key)
             predecessor = timewait.frozen(key, connection.tcb, connection.authentication)
             connection.tcb.delete(None, now)
             self._forget(connection, now)

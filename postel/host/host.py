@@ -212,9 +212,8 @@ class Host:
         if segment is None:
             return
         segment.ecn = mark
-        if connection.authentication is None or self._connections.is_authentic(
-            connection, segment, octets + text, start, end + len(text), now
-        ):
+        keys, end = connection.authentication, end + len(text)
+        if keys is None or self._connections.is_authentic(connection, segment, octets + text, start, end, now):
             if segment.flags & SYN:
                 self._connections.give(connection, segment, octets, now)
             else:

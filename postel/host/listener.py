@@ -50,7 +50,7 @@ class Listener:
     def __init__(self, address: bytes, local: Endpoint, backlog: int, config: Config, keys: Keychain | None, passive: "Passive") -> None:
         self.address = address  # b"" listens to all of them
         self.local = local
-        self.latest_local = local  # of its connections, which mostly share it: 150 octets that each doesn't need
+        self.latest_local = local  # of its connections, which mostly share it
         self.backlog = backlog
         self.config = config
         self.keys = keys  # for connections to come; replace it at any time
