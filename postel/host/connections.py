@@ -17,6 +17,7 @@ from postel.host.counters import Counters
 from postel.host.fastopen import Gate
 from postel.host.listener import ConnectionEvent, HalfOpen, Listener, Passive
 from postel.host.outbound import Outbound
+from postel.host.pairs import ends_of, key_of
 from postel.host.ports import Ports
 from postel.host.routes import Routes
 from postel.host.timers import Timers
@@ -43,15 +44,11 @@ from postel.wire.segment import ACK, PROTOCOL, RST, SYN, Segment, encode_for
 
 _CHALLENGES_A_SECOND: Final = 1000  # RFC5961-7b: for all connections together; each has its own, much lower limit
 _CONTROL_BITS: Final = SYN | ACK | RST
+_MOST_HALF_OPEN: Final = 128  # as connections, for most are answered before they are so many; the others are in the SYN cache
 _RELIEF_INTERVAL: Final = 10 * MILLISECOND  # for it looks at every connection
 _HEADERS_4: Final = 20 + 60  # octets, with all the options that a segment may have
 _HEADERS_6: Final = 40 + 60
 _STEP_BEYOND: Final = 1 << 16  # how far above an old SND.MAX a new ISS starts, where the clock alone isn't beyond it
-
-
-def key_of(local: Endpoint, remote: Endpoint) -> bytes:
-    """A connection's place in the tables: what its segments carry at a fixed place when they arrive."""
-    return b"".join((remote.address, local.address, remote.port.to_bytes(2, "big"), local.port.to_bytes(2, "big")))
 
 
 class Connections:
@@ -93,8 +90,10 @@ class Connections:
             yield connection.local, connection.remote, connection.state
         for entry in self.passive.half_open.values():
             yield entry.child.local, entry.child.remote, entry.child.state
+        for key in self.passive.cache:
+            yield *ends_of(key), SYN_RECEIVED
         for record in self.time_wait:
-            yield record.local, record.remote, TIME_WAIT
+            yield *ends_of(record.key), TIME_WAIT
 
     def open(self, address: bytes, port: int, remote: Endpoint, config: Config, keys: Keychain | None, now: int) -> Connection:
         """An active OPEN from ``address``; port 0 takes an ephemeral one."""
@@ -109,7 +108,7 @@ class Connections:
 
     def by_key(self, key: bytes) -> Connection | None:
         """Whoever sent segments of this pair and may still hear of them; TIME-WAIT has nothing in flight."""
-        entry = self.passive.half_open.get(key)
+        entry = self._half_open(key)
         return self.table.get(key) if entry is None else entry.child
 
     # Segments and whom they concern
@@ -122,7 +121,7 @@ class Connections:
             if self.is_authentic(connection, segment, octets, start, end, now):
                 self.give(connection, segment, octets, now)
             return True
-        entry = self.passive.half_open.get(key)
+        entry = self._half_open(key)
         if entry is not None and self.is_authentic(entry.child, segment, octets, start, end, now):
             self._give_to_child(entry, segment, octets, now)
         return entry is not None
@@ -176,7 +175,7 @@ class Connections:
             child.open_passive(now)
             child.segment_arrives(syn, now)
             child.tcb.owes &= ~OWES_SYN  # the SYN,ACK is long gone out
-            entry = HalfOpen(key_of(local, remote), child, listener, None)
+            entry = HalfOpen(key_of(local, remote), child, listener, None, syn, now)
             self.passive.admit(entry)
             self._give_to_child(entry, segment, octets, now)
         return True
@@ -225,7 +224,8 @@ class Connections:
         now: int,
     ) -> None:
         """A SYN makes a child in SYN-RECEIVED."""
-        oldest = self.passive.oldest(listener)
+        key = self.passive.oldest(listener)
+        oldest = None if key is None else self._half_open(key)
         if oldest is not None:  # RFC4987-3.x
             self._counters.drop("half_open_replaced", b"", now)
             oldest.child.tcb.delete(None, now)
@@ -241,7 +241,7 @@ class Connections:
         if predecessor is None and authentication is None:
             child.tcb.fast_open = self._gate.admission(syn, remote.address, listener.config, listener.fast_opens, now)
         child.segment_arrives(syn, now)
-        entry = HalfOpen(key_of(local, remote), child, listener, predecessor)
+        entry = HalfOpen(key_of(local, remote), child, listener, predecessor, syn, now)
         self.passive.admit(entry)
         if child.tcb.is_fast:
             self._make_ready(entry)
@@ -281,6 +281,20 @@ class Connections:
         elif child.state is not SYN_RECEIVED:
             self._make_ready(entry)
 
+    def _half_open(self, key: bytes) -> HalfOpen | None:
+        entry = self.passive.half_open.get(key)
+        return self._revive(key) if entry is None and key in self.passive.cache else entry
+
+    def _revive(self, key: bytes) -> HalfOpen:
+        listener, record = self.passive.take(key)
+        local, remote = ends_of(key)
+        iss = self._numbers.iss(local, remote, record.arrived)
+        child = self._make(local, remote, listener.config, iss, None, record.arrived)
+        record.replay(child)
+        entry = HalfOpen(key, child, listener, None, record.syn, record.arrived)
+        self.passive.admit(entry)
+        return entry
+
     def _make_ready(self, entry: HalfOpen) -> None:
         self.passive.make_ready(entry)
         self.table[entry.key] = entry.child
@@ -310,7 +324,7 @@ class Connections:
             self._forget(connection, now)
         elif state is TIME_WAIT and connection.tcb.nobody_reads:
             self._freeze(connection, now)
-        else:
+        elif state is not SYN_RECEIVED or not self._goes_to_cache(connection):
             self._timers.arm(connection, connection.next_timeout())
             if connection.tcb.path is not None:
                 self._share_path(connection, now)
@@ -320,14 +334,28 @@ class Connections:
             self._relieve(now)
 
     def next_timeout(self) -> int:
-        return min(self._timers.next_timeout(), self.time_wait.next_timeout())
+        first = min(self._timers.next_timeout(), self.time_wait.next_timeout())
+        return min(first, self.passive.cache.next_timeout())
 
     def handle_timeout(self, now: int) -> None:
         for connection in self._timers.take_due(now):
             connection.handle_timeout(now)
+        while (key := self.passive.cache.due(now)) is not None:
+            self._revive(key).child.handle_timeout(now)
         for record in self.time_wait.take_due(now):
             if self._observer is not None:  # EP-TMO-3: who else is left to hear of it
                 record.thaw(self._observer, self._memory, self._challenges, deque()).handle_timeout(now)
+
+    def _goes_to_cache(self, child: Connection) -> bool:
+        """Beyond the first, the half-open are records until somebody wants them. Where an observer looks on, nobody is."""
+        if len(self.passive.half_open) <= _MOST_HALF_OPEN or self._observer is not None:
+            return False
+        entry = self.passive.half_open.get(key_of(child.local, child.remote))
+        if entry is None or not entry.may_be_cached:
+            return False
+        self._timers.forget(child)
+        self.passive.keep(entry)
+        return True
 
     def _tell(self, connection: Connection) -> None:
         if self.passive.is_silent(connection):
@@ -447,7 +475,7 @@ class Connections:
 
     def _is_taken(self, local: Endpoint, remote: Endpoint) -> bool:
         key = key_of(local, remote)
-        return key in self.table or key in self.passive.half_open or key in self.time_wait
+        return key in self.table or self.passive.has(key) or key in self.time_wait
 
 
 def _held(connection: Connection) -> int:

@@ -3,9 +3,10 @@
 from typing import Final
 
 from postel.errors import ConnectionRefused, HostUnreachable, MessageTooLong, NetworkUnreachable, TcpError, WireError
-from postel.host.connections import Connections, key_of
+from postel.host.connections import Connections
 from postel.host.datagrams import Datagrams
 from postel.host.outbound import Outbound
+from postel.host.pairs import key_of
 from postel.host.routes import Routes
 from postel.tcp import seq
 from postel.tcp.budget import Budget

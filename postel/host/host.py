@@ -326,7 +326,7 @@ class Host:
             "segments_arrived": self._segments_arrived,
             "segments_sent": self._segments_sent,
             "connections": len(self._table),
-            "half_open": len(self._connections.passive.half_open),
+            "half_open": self._connections.passive.count(),
             "time_wait": len(self._connections.time_wait),
             "datagram_sockets": len(self._datagrams),
             "fragments_held": self._fragments.held,

@@ -4,8 +4,10 @@
 
     SYN ──► half-open ──► ready ──► accept()
             SYN-RECEIVED  ESTABLISHED, or fast open
-            full: SYN     full: SYNs and the ACK of a handshake are dropped, so the child
-            cookies       stays half-open, sends its SYN,ACK again and gets in later
+            many: SYN     full: SYNs and the ACK of a handshake are dropped, so the child
+            cache         stays half-open, sends its SYN,ACK again and gets in later
+            full: SYN
+            cookies
 
 A full queue never answers with RST: to the peer it is a lost packet, and it tries again (EP-LIS-5).
 """
@@ -14,7 +16,8 @@ from collections import deque
 from typing import Final
 
 from postel.errors import AddressInUse
-from postel.host.timewait import Record
+from postel.host import timewait
+from postel.host.syncache import MOST_RETRANSMISSIONS, Record, SynCache
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key
 from postel.tcp.config import Config
@@ -35,6 +38,7 @@ class Listener:
         "_passive",
         "address",
         "backlog",
+        "cached",
         "closed",
         "config",
         "context",
@@ -44,10 +48,13 @@ class Listener:
         "keys",
         "latest_local",
         "local",
+        "number",
         "ready",
     )
 
-    def __init__(self, address: bytes, local: Endpoint, backlog: int, config: Config, keys: Keychain | None, passive: "Passive") -> None:
+    def __init__(
+        self, address: bytes, local: Endpoint, backlog: int, config: Config, keys: Keychain | None, passive: "Passive", number: int
+    ) -> None:
         self.address = address  # b"" listens to all of them
         self.local = local
         self.latest_local = local  # of its connections, which mostly share it
@@ -57,6 +64,8 @@ class Listener:
         self.context: object = None
         self.closed = False
         self.half_open: dict[bytes, HalfOpen] = {}  # the oldest first
+        self.number = number  # which no other listener of the host has or had
+        self.cached = 0  # how many more are in the SYN cache
         self.ready: deque[Connection] = deque()
         self.cookies_until = 0  # an ACK may bring back a SYN cookie until then
         self.fast_opens = Pending()
@@ -68,7 +77,7 @@ class Listener:
 
     @property
     def half_open_is_full(self) -> bool:
-        return len(self.half_open) >= self.backlog
+        return len(self.half_open) + self.cached >= self.backlog
 
     def keys_of(self, remote: Endpoint) -> tuple[Key, ...]:
         return () if self.keys is None else self.keys.for_peer(remote.address)
@@ -91,15 +100,28 @@ class Listener:
 
 
 class HalfOpen:
-    """A child in SYN-RECEIVED; ``predecessor`` is the TIME-WAIT of its pair that its SYN ended (EP-TW-8)."""
+    """A child in SYN-RECEIVED: its ``syn`` and when that ``arrived``; ``predecessor`` is the TIME-WAIT of its pair that its SYN ended
+    (EP-TW-8)."""
 
-    __slots__ = ("child", "key", "listener", "predecessor")
+    __slots__ = ("arrived", "child", "key", "listener", "predecessor", "syn")
 
-    def __init__(self, key: bytes, child: Connection, listener: Listener, predecessor: Record | None) -> None:
+    def __init__(
+        self, key: bytes, child: Connection, listener: Listener, predecessor: timewait.Record | None, syn: Segment, arrived: int
+    ) -> None:
         self.key = key
         self.child = child
         self.listener = listener
         self.predecessor = predecessor
+        self.syn = syn
+        self.arrived = arrived
+
+    @property
+    def may_be_cached(self) -> bool:
+        """Whether its child can be made again from its SYN: nothing else came of it, and nothing more came."""
+        tcb = self.child.tcb
+        is_plain = self.predecessor is None and self.child.authentication is None and tcb.fast_open is None and not self.syn.data
+        is_all = tcb.segments_arrived == 1 and tcb.segments_sent == tcb.retransmissions + 1
+        return is_plain and is_all and tcb.retransmissions <= MOST_RETRANSMISSIONS
 
     def must_wait(self, segment: Segment) -> bool:
         """Whether this segment would complete the handshake, and there is no room for one more (BAD-FLOOD-4)."""
@@ -112,12 +134,15 @@ ConnectionEvent = tuple[Connection, Event]
 class Passive:
     """All listeners of a host and their half-open children."""
 
-    __slots__ = ("_listeners", "_ports", "_silent", "events", "half_open")
+    __slots__ = ("_listeners", "_numbered", "_ports", "_serial", "_silent", "cache", "events", "half_open")
 
     def __init__(self, events: deque[ConnectionEvent]) -> None:
         self.events = events
         self.half_open: dict[bytes, HalfOpen] = {}
+        self.cache = SynCache()
         self._listeners: dict[tuple[bytes, int], Listener] = {}
+        self._numbered: dict[int, Listener] = {}
+        self._serial = 0
         self._ports: dict[int, int] = {}  # how many listen to each
         self._silent: set[Connection] = set()  # half-open or ready: nobody hears their events yet
 
@@ -125,8 +150,9 @@ class Passive:
         key = (address, local.port)
         if key in self._listeners:
             raise AddressInUse(f"somebody listens to {local}")
-        listener = Listener(address, local, backlog, config, keys, self)
-        self._listeners[key] = listener
+        self._serial += 1
+        listener = Listener(address, local, backlog, config, keys, self, self._serial)
+        self._listeners[key] = self._numbered[listener.number] = listener
         self._ports[local.port] = self._ports.get(local.port, 0) + 1
         return listener
 
@@ -154,11 +180,33 @@ class Passive:
         self._silent.discard(entry.child)
         entry.child.tcb.events = ()
 
-    def oldest(self, listener: Listener) -> HalfOpen | None:
-        """Whom a SYN replaces that reopens a pair in TIME-WAIT; None while there is room."""
+    def keep(self, entry: HalfOpen) -> None:
+        """In the cache, with a tenth of the memory, until a segment wants it, or its timer."""
+        tcb, listener = entry.child.tcb, entry.listener
+        self._leave(entry)
+        self._silent.discard(entry.child)
+        listener.cached += 1
+        deadline = entry.child.next_timeout()
+        self.cache.put(entry.key, Record(listener.number, entry.arrived, tcb.retransmissions, entry.syn, deadline))
+
+    def take(self, key: bytes) -> tuple[Listener, Record]:
+        """Out of the cache: what its child is to be made of."""
+        record = self.cache.take(key)
+        listener = self._numbered[record.listener]
+        listener.cached -= 1
+        return listener, record
+
+    def count(self) -> int:
+        return len(self.half_open) + len(self.cache)
+
+    def has(self, key: bytes) -> bool:
+        return key in self.half_open or key in self.cache
+
+    def oldest(self, listener: Listener) -> bytes | None:
+        """The key of whom a SYN replaces that reopens a pair in TIME-WAIT; None while there is room."""
         if not listener.half_open_is_full:
             return None
-        return listener.half_open[next(iter(listener.half_open))]
+        return self.cache.oldest(listener.number) if listener.cached else next(iter(listener.half_open))
 
     def make_ready(self, entry: HalfOpen) -> None:
         self._leave(entry)
@@ -178,10 +226,13 @@ class Passive:
 
     def remove(self, listener: Listener, now: int) -> None:
         del self._listeners[listener.address, listener.local.port]
+        del self._numbered[listener.number]
         self._ports[listener.local.port] -= 1
         for entry in list(listener.half_open.values()):
             entry.child.tcb.delete(None, now)
             self.drop(entry)
+        if listener.cached:
+            self.cache.forget(listener.number)
         for connection in listener.ready:
             if connection.state is not CLOSED:
                 connection.abort(now)

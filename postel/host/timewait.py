@@ -7,10 +7,11 @@ memory in all where addresses are IPv4's.
 
 from collections import deque
 from collections.abc import Iterator
-from heapq import heapify, heappop, heappush
 from struct import Struct
 from typing import Final, NamedTuple
 
+from postel.host.pairs import ends_of
+from postel.host.records import Records
 from postel.tcp.authentication import Authentication
 from postel.tcp.budget import Budget
 from postel.tcp.config import Config
@@ -20,13 +21,11 @@ from postel.tcp.observer import Observer
 from postel.tcp.state import TIME_WAIT
 from postel.tcp.tcb import Tcb
 from postel.times import NEVER
-from postel.wire.address import Endpoint
 
 MOST: Final = 1 << 17  # records: beyond, the one that would expire first goes early, as a kernel's does
 
 _STATE: Final = Struct("!IIIIIIIIIIIBB??QQ")
-_PLACE: Final = Struct("!QI")  # when it expires, and the number of its configuration
-_KEY_AT: Final = _PLACE.size + _STATE.size
+_NUMBER: Final = Struct("!I")
 
 
 class Record(NamedTuple):
@@ -39,15 +38,6 @@ class Record(NamedTuple):
     authentication: Authentication | None
 
     @property
-    def local(self) -> Endpoint:
-        size = (len(self.key) - 4) // 2
-        return Endpoint(self.key[size : 2 * size], int.from_bytes(self.key[-2:], "big"))
-
-    @property
-    def remote(self) -> Endpoint:
-        return Endpoint(self.key[: (len(self.key) - 4) // 2], int.from_bytes(self.key[-4:-2], "big"))
-
-    @property
     def snd_max(self) -> int:
         """Above which the next incarnation's ISS must lie (EP-TW-8)."""
         return int.from_bytes(self.state[4:8], "big")
@@ -55,9 +45,10 @@ class Record(NamedTuple):
     def thaw(self, observer: Observer | None, memory: Memory | None, challenges: Budget | None, agenda: deque[Connection]) -> Connection:
         """A connection in TIME-WAIT again, with nobody to hear of it."""
         values = _STATE.unpack(self.state)
+        local, remote = ends_of(self.key)
         connection = Connection(
-            self.local,
-            self.remote,
+            local,
+            remote,
             self.config,
             iss=values[0],
             mtu=values[10],
@@ -117,101 +108,81 @@ def _close_both_ways(tcb: Tcb, snd_max: int) -> None:
 
 
 class TimeWait:
-    """All records of a host, found by their key and ordered by expiry.
+    """All records of a host, found by their key and ordered by expiry."""
 
-    One is kept as octets that begin with when it expires and end with its key. So the same octets stand in the table and in the queue, in
-    their place; those that the table no longer has are void.
-    """
-
-    __slots__ = ("_authentications", "_configs", "_numbers", "_queue", "_table", "_thawed")
+    __slots__ = ("_authentications", "_configs", "_numbers", "_records", "_thawed")
 
     def __init__(self) -> None:
-        self._table: dict[bytes, bytes] = {}
-        self._queue: list[bytes] = []
+        self._records = Records()  # each the number of its configuration and its state
         self._thawed: set[bytes] = set()
         self._authentications: dict[bytes, Authentication] = {}
         self._configs: list[Config] = []
         self._numbers: dict[Config, int] = {}
 
     def __len__(self) -> int:
-        return len(self._table)
+        return len(self._records)
 
     def __contains__(self, key: bytes) -> bool:
-        return key in self._table
+        return key in self._records
 
     def __iter__(self) -> Iterator[Record]:
         """Those that aren't thawed."""
-        for key, octets in self._table.items():
+        for key in self._records:
             if key not in self._thawed:
-                yield self._read(octets)
+                yield self._read(key)
 
     def put(self, record: Record) -> None:
         """Keep what answers for this pair until its 2MSL are over."""
-        octets = _PLACE.pack(record.expires, self._number(record.config)) + record.state + record.key
-        self._thawed.discard(record.key)
+        key = record.key
+        self._thawed.discard(key)
         if record.authentication is not None:
-            self._authentications[record.key] = record.authentication
-        if self._table.get(record.key) != octets:
-            self._table[record.key] = octets
-            self._enqueue(octets)
-        while len(self._table) > MOST:
-            self._take_first()
+            self._authentications[key] = record.authentication
+        self._records.put(key, record.expires, _NUMBER.pack(self._number(record.config)) + record.state)
+        while len(self._records) > MOST and (first := self._records.due(NEVER)) is not None:
+            self._remove(first)
 
     def thaw(self, key: bytes) -> Record | None:
         """It will be a connection, which knows its time by itself, until it is put back."""
-        octets = self._table.get(key)
-        if octets is None:
+        if key not in self._records:
             return None
         self._thawed.add(key)
-        return self._read(octets)
+        return self._read(key)
 
     def discard(self, key: bytes) -> Record | None:
         """The pair is free again."""
-        octets = self._table.get(key)
-        return None if octets is None else self._remove(octets)
+        return self._remove(key) if key in self._records else None
 
     def clear(self) -> None:
-        for octets in list(self._table.values()):
-            self._remove(octets)
+        for key in list(self._records):
+            self._remove(key)
 
     def next_timeout(self) -> int:
-        return int.from_bytes(self._queue[0][:8], "big") if self._queue else NEVER
+        return self._records.next_timeout()
 
     def take_due(self, now: int) -> list[Record]:
         """Whose 2MSL are over: they are forgotten."""
         due: list[Record] = []
-        while self.next_timeout() <= now:
-            is_thawed = self._queue[0][_KEY_AT:] in self._thawed
-            record = self._take_first()
-            if record is not None and not is_thawed:
+        while (key := self._records.due(now)) is not None:
+            is_thawed = key in self._thawed
+            record = self._remove(key)
+            if not is_thawed:
                 due.append(record)
         return due
 
-    def _enqueue(self, octets: bytes) -> None:
-        heappush(self._queue, octets)
-        if len(self._queue) > 2 * len(self._table) + 64:  # mostly void: pairs that were reopened, or waited anew
-            self._queue = list(self._table.values())
-            heapify(self._queue)
-
-    def _take_first(self) -> Record | None:
-        """Out of the queue; None for what is void."""
-        octets = heappop(self._queue)
-        return self._remove(octets) if self._table.get(octets[_KEY_AT:]) is octets else None
-
-    def _remove(self, octets: bytes) -> Record:
-        record = self._read(octets)
-        del self._table[record.key]
-        self._thawed.discard(record.key)
-        self._authentications.pop(record.key, None)
-        if not self._table:
+    def _remove(self, key: bytes) -> Record:
+        record = self._read(key)
+        self._records.discard(key)
+        self._thawed.discard(key)
+        self._authentications.pop(key, None)
+        if not self._records:
             self._configs.clear()
             self._numbers.clear()
         return record
 
-    def _read(self, octets: bytes) -> Record:
-        expires, number = _PLACE.unpack_from(octets)
-        key = octets[_KEY_AT:]
-        return Record(key, expires, octets[_PLACE.size : _KEY_AT], self._configs[number], self._authentications.get(key))
+    def _read(self, key: bytes) -> Record:
+        content = self._records.content(key)
+        config = self._configs[_NUMBER.unpack_from(content)[0]]
+        return Record(key, self._records.deadline(key), content[_NUMBER.size :], config, self._authentications.get(key))
 
     def _number(self, config: Config) -> int:
         """Few are different, so each record needs but a number."""

@@ -237,7 +237,7 @@ def test_pairs_that_are_reopened_often_do_not_pile_up():
         waiting.put(record(1, 1000 + round_))
         if round_ < 999:
             waiting.discard((1).to_bytes(12, "big"))
-    assert len(waiting._queue) < 100
+    assert len(waiting._records._queue) < 100
     assert len(waiting.take_due(5000)) == 1
 
 

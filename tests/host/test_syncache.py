@@ -1,0 +1,241 @@
+"""Half-open connections by the thousand: they are records in the SYN cache, and nobody can tell but by the memory."""
+
+import random
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from postel.host import connections
+from postel.host.host import Host
+from postel.host.syncache import MOST_RETRANSMISSIONS
+from postel.tcp import seq
+from postel.tcp.config import DEFAULT
+from postel.tcp.observer import Observer
+from postel.tcp.state import ESTABLISHED, SYN_RECEIVED
+from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
+from postel.wire import icmp, ip
+from postel.wire.address import Endpoint
+from postel.wire.segment import ABSENT, ACK, CWR, ECE, FIN, RST, SYN, Segment
+from tests.host.conftest import Peer
+
+BACKLOG = 4096
+MANY = 2 * connections._MOST_HALF_OPEN
+SMALLEST = 300  # octets, all in all, of one in the cache
+
+
+def source(number: int) -> bytes:
+    return (0x0A000100 + number % 50_000).to_bytes(4, "big")
+
+
+@pytest.fixture
+def crowded(host: Host, peer: Peer) -> Peer:
+    host.listen(80, peer.now, backlog=BACKLOG)
+    for number in range(MANY):
+        assert peer.segment(peer.give(peer.tcp(SYN, source=source(number)))).flags == SYN | ACK
+    return peer
+
+
+def cached(host: Host) -> int:
+    return len(host._connections.passive.cache)
+
+
+def test_beyond_the_first_they_are_cached(host: Host, crowded: Peer) -> None:
+    assert cached(host) == MANY - connections._MOST_HALF_OPEN
+    assert host.statistics()["half_open"] == MANY
+    shown = list(host.connections())
+    assert {state for _, _, state in shown} == {SYN_RECEIVED}
+    assert {remote for _, remote, _ in shown} == {Endpoint(source(number), 5000) for number in range(MANY)}
+    assert {local for local, _, _ in shown} == {Endpoint(crowded.target, 80)}
+
+
+def test_an_ack_takes_one_out_and_opens_it(host: Host, crowded: Peer) -> None:
+    answer = crowded.segment(crowded.give(crowded.tcp(SYN, source=source(MANY), tsval=7, tsecr=0, window_scale=3, mss=1000)))
+    before = cached(host)
+    crowded.now += 500 * MILLISECOND
+    text = {"data": b"request", "source": source(MANY), "tsval": 8, "tsecr": answer.tsval}
+    (answer,) = crowded.segments(crowded.give(crowded.tcp(ACK, seq=1001, ack=seq.add(answer.seq, 1), **text))) or (None,)
+    assert cached(host) == before - 1
+    subject, _ = crowded.events[-1]
+    connection = subject.accept()
+    assert connection.state is ESTABLISHED
+    assert connection.receive(99, crowded.now) == b"request"
+    status = connection.status(crowded.now)
+    assert (status.snd_mss, status.snd_wscale, status.rtt) == (988, 3, 500 * MILLISECOND)
+
+
+def test_the_syn_ack_goes_again_and_they_stay_cached(host: Host, crowded: Peer) -> None:
+    assert len(crowded.advance(SECOND)) == MANY
+    assert cached(host) >= MANY - connections._MOST_HALF_OPEN
+    assert len(crowded.advance(2 * SECOND)) == MANY
+    crowded.advance(4 * MINUTE)
+    assert host.statistics()["half_open"] == 0
+    assert host.next_timeout() == NEVER
+
+
+def test_who_answered_very_often_is_a_connection(host: Host, peer: Peer) -> None:
+    config = replace(DEFAULT, rto_initial=SECOND, rto_maximum=SECOND, syn_received_timeout=10 * MINUTE)
+    host.listen(80, peer.now, backlog=BACKLOG, config=config)
+    for number in range(MANY):
+        peer.give(peer.tcp(SYN, source=source(number)))
+    peer.advance(MOST_RETRANSMISSIONS * SECOND)
+    assert cached(host) == MANY - connections._MOST_HALF_OPEN
+    peer.advance(SECOND)
+    assert (cached(host), host.statistics()["half_open"]) == (0, MANY)
+
+
+def test_the_backlog_counts_them(host: Host, peer: Peer) -> None:
+    host.listen(80, peer.now, backlog=MANY)
+    for number in range(MANY + 1):
+        peer.give(peer.tcp(SYN, source=source(number)))
+    assert host.statistics()["half_open"] == MANY
+    assert peer.dropped("half_open_full") == 1
+
+
+def test_by_ipv6_too(host: Host) -> None:
+    peer = Peer(host, "fd00::9", "fd00::1")
+    listener = host.listen(80, peer.now, backlog=BACKLOG)
+    answers = [peer.segment(peer.give(peer.tcp(SYN, port=1024 + number))) for number in range(MANY)]
+    assert cached(host) == MANY - connections._MOST_HALF_OPEN
+    assert {remote for _, remote, _ in host.connections()} == {Endpoint(peer.address, 1024 + number) for number in range(MANY)}
+    for number, answer in enumerate(answers):
+        peer.give(peer.tcp(ACK, port=1024 + number, seq=1001, ack=seq.add(answer.seq, 1)))
+    assert (len(listener.ready), host.statistics()["half_open"]) == (MANY, 0)
+
+
+def test_a_pair_in_the_cache_is_taken(host: Host, crowded: Peer) -> None:
+    key = next(iter(host._connections.passive.cache))
+    remote = Endpoint(key[:4], 5000)
+    with pytest.raises(OSError, match="is taken"):
+        host.connect(remote.address, remote.port, crowded.now, local_port=80)
+
+
+def test_they_go_with_their_listener_alone(host: Host, crowded: Peer) -> None:
+    other = host.listen(81, crowded.now, backlog=BACKLOG)
+    for number in range(MANY):
+        crowded.give(crowded.tcp(SYN, to=81, source=source(number)))
+    other.close(crowded.now)
+    assert host.statistics()["half_open"] == MANY
+    assert len(crowded.advance(SECOND)) == MANY
+
+
+def test_who_was_cached_first_makes_room_for_a_pair_in_time_wait(host: Host, peer: Peer) -> None:
+    listener = host.listen(80, peer.now, backlog=MANY)
+    answer = peer.segment(peer.give(peer.tcp(SYN, tsval=1, tsecr=0)))
+    peer.give(peer.tcp(ACK, seq=1001, ack=seq.add(answer.seq, 1), tsval=1, tsecr=answer.tsval))
+    connection = listener.accept()
+    connection.release(peer.now)
+    fin = peer.segment(peer.drain())
+    peer.give(peer.tcp(FIN | ACK, seq=1001, ack=seq.add(fin.seq, 1), tsval=1, tsecr=fin.tsval))
+    assert host.statistics()["time_wait"] == 1
+    for number in range(MANY):
+        peer.give(peer.tcp(SYN, source=source(number)))
+    oldest = next(iter(host._connections.passive.cache))
+    assert peer.segment(peer.give(peer.tcp(SYN, seq=5000, tsval=9, tsecr=0))).ack == 5001
+    assert oldest not in host._connections.passive.cache
+    assert (host.statistics()["half_open"], peer.dropped("half_open_replaced")) == (MANY, 1)
+
+
+def test_one_in_the_cache_is_small(host: Host, peer: Peer) -> None:
+    host.listen(80, peer.now, backlog=1 << 16)
+    count = 1 << 11
+    options = {"tsval": 1, "tsecr": 0, "mss": 1460, "window_scale": 7, "sack_permitted": True}
+    for number in range(2 * connections._MOST_HALF_OPEN):
+        peer.give(peer.tcp(SYN, source=source(number), **options))
+    tracemalloc.start()
+    try:
+        for number in range(2 * connections._MOST_HALF_OPEN, 2 * connections._MOST_HALF_OPEN + count):
+            peer.give(peer.tcp(SYN, source=source(number), **options))
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < SMALLEST * count, f"{held / count:.0f} octets"
+
+
+class Play:
+    """What peers may do of whom most are cached, to two hosts: where somebody looks on, nobody is."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.peers = [Peer(Host("10.0.0.1/8", secret=b"s", observer=observer)) for observer in (None, Observer())]
+        self.listeners = [peer.host.listen(80, peer.now, backlog=BACKLOG) for peer in self.peers]
+        self.answers: dict[bytes, tuple[bytes, Segment]] = {}
+        self.heard = 0
+
+    def give(self, packet: bytes) -> None:
+        self.agree([peer.give(packet) for peer in self.peers])
+
+    def advance(self, duration: int) -> None:
+        self.agree([peer.advance(duration) for peer in self.peers])
+
+    def agree(self, answers: list[list[bytes]]) -> None:
+        plain, watched = (sorted(packets, key=lambda octets: octets[16:20]) for packets in answers)  # by whom they are for
+        assert plain == watched
+        self.heard += len(plain)
+        for octets in plain:
+            packet = ip.parse(octets)
+            self.answers[packet.destination] = octets, self.peers[0].segment([octets])
+        told = [peer.host.statistics() for peer in self.peers]
+        assert told[0] == told[1]
+        shown = [set(peer.host.connections()) for peer in self.peers]
+        assert shown[0] == shown[1]
+        statuses = [[one.accept().status(self.peers[0].now) for _ in range(len(one.ready))] for one in self.listeners]
+        assert statuses[0] == statuses[1]
+
+    def syn(self, number: int) -> bytes:
+        maybe = self.random.random
+        options: dict[str, object] = {"mss": self.random.choice([ABSENT, 536, 1460])}
+        if maybe() < 0.6:
+            options |= {"tsval": self.random.getrandbits(32), "tsecr": 0}
+        if maybe() < 0.6:
+            options |= {"window_scale": self.random.randrange(15)}
+        options |= {"sack_permitted": maybe() < 0.6, "ecn": 0, "window": self.random.choice([0, 1, 500, 65535])}
+        flags = SYN | (ECE | CWR if maybe() < 0.3 else 0)
+        data = b"early" if maybe() < 0.1 else b""
+        return self.peers[0].tcp(flags, source=source(number), data=data, **options)
+
+    def step(self) -> None:
+        peer, chance = self.peers[0], self.random
+        number = chance.randrange(2 * MANY)
+        known = self.answers.get(source(number))
+        kind = chance.randrange(10)
+        if kind == 0:
+            self.advance(chance.choice([0, MILLISECOND, 300 * MILLISECOND, SECOND, 5 * SECOND]))
+        elif kind == 1 or known is None:
+            self.give(self.syn(number))
+        else:
+            octets, answer = known
+            stamps = {"tsval": 1 << 31, "tsecr": answer.tsval} if answer.tsval != ABSENT and chance.random() < 0.8 else {}
+            flags = chance.choice([ACK, ACK, ACK, RST, RST | ACK, FIN | ACK, SYN | ACK])
+            number_off, ack_off = chance.choice([0, 0, 0, 1, -1, 70_000]), chance.choice([0, 0, 0, 0, 1, -1])
+            if kind == 2:
+                self.give(peer.control(icmp.unreachable(chance.choice([icmp.NO_PORT, icmp.NO_HOST]), ip.parse(octets))))
+            else:
+                packet = peer.tcp(
+                    flags,
+                    source=source(number),
+                    seq=seq.add(answer.ack, number_off),
+                    ack=seq.add(answer.seq, 1 + ack_off),
+                    data=chance.choice([b"", b"", b"text"]),
+                    **stamps,
+                )
+                self.give(packet)
+
+
+@pytest.fixture(params=range(3))
+def play(request: pytest.FixtureRequest) -> Iterator[Play]:
+    play = Play(request.param)
+    for number in range(MANY):
+        play.give(play.syn(number))
+    assert cached(play.peers[0].host) > MANY // 4
+    assert cached(play.peers[1].host) == 0
+    return play
+
+
+def test_nobody_can_tell_who_was_cached(play: Play) -> None:
+    for _ in range(400):
+        play.step()
+    play.advance(10 * MINUTE)
+    assert play.heard > 4 * MANY
+    assert cached(play.peers[0].host) == 0
