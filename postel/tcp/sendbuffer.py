@@ -72,11 +72,11 @@ class SendBuffer:
 
     def _gather(self, begin: int, end: int) -> bytes:
         index = bisect_right(self._starts, begin, self._head) - 1
-        parts = []
+        parts: list[memoryview] = []  # so that each octet is copied once
         while begin < end:
             piece, at = self._pieces[index], self._starts[index]
             stop = min(end, at + len(piece))
-            parts.append(piece[begin - at : stop - at])
+            parts.append(memoryview(piece)[begin - at : stop - at])
             begin = stop
             self._latest = index
             index += 1

@@ -45,11 +45,11 @@ class Parcel:
 
 def finished(parcel: Parcel) -> list[bytes]:
     """The packets that go over the wire for it: what a link without these gifts must be given."""
+    if parcel.stride and parcel.start and parcel.field == CHECKSUM_AT:
+        return _cut(parcel.head, parcel.text, parcel.start, parcel.stride) if parcel.text else _cut_whole(parcel)
     octets = parcel.head + parcel.text
     if not parcel.start:
         return [octets]
-    if parcel.stride and parcel.field == CHECKSUM_AT:
-        return _cut(octets, parcel.start, parcel.stride)
     value = checksum.field(checksum.total(octets[parcel.start :]))
     if value == 0 and parcel.field == _UDP_CHECKSUM_AT:  # there, zero would mean: none (RFC 768)
         value = checksum.MODULUS
@@ -57,43 +57,44 @@ def finished(parcel: Parcel) -> list[bytes]:
     return [octets[:at] + value.to_bytes(2, "big") + octets[at + 2 :]]
 
 
-def _cut(octets: bytes, start: int, stride: int) -> list[bytes]:
-    """Most headers differ in their sequence number alone: the rest, and its sum, is written for the first, the second and the last."""
+def _cut_whole(parcel: Parcel) -> list[bytes]:
+    octets, start = parcel.head, parcel.start
     begin = start + (octets[start + 12] >> 4 << 2)
-    size = len(octets)
-    number = int.from_bytes(octets[start + 4 : start + 8], "big")
-    has_identification = octets[0] >> 4 == 4 and not octets[6] & _DONT_FRAGMENT
+    return _cut(octets[:begin], octets[begin:], start, parcel.stride)
+
+
+def _cut(head: bytes, text: bytes, start: int, stride: int) -> list[bytes]:
+    """Most headers differ in their sequence number alone: the rest, and its sum, is written for the first, the second and the last."""
+    size = len(text)
+    number = int.from_bytes(head[start + 4 : start + 8], "big")
+    pseudo_header = int.from_bytes(head[start + CHECKSUM_AT : start + CHECKSUM_AT + 2], "big") - (len(head) - start + size)
+    has_identification = head[0] >> 4 == 4 and not head[6] & _DONT_FRAGMENT
     pieces: list[bytes] = []
     front = middle = back = b""
     words = 0
-    for index, at in enumerate(range(begin, size, stride)):
-        text = octets[at : at + stride]
+    for index, at in enumerate(range(0, size, stride)):
+        part = text[at : at + stride]
         if index < 2 or at + stride >= size or has_identification:
-            head = _head(octets, start, begin, len(text), index, is_last=at + stride >= size)
-            front, middle, back = head[: start + 4], head[start + 8 : start + CHECKSUM_AT], head[start + CHECKSUM_AT + 2 :]
-            words = checksum.total(head[start:]) + _pseudo_header(octets, start) + len(head) - start + len(text)
-        value = checksum.field(checksum.total(text) + words + number)
-        pieces.append(b"".join((front, number.to_bytes(4, "big"), middle, value.to_bytes(2, "big"), back, text)))
+            mold = _mold(head, start, len(part), index, is_last=at + stride >= size)
+            front, middle, back = mold[: start + 4], mold[start + 8 : start + CHECKSUM_AT], mold[start + CHECKSUM_AT + 2 :]
+            words = checksum.total(mold[start:]) + pseudo_header + len(mold) - start + len(part)
+        value = checksum.field(checksum.total(part) + words + number)
+        pieces.append(b"".join((front, number.to_bytes(4, "big"), middle, value.to_bytes(2, "big"), back, part)))
         number = number + stride & 0xFFFFFFFF
     return pieces
 
 
-def _head(octets: bytes, start: int, begin: int, size: int, index: int, *, is_last: bool) -> bytes:
+def _mold(head: bytes, start: int, size: int, index: int, *, is_last: bool) -> bytes:
     """The headers of the piece with ``size`` octets of text, their sequence number and checksum zero."""
-    head = bytearray(octets[:begin])
-    head[start + 4 : start + 8] = bytes(4)
-    head[start + CHECKSUM_AT : start + CHECKSUM_AT + 2] = bytes(2)
+    mold = bytearray(head)
+    mold[start + 4 : start + 8] = bytes(4)
+    mold[start + CHECKSUM_AT : start + CHECKSUM_AT + 2] = bytes(2)
     if index:
-        head[start + 13] &= ~_ONLY_FIRST
+        mold[start + 13] &= ~_ONLY_FIRST
     if not is_last:
-        head[start + 13] &= ~_ONLY_LAST
-    _fit(head, start, begin - start + size, index)
-    return bytes(head)
-
-
-def _pseudo_header(octets: bytes, start: int) -> int:
-    """Its sum, as the sender left it, without the length of the whole."""
-    return int.from_bytes(octets[start + CHECKSUM_AT : start + CHECKSUM_AT + 2], "big") - (len(octets) - start)
+        mold[start + 13] &= ~_ONLY_LAST
+    _fit(mold, start, len(head) - start + size, index)
+    return bytes(mold)
 
 
 def _fit(head: bytearray, start: int, size: int, index: int) -> None:

@@ -4,10 +4,8 @@ Compiled, it takes a third of what one large integer takes (`postel.wire.checksu
 """
 
 from types import FunctionType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mypy_extensions import i64
+from postel.compiler import i64
 
 
 def total(octets: bytes) -> int:

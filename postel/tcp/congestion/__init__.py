@@ -1,7 +1,9 @@
 """How much may fly. A controller owns its window and never sees the Tcb: it is told what was acknowledged and what was lost."""
 
 from abc import ABC, abstractmethod
-from typing import Final
+from typing import ClassVar, Final
+
+from postel.compiler import mypyc_attr
 
 SEGMENTS_OF_INITIAL_WINDOW: Final = 10
 ARBITRARILY_HIGH: Final = 1 << 30  # the first threshold (RFC5681-3.1e)
@@ -58,6 +60,7 @@ class Sample:
         self.is_app_limited = False  # its sender had no more to send then
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Congestion(ABC):
     """Subclass to bring your own. All sizes are octets; only the controller writes ``window`` and ``threshold``.
 
@@ -66,7 +69,7 @@ class Congestion(ABC):
     down to ``threshold``, unless ``is_model`` says that the controller keeps to a rate of its own there too.
     """
 
-    is_model = False
+    is_model: ClassVar[bool] = False
 
     def __init__(self, smss: int, initial_window: int) -> None:
         self.smss = smss

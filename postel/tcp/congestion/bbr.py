@@ -7,6 +7,7 @@ for more bandwidth and drains what that left in the queue. Names are the draft's
 from enum import Enum, auto
 from typing import Final
 
+from postel.compiler import mypyc_attr
 from postel.tcp.congestion import Sample
 from postel.tcp.congestion.control import (
     DRAIN,
@@ -42,6 +43,7 @@ SHORTEST_PROBE_WAIT: Final = 2 * SECOND
 MOST_PROBE_ROUNDS: Final = 63
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class BBR(Control):
     """Paces at what the path delivers, and keeps twice in flight what fits into it.
 

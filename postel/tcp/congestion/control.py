@@ -1,8 +1,9 @@
 """What BBR controls, by its model and its state: pacing rate, send quantum and window (draft-ietf-ccwg-bbr, 5.6)."""
 
 from enum import Enum, auto
-from typing import Final
+from typing import ClassVar, Final
 
+from postel.compiler import mypyc_attr
 from postel.tcp.congestion import Congestion
 from postel.tcp.congestion.model import INFINITE, Model
 from postel.times import MILLISECOND, SECOND
@@ -40,13 +41,14 @@ MIN_PIPE_SEGMENTS: Final = 4
 LARGEST_QUANTUM: Final = 64 * 1024
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Control(Congestion):
     """The state is `BBR`'s to choose; what follows from it is here.
 
     ``send_quantum`` is the most that should leave at once, in octets (5.6.3).
     """
 
-    is_model = True
+    is_model: ClassVar[bool] = True
 
     def __init__(self, smss: int, initial_window: int) -> None:
         super().__init__(smss, initial_window)

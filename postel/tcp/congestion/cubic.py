@@ -4,8 +4,9 @@ Windows are octets and times microseconds, where the RFC has segments and second
 idea of a cube root decides what is sent.
 """
 
-from typing import Final
+from typing import ClassVar, Final
 
+from postel.compiler import mypyc_attr
 from postel.tcp.congestion import Sample
 from postel.tcp.congestion.reno import Reno
 from postel.times import SECOND
@@ -17,13 +18,14 @@ _ALPHA: Final = 9 / 17  # 3 * (1 - beta) / (1 + beta)
 _NONE: Final = -1
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Cubic(Reno):
     """After congestion it climbs fast to where that happened, stays there a while, and then climbs faster and faster.
 
     A subclass that is alone on its path may set ``converges_fast`` to False (4.7).
     """
 
-    converges_fast = True
+    converges_fast: ClassVar[bool] = True
 
     def __init__(self, smss: int, initial_window: int) -> None:
         super().__init__(smss, initial_window)

@@ -1,5 +1,8 @@
 """Slow start and congestion avoidance of RFC 5681, counting octets, not ACKs (RFC 3465)."""
 
+from typing import ClassVar
+
+from postel.compiler import mypyc_attr
 from postel.tcp.congestion import ARBITRARILY_HIGH, Congestion, Sample
 from postel.tcp.congestion.hystart import HyStart, L
 from postel.tcp.congestion.validation import Validation
@@ -8,6 +11,7 @@ from postel.times import SECOND
 _HALVINGS = 32  # leave nothing of any window
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Reno(Congestion):
     """The standard's controller: it doubles in a round trip until the threshold, then grows by one segment in each.
 
@@ -16,7 +20,7 @@ class Reno(Congestion):
     track, where RFC 7661 is an experiment).
     """
 
-    uses_hystart = True
+    uses_hystart: ClassVar[bool] = True
 
     def __init__(self, smss: int, initial_window: int) -> None:
         super().__init__(smss, initial_window)
