@@ -13,10 +13,7 @@ from setuptools import Extension, setup
 from setuptools.errors import CompileError
 
 CORE = ("postel/wire", "postel/tcp", "postel/host")
-# What is called by others, or from Python for the most part, so that C would gain nothing.
-PLAIN = {
-    "postel/tcp/observer.py",
-}
+PLAIN = {"postel/tcp/observer.py"}  # others write what it calls, in Python
 BUILDING = {"build", "build_ext", "bdist_wheel", "install"}
 
 

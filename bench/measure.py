@@ -40,6 +40,7 @@ PATIENCE = 60.0  # seconds for one call on a socket
 ROUND_TRIPS = 2000
 CONNECTS, MANY = 1500, 50  # and how many of them at once
 CONNECTIONS = 500
+IMPORTS = 10  # the first of them writes the byte code
 CROWDS = 10, 1_000, 100_000  # other connections
 MILLION = 1_000_000
 MEGABYTES_A_SECOND = 40  # of a capture, for each of the seconds that a stream would last
@@ -250,12 +251,12 @@ def at_rest(read: Callable[[], int]) -> int:
 
 
 def importing(stack: Stack, _seconds: float, _run: int) -> float:
-    """Milliseconds of ``import postel`` in a fresh interpreter, its byte code cached by an import before."""
+    """Milliseconds of ``import postel`` in a fresh interpreter, its byte code cached: it is so short that one tells little."""
     with tempfile.TemporaryDirectory() as cache:
         environment = stack.environment | {"PYTHONPYCACHEPREFIX": cache}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         program = f"import time; started = time.perf_counter(); import {stack.module}; print((time.perf_counter() - started) * 1e3)"
-        return [float(asked(stack, program, environment)) for _ in range(2)][-1]
+        return statistics.median([float(asked(stack, program, environment)) for _ in range(IMPORTS)][1:])
 
 
 # In one process

@@ -241,7 +241,7 @@ def parse_quoted(octets: bytes) -> Packet:
 class Envelope:
     """What the headers of all packets of a flow have in common; the addresses' length says which version.
 
-    ``words`` is the addresses' part of the pseudo-header's sum.
+    ``words`` is the addresses' part of the pseudo-header's sum, modulo 0xFFFF.
     """
 
     __slots__ = ("_addresses", "_first", "_fixed", "_hop_limit", "_protocol", "is_ipv4", "words")
@@ -249,7 +249,7 @@ class Envelope:
     def __init__(self, source: bytes, destination: bytes, protocol: int, *, hop_limit: int = 64, traffic_class: int = 0) -> None:
         self.is_ipv4 = len(source) == 4
         self._addresses = source + destination
-        self.words = int.from_bytes(self._addresses, "big")
+        self.words = int.from_bytes(self._addresses, "big") % checksum.MODULUS  # small, for it is added to every packet
         self._protocol = protocol
         self._hop_limit = hop_limit
         self._first = (0x4500 if self.is_ipv4 else 0x6000) | (traffic_class if self.is_ipv4 else traffic_class << 4)

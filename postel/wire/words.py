@@ -14,13 +14,18 @@ def total(octets: bytes) -> int:
     low: i64 = 0
     at: i64 = 0
     size: i64 = len(octets)
-    even = size & ~1
-    while at < even:
-        high += octets[at]
+    while at + 3 < size:  # the last first: where that is, the others are too, and the C compiler asks but once
+        low += octets[at + 3]
+        high += octets[at + 2]
         low += octets[at + 1]
-        at += 2
-    if even < size:
-        high += octets[even]
+        high += octets[at]
+        at += 4
+    while at < size:
+        if at & 1:
+            low += octets[at]
+        else:
+            high += octets[at]
+        at += 1
     return (high << 8) + low
 
 
