@@ -28,8 +28,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--stacks", type=lambda text: some(text, STACKS), default=[*STACKS], metavar="STACKS", help=f"of {','.join(STACKS)}"
     )
-    parser.add_argument("--runs", type=positive, default=3, help="of which the median is told (default: 3)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="that a stream lasts (default: 5; with loss, twice that)")
+    parser.add_argument("--runs", type=positive, default=5, help="of which the median is told (default: 5)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="that a stream lasts (default: 3; with loss, twice that)")
     parser.add_argument(
         "--megabytes", type=positive, help=f"of the capture to explain (default: {MEGABYTES_A_SECOND} for each of the seconds)"
     )
