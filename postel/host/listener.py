@@ -119,9 +119,10 @@ class HalfOpen:
     def may_be_cached(self) -> bool:
         """Whether its child can be made again from its SYN: nothing else came of it, and nothing more came."""
         tcb = self.child.tcb
-        is_plain = self.predecessor is None and self.child.authentication is None and tcb.fast_open is None and not self.syn.data
-        is_all = tcb.segments_arrived == 1 and tcb.segments_sent == tcb.retransmissions + 1
-        return is_plain and is_all and tcb.retransmissions <= MOST_RETRANSMISSIONS
+        config, again = tcb.config, tcb.retransmissions
+        is_plain = self.predecessor is None and self.child.authentication is None
+        troubles = int(config.reports and again >= config.r1)  # of its own; ICMP tells of others
+        return is_plain and tcb.segments_arrived == 1 and len(tcb.events) == troubles and again <= MOST_RETRANSMISSIONS
 
     def must_wait(self, segment: Segment) -> bool:
         """Whether this segment would complete the handshake, and there is no room for one more (BAD-FLOOD-4)."""
@@ -188,6 +189,7 @@ class Passive:
         listener.cached += 1
         deadline = entry.child.next_timeout()
         self.cache.put(entry.key, Record(listener.number, entry.arrived, tcb.retransmissions, entry.syn, deadline))
+        tcb.events = ()  # for its heir to tell
 
     def take(self, key: bytes) -> tuple[Listener, Record]:
         """Out of the cache: what its child is to be made of."""

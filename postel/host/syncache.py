@@ -65,7 +65,8 @@ class SynCache:
     def put(self, key: bytes, record: Record) -> None:
         syn = record.syn
         head = _HEAD.pack(record.listener, record.arrived, record.retransmissions, syn.ecn)
-        self._records.put(key, record.deadline, head + encode(syn, PACKED))
+        header = encode(syn, PACKED)
+        self._records.put(key, record.deadline, head + header[: header[12] >> 4 << 2])  # LISTEN has left the text aside, too
 
     def take(self, key: bytes) -> Record:
         """Out of the cache: it is a child again."""

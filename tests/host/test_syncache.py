@@ -11,12 +11,14 @@ from postel.host import connections
 from postel.host.host import Host
 from postel.host.syncache import MOST_RETRANSMISSIONS
 from postel.tcp import seq
-from postel.tcp.config import DEFAULT
+from postel.tcp.config import DEFAULT, FAST_OPEN_SERVER
+from postel.tcp.connection import Connection
 from postel.tcp.observer import Observer
 from postel.tcp.state import ESTABLISHED, SYN_RECEIVED
 from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
 from postel.wire import icmp, ip
 from postel.wire.address import Endpoint
+from postel.wire.options import FAST_OPEN
 from postel.wire.segment import ABSENT, ACK, CWR, ECE, FIN, RST, SYN, Segment
 from tests.host.conftest import Peer
 
@@ -137,6 +139,38 @@ def test_who_was_cached_first_makes_room_for_a_pair_in_time_wait(host: Host, pee
     assert (host.statistics()["half_open"], peer.dropped("half_open_replaced")) == (MANY, 1)
 
 
+def test_a_child_of_time_wait_is_not_cached_for_it_gives_its_pair_back(host: Host, crowded: Peer) -> None:
+    listener = host.listen(81, crowded.now)
+    answer = crowded.segment(crowded.give(crowded.tcp(SYN, to=81, tsval=1, tsecr=0)))
+    crowded.give(crowded.tcp(ACK, to=81, seq=1001, ack=seq.add(answer.seq, 1), tsval=1, tsecr=answer.tsval))
+    listener.accept().release(crowded.now)
+    fin = crowded.segment(crowded.drain())
+    crowded.give(crowded.tcp(FIN | ACK, to=81, seq=1001, ack=seq.add(fin.seq, 1), tsval=1, tsecr=fin.tsval))
+    before = cached(host)
+    answer = crowded.segment(crowded.give(crowded.tcp(SYN, to=81, seq=5000, tsval=9, tsecr=0)))
+    assert (cached(host), host.statistics()["time_wait"]) == (before, 0)
+    crowded.give(crowded.tcp(RST, to=81, seq=5001))
+    assert host.statistics()["time_wait"] == 1
+
+
+def test_what_a_router_said_is_told_to_the_user_in_the_end(host: Host, crowded: Peer) -> None:
+    (octets,) = crowded.give(crowded.tcp(SYN, source=source(MANY)))
+    crowded.give(crowded.control(icmp.unreachable(icmp.NO_HOST, ip.parse(octets))))
+    answer = crowded.segment([octets])
+    crowded.give(crowded.tcp(ACK, seq=1001, ack=seq.add(answer.seq, 1), source=source(MANY)))
+    crowded.events[-1][0].accept()
+    crowded.drain()
+    assert [event.name for _, event in crowded.events[-1:]] == ["trouble"]
+
+
+def test_text_of_a_syn_is_not_kept(host: Host, crowded: Peer) -> None:
+    answer = crowded.segment(crowded.give(crowded.tcp(SYN, source=source(MANY), data=bytes(1000))))
+    (key,) = [key for key in host._connections.passive.cache if key.startswith(source(MANY))]
+    assert len(host._connections.passive.cache._records.content(key)) < 60
+    crowded.give(crowded.tcp(ACK, seq=1001, ack=seq.add(answer.seq, 1), source=source(MANY), data=b"again"))
+    assert crowded.events[-1][0].accept().receive(2000, crowded.now) == b"again"
+
+
 def test_one_in_the_cache_is_small(host: Host, peer: Peer) -> None:
     host.listen(80, peer.now, backlog=1 << 16)
     count = 1 << 11
@@ -159,7 +193,8 @@ class Play:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
         self.peers = [Peer(Host("10.0.0.1/8", secret=b"s", observer=observer)) for observer in (None, Observer())]
-        self.listeners = [peer.host.listen(80, peer.now, backlog=BACKLOG) for peer in self.peers]
+        config = replace(DEFAULT, fast_open=FAST_OPEN_SERVER)
+        self.listeners = [peer.host.listen(80, peer.now, backlog=BACKLOG, config=config) for peer in self.peers]
         self.answers: dict[bytes, tuple[bytes, Segment]] = {}
         self.heard = 0
 
@@ -182,6 +217,10 @@ class Play:
         assert shown[0] == shown[1]
         statuses = [[one.accept().status(self.peers[0].now) for _ in range(len(one.ready))] for one in self.listeners]
         assert statuses[0] == statuses[1]
+        for peer in self.peers:
+            peer.drain()  # and what they saw before they were accepted
+        events = [sorted(f"{subject} {event}" for subject, event in peer.events if isinstance(subject, Connection)) for peer in self.peers]
+        assert events[0] == events[1]
 
     def syn(self, number: int) -> bytes:
         maybe = self.random.random
@@ -191,6 +230,7 @@ class Play:
         if maybe() < 0.6:
             options |= {"window_scale": self.random.randrange(15)}
         options |= {"sack_permitted": maybe() < 0.6, "ecn": 0, "window": self.random.choice([0, 1, 500, 65535])}
+        options["other"] = ((FAST_OPEN, self.random.choice([b"", bytes(8)])),) if maybe() < 0.3 else ()
         flags = SYN | (ECE | CWR if maybe() < 0.3 else 0)
         data = b"early" if maybe() < 0.1 else b""
         return self.peers[0].tcp(flags, source=source(number), data=data, **options)
@@ -210,7 +250,10 @@ class Play:
             flags = chance.choice([ACK, ACK, ACK, RST, RST | ACK, FIN | ACK, SYN | ACK])
             number_off, ack_off = chance.choice([0, 0, 0, 1, -1, 70_000]), chance.choice([0, 0, 0, 0, 1, -1])
             if kind == 2:
-                self.give(peer.control(icmp.unreachable(chance.choice([icmp.NO_PORT, icmp.NO_HOST]), ip.parse(octets))))
+                codes = chance.choice([icmp.NO_PORT, icmp.NO_HOST, icmp.NO_HOST])
+                self.give(peer.control(icmp.unreachable(codes, ip.parse(octets))))
+            elif kind == 3:
+                self.give(peer.control(icmp.packet_too_big(chance.choice([20, 600, 1300]), ip.parse(octets))))
             else:
                 packet = peer.tcp(
                     flags,
