@@ -93,7 +93,7 @@ class Writer(Discard):
         self.paused = False
 
     def begin(self) -> None:
-        while not self.paused and self.left > 0 and time.perf_counter() < self.deadline:
+        while not (self.paused or self.transport.is_closing()) and self.left > 0 and time.perf_counter() < self.deadline:
             self.transport.write(CHUNK if self.left >= len(CHUNK) else CHUNK[: self.left])
             self.left -= len(CHUNK)
         if not self.paused:
