@@ -39,7 +39,7 @@ def render(results: dict[str, Result], stacks: dict[str, str], caption: str) -> 
 def figure(result: Result, medians: dict[str, float], stacks: dict[str, str], y: int) -> Iterator[str]:
     unit = f"{result['unit']}, less is better" if result["unit"] in LESS_IS_BETTER else result["unit"]
     name = element("tspan", escaped(result["title"].replace("`", "")), class_="figure")
-    yield element("text", name, element("tspan", escaped(f"  {unit}"), class_="muted"), x=MARGIN, y=y + 20)
+    yield element("text", name, element("tspan", escaped(unit), class_="muted", dx=8), x=MARGIN, y=y + 20)
     most = max(medians.values()) or 1.0
     for place, (stack, value) in enumerate(medians.items()):
         top = y + 30 + place * (BAR + GAP)
