@@ -1,5 +1,6 @@
 """Half-open connections by the thousand: they are records in the SYN cache, and nobody can tell but by the memory."""
 
+import itertools
 import random
 import tracemalloc
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from tests.host.conftest import Peer
 
 BACKLOG = 4096
 MANY = 2 * connections._MOST_HALF_OPEN
-SMALLEST = 300  # octets, all in all, of one in the cache
+LARGEST = 300  # octets, all in all, of one in the cache
 
 
 def source(number: int) -> bytes:
@@ -172,19 +173,23 @@ def test_text_of_a_syn_is_not_kept(host: Host, crowded: Peer) -> None:
 
 
 def test_one_in_the_cache_is_small(host: Host, peer: Peer) -> None:
+    """The least of three, for other threads of this process allocate too: those that bring it its tests."""
     host.listen(80, peer.now, backlog=1 << 16)
-    count = 1 << 11
+    numbers = iter(range(1 << 16))
     options = {"tsval": 1, "tsecr": 0, "mss": 1460, "window_scale": 7, "sack_permitted": True}
-    for number in range(2 * connections._MOST_HALF_OPEN):
-        peer.give(peer.tcp(SYN, source=source(number), **options))
+
+    def grown(count: int) -> float:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in itertools.islice(numbers, count):
+            peer.give(peer.tcp(SYN, source=source(number), **options))
+        return (tracemalloc.get_traced_memory()[0] - before) / count
+
     tracemalloc.start()
     try:
-        for number in range(2 * connections._MOST_HALF_OPEN, 2 * connections._MOST_HALF_OPEN + count):
-            peer.give(peer.tcp(SYN, source=source(number), **options))
-        held = tracemalloc.get_traced_memory()[0]
+        grown(2 * connections._MOST_HALF_OPEN)
+        assert min(grown(1000) for _ in range(3)) < LARGEST
     finally:
         tracemalloc.stop()
-    assert held < SMALLEST * count, f"{held / count:.0f} octets"
 
 
 class Play:
