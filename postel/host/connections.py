@@ -44,7 +44,7 @@ from postel.wire.segment import ACK, PROTOCOL, RST, SYN, Segment, encode_for
 
 _CHALLENGES_A_SECOND: Final = 1000  # RFC5961-7b: for all connections together; each has its own, much lower limit
 _CONTROL_BITS: Final = SYN | ACK | RST
-_MOST_HALF_OPEN: Final = 128  # as connections, for most are answered before they are so many; the others are in the SYN cache
+_MOST_HALF_OPEN: Final = 32  # as connections, for most are answered before they are so many; the others are in the SYN cache
 _RELIEF_INTERVAL: Final = 10 * MILLISECOND  # for it looks at every connection
 _HEADERS_4: Final = 20 + 60  # octets, with all the options that a segment may have
 _HEADERS_6: Final = 40 + 60

@@ -188,7 +188,7 @@ class Passive:
         self._silent.discard(entry.child)
         listener.cached += 1
         deadline = entry.child.next_timeout()
-        self.cache.put(entry.key, Record(listener.number, entry.arrived, tcb.retransmissions, entry.syn, deadline))
+        self.cache.keep(entry.key, Record(listener.number, entry.arrived, tcb.retransmissions, entry.syn, deadline))
         tcb.events = ()  # for its heir to tell
 
     def take(self, key: bytes) -> tuple[Listener, Record]:

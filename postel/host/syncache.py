@@ -1,11 +1,10 @@
 """The SYN cache (RFC 4987, 3.5): half-open connections as small records, where there are very many. Of a flood hardly one is answered.
 
 A child that has answered its SYN, and heard nothing since, is a function of that SYN, of when it came, and of how often the answer went
-again. So a record keeps these alone, some 250 octets of memory in all where addresses are IPv4's. A segment or the timer makes the
+again. So a record keeps these alone, some 220 octets of memory in all where addresses are IPv4's. A segment or the timer makes the
 child anew: it hears the SYN once more, and what it says to that is dropped, for it was said.
 """
 
-from collections.abc import Iterator
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -45,54 +44,35 @@ def _drain(child: Connection, now: int) -> None:
         pass
 
 
-class SynCache:
-    """All of a host, found by their key and ordered by deadline."""
+class SynCache(Records):
+    """All of a host."""
 
-    __slots__ = ("_records",)
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self._records = Records()
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __contains__(self, key: bytes) -> bool:
-        return key in self._records
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._records)
-
-    def put(self, key: bytes, record: Record) -> None:
+    def keep(self, key: bytes, record: Record) -> None:
         syn = record.syn
         head = _HEAD.pack(record.listener, record.arrived, record.retransmissions, syn.ecn)
         header = encode(syn, PACKED)
-        self._records.put(key, record.deadline, head + header[: header[12] >> 4 << 2])  # LISTEN has left the text aside, too
+        self.put(key, record.deadline, head + header[: header[12] >> 4 << 2])  # LISTEN has left the text aside, too
 
     def take(self, key: bytes) -> Record:
         """Out of the cache: it is a child again."""
-        content = self._records.content(key)
+        content = self.content(key)
         listener, arrived, retransmissions, ecn = _HEAD.unpack_from(content)
         syn = parse(content, _HEAD.size, len(content))
         syn.ecn = ecn
-        record = Record(listener, arrived, retransmissions, syn, self._records.deadline(key))
-        self._records.discard(key)
+        record = Record(listener, arrived, retransmissions, syn, self.deadline(key))
+        self.discard(key)
         return record
 
     def oldest(self, listener: int) -> bytes | None:
-        """The key that has been here longest."""
-        return next((key for key in self._records if self._listener(key) == listener), None)
+        """The key of the one that has been here longest."""
+        return next((key for key in self if self._listener(key) == listener), None)
 
     def forget(self, listener: int) -> None:
         """Nobody listens any more."""
-        for key in [key for key in self._records if self._listener(key) == listener]:
-            self._records.discard(key)
-
-    def next_timeout(self) -> int:
-        return self._records.next_timeout()
-
-    def due(self, now: int) -> bytes | None:
-        """The key of one whose deadline has come."""
-        return self._records.due(now)
+        for key in [key for key in self if self._listener(key) == listener]:
+            self.discard(key)
 
     def _listener(self, key: bytes) -> int:
-        return int.from_bytes(self._records.content(key)[:4], "big")
+        return int.from_bytes(self.content(key)[:4], "big")

@@ -36,7 +36,7 @@ class Timers:
         self.orphan = NEVER  # EP-TMO-9
 
     def next(self) -> int:
-        """Two at a time, for that the compiler knows as a comparison: eleven at once are a call, a hundred times as long."""
+        """Two at a time, for that the compiler knows as a comparison; eleven at once it leaves to Python's `min`."""
         first = min(self.retransmission, self.probe)
         first = min(first, self.reorder)
         first = min(first, self.pacing)
