@@ -26,6 +26,7 @@ They are OSErrors with the kernel's numbers, so ``except ConnectionResetError`` 
 """
 
 import errno as _errno
+from typing import TypeVar
 
 
 class PostelError(Exception):
@@ -62,6 +63,10 @@ class TcpError(PostelError, OSError):
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(self.number, detail or self.text)
+
+    def __reduce__(self) -> "tuple[type[TcpError], tuple[str]]":
+        """For `pickle` and `copy`, which would give the constructor the number too."""
+        return type(self), (str(self.strerror),)
 
 
 class ConnectionDoesNotExist(TcpError):
@@ -132,3 +137,21 @@ class AddressNotAvailable(TcpError):
 class MessageTooLong(TcpError):
     number = _errno.EMSGSIZE
     text = "message too long"
+
+
+Stored = TypeVar("Stored", bound=OSError)
+
+
+def renewed(reason: Stored) -> Stored:
+    """A new exception with the class, arguments and attributes of ``reason``, but without its traceback.
+
+    An exception that is stored as the reason of an end is never raised itself: each raise would lengthen its traceback, which keeps the
+    variables of all callers alive for as long as the reason is stored.
+    """
+    kind = type(reason)
+    fresh = kind.__new__(kind, *reason.args)
+    OSError.__init__(fresh, *reason.args)  # a subclass may have a constructor of another shape
+    for name, value in vars(reason).items():
+        if name != "__notes__":  # a list, which the two would share
+            setattr(fresh, name, value)
+    return fresh

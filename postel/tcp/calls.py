@@ -9,6 +9,7 @@ from postel.errors import (
     ConnectionReset,
     RemoteUnspecified,
     TcpError,
+    renewed,
 )
 from postel.tcp import handshake, seq, tuning, usertimeout, window
 from postel.tcp.config import Config, first_receive_limit, first_send_limit
@@ -29,6 +30,11 @@ from postel.tcp.stopwatch import Stopwatch
 from postel.tcp.tcb import OWES_RESET, OWES_USER_TIMEOUT, Tcb
 from postel.times import NEVER
 from postel.wire.address import is_unspecified
+
+
+def why_closed(tcb: Tcb) -> TcpError:
+    """What a call in CLOSED raises: an exception of its own, that says what ended the connection."""
+    return ConnectionDoesNotExist() if tcb.error is None else renewed(tcb.error)
 
 
 def open_passive(tcb: Tcb, now: int) -> None:
@@ -69,7 +75,7 @@ def send(tcb: Tcb, data: bytes | bytearray | memoryview, now: int, *, urgent: bo
 
 def _require_sending(tcb: Tcb, now: int) -> None:
     if tcb.state is CLOSED:  # EP-SEND-1
-        raise tcb.error or ConnectionDoesNotExist
+        raise why_closed(tcb)
     if tcb.state is LISTEN:  # EP-SEND-2
         open_active(tcb, now)
     if tcb.fin_is_queued or tcb.state in (FIN_WAIT_1, FIN_WAIT_2, CLOSING, LAST_ACK, TIME_WAIT):  # EP-SEND-5, RFC9293-3.6-2
@@ -101,7 +107,7 @@ def receive_into(tcb: Tcb, room: memoryview, now: int) -> int:
 def _has_text(tcb: Tcb) -> bool:
     """EP-RECV-2, EP-RECV-4, EP-RECV-5: if not, nothing waits now, or that was the end (`Connection.at_end`)."""
     if tcb.unread == 0 and tcb.state is CLOSED and not tcb.fin_is_received:  # EP-RECV-1
-        raise tcb.error or ConnectionDoesNotExist
+        raise why_closed(tcb)
     return tcb.unread > 0
 
 
@@ -155,7 +161,7 @@ def _take_received(tcb: Tcb, limit: int) -> bytes:
 def close(tcb: Tcb, now: int) -> None:
     """No more to send: FIN after what is queued. Receiving goes on (RFC9293-3.6-1)."""
     if tcb.state is CLOSED:  # EP-CLOSE-1
-        raise tcb.error or ConnectionDoesNotExist
+        raise why_closed(tcb)
     if tcb.state in (LISTEN, SYN_SENT):  # EP-CLOSE-2, EP-CLOSE-3
         tcb.delete(None, now)
         return
@@ -190,7 +196,7 @@ def _forget_unread(tcb: Tcb) -> None:
 
 def abort(tcb: Tcb, now: int) -> None:
     if tcb.state is CLOSED:  # EP-ABORT-1
-        raise tcb.error or ConnectionDoesNotExist
+        raise why_closed(tcb)
     is_told = tcb.state in (SYN_RECEIVED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, CLOSE_WAIT)
     error: TcpError | None = None if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) else ConnectionAborted()  # EP-ABORT-5: "ok"
     if tcb.state in (LISTEN, SYN_SENT):  # EP-ABORT-2, EP-ABORT-3

@@ -11,7 +11,7 @@ The contract, that of `postel.host.Host` and `postel.sim.World` too:
 
 from collections import deque
 
-from postel.errors import ArgumentError, ConnectionDoesNotExist, TcpError
+from postel.errors import ArgumentError, TcpError
 from postel.tcp import arrives, calls, output, pathmtu, seq, status, timeouts, tuning
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.keychain import Keychain
@@ -20,6 +20,7 @@ from postel.tcp.config import DEFAULT, Config
 from postel.tcp.events import Event
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
+from postel.tcp.recovery import Figures
 from postel.tcp.state import CLOSED, SYN_RECEIVED, SYN_SENT, State
 from postel.tcp.status import Status as Status  # noqa: PLC0414  # part of this module's interface too
 from postel.tcp.tcb import Tcb
@@ -173,10 +174,13 @@ class Connection:
             authentication.prefer(send_id, receive_id)
 
     def status(self, now: int = 0) -> Status:
-        """What there is to know. Its durations end at ``now``, or when the connection last did something."""
+        """What there is to know, at ``now`` or when the connection last did something, whichever is later. Asking changes nothing.
+
+        Raises what ended the connection once it is CLOSED."""
         if self.tcb.state is CLOSED:  # EP-STAT-1
-            raise self.tcb.error or ConnectionDoesNotExist
-        return status.of(self.tcb, self.tcb.recovery.figures(), self.urgent, now)
+            raise calls.why_closed(self.tcb)
+        figures = self.tcb.recovery.figures() if self.tcb.is_sender else Figures()
+        return status.of(self.tcb, figures, self.urgent, now)
 
     # The network
 

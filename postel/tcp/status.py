@@ -2,6 +2,7 @@
 
 from typing import Final, NamedTuple
 
+from postel.tcp.congestion import ARBITRARILY_HIGH
 from postel.tcp.recovery import Figures
 from postel.tcp.state import State
 from postel.tcp.stopwatch import BUFFER, BUSY, WINDOW, Stopwatch
@@ -85,23 +86,27 @@ class Status(NamedTuple):
 
 
 def of(tcb: Tcb, figures: Figures, urgent: int, now: int) -> Status:
-    """At ``now``, or when the connection last did something, whatever is later."""
+    """At ``now``, or when the connection last did something, whatever is later.
+
+    A connection that never sent has no controller and no recovery, and asking makes none.
+    """
     now = max(now, tcb.last_sent_at, tcb.last_data_at, tcb.last_ack_at)
-    congestion, smss = tcb.congestion, tcb.congestion.smss
-    window = congestion.window + tcb.recovery.inflation
+    name, smss, window, threshold, rate = _controller(tcb)
+    if tcb.is_sender:
+        window += tcb.recovery.inflation
     timer = tcb.stopwatch or Stopwatch(now)
     limited, starved = timer.time(WINDOW, now), timer.time(BUFFER, now)
     return Status(
         local=tcb.local, remote=tcb.remote, state=tcb.state, traffic_class=tcb.config.traffic_class,
         send_window=tcb.snd.wnd, receive_window=tcb.rcv.wnd, urgent_pending=urgent, user_timeout=tcb.user_timeout,
         awaiting_ack=tcb.flight, awaiting_receipt=tcb.unread, unsent=tcb.unsent,
-        congestion_window=window, threshold=congestion.threshold,
+        congestion_window=window, threshold=threshold,
         fast_opened=tcb.fast_opened, options=_options(tcb),
-        congestion=type(congestion).__name__.lower(), snd_wscale=tcb.snd.shift, rcv_wscale=tcb.rcv.shift,
+        congestion=name.lower(), snd_wscale=tcb.snd.shift, rcv_wscale=tcb.rcv.shift,
         rto=tcb.rtt.rto, rtt=tcb.rtt.smoothed, rttvar=tcb.rtt.variance, min_rtt=figures.min_rtt, ato=tcb.config.delayed_ack,
         snd_mss=smss, rcv_mss=max(1, tcb.advertised_mss - _TIMESTAMPS_LENGTH * tcb.timestamps.agreed),
         advmss=tcb.advertised_mss, pmtu=tcb.path_mtu,
-        snd_cwnd=window // smss, snd_ssthresh=congestion.threshold // smss, unacked=_segments(tcb.flight, smss),
+        snd_cwnd=window // smss, snd_ssthresh=threshold // smss, unacked=_segments(tcb.flight, smss),
         sacked=_segments(figures.sacked, smss), lost=_segments(figures.lost, smss), retrans=_segments(figures.retransmitted, smss),
         retransmits=tcb.retransmissions, total_retrans=tcb.segments_retransmitted,
         dsack_dups=figures.duplicates, reord_seen=figures.reorderings, delivered=_segments(figures.delivered, smss),
@@ -112,8 +117,16 @@ def of(tcb: Tcb, figures: Figures, urgent: int, now: int) -> Status:
         last_data_sent=now - tcb.last_sent_at, last_data_recv=now - tcb.last_data_at, last_ack_recv=now - tcb.last_ack_at,
         busy_time=timer.time(BUSY, now) + limited + starved, rwnd_limited=limited, sndbuf_limited=starved,
         rcv_space=tcb.receive_limit, rcv_ssthresh=min(tcb.receive_limit, LARGEST_FIELD << tcb.rcv.shift),
-        pacing_rate=congestion.pacing_rate, delivery_rate=figures.delivery_rate,
+        pacing_rate=rate, delivery_rate=figures.delivery_rate,
     )  # fmt: skip
+
+
+def _controller(tcb: Tcb) -> tuple[str, int, int, int, int]:
+    """Name, SMSS, window, threshold and pacing rate of the controller; where there is none, what it would begin with."""
+    congestion = tcb.controller
+    if congestion is None:
+        return tcb.config.congestion.__name__, tcb.data_mss, tcb.first_congestion_window, ARBITRARILY_HIGH, 0
+    return type(congestion).__name__, congestion.smss, congestion.window, congestion.threshold, congestion.pacing_rate
 
 
 def _options(tcb: Tcb) -> int:

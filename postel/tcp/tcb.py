@@ -303,10 +303,19 @@ class Tcb:
     @property
     def congestion(self) -> Congestion:
         if self._congestion is None:
-            smss = self.data_mss
-            size = smss if self.first_window == 1 else initial_window(smss, self.first_window)
-            self._congestion = self.config.congestion(smss, size)
+            self._congestion = self.config.congestion(self.data_mss, self.first_congestion_window)
         return self._congestion
+
+    @property
+    def controller(self) -> Congestion | None:
+        """`congestion`, where something asked for it before; for questions, which make nothing."""
+        return self._congestion
+
+    @property
+    def first_congestion_window(self) -> int:
+        """Octets that a controller made now would begin with."""
+        smss = self.data_mss
+        return smss if self.first_window == 1 else initial_window(smss, self.first_window)
 
     @property
     def recovery(self) -> Recovery:
