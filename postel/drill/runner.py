@@ -340,9 +340,7 @@ class _Blocked:
 
 def _joined(first: Arrived, second: Arrived) -> Arrived:
     """Two segments as the one that they were before they were cut."""
-    segment = first.segment
-    segment.data += second.segment.data
-    segment.flags |= second.segment.flags
+    first.segment.append(second.segment.data, second.segment.flags)
     return first
 
 

@@ -457,7 +457,7 @@ class Host:
             self._counters.drop(error.reason, octets, now)
             return None
         if text:
-            segment.data += text
+            segment.append(text)
         if self._stride:
             segment.divide(self._stride)
         self._segments_arrived += segment.packets

@@ -159,8 +159,7 @@ def _add_text(tcb: Tcb, fast_open: FastOpen, syn: Segment) -> None:
     if isinstance(fast_open, Attempt) and fast_open.option and snd.up == snd.nxt:
         mss = min(fast_open.mss, tcb.config.largest_mss, tcb.path_mtu - (HEADERS_4 if tcb.is_ipv4 else HEADERS_6))
         count = min(tcb.send_buffer.size, max(0, mss - len(options.encode(syn, tcb.config.option_layout))))
-        syn.data = tcb.send_buffer.slice(0, count)
-        syn.len += count
+        syn.append(tcb.send_buffer.slice(0, count))
         snd.nxt = snd.max = seq.add(snd.nxt, count)
 
 

@@ -9,7 +9,7 @@
 from typing import Final
 
 from postel.wire import checksum
-from postel.wire.segment import CHECKSUM_AT, CWR, FIN, PSH
+from postel.wire.segment import CHECKSUM_AT, CWR, FIN, PSH, URG
 
 _UDP_CHECKSUM_AT: Final = 6
 _DONT_FRAGMENT: Final = 0x40  # of octet 6
@@ -68,14 +68,14 @@ def _cut(head: bytes, text: bytes, start: int, stride: int) -> list[bytes]:
     size = len(text)
     number = int.from_bytes(head[start + 4 : start + 8], "big")
     pseudo_header = int.from_bytes(head[start + CHECKSUM_AT : start + CHECKSUM_AT + 2], "big") - (len(head) - start + size)
-    has_identification = head[0] >> 4 == 4 and not head[6] & _DONT_FRAGMENT
+    differs = (head[0] >> 4 == 4 and not head[6] & _DONT_FRAGMENT) or head[start + 13] & URG != 0
     pieces: list[bytes] = []
     front = middle = back = b""
     words = 0
     for index, at in enumerate(range(0, size, stride)):
         part = text[at : at + stride]
-        if index < 2 or at + stride >= size or has_identification:
-            mold = _mold(head, start, len(part), index, is_last=at + stride >= size)
+        if index < 2 or at + stride >= size or differs:
+            mold = _mold(head, start, len(part), index, at, is_last=at + stride >= size)
             front, middle, back = mold[: start + 4], mold[start + 8 : start + CHECKSUM_AT], mold[start + CHECKSUM_AT + 2 :]
             words = checksum.total(mold[start:]) + pseudo_header + len(mold) - start + len(part)
         value = checksum.field(checksum.total(part) + words + number)
@@ -84,8 +84,8 @@ def _cut(head: bytes, text: bytes, start: int, stride: int) -> list[bytes]:
     return pieces
 
 
-def _mold(head: bytes, start: int, size: int, index: int, *, is_last: bool) -> bytes:
-    """The headers of the piece with ``size`` octets of text, their sequence number and checksum zero."""
+def _mold(head: bytes, start: int, size: int, index: int, offset: int, *, is_last: bool) -> bytes:
+    """The headers of the piece with ``size`` octets of text, ``offset`` octets from the first, their number and checksum zero."""
     mold = bytearray(head)
     mold[start + 4 : start + 8] = bytes(4)
     mold[start + CHECKSUM_AT : start + CHECKSUM_AT + 2] = bytes(2)
@@ -93,8 +93,18 @@ def _mold(head: bytes, start: int, size: int, index: int, *, is_last: bool) -> b
         mold[start + 13] &= ~_ONLY_FIRST
     if not is_last:
         mold[start + 13] &= ~_ONLY_LAST
+    if mold[start + 13] & URG and offset:
+        _point_at_the_same_octet(mold, start, offset)
     _fit(mold, start, len(head) - start + size, index)
     return bytes(mold)
+
+
+def _point_at_the_same_octet(head: bytearray, start: int, offset: int) -> None:
+    """The urgent pointer counts from the sequence number, which is ``offset`` more in this piece (RFC 9293, 3.1)."""
+    urgent = int.from_bytes(head[start + 18 : start + 20], "big") - offset
+    if urgent <= 0:
+        head[start + 13] &= ~URG
+    head[start + 18 : start + 20] = max(0, urgent).to_bytes(2, "big")
 
 
 def _fit(head: bytearray, start: int, size: int, index: int) -> None:

@@ -78,6 +78,12 @@ class Segment(options.Bearer):
         self.other: tuple[tuple[int, bytes], ...] = ()
         self.len = len(data) + (flags & SYN != 0) + (flags & FIN != 0)  # RFC9293-3.4-seglen
 
+    def append(self, text: bytes, flags: int = 0) -> None:
+        """Add text and flags that belong to the same segment but came apart from it, as where a link takes header and text apart."""
+        self.data = self.data + text if self.data else text
+        self.flags |= flags
+        self.len = len(self.data) + (self.flags & SYN != 0) + (self.flags & FIN != 0)  # RFC9293-3.4-seglen
+
     def divide(self, stride: int) -> None:
         """It stands for packets with so many octets of text each."""
         self.stride = stride
