@@ -3,6 +3,8 @@
 import os
 import socket
 from collections import deque
+from contextlib import suppress
+from threading import RLock
 
 from postel.errors import ArgumentError
 from postel.link import Link, Offloading, checked_mtu, closed, too_large
@@ -31,7 +33,7 @@ def pair(mtu: int = 1500, *, queue: int = QUEUE, offload: bool = False) -> tuple
 
 
 class Memory(Link):
-    """One end; `pair` makes two. A driver's thread may read it while another's thread sends."""
+    """One end; `pair` makes two. One thread may receive while any others send; it may close the link meanwhile too."""
 
     peer: "Memory"
 
@@ -61,15 +63,22 @@ class Memory(Link):
         try:
             return self._parcels.popleft()
         except IndexError:
-            return self._take_after_silence() if self._bell.rung else None
+            return self._take_after_silence()
 
     def _take_after_silence(self) -> Parcel | None:
-        """Silence first, look again after: a packet that another thread adds between the two rings anew or is seen here."""
+        """The reader found nothing: silence the bell, then look again.
+
+        Another thread may send at any point. A parcel that it adds before the second look is taken here, and the bell rings again, for the
+        silence may have swallowed the ring that belongs to it. A parcel that it adds later finds the bell silent and rings it. A ring that
+        comes late, for a parcel that was taken already, makes the descriptor readable once for nothing.
+        """
         self._bell.silence()
-        if not self._parcels:
+        try:
+            parcel = self._parcels.popleft()
+        except IndexError:
             return None
         self._bell.ring()
-        return self._parcels.popleft()
+        return parcel
 
     def _give(self, parcel: Parcel) -> bool:
         if self._bell.fileno() < 0:
@@ -110,28 +119,38 @@ class OffloadingMemory(Memory, Offloading):
 
 
 class EventBell:
-    """A descriptor that is readable while it rings: Linux's eventfd."""
+    """A descriptor that is readable while it rings: Linux's eventfd. Any thread may ring it; one reads.
+
+    ``rung`` saves a system call for each further packet. It is true before the descriptor is readable, and false before it is read: a
+    sender that finds it true has added its packet before the reader looks again.
+    """
 
     def __init__(self) -> None:
         self.rung = False
         self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._lock = RLock()  # so that no descriptor is written to which another thread has closed, and the system given to another file
 
     def fileno(self) -> int:
         return self._descriptor
 
     def ring(self) -> None:
         self.rung = True
-        os.eventfd_write(self._descriptor, 1)
+        with self._lock:
+            if self._descriptor >= 0:
+                os.eventfd_write(self._descriptor, 1)
 
     def silence(self) -> None:
         self.rung = False
-        os.eventfd_read(self._descriptor)
+        if self._descriptor >= 0:
+            with suppress(OSError):  # it wasn't readable, or another thread closed it
+                os.eventfd_read(self._descriptor)
 
     def close(self) -> None:
-        self.rung = False
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        with self._lock:
+            self.rung = False
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
 
 
 class SocketBell:
@@ -141,19 +160,27 @@ class SocketBell:
         self.rung = False
         self._inner, self._outer = socket.socketpair()
         self._inner.setblocking(False)  # noqa: FBT003
+        self._outer.setblocking(False)  # noqa: FBT003
+        self._lock = RLock()
 
     def fileno(self) -> int:
         return self._inner.fileno()
 
     def ring(self) -> None:
         self.rung = True
-        self._outer.send(b"!")
+        with self._lock:
+            if self._outer.fileno() >= 0:
+                with suppress(BlockingIOError):  # full: it is readable
+                    self._outer.send(b"!")
 
     def silence(self) -> None:
         self.rung = False
-        self._inner.recv(1)
+        if self._inner.fileno() >= 0:
+            with suppress(OSError):
+                self._inner.recv(4096)
 
     def close(self) -> None:
-        self.rung = False
-        self._inner.close()
-        self._outer.close()
+        with self._lock:
+            self.rung = False
+            self._inner.close()
+            self._outer.close()

@@ -2,8 +2,10 @@ import errno
 import os
 import select
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from struct import Struct
+from typing import Any
 
 import pytest
 
@@ -97,6 +99,111 @@ def test_reader_and_sender_in_two_threads_lose_nothing() -> None:
     left.close()
     right.close()
     assert received == list(range(20_000))
+
+
+class Stage:
+    """Runs ``other`` once, as another thread would, at the ``place``-th point where it could come in between."""
+
+    def __init__(self) -> None:
+        self.place = -1
+        self.points = 0
+        self.other: Callable[[], object] = lambda: None
+
+    def point(self) -> None:
+        self.points += 1
+        if self.points - 1 == self.place:
+            self.other()
+
+
+def staged(kind: type[EventBell] | type[SocketBell], stage: Stage) -> EventBell | SocketBell:
+    class Staged(kind):  # type: ignore[misc, valid-type]
+        _is_rung = False
+
+        @property
+        def rung(self) -> bool:
+            stage.point()
+            is_rung = self._is_rung
+            stage.point()
+            return is_rung
+
+        @rung.setter
+        def rung(self, rung: bool) -> None:
+            stage.point()
+            self._is_rung = rung
+            stage.point()
+
+        def ring(self) -> None:
+            super().ring()
+            stage.point()
+
+        def silence(self) -> None:
+            super().silence()
+            stage.point()
+
+    return Staged()
+
+
+class StagedQueue(deque[Parcel]):
+    stage: Stage
+
+    def append(self, parcel: Parcel) -> None:
+        super().append(parcel)
+        self.stage.point()
+
+    def popleft(self) -> Parcel:
+        self.stage.point()
+        try:
+            return super().popleft()
+        finally:
+            self.stage.point()
+
+
+def received_from(link: Memory) -> list[bytes]:
+    """As a driver does: while it is readable, and not for ever."""
+    packets = []
+    for _ in range(20):
+        if not is_readable(link):
+            return packets
+        packets += [packet for packet in (link.receive(), link.receive()) if packet]
+    raise AssertionError("readable without end")
+
+
+@pytest.mark.parametrize("kind", [EventBell, SocketBell] if hasattr(os, "eventfd") else [SocketBell])
+@pytest.mark.parametrize("waiting", range(3))
+@pytest.mark.parametrize(
+    ("acting", "coming"), [("send", "send"), ("send", "receive"), ("receive", "send"), ("send", "close"), ("receive", "close")]
+)
+def test_another_thread_may_come_in_anywhere(kind: Any, waiting: int, acting: str, coming: str) -> None:
+    for place in range(60):
+        stage = Stage()
+        left, right = Memory(1500, 10, kind()), Memory(1500, 10, staged(kind, stage))
+        left.peer, right.peer = right, left
+        queue = right._parcels = StagedQueue()
+        queue.stage = stage
+        taken: list[bytes] = []
+        actions: dict[str, Callable[[], object]] = {
+            "send": lambda: left.send(b"the last"),  # noqa: B023
+            "receive": lambda: taken.extend(packet for packet in (right.receive(), right.receive(), right.receive()) if packet),  # noqa: B023
+            "close": right.close,
+        }
+        sent = [b"%d" % number for number in range(waiting)]
+        for packet in sent:
+            left.send(packet)
+        sent += [b"the last"] * [acting, coming].count("send")
+        stage.points, stage.place, stage.other = 0, place, actions[coming]
+        actions[acting]()
+        reached = stage.points > place
+        stage.place = -1
+        if coming == "close":
+            right.close()
+            assert (right.receive(), left.send(b"late")) == (b"", False)
+        else:
+            assert (taken + received_from(right)) == (sent if reached else sent[: len(sent) - (coming == "send")])
+        left.close()
+        right.close()
+        if not reached:
+            return
+    raise AssertionError("more points than were tried")
 
 
 @pytest.mark.parametrize("mtu", [0, 67, 65536])
