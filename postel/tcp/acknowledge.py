@@ -4,13 +4,14 @@ from postel.tcp import pathmtu, patience, seq, timestamps, tuning, window
 from postel.tcp.recovery import STAY
 from postel.tcp.recovery.undo import NO_ECHO
 from postel.tcp.tcb import NO_SEQUENCE, Tcb
+from postel.tcp.timers import deadline
 from postel.times import NEVER
 from postel.wire.segment import ABSENT, FIN, SYN, Segment
 
 
 def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     """SND.UNA < SEG.ACK <= SND.MAX: something new arrived at the peer (EP-ACK-5)."""
-    snd, flight = tcb.snd, tcb.flight
+    snd, flight, is_open = tcb.snd, tcb.flight, tcb.syn_is_acked
     acked = seq.distance(snd.una, segment.ack)
     _free(tcb, segment.ack, acked)
     snd.una = segment.ack
@@ -19,7 +20,7 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     _measure(tcb, segment, now)
     tcb.retransmissions = 0
     tcb.probes = 0
-    if tcb.is_synchronized:  # else it is the ACK of our SYN, which counts for nothing (RFC5681-3.1b)
+    if is_open:  # else it is the ACK of our SYN, which counts for nothing (RFC5681-3.1b)
         recovery = tcb.recovery
         was_in_use = not recovery.is_active and 2 * max(flight, recovery.flight) >= tcb.congestion.window
         _tell_recovery(tcb, segment, acked, now, is_duplicate=False)
@@ -38,7 +39,7 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
 
 def repeat(tcb: Tcb, segment: Segment, now: int) -> None:
     """SEG.ACK <= SND.UNA: perhaps a sign of loss (EP-ACK-6, RFC5681-2a), perhaps with news of what arrived (RFC2018-5a)."""
-    if not tcb.flight or not tcb.is_synchronized:
+    if not tcb.flight:
         return
     is_duplicate = _is_duplicate(tcb, segment)
     if is_duplicate or (segment.sack and tcb.sack_agreed):
@@ -125,7 +126,3 @@ def _measure(tcb: Tcb, segment: Segment, now: int) -> None:
     if measured != ABSENT:
         rtt.sample(measured)
         rtt.round_end = tcb.snd.max
-
-
-def deadline(after: int, now: int) -> int:
-    return now + after if after < NEVER else NEVER

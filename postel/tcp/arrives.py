@@ -109,7 +109,7 @@ def otherwise(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 
 def first_check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
-    if tcb.state is SYN_RECEIVED and segment.flags & (SYN | RST) == SYN and segment.seq == tcb.rcv.irs:
+    if not tcb.syn_is_acked and segment.flags & (SYN | RST) == SYN and segment.seq == tcb.rcv.irs:
         return _syn_again(tcb, segment, now)
     if is_acceptable(tcb, segment):  # EP-SEQ-1, EP-SEQ-10
         return True
@@ -179,7 +179,7 @@ def fifth_check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not segment.flags & ACK:  # EP-ACK-1
         return False
     snd = tcb.snd
-    if tcb.state is SYN_RECEIVED:
+    if not tcb.syn_is_acked:  # SYN-RECEIVED, or FIN-WAIT-1 straight from there
         if not (seq.lt(snd.una, segment.ack) and seq.le(segment.ack, snd.max)):  # EP-ACK-4, D-12, RFC9293-3.5.2-2
             _answer_with_reset(tcb, segment)
             return False
@@ -290,7 +290,8 @@ def _open_fast(tcb: Tcb, syn: Segment, now: int) -> None:
 
 
 def _open(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Our SYN is acknowledged: ESTABLISHED, from SYN-SENT or SYN-RECEIVED."""
+    """Our SYN is acknowledged: ESTABLISHED, from SYN-SENT or SYN-RECEIVED. After a CLOSE in SYN-RECEIVED the state is FIN-WAIT-1 already,
+    and everything else is the same."""
     lost_syns = tcb.retransmissions
     handshake.heed_stripping(tcb, segment)
     acknowledge.advance(tcb, segment, now)
@@ -298,9 +299,10 @@ def _open(tcb: Tcb, segment: Segment, now: int) -> None:
     pathmtu.begin(tcb, now)
     handshake.establish(tcb, lost_syns, now)
     if tcb.fast_open is not None:
-        handshake.conclude(tcb, tcb.fast_open, segment, lost_syns, now)
+        handshake.conclude(tcb, tcb.fast_open, segment, now)
     negotiation.opened(tcb, segment, now)
-    if tcb.fin_is_queued:  # EP-CLOSE-4: queued until now
+    tcb.last_ack_at = now
+    if tcb.fin_is_queued and tcb.state is ESTABLISHED:  # EP-CLOSE-4: queued until now
         tcb.enter(FIN_WAIT_1, now)
     tcb.snd.wnd = acknowledge.scaled_window(tcb, segment)  # EP-ACK-3, EP-SS-5, RFC1122-4.2.2.20c
     tcb.snd.max_wnd = max(tcb.snd.max_wnd, tcb.snd.wnd)
@@ -313,10 +315,10 @@ def _open(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def _syn_again(tcb: Tcb, segment: Segment, now: int) -> bool:
-    """SEG.SEQ = IRS in SYN-RECEIVED (EP-SEQ-8, EP-SYN-4, D-9)."""
+    """SEG.SEQ = IRS before our SYN is acknowledged (EP-SEQ-8, EP-SYN-4, D-9)."""
     if not negotiation.hear_again(tcb, segment):  # RFC9768-3.1.5
         _answer_with_reset(tcb, segment)
-        if tcb.is_passive:
+        if tcb.may_listen_again:
             handshake.listen_again(tcb, now)
         else:
             tcb.delete(ConnectionReset("the peer's SYNs contradict each other"), now)

@@ -179,7 +179,13 @@ def release(tcb: Tcb, now: int) -> None:
         _forget_unread(tcb)
         return
     tcb.nobody_reads = True
-    if (tcb.unread or tcb.reassembly is not None) and tcb.state in (SYN_RECEIVED, ESTABLISHED, CLOSE_WAIT, FIN_WAIT_1, FIN_WAIT_2):
+    if (tcb.unread or tcb.early or tcb.reassembly is not None) and tcb.state in (
+        SYN_RECEIVED,
+        ESTABLISHED,
+        CLOSE_WAIT,
+        FIN_WAIT_1,
+        FIN_WAIT_2,
+    ):
         abort(tcb, now)
     elif tcb.state is FIN_WAIT_2:
         tcb.timers.orphan = now + tcb.config.orphan_timeout  # EP-TMO-9

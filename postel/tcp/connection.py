@@ -21,7 +21,7 @@ from postel.tcp.events import Event
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.recovery import Figures
-from postel.tcp.state import CLOSED, SYN_RECEIVED, SYN_SENT, State
+from postel.tcp.state import CLOSED, State
 from postel.tcp.status import Status as Status  # noqa: PLC0414  # part of this module's interface too
 from postel.tcp.tcb import Tcb
 from postel.wire.address import Endpoint
@@ -198,7 +198,7 @@ class Connection:
         tcb = self.tcb
         if not self._is_in_flight(number):
             return
-        if hard and tcb.state in (SYN_SENT, SYN_RECEIVED):  # SHLD-26
+        if hard and not tcb.is_synchronized:  # SHLD-26
             tcb.delete(error, now)
         else:  # MUST-56, SHLD-25
             tcb.trouble(error)

@@ -1,11 +1,12 @@
 """What two SYNs agree on: MSS, window scale, timestamps, SACK; and the way into ESTABLISHED and back to LISTEN."""
 
-from postel.tcp import seq, tuning, usertimeout, window
+from postel.tcp import patience, seq, tuning, usertimeout, window
 from postel.tcp.ecn import negotiation
 from postel.tcp.events import OPENED
 from postel.tcp.fastopen import FastOpen
-from postel.tcp.state import ESTABLISHED, LISTEN
+from postel.tcp.state import ESTABLISHED, FIN_WAIT_1, LISTEN
 from postel.tcp.tcb import LARGEST_SHIFT, OWES_SYN, OWES_USER_TIMEOUT, Tcb
+from postel.tcp.timers import deadline
 from postel.times import NEVER
 from postel.wire.segment import ABSENT, Segment
 
@@ -72,35 +73,41 @@ def begin_to_send(tcb: Tcb, lost_syns: int, now: int) -> None:
     tcb.first_window = 1 if lost_syns > 1 else tcb.config.initial_window
     tcb.begin_to_send()
     outstanding = seq.distance(tcb.first_octet, tcb.snd.max)
-    if outstanding:  # of Fast Open
+    if outstanding:  # text of Fast Open, or the FIN of a CLOSE in SYN-RECEIVED
         tcb.recovery.on_sent(tcb.first_octet, outstanding, now)
 
 
 def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
-    """The handshake is done."""
+    """The handshake is done, whatever state it leads to: the only way into a synchronized one."""
     begin_to_send(tcb, lost_syns, now)
     if lost_syns:
         tcb.rtt.restart(tcb.config.rto_after_syn)  # RFC6298-5.7
+        tcb.snd.nxt = tcb.snd.una  # RFC7413-4.2.2: a peer that no SYN,ACK had reached took nothing that followed it
     tcb.timers.user = NEVER
+    if tcb.flight:  # it was sent before, and waits from now on as all text does
+        patience.restart(tcb, now)
+        tcb.timers.user = deadline(tcb.user_timeout, now)
     _size_buffer(tcb)
     if tcb.config.user_timeout_option:  # RFC5482-3a: told again, for a listener with SYN cookies forgot what the SYN said
         tcb.owes |= OWES_USER_TIMEOUT
     if tcb.config.keep_alive:
         tcb.timers.keep_alive = now + tcb.keep_alive_idle
-    tcb.enter(ESTABLISHED, now)
+    if tcb.state is not FIN_WAIT_1:  # EP-CLOSE-4
+        tcb.enter(ESTABLISHED, now)
     if not tcb.is_fast:  # whose user knows
         tcb.tell(OPENED)
 
 
-def conclude(tcb: Tcb, fast_open: FastOpen, segment: Segment, lost_syns: int, now: int) -> None:
+def conclude(tcb: Tcb, fast_open: FastOpen, segment: Segment, now: int) -> None:
     """The end of the handshake, for Fast Open: ``segment`` acknowledges our SYN, and the text that went with it or not."""
     snd = tcb.snd
-    refuses_text = snd.una == seq.add(snd.iss, 1) and snd.una != snd.max
+    lacks_text = snd.una not in (snd.max, tcb.fin_seq)
+    refuses_text = lacks_text and snd.una == seq.add(snd.iss, 1)
     if not fast_open.opened:
         tcb.fast_opened = snd.una != seq.add(snd.iss, 1)
     fast_open.succeeded(segment.fast_open, tcb.peer_mss, now, refuses_text=refuses_text)
-    if lost_syns or not fast_open.opened:
-        snd.nxt = snd.una  # RFC7413-4.2.2: the server refused it, or the client, whom no SYN,ACK had reached
+    if lacks_text and not fast_open.opened:
+        snd.nxt = snd.una  # RFC7413-4.2.2: the server refused it
     tcb.fast_open = None
 
 

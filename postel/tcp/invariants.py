@@ -1,7 +1,7 @@
 """What must be true of a TCB between any two events."""
 
 from postel.tcp import seq
-from postel.tcp.state import CLOSE_WAIT, CLOSED, ESTABLISHED, FIN_WAIT_1, TIME_WAIT
+from postel.tcp.state import CLOSED, LISTEN, TIME_WAIT
 from postel.tcp.tcb import NO_SEQUENCE, Tcb
 from postel.times import NEVER
 
@@ -17,9 +17,9 @@ def _sending(tcb: Tcb) -> None:
     snd = tcb.snd
     assert seq.le(snd.una, snd.nxt), "SND.UNA is beyond SND.NXT"
     assert seq.le(snd.nxt, snd.max), "SND.NXT is beyond SND.MAX"
-    if tcb.is_synchronized:
+    if tcb.state not in (CLOSED, LISTEN):
         has_fin = tcb.fin_seq != NO_SEQUENCE and not tcb.fin_is_acked
-        outstanding = tcb.flight - has_fin - (not tcb.syn_is_acked)  # in FIN-WAIT-1 straight from SYN-RECEIVED
+        outstanding = tcb.flight - has_fin - (not tcb.syn_is_acked)
         assert 0 <= outstanding <= tcb.send_buffer.size, "more is in flight than the buffer holds"
         assert not tcb.is_sender or tcb.congestion.window >= 1, "the congestion window is empty"
     if tcb.fin_seq != NO_SEQUENCE:
@@ -46,5 +46,5 @@ def _timers(tcb: Tcb) -> None:
         assert timers.next() == NEVER, "a timer outlives its TCB"
     if tcb.state is TIME_WAIT:
         assert timers.time_wait != NEVER, "TIME-WAIT without its timer"
-    if tcb.state in (ESTABLISHED, CLOSE_WAIT, FIN_WAIT_1) and tcb.flight and not tcb.owes:
+    if tcb.state not in (CLOSED, LISTEN) and tcb.flight and not tcb.owes:
         assert armed, "octets are in flight and no timer watches them"

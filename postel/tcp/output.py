@@ -7,7 +7,6 @@ has carried along already.
 from typing import Final
 
 from postel.tcp import burst, handshake, pathmtu, patience, seq, timestamps, tuning, usertimeout, window
-from postel.tcp.acknowledge import deadline
 from postel.tcp.ecn import feedback, negotiation
 from postel.tcp.fastopen import Attempt, FastOpen
 from postel.tcp.state import CLOSE_WAIT, CLOSED, LAST_ACK, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT
@@ -26,6 +25,7 @@ from postel.tcp.tcb import (
     TIMESTAMPS_LENGTH,
     Tcb,
 )
+from postel.tcp.timers import deadline
 from postel.times import NEVER, SECOND
 from postel.wire import options
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG, Segment

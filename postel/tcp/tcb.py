@@ -39,7 +39,6 @@ from postel.tcp.state import (
     ESTABLISHED,
     FIN_WAIT_1,
     FIN_WAIT_2,
-    LISTEN,
     SUCCESSORS,
     SYN_RECEIVED,
     SYN_SENT,
@@ -459,7 +458,8 @@ class Tcb:
 
     @property
     def is_synchronized(self) -> bool:
-        return self.state not in (CLOSED, LISTEN, SYN_SENT, SYN_RECEIVED)
+        """Whether both SYNs are acknowledged. After a CLOSE in SYN-RECEIVED the state is FIN-WAIT-1, and ours isn't yet."""
+        return self.syn_is_acked and self.state is not CLOSED
 
     # Memory that is shared with the host's other connections
 

@@ -2,8 +2,9 @@
 
 from postel.errors import ConnectionTimedOut, HostUnreachable
 from postel.tcp import handshake, pathmtu, patience
-from postel.tcp.acknowledge import deadline, has_more
+from postel.tcp.acknowledge import has_more
 from postel.tcp.tcb import OWES_ACK, OWES_KEEP_ALIVE, OWES_SYN, OWES_TAIL_PROBE, OWES_WINDOW_PROBE, Tcb
+from postel.tcp.timers import deadline
 from postel.times import NEVER
 
 

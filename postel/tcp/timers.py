@@ -3,6 +3,11 @@
 from postel.times import NEVER
 
 
+def deadline(after: int, now: int) -> int:
+    """When ``after`` microseconds will have passed; NEVER stays NEVER."""
+    return now + after if after < NEVER else NEVER
+
+
 class Timers:
     """``expires`` is no deadline: it says when the retransmission timeout is or would be due, while one of the three before it runs."""
 

@@ -4,7 +4,6 @@ from typing import Final
 
 from postel.tcp import challenge, seq
 from postel.tcp.recovery.undo import NO_ECHO
-from postel.tcp.state import SYN_RECEIVED
 from postel.tcp.tcb import Tcb
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ABSENT, RST, Segment
@@ -24,7 +23,7 @@ def admits(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not timestamps.agreed or segment.flags & RST:  # EP-PAWS-4, RFC7323-5.2a
         return True
     if segment.tsval == ABSENT:  # EP-PAWS-1, RFC7323-3.2c; before ESTABLISHED it may be a sign (`handshake.heed_stripping`)
-        return tcb.state is SYN_RECEIVED or not tcb.config.timestamps_required
+        return not (tcb.syn_is_acked and tcb.config.timestamps_required)
     if seq.ge(segment.tsval, timestamps.recent):
         return True
     if now - timestamps.recent_at > tcb.config.paws_idle:  # EP-PAWS-3, RFC7323-5.5
