@@ -14,26 +14,30 @@
     run(main(), world)
 
 ``asyncio.sleep(3600)`` takes no time: when nothing is ready, the clock goes on to what happens next in the world or in the loop, whichever
-is first. Real descriptors are looked at, never waited for, and neither are threads.
+is first. Real descriptors are looked at, never waited for. `asyncio.to_thread` and ``run_in_executor`` call their function at once, in
+the loop's own thread: it takes no virtual time, and every run of the same seed is the same. A function that waits there for something
+that the loop has yet to do waits for ever.
 """
 
 import asyncio
+import errno
 import math
 from collections import deque
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from selectors import BaseSelector, DefaultSelector, SelectorKey
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 from postel import aio
 from postel.aio.network import LINGER
-from postel.errors import PostelError
+from postel.errors import LinkError, PostelError
 from postel.host.host import Host, HostEvent
 from postel.link import Link, closed, too_large
 from postel.sim.world import World
 from postel.times import HOUR, NEVER, SECOND
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 _HALF: Final = 0.5  # the loop's clock stands in the middle of the world's microsecond: rounding never makes it an earlier one
 _LONGEST_JUMP: Final = HOUR
 _TOLERANCE: Final = 0.1  # of a microsecond: a float near that middle has reached it
@@ -51,7 +55,8 @@ def run(main: Coroutine[Any, Any, T], world: World) -> T:
 
 
 class Wire(Link):
-    """Stands for a host in its place in the world, and is the link of whoever drives the host: what arrives there is received here."""
+    """Stands for a host in its place in the world, and is the link of the network that drives the host: what arrives there is received
+    here. When the host is restarted (`World.restart`), the wire is gone for good: every call but `close` raises `LinkError`."""
 
     def __init__(self, world: World, host: Host, descriptor: int) -> None:
         self.mtu = host.routes.mtu
@@ -60,11 +65,21 @@ class Wire(Link):
         self._descriptor = descriptor
         self._arrived: deque[bytes] = deque()
         self._leaving: deque[bytes] = deque()
-        world.front(host, self)
+        self._has_crashed = False
+        world.front(host, self, on_crash=self._crashed)
 
     @property
     def is_readable(self) -> bool:
-        return bool(self._arrived)
+        return bool(self._arrived) or self._has_crashed
+
+    def _crashed(self) -> None:
+        self._has_crashed = True
+        self._arrived.clear()
+        self._leaving.clear()
+
+    def _require_host(self) -> None:
+        if self._has_crashed:
+            raise LinkError(errno.ENETDOWN, "the host was restarted: its old network is gone, attach the new host")
 
     # The link
 
@@ -72,6 +87,7 @@ class Wire(Link):
         return self._descriptor
 
     def receive(self) -> bytes:
+        self._require_host()
         return self._arrived.popleft() if self._arrived else b""
 
     def send(self, packet: bytes) -> bool:
@@ -80,6 +96,7 @@ class Wire(Link):
             raise too_large(len(packet), self.mtu)
         if self._descriptor < 0:
             raise closed("wire")
+        self._require_host()
         self._leaving.append(packet)
         self._world.pump()
         return True
@@ -89,8 +106,9 @@ class Wire(Link):
         if self._descriptor >= 0:
             self._descriptor = -1
             self._arrived.clear()
-            self._world.front(self.host, self.host)
-            self._world.pump()
+            if not self._has_crashed:
+                self._world.front(self.host, self.host)
+                self._world.pump()
 
     # The stack
 
@@ -121,6 +139,21 @@ class Loop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return (self.world.now + _HALF) / SECOND
+
+    def run_in_executor(self, executor: object, func: Callable[[*Ts], T], *args: *Ts) -> "asyncio.Future[T]":
+        """As the loop's own, but ``func`` is called now and here: a thread would end at a moment that no seed decides."""
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except StopIteration as error:  # which a future refuses
+            refused = RuntimeError(f"{func!r} raised StopIteration")
+            refused.__cause__ = error
+            future.set_exception(refused)
+        except BaseException as error:  # noqa: BLE001 - it is the future's, as with a thread
+            future.set_exception(error)
+        return future
 
     def attach(self, host: Host, *, linger: float = LINGER) -> aio.Network:
         """As `postel.aio.attach`, for a host of the world. Its application, if it has one, isn't called while the network is open."""

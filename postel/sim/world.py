@@ -5,7 +5,6 @@ there. Between two of them nothing can happen, so the clock jumps; 2MSL passes i
 """
 
 from collections.abc import Callable
-from functools import partial
 from heapq import heappop, heappush
 from random import Random
 from typing import Final, Protocol
@@ -20,9 +19,11 @@ from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import Event
 from postel.tcp.observer import Observer
+from postel.tcp.state import State
 from postel.times import MILLISECOND, NEVER
 from postel.wire import address as addresses
 from postel.wire import icmp, ip
+from postel.wire.segment import Segment
 
 Subject = Connection | Listener | DatagramSocket
 Application = Callable[[Subject, Event, int], None]
@@ -55,17 +56,78 @@ class Stack(Protocol):
     def handle_timeout(self, now: int) -> None: ...
 
 
-class _Node:
-    """A host in its place; ``stack`` is who stands there for it, ``make`` makes another like it."""
+class _Voice(Observer):
+    """Passes what one host tells to the world's observer, until that host has crashed."""
 
-    def __init__(self, name: str, make: Callable[[], Host], application: Application | None) -> None:
+    def __init__(self, listener: Observer) -> None:
+        self._listener: Observer | None = listener
+
+    def fall_silent(self) -> None:
+        self._listener = None
+
+    def state_changed(self, local: object, remote: object, before: State, after: State, now: int) -> None:
+        if self._listener is not None:
+            self._listener.state_changed(local, remote, before, after, now)
+
+    def segment_sent(self, local: object, remote: object, segment: Segment, now: int) -> None:
+        if self._listener is not None:
+            self._listener.segment_sent(local, remote, segment, now)
+
+    def segment_arrived(self, local: object, remote: object, segment: Segment, now: int) -> None:
+        if self._listener is not None:
+            self._listener.segment_arrived(local, remote, segment, now)
+
+    def timer_expired(self, local: object, remote: object, timer: str, now: int) -> None:
+        if self._listener is not None:
+            self._listener.timer_expired(local, remote, timer, now)
+
+    def packet_sent(self, octets: bytes, now: int) -> None:
+        if self._listener is not None:
+            self._listener.packet_sent(octets, now)
+
+    def packet_arrived(self, octets: bytes, now: int) -> None:
+        if self._listener is not None:
+            self._listener.packet_arrived(octets, now)
+
+    def packet_dropped(self, reason: str, octets: bytes, now: int) -> None:
+        if self._listener is not None:
+            self._listener.packet_dropped(reason, octets, now)
+
+
+class _Node:
+    """A host in its place. ``stack`` is what the network sees there: the host, or what stands in front of it. ``make`` makes another host
+    like it, with the observer that it is given."""
+
+    def __init__(
+        self, name: str, make: Callable[[Observer | None], Host], observer: Observer | None, application: Application | None
+    ) -> None:
         self.name = name
-        self.make = make
-        self.host = make()
-        self.stack: Stack = self.host
         self.application = application
+        self._make = make
+        self._observer = observer
+        self._on_crash: Callable[[], None] | None = None
+        self._start()
         self.paths: dict[_Node, Path] = {}
         self.armed = NEVER  # the earliest wake-up for it that lies in the heap
+
+    def _start(self) -> None:
+        self._voice = None if self._observer is None else _Voice(self._observer)
+        self.host = self._make(self._voice)
+        self.stack: Stack = self.host
+
+    def restart(self) -> None:
+        """The host is gone without a word; another like it starts."""
+        if self._voice is not None:
+            self._voice.fall_silent()
+        on_crash, self._on_crash = self._on_crash, None
+        self._start()
+        self.armed = NEVER
+        if on_crash is not None:
+            on_crash()
+
+    def front(self, stack: Stack, on_crash: Callable[[], None] | None) -> None:
+        self.stack = stack
+        self._on_crash = on_crash
 
 
 class World:
@@ -74,6 +136,10 @@ class World:
     ``seed`` decides everything that chance decides: the hosts' secrets and every path's dice. ``observer`` watches all hosts; a `Witness`
     is also told of packets under way. An ``application``, given with its host, is called with each of the host's events:
     ``application(subject, event, now)``.
+
+    The world may be changed while it runs, by an application, a rule or a call of `at`: hosts, paths and `rules` added, removed or
+    replaced, and every setting of a `Path` assigned (``there.loss = 0.5``). A change holds for packets that leave from then on; those
+    under way arrive as they were sent.
     """
 
     def __init__(self, seed: int = 0, *, observer: Observer | None = None) -> None:
@@ -104,38 +170,47 @@ class World:
         octets (`Host.use_offload`), which are cut before they take to the path."""
         if any(node.name == name for node in self._nodes.values()):
             raise ArgumentError("name", name, "one that no other host of this world has")
-        make = partial(
-            Host,
-            *interfaces,
-            secret=f"{self.seed}/{name}".encode(),
-            mtu=mtu,
-            config=config,
-            observer=self.observer,
-            any_address=any_address,
-            memory_limit=memory_limit,
-            verify_checksums=verify_checksums,
-        )
-        node = _Node(name, partial(_offloading, make, offload), application)
-        self._nodes[node.host] = node
-        for text in interfaces:
-            octets = addresses.parse_interface(text).address
-            if octets in self._by_address:
+        own = [addresses.parse_interface(text).address for text in interfaces]
+        for text, octets in zip(interfaces, own, strict=True):
+            if octets in self._by_address or own.count(octets) > 1:
                 raise ArgumentError("interfaces", text, "addresses that no other host of this world has")
-            self._by_address[octets] = node
+
+        def make(observer: Observer | None) -> Host:
+            host = Host(
+                *interfaces,
+                secret=f"{self.seed}/{name}".encode(),
+                mtu=mtu,
+                config=config,
+                observer=observer,
+                any_address=any_address,
+                memory_limit=memory_limit,
+                verify_checksums=verify_checksums,
+            )
+            host.use_offload(offload)
+            return host
+
+        node = _Node(name, make, self.observer, application)
+        self._nodes[node.host] = node
+        self._by_address.update(dict.fromkeys(own, node))
         return node.host
 
     def restart(self, host: Host) -> Host:
-        """As after a power failure: a new host in the same place, with the same secret, that knows of no connection. The application stays,
-        who stood before the host doesn't, and observers aren't told, for nobody was left to tell them."""
-        node = self._nodes.pop(self._node(host).host)
-        node.host = node.stack = node.make()
-        node.armed = NEVER
+        """Crash ``host`` and start another in its place, with the same addresses, secret and application, that knows of no connection.
+
+        The old host ends as in a power failure: it sends nothing more, and the observer hears nothing more of it. What stood in front of
+        it (`front`) is told; a network that drove it in a loop (`postel.sim.loop.Loop.attach`) is broken, so that its program gets a
+        `LinkError`. Attach the new host to go on. May be called by an application, a rule or `at`, while the world runs.
+        """
+        node = self._node(host)
+        del self._nodes[host]
+        node.restart()
         self._nodes[node.host] = node
         return node.host
 
-    def front(self, host: Host, stack: Stack) -> None:
-        """Let ``stack`` stand between the network and ``host``: it is called in its place, and passes on what it likes."""
-        self._node(host).stack = stack
+    def front(self, host: Host, stack: Stack, *, on_crash: Callable[[], None] | None = None) -> None:
+        """Let ``stack`` stand between the network and ``host``: it is called in the host's place, and passes on what it likes.
+        ``on_crash()`` is called when ``host`` is restarted; then ``stack`` is in front of nothing."""
+        self._node(host).front(stack, on_crash)
 
     def application(self, host: Host, application: Application) -> None:
         """Let ``application`` have the events of ``host`` from now on."""
@@ -214,7 +289,7 @@ class World:
 
     def pump(self) -> None:
         """Send what the hosts have to send, and tell the applications; needed only after calls from outside `run`."""
-        for node in self._nodes.values():
+        for node in tuple(self._nodes.values()):  # an application may add a host, or restart one
             self._pump(node)
 
     def _step(self) -> None:
@@ -239,17 +314,16 @@ class World:
         self._pump(node)
 
     def _pump(self, node: _Node) -> None:
-        stack, now = node.stack, self.now
-        busy = True
+        now, busy = self.now, True
         while busy:
             busy = False
-            while (octets := stack.next_packet(now)) is not None:
+            while (octets := node.stack.next_packet(now)) is not None:
                 self._send(node, octets)
-            while (told := stack.next_event()) is not None:
+            while (told := node.stack.next_event()) is not None:
                 busy = True
                 if node.application is not None:
-                    node.application(told[0], told[1], now)
-        deadline = stack.next_timeout()
+                    node.application(told[0], told[1], now)  # after which another stack may stand here: the host was restarted
+        deadline = node.stack.next_timeout()
         if deadline < node.armed:
             node.armed = max(deadline, now)
             self._put(node.armed, node)
@@ -322,12 +396,6 @@ class World:
         """An arrival of ``octets``; without them a wake-up of the host; or a call of the user's."""
         self._order += 1
         heappush(self._heap, (when, self._order, node, octets, call))
-
-
-def _offloading(make: Callable[[], Host], largest: int) -> Host:
-    host = make()
-    host.use_offload(largest)
-    return host
 
 
 def _pieces(octets: bytes, mtu: int) -> tuple[bytes, ...] | list[bytes]:

@@ -253,6 +253,8 @@ class _Ladder:
         head, missing = glyphs.to_right if to_right else glyphs.to_left, 0
         if packet.lost:
             head, missing = glyphs.lost, max(min(room // 5, room - width(label) - 6), 0)
+        elif packet.is_under_way:
+            head, missing = glyphs.dashed, max(min(room // 5, room - width(label) - 6), 0)
         elif self.is_split(packet):
             head, missing = glyphs.dashed * max(min(room // 4, room - width(label) - 6), 1), room // 8
         missing = max(min(missing, room - width(label) - 4 - width(head)), 0)

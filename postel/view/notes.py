@@ -67,6 +67,8 @@ TEXTS: Final = {
     "queue full": ("queue full", "队列已满"),
     "too big": ("too big", "超过 MTU"),
     "no route": ("no route", "无路由"),
+    "not carried": ("no path carried it", "没有路径传送它"),
+    "under way": ("still under way when the recording ends", "记录结束时仍在途中"),
     # timers
     "retransmission timer": ("RTO: no acknowledgement came in time", "RTO 超时：没有按时收到确认"),
     "probe timer": ("PTO: an acknowledgement is overdue, the tail is probed", "PTO 超时：确认迟迟不到，探测尾部"),
@@ -120,6 +122,8 @@ def of_packet(packet: Packet, flow: Flow, language: str) -> list[str]:
     if packet.lost:
         key = "lost, sent again" if packet.again else "lost"
         notes.append(say(key, language, why=say(packet.lost, language), again=packet.again))
+    elif packet.is_under_way:
+        notes.append(say("under way", language))
     if packet.damaged:
         notes.append(say("damaged", language))
     if packet.dropped:

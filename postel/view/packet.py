@@ -55,6 +55,7 @@ class Packet:
     arrival_order: int = UNKNOWN
     arrived_at: int = NEVER
     due_at: int = NEVER  # when the network says that it will arrive
+    is_under_way: bool = False  # left a host that the trace hears, on a path that will deliver it, and has not arrived yet
     lost: str = ""  # why
     damaged: bool = False
     dropped: str = ""  # why the receiving host threw it away

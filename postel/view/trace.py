@@ -22,6 +22,9 @@ from postel.wire.segment import ACK, SYN, Segment
 _BY_CALL = (State.FIN_WAIT_1, State.LAST_ACK, State.SYN_SENT)
 
 
+NOT_CARRIED = "not carried"  # why a packet is lost that left a host while no path was there for it
+
+
 class Trace(Witness):
     """``packets`` in the order in which they left, ``flows`` in the order in which they began.
 
@@ -63,6 +66,8 @@ class Trace(Witness):
     def packet_sent(self, octets: bytes, now: int) -> None:
         self._fresh = packet = self._depart(octets, now)
         if packet is not None:
+            if self._sees_both_ends:  # until `carried` or `lost` says what becomes of it, which the network does at once
+                packet.lost = NOT_CARRIED
             self._flying.setdefault(octets, deque()).append(packet)
 
     def packet_arrived(self, octets: bytes, now: int) -> None:
@@ -79,6 +84,7 @@ class Trace(Witness):
         if packet is None:
             return
         packet.arrived_at = now
+        packet.is_under_way = False
         packet.arrival_order = self._next_order()
         flow = self._current.get((packet.destination, packet.source, packet.protocol))
         if flow is not None:
@@ -130,10 +136,12 @@ class Trace(Witness):
     # What a world or a relay tells
 
     def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
+        hears_hosts = self._fresh is not None and self._fresh.octets is octets
         packet = self._told(sender, receiver, octets, sent_at)
         if packet is None:
             return
         packet.due_at = arrives_at
+        packet.is_under_way = hears_hosts
         if delivered is not octets and delivered != octets:
             packet.damaged = True
             self._land(octets, packet)
@@ -158,6 +166,7 @@ class Trace(Witness):
         elif packet.sender:
             packet = self._depart(octets, sent_at, copy_of=packet)
         if packet is not None:
+            packet.lost = ""
             packet.sender, packet.receiver = sender, receiver
             self._name(packet)
             if not packet.copy:
