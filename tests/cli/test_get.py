@@ -114,6 +114,13 @@ def test_tls_has_its_bar(capfd: Capture, caplog: pytest.LogCaptureFixture) -> No
     assert "server 10.0.0.80:443" in err
 
 
+def test_tls_has_the_same_ladder_in_every_run(capfd: Capture) -> None:
+    first = got(capfd, "https://www.example.org/", "--ladder")
+    assert "TLS" in first[2]
+    for _ in range(19):
+        assert got(capfd, "https://www.example.org/", "--ladder") == first
+
+
 def test_tls_in_the_lab_takes_somebody_who_makes_certificates() -> None:
     script = (
         "import sys; sys.modules['trustme'] = None; from postel.cli import main; sys.exit(main(['get', '--lab', 'https://a.example/']))"

@@ -40,6 +40,7 @@ _CLIENT, _DNS, _SERVER = "10.0.0.1", "10.0.0.53", "10.0.0.80"
 _WWW: Final = "www."
 _OCTETS: Final = "/octets/"
 _MOST_OCTETS: Final = 10_000_000
+_SHORT_SERIAL: Final = 151  # bits of a certificate's serial number that takes fewer octets than most, which have 159
 _NEW_YEAR: Final = 1_767_225_600  # 2026, where the clock of this world begins
 _PAGE: Final = """<!DOCTYPE html>
 <title>{host}</title>
@@ -49,7 +50,7 @@ _PAGE: Final = """<!DOCTYPE html>
 
 
 class Laboratory:
-    """The same for the same options, but for what TLS sends: its chance comes from elsewhere."""
+    """The same for the same options. What TLS sends is random, for its chance comes from elsewhere, but its lengths are the same."""
 
     def __init__(self, options: argparse.Namespace, where: Target) -> None:
         self.recording = Recording(options, {}, epoch=_NEW_YEAR * 1_000_000)
@@ -131,8 +132,20 @@ def _certified(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
         import trustme  # noqa: PLC0415 - only TLS in the lab needs it
     except ImportError:
         raise ArgumentError("URL", f"https://{name}", "http:// in the lab, or with the package trustme, which makes certificates") from None
-    authority = trustme.CA()
+    # Everything that TLS sends has the same length in every run: RSA's signatures (ECDSA's vary by two octets), the certificate, and no
+    # session tickets, which contain random numbers of varying length.
+    authority = trustme.CA(key_type=trustme.KeyType.RSA)
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    authority.issue_cert(name).configure_cert(server)
+    server.num_tickets = 0
+    certificate = authority.issue_cert(name, key_type=trustme.KeyType.RSA)
+    while _serial_number(certificate.cert_chain_pems[0].bytes()).bit_length() <= _SHORT_SERIAL:
+        certificate = authority.issue_cert(name, key_type=trustme.KeyType.RSA)
+    certificate.configure_cert(server)
     authority.configure_trust(client)
     return server, client
+
+
+def _serial_number(certificate: bytes) -> int:
+    from cryptography import x509  # noqa: PLC0415 - trustme brings it
+
+    return x509.load_pem_x509_certificate(certificate).serial_number
