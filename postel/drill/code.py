@@ -26,8 +26,13 @@ _COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
 }  # fmt: skip
 _OPERATIONS: Final[dict[type[ast.operator], Callable[[Any, Any], Any]]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv, ast.Div: operator.truediv,
-    ast.Mod: operator.mod, ast.BitAnd: operator.and_, ast.BitOr: operator.or_, ast.LShift: operator.lshift, ast.RShift: operator.rshift,
+    ast.Mod: operator.mod, ast.BitAnd: operator.and_, ast.BitOr: operator.or_, ast.BitXor: operator.xor, ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
 }  # fmt: skip
+_UNARY: Final[dict[type[ast.unaryop], Callable[[Any], Any]]] = {
+    ast.Not: operator.not_, ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Invert: operator.invert,
+}  # fmt: skip
+_FARTHEST_SHIFT: Final = 1024  # bits: a script needs 64, and a larger number would only fill the memory
 
 
 def information(connection: Connection | None, fallback: State, now: int) -> dict[str, object]:
@@ -48,10 +53,17 @@ def execute(text: str, names: dict[str, object], line: int) -> None:
     for statement in tree.body:
         if isinstance(statement, ast.Assert):
             _assert(statement, names, line)
-        elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            names[statement.targets[0].id] = _value(statement.value, names, line)
+        elif isinstance(statement, ast.Assign):
+            value = _value(statement.value, names, line)
+            names.update(dict.fromkeys([_variable(target, line) for target in statement.targets], value))
         elif not _is_print(statement):
             raise ScriptError(line, ast.unparse(statement), "only assertions and assignments are run")
+
+
+def _variable(target: ast.expr, line: int) -> str:
+    if not isinstance(target, ast.Name):
+        raise ScriptError(line, ast.unparse(target), "only variables can be assigned to")
+    return target.id
 
 
 def _is_print(statement: ast.stmt) -> bool:
@@ -67,27 +79,54 @@ def _assert(statement: ast.Assert, names: dict[str, object], line: int) -> None:
 
 
 def _value(node: ast.expr, names: dict[str, object], line: int) -> Any:  # noqa: ANN401  # whatever the script computes with
+    """What Python makes of ``node``. Raises ScriptError for what isn't run, and for what can't be computed."""
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Name):
-        if node.id in names:
-            return names[node.id]
-        if node.id in _CONSTANTS:
-            return _CONSTANTS[node.id]
-        raise ScriptError(line, node.id, "this name isn't known")
+        return _named(node.id, names, line)
     if isinstance(node, ast.BoolOp):
-        values = [_value(part, names, line) for part in node.values]
-        return all(values) if isinstance(node.op, ast.And) else any(values)
-    if isinstance(node, ast.UnaryOp):
-        value = _value(node.operand, names, line)
-        return not value if isinstance(node.op, ast.Not) else -value
-    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATIONS:
-        return _OPERATIONS[type(node.op)](_value(node.left, names, line), _value(node.right, names, line))
+        return _both_or_either(node, names, line)
+    if isinstance(node, ast.IfExp):
+        return _value(node.body if _value(node.test, names, line) else node.orelse, names, line)
     if isinstance(node, ast.Compare):
         return _compare(node, names, line)
     if isinstance(node, ast.Tuple | ast.List):
-        return tuple([_value(part, names, line) for part in node.elts])
+        parts = [_value(part, names, line) for part in node.elts]
+        return parts if isinstance(node, ast.List) else tuple(parts)
+    try:
+        if isinstance(node, ast.UnaryOp):
+            return _UNARY[type(node.op)](_value(node.operand, names, line))
+        if isinstance(node, ast.BinOp) and type(node.op) in _OPERATIONS:
+            return _computed(node, _value(node.left, names, line), _value(node.right, names, line), line)
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise ScriptError(line, ast.unparse(node), f"this can't be computed: {error}") from error
     raise ScriptError(line, ast.unparse(node), "this expression isn't run")
+
+
+def _named(name: str, names: dict[str, object], line: int) -> object:
+    if name in names:
+        return names[name]
+    if name in _CONSTANTS:
+        return _CONSTANTS[name]
+    raise ScriptError(line, name, "this name isn't known")
+
+
+def _both_or_either(node: ast.BoolOp, names: dict[str, object], line: int) -> object:
+    """The first part that decides, and no part after it is looked at."""
+    value: object = None
+    for part in node.values:
+        value = _value(part, names, line)
+        if bool(value) != isinstance(node.op, ast.And):
+            break
+    return value
+
+
+def _computed(node: ast.BinOp, left: Any, right: Any, line: int) -> object:  # noqa: ANN401
+    if isinstance(node.op, ast.LShift) and right > _FARTHEST_SHIFT:
+        raise ScriptError(line, ast.unparse(node), f"a shift by more than {_FARTHEST_SHIFT} bits isn't run")
+    if isinstance(node.op, ast.Mult) and not (isinstance(left, int | float) and isinstance(right, int | float)):
+        raise ScriptError(line, ast.unparse(node), "only numbers are multiplied")
+    return _OPERATIONS[type(node.op)](left, right)
 
 
 def _compare(node: ast.Compare, names: dict[str, object], line: int) -> bool:
@@ -95,15 +134,31 @@ def _compare(node: ast.Compare, names: dict[str, object], line: int) -> bool:
     for kind, comparator in zip(node.ops, node.comparators, strict=True):
         right = _value(comparator, names, line)
         if isinstance(kind, ast.In | ast.NotIn):
-            holds = (left in right) == isinstance(kind, ast.In)
+            holds = _is_in(left, right, node, line) == isinstance(kind, ast.In)
+        elif isinstance(kind, ast.Is | ast.IsNot):
+            holds = (left is right) == isinstance(kind, ast.Is)
         elif type(kind) in _COMPARISONS:
-            holds = _COMPARISONS[type(kind)](_numbered(left, right), _numbered(right, left))
+            holds = _ordered(kind, left, right, node, line)
         else:
             raise ScriptError(line, ast.unparse(node), "this comparison isn't run")
         if not holds:
             return False
         left = right
     return True
+
+
+def _is_in(value: object, values: Any, node: ast.expr, line: int) -> bool:  # noqa: ANN401
+    try:
+        return value in values
+    except TypeError as error:
+        raise ScriptError(line, ast.unparse(node), f"this can't be compared: {error}") from error
+
+
+def _ordered(kind: ast.cmpop, left: object, right: object, node: ast.expr, line: int) -> bool:
+    try:
+        return bool(_COMPARISONS[type(kind)](_numbered(left, right), _numbered(right, left)))
+    except TypeError as error:
+        raise ScriptError(line, ast.unparse(node), f"this can't be compared: {error}") from error
 
 
 def _numbered(value: object, other: object) -> object:
