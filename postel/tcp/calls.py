@@ -78,8 +78,13 @@ def _require_sending(tcb: Tcb, now: int) -> None:
         raise why_closed(tcb)
     if tcb.state is LISTEN:  # EP-SEND-2
         open_active(tcb, now)
-    if tcb.fin_is_queued or tcb.state in (FIN_WAIT_1, FIN_WAIT_2, CLOSING, LAST_ACK, TIME_WAIT):  # EP-SEND-5, RFC9293-3.6-2
+    if not may_send(tcb):  # EP-SEND-5, RFC9293-3.6-2
         raise ConnectionClosing
+
+
+def may_send(tcb: Tcb) -> bool:
+    """Whether the direction from here is open, or will be: it is not after CLOSE, and not in a state that only CLOSE leads to."""
+    return not tcb.fin_is_queued and tcb.state not in (CLOSED, FIN_WAIT_1, FIN_WAIT_2, CLOSING, LAST_ACK, TIME_WAIT)
 
 
 def receive(tcb: Tcb, limit: int, now: int) -> bytes:

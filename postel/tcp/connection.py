@@ -89,8 +89,8 @@ class Connection:
 
     @property
     def writable(self) -> int:
-        """Octets that `send` would take now."""
-        return tuning.room(self.tcb)
+        """Octets that `send` would take now, 0 where it would raise."""
+        return tuning.room(self.tcb) if calls.may_send(self.tcb) else 0
 
     @property
     def unacknowledged(self) -> int:

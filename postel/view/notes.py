@@ -119,6 +119,15 @@ def of_packet(packet: Packet, flow: Flow, language: str) -> list[str]:
         notes.append(say(packet.kind.value, language))
     if packet.text and not packet.original:
         notes.append(say("text", language, text=packet.text))
+    notes += _fate(packet, language)
+    if _starts_waiting(packet, flow):
+        notes.append(say("2msl starts", language))
+    return notes
+
+
+def _fate(packet: Packet, language: str) -> list[str]:
+    """What became of it, where it did not just arrive."""
+    notes = []
     if packet.lost:
         key = "lost, sent again" if packet.again else "lost"
         notes.append(say(key, language, why=say(packet.lost, language), again=packet.again))
@@ -129,8 +138,6 @@ def of_packet(packet: Packet, flow: Flow, language: str) -> list[str]:
     if packet.dropped:
         key = f"dropped {packet.dropped}"
         notes.append(say(key if key in TEXTS else "dropped", language, why=packet.dropped))
-    if _starts_waiting(packet, flow):
-        notes.append(say("2msl starts", language))
     return notes
 
 
