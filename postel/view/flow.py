@@ -1,6 +1,7 @@
 """One connection (or exchange of datagrams) in a trace: whose numbers start where, what was sent before, who is in which state."""
 
 from bisect import bisect_right
+from collections import deque
 from dataclasses import dataclass, field
 
 from postel.tcp import seq as sequence
@@ -8,6 +9,8 @@ from postel.tcp.state import State
 from postel.view.packet import UNKNOWN, Kind, Packet
 from postel.wire.address import Endpoint
 from postel.wire.segment import ABSENT, ACK, FIN, RST, SYN, Segment
+
+_REMEMBERED = 64  # packets of one direction that the other has not answered: more say nothing more
 
 
 @dataclass(slots=True)
@@ -64,6 +67,7 @@ class _Direction:
     ack: int = UNKNOWN
     window: int = UNKNOWN
     repeated: int = 0
+    unanswered: deque[Packet] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))  # with text, SYN or FIN
 
     def relative(self, number: int) -> int:
         return self.high + sequence.offset(number, sequence.add(self.first, self.high))
@@ -73,6 +77,14 @@ class _Direction:
         if index >= 0 and self.ranges[index].end > start:
             return self.ranges[index].packet
         return None
+
+    def have_arrived(self) -> bool:
+        """Whether any of the unanswered has, as far as the trace can tell. Those under way stay unanswered."""
+        arrived = any(not packet.lost and not packet.is_under_way for packet in self.unanswered)
+        under_way = [packet for packet in self.unanswered if packet.is_under_way]
+        self.unanswered.clear()
+        self.unanswered.extend(under_way)
+        return arrived
 
     def note(self, start: int, end: int, packet: Packet) -> None:
         index = bisect_right(self.starts, start)
@@ -128,6 +140,7 @@ class Flow:
         self._set_kind(packet, segment, mine, others)
         if segment.len:
             self._set_history(packet, segment, mine)
+            mine.unanswered.append(packet)
         mine.high = max(mine.high, packet.seq + segment.len)
         if segment.flags & ACK:
             mine.ack = packet.ack
@@ -151,6 +164,7 @@ class Flow:
 
     def _set_kind(self, packet: Packet, segment: Segment, mine: _Direction, others: _Direction) -> None:
         flags = segment.flags
+        is_answer = bool(flags & ACK) and others.have_arrived()
         if flags & RST:
             packet.kind = Kind.RST
         elif flags & SYN:
@@ -163,22 +177,24 @@ class Flow:
         elif others.window == 0 and len(segment.data) == 1:
             packet.kind = Kind.WINDOW_PROBE
         elif not segment.data:
-            packet.kind = self._kind_of_acknowledgement(packet, mine, others)
+            packet.kind = self._kind_of_acknowledgement(packet, mine, others, is_answer=is_answer)
         if packet.kind is not Kind.DUPLICATE_ACK:
             mine.repeated = 0
         if flags & ACK and not flags & SYN and packet.ack > 0:  # else it is about an earlier connection of the same ends
             self._handshake_is_over = True
 
-    def _kind_of_acknowledgement(self, packet: Packet, mine: _Direction, others: _Direction) -> Kind:
+    def _kind_of_acknowledgement(self, packet: Packet, mine: _Direction, others: _Direction, *, is_answer: bool) -> Kind:
+        """``is_answer``: something that takes sequence numbers has arrived since this end last sent an ACK. Then a larger window alone does
+        not make it a window update: the first window after the SYN is larger by its scale, and a FIN out of order is answered, too."""
         if not self._handshake_is_over:
             return Kind.HANDSHAKE_ACK if packet.ack > 0 else Kind.PLAIN
         if others.fin_end != UNKNOWN and mine.ack < others.fin_end <= packet.ack:
             return Kind.FIN_ACK
         if packet.window == 0:
             return Kind.ZERO_WINDOW
-        if packet.ack == mine.ack and packet.window > mine.window and not packet.sack:
+        if packet.ack == mine.ack and packet.window > mine.window and not packet.sack and not is_answer:
             return Kind.WINDOW_UPDATE
-        if packet.ack == mine.ack and packet.ack < others.high and (packet.sack or packet.window == mine.window):
+        if packet.ack == mine.ack and packet.ack < others.high and (is_answer or packet.sack or packet.window == mine.window):
             mine.repeated += 1
             packet.repeated = mine.repeated
             return Kind.DUPLICATE_ACK

@@ -37,6 +37,11 @@ async def talk_for_ever(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
         await asyncio.sleep(0.005)
 
 
+async def read_to_the_end(reader: asyncio.StreamReader) -> None:
+    while await reader.read(1000):
+        pass
+
+
 @pytest.mark.parametrize("moment", [0.0, 0.001, 0.0123, 0.02, 0.033, 0.05, 0.4])
 def test_after_a_crash_the_ladder_shows_no_packet_that_no_path_carried(moment: float) -> None:
     trace = Trace()
@@ -63,8 +68,7 @@ def test_after_a_crash_the_ladder_shows_no_packet_that_no_path_carried(moment: f
             before = world.now
             writer.write(b"are you still there?")
             with pytest.raises(ConnectionResetError):  # the new host knows of no connection (RFC 9293, 3.5.1, figure 10)
-                while await reader.read(1000):
-                    pass
+                await read_to_the_end(reader)
             assert world.now <= before + 3 * SECOND
             async with here().attach(new) as network:
                 await network.start_server(talk_for_ever, port=7)
@@ -171,7 +175,7 @@ def test_a_rule_and_a_path_may_change_while_packets_are_under_way() -> None:
 
 @pytest.mark.parametrize("wrong", [("10.0.0.1/24",), ("10.0.0.9/24", "10.0.0.1/24"), ("10.0.0.9/24", "10.0.0.9/16"), ("nonsense",)])
 def test_a_host_that_is_refused_leaves_nothing_behind(wrong: tuple[str, ...]) -> None:
-    world, near, far = joined()
+    world, near, _far = joined()
     with pytest.raises(ArgumentError):
         world.host("new", *wrong)
     with pytest.raises(ArgumentError):
