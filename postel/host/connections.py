@@ -11,47 +11,33 @@ from collections.abc import Iterator
 from typing import Final
 
 from postel.errors import AddressInUse
-from postel.host import cookies, timewait
-from postel.host.cookies import Cookies
+from postel.host import timewait
+from postel.host.children import Children
 from postel.host.counters import Counters
-from postel.host.fastopen import Gate
-from postel.host.listener import ConnectionEvent, HalfOpen, Listener, Passive
 from postel.host.outbound import Outbound
 from postel.host.pairs import ends_of, key_of
 from postel.host.ports import Ports
 from postel.host.routes import Routes
-from postel.host.timers import Timers
-from postel.host.timewait import Record, TimeWait
-from postel.tcp import pathmtu, seq, tuning
-from postel.tcp.authentication import Authentication
+from postel.tcp import pathmtu, tuning
 from postel.tcp.authentication.keychain import Keychain
-from postel.tcp.budget import Budget
 from postel.tcp.config import FAST_OPEN_CLIENT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.ecn.negotiation import is_accurate
-from postel.tcp.events import ACCEPTABLE, Event
 from postel.tcp.fastopen import Known
-from postel.tcp.isn import Generator
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED, TIME_WAIT, State
-from postel.tcp.tcb import OWES_SYN
 from postel.tcp.timewait import is_bare_syn, reopens
 from postel.times import MILLISECOND
 from postel.wire.address import Endpoint
 from postel.wire.ip import Packet
-from postel.wire.segment import ACK, PROTOCOL, RST, SYN, Segment, encode_for
+from postel.wire.segment import ACK, RST, SYN, Segment
 
-_CHALLENGES_A_SECOND: Final = 1000  # RFC5961-7b: for all connections together; each has its own, much lower limit
 _CONTROL_BITS: Final = SYN | ACK | RST
-_MOST_HALF_OPEN: Final = 32  # as connections, for most are answered before they are so many; the others are in the SYN cache
 _RELIEF_INTERVAL: Final = 10 * MILLISECOND  # for it looks at every connection
-_HEADERS_4: Final = 20 + 60  # octets, with all the options that a segment may have
-_HEADERS_6: Final = 40 + 60
-_STEP_BEYOND: Final = 1 << 16  # how far above an old SND.MAX a new ISS starts, where the clock alone isn't beyond it
 
 
-class Connections:
+class Connections(Children):
     def __init__(
         self,
         routes: Routes,
@@ -62,27 +48,11 @@ class Connections:
         observer: Observer | None,
         secret: bytes,
     ) -> None:
-        self.table: dict[bytes, Connection] = {}
-        self.time_wait = TimeWait()
-        self.events: deque[ConnectionEvent] = deque()
-        self.acceptable: deque[tuple[Listener, Event]] = deque()
-        self.passive = Passive(self.events)
+        super().__init__(routes, outbound, counters, memory, observer, secret)
         self.servers = Known()
-        self._routes = routes
         self._ports = ports
-        self._outbound = outbound
-        self._counters = counters
-        self._memory = memory
         self._refusals = 0  # of memory, as far as they were looked into
         self._relieved_at = -_RELIEF_INTERVAL
-        self._observer = observer
-        self._numbers = Generator(secret)
-        self._cookies = Cookies(secret)
-        self._gate = Gate(secret)
-        self._challenges = Budget(_CHALLENGES_A_SECOND, secret + b"challenge")
-        self.offload = 0  # octets of the largest packet that the link cuts itself
-        self._timers = Timers()
-        self._agenda: deque[Connection] = deque()  # whoever may have something to send or tell
 
     def __iter__(self) -> Iterator[tuple[Endpoint, Endpoint, State]]:
         """Local, remote and state of each."""
@@ -137,48 +107,13 @@ class Connections:
         return not reason
 
     def give(self, connection: Connection, segment: Segment, octets: bytes, now: int) -> None:
-        if segment.flags & SYN and connection.state is TIME_WAIT and self._syn_in_time_wait(connection, segment, octets, now):
-            return
+        if connection.state is TIME_WAIT:
+            if segment.flags & SYN:
+                if self._syn_in_time_wait(connection, segment, octets, now):
+                    return
+            elif self._cookie_in_time_wait(connection, segment, octets, now):
+                return
         connection.segment_arrives(segment, now)
-
-    def give_to_listener(
-        self,
-        listener: Listener,
-        local: Endpoint,
-        remote: Endpoint,
-        segment: Segment,
-        authentication: Authentication | None,
-        octets: bytes,
-        now: int,
-    ) -> None:
-        """LISTEN: RST and the rest are dropped, a SYN makes a child. ACK is for the caller, who answers strangers."""
-        if segment.flags & _CONTROL_BITS != SYN:  # EP-LIS-1, EP-LIS-6
-            self._counters.drop("not_a_syn", octets, now)
-        elif not self._has_room(listener, octets, now):
-            return
-        elif listener.half_open_is_full and authentication is not None:  # a cookie has no room for what must be signed
-            self._counters.drop("half_open_full", octets, now)
-        elif listener.half_open_is_full:  # RFC4987-3.7
-            self._answer_with_cookie(listener, local, remote, segment, octets, now)
-        else:  # EP-LIS-3
-            self._admit(listener, local, remote, segment, authentication, None, now)
-
-    def give_cookie(self, listener: Listener, local: Endpoint, remote: Endpoint, segment: Segment, octets: bytes, now: int) -> bool:
-        """An ACK to a listener: where cookies went out lately it may bring one back, and text with it (EP-DMX-1, BAD-FLOOD-3)."""
-        if now >= listener.cookies_until or segment.flags & SYN:
-            return False
-        syn = self._cookies.syn_of(local, remote, segment, now, accurate=is_accurate(listener.config))
-        if syn is None:
-            return False
-        if self._has_room(listener, octets, now):
-            child = self._make(local, remote, listener.config, seq.add(segment.ack, -1), None, now)
-            child.open_passive(now)
-            child.segment_arrives(syn, now)
-            child.tcb.owes &= ~OWES_SYN  # the SYN,ACK is long gone out
-            entry = HalfOpen(key_of(local, remote), child, listener, None, syn, now)
-            self.passive.admit(entry)
-            self._give_to_child(entry, segment, octets, now)
-        return True
 
     def _syn_in_time_wait(self, connection: Connection, segment: Segment, octets: bytes, now: int) -> bool:
         """RFC 6191. False: it is for the connection after all, which will challenge it (EP-SYN-3)."""
@@ -191,114 +126,41 @@ class Connections:
             return False
         if not reopens(connection.tcb, segment):  # EP-TW-4, EP-TW-7
             self._counters.drop("time_wait_syn", octets, now)
-        elif self._has_room(listener, octets, now):
+        elif not self._has_room(listener, octets, now):
+            return True
+        elif listener.half_open_is_full:
+            if key_of(local, remote) in self.time_wait:  # so that `give` sees the cookie come back
+                self._answer_with_cookie(listener, local, remote, segment, authentication, octets, now, predecessor=connection)
+            else:
+                self._counters.drop("half_open_full", octets, now)
+        else:
             key = key_of(local, remote)
-            predecessor = timewait.frozen(key, connection.tcb, connection.authentication)
-            connection.tcb.delete(None, now)
-            self._forget(connection, now)
-            self._tell(connection)
+            predecessor = timewait.frozen(key, connection.tcb, authentication)
+            self._end_time_wait(connection, now)
             following = None if authentication is None else authentication.successor()
             self._admit(listener, local, remote, segment, following, predecessor, now)
         return True
 
-    def _has_room(self, listener: Listener, octets: bytes, now: int) -> bool:
-        """EP-LIS-5: where there is none, the SYN is lost, never refused."""
-        if listener.is_full:
-            self._counters.drop("accept_queue_full", octets, now)
-        elif not self.has_memory(now):
-            self._counters.drop("no_memory", octets, now)
-        else:
-            return True
-        return False
+    def _cookie_in_time_wait(self, connection: Connection, segment: Segment, octets: bytes, now: int) -> bool:
+        """Whether an ACK for a pair in TIME-WAIT brings back the cookie that a SYN was given, and opens the pair again."""
+        local, remote = connection.local, connection.remote
+        listener = self.passive.find(local.address, local.port)
+        if listener is None or now >= listener.cookies_until or segment.flags & _CONTROL_BITS != ACK:
+            return False
+        accurate = is_accurate(listener.config)
+        syn = self._cookies.syn_beyond(local, remote, segment, connection.tcb.snd.max, now, accurate=accurate)
+        if syn is None or not reopens(connection.tcb, syn):
+            return False
+        if self._has_room(listener, octets, now):
+            self._end_time_wait(connection, now)
+            self._open_by_cookie(listener, local, remote, syn, segment, octets, now)
+        return True
 
-    # Children
-
-    def _admit(
-        self,
-        listener: Listener,
-        local: Endpoint,
-        remote: Endpoint,
-        syn: Segment,
-        authentication: Authentication | None,
-        predecessor: Record | None,
-        now: int,
-    ) -> None:
-        """A SYN makes a child in SYN-RECEIVED."""
-        key = self.passive.oldest(listener)
-        oldest = None if key is None else self._half_open(key)
-        if oldest is not None:  # RFC4987-3.x
-            self._counters.drop("half_open_replaced", b"", now)
-            oldest.child.tcb.delete(None, now)
-            self._forget(oldest.child, now)
-        iss = self._numbers.iss(local, remote, now)
-        if predecessor is not None and not seq.gt(iss, predecessor.snd_max):  # EP-TW-8, MAY-2
-            iss = seq.add(predecessor.snd_max, _STEP_BEYOND)
-        if listener.latest_local != local:
-            listener.latest_local = local
-        child = self._make(listener.latest_local, remote, listener.config, iss, authentication, now)
-        child.open_passive(now)
-        # A predecessor takes its pair back if this comes to nothing, so nobody may have seen that; a signature leaves no room for a cookie.
-        if predecessor is None and authentication is None:
-            child.tcb.fast_open = self._gate.admission(syn, remote.address, listener.config, listener.fast_opens, now)
-        child.segment_arrives(syn, now)
-        entry = HalfOpen(key_of(local, remote), child, listener, predecessor, syn, now)
-        self.passive.admit(entry)
-        if child.tcb.is_fast:
-            self._make_ready(entry)
-
-    def _answer_with_cookie(self, listener: Listener, local: Endpoint, remote: Endpoint, segment: Segment, octets: bytes, now: int) -> None:
-        """RFC4987-3.6: a SYN,ACK that remembers the SYN for us. The child that makes it lives no longer than that."""
-        self._counters.drop("half_open_full", octets, now)
-        listener.cookies_until = now + cookies.LIFETIME
-        config = listener.config
-        syn = cookies.representable(segment, ipv4=len(local.address) == 4, timestamps=config.timestamps, accurate=is_accurate(config))
-        if syn is None:
-            return
-        child = Connection(
-            local,
-            remote,
-            config,
-            iss=self._cookies.iss(local, remote, syn, now),
-            mtu=self._routes.mtu,
-            timestamp_offset=self._numbers.timestamp_offset(local, remote),
-        )
-        child.open_passive(now)
-        child.segment_arrives(syn, now)
-        answer = child.next_segment(now)
-        if answer is not None:
-            cookies.stamp(answer, syn)
-            payload = encode_for(answer, local.address, remote.address)
-            self._outbound.send(local.address, remote.address, PROTOCOL, payload, now, hop_limit=config.hop_limit)
-
-    def _give_to_child(self, entry: HalfOpen, segment: Segment, octets: bytes, now: int) -> None:
-        if entry.must_wait(segment):  # BAD-FLOOD-4
-            self._counters.drop("accept_queue_full", octets, now)
-            return
-        child = entry.child
-        child.segment_arrives(segment, now)
-        if child.state is LISTEN or child.state is CLOSED:
-            self._forget(child, now)
-        elif child.state is not SYN_RECEIVED:
-            self._make_ready(entry)
-
-    def _half_open(self, key: bytes) -> HalfOpen | None:
-        entry = self.passive.half_open.get(key)
-        return self._revive(key) if entry is None and key in self.passive.cache else entry
-
-    def _revive(self, key: bytes) -> HalfOpen:
-        listener, record = self.passive.take(key)
-        local, remote = ends_of(key)
-        iss = self._numbers.iss(local, remote, record.arrived)
-        child = self._make(local, remote, listener.config, iss, None, record.arrived)
-        record.replay(child)
-        entry = HalfOpen(key, child, listener, None, record.syn, record.arrived)
-        self.passive.admit(entry)
-        return entry
-
-    def _make_ready(self, entry: HalfOpen) -> None:
-        self.passive.make_ready(entry)
-        self.table[entry.key] = entry.child
-        self.acceptable.append((entry.listener, ACCEPTABLE))
+    def _end_time_wait(self, connection: Connection, now: int) -> None:
+        """Its pair begins anew."""
+        connection.tcb.delete(None, now)
+        self._forget(connection, now)
+        self._tell(connection)
 
     # Whom to ask
 
@@ -345,17 +207,6 @@ class Connections:
         for record in self.time_wait.take_due(now):
             if self._observer is not None:  # EP-TMO-3: who else is left to hear of it
                 record.thaw(self._observer, self._memory, self._challenges, deque()).handle_timeout(now)
-
-    def _goes_to_cache(self, child: Connection) -> bool:
-        """Beyond the first, the half-open are records until somebody wants them. Where an observer looks on, nobody is."""
-        if len(self.passive.half_open) <= _MOST_HALF_OPEN or self._observer is not None:
-            return False
-        entry = self.passive.half_open.get(key_of(child.local, child.remote))
-        if entry is None or not entry.may_be_cached:
-            return False
-        self._timers.forget(child)
-        self.passive.keep(entry)
-        return True
 
     def _tell(self, connection: Connection) -> None:
         if self.passive.is_silent(connection):
@@ -435,30 +286,7 @@ class Connections:
             if not reassembly:
                 connection.tcb.reassembly = None
 
-    # What a new one needs
-
-    def _make(
-        self, local: Endpoint, remote: Endpoint, config: Config, iss: int, authentication: Authentication | None, now: int
-    ) -> Connection:
-        connection = Connection(
-            local,
-            remote,
-            config,
-            iss=iss,
-            mtu=self._routes.mtu,
-            timestamp_offset=self._numbers.timestamp_offset(local, remote),
-            observer=self._observer,
-            memory=self._memory,
-            challenges=self._challenges,
-            agenda=self._agenda,
-            authentication=authentication,
-        )
-        if self.offload and remote.address not in self._routes.own:
-            connection.tcb.burst = self.offload - (_HEADERS_4 if len(remote.address) == 4 else _HEADERS_6)
-        known = self._routes.mtu_to(remote.address, now)
-        if known < self._routes.mtu:
-            connection.path_mtu(known, now)
-        return connection
+    # Local endpoints
 
     def _unused(self, address: bytes, port: int, remote: Endpoint) -> Endpoint:
         """The local endpoint, such that no other connection has the same pair (RFC6056-3.3c)."""

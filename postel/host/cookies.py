@@ -8,6 +8,9 @@ What the SYN said goes out in the SYN,ACK and comes back in the ACK::
 Only the ACK is checked, and then the SYN is written again as it was, so that the rules of a handshake stay where they are. Without
 timestamps there is no room for the last two: such a connection has neither. Whether the SYN asked for RFC 9768 the ACK shows by itself,
 in its ACE field (RFC 9768, 5.1); RFC 3168 leaves no such trace, and isn't agreed to.
+
+Where the pair is still in TIME-WAIT, the ISS must be above the old SND.MAX (RFC 9293, MAY-2). There the cookie, without its time, is
+added to that: the record of TIME-WAIT remembers where to begin. Both times that a cookie can be of are then tried.
 """
 
 from hashlib import blake2b
@@ -25,6 +28,8 @@ LIFETIME: Final = 2 * _TICK  # at most: a cookie is good for its tick and the ne
 _TICKS: Final = 32
 _MSS: Final = (216, 536, 1220, 1300, 1360, 1440, 1460, 8940)
 _HASH_BITS: Final = 0xFFFFFF
+_WITHOUT_TIME: Final = 0x7FFFFFF  # MSS and hash
+_STEP: Final = 1 << 16  # from SND.MAX on, as for other openings of such a pair
 _OPTION_BITS: Final = 0x1F
 _SACK_BIT: Final = 0x10
 _NO_SCALE: Final = 15  # a shift is at most 14
@@ -41,6 +46,10 @@ class Cookies:
         """For a SYN that `representable` made."""
         return self._cookie(local, remote, syn.seq, now // _TICK, _MSS.index(syn.mss))
 
+    def iss_beyond(self, local: Endpoint, remote: Endpoint, syn: Segment, snd_max: int, now: int) -> int:
+        """As `iss`, above the old SND.MAX of a pair in TIME-WAIT."""
+        return seq.add(snd_max, _STEP + (self.iss(local, remote, syn, now) & _WITHOUT_TIME))
+
     def syn_of(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int, *, accurate: bool = False) -> Segment | None:
         """The SYN that this segment's cookie stands for; None where it acknowledges no cookie of ours, or too old a one.
 
@@ -50,24 +59,41 @@ class Cookies:
         tick = now // _TICK
         age = (tick - (cookie >> 27)) % _TICKS
         index = cookie >> 24 & 7
-        irs = seq.add(segment.seq, -1)
-        if age > 1 or cookie != self._cookie(local, remote, irs, tick - age, index):
+        if age > min(1, tick) or cookie != self._cookie(local, remote, seq.add(segment.seq, -1), tick - age, index):
             return None
-        syn = Segment(segment.source, segment.destination, irs, 0, SYN, segment.window)
-        syn.mss = _MSS[index]
-        if accurate and ace(segment.flags) >= _LEAST_ACE:
-            syn.flags |= FLAGS
-        if segment.tsval != ABSENT:
-            syn.tsval, syn.tsecr = segment.tsval, 0
-            shift = segment.tsecr & _OPTION_BITS & ~_SACK_BIT
-            syn.window_scale = ABSENT if shift == _NO_SCALE else shift
-            syn.sack_permitted = segment.tsecr & _SACK_BIT != 0
-        return syn
+        return _syn(segment, index, accurate=accurate)
+
+    def syn_beyond(
+        self, local: Endpoint, remote: Endpoint, segment: Segment, snd_max: int, now: int, *, accurate: bool = False
+    ) -> Segment | None:
+        """As `syn_of`, for a cookie of `iss_beyond`."""
+        cookie = (segment.ack - 1 - snd_max - _STEP) & seq.MASK
+        if cookie > _WITHOUT_TIME:
+            return None
+        tick, index, irs = now // _TICK, cookie >> 24, seq.add(segment.seq, -1)
+        for age in range(min(1, tick) + 1):
+            if cookie == self._cookie(local, remote, irs, tick - age, index) & _WITHOUT_TIME:
+                return _syn(segment, index, accurate=accurate)
+        return None
 
     def _cookie(self, local: Endpoint, remote: Endpoint, irs: int, tick: int, index: int) -> int:
         numbers = b"".join([number.to_bytes(8, "big") for number in (local.port, remote.port, irs, tick, index)])
         digest = blake2b(numbers + local.address + remote.address, digest_size=4, key=self._key).digest()
         return tick % _TICKS << 27 | index << 24 | int.from_bytes(digest, "big") & _HASH_BITS
+
+
+def _syn(segment: Segment, index: int, *, accurate: bool) -> Segment:
+    """The SYN of a peer whose ``segment`` brought a cookie with this MSS."""
+    syn = Segment(segment.source, segment.destination, seq.add(segment.seq, -1), 0, SYN, segment.window)
+    syn.mss = _MSS[index]
+    if accurate and ace(segment.flags) >= _LEAST_ACE:
+        syn.flags |= FLAGS
+    if segment.tsval != ABSENT:
+        syn.tsval, syn.tsecr = segment.tsval, 0
+        shift = segment.tsecr & _OPTION_BITS & ~_SACK_BIT
+        syn.window_scale = ABSENT if shift == _NO_SCALE else shift
+        syn.sack_permitted = segment.tsecr & _SACK_BIT != 0
+    return syn
 
 
 def representable(syn: Segment, *, ipv4: bool, timestamps: bool, accurate: bool = False) -> Segment | None:

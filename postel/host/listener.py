@@ -17,7 +17,7 @@ from typing import Final
 
 from postel.errors import AddressInUse
 from postel.host import timewait
-from postel.host.syncache import MOST_RETRANSMISSIONS, Record, SynCache
+from postel.host.syncache import MOST_RETRANSMISSIONS, Changes, Record, SynCache
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key
 from postel.tcp.config import Config
@@ -100,13 +100,16 @@ class Listener:
 
 
 class HalfOpen:
-    """A child in SYN-RECEIVED: its ``syn`` and when that ``arrived``; ``predecessor`` is the TIME-WAIT of its pair that its SYN ended
-    (EP-TW-8)."""
+    """A child in SYN-RECEIVED, and when its SYN ``arrived``.
+
+    ``syn`` is that as `syncache.packed` makes it, b"" where the child can't be made again from it; ``predecessor`` is the TIME-WAIT of
+    its pair that its SYN ended (EP-TW-8).
+    """
 
     __slots__ = ("arrived", "child", "key", "listener", "predecessor", "syn")
 
     def __init__(
-        self, key: bytes, child: Connection, listener: Listener, predecessor: timewait.Record | None, syn: Segment, arrived: int
+        self, key: bytes, child: Connection, listener: Listener, predecessor: timewait.Record | None, syn: bytes, arrived: int
     ) -> None:
         self.key = key
         self.child = child
@@ -117,12 +120,12 @@ class HalfOpen:
 
     @property
     def may_be_cached(self) -> bool:
-        """Whether its child can be made again from its SYN: nothing else came of it, and nothing more came."""
+        """Whether the child can be made again as it is now from its SYN, its retransmissions and `Changes`."""
         tcb = self.child.tcb
         config, again = tcb.config, tcb.retransmissions
-        is_plain = self.predecessor is None and self.child.authentication is None
         troubles = int(config.reports and again >= config.r1)  # of its own; ICMP tells of others
-        return is_plain and tcb.segments_arrived == 1 and len(tcb.events) == troubles and again <= MOST_RETRANSMISSIONS
+        is_idle = tcb.owes == 0 and tcb.resets is None and tcb.duplicate is None
+        return self.syn != b"" and is_idle and len(tcb.events) == troubles and again <= MOST_RETRANSMISSIONS and Changes.of(tcb).fit
 
     def must_wait(self, segment: Segment) -> bool:
         """Whether this segment would complete the handshake, and there is no room for one more (BAD-FLOOD-4)."""
@@ -135,12 +138,13 @@ ConnectionEvent = tuple[Connection, Event]
 class Passive:
     """All listeners of a host and their half-open children."""
 
-    __slots__ = ("_listeners", "_numbered", "_ports", "_serial", "_silent", "cache", "events", "half_open")
+    __slots__ = ("_listeners", "_numbered", "_ports", "_serial", "_silent", "cache", "crowded", "events", "half_open")
 
     def __init__(self, events: deque[ConnectionEvent]) -> None:
         self.events = events
         self.half_open: dict[bytes, HalfOpen] = {}
         self.cache = SynCache()
+        self.crowded: set[Listener] = set()  # `Host.crowded`
         self._listeners: dict[tuple[bytes, int], Listener] = {}
         self._numbered: dict[int, Listener] = {}
         self._serial = 0
@@ -176,19 +180,20 @@ class Passive:
         self._silent.add(entry.child)
 
     def drop(self, entry: HalfOpen) -> None:
-        """Forget a child: its attempt ended, or made room for a newer one. Nobody ever knew of it."""
+        """Forget a child whose attempt ended. No event told of it."""
         self._leave(entry)
         self._silent.discard(entry.child)
         entry.child.tcb.events = ()
 
     def keep(self, entry: HalfOpen) -> None:
-        """In the cache, with a tenth of the memory, until a segment wants it, or its timer."""
+        """Move a child to the SYN cache, where it takes a tenth of the memory, until a segment or its timer needs it."""
         tcb, listener = entry.child.tcb, entry.listener
+        deadline = entry.child.next_timeout()
+        record = Record(listener.number, entry.arrived, tcb.retransmissions, entry.syn, Changes.of(tcb), deadline)
+        self.cache.keep(entry.key, record)
         self._leave(entry)
         self._silent.discard(entry.child)
         listener.cached += 1
-        deadline = entry.child.next_timeout()
-        self.cache.keep(entry.key, Record(listener.number, entry.arrived, tcb.retransmissions, entry.syn, deadline))
         tcb.events = ()  # for its heir to tell
 
     def take(self, key: bytes) -> tuple[Listener, Record]:
@@ -204,15 +209,11 @@ class Passive:
     def has(self, key: bytes) -> bool:
         return key in self.half_open or key in self.cache
 
-    def oldest(self, listener: Listener) -> bytes | None:
-        """The key of whom a SYN replaces that reopens a pair in TIME-WAIT; None while there is room."""
-        if not listener.half_open_is_full:
-            return None
-        return self.cache.oldest(listener.number) if listener.cached else next(iter(listener.half_open))
-
     def make_ready(self, entry: HalfOpen) -> None:
         self._leave(entry)
         entry.listener.ready.append(entry.child)
+        if entry.listener.is_full:
+            self.crowded.add(entry.listener)
 
     def is_silent(self, connection: Connection) -> bool:
         return connection in self._silent
@@ -229,6 +230,7 @@ class Passive:
     def remove(self, listener: Listener, now: int) -> None:
         del self._listeners[listener.address, listener.local.port]
         del self._numbered[listener.number]
+        self.crowded.discard(listener)
         self._ports[listener.local.port] -= 1
         for entry in list(listener.half_open.values()):
             entry.child.tcb.delete(None, now)

@@ -1,8 +1,8 @@
 """The SYN cache (RFC 4987, 3.5): half-open connections as small records, where there are very many. Of a flood hardly one is answered.
 
-A child that has answered its SYN, and heard nothing since, is a function of that SYN, of when it came, and of how often the answer went
-again. So a record keeps these alone, some 220 octets of memory in all where addresses are IPv4's. A segment or the timer makes the
-child anew: it hears the SYN once more, and what it says to that is dropped, for it was said.
+A half-open connection is a function of its SYN, of when that arrived, of how often the SYN,ACK went again, and of the few things
+that repeated SYNs and refused segments change. A record keeps these alone, some 220 octets of memory in all over IPv4. When a segment
+or the timer needs the connection, it is made again: it hears the SYN once more, and what it answers is dropped, for it was sent before.
 """
 
 from struct import Struct
@@ -10,33 +10,117 @@ from typing import Final, NamedTuple
 
 from postel.host.records import Records
 from postel.tcp.connection import Connection
-from postel.wire.options import PACKED
-from postel.wire.segment import Segment, encode, parse
+from postel.tcp.ecn import NOT_ECT
+from postel.tcp.ecn.accurate import Accurate
+from postel.tcp.tcb import Tcb
+from postel.wire import options
+from postel.wire.options import ABSENT, PACKED, Bearer
+from postel.wire.segment import Segment
 
 MOST_RETRANSMISSIONS: Final = 15  # twice as many as come of the default timers; to go through them all again is work
-_HEAD: Final = Struct("!IQBB")  # the fields before the SYN, whose ECN field is the last
+MOST_COUNTED: Final = 0xFFFF  # segments either way: a connection with more stays one
+_HEAD: Final = Struct("!IQB")  # the fields of a record before its changes and its SYN
+_CHANGES: Final = Struct("!QIHHHBB")
+_SYN: Final = Struct("!IHHB")  # SEQ, window, flags, ECN field of the IP header; options follow
+
+_MAY_MARK: Final = 0x01  # bits of `Changes.bits`
+_IS_TIMING: Final = 0x02
+_MARK_AT: Final = 2  # two bits: the ECN field of the latest SYN
+_ASKS_AT: Final = 4  # three bits: the ECN flags of the latest SYN that had any
+_FLAGS_AT: Final = 6  # where these are among a segment's flags
+_MOST_ANSWERS: Final = 0xFF  # what counts is whether there were more than a few
+
+
+def packed(syn: Segment) -> bytes:
+    """What LISTEN reads of ``syn``, as octets: neither its text nor options that mean nothing there.
+
+    The options take 24 octets at most in any layout: MSS 4, window scale 4, SACK permitted 2, timestamps 10, user timeout 4.
+    """
+    read = Bearer(syn.tsval, syn.tsecr)
+    read.mss, read.window_scale, read.sack_permitted = syn.mss, syn.window_scale, syn.sack_permitted
+    user_timeout = options.user_timeout_in(syn.other)
+    if user_timeout != ABSENT:
+        read.other = (options.user_timeout(user_timeout),)
+    return _SYN.pack(syn.seq, syn.window, syn.flags, syn.ecn) + options.encode(read, PACKED)
+
+
+def unpacked(octets: bytes, key: bytes) -> Segment:
+    """The SYN that `packed` made ``octets`` of; the ports stand in the ``key`` of its connection."""
+    number, window, flags, mark = _SYN.unpack_from(octets)
+    source, destination = int.from_bytes(key[-4:-2], "big"), int.from_bytes(key[-2:], "big")
+    syn = Segment(source, destination, number, 0, flags, window)
+    syn.ecn = mark
+    options.read(octets, _SYN.size, len(octets), syn, syn=True)
+    return syn
+
+
+class Changes(NamedTuple):
+    """What repeated SYNs and refused segments have changed in a half-open connection, beside its retransmissions."""
+
+    challenge_after: int
+    window: int  # RCV.WND: an ACK tells more than a SYN,ACK can, whose field isn't scaled
+    segments_arrived: int
+    segments_sent: int
+    throttled: int
+    answers: int
+    bits: int
+
+    @staticmethod
+    def of(tcb: Tcb) -> "Changes":
+        bits = tcb.syn_asks >> _FLAGS_AT << _ASKS_AT
+        if tcb.rtt.is_timing:
+            bits |= _IS_TIMING
+        if tcb.ecn is not None:
+            mark = tcb.ecn.mark_of_syn if isinstance(tcb.ecn, Accurate) else NOT_ECT
+            bits |= mark << _MARK_AT | (_MAY_MARK if tcb.ecn.may_mark else 0)
+        answers = 0 if tcb.ecn is None else min(tcb.ecn.answers, _MOST_ANSWERS)
+        return Changes(tcb.challenge_after, tcb.rcv.wnd, tcb.segments_arrived, tcb.segments_sent, tcb.throttled, answers, bits)
+
+    @property
+    def fit(self) -> bool:
+        """Whether a record has room for them."""
+        return max(self.segments_arrived, self.segments_sent, self.throttled) <= MOST_COUNTED
+
+    def repeat(self, tcb: Tcb) -> None:
+        """Make them in a connection that has just heard the SYN."""
+        tcb.challenge_after, tcb.throttled = self.challenge_after, self.throttled
+        tcb.segments_arrived, tcb.segments_sent = self.segments_arrived, self.segments_sent
+        tcb.rcv.wnd = self.window
+        tcb.syn_asks = self.bits >> _ASKS_AT << _FLAGS_AT
+        if not self.bits & _IS_TIMING:
+            tcb.rtt.forget()
+        if tcb.ecn is not None:
+            tcb.ecn.answers = self.answers
+            tcb.ecn.may_mark = self.bits & _MAY_MARK != 0
+            if isinstance(tcb.ecn, Accurate):
+                tcb.ecn.hears_syn(self.bits >> _MARK_AT & 3)
 
 
 class Record(NamedTuple):
-    """``listener`` is its number, ``arrived`` when ``syn`` did; ``retransmissions`` of the SYN,ACK, and when the next is due."""
+    """``listener`` is its number, ``arrived`` when the ``syn`` did, as `packed` made it; ``retransmissions`` of the SYN,ACK, and when
+    the next is due."""
 
     listener: int
     arrived: int
     retransmissions: int
-    syn: Segment
+    syn: bytes
+    changes: Changes
     deadline: int
 
-    def replay(self, child: Connection) -> None:
-        """To a new child all that the old one went through."""
-        now = self.arrived
+    def replay(self, child: Connection, key: bytes) -> None:
+        """To a new child all that the old one went through. Its observer was told of it then, and isn't told again."""
+        tcb, now = child.tcb, self.arrived
+        observer, tcb.observer = tcb.observer, None
         child.open_passive(now)
-        child.segment_arrives(self.syn, now)
+        child.segment_arrives(unpacked(self.syn, key), now)
         _drain(child, now)
         for _ in range(self.retransmissions):
             now = child.next_timeout()
             child.handle_timeout(now)
             _drain(child, now)
-        child.tcb.timers.retransmission = self.deadline  # the old one's may have been late
+        self.changes.repeat(tcb)
+        tcb.timers.retransmission = self.deadline  # the old one's may have been late
+        tcb.observer = observer
 
 
 def _drain(child: Connection, now: int) -> None:
@@ -50,27 +134,21 @@ class SynCache(Records):
     __slots__ = ()
 
     def keep(self, key: bytes, record: Record) -> None:
-        syn = record.syn
-        head = _HEAD.pack(record.listener, record.arrived, record.retransmissions, syn.ecn)
-        header = encode(syn, PACKED)
-        self.put(key, record.deadline, head + header[: header[12] >> 4 << 2])  # LISTEN has left the text aside, too
+        head = _HEAD.pack(record.listener, record.arrived, record.retransmissions)
+        self.put(key, record.deadline, head + _CHANGES.pack(*record.changes) + record.syn)
 
     def take(self, key: bytes) -> Record:
         """Out of the cache: it is a child again."""
         content = self.content(key)
-        listener, arrived, retransmissions, ecn = _HEAD.unpack_from(content)
-        syn = parse(content, _HEAD.size, len(content))
-        syn.ecn = ecn
-        record = Record(listener, arrived, retransmissions, syn, self.deadline(key))
+        listener, arrived, retransmissions = _HEAD.unpack_from(content)
+        changes = Changes(*_CHANGES.unpack_from(content, _HEAD.size))
+        syn = content[_HEAD.size + _CHANGES.size :]
+        record = Record(listener, arrived, retransmissions, syn, changes, self.deadline(key))
         self.discard(key)
         return record
 
-    def oldest(self, listener: int) -> bytes | None:
-        """The key of the one that has been here longest."""
-        return next((key for key in self if self._listener(key) == listener), None)
-
     def forget(self, listener: int) -> None:
-        """Nobody listens any more."""
+        """The listener of this number is closed."""
         for key in [key for key in self if self._listener(key) == listener]:
             self.discard(key)
 

@@ -40,7 +40,7 @@ class Accurate(Ecn):
         self.s_cep, self.s_ceb, self.s_e0b, self.s_e1b = 5, 0, 1, 1
         self.is_deaf = False  # what the peer tells of marks counts for nothing
         self.ignores_options = False
-        self._mark_of_syn = NOT_ECT  # of the latest SYN or SYN,ACK that arrived
+        self.mark_of_syn = NOT_ECT  # of the latest SYN or SYN,ACK that arrived
         self._has_counted_syn = False
         self._marks_since_ack = 0
         self._was_marked = False  # the segment before
@@ -57,18 +57,18 @@ class Accurate(Ecn):
 
     def hears_syn(self, mark: int) -> None:
         """A SYN, the latest: the SYN,ACK will say how it arrived, so that r.cep needn't count it (3.2.2.2)."""
-        self._mark_of_syn = mark
+        self.mark_of_syn = mark
 
     def hears_syn_ack(self, mark: int) -> None:
         """A SYN,ACK, again perhaps."""
-        self._mark_of_syn = mark
+        self.mark_of_syn = mark
         if mark == CE and not self._has_counted_syn:  # once, as the peer counts it (3.2.2.2)
             self._has_counted_syn = True
             self.r_cep += 1
 
     def reflection(self) -> int:
         """The mark of the SYN or SYN,ACK as flags."""
-        return flags_of(_REFLECTIONS[self._mark_of_syn])  # RFC9768-3.1.1
+        return flags_of(_REFLECTIONS[self.mark_of_syn])  # RFC9768-3.1.1
 
     def hears_reflection(self, reflection: int, *, counts: bool) -> bool:
         """How our SYN or SYN,ACK arrived. Whether congestion marked it."""

@@ -1,0 +1,280 @@
+"""Connections that listeners make: from a SYN, or the ACK of a SYN cookie, to one that is ready for `Listener.accept`."""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Final
+
+from postel.host import cookies, syncache
+from postel.host.cookies import Cookies
+from postel.host.counters import Counters
+from postel.host.fastopen import Gate
+from postel.host.listener import ConnectionEvent, HalfOpen, Listener, Passive
+from postel.host.outbound import Outbound
+from postel.host.pairs import ends_of, key_of
+from postel.host.routes import Routes
+from postel.host.timers import Timers
+from postel.host.timewait import Record, TimeWait
+from postel.tcp import seq
+from postel.tcp.authentication import Authentication
+from postel.tcp.budget import Budget
+from postel.tcp.config import Config
+from postel.tcp.connection import Connection
+from postel.tcp.ecn.negotiation import is_accurate
+from postel.tcp.events import ACCEPTABLE, Event
+from postel.tcp.isn import Generator
+from postel.tcp.memory import Memory
+from postel.tcp.observer import Observer
+from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED
+from postel.tcp.tcb import OWES_SYN
+from postel.wire.address import Endpoint
+from postel.wire.segment import ACK, PROTOCOL, RST, SYN, Segment, encode_for
+
+MOST_HALF_OPEN: Final = 32  # as connections, for most are answered before they are so many; the others are in the SYN cache
+
+_CHALLENGES_A_SECOND: Final = 1000  # RFC5961-7b: for all connections together; each has its own, much lower limit
+_CONTROL_BITS: Final = SYN | ACK | RST
+_HEADERS_4: Final = 20 + 60  # octets, with all the options that a segment may have
+_HEADERS_6: Final = 40 + 60
+_STEP_BEYOND: Final = 1 << 16  # how far above an old SND.MAX a new ISS starts, where the clock alone isn't beyond it
+
+
+class Children(ABC):
+    """The half of `Connections` that deals with passive opens, and makes connections for both halves."""
+
+    def __init__(
+        self, routes: Routes, outbound: Outbound, counters: Counters, memory: Memory, observer: Observer | None, secret: bytes
+    ) -> None:
+        self.table: dict[bytes, Connection] = {}
+        self.time_wait = TimeWait()
+        self.events: deque[ConnectionEvent] = deque()
+        self.acceptable: deque[tuple[Listener, Event]] = deque()
+        self.passive = Passive(self.events)
+        self.offload = 0  # octets of the largest packet that the link cuts itself
+        self.most_half_open = MOST_HALF_OPEN
+        self._routes = routes
+        self._outbound = outbound
+        self._counters = counters
+        self._memory = memory
+        self._observer = observer
+        self._numbers = Generator(secret)
+        self._cookies = Cookies(secret)
+        self._gate = Gate(secret)
+        self._challenges = Budget(_CHALLENGES_A_SECOND, secret + b"challenge")
+        self._timers = Timers()
+        self._agenda: deque[Connection] = deque()  # connections that may have something to send or tell
+
+    @abstractmethod
+    def has_memory(self, now: int) -> bool:
+        """Whether the host's memory has room for a new connection."""
+
+    @abstractmethod
+    def _forget(self, connection: Connection, now: int) -> None:
+        """Take a connection that has ended out of all tables."""
+
+    # A segment to a listener
+
+    def give_to_listener(
+        self,
+        listener: Listener,
+        local: Endpoint,
+        remote: Endpoint,
+        segment: Segment,
+        authentication: Authentication | None,
+        octets: bytes,
+        now: int,
+    ) -> None:
+        """LISTEN: RST and the rest are dropped, a SYN makes a child. ACK is for the caller, who answers strangers."""
+        if segment.flags & _CONTROL_BITS != SYN:  # EP-LIS-1, EP-LIS-6
+            self._counters.drop("not_a_syn", octets, now)
+        elif not self._has_room(listener, octets, now):
+            return
+        elif listener.half_open_is_full:  # RFC4987-3.7, RFC4987-3.x
+            self._answer_with_cookie(listener, local, remote, segment, authentication, octets, now)
+        else:  # EP-LIS-3
+            self._admit(listener, local, remote, segment, authentication, None, now)
+
+    def give_cookie(self, listener: Listener, local: Endpoint, remote: Endpoint, segment: Segment, octets: bytes, now: int) -> bool:
+        """An ACK to a listener: where cookies went out lately it may bring one back, and text with it (EP-DMX-1, BAD-FLOOD-3).
+
+        False: it brings none. While the accept queue is full that isn't certain: the ACK with the cookie may have been dropped for want
+        of room, and what follows it must not be answered with RST.
+        """
+        if now >= listener.cookies_until or segment.flags & SYN:
+            return False
+        syn = self._cookies.syn_of(local, remote, segment, now, accurate=is_accurate(listener.config))
+        if syn is not None:
+            self._open_by_cookie(listener, local, remote, syn, segment, octets, now)
+        elif listener.is_full:  # EP-LIS-5
+            self._counters.drop("accept_queue_full", octets, now)
+        else:
+            return False
+        return True
+
+    def _has_room(self, listener: Listener, octets: bytes, now: int) -> bool:
+        """EP-LIS-5: where there is none, the SYN is lost, never refused."""
+        if listener.is_full:
+            self._counters.drop("accept_queue_full", octets, now)
+        elif not self.has_memory(now):
+            self._counters.drop("no_memory", octets, now)
+        else:
+            return True
+        return False
+
+    def _admit(
+        self,
+        listener: Listener,
+        local: Endpoint,
+        remote: Endpoint,
+        syn: Segment,
+        authentication: Authentication | None,
+        predecessor: Record | None,
+        now: int,
+    ) -> None:
+        """A SYN makes a child in SYN-RECEIVED."""
+        iss = self._numbers.iss(local, remote, now)
+        if predecessor is not None:
+            iss = beyond(iss, predecessor.snd_max)
+        if listener.latest_local != local:
+            listener.latest_local = local
+        child = self._make(listener.latest_local, remote, listener.config, iss, authentication, now)
+        child.open_passive(now)
+        # A predecessor takes its pair back if this comes to nothing, so nobody may have seen that; a signature leaves no room for a cookie.
+        is_plain = predecessor is None and authentication is None
+        if is_plain:
+            child.tcb.fast_open = self._gate.admission(syn, remote.address, listener.config, listener.fast_opens, now)
+        child.segment_arrives(syn, now)
+        entry = HalfOpen(key_of(local, remote), child, listener, predecessor, syncache.packed(syn) if is_plain else b"", now)
+        self.passive.admit(entry)
+        if child.tcb.is_fast:
+            self._make_ready(entry)
+
+    # SYN cookies
+
+    def _answer_with_cookie(
+        self,
+        listener: Listener,
+        local: Endpoint,
+        remote: Endpoint,
+        segment: Segment,
+        authentication: Authentication | None,
+        octets: bytes,
+        now: int,
+        *,
+        predecessor: Connection | None = None,
+    ) -> None:
+        """RFC4987-3.6: a SYN,ACK that remembers the SYN for us. The child that makes it lives no longer than that.
+
+        There is none where a signature is due: a cookie has no room for what must be signed. ``predecessor``: the pair is in TIME-WAIT.
+        """
+        self._counters.drop("half_open_full", octets, now)
+        config = listener.config
+        syn = cookies.representable(segment, ipv4=len(local.address) == 4, timestamps=config.timestamps, accurate=is_accurate(config))
+        if syn is None or authentication is not None:
+            return
+        if predecessor is None:
+            iss = self._cookies.iss(local, remote, syn, now)
+        else:  # MAY-2, EP-TW-8
+            iss = self._cookies.iss_beyond(local, remote, syn, predecessor.tcb.snd.max, now)
+        listener.cookies_until = now + cookies.LIFETIME
+        child = Connection(
+            local,
+            remote,
+            config,
+            iss=iss,
+            mtu=self._routes.mtu,
+            timestamp_offset=self._numbers.timestamp_offset(local, remote),
+        )
+        child.open_passive(now)
+        child.segment_arrives(syn, now)
+        answer = child.next_segment(now)
+        if answer is not None:
+            cookies.stamp(answer, syn)
+            payload = encode_for(answer, local.address, remote.address)
+            self._outbound.send(local.address, remote.address, PROTOCOL, payload, now, hop_limit=config.hop_limit)
+
+    def _open_by_cookie(
+        self, listener: Listener, local: Endpoint, remote: Endpoint, syn: Segment, segment: Segment, octets: bytes, now: int
+    ) -> None:
+        """``segment`` brings back the cookie that stands for ``syn``."""
+        if not self._has_room(listener, octets, now):
+            return
+        child = self._make(local, remote, listener.config, seq.add(segment.ack, -1), None, now)
+        child.open_passive(now)
+        child.segment_arrives(syn, now)
+        child.tcb.owes &= ~OWES_SYN  # the SYN,ACK is long gone out
+        entry = HalfOpen(key_of(local, remote), child, listener, None, b"", now)
+        self.passive.admit(entry)
+        self._give_to_child(entry, segment, octets, now)
+
+    # Children
+
+    def _give_to_child(self, entry: HalfOpen, segment: Segment, octets: bytes, now: int) -> None:
+        if entry.must_wait(segment):  # BAD-FLOOD-4
+            self._counters.drop("accept_queue_full", octets, now)
+            return
+        child = entry.child
+        child.segment_arrives(segment, now)
+        if child.state is LISTEN or child.state is CLOSED:
+            self._forget(child, now)
+        elif child.state is not SYN_RECEIVED:
+            self._make_ready(entry)
+
+    def _half_open(self, key: bytes) -> HalfOpen | None:
+        entry = self.passive.half_open.get(key)
+        return self._revive(key) if entry is None and key in self.passive.cache else entry
+
+    def _revive(self, key: bytes) -> HalfOpen:
+        listener, record = self.passive.take(key)
+        local, remote = ends_of(key)
+        iss = self._numbers.iss(local, remote, record.arrived)
+        child = self._make(local, remote, listener.config, iss, None, record.arrived)
+        record.replay(child, key)
+        entry = HalfOpen(key, child, listener, None, record.syn, record.arrived)
+        self.passive.admit(entry)
+        return entry
+
+    def _goes_to_cache(self, child: Connection) -> bool:
+        """Whether a half-open connection has become a record of the SYN cache: beyond the first few, all do that can be made again."""
+        if len(self.passive.half_open) <= self.most_half_open:
+            return False
+        entry = self.passive.half_open.get(key_of(child.local, child.remote))
+        if entry is None or not entry.may_be_cached:
+            return False
+        self._timers.forget(child)
+        self.passive.keep(entry)
+        return True
+
+    def _make_ready(self, entry: HalfOpen) -> None:
+        self.passive.make_ready(entry)
+        self.table[entry.key] = entry.child
+        self.acceptable.append((entry.listener, ACCEPTABLE))
+
+    # What a new connection needs, passive or active
+
+    def _make(
+        self, local: Endpoint, remote: Endpoint, config: Config, iss: int, authentication: Authentication | None, now: int
+    ) -> Connection:
+        connection = Connection(
+            local,
+            remote,
+            config,
+            iss=iss,
+            mtu=self._routes.mtu,
+            timestamp_offset=self._numbers.timestamp_offset(local, remote),
+            observer=self._observer,
+            memory=self._memory,
+            challenges=self._challenges,
+            agenda=self._agenda,
+            authentication=authentication,
+        )
+        if self.offload and remote.address not in self._routes.own:
+            connection.tcb.burst = self.offload - (_HEADERS_4 if len(remote.address) == 4 else _HEADERS_6)
+        known = self._routes.mtu_to(remote.address, now)
+        if known < self._routes.mtu:
+            connection.path_mtu(known, now)
+        return connection
+
+
+def beyond(iss: int, snd_max: int) -> int:
+    """An ISS above the numbers of the pair's incarnation before, even where the clock alone isn't (EP-TW-8, MAY-2)."""
+    return iss if seq.gt(iss, snd_max) else seq.add(snd_max, _STEP_BEYOND)
