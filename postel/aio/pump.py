@@ -147,16 +147,22 @@ class Pump:
         self.turn()
 
     def _take_in(self) -> None:
-        host, link, now = self._host, self._link, self.now()
+        """Up to a batch; less where an accept queue is full, so that the program makes room before the next ACK needs it."""
+        host, link, crowded, now = self._host, self._link, self._host.crowded, self.now()
+        crowded.clear()
         if isinstance(link, Offloading):
             for _ in range(BATCH):
                 parcel = link.receive_parcel()
                 if parcel is None:
                     return
                 host.parcel_arrives(parcel, now)
+                if crowded:
+                    return
             return
         for _ in range(BATCH):
             octets = link.receive()
             if not octets:
                 return
             host.packet_arrives(octets, now)
+            if crowded:
+                return

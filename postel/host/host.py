@@ -81,6 +81,7 @@ class Host:
         self._outbound = Outbound(self.routes, self._counters, secret)
         self._connections = Connections(self.routes, self._ports, self._outbound, self._counters, self.memory, observer, secret)
         self._table = self._connections.table
+        self.crowded = self._connections.passive.crowded  # a driver that gives packets in batches drains events where it has a listener
         self._datagrams = Datagrams(self._outbound, self._ports)
         self._control = Control(self._outbound, self.routes, self._connections, self._datagrams, secret)
         self._fragments = Fragments(self._counters)

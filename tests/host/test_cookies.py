@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from postel.host.cookies import LIFETIME, Cookies, representable, stamp
 from postel.host.host import Host
+from postel.host.listener import Listener
 from postel.tcp import seq
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
 from postel.tcp.invariants import check
-from postel.tcp.state import ESTABLISHED
-from postel.times import MINUTE, SECOND
+from postel.tcp.state import CLOSED, ESTABLISHED
+from postel.times import SECOND
 from postel.wire.address import Endpoint
 from postel.wire.segment import ABSENT, ACK, FIN, RST, SYN, Segment
 from tests.host.conftest import Peer
@@ -74,6 +75,11 @@ def test_without_timestamps_there_is_no_room_for_scale_and_sack(tsval: int, agre
     cookies = Cookies(b"secret")
     ack = Segment(5000, 80, 1001, cookies.iss(LOCAL, REMOTE, said, 0) + 1, ACK, 500)
     assert options(cookies.syn_of(LOCAL, REMOTE, ack, 0)) == (1460, ABSENT, False)
+
+
+@given(now=st.integers(0, 3 * LIFETIME), ack=st.integers(0, 2**32 - 1), number=st.integers(0, 2**32 - 1))
+def test_any_number_may_come_as_a_cookie_from_clock_0_on(now: int, ack: int, number: int):
+    assert Cookies(b"secret").syn_of(LOCAL, REMOTE, Segment(5000, 80, number, ack, ACK, 500), now) is None
 
 
 def test_what_is_no_cookie_of_ours():
@@ -152,20 +158,81 @@ def test_a_tiny_mss_gets_no_cookie(host: Host, peer: Peer):
     assert peer.give(peer.tcp(SYN, port=2, mss=100)) == []
 
 
-def test_a_pair_in_time_wait_takes_the_place_of_the_oldest(new_host: Callable[..., Host], new_peer: type[Peer]):
-    """Its ISS must be above the old SND.MAX, which a cookie can't promise (EP-TW-8)."""
-    host = new_host()
-    peer = new_peer(host)
-    listener = host.listen(80, peer.now, backlog=1)
-    answer = peer.segment(peer.give(peer.tcp(SYN)))
-    peer.give(peer.tcp(ACK, seq=1001, ack=answer.seq + 1))
-    listener.accept().release(peer.now)
+def time_wait_before_a_full_queue(peer: Peer, stamp: dict[str, int]) -> tuple[Connection, Listener, Segment, Segment]:
+    """A pair in TIME-WAIT and a backlog of one, which another client has taken; our last ACK, and the SYN,ACK for that client."""
+    listener = peer.host.listen(80, peer.now, backlog=1)
+    answer = peer.segment(peer.give(peer.tcp(SYN, **stamp)))
+    peer.give(peer.tcp(ACK, seq=1001, ack=seq.add(answer.seq, 1), **stamp))
+    connection = listener.accept()
+    connection.release(peer.now)
     fin = peer.segment(peer.drain())
-    peer.give(peer.tcp(FIN | ACK, seq=1001, ack=fin.seq + 1))
-    peer.give(peer.tcp(SYN, port=1))
-    again = peer.segment(peer.give(peer.tcp(SYN, seq=5000)))
-    assert again.flags == SYN | ACK
-    assert [remote.port for _, remote, _ in host.connections()] == [5000]
-    assert peer.dropped("half_open_replaced") == 1
-    peer.advance(10 * MINUTE)
-    assert list(host.connections()) == []
+    last = peer.segment(peer.give(peer.tcp(FIN | ACK, seq=1001, ack=seq.add(fin.seq, 1), **stamp)))
+    return connection, listener, last, peer.segment(peer.give(peer.tcp(SYN, port=1)))
+
+
+STAMP = {"tsval": 500, "tsecr": 0}
+
+
+@pytest.mark.label("EP-TW-8")
+@pytest.mark.parametrize("stamp", [STAMP, {}], ids=["timestamps", "none"])
+@pytest.mark.parametrize("secret", [b"a", b"b", b"c", b"d"])
+def test_ep_tw_8_a_pair_in_time_wait_is_reopened_by_a_cookie(new_host: Callable[..., Host], stamp: dict, secret: bytes):
+    """Its ISS is above the old SND.MAX, and the client that came before keeps its place."""
+    peer = Peer(new_host(secret=secret))
+    connection, listener, last, before = time_wait_before_a_full_queue(peer, stamp)
+    newer = stamp and {"tsval": 700, "tsecr": 0}
+    answer = peer.segment(peer.give(peer.tcp(SYN, seq=5000, **newer)))
+    assert (answer.flags, answer.ack) == (SYN | ACK, 5001)
+    assert seq.gt(answer.seq, last.seq)
+    assert sorted(str(state) for _, _, state in peer.host.connections()) == ["SYN-RECEIVED", "TIME-WAIT"]
+    stamps = stamp and {"tsval": 710, "tsecr": answer.tsval}
+    peer.give(peer.tcp(ACK, seq=5001, ack=seq.add(answer.seq, 1), data=b"request", **stamps))
+    assert listener.accept().receive(99, peer.now) == b"request"
+    peer.give(peer.tcp(ACK, port=1, seq=1001, ack=seq.add(before.seq, 1)))
+    assert listener.accept().remote.port == 1
+    assert peer.host.statistics()["time_wait"] == 0
+    assert connection.state is CLOSED
+
+
+@pytest.mark.parametrize(("ahead", "acked"), [(1, 2), (1, 0), (2, 1), (0, 1), (1, 1 << 24), (1, 1 << 27), (1, 1 << 31)])
+def test_what_is_no_cookie_for_a_pair_in_time_wait_leaves_it_there(peer: Peer, host: Host, ahead: int, acked: int):
+    time_wait_before_a_full_queue(peer, STAMP)
+    answer = peer.segment(peer.give(peer.tcp(SYN, seq=5000, tsval=700, tsecr=0)))
+    peer.give(peer.tcp(ACK, seq=5000 + ahead, ack=seq.add(answer.seq, acked), tsval=710, tsecr=answer.tsval))
+    assert host.statistics()["time_wait"] == 1
+    assert host.statistics()["half_open"] == 1
+
+
+def test_a_cookie_for_a_pair_in_time_wait_waits_for_room(peer: Peer, host: Host):
+    _, listener, _, before = time_wait_before_a_full_queue(peer, STAMP)
+    answer = peer.segment(peer.give(peer.tcp(SYN, seq=5000, tsval=700, tsecr=0)))
+    peer.give(peer.tcp(ACK, port=1, seq=1001, ack=seq.add(before.seq, 1)))
+    third = peer.tcp(ACK, seq=5001, ack=seq.add(answer.seq, 1), tsval=710, tsecr=answer.tsval)
+    assert peer.give(third) == []
+    assert (host.statistics()["time_wait"], peer.dropped("accept_queue_full")) == (1, 1)
+    listener.accept()
+    peer.give(third)
+    assert listener.accept().remote == peer.endpoint()
+
+
+def test_without_room_what_follows_the_cookie_is_not_reset(peer: Peer):
+    """The ACK with the cookie was dropped, for the accept queue was full. A second segment, which has none, must not end it all."""
+    listener = peer.host.listen(80, peer.now, backlog=1)
+    first = peer.segment(peer.give(peer.tcp(SYN, port=1)))
+    second = peer.segment(peer.give(peer.tcp(SYN, port=2)))
+    peer.give(peer.tcp(ACK, port=1, seq=1001, ack=seq.add(first.seq, 1)))
+    text = {"seq": 1001, "ack": seq.add(second.seq, 1), "port": 2}
+    assert peer.give(peer.tcp(ACK, **text, data=b"one"), peer.tcp(ACK, **text | {"seq": 1004}, data=b"two")) == []
+    listener.accept()
+    peer.give(peer.tcp(ACK, **text, data=b"one"), peer.tcp(ACK, **text | {"seq": 1004}, data=b"two"))
+    assert listener.accept().receive(99, peer.now) == b"onetwo"
+
+
+@pytest.mark.label("RFC4987-3.x")
+def test_a_client_that_was_sent_a_syn_ack_is_never_thrown_out(peer: Peer, host: Host):
+    """Whatever comes, those that are half-open stay so, and get in."""
+    _, listener, _, before = time_wait_before_a_full_queue(peer, STAMP)
+    for port in range(2, 50):
+        peer.give(peer.tcp(SYN, port=port), peer.tcp(SYN, seq=5000 + port, tsval=700 + port, tsecr=0))
+    peer.give(peer.tcp(ACK, port=1, seq=1001, ack=seq.add(before.seq, 1)))
+    assert listener.accept().remote.port == 1
