@@ -16,6 +16,7 @@
         ├── ConnectionTimedOut               ETIMEDOUT     (TimeoutError)
         ├── HostUnreachable                  EHOSTUNREACH
         ├── NetworkUnreachable               ENETUNREACH
+        │   └── AddressFamilyMismatch        EAFNOSUPPORT  (ArgumentError)
         ├── InsufficientResources            ENOBUFS
         ├── RemoteUnspecified                EDESTADDRREQ
         ├── AddressInUse                     EADDRINUSE
@@ -112,6 +113,22 @@ class HostUnreachable(TcpError):
 class NetworkUnreachable(TcpError):
     number = _errno.ENETUNREACH
     text = "network unreachable"
+
+
+class AddressFamilyMismatch(NetworkUnreachable, ArgumentError):
+    """A datagram for an address of the family that its socket, bound to an address, can't send from.
+
+    It is a caller's mistake, and the kernel tells it as an OSError, which asyncio hands to ``error_received``; so it is both.
+    """
+
+    number = _errno.EAFNOSUPPORT
+    text = "address family not supported by the socket"
+
+    def __init__(self, detail: str = "", value: object = None, allowed: str = "") -> None:
+        OSError.__init__(self, self.number, detail or self.text)
+        self.name = "remote"
+        self.value = value
+        self.allowed = allowed
 
 
 class InsufficientResources(TcpError):

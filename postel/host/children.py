@@ -11,6 +11,7 @@ from postel.host.fastopen import Gate
 from postel.host.listener import ConnectionEvent, HalfOpen, Listener, Passive
 from postel.host.outbound import Outbound
 from postel.host.pairs import ends_of, key_of
+from postel.host.ports import Ports
 from postel.host.routes import Routes
 from postel.host.timers import Timers
 from postel.host.timewait import Record, TimeWait
@@ -42,13 +43,20 @@ class Children(ABC):
     """The half of `Connections` that deals with passive opens, and makes connections for both halves."""
 
     def __init__(
-        self, routes: Routes, outbound: Outbound, counters: Counters, memory: Memory, observer: Observer | None, secret: bytes
+        self,
+        routes: Routes,
+        ports: Ports,
+        outbound: Outbound,
+        counters: Counters,
+        memory: Memory,
+        observer: Observer | None,
+        secret: bytes,
     ) -> None:
         self.table: dict[bytes, Connection] = {}
-        self.time_wait = TimeWait()
+        self.time_wait = TimeWait(ports)
         self.events: deque[ConnectionEvent] = deque()
         self.acceptable: deque[tuple[Listener, Event]] = deque()
-        self.passive = Passive(self.events)
+        self.passive = Passive(self.events, ports)
         self.offload = 0  # octets of the largest packet that the link cuts itself
         self.most_half_open = MOST_HALF_OPEN
         self._routes = routes

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-from postel.errors import AddressInUse
 from postel.host import timewait
 from postel.host.children import Children
 from postel.host.counters import Counters
@@ -18,6 +17,7 @@ from postel.host.outbound import Outbound
 from postel.host.pairs import ends_of, key_of
 from postel.host.ports import Ports
 from postel.host.routes import Routes
+from postel.host.unused import Unused
 from postel.tcp import pathmtu, tuning
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import FAST_OPEN_CLIENT, Config
@@ -48,7 +48,8 @@ class Connections(Children):
         observer: Observer | None,
         secret: bytes,
     ) -> None:
-        super().__init__(routes, outbound, counters, memory, observer, secret)
+        super().__init__(routes, ports, outbound, counters, memory, observer, secret)
+        self.unused = Unused(self.table, self.passive, self.time_wait, ports)
         self.servers = Known()
         self._ports = ports
         self._refusals = 0  # of memory, as far as they were looked into
@@ -67,7 +68,7 @@ class Connections(Children):
 
     def open(self, address: bytes, port: int, remote: Endpoint, config: Config, keys: Keychain | None, now: int) -> Connection:
         """An active OPEN from ``address``; port 0 takes an ephemeral one."""
-        local = self._unused(address, port, remote)
+        local = self.unused.endpoint(address, port, remote)
         authentication = None if keys is None else keys.authentication(local, remote)
         connection = self._make(local, remote, config, self._numbers.iss(local, remote, now), authentication, now)
         self.table[key_of(local, remote)] = connection
@@ -237,6 +238,7 @@ class Connections(Children):
         elif self.table.get(key) is connection:
             del self.table[key]
             self.time_wait.discard(key)
+        self._ports.free(key[:-2], connection.local.port)
 
     def _freeze(self, connection: Connection, now: int) -> None:
         """For its user the connection is over now; for its pair a record answers until 2MSL have passed."""
@@ -285,25 +287,6 @@ class Connections(Children):
             excess -= given_up
             if not reassembly:
                 connection.tcb.reassembly = None
-
-    # Local endpoints
-
-    def _unused(self, address: bytes, port: int, remote: Endpoint) -> Endpoint:
-        """The local endpoint, such that no other connection has the same pair (RFC6056-3.3c)."""
-        if port:
-            local = Endpoint(address, port)
-            if self._is_taken(local, remote):
-                raise AddressInUse(f"{local} to {remote} is taken")
-            return local
-        for candidate in self._ports.candidates(address, remote.address, remote.port):
-            local = Endpoint(address, candidate)
-            if not self._is_taken(local, remote) and not self.passive.offers(candidate):
-                return local
-        raise AddressInUse(f"no port is free for {remote}")
-
-    def _is_taken(self, local: Endpoint, remote: Endpoint) -> bool:
-        key = key_of(local, remote)
-        return key in self.table or self.passive.has(key) or key in self.time_wait
 
 
 def _held(connection: Connection) -> int:

@@ -1,22 +1,25 @@
 """UDP sockets (RFC 768; RFC 1122, 4.1): boundaries kept, nothing else promised."""
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 from postel.errors import (
+    AddressFamilyMismatch,
     AddressInUse,
-    ArgumentError,
     ConnectionDoesNotExist,
     InsufficientResources,
     MessageTooLong,
     RemoteUnspecified,
     TcpError,
 )
+from postel.host.arguments import octets_of, require_port
 from postel.host.outbound import Outbound
-from postel.host.ports import Ports
+from postel.host.pairs import destination_of
+from postel.host.ports import Ports, Search
 from postel.tcp.events import READABLE, TROUBLE_NAME, Event
 from postel.wire import ip, udp
-from postel.wire.address import Endpoint, is_unspecified
+from postel.wire.address import Endpoint, is_unspecified, to_text
 from postel.wire.udp import Datagram
 
 QUEUE_OCTETS: Final = 256 * 1024  # that wait in one socket; each datagram counts for 256 more than its data
@@ -44,7 +47,9 @@ class DatagramSocket:
     def send(self, data: bytes | bytearray | memoryview, now: int, remote: Endpoint | None = None) -> None:
         """Queue one datagram for ``remote``, or for the socket's own. It may get lost; errors come as events.
 
-        Raises MessageTooLong, RemoteUnspecified, NetworkUnreachable, InsufficientResources.
+        Raises ArgumentError, MessageTooLong, RemoteUnspecified, InsufficientResources; NetworkUnreachable where no
+        own address reaches the remote or packets to it must not leave a host; AddressFamilyMismatch where the socket is
+        bound to an address of the other family.
         """
         target = remote or self.remote
         if self.closed:
@@ -83,13 +88,14 @@ class DatagramSocket:
 class Datagrams:
     """All sockets of a host, found by one look-up for each way to be bound."""
 
-    __slots__ = ("_bound", "_connected", "_outbound", "_ports", "events")
+    __slots__ = ("_bound", "_connected", "_outbound", "_ports", "_uses", "events")
 
     def __init__(self, outbound: Outbound, ports: Ports) -> None:
         self._outbound = outbound
         self._ports = ports
         self._connected: dict[tuple[Endpoint, Endpoint], DatagramSocket] = {}  # (local, remote)
         self._bound: dict[tuple[bytes, int], DatagramSocket] = {}  # address or b"", port
+        self._uses: dict[int, int] = {}  # how many sockets without a remote have each port
         self.events: deque[SocketEvent] = deque()
 
     def __len__(self) -> int:
@@ -104,17 +110,22 @@ class Datagrams:
         socket = DatagramSocket(Endpoint(address or shown, port), remote, self)
         if remote is None:
             self._bound[address, port] = socket
+            self._uses[port] = self._uses.get(port, 0) + 1
         else:
             self._connected[socket.local, remote] = socket
         return socket
 
     def remove(self, socket: DatagramSocket) -> None:
+        address, port = socket.local.address, socket.local.port
         if socket.remote is not None:
             del self._connected[socket.local, socket.remote]
+            self._ports.free(_destination(address, socket.remote), port)
             return
-        port = socket.local.port
-        key = (socket.local.address, port) if self._bound.get((socket.local.address, port)) is socket else (b"", port)
-        del self._bound[key]
+        del self._bound[self._binding(socket), port]
+        self._uses[port] -= 1
+        if self._uses[port] == 0:
+            del self._uses[port]
+            self._ports.free_everywhere(port)
 
     def find(self, local: Endpoint, remote: Endpoint) -> DatagramSocket | None:
         """Whom a datagram concerns: the exact pair, else who is bound to the address, else who is bound to all."""
@@ -144,27 +155,89 @@ class Datagrams:
         self.events.append((socket, event))
 
     def send(self, socket: DatagramSocket, data: bytes, remote: Endpoint, now: int) -> None:
-        if not 1 <= remote.port <= 65535:
-            raise ArgumentError("port", remote.port, "1 to 65535")
+        source = self.source_to(remote, self._binding(socket))
         if len(data) > (LARGEST_4 if len(remote.address) == 4 else LARGEST_6):
             raise MessageTooLong(f"{len(data)} octets don't fit into one datagram")
-        source = socket.local.address
-        if is_unspecified(source):
-            source = self._outbound.routes.source_for(remote.address)
-        elif len(source) != len(remote.address):
-            raise ArgumentError("remote", str(remote), "an address of the socket's own family")
         payload = udp.encode_for(Datagram(socket.local.port, remote.port, data), source, remote.address)
         if not self._outbound.send(source, remote.address, udp.PROTOCOL, payload, now):
             raise InsufficientResources("too many packets wait to be sent")
 
+    def source_to(self, remote: Endpoint, address: bytes) -> bytes:
+        """The source for datagrams to this remote from a socket bound to ``address``, b"" for any.
+
+        Raises what `DatagramSocket.send` says of addresses.
+        """
+        routes = self._outbound.routes
+        _require_endpoint(remote)
+        if address and len(address) != len(remote.address):  # the answer would not come to this socket
+            allowed = f"an address of the family of {to_text(address)}, to which the socket is bound"
+            raise AddressFamilyMismatch(f"remote is {remote}; allowed: {allowed}", remote, allowed)
+        routes.require_destination(remote.address)
+        if not address or is_unspecified(address):
+            return routes.source_for(remote.address)
+        routes.require_source(address, remote.address)
+        return address
+
+    def _binding(self, socket: DatagramSocket) -> bytes:
+        """The address to which the socket is bound; b"" for all, of both families."""
+        return b"" if self._bound.get((b"", socket.local.port)) is socket else socket.local.address
+
+    def is_taken(self, port: int) -> bool:
+        """Whether a socket without a remote has this port, at whatever address."""
+        return port in self._uses
+
+    def is_connected(self, local: Endpoint, remote: Endpoint) -> bool:
+        return (local, remote) in self._connected
+
+    def ports_to(self, address: bytes, remote: Endpoint | None) -> Iterator[int]:
+        """Ports in use from ``address`` to ``remote``."""
+        yield from self._uses
+        if remote is not None:
+            for local, other in self._connected:
+                if other == remote and local.address == address:
+                    yield local.port
+
     def _free_port(self, address: bytes, remote: Endpoint | None) -> int:
-        remote_address, remote_port = remote or Endpoint(b"", 0)
-        for port in self._ports.candidates(address, remote_address, remote_port):
-            if self._is_free(address, port, remote) and (b"", port) not in self._bound:
-                return port
-        raise AddressInUse("no UDP port is free")
+        port = self._ports.find(_SocketSearch(self, address, remote))
+        if port == 0:
+            raise AddressInUse("no UDP port is free")
+        return port
 
     def _is_free(self, address: bytes, port: int, remote: Endpoint | None) -> bool:
         if remote is not None:
             return (Endpoint(address, port), remote) not in self._connected
         return (address, port) not in self._bound
+
+
+class _SocketSearch(Search):
+    """For a socket's ephemeral port."""
+
+    __slots__ = ("_datagrams", "_remote")
+
+    def __init__(self, datagrams: Datagrams, address: bytes, remote: Endpoint | None) -> None:
+        remote_address, remote_port = remote or Endpoint(b"", 0)
+        super().__init__(_destination(address, remote), address, remote_address, remote_port)
+        self._datagrams = datagrams
+        self._remote = remote
+
+    def is_free(self, port: int) -> bool:
+        if self._datagrams.is_taken(port):
+            return False
+        if self._remote is None:
+            return True
+        local = Endpoint(self.local_address, port)
+        is_itself = local == self._remote  # such a socket would hear what it sends
+        return not is_itself and not self._datagrams.is_connected(local, self._remote)
+
+    def taken(self) -> Iterator[int]:
+        return self._datagrams.ports_to(self.local_address, self._remote)
+
+
+def _require_endpoint(remote: Endpoint) -> None:
+    octets_of(remote.address)
+    require_port(remote.port, 1)
+
+
+def _destination(address: bytes, remote: Endpoint | None) -> bytes:
+    """As `Ports` calls it; all sockets without a remote have one in common."""
+    return b"datagrams" if remote is None else b"datagrams" + destination_of(address, remote)

@@ -10,7 +10,7 @@ IPv6, and that slice is the key of its connection. Everything that isn't found s
 from collections.abc import Iterator
 from typing import Final
 
-from postel.errors import AddressInUse, ArgumentError, InsufficientResources, NetworkUnreachable, WireError
+from postel.errors import ArgumentError, InsufficientResources, WireError
 from postel.host import control, encapsulation
 from postel.host.arguments import octets_of, require_port
 from postel.host.connections import Connections
@@ -33,7 +33,7 @@ from postel.tcp.observer import Observer
 from postel.tcp.state import State
 from postel.times import NEVER
 from postel.wire import checksum, ip, udp
-from postel.wire.address import Endpoint, is_unspecified, parse_interface, to_text
+from postel.wire.address import Endpoint, is_unspecified, parse_interface
 from postel.wire.ip import Packet
 from postel.wire.parcel import Parcel, finished
 from postel.wire.segment import ACK, PROTOCOL, RST, SYN, Segment, checksum_is_right, encode_for
@@ -124,8 +124,7 @@ class Host:
         if len(data) > limit:
             raise ArgumentError("data", len(data), f"{limit} octets or less, which is what the send buffer takes at first")
         remote = Endpoint(octets_of(address), require_port(port, 1))
-        if not self.routes.is_unicast(remote.address):  # MUST-46
-            raise NetworkUnreachable(f"{to_text(remote.address)} is no address of a single host")
+        self.routes.require_one_host(remote.address)  # MUST-46
         source = self.routes.choose_source(remote.address, None if local_address is None else octets_of(local_address))
         if not self._connections.has_memory(now) or len(data) > self.memory.free:  # EP-OPEN-3
             raise InsufficientResources
@@ -153,18 +152,21 @@ class Host:
             raise ArgumentError("backlog", backlog, "1 or more")
         octets = self._required(address)
         if require_port(port, 0) == 0:
-            port = self._unheard_port(octets)
+            port = self._connections.unused.port_to_listen(octets)
         local = Endpoint(octets or self.routes.wildcard, port)
         return self._connections.passive.open(octets, local, backlog, config or self.config, keys)
 
     def datagrams(self, port: int = 0, *, address: str | bytes | None = None, remote: Endpoint | None = None) -> DatagramSocket:
         """A UDP socket; with a ``remote``, for that one alone.
 
+        Without an ``address`` it sends and hears by all of the host's, of both families; with "0.0.0.0" by those of
+        IPv4 alone, with "::" by those of IPv6. A ``remote`` of the other family is an ArgumentError.
+
         Raises ArgumentError, AddressNotAvailable, AddressInUse, NetworkUnreachable.
         """
         octets = self._required(address)
-        if remote is not None and (not octets or is_unspecified(octets)):
-            octets = self.routes.source_for(remote.address)
+        if remote is not None:
+            octets = self._datagrams.source_to(remote, octets)
         return self._datagrams.open(octets, require_port(port, 0), remote, self.routes.wildcard)
 
     def use_offload(self, largest: int) -> None:
@@ -492,9 +494,3 @@ class Host:
         if octets and not is_unspecified(octets):
             self.routes.require_own(octets)
         return octets
-
-    def _unheard_port(self, address: bytes) -> int:
-        for port in self._ports.candidates(address, b"", 0):
-            if not self._connections.passive.offers(port):
-                return port
-        raise AddressInUse("no port is free to listen to")

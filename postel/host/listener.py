@@ -17,6 +17,7 @@ from typing import Final
 
 from postel.errors import AddressInUse
 from postel.host import timewait
+from postel.host.ports import Ports
 from postel.host.syncache import MOST_RETRANSMISSIONS, Changes, Record, SynCache
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key
@@ -138,10 +139,22 @@ ConnectionEvent = tuple[Connection, Event]
 class Passive:
     """All listeners of a host and their half-open children."""
 
-    __slots__ = ("_listeners", "_numbered", "_ports", "_serial", "_silent", "cache", "crowded", "events", "half_open")
+    __slots__ = (
+        "_ephemeral",
+        "_listeners",
+        "_numbered",
+        "_ports",
+        "_serial",
+        "_silent",
+        "cache",
+        "crowded",
+        "events",
+        "half_open",
+    )
 
-    def __init__(self, events: deque[ConnectionEvent]) -> None:
+    def __init__(self, events: deque[ConnectionEvent], ephemeral: Ports) -> None:
         self.events = events
+        self._ephemeral = ephemeral
         self.half_open: dict[bytes, HalfOpen] = {}
         self.cache = SynCache()
         self.crowded: set[Listener] = set()  # `Host.crowded`
@@ -172,7 +185,11 @@ class Passive:
 
     def offers(self, port: int) -> bool:
         """RFC6056-3.2: a port where somebody listens is no ephemeral one."""
-        return self._ports.get(port, 0) > 0
+        return port in self._ports
+
+    def ports(self) -> list[int]:
+        """Those that `offers` answers True for."""
+        return list(self._ports)
 
     def admit(self, entry: HalfOpen) -> None:
         self.half_open[entry.key] = entry
@@ -231,7 +248,7 @@ class Passive:
         del self._listeners[listener.address, listener.local.port]
         del self._numbered[listener.number]
         self.crowded.discard(listener)
-        self._ports[listener.local.port] -= 1
+        self._leave_port(listener.local.port)
         for entry in list(listener.half_open.values()):
             entry.child.tcb.delete(None, now)
             self.drop(entry)
@@ -243,6 +260,12 @@ class Passive:
             connection.release(now)  # of what it received
             connection.tcb.events = ()
             self._silent.discard(connection)
+
+    def _leave_port(self, port: int) -> None:
+        self._ports[port] -= 1
+        if self._ports[port] == 0:
+            del self._ports[port]
+            self._ephemeral.free_everywhere(port)
 
     def _leave(self, entry: HalfOpen) -> None:
         del self.half_open[entry.key]

@@ -7,6 +7,11 @@ def key_of(local: Endpoint, remote: Endpoint) -> bytes:
     return b"".join((remote.address, local.address, remote.port.to_bytes(2, "big"), local.port.to_bytes(2, "big")))
 
 
+def destination_of(local_address: bytes, remote: Endpoint) -> bytes:
+    """The key of connections from this address to this remote endpoint, without the local port at its end."""
+    return b"".join((remote.address, local_address, remote.port.to_bytes(2, "big")))
+
+
 def ends_of(key: bytes) -> tuple[Endpoint, Endpoint]:
     """Local and remote."""
     size = (len(key) - 4) // 2

@@ -2,33 +2,132 @@
 
 Connections to one remote endpoint take ports one after another, which keeps a pair's next use as far away as can be; where the
 sequence starts, and which of the counters it shares, is known to the holder of the secret alone.
+
+The algorithm tries one port after another until it meets a free one. Where a run of ports is taken, `Ports.find`
+doesn't go through them one by one: for each destination to which many ports are taken it keeps the set of the free
+ones, as the bits of one integer, and finds the port at which the algorithm would have arrived by shifting that. So a
+search costs about the same whether many ports are free, one or none.
 """
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from itertools import islice
 from typing import Final
 
 LOWEST: Final = 1024  # RFC6056-3.2: the whole range above the well-known ports
 HIGHEST: Final = 65535
 _COUNT: Final = HIGHEST - LOWEST + 1
+_ALL: Final = (1 << _COUNT) - 1  # every ephemeral port: bit i stands for port LOWEST + i
 _TABLE: Final = 1024  # counters; RFC 6056 found 10 to help already
+_TRIES: Final = 16  # ports tried one by one before the set of the free ones is asked, or made
+_FEW: Final = 8  # as few taken ports toward a destination don't need a set any more
+
+
+class Search(ABC):
+    """What `Ports.find` asks about one search for a free port.
+
+    ``destination`` names it in the table of sets: a port is freed under the same name.
+    """
+
+    __slots__ = ("destination", "local_address", "remote_address", "remote_port")
+
+    def __init__(self, destination: bytes, local_address: bytes, remote_address: bytes, remote_port: int) -> None:
+        self.destination = destination
+        self.local_address = local_address
+        self.remote_address = remote_address
+        self.remote_port = remote_port
+
+    @abstractmethod
+    def is_free(self, port: int) -> bool:
+        """Whether this port may be used for the destination now."""
+
+    @abstractmethod
+    def taken(self) -> Iterable[int]:
+        """Ports that are taken for the destination. Asked once, when its set of free ports is made.
+
+        A port that is missing here is struck off the set when `is_free` refuses it.
+        """
 
 
 class Ports:
-    __slots__ = ("_secret", "_table")
+    """Chooses ephemeral ports. A port that becomes free again must be told with `free` or `free_everywhere`."""
+
+    __slots__ = ("_crowded", "_secret", "_table")
 
     def __init__(self, secret: bytes) -> None:
         self._secret = blake2b(secret, digest_size=32, person=b"ports").digest()
         start = blake2b(b"table", digest_size=64, key=self._secret).digest()
         self._table = [int.from_bytes(start[2 * (i % 32) : 2 * (i % 32) + 2], "big") for i in range(_TABLE)]
+        self._crowded: dict[bytes, int] = {}  # the free ports, for each destination to which many are taken
 
     def candidates(self, local_address: bytes, remote_address: bytes, remote_port: int) -> Iterator[int]:
         """Every ephemeral port once, in the order in which to try them: bounded, so that exhaustion ends (RFC6056-3.3c)."""
-        text = b"".join((bytes([len(local_address)]), local_address, remote_address, remote_port.to_bytes(2, "big")))
-        digest = blake2b(text, digest_size=8, key=self._secret).digest()
-        offset = int.from_bytes(digest[:4], "big")  # F
-        index = int.from_bytes(digest[4:], "big") % _TABLE  # G
+        offset, index = self._start(local_address, remote_address, remote_port)
         for _ in range(_COUNT):
             port = LOWEST + (offset + self._table[index]) % _COUNT
             self._table[index] += 1
             yield port
+
+    def find(self, search: Search) -> int:
+        """The first free port in the order of `candidates`; 0 where none is free (RFC6056-3.3c)."""
+        candidates = self.candidates(search.local_address, search.remote_address, search.remote_port)
+        for port in islice(candidates, _TRIES):
+            if search.is_free(port):
+                return port
+        destination = search.destination
+        if destination not in self._crowded:
+            self._crowded[destination] = _free_of(search.taken())
+        while (free := self._crowded[destination]) != 0:
+            port = self._first(search, free)
+            if search.is_free(port):
+                return port
+            self._crowded[destination] = free & ~(1 << port - LOWEST)
+        return 0
+
+    def free(self, destination: bytes, port: int) -> None:
+        """Note that a port is no longer taken for this destination. Harmless where it wasn't, or still is."""
+        if destination not in self._crowded or port < LOWEST:
+            return
+        free = self._crowded[destination] | 1 << port - LOWEST
+        if _COUNT - free.bit_count() > _FEW:
+            self._crowded[destination] = free
+        else:
+            del self._crowded[destination]
+
+    def free_everywhere(self, port: int) -> None:
+        """As `free`, of what took the port for all destinations: a listener, or a socket without a remote."""
+        for destination in list(self._crowded):
+            self.free(destination, port)
+
+    def _start(self, local_address: bytes, remote_address: bytes, remote_port: int) -> tuple[int, int]:
+        """RFC 6056's F and G: where the destination's sequence starts, and the counter that it shares."""
+        port = remote_port.to_bytes(2, "big")
+        text = b"".join((bytes([len(local_address)]), local_address, remote_address, port))
+        digest = blake2b(text, digest_size=8, key=self._secret).digest()
+        return int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:], "big") % _TABLE
+
+    def _first(self, search: Search, free: int) -> int:
+        """The port of ``free`` at which the algorithm arrives from here.
+
+        The counter moves on as if each port on the way had been tried.
+        """
+        offset, index = self._start(search.local_address, search.remote_address, search.remote_port)
+        position = (offset + self._table[index]) % _COUNT
+        rest = free >> position
+        steps = _lowest_bit(rest) if rest else _COUNT - position + _lowest_bit(free)
+        self._table[index] += steps + 1
+        return LOWEST + (position + steps) % _COUNT
+
+
+def _lowest_bit(value: int) -> int:
+    return (value & -value).bit_length() - 1
+
+
+def _free_of(taken: Iterable[int]) -> int:
+    """The set of all ports but the ``taken`` ones."""
+    octets = bytearray(_ALL.to_bytes(_COUNT // 8, "little"))
+    for port in taken:
+        if port >= LOWEST:
+            octets[port - LOWEST >> 3] &= ~(1 << (port - LOWEST & 7))
+    return int.from_bytes(octets, "little")

@@ -11,8 +11,8 @@ from postel.wire.address import (
     is_limited_broadcast,
     is_loopback,
     is_multicast,
-    is_unspecified,
     to_text,
+    why_never_on_a_link,
 )
 
 # RFC 1191, 7.1: what routers that don't name their MTU are likely to have.
@@ -32,22 +32,30 @@ class Path(NamedTuple):
 class Routes:
     """One link and all its addresses: what is not the host's own is sent to the link."""
 
-    __slots__ = ("_paths", "any_address", "broadcasts", "interfaces", "mtu", "own")
+    __slots__ = ("_paths", "any_address", "broadcasts", "interfaces", "mtu", "networks", "own")
 
     def __init__(self, interfaces: tuple[Interface, ...], mtu: int, *, any_address: bool) -> None:
+        for interface in interfaces:
+            _require_of_a_host(interface.address)
         self.interfaces = interfaces
         self.mtu = mtu
         self.any_address = any_address
         self.own = frozenset([interface.address for interface in interfaces])
         self.broadcasts = frozenset([interface.broadcast for interface in interfaces]) - {b""}
+        self.networks = frozenset([interface.network for interface in interfaces]) - {b""}
         self._paths: dict[bytes, Path] = {}
 
     # Addresses
 
     def is_unicast(self, address: bytes) -> bool:
-        return not (
-            is_unspecified(address) or is_multicast(address) or is_limited_broadcast(address) or address in self.broadcasts
-        )  # fmt: skip
+        """Whether this may be the address of one host on a link: our own, or another's."""
+        return address in self.own or not (
+            why_never_on_a_link(address)
+            or is_multicast(address)
+            or is_limited_broadcast(address)
+            or address in self.broadcasts
+            or address in self.networks
+        )
 
     def owns(self, address: bytes) -> bool:
         """Whether a packet to this address is for us."""
@@ -58,15 +66,27 @@ class Routes:
 
     def objection(self, source: bytes, destination: bytes) -> str:
         """Why a packet between these addresses must not have come from the link; "" where nothing speaks against it (EP-PRE-3)."""
-        if not self.is_unicast(source) or (len(source) == 4 and (source[0] == 0 or source[0] >= 240)):  # RFC1122-3.2.1.3
-            return "invalid_source"
-        if source in self.own or is_loopback(source):  # somebody speaks as ourselves: LAND, BAD-HDR-10
+        if source in self.own or not self.is_unicast(source):  # as ourselves: LAND, BAD-HDR-10; else RFC1122-3.2.1.3
             return "invalid_source"
         if is_multicast(destination):  # no groups are joined
             return "multicast"
         if not self.owns(destination) and not self.is_broadcast(destination):
             return "not_ours"
-        return ""
+        return "invalid_destination" if is_loopback(destination) else ""  # our own, and never on a link
+
+    def require_destination(self, address: bytes) -> None:
+        """Raise NetworkUnreachable where no packet may be sent to this address."""
+        reason = "" if address in self.own else why_never_on_a_link(address)
+        if not reason and address in self.networks:
+            reason = "it is the network's own address"
+        if reason:  # RFC 1122, 3.2.1.3; RFC 4291, 2.5
+            raise NetworkUnreachable(f"nothing is sent to {to_text(address)}: {reason}")
+
+    def require_one_host(self, address: bytes) -> None:
+        """As `require_destination`; neither a broadcast nor a multicast address either (MUST-46)."""
+        self.require_destination(address)
+        if not self.is_unicast(address):
+            raise NetworkUnreachable(f"{to_text(address)} is no address of a single host")
 
     def source_for(self, destination: bytes) -> bytes:
         """MUST-44: the own address that shares most with the destination (RFC 6724, rules 1 and 8 in short)."""
@@ -75,7 +95,7 @@ class Routes:
         best = b""
         longest = -2
         for interface in self.interfaces:
-            if len(interface.address) == len(destination):
+            if len(interface.address) == len(destination) and not is_loopback(interface.address):
                 length = interface.prefix_length if interface.contains(destination) else -1
                 if length > longest:
                     best, longest = interface.address, length
@@ -90,7 +110,13 @@ class Routes:
         if len(chosen) != len(remote):
             raise ArgumentError("local_address", to_text(chosen), f"an address of the family of {to_text(remote)}")
         self.require_own(chosen)
+        self.require_source(chosen, remote)
         return chosen
+
+    def require_source(self, source: bytes, destination: bytes) -> None:
+        """Raise NetworkUnreachable where packets from this own address can't go to the destination."""
+        if is_loopback(source) and destination not in self.own:  # RFC 1122, 3.2.1.3 (g); RFC 4291, 2.5.3
+            raise NetworkUnreachable(f"{to_text(destination)}: nothing from {to_text(source)} leaves this host")
 
     @property
     def wildcard(self) -> bytes:
@@ -144,6 +170,13 @@ class Routes:
             del self._paths[destination]
             return None
         return path
+
+
+def _require_of_a_host(address: bytes) -> None:
+    """Raise ArgumentError for an address that no host can have: its packets would be dropped everywhere."""
+    reason = "" if is_loopback(address) else why_never_on_a_link(address)
+    if reason or is_multicast(address) or is_limited_broadcast(address):
+        raise ArgumentError("address", to_text(address), "the address of one host")
 
 
 def plateau_below(length: int) -> int:

@@ -11,6 +11,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from postel.host.pairs import ends_of
+from postel.host.ports import Ports
 from postel.host.records import Records
 from postel.tcp.authentication import Authentication
 from postel.tcp.budget import Budget
@@ -110,9 +111,10 @@ def _close_both_ways(tcb: Tcb, snd_max: int) -> None:
 class TimeWait:
     """All records of a host, found by their key and ordered by expiry."""
 
-    __slots__ = ("_authentications", "_configs", "_numbers", "_records", "_thawed")
+    __slots__ = ("_authentications", "_configs", "_numbers", "_ports", "_records", "_thawed")
 
-    def __init__(self) -> None:
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
         self._records = Records()  # each the number of its configuration and its state
         self._thawed: set[bytes] = set()
         self._authentications: dict[bytes, Authentication] = {}
@@ -130,6 +132,10 @@ class TimeWait:
         for key in self._records:
             if key not in self._thawed:
                 yield self._read(key)
+
+    def keys(self) -> Iterator[bytes]:
+        """Those of all records, thawed ones too."""
+        return iter(self._records)
 
     def put(self, record: Record) -> None:
         """Keep what answers for this pair until its 2MSL are over."""
@@ -174,6 +180,7 @@ class TimeWait:
         self._records.discard(key)
         self._thawed.discard(key)
         self._authentications.pop(key, None)
+        self._ports.free(key[:-2], key[-2] << 8 | key[-1])
         if not self._records:
             self._configs.clear()
             self._numbers.clear()

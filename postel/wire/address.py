@@ -13,6 +13,7 @@ UNSPECIFIED_4: Final = bytes(4)
 UNSPECIFIED_6: Final = bytes(16)
 LIMITED_BROADCAST: Final = b"\xff\xff\xff\xff"
 LOOPBACK_6: Final = bytes(15) + b"\x01"
+_MAPPED: Final = bytes(10) + b"\xff\xff"
 
 
 def parse(text: str) -> bytes:
@@ -68,6 +69,14 @@ class Interface(NamedTuple):
         hosts = (1 << 32 - self.prefix_length) - 1
         return (int.from_bytes(self.address, "big") | hosts).to_bytes(4, "big")
 
+    @property
+    def network(self) -> bytes:
+        """The address of the network itself, once its broadcast address (RFC 1122, 3.3.6); ``b""`` as `broadcast`."""
+        if len(self.address) != 4 or self.prefix_length > 30:
+            return b""
+        shift = 32 - self.prefix_length
+        return (int.from_bytes(self.address, "big") >> shift << shift).to_bytes(4, "big")
+
 
 def parse_interface(text: str) -> Interface:
     """``10.7.0.2/24``; without a prefix length it is the address alone, /32 or /128. Raises ArgumentError."""
@@ -97,3 +106,19 @@ def is_loopback(address: bytes) -> bool:
 
 def is_limited_broadcast(address: bytes) -> bool:
     return address == LIMITED_BROADCAST
+
+
+def why_never_on_a_link(address: bytes) -> str:
+    """The reason why no packet on a link may come from this address or go to it; "" where there is none.
+
+    RFC 1122, 3.2.1.3; RFC 4291, 2.5. The limited broadcast address has no such reason: it is a destination.
+    """
+    if is_unspecified(address):
+        return "it stands for no address"
+    if is_loopback(address):
+        return "it is a loopback address, which never leaves a host"
+    if len(address) == 16:
+        return "it is an IPv4 address written as IPv6's, which no packet carries" if address[:12] == _MAPPED else ""
+    if address[0] == 0:
+        return "0.0.0.0/8 holds no destinations"
+    return "240.0.0.0/4 is reserved" if address[0] >= 240 and not is_limited_broadcast(address) else ""

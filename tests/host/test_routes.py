@@ -2,7 +2,7 @@
 
 import pytest
 
-from postel.errors import AddressNotAvailable, NetworkUnreachable
+from postel.errors import AddressNotAvailable, ArgumentError, NetworkUnreachable
 from postel.host.routes import AGE, FLOOR_4, PLATEAUS, Routes, plateau_below
 from postel.wire.address import parse, parse_interface
 
@@ -60,10 +60,112 @@ def test_no_source_no_network():
         ("::", "fd00::1", "invalid_source"),
         ("::1", "fd00::1", "invalid_source"),
         ("ff02::1", "fd00::1", "invalid_source"),
+        ("10.0.0.0", "10.0.0.1", "invalid_source"),
+        ("0.0.0.7", "10.0.0.1", "invalid_source"),
+        ("127.255.255.254", "10.0.0.1", "invalid_source"),
+        ("255.0.0.1", "10.0.0.1", "invalid_source"),
+        ("::ffff:10.0.0.9", "fd00::1", "invalid_source"),
+        ("::ffff:127.0.0.1", "fd00::1", "invalid_source"),
+        ("10.0.0.9", "10.0.0.0", "not_ours"),
+        ("10.0.0.9", "127.0.0.1", "not_ours"),
     ],
 )
 def test_rfc1122_3_2_1_3_and_ep_pre_3(source: str, destination: str, reason: str):
     assert routes().objection(parse(source), parse(destination)) == reason
+
+
+NEVER_ON_A_LINK = (
+    "0.0.0.0",
+    "0.0.0.7",
+    "0.255.255.255",
+    "127.0.0.1",
+    "127.1.2.3",
+    "127.255.255.255",
+    "240.0.0.9",
+    "255.255.255.254",
+    "::",
+    "::1",
+    "::ffff:10.0.0.2",
+    "::ffff:127.0.0.1",
+    "::ffff:0.0.0.0",
+)
+OF_MANY = ("255.255.255.255", "10.0.0.255", "224.0.0.1", "239.255.255.255", "ff02::1", "ff0e::1")
+OF_ONE = (
+    "10.0.0.2",
+    "10.0.1.0",
+    "10.0.1.255",
+    "1.0.0.0",
+    "126.255.255.255",
+    "128.0.0.1",
+    "223.255.255.255",
+    "fd00::",
+    "fe80::1",
+    "::2",
+    "2001:db8::1",
+    "::fffe:10.0.0.2",
+    "64:ff9b::7f00:1",
+)
+
+
+@pytest.mark.label("RFC1122-3.2.1.3")
+@pytest.mark.parametrize("any_address", [False, True])
+def test_rfc1122_3_2_1_3_where_packets_may_go(any_address: bool):
+    table = routes(any_address=any_address)
+    for text in (*NEVER_ON_A_LINK, "10.0.0.0"):
+        assert not table.is_unicast(parse(text)), text
+        assert not table.owns(parse(text)), text
+        with pytest.raises(NetworkUnreachable, match="nothing is sent"):
+            table.require_destination(parse(text))
+        with pytest.raises(NetworkUnreachable, match="nothing is sent"):
+            table.require_one_host(parse(text))
+    for text in OF_MANY:
+        table.require_destination(parse(text))
+        with pytest.raises(NetworkUnreachable, match="single host"):
+            table.require_one_host(parse(text))
+    for text in OF_ONE:
+        table.require_one_host(parse(text))
+        assert table.owns(parse(text)) == any_address
+
+
+@pytest.mark.parametrize(
+    ("interface", "broadcast", "network"),
+    [
+        ("10.7.1.2/16", "10.7.255.255", "10.7.0.0"),
+        ("10.0.0.5/30", "10.0.0.7", "10.0.0.4"),
+        ("10.0.0.4/31", "", ""),
+        ("10.0.0.4", "", ""),
+        ("fd00::/64", "", ""),
+    ],
+)
+def test_a_networks_own_addresses(interface: str, broadcast: str, network: str):
+    found = parse_interface(interface)
+    assert found.broadcast == (parse(broadcast) if broadcast else b"")
+    assert found.network == (parse(network) if network else b"")
+    assert routes(interface).is_unicast(found.address)
+
+
+@pytest.mark.label("RFC1122-3.2.1.3")
+def test_a_loopback_address_of_our_own_stays_here():
+    table = routes("127.0.0.1/8", "10.0.0.1/24", "::1/128", "fd00::1/64")
+    for own, other, source in (("127.0.0.1", "192.0.2.1", "10.0.0.1"), ("::1", "2001:db8::1", "fd00::1")):
+        table.require_one_host(parse(own))
+        assert table.source_for(parse(own)) == parse(own)
+        assert table.source_for(parse(other)) == parse(source)
+        assert table.choose_source(parse(own), parse(source)) == parse(source)
+        with pytest.raises(NetworkUnreachable, match="leaves this host"):
+            table.choose_source(parse(other), parse(own))
+        assert table.objection(parse(other), parse(own)) == "invalid_destination"
+        assert table.objection(parse(own), parse(source)) == "invalid_source"
+    with pytest.raises(NetworkUnreachable, match="no address"):
+        routes("127.0.0.1/8").source_for(FOUR)
+    with pytest.raises(NetworkUnreachable, match="loopback"):
+        table.require_destination(parse("127.0.0.2"))
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0", "0.0.0.7", "240.0.0.1", "255.255.255.255", "224.0.0.1", "::", "ff02::1", "::ffff:10.0.0.1"])
+def test_no_host_has_such_an_address(text: str):
+    with pytest.raises(ArgumentError, match="address"):
+        routes(text)
 
 
 @pytest.mark.label("RFC1191-3a")

@@ -7,6 +7,7 @@ import pytest
 from postel.errors import AddressInUse
 from postel.host import timewait
 from postel.host.host import Host
+from postel.host.ports import Ports
 from postel.host.timewait import Record, TimeWait
 from postel.tcp import seq
 from postel.tcp.config import DEFAULT, Config
@@ -205,7 +206,7 @@ def record(number: int, expires: int):
 
 
 def test_records_are_due_in_order_of_expiry():
-    waiting = TimeWait()
+    waiting = TimeWait(Ports(b"secret"))
     made = [record(number, expires) for number, expires in enumerate((30, 10, 20))]
     for one in made:
         waiting.put(one)
@@ -216,7 +217,7 @@ def test_records_are_due_in_order_of_expiry():
 
 
 def test_a_discarded_record_is_not_due_and_may_be_put_back():
-    waiting = TimeWait()
+    waiting = TimeWait(Ports(b"secret"))
     one = record(1, 10)
     waiting.put(one)
     assert waiting.discard(one.key) == one
@@ -232,7 +233,7 @@ def test_a_discarded_record_is_not_due_and_may_be_put_back():
 
 
 def test_pairs_that_are_reopened_often_do_not_pile_up():
-    waiting = TimeWait()
+    waiting = TimeWait(Ports(b"secret"))
     for round_ in range(1000):
         waiting.put(record(1, 1000 + round_))
         if round_ < 999:
@@ -243,7 +244,7 @@ def test_pairs_that_are_reopened_often_do_not_pile_up():
 
 def test_the_number_of_records_is_bounded():
     assert timewait.MOST >= 1 << 16
-    waiting = TimeWait()
+    waiting = TimeWait(Ports(b"secret"))
     for number in range(timewait.MOST + 5):
         waiting.put(record(number, 1000 + number))
     assert len(waiting) == timewait.MOST
@@ -251,7 +252,7 @@ def test_the_number_of_records_is_bounded():
 
 
 def test_a_thawed_record_leaves_the_end_to_its_connection():
-    waiting = TimeWait()
+    waiting = TimeWait(Ports(b"secret"))
     one = record(1, 10)
     waiting.put(one)
     assert waiting.thaw(one.key) == one
