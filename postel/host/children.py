@@ -17,7 +17,6 @@ from postel.host.timers import Timers
 from postel.host.timewait import Record, TimeWait
 from postel.tcp import seq
 from postel.tcp.authentication import Authentication
-from postel.tcp.budget import Budget
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.ecn.negotiation import is_accurate
@@ -32,7 +31,6 @@ from postel.wire.segment import ACK, PROTOCOL, RST, SYN, Segment, encode_for
 
 MOST_HALF_OPEN: Final = 32  # as connections, for most are answered before they are so many; the others are in the SYN cache
 
-_CHALLENGES_A_SECOND: Final = 1000  # RFC5961-7b: for all connections together; each has its own, much lower limit
 _CONTROL_BITS: Final = SYN | ACK | RST
 _HEADERS_4: Final = 20 + 60  # octets, with all the options that a segment may have
 _HEADERS_6: Final = 40 + 60
@@ -67,7 +65,6 @@ class Children(ABC):
         self._numbers = Generator(secret)
         self._cookies = Cookies(secret)
         self._gate = Gate(secret)
-        self._challenges = Budget(_CHALLENGES_A_SECOND, secret + b"challenge")
         self._timers = Timers()
         self._agenda: deque[Connection] = deque()  # connections that may have something to send or tell
 
@@ -271,7 +268,6 @@ class Children(ABC):
             timestamp_offset=self._numbers.timestamp_offset(local, remote),
             observer=self._observer,
             memory=self._memory,
-            challenges=self._challenges,
             agenda=self._agenda,
             authentication=authentication,
         )

@@ -207,7 +207,7 @@ class Connections(Children):
             self._revive(key).child.handle_timeout(now)
         for record in self.time_wait.take_due(now):
             if self._observer is not None:  # EP-TMO-3: who else is left to hear of it
-                record.thaw(self._observer, self._memory, self._challenges, deque()).handle_timeout(now)
+                record.thaw(self._observer, self._memory, deque()).handle_timeout(now)
 
     def _tell(self, connection: Connection) -> None:
         if self.passive.is_silent(connection):
@@ -253,7 +253,7 @@ class Connections(Children):
         record = self.time_wait.thaw(key)
         if record is None:
             return None
-        connection = record.thaw(self._observer, self._memory, self._challenges, self._agenda)
+        connection = record.thaw(self._observer, self._memory, self._agenda)
         connection.on_agenda = True  # so that it is settled, and frozen again, even if the segment is not given to it
         self._agenda.append(connection)
         self.table[key] = connection

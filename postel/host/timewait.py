@@ -14,7 +14,6 @@ from postel.host.pairs import ends_of
 from postel.host.ports import Ports
 from postel.host.records import Records
 from postel.tcp.authentication import Authentication
-from postel.tcp.budget import Budget
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.memory import Memory
@@ -43,7 +42,7 @@ class Record(NamedTuple):
         """Above which the next incarnation's ISS must lie (EP-TW-8)."""
         return int.from_bytes(self.state[4:8], "big")
 
-    def thaw(self, observer: Observer | None, memory: Memory | None, challenges: Budget | None, agenda: deque[Connection]) -> Connection:
+    def thaw(self, observer: Observer | None, memory: Memory | None, agenda: deque[Connection]) -> Connection:
         """A connection in TIME-WAIT again, with nobody to hear of it."""
         values = _STATE.unpack(self.state)
         local, remote = ends_of(self.key)
@@ -56,7 +55,6 @@ class Record(NamedTuple):
             timestamp_offset=values[7],
             observer=observer,
             memory=memory,
-            challenges=challenges,
             agenda=agenda,
             authentication=self.authentication,
         )

@@ -15,7 +15,6 @@ from postel.errors import ArgumentError, TcpError
 from postel.tcp import arrives, calls, output, pathmtu, seq, status, timeouts, tuning
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.keychain import Keychain
-from postel.tcp.budget import Budget
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.events import Event
 from postel.tcp.memory import Memory
@@ -46,13 +45,12 @@ class Connection:
         timestamp_offset: int = 0,
         observer: Observer | None = None,
         memory: Memory | None = None,
-        challenges: Budget | None = None,
         agenda: "deque[Connection] | None" = None,
         authentication: Authentication | None = None,
     ) -> None:
         if authentication is not None:
             config = authentication.adapted(config)
-        self.tcb = Tcb(local, remote, config, iss, mtu, timestamp_offset, observer, memory, challenges)
+        self.tcb = Tcb(local, remote, config, iss, mtu, timestamp_offset, observer, memory)
         self.authentication = authentication
         if authentication is not None:
             self.tcb.signature_length = authentication.length

@@ -18,7 +18,6 @@ from typing import Final
 
 from postel.errors import TcpError
 from postel.tcp import seq
-from postel.tcp.budget import Budget
 from postel.tcp.config import Config, first_receive_limit, first_send_limit
 from postel.tcp.congestion import Congestion, initial_window
 from postel.tcp.ecn import Ecn
@@ -125,7 +124,6 @@ class Tcb:
         "arrived_since_ack",
         "burst",
         "challenge_after",
-        "challenges",
         "config",
         "duplicate",
         "duplicates_owed",
@@ -141,6 +139,7 @@ class Tcb:
         "fin_seq",
         "first_window",
         "is_passive",
+        "keep_alives_until",
         "last_ack_at",
         "last_data_at",
         "last_sent_at",
@@ -206,14 +205,12 @@ class Tcb:
         timestamp_offset: int,
         observer: Observer | None,
         memory: Memory | None,
-        challenges: Budget | None,
     ) -> None:
         self.local = local
         self.remote = remote
         self.config = config
         self.observer = observer
         self.memory = memory
-        self.challenges = challenges
         self.state: State = CLOSED
         self.is_passive = False  # MUST-11: how it was opened
         self.error: TcpError | None = None
@@ -259,6 +256,7 @@ class Tcb:
         # What is owed
         self.resets: list[Segment] | None = None  # segments that are answered with RST
         self.challenge_after = 0
+        self.keep_alives_until = 0  # see `challenge`
         self.throttled = 0
         self.events: tuple[Event, ...] = ()  # no list: nearly always there are none, of very many connections
 

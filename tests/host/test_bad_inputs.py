@@ -258,18 +258,36 @@ def test_bad_syn_1_a_syn_is_challenged(peer: Peer, number: int):
 
 @label("BAD-CHL-1", "EP-CHL-1")
 def test_bad_chl_1_challenges_cannot_be_counted(peer: Peer):
-    """An attacker holds many connections and counts what one second gives, while it may have forged segments of others, or not."""
+    """An attacker holds many connections and counts what one second gives, while it may have forged segments of others, or not: it gets
+    as many, for there is nothing that all of them draw on."""
     held = [established(peer, port=port)[0] for port in range(6000, 7500)]
     established(peer, port=5000)
     for _ in range(20):
         assert len(peer.give(peer.tcp(RST, seq=1500, port=5000))) <= 1  # EP-CHL-1: its own limit
-    counts = []
-    for _ in range(4):
+    for forged in (0, 1, 20, 100):
         peer.now += SECOND
+        for _ in range(forged):
+            peer.give(peer.tcp(RST, seq=1500, port=5000))
         packets = [peer.tcp(RST, seq=1500, port=connection.remote.port) for connection in held]
-        counts.append(len(peer.give(*packets)))
-    assert len(set(counts)) == 4  # drawn anew: the shared limit tells nothing
-    assert all(500 <= count <= 1000 for count in counts)
+        assert len(peer.give(*packets)) == len(held)
+
+
+@label("BAD-CHL-1", "RFC5961-7b")
+def test_strangers_cannot_use_up_what_honest_peers_need(peer: Peer):
+    """Two thousand connections get a RST in their window each second; meanwhile an honest peer sends keep-alives on one connection, and on
+    another begins anew after a crash, and needs to be challenged (figure 9 of RFC 9293)."""
+    attacked = [established(peer, port=port)[0] for port in range(6000, 8000)]
+    honest = established(peer, port=5000)[0]
+    reborn = established(peer, port=5001)[0]
+    keep_alives = challenges = 0
+    for _ in range(10):
+        for _ in range(2):
+            peer.now += SECOND
+            peer.give(*[peer.tcp(RST, seq=1500, port=connection.remote.port) for connection in attacked])
+            number = seq.add(honest.tcb.rcv.nxt, -1)
+            keep_alives += len(peer.give(peer.tcp(ACK, seq=number, ack=honest.tcb.snd.nxt, port=5000)))
+        challenges += len(peer.give(peer.tcp(SYN, seq=777, port=reborn.remote.port)))
+    assert (keep_alives, challenges) == (20, 10)
 
 
 # Ports

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from postel.tcp import seq as sequence
-from postel.tcp.budget import Budget
 from postel.tcp.config import DEFAULT, MEBIBYTE, Config
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.connection import Connection
@@ -80,7 +79,6 @@ class Scene:
         irs: int = IRS,
         mtu: int = 1500,
         memory: Memory | None = None,
-        challenges: Budget | None = None,
         local: Endpoint = LOCAL,
         remote: Endpoint = REMOTE,
         timestamp_offset: int = 7,
@@ -95,7 +93,6 @@ class Scene:
             timestamp_offset=timestamp_offset,
             observer=self.watch,
             memory=memory,
-            challenges=challenges,
         )
         self.peer = peer or Peer()
         self.irs = irs
@@ -255,8 +252,8 @@ class Scene:
 
 
 _APART = {
-    *("config", "observer", "memory", "challenges"),
-    *("segments_sent", "segments_arrived", "throttled", "challenge_after"),
+    *("config", "observer", "memory"),
+    *("segments_sent", "segments_arrived", "throttled", "challenge_after", "keep_alives_until"),
     *("texts_sent", "texts_arrived", "last_data_at", "last_ack_at"),
     *("wl1", "wl2"),  # which segment told the window: of interest only where the window is
     *("_congestion", "_recovery", "controller", "is_sender"),  # whether anybody asked for them yet
