@@ -5,7 +5,7 @@ nothing here makes a segment.
 """
 
 from postel.errors import ConnectionRefused, ConnectionReset
-from postel.tcp import acknowledge, challenge, handshake, pathmtu, prediction, seq, text, timestamps, usertimeout, window
+from postel.tcp import acknowledge, challenge, handshake, keepalive, pathmtu, prediction, seq, text, timestamps, usertimeout, window
 from postel.tcp.ecn import feedback, negotiation
 from postel.tcp.events import END_OF_STREAM, OPENED, URGENT
 from postel.tcp.state import (
@@ -32,9 +32,6 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.segments_arrived += segment.packets
     if tcb.observer is not None:
         tcb.observer.segment_arrived(tcb.local, tcb.remote, segment, now)
-    if tcb.config.keep_alive and tcb.timers.keep_alive != NEVER:
-        tcb.timers.keep_alive = now + tcb.keep_alive_idle
-        tcb.probes = 0 if tcb.timers.persist == NEVER else tcb.probes
     if prediction.holds(tcb, segment):
         prediction.take(tcb, segment, now)
     elif tcb.state is CLOSED:
@@ -195,6 +192,8 @@ def fifth_check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
         else:  # EP-ACK-6
             acknowledge.repeat(tcb, segment, now)
     tcb.last_ack_at = now
+    if tcb.timers.keep_alive != NEVER:
+        keepalive.hear(tcb, now)
     if segment.other:
         usertimeout.heed(tcb, segment)
     if seq.ge(segment.ack, snd.una):  # EP-ACK-8

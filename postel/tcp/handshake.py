@@ -1,6 +1,6 @@
 """What two SYNs agree on: MSS, window scale, timestamps, SACK; and the way into ESTABLISHED and back to LISTEN."""
 
-from postel.tcp import patience, seq, tuning, usertimeout, window
+from postel.tcp import keepalive, patience, seq, tuning, usertimeout, window
 from postel.tcp.ecn import negotiation
 from postel.tcp.events import OPENED
 from postel.tcp.fastopen import FastOpen
@@ -91,7 +91,7 @@ def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
     if tcb.config.user_timeout_option:  # RFC5482-3a: told again, for a listener with SYN cookies forgot what the SYN said
         tcb.owes |= OWES_USER_TIMEOUT
     if tcb.config.keep_alive:
-        tcb.timers.keep_alive = now + tcb.keep_alive_idle
+        keepalive.begin(tcb, now)
     if tcb.state is not FIN_WAIT_1:  # EP-CLOSE-4
         tcb.enter(ESTABLISHED, now)
     if not tcb.is_fast:  # whose user knows

@@ -4,7 +4,7 @@ In ESTABLISHED nearly every segment is the next in order or acknowledges somethi
 9293's checks (3.10.7.4) and leaves the same behind as they do, which a property test holds together.
 """
 
-from postel.tcp import acknowledge, seq, text
+from postel.tcp import acknowledge, keepalive, seq, text
 from postel.tcp.state import ESTABLISHED
 from postel.tcp.tcb import NO_SEQUENCE, Tcb
 from postel.times import NEVER
@@ -34,6 +34,8 @@ def take(tcb: Tcb, segment: Segment, now: int) -> None:
     if segment.ack != tcb.snd.una:
         acknowledge.advance(tcb, segment, now)
     tcb.last_ack_at = now
+    if tcb.timers.keep_alive != NEVER:
+        keepalive.hear(tcb, now)
     acknowledge.update_window(tcb, segment, now)
     timestamps = tcb.timestamps
     if timestamps.agreed:

@@ -1,9 +1,9 @@
 """What happens when a deadline passes: RFC 9293, 3.10.8 and 3.8. ``expire`` may be called at any time, late or too often."""
 
 from postel.errors import ConnectionTimedOut, HostUnreachable
-from postel.tcp import handshake, pathmtu, patience
+from postel.tcp import handshake, keepalive, pathmtu, patience
 from postel.tcp.acknowledge import has_more
-from postel.tcp.tcb import OWES_ACK, OWES_KEEP_ALIVE, OWES_SYN, OWES_TAIL_PROBE, OWES_WINDOW_PROBE, Tcb
+from postel.tcp.tcb import OWES_ACK, OWES_SYN, OWES_TAIL_PROBE, OWES_WINDOW_PROBE, Tcb
 from postel.tcp.timers import deadline
 from postel.times import NEVER
 
@@ -30,7 +30,7 @@ def _expire_connection(tcb: Tcb, now: int) -> None:
         tcb.delete(None, now)  # EP-TMO-9
     if timers.keep_alive <= now:
         _note(tcb, "keep-alive", now)
-        keep_alive(tcb, now)
+        keepalive.expire(tcb, now)
 
 
 def _expire_loss(tcb: Tcb, now: int) -> None:
@@ -106,18 +106,6 @@ def persist(tcb: Tcb, now: int) -> None:
     tcb.timers.persist = now + min(tcb.rtt.rto << min(tcb.probes, 16), tcb.config.rto_maximum)
     if tcb.timers.user == NEVER:
         tcb.timers.user = deadline(tcb.user_timeout, now)
-
-
-def keep_alive(tcb: Tcb, now: int) -> None:
-    """EP-TMO-6, MUST-26: only a connection with nothing outstanding is probed."""
-    if tcb.flight or tcb.timers.persist != NEVER:
-        tcb.timers.keep_alive = now + tcb.keep_alive_idle
-    elif tcb.probes >= tcb.config.keep_alive_probes:  # MUST-29
-        tcb.delete(ConnectionTimedOut("keep-alive probes unanswered"), now)
-    else:
-        tcb.probes += 1
-        tcb.owes |= OWES_KEEP_ALIVE
-        tcb.timers.keep_alive = now + tcb.config.keep_alive_interval
 
 
 def _note(tcb: Tcb, timer: str, now: int) -> None:
