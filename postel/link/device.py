@@ -1,5 +1,6 @@
 """What /dev/net/tun can be asked and told: <linux/if_tun.h>."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -91,6 +92,16 @@ def offload(descriptor: int) -> int:
             continue
         return wanted
     return 0
+
+
+def offload_nothing(descriptor: int) -> None:
+    """Let the kernel finish every packet that it gives. Does nothing where there is no device behind the descriptor, or no longer one.
+
+    What `offload` set outlives the descriptor on a persistent device: the next program that opens it without a virtio header would be
+    given segments without checksums, and larger than the MTU.
+    """
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(descriptor, TUNSETOFFLOAD, 0)
 
 
 def _asked(descriptor: int, request: int) -> int:

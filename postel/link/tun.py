@@ -52,6 +52,7 @@ class Tun(Link):
     def _learn_header(self, flag: int) -> None:
         if flag:
             raise ArgumentError("fd", self._descriptor, "a device without virtio headers; postel.link.tun.inherit takes either")
+        device.offload_nothing(self._descriptor)  # a program before this one may have left it on
 
     def fileno(self) -> int:
         return self._descriptor
@@ -103,6 +104,7 @@ class OffloadingTun(Tun, Offloading):
         if not flag:
             raise ArgumentError("fd", self._descriptor, "a device with virtio headers (IFF_VNET_HDR)")
         self.offloads = device.offload(self._descriptor)
+        self._is_one_of_several = bool(device.flags_of(self._descriptor) & device.IFF_MULTI_QUEUE)
         # What glibc once mapped and got back in one piece it keeps room for, twice as much: mallopt(3), M_MMAP_THRESHOLD. Else it gives
         # the system what the packets of a batch took, and faults it in again for the next, which takes two thirds of the time.
         bytes(_KEPT)
@@ -121,6 +123,12 @@ class OffloadingTun(Tun, Offloading):
         except OSError as error:
             raise self._gone(error) from error
         return virtio.parse(bytes(self._header), self._packet[: octets - len(self._header)])
+
+    def close(self) -> None:
+        """Put back what was set for the device, where no other queue relies on it, and give the descriptor back."""
+        if self._descriptor >= 0 and not self._is_one_of_several:
+            device.offload_nothing(self._descriptor)
+        super().close()
 
     def send_parcel(self, parcel: Parcel) -> bool:
         self.check(parcel)

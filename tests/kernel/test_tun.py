@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import socket
 from typing import Any
 
@@ -32,6 +33,62 @@ def test_packet_for_a_device_that_is_down_is_lost(namespace: Any) -> None:
     namespace.command("ip", "link", "set", "postel0", "down")
     assert not namespace.tun.send(packet)
     assert len(namespace.tun.receive()) in (0, 48)  # a router solicitation may wait
+
+
+def kept_device(namespace: Any, kind: str) -> None:
+    namespace.command("ip", "tuntap", "add", "dev", "kept0", *kind.split())
+    namespace.command("ip", "address", "add", "10.8.0.1/24", "dev", "kept0")
+    namespace.command("ip", "link", "set", "kept0", "up")
+
+
+def datagram_of_the_kernel(namespace: Any, link: Tun) -> udp.Datagram:
+    """Sent by the kernel's socket, received from the device; its checksum is checked. The kernel needs a moment to see the carrier."""
+    with namespace.inside(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sender:
+        for _ in range(100):
+            sender.sendto(b"hello", ("10.8.0.2", 9))
+            select.select([link.fileno()], [], [], 0.05)
+            while octets := link.receive():
+                packet = ip.parse(octets)
+                if packet.protocol == udp.PROTOCOL and packet.version == 4:
+                    return udp.parse(packet)
+    raise AssertionError("the kernel sent nothing")
+
+
+@pytest.mark.parametrize("before", ["closed", "killed"])
+@pytest.mark.parametrize("kind", ["mode tun", "mode tun multi_queue"])
+def test_a_persistent_device_once_used_with_offload_works_without(namespace: Any, kind: str, before: str) -> None:
+    """TUNSETOFFLOAD outlives the descriptor: the kernel left out checksums for a program that computes none."""
+    kept_device(namespace, kind)
+    first = namespace.inside(lambda: attach("kept0", several="multi_queue" in kind))
+    assert isinstance(first, OffloadingTun)
+    assert first.offloads
+    if before == "closed":
+        first.close()
+    else:
+        os.close(first.fileno())  # as the kernel does it for a process that was killed
+    plain = namespace.inside(lambda: Tun("kept0"))
+    assert datagram_of_the_kernel(namespace, plain).data == b"hello"
+    plain.close()
+
+
+def test_what_was_set_for_a_device_is_put_back_for_other_programs(namespace: Any) -> None:
+    kept_device(namespace, "mode tun")
+    namespace.inside(lambda: attach("kept0")).close()
+    other = namespace.inside(lambda: device.attach("kept0", device.IFF_TUN | device.IFF_NO_PI))  # which sets nothing
+    os.set_blocking(other, False)
+    relayed = Relayed(other)
+    assert datagram_of_the_kernel(namespace, relayed).data == b"hello"
+    os.close(other)
+
+
+class Relayed(Tun):
+    """A device as another program left it."""
+
+    def _learn_header(self, flag: int) -> None:
+        pass
+
+    def __init__(self, fd: int) -> None:
+        super().__init__("kept0", fd=fd)
 
 
 def test_device_that_is_deleted_is_gone(namespace: Any) -> None:
