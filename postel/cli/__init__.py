@@ -91,8 +91,13 @@ def _failed(error: OSError) -> int:
 
 
 def _tell(message: object, status: int) -> int:
-    print(f"postel: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"postel: {printable(' '.join(str(message).split()))}", file=sys.stderr)
     return status
+
+
+def printable(text: str) -> str:
+    """``text`` with an escape for each character that could steer a terminal: a peer may have chosen it."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _version() -> str:

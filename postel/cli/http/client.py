@@ -9,12 +9,14 @@ from http.client import HTTPException, parse_headers
 from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
+from postel.cli.http.messages import LARGEST, number, valid_host
 from postel.errors import ArgumentError, PostelError
 from postel.wire import address
 
 LONGEST_HEAD: Final = 64 << 10
 _CHUNK: Final = 64 << 10
 _LONGEST_LINE: Final = 4096  # of a chunk's size
+_MOST_INTERIM: Final = 100  # responses with 1xx
 _WITHOUT_BODY: Final = (204, 304)
 
 
@@ -56,6 +58,8 @@ def _target(url: str) -> Target:
     if ":" in name:
         address.parse(name)  # IPv6: without a zone
     host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode("ascii")
+    if not valid_host(host):
+        raise ValueError(url)
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (f"?{quote(parts.query, safe=_QUERY)}" if parts.query else "")
     return Target(parts.scheme, name, parts.port or _PORTS[parts.scheme], host, path)
 
@@ -92,7 +96,7 @@ def request(where: Target, agent: str) -> bytes:
 
 async def read_head(reader: asyncio.StreamReader, begun: bytes = b"") -> Head:
     """The final response's: those with 1xx before it are passed over. ``begun`` was read already. Raises BadResponse."""
-    while True:
+    for _ in range(_MOST_INTERIM):
         try:
             octets = begun + await reader.readuntil(b"\r\n\r\n")
         except asyncio.IncompleteReadError as error:
@@ -103,6 +107,7 @@ async def read_head(reader: asyncio.StreamReader, begun: bytes = b"") -> Head:
         if head.status >= 200:
             return head
         begun = b""
+    raise BadResponse(f"the server sent {_MOST_INTERIM} interim responses and no final one")
 
 
 def _parse(octets: bytes) -> Head:
@@ -127,10 +132,10 @@ async def read_body(reader: asyncio.StreamReader, head: Head, write: Callable[[b
             raise BadResponse(f"unknown transfer coding {', '.join(codings)}")
         await _read_chunks(reader, write)
     elif lengths:
-        text = lengths.pop()
-        if lengths or not (text.isascii() and text.isdigit()):
+        length = number(lengths.pop())
+        if lengths or length is None or length == LARGEST:
             raise BadResponse("bad Content-Length")
-        await _copy(reader, int(text), write)
+        await _copy(reader, length, write)
     else:
         while octets := await reader.read(_CHUNK):
             write(octets)
@@ -150,8 +155,11 @@ async def _read_chunks(reader: asyncio.StreamReader, write: Callable[[bytes], ob
         await _copy(reader, length, write)
         if await _line(reader):
             raise BadResponse("a chunk is longer than it says")
-    while await _line(reader):  # trailers
-        pass
+    left = LONGEST_HEAD
+    while line := await _line(reader):  # trailers
+        left -= len(line)
+        if left < 0:
+            raise BadResponse(f"the trailers have more than {LONGEST_HEAD} octets")
 
 
 def _chunk_size(line: bytes) -> int:

@@ -1,27 +1,36 @@
 """A directory as a site: from a request's target to a file that really lies in it."""
 
+import errno
 import html
 import mimetypes
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
+from heapq import nsmallest
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO
+from typing import Final
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from postel.cli.http.messages import Refused, Request, Response
+from postel.cli.http.content import CHUNK, Content
+from postel.cli.http.messages import Refused, Request, Response, number
 
-INDEX = "index.html"
+INDEX: Final = "index.html"
+_LONGEST_LISTING: Final = 10_000  # entries
+_ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EISDIR})
+_FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM})
+_BUSY: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})  # passes when others have ended
+_RETRY_AFTER: Final = "5"  # seconds
 
 
 @dataclass(slots=True)
 class Answer:
-    """A response, and the file with its body, which stands at the first octet to send; None where the response has it."""
+    """A response, and the content that is its body; None where the response has the body itself. Whoever gets it closes the content."""
 
     response: Response
-    file: BinaryIO | None = None
+    content: Content | None = None
 
 
 class Site:
@@ -31,19 +40,25 @@ class Site:
         self.root = root.resolve(strict=True)
 
     def answer(self, request: Request) -> Answer:
-        """To GET or HEAD. Raises Refused."""
+        """The answer to GET or HEAD. Waits for the disk: call it in a thread. Raises Refused."""
         if request.method not in ("GET", "HEAD"):
             raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, Allow="GET, HEAD")
         path = target_path(request.target)
+        try:
+            return self._answer(path, request)
+        except OSError as error:
+            raise _refusal(error) from error
+
+    def _answer(self, path: str, request: Request) -> Answer:
         found = self._find(path)
         if found.is_dir():
             if not path.endswith("/"):
                 return Answer(Response(HTTPStatus.MOVED_PERMANENTLY, {"Location": quote("/" + path.strip("/") + "/")}))
             index = self._inside(found / INDEX)
-            if index is None:
+            if index is None or not index.is_file():
                 return Answer(self._listing(found, path))
             found = index
-        return self._file(found, request)
+        return _file_answer(found, request)
 
     def _find(self, path: str) -> Path:
         found = self._inside(self.root / path.lstrip("/"))
@@ -52,34 +67,53 @@ class Site:
         return found
 
     def _inside(self, path: Path) -> Path | None:
-        """The path with every link and ``..`` resolved, if it is still in here."""
+        """The path with every link and ``..`` resolved, if it is still in here. Raises OSError where that can't be known."""
         try:
             found = path.resolve(strict=True)
-        except (OSError, RuntimeError, ValueError):  # not there; a loop of links; a zero octet
+        except (RuntimeError, ValueError):  # a loop of links; a zero octet
             return None
+        except OSError as error:
+            if error.errno in _ABSENT:
+                return None
+            raise
         return found if found.is_relative_to(self.root) else None
 
-    def _file(self, path: Path, request: Request) -> Answer:
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)  # a FIFO must not block us
-        except OSError as error:
-            raise Refused(HTTPStatus.FORBIDDEN if isinstance(error, PermissionError) else HTTPStatus.NOT_FOUND) from error
-        file = open(descriptor, "rb")  # noqa: SIM115, PTH123  (whoever sends it closes it)
-        try:
-            return _file_answer(file, path, request)
-        except BaseException:
-            file.close()
-            raise
-
     def _listing(self, directory: Path, path: str) -> Response:
-        entries = sorted(entry for entry in directory.iterdir() if self._inside(entry) is not None)
-        names = [entry.name + ("/" if entry.is_dir() else "") for entry in entries]
+        names = nsmallest(_LONGEST_LISTING + 1, self._names(directory))
         title = html.escape(os.fsencode(path).decode(errors="replace"))
+        more = "<p>There are more.</p>" if len(names) > _LONGEST_LISTING else ""
+        names = names[:_LONGEST_LISTING]
         if path.strip("/"):
             names.insert(0, "../")
         items = "".join(f'<li><a href="./{quote(os.fsencode(name))}">{_shown(name)}</a>' for name in names)
-        page = f'<!DOCTYPE html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1><ul>{items}</ul>\n'.encode()
+        page = f'<!DOCTYPE html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1><ul>{items}</ul>{more}\n'.encode()
         return Response(HTTPStatus.OK, {"Content-Type": "text/html; charset=utf-8"}, page, len(page))
+
+    def _names(self, directory: Path) -> Iterator[str]:
+        """Names of what can be asked for, directories with a slash."""
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                try:
+                    if entry.is_symlink() and self._inside(Path(entry.path)) is None:
+                        continue
+                    if entry.is_dir():
+                        yield f"{entry.name}/"
+                    elif entry.is_file():
+                        yield entry.name
+                except OSError:  # a link into a directory that can't be read
+                    continue
+
+
+def _refusal(error: OSError) -> Refused:
+    """What a client is told of an error of the system; the log is told which it was, where the server is to blame."""
+    if error.errno in _ABSENT:
+        return Refused(HTTPStatus.NOT_FOUND)
+    if error.errno in _FORBIDDEN:
+        return Refused(HTTPStatus.FORBIDDEN)
+    reason = error.strerror or type(error).__name__
+    if error.errno in _BUSY:
+        return Refused(HTTPStatus.SERVICE_UNAVAILABLE, reason=reason, Retry_After=_RETRY_AFTER)
+    return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, reason=reason)
 
 
 def target_path(target: str) -> str:
@@ -103,21 +137,51 @@ def _shown(name: str) -> str:
     return html.escape(os.fsencode(name).decode(errors="replace"))
 
 
-def _file_answer(file: BinaryIO, path: Path, request: Request) -> Answer:
-    info = os.fstat(file.fileno())
+def _file_answer(path: Path, request: Request) -> Answer:
+    # A FIFO must not block us, nor a terminal become ours
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY)
+    content: Content | None = None
+    try:
+        response, start = _described(os.fstat(descriptor), path, request)
+        if request.method == "GET" and response.length > CHUNK:
+            content = Content(descriptor, start, response.length)
+        elif request.method == "GET":
+            response.body = _read(descriptor, start, response.length)
+    finally:
+        if content is None:
+            os.close(descriptor)
+    return Answer(response, content)
+
+
+def _described(info: os.stat_result, path: Path, request: Request) -> tuple[Response, int]:
+    """The response without its body, and where in the file that begins. Raises Refused."""
     if not stat.S_ISREG(info.st_mode):
         raise Refused(HTTPStatus.NOT_FOUND)
     headers = {"Last-Modified": formatdate(info.st_mtime, usegmt=True), "Accept-Ranges": "bytes", "Content-Type": content_type(path.name)}
     if _is_unchanged(request.headers.get("if-modified-since", ""), int(info.st_mtime)):
-        file.close()
-        return Answer(Response(HTTPStatus.NOT_MODIFIED, headers))
-    chosen = byte_range(request.headers.get("range", ""), info.st_size) if request.method == "GET" else None
+        return Response(HTTPStatus.NOT_MODIFIED, headers), 0
+    chosen = byte_range(request.headers.get("range", ""), info.st_size) if _may_have_a_part(request) else None
     if chosen is None:
-        return Answer(Response(HTTPStatus.OK, headers, length=info.st_size), file)
+        return Response(HTTPStatus.OK, headers, length=info.st_size), 0
     start, end = chosen
-    file.seek(start)
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{info.st_size}"
-    return Answer(Response(HTTPStatus.PARTIAL_CONTENT, headers, length=end - start), file)
+    return Response(HTTPStatus.PARTIAL_CONTENT, headers, length=end - start), start
+
+
+def _may_have_a_part(request: Request) -> bool:
+    """If-Range asks for the whole where the file has changed (RFC 9110, 13.1.5): the whole is right in either case."""
+    return request.method == "GET" and "if-range" not in request.headers
+
+
+def _read(descriptor: int, start: int, length: int) -> bytes:
+    """All of a short content, so that no descriptor is kept for a peer that reads slowly."""
+    octets = b""
+    while len(octets) < length:
+        more = os.pread(descriptor, length - len(octets), start + len(octets))
+        if not more:
+            raise Refused(HTTPStatus.INTERNAL_SERVER_ERROR, reason="the file became shorter")
+        octets += more
+    return octets
 
 
 def content_type(name: str) -> str:
@@ -132,20 +196,27 @@ def content_type(name: str) -> str:
 def _is_unchanged(since: str, modified: int) -> bool:
     try:
         return bool(since) and modified <= parsedate_to_datetime(since).timestamp()
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, TypeError, IndexError):
         return False  # RFC 9110, 13.1.3: a bad date is ignored
 
 
 def byte_range(text: str, size: int) -> tuple[int, int] | None:
     """The one range that was asked for, as (start, end) with the end left out; None to send all. Raises Refused (416)."""
     unit, _, value = text.partition("=")
-    first, dash, last = (part.strip() for part in value.partition("-"))
-    if unit.strip().lower() != "bytes" or not dash or "," in value or not (first or last) or not (first + last).isascii():
+    first, dash, last = (part.strip(" \t") for part in value.partition("-"))
+    start, end = number(first), number(last)
+    if unit.strip(" \t").lower() != "bytes" or not dash or (first and start is None) or (last and end is None):
         return None  # RFC 9110, 14.2: may be ignored
-    if not all(part == "" or part.isdigit() for part in (first, last)) or (first and last and int(last) < int(first)):
+    if start is None and end is None:
         return None
-    start = int(first) if first else max(size - int(last), 0)
-    end = min(int(last) + 1, size) if first and last else size
-    if start >= size or (not first and int(last) == 0):
+    if start is None:
+        start, end = max(size - (end or 0), 0), size
+    elif end is None:
+        end = size
+    elif end < start:
+        return None
+    else:
+        end = min(end + 1, size)
+    if start >= size:
         raise Refused(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, Content_Range=f"bytes */{size}")
     return start, end

@@ -79,7 +79,7 @@ class Laboratory:
         assert isinstance(loop, Loop)  # noqa: S101 - `run` made it
         async with loop.attach(self._dns) as names, loop.attach(self._server) as web, loop.attach(self._client) as near:
             await NameServer(_known).start(names)
-            server = Server(Pages(), clock=lambda: _NEW_YEAR + loop.time())
+            server = Server(Pages(), clock=lambda: _NEW_YEAR + loop.time(), waits=False)
             secure = self._certificate[0] if self._certificate else None
             await web.start_server(server.converse, port=self._port, limit=Server.LONGEST_HEAD, ssl=secure)
             yield near
