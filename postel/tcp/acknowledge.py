@@ -1,6 +1,6 @@
 """The ACK field: what it frees, what it measures, what it says of loss and of the window (RFC 9293, 3.10.7.4, fifth check)."""
 
-from postel.tcp import pathmtu, patience, seq, timestamps, tuning, window
+from postel.tcp import orphan, pathmtu, patience, seq, timestamps, tuning, window
 from postel.tcp.recovery import STAY
 from postel.tcp.recovery.undo import NO_ECHO
 from postel.tcp.tcb import NO_SEQUENCE, Tcb
@@ -34,7 +34,10 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
         patience.restart(tcb, now)  # RFC6298-5.3
         tcb.timers.user = deadline(tcb.user_timeout, now)
     if tcb.wants_room:
-        tuning.tell_of_room(tcb)
+        if tcb.nobody_reads:
+            orphan.made_progress(tcb, now)
+        else:
+            tuning.tell_of_room(tcb)
 
 
 def repeat(tcb: Tcb, segment: Segment, now: int) -> None:

@@ -5,7 +5,20 @@ nothing here makes a segment.
 """
 
 from postel.errors import ConnectionRefused, ConnectionReset
-from postel.tcp import acknowledge, challenge, handshake, keepalive, pathmtu, prediction, seq, text, timestamps, usertimeout, window
+from postel.tcp import (
+    acknowledge,
+    challenge,
+    handshake,
+    keepalive,
+    orphan,
+    pathmtu,
+    prediction,
+    seq,
+    text,
+    timestamps,
+    usertimeout,
+    window,
+)
 from postel.tcp.ecn import feedback, negotiation
 from postel.tcp.events import END_OF_STREAM, OPENED, URGENT
 from postel.tcp.state import (
@@ -212,7 +225,7 @@ def _after_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     if tcb.state is FIN_WAIT_1:  # EP-ACK-9
         tcb.enter(FIN_WAIT_2, now)
         if tcb.nobody_reads:  # EP-ACK-10
-            tcb.timers.orphan = now + tcb.config.orphan_timeout
+            orphan.wait_for_fin(tcb, now)
     elif tcb.state is CLOSING:  # EP-ACK-12
         _enter_time_wait(tcb, now)
     elif tcb.state is LAST_ACK:  # EP-ACK-13

@@ -11,7 +11,7 @@ from postel.errors import (
     TcpError,
     renewed,
 )
-from postel.tcp import handshake, seq, tuning, usertimeout, window
+from postel.tcp import handshake, orphan, seq, tuning, usertimeout, window
 from postel.tcp.config import Config, first_receive_limit, first_send_limit
 from postel.tcp.state import (
     CLOSE_WAIT,
@@ -179,23 +179,15 @@ def close(tcb: Tcb, now: int) -> None:
 
 
 def release(tcb: Tcb, now: int) -> None:
-    """Nobody will read or write any more, as after a socket's close(). Text that was not read is owned up to with RST (SHLD-3)."""
-    if tcb.state is CLOSED:
-        _forget_unread(tcb)
-        return
-    tcb.nobody_reads = True
-    if (tcb.unread or tcb.early or tcb.reassembly is not None) and tcb.state in (
-        SYN_RECEIVED,
-        ESTABLISHED,
-        CLOSE_WAIT,
-        FIN_WAIT_1,
-        FIN_WAIT_2,
-    ):
-        abort(tcb, now)
-    elif tcb.state is FIN_WAIT_2:
-        tcb.timers.orphan = now + tcb.config.orphan_timeout  # EP-TMO-9
-    elif tcb.state in (LISTEN, SYN_SENT, SYN_RECEIVED, ESTABLISHED) or (tcb.state is CLOSE_WAIT and not tcb.fin_is_queued):
-        close(tcb, now)
+    """Close, and let go, as a socket's close() does. Text that was not read is lost, and the peer learns it by RST (SHLD-3)."""
+    if tcb.state is not CLOSED and not tcb.nobody_reads:
+        tcb.nobody_reads = True
+        is_read_up = not (tcb.unread or tcb.early) and tcb.reassembly is None
+        if not is_read_up and tcb.state in (SYN_RECEIVED, ESTABLISHED, CLOSE_WAIT, FIN_WAIT_1, FIN_WAIT_2):
+            abort(tcb, now)
+        elif tcb.state in (LISTEN, SYN_SENT, SYN_RECEIVED, ESTABLISHED) or (tcb.state is CLOSE_WAIT and not tcb.fin_is_queued):
+            close(tcb, now)
+        orphan.begin(tcb, now)
     _forget_unread(tcb)
 
 

@@ -38,7 +38,8 @@ class Config:
     msl: int = 2 * MINUTE  # RFC 9293, 3.4.2; TIME-WAIT lasts twice as long (MUST-13)
     rfc1337: bool = True  # RFC 1337, 3 (F1): a RST doesn't end TIME-WAIT; False: as RFC 9293, 3.10.7.4
     time_wait_reuse: bool = True  # RFC 6191 and MAY-2: a newer SYN may reopen a pair in TIME-WAIT
-    orphan_timeout: int = MINUTE  # EP-TMO-9: FIN-WAIT-2 with nobody to read; no RFC, as kernels do
+    orphan_timeout: int = MINUTE  # EP-TMO-9: a released connection in FIN-WAIT-2; no RFC, as kernels do
+    orphan_send_timeout: int = 5 * MINUTE  # a released connection whose peer takes nothing more (RFC 6429, 4), as kernels do
 
     # Retransmission
     user_timeout: int = USER_TIMEOUT  # RFC 9293, 3.9.1.1: R2 for SYN and data; NEVER is allowed (MUST-21)
@@ -121,6 +122,7 @@ class Config:
 _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
     ("msl", 0, DAY, "0 to a day"),
     ("orphan_timeout", 0, NEVER, "0 or more"),
+    ("orphan_send_timeout", 1, NEVER, "1 or more, NEVER for no limit"),
     ("user_timeout", 1, NEVER, "1 or more, NEVER for no limit"),
     ("syn_received_timeout", 1, NEVER, "1 or more"),
     ("r1", 1, 1000, "1 to 1000 retransmissions"),

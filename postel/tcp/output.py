@@ -276,7 +276,7 @@ def _advance(tcb: Tcb, offset: int, count: int, room: int, *, with_fin: bool, no
         if min(count, room) > tcb.proven:
             pathmtu.sent(tcb, start, min(count, room), end)
     snd.max = seq.latest(snd.max, end)
-    if tcb.wants_room and tcb.config.notsent_lowat:
+    if tcb.wants_room and tcb.config.notsent_lowat and not tcb.nobody_reads:
         tuning.tell_of_room(tcb)
     if with_fin and tcb.fin_seq == NO_SEQUENCE:
         tcb.fin_seq = seq.add(start, count)

@@ -1,7 +1,7 @@
 """What happens when a deadline passes: RFC 9293, 3.10.8 and 3.8. ``expire`` may be called at any time, late or too often."""
 
 from postel.errors import ConnectionTimedOut, HostUnreachable
-from postel.tcp import handshake, keepalive, pathmtu, patience
+from postel.tcp import handshake, keepalive, orphan, pathmtu, patience
 from postel.tcp.acknowledge import has_more
 from postel.tcp.tcb import OWES_ACK, OWES_SYN, OWES_TAIL_PROBE, OWES_WINDOW_PROBE, Tcb
 from postel.tcp.timers import deadline
@@ -27,7 +27,7 @@ def _expire_connection(tcb: Tcb, now: int) -> None:
         tcb.delete(None, now)  # EP-TMO-3
     if timers.orphan <= now:
         _note(tcb, "orphan", now)
-        tcb.delete(None, now)  # EP-TMO-9
+        orphan.end(tcb, now)  # EP-TMO-9
     if timers.keep_alive <= now:
         _note(tcb, "keep-alive", now)
         keepalive.expire(tcb, now)
@@ -76,6 +76,9 @@ def user_timeout(tcb: Tcb, now: int) -> None:
 
 def retransmission_timeout(tcb: Tcb, now: int) -> None:
     """EP-TMO-2, RFC 6298, 5.4 to 5.6: the first that isn't acknowledged goes again, with twice the patience."""
+    if not orphan.may_try_again(tcb, tcb.retransmissions):
+        orphan.end(tcb, now)
+        return
     tcb.retransmissions += 1
     tcb.rtt.forget()
     tcb.rtt.back_off()
@@ -101,6 +104,9 @@ def tail_probe(tcb: Tcb, now: int) -> None:
 
 def persist(tcb: Tcb, now: int) -> None:
     """EP-TMO-4: a probe, and more patience each time (SHLD-30). The user timeout runs until the peer answers (MUST-37)."""
+    if not orphan.may_try_again(tcb, tcb.probes):
+        orphan.end(tcb, now)
+        return
     tcb.probes += 1
     tcb.owes |= OWES_WINDOW_PROBE
     tcb.timers.persist = now + min(tcb.rtt.rto << min(tcb.probes, 16), tcb.config.rto_maximum)

@@ -38,7 +38,7 @@ class Timers:
         self.keep_alive = NEVER  # RFC 9293, 3.8.4
         self.user = NEVER  # RFC 9293, 3.10.8; R2
         self.time_wait = NEVER  # 2MSL
-        self.orphan = NEVER  # EP-TMO-9
+        self.orphan = NEVER  # of a released connection: without progress, or without the peer's FIN (EP-TMO-9)
 
     def next(self) -> int:
         """Two at a time, for that the compiler knows as a comparison; eleven at once it leaves to Python's `min`."""

@@ -1,0 +1,59 @@
+"""A released connection: no program reads or writes it any more, and it ends even where its peer does nothing to end it.
+
+RFC 9293 lets a peer keep a connection open for ever: by a closed window whose probes it answers (3.8.6.1, MUST-37), or by never sending its
+FIN (3.6). While a program holds the connection, the program decides how long it waits. Afterwards the stack must decide. RFC 6429, 4 allows
+it, and kernels do.
+"""
+
+from typing import Final
+
+from postel.errors import ConnectionTimedOut
+from postel.tcp.state import CLOSED, CLOSING, FIN_WAIT_2, LAST_ACK, TIME_WAIT
+from postel.tcp.tcb import OWES_RESET, Tcb
+from postel.tcp.timers import deadline
+from postel.times import NEVER
+
+_TRIES_WHILE_TIGHT: Final = 5  # window probes or retransmissions in a row: some 30 s with the RTO of RFC 6298, as kernels try
+
+
+def begin(tcb: Tcb, now: int) -> None:
+    """The program has just released the connection, which closes."""
+    if tcb.state in (CLOSED, TIME_WAIT):
+        return
+    if tcb.state is FIN_WAIT_2:
+        wait_for_fin(tcb, now)
+    else:
+        tcb.timers.orphan = deadline(tcb.config.orphan_send_timeout, now)
+        tcb.wants_room = True  # so that `acknowledge.advance` calls `made_progress`
+
+
+def made_progress(tcb: Tcb, now: int) -> None:
+    """The peer acknowledged something new. The octet of a window probe doesn't count, or one each minute kept the connection for ever."""
+    if tcb.timers.persist == NEVER:
+        tcb.timers.orphan = deadline(tcb.config.orphan_send_timeout, now)
+
+
+def wait_for_fin(tcb: Tcb, now: int) -> None:
+    """EP-TMO-9, EP-ACK-10: everything was delivered, and the peer may take so long to close its side."""
+    tcb.timers.orphan = deadline(tcb.config.orphan_timeout, now)
+
+
+def end(tcb: Tcb, now: int) -> None:
+    """Give the connection up. The peer hears of it by RST where it would miss octets, or our FIN (RFC 2525, 2.17)."""
+    if tcb.state is FIN_WAIT_2:  # EP-TMO-9: it has everything
+        tcb.delete(None, now)
+        return
+    is_told = tcb.send_buffer.size > 0 or tcb.state not in (CLOSING, LAST_ACK)
+    tcb.delete(ConnectionTimedOut("the peer took nothing more after the close"), now)
+    if is_told:
+        tcb.owes |= OWES_RESET
+
+
+def is_stuck(tcb: Tcb) -> bool:
+    """Whether what waits isn't leaving: the peer's window is closed, or the peer is silent."""
+    return tcb.timers.persist != NEVER or tcb.snd.wnd == 0 or tcb.retransmissions > 0
+
+
+def may_try_again(tcb: Tcb, tries: int) -> bool:
+    """Whether one more probe or retransmission is worth its memory, after so many without progress."""
+    return not tcb.nobody_reads or tries < _TRIES_WHILE_TIGHT or tcb.memory is None or not tcb.memory.is_tight
