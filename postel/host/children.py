@@ -9,9 +9,11 @@ from postel.host.cookies import Cookies
 from postel.host.counters import Counters
 from postel.host.fastopen import Gate
 from postel.host.listener import ConnectionEvent, HalfOpen, Listener, Passive
+from postel.host.orphans import Orphans
 from postel.host.outbound import Outbound
 from postel.host.pairs import ends_of, key_of
 from postel.host.ports import Ports
+from postel.host.relief import Relief
 from postel.host.routes import Routes
 from postel.host.timers import Timers
 from postel.host.timewait import Record, TimeWait
@@ -47,6 +49,7 @@ class Children(ABC):
         outbound: Outbound,
         counters: Counters,
         memory: Memory,
+        orphan_limit: int,
         observer: Observer | None,
         secret: bytes,
     ) -> None:
@@ -61,16 +64,14 @@ class Children(ABC):
         self._outbound = outbound
         self._counters = counters
         self._memory = memory
+        self.orphans = Orphans(orphan_limit)
+        self.relief = Relief(memory, self.table, self.orphans)
         self._observer = observer
         self._numbers = Generator(secret)
         self._cookies = Cookies(secret)
         self._gate = Gate(secret)
         self._timers = Timers()
         self._agenda: deque[Connection] = deque()  # connections that may have something to send or tell
-
-    @abstractmethod
-    def has_memory(self, now: int) -> bool:
-        """Whether the host's memory has room for a new connection."""
 
     @abstractmethod
     def _forget(self, connection: Connection, now: int) -> None:
@@ -119,7 +120,7 @@ class Children(ABC):
         """EP-LIS-5: where there is none, the SYN is lost, never refused."""
         if listener.is_full:
             self._counters.drop("accept_queue_full", octets, now)
-        elif not self.has_memory(now):
+        elif not self.relief.has_memory(now):
             self._counters.drop("no_memory", octets, now)
         else:
             return True

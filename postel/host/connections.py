@@ -18,7 +18,7 @@ from postel.host.pairs import ends_of, key_of
 from postel.host.ports import Ports
 from postel.host.routes import Routes
 from postel.host.unused import Unused
-from postel.tcp import pathmtu, tuning
+from postel.tcp import pathmtu, text
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import FAST_OPEN_CLIENT, Config
 from postel.tcp.connection import Connection
@@ -26,15 +26,13 @@ from postel.tcp.ecn.negotiation import is_accurate
 from postel.tcp.fastopen import Known
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
-from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED, TIME_WAIT, State
+from postel.tcp.state import CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED, TIME_WAIT, State
 from postel.tcp.timewait import is_bare_syn, reopens
-from postel.times import MILLISECOND
 from postel.wire.address import Endpoint
 from postel.wire.ip import Packet
 from postel.wire.segment import ACK, RST, SYN, Segment
 
 _CONTROL_BITS: Final = SYN | ACK | RST
-_RELIEF_INTERVAL: Final = 10 * MILLISECOND  # for it looks at every connection
 
 
 class Connections(Children):
@@ -45,15 +43,14 @@ class Connections(Children):
         outbound: Outbound,
         counters: Counters,
         memory: Memory,
+        orphan_limit: int,
         observer: Observer | None,
         secret: bytes,
     ) -> None:
-        super().__init__(routes, ports, outbound, counters, memory, observer, secret)
+        super().__init__(routes, ports, outbound, counters, memory, orphan_limit, observer, secret)
         self.unused = Unused(self.table, self.passive, self.time_wait, ports)
         self.servers = Known()
         self._ports = ports
-        self._refusals = 0  # of memory, as far as they were looked into
-        self._relieved_at = -_RELIEF_INTERVAL
 
     def __iter__(self) -> Iterator[tuple[Endpoint, Endpoint, State]]:
         """Local, remote and state of each."""
@@ -65,6 +62,18 @@ class Connections(Children):
             yield *ends_of(key), SYN_RECEIVED
         for record in self.time_wait:
             yield *ends_of(record.key), TIME_WAIT
+
+    def figures(self) -> dict[str, int]:
+        """What `Host.statistics` tells of them."""
+        return {
+            "connections": len(self.table),
+            "orphans": len(self.orphans),
+            "orphans_ended": self.orphans.ended,
+            "half_open": self.passive.count(),
+            "time_wait": len(self.time_wait),
+            "memory_used": self._memory.used,
+            "memory_refused": self._memory.refused,
+        }
 
     def open(self, address: bytes, port: int, remote: Endpoint, config: Config, keys: Keychain | None, now: int) -> Connection:
         """An active OPEN from ``address``; port 0 takes an ephemeral one."""
@@ -182,19 +191,28 @@ class Connections(Children):
 
     def settle(self, connection: Connection, now: int) -> None:
         """Nothing more to send: see what has become of the connection, and when to ask it again."""
-        state = connection.state
-        if state is CLOSED or state is LISTEN:
-            self._forget(connection, now)
-        elif state is TIME_WAIT and connection.tcb.nobody_reads:
-            self._freeze(connection, now)
-        elif state is not SYN_RECEIVED or not self._goes_to_cache(connection):
+        if connection.tcb.state is ESTABLISHED or self._stays(connection, now):
             self._timers.arm(connection, connection.next_timeout())
             if connection.tcb.path is not None:
                 self._share_path(connection, now)
         self._tell(connection)
-        if self._memory.refused != self._refusals:
-            self._refusals = self._memory.refused
-            self._relieve(now)
+        if self._memory.refused != self.relief.heeded:
+            self.relief.relieve(now)
+
+    def _stays(self, connection: Connection, now: int) -> bool:
+        """Whether a connection in another state than ESTABLISHED is still one to ask."""
+        state = connection.state
+        if state is CLOSED or state is LISTEN:
+            self._forget(connection, now)
+            return False
+        if state is TIME_WAIT and connection.tcb.nobody_reads:
+            self._freeze(connection, now)
+            return False
+        if state is SYN_RECEIVED and self._goes_to_cache(connection):
+            return False
+        if connection.tcb.nobody_reads:
+            self.orphans.note(connection, now)
+        return True
 
     def next_timeout(self) -> int:
         first = min(self._timers.next_timeout(), self.time_wait.next_timeout())
@@ -229,6 +247,7 @@ class Connections(Children):
     def _forget(self, connection: Connection, now: int) -> None:
         """CLOSED, or of a child: back to LISTEN, which is to say gone."""
         self._timers.forget(connection)
+        self.orphans.forget(connection)
         key = key_of(connection.local, connection.remote)
         entry = self.passive.half_open.get(key)
         if entry is not None and entry.child is connection:
@@ -238,6 +257,8 @@ class Connections(Children):
         elif self.table.get(key) is connection:
             del self.table[key]
             self.time_wait.discard(key)
+            if self.passive.is_silent(connection):  # it waits in `accept`: until then its text is the host's
+                text.count(connection.tcb, self._memory)
         self._ports.free(key[:-2], connection.local.port)
 
     def _freeze(self, connection: Connection, now: int) -> None:
@@ -245,6 +266,7 @@ class Connections(Children):
         key = key_of(connection.local, connection.remote)
         del self.table[key]
         self._timers.forget(connection)
+        self.orphans.forget(connection)
         self.time_wait.put(timewait.frozen(key, connection.tcb, connection.authentication))
         connection.tcb.observer = None  # who will hear of CLOSED when it comes to pass: `handle_timeout`
         connection.tcb.delete(None, now)
@@ -258,38 +280,3 @@ class Connections(Children):
         self._agenda.append(connection)
         self.table[key] = connection
         return connection
-
-    # Memory
-
-    def has_memory(self, now: int) -> bool:
-        if self._memory.free == 0:
-            self._relieve(now)
-        return self._memory.free > 0
-
-    def _relieve(self, now: int) -> None:
-        """Give up what waits behind gaps, where most waits, until an eighth is free.
-
-        Its peers still have it (RFC 2018, 8), and nobody shall fill the host with segments that never join (BAD-SEQ-6). Buffers that grew
-        go back.
-        """
-        if now - self._relieved_at < _RELIEF_INTERVAL:
-            return
-        self._relieved_at = now
-        for connection in self.table.values():
-            tuning.go_back(connection.tcb)
-        excess = self._memory.limit // 8 - self._memory.free
-        for connection in sorted(self.table.values(), key=_held, reverse=True):
-            reassembly = connection.tcb.reassembly
-            if excess <= 0 or reassembly is None:
-                return
-            given_up = reassembly.give_up(excess)
-            connection.tcb.give_back(given_up)
-            excess -= given_up
-            if not reassembly:
-                connection.tcb.reassembly = None
-
-
-def _held(connection: Connection) -> int:
-    """Octets that wait for reassembly."""
-    reassembly = connection.tcb.reassembly
-    return 0 if reassembly is None else reassembly.held

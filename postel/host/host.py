@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from postel.errors import ArgumentError, InsufficientResources, WireError
-from postel.host import control, encapsulation
+from postel.host import control, encapsulation, orphans
 from postel.host.arguments import octets_of, require_port
 from postel.host.connections import Connections
 from postel.host.control import Control
@@ -53,7 +53,8 @@ class Host:
     """``addresses`` are as "10.7.0.2/24" or "fd00::2/64". ``secret`` is the only source of what nobody may guess.
 
     ``any_address`` accepts packets to every unicast address, as a tunnel's end or a test wants it. ``memory_limit`` is what all
-    connections may buffer together, in octets. ``verify_checksums=False`` trusts the link with the segments' checksums.
+    connections may buffer together, in octets. ``orphan_limit`` is how many released connections may go on at once: one more ends the
+    oldest. ``verify_checksums=False`` trusts the link with the segments' checksums.
     """
 
     def __init__(
@@ -65,12 +66,15 @@ class Host:
         observer: Observer | None = None,
         any_address: bool = False,
         memory_limit: int = 256 * MEBIBYTE,
+        orphan_limit: int = orphans.MOST,
         verify_checksums: bool = True,
     ) -> None:
         if not _LEAST_MTU <= mtu <= ip.LARGEST:
             raise ArgumentError("mtu", mtu, f"{_LEAST_MTU} to {ip.LARGEST} octets")
         self.config = config
         self.observer = observer
+        if orphan_limit < 0:
+            raise ArgumentError("orphan_limit", orphan_limit, "0 or more")
         self.memory = Memory(memory_limit)
         self.routes = Routes(tuple([parse_interface(text) for text in addresses]), mtu, any_address=any_address)
         self._verifies = verify_checksums
@@ -79,7 +83,9 @@ class Host:
         self._counters = Counters(observer)
         self._ports = Ports(secret)
         self._outbound = Outbound(self.routes, self._counters, secret)
-        self._connections = Connections(self.routes, self._ports, self._outbound, self._counters, self.memory, observer, secret)
+        self._connections = Connections(
+            self.routes, self._ports, self._outbound, self._counters, self.memory, orphan_limit, observer, secret
+        )
         self._table = self._connections.table
         self.crowded = self._connections.passive.crowded  # a driver that gives packets in batches drains events where it has a listener
         self._datagrams = Datagrams(self._outbound, self._ports)
@@ -126,7 +132,7 @@ class Host:
         remote = Endpoint(octets_of(address), require_port(port, 1))
         self.routes.require_one_host(remote.address)  # MUST-46
         source = self.routes.choose_source(remote.address, None if local_address is None else octets_of(local_address))
-        if not self._connections.has_memory(now) or len(data) > self.memory.free:  # EP-OPEN-3
+        if not self._connections.relief.has_memory(now) or (data and len(data) > self.memory.room_for(None)):  # EP-OPEN-3
             raise InsufficientResources
         connection = self._connections.open(source, require_port(local_port, 0), remote, config, keys, now)
         if data:
@@ -301,7 +307,7 @@ class Host:
             return connections.acceptable.popleft()
         if self._datagrams.events:
             return self._datagrams.events.popleft()
-        return None
+        return connections.relief.next_writer() if self.memory.writers else None
 
     # Time
 
@@ -328,17 +334,11 @@ class Host:
             "packets_sent": self._packets_sent,
             "segments_arrived": self._segments_arrived,
             "segments_sent": self._segments_sent,
-            "connections": len(self._table),
-            "half_open": self._connections.passive.count(),
-            "time_wait": len(self._connections.time_wait),
-            "datagram_sockets": len(self._datagrams),
-            "fragments_held": self._fragments.held,
-            "memory_used": self.memory.used,
-            "memory_refused": self.memory.refused,
-            "dropped": self._counters.dropped,
         }
-        for reason, count in sorted(self._counters.drops.items()):
-            figures[f"dropped_{reason}"] = count
+        figures.update(self._connections.figures())
+        figures["datagram_sockets"] = len(self._datagrams)
+        figures["fragments_held"] = self._fragments.held
+        figures.update(self._counters.figures())
         return figures
 
     def connections(self) -> Iterator[tuple[Endpoint, Endpoint, State]]:

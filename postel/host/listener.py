@@ -237,6 +237,8 @@ class Passive:
 
     def release(self, connection: Connection) -> None:
         """To the user, with its past. OPENED was told as the listener's ACCEPTABLE."""
+        if connection.state is CLOSED:
+            connection.tcb.let_text_go()
         self._silent.discard(connection)
         event = connection.next_event()
         while event is not None:

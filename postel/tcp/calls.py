@@ -62,6 +62,7 @@ def send(tcb: Tcb, data: bytes | bytearray | memoryview, now: int, *, urgent: bo
     taken = min(len(view), tuning.room(tcb))
     if taken < len(view):
         tcb.wants_room = True
+        tuning.wait_for_memory(tcb, taken)
     if taken:
         tcb.take_memory(taken)
         if tcb.stopwatch is None:

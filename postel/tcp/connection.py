@@ -222,7 +222,7 @@ class Connection:
     def next_event(self) -> Event | None:
         events = self.tcb.events
         if not events:
-            return None
+            return tuning.turn(self.tcb) if self.tcb.wants_room else None
         self.tcb.events = events[1:]
         return events[0]
 

@@ -1,15 +1,30 @@
 """What all connections of a host may hold together, in octets (RFC 9293, 3.10: "insufficient resources")."""
 
+from collections import OrderedDict
+
+
+class Holder:
+    """Base of what holds a part of a `Memory`: the transmission control block."""
+
+    __slots__ = ()
+
 
 class Memory:
-    """A count with a limit. Refusals are counted; nothing that was taken is ever taken back by force."""
+    """A count with a limit, and the order in which those that met the limit are served.
 
-    __slots__ = ("limit", "refused", "used")
+    ``gaps`` are holders of octets that wait behind a gap, ``writers`` those whose user has more to send than there was memory for: the
+    first to come is the first in order. While writers wait, no other holder gets memory to send than the one whose turn it is.
+    """
+
+    __slots__ = ("_turn", "gaps", "limit", "refused", "used", "writers")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
-        self.refused = 0
+        self.refused = 0  # how often `take` was refused
+        self.gaps: OrderedDict[Holder, None] = OrderedDict()
+        self.writers: OrderedDict[Holder, None] = OrderedDict()
+        self._turn: Holder | None = None
 
     def take(self, octets: int) -> bool:
         if self.used + octets > self.limit:
@@ -29,3 +44,39 @@ class Memory:
     @property
     def free(self) -> int:
         return max(0, self.limit - self.used)
+
+    # Who may send
+
+    def room_for(self, holder: Holder | None) -> int:
+        """Octets that ``holder`` may take to send; None for one that is new."""
+        if self.writers and (holder is None or self._turn is not holder):
+            return 0
+        return max(0, self.limit - self.used)
+
+    def wait(self, holder: Holder) -> None:
+        """Queue ``holder`` behind the writers that wait already; one that waits keeps its place."""
+        if self._turn is holder:
+            self._turn = None
+        self.writers[holder] = None
+
+    def next_writer(self) -> Holder | None:
+        """Give the turn to the writer that waits longest and return it; None while no memory is free, or no writer waits."""
+        if not self.writers:
+            self._turn = None
+        elif self.used < self.limit:
+            self._turn = self.writers.popitem(last=False)[0]
+            return self._turn
+        return None
+
+    def take_turn(self, holder: Holder) -> bool:
+        """Give the turn to ``holder`` if it waits longest and memory is free. Whether it has it."""
+        if self.used >= self.limit or next(iter(self.writers), None) is not holder:
+            return False
+        self.next_writer()
+        return True
+
+    def stop_waiting(self, holder: Holder) -> None:
+        """``holder`` has nothing more to send."""
+        self.writers.pop(holder, None)
+        if self._turn is holder:
+            self._turn = None

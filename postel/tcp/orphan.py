@@ -18,6 +18,8 @@ _TRIES_WHILE_TIGHT: Final = 5  # window probes or retransmissions in a row: some
 
 def begin(tcb: Tcb, now: int) -> None:
     """The program has just released the connection, which closes."""
+    if tcb.memory is not None:
+        tcb.memory.stop_waiting(tcb)
     if tcb.state in (CLOSED, TIME_WAIT):
         return
     if tcb.state is FIN_WAIT_2:

@@ -23,7 +23,7 @@ from postel.tcp.congestion import Congestion, initial_window
 from postel.tcp.ecn import Ecn
 from postel.tcp.events import CLOSED_NAME, TROUBLE_NAME, Event
 from postel.tcp.fastopen import FastOpen
-from postel.tcp.memory import Memory
+from postel.tcp.memory import Holder, Memory
 from postel.tcp.observer import Observer
 from postel.tcp.path import Path
 from postel.tcp.reader import Reader
@@ -115,7 +115,7 @@ class TimestampState:
         self.last_ack_sent = 0
 
 
-class Tcb:
+class Tcb(Holder):
     """Owned by one `Connection`. Only calls, arrives and timeouts change ``state``; only output makes segments."""
 
     __slots__ = (
@@ -231,7 +231,7 @@ class Tcb:
         self.burst = 0  # octets of text that may leave as one segment, to be cut by the link; 0: no more than one packet's
         self.fin_seq = NO_SEQUENCE  # of our FIN, once sent
         self.probes = 0  # of a closed window, or of a silent peer, unanswered
-        self.wants_room = False  # `send` took less than it was given
+        self.wants_room = False  # `send` took less than it was given; once released: progress moves `timers.orphan`
         self.may_send_small = False  # the override timer ran out
         self.last_sent_at = 0
         self.paced_until = 0  # the pacing rate lets nothing out before
@@ -357,6 +357,7 @@ class Tcb:
             self.fast_open.failed(error, now, was_silent=self.retransmissions > 0)
             self.fast_open = None
         self.flush()
+        self.let_text_go()
         self.enter(CLOSED, now)
         self.events += (Event(CLOSED_NAME, error),)
 
@@ -367,7 +368,9 @@ class Tcb:
         self.send_buffer.clear()
         if self.reassembly is not None:
             self.give_back(self.reassembly.held)
-            self.reassembly = None
+            self.close_gap()
+        if self.memory is not None:
+            self.memory.stop_waiting(self)
         self.early = b""
         self.owes = 0
         self.duplicates_owed = 0
@@ -463,6 +466,19 @@ class Tcb:
 
     def take_memory(self, octets: int) -> bool:
         return self.memory is None or self.memory.take(octets)
+
+    def close_gap(self) -> None:
+        """Nothing waits for reassembly any more."""
+        self.reassembly = None
+        if self.memory is not None:
+            self.memory.gaps.pop(self, None)
+
+    def let_text_go(self) -> None:
+        """Text that waits unread in an ended connection is the program's, and counts as the host's no longer: the host keeps no ended
+        connection, and couldn't tell without a finalizer, which makes runs differ, when the program dropped one.
+        """
+        self.give_back(self.unread)
+        self.memory = None
 
     def give_back(self, octets: int) -> None:
         if self.memory is not None and octets:

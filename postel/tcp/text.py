@@ -4,6 +4,7 @@ from typing import Final
 
 from postel.tcp import seq
 from postel.tcp.events import READABLE
+from postel.tcp.memory import Memory
 from postel.tcp.reassembly import Reassembly
 from postel.tcp.tcb import OWES_ACK, Tcb
 from postel.times import NEVER
@@ -59,10 +60,19 @@ def owe_ack(tcb: Tcb, packets: int, now: int) -> None:
         tcb.timers.delayed_ack = now + tcb.config.delayed_ack
 
 
+def count(tcb: Tcb, memory: Memory) -> None:
+    """Text of an ended connection that no program has yet counts as the host's again (`Tcb.let_text_go`), even beyond the limit."""
+    if tcb.memory is None:
+        tcb.memory = memory
+        memory.used += tcb.unread
+
+
 def _reassemble(tcb: Tcb, ahead: int, data: bytes, packets: int) -> None:
     """Out of order, or into a gap: acknowledged at once either way (RFC5681-3.2a, RFC5681-3.2b)."""
     if tcb.reassembly is None:
         tcb.reassembly = Reassembly()
+        if tcb.memory is not None:
+            tcb.memory.gaps[tcb] = None
     held = tcb.reassembly
     start = tcb.position + ahead
     run = held.range_at(start, start + len(data))
@@ -79,7 +89,7 @@ def _reassemble(tcb: Tcb, ahead: int, data: bytes, packets: int) -> None:
     for piece in held.take(tcb.position):
         deliver(tcb, piece)
     if not held:
-        tcb.reassembly = None
+        tcb.close_gap()
 
 
 def _number(tcb: Tcb, position: int) -> int:

@@ -7,7 +7,7 @@ from typing import Final
 
 from postel.tcp import timestamps
 from postel.tcp.config import AUTOMATIC, Config, first_receive_limit, first_send_limit
-from postel.tcp.events import WRITABLE
+from postel.tcp.events import WRITABLE, Event
 from postel.tcp.reader import Reader
 from postel.tcp.tcb import Tcb
 
@@ -54,20 +54,42 @@ def room(tcb: Tcb) -> int:
     """Octets that `send` would take now."""
     octets = tcb.send_limit - tcb.send_buffer.size
     if tcb.memory is not None:
-        octets = min(octets, tcb.memory.free)
+        octets = min(octets, tcb.memory.room_for(tcb))
     if tcb.config.notsent_lowat:  # RFC9293-A.4
         octets = min(octets, tcb.config.notsent_lowat - tcb.never_sent)
     return max(0, octets)
 
 
 def tell_of_room(tcb: Tcb) -> None:
-    """`send` took less than it was given: half of what it would take is worth another call."""
+    """Called when octets are acknowledged after a short `send`, or leave.
+
+    Grows an automatic send buffer to 2 × cwnd, and queues WRITABLE once half of it is free. Where other writers wait for the host's
+    memory, or none is free, this one waits in turn.
+    """
     if tcb.config.send_buffer == AUTOMATIC and (tcb.memory is None or not tcb.memory.is_tight):
         # One window in flight, and one that waits for its ACKs
         tcb.send_limit = max(tcb.send_limit, min(2 * tcb.congestion.window, tcb.config.send_buffer_maximum))
     if 2 * tcb.send_buffer.size <= tcb.send_limit and 2 * tcb.never_sent <= (tcb.config.notsent_lowat or tcb.send_limit):
-        tcb.wants_room = False
-        tcb.tell(WRITABLE)
+        memory = tcb.memory
+        if memory is None or (not memory.writers and memory.free) or memory.take_turn(tcb):
+            tcb.wants_room = False
+            tcb.tell(WRITABLE)
+        else:
+            memory.wait(tcb)
+
+
+def turn(tcb: Tcb) -> Event | None:
+    """WRITABLE for the writer that waits longest for the host's memory, when some is free."""
+    if tcb.memory is None or not tcb.memory.take_turn(tcb):
+        return None
+    tcb.wants_room = False
+    return WRITABLE
+
+
+def wait_for_memory(tcb: Tcb, taken: int) -> None:
+    """`send` took less than it was given: queue for the host's memory where that was the reason."""
+    if tcb.memory is not None and tcb.memory.room_for(tcb) <= taken:
+        tcb.memory.wait(tcb)
 
 
 # Pressure

@@ -156,3 +156,29 @@ async def test_reader_that_does_not_read_stops_the_writer(networks: Callable[...
         assert len(await reader.read()) == 64 * 65536 - 1
         await draining
         writer.close()
+
+
+async def test_drain_ends_when_others_give_memory_back(networks: Callable[..., Any], far_address: str) -> None:
+    """A writer that met the host's limit with nothing of its own in flight hears of room, whoever made it."""
+    async with networks() as both:
+        memory = both.near.host.memory
+
+        async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        async with await both.far.start_server(swallow, port=9):
+            writers = [(await both.near.open_connection(far_address, 9))[1] for _ in range(4)]
+            held = memory.free
+            assert memory.take(held)
+            for writer in writers:
+                writer.write(bytes(300_000))
+            drains = [asyncio.ensure_future(writer.drain()) for writer in writers]
+            await asyncio.sleep(0.05)
+            assert not any(drain.done() for drain in drains)
+            memory.give(held)
+            (await both.near.open_connection(far_address, 9))[1].close()
+            await asyncio.gather(*drains)
+            for writer in writers:
+                writer.close()
+                await writer.wait_closed()

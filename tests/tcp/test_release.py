@@ -66,12 +66,15 @@ def test_release_never_raises_however_often(make: Maker) -> None:
     assert scene.image() == before
 
 
-def test_release_after_the_end_frees_what_was_not_read() -> None:
+def test_text_of_an_ended_connection_is_the_programs_and_counts_no_longer() -> None:
     memory = Memory(100)
     scene = established(memory=memory)
     scene.hears(ACK, b"unread")
-    scene.hears(RST)
     assert memory.used == 6
+    scene.hears(RST)
+    assert memory.used == 0
+    assert scene.connection.receive(3, scene.now) == b"unr"  # D-14
+    assert (memory.used, scene.connection.readable) == (0, 3)
     scene.releases()
     assert (memory.used, scene.connection.readable) == (0, 0)
 

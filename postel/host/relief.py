@@ -1,0 +1,102 @@
+"""What is done when the host's memory is used up, and which connection gets what becomes free.
+
+Each of the three means is bounded: no call looks at all connections, however many there are. What one call leaves undone the next does,
+and there is one for each packet that met the limit.
+"""
+
+from typing import Final
+
+from postel.host.orphans import Orphans
+from postel.host.pairs import key_of
+from postel.tcp import tuning
+from postel.tcp.connection import Connection
+from postel.tcp.events import WRITABLE, Event
+from postel.tcp.memory import Memory
+from postel.tcp.tcb import Tcb
+
+_AT_ONCE: Final = 64  # connections that one call looks at, for each of the means
+
+
+class Relief:
+    """``heeded`` is how many refusals of memory were looked into: with more of them, `relieve` is due."""
+
+    __slots__ = ("_memory", "_orphans", "_table", "_unvisited", "heeded")
+
+    def __init__(self, memory: Memory, table: dict[bytes, Connection], orphans: Orphans) -> None:
+        self._memory = memory
+        self._table = table
+        self._orphans = orphans
+        self._unvisited: list[bytes] = []  # keys of connections whose buffers weren't looked at in this round
+        self.heeded = 0
+
+    def has_memory(self, now: int) -> bool:
+        """Whether there is memory for a new connection; what can be made free is."""
+        if self._memory.free == 0:
+            self.relieve(now)
+        return self._memory.free > 0
+
+    def relieve(self, now: int) -> None:
+        """Make an eighth of the memory free.
+
+        First goes what waits behind gaps: its peers still have it (RFC 2018, 8), and segments that never join must not fill the host
+        (BAD-SEQ-6). Then the oldest released connections end whose peers don't take what is left (BAD-WIN-7). Buffers that grew go back.
+        """
+        self.heeded = self._memory.refused
+        self._shrink_buffers()
+        excess = self._memory.limit // 8 - self._memory.free
+        if excess > 0 and self._memory.gaps:
+            excess -= self._give_up_gaps(excess)
+        if excess > 0:
+            self._orphans.relieve(excess, now)
+
+    def next_writer(self) -> tuple[Connection, Event] | None:
+        """The connection that waits longest for memory to send, when some is free, and what to tell its user."""
+        while (holder := self._memory.next_writer()) is not None:
+            assert isinstance(holder, Tcb)  # noqa: S101 - nothing else is a holder
+            connection = self._table.get(key_of(holder.local, holder.remote))
+            if connection is not None and connection.tcb is holder and holder.wants_room:
+                holder.wants_room = False
+                return connection, WRITABLE
+        return None
+
+    def _shrink_buffers(self) -> None:
+        """Of so many connections at once, all in turn."""
+        unvisited = self._unvisited
+        if not unvisited:
+            unvisited.extend(self._table)
+        for key in unvisited[-_AT_ONCE:]:
+            connection = self._table.get(key)
+            if connection is not None:
+                tuning.go_back(connection.tcb)
+        del unvisited[-_AT_ONCE:]
+
+    def _give_up_gaps(self, excess: int) -> int:
+        """Octets freed: most from where most waits, among the connections whose gaps are oldest."""
+        oldest: list[Tcb] = []
+        for holder in self._memory.gaps:
+            assert isinstance(holder, Tcb)  # noqa: S101 - nothing else is a holder
+            oldest.append(holder)
+            if len(oldest) == _AT_ONCE:
+                break
+        freed = 0
+        for tcb in sorted(oldest, key=_held, reverse=True):
+            if freed >= excess:
+                break
+            freed += _give_up(tcb, excess - freed)
+        return freed
+
+
+def _held(tcb: Tcb) -> int:
+    """Octets that wait for reassembly."""
+    return 0 if tcb.reassembly is None else tcb.reassembly.held
+
+
+def _give_up(tcb: Tcb, octets: int) -> int:
+    reassembly = tcb.reassembly
+    if reassembly is None:
+        return 0
+    given_up = reassembly.give_up(octets)
+    tcb.give_back(given_up)
+    if not reassembly:
+        tcb.close_gap()
+    return given_up
