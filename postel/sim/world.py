@@ -81,6 +81,10 @@ class _Voice(Observer):
         if self._listener is not None:
             self._listener.timer_expired(local, remote, timer, now)
 
+    def peer_erred(self, local: object, remote: object, error: str, now: int) -> None:
+        if self._listener is not None:
+            self._listener.peer_erred(local, remote, error, now)
+
     def packet_sent(self, octets: bytes, now: int) -> None:
         if self._listener is not None:
             self._listener.packet_sent(octets, now)

@@ -35,6 +35,9 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
     if config.window_scaling and syn.window_scale != ABSENT:  # RFC7323-2.2a
         tcb.peer_scales = True
         tcb.snd.shift = min(LARGEST_SHIFT, syn.window_scale)  # RFC7323-2.3b
+        if syn.window_scale > LARGEST_SHIFT and tcb.observer is not None:  # the SHOULD beside it: log the error
+            error = f"a window scale of {syn.window_scale}, of which {LARGEST_SHIFT} is used"
+            tcb.observer.peer_erred(tcb.local, tcb.remote, error, now)
         rcv.shift = window.shift_for(tuning.largest_receive_buffer(config))
     if config.timestamps and syn.tsval != ABSENT:  # RFC7323-3.2b
         tcb.timestamps.agreed = True

@@ -20,6 +20,9 @@ class Observer:
         """A timer ran out: "retransmission", "probe", "reorder", "persist", "override", "delayed-ack", "keep-alive", "user-timeout",
         "time-wait" or "orphan"."""
 
+    def peer_erred(self, local: object, remote: object, error: str, now: int) -> None:
+        """A peer broke a rule that says to log the error and to go on, such as RFC 7323, 2.3; ``error`` is it in words."""
+
     def packet_sent(self, octets: bytes, now: int) -> None:
         """A whole IP packet leaves a host."""
 

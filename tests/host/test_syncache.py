@@ -229,6 +229,9 @@ class Recorder(Observer):
     def timer_expired(self, local: object, remote: object, timer: str, now: int) -> None:
         self.told.setdefault(remote, []).append(f"{now} {timer}")
 
+    def peer_erred(self, local: object, remote: object, error: str, now: int) -> None:
+        self.told.setdefault(remote, []).append(f"{now} {error}")
+
 
 class Play:
     """What peers may do to three hosts: two with a SYN cache, of which one is observed, and one without, which is observed too."""
@@ -276,7 +279,7 @@ class Play:
         if maybe() < 0.6:
             options |= {"tsval": self.random.getrandbits(32), "tsecr": 0}
         if maybe() < 0.6:
-            options |= {"window_scale": self.random.randrange(15)}
+            options |= {"window_scale": self.random.randrange(20)}
         options |= {"sack_permitted": maybe() < 0.6, "window": self.random.choice([0, 1, 500, 65535])}
         options["other"] = ((FAST_OPEN, self.random.choice([b"", bytes(8)])),) if maybe() < 0.3 else ()
         flags = SYN | self.random.choice([0, 0, ECE | CWR, AE | ECE | CWR, AE])

@@ -61,6 +61,10 @@ class Watch(Observer):
     def __init__(self) -> None:
         self.changes: list[tuple[State, State]] = []
         self.expired: list[str] = []
+        self.errors: list[str] = []
+
+    def peer_erred(self, local: object, remote: object, error: str, now: int) -> None:
+        self.errors.append(error)
 
     def state_changed(self, local: object, remote: object, before: State, after: State, now: int) -> None:
         self.changes.append((before, after))

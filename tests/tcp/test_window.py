@@ -198,7 +198,11 @@ def test_rfc7323_2_3a_everything_after_them_is() -> None:
 @pytest.mark.label("RFC7323-2.3b")
 @pytest.mark.parametrize("offered", [14, 15, 255])
 def test_rfc7323_2_3b_fourteen_is_the_most(offered: int) -> None:
-    assert established(SCALED, Peer(window_scale=offered)).tcb.snd.shift == 14
+    scene = established(SCALED, Peer(window_scale=offered))
+    assert scene.tcb.snd.shift == 14
+    said = [] if offered == 14 else [f"a window scale of {offered}, of which 14 is used"]
+    assert scene.watch.errors == said  # "SHOULD log the error"
+    assert established(PLAIN, Peer(window_scale=offered)).watch.errors == []  # where no scale is agreed on there is no error
 
 
 @pytest.mark.label("RFC7323-2.3b")
