@@ -20,7 +20,9 @@ def shift_for(buffer: int) -> int:
 def advertise(tcb: Tcb) -> int:
     """The window field of a segment that leaves now. RCV.WND follows it.
 
-    The right edge never moves back (SHLD-14), and forward only by a step worth having (MUST-39).
+    The right edge never moves back (SHLD-14), and forward only by a step worth having (MUST-39). Where the scaled field can't tell the
+    edge, it tells one less than a unit beyond it, so long as that is no more than a unit beyond the buffer's end; then one less than a
+    unit before it, and what was told before is still taken (RFC 7323, 2.4).
     """
     rcv = tcb.rcv
     if tcb.config.whole_buffer:
@@ -32,8 +34,8 @@ def advertise(tcb: Tcb) -> int:
         if space - window >= worthwhile(tcb):
             window = space
     field = min(LARGEST_FIELD, window >> rcv.shift)
-    if field << rcv.shift < rcv.wnd:  # a scaled field is coarse: rounded up it keeps the edge
-        field = min(LARGEST_FIELD, (rcv.wnd + (1 << rcv.shift) - 1) >> rcv.shift)
+    if field << rcv.shift < rcv.wnd and field << rcv.shift <= tcb.receive_limit - tcb.unread:
+        field = min(LARGEST_FIELD, field + 1)
     rcv.wnd = max(rcv.wnd, field << rcv.shift)
     return field
 
