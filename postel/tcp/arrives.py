@@ -123,6 +123,9 @@ def first_check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
         return _syn_again(tcb, segment, now)
     if is_acceptable(tcb, segment):  # EP-SEQ-1, EP-SEQ-10
         return True
+    if _is_heard_at_closed_window(tcb, segment):
+        _hear_at_closed_window(tcb, segment, now)
+        return False
     if segment.flags & RST:  # EP-SEQ-3, EP-RST-1, RFC5961-3.2a
         return False
     if seq.lt(segment.seq, tcb.rcv.nxt):
@@ -351,6 +354,45 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 
 # Numbers at the edges of the window
+
+
+def _is_heard_at_closed_window(tcb: Tcb, segment: Segment) -> bool:
+    """Whether ACK, URG and RST of a segment count that a closed window doesn't take (MUST-66, RFC 9293, 3.10.7.4).
+
+    A sender whose probe went beyond the window carries SND.MAX, which is one octet beyond it, on its ACKs and RSTs; one whose window
+    shrank may have a segment or more in flight there. They are heard as far as the window would reach if it were open.
+    """
+    rcv = tcb.rcv
+    if rcv.wnd >> rcv.shift or not tcb.is_synchronized:  # a window less than the field's unit is told as zero
+        return False
+    ahead = seq.offset(segment.seq, rcv.nxt)
+    if ahead < 0:  # EP-RST-1: a RST left of the window is never heard
+        return ahead + segment.len > 0 and not segment.flags & RST
+    return ahead <= max(tcb.receive_limit, window.LARGEST_FIELD)
+
+
+def _hear_at_closed_window(tcb: Tcb, segment: Segment, now: int) -> None:
+    """Do the second check and the fourth to the sixth; text and FIN are dropped, and an ACK says so."""
+    if not second_check_rst(tcb, segment, now) or not fourth_check_syn(tcb, segment, now):
+        return
+    if seq.lt(segment.seq, tcb.rcv.nxt):
+        text.note_duplicate(tcb, segment)
+    if fifth_check_ack(tcb, _at_right_edge(tcb, segment), now):
+        sixth_check_urg(tcb, segment)
+    if segment.len and tcb.state is not CLOSED:  # RFC9293-3.8.6.1-1: it probed the window
+        tcb.owes |= OWES_ACK
+
+
+def _at_right_edge(tcb: Tcb, segment: Segment) -> Segment:
+    """The segment with the window's right edge as its number, if it lies beyond that. Else SND.WL1 would lie there too, and the windows
+    of later segments, which begin within the window, would seem old."""
+    edge = tcb.right_edge
+    if seq.le(segment.seq, edge):
+        return segment
+    moved = Segment(segment.source, segment.destination, edge, segment.ack, segment.flags, segment.window, segment.data)
+    moved.tsval, moved.tsecr, moved.sack, moved.other = segment.tsval, segment.tsecr, segment.sack, segment.other
+    moved.ecn, moved.stride, moved.packets = segment.ecn, segment.stride, segment.packets
+    return moved
 
 
 def _is_probe(tcb: Tcb, segment: Segment) -> bool:

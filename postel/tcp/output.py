@@ -107,9 +107,9 @@ def reset_for(segment: Segment) -> Segment:
 
 
 def _reset(tcb: Tcb, now: int) -> Segment:
-    """EP-ABORT-4: <SEQ=SND.NXT><CTL=RST>."""
+    """EP-ABORT-4: <SEQ=SND.NXT><CTL=RST>, or the right edge of the peer's window, if that lies before SND.NXT (EP-SEQ-5)."""
     tcb.owes = 0
-    reset = Segment(tcb.local.port, tcb.remote.port, tcb.snd.max, 0, RST, 0)
+    reset = Segment(tcb.local.port, tcb.remote.port, window.number_without_text(tcb), 0, RST, 0)
     if tcb.timestamps.agreed:
         reset.tsval, reset.tsecr = timestamps.clock(tcb, now), tcb.timestamps.recent
     return reset
@@ -183,7 +183,10 @@ def _again(tcb: Tcb, number: int, octets: int, now: int) -> Segment:
     count = min(tcb.congestion.smss, octets, tcb.send_buffer.size - offset, seq.distance(number, tcb.snd.max))
     with_fin = tcb.fin_seq != NO_SEQUENCE and seq.add(number, count) == tcb.fin_seq
     _count_retransmission(tcb, number, count)
-    return _text(tcb, number, offset, count, count, with_fin=with_fin, now=now)
+    owes_ack = tcb.owes & OWES_ACK if window.is_beyond(tcb, number) else 0
+    segment = _text(tcb, number, offset, count, count, with_fin=with_fin, now=now)
+    tcb.owes |= owes_ack  # a peer doesn't hear the ACK of a segment that it can't take
+    return segment
 
 
 def _new(tcb: Tcb, now: int) -> Segment | None:
@@ -325,7 +328,7 @@ def _probe(tcb: Tcb, now: int) -> Segment | None:
             return _window_probe(tcb, now)
     if tcb.owes & OWES_KEEP_ALIVE:
         tcb.owes &= ~OWES_KEEP_ALIVE
-        return _make(tcb, seq.add(tcb.snd.max, -1), ACK, b"", now)  # SHLD-12
+        return _make(tcb, seq.add(window.number_without_text(tcb), -1), ACK, b"", now)  # SHLD-12
     return None
 
 
@@ -356,7 +359,7 @@ def _tail_probe(tcb: Tcb, now: int) -> Segment | None:
 
 
 def _bare_ack(tcb: Tcb, now: int) -> Segment:
-    return _make(tcb, tcb.snd.max, ACK, b"", now)
+    return _make(tcb, window.number_without_text(tcb), ACK, b"", now)
 
 
 def _make(tcb: Tcb, number: int, flags: int, data: bytes, now: int, *, stride: int = 0) -> Segment:

@@ -68,6 +68,27 @@ def watch(tcb: Tcb, now: int) -> None:
         _leave_persist(tcb, now)
 
 
+def number_without_text(tcb: Tcb) -> int:
+    """The sequence number of an ACK, RST or keep-alive: SND.MAX, but no number beyond the peer's window.
+
+    A window probe, or a window that shrank, leaves SND.MAX beyond the window, and a receiver hears nothing there, while it takes the
+    window's right edge itself (RFC 9293, 3.10.7.4). An edge that moved back by less than a unit of the scaled field may only have been
+    rounded (RFC 7323, 2.4): then the text up to SND.MAX is taken, and a lower number would lie left of RCV.NXT once that text has
+    arrived. After a probe, which is one octet beyond the window, that isn't so.
+    """
+    snd = tcb.snd
+    edge = seq.add(tcb.first_octet, snd.wnd)
+    beyond = seq.offset(snd.max, edge)
+    if beyond <= 0 or (beyond < 1 << snd.shift and tcb.probes == 0):
+        return snd.max
+    return edge
+
+
+def is_beyond(tcb: Tcb, number: int) -> bool:
+    """Whether ``number`` lies beyond the peer's window, as after that shrank."""
+    return seq.gt(number, seq.add(tcb.first_octet, tcb.snd.wnd))
+
+
 def waits_for_window(tcb: Tcb) -> bool:
     return tcb.send_buffer.size > 0 or (tcb.fin_is_queued and not tcb.fin_is_acked)
 
