@@ -148,7 +148,7 @@ def is_acceptable(tcb: Tcb, segment: Segment) -> bool:
     room = tcb.rcv.wnd
     if room == 0:  # EP-SEQ-5: text and FIN are cut below; ACK, URG and RST count (MUST-66)
         return ahead == 0
-    if segment.len == 0:
+    if segment.len == 0 or segment.flags & RST:  # EP-RST-8: the text of a RST says nothing of where it stands
         return 0 <= ahead < room
     return ahead < room and ahead + segment.len > 0
 
