@@ -6,6 +6,7 @@
     ├── WireError (ValueError)               octets that are not what they should be; ``reason`` names the counter
     ├── ArgumentError (ValueError)           a caller's argument: which, its value, what is allowed
     ├── LinkError (OSError)                  a link that can't be opened or can't carry a packet
+    │   └── LinkDown                         a device that is switched off
     └── TcpError (OSError)                   what RFC 9293, 3.10 answers to a user call, with the kernel's errno
         ├── ConnectionDoesNotExist           ENOTCONN
         ├── ConnectionAlreadyExists          EISCONN
@@ -56,11 +57,23 @@ class LinkError(PostelError, OSError):
     """A link that can't be opened, or a packet that it can't carry."""
 
 
+class LinkDown(LinkError):
+    """A device that is switched off: it carries nothing now, and may again. ``errno`` is ENETDOWN."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(_errno.ENETDOWN, text)
+
+    def __reduce__(self) -> "tuple[type[LinkDown], tuple[str]]":
+        """As `TcpError`."""
+        return type(self), (str(self.strerror),)
+
+
 class TcpError(PostelError, OSError):
     """An answer to a user call (RFC 9293, 3.10). ``errno`` and ``strerror`` are set as the kernel sets them."""
 
     number: int = _errno.EIO
     text: str = "connection error"
+    told_at: int = 0  # when a soft error was heard of, in microseconds of its host's clock
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(self.number, detail or self.text)
@@ -160,7 +173,7 @@ Stored = TypeVar("Stored", bound=OSError)
 
 
 def renewed(reason: Stored) -> Stored:
-    """A new exception with the class, arguments and attributes of ``reason``, but without its traceback.
+    """A new exception with the class, arguments, attributes and cause of ``reason``, but without its traceback.
 
     An exception that is stored as the reason of an end is never raised itself: each raise would lengthen its traceback, which keeps the
     variables of all callers alive for as long as the reason is stored.
@@ -171,4 +184,6 @@ def renewed(reason: Stored) -> Stored:
     for name, value in vars(reason).items():
         if name != "__notes__":  # a list, which the two would share
             setattr(fresh, name, value)
+    if reason.__cause__ is not None:
+        fresh.__cause__ = reason.__cause__
     return fresh

@@ -77,8 +77,8 @@ class Connection:
 
     @property
     def error(self) -> TcpError | None:
-        """What ended the connection; None while it lives and after an orderly close."""
-        return self.tcb.error
+        """What ended the connection; None while it lives and after an orderly close. A reason to look at: raise a `renewed` one."""
+        return self.tcb.error if self.tcb.state is CLOSED else None
 
     @property
     def readable(self) -> int:
@@ -199,6 +199,8 @@ class Connection:
         if hard and not tcb.is_synchronized:  # SHLD-26
             tcb.delete(error, now)
         else:  # MUST-56, SHLD-25
+            error.told_at = now
+            tcb.error = error  # if the connection times out, this may be why
             tcb.trouble(error)
         self._note()
 

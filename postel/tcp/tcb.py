@@ -213,7 +213,6 @@ class Tcb(Holder):
         self.memory = memory
         self.state: State = CLOSED
         self.is_passive = False  # MUST-11: how it was opened
-        self.error: TcpError | None = None
 
         self.timestamp_offset = timestamp_offset
         self.mtu = mtu  # of the link: what we advertise
@@ -273,6 +272,7 @@ class Tcb(Holder):
 
     def begin_anew(self, iss: int) -> None:
         """What a handshake fills in, empty: at the start, and when an attempt came to nothing."""
+        self.error: TcpError | None = None  # what ended the connection; until then, the latest soft error
         self.snd = SendSequence(iss)
         self.rcv = ReceiveSequence()
         self.timestamps = TimestampState(self.timestamp_offset)

@@ -71,7 +71,17 @@ def user_timeout(tcb: Tcb, now: int) -> None:
     if tcb.may_listen_again:  # EP-TMO-10
         handshake.listen_again(tcb, now)
     else:
-        tcb.delete(ConnectionTimedOut(), now)
+        tcb.delete(_timed_out(tcb), now)
+
+
+def _timed_out(tcb: Tcb) -> ConnectionTimedOut:
+    """With the latest soft error as its reason, where that came while the user timeout ran (MUST-47, MUST-56)."""
+    reason = tcb.error
+    if reason is None or reason.told_at < tcb.timers.user - tcb.user_timeout:
+        return ConnectionTimedOut()
+    error = ConnectionTimedOut(f"{ConnectionTimedOut.text}: {reason.strerror}")
+    error.__cause__ = reason
+    return error
 
 
 def retransmission_timeout(tcb: Tcb, now: int) -> None:
