@@ -7,7 +7,7 @@ from typing import Protocol, cast
 from postel.aio import arguments
 from postel.aio.pump import Pump
 from postel.aio.sockets import Socket, name
-from postel.errors import ArgumentError, TcpError
+from postel.errors import ArgumentError, RemoteUnspecified, TcpError
 from postel.host.datagrams import DatagramSocket
 from postel.tcp.events import READABLE, TROUBLE_NAME, Event
 
@@ -32,28 +32,33 @@ class DatagramTransport(asyncio.DatagramTransport):
         return f"<postel datagrams {self._socket.local}{f' to {self._socket.remote}' if self._socket.remote else ''}>"
 
     def begin(self) -> None:
-        self._protocol.connection_made(self)
+        try:
+            self._protocol.connection_made(self)
+        except Exception as error:  # noqa: BLE001 - whatever the program's callback raises
+            self._report(error)
 
     def happened(self, event: Event) -> None:
-        try:
-            if event is READABLE:
-                self._deliver()
-            elif event.name == TROUBLE_NAME and event.error is not None:
+        if event is READABLE:
+            self._deliver()
+        elif event.name == TROUBLE_NAME and event.error is not None:
+            try:
                 self._protocol.error_received(event.error)
-        except Exception as error:  # noqa: BLE001 - BAD-API-5
-            self._blame(error)
+            except Exception as error:  # noqa: BLE001
+                self._report(error)
 
     def sendto(self, data: bytes | bytearray | memoryview, addr: object = None) -> None:
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"data is of type {type(data).__name__}; allowed: bytes, bytearray, memoryview")
         if self._closing:
             return
-        remote = None if addr is None else arguments.endpoint("addr", addr)
+        remote = None if addr is None else arguments.endpoint("addr", addr, 0)
         if remote is None and self._socket.remote is None:
             raise ArgumentError("addr", addr, "a tuple of address and port, for there is no remote_addr")
         if remote is not None and self._socket.remote is not None and remote != self._socket.remote:
             raise ArgumentError("addr", addr, f"None or remote_addr, {name(self._socket.remote)}")
         try:
+            if remote is not None and remote.port == 0:  # where a datagram came from that wants no answer (RFC 768)
+                raise RemoteUnspecified("no datagram can be sent to port 0")
             self._socket.send(data, self._pump.now(), remote)
         except TcpError as error:
             self._protocol.error_received(error)
@@ -104,12 +109,15 @@ class DatagramTransport(asyncio.DatagramTransport):
     def _deliver(self) -> None:
         while not self._closing and (received := self._socket.receive()) is not None:
             data, sender = received
-            self._protocol.datagram_received(data, name(sender))
+            try:
+                self._protocol.datagram_received(data, name(sender))
+            except Exception as error:  # noqa: BLE001 - one sender's datagram must not end the socket for all others
+                self._report(error)
 
-    def _blame(self, error: Exception) -> None:
-        message = "a datagram protocol's callback failed; its socket is closed"
+    def _report(self, error: Exception) -> None:
+        """To the loop, as asyncio's own transport does: a callback's failure ends nothing (BAD-API-5)."""
+        message = "a datagram protocol's callback failed; its socket goes on"
         self._pump.loop.call_exception_handler({"message": message, "exception": error, "transport": self, "protocol": self._protocol})
-        self.force_close(error)
 
     def _tell_lost(self, error: Exception | None) -> None:
         try:

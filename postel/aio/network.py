@@ -15,8 +15,9 @@ from postel.aio.orphan import Orphan
 from postel.aio.pump import Pump
 from postel.aio.secure import Security
 from postel.aio.server import Factory, Server
+from postel.aio.streams import StreamReader
 from postel.aio.transport import Transport
-from postel.errors import ArgumentError, ConnectionAborted, LinkError, NetworkUnreachable
+from postel.errors import ArgumentError, ConnectionAborted, LinkDown, LinkError, NetworkUnreachable, renewed
 from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.link import Link, Offloading
@@ -50,6 +51,7 @@ class Network:
         self._config = replace(host.config, nagle=False)
         self._running: Pump | None = None
         self._error: OSError | None = None  # why nothing works any more
+        self._link_is_gone = False
         self._openings: set[Opening[Any]] = set()
         self._transports: set[Transport] = set()
         self._orphans: set[Orphan] = set()
@@ -59,7 +61,7 @@ class Network:
     async def __aenter__(self) -> Self:
         if self._running is not None or self._error is not None:
             raise RuntimeError("a network is entered once")
-        self._running = Pump(asyncio.get_running_loop(), self.host, self.link, self._broke)
+        self._running = Pump(asyncio.get_running_loop(), self.host, self.link, self._broke, self._is_down)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -77,7 +79,7 @@ class Network:
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """As `asyncio.open_connection`; ``options`` are those of `create_connection`."""
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=limit, loop=loop)
+        reader = StreamReader(limit=limit, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         transport, _ = await self.create_connection(lambda: protocol, host, port, **options)
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
@@ -95,7 +97,7 @@ class Network:
         loop = asyncio.get_running_loop()
 
         def factory() -> asyncio.StreamReaderProtocol:
-            return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=limit, loop=loop), client_connected_cb, loop=loop)
+            return asyncio.StreamReaderProtocol(StreamReader(limit=limit, loop=loop), client_connected_cb, loop=loop)
 
         return await self.create_server(factory, host, port, **options)
 
@@ -184,39 +186,62 @@ class Network:
             return
         pump = self._running
         self._error = NetworkUnreachable("the network is closed")
-        self._end_all(ConnectionAborted("the network was closed"))
+        aborted = ConnectionAborted("the network was closed")
+        self._end_services(aborted)
+        self._end_transports(aborted, closing_too=False)
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._linger):
-                    while self._transports or self._orphans:
+                    while (self._transports or self._orphans) and not self._link_is_gone:
                         await pump.next_turn()
         finally:
-            self._end_all(ConnectionAborted("the network was closed"), closing_too=True)
-            for orphan in tuple(self._orphans):
-                orphan.abort(pump.now())
-            pump.turn()
-            pump.stop()
-            self.link.close()
+            self._end_transports(aborted, closing_too=True)
+            self._end_orphans(pump.now())
+            pump.finish()
+            with suppress(OSError):
+                self.link.close()
         await asyncio.sleep(0)  # protocols hear of it
 
     def _broke(self, error: LinkError) -> None:
-        """The link is gone: nothing more can come or go."""
-        if self._running is not None and self._error is None:
-            self._error = error
-            self._end_all(error, closing_too=True)
-            self._running.stop()
+        """The link is gone: nothing more can come or go, and all that wait for it hear why."""
+        if self._running is None or self._link_is_gone:
+            return
+        self._link_is_gone = True
+        error.__traceback__ = None
+        self._error = self._error or error
+        for server in tuple(self._servers):
+            server.fail(error)
+        for transport in tuple(self._transports):
+            transport.end(error)
+        self._end_services(error)
+        self._end_orphans(self._running.now())
+        self._orphans.clear()
+        self._running.stop()
+        self._running.discard()
+        with suppress(OSError):
             self.link.close()
 
-    def _end_all(self, error: OSError, *, closing_too: bool = False) -> None:
+    def _is_down(self, error: LinkDown) -> None:
+        """The device is switched off, perhaps for a moment: connections live on, and those that are being opened fail at once."""
+        for opening in tuple(self._openings):
+            opening.fail(renewed(error))
+
+    def _end_services(self, error: OSError) -> None:
         for server in tuple(self._servers):
             server.close()
         for opening in tuple(self._openings):
-            opening.fail(error)
+            opening.fail(renewed(error))
         for datagrams in tuple(self._datagrams):
-            datagrams.force_close(error)
+            datagrams.force_close(renewed(error))
+
+    def _end_transports(self, error: OSError, *, closing_too: bool) -> None:
         for transport in tuple(self._transports):
             if closing_too or not transport.is_closing():
-                transport.force_close(error)
+                transport.force_close(renewed(error))
+
+    def _end_orphans(self, now: int) -> None:
+        for orphan in tuple(self._orphans):
+            orphan.abort(now)
 
     # For servers and transports
 
@@ -242,7 +267,7 @@ class Network:
     @property
     def _pump(self) -> Pump:
         if self._error is not None:
-            raise self._error
+            raise renewed(self._error)
         if self._running is None:
             raise RuntimeError("a network is open inside `async with`")
         return self._running

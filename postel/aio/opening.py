@@ -8,9 +8,9 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from postel.aio.pump import Pump
 from postel.aio.secure import Security
 from postel.aio.transport import Home, Transport
-from postel.errors import ConnectionAborted, TcpError
+from postel.errors import ConnectionAborted, TcpError, renewed
 from postel.tcp.connection import Connection
-from postel.tcp.events import CLOSED_NAME, OPENED, Event
+from postel.tcp.events import CLOSED_NAME, OPENED, TROUBLE_NAME, Event
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -34,6 +34,7 @@ class Opening(Generic[P]):
         self._transport: Transport | None = None
         self._ready: asyncio.Future[None] = pump.loop.create_future()  # the last handshake is done
         self._result: tuple[asyncio.Transport, P] | None = None
+        self._trouble: TcpError | None = None  # the latest soft error: the reason, where the program gives up first
         connection.context = self
 
     async def completed(self) -> tuple[asyncio.Transport, P]:
@@ -43,6 +44,8 @@ class Opening(Generic[P]):
             await self._ready
         except BaseException as error:
             self.fail(error)
+            if self._trouble is not None and error.__cause__ is None:
+                error.__cause__ = renewed(self._trouble)
             raise
         assert self._result is not None  # noqa: S101 - established, for it is ready
         return self._result
@@ -51,7 +54,9 @@ class Opening(Generic[P]):
         if event is OPENED:
             self._establish()
         elif event.name == CLOSED_NAME:
-            self.fail(event.error or ConnectionAborted())
+            self.fail(renewed(event.error) if event.error is not None else ConnectionAborted())
+        elif event.name == TROUBLE_NAME:
+            self._trouble = event.error
 
     def fail(self, error: BaseException) -> None:
         if self._transport is not None:

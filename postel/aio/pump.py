@@ -1,18 +1,21 @@
 """The one place where octets, events and time pass between a host and the event loop."""
 
 import asyncio
+import errno
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from postel.errors import LinkError
+from postel.errors import LinkDown, LinkError
 from postel.host.host import Host
-from postel.link import Link, Offloading
+from postel.link import Link, Offloading, closed, failure, is_readable
 from postel.tcp.events import Event
 from postel.times import NEVER, SECOND
 
 # Packets that may come in before packets go out, so that acknowledgements coalesce; and packets that may go out before the loop sees what
 # else there is: their acknowledgements, while what they freed is still in the processor's caches, and other tasks.
 BATCH = 64
+LATE = 128  # batches that may come in before timers expire, where the loop comes late
+MOST_FALSE_ALARMS = 100  # in a row, until a descriptor that is readable and gives no packet is taken for one at its end
 
 
 class Handler(Protocol):
@@ -24,11 +27,19 @@ class Handler(Protocol):
 class Pump:
     """After packets in, a timer or a user's call the same turn: packets out and events, until neither comes; then one timer."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, host: Host, link: Link, broken: Callable[[LinkError], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        host: Host,
+        link: Link,
+        broken: Callable[[LinkError], None],
+        down: Callable[[LinkDown], None],
+    ) -> None:
         self.loop = loop
         self._host = host
         self._link = link
         self._broken = broken
+        self._down = down
         self._latest = 0
         self._turning = False
         self._scheduled = False
@@ -38,7 +49,10 @@ class Pump:
         self._armed_for = NEVER
         self._turned: asyncio.Future[None] | None = None
         self.lost = 0  # packets that the link had no room for
+        self._false_alarms = 0
         self._descriptor = link.fileno()
+        if self._descriptor < 0:
+            raise closed("link")
         loop.add_reader(self._descriptor, self._link_is_readable)
 
     def now(self) -> int:
@@ -66,23 +80,44 @@ class Pump:
             self._arm()
         if self._has_more:
             self.wake()
-        if self._turned is not None:
-            if not self._turned.done():
-                self._turned.set_result(None)
-            self._turned = None
+        self._tell_of_turn()
 
     async def next_turn(self) -> None:
         """Waits until something has moved."""
         self._turned = self._turned or self.loop.create_future()
         await asyncio.shield(self._turned)
 
+    def finish(self) -> None:
+        """Turn until nothing is left to send, then stop."""
+        self.turn()
+        while self._has_more and not self._stopped:
+            self.turn()
+        self.stop()
+
     def stop(self) -> None:
         """Before the link is closed: a loop can't forget a descriptor that is gone."""
+        if self._stopped:
+            return
         self._stopped = True
+        self._has_more = False
         self.loop.remove_reader(self._descriptor)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._tell_of_turn()
+
+    def discard(self) -> None:
+        """What the host still has to send and to tell, once there is no link: it forgets the connections that ended with it."""
+        now, told = self.now(), True
+        while told:
+            while self._host.next_packet(now) is not None:
+                pass
+            told = self._host.next_event() is not None
+
+    def _tell_of_turn(self) -> None:
+        if self._turned is not None and not self._turned.done():
+            self._turned.set_result(None)
+        self._turned = None
 
     def _exchange(self) -> None:
         """Packets, then events; what the events made the program do leads to packets again."""
@@ -106,7 +141,16 @@ class Pump:
         for _ in range(BATCH):
             if (packet := next_packet(now)) is None:
                 return True
-            if not send(packet):
+            try:
+                is_carried = send(packet)
+            except LinkDown as error:
+                self._down(error)
+                is_carried = False
+            except LinkError:
+                raise
+            except Exception as error:
+                raise failure(error) from error
+            if not is_carried:
                 self.lost += 1
         return False
 
@@ -115,7 +159,16 @@ class Pump:
         for _ in range(BATCH):
             if (parcel := next_parcel(now)) is None:
                 return True
-            if not send(parcel):
+            try:
+                is_carried = send(parcel)
+            except LinkDown as error:
+                self._down(error)
+                is_carried = False
+            except LinkError:
+                raise
+            except Exception as error:
+                raise failure(error) from error
+            if not is_carried:
                 self.lost += 1
         return False
 
@@ -130,8 +183,18 @@ class Pump:
         self._timer = self.loop.call_at(deadline / SECOND, self._time_is_up)
 
     def _time_is_up(self) -> None:
+        """First, what the link holds: where the loop comes late, a timer's answer may have been at the door for long."""
         self._timer = None
         self._armed_for = NEVER
+        try:
+            for _ in range(LATE):
+                if not self._take_in():
+                    break
+                if self._host.crowded:
+                    self.turn()
+        except LinkError as error:
+            self._broken(error)
+            return
         self._host.handle_timeout(self.now())
         self.turn()
 
@@ -141,28 +204,56 @@ class Pump:
 
     def _link_is_readable(self) -> None:
         try:
-            self._take_in()
+            if self._take_in():
+                self._false_alarms = 0
+            else:
+                self._doubt()
         except LinkError as error:
             self._broken(error)
         self.turn()
 
-    def _take_in(self) -> None:
-        """Up to a batch; less where an accept queue is full, so that the program makes room before the next ACK needs it."""
-        host, link, crowded, now = self._host, self._link, self._host.crowded, self.now()
-        crowded.clear()
-        if isinstance(link, Offloading):
-            for _ in range(BATCH):
-                parcel = link.receive_parcel()
-                if parcel is None:
-                    return
-                host.parcel_arrives(parcel, now)
-                if crowded:
-                    return
-            return
-        for _ in range(BATCH):
-            octets = link.receive()
+    def _doubt(self) -> None:
+        """The descriptor was readable and gave no packet. Another process may have been faster; but at its end it is readable for ever."""
+        self._false_alarms = self._false_alarms + 1 if is_readable(self._descriptor) else 0
+        if self._false_alarms > MOST_FALSE_ALARMS:
+            raise LinkError(errno.EIO, "the link is at its end: it says that a packet waits, and gives none")
+
+    def _take_in(self) -> int:
+        """Up to a batch of packets or parcels: how many. Raises LinkError.
+
+        Less where an accept queue is full, so that the program makes room before the next ACK needs it.
+        """
+        self._host.crowded.clear()
+        return self._take_parcels(self._link) if isinstance(self._link, Offloading) else self._take_packets(self._link)
+
+    def _take_packets(self, link: Link) -> int:
+        host, receive, crowded, now = self._host, link.receive, self._host.crowded, self.now()
+        for count in range(BATCH):
+            try:
+                octets = receive()
+            except LinkError:
+                raise
+            except Exception as error:
+                raise failure(error) from error
             if not octets:
-                return
+                return count
             host.packet_arrives(octets, now)
             if crowded:
-                return
+                return count + 1
+        return BATCH
+
+    def _take_parcels(self, link: Offloading) -> int:
+        host, receive, crowded, now = self._host, link.receive_parcel, self._host.crowded, self.now()
+        for count in range(BATCH):
+            try:
+                parcel = receive()
+            except LinkError:
+                raise
+            except Exception as error:
+                raise failure(error) from error
+            if parcel is None:
+                return count
+            host.parcel_arrives(parcel, now)
+            if crowded:
+                return count + 1
+        return BATCH

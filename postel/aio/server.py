@@ -10,7 +10,7 @@ from postel.aio.pump import Pump
 from postel.aio.secure import Security
 from postel.aio.sockets import Socket
 from postel.aio.transport import Home, Transport
-from postel.errors import TcpError
+from postel.errors import TcpError, renewed
 from postel.host.listener import Listener
 from postel.tcp.connection import Connection
 from postel.tcp.events import Event
@@ -39,6 +39,7 @@ class Server(asyncio.AbstractServer):
         self._is_closed = False
         self._all_gone = asyncio.Event()
         self._forever: asyncio.Future[None] | None = None
+        self._failure: OSError | None = None  # the link's end
         for listener in listeners:
             listener.context = self
 
@@ -58,13 +59,15 @@ class Server(asyncio.AbstractServer):
 
     async def start_serving(self) -> None:
         """Until then, handshakes are completed and wait in the backlog."""
+        if self._failure is not None:
+            raise renewed(self._failure)
         if self._is_closed:
             raise RuntimeError(f"{self!r} can't serve again")
         self._is_serving = True
         self._accept_all()
 
     async def serve_forever(self) -> None:
-        """Until cancelled, or closed by somebody else."""
+        """Return never: raise CancelledError when cancelled or closed, as asyncio's own, and what ended the link when that ends."""
         if self._forever is not None:
             raise RuntimeError(f"{self!r} serves forever already")
         await self.start_serving()
@@ -92,6 +95,13 @@ class Server(asyncio.AbstractServer):
             self._forever.cancel()
         self._home.forget_server(self)
         self._tell_if_all_gone()
+
+    def fail(self, error: OSError) -> None:
+        """The link is gone: nothing more can be accepted, and `serve_forever` raises the reason."""
+        self._failure = error
+        if self._forever is not None and not self._forever.done():
+            self._forever.set_exception(renewed(error))
+        self.close()
 
     def close_clients(self) -> None:
         for transport in tuple(self._transports):

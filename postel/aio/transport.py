@@ -1,13 +1,14 @@
 """A connection as an asyncio transport."""
 
 import asyncio
+from asyncio import constants, transports
 from contextlib import suppress
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from postel.aio.backlog import Backlog
 from postel.aio.pump import Pump
 from postel.aio.sockets import ConnectionSocket, name
-from postel.errors import ArgumentError, TcpError
+from postel.errors import ArgumentError, TcpError, renewed
 from postel.tcp.connection import Connection
 from postel.tcp.events import CLOSED_NAME, END_OF_STREAM, READABLE, WRITABLE, Event
 from postel.tcp.state import CLOSED
@@ -19,6 +20,7 @@ LOW_WATER = 16 * 1024
 _NOTHING_EXTRA: dict[str, object] = {}  # `get_extra_info` looks when asked; an idle connection needs no dict
 _NO_BACKLOG = Backlog()  # shared by all that hold nothing back; never appended to
 _NOBODY = asyncio.BaseProtocol()
+_NOT_ENDED = OSError()
 
 Data = bytes | bytearray | memoryview
 
@@ -30,11 +32,14 @@ class Home(Protocol):
     def forget(self, transport: "Transport") -> None: ...
 
 
-class Transport(asyncio.Transport):
+class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's sendfile wants one
     """Flow control is the connection's own.
 
     Writing: what it hasn't taken stands in the backlog, and above the high-water mark the protocol is paused. Reading: while paused,
     octets stay in the connection, so that its window closes and the peer stops.
+
+    What was received is delivered before the end is told, however the connection ended. While reading is paused, the end waits with what
+    was received, unless the program waits for its writing to go on, or writes: it would never hear that this is in vain.
     """
 
     __slots__ = (
@@ -42,35 +47,33 @@ class Transport(asyncio.Transport):
         "_backlog",
         "_closing",
         "_connection",
+        "_end",
         "_eof_told",
         "_eof_written",
-        "_finished",
-        "_high",
         "_home",
         "_lost",
-        "_low",
         "_protocol",
-        "_protocol_is_paused",
         "_pump",
         "_reading_is_paused",
     )
 
     _start_tls_compatible = True  # `loop.start_tls` asks
+    _sendfile_compatible = cast(Any, constants)._SendfileMode.FALLBACK  # noqa: SLF001 - `loop.sendfile` asks, then reads and writes
 
     def __init__(self, pump: Pump, connection: Connection, protocol: asyncio.BaseProtocol, home: Home) -> None:
-        super().__init__(_NOTHING_EXTRA)
+        super().__init__(_NOTHING_EXTRA, pump.loop)
         self._pump = pump
         self._connection = connection
         self._protocol = protocol
         self._home = home
         self._backlog = _NO_BACKLOG
-        self._high = HIGH_WATER
-        self._low = LOW_WATER
+        self._high_water = HIGH_WATER
+        self._low_water = LOW_WATER
         self._reading_is_paused = False
-        self._protocol_is_paused = False
+        self._protocol_paused = False
         self._eof_told = False  # the peer's end, to the protocol
         self._eof_written = False  # the protocol's end, to the peer
-        self._finished = False  # the connection is gone, in good order; octets may wait for a paused reader
+        self._end: OSError | None = _NOT_ENDED  # what ended the connection, None for an orderly end: told once all is delivered
         self._closing = False
         self._lost = False
         connection.context = self
@@ -92,7 +95,7 @@ class Transport(asyncio.Transport):
             elif event is WRITABLE:
                 self._flush()
             elif event.name == CLOSED_NAME:
-                self._ended(event.error)
+                self.end(event.error)
         except Exception as error:  # noqa: BLE001 - BAD-API-5: a callback's failure ends this connection and no other
             self._blame(error)
 
@@ -127,8 +130,8 @@ class Transport(asyncio.Transport):
                 if not cast(asyncio.Protocol, self._protocol).eof_received():
                     self.close()
             else:
-                if self._finished:
-                    self._lose(None)
+                if self._end is not _NOT_ENDED:
+                    self._lose(self._end)
                 return
 
     def _hand_over(self, connection: Connection) -> None:
@@ -171,7 +174,7 @@ class Transport(asyncio.Transport):
         return self._backlog.size
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
-        return self._low, self._high
+        return self._low_water, self._high_water
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         if high is None:
@@ -180,7 +183,7 @@ class Transport(asyncio.Transport):
             low = high // 4
         if not 0 <= low <= high:
             raise ArgumentError("low", low, f"0 … high ({high})")
-        self._high, self._low = high, low
+        self._high_water, self._low_water = high, low
         self._pause_protocol_if_high()
 
     def _taken(self, data: bytes | bytearray) -> int:
@@ -188,7 +191,7 @@ class Transport(asyncio.Transport):
         try:
             return self._connection.send(data, self._pump.now())
         except TcpError as error:
-            self.force_close(self._connection.error or error)
+            self.force_close(self._reason(error))
             return 0
 
     def _hold_back(self, data: bytes | bytearray, taken: int) -> None:
@@ -204,10 +207,10 @@ class Transport(asyncio.Transport):
         try:
             self._backlog.flush_into(self._connection, self._pump.now())
         except TcpError as error:
-            self.force_close(self._connection.error or error)
+            self.force_close(self._reason(error))
             return
-        if self._protocol_is_paused and self._backlog.size <= self._low:
-            self._protocol_is_paused = False
+        if self._protocol_paused and self._backlog.size <= self._low_water:
+            self._protocol_paused = False
             self._protocol.resume_writing()
         if not self._backlog.size:
             self._backlog = _NO_BACKLOG
@@ -223,9 +226,9 @@ class Transport(asyncio.Transport):
             self._pump.wake()
 
     def _pause_protocol_if_high(self) -> None:
-        if self._backlog.size <= self._high or self._protocol_is_paused:
+        if self._backlog.size <= self._high_water or self._protocol_paused:
             return
-        self._protocol_is_paused = True
+        self._protocol_paused = True
         try:
             self._protocol.pause_writing()
         except Exception as error:  # noqa: BLE001
@@ -243,6 +246,8 @@ class Transport(asyncio.Transport):
         self._closing = True
         if not self._backlog.size:
             self._release()
+        elif self._end is not _NOT_ENDED:
+            self._lose(self._end)
 
     def abort(self) -> None:
         self.force_close(None)
@@ -263,13 +268,32 @@ class Transport(asyncio.Transport):
 
     _force_close = force_close  # asyncio's own TLS calls it so
 
-    def _ended(self, error: TcpError | None) -> None:
+    def end(self, error: OSError | None) -> None:
         """The connection is gone. What it had received is delivered first, as from a socket."""
+        if self._lost or self._end is not _NOT_ENDED:
+            return
+        self._end = None if error is None else renewed(error)
+        if self._connection.state is not CLOSED:  # it was the link that ended
+            self._connection.abort(self._pump.now())
         self._deliver()
-        if error is None and self._reading_is_paused:
-            self._finished = True  # the rest when reading goes on
-        else:
-            self._lose(error)
+        if isinstance(self._protocol, asyncio.StreamReaderProtocol):
+            self._deliver_the_rest()
+        if self.is_closing() or self._protocol_paused or not self._has_more():
+            self._lose(self._end)
+
+    def _deliver_the_rest(self) -> None:
+        """To a stream's reader, which holds what it is given, however much."""
+        while self._has_more() and not self._closing:
+            self._reading_is_paused = False
+            self._deliver()
+
+    def _reason(self, error: TcpError) -> OSError:
+        """What ended the connection, where a call was refused with ``error`` for it."""
+        return renewed(self._connection.error or error) if self._end is _NOT_ENDED or self._end is None else self._end
+
+    def _has_more(self) -> bool:
+        """Whether octets or the peer's end wait until reading goes on."""
+        return self._connection.readable > 0 or (self._connection.at_end and not self._eof_told)
 
     def _lose(self, error: BaseException | None) -> None:
         """Nothing more is read or written here; what the connection took is its own to deliver."""

@@ -1,6 +1,7 @@
 """Where packets come from and go to. A link carries whole IP packets, never waits, and may lose what it is given."""
 
 import errno
+import select
 from abc import ABC, abstractmethod
 
 from postel.errors import ArgumentError, LinkError
@@ -11,7 +12,10 @@ LARGEST_MTU = 65535
 
 
 class Link(ABC):
-    """``mtu`` is the largest packet in octets. A driver waits until ``fileno()`` is readable, then receives until nothing comes."""
+    """``mtu`` is the largest packet in octets. A driver waits until ``fileno()`` is readable, then receives until nothing comes.
+
+    Whatever a method raises but `LinkDown`, an OSError too, says that the link is gone for good.
+    """
 
     mtu: int
 
@@ -25,7 +29,10 @@ class Link(ABC):
 
     @abstractmethod
     def send(self, packet: bytes) -> bool:
-        """False: the link is full and the packet is lost. Raises `LinkError` for one larger than ``mtu``, and when the link is gone."""
+        """False: the link is full and the packet is lost.
+
+        Raises `LinkDown` while the device is switched off, `LinkError` for a packet larger than ``mtu``, and when the link is gone.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -66,3 +73,22 @@ def too_large(octets: int, mtu: int) -> LinkError:
 
 def closed(name: str) -> LinkError:
     return LinkError(errno.EBADF, f"{name} is closed")
+
+
+def failure(error: Exception) -> LinkError:
+    """What it means that a link's method raised ``error``, which isn't a LinkError: the link is at its end."""
+    if isinstance(error, OSError):
+        return LinkError(error.errno or errno.EIO, f"the link failed: {error.strerror or error!r}")
+    return LinkError(errno.EIO, f"the link failed: {error!r}")
+
+
+def is_readable(descriptor: int) -> bool:
+    """Whether the system says so now; False for what isn't a descriptor of the system."""
+    try:
+        if not hasattr(select, "poll"):
+            return bool(select.select([descriptor], [], [], 0)[0])
+        asked = select.poll()
+        asked.register(descriptor, select.POLLIN)
+        return bool(asked.poll(0))
+    except (OSError, ValueError, OverflowError):
+        return False

@@ -4,6 +4,8 @@ import contextlib
 import errno
 import fcntl
 import os
+import socket
+import stat
 from struct import Struct
 from typing import Final
 
@@ -76,6 +78,14 @@ def flags_of(descriptor: int) -> int:
     except OSError:
         return 0
     return int(_INTERFACE_REQUEST.unpack(answer)[1])
+
+
+def keeps_boundaries(descriptor: int) -> bool:
+    """Whether it is a datagram socket, where reading nothing is an empty datagram; on all others it is the end."""
+    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return False
+    with socket.socket(fileno=os.dup(descriptor)) as looked_at:
+        return looked_at.type == socket.SOCK_DGRAM
 
 
 def header_length(descriptor: int) -> int:

@@ -5,12 +5,12 @@ import os
 from collections import deque
 from typing import Final
 
-from postel.errors import ArgumentError, LinkError
+from postel.errors import ArgumentError, LinkDown, LinkError
 from postel.link import Link, Offloading, checked_mtu, closed, device, too_large
 from postel.wire import ip, virtio
 from postel.wire.parcel import Parcel, finished
 
-_LOST: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EIO})  # EIO: the device exists and is down
+_LOST: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM})
 _LARGEST_READ: Final = ip.HEADER_6 + ip.LARGEST
 _KEPT: Final = 16 * 1024 * 1024  # octets
 
@@ -58,12 +58,17 @@ class Tun(Link):
         return self._descriptor
 
     def receive(self) -> bytes:
-        try:
-            return os.read(self._descriptor, self.mtu)
-        except BlockingIOError:
-            return b""
-        except OSError as error:
-            raise self._gone(error) from error
+        while True:
+            try:
+                packet = os.read(self._descriptor, self.mtu)
+            except BlockingIOError:
+                return b""
+            except OSError as error:
+                raise self._gone(error) from error
+            if packet:
+                return packet
+            if not device.keeps_boundaries(self._descriptor):
+                raise LinkError(errno.ENOTCONN, f"{self.name} is at its end: the other side has closed it")
 
     def send(self, packet: bytes) -> bool:
         if len(packet) > self.mtu:
@@ -78,6 +83,8 @@ class Tun(Link):
         """False, as `send` says it; raises where it is worse than that."""
         if error.errno in _LOST:
             return False
+        if error.errno == errno.EIO and device.flags_of(self._descriptor):
+            raise LinkDown(f"TUN device {self.name} is down: ip link set dev {self.name} up") from error
         raise self._gone(error) from error
 
     def close(self) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from postel.wire import ip, udp
+
 Networks = Callable[..., Any]
 
 
@@ -87,20 +89,56 @@ async def test_close_sends_what_was_written_and_tells_once(networks: Networks) -
         assert both.near.host.statistics()["datagram_sockets"] == 0
 
 
-async def test_failing_callback_closes_its_socket_and_no_other(networks: Networks) -> None:
-    class Failing(Recorder):
+@pytest.mark.label("BAD-API-5")
+@pytest.mark.parametrize("failing", ["datagram_received", "error_received", "connection_made"])
+async def test_failing_callback_is_reported_and_its_socket_goes_on(networks: Networks, failing: str) -> None:
+    """As asyncio's own: what one sender makes a callback do must not end the socket for all others."""
+    calls: list[str] = []
+
+    def fail_at_first(name: str) -> None:
+        calls.append(name)
+        if name == failing and calls.count(name) == 1:
+            raise LookupError(name)
+
+    class Server(Recorder):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            fail_at_first("connection_made")
+
         def datagram_received(self, data: bytes, addr: Any) -> None:
-            raise LookupError(data)
+            fail_at_first("datagram_received")
+            self.transport.sendto(data, addr)
+
+        def error_received(self, exc: Exception) -> None:
+            fail_at_first("error_received")
+            super().error_received(exc)
 
     async with networks(expect_blame=True) as both:
-        _, failing = await both.far.create_datagram_endpoint(Failing, local_addr=("10.7.0.2", 7))
-        await both.far.create_datagram_endpoint(Echo, local_addr=("10.7.0.2", 8))
+        serving, server = await both.far.create_datagram_endpoint(Server, local_addr=("10.7.0.2", 7))
         transport, near = await both.near.create_datagram_endpoint(Recorder, local_addr=("10.7.0.1", 0))
-        transport.sendto(b"x", ("10.7.0.2", 7))
-        assert isinstance(await failing.lost, LookupError)
-        assert len(both.blamed) == 1
-        transport.sendto(b"y", ("10.7.0.2", 8))
-        assert (await near.received.get())[0] == b"y"
+        serving.sendto(b"nobody is there", ("10.7.0.1", 9))
+        for data in (b"one", b"two", b"three"):  # in one turn: those behind the failure must not wait for another datagram
+            transport.sendto(data, ("10.7.0.2", 7))
+        expected = [b"two", b"three"] if failing == "datagram_received" else [b"one", b"two", b"three"]
+        assert [(await near.received.get())[0] for _ in expected] == expected
+        serving.sendto(b"nobody is there", ("10.7.0.1", 9))
+        assert isinstance(await server.errors.get(), ConnectionRefusedError)
+        assert [(type(context["exception"]), context["transport"]) for context in both.blamed] == [(LookupError, serving)]
+        assert not serving.is_closing()
+        assert not server.lost.done()
+
+
+async def test_answering_a_datagram_from_port_0_is_an_error_that_is_told(networks: Networks) -> None:
+    async with networks() as both:
+        _, server = await both.far.create_datagram_endpoint(Echo, local_addr=("10.7.0.2", 7))
+        transport, near = await both.near.create_datagram_endpoint(Recorder, local_addr=("10.7.0.1", 0))
+        source, destination = bytes([10, 7, 0, 1]), bytes([10, 7, 0, 2])
+        payload = udp.encode_for(udp.Datagram(0, 7, b"no answer, please"), source, destination)
+        both.near.link.send(ip.encode(source, destination, udp.PROTOCOL, payload))
+        error = await server.errors.get()
+        assert isinstance(error, OSError)
+        transport.sendto(b"still there?", ("10.7.0.2", 7))
+        assert (await near.received.get())[0] == b"still there?"
 
 
 async def test_wrong_arguments(networks: Networks) -> None:
