@@ -29,7 +29,7 @@ from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED
 from postel.tcp.tcb import OWES_SYN
 from postel.wire.address import Endpoint
-from postel.wire.segment import ACK, PROTOCOL, RST, SYN, Segment, encode_for
+from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN, Segment, encode_for
 
 MOST_HALF_OPEN: Final = 32  # as connections, for most are answered before they are so many; the others are in the SYN cache
 
@@ -92,6 +92,8 @@ class Children(ABC):
         """LISTEN: RST and the rest are dropped, a SYN makes a child. ACK is for the caller, who answers strangers."""
         if segment.flags & _CONTROL_BITS != SYN:  # EP-LIS-1, EP-LIS-6
             self._counters.drop("not_a_syn", octets, now)
+        elif segment.flags & FIN and listener.config.drop_syn_fin:
+            self._counters.drop("syn_fin", octets, now)
         elif not self._has_room(listener, octets, now):
             return
         elif listener.half_open_is_full:  # RFC4987-3.7, RFC4987-3.x

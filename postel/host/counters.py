@@ -4,19 +4,20 @@ from postel.tcp.observer import Observer
 
 
 class Counters:
-    __slots__ = ("drops", "observer")
+    __slots__ = ("drops", "malformed_options", "observer")
 
     def __init__(self, observer: Observer | None) -> None:
         self.observer = observer
         self.drops: dict[str, int] = {}
+        self.malformed_options = 0  # segments that were taken though their list of options could not be followed to its end
 
     @property
     def dropped(self) -> int:
         return sum(self.drops.values())
 
     def figures(self) -> dict[str, int]:
-        """The total, and each reason's under ``dropped_…``."""
-        figures = {"dropped": self.dropped}
+        """Segments with malformed options, packets that were dropped, and of these each reason's under ``dropped_…``."""
+        figures = {"malformed_options": self.malformed_options, "dropped": self.dropped}
         for reason, count in sorted(self.drops.items()):
             figures[f"dropped_{reason}"] = count
         return figures

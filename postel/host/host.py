@@ -22,8 +22,7 @@ from postel.host.listener import Listener
 from postel.host.outbound import Outbound
 from postel.host.ports import Ports
 from postel.host.routes import Routes
-from postel.host.strangers import Strangers
-from postel.tcp.authentication import UNKNOWN, Authentication
+from postel.host.unclaimed import Unclaimed
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import DEFAULT, MEBIBYTE, Config, first_send_limit
 from postel.tcp.connection import Connection
@@ -36,7 +35,7 @@ from postel.wire import checksum, ip, udp
 from postel.wire.address import Endpoint, is_unspecified, parse_interface
 from postel.wire.ip import Packet
 from postel.wire.parcel import Parcel, finished
-from postel.wire.segment import ACK, PROTOCOL, RST, SYN, Segment, checksum_is_right, encode_for
+from postel.wire.segment import PROTOCOL, SYN, Segment, checksum_is_right, parse_leniently
 from postel.wire.segment import parse as parse_segment
 
 _PLAIN_4: Final = 0x45  # version 4, header of 20 octets
@@ -91,7 +90,7 @@ class Host:
         self._datagrams = Datagrams(self._outbound, self._ports)
         self._control = Control(self._outbound, self.routes, self._connections, self._datagrams, secret)
         self._fragments = Fragments(self._counters)
-        self._strangers = Strangers(secret)
+        self._unclaimed = Unclaimed(self._connections, self._counters, self._outbound, secret)
         self._draining: Connection | None = None
         self._drained = 0  # segments that it sent so far
         self._addressed: Connection | None = None  # whose packets the envelope is for
@@ -420,51 +419,34 @@ class Host:
             return
         key = packet.source + packet.destination + octets[start : start + 4]
         if not self._connections.segment_arrives(key, segment, packet, now):
-            self._begins(packet, segment, now)
-
-    def _begins(self, packet: Packet, segment: Segment, now: int) -> None:
-        """A segment of no connection: a listener's, or a stranger's (EP-CLO-1 to 3; EP-LIS-2 answers an ACK alike)."""
-        local = Endpoint(packet.destination, segment.destination)
-        remote = Endpoint(packet.source, segment.source)
-        listener = self._connections.passive.find(local.address, local.port)
-        if listener is not None:
-            authentication = None if listener.keys is None else listener.keys.authentication(local, remote)
-            if authentication is not None and not self._is_authentic(authentication, segment, packet, now):
-                return
-            if segment.flags & (RST | ACK) != ACK:
-                self._connections.give_to_listener(listener, local, remote, segment, authentication, packet.octets, now)
-                return
-            if authentication is None and self._connections.give_cookie(listener, local, remote, segment, packet.octets, now):
-                return
-        self._counters.drop("no_connection", packet.octets, now)
-        reset = self._strangers.answer(segment, now)
-        if reset is not None:
-            payload = encode_for(reset, local.address, remote.address)
-            config = self.config if listener is None else listener.config  # MUST-48, MUST-49
-            traffic_class = config.traffic_class & ~_ECN
-            self._outbound.send(
-                local.address, remote.address, PROTOCOL, payload, now, hop_limit=config.hop_limit, traffic_class=traffic_class
-            )
-
-    def _is_authentic(self, authentication: Authentication, segment: Segment, packet: Packet, now: int) -> bool:
-        """To a listener only a SYN can be: nobody knows the other numbers yet (RFC 5925, 5.2)."""
-        reason = authentication.objection(packet.octets, packet.start, packet.end, segment, 0, UNKNOWN)
-        if reason:  # RFC5925-7.3
-            self._counters.drop(reason, packet.octets, now)
-        return not reason
+            self._unclaimed.arrives(packet, segment, self.config, now)
 
     def _parse(self, octets: bytes, start: int, end: int, now: int, text: bytes = b"") -> Segment | None:
         try:
             segment = parse_segment(octets, start, end)
         except WireError as error:  # EP-PRE-1, EP-PRE-5
-            self._counters.drop(error.reason, octets, now)
-            return None
+            lenient = self._parse_leniently(octets, start, end, error, now)
+            if lenient is None:
+                return None
+            segment = lenient
         if text:
             segment.append(text)
         if self._stride:
             segment.divide(self._stride)
         self._segments_arrived += segment.packets
         return segment
+
+    def _parse_leniently(self, octets: bytes, start: int, end: int, error: WireError, now: int) -> Segment | None:
+        """MUST-7: options that can't be followed are ignored, and counted."""
+        try:
+            if error.reason == "bad_option":
+                segment = parse_leniently(octets, start, end)
+                self._counters.malformed_options += 1
+                return segment
+        except WireError:
+            pass
+        self._counters.drop(error.reason, octets, now)
+        return None
 
     # The way out
 

@@ -90,7 +90,7 @@ def _read_payload(record: Packet, packet: ip.Packet) -> None:
     if packet.is_fragment:
         record.caption = f"fragment at {packet.fragment_offset}, {packet.end - packet.start} octets"
     elif packet.protocol == segment.PROTOCOL:
-        record.segment = parsed = segment.parse(packet.octets, packet.start, packet.end)
+        record.segment = parsed = segment.parse_leniently(packet.octets, packet.start, packet.end)
         parsed.ecn = packet.traffic_class & 3
         record.source = Endpoint(packet.source, parsed.source)
         record.destination = Endpoint(packet.destination, parsed.destination)

@@ -64,21 +64,25 @@ class Bearer:
         return None
 
 
-def read(octets: bytes, start: int, end: int, bearer: Bearer, *, syn: bool) -> None:
-    """Sets the bearer's fields from the list at ``octets[start:end]``. Raises WireError ``bad_option`` where the list can't be followed."""
+def read(octets: bytes, start: int, end: int, bearer: Bearer, *, syn: bool) -> str:
+    """Set the bearer's fields from the list at ``octets[start:end]``, as far as the list can be followed.
+
+    Returns why it can't be followed to its end: "" where it can. Raises WireError ``bad_option`` for signatures that contradict.
+    """
     position = start
     while position < end:
         kind = octets[position]
         if kind == END:  # MUST-4; what comes behind is padding
-            return
+            return ""
         if kind == NOP:
             position += 1
             continue
         length = octets[position + 1] if position + 1 < end else 0
         if length < 2 or position + length > end:  # MUST-7, EP-PRE-5
-            raise WireError("bad_option", f"kind {kind}, length {length}, {end - position} octets left")
+            return f"kind {kind}, length {length}, {end - position} octets left"
         _take(kind, octets[position + 2 : position + length], bearer, syn=syn)
         position += length  # MUST-64: wherever the next one starts
+    return ""
 
 
 def _take(kind: int, value: bytes, bearer: Bearer, *, syn: bool) -> None:

@@ -110,15 +110,26 @@ def flags_text(flags: int) -> str:
 
 
 def parse(octets: bytes, start: int, end: int) -> Segment:
-    """The segment at ``octets[start:end]``. Raises WireError ``truncated``, ``bad_data_offset`` or ``bad_option``."""
+    """The segment at ``octets[start:end]``. Raises WireError ``truncated``, ``bad_data_offset`` or ``bad_option``.
+
+    The last is raised too where the list of options can't be followed to its end. `parse_leniently` takes such a segment.
+    """
     if end - start >= 32:
         source, destination, seq, ack, bits, window, _, urgent, kinds, tsval, tsecr = _HEADER_AND_TIMESTAMPS.unpack_from(octets, start)
         if kinds == _NOP_NOP_TIMESTAMPS and bits >> 12 == 8:
             return Segment(source, destination, seq, ack, bits & _ALL_FLAGS, window, octets[start + 32 : end], urgent, tsval, tsecr)
-    return _parse_any(octets, start, end)
+    return _parse_any(octets, start, end, lenient=False)
 
 
-def _parse_any(octets: bytes, start: int, end: int) -> Segment:
+def parse_leniently(octets: bytes, start: int, end: int) -> Segment:
+    """As `parse`, but of a list of options that can't be followed to its end those before count, and the others are ignored.
+
+    So does every well-known receiver: "be liberal in what you accept" (RFC 1122, 1.2.2). MUST-7 asks to be prepared for it.
+    """
+    return _parse_any(octets, start, end, lenient=True)
+
+
+def _parse_any(octets: bytes, start: int, end: int, *, lenient: bool) -> Segment:
     if end - start < HEADER:  # EP-PRE-1
         raise WireError("truncated", f"{end - start} octets of a TCP header")
     source, destination, seq, ack, bits, window, _, urgent = _HEADER.unpack_from(octets, start)
@@ -127,7 +138,9 @@ def _parse_any(octets: bytes, start: int, end: int) -> Segment:
         raise WireError("bad_data_offset", f"{header} octets of header in a segment of {end - start}")
     segment = Segment(source, destination, seq, ack, bits & _ALL_FLAGS, window, octets[start + header : end], urgent)
     if header > HEADER:
-        options.read(octets, start + HEADER, start + header, segment, syn=bits & SYN != 0)
+        complaint = options.read(octets, start + HEADER, start + header, segment, syn=bits & SYN != 0)
+        if complaint and not lenient:
+            raise WireError("bad_option", complaint)
     return segment
 
 

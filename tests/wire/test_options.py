@@ -17,7 +17,9 @@ LINUX_SYN = bytes.fromhex("020405b4 0402 080a0000000100000000 01 030307")
 def read(octets: bytes, *, syn: bool = True) -> Bearer:
     bearer = Bearer()
     around = b"\x55" * 20  # a reader that leaves the list finds nothing sound
-    options.read(around + octets + around, 20, 20 + len(octets), bearer, syn=syn)
+    complaint = options.read(around + octets + around, 20, 20 + len(octets), bearer, syn=syn)
+    if complaint:
+        raise WireError("bad_option", complaint)
     return bearer
 
 

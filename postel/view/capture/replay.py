@@ -29,7 +29,7 @@ from postel.view.capture.table import Seen
 from postel.view.packet import Packet
 from postel.view.trace import Trace
 from postel.wire import ip
-from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN, parse
+from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN, parse_leniently
 
 MOST: Final = 100_000  # packets, as a Trace keeps them
 _MOST_WAITING: Final = 4096  # segments for their ACK; older ones are taken for lost
@@ -91,8 +91,8 @@ def _packet(seen: Seen) -> bytes:
     octets = seen.octets[located.at : min(located.end, seen.captured)]
     octets = (octets + bytes(located.end - located.at - len(octets)))[:_LARGEST]
     try:
-        parse(octets, 0, len(octets))
-    except WireError:  # its options can't be followed: the ladder does without
+        parse_leniently(octets, 0, len(octets))
+    except WireError:  # its options contradict each other: the ladder does without
         octets = octets[:12] + bytes((0x50 | octets[12] & 1,)) + octets[13:20] + octets[located.bits >> 10 & 0x3C :]
     source, destination = seen.end.endpoint.address, seen.end.other.endpoint.address
     packet = ip.encode(source, destination, PROTOCOL, octets, traffic_class=seen.traffic)

@@ -1,0 +1,61 @@
+"""Segments of no connection: they are a listener's, or a stranger's, who is answered with RST (RFC 9293, 3.10.7.1 and 3.10.7.2)."""
+
+from typing import Final
+
+from postel.host.connections import Connections
+from postel.host.counters import Counters
+from postel.host.outbound import Outbound
+from postel.host.strangers import Strangers
+from postel.tcp.authentication import UNKNOWN, Authentication
+from postel.tcp.config import Config
+from postel.wire.address import Endpoint
+from postel.wire.ip import Packet
+from postel.wire.segment import ACK, PROTOCOL, RST, Segment, encode_for
+
+_ECN: Final = 3  # of the traffic class (RFC 3168, 5)
+
+
+class Unclaimed:
+    __slots__ = ("_connections", "_counters", "_outbound", "_strangers")
+
+    def __init__(self, connections: Connections, counters: Counters, outbound: Outbound, secret: bytes) -> None:
+        self._connections = connections
+        self._counters = counters
+        self._outbound = outbound
+        self._strangers = Strangers(secret)
+
+    def arrives(self, packet: Packet, segment: Segment, config: Config, now: int) -> None:
+        """EP-CLO-1 to 3; EP-LIS-2 answers an ACK alike. ``config`` is the host's, for answers where nothing listens."""
+        local = Endpoint(packet.destination, segment.destination)
+        remote = Endpoint(packet.source, segment.source)
+        listener = self._connections.passive.find(local.address, local.port)
+        if listener is not None:
+            config = listener.config
+            authentication = None if listener.keys is None else listener.keys.authentication(local, remote)
+            if authentication is not None and not self._is_authentic(authentication, segment, packet, now):
+                return
+            if segment.flags & (RST | ACK) != ACK:
+                self._connections.give_to_listener(listener, local, remote, segment, authentication, packet.octets, now)
+                return
+            if authentication is None and self._connections.give_cookie(listener, local, remote, segment, packet.octets, now):
+                return
+        self._counters.drop("no_connection", packet.octets, now)
+        reset = self._strangers.answer(segment, now)
+        if reset is not None:
+            payload = encode_for(reset, local.address, remote.address)
+            self._outbound.send(
+                local.address,
+                remote.address,
+                PROTOCOL,
+                payload,
+                now,
+                hop_limit=config.hop_limit,  # MUST-49
+                traffic_class=config.traffic_class & ~_ECN,  # MUST-48
+            )
+
+    def _is_authentic(self, authentication: Authentication, segment: Segment, packet: Packet, now: int) -> bool:
+        """To a listener only a SYN can be: the other numbers aren't known yet (RFC 5925, 5.2)."""
+        reason = authentication.objection(packet.octets, packet.start, packet.end, segment, 0, UNKNOWN)
+        if reason:  # RFC5925-7.3
+            self._counters.drop(reason, packet.octets, now)
+        return not reason
