@@ -66,9 +66,7 @@ def _set(name: str, value: str, profile: Profile, config: Config, network: Netwo
         raise ScriptError(line, f"{name}={value}", f"Postel knows {', '.join(meanings)}")
     fields, unit = profile.sysctls[name]
     for field in fields:
-        if field == "drop_syn_fin":
-            network.drops_syn_fin = value != "0"
-        elif field in _SIDES:
+        if field in _SIDES:
             network.allow_fast_open(_SIDES[field], int(value) * unit)
         else:
             config = _changed(config, field, meanings[value] * unit, line)

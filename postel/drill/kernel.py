@@ -176,7 +176,7 @@ class Tunnel:
         """The script's time is 0."""
         self._start = time.monotonic_ns()
 
-    def inject(self, octets: bytes, flags: int) -> None:
+    def inject(self, octets: bytes) -> None:
         if self._observer is not None:
             self._observer.packet_arrived(octets, self.now)
         self._link.send(octets)

@@ -12,9 +12,6 @@ from postel.tcp.config import FAST_OPEN_CLIENT, Config
 from postel.tcp.observer import Observer
 from postel.tcp.state import State
 from postel.times import NEVER
-from postel.wire.segment import FIN, SYN
-
-_SYN_FIN = SYN | FIN
 
 
 class Network:
@@ -24,7 +21,6 @@ class Network:
         self.host = Host(*addresses, secret=b"drill", mtu=mtu, config=config, observer=observer, memory_limit=1 << 30)
         self.now = 0
         self.sent: deque[Arrived] = deque()
-        self.drops_syn_fin = False
         self.fast_open = fast_open  # which sides the system allows to sockets that ask
         self.listeners: list[Listener] = []
         self.errors: dict[DatagramSocket, TcpError] = {}  # that ICMP told, until a call tells of them
@@ -37,10 +33,8 @@ class Network:
         if not self.fast_open & FAST_OPEN_CLIENT:
             self.host.forget_cookies()
 
-    def inject(self, octets: bytes, flags: int) -> None:
-        # Whoever drops SYN,FIN does so where it could begin a connection: one in TIME-WAIT answers as to any SYN.
-        if flags & _SYN_FIN != _SYN_FIN or not self.drops_syn_fin or self.count(State.TIME_WAIT, 0):
-            self.host.packet_arrives(octets, self.now)
+    def inject(self, octets: bytes) -> None:
+        self.host.packet_arrives(octets, self.now)
         self.pump()
 
     def pump(self) -> None:

@@ -185,12 +185,12 @@ class Runner:
             flow = self._flow_of(action.destination_port, action.source_port)
             segment = octets.segment(action, flow, event.line)
             self._caused(self._kind(action, flow), flow, window=action.window)
-            self._network.inject(segment, action.flags)
+            self._network.inject(segment)
         elif isinstance(action, Datagram):
-            self._network.inject(octets.datagram(action, self._flow_of(action.destination_port, action.source_port)), 0)
+            self._network.inject(octets.datagram(action, self._flow_of(action.destination_port, action.source_port)))
         elif isinstance(action, Icmp):
             self._caused("ICMP", self._flow)
-            self._network.inject(octets.icmp(action, self._flow, event.line), 0)
+            self._network.inject(octets.icmp(action, self._flow, event.line))
         else:
             self._perform_locally(action, event, due)
 

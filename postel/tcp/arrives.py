@@ -69,7 +69,8 @@ def in_listen(tcb: Tcb, segment: Segment, now: int) -> None:
         return
     if segment.flags & ACK:  # EP-LIS-2
         _answer_with_reset(tcb, segment)
-    elif segment.flags & SYN:  # EP-LIS-3; EP-LIS-4: its text and FIN aren't acknowledged, so the peer sends them again (D-3)
+    elif segment.flags & SYN and not _is_dropped(tcb, segment):  # EP-LIS-3
+        # EP-LIS-4: its text and FIN aren't acknowledged, so the peer sends them again (D-3)
         tcb.is_passive = True  # MUST-11
         handshake.begin(tcb, now)
         handshake.learn(tcb, segment, now)
@@ -89,7 +90,7 @@ def in_syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
         if flags & ACK:  # EP-SS-3, RFC5961-3.2d; without ACK EP-SS-4: D-4
             tcb.delete(ConnectionRefused(), now)
         return
-    if not flags & SYN:  # EP-SS-7, EP-SS-8
+    if not flags & SYN or _is_dropped(tcb, segment):  # EP-SS-7, EP-SS-8
         return
     handshake.learn(tcb, segment, now)
     if flags & ACK:  # EP-SS-5
@@ -285,6 +286,11 @@ def eighth_check_fin(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 
 # Opening
+
+
+def _is_dropped(tcb: Tcb, syn: Segment) -> bool:
+    """A SYN that would open the connection, and has FIN beside it, where the user wants no such thing."""
+    return tcb.config.drop_syn_fin and syn.flags & FIN != 0
 
 
 def _answer_with_reset(tcb: Tcb, segment: Segment) -> None:

@@ -57,6 +57,7 @@ class Config:
     acknowledge_every: int = 2  # SHLD-19: segments with text until an ACK is owed at once
     repeat_fin: bool = False  # a FIN that crosses ours (figure 13) is answered with our FIN again, not with an ACK alone
     exact_reset: bool = True  # RFC 5961, 3.2; False: any RST in the window resets, as in RFC 793
+    drop_syn_fin: bool = False  # SYN with FIN opens nothing; RFC 9293, 3.10.7.2 lets it: the FIN comes again after the handshake
     challenge_syn: bool = True  # RFC 5961, 4.2; False: a SYN in the window resets, as in RFC 793
 
     # Sending
