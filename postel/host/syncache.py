@@ -20,7 +20,7 @@ from postel.wire.segment import Segment
 MOST_RETRANSMISSIONS: Final = 15  # twice as many as come of the default timers; to go through them all again is work
 MOST_COUNTED: Final = 0xFFFF  # segments either way: a connection with more stays one
 _HEAD: Final = Struct("!IQB")  # the fields of a record before its changes and its SYN
-_CHANGES: Final = Struct("!QIHHHBB")
+_CHANGES: Final = Struct("!QQIHHHBB")
 _SYN: Final = Struct("!IHHB")  # SEQ, window, flags, ECN field of the IP header; options follow
 
 _MAY_MARK: Final = 0x01  # bits of `Changes.bits`
@@ -58,6 +58,7 @@ class Changes(NamedTuple):
     """What repeated SYNs and refused segments have changed in a half-open connection, beside its retransmissions."""
 
     challenge_after: int
+    keep_alives_until: int
     window: int  # RCV.WND: an ACK tells more than a SYN,ACK can, whose field isn't scaled
     segments_arrived: int
     segments_sent: int
@@ -74,7 +75,16 @@ class Changes(NamedTuple):
             mark = tcb.ecn.mark_of_syn if isinstance(tcb.ecn, Accurate) else NOT_ECT
             bits |= mark << _MARK_AT | (_MAY_MARK if tcb.ecn.may_mark else 0)
         answers = 0 if tcb.ecn is None else min(tcb.ecn.answers, _MOST_ANSWERS)
-        return Changes(tcb.challenge_after, tcb.rcv.wnd, tcb.segments_arrived, tcb.segments_sent, tcb.throttled, answers, bits)
+        return Changes(
+            tcb.challenge_after,
+            tcb.keep_alives_until,
+            tcb.rcv.wnd,
+            tcb.segments_arrived,
+            tcb.segments_sent,
+            tcb.throttled,
+            answers,
+            bits,
+        )
 
     @property
     def fit(self) -> bool:
@@ -83,7 +93,7 @@ class Changes(NamedTuple):
 
     def repeat(self, tcb: Tcb) -> None:
         """Make them in a connection that has just heard the SYN."""
-        tcb.challenge_after, tcb.throttled = self.challenge_after, self.throttled
+        tcb.challenge_after, tcb.keep_alives_until, tcb.throttled = self.challenge_after, self.keep_alives_until, self.throttled
         tcb.segments_arrived, tcb.segments_sent = self.segments_arrived, self.segments_sent
         tcb.rcv.wnd = self.window
         tcb.syn_asks = self.bits >> _ASKS_AT << _FLAGS_AT

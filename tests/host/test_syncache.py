@@ -187,6 +187,7 @@ REFUSED = {
     "the SYN again": (SYN, 1000, 0),
     "the SYN again, with other flags": (SYN | URG | PSH, 1000, 0),
     "the SYN with ACK": (SYN | ACK, 1000, 1),
+    "a keep-alive": (ACK, 1000, 1),
     "a FIN left of the window": (FIN | ACK, 900, 1),
 }
 
