@@ -11,8 +11,7 @@ from postel.errors import (
     TcpError,
     renewed,
 )
-from postel.tcp import handshake, orphan, seq, tuning, usertimeout, window
-from postel.tcp.config import Config, first_receive_limit, first_send_limit
+from postel.tcp import handshake, orphan, seq, tuning, window
 from postel.tcp.state import (
     CLOSE_WAIT,
     CLOSED,
@@ -27,8 +26,7 @@ from postel.tcp.state import (
     TIME_WAIT,
 )
 from postel.tcp.stopwatch import Stopwatch
-from postel.tcp.tcb import OWES_RESET, OWES_USER_TIMEOUT, Tcb
-from postel.times import NEVER
+from postel.tcp.tcb import OWES_RESET, Tcb
 from postel.wire.address import is_unspecified
 
 
@@ -208,21 +206,3 @@ def abort(tcb: Tcb, now: int) -> None:
     tcb.delete(error, now)
     if is_told:  # EP-ABORT-4
         tcb.owes |= OWES_RESET
-
-
-def configure(tcb: Tcb, config: Config, now: int) -> None:
-    """New choices for a living connection (MUST-17, MUST-21, MUST-24, SHLD-21). What a SYN has told stays as it was told."""
-    before = tcb.config
-    tcb.config = config
-    if config.user_timeout != before.user_timeout:
-        tcb.user_timeout = config.user_timeout
-    if config.user_timeout_option and usertimeout.advertised(config) != usertimeout.advertised(before):
-        tcb.owes |= OWES_USER_TIMEOUT
-    if config.keep_alive and not before.keep_alive and tcb.is_synchronized and tcb.state is not TIME_WAIT:
-        tcb.timers.keep_alive = now + tcb.keep_alive_idle
-    elif not config.keep_alive:
-        tcb.timers.keep_alive = NEVER
-    if config.receive_buffer != before.receive_buffer:
-        tcb.receive_limit = first_receive_limit(config)
-    if config.send_buffer != before.send_buffer:
-        tcb.send_limit = first_send_limit(config)

@@ -12,7 +12,7 @@ The contract, that of `postel.host.Host` and `postel.sim.World` too:
 from collections import deque
 
 from postel.errors import ArgumentError, TcpError
-from postel.tcp import arrives, calls, output, pathmtu, seq, status, timeouts, tuning
+from postel.tcp import arrives, calls, output, pathmtu, reconfigure, seq, status, timeouts, tuning
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import DEFAULT, Config
@@ -150,8 +150,16 @@ class Connection:
         self._note()
 
     def configure(self, config: Config, now: int) -> None:
-        """Replace the choices of a living connection, as by ``dataclasses.replace(connection.tcb.config, nagle=False)``."""
-        calls.configure(self.tcb, config, now)
+        """Replace the choices of a living connection, as by ``dataclasses.replace(connection.tcb.config, nagle=False)``.
+
+        They take effect at once, in every state: a timer that runs, such as those of keep-alive and of the user timeout, goes on from where
+        it started, and may be due now. Three things stay as they were: what the SYN told (timestamps, sack, ecn, window_scaling, scale_for,
+        largest_mss), once it was sent; the congestion controller, once it was used; and what only begins a connection (initial_window,
+        rto_after_syn, fast_open, mtu_probing where it is PROBE_ALWAYS).
+        """
+        if self.authentication is not None:
+            config = self.authentication.adapted(config)
+        reconfigure.configure(self.tcb, config, now)
         self._note()
 
     def rekey(self, keychain: Keychain | None = None, *, send_id: int = UNKNOWN, receive_id: int = UNKNOWN) -> None:

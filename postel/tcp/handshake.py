@@ -20,6 +20,8 @@ def begin(tcb: Tcb, now: int) -> None:
     tcb.syn_is_acked = False
     snd.nxt = snd.max = snd.up = seq.add(snd.iss, 1)
     tcb.rcv.wnd = min(FIRST_WINDOW, tcb.receive_limit)
+    if tcb.config.window_scaling:  # as the SYN tells it, whatever becomes of the buffer afterwards
+        tcb.rcv.shift = window.shift_for(tuning.largest_receive_buffer(tcb.config))
     tcb.owes |= OWES_SYN
     limit = tcb.config.syn_received_timeout if tcb.is_passive else tcb.config.user_timeout
     tcb.timers.user = now + limit if limit < NEVER else NEVER  # MUST-22, MUST-23
@@ -38,7 +40,8 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
         if syn.window_scale > LARGEST_SHIFT and tcb.observer is not None:  # the SHOULD beside it: log the error
             error = f"a window scale of {syn.window_scale}, of which {LARGEST_SHIFT} is used"
             tcb.observer.peer_erred(tcb.local, tcb.remote, error, now)
-        rcv.shift = window.shift_for(tuning.largest_receive_buffer(config))
+    else:
+        rcv.shift = 0
     if config.timestamps and syn.tsval != ABSENT:  # RFC7323-3.2b
         tcb.timestamps.agreed = True
         tcb.timestamps.recent = syn.tsval
@@ -64,11 +67,15 @@ def heed_stripping(tcb: Tcb, ack: Segment) -> None:
 
 def _size_buffer(tcb: Tcb) -> None:
     """The MSS is agreed: what a buffer of whole segments holds, and a window that counts all of it."""
+    round_buffer(tcb)
+    if tcb.config.whole_buffer:
+        tcb.rcv.wnd = max(tcb.rcv.wnd, tcb.receive_limit)
+
+
+def round_buffer(tcb: Tcb) -> None:
     if tcb.config.whole_segments:
         mss = min(tcb.advertised_mss, tcb.peer_mss)
         tcb.receive_limit = -(-tcb.receive_limit // mss) * mss
-    if tcb.config.whole_buffer:
-        tcb.rcv.wnd = max(tcb.rcv.wnd, tcb.receive_limit)
 
 
 def begin_to_send(tcb: Tcb, lost_syns: int, now: int) -> None:

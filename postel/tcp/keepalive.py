@@ -1,8 +1,10 @@
 """Keep-alives (RFC 9293, 3.8.4): what restarts their timer, and what happens when it expires."""
 
 from postel.errors import ConnectionTimedOut
+from postel.tcp.config import Config
+from postel.tcp.state import TIME_WAIT
 from postel.tcp.tcb import OWES_KEEP_ALIVE, Tcb
-from postel.tcp.timers import deadline
+from postel.tcp.timers import deadline, moved
 from postel.times import NEVER
 
 
@@ -32,3 +34,34 @@ def expire(tcb: Tcb, now: int) -> None:
         tcb.probes += 1
         tcb.owes |= OWES_KEEP_ALIVE
         tcb.timers.keep_alive = deadline(tcb.config.keep_alive_interval, now)
+
+
+def move(tcb: Tcb, idle: int) -> None:
+    """The idle time was ``idle`` until now. While the peer is being probed, the interval runs instead."""
+    if not _is_probing(tcb):
+        tcb.timers.keep_alive = moved(tcb.timers.keep_alive, idle, tcb.keep_alive_idle)
+
+
+def adapt(tcb: Tcb, before: Config, idle: int, now: int) -> None:
+    """The user has other choices than ``before``, by which the idle time was ``idle``."""
+    config, timers = tcb.config, tcb.timers
+    if not config.keep_alive:  # MUST-24
+        if _is_probing(tcb):
+            tcb.probes = 0
+        timers.keep_alive = NEVER
+        tcb.owes &= ~OWES_KEEP_ALIVE
+    elif not tcb.is_synchronized or tcb.state is TIME_WAIT:
+        return
+    elif not before.keep_alive:
+        begin(tcb, now)
+    elif timers.keep_alive == NEVER:  # the old idle time or interval was that
+        timers.keep_alive = max(now, deadline(tcb.keep_alive_idle, tcb.last_ack_at))
+    elif _is_probing(tcb):
+        timers.keep_alive = moved(timers.keep_alive, before.keep_alive_interval, config.keep_alive_interval)
+    else:
+        move(tcb, idle)
+
+
+def _is_probing(tcb: Tcb) -> bool:
+    """Probes wait for an answer; in persist, ``probes`` counts those of the window."""
+    return tcb.timers.keep_alive != NEVER and tcb.probes > 0 and tcb.timers.persist == NEVER

@@ -8,9 +8,10 @@ it, and kernels do.
 from typing import Final
 
 from postel.errors import ConnectionTimedOut
+from postel.tcp.config import Config
 from postel.tcp.state import CLOSED, CLOSING, FIN_WAIT_2, LAST_ACK, TIME_WAIT
 from postel.tcp.tcb import OWES_RESET, Tcb
-from postel.tcp.timers import deadline
+from postel.tcp.timers import deadline, moved
 from postel.times import NEVER
 
 _TRIES_WHILE_TIGHT: Final = 5  # window probes or retransmissions in a row: some 30 s with the RTO of RFC 6298, as kernels try
@@ -38,6 +39,20 @@ def made_progress(tcb: Tcb, now: int) -> None:
 def wait_for_fin(tcb: Tcb, now: int) -> None:
     """EP-TMO-9, EP-ACK-10: everything was delivered, and the peer may take so long to close its side."""
     tcb.timers.orphan = deadline(tcb.config.orphan_timeout, now)
+
+
+def adapt(tcb: Tcb, before: Config, now: int) -> None:
+    """The program had chosen other limits ``before``. One that was NEVER begins now."""
+    if not tcb.nobody_reads or tcb.state in (CLOSED, TIME_WAIT):
+        return
+    if tcb.state is FIN_WAIT_2:
+        limit, limit_before = tcb.config.orphan_timeout, before.orphan_timeout
+    else:
+        limit, limit_before = tcb.config.orphan_send_timeout, before.orphan_send_timeout
+    if tcb.timers.orphan == NEVER and limit_before >= NEVER:
+        tcb.timers.orphan = deadline(limit, now)
+    else:
+        tcb.timers.orphan = moved(tcb.timers.orphan, limit_before, limit)
 
 
 def end(tcb: Tcb, now: int) -> None:

@@ -128,7 +128,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
     syn.mss = tcb.advertised_mss  # MAY-3, SHLD-5
     config, agreed = tcb.config, tcb.timestamps.agreed
     if config.window_scaling and (is_first or tcb.peer_scales):
-        syn.window_scale = window.shift_for(tuning.largest_receive_buffer(config))
+        syn.window_scale = tcb.rcv.shift
     if (is_first and config.timestamps) or agreed:
         syn.tsval = timestamps.clock(tcb, now)
         syn.tsecr = 0 if is_first else tcb.timestamps.recent  # RFC7323-3.2e

@@ -43,6 +43,19 @@ def settle(tcb: Tcb, now: int) -> None:
         timers.retransmission, timers.probe = timers.expires, NEVER
 
 
+def adapt(tcb: Tcb, longer: int) -> None:
+    """The user has other choices: the retransmission timeout is ``longer`` than before, and perhaps no probe shall come before it."""
+    timers = tcb.timers
+    if timers.expires != NEVER:
+        timers.expires += longer
+    if timers.retransmission != NEVER:
+        timers.retransmission += longer
+    if timers.probe != NEVER:
+        timers.probe = min(timers.probe, timers.expires)
+        if not tcb.config.tail_probe:
+            timers.retransmission, timers.probe = timers.expires, NEVER
+
+
 def wait_for_timeout(tcb: Tcb, now: int) -> None:
     """The probe went out, or may not: the retransmission timeout is next (RFC8985-7.3c)."""
     timers = tcb.timers

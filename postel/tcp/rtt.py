@@ -68,8 +68,22 @@ class Rtt:
         else:  # RFC6298-2.3: the variance first, with the old mean
             self.variance = (3 * self.variance + abs(self.smoothed - measured)) // 4
             self.smoothed = max(1, (7 * self.smoothed + measured) // 8)
+        self.rto = self._bounded()
+
+    def adapt(self, initial: int, minimum: int, maximum: int) -> None:
+        """New bounds. A timeout that was backed off stays backed off, within them."""
+        before, first = self._bounded(), self._initial
+        self._initial, self._minimum, self._maximum = initial, minimum, maximum
+        if self.smoothed == 0:
+            self.rto = initial if self.rto == first else min(maximum, self.rto)
+        elif self.rto == before:
+            self.rto = self._bounded()
+        else:
+            self.rto = min(maximum, max(minimum, self.rto))
+
+    def _bounded(self) -> int:
         rto = self.smoothed + max(GRANULARITY, 4 * self.variance)  # RFC6298-4
-        self.rto = min(self._maximum, max(self._minimum, rto))  # RFC6298-2.4, RFC6298-2.5
+        return min(self._maximum, max(self._minimum, rto))  # RFC6298-2.4, RFC6298-2.5
 
     def back_off(self) -> None:
         self.rto = min(self._maximum, 2 * self.rto)  # RFC6298-5.5

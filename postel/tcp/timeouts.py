@@ -94,7 +94,7 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
     tcb.rtt.back_off()
     patience.wait_for_timeout(tcb, now)  # RFC6298-5.6
     if tcb.retransmissions == tcb.config.r1:  # MUST-20, SHLD-9
-        tcb.trouble(HostUnreachable(f"{tcb.config.r1} retransmissions unanswered, trying on"))
+        report(tcb)
     if not tcb.syn_is_acked:
         tcb.owes |= OWES_SYN
         return
@@ -103,6 +103,11 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
     tcb.turn()
     if tcb.ecn is not None:
         tcb.ecn.reduced(tcb.snd.max)  # RFC3168-6.1.2c
+
+
+def report(tcb: Tcb) -> None:
+    """R1 has passed (MUST-20)."""
+    tcb.trouble(HostUnreachable(f"{tcb.config.r1} retransmissions unanswered, trying on"))
 
 
 def tail_probe(tcb: Tcb, now: int) -> None:

@@ -8,6 +8,13 @@ def deadline(after: int, now: int) -> int:
     return now + after if after < NEVER else NEVER
 
 
+def moved(running: int, before: int, after: int) -> int:
+    """The deadline ``running``, which was set for ``before`` microseconds, had it been set for ``after``. NEVER doesn't run."""
+    if running == NEVER or before == after:
+        return running
+    return running - before + after if after < NEVER else NEVER
+
+
 class Timers:
     """``expires`` is no deadline: it says when the retransmission timeout is or would be due, while one of the three before it runs."""
 

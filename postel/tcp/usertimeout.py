@@ -2,9 +2,10 @@
 
 from typing import Final
 
+from postel.tcp import keepalive
 from postel.tcp.config import USER_TIMEOUT, Config
 from postel.tcp.tcb import OWES_USER_TIMEOUT, Tcb
-from postel.times import NEVER
+from postel.tcp.timers import moved
 from postel.wire import options
 from postel.wire.segment import ABSENT, Segment
 
@@ -37,6 +38,20 @@ def heed(tcb: Tcb, segment: Segment) -> None:
     if told == ABSENT or not config.user_timeout_option or not is_changeable(config):
         return
     adopted = min(config.user_timeout_highest, max(advertised(config), told, config.user_timeout_lowest))  # RFC5482-3.1a
-    if tcb.is_synchronized and tcb.timers.user != NEVER:  # RFC5482-3.3; the handshake has its own patience
-        tcb.timers.user += adopted - tcb.user_timeout
+    idle, waited = tcb.keep_alive_idle, tcb.user_timeout
     tcb.user_timeout = adopted
+    if tcb.is_synchronized:  # RFC5482-3.3; the handshake has its own patience
+        tcb.timers.user = moved(tcb.timers.user, waited, adopted)
+        keepalive.move(tcb, idle)
+
+
+def adapt(tcb: Tcb, before: Config) -> None:
+    """The user has other choices than ``before``: a timeout of one's own has the last word, an adopted one stays within its limits. Where
+    it may not be changed any more it stays as it is."""
+    config = tcb.config
+    is_adopted = tcb.user_timeout != before.user_timeout
+    if not is_adopted or not config.user_timeout_option or config.user_timeout != before.user_timeout:
+        tcb.user_timeout = config.user_timeout
+    elif is_changeable(config):
+        wanted = max(advertised(config), tcb.user_timeout, config.user_timeout_lowest)
+        tcb.user_timeout = min(config.user_timeout_highest, wanted)  # RFC5482-3.1a

@@ -1,0 +1,117 @@
+"""A new `Config` for a living connection (MUST-17, MUST-21, MUST-24, SHLD-21).
+
+Most choices are read whenever they matter, and need nothing here. This is for the others: deadlines and sizes that were computed from
+the old ones. A timer that runs goes on from where it started, and now takes as long as it is chosen to: a deadline that is over by that
+is due at once. `tests/tcp/test_reconfigure.py` has each field of `Config` in a table.
+"""
+
+from dataclasses import replace
+
+from postel.tcp import handshake, keepalive, orphan, patience, timeouts, tuning, usertimeout, window
+from postel.tcp.config import AUTOMATIC, Config, first_receive_limit, first_send_limit
+from postel.tcp.state import CLOSED, LISTEN
+from postel.tcp.tcb import OWES_ACK, OWES_USER_TIMEOUT, Tcb
+from postel.tcp.timers import deadline, moved
+from postel.times import NEVER
+
+
+def configure(tcb: Tcb, config: Config, now: int) -> None:
+    """Replace the connection's choices. What a SYN has told stays as it was told, and so does a congestion controller in use."""
+    before = tcb.config
+    waited, idle, rto = _patience(tcb), tcb.keep_alive_idle, tcb.rtt.rto
+    tcb.config = _as_told(tcb, config, before)
+    if tcb.config.congestion is not before.congestion:
+        tcb.begin_to_send()
+    usertimeout.adapt(tcb, before)
+    _adapt_user_timeout(tcb, waited, now)
+    if config.user_timeout_option and usertimeout.advertised(config) != usertimeout.advertised(before):
+        tcb.owes |= OWES_USER_TIMEOUT
+    keepalive.adapt(tcb, before, idle, now)
+    tcb.rtt.adapt(config.rto_initial, config.rto_minimum, config.rto_maximum)
+    patience.adapt(tcb, tcb.rtt.rto - rto)
+    tcb.timers.persist = min(tcb.timers.persist, now + config.rto_maximum) if tcb.timers.persist != NEVER else NEVER
+    if config.r1 <= tcb.retransmissions < before.r1:
+        timeouts.report(tcb)
+    if not tcb.is_synchronized:
+        tcb.first_window = config.initial_window
+    _adapt_acknowledging(tcb, before)
+    _adapt_ends(tcb, before, now)
+    _adapt_throttle(tcb, now)
+    _adapt_buffers(tcb, before)
+
+
+def _as_told(tcb: Tcb, config: Config, before: Config) -> Config:
+    if config.congestion is not before.congestion and tcb.is_sender and tcb.is_synchronized:
+        config = replace(config, congestion=before.congestion)
+    if tcb.state is CLOSED or tcb.state is LISTEN or _tells(config) == _tells(before):
+        return config
+    return replace(
+        config,
+        timestamps=before.timestamps,
+        window_scaling=before.window_scaling,
+        scale_for=before.scale_for,
+        sack=before.sack,
+        ecn=before.ecn,
+        largest_mss=before.largest_mss,
+    )
+
+
+def _tells(config: Config) -> tuple[bool, bool, int, bool, int, int]:
+    """What its SYN says."""
+    return config.timestamps, config.window_scaling, config.scale_for, config.sack, config.ecn, config.largest_mss
+
+
+def _patience(tcb: Tcb) -> int:
+    """How long the user timer runs (MUST-22, MUST-23)."""
+    if tcb.is_synchronized:
+        return tcb.user_timeout
+    return tcb.config.syn_received_timeout if tcb.is_passive else tcb.config.user_timeout
+
+
+def _adapt_user_timeout(tcb: Tcb, waited: int, now: int) -> None:
+    """``waited`` is how long the timer ran for until now. Where that was NEVER, it begins now if something is outstanding."""
+    timers = tcb.timers
+    timers.user = moved(timers.user, waited, _patience(tcb))
+    is_waiting = tcb.flight > 0 if timers.persist == NEVER else tcb.probes > 0
+    if waited >= NEVER and is_waiting:
+        timers.user = deadline(_patience(tcb), now)
+
+
+def _adapt_acknowledging(tcb: Tcb, before: Config) -> None:
+    config, timers = tcb.config, tcb.timers
+    if timers.delayed_ack != NEVER:
+        timers.delayed_ack = moved(timers.delayed_ack, before.delayed_ack, config.delayed_ack)
+        if config.delayed_ack == 0 or tcb.arrived_since_ack >= config.acknowledge_every:
+            tcb.owes |= OWES_ACK
+
+
+def _adapt_ends(tcb: Tcb, before: Config, now: int) -> None:
+    config, timers = tcb.config, tcb.timers
+    timers.override = moved(timers.override, before.override, config.override)
+    timers.time_wait = moved(timers.time_wait, 2 * before.msl, 2 * config.msl)
+    orphan.adapt(tcb, before, now)
+
+
+def _adapt_throttle(tcb: Tcb, now: int) -> None:
+    latest = now + tcb.config.challenge_interval
+    tcb.challenge_after = min(tcb.challenge_after, latest)
+    tcb.keep_alives_until = min(tcb.keep_alives_until, latest)
+
+
+def _adapt_buffers(tcb: Tcb, before: Config) -> None:
+    """What is in a buffer, or was promised to the peer, stays (SHLD-14). More room is told: to the peer, and to a writer that waits."""
+    config = tcb.config
+    if config.receive_buffer != before.receive_buffer:
+        tcb.receive_limit = first_receive_limit(config)
+    elif config.receive_buffer == AUTOMATIC:
+        tcb.receive_limit = min(tcb.receive_limit, config.receive_buffer_maximum)
+    if config.send_buffer != before.send_buffer:
+        tcb.send_limit = first_send_limit(config)
+    elif config.send_buffer == AUTOMATIC:
+        tcb.send_limit = min(tcb.send_limit, config.send_buffer_maximum)
+    if tcb.is_synchronized:
+        handshake.round_buffer(tcb)
+    if tcb.can_receive:
+        window.after_read(tcb)
+    if tcb.wants_room and not tcb.nobody_reads:
+        tuning.tell_of_room(tcb)
