@@ -36,11 +36,17 @@ class PostelError(Exception):
 
 
 class WireError(PostelError, ValueError):
-    """Octets that don't parse. A host counts them under ``reason`` and drops them; they never leave it as an exception."""
+    """Octets that don't parse. A host counts them under ``reason`` and drops them; they never leave it as an exception.
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    Where the packet's source is to be told by an ICMP parameter problem, ``code`` is that message's, else -1; ``pointer``
+    is the offset of the octet that is wrong.
+    """
+
+    def __init__(self, reason: str, detail: str = "", code: int = -1, pointer: int = 0) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
+        self.code = code
+        self.pointer = pointer
 
 
 class ArgumentError(PostelError, ValueError):

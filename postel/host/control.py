@@ -11,8 +11,8 @@ from postel.host.routes import Routes
 from postel.tcp import seq
 from postel.tcp.budget import Budget
 from postel.tcp.connection import Connection
-from postel.wire import icmp, udp
-from postel.wire.address import Endpoint
+from postel.wire import icmp, ip, udp
+from postel.wire.address import Endpoint, is_multicast
 from postel.wire.icmp import Message, Quoted
 from postel.wire.ip import Packet
 from postel.wire.segment import PROTOCOL
@@ -20,7 +20,10 @@ from postel.wire.segment import PROTOCOL
 _ANSWERS_A_SECOND: Final = 1000
 _HARD: Final = (icmp.NO_PROTOCOL, icmp.NO_PORT)  # RFC 9293, 3.9.2.2; "fragmentation needed" is a PACKET_TOO_BIG
 _UNBELIEVED: Final = (icmp.NO_PROTOCOL, icmp.NO_PORT, icmp.PROHIBITED)
-_UNRECOGNIZED_NEXT_HEADER: Final = 1  # code of ICMPv6's PARAMETER_PROBLEM
+_QUERIES_4: Final = (0, 8, 9, 10, 13, 14, 15, 16, 17, 18)  # types of IPv4's ICMP that aren't errors (RFC 1122, 3.2.2)
+_FIRST_QUERY_6: Final = 128  # RFC 4443, 2.1
+_REDIRECT_6: Final = 137
+_TELL_ALWAYS: Final = 2  # the action of an IPv6 option, its two highest bits
 
 
 def protocol_for(address: bytes) -> int:
@@ -48,14 +51,15 @@ def is_hard(message: Message) -> bool:
 class Control:
     """Sends what a host may say, at a rate that is drawn anew each second: its limit must not be a counter for others to read."""
 
-    __slots__ = ("_budget", "_connections", "_datagrams", "_outbound", "_routes")
+    __slots__ = ("_connections", "_datagrams", "_echoes", "_errors", "_outbound", "_routes")
 
     def __init__(self, outbound: Outbound, routes: Routes, connections: Connections, datagrams: Datagrams, secret: bytes) -> None:
         self._outbound = outbound
         self._routes = routes
         self._connections = connections
         self._datagrams = datagrams
-        self._budget = Budget(_ANSWERS_A_SECOND, secret + b"icmp")
+        self._errors = Budget(_ANSWERS_A_SECOND, secret + b"icmp")  # RFC 4443, 2.4 (f)
+        self._echoes = Budget(_ANSWERS_A_SECOND, secret + b"echo")  # of their own: pings must not hide errors
 
     def arrives(self, packet: Packet, now: int, *, verify: bool) -> str:
         """Why the message is dropped; "" where something came of it."""
@@ -120,28 +124,61 @@ class Control:
 
     def refuse_protocol(self, packet: Packet, now: int) -> bool:
         """RFC 1122, 3.2.2.1; over IPv6 it is an "unrecognized next header" (RFC 4443, 3.4)."""
-        refusal = icmp.unreachable(icmp.NO_PROTOCOL, packet)
-        if packet.version == 6:
-            pointer = 6  # exact without extension headers, and else the chain's beginning
-            refusal = Message(icmp.PARAMETER_PROBLEM, _UNRECOGNIZED_NEXT_HEADER, pointer, refusal.body)
-        return self._answer(refusal, packet, now)
+        if packet.version == 4:
+            return self._answer(icmp.unreachable(icmp.NO_PROTOCOL, packet), packet, now)
+        pointer = ip.place_received(packet, packet.named_at)
+        return self._answer(icmp.parameter_problem(ip.UNRECOGNIZED_NEXT_HEADER, pointer, packet), packet, now)
+
+    def refuse_header(self, octets: bytes, first: Packet | None, error: WireError, now: int) -> bool:
+        """RFC 1122, 3.2.2.5 and 3.3.5; RFC 4443, 3.4: what is wrong with a packet that came, ``first`` its first fragment."""
+        try:
+            packet = ip.outline(octets)
+        except WireError:
+            return False
+        packet.first = first
+        if packet.version == 4 and error.code == ip.SOURCE_ROUTE_FAILED:
+            return self._answer(icmp.unreachable(icmp.SOURCE_ROUTE_FAILED, packet), packet, now)
+        problem = icmp.parameter_problem(error.code, ip.place_received(packet, error.pointer), packet)
+        if _is_told_of_multicast(packet, error):
+            return self._answer_multicast(problem, packet, now)
+        return self._answer(problem, packet, now)
 
     def tell_time_exceeded(self, first: Packet, now: int) -> bool:
         return self._answer(icmp.time_exceeded(icmp.IN_REASSEMBLY, first), first, now)
 
     def _answer_echo(self, request: Message, packet: Packet, now: int) -> bool:
         """RFC 1122, 3.2.2.6 and RFC 4443, 4.2: from the address that was asked. Echoes to a broadcast aren't answered (Smurf)."""
-        return self._routes.owns(packet.destination) and self._send(icmp.echo_reply(request), packet, now)
+        if not self._routes.owns(packet.destination) or not self._echoes.take(now):
+            return False
+        return self._send(icmp.echo_reply(request), packet, packet.destination, now)
 
     def _answer(self, message: Message, packet: Packet, now: int) -> bool:
-        """RFC 1122, 3.2.2: never about a packet to a broadcast or multicast address; RFC 4443, 2.4 (e): never about an ICMP error."""
-        if not self._routes.owns(packet.destination) or _may_be_error(packet):
-            return False
-        return self._budget.take(now) and self._send(message, packet, now)
+        """RFC 1122, 3.2.2: never about a packet to a broadcast or multicast address, or from what is no single host.
 
-    def _send(self, message: Message, packet: Packet, now: int) -> bool:
-        source, destination = packet.destination, packet.source
-        return self._outbound.send(source, destination, protocol_for(source), icmp.encode(message, source, destination), now)
+        Nor about an ICMP error, or IPv4's fragments but the first (RFC 1122, 3.2.2; RFC 4443, 2.4 (e)).
+        """
+        if not self._routes.owns(packet.destination) or self._may_not_be_told(packet):
+            return False
+        return self._errors.take(now) and self._send(message, packet, packet.destination, now)
+
+    def _answer_multicast(self, message: Message, packet: Packet, now: int) -> bool:
+        """As `_answer`, from one of our addresses (RFC 4443, 2.2)."""
+        if self._may_not_be_told(packet):
+            return False
+        try:
+            source = self._routes.source_for(packet.source)
+        except NetworkUnreachable:
+            return False
+        return self._errors.take(now) and self._send(message, packet, source, now)
+
+    def _may_not_be_told(self, packet: Packet) -> bool:
+        if packet.version == 4 and packet.fragment_offset:
+            return True
+        return not self._routes.is_unicast(packet.source) or _is_error(packet)
+
+    def _send(self, message: Message, packet: Packet, source: bytes, now: int) -> bool:
+        octets = icmp.encode(message, source, packet.source)
+        return self._outbound.send(source, packet.source, protocol_for(source), octets, now)
 
 
 def _is_in_flight(connection: Connection, number: int) -> bool:
@@ -160,8 +197,20 @@ def _is_ignored(connection: Connection, message: Message) -> bool:
     return message.kind == icmp.UNREACHABLE and message.code in _UNBELIEVED
 
 
-def _may_be_error(packet: Packet) -> bool:
-    """Of ICMP only echoes are certainly none."""
-    if packet.protocol != protocol_for(packet.source):
+def _is_told_of_multicast(packet: Packet, error: WireError) -> bool:
+    """RFC 4443, 2.4 (e.3); RFC 8200, 4.2: of an option with the action 10 the source is told wherever the packet went."""
+    is_multicast_6 = packet.version == 6 and is_multicast(packet.destination)
+    return is_multicast_6 and error.code == ip.UNRECOGNIZED_OPTION and packet.octets[error.pointer] >> 6 == _TELL_ALWAYS
+
+
+def _is_error(packet: Packet) -> bool:
+    """Whether the packet is an ICMP error or a redirect; of what is cut before the type, and of unknown types, it is assumed.
+
+    A fragment of ICMPv6 that isn't the first says nothing of its type, and RFC 8200, 4.5 wants answers to bad ones.
+    """
+    if packet.protocol != protocol_for(packet.source) or packet.fragment_offset:
         return False
-    return packet.payload[:1] not in ((b"\x00", b"\x08") if packet.version == 4 else (b"\x80", b"\x81"))
+    kind = packet.octets[packet.start] if packet.start < packet.end else 0
+    if packet.version == 4:
+        return packet.start >= packet.end or kind not in _QUERIES_4
+    return kind < _FIRST_QUERY_6 or kind == _REDIRECT_6

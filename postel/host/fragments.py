@@ -6,7 +6,7 @@ A mark of congestion on one fragment is one on the whole (RFC 3168, 5.3).
 """
 
 from bisect import bisect_left
-from typing import Final
+from typing import Final, NamedTuple
 
 from postel.host.counters import Counters
 from postel.times import NEVER, SECOND
@@ -22,6 +22,13 @@ MOST_OCTETS: Final = 1 << 20
 _ECN: Final = 3
 _CE: Final = 3
 _NOT_ECT: Final = 0
+
+
+class Whole(NamedTuple):
+    """A packet made of its fragments, of which ``first`` holds the payload's beginning."""
+
+    octets: bytes
+    first: Packet
 
 
 class Partial:
@@ -85,23 +92,23 @@ class Fragments:
     def __len__(self) -> int:
         return len(self._partials)
 
-    def add(self, piece: Packet, now: int) -> bytes:
-        """The whole packet, if ``piece`` was the last that it lacked; else b""."""
+    def add(self, piece: Packet, now: int) -> "Whole | None":
+        """The whole packet, if ``piece`` was the last that it lacked; else None."""
         partial = self._partial_of(piece, now)
         if partial.is_duplicate(piece):
             self._counters.drop("fragment_duplicate", piece.octets, now)
-            return b""
+            return None
         reason = self._objection(partial, piece)
         if reason:
             self._counters.drop(reason, piece.octets, now)
             self._give_up(partial, reason, now)
-            return b""
+            return None
         partial.insert(piece)
         self.held += len(piece.octets)
         if partial.is_whole:
             return self._complete(partial, now)
         self._relieve(now)
-        return b""
+        return None
 
     def next_timeout(self) -> int:
         return min([partial.expires for partial in self._partials.values()]) if self._partials else NEVER
@@ -115,13 +122,13 @@ class Fragments:
                 firsts.append(partial.first)
         return firsts
 
-    def _complete(self, partial: Partial, now: int) -> bytes:
+    def _complete(self, partial: Partial, now: int) -> "Whole | None":
         marks = {piece.traffic_class & _ECN for piece in partial.pieces}
         if _CE in marks and _NOT_ECT in marks:  # RFC 3168, 5.3: neither may be lost, and no packet is both
             self._give_up(partial, "fragment_mixed_ecn", now)
-            return b""
+            return None
         self._remove(partial)
-        return _join(partial.pieces, _CE if _CE in marks else _NOT_ECT)
+        return Whole(_join(partial.pieces, _CE if _CE in marks else _NOT_ECT), partial.pieces[0])
 
     def _partial_of(self, piece: Packet, now: int) -> Partial:
         key = _key(piece)

@@ -358,18 +358,21 @@ class Host:
         else:
             self._whole_packet(packet, now)
 
-    def _parse_packet(self, octets: bytes, now: int) -> Packet | None:
+    def _parse_packet(self, octets: bytes, now: int, first: Packet | None = None) -> Packet | None:
         try:
             return ip.parse(octets)
         except WireError as error:
             self._counters.drop(error.reason, octets, now)
+            if error.code >= 0:
+                self._control.refuse_header(octets, first, error, now)
             return None
 
     def _fragment_arrives(self, fragment: Packet, now: int) -> None:
-        octets = self._fragments.add(fragment, now)
-        packet = self._parse_packet(octets, now) if octets else None
-        if packet is None:
+        whole = self._fragments.add(fragment, now)
+        packet = None if whole is None else self._parse_packet(whole.octets, now, whole.first)
+        if whole is None or packet is None:
             return
+        octets, packet.first = whole
         self._verify = self._verifies  # a link that vouches for a fragment doesn't for the others
         if packet.is_fragment:  # fragments of fragments: only an attacker makes them
             self._counters.drop("fragment_nested", octets, now)

@@ -169,6 +169,12 @@ def unreachable(code: int, packet: ip.Packet) -> Message:
     return Message(UNREACHABLE, code, 0, _quotable(packet))
 
 
+def parameter_problem(code: int, pointer: int, packet: ip.Packet) -> Message:
+    """``pointer`` is the offset of the octet that is wrong."""
+    rest = pointer << 24 if packet.version == 4 else pointer
+    return Message(PARAMETER_PROBLEM, code, rest, _quotable(packet))
+
+
 def packet_too_big(mtu: int, packet: ip.Packet) -> Message:
     return Message(PACKET_TOO_BIG, 0, mtu, _quotable(packet))
 
@@ -179,6 +185,8 @@ def time_exceeded(code: int, packet: ip.Packet) -> Message:
 
 
 def _quotable(packet: ip.Packet) -> bytes:
+    """The start of the packet, of one in fragments that of the first: header and data as they came (RFC 1122, 3.2.2)."""
+    packet = packet.first or packet
     return packet.octets[: min(packet.end, _QUOTED_IN_4 if packet.version == 4 else _QUOTED_IN_6)]
 
 

@@ -19,6 +19,21 @@ DESTINATION_OPTIONS: Final = 60
 _EXTENSIONS: Final = (HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS)
 _MOST_EXTENSIONS: Final = 8  # RFC 8504, 5.3 wants a limit; each kind once and the destination options twice make five
 
+# codes of ICMPv6's parameter problem (RFC 4443, 3.4; RFC 7112, 6); IPv4's has the first alone
+ERRONEOUS_FIELD: Final = 0
+UNRECOGNIZED_NEXT_HEADER: Final = 1
+UNRECOGNIZED_OPTION: Final = 2
+INCOMPLETE_CHAIN: Final = 3  # of headers, in a first fragment
+
+SOURCE_ROUTE_FAILED: Final = 5  # not of a parameter problem, but of IPv4's "destination unreachable" (RFC 1122, 3.3.5)
+
+_PAYLOAD_LENGTH: Final = 4  # where that field of IPv6's header is
+_NEXT_HEADER: Final = 6
+_PROTOCOL: Final = 9  # where that field of IPv4's header is
+
+_UPPER_HEADERS: Final = {6: 20, 17: 8, 58: 8}  # octets: TCP without options, UDP, ICMPv6
+_TCP: Final = 6
+
 _END_OF_OPTIONS: Final = 0
 _NO_OPERATION: Final = 1
 _SOURCE_ROUTES: Final = (131, 137)  # loose and strict
@@ -36,17 +51,20 @@ class Packet:
     """One packet that arrived, or one fragment of it. Its payload is ``octets[start:end]``.
 
     Written out by hand for the same reason as Segment. ``protocol`` is that of the payload, behind all extension headers.
-    ``fragment_offset`` counts octets. ``traffic_class`` is IPv4's type of service: six bits DSCP, two bits ECN.
+    ``fragment_offset`` counts octets. ``traffic_class`` is IPv4's type of service: six bits DSCP, two bits ECN. ``named_at``
+    is where the octet stands that says ``protocol``. ``first`` is the first fragment of a packet that was reassembled.
     """
 
     __slots__ = (
         "destination",
         "dont_fragment",
         "end",
+        "first",
         "fragment_offset",
         "hop_limit",
         "identification",
         "more_fragments",
+        "named_at",
         "octets",
         "protocol",
         "source",
@@ -80,6 +98,8 @@ class Packet:
         self.fragment_offset = 0
         self.more_fragments = False
         self.dont_fragment = True
+        self.named_at = _PROTOCOL if version == 4 else _NEXT_HEADER
+        self.first: Packet | None = None
 
     @property
     def payload(self) -> bytes:
@@ -150,12 +170,24 @@ def _check_options4(octets: bytes, end: int) -> None:
         if kind == _NO_OPERATION:
             position += 1
             continue
-        if kind in _SOURCE_ROUTES:
-            raise WireError("source_route", f"option {kind}")
         length = octets[position + 1] if position + 1 < end else 0
-        if length < 2 or position + length > end:
-            raise WireError("bad_option", f"IPv4 option {kind}, length {length}, {end - position} octets left")
+        if length < 2 or position + length > end:  # RFC 1122, 3.2.2.5
+            at = position + 1 if position + 1 < end else position
+            detail = f"IPv4 option {kind}, length {length}, {end - position} octets left"
+            raise WireError("bad_option", detail, ERRONEOUS_FIELD, at)
+        if kind in _SOURCE_ROUTES:
+            raise WireError("source_route", f"option {kind}", *_source_route(octets, position, length))
         position += length
+
+
+def _source_route(octets: bytes, position: int, length: int) -> tuple[int, int]:
+    """Code and pointer for a packet with a source route; a route that has come to its end is dropped without a word."""
+    if length == 2:
+        return ERRONEOUS_FIELD, position + 1
+    pointer = octets[position + 2]
+    if pointer < 4:  # RFC 791, 3.1: the smallest legal value
+        return ERRONEOUS_FIELD, position + 2
+    return (SOURCE_ROUTE_FAILED if pointer <= length else -1), position
 
 
 def _parse6(octets: bytes) -> Packet:
@@ -168,6 +200,8 @@ def _parse6(octets: bytes) -> Packet:
     packet = Packet(octets, 6, octets[8:24], octets[24:40], protocol, HEADER_6, end, hop_limit, first >> 20 & 0xFF)
     if protocol in _EXTENSIONS:
         _walk_extensions(packet)
+        if packet.more_fragments and packet.fragment_offset == 0:
+            _require_whole_chain(packet)
     return packet
 
 
@@ -177,34 +211,93 @@ def _walk_extensions(packet: Packet) -> None:
         kind = packet.protocol
         if kind not in _EXTENSIONS or packet.is_fragment:
             return
-        if kind == HOP_BY_HOP and count > 0:  # RFC 8200, 4.1
-            raise WireError("misplaced_header", "hop-by-hop options not in the first place")
+        if kind == HOP_BY_HOP and count > 0:  # RFC 8200, 4: as if it were unknown
+            detail = "hop-by-hop options not in the first place"
+            raise WireError("misplaced_header", detail, UNRECOGNIZED_NEXT_HEADER, packet.named_at)
         _step_over(packet, kind)
-    if packet.protocol in _EXTENSIONS and not packet.is_fragment:
+    if packet.protocol in _EXTENSIONS and not packet.is_fragment:  # RFC 8504, 5.3: silently
         raise WireError("too_many_headers", f"more than {_MOST_EXTENSIONS} extension headers")
 
 
 def _step_over(packet: Packet, kind: int) -> None:
     octets, start = packet.octets, packet.start
-    if start + 8 > packet.end:
-        raise WireError("truncated", f"{packet.end - start} octets of extension header {kind}")
+    end = _end_of_extension(packet, kind)
+    if end > packet.end:  # RFC 4443, 3.4: its length is wrong, or the packet's where there is no room for one
+        at = start + 1 if kind != FRAGMENT and start + 1 < packet.end else _PAYLOAD_LENGTH
+        detail = f"{packet.end - start} octets of extension header {kind}"
+        raise WireError("truncated", detail, ERRONEOUS_FIELD, at)
+    packet.protocol = octets[start]
+    packet.named_at = start
+    packet.start = end
     if kind == FRAGMENT:
-        packet.protocol, _, bits, packet.identification = _FRAGMENT.unpack_from(octets, start)
-        packet.start = start + 8
         packet.dont_fragment = False
+        packet.identification = int.from_bytes(octets[start + 4 : start + 8], "big")
+        bits = octets[start + 2] << 8 | octets[start + 3]
         if bits & 0xFFF9:  # else it is whole, and goes on like any other packet (RFC 6946)
-            _set_fragment(packet, bits & 0xFFF8, more=bits & 1 != 0)
-        return
-    end = start + 8 + 8 * octets[start + 1]
-    if end > packet.end:
-        raise WireError("truncated", f"{packet.end - start} octets of extension header {kind} of {end - start}")
-    if kind == ROUTING:
-        if octets[start + 3]:  # segments left: nobody's last stop, and Postel forwards nothing (RFC 8200, 4.4; RFC 5095)
-            raise WireError("source_route", f"routing header of type {octets[start + 2]}")
+            _set_fragment6(packet, bits & 0xFFF8, more=bits & 1 != 0)
+    elif kind == ROUTING:
+        if octets[start + 3]:  # segments left, and no type of route is known (RFC 8200, 4.4; RFC 5095)
+            raise WireError("source_route", f"routing header of type {octets[start + 2]}", ERRONEOUS_FIELD, start + 2)
     else:
         _check_options6(octets, start + 2, end)
-    packet.protocol = octets[start]
-    packet.start = end
+
+
+def _end_of_extension(packet: Packet, kind: int) -> int:
+    """Where the extension header at the packet's ``start`` ends, be it beyond the packet's end."""
+    start = packet.start
+    if kind == FRAGMENT or start + 1 >= packet.end:
+        return start + 8
+    return start + 8 + 8 * packet.octets[start + 1]
+
+
+def _set_fragment6(packet: Packet, offset: int, *, more: bool) -> None:
+    """RFC 8200, 4.5: what makes a fragment void, and where to point. The fragment's header ends at ``start``."""
+    size = packet.end - packet.start
+    if more and size % 8:
+        raise WireError("bad_fragment", f"{size} octets, and more follow", ERRONEOUS_FIELD, _PAYLOAD_LENGTH)
+    if packet.named_at - HEADER_6 + offset + size > LARGEST:  # with the headers before the fragment's own
+        raise WireError("bad_fragment", f"{size} octets at {offset}", ERRONEOUS_FIELD, packet.named_at + 2)
+    if more and size == 0 and offset > 0:
+        raise WireError("bad_fragment", f"no octets at {offset}")
+    packet.fragment_offset = offset
+    packet.more_fragments = more
+
+
+def _require_whole_chain(packet: Packet) -> None:
+    """RFC 8200, 4.5; RFC 7112: a first fragment holds all headers, the upper layer's too."""
+    if packet.protocol == HOP_BY_HOP:  # RFC 8200, 4: as in `_walk_extensions`, which will not see it in the whole packet
+        detail = "hop-by-hop options in a fragment"
+        raise WireError("misplaced_header", detail, UNRECOGNIZED_NEXT_HEADER, packet.named_at)
+    upper = Packet(packet.octets, 6, packet.source, packet.destination, packet.protocol, packet.start, packet.end, 0, 0)
+    _skip_extensions(upper)
+    if upper.start + _header_of(upper) > upper.end:
+        detail = f"{packet.end - packet.start} octets in the first fragment"
+        raise WireError("bad_fragment", detail, INCOMPLETE_CHAIN)
+
+
+def _skip_extensions(packet: Packet) -> bool:
+    """As `_walk_extensions`, without a look at what the headers hold, and through the headers of fragments too.
+
+    It stops where a header isn't whole, and behind the header of a fragment that isn't the first. False: there are too
+    many headers.
+    """
+    for _ in range(2 * _MOST_EXTENSIONS):
+        octets, start, kind = packet.octets, packet.start, packet.protocol
+        if kind not in _EXTENSIONS or packet.fragment_offset or _end_of_extension(packet, kind) > packet.end:
+            return True
+        packet.protocol, packet.start = octets[start], _end_of_extension(packet, kind)
+        if kind == FRAGMENT:
+            packet.fragment_offset = (octets[start + 2] << 8 | octets[start + 3]) & 0xFFF8
+    return False
+
+
+def _header_of(packet: Packet) -> int:
+    """How many octets the header takes that begins at ``start``, as far as that is known."""
+    if packet.protocol in _EXTENSIONS:
+        return _end_of_extension(packet, packet.protocol) - packet.start
+    if packet.protocol == _TCP and packet.start + 12 < packet.end:
+        return max(_UPPER_HEADERS[_TCP], packet.octets[packet.start + 12] >> 4 << 2)
+    return _UPPER_HEADERS.get(packet.protocol, 0)
 
 
 def _check_options6(octets: bytes, start: int, end: int) -> None:
@@ -217,25 +310,55 @@ def _check_options6(octets: bytes, start: int, end: int) -> None:
             continue
         length = octets[position + 1] + 2 if position + 1 < end else 2
         if position + length > end:
-            raise WireError("bad_option", f"IPv6 option {kind}, {end - position} octets left")
-        if kind >> 6:
-            raise WireError("bad_option", f"IPv6 option {kind} forbids to go on")
+            at = position + 1 if position + 1 < end else position
+            raise WireError("bad_option", f"IPv6 option {kind}, {end - position} octets left", ERRONEOUS_FIELD, at)
+        if kind >> 6:  # 01 says: silently
+            code = UNRECOGNIZED_OPTION if kind >> 7 else -1
+            raise WireError("bad_option", f"IPv6 option {kind} forbids to go on", code, position)
         position += length
+
+
+def outline(octets: bytes) -> Packet:
+    """The packet that `parse` refused, as far as its headers can be followed, whatever they hold.
+
+    ``protocol`` and ``start`` are behind all extension headers that are whole. Raises WireError where there are too many,
+    or no whole IP header; lengths and checksums aren't looked at again.
+    """
+    length = len(octets)
+    if length >= HEADER_6 and octets[0] >> 4 == 6:
+        length = min(length, HEADER_6 + (octets[4] << 8 | octets[5]))
+    elif length >= HEADER_4:
+        length = min(length, octets[2] << 8 | octets[3])
+    return _outline(octets, length)
+
+
+def _outline(octets: bytes, end: int) -> Packet:
+    if len(octets) >= HEADER_6 and octets[0] >> 4 == 6:
+        first, _, protocol, hop_limit = _FIELDS_6.unpack_from(octets)
+        packet = Packet(octets, 6, octets[8:24], octets[24:40], protocol, HEADER_6, end, hop_limit, first >> 20 & 0xFF)
+        if not _skip_extensions(packet):
+            raise WireError("too_many_headers", f"more than {2 * _MOST_EXTENSIONS} extension headers")
+        return packet
+    start = (octets[0] & 15) << 2 if octets else 0
+    if start < HEADER_4 or start > len(octets) or octets[0] >> 4 != 4:
+        raise WireError("truncated", "no whole IP header")
+    packet = Packet(octets, 4, octets[12:16], octets[16:20], octets[9], start, end, octets[8], octets[1])
+    packet.fragment_offset = ((octets[6] & 0x1F) << 8 | octets[7]) << 3
+    return packet
+
+
+def place_received(packet: Packet, pointer: int) -> int:
+    """Where an octet of a packet stood when it arrived: elsewhere than now if that was in fragments."""
+    first = packet.first
+    if first is None or pointer == _PAYLOAD_LENGTH:
+        return pointer
+    header = HEADER_4 if packet.version == 4 else HEADER_6
+    return first.named_at if pointer < header else first.start + pointer - header
 
 
 def parse_quoted(octets: bytes) -> Packet:
     """The start of a packet as an ICMP error quotes it: cut anywhere, changed on its way, so neither length nor checksum counts."""
-    if len(octets) >= HEADER_6 and octets[0] >> 4 == 6:
-        first, _, protocol, hop_limit = _FIELDS_6.unpack_from(octets)
-        packet = Packet(octets, 6, octets[8:24], octets[24:40], protocol, HEADER_6, len(octets), hop_limit, first >> 20 & 0xFF)
-        _walk_extensions(packet)
-        return packet
-    start = (octets[0] & 15) << 2 if octets else 0
-    if start < HEADER_4 or start > len(octets) or octets[0] >> 4 != 4:
-        raise WireError("truncated", "no whole IP header is quoted")
-    packet = Packet(octets, 4, octets[12:16], octets[16:20], octets[9], start, len(octets), octets[8], octets[1])
-    packet.fragment_offset = ((octets[6] & 0x1F) << 8 | octets[7]) << 3
-    return packet
+    return _outline(octets, len(octets))
 
 
 class Envelope:

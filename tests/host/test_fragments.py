@@ -47,8 +47,8 @@ def test_in_any_order_and_doubled(version: int, data: random.Random, repeated: i
     data.shuffle(sent)
     sent[1:1] = sent[:repeated][:1] * repeated
     results = [fragments.add(one, 0) for one in sent]
-    assert [bool(octets) for octets in results] == [False] * (len(sent) - 1) + [True]
-    whole = ip.parse(results[-1])
+    assert [whole is not None for whole in results] == [False] * (len(sent) - 1) + [True]
+    whole = ip.parse(results[-1].octets)
     assert (whole.payload, whole.protocol, whole.source, whole.is_fragment) == (TEXT, 17, PAIRS[version][0], False)
     assert (len(fragments), fragments.held, fragments.next_timeout()) == (0, 0, NEVER)
 
@@ -59,7 +59,7 @@ def test_packets_are_told_apart(fragments: Fragments):
     results = []
     for trio in zip(one, two, other_protocol, strict=True):
         results += [fragments.add(each, 0) for each in trio]
-    assert [ip.parse(octets).payload for octets in results if octets] == [TEXT, bytes(len(TEXT)), bytes(len(TEXT))]
+    assert [ip.parse(whole.octets).payload for whole in results if whole is not None] == [TEXT, bytes(len(TEXT)), bytes(len(TEXT))]
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,8 @@ def test_packets_are_told_apart(fragments: Fragments):
 def test_rfc5722_an_overlap_voids_the_packet(held: Packet, arriving: Packet):
     counters = Counters(None)
     fragments = Fragments(counters)
-    assert fragments.add(held, 0) == b""
-    assert fragments.add(arriving, 0) == b""
+    assert fragments.add(held, 0) is None
+    assert fragments.add(arriving, 0) is None
     if arriving.fragment_offset == 32:  # no overlap: the control
         assert len(fragments) == 1
         return
@@ -96,7 +96,7 @@ def test_too_many_pieces_void_the_packet(fragments: Fragments):
 
 
 def test_the_ping_of_death(fragments: Fragments):
-    assert fragments.add(piece(0xFFF8 - 16, bytes(20), more=False), 0) == b""
+    assert fragments.add(piece(0xFFF8 - 16, bytes(20), more=False), 0) is None
     assert len(fragments) == 0
 
 
@@ -104,8 +104,8 @@ def test_packets_are_bounded_and_the_oldest_goes(fragments: Fragments):
     for number in range(MOST_PACKETS + 1):
         fragments.add(piece(0, bytes(8), identification=number), 0)
     assert len(fragments) == MOST_PACKETS
-    assert fragments.add(piece(8, bytes(8), more=False, identification=0), 0) == b""
-    assert fragments.add(piece(8, bytes(8), more=False, identification=5), 0) != b""
+    assert fragments.add(piece(8, bytes(8), more=False, identification=0), 0) is None
+    assert fragments.add(piece(8, bytes(8), more=False, identification=5), 0) is not None
 
 
 def test_octets_are_bounded(fragments: Fragments):
@@ -151,11 +151,15 @@ def test_fragments_of_fragments_are_dropped(host: Host, new_peer: type[Peer]):
 
 
 def test_a_whole_packet_that_does_not_parse(host: Host, new_peer: type[Peer]):
-    """The next header of the fragments is one that their joined payload must hold, and doesn't."""
+    """An option that forbids to go on stands behind the fragments' header, so it is seen in the whole packet alone."""
     peer = new_peer(host, "fd00::9", "fd00::1")
-    outer = ip.fragments(peer.address, peer.target, ip.DESTINATION_OPTIONS, b"\x11\xff" + bytes(62), 88, identification=2)
-    assert peer.give(*outer) == []
-    assert peer.dropped("truncated") == 1
+    text = b"\x11\0\x81\x04" + bytes(4) + bytes(56)
+    outer = ip.fragments(peer.address, peer.target, ip.DESTINATION_OPTIONS, text, 88, identification=2)
+    assert peer.give(outer[0]) == []
+    (message,) = peer.messages(peer.give(outer[1]))
+    assert (message.kind, message.code, message.rest) == (icmp.PARAMETER_PROBLEM, 2, 40 + 8 + 2)
+    assert message.body == outer[0]
+    assert peer.dropped("bad_option") == 1
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 12), st.booleans()), max_size=60))
@@ -164,10 +168,10 @@ def test_whatever_comes_the_books_balance(moves: list):
     fragments = Fragments(counters)
     source = random.Random(1)
     for offset, size, more in moves:
-        octets = fragments.add(piece(8 * offset, source.randbytes(8 * size), more=more), 0)
+        whole = fragments.add(piece(8 * offset, source.randbytes(8 * size), more=more), 0)
         assert fragments.held == sum(partial.octets for partial in fragments._partials.values())
-        if octets:
-            assert ip.parse(octets)
+        if whole is not None:
+            assert ip.parse(whole.octets)
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -183,6 +187,6 @@ def test_a_mark_of_congestion_survives(fragments: Fragments, version: int, marks
         one.traffic_class = 0x28 | mark
     results = [fragments.add(one, 0) for one in sent]
     if whole < 0:
-        assert (results, fragments.held, len(fragments)) == ([b"", b""], 0, 0)
+        assert (results, fragments.held, len(fragments)) == ([None, None], 0, 0)
     else:
-        assert ip.parse(results[1]).traffic_class == 0x28 | whole
+        assert ip.parse(results[1].octets).traffic_class == 0x28 | whole

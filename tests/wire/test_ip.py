@@ -264,10 +264,11 @@ def test_ipv6_options_past_the_end_of_their_header(options: str) -> None:
 
 @pytest.mark.parametrize(("bits", "offset", "more"), [(1, 0, True), (8, 8, False), (9, 8, True), (0xFFE8, 65512, False)])
 def test_ipv6_fragments_say_so(bits: int, offset: int, *, more: bool) -> None:
-    packet = parse(packet6(ip.HOP_BY_HOP, extension(44) + fragment6(bits, 60) + b"fragment"))
+    upper = 17 if offset == 0 else 60  # a first fragment holds all headers
+    packet = parse(packet6(ip.HOP_BY_HOP, extension(44) + fragment6(bits, upper) + b"fragment"))
     assert packet.is_fragment
     assert (packet.fragment_offset, packet.more_fragments, packet.identification) == (offset, more, 77)
-    assert (packet.protocol, packet.payload) == (60, b"fragment")  # what is behind may have been cut
+    assert (packet.protocol, packet.payload) == (upper, b"fragment")  # what is behind may have been cut
     assert not packet.dont_fragment
 
 
