@@ -18,7 +18,6 @@ from typing import Final
 LOWEST: Final = 1024  # RFC6056-3.2: the whole range above the well-known ports
 HIGHEST: Final = 65535
 _COUNT: Final = HIGHEST - LOWEST + 1
-_ALL: Final = (1 << _COUNT) - 1  # every ephemeral port: bit i stands for port LOWEST + i
 _TABLE: Final = 1024  # counters; RFC 6056 found 10 to help already
 _TRIES: Final = 16  # ports tried one by one before the set of the free ones is asked, or made
 _FEW: Final = 8  # as few taken ports toward a destination don't need a set any more
@@ -125,8 +124,8 @@ def _lowest_bit(value: int) -> int:
 
 
 def _free_of(taken: Iterable[int]) -> int:
-    """The set of all ports but the ``taken`` ones."""
-    octets = bytearray(_ALL.to_bytes(_COUNT // 8, "little"))
+    """The set of all ephemeral ports but the ``taken`` ones: bit i stands for port LOWEST + i."""
+    octets = bytearray(b"\xff" * (_COUNT // 8))  # no constant: mypyc would write its 19,420 digits into the C source, and fails at it
     for port in taken:
         if port >= LOWEST:
             octets[port - LOWEST >> 3] &= ~(1 << (port - LOWEST & 7))
