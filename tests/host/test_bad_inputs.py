@@ -398,7 +398,7 @@ def test_bad_frag_2_extension_headers(host: Host, new_peer: type[Peer]):
         ip.encode(peer.address, peer.target, 0, b"\x00"),
         ip.encode(peer.address, peer.target, 0, b"\x00\x00" + bytes(6)),
     ):
-        assert peer.give(bad) == []
+        assert peer.segments(peer.give(bad)) == []  # but a parameter problem for some: test_headers
     assert peer.segment(peer.give(chain((0, pad), (60, pad)))).flags == SYN | ACK
 
 
@@ -423,7 +423,7 @@ def test_bad_frag_2_ipv4_options(host: Host, peer: Peer, options: bytes, is_take
     header[2:4] = (len(plain) + len(options)).to_bytes(2, "big")
     header[10:12] = b"\0\0"
     header[10:12] = checksum.ones_complement(bytes(header)).to_bytes(2, "big")
-    assert len(peer.give(bytes(header) + plain[20:])) == is_taken
+    assert len(peer.segments(peer.give(bytes(header) + plain[20:]))) == is_taken
 
 
 # Resources
