@@ -22,13 +22,13 @@ PARALLEL := -n 2 --dist worksteal
 # Real time, against the kernel and in a browser, and what compiles: one after another, and without the weight of coverage.
 SERIAL := $(sort $(dir $(wildcard tests/kernel/test_*.py tests/browser/test_*.py tests/packaging/test_*.py)))
 
-.PHONY: demo test check interpreted compliant compliance serial compiled bench peers instructions compile wheels clean
+.PHONY: demo test check interpreted compliant compliance serial compiled pythons bench peers instructions compile wheels clean
 .DELETE_ON_ERROR:
 
 demo: $(BIN)/python
 	@$(BIN)/python -m postel demo
 
-test: check interpreted compliant serial compiled
+test: check interpreted compliant serial compiled pythons
 
 check: .venv/dev
 	$(BIN)/ruff check .
@@ -57,6 +57,10 @@ compiled: .venv/dev $(COMPILED)/stamp
 	cd $(COMPILED) && ../../$(BIN)/pytest $(PARALLEL) tests \
 		--ignore=tests/test_architecture.py --ignore=tests/cli $(addprefix --ignore=,$(SERIAL))
 	$(BIN)/pytest -rs tests/packaging/test_instructions.py
+
+# asyncio's insides differ from one Python to the next; those that aren't here are skipped.
+pythons: .venv/dev
+	tools/pythons $(BIN)/python
 
 bench: .venv/dev peers
 	-$(MAKE) compile

@@ -12,8 +12,12 @@ Networks = Callable[..., Any]
 pytestmark = pytest.mark.label("BAD-API-2")
 
 
-async def ignore(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+ignored: list[asyncio.StreamWriter] = []  # from Python 3.13 on, a writer that nothing holds closes its connection
+
+
+async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Reads nothing, so the streams' limit, the window and the peer's buffer fill up."""
+    ignored.append(writer)
     reader._transport.pause_reading()  # type: ignore[attr-defined]
 
 

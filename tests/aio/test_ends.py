@@ -33,6 +33,18 @@ WORLD_CONFIG = Config(
 )
 
 
+kept: list[asyncio.StreamWriter] = []  # from Python 3.13 on, a writer that nothing holds closes its connection
+
+
+async def keep(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    kept.append(writer)
+
+
+async def keep_unread(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    kept.append(writer)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+
 async def until(condition: Callable[[], bool]) -> None:
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0)
@@ -355,7 +367,7 @@ def test_soft_error_that_the_connection_has_survived_is_no_reason() -> None:
     async def main() -> BaseException | None:
         loop: Any = asyncio.get_running_loop()
         async with loop.attach(ending.near) as near, loop.attach(ending.far) as far:
-            await far.start_server(lambda _reader, _writer: None, port=80)
+            await far.start_server(keep, port=80)
             reader, writer = await near.open_connection("10.0.0.2", 80)
             wire = far.link
             ending.world.front(ending.far, router)
@@ -409,7 +421,7 @@ async def test_everything_that_waits_hears_of_the_links_end(error: Callable[[], 
     left, right = pair()
     link = Failing(left, error())
     async with aio.attach(Host("10.7.0.2/24", secret=b"far"), right) as far, aio.attach(Host("10.7.0.1/24", secret=b"near"), link) as near:
-        await far.start_server(lambda _reader, writer: writer.transport.pause_reading(), port=80)
+        await far.start_server(keep_unread, port=80)
         server = await near.start_server(hold, port=81)
         reader, writer = await near.open_connection("10.7.0.2", 80)
         back_reader, back_writer = await far.open_connection("10.7.0.1", 81)
@@ -475,7 +487,7 @@ async def test_link_that_dies_while_its_network_closes_ends_the_waiting(error: C
     async with aio.attach(Host("10.7.0.2/24", secret=b"far"), right) as far:
         near = aio.attach(Host("10.7.0.1/24", secret=b"near"), link, linger=1000)
         async with near:
-            await far.start_server(lambda _reader, writer: writer.transport.pause_reading(), port=80)
+            await far.start_server(keep_unread, port=80)
             _, writer = await near.open_connection("10.7.0.2", 80)
             writer.write(bytes(10_000_000))
             writer.close()

@@ -216,12 +216,12 @@ async def test_leaving_delivers_what_was_written_and_closed(networks: Networks) 
 
 async def test_leaving_aborts_what_stands(networks: Networks) -> None:
     async with networks() as both:
-        seen: asyncio.Queue[asyncio.StreamReader] = asyncio.Queue()
-        await both.far.start_server(lambda reader, _: seen.put_nowait(reader), port=80)
+        seen: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+        await both.far.start_server(lambda reader, writer: seen.put_nowait((reader, writer)), port=80)
         reader, writer = await both.near.open_connection("10.7.0.2", 80)
         connecting = asyncio.ensure_future(both.near.open_connection("10.7.0.99", 80))
         datagrams, _ = await both.near.create_datagram_endpoint(asyncio.DatagramProtocol)
-        far_reader = await seen.get()
+        far_reader, far_writer = await seen.get()
         await both.near.close()
         for ended in (reader.read(), connecting):
             with pytest.raises(ConnectionAbortedError, match="the network was closed"):
@@ -229,6 +229,7 @@ async def test_leaving_aborts_what_stands(networks: Networks) -> None:
         assert datagrams.is_closing()
         with pytest.raises(ConnectionResetError):
             await far_reader.read()
+        far_writer.close()
         for use in (both.near.open_connection("10.7.0.2", 80), both.near.start_server(hold, port=81)):
             with pytest.raises(OSError, match="the network is closed"):
                 await use

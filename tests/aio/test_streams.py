@@ -138,15 +138,15 @@ async def test_many_at_once(networks: Callable[..., Any]) -> None:
 
 async def test_reader_that_does_not_read_stops_the_writer(networks: Callable[..., Any]) -> None:
     """The streams' limit, the window and the send buffer fill up; then drain() waits. Reading sets all of it going again."""
-    accepted: asyncio.Queue[asyncio.StreamReader] = asyncio.Queue()
+    accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
 
-    async def keep(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-        accepted.put_nowait(reader)
+    async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.put_nowait((reader, writer))  # from Python 3.13 on, a writer that nothing holds closes its connection
 
     async with networks() as both:
         await both.far.start_server(keep, port=80)
         _, writer = await both.near.open_connection("10.7.0.2", 80)
-        reader = await accepted.get()
+        reader, far_writer = await accepted.get()
         for _ in range(64):
             writer.write(bytes(65536))
         draining = asyncio.ensure_future(writer.drain())
@@ -156,6 +156,7 @@ async def test_reader_that_does_not_read_stops_the_writer(networks: Callable[...
         assert len(await reader.read()) == 64 * 65536 - 1
         await draining
         writer.close()
+        far_writer.close()
 
 
 async def test_drain_ends_when_others_give_memory_back(networks: Callable[..., Any], far_address: str) -> None:

@@ -117,12 +117,12 @@ async def test_loop_start_tls_takes_the_transport(networks: Networks, certificat
 
 
 async def test_tls_pushes_back_too(networks: Networks, certificates: Any) -> None:
-    readers: asyncio.Queue[asyncio.StreamReader] = asyncio.Queue()
+    accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
 
     async with networks() as both:
-        await both.far.start_server(lambda reader, _: readers.put_nowait(reader), port=443, ssl=certificates.server)
+        await both.far.start_server(lambda reader, writer: accepted.put_nowait((reader, writer)), port=443, ssl=certificates.server)
         _, writer = await both.near.open_connection("10.7.0.2", 443, ssl=certificates.client)
-        reader = await readers.get()
+        reader, far_writer = await accepted.get()
 
         async def send() -> None:
             for _ in range(200):
@@ -133,9 +133,12 @@ async def test_tls_pushes_back_too(networks: Networks, certificates: Any) -> Non
         total = len(await reader.read(1))
         assert not sending.done()
         while total < 200 * 65536:
-            total += len(await reader.read(1 << 20))
+            data = await reader.read(1 << 20)
+            assert data, "the end came too early"
+            total += len(data)
         await sending
         writer.transport.abort()
+        far_writer.transport.abort()
 
 
 @pytest.mark.parametrize(
