@@ -44,8 +44,9 @@ def repeat(tcb: Tcb, segment: Segment, now: int) -> None:
     """SEG.ACK <= SND.UNA: perhaps a sign of loss (EP-ACK-6, RFC5681-2a), perhaps with news of what arrived (RFC2018-5a)."""
     if not tcb.flight:
         return
-    is_duplicate = _is_duplicate(tcb, segment)
-    if is_duplicate or (segment.sack and tcb.sack_agreed):
+    has_blocks = tcb.sack_agreed and len(segment.sack) > 0  # RFC2018-4a: else the option says nothing
+    is_duplicate = _is_duplicate(tcb, segment, has_blocks=has_blocks)
+    if is_duplicate or has_blocks:
         _tell_recovery(tcb, segment, 0, now, is_duplicate=is_duplicate)
         _tell_congestion(tcb, 0, now, was_in_use=False)
         if tcb.timers.persist == NEVER:
@@ -57,12 +58,12 @@ def has_more(tcb: Tcb) -> bool:
     return min(tcb.send_buffer.size, tcb.snd.wnd) - tcb.flight >= tcb.congestion.smss
 
 
-def _is_duplicate(tcb: Tcb, segment: Segment) -> bool:
+def _is_duplicate(tcb: Tcb, segment: Segment, *, has_blocks: bool) -> bool:
     if segment.ack != tcb.snd.una or segment.data or segment.flags & (SYN | FIN):
         return False
     if tcb.timers.persist != NEVER:  # the answer to a window probe
         return False
-    return bool(segment.sack) or scaled_window(tcb, segment) == tcb.snd.wnd
+    return has_blocks or scaled_window(tcb, segment) == tcb.snd.wnd
 
 
 def _tell_recovery(tcb: Tcb, segment: Segment, acked: int, now: int, *, is_duplicate: bool) -> None:

@@ -141,19 +141,20 @@ def opened(tcb: Tcb, segment: Segment, now: int) -> None:
     ecn = tcb.ecn
     if not isinstance(ecn, Accurate):
         return
-    if _hears_of_handshake(ecn, segment, tcb.congestion.smss):
+    has_content = len(segment.data) > 0 or (tcb.sack_agreed and len(segment.sack) > 0)
+    if _hears_of_handshake(ecn, segment, tcb.congestion.smss, has_content=has_content):
         tcb.congestion.marked(tcb.congestion.window, now)
         ecn.reduced(tcb.snd.max)
 
 
-def _hears_of_handshake(ecn: Accurate, segment: Segment, smss: int) -> bool:
+def _hears_of_handshake(ecn: Accurate, segment: Segment, smss: int, *, has_content: bool) -> bool:
     """Whether it met congestion."""
     told = ace(segment.flags)
     if segment.flags & SYN:
         ecn.count(segment.ecn, len(segment.data))
         ecn.read_option(segment)
         return told != _UNCHANGED and ecn.hears_reflection(told, counts=False)
-    if segment.data or segment.sack:  # no bare ACK: its counter is one
+    if has_content:  # no bare ACK: its counter is one
         return ecn.heed(segment, 0, smss, is_newer=True) > 0
     if told == 0:  # RFC9768-3.2.2, table 4
         ecn.turns_deaf()
