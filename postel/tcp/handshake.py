@@ -92,7 +92,9 @@ def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
     begin_to_send(tcb, lost_syns, now)
     if lost_syns:
         tcb.rtt.restart(tcb.config.rto_after_syn)  # RFC6298-5.7
-        tcb.snd.nxt = tcb.snd.una  # RFC7413-4.2.2: a peer that no SYN,ACK had reached took nothing that followed it
+        if tcb.flight:  # RFC7413-4.2.2: a peer that no SYN,ACK had reached took nothing that followed it
+            tcb.recovery.on_refused()
+            tcb.turn()
     tcb.timers.user = NEVER
     if tcb.flight:  # it was sent before, and waits from now on as all text does
         patience.restart(tcb, now)
@@ -116,8 +118,9 @@ def conclude(tcb: Tcb, fast_open: FastOpen, segment: Segment, now: int) -> None:
     if not fast_open.opened:
         tcb.fast_opened = snd.una != seq.add(snd.iss, 1)
     fast_open.succeeded(segment.fast_open, tcb.peer_mss, now, refuses_text=refuses_text)
-    if lacks_text and not fast_open.opened:
-        snd.nxt = snd.una  # RFC7413-4.2.2: the server refused it
+    if lacks_text and not fast_open.opened:  # RFC7413-4.2.2: the server refused it
+        tcb.recovery.on_refused()
+        tcb.turn()
     tcb.fast_open = None
 
 

@@ -167,11 +167,14 @@ def _add_text(tcb: Tcb, fast_open: FastOpen, syn: Segment) -> None:
 
 
 def _lost(tcb: Tcb, now: int) -> Segment | None:
-    """The segment that recovery wants sent again, even beyond a window that shrank (MAY-7)."""
+    """The segment that recovery wants sent again, even beyond a window that shrank (MAY-7), but not into a closed one, which is probed.
+
+    What lies from SND.NXT on goes in order instead, by `_new`.
+    """
     if not tcb.flight:
         return None
     number, octets = tcb.recovery.next_lost(tcb.snd.una)
-    if number < 0 or seq.ge(number, tcb.snd.max) or _must_wait(tcb, now):
+    if number < 0 or seq.ge(number, tcb.snd.nxt) or tcb.timers.persist != NEVER or _must_wait(tcb, now):
         return None
     if pathmtu.lost(tcb, number, now):
         return _lost(tcb, now)
@@ -273,6 +276,7 @@ def _advance(tcb: Tcb, offset: int, count: int, room: int, *, with_fin: bool, no
     end = seq.add(start, count + with_fin)
     snd.nxt = end
     if seq.lt(start, snd.max):
+        snd.nxt = tcb.recovery.beyond_sacked(end)
         _count_retransmission(tcb, start, count)
     else:
         tcb.rtt.time(end, now)
@@ -343,13 +347,13 @@ def _window_probe(tcb: Tcb, now: int) -> Segment | None:
 def _tail_probe(tcb: Tcb, now: int) -> Segment | None:
     """RFC8985-7.3b: something new if the peer has room for it, whatever the congestion window says; else the last segment again."""
     tcb.owes &= ~OWES_TAIL_PROBE
-    if not tcb.flight or tcb.timers.persist != NEVER:
+    snd = tcb.snd
+    if not tcb.flight or tcb.timers.persist != NEVER or snd.nxt != snd.max:  # else what was sent before goes again, and is probe enough
         return None
     tcb.recovery.begin_probe()
-    snd = tcb.snd
     offset = seq.distance(tcb.first_octet, snd.nxt)
     count = min(tcb.send_buffer.size - offset, tcb.congestion.smss, snd.wnd - seq.distance(snd.una, snd.nxt))
-    if count > 0 and snd.nxt == snd.max:
+    if count > 0:
         segment = _advance(tcb, offset, count, count, with_fin=False, now=now)
     else:
         number, octets = tcb.recovery.tail()

@@ -225,7 +225,7 @@ def _believe(tcb: Tcb, path: Path, mtu: int, now: int) -> None:
     _rest(tcb, path, now)
     tcb.rtt.forget()
     tcb.tried_end = NO_SEQUENCE
-    tcb.recovery.on_path_loss()  # RFC8201-5.4: lost, but not by congestion
+    tcb.recovery.on_refused()  # RFC8201-5.4: lost, but not by congestion
     tcb.turn()
 
 

@@ -43,6 +43,11 @@ class Ranges:
             return (0, 0)
         return self.lefts[index], self.rights[index]
 
+    def first_left_from(self, position: int) -> int:
+        """Where the first range at or after ``position`` begins; 0 where there is none."""
+        index = bisect_left(self.lefts, position)
+        return self.lefts[index] if index < len(self.lefts) else 0
+
     def first_within(self, start: int, end: int) -> tuple[int, int]:
         """The first part of start … end that is covered, else (0, 0)."""
         index = bisect_right(self.rights, start)

@@ -98,7 +98,8 @@ def _leave_persist(tcb: Tcb, now: int) -> None:
     tcb.timers.persist = NEVER
     tcb.probes = 0
     if tcb.flight:
-        tcb.snd.nxt = tcb.snd.una
+        tcb.recovery.on_refused()
+        tcb.turn()
         tcb.rtt.forget()
         patience.restart(tcb, now)
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from postel.tcp.config import PROBE_NEVER
 from postel.tcp.recovery.newreno import NewReno
 from postel.tcp.recovery.undo import NO_ECHO
 from postel.times import MILLISECOND, SECOND
@@ -291,12 +292,44 @@ def test_rfc3168_6_1_2a_a_loss_among_what_a_mark_answered_for_costs_nothing_more
     assert scene.tcb.congestion.threshold == threshold
 
 
+@pytest.mark.label("RFC5681-3.2f")
+@pytest.mark.parametrize("flight", [2, 5, 10])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_forged_duplicates_draw_no_more_than_was_outstanding_when_recovery_began(flight: int, at_once: bool) -> None:
+    """A receiver that makes up duplicate ACKs wants to be sent more (RFC 5681, 3.2, step 4)."""
+    scene = established(replace(RENO, initial_window=flight))
+    scene.sends(bytes(200 * MSS))
+    assert scene.tcb.flight == flight * MSS
+    outstanding = scene.tcb.flight + 2 * MSS  # with limited transmit
+    sent = 0
+    for _ in range(2000):
+        scene.arrives(ACK, ack=1)
+        if not at_once:
+            scene.drain()
+            sent += sum(len(segment.data) for segment in scene.sent)
+    scene.drain()
+    sent += sum(len(segment.data) for segment in scene.sent)
+    control = scene.tcb.congestion
+    assert scene.tcb.recovery.inflation <= outstanding
+    assert scene.tcb.flight <= control.window + outstanding
+    assert sent <= control.window + outstanding - flight * MSS + MSS  # the last is what was lost
+
+
+@pytest.mark.label("RFC2018-4a", "RFC5681-2a")
+def test_rfc2018_4a_blocks_that_were_not_agreed_on_make_no_duplicate_of_a_window_update() -> None:
+    scene = flying()
+    for number in range(5):
+        assert scene.hears(ACK, ack=1, window=50_000 + number, sack=((2001, 3001),)) == []
+    assert not scene.tcb.recovery.is_active
+    assert scene.tcb.congestion.window == 10 * MSS
+
+
 # Timeouts that were spurious: F-RTO (RFC 5682, 2.1) and the echo of an older timestamp (RFC 3522)
 
 
-def timed_out(more: int = 190) -> Scene:
+def timed_out(more: int = 190, mtu_probing: int = PROBE_NEVER) -> Scene:
     """Ten in flight; the timeout sent the first again."""
-    scene = established(RENO)
+    scene = established(replace(RENO, mtu_probing=mtu_probing))
     scene.sends(bytes((10 + more) * MSS))
     assert scene.expires() == sent_at(0)
     return scene
@@ -349,7 +382,7 @@ def test_rfc5682_2_1_with_nothing_new_to_send_it_is_not_tried() -> None:
 
 @pytest.mark.label("RFC5682-2.1-1")
 def test_rfc5682_2_1_a_second_timeout_of_the_same_segment_is_tested_again() -> None:
-    scene = timed_out()
+    scene = timed_out(mtu_probing=RENO.mtu_probing)
     assert len(scene.expires()) == 1  # smaller, for the path might be a black hole
     assert scene.tcb.recovery.tests_timeout
 
@@ -362,6 +395,48 @@ def test_rfc5682_2_1_but_not_one_of_another_within_the_recovery() -> None:
     scene.hears(ACK, ack=1 + 3 * MSS)
     scene.expires()
     assert not scene.tcb.recovery.tests_timeout
+
+
+def gone_back() -> Scene:
+    """Ten were in flight; the timeout sent the first again, a duplicate ACK the next, and then the first timed out again."""
+    scene = timed_out()
+    assert duplicate(scene) == sent_at(0)
+    assert scene.expires() == sent_at(0)
+    assert scene.tcb.recovery.tests_timeout
+    return scene
+
+
+@pytest.mark.label("RFC5682-2.1-2")
+def test_rfc5682_2_1_after_going_back_too_only_new_segments_go() -> None:
+    scene = gone_back()
+    assert scene.hears(ACK, ack=1 + MSS) == sent_at(10, 11)
+    assert scene.hears(ACK, ack=1 + 2 * MSS)[:1] == sent_at(12)  # the second was sent once, and it arrived
+
+
+@pytest.mark.label("RFC5682-2.1-2", "RFC5682-2.1-3")
+def test_rfc5682_2_1_an_ack_of_what_an_earlier_timeout_sent_again_proves_nothing() -> None:
+    scene = timed_out()
+    duplicate(scene)
+    assert scene.hears(ACK, ack=1 + MSS) == sent_at(1, 2)
+    scene.expires()  # of the second, in the recovery of the first: no test
+    scene.expires()  # again of the second: a test
+    assert scene.tcb.recovery.tests_timeout
+    threshold = scene.tcb.congestion.threshold
+    assert scene.hears(ACK, ack=1 + 2 * MSS)[:1] == sent_at(2)
+    assert not scene.tcb.recovery.tests_timeout
+    scene.hears(ACK, ack=1 + 3 * MSS)
+    assert scene.tcb.congestion.threshold == threshold
+
+
+@pytest.mark.label("RFC5682-2.1-2")
+def test_an_ack_of_everything_before_the_retransmission_left_sends_nothing_twice() -> None:
+    scene = established(RENO)
+    scene.sends(bytes(200 * MSS))
+    scene.now = scene.connection.next_timeout()
+    scene.connection.handle_timeout(scene.now)
+    lines = scene.hears(ACK, ack=scene.max)
+    assert len(lines) == len(set(lines))
+    assert scene.tcb.segments_retransmitted == 0
 
 
 @pytest.mark.label("RFC3522-3.2", "RFC4015-3.1-9", "RFC4015-3.1-11")

@@ -95,10 +95,25 @@ def test_a_fin_among_what_was_lost_is_found() -> None:
     assert scene.tcb.timers.retransmission == NEVER
 
 
-def test_a_window_that_opens_again_brings_all_in_order() -> None:
+def test_a_window_that_opens_again_brings_in_order_all_that_is_not_sacked() -> None:
+    scene = flying(8, 0)
+    sacks(scene, of(1, 2), (5501, 7001), window=0)
+    scene.hears(ACK, ack=1, sack=(of(1, 2), (5501, 7001)), window=0)
+    scene.passes(10 * SECOND)
+    again = scene.hears(ACK, ack=1, window=WINDOW)  # the cwnd is four segments
+    assert again == [*sent_at(0, 3, 4), "ACK seq=5001 ack=1 len=500", "ACK seq=7001 ack=1 len=500"]
+    scene.now += ROUND_TRIP
+    assert scene.hears(ACK, ack=7501) == ["PSH,ACK seq=7501 ack=1 len=500"]
+    assert rack(scene).board.sacked.total == 0
+
+
+def test_a_peer_that_threw_away_what_it_sacked_before_its_window_closed_gets_it_after_a_timeout() -> None:
     scene = flying(3, 0)
     sacks(scene, of(1, 2), window=0)
-    scene.hears(ACK, ack=1, sack=(of(1, 2),), window=0)
     scene.passes(10 * SECOND)
-    assert scene.hears(ACK, ack=1, window=WINDOW)[:3] == [*sent_at(0, 1), "PSH,ACK seq=2001 ack=1 len=1000"]
-    assert rack(scene).board.sacked.total == 0
+    assert scene.hears(ACK, ack=1, window=WINDOW) == sent_at(0)
+    scene.now += ROUND_TRIP
+    scene.hears(ACK, ack=1 + MSS)
+    assert scene.expires() == sent_at(1)
+    scene.now += ROUND_TRIP
+    assert scene.hears(ACK, ack=1 + 2 * MSS) == ["PSH,ACK seq=2001 ack=1 len=1000"]

@@ -1,11 +1,14 @@
 """Was anything lost at all? F-RTO with SACK (RFC 5682, 3.1), and undo (RFC 3522, 4015, 2883)."""
 
+from dataclasses import replace
+
 import pytest
 
+from postel.tcp.recovery.scoreboard import JUDGED
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
-from tests.tcp.flights import ROUND_TRIP, Block, clock, flying, of, rack, sacks, sent_at, size_of
-from tests.tcp.scenes import MSS, Scene
+from tests.tcp.flights import ROUND_TRIP, SELECTIVE, WINDOW, Block, clock, flying, of, rack, sacks, sent_at, size_of
+from tests.tcp.scenes import MSS, Peer, Scene, syn_received
 
 
 def timed_out(*, more: int = 10, timestamps: bool = False) -> Scene:
@@ -230,3 +233,64 @@ def test_after_an_undo_what_is_lost_is_found_again() -> None:
     sacks(scene, (-4999, 1), of(15, 19))
     scene.passes(ROUND_TRIP)
     assert scene.tcb.recovery.is_active
+
+
+@pytest.mark.label("RFC5682-3.1")
+def test_rfc5682_3_1_what_went_again_before_is_no_witness() -> None:
+    """The window closed and opened, so that two segments went again, and then the timer expired."""
+    scene = flying()
+    scene.hears(ACK, ack=1, window=0)
+    scene.passes(SECOND)
+    assert scene.hears(ACK, ack=1, window=2 * MSS) == sent_at(0, 1)
+    scene.hears(ACK, ack=1, window=WINDOW, sack=())
+    scene.expires()
+    threshold = scene.tcb.congestion.threshold
+    scene.now += ROUND_TRIP
+    scene.hears(ACK, ack=1 + MSS, window=WINDOW)
+    scene.hears(ACK, ack=1 + 2 * MSS, window=WINDOW)
+    assert scene.tcb.congestion.threshold == threshold
+
+
+# What an ACK may cost
+
+
+def scattered(count: int) -> Scene:
+    """So many segments of one octet in flight, each sent at another instant."""
+    scene = syn_received(replace(SELECTIVE, nagle=False), Peer(sack=True, window=WINDOW))
+    scene.hears(ACK)
+    scene.tcb.congestion.window = 1 << 20
+    for _ in range(count):
+        scene.now += 1
+        scene.connection.send(b"x", scene.now)
+        assert scene.connection.next_segment(scene.now) is not None
+    scene.now += ROUND_TRIP
+    return scene
+
+
+def test_one_ack_makes_lost_and_takes_back_a_bounded_number_of_segments() -> None:
+    """A D-SACK costs its forger nothing, so its work must not grow with the flight."""
+    flight = 3 * JUDGED
+    scene = scattered(flight)
+    board = rack(scene).board
+    scene.arrives(ACK, ack=1, sack=((flight - 3, flight + 1),))
+    assert board.lost == JUDGED
+    for _ in range(2):  # the rest is found without another ACK
+        scene.now = scene.connection.next_timeout()
+        scene.connection.handle_timeout(scene.now)
+    assert board.lost == flight - 4
+    for _ in range(10):
+        assert scene.connection.next_segment(scene.now) is not None
+        lost = board.lost
+        scene.arrives(ACK, ack=1, sack=((0, 1), (flight - 3, flight + 1)))
+        assert abs(board.lost - lost) <= JUDGED
+        scene.now += MILLISECOND
+
+
+def test_bad_sack_6_duplicates_of_what_was_sent_only_once_are_no_witness() -> None:
+    scene = flying()
+    sacks(scene, of(1, 5))
+    assert scene.tcb.segments_retransmitted == 1
+    threshold = scene.tcb.congestion.threshold
+    sacks(scene, of(6, 7), of(6, 9))
+    assert scene.tcb.recovery.is_active
+    assert scene.tcb.congestion.threshold == threshold

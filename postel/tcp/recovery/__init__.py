@@ -112,8 +112,9 @@ class Recovery(ABC):
         """``reorder_at`` has come."""
 
     @abstractmethod
-    def on_path_loss(self) -> None:
-        """What was in flight was too large for the path: it goes again, and congestion isn't to blame."""
+    def on_refused(self) -> None:
+        """What is in flight was too large for the path, or was sent into a window that closed: it goes again, in order from SND.UNA on,
+        and congestion isn't to blame."""
 
     @abstractmethod
     def on_marked(self) -> None:
@@ -126,6 +127,10 @@ class Recovery(ABC):
     @abstractmethod
     def room(self, una: int, nxt: int) -> int:
         """Octets that congestion control lets go out from SND.NXT on; may be negative."""
+
+    def beyond_sacked(self, number: int) -> int:
+        """The first number from ``number`` on that isn't SACKed: where a pass over what was sent before goes on."""
+        return number
 
     def probes(self) -> bool:
         """Whether the tail of a flight is watched by a probe timeout (RFC 8985, 7.2)."""

@@ -46,10 +46,10 @@ class NewReno(Recovery):
         self._lost = -1
         self._duplicates = 0
         self._had_partial = False
-        self._flight = 0  # before limited transmit added to it (RFC5681-3.2d)
+        self._flight = 0  # before limited transmit added to it (RFC5681-3.2d); in recovery, with that: as recovery began
         self._answered = una  # a mark of what was sent before has cut the window
         self._step = 0
-        self._again_to = una  # end of what the timeout sent again
+        self._again_to = una  # end of what was sent again, while ``is_wary``
         self._allowance = 0
         self._clock = Clock() if congestion.is_model else None
 
@@ -61,8 +61,8 @@ class NewReno(Recovery):
         end = seq.add(number, octets)
         if seq.lt(number, self._max):
             self._undo.sent_again(octets, now)
+            self._again_to = seq.latest(self._again_to, end) if self.is_wary else end
             self.is_wary = True
-            self._again_to = end
             self._lost = -1
         else:
             self._allowance -= octets
@@ -93,6 +93,7 @@ class NewReno(Recovery):
         if may_test:
             self._step = _AT_FIRST
             self.tests_timeout = True
+            self.turn = ON  # what the test sends after this segment was never sent before
             self._lost = self._una
         else:
             self._go_back()
@@ -100,10 +101,12 @@ class NewReno(Recovery):
     def on_marked(self) -> None:
         self._answered = self._max
 
-    def on_path_loss(self) -> None:
-        self._recover = self._max
+    def on_refused(self) -> None:
+        self._recover = self._max  # the duplicate ACKs that this draws are no sign of a loss
+        self._duplicates = 0
         self._leave()
-        self.turn = BACK
+        self._undo.end()
+        self._go_back()
 
     def next_lost(self, una: int) -> tuple[int, int]:
         return NOTHING if self._lost < 0 else (seq.latest(self._lost, una), self.congestion.smss)
@@ -154,7 +157,7 @@ class NewReno(Recovery):
         """RFC6582-3.2-3b: the next hole begins where this ACK ends."""
         smss = self.congestion.smss
         self._lost = self._una
-        self.inflation = max(0, self.inflation - acked) + (smss if acked >= smss else 0)
+        self.inflation = min(max(0, self.inflation - acked) + (smss if acked >= smss else 0), self._outstanding)
         self.keeps_timer = self._had_partial
         self._had_partial = True
 
@@ -166,11 +169,13 @@ class NewReno(Recovery):
         if self._step:  # RFC5682-2.1-2, RFC5682-2.1-3
             self._go_back()
         elif self.is_active:
-            self.inflation = min(self.inflation + smss, self._outstanding)  # RFC5681-3.2f, as far as octets are outstanding
+            # RFC5681-3.2f, but for no more than is outstanding, or was when recovery began (RFC 5681, 3.2, on bogus duplicate ACKs)
+            self.inflation = min(self.inflation + smss, self._flight, self._outstanding)
         elif self._duplicates < DUPLICATES:
             if self._duplicates == 1:
                 self._flight = self.flight
-            self.inflation = self._duplicates * smss  # RFC3042-2a: new data flies, cwnd stays (RFC3042-2b)
+            if seq.gt(self._una, self._recover):  # else it may be an echo of what a timeout sent again
+                self.inflation = self._duplicates * smss  # RFC3042-2a: new data flies, cwnd stays (RFC3042-2b)
         elif self._duplicates == DUPLICATES:
             self._consider(now)
 
@@ -187,7 +192,8 @@ class NewReno(Recovery):
             self.probe.is_lost = self.is_excused = True
         elif seq.ge(self._una, self._answered):
             self._reduce(self._flight, now)
-        self.inflation = DUPLICATES * self.congestion.smss  # RFC5681-3.2e
+        self._flight = self._outstanding
+        self.inflation = min(DUPLICATES * self.congestion.smss, self._flight)  # RFC5681-3.2e
         self._lost = self._una
 
     def _consider_more(self, now: int) -> None:
@@ -205,11 +211,16 @@ class NewReno(Recovery):
     # Timeouts that may have been spurious
 
     def _test_timeout(self, acked: int, now: int, *, has_more: bool) -> None:
-        """The basic F-RTO algorithm: new data draws ACKs that tell whether the old had arrived."""
+        """The basic F-RTO algorithm: new data draws ACKs that tell whether the old had arrived.
+
+        The first ACK must cover everything that was ever sent again, not this timeout's segment alone: then the second acknowledges
+        octets that were sent only once, before the timeout.
+        """
         if self._step == _AT_SECOND:  # RFC5682-2.1-3
             self._take_back(acked, now)
         elif has_more and seq.ge(self._una, self._again_to) and seq.lt(self._una, self._recover):  # RFC5682-2.1-2
             self._step = _AT_SECOND
+            self._lost = -1
             self._allowance = 2 * self.congestion.smss
         else:
             self._go_back()
@@ -217,6 +228,7 @@ class NewReno(Recovery):
     def _go_back(self) -> None:
         """The conventional way: all of it again, in order."""
         self._step = 0
+        self._lost = -1
         self.tests_timeout = False
         self.turn = BACK
 

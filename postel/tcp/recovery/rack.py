@@ -8,11 +8,11 @@ from typing import Final
 
 from postel.tcp import seq
 from postel.tcp.congestion import Congestion
-from postel.tcp.recovery import NO_LIMIT, NOTHING, Figures, Recovery
+from postel.tcp.recovery import BACK, NO_LIMIT, NOTHING, ON, Figures, Recovery
 from postel.tcp.recovery.rates import Rates
 from postel.tcp.recovery.reduction import Reduction
 from postel.tcp.recovery.reordering import Reordering
-from postel.tcp.recovery.scoreboard import Scoreboard, is_duplicate_block
+from postel.tcp.recovery.scoreboard import JUDGED, Scoreboard, is_duplicate_block
 from postel.tcp.recovery.tailprobe import TailProbe
 from postel.tcp.recovery.transmissions import FLYING, GONE, LOST, SACKED, Sent
 from postel.tcp.recovery.undo import NO_ECHO
@@ -78,7 +78,7 @@ class Rack(Recovery):
         self._is_forced = False  # the first retransmission waits for no room
         self._answered = 0  # a mark of what was sent before has cut the window
         self._undo_until = 0  # a window after recovery
-        self._wary_until = 0  # what was sent again lies before
+        self._wary_until = 0  # end of what was ever sent again
         self._reduced_at = 0
         self._lost_again = False  # a retransmission was lost, sent since the window was last cut
         self._step = 0
@@ -104,7 +104,7 @@ class Rack(Recovery):
             self._undo.sent_again(octets, now)
             self._is_forced = False
             self.is_wary = True
-            self._wary_until = sent.end
+            self._wary_until = max(self._wary_until, start + octets)
         elif self._step:
             self._allowance -= octets
         segments = max(1, -(-(octets - 1) // self.congestion.smss))  # a FIN may go with the last, and takes a number
@@ -232,7 +232,8 @@ class Rack(Recovery):
             return
         self._duplicate_end = self.board.at(right)
         self._reordering.duplicated(self.board.position, self.board.sent.end)
-        self._is_disproved = self._undo.is_disproved_by_duplicate(octets)
+        if self._duplicate_end <= self._wary_until:  # else it names what was sent only once
+            self._is_disproved = self._undo.is_disproved_by_duplicate(octets)
 
     # Loss
 
@@ -244,10 +245,15 @@ class Rack(Recovery):
         wait = self._round_trip + self._reorder_window()
         self.reorder_at = NEVER
         record = self.board.sent.oldest_flying()
+        judged = 0
         while record is not None and newest is not None and newest.is_after(record):
             if record.at + wait > now:
                 self.reorder_at = newest.at + wait  # RFC8985-6.2-6: by then none of those before the newest can wait longer
                 return
+            if judged == JUDGED:  # the rest with the next ACK, or a little later
+                self.reorder_at = now + GRANULARITY
+                return
+            judged += 1
             self._lose(record)
             record = self.board.sent.oldest_flying()
 
@@ -278,12 +284,14 @@ class Rack(Recovery):
     def on_marked(self) -> None:
         self._answered = self.board.sent.end
 
-    def on_path_loss(self) -> None:
-        for record in self.board.sent.all():
-            if record.state == FLYING:
-                self._lose(record)
+    def on_refused(self) -> None:
+        self.board.lose_all()
         self._tail_probe.forget()
         self.reorder_at = NEVER
+        self._reduction = None  # nothing flies that it could lead down
+        self._end_test()
+        self._undo.end()
+        self.turn = BACK
 
     # Episodes
 
@@ -358,19 +366,17 @@ class Rack(Recovery):
         self._is_forced = True  # RFC2018-5c
         self._step = _AT_FIRST if may_test else 0
         self.tests_timeout = may_test
+        self.turn = ON  # what was lost is known one by one, and what the test sends was never sent before
 
     def _mark_by_timeout(self, now: int) -> None:
         """RFC8985-6.3: the first, and what has had its time; not what was sent just now."""
-        sent = self.board.sent
-        first = sent.first()
-        if first is not None and first.state == FLYING:
-            for record in sent.cut(first.start, min(first.end, first.start + self.congestion.smss)):
-                self._lose(record)
+        for record in self.board.first_flying(self.congestion.smss):
+            self._lose(record)
         wait = self._round_trip + self._reorder_window()
-        oldest = sent.oldest_flying()
+        oldest = self.board.sent.oldest_flying()
         while oldest is not None and oldest.at + wait <= now:
             self._lose(oldest)
-            oldest = sent.oldest_flying()
+            oldest = self.board.sent.oldest_flying()
 
     def _test_timeout(self, acked: int, *, is_duplicate: bool, has_more: bool, now: int) -> None:
         """F-RTO with SACK (RFC 5682, 3.1): new data draws ACKs that tell whether the old had arrived."""
@@ -378,7 +384,7 @@ class Rack(Recovery):
             self._take_back(acked, now)
         elif self._step == _AT_FIRST and not acked:  # (2): wait
             return
-        elif self._step == _AT_FIRST and self.board.position < self._point and has_more:  # (2b)
+        elif self._step == _AT_FIRST and self._wary_until <= self.board.position < self._point and has_more:  # (2b)
             self._step = _AT_SECOND
             self._allowance = 2 * self.congestion.smss
             self._point = self.board.sent.end
@@ -391,9 +397,10 @@ class Rack(Recovery):
 
     def _take_back(self, acked: int, now: int) -> None:
         """Nothing was lost: go on as before (RFC 4015)."""
+        self.board.unlose()
         limit = NO_LIMIT
         if self._is_timed_out:
-            limit = self.board.pipe + self.board.lost + min(acked, self.congestion.initial_window)  # RFC4015-3.1-9
+            limit = self.board.pipe + min(acked, self.congestion.initial_window)  # RFC4015-3.1-9
             self.rtt.revive()  # RFC4015-3.1-11
         else:  # it came late: RACK sees that only of what hadn't gone again, and would go on to mistake it for lost (RFC8985-6.2-3)
             self._reordering.count += 1
@@ -402,7 +409,7 @@ class Rack(Recovery):
         self.is_active = self._is_timed_out = self._lost_again = self._is_forced = False
         self._reduction = None
         self._point = self.board.position
-        self.board.unlose()
+        self.turn = ON
         self.congestion.undo(limit, now)
 
     # The tail of a flight
@@ -417,11 +424,7 @@ class Rack(Recovery):
         self._tail_probe.begin()
 
     def tail(self) -> tuple[int, int]:
-        last = self.board.sent.last()
-        if last is None:
-            return NOTHING
-        start = max(last.start, last.end - self.congestion.smss)
-        return self.board.number(start), last.end - start
+        return self.board.tail(self.congestion.smss)
 
     def _look_at_probe(self, now: int, *, is_bare_duplicate: bool) -> None:
         is_repaired = self._tail_probe.repaired(self.board.position, self._duplicate_end, is_bare_duplicate=is_bare_duplicate)
@@ -445,9 +448,12 @@ class Rack(Recovery):
     def room(self, una: int, nxt: int) -> int:
         if self._step:
             return self._allowance if self._step == _AT_SECOND else 0
-        if nxt != self.board.number(self.board.sent.end):  # a window opened again: all of it goes in order
-            return self.congestion.window - seq.distance(una, nxt)
-        return self._window - self.board.pipe
+        room, board = self._window - self.board.pipe, self.board
+        # What was refused goes again, and not what arrived nevertheless
+        return room if nxt == board.number(board.sent.end) else min(room, board.until_sacked(nxt))
+
+    def beyond_sacked(self, number: int) -> int:
+        return self.board.beyond_sacked(number)
 
     def ran_dry(self) -> None:
         if self._rates is not None and self.board.pipe < self.congestion.window and not self.board.lost:

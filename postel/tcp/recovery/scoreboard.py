@@ -9,13 +9,18 @@ from typing import Final
 
 from postel.tcp import seq
 from postel.tcp.ranges import Ranges
+from postel.tcp.recovery import NO_LIMIT, NOTHING
 from postel.tcp.recovery.transmissions import FLYING, LOST, SACKED, Sent, Transmissions
 
 RANGES: Final = 1024  # a peer that reports more holes than that isn't believed further
+JUDGED: Final = 1024  # records that one ACK makes lost or takes back: else an ACK costs work in proportion to the flight
 
 
 class Scoreboard:
-    """``una`` is SND.UNA as a number, ``position`` as a position. Work for an ACK is bounded by what it says that is new."""
+    """``una`` is SND.UNA as a number, ``position`` as a position.
+
+    Work for an ACK is bounded by what it says that is new, and by `JUDGED`.
+    """
 
     __slots__ = ("_queue", "lost", "position", "sacked", "segments_sacked", "sent", "una")
 
@@ -82,6 +87,13 @@ class Scoreboard:
         self.lost += record.end - record.start
         heappush(self._queue, record.start)
 
+    def lose_all(self) -> None:
+        """All that flies is lost."""
+        record = self.sent.oldest_flying()
+        while record is not None:
+            self.lose(record)
+            record = self.sent.oldest_flying()
+
     def queue(self, position: int) -> None:
         """What was cut off a lost record is lost too."""
         if self.position <= position < self.sent.end and self.sent.at(position).state == LOST:
@@ -92,6 +104,21 @@ class Scoreboard:
         """What is at SND.UNA went again, and that is on its way."""
         first = self.sent.first()
         return first is not None and first.is_again and first.state == FLYING
+
+    def first_flying(self, most: int) -> list[Sent]:
+        """The records of ``most`` octets from SND.UNA on, if what is there flies."""
+        first = self.sent.first()
+        if first is None or first.state != FLYING:
+            return []
+        return self.sent.cut(first.start, min(first.end, first.start + most))
+
+    def tail(self, most: int) -> tuple[int, int]:
+        """Number and octets of the last segment that was sent, ``most`` octets of it."""
+        last = self.sent.last()
+        if last is None:
+            return NOTHING
+        start = max(last.start, last.end - most)
+        return self.number(start), last.end - start
 
     def first_lost(self) -> Sent | None:
         while self._queue:
@@ -104,15 +131,28 @@ class Scoreboard:
         return None
 
     def unlose(self) -> None:
-        """Nothing that is marked lost is: it flies, and is the first to be judged anew."""
-        if not self.lost:
-            return
-        found = [record for record in self.sent.all() if record.state == LOST]
-        for record in found:
+        """What is marked lost isn't: it flies, and is the first to be judged anew. Of very many records only the first."""
+        found: list[Sent] = []
+        while self.lost and len(found) < JUDGED:
+            record = self.first_lost()
+            if record is None:
+                break
+            heappop(self._queue)
             record.state = FLYING
+            self.lost -= record.end - record.start
+            found.append(record)
         self.sent.judge_first(found)
-        self._queue.clear()
-        self.lost = 0
+
+    def until_sacked(self, number: int) -> int:
+        """Octets from ``number`` on to the first that are SACKed beyond it; more than any window where none are."""
+        start = self.at(number)
+        left = self.sacked.first_left_from(start + 1)
+        return left - start if left else NO_LIMIT
+
+    def beyond_sacked(self, number: int) -> int:
+        """The first number from ``number`` on that isn't SACKed."""
+        end = self.sacked.around(self.at(number))[1]
+        return self.number(end) if end else number
 
 
 def is_duplicate_block(blocks: tuple[tuple[int, int], ...], ack: int) -> bool:
