@@ -51,6 +51,7 @@ def begin(tcb: Tcb, now: int) -> None:
 
 def learn(tcb: Tcb, mtu: int, now: int) -> None:
     """What others found out."""
+    mtu = max(mtu, _lowest(tcb))
     path = _known(tcb)
     path.told = mtu
     _narrow(tcb, path, mtu)
@@ -85,7 +86,7 @@ def size_for(tcb: Tcb, unsent: int, usable: int, now: int) -> int:
 def _probe_size(tcb: Tcb, path: Path, unsent: int, usable: int) -> int:
     """RFC4821-7.4: no loss and no probe outstanding, and text and window for what must follow."""
     smss, snd = tcb.congestion.smss, tcb.snd
-    size = path.candidate - overhead(tcb)
+    size = min(path.candidate, ceiling(tcb)) - overhead(tcb)  # MUST-16
     recovery = tcb.recovery
     has_loss = recovery.is_active or recovery.inflation > 0 or snd.nxt != snd.max or seq.lt(snd.una, path.point)
     window = min(tcb.congestion.window, snd.wnd)
@@ -197,6 +198,7 @@ def claimed(tcb: Tcb, mtu: int, number: int, now: int) -> bool:
     Of sizes that were never acknowledged it is. Else the claim must wait for a sign that the segment is lost (RFC5927-7.2). What a probe
     looks for is never set by a claim, only bounded (RFC8899-4.6).
     """
+    mtu = max(mtu, _lowest(tcb))
     text = mtu - overhead(tcb)
     if text >= max(tcb.tried, tcb.proven):  # RFC5927-7.2: no packet was too large for that
         return False
@@ -260,6 +262,11 @@ def _beyond(tcb: Tcb) -> int:
     return seq.add(tcb.snd.max, 1)
 
 
+def _lowest(tcb: Tcb) -> int:
+    """No claim makes the path MTU less than this."""
+    return min(FLOOR_4 if tcb.is_ipv4 else LOWEST_6, tcb.mtu)
+
+
 def _steps(tcb: Tcb) -> tuple[int, ...]:
     return STEPS_4 if tcb.is_ipv4 else STEPS_6
 
@@ -286,6 +293,7 @@ def _failed(tcb: Tcb, path: Path, probe: Probe, now: int, *, cost: int) -> None:
 def _aim(tcb: Tcb, path: Path, now: int) -> None:
     """The next size: a common one, else the largest, and after a failure the middle; or the search is over (RFC 4821, 7.3)."""
     low = tcb.path_mtu
+    path.high = min(path.high, ceiling(tcb))  # the path MTU may be more than the peer can take (MUST-16)
     if path.high - low <= low // _WORTH:
         _rest(tcb, path, now)
     elif path.is_bounded:
