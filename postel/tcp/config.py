@@ -81,6 +81,7 @@ class Config:
     window_scaling: bool = True  # RFC 7323, 2
     scale_for: int = 0  # octets: the window scale fits a buffer that may yet grow as far
     largest_mss: int = 65535  # RFC 9293, 3.7.1: told to the peer and sent, where the link would carry more
+    smallest_mss: int = 48  # a peer's MSS counts as no less, or its every octet would cost us a packet; as kernels do (not MUST-16)
     option_layout: int = ALIGNED  # order and padding of a SYN's options: RFC 9293, 3.1 leaves them open
     sack: bool = True  # RFC 2018
     ecn: int = ECN_ACCEPT  # RFC 3168, RFC 9768: agreed to where a peer asks for it, as kernels do
@@ -142,6 +143,7 @@ _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
     ("receive_buffer_maximum", 1, 1 << 30, "1 octet to 1 GiB (RFC 7323, 2.3)"),
     ("mtu_probing", PROBE_NEVER, PROBE_ALWAYS, "PROBE_NEVER, PROBE_AFTER_BLACK_HOLE or PROBE_ALWAYS of postel.tcp.config"),
     ("largest_mss", 1, 65535, "1 to 65535 octets"),
+    ("smallest_mss", 1, 536, "1 to 536 octets, which every peer takes (MUST-15)"),
     ("scale_for", 0, 1 << 30, "0 to 1 GiB (RFC 7323, 2.3)"),
     ("option_layout", ALIGNED, PACKED, "ALIGNED or PACKED of postel.wire.options"),
     ("ecn", ECN_OFF, ECN_ASK, "ECN_OFF to ECN_ASK of postel.tcp.ecn"),

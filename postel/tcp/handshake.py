@@ -33,7 +33,7 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
     rcv.irs = syn.seq
     rcv.nxt = seq.add(syn.seq, 1)
     if syn.mss != ABSENT:
-        tcb.peer_mss = max(1, syn.mss)  # MUST-14, MUST-15
+        tcb.peer_mss = max(config.smallest_mss, syn.mss)  # MUST-14, MUST-15
     if config.window_scaling and syn.window_scale != ABSENT:  # RFC7323-2.2a
         tcb.peer_scales = True
         tcb.snd.shift = min(LARGEST_SHIFT, syn.window_scale)  # RFC7323-2.3b

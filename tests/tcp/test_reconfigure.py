@@ -25,6 +25,7 @@ LIVE = (
 TOLD = ("timestamps", "window_scaling", "scale_for", "sack", "ecn", "largest_mss")  # by the SYN, and kept as they were told
 OPENING = (
     "initial_window",
+    "smallest_mss",
     "drop_syn_fin",
     "rto_after_syn",
     "fast_open",
