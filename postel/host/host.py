@@ -42,6 +42,7 @@ _PLAIN_4: Final = 0x45  # version 4, header of 20 octets
 _NOT_PLAIN: Final = 0xBF  # of octet 6: all but "don't fragment"
 _LEAST_SEGMENT: Final = 20
 _ECN: Final = 3  # of the traffic class (RFC 3168, 5)
+_LEAST_HEAD: Final = 40  # octets of IPv4's and TCP's headers, of which the short way in looks at each
 _LEAST_MTU: Final = 68
 _TURN: Final = 64  # segments of one connection until the next has its turn
 
@@ -228,14 +229,17 @@ class Host:
                 connection.segment_arrives(segment, now)
 
     def parcel_arrives(self, parcel: Parcel, now: int) -> None:
-        """As `packet_arrives`, from a link that checks and joins packets itself. An observer sees them as they were before."""
+        """As `packet_arrives`, from a link that checks and joins packets itself. An observer sees them as they were before.
+
+        What a link says that makes no sense is as harmless as what a packet holds.
+        """
         if self.observer is not None:
             for packet in finished(parcel):
                 self.packet_arrives(packet, now)
             return
         self._verify = self._verifies and not parcel.is_vouched
         self._stride = parcel.stride
-        if parcel.is_vouched:
+        if parcel.is_vouched and len(parcel.head) >= _LEAST_HEAD:
             self.packet_arrives(parcel.head, now, parcel.text)
         else:
             self.packet_arrives(parcel.head + parcel.text, now)

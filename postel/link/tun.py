@@ -129,7 +129,7 @@ class OffloadingTun(Tun, Offloading):
             return None
         except OSError as error:
             raise self._gone(error) from error
-        return virtio.parse(bytes(self._header), self._packet[: octets - len(self._header)])
+        return virtio.parse(bytes(self._header), self._packet[: max(0, octets - len(self._header))])
 
     def close(self) -> None:
         """Put back what was set for the device, where no other queue relies on it, and give the descriptor back."""

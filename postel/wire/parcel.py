@@ -9,7 +9,8 @@
 from typing import Final
 
 from postel.wire import checksum
-from postel.wire.segment import CHECKSUM_AT, CWR, FIN, PSH, URG
+from postel.wire.ip import HEADER_4, HEADER_6, LARGEST
+from postel.wire.segment import CHECKSUM_AT, CWR, FIN, HEADER, PSH, URG
 
 _UDP_CHECKSUM_AT: Final = 6
 _DONT_FRAGMENT: Final = 0x40  # of octet 6
@@ -44,17 +45,34 @@ class Parcel:
 
 
 def finished(parcel: Parcel) -> list[bytes]:
-    """The packets that go over the wire for it: what a link without these gifts must be given."""
-    if parcel.stride and parcel.start and parcel.field == CHECKSUM_AT:
+    """The packets that go over the wire for it: what a link without these gifts must be given.
+
+    A parcel of which this can't be made is one packet as it stands, with whatever is wrong with it.
+    """
+    if parcel.stride > 0 and _can_be_cut(parcel):
         return _cut(parcel.head, parcel.text, parcel.start, parcel.stride) if parcel.text else _cut_whole(parcel)
     octets = parcel.head + parcel.text
-    if not parcel.start:
+    if not 0 < parcel.start <= len(octets) - parcel.field - 2 or parcel.field < 0:
         return [octets]
     value = checksum.field(checksum.total(octets[parcel.start :]))
     if value == 0 and parcel.field == _UDP_CHECKSUM_AT:  # there, zero would mean: none (RFC 768)
         value = checksum.MODULUS
     at = parcel.start + parcel.field
     return [octets[:at] + value.to_bytes(2, "big") + octets[at + 2 :]]
+
+
+def _can_be_cut(parcel: Parcel) -> bool:
+    """Whether ``start`` is where a whole TCP header stands behind an IP header, and text follows that fits with it into one packet."""
+    head, start = parcel.head, parcel.start
+    size = len(head) + len(parcel.text)
+    if parcel.field != CHECKSUM_AT or start < HEADER_4 or start + HEADER > len(head):
+        return False
+    version = head[0] >> 4
+    if version != 4 and (version != 6 or start < HEADER_6):
+        return False
+    begin = start + (head[start + 12] >> 4 << 2)
+    is_whole = begin >= start + HEADER and (begin == len(head) if parcel.text else begin < size)
+    return is_whole and size <= (LARGEST if version == 4 else HEADER_6 + LARGEST)
 
 
 def _cut_whole(parcel: Parcel) -> list[bytes]:

@@ -6,9 +6,9 @@ In the machine's own byte order, as Linux has it unless told otherwise.
 from struct import Struct
 from typing import Final
 
-from postel.wire.ip import HEADER_6
+from postel.wire.ip import HEADER_4, HEADER_6
 from postel.wire.parcel import Parcel
-from postel.wire.segment import CWR
+from postel.wire.segment import CHECKSUM_AT, CWR, HEADER
 
 LENGTH: Final = 10  # octets; a device may want more, and zeros follow
 
@@ -37,19 +37,34 @@ def header(parcel: Parcel) -> bytes:
 
 
 def parse(header: bytes, packet: memoryview) -> Parcel:
-    """The parcel that a header announces. One that makes no sense vouches for nothing."""
+    """The parcel that a header announces. One that makes no sense vouches for nothing, and its packet is taken as it is."""
+    if len(header) < LENGTH:
+        return Parcel(bytes(packet))
     flags, kind, _, stride, start, field = _HEADER.unpack_from(header)
     if not flags and not kind:
         return Parcel(bytes(packet))
     size = len(packet)
     stride = stride if kind else 0
-    if not flags & NEEDS_CHECKSUM or start == 0 or start + field + 2 > size:
+    if not flags & NEEDS_CHECKSUM:
         return Parcel(bytes(packet), stride=stride, is_vouched=flags & DATA_VALID != 0)
-    begin = start + (packet[start + 12] >> 4 << 2) if stride and start + 12 < size else size
+    if not HEADER_4 <= start <= size - field - 2 or (stride and not _is_joined(packet, kind, start, field)):
+        return Parcel(bytes(packet))
+    begin = start + (packet[start + 12] >> 4 << 2) if stride else size
     if begin >= size or _size(packet) != size:
         return Parcel(bytes(packet), stride=stride, start=start, field=field)
     # Large, and so copied once only: from here to where its reader finds it.
     return Parcel(bytes(packet[:begin]), bytes(packet[begin:]), stride=stride, start=start, field=field)
+
+
+def _is_joined(packet: memoryview, kind: int, start: int, field: int) -> bool:
+    """Whether ``kind`` is TCP's, and a whole TCP header stands at ``start``, behind an IP header."""
+    if kind & ~GSO_ECN not in (GSO_TCP_4, GSO_TCP_6):
+        return False
+    if field != CHECKSUM_AT or start + HEADER > len(packet) or packet[start + 12] >> 4 << 2 < HEADER:
+        return False
+    if packet[0] >> 4 == 6:
+        return start >= HEADER_6
+    return packet[0] == 0x40 | start >> 2 and start & 3 == 0
 
 
 def _size(packet: memoryview) -> int:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from postel.errors import ArgumentError
 from postel.host.host import Host
@@ -196,3 +198,49 @@ def test_datagrams_and_answers_leave_finished() -> None:
 def test_an_impossible_size_is_refused(largest: int) -> None:
     with pytest.raises(ArgumentError, match="largest"):
         host(1).use_offload(largest)
+
+
+NUMBERS = st.sampled_from([-1, 0, 1, 16, 19, 20, 21, 32, 39, 40, 41, 52, 53, 60, 72, 1448, 65535]) | st.integers(-3, 80)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    cut=st.integers(0, 130),
+    split=st.integers(0, 130),
+    changes=st.lists(st.tuples(st.integers(0, 129), st.integers(0, 255)), max_size=3),
+    numbers=st.tuples(NUMBERS, NUMBERS, NUMBERS),
+    is_vouched=st.booleans(),
+    family=st.sampled_from([4, 6]),
+    is_watched=st.booleans(),
+)
+def test_any_parcel_is_borne(
+    cut: int,
+    split: int,
+    changes: list[tuple[int, int]],
+    numbers: tuple[int, int, int],
+    is_vouched: bool,
+    family: int,
+    is_watched: bool,
+) -> None:
+    """A segment of a connection, changed and taken apart anywhere, with any word of a link on it: counted, and never raised."""
+    receiver = Host("10.0.0.2/24", "fd00::2/64", secret=b"2", config=EAGER, observer=Watcher() if is_watched else None)
+    pair = Parcels(host(1), receiver)
+    client, _, _ = pair.connect(address="10.0.0.2" if family == 4 else "fd00::2")
+    client.send(bytes(range(60)), pair.now)
+    parcel = pair.left.next_parcel(pair.now)
+    assert parcel is not None
+    octets = bytearray(parcel.head + parcel.text)[:cut]
+    for at, value in changes:
+        if at < len(octets):
+            octets[at] = value
+    stride, start, field = numbers
+    head, text = bytes(octets[:split]), bytes(octets[split:])
+    made = Parcel(head, text, stride=stride, start=start, field=field, is_vouched=is_vouched)
+    pieces = finished(made)
+    assert pieces
+    assert sum(map(len, pieces)) >= len(octets)
+    receiver.parcel_arrives(made, pair.now)
+    receiver.statistics()
+    pair.advance(MILLISECOND)
+    receiver.parcel_arrives(parcel, pair.now)  # and the next one is heard
+    pair.advance(MILLISECOND)

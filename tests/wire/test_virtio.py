@@ -3,11 +3,11 @@
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postel.wire import virtio
-from postel.wire.parcel import Parcel
+from postel.wire.parcel import Parcel, finished
 from postel.wire.segment import CWR
 
 FOUR, SIX = bytes([0x45]) + bytes(31) + bytes([0x80]) + bytes(19), bytes([0x60]) + bytes(51) + bytes([0x80]) + bytes(19)
@@ -61,3 +61,47 @@ def test_a_header_that_makes_no_sense_vouches_for_nothing(before: bytes, packet:
     assert parcel.head + parcel.text == packet
     assert parcel.start == 0 or parcel.start + parcel.field + 2 <= len(packet)
     assert parcel.is_vouched <= bool(before[0] & 3)
+
+
+def packets(family: int, start: int, offset: int, size: int) -> bytes:
+    """A packet with a TCP header of ``offset`` words at ``start``, its length right, cut or filled up to ``size`` octets."""
+    octets = bytearray(max(size, start + 13, 40))
+    octets[0] = (4 << 4 | start >> 2 & 15) if family == 4 else 0x60
+    octets[9 if family == 4 else 6] = 6
+    octets[start + 12] = offset << 4
+    length = size if family == 4 else max(0, size - 40)
+    octets[2 if family == 4 else 4 : 4 if family == 4 else 6] = min(length, 0xFFFF).to_bytes(2, "big")
+    return bytes(octets[:size])
+
+
+AROUND = st.sampled_from([0, 1, 12, 13, 19, 20, 21, 24, 39, 40, 41, 56, 60, 65535]) | st.integers(0, 70)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(
+    st.tuples(
+        st.integers(0, 7), st.sampled_from([0, 1, 3, 4, 5, 0x81, 0x84, 255]), AROUND, AROUND, AROUND, st.sampled_from([16, 6, 0, 65535])
+    ),
+    st.builds(packets, st.sampled_from([4, 6]), AROUND.filter(lambda n: n <= 70), st.integers(0, 15), st.integers(0, 200))
+    | st.binary(max_size=130),
+)
+def test_any_header_before_any_packet_is_a_parcel_that_any_reader_bears(fields_of_it: tuple[int, ...], packet: bytes) -> None:
+    parcel = virtio.parse(header(*fields_of_it), memoryview(packet))
+    assert parcel.head + parcel.text == packet
+    assert bool(parcel.text) <= (len(parcel.head) >= 40 and parcel.stride > 0)
+    pieces = finished(parcel)
+    assert pieces
+    if not parcel.start:
+        assert pieces == [packet]
+    elif len(pieces) == 1:
+        assert len(pieces[0]) == len(packet)
+    else:
+        begin = parcel.start + (packet[parcel.start + 12] >> 4 << 2)
+        assert b"".join([piece[begin:] for piece in pieces]) == packet[begin:]
+        assert max([len(piece) for piece in pieces]) == begin + parcel.stride
+
+
+@given(st.binary(max_size=9), st.binary(max_size=60))
+def test_a_header_that_is_too_short_says_nothing(before: bytes, packet: bytes) -> None:
+    parcel = virtio.parse(before, memoryview(packet))
+    assert (parcel.head, parcel.text, parcel.start, parcel.stride, parcel.is_vouched) == (packet, b"", 0, 0, False)
