@@ -7,8 +7,9 @@ from typing import Final
 from postel.host import cookies, syncache
 from postel.host.cookies import Cookies
 from postel.host.counters import Counters
+from postel.host.eventqueue import EventQueue
 from postel.host.fastopen import Gate
-from postel.host.listener import ConnectionEvent, HalfOpen, Listener, Passive
+from postel.host.listener import HalfOpen, Listener, Passive
 from postel.host.orphans import Orphans
 from postel.host.outbound import Outbound
 from postel.host.pairs import ends_of, key_of
@@ -22,7 +23,7 @@ from postel.tcp.authentication import Authentication
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.ecn.negotiation import is_accurate
-from postel.tcp.events import ACCEPTABLE, Event
+from postel.tcp.events import ACCEPTABLE
 from postel.tcp.isn import Generator
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
@@ -55,8 +56,8 @@ class Children(ABC):
     ) -> None:
         self.table: dict[bytes, Connection] = {}
         self.time_wait = TimeWait(ports)
-        self.events: deque[ConnectionEvent] = deque()
-        self.acceptable: deque[tuple[Listener, Event]] = deque()
+        self.events: EventQueue[Connection] = EventQueue()
+        self.acceptable: EventQueue[Listener] = EventQueue()
         self.passive = Passive(self.events, ports)
         self.offload = 0  # octets of the largest packet that the link cuts itself
         self.most_half_open = MOST_HALF_OPEN
@@ -255,7 +256,7 @@ class Children(ABC):
     def _make_ready(self, entry: HalfOpen) -> None:
         self.passive.make_ready(entry)
         self.table[entry.key] = entry.child
-        self.acceptable.append((entry.listener, ACCEPTABLE))
+        self.acceptable.put(entry.listener, ACCEPTABLE, len(entry.listener.ready))
 
     # What a new connection needs, passive or active
 

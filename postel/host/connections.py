@@ -232,7 +232,7 @@ class Connections(Children):
             return
         event = connection.next_event()
         while event is not None:
-            self.events.append((connection, event))
+            self.events.put(connection, event)
             event = connection.next_event()
 
     def _share_path(self, connection: Connection, now: int) -> None:
@@ -256,7 +256,8 @@ class Connections(Children):
                 self.time_wait.put(entry.predecessor)
         elif self.table.get(key) is connection:
             del self.table[key]
-            self.time_wait.discard(key)
+            if self.time_wait.discard(key) is not None:
+                connection.tcb.events = ()  # it was made of that record, and no program has it
             if self.passive.is_silent(connection):  # it waits in `accept`: until then its text is the host's
                 text.count(connection.tcb, self._memory)
         self._ports.free(key[:-2], connection.local.port)
@@ -267,9 +268,12 @@ class Connections(Children):
         del self.table[key]
         self._timers.forget(connection)
         self.orphans.forget(connection)
+        was_thawed = key in self.time_wait
         self.time_wait.put(timewait.frozen(key, connection.tcb, connection.authentication))
         connection.tcb.observer = None  # who will hear of CLOSED when it comes to pass: `handle_timeout`
         connection.tcb.delete(None, now)
+        if was_thawed:  # no program has it
+            connection.tcb.events = ()
 
     def _thaw(self, key: bytes) -> Connection | None:
         record = self.time_wait.thaw(key)

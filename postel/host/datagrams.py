@@ -14,6 +14,7 @@ from postel.errors import (
     TcpError,
 )
 from postel.host.arguments import octets_of, require_port
+from postel.host.eventqueue import EventQueue
 from postel.host.outbound import Outbound
 from postel.host.pairs import destination_of
 from postel.host.ports import Ports, Search
@@ -26,8 +27,6 @@ QUEUE_OCTETS: Final = 256 * 1024  # that wait in one socket; each datagram count
 _OVERHEAD: Final = 256
 LARGEST_4: Final = ip.LARGEST - ip.HEADER_4 - udp.HEADER
 LARGEST_6: Final = ip.LARGEST - udp.HEADER
-
-SocketEvent = tuple["DatagramSocket", Event]
 
 
 class DatagramSocket:
@@ -96,7 +95,7 @@ class Datagrams:
         self._connected: dict[tuple[Endpoint, Endpoint], DatagramSocket] = {}  # (local, remote)
         self._bound: dict[tuple[bytes, int], DatagramSocket] = {}  # address or b"", port
         self._uses: dict[int, int] = {}  # how many sockets without a remote have each port
-        self.events: deque[SocketEvent] = deque()
+        self.events: EventQueue[DatagramSocket] = EventQueue()
 
     def __len__(self) -> int:
         return len(self._connected) + len(self._bound)
@@ -152,7 +151,7 @@ class Datagrams:
         return socket is not None
 
     def tell(self, socket: DatagramSocket, event: Event) -> None:
-        self.events.append((socket, event))
+        self.events.put(socket, event)
 
     def send(self, socket: DatagramSocket, data: bytes, remote: Endpoint, now: int) -> None:
         source = self.source_to(remote, self._binding(socket))

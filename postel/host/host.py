@@ -305,11 +305,11 @@ class Host:
     def next_event(self) -> HostEvent | None:
         connections = self._connections
         if connections.events:
-            return connections.events.popleft()
+            return connections.events.pop()
         if connections.acceptable:
-            return connections.acceptable.popleft()
+            return connections.acceptable.pop()
         if self._datagrams.events:
-            return self._datagrams.events.popleft()
+            return self._datagrams.events.pop()
         return connections.relief.next_writer() if self.memory.writers else None
 
     # Time

@@ -17,13 +17,14 @@ from typing import Final
 
 from postel.errors import AddressInUse
 from postel.host import timewait
+from postel.host.eventqueue import EventQueue
 from postel.host.ports import Ports
 from postel.host.syncache import MOST_RETRANSMISSIONS, Changes, Record, SynCache
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
-from postel.tcp.events import OPENED, Event
+from postel.tcp.events import OPENED
 from postel.tcp.fastopen import Pending
 from postel.tcp.state import CLOSED
 from postel.wire.address import Endpoint
@@ -133,9 +134,6 @@ class HalfOpen:
         return self.listener.is_full and segment.flags & _HANDSHAKE_BITS == ACK
 
 
-ConnectionEvent = tuple[Connection, Event]
-
-
 class Passive:
     """All listeners of a host and their half-open children."""
 
@@ -152,7 +150,7 @@ class Passive:
         "half_open",
     )
 
-    def __init__(self, events: deque[ConnectionEvent], ephemeral: Ports) -> None:
+    def __init__(self, events: EventQueue[Connection], ephemeral: Ports) -> None:
         self.events = events
         self._ephemeral = ephemeral
         self.half_open: dict[bytes, HalfOpen] = {}
@@ -243,7 +241,7 @@ class Passive:
         event = connection.next_event()
         while event is not None:
             if event is not OPENED:
-                self.events.append((connection, event))
+                self.events.put(connection, event)
             event = connection.next_event()
 
     def remove(self, listener: Listener, now: int) -> None:

@@ -14,12 +14,14 @@ _FEW: Final = 64  # stale entries that are never worth a sweep
 
 
 class Timers:
+    """An entry is ``(deadline, serial, connection)``; the serial number breaks ties, so that connections needn't compare."""
+
     __slots__ = ("_armed", "_heap", "_serial", "_stale")
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Connection]] = []
-        self._armed: dict[Connection, int] = {}  # the deadline of each connection's valid entry
-        self._serial = 0  # breaks ties: whoever was armed first goes first, and connections needn't compare
+        self._armed: dict[Connection, tuple[int, int, Connection]] = {}  # each connection's valid entry
+        self._serial = 0
         self._stale = 0
 
     def __len__(self) -> int:
@@ -27,19 +29,19 @@ class Timers:
 
     def arm(self, connection: Connection, deadline: int) -> None:
         """Ask the connection again at ``deadline`` or before."""
-        armed = self._armed.get(connection, NEVER)
-        if deadline >= armed:
+        armed = self._armed.get(connection)
+        if deadline >= (NEVER if armed is None else armed[0]):
             return
-        if armed != NEVER:
-            self._stale += 1
-        self._armed[connection] = deadline
         self._serial += 1
-        heappush(self._heap, (deadline, self._serial, connection))
+        entry = (deadline, self._serial, connection)
+        self._armed[connection] = entry
+        heappush(self._heap, entry)
+        if armed is not None:
+            self._leave_stale()
 
     def forget(self, connection: Connection) -> None:
-        if self._armed.pop(connection, NEVER) != NEVER:
-            self._stale += 1
-            self._sweep()
+        if self._armed.pop(connection, None) is not None:
+            self._leave_stale()
 
     def next_timeout(self) -> int:
         return self._heap[0][0] if self._heap else NEVER
@@ -48,8 +50,9 @@ class Timers:
         """Whose deadlines have come, the earliest first. They are disarmed; deadlines that moved are armed anew."""
         due: list[Connection] = []
         while self._heap and self._heap[0][0] <= now:
-            deadline, _, connection = heappop(self._heap)
-            if self._armed.get(connection, NEVER) != deadline:
+            entry = heappop(self._heap)
+            connection = entry[2]
+            if self._armed.get(connection) is not entry:
                 self._stale -= 1
                 continue
             del self._armed[connection]
@@ -60,10 +63,12 @@ class Timers:
                 due.append(connection)
         return due
 
-    def _sweep(self) -> None:
-        """Stale entries keep dead connections in memory: sweep when they are an eighth, which is O(1) for each."""
+    def _leave_stale(self) -> None:
+        """One more entry is stale. They are swept when they are an eighth, which is O(1) for each: they keep dead connections in memory,
+        and one that is armed for two hours of keep-alive, and now and then for an ACK, would leave one each time."""
+        self._stale += 1
         if self._stale < _FEW or self._stale * 8 < len(self._heap):
             return
-        self._heap = [entry for entry in self._heap if self._armed.get(entry[2], NEVER) == entry[0]]
+        self._heap = list(self._armed.values())
         heapify(self._heap)
         self._stale = 0

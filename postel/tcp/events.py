@@ -14,6 +14,17 @@ class Event:
         self.name = name
         self.error = error
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same: errors of one class with the same arguments do."""
+        if self is other:
+            return True
+        if not isinstance(other, Event) or self.name != other.name or type(self.error) is not type(other.error):
+            return False
+        return self.error is None or other.error is None or self.error.args == other.error.args
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     def __repr__(self) -> str:
         return f"<{self.name}{f': {self.error}' if self.error else ''}>"
 

@@ -57,6 +57,8 @@ OWES_KEEP_ALIVE: Final = 16
 OWES_TAIL_PROBE: Final = 32
 OWES_USER_TIMEOUT: Final = 64  # the option, with whatever goes next
 
+MOST_EVENTS: Final = 16  # that wait to be told; all kinds but TROUBLE and CLOSED are five
+
 NO_SEQUENCE: Final = -1
 
 HEADERS_4: Final = 40  # IP and TCP without options
@@ -346,9 +348,13 @@ class Tcb(Holder):
             self.events += (event,)
 
     def trouble(self, error: TcpError) -> None:
-        """MUST-47: a soft error, told and survived."""
-        if self.config.reports:
-            self.events += (Event(TROUBLE_NAME, error),)
+        """MUST-47: a soft error, told and survived. One that waits to be told isn't added again, and of very many kinds the latest wait."""
+        event = Event(TROUBLE_NAME, error)
+        if self.config.reports and event not in self.events:
+            if len(self.events) >= MOST_EVENTS:
+                first = [waiting.name for waiting in self.events].index(TROUBLE_NAME)
+                self.events = self.events[:first] + self.events[first + 1 :]
+            self.events += (event,)
 
     def delete(self, error: TcpError | None, now: int) -> None:
         """The RFC's "delete the TCB, enter the CLOSED state". What was received in order stays readable; everything else goes."""
