@@ -53,6 +53,7 @@ _FREEBSD: Final = replace(
     acknowledge_every=2,
     challenge_interval=0,
     time_wait_reuse=False,
+    time_wait_challenge=False,
     ecn=ECN_ACCEPT_CLASSIC,
     rto_initial=SECOND,
     msl=30 * SECOND,

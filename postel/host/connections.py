@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from postel.host import timewait
-from postel.host.children import Children
+from postel.host.children import Children, beyond
 from postel.host.counters import Counters
 from postel.host.outbound import Outbound
 from postel.host.pairs import ends_of, key_of
@@ -27,7 +27,7 @@ from postel.tcp.fastopen import Known
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED, TIME_WAIT, State
-from postel.tcp.timewait import is_bare_syn, reopens
+from postel.tcp.timewait import is_bare_syn, is_old_duplicate, reopens
 from postel.wire.address import Endpoint
 from postel.wire.ip import Packet
 from postel.wire.segment import ACK, RST, SYN, Segment
@@ -77,10 +77,16 @@ class Connections(Children):
 
     def open(self, address: bytes, port: int, remote: Endpoint, config: Config, keys: Keychain | None, now: int) -> Connection:
         """An active OPEN from ``address``; port 0 takes an ephemeral one."""
-        local = self.unused.endpoint(address, port, remote)
+        local = self.unused.endpoint(address, port, remote, config, now)
         authentication = None if keys is None else keys.authentication(local, remote)
-        connection = self._make(local, remote, config, self._numbers.iss(local, remote, now), authentication, now)
-        self.table[key_of(local, remote)] = connection
+        iss = self._numbers.iss(local, remote, now)
+        key = key_of(local, remote)
+        predecessor = self._thaw(key)
+        if predecessor is not None:
+            iss = beyond(iss, predecessor.tcb.snd.max)
+            self._end_time_wait(predecessor, now)
+        connection = self._make(local, remote, config, iss, authentication, now)
+        self.table[key] = connection
         if config.fast_open & FAST_OPEN_CLIENT and authentication is None:  # RFC7413-2; a signature leaves no room for a cookie
             connection.tcb.fast_open = self.servers.attempt(local, remote, connection.tcb.peer_mss, now)
         connection.open_active(now)
@@ -134,8 +140,10 @@ class Connections(Children):
         authentication = connection.authentication
         if listener.keys_of(remote) != (() if authentication is None else authentication.keys):  # it was checked with other keys
             return False
-        if not reopens(connection.tcb, segment):  # EP-TW-4, EP-TW-7
-            self._counters.drop("time_wait_syn", octets, now)
+        if not reopens(connection.tcb, segment):
+            if connection.tcb.config.time_wait_challenge and not is_old_duplicate(connection.tcb, segment):
+                return False
+            self._counters.drop("time_wait_syn", octets, now)  # EP-TW-4, EP-TW-7
         elif not self._has_room(listener, octets, now):
             return True
         elif listener.half_open_is_full:

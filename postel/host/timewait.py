@@ -20,12 +20,13 @@ from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.state import TIME_WAIT
 from postel.tcp.tcb import Tcb
-from postel.times import NEVER
+from postel.times import NEVER, SECOND
 
 MOST: Final = 1 << 17  # records: beyond, the one that would expire first goes early, as a kernel's does
 
-_STATE: Final = Struct("!IIIIIIIIIIIBB??QQ")
+_STATE: Final = Struct("!IIIIIIIIIIIBB???QQ")
 _NUMBER: Final = Struct("!I")
+_REUSE_AFTER: Final = SECOND  # since the peer was last heard: far above a tick of either's timestamps
 
 
 class Record(NamedTuple):
@@ -41,6 +42,16 @@ class Record(NamedTuple):
     def snd_max(self) -> int:
         """Above which the next incarnation's ISS must lie (EP-TW-8)."""
         return int.from_bytes(self.state[4:8], "big")
+
+    def may_be_taken(self, config: Config, now: int) -> bool:
+        """Whether an active OPEN with this ``config`` may take the pair, as with kernels' ``tcp_tw_reuse``.
+
+        The new SYN has a larger timestamp than all that the peer saw, by which it reopens the pair even where the peer is in TIME-WAIT too
+        (RFC 6191), and old duplicates have smaller ones than the new connection (RFC 7323, 5).
+        """
+        values = _STATE.unpack(self.state)
+        is_stamped = config.timestamps and values[13]
+        return config.time_wait_reuse and is_stamped and self.authentication is None and now - values[16] >= _REUSE_AFTER
 
     def thaw(self, observer: Observer | None, memory: Memory | None, agenda: deque[Connection]) -> Connection:
         """A connection in TIME-WAIT again, with nobody to hear of it."""
@@ -66,7 +77,7 @@ class Record(NamedTuple):
         tcb.rcv.irs, tcb.rcv.nxt, tcb.rcv.wnd = values[4], values[5], values[6]
         tcb.timestamps.recent, tcb.timestamps.last_ack_sent = values[8], values[9]
         tcb.snd.shift, tcb.rcv.shift, tcb.timestamps.agreed, tcb.sack_agreed = values[11], values[12], values[13], values[14]
-        tcb.timestamps.recent_at, tcb.challenge_after = values[15], values[16]
+        tcb.probes, tcb.timestamps.recent_at, tcb.challenge_after = int(values[15]), values[16], values[17]
         _close_both_ways(tcb, values[1])
         return connection
 
@@ -89,6 +100,7 @@ def frozen(key: bytes, tcb: Tcb, authentication: Authentication | None = None) -
         rcv.shift,
         timestamps.agreed,
         tcb.sack_agreed,
+        tcb.probes > 0,
         timestamps.recent_at,
         tcb.challenge_after,
     )
@@ -144,6 +156,10 @@ class TimeWait:
         self._records.put(key, record.expires, _NUMBER.pack(self._number(record.config)) + record.state)
         while len(self._records) > MOST and (first := self._records.due(NEVER)) is not None:
             self._remove(first)
+
+    def get(self, key: bytes) -> Record | None:
+        """The record of a pair, which stays."""
+        return self._read(key) if key in self._records else None
 
     def thaw(self, key: bytes) -> Record | None:
         """It will be a connection, which knows its time by itself, until it is put back."""

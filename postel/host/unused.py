@@ -9,6 +9,7 @@ from postel.host.listener import Passive
 from postel.host.pairs import destination_of, key_of
 from postel.host.ports import Ports, Search
 from postel.host.timewait import TimeWait
+from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.wire.address import Endpoint
 
@@ -18,17 +19,19 @@ _PORT: Final = 2  # octets at the end of a pair's key
 class _PairSearch(Search):
     """For an ephemeral port to one remote endpoint."""
 
-    __slots__ = ("_remote", "_unused")
+    __slots__ = ("_config", "_now", "_remote", "_unused")
 
-    def __init__(self, unused: "Unused", address: bytes, remote: Endpoint) -> None:
+    def __init__(self, unused: "Unused", address: bytes, remote: Endpoint, config: Config, now: int) -> None:
         super().__init__(destination_of(address, remote), address, remote.address, remote.port)
         self._unused = unused
         self._remote = remote
+        self._config = config
+        self._now = now
 
     def is_free(self, port: int) -> bool:
         if port == self.remote_port and self.local_address == self.remote_address:
             return False  # the connection would be with itself: a simultaneous open that nobody asked for
-        return not self._unused.is_taken(Endpoint(self.local_address, port), self._remote)
+        return not self._unused.is_taken(Endpoint(self.local_address, port), self._remote, self._config, self._now)
 
     def taken(self) -> Iterator[int]:
         return self._unused.ports_to(self.destination)
@@ -61,18 +64,18 @@ class Unused:
         self._time_wait = time_wait
         self._ports = ports
 
-    def endpoint(self, address: bytes, port: int, remote: Endpoint) -> Endpoint:
-        """A local endpoint such that no other connection has the same pair (RFC6056-3.3c).
+    def endpoint(self, address: bytes, port: int, remote: Endpoint, config: Config, now: int) -> Endpoint:
+        """A local endpoint such that no other connection has the same pair (RFC6056-3.3c), TIME-WAIT that may be reused aside.
 
         Port 0 asks for an ephemeral port: one at which no listener is, and which doesn't make the connection one with
         itself. A ``port`` that the program asks for may do so. Raises AddressInUse.
         """
         if port:
             local = Endpoint(address, port)
-            if self._has(key_of(local, remote)):
+            if self._has(key_of(local, remote), config, now):
                 raise AddressInUse(f"{local} to {remote} is taken")
             return local
-        port = self._ports.find(_PairSearch(self, address, remote))
+        port = self._ports.find(_PairSearch(self, address, remote, config, now))
         if port == 0:
             raise AddressInUse(f"no port is free for {remote}")
         return Endpoint(address, port)
@@ -84,9 +87,9 @@ class Unused:
             raise AddressInUse("no port is free to listen to")
         return port
 
-    def is_taken(self, local: Endpoint, remote: Endpoint) -> bool:
+    def is_taken(self, local: Endpoint, remote: Endpoint, config: Config, now: int) -> bool:
         """Whether the local port is no ephemeral one toward ``remote``."""
-        return self._passive.offers(local.port) or self._has(key_of(local, remote))
+        return self._passive.offers(local.port) or self._has(key_of(local, remote), config, now)
 
     def ports_to(self, destination: bytes) -> Iterator[int]:
         """Local ports in use toward a destination."""
@@ -95,5 +98,8 @@ class Unused:
             if key[:-_PORT] == destination:
                 yield key[-2] << 8 | key[-1]
 
-    def _has(self, key: bytes) -> bool:
-        return key in self._table or self._passive.has(key) or key in self._time_wait
+    def _has(self, key: bytes, config: Config, now: int) -> bool:
+        if key in self._table or self._passive.has(key):
+            return True
+        record = self._time_wait.get(key)
+        return record is not None and not record.may_be_taken(config, now)

@@ -107,12 +107,13 @@ def _time_in_time_wait(scene: Scene) -> int:
 
 
 def port_busy(bench: Bench, *, reuse: bool = True) -> Verdict:
-    busy = bench.scene("client first")
+    as_in_793 = replace(DEFAULT, time_wait_reuse=False, time_wait_challenge=False)
+    busy = bench.scene("client first, as in RFC 793", config=as_in_793)
     _wait_begins(busy, "client")
     again = busy.client.connect(busy.server, local_port=5000)
     opened = []
-    for title, allowed in (("server first", reuse), ("as in RFC 793", False)):
-        scene = bench.scene(title, config=replace(DEFAULT, time_wait_reuse=allowed))
+    for title, config in (("server first", DEFAULT if reuse else as_in_793), ("as in RFC 793", as_in_793)):
+        scene = bench.scene(title, config=config)
         listener = _wait_begins(scene, "server")
         if listener is not None:
             listener.close(scene.world.now)

@@ -159,7 +159,8 @@ def second_check_rst(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not segment.flags & RST:
         return True
     if tcb.state is TIME_WAIT:
-        if not tcb.config.rfc1337:  # EP-RST-7, D-10
+        answers_challenge = tcb.probes > 0 and segment.seq == tcb.rcv.nxt and tcb.config.time_wait_challenge
+        if answers_challenge or not tcb.config.rfc1337:  # EP-RST-7, D-10
             tcb.delete(None, now)
     elif segment.seq != tcb.rcv.nxt and tcb.config.exact_reset:  # EP-RST-2
         if challenge.take(tcb, now):
@@ -184,8 +185,8 @@ def fourth_check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     elif not tcb.config.challenge_syn and tcb.state is not TIME_WAIT:
         tcb.delete(ConnectionReset("a SYN came in the window"), now)
         tcb.owes |= OWES_RESET
-    elif challenge.take(tcb, now):  # EP-SYN-2, EP-SYN-3
-        tcb.owes |= OWES_ACK
+    else:  # EP-SYN-2, EP-SYN-3
+        challenge.owe(tcb, segment, now)
     return False
 
 

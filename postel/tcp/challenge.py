@@ -15,6 +15,7 @@ from typing import Final
 from postel.tcp import seq
 from postel.tcp.state import TIME_WAIT
 from postel.tcp.tcb import OWES_ACK, Tcb
+from postel.tcp.timewait import is_bare_syn, is_old_duplicate
 from postel.wire.segment import SYN, Segment
 
 _KEEP_ALIVES: Final = 10  # that are answered in one challenge interval
@@ -24,6 +25,8 @@ def owe(tcb: Tcb, segment: Segment, now: int) -> None:
     """Owe an ACK for ``segment``. One that takes sequence space is always answered (EP-CHL-2): its sender waits for that ACK."""
     if (segment.len > 0 and not segment.flags & SYN) or _may_answer(tcb, segment, now):
         tcb.owes |= OWES_ACK
+        if tcb.state is TIME_WAIT and is_bare_syn(segment) and not is_old_duplicate(tcb, segment):
+            tcb.probes = 1  # RST may answer it
 
 
 def take(tcb: Tcb, now: int) -> bool:

@@ -37,7 +37,8 @@ class Config:
     # Closing
     msl: int = 2 * MINUTE  # RFC 9293, 3.4.2; TIME-WAIT lasts twice as long (MUST-13)
     rfc1337: bool = True  # RFC 1337, 3 (F1): a RST doesn't end TIME-WAIT; False: as RFC 9293, 3.10.7.4
-    time_wait_reuse: bool = True  # RFC 6191 and MAY-2: a newer SYN may reopen a pair in TIME-WAIT
+    time_wait_reuse: bool = True  # RFC 6191 and MAY-2: a newer SYN may reopen a pair in TIME-WAIT; with timestamps an active OPEN too
+    time_wait_challenge: bool = True  # RFC 9293, 3.10.7.4; RFC 5961, 4: a SYN that may not is challenged, and RST then ends TIME-WAIT
     orphan_timeout: int = MINUTE  # EP-TMO-9: a released connection in FIN-WAIT-2; no RFC, as kernels do
     orphan_send_timeout: int = 5 * MINUTE  # a released connection whose peer takes nothing more (RFC 6429, 4), as kernels do
 

@@ -231,7 +231,7 @@ class Tcb(Holder):
         self.send_limit = first_send_limit(config)  # octets that it takes now
         self.burst = 0  # octets of text that may leave as one segment, to be cut by the link; 0: no more than one packet's
         self.fin_seq = NO_SEQUENCE  # of our FIN, once sent
-        self.probes = 0  # of a closed window, or of a silent peer, unanswered
+        self.probes = 0  # unanswered: of a closed window, of a silent peer, or in TIME-WAIT of a peer that sent a SYN
         self.wants_room = False  # `send` took less than it was given; once released: progress moves `timers.orphan`
         self.may_send_small = False  # the override timer ran out
         self.last_sent_at = 0

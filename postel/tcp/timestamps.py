@@ -4,7 +4,9 @@ from typing import Final
 
 from postel.tcp import challenge, seq
 from postel.tcp.recovery.undo import NO_ECHO
+from postel.tcp.state import TIME_WAIT
 from postel.tcp.tcb import Tcb
+from postel.tcp.timewait import is_bare_syn
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ABSENT, RST, Segment
 
@@ -23,6 +25,8 @@ def admits(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not timestamps.agreed or segment.flags & RST:  # EP-PAWS-4, RFC7323-5.2a
         return True
     if segment.tsval == ABSENT:  # EP-PAWS-1, RFC7323-3.2c; before ESTABLISHED it may be a sign (`handshake.heed_stripping`)
+        if tcb.state is TIME_WAIT and is_bare_syn(segment):  # of a new connection, for which nothing is agreed
+            return tcb.config.time_wait_challenge
         return not (tcb.syn_is_acked and tcb.config.timestamps_required)
     if seq.ge(segment.tsval, timestamps.recent):
         return True

@@ -1,4 +1,10 @@
-"""Whether a SYN may reopen a pair that is in TIME-WAIT: RFC 6191, figure 1, and RFC 9293, MAY-2."""
+"""What a SYN does to a pair that is in TIME-WAIT: RFC 6191, figure 1, and RFC 9293, MAY-2.
+
+A SYN that may not reopen the pair can still be of a client that knows nothing of the old connection, and comes again from the same port
+with lower numbers. A challenge ACK (RFC 9293, 3.10.7.4; RFC 5961, 4) makes such a client send RST with just the number that TIME-WAIT
+expects, and its next SYN finds the pair free. RFC 6191 drops the SYN silently, so that the client waits for 2 MSL. Where timestamps
+prove the SYN to be old, so does Postel: there the RST would assassinate TIME-WAIT for the sake of an old duplicate (RFC 1337).
+"""
 
 from postel.tcp import seq
 from postel.tcp.state import TIME_WAIT
@@ -19,6 +25,11 @@ def reopens(tcb: Tcb, segment: Segment) -> bool:
     if has:
         return True  # EP-TW-5
     return is_beyond  # EP-TW-3, EP-TW-6, EP-TW-7
+
+
+def is_old_duplicate(tcb: Tcb, segment: Segment) -> bool:
+    """Whether timestamps prove a SYN to be of the old connection's time."""
+    return tcb.timestamps.agreed and segment.tsval != ABSENT and seq.le(segment.tsval, tcb.timestamps.recent)
 
 
 def is_bare_syn(segment: Segment) -> bool:

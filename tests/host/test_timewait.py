@@ -125,7 +125,7 @@ EP_TW = [
 @pytest.mark.parametrize("released", [True, False])
 @pytest.mark.parametrize(("had", "tsval", "number", "accepted"), EP_TW)
 def test_bad_tw_2_the_table_of_rfc_6191(peer: Peer, host: Host, released: bool, had: bool, tsval: int, number: int, accepted: bool):
-    connection, last = time_wait(peer, timestamps=had, released=released)
+    connection, last = time_wait(peer, timestamps=had, released=released, config=replace(DEFAULT, time_wait_challenge=False))
     answers = peer.segments(peer.give(peer.tcp(SYN, seq=number, tsval=tsval, tsecr=0 if tsval != ABSENT else ABSENT)))
     ((_, _, state),) = host.connections()
     if not accepted:
