@@ -108,7 +108,7 @@ def _time_in_time_wait(scene: Scene) -> int:
 
 def port_busy(bench: Bench, *, reuse: bool = True) -> Verdict:
     as_in_793 = replace(DEFAULT, time_wait_reuse=False, time_wait_challenge=False)
-    busy = bench.scene("client first, as in RFC 793", config=as_in_793)
+    busy = bench.scene("client first", config=as_in_793)
     _wait_begins(busy, "client")
     again = busy.client.connect(busy.server, local_port=5000)
     opened = []
