@@ -22,7 +22,9 @@
         ├── RemoteUnspecified                EDESTADDRREQ
         ├── AddressInUse                     EADDRINUSE
         ├── AddressNotAvailable              EADDRNOTAVAIL
-        └── MessageTooLong                   EMSGSIZE
+        ├── MessageTooLong                   EMSGSIZE
+        ├── OptionUnknown                    ENOPROTOOPT
+        └── OptionInvalid                    EINVAL
 
 They are OSErrors with the kernel's numbers, so ``except ConnectionResetError`` means the same over Postel as over the kernel.
 """
@@ -173,6 +175,16 @@ class AddressNotAvailable(TcpError):
 class MessageTooLong(TcpError):
     number = _errno.EMSGSIZE
     text = "message too long"
+
+
+class OptionUnknown(TcpError):
+    number = _errno.ENOPROTOOPT
+    text = "option not known"
+
+
+class OptionInvalid(TcpError):
+    number = _errno.EINVAL
+    text = "option can't have this value"
 
 
 Stored = TypeVar("Stored", bound=OSError)

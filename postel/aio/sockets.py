@@ -1,19 +1,16 @@
-"""What ``get_extra_info("socket")`` gives: the socket module's shape, to look at and to set a few options."""
+"""What ``get_extra_info("socket")`` gives: the socket module's shape, to look at and to set options."""
 
 import socket
-import sys
-from dataclasses import replace
+from typing import Protocol
 
+from postel.aio import options
 from postel.aio.pump import Pump
-from postel.errors import ArgumentError, ConnectionDoesNotExist
+from postel.errors import ConnectionDoesNotExist, OptionUnknown
 from postel.tcp.connection import Connection
 from postel.wire import address
 from postel.wire.address import Endpoint
 
-TYPE = (socket.SOL_SOCKET, socket.SO_TYPE)
-ERROR = (socket.SOL_SOCKET, socket.SO_ERROR)
-KEEPALIVE = (socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY)
+_FIXED = ("SO_TYPE", "SO_DOMAIN", "SO_PROTOCOL", "SO_ERROR")  # what never changes, or was told already
 
 Name = tuple[str, int] | tuple[str, int, int, int]
 
@@ -51,46 +48,53 @@ class Socket:
             raise ConnectionDoesNotExist
         return name(self._remote)
 
-    def getsockopt(self, level: int, option: int) -> int:
-        if (level, option) == TYPE:
-            return self.type.value
-        if (level, option) == ERROR:
-            return 0
-        raise ArgumentError("option", (level, option), "SO_TYPE, SO_ERROR")
+    def getsockopt(self, level: int, option: int, buflen: int = 0) -> int | bytes:
+        """As of a socket: an int, or with ``buflen`` octets. Raises OptionUnknown and OptionInvalid, which are OSErrors."""
+        return options.answer(self._option(level, option), buflen)
 
-    def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
-        del value
-        raise ArgumentError("option", (level, option), "none can be set here")
+    def setsockopt(self, level: int, option: int, value: options.Value | None, optlen: int | None = None) -> None:
+        """As of a socket. Raises OptionUnknown and OptionInvalid, which are OSErrors."""
+        del value, optlen
+        raise OptionUnknown(f"option {(level, option)} can't be set here")
+
+    def _option(self, level: int, option: int) -> bytes:
+        fixed = (self.type.value, self.family.value, self.proto, 0)
+        for name_of_it, number in zip(_FIXED, fixed, strict=True):
+            if (level, option) == (socket.SOL_SOCKET, getattr(socket, name_of_it, None)):
+                return options.NUMBER.pack(number)
+        raise OptionUnknown(f"option {(level, option)} is not known here")
+
+
+class Lingering(Protocol):
+    """A transport: ``linger`` is what SO_LINGER asks of its `close`, in seconds, -1 for nothing."""
+
+    linger: int
 
 
 class ConnectionSocket(Socket):
-    """TCP_NODELAY and SO_KEEPALIVE change the connection's `Config`; SO_ERROR tells what ended it."""
+    """Options of TCP change the connection's `Config`, by the table of `postel.aio.options`; SO_ERROR tells what ended it, and TCP_INFO all
+    there is to know. SO_LINGER with 0 seconds lets `close` of the transport reset the connection."""
 
-    def __init__(self, connection: Connection, pump: Pump) -> None:
+    def __init__(self, connection: Connection, pump: Pump, transport: Lingering) -> None:
         super().__init__(connection.local, connection.remote, socket.SOCK_STREAM)
         self._connection = connection
         self._pump = pump
+        self._transport = transport
 
-    def getsockopt(self, level: int, option: int) -> int:
-        config = self._connection.tcb.config
-        if (level, option) == NODELAY:
-            return int(not config.nagle)
-        if (level, option) == KEEPALIVE:
-            return int(config.keep_alive)
-        if (level, option) == ERROR:
-            return (self._connection.error.errno or 0) if self._connection.error else 0
-        if (level, option) == TYPE:
-            return self.type.value
-        raise ArgumentError("option", (level, option), "TCP_NODELAY, SO_KEEPALIVE, SO_ERROR, SO_TYPE")
-
-    def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
-        wanted = bool(value if isinstance(value, int) else int.from_bytes(value, sys.byteorder))
-        config = self._connection.tcb.config
-        if (level, option) == NODELAY:
-            config = replace(config, nagle=not wanted)
-        elif (level, option) == KEEPALIVE:
-            config = replace(config, keep_alive=wanted)
-        else:
-            raise ArgumentError("option", (level, option), "TCP_NODELAY, SO_KEEPALIVE")
-        self._connection.configure(config, self._pump.now())
+    def setsockopt(self, level: int, option: int, value: options.Value | None, optlen: int | None = None) -> None:
+        if value is None:
+            value = bytes(optlen or 0)
+        if (level, option) == options.SO_LINGER:
+            self._transport.linger = options.linger_of(value)
+            return
+        self._connection.configure(options.changed(self._connection.tcb.config, level, option, value), self._pump.now())
         self._pump.wake()
+
+    def _option(self, level: int, option: int) -> bytes:
+        if (level, option) == options.SO_LINGER:
+            linger = self._transport.linger
+            return options.LINGER.pack(linger >= 0, max(0, linger))
+        try:
+            return options.get(self._connection, level, option, self._pump.now())
+        except OptionUnknown:
+            return super()._option(level, option)

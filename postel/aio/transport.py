@@ -55,6 +55,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         "_protocol",
         "_pump",
         "_reading_is_paused",
+        "linger",
     )
 
     _start_tls_compatible = True  # `loop.start_tls` asks
@@ -76,6 +77,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._end: OSError | None = _NOT_ENDED  # what ended the connection, None for an orderly end: told once all is delivered
         self._closing = False
         self._lost = False
+        self.linger = -1  # what SO_LINGER asks for, in seconds: with 0, `close` is `abort`
         connection.context = self
 
     def __repr__(self) -> str:
@@ -240,8 +242,13 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         return self._closing
 
     def close(self) -> None:
-        """Everything written is still sent, then FIN. Nothing more is read: what then waits unread makes it a RST, as with sockets."""
+        """Everything written is still sent, then FIN. Nothing more is read: what then waits unread makes it a RST, as with sockets.
+
+        With SO_LINGER of 0 seconds it is `abort`."""
         if self._closing:
+            return
+        if self.linger == 0:
+            self.force_close(None)
             return
         self._closing = True
         if not self._backlog.size:
@@ -341,7 +348,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         if name_of_it == "sockname":
             return name(self._connection.local)
         if name_of_it == "socket":
-            return ConnectionSocket(self._connection, self._pump)
+            return ConnectionSocket(self._connection, self._pump, self)
         if name_of_it == "connection":
             return self._connection
         return default
