@@ -11,7 +11,7 @@ from postel.host.routes import Routes
 from postel.tcp import seq
 from postel.tcp.budget import Budget
 from postel.tcp.connection import Connection
-from postel.wire import icmp, ip, udp
+from postel.wire import icmp, ip, record_route, udp
 from postel.wire.address import Endpoint, is_multicast
 from postel.wire.icmp import Message, Quoted
 from postel.wire.ip import Packet
@@ -150,7 +150,8 @@ class Control:
         """RFC 1122, 3.2.2.6 and RFC 4443, 4.2: from the address that was asked. Echoes to a broadcast aren't answered (Smurf)."""
         if not self._routes.owns(packet.destination) or not self._echoes.take(now):
             return False
-        return self._send(icmp.echo_reply(request), packet, packet.destination, now)
+        source = packet.destination
+        return self._send(icmp.echo_reply(request), packet, source, now, _options_back(packet, now))
 
     def _answer(self, message: Message, packet: Packet, now: int) -> bool:
         """RFC 1122, 3.2.2: never about a packet to a broadcast or multicast address, or from what is no single host.
@@ -176,9 +177,17 @@ class Control:
             return True
         return not self._routes.is_unicast(packet.source) or _is_error(packet)
 
-    def _send(self, message: Message, packet: Packet, source: bytes, now: int) -> bool:
+    def _send(self, message: Message, packet: Packet, source: bytes, now: int, options: bytes = b"") -> bool:
         octets = icmp.encode(message, source, packet.source)
-        return self._outbound.send(source, packet.source, protocol_for(source), octets, now)
+        return self._outbound.send(source, packet.source, protocol_for(source), octets, now, options=options)
+
+
+def _options_back(request: Packet, now: int) -> bytes:
+    """RFC 1122, 3.2.2.6: an echo's Record Route and Timestamp options come back with our entry."""
+    came = request.first or request
+    if came.version == 6 or came.start == ip.HEADER_4:
+        return b""
+    return record_route.updated(came.octets[ip.HEADER_4 : came.start], request.destination, now)
 
 
 def _is_in_flight(connection: Connection, number: int) -> bool:

@@ -24,14 +24,27 @@ class Outbound:
         self._numbers = [0] * _COUNTERS
 
     def send(
-        self, source: bytes, destination: bytes, protocol: int, payload: bytes, now: int, *, hop_limit: int = 64, traffic_class: int = 0
+        self,
+        source: bytes,
+        destination: bytes,
+        protocol: int,
+        payload: bytes,
+        now: int,
+        *,
+        hop_limit: int = 64,
+        traffic_class: int = 0,
+        options: bytes = b"",
     ) -> bool:
-        """Queue one packet, or its fragments where it is larger than the path carries. False: the queue is full."""
+        """Queue one packet, or its fragments where it is larger than the path carries. False: the queue is full.
+
+        ``options`` are IPv4's, and such as belong into the first fragment alone.
+        """
         if len(self.queue) >= MOST or len(self.looped) >= MOST:
             self._counters.drop("output_queue_full", payload, now)
             return False
         queue = self.looped if destination in self.routes.own else self.queue
-        mtu = self.routes.mtu_to(destination, now)
+        mtu = self.routes.mtu_to(destination, now) - len(options)
+        first = len(queue)
         if len(payload) + (ip.HEADER_4 if len(source) == 4 else ip.HEADER_6) <= mtu:
             queue.append(ip.encode(source, destination, protocol, payload, hop_limit=hop_limit, traffic_class=traffic_class))
         else:
@@ -48,6 +61,8 @@ class Outbound:
                     identification=number,
                 )
             )
+        if options:
+            queue[first] = ip.with_options(queue[first], options)
         return True
 
     def identification(self, source: bytes, destination: bytes) -> int:

@@ -410,6 +410,17 @@ def encode(
     return envelope.header(len(payload), identification=identification, dont_fragment=dont_fragment) + payload
 
 
+def with_options(packet: bytes, octets: bytes) -> bytes:
+    """An IPv4 packet with these options, whole words of them, in its header, which has none yet."""
+    length = len(packet) + len(octets)
+    header = bytearray(packet[:HEADER_4] + octets)
+    header[0] += len(octets) >> 2
+    header[2:4] = length.to_bytes(2, "big")
+    header[10:12] = bytes(2)
+    header[10:12] = checksum.ones_complement(bytes(header)).to_bytes(2, "big")
+    return bytes(header) + packet[HEADER_4:]
+
+
 def _header4(
     source: bytes, destination: bytes, protocol: int, size: int, hop_limit: int, traffic_class: int, number: int, flags: int
 ) -> bytes:

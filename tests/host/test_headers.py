@@ -447,6 +447,38 @@ def test_options_of_ipv4(host: Host, peer: Peer, octets: str, expected: tuple[in
     assert said4(peer.give(with_options4(text))) == expected == trouble4(text)
 
 
+ROUTE = "070f04" + "00" * 12 + "00"
+
+
+def test_an_echo_brings_back_the_route(host: Host, peer: Peer):
+    """RFC 1122, 3.2.2.6: Record Route and Timestamp with this host's entry, and no other option."""
+    request = icmp.encode(Message(icmp.ECHO_REQUEST, 0, 7, b"ping"), peer.address, peer.target)
+    for options, expected in (
+        (ROUTE, "070f08" + peer.target.hex() + "00" * 8 + "00"),
+        ("94040000" + ROUTE, "070f08" + peer.target.hex() + "00" * 8 + "00"),
+        ("94040000", ""),
+    ):
+        (octets,) = peer.give(with_options4(bytes.fromhex(options), protocol=1, payload=request))
+        packet = ip.parse(octets)
+        assert octets[20 : packet.start].hex() == expected
+        assert icmp.parse(packet) == Message(icmp.ECHO_REPLY, 0, 7, b"ping")
+    assert peer.give(peer.datagram(b"x"))[0][0] == 0x45
+
+
+def test_a_long_echo_brings_back_the_route_in_its_first_fragment(host: Host, peer: Peer):
+    request = icmp.encode(Message(icmp.ECHO_REQUEST, 0, 7, bytes(3000)), peer.address, peer.target)
+    first = with_options4(bytes.fromhex(ROUTE), protocol=1, payload=request[:1480], bits=0x2000)
+    rest = [
+        with_options4(b"", protocol=1, payload=request[1480:2960], bits=0x2000 | 185),
+        with_options4(b"", protocol=1, payload=request[2960:], bits=370),
+    ]
+    replies = peer.give(*rest, first)
+    assert len(replies) > 2
+    assert max(map(len, replies)) <= 1500
+    assert [octets[0] & 15 for octets in replies] == [9] + [5] * (len(replies) - 1)
+    assert b"".join(ip.parse(octets).payload for octets in replies)[8:] == bytes(3000)
+
+
 @settings(max_examples=500, deadline=None)
 @given(
     st.binary(max_size=90),

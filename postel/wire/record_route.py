@@ -1,0 +1,64 @@
+"""IPv4's Record Route and Timestamp options, as an echo reply gives them back (RFC 791, 3.1; RFC 1122, 3.2.2.6)."""
+
+from typing import Final
+
+from postel.times import MILLISECOND
+
+RECORD_ROUTE: Final = 7
+TIMESTAMP: Final = 68
+
+_END: Final = 0
+_NO_OPERATION: Final = 1
+_ADDRESS: Final = 4  # octets
+_STAMP: Final = 4
+_STAMPS_ALONE: Final = 0  # flags of a Timestamp option
+_WITH_ADDRESSES: Final = 1
+_AT_ADDRESSES: Final = 3
+_OUR_OWN_CLOCK: Final = 0x80000000  # RFC 791, 3.1: not milliseconds since midnight
+
+
+def updated(options: bytes, own: bytes, now: int) -> bytes:
+    """The Record Route and Timestamp options of a list that can be followed, with this host's entry, padded to whole words.
+
+    ``own`` is the address that was asked; b"" where the list has neither option.
+    """
+    octets = b""
+    position = 0
+    while position < len(options) and options[position] != _END:
+        if options[position] == _NO_OPERATION:
+            position += 1
+            continue
+        option = bytearray(options[position : position + options[position + 1]])
+        position += len(option)
+        if option[0] == RECORD_ROUTE and len(option) > 2 and option[2] >= 4:
+            _enter(option, own)
+        elif option[0] == TIMESTAMP and len(option) > 3 and option[2] >= 5:
+            _stamp(option, own, now)
+        else:
+            continue
+        octets += bytes(option)
+    return octets + bytes(-len(octets) % 4)
+
+
+def _stamp(option: bytearray, own: bytes, now: int) -> None:
+    stamp = (_OUR_OWN_CLOCK | (now // MILLISECOND) & ~_OUR_OWN_CLOCK & 0xFFFFFFFF).to_bytes(_STAMP, "big")
+    kind = option[3] & 15
+    if kind == _AT_ADDRESSES:
+        at = option[2] - 1
+        if option[at : at + _ADDRESS] == own:
+            _enter(option, own + stamp)
+        return
+    if kind not in (_STAMPS_ALONE, _WITH_ADDRESSES):
+        return
+    if not _enter(option, stamp if kind == _STAMPS_ALONE else own + stamp) and option[3] < 0xF0:
+        option[3] += 0x10  # how many hosts had no room
+
+
+def _enter(option: bytearray, entry: bytes) -> bool:
+    """Write an entry where the pointer says, and move that behind it; False where there is no room for a whole one."""
+    at = option[2] - 1
+    if at + len(entry) > len(option):
+        return False
+    option[at : at + len(entry)] = entry
+    option[2] += len(entry)
+    return True
