@@ -109,10 +109,19 @@ def receive_into(tcb: Tcb, room: memoryview, now: int) -> int:
 
 
 def _has_text(tcb: Tcb) -> bool:
-    """EP-RECV-2, EP-RECV-4, EP-RECV-5: if not, nothing waits now, or that was the end (`Connection.at_end`)."""
-    if tcb.unread == 0 and tcb.state is CLOSED and not tcb.fin_is_received:  # EP-RECV-1
+    """EP-RECV-2, EP-RECV-4, EP-RECV-5: if not, nothing waits now, or that was the end (`has_ended`)."""
+    if tcb.unread == 0 and tcb.state is CLOSED and not has_ended(tcb):  # EP-RECV-1
         raise why_closed(tcb)
     return tcb.unread > 0
+
+
+def has_ended(tcb: Tcb) -> bool:
+    """Whether nothing more will come in order, and no error cut it off: the peer sent FIN, or this end's own user aborted.
+
+    RFC 9293, 3.10.5 answers RECEIVEs that wait for an ABORT. Here none waits, and its user needs no error to know of it: text that had
+    arrived before is given (D-14), and then there is no more.
+    """
+    return tcb.fin_is_received or tcb.was_aborted
 
 
 def _was_read(tcb: Tcb, octets: int, now: int) -> None:
@@ -203,6 +212,7 @@ def abort(tcb: Tcb, now: int) -> None:
     error: TcpError | None = None if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) else ConnectionAborted()  # EP-ABORT-5: "ok"
     if tcb.state in (LISTEN, SYN_SENT):  # EP-ABORT-2, EP-ABORT-3
         error = ConnectionReset()
+    tcb.was_aborted = True
     tcb.delete(error, now)
     if is_told:  # EP-ABORT-4
         tcb.owes |= OWES_RESET

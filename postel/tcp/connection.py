@@ -97,8 +97,8 @@ class Connection:
 
     @property
     def at_end(self) -> bool:
-        """The peer sent FIN, and everything before it was read."""
-        return self.tcb.fin_is_received and self.tcb.unread == 0
+        """Whether everything was read, and nothing more will come: the peer sent FIN, or `abort` was called here."""
+        return self.tcb.unread == 0 and calls.has_ended(self.tcb)
 
     @property
     def urgent(self) -> int:
@@ -123,7 +123,11 @@ class Connection:
         return taken
 
     def receive(self, limit: int, now: int) -> bytes:
-        """Up to ``limit`` octets; b"" when none wait now, or none will come: see `at_end`."""
+        """Up to ``limit`` octets; b"" when none wait now, or none will come: see `at_end`.
+
+        What arrived in order before the end is given first, whatever the end was. After that, where an error ended the connection, the
+        error is raised; not so after the peer's FIN, nor after one's own `abort`.
+        """
         data = calls.receive(self.tcb, limit, now)
         self._note()
         return data
@@ -145,7 +149,7 @@ class Connection:
         self._note()
 
     def abort(self, now: int) -> None:
-        """Send RST and forget everything."""
+        """Send RST and forget what waits to be sent. Text that had arrived in order stays to be read, and then that was the end."""
         calls.abort(self.tcb, now)
         self._note()
 

@@ -195,6 +195,7 @@ class Tcb(Holder):
         "unread",
         "user_timeout",
         "wants_room",
+        "was_aborted",
     )
 
     def __init__(
@@ -249,6 +250,7 @@ class Tcb(Holder):
         self.reassembly: Reassembly | None = None
         self.fin_expected = NO_SEQUENCE  # of the peer's FIN, once seen
         self.fin_is_received = False
+        self.was_aborted = False  # by this end's own user
         self.duplicate: tuple[int, int] | None = None  # to report as D-SACK, once
         self.arrived_since_ack = 0  # packets with text
         self.duplicates_owed = 0  # extra ACKs for segments out of order, where no SACK block can speak for several

@@ -469,6 +469,46 @@ def test_ep_abort_4_the_peer_is_told_with_a_reset(make: Maker) -> None:
     assert scene.drain() == []
 
 
+@pytest.mark.label("EP-ABORT-1", "EP-ABORT-2", "EP-ABORT-3", "EP-ABORT-4", "EP-ABORT-5")
+@pytest.mark.parametrize("waits", [b"", b"text"])
+@pytest.mark.parametrize("ahead", [b"", b"beyond a gap"])
+@pytest.mark.parametrize("make", [maker for name, maker in EVERY.items() if name != "CLOSED"])
+def test_after_ones_own_abort_reading_comes_to_its_end(make: Maker, ahead: bytes, waits: bytes) -> None:
+    """What had arrived in order is given, by either call, and then there is no more; nothing is raised, however often it is asked."""
+    scene = make()
+    if scene.tcb.can_receive:
+        scene.hears(ACK, waits)
+        scene.hears(ACK, ahead, seq=scene.nxt + 10)
+    else:
+        waits = b""
+    scene.connection.abort(scene.now)
+    assert scene.connection.at_end == (not waits)
+    room = bytearray(1)
+    for octet in waits:
+        assert not scene.connection.at_end
+        assert scene.connection.receive_into(room, scene.now) == 1
+        assert room[0] == octet
+    for _ in range(2):
+        assert scene.connection.receive(10, scene.now) == b""
+        assert scene.connection.receive_into(room, scene.now) == 0
+        assert scene.connection.at_end
+    for call in ("send", "close", "abort"):
+        with pytest.raises((ConnectionAborted, ConnectionReset, ConnectionDoesNotExist)):
+            calls(scene)[call]()
+
+
+def test_after_the_peers_reset_what_arrived_is_read_and_then_the_error() -> None:
+    scene = established()
+    scene.hears(ACK, b"text")
+    scene.hears(RST)
+    assert (scene.reads(), scene.connection.at_end) == (b"text", False)
+    for _ in range(2):
+        with pytest.raises(ConnectionReset):
+            scene.connection.receive(1, scene.now)
+        with pytest.raises(ConnectionReset):
+            scene.connection.receive_into(bytearray(1), scene.now)
+
+
 @pytest.mark.label("EP-ABORT-4")
 def test_ep_abort_4_what_was_owed_and_queued_is_not_sent() -> None:
     scene = established()
