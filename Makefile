@@ -3,6 +3,7 @@
 # make bench     the figures of the README, beside those of other stacks
 # make instructions   what a segment costs, to be committed: CI holds to it
 # make compliance   docs/compliance.md anew, from a run of the tests
+# make fuzz      ten million packets of a hostile peer to hosts in every state, on the compiled core
 # make compile   the core as C extensions, in build/compiled
 # make wheels    what can be uploaded: the source, a plain wheel, and a compiled one for this machine
 # make clean
@@ -22,7 +23,9 @@ PARALLEL := -n 2 --dist worksteal
 # Real time, against the kernel and in a browser, and what compiles: one after another, and without the weight of coverage.
 SERIAL := $(sort $(dir $(wildcard tests/kernel/test_*.py tests/browser/test_*.py tests/packaging/test_*.py)))
 
-.PHONY: demo test check interpreted compliant compliance serial compiled pythons bench peers instructions compile wheels clean
+PACKETS := 10000000
+
+.PHONY: demo test check interpreted compliant compliance serial compiled pythons fuzz bench peers instructions compile wheels clean
 .DELETE_ON_ERROR:
 
 demo: $(BIN)/python
@@ -61,6 +64,11 @@ compiled: .venv/dev $(COMPILED)/stamp
 # asyncio's insides differ from one Python to the next; those that aren't here are skipped.
 pythons: .venv/dev
 	tools/pythons $(BIN)/python
+
+# A part of it is in the suite.
+fuzz: .venv/dev compile
+	rm -rf $(COMPILED)/tests && cp -Rp tests tools $(COMPILED)
+	cd $(COMPILED) && ../../$(BIN)/python tools/fuzz.py $(PACKETS)
 
 bench: .venv/dev peers
 	-$(MAKE) compile
