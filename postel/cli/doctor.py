@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from postel.cli import DONE, NOT_ALLOWED, core
+from postel.cli.network.device import QUEUE, ip
+from postel.errors import LinkError
 from postel.link import device
 from postel.link.tun import OffloadingTun, attach
 
@@ -59,6 +61,7 @@ def examine() -> Iterator[Finding]:
     yield from _device()
     yield _right()
     yield from _programs()
+    yield from _drops()
     yield _kernel()
 
 
@@ -84,7 +87,7 @@ def _device() -> Iterator[Finding]:
         flags = device.features()
     except OSError as error:
         state = UNKNOWN if sys.platform != "linux" else MISSING
-        yield Finding("TUN", state, f"{device.DEVICE} can't be opened", str(device.refused("", error).strerror), needed=True)
+        yield Finding("TUN", state, f"{device.DEVICE} can't be opened", str(device.refused("postel0", error).strerror), needed=True)
         return
     yield Finding("TUN", GOOD, f"{device.DEVICE} can be opened", needed=True)
     if flags & device.IFF_VNET_HDR:
@@ -136,14 +139,12 @@ def _enter_new_namespace() -> None:
 
 
 def _right() -> Finding:
-    if os.geteuid() == 0:
-        who = "root"
-    elif _capabilities() & _CAP_NET_ADMIN:
-        who = "a user with CAP_NET_ADMIN"
-    else:
-        advice = "run as root, or let root make the device: ip tuntap add dev postel0 mode tun user $USER"
-        return Finding("right", MISSING, "an ordinary user: devices made by others only", advice)
-    return Finding("right", GOOD, f"{who}: may make devices")
+    user = "root" if os.geteuid() == 0 else "a user"
+    if _capabilities() & _CAP_NET_ADMIN:
+        return Finding("right", GOOD, f"{user} with CAP_NET_ADMIN: may make devices")
+    what = "root without CAP_NET_ADMIN" if user == "root" else "an ordinary user: devices made by others only"
+    made = f"ip tuntap add dev postel0 mode tun user {os.geteuid()} && ip address add 10.7.0.1/24 dev postel0"
+    return Finding("right", MISSING, what, device.right_to_use(f"{made} && ip link set dev postel0 txqueuelen {QUEUE} up"))
 
 
 def _capabilities() -> int:
@@ -163,6 +164,26 @@ def _programs() -> Iterator[Finding]:
     for name, advice in needs.items():
         path = shutil.which(name)
         yield Finding(name, GOOD, path) if path else Finding(name, MISSING, "not found", advice, needed=name == "ip")
+
+
+def _drops() -> Iterator[Finding]:
+    """What the TUN devices of this network namespace have dropped, because the program behind them hadn't taken what came before."""
+    try:
+        devices = json.loads(ip("-statistics", "-json", "link", "show", "type", "tun") or "[]")
+    except (LinkError, ValueError):
+        return
+    for found in devices:
+        if not found.get("ifname"):
+            continue
+        sent = found.get("stats64", {}).get("tx", {})
+        dropped, packets, length = sent.get("dropped", 0), sent.get("packets", 0), found.get("txqlen", 0)
+        what = f"{dropped} packets dropped, {packets} delivered; {length} may wait (txqueuelen)"
+        advice = ""
+        if dropped and length < QUEUE:
+            advice = f"ip link set dev {found['ifname']} txqueuelen {QUEUE}"
+        elif dropped:
+            advice = "the program behind it was too slow for a burst, or not there: the compiled core, or postel serve --workers"
+        yield Finding(f"device {found['ifname']}", MISSING if dropped else GOOD, what, advice)
 
 
 def _kernel() -> Finding:

@@ -16,8 +16,9 @@ from typing import Final
 from postel.aio import Network
 from postel.cli.network import attachment
 from postel.cli.network.attachment import Attached, Attachment
+from postel.cli.network.numbers import seconds
 from postel.cli.network.ports import port
-from postel.errors import ArgumentError
+from postel.errors import ArgumentError, ConnectionTimedOut
 from postel.wire import address
 
 _CHUNK: Final = 64 << 10
@@ -33,7 +34,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-u", "--udp", action="store_true", help="datagrams: one for each read of the input")
     parser.add_argument("-N", action="store_true", dest="half_close", help="half-close at the end of the input; always so, for nc's users")
     parser.add_argument("-v", "--verbose", action="store_true", help="with -l, say when it listens")
-    parser.add_argument("-w", "--wait", type=float, default=None, metavar="SECONDS", help="leave after so much silence")
+    parser.add_argument(
+        "-w",
+        "--wait",
+        type=seconds,
+        default=None,
+        metavar="SECONDS",
+        help="leave after so much silence; a connection that takes longer to open has failed",
+    )
     attachment.arguments(parser)
 
 
@@ -62,8 +70,25 @@ async def talk(attached: Attached, where: str, number: int, *, patience: float |
 
 
 async def _exchange_streams(network: Network, where: str, number: int, patience: float | None, listening: Told) -> None:
-    reader, writer = await (network.open_connection(where, number) if where else _accepted(network, number, listening))
+    if where:
+        reader, writer = await _connected(network, where, number, patience)
+    else:
+        reader, writer = await _accepted(network, number, listening)
     await _exchange(reader, writer, patience)
+
+
+async def _connected(
+    network: Network, where: str, number: int, patience: float | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that opens within ``patience``. Raises ConnectionTimedOut, and what `Network.open_connection` raises."""
+    waiting = asyncio.timeout(patience)
+    try:
+        async with waiting:
+            return await network.open_connection(where, number)
+    except TimeoutError:
+        if not waiting.expired():
+            raise
+    raise ConnectionTimedOut(f"{where} didn't answer within {patience:g} seconds")
 
 
 async def _accepted(network: Network, number: int, listening: Told) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

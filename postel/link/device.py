@@ -118,10 +118,18 @@ def _asked(descriptor: int, request: int) -> int:
     return int(_NUMBER.unpack(fcntl.ioctl(descriptor, request, bytes(_NUMBER.size)))[0])
 
 
+def right_to_use(making: str) -> str:
+    """Advice for a user without the right to use a TUN device, where root could make one by ``making``."""
+    if os.geteuid() == 0:
+        return f"run as root, or: {making}; root itself lacks CAP_NET_ADMIN: in a container, --cap-add NET_ADMIN --device {DEVICE}"
+    opening = "" if os.access(DEVICE, os.R_OK | os.W_OK) else f" && chmod 666 {DEVICE}"
+    return f"run as root, or: {making}{opening}"
+
+
 def refused(name: str, error: OSError) -> LinkError:
     """What went wrong, and how to mend it."""
     if error.errno in (errno.EPERM, errno.EACCES):
-        mending = f"no right to use TUN device {name}: run as root, or: ip tuntap add dev {name} mode tun user $USER"
+        mending = f"no right to use TUN device {name}: {right_to_use(f'ip tuntap add dev {name} mode tun user $USER')}"
     elif error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         mending = f"there is no {DEVICE}: modprobe tun, or give the container that device"
     elif error.errno == errno.EBUSY:

@@ -213,8 +213,12 @@ def test_draining_ends_what_is_idle_and_finishes_what_is_not(stage: Callable[...
         begun = scene.time()
         assert (await silent.read(), await kept.read()) == (b"", b"")
         assert scene.time() - begun < 1
-        got = await read_slowly(slow, 5000, 1 << 30)
-        assert got.endswith(CONTENT)
+        head = await slow.readuntil(b"\r\n\r\n")
+        assert b"Connection: close" not in head  # it was told before
+        assert await read_slowly(slow, 5000, len(CONTENT)) == CONTENT
+        begun = scene.time()
+        assert await slow.read() == b""
+        assert scene.time() - begun < 5
         assert await draining
         for each in (other, writer, last):
             each.close()

@@ -72,6 +72,26 @@ def enter(name: str) -> None:
         os.close(descriptor)
 
 
+def inside(name: str, function: Callable[[], T]) -> T:
+    """Call it in a thread that entered the network namespace and ends with the call."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            enter(name)
+            results.append(function())
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
 class Namespace:
     """A network namespace with a TUN, whose kernel side is configured and up. Sockets made inside may be used from anywhere."""
 
@@ -97,23 +117,7 @@ class Namespace:
         return system(*self.prefixed(*command))
 
     def inside(self, function: Callable[[], T]) -> T:
-        """Call it in a thread that entered the namespace and ends with the call."""
-        results: list[T] = []
-        errors: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                enter(self.name)
-                results.append(function())
-            except BaseException as error:  # noqa: BLE001 - raised again by the caller
-                errors.append(error)
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-        if errors:
-            raise errors[0]
-        return results[0]
+        return inside(self.name, function)
 
     def stream(self, family: int) -> socket.socket:
         """A kernel's TCP socket. CUBIC, for what the machine prefers may halve the figures."""

@@ -1,6 +1,7 @@
 """`postel serve --workers`: several processes on one device, and no connection in the wrong one."""
 
 import hashlib
+import json
 import os
 import random
 import signal
@@ -8,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 import postel
+from tests.kernel.conftest import inside
 
 ROOT = Path(postel.__file__).parents[1]
 ADDRESS = "10.8.0.2"
@@ -42,6 +44,12 @@ class Serving:
         stream.connect((ADDRESS, 80))
         stream.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         return stream  # type: ignore[no-any-return]
+
+    def open_queues(self) -> int:
+        """Of the device, by any process."""
+        described = self.namespace.command("ip", "-details", "-json", "link")
+        devices = [device for device in json.loads(described) if device.get("ifname") == "workers0"]
+        return int(devices[0]["linkinfo"]["info_data"]["numqueues"]) if devices else 0
 
     def ended(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -131,3 +139,97 @@ def test_recordings_are_of_one_process(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
     assert "--workers" in done.stderr
+
+
+def second(serving: Serving, folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Another Postel on the same device, which should be refused."""
+    place = ("--tun", "workers0", "--netns", serving.namespace.name, "--address", "10.8.0.9/24")
+    command = (sys.executable, "-m", "postel", "serve", str(folder), *options, *place)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+
+
+def until(holds: Callable[[], object], patience: float = 10) -> bool:
+    end = time.monotonic() + patience
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(holds())
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+def test_a_second_postel_on_the_device_is_refused(serving: Serving, tmp_path: Path, options: tuple[str, ...]) -> None:
+    streams = [serving.ask() for _ in range(6)]
+    done = second(serving, tmp_path, *options)
+    assert done.returncode == 3
+    assert "in use by another program" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert {read(stream) for stream in streams} == {hashlib.sha256(CONTENT).hexdigest()}
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+def test_a_second_postel_in_the_devices_own_namespace_is_refused(serving: Serving, tmp_path: Path, options: tuple[str, ...]) -> None:
+    """There it could take a queue, and with it connections of the first."""
+    place = ("--tun", "workers0", "--address", "10.8.0.9/24")
+    command = serving.namespace.prefixed(sys.executable, "-m", "postel", "serve", str(tmp_path), *options, *place)
+    streams = [serving.ask() for _ in range(6)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, "in use by another program" in done.stderr) == (3, True), done.stderr
+    assert {read(stream) for stream in streams} == {hashlib.sha256(CONTENT).hexdigest()}
+    assert serving.open_queues() == 3
+
+
+def test_workers_end_with_their_parent_however_it_ends(serving: Serving) -> None:
+    assert read(serving.ask()) == hashlib.sha256(CONTENT).hexdigest()
+    stream = serving.ask()  # on its way: an orphan doesn't wait for it
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    workers = serving.workers()
+    serving.process.kill()
+    serving.process.wait(10)
+    assert until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    assert until(lambda: serving.open_queues() == 0)
+    stream.close()
+
+
+def test_a_restart_beside_orphans_is_refused(serving: Serving, tmp_path: Path) -> None:
+    workers = serving.workers()
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)  # they can't hear that their parent has ended
+    try:
+        serving.process.kill()
+        serving.process.wait(10)
+        done = second(serving, tmp_path, "--workers", "3")
+        assert done.returncode == 3
+        assert "workers that outlived theirs" in done.stderr
+    finally:
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
+    assert until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+
+
+@pytest.fixture
+def narrow(namespace: Any) -> Iterator[Callable[[], socket.socket]]:
+    """Makes sockets of a second kernel, behind the first: the way to it carries 1,300 octets, which only an ICMP error tells."""
+    beyond = f"{namespace.name}-far"
+    subprocess.run(("ip", "netns", "add", beyond), check=True)
+    try:
+        namespace.command("ip", "link", "add", "near0", "mtu", "1300", "type", "veth", "peer", "name", "far0", "netns", beyond)
+        namespace.command("ip", "address", "add", "10.9.0.1/24", "dev", "near0")
+        namespace.command("ip", "link", "set", "near0", "up")
+        namespace.command("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        for command in ("link set far0 mtu 1500 up", "address add 10.9.0.2/24 dev far0", "route add default via 10.9.0.1"):
+            subprocess.run(("ip", "-n", beyond, *command.split()), check=True)
+        yield lambda: inside(beyond, socket.socket)
+    finally:
+        subprocess.run(("ip", "netns", "del", beyond), check=True)
+
+
+def test_errors_of_routers_reach_the_worker_that_has_the_connection(serving: Serving, narrow: Callable[[], socket.socket]) -> None:
+    times = []
+    for _ in range(12):
+        with narrow() as stream:
+            begun = time.monotonic()
+            stream.settimeout(30)
+            stream.connect((ADDRESS, 80))
+            stream.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert read(stream) == hashlib.sha256(CONTENT).hexdigest()
+            times.append(time.monotonic() - begun)
+    assert sum(taken > 2 for taken in times) <= 1, times  # an error that is lost costs three seconds

@@ -19,7 +19,7 @@ class Limits:
 
 @dataclass(slots=True)
 class Counters:
-    """``open`` and ``peak`` are connections now and at most at once; the others only grow.
+    """``open`` and ``peak`` are connections now and at most at once; ``recent`` is such a peak that may be set back. The others only grow.
 
     ``connections`` were accepted; ``refused`` of them were answered with 503 for the limit, and ``aborted`` ended without FIN.
     ``idle`` ended for want of a request, and ``stalled`` because the peer read nothing. ``octets`` are those of heads and bodies written.
@@ -27,6 +27,7 @@ class Counters:
 
     open: int = 0
     peak: int = 0
+    recent: int = 0
     connections: int = 0
     refused: int = 0
     aborted: int = 0

@@ -158,6 +158,7 @@ class Server:
         self._open.add(conversation)
         counters.open = len(self._open)
         counters.peak = max(counters.peak, counters.open)
+        counters.recent = max(counters.recent, counters.open)
         try:
             await conversation.run()
         finally:
@@ -259,6 +260,8 @@ class Conversation:
 
     async def _has_begun(self) -> bool:
         """Whether the first octet of a request came in time."""
+        if self._server.is_draining:
+            return False
         self._server.rest(self)
         try:
             self._head[:] = await self._wait.result(self._read_octet, self._server.limits.idle)

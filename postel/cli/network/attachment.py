@@ -11,8 +11,10 @@ from postel.cli.network import device, recording
 from postel.cli.network.recording import Recording
 from postel.errors import ArgumentError
 from postel.host.host import Host
+from postel.link import LARGEST_MTU, SMALLEST_MTU, Link
 from postel.link.tun import Tun
 from postel.wire import address
+from postel.wire.address import Interface
 
 
 def arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -50,6 +52,8 @@ class Attachment:
     def __init__(self, options: argparse.Namespace) -> None:
         own = [_interface("--address", text) for text in options.address]
         given = [_interface("--kernel-address", text) for text in options.kernel_address]
+        _require_different(own, given)
+        _require_mtu(options.mtu, [*own, *given])
         self.own = own
         self.kernel = given or [device.other_side(interface) for interface in own]
         self.tun = options.tun
@@ -65,10 +69,11 @@ class Attachment:
         """The device, opened so many times, for as many processes."""
         if count > 1 and self.recording.trace is not None:
             raise ArgumentError("--workers", count, "1 with --ladder or --pcapng, for each worker sees its own connections only")
+        device.require_not_the_kernels(self.own, self.namespace)
         return device.queues(self.tun, self.kernel, mtu=self.mtu, namespace=self.namespace, offload=self.offload, count=count)
 
     @asynccontextmanager
-    async def network(self, link: Tun | None = None) -> AsyncIterator[aio.Network]:
+    async def network(self, link: Link | None = None) -> AsyncIterator[aio.Network]:
         """A host attached to the device, which is opened unless one of its queues is given; shows the recording when all is closed.
 
         All that are made with one attachment have one secret: a cookie that one process gave is good in the others.
@@ -81,11 +86,49 @@ class Attachment:
             self.recording.finish()
 
 
-def _interface(option: str, text: str) -> address.Interface:
+def _interface(option: str, text: str) -> Interface:
     try:
         interface = address.parse_interface(text)
     except ArgumentError as error:
         raise ArgumentError(option, text, "an address with its prefix length, such as 10.7.0.2/24 or fd07::2/64") from error
     if "/" not in text and option == "--address":
         raise ArgumentError(option, text, f"a prefix length as well, such as {text}/{24 if len(interface.address) == 4 else 64}")
+    if reason := _why_no_hosts(interface):
+        raise ArgumentError(option, text, f"the address of one host ({reason})")
     return interface
+
+
+def _why_no_hosts(interface: Interface) -> str:
+    """The reason why no host can have this address; "" where there is none."""
+    octets = interface.address
+    if reason := address.why_never_on_a_link(octets):
+        return reason
+    if address.is_multicast(octets):
+        return "it is a multicast address"
+    if address.is_limited_broadcast(octets) or octets == interface.broadcast:
+        return "it is the broadcast address of its network"
+    if octets == interface.network:
+        return "it is the address of the network itself"
+    hosts = 128 - interface.prefix_length
+    if len(octets) == 16 and hosts > 1 and int.from_bytes(octets, "big") % (1 << hosts) == 0:
+        return "it is the anycast address of the network's routers: RFC 4291, 2.6.1"
+    return ""
+
+
+def _require_different(own: list[Interface], given: list[Interface]) -> None:
+    seen: set[bytes] = set()
+    for interface in own:
+        if interface.address in seen:
+            raise ArgumentError("--address", str(interface), "each address once")
+        seen.add(interface.address)
+    for interface in given:
+        if interface.address in seen:
+            raise ArgumentError("--kernel-address", str(interface), "another address than Postel's own")
+
+
+def _require_mtu(mtu: int, interfaces: list[Interface]) -> None:
+    has_6 = any(len(interface.address) == 16 for interface in interfaces)
+    least = device.LEAST_MTU_6 if has_6 else SMALLEST_MTU
+    if not least <= mtu <= LARGEST_MTU:
+        reason = " with an IPv6 address (RFC 8200, 5)" if has_6 else ""
+        raise ArgumentError("--mtu", mtu, f"{least} to {LARGEST_MTU} octets{reason}")

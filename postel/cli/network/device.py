@@ -2,15 +2,20 @@
 
 import errno
 import json
+import os
 import subprocess
-from typing import Any
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Final
 
 from postel.errors import ArgumentError, LinkError
+from postel.link.device import right_to_use
 from postel.link.tun import Tun, attach
+from postel.wire import address
 from postel.wire.address import Interface
 
-_LEAST_MTU_6 = 1280  # below it a device has no IPv6 at all: RFC 8200, 5
-_PREFIX_OF_ONE = {4: 32, 16: 128}
+LEAST_MTU_6: Final = 1280  # below it a device has no IPv6 at all: RFC 8200, 5
+QUEUE: Final = 4096  # packets that may wait for Postel: a burst of SYNs, say, while it does something else. The kernel's default is 500
 
 
 def opened(name: str, kernel: list[Interface], *, mtu: int, namespace: str = "") -> Tun:
@@ -19,11 +24,15 @@ def opened(name: str, kernel: list[Interface], *, mtu: int, namespace: str = "")
 
 
 def queues(name: str, kernel: list[Interface], *, mtu: int, namespace: str, offload: bool, count: int) -> list[Tun]:
-    """As `opened`, so many queues of the device."""
+    """As `opened`, so many queues of the device. Nobody else may have one: the kernel would spread connections over all."""
+    _require_free(name, "")
+    if namespace:
+        _require_free(name, namespace)
     links: list[Tun] = []
     try:
         while len(links) < count:
-            links.append(attach(name, mtu=mtu, offload=offload, several=count > 1))
+            links.append(_attached(name, kernel, mtu=mtu, offload=offload, several=count > 1))
+        _require_free(name, "", count)  # two may have begun at once
         if namespace:
             ip("link", "set", "dev", name, "netns", namespace)
         _configure(name, kernel, mtu, namespace)
@@ -34,15 +43,70 @@ def queues(name: str, kernel: list[Interface], *, mtu: int, namespace: str, offl
     return links
 
 
+def _attached(name: str, kernel: list[Interface], *, mtu: int, offload: bool, several: bool) -> Tun:
+    try:
+        return attach(name, mtu=mtu, offload=offload, several=several)
+    except LinkError as error:
+        if error.errno not in (errno.EPERM, errno.EACCES):
+            raise
+        raise LinkError(error.errno, f"no right to use TUN device {name}: {_advice(name, kernel, mtu, several=several)}") from error
+
+
+def _advice(name: str, kernel: list[Interface], mtu: int, *, several: bool) -> str:
+    """What gives the right to use the device. Attaching is not all: its addresses are root's to set, too."""
+    kind = " multi_queue" if several else ""
+    addresses = "".join(f" && ip address add {interface} dev {name}" for interface in kernel)
+    made = f"ip tuntap add dev {name} mode tun user {os.geteuid()}{kind}{addresses}"
+    return right_to_use(f"{made} && ip link set dev {name} mtu {mtu} txqueuelen {QUEUE} up")
+
+
+def _require_free(name: str, namespace: str, own: int = 0) -> None:
+    """Raise LinkError where another program has queues of the device: to open one more would take connections from it at once."""
+    if _queues_in_use(name, namespace) > own:
+        where = f" in network namespace {namespace}" if namespace else ""
+        text = f"TUN device {name}{where} is in use by another program, or by workers that outlived theirs: stop them, or take another name"
+        raise LinkError(errno.EBUSY, text)
+
+
+def _queues_in_use(name: str, namespace: str) -> int:
+    """How many queues of a device with several are open; 0 where there is no such device, or one with a single queue."""
+    try:
+        described = json.loads(ip(*_inside(namespace), "-details", "-json", "link", "show", "dev", name) or "[]")
+    except LinkError as error:
+        if error.errno == errno.ENOENT:
+            raise
+        return 0
+    data: dict[str, Any] = described[0].get("linkinfo", {}).get("info_data", {}) if described else {}
+    return int(data.get("numqueues", 0)) + int(data.get("numdisabled", 0)) if data.get("multi_queue") else 0
+
+
+def _inside(namespace: str) -> tuple[str, ...]:
+    return ("-netns", namespace) if namespace else ()
+
+
 def _configure(name: str, kernel: list[Interface], mtu: int, namespace: str) -> None:
-    inside = ("-netns", namespace) if namespace else ()
+    inside = _inside(namespace)
     if _is_ready(name, kernel, mtu, inside):
-        return  # made by someone with more rights
-    silent = ("addrgenmode", "none") if mtu >= _LEAST_MTU_6 else ()  # no link-local address: nothing to announce
-    ip(*inside, "link", "set", "dev", name, "mtu", str(mtu), *silent)
+        with suppress(LinkError):  # made by someone with more rights, who may have left the queue as short as it was
+            ip(*inside, "link", "set", "dev", name, "txqueuelen", str(QUEUE))
+        return
+    silent = ("addrgenmode", "none") if mtu >= LEAST_MTU_6 else ()  # no link-local address: nothing to announce
+    ip(*inside, "link", "set", "dev", name, "mtu", str(mtu), "txqueuelen", str(QUEUE), *silent)
     for interface in kernel:
         ip(*inside, "address", "replace", str(interface), "dev", name, *(("nodad",) if len(interface.address) == 16 else ()))
     ip(*inside, "link", "set", "dev", name, "up")
+
+
+def require_not_the_kernels(own: Iterable[Interface], namespace: str) -> None:
+    """Raise ArgumentError where the kernel has one of these addresses itself: it would answer, and nothing would come here."""
+    taken: dict[bytes, str] = {}
+    for device in json.loads(ip(*_inside(namespace), "-json", "address", "show") or "[]"):
+        for info in device.get("addr_info", ()):
+            with suppress(ArgumentError, KeyError):
+                taken[address.parse(info["local"])] = device.get("ifname", "")
+    for interface in own:
+        if name := taken.get(interface.address):
+            raise ArgumentError("--address", str(interface), f"an address that the kernel doesn't have itself (it has it on {name})")
 
 
 def _is_ready(name: str, kernel: list[Interface], mtu: int, inside: tuple[str, ...]) -> bool:
@@ -63,7 +127,9 @@ def ip(*arguments: str) -> str:
     if done.returncode:
         complaint = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         number = errno.EPERM if "not permitted" in done.stderr else errno.EINVAL
-        mending = ": run as root, or let root set the device up" if number == errno.EPERM else ""
+        mending = ""
+        if number == errno.EPERM:
+            mending = ": run as root, or let root set the device up: its addresses, its MTU, and up"
         raise LinkError(number, f"ip {' '.join(arguments)}: {complaint[-1]}{mending}")
     return done.stdout
 

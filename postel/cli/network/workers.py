@@ -5,6 +5,7 @@ worker that took its SYN; a segment in the wrong process, which would be answere
 Therefore the parent keeps every queue open: those of a worker that died wait for the one that follows it.
 """
 
+import ctypes
 import os
 import signal
 import sys
@@ -17,7 +18,8 @@ from typing import Final
 from postel import cli
 
 MOST: Final = 256  # queues of a device: MAX_TAP_QUEUES
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _TOO_SOON: Final = 1.0  # seconds: who dies sooner would die again
 
 
@@ -27,17 +29,29 @@ def count(text: str) -> int:
     return int(text)
 
 
-def run(works: Sequence[Callable[[], None]]) -> int:
-    """Each in a process, until SIGTERM or SIGINT; the exit status. A worker that dies is replaced, unless it had only just begun."""
-    crew = Crew(works)
+def run(works: Sequence[Callable[[], None]], dismissed: Callable[[], None] = lambda: None) -> int:
+    """Run each in a process, until SIGTERM or SIGINT; the exit status. A worker that dies is replaced, unless it had only just begun.
+
+    SIGUSR1 and SIGHUP are passed on. However the parent ends, its workers get SIGTERM; `is_orphan` tells them why. ``dismissed`` is
+    called once no worker will be begun any more.
+    """
+    crew = Crew(works, dismissed)
     signal.signal(signal.SIGTERM, crew.dismiss)
     signal.signal(signal.SIGINT, crew.dismiss)
+    signal.signal(signal.SIGUSR1, crew.pass_on)
+    signal.signal(signal.SIGHUP, crew.pass_on)
     return crew.run()
 
 
+def is_orphan(parent: int) -> bool:
+    """Whether ``parent``, the process that began this one, has ended."""
+    return os.getppid() != parent
+
+
 class Crew:
-    def __init__(self, works: Sequence[Callable[[], None]]) -> None:
+    def __init__(self, works: Sequence[Callable[[], None]], dismissed: Callable[[], None]) -> None:
         self._works = works
+        self._dismissed = dismissed
         self._running: dict[int, tuple[int, float]] = {}  # by process id: which work, and since when
         self._signal = 0
         self._status = cli.DONE
@@ -53,6 +67,7 @@ class Crew:
             code = os.waitstatus_to_exitcode(status)
             if code == cli.NOT_ALLOWED or time.monotonic() - since < _TOO_SOON:
                 self._status = code if code > 0 else cli.FAILED
+                self._dismissed()
                 self._tell(signal.SIGTERM)
             else:
                 print(f"postel: worker {index} ended with {code}: another takes its place", file=sys.stderr, flush=True)
@@ -61,15 +76,22 @@ class Crew:
 
     def dismiss(self, number: int, _frame: FrameType | None) -> None:
         self._signal = number
+        self._dismissed()
         self._tell(signal.SIGTERM)
+
+    def pass_on(self, number: int, _frame: FrameType | None) -> None:
+        self._tell(number)
 
     def _begin(self, index: int) -> None:
         sys.stdout.flush()
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until it is known who must be told
+        parent = os.getpid()
         process = os.fork()
         if process == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it and tells
+            for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)  # SIGINT is the parent's to hear; for the others no handler is there yet
+            _end_with(parent)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             os._exit(cli.run(self._works[index]))
         self._running[process] = index, time.monotonic()
@@ -78,3 +100,12 @@ class Crew:
     def _tell(self, number: int) -> None:
         for process in self._running:
             os.kill(process, number)
+
+
+def _end_with(parent: int) -> None:
+    """Let the kernel send this process SIGTERM when its parent ends."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    if is_orphan(parent):
+        os._exit(cli.FAILED)  # it ended before that
