@@ -190,6 +190,7 @@ def test_workers_end_with_their_parent_however_it_ends(serving: Serving) -> None
 
 
 def test_a_restart_beside_orphans_is_refused(serving: Serving, tmp_path: Path) -> None:
+    assert until(lambda: len(serving.workers()) == 3)
     workers = serving.workers()
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)  # they can't hear that their parent has ended
