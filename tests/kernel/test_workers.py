@@ -148,6 +148,11 @@ def second(serving: Serving, folder: Path, *options: str) -> "subprocess.Complet
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
 
 
+def state(process: int) -> str:
+    """T when it has stopped."""
+    return Path(f"/proc/{process}/stat").read_text("ascii").rsplit(")", 1)[1].split()[0]
+
+
 def until(holds: Callable[[], object], patience: float = 10) -> bool:
     end = time.monotonic() + patience
     while not holds() and time.monotonic() < end:
@@ -194,6 +199,7 @@ def test_a_restart_beside_orphans_is_refused(serving: Serving, tmp_path: Path) -
     workers = serving.workers()
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)  # they can't hear that their parent has ended
+    assert until(lambda: all(state(worker) == "T" for worker in workers))
     try:
         serving.process.kill()
         serving.process.wait(10)
