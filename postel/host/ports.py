@@ -18,6 +18,8 @@ from typing import Final
 LOWEST: Final = 1024  # RFC6056-3.2: the whole range above the well-known ports
 HIGHEST: Final = 65535
 _COUNT: Final = HIGHEST - LOWEST + 1
+_ALL: Final = (1 << _COUNT) - 1  # bit i stands for port LOWEST + i
+_ZERO: Final = 0x30  # the digit
 _TABLE: Final = 1024  # counters; RFC 6056 found 10 to help already
 _TRIES: Final = 16  # ports tried one by one before the set of the free ones is asked, or made
 _FEW: Final = 8  # as few taken ports toward a destination don't need a set any more
@@ -48,6 +50,24 @@ class Search(ABC):
         A port that is missing here is struck off the set when `is_free` refuses it.
         """
 
+    def waiting(self) -> Iterable[int]:
+        """Those of the `taken` that may become free by the passing of time alone."""
+        return ()
+
+    def is_waiting(self, port: int) -> bool:
+        """Whether the port may become free by the passing of time alone."""
+        return False
+
+
+class _Crowd:
+    """Ports toward a destination to which many are taken, each set as the bits of an integer."""
+
+    __slots__ = ("free", "waiting")
+
+    def __init__(self, taken: Iterable[int], waiting: Iterable[int]) -> None:
+        self.free = _all_but(taken)
+        self.waiting = _ALL ^ _all_but(waiting)
+
 
 class Ports:
     """Chooses ephemeral ports. A port that becomes free again must be told with `free` or `free_everywhere`."""
@@ -58,7 +78,7 @@ class Ports:
         self._secret = blake2b(secret, digest_size=32, person=b"ports").digest()
         start = blake2b(b"table", digest_size=64, key=self._secret).digest()
         self._table = [int.from_bytes(start[2 * (i % 32) : 2 * (i % 32) + 2], "big") for i in range(_TABLE)]
-        self._crowded: dict[bytes, int] = {}  # the free ports, for each destination to which many are taken
+        self._crowded: dict[bytes, _Crowd] = {}
 
     def candidates(self, local_address: bytes, remote_address: bytes, remote_port: int) -> Iterator[int]:
         """Every ephemeral port once, in the order in which to try them: bounded, so that exhaustion ends (RFC6056-3.3c)."""
@@ -74,24 +94,42 @@ class Ports:
         for port in islice(candidates, _TRIES):
             if search.is_free(port):
                 return port
-        destination = search.destination
-        if destination not in self._crowded:
-            self._crowded[destination] = _free_of(search.taken())
-        while (free := self._crowded[destination]) != 0:
-            port = self._first(search, free)
+        crowd = self._crowded.get(search.destination)
+        if crowd is None:
+            crowd = self._crowded[search.destination] = _Crowd(search.taken(), search.waiting())
+        while crowd.free:
+            port = self._first(search, crowd.free)
             if search.is_free(port):
                 return port
-            self._crowded[destination] = free & ~(1 << port - LOWEST)
+            crowd.free &= ~(1 << port - LOWEST)
+        return self._find_waiting(search, crowd)
+
+    def _find_waiting(self, search: Search, crowd: _Crowd) -> int:
+        """As `find`, where only ports that wait for their time are left. Not all of them are asked; the next search goes on."""
+        for _ in range(_TRIES):
+            if not crowd.waiting:
+                break
+            port = self._first(search, crowd.waiting)
+            if search.is_free(port):
+                return port
+            if not search.is_waiting(port):
+                crowd.waiting &= ~(1 << port - LOWEST)
         return 0
+
+    def wait(self, destination: bytes, port: int) -> None:
+        """Note that a port, still taken for this destination, may become free by the passing of time alone."""
+        crowd = self._crowded.get(destination)
+        if crowd is not None and port >= LOWEST:
+            crowd.waiting |= 1 << port - LOWEST
 
     def free(self, destination: bytes, port: int) -> None:
         """Note that a port is no longer taken for this destination. Harmless where it wasn't, or still is."""
-        if destination not in self._crowded or port < LOWEST:
+        crowd = self._crowded.get(destination)
+        if crowd is None or port < LOWEST:
             return
-        free = self._crowded[destination] | 1 << port - LOWEST
-        if _COUNT - free.bit_count() > _FEW:
-            self._crowded[destination] = free
-        else:
+        crowd.free |= 1 << port - LOWEST
+        crowd.waiting &= ~(1 << port - LOWEST)
+        if _COUNT - crowd.free.bit_count() <= _FEW:
             del self._crowded[destination]
 
     def free_everywhere(self, port: int) -> None:
@@ -123,10 +161,10 @@ def _lowest_bit(value: int) -> int:
     return (value & -value).bit_length() - 1
 
 
-def _free_of(taken: Iterable[int]) -> int:
-    """The set of all ephemeral ports but the ``taken`` ones: bit i stands for port LOWEST + i."""
-    octets = bytearray(b"\xff" * (_COUNT // 8))  # no constant: mypyc would write its 19,420 digits into the C source, and fails at it
-    for port in taken:
+def _all_but(ports: Iterable[int]) -> int:
+    """The set of all ports but these, written as binary digits, which is quickly read."""
+    digits = bytearray(b"1" * _COUNT)
+    for port in ports:
         if port >= LOWEST:
-            octets[port - LOWEST >> 3] &= ~(1 << (port - LOWEST & 7))
-    return int.from_bytes(octets, "little")
+            digits[HIGHEST - port] = _ZERO
+    return int(digits, 2)

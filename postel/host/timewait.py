@@ -153,6 +153,7 @@ class TimeWait:
         self._thawed.discard(key)
         if record.authentication is not None:
             self._authentications[key] = record.authentication
+        self._ports.wait(key[:-2], key[-2] << 8 | key[-1])
         self._records.put(key, record.expires, _NUMBER.pack(self._number(record.config)) + record.state)
         while len(self._records) > MOST and (first := self._records.due(NEVER)) is not None:
             self._remove(first)

@@ -1,9 +1,5 @@
 """The endpoints and ports that TCP may still take: none of a connection, of TIME-WAIT or of a listener."""
 
-from collections.abc import Iterable, Iterator
-from itertools import chain
-from typing import Final
-
 from postel.errors import AddressInUse
 from postel.host.listener import Passive
 from postel.host.pairs import destination_of, key_of
@@ -12,8 +8,6 @@ from postel.host.timewait import TimeWait
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.wire.address import Endpoint
-
-_PORT: Final = 2  # octets at the end of a pair's key
 
 
 class _PairSearch(Search):
@@ -33,8 +27,14 @@ class _PairSearch(Search):
             return False  # the connection would be with itself: a simultaneous open that nobody asked for
         return not self._unused.is_taken(Endpoint(self.local_address, port), self._remote, self._config, self._now)
 
-    def taken(self) -> Iterator[int]:
+    def taken(self) -> list[int]:
         return self._unused.ports_to(self.destination)
+
+    def waiting(self) -> list[int]:
+        return self._unused.ports_in_time_wait(self.destination)
+
+    def is_waiting(self, port: int) -> bool:
+        return self._unused.is_in_time_wait(key_of(Endpoint(self.local_address, port), self._remote))
 
 
 class _ListenerSearch(Search):
@@ -49,7 +49,7 @@ class _ListenerSearch(Search):
     def is_free(self, port: int) -> bool:
         return not self._passive.offers(port)
 
-    def taken(self) -> Iterable[int]:
+    def taken(self) -> list[int]:
         return self._passive.ports()
 
 
@@ -91,12 +91,19 @@ class Unused:
         """Whether the local port is no ephemeral one toward ``remote``."""
         return self._passive.offers(local.port) or self._has(key_of(local, remote), config, now)
 
-    def ports_to(self, destination: bytes) -> Iterator[int]:
+    def ports_to(self, destination: bytes) -> list[int]:
         """Local ports in use toward a destination."""
-        yield from self._passive.ports()
-        for key in chain(self._table, self._passive.half_open, self._passive.cache, self._time_wait.keys()):
-            if key[:-_PORT] == destination:
-                yield key[-2] << 8 | key[-1]
+        ports = self._passive.ports()
+        for keys in (self._table, self._passive.half_open, self._passive.cache, self._time_wait.keys()):
+            ports += [key[-2] << 8 | key[-1] for key in keys if key[:-2] == destination]
+        return ports
+
+    def ports_in_time_wait(self, destination: bytes) -> list[int]:
+        """Of those, the ones that TIME-WAIT holds."""
+        return [key[-2] << 8 | key[-1] for key in self._time_wait.keys() if key[:-2] == destination]  # noqa: SIM118
+
+    def is_in_time_wait(self, key: bytes) -> bool:
+        return key in self._time_wait
 
     def _has(self, key: bytes, config: Config, now: int) -> bool:
         if key in self._table or self._passive.has(key):

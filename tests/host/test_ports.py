@@ -1,5 +1,6 @@
 """RFC 6056."""
 
+from dataclasses import replace
 from itertools import islice, pairwise
 
 import pytest
@@ -10,6 +11,7 @@ from postel.errors import AddressInUse, ConnectionRefused
 from postel.host.host import Host
 from postel.host.pairs import destination_of
 from postel.host.ports import HIGHEST, LOWEST, Ports, Search
+from postel.tcp.config import DEFAULT
 from postel.tcp.state import CLOSED, ESTABLISHED
 from postel.times import MINUTE, SECOND
 from postel.wire.address import Endpoint, parse
@@ -161,8 +163,9 @@ def test_rfc6056_3_3c_of_a_host_whose_ports_are_taken(host: Host, remote: str):
     assert host.connect(remote, 80, 0).local.port == 2000
 
 
-def test_a_port_is_free_again_when_its_time_wait_is_over(pair: Pair):
-    client, server, _ = pair.connect()
+def in_time_wait_among_taken_ones(pair: Pair, **options: object) -> int:
+    """The port of the one connection of the left host that is in TIME-WAIT; all other ports are taken."""
+    client, server, _ = pair.connect(**options)
     port = client.local.port
     crowd(pair.left, "10.0.0.2", but={port})
     pair.left._connections.table[destination_of(client.local.address, client.remote) + port.to_bytes(2, "big")] = client
@@ -172,8 +175,28 @@ def test_a_port_is_free_again_when_its_time_wait_is_over(pair: Pair):
     pair.advance(0)
     with pytest.raises(AddressInUse):
         pair.left.connect("10.0.0.2", 80, pair.now)
+    assert pair.left.statistics()["time_wait"] == 1
+    return port
+
+
+def test_a_port_is_free_again_when_its_time_wait_is_over(pair: Pair):
+    plain = replace(DEFAULT, timestamps=False)
+    port = in_time_wait_among_taken_ones(pair, config=plain)
+    pair.now += 10 * SECOND
+    for _ in range(3):
+        with pytest.raises(AddressInUse):
+            pair.left.connect("10.0.0.2", 80, pair.now, config=plain)
     pair.advance(5 * MINUTE)
+    assert pair.left.connect("10.0.0.2", 80, pair.now, config=plain).local.port == port
+
+
+def test_a_port_in_time_wait_is_taken_again_once_timestamps_allow_it(pair: Pair):
+    port = in_time_wait_among_taken_ones(pair)
+    pair.now += 10 * SECOND
     assert pair.left.connect("10.0.0.2", 80, pair.now).local.port == port
+    for _ in range(3):
+        with pytest.raises(AddressInUse):
+            pair.left.connect("10.0.0.2", 80, pair.now)
 
 
 def test_a_host_at_whose_every_port_somebody_listens(host: Host):
