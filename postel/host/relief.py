@@ -79,16 +79,16 @@ class Relief:
             if len(oldest) == _AT_ONCE:
                 break
         freed = 0
-        for tcb in sorted(oldest, key=_held, reverse=True):
+        for tcb in sorted(oldest, key=_weight, reverse=True):
             if freed >= excess:
                 break
             freed += _give_up(tcb, excess - freed)
         return freed
 
 
-def _held(tcb: Tcb) -> int:
-    """Octets that wait for reassembly."""
-    return 0 if tcb.reassembly is None else tcb.reassembly.held
+def _weight(tcb: Tcb) -> int:
+    """Octets of memory that wait for reassembly."""
+    return 0 if tcb.reassembly is None else tcb.reassembly.weight
 
 
 def _give_up(tcb: Tcb, octets: int) -> int:

@@ -375,7 +375,7 @@ class Tcb(Holder):
         self.give_back(self.send_buffer.size)
         self.send_buffer.clear()
         if self.reassembly is not None:
-            self.give_back(self.reassembly.held)
+            self.give_back(self.reassembly.weight)
             self.close_gap()
         if self.memory is not None:
             self.memory.stop_waiting(self)

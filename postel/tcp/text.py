@@ -5,27 +5,38 @@ from typing import Final
 from postel.tcp import seq
 from postel.tcp.events import READABLE
 from postel.tcp.memory import Memory
-from postel.tcp.reassembly import Reassembly
+from postel.tcp.reassembly import PIECE, QUEUE, Reassembly
 from postel.tcp.tcb import OWES_ACK, Tcb
 from postel.times import NEVER
 from postel.wire.segment import SYN, Segment
 
 _DUPLICATES_HELD: Final = 64
 _SMALL: Final = 512  # octets: text that joins the piece before it
-_PIECE: Final = 4096
+_LARGE: Final = 4096
+_FEW: Final = 32  # pieces that may wait behind gaps whatever the size of the receive buffer; more, while they weigh less than that
 
 
 def take(tcb: Tcb, ahead: int, data: bytes, packets: int, now: int) -> bool:
     """``data`` of so many packets begins ``ahead`` octets after RCV.NXT. What the host has no memory for is dropped and comes again."""
-    if not tcb.take_memory(len(data)) and not _make_room(tcb, ahead, len(data)):
+    if ahead or tcb.reassembly is not None:
+        return _hold(tcb, ahead, data, packets)
+    if not tcb.take_memory(len(data)):
         return False
-    if ahead == 0 and tcb.reassembly is None:
-        deliver(tcb, data)
-        owe_ack(tcb, packets, now)
-        if tcb.duplicate is not None:  # its sender waits to hear that it sent too much
-            tcb.owes |= OWES_ACK
-    else:
-        _reassemble(tcb, ahead, data, packets)
+    deliver(tcb, data)
+    owe_ack(tcb, packets, now)
+    if tcb.duplicate is not None:  # its sender waits to hear that it sent too much
+        tcb.owes |= OWES_ACK
+    return True
+
+
+def _hold(tcb: Tcb, ahead: int, data: bytes, packets: int) -> bool:
+    """Text ahead of RCV.NXT becomes a piece that waits, with a weight of its own; text at RCV.NXT fills a gap, and goes to the user."""
+    weight = len(data)
+    if ahead:
+        weight += PIECE if tcb.reassembly else PIECE + QUEUE
+    if not tcb.take_memory(weight) and not _make_room(tcb, ahead, weight):
+        return False
+    _reassemble(tcb, ahead, data, packets, weight)
     return True
 
 
@@ -40,7 +51,7 @@ def _make_room(tcb: Tcb, ahead: int, octets: int) -> bool:
 def deliver(tcb: Tcb, data: bytes) -> None:
     octets = len(data)
     received = tcb.received
-    if octets < _SMALL and received and len(received[-1]) < _PIECE:  # else a megabyte of tiny segments weighs fifty
+    if octets < _SMALL and received and len(received[-1]) < _LARGE:  # else a megabyte of tiny segments weighs fifty
         received[-1] += data
     else:
         received.append(data)
@@ -67,8 +78,11 @@ def count(tcb: Tcb, memory: Memory) -> None:
         memory.used += tcb.unread
 
 
-def _reassemble(tcb: Tcb, ahead: int, data: bytes, packets: int) -> None:
-    """Out of order, or into a gap: acknowledged at once either way (RFC5681-3.2a, RFC5681-3.2b)."""
+def _reassemble(tcb: Tcb, ahead: int, data: bytes, packets: int, taken: int) -> None:
+    """Out of order, or into a gap: acknowledged at once either way (RFC5681-3.2a, RFC5681-3.2b).
+
+    ``taken`` octets of the host's memory are for it, of which what it didn't need is given back.
+    """
     if tcb.reassembly is None:
         tcb.reassembly = Reassembly()
         if tcb.memory is not None:
@@ -78,16 +92,16 @@ def _reassemble(tcb: Tcb, ahead: int, data: bytes, packets: int) -> None:
     run = held.range_at(start, start + len(data))
     if run[1] and (ahead or tcb.duplicate is None):  # RFC2883-4a; RFC2883-4.2: the first of several, so not after one left of RCV.NXT
         tcb.duplicate = (_number(tcb, run[0]), _number(tcb, run[1]))
-    inserted = held.insert(start, data)
-    before = held.held
-    held.relieve()
-    tcb.give_back(len(data) - inserted + before - held.held)
+    before = held.weight + tcb.unread
+    held.insert(start, data)
+    held.relieve(max(_FEW, tcb.receive_limit // PIECE))
     if ahead and not tcb.sack_agreed:
         # MUST-58 coalesces ACKs, but a peer without SACK counts duplicates to find a loss: each segment gets its own
         tcb.duplicates_owed = min(tcb.duplicates_owed + packets - (tcb.owes & OWES_ACK == 0), _DUPLICATES_HELD)
     tcb.owes |= OWES_ACK
     for piece in held.take(tcb.position):
         deliver(tcb, piece)
+    tcb.give_back(taken - (held.weight + tcb.unread - before))
     if not held:
         tcb.close_gap()
 

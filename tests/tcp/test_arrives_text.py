@@ -6,6 +6,7 @@ import pytest
 
 from postel.errors import ConnectionReset
 from postel.tcp.memory import Memory
+from postel.tcp.reassembly import PIECE, QUEUE
 from postel.tcp.state import CLOSE_WAIT, CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_2, TIME_WAIT
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.segment import ACK, FIN, PSH, RST, URG
@@ -235,11 +236,11 @@ def test_text_that_memory_cannot_hold_comes_again() -> None:
 
 @pytest.mark.label("BAD-SEQ-8")
 def test_bad_seq_8_text_in_order_displaces_what_waits_behind_a_gap() -> None:
-    memory = Memory(10)
+    memory = Memory(10 + 2 * PIECE + QUEUE)
     scene = established(memory=memory)
     scene.hears(ACK, b"fghij", seq=6)
     scene.hears(ACK, b"vwxyz", seq=22)
-    assert memory.used == 10
+    assert memory.used == memory.limit
     scene.hears(ACK, b"ABCDE")
     assert scene.reads() == b"ABCDEfghij"
     assert memory.used == 0
@@ -251,7 +252,7 @@ def test_bad_seq_8_text_in_order_displaces_what_waits_behind_a_gap() -> None:
 
 
 def test_text_ahead_that_memory_cannot_hold_is_dropped() -> None:
-    memory = Memory(3)
+    memory = Memory(3 + PIECE + QUEUE)
     scene = established(memory=memory)
     scene.hears(ACK, b"four", seq=5)
     assert scene.tcb.reassembly is None
