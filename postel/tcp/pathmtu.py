@@ -263,8 +263,9 @@ def _beyond(tcb: Tcb) -> int:
 
 
 def _lowest(tcb: Tcb) -> int:
-    """No claim makes the path MTU less than this."""
-    return min(FLOOR_4 if tcb.is_ipv4 else LOWEST_6, tcb.mtu)
+    """No claim makes the path MTU less than this, so that text has the room that a peer's MSS must leave it, too. (A host heeds no
+    claim below FLOOR_4 or LOWEST_6 in the first place.)"""
+    return min(tcb.config.smallest_mss + (HEADERS_4 if tcb.is_ipv4 else HEADERS_6), tcb.mtu)
 
 
 def _steps(tcb: Tcb) -> tuple[int, ...]:
