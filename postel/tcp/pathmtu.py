@@ -263,8 +263,8 @@ def _beyond(tcb: Tcb) -> int:
 
 
 def _lowest(tcb: Tcb) -> int:
-    """No claim makes the path MTU less than this, so that text has the room that a peer's MSS must leave it, too. (A host heeds no
-    claim below FLOOR_4 or LOWEST_6 in the first place.)"""
+    """No claim makes the path MTU less than this: text keeps the room that a peer's MSS must leave it. A host heeds no claim below
+    FLOOR_4 or LOWEST_6 in the first place."""
     return min(tcb.config.smallest_mss + (HEADERS_4 if tcb.is_ipv4 else HEADERS_6), tcb.mtu)
 
 
