@@ -50,6 +50,7 @@ class Connections(Children):
         super().__init__(routes, ports, outbound, counters, memory, orphan_limit, observer, secret)
         self.unused = Unused(self.table, self.passive, self.time_wait, ports)
         self.servers = Known()
+        self._thawed: set[Connection] = set()  # made from records of TIME-WAIT, until they are settled
         self._ports = ports
 
     def __iter__(self) -> Iterator[tuple[Endpoint, Endpoint, State]]:
@@ -213,7 +214,7 @@ class Connections(Children):
         if state is CLOSED or state is LISTEN:
             self._forget(connection, now)
             return False
-        if state is TIME_WAIT and connection.tcb.nobody_reads:
+        if state is TIME_WAIT:
             self._freeze(connection, now)
             return False
         if state is SYN_RECEIVED and self._goes_to_cache(connection):
@@ -264,8 +265,8 @@ class Connections(Children):
                 self.time_wait.put(entry.predecessor)
         elif self.table.get(key) is connection:
             del self.table[key]
-            if self.time_wait.discard(key) is not None:
-                connection.tcb.events = ()  # it was made of that record, and no program has it
+            self.time_wait.discard(key)
+            self._drop_thawed(connection)
             if self.passive.is_silent(connection):  # it waits in `accept`: until then its text is the host's
                 text.count(connection.tcb, self._memory)
         self._ports.free(key[:-2], connection.local.port)
@@ -273,14 +274,22 @@ class Connections(Children):
     def _freeze(self, connection: Connection, now: int) -> None:
         """For its user the connection is over now; for its pair a record answers until 2MSL have passed."""
         key = key_of(connection.local, connection.remote)
+        tcb = connection.tcb
         del self.table[key]
         self._timers.forget(connection)
         self.orphans.forget(connection)
-        was_thawed = key in self.time_wait
-        self.time_wait.put(timewait.frozen(key, connection.tcb, connection.authentication))
-        connection.tcb.observer = None  # who will hear of CLOSED when it comes to pass: `handle_timeout`
-        connection.tcb.delete(None, now)
-        if was_thawed:  # no program has it
+        self.time_wait.put(timewait.frozen(key, tcb, connection.authentication))
+        if not tcb.nobody_reads:
+            connection.leave_time_wait_to(self.time_wait)
+            return
+        tcb.observer = None  # `handle_timeout` tells it of CLOSED when that comes to pass
+        tcb.delete(None, now)
+        self._drop_thawed(connection)
+
+    def _drop_thawed(self, connection: Connection) -> None:
+        """No program has a connection that was made from a record: nothing is told of it."""
+        if connection in self._thawed:
+            self._thawed.discard(connection)
             connection.tcb.events = ()
 
     def _thaw(self, key: bytes) -> Connection | None:
@@ -290,5 +299,6 @@ class Connections(Children):
         connection = record.thaw(self._observer, self._memory, self._agenda)
         connection.on_agenda = True  # so that it is settled, and frozen again, even if the segment is not given to it
         self._agenda.append(connection)
+        self._thawed.add(connection)
         self.table[key] = connection
         return connection

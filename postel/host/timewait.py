@@ -1,7 +1,8 @@
 """TIME-WAIT as a small record: what is needed to answer for the old connection, and nothing else.
 
-A connection that nobody holds any more is frozen into a `Record`. A segment for it thaws the record into a `Connection`, so that the
-rules are written once, in `tcp.arrives`; when that has answered it is frozen again. `TimeWait` keeps a record as octets, some 230 of
+A connection in TIME-WAIT is frozen into a `Record`, whether its program released it or not. The host forgets the connection; a program that
+still holds it can read what arrived, and its state follows the record. A segment for the pair thaws the record into a `Connection`, so that
+the rules are written once, in `tcp.arrives`; when that has answered it is frozen again. `TimeWait` keeps a record as octets, some 230 of
 memory in all where addresses are IPv4's.
 """
 
@@ -10,12 +11,13 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import Final, NamedTuple
 
-from postel.host.pairs import ends_of
+from postel.host.pairs import ends_of, key_of
 from postel.host.ports import Ports
 from postel.host.records import Records
 from postel.tcp.authentication import Authentication
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
+from postel.tcp.keeper import Keeper
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.state import TIME_WAIT
@@ -118,7 +120,7 @@ def _close_both_ways(tcb: Tcb, snd_max: int) -> None:
     tcb.fin_expected = (tcb.rcv.nxt - 1) & 0xFFFFFFFF
 
 
-class TimeWait:
+class TimeWait(Keeper):
     """All records of a host, found by their key and ordered by expiry."""
 
     __slots__ = ("_authentications", "_configs", "_numbers", "_ports", "_records", "_thawed")
@@ -176,6 +178,16 @@ class TimeWait:
     def clear(self) -> None:
         for key in list(self._records):
             self._remove(key)
+
+    def keeps(self, tcb: Tcb) -> bool:
+        """Whether the record of this connection is here, not one of an incarnation before or after it."""
+        key = key_of(tcb.local, tcb.remote)
+        return key in self._records and _STATE.unpack_from(self._records.content(key), _NUMBER.size)[0] == tcb.snd.iss
+
+    def give_up(self, tcb: Tcb, now: int) -> None:
+        """Let the record of this connection be due at once."""
+        key = key_of(tcb.local, tcb.remote)
+        self._records.put(key, now, self._records.content(key))
 
     def next_timeout(self) -> int:
         return self._records.next_timeout()

@@ -16,7 +16,8 @@ from postel.tcp import arrives, calls, output, pathmtu, reconfigure, seq, status
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import DEFAULT, Config
-from postel.tcp.events import Event
+from postel.tcp.events import CLOSED_NAME, Event
+from postel.tcp.keeper import Keeper
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.recovery import Figures
@@ -57,6 +58,7 @@ class Connection:
         self.context: object = None
         self.on_agenda = False
         self._agenda = agenda
+        self._keeper: Keeper | None = None  # of its TIME-WAIT
 
     def __repr__(self) -> str:
         return f"<{self.local} {self.state} {self.remote}>"
@@ -73,6 +75,9 @@ class Connection:
 
     @property
     def state(self) -> State:
+        """The state of RFC 9293. In TIME-WAIT it may be that of the host's record, see `leave_time_wait_to`."""
+        if self._keeper is not None and not self._keeper.keeps(self.tcb):
+            return CLOSED
         return self.tcb.state
 
     @property
@@ -118,6 +123,7 @@ class Connection:
 
     def send(self, data: bytes | bytearray | memoryview, now: int, *, urgent: bool = False) -> int:
         """How many octets were taken: all, or as many as fit; a WRITABLE event says when the rest may come."""
+        self._follow_keeper(now)
         taken = calls.send(self.tcb, data, now, urgent=urgent)
         self._note()
         return taken
@@ -140,16 +146,24 @@ class Connection:
 
     def close(self, now: int) -> None:
         """Send what is queued, then FIN. The peer may go on sending, and `receive` goes on giving."""
+        self._follow_keeper(now)
         calls.close(self.tcb, now)
         self._note()
 
     def release(self, now: int) -> None:
         """Close, and read no more. Text not read, or coming later, is answered with RST. Never raises."""
         calls.release(self.tcb, now)
+        if self._keeper is not None:
+            self._end_time_wait(now)
         self._note()
 
     def abort(self, now: int) -> None:
         """Send RST and forget what waits to be sent. Text that had arrived in order stays to be read, and then that was the end."""
+        self._follow_keeper(now)
+        if self._keeper is not None:  # EP-ABORT-5
+            self._keeper.give_up(self.tcb, now)
+            self._end_time_wait(now)
+            return
         calls.abort(self.tcb, now)
         self._note()
 
@@ -187,7 +201,7 @@ class Connection:
         """What there is to know, at ``now`` or when the connection last did something, whichever is later. Asking changes nothing.
 
         Raises what ended the connection once it is CLOSED."""
-        if self.tcb.state is CLOSED:  # EP-STAT-1
+        if self.state is CLOSED:  # EP-STAT-1
             raise calls.why_closed(self.tcb)
         figures = self.tcb.recovery.figures() if self.tcb.is_sender else Figures()
         return status.of(self.tcb, figures, self.urgent, now)
@@ -245,8 +259,35 @@ class Connection:
         return self.tcb.timers.next()
 
     def handle_timeout(self, now: int) -> None:
+        if self._keeper is not None:
+            self._follow_keeper(now)
+            return
         timeouts.expire(self.tcb, now)
         self._note()
+
+    def leave_time_wait_to(self, keeper: Keeper) -> None:
+        """Let ``keeper`` answer for the pair until its 2MSL are over; called by a host when the connection enters TIME-WAIT.
+
+        The connection has nothing more to send, to hear or to wait for. Its program is told "closed" and can go on reading what had
+        arrived; `state` is TIME-WAIT for as long as the pair is kept, and then CLOSED.
+        """
+        tcb = self.tcb
+        tcb.observer = None  # the keeper tells of CLOSED
+        tcb.let_text_go()
+        tcb.events += (Event(CLOSED_NAME),)
+        self._agenda = None
+        self._keeper = keeper
+
+    def _follow_keeper(self, now: int) -> None:
+        """CLOSED, once the pair isn't kept any more."""
+        if self._keeper is not None and not self._keeper.keeps(self.tcb):
+            self._end_time_wait(now)
+
+    def _end_time_wait(self, now: int) -> None:
+        """For the program it is over; it was told before."""
+        self._keeper = None
+        self.tcb.timers.stop()
+        self.tcb.enter(CLOSED, now)
 
     def _note(self) -> None:
         if self._agenda is not None and not self.on_agenda:

@@ -30,7 +30,7 @@ class Event:
 
 
 OPENED: Final = Event("opened")  # ESTABLISHED was reached
-READABLE: Final = Event("readable")  # octets wait in `receive`
+READABLE: Final = Event("readable")  # text arrived, and waits in `receive`; not told again after a read that left something
 WRITABLE: Final = Event("writable")  # room again after `send` took less than it was given
 URGENT: Final = Event("urgent")  # urgent data is ahead, or its pointer advanced (MUST-32)
 END_OF_STREAM: Final = Event("end-of-stream")  # the peer's FIN: after what is buffered, nothing more comes (MUST-12)

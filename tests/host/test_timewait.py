@@ -1,10 +1,13 @@
 """TIME-WAIT as a record: frozen, thawed, reopened, ended."""
 
+import gc
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from postel.errors import AddressInUse
+from postel.errors import AddressInUse, ConnectionClosing, ConnectionDoesNotExist
 from postel.host import timewait
 from postel.host.host import Host
 from postel.host.ports import Ports
@@ -39,8 +42,8 @@ def time_wait(peer: Peer, *, timestamps: bool = True, config: Config = DEFAULT, 
 @pytest.mark.parametrize("released", [True, False])
 def test_ep_tmo_3_two_msl_later_nothing_is_left(peer: Peer, host: Host, released: bool):
     connection, _ = time_wait(peer, released=released)
-    assert host.statistics()["time_wait"] == released
-    assert host.statistics()["connections"] == (not released)
+    assert (host.statistics()["time_wait"], host.statistics()["connections"]) == (1, 0)
+    assert connection.state is (CLOSED if released else TIME_WAIT)
     assert [state for _, _, state in host.connections()] == [TIME_WAIT]
     assert peer.advance(4 * MINUTE - 1) == []
     assert [state for _, _, state in host.connections()] == [TIME_WAIT]
@@ -51,12 +54,13 @@ def test_ep_tmo_3_two_msl_later_nothing_is_left(peer: Peer, host: Host, released
     assert host.next_timeout() == NEVER
 
 
-def test_who_is_released_late_is_frozen_then(peer: Peer, host: Host):
+def test_who_is_released_late_leaves_the_pair_in_time_wait(peer: Peer, host: Host):
     connection, _ = time_wait(peer, released=False)
     peer.advance(MINUTE)
     connection.release(peer.now)
     peer.drain()
     assert (host.statistics()["time_wait"], host.statistics()["connections"]) == (1, 0)
+    assert connection.state is CLOSED
     assert peer.advance(3 * MINUTE - 1) == []
     assert len(list(host.connections())) == 1
     peer.advance(1)
@@ -131,7 +135,8 @@ def test_bad_tw_2_the_table_of_rfc_6191(peer: Peer, host: Host, released: bool, 
     if not accepted:
         assert answers == []  # silently
         assert state is TIME_WAIT
-        assert host.statistics()["time_wait"] == released
+        assert host.statistics()["time_wait"] == 1
+        assert connection.state is (CLOSED if released else TIME_WAIT)
         peer.advance(4 * MINUTE)
         assert list(host.connections()) == []
         return
@@ -199,6 +204,144 @@ def test_a_pair_in_time_wait_is_taken_for_connect(peer: Peer, host: Host):
     host._connections.passive.find(peer.target, 80).close(peer.now)
     with pytest.raises(AddressInUse):
         host.connect("10.0.0.9", 5000, peer.now, local_address="10.0.0.1", local_port=80)
+
+
+# A program that still holds the connection
+
+
+def closed_with_text(peer: Peer, text: bytes = b"what had arrived"):
+    """TIME-WAIT after `close` alone, with text that nobody has read."""
+    listener = peer.host.listen(80, peer.now)
+    answer = peer.segment(peer.give(peer.tcp(SYN)))
+    peer.give(peer.tcp(ACK, seq=1001, ack=answer.seq + 1))
+    connection = listener.accept()
+    connection.close(peer.now)
+    peer.drain()
+    peer.give(peer.tcp(FIN | ACK, seq=1001, ack=answer.seq + 2, data=text))
+    return connection, answer.seq + 2
+
+
+def told(peer: Peer, connection: object) -> list[str]:
+    return [event.name for subject, event in peer.events if subject is connection]
+
+
+def test_after_close_alone_what_had_arrived_is_read_in_time_wait(peer: Peer, host: Host):
+    connection, _ = closed_with_text(peer)
+    assert told(peer, connection) == ["readable", "end-of-stream", "closed"]
+    assert (connection.state, connection.readable, connection.at_end) == (TIME_WAIT, 16, False)
+    assert host.statistics()["memory_used"] == 0  # it is the program's
+    assert connection.receive(4, peer.now) == b"what"
+    peer.advance(4 * MINUTE - 1)
+    assert (connection.state, connection.status(peer.now).state) == (TIME_WAIT, TIME_WAIT)
+    peer.advance(1)
+    assert connection.state is CLOSED
+    assert connection.receive(99, peer.now) == b" had arrived"
+    assert (connection.receive(99, peer.now), connection.at_end) == (b"", True)
+    assert told(peer, connection).count("closed") == 1
+    assert (host.statistics()["memory_used"], host.next_timeout()) == (0, NEVER)
+
+
+@pytest.mark.label("EP-SEND-5", "EP-CLOSE-8", "EP-SEND-1", "EP-CLOSE-1", "EP-ABORT-1", "EP-STAT-1")
+def test_calls_after_close_alone_are_those_of_the_state(peer: Peer):
+    connection, _ = closed_with_text(peer)
+    for call in (lambda: connection.send(b"x", peer.now), lambda: connection.close(peer.now)):
+        with pytest.raises(ConnectionClosing):
+            call()
+    peer.advance(4 * MINUTE)
+    for call in (
+        lambda: connection.send(b"x", peer.now),
+        lambda: connection.close(peer.now),
+        lambda: connection.abort(peer.now),
+        lambda: connection.status(peer.now),
+    ):
+        with pytest.raises(ConnectionDoesNotExist):
+            call()
+    connection.release(peer.now)
+    assert connection.readable == 0
+
+
+@pytest.mark.label("EP-ABORT-5")
+def test_ep_abort_5_an_abort_in_time_wait_frees_the_pair(peer: Peer, host: Host):
+    connection, _ = closed_with_text(peer)
+    connection.abort(peer.now)
+    assert connection.state is CLOSED
+    assert peer.advance(0) == []
+    assert (list(host.connections()), host.statistics()["time_wait"]) == ([], 0)
+    assert peer.advance(5 * MINUTE) == []
+    assert told(peer, connection).count("closed") == 1
+    assert host.next_timeout() == NEVER
+
+
+def test_the_state_follows_the_peers_fin_and_its_own_incarnation(peer: Peer, host: Host):
+    connection, ack = closed_with_text(peer, b"")
+    peer.advance(3 * MINUTE)
+    peer.give(peer.tcp(FIN | ACK, seq=1001, ack=ack))  # restarts 2MSL
+    peer.advance(3 * MINUTE)
+    assert connection.state is TIME_WAIT
+    peer.give(peer.tcp(SYN, seq=5000))
+    assert connection.state is CLOSED
+    peer.give(peer.tcp(RST, seq=5001))  # the attempt came to nothing: the pair is in TIME-WAIT again (EP-TW-8)
+    assert connection.state is TIME_WAIT
+    answer = peer.segment(peer.give(peer.tcp(SYN, seq=6000)))
+    peer.give(peer.tcp(ACK, seq=6001, ack=answer.seq + 1))
+    successor = host._connections.passive.find(peer.target, 80).accept()
+    successor.close(peer.now)
+    peer.drain()
+    peer.give(peer.tcp(FIN | ACK, seq=6001, ack=answer.seq + 2))
+    assert (successor.state, connection.state) == (TIME_WAIT, CLOSED)
+    peer.advance(4 * MINUTE)
+    assert (successor.state, connection.state) == (CLOSED, CLOSED)
+    assert told(peer, connection).count("closed") == told(peer, successor).count("closed") == 1
+
+
+@pytest.mark.parametrize("released", [True, False])
+def test_events_are_told_of_connections_that_the_program_has(peer: Peer, host: Host, released: bool):
+    """None of those that are made from a record to answer, or to end."""
+    connection, last = time_wait(peer, released=released)
+    for flags in (FIN | ACK, ACK, RST, SYN | ACK):
+        peer.give(peer.tcp(flags, seq=1001, ack=last.seq, tsval=600, tsecr=0))
+    peer.give(peer.tcp(SYN, seq=5000, tsval=700, tsecr=0))
+    peer.give(peer.tcp(RST, seq=5001))
+    peer.advance(10 * MINUTE)
+    assert {subject for subject, event in peer.events if event.name != "acceptable"} == {connection}
+    assert told(peer, connection).count("closed") == 1
+
+
+def test_where_a_reset_ends_time_wait_no_stranger_is_told_of(peer: Peer, host: Host):
+    connection, _ = time_wait(peer, config=replace(DEFAULT, rfc1337=False))
+    peer.give(peer.tcp(RST, seq=1002))
+    assert list(host.connections()) == []
+    assert {subject for subject, event in peer.events if event.name != "acceptable"} == {connection}
+
+
+@pytest.mark.parametrize("released", [True, False])
+def test_time_wait_costs_a_record_whatever_was_called(new_host: Callable[..., Host], new_peer: type[Peer], released: bool):
+    """The host keeps no connection, and so nothing of one that its program let go."""
+    host = new_host()
+    peer = new_peer(host)
+    listener = host.listen(80, peer.now)
+
+    def pass_through(ports: range) -> None:
+        for port in ports:
+            answer = peer.segment(peer.give(peer.tcp(SYN, port=port)))
+            peer.give(peer.tcp(ACK, seq=1001, ack=answer.seq + 1, port=port))
+            connection = listener.accept()
+            connection.release(peer.now) if released else connection.close(peer.now)
+            peer.drain()
+            peer.give(peer.tcp(FIN | ACK, seq=1001, ack=answer.seq + 2, port=port))
+            peer.events.clear()
+
+    pass_through(range(2000, 3000))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        pass_through(range(3000, 5000))
+        gc.collect()
+        grown = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert (host.statistics()["connections"], host.statistics()["time_wait"]) == (0, 3000)
+    assert grown < 450 * 2000
 
 
 def record(number: int, expires: int):

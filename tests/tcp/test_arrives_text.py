@@ -376,3 +376,17 @@ def test_a_reset_after_the_peers_fin_is_told_apart_from_it() -> None:
     scene.hears(RST)
     assert isinstance(scene.connection.error, ConnectionReset)
     assert scene.connection.at_end
+
+
+def test_readable_is_told_when_text_arrives_and_not_after_a_read_that_left_some() -> None:
+    scene = established()
+    scene.hears(ACK, b"four")
+    scene.arrives(ACK, b"more")
+    scene.hears(ACK, b"text")
+    assert scene.events() == ["readable"]  # once for all that came before the drain
+    assert scene.reads(2) == b"fo"
+    assert (scene.events(), scene.connection.readable) == ([], 10)
+    scene.hears(ACK, b"!")
+    assert scene.events() == ["readable"]
+    assert scene.reads() == b"urmoretext!"
+    assert scene.events() == []
