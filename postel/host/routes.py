@@ -115,8 +115,10 @@ class Routes:
 
     def require_source(self, source: bytes, destination: bytes) -> None:
         """Raise NetworkUnreachable where packets from this own address can't go to the destination."""
-        if is_loopback(source) and destination not in self.own:  # RFC 1122, 3.2.1.3 (g); RFC 4291, 2.5.3
-            raise NetworkUnreachable(f"{to_text(destination)}: nothing from {to_text(source)} leaves this host")
+        if destination in self.own:
+            return
+        if is_loopback(source) or source == destination:  # RFC 1122, 3.2.1.3 (g); RFC 4291, 2.5.3; and LAND
+            raise NetworkUnreachable(f"{to_text(destination)}: nothing for it leaves this host from {to_text(source)}")
 
     @property
     def wildcard(self) -> bytes:

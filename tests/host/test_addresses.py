@@ -121,16 +121,28 @@ def test_a_loopback_address_of_our_own_is_looped_back_and_closed_to_the_link(new
 def test_nothing_from_a_loopback_address_leaves(new_host: Callable[..., Host], new_peer: type[Peer], own: str, remote: str):
     host = new_host(own, "10.0.0.1/24", "fd00::1/64")
     peer = new_peer(host)
-    with pytest.raises(NetworkUnreachable, match="leaves this host"):
+    with pytest.raises(NetworkUnreachable, match="leaves this host from"):
         host.connect(remote, 80, peer.now, local_address=own)
-    with pytest.raises(NetworkUnreachable, match="leaves this host"):
+    with pytest.raises(NetworkUnreachable, match="leaves this host from"):
         host.datagrams(address=own).send(b"x", peer.now, Endpoint(parse(remote), 53))
-    with pytest.raises(NetworkUnreachable, match="leaves this host"):
+    with pytest.raises(NetworkUnreachable, match="leaves this host from"):
         host.datagrams(address=own, remote=Endpoint(parse(remote), 53))
     assert peer.drain() == []
     host.connect(remote, 80, peer.now)
     host.datagrams().send(b"x", peer.now, Endpoint(parse(remote), 53))
     assert {ip.parse(octets).source for octets in peer.drain()} <= {parse("10.0.0.1"), parse("fd00::1")}
+
+
+@pytest.mark.parametrize("address", ["192.0.2.5", "2001:db8::5"])
+def test_nothing_leaves_for_the_address_that_it_comes_from(new_host: Callable[..., Host], address: str):
+    """With any address for its own, a host could send LAND packets."""
+    host = new_host(any_address=True)
+    remote = Endpoint(parse(address), 53)
+    with pytest.raises(NetworkUnreachable, match="leaves this host from"):
+        host.connect(address, 80, 0, local_address=address)
+    with pytest.raises(NetworkUnreachable, match="leaves this host from"):
+        host.datagrams(address=address).send(b"x", 0, remote)
+    host.connect(address, 80, 0)
 
 
 def test_a_reset_from_such_a_source_ends_nothing(host: Host, peer: Peer):
