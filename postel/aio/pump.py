@@ -56,13 +56,27 @@ class Pump:
         loop.add_reader(self._descriptor, self._link_is_readable)
 
     def now(self) -> int:
-        """Microseconds of the loop's clock; never less than before."""
+        """Microseconds of the loop's clock; never less than before. Raises RuntimeError in another thread: see `require_thread`."""
+        self.require_thread()
         now = int(self.loop.time() * SECOND)
         self._latest = max(self._latest, now)
         return self._latest
 
+    def require_thread(self) -> None:
+        """Raise RuntimeError where another thread than that of the running loop makes a call.
+
+        A host and its connections are for one thread. Another one loses or doubles octets, and nothing else would notice.
+        """
+        try:
+            is_loops = asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            is_loops = False
+        if not is_loops and self.loop.is_running():
+            raise RuntimeError("called from another thread than that of the event loop; allowed: loop.call_soon_threadsafe()")
+
     def wake(self) -> None:
         """A call was made: turn soon. Calls made together share a turn, so what they write shares segments."""
+        self.require_thread()
         if not self._turning and not self._scheduled and not self._stopped:
             self._scheduled = True
             self.loop.call_soon(self._turn_as_scheduled)

@@ -127,7 +127,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         while not (self._closing or self._reading_is_paused):
             if connection.readable:
                 self._hand_over(connection)
-            elif connection.at_end and not self._eof_told:
+            elif self._has_end_to_tell():
                 self._eof_told = True
                 if not cast(asyncio.Protocol, self._protocol).eof_received():
                     self.close()
@@ -151,6 +151,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
     def write(self, data: Data) -> None:
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"data is of type {type(data).__name__}; allowed: bytes, bytearray, memoryview")
+        self._pump.require_thread()
         if self._eof_written:
             raise RuntimeError("write() after write_eof()")
         if self._closing or not data:
@@ -162,6 +163,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._hold_back(data, taken)
 
     def write_eof(self) -> None:
+        self._pump.require_thread()
         if self._closing or self._eof_written:
             return
         self._eof_written = True
@@ -245,6 +247,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         """Everything written is still sent, then FIN. Nothing more is read: what then waits unread makes it a RST, as with sockets.
 
         With SO_LINGER of 0 seconds it is `abort`."""
+        self._pump.require_thread()
         if self._closing:
             return
         if self.linger == 0:
@@ -300,7 +303,12 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
 
     def _has_more(self) -> bool:
         """Whether octets or the peer's end wait until reading goes on."""
-        return self._connection.readable > 0 or (self._connection.at_end and not self._eof_told)
+        return self._connection.readable > 0 or self._has_end_to_tell()
+
+    def _has_end_to_tell(self) -> bool:
+        """The peer's FIN, once all before it was read. `Connection.at_end` says it of an abort here, too, and the protocol is told that as
+        its loss."""
+        return self._connection.tcb.fin_is_received and not self._connection.readable and not self._eof_told
 
     def _lose(self, error: BaseException | None) -> None:
         """Nothing more is read or written here; what the connection took is its own to deliver."""

@@ -50,7 +50,9 @@ HostEvent = tuple[Connection, Event] | tuple[Listener, Event] | tuple[DatagramSo
 
 
 class Host:
-    """``addresses`` are as "10.7.0.2/24" or "fd00::2/64". ``secret`` is the only source of what nobody may guess.
+    """Many connections and sockets behind one link, for one thread, as each of its connections is.
+
+    ``addresses`` are as "10.7.0.2/24" or "fd00::2/64". ``secret`` is the only source of what nobody may guess.
 
     ``any_address`` accepts packets to every unicast address, as a tunnel's end or a test wants it. ``memory_limit`` is what all
     connections may buffer together, in octets. ``orphan_limit`` is how many released connections may go on at once: one more ends the

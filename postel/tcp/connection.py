@@ -29,7 +29,10 @@ from postel.wire.segment import Segment
 
 
 class Connection:
-    """``iss`` and ``timestamp_offset`` come from `isn.Generator`, or from a test. ``mtu`` is the link's, in octets.
+    """One TCP connection, for one thread: calls from several at once lose and double octets, and nothing notices. A lock around every call,
+    those of the driver included, or a queue to the thread that drives it, lets others take part.
+
+    ``iss`` and ``timestamp_offset`` come from `isn.Generator`, or from a test. ``mtu`` is the link's, in octets.
 
     ``agenda`` is a queue shared by the connections of one host: whoever may have something to send or tell is on it, once.
     ``authentication`` is for whoever turns its segments into octets and back: they must be signed. ``context`` is the driver's own.
