@@ -52,7 +52,8 @@ class Timers:
         while self._heap and self._heap[0][0] <= now:
             entry = heappop(self._heap)
             connection = entry[2]
-            if self._armed.get(connection) is not entry:
+            armed = self._armed.get(connection)
+            if armed is None or armed[1] != entry[1]:  # by number, for the compiler makes a tuple anew: it has no identity
                 self._stale -= 1
                 continue
             del self._armed[connection]
