@@ -112,6 +112,16 @@ class Flow:
     def opener(self) -> Endpoint:
         return self.ends[0]
 
+    def forget(self, *, recent: int, remembered: int) -> None:
+        """Keep the last ``recent`` packets and changes, no timers, and of each direction ``remembered`` to twice as many data segments."""
+        del self.packets[:-recent]
+        del self.changes[:-recent]
+        self.expiries.clear()
+        for direction in self._directions.values():
+            if len(direction.starts) > 2 * remembered:
+                del direction.starts[:-remembered]
+                del direction.ranges[:-remembered]
+
     def is_new(self, source: Endpoint, segment: Segment) -> bool:
         """Whether a SYN begins another connection between the same ends."""
         if segment.flags & (SYN | ACK) != SYN:

@@ -63,11 +63,11 @@ class Attachment:
         self.secret = os.urandom(16)
         names = {address.to_text(interface.address): "postel" for interface in own}
         names |= {address.to_text(interface.address): "kernel" for interface in self.kernel}
-        self.recording = Recording(options, names)
+        self.recording = Recording(options, names, streams=True)
 
     def queues(self, count: int) -> list[Tun]:
         """The device, opened so many times, for as many processes."""
-        if count > 1 and self.recording.trace is not None:
+        if count > 1 and self.recording.observer is not None:
             raise ArgumentError("--workers", count, "1 with --ladder or --pcapng, for each worker sees its own connections only")
         device.require_not_the_kernels(self.own, self.namespace)
         return device.queues(self.tun, self.kernel, mtu=self.mtu, namespace=self.namespace, offload=self.offload, count=count)
@@ -79,7 +79,7 @@ class Attachment:
         All that are made with one attachment have one secret: a cookie that one process gave is good in the others.
         """
         try:
-            host = Host(*(str(interface) for interface in self.own), secret=self.secret, mtu=self.mtu, observer=self.recording.trace)
+            host = Host(*(str(interface) for interface in self.own), secret=self.secret, mtu=self.mtu, observer=self.recording.observer)
             async with aio.attach(host, self.queues(1)[0] if link is None else link) as network:
                 yield network
         finally:

@@ -6,6 +6,7 @@ from typing import Final
 
 _MOST: Final = 1_000_000
 _LONGEST: Final = 86_400.0
+_FACTORS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def natural(text: str) -> int:
@@ -22,3 +23,12 @@ def seconds(text: str) -> float:
     if not 0 < value <= _LONGEST:
         raise ArgumentTypeError(f"seconds are {text!r}; allowed: more than 0, to {_LONGEST:g}")
     return value
+
+
+def octets(text: str) -> int:
+    """A number, or one with K, M or G after it (1,024 and its powers)."""
+    factor = _FACTORS.get(text[-1:].upper(), 1)
+    digits = text if factor == 1 else text[:-1]
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(_MOST)) + 6 and int(digits) > 0):
+        raise ArgumentTypeError(f"number of octets is {text!r}; allowed: 1 or more, such as 500K, 100M or 2G")
+    return int(digits) * factor

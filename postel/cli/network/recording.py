@@ -6,10 +6,14 @@ import os
 import shutil
 import sys
 import time
+from io import FileIO
 from typing import TextIO
 
+from postel.cli.network.numbers import octets
 from postel.errors import ArgumentError
+from postel.tcp.observer import Observer
 from postel.view import Trace, ladder, notes, pcapng
+from postel.view.recorder import UNLIMITED, Both, Recorder
 
 _DEFAULT_WIDTH = 104
 _WIDEST = 120
@@ -20,6 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--ladder", action="store_true", help="print the segments as a ladder (on standard error) in the end")
     unfolding(group)
     group.add_argument("--pcapng", metavar="FILE", help="write the packets, with comments, for Wireshark")
+    group.add_argument("--pcapng-limit", metavar="OCTETS", type=octets, help="leave out what comes after so many; 100M, say")
     group.add_argument("--lang", choices=notes.LANGUAGES, default=preferred_language(), help="of the remarks; default %(default)s")
 
 
@@ -36,32 +41,54 @@ def preferred_language() -> str:
 
 
 class Recording:
-    """``trace`` is None when nothing is to be shown. The file is opened at once: a command shouldn't fail for it after its work.
+    """``observer`` is for the host or the world, ``trace`` for the ladder; None when nothing is to be shown. The file is opened at once: a
+    command shouldn't fail for it after its work.
 
-    ``epoch`` is the time of day at which the trace's clock stands at 0, in microseconds since 1970; by default that of the machine's.
+    ``epoch`` is the time of day at which the observed clock stands at 0, in microseconds since 1970; by default that of the machine's.
+    ``streams``: one host is observed, and the file is written while packets pass; else at the end.
     """
 
-    def __init__(self, options: argparse.Namespace, names: dict[str, str], *, epoch: int | None = None) -> None:
-        self.trace = Trace(names=names) if options.ladder or options.pcapng else None
+    def __init__(self, options: argparse.Namespace, names: dict[str, str], *, epoch: int | None = None, streams: bool = False) -> None:
         self._shows_ladder = options.ladder
         self._language = options.lang
         self._unfolds = options.unfold
-        self._file = None
         self._epoch = time.time_ns() // 1000 - time.monotonic_ns() // 1000 if epoch is None else epoch
-        if options.pcapng:
-            try:
-                self._file = open(options.pcapng, "wb")  # noqa: SIM115, PTH123  (open as long as the command runs)
-            except OSError as error:
-                raise ArgumentError("--pcapng", options.pcapng, f"a file that can be written ({error.strerror})") from error
+        self._file = _opened(options.pcapng) if options.pcapng else None
+        limit = getattr(options, "pcapng_limit", None)
+        if limit is not None and self._file is None:
+            raise ArgumentError("--pcapng-limit", limit, "only with --pcapng")
+        self._recorder: Recorder | None = None
+        if streams and self._file is not None:
+            self._recorder = Recorder(self._file, names=names, epoch=self._epoch, language=self._language, limit=limit or UNLIMITED)
+        needs_trace = options.ladder or (self._file is not None and self._recorder is None)
+        self.trace = Trace(names=names) if needs_trace else None
+        self.observer: Observer | None = self.trace or self._recorder
+        if self.trace is not None and self._recorder is not None:
+            self.observer = Both(self.trace, self._recorder)
 
     def finish(self) -> None:
-        if self.trace is None:
-            return
         if self._file is not None:
             with self._file:
-                pcapng.write(self.trace, self._file, epoch=self._epoch, language=self._language)
-        if self._shows_ladder:
+                if self._recorder is not None:
+                    self._recorder.finish()
+                    self._tell_what_is_left_out(self._recorder)
+                elif self.trace is not None:
+                    pcapng.write(self.trace, self._file, epoch=self._epoch, language=self._language)
+        if self.trace is not None and self._shows_ladder:
             show(self.trace, self._language, sys.stderr, unfold=self._unfolds)
+
+    def _tell_what_is_left_out(self, recorder: Recorder) -> None:
+        if recorder.left_out and self._file is not None:
+            why = f" ({recorder.error.strerror})" if recorder.error is not None else ""
+            print(f"postel: {recorder.left_out} packets are not in {self._file.name}{why}", file=sys.stderr, flush=True)
+
+
+def _opened(name: str) -> FileIO:
+    """Without a buffer: what passed is in it, however the command ends."""
+    try:
+        return open(name, "wb", buffering=0)  # noqa: PTH123  (open as long as the command runs)
+    except OSError as error:
+        raise ArgumentError("--pcapng", name, f"a file that can be written ({error.strerror})") from error
 
 
 def show(trace: Trace, language: str, stream: TextIO, *, unfold: bool = False) -> None:

@@ -1,0 +1,124 @@
+"""A capture that is written while packets pass, in bounded memory: for hosts that serve for days."""
+
+from typing import BinaryIO, Final
+
+from postel.tcp.observer import Observer
+from postel.tcp.state import CLOSED, TIME_WAIT, State
+from postel.view import pcapng
+from postel.view.trace import Trace
+
+UNLIMITED: Final = 0
+_REMEMBERED: Final = 4096  # data segments of one direction, of which a retransmission can be told
+_RECENT: Final = 16  # packets and changes of a connection
+
+
+class Recorder(Trace):
+    """The observer of one host: each packet is in ``file`` once the next one comes, or at `finish`; the file should be unbuffered.
+
+    Its remarks are those of a `Trace`, as far as they need not what was long ago: it keeps of a connection only what later remarks need.
+    At most ``limit`` octets are written, `UNLIMITED` for no bound; ``left_out`` counts the packets that are not in the file.
+    Of more than ``most_flows`` connections, those that have ended are forgotten.
+    ``epoch`` is the time of day, in microseconds since 1970, at which the host's clock stood at 0.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        names: dict[str, str],
+        epoch: int = 0,
+        language: str = "en",
+        limit: int = UNLIMITED,
+        most_flows: int = 2048,
+    ) -> None:
+        super().__init__(names=names)
+        self._file = file
+        self._epoch = epoch
+        self._language = language
+        self._most_flows = most_flows
+        self._room = limit or 1 << 62
+        self.left_out = 0
+        self.error: OSError | None = None  # why nothing more is written
+        self._written = 0
+        self._now = 0
+        self._write(pcapng.header())
+
+    def packet_sent(self, octets: bytes, now: int) -> None:
+        self._settle(now)
+        super().packet_sent(octets, now)
+        self._flying.clear()  # nothing that one host sends comes back to it as the same packet
+
+    def packet_arrived(self, octets: bytes, now: int) -> None:
+        self._settle(now)
+        super().packet_arrived(octets, now)
+
+    def finish(self) -> None:
+        """Write what waits, and how many packets were left out. The file is the caller's to close."""
+        self._settle(self._now)
+        self._write(pcapng.statistics(self._now + self._epoch, self._written + self.left_out, self.left_out))
+
+    def _settle(self, now: int) -> None:
+        """Nothing more will be known of the packets until now: write them, and forget them."""
+        self._now = now
+        for packet in self.packets:
+            flow = self._current.get((packet.source, packet.destination, packet.protocol))
+            block = pcapng.enhanced_packet(packet, self._epoch, pcapng.comment(packet, flow, self._language))
+            if self.left_out or self.error is not None or len(block) > self._room:
+                self.left_out += 1
+            else:
+                self._room -= len(block)
+                self._written += 1
+                self._write(block)
+            if flow is not None:
+                flow.forget(recent=_RECENT, remembered=_REMEMBERED)
+        self.packets.clear()
+        if len(self.flows) > self._most_flows:
+            self._forget_flows()
+
+    def _write(self, block: bytes) -> None:
+        """Where the disk is full, nothing more is written: the host must not suffer from it."""
+        if self.error is None:
+            try:
+                self._file.write(block)
+            except OSError as error:
+                self.error = error
+
+    def _forget_flows(self) -> None:
+        """The older half, and first those that have ended: of such a connection that lives on, numbers begin anew."""
+        ended = [flow for flow in self.flows if all(state in (CLOSED, TIME_WAIT) for state in flow.states.values())]
+        gone = set(ended[: len(self.flows) // 2] or self.flows[: len(self.flows) // 2])
+        self.flows = [flow for flow in self.flows if flow not in gone]
+        for key, flow in tuple(self._current.items()):
+            if flow in gone:
+                del self._current[key]
+        for ends in tuple(self._causes):
+            if not any((*ends, protocol) in self._current for protocol in (6, 17)):
+                del self._causes[ends]
+
+
+class Both(Observer):
+    """Tells two observers of one host."""
+
+    def __init__(self, first: Observer, second: Observer) -> None:
+        self._first = first
+        self._second = second
+
+    def state_changed(self, local: object, remote: object, before: State, after: State, now: int) -> None:
+        self._first.state_changed(local, remote, before, after, now)
+        self._second.state_changed(local, remote, before, after, now)
+
+    def timer_expired(self, local: object, remote: object, timer: str, now: int) -> None:
+        self._first.timer_expired(local, remote, timer, now)
+        self._second.timer_expired(local, remote, timer, now)
+
+    def packet_sent(self, octets: bytes, now: int) -> None:
+        self._first.packet_sent(octets, now)
+        self._second.packet_sent(octets, now)
+
+    def packet_arrived(self, octets: bytes, now: int) -> None:
+        self._first.packet_arrived(octets, now)
+        self._second.packet_arrived(octets, now)
+
+    def packet_dropped(self, reason: str, octets: bytes, now: int) -> None:
+        self._first.packet_dropped(reason, octets, now)
+        self._second.packet_dropped(reason, octets, now)
