@@ -306,11 +306,11 @@ class Host:
 
     def next_event(self) -> HostEvent | None:
         connections = self._connections
-        if connections.events:
+        if connections.events.queue:
             return connections.events.pop()
-        if connections.acceptable:
+        if connections.acceptable.queue:
             return connections.acceptable.pop()
-        if self._datagrams.events:
+        if self._datagrams.events.queue:
             return self._datagrams.events.pop()
         return connections.relief.next_writer() if self.memory.writers else None
 

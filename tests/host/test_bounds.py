@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from postel.errors import ConnectionRefused, HostUnreachable, TcpError
 from postel.host.eventqueue import EventQueue
@@ -206,18 +208,40 @@ def test_events_are_equal_where_they_say_the_same() -> None:
     assert len({one, Event(TROUBLE_NAME, HostUnreachable("a")), READABLE}) == 2
 
 
-def test_a_queue_holds_each_event_once_or_as_often_as_is_asked() -> None:
+@pytest.mark.parametrize("others", [0, 3, 20])
+def test_a_queue_holds_each_event_once_or_as_often_as_is_asked(others: int) -> None:
     queue: EventQueue[str] = EventQueue()
+    crowd = [(f"other {number}", READABLE) for number in range(others)]
     for _ in range(5):
         queue.put("a", READABLE)
         queue.put("b", READABLE)
         queue.put("c", ACCEPTABLE, 3)
-    assert len(queue) == 5
-    assert [queue.pop() for _ in range(5)] == [("a", READABLE), ("b", READABLE), ("c", ACCEPTABLE), ("c", ACCEPTABLE), ("c", ACCEPTABLE)]
+        for name, event in crowd:
+            queue.put(name, event)
+    assert len(queue) == 5 + others
+    told = [queue.pop() for _ in range(len(queue))]
+    assert told[:3] == [("a", READABLE), ("b", READABLE), ("c", ACCEPTABLE)]
+    assert sorted(map(str, told[3:])) == sorted(map(str, [("c", ACCEPTABLE)] * 2 + crowd))
     queue.put("a", READABLE)
     assert queue.pop() == ("a", READABLE)
     with pytest.raises(IndexError):
         queue.pop()
+
+
+@given(st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 12), st.integers(1, 3))), max_size=200))
+def test_a_queue_is_as_a_list_without_repetitions(steps: list[tuple[int, int] | None]) -> None:
+    queue: EventQueue[int] = EventQueue()
+    model: list[tuple[int, Event]] = []
+    for step in steps:
+        if step is None:
+            if model:
+                assert queue.pop() == model.pop(0)
+            continue
+        source, most = step
+        queue.put(source, READABLE, most)
+        if model.count((source, READABLE)) < most:
+            model.append((source, READABLE))
+        assert list(queue.queue) == model
 
 
 def test_errors_about_a_half_open_connection_are_told_once() -> None:
