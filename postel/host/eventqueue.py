@@ -12,10 +12,10 @@ _FEW: Final = 8  # events that are compared one by one, which is cheaper than to
 
 
 class EventQueue(Generic[Source]):
-    """Pairs of a source (a connection, a listener, a socket) and an event of it. ``queue`` holds those that wait, in order, to be looked at.
+    """Pairs of a source (a connection, a listener, a socket) and an event of it.
 
-    What a peer can repeat doesn't make it longer: an event that waits already isn't added again, for it says the same whenever it is
-    told. So a program that drains no events holds a few for each source that it has.
+    ``queue`` holds those that wait, in order, to be looked at. What a peer can repeat doesn't make it longer: an event that waits already
+    isn't added again, for it says the same whenever it is told. So a program that drains no events holds a few for each source.
     """
 
     __slots__ = ("_counts", "queue")
