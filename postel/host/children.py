@@ -5,6 +5,7 @@ from collections import deque
 from typing import Final
 
 from postel.host import cookies, syncache
+from postel.host.asking import Request
 from postel.host.cookies import Cookies
 from postel.host.counters import Counters
 from postel.host.eventqueue import EventQueue
@@ -23,7 +24,7 @@ from postel.tcp.authentication import Authentication
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.ecn.negotiation import is_accurate
-from postel.tcp.events import ACCEPTABLE
+from postel.tcp.events import ACCEPTABLE, ASKED
 from postel.tcp.isn import Generator
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
@@ -95,7 +96,7 @@ class Children(ABC):
             self._counters.drop("not_a_syn", octets, now)
         elif segment.flags & FIN and listener.config.drop_syn_fin:
             self._counters.drop("syn_fin", octets, now)
-        elif not self._has_room(listener, octets, now):
+        elif not self._has_room(listener, octets, now) or not self._may_pass(listener, local, remote, octets, now):
             return
         elif listener.half_open_is_full:  # RFC4987-3.7, RFC4987-3.x
             self._answer_with_cookie(listener, local, remote, segment, authentication, octets, now)
@@ -129,6 +130,24 @@ class Children(ABC):
             return True
         return False
 
+    def _may_pass(self, listener: Listener, local: Endpoint, remote: Endpoint, octets: bytes, now: int) -> bool:
+        """Whether a SYN, in the packet ``octets``, goes on at once: the listener doesn't ask first, or was answered ACCEPT."""
+        waiting = listener.requests
+        if waiting is None:
+            return True
+        key = key_of(local, remote)
+        request = waiting.get(key)
+        if request is not None:
+            if not request.is_accepted:
+                request.octets = octets
+                self._counters.drop("request_waits", octets, now)
+            return request.is_accepted
+        if len(octets) <= self._routes.mtu and waiting.put(Request(key, local, remote, octets, now, now + waiting.within)):
+            self.acceptable.put(listener, ASKED, most=waiting.most)
+        else:
+            self._counters.drop("request_queue_full", octets, now)
+        return False
+
     def _admit(
         self,
         listener: Listener,
@@ -153,6 +172,8 @@ class Children(ABC):
             child.tcb.fast_open = self._gate.admission(syn, remote.address, listener.config, listener.fast_opens, now)
         child.segment_arrives(syn, now)
         entry = HalfOpen(key_of(local, remote), child, listener, predecessor, syncache.packed(syn) if is_plain else b"", now)
+        if listener.requests is not None:
+            listener.requests.discard(entry.key)  # from now on the pair's segments are the child's
         self.passive.admit(entry)
         if child.tcb.is_fast:
             self._make_ready(entry)

@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
+from postel.errors import AddressNotAvailable
 from postel.host import timewait
 from postel.host.children import Children, beyond
 from postel.host.counters import Counters
 from postel.host.outbound import Outbound
-from postel.host.pairs import ends_of, key_of
+from postel.host.pairs import ends_of, is_at, key_of
 from postel.host.ports import Ports
 from postel.host.routes import Routes
 from postel.host.unused import Unused
@@ -28,7 +29,7 @@ from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED, TIME_WAIT, State
 from postel.tcp.timewait import is_bare_syn, is_old_duplicate, reopens
-from postel.wire.address import Endpoint
+from postel.wire.address import Endpoint, to_text
 from postel.wire.ip import Packet
 from postel.wire.segment import ACK, RST, SYN, Segment
 
@@ -71,6 +72,7 @@ class Connections(Children):
             "orphans": len(self.orphans),
             "orphans_ended": self.orphans.ended,
             "half_open": self.passive.count(),
+            "requests": sum([len(waiting) for waiting in self.passive.asking.values()]),
             "time_wait": len(self.time_wait),
             "memory_used": self._memory.used,
             "memory_refused": self._memory.refused,
@@ -145,7 +147,7 @@ class Connections(Children):
             if connection.tcb.config.time_wait_challenge and not is_old_duplicate(connection.tcb, segment):
                 return False
             self._counters.drop("time_wait_syn", octets, now)  # EP-TW-4, EP-TW-7
-        elif not self._has_room(listener, octets, now):
+        elif not self._has_room(listener, octets, now) or not self._may_pass(listener, local, remote, octets, now):
             return True
         elif listener.half_open_is_full:
             if key_of(local, remote) in self.time_wait:  # so that `give` sees the cookie come back
@@ -225,6 +227,8 @@ class Connections(Children):
 
     def next_timeout(self) -> int:
         first = min(self._timers.next_timeout(), self.time_wait.next_timeout())
+        for waiting in self.passive.asking.values():
+            first = min(first, waiting.next_timeout())
         return min(first, self.passive.cache.next_timeout())
 
     def handle_timeout(self, now: int) -> None:
@@ -232,6 +236,9 @@ class Connections(Children):
             connection.handle_timeout(now)
         while (key := self.passive.cache.due(now)) is not None:
             self._revive(key).child.handle_timeout(now)
+        for waiting in self.passive.asking.values():
+            for request in waiting.expire(now):
+                self._counters.drop("request_unanswered", request.octets, now)
         for record in self.time_wait.take_due(now):
             if self._observer is not None:  # EP-TMO-3: who else is left to hear of it
                 record.thaw(self._observer, self._memory, deque()).handle_timeout(now)
@@ -251,7 +258,30 @@ class Connections(Children):
         if mtu and (mtu < self._routes.mtu_to(remote, now) or pathmtu.is_proven(connection.tcb)):
             self._routes.learn(remote, mtu, now)
 
+    def resize(self, mtu: int, now: int) -> None:
+        """The link's MTU is another."""
+        for connection in self.table.values():
+            pathmtu.link_changed(connection.tcb, mtu, now)
+        for entry in self.passive.half_open.values():
+            pathmtu.link_changed(entry.child.tcb, mtu, now)
+
     # Ends
+
+    def leave(self, address: bytes, now: int) -> None:
+        """The host has lost this address: everything between it and others ends, and nothing is sent about that."""
+        self._outbound.forget(address)
+        for connection in list(self.table.values()):
+            if connection.local.address == address:
+                is_over = connection.state is TIME_WAIT
+                connection.tcb.delete(None if is_over else AddressNotAvailable(f"{to_text(address)} was taken from this host"), now)
+                self._forget(connection, now)
+                self._tell(connection)
+        for child in self.passive.leave(address, now):
+            self._timers.forget(child)
+        for key in list(self.time_wait.keys()):
+            old = self._thaw(key) if is_at(key, address) else None
+            if old is not None:
+                self._end_time_wait(old, now)
 
     def _forget(self, connection: Connection, now: int) -> None:
         """CLOSED, or of a child: back to LISTEN, which is to say gone."""

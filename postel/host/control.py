@@ -122,6 +122,10 @@ class Control:
         """RFC 1122, 4.1.3.1: nobody takes this datagram."""
         return self._answer(icmp.unreachable(icmp.NO_PORT, packet), packet, now)
 
+    def refuse_connection(self, code: int, packet: Packet, now: int) -> bool:
+        """RFC 1122, 3.2.2.1: what the program says of a SYN."""
+        return self._answer(icmp.unreachable(code, packet), packet, now)
+
     def refuse_protocol(self, packet: Packet, now: int) -> bool:
         """RFC 1122, 3.2.2.1; over IPv6 it is an "unrecognized next header" (RFC 4443, 3.4)."""
         if packet.version == 4:

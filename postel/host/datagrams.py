@@ -48,7 +48,7 @@ class DatagramSocket:
 
         Raises ArgumentError, MessageTooLong, RemoteUnspecified, InsufficientResources; NetworkUnreachable where no
         own address reaches the remote or packets to it must not leave a host; AddressFamilyMismatch where the socket is
-        bound to an address of the other family.
+        bound to an address of the other family; AddressNotAvailable where that address isn't the host's any more.
         """
         target = remote or self.remote
         if self.closed:
@@ -174,6 +174,7 @@ class Datagrams:
         routes.require_destination(remote.address)
         if not address or is_unspecified(address):
             return routes.source_for(remote.address)
+        routes.require_own(address)  # it may have been given up
         routes.require_source(address, remote.address)
         return address
 

@@ -13,26 +13,20 @@ from typing import Final
 from postel.errors import ArgumentError, InsufficientResources, WireError
 from postel.host import control, encapsulation, orphans
 from postel.host.arguments import octets_of, require_port
-from postel.host.connections import Connections
-from postel.host.control import Control
-from postel.host.counters import Counters
-from postel.host.datagrams import Datagrams, DatagramSocket
+from postel.host.asking import ANSWER_WITHIN, LONGEST_WAIT
+from postel.host.datagrams import DatagramSocket
 from postel.host.fragments import Fragments
-from postel.host.listener import Listener
-from postel.host.outbound import Outbound
-from postel.host.ports import Ports
-from postel.host.routes import Routes
-from postel.host.unclaimed import Unclaimed
+from postel.host.listener import ANY_PORT, EVERY_PORT, Listener
+from postel.host.parts import Parts
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import DEFAULT, MEBIBYTE, Config, first_send_limit
 from postel.tcp.connection import Connection
 from postel.tcp.events import Event
-from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.state import State
 from postel.times import NEVER
 from postel.wire import checksum, ip, udp
-from postel.wire.address import Endpoint, is_unspecified, parse_interface
+from postel.wire.address import Endpoint, is_unspecified
 from postel.wire.ip import Packet
 from postel.wire.parcel import Parcel, finished
 from postel.wire.segment import PROTOCOL, SYN, Segment, checksum_is_right, parse_leniently
@@ -43,13 +37,12 @@ _NOT_PLAIN: Final = 0xBF  # of octet 6: all but "don't fragment"
 _LEAST_SEGMENT: Final = 20
 _ECN: Final = 3  # of the traffic class (RFC 3168, 5)
 _LEAST_HEAD: Final = 40  # octets of IPv4's and TCP's headers, of which the short way in looks at each
-_LEAST_MTU: Final = 68
 _TURN: Final = 64  # segments of one connection until the next has its turn
 
 HostEvent = tuple[Connection, Event] | tuple[Listener, Event] | tuple[DatagramSocket, Event]
 
 
-class Host:
+class Host(Parts):
     """Many connections and sockets behind one link, for one thread, as each of its connections is.
 
     ``addresses`` are as "10.7.0.2/24" or "fd00::2/64". ``secret`` is the only source of what nobody may guess.
@@ -71,29 +64,22 @@ class Host:
         orphan_limit: int = orphans.MOST,
         verify_checksums: bool = True,
     ) -> None:
-        if not _LEAST_MTU <= mtu <= ip.LARGEST:
-            raise ArgumentError("mtu", mtu, f"{_LEAST_MTU} to {ip.LARGEST} octets")
-        self.config = config
-        self.observer = observer
-        if orphan_limit < 0:
-            raise ArgumentError("orphan_limit", orphan_limit, "0 or more")
-        self.memory = Memory(memory_limit)
-        self.routes = Routes(tuple([parse_interface(text) for text in addresses]), mtu, any_address=any_address)
+        super().__init__(
+            addresses,
+            secret=secret,
+            mtu=mtu,
+            config=config,
+            observer=observer,
+            any_address=any_address,
+            memory_limit=memory_limit,
+            orphan_limit=orphan_limit,
+        )
         self._verifies = verify_checksums
         self._verify = verify_checksums  # the packet at hand
         self._stride = 0  # of the parcel at hand
-        self._counters = Counters(observer)
-        self._ports = Ports(secret)
-        self._outbound = Outbound(self.routes, self._counters, secret)
-        self._connections = Connections(
-            self.routes, self._ports, self._outbound, self._counters, self.memory, orphan_limit, observer, secret
-        )
         self._table = self._connections.table
         self.crowded = self._connections.passive.crowded  # a driver that gives packets in batches drains events where it has a listener
-        self._datagrams = Datagrams(self._outbound, self._ports)
-        self._control = Control(self._outbound, self.routes, self._connections, self._datagrams, secret)
         self._fragments = Fragments(self._counters)
-        self._unclaimed = Unclaimed(self._connections, self._counters, self._outbound, secret)
         self._draining: Connection | None = None
         self._drained = 0  # segments that it sent so far
         self._addressed: Connection | None = None  # whose packets the envelope is for
@@ -150,19 +136,31 @@ class Host:
         backlog: int = 128,
         config: Config | None = None,
         keys: Keychain | None = None,
+        ask: bool = False,
+        answer_within: int = ANSWER_WITHIN,
     ) -> Listener:
-        """A passive OPEN for any remote. Without an ``address``, to all of the host's, of both families; port 0 takes a free one.
+        """A passive OPEN for any remote. Without an ``address``, to all of the host's, of both families; port 0 takes a free one, and
+        ANY_PORT all at which no other listener is, of every address there may be where the host has ``any_address``.
 
         ``backlog`` bounds the half-open connections, and again those that wait in `accept`. Peers who have ``keys`` must sign.
+        With ``ask`` nothing answers a SYN before the program does: ASKED tells of a request, `Listener.next_request` gives it, and
+        `Listener.answer` says what becomes of it. As many as ``backlog`` wait at once, each for ``answer_within`` microseconds.
         Raises ArgumentError, AddressNotAvailable, AddressInUse.
         """
         if backlog < 1:
             raise ArgumentError("backlog", backlog, "1 or more")
+        if not 1 <= answer_within <= LONGEST_WAIT:
+            raise ArgumentError("answer_within", answer_within, f"1 to {LONGEST_WAIT} microseconds")
         octets = self._required(address)
-        if require_port(port, 0) == 0:
+        if port == ANY_PORT:
+            port = EVERY_PORT
+        elif require_port(port, 0) == 0:
             port = self._connections.unused.port_to_listen(octets)
         local = Endpoint(octets or self.routes.wildcard, port)
-        return self._connections.passive.open(octets, local, backlog, config or self.config, keys)
+        listener = self._connections.passive.open(octets, local, backlog, config or self.config, keys)
+        if ask:
+            listener.ask_first(self._desk, answer_within)
+        return listener
 
     def datagrams(self, port: int = 0, *, address: str | bytes | None = None, remote: Endpoint | None = None) -> DatagramSocket:
         """A UDP socket; with a ``remote``, for that one alone.
@@ -176,17 +174,6 @@ class Host:
         if remote is not None:
             octets = self._datagrams.source_to(remote, octets)
         return self._datagrams.open(octets, require_port(port, 0), remote, self.routes.wildcard)
-
-    def use_offload(self, largest: int) -> None:
-        """Connections made from now on may send packets of up to ``largest`` octets for the link to cut (`next_parcel`), or for
-        `next_packet`; 0: none larger than the MTU."""
-        if largest and not self.routes.mtu <= largest <= ip.LARGEST:
-            raise ArgumentError("largest", largest, f"0, or the MTU ({self.routes.mtu}) to {ip.LARGEST} octets")
-        self._connections.offload = largest
-
-    def forget_cookies(self) -> None:
-        """Forget which servers do TCP Fast Open, and the cookies they gave, by which they could tell that a client is the same."""
-        self._connections.servers.clear()
 
     # The network
 

@@ -12,12 +12,15 @@
 A full queue never answers with RST: to the peer it is a lost packet, and it tries again (EP-LIS-5).
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import Final
 
 from postel.errors import AddressInUse
 from postel.host import timewait
+from postel.host.asking import Answer, Request, Waiting
 from postel.host.eventqueue import EventQueue
+from postel.host.pairs import is_at
 from postel.host.ports import Ports
 from postel.host.syncache import MOST_RETRANSMISSIONS, Changes, Record, SynCache
 from postel.tcp.authentication.keychain import Keychain
@@ -33,10 +36,23 @@ from postel.wire.segment import ACK, RST, SYN, Segment
 _HANDSHAKE_BITS: Final = SYN | ACK | RST
 
 
+ANY_PORT: Final = -1  # for `Host.listen`: every port at which no other listener is
+EVERY_PORT: Final = 0  # how the port of such a listener shows itself; no segment has it (EP-PRE-4)
+
+
+class Desk(ABC):
+    """Where listeners bring a program's answers."""
+
+    @abstractmethod
+    def answer(self, listener: "Listener", request: Request, answer: Answer, now: int) -> None:
+        """Do what the program says of a request that waited until now."""
+
+
 class Listener:
-    """Made by `Host.listen`. Event: ACCEPTABLE, once for each connection that becomes ready."""
+    """Made by `Host.listen`. Events: ACCEPTABLE where connections have become ready, ASKED where requests have come."""
 
     __slots__ = (
+        "_desk",
         "_passive",
         "address",
         "backlog",
@@ -52,6 +68,7 @@ class Listener:
         "local",
         "number",
         "ready",
+        "requests",
     )
 
     def __init__(
@@ -71,6 +88,8 @@ class Listener:
         self.ready: deque[Connection] = deque()
         self.cookies_until = 0  # an ACK may bring back a SYN cookie until then
         self.fast_opens = Pending()
+        self.requests: Waiting | None = None  # of a listener that asks first
+        self._desk: Desk | None = None
         self._passive = passive
 
     @property
@@ -92,6 +111,30 @@ class Listener:
         self._passive.release(connection)
         return connection
 
+    def ask_first(self, desk: Desk, within: int) -> None:
+        """For `Host.listen`: SYNs wait for `answer`, for ``within`` microseconds."""
+        self._desk = desk
+        self.requests = self._passive.asking[self] = Waiting(self.backlog, within)
+
+    def next_request(self) -> Request | None:
+        """The oldest request that wasn't given yet; None where there is none. It waits for `answer`."""
+        return None if self.requests is None else self.requests.next()
+
+    def answer(self, request: Request, answer: Answer, now: int) -> bool:
+        """Say what becomes of a request, at once or later. False: it no longer waited, and nothing came of the answer.
+
+        ACCEPT goes on with the handshake, as without asking: by a half-open connection, or by a SYN cookie where the backlog is full;
+        where the accept queue is full the client's next SYN goes on without asking again. ACCEPTABLE follows.
+        """
+        if self.requests is None or self._desk is None or not self.requests.has(request):
+            return False
+        if answer is Answer.ACCEPT:
+            self.requests.accept(request, now)
+        else:
+            self.requests.discard(request.key)
+        self._desk.answer(self, request, answer, now)
+        return True
+
     def close(self, now: int) -> None:
         """Listen no longer. Half-open connections vanish; those that nobody accepted are aborted."""
         if self.closed:
@@ -99,6 +142,8 @@ class Listener:
         self.closed = True
         self._passive.remove(self, now)
         self.ready.clear()
+        if self.requests is not None:
+            self.requests.clear()
 
 
 class HalfOpen:
@@ -138,12 +183,14 @@ class Passive:
     """All listeners of a host and their half-open children."""
 
     __slots__ = (
+        "_catching",
         "_ephemeral",
         "_listeners",
         "_numbered",
         "_ports",
         "_serial",
         "_silent",
+        "asking",
         "cache",
         "crowded",
         "events",
@@ -155,10 +202,12 @@ class Passive:
         self._ephemeral = ephemeral
         self.half_open: dict[bytes, HalfOpen] = {}
         self.cache = SynCache()
+        self.asking: dict[Listener, Waiting] = {}  # listeners that ask first
         self.crowded: set[Listener] = set()  # `Host.crowded`
         self._listeners: dict[tuple[bytes, int], Listener] = {}
         self._numbered: dict[int, Listener] = {}
         self._serial = 0
+        self._catching = 0  # listeners to every port
         self._ports: dict[int, int] = {}  # how many listen to each
         self._silent: set[Connection] = set()  # half-open or ready: nobody hears their events yet
 
@@ -169,11 +218,18 @@ class Passive:
         self._serial += 1
         listener = Listener(address, local, backlog, config, keys, self, self._serial)
         self._listeners[key] = self._numbered[listener.number] = listener
-        self._ports[local.port] = self._ports.get(local.port, 0) + 1
+        if local.port == EVERY_PORT:
+            self._catching += 1
+        else:
+            self._ports[local.port] = self._ports.get(local.port, 0) + 1
         return listener
 
     def find(self, address: bytes, port: int) -> Listener | None:
-        """EP-DMX-1: the exact address before the wildcards."""
+        """EP-DMX-1: the exact port before every port, and of each the exact address before the wildcards."""
+        listener = self._at(address, port)
+        return self._at(address, EVERY_PORT) if listener is None and self._catching else listener
+
+    def _at(self, address: bytes, port: int) -> Listener | None:
         listeners = self._listeners
         return (
             listeners.get((address, port))
@@ -248,6 +304,7 @@ class Passive:
         del self._listeners[listener.address, listener.local.port]
         del self._numbered[listener.number]
         self.crowded.discard(listener)
+        self.asking.pop(listener, None)
         self._leave_port(listener.local.port)
         for entry in list(listener.half_open.values()):
             entry.child.tcb.delete(None, now)
@@ -261,7 +318,22 @@ class Passive:
             connection.tcb.events = ()
             self._silent.discard(connection)
 
+    def leave(self, address: bytes, now: int) -> list[Connection]:
+        """The host has lost this address: half-open connections to it, which end, and what is in the cache or asked goes with it."""
+        entries = [entry for entry in self.half_open.values() if entry.child.local.address == address]
+        for entry in entries:
+            entry.child.tcb.delete(None, now)
+            self.drop(entry)
+        for key in [key for key in self.cache if is_at(key, address)]:
+            self.take(key)
+        for waiting in self.asking.values():
+            waiting.leave(address)
+        return [entry.child for entry in entries]
+
     def _leave_port(self, port: int) -> None:
+        if port == EVERY_PORT:
+            self._catching -= 1
+            return
         self._ports[port] -= 1
         if self._ports[port] == 0:
             del self._ports[port]

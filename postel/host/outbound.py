@@ -65,6 +65,13 @@ class Outbound:
             queue[first] = ip.with_options(queue[first], options)
         return True
 
+    def forget(self, source: bytes) -> None:
+        """Drop what waits to be sent from this address."""
+        for queue in (self.queue, self.looped):
+            kept = [octets for octets in queue if source_of(octets) != source]
+            queue.clear()
+            queue.extend(kept)
+
     def identification(self, source: bytes, destination: bytes) -> int:
         """What tells this packet's fragments from another's: a counter with a secret start for each pair (RFC 7739, 5.3).
 
@@ -75,3 +82,8 @@ class Outbound:
         self._numbers[index] += 1
         number = int.from_bytes(digest[:4], "big") + self._numbers[index]
         return number & (0xFFFF if len(source) == 4 else 0xFFFFFFFF)
+
+
+def source_of(octets: bytes) -> bytes:
+    """The source address of a packet that this host made."""
+    return octets[12:16] if octets[0] >> 4 == 4 else octets[8:24]

@@ -17,3 +17,9 @@ def ends_of(key: bytes) -> tuple[Endpoint, Endpoint]:
     size = (len(key) - 4) // 2
     local = Endpoint(key[size : 2 * size], int.from_bytes(key[-2:], "big"))
     return local, Endpoint(key[:size], int.from_bytes(key[-4:-2], "big"))
+
+
+def is_at(key: bytes, local_address: bytes) -> bool:
+    """Whether this is the key of a pair whose end here has the address."""
+    size = (len(key) - 4) // 2
+    return key[size : 2 * size] == local_address

@@ -37,12 +37,13 @@ class Routes:
     def __init__(self, interfaces: tuple[Interface, ...], mtu: int, *, any_address: bool) -> None:
         for interface in interfaces:
             _require_of_a_host(interface.address)
-        self.interfaces = interfaces
+        self.interfaces: tuple[Interface, ...] = ()
         self.mtu = mtu
         self.any_address = any_address
-        self.own = frozenset([interface.address for interface in interfaces])
-        self.broadcasts = frozenset([interface.broadcast for interface in interfaces]) - {b""}
-        self.networks = frozenset([interface.network for interface in interfaces]) - {b""}
+        self.own: frozenset[bytes] = frozenset()
+        self.broadcasts: frozenset[bytes] = frozenset()
+        self.networks: frozenset[bytes] = frozenset()
+        self._have(interfaces)
         self._paths: dict[bytes, Path] = {}
 
     # Addresses
@@ -129,6 +130,28 @@ class Routes:
     def require_own(self, address: bytes) -> None:
         if not self.owns(address):
             raise AddressNotAvailable(f"{to_text(address)} is not an address of this host")
+
+    def add(self, interface: Interface) -> None:
+        """One address more."""
+        _require_of_a_host(interface.address)
+        self._have(tuple([other for other in self.interfaces if other.address != interface.address] + [interface]))
+
+    def remove(self, address: bytes) -> None:
+        """One address less. Raises AddressNotAvailable where the host doesn't have it."""
+        if address not in self.own:
+            raise AddressNotAvailable(f"{to_text(address)} is not an address of this host")
+        self._have(tuple([interface for interface in self.interfaces if interface.address != address]))
+
+    def _have(self, interfaces: tuple[Interface, ...]) -> None:
+        self.interfaces = interfaces
+        self.own = frozenset([interface.address for interface in interfaces])
+        self.broadcasts = frozenset([interface.broadcast for interface in interfaces]) - {b""}
+        self.networks = frozenset([interface.network for interface in interfaces]) - {b""}
+
+    def resize(self, mtu: int) -> None:
+        """The link carries packets of up to ``mtu`` octets from now on."""
+        self.mtu = mtu
+        self._paths = {destination: path for destination, path in self._paths.items() if path.mtu < mtu}
 
     # Path MTU (RFC 1191, RFC 8201)
 

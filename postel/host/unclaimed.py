@@ -8,6 +8,7 @@ from postel.host.outbound import Outbound
 from postel.host.strangers import Strangers
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.config import Config
+from postel.tcp.output import reset_for
 from postel.wire.address import Endpoint
 from postel.wire.ip import Packet
 from postel.wire.segment import ACK, PROTOCOL, RST, Segment, encode_for
@@ -42,16 +43,22 @@ class Unclaimed:
         self._counters.drop("no_connection", packet.octets, now)
         reset = self._strangers.answer(segment, now)
         if reset is not None:
-            payload = encode_for(reset, local.address, remote.address)
-            self._outbound.send(
-                local.address,
-                remote.address,
-                PROTOCOL,
-                payload,
-                now,
-                hop_limit=config.hop_limit,  # MUST-49
-                traffic_class=config.traffic_class & ~_ECN,  # MUST-48
-            )
+            self._send(reset, local, remote, config, now)
+
+    def refuse(self, syn: Segment, local: Endpoint, remote: Endpoint, config: Config, now: int) -> None:
+        """Answer a SYN with RST, as the program says, and not within a budget therefore."""
+        self._send(reset_for(syn), local, remote, config, now)
+
+    def _send(self, reset: Segment, local: Endpoint, remote: Endpoint, config: Config, now: int) -> None:
+        self._outbound.send(
+            local.address,
+            remote.address,
+            PROTOCOL,
+            encode_for(reset, local.address, remote.address),
+            now,
+            hop_limit=config.hop_limit,  # MUST-49
+            traffic_class=config.traffic_class & ~_ECN,  # MUST-48
+        )
 
     def _is_authentic(self, authentication: Authentication, segment: Segment, packet: Packet, now: int) -> bool:
         """To a listener only a SYN can be: the other numbers aren't known yet (RFC 5925, 5.2)."""

@@ -369,11 +369,14 @@ class World:
         return PASS
 
     def _receiver(self, node: _Node, octets: bytes) -> _Node | None:
-        """Who has the destination; else the only neighbour, who may accept any address."""
+        """The host that has the destination; else the only neighbour, which may accept any address."""
         destination = octets[16:20] if octets[0] >> 4 == 4 else octets[24:40]
         receiver = self._by_address.get(destination)
         if receiver is not None:
             return receiver if receiver in node.paths else None
+        for neighbour in node.paths:
+            if destination in neighbour.host.routes.own:  # by `Host.add_address`
+                return neighbour
         return next(iter(node.paths)) if len(node.paths) == 1 else None
 
     def _answer_too_big(self, node: _Node, receiver: _Node, octets: bytes, mtu: int) -> None:

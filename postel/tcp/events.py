@@ -35,6 +35,7 @@ WRITABLE: Final = Event("writable")  # room again after `send` took less than it
 URGENT: Final = Event("urgent")  # urgent data is ahead, or its pointer advanced (MUST-32)
 END_OF_STREAM: Final = Event("end-of-stream")  # the peer's FIN: after what is buffered, nothing more comes (MUST-12)
 ACCEPTABLE: Final = Event("acceptable")  # of a listener: a connection waits in `accept`
+ASKED: Final = Event("asked")  # of a listener that asks first: a request waits in `next_request`
 
 # Made when needed, for they carry an error:
 CLOSED_NAME: Final = "closed"  # the TCB is gone: error None after an orderly close, else what ended it

@@ -189,6 +189,28 @@ def _suspect(tcb: Tcb, now: int) -> None:
         _aim(tcb, path, now)
 
 
+def link_changed(tcb: Tcb, mtu: int, now: int) -> None:
+    """Our own link carries ``mtu`` octets from now on. Smaller segments go at once, and what was sent larger may have to go again;
+    larger ones are looked for at once, as far as the peer can take them."""
+    had, tcb.mtu = tcb.mtu, mtu
+    if mtu < tcb.path_mtu:
+        path = _known(tcb)
+        path.told = mtu  # others know
+        if tcb.is_synchronized and tcb.is_sender and tcb.flight:
+            _believe(tcb, path, mtu, now)
+        else:
+            _narrow(tcb, path, mtu)
+            _rest(tcb, path, now)
+    elif not tcb.is_synchronized:
+        tcb.path_mtu = mtu if tcb.path_mtu == had else tcb.path_mtu
+    elif tcb.config.mtu_probing != PROBE_NEVER:
+        path = _known(tcb)
+        path.high = ceiling(tcb)
+        path.is_bounded = False
+        path.next_at = now
+        _aim(tcb, path, now)
+
+
 # What routers claim
 
 

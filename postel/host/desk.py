@@ -1,0 +1,44 @@
+"""What a host does with a program's answers to requests (`postel.host.asking`)."""
+
+from typing import Final
+
+from postel.errors import WireError
+from postel.host.asking import Answer, Request
+from postel.host.connections import Connections
+from postel.host.control import Control
+from postel.host.listener import Desk, Listener
+from postel.host.unclaimed import Unclaimed
+from postel.wire import icmp, ip
+from postel.wire.segment import parse_leniently
+
+_ECN: Final = 3  # of the traffic class (RFC 3168, 5)
+_CODES: Final = {
+    Answer.UNREACHABLE: icmp.NO_HOST,
+    Answer.NO_NETWORK: icmp.NO_NETWORK,
+    Answer.PROHIBITED: icmp.PROHIBITED,
+}
+
+
+class FrontDesk(Desk):
+    __slots__ = ("_connections", "_control", "_unclaimed")
+
+    def __init__(self, connections: Connections, unclaimed: Unclaimed, control: Control) -> None:
+        self._connections = connections
+        self._unclaimed = unclaimed
+        self._control = control
+
+    def answer(self, listener: Listener, request: Request, answer: Answer, now: int) -> None:
+        """ACCEPT lets the SYN arrive once more, and now it passes, wherever its pair is by now."""
+        try:
+            packet = ip.parse(request.octets)
+            syn = parse_leniently(packet.octets, packet.start, packet.end)
+        except WireError:  # a link took its text apart from it: the client sends it again
+            return
+        if answer is Answer.ACCEPT:
+            syn.ecn = packet.traffic_class & _ECN
+            if not self._connections.segment_arrives(request.key, syn, packet, now):
+                self._unclaimed.arrives(packet, syn, listener.config, now)
+        elif answer is Answer.REFUSE:
+            self._unclaimed.refuse(syn, request.local, request.remote, listener.config, now)
+        elif answer in _CODES:
+            self._control.refuse_connection(_CODES[answer], packet, now)

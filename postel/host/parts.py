@@ -1,0 +1,102 @@
+"""What a host is made of, and the calls that change that while it lives: its addresses, its MTU, what its link cuts."""
+
+from typing import Final
+
+from postel.errors import ArgumentError
+from postel.host.arguments import octets_of
+from postel.host.connections import Connections
+from postel.host.control import Control
+from postel.host.counters import Counters
+from postel.host.datagrams import Datagrams
+from postel.host.desk import FrontDesk
+from postel.host.outbound import Outbound
+from postel.host.ports import Ports
+from postel.host.routes import Routes
+from postel.host.unclaimed import Unclaimed
+from postel.tcp.config import Config
+from postel.tcp.memory import Memory
+from postel.tcp.observer import Observer
+from postel.wire import ip
+from postel.wire.address import parse_interface
+
+_LEAST_MTU: Final = 68
+
+
+class Parts:
+    """The base of `Host`, which gives packets, calls and time to its parts."""
+
+    def __init__(
+        self,
+        addresses: tuple[str, ...],
+        *,
+        secret: bytes,
+        mtu: int,
+        config: Config,
+        observer: Observer | None,
+        any_address: bool,
+        memory_limit: int,
+        orphan_limit: int,
+    ) -> None:
+        _require_mtu(mtu)
+        if orphan_limit < 0:
+            raise ArgumentError("orphan_limit", orphan_limit, "0 or more")
+        self.config = config
+        self.observer = observer
+        self.memory = Memory(memory_limit)
+        self.routes = Routes(tuple([parse_interface(text) for text in addresses]), mtu, any_address=any_address)
+        self._counters = Counters(observer)
+        self._ports = Ports(secret)
+        self._outbound = Outbound(self.routes, self._counters, secret)
+        self._connections = Connections(
+            self.routes, self._ports, self._outbound, self._counters, self.memory, orphan_limit, observer, secret
+        )
+        self._datagrams = Datagrams(self._outbound, self._ports)
+        self._control = Control(self._outbound, self.routes, self._connections, self._datagrams, secret)
+        self._unclaimed = Unclaimed(self._connections, self._counters, self._outbound, secret)
+        self._desk = FrontDesk(self._connections, self._unclaimed, self._control)
+
+    def add_address(self, address: str) -> None:
+        """Take another address, with its network, as in "10.7.0.3/24". Harmless where the host has it already.
+
+        Listeners and sockets without an address, and those to this one, hear at it from now on. Raises ArgumentError.
+        """
+        self.routes.add(parse_interface(address))
+
+    def remove_address(self, address: str | bytes, now: int) -> None:
+        """Give up an address. Connections from it end with AddressNotAvailable, and nothing is told to their peers, for nothing may be
+        sent from it any more; half-open ones, requests and pairs in TIME-WAIT go silently.
+
+        Listeners and sockets to this address stay, and hear again when it is added again. Raises ArgumentError, AddressNotAvailable.
+        """
+        octets = octets_of(address)
+        self.routes.remove(octets)
+        if not self.routes.owns(octets):  # else by `any_address` it is still the host's
+            self._connections.leave(octets, now)
+
+    def set_mtu(self, mtu: int, now: int) -> None:
+        """Change the link's MTU, in octets. Where it shrinks, connections send smaller segments at once, and what is in flight may come
+        again in these; where it grows, new connections use it, and others find out what their paths carry (`Config.mtu_probing`).
+
+        Raises ArgumentError; also where it would be more than `use_offload` was told.
+        """
+        _require_mtu(mtu)
+        if 0 < self._connections.offload < mtu:
+            raise ArgumentError("mtu", mtu, f"the largest packet of use_offload ({self._connections.offload}) or less")
+        self.routes.resize(mtu)
+        self._connections.resize(mtu, now)
+
+    def use_offload(self, largest: int) -> None:
+        """Connections made from now on may send packets of up to ``largest`` octets for the link to cut (`next_parcel`), or for
+        `next_packet`; 0: none larger than the MTU."""
+        if largest and not self.routes.mtu <= largest <= ip.LARGEST:
+            raise ArgumentError("largest", largest, f"0, or the MTU ({self.routes.mtu}) to {ip.LARGEST} octets")
+        self._connections.offload = largest
+
+    def forget_cookies(self) -> None:
+        """Forget which servers do TCP Fast Open, and the cookies they gave, by which they could tell that a client is the same."""
+        self._connections.servers.clear()
+
+
+def _require_mtu(mtu: int) -> None:
+    if not _LEAST_MTU <= mtu <= ip.LARGEST:
+        raise ArgumentError("mtu", mtu, f"{_LEAST_MTU} to {ip.LARGEST} octets")
