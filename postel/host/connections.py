@@ -207,8 +207,8 @@ class Connections(Children):
             if connection.tcb.path is not None:
                 self._share_path(connection, now)
         self._tell(connection)
-        if self._memory.refused != self.relief.heeded:
-            self.relief.relieve(now)
+        if self._memory.is_wanted:
+            self.relief.attend(now)
 
     def _stays(self, connection: Connection, now: int) -> bool:
         """Whether a connection in another state than ESTABLISHED is still one to ask."""

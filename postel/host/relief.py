@@ -8,7 +8,7 @@ from typing import Final
 
 from postel.host.orphans import Orphans
 from postel.host.pairs import key_of
-from postel.tcp import tuning
+from postel.tcp import tuning, window
 from postel.tcp.connection import Connection
 from postel.tcp.events import WRITABLE, Event
 from postel.tcp.memory import Memory
@@ -18,16 +18,14 @@ _AT_ONCE: Final = 64  # connections that one call looks at, for each of the mean
 
 
 class Relief:
-    """``heeded`` is how many refusals of memory were looked into: with more of them, `relieve` is due."""
-
-    __slots__ = ("_memory", "_orphans", "_table", "_unvisited", "heeded")
+    __slots__ = ("_heeded", "_memory", "_orphans", "_table", "_unvisited")
 
     def __init__(self, memory: Memory, table: dict[bytes, Connection], orphans: Orphans) -> None:
         self._memory = memory
         self._table = table
         self._orphans = orphans
         self._unvisited: list[bytes] = []  # keys of connections whose buffers weren't looked at in this round
-        self.heeded = 0
+        self._heeded = 0  # refusals of memory that were looked into
 
     def has_memory(self, now: int) -> bool:
         """Whether there is memory for a new connection; what can be made free is."""
@@ -35,13 +33,22 @@ class Relief:
             self.relieve(now)
         return self._memory.free > 0
 
+    def attend(self, now: int) -> None:
+        """What `Memory.is_wanted` asks for: make memory free if some was refused, and let peers hear of it that wait for a window."""
+        memory = self._memory
+        if memory.refused != self._heeded:
+            self.relieve(now)
+        if memory.readers and memory.free:
+            self._serve_readers()
+        memory.is_wanted = len(memory.readers) > 0
+
     def relieve(self, now: int) -> None:
         """Make an eighth of the memory free.
 
         First goes what waits behind gaps: its peers still have it (RFC 2018, 8), and segments that never join must not fill the host
         (BAD-SEQ-6). Then the oldest released connections end whose peers don't take what is left (BAD-WIN-7). Buffers that grew go back.
         """
-        self.heeded = self._memory.refused
+        self._heeded = self._memory.refused
         self._shrink_buffers()
         excess = self._memory.limit // 8 - self._memory.free
         if excess > 0 and self._memory.gaps:
@@ -58,6 +65,18 @@ class Relief:
                 holder.wants_room = False
                 return connection, WRITABLE
         return None
+
+    def _serve_readers(self) -> None:
+        """Those that wait longest first, until what is free is no window worth telling of."""
+        readers = self._memory.readers
+        for _ in range(min(len(readers), _AT_ONCE)):
+            holder = next(iter(readers))
+            assert isinstance(holder, Tcb)  # noqa: S101 - nothing else is a holder
+            connection = self._table.get(key_of(holder.local, holder.remote))
+            is_starved = connection is not None and connection.tcb is holder and window.is_starved(holder)
+            if connection is not None and is_starved and not connection.offer_window():
+                return
+            del readers[holder]
 
     def _shrink_buffers(self) -> None:
         """Of so many connections at once, all in turn."""

@@ -10,6 +10,7 @@ from random import Random
 from typing import Final, Protocol
 
 from postel.errors import ArgumentError
+from postel.host import orphans
 from postel.host.datagrams import DatagramSocket
 from postel.host.host import Host, HostEvent
 from postel.host.listener import Listener
@@ -166,6 +167,7 @@ class World:
         config: Config = DEFAULT,
         any_address: bool = False,
         memory_limit: int = _MEMORY,
+        orphan_limit: int = orphans.MOST,
         verify_checksums: bool = True,
         offload: int = 0,
         application: Application | None = None,
@@ -188,6 +190,7 @@ class World:
                 observer=observer,
                 any_address=any_address,
                 memory_limit=memory_limit,
+                orphan_limit=orphan_limit,
                 verify_checksums=verify_checksums,
             )
             host.use_offload(offload)

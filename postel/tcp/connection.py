@@ -12,7 +12,7 @@ The contract, that of `postel.host.Host` and `postel.sim.World` too:
 from collections import deque
 
 from postel.errors import ArgumentError, TcpError
-from postel.tcp import arrives, calls, output, pathmtu, reconfigure, seq, status, timeouts, tuning
+from postel.tcp import arrives, calls, output, pathmtu, reconfigure, seq, status, timeouts, tuning, window
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import DEFAULT, Config
@@ -23,7 +23,7 @@ from postel.tcp.observer import Observer
 from postel.tcp.recovery import Figures
 from postel.tcp.state import CLOSED, State
 from postel.tcp.status import Status as Status  # noqa: PLC0414  # part of this module's interface too
-from postel.tcp.tcb import Tcb
+from postel.tcp.tcb import OWES_ACK, Tcb
 from postel.wire.address import Endpoint
 from postel.wire.segment import Segment
 
@@ -267,6 +267,14 @@ class Connection:
             return
         timeouts.expire(self.tcb, now)
         self._note()
+
+    def offer_window(self) -> bool:
+        """The host's memory has room again: tell the peer, if that makes a window worth telling of. Whether it does."""
+        window.after_read(self.tcb)
+        if not self.tcb.owes & OWES_ACK:
+            return False
+        self._note()
+        return True
 
     def leave_time_wait_to(self, keeper: Keeper) -> None:
         """Let ``keeper`` answer for the pair until its 2MSL are over; called by a host when the connection enters TIME-WAIT.

@@ -12,11 +12,12 @@ class Holder:
 class Memory:
     """A count with a limit, and the order in which those that met the limit are served.
 
-    ``gaps`` are holders of octets that wait behind a gap, ``writers`` those whose user has more to send than there was memory for: the
-    first to come is the first in order. While writers wait, no other holder gets memory to send than the one whose turn it is.
+    ``gaps`` are holders of octets that wait behind a gap, ``writers`` those whose user has more to send than there was memory for, and
+    ``readers`` those that could advertise next to no window for want of memory: the first to come is the first in order. While writers
+    wait, no other holder gets memory to send than the one whose turn it is. ``is_wanted`` asks the host to look after its memory.
     """
 
-    __slots__ = ("_turn", "gaps", "limit", "refused", "used", "writers")
+    __slots__ = ("_turn", "gaps", "is_wanted", "limit", "readers", "refused", "used", "writers")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -24,11 +25,14 @@ class Memory:
         self.refused = 0  # how often `take` was refused
         self.gaps: OrderedDict[Holder, None] = OrderedDict()
         self.writers: OrderedDict[Holder, None] = OrderedDict()
+        self.readers: OrderedDict[Holder, None] = OrderedDict()
+        self.is_wanted = False
         self._turn: Holder | None = None
 
     def take(self, octets: int) -> bool:
         if self.used + octets > self.limit:
             self.refused += 1
+            self.is_wanted = True
             return False
         self.used += octets
         return True
@@ -75,8 +79,14 @@ class Memory:
         self.next_writer()
         return True
 
+    def wait_to_read(self, holder: Holder) -> None:
+        """Queue ``holder``, whose peer is to hear of a window when memory is free."""
+        self.readers[holder] = None
+        self.is_wanted = True
+
     def stop_waiting(self, holder: Holder) -> None:
-        """``holder`` has nothing more to send."""
+        """``holder`` has nothing more to send, nor to read."""
+        self.readers.pop(holder, None)
         self.writers.pop(holder, None)
         if self._turn is holder:
             self._turn = None

@@ -31,8 +31,11 @@ def advertise(tcb: Tcb) -> int:
     window = rcv.wnd
     if window < tcb.receive_limit:  # else it can't be more
         space = _space(tcb)
-        if space - window >= worthwhile(tcb):
+        step = worthwhile(tcb)
+        if space - window >= step:
             window = space
+        elif window < step and tcb.memory is not None and tcb.memory.free < tcb.receive_limit - tcb.unread:
+            tcb.memory.wait_to_read(tcb)
     field = min(LARGEST_FIELD, window >> rcv.shift)
     if field << rcv.shift < rcv.wnd and field << rcv.shift <= tcb.receive_limit - tcb.unread:
         field = min(LARGEST_FIELD, field + 1)
@@ -52,6 +55,11 @@ def after_read(tcb: Tcb) -> None:
     parts = 4 if tcb.config.whole_buffer else 2
     if gain >= worthwhile(tcb) and (tcb.rcv.wnd < 2 * tcb.advertised_mss or parts * gain >= _largest(tcb)):
         tcb.owes |= OWES_ACK
+
+
+def is_starved(tcb: Tcb) -> bool:
+    """Whether the peer was told of so small a window that it waits for a larger one."""
+    return tcb.can_receive and not tcb.nobody_reads and tcb.rcv.wnd < worthwhile(tcb)
 
 
 def watch(tcb: Tcb, now: int) -> None:

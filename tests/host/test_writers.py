@@ -11,6 +11,7 @@ from postel.errors import InsufficientResources, TcpError
 from postel.host.host import Host
 from postel.sim import World
 from postel.sim.world import Subject
+from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import ACCEPTABLE, OPENED, WRITABLE, Event
 from postel.tcp.state import CLOSED, ESTABLISHED
@@ -130,6 +131,32 @@ def test_a_busy_connection_does_not_starve_the_others(new_pair: MakePair) -> Non
         for host in (pair.left, pair.right):
             host.handle_timeout(pair.now)
     assert min(turns.count(number) for number in range(3)) > 5, turns
+
+
+# Windows
+
+
+def test_a_peer_hears_of_the_window_that_free_memory_allows(new_pair: MakePair) -> None:
+    """Not only when it probes, which may be a minute later."""
+    pair = new_pair(memory_limit=100_000)
+    reader, sender, _ = pair.connect()
+    hog, _, _ = pair.connect(81, config=Config(send_buffer=200_000))
+    for _ in range(10):
+        sender.send(bytes(30_000), pair.now)
+        pair.advance(SECOND)
+    assert reader.readable > 99_000
+    pair.lose = lambda host, octets: host is pair.left and octets[22:24] == b"\0\x51"  # what the hog sends
+    while reader.readable:  # the program reads, and what becomes free the hog takes at once
+        reader.receive(1000, pair.now)
+        hog.send(bytes(pair.left.memory.free), pair.now)
+    pair.pump()
+    assert (reader.tcb.rcv.wnd < 1460, pair.left.memory.free) == (True, 0)
+    pair.advance(20 * SECOND)
+    assert sender.tcb.snd.wnd < 1460
+    hog.abort(pair.now)
+    pair.pump()
+    assert sender.tcb.snd.wnd > 90_000
+    assert not pair.left.memory.readers
 
 
 # Any order
