@@ -15,16 +15,19 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Final
 
+from postel.compiler import mypyc_attr
+
 LOWEST: Final = 1024  # RFC6056-3.2: the whole range above the well-known ports
 HIGHEST: Final = 65535
 _COUNT: Final = HIGHEST - LOWEST + 1
-_ALL: Final = (1 << _COUNT) - 1  # bit i stands for port LOWEST + i
-_ZERO: Final = 0x30  # the digit
+_ZERO: Final = 0x30  # digits
+_ONE: Final = 0x31
 _TABLE: Final = 1024  # counters; RFC 6056 found 10 to help already
 _TRIES: Final = 16  # ports tried one by one before the set of the free ones is asked, or made
 _FEW: Final = 8  # as few taken ports toward a destination don't need a set any more
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Search(ABC):
     """What `Ports.find` asks about one search for a free port.
 
@@ -60,13 +63,13 @@ class Search(ABC):
 
 
 class _Crowd:
-    """Ports toward a destination to which many are taken, each set as the bits of an integer."""
+    """Ports toward a destination to which many are taken, each set as the bits of an integer (`_set`)."""
 
     __slots__ = ("free", "waiting")
 
     def __init__(self, taken: Iterable[int], waiting: Iterable[int]) -> None:
-        self.free = _all_but(taken)
-        self.waiting = _ALL ^ _all_but(waiting)
+        self.free = _set(taken, _ZERO, _ONE)
+        self.waiting = _set(waiting, _ONE, _ZERO)
 
 
 class Ports:
@@ -161,10 +164,13 @@ def _lowest_bit(value: int) -> int:
     return (value & -value).bit_length() - 1
 
 
-def _all_but(ports: Iterable[int]) -> int:
-    """The set of all ports but these, written as binary digits, which is quickly read."""
-    digits = bytearray(b"1" * _COUNT)
+def _set(ports: Iterable[int], theirs: int, others: int) -> int:
+    """A set in which these ports have the digit ``theirs``: written as binary digits, which is quickly read.
+
+    Bit i stands for port LOWEST + i. (A constant with all bits set would be too large for mypyc.)
+    """
+    digits = bytearray((others,)) * _COUNT
     for port in ports:
         if port >= LOWEST:
-            digits[HIGHEST - port] = _ZERO
+            digits[HIGHEST - port] = theirs
     return int(digits, 2)
