@@ -227,8 +227,8 @@ class Connections(Children):
 
     def next_timeout(self) -> int:
         first = min(self._timers.next_timeout(), self.time_wait.next_timeout())
-        for waiting in self.passive.asking.values():
-            first = min(first, waiting.next_timeout())
+        if self.passive.asking:
+            first = min(first, self.passive.next_request_expires())
         return min(first, self.passive.cache.next_timeout())
 
     def handle_timeout(self, now: int) -> None:
@@ -236,8 +236,8 @@ class Connections(Children):
             connection.handle_timeout(now)
         while (key := self.passive.cache.due(now)) is not None:
             self._revive(key).child.handle_timeout(now)
-        for waiting in self.passive.asking.values():
-            for request in waiting.expire(now):
+        if self.passive.asking:
+            for request in self.passive.expire_requests(now):
                 self._counters.drop("request_unanswered", request.octets, now)
         for record in self.time_wait.take_due(now):
             if self._observer is not None:  # EP-TMO-3: who else is left to hear of it

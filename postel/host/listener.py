@@ -172,7 +172,10 @@ class HalfOpen:
         config, again = tcb.config, tcb.retransmissions
         troubles = int(config.reports and again >= config.r1)  # of its own; ICMP tells of others
         is_idle = tcb.owes == 0 and tcb.resets is None and tcb.duplicate is None
-        return self.syn != b"" and is_idle and len(tcb.events) == troubles and again <= MOST_RETRANSMISSIONS and Changes.of(tcb).fit
+        if self.syn == b"" or not is_idle or len(tcb.events) != troubles or again > MOST_RETRANSMISSIONS:
+            return False
+        changes = Changes.of(tcb)
+        return changes is None or changes.fit
 
     def must_wait(self, segment: Segment) -> bool:
         """Whether this segment would complete the handshake, and there is no room for one more (BAD-FLOOD-4)."""
@@ -317,6 +320,13 @@ class Passive:
             connection.release(now)  # of what it received
             connection.tcb.events = ()
             self._silent.discard(connection)
+
+    def next_request_expires(self) -> int:
+        return min([waiting.next_timeout() for waiting in self.asking.values()])
+
+    def expire_requests(self, now: int) -> list[Request]:
+        """Forget requests that have waited for as long as they may. Those that got no answer."""
+        return [request for waiting in self.asking.values() for request in waiting.expire(now)]
 
     def leave(self, address: bytes, now: int) -> list[Connection]:
         """The host has lost this address: half-open connections to it, which end, and what is in the cache or asked goes with it."""

@@ -23,6 +23,7 @@ _HEAD: Final = Struct("!IQB")  # the fields of a record before its changes and i
 _CHANGES: Final = Struct("!QQIHHHBB")
 _SYN: Final = Struct("!IHHB")  # SEQ, window, flags, ECN field of the IP header; options follow
 
+_CHANGED: Final = 0x80  # beside the retransmissions: the changes follow
 _MAY_MARK: Final = 0x01  # bits of `Changes.bits`
 _IS_TIMING: Final = 0x02
 _MARK_AT: Final = 2  # two bits: the ECN field of the latest SYN
@@ -67,7 +68,10 @@ class Changes(NamedTuple):
     bits: int
 
     @staticmethod
-    def of(tcb: Tcb) -> "Changes":
+    def of(tcb: Tcb) -> "Changes | None":
+        """None where nothing but the SYN has arrived: then there are none."""
+        if tcb.segments_arrived == 1:
+            return None
         bits = tcb.syn_asks >> _FLAGS_AT << _ASKS_AT
         if tcb.rtt.is_timing:
             bits |= _IS_TIMING
@@ -114,7 +118,7 @@ class Record(NamedTuple):
     arrived: int
     retransmissions: int
     syn: bytes
-    changes: Changes
+    changes: Changes | None
     deadline: int
 
     def replay(self, child: Connection, key: bytes) -> None:
@@ -128,7 +132,8 @@ class Record(NamedTuple):
             now = child.next_timeout()
             child.handle_timeout(now)
             _drain(child, now)
-        self.changes.repeat(tcb)
+        if self.changes is not None:
+            self.changes.repeat(tcb)
         tcb.timers.retransmission = self.deadline  # the old one's may have been late
         tcb.observer = observer
 
@@ -144,16 +149,19 @@ class SynCache(Records):
     __slots__ = ()
 
     def keep(self, key: bytes, record: Record) -> None:
-        head = _HEAD.pack(record.listener, record.arrived, record.retransmissions)
-        self.put(key, record.deadline, head + _CHANGES.pack(*record.changes) + record.syn)
+        changes = b"" if record.changes is None else _CHANGES.pack(*record.changes)
+        again = record.retransmissions | (_CHANGED if changes else 0)
+        self.put(key, record.deadline, _HEAD.pack(record.listener, record.arrived, again) + changes + record.syn)
 
     def take(self, key: bytes) -> Record:
         """Out of the cache: it is a child again."""
         content = self.content(key)
-        listener, arrived, retransmissions = _HEAD.unpack_from(content)
-        changes = Changes(*_CHANGES.unpack_from(content, _HEAD.size))
-        syn = content[_HEAD.size + _CHANGES.size :]
-        record = Record(listener, arrived, retransmissions, syn, changes, self.deadline(key))
+        listener, arrived, again = _HEAD.unpack_from(content)
+        start, changes = _HEAD.size, None
+        if again & _CHANGED:
+            changes = Changes(*_CHANGES.unpack_from(content, start))
+            start += _CHANGES.size
+        record = Record(listener, arrived, again & ~_CHANGED, content[start:], changes, self.deadline(key))
         self.discard(key)
         return record
 
