@@ -77,8 +77,10 @@ class Routes:
 
     def require_destination(self, address: bytes) -> None:
         """Raise NetworkUnreachable where no packet may be sent to this address."""
-        reason = "" if address in self.own else why_never_on_a_link(address)
-        if not reason and address in self.networks:
+        if address in self.own:
+            return
+        reason = why_never_on_a_link(address)
+        if address in self.networks:
             reason = "it is the network's own address"
         if reason:  # RFC 1122, 3.2.1.3; RFC 4291, 2.5
             raise NetworkUnreachable(f"nothing is sent to {to_text(address)}: {reason}")

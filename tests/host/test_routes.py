@@ -233,3 +233,9 @@ def test_the_table_is_bounded():
     assert path.mtu_to((4999).to_bytes(4, "big"), 0) == 1400
     path.learn((4999).to_bytes(4, "big"), 1300, 0)
     assert len(path._paths) == 4096
+
+
+def test_an_own_address_that_is_its_networks_is_ours_all_the_same():
+    table = routes("10.0.0.0/24")
+    table.require_one_host(parse("10.0.0.0"))
+    assert table.objection(parse("10.0.0.9"), parse("10.0.0.0")) == ""
