@@ -261,9 +261,9 @@ class Connections(Children):
     def resize(self, mtu: int, now: int) -> None:
         """The link's MTU is another."""
         for connection in self.table.values():
-            pathmtu.link_changed(connection.tcb, mtu, now)
+            connection.link_mtu(mtu, now)
         for entry in self.passive.half_open.values():
-            pathmtu.link_changed(entry.child.tcb, mtu, now)
+            entry.child.link_mtu(mtu, now)
 
     # Ends
 

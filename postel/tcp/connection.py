@@ -244,6 +244,11 @@ class Connection:
         """What the path is known to carry, IP header included."""
         pathmtu.learn(self.tcb, mtu, now)
 
+    def link_mtu(self, mtu: int, now: int) -> None:
+        """Our own link carries packets of up to ``mtu`` octets from now on."""
+        pathmtu.link_changed(self.tcb, mtu, now)
+        self._note()
+
     def _is_in_flight(self, number: int) -> bool:
         snd = self.tcb.snd
         return self.tcb.state is not CLOSED and seq.le(snd.una, number) and seq.lt(number, snd.max)

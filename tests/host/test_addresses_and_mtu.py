@@ -189,6 +189,22 @@ def test_a_larger_mtu_is_found_by_those_that_live(new_pair: Callable[..., Pair],
     assert max(transfer(pair, again, accepted, 1 << 20)) == 9000
 
 
+def test_what_is_in_flight_is_sent_again_at_once(pair: Pair) -> None:
+    client, server, _ = pair.connect()
+    transfer(pair, client, server, 1 << 16)
+    client.send(bytes(20_000), pair.now)
+    lost = []
+    while (octets := pair.left.next_packet(pair.now)) is not None:
+        lost.append(octets)
+    pair.left.set_mtu(1280, pair.now)
+    again = []
+    while (octets := pair.left.next_packet(pair.now)) is not None:
+        again.append(octets)
+    assert max(map(len, lost)) == 1500
+    assert again
+    assert max(map(len, again)) <= 1280
+
+
 def test_a_known_path_is_no_wider_than_the_link(pair: Pair) -> None:
     routes = pair.left.routes
     routes.learn(parse("10.0.0.2"), 1400, pair.now)
