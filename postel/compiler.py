@@ -1,5 +1,7 @@
 """Words to mypyc, which makes the core into C, that mean nothing to an interpreter; and nobody needs a package for them."""
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,3 +14,20 @@ else:
     def mypyc_attr(**_attributes: bool) -> Callable[[type], type]:
         """What a compiled class allows, as ``allow_interpreted_subclasses=True``."""
         return lambda decorated: decorated
+
+
+def door(kind: type, check: Callable[[str, object], None]) -> None:
+    """Let ``check`` see the name and value of each argument before the constructor of ``kind`` does.
+
+    A compiled class stores True as 1 where it is told of an int, so that it can't see the difference itself.
+    """
+    construct: Callable[..., None] = kind.__init__  # type: ignore[misc]
+    names = tuple(inspect.signature(construct).parameters)[1:]
+
+    @functools.wraps(construct)
+    def admit(self: object, *arguments: object, **options: object) -> None:
+        for name, value in (*zip(names, arguments, strict=False), *options.items()):
+            check(name, value)
+        construct(self, *arguments, **options)
+
+    kind.__init__ = admit  # type: ignore[misc]

@@ -61,6 +61,18 @@ class ArgumentError(PostelError, ValueError):
         self.allowed = allowed
 
 
+def require_number(name: str, value: object, lowest: int, highest: int, allowed: str) -> None:
+    """Refuse what is no int, or out of bounds. A bool is no int here: ``ecn=True`` reads well and means what nobody guesses."""
+    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
+        raise ArgumentError(name, value, allowed)
+
+
+def require_kind(name: str, value: object, kind: type | tuple[type, ...], allowed: str) -> None:
+    """Refuse what is no ``kind``."""
+    if not isinstance(value, kind):
+        raise ArgumentError(name, value, allowed)
+
+
 class LinkError(PostelError, OSError):
     """A link that can't be opened, or a packet that it can't carry."""
 

@@ -1,6 +1,7 @@
 """A host on a link inside a running event loop."""
 
 import asyncio
+import math
 import ssl as tls
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from postel.aio.secure import Security
 from postel.aio.server import Factory, Server
 from postel.aio.streams import StreamReader
 from postel.aio.transport import Transport
-from postel.errors import ArgumentError, ConnectionAborted, LinkDown, LinkError, NetworkUnreachable, renewed
+from postel.errors import ArgumentError, ConnectionAborted, LinkDown, LinkError, NetworkUnreachable, renewed, require_kind
 from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.link import Link, Offloading
@@ -42,6 +43,9 @@ class Network:
     """
 
     def __init__(self, host: Host, link: Link, *, linger: float) -> None:
+        require_kind("host", host, Host, "a Host")
+        if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
+            raise ArgumentError("linger", linger, "seconds, 0 or more")
         if host.routes.mtu > link.mtu:
             raise ArgumentError("host", host, f"a host whose MTU ({host.routes.mtu}) the link's ({link.mtu}) can carry")
         host.use_offload(link.largest if isinstance(link, Offloading) else LARGEST)  # else the host cuts: still one decision for many

@@ -154,6 +154,11 @@ class Expected(asyncio.DatagramProtocol):
         if not self.answer.done():
             self.answer.set_exception(exc)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The network has ended, or its link: no answer can come."""
+        if exc is not None:
+            self.error_received(exc)
+
 
 def answers(message: Message, query: Message) -> bool:
     """RFC 5452, 9.1: the identifier and the whole question."""

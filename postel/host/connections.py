@@ -185,6 +185,11 @@ class Connections(Children):
 
     # Whom to ask
 
+    @property
+    def has_output(self) -> bool:
+        """Whether a connection may have something to send, or an event waits."""
+        return bool(self._agenda or self.events or self.acceptable)
+
     def take_next(self) -> Connection | None:
         """Who may have something to send, first come, first served: drain it, then `settle` it."""
         if not self._agenda:

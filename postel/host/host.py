@@ -10,9 +10,9 @@ IPv6, and that slice is the key of its connection. Everything that isn't found s
 from collections.abc import Iterator
 from typing import Final
 
-from postel.errors import ArgumentError, InsufficientResources, WireError
+from postel.errors import ArgumentError, InsufficientResources, WireError, require_kind, require_number
 from postel.host import control, encapsulation, orphans
-from postel.host.arguments import octets_of, require_port
+from postel.host.arguments import octets_of, require_choices, require_port
 from postel.host.asking import ANSWER_WITHIN, LONGEST_WAIT
 from postel.host.datagrams import DatagramSocket
 from postel.host.fragments import Fragments
@@ -113,6 +113,8 @@ class Host(Parts):
 
         Raises ArgumentError, NetworkUnreachable, AddressNotAvailable, AddressInUse, InsufficientResources.
         """
+        require_choices(config, keys)
+        require_kind("data", data, (bytes, bytearray, memoryview), "octets")
         config = config or self.config
         limit = first_send_limit(config)
         if len(data) > limit:
@@ -147,10 +149,9 @@ class Host(Parts):
         `Listener.answer` says what becomes of it. As many as ``backlog`` wait at once, each for ``answer_within`` microseconds.
         Raises ArgumentError, AddressNotAvailable, AddressInUse.
         """
-        if backlog < 1:
-            raise ArgumentError("backlog", backlog, "1 or more")
-        if not 1 <= answer_within <= LONGEST_WAIT:
-            raise ArgumentError("answer_within", answer_within, f"1 to {LONGEST_WAIT} microseconds")
+        require_number("backlog", backlog, 1, NEVER, "1 or more")
+        require_number("answer_within", answer_within, 1, LONGEST_WAIT, f"1 to {LONGEST_WAIT} microseconds")
+        require_choices(config, keys)
         octets = self._required(address)
         if port == ANY_PORT:
             port = EVERY_PORT
@@ -300,6 +301,12 @@ class Host(Parts):
         if self._datagrams.events.queue:
             return self._datagrams.events.pop()
         return connections.relief.next_writer() if self.memory.writers else None
+
+    @property
+    def has_output(self) -> bool:
+        """Whether `next_packet` or `next_event` may have something, so that it is time to drain them."""
+        is_busy = self._draining is not None or self._connections.has_output
+        return is_busy or bool(self._outbound.queue or self._datagrams.events)
 
     # Time
 

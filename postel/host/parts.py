@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from postel.errors import ArgumentError
+from postel.errors import ArgumentError, require_kind, require_number
 from postel.host.arguments import octets_of
 from postel.host.connections import Connections
 from postel.host.control import Control
@@ -16,6 +16,7 @@ from postel.host.unclaimed import Unclaimed
 from postel.tcp.config import Config
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
+from postel.times import NEVER
 from postel.wire import ip
 from postel.wire.address import parse_interface
 
@@ -38,8 +39,10 @@ class Parts:
         orphan_limit: int,
     ) -> None:
         _require_mtu(mtu)
-        if orphan_limit < 0:
-            raise ArgumentError("orphan_limit", orphan_limit, "0 or more")
+        require_number("memory_limit", memory_limit, 0, NEVER, "0 octets or more")
+        require_number("orphan_limit", orphan_limit, 0, NEVER, "0 or more")
+        require_kind("secret", secret, bytes, "octets that nobody can guess")
+        require_kind("config", config, Config, "a Config")
         self.config = config
         self.observer = observer
         self.memory = Memory(memory_limit)
@@ -88,8 +91,8 @@ class Parts:
     def use_offload(self, largest: int) -> None:
         """Connections made from now on may send packets of up to ``largest`` octets for the link to cut (`next_parcel`), or for
         `next_packet`; 0: none larger than the MTU."""
-        if largest and not self.routes.mtu <= largest <= ip.LARGEST:
-            raise ArgumentError("largest", largest, f"0, or the MTU ({self.routes.mtu}) to {ip.LARGEST} octets")
+        allowed = f"0, or the MTU ({self.routes.mtu}) to {ip.LARGEST} octets"
+        require_number("largest", largest, self.routes.mtu if largest else 0, ip.LARGEST, allowed)
         self._connections.offload = largest
 
     def forget_cookies(self) -> None:
@@ -98,5 +101,4 @@ class Parts:
 
 
 def _require_mtu(mtu: int) -> None:
-    if not _LEAST_MTU <= mtu <= ip.LARGEST:
-        raise ArgumentError("mtu", mtu, f"{_LEAST_MTU} to {ip.LARGEST} octets")
+    require_number("mtu", mtu, _LEAST_MTU, ip.LARGEST, f"{_LEAST_MTU} to {ip.LARGEST} octets")

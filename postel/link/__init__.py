@@ -4,7 +4,7 @@ import errno
 import select
 from abc import ABC, abstractmethod
 
-from postel.errors import ArgumentError, LinkError
+from postel.errors import LinkError, require_number
 from postel.wire.parcel import Parcel
 
 SMALLEST_MTU = 68  # RFC 791, 3.2: every internet module must forward a packet of 68 octets
@@ -62,8 +62,7 @@ class Offloading(Link):
 
 
 def checked_mtu(mtu: int) -> int:
-    if not SMALLEST_MTU <= mtu <= LARGEST_MTU:
-        raise ArgumentError("mtu", mtu, f"{SMALLEST_MTU} … {LARGEST_MTU} octets")
+    require_number("mtu", mtu, SMALLEST_MTU, LARGEST_MTU, f"{SMALLEST_MTU} … {LARGEST_MTU} octets")
     return mtu
 
 

@@ -6,8 +6,9 @@ from collections import deque
 from contextlib import suppress
 from threading import RLock
 
-from postel.errors import ArgumentError
+from postel.errors import require_number
 from postel.link import Link, Offloading, checked_mtu, closed, too_large
+from postel.times import NEVER
 from postel.wire import ip
 from postel.wire.parcel import Parcel, finished
 
@@ -23,8 +24,7 @@ def pair(mtu: int = 1500, *, queue: int = QUEUE, offload: bool = False) -> tuple
     (True, b'hello', b'')
     >>> left.close(); right.close()
     """
-    if queue < 1:
-        raise ArgumentError("queue", queue, "1 packet or more")
+    require_number("queue", queue, 1, NEVER, "1 packet or more")
     bell = EventBell if hasattr(os, "eventfd") else SocketBell
     kind = OffloadingMemory if offload else Memory
     left, right = kind(mtu, queue, bell()), kind(mtu, queue, bell())

@@ -271,11 +271,14 @@ class World:
         self._put(max(when, self.now), None, b"", call)
 
     def next_timeout(self) -> int:
-        """When something may happen next; NEVER when all is quiet for good."""
+        """When something may happen next: now, while a host has something to send or to tell; NEVER when all is quiet for good."""
+        if any(node.stack is node.host and node.host.has_output for node in self._nodes.values()):
+            return self.now
         return self._heap[0][0] if self._heap else NEVER
 
     def handle_timeout(self, now: int) -> None:
         """Let everything happen that is due at ``now``."""
+        self.pump()
         while self._heap and self._heap[0][0] <= now:
             self._step()
         self.now = max(self.now, now)

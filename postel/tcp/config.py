@@ -3,7 +3,8 @@
 from dataclasses import dataclass, fields
 from typing import Final
 
-from postel.errors import ArgumentError
+from postel.compiler import door
+from postel.errors import ArgumentError, require_kind, require_number
 from postel.tcp.congestion import Congestion
 from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.ecn import ECN_ACCEPT, ECN_ASK, ECN_OFF
@@ -112,9 +113,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for name, low, high, allowed in _BOUNDS:
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ArgumentError(name, value, allowed)
+            require_number(name, getattr(self, name), low, high, allowed)
         if self.rto_maximum < self.rto_minimum:
             raise ArgumentError("rto_maximum", self.rto_maximum, f"rto_minimum ({self.rto_minimum}) or more")
         if self.user_timeout_option and not self.rto_maximum < self.user_timeout_lowest <= self.user_timeout_highest:  # RFC5482-3.1a
@@ -153,6 +152,7 @@ _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
     ("user_timeout_advertised", 0, NEVER, "0 for user_timeout, or more"),
     ("user_timeout_lowest", 100 * SECOND, NEVER, "100 s or more (RFC 5482, 3.1)"),
     ("user_timeout_highest", 100 * SECOND, NEVER, "100 s or more (RFC 5482, 3.1)"),
+    ("paws_idle", 0, NEVER, "0 or more"),
     ("keep_alive_idle", 1, NEVER, "1 or more"),
     ("keep_alive_interval", 1, NEVER, "1 or more"),
     ("keep_alive_probes", 2, 1000, "2 to 1000 (MUST-29)"),
@@ -160,6 +160,23 @@ _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
     ("hop_limit", 1, 255, "1 to 255"),
     ("traffic_class", 0, 255, "0 to 255"),
 )
+
+
+_FLAGS: Final = frozenset([field.name for field in fields(Config) if field.default is True or field.default is False])
+_NUMBERS: Final = {name: allowed for name, _, _, allowed in _BOUNDS}
+
+
+def _require_type(name: str, value: object) -> None:
+    """Of an argument of `Config`, before it is stored. ``ecn=True`` reads well, and doesn't say which of four it is."""
+    if name in _FLAGS:
+        require_kind(name, value, bool, "True or False")
+    elif name in _NUMBERS and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ArgumentError(name, value, _NUMBERS[name])
+    elif name == "congestion" and not (isinstance(value, type) and issubclass(value, Congestion)):
+        raise ArgumentError(name, value, "a class of postel.tcp.congestion, or a subclass of Congestion of your own")
+
+
+door(Config, _require_type)
 
 
 def first_send_limit(config: Config) -> int:

@@ -7,6 +7,7 @@ is due at once. `tests/tcp/test_reconfigure.py` has each field of `Config` in a 
 
 from dataclasses import replace
 
+from postel.errors import require_kind
 from postel.tcp import handshake, keepalive, orphan, patience, timeouts, tuning, usertimeout, window
 from postel.tcp.config import AUTOMATIC, Config, first_receive_limit, first_send_limit
 from postel.tcp.state import CLOSED, LISTEN
@@ -17,6 +18,7 @@ from postel.times import NEVER
 
 def configure(tcb: Tcb, config: Config, now: int) -> None:
     """Replace the connection's choices. What a SYN has told stays as it was told, and so does a congestion controller in use."""
+    require_kind("config", config, Config, "a Config")
     before = tcb.config
     waited, idle, rto = _patience(tcb), tcb.keep_alive_idle, tcb.rtt.rto
     tcb.config = _as_told(tcb, config, before)

@@ -1,5 +1,6 @@
 """The device itself."""
 
+import asyncio
 import errno
 import os
 import select
@@ -8,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from postel.errors import ArgumentError, LinkError, WireError
+from postel.aio import attach as attach_to_asyncio
+from postel.errors import ArgumentError, LinkDown, LinkError, WireError
+from postel.host.host import Host
 from postel.link import device
 from postel.link.tun import OffloadingTun, Tun, attach, inherit
 from postel.wire import ip, udp
@@ -27,12 +30,43 @@ def test_device_of_another_kind_is_refused(namespace: Any) -> None:
         namespace.inside(lambda: Tun("tap0"))
 
 
-def test_packet_for_a_device_that_is_down_is_lost(namespace: Any) -> None:
+def test_device_that_is_down_says_so_and_how_to_mend_it(namespace: Any) -> None:
     packet = bytes.fromhex("4500001400000000400166e30a0700020a070001")
     assert namespace.tun.send(packet)
     namespace.command("ip", "link", "set", "postel0", "down")
-    assert not namespace.tun.send(packet)
+    with pytest.raises(LinkDown, match="TUN device postel0 is down: ip link set dev postel0 up") as caught:
+        namespace.tun.send(packet)
+    assert caught.value.errno == errno.ENETDOWN
     assert len(namespace.tun.receive()) in (0, 48)  # a router solicitation may wait
+    namespace.command("ip", "link", "set", "postel0", "up")
+    assert namespace.tun.send(packet)
+
+
+async def test_connecting_over_a_device_that_is_down_fails_at_once(namespace: Any) -> None:
+    async with attach_to_asyncio(Host("10.7.0.2/24", secret=b"postel"), namespace.tun) as net:
+        with namespace.inside(lambda: socket.create_server(("10.7.0.1", 80))):
+            _, living = await net.open_connection("10.7.0.1", 80)
+            namespace.command("ip", "link", "set", "postel0", "down")
+            with pytest.raises(LinkDown, match="ip link set dev postel0 up"):
+                await net.open_connection("10.7.0.1", 80)
+            namespace.command("ip", "link", "set", "postel0", "up")
+            _, again = await net.open_connection("10.7.0.1", 80)
+            assert not living.transport.is_closing()
+            again.close()
+            living.close()
+
+
+async def test_device_that_is_deleted_ends_the_network(namespace: Any) -> None:
+    namespace.command("ip", "tuntap", "add", "dev", "gone0", "mode", "tun")
+    namespace.command("ip", "link", "set", "gone0", "up")
+    link = namespace.inside(lambda: Tun("gone0"))
+    async with attach_to_asyncio(Host("10.8.0.2/24", secret=b"postel"), link) as net:
+        server = await net.start_server(lambda _reader, _writer: None, port=80)
+        serving = asyncio.ensure_future(server.serve_forever())
+        await asyncio.sleep(0)
+        namespace.command("ip", "link", "delete", "gone0")
+        with pytest.raises(LinkError, match="gone0 is gone"):
+            await serving
 
 
 def kept_device(namespace: Any, kind: str) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from postel.errors import TcpError
 from postel.host.host import Host
+from postel.sim import World
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.congestion.bbr import BBR
 from postel.tcp.congestion.cubic import Cubic
@@ -61,7 +62,7 @@ def ask_all(host: Host, connections: list[Any], others: list[Any], now: int) -> 
     host.statistics()
     list(host.connections())
     host.next_timeout()
-    repr(host)
+    repr((host, host.has_output))
     for other in others:
         for name in dir(type(other)):
             if isinstance(getattr(type(other), name), property):
@@ -168,3 +169,16 @@ def test_asking_makes_no_controller_and_keeps_no_memory() -> None:
     finally:
         tracemalloc.stop()
     assert made == []
+
+
+def test_world_knows_without_being_pumped_that_something_will_happen() -> None:
+    world = World(1)
+    a, b = world.host("a", "10.0.0.1/24"), world.host("b", "10.0.0.2/24")
+    world.path(a, b)
+    b.listen(80, 0)
+    a.connect("10.0.0.2", 80, 0)
+    assert [world.next_timeout() for _ in range(2)] == [0, 0]
+    arrived = a.statistics()["packets_arrived"]
+    while (when := world.next_timeout()) < SECOND:  # as a driver does, without ever calling `pump`
+        world.handle_timeout(when)
+    assert a.statistics()["packets_arrived"] > arrived

@@ -1,0 +1,172 @@
+"""What a caller may give: refused at the door where it isn't what it should be, by name and value, and nothing is changed by then."""
+
+import math
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postel import aio
+from postel.errors import ArgumentError
+from postel.host.host import Host
+from postel.link.memory import pair
+from postel.link.tun import Tun
+from postel.sim import World
+from postel.tcp import connection
+from postel.tcp.config import DEFAULT, Config
+from postel.tcp.congestion import Congestion
+from postel.tcp.congestion.cubic import Cubic
+from postel.tcp.congestion.reno import Reno
+
+# The compiled core refuses what is of another type by itself, before it comes to what we say of it.
+INTERPRETED = connection.__file__.endswith(".py")
+REFUSED = ArgumentError if INTERPRETED else (ArgumentError, TypeError)
+NOT_NUMBERS = ["1", None, 1.5, math.nan, [], b"1"]
+FLAGS = [field.name for field in fields(Config) if isinstance(field.default, bool)]
+NUMBERS = [field.name for field in fields(Config) if isinstance(field.default, int) and not isinstance(field.default, bool)]
+
+
+@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize("value", [0, 1, 2, "no", None, 1.0], ids=repr)
+def test_flag_of_a_config_is_true_or_false(name: str, value: object) -> None:
+    with pytest.raises(ArgumentError):
+        Config(**{name: value})
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [*NOT_NUMBERS, -1, 1 << 70], ids=repr)
+def test_number_of_a_config_is_an_int_within_bounds(name: str, value: object) -> None:
+    with pytest.raises(ArgumentError):
+        Config(**{name: value})
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_bool_is_no_number(name: str) -> None:
+    for value in (True, False):
+        with pytest.raises(ArgumentError, match=f"{name} is {value}; allowed: "):
+            Config(**{name: value})
+
+
+def test_every_field_of_a_config_is_a_flag_a_number_or_the_controller() -> None:
+    assert sorted([*FLAGS, *NUMBERS, "congestion"]) == sorted(field.name for field in fields(Config))
+
+
+class Mine(Reno):
+    pass
+
+
+def make_cubic(smss: int, window: int) -> Cubic:
+    return Cubic(smss, window)
+
+
+@pytest.mark.parametrize("value", ["cubic", "Cubic", None, Cubic(1460, 14600), int, make_cubic, Host])
+def test_controller_is_a_class_of_controllers(value: Any) -> None:
+    with pytest.raises(ArgumentError):
+        Config(congestion=value)
+
+
+@pytest.mark.parametrize("value", [Cubic, Reno, Mine])
+def test_controller_of_ones_own_is_taken(value: type[Congestion]) -> None:
+    assert Config(congestion=value).congestion is value
+
+
+def host(**options: Any) -> Host:
+    return Host("10.0.0.1/24", secret=b"secret", **options)
+
+
+def listening(**options: Any) -> object:
+    return host().listen(**{"port": 80, "now": 0, **options})
+
+
+def connecting(**options: Any) -> object:
+    return host().connect(**{"address": "10.0.0.2", "port": 80, "now": 0, **options})
+
+
+def in_a_world(**options: Any) -> object:
+    return World(1).host("a", "10.0.0.1/24", **options)
+
+
+DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
+    (host, "memory_limit", [-5, True, *NOT_NUMBERS]),
+    (host, "orphan_limit", [-1, True, *NOT_NUMBERS]),
+    (host, "mtu", [0, 67, 65536, True, *NOT_NUMBERS]),
+    (host, "config", [None, "fast", Config]),
+    (lambda **options: Host("10.0.0.1/24", **options), "secret", ["text", None, 5]),
+    (connecting, "port", [0, -1, 65536, True, *NOT_NUMBERS]),
+    (connecting, "local_port", [-1, 65536, True, "80", 1.5]),
+    (connecting, "address", [b"123", "name", "", None, 5]),
+    (connecting, "local_address", [b"123", "name", 5]),
+    (connecting, "config", ["fast", Config, 5]),
+    (connecting, "keys", ["secret", b"secret"]),
+    (connecting, "data", ["text", 5]),
+    (listening, "port", [-2, 65536, True, *NOT_NUMBERS]),
+    (listening, "backlog", [0, -1, True, *NOT_NUMBERS]),
+    (listening, "config", ["fast", Config]),
+    (listening, "keys", ["secret"]),
+    (host().datagrams, "port", [-1, 65536, True, "53"]),
+    (host().use_offload, "largest", [-1, 1, 65536, True, "1500"]),
+    (in_a_world, "memory_limit", [-5, True]),
+    (in_a_world, "mtu", [0, True]),
+    (in_a_world, "offload", [1, -1, True]),
+    (pair, "mtu", [0, True, "1500", 1500.0]),
+    (pair, "queue", [0, -1, True, "5"]),
+    (lambda **options: Tun("x", fd=0, **options), "mtu", [0, True, "1500"]),
+    (lambda **options: aio.attach(host(), pair()[0], **options), "linger", [-1, math.nan, math.inf, "2", None, True]),
+]
+
+
+@pytest.mark.parametrize(
+    ("door", "name", "value"),
+    [
+        pytest.param(door, name, value, id=f"{number}-{name}-{value!r}")
+        for number, (door, name, values) in enumerate(DOORS)
+        for value in values
+    ],
+)
+def test_argument_is_refused_at_the_door(door: Callable[..., object], name: str, value: object) -> None:
+    if value is True and not INTERPRETED:
+        pytest.skip("a compiled function is given 1 for True")
+    with pytest.raises(REFUSED):
+        door(**{name: value})
+
+
+@given(st.sampled_from(["connect", "listen"]), st.one_of(st.integers(), st.booleans(), st.none(), st.floats(), st.text(), st.binary()))
+def test_refused_call_leaves_a_host_as_it_was(call: str, port: Any) -> None:
+    asked = host()
+    before = asked.statistics()
+    try:
+        if call == "connect":
+            asked.connect("10.0.0.2", port, 0)
+        else:
+            asked.listen(port, 0)
+    except REFUSED:
+        assert asked.statistics() == before
+        assert asked.next_packet(0) is None
+    else:
+        assert type(port) is int or not INTERPRETED
+        assert -1 <= port <= 65535  # ANY_PORT
+
+
+def test_refused_host_leaves_no_trace_in_its_world() -> None:
+    world = World(1)
+    world.host("a", "10.0.0.1/24")
+    for options in ({"mtu": 5}, {"memory_limit": -1}, {"offload": 3}):
+        with pytest.raises(ArgumentError):
+            world.host("b", "10.0.0.2/24", **options)
+    with pytest.raises(ArgumentError):
+        world.host("b", "10.0.0.1/24")
+    with pytest.raises(ArgumentError):
+        world.host("b", "10.0.0.2/24", "10.0.0.300/24")
+    assert world.host("b", "10.0.0.2/24").config is DEFAULT
+
+
+@pytest.mark.parametrize("value", ["fast", None, Config])
+def test_living_connection_takes_a_config_alone(value: Any) -> None:
+    living = host().connect("10.0.0.2", 80, 0)
+    before = living.tcb.config
+    with pytest.raises(REFUSED):
+        living.configure(value, 0)
+    assert living.tcb.config is before
