@@ -11,6 +11,7 @@ import termios
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.kernel.test_transfer import KERNEL, POSTEL, Peer
 CLOSED_FOR = 2.5  # seconds: some window probes of Postel and of the kernel are in them
 SOON = 0.9  # less than a retransmission timeout of Postel
 BUFFER = 16_384
+SHRINKS = Path("/proc/sys/net/ipv4/tcp_shrink_window")
 SMALL = replace(DEFAULT, receive_buffer=BUFFER, nagle=False)
 ENDLESS = replace(DEFAULT, receive_buffer=BUFFER, scale_for=1 << 30)  # the window's field counts units of the whole buffer
 
@@ -85,6 +87,24 @@ async def test_the_kernel_reads_nothing(namespace: Any, attached: Any, family: i
         assert connection.tcb.probes > 0
         kernel.send(bytes(1000))
         assert await within(SOON, lambda: unacknowledged_by_postel(kernel) == 0)
+        await aborted(kernel, transport, postel_aborts=postel_aborts)
+
+
+@pytest.mark.skipif(not SHRINKS.exists(), reason="this kernel never shrinks a window")
+@pytest.mark.parametrize("postel_aborts", [True, False], ids=["postel_aborts", "kernel_aborts"])
+async def test_the_kernel_shrinks_its_window(namespace: Any, attached: Any, family: int, postel_aborts: bool) -> None:
+    """Text is in flight beyond the window then, not a probe alone."""
+    async with attached() as net:
+        namespace.command("sysctl", "-qw", "net.ipv4.tcp_shrink_window=1")
+        kernel, transport = await connected(net, namespace, family, DEFAULT, kernel_calls=False)
+        connection: Connection = transport.get_extra_info("connection")
+        kernel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 20_000)
+        transport.write(bytes(4 << 20))
+        assert await within(20, lambda: connection.tcb.snd.wnd == 0)
+        for _ in range(2):
+            kernel.send(bytes(1000))
+            assert await within(SOON, lambda: unacknowledged_by_postel(kernel) == 0)
+            await asyncio.sleep(CLOSED_FOR)
         await aborted(kernel, transport, postel_aborts=postel_aborts)
 
 
