@@ -18,7 +18,7 @@ _AT_ONCE: Final = 64  # connections that one call looks at, for each of the mean
 
 
 class Relief:
-    __slots__ = ("_heeded", "_memory", "_orphans", "_table", "_unvisited")
+    __slots__ = ("_heeded", "_memory", "_orphans", "_table", "_unvisited", "_waits_heeded")
 
     def __init__(self, memory: Memory, table: dict[bytes, Connection], orphans: Orphans) -> None:
         self._memory = memory
@@ -26,6 +26,7 @@ class Relief:
         self._orphans = orphans
         self._unvisited: list[bytes] = []  # keys of connections whose buffers weren't looked at in this round
         self._heeded = 0  # refusals of memory that were looked into
+        self._waits_heeded = 0  # and writers
 
     def has_memory(self, now: int) -> bool:
         """Whether there is memory for a new connection; what can be made free is."""
@@ -34,10 +35,16 @@ class Relief:
         return self._memory.free > 0
 
     def attend(self, now: int) -> None:
-        """What `Memory.is_wanted` asks for: make memory free if some was refused, and let peers hear of it that wait for a window."""
+        """What `Memory.is_wanted` asks for: make memory free if some was refused, and let peers hear of it that wait for a window.
+
+        For a writer that waits only released connections end: what lies behind gaps belongs to connections as good as its own.
+        """
         memory = self._memory
         if memory.refused != self._heeded:
             self.relieve(now)
+        if memory.waits != self._waits_heeded:
+            self._waits_heeded = memory.waits
+            self._end_orphans(now)
         if memory.readers and memory.free:
             self._serve_readers()
         memory.is_wanted = len(memory.readers) > 0
@@ -52,9 +59,8 @@ class Relief:
         self._shrink_buffers()
         excess = self._memory.limit // 8 - self._memory.free
         if excess > 0 and self._memory.gaps:
-            excess -= self._give_up_gaps(excess)
-        if excess > 0:
-            self._orphans.relieve(excess, now)
+            self._give_up_gaps(excess)
+        self._end_orphans(now)
 
     def next_writer(self) -> tuple[Connection, Event] | None:
         """The connection that waits longest for memory to send, when some is free, and what to tell its user."""
@@ -89,8 +95,13 @@ class Relief:
                 tuning.go_back(connection.tcb)
         del unvisited[-_AT_ONCE:]
 
-    def _give_up_gaps(self, excess: int) -> int:
-        """Octets freed: most from where most waits, among the connections whose gaps are oldest."""
+    def _end_orphans(self, now: int) -> None:
+        excess = self._memory.limit // 8 - self._memory.free
+        if excess > 0:
+            self._orphans.relieve(excess, now)
+
+    def _give_up_gaps(self, excess: int) -> None:
+        """Free so many octets, most from where most waits, among the connections whose gaps are oldest."""
         oldest: list[Tcb] = []
         for holder in self._memory.gaps:
             assert isinstance(holder, Tcb)  # noqa: S101 - nothing else is a holder
@@ -102,7 +113,6 @@ class Relief:
             if freed >= excess:
                 break
             freed += _give_up(tcb, excess - freed)
-        return freed
 
 
 def _weight(tcb: Tcb) -> int:

@@ -17,7 +17,7 @@ class Memory:
     wait, no other holder gets memory to send than the one whose turn it is. ``is_wanted`` asks the host to look after its memory.
     """
 
-    __slots__ = ("_turn", "gaps", "is_wanted", "limit", "readers", "refused", "used", "writers")
+    __slots__ = ("_turn", "gaps", "is_wanted", "limit", "readers", "refused", "used", "waits", "writers")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -26,6 +26,7 @@ class Memory:
         self.gaps: OrderedDict[Holder, None] = OrderedDict()
         self.writers: OrderedDict[Holder, None] = OrderedDict()
         self.readers: OrderedDict[Holder, None] = OrderedDict()
+        self.waits = 0  # how often a writer had to wait
         self.is_wanted = False
         self._turn: Holder | None = None
 
@@ -62,6 +63,8 @@ class Memory:
         if self._turn is holder:
             self._turn = None
         self.writers[holder] = None
+        self.waits += 1
+        self.is_wanted = True
 
     def next_writer(self) -> Holder | None:
         """Give the turn to the writer that waits longest and return it; None while no memory is free, or no writer waits."""

@@ -85,6 +85,18 @@ def test_bad_win_7_they_make_room_for_others_at_once(new_host: MakeHost, new_pee
     assert figures["orphans_ended"] == states.count(CLOSED)
 
 
+@pytest.mark.label("BAD-WIN-7", "EP-SEND-4")
+def test_bad_win_7_a_program_that_wants_to_send_gets_their_memory(new_host: MakeHost, new_peer: type[Peer]) -> None:
+    crowd = Crowd(new_host(memory_limit=1_000_000), new_peer)
+    living, _ = accepted(crowd.peer, crowd.listener, 1999, window=65535)
+    crowd.joins(*range(2000, 2020))
+    assert crowd.host.memory.take(crowd.host.memory.free)
+    assert living.send(b"an answer", crowd.peer.now) == 0
+    crowd.peer.drain()
+    assert [event.name for subject, event in crowd.peer.events if subject is living] == ["writable"]
+    assert living.send(b"an answer", crowd.peer.now) == 9
+
+
 @pytest.mark.label("BAD-WIN-7")
 @pytest.mark.parametrize("answers", [True, False])
 def test_bad_win_7_nothing_of_them_is_left_after_minutes(new_host: MakeHost, new_peer: type[Peer], answers: bool) -> None:
