@@ -77,9 +77,10 @@ class Recorder(Trace):
 
     def _write(self, block: bytes) -> None:
         """Where the disk is full, nothing more is written: the host must not suffer from it."""
-        if self.error is None:
+        rest = memoryview(block)
+        while rest and self.error is None:
             try:
-                self._file.write(block)
+                rest = rest[self._file.write(rest) :]  # a file without a buffer may take a part
             except OSError as error:
                 self.error = error
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import resource
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import Message
@@ -18,7 +19,7 @@ from postel import cli
 from postel.aio import Network
 from postel.cli.http import client
 from postel.cli.http.files import Answer, Site, byte_range, target_path
-from postel.cli.http.messages import LARGEST, Refused, Request, number, parse_request
+from postel.cli.http.messages import LARGEST, Refused, Request, number, parse_request, text_response
 from postel.cli.http.server import Server
 from tests.cli.test_server import Web
 from tests.cli.web import exchanged, with_server
@@ -230,6 +231,32 @@ def test_a_server_in_trouble_says_so_in_its_log_and_goes_on(error: Exception, st
     assert answer.count(status) == 2
     assert b"fault" not in answer
     assert complaints == [line]  # not more than one a second
+
+
+class Slow:
+    """A site on a disk that answers one request only after it was asked another."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+
+    def answer(self, request: Request) -> Answer:
+        if request.target == "/slow":
+            assert self.asked.wait(10)
+        else:
+            self.asked.set()
+        return Answer(text_response(HTTPStatus.OK, request.target))
+
+
+def test_a_slow_disk_stops_neither_the_stack_nor_other_connections() -> None:
+    server = Server(Slow())
+
+    async def ask(network: Network) -> list[bytes]:
+        asked = [b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % target for target in (b"/slow", b"/fast")]
+        return await asyncio.gather(*(exchanged(network, octets) for octets in asked))
+
+    slow, fast = with_server(server.converse, ask)
+    assert slow.endswith(b"/slow\n")
+    assert fast.endswith(b"/fast\n")
 
 
 def test_what_may_not_be_read_is_403(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from postel.aio import Network
 from postel.cli import nc
-from postel.errors import ConnectionRefused, ConnectionReset, TcpError
+from postel.errors import ConnectionRefused, ConnectionReset, ConnectionTimedOut, TcpError
 from tests.cli.web import SERVER, Attached, with_server
 
 
@@ -85,6 +85,14 @@ def test_a_reset_is_told() -> None:
 def test_patience_ends() -> None:
     with piped(b"x", ends=False):
         with_server(keep_silent, call(patience=0.05))
+
+
+def test_patience_bounds_connecting_too() -> None:
+    async def scene(network: Network) -> None:
+        await nc.talk(Attached(network), "10.7.0.9", 9, patience=0.05, over_udp=False, listening=None)
+
+    with piped(b""), pytest.raises(ConnectionTimedOut, match=r"didn't answer within 0\.05 seconds"):
+        with_server(shout, scene)
 
 
 def test_the_first_caller_is_the_only_one(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

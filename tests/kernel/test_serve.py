@@ -230,3 +230,14 @@ def test_memory_is_given_back_after_a_peak(serve: Callable[..., Serving]) -> Non
     for stream in streams:
         stream.close()
     assert until(lambda: serving.memory() - before < (peak - before) / 3, 20), (before, peak, serving.memory())
+
+
+def test_the_doctor_tells_what_a_device_dropped(namespace: Any) -> None:
+    with inside(namespace.name, lambda: socket.socket(type=socket.SOCK_DGRAM)) as stranger:
+        for _ in range(1500):  # nothing reads the device, and 1,000 may wait
+            stranger.sendto(b"x", ("10.7.0.2", 9))
+    said = json.loads(namespace.command(sys.executable, "-m", "postel", "doctor", "--json"))
+    found = {finding["name"]: finding for finding in said}["device postel0"]
+    assert found["state"] == "missing"
+    assert int(found["what"].split()[0]) >= 400
+    assert found["advice"] == "ip link set dev postel0 txqueuelen 4096"

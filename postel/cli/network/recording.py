@@ -6,8 +6,7 @@ import os
 import shutil
 import sys
 import time
-from io import FileIO
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from postel.cli.network.numbers import octets
 from postel.errors import ArgumentError
@@ -53,10 +52,10 @@ class Recording:
         self._language = options.lang
         self._unfolds = options.unfold
         self._epoch = time.time_ns() // 1000 - time.monotonic_ns() // 1000 if epoch is None else epoch
-        self._file = _opened(options.pcapng) if options.pcapng else None
         limit = getattr(options, "pcapng_limit", None)
-        if limit is not None and self._file is None:
-            raise ArgumentError("--pcapng-limit", limit, "only with --pcapng")
+        if limit is not None and not (options.pcapng and streams):
+            raise ArgumentError("--pcapng-limit", limit, "only with --pcapng, and not in the lab")
+        self._file = _opened(options.pcapng, buffered=not streams) if options.pcapng else None
         self._recorder: Recorder | None = None
         if streams and self._file is not None:
             self._recorder = Recorder(self._file, names=names, epoch=self._epoch, language=self._language, limit=limit or UNLIMITED)
@@ -83,10 +82,10 @@ class Recording:
             print(f"postel: {recorder.left_out} packets are not in {self._file.name}{why}", file=sys.stderr, flush=True)
 
 
-def _opened(name: str) -> FileIO:
-    """Without a buffer: what passed is in it, however the command ends."""
+def _opened(name: str, *, buffered: bool) -> BinaryIO:
+    """Without a buffer, what passed is in it however the command ends."""
     try:
-        return open(name, "wb", buffering=0)  # noqa: PTH123  (open as long as the command runs)
+        return open(name, "wb", buffering=-1 if buffered else 0)  # noqa: PTH123  (open as long as the command runs)
     except OSError as error:
         raise ArgumentError("--pcapng", name, f"a file that can be written ({error.strerror})") from error
 
