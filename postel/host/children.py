@@ -236,6 +236,29 @@ class Children(ABC):
         self.passive.admit(entry)
         self._give_to_child(entry, segment, octets, now)
 
+    def _brings_earlier_cookie(self, entry: HalfOpen, segment: Segment, octets: bytes, now: int) -> bool:
+        """Whether an ACK for a half-open connection brings back a cookie, and opens the connection that this stands for.
+
+        The SYN had a cookie for its first answer, and was repeated when the queue had room again, before the ACK of that answer came: the
+        client is in ESTABLISHED with the cookie's numbers, and would be reset by the half-open connection.
+        """
+        child, listener = entry.child, entry.listener
+        if now >= listener.cookies_until:
+            return False
+        accurate = is_accurate(listener.config)
+        syn = self._cookies.syn_of(child.local, child.remote, segment, now, accurate=accurate)
+        if syn is None and entry.predecessor is not None:
+            before = entry.predecessor.snd_max
+            syn = self._cookies.syn_beyond(child.local, child.remote, segment, before, now, accurate=accurate)
+        if syn is None:
+            return False
+        if self._has_room(listener, octets, now):
+            entry.predecessor = None  # its pair has a successor in any case
+            child.tcb.delete(None, now)
+            self._forget(child, now)
+            self._open_by_cookie(listener, child.local, child.remote, syn, segment, octets, now)
+        return True
+
     # Children
 
     def _give_to_child(self, entry: HalfOpen, segment: Segment, octets: bytes, now: int) -> None:
@@ -243,6 +266,9 @@ class Children(ABC):
             self._counters.drop("accept_queue_full", octets, now)
             return
         child = entry.child
+        is_expected = segment.flags & _CONTROL_BITS != ACK or segment.ack == seq.add(child.tcb.snd.iss, 1)
+        if not is_expected and self._brings_earlier_cookie(entry, segment, octets, now):
+            return
         child.segment_arrives(segment, now)
         if child.state is LISTEN or child.state is CLOSED:
             self._forget(child, now)

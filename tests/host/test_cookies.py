@@ -236,3 +236,36 @@ def test_a_client_that_was_sent_a_syn_ack_is_never_thrown_out(peer: Peer, host: 
         peer.give(peer.tcp(SYN, port=port), peer.tcp(SYN, seq=5000 + port, tsval=700 + port, tsecr=0))
     peer.give(peer.tcp(ACK, port=1, seq=1001, ack=seq.add(before.seq, 1)))
     assert listener.accept().remote.port == 1
+
+
+@pytest.mark.parametrize("stamp", [{"tsval": 500, "tsecr": 0}, {}], ids=["timestamps", "none"])
+@pytest.mark.parametrize("text", [b"", b"request"])
+@pytest.mark.parametrize("others", [0, 100])
+def test_a_cookie_that_comes_after_its_syn_was_repeated_and_found_room(
+    host: Host, peer: Peer, stamp: dict[str, int], text: bytes, others: int
+):
+    """The client takes the first answer; the second, to its repeated SYN, has other numbers."""
+    listener = host.listen(80, peer.now, backlog=others + 1)
+    first, *_ = (peer.segment(peer.give(peer.tcp(SYN, port=port, **stamp))) for port in range(1, others + 2))
+    cookie = peer.segment(peer.give(peer.tcp(SYN, port=2000, **stamp)))
+    peer.give(peer.tcp(RST, port=1, seq=1001, ack=first.seq + 1))  # there is room
+    again = peer.segment(peer.give(peer.tcp(SYN, port=2000, **stamp)))
+    assert again.seq != cookie.seq
+    stamps = stamp and {"tsval": 501, "tsecr": cookie.tsval}
+    peer.give(peer.tcp(ACK, port=2000, seq=1001, ack=seq.add(cookie.seq, 1), data=text, **stamps))
+    accepted = listener.accept()
+    assert accepted.remote.port == 2000
+    assert accepted.receive(99, peer.now) == text
+    accepted.send(b"answer", peer.now)
+    answer = peer.segment(peer.drain())
+    assert (answer.data, answer.seq) == (b"answer", seq.add(cookie.seq, 1))
+    assert host.statistics()["connections"] == 1
+    assert host.statistics()["half_open"] == others
+
+
+def test_a_half_open_connection_resets_what_brings_no_cookie(host: Host, peer: Peer):
+    host.listen(80, peer.now, backlog=2)
+    answers = [peer.segment(peer.give(peer.tcp(SYN, port=port))) for port in (1, 2, 3)]
+    assert peer.segment(peer.give(peer.tcp(ACK, port=1, seq=1001, ack=seq.add(answers[0].seq, 2)))).flags == RST
+    assert peer.segment(peer.give(peer.tcp(ACK, port=2, seq=1001, ack=seq.add(answers[2].seq, 1)))).flags == RST
+    assert host.statistics()["half_open"] == 2
