@@ -60,7 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="for responses that are on their way at SIGTERM; a second SIGTERM ends them; default %(default)g",
     )
     limits.add_argument(
-        "--backlog", type=natural, default=1024, metavar="N", help="connections that wait for their turn; default %(default)s"
+        "--backlog", type=natural, default=4096, metavar="N", help="connections that wait for their turn; default %(default)s"
     )
     limits.add_argument("--connections", type=natural, default=_DEFAULT.connections, metavar="N", help="at once; default %(default)s")
     attachment.arguments(parser)
