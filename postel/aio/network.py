@@ -20,7 +20,7 @@ from postel.aio.streams import StreamReader
 from postel.aio.transport import Transport
 from postel.errors import ArgumentError, ConnectionAborted, LinkDown, LinkError, NetworkUnreachable, renewed, require_kind
 from postel.host.host import Host
-from postel.host.listener import Listener
+from postel.host.listener import AnyPort, Listener
 from postel.link import Link, Offloading
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import Config
@@ -92,7 +92,7 @@ class Network:
         self,
         client_connected_cb: ClientConnected,
         host: str | Sequence[str] | None = None,
-        port: int = 0,
+        port: int | AnyPort = 0,
         *,
         limit: int = STREAM_LIMIT,
         **options: Any,  # noqa: ANN401
@@ -146,7 +146,7 @@ class Network:
         self,
         protocol_factory: Factory,
         host: str | Sequence[str] | None = None,
-        port: int = 0,
+        port: int | AnyPort = 0,
         *,
         backlog: int = 100,
         ssl: tls.SSLContext | None = None,
@@ -159,7 +159,9 @@ class Network:
         """As the loop's. Without a ``host`` it listens on all addresses of both families."""
         security = secure.for_server(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         addresses = arguments.interfaces(host)
-        listeners = self._listeners(addresses, arguments.number("port", port, 0), backlog, config or self._config, keys)
+        listeners = self._listeners(
+            addresses, port if isinstance(port, AnyPort) else arguments.number("port", port, 0), backlog, config or self._config, keys
+        )
         server = Server(self._pump, self, listeners, protocol_factory, security)
         self._servers.add(server)
         if start_serving:
@@ -284,14 +286,16 @@ class Network:
         finally:
             self._openings.discard(opening)
 
-    def _listeners(self, addresses: list[bytes | None], port: int, backlog: int, config: Config, keys: Keychain | None) -> list[Listener]:
-        """All or none; with port 0, the one that the first finds free."""
+    def _listeners(
+        self, addresses: list[bytes | None], port: int | AnyPort, backlog: int, config: Config, keys: Keychain | None
+    ) -> list[Listener]:
+        """All or none; with port 0, the one that the first finds free, and with ANY_PORT every one."""
         listeners: list[Listener] = []
         now = self._pump.now()
         try:
             for address in addresses:
                 listeners.append(self.host.listen(port, now, address=address, backlog=backlog, config=config, keys=keys))
-                port = listeners[0].local.port
+                port = port or listeners[0].local.port
         except OSError:
             for listener in listeners:
                 listener.close(now)

@@ -16,7 +16,7 @@ from postel.host.arguments import octets_of, require_choices, require_port
 from postel.host.asking import ANSWER_WITHIN, LONGEST_WAIT
 from postel.host.datagrams import DatagramSocket
 from postel.host.fragments import Fragments
-from postel.host.listener import ANY_PORT, EVERY_PORT, Listener
+from postel.host.listener import EVERY_PORT, AnyPort, Listener
 from postel.host.parts import Parts
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import DEFAULT, MEBIBYTE, Config, first_send_limit
@@ -131,7 +131,7 @@ class Host(Parts):
 
     def listen(
         self,
-        port: int,
+        port: int | AnyPort,
         now: int,
         *,
         address: str | bytes | None = None,
@@ -153,11 +153,10 @@ class Host(Parts):
         require_number("answer_within", answer_within, 1, LONGEST_WAIT, f"1 to {LONGEST_WAIT} microseconds")
         require_choices(config, keys)
         octets = self._required(address)
-        if port == ANY_PORT:
-            port = EVERY_PORT
-        elif require_port(port, 0) == 0:
-            port = self._connections.unused.port_to_listen(octets)
-        local = Endpoint(octets or self.routes.wildcard, port)
+        number = EVERY_PORT
+        if not isinstance(port, AnyPort):
+            number = require_port(port, 0) or self._connections.unused.port_to_listen(octets)
+        local = Endpoint(octets or self.routes.wildcard, number)
         listener = self._connections.passive.open(octets, local, backlog, config or self.config, keys)
         if ask:
             listener.ask_first(self._desk, answer_within)

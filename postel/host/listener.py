@@ -14,6 +14,7 @@ A full queue never answers with RST: to the peer it is a lost packet, and it tri
 
 from abc import ABC, abstractmethod
 from collections import deque
+from enum import Enum
 from typing import Final
 
 from postel.errors import AddressInUse
@@ -36,7 +37,13 @@ from postel.wire.segment import ACK, RST, SYN, Segment
 _HANDSHAKE_BITS: Final = SYN | ACK | RST
 
 
-ANY_PORT: Final = -1  # for `Host.listen`: every port at which no other listener is
+class AnyPort(Enum):
+    """Its one value stands where a port is asked for, and no number can be mistaken for it."""
+
+    ANY_PORT = "every port"
+
+
+ANY_PORT: Final = AnyPort.ANY_PORT  # for `Host.listen`: every port at which no other listener is
 EVERY_PORT: Final = 0  # how the port of such a listener shows itself; no segment has it (EP-PRE-4)
 
 

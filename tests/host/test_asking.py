@@ -88,7 +88,7 @@ def test_ephemeral_ports_stay_free(host: Host, peer: Peer) -> None:
     assert host.listen(0, peer.now).local.port >= 1024
 
 
-@pytest.mark.parametrize("port", [-2, 65536])
+@pytest.mark.parametrize("port", [-2, -1, 65536])
 def test_other_numbers_are_no_ports(host: Host, port: int) -> None:
     with pytest.raises(ArgumentError, match="port"):
         host.listen(port, 0)

@@ -60,3 +60,19 @@ async def test_the_kernels_client_hears_what_the_program_says(namespace: Any, fa
             address = socket.inet_ntop(socket.AF_INET if family == 4 else socket.AF_INET6, program.accepted[0].local.address)
             assert (address, program.accepted[0].local.port) == (BEYOND[family][1], port)
         assert len(program.accepted) == (VERDICTS[port][0] is Answer.ACCEPT)
+
+
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    address, port = writer.get_extra_info("sockname")[:2]
+    writer.write(f"{address} {port}".encode())
+    writer.close()
+
+
+@pytest.mark.parametrize("port", [1, 80, 65535])
+async def test_a_server_of_every_port_knows_at_which_it_was_called(namespace: Any, attached: Any, family: int, port: int) -> None:
+    async with attached() as net:
+        await net.start_server(serve, port=ANY_PORT)
+        with namespace.stream(family) as client:
+            client.settimeout(10)
+            await asyncio.to_thread(client.connect, (POSTEL[family], port))
+            assert await asyncio.to_thread(client.recv, 100) == f"{POSTEL[family]} {port}".encode()
