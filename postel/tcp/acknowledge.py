@@ -126,6 +126,8 @@ def _measure(tcb: Tcb, segment: Segment, now: int) -> None:
         return
     if seq.le(segment.ack, rtt.round_end):  # RFC7323-4.2: one sample a round trip, as the estimator's weights assume
         return
+    if tcb.retransmissions and not rtt.smoothed:  # of a SYN: the SYN cache doesn't remember when, and the peer's SYN,ACK times out too
+        return
     measured = timestamps.round_trip(tcb, segment, now)
     if measured != ABSENT:
         rtt.sample(measured)

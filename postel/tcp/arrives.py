@@ -131,6 +131,7 @@ def first_check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
         return False
     if seq.lt(segment.seq, tcb.rcv.nxt):
         text.note_duplicate(tcb, segment)
+        timestamps.follow_duplicate(tcb, segment, now)
     if tcb.is_synchronized and (_is_probe(tcb, segment) or _is_beyond_lost_text(tcb, segment)):
         fifth_check_ack(tcb, segment, now)
     if tcb.state is TIME_WAIT and segment.flags & FIN and seq.add(segment.seq, segment.len) == tcb.rcv.nxt:

@@ -15,12 +15,12 @@ class Rtt:
         "_maximum",
         "_minimum",
         "_revives",
-        "_sent_at",
         "_smoothed_before",
         "_variance_before",
         "is_timing",
         "round_end",
         "rto",
+        "since",
         "smoothed",
         "timed",
         "variance",
@@ -36,7 +36,7 @@ class Rtt:
         self.is_timing = False
         self.timed = 0
         self.round_end = 0  # SND.MAX at the last sample: the ACK of more is of another round trip
-        self._sent_at = 0
+        self.since = 0  # when the timed segment was sent, or, if that is later, when a timer last expired
         self._smoothed_before = 0
         self._variance_before = 0
         self._revives = False
@@ -46,16 +46,21 @@ class Rtt:
         if not self.is_timing:
             self.is_timing = True
             self.timed = number
-            self._sent_at = now
+            self.since = now
 
     def forget(self) -> None:
         """Something was sent again: its ACK would be ambiguous (Karn, RFC6298-3a)."""
         self.is_timing = False
 
+    def timed_out(self, now: int) -> None:
+        """A timer expired that waited for an ACK: no sample may begin before, for it would contain the wait (RFC6298-3a)."""
+        self.is_timing = False
+        self.since = now
+
     def stop(self, now: int) -> None:
         """The timed segment was acknowledged."""
         self.is_timing = False
-        self.sample(now - self._sent_at)
+        self.sample(now - self.since)
 
     def sample(self, measured: int) -> None:
         if self._revives:  # RFC4015-3.1-11

@@ -90,7 +90,7 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
         orphan.end(tcb, now)
         return
     tcb.retransmissions += 1
-    tcb.rtt.forget()
+    tcb.rtt.timed_out(now)
     tcb.rtt.back_off()
     patience.wait_for_timeout(tcb, now)  # RFC6298-5.6
     if tcb.retransmissions == tcb.config.r1:  # MUST-20, SHLD-9
@@ -114,6 +114,7 @@ def tail_probe(tcb: Tcb, now: int) -> None:
     """RFC 8985, 7.3: an ACK is overdue. One segment more may draw one; if it doesn't, the retransmission timeout follows."""
     patience.wait_for_timeout(tcb, now)
     if tcb.recovery.takes_probe():
+        tcb.rtt.timed_out(now)
         tcb.owes |= OWES_TAIL_PROBE
 
 
@@ -123,6 +124,7 @@ def persist(tcb: Tcb, now: int) -> None:
         orphan.end(tcb, now)
         return
     tcb.probes += 1
+    tcb.rtt.timed_out(now)
     tcb.owes |= OWES_WINDOW_PROBE
     tcb.timers.persist = now + min(tcb.rtt.rto << min(tcb.probes, 16), tcb.config.rto_maximum)
     if tcb.timers.user == NEVER:

@@ -8,7 +8,7 @@ from postel.tcp.state import TIME_WAIT
 from postel.tcp.tcb import Tcb
 from postel.tcp.timewait import is_bare_syn
 from postel.times import MILLISECOND, SECOND
-from postel.wire.segment import ABSENT, RST, Segment
+from postel.wire.segment import ABSENT, ACK, RST, Segment
 
 TICK: Final = MILLISECOND  # RFC7323-5.4: 1 ms to 1 s
 _OLDEST_ECHO: Final = 600 * SECOND  # no round trip takes longer; an older echo is a lie (BAD-TS-2)
@@ -52,10 +52,26 @@ def remember(tcb: Tcb, segment: Segment, now: int) -> bool:
     return True
 
 
+def follow_duplicate(tcb: Tcb, segment: Segment, now: int) -> None:
+    """TS.Recent follows an old duplicate that ends at RCV.NXT too, as it does in kernels, where RFC 7323, 5.3, asks for the window.
+
+    Most likely our ACK was lost. Else the next one would echo the first transmission, and the peer take its timeout for a round trip.
+    PAWS stays as strict as it was: neither an older timestamp nor an impossible ACK field moves TS.Recent.
+    """
+    snd = tcb.snd
+    if seq.add(segment.seq, segment.len) != tcb.rcv.nxt or not segment.flags & ACK:
+        return
+    if seq.le(segment.ack, snd.max) and seq.ge(segment.ack, seq.add(snd.una, -snd.max_wnd)):
+        remember(tcb, segment, now)
+
+
 def round_trip(tcb: Tcb, segment: Segment, now: int) -> int:
-    """What the echo in an ACK of new data says (RFC7323-4.1), in microseconds; ABSENT where it says nothing credible."""
+    """What the echo in an ACK of new data says (RFC7323-4.1), in microseconds; ABSENT where it says nothing credible.
+
+    Nor does it say anything where a timer expired since: the ACK may be one of the retransmission (RFC 4015, 3.1, step 11).
+    """
     echo = echoed(tcb, segment, now)
-    return ABSENT if echo == NO_ECHO else (now // TICK - echo) * TICK
+    return ABSENT if echo == NO_ECHO or echo < tcb.rtt.since // TICK else (now // TICK - echo) * TICK
 
 
 def echoed(tcb: Tcb, segment: Segment, now: int) -> int:

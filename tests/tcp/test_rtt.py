@@ -11,7 +11,7 @@ from postel.tcp.rtt import GRANULARITY, Rtt
 from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
 from postel.wire.segment import ACK, SYN
 from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Peer, established, established_active, syn_sent
+from tests.tcp.scenes import PLAIN, WINDOW, Peer, Scene, established, established_active, syn_sent
 
 
 def fresh(minimum: int = SECOND) -> Rtt:
@@ -158,6 +158,78 @@ def test_rfc6298_3a_unless_a_timestamp_tells_which_was_meant() -> None:
     scene.hears(ACK, tsecr=echo)
     assert before < scene.tcb.rtt.smoothed <= 100 * MILLISECOND
     assert scene.tcb.rtt.rto == SECOND
+
+
+# No sample contains the wait for a timer, whatever the peer echoes
+
+
+def stamped(*, sack: bool = True) -> Scene:
+    """The handshake took 20 ms."""
+    scene = scenes.syn_received(replace(DEFAULT, sack=sack), Peer(sack=sack, tsval=1, window=WINDOW))
+    scene.now += 20 * MILLISECOND
+    scene.hears(ACK, tsecr=tick(scene) - 20)
+    return scene
+
+
+def tick(scene: Scene) -> int:
+    return 7 + scene.now // MILLISECOND
+
+
+@pytest.mark.label("RFC6298-3a", "RFC4015-3.1-11")
+@pytest.mark.parametrize("sack", [True, False], ids=["tail probe", "retransmission"])
+def test_the_echo_of_the_first_transmission_measures_nothing_after_a_timer(sack: bool) -> None:
+    """A peer by the letter of RFC 7323, 5.3, doesn't echo an old duplicate."""
+    scene = stamped(sack=sack)
+    before, first = scene.tcb.rtt.smoothed, tick(scene)
+    scene.sends(b"x")
+    assert len(scene.expires()) == 1
+    assert scene.watch.expired == ["probe" if sack else "retransmission"]
+    scene.now += 20 * MILLISECOND
+    scene.hears(ACK, tsecr=first)
+    assert scene.tcb.rtt.smoothed == before
+    scene.sends(b"y")
+    scene.now += 20 * MILLISECOND
+    scene.hears(ACK, tsecr=tick(scene) - 20)
+    assert scene.tcb.rtt.smoothed <= before + 2 * GRANULARITY  # a timeout undone adds them (RFC 4015, 3.1, step 0)
+
+
+@pytest.mark.label("RFC6298-3a")
+def test_a_probe_of_something_new_ends_the_timing_of_what_came_before() -> None:
+    scene = established(replace(PLAIN, sack=True), Peer(sack=True, window=WINDOW))
+    scene.sends(bytes(1000))
+    scene.now += 20 * MILLISECOND
+    scene.hears(ACK)
+    before = scene.tcb.rtt.smoothed
+    scene.sends(b"x")
+    scene.connection.send(b"y", scene.now)  # held back by Nagle until the probe
+    scene.expires()
+    assert scene.watch.expired == ["probe"]
+    scene.now += 20 * MILLISECOND
+    scene.hears(ACK)
+    assert scene.tcb.rtt.smoothed <= max(before, 20 * MILLISECOND)
+
+
+@pytest.mark.label("RFC6298-3a")
+def test_nor_does_what_waited_for_a_closed_window() -> None:
+    scene = stamped()
+    before, first = scene.tcb.rtt.smoothed, tick(scene)
+    scene.sends(bytes(100))
+    scene.hears(ACK, ack=1, window=0, tsecr=first)
+    scene.expires()
+    scene.expires()
+    scene.now += 20 * MILLISECOND
+    scene.hears(ACK, tsecr=first)
+    assert scene.tcb.rtt.smoothed == before
+
+
+@pytest.mark.label("RFC6298-3a")
+def test_nor_does_a_syn_that_went_again() -> None:
+    scene = syn_sent(DEFAULT, Peer(tsval=1))
+    first = tick(scene)
+    scene.expires()
+    scene.now += 20 * MILLISECOND
+    scene.hears(SYN | ACK, tsecr=first)
+    assert scene.tcb.rtt.smoothed == 0
 
 
 @pytest.mark.label("RFC6298-5.1")

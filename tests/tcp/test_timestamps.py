@@ -138,6 +138,58 @@ def test_ep_paws_5_the_echo_is_that_of_the_segment_the_last_ack_asked_for() -> N
     assert scene.sent[0].tsecr == RECENT + 10
 
 
+@pytest.mark.parametrize("make", [established, scenes.fin_wait_1, scenes.fin_wait_2])
+def test_an_old_duplicate_that_ends_at_rcv_nxt_is_echoed(make: Maker) -> None:
+    """Our ACK was lost, and its sender will measure how long the ACK of its retransmission took."""
+    scene = stamped(make)
+    scene.arrives(ACK, b"text", tsval=RECENT + 1)
+    scene.passes(SECOND)
+    at = scene.now
+    scene.hears(ACK, b"text", seq=scene.nxt - 4, tsval=RECENT + 1000)
+    assert (scene.sent[-1].tsecr, scene.sent[-1].ack) == (RECENT + 1000, scene.tcb.rcv.nxt)
+    assert scene.tcb.timestamps.recent_at == at
+    scene.hears(ACK, b"ext", seq=scene.nxt - 3, tsval=RECENT + 2000)  # cut anew
+    assert scene.sent[-1].tsecr == RECENT + 2000
+
+
+@pytest.mark.parametrize("make", [scenes.close_wait, scenes.closing, scenes.last_ack, scenes.time_wait])
+def test_an_old_fin_is_echoed_alike(make: Maker) -> None:
+    scene = stamped(make)
+    scene.passes(SECOND)
+    scene.hears(FIN | ACK, seq=scene.nxt - 1, ack=scene.una, tsval=RECENT + 1000)
+    assert scene.tcb.timestamps.recent == RECENT + 1000
+
+
+@pytest.mark.label("RFC7323-4.3a", "BAD-TS-4")
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"seq": 1, "tsval": RECENT + 1000},  # ends before RCV.NXT
+        {"seq": 5, "tsval": RECENT - 1},  # PAWS refuses it
+        {"seq": 5, "ack": 50_000, "tsval": RECENT + 1000},  # acknowledges what was never sent
+        {"seq": 5, "ack": -100_000, "tsval": RECENT + 1000},  # and what was acknowledged long ago
+    ],
+    ids=["older", "older stamp", "future ACK", "ancient ACK"],
+)
+def test_no_other_old_duplicate_moves_ts_recent(fields: dict[str, int]) -> None:
+    scene = stamped()
+    scene.hears(ACK, b"text", tsval=RECENT)
+    scene.hears(ACK, b"more", tsval=RECENT)
+    scene.passes(SECOND)
+    before, at = scene.tcb.timestamps.recent, scene.tcb.timestamps.recent_at
+    scene.hears(ACK, b"more", **fields)
+    assert (scene.tcb.timestamps.recent, scene.tcb.timestamps.recent_at) == (before, at)
+
+
+def test_a_duplicate_of_what_the_last_ack_did_not_ask_for_is_not_echoed() -> None:
+    """The delayed ACK will be for both segments, and the first is echoed (RFC 7323, 4.3)."""
+    scene = stamped(config=replace(STAMPED, delayed_ack=SECOND // 4, acknowledge_every=3))
+    scene.hears(ACK, b"text", tsval=RECENT + 1)
+    scene.hears(ACK, b"more", tsval=RECENT + 2)
+    scene.hears(ACK, b"more", seq=5, tsval=RECENT + 1000)
+    assert scene.sent[-1].tsecr == RECENT + 1
+
+
 @pytest.mark.label("EP-PAWS-5", "RFC7323-4.3a")
 def test_ep_paws_5_what_lies_ahead_of_a_gap_is_not_echoed() -> None:
     scene = stamped()

@@ -195,10 +195,9 @@ class Rack(Recovery):
         if record.state == LOST:
             self.board.lost -= octets
         self.sample.delivered += octets
-        if self._is_credible(record, now):
-            self._round_trip = now - record.at
-            if self._delivered is None or record.is_after(self._delivered):
-                self._delivered = record
+        if (self._delivered is None or record.is_after(self._delivered)) and self._is_credible(record, now):
+            self._round_trip = now - record.at  # of the newest: an older one may have waited for a timeout
+            self._delivered = record
         if record.end > self._forward:
             self._forward = record.end
         elif not record.is_again:  # RFC8985-6.2-3
