@@ -59,7 +59,7 @@ def follow_duplicate(tcb: Tcb, segment: Segment, now: int) -> None:
     PAWS stays as strict as it was: neither an older timestamp nor an impossible ACK field moves TS.Recent.
     """
     snd = tcb.snd
-    if seq.add(segment.seq, segment.len) != tcb.rcv.nxt or not segment.flags & ACK:
+    if seq.add(segment.seq, segment.len) != tcb.rcv.nxt or not segment.flags & ACK or not tcb.is_synchronized:
         return
     if seq.le(segment.ack, snd.max) and seq.ge(segment.ack, seq.add(snd.una, -snd.max_wnd)):
         remember(tcb, segment, now)

@@ -28,6 +28,7 @@ class NewReno(Recovery):
         "_allowance",
         "_answered",
         "_clock",
+        "_counted_at",
         "_duplicates",
         "_flight",
         "_had_partial",
@@ -46,7 +47,8 @@ class NewReno(Recovery):
         self._lost = -1
         self._duplicates = 0
         self._had_partial = False
-        self._flight = 0  # before limited transmit added to it (RFC5681-3.2d); in recovery, with that: as recovery began
+        self._flight = 0  # before limited transmit added to it (RFC5681-3.2d); in recovery, with that: as it was at ``_counted_at``
+        self._counted_at = 0  # when recovery began, or at the first partial ACK a round trip later
         self._answered = una  # a mark of what was sent before has cut the window
         self._step = 0
         self._again_to = una  # end of what was sent again, while ``is_wary``
@@ -151,13 +153,16 @@ class NewReno(Recovery):
             self._undo.end()
         else:
             self._consider_more(now)
-            self._partial(acked)
+            self._partial(acked, now)
 
-    def _partial(self, acked: int) -> None:
+    def _partial(self, acked: int, now: int) -> None:
         """RFC6582-3.2-3b: the next hole begins where this ACK ends."""
         smss = self.congestion.smss
         self._lost = self._una
         self.inflation = min(max(0, self.inflation - acked) + (smss if acked >= smss else 0), self._outstanding)
+        if now - self._counted_at >= self.rtt.smoothed > 0:  # duplicates of what was sent in recovery can have come by now
+            self._flight = self._outstanding
+            self._counted_at = now
         self.keeps_timer = self._had_partial
         self._had_partial = True
 
@@ -169,7 +174,7 @@ class NewReno(Recovery):
         if self._step:  # RFC5682-2.1-2, RFC5682-2.1-3
             self._go_back()
         elif self.is_active:
-            # RFC5681-3.2f, but for no more than is outstanding, or was when recovery began (RFC 5681, 3.2, on bogus duplicate ACKs)
+            # RFC5681-3.2f, but for no more than is outstanding, or was a round trip ago (RFC 5681, 3.2, on bogus duplicate ACKs)
             self.inflation = min(self.inflation + smss, self._flight, self._outstanding)
         elif self._duplicates < DUPLICATES:
             if self._duplicates == 1:
@@ -193,6 +198,7 @@ class NewReno(Recovery):
         elif seq.ge(self._una, self._answered):
             self._reduce(self._flight, now)
         self._flight = self._outstanding
+        self._counted_at = now
         self.inflation = min(DUPLICATES * self.congestion.smss, self._flight)  # RFC5681-3.2e
         self._lost = self._una
 
