@@ -33,6 +33,7 @@ class Sample:
         "round_trip",
         "segment_flight",
         "segment_lost",
+        "smoothed",
         "total_delivered",
         "total_lost",
         "una",
@@ -46,6 +47,7 @@ class Sample:
         self.flight = 0  # in the network after this ACK
         self.flight_before = 0  # and when something was last sent: several ACKs that come at once all find as much
         self.round_trip = 0  # measured by this ACK; 0: none
+        self.smoothed = 0  # round trip (SRTT of RFC 6298), where no ACK measures one by itself: without SACK; else 0
         self.una = 0  # position of SND.UNA
         self.max = 0  # position of SND.MAX
         self.total_delivered = 0  # since the start
@@ -86,7 +88,11 @@ class Congestion(ABC):
 
     @abstractmethod
     def lost(self, flight: int, now: int) -> None:
-        """Recovery begins, with ``flight`` octets outstanding."""
+        """Recovery begins, with ``flight`` octets outstanding; or, while it lasts, something that went again is lost too.
+
+        A loss that a tail probe has repaired is told by `lost` and `recovered` at once (RFC 8985, 7.4.2). `observed` tells of the same
+        ACK afterwards.
+        """
 
     @abstractmethod
     def recovered(self, flight: int, now: int) -> None:
@@ -111,7 +117,11 @@ class Congestion(ABC):
         """Something will be sent, and nothing is in flight."""
 
     def remember(self, flight: int) -> None:
-        """Before `lost` and the first `timed_out`, with ``flight`` octets outstanding: what `undo` goes back to."""
+        """Before the `lost` or `timed_out` that begins an episode, with ``flight`` octets outstanding: what `undo` goes back to.
+
+        Not before what `undo` never takes back: a further `lost` of the same episode, the loss that a tail probe repaired, and `marked`;
+        after the last two there is no `undo` of an episode before.
+        """
         self._window_before = self.window
         self._threshold_before = max(flight, self.threshold)  # RFC4015-3.1-0
 

@@ -35,6 +35,8 @@ class Reno(Congestion):
     def observed(self, sample: Sample, now: int) -> None:
         if sample.round_trip:
             self._smoothed += (sample.round_trip - self._smoothed) // 8 if self._smoothed else sample.round_trip
+        elif sample.smoothed:
+            self._smoothed = sample.smoothed
         if self.threshold == ARBITRARILY_HIGH or self._hystart is not None:
             self._watch_round_trips(sample)
         if self._validation is None:

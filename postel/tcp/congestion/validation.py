@@ -1,7 +1,8 @@
 """Congestion window validation (RFC 7661): a window that wasn't used lately says little of the path.
 
-pipeACK, the most that arrived at the peer within one round trip of late, tells whether the window is in use. There are no timers: each
-period is judged when the next thing happens.
+pipeACK, the most that arrived at the peer within one round trip of late, tells whether the window is in use. A round trip lasts until
+what was in flight at its beginning is acknowledged, so nothing has to be remembered of each segment. There are no timers: each period is
+judged when the next thing happens.
 """
 
 from typing import Final
@@ -19,12 +20,13 @@ class Validation:
 
     __slots__ = (
         "_before",
+        "_delivered",
         "_half",
         "_half_began",
         "_lost",
         "_lost_before",
         "_repairs",
-        "_round",
+        "_round_end",
         "_since",
         "_used",
         "is_full",
@@ -38,7 +40,8 @@ class Validation:
         self._half = UNDEFINED  # the highest sample of this half of the sampling period
         self._before = UNDEFINED  # and of the half before
         self._half_began = 0
-        self._round = UNDEFINED  # what had been delivered when the phase was judged last
+        self._round_end = UNDEFINED  # SND.MAX when this round trip began, as a position
+        self._delivered = 0  # what had been delivered then
         self._lost = 0  # octets, since the start
         self._lost_before = 0  # and before what the last ACK told, or before recovery
         self._used = 0  # max(pipeACK, LossFlightSize), while recovery repairs what a window cost that wasn't validated
@@ -56,14 +59,14 @@ class Validation:
             self._lost = sample.total_lost
             return
         self._lost, self._lost_before = sample.total_lost, sample.total_lost - sample.lost
-        if not sample.interval:
+        if sample.una < self._round_end:
             return
-        self._measure(sample.total_delivered - sample.prior_delivered, max(3 * smoothed, SHORTEST_PERIOD) // 2, now)
-        if self._round == UNDEFINED:
-            self._round = sample.total_delivered
-        elif sample.prior_delivered >= self._round:  # once a round trip
-            self._round = sample.total_delivered
+        if self._round_end != UNDEFINED:  # a round trip is over
+            self._measure(sample.total_delivered - self._delivered, max(3 * smoothed, SHORTEST_PERIOD) // 2, now)
             self._judge(window, smss, now)
+        self._round_end = sample.max
+        # What the ACK of the first segment of a flight acknowledges belongs to that flight
+        self._delivered = sample.total_delivered - (sample.delivered if sample.max > sample.una else 0)
 
     def reduction(self, flight: int) -> int:
         """Recovery begins with ``flight`` octets outstanding. How much of the window had been used: half of it remains (RFC7661-4.4.1a)."""
@@ -80,7 +83,7 @@ class Validation:
 
     def forget(self) -> None:
         """Back to the validated phase, with pipeACK undefined: after recovery, and at a timeout."""
-        self._half = self._before = self._round = UNDEFINED
+        self._half = self._before = self._round_end = UNDEFINED
         self._used = 0
         self._repairs = False
         self.is_validated = True

@@ -102,6 +102,7 @@ class NewReno(Recovery):
 
     def on_marked(self) -> None:
         self._answered = self._max
+        self._undo.end()  # RFC4015-3.1-9: a mark stands, whatever becomes of a loss before it
 
     def on_refused(self) -> None:
         self._recover = self._max  # the duplicate ACKs that this draws are no sign of a loss
@@ -127,6 +128,7 @@ class NewReno(Recovery):
     def _begin_sample(self, acked: int) -> None:
         sample = self.sample
         sample.acked = sample.delivered = acked
+        sample.smoothed = self.rtt.smoothed
         sample.flight_before = self.flight
         sample.una += acked
         sample.max = sample.una + seq.distance(seq.add(self._una, acked), self._max)

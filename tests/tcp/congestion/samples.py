@@ -33,6 +33,7 @@ class Clock:
         self.now += max(1, self.round_trip * SMSS // window)
         self.arrived += SMSS
         self.sample.una, self.sample.max = self.arrived, self.arrived + window
+        self.sample.total_delivered = self.arrived
         self.sample.flight = self.sample.flight_before = window
         self.control.observed(self.sample, self.now)
         self.control.acknowledged(SMSS, self.now)

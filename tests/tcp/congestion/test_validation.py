@@ -24,16 +24,14 @@ class Thin:
     def round(self, *, lost: int = 0) -> None:
         """One ACK for all of it."""
         self.now += RTT
-        before, self.delivered = self.delivered, self.delivered + self.volume
+        self.delivered += self.volume
         self.lost += lost
         told = sample(
             round_trip=RTT,
-            interval=RTT,
             acked=self.volume,
             delivered=self.volume,
             lost=lost,
             total_lost=self.lost,
-            prior_delivered=before,
             total_delivered=self.delivered,
             flight_before=self.volume,
             una=self.delivered,
@@ -68,8 +66,14 @@ def test_rfc7661_4_2_the_pipe_is_the_highest_sample_of_a_second_or_three_round_t
     validation = Validation()
     assert validation.pipe == -1
 
+    told = sample()
+    validation.observed(told, 0, SMSS, RTT, START)  # the first round trip begins
+
     def tell(octets: int, now: int, smoothed: int = RTT) -> int:
-        validation.observed(sample(interval=1, total_delivered=octets), 0, SMSS, smoothed, START + now)
+        """One ACK for all of a flight."""
+        told.delivered = octets
+        told.una = told.max = told.total_delivered = told.total_delivered + octets
+        validation.observed(told, 0, SMSS, smoothed, START + now)
         return validation.pipe
 
     assert [tell(5000, 0), tell(3000, 400 * MILLISECOND), tell(1000, 600 * MILLISECOND)] == [5000, 5000, 5000]
@@ -97,7 +101,7 @@ def test_rfc7661_4_2_no_samples_in_recovery() -> None:
 @pytest.mark.parametrize(("used", "growth"), [(49, 0), (99, 0), (100, SMSS)])
 def test_rfc7661_4_4b_a_window_that_is_not_full_does_not_grow(used: int, growth: int) -> None:
     sender = unvalidated()
-    told = sample(flight_before=used * SMSS, total_delivered=sender.delivered, prior_delivered=sender.delivered)
+    told = sample(flight_before=used * SMSS, total_delivered=sender.delivered)
     sender.control.observed(told, sender.now)
     sender.control.acknowledged(100 * SMSS, sender.now)
     assert sender.control.window == 100 * SMSS + growth
