@@ -127,5 +127,6 @@ def conclude(tcb: Tcb, fast_open: FastOpen, segment: Segment, now: int) -> None:
 def listen_again(tcb: Tcb, now: int) -> None:
     """SYN-RECEIVED back to LISTEN: nothing of the attempt stays (EP-RST-3, EP-SYN-1, EP-TMO-10)."""
     tcb.flush()
+    tcb.duplicate = None
     tcb.begin_anew(seq.add(tcb.snd.max, FIRST_WINDOW))
     tcb.enter(LISTEN, now)
