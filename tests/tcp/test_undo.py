@@ -251,6 +251,20 @@ def test_rfc5682_3_1_what_went_again_before_is_no_witness() -> None:
     assert scene.tcb.congestion.threshold == threshold
 
 
+@pytest.mark.label("RFC4015-3.1-9", "RFC3168-6.1.2a")
+def test_a_mark_stands_whatever_becomes_of_a_loss_before_it() -> None:
+    scene = flying()
+    sacks(scene, of(1, 4))
+    scene.now += ROUND_TRIP // 10
+    scene.hears(ACK, ack=1 + 5 * MSS)
+    control = scene.tcb.congestion
+    control.marked(scene.tcb.flight, scene.now)
+    scene.tcb.recovery.on_marked()
+    threshold, window = control.threshold, control.window
+    sacks(scene, of(0), ack=scene.una)
+    assert (control.threshold, control.window) == (threshold, window)
+
+
 # What an ACK may cost
 
 

@@ -243,18 +243,15 @@ class Rack(Recovery):
         newest = self._newest
         wait = self._round_trip + self._reorder_window()
         self.reorder_at = NEVER
-        record = self.board.sent.oldest_flying()
-        judged = 0
-        while record is not None and newest is not None and newest.is_after(record):
+        for _ in range(JUDGED):
+            record = self.board.sent.oldest_flying()
+            if record is None or newest is None or not newest.is_after(record):
+                return
             if record.at + wait > now:
                 self.reorder_at = newest.at + wait  # RFC8985-6.2-6: by then none of those before the newest can wait longer
                 return
-            if judged == JUDGED:  # the rest with the next ACK, or a little later
-                self.reorder_at = now + GRANULARITY
-                return
-            judged += 1
             self._lose(record)
-            record = self.board.sent.oldest_flying()
+        self.reorder_at = now + GRANULARITY  # the rest with the next ACK, or a little later
 
     def _lose(self, record: Sent) -> None:
         octets = record.end - record.start
@@ -282,6 +279,7 @@ class Rack(Recovery):
 
     def on_marked(self) -> None:
         self._answered = self.board.sent.end
+        self._undo.end()  # RFC4015-3.1-9: a mark stands, whatever becomes of a loss before it
 
     def on_refused(self) -> None:
         self.board.lose_all()
@@ -428,6 +426,7 @@ class Rack(Recovery):
     def _look_at_probe(self, now: int, *, is_bare_duplicate: bool) -> None:
         is_repaired = self._tail_probe.repaired(self.board.position, self._duplicate_end, is_bare_duplicate=is_bare_duplicate)
         if is_repaired and not self.is_active:
+            self._undo.end()  # of an episode before: it would take this back too
             self.congestion.lost(min(self.flight, self.congestion.window), now)
             self.congestion.recovered(max(self.board.pipe, self.congestion.threshold), now)
 
