@@ -6,7 +6,7 @@ import re
 import resource
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.message import Message
 from http import HTTPStatus
 from pathlib import Path
@@ -21,6 +21,7 @@ from postel.cli.http import client
 from postel.cli.http.files import Answer, Site, byte_range, target_path
 from postel.cli.http.messages import LARGEST, Refused, Request, number, parse_request, text_response
 from postel.cli.http.server import Server
+from postel.errors import ArgumentError
 from tests.cli.test_server import Web
 from tests.cli.web import exchanged, with_server
 
@@ -352,6 +353,47 @@ def test_lengths_that_can_not_be_are_bad_responses(length: bytes) -> None:
 def test_what_never_ends_has_an_end(octets: bytes, told: str) -> None:
     with pytest.raises(client.BadResponse, match=told):
         asyncio.run(read(octets))
+
+
+PARTS = [
+    "http://",
+    "//",
+    "[",
+    "]",
+    ":",
+    "@",
+    "/",
+    "?",
+    "#",
+    "\x1b[2J",
+    "é",
+    "…",
+    "xn--",
+    "a" * 70,
+    "..",
+    "%",
+    "::1",
+    "1" * 30,
+    " ",
+    "\0",
+    "\udcff",
+]
+places = st.one_of(st.text(max_size=40), st.lists(st.sampled_from(PARTS), max_size=8).map("".join))
+
+
+@given(places)
+def test_any_url_and_any_redirect_is_a_target_or_a_clear_error(text: str) -> None:
+    message = Message()
+    message["Location"] = text
+    found: list[client.Target | None] = []
+    with suppress(ArgumentError):
+        found.append(client.target(text))
+    with suppress(client.BadResponse):
+        found.append(client.redirected(client.Head(301, b"", message), WHERE))
+    for target in found:
+        if target is not None:
+            assert str(target).isprintable()
+            assert client.request(target, "test").count(b"\r\n") == 6
 
 
 @given(st.text(max_size=50))

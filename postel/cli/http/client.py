@@ -70,7 +70,7 @@ def redirected(head: "Head", where: Target) -> Target | None:
     if head.status not in _REDIRECTS or location is None:
         return None
     try:
-        return _target(urljoin(str(where), location.strip()))
+        return _target(urljoin(str(where), str(location).strip()))
     except ValueError:
         raise BadResponse(f"the server redirects to {location!r}") from None
 
