@@ -13,7 +13,7 @@ from postel.tcp.recovery import NO_LIMIT, NOTHING
 from postel.tcp.recovery.transmissions import FLYING, LOST, SACKED, Sent, Transmissions
 
 RANGES: Final = 1024  # a peer that reports more holes than that isn't believed further
-JUDGED: Final = 1024  # records that one ACK makes lost or takes back: else an ACK costs work in proportion to the flight
+JUDGED: Final = 512  # records that one ACK makes lost or takes back: else an ACK costs work in proportion to the flight
 
 
 class Scoreboard:
