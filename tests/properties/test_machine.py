@@ -13,7 +13,7 @@ from postel.tcp.connection import Connection
 from postel.tcp.ecn import CE, ECN_ASK, ECN_ASK_CLASSIC, ECN_OFF, ECT_0, NOT_ECT
 from postel.tcp.invariants import check
 from postel.tcp.memory import Memory
-from postel.tcp.state import CLOSED, LISTEN
+from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED
 from postel.times import HOUR, MILLISECOND, NEVER, SECOND
 from postel.wire import segment as wire
 from tests.properties.test_pairs import LEFT, RIGHT, parsed
@@ -94,9 +94,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule(side=SIDES)
     def close(self, side: int) -> None:
-        if self.ends[side].tcb.is_synchronized and not self.closed[side]:
+        """In SYN-RECEIVED too, where the FIN follows a SYN that isn't acknowledged yet (EP-CLOSE-4)."""
+        end = self.ends[side]
+        if (end.tcb.is_synchronized or end.state is SYN_RECEIVED) and not self.closed[side]:
             self.closed[side] = True
-            self.ends[side].close(self.now)
+            end.close(self.now)
             self.drain()
 
     @rule(side=SIDES, chance=st.integers(0, 9))
