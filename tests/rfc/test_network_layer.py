@@ -31,7 +31,8 @@ def test_must_56_a_soft_error_is_told_and_survived(make: Maker) -> None:
     (event,) = scene.all_events()
     assert event.name == "trouble"
     assert isinstance(event.error, NetworkUnreachable)
-    assert scene.image() == before
+    assert scene.connection.error is None  # it did not end the connection
+    assert {**scene.image(), "error": None} == before
 
 
 @pytest.mark.label("MUST-56", "SHLD-25", "RFC5927-5.2")
