@@ -171,7 +171,7 @@ class Children(ABC):
         if is_plain:
             child.tcb.fast_open = self._gate.admission(syn, remote.address, listener.config, listener.fast_opens, now)
         child.segment_arrives(syn, now)
-        entry = HalfOpen(key_of(local, remote), child, listener, predecessor, syncache.packed(syn) if is_plain else b"", now)
+        entry = HalfOpen(key_of(local, remote), child, listener, predecessor, syn if is_plain else None, now)
         if listener.requests is not None:
             listener.requests.discard(entry.key)  # from now on the pair's segments are the child's
         self.passive.admit(entry)
@@ -232,7 +232,7 @@ class Children(ABC):
         child.open_passive(now)
         child.segment_arrives(syn, now)
         child.tcb.owes &= ~OWES_SYN  # the SYN,ACK is long gone out
-        entry = HalfOpen(key_of(local, remote), child, listener, None, b"", now)
+        entry = HalfOpen(key_of(local, remote), child, listener, None, None, now)
         self.passive.admit(entry)
         self._give_to_child(entry, segment, octets, now)
 
@@ -284,8 +284,9 @@ class Children(ABC):
         local, remote = ends_of(key)
         iss = self._numbers.iss(local, remote, record.arrived)
         child = self._make(local, remote, listener.config, iss, None, record.arrived)
-        record.replay(child, key)
-        entry = HalfOpen(key, child, listener, None, record.syn, record.arrived)
+        syn = syncache.unpacked(record.syn, key)
+        record.replay(child, syn)
+        entry = HalfOpen(key, child, listener, None, syn, record.arrived)
         self.passive.admit(entry)
         return entry
 

@@ -23,7 +23,7 @@ from postel.host.asking import Answer, Request, Waiting
 from postel.host.eventqueue import EventQueue
 from postel.host.pairs import is_at
 from postel.host.ports import Ports
-from postel.host.syncache import MOST_RETRANSMISSIONS, Changes, Record, SynCache
+from postel.host.syncache import MOST_RETRANSMISSIONS, Changes, Record, SynCache, packed
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key
 from postel.tcp.config import Config
@@ -156,14 +156,14 @@ class Listener:
 class HalfOpen:
     """A child in SYN-RECEIVED, and when its SYN ``arrived``.
 
-    ``syn`` is that as `syncache.packed` makes it, b"" where the child can't be made again from it; ``predecessor`` is the TIME-WAIT of
-    its pair that its SYN ended (EP-TW-8).
+    ``syn`` is that SYN, None where the child can't be made again from it; ``predecessor`` is the TIME-WAIT of its pair that the SYN ended
+    (EP-TW-8).
     """
 
     __slots__ = ("arrived", "child", "key", "listener", "predecessor", "syn")
 
     def __init__(
-        self, key: bytes, child: Connection, listener: Listener, predecessor: timewait.Record | None, syn: bytes, arrived: int
+        self, key: bytes, child: Connection, listener: Listener, predecessor: timewait.Record | None, syn: Segment | None, arrived: int
     ) -> None:
         self.key = key
         self.child = child
@@ -179,7 +179,7 @@ class HalfOpen:
         config, again = tcb.config, tcb.retransmissions
         troubles = int(config.reports and again >= config.r1)  # of its own; ICMP tells of others
         is_idle = tcb.owes == 0 and tcb.resets is None and tcb.duplicate is None
-        if self.syn == b"" or not is_idle or len(tcb.events) != troubles or again > MOST_RETRANSMISSIONS:
+        if self.syn is None or not is_idle or len(tcb.events) != troubles or again > MOST_RETRANSMISSIONS:
             return False
         changes = Changes.of(tcb)
         return changes is None or changes.fit
@@ -267,10 +267,12 @@ class Passive:
         entry.child.tcb.events = ()
 
     def keep(self, entry: HalfOpen) -> None:
-        """Move a child to the SYN cache, where it takes a tenth of the memory, until a segment or its timer needs it."""
-        tcb, listener = entry.child.tcb, entry.listener
+        """Move a child that `may_be_cached` to the SYN cache: a tenth of the memory, until a segment or its timer needs it."""
+        tcb, listener, syn = entry.child.tcb, entry.listener, entry.syn
+        if syn is None:
+            return
         deadline = entry.child.next_timeout()
-        record = Record(listener.number, entry.arrived, tcb.retransmissions, entry.syn, Changes.of(tcb), deadline)
+        record = Record(listener.number, entry.arrived, tcb.retransmissions, packed(syn), Changes.of(tcb), deadline)
         self.cache.keep(entry.key, record)
         self._leave(entry)
         self._silent.discard(entry.child)

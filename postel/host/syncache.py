@@ -121,12 +121,12 @@ class Record(NamedTuple):
     changes: Changes | None
     deadline: int
 
-    def replay(self, child: Connection, key: bytes) -> None:
-        """To a new child all that the old one went through. Its observer was told of it then, and isn't told again."""
+    def replay(self, child: Connection, syn: Segment) -> None:
+        """Repeat to a new child all that the old one went through. Its observer was told of it then, and isn't told again."""
         tcb, now = child.tcb, self.arrived
         observer, tcb.observer = tcb.observer, None
         child.open_passive(now)
-        child.segment_arrives(unpacked(self.syn, key), now)
+        child.segment_arrives(syn, now)
         _drain(child, now)
         for _ in range(self.retransmissions):
             now = child.next_timeout()
