@@ -141,8 +141,8 @@ def test_a_peer_hears_of_the_window_that_free_memory_allows(new_pair: MakePair) 
     pair = new_pair(memory_limit=100_000)
     reader, sender, _ = pair.connect()
     hog, _, _ = pair.connect(81, config=Config(send_buffer=200_000))
-    for _ in range(10):
-        sender.send(bytes(30_000), pair.now)
+    for _ in range(20):
+        sender.send(bytes(50_000), pair.now)
         pair.advance(SECOND)
     assert reader.readable > 99_000
     pair.lose = lambda host, octets: host is pair.left and octets[22:24] == b"\0\x51"  # what the hog sends
