@@ -11,7 +11,7 @@ from postel.aio.sockets import ConnectionSocket, name
 from postel.errors import ArgumentError, TcpError, renewed
 from postel.tcp.connection import Connection
 from postel.tcp.events import CLOSED_NAME, END_OF_STREAM, READABLE, WRITABLE, Event
-from postel.tcp.state import CLOSED
+from postel.tcp.state import CLOSED, TIME_WAIT
 
 READ_SIZE = 256 * 1024  # octets handed over at once, as asyncio's own transports do
 HIGH_WATER = 64 * 1024
@@ -283,7 +283,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         if self._lost or self._end is not _NOT_ENDED:
             return
         self._end = None if error is None else renewed(error)
-        if self._connection.state is not CLOSED:  # it was the link that ended
+        if self._connection.state not in (CLOSED, TIME_WAIT):  # "closed" is told when TIME-WAIT begins; else the link ended
             self._connection.abort(self._pump.now())
         self._deliver()
         if isinstance(self._protocol, asyncio.StreamReaderProtocol):

@@ -740,3 +740,26 @@ async def test_sendfile_to_a_peer_that_resets_raises(networks: Networks, tmp_pat
         with file.open("rb") as opened, pytest.raises(ConnectionError):
             await asyncio.get_running_loop().sendfile(writer.transport, opened)
         writer.close()
+
+
+@pytest.mark.parametrize("first", ["near", "far"])
+@pytest.mark.parametrize("way", ["write_eof", "close"])
+async def test_the_end_that_closes_first_waits_for_2msl(networks: Networks, first: str, way: str) -> None:
+    async with networks() as nets:
+        held: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+        await nets.far.start_server(lambda *streams: held.put_nowait(streams), port=7)
+        near = await nets.near.open_connection("10.7.0.2", 7)
+        far = await held.get()
+        (reader, writer), (other_reader, other_writer) = (near, far) if first == "near" else (far, near)
+        writer.write_eof() if way == "write_eof" else writer.close()
+        assert await other_reader.read() == b""
+        other_writer.close()
+        if way == "write_eof":
+            assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+        await other_writer.wait_closed()
+        for _ in range(100):  # until the last ACK has arrived
+            await asyncio.sleep(0)
+        waiting = [net.host.statistics()["time_wait"] for net in (nets.near, nets.far)]
+        assert waiting == ([1, 0] if first == "near" else [0, 1])
