@@ -304,7 +304,8 @@ class Connections(Children):
             self._drop_thawed(connection)
             if self.passive.is_silent(connection):  # it waits in `accept`: until then its text is the host's
                 text.count(connection.tcb, self._memory)
-        self._ports.free(key[:-2], connection.local.port)
+        if self._ports.is_crowded:
+            self._ports.free(key[:-2], connection.local.port)
 
     def _freeze(self, connection: Connection, now: int) -> None:
         """For its user the connection is over now; for its pair a record answers until 2MSL have passed."""

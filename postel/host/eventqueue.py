@@ -29,10 +29,13 @@ class EventQueue(Generic[Source]):
 
     def put(self, source: Source, event: Event, most: int = 1) -> None:
         """Add an event, unless ``most`` of the same wait."""
-        entry = (source, event)
-        if len(self.queue) < _FEW:
-            if self.queue.count(entry) < most:
-                self.queue.append(entry)
+        queue, entry = self.queue, (source, event)
+        if not queue:
+            queue.append(entry)
+            return
+        if len(queue) < _FEW:
+            if queue.count(entry) < most:
+                queue.append(entry)
             return
         if not self._counts:
             for waiting in self.queue:

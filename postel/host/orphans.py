@@ -34,7 +34,8 @@ class Orphans:
             self._end(next(iter(self._released)), now)
 
     def forget(self, connection: Connection) -> None:
-        self._released.pop(connection, None)
+        if self._released:
+            self._released.pop(connection, None)
 
     def relieve(self, octets: int, now: int) -> None:
         """End the oldest until they have given back so many octets.

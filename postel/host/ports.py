@@ -125,6 +125,11 @@ class Ports:
         if crowd is not None and port >= LOWEST:
             crowd.waiting |= 1 << port - LOWEST
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether there is a destination to which many ports are taken: only then `free` has anything to do."""
+        return bool(self._crowded)
+
     def free(self, destination: bytes, port: int) -> None:
         """Note that a port is no longer taken for this destination. Harmless where it wasn't, or still is."""
         crowd = self._crowded.get(destination)

@@ -69,11 +69,11 @@ class Routes:
         """Why a packet between these addresses must not have come from the link; "" where nothing speaks against it (EP-PRE-3)."""
         if source in self.own or not self.is_unicast(source):  # as ourselves: LAND, BAD-HDR-10; else RFC1122-3.2.1.3
             return "invalid_source"
+        if destination in self.own:
+            return "invalid_destination" if is_loopback(destination) else ""  # our own, and never on a link
         if is_multicast(destination):  # no groups are joined
             return "multicast"
-        if not self.owns(destination) and not self.is_broadcast(destination):
-            return "not_ours"
-        return "invalid_destination" if is_loopback(destination) else ""  # our own, and never on a link
+        return "" if self.owns(destination) or self.is_broadcast(destination) else "not_ours"
 
     def require_destination(self, address: bytes) -> None:
         """Raise NetworkUnreachable where no packet may be sent to this address."""

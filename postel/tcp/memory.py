@@ -89,7 +89,9 @@ class Memory:
 
     def stop_waiting(self, holder: Holder) -> None:
         """``holder`` has nothing more to send, nor to read."""
-        self.readers.pop(holder, None)
-        self.writers.pop(holder, None)
+        if self.readers:
+            self.readers.pop(holder, None)
+        if self.writers:
+            self.writers.pop(holder, None)
         if self._turn is holder:
             self._turn = None

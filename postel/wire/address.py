@@ -113,6 +113,8 @@ def why_never_on_a_link(address: bytes) -> str:
 
     RFC 1122, 3.2.1.3; RFC 4291, 2.5. The limited broadcast address has no such reason: it is a destination.
     """
+    if len(address) == 4 and 0 < address[0] < 240 and address[0] != 127:  # nearly all, without a call
+        return ""
     if is_unspecified(address):
         return "it stands for no address"
     if is_loopback(address):
