@@ -1,7 +1,7 @@
 """A connection as an asyncio transport."""
 
 import asyncio
-from asyncio import constants, transports
+from asyncio import base_events, constants, transports
 from contextlib import suppress
 from typing import Any, Protocol, cast
 
@@ -21,6 +21,8 @@ _NOTHING_EXTRA: dict[str, object] = {}  # `get_extra_info` looks when asked; an 
 _NO_BACKLOG = Backlog()  # shared by all that hold nothing back; never appended to
 _NOBODY = asyncio.BaseProtocol()
 _NOT_ENDED = OSError()
+# What `loop.sendfile` puts in the place of the program's protocol while it writes a file
+_SENDFILE_PROTOCOL: Any = cast(Any, base_events)._SendfileFallbackProtocol  # noqa: SLF001
 
 Data = bytes | bytearray | memoryview
 
@@ -347,6 +349,8 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         return self._protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        if isinstance(self._protocol, _SENDFILE_PROTOCOL):
+            self._protocol_paused = False  # it was the one that was told to wait; ``protocol`` is told when it writes
         self._protocol = protocol
 
     def get_extra_info(self, name_of_it: str, default: object = None) -> object:

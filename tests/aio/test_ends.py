@@ -763,3 +763,35 @@ async def test_the_end_that_closes_first_waits_for_2msl(networks: Networks, firs
             await asyncio.sleep(0)
         waiting = [net.host.statistics()["time_wait"] for net in (nets.near, nets.far)]
         assert waiting == ([1, 0] if first == "near" else [0, 1])
+
+
+@pytest.mark.parametrize("size", range(180_000, 320_000, 16 * 1024))
+async def test_sendfile_to_a_slow_reader_leaves_its_protocol_as_it_was(networks: Networks, tmp_path: Any, size: int) -> None:
+    """The last octets of the file may fill the backlog: then it is sendfile's protocol that is told to wait, and not the program's."""
+    file = tmp_path / "content"
+    file.write_bytes(bytes(size))
+    async with networks() as both:
+        received: asyncio.Queue[bytes] = asyncio.Queue()
+        may_read = asyncio.Event()
+
+        async def read_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.transport.pause_reading()
+            await may_read.wait()
+            writer.transport.resume_reading()
+            received.put_nowait(await reader.read())
+            writer.close()
+
+        await both.far.start_server(read_late, port=80)
+        reader, writer = await both.near.open_connection("10.7.0.2", 80)
+        with file.open("rb") as opened:
+            sending = asyncio.ensure_future(asyncio.get_running_loop().sendfile(writer.transport, opened))
+            for _ in range(500):
+                await asyncio.sleep(0)
+            may_read.set()
+            assert await sending == size
+        writer.write(b"tail")
+        await writer.drain()
+        writer.write_eof()
+        assert await received.get() == bytes(size) + b"tail"
+        assert await reader.read() == b""
+        writer.close()
