@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, cast
 
 from postel.errors import LinkDown, LinkError
@@ -54,6 +55,7 @@ class Pump:
         if self._descriptor < 0:
             raise closed("link")
         loop.add_reader(self._descriptor, self._link_is_readable)
+        link.on_close = self._link_closes
 
     def now(self) -> int:
         """Microseconds of the loop's clock; never less than before. Raises RuntimeError in another thread: see `require_thread`."""
@@ -114,11 +116,21 @@ class Pump:
             return
         self._stopped = True
         self._has_more = False
+        self._link.on_close = None
         self.loop.remove_reader(self._descriptor)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._tell_of_turn()
+
+    def _link_closes(self) -> None:
+        """The program closes the link, in any thread. The system forgets its descriptor, so that nothing else would tell of it."""
+        with suppress(RuntimeError):  # the loop is closed
+            self.loop.call_soon_threadsafe(self._link_is_closed)
+
+    def _link_is_closed(self) -> None:
+        if not self._stopped:
+            self._broken(closed("link"))
 
     def discard(self) -> None:
         """What the host still has to send and to tell, once there is no link: it forgets the connections that ended with it."""

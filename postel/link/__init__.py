@@ -3,6 +3,7 @@
 import errno
 import select
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from postel.errors import LinkError, require_number
 from postel.wire.parcel import Parcel
@@ -18,6 +19,7 @@ class Link(ABC):
     """
 
     mtu: int
+    on_close: Callable[[], None] | None = None  # called first by `close`: a driver that waits for the descriptor wouldn't hear of it
 
     @abstractmethod
     def fileno(self) -> int:
@@ -36,7 +38,13 @@ class Link(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Gives the descriptor back. A second call does nothing."""
+        """Tells ``on_close``, and gives the descriptor back. A second call does nothing."""
+
+    def tell_of_close(self) -> None:
+        """For `close`: call ``on_close``, once."""
+        told, self.on_close = self.on_close, None
+        if told is not None:
+            told()
 
 
 class Offloading(Link):
@@ -77,7 +85,7 @@ def closed(name: str) -> LinkError:
 def failure(error: Exception) -> LinkError:
     """What it means that a link's method raised ``error``, which isn't a LinkError: the link is at its end."""
     if isinstance(error, OSError):
-        return LinkError(error.errno or errno.EIO, f"the link failed: {error.strerror or error!r}")
+        return LinkError(error.errno or errno.EIO, f"the link failed: {error.strerror or repr(error)}")
     return LinkError(errno.EIO, f"the link failed: {error!r}")
 
 

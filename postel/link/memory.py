@@ -56,6 +56,7 @@ class Memory(Link):
         return self._give(Parcel(packet))
 
     def close(self) -> None:
+        self.tell_of_close()
         self._parcels.clear()
         self._bell.close()
 

@@ -88,6 +88,7 @@ class Tun(Link):
         raise self._gone(error) from error
 
     def close(self) -> None:
+        self.tell_of_close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -103,6 +103,7 @@ class Wire(Link):
 
     def close(self) -> None:
         """The host goes on by itself, where it has something to do yet: TIME-WAIT ends."""
+        self.tell_of_close()
         if self._descriptor >= 0:
             self._descriptor = -1
             self._arrived.clear()

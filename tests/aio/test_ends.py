@@ -569,6 +569,22 @@ async def test_closed_link_is_refused_when_the_network_is_entered_and_told_at_it
     other.close()
 
 
+@pytest.mark.parametrize("in_thread", [False, True])
+async def test_link_that_the_program_closes_is_told_to_everything_that_waits(*, in_thread: bool) -> None:
+    left, right = pair()
+    async with aio.attach(Host("10.7.0.2/24", secret=b"far"), right) as far, aio.attach(Host("10.7.0.1/24", secret=b"near"), left) as near:
+        await far.start_server(keep_unread, port=80)
+        server = await near.start_server(hold, port=81)
+        reader, _ = await near.open_connection("10.7.0.2", 80)
+        waiting = [asyncio.ensure_future(waits) for waits in (reader.read(), server.serve_forever(), near.open_connection("10.7.0.99", 80))]
+        await settled()
+        await (asyncio.to_thread(left.close) if in_thread else settled())
+        left.close()
+        for result in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(result, LinkError)
+            assert "closed" in str(result)
+
+
 async def test_device_that_is_down_is_told_to_whoever_connects_and_ends_nothing_else() -> None:
     left, right = pair()
     link = Failing(left, LinkDown("TUN device test is down: ip link set dev test up"))
