@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from postel.drill.commands import STATES
-from postel.drill.failure import Failure, ScriptError
+from postel.drill.failure import TOO_DEEP, Failure, ScriptError
 from postel.tcp.connection import Connection
 from postel.tcp.state import State
 from postel.times import MILLISECOND
@@ -47,9 +47,18 @@ def information(connection: Connection | None, fallback: State, now: int) -> dic
 def execute(text: str, names: dict[str, object], line: int) -> None:
     """Variables persist in ``names``. Raises Failure for an assertion that doesn't hold."""
     try:
+        _execute(text, names, line)
+    except (RecursionError, MemoryError):  # of Python's parser, or of what looks at its tree
+        raise ScriptError(line, "", TOO_DEEP) from None
+
+
+def _execute(text: str, names: dict[str, object], line: int) -> None:
+    try:
         tree = ast.parse("\n".join(part.strip() for part in text.strip().split("\n")))
     except SyntaxError as error:
         raise ScriptError(line, (error.text or "").strip(), "no Python") from error
+    except ValueError as error:  # octets of zero
+        raise ScriptError(line, "", f"no Python: {error}") from error
     for statement in tree.body:
         if isinstance(statement, ast.Assert):
             _assert(statement, names, line)

@@ -1,8 +1,12 @@
 """A place in a script's tokens, and what may stand there."""
 
+from typing import Final
+
 from postel.drill.failure import ScriptError
 from postel.drill.lexer import END_OF_SCRIPT, Token
 from postel.times import SECOND
+
+LONGEST_NUMBER: Final = 100  # digits
 
 
 class Cursor:
@@ -54,17 +58,25 @@ class Cursor:
 
     def number(self) -> int:
         """Decimal or hexadecimal, perhaps negative."""
-        if self.takes("-"):
-            return -self.number()
+        sign = 1
+        while self.takes("-"):
+            sign = -sign
         if self.token.kind not in ("integer", "hex"):
             raise self.refusal("expected a number")
+        self._require_length()
         token = self.next()
-        return int(token.text, 16 if token.kind == "hex" else 10)
+        return sign * int(token.text, 16 if token.kind == "hex" else 10)
+
+    def _require_length(self) -> None:
+        """Python itself refuses to read numbers of some thousand digits."""
+        if len(self.token.text) > LONGEST_NUMBER:
+            raise ScriptError(self.line, f"{self.token.text[:LONGEST_NUMBER]}…", f"a number has at most {LONGEST_NUMBER} digits here")
 
     def seconds(self) -> int:
         """A time in microseconds."""
         if self.token.kind not in ("decimal", "integer"):
             raise self.refusal("expected a time")
+        self._require_length()
         whole, _, fraction = self.next().text.partition(".")
         return int(whole or "0") * SECOND + int(f"{fraction[:6]:0<6}")
 

@@ -1,6 +1,10 @@
 """How a script ends that doesn't pass: the stack did something else, or the runner doesn't understand the script."""
 
+from typing import Final
+
 from postel.errors import PostelError
+
+TOO_DEEP: Final = "this is nested too deeply"
 
 
 class ScriptError(PostelError):

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Final
 
 from postel.drill.cursor import Cursor
-from postel.drill.failure import ScriptError
+from postel.drill.failure import TOO_DEEP, ScriptError
 from postel.drill.lexer import tokens
 from postel.drill.script import ANY, Action, Anchor, Call, Code, Command, Either, Event, Function, Name, Script, When
 from postel.drill.segments import packet
@@ -23,7 +23,10 @@ def parse(text: str, *, path: str = "", defined: Collection[str] = ()) -> Script
         cursor.next()
         script.options[name] = value.partition("//")[0].strip()
     while not cursor.at_end:
-        script.events.append(_event(cursor))
+        try:
+            script.events.append(_event(cursor))
+        except RecursionError:
+            raise ScriptError(cursor.line, "", TOO_DEEP) from None
     if script.events and script.events[0].when.anchor is Anchor.ABSOLUTE and script.events[0].when.time != 0:
         raise ScriptError(script.events[0].line, "", "the first event must be at 0")
     return script

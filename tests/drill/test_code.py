@@ -1,5 +1,6 @@
 """The ``%{ … }%`` blocks compute what Python computes, or say that they don't."""
 
+import contextlib
 import warnings
 
 import pytest
@@ -66,6 +67,14 @@ def test_an_operand_that_does_not_matter_is_not_computed() -> None:
 def test_what_is_not_run_is_an_error_of_the_script(text: str) -> None:
     with pytest.raises(ScriptError):
         code.execute(text, {}, 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["not " * 5000 + "1", "(" * 5000 + "1" + ")" * 5000, "9" * 5000, "0" + "+1" * 5000, "[" * 150 + "]" * 150, "\0"]
+)
+def test_no_assertion_is_too_deep_or_too_long(text: str) -> None:
+    with contextlib.suppress(ScriptError, Failure):
+        code.execute(f"assert {text}", {}, 1)
 
 
 def test_an_assertion_that_fails_tells_the_variables() -> None:

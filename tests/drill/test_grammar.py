@@ -155,3 +155,23 @@ def test_what_is_no_script(text: str, line: int, word: str) -> None:
     with pytest.raises(ScriptError) as caught:
         parse(text)
     assert (caught.value.line, caught.value.word) == (line, word)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"0 read(3, ..., {'9' * 5000}) = 0",
+        f"0 read(3, ..., 0x{'9' * 5000}) = 0",
+        f"{'9' * 5000} close(3) = 0",
+        f"0.{'9' * 5000} close(3) = {'- ' * 5000}",
+        f"0 f({'[' * 5000}1{']' * 5000}) = 0",
+        f"0 < . {'9' * 5000}:1(0) win 1",
+    ],
+)
+def test_what_is_too_long_or_too_deep_is_an_error_of_the_script(text: str) -> None:
+    with pytest.raises(ScriptError):
+        parse(text)
+
+
+def test_signs_before_a_number_may_repeat() -> None:
+    assert action("0 close(- - -3) = 0") == action("0 close(-3) = 0")
