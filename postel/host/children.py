@@ -233,6 +233,8 @@ class Children(ABC):
         child.segment_arrives(syn, now)
         child.tcb.owes &= ~OWES_SYN  # the SYN,ACK is long gone out
         entry = HalfOpen(key_of(local, remote), child, listener, None, None, now)
+        if listener.requests is not None:
+            listener.requests.discard(entry.key)
         self.passive.admit(entry)
         self._give_to_child(entry, segment, octets, now)
 

@@ -265,6 +265,19 @@ def test_accepted_beyond_the_half_open_they_get_a_cookie_and_are_not_asked_again
     assert asked.host.statistics()["requests"] == 0
 
 
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("backlog", [1, 2, 5])
+def test_a_cookie_that_comes_back_makes_room_for_another_request(family: int, backlog: int) -> None:
+    asked = Asked(backlog=backlog, family=family)
+    for port in range(1, 1 + backlog):
+        asked.answer(asked.request(port=port), ACCEPT)  # half-open, and never heard of again
+    for port in range(100, 120):
+        cookie = asked.peer.segment(asked.answer(asked.request(port=port), ACCEPT))
+        asked.peer.give(asked.peer.tcp(ACK, port=port, seq=1001, ack=seq.add(cookie.seq, 1), data=b"text"))
+        assert asked.listener.accept().remote.port == port
+        assert asked.host.statistics()["requests"] == 0
+
+
 def test_accepted_before_a_full_accept_queue_the_next_syn_goes_on() -> None:
     asked = Asked(backlog=2)
     first, second, third = asked.request(port=1), asked.request(port=2), None
