@@ -91,6 +91,7 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
         return
     tcb.retransmissions += 1
     tcb.rtt.timed_out(now)
+    tcb.rtt.round_end = tcb.snd.una  # its round trip has ended: the first ACK that measures anything ends the back-off
     tcb.rtt.back_off()
     patience.wait_for_timeout(tcb, now)  # RFC6298-5.6
     if tcb.retransmissions == tcb.config.r1:  # MUST-20, SHLD-9

@@ -160,6 +160,23 @@ def test_rfc6298_3a_unless_a_timestamp_tells_which_was_meant() -> None:
     assert scene.tcb.rtt.rto == SECOND
 
 
+@pytest.mark.label("RFC7323-4.2", "RFC6298-5.7")
+@pytest.mark.parametrize("timeouts", [1, 3, 8])
+def test_the_ack_of_a_retransmission_ends_the_back_off_within_the_old_flight_too(timeouts: int) -> None:
+    """What was in flight when the last sample was taken belongs to a round trip that a timeout has ended."""
+    scene = established(replace(DEFAULT, sack=False), Peer(tsval=1, window=WINDOW))
+    scene.sends(bytes(5 * 988))
+    scene.now += 20 * MILLISECOND
+    scene.hears(ACK, ack=1 + 988, tsecr=scene.sent[0].tsval)
+    for _ in range(timeouts):
+        scene.expires()
+    assert scene.tcb.rtt.rto == min(SECOND << timeouts, MINUTE)
+    echo = scene.sent[0].tsval
+    scene.now += 20 * MILLISECOND
+    scene.hears(ACK, ack=1 + 2 * 988, tsecr=echo)
+    assert scene.tcb.rtt.rto == SECOND
+
+
 # No sample contains the wait for a timer, whatever the peer echoes
 
 
