@@ -256,7 +256,7 @@ class Children(ABC):
             return False
         if self._has_room(listener, octets, now):
             entry.predecessor = None  # its pair has a successor in any case
-            child.tcb.delete(None, now)
+            child.tcb.ensure_deleted(None, now)
             self._forget(child, now)
             self._open_by_cookie(listener, child.local, child.remote, syn, segment, octets, now)
         return True

@@ -278,7 +278,7 @@ class Connections(Children):
         for connection in list(self.table.values()):
             if connection.local.address == address:
                 is_over = connection.state is TIME_WAIT
-                connection.tcb.delete(None if is_over else AddressNotAvailable(f"{to_text(address)} was taken from this host"), now)
+                connection.tcb.ensure_deleted(None if is_over else AddressNotAvailable(f"{to_text(address)} was taken from this host"), now)
                 self._forget(connection, now)
                 self._tell(connection)
         for child in self.passive.leave(address, now):

@@ -319,7 +319,7 @@ class Passive:
         self.asking.pop(listener, None)
         self._leave_port(listener.local.port)
         for entry in list(listener.half_open.values()):
-            entry.child.tcb.delete(None, now)
+            entry.child.tcb.ensure_deleted(None, now)
             self.drop(entry)
         if listener.cached:
             self.cache.forget(listener.number)
@@ -341,7 +341,7 @@ class Passive:
         """The host has lost this address: half-open connections to it, which end, and what is in the cache or asked goes with it."""
         entries = [entry for entry in self.half_open.values() if entry.child.local.address == address]
         for entry in entries:
-            entry.child.tcb.delete(None, now)
+            entry.child.tcb.ensure_deleted(None, now)
             self.drop(entry)
         for key in [key for key in self.cache if is_at(key, address)]:
             self.take(key)

@@ -369,6 +369,11 @@ class Tcb(Holder):
         self.enter(CLOSED, now)
         self.events += (Event(CLOSED_NAME, error),)
 
+    def ensure_deleted(self, error: TcpError | None, now: int) -> None:
+        """As `delete`, also where a timer has ended the connection and its host has not looked at it since."""
+        if self.state is not CLOSED:
+            self.delete(error, now)
+
     def flush(self) -> None:
         """Everything that waits to be sent, and what waits behind a gap; no timer runs on."""
         self.timers.stop()

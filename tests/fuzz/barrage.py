@@ -123,6 +123,8 @@ class Barrage:
                 self.step()
                 if draw.random() < 0.3:
                     self.user_acts()
+                if draw.random() < 0.004:
+                    self.host_changes()
                 if draw.random() < self.diligence:
                     self.drain()
             self.inspect()
@@ -220,6 +222,22 @@ class Barrage:
         assert host.statistics()["connections"] == 0, list(host.connections())[:5]
         gc.collect(0)
         assert host.memory.used == 0, host.statistics()
+
+    def host_changes(self) -> None:
+        """A listener is closed and another takes its port; the address of the other connections goes, or comes again; the MTU changes."""
+        draw, host, now = self.draw, self.host, self.now
+        roll = draw.randrange(4)
+        if roll == 0:
+            index = draw.randrange(len(LISTENING))
+            self.listeners[index].close(now)
+            self.listeners[index] = host.listen(LISTENING[index], now, backlog=draw.choice((1, 4, 40)), config=self.config())
+        elif roll == 1:
+            host.set_mtu(draw.choice((1280, 1400, 1500)), now)
+        elif roll == 2:
+            with suppress(TcpError):  # it may be gone already
+                host.remove_address("10.0.0.1", now)
+        else:
+            host.add_address("10.0.0.1/24")
 
     # The program
 
