@@ -6,8 +6,9 @@ import pytest
 
 from postel.errors import AddressInUse
 from postel.host.host import Host
-from postel.tcp.state import ESTABLISHED, SYN_RECEIVED
+from postel.tcp.state import CLOSED, ESTABLISHED, SYN_RECEIVED
 from postel.times import MINUTE, SECOND
+from postel.wire import icmp, ip
 from postel.wire.address import Endpoint, parse
 from postel.wire.segment import ACK, FIN, RST, SYN
 from tests.host.conftest import Peer
@@ -193,3 +194,17 @@ def test_a_child_with_a_wrong_ack_stays_half_open(host: Host, peer: Peer):
     assert peer.segment(peer.give(peer.tcp(ACK, seq=1001, ack=5))).flags == RST
     ((_, _, state),) = host.connections()
     assert state is SYN_RECEIVED
+
+
+@pytest.mark.parametrize("end", ["close", "remove_address"])
+def test_a_child_that_has_ended_may_be_ended_again_before_the_driver_drains(host: Host, peer: Peer, end: str):
+    listener = host.listen(80, peer.now)
+    (answer,) = peer.give(peer.tcp(SYN))
+    host.packet_arrives(peer.control(icmp.unreachable(icmp.NO_PORT, ip.parse(answer))), peer.now)  # and nothing is drained
+    assert [state for _, _, state in host.connections()] == [CLOSED]
+    if end == "close":
+        listener.close(peer.now)
+    else:
+        host.remove_address("10.0.0.1", peer.now)
+    peer.drain()
+    assert list(host.connections()) == []
