@@ -275,7 +275,7 @@ class Connection:
 
     def offer_window(self) -> bool:
         """The host's memory has room again: tell the peer, if that makes a window worth telling of. Whether it does."""
-        window.after_read(self.tcb)
+        window.offer_memory(self.tcb)
         if not self.tcb.owes & OWES_ACK:
             return False
         self._note()

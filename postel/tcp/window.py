@@ -35,7 +35,10 @@ def advertise(tcb: Tcb) -> int:
         if space - window >= step:
             window = space
         elif window < step and tcb.memory is not None and tcb.memory.free < tcb.receive_limit - tcb.unread:
-            tcb.memory.wait_to_read(tcb)
+            if 2 * (space - window) > tcb.memory.limit:
+                window = space
+            else:
+                tcb.memory.wait_to_read(tcb)
     field = min(LARGEST_FIELD, window >> rcv.shift)
     if field << rcv.shift < rcv.wnd and field << rcv.shift <= tcb.receive_limit - tcb.unread:
         field = min(LARGEST_FIELD, field + 1)
@@ -54,6 +57,13 @@ def after_read(tcb: Tcb) -> None:
     gain = _space(tcb) - tcb.rcv.wnd
     parts = 4 if tcb.config.whole_buffer else 2
     if gain >= worthwhile(tcb) and (tcb.rcv.wnd < 2 * tcb.advertised_mss or parts * gain >= _largest(tcb)):
+        tcb.owes |= OWES_ACK
+
+
+def offer_memory(tcb: Tcb) -> None:
+    """As `after_read`, when the host has memory again: half of all that it has is a step worth having, be it less than a segment."""
+    after_read(tcb)
+    if tcb.memory is not None and 2 * (_space(tcb) - tcb.rcv.wnd) > tcb.memory.limit:
         tcb.owes |= OWES_ACK
 
 

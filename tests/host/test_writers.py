@@ -159,6 +159,20 @@ def test_a_peer_hears_of_the_window_that_free_memory_allows(new_pair: MakePair) 
     assert not pair.left.memory.readers
 
 
+@pytest.mark.parametrize("limit", [600, 2000, 5000, 17_000])
+def test_a_window_opens_again_though_the_memory_holds_hardly_a_segment(new_pair: MakePair, limit: int) -> None:
+    """No step of the window is as large as the MSS that a link of 9000 octets has."""
+    pair = new_pair(memory_limit=limit, mtu=9000)
+    reader, sender, _ = pair.connect()
+    size, taken = limit // 2, 0
+    while taken < 140_000:
+        assert sender.send(bytes(size), pair.now) == size
+        pair.advance(SECOND)
+        assert reader.readable == size
+        taken += len(reader.receive(limit, pair.now))
+        pair.advance(SECOND)
+
+
 # Any order
 
 
