@@ -8,7 +8,7 @@ A path that tells of congestion marks what is ECN-capable, and loses what isn't 
 """
 
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from postel.errors import ArgumentError
 from postel.sim.rules import ANY_BIT, BY_PATH, PASS, Verdict
@@ -19,6 +19,35 @@ QUEUE: Final = 1 << 20
 _CE: Final = 3
 
 
+class _Setting:
+    """A setting of a path, checked whenever it is assigned. Without ``__get__``, so that reading one costs what any attribute costs."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __set__(self, path: "Path", value: Any) -> None:  # noqa: ANN401 - whatever a caller may try
+        self.check(self._name, value)
+        vars(path)[self._name] = value
+
+    def check(self, name: str, value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ArgumentError(name, value, "an int, 0 or more")
+
+
+class _Chance(_Setting):
+    def check(self, name: str, value: object) -> None:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0.0 <= value <= 1.0:
+            raise ArgumentError(name, value, "a probability, 0.0 to 1.0")
+
+
+def _count() -> Any:  # noqa: ANN401 - a descriptor stands for the value
+    return _Setting()
+
+
+def _chance() -> Any:  # noqa: ANN401
+    return _Chance()
+
+
 class Path:
     """Carries packets one way. The settings may be changed while the world runs; ``carried``, ``marked`` and ``lost`` count.
 
@@ -27,7 +56,21 @@ class Path:
     ICMP, unless ``is_black_hole``; IPv4's without "don't fragment" go on in fragments. ``loss``, ``duplicate``, ``corrupt`` and
     ``reorder`` are probabilities; a reordered packet is held back by up to ``hold`` microseconds, and others overtake it.
     ``congestion`` is the probability that a packet is told of it, ``congested_at`` how many octets must wait until all are (0: never).
+    A value that a setting can't have is an ArgumentError, also where it is assigned later.
     """
+
+    delay: int = _count()
+    jitter: int = _count()
+    bandwidth: int = _count()
+    queue: int = _count()
+    mtu: int = _count()
+    hold: int = _count()
+    congested_at: int = _count()
+    loss: float = _chance()
+    duplicate: float = _chance()
+    corrupt: float = _chance()
+    reorder: float = _chance()
+    congestion: float = _chance()
 
     def __init__(
         self,
@@ -47,14 +90,6 @@ class Path:
         congestion: float = 0.0,
         congested_at: int = 0,
     ) -> None:
-        counts = {"delay": delay, "jitter": jitter, "bandwidth": bandwidth, "queue": queue, "mtu": mtu, "hold": hold}
-        for name, count in (*counts.items(), ("congested_at", congested_at)):
-            if count < 0:
-                raise ArgumentError(name, count, "0 or more")
-        chances = {"loss": loss, "duplicate": duplicate, "corrupt": corrupt, "reorder": reorder, "congestion": congestion}
-        for name, chance in chances.items():
-            if not 0.0 <= chance <= 1.0:
-                raise ArgumentError(name, chance, "a probability, 0.0 to 1.0")
         self.random = random
         self.delay = delay
         self.jitter = jitter

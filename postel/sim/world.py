@@ -176,6 +176,11 @@ class World:
         octets (`Host.use_offload`), which are cut before they take to the path."""
         if any(node.name == name for node in self._nodes.values()):
             raise ArgumentError("name", name, "one that no other host of this world has")
+        for argument, value in (("name", name), *(("interfaces", text) for text in interfaces)):
+            if not isinstance(value, str):
+                raise ArgumentError(argument, value, "text")
+        if application is not None and not callable(application):
+            raise ArgumentError("application", application, "something to call with subject, event and time, or None")
         own = [addresses.parse_interface(text).address for text in interfaces]
         for text, octets in zip(interfaces, own, strict=True):
             if octets in self._by_address or own.count(octets) > 1:
@@ -267,7 +272,10 @@ class World:
         return self._node(host).name
 
     def at(self, when: int, call: Callable[[], object]) -> None:
-        """Call ``call()`` when the clock stands at ``when``, after what is already due then."""
+        """Call ``call()`` when the clock stands at ``when``, after what is already due then. Raises ArgumentError."""
+        _require_time("when", when)
+        if not callable(call):
+            raise ArgumentError("call", call, "something to call without arguments")
         self._put(max(when, self.now), None, b"", call)
 
     def next_timeout(self) -> int:
@@ -286,8 +294,9 @@ class World:
     def run(self, until: int = NEVER, *, stop: Callable[[], bool] | None = None) -> int:
         """Let the clock jump until all is quiet, ``until`` is reached, or ``stop()`` is true after something happened. Returns the time.
 
-        Beware of hosts that never fall silent: keep-alives and persist probes go on for ever, as they must.
+        Beware of hosts that never fall silent: keep-alives and persist probes go on for ever, as they must. Raises ArgumentError.
         """
+        _require_time("until", until)
         self.pump()
         while self._heap and self._heap[0][0] <= until:
             self._step()
@@ -409,6 +418,11 @@ class World:
         """An arrival of ``octets``; without them a wake-up of the host; or a call of the user's."""
         self._order += 1
         heappush(self._heap, (when, self._order, node, octets, call))
+
+
+def _require_time(name: str, when: object) -> None:
+    if not isinstance(when, int) or isinstance(when, bool):
+        raise ArgumentError(name, when, "microseconds, an int")
 
 
 def _pieces(octets: bytes, mtu: int) -> tuple[bytes, ...] | list[bytes]:

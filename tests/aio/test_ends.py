@@ -679,7 +679,7 @@ async def thousands_of_failing_calls(networks: Networks) -> None:
             "serve on a closed network": (10_000, lambda: closed.start_server(hold, port=80)),
             "datagrams on a closed network": (10_000, lambda: closed.create_datagram_endpoint(asyncio.DatagramProtocol)),
             "open on a dead link": (10_000, lambda: dead.open_connection("10.7.0.2", 80)),
-            "refused": (1000, lambda: both.near.open_connection("10.7.0.2", 81)),
+            "refused": (3000, lambda: both.near.open_connection("10.7.0.2", 81)),
             "no such name": (1000, lambda: both.near.open_connection("nobody", 81)),
         }
         for name, (times, call) in calls.items():
@@ -693,7 +693,8 @@ async def thousands_of_failing_calls(networks: Networks) -> None:
                 grown = tracemalloc.get_traced_memory()[0] - before
             finally:
                 tracemalloc.stop()
-            assert grown < 20_000 + times * (name == "refused") * 60, (name, grown)
+            swept_late = 64 * 2500 if name == "refused" else 0  # as many ended connections may stand in the timers' heap
+            assert grown < 20_000 + swept_late, (name, grown)
         writer.close()
 
 

@@ -1,12 +1,15 @@
 """Hosts that crash and come back while programs run on them, and worlds that change while they run: what is drawn happened."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
+from postel import aio
 from postel.aio import Network
 from postel.errors import ArgumentError, LinkError
 from postel.host.host import Host
+from postel.link import memory
 from postel.sim import Subject, World
 from postel.sim.loop import Loop, run
 from postel.tcp.events import ACCEPTABLE, Event
@@ -237,3 +240,41 @@ def test_threads_take_no_time_and_every_run_is_alike() -> None:
     first = once()
     assert first[0].startswith("79")
     assert all(once() == first for _ in range(20))
+
+
+SETTINGS = {"delay": -1, "jitter": "x", "bandwidth": 1.5, "queue": None, "mtu": True, "hold": -2, "congested_at": b"", "loss": 2.0}
+SETTINGS |= {"duplicate": "x", "corrupt": -0.1, "reorder": None, "congestion": True}
+
+
+@pytest.mark.parametrize(("name", "wrong"), SETTINGS.items())
+def test_a_setting_of_a_path_is_checked_whenever_it_is_given(name: str, wrong: object) -> None:
+    world, near, far = joined()
+    there, _ = world.path(near, far)
+    before = getattr(there, name)
+    with pytest.raises(ArgumentError, match=name):
+        setattr(there, name, wrong)
+    assert getattr(there, name) == before
+    with pytest.raises(ArgumentError, match=name):
+        world.path(near, far, **{name: wrong})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda world: world.host("new", 5),
+        lambda world: world.host(5, "10.0.0.9/24"),
+        lambda world: world.host("new", "10.0.0.9/24", application=5),
+        lambda world: world.at("x", print),
+        lambda world: world.at(1.5, print),
+        lambda world: world.at(5, None),
+        lambda world: world.run(until="x"),
+        lambda world: world.run(until=0.5),
+        lambda world: aio.attach(Host("10.0.0.9/24", secret=b"x"), None),  # type: ignore[arg-type]
+        lambda world: aio.attach(None, memory.pair()[0]),  # type: ignore[arg-type]
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_refused_at_the_door(call: Callable[[World], object]) -> None:
+    world, _near, _far = joined()
+    with pytest.raises(ArgumentError):
+        call(world)
+    assert len(world._nodes) == 2
