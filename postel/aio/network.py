@@ -46,10 +46,8 @@ class Network:
         require_kind("host", host, Host, "a Host")
         if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
             raise ArgumentError("linger", linger, "seconds, 0 or more")
-        if not isinstance(host, Host):
-            raise ArgumentError("host", host, "a postel.Host")
-        if not isinstance(link, Link):
-            raise ArgumentError("link", link, "a postel.link.Link")
+        if not all(callable(getattr(link, name, None)) for name in ("fileno", "receive", "send", "close")):
+            raise ArgumentError("link", link, "a Link, or an object with its methods")
         if host.routes.mtu > link.mtu:
             raise ArgumentError("host", host, f"a host whose MTU ({host.routes.mtu}) the link's ({link.mtu}) can carry")
         host.use_offload(link.largest if isinstance(link, Offloading) else LARGEST)  # else the host cuts: still one decision for many
