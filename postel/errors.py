@@ -62,7 +62,7 @@ class ArgumentError(PostelError, ValueError):
 
 
 def require_number(name: str, value: object, lowest: int, highest: int, allowed: str) -> None:
-    """Refuse what is no int, or out of bounds. A bool is no int here: ``ecn=True`` reads well and means what nobody guesses."""
+    """Refuse what is no int, or out of bounds. A bool is no int here: ``ecn=True`` would silently mean 1."""
     if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
         raise ArgumentError(name, value, allowed)
 

@@ -115,7 +115,7 @@ class Waiting:
         return NEVER
 
     def expire(self, now: int) -> list[Request]:
-        """Forget requests whose time is over. Those that got no answer."""
+        """Forget the requests that have expired. Returns those that got no answer."""
         unanswered = []
         while self.next_timeout() <= now:
             request = self._requests.pop(next(iter(self._requests)))

@@ -91,7 +91,7 @@ class Children(ABC):
         octets: bytes,
         now: int,
     ) -> None:
-        """LISTEN: RST and the rest are dropped, a SYN makes a child. ACK is for the caller, who answers strangers."""
+        """LISTEN: RST and the rest are dropped, a SYN makes a child. An ACK is left to the caller."""
         if segment.flags & _CONTROL_BITS != SYN:  # EP-LIS-1, EP-LIS-6
             self._counters.drop("not_a_syn", octets, now)
         elif segment.flags & FIN and listener.config.drop_syn_fin:
@@ -166,7 +166,7 @@ class Children(ABC):
             listener.latest_local = local
         child = self._make(listener.latest_local, remote, listener.config, iss, authentication, now)
         child.open_passive(now)
-        # A predecessor takes its pair back if this comes to nothing, so nobody may have seen that; a signature leaves no room for a cookie.
+        # A predecessor takes its pair back if this comes to nothing, so its end is not told yet; a signature leaves no room for a cookie.
         is_plain = predecessor is None and authentication is None
         if is_plain:
             child.tcb.fast_open = self._gate.admission(syn, remote.address, listener.config, listener.fast_opens, now)

@@ -83,7 +83,7 @@ class Cookies:
 
 
 def _syn(segment: Segment, index: int, *, accurate: bool) -> Segment:
-    """The SYN of a peer whose ``segment`` brought a cookie with this MSS."""
+    """The SYN that a cookie with this MSS stands for, which came back in ``segment``."""
     syn = Segment(segment.source, segment.destination, seq.add(segment.seq, -1), 0, SYN, segment.window)
     syn.mss = _MSS[index]
     if accurate and ace(segment.flags) >= _LEAST_ACE:

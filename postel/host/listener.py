@@ -261,7 +261,7 @@ class Passive:
         self._silent.add(entry.child)
 
     def drop(self, entry: HalfOpen) -> None:
-        """Forget a child whose attempt ended. No event told of it."""
+        """Forget a child after its attempt has ended. No event has told of it."""
         self._leave(entry)
         self._silent.discard(entry.child)
         entry.child.tcb.events = ()

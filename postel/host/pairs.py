@@ -20,6 +20,6 @@ def ends_of(key: bytes) -> tuple[Endpoint, Endpoint]:
 
 
 def is_at(key: bytes, local_address: bytes) -> bool:
-    """Whether this is the key of a pair whose end here has the address."""
+    """Whether this is the key of a pair with this local address."""
     size = (len(key) - 4) // 2
     return key[size : 2 * size] == local_address

@@ -24,7 +24,7 @@ class Relief:
         self._memory = memory
         self._table = table
         self._orphans = orphans
-        self._unvisited: list[bytes] = []  # keys of connections whose buffers weren't looked at in this round
+        self._unvisited: list[bytes] = []  # keys of connections that this round has not looked at yet
         self._heeded = 0  # refusals of memory that were looked into
         self._waits_heeded = 0  # and writers
 
@@ -101,7 +101,7 @@ class Relief:
             self._orphans.relieve(excess, now)
 
     def _give_up_gaps(self, excess: int) -> None:
-        """Free so many octets, most from where most waits, among the connections whose gaps are oldest."""
+        """Free so many octets: among the connections with the oldest gaps, those that hold most give most."""
         oldest: list[Tcb] = []
         for holder in self._memory.gaps:
             assert isinstance(holder, Tcb)  # noqa: S101 - nothing else is a holder

@@ -60,7 +60,7 @@ class Changes(NamedTuple):
 
     challenge_after: int
     keep_alives_until: int
-    window: int  # RCV.WND: an ACK tells more than a SYN,ACK can, whose field isn't scaled
+    window: int  # RCV.WND: an ACK can tell a larger one than a SYN,ACK, because a SYN's field isn't scaled
     segments_arrived: int
     segments_sent: int
     throttled: int

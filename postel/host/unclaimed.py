@@ -1,4 +1,4 @@
-"""Segments of no connection: they are a listener's, or a stranger's, who is answered with RST (RFC 9293, 3.10.7.1 and 3.10.7.2)."""
+"""Segments of no connection: they are for a listener, or are answered with RST (RFC 9293, 3.10.7.1 and 3.10.7.2)."""
 
 from typing import Final
 

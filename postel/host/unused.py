@@ -24,7 +24,7 @@ class _PairSearch(Search):
 
     def is_free(self, port: int) -> bool:
         if port == self.remote_port and self.local_address == self.remote_address:
-            return False  # the connection would be with itself: a simultaneous open that nobody asked for
+            return False  # the connection would be with itself: a simultaneous open that the program did not ask for
         return not self._unused.is_taken(Endpoint(self.local_address, port), self._remote, self._config, self._now)
 
     def taken(self) -> list[int]:

@@ -44,8 +44,8 @@ def _may_answer(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 
 def _answer_keep_alive(tcb: Tcb, now: int) -> bool:
-    """Whether a keep-alive may be answered now. Two ends whose numbers an attacker has set apart take each other's ACKs for keep-alives,
-    and would go on for ever.
+    """Whether a keep-alive may be answered now. Once an attacker has set the numbers of two ends apart, each takes
+    the other's ACKs for keep-alives, and they would go on for ever.
 
     ``keep_alives_until`` moves on by a tenth of the interval with each answer, and may be an interval ahead.
     """

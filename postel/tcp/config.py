@@ -41,7 +41,7 @@ class Config:
     time_wait_reuse: bool = True  # RFC 6191 and MAY-2: a newer SYN may reopen a pair in TIME-WAIT; with timestamps an active OPEN too
     time_wait_challenge: bool = True  # RFC 9293, 3.10.7.4; RFC 5961, 4: a SYN that may not is challenged, and RST then ends TIME-WAIT
     orphan_timeout: int = MINUTE  # EP-TMO-9: a released connection in FIN-WAIT-2; no RFC, as kernels do
-    orphan_send_timeout: int = 5 * MINUTE  # a released connection whose peer takes nothing more (RFC 6429, 4), as kernels do
+    orphan_send_timeout: int = 5 * MINUTE  # of a released connection, without progress (RFC 6429, 4), as kernels do
 
     # Retransmission
     user_timeout: int = USER_TIMEOUT  # RFC 9293, 3.9.1.1: R2 for SYN and data; NEVER is allowed (MUST-21)

@@ -14,7 +14,7 @@ def begin(tcb: Tcb, now: int) -> None:
 
 
 def hear(tcb: Tcb, now: int) -> None:
-    """The peer lives: a segment with acceptable numbers arrived. For a connection whose timer runs.
+    """The peer lives: a segment with acceptable numbers arrived. Called while the timer runs.
 
     Only such a segment counts. What anybody can send who knows the addresses and ports says nothing of the peer, and would keep a dead
     connection for ever.

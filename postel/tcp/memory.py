@@ -50,7 +50,7 @@ class Memory:
     def free(self) -> int:
         return max(0, self.limit - self.used)
 
-    # Who may send
+    # Turns to send
 
     def room_for(self, holder: Holder | None) -> int:
         """Octets that ``holder`` may take to send; None for one that is new."""
@@ -83,7 +83,7 @@ class Memory:
         return True
 
     def wait_to_read(self, holder: Holder) -> None:
-        """Queue ``holder``, whose peer is to hear of a window when memory is free."""
+        """Queue ``holder``: when memory is free, its peer is told of a window."""
         self.readers[holder] = None
         self.is_wanted = True
 

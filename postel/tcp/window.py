@@ -95,7 +95,7 @@ def number_without_text(tcb: Tcb) -> int:
     arrived. After a probe, which is one octet beyond the window, that isn't so.
     """
     snd = tcb.snd
-    if snd.una == snd.max:  # nothing is in flight, as of all who only receive
+    if snd.una == snd.max:  # nothing is in flight, as always at a pure receiver
         return snd.max
     edge = seq.add(tcb.first_octet, snd.wnd)
     beyond = seq.offset(snd.max, edge)

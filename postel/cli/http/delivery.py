@@ -1,4 +1,4 @@
-"""Waiting for a peer whose output may still be on its way."""
+"""Waiting for a peer while output to it may still be on its way."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -24,7 +24,7 @@ def opened(name: str, kernel: list[Interface], *, mtu: int, namespace: str = "")
 
 
 def queues(name: str, kernel: list[Interface], *, mtu: int, namespace: str, offload: bool, count: int) -> list[Tun]:
-    """As `opened`, so many queues of the device. Nobody else may have one: the kernel would spread connections over all."""
+    """As `opened`, so many queues of the device. No other program may have one: the kernel would spread connections over all."""
     _require_free(name, "")
     if namespace:
         _require_free(name, namespace)
@@ -87,7 +87,7 @@ def _inside(namespace: str) -> tuple[str, ...]:
 def _configure(name: str, kernel: list[Interface], mtu: int, namespace: str) -> None:
     inside = _inside(namespace)
     if _is_ready(name, kernel, mtu, inside):
-        with suppress(LinkError):  # made by someone with more rights, who may have left the queue as short as it was
+        with suppress(LinkError):  # a device made with more rights keeps the queue length that it has
             ip(*inside, "link", "set", "dev", name, "txqueuelen", str(QUEUE))
         return
     silent = ("addrgenmode", "none") if mtu >= LEAST_MTU_6 else ()  # no link-local address: nothing to announce

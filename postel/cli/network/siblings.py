@@ -42,7 +42,7 @@ class Siblings:
         self.done()
 
     def done(self) -> None:
-        """Say that this process has no more to do: a worker whose connections have ended, or the parent that begins no more workers."""
+        """Say that this process has no more to do: a worker without connections, or the parent, which starts no more workers."""
         if self._working >= 0:
             os.close(self._working)
             self._working = -1
