@@ -12,19 +12,19 @@ from postel.host.datagrams import DatagramSocket
 from postel.tcp.events import READABLE, TROUBLE_NAME, Event
 
 
-class Home(Protocol):
+class DatagramOwner(Protocol):
     def forget_datagrams(self, transport: "DatagramTransport") -> None: ...
 
 
 class DatagramTransport(asyncio.DatagramTransport):
     """``addr`` is a pair of address and port, as with sockets. What can't be sent is told by ``error_received``."""
 
-    def __init__(self, pump: Pump, socket: DatagramSocket, protocol: asyncio.DatagramProtocol, home: Home) -> None:
+    def __init__(self, pump: Pump, socket: DatagramSocket, protocol: asyncio.DatagramProtocol, owner: DatagramOwner) -> None:
         super().__init__()
         self._pump = pump
         self._socket = socket
         self._protocol = protocol
-        self._home = home
+        self._owner = owner
         self._closing = False
         socket.context = self
 
@@ -123,4 +123,4 @@ class DatagramTransport(asyncio.DatagramTransport):
         try:
             self._protocol.connection_lost(error)
         finally:
-            self._home.forget_datagrams(self)
+            self._owner.forget_datagrams(self)

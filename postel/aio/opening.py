@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from postel.aio.pump import Pump
 from postel.aio.secure import Security
-from postel.aio.transport import Home, Transport
+from postel.aio.transport import Transport, TransportOwner
 from postel.errors import ConnectionAborted, TcpError, renewed
 from postel.tcp.connection import Connection
 from postel.tcp.events import CLOSED_NAME, OPENED, TROUBLE_NAME, Event
@@ -15,7 +15,7 @@ from postel.tcp.events import CLOSED_NAME, OPENED, TROUBLE_NAME, Event
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
-class OpeningHome(Home, Protocol):
+class OpeningOwner(TransportOwner, Protocol):
     def adopt(self, transport: Transport) -> None: ...
 
 
@@ -25,9 +25,11 @@ class Opening(Generic[P]):
     Then, inside that very event, the transport takes its place: what arrives with the handshake's last segment must find it there.
     """
 
-    def __init__(self, pump: Pump, home: OpeningHome, connection: Connection, factory: Callable[[], P], security: Security | None) -> None:
+    def __init__(
+        self, pump: Pump, owner: OpeningOwner, connection: Connection, factory: Callable[[], P], security: Security | None
+    ) -> None:
         self._pump = pump
-        self._home = home
+        self._owner = owner
         self._connection = connection
         self._factory = factory
         self._security = security
@@ -88,7 +90,7 @@ class Opening(Generic[P]):
         return cast(Any, wrapped)._get_app_transport(), protocol  # noqa: SLF001 - as the event loops do
 
     def _start(self, protocol: asyncio.BaseProtocol) -> Transport:
-        self._transport = Transport(self._pump, self._connection, protocol, self._home)
-        self._home.adopt(self._transport)
+        self._transport = Transport(self._pump, self._connection, protocol, self._owner)
+        self._owner.adopt(self._transport)
         self._transport.begin()
         return self._transport

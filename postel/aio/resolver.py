@@ -20,7 +20,7 @@ from postel.aio.network import Network
 from postel.errors import AddressInUse, ArgumentError, PostelError, WireError
 from postel.wire import address, dns
 from postel.wire.address import Endpoint
-from postel.wire.dns import Message, Question, Record
+from postel.wire.dns import DnsMessage, Question, ResourceRecord
 
 PATIENCE: Final = (1.0, 2.0, 4.0)  # seconds to wait for each server, in one round after another
 _LONGEST_CHAIN: Final = 16  # of CNAMEs
@@ -75,7 +75,7 @@ class Resolver:
             name = last
         raise NotResolved(socket.EAI_FAIL, f"{asked} has too many aliases")
 
-    async def _answer(self, question: Question) -> Message:
+    async def _answer(self, question: Question) -> DnsMessage:
         """The first useful one, of any server."""
         failure = NotResolved(socket.EAI_AGAIN, "there is no name server to ask")
         for patience in PATIENCE:
@@ -94,12 +94,12 @@ class Resolver:
                     failure = NotResolved(socket.EAI_FAIL, f"name server {where} answers {said} for {question.name}")
         raise failure
 
-    async def _ask(self, question: Question, where: Endpoint) -> Message:
-        query = Message(self._random.randrange(1 << 16), question)
+    async def _ask(self, question: Question, where: Endpoint) -> DnsMessage:
+        query = DnsMessage(self._random.randrange(1 << 16), question)
         answer = await self._ask_over_udp(query, where)
         return await self._ask_over_tcp(query, where) if answer.is_truncated else answer
 
-    async def _ask_over_udp(self, query: Message, where: Endpoint) -> Message:
+    async def _ask_over_udp(self, query: DnsMessage, where: Endpoint) -> DnsMessage:
         expected = Expected(query)
         transport = await self._socket(expected, where)
         try:
@@ -118,7 +118,7 @@ class Resolver:
                 return transport
         raise AddressInUse("no UDP port is free")
 
-    async def _ask_over_tcp(self, query: Message, where: Endpoint) -> Message:
+    async def _ask_over_tcp(self, query: DnsMessage, where: Endpoint) -> DnsMessage:
         """RFC 7766: each message has its length in front."""
         reader, writer = await self._network.open_connection(address.to_text(where.address), where.port)
         try:
@@ -138,9 +138,9 @@ class Resolver:
 class Expected(asyncio.DatagramProtocol):
     """Waits for the one datagram that answers ``query``."""
 
-    def __init__(self, query: Message) -> None:
+    def __init__(self, query: DnsMessage) -> None:
         self._query = query
-        self.answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[DnsMessage] = asyncio.get_running_loop().create_future()
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         try:
@@ -160,16 +160,16 @@ class Expected(asyncio.DatagramProtocol):
             self.error_received(exc)
 
 
-def answers(message: Message, query: Message) -> bool:
+def answers(message: DnsMessage, query: DnsMessage) -> bool:
     """RFC 5452, 9.1: the identifier and the whole question."""
     ours, theirs = query.question, message.question
     is_same = (dns.canonical(theirs.name), *theirs[1:]) == (dns.canonical(ours.name), *ours[1:])
     return message.is_response and message.id == query.id and is_same
 
 
-def followed(answer: Message) -> tuple[str, list[bytes]]:
+def followed(answer: DnsMessage) -> tuple[str, list[bytes]]:
     """Where the answer's aliases lead, and the addresses there. Records about other names don't count."""
-    records: dict[str, list[Record]] = {}
+    records: dict[str, list[ResourceRecord]] = {}
     for record in answer.answers:
         if record.rclass == dns.INTERNET:
             records.setdefault(dns.canonical(record.name), []).append(record)

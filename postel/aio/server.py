@@ -9,7 +9,7 @@ from typing import Protocol
 from postel.aio.pump import Pump
 from postel.aio.secure import Security
 from postel.aio.sockets import Socket
-from postel.aio.transport import Home, Transport
+from postel.aio.transport import Transport, TransportOwner
 from postel.errors import TcpError, renewed
 from postel.host.listener import Listener
 from postel.tcp.connection import Connection
@@ -18,7 +18,7 @@ from postel.tcp.events import Event
 Factory = Callable[[], asyncio.BaseProtocol]
 
 
-class ServerHome(Home, Protocol):
+class ServerOwner(TransportOwner, Protocol):
     """The network that a server lives in."""
 
     def adopt(self, transport: Transport) -> None: ...
@@ -28,9 +28,9 @@ class ServerHome(Home, Protocol):
 class Server(asyncio.AbstractServer):
     """As asyncio's own: closing it ends the listening and leaves the connections; `wait_closed` waits for those too."""
 
-    def __init__(self, pump: Pump, home: ServerHome, listeners: list[Listener], factory: Factory, security: Security | None) -> None:
+    def __init__(self, pump: Pump, owner: ServerOwner, listeners: list[Listener], factory: Factory, security: Security | None) -> None:
         self._pump = pump
-        self._home = home
+        self._owner = owner
         self._listeners = listeners
         self._factory = factory
         self._security = security
@@ -93,7 +93,7 @@ class Server(asyncio.AbstractServer):
         self._pump.wake()
         if self._forever is not None:
             self._forever.cancel()
-        self._home.forget_server(self)
+        self._owner.forget_server(self)
         self._tell_if_all_gone()
 
     def fail(self, error: OSError) -> None:
@@ -121,11 +121,11 @@ class Server(asyncio.AbstractServer):
             self._accept_all()
 
     def orphan(self, connection: Connection) -> None:
-        self._home.orphan(connection)
+        self._owner.orphan(connection)
 
     def forget(self, transport: Transport) -> None:
         self._transports.discard(transport)
-        self._home.forget(transport)
+        self._owner.forget(transport)
         self._tell_if_all_gone()
 
     def _accept_all(self) -> None:
@@ -148,7 +148,7 @@ class Server(asyncio.AbstractServer):
             return
         transport = Transport(self._pump, connection, protocol, self)
         self._transports.add(transport)
-        self._home.adopt(transport)
+        self._owner.adopt(transport)
         transport.begin()
 
     def _tell_if_all_gone(self) -> None:

@@ -27,7 +27,7 @@ _SENDFILE_PROTOCOL: Any = cast(Any, base_events)._SendfileFallbackProtocol  # no
 Data = bytes | bytearray | memoryview
 
 
-class Home(Protocol):
+class TransportOwner(Protocol):
     """Who made a transport, hears of its end once its protocol has, and sees to what outlives it."""
 
     def orphan(self, connection: Connection) -> None: ...
@@ -52,8 +52,8 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         "_end",
         "_eof_told",
         "_eof_written",
-        "_home",
         "_lost",
+        "_owner",
         "_protocol",
         "_pump",
         "_reading_is_paused",
@@ -63,12 +63,12 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
     _start_tls_compatible = True  # `loop.start_tls` asks
     _sendfile_compatible = cast(Any, constants)._SendfileMode.FALLBACK  # noqa: SLF001 - `loop.sendfile` asks, then reads and writes
 
-    def __init__(self, pump: Pump, connection: Connection, protocol: asyncio.BaseProtocol, home: Home) -> None:
+    def __init__(self, pump: Pump, connection: Connection, protocol: asyncio.BaseProtocol, owner: TransportOwner) -> None:
         super().__init__(_NOTHING_EXTRA, pump.loop)
         self._pump = pump
         self._connection = connection
         self._protocol = protocol
-        self._home = home
+        self._owner = owner
         self._backlog = _NO_BACKLOG
         self._high_water = HIGH_WATER
         self._low_water = LOW_WATER
@@ -322,7 +322,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         if self._connection.state is CLOSED:
             self._connection.context = None
         else:
-            self._home.orphan(self._connection)
+            self._owner.orphan(self._connection)
         self._pump.loop.call_soon(self._tell_lost, error)
 
     def _tell_lost(self, error: BaseException | None) -> None:
@@ -330,7 +330,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         try:
             protocol.connection_lost(cast(Exception | None, error))
         finally:
-            self._home.forget(self)
+            self._owner.forget(self)
 
     def _blame(self, error: Exception) -> None:
         self._pump.loop.call_exception_handler(

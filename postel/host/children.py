@@ -5,20 +5,20 @@ from collections import deque
 from typing import Final
 
 from postel.host import cookies, syncache
-from postel.host.asking import Request
 from postel.host.cookies import Cookies
 from postel.host.counters import Counters
+from postel.host.deadlines import Deadlines
 from postel.host.eventqueue import EventQueue
 from postel.host.fastopen import Gate
 from postel.host.listener import HalfOpen, Listener, Passive
+from postel.host.memory_relief import Relief
 from postel.host.orphans import Orphans
 from postel.host.outbound import Outbound
 from postel.host.pairs import ends_of, key_of
 from postel.host.ports import Ports
-from postel.host.relief import Relief
+from postel.host.requests import Request
 from postel.host.routes import Routes
-from postel.host.timers import Timers
-from postel.host.timewait import Record, TimeWait
+from postel.host.timewait import TimeWait, TimeWaitRecord
 from postel.tcp import seq
 from postel.tcp.authentication import Authentication
 from postel.tcp.config import Config
@@ -72,7 +72,7 @@ class Children(ABC):
         self._numbers = Generator(secret)
         self._cookies = Cookies(secret)
         self._gate = Gate(secret)
-        self._timers = Timers()
+        self._timers = Deadlines()
         self._agenda: deque[Connection] = deque()  # connections that may have something to send or tell
 
     @abstractmethod
@@ -155,7 +155,7 @@ class Children(ABC):
         remote: Endpoint,
         syn: Segment,
         authentication: Authentication | None,
-        predecessor: Record | None,
+        predecessor: TimeWaitRecord | None,
         now: int,
     ) -> None:
         """A SYN makes a child in SYN-RECEIVED."""
@@ -282,7 +282,7 @@ class Children(ABC):
         return self._revive(key) if entry is None and key in self.passive.cache else entry
 
     def _revive(self, key: bytes) -> HalfOpen:
-        listener, record = self.passive.take(key)
+        listener, record = self.passive.claim(key)
         local, remote = ends_of(key)
         iss = self._numbers.iss(local, remote, record.arrived)
         child = self._make(local, remote, listener.config, iss, None, record.arrived)

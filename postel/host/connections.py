@@ -18,7 +18,7 @@ from postel.host.outbound import Outbound
 from postel.host.pairs import ends_of, is_at, key_of
 from postel.host.ports import Ports
 from postel.host.routes import Routes
-from postel.host.unused import Unused
+from postel.host.unused_endpoints import Unused
 from postel.tcp import pathmtu, text
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import FAST_OPEN_CLIENT, Config
@@ -190,7 +190,7 @@ class Connections(Children):
         """Whether a connection may have something to send, or an event waits."""
         return bool(self._agenda or self.events or self.acceptable)
 
-    def take_next(self) -> Connection | None:
+    def pop_next(self) -> Connection | None:
         """Who may have something to send, first come, first served: drain it, then `settle` it."""
         if not self._agenda:
             return None
@@ -237,14 +237,14 @@ class Connections(Children):
         return min(first, self.passive.cache.next_timeout())
 
     def handle_timeout(self, now: int) -> None:
-        for connection in self._timers.take_due(now):
+        for connection in self._timers.pop_due(now):
             connection.handle_timeout(now)
         while (key := self.passive.cache.due(now)) is not None:
             self._revive(key).child.handle_timeout(now)
         if self.passive.asking:
             for request in self.passive.expire_requests(now):
                 self._counters.drop("request_unanswered", request.octets, now)
-        for record in self.time_wait.take_due(now):
+        for record in self.time_wait.pop_due(now):
             if self._observer is not None:  # EP-TMO-3: who else is left to hear of it
                 record.thaw(self._observer, self._memory, deque()).handle_timeout(now)
 

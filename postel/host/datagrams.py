@@ -72,7 +72,7 @@ class DatagramSocket:
             self._queue.clear()
             self._table.remove(self)
 
-    def take(self, data: bytes, sender: Endpoint) -> bool:
+    def enqueue(self, data: bytes, sender: Endpoint) -> bool:
         """For the host: one datagram arrived. False where the queue is full."""
         cost = len(data) + _OVERHEAD
         if self._queue and self._waiting + cost > QUEUE_OCTETS:
@@ -141,7 +141,7 @@ class Datagrams:
         socket = self.find(Endpoint(destination, datagram.destination), sender)
         if socket is None:
             return "no_port"
-        return "" if socket.take(datagram.data, sender) else "datagram_queue_full"
+        return "" if socket.enqueue(datagram.data, sender) else "datagram_queue_full"
 
     def trouble(self, local: Endpoint, remote: Endpoint, error: TcpError) -> bool:
         """RFC 1122, 4.1.3.3: an ICMP error about a datagram goes to who sent it. False where that is nobody."""

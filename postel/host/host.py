@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from postel.errors import ArgumentError, InsufficientResources, WireError, require_kind, require_number
-from postel.host import control, encapsulation, orphans
+from postel.host import encapsulation, icmp, orphans
 from postel.host.arguments import octets_of, require_choices, require_port
-from postel.host.asking import ANSWER_WITHIN, LONGEST_WAIT
 from postel.host.datagrams import DatagramSocket
 from postel.host.fragments import Fragments
 from postel.host.listener import EVERY_PORT, AnyPort, Listener
-from postel.host.parts import Parts
+from postel.host.requests import ANSWER_WITHIN, LONGEST_WAIT
+from postel.host.settings import Settings
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import DEFAULT, MEBIBYTE, Config, first_send_limit
 from postel.tcp.connection import Connection
@@ -42,7 +42,7 @@ _TURN: Final = 64  # segments of one connection until the next has its turn
 HostEvent = tuple[Connection, Event] | tuple[Listener, Event] | tuple[DatagramSocket, Event]
 
 
-class Host(Parts):
+class Host(Settings):
     """Many connections and sockets behind one link, for one thread, as each of its connections is.
 
     ``addresses`` are as "10.7.0.2/24" or "fd00::2/64". ``secret`` is the only source of what nobody may guess.
@@ -159,7 +159,7 @@ class Host(Parts):
         local = Endpoint(octets or self.routes.wildcard, number)
         listener = self._connections.passive.open(octets, local, backlog, config or self.config, keys)
         if ask:
-            listener.ask_first(self._desk, answer_within)
+            listener.ask_first(self._answering, answer_within)
         return listener
 
     def datagrams(self, port: int = 0, *, address: str | bytes | None = None, remote: Endpoint | None = None) -> DatagramSocket:
@@ -272,7 +272,7 @@ class Host(Parts):
 
     def _next_sender(self, now: int) -> Connection | None:
         if self._draining is None:
-            self._draining = self._connections.take_next()
+            self._draining = self._connections.pop_next()
             self._drained = 0
             if self._draining is None:
                 self._looped_at = now if self._outbound.looped else NEVER
@@ -317,7 +317,7 @@ class Host(Parts):
     def handle_timeout(self, now: int) -> None:
         self._connections.handle_timeout(now)
         for first in self._fragments.expire(now):
-            self._control.tell_time_exceeded(first, now)
+            self._icmp.tell_time_exceeded(first, now)
         self._looped_at = NEVER
         looped = self._outbound.looped
         for _ in range(len(looped)):  # not what these lead to: that comes with the next pump
@@ -363,7 +363,7 @@ class Host(Parts):
         except WireError as error:
             self._counters.drop(error.reason, octets, now)
             if error.code >= 0:
-                self._control.refuse_header(octets, first, error, now)
+                self._icmp.refuse_header(octets, first, error, now)
             return None
 
     def _fragment_arrives(self, fragment: Packet, now: int) -> None:
@@ -384,12 +384,12 @@ class Host(Parts):
             self._segment_arrives(packet, now)
         elif packet.protocol == udp.PROTOCOL:
             reason = self._datagram_arrives(packet, now)
-        elif packet.protocol == control.protocol_for(packet.source):
-            reason = self._control.arrives(packet, now, verify=self._verify)
+        elif packet.protocol == icmp.protocol_for(packet.source):
+            reason = self._icmp.arrives(packet, now, verify=self._verify)
         else:
             reason = "no_protocol"
             if packet.protocol != ip.NO_NEXT_HEADER:
-                self._control.refuse_protocol(packet, now)
+                self._icmp.refuse_protocol(packet, now)
         if reason:
             self._counters.drop(reason, packet.octets, now)
 
@@ -401,7 +401,7 @@ class Host(Parts):
             return error.reason
         reason = self._datagrams.arrives(datagram, packet.source, packet.destination)
         if reason == "no_port":
-            self._control.refuse_port(packet, now)
+            self._icmp.refuse_port(packet, now)
         return reason
 
     def _segment_arrives(self, packet: Packet, now: int) -> None:

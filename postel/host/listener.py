@@ -19,11 +19,11 @@ from typing import Final
 
 from postel.errors import AddressInUse
 from postel.host import timewait
-from postel.host.asking import Answer, Request, Waiting
 from postel.host.eventqueue import EventQueue
 from postel.host.pairs import is_at
 from postel.host.ports import Ports
-from postel.host.syncache import MOST_RETRANSMISSIONS, Changes, Record, SynCache, packed
+from postel.host.requests import Answer, Request, Waiting
+from postel.host.syncache import MOST_RETRANSMISSIONS, Changes, HalfOpenRecord, SynCache, packed
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key
 from postel.tcp.config import Config
@@ -47,7 +47,7 @@ ANY_PORT: Final = AnyPort.ANY_PORT  # for `Host.listen`: every port at which no 
 EVERY_PORT: Final = 0  # how the port of such a listener shows itself; no segment has it (EP-PRE-4)
 
 
-class Desk(ABC):
+class Answering(ABC):
     """Where listeners bring a program's answers."""
 
     @abstractmethod
@@ -59,7 +59,7 @@ class Listener:
     """Made by `Host.listen`. Events: ACCEPTABLE where connections have become ready, ASKED where requests have come."""
 
     __slots__ = (
-        "_desk",
+        "_answering",
         "_passive",
         "address",
         "backlog",
@@ -96,7 +96,7 @@ class Listener:
         self.cookies_until = 0  # an ACK may bring back a SYN cookie until then
         self.fast_opens = Pending()
         self.requests: Waiting | None = None  # of a listener that asks first
-        self._desk: Desk | None = None
+        self._answering: Answering | None = None
         self._passive = passive
 
     @property
@@ -118,9 +118,9 @@ class Listener:
         self._passive.release(connection)
         return connection
 
-    def ask_first(self, desk: Desk, within: int) -> None:
+    def ask_first(self, answering: Answering, within: int) -> None:
         """For `Host.listen`: SYNs wait for `answer`, for ``within`` microseconds."""
-        self._desk = desk
+        self._answering = answering
         self.requests = self._passive.asking[self] = Waiting(self.backlog, within)
 
     def next_request(self) -> Request | None:
@@ -133,13 +133,13 @@ class Listener:
         ACCEPT goes on with the handshake, as without asking: by a half-open connection, or by a SYN cookie where the backlog is full;
         where the accept queue is full the client's next SYN goes on without asking again. ACCEPTABLE follows.
         """
-        if self.requests is None or self._desk is None or not self.requests.has(request):
+        if self.requests is None or self._answering is None or not self.requests.has(request):
             return False
         if answer is Answer.ACCEPT:
             self.requests.accept(request, now)
         else:
             self.requests.discard(request.key)
-        self._desk.answer(self, request, answer, now)
+        self._answering.answer(self, request, answer, now)
         return True
 
     def close(self, now: int) -> None:
@@ -163,7 +163,13 @@ class HalfOpen:
     __slots__ = ("arrived", "child", "key", "listener", "predecessor", "syn")
 
     def __init__(
-        self, key: bytes, child: Connection, listener: Listener, predecessor: timewait.Record | None, syn: Segment | None, arrived: int
+        self,
+        key: bytes,
+        child: Connection,
+        listener: Listener,
+        predecessor: timewait.TimeWaitRecord | None,
+        syn: Segment | None,
+        arrived: int,
     ) -> None:
         self.key = key
         self.child = child
@@ -272,16 +278,16 @@ class Passive:
         if syn is None:
             return
         deadline = entry.child.next_timeout()
-        record = Record(listener.number, entry.arrived, tcb.retransmissions, packed(syn), Changes.of(tcb), deadline)
+        record = HalfOpenRecord(listener.number, entry.arrived, tcb.retransmissions, packed(syn), Changes.of(tcb), deadline)
         self.cache.keep(entry.key, record)
         self._leave(entry)
         self._silent.discard(entry.child)
         listener.cached += 1
         tcb.events = ()  # for its heir to tell
 
-    def take(self, key: bytes) -> tuple[Listener, Record]:
+    def claim(self, key: bytes) -> tuple[Listener, HalfOpenRecord]:
         """Out of the cache: what its child is to be made of."""
-        record = self.cache.take(key)
+        record = self.cache.claim(key)
         listener = self._numbered[record.listener]
         listener.cached -= 1
         return listener, record
@@ -344,7 +350,7 @@ class Passive:
             entry.child.tcb.ensure_deleted(None, now)
             self.drop(entry)
         for key in [key for key in self.cache if is_at(key, address)]:
-            self.take(key)
+            self.claim(key)
         for waiting in self.asking.values():
             waiting.leave(address)
         return [entry.child for entry in entries]

@@ -23,7 +23,7 @@ AGE: Final = RAISE_AFTER  # RFC 1191, 6.3 and RFC 8201, 4: then a larger size ma
 _MOST_PATHS: Final = 4096
 
 
-class Path(NamedTuple):
+class PathMtu(NamedTuple):
     mtu: int
     expires: int
     may_fragment: bool  # routers may: the path's MTU is below our floor
@@ -44,7 +44,7 @@ class Routes:
         self.broadcasts: frozenset[bytes] = frozenset()
         self.networks: frozenset[bytes] = frozenset()
         self._have(interfaces)
-        self._paths: dict[bytes, Path] = {}
+        self._paths: dict[bytes, PathMtu] = {}
 
     # Addresses
 
@@ -187,9 +187,9 @@ class Routes:
             return
         if destination not in self._paths and len(self._paths) >= _MOST_PATHS:
             del self._paths[next(iter(self._paths))]
-        self._paths[destination] = Path(mtu, now + AGE, len(destination) == 4 and mtu <= FLOOR_4)
+        self._paths[destination] = PathMtu(mtu, now + AGE, len(destination) == 4 and mtu <= FLOOR_4)
 
-    def _path(self, destination: bytes, now: int) -> Path | None:
+    def _path(self, destination: bytes, now: int) -> PathMtu | None:
         if not self._paths:
             return None
         path = self._paths.get(destination)

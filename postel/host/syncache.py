@@ -110,7 +110,7 @@ class Changes(NamedTuple):
                 tcb.ecn.hears_syn(self.bits >> _MARK_AT & 3)
 
 
-class Record(NamedTuple):
+class HalfOpenRecord(NamedTuple):
     """``listener`` is its number, ``arrived`` when the ``syn`` did, as `packed` made it; ``retransmissions`` of the SYN,ACK, and when
     the next is due."""
 
@@ -148,12 +148,12 @@ class SynCache(Records):
 
     __slots__ = ()
 
-    def keep(self, key: bytes, record: Record) -> None:
+    def keep(self, key: bytes, record: HalfOpenRecord) -> None:
         changes = b"" if record.changes is None else _CHANGES.pack(*record.changes)
         again = record.retransmissions | (_CHANGED if changes else 0)
         self.put(key, record.deadline, _HEAD.pack(record.listener, record.arrived, again) + changes + record.syn)
 
-    def take(self, key: bytes) -> Record:
+    def claim(self, key: bytes) -> HalfOpenRecord:
         """Out of the cache: it is a child again."""
         content = self.content(key)
         listener, arrived, again = _HEAD.unpack_from(content)
@@ -161,7 +161,7 @@ class SynCache(Records):
         if again & _CHANGED:
             changes = Changes(*_CHANGES.unpack_from(content, start))
             start += _CHANGES.size
-        record = Record(listener, arrived, again & ~_CHANGED, content[start:], changes, self.deadline(key))
+        record = HalfOpenRecord(listener, arrived, again & ~_CHANGED, content[start:], changes, self.deadline(key))
         self.discard(key)
         return record
 

@@ -1,6 +1,6 @@
 """TIME-WAIT as a small record: what is needed to answer for the old connection, and nothing else.
 
-A connection in TIME-WAIT is frozen into a `Record`, whether its program released it or not. The host forgets the connection; a program that
+A connection in TIME-WAIT is frozen into a `TimeWaitRecord`, whether its program released it or not. The host forgets it; a program that
 still holds it can read what arrived, and its state follows the record. A segment for the pair thaws the record into a `Connection`, so that
 the rules are written once, in `tcp.arrives`; when that has answered it is frozen again. `TimeWait` keeps a record as octets, some 230 of
 memory in all where addresses are IPv4's.
@@ -31,7 +31,7 @@ _NUMBER: Final = Struct("!I")
 _REUSE_AFTER: Final = SECOND  # since the peer was last heard: far above a tick of either's timestamps
 
 
-class Record(NamedTuple):
+class TimeWaitRecord(NamedTuple):
     """``state`` holds the variables of the Tcb, packed; ``key`` remote and local address, remote and local port."""
 
     key: bytes
@@ -84,7 +84,7 @@ class Record(NamedTuple):
         return connection
 
 
-def frozen(key: bytes, tcb: Tcb, authentication: Authentication | None = None) -> Record:
+def frozen(key: bytes, tcb: Tcb, authentication: Authentication | None = None) -> TimeWaitRecord:
     snd, rcv, timestamps = tcb.snd, tcb.rcv, tcb.timestamps
     state = _STATE.pack(
         snd.iss,
@@ -106,7 +106,7 @@ def frozen(key: bytes, tcb: Tcb, authentication: Authentication | None = None) -
         timestamps.recent_at,
         tcb.challenge_after,
     )
-    return Record(key, tcb.timers.time_wait, state, tcb.config, authentication)
+    return TimeWaitRecord(key, tcb.timers.time_wait, state, tcb.config, authentication)
 
 
 def _close_both_ways(tcb: Tcb, snd_max: int) -> None:
@@ -139,7 +139,7 @@ class TimeWait(Keeper):
     def __contains__(self, key: bytes) -> bool:
         return key in self._records
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[TimeWaitRecord]:
         """Those that aren't thawed."""
         for key in self._records:
             if key not in self._thawed:
@@ -149,7 +149,7 @@ class TimeWait(Keeper):
         """Those of all records, thawed ones too."""
         return iter(self._records)
 
-    def put(self, record: Record) -> None:
+    def put(self, record: TimeWaitRecord) -> None:
         """Keep what answers for this pair until its 2MSL are over."""
         key = record.key
         self._thawed.discard(key)
@@ -160,18 +160,18 @@ class TimeWait(Keeper):
         while len(self._records) > MOST and (first := self._records.due(NEVER)) is not None:
             self._remove(first)
 
-    def get(self, key: bytes) -> Record | None:
+    def get(self, key: bytes) -> TimeWaitRecord | None:
         """The record of a pair, which stays."""
         return self._read(key) if key in self._records else None
 
-    def thaw(self, key: bytes) -> Record | None:
+    def thaw(self, key: bytes) -> TimeWaitRecord | None:
         """It will be a connection, which knows its time by itself, until it is put back."""
         if key not in self._records:
             return None
         self._thawed.add(key)
         return self._read(key)
 
-    def discard(self, key: bytes) -> Record | None:
+    def discard(self, key: bytes) -> TimeWaitRecord | None:
         """The pair is free again."""
         return self._remove(key) if key in self._records else None
 
@@ -192,9 +192,9 @@ class TimeWait(Keeper):
     def next_timeout(self) -> int:
         return self._records.next_timeout()
 
-    def take_due(self, now: int) -> list[Record]:
+    def pop_due(self, now: int) -> list[TimeWaitRecord]:
         """Whose 2MSL are over: they are forgotten."""
-        due: list[Record] = []
+        due: list[TimeWaitRecord] = []
         while (key := self._records.due(now)) is not None:
             is_thawed = key in self._thawed
             record = self._remove(key)
@@ -202,7 +202,7 @@ class TimeWait(Keeper):
                 due.append(record)
         return due
 
-    def _remove(self, key: bytes) -> Record:
+    def _remove(self, key: bytes) -> TimeWaitRecord:
         record = self._read(key)
         self._records.discard(key)
         self._thawed.discard(key)
@@ -213,10 +213,10 @@ class TimeWait(Keeper):
             self._numbers.clear()
         return record
 
-    def _read(self, key: bytes) -> Record:
+    def _read(self, key: bytes) -> TimeWaitRecord:
         content = self._records.content(key)
         config = self._configs[_NUMBER.unpack_from(content)[0]]
-        return Record(key, self._records.deadline(key), content[_NUMBER.size :], config, self._authentications.get(key))
+        return TimeWaitRecord(key, self._records.deadline(key), content[_NUMBER.size :], config, self._authentications.get(key))
 
     def _number(self, config: Config) -> int:
         """Few are different, so each record needs but a number."""

@@ -5,7 +5,7 @@ from typing import Final
 from postel.host.connections import Connections
 from postel.host.counters import Counters
 from postel.host.outbound import Outbound
-from postel.host.strangers import Strangers
+from postel.host.resets import Resets
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.config import Config
 from postel.tcp.output import reset_for
@@ -17,13 +17,13 @@ _ECN: Final = 3  # of the traffic class (RFC 3168, 5)
 
 
 class Unclaimed:
-    __slots__ = ("_connections", "_counters", "_outbound", "_strangers")
+    __slots__ = ("_connections", "_counters", "_outbound", "_resets")
 
     def __init__(self, connections: Connections, counters: Counters, outbound: Outbound, secret: bytes) -> None:
         self._connections = connections
         self._counters = counters
         self._outbound = outbound
-        self._strangers = Strangers(secret)
+        self._resets = Resets(secret)
 
     def arrives(self, packet: Packet, segment: Segment, config: Config, now: int) -> None:
         """EP-CLO-1 to 3; EP-LIS-2 answers an ACK alike. ``config`` is the host's, for answers where nothing listens."""
@@ -41,7 +41,7 @@ class Unclaimed:
             if authentication is None and self._connections.give_cookie(listener, local, remote, segment, packet.octets, now):
                 return
         self._counters.drop("no_connection", packet.octets, now)
-        reset = self._strangers.answer(segment, now)
+        reset = self._resets.answer(segment, now)
         if reset is not None:
             self._send(reset, local, remote, config, now)
 

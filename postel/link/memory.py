@@ -15,7 +15,7 @@ from postel.wire.parcel import Parcel, finished
 QUEUE = 1000  # packets, as many as Linux gives a device (`txqueuelen`)
 
 
-def pair(mtu: int = 1500, *, queue: int = QUEUE, offload: bool = False) -> tuple["Memory", "Memory"]:
+def pair(mtu: int = 1500, *, queue: int = QUEUE, offload: bool = False) -> tuple["MemoryLink", "MemoryLink"]:
     """Two links: what one sends, the other receives, in order. Each holds ``queue`` packets for its reader and loses the rest. With
     ``offload`` they are `Offloading`: a parcel passes as it is, neither checked nor cut.
 
@@ -26,16 +26,16 @@ def pair(mtu: int = 1500, *, queue: int = QUEUE, offload: bool = False) -> tuple
     """
     require_number("queue", queue, 1, NEVER, "1 packet or more")
     bell = EventBell if hasattr(os, "eventfd") else SocketBell
-    kind = OffloadingMemory if offload else Memory
+    kind = OffloadingMemoryLink if offload else MemoryLink
     left, right = kind(mtu, queue, bell()), kind(mtu, queue, bell())
     left.peer, right.peer = right, left
     return left, right
 
 
-class Memory(Link):
+class MemoryLink(Link):
     """One end; `pair` makes two. One thread may receive while any others send; it may close the link meanwhile too."""
 
-    peer: "Memory"
+    peer: "MemoryLink"
 
     def __init__(self, mtu: int, queue: int, bell: "EventBell | SocketBell") -> None:
         self.mtu = checked_mtu(mtu)
@@ -95,7 +95,7 @@ class Memory(Link):
         return True
 
 
-class OffloadingMemory(Memory, Offloading):
+class OffloadingMemoryLink(MemoryLink, Offloading):
     """One end of a wire on which whole parcels pass."""
 
     largest = ip.LARGEST

@@ -119,7 +119,7 @@ _ICMP_NAMES = {
 }
 
 
-def _read_icmp(record: Packet, message: icmp.Message) -> None:
+def _read_icmp(record: Packet, message: icmp.IcmpMessage) -> None:
     record.caption = _icmp_caption(message)
     quoted = icmp.quote(message.body) if message.is_error else None
     if quoted is not None:
@@ -127,7 +127,7 @@ def _read_icmp(record: Packet, message: icmp.Message) -> None:
         record.about = (source, Endpoint(quoted.destination, quoted.destination_port), quoted.protocol)
 
 
-def _icmp_caption(message: icmp.Message) -> str:
+def _icmp_caption(message: icmp.IcmpMessage) -> str:
     caption = f"ICMP {_ICMP_NAMES[message.kind]}"
     if message.kind == icmp.PACKET_TOO_BIG:
         return f"{caption} mtu={message.mtu}"

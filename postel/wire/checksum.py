@@ -9,7 +9,7 @@ The ones' complement sum of 16-bit words is their sum modulo 0xFFFF, and since 2
 
 from typing import Final
 
-from postel.wire import words
+from postel.wire import word_sum
 
 MODULUS: Final = 0xFFFF
 
@@ -19,12 +19,12 @@ _HALF: Final = 16 * 368  # bits of half an Ethernet frame's payload; with shifts
 _QUARTER: Final = 16 * 184
 _LOW_HALF: Final = (1 << _HALF) - 1
 _LOW_QUARTER: Final = (1 << _QUARTER) - 1
-_BY_WORDS: Final = words.is_fast()
+_BY_WORDS: Final = word_sum.is_fast()
 
 
 def total(octets: bytes) -> int:
     """A number with the same remainder modulo 0xFFFF as the words of ``octets``, the last filled up with a zero octet."""
-    return words.total(octets) if _BY_WORDS else of_integer(octets)
+    return word_sum.total(octets) if _BY_WORDS else of_integer(octets)
 
 
 def of_integer(octets: bytes) -> int:

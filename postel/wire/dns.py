@@ -58,7 +58,7 @@ class Question(NamedTuple):
     qclass: int = INTERNET
 
 
-class Record(NamedTuple):
+class ResourceRecord(NamedTuple):
     """``data`` is an address's octets, or of a CNAME the name as `encode_name` has it; of other types it is as it came."""
 
     name: str
@@ -68,7 +68,7 @@ class Record(NamedTuple):
     rclass: int = INTERNET
 
 
-class Message(NamedTuple):
+class DnsMessage(NamedTuple):
     """A query or a response with one question; what follows the answers is passed over."""
 
     id: int
@@ -76,7 +76,7 @@ class Message(NamedTuple):
     is_response: bool = False
     is_truncated: bool = False
     rcode: int = NO_ERROR
-    answers: tuple[Record, ...] = ()
+    answers: tuple[ResourceRecord, ...] = ()
 
 
 def canonical(name: str) -> str:
@@ -84,7 +84,7 @@ def canonical(name: str) -> str:
     return name.removesuffix(".").lower()
 
 
-def parse(octets: bytes) -> Message:
+def parse(octets: bytes) -> DnsMessage:
     """Raises WireError ``dns``."""
     if len(octets) < _HEADER.size:
         raise WireError("dns", f"{len(octets)} octets of a header")
@@ -97,13 +97,13 @@ def parse(octets: bytes) -> Message:
     qtype, qclass = _QUESTION.unpack_from(octets, place)
     is_truncated = bool(flags & _TRUNCATED)
     found = () if is_truncated else _records(octets, place + _QUESTION.size, answers)  # those of a truncated message aren't to be used
-    return Message(number, Question(name, qtype, qclass), bool(flags & _RESPONSE), is_truncated, flags & 15, found)
+    return DnsMessage(number, Question(name, qtype, qclass), bool(flags & _RESPONSE), is_truncated, flags & 15, found)
 
 
-def _records(octets: bytes, place: int, count: int) -> tuple[Record, ...]:
+def _records(octets: bytes, place: int, count: int) -> tuple[ResourceRecord, ...]:
     if count * _LEAST_RECORD > len(octets) - place:
         raise WireError("dns", f"{count} answers in {len(octets) - place} octets")
-    found: list[Record] = []
+    found: list[ResourceRecord] = []
     for _ in range(count):
         name, place = _name(octets, place)
         if len(octets) - place < _RECORD.size:
@@ -112,7 +112,7 @@ def _records(octets: bytes, place: int, count: int) -> tuple[Record, ...]:
         place += _RECORD.size
         if length > len(octets) - place:
             raise WireError("dns", f"{length} octets of data in {len(octets) - place}")
-        found.append(Record(name, rtype, _data(octets, place, length, rtype), ttl, rclass))
+        found.append(ResourceRecord(name, rtype, _data(octets, place, length, rtype), ttl, rclass))
         place += length
     return tuple(found)
 
@@ -169,7 +169,7 @@ def _label(octets: bytes) -> str:
     return octets.decode("ascii")
 
 
-def encode(message: Message) -> bytes:
+def encode(message: DnsMessage) -> bytes:
     """Raises ArgumentError where a name can't be one. A response says that recursion is available, a query that it is desired."""
     flags = _RECURSION_DESIRED | message.rcode
     flags |= _RESPONSE | _RECURSION_AVAILABLE if message.is_response else 0
@@ -222,7 +222,7 @@ def describe(octets: bytes) -> str:
     return ", ".join(_described(record) for record in message.answers)
 
 
-def _described(record: Record) -> str:
+def _described(record: ResourceRecord) -> str:
     kind = TYPES.get(record.type, f"TYPE{record.type}")
     if record.type == CNAME:
         return f"{record.name} {kind} {decode_name(record.data)}"

@@ -65,7 +65,7 @@ _QUOTED_IN_6: Final = 1280 - 40 - 8  # RFC 4443, 2.4 (c)
 _ERRORS: Final = (UNREACHABLE, PACKET_TOO_BIG, TIME_EXCEEDED, PARAMETER_PROBLEM, SOURCE_QUENCH)
 
 
-class Message(NamedTuple):
+class IcmpMessage(NamedTuple):
     """``rest`` is the header's second word: identifier and sequence number of an echo, the MTU of a PACKET_TOO_BIG.
 
     ``body`` is the echo's data or the start of the packet that an error is about. Of an OTHER message ``code`` is the type.
@@ -98,7 +98,7 @@ class Quoted(NamedTuple):
     length: int
 
 
-def parse(packet: ip.Packet, *, verify: bool = True) -> Message:
+def parse(packet: ip.Packet, *, verify: bool = True) -> IcmpMessage:
     """The packet's message. Raises WireError ``truncated`` or ``bad_checksum``."""
     octets, start, end = packet.octets, packet.start, packet.end
     if end - start < 8:
@@ -116,21 +116,21 @@ def _checksum_is_right(packet: ip.Packet) -> bool:
     return checksum.payload_is_right(packet.octets, packet.start, packet.end, packet.source, packet.destination, PROTOCOL_6)
 
 
-def _meaning4(number: int, code: int, rest: int, body: bytes) -> Message:
+def _meaning4(number: int, code: int, rest: int, body: bytes) -> IcmpMessage:
     kind = _KINDS_4.get(number, OTHER)
     if kind == UNREACHABLE and code == _FRAGMENTATION_NEEDED:
-        return Message(PACKET_TOO_BIG, 0, rest & 0xFFFF, body)  # RFC 1191, 4: the upper half is unused
-    return Message(kind, code if kind != OTHER else number, rest, body)
+        return IcmpMessage(PACKET_TOO_BIG, 0, rest & 0xFFFF, body)  # RFC 1191, 4: the upper half is unused
+    return IcmpMessage(kind, code if kind != OTHER else number, rest, body)
 
 
-def _meaning6(number: int, code: int, rest: int, body: bytes) -> Message:
+def _meaning6(number: int, code: int, rest: int, body: bytes) -> IcmpMessage:
     kind = _KINDS_6.get(number, OTHER)
     if kind == UNREACHABLE:
-        return Message(kind, _CODES_6[code] if code < len(_CODES_6) else NO_NETWORK, rest, body)
-    return Message(kind, code if kind != OTHER else number, rest, body)
+        return IcmpMessage(kind, _CODES_6[code] if code < len(_CODES_6) else NO_NETWORK, rest, body)
+    return IcmpMessage(kind, code if kind != OTHER else number, rest, body)
 
 
-def encode(message: Message, source: bytes, destination: bytes) -> bytes:
+def encode(message: IcmpMessage, source: bytes, destination: bytes) -> bytes:
     """The message with its checksum, in the addresses' family. Raises ArgumentError for what that family has no number for."""
     if len(source) == 4:
         number, code = _numbers4(message)
@@ -142,7 +142,7 @@ def encode(message: Message, source: bytes, destination: bytes) -> bytes:
     return _HEADER.pack(number, code, checksum.field(checksum.total(blank) + pseudo_header), message.rest) + message.body
 
 
-def _numbers4(message: Message) -> tuple[int, int]:
+def _numbers4(message: IcmpMessage) -> tuple[int, int]:
     if message.kind == PACKET_TOO_BIG:
         return _TYPES_4[UNREACHABLE], _FRAGMENTATION_NEEDED
     if message.kind not in _TYPES_4:
@@ -150,7 +150,7 @@ def _numbers4(message: Message) -> tuple[int, int]:
     return _TYPES_4[message.kind], message.code
 
 
-def _numbers6(message: Message) -> tuple[int, int]:
+def _numbers6(message: IcmpMessage) -> tuple[int, int]:
     if message.kind not in _TYPES_6:
         raise ArgumentError("kind", message.kind, "a kind of ICMPv6 message")
     if message.kind != UNREACHABLE:
@@ -160,28 +160,28 @@ def _numbers6(message: Message) -> tuple[int, int]:
     return _TYPES_6[UNREACHABLE], _CODES_TO_6[message.code]
 
 
-def echo_reply(request: Message) -> Message:
-    return Message(ECHO_REPLY, 0, request.rest, request.body)
+def echo_reply(request: IcmpMessage) -> IcmpMessage:
+    return IcmpMessage(ECHO_REPLY, 0, request.rest, request.body)
 
 
-def unreachable(code: int, packet: ip.Packet) -> Message:
+def unreachable(code: int, packet: ip.Packet) -> IcmpMessage:
     """What to answer a packet with that nobody takes: ``unreachable(NO_PORT, packet)``."""
-    return Message(UNREACHABLE, code, 0, _quotable(packet))
+    return IcmpMessage(UNREACHABLE, code, 0, _quotable(packet))
 
 
-def parameter_problem(code: int, pointer: int, packet: ip.Packet) -> Message:
+def parameter_problem(code: int, pointer: int, packet: ip.Packet) -> IcmpMessage:
     """``pointer`` is the offset of the octet that is wrong."""
     rest = pointer << 24 if packet.version == 4 else pointer
-    return Message(PARAMETER_PROBLEM, code, rest, _quotable(packet))
+    return IcmpMessage(PARAMETER_PROBLEM, code, rest, _quotable(packet))
 
 
-def packet_too_big(mtu: int, packet: ip.Packet) -> Message:
-    return Message(PACKET_TOO_BIG, 0, mtu, _quotable(packet))
+def packet_too_big(mtu: int, packet: ip.Packet) -> IcmpMessage:
+    return IcmpMessage(PACKET_TOO_BIG, 0, mtu, _quotable(packet))
 
 
-def time_exceeded(code: int, packet: ip.Packet) -> Message:
+def time_exceeded(code: int, packet: ip.Packet) -> IcmpMessage:
     """``packet`` is the first fragment where the time was IN_REASSEMBLY's."""
-    return Message(TIME_EXCEEDED, code, 0, _quotable(packet))
+    return IcmpMessage(TIME_EXCEEDED, code, 0, _quotable(packet))
 
 
 def _quotable(packet: ip.Packet) -> bytes:

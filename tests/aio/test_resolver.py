@@ -18,7 +18,7 @@ from postel.sim.loop import Loop, run
 from postel.times import MILLISECOND, SECOND
 from postel.view import Trace
 from postel.wire import dns
-from postel.wire.dns import Message, Question
+from postel.wire.dns import DnsMessage, Question
 
 T = TypeVar("T")
 SERVER, OTHER, WEB = "10.0.0.53", "10.0.0.54", "10.0.0.80"
@@ -195,7 +195,7 @@ def test_no_server_at_all(servers: list[str], text: str) -> None:
 class Forger(asyncio.DatagramProtocol):
     """Answers a query with whatever ``forged`` makes of the right answer, one after the other."""
 
-    def __init__(self, forged: Callable[[Message], Sequence[bytes]]) -> None:
+    def __init__(self, forged: Callable[[DnsMessage], Sequence[bytes]]) -> None:
         self._forged = forged
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -209,7 +209,7 @@ class Forger(asyncio.DatagramProtocol):
             self.transport.sendto(octets, addr)  # type: ignore[arg-type]
 
 
-def forged(right: Message) -> list[bytes]:
+def forged(right: DnsMessage) -> list[bytes]:
     """Each leads elsewhere, and each is wrong in one thing."""
     wrong = right._replace(answers=(host(right.question.name, "10.6.6.6"),))
     return [
@@ -282,7 +282,7 @@ def test_ports_and_identifiers_are_chosen_anew_for_every_question() -> None:
         (b"", "isn't whole"),
         (b"\0\x20short", "isn't whole"),
         (b"\0\3abc", "3 octets of a header"),
-        (b"\0\x21" + dns.encode(Message(0, Question(NAME, dns.A), is_response=True)), "no answer"),
+        (b"\0\x21" + dns.encode(DnsMessage(0, Question(NAME, dns.A), is_response=True)), "no answer"),
     ],
 )
 def test_a_long_answer_that_is_wrong_is_no_answer(over_tcp: bytes, text: str) -> None:
@@ -292,7 +292,7 @@ def test_a_long_answer_that_is_wrong_is_no_answer(over_tcp: bytes, text: str) ->
         writer.close()
 
     async def use(network: Network, servers: list[Network]) -> list[str]:
-        def truncated(right: Message) -> list[bytes]:
+        def truncated(right: DnsMessage) -> list[bytes]:
             return [dns.encode(right._replace(is_truncated=True, answers=()))]
 
         await servers[0].create_datagram_endpoint(lambda: Forger(truncated), (None, 53))
@@ -314,7 +314,7 @@ def test_the_name_server_survives_half_questions(octets: bytes) -> None:
         writer.close()
         stray, _ = await network.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=(SERVER, 53))
         stray.sendto(octets)
-        stray.sendto(dns.encode(Message(1, Question(NAME, dns.A), is_response=True)))
+        stray.sendto(dns.encode(DnsMessage(1, Question(NAME, dns.A), is_response=True)))
         return answer, await Resolver(network, [SERVER]).addresses(NAME)
 
     assert Place().run(use) == (b"", [WEB])

@@ -118,7 +118,7 @@ class Peer:
         payload = udp.encode_for(udp.Datagram(port, to, data), self.address, destination)
         return ip.encode(self.address, destination, udp.PROTOCOL, payload, **options)
 
-    def control(self, message: icmp.Message, *, destination: bytes = b"") -> bytes:
+    def control(self, message: icmp.IcmpMessage, *, destination: bytes = b"") -> bytes:
         destination = destination or self.target
         protocol = icmp.PROTOCOL_4 if len(self.address) == 4 else icmp.PROTOCOL_6
         return ip.encode(self.address, destination, protocol, icmp.encode(message, self.address, destination))
@@ -157,7 +157,7 @@ class Peer:
         (segment,) = self.segments(packets)
         return segment
 
-    def messages(self, packets: list[bytes]) -> list[icmp.Message]:
+    def messages(self, packets: list[bytes]) -> list[icmp.IcmpMessage]:
         parsed = [ip.parse(octets) for octets in packets]
         return [icmp.parse(packet) for packet in parsed if packet.protocol in (icmp.PROTOCOL_4, icmp.PROTOCOL_6)]
 

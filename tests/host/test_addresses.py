@@ -10,7 +10,7 @@ from postel.tcp.state import ESTABLISHED
 from postel.times import SECOND
 from postel.wire import icmp, ip
 from postel.wire.address import Endpoint, parse
-from postel.wire.icmp import Message
+from postel.wire.icmp import IcmpMessage
 from postel.wire.segment import ACK, FIN, RST, SYN
 from tests.host.conftest import Peer
 from tests.host.test_routes import NEVER_ON_A_LINK, OF_MANY
@@ -72,7 +72,7 @@ def packets(peer: Peer, source: bytes, destination: bytes) -> list[bytes]:
         peer.tcp(FIN | ACK, ack=5),
         peer.datagram(b"x", to=9),
         peer.datagram(b"x", to=53),
-        peer.control(Message(icmp.ECHO_REQUEST, 0, 1, b"x")),
+        peer.control(IcmpMessage(icmp.ECHO_REQUEST, 0, 1, b"x")),
         ip.encode(source, destination, 132, bytes(20)),
         *ip.fragments(source, destination, 17, bytes(64), 88, identification=1)[:1],
     ]

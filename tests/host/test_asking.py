@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postel.errors import AddressInUse, ArgumentError, ConnectionRefused, HostUnreachable, NetworkUnreachable
-from postel.host.asking import ANSWER_WITHIN, Answer, Request
 from postel.host.host import Host
 from postel.host.listener import ANY_PORT
+from postel.host.requests import ANSWER_WITHIN, Answer, Request
 from postel.tcp import seq
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key

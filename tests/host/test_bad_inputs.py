@@ -15,7 +15,7 @@ from postel.tcp.state import ESTABLISHED, SYN_RECEIVED, SYN_SENT
 from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
 from postel.wire import checksum, icmp, ip
 from postel.wire.address import Endpoint, parse
-from postel.wire.icmp import Message
+from postel.wire.icmp import IcmpMessage
 from postel.wire.segment import ACK, FIN, PROTOCOL, PSH, RST, SYN, URG, Segment, encode_for
 from tests.host.conftest import Peer
 
@@ -318,7 +318,7 @@ def test_bad_icmp_1_claims_over_ipv4(host: Host, peer: Peer, claimed: int, used:
     quoted = bytearray(packets[0])
     if claimed == 0:
         quoted[2:4] = (1500).to_bytes(2, "big")
-    peer.give(peer.control(Message(icmp.PACKET_TOO_BIG, 0, claimed, bytes(quoted[:28]))))
+    peer.give(peer.control(IcmpMessage(icmp.PACKET_TOO_BIG, 0, claimed, bytes(quoted[:28]))))
     assert connection.tcb.path_mtu == used
     assert host.routes.mtu_to(peer.address, peer.now) == used
 
@@ -328,7 +328,7 @@ def test_bad_icmp_1_claims_over_ipv4(host: Host, peer: Peer, claimed: int, used:
 def test_bad_icmp_1_claims_over_ipv6(host: Host, new_peer: type[Peer], claimed: int, used: int):
     peer = new_peer(host, "fd00::9", "fd00::1")
     connection, packets, _ = in_flight(peer)
-    peer.give(peer.control(Message(icmp.PACKET_TOO_BIG, 0, claimed, packets[0][:48])))
+    peer.give(peer.control(IcmpMessage(icmp.PACKET_TOO_BIG, 0, claimed, packets[0][:48])))
     assert connection.tcb.path_mtu == used
 
 
@@ -338,7 +338,7 @@ def test_bad_icmp_2_claims_about_nothing_that_we_sent(host: Host, peer: Peer):
     before = snapshot(host)
 
     def claim(body: bytes) -> bytes:
-        return peer.control(Message(icmp.PACKET_TOO_BIG, 0, 600, bytes(body)))
+        return peer.control(IcmpMessage(icmp.PACKET_TOO_BIG, 0, 600, bytes(body)))
 
     for length in range(28):  # quoted too shortly
         peer.give(claim(packets[0][:length]))

@@ -19,7 +19,7 @@ from postel.tcp.events import ACCEPTABLE, READABLE, TROUBLE_NAME, Event
 from postel.tcp.tcb import MOST_EVENTS
 from postel.times import HOUR, MILLISECOND, MINUTE, SECOND
 from postel.wire import checksum, icmp, ip
-from postel.wire.icmp import Message
+from postel.wire.icmp import IcmpMessage
 from postel.wire.segment import ACK, FIN, PROTOCOL, PSH, RST, SYN, URG, Segment, encode_for
 from tests.host.conftest import Peer, make_host, make_pair
 from tests.tcp.scenes import established, syn_received, syn_sent
@@ -98,7 +98,7 @@ class Hostile:
             whole = peer.datagram(bytes(100))
             return fragment(whole, draw.randrange(1, 1 << 16), draw.randrange(0, 4000), more=draw.random() < 0.9)
         if which == 4:
-            return peer.control(Message(icmp.ECHO_REQUEST, 0, draw.getrandbits(32), bytes(draw.randrange(100))))
+            return peer.control(IcmpMessage(icmp.ECHO_REQUEST, 0, draw.getrandbits(32), bytes(draw.randrange(100))))
         return self.segment()
 
     def segment(self) -> bytes:

@@ -320,7 +320,7 @@ def test_an_icmp_error_is_a_negative_response(fast: Pair) -> None:
     fast.lose = lambda *_: True
     fast.carried.clear()
     fast.pump()
-    message = icmp.Message(icmp.UNREACHABLE, icmp.NO_PORT, 0, fast.carried[0][1][:28])
+    message = icmp.IcmpMessage(icmp.UNREACHABLE, icmp.NO_PORT, 0, fast.carried[0][1][:28])
     fast.left.packet_arrives(peer.control(message), fast.now)
     fast.pump()
     assert client.state is CLOSED

@@ -128,7 +128,7 @@ def test_time_runs_out_and_the_first_fragment_is_given(fragments: Fragments):
 @pytest.mark.parametrize(("source", "target"), [("10.0.0.9", "10.0.0.1"), ("fd00::9", "fd00::1")])
 def test_a_host_takes_fragments_and_tells_of_time_exceeded(host: Host, new_peer: type[Peer], source: str, target: str):
     peer = new_peer(host, source, target)
-    request = icmp.encode(icmp.Message(icmp.ECHO_REQUEST, 0, 7, TEXT), peer.address, peer.target)
+    request = icmp.encode(icmp.IcmpMessage(icmp.ECHO_REQUEST, 0, 7, TEXT), peer.address, peer.target)
     protocol = icmp.PROTOCOL_4 if len(peer.address) == 4 else icmp.PROTOCOL_6
     octets = ip.fragments(peer.address, peer.target, protocol, request, 1280, identification=9)
     assert peer.give(*octets[1:]) == []

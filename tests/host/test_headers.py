@@ -15,7 +15,7 @@ from postel.host.host import Host
 from postel.times import MINUTE, SECOND
 from postel.wire import checksum, icmp, ip, udp
 from postel.wire.address import parse
-from postel.wire.icmp import Message
+from postel.wire.icmp import IcmpMessage
 from postel.wire.segment import PROTOCOL, SYN
 from tests.host.conftest import Peer
 
@@ -343,7 +343,7 @@ def test_many_headers_before_an_error_do_not_hide_it(number: int):
 def test_all_answers_have_a_rate(host: Host, new_peer: type[Peer], source: str, target: str, what: str):
     peer = new_peer(host, source, target)
     packets = {
-        "echo": peer.control(Message(icmp.ECHO_REQUEST, 0, 1, b"x")),
+        "echo": peer.control(IcmpMessage(icmp.ECHO_REQUEST, 0, 1, b"x")),
         "port": peer.datagram(b"?"),
         "header": with_options4(b"\x07\x01") if len(peer.address) == 4 else chain([options(60, b"\xc0\0", (2, 2))], UPPER[0]).octets,
     }
@@ -415,7 +415,7 @@ def test_any_options_of_ipv4(new_host: Callable[..., Host], new_peer: type[Peer]
     for answer in peer.messages(answers):
         assert answer.body == packet[:548]
     for error in (icmp.UNREACHABLE, icmp.TIME_EXCEEDED, icmp.PARAMETER_PROBLEM, icmp.SOURCE_QUENCH):
-        payload = icmp.encode(Message(error, 0, 0, bytes(28)), peer.address, peer.target)
+        payload = icmp.encode(IcmpMessage(error, 0, 0, bytes(28)), peer.address, peer.target)
         assert peer.give(with_options4(octets, protocol=1, payload=payload)) == []
     for target in ("10.0.0.255", "255.255.255.255", "224.0.0.1", "10.0.0.7"):
         assert peer.give(with_options4(octets, target=parse(target))) == []
@@ -452,7 +452,7 @@ ROUTE = "070f04" + "00" * 12 + "00"
 
 def test_an_echo_brings_back_the_route(host: Host, peer: Peer):
     """RFC 1122, 3.2.2.6: Record Route and Timestamp with this host's entry, and no other option."""
-    request = icmp.encode(Message(icmp.ECHO_REQUEST, 0, 7, b"ping"), peer.address, peer.target)
+    request = icmp.encode(IcmpMessage(icmp.ECHO_REQUEST, 0, 7, b"ping"), peer.address, peer.target)
     for options, expected in (
         (ROUTE, "070f08" + peer.target.hex() + "00" * 8 + "00"),
         ("94040000" + ROUTE, "070f08" + peer.target.hex() + "00" * 8 + "00"),
@@ -461,12 +461,12 @@ def test_an_echo_brings_back_the_route(host: Host, peer: Peer):
         (octets,) = peer.give(with_options4(bytes.fromhex(options), protocol=1, payload=request))
         packet = ip.parse(octets)
         assert octets[20 : packet.start].hex() == expected
-        assert icmp.parse(packet) == Message(icmp.ECHO_REPLY, 0, 7, b"ping")
+        assert icmp.parse(packet) == IcmpMessage(icmp.ECHO_REPLY, 0, 7, b"ping")
     assert peer.give(peer.datagram(b"x"))[0][0] == 0x45
 
 
 def test_a_long_echo_brings_back_the_route_in_its_first_fragment(host: Host, peer: Peer):
-    request = icmp.encode(Message(icmp.ECHO_REQUEST, 0, 7, bytes(3000)), peer.address, peer.target)
+    request = icmp.encode(IcmpMessage(icmp.ECHO_REQUEST, 0, 7, bytes(3000)), peer.address, peer.target)
     first = with_options4(bytes.fromhex(ROUTE), protocol=1, payload=request[:1480], bits=0x2000)
     rest = [
         with_options4(b"", protocol=1, payload=request[1480:2960], bits=0x2000 | 185),

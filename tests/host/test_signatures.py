@@ -425,7 +425,7 @@ def test_rfc5925_7_8_icmp_is_not_believed_of_a_synchronized_connection(pair: Pai
     assert octets is not None
     router = Peer(pair.left, "10.0.0.254")
     router.now = pair.now
-    router.give(router.control(icmp.Message(kind, code, mtu, octets[:40])))
+    router.give(router.control(icmp.IcmpMessage(kind, code, mtu, octets[:40])))
     troubled = "trouble" in [event.name for _, event in router.events] or client.tcb.path_mtu == 1200
     assert troubled is heeds
     assert router.dropped("icmp_unrelated") == (not heeds)
@@ -438,7 +438,7 @@ def test_rfc5925_7_8_before_that_it_is_and_so_is_packet_too_big_over_ipv6(pair: 
     assert octets is not None
     router = Peer(pair.left, "10.0.0.254")
     router.now = pair.now
-    router.give(router.control(icmp.Message(icmp.UNREACHABLE, icmp.NO_PORT, 0, octets[:40])))
+    router.give(router.control(icmp.IcmpMessage(icmp.UNREACHABLE, icmp.NO_PORT, 0, octets[:40])))
     assert opening.state is CLOSED
     client, _ = opened(pair, LEFT, RIGHT, TO_FD)
     client.send(bytes(1400), pair.now)
@@ -446,7 +446,7 @@ def test_rfc5925_7_8_before_that_it_is_and_so_is_packet_too_big_over_ipv6(pair: 
     assert octets is not None
     router = Peer(pair.left, "fd00::fe", "fd00::1")
     router.now = pair.now
-    router.give(router.control(icmp.Message(icmp.PACKET_TOO_BIG, 0, 1300, octets[:60])))
+    router.give(router.control(icmp.IcmpMessage(icmp.PACKET_TOO_BIG, 0, 1300, octets[:60])))
     assert client.tcb.path_mtu == 1300
 
 

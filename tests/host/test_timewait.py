@@ -11,7 +11,7 @@ from postel.errors import AddressInUse, ConnectionClosing, ConnectionDoesNotExis
 from postel.host import timewait
 from postel.host.host import Host
 from postel.host.ports import Ports
-from postel.host.timewait import Record, TimeWait
+from postel.host.timewait import TimeWait, TimeWaitRecord
 from postel.tcp import seq
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.state import CLOSED, SYN_RECEIVED, TIME_WAIT
@@ -345,7 +345,7 @@ def test_time_wait_costs_a_record_whatever_was_called(new_host: Callable[..., Ho
 
 
 def record(number: int, expires: int):
-    return Record(number.to_bytes(12, "big"), expires, bytes(64), DEFAULT, None)
+    return TimeWaitRecord(number.to_bytes(12, "big"), expires, bytes(64), DEFAULT, None)
 
 
 def test_records_are_due_in_order_of_expiry():
@@ -354,8 +354,8 @@ def test_records_are_due_in_order_of_expiry():
     for one in made:
         waiting.put(one)
     assert waiting.next_timeout() == 10
-    assert waiting.take_due(25) == [made[1], made[2]]
-    assert waiting.take_due(30) == [made[0]]
+    assert waiting.pop_due(25) == [made[1], made[2]]
+    assert waiting.pop_due(30) == [made[0]]
     assert waiting.next_timeout() == NEVER
 
 
@@ -365,14 +365,14 @@ def test_a_discarded_record_is_not_due_and_may_be_put_back():
     waiting.put(one)
     assert waiting.discard(one.key) == one
     assert waiting.discard(one.key) is None
-    assert waiting.take_due(10) == []
+    assert waiting.pop_due(10) == []
     waiting.put(one)
-    assert waiting.take_due(10) == [one]
+    assert waiting.pop_due(10) == [one]
     waiting.put(one)
     waiting.discard(one.key)
     waiting.put(one)
-    assert waiting.take_due(10) == [one]
-    assert waiting.take_due(10) == []
+    assert waiting.pop_due(10) == [one]
+    assert waiting.pop_due(10) == []
 
 
 def test_pairs_that_are_reopened_often_do_not_pile_up():
@@ -382,7 +382,7 @@ def test_pairs_that_are_reopened_often_do_not_pile_up():
         if round_ < 999:
             waiting.discard((1).to_bytes(12, "big"))
     assert len(waiting._records._queue) < 100
-    assert len(waiting.take_due(5000)) == 1
+    assert len(waiting.pop_due(5000)) == 1
 
 
 def test_the_number_of_records_is_bounded():
@@ -400,5 +400,5 @@ def test_a_thawed_record_leaves_the_end_to_its_connection():
     waiting.put(one)
     assert waiting.thaw(one.key) == one
     assert list(waiting) == []
-    assert waiting.take_due(10) == []
+    assert waiting.pop_due(10) == []
     assert len(waiting) == 0

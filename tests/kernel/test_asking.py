@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from postel import aio
-from postel.host.asking import Answer
 from postel.host.host import Host
 from postel.host.listener import ANY_PORT, Listener
+from postel.host.requests import Answer
 from postel.tcp.events import ACCEPTABLE, ASKED, Event
 from tests.kernel.conftest import DEVICE, POSTEL
 

@@ -10,25 +10,25 @@ from typing import Any
 import pytest
 
 from postel.errors import ArgumentError, LinkError
-from postel.link.memory import EventBell, Memory, OffloadingMemory, SocketBell, pair
+from postel.link.memory import EventBell, MemoryLink, OffloadingMemoryLink, SocketBell, pair
 from postel.wire import ip
 from postel.wire.parcel import Parcel
 
-Pair = tuple[Memory, Memory]
+Pair = tuple[MemoryLink, MemoryLink]
 
 
 @pytest.fixture(params=[EventBell, SocketBell])
 def links(request: pytest.FixtureRequest) -> Iterator[Pair]:
     if request.param is EventBell and not hasattr(os, "eventfd"):
         pytest.skip("this system has no eventfd")
-    left, right = Memory(1500, 3, request.param()), Memory(1500, 3, request.param())
+    left, right = MemoryLink(1500, 3, request.param()), MemoryLink(1500, 3, request.param())
     left.peer, right.peer = right, left
     yield left, right
     left.close()
     right.close()
 
 
-def is_readable(link: Memory) -> bool:
+def is_readable(link: MemoryLink) -> bool:
     return bool(select.select([link], [], [], 0)[0])
 
 
@@ -158,7 +158,7 @@ class StagedQueue(deque[Parcel]):
             self.stage.point()
 
 
-def received_from(link: Memory) -> list[bytes]:
+def received_from(link: MemoryLink) -> list[bytes]:
     """As a driver does: while it is readable, and not for ever."""
     packets = []
     for _ in range(20):
@@ -176,7 +176,7 @@ def received_from(link: Memory) -> list[bytes]:
 def test_another_thread_may_come_in_anywhere(kind: Any, waiting: int, acting: str, coming: str) -> None:
     for place in range(60):
         stage = Stage()
-        left, right = Memory(1500, 10, kind()), Memory(1500, 10, staged(kind, stage))
+        left, right = MemoryLink(1500, 10, kind()), MemoryLink(1500, 10, staged(kind, stage))
         left.peer, right.peer = right, left
         queue = right._parcels = StagedQueue()
         queue.stage = stage
@@ -221,10 +221,10 @@ def test_queue_must_hold_a_packet() -> None:
 
 
 @pytest.fixture
-def offloading() -> Iterator[tuple[OffloadingMemory, OffloadingMemory]]:
+def offloading() -> Iterator[tuple[OffloadingMemoryLink, OffloadingMemoryLink]]:
     left, right = pair(offload=True)
-    assert isinstance(left, OffloadingMemory)
-    assert isinstance(right, OffloadingMemory)
+    assert isinstance(left, OffloadingMemoryLink)
+    assert isinstance(right, OffloadingMemoryLink)
     yield left, right
     left.close()
     right.close()
@@ -237,7 +237,7 @@ def large(octets: int, stride: int = 1460) -> Parcel:
     return Parcel(head, bytes(octets), stride=stride, start=20)
 
 
-def test_a_parcel_passes_whole_or_cut_as_its_reader_likes(offloading: tuple[OffloadingMemory, OffloadingMemory]) -> None:
+def test_a_parcel_passes_whole_or_cut_as_its_reader_likes(offloading: tuple[OffloadingMemoryLink, OffloadingMemoryLink]) -> None:
     left, right = offloading
     parcel = large(5000)
     assert left.send_parcel(parcel)
@@ -248,7 +248,7 @@ def test_a_parcel_passes_whole_or_cut_as_its_reader_likes(offloading: tuple[Offl
     assert [len(right.receive()) for _ in range(6)] == [1500, 1500, 1500, 660, 4, 0]
 
 
-def test_a_parcel_larger_than_the_link_cuts_is_refused(offloading: tuple[OffloadingMemory, OffloadingMemory]) -> None:
+def test_a_parcel_larger_than_the_link_cuts_is_refused(offloading: tuple[OffloadingMemoryLink, OffloadingMemoryLink]) -> None:
     for parcel in (Parcel(bytes(40), bytes(65500), stride=1460, start=20), large(5000, 1461), Parcel(bytes(1501))):
         with pytest.raises(LinkError, match="octets for a link whose MTU is"):
             offloading[0].send_parcel(parcel)

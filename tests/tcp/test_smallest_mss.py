@@ -126,5 +126,5 @@ def test_a_host_heeds_no_claim_below_what_nearly_every_path_carries(claimed: int
     assert connection is not None
     connection.send(TEXT, stranger.now)
     packet = stranger.drain()[0]
-    stranger.give(stranger.control(icmp.Message(icmp.PACKET_TOO_BIG, 0, claimed, packet[:28])))
+    stranger.give(stranger.control(icmp.IcmpMessage(icmp.PACKET_TOO_BIG, 0, claimed, packet[:28])))
     assert connection.tcb.path_mtu >= 552

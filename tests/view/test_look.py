@@ -94,7 +94,7 @@ class TestHeader:
         payload = udp.encode_for(udp.Datagram(1024, 53, b"?"), stage.left.address, stage.right.address)
         datagram = read(ip.encode(stage.left.address, stage.right.address, udp.PROTOCOL, payload), 1, 0)
         assert "destination port       53" in header.render(datagram)
-        message = icmp.encode(icmp.Message(icmp.ECHO_REQUEST, body=b"ping"), stage.left.address, stage.right.address)
+        message = icmp.encode(icmp.IcmpMessage(icmp.ECHO_REQUEST, body=b"ping"), stage.left.address, stage.right.address)
         echo = read(ip.encode(stage.left.address, stage.right.address, icmp.PROTOCOL_4, message), 1, 0)
         assert [title for title, _ in header.sections(echo.octets)] == ["data"]
 

@@ -176,8 +176,8 @@ def test_other_protocols_have_captions() -> None:
 def test_what_is_said_of_names_is_told() -> None:
     stage = Stage()
     source, destination = stage.left.address, stage.right.address
-    question = dns.Message(7, dns.Question("www.example.org", dns.A))
-    records = tuple(dns.Record("www.example.org", dns.A, bytes([10, 0, 0, number])) for number in range(9))
+    question = dns.DnsMessage(7, dns.Question("www.example.org", dns.A))
+    records = tuple(dns.ResourceRecord("www.example.org", dns.A, bytes([10, 0, 0, number])) for number in range(9))
     for message in (question, question._replace(is_response=True, answers=records)):
         datagram = udp.encode_for(udp.Datagram(1000, dns.PORT, dns.encode(message)), source, destination)
         stage.trace.packet_sent(ip.encode(source, destination, udp.PROTOCOL, datagram), 0)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postel.wire import checksum, words
+from postel.wire import checksum, word_sum
 
 ALICE, BOB = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
 ALICE_6, BOB_6 = bytes.fromhex("fd00" + "00" * 13 + "01"), bytes.fromhex("fd00" + "00" * 13 + "02")
@@ -31,7 +31,7 @@ def test_nothing_but_zeros_is_never_right_and_gets_all_ones() -> None:
 def test_equals_the_word_loop_at_every_size(octets: bytes, size: int) -> None:
     octets = octets + bytes((i * 151 + len(octets)) & 0xFF for i in range(size))
     assert checksum.ones_complement(octets) == by_the_word(octets)
-    for total in (checksum.of_integer, words.total):  # whichever is faster here, both are right
+    for total in (checksum.of_integer, word_sum.total):  # whichever is faster here, both are right
         assert checksum.field(total(octets)) == by_the_word(octets)
 
 

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 from postel.errors import ArgumentError, WireError
 from postel.wire import dns
 from postel.wire.address import parse as address
-from postel.wire.dns import Message, Question, Record
+from postel.wire.dns import DnsMessage, Question, ResourceRecord
 
 WWW = "www.example.org"
-RESPONSE = Message(
+RESPONSE = DnsMessage(
     0x1234,
     Question(WWW, dns.A),
     is_response=True,
     answers=(
-        Record(WWW, dns.CNAME, dns.encode_name("web.example.org"), 60),
-        Record("web.example.org", dns.A, address("10.0.0.80"), 60),
+        ResourceRecord(WWW, dns.CNAME, dns.encode_name("web.example.org"), 60),
+        ResourceRecord("web.example.org", dns.A, address("10.0.0.80"), 60),
     ),
 )
 
@@ -27,13 +27,13 @@ names = st.lists(labels, max_size=4).map(".".join).filter(lambda name: len(name)
 ttls = st.integers(0, 0xFFFFFFFF)
 classes = st.integers(0, 0xFFFF)
 records = st.one_of(
-    st.builds(Record, names, st.just(dns.A), st.binary(min_size=4, max_size=4), ttls, classes),
-    st.builds(Record, names, st.just(dns.AAAA), st.binary(min_size=16, max_size=16), ttls, classes),
-    st.builds(Record, names, st.just(dns.CNAME), names.map(dns.encode_name), ttls, classes),
-    st.builds(Record, names, st.integers(29, 65535), st.binary(max_size=30), ttls, classes),
+    st.builds(ResourceRecord, names, st.just(dns.A), st.binary(min_size=4, max_size=4), ttls, classes),
+    st.builds(ResourceRecord, names, st.just(dns.AAAA), st.binary(min_size=16, max_size=16), ttls, classes),
+    st.builds(ResourceRecord, names, st.just(dns.CNAME), names.map(dns.encode_name), ttls, classes),
+    st.builds(ResourceRecord, names, st.integers(29, 65535), st.binary(max_size=30), ttls, classes),
 )
 messages = st.builds(
-    Message,
+    DnsMessage,
     st.integers(0, 0xFFFF),
     st.builds(Question, names, st.integers(0, 0xFFFF), st.integers(0, 0xFFFF)),
     st.booleans(),
@@ -52,7 +52,7 @@ def asked(name: bytes, answers: int = 0) -> bytes:
 
 
 @given(messages)
-def test_what_is_encoded_is_parsed_again(message: Message) -> None:
+def test_what_is_encoded_is_parsed_again(message: DnsMessage) -> None:
     assert dns.parse(dns.encode(message)) == message
 
 
@@ -141,14 +141,14 @@ def test_names_are_compared_without_regard_to_case_and_the_last_dot() -> None:
 @pytest.mark.parametrize(
     ("message", "text"),
     [
-        (Message(1, Question(WWW, dns.AAAA)), "AAAA? www.example.org"),
+        (DnsMessage(1, Question(WWW, dns.AAAA)), "AAAA? www.example.org"),
         (RESPONSE, "www.example.org CNAME web.example.org, web.example.org A 10.0.0.80"),
         (RESPONSE._replace(is_truncated=True, answers=()), "A? www.example.org: truncated"),
         (RESPONSE._replace(rcode=dns.NAME_ERROR, answers=()), "A? www.example.org: NXDOMAIN"),
         (RESPONSE._replace(rcode=9, answers=()), "A? www.example.org: RCODE9"),
         (RESPONSE._replace(answers=()), "A? www.example.org: no data"),
-        (Message(1, Question("", 16), is_response=True, answers=(Record("", 16, b"text"),)), " TYPE16"),
+        (DnsMessage(1, Question("", 16), is_response=True, answers=(ResourceRecord("", 16, b"text"),)), " TYPE16"),
     ],
 )
-def test_a_message_in_a_line(message: Message, text: str) -> None:
+def test_a_message_in_a_line(message: DnsMessage, text: str) -> None:
     assert dns.describe(dns.encode(message)) == text

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from postel.errors import ArgumentError, WireError
 from postel.wire import icmp, ip
-from postel.wire.icmp import Message, Quoted, encode, parse, quote
+from postel.wire.icmp import IcmpMessage, Quoted, encode, parse, quote
 from postel.wire.segment import ACK, Segment, encode_for
 
 ALICE, BOB = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
@@ -34,7 +34,7 @@ def packet(payload: bytes, pair: tuple[bytes, bytes] = (ALICE, BOB)) -> ip.Packe
     return ip.parse(ip.encode(*pair, protocol, payload))
 
 
-def unchecked(number: int, code: int, pair: tuple[bytes, bytes], rest: int = 0) -> Message:
+def unchecked(number: int, code: int, pair: tuple[bytes, bytes], rest: int = 0) -> IcmpMessage:
     return parse(packet(bytes((number, code, 0, 0)) + rest.to_bytes(4, "big") + b"body", pair), verify=False)
 
 
@@ -44,7 +44,7 @@ def tcp_packet(pair: tuple[bytes, bytes], size: int = 1000) -> bytes:
 
 @pytest.mark.parametrize(("kind", "code", "four", "six"), NUMBERS)
 def test_numbers_of_both_families(kind: int, code: int, four: tuple[int, int], six: tuple[int, int] | None) -> None:
-    message = Message(kind, code, 1280, b"body")
+    message = IcmpMessage(kind, code, 1280, b"body")
     octets = encode(message, ALICE, BOB)
     assert (octets[0], octets[1]) == four
     assert parse(packet(octets)) == message
@@ -60,7 +60,7 @@ def test_numbers_of_both_families(kind: int, code: int, four: tuple[int, int], s
 @pairs
 def test_other_messages_are_read_but_not_made(pair: tuple[bytes, bytes]) -> None:
     message = unchecked(200, 5, pair)
-    assert message == Message(icmp.OTHER, 200, 0, b"body")
+    assert message == IcmpMessage(icmp.OTHER, 200, 0, b"body")
     assert not message.is_error
     with pytest.raises(ArgumentError, match="kind"):
         encode(message, *pair)
@@ -68,7 +68,7 @@ def test_other_messages_are_read_but_not_made(pair: tuple[bytes, bytes]) -> None
 
 @pytest.mark.parametrize(("code", "expected"), [(2, icmp.NO_NETWORK), (5, icmp.PROHIBITED), (6, icmp.PROHIBITED), (99, icmp.NO_NETWORK)])
 def test_codes_that_only_ipv6_has(code: int, expected: int) -> None:
-    assert unchecked(1, code, (ALICE_6, BOB_6)) == Message(icmp.UNREACHABLE, expected, 0, b"body")
+    assert unchecked(1, code, (ALICE_6, BOB_6)) == IcmpMessage(icmp.UNREACHABLE, expected, 0, b"body")
 
 
 def test_bad_icmp_4_source_quench_is_told_apart() -> None:
@@ -89,25 +89,25 @@ def test_bad_icmp_1_the_unused_half_of_an_ipv4_mtu_is_ignored() -> None:
 
 
 def test_only_packet_too_big_has_an_mtu() -> None:
-    assert Message(icmp.ECHO_REQUEST, 0, 1280).mtu == 0
+    assert IcmpMessage(icmp.ECHO_REQUEST, 0, 1280).mtu == 0
 
 
 @given(st.integers(0, 0xFFFFFFFF), st.binary(max_size=600), st.sampled_from(PAIRS))
 def test_echo(rest: int, data: bytes, pair: tuple[bytes, bytes]) -> None:
-    request = parse(packet(encode(Message(icmp.ECHO_REQUEST, 0, rest, data), *pair), pair))
+    request = parse(packet(encode(IcmpMessage(icmp.ECHO_REQUEST, 0, rest, data), *pair), pair))
     reply = parse(packet(encode(icmp.echo_reply(request), *pair[::-1]), pair[::-1]))
-    assert reply == Message(icmp.ECHO_REPLY, 0, rest, data)
+    assert reply == IcmpMessage(icmp.ECHO_REPLY, 0, rest, data)
     assert not reply.is_error
 
 
 def test_an_echo_reply_of_nothing_but_zeros_has_a_checksum() -> None:
-    assert encode(Message(icmp.ECHO_REPLY), ALICE, BOB) == bytes.fromhex("0000ffff00000000")
-    assert parse(packet(bytes.fromhex("0000ffff00000000"))) == Message(icmp.ECHO_REPLY)
+    assert encode(IcmpMessage(icmp.ECHO_REPLY), ALICE, BOB) == bytes.fromhex("0000ffff00000000")
+    assert parse(packet(bytes.fromhex("0000ffff00000000"))) == IcmpMessage(icmp.ECHO_REPLY)
 
 
 @pairs
 def test_bad_icmp_2_bad_checksum(pair: tuple[bytes, bytes]) -> None:
-    octets = encode(Message(icmp.PACKET_TOO_BIG, 0, 1280, b"body"), *pair)
+    octets = encode(IcmpMessage(icmp.PACKET_TOO_BIG, 0, 1280, b"body"), *pair)
     for position in range(len(octets)):
         flipped = bytearray(octets)
         flipped[position] ^= 0x10

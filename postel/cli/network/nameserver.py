@@ -7,9 +7,9 @@ from typing import Self
 from postel.aio import Network
 from postel.errors import WireError
 from postel.wire import address, dns
-from postel.wire.dns import Message, Question, Record
+from postel.wire.dns import DnsMessage, Question, ResourceRecord
 
-Answer = tuple[int, Sequence[Record]]  # an RCODE, and the records
+Answer = tuple[int, Sequence[ResourceRecord]]  # an RCODE, and the records
 _TTL = 60
 
 
@@ -50,14 +50,14 @@ class NameServer(asyncio.DatagramProtocol):
         if query.is_response:
             return b""
         rcode, records = self._answer(query.question)
-        return dns.encode(Message(query.id, query.question, is_response=True, rcode=rcode, answers=tuple(records)))
+        return dns.encode(DnsMessage(query.id, query.question, is_response=True, rcode=rcode, answers=tuple(records)))
 
 
-def alias(name: str, target: str) -> Record:
-    return Record(name, dns.CNAME, dns.encode_name(target), _TTL)
+def alias(name: str, target: str) -> ResourceRecord:
+    return ResourceRecord(name, dns.CNAME, dns.encode_name(target), _TTL)
 
 
-def host(name: str, text: str) -> Record:
+def host(name: str, text: str) -> ResourceRecord:
     """The record that gives ``name`` this address."""
     octets = address.parse(text)
-    return Record(name, dns.A if len(octets) == 4 else dns.AAAA, octets, _TTL)
+    return ResourceRecord(name, dns.A if len(octets) == 4 else dns.AAAA, octets, _TTL)

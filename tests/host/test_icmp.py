@@ -3,13 +3,13 @@
 import pytest
 
 from postel.errors import ConnectionRefused, HostUnreachable, MessageTooLong, NetworkUnreachable
-from postel.host import control
+from postel.host import icmp as host_icmp
 from postel.host.host import Host
 from postel.tcp.state import CLOSED, ESTABLISHED, SYN_SENT
 from postel.times import MINUTE, SECOND
 from postel.wire import icmp, ip
 from postel.wire.address import Endpoint, parse
-from postel.wire.icmp import Message
+from postel.wire.icmp import IcmpMessage
 from postel.wire.segment import ACK, SYN
 from tests.host.conftest import Peer
 
@@ -30,20 +30,20 @@ def connected(peer: Peer, host: Host, port: int = 7000):
 @FAMILIES
 def test_an_echo_is_answered_from_the_address_that_was_asked(host: Host, new_peer: type[Peer], source: str, target: str):
     peer = new_peer(host, source, target)
-    (octets,) = peer.give(peer.control(Message(icmp.ECHO_REQUEST, 0, 0x12340001, b"hello")))
+    (octets,) = peer.give(peer.control(IcmpMessage(icmp.ECHO_REQUEST, 0, 0x12340001, b"hello")))
     packet = ip.parse(octets)
     assert (packet.source, packet.destination) == (peer.target, peer.address)
-    assert icmp.parse(packet) == Message(icmp.ECHO_REPLY, 0, 0x12340001, b"hello")
+    assert icmp.parse(packet) == IcmpMessage(icmp.ECHO_REPLY, 0, 0x12340001, b"hello")
 
 
 def test_an_echo_to_all_is_not_answered(peer: Peer):
-    assert peer.give(peer.control(Message(icmp.ECHO_REQUEST, 0, 1, b"smurf"), destination=parse("10.0.0.255"))) == []
+    assert peer.give(peer.control(IcmpMessage(icmp.ECHO_REQUEST, 0, 1, b"smurf"), destination=parse("10.0.0.255"))) == []
     assert peer.dropped("echo") == 1
 
 
 def test_what_is_not_for_a_host_is_dropped(peer: Peer):
-    peer.give(peer.control(Message(icmp.ECHO_REPLY)), peer.control(Message(icmp.UNREACHABLE, 0, 0, b"short")))
-    damaged = bytearray(peer.control(Message(icmp.ECHO_REQUEST)))
+    peer.give(peer.control(IcmpMessage(icmp.ECHO_REPLY)), peer.control(IcmpMessage(icmp.UNREACHABLE, 0, 0, b"short")))
+    damaged = bytearray(peer.control(IcmpMessage(icmp.ECHO_REQUEST)))
     damaged[-1] ^= 1
     peer.give(bytes(damaged))
     assert (peer.dropped("icmp_other"), peer.dropped("icmp_unrelated"), peer.dropped("bad_checksum")) == (1, 1, 1)
@@ -83,7 +83,7 @@ def test_an_error_reaches_a_half_open_child_and_ends_it_silently(host: Host, pee
 
 def test_kinds_and_codes():
     def error(kind: int, code: int = 0) -> type:
-        return type(control.error_of(Message(kind, code)))
+        return type(host_icmp.error_of(IcmpMessage(kind, code)))
 
     assert error(icmp.TIME_EXCEEDED) is HostUnreachable
     assert error(icmp.PARAMETER_PROBLEM) is HostUnreachable
@@ -92,8 +92,8 @@ def test_kinds_and_codes():
     assert error(icmp.UNREACHABLE, icmp.PROHIBITED) is HostUnreachable
     assert error(icmp.UNREACHABLE, icmp.NO_PORT) is ConnectionRefused
     assert error(icmp.UNREACHABLE, icmp.NO_PROTOCOL) is ConnectionRefused
-    assert [code for code in range(16) if control.is_hard(Message(icmp.UNREACHABLE, code))] == [2, 3]
-    assert not control.is_hard(Message(icmp.TIME_EXCEEDED, 3))
+    assert [code for code in range(16) if host_icmp.is_hard(IcmpMessage(icmp.UNREACHABLE, code))] == [2, 3]
+    assert not host_icmp.is_hard(IcmpMessage(icmp.TIME_EXCEEDED, 3))
 
 
 @FAMILIES
@@ -177,12 +177,12 @@ def test_no_refusal_about_a_broadcast(peer: Peer):
 
 
 def test_no_refusal_about_fragments_of_an_icmp_error(host: Host, peer: Peer):
-    error = icmp.encode(Message(icmp.UNREACHABLE, 1, 0, bytes(1000)), peer.address, peer.target)
+    error = icmp.encode(IcmpMessage(icmp.UNREACHABLE, 1, 0, bytes(1000)), peer.address, peer.target)
     first = ip.fragments(peer.address, peer.target, 1, error, 576, identification=1)[0]
     assert peer.give(first) == []
     assert peer.advance(MINUTE) == []
     empty = ip.parse(ip.encode(peer.address, peer.target, 1, b""))
-    assert host._control.tell_time_exceeded(empty, peer.now) is False
+    assert host._icmp.tell_time_exceeded(empty, peer.now) is False
 
 
 def test_an_unknown_next_header_is_a_parameter_problem(host: Host, new_peer: type[Peer]):
@@ -203,6 +203,6 @@ def test_refusals_are_limited(peer: Peer):
 
 def test_a_quoted_pair_of_two_families_is_nobodys(host: Host, peer: Peer):
     body = bytes([0x60]) + bytes(39) + bytes(8)
-    peer.give(peer.control(Message(icmp.UNREACHABLE, 1, 0, body)))
+    peer.give(peer.control(IcmpMessage(icmp.UNREACHABLE, 1, 0, body)))
     assert peer.dropped("icmp_unrelated") == 1
     assert host.datagrams(7, remote=Endpoint(peer.address, 9)).local == Endpoint(peer.target, 7)

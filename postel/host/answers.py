@@ -1,12 +1,12 @@
-"""What a host does with a program's answers to requests (`postel.host.asking`)."""
+"""What a host does with a program's answers to requests (`postel.host.requests`)."""
 
 from typing import Final
 
 from postel.errors import WireError
-from postel.host.asking import Answer, Request
 from postel.host.connections import Connections
-from postel.host.control import Control
-from postel.host.listener import Desk, Listener
+from postel.host.icmp import Icmp
+from postel.host.listener import Answering, Listener
+from postel.host.requests import Answer, Request
 from postel.host.unclaimed import Unclaimed
 from postel.wire import icmp, ip
 from postel.wire.segment import parse_leniently
@@ -19,13 +19,13 @@ _CODES: Final = {
 }
 
 
-class FrontDesk(Desk):
-    __slots__ = ("_connections", "_control", "_unclaimed")
+class RequestAnswers(Answering):
+    __slots__ = ("_connections", "_icmp", "_unclaimed")
 
-    def __init__(self, connections: Connections, unclaimed: Unclaimed, control: Control) -> None:
+    def __init__(self, connections: Connections, unclaimed: Unclaimed, icmp: Icmp) -> None:
         self._connections = connections
         self._unclaimed = unclaimed
-        self._control = control
+        self._icmp = icmp
 
     def answer(self, listener: Listener, request: Request, answer: Answer, now: int) -> None:
         """ACCEPT lets the SYN arrive once more, and now it passes, wherever its pair is by now."""
@@ -41,4 +41,4 @@ class FrontDesk(Desk):
         elif answer is Answer.REFUSE:
             self._unclaimed.refuse(syn, request.local, request.remote, listener.config, now)
         elif answer in _CODES:
-            self._control.refuse_connection(_CODES[answer], packet, now)
+            self._icmp.refuse_connection(_CODES[answer], packet, now)

@@ -9,7 +9,7 @@ from postel.wire.segment import RST, Segment
 _RESETS_A_SECOND: Final = 1000
 
 
-class Strangers:
+class Resets:
     """Answers within a budget that is drawn anew each second, so that nobody can count what others used of it (CVE-2016-5696)."""
 
     __slots__ = ("_budget",)

@@ -3,12 +3,12 @@
 from typing import Final
 
 from postel.errors import ArgumentError, require_kind, require_number
+from postel.host.answers import RequestAnswers
 from postel.host.arguments import octets_of
 from postel.host.connections import Connections
-from postel.host.control import Control
 from postel.host.counters import Counters
 from postel.host.datagrams import Datagrams
-from postel.host.desk import FrontDesk
+from postel.host.icmp import Icmp
 from postel.host.outbound import Outbound
 from postel.host.ports import Ports
 from postel.host.routes import Routes
@@ -23,7 +23,7 @@ from postel.wire.address import parse_interface
 _LEAST_MTU: Final = 68
 
 
-class Parts:
+class Settings:
     """The base of `Host`, which gives packets, calls and time to its parts."""
 
     def __init__(
@@ -54,9 +54,9 @@ class Parts:
             self.routes, self._ports, self._outbound, self._counters, self.memory, orphan_limit, observer, secret
         )
         self._datagrams = Datagrams(self._outbound, self._ports)
-        self._control = Control(self._outbound, self.routes, self._connections, self._datagrams, secret)
+        self._icmp = Icmp(self._outbound, self.routes, self._connections, self._datagrams, secret)
         self._unclaimed = Unclaimed(self._connections, self._counters, self._outbound, secret)
-        self._desk = FrontDesk(self._connections, self._unclaimed, self._control)
+        self._answering = RequestAnswers(self._connections, self._unclaimed, self._icmp)
 
     def add_address(self, address: str) -> None:
         """Take another address, with its network, as in "10.7.0.3/24". Harmless where the host has it already.

@@ -13,7 +13,7 @@ from postel.tcp.budget import Budget
 from postel.tcp.connection import Connection
 from postel.wire import icmp, ip, record_route, udp
 from postel.wire.address import Endpoint, is_multicast
-from postel.wire.icmp import Message, Quoted
+from postel.wire.icmp import IcmpMessage, Quoted
 from postel.wire.ip import Packet
 from postel.wire.segment import PROTOCOL
 
@@ -30,7 +30,7 @@ def protocol_for(address: bytes) -> int:
     return icmp.PROTOCOL_4 if len(address) == 4 else icmp.PROTOCOL_6
 
 
-def error_of(message: Message) -> TcpError:
+def error_of(message: IcmpMessage) -> TcpError:
     """What the user hears of an UNREACHABLE, TIME_EXCEEDED or PARAMETER_PROBLEM."""
     if message.kind == icmp.TIME_EXCEEDED:
         return HostUnreachable("time exceeded on the way")
@@ -43,12 +43,12 @@ def error_of(message: Message) -> TcpError:
     return HostUnreachable("communication is prohibited" if message.code == icmp.PROHIBITED else "")
 
 
-def is_hard(message: Message) -> bool:
+def is_hard(message: IcmpMessage) -> bool:
     """SHLD-26 against MUST-56: only that the other end itself said no."""
     return message.kind == icmp.UNREACHABLE and message.code in _HARD
 
 
-class Control:
+class Icmp:
     """Sends what a host may say, at a rate that is drawn anew each second: its limit must not be a counter for others to read."""
 
     __slots__ = ("_connections", "_datagrams", "_echoes", "_errors", "_outbound", "_routes")
@@ -77,7 +77,7 @@ class Control:
 
     # Errors about what we sent
 
-    def _error_arrives(self, message: Message, now: int) -> bool:
+    def _error_arrives(self, message: IcmpMessage, now: int) -> bool:
         """Whether there is anybody whom it concerns (MUST-54)."""
         quoted = icmp.quote(message.body)
         if quoted is None:
@@ -99,13 +99,13 @@ class Control:
             connection.network_error(error_of(message), now, hard=is_hard(message), number=quoted.seq)
         return True
 
-    def _segment_too_big(self, connection: Connection, message: Message, quoted: Quoted, now: int) -> None:
+    def _segment_too_big(self, connection: Connection, message: IcmpMessage, quoted: Quoted, now: int) -> None:
         """What comes of it others learn when the connection is settled."""
         mtu = self._routes.usable(quoted.destination, message.mtu, quoted.length, now)
         if mtu:
             connection.packet_too_big(mtu, quoted.seq, now)
 
-    def _datagram_failed(self, local: Endpoint, remote: Endpoint, message: Message, length: int, now: int) -> bool:
+    def _datagram_failed(self, local: Endpoint, remote: Endpoint, message: IcmpMessage, length: int, now: int) -> bool:
         if message.kind != icmp.PACKET_TOO_BIG:
             return self._datagrams.trouble(local, remote, error_of(message))
         if self._datagrams.find(local, remote) is None:
@@ -150,14 +150,14 @@ class Control:
     def tell_time_exceeded(self, first: Packet, now: int) -> bool:
         return self._answer(icmp.time_exceeded(icmp.IN_REASSEMBLY, first), first, now)
 
-    def _answer_echo(self, request: Message, packet: Packet, now: int) -> bool:
+    def _answer_echo(self, request: IcmpMessage, packet: Packet, now: int) -> bool:
         """RFC 1122, 3.2.2.6 and RFC 4443, 4.2: from the address that was asked. Echoes to a broadcast aren't answered (Smurf)."""
         if not self._routes.owns(packet.destination) or not self._echoes.take(now):
             return False
         source = packet.destination
         return self._send(icmp.echo_reply(request), packet, source, now, _options_back(packet, now))
 
-    def _answer(self, message: Message, packet: Packet, now: int) -> bool:
+    def _answer(self, message: IcmpMessage, packet: Packet, now: int) -> bool:
         """RFC 1122, 3.2.2: never about a packet to a broadcast or multicast address, or from what is no single host.
 
         Nor about an ICMP error, or IPv4's fragments but the first (RFC 1122, 3.2.2; RFC 4443, 2.4 (e)).
@@ -166,7 +166,7 @@ class Control:
             return False
         return self._errors.take(now) and self._send(message, packet, packet.destination, now)
 
-    def _answer_multicast(self, message: Message, packet: Packet, now: int) -> bool:
+    def _answer_multicast(self, message: IcmpMessage, packet: Packet, now: int) -> bool:
         """As `_answer`, from one of our addresses (RFC 4443, 2.2)."""
         if self._may_not_be_told(packet):
             return False
@@ -181,7 +181,7 @@ class Control:
             return True
         return not self._routes.is_unicast(packet.source) or _is_error(packet)
 
-    def _send(self, message: Message, packet: Packet, source: bytes, now: int, options: bytes = b"") -> bool:
+    def _send(self, message: IcmpMessage, packet: Packet, source: bytes, now: int, options: bytes = b"") -> bool:
         octets = icmp.encode(message, source, packet.source)
         return self._outbound.send(source, packet.source, protocol_for(source), octets, now, options=options)
 
@@ -200,7 +200,7 @@ def _is_in_flight(connection: Connection, number: int) -> bool:
     return seq.le(snd.una, number) and seq.lt(number, snd.max)
 
 
-def _is_ignored(connection: Connection, message: Message) -> bool:
+def _is_ignored(connection: Connection, message: IcmpMessage) -> bool:
     """RFC5925-7.8: whoever signs its segments doesn't believe what nobody signed. ICMPv6's "packet too big" must be believed."""
     authentication = connection.authentication
     if authentication is None or authentication.heeds_icmp or not connection.tcb.is_synchronized:

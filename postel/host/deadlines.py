@@ -13,7 +13,7 @@ from postel.times import NEVER
 _FEW: Final = 64  # stale entries that are never worth a sweep
 
 
-class Timers:
+class Deadlines:
     """An entry is ``(deadline, serial, connection)``; the serial number breaks ties, so that connections needn't compare."""
 
     __slots__ = ("_armed", "_heap", "_serial", "_stale")
@@ -46,7 +46,7 @@ class Timers:
     def next_timeout(self) -> int:
         return self._heap[0][0] if self._heap else NEVER
 
-    def take_due(self, now: int) -> list[Connection]:
+    def pop_due(self, now: int) -> list[Connection]:
         """Whose deadlines have come, the earliest first. They are disarmed; deadlines that moved are armed anew."""
         due: list[Connection] = []
         while self._heap and self._heap[0][0] <= now:
