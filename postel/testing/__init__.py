@@ -1,3 +1,69 @@
-"""What Postel's own tests use, as a product: for testing code that stands beside TCP, around it or underneath it."""
+"""What Postel's own tests use, as a product: for testing code that stands beside TCP, around it or underneath it.
 
-__all__: list[str] = []
+`established`, `fin_wait_1` and so on return a `Scene`: a connection in that state, with a peer that the test plays by hand.
+"""
+
+from postel.testing.states import (
+    EVERY,
+    IRS,
+    ISS,
+    LOCAL,
+    PLAIN,
+    REMOTE,
+    SYNCHRONIZED,
+    Maker,
+    Peer,
+    Scene,
+    SceneOptions,
+    Watch,
+    close_wait,
+    closed,
+    closing,
+    established,
+    established_active,
+    fin_wait_1,
+    fin_wait_2,
+    last_ack,
+    listen,
+    syn_received,
+    syn_received_active,
+    syn_sent,
+    time_wait,
+)
+from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG, Segment
+
+__all__ = [
+    "ABSENT",
+    "ACK",
+    "EVERY",
+    "FIN",
+    "IRS",
+    "ISS",
+    "LOCAL",
+    "PLAIN",
+    "PSH",
+    "REMOTE",
+    "RST",
+    "SYN",
+    "SYNCHRONIZED",
+    "URG",
+    "Maker",
+    "Peer",
+    "Scene",
+    "SceneOptions",
+    "Segment",
+    "Watch",
+    "close_wait",
+    "closed",
+    "closing",
+    "established",
+    "established_active",
+    "fin_wait_1",
+    "fin_wait_2",
+    "last_ack",
+    "listen",
+    "syn_received",
+    "syn_received_active",
+    "syn_sent",
+    "time_wait",
+]

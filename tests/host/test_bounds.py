@@ -17,12 +17,12 @@ from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
 from postel.tcp.events import ACCEPTABLE, READABLE, TROUBLE_NAME, Event
 from postel.tcp.tcb import MOST_EVENTS
+from postel.testing.states import established, syn_received, syn_sent
 from postel.times import HOUR, MILLISECOND, MINUTE, SECOND
 from postel.wire import checksum, icmp, ip
 from postel.wire.icmp import IcmpMessage
 from postel.wire.segment import ACK, FIN, PROTOCOL, PSH, RST, SYN, URG, Segment, encode_for
 from tests.host.conftest import Peer, make_host, make_pair
-from tests.tcp.scenes import established, syn_received, syn_sent
 
 CODES = [(3, code) for code in range(16)] + [(11, 0), (11, 1), (12, 0), (4, 0)]
 

@@ -14,9 +14,9 @@ from postel.tcp.congestion.bbr import BBR
 from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.ranges import Ranges
+from postel.testing.states import PLAIN, Peer, Scene, established
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.segment import ACK, Segment
-from tests.tcp.scenes import PLAIN, Peer, Scene, established
 
 MSS = 1000
 LIMITED_TRANSMIT = 2  # segments (RFC 3042)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from postel.tcp.memory import Memory
 from postel.tcp.reassembly import PIECE, QUEUE, Reassembly
+from postel.testing.states import PLAIN, Peer, established
 from postel.wire.segment import ACK
-from tests.tcp.scenes import PLAIN, Peer, established
 
 SACK = replace(PLAIN, sack=True)
 

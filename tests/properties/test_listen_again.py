@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from postel.tcp.config import DEFAULT
 from postel.tcp.ecn import ECN_ASK
 from postel.tcp.state import LISTEN, SYN_RECEIVED
+from postel.testing.states import Peer, Scene, listen
 from postel.wire.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG
-from tests.tcp.scenes import Peer, Scene, listen
 
 CONFIG = replace(DEFAULT, ecn=ECN_ASK, user_timeout_option=True)
 SEGMENTS = st.lists(

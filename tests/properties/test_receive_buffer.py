@@ -10,9 +10,9 @@ from postel.sim import World
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
 from postel.tcp.events import ACCEPTABLE, Event
+from postel.testing.states import PLAIN, Peer, Scene, established
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
-from tests.tcp.scenes import PLAIN, Peer, Scene, established
 
 BUFFERS = (1, 100, 5000, 65_535, 65_536, 100_000, 131_072, 300_001)
 SCALED_FOR = (0, 100_000, 6 << 20, 1 << 30)  # of units of 1, 2, 128 and 16,384 octets

@@ -9,12 +9,12 @@ from postel.host.host import Host
 from postel.tcp.config import DEFAULT
 from postel.tcp.invariants import check
 from postel.tcp.state import CLOSED
+from postel.testing import states
+from postel.testing.states import SYNCHRONIZED, Maker, Scene, established
 from postel.wire import ip
 from postel.wire.segment import ACK
-from tests.tcp import scenes
-from tests.tcp.scenes import SYNCHRONIZED, Maker, Scene, established
 
-SENDING = [scenes.established, scenes.close_wait]
+SENDING = [states.established, states.close_wait]
 
 
 def told(scene: Scene, error: TcpError, *, hard: bool) -> None:
@@ -23,7 +23,7 @@ def told(scene: Scene, error: TcpError, *, hard: bool) -> None:
 
 
 @pytest.mark.label("MUST-54", "MUST-56", "SHLD-25", "MUST-47")
-@pytest.mark.parametrize("make", [scenes.syn_sent, scenes.syn_received_active, scenes.fin_wait_1, scenes.closing, scenes.last_ack])
+@pytest.mark.parametrize("make", [states.syn_sent, states.syn_received_active, states.fin_wait_1, states.closing, states.last_ack])
 def test_must_56_a_soft_error_is_told_and_survived(make: Maker) -> None:
     scene = make()
     before = scene.image()
@@ -49,7 +49,7 @@ def test_rfc5927_5_2_once_synchronized_no_error_ends_a_connection(make: Maker, h
 
 
 @pytest.mark.label("SHLD-26", "BAD-CLOSE-7")
-@pytest.mark.parametrize("make", [scenes.syn_sent, scenes.syn_received_active])
+@pytest.mark.parametrize("make", [states.syn_sent, states.syn_received_active])
 def test_shld_26_a_hard_error_ends_an_attempt(make: Maker) -> None:
     scene = make()
     scene.connection.send(b"queued", scene.now)
@@ -60,11 +60,11 @@ def test_shld_26_a_hard_error_ends_an_attempt(make: Maker) -> None:
 
 
 @pytest.mark.label("RFC5927-4.1", "BAD-ICMP-2")
-@pytest.mark.parametrize("make", [scenes.closed, *SYNCHRONIZED.values()])
+@pytest.mark.parametrize("make", [states.closed, *SYNCHRONIZED.values()])
 def test_rfc5927_4_1_an_error_about_nothing_in_flight_is_ignored(make: Maker) -> None:
     scene = make()
     before = scene.image()
-    for number in (scene.tcb.snd.max, scenes.sequence.add(scene.tcb.snd.una, -1)):
+    for number in (scene.tcb.snd.max, states.sequence.add(scene.tcb.snd.una, -1)):
         scene.connection.network_error(HostUnreachable(), scene.now, hard=True, number=number)
     assert scene.image() == before
 
@@ -73,10 +73,10 @@ def test_rfc5927_4_1_an_error_about_nothing_in_flight_is_ignored(make: Maker) ->
 def test_must_45_the_local_address_never_changes() -> None:
     scene = established()
     with pytest.raises(AttributeError):
-        scene.connection.local = scenes.REMOTE  # type: ignore[misc]
+        scene.connection.local = states.REMOTE  # type: ignore[misc]
     scene.sends(b"text")
     scene.closes()
-    assert {(segment.source, segment.destination) for segment in scene.sent} == {(scenes.LOCAL.port, scenes.REMOTE.port)}
+    assert {(segment.source, segment.destination) for segment in scene.sent} == {(states.LOCAL.port, states.REMOTE.port)}
 
 
 def drained(host: Host, now: int) -> list[ip.Packet]:

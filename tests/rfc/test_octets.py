@@ -8,9 +8,9 @@ from postel.errors import WireError
 from postel.tcp.config import DEFAULT
 from postel.tcp.ecn import ECN_ACCEPT_CLASSIC
 from postel.tcp.state import SYN_RECEIVED
+from postel.testing import states
+from postel.testing.states import LOCAL, PLAIN, REMOTE, SYNCHRONIZED, Maker, Peer, Scene, established, listen
 from postel.wire.segment import ABSENT, ACK, CWR, ECE, FIN, SYN, checksum_is_right, encode_for, parse, parse_leniently
-from tests.tcp import scenes
-from tests.tcp.scenes import LOCAL, PLAIN, REMOTE, SYNCHRONIZED, Maker, Peer, Scene, established, listen
 
 NOP, END = b"\x01", b"\x00"
 
@@ -82,7 +82,7 @@ def test_must_3_no_flipped_bit_gets_through() -> None:
 @pytest.mark.label("MUST-2")
 def test_must_2_every_segment_that_leaves_has_its_checksum() -> None:
     for config in (PLAIN, DEFAULT):
-        for make in scenes.EVERY.values():
+        for make in states.EVERY.values():
             scene = make(config, Peer(tsval=1, sack=True, window_scale=2))
             for flags in (SYN, ACK, FIN | ACK):
                 scene.hears(flags, b"x", seq=scene.nxt + 5)
@@ -113,7 +113,7 @@ def test_must_6_unknown_options_are_skipped_by_their_length(make: Maker, kind: i
 
 @pytest.mark.label("MUST-7", "EP-PRE-5", "BAD-OPT-1", "BAD-OPT-2", "BAD-OPT-8")
 @pytest.mark.parametrize("options", ["0200", "0201", "080a0000", "0522", "fe00", "01010102", "0828"])
-@pytest.mark.parametrize("make", [listen, scenes.syn_sent, *[maker for name, maker in SYNCHRONIZED.items() if name != "LAST-ACK"]])
+@pytest.mark.parametrize("make", [listen, states.syn_sent, *[maker for name, maker in SYNCHRONIZED.items() if name != "LAST-ACK"]])
 @pytest.mark.parametrize("flags", [SYN, ACK, SYN | ACK])
 def test_must_7_what_follows_a_lie_in_the_list_is_ignored(make: Maker, options: str, flags: int) -> None:
     """Not D-2, which drops the segment: other receivers ignore the option, and a reset would let anybody outside end connections."""
@@ -160,7 +160,7 @@ def test_bad_hdr_4_reserved_bits_change_nothing(bits: int) -> None:
     """The lowest is AE: reserved for who doesn't know RFC 9768, where on a SYN it means something (tests/tcp/test_ecn_negotiation.py)."""
     config = replace(PLAIN, ecn=ECN_ACCEPT_CLASSIC)
     for flags in (SYN, ACK, ACK | ECE | CWR, FIN | ACK):
-        for make in (listen, established, scenes.fin_wait_1):
+        for make in (listen, established, states.fin_wait_1):
             scene, plain = make(config), make(config)
             octets = bytearray(octets_of(scene, flags, b"text"))
             octets[12] |= bits

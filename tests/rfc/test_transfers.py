@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from postel.tcp.config import PROBE_NEVER
+from postel.testing.states import MSS, Peer, Scene, established
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
-from tests.tcp.scenes import MSS, RENO, Peer, Scene, established
+from tests.tcp.scenes import RENO
 
 HALF_WAY = 25 * MILLISECOND
 TOTAL = 200

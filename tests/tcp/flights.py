@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.recovery.rack import Rack
+from postel.testing.states import MSS, PLAIN, Peer, Scene, syn_received
 from postel.times import MILLISECOND
 from postel.wire.segment import ACK
-from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, syn_received
 
 ROUND_TRIP = 100 * MILLISECOND
 WINDOW = 65535

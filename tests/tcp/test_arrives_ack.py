@@ -6,13 +6,13 @@ import pytest
 
 from postel.tcp.state import CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, SYN_RECEIVED, TIME_WAIT
 from postel.tcp.tcb import NO_SEQUENCE
+from postel.testing import states
+from postel.testing.states import MSS, PLAIN, SYNCHRONIZED, Maker, Scene, established, fin_wait_1, syn_received, time_wait
 from postel.times import NEVER, SECOND
 from postel.wire.segment import ACK, FIN, PSH, SYN, URG
-from tests.tcp import scenes
-from tests.tcp.scenes import MSS, PLAIN, SYNCHRONIZED, Maker, Scene, established, fin_wait_1, syn_received, time_wait
 
 ALL = [*SYNCHRONIZED.values()]
-SENDING = [scenes.established, scenes.close_wait]
+SENDING = [states.established, states.close_wait]
 LARGE = bytes(range(250)) * 12  # three segments
 
 
@@ -45,7 +45,7 @@ def test_ep_ack_2_as_far_back_as_the_largest_window_an_ack_is_good() -> None:
 def test_ep_ack_2_the_largest_window_is_remembered() -> None:
     scene = established()
     scene.hears(ACK, window=10)
-    assert scene.tcb.snd.max_wnd == scenes.WINDOW
+    assert scene.tcb.snd.max_wnd == states.WINDOW
     scene.hears(ACK, window=65535)
     assert scene.tcb.snd.max_wnd == 65535
 
@@ -56,7 +56,7 @@ def test_ep_ack_3_the_ack_of_our_syn_establishes() -> None:
     assert scene.hears(ACK, window=123) == []
     assert scene.state is ESTABLISHED
     snd = scene.tcb.snd
-    assert (snd.wnd, snd.max_wnd, snd.wl1, snd.wl2) == (123, scenes.WINDOW, scene.tcb.rcv.nxt, snd.una)
+    assert (snd.wnd, snd.max_wnd, snd.wl1, snd.wl2) == (123, states.WINDOW, scene.tcb.rcv.nxt, snd.una)
     assert scene.events() == ["opened"]
     assert scene.connection.next_timeout() == NEVER
 
@@ -77,7 +77,7 @@ def test_ep_ack_3_what_was_queued_goes_out() -> None:
 
 
 @pytest.mark.label("EP-ACK-4", "RFC9293-3.5.2-2", "BAD-ACK-8")
-@pytest.mark.parametrize("make", [syn_received, scenes.syn_received_active])
+@pytest.mark.parametrize("make", [syn_received, states.syn_received_active])
 @pytest.mark.parametrize("ack", [0, -1, 2, 100_000])
 def test_ep_ack_4_a_wrong_ack_of_our_syn_is_reset(make: Maker, ack: int) -> None:
     scene = make()
@@ -230,7 +230,7 @@ def test_ep_ack_9_before_the_fin_is_sent_nothing_acknowledges_it() -> None:
 
 @pytest.mark.label("EP-ACK-10", "EP-TMO-9")
 def test_ep_ack_10_fin_wait_2_has_a_timer_only_when_orphaned() -> None:
-    scene = scenes.fin_wait_2()
+    scene = states.fin_wait_2()
     assert scene.connection.next_timeout() == NEVER
     scene = fin_wait_1()
     scene.releases()
@@ -240,7 +240,7 @@ def test_ep_ack_10_fin_wait_2_has_a_timer_only_when_orphaned() -> None:
 
 @pytest.mark.label("EP-ACK-11")
 def test_ep_ack_11_close_wait_sends_on() -> None:
-    scene = scenes.close_wait()
+    scene = states.close_wait()
     assert scene.sends(b"more") == ["PSH,ACK seq=1 ack=2 len=4"]
     scene.hears(ACK)
     assert scene.una == 5
@@ -248,7 +248,7 @@ def test_ep_ack_11_close_wait_sends_on() -> None:
 
 @pytest.mark.label("EP-ACK-12")
 def test_ep_ack_12_closing_waits_for_the_ack_of_the_fin() -> None:
-    scene = scenes.closing()
+    scene = states.closing()
     scene.hears(ACK, ack=1)
     assert scene.state is CLOSING
     scene.hears(ACK, ack=2)
@@ -276,7 +276,7 @@ def test_ep_ack_12_data_before_our_fin_is_acknowledged_as_ever() -> None:
 
 @pytest.mark.label("EP-ACK-13")
 def test_ep_ack_13_last_ack_waits_for_the_ack_of_the_fin() -> None:
-    scene = scenes.close_wait()
+    scene = states.close_wait()
     scene.connection.send(LARGE, scene.now)
     scene.closes()
     scene.hears(ACK, ack=1001)
@@ -300,7 +300,7 @@ def test_ep_ack_14_a_fin_in_time_wait_restarts_it(seq: int) -> None:
 @pytest.mark.label("EP-ACK-15", "BAD-TW-1")
 @pytest.mark.parametrize("ack", [2, 1])
 def test_ep_ack_15_a_pure_ack_in_time_wait_is_dropped(ack: int) -> None:
-    assert time_wait().ignores(ACK, ack=ack, window=scenes.WINDOW)
+    assert time_wait().ignores(ACK, ack=ack, window=states.WINDOW)
 
 
 @pytest.mark.label("BAD-TW-1", "RFC1337-3", "EP-TXT-3")
@@ -318,7 +318,7 @@ def test_bad_tw_1_old_text_in_time_wait_is_answered_and_changes_nothing(seq: int
 @pytest.mark.label("BAD-ACK-3")
 def test_bad_ack_3_two_that_disagree_fight_no_war() -> None:
     """Each sees the other's ACK as unacceptable: without the throttle they would answer each other for ever."""
-    left, right = established(irs=scenes.IRS), established(irs=scenes.IRS + 5000)
+    left, right = established(irs=states.IRS), established(irs=states.IRS + 5000)
     exchanged = 0
     left.connection.segment_arrives(left.segment(ACK, seq=-9000), left.now)
     for _ in range(100):

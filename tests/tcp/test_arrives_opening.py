@@ -7,9 +7,9 @@ import pytest
 from postel.errors import ConnectionRefused
 from postel.tcp.config import DEFAULT
 from postel.tcp.state import CLOSE_WAIT, CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED, SYN_SENT
+from postel.testing import states
+from postel.testing.states import PLAIN, Peer, closed, established_active, listen, syn_received, syn_sent
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Peer, closed, established_active, listen, syn_received, syn_sent
 
 NULL, FIN_ONLY, XMAS = 0, FIN, FIN | PSH | URG
 
@@ -50,7 +50,7 @@ def test_a_reset_echoes_the_timestamp_of_what_it_answers() -> None:
 def test_bad_hdr_6_scans_find_nothing_but_the_reset_of_a_closed_port(flags: int) -> None:
     assert listen().ignores(flags)
     assert closed().hears(flags) == [f"RST,ACK seq=0 ack={int(flags & FIN > 0)}"]
-    assert scenes.established().ignores(flags)
+    assert states.established().ignores(flags)
 
 
 # LISTEN
@@ -75,7 +75,7 @@ def test_ep_lis_3_a_syn_is_answered_from_syn_received() -> None:
     assert scene.state is SYN_RECEIVED
     tcb, answer = scene.tcb, scene.sent[0]
     assert (scene.una, scene.max, scene.nxt) == (0, 1, 1)
-    assert tcb.rcv.irs == scenes.IRS
+    assert tcb.rcv.irs == states.IRS
     assert tcb.is_passive
     assert tcb.timestamps.last_ack_sent == tcb.rcv.nxt
     assert (tcb.snd.wnd, tcb.snd.shift) == (400, 7)  # the window of a SYN isn't scaled
@@ -141,7 +141,7 @@ def test_ep_ss_5_syn_ack_establishes() -> None:
     snd = scene.tcb.snd
     assert (snd.wnd, snd.wl1, snd.wl2, snd.max_wnd) == (321, scene.tcb.rcv.irs, snd.una, 321)
     assert scene.una == 1
-    assert scene.tcb.timers.retransmission == scenes.NEVER
+    assert scene.tcb.timers.retransmission == states.NEVER
     assert scene.events() == ["opened"]
 
 
@@ -215,7 +215,7 @@ def test_bad_open_4_an_old_duplicate_syn_then_the_real_one() -> None:
 
 @pytest.mark.label("MUST-10")
 def test_must_10_a_simultaneous_open_ends_as_any_other() -> None:
-    scene = scenes.syn_received_active()
+    scene = states.syn_received_active()
     assert scene.hears(SYN | ACK, seq=0) == []  # figure 7
     assert scene.state is ESTABLISHED
     assert scene.events() == ["opened"]
@@ -266,7 +266,7 @@ def test_must_11_a_listener_that_opens_actively_is_no_longer_passive() -> None:
 @pytest.mark.label("BAD-HDR-10", "BAD-OPEN-2")
 def test_bad_open_2_a_connection_to_itself_opens_once_and_is_quiet() -> None:
     """LAND: every segment of ours is also the one that arrives."""
-    scene = syn_sent(replace(PLAIN, nagle=False), local=scenes.LOCAL, remote=scenes.LOCAL, irs=scenes.ISS)
+    scene = syn_sent(replace(PLAIN, nagle=False), local=states.LOCAL, remote=states.LOCAL, irs=states.ISS)
     again = [scene.segment(SYN, ack=0)]
     exchanged = 0
     while again and exchanged < 100:

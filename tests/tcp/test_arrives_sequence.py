@@ -7,15 +7,15 @@ import pytest
 from postel.errors import ConnectionRefused, ConnectionReset
 from postel.tcp.arrives import is_acceptable
 from postel.tcp.state import CLOSE_WAIT, CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED, TIME_WAIT
+from postel.testing import states
+from postel.testing.states import PLAIN, SYNCHRONIZED, Maker, Peer, Scene, established, syn_received, syn_received_active, time_wait
 from postel.times import SECOND
 from postel.wire.segment import ACK, FIN, PSH, RST, SYN, URG
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, SYNCHRONIZED, Maker, Peer, Scene, established, syn_received, syn_received_active, time_wait
 
 SMALL = replace(PLAIN, receive_buffer=10)
 ALL = [*SYNCHRONIZED.values()]
-WITH_READERS = [scenes.established, scenes.fin_wait_1, scenes.fin_wait_2]
-EXPECTED_RESET = [scenes.established, scenes.fin_wait_1, scenes.fin_wait_2, scenes.close_wait]
+WITH_READERS = [states.established, states.fin_wait_1, states.fin_wait_2]
+EXPECTED_RESET = [states.established, states.fin_wait_1, states.fin_wait_2, states.close_wait]
 
 
 def full() -> Scene:
@@ -138,7 +138,7 @@ def test_ep_seq_6_the_ack_of_a_keep_alive_counts(data: bytes) -> None:
 @pytest.mark.label("EP-SEQ-6", "RFC9293-A.2")
 def test_ep_seq_6_simultaneous_close_with_the_fin_repeated() -> None:
     """Both FINs crossed and both ACKs were lost: the repeated FIN acknowledges ours."""
-    scene = scenes.closing()
+    scene = states.closing()
     assert scene.hears(FIN | ACK, seq=1, ack=2) == ["ACK seq=2 ack=2"]
     assert scene.state is TIME_WAIT
 
@@ -227,7 +227,7 @@ def test_ep_rst_3_a_passive_opener_listens_again_and_nobody_is_told() -> None:
     assert scene.hears(RST) == []
     assert scene.state is LISTEN
     assert scene.events() == []
-    assert scene.connection.next_timeout() == scenes.NEVER
+    assert scene.connection.next_timeout() == states.NEVER
 
 
 @pytest.mark.label("EP-RST-4", "MUST-11")
@@ -262,7 +262,7 @@ def test_bad_rst_2_what_came_in_order_stays_readable_and_what_waited_goes() -> N
 
 
 @pytest.mark.label("EP-RST-6", "BAD-RST-2")
-@pytest.mark.parametrize("make", [scenes.closing, scenes.last_ack])
+@pytest.mark.parametrize("make", [states.closing, states.last_ack])
 def test_ep_rst_6_after_both_fins_a_reset_is_no_error(make: Maker) -> None:
     scene = make()
     assert scene.hears(RST) == []

@@ -8,13 +8,13 @@ from postel.errors import ConnectionReset
 from postel.tcp.memory import Memory
 from postel.tcp.reassembly import PIECE, QUEUE
 from postel.tcp.state import CLOSE_WAIT, CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_2, TIME_WAIT
+from postel.testing import states
+from postel.testing.states import PLAIN, Maker, closing, established, fin_wait_1, fin_wait_2, last_ack, syn_received, time_wait
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.segment import ACK, FIN, PSH, RST, URG
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Maker, closing, established, fin_wait_1, fin_wait_2, last_ack, syn_received, time_wait
 
 READING = [established, fin_wait_1, fin_wait_2]
-PAST_FIN = [scenes.close_wait, closing, last_ack, time_wait]
+PAST_FIN = [states.close_wait, closing, last_ack, time_wait]
 
 
 # The sixth check: URG
@@ -106,7 +106,7 @@ def test_ep_urg_4_a_closed_window_lets_urgent_in() -> None:
 @pytest.mark.label("BAD-URG-3")
 @pytest.mark.parametrize("flags", [URG | ACK, URG | ACK | FIN, URG | ACK | PSH])
 def test_bad_urg_3_urgent_on_any_segment_is_harmless(flags: int) -> None:
-    for make in scenes.EVERY.values():
+    for make in states.EVERY.values():
         scene = make()
         scene.hears(flags, urgent=5)
         assert scene.events().count("urgent") <= 1
@@ -263,7 +263,7 @@ def test_text_ahead_that_memory_cannot_hold_is_dropped() -> None:
 
 
 @pytest.mark.label("EP-FIN-1")
-@pytest.mark.parametrize("make", [scenes.closed, scenes.listen, scenes.syn_sent])
+@pytest.mark.parametrize("make", [states.closed, states.listen, states.syn_sent])
 def test_ep_fin_1_where_nothing_validates_it_a_fin_is_not_processed(make: Maker) -> None:
     scene = make()
     before = scene.state
@@ -314,7 +314,7 @@ def test_ep_fin_5_our_fin_came_first() -> None:
 
 
 @pytest.mark.label("EP-FIN-6")
-@pytest.mark.parametrize("make", [scenes.close_wait, closing, last_ack])
+@pytest.mark.parametrize("make", [states.close_wait, closing, last_ack])
 @pytest.mark.parametrize("seq", [1, 2])
 def test_ep_fin_6_a_second_fin_is_acknowledged_and_changes_nothing(make: Maker, seq: int) -> None:
     scene = make()
@@ -372,7 +372,7 @@ def test_ep_fin_8_in_fin_wait_2_too() -> None:
 @pytest.mark.label("BAD-RST-2")
 def test_a_reset_after_the_peers_fin_is_told_apart_from_it() -> None:
     """MUST-12."""
-    scene = scenes.close_wait()
+    scene = states.close_wait()
     scene.hears(RST)
     assert isinstance(scene.connection.error, ConnectionReset)
     assert scene.connection.at_end

@@ -32,16 +32,29 @@ from postel.tcp.state import (
     TIME_WAIT,
 )
 from postel.tcp.status import SACK, TIMESTAMPS, WINDOW_SCALE
+from postel.testing import states
+from postel.testing.states import (
+    EVERY,
+    PLAIN,
+    REMOTE,
+    SYNCHRONIZED,
+    Maker,
+    Peer,
+    Scene,
+    closed,
+    established,
+    listen,
+    syn_received,
+    syn_sent,
+)
 from postel.times import MINUTE, NEVER
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, FIN, RST, SYN
-from tests.tcp import scenes
-from tests.tcp.scenes import EVERY, PLAIN, REMOTE, SYNCHRONIZED, Maker, Peer, Scene, closed, established, listen, syn_received, syn_sent
 
 UNSPECIFIED = Endpoint(bytes(4), 0)
 OPENED = [maker for name, maker in EVERY.items() if name not in ("CLOSED", "LISTEN")]
-QUEUING = [syn_sent, syn_received, scenes.syn_received_active]
-FINISHED = [scenes.fin_wait_1, scenes.fin_wait_2, scenes.closing, scenes.last_ack, scenes.time_wait]
+QUEUING = [syn_sent, syn_received, states.syn_received_active]
+FINISHED = [states.fin_wait_1, states.fin_wait_2, states.closing, states.last_ack, states.time_wait]
 
 
 def calls(scene: Scene) -> dict[str, Callable[[], object]]:
@@ -155,7 +168,7 @@ def test_ep_send_3_before_established_data_waits(make: Maker) -> None:
 
 
 @pytest.mark.label("EP-SEND-4")
-@pytest.mark.parametrize("make", [established, scenes.close_wait])
+@pytest.mark.parametrize("make", [established, states.close_wait])
 def test_ep_send_4_data_goes_out_with_the_ack(make: Maker) -> None:
     scene = make()
     assert scene.sends(b"hello") == [f"PSH,ACK seq=1 ack={scene.nxt} len=5"]
@@ -208,7 +221,7 @@ def test_ep_send_5_after_close_nothing_more_is_sent(make: Maker) -> None:
 
 
 @pytest.mark.label("EP-SEND-5", "RFC9293-3.6-2")
-@pytest.mark.parametrize("make", [syn_received, scenes.close_wait])
+@pytest.mark.parametrize("make", [syn_received, states.close_wait])
 def test_ep_send_5_from_the_call_on_not_from_the_fin_on(make: Maker) -> None:
     """D-15."""
     scene = make()
@@ -266,7 +279,7 @@ def test_ep_recv_2_before_established_nothing_is_there(make: Maker) -> None:
 
 
 @pytest.mark.label("EP-RECV-3")
-@pytest.mark.parametrize("make", [established, scenes.fin_wait_1, scenes.fin_wait_2])
+@pytest.mark.parametrize("make", [established, states.fin_wait_1, states.fin_wait_2])
 def test_ep_recv_3_octets_are_given_in_order_and_once(make: Maker) -> None:
     scene = make()
     for piece in (b"abc", b"defgh", b"", b"i"):
@@ -337,7 +350,7 @@ def test_ep_recv_4_what_is_on_hand_and_then_the_end() -> None:
 @pytest.mark.label("EP-RECV-5", "RFC9293-3.6-1")
 def test_ep_recv_5_what_was_acknowledged_is_readable_whatever_follows() -> None:
     """D-14: in CLOSING, TIME-WAIT, and after it."""
-    scene = scenes.fin_wait_1()
+    scene = states.fin_wait_1()
     scene.hears(FIN | ACK, b"bye", ack=1)
     scene.hears(ACK)
     assert scene.state is TIME_WAIT
@@ -360,7 +373,7 @@ def test_ep_close_2_and_3_before_anything_was_agreed_nothing_is_sent(make: Maker
 
 
 @pytest.mark.label("EP-CLOSE-4")
-@pytest.mark.parametrize("make", [syn_received, scenes.syn_received_active])
+@pytest.mark.parametrize("make", [syn_received, states.syn_received_active])
 def test_ep_close_4_with_nothing_queued_the_fin_goes_at_once(make: Maker) -> None:
     scene = make()
     assert scene.closes() == ["FIN,ACK seq=1 ack=1"]
@@ -406,13 +419,13 @@ def test_ep_close_5_the_fin_follows_what_is_queued() -> None:
 
 @pytest.mark.label("EP-CLOSE-5", "RFC9293-3.6-1")
 def test_ep_close_5_reading_goes_on() -> None:
-    scene = scenes.fin_wait_2()
+    scene = states.fin_wait_2()
     scene.hears(ACK, b"still here")
     assert scene.reads() == b"still here"
 
 
 @pytest.mark.label("EP-CLOSE-6", "BAD-API-2")
-@pytest.mark.parametrize("make", [scenes.fin_wait_1, scenes.fin_wait_2])
+@pytest.mark.parametrize("make", [states.fin_wait_1, states.fin_wait_2])
 def test_ep_close_6_a_second_close_is_ok_and_sends_no_second_fin(make: Maker) -> None:
     scene = make()
     before = scene.image()
@@ -423,7 +436,7 @@ def test_ep_close_6_a_second_close_is_ok_and_sends_no_second_fin(make: Maker) ->
 @pytest.mark.label("EP-CLOSE-7")
 def test_ep_close_7_last_ack_begins_with_the_fin() -> None:
     """D-15."""
-    scene = scenes.close_wait(peer=Peer(window=1400))
+    scene = states.close_wait(peer=Peer(window=1400))
     scene.connection.send(bytes(1500), scene.now)
     scene.connection.close(scene.now)
     scene.drain()
@@ -433,7 +446,7 @@ def test_ep_close_7_last_ack_begins_with_the_fin() -> None:
 
 
 @pytest.mark.label("EP-CLOSE-8", "BAD-API-2")
-@pytest.mark.parametrize("make", [scenes.closing, scenes.last_ack, scenes.time_wait])
+@pytest.mark.parametrize("make", [states.closing, states.last_ack, states.time_wait])
 def test_ep_close_8_the_connection_is_closing_already(make: Maker) -> None:
     scene = make()
     before = scene.image()
@@ -455,11 +468,11 @@ def test_ep_abort_2_and_3_nobody_needs_a_reset(make: Maker) -> None:
 
 
 @pytest.mark.label("EP-ABORT-4")
-@pytest.mark.parametrize("make", [*QUEUING[1:], established, scenes.fin_wait_1, scenes.fin_wait_2, scenes.close_wait])
+@pytest.mark.parametrize("make", [*QUEUING[1:], established, states.fin_wait_1, states.fin_wait_2, states.close_wait])
 def test_ep_abort_4_the_peer_is_told_with_a_reset(make: Maker) -> None:
     scene = make()
     number = scene.max
-    if make in (established, scenes.close_wait):
+    if make in (established, states.close_wait):
         scene.sends(b"in flight")
         number += 9
     assert scene.aborts() == [f"RST seq={number}"]
@@ -526,7 +539,7 @@ def test_ep_abort_4_the_reset_carries_the_timestamp() -> None:
 
 
 @pytest.mark.label("EP-ABORT-5")
-@pytest.mark.parametrize("make", [scenes.closing, scenes.last_ack, scenes.time_wait])
+@pytest.mark.parametrize("make", [states.closing, states.last_ack, states.time_wait])
 def test_ep_abort_5_ok_and_no_reset(make: Maker) -> None:
     scene = make()
     assert scene.aborts() == []
@@ -540,7 +553,7 @@ def test_ep_abort_5_ok_and_no_reset(make: Maker) -> None:
 @pytest.mark.label("EP-STAT-1")
 def test_ep_stat_1_nothing_to_tell_of_a_closed_connection() -> None:
     with pytest.raises(ConnectionDoesNotExist):
-        scenes.closed().connection.status()
+        states.closed().connection.status()
 
 
 @pytest.mark.label("EP-STAT-2")
@@ -548,7 +561,7 @@ def test_ep_stat_1_nothing_to_tell_of_a_closed_connection() -> None:
 def test_ep_stat_2_every_state_is_told(make: Maker) -> None:
     scene = make()
     status = scene.connection.status()
-    assert (status.state, status.local, status.remote) == (scene.state, scenes.LOCAL, REMOTE)
+    assert (status.state, status.local, status.remote) == (scene.state, states.LOCAL, REMOTE)
 
 
 def test_ep_stat_2_and_what_there_is_to_know() -> None:
@@ -581,7 +594,7 @@ def test_a_connection_says_who_and_what_it_is() -> None:
 )
 def test_whoever_was_touched_is_on_the_agenda_once(act: Callable[[Connection], None]) -> None:
     agenda: deque[Connection] = deque()
-    connection = Connection(scenes.LOCAL, REMOTE, agenda=agenda)
+    connection = Connection(states.LOCAL, REMOTE, agenda=agenda)
     act(connection)
     connection.handle_timeout(0)
     assert list(agenda) == [connection]

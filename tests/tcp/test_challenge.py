@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from postel.testing import states
+from postel.testing.states import PLAIN, Maker, established
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK, RST, SYN
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Maker, established
 
-IN_STEP = {name: maker for name, maker in scenes.SYNCHRONIZED.items() if name != "TIME-WAIT"}
+IN_STEP = {name: maker for name, maker in states.SYNCHRONIZED.items() if name != "TIME-WAIT"}
 
 
 @pytest.mark.label("EP-CHL-1", "RFC5961-7a")

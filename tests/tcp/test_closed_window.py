@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from postel.tcp.state import CLOSED, ESTABLISHED, SYN_RECEIVED
+from postel.testing import states
+from postel.testing.states import PLAIN, Peer, Scene, established
 from postel.times import SECOND
 from postel.wire.segment import ACK, FIN, PSH, RST, SYN, URG
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Peer, Scene, established
 
 SMALL = replace(PLAIN, receive_buffer=10)
 SCALED = replace(PLAIN, window_scaling=True)
@@ -16,7 +16,7 @@ SEGMENT = 1460
 JOINED = 65_535
 
 
-def probed(config: scenes.Config = PLAIN, peer: Peer | None = None) -> Scene:
+def probed(config: states.Config = PLAIN, peer: Peer | None = None) -> Scene:
     """The peer's window is closed, and a probe has gone beyond it: SND.UNA = 1001, SND.MAX = 1002."""
     scene = established(config, peer or Peer(window=1000))
     scene.sends(bytes(5000))
@@ -26,7 +26,7 @@ def probed(config: scenes.Config = PLAIN, peer: Peer | None = None) -> Scene:
     return scene
 
 
-def full(config: scenes.Config = SMALL, peer: Peer | None = None) -> Scene:
+def full(config: states.Config = SMALL, peer: Peer | None = None) -> Scene:
     """Our window is closed: RCV.NXT = 11. Five octets of ours are in flight."""
     scene = established(config, peer)
     scene.hears(ACK, b"0123456789")
@@ -115,7 +115,7 @@ def test_a_fin_that_probes_is_beyond_the_window_too() -> None:
 @pytest.mark.label("EP-ABORT-4")
 def test_a_syn_is_before_the_window() -> None:
     """A peer that offers no window at first takes what follows our SYN."""
-    scene = scenes.syn_received(peer=Peer(window=0))
+    scene = states.syn_received(peer=Peer(window=0))
     assert scene.state is SYN_RECEIVED
     assert scene.aborts() == ["RST seq=1"]
 
@@ -243,9 +243,9 @@ def test_a_window_that_is_told_as_closed_counts_as_closed() -> None:
 
 
 @pytest.mark.label("EP-RST-8", "RFC5961-3.2a", "SHLD-2")
-@pytest.mark.parametrize("make", [scenes.syn_received, *scenes.SYNCHRONIZED.values()])
+@pytest.mark.parametrize("make", [states.syn_received, *states.SYNCHRONIZED.values()])
 @pytest.mark.parametrize("config", [PLAIN, SMALL])
-def test_the_text_of_a_reset_says_nothing_of_its_place(make: scenes.Maker, config: scenes.Config) -> None:
+def test_the_text_of_a_reset_says_nothing_of_its_place(make: states.Maker, config: states.Config) -> None:
     """Its number lies left of the window, its text reaches into it: it is outside the window, and dropped."""
     scene = make(config)
     for flags in (RST, RST | ACK):

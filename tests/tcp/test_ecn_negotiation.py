@@ -23,9 +23,10 @@ from postel.tcp.ecn.accurate import ORDER_0, Accurate
 from postel.tcp.ecn.classic import Classic
 from postel.tcp.state import CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED
 from postel.tcp.tcb import Tcb
+from postel.testing.states import MSS, PLAIN, Scene, established_active, listen, syn_sent
 from postel.times import SECOND
 from postel.wire.segment import ACK, CWR, ECE, RST, SYN, Segment
-from tests.tcp.scenes import MSS, PLAIN, RENO, Scene, established_active, listen, syn_sent
+from tests.tcp.scenes import RENO
 
 WHOLE_OPTION = ((ORDER_0, b"\0\0\1\0\0\0\0\0\1"),)
 

@@ -9,14 +9,14 @@ import pytest
 from postel.errors import HostUnreachable
 from postel.tcp import timewait
 from postel.tcp.state import EDGES, SUCCESSORS, State
+from postel.testing import states
+from postel.testing.states import PLAIN, Scene
 from postel.times import NEVER
 from postel.wire.segment import ACK, FIN, RST, SYN, Segment
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Scene
 
 KEEPS_ALIVE = replace(PLAIN, keep_alive=True)
 Act = Callable[[Scene], object]
-Walk = tuple[scenes.Maker, Act]
+Walk = tuple[states.Maker, Act]
 
 
 def hears(flags: int, data: bytes = b"", **numbers: int) -> Act:
@@ -51,94 +51,94 @@ def releases_and_waits(scene: Scene) -> None:
 
 
 def close_wait_with_unread() -> Scene:
-    scene = scenes.established()
+    scene = states.established()
     scene.hears(FIN | ACK, b"unread")
     return scene
 
 
 def is_unreachable(scene: Scene) -> None:
-    scene.connection.network_error(HostUnreachable(), scene.now, hard=True, number=scenes.ISS)
+    scene.connection.network_error(HostUnreachable(), scene.now, hard=True, number=states.ISS)
 
 
 def time_wait_of_rfc_9293() -> Scene:
-    return scenes.time_wait(replace(PLAIN, rfc1337=False))
+    return states.time_wait(replace(PLAIN, rfc1337=False))
 
 
 def time_wait_that_heard_a_new_syn() -> Scene:
     """The host makes a new connection where `timewait.reopens`; its walk begins in LISTEN."""
-    old = scenes.time_wait()
+    old = states.time_wait()
     assert timewait.reopens(old.tcb, old.segment(SYN, seq=old.nxt + 1000))
-    return scenes.listen()
+    return states.listen()
 
 
 WALKS: dict[str, Walk] = {
-    "F1": (scenes.closed, lambda scene: scene.does(scene.connection.open_passive)),
-    "F2": (scenes.closed, lambda scene: scene.does(scene.connection.open_active)),
-    "F3": (scenes.listen, Scene.closes),
-    "F4": (scenes.listen, lambda scene: scene.sends(b"hello")),
-    "F5": (scenes.listen, hears(SYN)),
-    "F6": (scenes.syn_sent, Scene.closes),
-    "F7": (scenes.syn_sent, hears(SYN)),
-    "F8": (scenes.syn_sent, hears(SYN | ACK)),
-    "F9": (scenes.syn_received, hears(RST)),
-    "F10": (scenes.syn_received, hears(ACK)),
-    "F11": (scenes.syn_received, Scene.closes),
-    "F12": (scenes.established, Scene.closes),
-    "F13": (scenes.established, hears(FIN | ACK)),
-    "F14": (scenes.fin_wait_1, hears(ACK)),
-    "F15": (scenes.fin_wait_1, hears(FIN | ACK, ack=1)),
-    "F16": (scenes.fin_wait_2, hears(FIN | ACK)),
-    "F17": (scenes.closing, hears(ACK)),
-    "F18": (scenes.close_wait, Scene.closes),
-    "F19": (scenes.last_ack, hears(ACK)),
-    "F20": (scenes.time_wait, waits),
-    "N1": (scenes.fin_wait_1, hears(FIN | ACK)),
-    "N2": (scenes.listen, lambda scene: scene.does(scene.connection.open_active)),
-    "N3": (scenes.syn_sent, hears(RST | ACK)),
-    "N4": (scenes.syn_received_active, hears(RST)),
-    "N5": (scenes.syn_received, hears(SYN)),
-    "N6": (scenes.syn_received, hears(FIN | ACK)),
-    "N7": (scenes.syn_sent, hears(SYN | FIN | ACK)),
-    "N8": (scenes.established, hears(RST)),
-    "N9": (scenes.fin_wait_1, hears(RST)),
-    "N10": (scenes.fin_wait_2, hears(RST)),
-    "N11": (scenes.close_wait, hears(RST)),
-    "N12": (scenes.closing, hears(RST)),
-    "N13": (scenes.last_ack, hears(RST)),
+    "F1": (states.closed, lambda scene: scene.does(scene.connection.open_passive)),
+    "F2": (states.closed, lambda scene: scene.does(scene.connection.open_active)),
+    "F3": (states.listen, Scene.closes),
+    "F4": (states.listen, lambda scene: scene.sends(b"hello")),
+    "F5": (states.listen, hears(SYN)),
+    "F6": (states.syn_sent, Scene.closes),
+    "F7": (states.syn_sent, hears(SYN)),
+    "F8": (states.syn_sent, hears(SYN | ACK)),
+    "F9": (states.syn_received, hears(RST)),
+    "F10": (states.syn_received, hears(ACK)),
+    "F11": (states.syn_received, Scene.closes),
+    "F12": (states.established, Scene.closes),
+    "F13": (states.established, hears(FIN | ACK)),
+    "F14": (states.fin_wait_1, hears(ACK)),
+    "F15": (states.fin_wait_1, hears(FIN | ACK, ack=1)),
+    "F16": (states.fin_wait_2, hears(FIN | ACK)),
+    "F17": (states.closing, hears(ACK)),
+    "F18": (states.close_wait, Scene.closes),
+    "F19": (states.last_ack, hears(ACK)),
+    "F20": (states.time_wait, waits),
+    "N1": (states.fin_wait_1, hears(FIN | ACK)),
+    "N2": (states.listen, lambda scene: scene.does(scene.connection.open_active)),
+    "N3": (states.syn_sent, hears(RST | ACK)),
+    "N4": (states.syn_received_active, hears(RST)),
+    "N5": (states.syn_received, hears(SYN)),
+    "N6": (states.syn_received, hears(FIN | ACK)),
+    "N7": (states.syn_sent, hears(SYN | FIN | ACK)),
+    "N8": (states.established, hears(RST)),
+    "N9": (states.fin_wait_1, hears(RST)),
+    "N10": (states.fin_wait_2, hears(RST)),
+    "N11": (states.close_wait, hears(RST)),
+    "N12": (states.closing, hears(RST)),
+    "N13": (states.last_ack, hears(RST)),
     "N14": (time_wait_of_rfc_9293, hears(RST)),
-    "N15": (scenes.time_wait, hears(RST)),
-    "N16": (scenes.time_wait, hears(FIN | ACK, seq=1)),
+    "N15": (states.time_wait, hears(RST)),
+    "N16": (states.time_wait, hears(FIN | ACK, seq=1)),
     "N17": (time_wait_that_heard_a_new_syn, hears(SYN)),
-    "N18": (scenes.listen, Scene.aborts),
-    "N19": (scenes.syn_sent, Scene.aborts),
-    "N20": (scenes.syn_received, Scene.aborts),
-    "N21": (scenes.established, Scene.aborts),
-    "N22": (scenes.fin_wait_1, Scene.aborts),
-    "N23": (scenes.fin_wait_2, Scene.aborts),
-    "N24": (scenes.close_wait, Scene.aborts),
-    "N25": (scenes.closing, Scene.aborts),
-    "N26": (scenes.last_ack, Scene.aborts),
-    "N27": (scenes.time_wait, Scene.aborts),
-    "N28": (scenes.syn_sent, is_unreachable),
-    "N29": (scenes.syn_received_active, waits),
-    "N30": (scenes.syn_received, waits),
-    "N31": (scenes.established, sends_and_waits),
-    "N32": (scenes.fin_wait_1, waits),
-    "N33": (scenes.close_wait, sends_and_waits),
-    "N34": (scenes.closing, waits),
-    "N35": (scenes.last_ack, waits),
-    "N36": (scenes.fin_wait_2, releases_and_waits),
-    "N37": (scenes.established, gets_text_and_releases),
+    "N18": (states.listen, Scene.aborts),
+    "N19": (states.syn_sent, Scene.aborts),
+    "N20": (states.syn_received, Scene.aborts),
+    "N21": (states.established, Scene.aborts),
+    "N22": (states.fin_wait_1, Scene.aborts),
+    "N23": (states.fin_wait_2, Scene.aborts),
+    "N24": (states.close_wait, Scene.aborts),
+    "N25": (states.closing, Scene.aborts),
+    "N26": (states.last_ack, Scene.aborts),
+    "N27": (states.time_wait, Scene.aborts),
+    "N28": (states.syn_sent, is_unreachable),
+    "N29": (states.syn_received_active, waits),
+    "N30": (states.syn_received, waits),
+    "N31": (states.established, sends_and_waits),
+    "N32": (states.fin_wait_1, waits),
+    "N33": (states.close_wait, sends_and_waits),
+    "N34": (states.closing, waits),
+    "N35": (states.last_ack, waits),
+    "N36": (states.fin_wait_2, releases_and_waits),
+    "N37": (states.established, gets_text_and_releases),
     "N38": (close_wait_with_unread, Scene.releases),
-    "N39": (scenes.fin_wait_1, releases_and_hears_text),
-    "N40": (scenes.fin_wait_2, releases_and_hears_text),
-    "N41": (scenes.fin_wait_1, hears(ACK, b"text", ack=1)),
-    "N42": (scenes.closing, hears(FIN | ACK, seq=1, ack=1)),
-    "N43": (scenes.last_ack, hears(FIN | ACK, seq=1, ack=1)),
-    "N44": (scenes.close_wait, hears(FIN | ACK, seq=1)),
-    "N46": (scenes.syn_received, hears(ACK, ack=2)),
-    "N47": (scenes.syn_sent, hears(ACK, ack=2)),
-    "N48": (scenes.listen, hears(ACK, ack=2)),
+    "N39": (states.fin_wait_1, releases_and_hears_text),
+    "N40": (states.fin_wait_2, releases_and_hears_text),
+    "N41": (states.fin_wait_1, hears(ACK, b"text", ack=1)),
+    "N42": (states.closing, hears(FIN | ACK, seq=1, ack=1)),
+    "N43": (states.last_ack, hears(FIN | ACK, seq=1, ack=1)),
+    "N44": (states.close_wait, hears(FIN | ACK, seq=1)),
+    "N46": (states.syn_received, hears(ACK, ack=2)),
+    "N47": (states.syn_sent, hears(ACK, ack=2)),
+    "N48": (states.listen, hears(ACK, ack=2)),
 }
 _SENDING = re.compile("send (SYN,ACK|[A-Z]+)")
 ANSWERS = {"SYN": SYN, "SYN,ACK": SYN | ACK, "FIN": FIN | ACK, "ACK": ACK, "RST": RST}
@@ -195,8 +195,8 @@ def test_edges_that_signal_an_error(name: str) -> None:
     assert scene.all_events()[-1].error is scene.connection.error
 
 
-@pytest.mark.parametrize("make", [scenes.established, scenes.close_wait, scenes.fin_wait_2])
-def test_keep_alive_failure_walks_its_edges_too(make: scenes.Maker) -> None:
+@pytest.mark.parametrize("make", [states.established, states.close_wait, states.fin_wait_2])
+def test_keep_alive_failure_walks_its_edges_too(make: states.Maker) -> None:
     scene = make(KEEPS_ALIVE)
     waits(scene)
     assert scene.state is State.CLOSED
@@ -206,7 +206,7 @@ def test_no_other_pair_is_allowed() -> None:
     for before in State:
         for after in State:
             if after not in SUCCESSORS[before]:
-                scene = scenes.closed()
+                scene = states.closed()
                 scene.tcb.state = before
                 with pytest.raises(AssertionError, match="no edge"):
                     scene.tcb.enter(after, scene.now)
@@ -219,6 +219,6 @@ def test_states_read_as_the_rfc_writes_them() -> None:
 
 
 def test_any_segment_to_a_closed_connection_changes_nothing() -> None:
-    scene = scenes.closed()
+    scene = states.closed()
     scene.connection.segment_arrives(Segment(1, 2, 3, 4, RST, 5), scene.now)
-    assert scene.image() == scenes.closed().image()
+    assert scene.image() == states.closed().image()

@@ -4,8 +4,8 @@ from random import Random
 
 from postel.tcp import seq
 from postel.tcp.connection import Connection
+from postel.testing.states import established
 from postel.wire.segment import ACK, PSH, URG, Segment
-from tests.tcp.scenes import established
 
 STEP = 1 << 30
 

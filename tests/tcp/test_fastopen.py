@@ -12,11 +12,11 @@ from postel.tcp.memory import Memory
 from postel.tcp.recovery.rack import Rack
 from postel.tcp.state import CLOSED, ESTABLISHED, FIN_WAIT_1, LISTEN, SYN_RECEIVED
 from postel.tcp.tcb import DEFAULT_MSS_4
+from postel.testing.states import LOCAL, MSS, PLAIN, REMOTE, Peer, Scene, closed
 from postel.times import MINUTE, SECOND
 from postel.wire.address import Endpoint
 from postel.wire.options import FAST_OPEN
 from postel.wire.segment import ACK, FIN, RST, SYN
-from tests.tcp.scenes import LOCAL, MSS, PLAIN, REMOTE, Peer, Scene, closed
 
 COOKIE = b"12345678"
 PATH = LOCAL.address + REMOTE.address + REMOTE.port.to_bytes(2, "big")

@@ -11,10 +11,10 @@ from postel.tcp.invariants import check
 from postel.tcp.recovery.newreno import NewReno
 from postel.tcp.recovery.rack import Rack
 from postel.tcp.state import CLOSED, ESTABLISHED, State
+from postel.testing import states
+from postel.testing.states import LOCAL, PLAIN, REMOTE, Peer, established, listen, syn_received, syn_sent
 from postel.times import HOUR, NEVER
 from postel.wire.segment import ABSENT, ACK, SYN, Segment
-from tests.tcp import scenes
-from tests.tcp.scenes import LOCAL, PLAIN, REMOTE, Peer, established, listen, syn_received, syn_sent
 
 
 @pytest.mark.label("RFC2018-4a", "RFC8985-4a")
@@ -30,7 +30,7 @@ def test_rfc2018_4a_sack_only_if_both_permit_it(ours: bool, theirs: bool) -> Non
 def test_every_choice_of_ours_is_offered_and_none_that_we_lack() -> None:
     for config in itertools.product([False, True], repeat=3):
         sack, stamps, scaling = config
-        scene = scenes.closed(replace(DEFAULT, sack=sack, timestamps=stamps, window_scaling=scaling))
+        scene = states.closed(replace(DEFAULT, sack=sack, timestamps=stamps, window_scaling=scaling))
         scene.does(scene.connection.open_active)
         syn = scene.sent[0]
         assert (syn.sack_permitted, syn.tsval != ABSENT, syn.window_scale != ABSENT) == config
@@ -58,7 +58,7 @@ def test_the_syn_again_is_the_same_syn() -> None:
 
 
 def test_a_small_buffer_is_a_small_first_window() -> None:
-    scene = scenes.closed(replace(DEFAULT, receive_buffer=100))
+    scene = states.closed(replace(DEFAULT, receive_buffer=100))
     scene.does(scene.connection.open_active)
     assert scene.sent[0].window == 100
 
@@ -73,7 +73,7 @@ class Pair:
     """Two connections, a segment in flight each way at a time, and one fault: the n-th segment of all is lost, doubled or late."""
 
     def __init__(self, fault: Fault) -> None:
-        self.ends = [Connection(LOCAL, REMOTE, QUICK, iss=scenes.ISS), Connection(REMOTE, LOCAL, QUICK, iss=scenes.IRS)]
+        self.ends = [Connection(LOCAL, REMOTE, QUICK, iss=states.ISS), Connection(REMOTE, LOCAL, QUICK, iss=states.IRS)]
         self.now = 0
         self.flying: list[tuple[int, int, Segment]] = []
         self.late: list[tuple[int, int, Segment]] = []
@@ -173,7 +173,7 @@ def test_rfc9293_a_2_simultaneous_window_probes_do_not_lock() -> None:
     """Both windows are closed, both have something to say, and both open again."""
     pair = Pair((-1, "none"))
     small = replace(QUICK, receive_buffer=10)
-    pair.ends = [Connection(LOCAL, REMOTE, small, iss=scenes.ISS), Connection(REMOTE, LOCAL, small, iss=scenes.IRS)]
+    pair.ends = [Connection(LOCAL, REMOTE, small, iss=states.ISS), Connection(REMOTE, LOCAL, small, iss=states.IRS)]
     pair.ends[1].open_passive(0)
     pair.ends[0].open_active(0)
     pair.run(HOUR)
@@ -190,7 +190,7 @@ def test_rfc9293_a_2_simultaneous_window_probes_do_not_lock() -> None:
 
 @pytest.mark.label("BAD-OPEN-2", "BAD-HDR-10")
 def test_bad_open_2_a_connection_to_itself() -> None:
-    connection = Connection(LOCAL, LOCAL, QUICK, iss=scenes.ISS)
+    connection = Connection(LOCAL, LOCAL, QUICK, iss=states.ISS)
     connection.open_active(0)
     total = 0
     for now in range(0, 10_000_000, 10_000):

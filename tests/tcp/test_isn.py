@@ -7,10 +7,10 @@ import pytest
 from postel.tcp import seq
 from postel.tcp.config import DEFAULT
 from postel.tcp.isn import Generator
+from postel.testing import states
+from postel.testing.states import LOCAL, REMOTE, Peer
 from postel.times import HOUR, MILLISECOND, SECOND
 from postel.wire.address import Endpoint
-from tests.tcp import scenes
-from tests.tcp.scenes import LOCAL, REMOTE, Peer
 
 GENERATOR = Generator(b"a secret of the host")
 OTHERS = [Endpoint(REMOTE.address, port) for port in range(1, 2001)]
@@ -66,7 +66,7 @@ def test_bad_isn_2_a_millisecond_later_the_number_is_higher() -> None:
 def test_bad_ts_7_each_pair_has_a_clock_of_its_own() -> None:
     shown = set()
     for remote in OTHERS[:50]:
-        scene = scenes.syn_received(DEFAULT, Peer(tsval=1), timestamp_offset=GENERATOR.timestamp_offset(LOCAL, remote))
+        scene = states.syn_received(DEFAULT, Peer(tsval=1), timestamp_offset=GENERATOR.timestamp_offset(LOCAL, remote))
         scene.expires()
         shown.add(scene.sent[0].tsval)
     assert len(shown) == 50

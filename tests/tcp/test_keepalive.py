@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from postel.errors import ConnectionTimedOut
 from postel.tcp import seq as sequence
 from postel.tcp.state import CLOSED
+from postel.testing import states
+from postel.testing.states import PLAIN, Maker, Peer, Scene, established
 from postel.times import MINUTE, SECOND
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Maker, Peer, Scene, established
 
 KEEPS = replace(PLAIN, keep_alive=True, keep_alive_idle=10 * SECOND, keep_alive_interval=SECOND, keep_alive_probes=3)
 STAMPED = replace(KEEPS, timestamps=True)
-MAKERS = {name: scenes.SYNCHRONIZED[name] for name in ("ESTABLISHED", "FIN-WAIT-2", "CLOSE-WAIT")}  # with nothing in flight
+MAKERS = {name: states.SYNCHRONIZED[name] for name in ("ESTABLISHED", "FIN-WAIT-2", "CLOSE-WAIT")}  # with nothing in flight
 NUMBERS = st.integers(-100_000, 100_000) | st.integers(-(1 << 31), (1 << 31) - 1)
 
 

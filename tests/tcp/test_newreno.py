@@ -7,9 +7,10 @@ import pytest
 from postel.tcp.config import PROBE_NEVER
 from postel.tcp.recovery.newreno import NewReno
 from postel.tcp.recovery.undo import NO_ECHO
+from postel.testing.states import MSS, PLAIN, Peer, Scene, established
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK, FIN
-from tests.tcp.scenes import MSS, PLAIN, RENO, Peer, Scene, established
+from tests.tcp.scenes import RENO
 
 
 def flying(count: int = 10) -> Scene:

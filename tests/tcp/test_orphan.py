@@ -8,10 +8,10 @@ import pytest
 from postel.errors import ConnectionTimedOut
 from postel.tcp.memory import Memory
 from postel.tcp.state import CLOSE_WAIT, CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, State
+from postel.testing import states
+from postel.testing.states import PLAIN, START, Peer, Scene, established, fin_wait_1
 from postel.times import DAY, HOUR, MINUTE, NEVER, SECOND
 from postel.wire.segment import ACK, FIN, RST
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, START, Peer, Scene, established, fin_wait_1
 
 PATIENT = replace(PLAIN, user_timeout=NEVER)  # only what bounds an orphan ends it
 
@@ -127,8 +127,8 @@ def test_the_peer_hears_by_a_reset_that_octets_are_missing(state: State) -> None
     assert [segment.flags & RST for segment in scene.sent] == [RST], lines
 
 
-@pytest.mark.parametrize(("before", "after"), [(scenes.closing, 0), (scenes.last_ack, 0), (fin_wait_1, 1)])
-def test_without_octets_a_reset_tells_of_the_fin_alone(before: scenes.Maker, after: int) -> None:
+@pytest.mark.parametrize(("before", "after"), [(states.closing, 0), (states.last_ack, 0), (fin_wait_1, 1)])
+def test_without_octets_a_reset_tells_of_the_fin_alone(before: states.Maker, after: int) -> None:
     """A peer that acknowledged everything and has closed too misses nothing."""
     scene = before(PATIENT)
     scene.releases()
@@ -180,7 +180,7 @@ def test_releasing_again_moves_no_deadline() -> None:
 
 
 def released_in_fin_wait_2() -> Scene:
-    scene = scenes.fin_wait_2()
+    scene = states.fin_wait_2()
     scene.releases()
     return scene
 

@@ -7,11 +7,11 @@ import pytest
 from postel.errors import HostUnreachable
 from postel.tcp.config import DEFAULT
 from postel.tcp.congestion.reno import Reno
+from postel.testing import states
+from postel.testing.states import MSS, PLAIN, Peer, Scene, established, listen, syn_sent
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.address import Endpoint
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG
-from tests.tcp import scenes
-from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, established, listen, syn_sent
 
 EAGER = replace(PLAIN, nagle=False)
 STAMPED = replace(DEFAULT, window_scaling=False)
@@ -28,7 +28,7 @@ def sizes(scene: Scene) -> list[int]:
 @pytest.mark.label("MUST-14", "SHLD-5", "MAY-3", "MUST-67", "RFC6691-2")
 @pytest.mark.parametrize(("mtu", "expected"), [(1500, 1460), (576, 536), (9000, 8960), (1280, 1240), (68, 28)])
 def test_must_67_what_we_announce_is_the_mtu_less_the_fixed_headers(mtu: int, expected: int) -> None:
-    scene = scenes.closed(DEFAULT, Peer(tsval=1), mtu=mtu)
+    scene = states.closed(DEFAULT, Peer(tsval=1), mtu=mtu)
     scene.does(scene.connection.open_active)
     assert scene.sent[0].mss == expected  # though the SYN itself has 20 octets of options
     scene = listen(DEFAULT, Peer(tsval=1), mtu=mtu)
@@ -38,7 +38,7 @@ def test_must_67_what_we_announce_is_the_mtu_less_the_fixed_headers(mtu: int, ex
 
 @pytest.mark.label("MUST-67", "RFC6691-2")
 def test_must_67_over_ipv6_the_header_is_longer() -> None:
-    scene = scenes.closed(local=SIX_LOCAL, remote=SIX_REMOTE)
+    scene = states.closed(local=SIX_LOCAL, remote=SIX_REMOTE)
     scene.does(scene.connection.open_active)
     assert scene.sent[0].mss == 1440
 
@@ -184,7 +184,7 @@ def test_must_61_push_marks_the_last_that_is_buffered() -> None:
 
 @pytest.mark.label("MUST-60", "MAY-16")
 def test_must_60_nothing_is_kept_back_for_ever() -> None:
-    for make in (established, scenes.close_wait):
+    for make in (established, states.close_wait):
         scene = make()
         assert scene.sends(b"x") != []
         scene.sends(b"y")
@@ -203,15 +203,15 @@ def test_shld_27_a_retransmission_collapses_what_was_sent_in_pieces() -> None:
 def test_bad_res_3_a_hundred_thousand_tiny_writes_are_full_segments() -> None:
     """They wait for the window, coalesce, and each ACK costs the same however many were written."""
     scene = established(replace(PLAIN, nagle=False))
-    scene.tcb.congestion.window = scenes.MSS
-    scene.sends(bytes(scenes.MSS))
+    scene.tcb.congestion.window = states.MSS
+    scene.sends(bytes(states.MSS))
     for _ in range(100_000):
         scene.connection.send(b"x", scene.now)
-    scene.tcb.congestion.window = 50 * scenes.MSS
+    scene.tcb.congestion.window = 50 * states.MSS
     scene.drain()
     count = len(scene.sent)
     while scene.una < scene.max:
-        assert {len(segment.data) for segment in scene.sent} == {scenes.MSS}
+        assert {len(segment.data) for segment in scene.sent} == {states.MSS}
         scene.hears(ACK)
         count += len(scene.sent)
     assert count == 100
@@ -262,7 +262,7 @@ def test_an_ack_that_tells_of_a_gap_goes_alone() -> None:
 
 
 def test_draining_again_gives_nothing() -> None:
-    for make in scenes.EVERY.values():
+    for make in states.EVERY.values():
         scene = make()
         for flags in (SYN, ACK, FIN | ACK, RST):
             scene.hears(flags, b"x")
@@ -270,14 +270,14 @@ def test_draining_again_gives_nothing() -> None:
 
 
 def test_resets_that_are_owed_are_bounded() -> None:
-    scene = scenes.closed()
+    scene = states.closed()
     for _ in range(1000):
         scene.arrives(ACK, ack=1)
     assert len(scene.drain()) <= 8
 
 
 def test_nothing_is_sent_in_listen_and_closed() -> None:
-    for scene in (listen(), scenes.closed()):
+    for scene in (listen(), states.closed()):
         scene.connection.handle_timeout(scene.now)
         assert scene.drain() == []
 
@@ -305,7 +305,7 @@ def test_rfc1191_6_4_one_message_more_is_no_retransmission_more() -> None:
     una = scene.tcb.snd.una
     assert scene.connection.packet_too_big(1000, una, scene.now)
     assert len(scene.drain()) == 5  # what flew, in smaller segments, once
-    for number in (una, scenes.sequence.add(una, 1460), scenes.sequence.add(una, 2920)):
+    for number in (una, states.sequence.add(una, 1460), states.sequence.add(una, 2920)):
         assert not scene.connection.packet_too_big(1000, number, scene.now)
         assert scene.drain() == []
 
@@ -315,7 +315,7 @@ def test_rfc1191_6_4_one_message_more_is_no_retransmission_more() -> None:
 def test_rfc5927_4_1_only_about_what_flies(offset: int) -> None:
     scene = established(peer=Peer(mss=1460))
     scene.sends(bytes(4380))
-    number = scenes.sequence.add(scene.tcb.snd.una, offset)
+    number = states.sequence.add(scene.tcb.snd.una, offset)
     before = scene.image()
     assert not scene.connection.packet_too_big(1000, number, scene.now)
     scene.connection.network_error(HostUnreachable(), scene.now, hard=True, number=number)

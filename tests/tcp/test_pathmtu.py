@@ -8,11 +8,11 @@ from postel.tcp import pathmtu
 from postel.tcp.config import PROBE_ALWAYS, PROBE_NEVER
 from postel.tcp.path import Path
 from postel.tcp.pathmtu import BASE_4, FLOOR_4, LOWEST_6, RAISE_AFTER
+from postel.testing import states
+from postel.testing.states import PLAIN, Peer, Scene, established, syn_sent
 from postel.times import NEVER, SECOND
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, SYN
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Peer, Scene, established, syn_sent
 
 SACK = replace(PLAIN, sack=True, tail_probe=False)
 SELECTIVE = pytest.mark.parametrize("sack", [False, True], ids=["newreno", "sack"])
@@ -30,7 +30,7 @@ def sizes(scene: Scene) -> list[int]:
 
 def claim(scene: Scene, mtu: int, number: int = 0) -> bool:
     """A router quotes the segment that began at ``number`` (relative), the oldest in flight unless it is given."""
-    position = scenes.sequence.add(scene.tcb.snd.iss, number or scene.una)
+    position = states.sequence.add(scene.tcb.snd.iss, number or scene.una)
     return scene.connection.packet_too_big(mtu, position, scene.now)
 
 

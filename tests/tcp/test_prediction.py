@@ -10,9 +10,9 @@ from postel.tcp import arrives, prediction
 from postel.tcp.config import DEFAULT
 from postel.tcp.invariants import check
 from postel.tcp.state import ESTABLISHED
+from postel.testing.states import MSS, Peer, Scene, established
 from postel.times import MILLISECOND
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, URG, Segment
-from tests.tcp.scenes import MSS, Peer, Scene, established
 
 FULL = replace(DEFAULT, send_buffer=1 << 20, receive_buffer=1 << 16, nagle=False)
 

@@ -3,10 +3,10 @@
 import pytest
 
 from postel.tcp.congestion.reno import Reno
+from postel.testing.states import MSS, established
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.segment import ACK
 from tests.tcp.flights import ROUND_TRIP, Block, clock, flying, of, opened, rack, sacks, sent_at, size_of
-from tests.tcp.scenes import MSS, established
 
 
 class Unled(Reno):

@@ -8,9 +8,9 @@ from postel.tcp.congestion import Sample
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.recovery.rates import Rates
 from postel.tcp.recovery.transmissions import Sent
+from postel.testing.states import MSS, PLAIN, Peer, Scene, syn_received
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
-from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, syn_received
 
 ROUND_TRIP = 100 * MILLISECOND
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postel.tcp.reassembly import PIECES, RECENT, Reassembly
+from postel.testing.states import established
 from postel.wire.segment import ACK
-from tests.tcp.scenes import established
 
 
 class Model:

@@ -11,11 +11,11 @@ from postel.tcp.config import AUTOMATIC, DEFAULT, PROBE_ALWAYS, PROBE_NEVER, Con
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.ecn import ECN_ASK, ECN_OFF
 from postel.tcp.state import CLOSED
+from postel.testing import states
+from postel.testing.states import PLAIN, Maker, Peer, Scene, established
 from postel.times import HOUR, MILLISECOND, MINUTE, NEVER, SECOND
 from postel.wire import options
 from postel.wire.segment import ABSENT, ACK, FIN, SYN
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Maker, Peer, Scene, established
 
 # What each field means for a connection that lives. LIVE: it is read whenever it matters.
 LIVE = (
@@ -76,7 +76,7 @@ def waiting_for_ack(make: Maker) -> Start:
 
 
 def released(config: Config) -> Scene:
-    scene = scenes.fin_wait_2(config)
+    scene = states.fin_wait_2(config)
     scene.releases()
     return scene
 
@@ -110,19 +110,19 @@ def unanswered_persist(config: Config) -> Scene:
 
 KEEPS = {"keep_alive": True, "keep_alive_idle": 100 * SECOND, "keep_alive_interval": 100 * SECOND}
 DEADLINES: dict[str, tuple[Start, str, str, int, dict[str, object]]] = {
-    "user, SYN-SENT": (scenes.syn_sent, "user", "user_timeout", 100 * SECOND, {}),
-    "user, SYN-RECEIVED": (scenes.syn_received, "user", "syn_received_timeout", 100 * SECOND, {}),
-    "user, SYN-RECEIVED by active open": (scenes.syn_received_active, "user", "user_timeout", 100 * SECOND, {}),
+    "user, SYN-SENT": (states.syn_sent, "user", "user_timeout", 100 * SECOND, {}),
+    "user, SYN-RECEIVED": (states.syn_received, "user", "syn_received_timeout", 100 * SECOND, {}),
+    "user, SYN-RECEIVED by active open": (states.syn_received_active, "user", "user_timeout", 100 * SECOND, {}),
     "user, ESTABLISHED": (waiting_for_ack(established), "user", "user_timeout", 100 * SECOND, {}),
-    "user, CLOSE-WAIT": (waiting_for_ack(scenes.close_wait), "user", "user_timeout", 100 * SECOND, {}),
-    "user, FIN-WAIT-1": (scenes.fin_wait_1, "user", "user_timeout", 100 * SECOND, {}),
-    "user, CLOSING": (scenes.closing, "user", "user_timeout", 100 * SECOND, {}),
-    "user, LAST-ACK": (scenes.last_ack, "user", "user_timeout", 100 * SECOND, {}),
+    "user, CLOSE-WAIT": (waiting_for_ack(states.close_wait), "user", "user_timeout", 100 * SECOND, {}),
+    "user, FIN-WAIT-1": (states.fin_wait_1, "user", "user_timeout", 100 * SECOND, {}),
+    "user, CLOSING": (states.closing, "user", "user_timeout", 100 * SECOND, {}),
+    "user, LAST-ACK": (states.last_ack, "user", "user_timeout", 100 * SECOND, {}),
     "user, persist": (unanswered_persist, "user", "user_timeout", 100 * SECOND, {}),
     "idle, ESTABLISHED": (established, "keep_alive", "keep_alive_idle", 100 * SECOND, KEEPS),
-    "idle, FIN-WAIT-2": (scenes.fin_wait_2, "keep_alive", "keep_alive_idle", 100 * SECOND, KEEPS),
-    "idle, CLOSE-WAIT": (scenes.close_wait, "keep_alive", "keep_alive_idle", 100 * SECOND, KEEPS),
-    "idle, LAST-ACK": (scenes.last_ack, "keep_alive", "keep_alive_idle", 100 * SECOND, KEEPS),
+    "idle, FIN-WAIT-2": (states.fin_wait_2, "keep_alive", "keep_alive_idle", 100 * SECOND, KEEPS),
+    "idle, CLOSE-WAIT": (states.close_wait, "keep_alive", "keep_alive_idle", 100 * SECOND, KEEPS),
+    "idle, LAST-ACK": (states.last_ack, "keep_alive", "keep_alive_idle", 100 * SECOND, KEEPS),
     "orphan": (released, "orphan", "orphan_timeout", 100 * SECOND, {}),
     "orphan, FIN-WAIT-1": (waiting_for_nobody, "orphan", "orphan_send_timeout", 100 * SECOND, {}),
     "delayed ACK": (unacknowledged, "delayed_ack", "delayed_ack", 100 * MILLISECOND, {}),
@@ -173,7 +173,7 @@ def test_what_is_over_is_due_at_once(name: str) -> None:
     assert timer == "keep_alive" or scene.state.name in ("CLOSED", "LISTEN")
 
 
-@pytest.mark.parametrize("make", scenes.EVERY.values())
+@pytest.mark.parametrize("make", states.EVERY.values())
 @pytest.mark.parametrize("name", [*REMEMBERED, *LIVE, *TOLD, *OPENING])
 def test_what_does_not_run_is_not_started(make: Maker, name: str) -> None:
     """In no state does a new choice start a timer, or send anything; and the old one puts all back."""
@@ -222,7 +222,7 @@ def test_the_interval_counts_while_probes_go_out() -> None:
 
 
 @pytest.mark.label("MUST-24")
-@pytest.mark.parametrize("make", [established, scenes.fin_wait_2, scenes.close_wait])
+@pytest.mark.parametrize("make", [established, states.fin_wait_2, states.close_wait])
 def test_on_off_and_on_again_begins_anew(make: Maker) -> None:
     scene = make(replace(PLAIN, keep_alive=True, keep_alive_idle=10 * SECOND, keep_alive_interval=SECOND, keep_alive_probes=3))
     scene.expires()
@@ -312,7 +312,7 @@ def test_the_retransmission_timeout_keeps_to_new_bounds(choice: dict[str, object
 
 
 def test_a_timeout_that_was_backed_off_stays_so_within_the_bounds() -> None:
-    scene = scenes.syn_sent()
+    scene = states.syn_sent()
     for _ in range(4):
         scene.expires()
     sent = scene.now
@@ -324,7 +324,7 @@ def test_a_timeout_that_was_backed_off_stays_so_within_the_bounds() -> None:
 
 
 def test_the_first_timeout_is_the_new_one() -> None:
-    scene = scenes.syn_sent()
+    scene = states.syn_sent()
     configure(scene, rto_initial=200 * MILLISECOND, rto_minimum=100 * MILLISECOND)
     assert scene.tcb.timers.retransmission == scene.now + 200 * MILLISECOND
 
@@ -379,7 +379,7 @@ def test_a_shorter_challenge_interval_begins_at_once() -> None:
 
 @pytest.mark.label("MUST-13")
 def test_time_wait_lasts_as_long_as_msl_says() -> None:
-    scene = scenes.time_wait()
+    scene = states.time_wait()
     began = scene.tcb.timers.time_wait - 4 * MINUTE
     for msl in (SECOND, 10 * MINUTE, 0):
         configure(scene, msl=msl)
@@ -422,14 +422,14 @@ def test_buffers_that_grew_keep_to_a_new_maximum() -> None:
 def test_a_buffer_of_whole_segments_stays_one() -> None:
     scene = established(replace(PLAIN, whole_segments=True))
     configure(scene, receive_buffer=2500)
-    assert scene.tcb.receive_limit % scenes.MSS == 0
+    assert scene.tcb.receive_limit % states.MSS == 0
     assert scene.tcb.receive_limit >= 2500
 
 
 # What the SYN told
 
 
-@pytest.mark.parametrize("make", [scenes.syn_sent, scenes.syn_received, scenes.syn_received_active])
+@pytest.mark.parametrize("make", [states.syn_sent, states.syn_received, states.syn_received_active])
 @pytest.mark.parametrize(
     "choice",
     [
@@ -450,7 +450,7 @@ def test_what_the_syn_told_stays_as_it_was_told(make: Maker, choice: dict[str, o
     told = scene.tcb.rcv.shift
     mss = scene.tcb.advertised_mss
     configure(scene, **choice)
-    scene.hears(SYN | ACK if make is scenes.syn_sent else ACK, tsval=8)
+    scene.hears(SYN | ACK if make is states.syn_sent else ACK, tsval=8)
     assert scene.tcb.timestamps.agreed
     assert scene.tcb.sack_agreed
     assert (scene.tcb.peer_scales, scene.tcb.rcv.shift) == (True, told)
@@ -461,7 +461,7 @@ def test_what_the_syn_told_stays_as_it_was_told(make: Maker, choice: dict[str, o
 
 
 def test_a_syn_again_says_what_the_first_said() -> None:
-    scene = scenes.syn_sent(DEFAULT)
+    scene = states.syn_sent(DEFAULT)
     scene.drain()
     scene.passes(SECOND)
     first = scene.sent[-1]
@@ -473,13 +473,13 @@ def test_a_syn_again_says_what_the_first_said() -> None:
 
 
 def test_before_the_syn_all_is_open() -> None:
-    scene = scenes.listen(DEFAULT, Peer(tsval=7, sack=True, window_scale=3))
+    scene = states.listen(DEFAULT, Peer(tsval=7, sack=True, window_scale=3))
     configure(scene, timestamps=False, sack=False, window_scaling=False, initial_window=2, user_timeout=MINUTE)
     scene.hears(SYN)
     answer = scene.sent[-1]
     assert (answer.tsval, answer.sack_permitted, answer.window_scale) == (ABSENT, False, ABSENT)
     scene.hears(ACK)
-    assert scene.tcb.congestion.window == 2 * scenes.MSS
+    assert scene.tcb.congestion.window == 2 * states.MSS
 
 
 def test_a_controller_in_use_stays() -> None:
@@ -499,7 +499,7 @@ def test_mtu_probing_ends_at_once_and_begins_with_the_next_connection() -> None:
 
 
 def test_a_fin_is_never_lost_to_a_new_config() -> None:
-    scene = scenes.fin_wait_1()
+    scene = states.fin_wait_1()
     configure(scene, user_timeout=HOUR, rto_minimum=2 * SECOND)
     assert scene.expires() == ["FIN,ACK seq=1 ack=1"]
     scene.hears(FIN | ACK)

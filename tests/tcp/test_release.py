@@ -6,10 +6,10 @@ import pytest
 
 from postel.tcp.memory import Memory
 from postel.tcp.state import CLOSED, FIN_WAIT_1
+from postel.testing import states
+from postel.testing.states import EVERY, PLAIN, Maker, Peer, established, listen, syn_received, syn_sent
 from postel.times import MINUTE, NEVER
 from postel.wire.segment import ACK, FIN, RST
-from tests.tcp import scenes
-from tests.tcp.scenes import EVERY, PLAIN, Maker, Peer, established, listen, syn_received, syn_sent
 
 # RELEASE: what a socket's close() does
 
@@ -23,7 +23,7 @@ def test_release_closes_in_order_when_nothing_is_unread() -> None:
 
 
 @pytest.mark.label("SHLD-3", "RFC2525-2.17", "RFC1122-4.2.2.13", "BAD-CLOSE-4")
-@pytest.mark.parametrize("make", [established, scenes.fin_wait_1, scenes.fin_wait_2])
+@pytest.mark.parametrize("make", [established, states.fin_wait_1, states.fin_wait_2])
 @pytest.mark.parametrize("ahead", [0, 5])
 def test_release_with_unread_text_resets(make: Maker, ahead: int) -> None:
     scene = make()
@@ -50,7 +50,7 @@ def test_release_with_data_to_send_sends_it_first() -> None:
 
 @pytest.mark.label("BAD-CLOSE-6")
 def test_release_after_the_peers_fin_answers_it_with_ours() -> None:
-    scene = scenes.close_wait()
+    scene = states.close_wait()
     assert scene.releases() == ["FIN,ACK seq=1 ack=2"]
     assert scene.hears(ACK) == []
     assert scene.state is CLOSED
@@ -91,7 +91,7 @@ def test_must_24_keep_alive_is_switched_on_and_off() -> None:
     assert scene.connection.next_timeout() == NEVER
 
 
-@pytest.mark.parametrize("make", [listen, syn_sent, syn_received, scenes.time_wait])
+@pytest.mark.parametrize("make", [listen, syn_sent, syn_received, states.time_wait])
 def test_keep_alive_begins_with_established(make: Maker) -> None:
     scene = make()
     scene.connection.configure(replace(PLAIN, keep_alive=True), scene.now)

@@ -2,10 +2,10 @@
 
 import pytest
 
+from postel.testing.states import MSS
 from postel.times import NEVER, SECOND
 from postel.wire.segment import ACK
 from tests.tcp.flights import ROUND_TRIP, WINDOW, flying, of, rack, sacks, sent_at
-from tests.tcp.scenes import MSS
 
 
 @pytest.mark.label("RFC2018-5c", "RFC6298-5.4", "RFC6675-5.1a", "RFC8985-6.3")

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.congestion import Congestion, initial_window
 from postel.tcp.congestion.reno import Reno
+from postel.testing.states import MSS, PLAIN, Peer, Scene, established, established_active, syn_sent
 from postel.times import SECOND
 from postel.wire.segment import ACK, SYN
-from tests.tcp.scenes import MSS, PLAIN, RENO, Peer, Scene, established, established_active, syn_sent
+from tests.tcp.scenes import RENO
 
 
 def reno(window: int = 10 * MSS) -> Reno:

@@ -2,9 +2,9 @@
 
 import pytest
 
+from postel.testing.states import MSS
 from postel.wire.segment import ACK
 from tests.tcp.flights import ROUND_TRIP, flying, of, rack, sacks, sent_at
-from tests.tcp.scenes import MSS
 
 
 @pytest.mark.label("RFC2018-5a", "RFC6675-4d")

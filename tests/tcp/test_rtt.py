@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from postel.tcp.config import DEFAULT
 from postel.tcp.rtt import GRANULARITY, Rtt
+from postel.testing import states
+from postel.testing.states import PLAIN, WINDOW, Peer, Scene, established, established_active, syn_sent
 from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
 from postel.wire.segment import ACK, SYN
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, WINDOW, Peer, Scene, established, established_active, syn_sent
 
 
 def fresh(minimum: int = SECOND) -> Rtt:
@@ -182,7 +182,7 @@ def test_the_ack_of_a_retransmission_ends_the_back_off_within_the_old_flight_too
 
 def stamped(*, sack: bool = True) -> Scene:
     """The handshake took 20 ms."""
-    scene = scenes.syn_received(replace(DEFAULT, sack=sack), Peer(sack=sack, tsval=1, window=WINDOW))
+    scene = states.syn_received(replace(DEFAULT, sack=sack), Peer(sack=sack, tsval=1, window=WINDOW))
     scene.now += 20 * MILLISECOND
     scene.hears(ACK, tsecr=tick(scene) - 20)
     return scene
@@ -297,4 +297,4 @@ def test_a_users_minimum_is_kept() -> None:
     scene.now += 10 * MILLISECOND
     scene.hears(ACK)
     assert scene.tcb.rtt.rto == 200 * MILLISECOND
-    assert scenes.PLAIN.rto_minimum == SECOND
+    assert states.PLAIN.rto_minimum == SECOND

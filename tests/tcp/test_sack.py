@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from postel.tcp.config import DEFAULT
+from postel.testing.states import PLAIN, Peer, Scene, established
 from postel.wire.segment import ACK
-from tests.tcp.scenes import PLAIN, Peer, Scene, established
 
 SELECTIVE = replace(PLAIN, sack=True)
 Block = tuple[int, int]

@@ -10,11 +10,11 @@ from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import AES128, MD5, SHA1, Key
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
+from postel.testing.states import LOCAL, PLAIN, REMOTE, Peer, Scene, established, established_active
 from postel.times import SECOND
 from postel.wire import icmp
 from postel.wire.segment import ACK, SYN, Segment
 from tests.host.conftest import Peer as Stranger
-from tests.tcp.scenes import LOCAL, PLAIN, REMOTE, Peer, Scene, established, established_active
 
 TEXT = bytes(4000)
 

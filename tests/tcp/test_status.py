@@ -9,10 +9,10 @@ from postel.tcp.connection import Status
 from postel.tcp.recovery import Figures
 from postel.tcp.state import ESTABLISHED
 from postel.tcp.status import SACK, TIMESTAMPS, WINDOW_SCALE, of
+from postel.testing import states
+from postel.testing.states import LOCAL, MSS, PLAIN, REMOTE, Peer, Scene, established
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
-from tests.tcp import scenes
-from tests.tcp.scenes import LOCAL, MSS, PLAIN, REMOTE, Peer, Scene, established
 
 
 def status(scene: Scene) -> Status:
@@ -60,7 +60,7 @@ def test_octets_and_segments_are_counted_each_time_and_once() -> None:
 def test_the_handshake_is_no_text() -> None:
     told = status(established())
     assert (told.bytes_sent, told.bytes_acked, told.bytes_received, told.data_segs_out, told.data_segs_in) == (0, 0, 0, 0, 0)
-    scene = scenes.last_ack()
+    scene = states.last_ack()
     assert (status(scene).bytes_sent, status(scene).bytes_received) == (0, 0)
     assert status(scene).unacked == 1  # the FIN
 
@@ -163,7 +163,7 @@ def test_figures_of_recovery_are_told_in_segments_and_unknown_ones_are_zero() ->
 
 
 def test_every_field_is_told_in_every_state() -> None:
-    for name, make in scenes.EVERY.items():
+    for name, make in states.EVERY.items():
         if name != "CLOSED":
             told = status(make())
             assert None not in told

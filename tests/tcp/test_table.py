@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from postel.tcp.state import SUCCESSORS
+from postel.testing.states import EVERY, IRS, ISS, Scene
 from postel.times import NEVER
 from postel.wire.segment import ACK, FIN, RST, SYN, URG
-from tests.tcp.scenes import EVERY, IRS, ISS, Scene
 
 TABLE = Path(__file__).with_name("table.txt")
 TEXT = b"hello"

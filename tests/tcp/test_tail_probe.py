@@ -2,10 +2,10 @@
 
 import pytest
 
+from postel.testing.states import MSS
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.segment import ACK
 from tests.tcp.flights import ROUND_TRIP, flying, of, opened, rack, sacks, sent_at
-from tests.tcp.scenes import MSS
 
 
 @pytest.mark.label("RFC8985-7.2", "EP-TMO-8")

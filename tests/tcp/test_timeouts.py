@@ -7,10 +7,11 @@ import pytest
 from postel.errors import ConnectionTimedOut, HostUnreachable
 from postel.tcp.config import DEFAULT
 from postel.tcp.state import CLOSED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, LISTEN, TIME_WAIT
+from postel.testing import states
+from postel.testing.states import EVERY, PLAIN, Maker, Peer, Scene, established, syn_received, syn_sent
 from postel.times import HOUR, MILLISECOND, MINUTE, NEVER, SECOND
 from postel.wire.segment import ACK
-from tests.tcp import scenes
-from tests.tcp.scenes import EVERY, PLAIN, RENO, Maker, Peer, Scene, established, syn_received, syn_sent
+from tests.tcp.scenes import RENO
 
 FOREVER = replace(PLAIN, user_timeout=NEVER)
 KEEPS = replace(PLAIN, keep_alive=True, keep_alive_probes=3)
@@ -39,7 +40,7 @@ def ends(scene: Scene) -> int:
 
 
 @pytest.mark.label("EP-TMO-1", "MUST-20", "SHLD-11", "RFC9293-3.9.1.1-timeout")
-@pytest.mark.parametrize("make", [established, scenes.close_wait])
+@pytest.mark.parametrize("make", [established, states.close_wait])
 def test_ep_tmo_1_five_minutes_of_silence_end_a_connection(make: Maker) -> None:
     scene = make()
     scene.sends(b"anybody?")
@@ -51,7 +52,7 @@ def test_ep_tmo_1_five_minutes_of_silence_end_a_connection(make: Maker) -> None:
 
 
 @pytest.mark.label("EP-TMO-1", "BAD-CLOSE-6")
-@pytest.mark.parametrize("make", [scenes.fin_wait_1, scenes.closing, scenes.last_ack])
+@pytest.mark.parametrize("make", [states.fin_wait_1, states.closing, states.last_ack])
 def test_ep_tmo_1_closing_states_are_left_too(make: Maker) -> None:
     assert ends(make()) == 5 * MINUTE
 
@@ -93,7 +94,7 @@ def test_ep_tmo_1_no_courtesy_reset_is_sent() -> None:
 
 
 @pytest.mark.label("MUST-22", "MUST-23", "EP-TMO-1", "BAD-CLOSE-7", "BAD-RTO-1")
-@pytest.mark.parametrize("make", [syn_sent, scenes.syn_received_active])
+@pytest.mark.parametrize("make", [syn_sent, states.syn_received_active])
 def test_must_23_a_syn_is_tried_for_three_minutes_at_least(make: Maker) -> None:
     scene = make()
     scene.connection.send(b"queued", scene.now)
@@ -120,9 +121,9 @@ def test_ep_tmo_10_a_passive_opener_listens_again_and_tells_nobody() -> None:
     ("make", "line"),
     [
         (lambda: syn_sent(FOREVER), "SYN seq=0"),
-        (lambda: scenes.syn_received_active(FOREVER), "SYN,ACK seq=0 ack=1"),
-        (lambda: scenes.fin_wait_1(FOREVER), "FIN,ACK seq=1 ack=1"),
-        (lambda: scenes.last_ack(FOREVER), "FIN,ACK seq=1 ack=2"),
+        (lambda: states.syn_received_active(FOREVER), "SYN,ACK seq=0 ack=1"),
+        (lambda: states.fin_wait_1(FOREVER), "FIN,ACK seq=1 ack=1"),
+        (lambda: states.last_ack(FOREVER), "FIN,ACK seq=1 ack=2"),
     ],
 )
 def test_ep_tmo_2_again_and_again_with_twice_the_patience(make: Maker, line: str) -> None:
@@ -190,8 +191,8 @@ def test_rfc6298_5_0_never_earlier_than_one_rto_after_it_was_sent() -> None:
 
 @pytest.mark.label("EP-TMO-3", "MUST-13")
 @pytest.mark.parametrize(("config", "expected"), [(PLAIN, 4 * MINUTE), (replace(PLAIN, msl=SECOND), 2 * SECOND)])
-def test_ep_tmo_3_time_wait_lasts_two_msl(config: scenes.Config, expected: int) -> None:
-    scene = scenes.time_wait(config)
+def test_ep_tmo_3_time_wait_lasts_two_msl(config: states.Config, expected: int) -> None:
+    scene = states.time_wait(config)
     assert scene.passes(expected - 1) == []
     assert scene.state is TIME_WAIT
     assert scene.passes(1) == []
@@ -202,7 +203,7 @@ def test_ep_tmo_3_time_wait_lasts_two_msl(config: scenes.Config, expected: int) 
 # Persist
 
 
-def shut(config: scenes.Config = PLAIN, **options: object) -> Scene:
+def shut(config: states.Config = PLAIN, **options: object) -> Scene:
     """ESTABLISHED; the peer's window is closed and 2,500 octets wait."""
     scene = established(config, **options)
     scene.hears(ACK, window=0)
@@ -215,7 +216,7 @@ def shut(config: scenes.Config = PLAIN, **options: object) -> Scene:
 def test_ep_tmo_4_a_closed_window_is_probed_ever_more_seldom() -> None:
     scene = shut(FOREVER)
     assert scene.expires() == ["ACK seq=1 ack=1 len=1"]
-    assert scene.now == scenes.START + SECOND
+    assert scene.now == states.START + SECOND
     assert intervals(scene, 8) == [2, 4, 8, 16, 32, 60, 60, 60]
 
 
@@ -225,7 +226,7 @@ def test_ep_tmo_4_a_peer_that_answers_probes_is_never_given_up() -> None:
     for _ in range(200):
         assert scene.expires() == ["ACK seq=1 ack=1 len=1"]
         assert scene.hears(ACK, ack=1) == []
-    assert scene.now > scenes.START + 3 * HOUR
+    assert scene.now > states.START + 3 * HOUR
     assert scene.state is ESTABLISHED
     assert scene.events() == []
 
@@ -254,8 +255,8 @@ def test_ep_tmo_4_a_probe_that_was_refused_goes_again_when_the_window_opens() ->
 
 
 @pytest.mark.label("EP-TMO-4")
-@pytest.mark.parametrize(("make", "after"), [(established, FIN_WAIT_2), (scenes.close_wait, CLOSED)])
-def test_ep_tmo_4_a_fin_is_probed_with_too(make: Maker, after: scenes.State) -> None:
+@pytest.mark.parametrize(("make", "after"), [(established, FIN_WAIT_2), (states.close_wait, CLOSED)])
+def test_ep_tmo_4_a_fin_is_probed_with_too(make: Maker, after: states.State) -> None:
     scene = make()
     scene.hears(ACK, window=0)
     assert scene.closes() == []
@@ -341,7 +342,7 @@ def test_must_26_nothing_outstanding_is_probed() -> None:
     assert set(scene.passes(5 * MINUTE)) == {"PSH,ACK seq=1 ack=1 len=8"}
 
 
-@pytest.mark.parametrize("make", [syn_sent, syn_received, scenes.time_wait])
+@pytest.mark.parametrize("make", [syn_sent, syn_received, states.time_wait])
 def test_where_no_probe_is_due_what_arrives_starts_none(make: Maker) -> None:
     scene = make(KEEPS)
     scene.hears(ACK, seq=-5000)
@@ -369,7 +370,7 @@ def test_must_25_keep_alive_is_off_by_default() -> None:
 
 @pytest.mark.label("EP-TMO-9", "BAD-CLOSE-6")
 def test_ep_tmo_9_fin_wait_2_ends_when_nobody_reads_and_nobody_sends() -> None:
-    scene = scenes.fin_wait_2()
+    scene = states.fin_wait_2()
     scene.releases()
     assert ends(scene) == MINUTE
     assert (scene.connection.error, scene.events()) == (None, ["closed"])
@@ -377,8 +378,8 @@ def test_ep_tmo_9_fin_wait_2_ends_when_nobody_reads_and_nobody_sends() -> None:
 
 @pytest.mark.label("BAD-CLOSE-6")
 def test_bad_close_6_fin_wait_2_lasts_while_somebody_reads() -> None:
-    assert scenes.fin_wait_2().connection.next_timeout() == NEVER
-    assert scenes.close_wait().connection.next_timeout() == NEVER
+    assert states.fin_wait_2().connection.next_timeout() == NEVER
+    assert states.close_wait().connection.next_timeout() == NEVER
 
 
 # Late, early, too often
@@ -440,7 +441,7 @@ def test_bad_clk_1_a_timer_after_the_end_does_nothing() -> None:
 
 def test_the_observer_hears_of_every_timer() -> None:
     found: set[str] = set()
-    for scene in [*busy(), scenes.fin_wait_2()]:
+    for scene in [*busy(), states.fin_wait_2()]:
         scene.connection.configure(replace(scene.tcb.config, msl=SECOND), scene.now)
         if scene.state is FIN_WAIT_2:
             scene.releases()

@@ -7,16 +7,16 @@ import pytest
 from postel.tcp.config import DEFAULT
 from postel.tcp.state import CLOSED, ESTABLISHED
 from postel.tcp.timestamps import TICK
+from postel.testing import states
+from postel.testing.states import PLAIN, SYNCHRONIZED, Maker, Peer, Scene, established, established_active
 from postel.times import DAY, HOUR, MILLISECOND, SECOND
 from postel.wire.segment import ABSENT, ACK, FIN, RST, SYN
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, SYNCHRONIZED, Maker, Peer, Scene, established, established_active
 
 STAMPED = replace(PLAIN, timestamps=True)
 RECENT = 1_000_000
 
 
-def stamped(make: Maker = established, config: scenes.Config = STAMPED, tsval: int = RECENT) -> Scene:
+def stamped(make: Maker = established, config: states.Config = STAMPED, tsval: int = RECENT) -> Scene:
     return make(config, Peer(tsval=tsval))
 
 
@@ -25,7 +25,7 @@ def stamped(make: Maker = established, config: scenes.Config = STAMPED, tsval: i
 
 @pytest.mark.label("RFC7323-3.2a", "RFC7323-3.2e")
 def test_rfc7323_3_2a_agreed_in_both_syns_it_is_on_every_segment() -> None:
-    scene = scenes.closed(STAMPED, Peer(tsval=RECENT))
+    scene = states.closed(STAMPED, Peer(tsval=RECENT))
     scene.does(scene.connection.open_active)
     assert scene.sent[0].tsval != ABSENT
     assert scene.sent[0].tsecr == 0  # nothing to echo yet
@@ -41,8 +41,8 @@ def test_rfc7323_3_2a_agreed_in_both_syns_it_is_on_every_segment() -> None:
 
 @pytest.mark.label("RFC7323-3.2b")
 @pytest.mark.parametrize(("config", "tsval"), [(STAMPED, ABSENT), (PLAIN, RECENT), (PLAIN, ABSENT)])
-def test_rfc7323_3_2b_only_if_both_want_it(config: scenes.Config, tsval: int) -> None:
-    scene = scenes.listen(config, Peer(tsval=tsval))
+def test_rfc7323_3_2b_only_if_both_want_it(config: states.Config, tsval: int) -> None:
+    scene = states.listen(config, Peer(tsval=tsval))
     scene.hears(SYN)
     assert scene.sent[0].tsval == ABSENT
     scene.hears(ACK)
@@ -138,7 +138,7 @@ def test_ep_paws_5_the_echo_is_that_of_the_segment_the_last_ack_asked_for() -> N
     assert scene.sent[0].tsecr == RECENT + 10
 
 
-@pytest.mark.parametrize("make", [established, scenes.fin_wait_1, scenes.fin_wait_2])
+@pytest.mark.parametrize("make", [established, states.fin_wait_1, states.fin_wait_2])
 def test_an_old_duplicate_that_ends_at_rcv_nxt_is_echoed(make: Maker) -> None:
     """Our ACK was lost, and its sender will measure how long the ACK of its retransmission took."""
     scene = stamped(make)
@@ -152,7 +152,7 @@ def test_an_old_duplicate_that_ends_at_rcv_nxt_is_echoed(make: Maker) -> None:
     assert scene.sent[-1].tsecr == RECENT + 2000
 
 
-@pytest.mark.parametrize("make", [scenes.close_wait, scenes.closing, scenes.last_ack, scenes.time_wait])
+@pytest.mark.parametrize("make", [states.close_wait, states.closing, states.last_ack, states.time_wait])
 def test_an_old_fin_is_echoed_alike(make: Maker) -> None:
     scene = stamped(make)
     scene.passes(SECOND)
@@ -296,7 +296,7 @@ def test_rfc7323_3_2d_an_echo_that_was_not_agreed_measures_nothing() -> None:
     scene.expires()
     before = scene.tcb.rtt.smoothed
     scene.now += 50 * MILLISECOND
-    scene.hears(ACK, tsval=1, tsecr=7 + scenes.START // TICK)
+    scene.hears(ACK, tsval=1, tsecr=7 + states.START // TICK)
     assert scene.tcb.rtt.smoothed == before
 
 
@@ -305,7 +305,7 @@ def test_rfc7323_4_1_only_an_ack_of_something_new_measures() -> None:
     scene = stamped()
     before = scene.tcb.rtt.smoothed
     scene.now += HOUR
-    scene.hears(ACK, b"text", tsecr=7 + scenes.START // TICK)
+    scene.hears(ACK, b"text", tsecr=7 + states.START // TICK)
     assert scene.tcb.rtt.smoothed == before
 
 

@@ -7,10 +7,10 @@ import pytest
 from postel.tcp import seq
 from postel.tcp.isn import Generator
 from postel.tcp.timewait import is_bare_syn, reopens
+from postel.testing import states
+from postel.testing.states import PLAIN, SYNCHRONIZED, Maker, Peer, Scene, time_wait
 from postel.times import MILLISECOND
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, SYNCHRONIZED, Maker, Peer, Scene, time_wait
 
 STAMPED = replace(PLAIN, timestamps=True)
 RECENT = 5000
@@ -21,7 +21,7 @@ def stamped() -> Scene:
     return time_wait(STAMPED, Peer(tsval=RECENT))
 
 
-def bare(config: scenes.Config = PLAIN) -> Scene:
+def bare(config: states.Config = PLAIN) -> Scene:
     return time_wait(config)
 
 
@@ -72,9 +72,9 @@ def test_ep_tw_6_and_7_without_any_stamps_the_number_decides(number: int, *, exp
 @pytest.mark.label("EP-TW-8", "MAY-2", "BAD-ISN-2")
 def test_ep_tw_8_the_clock_alone_puts_a_new_iss_above_a_short_connections_numbers() -> None:
     generator = Generator(b"secret")
-    old = generator.iss(scenes.LOCAL, scenes.REMOTE, 0)
+    old = generator.iss(states.LOCAL, states.REMOTE, 0)
     scene = time_wait(iss=old)
-    assert seq.gt(generator.iss(scenes.LOCAL, scenes.REMOTE, MILLISECOND), scene.tcb.snd.max)
+    assert seq.gt(generator.iss(states.LOCAL, states.REMOTE, MILLISECOND), scene.tcb.snd.max)
 
 
 def test_the_user_may_forbid_it() -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from postel.tcp.config import DEFAULT, FIRST_RECEIVE_BUFFER, FIRST_SEND_BUFFER, KIBIBYTE, MEBIBYTE
 from postel.tcp.memory import Memory
+from postel.testing.states import MSS, Peer, Scene, established, syn_sent
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK, FIN
-from tests.tcp.scenes import MSS, Peer, Scene, established, syn_sent
 
 WIDE = Peer(window=65535, window_scale=10, sack=True, tsval=1)
 WIDE_WITHOUT_TIMESTAMPS = Peer(window=65535, window_scale=10, sack=True)

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from postel.tcp.recovery.scoreboard import JUDGED
+from postel.testing.states import MSS, Peer, Scene, syn_received
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
 from tests.tcp.flights import ROUND_TRIP, SELECTIVE, WINDOW, Block, clock, flying, of, rack, sacks, sent_at, size_of
-from tests.tcp.scenes import MSS, Peer, Scene, syn_received
 
 
 def timed_out(*, more: int = 10, timestamps: bool = False) -> Scene:

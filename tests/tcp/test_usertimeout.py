@@ -6,10 +6,10 @@ import pytest
 
 from postel.errors import ArgumentError
 from postel.tcp.config import DEFAULT
+from postel.testing.states import MSS, PLAIN, Peer, Scene, closed, established, established_active, listen
 from postel.times import DAY, HOUR, MINUTE, NEVER, SECOND
 from postel.wire.options import ABSENT, USER_TIMEOUT, user_timeout, user_timeout_in
 from postel.wire.segment import ACK, FIN, SYN, encode, parse
-from tests.tcp.scenes import MSS, PLAIN, Peer, Scene, closed, established, established_active, listen
 
 TELLS = replace(PLAIN, user_timeout_option=True)
 

@@ -6,10 +6,10 @@ import pytest
 
 from postel.tcp.memory import Memory
 from postel.tcp.window import shift_for
+from postel.testing import states
+from postel.testing.states import PLAIN, Peer, Scene, established, established_active, listen, syn_sent
 from postel.times import NEVER
 from postel.wire.segment import ABSENT, ACK, FIN, SYN
-from tests.tcp import scenes
-from tests.tcp.scenes import PLAIN, Peer, Scene, established, established_active, listen, syn_sent
 
 SCALED = replace(PLAIN, window_scaling=True)
 
@@ -36,7 +36,7 @@ def test_shld_14_the_right_edge_never_moves_back() -> None:
         assert edge(scene) >= last
         last = edge(scene)
         for segment in scene.sent:
-            assert scenes.sequence.distance(scene.irs, segment.ack) + (segment.window << scene.tcb.rcv.shift) <= last
+            assert states.sequence.distance(scene.irs, segment.ack) + (segment.window << scene.tcb.rcv.shift) <= last
 
 
 @pytest.mark.label("SHLD-14", "RFC7323-2.4a")
@@ -147,7 +147,7 @@ def test_rec_1_windows_are_wide() -> None:
 
 @pytest.mark.label("RFC7323-2.2a", "BAD-WS-2")
 @pytest.mark.parametrize(("config", "offered"), [(SCALED, ABSENT), (PLAIN, 7)])
-def test_rfc7323_2_2a_one_side_alone_scales_nothing(config: scenes.Config, offered: int) -> None:
+def test_rfc7323_2_2a_one_side_alone_scales_nothing(config: states.Config, offered: int) -> None:
     for scene in (established(config, Peer(window_scale=offered)), established_active(config, Peer(window_scale=offered))):
         assert (scene.tcb.snd.shift, scene.tcb.rcv.shift) == (0, 0)
         scene.hears(ACK, window=100)
@@ -165,8 +165,8 @@ def test_rfc7323_2_2a_the_answer_has_it_only_if_the_syn_had() -> None:
 
 
 @pytest.mark.label("RFC7323-2.2b", "BAD-OPT-5", "EP-PRE-7", "RFC2018-2")
-@pytest.mark.parametrize("make", [*scenes.SYNCHRONIZED.values()])
-def test_bad_opt_5_options_of_a_syn_elsewhere_change_nothing(make: scenes.Maker) -> None:
+@pytest.mark.parametrize("make", [*states.SYNCHRONIZED.values()])
+def test_bad_opt_5_options_of_a_syn_elsewhere_change_nothing(make: states.Maker) -> None:
     scene = make(SCALED, Peer(window_scale=3))
     segment = scene.segment(ACK)
     segment.mss, segment.window_scale, segment.sack_permitted = 77, 9, True
@@ -266,7 +266,7 @@ def test_must_35_shrunk_to_nothing_it_is_probed() -> None:
     scene = flying(9000, 5000)
     scene.hears(ACK, ack=1001, window=0)
     assert scene.expires() == ["ACK seq=1001 ack=1 len=1"]
-    assert scene.tcb.snd.max == scenes.sequence.add(scene.tcb.snd.iss, 5001)
+    assert scene.tcb.snd.max == states.sequence.add(scene.tcb.snd.iss, 5001)
     assert scene.hears(ACK, ack=5001, window=5000)[0] == "ACK seq=5001 ack=1 len=1000"
 
 

@@ -9,11 +9,11 @@ import pytest
 from postel.cli.demo import transfer_seen
 from postel.sim import World
 from postel.tcp.connection import Connection
+from postel.testing.states import LOCAL, PLAIN, REMOTE, SYN, established
 from postel.times import MILLISECOND, SECOND
 from postel.view import chart
 from postel.view.chart import Sample, Sampler, render
 from postel.wire.segment import ACK
-from tests.tcp.scenes import LOCAL, PLAIN, REMOTE, SYN, established
 
 KIBIBYTE = 1024
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from postel.tcp.config import DEFAULT
 from postel.tcp.congestion.reno import Reno
+from postel.testing.states import PLAIN, Peer, established
 from postel.times import MILLISECOND
 from postel.view import status
 from postel.wire.segment import ACK
-from tests.tcp.scenes import PLAIN, Peer, established
 
 
 def test_an_idle_connection() -> None:
