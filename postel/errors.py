@@ -30,6 +30,7 @@ They are OSErrors with the kernel's numbers, so ``except ConnectionResetError`` 
 """
 
 import errno as _errno
+from collections.abc import Sequence
 from typing import TypeVar
 
 
@@ -62,7 +63,7 @@ class ArgumentError(PostelError, ValueError):
 
 
 def require_number(name: str, value: object, lowest: int, highest: int, allowed: str) -> None:
-    """Refuse what is no int, or out of bounds. A bool is no int here: ``ecn=True`` would silently mean 1."""
+    """Refuse what is no int, or out of bounds. A bool is no int here: ``r1=True`` would silently mean 1."""
     if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
         raise ArgumentError(name, value, allowed)
 
@@ -71,6 +72,18 @@ def require_kind(name: str, value: object, kind: type | tuple[type, ...], allowe
     """Refuse what is no ``kind``."""
     if not isinstance(value, kind):
         raise ArgumentError(name, value, allowed)
+
+
+def require_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Refuse what is none of the words in ``allowed``."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ArgumentError(name, value, one_of(allowed))
+
+
+def one_of(words: Sequence[str]) -> str:
+    """The words as a message tells of what is allowed: ``'off', 'client' or 'both'``."""
+    quoted = [repr(word) for word in words]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
 class LinkError(PostelError, OSError):

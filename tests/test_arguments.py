@@ -16,7 +16,7 @@ from postel.link.memory import pair
 from postel.link.tun import Tun
 from postel.sim import World
 from postel.tcp import connection
-from postel.tcp.config import DEFAULT, Config
+from postel.tcp.config import CHOICES, DEFAULT, Config
 from postel.tcp.congestion import Congestion
 from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.reno import Reno
@@ -50,8 +50,21 @@ def test_bool_is_no_number(name: str) -> None:
             Config(**{name: value})
 
 
-def test_every_field_of_a_config_is_a_flag_a_number_or_the_controller() -> None:
-    assert sorted([*FLAGS, *NUMBERS, "congestion"]) == sorted(field.name for field in fields(Config))
+@pytest.mark.parametrize(("name", "words"), CHOICES.items())
+def test_each_word_of_a_choice_is_taken(name: str, words: tuple[str, ...]) -> None:
+    assert [getattr(Config(**{name: word}), name) for word in words] == list(words)
+    assert getattr(DEFAULT, name) in words
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("value", [True, False, 0, 1, 3, None, "", "on", "Off", b"off", ("off",), ["off"]], ids=repr)
+def test_what_is_no_word_of_a_choice_is_refused_with_those_that_are(name: str, value: object) -> None:
+    with pytest.raises(ArgumentError, match=f"^{name} is .*; allowed: '{CHOICES[name][0]}'.* or '{CHOICES[name][-1]}'$"):
+        Config(**{name: value})
+
+
+def test_every_field_of_a_config_is_a_flag_a_number_a_word_or_the_controller() -> None:
+    assert sorted([*FLAGS, *NUMBERS, *CHOICES, "congestion"]) == sorted(field.name for field in fields(Config))
 
 
 class Mine(Reno):

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from postel.drill.failure import Failure, ScriptError
 from postel.drill.network import Network
-from postel.drill.profile import Profile
+from postel.drill.profile import FastOpenSide, Profile
 from postel.errors import ArgumentError
-from postel.tcp.config import FAST_OPEN_CLIENT, FAST_OPEN_SERVER, Config
+from postel.tcp.config import Config
 from postel.tcp.state import State
 
 SYSCTL: Final = re.compile(r"(?:/sbin/)?sysctl(?:\s+-\w+)*\s+([\w.]+)\s*=\s*\"?(\S+?)\"?$")
@@ -21,7 +21,7 @@ _DROP: Final = re.compile(r"tcpdrop\s+-s\s+(\w+)$")
 _FORGET: Final = re.compile(r"ip tcp_metrics flush")
 _HARMLESS: Final = re.compile(r"(?:\S*/)?defaults\.sh\b|true$|kldstat\b|setkey\b|kldload\b|sleep 0$")
 
-_SIDES: Final = {"fast_open_client": FAST_OPEN_CLIENT, "fast_open_server": FAST_OPEN_SERVER}
+_SIDES: Final[dict[str, FastOpenSide]] = {"fast_open_client": "client", "fast_open_server": "server"}
 STATES: Final = {
     "CLOSED": State.CLOSED, "LISTEN": State.LISTEN, "SYN_SENT": State.SYN_SENT, "SYN_RCVD": State.SYN_RECEIVED,
     "SYN_RECEIVED": State.SYN_RECEIVED, "SYN_RECV": State.SYN_RECEIVED, "ESTABLISHED": State.ESTABLISHED,
@@ -65,15 +65,16 @@ def _set(name: str, value: str, profile: Profile, config: Config, network: Netwo
     if value not in meanings:
         raise ScriptError(line, f"{name}={value}", f"Postel knows {', '.join(meanings)}")
     fields, unit = profile.sysctls[name]
-    for field in fields:
+    for bit, field in enumerate(fields):
         if field in _SIDES:
-            network.allow_fast_open(_SIDES[field], int(value) * unit)
+            network.allow_fast_open(_SIDES[field], allowed=int(value) >> bit & 1 != 0)
         else:
-            config = _changed(config, field, meanings[value] * unit, line)
+            meant = meanings[value]
+            config = _changed(config, field, meant * unit if isinstance(meant, int) else meant, line)
     return config
 
 
-def _changed(config: Config, field: str, value: int, line: int) -> Config:
+def _changed(config: Config, field: str, value: int | str, line: int) -> Config:
     """Booleans of the other sense are marked by ``!``."""
     name = field.removeprefix("!")
     changes: dict[str, Any] = {name: (value != 0) != (name != field) if isinstance(getattr(config, name), bool) else value}

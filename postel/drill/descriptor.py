@@ -8,6 +8,7 @@ from typing import Any, Final
 from postel.drill.calls import Waits
 from postel.drill.constants import CONSTANTS, SOCK_STREAM
 from postel.drill.failure import ScriptError
+from postel.drill.profile import FastOpenSide, fast_open_mode
 from postel.errors import ArgumentError, TcpError
 from postel.host.listener import Listener
 from postel.tcp.authentication.keychain import Keychain
@@ -130,7 +131,6 @@ _FIELDS: Final[dict[str, tuple[str, int]]] = {
     "TCP_KEEPCNT": ("keep_alive_probes", 1),
     "TCP_USER_TIMEOUT": ("user_timeout", MILLISECOND),
     "TCP_MAXSEG": ("largest_mss", 1),
-    "TCP_FASTOPEN": ("fast_open", 1),
     "TCP_NOTSENT_LOWAT": ("notsent_lowat", 1),
     "IP_TTL": ("hop_limit", 1),
     "IPV6_UNICAST_HOPS": ("hop_limit", 1),
@@ -160,6 +160,11 @@ def set_option(found: Descriptor, name: str, given: object, now: int) -> None:
             raise ScriptError(0, name, "this option isn't known")
     except ArgumentError as error:
         raise OSError(errno.EINVAL, str(error)) from error
+
+
+def allow_fast_open(found: Descriptor, sides: frozenset[FastOpenSide], now: int) -> None:
+    """TCP_FASTOPEN: the sides that the system allows, or none."""
+    found.configure(replace(found.current(), fast_open=fast_open_mode(sides)), now)
 
 
 def _set_linger(found: Descriptor, given: object) -> None:
@@ -209,7 +214,7 @@ def _nodelay(found: Descriptor) -> object:
 
 
 def _fast_open(found: Descriptor) -> object:
-    return int(found.current().fast_open != 0)
+    return int(found.current().fast_open != "off")
 
 
 def _receive_buffer(found: Descriptor) -> object:

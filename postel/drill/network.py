@@ -4,11 +4,12 @@ from collections import deque
 from collections.abc import Callable
 
 from postel.drill.match import Arrived
+from postel.drill.profile import FastOpenSide
 from postel.errors import TcpError
 from postel.host.datagrams import DatagramSocket
 from postel.host.host import Host
 from postel.host.listener import Listener
-from postel.tcp.config import FAST_OPEN_CLIENT, Config
+from postel.tcp.config import Config
 from postel.tcp.observer import Observer
 from postel.tcp.state import State
 from postel.times import NEVER
@@ -17,7 +18,9 @@ from postel.times import NEVER
 class Network:
     """One host, whose link is the script."""
 
-    def __init__(self, addresses: tuple[str, ...], mtu: int, config: Config, observer: Observer | None, *, fast_open: int) -> None:
+    def __init__(
+        self, addresses: tuple[str, ...], mtu: int, config: Config, observer: Observer | None, *, fast_open: frozenset[FastOpenSide]
+    ) -> None:
         self.host = Host(*addresses, secret=b"drill", mtu=mtu, config=config, observer=observer, memory_limit=1 << 30)
         self.now = 0
         self.sent: deque[Arrived] = deque()
@@ -27,10 +30,10 @@ class Network:
         self.wakes_at = NEVER  # when a call that waits has waited long enough
         self.on_step: Callable[[], None] = _nothing  # called whenever something happened
 
-    def allow_fast_open(self, sides: int, wanted: int) -> None:
-        """Change some of the sides. Systems whose clients may not do it any more forget what they knew of servers."""
-        self.fast_open = self.fast_open & ~sides | wanted & sides
-        if not self.fast_open & FAST_OPEN_CLIENT:
+    def allow_fast_open(self, side: FastOpenSide, *, allowed: bool) -> None:
+        """Allow a side of TCP Fast Open, or forbid it. A system whose clients may not do it any more forgets what it knew of servers."""
+        self.fast_open = self.fast_open | {side} if allowed else self.fast_open - {side}
+        if "client" not in self.fast_open:
             self.host.forget_cookies()
 
     def inject(self, octets: bytes) -> None:

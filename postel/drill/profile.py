@@ -1,29 +1,37 @@
 """What the script's author took for granted of a stack: constants and policies that no RFC fixes, as data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from postel.errors import ArgumentError
-from postel.tcp.config import DEFAULT, FAST_OPEN_CLIENT, FAST_OPEN_SERVER, KIBIBYTE, MEBIBYTE, PROBE_NEVER, Config
-from postel.tcp.ecn import ECN_ACCEPT, ECN_ACCEPT_CLASSIC, ECN_ASK, ECN_ASK_CLASSIC, ECN_OFF
+from postel.tcp.config import DEFAULT, KIBIBYTE, MEBIBYTE, Config, FastOpenMode
 from postel.times import MILLISECOND, MINUTE, SECOND
 from postel.wire.options import PACKED
 
+FastOpenSide: TypeAlias = Literal["client", "server"]
 NONBLOCKING_BSD: Final = 0x4
 NONBLOCKING_LINUX: Final = 0o4000
 
 
+def fast_open_mode(sides: frozenset[FastOpenSide]) -> FastOpenMode:
+    """The sides as `Config.fast_open` names them."""
+    if len(sides) == 2:
+        return "both"
+    return next(iter(sides)) if sides else "off"
+
+
 @dataclass(frozen=True)
 class Profile:
-    """``sysctls`` says which setting a variable of the system stands for, and what one of its units is worth. ``fast_open`` is what the
-    system allows to sockets that ask for it."""
+    """``sysctls`` says which setting a variable of the system stands for, and what one of its units is worth; of the sides of TCP Fast
+    Open each has a bit of it, the first the lowest. ``fast_open`` are the sides that the system allows to sockets that ask for it."""
 
     name: str
     config: Config
     sysctls: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     nonblocking: int = NONBLOCKING_LINUX
-    fast_open: int = FAST_OPEN_CLIENT | FAST_OPEN_SERVER
-    meanings: dict[str, dict[str, int]] = field(default_factory=dict)  # of variables whose values aren't Postel's
+    fast_open: frozenset[FastOpenSide] = frozenset({"client", "server"})
+    meanings: Mapping[str, Mapping[str, int | str]] = field(default_factory=dict)  # of variables whose values aren't Postel's
     fixed: dict[str, tuple[str, ...]] = field(default_factory=dict)  # variables with the only values that Postel can be said to have
 
     @staticmethod
@@ -48,13 +56,13 @@ _FREEBSD: Final = replace(
     whole_buffer=True,
     repeat_fin=True,
     tail_probe=False,
-    mtu_probing=PROBE_NEVER,
+    mtu_probing="off",
     delayed_ack=40 * MILLISECOND,
     acknowledge_every=2,
     challenge_interval=0,
     time_wait_reuse=False,
     time_wait_challenge=False,
-    ecn=ECN_ACCEPT_CLASSIC,
+    ecn="accept-classic",
     rto_initial=SECOND,
     msl=30 * SECOND,
 )
@@ -76,8 +84,8 @@ _FREEBSD_SYSCTLS: Final = {
     "net.inet.tcp.keepcnt": (("keep_alive_probes",), 1),
     "net.inet.tcp.initcwnd_segments": (("initial_window",), 1),
     "net.inet.tcp.drop_synfin": (("drop_syn_fin",), 1),
-    "net.inet.tcp.fastopen.client_enable": (("fast_open_client",), FAST_OPEN_CLIENT),
-    "net.inet.tcp.fastopen.server_enable": (("fast_open_server",), FAST_OPEN_SERVER),
+    "net.inet.tcp.fastopen.client_enable": (("fast_open_client",), 1),
+    "net.inet.tcp.fastopen.server_enable": (("fast_open_server",), 1),
     "net.inet.tcp.ecn.enable": (("ecn",), 1),
     # These say what a host does that Postel has no choice about, or has no part in.
     "net.inet.tcp.blackhole": ((), 1),
@@ -94,14 +102,15 @@ _FIXED: Final[dict[str, tuple[str, ...]]] = {
     "net.inet.tcp.syncookies_only": ("0",),
     "net.inet.tcp.rexmit_drop_options": ("0",),
 }
-_MEANINGS: Final = {
-    "net.inet.tcp.ecn.enable": {"0": ECN_OFF, "1": ECN_ASK_CLASSIC, "2": ECN_ACCEPT_CLASSIC, "3": ECN_ASK, "4": ECN_ACCEPT},
-    "net.ipv4.tcp_ecn": {"0": ECN_OFF, "1": ECN_ASK_CLASSIC, "2": ECN_ACCEPT_CLASSIC, "3": ECN_ASK, "5": ECN_ACCEPT},
+_MEANINGS: Final[dict[str, dict[str, int | str]]] = {
+    "net.inet.tcp.ecn.enable": {"0": "off", "1": "ask-classic", "2": "accept-classic", "3": "ask", "4": "accept"},
+    "net.ipv4.tcp_ecn": {"0": "off", "1": "ask-classic", "2": "accept-classic", "3": "ask", "5": "accept"},
+    "net.ipv4.tcp_mtu_probing": {"0": "off", "1": "after-black-hole", "2": "always"},
 }
 _LINUX: Final = replace(
     DEFAULT,
-    ecn=ECN_ACCEPT_CLASSIC,
-    mtu_probing=PROBE_NEVER,
+    ecn="accept-classic",
+    mtu_probing="off",
     receive_buffer=64240,
     send_buffer=MEBIBYTE,
     scale_for=6 * MEBIBYTE,
@@ -120,7 +129,7 @@ _LINUX_SYSCTLS: Final = {
     "net.ipv4.tcp_keepalive_probes": (("keep_alive_probes",), 1),
     "net.ipv4.tcp_rfc1337": (("rfc1337",), 1),
     "net.ipv4.tcp_fin_timeout": (("orphan_timeout",), SECOND),
-    "net.ipv4.tcp_fastopen": (("fast_open_client", "fast_open_server"), 1),  # whose two lowest bits are the sides
+    "net.ipv4.tcp_fastopen": (("fast_open_client", "fast_open_server"), 1),  # a bit for each
     "net.ipv4.tcp_ecn": (("ecn",), 1),
     "net.ipv4.tcp_mtu_probing": (("mtu_probing",), 1),
     "net.ipv4.tcp_early_retrans": (("tail_probe",), 1),
@@ -130,10 +139,10 @@ _LINUX_SYSCTLS: Final = {
     "net.ipv4.tcp_syncookies": ((), 1),
 }
 
-_RFC: Final = replace(DEFAULT, mtu_probing=PROBE_NEVER)  # so that a script knows its sizes
+_RFC: Final = replace(DEFAULT, mtu_probing="off")  # so that a script knows its sizes
 
 PROFILES: Final = {
     "rfc": Profile("rfc", _RFC, {**_FREEBSD_SYSCTLS, **_LINUX_SYSCTLS}, meanings=_MEANINGS, fixed=_FIXED),
     "freebsd": Profile("freebsd", _FREEBSD, _FREEBSD_SYSCTLS, NONBLOCKING_BSD, meanings=_MEANINGS, fixed=_FIXED),
-    "linux": Profile("linux", _LINUX, _LINUX_SYSCTLS, fast_open=FAST_OPEN_CLIENT, meanings=_MEANINGS, fixed=_FIXED),
+    "linux": Profile("linux", _LINUX, _LINUX_SYSCTLS, fast_open=frozenset({"client"}), meanings=_MEANINGS, fixed=_FIXED),
 }

@@ -16,7 +16,7 @@ from postel.drill.epoll import Poller, VirtualPoller
 from postel.drill.failure import ScriptError
 from postel.drill.network import Network
 from postel.drill.stack import Ends
-from postel.tcp.config import FAST_OPEN_CLIENT, Config
+from postel.tcp.config import Config, is_fast_client, is_fast_server
 from postel.tcp.connection import Connection
 from postel.tcp.state import CLOSED
 from postel.times import MILLISECOND, NEVER
@@ -117,7 +117,7 @@ class Sockets(SystemCalls[Descriptor]):
         count = self.number(attempt, 2)
         flags = self.number(attempt, 3)
         is_first = found.connection is None and attempt.call.name == "sendto"
-        if is_first and (flags & CONSTANTS["MSG_FASTOPEN"] or found.config.fast_open & FAST_OPEN_CLIENT):
+        if is_first and (flags & CONSTANTS["MSG_FASTOPEN"] or is_fast_client(found.config)):
             self._open_fast(attempt, found, asks=flags & CONSTANTS["MSG_FASTOPEN"] != 0)
         connection = found.connected()
         found.raise_error()
@@ -132,9 +132,9 @@ class Sockets(SystemCalls[Descriptor]):
     def _open_fast(self, attempt: Attempt, found: Descriptor, *, asks: bool) -> None:
         """`sendto` on a socket that isn't connected. One that was told TCP_FASTOPEN takes what is sent in any case; where the call itself
         asks, by MSG_FASTOPEN, it takes nothing before it has a cookie."""
-        if asks and not self._network.fast_open & FAST_OPEN_CLIENT:
+        if asks and "client" not in self._network.fast_open:
             raise OSError(errno.EOPNOTSUPP, "fast open is switched off")
-        config = replace(found.config, fast_open=found.config.fast_open | FAST_OPEN_CLIENT)
+        config = replace(found.config, fast_open="both" if is_fast_server(found.config) else "client")
         found.connection = self._opened(found, self.endpoint(attempt, 4, self.remote), config)
         fast_open = found.connection.tcb.fast_open
         if asks and (fast_open is None or not fast_open.option):
@@ -187,7 +187,8 @@ class Sockets(SystemCalls[Descriptor]):
             found.sign(self._secret, given)
             return 0
         if name == "TCP_FASTOPEN":
-            given = self._network.fast_open if given not in (0, [0]) else 0
+            descriptor.allow_fast_open(found, self._network.fast_open if given not in (0, [0]) else frozenset(), self._network.now)
+            return 0
         descriptor.set_option(found, name, given, self._network.now)
         return 0
 

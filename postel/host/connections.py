@@ -21,7 +21,7 @@ from postel.host.routes import Routes
 from postel.host.unused_endpoints import Unused
 from postel.tcp import pathmtu, text
 from postel.tcp.authentication.keychain import Keychain
-from postel.tcp.config import FAST_OPEN_CLIENT, Config
+from postel.tcp.config import Config, is_fast_client
 from postel.tcp.connection import Connection
 from postel.tcp.ecn.negotiation import is_accurate
 from postel.tcp.fastopen import Known
@@ -90,7 +90,7 @@ class Connections(Children):
             self._end_time_wait(predecessor, now)
         connection = self._make(local, remote, config, iss, authentication, now)
         self.table[key] = connection
-        if config.fast_open & FAST_OPEN_CLIENT and authentication is None:  # RFC7413-2; a signature leaves no room for a cookie
+        if is_fast_client(config) and authentication is None:  # RFC7413-2; a signature leaves no room for a cookie
             connection.tcb.fast_open = self.servers.attempt(local, remote, connection.tcb.peer_mss, now)
         connection.open_active(now)
         return connection

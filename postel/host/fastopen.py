@@ -9,7 +9,7 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import Final
 
-from postel.tcp.config import FAST_OPEN_SERVER, Config
+from postel.tcp.config import Config, is_fast_server
 from postel.tcp.fastopen import Admission, Pending
 from postel.times import HOUR
 from postel.wire.segment import Segment
@@ -26,7 +26,7 @@ class Gate:
 
     def admission(self, syn: Segment, client: bytes, config: Config, pending: Pending, now: int) -> Admission | None:
         """What to make of a SYN to a listener; None: an ordinary handshake."""
-        if not config.fast_open & FAST_OPEN_SERVER:  # RFC7413-2
+        if not is_fast_server(config):  # RFC7413-2
             return None
         cookie = syn.fast_open
         if cookie is None or pending.reaches(config.fast_open_limit, now):  # RFC7413-4.2a

@@ -107,7 +107,7 @@ class Host(Settings):
     ) -> Connection:
         """An active OPEN. Events follow: OPENED, or "closed" with what prevented it.
 
-        ``data`` is sent first; as much as the send buffer takes at first is allowed. With FAST_OPEN_CLIENT of `Config.fast_open` it goes
+        ``data`` is sent first; as much as the send buffer takes at first is allowed. Where `Config.fast_open` is "client" or "both" it goes
         with the SYN where the server gave a cookie before, as far as it fits (RFC 7413): for data that may arrive twice (6.1). With
         ``keys`` for this address every segment is signed, and without a right signature none is heard.
 

@@ -8,7 +8,6 @@ from postel.lab.scene import PORT
 from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP, PASS, corrupt, deliver_after, duplicate
 from postel.tcp.config import DEFAULT, KIBIBYTE
-from postel.tcp.ecn import ECN_OFF
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire import ip
 from postel.wire.address import Endpoint, parse
@@ -135,7 +134,7 @@ def socket_pair(bench: Bench, third_port: int = 5001) -> Verdict:
 
 
 def encapsulation(bench: Bench, text: bytes = _REQUEST) -> Verdict:
-    scene = bench.scene(config=replace(DEFAULT, ecn=ECN_OFF))
+    scene = bench.scene(config=replace(DEFAULT, ecn="off"))
     client, peer = scene.open()
     client.send(text)
     scene.run(SECOND)

@@ -95,10 +95,9 @@ class Interference:
             self.path[rest] = _chance(name, value)
         elif rest == _TIME_WAIT:
             self.config.setdefault(host, {})[rest] = _switch(name, value)
-        elif rest in _CONFIG and isinstance(_CONFIG[rest], bool | int):
-            kept = _switch(name, value) if isinstance(_CONFIG[rest], bool) else _amount(name, value)
-            self.config.setdefault(host, {})[rest] = kept
-            self.configured(DEFAULT, host)  # raises where it is out of bounds
+        elif rest in _CONFIG:
+            self.config.setdefault(host, {})[rest] = _value(name, value, _CONFIG[rest])
+            self.configured(DEFAULT, host)  # raises where it is out of bounds, or no word that the field knows
         else:
             raise ArgumentError("--set", name, "a field of Config (docs/reference.md), time_wait, delay, jitter, bandwidth, loss, …")
 
@@ -132,6 +131,13 @@ def _chance(name: str, text: str) -> float:
     if not 0.0 <= chance <= 1.0:
         raise ArgumentError(name, text, "a probability, such as 10% or 0.1")
     return chance
+
+
+def _value(name: str, text: str, default: object) -> bool | int | str:
+    """What ``text`` says of a field of `Config`, whose default tells its kind: a switch, an amount, or a word."""
+    if isinstance(default, bool):
+        return _switch(name, text)
+    return _amount(name, text) if isinstance(default, int) else text
 
 
 def _switch(name: str, text: str) -> bool:

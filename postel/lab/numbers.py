@@ -9,8 +9,7 @@ from postel.lab.kinds import arrived, has_data, is_bare_ack, is_fin, is_syn, is_
 from postel.lab.scene import Scene
 from postel.lab.verdict import Verdict, decide
 from postel.tcp import seq
-from postel.tcp.config import DEFAULT, FAST_OPEN_CLIENT, FAST_OPEN_SERVER
-from postel.tcp.ecn import ECN_ASK, ECN_OFF
+from postel.tcp.config import DEFAULT, EcnMode
 from postel.times import SECOND
 from postel.view.packet import Packet
 from postel.wire.segment import ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG
@@ -51,7 +50,7 @@ def syn_takes_a_number(bench: Bench) -> Verdict:
     syn, answer = plain.first("client", is_syn), plain.first("server", is_syn_ack)
     data = plain.first("client", has_data)
     takes = bool(syn and answer and data and not has_data(syn) and answer.ack == syn.seq + 1 == data.seq)
-    both = replace(DEFAULT, fast_open=FAST_OPEN_CLIENT | FAST_OPEN_SERVER)
+    both = replace(DEFAULT, fast_open="both")
     fast = bench.scene("fast open", config=both)
     fast.server.listen()
     for _ in range(2):
@@ -99,8 +98,9 @@ def _answer(scene: Scene, packet: Packet) -> Packet | None:
     return scene.first("server", lambda other: arrived(packet) and other.sent_at >= packet.arrived_at)
 
 
-def six_flags(bench: Bench, today: int = ECN_ASK) -> Verdict:
-    flags = [_flags(bench.scene(title, config=replace(DEFAULT, ecn=ecn))) for title, ecn in (("plain", today), ("without ECN", ECN_OFF))]
+def six_flags(bench: Bench, today: EcnMode = "ask") -> Verdict:
+    modes: tuple[tuple[str, EcnMode], ...] = (("plain", today), ("without ECN", "off"))
+    flags = [_flags(bench.scene(title, config=replace(DEFAULT, ecn=ecn))) for title, ecn in modes]
     return decide(shown=flags[0] == _SIX, refuted=flags[0] == _SIX | ECE | CWR | AE, formerly=flags[1] == _SIX)
 
 

@@ -70,7 +70,7 @@ def _settings(config: Config) -> Iterator[str]:
         sysctl, unit = known[name]
         value = getattr(config, name)
         meaning = {ours: theirs for theirs, ours in _PROFILE.meanings.get(sysctl, {}).items()}
-        yield f"0.000000 `sysctl {sysctl}={meaning.get(value, int(value) // unit)}`"
+        yield f"0.000000 `sysctl {sysctl}={meaning[value] if value in meaning else int(value) // unit}`"
 
 
 class _Writer:

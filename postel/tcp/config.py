@@ -1,29 +1,40 @@
 """What a user may choose of a connection: one frozen record, each default with the RFC that names it."""
 
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 
 from postel.compiler import door
-from postel.errors import ArgumentError, require_kind, require_number
+from postel.errors import ArgumentError, require_choice, require_kind, require_number
 from postel.tcp.congestion import Congestion
 from postel.tcp.congestion.cubic import Cubic
-from postel.tcp.ecn import ECN_ACCEPT, ECN_ASK, ECN_OFF
 from postel.times import DAY, HOUR, MILLISECOND, MINUTE, NEVER, SECOND
-from postel.wire.options import ALIGNED, PACKED
+from postel.wire.options import Layout
 
 KIBIBYTE: Final = 1024
 MEBIBYTE: Final = 1024 * KIBIBYTE
 
-# What may be fast: bits of ``fast_open``
-FAST_OPEN_CLIENT: Final = 1  # an active OPEN asks for a cookie, and with one sends text in its SYN
-FAST_OPEN_SERVER: Final = 2  # a listener gives cookies, and delivers the text of a SYN that brings one back
+# What a user chooses by name
+
+# "accept…": where a peer asks for it; "ask…": asked for too. "…-classic": RFC 3168; without that word RFC 9768, and RFC 3168 where the
+# peer knows no more.
+EcnMode: TypeAlias = Literal["off", "accept-classic", "accept", "ask-classic", "ask"]
+# "client": an active OPEN asks for a cookie, and with one sends text in its SYN; "server": a listener gives cookies, and delivers the text
+# of a SYN that brings one back.
+FastOpenMode: TypeAlias = Literal["off", "client", "server", "both"]
+# When a larger packet is tried than is known to arrive. "off": never, and black holes aren't noticed; "after-black-hole": once large
+# packets were lost without a word of ICMP; "always": from the start.
+MtuProbing: TypeAlias = Literal["off", "after-black-hole", "always"]
+CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "ecn": get_args(EcnMode),
+    "fast_open": get_args(FastOpenMode),
+    "mtu_probing": get_args(MtuProbing),
+    "option_layout": get_args(Layout),
+}
+
 USER_TIMEOUT: Final = 5 * MINUTE
 AUTOMATIC: Final = 0  # of a buffer: it follows the bandwidth-delay product
 FIRST_SEND_BUFFER: Final = 64 * KIBIBYTE  # where an automatic one begins, as kernels do
 FIRST_RECEIVE_BUFFER: Final = 128 * KIBIBYTE
-PROBE_NEVER: Final = 0
-PROBE_AFTER_BLACK_HOLE: Final = 1
-PROBE_ALWAYS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,7 @@ class Config:
     override: int = 200 * MILLISECOND  # RFC 9293, 3.8.6.2.1: 0.1 to 1.0 s
     initial_window: int = 10  # RFC 6928, 2: segments
     congestion: type[Congestion] = Cubic  # MAY-18: any controller that follows RFC 5033
-    mtu_probing: int = PROBE_AFTER_BLACK_HOLE  # RFC 4821, 7: the largest packet that the path carries is found by sending it
+    mtu_probing: MtuProbing = "after-black-hole"  # RFC 4821, 7: the largest packet that the path carries is found by sending it
     send_buffer: int = AUTOMATIC  # or a size that stays
     send_buffer_maximum: int = 4 * MEBIBYTE  # of an automatic one
     notsent_lowat: int = 0  # how many octets may wait for their first transmission; 0: as many as the buffer holds
@@ -84,12 +95,12 @@ class Config:
     scale_for: int = 0  # octets: the window scale fits a buffer that may yet grow as far
     largest_mss: int = 65535  # RFC 9293, 3.7.1: told to the peer and sent, where the link would carry more
     smallest_mss: int = 48  # a peer's MSS counts as no less, or its every octet would cost us a packet; as kernels do (not MUST-16)
-    option_layout: int = ALIGNED  # order and padding of a SYN's options: RFC 9293, 3.1 leaves them open
+    option_layout: Layout = "aligned"  # order and padding of a SYN's options: RFC 9293, 3.1 leaves them open
     sack: bool = True  # RFC 2018
-    ecn: int = ECN_ACCEPT  # RFC 3168, RFC 9768: agreed to where a peer asks for it, as kernels do
+    ecn: EcnMode = "accept"  # RFC 3168, RFC 9768: agreed to where a peer asks for it, as kernels do
 
     # TCP Fast Open: only for applications that survive it when the text of a SYN comes twice (RFC7413-6.1)
-    fast_open: int = 0  # RFC7413-2: FAST_OPEN_CLIENT, FAST_OPEN_SERVER, or both
+    fast_open: FastOpenMode = "off"  # RFC7413-2
     fast_open_limit: int = 128  # RFC 7413, 4.2: PendingFastOpenRequests of a listener
 
     user_timeout_option: bool = False  # RFC 5482, 3: ENABLED, for telling and for heeding
@@ -141,13 +152,9 @@ _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
     ("notsent_lowat", 0, 1 << 30, "0 for no limit, or 1 octet to 1 GiB"),
     ("receive_buffer", AUTOMATIC, 1 << 30, "AUTOMATIC (0), or 1 octet to 1 GiB (RFC 7323, 2.3)"),
     ("receive_buffer_maximum", 1, 1 << 30, "1 octet to 1 GiB (RFC 7323, 2.3)"),
-    ("mtu_probing", PROBE_NEVER, PROBE_ALWAYS, "PROBE_NEVER, PROBE_AFTER_BLACK_HOLE or PROBE_ALWAYS of postel.tcp.config"),
     ("largest_mss", 1, 65535, "1 to 65535 octets"),
     ("smallest_mss", 1, 536, "1 to 536 octets, which every peer takes (MUST-15)"),
     ("scale_for", 0, 1 << 30, "0 to 1 GiB (RFC 7323, 2.3)"),
-    ("option_layout", ALIGNED, PACKED, "ALIGNED or PACKED of postel.wire.options"),
-    ("ecn", ECN_OFF, ECN_ASK, "ECN_OFF to ECN_ASK of postel.tcp.ecn"),
-    ("fast_open", 0, FAST_OPEN_CLIENT | FAST_OPEN_SERVER, "FAST_OPEN_CLIENT, FAST_OPEN_SERVER, their sum, or 0"),
     ("fast_open_limit", 0, 65535, "0 to 65535"),
     ("user_timeout_advertised", 0, NEVER, "0 for user_timeout, or more"),
     ("user_timeout_lowest", 100 * SECOND, NEVER, "100 s or more (RFC 5482, 3.1)"),
@@ -167,16 +174,28 @@ _NUMBERS: Final = {name: allowed for name, _, _, allowed in _BOUNDS}
 
 
 def _require_type(name: str, value: object) -> None:
-    """Of an argument of `Config`, before it is stored. ``ecn=True`` reads well, and doesn't say which of four it is."""
+    """Refuse an argument of `Config` of the wrong kind, before it is stored."""
     if name in _FLAGS:
         require_kind(name, value, bool, "True or False")
     elif name in _NUMBERS and (isinstance(value, bool) or not isinstance(value, int)):
         raise ArgumentError(name, value, _NUMBERS[name])
+    elif name in CHOICES:
+        require_choice(name, value, CHOICES[name])
     elif name == "congestion" and not (isinstance(value, type) and issubclass(value, Congestion)):
         raise ArgumentError(name, value, "a class of postel.tcp.congestion, or a subclass of Congestion of your own")
 
 
 door(Config, _require_type)
+
+
+def is_fast_client(config: Config) -> bool:
+    """Whether an active OPEN asks for a cookie of TCP Fast Open, and uses one."""
+    return config.fast_open in ("client", "both")
+
+
+def is_fast_server(config: Config) -> bool:
+    """Whether a listener gives cookies of TCP Fast Open, and delivers the text of a SYN that brings one back."""
+    return config.fast_open in ("server", "both")
 
 
 def first_send_limit(config: Config) -> int:

@@ -176,7 +176,7 @@ class Connection:
         They take effect at once, in every state: a timer that runs, such as those of keep-alive and of the user timeout, goes on from where
         it started, and may be due now. Three things stay as they were: what the SYN told (timestamps, sack, ecn, window_scaling, scale_for,
         largest_mss), once it was sent; the congestion controller, once it was used; and what only begins a connection (initial_window,
-        rto_after_syn, fast_open, mtu_probing where it is PROBE_ALWAYS).
+        rto_after_syn, fast_open, mtu_probing where it is "always").
         """
         if self.authentication is not None:
             config = self.authentication.adapted(config)

@@ -14,7 +14,6 @@ timer: what is due is seen when there is text to send. A probe is that text, wit
 from typing import Final
 
 from postel.tcp import seq
-from postel.tcp.config import PROBE_ALWAYS, PROBE_NEVER
 from postel.tcp.path import Path
 from postel.tcp.recovery import Probe
 from postel.tcp.tcb import HEADERS_4, HEADERS_6, NO_SEQUENCE, Tcb
@@ -37,7 +36,7 @@ _TIMEOUT_COST: Final = 5  # RFC 4821, 7.6.3
 
 def begin(tcb: Tcb, now: int) -> None:
     """The handshake is done. Who always probes begins with what nearly every path carries."""
-    if tcb.config.mtu_probing != PROBE_ALWAYS:
+    if tcb.config.mtu_probing != "always":
         if tcb.path is not None:  # narrow from the start: only now is it known what the peer can take
             _rest(tcb, tcb.path, now)
         return
@@ -161,7 +160,7 @@ def timed_out(tcb: Tcb, now: int) -> None:
             return
         if probe is not None and probe.start == tcb.snd.una:
             _failed(tcb, path, probe, now, cost=_TIMEOUT_COST)
-    if tcb.retransmissions >= TIMEOUTS and tcb.config.mtu_probing != PROBE_NEVER:
+    if tcb.retransmissions >= TIMEOUTS and tcb.config.mtu_probing != "off":
         _suspect(tcb, now)
 
 
@@ -203,7 +202,7 @@ def link_changed(tcb: Tcb, mtu: int, now: int) -> None:
             _rest(tcb, path, now)
     elif not tcb.is_synchronized:
         tcb.path_mtu = mtu if tcb.path_mtu == had else tcb.path_mtu
-    elif tcb.config.mtu_probing != PROBE_NEVER:
+    elif tcb.config.mtu_probing != "off":
         path = _known(tcb)
         path.high = ceiling(tcb)
         path.is_bounded = False
@@ -330,7 +329,7 @@ def _rest(tcb: Tcb, path: Path, now: int) -> None:
     path.high = ceiling(tcb)
     path.candidate = _COMMON if tcb.path_mtu < _COMMON < path.high else path.high
     path.is_bounded = False
-    is_wanted = path.high > tcb.path_mtu and tcb.config.mtu_probing != PROBE_NEVER
+    is_wanted = path.high > tcb.path_mtu and tcb.config.mtu_probing != "off"
     path.next_at = now + RAISE_AFTER if is_wanted else NEVER
 
 

@@ -58,7 +58,7 @@ def _as_told(tcb: Tcb, config: Config, before: Config) -> Config:
     )
 
 
-def _tells(config: Config) -> tuple[bool, bool, int, bool, int, int]:
+def _tells(config: Config) -> tuple[bool, bool, int, bool, str, int]:
     """What its SYN says."""
     return config.timestamps, config.window_scaling, config.scale_for, config.sack, config.ecn, config.largest_mss
 

@@ -1,7 +1,7 @@
 """The options of a TCP header: octets to the fields of a segment and back (RFC 9293, 3.1 and 3.2; RFC 7323; RFC 2018; RFC 7413)."""
 
 from struct import Struct
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from postel.errors import ArgumentError, WireError
 from postel.times import MINUTE, SECOND
@@ -24,8 +24,9 @@ LEAST_COOKIE: Final = 4  # octets of Fast Open's; an even number
 LARGEST_COOKIE: Final = 16
 
 # Two ways to arrange the options of a SYN
-ALIGNED: Final = 0  # MSS, SACK permitted, timestamps, window scale, each with the NOPs before it that fill its words
-PACKED: Final = 1  # MSS, window scale, SACK permitted, timestamps; NOPs where a number must be aligned, END to the last word
+Layout: TypeAlias = Literal["aligned", "packed"]
+ALIGNED: Final = "aligned"  # MSS, SACK permitted, timestamps, window scale, each with the NOPs before it that fill its words
+PACKED: Final = "packed"  # MSS, window scale, SACK permitted, timestamps; NOPs where a number must be aligned, END to the last word
 
 _NOP_NOP: Final = b"\x01\x01"
 _SACK_PERMITTED: Final = b"\x04\x02"
@@ -142,7 +143,7 @@ def user_timeout_in(other: tuple[tuple[int, bytes], ...]) -> int:
     return ABSENT
 
 
-def encode(bearer: Bearer, layout: int = ALIGNED) -> bytes:
+def encode(bearer: Bearer, layout: Layout = ALIGNED) -> bytes:
     """The list, a multiple of four octets. Raises ArgumentError where ``other`` is too much.
 
     SACK blocks are left off where there is no room for them: the first say the most (RFC 2018, 4).

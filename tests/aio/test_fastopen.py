@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import pytest
 
 from postel.errors import ArgumentError
-from postel.tcp.config import DEFAULT, FAST_OPEN_CLIENT, FAST_OPEN_SERVER
+from postel.tcp.config import DEFAULT
 
-FAST = replace(DEFAULT, nagle=False, fast_open=FAST_OPEN_CLIENT | FAST_OPEN_SERVER)
+FAST = replace(DEFAULT, nagle=False, fast_open="both")
 
 
 class Upper(asyncio.Protocol):

@@ -17,7 +17,7 @@ from dataclasses import fields, replace
 
 from postel.errors import TcpError
 from postel.host.host import Host
-from postel.tcp.config import AUTOMATIC, DEFAULT, Config
+from postel.tcp.config import AUTOMATIC, CHOICES, DEFAULT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.invariants import check
 from postel.tcp.observer import Observer
@@ -96,9 +96,9 @@ class Barrage:
             notsent_lowat=draw.choice((0, 0, 1, 1000)),
             user_timeout_option=draw.random() < 0.2,
             keep_alive_idle=draw.choice((SECOND, 7200 * SECOND)),
-            fast_open=draw.choice((0, 0, 1, 2, 3)),
-            mtu_probing=draw.randrange(3),
-            ecn=draw.randrange(5),
+            fast_open=draw.choice(("off", *CHOICES["fast_open"])),
+            mtu_probing=draw.choice(CHOICES["mtu_probing"]),
+            ecn=draw.choice(CHOICES["ecn"]),
             msl=draw.choice((SECOND, 2 * MINUTE)),
         )
         switches = [field.name for field in fields(Config) if field.type is bool]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from postel.errors import TcpError
-from postel.tcp.config import AUTOMATIC, DEFAULT
+from postel.tcp.config import AUTOMATIC, CHOICES, DEFAULT
 from postel.tcp.connection import Connection
 from postel.tcp.invariants import check
 from postel.tcp.state import State
@@ -104,7 +104,7 @@ def one_life(draw: random.Random) -> set[State]:
         timestamps=draw.random() < 0.7,
         rfc1337=draw.random() < 0.5,
         keep_alive=draw.random() < 0.3,
-        ecn=draw.randrange(5),
+        ecn=draw.choice(CHOICES["ecn"]),
     )
     connection = Connection(LOCAL, REMOTE, config, iss=draw.getrandbits(32), timestamp_offset=draw.getrandbits(32))
     now = 0

@@ -13,7 +13,7 @@ from postel.host.requests import ANSWER_WITHIN, Answer, Request
 from postel.tcp import seq
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key
-from postel.tcp.config import DEFAULT, FAST_OPEN_CLIENT, FAST_OPEN_SERVER
+from postel.tcp.config import DEFAULT
 from postel.tcp.events import ASKED
 from postel.tcp.observer import Observer
 from postel.tcp.state import ESTABLISHED, SYN_SENT, TIME_WAIT
@@ -354,7 +354,7 @@ def test_the_mark_of_the_syn_is_kept() -> None:
 
 
 def test_fast_open_asks_too(pair: Pair) -> None:
-    server, client = replace(DEFAULT, fast_open=FAST_OPEN_SERVER), replace(DEFAULT, fast_open=FAST_OPEN_CLIENT)
+    server, client = replace(DEFAULT, fast_open="server"), replace(DEFAULT, fast_open="client")
     listener = pair.right.listen(80, pair.now, ask=True, config=server)
     for _ in range(2):
         pair.left.connect("10.0.0.2", 80, pair.now, data=b"request", config=client)

@@ -9,7 +9,7 @@ from postel.errors import ArgumentError, InsufficientResources
 from postel.host.fastopen import PERIOD, SIZE, Gate
 from postel.host.host import Host
 from postel.host.listener import Listener
-from postel.tcp.config import DEFAULT, FAST_OPEN_CLIENT, FAST_OPEN_SERVER, Config
+from postel.tcp.config import DEFAULT, Config
 from postel.tcp.events import ACCEPTABLE, READABLE
 from postel.tcp.fastopen import REFUSAL, RESET_COUNTS, Pending
 from postel.tcp.state import CLOSED, ESTABLISHED, SYN_RECEIVED
@@ -19,8 +19,8 @@ from postel.wire.options import FAST_OPEN
 from postel.wire.segment import ACK, FIN, RST, SYN, Segment
 from tests.host.conftest import START, Pair, Peer, make_pair
 
-CLIENT = replace(DEFAULT, fast_open=FAST_OPEN_CLIENT)
-SERVER = replace(DEFAULT, fast_open=FAST_OPEN_SERVER)
+CLIENT = replace(DEFAULT, fast_open="client")
+SERVER = replace(DEFAULT, fast_open="server")
 
 
 def syn(peer: Peer, cookie: bytes | None, data: bytes = b"hello", **fields: object) -> bytes:
@@ -212,7 +212,7 @@ def test_a_pair_that_reopens_out_of_time_wait_opens_slowly(host: Host, peer: Pee
 
 @pytest.fixture
 def fast() -> Pair:
-    return make_pair(config=replace(DEFAULT, fast_open=FAST_OPEN_CLIENT | FAST_OPEN_SERVER))
+    return make_pair(config=replace(DEFAULT, fast_open="both"))
 
 
 def exchange(pair: Pair, listener: Listener, data: bytes = b"question", config: Config | None = None) -> list[Segment]:

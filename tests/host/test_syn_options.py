@@ -10,8 +10,7 @@ from postel.host import syncache
 from postel.host.host import Host
 from postel.host.syncache import packed, unpacked
 from postel.tcp import seq
-from postel.tcp.config import DEFAULT, FAST_OPEN_SERVER
-from postel.tcp.ecn import ECN_ASK
+from postel.tcp.config import DEFAULT
 from postel.tcp.observer import Observer
 from postel.times import MINUTE, SECOND
 from postel.wire import ip, options
@@ -21,7 +20,7 @@ from tests.host.conftest import Peer
 
 KNOWN = [0, 1, 2, 3, 4, 5, 8, 19, 28, 29, 34, 172, 174, 200, 253, 255]
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-CONFIG = replace(DEFAULT, fast_open=FAST_OPEN_SERVER, user_timeout_option=True, ecn=ECN_ASK)
+CONFIG = replace(DEFAULT, fast_open="server", user_timeout_option=True, ecn="ask")
 
 
 @st.composite

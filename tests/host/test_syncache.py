@@ -12,7 +12,7 @@ from postel.host.children import MOST_HALF_OPEN
 from postel.host.host import Host
 from postel.host.syncache import MOST_RETRANSMISSIONS
 from postel.tcp import seq
-from postel.tcp.config import DEFAULT, FAST_OPEN_SERVER
+from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
 from postel.tcp.observer import Observer
 from postel.tcp.state import ESTABLISHED, SYN_RECEIVED
@@ -243,7 +243,7 @@ class Play:
         observers = (None, *self.recorders)
         self.peers = [Peer(Host("10.0.0.1/8", secret=b"s", observer=observer)) for observer in observers]
         self.peers[2].host._connections.most_half_open = 1 << 30
-        config = replace(DEFAULT, fast_open=FAST_OPEN_SERVER)
+        config = replace(DEFAULT, fast_open="server")
         self.listeners = [peer.host.listen(80, peer.now, backlog=BACKLOG, config=config) for peer in self.peers]
         self.answers: dict[bytes, tuple[bytes, Segment]] = {}
         self.heard = 0

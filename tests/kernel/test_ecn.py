@@ -9,8 +9,8 @@ import pytest
 
 from postel import aio
 from postel.host.host import Host
-from postel.tcp.config import DEFAULT
-from postel.tcp.ecn import CE, ECN_ACCEPT, ECN_ASK, ECN_ASK_CLASSIC, ECN_OFF, ECT_0
+from postel.tcp.config import DEFAULT, EcnMode
+from postel.tcp.ecn import CE, ECT_0
 from postel.tcp.ecn.accurate import Accurate
 from postel.tcp.ecn.classic import Classic
 from postel.tcp.observer import Observer
@@ -82,22 +82,22 @@ def receive_all(kernel: socket.socket) -> None:
 
 MODES = [
     # of Postel, of the kernel as client and as server, what is agreed on
-    (ECN_ACCEPT, 1, Classic, True),
-    (ECN_OFF, 1, type(None), True),
-    (ECN_ACCEPT, 0, type(None), True),
-    (ECN_ASK_CLASSIC, 2, Classic, False),
-    (ECN_ASK, 2, Classic, False),
-    (ECN_ASK, 0, type(None), False),
-    (ECN_ACCEPT, 2, type(None), False),
-    (ECN_ACCEPT, 3, Accurate, True),
-    (ECN_ASK, 3, Accurate, False),
+    ("accept", 1, Classic, True),
+    ("off", 1, type(None), True),
+    ("accept", 0, type(None), True),
+    ("ask-classic", 2, Classic, False),
+    ("ask", 2, Classic, False),
+    ("ask", 0, type(None), False),
+    ("accept", 2, type(None), False),
+    ("accept", 3, Accurate, True),
+    ("ask", 3, Accurate, False),
 ]
 
 
 @pytest.mark.label("RFC3168-6.1.1a", "RFC9768-3.1.2")
 @pytest.mark.parametrize(("ecn", "setting", "agreed", "kernel_calls"), MODES)
 async def test_what_the_kernel_and_we_agree_on(
-    namespace: Any, family: int, needs: Any, ecn: int, setting: int, agreed: type, kernel_calls: bool
+    namespace: Any, family: int, needs: Any, ecn: EcnMode, setting: int, agreed: type, kernel_calls: bool
 ) -> None:
     needs("ss")
     try:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from postel.tcp import seq
-from postel.tcp.config import DEFAULT, FAST_OPEN_CLIENT, FAST_OPEN_SERVER
+from postel.tcp.config import DEFAULT
 from postel.tcp.observer import Observer
 from postel.wire.segment import ACK, SYN, Segment
 
 POSTEL = {4: "10.7.0.2", 6: "fd07::2"}
 KERNEL = {4: "10.7.0.1", 6: "fd07::1"}
-FAST = replace(DEFAULT, fast_open=FAST_OPEN_CLIENT | FAST_OPEN_SERVER)
+FAST = replace(DEFAULT, fast_open="both")
 QUESTION = b"question"
 
 

@@ -46,9 +46,13 @@ def test_chances(text: str, chance: float) -> None:
         ("receive_buffer=4k", "receive_buffer", 4096),
         ("delayed_ack=1.5ms", "delayed_ack", 1500),
         ("initial_window=2", "initial_window", 2),
+        ("ecn=ask", "ecn", "ask"),
+        ("fast_open=both", "fast_open", "both"),
+        ("mtu_probing=off", "mtu_probing", "off"),
+        ("option_layout=packed", "option_layout", "packed"),
     ],
 )
-def test_settings(setting: str, name: str, value: int) -> None:
+def test_settings(setting: str, name: str, value: object) -> None:
     told = Interference.read(settings=[setting])
     assert getattr(told.configured(DEFAULT, "client"), name) == value
     assert getattr(told.configured(DEFAULT, "server"), name) == value
@@ -89,6 +93,8 @@ def test_settings_of_the_path() -> None:
         {"settings": ["nagle=maybe"]},
         {"settings": ["no_such=1"]},
         {"settings": ["congestion=1"]},
+        {"settings": ["ecn=1"]},
+        {"settings": ["fast_open=on"]},
         {"settings": ["router.msl=1s"]},
         {"settings": ["client.delay=1s"]},
     ],
@@ -96,6 +102,11 @@ def test_settings_of_the_path() -> None:
 def test_mistakes(mistake: dict[str, object]) -> None:
     with pytest.raises(ArgumentError):
         Interference.read(**mistake)  # type: ignore[arg-type]
+
+
+def test_a_wrong_word_is_told_with_those_that_are_known() -> None:
+    with pytest.raises(ArgumentError, match="ecn is 'on'; allowed: 'off', 'accept-classic', 'accept', 'ask-classic' or 'ask'"):
+        Interference.read(settings=["ecn=on"])
 
 
 def test_a_segment_is_dropped_by_the_number_that_the_ladder_prints() -> None:

@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postel.tcp.config import DEFAULT, PROBE_ALWAYS, PROBE_NEVER
-from postel.tcp.config import PROBE_AFTER_BLACK_HOLE as PROBE_AFTER
+from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
-from postel.tcp.ecn import ECN_ACCEPT, ECN_ASK
 from postel.times import DAY, MILLISECOND, MINUTE, SECOND
 from postel.wire import options
 from postel.wire.address import Endpoint
@@ -28,9 +26,9 @@ CONFIGS = st.builds(
     ),
     st.booleans(),
     st.booleans(),
-    st.sampled_from([PROBE_NEVER, PROBE_AFTER, PROBE_ALWAYS]),
+    st.sampled_from(["off", "after-black-hole", "always"]),
     st.sampled_from([65_535, 65_535, 1200, 500]),
-    st.sampled_from([ECN_ACCEPT, ECN_ASK]),
+    st.sampled_from(["accept", "ask"]),
     st.booleans(),
 )
 # What the path does next: deliver for some round trips, be dead until so many timers have expired, carry packets of some size only,

@@ -6,12 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postel.tcp.config import DEFAULT
-from postel.tcp.ecn import ECN_ASK
 from postel.tcp.state import LISTEN, SYN_RECEIVED
 from postel.testing.states import Peer, Scene, listen
 from postel.wire.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG
 
-CONFIG = replace(DEFAULT, ecn=ECN_ASK, user_timeout_option=True)
+CONFIG = replace(DEFAULT, ecn="ask", user_timeout_option=True)
 SEGMENTS = st.lists(
     st.tuples(
         st.sampled_from([0, ACK, ACK, ACK | PSH, ACK | FIN, ACK | URG, SYN, SYN | ECE | CWR, FIN]),

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from postel.errors import TcpError
-from postel.tcp.config import AUTOMATIC, DEFAULT
+from postel.tcp.config import AUTOMATIC, DEFAULT, EcnMode
 from postel.tcp.connection import Connection
-from postel.tcp.ecn import CE, ECN_ASK, ECN_ASK_CLASSIC, ECN_OFF, ECT_0, NOT_ECT
+from postel.tcp.ecn import CE, ECT_0, NOT_ECT
 from postel.tcp.invariants import check
 from postel.tcp.memory import Memory
 from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED
@@ -38,11 +38,11 @@ class Machine(RuleBasedStateMachine):
         buffer=st.sampled_from([AUTOMATIC, 1, 500, 4000, 1 << 20]),
         sack=st.booleans(),
         timestamps=st.booleans(),
-        ecn=st.sampled_from([ECN_OFF, ECN_ASK_CLASSIC, ECN_ASK]),
+        ecn=st.sampled_from(["off", "ask-classic", "ask"]),
         probe=st.booleans(),
         together=st.booleans(),
     )
-    def open(self, numbers: tuple[int, int], buffer: int, sack: bool, timestamps: bool, ecn: int, probe: bool, together: bool) -> None:
+    def open(self, numbers: tuple[int, int], buffer: int, sack: bool, timestamps: bool, ecn: EcnMode, probe: bool, together: bool) -> None:
         config = replace(DEFAULT, receive_buffer=buffer, sack=sack, timestamps=timestamps, msl=SECOND, user_timeout=8 * HOUR)
         config = replace(config, syn_received_timeout=8 * HOUR, ecn=ecn, tail_probe=probe)
         self.memory = Memory(1 << 24)

@@ -13,7 +13,6 @@ from postel.tcp.congestion.bbr import BBR
 from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.connection import Connection
-from postel.tcp.ecn import ECN_ASK, ECN_ASK_CLASSIC, ECN_OFF
 from postel.tcp.events import Event
 from postel.times import MILLISECOND, SECOND
 
@@ -67,7 +66,7 @@ CONFIGS = st.builds(
         DEFAULT, nagle=nagle, sack=sack, timestamps=timestamps, window_scaling=scaling, ecn=ecn, congestion=congestion
     ),
     *(st.booleans() for _ in range(4)),
-    st.sampled_from([ECN_OFF, ECN_ASK_CLASSIC, ECN_ASK]),
+    st.sampled_from(["off", "ask-classic", "ask"]),
     st.sampled_from([Reno, Cubic]),
 )
 WRITES = st.lists(st.sampled_from([1, 1000, 1460, 5000, 65536, 1 << 20]), min_size=1, max_size=3)

@@ -17,7 +17,7 @@ from types import GetSetDescriptorType
 import pytest
 
 from postel.errors import TcpError
-from postel.tcp.config import DEFAULT, PROBE_ALWAYS, Config
+from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.invariants import check
 from postel.tcp.memory import Memory
@@ -38,7 +38,7 @@ OPENINGS = {"passive": False, "simultaneous": True}
 CONFIGS = {
     "SACK": DEFAULT,
     "bare": replace(DEFAULT, sack=False, timestamps=False, window_scaling=False),
-    "probes": replace(DEFAULT, timestamps=False, tail_probe=False, mtu_probing=PROBE_ALWAYS),
+    "probes": replace(DEFAULT, timestamps=False, tail_probe=False, mtu_probing="always"),
 }
 STARTS: dict[str, tuple["Step", ...]] = {
     "SYN-SENT": (),
@@ -116,7 +116,7 @@ class Pair:
     def was_established(self, end: Connection, lost_syns: int) -> None:
         """What `handshake.establish`, and nothing else, does."""
         tcb = end.tcb
-        assert tcb.config.mtu_probing != PROBE_ALWAYS or tcb.path is not None
+        assert tcb.config.mtu_probing != "always" or tcb.path is not None
         assert "opened" in [event.name for event in tcb.events]
         if lost_syns:
             assert tcb.rtt.rto == tcb.config.rto_after_syn

@@ -6,7 +6,6 @@ import pytest
 
 from postel.errors import WireError
 from postel.tcp.config import DEFAULT
-from postel.tcp.ecn import ECN_ACCEPT_CLASSIC
 from postel.tcp.state import SYN_RECEIVED
 from postel.testing import states
 from postel.testing.states import LOCAL, PLAIN, REMOTE, SYNCHRONIZED, Maker, Peer, Scene, established, listen
@@ -158,7 +157,7 @@ def test_bad_opt_7_what_is_no_tcp_ao_leaves_no_trace(options: str, make: Maker) 
 @pytest.mark.parametrize("bits", range(16))
 def test_bad_hdr_4_reserved_bits_change_nothing(bits: int) -> None:
     """The lowest is AE: reserved for who doesn't know RFC 9768, where on a SYN it means something (tests/tcp/test_ecn_negotiation.py)."""
-    config = replace(PLAIN, ecn=ECN_ACCEPT_CLASSIC)
+    config = replace(PLAIN, ecn="accept-classic")
     for flags in (SYN, ACK, ACK | ECE | CWR, FIN | ACK):
         for make in (listen, established, states.fin_wait_1):
             scene, plain = make(config), make(config)

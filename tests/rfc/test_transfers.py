@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from postel.tcp.config import PROBE_NEVER
 from postel.testing.states import MSS, Peer, Scene, established
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
@@ -21,7 +20,7 @@ class Transfer:
 
     def __init__(self, lost: set[int], *, sack: bool) -> None:
         """``lost``: ordinal numbers of transmissions."""
-        config = replace(RENO, sack=sack, tail_probe=False, mtu_probing=PROBE_NEVER)
+        config = replace(RENO, sack=sack, tail_probe=False, mtu_probing="off")
         self.scene: Scene = established(config, Peer(sack=sack, window=65535))
         self.sack = sack
         self.lost = lost

@@ -10,7 +10,7 @@ import pytest
 from postel.errors import TcpError
 from postel.host.listener import Listener
 from postel.sim import Subject, Witness, World
-from postel.tcp.config import DEFAULT, PROBE_ALWAYS, Config
+from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import ACCEPTABLE, END_OF_STREAM, READABLE, WRITABLE, Event
 from postel.times import HOUR, MILLISECOND, NEVER, SECOND
@@ -108,7 +108,7 @@ class Chaos:
             timestamps=draw.random() < 0.7,
             window_scaling=draw.random() < 0.7,
             nagle=draw.random() < 0.5,
-            mtu_probing=draw.choice((DEFAULT.mtu_probing, PROBE_ALWAYS)),
+            mtu_probing=draw.choice((DEFAULT.mtu_probing, "always")),
             receive_buffer=draw.choice((4000, 65535, 1 << 20)),
             user_timeout=HOUR,
             syn_received_timeout=HOUR,

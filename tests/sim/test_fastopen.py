@@ -7,12 +7,12 @@ import pytest
 from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.sim import Subject, World
-from postel.tcp.config import DEFAULT, FAST_OPEN_CLIENT, FAST_OPEN_SERVER
+from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
 from postel.tcp.events import ACCEPTABLE, END_OF_STREAM, READABLE, Event
 from postel.times import MILLISECOND, SECOND
 
-FAST = replace(DEFAULT, fast_open=FAST_OPEN_CLIENT | FAST_OPEN_SERVER)
+FAST = replace(DEFAULT, fast_open="both")
 QUESTION = b"question " * 20
 ANSWER = bytes(range(256)) * 100
 

@@ -8,7 +8,7 @@ import pytest
 from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.sim import Path, Subject, Witness, World
-from postel.tcp.config import DEFAULT, PROBE_ALWAYS, PROBE_NEVER, Config
+from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import ACCEPTABLE, READABLE, WRITABLE, Event
 from postel.tcp.pathmtu import BASE_4, FLOOR_4, LOWEST_6, RAISE_AFTER
@@ -196,7 +196,7 @@ def test_rfc4821_4_probes_that_are_lost_slow_nothing_down(family: int, sack: boo
 
 @SACK
 def test_without_probing_a_black_hole_stays_one(sack: bool) -> None:
-    stage = Stage(config=replace(SMALL, sack=sack, mtu_probing=PROBE_NEVER))
+    stage = Stage(config=replace(SMALL, sack=sack, mtu_probing="off"))
     stage.run(300 * MILLISECOND)
     stage.narrow(1400)
     stage.run(20 * MINUTE)
@@ -264,7 +264,7 @@ def test_a_search_that_found_nothing_is_tried_again(sack: bool) -> None:
     [(1500, 1500, 100_000), (1500, 1420, 2_000_000), (9000, 1500, 2_000_000), (9000, 9000, 200_000), (9000, 4000, 5_000_000)],
 )
 def test_who_always_probes_never_meets_the_black_hole(family: int, sack: bool, link: int, mtu: int, size: int) -> None:
-    stage = Stage(family, config=replace(SMALL, sack=sack, mtu_probing=PROBE_ALWAYS, receive_buffer=60_000), sizes=(size, 0), mtu=link)
+    stage = Stage(family, config=replace(SMALL, sack=sack, mtu_probing="always", receive_buffer=60_000), sizes=(size, 0), mtu=link)
     stage.narrow(mtu)
     assert stage.run(MINUTE) < MINUTE
     assert stage.stall(1, 0) < RTO
@@ -320,7 +320,7 @@ def lie(about: bytes, mtu: int) -> bytes:
 @FAMILIES
 @SACK
 def test_rfc8899_4_6_a_claim_about_a_probe_is_the_next_probe(family: int, sack: bool) -> None:
-    stage = Stage(family, config=replace(SMALL, sack=sack, mtu_probing=PROBE_ALWAYS))
+    stage = Stage(family, config=replace(SMALL, sack=sack, mtu_probing="always"))
     stage.narrow(1417, is_black_hole=False)
     assert stage.run(MINUTE) < MINUTE
     assert stage.ends[0].path_mtu == 1417  # exactly: found by one probe that was lost, and one that wasn't

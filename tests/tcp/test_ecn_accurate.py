@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from postel.tcp.ecn import CE, ECN_ACCEPT, ECT_0, ECT_1, NOT_ECT, ace, flags_of
+from postel.tcp.ecn import CE, ECT_0, ECT_1, NOT_ECT, ace, flags_of
 from postel.tcp.ecn.accurate import ORDER_0, ORDER_1, Accurate
 from postel.testing.states import MSS, Peer, Scene, listen
 from postel.times import NEVER, SECOND
@@ -12,7 +12,7 @@ from postel.wire import segment as wire
 from postel.wire.segment import ACK, AE, CWR, ECE, SYN, Segment, encode, flags_text
 from tests.tcp.scenes import RENO
 
-CONFIG = replace(RENO, ecn=ECN_ACCEPT, nagle=False)
+CONFIG = replace(RENO, ecn="accept", nagle=False)
 Other = tuple[tuple[int, bytes], ...]
 
 

@@ -6,14 +6,14 @@ import pytest
 
 from postel.tcp import seq
 from postel.tcp.congestion.reno import Reno
-from postel.tcp.ecn import CE, ECN_ACCEPT_CLASSIC, ECT_0, NOT_ECT
+from postel.tcp.ecn import CE, ECT_0, NOT_ECT
 from postel.tcp.ecn.classic import Classic
 from postel.testing.states import MSS, Peer, Scene, listen
 from postel.times import MINUTE, NEVER, SECOND
 from postel.wire.segment import ACK, CWR, ECE, FIN, PSH, SYN, Segment, flags_text
 from tests.tcp.scenes import RENO
 
-CONFIG = replace(RENO, ecn=ECN_ACCEPT_CLASSIC, nagle=False)
+CONFIG = replace(RENO, ecn="accept-classic", nagle=False)
 
 
 def opened(peer: Peer | None = None, **choices: object) -> Scene:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from postel.tcp.config import PROBE_NEVER
+from postel.tcp.config import MtuProbing
 from postel.tcp.recovery.newreno import NewReno
 from postel.tcp.recovery.undo import NO_ECHO
 from postel.testing.states import MSS, PLAIN, Peer, Scene, established
@@ -328,7 +328,7 @@ def test_rfc2018_4a_blocks_that_were_not_agreed_on_make_no_duplicate_of_a_window
 # Timeouts that were spurious: F-RTO (RFC 5682, 2.1) and the echo of an older timestamp (RFC 3522)
 
 
-def timed_out(more: int = 190, mtu_probing: int = PROBE_NEVER) -> Scene:
+def timed_out(more: int = 190, mtu_probing: MtuProbing = "off") -> Scene:
     """Ten in flight; the timeout sent the first again."""
     scene = established(replace(RENO, mtu_probing=mtu_probing))
     scene.sends(bytes((10 + more) * MSS))

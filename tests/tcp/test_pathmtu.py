@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from postel.tcp import pathmtu
-from postel.tcp.config import PROBE_ALWAYS, PROBE_NEVER
 from postel.tcp.path import Path
 from postel.tcp.pathmtu import BASE_4, FLOOR_4, LOWEST_6, RAISE_AFTER
 from postel.testing import states
@@ -217,7 +216,7 @@ def test_nor_does_a_little_text() -> None:
 
 
 def test_who_never_probes_sees_no_black_holes() -> None:
-    scene = sender(config=replace(PLAIN, mtu_probing=PROBE_NEVER))
+    scene = sender(config=replace(PLAIN, mtu_probing="off"))
     scene.sends(bytes(30_000))
     for _ in range(4):
         scene.expires()
@@ -498,7 +497,7 @@ def test_a_size_that_does_not_last_is_left_alone() -> None:
 @pytest.mark.label("RFC4821-7.2")
 @pytest.mark.parametrize(("mss", "mtu", "high"), [(1460, 9000, 1500), (8960, 1500, 1500), (8960, 9000, 9000), (536, 1500, 576)])
 def test_rfc4821_7_2_the_search_ends_where_the_link_or_the_peer_ends(mss: int, mtu: int, high: int) -> None:
-    scene = established(replace(PLAIN, mtu_probing=PROBE_ALWAYS), Peer(mss=mss), mtu=mtu)
+    scene = established(replace(PLAIN, mtu_probing="always"), Peer(mss=mss), mtu=mtu)
     assert pathmtu.ceiling(scene.tcb) == path(scene).high == high
     scene.sends(bytes(40_000))
     assert sizes(scene)[0] == min(high, 1500)

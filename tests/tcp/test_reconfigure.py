@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from postel.errors import ArgumentError, ConnectionTimedOut
-from postel.tcp.config import AUTOMATIC, DEFAULT, PROBE_ALWAYS, PROBE_NEVER, Config, names
+from postel.tcp.config import AUTOMATIC, DEFAULT, Config, names
 from postel.tcp.congestion.reno import Reno
-from postel.tcp.ecn import ECN_ASK, ECN_OFF
 from postel.tcp.state import CLOSED
 from postel.testing import states
 from postel.testing.states import PLAIN, Maker, Peer, Scene, established
@@ -439,14 +438,14 @@ def test_a_buffer_of_whole_segments_stays_one() -> None:
         {"scale_for": 1 << 30},
         {"receive_buffer": 1 << 28},
         {"receive_buffer": 1000},
-        {"ecn": ECN_OFF},
+        {"ecn": "off"},
         {"largest_mss": 600},
     ],
 )
 def test_what_the_syn_told_stays_as_it_was_told(make: Maker, choice: dict[str, object]) -> None:
     """A peer that agreed to timestamps drops what comes without; a window that another scale tells is another window."""
     peer = Peer(tsval=7, sack=True, window_scale=3)
-    scene = make(replace(DEFAULT, ecn=ECN_ASK), peer)
+    scene = make(replace(DEFAULT, ecn="ask"), peer)
     told = scene.tcb.rcv.shift
     mss = scene.tcb.advertised_mss
     configure(scene, **choice)
@@ -493,8 +492,8 @@ def test_a_controller_in_use_stays() -> None:
 
 
 def test_mtu_probing_ends_at_once_and_begins_with_the_next_connection() -> None:
-    scene = established(replace(DEFAULT, mtu_probing=PROBE_NEVER))
-    configure(scene, mtu_probing=PROBE_ALWAYS)
+    scene = established(replace(DEFAULT, mtu_probing="off"))
+    configure(scene, mtu_probing="always")
     assert scene.tcb.path is None
 
 

@@ -11,13 +11,6 @@ from typing import Final
 from postel.tcp import seq
 from postel.wire.segment import AE, CWR, ECE, Segment
 
-# What a connection offers (Config.ecn)
-ECN_OFF: Final = 0
-ECN_ACCEPT_CLASSIC: Final = 1  # a peer who asks gets RFC 3168
-ECN_ACCEPT: Final = 2  # a peer who asks gets what it asks for, RFC 9768 or RFC 3168
-ECN_ASK_CLASSIC: Final = 3  # we ask for RFC 3168, and accept it
-ECN_ASK: Final = 4  # we ask for RFC 9768, and take RFC 3168 where the peer knows no more
-
 # The ECN field of an IP header
 NOT_ECT: Final = 0
 ECT_1: Final = 1

@@ -13,7 +13,7 @@ The first SYN or SYN,ACK that arrives decides for good. What goes unanswered twi
 from typing import Final
 
 from postel.tcp.config import Config
-from postel.tcp.ecn import ECN_ACCEPT, ECN_ASK, ECN_ASK_CLASSIC, ECN_OFF, FLAGS, Ecn, ace
+from postel.tcp.ecn import FLAGS, Ecn, ace
 from postel.tcp.ecn.accurate import Accurate
 from postel.tcp.ecn.classic import Classic
 from postel.tcp.state import SYN_SENT
@@ -27,16 +27,16 @@ _CLASSIC_SYN: Final = ECE | CWR
 
 
 def is_accurate(config: Config) -> bool:
-    return config.ecn in (ECN_ACCEPT, ECN_ASK)
+    return config.ecn in ("accept", "ask")
 
 
 def ask(tcb: Tcb) -> int:
     """The flags of our SYN (RFC3168-6.1.1.1, RFC9768-3.1.4)."""
     if tcb.retransmissions >= _ATTEMPTS:
         return 0
-    if tcb.config.ecn == ECN_ASK:
+    if tcb.config.ecn == "ask":
         return FLAGS  # RFC9768-3.1.1
-    return _CLASSIC_SYN if tcb.config.ecn == ECN_ASK_CLASSIC else 0  # RFC3168-6.1.1a
+    return _CLASSIC_SYN if tcb.config.ecn == "ask-classic" else 0  # RFC3168-6.1.1a
 
 
 def learn(tcb: Tcb, syn: Segment) -> None:
@@ -45,14 +45,14 @@ def learn(tcb: Tcb, syn: Segment) -> None:
         tcb.ecn = _confirmed(tcb, syn)
         return
     tcb.syn_asks = syn.flags & FLAGS if is_accurate(tcb.config) else 0
-    if tcb.state is not SYN_SENT or tcb.config.ecn in (ECN_ASK, ECN_ASK_CLASSIC):  # RFC9768-3.1.2s: as if its responder
+    if tcb.state is not SYN_SENT or tcb.config.ecn in ("ask", "ask-classic"):  # RFC9768-3.1.2s: as if its responder
         tcb.ecn = _agreed(tcb, syn)
 
 
 def _agreed(tcb: Tcb, syn: Segment) -> Ecn | None:
     """A peer asks (RFC9768-3.1.2, RFC3168-6.1.1c)."""
     bits = syn.flags & FLAGS
-    if tcb.config.ecn == ECN_OFF or bits == 0:
+    if tcb.config.ecn == "off" or bits == 0:
         return None
     made: Ecn
     if is_accurate(tcb.config) and bits != _CLASSIC_SYN:  # 3.1.3: combinations that mean nothing yet too
@@ -69,13 +69,13 @@ def _agreed(tcb: Tcb, syn: Segment) -> Ecn | None:
 def _confirmed(tcb: Tcb, syn_ack: Segment) -> Ecn | None:
     """A peer answers what we asked (RFC9768-3.1.2); what nobody asked for is no answer (RFC3168-6.1.1c)."""
     answer = ace(syn_ack.flags)
-    if tcb.config.ecn == ECN_ASK and answer in _ACCURATE_ANSWERS:
+    if tcb.config.ecn == "ask" and answer in _ACCURATE_ANSWERS:
         accurate = Accurate(tcb.snd.iss)
         accurate.hears_syn_ack(syn_ack.ecn)
         accurate.wants_bare_ack = True  # RFC9768-3.2.2, table 3
         accurate.introduces_itself()  # RFC9768-3.2.3.2
         return accurate
-    if tcb.config.ecn in (ECN_ASK, ECN_ASK_CLASSIC) and syn_ack.flags & _CLASSIC_SYN == ECE:
+    if tcb.config.ecn in ("ask", "ask-classic") and syn_ack.flags & _CLASSIC_SYN == ECE:
         classic = Classic(tcb.snd.iss)
         classic.may_mark = ask(tcb) != 0  # RFC3168-6.1.1b
         return classic
