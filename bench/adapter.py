@@ -21,7 +21,7 @@ IMPORT_STARTED = time.perf_counter()
 
 import postel.aio  # noqa: E402 - its import is what is measured
 from postel.host.host import Host  # noqa: E402
-from postel.link.tun import inherit  # noqa: E402
+from postel.links.tun import inherit  # noqa: E402
 
 IMPORT_MS = (time.perf_counter() - IMPORT_STARTED) * 1e3
 

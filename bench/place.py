@@ -27,9 +27,9 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from postel.link import device
-from postel.link.device import DEVICE
-from postel.link.tun import Tun, attach
+from postel.links import device
+from postel.links.device import DEVICE
+from postel.links.tun import Tun, attach
 
 NEAR, FAR = "10.99.0.1", "10.99.0.2"  # the kernel's address; Postel's, or the other kernel's
 MTU, LARGE_MTU = 1500, 16000

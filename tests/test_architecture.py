@@ -90,7 +90,7 @@ def test_importing_the_package_loads_no_loop_and_no_socket() -> None:
 
 def test_the_core_loads_nothing_of_the_outside() -> None:
     loaded = loaded_by("import postel.host.host, postel.tcp.connection")
-    assert not {name for name in loaded if name.startswith(("postel.link", "postel.aio", "postel.sim", "postel.view", "postel.cli"))}
+    assert not {name for name in loaded if name.startswith(("postel.links", "postel.aio", "postel.sim", "postel.view", "postel.cli"))}
 
 
 def test_the_command_line_needs_the_standard_library_alone() -> None:

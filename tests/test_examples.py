@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from postel import Host, aio
-from postel.link.memory import pair
+from postel.links.memory import pair
 from postel.tcp.connection import Connection
 from tests.test_documents import ROOT, blocks, name_of
 

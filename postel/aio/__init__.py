@@ -9,7 +9,7 @@
 from postel.aio.network import LINGER, Network
 from postel.aio.server import Server
 from postel.host.host import Host
-from postel.link import Link
+from postel.links import Link
 
 __all__ = ["Network", "Server", "attach"]
 

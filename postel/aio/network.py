@@ -21,7 +21,7 @@ from postel.aio.transport import Transport
 from postel.errors import ArgumentError, ConnectionAborted, LinkDown, LinkError, NetworkUnreachable, renewed, require_kind
 from postel.host.host import Host
 from postel.host.listener import AnyPort, Listener
-from postel.link import Link, Offloading
+from postel.links import Link, Offloading
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection

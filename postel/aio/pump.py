@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 from postel.errors import LinkDown, LinkError
 from postel.host.host import Host
-from postel.link import Link, Offloading, closed, failure, is_readable
+from postel.links import Link, Offloading, closed, failure, is_readable
 from postel.tcp.events import Event
 from postel.times import NEVER, SECOND
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from postel.cli import DONE, NOT_ALLOWED, core
 from postel.cli.network.device import QUEUE, ip
 from postel.errors import LinkError
-from postel.link import device
-from postel.link.tun import OffloadingTun, attach
+from postel.links import device
+from postel.links.tun import OffloadingTun, attach
 
 GOOD, MISSING, UNKNOWN = "good", "missing", "unknown"
 _MARKS = {GOOD: "ok", MISSING: "no", UNKNOWN: "?"}

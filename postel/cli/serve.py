@@ -28,8 +28,8 @@ from postel.cli.network.ports import port
 from postel.cli.network.siblings import Siblings
 from postel.cli.network.workers import count
 from postel.errors import ArgumentError, LinkError
-from postel.link import Link
-from postel.link.tun import Tun, inherit
+from postel.links import Link
+from postel.links.tun import Tun, inherit
 from postel.wire.address import Endpoint
 
 _STDERR: Final = 2

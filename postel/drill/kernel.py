@@ -30,7 +30,7 @@ from postel.drill.runner import Outcome, judge
 from postel.drill.script import Script
 from postel.drill.stack import Ends
 from postel.errors import LinkError
-from postel.link import Link
+from postel.links import Link
 from postel.tcp.observer import Observer
 from postel.tcp.state import State
 from postel.times import MILLISECOND, NEVER, SECOND

@@ -32,7 +32,7 @@ from postel import aio
 from postel.aio.network import LINGER
 from postel.errors import LinkError, PostelError
 from postel.host.host import Host, HostEvent
-from postel.link import Link, closed, too_large
+from postel.links import Link, closed, too_large
 from postel.sim.world import World
 from postel.times import HOUR, NEVER, SECOND
 

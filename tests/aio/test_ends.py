@@ -17,9 +17,9 @@ from postel import aio
 from postel.aio.pump import MOST_FALSE_ALARMS
 from postel.errors import LinkDown, LinkError
 from postel.host.host import Host
-from postel.link import Link
-from postel.link.memory import Memory, pair
-from postel.link.tun import Tun
+from postel.links import Link
+from postel.links.memory import MemoryLink, pair
+from postel.links.tun import Tun
 from postel.sim import DROP, World
 from postel.sim.loop import run
 from postel.tcp.config import Config
@@ -506,7 +506,7 @@ async def test_link_that_dies_while_its_network_closes_ends_the_waiting(error: C
     assert left.fileno() == -1
 
 
-class Silent(Memory):
+class Silent(MemoryLink):
     """Says that a packet waits, and gives none: at its end, as some descriptors are."""
 
     calls = 0

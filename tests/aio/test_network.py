@@ -11,8 +11,8 @@ import pytest
 from postel import aio
 from postel.errors import LinkError
 from postel.host.host import Host
-from postel.link import Link
-from postel.link.memory import pair
+from postel.links import Link
+from postel.links.memory import pair
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key
 from postel.tcp.config import Config

@@ -5,7 +5,7 @@ import random
 
 from postel import aio
 from postel.host.host import Host
-from postel.link.memory import OffloadingMemory, pair
+from postel.links.memory import OffloadingMemory, pair
 from postel.wire.parcel import Parcel
 
 MESSAGE = random.Random(3).randbytes(2_000_000)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postel.cli.network.siblings import Siblings, is_error
-from postel.link import Link
-from postel.link.tun import Tun
+from postel.links import Link
+from postel.links.tun import Tun
 
 MANY = 100
 UNREACHABLE = bytes.fromhex("4500001c000000004001000001020304050607080304000000000514")

@@ -8,7 +8,7 @@ from typing import TypeVar
 from postel import aio
 from postel.aio import Network
 from postel.host.host import Host
-from postel.link import memory
+from postel.links import memory
 
 T = TypeVar("T")
 SERVER = "10.7.0.2"

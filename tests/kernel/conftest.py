@@ -25,8 +25,8 @@ import pytest
 from postel import aio
 from postel.aio import Network
 from postel.host.host import Host
-from postel.link import Link, Offloading
-from postel.link.tun import attach as attach_tun
+from postel.links import Link, Offloading
+from postel.links.tun import attach as attach_tun
 from postel.wire.parcel import Parcel, finished
 
 CLONE_NEWNET = 0x40000000

@@ -17,7 +17,7 @@ import pytest
 
 from postel import aio
 from postel.host.host import Host
-from postel.link.tun import Tun
+from postel.links.tun import Tun
 from tests.kernel.conftest import DEVICE, KERNEL, POSTEL, Namespace
 
 OTHER = "10.7.0.3"  # a second kernel, on Postel's side of the road

@@ -12,8 +12,8 @@ import pytest
 from postel.aio import attach as attach_to_asyncio
 from postel.errors import ArgumentError, LinkDown, LinkError, WireError
 from postel.host.host import Host
-from postel.link import device
-from postel.link.tun import OffloadingTun, Tun, attach, inherit
+from postel.links import device
+from postel.links.tun import OffloadingTun, Tun, attach, inherit
 from postel.wire import ip, udp
 from postel.wire.parcel import Parcel
 

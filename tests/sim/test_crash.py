@@ -9,7 +9,7 @@ from postel import aio
 from postel.aio import Network
 from postel.errors import ArgumentError, LinkError
 from postel.host.host import Host
-from postel.link import memory
+from postel.links import memory
 from postel.sim import Subject, World
 from postel.sim.loop import Loop, run
 from postel.tcp.events import ACCEPTABLE, Event

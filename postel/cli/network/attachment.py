@@ -11,8 +11,8 @@ from postel.cli.network import device, recording
 from postel.cli.network.recording import Recording
 from postel.errors import ArgumentError
 from postel.host.host import Host
-from postel.link import LARGEST_MTU, SMALLEST_MTU, Link
-from postel.link.tun import Tun
+from postel.links import LARGEST_MTU, SMALLEST_MTU, Link
+from postel.links.tun import Tun
 from postel.wire import address
 from postel.wire.address import Interface
 

@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from postel.errors import ArgumentError, LinkError
-from postel.link.device import right_to_use
-from postel.link.tun import Tun, attach
+from postel.links.device import right_to_use
+from postel.links.tun import Tun, attach
 from postel.wire import address
 from postel.wire.address import Interface
 

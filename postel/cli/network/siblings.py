@@ -13,8 +13,8 @@ import socket
 from contextlib import suppress
 from typing import Final
 
-from postel.link import Link, Offloading
-from postel.link.tun import OffloadingTun, Tun
+from postel.links import Link, Offloading
+from postel.links.tun import OffloadingTun, Tun
 from postel.wire import ip
 from postel.wire.parcel import Parcel, finished
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from postel.errors import ArgumentError, LinkError
-from postel.link.memory import EventBell, MemoryLink, OffloadingMemoryLink, SocketBell, pair
+from postel.links.memory import EventBell, MemoryLink, OffloadingMemoryLink, SocketBell, pair
 from postel.wire import ip
 from postel.wire.parcel import Parcel
 

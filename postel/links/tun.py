@@ -6,7 +6,7 @@ from collections import deque
 from typing import Final
 
 from postel.errors import ArgumentError, LinkDown, LinkError
-from postel.link import Link, Offloading, checked_mtu, closed, device, too_large
+from postel.links import Link, Offloading, checked_mtu, closed, device, too_large
 from postel.wire import ip, virtio
 from postel.wire.parcel import Parcel, finished
 
@@ -51,7 +51,7 @@ class Tun(Link):
 
     def _learn_header(self, flag: int) -> None:
         if flag:
-            raise ArgumentError("fd", self._descriptor, "a device without virtio headers; postel.link.tun.inherit takes either")
+            raise ArgumentError("fd", self._descriptor, "a device without virtio headers; postel.links.tun.inherit takes either")
         device.offload_nothing(self._descriptor)  # a program before this one may have left it on
 
     def fileno(self) -> int:
@@ -102,7 +102,7 @@ class Tun(Link):
 class OffloadingTun(Tun, Offloading):
     """A TUN device with a virtio header before each packet: segments of up to 64 KiB pass whole, and most checksums aren't computed at all.
 
-    ``offloads`` are the TUN_F_… bits of `postel.link.device` that the kernel agreed to, for what it gives us; what we give it, it finishes
+    ``offloads`` are the TUN_F_… bits of `postel.links.device` that the kernel agreed to, for what it gives us; what we give it, it finishes
     in any case.
     """
 

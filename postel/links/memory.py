@@ -7,7 +7,7 @@ from contextlib import suppress
 from threading import RLock
 
 from postel.errors import require_number
-from postel.link import Link, Offloading, checked_mtu, closed, too_large
+from postel.links import Link, Offloading, checked_mtu, closed, too_large
 from postel.times import NEVER
 from postel.wire import ip
 from postel.wire.parcel import Parcel, finished

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from postel.errors import ArgumentError, LinkError
-from postel.link.device import refused
-from postel.link.tun import Tun
+from postel.links.device import refused
+from postel.links.tun import Tun
 
 
 @pytest.fixture
