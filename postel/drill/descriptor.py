@@ -12,7 +12,7 @@ from postel.drill.profile import FastOpenSide, fast_open_mode
 from postel.errors import ArgumentError, TcpError
 from postel.host.listener import Listener
 from postel.tcp.authentication.keychain import Keychain
-from postel.tcp.authentication.keys import MD5, Key
+from postel.tcp.authentication.keys import Key
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT, State
@@ -114,7 +114,7 @@ class Descriptor:
             raise ScriptError(0, "TCP_MD5SIG", "expected --tcp_md5_secret for this option")
         if self.state is not CLOSED:
             raise OSError(errno.EISCONN, "a connection signs from its SYN on, or never")
-        self.keys = Keychain(Key(secret, algorithm=MD5)) if given in (1, [1]) else None
+        self.keys = Keychain(Key(secret, algorithm="MD5")) if given in (1, [1]) else None
 
     def current(self) -> Config:
         return self.config if self.connection is None else self.connection.tcb.config

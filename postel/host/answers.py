@@ -12,10 +12,10 @@ from postel.wire import icmp, ip
 from postel.wire.segment import parse_leniently
 
 _ECN: Final = 3  # of the traffic class (RFC 3168, 5)
-_CODES: Final = {
-    Answer.UNREACHABLE: icmp.NO_HOST,
-    Answer.NO_NETWORK: icmp.NO_NETWORK,
-    Answer.PROHIBITED: icmp.PROHIBITED,
+_CODES: Final[dict[str, int]] = {
+    "unreachable": icmp.NO_HOST,
+    "no-network": icmp.NO_NETWORK,
+    "prohibited": icmp.PROHIBITED,
 }
 
 
@@ -28,17 +28,17 @@ class RequestAnswers(Answering):
         self._icmp = icmp
 
     def answer(self, listener: Listener, request: Request, answer: Answer, now: int) -> None:
-        """ACCEPT lets the SYN arrive once more, and now it passes, wherever its pair is by now."""
+        """After "accept" the SYN arrives once more, and now it passes, wherever its pair is by now."""
         try:
             packet = ip.parse(request.octets)
             syn = parse_leniently(packet.octets, packet.start, packet.end)
         except WireError:  # a link took its text apart from it: the client sends it again
             return
-        if answer is Answer.ACCEPT:
+        if answer == "accept":
             syn.ecn = packet.traffic_class & _ECN
             if not self._connections.segment_arrives(request.key, syn, packet, now):
                 self._unclaimed.arrives(packet, syn, listener.config, now)
-        elif answer is Answer.REFUSE:
+        elif answer == "refuse":
             self._unclaimed.refuse(syn, request.local, request.remote, listener.config, now)
         elif answer in _CODES:
             self._icmp.refuse_connection(_CODES[answer], packet, now)

@@ -17,12 +17,12 @@ from collections import deque
 from enum import Enum
 from typing import Final
 
-from postel.errors import AddressInUse
+from postel.errors import AddressInUse, require_choice
 from postel.host import timewait
 from postel.host.eventqueue import EventQueue
 from postel.host.pairs import is_at
 from postel.host.ports import Ports
-from postel.host.requests import Answer, Request, Waiting
+from postel.host.requests import ANSWERS, Answer, Request, Waiting
 from postel.host.syncache import MOST_RETRANSMISSIONS, Changes, HalfOpenRecord, SynCache, packed
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key
@@ -130,12 +130,13 @@ class Listener:
     def answer(self, request: Request, answer: Answer, now: int) -> bool:
         """Say what becomes of a request, at once or later. False: it no longer waited, and nothing came of the answer.
 
-        ACCEPT goes on with the handshake, as without asking: by a half-open connection, or by a SYN cookie where the backlog is full;
-        where the accept queue is full the client's next SYN goes on without asking again. ACCEPTABLE follows.
+        "accept" goes on with the handshake, as without asking: by a half-open connection, or by a SYN cookie where the backlog is full;
+        where the accept queue is full the client's next SYN goes on without asking again. ACCEPTABLE follows. Raises ArgumentError.
         """
+        require_choice("answer", answer, ANSWERS)
         if self.requests is None or self._answering is None or not self.requests.has(request):
             return False
-        if answer is Answer.ACCEPT:
+        if answer == "accept":
             self.requests.accept(request, now)
         else:
             self.requests.discard(request.key)

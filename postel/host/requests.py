@@ -2,15 +2,14 @@
 
 ::
 
-    SYN ──► waits ──► next_request() ──► answer(ACCEPT) ──► half-open, or a SYN cookie
-            bounded in number                answer(REFUSE) ──► RST
-            and in time                      answer(UNREACHABLE …) ──► ICMP
-                                             answer(IGNORE), or none in time ──► nothing
+    SYN ──► waits ──► next_request() ──► answer("accept") ──► half-open, or a SYN cookie
+            bounded in number                answer("refuse") ──► RST
+            and in time                      answer("unreachable") … ──► ICMP
+                                             answer("ignore"), or none in time ──► nothing
 """
 
 from collections import deque
-from enum import Enum
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 
 from postel.times import MINUTE, NEVER, SECOND
 from postel.wire.address import Endpoint
@@ -18,16 +17,10 @@ from postel.wire.address import Endpoint
 ANSWER_WITHIN: Final = 20 * SECOND  # by then a client that begins with a second has sent its SYN five times
 LONGEST_WAIT: Final = 10 * MINUTE
 
-
-class Answer(Enum):
-    """What a program makes of a request."""
-
-    ACCEPT = "accept"  # the handshake goes on
-    REFUSE = "refuse"  # RST: nothing listens there
-    UNREACHABLE = "unreachable"  # ICMP: no such host
-    NO_NETWORK = "no network"  # ICMP: no such network
-    PROHIBITED = "prohibited"  # ICMP: administratively prohibited
-    IGNORE = "ignore"  # nothing: to the client its SYN was lost
+# What a program makes of a request. "accept": the handshake goes on; "refuse": RST, nothing listens there; "unreachable", "no-network",
+# "prohibited": ICMP, no such host, no such network, administratively prohibited; "ignore": nothing, to the client its SYN was lost.
+Answer: TypeAlias = Literal["accept", "refuse", "unreachable", "no-network", "prohibited", "ignore"]
+ANSWERS: Final[tuple[str, ...]] = get_args(Answer)
 
 
 class Request:

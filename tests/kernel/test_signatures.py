@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from postel import Key, Keychain
-from postel.tcp.authentication.keys import AES128, MD5, SHA1
+from postel.tcp.authentication.keys import Algorithm
 from tests.kernel.conftest import KERNEL, POSTEL, unless
 
 TCP_MD5SIG = 14
@@ -19,7 +19,7 @@ TCP_AO_ADD_KEY = 38
 OCTETS = random.Random(5).randbytes(300_000)
 SECRET = b"a secret of both"
 OURS, KERNELS = 61, 84  # KeyIDs
-NAMES = {SHA1: b"hmac(sha1)", AES128: b"cmac(aes128)"}
+NAMES = {"SHA1": b"hmac(sha1)", "AES128": b"cmac(aes128)"}
 
 Sign = Callable[[socket.socket, int, bytes], None]  # a kernel's socket, for that family, with that secret
 
@@ -38,7 +38,7 @@ def sign_with_md5(sock: socket.socket, family: int, secret: bytes) -> None:
     require(lambda: sock.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG, value), "CONFIG_TCP_MD5SIG")
 
 
-def sign_with_ao(algorithm: str) -> Sign:
+def sign_with_ao(algorithm: Algorithm) -> Sign:
     def sign(sock: socket.socket, family: int, secret: bytes) -> None:
         prefix = 32 if family == 4 else 128
         numbers = struct.pack("=iIHBBBBBB", 0, 0, 0, prefix, KERNELS, OURS, 12, 0, len(secret))
@@ -59,19 +59,21 @@ def require(call: Callable[[], None], option: str) -> None:
         unless(False, f"this kernel is built without {option}")
 
 
-def keys(algorithm: str, secret: bytes = SECRET) -> Keychain:
-    ids = {} if algorithm == MD5 else {"send_id": OURS, "receive_id": KERNELS}
+def keys(algorithm: Algorithm, secret: bytes = SECRET) -> Keychain:
+    ids = {} if algorithm == "MD5" else {"send_id": OURS, "receive_id": KERNELS}
     return Keychain(Key(secret, algorithm=algorithm, **ids))
 
 
-@pytest.fixture(params=[(MD5, sign_with_md5), (SHA1, sign_with_ao(SHA1)), (AES128, sign_with_ao(AES128))], ids=["MD5", "SHA1", "AES128"])
+@pytest.fixture(
+    params=[("MD5", sign_with_md5), ("SHA1", sign_with_ao("SHA1")), ("AES128", sign_with_ao("AES128"))], ids=["MD5", "SHA1", "AES128"]
+)
 def signed(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-def octets_for(algorithm: str) -> bytes:
+def octets_for(algorithm: Algorithm) -> bytes:
     """AES in Python takes its time."""
-    return OCTETS[:20_000] if algorithm == AES128 else OCTETS
+    return OCTETS[:20_000] if algorithm == "AES128" else OCTETS
 
 
 def echo(listener: socket.socket) -> None:
@@ -156,6 +158,6 @@ async def test_losses_and_reordering_under_md5(namespace: Any, attached: Any, fa
         with namespace.listening(family) as listener:
             sign_with_md5(listener, family, SECRET)
             echoing = asyncio.ensure_future(asyncio.to_thread(echo, listener))
-            streams = await net.open_connection(KERNEL[family], listener.getsockname()[1], keys=keys(MD5))
+            streams = await net.open_connection(KERNEL[family], listener.getsockname()[1], keys=keys("MD5"))
             assert await exchange(*streams, OCTETS) == OCTETS
             await echoing

@@ -7,7 +7,7 @@ import pytest
 from postel.errors import ArgumentError
 from postel.host.host import Host
 from postel.tcp.authentication.keychain import Keychain
-from postel.tcp.authentication.keys import AES128, MD5, SHA1, Key
+from postel.tcp.authentication.keys import Algorithm, Key
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
 from postel.testing.states import LOCAL, PLAIN, REMOTE, Peer, Scene, established, established_active
@@ -84,8 +84,8 @@ def test_no_claim_of_a_router_makes_packets_tiny(mtu: int, is_retransmitted: boo
 # Signed, and through a host: the SYN cache makes the same of it
 
 
-@pytest.mark.parametrize("algorithm", [SHA1, AES128, MD5])
-def test_a_signature_leaves_something_too(algorithm: str) -> None:
+@pytest.mark.parametrize("algorithm", ["SHA1", "AES128", "MD5"])
+def test_a_signature_leaves_something_too(algorithm: Algorithm) -> None:
     keychain = Keychain(Key(b"secret", algorithm=algorithm))
     authentication = keychain.authentication(LOCAL, REMOTE)
     connection = Connection(LOCAL, REMOTE, DEFAULT, authentication=authentication)

@@ -6,7 +6,7 @@ from typing import Final
 from postel.errors import ArgumentError
 from postel.tcp import seq
 from postel.tcp.authentication import UNKNOWN, Authentication, value_of
-from postel.tcp.authentication.keys import MAC_LENGTH, MD5, Key, mac, traffic_key
+from postel.tcp.authentication.keys import MAC_LENGTH, Key, mac, traffic_key
 from postel.wire import options, signature
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, SYN, Segment, encode, encode_for, with_checksum
@@ -117,7 +117,7 @@ class Ao(Authentication):
     def install(self, keys: tuple[Key, ...]) -> None:
         for key in keys:
             namesakes = (self._by_receive_id(key.receive_id), self._by_send_id(key.send_id))
-            if key.algorithm == MD5 or [known for known in namesakes if known not in (None, key)]:  # 3.1: a key doesn't change
+            if key.algorithm == "MD5" or [known for known in namesakes if known not in (None, key)]:  # 3.1: a key doesn't change
                 raise ArgumentError("keys", key, "keys of TCP-AO, and under the IDs of those in use the same ones")
         self.keys = keys
         self._leaving.clear()

@@ -5,7 +5,7 @@ from typing import Final
 from postel.errors import ArgumentError
 from postel.tcp.authentication import Authentication, value_of
 from postel.tcp.authentication.ao import Ao
-from postel.tcp.authentication.keys import MD5, Key
+from postel.tcp.authentication.keys import Key
 from postel.tcp.authentication.md5 import Md5
 from postel.wire import options
 from postel.wire.address import Endpoint
@@ -49,7 +49,7 @@ class Keychain:
         keys = self.for_peer(remote.address)
         if not keys:
             return None if self.accepts_unmatched else Unmatched(local, remote, keys, 0, heeds_icmp=True)
-        return Md5(local, remote, keys) if keys[0].algorithm == MD5 else Ao(local, remote, keys, heeds_icmp=self.heeds_icmp)
+        return Md5(local, remote, keys) if keys[0].algorithm == "MD5" else Ao(local, remote, keys, heeds_icmp=self.heeds_icmp)
 
 
 class Unmatched(Authentication):
@@ -73,7 +73,7 @@ def _place(address: bytes, length: int) -> tuple[int, int, int]:
 
 
 def _require_distinct(keys: tuple[Key, ...]) -> None:
-    if len(keys) > 1 and any(key.algorithm == MD5 for key in keys):  # RFC5925-2.2: never both on one connection
+    if len(keys) > 1 and any(key.algorithm == "MD5" for key in keys):  # RFC5925-2.2: never both on one connection
         raise ArgumentError("keys", keys, "a single one where TCP MD5 is used")
     for name, numbers in (("send_id", [key.send_id for key in keys]), ("receive_id", [key.receive_id for key in keys])):
         if len(set(numbers)) < len(numbers):

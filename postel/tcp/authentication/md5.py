@@ -7,7 +7,7 @@ from typing import Final
 
 from postel.errors import ArgumentError
 from postel.tcp.authentication import Authentication, value_of
-from postel.tcp.authentication.keys import MD5, Key
+from postel.tcp.authentication.keys import Key
 from postel.tcp.config import Config
 from postel.wire import options, signature
 from postel.wire.address import Endpoint
@@ -45,8 +45,8 @@ class Md5(Authentication):
         return replace(config, timestamps=False) if config.sack else config
 
     def install(self, keys: tuple[Key, ...]) -> None:
-        if keys[0].algorithm != MD5:
-            raise ArgumentError("keys", keys, f"one of {MD5}, as this connection began")
+        if keys[0].algorithm != "MD5":
+            raise ArgumentError("keys", keys, "one of MD5, as this connection began")
         self.keys = keys
 
 

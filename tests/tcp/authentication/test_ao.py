@@ -6,7 +6,7 @@ from postel.errors import ArgumentError
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.ao import Ao
 from postel.tcp.authentication.keychain import Keychain
-from postel.tcp.authentication.keys import AES128, MD5, SHA1, Key
+from postel.tcp.authentication.keys import Algorithm, Key
 from postel.wire import options
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, RST, SYN, Segment, encode_for, parse
@@ -15,7 +15,7 @@ HERE, THERE = Endpoint(b"\x0a\x00\x00\x01", 5000), Endpoint(b"\x0a\x00\x00\x02",
 HERE_ISN, THERE_ISN = 0xFFFF_F000, 0x1000
 
 
-def keys(*ids: tuple[int, int], secret: bytes = b"secret", algorithm: str = SHA1) -> tuple[Key, ...]:
+def keys(*ids: tuple[int, int], secret: bytes = b"secret", algorithm: Algorithm = "SHA1") -> tuple[Key, ...]:
     """Their secrets differ by their IDs, whichever way round."""
     return tuple(Key(secret + bytes(sorted((mine, yours))), send_id=mine, receive_id=yours, algorithm=algorithm) for mine, yours in ids)
 
@@ -23,7 +23,7 @@ def keys(*ids: tuple[int, int], secret: bytes = b"secret", algorithm: str = SHA1
 class Ends:
     """``here`` sends to ``there``, and the other way round; both know both initial numbers."""
 
-    def __init__(self, *ids: tuple[int, int], algorithm: str = SHA1) -> None:
+    def __init__(self, *ids: tuple[int, int], algorithm: Algorithm = "SHA1") -> None:
         mirrored = [(yours, mine) for mine, yours in ids]
         self.here = Ao(HERE, THERE, keys(*ids, algorithm=algorithm), heeds_icmp=False)
         self.there = Ao(THERE, HERE, keys(*mirrored, algorithm=algorithm), heeds_icmp=False)
@@ -98,8 +98,8 @@ def test_a_forged_segment_does_not_move_the_extension() -> None:
 
 
 @pytest.mark.label("RFC5925-7.4")
-@pytest.mark.parametrize("algorithm", [SHA1, AES128])
-def test_rfc5925_7_4_the_option_names_our_key_and_the_one_that_we_wish_for(algorithm: str) -> None:
+@pytest.mark.parametrize("algorithm", ["SHA1", "AES128"])
+def test_rfc5925_7_4_the_option_names_our_key_and_the_one_that_we_wish_for(algorithm: Algorithm) -> None:
     ends = Ends((1, 2), (3, 4), algorithm=algorithm)
     assert option(ends.made(HERE_ISN + 1))[:2] == bytes((1, 2))
     ends.here.prefer(3, UNKNOWN)
@@ -148,7 +148,7 @@ def test_an_old_syn_said_again_chooses_nothing() -> None:
 def test_keys_in_use_do_not_change_but_go() -> None:
     ends = Ends((1, 2), (3, 4))
     ends.here.prefer(3, 4)
-    for wrong in (keys((1, 2), secret=b"other"), keys((1, 9)), keys((9, 2)), (Key(b"x", algorithm=MD5, send_id=7, receive_id=7),)):
+    for wrong in (keys((1, 2), secret=b"other"), keys((1, 9)), keys((9, 2)), (Key(b"x", algorithm="MD5", send_id=7, receive_id=7),)):
         with pytest.raises(ArgumentError, match="IDs"):
             ends.here.install(wrong)
     ends.here.install(keys((1, 2), (5, 6)))
@@ -237,7 +237,14 @@ def test_a_secret_is_never_shown() -> None:
     ("wrong", "name"),
     [
         ({"secret": b""}, "secret"),
-        ({"algorithm": "SHA256"}, "algorithm"),
+        ({"secret": "text"}, "^secret is <class 'str'>; allowed: bytes, 1 octet or more; RFC 5925, 5.3 advises 12 to 24$"),
+        ({"secret": None}, "secret"),
+        ({"algorithm": "SHA256"}, "algorithm is 'SHA256'; allowed: 'SHA1', 'AES128' or 'MD5'"),
+        ({"algorithm": 1}, "algorithm"),
+        ({"send_id": True}, "send_id"),
+        ({"receive_id": "1"}, "receive_id"),
+        ({"peer": 10}, "peer"),
+        ({"covers_options": 1}, "covers_options"),
         ({"send_id": 256}, "send_id"),
         ({"receive_id": -1}, "receive_id"),
         ({"peer": "10.0.0.0/33"}, "prefix length"),
@@ -265,11 +272,11 @@ def test_ids_are_distinct_and_md5_is_alone() -> None:
     with pytest.raises(ArgumentError, match="receive_id"):
         Keychain(Key(b"1", send_id=1, receive_id=1), Key(b"2", send_id=2, receive_id=1))
     with pytest.raises(ArgumentError, match="TCP MD5"):
-        Keychain(Key(b"1", send_id=1, receive_id=1), Key(b"2", send_id=2, receive_id=2, algorithm=MD5))
-    Keychain(Key(b"1", "10.0.0.0/8"), Key(b"2", "10.0.0.0/16", algorithm=MD5))
+        Keychain(Key(b"1", send_id=1, receive_id=1), Key(b"2", send_id=2, receive_id=2, algorithm="MD5"))
+    Keychain(Key(b"1", "10.0.0.0/8"), Key(b"2", "10.0.0.0/16", algorithm="MD5"))
 
 
-@pytest.mark.parametrize("chain", [Keychain(Key(b"1", algorithm=MD5)), Keychain(accepts_unmatched=False)])
+@pytest.mark.parametrize("chain", [Keychain(Key(b"1", algorithm="MD5")), Keychain(accepts_unmatched=False)])
 def test_only_tcp_ao_has_ids_to_prefer(chain: Keychain) -> None:
     made = chain.authentication(HERE, THERE)
     assert isinstance(made, Authentication)
