@@ -5,6 +5,7 @@ from typing import Final
 
 from postel.tcp import orphan
 from postel.tcp.connection import Connection
+from postel.tcp.timers import ORPHAN
 from postel.times import MINUTE
 
 MOST: Final = 8192  # as kernels have it where memory is small
@@ -57,5 +58,5 @@ class Orphans:
     def _end(self, connection: Connection, now: int) -> None:
         del self._released[connection]
         self.ended += 1
-        connection.tcb.timers.orphan = now
+        connection.tcb.timers.start(ORPHAN, now)
         connection.handle_timeout(now)

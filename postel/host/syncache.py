@@ -13,6 +13,7 @@ from postel.tcp.connection import Connection
 from postel.tcp.ecn import NOT_ECT
 from postel.tcp.ecn.accurate import Accurate
 from postel.tcp.tcb import Tcb
+from postel.tcp.timers import RETRANSMISSION
 from postel.wire import options
 from postel.wire.options import ABSENT, PACKED, Bearer
 from postel.wire.segment import Segment
@@ -134,7 +135,7 @@ class HalfOpenRecord(NamedTuple):
             _drain(child, now)
         if self.changes is not None:
             self.changes.repeat(tcb)
-        tcb.timers.retransmission = self.deadline  # the old one's may have been late
+        tcb.timers.start(RETRANSMISSION, self.deadline)  # the old one's may have been late
         tcb.observer = observer
 
 

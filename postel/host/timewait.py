@@ -22,6 +22,7 @@ from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.state import TIME_WAIT
 from postel.tcp.tcb import Tcb
+from postel.tcp.timers import TWO_MSL
 from postel.times import NEVER, SECOND
 
 MOST: Final = 1 << 17  # records: beyond, the one that would expire first goes early, as a kernel's does
@@ -74,7 +75,7 @@ class TimeWaitRecord(NamedTuple):
         tcb = connection.tcb
         tcb.state = TIME_WAIT  # not by `enter`: it never left
         tcb.nobody_reads = True
-        tcb.timers.time_wait = self.expires
+        tcb.timers.start(TWO_MSL, self.expires)
         tcb.snd.wnd, tcb.snd.max_wnd = values[2], values[3]
         tcb.rcv.irs, tcb.rcv.nxt, tcb.rcv.wnd = values[4], values[5], values[6]
         tcb.timestamps.recent, tcb.timestamps.last_ack_sent = values[8], values[9]
@@ -106,7 +107,7 @@ def frozen(key: bytes, tcb: Tcb, authentication: Authentication | None = None) -
         timestamps.recent_at,
         tcb.challenge_after,
     )
-    return TimeWaitRecord(key, tcb.timers.time_wait, state, tcb.config, authentication)
+    return TimeWaitRecord(key, tcb.timers.due(TWO_MSL), state, tcb.config, authentication)
 
 
 def _close_both_ways(tcb: Tcb, snd_max: int) -> None:

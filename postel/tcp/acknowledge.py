@@ -1,11 +1,10 @@
 """The ACK field: what it frees, what it measures, what it says of loss and of the window (RFC 9293, 3.10.7.4, fifth check)."""
 
-from postel.tcp import orphan, pathmtu, patience, seq, timestamps, tuning, window
+from postel.tcp import loss_timers, orphan, pathmtu, seq, timestamps, tuning, usertimeout, window
 from postel.tcp.recovery import STAY
 from postel.tcp.recovery.undo import NO_ECHO
 from postel.tcp.tcb import NO_SEQUENCE, Tcb
-from postel.tcp.timers import deadline
-from postel.times import NEVER
+from postel.tcp.timers import PERSIST
 from postel.wire.segment import ABSENT, FIN, SYN, Segment
 
 
@@ -28,11 +27,11 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     if tcb.path is not None or tcb.tried_end != NO_SEQUENCE:
         pathmtu.acknowledged(tcb, now)
     if snd.una == snd.max:
-        patience.stop(tcb)  # RFC6298-5.2
-        tcb.timers.user = NEVER
-    elif tcb.timers.persist == NEVER and not (tcb.is_sender and tcb.recovery.keeps_timer):
-        patience.restart(tcb, now)  # RFC6298-5.3
-        tcb.timers.user = deadline(tcb.user_timeout, now)
+        tcb.timers.stop_loss_timers()  # RFC6298-5.2
+        usertimeout.stop(tcb)
+    elif not tcb.timers.is_running(PERSIST) and not (tcb.is_sender and tcb.recovery.keeps_timer):
+        loss_timers.restart(tcb, now)  # RFC6298-5.3
+        usertimeout.restart(tcb, now)
     if tcb.wants_room:
         if tcb.nobody_reads:
             orphan.made_progress(tcb, now)
@@ -49,8 +48,8 @@ def repeat(tcb: Tcb, segment: Segment, now: int) -> None:
     if is_duplicate or has_blocks:
         _tell_recovery(tcb, segment, 0, now, is_duplicate=is_duplicate)
         _tell_congestion(tcb, 0, now, was_in_use=False)
-        if tcb.timers.persist == NEVER:
-            patience.settle(tcb, now)
+        if not tcb.timers.is_running(PERSIST):
+            loss_timers.settle(tcb, now)
 
 
 def has_more(tcb: Tcb) -> bool:
@@ -61,7 +60,7 @@ def has_more(tcb: Tcb) -> bool:
 def _is_duplicate(tcb: Tcb, segment: Segment, *, has_blocks: bool) -> bool:
     if segment.ack != tcb.snd.una or segment.data or segment.flags & (SYN | FIN):
         return False
-    if tcb.timers.persist != NEVER:  # the answer to a window probe
+    if tcb.timers.is_running(PERSIST):  # the answer to a window probe
         return False
     return has_blocks or scaled_window(tcb, segment) == tcb.snd.wnd
 
@@ -93,8 +92,8 @@ def update_window(tcb: Tcb, segment: Segment, now: int) -> None:
         snd.wl1 = segment.seq
         snd.wl2 = segment.ack
         snd.max_wnd = max(snd.max_wnd, snd.wnd)
-    if tcb.timers.persist != NEVER:
-        tcb.timers.user = NEVER  # MUST-37: a peer that answers probes lives
+    if tcb.timers.is_running(PERSIST):
+        usertimeout.stop(tcb)  # MUST-37: a peer that answers probes lives
         window.watch(tcb, now)
     elif snd.wnd == 0:
         window.watch(tcb, now)

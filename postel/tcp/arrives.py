@@ -35,7 +35,7 @@ from postel.tcp.state import (
     TIME_WAIT,
 )
 from postel.tcp.tcb import NO_SEQUENCE, OWES_ACK, OWES_RESET, OWES_SYN, Tcb
-from postel.times import NEVER
+from postel.tcp.timers import KEEP_ALIVE, TWO_MSL
 from postel.wire.segment import ACK, FIN, RST, SYN, URG, Segment
 
 _RESETS_HELD = 8  # answers to strange segments, between two drains
@@ -211,7 +211,7 @@ def fifth_check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
         else:  # EP-ACK-6
             acknowledge.repeat(tcb, segment, now)
     tcb.last_ack_at = now
-    if tcb.timers.keep_alive != NEVER:
+    if tcb.timers.is_running(KEEP_ALIVE):
         keepalive.hear(tcb, now)
     if segment.other:
         usertimeout.heed(tcb, segment)
@@ -450,9 +450,9 @@ def _process_fin(tcb: Tcb, now: int) -> None:
 
 def _enter_time_wait(tcb: Tcb, now: int) -> None:
     tcb.enter(TIME_WAIT, now)
-    tcb.timers.stop()
+    tcb.timers.stop_all()
     _restart_time_wait(tcb, now)
 
 
 def _restart_time_wait(tcb: Tcb, now: int) -> None:
-    tcb.timers.time_wait = now + 2 * tcb.config.msl  # MUST-13
+    tcb.timers.start(TWO_MSL, now + 2 * tcb.config.msl)  # MUST-13

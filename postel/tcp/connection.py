@@ -302,7 +302,7 @@ class Connection:
     def _end_time_wait(self, now: int) -> None:
         """For the program it is over; it was told before."""
         self._keeper = None
-        self.tcb.timers.stop()
+        self.tcb.timers.stop_all()
         self.tcb.enter(CLOSED, now)
 
     def _note(self) -> None:

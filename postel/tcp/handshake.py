@@ -1,13 +1,11 @@
 """What two SYNs agree on: MSS, window scale, timestamps, SACK; and the way into ESTABLISHED and back to LISTEN."""
 
-from postel.tcp import keepalive, patience, seq, tuning, usertimeout, window
+from postel.tcp import keepalive, loss_timers, seq, tuning, usertimeout, window
 from postel.tcp.ecn import negotiation
 from postel.tcp.events import OPENED
 from postel.tcp.fastopen import FastOpen
 from postel.tcp.state import ESTABLISHED, FIN_WAIT_1, LISTEN
 from postel.tcp.tcb import LARGEST_SHIFT, OWES_SYN, OWES_USER_TIMEOUT, Tcb
-from postel.tcp.timers import deadline
-from postel.times import NEVER
 from postel.wire.segment import ABSENT, Segment
 
 FIRST_WINDOW = 0xFFFF  # RFC7323-2.2c: the field of a SYN isn't scaled
@@ -23,8 +21,7 @@ def begin(tcb: Tcb, now: int) -> None:
     if tcb.config.window_scaling:  # as the SYN tells it, whatever becomes of the buffer afterwards
         tcb.rcv.shift = window.shift_for(tuning.largest_receive_buffer(tcb.config))
     tcb.owes |= OWES_SYN
-    limit = tcb.config.syn_received_timeout if tcb.is_passive else tcb.config.user_timeout
-    tcb.timers.user = now + limit if limit < NEVER else NEVER  # MUST-22, MUST-23
+    usertimeout.begin(tcb, now)  # MUST-22, MUST-23
 
 
 def learn(tcb: Tcb, syn: Segment, now: int) -> None:
@@ -95,10 +92,10 @@ def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
         if tcb.flight:  # RFC7413-4.2.2: a peer that no SYN,ACK had reached took nothing that followed it
             tcb.recovery.on_refused()
             tcb.turn()
-    tcb.timers.user = NEVER
+    usertimeout.stop(tcb)
     if tcb.flight:  # it was sent before, and waits from now on as all text does
-        patience.restart(tcb, now)
-        tcb.timers.user = deadline(tcb.user_timeout, now)
+        loss_timers.restart(tcb, now)
+        usertimeout.restart(tcb, now)
     _size_buffer(tcb)
     if tcb.config.user_timeout_option:  # RFC5482-3a: told again, for a listener with SYN cookies forgot what the SYN said
         tcb.owes |= OWES_USER_TIMEOUT

@@ -3,6 +3,7 @@
 from postel.tcp import seq
 from postel.tcp.state import CLOSED, LISTEN, TIME_WAIT
 from postel.tcp.tcb import NO_SEQUENCE, Tcb
+from postel.tcp.timers import PERSIST, REORDERING, RETRANSMISSION, TAIL_PROBE, TWO_MSL
 from postel.times import NEVER
 
 
@@ -40,11 +41,11 @@ def _receiving(tcb: Tcb) -> None:
 
 def _timers(tcb: Tcb) -> None:
     timers = tcb.timers
-    armed = [deadline for deadline in (timers.retransmission, timers.probe, timers.reorder, timers.persist) if deadline != NEVER]
+    armed = [timer for timer in (RETRANSMISSION, TAIL_PROBE, REORDERING, PERSIST) if timers.is_running(timer)]
     assert len(armed) <= 1, "more than one of RTO, PTO, reordering timer and persist is armed"  # RFC 8985, 8
     if tcb.state is CLOSED:
         assert timers.next() == NEVER, "a timer outlives its TCB"
     if tcb.state is TIME_WAIT:
-        assert timers.time_wait != NEVER, "TIME-WAIT without its timer"
+        assert timers.is_running(TWO_MSL), "TIME-WAIT without its timer"
     if tcb.state not in (CLOSED, LISTEN) and tcb.flight and not tcb.owes:
         assert armed, "octets are in flight and no timer watches them"

@@ -4,13 +4,12 @@ from postel.errors import ConnectionTimedOut
 from postel.tcp.config import Config
 from postel.tcp.state import TIME_WAIT
 from postel.tcp.tcb import OWES_KEEP_ALIVE, Tcb
-from postel.tcp.timers import deadline, moved
-from postel.times import NEVER
+from postel.tcp.timers import KEEP_ALIVE, PERSIST, deadline, moved
 
 
 def begin(tcb: Tcb, now: int) -> None:
     """Wait for the whole idle time from ``now`` on."""
-    tcb.timers.keep_alive = deadline(tcb.keep_alive_idle, now)
+    tcb.timers.start(KEEP_ALIVE, deadline(tcb.keep_alive_idle, now))
 
 
 def hear(tcb: Tcb, now: int) -> None:
@@ -19,27 +18,27 @@ def hear(tcb: Tcb, now: int) -> None:
     Only such a segment counts. What anybody can send who knows the addresses and ports says nothing of the peer, and would keep a dead
     connection for ever.
     """
-    tcb.timers.keep_alive = deadline(tcb.keep_alive_idle, now)
-    if tcb.timers.persist == NEVER:
+    tcb.timers.start(KEEP_ALIVE, deadline(tcb.keep_alive_idle, now))
+    if not tcb.timers.is_running(PERSIST):
         tcb.probes = 0
 
 
 def expire(tcb: Tcb, now: int) -> None:
     """EP-TMO-6, MUST-26: only a connection with nothing outstanding is probed."""
-    if tcb.flight or tcb.timers.persist != NEVER:
+    if tcb.flight or tcb.timers.is_running(PERSIST):
         begin(tcb, now)
     elif tcb.probes >= tcb.config.keep_alive_probes:  # MUST-29
         tcb.delete(ConnectionTimedOut("keep-alive probes unanswered"), now)
     else:
         tcb.probes += 1
         tcb.owes |= OWES_KEEP_ALIVE
-        tcb.timers.keep_alive = deadline(tcb.config.keep_alive_interval, now)
+        tcb.timers.start(KEEP_ALIVE, deadline(tcb.config.keep_alive_interval, now))
 
 
 def move(tcb: Tcb, idle: int) -> None:
     """The idle time was ``idle`` until now. While the peer is being probed, the interval runs instead."""
     if not _is_probing(tcb):
-        tcb.timers.keep_alive = moved(tcb.timers.keep_alive, idle, tcb.keep_alive_idle)
+        tcb.timers.start(KEEP_ALIVE, moved(tcb.timers.due(KEEP_ALIVE), idle, tcb.keep_alive_idle))
 
 
 def adapt(tcb: Tcb, before: Config, idle: int, now: int) -> None:
@@ -48,20 +47,20 @@ def adapt(tcb: Tcb, before: Config, idle: int, now: int) -> None:
     if not config.keep_alive:  # MUST-24
         if _is_probing(tcb):
             tcb.probes = 0
-        timers.keep_alive = NEVER
+        timers.stop(KEEP_ALIVE)
         tcb.owes &= ~OWES_KEEP_ALIVE
     elif not tcb.is_synchronized or tcb.state is TIME_WAIT:
         return
     elif not before.keep_alive:
         begin(tcb, now)
-    elif timers.keep_alive == NEVER:  # the old idle time or interval was that
-        timers.keep_alive = max(now, deadline(tcb.keep_alive_idle, tcb.last_ack_at))
+    elif not timers.is_running(KEEP_ALIVE):  # the old idle time or interval was that
+        timers.start(KEEP_ALIVE, max(now, deadline(tcb.keep_alive_idle, tcb.last_ack_at)))
     elif _is_probing(tcb):
-        timers.keep_alive = moved(timers.keep_alive, before.keep_alive_interval, config.keep_alive_interval)
+        timers.start(KEEP_ALIVE, moved(timers.due(KEEP_ALIVE), before.keep_alive_interval, config.keep_alive_interval))
     else:
         move(tcb, idle)
 
 
 def _is_probing(tcb: Tcb) -> bool:
     """Probes wait for an answer; in persist, ``probes`` counts those of the window."""
-    return tcb.timers.keep_alive != NEVER and tcb.probes > 0 and tcb.timers.persist == NEVER
+    return tcb.timers.is_running(KEEP_ALIVE) and tcb.probes > 0 and not tcb.timers.is_running(PERSIST)

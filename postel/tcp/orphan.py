@@ -11,7 +11,7 @@ from postel.errors import ConnectionTimedOut
 from postel.tcp.config import Config
 from postel.tcp.state import CLOSED, CLOSING, FIN_WAIT_2, LAST_ACK, TIME_WAIT
 from postel.tcp.tcb import OWES_RESET, Tcb
-from postel.tcp.timers import deadline, moved
+from postel.tcp.timers import ORPHAN, PERSIST, deadline, moved
 from postel.times import NEVER
 
 _TRIES_WHILE_TIGHT: Final = 5  # window probes or retransmissions in a row: some 30 s with the RTO of RFC 6298, as kernels try
@@ -26,19 +26,19 @@ def begin(tcb: Tcb, now: int) -> None:
     if tcb.state is FIN_WAIT_2:
         wait_for_fin(tcb, now)
     else:
-        tcb.timers.orphan = deadline(tcb.config.orphan_send_timeout, now)
+        tcb.timers.start(ORPHAN, deadline(tcb.config.orphan_send_timeout, now))
         tcb.wants_room = True  # so that `acknowledge.advance` calls `made_progress`
 
 
 def made_progress(tcb: Tcb, now: int) -> None:
     """The peer acknowledged something new. The octet of a window probe doesn't count, or one each minute kept the connection for ever."""
-    if tcb.timers.persist == NEVER:
-        tcb.timers.orphan = deadline(tcb.config.orphan_send_timeout, now)
+    if not tcb.timers.is_running(PERSIST):
+        tcb.timers.start(ORPHAN, deadline(tcb.config.orphan_send_timeout, now))
 
 
 def wait_for_fin(tcb: Tcb, now: int) -> None:
     """EP-TMO-9, EP-ACK-10: everything was delivered, and the peer may take so long to close its side."""
-    tcb.timers.orphan = deadline(tcb.config.orphan_timeout, now)
+    tcb.timers.start(ORPHAN, deadline(tcb.config.orphan_timeout, now))
 
 
 def adapt(tcb: Tcb, before: Config, now: int) -> None:
@@ -49,10 +49,10 @@ def adapt(tcb: Tcb, before: Config, now: int) -> None:
         limit, limit_before = tcb.config.orphan_timeout, before.orphan_timeout
     else:
         limit, limit_before = tcb.config.orphan_send_timeout, before.orphan_send_timeout
-    if tcb.timers.orphan == NEVER and limit_before >= NEVER:
-        tcb.timers.orphan = deadline(limit, now)
+    if not tcb.timers.is_running(ORPHAN) and limit_before >= NEVER:
+        tcb.timers.start(ORPHAN, deadline(limit, now))
     else:
-        tcb.timers.orphan = moved(tcb.timers.orphan, limit_before, limit)
+        tcb.timers.start(ORPHAN, moved(tcb.timers.due(ORPHAN), limit_before, limit))
 
 
 def end(tcb: Tcb, now: int) -> None:
@@ -68,7 +68,7 @@ def end(tcb: Tcb, now: int) -> None:
 
 def is_stuck(tcb: Tcb) -> bool:
     """Whether what waits isn't leaving: the peer's window is closed, or the peer is silent."""
-    return tcb.timers.persist != NEVER or tcb.snd.wnd == 0 or tcb.retransmissions > 0
+    return tcb.timers.is_running(PERSIST) or tcb.snd.wnd == 0 or tcb.retransmissions > 0
 
 
 def may_try_again(tcb: Tcb, tries: int) -> bool:

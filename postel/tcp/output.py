@@ -6,7 +6,7 @@ has carried along already.
 
 from typing import Final
 
-from postel.tcp import burst, handshake, pathmtu, patience, seq, timestamps, tuning, usertimeout, window
+from postel.tcp import burst, handshake, loss_timers, pathmtu, seq, timestamps, tuning, usertimeout, window
 from postel.tcp.ecn import feedback, negotiation
 from postel.tcp.fastopen import Attempt, FastOpen
 from postel.tcp.state import CLOSE_WAIT, CLOSED, LAST_ACK, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT
@@ -25,8 +25,8 @@ from postel.tcp.tcb import (
     TIMESTAMPS_LENGTH,
     Tcb,
 )
-from postel.tcp.timers import deadline
-from postel.times import NEVER, SECOND
+from postel.tcp.timers import DELAYED_ACK, OVERRIDE, PACING, PERSIST, RETRANSMISSION
+from postel.times import SECOND
 from postel.wire import options
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG, Segment
 
@@ -133,7 +133,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
         syn.tsval = timestamps.clock(tcb, now)
         syn.tsecr = 0 if is_first else tcb.timestamps.recent  # RFC7323-3.2e
     syn.sack_permitted = config.sack if is_first else tcb.sack_agreed
-    is_again = tcb.retransmissions > 0 or tcb.timers.retransmission != NEVER
+    is_again = tcb.retransmissions > 0 or tcb.timers.is_running(RETRANSMISSION)
     fast_open = None if is_again else tcb.fast_open  # RFC7413-4.2.2: only the first
     if fast_open is not None and fast_open.option is not None:
         syn.other = ((options.FAST_OPEN, fast_open.option),)
@@ -149,7 +149,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
         tcb.rtt.time(tcb.snd.max, now)
     if fast_open is not None:
         _add_text(tcb, fast_open, syn)
-    patience.wait_for_timeout(tcb, now)
+    loss_timers.wait_for_timeout(tcb, now)
     return syn
 
 
@@ -174,7 +174,7 @@ def _lost(tcb: Tcb, now: int) -> Segment | None:
     if not tcb.flight:
         return None
     number, octets = tcb.recovery.next_lost(tcb.snd.una)
-    if number < 0 or seq.ge(number, tcb.snd.nxt) or tcb.timers.persist != NEVER or _must_wait(tcb, now):
+    if number < 0 or seq.ge(number, tcb.snd.nxt) or tcb.timers.is_running(PERSIST) or _must_wait(tcb, now):
         return None
     if pathmtu.lost(tcb, number, now):
         return _lost(tcb, now)
@@ -232,7 +232,7 @@ def _begin_flight(tcb: Tcb, now: int) -> None:
 def _must_wait(tcb: Tcb, now: int) -> bool:
     """Whether the pacing rate lets nothing out yet."""
     if tcb.congestion.pacing_rate and tcb.paced_until > now:
-        tcb.timers.pacing = tcb.paced_until
+        tcb.timers.start(PACING, tcb.paced_until)
         return True
     return False
 
@@ -265,8 +265,8 @@ def _wait_for_window(tcb: Tcb, count: int, now: int) -> None:
     """Nothing goes now. If no ACK is on its way that could change it, a timer must (MUST-36, EP-TMO-7)."""
     if tcb.snd.wnd == 0:
         window.watch(tcb, now)
-    elif count > 0 and not tcb.flight and tcb.timers.override == NEVER:
-        tcb.timers.override = now + tcb.config.override
+    elif count > 0 and not tcb.flight and not tcb.timers.is_running(OVERRIDE):
+        tcb.timers.start(OVERRIDE, now + tcb.config.override)
 
 
 def _advance(tcb: Tcb, offset: int, count: int, room: int, *, with_fin: bool, now: int) -> Segment:
@@ -290,7 +290,7 @@ def _advance(tcb: Tcb, offset: int, count: int, room: int, *, with_fin: bool, no
         if tcb.state is CLOSE_WAIT:
             tcb.enter(LAST_ACK, now)  # D-15: now that the FIN has its number
     tcb.may_send_small = False
-    tcb.timers.override = NEVER
+    tcb.timers.stop(OVERRIDE)
     return _text(tcb, start, offset, count, room, with_fin=with_fin, now=now)
 
 
@@ -315,10 +315,9 @@ def _text(tcb: Tcb, start: int, offset: int, count: int, room: int, *, with_fin:
     rate = tcb.congestion.pacing_rate
     if rate:
         tcb.paced_until = max(tcb.paced_until, now - burst.PACING_CREDIT) + count * SECOND // rate
-    patience.start(tcb, now)
-    timers = tcb.timers
-    if timers.user == NEVER and timers.persist == NEVER:
-        timers.user = deadline(tcb.user_timeout, now)
+    loss_timers.start(tcb, now)
+    if not tcb.timers.is_running(PERSIST):
+        usertimeout.ensure_started(tcb, now)
     return segment
 
 
@@ -328,7 +327,7 @@ def _text(tcb: Tcb, start: int, offset: int, count: int, room: int, *, with_fin:
 def _probe(tcb: Tcb, now: int) -> Segment | None:
     if tcb.owes & OWES_WINDOW_PROBE:
         tcb.owes &= ~OWES_WINDOW_PROBE
-        if tcb.timers.persist != NEVER:
+        if tcb.timers.is_running(PERSIST):
             return _window_probe(tcb, now)
     if tcb.owes & OWES_KEEP_ALIVE:
         tcb.owes &= ~OWES_KEEP_ALIVE
@@ -348,7 +347,7 @@ def _tail_probe(tcb: Tcb, now: int) -> Segment | None:
     """RFC8985-7.3b: something new if the peer has room for it, whatever the congestion window says; else the last segment again."""
     tcb.owes &= ~OWES_TAIL_PROBE
     snd = tcb.snd
-    if not tcb.flight or tcb.timers.persist != NEVER or snd.nxt != snd.max:  # else what was sent before goes again, and is probe enough
+    if not tcb.flight or tcb.timers.is_running(PERSIST) or snd.nxt != snd.max:  # else what was sent before goes again, and is probe enough
         return None
     tcb.recovery.begin_probe()
     offset = seq.distance(tcb.first_octet, snd.nxt)
@@ -358,7 +357,7 @@ def _tail_probe(tcb: Tcb, now: int) -> Segment | None:
     else:
         number, octets = tcb.recovery.tail()
         segment = _again(tcb, number, octets, now)
-    patience.wait_for_timeout(tcb, now)  # RFC8985-7.3c
+    loss_timers.wait_for_timeout(tcb, now)  # RFC8985-7.3c
     return segment
 
 
@@ -386,7 +385,7 @@ def _make(tcb: Tcb, number: int, flags: int, data: bytes, now: int, *, stride: i
         feedback.write(tcb, tcb.ecn, segment)
     tcb.timestamps.last_ack_sent = tcb.rcv.nxt
     tcb.arrived_since_ack = 0
-    tcb.timers.delayed_ack = NEVER
+    tcb.timers.stop(DELAYED_ACK)
     if tcb.duplicates_owed and not data:
         tcb.duplicates_owed -= 1
     else:

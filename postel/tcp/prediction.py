@@ -7,7 +7,7 @@ In ESTABLISHED nearly every segment is the next in order or acknowledges somethi
 from postel.tcp import acknowledge, keepalive, seq, text
 from postel.tcp.state import ESTABLISHED
 from postel.tcp.tcb import NO_SEQUENCE, Tcb
-from postel.times import NEVER
+from postel.tcp.timers import KEEP_ALIVE, PERSIST
 from postel.wire.segment import ABSENT, ACK, PSH, Segment
 
 
@@ -15,7 +15,7 @@ def holds(tcb: Tcb, segment: Segment) -> bool:
     """In order, within the window, with no other flag or option, and nothing waits behind a gap, for a window or for an end."""
     if segment.seq != tcb.rcv.nxt or segment.flags & ~PSH != ACK or tcb.state is not ESTABLISHED or segment.sack or segment.other:
         return False
-    if tcb.ecn is not None or tcb.reassembly is not None or tcb.fin_expected != NO_SEQUENCE or tcb.timers.persist != NEVER:
+    if tcb.ecn is not None or tcb.reassembly is not None or tcb.fin_expected != NO_SEQUENCE or tcb.timers.is_running(PERSIST):
         return False
     snd, octets = tcb.snd, len(segment.data)
     if segment.ack == snd.una:
@@ -34,7 +34,7 @@ def take(tcb: Tcb, segment: Segment, now: int) -> None:
     if segment.ack != tcb.snd.una:
         acknowledge.advance(tcb, segment, now)
     tcb.last_ack_at = now
-    if tcb.timers.keep_alive != NEVER:
+    if tcb.timers.is_running(KEEP_ALIVE):
         keepalive.hear(tcb, now)
     acknowledge.update_window(tcb, segment, now)
     timestamps = tcb.timestamps

@@ -8,30 +8,30 @@ is due at once. `tests/tcp/test_reconfigure.py` has each field of `Config` in a 
 from dataclasses import replace
 
 from postel.errors import require_kind
-from postel.tcp import handshake, keepalive, orphan, patience, timeouts, tuning, usertimeout, window
+from postel.tcp import handshake, keepalive, loss_timers, orphan, timeouts, tuning, usertimeout, window
 from postel.tcp.config import AUTOMATIC, Config, first_receive_limit, first_send_limit
 from postel.tcp.state import CLOSED, LISTEN
 from postel.tcp.tcb import OWES_ACK, OWES_USER_TIMEOUT, Tcb
-from postel.tcp.timers import deadline, moved
-from postel.times import NEVER
+from postel.tcp.timers import DELAYED_ACK, OVERRIDE, PERSIST, TWO_MSL, moved
 
 
 def configure(tcb: Tcb, config: Config, now: int) -> None:
     """Replace the connection's choices. What a SYN has told stays as it was told, and so does a congestion controller in use."""
     require_kind("config", config, Config, "a Config")
     before = tcb.config
-    waited, idle, rto = _patience(tcb), tcb.keep_alive_idle, tcb.rtt.rto
+    waited, idle, rto = usertimeout.limit(tcb), tcb.keep_alive_idle, tcb.rtt.rto
     tcb.config = _as_told(tcb, config, before)
     if tcb.config.congestion is not before.congestion:
         tcb.begin_to_send()
     usertimeout.adapt(tcb, before)
-    _adapt_user_timeout(tcb, waited, now)
+    usertimeout.follow(tcb, waited, now)
     if config.user_timeout_option and usertimeout.advertised(config) != usertimeout.advertised(before):
         tcb.owes |= OWES_USER_TIMEOUT
     keepalive.adapt(tcb, before, idle, now)
     tcb.rtt.adapt(config.rto_initial, config.rto_minimum, config.rto_maximum)
-    patience.adapt(tcb, tcb.rtt.rto - rto)
-    tcb.timers.persist = min(tcb.timers.persist, now + config.rto_maximum) if tcb.timers.persist != NEVER else NEVER
+    loss_timers.adapt(tcb, tcb.rtt.rto - rto)
+    if tcb.timers.is_running(PERSIST):
+        tcb.timers.start(PERSIST, min(tcb.timers.due(PERSIST), now + config.rto_maximum))
     if config.r1 <= tcb.retransmissions < before.r1:
         timeouts.report(tcb)
     if not tcb.is_synchronized:
@@ -63,34 +63,18 @@ def _tells(config: Config) -> tuple[bool, bool, int, bool, str, int]:
     return config.timestamps, config.window_scaling, config.scale_for, config.sack, config.ecn, config.largest_mss
 
 
-def _patience(tcb: Tcb) -> int:
-    """How long the user timer runs (MUST-22, MUST-23)."""
-    if tcb.is_synchronized:
-        return tcb.user_timeout
-    return tcb.config.syn_received_timeout if tcb.is_passive else tcb.config.user_timeout
-
-
-def _adapt_user_timeout(tcb: Tcb, waited: int, now: int) -> None:
-    """``waited`` is how long the timer ran for until now. Where that was NEVER, it begins now if something is outstanding."""
-    timers = tcb.timers
-    timers.user = moved(timers.user, waited, _patience(tcb))
-    is_waiting = tcb.flight > 0 if timers.persist == NEVER else tcb.probes > 0
-    if waited >= NEVER and is_waiting:
-        timers.user = deadline(_patience(tcb), now)
-
-
 def _adapt_acknowledging(tcb: Tcb, before: Config) -> None:
     config, timers = tcb.config, tcb.timers
-    if timers.delayed_ack != NEVER:
-        timers.delayed_ack = moved(timers.delayed_ack, before.delayed_ack, config.delayed_ack)
+    if timers.is_running(DELAYED_ACK):
+        timers.start(DELAYED_ACK, moved(timers.due(DELAYED_ACK), before.delayed_ack, config.delayed_ack))
         if config.delayed_ack == 0 or tcb.arrived_since_ack >= config.acknowledge_every:
             tcb.owes |= OWES_ACK
 
 
 def _adapt_ends(tcb: Tcb, before: Config, now: int) -> None:
     config, timers = tcb.config, tcb.timers
-    timers.override = moved(timers.override, before.override, config.override)
-    timers.time_wait = moved(timers.time_wait, 2 * before.msl, 2 * config.msl)
+    timers.start(OVERRIDE, moved(timers.due(OVERRIDE), before.override, config.override))
+    timers.start(TWO_MSL, moved(timers.due(TWO_MSL), 2 * before.msl, 2 * config.msl))
     orphan.adapt(tcb, before, now)
 
 

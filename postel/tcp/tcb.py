@@ -233,7 +233,7 @@ class Tcb(Holder):
         self.burst = 0  # octets of text that may leave as one segment, to be cut by the link; 0: no more than one packet's
         self.fin_seq = NO_SEQUENCE  # of our FIN, once sent
         self.probes = 0  # unanswered: of a closed window, of a silent peer, or in TIME-WAIT of a peer that sent a SYN
-        self.wants_room = False  # `send` took less than it was given; once released: progress moves `timers.orphan`
+        self.wants_room = False  # `send` took less than it was given; once released: progress moves `timers.due(ORPHAN)`
         self.may_send_small = False  # the override timer ran out
         self.last_sent_at = 0
         self.paced_until = 0  # the pacing rate lets nothing out before
@@ -376,7 +376,7 @@ class Tcb(Holder):
 
     def flush(self) -> None:
         """Everything that waits to be sent, and what waits behind a gap; no timer runs on."""
-        self.timers.stop()
+        self.timers.stop_all()
         self.give_back(self.send_buffer.size)
         self.send_buffer.clear()
         if self.reassembly is not None:

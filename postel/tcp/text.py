@@ -7,7 +7,7 @@ from postel.tcp.events import READABLE
 from postel.tcp.memory import Memory
 from postel.tcp.reassembly import PIECE, QUEUE, Reassembly
 from postel.tcp.tcb import OWES_ACK, Tcb
-from postel.times import NEVER
+from postel.tcp.timers import DELAYED_ACK
 from postel.wire.segment import SYN, Segment
 
 _DUPLICATES_HELD: Final = 64
@@ -67,8 +67,8 @@ def owe_ack(tcb: Tcb, packets: int, now: int) -> None:
     tcb.arrived_since_ack += packets
     if tcb.arrived_since_ack >= tcb.config.acknowledge_every or tcb.config.delayed_ack == 0:
         tcb.owes |= OWES_ACK
-    elif tcb.timers.delayed_ack == NEVER:
-        tcb.timers.delayed_ack = now + tcb.config.delayed_ack
+    elif not tcb.timers.is_running(DELAYED_ACK):
+        tcb.timers.start(DELAYED_ACK, now + tcb.config.delayed_ack)
 
 
 def count(tcb: Tcb, memory: Memory) -> None:

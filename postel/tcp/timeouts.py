@@ -1,69 +1,25 @@
-"""What happens when a deadline passes: RFC 9293, 3.10.8 and 3.8. ``expire`` may be called at any time, late or too often."""
+"""What happens when a timer expires: RFC 9293, 3.10.8 and 3.8."""
+
+from collections.abc import Callable
+from typing import Final
 
 from postel.errors import ConnectionTimedOut, HostUnreachable
-from postel.tcp import handshake, keepalive, orphan, pathmtu, patience
+from postel.tcp import handshake, keepalive, loss_timers, orphan, pathmtu, usertimeout
 from postel.tcp.acknowledge import has_more
 from postel.tcp.tcb import OWES_ACK, OWES_SYN, OWES_TAIL_PROBE, OWES_WINDOW_PROBE, Tcb
-from postel.tcp.timers import deadline
-from postel.times import NEVER
-
-
-def expire(tcb: Tcb, now: int) -> None:
-    if tcb.timers.next() > now:
-        return
-    _expire_connection(tcb, now)
-    _expire_loss(tcb, now)
-    _expire_waiting(tcb, now)
-
-
-def _expire_connection(tcb: Tcb, now: int) -> None:
-    """Those that end it."""
-    timers = tcb.timers
-    if timers.user <= now:
-        _note(tcb, "user-timeout", now)
-        user_timeout(tcb, now)
-    if timers.time_wait <= now:
-        _note(tcb, "time-wait", now)
-        tcb.delete(None, now)  # EP-TMO-3
-    if timers.orphan <= now:
-        _note(tcb, "orphan", now)
-        orphan.end(tcb, now)  # EP-TMO-9
-    if timers.keep_alive <= now:
-        _note(tcb, "keep-alive", now)
-        keepalive.expire(tcb, now)
-
-
-def _expire_loss(tcb: Tcb, now: int) -> None:
-    """Those that wait for an ACK: one of them at most."""
-    timers = tcb.timers
-    if timers.retransmission <= now:
-        _note(tcb, "retransmission", now)
-        retransmission_timeout(tcb, now)
-    elif timers.probe <= now:
-        _note(tcb, "probe", now)
-        tail_probe(tcb, now)
-    elif timers.reorder <= now:
-        _note(tcb, "reorder", now)
-        tcb.recovery.on_reorder_timeout(now)
-        patience.restart(tcb, now)
-    elif timers.persist <= now:
-        _note(tcb, "persist", now)
-        persist(tcb, now)
-
-
-def _expire_waiting(tcb: Tcb, now: int) -> None:
-    """Those that held something back."""
-    timers = tcb.timers
-    if timers.override <= now:
-        _note(tcb, "override", now)
-        timers.override = NEVER
-        tcb.may_send_small = True  # EP-TMO-7
-    if timers.delayed_ack <= now:
-        _note(tcb, "delayed-ack", now)
-        timers.delayed_ack = NEVER
-        tcb.owes |= OWES_ACK  # EP-TMO-5
-    if timers.pacing <= now:
-        timers.pacing = NEVER
+from postel.tcp.timers import (
+    DELAYED_ACK,
+    KEEP_ALIVE,
+    ORPHAN,
+    OVERRIDE,
+    PACING,
+    PERSIST,
+    REORDERING,
+    RETRANSMISSION,
+    TAIL_PROBE,
+    TWO_MSL,
+    USER,
+)
 
 
 def user_timeout(tcb: Tcb, now: int) -> None:
@@ -77,7 +33,7 @@ def user_timeout(tcb: Tcb, now: int) -> None:
 def _timed_out(tcb: Tcb) -> ConnectionTimedOut:
     """With the latest soft error as its reason, where that came while the user timeout ran (MUST-47, MUST-56)."""
     reason = tcb.error
-    if reason is None or reason.told_at < tcb.timers.user - tcb.user_timeout:
+    if reason is None or reason.told_at < tcb.timers.due(USER) - tcb.user_timeout:
         return ConnectionTimedOut()
     error = ConnectionTimedOut(f"{ConnectionTimedOut.text}: {reason.strerror}")
     error.__cause__ = reason
@@ -93,7 +49,7 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
     tcb.rtt.timed_out(now)
     tcb.rtt.round_end = tcb.snd.una  # its round trip has ended: the first ACK that measures anything ends the back-off
     tcb.rtt.back_off()
-    patience.wait_for_timeout(tcb, now)  # RFC6298-5.6
+    loss_timers.wait_for_timeout(tcb, now)  # RFC6298-5.6
     if tcb.retransmissions == tcb.config.r1:  # MUST-20, SHLD-9
         report(tcb)
     if not tcb.syn_is_acked:
@@ -113,7 +69,7 @@ def report(tcb: Tcb) -> None:
 
 def tail_probe(tcb: Tcb, now: int) -> None:
     """RFC 8985, 7.3: an ACK is overdue. One segment more may draw one; if it doesn't, the retransmission timeout follows."""
-    patience.wait_for_timeout(tcb, now)
+    loss_timers.wait_for_timeout(tcb, now)
     if tcb.recovery.takes_probe():
         tcb.rtt.timed_out(now)
         tcb.owes |= OWES_TAIL_PROBE
@@ -127,11 +83,58 @@ def persist(tcb: Tcb, now: int) -> None:
     tcb.probes += 1
     tcb.rtt.timed_out(now)
     tcb.owes |= OWES_WINDOW_PROBE
-    tcb.timers.persist = now + min(tcb.rtt.rto << min(tcb.probes, 16), tcb.config.rto_maximum)
-    if tcb.timers.user == NEVER:
-        tcb.timers.user = deadline(tcb.user_timeout, now)
+    tcb.timers.start(PERSIST, now + min(tcb.rtt.rto << min(tcb.probes, 16), tcb.config.rto_maximum))
+    usertimeout.ensure_started(tcb, now)
 
 
-def _note(tcb: Tcb, timer: str, now: int) -> None:
-    if tcb.observer is not None:
-        tcb.observer.timer_expired(tcb.local, tcb.remote, timer, now)
+def _reordering(tcb: Tcb, now: int) -> None:
+    tcb.recovery.on_reorder_timeout(now)
+    loss_timers.restart(tcb, now)
+
+
+def _override(tcb: Tcb, _now: int) -> None:
+    tcb.timers.stop(OVERRIDE)
+    tcb.may_send_small = True  # EP-TMO-7
+
+
+def _delayed_ack(tcb: Tcb, _now: int) -> None:
+    tcb.timers.stop(DELAYED_ACK)
+    tcb.owes |= OWES_ACK  # EP-TMO-5
+
+
+def _two_msl(tcb: Tcb, now: int) -> None:
+    tcb.delete(None, now)  # EP-TMO-3
+
+
+def _pacing(tcb: Tcb, _now: int) -> None:
+    """Output looks again whether something may go."""
+    tcb.timers.stop(PACING)
+
+
+# Each timer, the name that an observer is told ("": none), and what happens when it expires. Of several that are due, those that end
+# the connection come first, then those that wait for an ACK, then those that held something back.
+HANDLERS: Final[tuple[tuple[int, str, Callable[[Tcb, int], None]], ...]] = (
+    (USER, "user-timeout", user_timeout),
+    (TWO_MSL, "time-wait", _two_msl),
+    (ORPHAN, "orphan", orphan.end),  # EP-TMO-9
+    (KEEP_ALIVE, "keep-alive", keepalive.expire),
+    (RETRANSMISSION, "retransmission", retransmission_timeout),
+    (TAIL_PROBE, "probe", tail_probe),
+    (REORDERING, "reorder", _reordering),
+    (PERSIST, "persist", persist),
+    (OVERRIDE, "override", _override),
+    (DELAYED_ACK, "delayed-ack", _delayed_ack),
+    (PACING, "", _pacing),
+)
+
+
+def expire(tcb: Tcb, now: int) -> None:
+    """Do what is due. To call it late, or too often, is harmless."""
+    timers = tcb.timers
+    if timers.next() > now:
+        return
+    for timer, name, handle in HANDLERS:
+        if timers.due(timer) <= now:
+            if name and tcb.observer is not None:
+                tcb.observer.timer_expired(tcb.local, tcb.remote, name, now)
+            handle(tcb, now)

@@ -1,6 +1,27 @@
-"""The deadlines of one connection. To arm is to assign, to disarm is to assign NEVER."""
+"""The timers of one connection, a table of deadlines. A new timer is one line here, and one row of `postel.tcp.timeouts.HANDLERS`."""
 
+from typing import Final
+
+from postel.compiler import i64
 from postel.times import NEVER
+
+# Places in the table. Those that nearly always run stand first, for `Timers.next` looks no further than the last that runs.
+RETRANSMISSION: Final = 0  # RFC 6298, 5
+TAIL_PROBE: Final = 1  # RFC 8985, 7.2
+REORDERING: Final = 2  # RFC 8985, 6.2
+DELAYED_ACK: Final = 3  # RFC 9293, 3.8.6.3
+USER: Final = 4  # RFC 9293, 3.10.8; R2. Only `postel.tcp.usertimeout` starts and stops it
+PACING: Final = 5
+PERSIST: Final = 6  # RFC 9293, 3.8.6.1
+OVERRIDE: Final = 7  # RFC 9293, 3.8.6.2.1
+KEEP_ALIVE: Final = 8  # RFC 9293, 3.8.4
+TWO_MSL: Final = 9  # RFC 9293, 3.10.8: the time-wait timeout
+ORPHAN: Final = 10  # of a released connection: without progress, or without the peer's FIN (EP-TMO-9)
+
+_COUNT: Final = 11
+_LOSS_TIMERS: Final = 1 << RETRANSMISSION | 1 << TAIL_PROBE | 1 << REORDERING
+
+_NONE_RUN: Final = [NEVER] * _COUNT  # shared by all connections without a timer, and never changed: an idle one needs no table
 
 
 def deadline(after: int, now: int) -> int:
@@ -16,52 +37,58 @@ def moved(running: int, before: int, after: int) -> int:
 
 
 class Timers:
-    """``expires`` is no deadline: it says when the retransmission timeout is or would be due, while one of the three before it runs."""
+    """Which timers run, and until when.
 
-    __slots__ = (
-        "delayed_ack",
-        "expires",
-        "keep_alive",
-        "orphan",
-        "override",
-        "pacing",
-        "persist",
-        "probe",
-        "reorder",
-        "retransmission",
-        "time_wait",
-        "user",
-    )
+    ``expires`` is no deadline: it says when the retransmission timeout is due, or would be while another loss timer runs instead.
+    """
+
+    __slots__ = ("_deadlines", "_running", "expires")
 
     def __init__(self) -> None:
-        self.retransmission = NEVER  # RFC 6298, 5
-        self.probe = NEVER  # RFC 8985, 7.2
-        self.reorder = NEVER  # RFC 8985, 6.2
+        self._running: i64 = 0  # a bit for each
+        self._deadlines = _NONE_RUN  # of those that run; the other places have old ones
         self.expires = NEVER
-        self.pacing = NEVER
-        self.persist = NEVER  # RFC 9293, 3.8.6.1
-        self.override = NEVER  # RFC 9293, 3.8.6.2.1
-        self.delayed_ack = NEVER  # RFC 9293, 3.8.6.3
-        self.keep_alive = NEVER  # RFC 9293, 3.8.4
-        self.user = NEVER  # RFC 9293, 3.10.8; R2
-        self.time_wait = NEVER  # 2MSL
-        self.orphan = NEVER  # of a released connection: without progress, or without the peer's FIN (EP-TMO-9)
+
+    def start(self, timer: i64, deadline: int) -> None:
+        """Let ``timer`` run until ``deadline``, whether it runs already or not. One that is to end NEVER is stopped."""
+        if deadline >= NEVER:
+            self.stop(timer)
+            return
+        if self._deadlines is _NONE_RUN:
+            self._deadlines = _NONE_RUN.copy()
+        self._deadlines[timer] = deadline
+        self._running |= 1 << timer
+
+    def stop(self, timer: i64) -> None:
+        """Stop ``timer``, if it runs."""
+        self._running &= ~(1 << timer)
+
+    def start_loss_timer(self, timer: i64, deadline: int) -> None:
+        """Let ``timer`` run in place of the other two: RFC 8985, 8, allows one of RTO, PTO and the reordering timer at a time."""
+        self._running &= ~_LOSS_TIMERS
+        self.start(timer, deadline)
+
+    def stop_loss_timers(self) -> None:
+        self._running &= ~_LOSS_TIMERS
+
+    def stop_all(self) -> None:
+        self._running = 0
+        self._deadlines = _NONE_RUN
+
+    def is_running(self, timer: i64) -> bool:
+        return self._running >> timer & 1 != 0
+
+    def due(self, timer: i64) -> int:
+        """When ``timer`` expires; NEVER where it doesn't run."""
+        return self._deadlines[timer] if self._running >> timer & 1 else NEVER
 
     def next(self) -> int:
-        """Two at a time, for that the compiler knows as a comparison; eleven at once it leaves to Python's `min`."""
-        first = min(self.retransmission, self.probe)
-        first = min(first, self.reorder)
-        first = min(first, self.pacing)
-        first = min(first, self.delayed_ack)
-        first = min(first, self.user)
-        first = min(first, self.persist)
-        first = min(first, self.override)
-        first = min(first, self.keep_alive)
-        first = min(first, self.time_wait)
-        return min(first, self.orphan)
-
-    def stop(self) -> None:
-        """Every one."""
-        self.retransmission = self.probe = self.reorder = self.pacing = NEVER
-        self.persist = self.override = self.delayed_ack = NEVER
-        self.keep_alive = self.user = self.time_wait = self.orphan = NEVER
+        """The earliest deadline; NEVER where no timer runs."""
+        earliest = NEVER
+        running, timer = self._running, 0
+        while running:
+            if running & 1:
+                earliest = min(earliest, self._deadlines[timer])
+            running >>= 1
+            timer += 1
+        return earliest

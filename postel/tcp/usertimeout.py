@@ -1,15 +1,61 @@
-"""The User Timeout Option of RFC 5482: each side tells how long it waits for an acknowledgement, so that the other may wait as long."""
+"""The user timeout (RFC 9293, 3.10.8), and the option of RFC 5482: each side tells how long it waits for an ACK, so that the other may wait
+as long. Only this module starts and stops the timer."""
 
 from typing import Final
 
 from postel.tcp import keepalive
 from postel.tcp.config import USER_TIMEOUT, Config
 from postel.tcp.tcb import OWES_USER_TIMEOUT, Tcb
-from postel.tcp.timers import moved
+from postel.tcp.timers import PERSIST, USER, deadline, moved
+from postel.times import NEVER
 from postel.wire import options
 from postel.wire.segment import ABSENT, Segment
 
 _LENGTH: Final = 4  # octets of the option
+
+
+# The timer
+
+
+def limit(tcb: Tcb) -> int:
+    """How long the user timer runs, in microseconds (MUST-22, MUST-23)."""
+    if tcb.is_synchronized:
+        return tcb.user_timeout
+    return tcb.config.syn_received_timeout if tcb.is_passive else tcb.config.user_timeout
+
+
+def begin(tcb: Tcb, now: int) -> None:
+    """Our SYN is about to be sent: the handshake has a limit of its own."""
+    limit = tcb.config.syn_received_timeout if tcb.is_passive else tcb.config.user_timeout
+    tcb.timers.start(USER, deadline(limit, now))
+
+
+def restart(tcb: Tcb, now: int) -> None:
+    """The peer acknowledged something, and more is in flight: it has the whole time again."""
+    tcb.timers.start(USER, deadline(tcb.user_timeout, now))
+
+
+def ensure_started(tcb: Tcb, now: int) -> None:
+    """Something waits for an ACK from ``now`` on, unless something did before."""
+    if not tcb.timers.is_running(USER):
+        tcb.timers.start(USER, deadline(tcb.user_timeout, now))
+
+
+def stop(tcb: Tcb) -> None:
+    """Nothing waits for an ACK, or the peer answers window probes."""
+    tcb.timers.stop(USER)
+
+
+def follow(tcb: Tcb, limit_before: int, now: int) -> None:
+    """The timer ran for ``limit_before`` microseconds until now. Where that was NEVER, it begins now if something is outstanding."""
+    timers = tcb.timers
+    timers.start(USER, moved(timers.due(USER), limit_before, limit(tcb)))
+    is_waiting = tcb.probes > 0 if timers.is_running(PERSIST) else tcb.flight > 0
+    if limit_before >= NEVER and is_waiting:
+        timers.start(USER, deadline(limit(tcb), now))
+
+
+# The option
 
 
 def advertised(config: Config) -> int:
@@ -41,7 +87,7 @@ def heed(tcb: Tcb, segment: Segment) -> None:
     idle, waited = tcb.keep_alive_idle, tcb.user_timeout
     tcb.user_timeout = adopted
     if tcb.is_synchronized:  # RFC5482-3.3; the handshake has its own patience
-        tcb.timers.user = moved(tcb.timers.user, waited, adopted)
+        tcb.timers.start(USER, moved(tcb.timers.due(USER), waited, adopted))
         keepalive.move(tcb, idle)
 
 

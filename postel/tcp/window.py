@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from postel.tcp import patience, seq
+from postel.tcp import loss_timers, seq, usertimeout
 from postel.tcp.tcb import LARGEST_SHIFT, NO_SEQUENCE, OWES_ACK, Tcb
-from postel.times import NEVER
+from postel.tcp.timers import PERSIST
 
 LARGEST_FIELD: Final = 0xFFFF
 
@@ -77,12 +77,12 @@ def watch(tcb: Tcb, now: int) -> None:
     if not tcb.syn_is_acked:  # FIN-WAIT-1 straight from SYN-RECEIVED: the SYN goes first, and has its timer
         return
     if tcb.snd.wnd == 0 and waits_for_window(tcb):
-        if tcb.timers.persist == NEVER:
-            tcb.timers.persist = now + tcb.rtt.rto  # SHLD-29
-            patience.stop(tcb)  # SHLD-17: what the peer can't take doesn't time out
-            tcb.timers.user = NEVER
+        if not tcb.timers.is_running(PERSIST):
+            tcb.timers.start(PERSIST, now + tcb.rtt.rto)  # SHLD-29
+            tcb.timers.stop_loss_timers()  # SHLD-17: what the peer can't take doesn't time out
+            usertimeout.stop(tcb)
             tcb.probes = 0
-    elif tcb.timers.persist != NEVER:
+    elif tcb.timers.is_running(PERSIST):
         _leave_persist(tcb, now)
 
 
@@ -115,13 +115,13 @@ def waits_for_window(tcb: Tcb) -> bool:
 
 def _leave_persist(tcb: Tcb, now: int) -> None:
     """The window opened: what was sent as a probe, or into a window that shrank, goes again with the rest."""
-    tcb.timers.persist = NEVER
+    tcb.timers.stop(PERSIST)
     tcb.probes = 0
     if tcb.flight:
         tcb.recovery.on_refused()
         tcb.turn()
         tcb.rtt.forget()
-        patience.restart(tcb, now)
+        loss_timers.restart(tcb, now)
 
 
 def _space(tcb: Tcb) -> int:

@@ -23,6 +23,8 @@ from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED, LISTEN, SYN_SENT, State
 from postel.tcp.tcb import Tcb
+from postel.tcp.timeouts import HANDLERS
+from postel.tcp.timers import Timers
 from postel.times import NEVER, SECOND
 from postel.wire.address import Endpoint
 from postel.wire.segment import ABSENT, ACK, FIN, RST, SYN, Segment, flags_text
@@ -319,6 +321,8 @@ def _image(thing: object) -> dict[str, object]:
 
 
 def _value(thing: object) -> object:
+    if isinstance(thing, Timers):
+        return {name: thing.due(timer) for timer, name, _ in HANDLERS} | {"expires": thing.expires}
     is_record = type(thing).__module__.startswith("postel.tcp.") and not isinstance(thing, State)
     return _image(thing) if is_record else thing
 

@@ -14,6 +14,7 @@ from postel.tcp.congestion.bbr import BBR
 from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.ranges import Ranges
+from postel.tcp.timers import PERSIST
 from postel.testing.states import PLAIN, Peer, Scene, established
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.segment import ACK, Segment
@@ -129,7 +130,7 @@ def drains(scene: Scene) -> list[Segment]:
         assert sent.first_within(start, start + octets) == (0, 0), f"{scene.text(segment)} leaves twice at once"
         sent.add(start, start + octets)
         end = seq.add(segment.seq, octets)
-        is_window_probe = octets == 1 and tcb.timers.persist != NEVER
+        is_window_probe = octets == 1 and tcb.timers.is_running(PERSIST)
         if seq.gt(end, before) and not is_window_probe:
             assert seq.le(end, edge), "new octets leave beyond the peer's window"
     return texts

@@ -22,7 +22,8 @@ from postel.tcp.connection import Connection
 from postel.tcp.invariants import check
 from postel.tcp.memory import Memory
 from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT, State
-from postel.tcp.timers import Timers
+from postel.tcp.timeouts import HANDLERS
+from postel.tcp.timers import PERSIST, RETRANSMISSION, TAIL_PROBE, USER, Timers
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire import segment as wire
 from postel.wire.segment import Segment
@@ -45,7 +46,7 @@ STARTS: dict[str, tuple["Step", ...]] = {
     "SYN-RECEIVED": ((1, "deliver"),),
     "ESTABLISHED": ((1, "deliver"), (0, "deliver"), (1, "send")),
 }
-_VARIABLES = (type(Timers.user), GetSetDescriptorType)  # slots, and what mypyc makes of them
+_VARIABLES = (type(Timers.expires), GetSetDescriptorType)  # slots, and what mypyc makes of them
 Step = tuple[int, str]  # which end, and what; -1 for both
 
 
@@ -120,8 +121,8 @@ class Pair:
         assert "opened" in [event.name for event in tcb.events]
         if lost_syns:
             assert tcb.rtt.rto == tcb.config.rto_after_syn
-        assert tcb.timers.user == NEVER or tcb.flight
-        assert bool(tcb.flight) == (tcb.timers.retransmission != NEVER or tcb.timers.probe != NEVER or tcb.timers.persist != NEVER)
+        assert not tcb.timers.is_running(USER) or tcb.flight
+        assert bool(tcb.flight) == any(map(tcb.timers.is_running, (RETRANSMISSION, TAIL_PROBE, PERSIST)))
 
     def call(self, side: int, what: str) -> None:
         end = self.ends[side]
@@ -176,6 +177,8 @@ class Pair:
 def _image(thing: object, depth: int) -> object:
     if thing is None or isinstance(thing, (int, str, bytes)):
         return thing
+    if isinstance(thing, Timers):
+        return thing.expires, tuple([thing.due(timer) for timer, _, _ in HANDLERS])
     if type(thing).__module__.startswith("postel.tcp.") and depth < 6 and not isinstance(thing, (Config, State, Memory)):
         return tuple([_image(getattr(thing, name, None), depth + 1) for name in _names(type(thing))])
     if isinstance(thing, (list, tuple)):

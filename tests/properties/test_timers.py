@@ -8,10 +8,11 @@ import pytest
 from postel.tcp.config import DEFAULT, EcnMode
 from postel.tcp.connection import Connection
 from postel.tcp.state import CLOSED
-from postel.times import HOUR, NEVER
+from postel.tcp.timers import PERSIST, REORDERING, RETRANSMISSION, TAIL_PROBE
+from postel.times import HOUR
 from tests.properties.test_pairs import LEFT, RIGHT, End, Path, run
 
-WATCHED = ("retransmission", "probe", "reorder", "persist")
+WATCHED = (RETRANSMISSION, TAIL_PROBE, REORDERING, PERSIST)
 
 
 class Watched(End):
@@ -19,11 +20,11 @@ class Watched(End):
 
     def __init__(self, connection: Connection, outgoing: bytes) -> None:
         super().__init__(connection, outgoing, 1 << 30)
-        self.seen: set[tuple[str, ...]] = set()
+        self.seen: set[tuple[int, ...]] = set()
 
     def act(self, now: int) -> None:
         timers = self.connection.tcb.timers
-        self.seen.add(tuple(name for name in WATCHED if getattr(timers, name) != NEVER))
+        self.seen.add(tuple(filter(timers.is_running, WATCHED)))
         super().act(now)
 
 
@@ -44,4 +45,4 @@ def test_one_timer_at_a_time_watches_what_is_in_flight(timestamps: bool, ecn: Ec
     run([*ends], Path(seed, loss=0.05, duplicate=0.1, reorder=0.2, corrupt=0.0, marks=0.1), until=HOUR)
     assert [bytes(end.incoming) for end in ends] == messages[::-1]
     assert [end.connection.state for end in ends] == [CLOSED, CLOSED]
-    assert ends[0].seen | ends[1].seen == {(), ("retransmission",), ("probe",), ("reorder",)}
+    assert ends[0].seen | ends[1].seen == {(), (RETRANSMISSION,), (TAIL_PROBE,), (REORDERING,)}

@@ -6,6 +6,7 @@ import pytest
 
 from postel.tcp.state import CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, SYN_RECEIVED, TIME_WAIT
 from postel.tcp.tcb import NO_SEQUENCE
+from postel.tcp.timers import RETRANSMISSION
 from postel.testing import states
 from postel.testing.states import MSS, PLAIN, SYNCHRONIZED, Maker, Scene, established, fin_wait_1, syn_received, time_wait
 from postel.times import NEVER, SECOND
@@ -338,14 +339,14 @@ def test_bad_ack_3_two_that_disagree_fight_no_war() -> None:
 def test_bad_ack_9_a_flood_of_duplicate_acks_is_harmless(outstanding: bytes) -> None:
     scene = established()
     scene.sends(outstanding + bytes(50_000) if outstanding else b"")
-    window, deadline = scene.tcb.congestion.window, scene.tcb.timers.retransmission
+    window, deadline = scene.tcb.congestion.window, scene.tcb.timers.due(RETRANSMISSION)
     sent = 0
     for _ in range(10_000):
         sent += len(scene.hears(ACK, ack=1))
     assert sent <= (60 if outstanding else 0)
     assert scene.tcb.congestion.window <= window
     assert scene.tcb.recovery.inflation <= scene.tcb.flight
-    assert scene.tcb.timers.retransmission == deadline
+    assert scene.tcb.timers.due(RETRANSMISSION) == deadline
 
 
 @pytest.mark.label("BAD-CC-3")

@@ -7,6 +7,7 @@ import pytest
 from postel.errors import ConnectionRefused
 from postel.tcp.config import DEFAULT
 from postel.tcp.state import CLOSE_WAIT, CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED, SYN_SENT
+from postel.tcp.timers import RETRANSMISSION
 from postel.testing import states
 from postel.testing.states import PLAIN, Peer, closed, established_active, listen, syn_received, syn_sent
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG
@@ -141,7 +142,7 @@ def test_ep_ss_5_syn_ack_establishes() -> None:
     snd = scene.tcb.snd
     assert (snd.wnd, snd.wl1, snd.wl2, snd.max_wnd) == (321, scene.tcb.rcv.irs, snd.una, 321)
     assert scene.una == 1
-    assert scene.tcb.timers.retransmission == states.NEVER
+    assert scene.tcb.timers.due(RETRANSMISSION) == states.NEVER
     assert scene.events() == ["opened"]
 
 

@@ -8,6 +8,7 @@ from postel.errors import ConnectionReset
 from postel.tcp.memory import Memory
 from postel.tcp.reassembly import PIECE, QUEUE
 from postel.tcp.state import CLOSE_WAIT, CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_2, TIME_WAIT
+from postel.tcp.timers import TWO_MSL
 from postel.testing import states
 from postel.testing.states import PLAIN, Maker, closing, established, fin_wait_1, fin_wait_2, last_ack, syn_received, time_wait
 from postel.times import MILLISECOND, NEVER, SECOND
@@ -308,8 +309,8 @@ def test_ep_fin_5_our_fin_came_first() -> None:
     assert scene.hears(FIN | ACK) == ["ACK seq=2 ack=2"]
     assert scene.state is TIME_WAIT
     timers = scene.tcb.timers
-    assert timers.time_wait == scene.now + 240 * SECOND
-    timers.time_wait = NEVER
+    assert timers.due(TWO_MSL) == scene.now + 240 * SECOND
+    timers.stop(TWO_MSL)
     assert timers.next() == NEVER  # every other one stopped
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from postel.tcp.ecn import CE, ECT_0, ECT_1, NOT_ECT, ace, flags_of
 from postel.tcp.ecn.accurate import ORDER_0, ORDER_1, Accurate
+from postel.tcp.timers import DELAYED_ACK
 from postel.testing.states import MSS, Peer, Scene, listen
-from postel.times import NEVER, SECOND
+from postel.times import SECOND
 from postel.wire import segment as wire
 from postel.wire.segment import ACK, AE, CWR, ECE, SYN, Segment, encode, flags_text
 from tests.tcp.scenes import RENO
@@ -236,7 +237,7 @@ def test_text_leaves_room_for_options() -> None:
     assert [(len(segment.data), segment.other) for segment in scene.sent] == [(MSS - 12, option(ORDER_0, 11, 10, 11)), (12, ())]
     scene.arrives(ACK | flags_of(5), bytes(10), ack=1, ecn=ECT_0)
     scene.tcb.owes = 0
-    scene.tcb.timers.delayed_ack = NEVER
+    scene.tcb.timers.stop(DELAYED_ACK)
     scene.expires()
     assert ([len(segment.data) for segment in scene.sent], others(scene), marks(scene)) == ([MSS], [()], [NOT_ECT])
 

@@ -8,6 +8,7 @@ from postel.tcp import seq
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.ecn import CE, ECT_0, NOT_ECT
 from postel.tcp.ecn.classic import Classic
+from postel.tcp.timers import PERSIST, RETRANSMISSION
 from postel.testing.states import MSS, Peer, Scene, listen
 from postel.times import MINUTE, NEVER, SECOND
 from postel.wire.segment import ACK, CWR, ECE, FIN, PSH, SYN, Segment, flags_text
@@ -165,7 +166,7 @@ def test_a_window_of_one_segment_waits_for_the_timer() -> None:
     retransmissions = scene.tcb.retransmissions
     assert scene.expires() == [f"PSH,ACK,CWR seq={1 + MSS} ack=1 len={MSS}"]
     assert scene.tcb.retransmissions == retransmissions  # nothing was lost
-    assert scene.tcb.timers.retransmission == scene.now + timeout
+    assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + timeout
 
 
 @pytest.mark.label("RFC3168-6.1.2b")
@@ -192,7 +193,7 @@ def test_a_duplicate_ack_with_ece_resets_the_timer() -> None:
     scene.tcb.congestion.window = MSS
     scene.now += 10
     scene.hears(ACK | ECE, ack=1 + MSS)
-    assert scene.tcb.timers.retransmission == scene.now + scene.tcb.rtt.rto
+    assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + scene.tcb.rtt.rto
 
 
 @pytest.mark.label("RFC3168-6.1.2b")
@@ -213,7 +214,7 @@ def test_a_closed_window_has_its_own_timer() -> None:
     scene.sends(bytes(2 * MSS))
     scene.expires()
     scene.hears(ACK | ECE, ack=1 + MSS, window=0)
-    assert (scene.tcb.timers.retransmission, scene.tcb.timers.persist) != (NEVER, NEVER)
+    assert (scene.tcb.timers.due(RETRANSMISSION), scene.tcb.timers.due(PERSIST)) != (NEVER, NEVER)
     scene.hears(ACK | ECE, ack=1 + MSS, window=0)
     assert scene.passes(2 * SECOND) != []
 

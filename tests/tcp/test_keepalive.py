@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from postel.errors import ConnectionTimedOut
 from postel.tcp import seq as sequence
 from postel.tcp.state import CLOSED
+from postel.tcp.timers import KEEP_ALIVE
 from postel.testing import states
 from postel.testing.states import PLAIN, Maker, Peer, Scene, established
 from postel.times import MINUTE, SECOND
@@ -21,7 +22,7 @@ NUMBERS = st.integers(-100_000, 100_000) | st.integers(-(1 << 31), (1 << 31) - 1
 
 
 def listened_for(scene: Scene) -> tuple[int, int]:
-    return scene.tcb.timers.keep_alive, scene.tcb.probes
+    return scene.tcb.timers.due(KEEP_ALIVE), scene.tcb.probes
 
 
 @given(

@@ -7,6 +7,7 @@ import pytest
 from postel.tcp.config import MtuProbing
 from postel.tcp.recovery.newreno import NewReno
 from postel.tcp.recovery.undo import NO_ECHO
+from postel.tcp.timers import RETRANSMISSION
 from postel.testing.states import MSS, PLAIN, Peer, Scene, established
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK, FIN
@@ -163,11 +164,11 @@ def test_rfc6582_3_2_3b_only_the_first_partial_ack_restarts_the_timer() -> None:
     duplicate(scene, 3)
     scene.now += SECOND // 4
     scene.hears(ACK, ack=1 + MSS)
-    first = scene.tcb.timers.retransmission
+    first = scene.tcb.timers.due(RETRANSMISSION)
     assert first == scene.now + scene.tcb.rtt.rto
     scene.now += SECOND // 4
     scene.hears(ACK, ack=1 + 2 * MSS)
-    assert scene.tcb.timers.retransmission == first
+    assert scene.tcb.timers.due(RETRANSMISSION) == first
 
 
 @pytest.mark.label("RFC6582-3.2-3b")

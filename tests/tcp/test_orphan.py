@@ -8,6 +8,7 @@ import pytest
 from postel.errors import ConnectionTimedOut
 from postel.tcp.memory import Memory
 from postel.tcp.state import CLOSE_WAIT, CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, State
+from postel.tcp.timers import ORPHAN
 from postel.testing import states
 from postel.testing.states import PLAIN, START, Peer, Scene, established, fin_wait_1
 from postel.times import DAY, HOUR, MINUTE, NEVER, SECOND
@@ -173,10 +174,10 @@ def test_a_peer_that_takes_its_time_gets_everything() -> None:
 def test_releasing_again_moves_no_deadline() -> None:
     for make in (orphan_in_fin_wait_1, released_in_fin_wait_2):
         scene = make()
-        deadline = scene.tcb.timers.orphan
+        deadline = scene.tcb.timers.due(ORPHAN)
         scene.now += 30 * SECOND
         scene.releases()
-        assert scene.tcb.timers.orphan == deadline
+        assert scene.tcb.timers.due(ORPHAN) == deadline
 
 
 def released_in_fin_wait_2() -> Scene:

@@ -7,6 +7,7 @@ import pytest
 from postel.errors import HostUnreachable
 from postel.tcp.config import DEFAULT
 from postel.tcp.congestion.reno import Reno
+from postel.tcp.timers import PACING
 from postel.testing import states
 from postel.testing.states import MSS, PLAIN, Peer, Scene, established, listen, syn_sent
 from postel.times import MILLISECOND, NEVER, SECOND
@@ -353,11 +354,11 @@ class Paced(Reno):
 def test_a_pacing_rate_spreads_what_the_window_allows() -> None:
     scene = established(replace(PLAIN, congestion=Paced))
     assert len(scene.sends(bytes(20 * MSS))) == 2  # one, and one by the credit of a clock that wakes late
-    assert scene.tcb.timers.pacing == scene.now + MILLISECOND
+    assert scene.tcb.timers.due(PACING) == scene.now + MILLISECOND
     for _ in range(8):
         assert len(scene.expires()) == 1
     assert scene.tcb.flight == 10 * MSS
-    assert scene.tcb.timers.pacing == NEVER or scene.expires() == []
+    assert not scene.tcb.timers.is_running(PACING) or scene.expires() == []
 
 
 def test_what_is_lost_is_paced_too() -> None:

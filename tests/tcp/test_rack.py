@@ -3,8 +3,9 @@
 import pytest
 
 from postel.tcp.congestion.reno import Reno
+from postel.tcp.timers import REORDERING, RETRANSMISSION, TAIL_PROBE
 from postel.testing.states import MSS, established
-from postel.times import MILLISECOND, NEVER, SECOND
+from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
 from tests.tcp.flights import ROUND_TRIP, Block, clock, flying, of, opened, rack, sacks, sent_at, size_of
 
@@ -69,11 +70,12 @@ def test_three_segments_sacked_mean_that_what_was_sent_before_is_lost() -> None:
 def test_rfc8985_6_2_6_fewer_wait_for_a_quarter_of_the_shortest_round_trip() -> None:
     scene = flying()
     sacks(scene, of(1))
-    assert scene.tcb.timers.reorder == scene.now + ROUND_TRIP // 4
-    assert scene.tcb.timers.retransmission == scene.tcb.timers.probe == NEVER
+    assert scene.tcb.timers.due(REORDERING) == scene.now + ROUND_TRIP // 4
+    assert not scene.tcb.timers.is_running(RETRANSMISSION)
+    assert not scene.tcb.timers.is_running(TAIL_PROBE)
     assert scene.expires()[0] == sent_at(0)[0]
     assert scene.tcb.recovery.is_active
-    assert scene.tcb.timers.reorder == NEVER
+    assert not scene.tcb.timers.is_running(REORDERING)
 
 
 @pytest.mark.label("RFC8985-6.2-6")
@@ -81,8 +83,8 @@ def test_rfc8985_6_2_6_what_arrives_meanwhile_calls_the_alarm_off() -> None:
     scene = flying()
     sacks(scene, of(1))
     scene.hears(ACK, ack=1 + 2 * MSS)
-    assert scene.tcb.timers.reorder == NEVER
-    assert scene.tcb.timers.retransmission != NEVER
+    assert not scene.tcb.timers.is_running(REORDERING)
+    assert scene.tcb.timers.is_running(RETRANSMISSION)
 
 
 @pytest.mark.label("RFC8985-6.2-3", "RFC8985-6.2-4")
@@ -92,7 +94,7 @@ def test_rfc8985_6_2_3_once_reordering_is_seen_three_segments_are_no_proof() -> 
     scene.hears(ACK, ack=1 + 2 * MSS)  # segment 0, late
     assert sacks(scene, of(3, 8))
     assert not scene.tcb.recovery.is_active
-    assert scene.tcb.timers.reorder == scene.now + ROUND_TRIP // 4
+    assert scene.tcb.timers.due(REORDERING) == scene.now + ROUND_TRIP // 4
 
 
 @pytest.mark.label("RFC8985-6.2-3", "RFC8985-6.2-2")

@@ -10,6 +10,8 @@ from postel.errors import ArgumentError, ConnectionTimedOut
 from postel.tcp.config import AUTOMATIC, DEFAULT, Config, names
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.state import CLOSED
+from postel.tcp.timeouts import HANDLERS
+from postel.tcp.timers import DELAYED_ACK, KEEP_ALIVE, ORPHAN, OVERRIDE, PERSIST, RETRANSMISSION, TAIL_PROBE, TWO_MSL, USER
 from postel.testing import states
 from postel.testing.states import PLAIN, Maker, Peer, Scene, established
 from postel.times import HOUR, MILLISECOND, MINUTE, NEVER, SECOND
@@ -108,28 +110,28 @@ def unanswered_persist(config: Config) -> Scene:
 
 
 KEEPS = {"keep_alive": True, "keep_alive_idle": 100 * SECOND, "keep_alive_interval": 100 * SECOND}
-DEADLINES: dict[str, tuple[Start, str, str, int, dict[str, object]]] = {
-    "user, SYN-SENT": (states.syn_sent, "user", "user_timeout", 100 * SECOND, {}),
-    "user, SYN-RECEIVED": (states.syn_received, "user", "syn_received_timeout", 100 * SECOND, {}),
-    "user, SYN-RECEIVED by active open": (states.syn_received_active, "user", "user_timeout", 100 * SECOND, {}),
-    "user, ESTABLISHED": (waiting_for_ack(established), "user", "user_timeout", 100 * SECOND, {}),
-    "user, CLOSE-WAIT": (waiting_for_ack(states.close_wait), "user", "user_timeout", 100 * SECOND, {}),
-    "user, FIN-WAIT-1": (states.fin_wait_1, "user", "user_timeout", 100 * SECOND, {}),
-    "user, CLOSING": (states.closing, "user", "user_timeout", 100 * SECOND, {}),
-    "user, LAST-ACK": (states.last_ack, "user", "user_timeout", 100 * SECOND, {}),
-    "user, persist": (unanswered_persist, "user", "user_timeout", 100 * SECOND, {}),
-    "idle, ESTABLISHED": (established, "keep_alive", "keep_alive_idle", 100 * SECOND, KEEPS),
-    "idle, FIN-WAIT-2": (states.fin_wait_2, "keep_alive", "keep_alive_idle", 100 * SECOND, KEEPS),
-    "idle, CLOSE-WAIT": (states.close_wait, "keep_alive", "keep_alive_idle", 100 * SECOND, KEEPS),
-    "idle, LAST-ACK": (states.last_ack, "keep_alive", "keep_alive_idle", 100 * SECOND, KEEPS),
-    "orphan": (released, "orphan", "orphan_timeout", 100 * SECOND, {}),
-    "orphan, FIN-WAIT-1": (waiting_for_nobody, "orphan", "orphan_send_timeout", 100 * SECOND, {}),
-    "delayed ACK": (unacknowledged, "delayed_ack", "delayed_ack", 100 * MILLISECOND, {}),
-    "override": (held_back, "override", "override", 400 * MILLISECOND, {"nagle": False}),
+DEADLINES: dict[str, tuple[Start, int, str, int, dict[str, object]]] = {
+    "user, SYN-SENT": (states.syn_sent, USER, "user_timeout", 100 * SECOND, {}),
+    "user, SYN-RECEIVED": (states.syn_received, USER, "syn_received_timeout", 100 * SECOND, {}),
+    "user, SYN-RECEIVED by active open": (states.syn_received_active, USER, "user_timeout", 100 * SECOND, {}),
+    "user, ESTABLISHED": (waiting_for_ack(established), USER, "user_timeout", 100 * SECOND, {}),
+    "user, CLOSE-WAIT": (waiting_for_ack(states.close_wait), USER, "user_timeout", 100 * SECOND, {}),
+    "user, FIN-WAIT-1": (states.fin_wait_1, USER, "user_timeout", 100 * SECOND, {}),
+    "user, CLOSING": (states.closing, USER, "user_timeout", 100 * SECOND, {}),
+    "user, LAST-ACK": (states.last_ack, USER, "user_timeout", 100 * SECOND, {}),
+    "user, persist": (unanswered_persist, USER, "user_timeout", 100 * SECOND, {}),
+    "idle, ESTABLISHED": (established, KEEP_ALIVE, "keep_alive_idle", 100 * SECOND, KEEPS),
+    "idle, FIN-WAIT-2": (states.fin_wait_2, KEEP_ALIVE, "keep_alive_idle", 100 * SECOND, KEEPS),
+    "idle, CLOSE-WAIT": (states.close_wait, KEEP_ALIVE, "keep_alive_idle", 100 * SECOND, KEEPS),
+    "idle, LAST-ACK": (states.last_ack, KEEP_ALIVE, "keep_alive_idle", 100 * SECOND, KEEPS),
+    "orphan": (released, ORPHAN, "orphan_timeout", 100 * SECOND, {}),
+    "orphan, FIN-WAIT-1": (waiting_for_nobody, ORPHAN, "orphan_send_timeout", 100 * SECOND, {}),
+    "delayed ACK": (unacknowledged, DELAYED_ACK, "delayed_ack", 100 * MILLISECOND, {}),
+    "override": (held_back, OVERRIDE, "override", 400 * MILLISECOND, {"nagle": False}),
 }
 
 
-def started(name: str) -> tuple[Scene, str, str, int]:
+def started(name: str) -> tuple[Scene, int, str, int]:
     start, timer, field, value, others = DEADLINES[name]
     scene = start(replace(PLAIN, **(others | {field: value})))  # type: ignore[arg-type]
     return scene, timer, field, value
@@ -140,14 +142,14 @@ def started(name: str) -> tuple[Scene, str, str, int]:
 @pytest.mark.parametrize("name", DEADLINES)
 def test_a_timer_goes_on_from_where_it_started(name: str, parts: tuple[int, int]) -> None:
     scene, timer, field, value = started(name)
-    began = getattr(scene.tcb.timers, timer) - value
+    began = scene.tcb.timers.due(timer) - value
     assert scene.now - SECOND <= began <= scene.now
     scene.now += value // 8
     after = value * parts[0] // parts[1]
     configure(scene, **{field: after})
-    assert getattr(scene.tcb.timers, timer) == began + after
+    assert scene.tcb.timers.due(timer) == began + after
     configure(scene, **{field: value})
-    assert getattr(scene.tcb.timers, timer) == began + value
+    assert scene.tcb.timers.due(timer) == began + value
 
 
 @pytest.mark.parametrize("name", [name for name in DEADLINES if name.startswith(("user", "idle", "orphan"))])
@@ -155,10 +157,10 @@ def test_never_stops_it_and_from_never_it_begins(name: str) -> None:
     scene, timer, field, _ = started(name)
     scene.now += SECOND
     configure(scene, **{field: NEVER})
-    assert getattr(scene.tcb.timers, timer) == NEVER
+    assert scene.tcb.timers.due(timer) == NEVER
     scene.now += SECOND
     configure(scene, **{field: 10 * SECOND})
-    assert scene.now < getattr(scene.tcb.timers, timer) <= scene.now + 10 * SECOND
+    assert scene.now < scene.tcb.timers.due(timer) <= scene.now + 10 * SECOND
 
 
 @pytest.mark.parametrize("name", [name for name in DEADLINES if name.startswith(("user", "idle", "orphan"))])
@@ -168,8 +170,8 @@ def test_what_is_over_is_due_at_once(name: str) -> None:
     configure(scene, **{field: SECOND})
     assert scene.connection.next_timeout() <= scene.now
     scene.connection.handle_timeout(scene.now)
-    assert {"user": "user-timeout", "keep_alive": "keep-alive"}.get(timer, timer) in scene.watch.expired
-    assert timer == "keep_alive" or scene.state.name in ("CLOSED", "LISTEN")
+    assert {number: name for number, name, _ in HANDLERS}[timer] in scene.watch.expired
+    assert timer == KEEP_ALIVE or scene.state.name in ("CLOSED", "LISTEN")
 
 
 @pytest.mark.parametrize("make", states.EVERY.values())
@@ -254,9 +256,9 @@ def test_the_idle_time_is_longer_than_an_agreed_user_timeout() -> None:
     began = scene.now
     scene.now += 10 * SECOND
     configure(scene, user_timeout=10 * MINUTE)
-    assert scene.tcb.timers.keep_alive == began + 10 * MINUTE + 1
+    assert scene.tcb.timers.due(KEEP_ALIVE) == began + 10 * MINUTE + 1
     configure(scene, user_timeout_option=False)
-    assert scene.tcb.timers.keep_alive == began + MINUTE
+    assert scene.tcb.timers.due(KEEP_ALIVE) == began + MINUTE
 
 
 # The user timeout of RFC 5482
@@ -287,7 +289,7 @@ def test_an_adopted_user_timeout_stays_within_new_limits(choice: dict[str, objec
     scene.now += SECOND
     configure(scene, **choice)
     assert scene.tcb.user_timeout == expected
-    assert scene.tcb.timers.user == (NEVER if expected == NEVER else scene.now - SECOND + expected)
+    assert scene.tcb.timers.due(USER) == (NEVER if expected == NEVER else scene.now - SECOND + expected)
 
 
 # Retransmission
@@ -307,7 +309,7 @@ def test_the_retransmission_timeout_keeps_to_new_bounds(choice: dict[str, object
     scene.now += 20 * MILLISECOND
     configure(scene, **choice)
     assert scene.tcb.rtt.rto == expected
-    assert scene.tcb.timers.retransmission == sent + expected
+    assert scene.tcb.timers.due(RETRANSMISSION) == sent + expected
 
 
 def test_a_timeout_that_was_backed_off_stays_so_within_the_bounds() -> None:
@@ -317,15 +319,15 @@ def test_a_timeout_that_was_backed_off_stays_so_within_the_bounds() -> None:
     sent = scene.now
     assert scene.tcb.rtt.rto == 16 * SECOND
     configure(scene, rto_initial=200 * MILLISECOND, rto_minimum=100 * MILLISECOND)
-    assert scene.tcb.timers.retransmission == sent + 16 * SECOND
+    assert scene.tcb.timers.due(RETRANSMISSION) == sent + 16 * SECOND
     configure(scene, rto_maximum=4 * SECOND)
-    assert scene.tcb.timers.retransmission == sent + 4 * SECOND
+    assert scene.tcb.timers.due(RETRANSMISSION) == sent + 4 * SECOND
 
 
 def test_the_first_timeout_is_the_new_one() -> None:
     scene = states.syn_sent()
     configure(scene, rto_initial=200 * MILLISECOND, rto_minimum=100 * MILLISECOND)
-    assert scene.tcb.timers.retransmission == scene.now + 200 * MILLISECOND
+    assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + 200 * MILLISECOND
 
 
 def test_window_probes_keep_to_the_new_maximum() -> None:
@@ -334,9 +336,9 @@ def test_window_probes_keep_to_the_new_maximum() -> None:
     for _ in range(8):
         scene.expires()
         scene.hears(ACK, ack=1)
-    assert scene.tcb.timers.persist == scene.now + MINUTE
+    assert scene.tcb.timers.due(PERSIST) == scene.now + MINUTE
     configure(scene, rto_maximum=5 * SECOND)
-    assert scene.tcb.timers.persist == scene.now + 5 * SECOND
+    assert scene.tcb.timers.due(PERSIST) == scene.now + 5 * SECOND
 
 
 def test_trouble_is_reported_where_r1_is_passed_already() -> None:
@@ -354,9 +356,9 @@ def test_without_tail_probes_the_retransmission_timeout_is_next() -> None:
     scene = established(replace(PLAIN, sack=True), Peer(sack=True))
     scene.sends(b"x")
     expires = scene.tcb.timers.expires
-    assert scene.tcb.timers.probe < NEVER
+    assert scene.tcb.timers.due(TAIL_PROBE) < NEVER
     configure(scene, tail_probe=False)
-    assert (scene.tcb.timers.probe, scene.tcb.timers.retransmission) == (NEVER, expires)
+    assert (scene.tcb.timers.due(TAIL_PROBE), scene.tcb.timers.due(RETRANSMISSION)) == (NEVER, expires)
 
 
 # Acknowledging, throttle, ends
@@ -379,10 +381,10 @@ def test_a_shorter_challenge_interval_begins_at_once() -> None:
 @pytest.mark.label("MUST-13")
 def test_time_wait_lasts_as_long_as_msl_says() -> None:
     scene = states.time_wait()
-    began = scene.tcb.timers.time_wait - 4 * MINUTE
+    began = scene.tcb.timers.due(TWO_MSL) - 4 * MINUTE
     for msl in (SECOND, 10 * MINUTE, 0):
         configure(scene, msl=msl)
-        assert scene.tcb.timers.time_wait == began + 2 * msl
+        assert scene.tcb.timers.due(TWO_MSL) == began + 2 * msl
 
 
 # Buffers

@@ -2,8 +2,9 @@
 
 import pytest
 
+from postel.tcp.timers import RETRANSMISSION
 from postel.testing.states import MSS
-from postel.times import NEVER, SECOND
+from postel.times import SECOND
 from postel.wire.segment import ACK
 from tests.tcp.flights import ROUND_TRIP, WINDOW, flying, of, rack, sacks, sent_at
 
@@ -12,7 +13,7 @@ from tests.tcp.flights import ROUND_TRIP, WINDOW, flying, of, rack, sacks, sent_
 def test_rfc2018_5c_a_timeout_sends_the_left_edge() -> None:
     scene = flying()
     sacks(scene, of(5))
-    scene.tcb.timers.reorder, scene.tcb.timers.retransmission = NEVER, scene.now + SECOND
+    scene.tcb.timers.start_loss_timer(RETRANSMISSION, scene.now + SECOND)
     assert scene.expires() == sent_at(0)
     assert scene.tcb.congestion.window == MSS
     assert not scene.tcb.recovery.is_active
@@ -22,7 +23,7 @@ def test_rfc2018_5c_a_timeout_sends_the_left_edge() -> None:
 def test_rfc6675_5_1a_then_everything_not_sacked_in_order() -> None:
     scene = flying(10, 0)
     sacks(scene, of(5, 6))
-    scene.tcb.timers.reorder, scene.tcb.timers.retransmission = NEVER, scene.now + SECOND
+    scene.tcb.timers.start_loss_timer(RETRANSMISSION, scene.now + SECOND)
     again = scene.expires()
     while scene.una < 1 + 10 * MSS:
         found = [line for line in again if line in [*sent_at(*range(10)), "PSH,ACK seq=9001 ack=1 len=1000"]]
@@ -92,7 +93,7 @@ def test_a_fin_among_what_was_lost_is_found() -> None:
     scene.hears(ACK, ack=1 + 10 * MSS)
     assert scene.expires()[-1] == "FIN,ACK seq=10001 ack=1"
     scene.hears(ACK)
-    assert scene.tcb.timers.retransmission == NEVER
+    assert not scene.tcb.timers.is_running(RETRANSMISSION)
 
 
 def test_a_window_that_opens_again_brings_in_order_all_that_is_not_sacked() -> None:

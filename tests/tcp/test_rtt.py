@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from postel.tcp.config import DEFAULT
 from postel.tcp.rtt import GRANULARITY, Rtt
+from postel.tcp.timers import RETRANSMISSION
 from postel.testing import states
 from postel.testing.states import PLAIN, WINDOW, Peer, Scene, established, established_active, syn_sent
-from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
+from postel.times import MILLISECOND, MINUTE, SECOND
 from postel.wire.segment import ACK, SYN
 
 
@@ -253,10 +254,10 @@ def test_nor_does_a_syn_that_went_again() -> None:
 def test_rfc6298_5_1_sending_starts_the_timer() -> None:
     scene = established()
     scene.sends(bytes(1000))
-    assert scene.tcb.timers.retransmission == scene.now + scene.tcb.rtt.rto
+    assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + scene.tcb.rtt.rto
     scene.now += 100 * MILLISECOND
     scene.sends(bytes(1000))
-    assert scene.tcb.timers.retransmission == scene.now + scene.tcb.rtt.rto - 100 * MILLISECOND  # it runs already
+    assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + scene.tcb.rtt.rto - 100 * MILLISECOND  # it runs already
 
 
 @pytest.mark.label("RFC6298-5.2")
@@ -264,7 +265,7 @@ def test_rfc6298_5_2_all_acknowledged_stops_it() -> None:
     scene = established()
     scene.sends(bytes(2000))
     scene.hears(ACK)
-    assert scene.tcb.timers.retransmission == NEVER
+    assert not scene.tcb.timers.is_running(RETRANSMISSION)
 
 
 @pytest.mark.label("RFC6298-5.3")
@@ -273,7 +274,7 @@ def test_rfc6298_5_3_progress_restarts_it() -> None:
     scene.sends(bytes(2000))
     scene.now += 500 * MILLISECOND
     scene.hears(ACK, ack=1001)
-    assert scene.tcb.timers.retransmission == scene.now + scene.tcb.rtt.rto
+    assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + scene.tcb.rtt.rto
 
 
 @pytest.mark.label("RFC6298-5.7")

@@ -2,8 +2,9 @@
 
 import pytest
 
+from postel.tcp.timers import RETRANSMISSION, TAIL_PROBE
 from postel.testing.states import MSS
-from postel.times import MILLISECOND, NEVER, SECOND
+from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
 from tests.tcp.flights import ROUND_TRIP, flying, of, opened, rack, sacks, sent_at
 
@@ -12,18 +13,18 @@ from tests.tcp.flights import ROUND_TRIP, flying, of, opened, rack, sacks, sent_
 def test_rfc8985_7_2_the_probe_comes_after_two_round_trips() -> None:
     scene = opened()
     scene.sends(bytes(3 * MSS))
-    assert scene.tcb.timers.probe == scene.now + 2 * ROUND_TRIP
-    assert scene.tcb.timers.retransmission == NEVER
+    assert scene.tcb.timers.due(TAIL_PROBE) == scene.now + 2 * ROUND_TRIP
+    assert not scene.tcb.timers.is_running(RETRANSMISSION)
     scene.now += MILLISECOND
     scene.sends(bytes(3 * MSS))
-    assert scene.tcb.timers.probe == scene.now + 2 * ROUND_TRIP  # anew with each segment
+    assert scene.tcb.timers.due(TAIL_PROBE) == scene.now + 2 * ROUND_TRIP  # anew with each segment
 
 
 @pytest.mark.label("RFC8985-7.2")
 def test_rfc8985_7_2_and_a_delayed_ack_for_a_single_segment() -> None:
     scene = opened()
     scene.sends(b"x")
-    assert scene.tcb.timers.probe == scene.now + 2 * ROUND_TRIP + 200 * MILLISECOND
+    assert scene.tcb.timers.due(TAIL_PROBE) == scene.now + 2 * ROUND_TRIP + 200 * MILLISECOND
 
 
 @pytest.mark.label("RFC8985-7.2")
@@ -31,7 +32,7 @@ def test_rfc8985_7_2_but_not_later_than_the_timeout() -> None:
     scene = opened()
     scene.tcb.rtt.smoothed = SECOND
     scene.sends(bytes(3 * MSS))
-    assert scene.tcb.timers.probe == scene.now + scene.tcb.rtt.rto
+    assert scene.tcb.timers.due(TAIL_PROBE) == scene.now + scene.tcb.rtt.rto
 
 
 @pytest.mark.label("RFC8985-7.2")
@@ -40,26 +41,26 @@ def test_rfc8985_7_2_one_second_where_nothing_was_measured() -> None:
     scene.tcb.rtt.smoothed = 0
     scene.tcb.rtt.rto = 3 * SECOND
     scene.sends(bytes(3 * MSS))
-    assert scene.tcb.timers.probe == scene.now + SECOND
+    assert scene.tcb.timers.due(TAIL_PROBE) == scene.now + SECOND
 
 
 @pytest.mark.label("RFC8985-7.2")
 def test_rfc8985_7_2_not_once_something_is_sacked() -> None:
     scene = flying(probe=True)
-    assert scene.tcb.timers.probe != NEVER
+    assert scene.tcb.timers.is_running(TAIL_PROBE)
     expires = scene.tcb.timers.expires
     scene.hears(ACK, ack=1, sack=(of(9),))
     scene.passes(ROUND_TRIP)  # the reordering timer
-    assert scene.tcb.timers.probe == NEVER
-    assert scene.tcb.timers.retransmission >= expires
+    assert not scene.tcb.timers.is_running(TAIL_PROBE)
+    assert scene.tcb.timers.due(RETRANSMISSION) >= expires
 
 
 @pytest.mark.label("RFC8985-7.3b", "RFC8985-7.3c")
 def test_rfc8985_7_3b_new_data_is_the_better_probe() -> None:
     scene = flying(probe=True)
     assert scene.expires() == sent_at(10)  # beyond the congestion window
-    assert scene.tcb.timers.retransmission == scene.now + scene.tcb.rtt.rto
-    assert scene.tcb.timers.probe == NEVER
+    assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + scene.tcb.rtt.rto
+    assert not scene.tcb.timers.is_running(TAIL_PROBE)
 
 
 @pytest.mark.label("RFC8985-7.3b")
@@ -85,9 +86,9 @@ def test_rfc8985_7_3a_one_probe_until_something_was_measured() -> None:
     scene.now += ROUND_TRIP // 20
     scene.hears(ACK, ack=1 + MSS)  # of the original flight, and no measure of the tail
     rack(scene)._tail_probe.has_measured = False
-    assert scene.tcb.timers.probe != NEVER
+    assert scene.tcb.timers.is_running(TAIL_PROBE)
     assert scene.expires() == []
-    assert scene.tcb.timers.retransmission == scene.now + scene.tcb.rtt.rto
+    assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + scene.tcb.rtt.rto
 
 
 @pytest.mark.label("RFC8985-7.4.2")
@@ -134,7 +135,7 @@ def test_rfc8985_7_4_2_a_probe_of_new_data_says_nothing() -> None:
 def test_a_probe_that_came_too_late_is_not_sent() -> None:
     scene = opened()
     scene.sends(b"x")
-    scene.now = scene.tcb.timers.probe
+    scene.now = scene.tcb.timers.due(TAIL_PROBE)
     scene.connection.handle_timeout(scene.now)
     assert scene.hears(ACK) == []
 
@@ -142,8 +143,8 @@ def test_a_probe_that_came_too_late_is_not_sent() -> None:
 def test_the_probe_is_a_choice() -> None:
     scene = opened(probe=False)
     scene.sends(b"x")
-    assert scene.tcb.timers.probe == NEVER
-    assert scene.tcb.timers.retransmission == scene.now + scene.tcb.rtt.rto
+    assert not scene.tcb.timers.is_running(TAIL_PROBE)
+    assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + scene.tcb.rtt.rto
 
 
 @pytest.mark.label("BAD-RTO-3", "RFC8985-7.3b")

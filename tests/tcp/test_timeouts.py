@@ -7,6 +7,7 @@ import pytest
 from postel.errors import ConnectionTimedOut, HostUnreachable
 from postel.tcp.config import DEFAULT
 from postel.tcp.state import CLOSED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, LISTEN, TIME_WAIT
+from postel.tcp.timers import KEEP_ALIVE, PERSIST, RETRANSMISSION
 from postel.testing import states
 from postel.testing.states import EVERY, PLAIN, Maker, Peer, Scene, established, syn_received, syn_sent
 from postel.times import HOUR, MILLISECOND, MINUTE, NEVER, SECOND
@@ -272,7 +273,7 @@ def test_bad_win_5_an_ack_that_takes_all_and_closes_the_window() -> None:
     scene.sends(b"all")
     scene.hears(ACK, window=0)
     assert scene.connection.next_timeout() == NEVER
-    scene.tcb.timers.persist = scene.now  # as if it had been armed
+    scene.tcb.timers.start(PERSIST, scene.now)  # as if it had been armed
     scene.connection.handle_timeout(scene.now)
     assert scene.drain() == []
 
@@ -282,8 +283,8 @@ def test_shld_17_a_window_shrunk_to_nothing_stops_the_retransmission_timer() -> 
     scene = established()
     scene.sends(bytes(5000))
     scene.hears(ACK, ack=1001, window=0)
-    assert scene.tcb.timers.retransmission == NEVER
-    assert scene.tcb.timers.persist < NEVER
+    assert not scene.tcb.timers.is_running(RETRANSMISSION)
+    assert scene.tcb.timers.due(PERSIST) < NEVER
     assert scene.expires() == ["ACK seq=1001 ack=1 len=1"]
 
 
@@ -346,7 +347,7 @@ def test_must_26_nothing_outstanding_is_probed() -> None:
 def test_where_no_probe_is_due_what_arrives_starts_none(make: Maker) -> None:
     scene = make(KEEPS)
     scene.hears(ACK, seq=-5000)
-    assert scene.tcb.timers.keep_alive == NEVER
+    assert not scene.tcb.timers.is_running(KEEP_ALIVE)
 
 
 @pytest.mark.label("MUST-26", "MUST-27")

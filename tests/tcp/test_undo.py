@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from postel.tcp.recovery.scoreboard import JUDGED
+from postel.tcp.timers import REORDERING
 from postel.testing.states import MSS, Peer, Scene, syn_received
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
@@ -139,7 +140,7 @@ def test_rfc8985_6_2_3_what_went_again_for_nothing_had_been_overtaken() -> None:
     again = scene.tcb.segments_retransmitted
     scene.hears(ACK, ack=scene.una, sack=((1 + 6 * smss, 1 + 10 * smss),), tsval=7, tsecr=old)
     assert scene.tcb.segments_retransmitted == again
-    assert scene.tcb.timers.reorder > scene.now
+    assert scene.tcb.timers.due(REORDERING) > scene.now
 
 
 @pytest.mark.label("RFC3522-3.2")

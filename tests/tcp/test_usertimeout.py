@@ -6,6 +6,7 @@ import pytest
 
 from postel.errors import ArgumentError
 from postel.tcp.config import DEFAULT
+from postel.tcp.timers import KEEP_ALIVE, USER
 from postel.testing.states import MSS, PLAIN, Peer, Scene, closed, established, established_active, listen
 from postel.times import DAY, HOUR, MINUTE, NEVER, SECOND
 from postel.wire.options import ABSENT, USER_TIMEOUT, user_timeout, user_timeout_in
@@ -185,10 +186,10 @@ def test_rfc5482_3_1b_the_users_word_is_the_last(choice: dict[str, int]) -> None
 def test_rfc5482_3_3_it_counts_in_synchronized_states_alone() -> None:
     scene = listen(TELLS)
     hears(scene, HOUR, flags=SYN)
-    assert scene.tcb.timers.user == scene.now + TELLS.syn_received_timeout
+    assert scene.tcb.timers.due(USER) == scene.now + TELLS.syn_received_timeout
     scene.hears(ACK)
     scene.sends(b"anybody?")
-    assert scene.tcb.timers.user == scene.now + HOUR
+    assert scene.tcb.timers.due(USER) == scene.now + HOUR
 
 
 @pytest.mark.label("RFC5482-3.1a")
@@ -198,7 +199,7 @@ def test_what_waits_already_waits_as_long() -> None:
     start = scene.now
     scene.now += SECOND
     hears(scene, HOUR, ack=1)
-    assert scene.tcb.timers.user == start + HOUR
+    assert scene.tcb.timers.due(USER) == start + HOUR
 
 
 @pytest.mark.label("RFC5482-3.4")
@@ -223,9 +224,9 @@ def test_what_is_not_acceptable_is_not_heeded() -> None:
 @pytest.mark.label("RFC5482-4.2")
 def test_rfc5482_4_2_keep_alive_is_more_patient() -> None:
     scene = established(replace(TELLS, keep_alive=True, keep_alive_idle=MINUTE))
-    assert scene.tcb.timers.keep_alive == scene.now + 5 * MINUTE + 1
+    assert scene.tcb.timers.due(KEEP_ALIVE) == scene.now + 5 * MINUTE + 1
     hears(scene, 20 * MINUTE)
     scene.hears(ACK)
-    assert scene.tcb.timers.keep_alive == scene.now + 20 * MINUTE + 1
+    assert scene.tcb.timers.due(KEEP_ALIVE) == scene.now + 20 * MINUTE + 1
     scene = established(replace(PLAIN, keep_alive=True, keep_alive_idle=MINUTE))
-    assert scene.tcb.timers.keep_alive == scene.now + MINUTE
+    assert scene.tcb.timers.due(KEEP_ALIVE) == scene.now + MINUTE

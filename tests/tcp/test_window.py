@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from postel.tcp.memory import Memory
+from postel.tcp.timers import PERSIST
 from postel.tcp.window import shift_for
 from postel.testing import states
 from postel.testing.states import PLAIN, Peer, Scene, established, established_active, listen, syn_sent
@@ -289,7 +290,7 @@ def test_bad_win_5_a_closed_window_with_nothing_to_send_needs_no_timer() -> None
     scene.hears(ACK, window=0)
     assert scene.connection.next_timeout() == NEVER
     scene.sends(b"now there is")
-    assert scene.tcb.timers.persist < NEVER
+    assert scene.tcb.timers.due(PERSIST) < NEVER
 
 
 def test_after_the_peers_fin_the_window_rests() -> None:

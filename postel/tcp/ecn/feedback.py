@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from postel.tcp import patience, seq
+from postel.tcp import loss_timers, seq
 from postel.tcp.ecn import Ecn
 from postel.tcp.tcb import OWES_ACK, Tcb
-from postel.times import NEVER
+from postel.tcp.timers import PACING, PERSIST
 from postel.wire import options
 from postel.wire.segment import ABSENT, Segment
 
@@ -40,8 +40,8 @@ def _is_newer(tcb: Tcb, segment: Segment) -> bool:
 def _hold(tcb: Tcb, ecn: Ecn, now: int) -> None:
     """A window of one segment can't shrink, so it waits for the retransmission timer (RFC3168-6.1.2b)."""
     ecn.holds_until = now + tcb.rtt.rto
-    if tcb.flight and tcb.timers.persist == NEVER:
-        patience.wait_for_timeout(tcb, now)
+    if tcb.flight and not tcb.timers.is_running(PERSIST):
+        loss_timers.wait_for_timeout(tcb, now)
     ecn.reduced(tcb.snd.max)
 
 
@@ -49,7 +49,7 @@ def is_held(tcb: Tcb, ecn: Ecn, now: int) -> bool:
     """Whether new data waits for as long as the retransmission timer takes (RFC3168-6.1.2b), though nothing may be in flight."""
     if now >= ecn.holds_until or tcb.snd.nxt != tcb.snd.max:
         return False
-    tcb.timers.pacing = ecn.holds_until
+    tcb.timers.start(PACING, ecn.holds_until)
     return True
 
 
@@ -68,7 +68,7 @@ def write(tcb: Tcb, ecn: Ecn, segment: Segment) -> None:
         ecn.is_recovering = tcb.recovery.is_active
         if ecn.is_recovering:
             ecn.reduced(tcb.snd.max)
-    is_probe = tcb.timers.persist != NEVER  # RFC3168-6.1.6
+    is_probe = tcb.timers.is_running(PERSIST)  # RFC3168-6.1.6
     is_new = bool(segment.data) and ecn.is_first_sent(segment) and not is_probe
     ecn.write(segment, _room(tcb, segment), is_new=is_new)
     ecn.answers_acks = False

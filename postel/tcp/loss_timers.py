@@ -3,6 +3,7 @@
 from typing import Final
 
 from postel.tcp.tcb import Tcb
+from postel.tcp.timers import PERSIST, REORDERING, RETRANSMISSION, TAIL_PROBE
 from postel.times import MILLISECOND, NEVER, SECOND
 
 DELAY_OF_ACK: Final = 200 * MILLISECOND  # TLP.max_ack_delay: as long as common receivers delay
@@ -13,11 +14,11 @@ SHORTEST_PROBE: Final = 10 * MILLISECOND  # no clock that drives us wakes much f
 def start(tcb: Tcb, now: int) -> None:
     """Text went out. RFC6298-5.1: the timer runs; RFC8985-7.2: the probe timeout starts anew with each segment."""
     timers = tcb.timers
-    if timers.persist != NEVER:
+    if timers.is_running(PERSIST):
         return
-    if timers.probe != NEVER:
-        timers.probe = min(now + _until_probe(tcb), timers.expires)
-    elif timers.retransmission == NEVER and timers.reorder == NEVER:
+    if timers.is_running(TAIL_PROBE):
+        timers.start(TAIL_PROBE, min(now + _until_probe(tcb), timers.expires))
+    elif not timers.is_running(RETRANSMISSION) and not timers.is_running(REORDERING):
         restart(tcb, now)
 
 
@@ -25,22 +26,21 @@ def restart(tcb: Tcb, now: int) -> None:
     """Something was acknowledged, or a timer went off, and something is in flight (RFC6298-5.3)."""
     timers = tcb.timers
     timers.expires = now + tcb.rtt.rto
-    timers.reorder = timers.probe = timers.retransmission = NEVER
     if tcb.recovery.reorder_at != NEVER:
-        timers.reorder = tcb.recovery.reorder_at
+        timers.start_loss_timer(REORDERING, tcb.recovery.reorder_at)
     elif tcb.config.tail_probe and tcb.recovery.probes():
-        timers.probe = min(now + _until_probe(tcb), timers.expires)
+        timers.start_loss_timer(TAIL_PROBE, min(now + _until_probe(tcb), timers.expires))
     else:
-        timers.retransmission = timers.expires
+        timers.start_loss_timer(RETRANSMISSION, timers.expires)
 
 
 def settle(tcb: Tcb, now: int) -> None:
     """An ACK brought no progress, but perhaps news of what arrived."""
     timers = tcb.timers
-    if tcb.recovery.reorder_at != NEVER or timers.reorder != NEVER:
+    if tcb.recovery.reorder_at != NEVER or timers.is_running(REORDERING):
         restart(tcb, now)
-    elif timers.probe != NEVER and not tcb.recovery.probes():
-        timers.retransmission, timers.probe = timers.expires, NEVER
+    elif timers.is_running(TAIL_PROBE) and not tcb.recovery.probes():
+        timers.start_loss_timer(RETRANSMISSION, timers.expires)
 
 
 def adapt(tcb: Tcb, longer: int) -> None:
@@ -48,24 +48,20 @@ def adapt(tcb: Tcb, longer: int) -> None:
     timers = tcb.timers
     if timers.expires != NEVER:
         timers.expires += longer
-    if timers.retransmission != NEVER:
-        timers.retransmission += longer
-    if timers.probe != NEVER:
-        timers.probe = min(timers.probe, timers.expires)
-        if not tcb.config.tail_probe:
-            timers.retransmission, timers.probe = timers.expires, NEVER
+    if timers.is_running(RETRANSMISSION):
+        timers.start(RETRANSMISSION, timers.due(RETRANSMISSION) + longer)
+    if timers.is_running(TAIL_PROBE):
+        if tcb.config.tail_probe:
+            timers.start(TAIL_PROBE, min(timers.due(TAIL_PROBE), timers.expires))
+        else:
+            timers.start_loss_timer(RETRANSMISSION, timers.expires)
 
 
 def wait_for_timeout(tcb: Tcb, now: int) -> None:
     """The probe went out, or may not: the retransmission timeout is next (RFC8985-7.3c)."""
     timers = tcb.timers
-    timers.reorder = timers.probe = NEVER
-    timers.expires = timers.retransmission = now + tcb.rtt.rto
-
-
-def stop(tcb: Tcb) -> None:
-    timers = tcb.timers
-    timers.reorder = timers.probe = timers.retransmission = NEVER
+    timers.expires = now + tcb.rtt.rto
+    timers.start_loss_timer(RETRANSMISSION, timers.expires)
 
 
 def _until_probe(tcb: Tcb) -> int:
