@@ -75,6 +75,9 @@ class Config:
 
     # Sending
     nagle: bool = True  # SHLD-7, MUST-17
+    cork: bool = (
+        False  # a small segment waits for more text, whatever is in flight: until this is off or CLOSE is called, `override` at most
+    )
     override: int = 200 * MILLISECOND  # RFC 9293, 3.8.6.2.1: 0.1 to 1.0 s
     initial_window: int = 10  # RFC 6928, 2: segments
     congestion: type[Congestion] = Cubic  # MAY-18: any controller that follows RFC 5033

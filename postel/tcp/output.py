@@ -252,11 +252,12 @@ def _fin_is_due(tcb: Tcb) -> bool:
 
 
 def _is_worth_sending(tcb: Tcb, count: int, unsent: int, room: int) -> bool:
-    """The sender's side of silly windows and Nagle (MUST-38, SHLD-7)."""
+    """The sender's side of silly windows and Nagle (MUST-38, SHLD-7). A cork holds what more text may yet fill."""
     if count >= room or tcb.may_send_small or seq.lt(tcb.snd.nxt, tcb.snd.max):  # 3.8.6.2.1 (1), (4)
         return True
-    may_be_small = not tcb.config.nagle or tcb.snd.nxt == tcb.first_octet or tcb.fin_is_queued
-    if not may_be_small:
+    config = tcb.config
+    may_be_small = not config.nagle or tcb.snd.nxt == tcb.first_octet or tcb.fin_is_queued
+    if not may_be_small or (config.cork and count == unsent and not tcb.fin_is_queued):
         return False
     return count == unsent or 2 * count >= tcb.snd.max_wnd  # (2), (3) with Fs = 1/2
 

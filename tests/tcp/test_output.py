@@ -116,6 +116,46 @@ def test_shld_7_while_something_flies_small_data_waits() -> None:
     assert scene.hears(ACK) == ["PSH,ACK seq=2 ack=1 len=2"]
 
 
+def corked(**choices: bool) -> Scene:
+    return established(replace(PLAIN, cork=True, **choices))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("nagle", [True, False])
+def test_a_cork_holds_small_data_though_nothing_flies(nagle: bool) -> None:
+    scene = corked(nagle=nagle)
+    assert scene.sends(b"head") == []
+    assert scene.sends(bytes(996)) == ["PSH,ACK seq=1 ack=1 len=1000"]
+    assert scene.sends(b"tail") == []
+    assert scene.hears(ACK) == []
+
+
+def test_a_cork_holds_it_for_200_ms_at_most() -> None:
+    scene = corked()
+    assert scene.sends(b"a") == []
+    assert scene.passes(199 * MILLISECOND) == []
+    assert scene.passes(1 * MILLISECOND) == ["PSH,ACK seq=1 ack=1 len=1"]
+    assert scene.sends(b"b") == []
+    assert scene.hears(ACK) == []
+    assert scene.passes(200 * MILLISECOND) == ["PSH,ACK seq=2 ack=1 len=1"]
+
+
+def test_what_a_cork_held_goes_when_it_is_taken_out() -> None:
+    scene = corked()
+    scene.sends(b"abc")
+    assert scene.does(scene.connection.configure, replace(PLAIN, cork=False)) == ["PSH,ACK seq=1 ack=1 len=3"]
+
+
+def test_a_cork_does_not_hold_what_the_window_alone_keeps_small() -> None:
+    scene = established(replace(PLAIN, cork=True), Peer(window=600))
+    assert scene.sends(bytes(5000)) == ["ACK seq=1 ack=1 len=600"]
+
+
+def test_a_fin_goes_with_what_a_cork_held() -> None:
+    scene = corked()
+    scene.sends(b"abc")
+    assert scene.closes() == ["FIN,PSH,ACK seq=1 ack=1 len=3"]
+
+
 @pytest.mark.label("SHLD-7")
 def test_shld_7_until_a_segment_is_full() -> None:
     scene = established()

@@ -20,7 +20,18 @@ from postel.wire.segment import ABSENT, ACK, FIN, SYN
 
 # What each field means for a connection that lives. LIVE: it is read whenever it matters.
 LIVE = (
-    *("rfc1337", "time_wait_reuse", "reports", "repeat_fin", "exact_reset", "challenge_syn", "nagle", "timestamps_required", "paws_idle"),
+    *(
+        "rfc1337",
+        "time_wait_reuse",
+        "reports",
+        "repeat_fin",
+        "exact_reset",
+        "challenge_syn",
+        "nagle",
+        "cork",
+        "timestamps_required",
+        "paws_idle",
+    ),
     *("keep_alive_probes", "hop_limit", "traffic_class", "option_layout", "whole_buffer", "time_wait_challenge"),
 )
 TOLD = ("timestamps", "window_scaling", "scale_for", "sack", "ecn", "largest_mss")  # by the SYN, and kept as they were told
