@@ -6,21 +6,19 @@ faults meet packets with text alone.
 
 import argparse
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from postel.congestion import Congestion, registered
 from postel.sim import DROP, Rule, Subject, Verdict, World
 from postel.tcp.config import DEFAULT, MEBIBYTE
-from postel.tcp.congestion import Congestion
-from postel.tcp.congestion.bbr import BBR
-from postel.tcp.congestion.cubic import Cubic
-from postel.tcp.congestion.reno import Reno
+from postel.tcp.congestion.registry import controller_of
 from postel.tcp.connection import Connection
 from postel.tcp.events import ACCEPTABLE, OPENED, READABLE, WRITABLE, Event
 from postel.times import MILLISECOND, SECOND
 
-CONTROLLERS: Final[tuple[type[Congestion], ...]] = (Reno, Cubic, BBR)
+CONTROLLERS: Final = ("reno", "cubic", "bbr")
 LOSSES: Final = (0.0, 0.001, 0.01, 0.03, 0.1)
 ROUND_TRIPS: Final = (MILLISECOND, 20 * MILLISECOND, 100 * MILLISECOND)
 BANDWIDTH: Final = 20_000_000  # bits a second
@@ -81,7 +79,7 @@ class Flow:
 class Transfer:
     """Two hosts and a path between them; a `Flow` goes from one to the other."""
 
-    def __init__(self, controller: type[Congestion], conditions: Conditions, *, sack: bool = True, seed: int = 1) -> None:
+    def __init__(self, controller: str | type[Congestion], conditions: Conditions, *, sack: bool = True, seed: int = 1) -> None:
         self.world = World(seed)
         config = replace(
             DEFAULT,
@@ -150,7 +148,7 @@ def rule(drops: Drops) -> Rule:
     return judge
 
 
-def goodput(controller: type[Congestion], conditions: Conditions, octets: int, *, sack: bool, seeds: int = 1) -> float:
+def goodput(controller: str | type[Congestion], conditions: Conditions, octets: int, *, sack: bool, seeds: int = 1) -> float:
     """Mbit/s, the mean of as many transfers; 0 for one that doesn't end."""
     flows = [Transfer(controller, conditions, sack=sack, seed=seed).run(octets) for seed in range(1, seeds + 1)]
     return statistics.mean(flow.goodput if flow.arrived == octets else 0.0 for flow in flows)
@@ -171,18 +169,18 @@ def rows(octets: int) -> list[tuple[str, Conditions, int]]:
     ]
 
 
-def table(octets: int, seeds: int = 1) -> str:
+def table(octets: int, seeds: int = 1, controllers: Sequence[str] = CONTROLLERS) -> str:
     """One row for each path, a column for each controller, with SACK and without."""
-    names = "".join(f"{controller.__name__:>8}" for controller in CONTROLLERS)
+    names = "".join(f"{controller_of(controller).__name__:>8}" for controller in controllers)
     lines = [
         f"Goodput in Mbit/s: {octets:,} octets over {BANDWIDTH // 1_000_000} Mbit/s, a queue of {QUEUE // 1024} KiB, seeds 1 to {seeds}",
         "",
-        f"{'':20}  {'SACK':>24}  {'no SACK':>24}",
+        f"{'':20}  {'SACK':>{len(names)}}  {'no SACK':>{len(names)}}",
         f"{'':20}  {names}  {names}",
     ]
     for title, conditions, length in rows(octets):
         cells = [
-            "".join(f"{goodput(controller, conditions, length, sack=sack, seeds=seeds):8.2f}" for controller in CONTROLLERS)
+            "".join(f"{goodput(controller, conditions, length, sack=sack, seeds=seeds):8.2f}" for controller in controllers)
             for sack in (True, False)
         ]
         lines.append(f"{title:20}  {'  '.join(cells)}")
@@ -193,8 +191,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.goodput", description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--octets", type=int, default=10_000_000, help="of each transfer (default: 10,000,000)")
     parser.add_argument("--seeds", type=int, default=3, help="transfers of each kind, of which the mean is told (default: 3)")
+    parser.add_argument("--congestion", metavar="NAME", nargs="+", choices=registered(), default=CONTROLLERS, help="default: all three")
     chosen = parser.parse_args()
-    print(table(chosen.octets, chosen.seeds), end="")
+    print(table(chosen.octets, chosen.seeds, chosen.congestion), end="")
 
 
 if __name__ == "__main__":

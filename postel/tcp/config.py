@@ -1,12 +1,13 @@
 """What a user may choose of a connection: one frozen record, each default with the RFC that names it."""
 
 from dataclasses import dataclass, fields
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, cast, get_args
 
 from postel.compiler import door
 from postel.errors import ArgumentError, require_choice, require_kind, require_number
 from postel.tcp.congestion import Congestion
 from postel.tcp.congestion.cubic import Cubic
+from postel.tcp.congestion.registry import controller_of
 from postel.times import DAY, HOUR, MILLISECOND, MINUTE, NEVER, SECOND
 from postel.wire.options import Layout
 
@@ -80,7 +81,7 @@ class Config:
     )
     override: int = 200 * MILLISECOND  # RFC 9293, 3.8.6.2.1: 0.1 to 1.0 s
     initial_window: int = 10  # RFC 6928, 2: segments
-    congestion: type[Congestion] = Cubic  # MAY-18: any controller that follows RFC 5033
+    congestion: type[Congestion] | str = Cubic  # MAY-18: a class, or a registered name, which is stored as its class
     mtu_probing: MtuProbing = "after-black-hole"  # RFC 4821, 7: the largest packet that the path carries is found by sending it
     send_buffer: int = AUTOMATIC  # or a size that stays
     send_buffer_maximum: int = 4 * MEBIBYTE  # of an automatic one
@@ -126,6 +127,7 @@ class Config:
     traffic_class: int = 0  # MUST-48; its two lowest bits are ECN's, and not the user's to set
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "congestion", controller_of(self.congestion))  # the class that a name stands for
         for name, low, high, allowed in _BOUNDS:
             require_number(name, getattr(self, name), low, high, allowed)
         if self.rto_maximum < self.rto_minimum:
@@ -133,6 +135,11 @@ class Config:
         if self.user_timeout_option and not self.rto_maximum < self.user_timeout_lowest <= self.user_timeout_highest:  # RFC5482-3.1a
             allowed = f"more than rto_maximum ({self.rto_maximum}), and user_timeout_highest ({self.user_timeout_highest}) or less"
             raise ArgumentError("user_timeout_lowest", self.user_timeout_lowest, allowed)
+
+    @property
+    def controller(self) -> type[Congestion]:
+        """The class of ``congestion``."""
+        return cast(type[Congestion], self.congestion)
 
 
 _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
@@ -184,8 +191,8 @@ def _require_type(name: str, value: object) -> None:
         raise ArgumentError(name, value, _NUMBERS[name])
     elif name in CHOICES:
         require_choice(name, value, CHOICES[name])
-    elif name == "congestion" and not (isinstance(value, type) and issubclass(value, Congestion)):
-        raise ArgumentError(name, value, "a class of postel.tcp.congestion, or a subclass of Congestion of your own")
+    elif name == "congestion":
+        controller_of(value)
 
 
 door(Config, _require_type)

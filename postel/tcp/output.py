@@ -198,7 +198,7 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
     offset = seq.distance(tcb.first_octet, snd.nxt)
     unsent = tcb.send_buffer.size - offset
     if unsent <= 0 and not _fin_is_due(tcb):
-        if tcb.is_sender or tcb.config.congestion.is_model:  # who alone wants to know
+        if tcb.is_sender or tcb.config.controller.is_model:  # who alone wants to know
             tcb.recovery.ran_dry()
         return None
     if tcb.ecn is not None and feedback.is_held(tcb, tcb.ecn, now):

@@ -125,7 +125,7 @@ def _controller(tcb: Tcb) -> tuple[str, int, int, int, int]:
     """Name, SMSS, window, threshold and pacing rate of the controller; where there is none, what it would begin with."""
     congestion = tcb.controller
     if congestion is None:
-        return tcb.config.congestion.__name__, tcb.data_mss, tcb.first_congestion_window, ARBITRARILY_HIGH, 0
+        return tcb.config.controller.__name__, tcb.data_mss, tcb.first_congestion_window, ARBITRARILY_HIGH, 0
     return type(congestion).__name__, congestion.smss, congestion.window, congestion.threshold, congestion.pacing_rate
 
 

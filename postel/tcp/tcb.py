@@ -304,7 +304,7 @@ class Tcb(Holder):
     @property
     def congestion(self) -> Congestion:
         if self._congestion is None:
-            self._congestion = self.config.congestion(self.data_mss, self.first_congestion_window)
+            self._congestion = self.config.controller(self.data_mss, self.first_congestion_window)
         return self._congestion
 
     @property

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from postel.congestion import BBR, Reno
 from postel.errors import ArgumentError
 from postel.lab import Interference, run
 from postel.sim import DROP, corrupt, deliver_after, duplicate
@@ -73,6 +74,12 @@ def test_settings_of_one_host() -> None:
 
 def test_settings_of_the_path() -> None:
     assert Interference.read(settings=["delay=50ms", "loss=5%"]).path == {"delay": 50 * MILLISECOND, "loss": 0.05}
+
+
+def test_a_controller_by_name() -> None:
+    told = Interference.read(settings=["congestion=bbr", "server.congestion=reno"])
+    assert told.configured(DEFAULT, "client").congestion is BBR
+    assert told.configured(DEFAULT, "server").congestion is Reno
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ from typing import Protocol
 from postel import aio
 from postel.cli.network import device, recording
 from postel.cli.network.recording import Recording
+from postel.congestion import registered
 from postel.errors import ArgumentError
 from postel.host.host import Host
 from postel.links import LARGEST_MTU, SMALLEST_MTU, Link
 from postel.links.tun import Tun
+from postel.tcp.config import Config
 from postel.wire import address
 from postel.wire.address import Interface
 
@@ -36,6 +38,7 @@ def arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None
     )
     group.add_argument("--netns", metavar="NAME", default="", help="put the kernel's side into this network namespace")
     group.add_argument("--mtu", type=int, default=1500, help="of the device; default %(default)s")
+    group.add_argument("--congestion", choices=registered(), default="cubic", help="the congestion controller; default %(default)s")
     group.add_argument("--no-offload", dest="offload", action="store_false", help="cut and check packets here, though the kernel would")
     recording.arguments(parser)
 
@@ -60,6 +63,7 @@ class Attachment:
         self.mtu = options.mtu
         self.namespace = options.netns
         self.offload = options.offload
+        self.config = Config(congestion=options.congestion)
         self.secret = os.urandom(16)
         names = {address.to_text(interface.address): "postel" for interface in own}
         names |= {address.to_text(interface.address): "kernel" for interface in self.kernel}
@@ -79,7 +83,13 @@ class Attachment:
         All that are made with one attachment have one secret: a cookie that one process gave is good in the others.
         """
         try:
-            host = Host(*(str(interface) for interface in self.own), secret=self.secret, mtu=self.mtu, observer=self.recording.observer)
+            host = Host(
+                *(str(interface) for interface in self.own),
+                secret=self.secret,
+                mtu=self.mtu,
+                config=self.config,
+                observer=self.recording.observer,
+            )
             async with aio.attach(host, self.queues(1)[0] if link is None else link) as network:
                 yield network
         finally:
