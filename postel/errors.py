@@ -5,6 +5,7 @@
     PostelError
     ├── WireError (ValueError)               octets that are not what they should be; ``reason`` names the counter
     ├── ArgumentError (ValueError)           a caller's argument: which, its value, what is allowed
+    ├── IllegalTransition (RuntimeError)     a defect of Postel's: a connection was about to leave the RFC's state diagram
     ├── LinkError (OSError)                  a link that can't be opened or can't carry a packet
     │   └── LinkDown                         a device that is switched off
     └── TcpError (OSError)                   what RFC 9293, 3.10 answers to a user call, with the kernel's errno
@@ -60,6 +61,11 @@ class ArgumentError(PostelError, ValueError):
         self.name = name
         self.value = value
         self.allowed = allowed
+
+
+class IllegalTransition(PostelError, RuntimeError):
+    """A connection was about to enter a state to which RFC 9293 has no edge. That is a defect of Postel's, never a peer's or a caller's doing:
+    please report it."""
 
 
 def require_number(name: str, value: object, lowest: int, highest: int, allowed: str) -> None:

@@ -16,7 +16,7 @@ Receive sequence space::
 
 from typing import Final
 
-from postel.errors import TcpError
+from postel.errors import IllegalTransition, TcpError
 from postel.tcp import seq
 from postel.tcp.config import Config, first_receive_limit, first_send_limit
 from postel.tcp.congestion import Congestion, initial_window
@@ -338,9 +338,11 @@ class Tcb(Holder):
     # State and events
 
     def enter(self, state: State, now: int) -> None:
-        """The only door between states: checks the pair against the table, and tells the observer."""
+        """The only door between states: looks the pair up in EDGES, and tells the observer. Raises IllegalTransition, and changes nothing,
+        where it isn't there."""
         before = self.state
-        assert state in SUCCESSORS[before], f"{before} to {state} is no edge of RFC 9293"
+        if state not in SUCCESSORS[before]:
+            raise IllegalTransition(f"{before} to {state} is no edge of RFC 9293")
         self.state = state
         if self.observer is not None:
             self.observer.state_changed(self.local, self.remote, before, state, now)

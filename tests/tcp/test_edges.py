@@ -1,12 +1,14 @@
 """Every edge of the state diagram is walked, by its id: RFC 9293, figure 5 (F) and its notes (N)."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from postel.errors import HostUnreachable
+from postel.errors import HostUnreachable, IllegalTransition
 from postel.tcp import timewait
 from postel.tcp.state import EDGES, SUCCESSORS, State
 from postel.testing import states
@@ -208,8 +210,23 @@ def test_no_other_pair_is_allowed() -> None:
             if after not in SUCCESSORS[before]:
                 scene = states.closed()
                 scene.tcb.state = before
-                with pytest.raises(AssertionError, match="no edge"):
+                with pytest.raises(IllegalTransition, match="no edge"):
                     scene.tcb.enter(after, scene.now)
+
+
+def test_a_wrong_pair_changes_nothing_and_is_refused_without_asserts_too() -> None:
+    program = """
+from postel.errors import IllegalTransition
+from postel.tcp.state import LISTEN, TIME_WAIT
+from postel.testing.states import listen
+tcb = listen().tcb
+try:
+    tcb.enter(TIME_WAIT, 0)
+except IllegalTransition as error:
+    print(error, tcb.state)
+"""
+    done = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "LISTEN to TIME-WAIT is no edge of RFC 9293 LISTEN\n"
 
 
 def test_states_read_as_the_rfc_writes_them() -> None:
