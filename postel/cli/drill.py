@@ -151,7 +151,7 @@ def _performed(script: Script, choices: Choices, trace: Trace) -> Outcome:
     profile = Profile.named(choices.profile or _folder(script.path))
     if choices.against == "kernel":
         return kernel.run(script, profile, _opened, skipped=partial(_tell_skipped, script.path), observer=trace)
-    return drill.run(script, profile, observer=trace)
+    return drill.run(script, profile, witness=trace)
 
 
 def _folder(path: str) -> str:

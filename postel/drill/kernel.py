@@ -31,7 +31,7 @@ from postel.drill.script import Script
 from postel.drill.stack import Ends
 from postel.errors import LinkError
 from postel.links import Link
-from postel.tcp.observer import Observer
+from postel.links.observer import PacketObserver
 from postel.tcp.state import State
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire import segment, udp
@@ -62,7 +62,7 @@ T = TypeVar("T")
 
 
 def run(
-    script: Script, profile: Profile, opened: Opened, *, skipped: Callable[[int, str], None], observer: Observer | None = None
+    script: Script, profile: Profile, opened: Opened, *, skipped: Callable[[int, str], None], observer: PacketObserver | None = None
 ) -> Outcome:
     """``opened`` makes the TUN with the kernel's address on it and a route to the script's; it is called inside the namespace.
 
@@ -159,7 +159,7 @@ def _unshare() -> None:
 class Tunnel:
     """The wire: the TUN and the clock. Only TCP and UDP between the two ends count, not what a kernel says to its neighbours."""
 
-    def __init__(self, link: Link, inside: Inside, ends: Ends, observer: Observer | None) -> None:
+    def __init__(self, link: Link, inside: Inside, ends: Ends, observer: PacketObserver | None) -> None:
         self.sent: deque[Arrived] = deque()
         self.on_step: Callable[[], None] = _nothing
         self._link = link
@@ -241,7 +241,7 @@ class Kernel:
         profile: Profile,
         opened: Opened,
         skipped: Callable[[int, str], None],
-        observer: Observer | None,
+        observer: PacketObserver | None,
     ) -> None:
         self._inside = inside
         self._link = inside.call(lambda: opened(ends))

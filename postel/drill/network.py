@@ -9,8 +9,8 @@ from postel.errors import TcpError
 from postel.host.datagrams import DatagramSocket
 from postel.host.host import Host
 from postel.host.listener import Listener
+from postel.sim.world import Witness
 from postel.tcp.config import Config
-from postel.tcp.observer import Observer
 from postel.tcp.state import State
 from postel.times import NEVER
 
@@ -19,9 +19,10 @@ class Network:
     """One host, whose link is the script."""
 
     def __init__(
-        self, addresses: tuple[str, ...], mtu: int, config: Config, observer: Observer | None, *, fast_open: frozenset[FastOpenSide]
+        self, addresses: tuple[str, ...], mtu: int, config: Config, witness: Witness | None, *, fast_open: frozenset[FastOpenSide]
     ) -> None:
-        self.host = Host(*addresses, secret=b"drill", mtu=mtu, config=config, observer=observer, memory_limit=1 << 30)
+        self.host = Host(*addresses, secret=b"drill", mtu=mtu, config=config, observer=witness, memory_limit=1 << 30)
+        self._witness = witness
         self.now = 0
         self.sent: deque[Arrived] = deque()
         self.fast_open = fast_open  # which sides the system allows to sockets that ask
@@ -37,6 +38,8 @@ class Network:
             self.host.forget_cookies()
 
     def inject(self, octets: bytes) -> None:
+        if self._witness is not None:
+            self._witness.packet_arrived(octets, self.now)
         self.host.packet_arrives(octets, self.now)
         self.pump()
 
@@ -45,6 +48,8 @@ class Network:
         host = self.host
         octets = host.next_packet(self.now)
         while octets is not None:
+            if self._witness is not None:
+                self._witness.packet_sent(octets, self.now)
             self.sent.append(Arrived(octets, self.now))
             octets = host.next_packet(self.now)
         event = host.next_event()

@@ -17,8 +17,8 @@ from postel.drill.script import ANY, Action, Anchor, Call, Code, Command, Datagr
 from postel.drill.stack import Ends, Stack
 from postel.drill.virtual import Virtual
 from postel.errors import ArgumentError, PostelError
+from postel.sim.world import Witness
 from postel.tcp import seq
-from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED
 from postel.times import NEVER, SECOND
 from postel.wire.address import Endpoint, parse
@@ -44,9 +44,9 @@ class Outcome:
     rule: str = ""
 
 
-def run(script: Script, profile: Profile, *, observer: Observer | None = None) -> Outcome:
+def run(script: Script, profile: Profile, *, witness: Witness | None = None) -> Outcome:
     """The same outcome every time, whatever the machine and the hour."""
-    return judge(script, lambda ends: Virtual(ends, profile, observer))
+    return judge(script, lambda ends: Virtual(ends, profile, witness))
 
 
 def judge(script: Script, stack: Callable[[Ends], Stack]) -> Outcome:

@@ -7,8 +7,8 @@ from postel.drill.network import Network
 from postel.drill.profile import Profile
 from postel.drill.sockets import Sockets
 from postel.drill.stack import Ends
+from postel.sim.world import Witness
 from postel.tcp.connection import Connection
-from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED, LISTEN, State
 from postel.wire.address import Endpoint, to_text
 
@@ -18,9 +18,9 @@ _UNTOLD: Final = ("local", "remote", "state")  # of a Status: the ladder says th
 class Virtual:
     tolerance = 0
 
-    def __init__(self, ends: Ends, profile: Profile, observer: Observer | None = None) -> None:
+    def __init__(self, ends: Ends, profile: Profile, witness: Witness | None = None) -> None:
         address = f"{to_text(ends.local.address)}/{ends.prefix_length}"
-        self.network = Network((address,), ends.mtu, profile.config, observer, fast_open=profile.fast_open)
+        self.network = Network((address,), ends.mtu, profile.config, witness, fast_open=profile.fast_open)
         self.sockets = Sockets(self.network, profile.config, ends, profile.nonblocking)
         self._profile = profile
 

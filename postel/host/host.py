@@ -74,6 +74,7 @@ class Host(Settings):
             memory_limit=memory_limit,
             orphan_limit=orphan_limit,
         )
+        self._watches = hasattr(observer, "packet_sent")  # until the drivers' links tell observers of packets
         self._verifies = verify_checksums
         self._verify = verify_checksums  # the packet at hand
         self._stride = 0  # of the parcel at hand
@@ -183,7 +184,7 @@ class Host(Settings):
         ``text`` follows ``octets``, where a link has vouched for them and taken them apart behind TCP's header (`parcel_arrives`).
         """
         self._packets_arrived += 1
-        if self.observer is not None:
+        if self._watches:
             self.observer.packet_arrived(octets, now)
         size = len(octets) + len(text)
         connection: Connection | None = None
@@ -222,7 +223,7 @@ class Host(Settings):
 
         What a link says that makes no sense is as harmless as what a packet holds.
         """
-        if self.observer is not None:
+        if self._watches:
             for packet in finished(parcel):
                 self.packet_arrives(packet, now)
             return
@@ -255,7 +256,7 @@ class Host(Settings):
 
     def next_parcel(self, now: int) -> Parcel | None:
         """As `next_packet`, for a link that computes checksums and cuts. Signed segments, and where an observer looks on, leave whole."""
-        while self.observer is None and not self._outbound.queue:
+        while not self._watches and not self._outbound.queue:
             connection = self._next_sender(now)
             if connection is None:
                 return None
@@ -468,7 +469,7 @@ class Host(Settings):
 
     def _leaves(self, octets: bytes, now: int) -> bytes:
         self._packets_sent += 1
-        if self.observer is not None:
+        if self._watches:
             self.observer.packet_sent(octets, now)
         return octets
 

@@ -109,7 +109,6 @@ class TakesAnyAck(Front):
         segment.ack = connection.tcb.snd.max
         if segment.tsecr != ABSENT:
             segment.tsecr = 0
-        self.trace.packet_arrived(octets, now)
         self.host._connections.give(connection, segment, octets, now)  # noqa: SLF001
         self._note(octets, arrived=True)
 

@@ -66,7 +66,7 @@ class Wire(Link):
         self._arrived: deque[bytes] = deque()
         self._leaving: deque[bytes] = deque()
         self._has_crashed = False
-        world.front(host, self, on_crash=self._crashed)
+        world.front(host, self, on_crash=self._crashed, hears_later=True)
 
     @property
     def is_readable(self) -> bool:
@@ -88,7 +88,11 @@ class Wire(Link):
 
     def receive(self) -> bytes:
         self._require_host()
-        return self._arrived.popleft() if self._arrived else b""
+        if not self._arrived:
+            return b""
+        octets = self._arrived.popleft()
+        self._world.hears(octets)
+        return octets
 
     def send(self, packet: bytes) -> bool:
         """Carried at once: an observer is told of each packet what becomes of it before it is told of the next."""

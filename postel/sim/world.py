@@ -14,16 +14,18 @@ from postel.host import orphans
 from postel.host.datagrams import DatagramSocket
 from postel.host.host import Host, HostEvent
 from postel.host.listener import Listener
+from postel.links.observer import PacketObserver
 from postel.sim.path import QUEUE, Path
 from postel.sim.rules import BY_PATH, PASS, Rule, Verdict
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import Event
-from postel.tcp.observer import Observer
+from postel.tcp.observer import Decision, Observer, TimerName
 from postel.tcp.state import State
 from postel.times import MILLISECOND, NEVER
 from postel.wire import address as addresses
 from postel.wire import icmp, ip
+from postel.wire.address import Endpoint
 from postel.wire.segment import Segment
 
 Subject = Connection | Listener | DatagramSocket
@@ -33,8 +35,12 @@ _MEMORY: Final = 256 << 20
 _LEAST_MTU: Final = 68  # RFC 791, 3.2
 
 
-class Witness(Observer):
-    """An observer that is also told what becomes of packets between the hosts."""
+class Witness(Observer, PacketObserver):
+    """An observer of all hosts of a world, of their packets, and of what becomes of packets between hosts.
+
+    When a packet leaves a host, `packet_sent` is called, and `carried` or `lost` at once after it. When the host at the
+    other end hears the packet, `packet_arrived` is called, and what that host makes of it follows.
+    """
 
     def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
         """A packet is on its way, told once for each copy; ``delivered`` differs from ``octets`` when it is damaged on the way."""
@@ -66,33 +72,29 @@ class _Voice(Observer):
     def fall_silent(self) -> None:
         self._listener = None
 
-    def state_changed(self, local: object, remote: object, before: State, after: State, now: int) -> None:
+    def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
         if self._listener is not None:
             self._listener.state_changed(local, remote, before, after, now)
 
-    def segment_sent(self, local: object, remote: object, segment: Segment, now: int) -> None:
+    def segment_sent(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
         if self._listener is not None:
             self._listener.segment_sent(local, remote, segment, now)
 
-    def segment_arrived(self, local: object, remote: object, segment: Segment, now: int) -> None:
+    def segment_arrived(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
         if self._listener is not None:
             self._listener.segment_arrived(local, remote, segment, now)
 
-    def timer_expired(self, local: object, remote: object, timer: str, now: int) -> None:
+    def timer_expired(self, local: Endpoint, remote: Endpoint, timer: TimerName, now: int) -> None:
         if self._listener is not None:
             self._listener.timer_expired(local, remote, timer, now)
 
-    def peer_erred(self, local: object, remote: object, error: str, now: int) -> None:
+    def decided(self, local: Endpoint, remote: Endpoint, decision: Decision, now: int) -> None:
+        if self._listener is not None:
+            self._listener.decided(local, remote, decision, now)
+
+    def peer_erred(self, local: Endpoint, remote: Endpoint, error: str, now: int) -> None:
         if self._listener is not None:
             self._listener.peer_erred(local, remote, error, now)
-
-    def packet_sent(self, octets: bytes, now: int) -> None:
-        if self._listener is not None:
-            self._listener.packet_sent(octets, now)
-
-    def packet_arrived(self, octets: bytes, now: int) -> None:
-        if self._listener is not None:
-            self._listener.packet_arrived(octets, now)
 
     def packet_dropped(self, reason: str, octets: bytes, now: int) -> None:
         if self._listener is not None:
@@ -119,6 +121,7 @@ class _Node:
         self._voice = None if self._observer is None else _Voice(self._observer)
         self.host = self._make(self._voice)
         self.stack: Stack = self.host
+        self.hears_later = False  # `stack` tells by itself when the host hears a packet
 
     def restart(self) -> None:
         """The host is gone without a word; another like it starts."""
@@ -130,8 +133,9 @@ class _Node:
         if on_crash is not None:
             on_crash()
 
-    def front(self, stack: Stack, on_crash: Callable[[], None] | None) -> None:
+    def front(self, stack: Stack, on_crash: Callable[[], None] | None, *, hears_later: bool) -> None:
         self.stack = stack
+        self.hears_later = hears_later
         self._on_crash = on_crash
 
 
@@ -219,10 +223,16 @@ class World:
         self._nodes[node.host] = node
         return node.host
 
-    def front(self, host: Host, stack: Stack, *, on_crash: Callable[[], None] | None = None) -> None:
-        """Let ``stack`` stand between the network and ``host``: it is called in the host's place, and passes on what it likes.
-        ``on_crash()`` is called when ``host`` is restarted; then ``stack`` is in front of nothing."""
-        self._node(host).front(stack, on_crash)
+    def front(self, host: Host, stack: Stack, *, on_crash: Callable[[], None] | None = None, hears_later: bool = False) -> None:
+        """Let ``stack`` stand between the network and ``host``: it is called in the host's place, and passes on what it
+        likes. ``on_crash()`` is called when ``host`` is restarted; then ``stack`` is in front of nothing. A `Witness` is
+        told that a packet arrived when ``stack`` gets it; with ``hears_later`` it is told when ``stack`` calls `hears`."""
+        self._node(host).front(stack, on_crash, hears_later=hears_later)
+
+    def hears(self, octets: bytes) -> None:
+        """A host is about to be given this packet: tell the `Witness`."""
+        if self._witness is not None:
+            self._witness.packet_arrived(octets, self.now)
 
     def application(self, host: Host, application: Application) -> None:
         """Let ``application`` have the events of ``host`` from now on."""
@@ -319,6 +329,8 @@ class World:
             self.pump()
         elif node is not None and octets:
             self.now = when
+            if not node.hears_later:
+                self.hears(octets)
             node.stack.packet_arrives(octets, when)
             self._pump(node)
         elif node is not None:
@@ -349,6 +361,8 @@ class World:
 
     def _send(self, node: _Node, octets: bytes) -> None:
         self.packets += 1
+        if self._witness is not None:
+            self._witness.packet_sent(octets, self.now)
         verdict = self._verdict(octets, node.name)
         receiver = self._receiver(node, octets)
         if receiver is None:

@@ -1,33 +1,88 @@
-"""Who wants to watch, subclasses `Observer`. An observer is told and changes nothing; without one the core pays one `is not None`."""
+"""What a program may watch of connections: their states, segments, timers and decisions.
+
+::
+
+    host = Host("10.0.0.2/24", secret=…, observer=MyObserver())
+
+An observer is told of things and changes none of them: with it and without it a host sends the same packets, octet
+for octet, makes the same parcels and uses the same memory, beside what the observer keeps for itself. Without an
+observer each place that would call one costs one comparison with None. `postel.testing.check_observer` checks all of
+that for an observer of yours.
+
+Packets aren't seen here, because a host with offload doesn't make all packets itself: its link cuts and joins them.
+`postel.links.observer` sees what passes a link, a `postel.sim.Witness` what passes between the hosts of a world.
+"""
+
+from typing import Final, Literal, get_args
 
 from postel.tcp.state import State
+from postel.wire.address import Endpoint
 from postel.wire.segment import Segment
+
+TimerName = Literal[
+    "retransmission",  # RFC 6298
+    "probe",  # the tail loss probe of RFC 8985, 7
+    "reorder",  # RACK waits for segments that may only be late: RFC 8985, 6.2
+    "persist",  # the peer's window is closed: RFC 9293, 3.8.6.1
+    "override",  # of silly window syndrome avoidance: RFC 9293, 3.8.6.2.1
+    "delayed-ack",  # RFC 9293, 3.8.6.3
+    "keep-alive",  # RFC 9293, 3.8.4
+    "user-timeout",  # RFC 9293, 3.8.3
+    "time-wait",  # 2 MSL have passed
+    "orphan",  # the program released the connection, and its peer has taken too long since
+]
+Decision = Literal[
+    "recovery",  # segments are lost, the congestion window shrinks: fast recovery begins (RFC 5681, RFC 6675, RFC 8985)
+    "recovered",  # all that was in flight when that recovery began is acknowledged
+    "timeout",  # nothing was heard for a whole retransmission timeout: the congestion window shrinks to one segment (RFC 5681, 3.1)
+]
+
+TIMERS: Final[tuple[TimerName, ...]] = get_args(TimerName)
+DECISIONS: Final[tuple[Decision, ...]] = get_args(Decision)
 
 
 class Observer:
-    """Every method does nothing: override what you need. ``local`` and ``remote`` name the connection, ``now`` is in microseconds."""
+    """Base class of observers: every method does nothing, so override the ones that you need.
 
-    def state_changed(self, local: object, remote: object, before: State, after: State, now: int) -> None:
-        """A connection entered ``after``."""
+    In each method ``local`` and ``remote`` name the connection, and ``now`` is the host's time in microseconds. A method
+    is called inside a call of the host, in the thread of that call, and nothing catches what it raises. So it should do
+    little, raise nothing, change none of its arguments, and call no method of the host or the connection that sends,
+    receives or ends something.
 
-    def segment_sent(self, local: object, remote: object, segment: Segment, now: int) -> None:
-        """A segment leaves a connection, already counted in its TCB."""
+    A half-open connection that was moved to the SYN cache, or a closed one that only a record of TIME-WAIT remembers,
+    may be made anew when a segment needs it. An observer isn't told again of what it was told already.
+    """
 
-    def segment_arrived(self, local: object, remote: object, segment: Segment, now: int) -> None:
-        """A segment comes to a connection, which has not looked at it yet."""
+    def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
+        """The connection left the state ``before`` and entered ``after`` (RFC 9293, 3.3.2).
 
-    def timer_expired(self, local: object, remote: object, timer: str, now: int) -> None:
-        """A timer ran out: "retransmission", "probe", "reorder", "persist", "override", "delayed-ack", "keep-alive", "user-timeout",
-        "time-wait" or "orphan"."""
+        A connection that came from a listener begins with CLOSED to LISTEN, when its SYN has arrived.
+        """
 
-    def peer_erred(self, local: object, remote: object, error: str, now: int) -> None:
-        """A peer broke a rule that says to log the error and to go on, such as RFC 7323, 2.3; ``error`` is it in words."""
+    def segment_sent(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
+        """The connection sends ``segment``, which its state and counters include already.
 
-    def packet_sent(self, octets: bytes, now: int) -> None:
-        """A whole IP packet leaves a host."""
+        With offload one segment may stand for several packets: ``segment.packets``. It isn't signed yet.
+        """
 
-    def packet_arrived(self, octets: bytes, now: int) -> None:
-        """A whole IP packet comes to a host."""
+    def segment_arrived(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
+        """``segment`` arrived for the connection, which has not looked at it yet. Checksum and signature are right.
+
+        Segments that no connection expects aren't told here: a listener's SYN is, once it has made a connection.
+        """
+
+    def timer_expired(self, local: Endpoint, remote: Endpoint, timer: TimerName, now: int) -> None:
+        """The timer ran out; what follows from it is told after this. A timer that was stopped in time is not told."""
+
+    def decided(self, local: Endpoint, remote: Endpoint, decision: Decision, now: int) -> None:
+        """The sender has decided something about loss, which shows in its congestion window (`Connection.status`) after this call."""
+
+    def peer_erred(self, local: Endpoint, remote: Endpoint, error: str, now: int) -> None:
+        """The peer broke a rule that an RFC says to log before going on, such as RFC 7323, 2.3. ``error`` describes it in English."""
 
     def packet_dropped(self, reason: str, octets: bytes, now: int) -> None:
-        """A host drops a packet; ``reason`` is the counter of `Host.statistics`."""
+        """The host dropped a packet that arrived, or had no room to send one.
+
+        ``reason`` is the name of the counter in `Host.statistics`, without its ``dropped_``. ``octets`` hold the packet,
+        or its headers alone where the link gave the payload apart from them.
+        """

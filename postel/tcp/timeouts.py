@@ -6,6 +6,7 @@ from typing import Final
 from postel.errors import ConnectionTimedOut, HostUnreachable
 from postel.tcp import handshake, keepalive, loss_timers, orphan, pathmtu, usertimeout
 from postel.tcp.acknowledge import has_more
+from postel.tcp.observer import TimerName
 from postel.tcp.tcb import OWES_ACK, OWES_SYN, OWES_TAIL_PROBE, OWES_WINDOW_PROBE, Tcb
 from postel.tcp.timers import (
     DELAYED_ACK,
@@ -111,9 +112,9 @@ def _pacing(tcb: Tcb, _now: int) -> None:
     tcb.timers.stop(PACING)
 
 
-# Each timer, the name that an observer is told ("": none), and what happens when it expires. Of several that are due, those that end
-# the connection come first, then those that wait for an ACK, then those that held something back.
-HANDLERS: Final[tuple[tuple[int, str, Callable[[Tcb, int], None]], ...]] = (
+# Each timer, the name that an observer is told (None: it is not told), and what happens when it expires. Of several that
+# are due, those that end the connection come first, then those that wait for an ACK, then those that held something back.
+HANDLERS: Final[tuple[tuple[int, TimerName | None, Callable[[Tcb, int], None]], ...]] = (
     (USER, "user-timeout", user_timeout),
     (TWO_MSL, "time-wait", _two_msl),
     (ORPHAN, "orphan", orphan.end),  # EP-TMO-9
@@ -124,7 +125,7 @@ HANDLERS: Final[tuple[tuple[int, str, Callable[[Tcb, int], None]], ...]] = (
     (PERSIST, "persist", persist),
     (OVERRIDE, "override", _override),
     (DELAYED_ACK, "delayed-ack", _delayed_ack),
-    (PACING, "", _pacing),
+    (PACING, None, _pacing),
 )
 
 
@@ -135,6 +136,6 @@ def expire(tcb: Tcb, now: int) -> None:
         return
     for timer, name, handle in HANDLERS:
         if timers.due(timer) <= now:
-            if name and tcb.observer is not None:
+            if name is not None and tcb.observer is not None:
                 tcb.observer.timer_expired(tcb.local, tcb.remote, name, now)
             handle(tcb, now)

@@ -20,7 +20,7 @@ from postel.tcp.connection import Connection
 from postel.tcp.events import Event
 from postel.tcp.invariants import check
 from postel.tcp.memory import Memory
-from postel.tcp.observer import Observer
+from postel.tcp.observer import Observer, TimerName
 from postel.tcp.state import CLOSED, LISTEN, SYN_SENT, State
 from postel.tcp.tcb import Tcb
 from postel.tcp.timeouts import HANDLERS
@@ -66,13 +66,13 @@ class Watch(Observer):
         self.expired: list[str] = []
         self.errors: list[str] = []
 
-    def peer_erred(self, local: object, remote: object, error: str, now: int) -> None:
+    def peer_erred(self, local: Endpoint, remote: Endpoint, error: str, now: int) -> None:
         self.errors.append(error)
 
-    def state_changed(self, local: object, remote: object, before: State, after: State, now: int) -> None:
+    def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
         self.changes.append((before, after))
 
-    def timer_expired(self, local: object, remote: object, timer: str, now: int) -> None:
+    def timer_expired(self, local: Endpoint, remote: Endpoint, timer: TimerName, now: int) -> None:
         self.expired.append(timer)
 
 

@@ -18,6 +18,7 @@ from postel.tcp.connection import Connection
 from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED
 from postel.times import MILLISECOND, SECOND
+from postel.wire.address import Endpoint
 from postel.wire.segment import Segment
 
 
@@ -38,19 +39,19 @@ class Sampler(Observer):
     def __init__(self) -> None:
         self.samples: list[Sample] = []
         self._connection: Connection | None = None
-        self._pair: tuple[object, object] = (None, None)
+        self._pair: tuple[Endpoint, Endpoint] | None = None
 
     def watch(self, connection: Connection) -> None:
         self._connection = connection
         self._pair = (connection.local, connection.remote)
 
-    def segment_sent(self, local: object, remote: object, segment: Segment, now: int) -> None:
+    def segment_sent(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
         self._look(local, remote, now)
 
-    def segment_arrived(self, local: object, remote: object, segment: Segment, now: int) -> None:
+    def segment_arrived(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
         self._look(local, remote, now)
 
-    def _look(self, local: object, remote: object, now: int) -> None:
+    def _look(self, local: Endpoint, remote: Endpoint, now: int) -> None:
         connection = self._connection
         if connection is None or (local, remote) != self._pair or connection.state is CLOSED:
             return

@@ -2,10 +2,12 @@
 
 from typing import BinaryIO, Final
 
-from postel.tcp.observer import Observer
+from postel.links.observer import PacketObserver
+from postel.tcp.observer import Observer, TimerName
 from postel.tcp.state import CLOSED, TIME_WAIT, State
 from postel.view import pcapng
 from postel.view.trace import Trace
+from postel.wire.address import Endpoint
 
 UNLIMITED: Final = 0
 _REMEMBERED: Final = 4096  # data segments of one direction, of which a retransmission can be told
@@ -13,7 +15,7 @@ _RECENT: Final = 16  # packets and changes of a connection
 
 
 class Recorder(Trace):
-    """The observer of one host: each packet is in ``file`` once the next one comes, or at `finish`; the file should be unbuffered.
+    """Of one host and its link: each packet is in ``file`` once the next one comes, or at `finish`; the file should be unbuffered.
 
     Its remarks are those of a `Trace`, as far as they need not what was long ago: it keeps of a connection only what later remarks need.
     At most ``limit`` octets are written, `UNLIMITED` for no bound; ``left_out`` counts the packets that are not in the file.
@@ -97,18 +99,18 @@ class Recorder(Trace):
                 del self._causes[ends]
 
 
-class Both(Observer):
-    """Tells two observers of one host."""
+class Both(Observer, PacketObserver):
+    """Tells two traces of one host and its link."""
 
-    def __init__(self, first: Observer, second: Observer) -> None:
+    def __init__(self, first: Trace, second: Trace) -> None:
         self._first = first
         self._second = second
 
-    def state_changed(self, local: object, remote: object, before: State, after: State, now: int) -> None:
+    def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
         self._first.state_changed(local, remote, before, after, now)
         self._second.state_changed(local, remote, before, after, now)
 
-    def timer_expired(self, local: object, remote: object, timer: str, now: int) -> None:
+    def timer_expired(self, local: Endpoint, remote: Endpoint, timer: TimerName, now: int) -> None:
         self._first.timer_expired(local, remote, timer, now)
         self._second.timer_expired(local, remote, timer, now)
 

@@ -1,13 +1,15 @@
-"""The one recorder: an Observer that a host, a world or a relay tells what happens, and of which every view is made.
+"""The one recorder, of which every view is made: an observer of connections and of packets.
 
-Give it to a host (``Host(…, observer=trace)``) and it sees that host's packets, states and timers; give it to a `World` and it sees both
-ends and the way between. A relay tells it `carried` and `lost`: then it knows the wire alone, and the states stay blank.
+Give it to a `World` (``World(observer=trace)``) and it sees both ends and the way between. Of a single host it sees states and timers
+(``Host(…, observer=trace)``), and packets where it watches the host's link too (``Observed(link, trace)``). A relay tells it `carried` and
+`lost`: then it knows the wire alone, and the states stay blank.
 """
 
 import json
 from collections import deque
 
 from postel.sim.world import Witness
+from postel.tcp.observer import TimerName
 from postel.tcp.state import State
 from postel.view import record
 from postel.view.flow import Change, Expiry, Flow, Remark
@@ -61,7 +63,7 @@ class Trace(Witness):
         """The next packet has this number: in a capture others may come between."""
         self._number = number - 1
 
-    # What a host tells
+    # What a host and its link tell
 
     def packet_sent(self, octets: bytes, now: int) -> None:
         self._fresh = packet = self._depart(octets, now)
@@ -95,9 +97,7 @@ class Trace(Witness):
         if self._arriving is not None and self._arriving.arrived_at == now:
             self._arriving.dropped = reason
 
-    def state_changed(self, local: object, remote: object, before: State, after: State, now: int) -> None:
-        if not (isinstance(local, Endpoint) and isinstance(remote, Endpoint)):
-            return
+    def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
         if after is State.LISTEN and before is State.CLOSED:
             return  # whom it will talk to isn't known yet
         flow = self._flow(local, remote, segment.PROTOCOL)
@@ -113,9 +113,7 @@ class Trace(Witness):
         flow.states[local] = after
         flow.changes.append(Change(local, before, after, now, self._next_order(), cause))
 
-    def timer_expired(self, local: object, remote: object, timer: str, now: int) -> None:
-        if not (isinstance(local, Endpoint) and isinstance(remote, Endpoint)):
-            return
+    def timer_expired(self, local: Endpoint, remote: Endpoint, timer: TimerName, now: int) -> None:
         flow = self._flow(local, remote, segment.PROTOCOL)
         expiry = Expiry(local, timer, now, self._next_order(), flow.states.get(local))
         flow.expiries.append(expiry)

@@ -27,7 +27,7 @@ class Watcher(Observer):
     def __init__(self) -> None:
         self.told = []
 
-    def state_changed(self, local: object, remote: object, before: object, after: object, now: int):
+    def state_changed(self, local: Endpoint, remote: Endpoint, before: object, after: object, now: int):
         self.told.append((str(before), str(after)))
 
     def packet_sent(self, octets: bytes, now: int):

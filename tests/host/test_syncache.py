@@ -14,7 +14,7 @@ from postel.host.syncache import MOST_RETRANSMISSIONS
 from postel.tcp import seq
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
-from postel.tcp.observer import Observer
+from postel.tcp.observer import Observer, TimerName
 from postel.tcp.state import ESTABLISHED, SYN_RECEIVED
 from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
 from postel.wire import icmp, ip
@@ -218,19 +218,19 @@ class Recorder(Observer):
     def __init__(self) -> None:
         self.told: dict[object, list[str]] = {}
 
-    def state_changed(self, local: object, remote: object, before: object, after: object, now: int) -> None:
+    def state_changed(self, local: Endpoint, remote: Endpoint, before: object, after: object, now: int) -> None:
         self.told.setdefault(remote, []).append(f"{now} {before} {after}")
 
-    def segment_sent(self, local: object, remote: object, segment: Segment, now: int) -> None:
+    def segment_sent(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
         self.told.setdefault(remote, []).append(f"{now} sent {segment}")
 
-    def segment_arrived(self, local: object, remote: object, segment: Segment, now: int) -> None:
+    def segment_arrived(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
         self.told.setdefault(remote, []).append(f"{now} arrived {segment}")
 
-    def timer_expired(self, local: object, remote: object, timer: str, now: int) -> None:
+    def timer_expired(self, local: Endpoint, remote: Endpoint, timer: TimerName, now: int) -> None:
         self.told.setdefault(remote, []).append(f"{now} {timer}")
 
-    def peer_erred(self, local: object, remote: object, error: str, now: int) -> None:
+    def peer_erred(self, local: Endpoint, remote: Endpoint, error: str, now: int) -> None:
         self.told.setdefault(remote, []).append(f"{now} {error}")
 
 

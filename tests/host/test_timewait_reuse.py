@@ -16,6 +16,7 @@ from postel.tcp.connection import Connection
 from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED, ESTABLISHED, SYN_SENT, TIME_WAIT
 from postel.times import MILLISECOND, MINUTE, SECOND
+from postel.wire.address import Endpoint
 from postel.wire.segment import ABSENT, ACK, FIN, RST, SYN, Segment
 from tests.host.conftest import Pair, Peer
 
@@ -191,7 +192,7 @@ def test_a_pair_that_is_taken_is_told_to_an_observer_as_closed() -> None:
     told = []
 
     class Watching(Observer):
-        def state_changed(self, local: object, remote: object, before: object, after: object, now: int) -> None:
+        def state_changed(self, local: Endpoint, remote: Endpoint, before: object, after: object, now: int) -> None:
             told.append(str(after))
 
     pair = Pair(

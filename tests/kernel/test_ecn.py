@@ -15,6 +15,7 @@ from postel.tcp.ecn.accurate import Accurate
 from postel.tcp.ecn.classic import Classic
 from postel.tcp.observer import Observer
 from postel.wire import ip
+from postel.wire.address import Endpoint
 from postel.wire.segment import ECE, SYN, Segment
 
 POSTEL = {4: "10.7.0.2", 6: "fd07::2"}
@@ -29,7 +30,7 @@ class Watch(Observer):
         self.marks: set[int] = set()
         self.echoes = 0
 
-    def segment_arrived(self, local: object, remote: object, segment: Segment, now: int) -> None:
+    def segment_arrived(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
         if not segment.flags & SYN:
             self.marks.add(segment.ecn)
             self.echoes += segment.flags & ECE != 0

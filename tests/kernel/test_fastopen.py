@@ -10,6 +10,7 @@ import pytest
 from postel.tcp import seq
 from postel.tcp.config import DEFAULT
 from postel.tcp.observer import Observer
+from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, SYN, Segment
 
 POSTEL = {4: "10.7.0.2", 6: "fd07::2"}
@@ -23,7 +24,7 @@ class Handshakes(Observer):
         self.syns: list[Segment] = []
         self.answers: list[Segment] = []
 
-    def segment_sent(self, local: object, remote: object, segment: Segment, now: int) -> None:
+    def segment_sent(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
         if segment.flags & SYN:
             (self.answers if segment.flags & ACK else self.syns).append(segment)
 

@@ -10,9 +10,10 @@ from postel.tcp import config as module
 from postel.tcp.config import _BOUNDS, DEFAULT, Config, names
 from postel.tcp.events import CLOSED_NAME, OPENED, Event
 from postel.tcp.memory import Memory
-from postel.tcp.observer import Observer
+from postel.tcp.observer import DECISIONS, TIMERS, Observer
 from postel.tcp.state import CLOSED, LISTEN
 from postel.times import HOUR, MILLISECOND, MINUTE, NEVER, SECOND
+from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, Segment
 
 
@@ -86,10 +87,13 @@ def test_an_event_says_what_it_is() -> None:
 def test_an_observer_that_overrides_nothing_is_told_in_vain() -> None:
     observer = Observer()
     segment = Segment(1, 2, 3, 4, ACK, 5)
-    observer.state_changed(None, None, CLOSED, LISTEN, 0)
-    observer.segment_sent(None, None, segment, 0)
-    observer.segment_arrived(None, None, segment, 0)
-    observer.timer_expired(None, None, "persist", 0)
-    observer.packet_sent(b"", 0)
-    observer.packet_arrived(b"", 0)
+    local, remote = Endpoint(b"\x0a\0\0\1", 80), Endpoint(b"\x0a\0\0\2", 4000)
+    observer.state_changed(local, remote, CLOSED, LISTEN, 0)
+    observer.segment_sent(local, remote, segment, 0)
+    observer.segment_arrived(local, remote, segment, 0)
+    for timer in TIMERS:
+        observer.timer_expired(local, remote, timer, 0)
+    for decision in DECISIONS:
+        observer.decided(local, remote, decision, 0)
+    observer.peer_erred(local, remote, "an error", 0)
     observer.packet_dropped("reason", b"", 0)
