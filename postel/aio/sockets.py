@@ -87,7 +87,7 @@ class ConnectionSocket(Socket):
         if (level, option) == options.SO_LINGER:
             self._transport.linger = options.linger_of(value)
             return
-        self._connection.configure(options.changed(self._connection.tcb.config, level, option, value), self._pump.now())
+        self._connection.configure(options.changed(self._connection.config, level, option, value), self._pump.now())
         self._pump.wake()
 
     def _option(self, level: int, option: int) -> bytes:

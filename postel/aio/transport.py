@@ -310,7 +310,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
     def _has_end_to_tell(self) -> bool:
         """The peer's FIN, once all before it was read. `Connection.at_end` says it of an abort here, too, and the protocol is told that as
         its loss."""
-        return self._connection.tcb.fin_is_received and not self._connection.readable and not self._eof_told
+        return self._connection.has_peer_ended and not self._connection.readable and not self._eof_told
 
     def _lose(self, error: BaseException | None) -> None:
         """Nothing more is read or written here; what the connection took is its own to deliver."""

@@ -12,7 +12,6 @@ from postel.tcp import seq
 from postel.tcp.connection import Connection
 from postel.tcp.state import SYN_SENT
 from postel.view import Trace
-from postel.view.tcb import variables
 from postel.wire.segment import ABSENT, ACK, PROTOCOL, SYN, Segment, checksum_is_right, parse
 
 _PORTS: Final = 20  # of a packet without IP options, as all are here
@@ -60,7 +59,7 @@ class Front:
 
     def _note(self, octets: bytes, *, arrived: bool) -> None:
         connection = self.connection_of(octets, arrived=arrived)
-        self._notes.append(Note(self.name, arrived, {} if connection is None else variables(connection)))
+        self._notes.append(Note(self.name, arrived, {} if connection is None else connection.variables()))
 
     def connection_of(self, octets: bytes, *, arrived: bool) -> Connection | None:
         if octets[9] != PROTOCOL:
@@ -88,10 +87,11 @@ class OpensOnSyn(Front):
         entry = next((entry for entry in connections.passive.half_open.values() if entry.child is child), None)
         if entry is None or child is None:
             return
-        tcb = child.tcb
-        answer = Segment(child.remote.port, child.local.port, tcb.rcv.nxt, tcb.snd.max, ACK, tcb.snd.wnd)
-        if tcb.timestamps.agreed:
-            answer.tsval, answer.tsecr = tcb.timestamps.recent, 0
+        sent = parse(octets, _PORTS, len(octets))
+        window = child.status(now).send_window
+        answer = Segment(child.remote.port, child.local.port, sent.ack, seq.add(sent.seq, 1), ACK, window)
+        if sent.tsval != ABSENT:
+            answer.tsval, answer.tsecr = sent.tsecr, 0
         self.trace.remark(child.local, child.remote, remark("hasty"), now)
         connections._give_to_child(entry, answer, b"", now)  # noqa: SLF001
 
@@ -106,7 +106,7 @@ class TakesAnyAck(Front):
             super().packet_arrives(octets, now)
             return
         segment = parse(octets, _PORTS, len(octets))
-        segment.ack = connection.tcb.snd.max
+        segment.ack = seq.add(connection.variables()["ISS"], 1)
         if segment.tsecr != ABSENT:
             segment.tsecr = 0
         self.host._connections.give(connection, segment, octets, now)  # noqa: SLF001

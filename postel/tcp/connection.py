@@ -17,6 +17,7 @@ from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.events import CLOSED_NAME, Event
+from postel.tcp.fastopen import Attempt
 from postel.tcp.keeper import Keeper
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
@@ -84,6 +85,11 @@ class Connection:
         return self.tcb.state
 
     @property
+    def config(self) -> Config:
+        """The choices that hold now; `configure` replaces them."""
+        return self.tcb.config
+
+    @property
     def error(self) -> TcpError | None:
         """What ended the connection; None while it lives and after an orderly close. A reason to look at: raise a `renewed` one."""
         return self.tcb.error if self.tcb.state is CLOSED else None
@@ -99,6 +105,28 @@ class Connection:
         return tuning.room(self.tcb) if calls.may_send(self.tcb) else 0
 
     @property
+    def send_limit(self) -> int:
+        """Octets that the send buffer holds at present; an automatic one grows."""
+        return self.tcb.send_limit
+
+    @property
+    def receive_limit(self) -> int:
+        """Octets that the receive buffer holds at present; an automatic one grows."""
+        return self.tcb.receive_limit
+
+    @property
+    def mss(self) -> int:
+        """Octets of text in a full segment at present: what the peer's MSS, the path and our options leave."""
+        tcb = self.tcb
+        return tcb.data_mss if tcb.controller is None else tcb.controller.smss
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether text may flow before the handshake is over: as a client with a cookie, or as a server that was given one (RFC 7413)."""
+        fast_open = self.tcb.fast_open
+        return fast_open is not None and (fast_open.opened or (isinstance(fast_open, Attempt) and bool(fast_open.option)))
+
+    @property
     def unacknowledged(self) -> int:
         """Octets that `send` took and the peer hasn't acknowledged yet."""
         return self.tcb.send_buffer.size
@@ -107,6 +135,11 @@ class Connection:
     def at_end(self) -> bool:
         """Whether everything was read, and nothing more will come: the peer sent FIN, or `abort` was called here."""
         return self.tcb.unread == 0 and calls.has_ended(self.tcb)
+
+    @property
+    def has_peer_ended(self) -> bool:
+        """Whether the peer's FIN came, and all that it sent before: nothing more arrives."""
+        return self.tcb.fin_is_received
 
     @property
     def urgent(self) -> int:
@@ -208,6 +241,11 @@ class Connection:
             raise calls.why_closed(self.tcb)
         figures = self.tcb.recovery.figures() if self.tcb.is_sender else Figures()
         return status.of(self.tcb, figures, self.urgent, now)
+
+    def variables(self) -> dict[str, int]:
+        """The variables of RFC 9293, 3.3.1 by name: ``SND.UNA`` and such relative to ISS, ``RCV.NXT`` and such to IRS, windows in octets,
+        ``ISS`` and ``IRS`` as they are. What isn't known yet is left out; a closed connection has none."""
+        return status.variables(self.tcb)
 
     # The network
 

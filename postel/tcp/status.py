@@ -2,9 +2,10 @@
 
 from typing import Final, NamedTuple
 
+from postel.tcp import seq
 from postel.tcp.congestion import ARBITRARILY_HIGH
 from postel.tcp.recovery import Figures
-from postel.tcp.state import State
+from postel.tcp.state import CLOSED, SYN_SENT, State
 from postel.tcp.stopwatch import BUFFER, BUSY, WINDOW, Stopwatch
 from postel.tcp.tcb import Tcb
 from postel.tcp.window import LARGEST_FIELD
@@ -60,6 +61,7 @@ class Status(NamedTuple):
     lost: int
     retrans: int  # sent again and not acknowledged yet
     retransmits: int  # timeouts in a row
+    probes: int  # of a closed window or of an idle peer, without an answer
     total_retrans: int
     dsack_dups: int
     reord_seen: int
@@ -108,7 +110,7 @@ def of(tcb: Tcb, figures: Figures, urgent: int, now: int) -> Status:
         advmss=tcb.advertised_mss, pmtu=tcb.path_mtu,
         snd_cwnd=window // smss, snd_ssthresh=threshold // smss, unacked=_segments(tcb.flight, smss),
         sacked=_segments(figures.sacked, smss), lost=_segments(figures.lost, smss), retrans=_segments(figures.retransmitted, smss),
-        retransmits=tcb.retransmissions, total_retrans=tcb.segments_retransmitted,
+        retransmits=tcb.retransmissions, probes=tcb.probes, total_retrans=tcb.segments_retransmitted,
         dsack_dups=figures.duplicates, reord_seen=figures.reorderings, delivered=_segments(figures.delivered, smss),
         bytes_sent=tcb.octets_acknowledged + tcb.send_buffer.size - tcb.never_sent + tcb.octets_retransmitted,
         bytes_retrans=tcb.octets_retransmitted, bytes_acked=tcb.octets_acknowledged,
@@ -119,6 +121,23 @@ def of(tcb: Tcb, figures: Figures, urgent: int, now: int) -> Status:
         rcv_space=tcb.receive_limit, rcv_ssthresh=min(tcb.receive_limit, LARGEST_FIELD << tcb.rcv.shift),
         pacing_rate=rate, delivery_rate=figures.delivery_rate,
     )  # fmt: skip
+
+
+def variables(tcb: Tcb) -> dict[str, int]:
+    """What RFC 9293, 3.3.1 names, relative to ISS and IRS but for those two; without what isn't known yet, and nothing of a closed one."""
+    if tcb.state is CLOSED:
+        return {}
+    snd, rcv = tcb.snd, tcb.rcv
+    ours = {"SND.UNA": snd.una, "SND.NXT": snd.nxt, "SND.UP": snd.up}
+    theirs: dict[str, int] = {}
+    if tcb.state is not SYN_SENT:
+        ours["SND.WL2"] = snd.wl2
+        theirs = {"SND.WL1": snd.wl1, "RCV.NXT": rcv.nxt}
+    found = {name: seq.distance(snd.iss, number) for name, number in ours.items()}
+    found |= {name: seq.distance(rcv.irs, number) for name, number in theirs.items()} | {"SND.WND": snd.wnd, "ISS": snd.iss}
+    if theirs:
+        found |= {"RCV.UP": rcv.up, "IRS": rcv.irs}
+    return found | {"RCV.WND": rcv.wnd}
 
 
 def _controller(tcb: Tcb) -> tuple[str, int, int, int, int]:

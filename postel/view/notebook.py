@@ -10,7 +10,6 @@ from postel.tcp.state import CLOSED
 from postel.view import Trace, status
 from postel.view.svg import diagram
 from postel.view.svg.element import element, escaped
-from postel.view.tcb import variables
 
 
 class StateDiagram:
@@ -34,7 +33,7 @@ class Portrait:
         ends = element("strong", escaped(f"{found.local} → {found.remote}"))
         rows = [
             element("tr", element("th", name, style="text-align:left"), element("td", str(value)))
-            for name, value in variables(found).items()
+            for name, value in found.variables().items()
         ]
         line = "" if found.state is CLOSED else element("code", escaped(status.text(found.status())))
         parts = [diagram.of_state(found.state), element("table", *rows)]

@@ -12,7 +12,7 @@ from postel.tcp.status import SACK, TIMESTAMPS, WINDOW_SCALE, of
 from postel.testing import states
 from postel.testing.states import LOCAL, MSS, PLAIN, REMOTE, Peer, Scene, established
 from postel.times import MILLISECOND, SECOND
-from postel.wire.segment import ACK
+from postel.wire.segment import ACK, FIN
 
 
 def status(scene: Scene) -> Status:
@@ -167,3 +167,36 @@ def test_every_field_is_told_in_every_state() -> None:
         if name != "CLOSED":
             told = status(make())
             assert None not in told
+
+
+# Properties of a connection, which need no STATUS
+
+
+def test_what_holds_now_can_be_asked_without_the_tcb() -> None:
+    scene = established(DEFAULT, Peer(window_scale=3, sack=True, tsval=1))
+    connection = scene.connection
+    assert connection.config is scene.tcb.config
+    assert (connection.mss, connection.send_limit, connection.receive_limit) == (988, scene.tcb.send_limit, scene.tcb.receive_limit)
+    assert (connection.is_fast, connection.has_peer_ended) == (False, False)
+    scene.hears(ACK | FIN)
+    assert connection.has_peer_ended
+
+
+def test_asking_for_the_mss_makes_no_controller() -> None:
+    scene = established()
+    assert (scene.connection.mss, scene.tcb.controller) == (MSS, None)
+    scene.sends(b"x")
+    assert scene.tcb.controller is not None
+    assert scene.connection.mss == MSS
+
+
+def test_variables_are_those_of_3_3_1() -> None:
+    scene = established(PLAIN, Peer(window=5000))
+    scene.sends(bytes(2000))
+    scene.hears(ACK, b"abc", ack=1001)
+    told = scene.connection.variables()
+    assert [told[name] for name in ("SND.UNA", "SND.NXT", "SND.WND", "RCV.NXT")] == [1001, 2001, 5000, 4]
+    assert (told["ISS"], told["IRS"]) == (scene.tcb.snd.iss, scene.tcb.rcv.irs)
+    assert "IRS" not in states.syn_sent().connection.variables()
+    scene.aborts()
+    assert scene.connection.variables() == {}
