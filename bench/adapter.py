@@ -21,7 +21,7 @@ IMPORT_STARTED = time.perf_counter()
 
 import postel.aio  # noqa: E402 - its import is what is measured
 from postel.host.host import Host  # noqa: E402
-from postel.links.tun import inherit  # noqa: E402
+from postel.links import inherit_tun  # noqa: E402
 
 IMPORT_MS = (time.perf_counter() - IMPORT_STARTED) * 1e3
 
@@ -204,7 +204,7 @@ async def obey(commands: Commands) -> None:
 async def serve(chosen: argparse.Namespace) -> None:
     started = time.perf_counter()
     host = Host(chosen.addr, secret=os.urandom(16), mtu=chosen.mtu)
-    async with postel.aio.attach(host, inherit(chosen.fd, mtu=chosen.mtu), linger=0) as net:
+    async with postel.aio.attach(host, inherit_tun(chosen.fd, mtu=chosen.mtu), linger=0) as net:
         for port, service in SERVICES.items():
             await net.create_server(service, port=port, backlog=4096)
         say(

@@ -17,7 +17,7 @@ from adapter import CHUNK, DISCARD, Discard, Writer
 from workload import prepared, receives
 
 from postel import Connection, Host, aio
-from postel.links.memory import pair
+from postel.links import pair
 from postel.tcp.events import END_OF_STREAM
 from postel.times import SECOND
 from postel.wire import ip

@@ -27,9 +27,8 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from postel.links import device
+from postel.links import Tun, attach_tun, device
 from postel.links.device import DEVICE
-from postel.links.tun import Tun, attach
 
 NEAR, FAR = "10.99.0.1", "10.99.0.2"  # the kernel's address; Postel's, or the other kernel's
 MTU, LARGE_MTU = 1500, 16000
@@ -174,7 +173,7 @@ def _enter(descriptor: int) -> None:
 
 def tun(address: str, mtu: int = MTU, *, offload: bool = False) -> closing[Tun]:
     """A TUN in the current namespace, up, with that address on the kernel's side."""
-    made = attach("postel0", mtu=mtu, offload=offload)
+    made = attach_tun("postel0", mtu=mtu, offload=offload)
     up(made.name, address, mtu)
     return closing(made)
 

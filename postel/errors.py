@@ -107,6 +107,10 @@ class LinkDown(LinkError):
         return type(self), (str(self.strerror),)
 
 
+class LinkClosed(LinkError):
+    """The link has ended, because it was closed here or on its other side. Nothing comes from it or goes to it any more."""
+
+
 class TcpError(PostelError, OSError):
     """An answer to a user call (RFC 9293, 3.10). ``errno`` and ``strerror`` are set as the kernel sets them."""
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from postel import aio
 from postel.errors import ArgumentError
 from postel.host.host import Host
-from postel.links.memory import pair
-from postel.links.tun import Tun
+from postel.links import Tun, pair
 from postel.sim import World
 from postel.tcp import connection
 from postel.tcp.config import CHOICES, DEFAULT, Config

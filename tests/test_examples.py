@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from postel import Host, aio
-from postel.links.memory import pair
+from postel.links import pair
 from postel.tcp.connection import Connection
 from tests.test_documents import ROOT, blocks, name_of
 
@@ -109,12 +109,12 @@ def test_a_handler_survives(handler: Callable[..., Any], name: str) -> None:
             connection = near.connect("10.0.0.2", 7, 0)
             for _ in range(3):
                 for packet in drained(near):
-                    left.send(packet)
+                    left.send(packet, b"", 0)
                 await asyncio.sleep(0.01)
-                while packet := left.receive():
+                while packet := left.receive(0):
                     near.packet_arrives(packet, 0)
             for packet in burst(near, connection, BURSTS[name]):
-                left.send(packet)
+                left.send(packet, b"", 0)
             await asyncio.sleep(0.02)
         left.close()
         return complaints

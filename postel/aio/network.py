@@ -21,11 +21,11 @@ from postel.aio.transport import Transport
 from postel.errors import ArgumentError, ConnectionAborted, LinkDown, LinkError, NetworkUnreachable, renewed, require_kind
 from postel.host.host import Host
 from postel.host.listener import AnyPort, Listener
-from postel.links import Link, Offloading
+from postel.links.contract import Link
+from postel.links.junction import require_free
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
-from postel.wire.ip import LARGEST
 
 LINGER = 2.0  # seconds
 STREAM_LIMIT = 64 * 1024  # octets, asyncio's default
@@ -46,11 +46,7 @@ class Network:
         require_kind("host", host, Host, "a Host")
         if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
             raise ArgumentError("linger", linger, "seconds, 0 or more")
-        if not all(callable(getattr(link, name, None)) for name in ("fileno", "receive", "send", "close")):
-            raise ArgumentError("link", link, "a Link, or an object with its methods")
-        if host.routes.mtu > link.mtu:
-            raise ArgumentError("host", host, f"a host whose MTU ({host.routes.mtu}) the link's ({link.mtu}) can carry")
-        host.use_offload(link.largest if isinstance(link, Offloading) else LARGEST)  # else the host cuts: still one decision for many
+        require_free(host, link)
         self.host = host
         self.link = link
         self._linger = linger
@@ -58,6 +54,7 @@ class Network:
         self._running: Pump | None = None
         self._error: OSError | None = None  # why nothing works any more
         self._link_is_gone = False
+        self._ended = asyncio.Event()
         self._openings: set[Opening[Any]] = set()
         self._transports: set[Transport] = set()
         self._orphans: set[Orphan] = set()
@@ -208,7 +205,16 @@ class Network:
             pump.finish()
             with suppress(OSError):
                 self.link.close()
+            self._ended.set()
         await asyncio.sleep(0)  # protocols hear of it
+
+    async def wait_closed(self) -> None:
+        """Wait for the network's end. Raises the `LinkError` with which the link ended, if it did before `close` was called."""
+        if self._running is None:
+            raise RuntimeError("a network is open inside `async with`")
+        await self._ended.wait()
+        if isinstance(self._error, LinkError):
+            raise renewed(self._error)
 
     def _broke(self, error: LinkError) -> None:
         """The link is gone: nothing more can come or go, and all that wait for it hear why."""
@@ -228,6 +234,7 @@ class Network:
         self._running.discard()
         with suppress(OSError):
             self.link.close()
+        self._ended.set()
 
     def _is_down(self, error: LinkDown) -> None:
         """The device is switched off, perhaps for a moment: connections live on, and those that are being opened fail at once."""

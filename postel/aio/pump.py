@@ -4,11 +4,13 @@ import asyncio
 import errno
 from collections.abc import Callable
 from contextlib import suppress
+from threading import get_ident
 from typing import Protocol, cast
 
 from postel.errors import LinkDown, LinkError
 from postel.host.host import Host
-from postel.links import Link, Offloading, closed, failure, is_readable
+from postel.links.contract import Link, closed, is_readable
+from postel.links.junction import Junction
 from postel.tcp.events import Event
 from postel.times import NEVER, SECOND
 
@@ -37,8 +39,14 @@ class Pump:
         down: Callable[[LinkDown], None],
     ) -> None:
         self.loop = loop
+        self._thread = get_ident()
+        self._is_notified = False
+        descriptor = link.fileno()
+        self._descriptor = -1 if descriptor is None else descriptor
+        if descriptor == -1:
+            raise closed("link")
+        self._junction = Junction(host, link, self._link_is_ready)
         self._host = host
-        self._link = link
         self._broken = broken
         self._down = down
         self._latest = 0
@@ -49,13 +57,11 @@ class Pump:
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = NEVER
         self._turned: asyncio.Future[None] | None = None
-        self.lost = 0  # packets that the link had no room for
         self._false_alarms = 0
-        self._descriptor = link.fileno()
-        if self._descriptor < 0:
-            raise closed("link")
-        loop.add_reader(self._descriptor, self._link_is_readable)
-        link.on_close = self._link_closes
+        if self._descriptor >= 0:
+            loop.add_reader(self._descriptor, self._link_is_readable)
+        else:
+            self._link_is_ready()  # a packet may wait already
 
     def now(self) -> int:
         """Microseconds of the loop's clock; never less than before. Raises RuntimeError in another thread: see `require_thread`."""
@@ -116,21 +122,13 @@ class Pump:
             return
         self._stopped = True
         self._has_more = False
-        self._link.on_close = None
-        self.loop.remove_reader(self._descriptor)
+        self._junction.release()
+        if self._descriptor >= 0:
+            self.loop.remove_reader(self._descriptor)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._tell_of_turn()
-
-    def _link_closes(self) -> None:
-        """The program closes the link, in any thread. The system forgets its descriptor, so that nothing else would tell of it."""
-        with suppress(RuntimeError):  # the loop is closed
-            self.loop.call_soon_threadsafe(self._link_is_closed)
-
-    def _link_is_closed(self) -> None:
-        if not self._stopped:
-            self._broken(closed("link"))
 
     def discard(self) -> None:
         """What the host still has to send and to tell, once there is no link: it forgets the connections that ended with it."""
@@ -159,48 +157,15 @@ class Pump:
                 told = next_event()
 
     def _send_out(self) -> None:
-        self._has_more = not (self._send_parcels(self._link) if isinstance(self._link, Offloading) else self._send_packets(self._link))
-
-    def _send_packets(self, link: Link) -> bool:
-        """Whether that was all."""
-        next_packet, send, now = self._host.next_packet, link.send, self.now()
-        for _ in range(BATCH):
-            if (packet := next_packet(now)) is None:
-                return True
-            try:
-                is_carried = send(packet)
-            except LinkDown as error:
-                self._down(error)
-                is_carried = False
-            except LinkError:
-                raise
-            except Exception as error:
-                raise failure(error) from error
-            if not is_carried:
-                self.lost += 1
-        return False
-
-    def _send_parcels(self, link: Offloading) -> bool:
-        next_parcel, send, now = self._host.next_parcel, link.send_parcel, self.now()
-        for _ in range(BATCH):
-            if (parcel := next_parcel(now)) is None:
-                return True
-            try:
-                is_carried = send(parcel)
-            except LinkDown as error:
-                self._down(error)
-                is_carried = False
-            except LinkError:
-                raise
-            except Exception as error:
-                raise failure(error) from error
-            if not is_carried:
-                self.lost += 1
-        return False
+        self._has_more = not self._junction.send_out(BATCH, self.now(), self._down)
 
     def _arm(self) -> None:
         """A timer that comes too early costs one empty turn; moving it at every segment would cost more."""
-        deadline = self._host.next_timeout()
+        try:
+            deadline = self._junction.next_timeout()
+        except LinkError as error:
+            self._broken(error)
+            return
         if deadline >= self._armed_for or self._stopped:
             return
         if self._timer is not None:
@@ -213,6 +178,7 @@ class Pump:
         self._timer = None
         self._armed_for = NEVER
         try:
+            self._junction.link_timeout(self.now())
             for _ in range(LATE):
                 if not self._take_in():
                     break
@@ -228,6 +194,29 @@ class Pump:
         self._scheduled = False
         self.turn()
 
+    # The link
+
+    def _link_is_ready(self) -> None:
+        """The link calls, in any thread and perhaps in the middle of a turn: look at it soon."""
+        if self._is_notified:
+            return
+        self._is_notified = True
+        if get_ident() == self._thread:
+            self.loop.call_soon(self._look_at_link)
+            return
+        with suppress(RuntimeError):  # the loop is closed
+            self.loop.call_soon_threadsafe(self._look_at_link)
+
+    def _look_at_link(self) -> None:
+        self._is_notified = False  # first: what comes from now on is told again
+        if self._stopped:
+            return
+        try:
+            self._take_in()
+        except LinkError as error:
+            self._broken(error)
+        self.turn()
+
     def _link_is_readable(self) -> None:
         try:
             if self._take_in():
@@ -239,7 +228,8 @@ class Pump:
         self.turn()
 
     def _doubt(self) -> None:
-        """The descriptor was readable and gave no packet. Another process may have been faster; but at its end it is readable for ever."""
+        """The descriptor was readable and gave no packet. Another process may have been faster; or the link
+        is mistaken about its end, where a descriptor is readable for ever."""
         self._false_alarms = self._false_alarms + 1 if is_readable(self._descriptor) else 0
         if self._false_alarms > MOST_FALSE_ALARMS:
             raise LinkError(errno.EIO, "the link is at its end: it says that a packet waits, and gives none")
@@ -250,36 +240,7 @@ class Pump:
         Less where an accept queue is full, so that the program makes room before the next ACK needs it.
         """
         self._host.crowded.clear()
-        return self._take_parcels(self._link) if isinstance(self._link, Offloading) else self._take_packets(self._link)
-
-    def _take_packets(self, link: Link) -> int:
-        host, receive, crowded, now = self._host, link.receive, self._host.crowded, self.now()
-        for count in range(BATCH):
-            try:
-                octets = receive()
-            except LinkError:
-                raise
-            except Exception as error:
-                raise failure(error) from error
-            if not octets:
-                return count
-            host.packet_arrives(octets, now)
-            if crowded:
-                return count + 1
-        return BATCH
-
-    def _take_parcels(self, link: Offloading) -> int:
-        host, receive, crowded, now = self._host, link.receive_parcel, self._host.crowded, self.now()
-        for count in range(BATCH):
-            try:
-                parcel = receive()
-            except LinkError:
-                raise
-            except Exception as error:
-                raise failure(error) from error
-            if parcel is None:
-                return count
-            host.parcel_arrives(parcel, now)
-            if crowded:
-                return count + 1
-        return BATCH
+        count = self._junction.take_in(BATCH, self.now())
+        if not self._junction.is_drained and self._descriptor < 0:  # no descriptor tells again of what is left
+            self._link_is_ready()
+        return count

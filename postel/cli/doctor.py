@@ -18,8 +18,7 @@ from pathlib import Path
 from postel.cli import DONE, NOT_ALLOWED, core
 from postel.cli.network.device import QUEUE, ip
 from postel.errors import LinkError
-from postel.links import device
-from postel.links.tun import OffloadingTun, attach
+from postel.links import OffloadingTun, attach_tun, device
 
 GOOD, MISSING, UNKNOWN = "good", "missing", "unknown"
 _MARKS = {GOOD: "ok", MISSING: "no", UNKNOWN: "?"}
@@ -119,7 +118,7 @@ def _tried() -> int | OSError:
     def probe() -> None:
         try:
             _enter_new_namespace()
-            link = attach(_PROBE)
+            link = attach_tun(_PROBE)
             results.append(link.offloads if isinstance(link, OffloadingTun) else 0)
             link.close()
         except OSError as error:

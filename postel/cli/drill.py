@@ -30,7 +30,7 @@ from postel.drill import Outcome, Profile, ScriptError, kernel, report
 from postel.drill.script import Script
 from postel.drill.stack import Ends
 from postel.errors import ArgumentError
-from postel.links.tun import Tun
+from postel.links import Tun
 from postel.view import ladder, pcapng
 from postel.view.trace import Trace
 from postel.wire.address import Interface

@@ -28,8 +28,7 @@ from postel.cli.network.ports import port
 from postel.cli.network.siblings import Siblings
 from postel.cli.network.workers import count
 from postel.errors import ArgumentError, LinkError
-from postel.links import Link
-from postel.links.tun import Tun, inherit
+from postel.links import Link, Tun, inherit_tun
 from postel.wire.address import Endpoint
 
 _STDERR: Final = 2
@@ -110,7 +109,7 @@ class Service:
         """A worker's life. The descriptor is a copy: the original stays open, and with it the queue, until the last process ends."""
         self._parent = parent
         self._siblings = siblings
-        copy = inherit(os.dup(link.fileno()), name=link.name, mtu=link.mtu)
+        copy = inherit_tun(os.dup(link.fileno()), name=link.name, mtu=link.mtu)
         asyncio.run(self.serve(siblings.joined(copy, index)))
 
     async def serve(self, link: Link | None = None) -> None:

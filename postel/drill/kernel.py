@@ -179,7 +179,7 @@ class Tunnel:
     def inject(self, octets: bytes) -> None:
         if self._observer is not None:
             self._observer.packet_arrived(octets, self.now)
-        self._link.send(octets)
+        self._link.send(octets, b"", self.now)
         self.pump()
 
     def pump(self) -> None:
@@ -198,7 +198,8 @@ class Tunnel:
 
     def wait(self, until: int) -> bool:
         """For a packet, or for a call that returns; not longer than to ``until``."""
-        ready, _, _ = select.select((self._link.fileno(), self._inside.fileno()), (), (), max(0, until - self.now) / SECOND)
+        descriptors = [end.fileno() or 0 for end in (self._link, self._inside)]
+        ready, _, _ = select.select(descriptors, (), (), max(0, until - self.now) / SECOND)
         self._inside.clear()
         self._take()
         return bool(ready)
@@ -215,7 +216,7 @@ class Tunnel:
         return future.done()
 
     def _take(self) -> None:
-        while octets := self._link.receive():
+        while octets := self._link.receive(self.now):
             if not self._counts(octets):
                 continue
             if self._observer is not None:

@@ -129,6 +129,10 @@ class Routes:
         has_6 = any(len(interface.address) == 16 for interface in self.interfaces)
         return UNSPECIFIED_6 if has_6 else UNSPECIFIED_4
 
+    def next_hop_of(self, packet: bytes) -> bytes:
+        """The address of the neighbour that is to have ``packet``, of which the IP header is enough."""
+        return packet[16:20] if packet[0] >> 4 == 4 else packet[24:40]
+
     def require_own(self, address: bytes) -> None:
         if not self.owns(address):
             raise AddressNotAvailable(f"{to_text(address)} is not an address of this host")

@@ -45,6 +45,7 @@ class Settings:
         require_kind("config", config, Config, "a Config")
         self.config = config
         self.observer: Any = observer
+        self.is_attached = False  # to a link, by a driver
         self.memory = Memory(memory_limit)
         self.routes = Routes(tuple([parse_interface(text) for text in addresses]), mtu, any_address=any_address)
         self._counters = Counters(observer)

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import socket
 import stat
@@ -10,6 +9,9 @@ from struct import Struct
 from typing import Final
 
 from postel.errors import ArgumentError, LinkError
+
+with contextlib.suppress(ImportError):  # where there is none, opening the device fails before it is asked anything
+    import fcntl
 
 DEVICE: Final = "/dev/net/tun"
 LONGEST_NAME: Final = 15  # IFNAMSIZ, less its terminating zero

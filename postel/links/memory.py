@@ -3,11 +3,12 @@
 import os
 import socket
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from threading import RLock
 
 from postel.errors import require_number
-from postel.links import Link, Offloading, checked_mtu, closed, too_large
+from postel.links.contract import Link, Offloading, checked_mtu, closed, too_large
 from postel.times import NEVER
 from postel.wire import ip
 from postel.wire.parcel import Parcel, finished
@@ -17,81 +18,102 @@ QUEUE = 1000  # packets, as many as Linux gives a device (`txqueuelen`)
 
 def pair(mtu: int = 1500, *, queue: int = QUEUE, offload: bool = False) -> tuple["MemoryLink", "MemoryLink"]:
     """Two links: what one sends, the other receives, in order. Each holds ``queue`` packets for its reader and loses the rest. With
-    ``offload`` they are `Offloading`: a parcel passes as it is, neither checked nor cut.
+    ``offload`` they are `Offloading`: a parcel passes as it is, neither checked nor cut. They run in real and in virtual time.
 
     >>> left, right = pair()
-    >>> left.send(b"hello"), right.receive(), right.receive()
-    (True, b'hello', b'')
+    >>> left.send(b"hello", b"", 0), right.receive(0), right.receive(0)
+    (True, b'hello', None)
     >>> left.close(); right.close()
     """
     require_number("queue", queue, 1, NEVER, "1 packet or more")
     bell = EventBell if hasattr(os, "eventfd") else SocketBell
     kind = OffloadingMemoryLink if offload else MemoryLink
-    left, right = kind(mtu, queue, bell()), kind(mtu, queue, bell())
+    left, right = kind(mtu, queue, bell), kind(mtu, queue, bell)
     left.peer, right.peer = right, left
     return left, right
 
 
 class MemoryLink(Link):
-    """One end; `pair` makes two. One thread may receive while any others send; it may close the link meanwhile too."""
+    """One end; `pair` makes two. One thread may receive while any others send; it may close the link meanwhile too.
+
+    The descriptor is made when it is first asked for. Without one, the link calls `notify` when a packet arrives.
+    """
 
     peer: "MemoryLink"
 
-    def __init__(self, mtu: int, queue: int, bell: "EventBell | SocketBell") -> None:
+    def __init__(self, mtu: int, queue: int, make_bell: Callable[[], "EventBell | SocketBell"]) -> None:
         self.mtu = checked_mtu(mtu)
         self._limit = queue
         self._parcels: deque[Parcel] = deque()
-        self._bell = bell
+        self._make_bell = make_bell
+        self._bell: EventBell | SocketBell | None = None
+        self._is_closed = False
 
     def fileno(self) -> int:
+        if self._is_closed:
+            return -1
+        if self._bell is None:
+            self._bell = self._make_bell()
+            if self._parcels:
+                self._bell.ring()
         return self._bell.fileno()
 
-    def receive(self) -> bytes:
-        parcel = self._take()
-        return b"" if parcel is None else parcel.head
+    def receive(self, now: int) -> bytes | None:
+        parcel = self._pop()
+        return None if parcel is None else parcel.head
 
-    def send(self, packet: bytes) -> bool:
+    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
         if len(packet) > self.mtu:
             raise too_large(len(packet), self.mtu)
         return self._give(Parcel(packet))
 
     def close(self) -> None:
-        self.tell_of_close()
+        self._is_closed = True
+        self.notify()
         self._parcels.clear()
-        self._bell.close()
+        if self._bell is not None:
+            self._bell.close()
 
-    def _take(self) -> Parcel | None:
+    def _pop(self) -> Parcel | None:
         try:
             return self._parcels.popleft()
         except IndexError:
-            return self._take_after_silence()
+            if self._is_closed:
+                raise closed("memory link") from None
+            return None if self._bell is None else self._pop_after_silence(self._bell)
 
-    def _take_after_silence(self) -> Parcel | None:
+    def _pop_after_silence(self, bell: "EventBell | SocketBell") -> Parcel | None:
         """The reader found nothing: silence the bell, then look again.
 
         Another thread may send at any point. A parcel that it adds before the second look is taken here, and the bell rings again, for the
         silence may have swallowed the ring that belongs to it. A parcel that it adds later finds the bell silent and rings it. A ring that
         comes late, for a parcel that was taken already, makes the descriptor readable once for nothing.
         """
-        self._bell.silence()
+        bell.silence()
         try:
             parcel = self._parcels.popleft()
         except IndexError:
             return None
-        self._bell.ring()
+        bell.ring()
         return parcel
 
     def _give(self, parcel: Parcel) -> bool:
-        if self._bell.fileno() < 0:
+        if self._is_closed:
             raise closed("memory link")
-        return self.peer._offer(parcel)  # noqa: SLF001 - the other end of the same wire
+        if self.peer._offer(parcel):  # noqa: SLF001 - the other end of the same wire
+            return True
+        self.lost += 1
+        return False
 
     def _offer(self, parcel: Parcel) -> bool:
-        if len(self._parcels) >= self._limit or self._bell.fileno() < 0:
+        if len(self._parcels) >= self._limit or self._is_closed:
             return False
         self._parcels.append(parcel)
-        if not self._bell.rung:
-            self._bell.ring()
+        bell = self._bell  # made after this, it finds the parcel
+        if bell is None:
+            self.notify()
+        elif not bell.rung:
+            bell.ring()
         return True
 
 
@@ -100,21 +122,21 @@ class OffloadingMemoryLink(MemoryLink, Offloading):
 
     largest = ip.LARGEST
 
-    def receive(self) -> bytes:
-        parcel = self._take()
+    def receive(self, now: int) -> bytes | None:
+        parcel = self._pop()
         if parcel is None:
-            return b""
+            return None
         first, *others = finished(parcel)
         self._parcels.extendleft([Parcel(packet) for packet in reversed(others)])
         return first
 
-    def receive_parcel(self) -> Parcel | None:
-        return self._take()
+    def receive_parcel(self, now: int) -> Parcel | None:
+        return self._pop()
 
-    def send(self, packet: bytes) -> bool:
-        return self.send_parcel(Parcel(packet))
+    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        return self.send_parcel(Parcel(packet), next_hop, now)
 
-    def send_parcel(self, parcel: Parcel) -> bool:
+    def send_parcel(self, parcel: Parcel, next_hop: bytes, now: int) -> bool:
         self.check(parcel)
         return self._give(parcel)
 

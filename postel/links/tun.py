@@ -5,8 +5,9 @@ import os
 from collections import deque
 from typing import Final
 
-from postel.errors import ArgumentError, LinkDown, LinkError
-from postel.links import Link, Offloading, checked_mtu, closed, device, too_large
+from postel.errors import ArgumentError, LinkClosed, LinkDown, LinkError
+from postel.links import device
+from postel.links.contract import Link, Offloading, checked_mtu, closed, too_large
 from postel.wire import ip, virtio
 from postel.wire.parcel import Parcel, finished
 
@@ -15,7 +16,7 @@ _LARGEST_READ: Final = ip.HEADER_6 + ip.LARGEST
 _KEPT: Final = 16 * 1024 * 1024  # octets
 
 
-def attach(name: str, *, mtu: int = 1500, offload: bool = True, several: bool = False) -> "Tun":
+def attach_tun(name: str, *, mtu: int = 1500, offload: bool = True, several: bool = False) -> "Tun":
     """The device ``name``, made if it doesn't exist: an `OffloadingTun` where the kernel has that and ``offload`` is wanted.
 
     ``several``: as one queue of several, each of which may belong to a process of its own. Whoever holds the device's first queue has
@@ -26,10 +27,10 @@ def attach(name: str, *, mtu: int = 1500, offload: bool = True, several: bool = 
         has_header = device.features() & device.IFF_VNET_HDR
     except OSError as error:
         raise device.refused(name, error) from error
-    return inherit(device.attach(name, flags | (has_header if offload else 0)), name=name, mtu=mtu)
+    return inherit_tun(device.attach(name, flags | (has_header if offload else 0)), name=name, mtu=mtu)
 
 
-def inherit(fd: int, *, name: str = "inherited", mtu: int = 1500) -> "Tun":
+def inherit_tun(fd: int, *, name: str = "inherited", mtu: int = 1500) -> "Tun":
     """A descriptor that somebody else has attached, however he did: with or without a virtio header. Closing the link closes it."""
     kind = OffloadingTun if device.flags_of(fd) & device.IFF_VNET_HDR else Tun
     return kind(name, mtu=mtu, fd=fd)
@@ -51,26 +52,26 @@ class Tun(Link):
 
     def _learn_header(self, flag: int) -> None:
         if flag:
-            raise ArgumentError("fd", self._descriptor, "a device without virtio headers; postel.links.tun.inherit takes either")
+            raise ArgumentError("fd", self._descriptor, "a device without virtio headers; postel.links.inherit_tun takes either")
         device.offload_nothing(self._descriptor)  # a program before this one may have left it on
 
     def fileno(self) -> int:
         return self._descriptor
 
-    def receive(self) -> bytes:
+    def receive(self, now: int) -> bytes | None:
         while True:
             try:
                 packet = os.read(self._descriptor, self.mtu)
             except BlockingIOError:
-                return b""
+                return None
             except OSError as error:
                 raise self._gone(error) from error
             if packet:
                 return packet
             if not device.keeps_boundaries(self._descriptor):
-                raise LinkError(errno.ENOTCONN, f"{self.name} is at its end: the other side has closed it")
+                raise LinkClosed(errno.ENOTCONN, f"{self.name} is at its end: the other side has closed it")
 
-    def send(self, packet: bytes) -> bool:
+    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
         if len(packet) > self.mtu:
             raise too_large(len(packet), self.mtu)
         try:
@@ -82,13 +83,14 @@ class Tun(Link):
     def _is_lost(self, error: OSError) -> bool:
         """False, as `send` says it; raises where it is worse than that."""
         if error.errno in _LOST:
+            self.lost += 1
             return False
         if error.errno == errno.EIO and device.flags_of(self._descriptor):
             raise LinkDown(f"TUN device {self.name} is down: ip link set dev {self.name} up") from error
         raise self._gone(error) from error
 
     def close(self) -> None:
-        self.tell_of_close()
+        self.notify()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -123,7 +125,7 @@ class OffloadingTun(Tun, Offloading):
         self._buffers = (self._header, self._packet)
         self._waiting: deque[bytes] = deque()  # cut from what came last
 
-    def receive_parcel(self) -> Parcel | None:
+    def receive_parcel(self, now: int) -> Parcel | None:
         try:
             octets = os.readv(self._descriptor, self._buffers)
         except BlockingIOError:
@@ -138,7 +140,7 @@ class OffloadingTun(Tun, Offloading):
             device.offload_nothing(self._descriptor)
         super().close()
 
-    def send_parcel(self, parcel: Parcel) -> bool:
+    def send_parcel(self, parcel: Parcel, next_hop: bytes, now: int) -> bool:
         self.check(parcel)
         try:
             os.writev(self._descriptor, (virtio.header(parcel) + self._padding, parcel.head, parcel.text))
@@ -146,10 +148,10 @@ class OffloadingTun(Tun, Offloading):
             return self._is_lost(error)
         return True
 
-    def receive(self) -> bytes:
-        if not self._waiting and (parcel := self.receive_parcel()) is not None:
+    def receive(self, now: int) -> bytes | None:
+        if not self._waiting and (parcel := self.receive_parcel(now)) is not None:
             self._waiting += finished(parcel)
-        return self._waiting.popleft() if self._waiting else b""
+        return self._waiting.popleft() if self._waiting else None
 
-    def send(self, packet: bytes) -> bool:
-        return self.send_parcel(Parcel(packet))
+    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        return self.send_parcel(Parcel(packet), next_hop, now)

@@ -30,9 +30,10 @@ from typing import Any, Final, TypeVar, TypeVarTuple
 
 from postel import aio
 from postel.aio.network import LINGER
-from postel.errors import LinkError, PostelError
+from postel.errors import ArgumentError, LinkError, PostelError
 from postel.host.host import Host, HostEvent
-from postel.links import Link, closed, too_large
+from postel.host.routes import Routes
+from postel.links.contract import Link, closed, too_large
 from postel.sim.world import World
 from postel.times import HOUR, NEVER, SECOND
 
@@ -66,7 +67,13 @@ class Wire(Link):
         self._arrived: deque[bytes] = deque()
         self._leaving: deque[bytes] = deque()
         self._has_crashed = False
-        world.front(host, self, on_crash=self._crashed, hears_later=True)
+        self._is_in_front = False
+
+    def attached(self, routes: Routes) -> None:
+        if routes is not self.host.routes:
+            raise ArgumentError("host", routes, "the host to which this wire belongs")
+        self._world.front(self.host, self, on_crash=self._crashed, hears_later=True)
+        self._is_in_front = True
 
     @property
     def is_readable(self) -> bool:
@@ -74,6 +81,7 @@ class Wire(Link):
 
     def _crashed(self) -> None:
         self._has_crashed = True
+        self._is_in_front = False
         self._arrived.clear()
         self._leaving.clear()
 
@@ -86,15 +94,17 @@ class Wire(Link):
     def fileno(self) -> int:
         return self._descriptor
 
-    def receive(self) -> bytes:
+    def receive(self, now: int) -> bytes | None:
         self._require_host()
-        if not self._arrived:
-            return b""
-        octets = self._arrived.popleft()
-        self._world.hears(octets)
-        return octets
+        if self._arrived:
+            octets = self._arrived.popleft()
+            self._world.hears(octets)
+            return octets
+        if self._descriptor < 0:
+            raise closed("wire")
+        return None
 
-    def send(self, packet: bytes) -> bool:
+    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
         """Carried at once: an observer is told of each packet what becomes of it before it is told of the next."""
         if len(packet) > self.mtu:
             raise too_large(len(packet), self.mtu)
@@ -107,11 +117,12 @@ class Wire(Link):
 
     def close(self) -> None:
         """The host goes on by itself, where it has something to do yet: TIME-WAIT ends."""
-        self.tell_of_close()
+        self.notify()
         if self._descriptor >= 0:
             self._descriptor = -1
             self._arrived.clear()
-            if not self._has_crashed:
+            if self._is_in_front:
+                self._is_in_front = False
                 self._world.front(self.host, self.host)
                 self._world.pump()
 
@@ -161,10 +172,15 @@ class Loop(asyncio.SelectorEventLoop):
         return future
 
     def attach(self, host: Host, *, linger: float = LINGER) -> aio.Network:
-        """As `postel.aio.attach`, for a host of the world. Its application, if it has one, isn't called while the network is open."""
+        """As `postel.aio.attach`, for a host of the world. Its application, if it has one, isn't called while the network is open.
+        Raises ArgumentError where another network drives the host."""
+        return aio.attach(host, self.wire(host), linger=linger)
+
+    def wire(self, host: Host) -> Wire:
+        """The link by which ``host`` is in its world: for `postel.aio.attach`, where another link is to be around it."""
         wire = Wire(self.world, host, _NO_DESCRIPTOR + len(self._clock.wires))
         self._clock.wires.append(wire)
-        return aio.attach(host, wire, linger=linger)
+        return wire
 
 
 class _Clock(BaseSelector):

@@ -14,7 +14,7 @@ import trustme
 from postel import aio
 from postel.aio import Network
 from postel.host.host import Host
-from postel.links.memory import pair
+from postel.links import pair
 from postel.tcp.config import DEFAULT, Config
 
 PATIENCE = 30  # seconds until a test that hangs is told so

@@ -134,7 +134,7 @@ async def test_answering_a_datagram_from_port_0_is_an_error_that_is_told(network
         transport, near = await both.near.create_datagram_endpoint(Recorder, local_addr=("10.7.0.1", 0))
         source, destination = bytes([10, 7, 0, 1]), bytes([10, 7, 0, 2])
         payload = udp.encode_for(udp.Datagram(0, 7, b"no answer, please"), source, destination)
-        both.near.link.send(ip.encode(source, destination, udp.PROTOCOL, payload))
+        both.near.link.send(ip.encode(source, destination, udp.PROTOCOL, payload), b"", 0)
         error = await server.errors.get()
         assert isinstance(error, OSError)
         transport.sendto(b"still there?", ("10.7.0.2", 7))

@@ -17,9 +17,9 @@ from postel import aio
 from postel.aio.pump import MOST_FALSE_ALARMS
 from postel.errors import LinkDown, LinkError
 from postel.host.host import Host
-from postel.links import Link
-from postel.links.memory import MemoryLink, pair
-from postel.links.tun import Tun
+from postel.host.routes import Routes
+from postel.links import Link, MemoryLink, Tun, pair
+from postel.links.memory import EventBell, SocketBell
 from postel.sim import DROP, World
 from postel.sim.loop import run
 from postel.tcp.config import Config
@@ -144,18 +144,24 @@ class Failing(Link):
         self.mtu = inner.mtu
         self.error = error or LinkError(errno.EIO, "the cable is cut")
         self.fail = False
+        self.is_down = False
         self.calls = 0
 
-    def fileno(self) -> int:
+    def fileno(self) -> int | None:
         return self.inner.fileno()
 
-    def receive(self) -> bytes:
-        self._may_fail()
-        return self.inner.receive()
+    def attached(self, routes: Routes) -> None:
+        self.inner.attached(routes)
 
-    def send(self, packet: bytes) -> bool:
+    def receive(self, now: int) -> bytes | None:
         self._may_fail()
-        return self.inner.send(packet)
+        return self.inner.receive(now)
+
+    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        self._may_fail()
+        if self.is_down:
+            raise self.error
+        return self.inner.send(packet, next_hop, now)
 
     def close(self) -> None:
         self.inner.close()
@@ -173,7 +179,7 @@ def test_paused_protocol_gets_all_that_was_received_and_then_the_reason(way: str
 
     async def main() -> None:
         loop: Any = asyncio.get_running_loop()
-        async with loop.attach(ending.near) as near, loop.attach(ending.far) as far:
+        async with aio.attach(ending.near, Failing(loop.wire(ending.near))) as near, loop.attach(ending.far) as far:
             writers: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
 
             async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -181,7 +187,6 @@ def test_paused_protocol_gets_all_that_was_received_and_then_the_reason(way: str
                 writer.write(b"answer")
                 writers.put_nowait(writer)
 
-            near.link = near._running._link = Failing(near.link)
             await far.start_server(serve, port=80)
             transport, protocol = await near.create_connection(kind, "10.0.0.2", 80)
             writer = await writers.get()
@@ -212,7 +217,7 @@ def test_slow_reader_of_a_stream_gets_all_that_was_received_and_then_the_reason(
 
     async def main() -> None:
         loop: Any = asyncio.get_running_loop()
-        async with loop.attach(ending.near) as near, loop.attach(ending.far) as far:
+        async with aio.attach(ending.near, Failing(loop.wire(ending.near))) as near, loop.attach(ending.far) as far:
             writers: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
 
             async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -220,7 +225,6 @@ def test_slow_reader_of_a_stream_gets_all_that_was_received_and_then_the_reason(
                 writer.write(OCTETS)
                 writers.put_nowait(writer)
 
-            near.link = near._running._link = Failing(near.link)
             await far.start_server(serve, port=80)
             reader, writer = await near.open_connection("10.0.0.2", 80, limit=16 * 1024)
             far_writer = await writers.get()
@@ -446,7 +450,7 @@ async def test_everything_that_waits_hears_of_the_links_end(error: Callable[[], 
         await settled()
         link.fail = True
         if method == "receive":
-            far.link.send(b"anything")
+            far.link.send(b"anything", b"", 0)
         else:
             datagrams.sendto(b"anything", ("10.7.0.2", 53))
         results = await asyncio.gather(*waiting, return_exceptions=True)
@@ -496,7 +500,7 @@ async def test_link_that_dies_while_its_network_closes_ends_the_waiting(error: C
             assert not closing.done()
             link.fail = True
             if method == "receive":
-                far.link.send(b"anything")
+                far.link.send(b"anything", b"", 0)
             else:
                 near._running.wake()  # type: ignore[union-attr]
                 near.host.forget_cookies()
@@ -511,19 +515,19 @@ class Silent(MemoryLink):
 
     calls = 0
 
-    def receive(self) -> bytes:
+    def receive(self, now: int) -> bytes | None:
         self.calls += 1
-        return b""
+        return None
 
 
 async def test_link_that_is_readable_for_ever_is_at_its_end() -> None:
     left, right = pair()
-    link = Silent(1500, 10, left._bell)
+    link = Silent(1500, 10, EventBell if hasattr(os, "eventfd") else SocketBell)
     async with aio.attach(Host("10.7.0.1/24", secret=b"near"), link) as net:
         waiting = asyncio.ensure_future(net.open_connection("10.7.0.2", 80))
         right.peer = link
         link.peer = right
-        right.send(b"anything")
+        right.send(b"anything", b"", 0)
         with pytest.raises(LinkError, match="at its end"):
             await waiting
         assert MOST_FALSE_ALARMS < link.calls < MOST_FALSE_ALARMS + 10
@@ -592,14 +596,12 @@ async def test_device_that_is_down_is_told_to_whoever_connects_and_ends_nothing_
         await far.start_server(hold, port=80)
         reader, writer = await near.open_connection("10.7.0.2", 80)
         connecting = asyncio.ensure_future(near.open_connection("10.7.0.2", 80))
-        link._may_fail = lambda: None  # type: ignore[method-assign]
-        del link._may_fail
         connecting.cancel()
-        link.send = lambda packet: (_ for _ in ()).throw(link.error)  # type: ignore[method-assign]
+        link.is_down = True
         with pytest.raises(LinkError, match="is down: ip link set dev test up") as caught:
             await near.open_connection("10.7.0.2", 80)
         assert caught.value.errno == errno.ENETDOWN
-        del link.send
+        link.is_down = False
         _, other = await near.open_connection("10.7.0.2", 80)
         writer.write_eof()
         assert await reader.read() == b""

@@ -11,8 +11,7 @@ import pytest
 from postel import aio
 from postel.errors import LinkError
 from postel.host.host import Host
-from postel.links import Link
-from postel.links.memory import pair
+from postel.links import Link, pair
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key
 from postel.tcp.config import Config
@@ -255,15 +254,15 @@ class BrokenLink(Link):
         self.inner = inner
         self.mtu = inner.mtu
 
-    def fileno(self) -> int:
+    def fileno(self) -> int | None:
         return self.inner.fileno()
 
-    def receive(self) -> bytes:
-        if packet := self.inner.receive():
+    def receive(self, now: int) -> bytes | None:
+        if packet := self.inner.receive(now):
             raise LinkError(errno.EIO, f"the cable is cut at {len(packet)} octets")
-        return b""
+        return None
 
-    def send(self, packet: bytes) -> bool:
+    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
         return True
 
     def close(self) -> None:
@@ -275,7 +274,7 @@ async def test_broken_link_ends_everything_with_its_error() -> None:
     async with aio.attach(Host("10.7.0.1/24", secret=b"x"), BrokenLink(left)) as net:
         connecting = asyncio.ensure_future(net.open_connection("10.7.0.2", 80))
         await asyncio.sleep(0)
-        right.send(b"anything")
+        right.send(b"anything", b"", 0)
         with pytest.raises(LinkError, match="the cable is cut"):
             await connecting
         with pytest.raises(LinkError, match="the cable is cut"):

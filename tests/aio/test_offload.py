@@ -5,18 +5,18 @@ import random
 
 from postel import aio
 from postel.host.host import Host
-from postel.links.memory import OffloadingMemory, pair
+from postel.links import OffloadingMemoryLink, pair
 from postel.wire.parcel import Parcel
 
 MESSAGE = random.Random(3).randbytes(2_000_000)
 
 
-class Counting(OffloadingMemory):
+class Counting(OffloadingMemoryLink):
     largest_parcel = 0
 
-    def send_parcel(self, parcel: Parcel) -> bool:
+    def send_parcel(self, parcel: Parcel, next_hop: bytes, now: int) -> bool:
         self.largest_parcel = max(self.largest_parcel, len(parcel.text))
-        return super().send_parcel(parcel)
+        return super().send_parcel(parcel, next_hop, now)
 
 
 async def test_large_segments_pass_whole_both_ways() -> None:

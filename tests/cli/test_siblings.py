@@ -52,7 +52,7 @@ def is_readable(link: Link) -> bool:
 
 def received(link: Link) -> list[bytes]:
     assert is_readable(link)
-    return list(iter(link.receive, b""))
+    return list(iter(lambda: link.receive(0), None))
 
 
 @pytest.mark.parametrize("error", [UNREACHABLE, TOO_BIG])
@@ -75,7 +75,7 @@ def test_mail_is_read_while_the_device_is_busy(device: Device) -> None:
     link, kernel = device.links[0], device.kernel[0]
     for number in range(MANY):
         kernel.send(SEGMENT)
-        if link.receive() == UNREACHABLE:
+        if link.receive(0) == UNREACHABLE:
             assert number < MANY // 2
             return
     raise AssertionError("the mail was never read")
@@ -84,7 +84,7 @@ def test_mail_is_read_while_the_device_is_busy(device: Device) -> None:
 def test_a_flood_of_errors_stops_nobody(device: Device) -> None:
     for _ in range(5000):
         device.kernel[0].send(UNREACHABLE)
-        assert device.links[0].receive() == UNREACHABLE
+        assert device.links[0].receive(0) == UNREACHABLE
     assert len(received(device.links[1])) <= 5000
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from postel import aio
 from postel.aio import Network
 from postel.host.host import Host
-from postel.links import memory
+from postel.links import pair
 
 T = TypeVar("T")
 SERVER = "10.7.0.2"
@@ -21,7 +21,7 @@ def with_server(handler: Handler, use: Callable[[Network], Awaitable[T]], *, lim
     async def run() -> T:
         async with AsyncExitStack() as stack:
             networks = []
-            for address, link in zip((f"{SERVER}/24", "10.7.0.1/24"), memory.pair(), strict=True):
+            for address, link in zip((f"{SERVER}/24", "10.7.0.1/24"), pair(), strict=True):
                 networks.append(await stack.enter_async_context(aio.attach(Host(address, secret=address.encode()), link)))
             await networks[0].start_server(handler, port=80, limit=limit)
             return await use(networks[1])

@@ -25,8 +25,7 @@ import pytest
 from postel import aio
 from postel.aio import Network
 from postel.host.host import Host
-from postel.links import Link, Offloading
-from postel.links.tun import attach as attach_tun
+from postel.links import Link, Offloading, attach_tun
 from postel.wire.parcel import Parcel, finished
 
 CLONE_NEWNET = 0x40000000
@@ -164,33 +163,33 @@ class Rough(Link):
         self._held_back: list[bytes] = []  # of what arrives: let through after the next, or when nothing else waits
         self._held_out: list[bytes] = []
 
-    def fileno(self) -> int:
+    def fileno(self) -> int | None:
         return self.inner.fileno()
 
     def close(self) -> None:
         self.inner.close()
 
-    def receive(self) -> bytes:
+    def receive(self, now: int) -> bytes | None:
         while self._held_out:
-            self.inner.send(self._held_out.pop())
-        while packet := self.inner.receive():
+            self.inner.send(self._held_out.pop(), b"", now)
+        while packet := self.inner.receive(now):
             if self._is_lost():
                 continue
             if self._is_held(self._held_back):
                 self._held_back.append(packet)
                 continue
             return packet
-        return self._held_back.pop() if self._held_back else b""
+        return self._held_back.pop() if self._held_back else None
 
-    def send(self, packet: bytes) -> bool:
+    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
         if self._is_lost():
             return True
         if self._is_held(self._held_out):
             self._held_out.append(packet)
             return True
-        sent = self.inner.send(packet)
+        sent = self.inner.send(packet, next_hop, now)
         if self._held_out and self._random.random() < 0.3:
-            self.inner.send(self._held_out.pop())
+            self.inner.send(self._held_out.pop(), next_hop, now)
         return sent
 
     def _is_lost(self) -> bool:
@@ -209,13 +208,13 @@ class RoughOffloading(Rough, Offloading):
 
     largest = 65535
 
-    def receive_parcel(self) -> Parcel | None:
-        packet = self.receive()
+    def receive_parcel(self, now: int) -> Parcel | None:
+        packet = self.receive(now)
         return Parcel(packet) if packet else None
 
-    def send_parcel(self, parcel: Parcel) -> bool:
+    def send_parcel(self, parcel: Parcel, next_hop: bytes, now: int) -> bool:
         self.check(parcel)
-        sent = [self.send(packet) for packet in finished(parcel)]  # all of them, whatever becomes of the first
+        sent = [self.send(packet, next_hop, now) for packet in finished(parcel)]  # all of them, whatever becomes of the first
         return all(sent)
 
 

@@ -241,8 +241,8 @@ def relayed(near: Any, far: Any) -> Iterator[None]:
             select.select(ends, [], [], 0.05)
             for source, target in (ends, ends[::-1]):
                 with suppress(BlockingIOError):
-                    while octets := source.receive():
-                        target.send(octets)
+                    while octets := source.receive(0):
+                        target.send(octets, b"", 0)
 
     carrying = threading.Thread(target=carry)
     carrying.start()
@@ -336,7 +336,7 @@ def test_through_a_pipe(namespace: Any, needs: Any, family: int) -> None:
 def injected(namespace: Any, flags: int, seq: int, ack: int, ports: tuple[int, int]) -> None:
     source, destination = parse(FAR), parse(NEAR)
     segment = Segment(*ports, seq, ack, flags, 1000)
-    namespace.tun.send(ip.encode(source, destination, PROTOCOL, encode_for(segment, source, destination)))
+    namespace.tun.send(ip.encode(source, destination, PROTOCOL, encode_for(segment, source, destination)), b"", 0)
 
 
 def heard(namespace: Any) -> Segment:
@@ -344,7 +344,7 @@ def heard(namespace: Any) -> Segment:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with suppress(BlockingIOError):
-            octets = namespace.tun.receive()
+            octets = namespace.tun.receive(0)
             if octets and octets[0] >> 4 == 4 and octets[9] == PROTOCOL:
                 packet = ip.parse(octets)
                 return parse_segment(packet.octets, packet.start, packet.end)

@@ -9,6 +9,7 @@ import pytest
 
 from postel import aio
 from postel.host.host import Host
+from postel.links import Link
 from postel.tcp.config import DEFAULT, EcnMode
 from postel.tcp.ecn import CE, ECT_0
 from postel.tcp.ecn.accurate import Accurate
@@ -36,32 +37,32 @@ class Watch(Observer):
             self.echoes += segment.flags & ECE != 0
 
 
-class Marking:
+class Marking(Link):
     """A link whose congestion marks one packet of text in ten, on its way in."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Link) -> None:
         self.inner = inner
         self.mtu = inner.mtu
         self.marked = 0
         self._seen = 0
 
-    def fileno(self) -> int:
-        return int(self.inner.fileno())
+    def fileno(self) -> int | None:
+        return self.inner.fileno()
 
     def close(self) -> None:
         self.inner.close()
 
-    def receive(self) -> bytes:
-        return bytes(self.inner.receive())
+    def receive(self, now: int) -> bytes | None:
+        return self.inner.receive(now)
 
-    def send(self, packet: bytes) -> bool:
+    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
         found = ip.parse(packet)
         if found.traffic_class & 3 == ECT_0:
             self._seen += 1
             if self._seen % 10 == 0:
                 self.marked += 1
                 packet = ip.encode(found.source, found.destination, found.protocol, found.payload, traffic_class=CE)
-        return bool(self.inner.send(packet))
+        return self.inner.send(packet, next_hop, now)
 
 
 def speaks_of_ecn(namespace: Any, port: int) -> str:

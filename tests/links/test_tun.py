@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from postel.errors import ArgumentError, LinkError
+from postel.links import Tun
 from postel.links.device import refused
-from postel.links.tun import Tun
 
 
 @pytest.fixture
@@ -25,20 +25,20 @@ def inherited() -> Iterator[tuple[Tun, socket.socket]]:
 def test_inherited_descriptor_carries_packets(inherited: tuple[Tun, socket.socket]) -> None:
     link, relay = inherited
     relay.send(b"in")
-    assert link.send(b"out")
-    assert (link.receive(), link.receive(), relay.recv(100)) == (b"in", b"", b"out")
+    assert link.send(b"out", b"", 0)
+    assert (link.receive(0), link.receive(0), relay.recv(100)) == (b"in", None, b"out")
 
 
 def test_packet_larger_than_the_mtu_is_refused(inherited: tuple[Tun, socket.socket]) -> None:
     link, _ = inherited
     with pytest.raises(LinkError, match="101 octets for a link whose MTU is 100"):
-        link.send(bytes(101))
+        link.send(bytes(101), b"", 0)
 
 
 def test_full_link_loses_the_packet_and_says_so(inherited: tuple[Tun, socket.socket]) -> None:
     link, _ = inherited
     for _ in range(100_000):
-        if not link.send(bytes(100)):
+        if not link.send(bytes(100), b"", 0):
             return
     pytest.fail("it took everything")
 
@@ -47,7 +47,7 @@ def test_link_that_is_gone_says_so(inherited: tuple[Tun, socket.socket]) -> None
     link, relay = inherited
     relay.close()
     with pytest.raises(LinkError, match="TUN device relay is gone"):
-        link.send(b"to nobody")
+        link.send(b"to nobody", b"", 0)
 
 
 def test_closed_link_says_so_and_closes_twice(inherited: tuple[Tun, socket.socket]) -> None:
@@ -55,7 +55,7 @@ def test_closed_link_says_so_and_closes_twice(inherited: tuple[Tun, socket.socke
     link.close()
     link.close()
     assert link.fileno() == -1
-    for use in (link.receive, lambda: link.send(b"x")):
+    for use in (lambda: link.receive(0), lambda: link.send(b"x", b"", 0)):
         with pytest.raises(LinkError, match="TUN device relay is closed"):
             use()
 

@@ -9,7 +9,7 @@ from postel import aio
 from postel.aio import Network
 from postel.errors import ArgumentError, LinkError
 from postel.host.host import Host
-from postel.links import memory
+from postel.links import pair
 from postel.sim import Subject, World
 from postel.sim.loop import Loop, run
 from postel.tcp.events import ACCEPTABLE, Event
@@ -272,7 +272,7 @@ def test_a_setting_of_a_path_is_checked_whenever_it_is_given(name: str, wrong: o
         lambda world: world.run(until="x"),
         lambda world: world.run(until=0.5),
         lambda world: aio.attach(Host("10.0.0.9/24", secret=b"x"), None),  # type: ignore[arg-type]
-        lambda world: aio.attach(None, memory.pair()[0]),  # type: ignore[arg-type]
+        lambda world: aio.attach(None, pair()[0]),  # type: ignore[arg-type]
     ],
 )
 def test_an_argument_of_the_wrong_kind_is_refused_at_the_door(call: Callable[[World], object]) -> None:

@@ -166,9 +166,9 @@ def test_another_thread_is_heard_and_a_closed_wire_carries_nothing() -> None:
         async with network:
             pass
         with pytest.raises(OSError, match="closed"):
-            network.link.send(b"x")
+            network.link.send(b"x", b"", 0)
         with pytest.raises(OSError, match="octets"):
-            network.link.send(bytes(2000))
+            network.link.send(bytes(2000), b"", 0)
         told: asyncio.Future[str] = here().create_future()
         here().call_soon_threadsafe(told.set_result, "heard")
         return await told

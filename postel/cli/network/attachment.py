@@ -12,8 +12,8 @@ from postel.cli.network.recording import Recording
 from postel.congestion import registered
 from postel.errors import ArgumentError
 from postel.host.host import Host
-from postel.links import LARGEST_MTU, SMALLEST_MTU, Link
-from postel.links.tun import Tun
+from postel.links import Link, Tun
+from postel.links.contract import LARGEST_MTU, SMALLEST_MTU
 from postel.tcp.config import Config
 from postel.wire import address
 from postel.wire.address import Interface

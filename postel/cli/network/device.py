@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from postel.errors import ArgumentError, LinkError
+from postel.links import Tun, attach_tun
 from postel.links.device import right_to_use
-from postel.links.tun import Tun, attach
 from postel.wire import address
 from postel.wire.address import Interface
 
@@ -45,7 +45,7 @@ def queues(name: str, kernel: list[Interface], *, mtu: int, namespace: str, offl
 
 def _attached(name: str, kernel: list[Interface], *, mtu: int, offload: bool, several: bool) -> Tun:
     try:
-        return attach(name, mtu=mtu, offload=offload, several=several)
+        return attach_tun(name, mtu=mtu, offload=offload, several=several)
     except LinkError as error:
         if error.errno not in (errno.EPERM, errno.EACCES):
             raise

@@ -79,20 +79,24 @@ class Sharing(Link):
     def fileno(self) -> int:
         return -1 if self._poll.closed else self._poll.fileno()
 
-    def receive(self) -> bytes:
+    def receive(self, now: int) -> bytes | None:
         if self._mail_is_due() and (mail := self._mail()):
             return mail
-        packet = self.link.receive()
-        if not packet:
+        packet = self.link.receive(now)
+        if packet is None:
             return self._mail()
         if is_error(packet):
             self._pass_on(packet)
         return packet
 
-    def send(self, packet: bytes) -> bool:
-        return self.link.send(packet)
+    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        return self.link.send(packet, next_hop, now)
+
+    def statistics(self) -> dict[str, int]:
+        return self.link.statistics()
 
     def close(self) -> None:
+        self.notify()
         self._poll.close()
         self.link.close()
 
@@ -103,12 +107,12 @@ class Sharing(Link):
         self._until_mail = _EVERY
         return True
 
-    def _mail(self) -> bytes:
-        """An error that another worker got; b"" if there is none."""
+    def _mail(self) -> bytes | None:
+        """An error that another worker got; None if there is none."""
         try:
             return self._inbox.recv(_LARGEST)
         except BlockingIOError:
-            return b""
+            return None
 
     def _pass_on(self, packet: bytes) -> None:
         """A mailbox that is full loses it, as a network may."""
@@ -126,19 +130,20 @@ class SharingOffloading(Sharing, Offloading):
         super().__init__(link, inbox, others)
         self.largest = link.largest
 
-    def receive_parcel(self) -> Parcel | None:
+    def receive_parcel(self, now: int) -> Parcel | None:
         if self._mail_is_due() and (mail := self._mail()):
             return Parcel(mail)
-        parcel = self.link.receive_parcel()
+        parcel = self.link.receive_parcel(now)
         if parcel is None:
-            return Parcel(mail) if (mail := self._mail()) else None
+            mail = self._mail()
+            return Parcel(mail) if mail else None
         if is_error(parcel.head):
             for packet in finished(parcel):
                 self._pass_on(packet)
         return parcel
 
-    def send_parcel(self, parcel: Parcel) -> bool:
-        return self.link.send_parcel(parcel)
+    def send_parcel(self, parcel: Parcel, next_hop: bytes, now: int) -> bool:
+        return self.link.send_parcel(parcel, next_hop, now)
 
 
 def is_error(packet: bytes) -> bool:

@@ -1,0 +1,145 @@
+"""A host and its link, joined: where packets pass between the two, whoever drives them."""
+
+import errno
+from collections.abc import Callable
+from typing import Any, Final
+
+from postel.errors import ArgumentError, LinkDown, LinkError
+from postel.host.host import Host
+from postel.links.contract import Link, Offloading, failure
+from postel.wire.ip import LARGEST
+from postel.wire.parcel import Parcel
+
+_METHODS: Final = ("fileno", "receive", "send", "next_timeout", "handle_timeout", "attached", "statistics", "close")
+
+
+class Junction:
+    """For drivers. ``ready`` is called whenever the link has to be looked at (`Link.notify`), by any thread.
+
+    ``is_drained``: the last `take_in` took all that the link had.
+    """
+
+    __slots__ = ("_arrives", "_hop_of", "_next", "_receive", "_send", "has_timers", "host", "is_drained", "link")
+
+    def __init__(self, host: Host, link: Link, ready: Callable[[], None]) -> None:
+        require_free(host, link)
+        self.host = host
+        self.link = link
+        self.is_drained = True
+        self.has_timers = getattr(type(link), "next_timeout", None) is not Link.next_timeout
+        self._hop_of: Callable[[Any], bytes] | None = None
+        self._receive: Callable[[int], Any] = link.receive
+        self._send: Callable[[Any, bytes, int], bool] = link.send
+        self._arrives: Callable[[Any, int], None] = host.packet_arrives
+        self._next: Callable[[int], Any] = host.next_packet
+        if link.needs_next_hop:
+            self._hop_of = host.routes.next_hop_of
+        if link.largest:
+            self._use_parcels(host, link)
+        host.use_offload(link.largest or LARGEST)  # else the host cuts: still one decision for many
+        link.attached(host.routes)
+        link.ready = ready
+        host.is_attached = True
+
+    def _use_parcels(self, host: Host, link: Any) -> None:  # noqa: ANN401 - an `Offloading`, or an object with its methods
+        offloading: Offloading = link
+        self._receive = offloading.receive_parcel
+        self._send = offloading.send_parcel
+        self._arrives = host.parcel_arrives
+        self._next = host.next_parcel
+        if link.needs_next_hop:
+            self._hop_of = self._hop_of_parcel
+
+    def _hop_of_parcel(self, parcel: Parcel) -> bytes:
+        return self.host.routes.next_hop_of(parcel.head)
+
+    def release(self) -> None:
+        """Let another driver have the host and the link."""
+        self.link.ready = None
+        self.host.is_attached = False
+
+    def take_in(self, most: int, now: int) -> int:
+        """Give the host up to ``most`` packets or parcels from the link: how many. Raises LinkError at the link's end.
+
+        It stops where an accept queue is full (`Host.crowded`), so that the program makes room before the next ACK needs it.
+        """
+        receive, arrives, crowded = self._receive, self._arrives, self.host.crowded
+        self.is_drained = False
+        for count in range(most):
+            try:
+                arrived = receive(now)
+            except LinkError:
+                raise
+            except Exception as error:
+                raise failure(error) from error
+            if not arrived:
+                self._require_none(arrived)
+                self.is_drained = True
+                return count
+            arrives(arrived, now)
+            if crowded:
+                return count + 1
+        return most
+
+    def _require_none(self, arrived: object) -> None:
+        """Raise LinkError where a link answers with nothing in place of None: whether it has ended would not be known."""
+        if arrived is not None:
+            kind = type(self.link).__name__
+            allowed = "a packet, None for nothing now, or LinkClosed raised for never again"
+            raise LinkError(errno.EIO, f"{kind}.receive returned {arrived!r}; allowed: {allowed}")
+
+    def send_out(self, most: int, now: int, down: Callable[[LinkDown], None]) -> bool:
+        """Give the link up to ``most`` packets or parcels from the host: whether that was all that may go now.
+
+        ``down`` is told where the device is switched off. Raises LinkError at the link's end.
+        """
+        following, send, hop_of, link = self._next, self._send, self._hop_of, self.link
+        for _ in range(most):
+            if not link.has_room:
+                return True  # the link calls `ready` when that changes
+            if (leaving := following(now)) is None:
+                return True
+            try:
+                send(leaving, b"" if hop_of is None else hop_of(leaving), now)
+            except LinkDown as error:
+                down(error)
+            except LinkError:
+                raise
+            except Exception as error:
+                raise failure(error) from error
+        return False
+
+    def next_timeout(self) -> int:
+        """The earlier of the host's and the link's. Raises LinkError."""
+        first = self.host.next_timeout()
+        if not self.has_timers:
+            return first
+        try:
+            return min(first, self.link.next_timeout())
+        except LinkError:
+            raise
+        except Exception as error:
+            raise failure(error) from error
+
+    def link_timeout(self, now: int) -> None:
+        """Let the link do what is due. What arrives by it is for `take_in`, before the host's own timers. Raises LinkError."""
+        try:
+            if self.has_timers and self.link.next_timeout() <= now:
+                self.link.handle_timeout(now)
+        except LinkError:
+            raise
+        except Exception as error:
+            raise failure(error) from error
+
+
+def require_free(host: Host, link: Link) -> None:
+    """Raise ArgumentError where the host or the link can't be joined, or is joined already."""
+    missing = [name for name in _METHODS if not callable(getattr(link, name, None))]
+    if missing:
+        raise ArgumentError("link", link, f"a Link, or an object with its methods ({missing[0]} is missing)")
+    if host.is_attached:
+        raise ArgumentError("host", host, "a host that is on no other link: one link at a time")
+    if link.ready is not None:
+        raise ArgumentError("link", link, "a link that no other host or link uses")
+    if host.routes.mtu > link.mtu:
+        raise ArgumentError("host", host, f"a host whose MTU ({host.routes.mtu}) the link's ({link.mtu}) can carry")
