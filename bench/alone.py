@@ -18,7 +18,7 @@ from workload import prepared, receives
 
 from postel import Connection, Host, aio
 from postel.links import pair
-from postel.tcp.events import END_OF_STREAM
+from postel.tcp.events import EndOfStream
 from postel.times import SECOND
 from postel.wire import ip
 from postel.wire.segment import ACK, FIN, PROTOCOL, SYN, Segment, encode_for
@@ -116,7 +116,7 @@ class Crowd:
         said += self._drained()
         while (told := self.host.next_event()) is not None:
             subject, event = told
-            if event is END_OF_STREAM and isinstance(subject, Connection):
+            if isinstance(event, EndOfStream) and isinstance(subject, Connection):
                 subject.close(now())
         said += self._drained()
         self.busy += time.perf_counter() - started

@@ -15,7 +15,7 @@ from postel.sim import DROP, Rule, Subject, Verdict, World
 from postel.tcp.config import DEFAULT, MEBIBYTE
 from postel.tcp.congestion.registry import controller_of
 from postel.tcp.connection import Connection
-from postel.tcp.events import ACCEPTABLE, OPENED, READABLE, WRITABLE, Event
+from postel.tcp.events import Acceptable, Event, Opened, Readable, Writable
 from postel.times import MILLISECOND, SECOND
 
 CONTROLLERS: Final = ("reno", "cubic", "bbr")
@@ -101,18 +101,18 @@ class Transfer:
     def sends(self, subject: Subject, event: Event, now: int) -> None:
         assert isinstance(subject, Connection)
         flow = self.flows[subject.local.port]
-        if event is OPENED:
+        if isinstance(event, Opened):
             flow.began = now
             self.there.loss = self.conditions.loss
             self.there.reorder, self.there.hold = self.conditions.reorder, self.conditions.round_trip // 4
             self.world.rules = [rule(drops) for drops in self.drops(flow.octets // subject.tcb.congestion.smss)]
-        if event in (OPENED, WRITABLE):
+        if isinstance(event, (Opened, Writable)):
             flow.write(now)
 
     def receives(self, subject: Subject, event: Event, now: int) -> None:
-        if event is ACCEPTABLE:
+        if isinstance(event, Acceptable):
             subject.accept()  # type: ignore[union-attr]
-        elif event is READABLE:
+        elif isinstance(event, Readable):
             assert isinstance(subject, Connection)
             flow = self.flows[subject.remote.port]
             flow.arrived += len(subject.receive(MEBIBYTE, now))

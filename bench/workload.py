@@ -18,7 +18,7 @@ from postel.host.host import Host, HostEvent
 from postel.host.listener import Listener
 from postel.tcp.config import DEFAULT, MEBIBYTE
 from postel.tcp.connection import Connection
-from postel.tcp.events import END_OF_STREAM, OPENED
+from postel.tcp.events import EndOfStream, Opened
 from postel.times import MILLISECOND, MINUTE, SECOND
 from postel.wire.ip import LARGEST
 
@@ -59,7 +59,7 @@ class Near:
         subject, event = told
         if isinstance(subject, Listener) and (connection := subject.accept()):
             self.accepted[connection.local.port].append(connection)
-        elif isinstance(subject, Connection) and event is END_OF_STREAM:
+        elif isinstance(subject, Connection) and isinstance(event, EndOfStream):
             subject.close(self.now)
 
 
@@ -151,7 +151,7 @@ def opens(near: Near, mark: Mark) -> int:
 def callers() -> Callable[[Host, int], None]:
     def play(host: Host, now: int) -> None:
         while (told := host.next_event()) is not None:
-            if told[1] is OPENED and isinstance(told[0], Connection):
+            if isinstance(told[1], Opened) and isinstance(told[0], Connection):
                 told[0].close(now)
         for _ in range(OPENED_A_TURN):
             host.connect(NEAR, DOOR, now)

@@ -15,6 +15,7 @@ from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection, Status
+from postel.tcp.events import Acceptable, Asked, Closed, EndOfStream, Event, Opened, Readable, Trouble, Urgent, Writable
 from postel.tcp.observer import Observer
 from postel.tcp.state import State
 from postel.wire.address import Endpoint
@@ -24,18 +25,28 @@ __version__: Final = "0.1.0"
 
 __all__ = [
     "DEFAULT",
+    "Acceptable",
+    "Asked",
+    "Closed",
     "Config",
     "Connection",
     "DatagramSocket",
+    "EndOfStream",
     "Endpoint",
+    "Event",
     "Host",
     "Key",
     "Keychain",
     "Listener",
     "Observer",
+    "Opened",
+    "Readable",
     "Segment",
     "State",
     "Status",
+    "Trouble",
+    "Urgent",
+    "Writable",
     "__version__",
 ]
 

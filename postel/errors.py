@@ -64,8 +64,10 @@ class ArgumentError(PostelError, ValueError):
 
 
 class IllegalTransition(PostelError, RuntimeError):
-    """A connection was about to enter a state to which RFC 9293 has no edge. That is a defect of Postel's, never a peer's or a caller's doing:
-    please report it."""
+    """A connection was about to enter a state to which RFC 9293 has no edge.
+
+    That is a defect of Postel's, never a peer's or a caller's doing: please report it.
+    """
 
 
 def require_number(name: str, value: object, lowest: int, highest: int, allowed: str) -> None:

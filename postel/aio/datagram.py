@@ -9,7 +9,7 @@ from postel.aio.pump import Pump
 from postel.aio.sockets import Socket, name
 from postel.errors import ArgumentError, RemoteUnspecified, TcpError
 from postel.host.datagrams import DatagramSocket
-from postel.tcp.events import READABLE, TROUBLE_NAME, Event
+from postel.tcp.events import Event, Readable, Trouble
 
 
 class DatagramOwner(Protocol):
@@ -38,9 +38,9 @@ class DatagramTransport(asyncio.DatagramTransport):
             self._report(error)
 
     def happened(self, event: Event) -> None:
-        if event is READABLE:
+        if isinstance(event, Readable):
             self._deliver()
-        elif event.name == TROUBLE_NAME and event.error is not None:
+        elif isinstance(event, Trouble):
             try:
                 self._protocol.error_received(event.error)
             except Exception as error:  # noqa: BLE001

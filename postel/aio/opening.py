@@ -10,7 +10,7 @@ from postel.aio.secure import Security
 from postel.aio.transport import Transport, TransportOwner
 from postel.errors import ConnectionAborted, TcpError, renewed
 from postel.tcp.connection import Connection
-from postel.tcp.events import CLOSED_NAME, OPENED, TROUBLE_NAME, Event
+from postel.tcp.events import Closed, Event, Opened, Trouble
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -53,11 +53,11 @@ class Opening(Generic[P]):
         return self._result
 
     def happened(self, event: Event) -> None:
-        if event is OPENED:
+        if isinstance(event, Opened):
             self._establish()
-        elif event.name == CLOSED_NAME:
+        elif isinstance(event, Closed):
             self.fail(renewed(event.error) if event.error is not None else ConnectionAborted())
-        elif event.name == TROUBLE_NAME:
+        elif isinstance(event, Trouble):
             self._trouble = event.error
 
     def fail(self, error: BaseException) -> None:

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from postel.errors import TcpError
 from postel.tcp.connection import Connection
-from postel.tcp.events import CLOSED_NAME, Event
+from postel.tcp.events import Closed, Event
 
 
 class Orphan:
@@ -22,7 +22,7 @@ class Orphan:
         connection.context = self
 
     def happened(self, event: Event) -> None:
-        if event.name == CLOSED_NAME:
+        if isinstance(event, Closed):
             self._connection.context = None
             self._family.discard(self)
 

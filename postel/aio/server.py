@@ -116,7 +116,7 @@ class Server(asyncio.AbstractServer):
         await self._all_gone.wait()
 
     def happened(self, event: Event) -> None:
-        del event  # a listener knows but one: ACCEPTABLE
+        del event  # a listener knows but one: Acceptable
         if self._is_serving:
             self._accept_all()
 

@@ -10,7 +10,7 @@ from postel.aio.pump import Pump
 from postel.aio.sockets import ConnectionSocket, name
 from postel.errors import ArgumentError, TcpError, renewed
 from postel.tcp.connection import Connection
-from postel.tcp.events import CLOSED_NAME, END_OF_STREAM, READABLE, WRITABLE, Event
+from postel.tcp.events import Closed, EndOfStream, Event, Readable, Writable
 from postel.tcp.state import CLOSED, TIME_WAIT
 
 READ_SIZE = 256 * 1024  # octets handed over at once, as asyncio's own transports do
@@ -94,11 +94,11 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
 
     def happened(self, event: Event) -> None:
         try:
-            if event is READABLE or event is END_OF_STREAM:
+            if isinstance(event, (Readable, EndOfStream)):
                 self._deliver()
-            elif event is WRITABLE:
+            elif isinstance(event, Writable):
                 self._flush()
-            elif event.name == CLOSED_NAME:
+            elif isinstance(event, Closed):
                 self.end(event.error)
         except Exception as error:  # noqa: BLE001 - BAD-API-5: a callback's failure ends this connection and no other
             self._blame(error)
@@ -285,7 +285,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         if self._lost or self._end is not _NOT_ENDED:
             return
         self._end = None if error is None else renewed(error)
-        if self._connection.state not in (CLOSED, TIME_WAIT):  # "closed" is told when TIME-WAIT begins; else the link ended
+        if self._connection.state not in (CLOSED, TIME_WAIT):  # Closed is told when TIME-WAIT begins; else the link ended
             self._connection.abort(self._pump.now())
         self._deliver()
         if isinstance(self._protocol, asyncio.StreamReaderProtocol):

@@ -24,7 +24,7 @@ from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.sim import DROP, Rule, Subject, Verdict, World, dropping
 from postel.tcp.connection import Connection
-from postel.tcp.events import ACCEPTABLE, END_OF_STREAM, OPENED, READABLE, WRITABLE, Event
+from postel.tcp.events import Acceptable, EndOfStream, Event, Opened, Readable, Writable
 from postel.times import MILLISECOND, SECOND
 from postel.view import Trace, chart, notes, pcapng
 from postel.wire import ip
@@ -141,14 +141,14 @@ def transfer_seen(seed: int) -> list[chart.Sample]:
 
 
 def _fill(subject: Subject, event: Event, now: int) -> None:
-    if isinstance(subject, Connection) and event in (OPENED, WRITABLE):
+    if isinstance(subject, Connection) and isinstance(event, (Opened, Writable)):
         subject.send(bytes(1 << 20), now)
 
 
 def _empty(subject: Subject, event: Event, now: int) -> None:
-    if event is ACCEPTABLE and isinstance(subject, Listener):
+    if isinstance(event, Acceptable) and isinstance(subject, Listener):
         subject.accept()
-    elif event is READABLE and isinstance(subject, Connection):
+    elif isinstance(event, Readable) and isinstance(subject, Connection):
         subject.receive(1 << 20, now)
 
 
@@ -180,10 +180,10 @@ class _Client:
     def happened(self, subject: Subject, event: Event, now: int) -> None:
         if not isinstance(subject, Connection):
             return
-        if event is OPENED:
+        if isinstance(event, Opened):
             subject.send(REQUEST, now)
             self.world.at(now + 5 * MILLISECOND, lambda: subject.close(self.world.now))
-        elif event is READABLE:
+        elif isinstance(event, Readable):
             subject.receive(1 << 20, now)
 
 
@@ -194,11 +194,11 @@ class _Server:
         self.world = world
 
     def happened(self, subject: Subject, event: Event, now: int) -> None:
-        if event is ACCEPTABLE and isinstance(subject, Listener):
+        if isinstance(event, Acceptable) and isinstance(subject, Listener):
             subject.accept()
-        elif event is READABLE and isinstance(subject, Connection):
+        elif isinstance(event, Readable) and isinstance(subject, Connection):
             subject.receive(1 << 20, now)
-        elif event is END_OF_STREAM and isinstance(subject, Connection):
+        elif isinstance(event, EndOfStream) and isinstance(subject, Connection):
             head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % PAGE_LENGTH
             self.world.at(now + 5 * MILLISECOND, lambda: subject.send(head + bytes(PAGE_LENGTH), self.world.now))
             self.world.at(now + 80 * MILLISECOND, lambda: subject.close(self.world.now))

@@ -11,6 +11,7 @@ from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.sim.world import Witness
 from postel.tcp.config import Config
+from postel.tcp.events import Trouble
 from postel.tcp.state import State
 from postel.times import NEVER
 
@@ -52,11 +53,10 @@ class Network:
                 self._witness.packet_sent(octets, self.now)
             self.sent.append(Arrived(octets, self.now))
             octets = host.next_packet(self.now)
-        event = host.next_event()
-        while event is not None:
-            if isinstance(event[0], DatagramSocket) and event[1].error is not None:
-                self.errors[event[0]] = event[1].error
-            event = host.next_event()
+        while (told := host.next_event()) is not None:
+            subject, event = told
+            if isinstance(subject, DatagramSocket) and isinstance(event, Trouble):
+                self.errors[subject] = event.error
         self.on_step()
 
     def advance(self, until: int) -> None:

@@ -18,7 +18,7 @@ from postel.host.eventqueue import EventQueue
 from postel.host.outbound import Outbound
 from postel.host.pairs import destination_of
 from postel.host.ports import Ports, Search
-from postel.tcp.events import READABLE, TROUBLE_NAME, Event
+from postel.tcp.events import READABLE, Event, Trouble
 from postel.wire import ip, udp
 from postel.wire.address import Endpoint, is_unspecified, to_text
 from postel.wire.udp import Datagram
@@ -147,7 +147,7 @@ class Datagrams:
         """RFC 1122, 4.1.3.3: an ICMP error about a datagram goes to who sent it. False where that is nobody."""
         socket = self.find(local, remote)
         if socket is not None:
-            self.tell(socket, Event(TROUBLE_NAME, error))
+            self.tell(socket, Trouble(error))
         return socket is not None
 
     def tell(self, socket: DatagramSocket, event: Event) -> None:

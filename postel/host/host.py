@@ -106,7 +106,7 @@ class Host(Settings):
         data: bytes = b"",
         keys: Keychain | None = None,
     ) -> Connection:
-        """An active OPEN. Events follow: OPENED, or "closed" with what prevented it.
+        """An active OPEN. Events follow: Opened, or Closed with what prevented it.
 
         ``data`` is sent first; as much as the send buffer takes at first is allowed. Where `Config.fast_open` is "client" or "both" it goes
         with the SYN where the server gave a cookie before, as far as it fits (RFC 7413): for data that may arrive twice (6.1). With
@@ -146,7 +146,7 @@ class Host(Settings):
         ANY_PORT all at which no other listener is, of every address there may be where the host has ``any_address``.
 
         ``backlog`` bounds the half-open connections, and again those that wait in `accept`. Peers who have ``keys`` must sign.
-        With ``ask`` nothing answers a SYN before the program does: ASKED tells of a request, `Listener.next_request` gives it, and
+        With ``ask`` nothing answers a SYN before the program does: Asked tells of a request, `Listener.next_request` gives it, and
         `Listener.answer` says what becomes of it. As many as ``backlog`` wait at once, each for ``answer_within`` microseconds.
         Raises ArgumentError, AddressNotAvailable, AddressInUse.
         """

@@ -56,7 +56,7 @@ class Answering(ABC):
 
 
 class Listener:
-    """Made by `Host.listen`. Events: ACCEPTABLE where connections have become ready, ASKED where requests have come."""
+    """Made by `Host.listen`. Events: Acceptable where connections have become ready, Asked where requests have come."""
 
     __slots__ = (
         "_answering",
@@ -131,7 +131,7 @@ class Listener:
         """Say what becomes of a request, at once or later. False: it no longer waited, and nothing came of the answer.
 
         "accept" goes on with the handshake, as without asking: by a half-open connection, or by a SYN cookie where the backlog is full;
-        where the accept queue is full the client's next SYN goes on without asking again. ACCEPTABLE follows. Raises ArgumentError.
+        where the accept queue is full the client's next SYN goes on without asking again. Acceptable follows. Raises ArgumentError.
         """
         require_choice("answer", answer, ANSWERS)
         if self.requests is None or self._answering is None or not self.requests.has(request):
@@ -309,7 +309,7 @@ class Passive:
         return connection in self._silent
 
     def release(self, connection: Connection) -> None:
-        """To the user, with its past. OPENED was told as the listener's ACCEPTABLE."""
+        """To the user, with its past. Opened was told as the listener's Acceptable."""
         if connection.state is CLOSED:
             connection.tcb.let_text_go()
         self._silent.discard(connection)

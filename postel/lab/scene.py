@@ -19,7 +19,7 @@ from postel.lab.texts import remark
 from postel.sim import Subject, Verdict, World, deciding
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
-from postel.tcp.events import CLOSED_NAME, END_OF_STREAM, OPENED, READABLE, URGENT, Event
+from postel.tcp.events import Closed, EndOfStream, Event, Opened, Readable, Urgent
 from postel.tcp.state import CLOSED, ESTABLISHED, State
 from postel.times import HOUR, MINUTE, NEVER
 from postel.view import Trace
@@ -117,19 +117,19 @@ class End:
         self.machine.note(name, self, count, error, urgent=urgent)
 
     def happened(self, event: Event, now: int) -> None:
-        if event is OPENED:
+        if isinstance(event, Opened):
             self.opened_at = now
             self.machine.note("opened", self)
-        elif event is READABLE and self.machine.reads:
+        elif isinstance(event, Readable) and self.machine.reads:
             self.read()
-        elif event is URGENT:
+        elif isinstance(event, Urgent):
             self.urgent_at = now
-        elif event is END_OF_STREAM:
+        elif isinstance(event, EndOfStream):
             self.ended_at = now
-        elif event.name == CLOSED_NAME:
+        elif isinstance(event, Closed):
             self.closed_at = now
             self.error = event.error or self.error
-        if self.machine.serves is not None and event in (READABLE, END_OF_STREAM):
+        if self.machine.serves is not None and isinstance(event, (Readable, EndOfStream)):
             self.machine.serves(self)
 
 

@@ -58,7 +58,7 @@ class Config:
     # Retransmission
     user_timeout: int = USER_TIMEOUT  # RFC 9293, 3.9.1.1: R2 for SYN and data; NEVER is allowed (MUST-21)
     syn_received_timeout: int = 3 * MINUTE  # MUST-23, for a passive opener's SYN,ACK
-    reports: bool = True  # SHLD-20: False for a user who wants no TROUBLE events
+    reports: bool = True  # SHLD-20: False for a program that wants no Trouble events
     tail_probe: bool = True  # RFC 8985, 7: with SACK, a probe finds a lost tail before the timeout does
     r1: int = 3  # SHLD-10: retransmissions of one segment until the user hears of trouble
     rto_initial: int = SECOND  # RFC 6298, 2.1

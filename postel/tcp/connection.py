@@ -16,7 +16,7 @@ from postel.tcp import arrives, calls, output, pathmtu, reconfigure, seq, status
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import DEFAULT, Config
-from postel.tcp.events import CLOSED_NAME, Event
+from postel.tcp.events import Closed, Event
 from postel.tcp.fastopen import Attempt
 from postel.tcp.keeper import Keeper
 from postel.tcp.memory import Memory
@@ -158,7 +158,7 @@ class Connection:
         self._note()
 
     def send(self, data: bytes | bytearray | memoryview, now: int, *, urgent: bool = False) -> int:
-        """How many octets were taken: all, or as many as fit; a WRITABLE event says when the rest may come."""
+        """How many octets were taken: all, or as many as fit; a Writable event says when the rest may come."""
         self._follow_keeper(now)
         taken = calls.send(self.tcb, data, now, urgent=urgent)
         self._note()
@@ -322,13 +322,13 @@ class Connection:
     def leave_time_wait_to(self, keeper: Keeper) -> None:
         """Let ``keeper`` answer for the pair until its 2MSL are over; called by a host when the connection enters TIME-WAIT.
 
-        The connection has nothing more to send, to hear or to wait for. Its program is told "closed" and can go on reading what had
+        The connection has nothing more to send, to hear or to wait for. Its program is told Closed and can go on reading what had
         arrived; `state` is TIME-WAIT for as long as the pair is kept, and then CLOSED.
         """
         tcb = self.tcb
         tcb.observer = None  # the keeper tells of CLOSED
         tcb.let_text_go()
-        tcb.events += (Event(CLOSED_NAME),)
+        tcb.events += (Closed(),)
         self._agenda = None
         self._keeper = keeper
 

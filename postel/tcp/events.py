@@ -1,42 +1,137 @@
-"""What a connection tells its user: drained with ``next_event()`` after every call. Peers cause events, callers cause exceptions."""
+"""What a connection, a listener or a UDP socket tells its user: drained with ``next_event()`` after every call.
 
-from typing import Final
+Peers cause events, callers cause exceptions. An event is a value of one of these classes, to be told apart by ``match`` or ``isinstance``::
+
+    match event:
+        case Readable():
+            ...
+        case Closed(error):
+            ...
+
+An event tells of the past: when it is handled, the peer may have reset the connection already.
+"""
+
+from typing import ClassVar, Final
 
 from postel.errors import TcpError
 
 
 class Event:
-    """``name`` says which; ``error`` is set on CLOSED when something went wrong, and on TROUBLE always."""
+    """What all events have in common. Two events are equal if their classes are, and their errors by class and arguments."""
 
-    __slots__ = ("error", "name")
+    __slots__ = ()
+    __match_args__: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, name: str, error: TcpError | None = None) -> None:
-        self.name = name
+    def __eq__(self, other: object) -> bool:
+        return self is other or type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class Opened(Event):
+    """Of a connection: the handshake is done, ESTABLISHED was reached."""
+
+    __slots__ = ()
+
+
+class Readable(Event):
+    """Of a connection or a UDP socket: text arrived and waits in `receive`.
+
+    A connection doesn't tell it again after a read that left something: read until ``readable`` is 0.
+    """
+
+    __slots__ = ()
+
+
+class Writable(Event):
+    """Of a connection: there is room again, after `send` took less than it was given."""
+
+    __slots__ = ()
+
+
+class Urgent(Event):
+    """Of a connection: urgent data is ahead, or its pointer advanced (RFC 9293, 3.8.5, MUST-32)."""
+
+    __slots__ = ()
+
+
+class EndOfStream(Event):
+    """Of a connection: the peer's FIN. After what is buffered, nothing more comes (RFC 9293, 3.6, MUST-12)."""
+
+    __slots__ = ()
+
+
+class Acceptable(Event):
+    """Of a listener: a connection waits in `accept`."""
+
+    __slots__ = ()
+
+
+class Asked(Event):
+    """Of a listener that asks first: a request waits in `next_request`."""
+
+    __slots__ = ()
+
+
+class Trouble(Event):
+    """Of a connection or a UDP socket: a soft error, or R1 passed (RFC 9293, 3.9.1.8, MUST-47).
+
+    ``error`` says what is wrong; the connection lives on.
+    """
+
+    __slots__ = ("error",)
+    __match_args__: ClassVar[tuple[str, ...]] = ("error",)
+
+    def __init__(self, error: TcpError) -> None:
         self.error = error
 
     def __eq__(self, other: object) -> bool:
-        """Whether both say the same: errors of one class with the same arguments do."""
-        if self is other:
-            return True
-        if not isinstance(other, Event) or self.name != other.name or type(self.error) is not type(other.error):
-            return False
-        return self.error is None or other.error is None or self.error.args == other.error.args
+        return self is other or (isinstance(other, Trouble) and _is_same(self.error, other.error))
 
     def __hash__(self) -> int:
-        return hash(self.name)
+        return hash(Trouble)
 
     def __repr__(self) -> str:
-        return f"<{self.name}{f': {self.error}' if self.error else ''}>"
+        return f"Trouble({self.error!r})"
 
 
-OPENED: Final = Event("opened")  # ESTABLISHED was reached
-READABLE: Final = Event("readable")  # text arrived, and waits in `receive`; not told again after a read that left something
-WRITABLE: Final = Event("writable")  # room again after `send` took less than it was given
-URGENT: Final = Event("urgent")  # urgent data is ahead, or its pointer advanced (MUST-32)
-END_OF_STREAM: Final = Event("end-of-stream")  # the peer's FIN: after what is buffered, nothing more comes (MUST-12)
-ACCEPTABLE: Final = Event("acceptable")  # of a listener: a connection waits in `accept`
-ASKED: Final = Event("asked")  # of a listener that asks first: a request waits in `next_request`
+class Closed(Event):
+    """Of a connection: it is over, and no event follows. ``error`` says why, None after an orderly close.
 
-# Made when needed, for they carry an error:
-CLOSED_NAME: Final = "closed"  # the TCB is gone: error None after an orderly close, else what ended it
-TROUBLE_NAME: Final = "trouble"  # a soft error or R1 passed (MUST-47); the connection lives on
+    What had arrived in order can still be read.
+    """
+
+    __slots__ = ("error",)
+    __match_args__: ClassVar[tuple[str, ...]] = ("error",)
+
+    def __init__(self, error: TcpError | None = None) -> None:
+        self.error = error
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Closed) and _is_same(self.error, other.error))
+
+    def __hash__(self) -> int:
+        return hash(Closed)
+
+    def __repr__(self) -> str:
+        return f"Closed({'' if self.error is None else repr(self.error)})"
+
+
+def _is_same(one: TcpError | None, other: TcpError | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return type(one) is type(other) and one.args == other.args
+
+
+# One of each kind without contents is enough: what the core tells, with no object made for it.
+OPENED: Final = Opened()
+READABLE: Final = Readable()
+WRITABLE: Final = Writable()
+URGENT: Final = Urgent()
+END_OF_STREAM: Final = EndOfStream()
+ACCEPTABLE: Final = Acceptable()
+ASKED: Final = Asked()

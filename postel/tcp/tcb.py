@@ -21,7 +21,7 @@ from postel.tcp import seq
 from postel.tcp.config import Config, first_receive_limit, first_send_limit
 from postel.tcp.congestion import Congestion, initial_window
 from postel.tcp.ecn import Ecn
-from postel.tcp.events import CLOSED_NAME, TROUBLE_NAME, Event
+from postel.tcp.events import Closed, Event, Trouble
 from postel.tcp.fastopen import FastOpen
 from postel.tcp.memory import Holder, Memory
 from postel.tcp.observer import Observer
@@ -57,7 +57,7 @@ OWES_KEEP_ALIVE: Final = 16
 OWES_TAIL_PROBE: Final = 32
 OWES_USER_TIMEOUT: Final = 64  # the option, with whatever goes next
 
-MOST_EVENTS: Final = 16  # that wait to be told; all kinds but TROUBLE and CLOSED are five
+MOST_EVENTS: Final = 16  # that wait to be told; all kinds but Trouble and Closed are five
 
 NO_SEQUENCE: Final = -1
 
@@ -353,10 +353,10 @@ class Tcb(Holder):
 
     def trouble(self, error: TcpError) -> None:
         """MUST-47: a soft error, told and survived. One that waits to be told isn't added again, and of very many kinds the latest wait."""
-        event = Event(TROUBLE_NAME, error)
+        event = Trouble(error)
         if self.config.reports and event not in self.events:
             if len(self.events) >= MOST_EVENTS:
-                first = [waiting.name for waiting in self.events].index(TROUBLE_NAME)
+                first = [isinstance(waiting, Trouble) for waiting in self.events].index(True)
                 self.events = self.events[:first] + self.events[first + 1 :]
             self.events += (event,)
 
@@ -369,7 +369,7 @@ class Tcb(Holder):
         self.flush()
         self.let_text_go()
         self.enter(CLOSED, now)
-        self.events += (Event(CLOSED_NAME, error),)
+        self.events += (Closed(error),)
 
     def ensure_deleted(self, error: TcpError | None, now: int) -> None:
         """As `delete`, also where a timer has ended the connection and its host has not looked at it since."""

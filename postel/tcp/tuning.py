@@ -63,7 +63,7 @@ def room(tcb: Tcb) -> int:
 def tell_of_room(tcb: Tcb) -> None:
     """Called when octets are acknowledged after a short `send`, or leave.
 
-    Grows an automatic send buffer to 2 × cwnd, and queues WRITABLE once half of it is free. Where other writers wait for the host's
+    Grows an automatic send buffer to 2 × cwnd, and queues Writable once half of it is free. Where other writers wait for the host's
     memory, or none is free, this one waits in turn.
     """
     if tcb.config.send_buffer == AUTOMATIC and (tcb.memory is None or not tcb.memory.is_tight):
@@ -79,7 +79,7 @@ def tell_of_room(tcb: Tcb) -> None:
 
 
 def turn(tcb: Tcb) -> Event | None:
-    """WRITABLE for the writer that waits longest for the host's memory, when some is free."""
+    """Writable for the writer that waits longest for the host's memory, when some is free."""
     if tcb.memory is None or not tcb.memory.take_turn(tcb):
         return None
     tcb.wants_room = False

@@ -263,7 +263,7 @@ class Scene:
 
     def events(self) -> list[str]:
         """Take the events that the connection tells of; their names."""
-        return [event.name for event in self.all_events()]
+        return [type(event).__name__ for event in self.all_events()]
 
     def all_events(self) -> list[Event]:
         """Take the events that the connection tells of."""

@@ -72,7 +72,7 @@ class Pair:
         return client, server, listener
 
     def names(self, of: object) -> list[str]:
-        return [event.name for subject, event in self.events if subject is of]
+        return [type(event).__name__ for subject, event in self.events if subject is of]
 
     def take_names(self, of: object) -> list[str]:
         names = self.names(of)

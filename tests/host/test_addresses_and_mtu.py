@@ -9,6 +9,7 @@ from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.tcp import seq
 from postel.tcp.connection import Connection
+from postel.tcp.events import Closed
 from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED, ESTABLISHED, SYN_SENT
 from postel.times import MILLISECOND, MINUTE, SECOND
@@ -79,7 +80,7 @@ def test_what_an_address_had_ends_with_it(new_host: Callable[..., Host], observe
         lost = connection.local.address == parse(gone)
         assert (connection.state is CLOSED) == lost
         assert type(connection.error).__name__ == ("AddressNotAvailable" if lost else "NoneType")
-        told = [event.error for subject, event in peers[0].events if subject is connection and event.name == "closed"]
+        told = [event.error for subject, event in peers[0].events if subject is connection and isinstance(event, Closed)]
         assert len(told) == lost
     assert {local.address for local, _, _ in host.connections()} == {parse(kept)}
     after = host.statistics()

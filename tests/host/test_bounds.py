@@ -15,7 +15,7 @@ from postel.host.eventqueue import EventQueue
 from postel.host.host import Host
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
-from postel.tcp.events import ACCEPTABLE, READABLE, TROUBLE_NAME, Event
+from postel.tcp.events import ACCEPTABLE, READABLE, Closed, Event, Trouble
 from postel.tcp.tcb import MOST_EVENTS
 from postel.testing.states import established, syn_received, syn_sent
 from postel.times import HOUR, MILLISECOND, MINUTE, SECOND
@@ -181,9 +181,9 @@ def test_a_trouble_that_repeats_is_told_once_until_it_is_drained(make: Callable[
     tcb = scene.tcb
     for number in range(1000):
         tcb.trouble(HostUnreachable("no route") if number % 2 else ConnectionRefused("no such port"))
-    assert scene.events() == ["trouble", "trouble"]
+    assert scene.events() == ["Trouble", "Trouble"]
     tcb.trouble(HostUnreachable("no route"))
-    assert scene.events() == ["trouble"]
+    assert scene.events() == ["Trouble"]
 
 
 def test_of_very_many_troubles_the_latest_are_told() -> None:
@@ -198,14 +198,13 @@ def test_of_very_many_troubles_the_latest_are_told() -> None:
 
 
 def test_events_are_equal_where_they_say_the_same() -> None:
-    one = Event(TROUBLE_NAME, HostUnreachable("a"))
-    assert one == Event(TROUBLE_NAME, HostUnreachable("a"))
-    assert one != Event(TROUBLE_NAME, HostUnreachable("b"))
-    assert one != Event(TROUBLE_NAME, ConnectionRefused("a"))
-    assert one != Event("closed", HostUnreachable("a"))
-    assert one != Event(TROUBLE_NAME)
-    assert READABLE != "readable"
-    assert len({one, Event(TROUBLE_NAME, HostUnreachable("a")), READABLE}) == 2
+    one = Trouble(HostUnreachable("a"))
+    assert one == Trouble(HostUnreachable("a"))
+    assert one != Trouble(HostUnreachable("b"))
+    assert one != Trouble(ConnectionRefused("a"))
+    assert one != Closed(HostUnreachable("a"))
+    assert READABLE != "Readable"
+    assert len({one, Trouble(HostUnreachable("a")), READABLE}) == 2
 
 
 @pytest.mark.parametrize("others", [0, 3, 20])

@@ -9,6 +9,7 @@ from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
+from postel.tcp.events import Closed, EndOfStream, Readable
 from postel.times import MILLISECOND, NEVER, SECOND
 
 CLIENTS = 300
@@ -63,7 +64,7 @@ class Burst:
             if isinstance(subject, Listener):
                 while (accepted := subject.accept()) is not None:
                     self.answer(accepted)
-            elif isinstance(subject, Connection) and event.name == "readable":
+            elif isinstance(subject, Connection) and isinstance(event, Readable):
                 self.answer(subject)
 
     def answer(self, connection: Connection) -> None:
@@ -76,10 +77,10 @@ class Burst:
         while (told := self.clients.next_event()) is not None:
             connection, event = told
             assert isinstance(connection, Connection)
-            if event.name == "end-of-stream":
+            if isinstance(event, EndOfStream):
                 self.served += connection.receive(10, self.now) == b"answer"
                 connection.release(self.now)
-            elif event.name == "closed" and event.error is not None:
+            elif isinstance(event, Closed) and event.error is not None:
                 self.failed += 1
 
 

@@ -138,7 +138,7 @@ def test_simultaneous_open_between_two_hosts(pair: Pair):
     pair.right.packet_arrives(packets[0], pair.now)
     pair.advance(SECOND)
     assert left.state is right.state is ESTABLISHED
-    assert pair.names(left) == pair.names(right) == ["opened"]
+    assert pair.names(left) == pair.names(right) == ["Opened"]
 
 
 def test_a_syn_again_makes_no_second_child(host: Host, peer: Peer):

@@ -33,7 +33,7 @@ def test_a_datagram_and_its_answer(pair: Pair, address: str):
     pair.pump()
     assert client.receive() == (b"answer", Endpoint(parse(address), 53))
     assert client.receive() is None
-    assert [(subject, event.name) for subject, event in pair.events] == [(server, "readable"), (client, "readable")]
+    assert [(subject, type(event).__name__) for subject, event in pair.events] == [(server, "Readable"), (client, "Readable")]
 
 
 @pytest.mark.parametrize(("address", "largest"), [("10.0.0.2", LARGEST_4), ("fd00::2", LARGEST_6)])
@@ -78,7 +78,7 @@ def test_the_queue_is_bounded(host: Host, peer: Peer):
     for _ in range(300):
         peer.give(peer.datagram(bytes(1000)))
     assert peer.dropped("datagram_queue_full") == 300 - QUEUE_OCTETS // 1256
-    assert [event.name for _, event in peer.events] == ["readable"]
+    assert [type(event).__name__ for _, event in peer.events] == ["Readable"]
     while socket.receive() is not None:
         pass
     peer.give(peer.datagram(b"again"))

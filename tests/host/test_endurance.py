@@ -58,7 +58,7 @@ def test_bad_ka_2_when_all_are_lost_it_is_over_after_as_many_as_were_chosen(pair
     assert client.state is CLOSED
     assert isinstance(client.error, ConnectionTimedOut)
     assert [when - start for when in lost] == [2 * HOUR + 75 * SECOND * number for number in range(9)]
-    assert pair.names(client)[-1] == "closed"
+    assert pair.names(client)[-1] == "Closed"
     assert server.state is ESTABLISHED  # it asked for no probes, and hears of nothing (MUST-25)
     assert (pair.left.next_timeout(), pair.right.next_timeout()) == (NEVER, NEVER)
 
@@ -147,7 +147,7 @@ def test_bad_clk_1_a_host_that_slept_an_hour_wakes_once(pair: Pair):
     for connection in (busy, opening):
         assert connection.state is CLOSED
         assert isinstance(connection.error, ConnectionTimedOut)
-        assert pair.names(connection).count("closed") == 1
+        assert pair.names(connection).count("Closed") == 1
 
 
 @label("BAD-CLK-1")

@@ -50,9 +50,9 @@ def test_a_connection_carries_octets_both_ways(pair: Pair, address: str):
     pair.advance(SECOND)
     assert server.receive(9999, pair.now) == b"question" * 1000
     assert client.receive(9999, pair.now) == b"answer" * 1000
-    assert pair.names(client)[0] == "opened"
-    assert "readable" in pair.names(client)
-    assert "opened" not in pair.names(server)
+    assert pair.names(client)[0] == "Opened"
+    assert "Readable" in pair.names(client)
+    assert "Opened" not in pair.names(server)
 
 
 def test_an_orderly_close_leaves_nothing(pair: Pair):
@@ -61,8 +61,8 @@ def test_an_orderly_close_leaves_nothing(pair: Pair):
     pair.pump()
     server.release(pair.now)
     pair.pump()
-    assert pair.take_names(client)[-1] == "closed"
-    assert pair.take_names(server) == ["end-of-stream", "closed"]
+    assert pair.take_names(client)[-1] == "Closed"
+    assert pair.take_names(server) == ["EndOfStream", "Closed"]
     assert [state for _, _, state in pair.left.connections()] == [TIME_WAIT]
     assert pair.left.statistics()["time_wait"] == 1
     pair.settle()
@@ -230,7 +230,7 @@ def test_events_come_until_none(pair: Pair):
     client, _, _ = pair.connect()
     client.abort(pair.now)
     pair.pump()
-    assert pair.names(client) == ["opened", "closed"]
+    assert pair.names(client) == ["Opened", "Closed"]
     assert pair.left.next_event() is None
     assert client.state is CLOSED
 
@@ -241,7 +241,7 @@ def test_an_aborted_connection_sends_its_reset_before_it_goes(pair: Pair):
     pair.pump()
     assert pair.left.statistics()["connections"] == 0
     assert server.state is CLOSED
-    assert pair.names(server) == ["closed"]
+    assert pair.names(server) == ["Closed"]
 
 
 def test_a_refused_connection(pair: Pair):

@@ -5,6 +5,7 @@ import pytest
 from postel.errors import ConnectionRefused, HostUnreachable, MessageTooLong, NetworkUnreachable
 from postel.host import icmp as host_icmp
 from postel.host.host import Host
+from postel.tcp.events import Trouble
 from postel.tcp.state import CLOSED, ESTABLISHED, SYN_SENT
 from postel.times import MINUTE, SECOND
 from postel.wire import icmp, ip
@@ -70,7 +71,7 @@ def test_rfc5927_5_2_hard_is_soft_once_synchronized(host: Host, new_peer: type[P
     connection, packets = connected(peer, host)
     peer.give(peer.control(icmp.unreachable(icmp.NO_PORT, ip.parse(packets[0]))))
     assert connection.state is ESTABLISHED
-    assert [event.name for _, event in peer.events] == ["trouble"]
+    assert [type(event).__name__ for _, event in peer.events] == ["Trouble"]
 
 
 def test_an_error_reaches_a_half_open_child_and_ends_it_silently(host: Host, peer: Peer):
@@ -133,7 +134,7 @@ def test_rfc1122_4_1_3_3_an_error_finds_its_datagram_socket(host: Host, new_peer
     peer.give(peer.control(icmp.unreachable(icmp.NO_PORT, packet)))
     ((subject, event),) = peer.events
     assert subject is socket
-    assert event.name == "trouble"
+    assert isinstance(event, Trouble)
     assert isinstance(event.error, ConnectionRefused)
 
 

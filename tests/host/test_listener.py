@@ -57,7 +57,7 @@ def test_accept_gives_the_oldest_first_and_acceptable_comes_for_each(host: Host,
     listener = host.listen(80, 0)
     handshake(peer, port=1)
     handshake(peer, port=2)
-    assert [(subject, event.name) for subject, event in peer.events] == [(listener, "acceptable")] * 2
+    assert [(subject, type(event).__name__) for subject, event in peer.events] == [(listener, "Acceptable")] * 2
     assert [listener.accept().remote.port, listener.accept().remote.port] == [1, 2]
     assert listener.accept() is None
 
@@ -66,11 +66,11 @@ def test_events_before_accept_are_kept_for_it(host: Host, peer: Peer):
     listener = host.listen(80, 0)
     answer = peer.segment(peer.give(peer.tcp(SYN)))
     peer.give(peer.tcp(ACK | FIN, seq=1001, ack=answer.seq + 1, data=b"early"))
-    assert [event.name for _, event in peer.events] == ["acceptable"]
+    assert [type(event).__name__ for _, event in peer.events] == ["Acceptable"]
     peer.events.clear()
     connection = listener.accept()
     peer.drain()
-    assert [(subject, event.name) for subject, event in peer.events] == [(connection, "readable"), (connection, "end-of-stream")]
+    assert [(subject, type(event).__name__) for subject, event in peer.events] == [(connection, "Readable"), (connection, "EndOfStream")]
     assert connection.receive(99, peer.now) == b"early"
 
 
@@ -82,7 +82,7 @@ def test_a_connection_that_died_in_the_queue_says_so_after_accept(host: Host, pe
     connection = listener.accept()
     peer.events.clear()
     peer.drain()
-    assert [event.name for _, event in peer.events] == ["closed"]
+    assert [type(event).__name__ for _, event in peer.events] == ["Closed"]
     assert connection.state.name == "CLOSED"
 
 

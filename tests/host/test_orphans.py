@@ -93,7 +93,7 @@ def test_bad_win_7_a_program_that_wants_to_send_gets_their_memory(new_host: Make
     assert crowd.host.memory.take(crowd.host.memory.free)
     assert living.send(b"an answer", crowd.peer.now) == 0
     crowd.peer.drain()
-    assert [event.name for subject, event in crowd.peer.events if subject is living] == ["writable"]
+    assert [type(event).__name__ for subject, event in crowd.peer.events if subject is living] == ["Writable"]
     assert living.send(b"an answer", crowd.peer.now) == 9
 
 

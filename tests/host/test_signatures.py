@@ -426,7 +426,7 @@ def test_rfc5925_7_8_icmp_is_not_believed_of_a_synchronized_connection(pair: Pai
     router = Peer(pair.left, "10.0.0.254")
     router.now = pair.now
     router.give(router.control(icmp.IcmpMessage(kind, code, mtu, octets[:40])))
-    troubled = "trouble" in [event.name for _, event in router.events] or client.tcb.path_mtu == 1200
+    troubled = "Trouble" in [type(event).__name__ for _, event in router.events] or client.tcb.path_mtu == 1200
     assert troubled is heeds
     assert router.dropped("icmp_unrelated") == (not heeds)
 

@@ -144,7 +144,7 @@ def test_what_a_router_said_is_told_to_the_user_in_the_end(host: Host, crowded: 
     crowded.give(crowded.tcp(ACK, seq=1001, ack=seq.add(answer.seq, 1), source=source(MANY)))
     crowded.events[-1][0].accept()
     crowded.drain()
-    assert [event.name for _, event in crowded.events[-1:]] == ["trouble"]
+    assert [type(event).__name__ for _, event in crowded.events[-1:]] == ["Trouble"]
 
 
 def test_text_of_a_syn_is_not_kept(host: Host, crowded: Peer) -> None:

@@ -14,6 +14,7 @@ from postel.host.ports import Ports
 from postel.host.timewait import TimeWait, TimeWaitRecord
 from postel.tcp import seq
 from postel.tcp.config import DEFAULT, Config
+from postel.tcp.events import Acceptable
 from postel.tcp.state import CLOSED, SYN_RECEIVED, TIME_WAIT
 from postel.times import MILLISECOND, MINUTE, NEVER, SECOND
 from postel.wire.segment import ABSENT, ACK, FIN, RST, SYN
@@ -50,7 +51,7 @@ def test_ep_tmo_3_two_msl_later_nothing_is_left(peer: Peer, host: Host, released
     assert peer.advance(1) == []
     assert list(host.connections()) == []
     assert connection.state is CLOSED
-    assert [event.name for subject, event in peer.events if subject is connection][-1] == "closed"
+    assert [type(event).__name__ for subject, event in peer.events if subject is connection][-1] == "Closed"
     assert host.next_timeout() == NEVER
 
 
@@ -144,7 +145,7 @@ def test_bad_tw_2_the_table_of_rfc_6191(peer: Peer, host: Host, released: bool, 
     assert (answers[0].flags, answers[0].ack) == (SYN | ACK, number + 1)
     assert seq.gt(answers[0].seq, last.seq - 1)  # EP-TW-8, MAY-2
     assert connection.state is CLOSED
-    assert [event.name for subject, event in peer.events if subject is connection][-1] == "closed"
+    assert [type(event).__name__ for subject, event in peer.events if subject is connection][-1] == "Closed"
 
 
 @pytest.mark.label("EP-TW-8")
@@ -222,12 +223,12 @@ def closed_with_text(peer: Peer, text: bytes = b"what had arrived"):
 
 
 def told(peer: Peer, connection: object) -> list[str]:
-    return [event.name for subject, event in peer.events if subject is connection]
+    return [type(event).__name__ for subject, event in peer.events if subject is connection]
 
 
 def test_after_close_alone_what_had_arrived_is_read_in_time_wait(peer: Peer, host: Host):
     connection, _ = closed_with_text(peer)
-    assert told(peer, connection) == ["readable", "end-of-stream", "closed"]
+    assert told(peer, connection) == ["Readable", "EndOfStream", "Closed"]
     assert (connection.state, connection.readable, connection.at_end) == (TIME_WAIT, 16, False)
     assert host.statistics()["memory_used"] == 0  # it is the program's
     assert connection.receive(4, peer.now) == b"what"
@@ -237,7 +238,7 @@ def test_after_close_alone_what_had_arrived_is_read_in_time_wait(peer: Peer, hos
     assert connection.state is CLOSED
     assert connection.receive(99, peer.now) == b" had arrived"
     assert (connection.receive(99, peer.now), connection.at_end) == (b"", True)
-    assert told(peer, connection).count("closed") == 1
+    assert told(peer, connection).count("Closed") == 1
     assert (host.statistics()["memory_used"], host.next_timeout()) == (0, NEVER)
 
 
@@ -268,7 +269,7 @@ def test_ep_abort_5_an_abort_in_time_wait_frees_the_pair(peer: Peer, host: Host)
     assert peer.advance(0) == []
     assert (list(host.connections()), host.statistics()["time_wait"]) == ([], 0)
     assert peer.advance(5 * MINUTE) == []
-    assert told(peer, connection).count("closed") == 1
+    assert told(peer, connection).count("Closed") == 1
     assert host.next_timeout() == NEVER
 
 
@@ -291,7 +292,7 @@ def test_the_state_follows_the_peers_fin_and_its_own_incarnation(peer: Peer, hos
     assert (successor.state, connection.state) == (TIME_WAIT, CLOSED)
     peer.advance(4 * MINUTE)
     assert (successor.state, connection.state) == (CLOSED, CLOSED)
-    assert told(peer, connection).count("closed") == told(peer, successor).count("closed") == 1
+    assert told(peer, connection).count("Closed") == told(peer, successor).count("Closed") == 1
 
 
 @pytest.mark.parametrize("released", [True, False])
@@ -303,15 +304,15 @@ def test_events_are_told_of_connections_that_the_program_has(peer: Peer, host: H
     peer.give(peer.tcp(SYN, seq=5000, tsval=700, tsecr=0))
     peer.give(peer.tcp(RST, seq=5001))
     peer.advance(10 * MINUTE)
-    assert {subject for subject, event in peer.events if event.name != "acceptable"} == {connection}
-    assert told(peer, connection).count("closed") == 1
+    assert {subject for subject, event in peer.events if not isinstance(event, Acceptable)} == {connection}
+    assert told(peer, connection).count("Closed") == 1
 
 
 def test_where_a_reset_ends_time_wait_no_stranger_is_told_of(peer: Peer, host: Host):
     connection, _ = time_wait(peer, config=replace(DEFAULT, rfc1337=False))
     peer.give(peer.tcp(RST, seq=1002))
     assert list(host.connections()) == []
-    assert {subject for subject, event in peer.events if event.name != "acceptable"} == {connection}
+    assert {subject for subject, event in peer.events if not isinstance(event, Acceptable)} == {connection}
 
 
 @pytest.mark.parametrize("released", [True, False])

@@ -10,7 +10,7 @@ import pytest
 from postel import aio
 from postel.host.host import Host
 from postel.host.listener import ANY_PORT, Listener
-from postel.tcp.events import ACCEPTABLE, ASKED, Event
+from postel.tcp.events import Acceptable, Asked, Event
 from tests.kernel.conftest import DEVICE, POSTEL
 
 BEYOND = {4: ("10.99.0.0/16", "10.99.3.4"), 6: ("fd99::/64", "fd99::34")}
@@ -31,9 +31,9 @@ class Program:
         listener.context = self
 
     def happened(self, event: Event) -> None:
-        if event is ACCEPTABLE:
+        if isinstance(event, Acceptable):
             self.accepted.append(self.listener.accept())
-        while event is ASKED and (request := self.listener.next_request()) is not None:
+        while isinstance(event, Asked) and (request := self.listener.next_request()) is not None:
             asyncio.get_running_loop().call_later(0.1, self.say, request)
 
     def say(self, request: Any) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from postel.sim import World
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
-from postel.tcp.events import ACCEPTABLE, READABLE, WRITABLE, Event
+from postel.tcp.events import Acceptable, Event, Readable, Writable
 from postel.tcp.state import CLOSED
 from postel.times import HOUR, MILLISECOND, MINUTE, SECOND
 
@@ -51,13 +51,13 @@ class Ends:
         return self.accepted[0]
 
     def heard(self, subject: object, event: Event, now: int) -> None:
-        if event is ACCEPTABLE:
+        if isinstance(event, Acceptable):
             connection = subject.accept()  # type: ignore[attr-defined]
             self.accepted.append(connection)
             self.fill(connection, now)
-        elif event is READABLE and isinstance(subject, Connection):
+        elif isinstance(event, Readable) and isinstance(subject, Connection):
             subject.receive(1 << 20, now)
-        elif event is WRITABLE and isinstance(subject, Connection):
+        elif isinstance(event, Writable) and isinstance(subject, Connection):
             self.fill(subject, now)
 
     def fill(self, connection: Connection, now: int) -> None:

@@ -75,7 +75,7 @@ class Pair:
             while (segment := end.next_segment(self.now)) is not None:
                 self.flying[1 - side].append(wire.encode_for(segment, NAMES[side].address, NAMES[1 - side].address))
             while (event := end.next_event()) is not None:
-                self.told[side].append(event.name)
+                self.told[side].append(type(event).__name__)
             check(end.tcb)
         assert len(self.flying[0]) + len(self.flying[1]) < 100, "a storm"
 
@@ -118,7 +118,7 @@ class Pair:
         """What `handshake.establish`, and nothing else, does."""
         tcb = end.tcb
         assert tcb.config.mtu_probing != "always" or tcb.path is not None
-        assert "opened" in [event.name for event in tcb.events]
+        assert "Opened" in [type(event).__name__ for event in tcb.events]
         if lost_syns:
             assert tcb.rtt.rto == tcb.config.rto_after_syn
         assert not tcb.timers.is_running(USER) or tcb.flight
@@ -162,12 +162,12 @@ class Pair:
             other = self.ends[1 - side]
             assert end.state in (CLOSED, LISTEN) or other.error is not None or self.was_let_go[1 - side], f"{end} is left over"
             told = self.told[side]
-            assert max(told.count("opened"), told.count("closed")) <= 1
+            assert max(told.count("Opened"), told.count("Closed")) <= 1
             if not any(self.was_let_go):
                 assert end.error is None, f"{end}: {end.error}"
                 assert self.read[side] == self.sent[1 - side]
                 if end.tcb.syn_is_acked:
-                    assert [told.count("opened"), told[-1]] == [1, "closed"]
+                    assert [told.count("Opened"), told[-1]] == [1, "Closed"]
 
     def image(self) -> object:
         """Everything that decides what comes next: equal images needn't both be searched."""
@@ -254,7 +254,7 @@ def test_close_in_syn_received_is_a_close(config: str, opening: str, lost: tuple
     pair.flying[0][:] = kept
     pair.judge()
     assert [end.state for end in pair.ends] == [CLOSED, CLOSED]
-    assert [told.count("opened") for told in pair.told] == [1, 1]
+    assert [told.count("Opened") for told in pair.told] == [1, 1]
 
 
 def lost_by(lost: tuple[str, ...], octets: bytes) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from postel.sim import World
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
-from postel.tcp.events import ACCEPTABLE, Event
+from postel.tcp.events import Acceptable, Event
 from postel.testing.states import PLAIN, Peer, Scene, established
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
@@ -82,7 +82,7 @@ def test_two_ends_of_which_one_never_reads(octets: int, every: int) -> None:
     accepted: list[Connection] = []
 
     def accepts(subject: object, event: Event, now: int) -> None:
-        if event is ACCEPTABLE:
+        if isinstance(event, Acceptable):
             accepted.append(subject.accept())  # type: ignore[attr-defined]
 
     config = replace(DEFAULT, receive_buffer=8192, scale_for=6 << 20, nagle=False)

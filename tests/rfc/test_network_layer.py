@@ -7,6 +7,7 @@ import pytest
 from postel.errors import ConnectionRefused, HostUnreachable, NetworkUnreachable, TcpError
 from postel.host.host import Host
 from postel.tcp.config import DEFAULT
+from postel.tcp.events import Trouble
 from postel.tcp.invariants import check
 from postel.tcp.state import CLOSED
 from postel.testing import states
@@ -29,7 +30,7 @@ def test_must_56_a_soft_error_is_told_and_survived(make: Maker) -> None:
     before = scene.image()
     told(scene, NetworkUnreachable(), hard=False)
     (event,) = scene.all_events()
-    assert event.name == "trouble"
+    assert isinstance(event, Trouble)
     assert isinstance(event.error, NetworkUnreachable)
     assert scene.connection.error is None  # it did not end the connection
     assert {**scene.image(), "error": None} == before
@@ -42,7 +43,7 @@ def test_rfc5927_5_2_once_synchronized_no_error_ends_a_connection(make: Maker, h
     scene = make()
     scene.sends(b"text")
     told(scene, ConnectionRefused(), hard=hard)
-    assert scene.events() == ["trouble"]
+    assert scene.events() == ["Trouble"]
     scene.hears(ACK)
     assert scene.connection.unacknowledged == 0
     assert scene.connection.error is None
@@ -56,7 +57,7 @@ def test_shld_26_a_hard_error_ends_an_attempt(make: Maker) -> None:
     told(scene, HostUnreachable(), hard=True)
     assert scene.state is CLOSED
     assert isinstance(scene.connection.error, HostUnreachable)
-    assert scene.events() == ["closed"]
+    assert scene.events() == ["Closed"]
 
 
 @pytest.mark.label("RFC5927-4.1", "BAD-ICMP-2")

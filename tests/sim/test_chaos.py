@@ -12,7 +12,7 @@ from postel.host.listener import Listener
 from postel.sim import Subject, Witness, World
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
-from postel.tcp.events import ACCEPTABLE, END_OF_STREAM, READABLE, WRITABLE, Event
+from postel.tcp.events import Acceptable, Closed, EndOfStream, Event, Opened, Readable, Writable
 from postel.times import HOUR, MILLISECOND, NEVER, SECOND
 
 ADDRESSES = {4: ("10.0.0.1/24", "10.0.0.2/24"), 6: ("fd00::1/64", "fd00::2/64")}
@@ -43,7 +43,7 @@ class End:
         self.error: TcpError | None = None
 
     def __call__(self, subject: Subject, event: Event, now: int) -> None:
-        if event is ACCEPTABLE and isinstance(subject, Listener):
+        if isinstance(event, Acceptable) and isinstance(subject, Listener):
             child = subject.accept()
             if child is not None:
                 self.give(child, now)
@@ -51,14 +51,14 @@ class End:
             self.happens(subject, event, now)
 
     def happens(self, connection: Connection, event: Event, now: int) -> None:
-        if event.name == "closed":
+        if isinstance(event, Closed):
             self.error = event.error
             return
-        if event is READABLE:
+        if isinstance(event, Readable):
             self.read += connection.receive(1 << 30, now)
-        if event is END_OF_STREAM:
+        if isinstance(event, EndOfStream):
             self.ended = True
-        if event is WRITABLE or event.name == "opened":
+        if isinstance(event, (Writable, Opened)):
             self.give(connection, now)
 
     def give(self, connection: Connection, now: int) -> None:

@@ -12,7 +12,7 @@ from postel.host.host import Host
 from postel.links import pair
 from postel.sim import Subject, World
 from postel.sim.loop import Loop, run
-from postel.tcp.events import ACCEPTABLE, Event
+from postel.tcp.events import Acceptable, Event
 from postel.tcp.observer import Observer
 from postel.times import MILLISECOND, SECOND
 from postel.view import Trace, ladder
@@ -134,7 +134,7 @@ def test_an_application_may_change_the_world_that_calls_it(kind: str, way: str) 
     made: list[Host] = []
 
     def application(subject: Subject, event: Event, now: int) -> None:
-        if event is not ACCEPTABLE:
+        if not isinstance(event, Acceptable):
             return
         if kind == "host":
             made.append(world.host(f"new {len(made)}", f"10.0.1.{len(made) + 1}/24"))

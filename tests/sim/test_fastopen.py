@@ -9,7 +9,7 @@ from postel.host.listener import Listener
 from postel.sim import Subject, World
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
-from postel.tcp.events import ACCEPTABLE, END_OF_STREAM, READABLE, Event
+from postel.tcp.events import Acceptable, EndOfStream, Event, Readable
 from postel.times import MILLISECOND, SECOND
 
 FAST = replace(DEFAULT, fast_open="both")
@@ -21,9 +21,9 @@ class Server:
     """Answers, when it has the whole question, and closes."""
 
     def __call__(self, subject: Subject, event: Event, now: int) -> None:
-        if event is ACCEPTABLE and isinstance(subject, Listener):
+        if isinstance(event, Acceptable) and isinstance(subject, Listener):
             subject.accept()
-        elif event is READABLE and isinstance(subject, Connection) and subject.readable == len(QUESTION):
+        elif isinstance(event, Readable) and isinstance(subject, Connection) and subject.readable == len(QUESTION):
             assert subject.receive(1 << 20, now) == QUESTION
             subject.send(ANSWER, now)
             subject.close(now)
@@ -35,10 +35,10 @@ class Client:
         self.first_at = 0
 
     def __call__(self, subject: Subject, event: Event, now: int) -> None:
-        if event is READABLE and isinstance(subject, Connection):
+        if isinstance(event, Readable) and isinstance(subject, Connection):
             self.first_at = self.first_at or now
             self.received += subject.receive(1 << 20, now)
-        elif event is END_OF_STREAM and isinstance(subject, Connection):
+        elif isinstance(event, EndOfStream) and isinstance(subject, Connection):
             subject.close(now)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from postel.sim import Subject, World
 from postel.tcp.connection import Connection
-from postel.tcp.events import ACCEPTABLE, OPENED, READABLE, Event
+from postel.tcp.events import Acceptable, Event, Opened, Readable
 from postel.tcp.status import SACK, TIMESTAMPS, WINDOW_SCALE
 from postel.times import MILLISECOND, MINUTE, SECOND
 from postel.wire import ip
@@ -67,16 +67,16 @@ class Flood:
 
     def asks(self, subject: Subject, event: Event, now: int) -> None:
         assert isinstance(subject, Connection)
-        if event is OPENED:
+        if isinstance(event, Opened):
             self.opened[subject] = now
             subject.send(TEXT, now)
-        elif event is READABLE and subject.receive(100, now) == TEXT:
+        elif isinstance(event, Readable) and subject.receive(100, now) == TEXT:
             self.answered[subject] = now
 
     def echoes(self, subject: Subject, event: Event, now: int) -> None:
-        if event is ACCEPTABLE:
+        if isinstance(event, Acceptable):
             subject.accept()  # type: ignore[union-attr]
-        elif event is READABLE:
+        elif isinstance(event, Readable):
             assert isinstance(subject, Connection)
             subject.send(subject.receive(100, now), now)
 

@@ -8,7 +8,7 @@ from postel.sim import Path, Subject, World
 from postel.tcp.config import DEFAULT, EcnMode
 from postel.tcp.connection import Connection
 from postel.tcp.ecn.accurate import Accurate
-from postel.tcp.events import END_OF_STREAM, OPENED, READABLE, WRITABLE, Event
+from postel.tcp.events import EndOfStream, Event, Opened, Readable, Writable
 from postel.times import MILLISECOND, MINUTE
 
 TOTAL = 2_000_000
@@ -38,7 +38,7 @@ class Transfer:
         return self.there
 
     def sends(self, subject: Subject, event: Event, now: int) -> None:
-        if isinstance(subject, Connection) and event in (OPENED, WRITABLE):
+        if isinstance(subject, Connection) and isinstance(event, (Opened, Writable)):
             self.left -= subject.send(bytes(self.left), now)
             if not self.left:
                 subject.close(now)
@@ -47,9 +47,9 @@ class Transfer:
         self.windows.append(self.connection.tcb.congestion.window)
         if not isinstance(subject, Connection):
             self.accept()
-        elif event is READABLE:
+        elif isinstance(event, Readable):
             self.arrived += len(subject.receive(1 << 20, now))
-        elif event is END_OF_STREAM:
+        elif isinstance(event, EndOfStream):
             subject.close(now)
 
 

@@ -10,7 +10,7 @@ from postel.sim import World
 from postel.tcp.config import DEFAULT
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.connection import Connection
-from postel.tcp.events import ACCEPTABLE, READABLE, Event
+from postel.tcp.events import Acceptable, Event, Readable
 from postel.times import SECOND
 
 
@@ -39,9 +39,9 @@ class Diary(Reno):
 
 
 def sink(connection: Connection, event: Event, now: int) -> None:
-    if event is ACCEPTABLE:
+    if isinstance(event, Acceptable):
         connection.accept()
-    elif event is READABLE:
+    elif isinstance(event, Readable):
         connection.receive(1 << 20, now)
 
 

@@ -10,7 +10,7 @@ from postel.host.listener import Listener
 from postel.sim import Path, Subject, Witness, World
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
-from postel.tcp.events import ACCEPTABLE, READABLE, WRITABLE, Event
+from postel.tcp.events import Acceptable, Event, Opened, Readable, Writable
 from postel.tcp.pathmtu import BASE_4, FLOOR_4, LOWEST_6, RAISE_AFTER
 from postel.times import MILLISECOND, MINUTE, SECOND
 from postel.wire import icmp, ip
@@ -51,15 +51,15 @@ class End:
         self.connection: Connection | None = None
 
     def __call__(self, subject: Subject, event: Event, now: int) -> None:
-        if event is ACCEPTABLE and isinstance(subject, Listener):
+        if isinstance(event, Acceptable) and isinstance(subject, Listener):
             self.connection = subject.accept()
             self.give(now)
         elif isinstance(subject, Connection):
             self.connection = subject
-            if event is READABLE:
+            if isinstance(event, Readable):
                 self.read += subject.receive(1 << 30, now)
                 self.progress.append(now)
-            if event is WRITABLE or event.name == "opened":
+            if isinstance(event, (Writable, Opened)):
                 self.give(now)
 
     def give(self, now: int) -> None:

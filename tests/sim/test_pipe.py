@@ -8,7 +8,7 @@ from postel.host.listener import Listener
 from postel.sim import Subject, World
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
-from postel.tcp.events import ACCEPTABLE, OPENED, READABLE, WRITABLE, Event
+from postel.tcp.events import Acceptable, Event, Opened, Readable, Writable
 from postel.times import MILLISECOND, SECOND
 
 MEGABIT = 1_000_000
@@ -32,14 +32,14 @@ class Transfer:
         self.sender = sender.connect("10.0.0.2", 80, 0)
 
     def send(self, subject: Subject, event: Event, now: int) -> None:
-        if isinstance(subject, Connection) and event in (OPENED, WRITABLE):
+        if isinstance(subject, Connection) and isinstance(event, (Opened, Writable)):
             while subject.send(bytes(1 << 20), now):
                 pass
 
     def receive(self, subject: Subject, event: Event, now: int) -> None:
-        if event is ACCEPTABLE and isinstance(subject, Listener):
+        if isinstance(event, Acceptable) and isinstance(subject, Listener):
             self.receiver = subject.accept()
-        elif event is READABLE and isinstance(subject, Connection):
+        elif isinstance(event, Readable) and isinstance(subject, Connection):
             self.arrived.append((now, self.arrived[-1][1] + len(subject.receive(1 << 30, now))))
 
     def rate(self, since: int, until: int) -> float:

@@ -10,7 +10,7 @@ from postel.tcp.config import DEFAULT, MEBIBYTE
 from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.connection import Connection
-from postel.tcp.events import ACCEPTABLE, READABLE, Event
+from postel.tcp.events import Acceptable, Event, Readable
 from postel.times import MILLISECOND, MINUTE, SECOND
 
 BULK = 3_000_000
@@ -18,9 +18,9 @@ ROUND_TRIP = 20 * MILLISECOND
 
 
 def sink(connection: Connection, event: Event, now: int) -> None:
-    if event is ACCEPTABLE:
+    if isinstance(event, Acceptable):
         connection.accept()
-    elif event is READABLE:
+    elif isinstance(event, Readable):
         connection.receive(BULK, now)
 
 

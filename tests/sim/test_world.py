@@ -10,7 +10,7 @@ from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.sim import DROP, PASS, Subject, Verdict, Witness, World, deliver_after, dropping, duplicate
 from postel.tcp.connection import Connection
-from postel.tcp.events import ACCEPTABLE, END_OF_STREAM, READABLE, Event
+from postel.tcp.events import Acceptable, EndOfStream, Event, Opened, Readable
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.address import Endpoint, parse
 
@@ -48,11 +48,11 @@ def pair(family: int = 4, seed: int = 0, observer: Witness | None = None, **sett
 
 def echo(subject: Subject, event: Event, now: int) -> None:
     """An application: sends back what comes, closes when the peer has."""
-    if event is ACCEPTABLE and isinstance(subject, Listener):
+    if isinstance(event, Acceptable) and isinstance(subject, Listener):
         subject.accept()
-    elif event is READABLE and isinstance(subject, Connection):
+    elif isinstance(event, Readable) and isinstance(subject, Connection):
         subject.send(subject.receive(1 << 20, now), now)
-    elif event is END_OF_STREAM and isinstance(subject, Connection):
+    elif isinstance(event, EndOfStream) and isinstance(subject, Connection):
         subject.close(now)
 
 
@@ -66,10 +66,10 @@ class Client:
     def __call__(self, subject: Subject, event: Event, now: int) -> None:
         if not isinstance(subject, Connection):
             return
-        if event.name == "opened":
+        if isinstance(event, Opened):
             subject.send(self.data, now)
             subject.close(now)
-        elif event is READABLE:
+        elif isinstance(event, Readable):
             self.received += subject.receive(1 << 20, now)
 
 
@@ -127,7 +127,7 @@ class Mailbox:
         self.world.application(other, self.collect)
 
     def collect(self, subject: Subject, event: Event, now: int) -> None:
-        if event is READABLE and isinstance(subject, DatagramSocket):
+        if isinstance(event, Readable) and isinstance(subject, DatagramSocket):
             while (got := subject.receive()) is not None:
                 self.arrivals.append((got[0], now))
 

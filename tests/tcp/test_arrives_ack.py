@@ -58,7 +58,7 @@ def test_ep_ack_3_the_ack_of_our_syn_establishes() -> None:
     assert scene.state is ESTABLISHED
     snd = scene.tcb.snd
     assert (snd.wnd, snd.max_wnd, snd.wl1, snd.wl2) == (123, states.WINDOW, scene.tcb.rcv.nxt, snd.una)
-    assert scene.events() == ["opened"]
+    assert scene.events() == ["Opened"]
     assert scene.connection.next_timeout() == NEVER
 
 
@@ -127,7 +127,7 @@ def test_ep_ack_5_writers_wake_when_half_the_buffer_is_free() -> None:
     scene.hears(ACK, ack=400)
     assert scene.events() == []
     scene.hears(ACK, ack=600)
-    assert scene.events() == ["writable"]
+    assert scene.events() == ["Writable"]
     scene.hears(ACK, ack=1001)
     assert scene.events() == []  # once
 
@@ -286,7 +286,7 @@ def test_ep_ack_13_last_ack_waits_for_the_ack_of_the_fin() -> None:
     assert scene.state is not CLOSED
     assert scene.hears(ACK) == []
     assert scene.state is CLOSED
-    assert (scene.connection.error, scene.events()) == (None, ["closed"])
+    assert (scene.connection.error, scene.events()) == (None, ["Closed"])
 
 
 @pytest.mark.label("EP-ACK-14", "EP-FIN-7")

@@ -126,7 +126,7 @@ def test_ep_ss_3_a_reset_that_acknowledges_our_syn_refuses() -> None:
     assert scene.hears(RST | ACK, seq=4711) == []
     assert scene.state is CLOSED
     assert isinstance(scene.connection.error, ConnectionRefused)
-    assert [(event.name, event.error) for event in scene.all_events()] == [("closed", scene.connection.error)]
+    assert [(type(event).__name__, event.error) for event in scene.all_events()] == [("Closed", scene.connection.error)]
 
 
 @pytest.mark.label("EP-SS-4", "BAD-RST-3", "RFC5961-3.2d")
@@ -143,7 +143,7 @@ def test_ep_ss_5_syn_ack_establishes() -> None:
     assert (snd.wnd, snd.wl1, snd.wl2, snd.max_wnd) == (321, scene.tcb.rcv.irs, snd.una, 321)
     assert scene.una == 1
     assert scene.tcb.timers.due(RETRANSMISSION) == states.NEVER
-    assert scene.events() == ["opened"]
+    assert scene.events() == ["Opened"]
 
 
 def test_ep_ss_5_queued_data_rides_on_the_ack() -> None:
@@ -167,7 +167,7 @@ def test_ep_ss_5_text_urgent_and_fin_of_a_syn_ack_are_processed() -> None:
     assert scene.hears(SYN | ACK | FIN | URG, b"hello", urgent=3) == ["ACK seq=1 ack=7"]
     assert scene.state is CLOSE_WAIT
     assert scene.reads() == b"hello"
-    assert scene.events() == ["opened", "urgent", "readable", "end-of-stream"]
+    assert scene.events() == ["Opened", "Urgent", "Readable", "EndOfStream"]
 
 
 @pytest.mark.label("EP-SS-6", "MUST-10")
@@ -219,7 +219,7 @@ def test_must_10_a_simultaneous_open_ends_as_any_other() -> None:
     scene = states.syn_received_active()
     assert scene.hears(SYN | ACK, seq=0) == []  # figure 7
     assert scene.state is ESTABLISHED
-    assert scene.events() == ["opened"]
+    assert scene.events() == ["Opened"]
     scene.hears(ACK, b"hi")
     assert scene.reads() == b"hi"
 

@@ -123,7 +123,7 @@ def test_ep_seq_5_ack_window_and_urgent_of_a_probe_count() -> None:
     scene.hears(ACK | URG, b"!", ack=6, window=77, urgent=1)
     assert scene.una == 6
     assert scene.tcb.snd.wnd == 77
-    assert "urgent" in scene.events()
+    assert "Urgent" in scene.events()
 
 
 @pytest.mark.label("EP-SEQ-6", "RFC9293-A.2")
@@ -188,7 +188,7 @@ def test_ep_seq_10_ack_window_and_urgent_of_text_ahead_count() -> None:
     scene.hears(ACK | URG, b"ahead", seq=100, ack=6, window=77, urgent=5)
     assert scene.una == 6
     assert scene.tcb.snd.wnd == 77
-    assert scene.events() == ["urgent"]
+    assert scene.events() == ["Urgent"]
 
 
 @pytest.mark.label("EP-SEQ-11")
@@ -245,7 +245,7 @@ def test_ep_rst_5_a_reset_at_the_edge_ends_the_connection(make: Maker) -> None:
     assert scene.hears(RST) == []
     assert scene.state is CLOSED
     assert isinstance(scene.connection.error, ConnectionReset)
-    assert [(event.name, event.error) for event in scene.all_events()] == [("closed", scene.connection.error)]
+    assert [(type(event).__name__, event.error) for event in scene.all_events()] == [("Closed", scene.connection.error)]
     assert scene.tcb.send_buffer.size == 0
 
 
@@ -268,7 +268,7 @@ def test_ep_rst_6_after_both_fins_a_reset_is_no_error(make: Maker) -> None:
     assert scene.hears(RST) == []
     assert scene.state is CLOSED
     assert scene.connection.error is None
-    assert scene.events() == ["closed"]
+    assert scene.events() == ["Closed"]
 
 
 @pytest.mark.label("EP-RST-7", "RFC1337-3", "BAD-TW-1", "BAD-RST-2")

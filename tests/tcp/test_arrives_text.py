@@ -26,7 +26,7 @@ PAST_FIN = [states.close_wait, closing, last_ack, time_wait]
 def test_ep_urg_1_urgent_text_is_told_and_comes_in_line(make: Maker) -> None:
     scene = make()
     scene.hears(ACK | URG, b"abc!def", urgent=4)
-    assert scene.events() == ["urgent", "readable"]
+    assert scene.events() == ["Urgent", "Readable"]
     assert scene.connection.urgent == 4  # octets until its end, MUST-33
     assert scene.reads(2) == b"ab"
     assert scene.connection.urgent == 2
@@ -38,11 +38,11 @@ def test_ep_urg_1_urgent_text_is_told_and_comes_in_line(make: Maker) -> None:
 def test_ep_urg_1_each_advance_is_told_once() -> None:
     scene = established()
     scene.hears(ACK | URG, urgent=1000)
-    assert scene.events() == ["urgent"]
+    assert scene.events() == ["Urgent"]
     scene.hears(ACK | URG, urgent=1000)
     assert scene.events() == []
     scene.hears(ACK | URG, urgent=1001)
-    assert scene.events() == ["urgent"]
+    assert scene.events() == ["Urgent"]
 
 
 @pytest.mark.label("MUST-31")
@@ -52,7 +52,7 @@ def test_must_31_urgent_data_may_be_longer_than_any_segment() -> None:
     assert scene.connection.urgent == 40_000
     for _ in range(39):
         scene.hears(ACK | URG, bytes(1000), urgent=40_000 - (scene.nxt - 1))
-    assert scene.events() == ["urgent", "readable"]
+    assert scene.events() == ["Urgent", "Readable"]
     scene.reads()
     assert scene.connection.urgent == 0
 
@@ -62,7 +62,7 @@ def test_must_31_urgent_data_may_be_longer_than_any_segment() -> None:
 def test_ep_urg_2_after_the_peers_fin_urgent_is_ignored(make: Maker) -> None:
     scene = make()
     scene.hears(ACK | URG, b"x", ack=1, urgent=1)
-    assert "urgent" not in scene.events()
+    assert "Urgent" not in scene.events()
     assert scene.connection.urgent == 0
 
 
@@ -72,7 +72,7 @@ def test_ep_urg_3_no_pointer_disturbs_delivery(urgent: int) -> None:
     scene = established()
     scene.hears(ACK | URG, b"0123456", urgent=urgent)
     assert scene.reads() == b"0123456"
-    assert ("urgent" in scene.events()) is (urgent > 0)
+    assert ("Urgent" in scene.events()) is (urgent > 0)
 
 
 @pytest.mark.label("EP-URG-3", "RFC9293-3.8.5-1")
@@ -91,7 +91,7 @@ def test_ep_urg_3_a_pointer_to_what_was_read_is_ignored() -> None:
     scene.reads()
     scene.events()
     scene.hears(ACK | URG, b"89a", seq=9, urgent=2)
-    assert scene.events() == ["readable"]
+    assert scene.events() == ["Readable"]
 
 
 @pytest.mark.label("EP-URG-4", "MUST-66")
@@ -100,7 +100,7 @@ def test_ep_urg_4_a_closed_window_lets_urgent_in() -> None:
     scene.hears(ACK, b"0123456789")
     scene.events()
     scene.hears(ACK | URG, urgent=5)
-    assert scene.events() == ["urgent"]
+    assert scene.events() == ["Urgent"]
     assert scene.connection.urgent == 15
 
 
@@ -110,7 +110,7 @@ def test_bad_urg_3_urgent_on_any_segment_is_harmless(flags: int) -> None:
     for make in states.EVERY.values():
         scene = make()
         scene.hears(flags, urgent=5)
-        assert scene.events().count("urgent") <= 1
+        assert scene.events().count("Urgent") <= 1
 
 
 @pytest.mark.label("BAD-URG-4")
@@ -284,7 +284,7 @@ def test_ep_fin_2_the_peer_closes(make: Maker) -> None:
     assert not scene.connection.at_end
     assert scene.reads() == b"bye"
     assert scene.connection.at_end
-    assert scene.events()[-1] == "end-of-stream"
+    assert scene.events()[-1] == "EndOfStream"
 
 
 @pytest.mark.label("EP-FIN-3")
@@ -384,10 +384,10 @@ def test_readable_is_told_when_text_arrives_and_not_after_a_read_that_left_some(
     scene.hears(ACK, b"four")
     scene.arrives(ACK, b"more")
     scene.hears(ACK, b"text")
-    assert scene.events() == ["readable"]  # once for all that came before the drain
+    assert scene.events() == ["Readable"]  # once for all that came before the drain
     assert scene.reads(2) == b"fo"
     assert (scene.events(), scene.connection.readable) == ([], 10)
     scene.hears(ACK, b"!")
-    assert scene.events() == ["readable"]
+    assert scene.events() == ["Readable"]
     assert scene.reads() == b"urmoretext!"
     assert scene.events() == []

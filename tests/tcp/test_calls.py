@@ -196,7 +196,7 @@ def test_ep_send_4_nor_than_the_host_has_memory_for() -> None:
     assert (memory.used, scene.connection.writable) == (8, 0)
     scene.hears(ACK)
     assert memory.used == 0
-    assert scene.events() == ["writable"]
+    assert scene.events() == ["Writable"]
 
 
 @pytest.mark.label("EP-SEND-4", "MUST-30", "MUST-62")
@@ -369,7 +369,7 @@ def test_ep_close_2_and_3_before_anything_was_agreed_nothing_is_sent(make: Maker
     scene = make()
     assert scene.closes() == []
     assert scene.state is CLOSED
-    assert (scene.connection.error, scene.events()) == (None, ["closed"])
+    assert (scene.connection.error, scene.events()) == (None, ["Closed"])
 
 
 @pytest.mark.label("EP-CLOSE-4")
@@ -478,7 +478,7 @@ def test_ep_abort_4_the_peer_is_told_with_a_reset(make: Maker) -> None:
     assert scene.aborts() == [f"RST seq={number}"]
     assert scene.state is CLOSED
     assert isinstance(scene.connection.error, ConnectionAborted)
-    assert scene.events() == ["closed"]
+    assert scene.events() == ["Closed"]
     assert scene.drain() == []
 
 

@@ -177,7 +177,7 @@ def test_the_window_of_a_later_segment_before_it_still_counts() -> None:
 def test_an_urgent_pointer_beyond_a_closed_window_is_heard() -> None:
     scene = full()
     scene.hears(ACK | URG, seq=12, ack=6, urgent=5)
-    assert scene.events() == ["urgent"]
+    assert scene.events() == ["Urgent"]
     assert scene.connection.urgent == 10 + 1 + 5
 
 

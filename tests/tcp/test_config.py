@@ -5,10 +5,10 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from postel.errors import ArgumentError
+from postel.errors import ArgumentError, ConnectionReset, HostUnreachable
 from postel.tcp import config as module
 from postel.tcp.config import _BOUNDS, DEFAULT, Config, names
-from postel.tcp.events import CLOSED_NAME, OPENED, Event
+from postel.tcp.events import OPENED, Closed, Trouble
 from postel.tcp.memory import Memory
 from postel.tcp.observer import DECISIONS, TIMERS, Observer
 from postel.tcp.state import CLOSED, LISTEN
@@ -79,9 +79,10 @@ def test_memory_counts_and_refuses() -> None:
 
 
 def test_an_event_says_what_it_is() -> None:
-    assert repr(OPENED) == "<opened>"
-    assert repr(Event(CLOSED_NAME, None)) == "<closed>"
-    assert repr(Event(CLOSED_NAME, ArgumentError("x", 1, "2"))) == "<closed: x is 1; allowed: 2>"  # type: ignore[arg-type]
+    assert repr(OPENED) == "Opened()"
+    assert repr(Closed()) == "Closed()"
+    assert repr(Closed(ConnectionReset())) == "Closed(ConnectionReset(104, 'connection reset'))"
+    assert repr(Trouble(HostUnreachable("a"))) == "Trouble(HostUnreachable(113, 'a'))"
 
 
 def test_an_observer_that_overrides_nothing_is_told_in_vain() -> None:

@@ -309,7 +309,7 @@ def test_a_crossing_handshake_that_mixes_both_ways_ends_the_connection() -> None
     scene = asking("ask")
     scene.hears(SYN | flags_of(0b111))
     assert scene.hears(SYN | flags_of(0b011), seq=0) == ["RST,ACK seq=0 ack=1"]
-    assert (scene.state, scene.events()) == (CLOSED, ["closed"])
+    assert (scene.state, scene.events()) == (CLOSED, ["Closed"])
 
 
 def test_who_knows_the_classic_way_alone_sees_no_mixture() -> None:

@@ -61,7 +61,7 @@ def test_without_a_cookie_one_is_asked_for_and_text_waits() -> None:
     assert client.answered(1, COOKIE) == ["PSH,ACK seq=1 ack=1 len=5"]
     attempt = client.attempt()
     assert (attempt.option, attempt.mss) == (COOKIE, MSS)
-    assert client.scene.events() == ["opened"]
+    assert client.scene.events() == ["Opened"]
     assert client.scene.tcb.fast_open is None
     assert not client.scene.connection.status().fast_opened
 
@@ -255,7 +255,7 @@ def test_the_text_of_a_syn_is_acknowledged_and_delivered() -> None:
     assert scene.sent[0].fast_open is None
     assert scene.sent[0].window == 65535 - 5
     assert (scene.state, pending.count) == (SYN_RECEIVED, 1)
-    assert scene.events() == ["opened", "readable"]
+    assert scene.events() == ["Opened", "Readable"]
     assert scene.connection.status().fast_opened
     assert scene.reads() == b"hello"
     assert scene.connection.next_timeout() == scene.now + SECOND  # the SYN,ACK's, and no ACK is owed
@@ -274,7 +274,7 @@ def test_bad_tfo_1_without_a_valid_cookie_the_syn_alone_is_acknowledged() -> Non
     assert scene.sent[0].fast_open is None
     assert scene.hears(ACK, b"hello", seq=1) == []
     assert scene.reads() == b"hello"
-    assert scene.events() == ["opened", "readable"]
+    assert scene.events() == ["Opened", "Readable"]
 
 
 @pytest.mark.label("RFC7413-4.2.2")
@@ -322,7 +322,7 @@ def test_a_fin_on_the_syn_comes_again() -> None:
     scene, _ = server(flags=SYN | FIN)
     assert scene.drain() == ["SYN,ACK seq=0 ack=6"]
     scene.hears(FIN | ACK, seq=6)
-    assert scene.events() == ["opened", "readable", "end-of-stream"]
+    assert scene.events() == ["Opened", "Readable", "EndOfStream"]
 
 
 def test_text_beyond_the_window_or_the_hosts_memory_is_not_acknowledged() -> None:
@@ -331,9 +331,9 @@ def test_text_beyond_the_window_or_the_hosts_memory_is_not_acknowledged() -> Non
     assert scene.reads() == b"123"
     scene, _ = server(memory=Memory(4))
     assert scene.drain() == ["SYN,ACK seq=0 ack=1"]
-    assert scene.events() == ["opened"]
+    assert scene.events() == ["Opened"]
     scene, pending = server(b"")
-    assert (scene.drain(), scene.events(), pending.count) == (["SYN,ACK seq=0 ack=1"], ["opened"], 1)
+    assert (scene.drain(), scene.events(), pending.count) == (["SYN,ACK seq=0 ack=1"], ["Opened"], 1)
     assert not scene.connection.status().fast_opened
 
 
@@ -345,7 +345,7 @@ def test_bad_tfo_1_a_reset_ends_it_for_its_user_and_counts_for_a_while() -> None
     assert scene.hears(RST, seq=6) == []
     assert scene.state is CLOSED
     assert isinstance(scene.connection.error, ConnectionReset)
-    assert scene.events() == ["closed"]
+    assert scene.events() == ["Closed"]
     assert scene.reads() == b"hello"
     assert (pending.count, pending.reaches(1, scene.now)) == (0, True)
     assert not pending.reaches(2, scene.now)

@@ -7,6 +7,7 @@ import pytest
 
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
+from postel.tcp.events import Opened
 from postel.tcp.invariants import check
 from postel.tcp.recovery.newreno import NewReno
 from postel.tcp.recovery.rack import Rack
@@ -86,7 +87,7 @@ class Pair:
             while (segment := end.next_segment(self.now)) is not None:
                 self._carry(1 - index, segment)
             while (event := end.next_event()) is not None:
-                self.opened[index] += event.name == "opened"
+                self.opened[index] += isinstance(event, Opened)
             check(end.tcb)
 
     def _carry(self, to: int, segment: Segment) -> None:

@@ -358,7 +358,7 @@ def test_trouble_is_reported_where_r1_is_passed_already() -> None:
         scene.expires()
     assert scene.events() == []
     configure(scene, r1=3)
-    assert scene.events() == ["trouble"]
+    assert scene.events() == ["Trouble"]
     configure(scene, r1=2)
     assert scene.events() == []
 
@@ -408,11 +408,11 @@ def test_a_writer_that_waits_is_told_of_a_larger_buffer() -> None:
         configure(scene, nagle=False)
         assert scene.events() == []
         configure(scene, **choice)
-        assert scene.events() == ["writable"]
+        assert scene.events() == ["Writable"]
     scene = established(replace(PLAIN, notsent_lowat=1000), Peer(window=0))
     assert scene.connection.send(bytes(2000), scene.now) == 1000
     configure(scene, notsent_lowat=0)
-    assert scene.events() == ["writable"]
+    assert scene.events() == ["Writable"]
 
 
 def test_a_larger_receive_buffer_opens_the_window() -> None:

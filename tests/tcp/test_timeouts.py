@@ -6,6 +6,7 @@ import pytest
 
 from postel.errors import ConnectionTimedOut, HostUnreachable
 from postel.tcp.config import DEFAULT
+from postel.tcp.events import Trouble
 from postel.tcp.state import CLOSED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, LISTEN, TIME_WAIT
 from postel.tcp.timers import KEEP_ALIVE, PERSIST, RETRANSMISSION
 from postel.testing import states
@@ -48,7 +49,7 @@ def test_ep_tmo_1_five_minutes_of_silence_end_a_connection(make: Maker) -> None:
     scene.events()
     assert ends(scene) == 5 * MINUTE
     assert isinstance(scene.connection.error, ConnectionTimedOut)
-    assert scene.events()[-1] == "closed"
+    assert scene.events()[-1] == "Closed"
     assert scene.connection.unacknowledged == 0
 
 
@@ -101,7 +102,7 @@ def test_must_23_a_syn_is_tried_for_three_minutes_at_least(make: Maker) -> None:
     scene.connection.send(b"queued", scene.now)
     assert ends(scene) >= 3 * MINUTE
     assert isinstance(scene.connection.error, ConnectionTimedOut)
-    assert scene.events() == ["trouble", "closed"]
+    assert scene.events() == ["Trouble", "Closed"]
 
 
 @pytest.mark.label("EP-TMO-10", "MUST-23")
@@ -111,7 +112,7 @@ def test_ep_tmo_10_a_passive_opener_listens_again_and_tells_nobody() -> None:
     assert scene.state is LISTEN
     assert scene.connection.error is None
     assert scene.connection.next_timeout() == NEVER
-    assert "closed" not in scene.events()
+    assert "Closed" not in scene.events()
 
 
 # Retransmission
@@ -170,7 +171,7 @@ def test_ep_tmo_2_after_r1_the_user_hears_of_trouble_once() -> None:
     assert scene.events() == []
     intervals(scene, 1)
     (event,) = scene.all_events()
-    assert event.name == "trouble"
+    assert isinstance(event, Trouble)
     assert isinstance(event.error, HostUnreachable)
     intervals(scene, 5)
     assert scene.events() == []
@@ -198,7 +199,7 @@ def test_ep_tmo_3_time_wait_lasts_two_msl(config: states.Config, expected: int) 
     assert scene.state is TIME_WAIT
     assert scene.passes(1) == []
     assert scene.state is CLOSED
-    assert (scene.connection.error, scene.events()) == (None, ["closed"])
+    assert (scene.connection.error, scene.events()) == (None, ["Closed"])
 
 
 # Persist
@@ -374,7 +375,7 @@ def test_ep_tmo_9_fin_wait_2_ends_when_nobody_reads_and_nobody_sends() -> None:
     scene = states.fin_wait_2()
     scene.releases()
     assert ends(scene) == MINUTE
-    assert (scene.connection.error, scene.events()) == (None, ["closed"])
+    assert (scene.connection.error, scene.events()) == (None, ["Closed"])
 
 
 @pytest.mark.label("BAD-CLOSE-6")

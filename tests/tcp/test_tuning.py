@@ -196,20 +196,20 @@ def test_notsent_lowat_counts_only_what_was_never_sent() -> None:
     assert scene.connection.send(bytes(20_000), scene.now) == 4000
     assert scene.connection.writable == 0
     scene.drain()
-    assert scene.events() == ["writable"]  # all of it has left, and nothing was acknowledged
+    assert scene.events() == ["Writable"]  # all of it has left, and nothing was acknowledged
     assert scene.connection.writable == 4000
     for _ in range(2):
         scene.connection.send(bytes(20_000), scene.now)
         scene.drain()
     assert scene.connection.unacknowledged == 12_000
     assert scene.tcb.never_sent == 12_000 - scene.tcb.flight > 2000
-    assert scene.events() == ["writable"]  # after the second call; after the third too much waits
+    assert scene.events() == ["Writable"]  # after the second call; after the third too much waits
     assert scene.connection.writable == 4000 - scene.tcb.never_sent
     scene.connection.send(bytes(20_000), scene.now)
     scene.hears(ACK, ack=1 + scene.tcb.congestion.smss, tsval=1)
     assert scene.events() == []
     scene.hears(ACK, ack=scene.una + scene.tcb.congestion.smss, tsval=1)
-    assert scene.events() == ["writable"]
+    assert scene.events() == ["Writable"]
 
 
 def test_notsent_lowat_counts_before_the_handshake_too() -> None:

@@ -4,14 +4,14 @@ import pytest
 
 from postel.host.listener import Listener
 from postel.sim import Subject, World, dropping
-from postel.tcp.events import ACCEPTABLE, Event
+from postel.tcp.events import Acceptable, Event
 from postel.times import MILLISECOND, SECOND
 from postel.view import Trace, ladder
 from postel.view.packet import Kind
 
 
 def accept(subject: Subject, event: Event, now: int) -> None:
-    if event is ACCEPTABLE and isinstance(subject, Listener):
+    if isinstance(event, Acceptable) and isinstance(subject, Listener):
         subject.accept()
 
 

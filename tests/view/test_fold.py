@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from postel.sim import World, dropping
-from postel.tcp.events import ACCEPTABLE, READABLE, Event
+from postel.tcp.events import Acceptable, Event, Readable
 from postel.times import MILLISECOND, SECOND
 from postel.view import Trace, fold, ladder
 from postel.wire.segment import ACK
@@ -18,9 +18,9 @@ def transfer(*lost: int) -> Trace:
     world = World(observer=trace)
 
     def sink(subject: Any, event: Event, now: int) -> None:
-        if event is ACCEPTABLE:
+        if isinstance(event, Acceptable):
             subject.accept()
-        elif event is READABLE:
+        elif isinstance(event, Readable):
             subject.receive(1 << 20, now)
 
     near, far = world.host("near", "10.0.0.1/24"), world.host("far", "10.0.0.2/24", application=sink)
