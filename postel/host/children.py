@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import Final
 
-from postel.host import cookies, syncache
+from postel.host import cookies
 from postel.host.cookies import Cookies
 from postel.host.counters import Counters
 from postel.host.deadlines import Deadlines
@@ -19,7 +19,7 @@ from postel.host.ports import Ports
 from postel.host.requests import Request
 from postel.host.routes import Routes
 from postel.host.timewait import TimeWait, TimeWaitRecord
-from postel.tcp import seq
+from postel.tcp import half_open, hosted, seq
 from postel.tcp.authentication import Authentication
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
@@ -29,7 +29,6 @@ from postel.tcp.isn import Generator
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED
-from postel.tcp.tcb import OWES_SYN
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN, Segment, encode_for
 
@@ -169,13 +168,13 @@ class Children(ABC):
         # A predecessor takes its pair back if this comes to nothing, so its end is not told yet; a signature leaves no room for a cookie.
         is_plain = predecessor is None and authentication is None
         if is_plain:
-            child.tcb.fast_open = self._gate.admission(syn, remote.address, listener.config, listener.fast_opens, now)
+            hosted.open_fast(child, self._gate.admission(syn, remote.address, listener.config, listener.fast_opens, now))
         child.segment_arrives(syn, now)
         entry = HalfOpen(key_of(local, remote), child, listener, predecessor, syn if is_plain else None, now)
         if listener.requests is not None:
             listener.requests.discard(entry.key)  # from now on the pair's segments are the child's
         self.passive.admit(entry)
-        if child.tcb.is_fast:
+        if hosted.is_fast(child):
             self._make_ready(entry)
 
     # SYN cookies
@@ -204,7 +203,7 @@ class Children(ABC):
         if predecessor is None:
             iss = self._cookies.iss(local, remote, syn, now)
         else:  # MAY-2, EP-TW-8
-            iss = self._cookies.iss_beyond(local, remote, syn, predecessor.tcb.snd.max, now)
+            iss = self._cookies.iss_beyond(local, remote, syn, hosted.snd_max(predecessor), now)
         listener.cookies_until = now + cookies.LIFETIME
         child = Connection(
             local,
@@ -231,7 +230,7 @@ class Children(ABC):
         child = self._make(local, remote, listener.config, seq.add(segment.ack, -1), None, now)
         child.open_passive(now)
         child.segment_arrives(syn, now)
-        child.tcb.owes &= ~OWES_SYN  # the SYN,ACK is long gone out
+        hosted.regard_syn_as_sent(child)
         entry = HalfOpen(key_of(local, remote), child, listener, None, None, now)
         if listener.requests is not None:
             listener.requests.discard(entry.key)
@@ -256,7 +255,7 @@ class Children(ABC):
             return False
         if self._has_room(listener, octets, now):
             entry.predecessor = None  # its pair has a successor in any case
-            child.tcb.ensure_deleted(None, now)
+            hosted.discard(child, None, now)
             self._forget(child, now)
             self._open_by_cookie(listener, child.local, child.remote, syn, segment, octets, now)
         return True
@@ -268,7 +267,7 @@ class Children(ABC):
             self._counters.drop("accept_queue_full", octets, now)
             return
         child = entry.child
-        is_expected = segment.flags & _CONTROL_BITS != ACK or segment.ack == seq.add(child.tcb.snd.iss, 1)
+        is_expected = segment.flags & _CONTROL_BITS != ACK or segment.ack == seq.add(hosted.iss(child), 1)
         if not is_expected and self._brings_earlier_cookie(entry, segment, octets, now):
             return
         child.segment_arrives(segment, now)
@@ -282,13 +281,13 @@ class Children(ABC):
         return self._revive(key) if entry is None and key in self.passive.cache else entry
 
     def _revive(self, key: bytes) -> HalfOpen:
-        listener, record = self.passive.claim(key)
+        listener, remains = self.passive.claim(key)
         local, remote = ends_of(key)
-        iss = self._numbers.iss(local, remote, record.arrived)
-        child = self._make(local, remote, listener.config, iss, None, record.arrived)
-        syn = syncache.unpacked(record.syn, key)
-        record.replay(child, syn)
-        entry = HalfOpen(key, child, listener, None, syn, record.arrived)
+        iss = self._numbers.iss(local, remote, remains.arrived)
+        child = self._make(local, remote, listener.config, iss, None, remains.arrived)
+        syn = half_open.unpacked(remains.syn, local, remote)
+        half_open.restore(child, remains, syn)
+        entry = HalfOpen(key, child, listener, None, syn, remains.arrived)
         self.passive.admit(entry)
         return entry
 
@@ -326,7 +325,7 @@ class Children(ABC):
             authentication=authentication,
         )
         if self.offload and remote.address not in self._routes.own:
-            connection.tcb.burst = self.offload - (_HEADERS_4 if len(remote.address) == 4 else _HEADERS_6)
+            hosted.allow_bursts(connection, self.offload - (_HEADERS_4 if len(remote.address) == 4 else _HEADERS_6))
         known = self._routes.mtu_to(remote.address, now)
         if known < self._routes.mtu:
             connection.path_mtu(known, now)

@@ -6,20 +6,19 @@
     connect ────────────────┘ └─────────────────────┘
 """
 
-from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
 from postel.errors import AddressNotAvailable
-from postel.host import timewait
 from postel.host.children import Children, beyond
 from postel.host.counters import Counters
 from postel.host.outbound import Outbound
 from postel.host.pairs import ends_of, is_at, key_of
 from postel.host.ports import Ports
 from postel.host.routes import Routes
+from postel.host.timewait import record_of
 from postel.host.unused_endpoints import Unused
-from postel.tcp import pathmtu, text
+from postel.tcp import hosted, time_wait_state
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import Config, is_fast_client
 from postel.tcp.connection import Connection
@@ -28,7 +27,7 @@ from postel.tcp.fastopen import Known
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED, TIME_WAIT, State
-from postel.tcp.timewait import is_bare_syn, is_old_duplicate, reopens
+from postel.tcp.timewait import is_bare_syn
 from postel.wire.address import Endpoint, to_text
 from postel.wire.ip import Packet
 from postel.wire.segment import ACK, RST, SYN, Segment
@@ -86,12 +85,12 @@ class Connections(Children):
         key = key_of(local, remote)
         predecessor = self._thaw(key)
         if predecessor is not None:
-            iss = beyond(iss, predecessor.tcb.snd.max)
+            iss = beyond(iss, hosted.snd_max(predecessor))
             self._end_time_wait(predecessor, now)
         connection = self._make(local, remote, config, iss, authentication, now)
         self.table[key] = connection
         if is_fast_client(config) and authentication is None:  # RFC7413-2; a signature leaves no room for a cookie
-            connection.tcb.fast_open = self.servers.attempt(local, remote, connection.tcb.peer_mss, now)
+            hosted.open_fast(connection, self.servers.attempt(local, remote, hosted.peer_mss(connection), now))
         connection.open_active(now)
         return connection
 
@@ -119,8 +118,7 @@ class Connections(Children):
         """RFC5925-7.4: asked before anything else looks at the segment at ``octets[start:end]``."""
         if connection.authentication is None:
             return True
-        tcb = connection.tcb
-        reason = connection.authentication.objection(octets, start, end, segment, tcb.snd.iss, tcb.known_irs)
+        reason = hosted.objection(connection, octets, start, end, segment)
         if reason:  # RFC5925-7.3: silently
             self._counters.drop(reason, octets, now)
         return not reason
@@ -138,13 +136,13 @@ class Connections(Children):
         """RFC 6191. False: it is for the connection after all, which will challenge it (EP-SYN-3)."""
         local, remote = connection.local, connection.remote
         listener = self.passive.find(local.address, local.port)
-        if listener is None or not connection.tcb.config.time_wait_reuse or not is_bare_syn(segment):
+        if listener is None or not hosted.config(connection).time_wait_reuse or not is_bare_syn(segment):
             return False
         authentication = connection.authentication
         if listener.keys_of(remote) != (() if authentication is None else authentication.keys):  # it was checked with other keys
             return False
-        if not reopens(connection.tcb, segment):
-            if connection.tcb.config.time_wait_challenge and not is_old_duplicate(connection.tcb, segment):
+        if not hosted.reopens(connection, segment):
+            if hosted.config(connection).time_wait_challenge and not hosted.is_old_duplicate(connection, segment):
                 return False
             self._counters.drop("time_wait_syn", octets, now)  # EP-TW-4, EP-TW-7
         elif not self._has_room(listener, octets, now) or not self._may_pass(listener, local, remote, octets, now):
@@ -156,7 +154,7 @@ class Connections(Children):
                 self._counters.drop("half_open_full", octets, now)
         else:
             key = key_of(local, remote)
-            predecessor = timewait.frozen(key, connection.tcb, authentication)
+            predecessor = record_of(key, connection)
             self._end_time_wait(connection, now)
             following = None if authentication is None else authentication.successor()
             self._admit(listener, local, remote, segment, following, predecessor, now)
@@ -169,8 +167,8 @@ class Connections(Children):
         if listener is None or now >= listener.cookies_until or segment.flags & _CONTROL_BITS != ACK:
             return False
         accurate = is_accurate(listener.config)
-        syn = self._cookies.syn_beyond(local, remote, segment, connection.tcb.snd.max, now, accurate=accurate)
-        if syn is None or not reopens(connection.tcb, syn):
+        syn = self._cookies.syn_beyond(local, remote, segment, hosted.snd_max(connection), now, accurate=accurate)
+        if syn is None or not hosted.reopens(connection, syn):
             return False
         if self._has_room(listener, octets, now):
             self._end_time_wait(connection, now)
@@ -179,7 +177,7 @@ class Connections(Children):
 
     def _end_time_wait(self, connection: Connection, now: int) -> None:
         """Its pair begins anew."""
-        connection.tcb.delete(None, now)
+        hosted.discard(connection, None, now)
         self._forget(connection, now)
         self._tell(connection)
 
@@ -226,7 +224,7 @@ class Connections(Children):
             return False
         if state is SYN_RECEIVED and self._goes_to_cache(connection):
             return False
-        if connection.tcb.nobody_reads:
+        if hosted.is_released(connection):
             self.orphans.note(connection, now)
         return True
 
@@ -246,7 +244,7 @@ class Connections(Children):
                 self._counters.drop("request_unanswered", request.octets, now)
         for record in self.time_wait.pop_due(now):
             if self._observer is not None:  # EP-TMO-3: who else is left to hear of it
-                record.thaw(self._observer, self._memory, deque()).handle_timeout(now)
+                time_wait_state.tell_expired(self._observer, *record.ends, now)
 
     def _tell(self, connection: Connection) -> None:
         if self.passive.is_silent(connection):
@@ -258,9 +256,9 @@ class Connections(Children):
 
     def _share_path(self, connection: Connection, now: int) -> None:
         """What one connection found out of a path concerns all that begin there (RFC 4821, 4). It is raised by proof alone."""
-        mtu = pathmtu.news(connection.tcb)
+        mtu = hosted.path_news(connection)
         remote = connection.remote.address
-        if mtu and (mtu < self._routes.mtu_to(remote, now) or pathmtu.is_proven(connection.tcb)):
+        if mtu and (mtu < self._routes.mtu_to(remote, now) or hosted.is_path_proven(connection)):
             self._routes.learn(remote, mtu, now)
 
     def resize(self, mtu: int, now: int) -> None:
@@ -278,7 +276,8 @@ class Connections(Children):
         for connection in list(self.table.values()):
             if connection.local.address == address:
                 is_over = connection.state is TIME_WAIT
-                connection.tcb.ensure_deleted(None if is_over else AddressNotAvailable(f"{to_text(address)} was taken from this host"), now)
+                reason = None if is_over else AddressNotAvailable(f"{to_text(address)} was taken from this host")
+                hosted.discard(connection, reason, now)
                 self._forget(connection, now)
                 self._tell(connection)
         for child in self.passive.leave(address, now):
@@ -303,36 +302,43 @@ class Connections(Children):
             self.time_wait.discard(key)
             self._drop_thawed(connection)
             if self.passive.is_silent(connection):  # it waits in `accept`: until then its text is the host's
-                text.count(connection.tcb, self._memory)
+                hosted.count_text(connection, self._memory)
         if self._ports.is_crowded:
             self._ports.free(key[:-2], connection.local.port)
 
     def _freeze(self, connection: Connection, now: int) -> None:
         """For its user the connection is over now; for its pair a record answers until 2MSL have passed."""
         key = key_of(connection.local, connection.remote)
-        tcb = connection.tcb
         del self.table[key]
         self._timers.forget(connection)
         self.orphans.forget(connection)
-        self.time_wait.put(timewait.frozen(key, tcb, connection.authentication))
-        if not tcb.nobody_reads:
+        self.time_wait.put(record_of(key, connection))
+        if not hosted.is_released(connection):
             connection.leave_time_wait_to(self.time_wait)
             return
-        tcb.observer = None  # `handle_timeout` tells it of CLOSED when that comes to pass
-        tcb.delete(None, now)
+        hosted.freeze(connection, now)
         self._drop_thawed(connection)
 
     def _drop_thawed(self, connection: Connection) -> None:
         """No program has a connection that was made from a record: nothing is told of it."""
         if connection in self._thawed:
             self._thawed.discard(connection)
-            connection.tcb.events = ()
+            hosted.forget_events(connection)
 
     def _thaw(self, key: bytes) -> Connection | None:
         record = self.time_wait.thaw(key)
         if record is None:
             return None
-        connection = record.thaw(self._observer, self._memory, self._agenda)
+        connection = time_wait_state.thawed(
+            record.state,
+            *record.ends,
+            record.config,
+            record.expires,
+            observer=self._observer,
+            memory=self._memory,
+            agenda=self._agenda,
+            authentication=record.authentication,
+        )
         connection.on_agenda = True  # so that it is settled, and frozen again, even if the segment is not given to it
         self._agenda.append(connection)
         self._thawed.add(connection)

@@ -3,7 +3,8 @@
 from typing import Final
 
 from postel.host.outbound import Outbound
-from postel.tcp import pathmtu
+from postel.tcp import hosted
+from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.pathmtu import FLOOR_4
 from postel.wire.ip import HEADER_4, Envelope
@@ -13,27 +14,25 @@ from postel.wire.segment import PROTOCOL, Segment, encode_head, encode_summed
 _DSCP: Final = 0xFC  # of the traffic class; the rest is ECN's (RFC 3168, 5)
 
 
-def envelope(connection: Connection) -> Envelope:
-    config = connection.tcb.config  # MUST-48, MUST-49
-    source, destination, bits = connection.local.address, connection.remote.address, config.traffic_class & _DSCP
-    return Envelope(source, destination, PROTOCOL, hop_limit=config.hop_limit, traffic_class=bits)
+def envelope(connection: Connection, config: Config) -> Envelope:
+    source, destination, bits = connection.local.address, connection.remote.address, config.traffic_class & _DSCP  # MUST-48
+    return Envelope(source, destination, PROTOCOL, hop_limit=config.hop_limit, traffic_class=bits)  # MUST-49
 
 
-def packet(connection: Connection, segment: Segment, around: Envelope, outbound: Outbound, now: int) -> bytes:
-    layout = connection.tcb.config.option_layout
+def packet(connection: Connection, config: Config, segment: Segment, around: Envelope, outbound: Outbound, now: int) -> bytes:
+    """``config`` and ``around``, its `envelope`, are the connection's."""
     if connection.authentication is None:
-        payload = encode_summed(segment, around.words, layout)
+        payload = encode_summed(segment, around.words, config.option_layout)
     else:
-        tcb = connection.tcb
-        payload = connection.authentication.seal(segment, layout, tcb.snd.iss, tcb.known_irs)
+        payload = hosted.seal(connection, segment)
     return _header(connection, segment, len(payload), around, outbound, now) + payload
 
 
-def parcel(connection: Connection, segment: Segment, around: Envelope, outbound: Outbound, now: int) -> Parcel:
-    """Cutting is left to the link, and the checksum; but not a signature."""
+def parcel(connection: Connection, config: Config, segment: Segment, around: Envelope, outbound: Outbound, now: int) -> Parcel:
+    """As `packet`. Cutting is left to the link, and the checksum; but not a signature."""
     if connection.authentication is not None:
-        return Parcel(packet(connection, segment, around, outbound, now))
-    head = encode_head(segment, around.words, connection.tcb.config.option_layout)
+        return Parcel(packet(connection, config, segment, around, outbound, now))
+    head = encode_head(segment, around.words, config.option_layout)
     before = _header(connection, segment, len(head) + len(segment.data), around, outbound, now)
     return Parcel(before + head, segment.data, stride=segment.stride, start=len(before))
 
@@ -42,6 +41,6 @@ def _header(connection: Connection, segment: Segment, size: int, around: Envelop
     if HEADER_4 + size > FLOOR_4:  # it may be a probe or a burst, and must not arrive in fragments
         return around.header(size, segment.ecn)
     source, destination = connection.local.address, connection.remote.address
-    if not pathmtu.may_be_fragmented(connection.tcb) and not outbound.routes.may_fragment(destination, now):
+    if not hosted.may_be_fragmented(connection) and not outbound.routes.may_fragment(destination, now):
         return around.header(size, segment.ecn)
     return around.header(size, segment.ecn, outbound.identification(source, destination), dont_fragment=False)  # RFC 6864, 4.1

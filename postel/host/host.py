@@ -455,16 +455,20 @@ class Host(Settings):
 
     def _encode(self, connection: Connection, segment: Segment, now: int) -> bytes:
         self._segments_sent += 1
-        return encapsulation.packet(connection, segment, self._envelope_of(connection), self._outbound, now)
+        around = self._envelope_of(connection)
+        return encapsulation.packet(connection, self._config, segment, around, self._outbound, now)
 
     def _pack(self, connection: Connection, segment: Segment, now: int) -> Parcel:
         self._segments_sent += segment.packets
-        return encapsulation.parcel(connection, segment, self._envelope_of(connection), self._outbound, now)
+        around = self._envelope_of(connection)
+        return encapsulation.parcel(connection, self._config, segment, around, self._outbound, now)
 
     def _envelope_of(self, connection: Connection) -> ip.Envelope:
-        if self._addressed is not connection or self._envelope is None or self._config is not connection.tcb.config:
-            self._addressed, self._config = connection, connection.tcb.config
-            self._envelope = encapsulation.envelope(connection)
+        """Of its packets. Afterwards ``_config`` is its configuration."""
+        config = connection.tcb.config
+        if self._addressed is not connection or self._envelope is None or self._config is not config:
+            self._addressed, self._config = connection, config
+            self._envelope = encapsulation.envelope(connection, config)
         return self._envelope
 
     def _leaves(self, octets: bytes, now: int) -> bytes:

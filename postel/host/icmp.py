@@ -8,7 +8,7 @@ from postel.host.datagrams import Datagrams
 from postel.host.outbound import Outbound
 from postel.host.pairs import key_of
 from postel.host.routes import Routes
-from postel.tcp import seq
+from postel.tcp import hosted
 from postel.tcp.budget import Budget
 from postel.tcp.connection import Connection
 from postel.wire import icmp, ip, record_route, udp
@@ -89,7 +89,7 @@ class Icmp:
         if quoted.protocol != PROTOCOL:
             return False
         connection = self._connections.by_key(key_of(local, remote))
-        if connection is None or not _is_in_flight(connection, quoted.seq):
+        if connection is None or not hosted.is_in_flight(connection, quoted.seq):
             return False
         if _is_ignored(connection, message):
             return False
@@ -194,19 +194,13 @@ def _options_back(request: Packet, now: int) -> bytes:
     return record_route.updated(came.octets[ip.HEADER_4 : came.start], request.destination, now)
 
 
-def _is_in_flight(connection: Connection, number: int) -> bool:
-    """RFC5927-4.1, here too: a forged message must not teach `Routes` anything."""
-    snd = connection.tcb.snd
-    return seq.le(snd.una, number) and seq.lt(number, snd.max)
-
-
 def _is_ignored(connection: Connection, message: IcmpMessage) -> bool:
     """RFC5925-7.8: whoever signs its segments doesn't believe what nobody signed. ICMPv6's "packet too big" must be believed."""
     authentication = connection.authentication
-    if authentication is None or authentication.heeds_icmp or not connection.tcb.is_synchronized:
+    if authentication is None or authentication.heeds_icmp or not hosted.is_synchronized(connection):
         return False
     if message.kind == icmp.PACKET_TOO_BIG:
-        return connection.tcb.is_ipv4
+        return len(connection.local.address) == 4
     return message.kind == icmp.UNREACHABLE and message.code in _UNBELIEVED
 
 

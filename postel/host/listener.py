@@ -23,13 +23,15 @@ from postel.host.eventqueue import EventQueue
 from postel.host.pairs import is_at
 from postel.host.ports import Ports
 from postel.host.requests import ANSWERS, Answer, Request, Waiting
-from postel.host.syncache import MOST_RETRANSMISSIONS, Changes, HalfOpenRecord, SynCache, packed
+from postel.host.syncache import SynCache
+from postel.tcp import half_open, hosted
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import OPENED
 from postel.tcp.fastopen import Pending
+from postel.tcp.half_open import Remains
 from postel.tcp.state import CLOSED
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, RST, SYN, Segment
@@ -181,15 +183,8 @@ class HalfOpen:
 
     @property
     def may_be_cached(self) -> bool:
-        """Whether the child can be made again as it is now from its SYN, its retransmissions and `Changes`."""
-        tcb = self.child.tcb
-        config, again = tcb.config, tcb.retransmissions
-        troubles = int(config.reports and again >= config.r1)  # of its own; ICMP tells of others
-        is_idle = tcb.owes == 0 and tcb.resets is None and tcb.duplicate is None
-        if self.syn is None or not is_idle or len(tcb.events) != troubles or again > MOST_RETRANSMISSIONS:
-            return False
-        changes = Changes.of(tcb)
-        return changes is None or changes.fit
+        """Whether the SYN cache can have the child."""
+        return self.syn is not None and half_open.can_be_restored(self.child)
 
     def must_wait(self, segment: Segment) -> bool:
         """Whether this segment would complete the handshake, and there is no room for one more (BAD-FLOOD-4)."""
@@ -271,27 +266,24 @@ class Passive:
         """Forget a child after its attempt has ended. No event has told of it."""
         self._leave(entry)
         self._silent.discard(entry.child)
-        entry.child.tcb.events = ()
+        hosted.forget_events(entry.child)
 
     def keep(self, entry: HalfOpen) -> None:
         """Move a child that `may_be_cached` to the SYN cache: a tenth of the memory, until a segment or its timer needs it."""
-        tcb, listener, syn = entry.child.tcb, entry.listener, entry.syn
+        listener, syn = entry.listener, entry.syn
         if syn is None:
             return
-        deadline = entry.child.next_timeout()
-        record = HalfOpenRecord(listener.number, entry.arrived, tcb.retransmissions, packed(syn), Changes.of(tcb), deadline)
-        self.cache.keep(entry.key, record)
+        self.cache.keep(entry.key, listener.number, half_open.remains_of(entry.child, syn, entry.arrived))
         self._leave(entry)
         self._silent.discard(entry.child)
         listener.cached += 1
-        tcb.events = ()  # for its heir to tell
 
-    def claim(self, key: bytes) -> tuple[Listener, HalfOpenRecord]:
-        """Out of the cache: what its child is to be made of."""
-        record = self.cache.claim(key)
-        listener = self._numbered[record.listener]
+    def claim(self, key: bytes) -> tuple[Listener, Remains]:
+        """Take a half-open connection out of the cache: its listener, and what to restore it from."""
+        number, remains = self.cache.claim(key)
+        listener = self._numbered[number]
         listener.cached -= 1
-        return listener, record
+        return listener, remains
 
     def count(self) -> int:
         return len(self.half_open) + len(self.cache)
@@ -311,7 +303,7 @@ class Passive:
     def release(self, connection: Connection) -> None:
         """To the user, with its past. Opened was told as the listener's Acceptable."""
         if connection.state is CLOSED:
-            connection.tcb.let_text_go()
+            hosted.let_text_go(connection)
         self._silent.discard(connection)
         event = connection.next_event()
         while event is not None:
@@ -326,7 +318,7 @@ class Passive:
         self.asking.pop(listener, None)
         self._leave_port(listener.local.port)
         for entry in list(listener.half_open.values()):
-            entry.child.tcb.ensure_deleted(None, now)
+            hosted.discard(entry.child, None, now)
             self.drop(entry)
         if listener.cached:
             self.cache.forget(listener.number)
@@ -334,7 +326,7 @@ class Passive:
             if connection.state is not CLOSED:
                 connection.abort(now)
             connection.release(now)  # of what it received
-            connection.tcb.events = ()
+            hosted.forget_events(connection)
             self._silent.discard(connection)
 
     def next_request_expires(self) -> int:
@@ -348,7 +340,7 @@ class Passive:
         """The host has lost this address: half-open connections to it, which end, and what is in the cache or asked goes with it."""
         entries = [entry for entry in self.half_open.values() if entry.child.local.address == address]
         for entry in entries:
-            entry.child.tcb.ensure_deleted(None, now)
+            hosted.discard(entry.child, None, now)
             self.drop(entry)
         for key in [key for key in self.cache if is_at(key, address)]:
             self.claim(key)

@@ -4,15 +4,15 @@ Each of the three means is bounded: no call looks at all connections, however ma
 and there is one for each packet that met the limit.
 """
 
+from itertools import islice
 from typing import Final
 
 from postel.host.orphans import Orphans
 from postel.host.pairs import key_of
-from postel.tcp import tuning, window
+from postel.tcp import hosted
 from postel.tcp.connection import Connection
 from postel.tcp.events import WRITABLE, Event
-from postel.tcp.memory import Memory
-from postel.tcp.tcb import Tcb
+from postel.tcp.memory import Holder, Memory
 
 _AT_ONCE: Final = 64  # connections that one call looks at, for each of the means
 
@@ -65,22 +65,24 @@ class Relief:
     def next_writer(self) -> tuple[Connection, Event] | None:
         """The connection that waits longest for memory to send, when some is free, and what to tell its user."""
         while (holder := self._memory.next_writer()) is not None:
-            assert isinstance(holder, Tcb)  # noqa: S101 - nothing else is a holder
-            connection = self._table.get(key_of(holder.local, holder.remote))
-            if connection is not None and connection.tcb is holder and holder.wants_room:
-                holder.wants_room = False
+            connection = self._of(holder)
+            if connection is not None and hosted.stops_wanting_room(connection):
                 return connection, WRITABLE
         return None
+
+    def _of(self, holder: Holder) -> Connection | None:
+        """The connection whose part of the memory this is; None where it is over."""
+        local, remote = hosted.ends(holder)
+        connection = self._table.get(key_of(local, remote))
+        return connection if connection is not None and hosted.is_of(holder, connection) else None
 
     def _serve_readers(self) -> None:
         """Those that wait longest first, until what is free is no window worth telling of."""
         readers = self._memory.readers
         for _ in range(min(len(readers), _AT_ONCE)):
             holder = next(iter(readers))
-            assert isinstance(holder, Tcb)  # noqa: S101 - nothing else is a holder
-            connection = self._table.get(key_of(holder.local, holder.remote))
-            is_starved = connection is not None and connection.tcb is holder and window.is_starved(holder)
-            if connection is not None and is_starved and not connection.offer_window():
+            connection = self._of(holder)
+            if connection is not None and hosted.is_starved(connection) and not connection.offer_window():
                 return
             del readers[holder]
 
@@ -92,7 +94,7 @@ class Relief:
         for key in unvisited[-_AT_ONCE:]:
             connection = self._table.get(key)
             if connection is not None:
-                tuning.go_back(connection.tcb)
+                hosted.shrink_buffers(connection)
         del unvisited[-_AT_ONCE:]
 
     def _end_orphans(self, now: int) -> None:
@@ -102,30 +104,9 @@ class Relief:
 
     def _give_up_gaps(self, excess: int) -> None:
         """Free so many octets: among the connections with the oldest gaps, those that hold most give most."""
-        oldest: list[Tcb] = []
-        for holder in self._memory.gaps:
-            assert isinstance(holder, Tcb)  # noqa: S101 - nothing else is a holder
-            oldest.append(holder)
-            if len(oldest) == _AT_ONCE:
-                break
+        oldest = list(islice(self._memory.gaps, _AT_ONCE))
         freed = 0
-        for tcb in sorted(oldest, key=_weight, reverse=True):
+        for holder in sorted(oldest, key=hosted.gap_weight, reverse=True):
             if freed >= excess:
                 break
-            freed += _give_up(tcb, excess - freed)
-
-
-def _weight(tcb: Tcb) -> int:
-    """Octets of memory that wait for reassembly."""
-    return 0 if tcb.reassembly is None else tcb.reassembly.weight
-
-
-def _give_up(tcb: Tcb, octets: int) -> int:
-    reassembly = tcb.reassembly
-    if reassembly is None:
-        return 0
-    given_up = reassembly.give_up(octets)
-    tcb.give_back(given_up)
-    if not reassembly:
-        tcb.close_gap()
-    return given_up
+            freed += hosted.give_up_gap(holder, excess - freed)

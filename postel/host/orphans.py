@@ -3,9 +3,8 @@
 from collections import OrderedDict
 from typing import Final
 
-from postel.tcp import orphan
+from postel.tcp import hosted
 from postel.tcp.connection import Connection
-from postel.tcp.timers import ORPHAN
 from postel.times import MINUTE
 
 MOST: Final = 8192  # as kernels have it where memory is small
@@ -47,8 +46,8 @@ class Orphans:
         freed = spared = 0
         while freed < octets and spared < min(_LOOKS, len(self._released)):
             connection = next(iter(self._released))
-            held = connection.tcb.send_buffer.size
-            if held and (orphan.is_stuck(connection.tcb) or now - self._released[connection] >= _SPARED):
+            held = connection.unacknowledged
+            if held and (hosted.is_stuck(connection) or now - self._released[connection] >= _SPARED):
                 freed += held
                 self._end(connection, now)
             else:
@@ -58,5 +57,5 @@ class Orphans:
     def _end(self, connection: Connection, now: int) -> None:
         del self._released[connection]
         self.ended += 1
-        connection.tcb.timers.start(ORPHAN, now)
+        hosted.end_orphan(connection, now)
         connection.handle_timeout(now)

@@ -6,7 +6,6 @@ the rules are written once, in `tcp.arrives`; when that has answered it is froze
 memory in all where addresses are IPv4's.
 """
 
-from collections import deque
 from collections.abc import Iterator
 from struct import Struct
 from typing import Final, NamedTuple
@@ -14,20 +13,16 @@ from typing import Final, NamedTuple
 from postel.host.pairs import ends_of, key_of
 from postel.host.ports import Ports
 from postel.host.records import Records
+from postel.tcp import hosted, time_wait_state
 from postel.tcp.authentication import Authentication
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.keeper import Keeper
-from postel.tcp.memory import Memory
-from postel.tcp.observer import Observer
-from postel.tcp.state import TIME_WAIT
-from postel.tcp.tcb import Tcb
-from postel.tcp.timers import TWO_MSL
 from postel.times import NEVER, SECOND
+from postel.wire.address import Endpoint
 
 MOST: Final = 1 << 17  # records: beyond, the one that would expire first goes early, as a kernel's does
 
-_STATE: Final = Struct("!IIIIIIIIIIIBB???QQ")
 _NUMBER: Final = Struct("!I")
 _REUSE_AFTER: Final = SECOND  # since the peer was last heard: far above a tick of either's timestamps
 
@@ -42,9 +37,14 @@ class TimeWaitRecord(NamedTuple):
     authentication: Authentication | None
 
     @property
+    def ends(self) -> tuple[Endpoint, Endpoint]:
+        """Local and remote."""
+        return ends_of(self.key)
+
+    @property
     def snd_max(self) -> int:
         """Above which the next incarnation's ISS must lie (EP-TW-8)."""
-        return int.from_bytes(self.state[4:8], "big")
+        return time_wait_state.snd_max_of(self.state)
 
     def may_be_taken(self, config: Config, now: int) -> bool:
         """Whether an active OPEN with this ``config`` may take the pair, as with kernels' ``tcp_tw_reuse``.
@@ -52,73 +52,15 @@ class TimeWaitRecord(NamedTuple):
         The new SYN has a larger timestamp than all that the peer saw, by which it reopens the pair even where the peer is in TIME-WAIT too
         (RFC 6191), and old duplicates have smaller ones than the new connection (RFC 7323, 5).
         """
-        values = _STATE.unpack(self.state)
-        is_stamped = config.timestamps and values[13]
-        return config.time_wait_reuse and is_stamped and self.authentication is None and now - values[16] >= _REUSE_AFTER
-
-    def thaw(self, observer: Observer | None, memory: Memory | None, agenda: deque[Connection]) -> Connection:
-        """A connection in TIME-WAIT again, with nobody to hear of it."""
-        values = _STATE.unpack(self.state)
-        local, remote = ends_of(self.key)
-        connection = Connection(
-            local,
-            remote,
-            self.config,
-            iss=values[0],
-            mtu=values[10],
-            timestamp_offset=values[7],
-            observer=observer,
-            memory=memory,
-            agenda=agenda,
-            authentication=self.authentication,
-        )
-        tcb = connection.tcb
-        tcb.state = TIME_WAIT  # not by `enter`: it never left
-        tcb.nobody_reads = True
-        tcb.timers.start(TWO_MSL, self.expires)
-        tcb.snd.wnd, tcb.snd.max_wnd = values[2], values[3]
-        tcb.rcv.irs, tcb.rcv.nxt, tcb.rcv.wnd = values[4], values[5], values[6]
-        tcb.timestamps.recent, tcb.timestamps.last_ack_sent = values[8], values[9]
-        tcb.snd.shift, tcb.rcv.shift, tcb.timestamps.agreed, tcb.sack_agreed = values[11], values[12], values[13], values[14]
-        tcb.probes, tcb.timestamps.recent_at, tcb.challenge_after = int(values[15]), values[16], values[17]
-        _close_both_ways(tcb, values[1])
-        return connection
+        kept = time_wait_state.variables(self.state)
+        is_stamped = config.timestamps and kept.has_timestamps
+        return config.time_wait_reuse and is_stamped and self.authentication is None and now - kept.recent_at >= _REUSE_AFTER
 
 
-def frozen(key: bytes, tcb: Tcb, authentication: Authentication | None = None) -> TimeWaitRecord:
-    snd, rcv, timestamps = tcb.snd, tcb.rcv, tcb.timestamps
-    state = _STATE.pack(
-        snd.iss,
-        snd.max,
-        min(snd.wnd, 0xFFFFFFFF),
-        min(snd.max_wnd, 0xFFFFFFFF),
-        rcv.irs,
-        rcv.nxt,
-        rcv.wnd,
-        timestamps.offset,
-        timestamps.recent,
-        timestamps.last_ack_sent,
-        tcb.mtu,
-        snd.shift,
-        rcv.shift,
-        timestamps.agreed,
-        tcb.sack_agreed,
-        tcb.probes > 0,
-        timestamps.recent_at,
-        tcb.challenge_after,
-    )
-    return TimeWaitRecord(key, tcb.timers.due(TWO_MSL), state, tcb.config, authentication)
-
-
-def _close_both_ways(tcb: Tcb, snd_max: int) -> None:
-    """Both FINs were sent and acknowledged: they are the last numbers before SND.MAX and RCV.NXT."""
-    snd = tcb.snd
-    snd.una = snd.nxt = snd.max = snd.up = snd_max
-    tcb.syn_is_acked = True
-    tcb.fin_is_queued = True
-    tcb.fin_seq = (snd_max - 1) & 0xFFFFFFFF
-    tcb.fin_is_received = True
-    tcb.fin_expected = (tcb.rcv.nxt - 1) & 0xFFFFFFFF
+def record_of(key: bytes, connection: Connection) -> TimeWaitRecord:
+    """Of a connection in TIME-WAIT."""
+    state = time_wait_state.frozen(connection)
+    return TimeWaitRecord(key, time_wait_state.expires(connection), state, hosted.config(connection), connection.authentication)
 
 
 class TimeWait(Keeper):
@@ -180,14 +122,14 @@ class TimeWait(Keeper):
         for key in list(self._records):
             self._remove(key)
 
-    def keeps(self, tcb: Tcb) -> bool:
+    def keeps(self, local: Endpoint, remote: Endpoint, iss: int) -> bool:
         """Whether the record of this connection is here, not one of an incarnation before or after it."""
-        key = key_of(tcb.local, tcb.remote)
-        return key in self._records and _STATE.unpack_from(self._records.content(key), _NUMBER.size)[0] == tcb.snd.iss
+        key = key_of(local, remote)
+        return key in self._records and time_wait_state.iss_of(self._records.content(key)[_NUMBER.size :]) == iss
 
-    def give_up(self, tcb: Tcb, now: int) -> None:
+    def give_up(self, local: Endpoint, remote: Endpoint, now: int) -> None:
         """Let the record of this connection be due at once."""
-        key = key_of(tcb.local, tcb.remote)
+        key = key_of(local, remote)
         self._records.put(key, now, self._records.content(key))
 
     def next_timeout(self) -> int:

@@ -3,6 +3,7 @@
 from postel.tcp import loss_timers, orphan, pathmtu, seq, timestamps, tuning, usertimeout, window
 from postel.tcp.recovery import STAY
 from postel.tcp.recovery.undo import NO_ECHO
+from postel.tcp.state import CLOSED
 from postel.tcp.tcb import NO_SEQUENCE, Tcb
 from postel.tcp.timers import PERSIST
 from postel.wire.segment import ABSENT, FIN, SYN, Segment
@@ -50,6 +51,12 @@ def repeat(tcb: Tcb, segment: Segment, now: int) -> None:
         _tell_congestion(tcb, 0, now, was_in_use=False)
         if not tcb.timers.is_running(PERSIST):
             loss_timers.settle(tcb, now)
+
+
+def is_in_flight(tcb: Tcb, number: int) -> bool:
+    """Whether the octet with this sequence number was sent and isn't acknowledged (RFC5927-4.1)."""
+    snd = tcb.snd
+    return tcb.state is not CLOSED and seq.le(snd.una, number) and seq.lt(number, snd.max)
 
 
 def has_more(tcb: Tcb) -> bool:

@@ -12,7 +12,7 @@ The contract, that of `postel.host.Host` and `postel.sim.World` too:
 from collections import deque
 
 from postel.errors import ArgumentError, TcpError
-from postel.tcp import arrives, calls, output, pathmtu, reconfigure, seq, status, timeouts, tuning, window
+from postel.tcp import acknowledge, arrives, calls, output, pathmtu, reconfigure, status, timeouts, tuning, window
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import DEFAULT, Config
@@ -80,7 +80,7 @@ class Connection:
     @property
     def state(self) -> State:
         """The state of RFC 9293. In TIME-WAIT it may be that of the host's record, see `leave_time_wait_to`."""
-        if self._keeper is not None and not self._keeper.keeps(self.tcb):
+        if self._keeper is not None and not self._is_kept_by(self._keeper):
             return CLOSED
         return self.tcb.state
 
@@ -197,7 +197,7 @@ class Connection:
         """Send RST and forget what waits to be sent. Text that had arrived in order stays to be read, and then that was the end."""
         self._follow_keeper(now)
         if self._keeper is not None:  # EP-ABORT-5
-            self._keeper.give_up(self.tcb, now)
+            self._keeper.give_up(self.local, self.remote, now)
             self._end_time_wait(now)
             return
         calls.abort(self.tcb, now)
@@ -261,7 +261,7 @@ class Connection:
         """An ICMP error about the segment that began at ``number`` (MUST-54). RFC 5927: it must lie in flight (4.1), and once
         synchronized even a hard error only informs (5.2)."""
         tcb = self.tcb
-        if not self._is_in_flight(number):
+        if not acknowledge.is_in_flight(self.tcb, number):
             return
         if hard and not tcb.is_synchronized:  # SHLD-26
             tcb.delete(error, now)
@@ -274,7 +274,7 @@ class Connection:
     def packet_too_big(self, mtu: int, number: int, now: int) -> bool:
         """A router says that it can't carry our segment that began at ``number``. Whether that was believed at once: then smaller ones go,
         and that one again (RFC 8201, 4; RFC 5927, 7.2)."""
-        is_believed = self._is_in_flight(number) and pathmtu.claimed(self.tcb, mtu, number, now)
+        is_believed = acknowledge.is_in_flight(self.tcb, number) and pathmtu.claimed(self.tcb, mtu, number, now)
         self._note()
         return is_believed
 
@@ -286,10 +286,6 @@ class Connection:
         """Our own link carries packets of up to ``mtu`` octets from now on."""
         pathmtu.link_changed(self.tcb, mtu, now)
         self._note()
-
-    def _is_in_flight(self, number: int) -> bool:
-        snd = self.tcb.snd
-        return self.tcb.state is not CLOSED and seq.le(snd.una, number) and seq.lt(number, snd.max)
 
     # Events and time
 
@@ -334,8 +330,11 @@ class Connection:
 
     def _follow_keeper(self, now: int) -> None:
         """CLOSED, once the pair isn't kept any more."""
-        if self._keeper is not None and not self._keeper.keeps(self.tcb):
+        if self._keeper is not None and not self._is_kept_by(self._keeper):
             self._end_time_wait(now)
+
+    def _is_kept_by(self, keeper: Keeper) -> bool:
+        return keeper.keeps(self.local, self.remote, self.tcb.snd.iss)
 
     def _end_time_wait(self, now: int) -> None:
         """For the program it is over; it was told before."""

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 
-from postel.tcp.tcb import Tcb
+from postel.wire.address import Endpoint
 
 
 class Keeper(ABC):
@@ -11,9 +11,9 @@ class Keeper(ABC):
     __slots__ = ()
 
     @abstractmethod
-    def keeps(self, tcb: Tcb) -> bool:
-        """Whether the TIME-WAIT of this connection goes on."""
+    def keeps(self, local: Endpoint, remote: Endpoint, iss: int) -> bool:
+        """Whether the TIME-WAIT of the connection between these ends that began with ``iss`` goes on."""
 
     @abstractmethod
-    def give_up(self, tcb: Tcb, now: int) -> None:
+    def give_up(self, local: Endpoint, remote: Endpoint, now: int) -> None:
         """End it."""

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from postel.host import syncache
 from postel.host.host import Host
-from postel.host.syncache import packed, unpacked
-from postel.tcp import seq
+from postel.tcp import half_open, seq
 from postel.tcp.config import DEFAULT
+from postel.tcp.half_open import packed, unpacked
 from postel.tcp.observer import Observer
 from postel.times import MINUTE, SECOND
 from postel.wire import ip, options
+from postel.wire.address import Endpoint
 from postel.wire.options import ROOM
 from postel.wire.segment import ACK, HEADER, PROTOCOL, SYN, Segment, parse, with_checksum
 from tests.host.conftest import Peer
@@ -130,8 +130,8 @@ def test_what_the_cache_keeps_of_a_syn_never_grows(listed: bytes, flags: int, wi
         return
     syn.ecn = mark
     kept = packed(syn)
-    assert len(kept) <= syncache._SYN.size + 24
-    again = unpacked(kept, bytes(8) + octets[:4])
+    assert len(kept) <= half_open._SYN.size + 24
+    again = unpacked(kept, Endpoint(bytes(4), syn.destination), Endpoint(bytes(4), syn.source))
     assert (again.source, again.destination, again.seq, again.flags, again.window, again.ecn) == (9, 80, 7, syn.flags, window, mark)
     assert options_of(again) == options_of(syn)
 

@@ -10,10 +10,10 @@ import pytest
 
 from postel.host.children import MOST_HALF_OPEN
 from postel.host.host import Host
-from postel.host.syncache import MOST_RETRANSMISSIONS
 from postel.tcp import seq
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
+from postel.tcp.half_open import MOST_RETRANSMISSIONS
 from postel.tcp.observer import Observer, TimerName
 from postel.tcp.state import ESTABLISHED, SYN_RECEIVED
 from postel.times import MILLISECOND, MINUTE, NEVER, SECOND

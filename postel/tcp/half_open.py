@@ -1,0 +1,163 @@
+"""A half-open connection as the little that it can be made of again (RFC 4987, 3.5).
+
+A half-open connection is a function of its SYN, of when that arrived, of how often the SYN,ACK went again, and of the
+few things that repeated SYNs and refused segments change. `Remains` keep these alone. `restore` gives a new connection
+the same SYN once more, and drops the answers, because they were sent before. The observer was told of all that when it
+happened, and isn't told again.
+"""
+
+from struct import Struct
+from typing import Final, NamedTuple
+
+from postel.tcp.connection import Connection
+from postel.tcp.ecn import NOT_ECT
+from postel.tcp.ecn.accurate import Accurate
+from postel.tcp.tcb import Tcb
+from postel.tcp.timers import RETRANSMISSION
+from postel.wire import options
+from postel.wire.address import Endpoint
+from postel.wire.options import ABSENT, PACKED, Bearer
+from postel.wire.segment import Segment
+
+MOST_RETRANSMISSIONS: Final = 15  # twice as many as come of the default timers; to go through them all again is work
+MOST_COUNTED: Final = 0xFFFF  # segments either way: a connection with more can't be restored
+_SYN: Final = Struct("!IHHB")  # SEQ, window, flags, ECN field of the IP header; options follow
+
+_MAY_MARK: Final = 0x01  # bits of `Changes.bits`
+_IS_TIMING: Final = 0x02
+_MARK_AT: Final = 2  # two bits: the ECN field of the latest SYN
+_ASKS_AT: Final = 4  # three bits: the ECN flags of the latest SYN that had any
+_FLAGS_AT: Final = 6  # where these are among a segment's flags
+_MOST_ANSWERS: Final = 0xFF  # what counts is whether there were more than a few
+
+
+def packed(syn: Segment) -> bytes:
+    """What LISTEN reads of ``syn``, as octets: neither its text nor options that mean nothing there.
+
+    The options take 24 octets at most in any layout: MSS 4, window scale 4, SACK permitted 2, timestamps 10, user timeout 4.
+    """
+    read = Bearer(syn.tsval, syn.tsecr)
+    read.mss, read.window_scale, read.sack_permitted = syn.mss, syn.window_scale, syn.sack_permitted
+    user_timeout = options.user_timeout_in(syn.other)
+    if user_timeout != ABSENT:
+        read.other = (options.user_timeout(user_timeout),)
+    return _SYN.pack(syn.seq, syn.window, syn.flags, syn.ecn) + options.encode(read, PACKED)
+
+
+def unpacked(octets: bytes, local: Endpoint, remote: Endpoint) -> Segment:
+    """The SYN from ``remote`` to ``local`` that `packed` made ``octets`` of."""
+    number, window, flags, mark = _SYN.unpack_from(octets)
+    syn = Segment(remote.port, local.port, number, 0, flags, window)
+    syn.ecn = mark
+    options.read(octets, _SYN.size, len(octets), syn, syn=True)
+    return syn
+
+
+class Changes(NamedTuple):
+    """What repeated SYNs and refused segments have changed in a half-open connection, beside its retransmissions."""
+
+    challenge_after: int
+    keep_alives_until: int
+    window: int  # RCV.WND: an ACK can tell a larger one than a SYN,ACK, because a SYN's field isn't scaled
+    segments_arrived: int
+    segments_sent: int
+    throttled: int
+    answers: int
+    bits: int
+
+    @staticmethod
+    def of(tcb: Tcb) -> "Changes | None":
+        """None where nothing but the SYN has arrived: then there are none."""
+        if tcb.segments_arrived == 1:
+            return None
+        bits = tcb.syn_asks >> _FLAGS_AT << _ASKS_AT
+        if tcb.rtt.is_timing:
+            bits |= _IS_TIMING
+        if tcb.ecn is not None:
+            mark = tcb.ecn.mark_of_syn if isinstance(tcb.ecn, Accurate) else NOT_ECT
+            bits |= mark << _MARK_AT | (_MAY_MARK if tcb.ecn.may_mark else 0)
+        answers = 0 if tcb.ecn is None else min(tcb.ecn.answers, _MOST_ANSWERS)
+        return Changes(
+            tcb.challenge_after,
+            tcb.keep_alives_until,
+            tcb.rcv.wnd,
+            tcb.segments_arrived,
+            tcb.segments_sent,
+            tcb.throttled,
+            answers,
+            bits,
+        )
+
+    @property
+    def fit(self) -> bool:
+        """Whether a record has room for them."""
+        return max(self.segments_arrived, self.segments_sent, self.throttled) <= MOST_COUNTED
+
+    def repeat(self, tcb: Tcb) -> None:
+        """Make them in a connection that has just heard the SYN."""
+        tcb.challenge_after, tcb.keep_alives_until, tcb.throttled = self.challenge_after, self.keep_alives_until, self.throttled
+        tcb.segments_arrived, tcb.segments_sent = self.segments_arrived, self.segments_sent
+        tcb.rcv.wnd = self.window
+        tcb.syn_asks = self.bits >> _ASKS_AT << _FLAGS_AT
+        if not self.bits & _IS_TIMING:
+            tcb.rtt.forget()
+        if tcb.ecn is not None:
+            tcb.ecn.answers = self.answers
+            tcb.ecn.may_mark = self.bits & _MAY_MARK != 0
+            if isinstance(tcb.ecn, Accurate):
+                tcb.ecn.hears_syn(self.bits >> _MARK_AT & 3)
+
+
+class Remains(NamedTuple):
+    """What a half-open connection is restored from.
+
+    ``arrived`` is when its SYN did, ``syn`` what `packed` made of that; ``retransmissions`` are those of the SYN,ACK, and
+    ``deadline`` is when the next is due.
+    """
+
+    arrived: int
+    retransmissions: int
+    syn: bytes
+    changes: Changes | None
+    deadline: int
+
+
+def can_be_restored(connection: Connection) -> bool:
+    """Whether the connection could be made again as it is now."""
+    tcb = connection.tcb
+    config, again = tcb.config, tcb.retransmissions
+    troubles = int(config.reports and again >= config.r1)  # of its own; ICMP tells of others
+    is_idle = tcb.owes == 0 and tcb.resets is None and tcb.duplicate is None
+    if not is_idle or len(tcb.events) != troubles or again > MOST_RETRANSMISSIONS:
+        return False
+    changes = Changes.of(tcb)
+    return changes is None or changes.fit
+
+
+def remains_of(connection: Connection, syn: Segment, arrived: int) -> Remains:
+    """Of a connection that `can_be_restored`, which is used no more. Its events are for the restored one to tell."""
+    tcb = connection.tcb
+    tcb.events = ()
+    return Remains(arrived, tcb.retransmissions, packed(syn), Changes.of(tcb), connection.next_timeout())
+
+
+def restore(connection: Connection, remains: Remains, syn: Segment) -> None:
+    """Repeat to a new connection all that the old one went through. ``syn`` is `unpacked` from ``remains``."""
+    tcb, now = connection.tcb, remains.arrived
+    observer, tcb.observer = tcb.observer, None
+    connection.open_passive(now)
+    connection.segment_arrives(syn, now)
+    _drain(connection, now)
+    for _ in range(remains.retransmissions):
+        now = connection.next_timeout()
+        connection.handle_timeout(now)
+        _drain(connection, now)
+    if remains.changes is not None:
+        remains.changes.repeat(tcb)
+    tcb.timers.start(RETRANSMISSION, remains.deadline)  # the old one's may have been late
+    tcb.observer = observer
+
+
+def _drain(connection: Connection, now: int) -> None:
+    while connection.next_segment(now) is not None:
+        pass

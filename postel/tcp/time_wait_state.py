@@ -1,0 +1,153 @@
+"""TIME-WAIT as a few octets: what is needed to answer for the old connection, and nothing else.
+
+`frozen` makes them of a connection. When a segment comes for the pair, `thawed` makes a connection of them that answers, so
+that the rules stand once, in `postel.tcp.arrives`.
+"""
+
+from collections import deque
+from struct import Struct
+from typing import Final, NamedTuple
+
+from postel.tcp.authentication import Authentication
+from postel.tcp.config import Config
+from postel.tcp.connection import Connection
+from postel.tcp.memory import Memory
+from postel.tcp.observer import Observer
+from postel.tcp.state import CLOSED, TIME_WAIT
+from postel.tcp.tcb import Tcb
+from postel.tcp.timers import TWO_MSL
+from postel.wire.address import Endpoint
+
+_STATE: Final = Struct("!IIIIIIIIIIIBB???QQ")  # the fields of `Variables`, in that order
+
+
+class Variables(NamedTuple):
+    """What a TCB in TIME-WAIT still needs."""
+
+    iss: int
+    snd_max: int
+    snd_wnd: int
+    snd_max_wnd: int
+    irs: int
+    rcv_nxt: int
+    rcv_wnd: int
+    timestamp_offset: int
+    recent: int  # TS.Recent of RFC 7323
+    last_ack_sent: int
+    mtu: int
+    snd_shift: int
+    rcv_shift: int
+    has_timestamps: bool
+    has_sack: bool
+    was_probed: bool
+    recent_at: int
+    challenge_after: int
+
+
+def frozen(connection: Connection) -> bytes:
+    """A connection in TIME-WAIT as octets, from which `thawed` makes another that answers alike."""
+    tcb = connection.tcb
+    snd, rcv, timestamps = tcb.snd, tcb.rcv, tcb.timestamps
+    return _STATE.pack(
+        snd.iss,
+        snd.max,
+        min(snd.wnd, 0xFFFFFFFF),
+        min(snd.max_wnd, 0xFFFFFFFF),
+        rcv.irs,
+        rcv.nxt,
+        rcv.wnd,
+        timestamps.offset,
+        timestamps.recent,
+        timestamps.last_ack_sent,
+        tcb.mtu,
+        snd.shift,
+        rcv.shift,
+        timestamps.agreed,
+        tcb.sack_agreed,
+        tcb.probes > 0,
+        timestamps.recent_at,
+        tcb.challenge_after,
+    )
+
+
+def expires(connection: Connection) -> int:
+    """When the TIME-WAIT of the connection ends."""
+    return connection.tcb.timers.due(TWO_MSL)
+
+
+def variables(state: bytes) -> Variables:
+    """What `frozen` made octets of."""
+    return Variables(*_STATE.unpack(state))
+
+
+def iss_of(state: bytes) -> int:
+    """ISS, which tells the incarnations of a pair apart."""
+    return int.from_bytes(state[:4], "big")
+
+
+def snd_max_of(state: bytes) -> int:
+    """SND.MAX, above which the next incarnation's ISS must lie (EP-TW-8)."""
+    return int.from_bytes(state[4:8], "big")
+
+
+def thawed(
+    state: bytes,
+    local: Endpoint,
+    remote: Endpoint,
+    config: Config,
+    until: int,
+    *,
+    observer: Observer | None,
+    memory: Memory | None,
+    agenda: "deque[Connection]",
+    authentication: Authentication | None,
+) -> Connection:
+    """A connection in TIME-WAIT again, that no program has. ``until`` is when its TIME-WAIT ends."""
+    kept = variables(state)
+    connection = Connection(
+        local,
+        remote,
+        config,
+        iss=kept.iss,
+        mtu=kept.mtu,
+        timestamp_offset=kept.timestamp_offset,
+        observer=observer,
+        memory=memory,
+        agenda=agenda,
+        authentication=authentication,
+    )
+    tcb = connection.tcb
+    tcb.state = TIME_WAIT  # not by `enter`: it never left
+    tcb.nobody_reads = True
+    tcb.timers.start(TWO_MSL, until)
+    _restore(tcb, kept)
+    _close_both_ways(tcb, kept.snd_max)
+    return connection
+
+
+def _restore(tcb: Tcb, kept: Variables) -> None:
+    snd, rcv, timestamps = tcb.snd, tcb.rcv, tcb.timestamps
+    snd.wnd, snd.max_wnd, snd.shift = kept.snd_wnd, kept.snd_max_wnd, kept.snd_shift
+    rcv.irs, rcv.nxt, rcv.wnd, rcv.shift = kept.irs, kept.rcv_nxt, kept.rcv_wnd, kept.rcv_shift
+    timestamps.recent, timestamps.last_ack_sent = kept.recent, kept.last_ack_sent
+    timestamps.agreed, timestamps.recent_at = kept.has_timestamps, kept.recent_at
+    tcb.sack_agreed = kept.has_sack
+    tcb.probes = int(kept.was_probed)
+    tcb.challenge_after = kept.challenge_after
+
+
+def _close_both_ways(tcb: Tcb, snd_max: int) -> None:
+    """Both FINs were sent and acknowledged: they are the last numbers before SND.MAX and RCV.NXT."""
+    snd = tcb.snd
+    snd.una = snd.nxt = snd.max = snd.up = snd_max
+    tcb.syn_is_acked = True
+    tcb.fin_is_queued = True
+    tcb.fin_seq = (snd_max - 1) & 0xFFFFFFFF
+    tcb.fin_is_received = True
+    tcb.fin_expected = (tcb.rcv.nxt - 1) & 0xFFFFFFFF
+
+
+def tell_expired(observer: Observer, local: Endpoint, remote: Endpoint, now: int) -> None:
+    """Tell of the end of a TIME-WAIT of which only a record was left, as its connection would have (EP-TMO-3)."""
+    observer.timer_expired(local, remote, "time-wait", now)
+    observer.state_changed(local, remote, TIME_WAIT, CLOSED, now)
