@@ -23,8 +23,7 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     if is_open:  # else it is the ACK of our SYN, which counts for nothing (RFC5681-3.1b)
         recovery = tcb.recovery
         was_in_use = not recovery.is_active and 2 * max(flight, recovery.flight) >= tcb.congestion.window
-        _tell_recovery(tcb, segment, acked, now, is_duplicate=False)
-        _tell_congestion(tcb, acked, now, was_in_use=was_in_use)
+        _tell_recovery(tcb, segment, acked, now, is_duplicate=False, was_in_use=was_in_use)
     if tcb.path is not None or tcb.tried_end != NO_SEQUENCE:
         pathmtu.acknowledged(tcb, now)
     if snd.una == snd.max:
@@ -42,15 +41,17 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
 
 def repeat(tcb: Tcb, segment: Segment, now: int) -> None:
     """SEG.ACK <= SND.UNA: perhaps a sign of loss (EP-ACK-6, RFC5681-2a), perhaps with news of what arrived (RFC2018-5a)."""
-    if not tcb.flight:
-        return
-    has_blocks = tcb.sack_agreed and len(segment.sack) > 0  # RFC2018-4a: else the option says nothing
-    is_duplicate = _is_duplicate(tcb, segment, has_blocks=has_blocks)
+    has_flight = tcb.flight > 0
+    has_blocks = has_flight and tcb.sack_agreed and len(segment.sack) > 0  # RFC2018-4a: else the option says nothing
+    is_duplicate = has_flight and _is_duplicate(tcb, segment, has_blocks=has_blocks)
     if is_duplicate or has_blocks:
-        _tell_recovery(tcb, segment, 0, now, is_duplicate=is_duplicate)
-        _tell_congestion(tcb, 0, now, was_in_use=False)
+        _tell_recovery(tcb, segment, 0, now, is_duplicate=is_duplicate, was_in_use=False)
         if not tcb.timers.is_running(PERSIST):
             loss_timers.settle(tcb, now)
+    elif tcb.ecn is not None and tcb.ecn.newly_marked:
+        tcb.recovery.sample.is_window_limited = False
+        tcb.recovery.sample.marked = tcb.ecn.newly_marked
+        tcb.recovery.on_bare_mark(now)
 
 
 def is_in_flight(tcb: Tcb, number: int) -> bool:
@@ -72,23 +73,15 @@ def _is_duplicate(tcb: Tcb, segment: Segment, *, has_blocks: bool) -> bool:
     return has_blocks or scaled_window(tcb, segment) == tcb.snd.wnd
 
 
-def _tell_recovery(tcb: Tcb, segment: Segment, acked: int, now: int, *, is_duplicate: bool) -> None:
+def _tell_recovery(tcb: Tcb, segment: Segment, acked: int, now: int, *, is_duplicate: bool, was_in_use: bool) -> None:
     recovery = tcb.recovery
+    recovery.sample.is_window_limited = was_in_use
+    recovery.sample.marked = 0 if tcb.ecn is None else tcb.ecn.newly_marked
     more = recovery.tests_timeout and has_more(tcb)
     echo = timestamps.echoed(tcb, segment, now) if recovery.is_wary else NO_ECHO
     recovery.on_ack(segment, tcb.snd.una, acked, echo, now, is_duplicate=is_duplicate, has_more=more)
     if recovery.turn != STAY:
         tcb.turn()
-
-
-def _tell_congestion(tcb: Tcb, acked: int, now: int, *, was_in_use: bool) -> None:
-    sample = tcb.recovery.sample
-    sample.marked = 0 if tcb.ecn is None else tcb.ecn.newly_marked
-    if sample.delivered or sample.lost or sample.marked:
-        sample.is_window_limited = was_in_use
-        tcb.congestion.observed(sample, now)
-    if was_in_use and not sample.marked:  # RFC3168-6.1.2a
-        tcb.congestion.acknowledged(acked, now)
 
 
 def update_window(tcb: Tcb, segment: Segment, now: int) -> None:

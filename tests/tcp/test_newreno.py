@@ -287,8 +287,8 @@ def test_every_loss_of_one_segment_is_repaired_without_a_timeout() -> None:
 @pytest.mark.label("RFC3168-6.1.2a")
 def test_rfc3168_6_1_2a_a_loss_among_what_a_mark_answered_for_costs_nothing_more() -> None:
     scene = flying()
-    scene.tcb.congestion.marked(scene.tcb.flight, scene.now)
-    scene.tcb.recovery.on_marked()
+    scene.tcb.recovery.on_marked(scene.tcb.flight)
+    scene.tcb.recovery.on_bare_mark(scene.now)
     threshold = scene.tcb.congestion.threshold
     assert sent_at(0)[0] in duplicate(scene, 3)
     assert scene.tcb.congestion.threshold == threshold

@@ -120,8 +120,8 @@ def test_one_window_is_cut_once() -> None:
 @pytest.mark.label("RFC3168-6.1.2a")
 def test_rfc3168_6_1_2a_a_loss_among_what_a_mark_answered_for_costs_nothing_more() -> None:
     scene = flying(20)
-    scene.tcb.congestion.marked(scene.tcb.flight, scene.now)
-    scene.tcb.recovery.on_marked()
+    scene.tcb.recovery.on_marked(scene.tcb.flight)
+    scene.tcb.recovery.on_bare_mark(scene.now)
     threshold = scene.tcb.congestion.threshold
     lines = sacks(scene, of(1, 9))
     assert lines[0] == sent_at(0)[0]

@@ -259,8 +259,8 @@ def test_a_mark_stands_whatever_becomes_of_a_loss_before_it() -> None:
     scene.now += ROUND_TRIP // 10
     scene.hears(ACK, ack=1 + 5 * MSS)
     control = scene.tcb.congestion
-    control.marked(scene.tcb.flight, scene.now)
-    scene.tcb.recovery.on_marked()
+    scene.tcb.recovery.on_marked(scene.tcb.flight)
+    scene.tcb.recovery.on_bare_mark(scene.now)
     threshold, window = control.threshold, control.window
     sacks(scene, of(0), ack=scene.una)
     assert (control.threshold, control.window) == (threshold, window)

@@ -90,8 +90,7 @@ class Congestion(ABC):
     def lost(self, flight: int, now: int) -> None:
         """Recovery begins, with ``flight`` octets outstanding; or, while it lasts, something that went again is lost too.
 
-        A loss that a tail probe has repaired is told by `lost` and `recovered` at once (RFC 8985, 7.4.2). `observed` tells of the same
-        ACK afterwards.
+        A loss that a tail probe has repaired is told by `lost` and `recovered` at once (RFC 8985, 7.4.2).
         """
 
     @abstractmethod

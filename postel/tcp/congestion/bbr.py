@@ -104,10 +104,12 @@ class BBR(Control):
         """`observed` has seen to it."""
 
     def lost(self, flight: int, now: int) -> None:
-        self._save_cwnd()
+        """`observed` has noted the loss, and saved the window as it was before that ACK, unless a tail probe repaired it."""
+        if not self.model.newly_lost:
+            self._save_cwnd()
+            self._note_loss()
         self._is_in_recovery = True
         self._recovery_round = self.model.round_count
-        self._note_loss()
 
     def marked(self, flight: int, now: int) -> None:
         """A mark is as good as loss beyond the threshold (BBR-ecn)."""
@@ -395,6 +397,8 @@ class BBR(Control):
 
     def _handle_loss(self, now: int) -> None:
         """HandleLostPacket, once an ACK: of what was newly lost, the newest segment that arrived knows what flew beside it."""
+        if not self._is_in_recovery:
+            self._save_cwnd()
         self._note_loss()
         self.model.loss_events += 1
         if self.is_bw_probe_sample and self.model.is_inflight_too_high:

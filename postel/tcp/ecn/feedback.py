@@ -25,8 +25,7 @@ def heed(tcb: Tcb, ecn: Ecn, segment: Segment, now: int) -> None:
     if tcb.congestion.window <= tcb.congestion.smss:
         _hold(tcb, ecn, now)
     elif is_unanswered and not tcb.recovery.is_active:  # RFC3168-6.1.2a: a loss of this round trip has been answered
-        tcb.congestion.marked(max(tcb.flight, tcb.recovery.flight), now)
-        tcb.recovery.on_marked()
+        tcb.recovery.on_marked(max(tcb.flight, tcb.recovery.flight))
         ecn.reduced(tcb.snd.max)
 
 

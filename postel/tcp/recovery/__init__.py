@@ -58,6 +58,8 @@ class Recovery(ABC):
     """
 
     __slots__ = (
+        "_has_decided",
+        "_marked_flight",
         "_undo",
         "congestion",
         "flight",
@@ -89,6 +91,8 @@ class Recovery(ABC):
         self.is_excused = False  # this recovery began with the loss of a probe, and so far that is all
         self.is_wary = False
         self._undo = Undo()
+        self._has_decided = False  # congestion control was told that this ACK means congestion, or its end
+        self._marked_flight = 0  # octets: `marked` is due, after `observed`
 
     def figures(self) -> Figures:
         return Figures()
@@ -101,8 +105,13 @@ class Recovery(ABC):
     def on_ack(self, segment: Segment, una: int, acked: int, echo: int, now: int, *, is_duplicate: bool, has_more: bool) -> None:
         """An acceptable ACK: SND.UNA advanced by ``acked`` to ``una``, or it may be a duplicate ACK (RFC5681-2a) or carry SACK blocks.
 
-        ``echo`` is the tick of the timestamp that it echoes, else NO_ECHO; ``has_more``: something new could be sent. Fills in ``sample``.
+        ``echo`` is the tick of the timestamp that it echoes, else NO_ECHO; ``has_more``: something new could be sent. Fills in ``sample``,
+        but for ``marked`` and ``is_window_limited``, which are set before, and tells congestion control in the order that `Congestion` has.
         """
+
+    @abstractmethod
+    def on_bare_mark(self, now: int) -> None:
+        """An ACK that says nothing new but that packets arrived marked: ``sample.marked`` octets."""
 
     @abstractmethod
     def on_timeout(self, *, again: bool, has_more: bool, now: int) -> None:
@@ -117,8 +126,9 @@ class Recovery(ABC):
         and congestion isn't to blame."""
 
     @abstractmethod
-    def on_marked(self) -> None:
-        """The window was reduced for a mark: a loss among what is in flight now is answered already (RFC3168-6.1.2a)."""
+    def on_marked(self, flight: int) -> None:
+        """Congestion control is to answer marks among ``flight`` octets, once it has heard of the ACK that tells of them: a loss among what
+        is in flight now is answered by that (RFC3168-6.1.2a)."""
 
     @abstractmethod
     def next_lost(self, una: int) -> tuple[int, int]:
@@ -150,11 +160,38 @@ class Recovery(ABC):
         """Number and octets of the last segment that was sent."""
         return NOTHING
 
+    # What congestion control is told, in the order that `Congestion` describes
+
+    def _observe(self, now: int, *, is_undone: bool = False) -> None:
+        """First the sample, then the answer to marks."""
+        self._has_decided = False
+        sample = self.sample
+        if sample.delivered or sample.lost or sample.marked or is_undone:
+            self.congestion.observed(sample, now)
+        if self._marked_flight:
+            flight, self._marked_flight = self._marked_flight, 0
+            self._has_decided = True
+            self.congestion.marked(flight, now)
+
     def _reduce(self, flight: int, now: int) -> None:
         """Something was lost: remember how it was, and slow down."""
         self.congestion.remember(flight)
         self._undo.begin()
+        self._reduce_again(flight, now)
+
+    def _reduce_again(self, flight: int, now: int) -> None:
+        """As `_reduce`, of an episode that goes on."""
+        self._has_decided = True
         self.congestion.lost(flight, now)
+
+    def _tell_recovered(self, flight: int, now: int) -> None:
+        self._has_decided = True
+        self.congestion.recovered(flight, now)
+
+    def _tell_acknowledged(self, acked: int, now: int) -> None:
+        """The last word on an ACK that brings progress and nothing else, but perhaps an `undo`."""
+        if self.sample.is_window_limited and not self._has_decided and not self.sample.marked:  # RFC3168-6.1.2a
+            self.congestion.acknowledged(acked, now)
 
     def _time_out(self, flight: int, now: int, *, again: bool) -> None:
         if not again:  # RFC4015-3.1-0

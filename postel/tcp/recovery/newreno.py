@@ -81,10 +81,23 @@ class NewReno(Recovery):
             self._max = seq.latest(self._max, una)
             if self._clock is not None:
                 self._clock.acknowledged(self.sample, now, is_clear=not self.is_active)
+        elif is_duplicate:
+            self._duplicates += 1
+        if self._finds_more_lost if acked else is_duplicate and self._finds_loss:
+            self.sample.lost = self.congestion.smss
+            self.sample.total_lost += self.congestion.smss
+        self.sample.flight = self._outstanding
+        self._observe(now)
+        if acked:
             self._progress(acked, echo, now, has_more=has_more)
         elif is_duplicate:
             self._on_duplicate(now)
+        self._tell_acknowledged(acked, now)
+
+    def on_bare_mark(self, now: int) -> None:
+        self._begin_sample(0)
         self.sample.flight = self._outstanding
+        self._observe(now)
 
     def on_timeout(self, *, again: bool, has_more: bool, now: int) -> None:
         may_test = has_more and (again or seq.gt(self._una, self._recover))  # RFC5682-2.1-1
@@ -100,7 +113,8 @@ class NewReno(Recovery):
         else:
             self._go_back()
 
-    def on_marked(self) -> None:
+    def on_marked(self, flight: int) -> None:
+        self._marked_flight = flight
         self._answered = self._max
         self._undo.end()  # RFC4015-3.1-9: a mark stands, whatever becomes of a loss before it
 
@@ -150,11 +164,12 @@ class NewReno(Recovery):
                 self.is_wary = False
         elif seq.ge(self._una, self._recover):  # RFC6582-3.2-3a
             if not self.is_excused:
-                self.congestion.recovered(self._outstanding, now)
+                self._tell_recovered(self._outstanding, now)
             self._leave()
             self._undo.end()
         else:
-            self._consider_more(now)
+            if self.sample.lost:
+                self._blame_congestion(now)
             self._partial(acked, now)
 
     def _partial(self, acked: int, now: int) -> None:
@@ -171,7 +186,6 @@ class NewReno(Recovery):
     # Duplicates
 
     def _on_duplicate(self, now: int) -> None:
-        self._duplicates += 1
         smss = self.congestion.smss
         if self._step:  # RFC5682-2.1-2, RFC5682-2.1-3
             self._go_back()
@@ -183,18 +197,26 @@ class NewReno(Recovery):
                 self._flight = self.flight
             if seq.gt(self._una, self._recover):  # else it may be an echo of what a timeout sent again
                 self.inflation = self._duplicates * smss  # RFC3042-2a: new data flies, cwnd stays (RFC3042-2b)
-        elif self._duplicates == DUPLICATES:
-            self._consider(now)
+        elif self.sample.lost:
+            self._enter(now)
 
-    def _consider(self, now: int) -> None:
+    @property
+    def _finds_loss(self) -> bool:
         """RFC6582-3.2-2: three duplicates mean a loss, unless they may be echoes of what a timeout sent again."""
-        if not seq.gt(self._una, self._recover):
-            return
+        is_third = self._duplicates == DUPLICATES and not self._step and not self.is_active
+        return is_third and seq.gt(self._una, self._recover)
+
+    @property
+    def _finds_more_lost(self) -> bool:
+        """Whether SND.UNA came to a hole behind a lost probe, which is a loss like any other."""
+        if not self.is_excused or seq.ge(self._una, self._recover):
+            return False
+        return self.probe is None or seq.ge(self._una, self.probe.end)
+
+    def _enter(self, now: int) -> None:
         self.is_active = True
         self._had_partial = False
         self._recover = self._max
-        self.sample.lost = self.congestion.smss
-        self.sample.total_lost += self.congestion.smss
         if self.probe is not None and self.probe.start == self._una:
             self.probe.is_lost = self.is_excused = True
         elif seq.ge(self._una, self._answered):
@@ -204,12 +226,11 @@ class NewReno(Recovery):
         self.inflation = min(DUPLICATES * self.congestion.smss, self._flight)  # RFC5681-3.2e
         self._lost = self._una
 
-    def _consider_more(self, now: int) -> None:
-        """A hole behind a lost probe is a loss like any other."""
-        if self.is_excused and (self.probe is None or seq.ge(self._una, self.probe.end)):
-            self.is_excused = False
-            self.probe = None
-            self._reduce(self.flight, now)
+    def _blame_congestion(self, now: int) -> None:
+        """More than a probe was lost."""
+        self.is_excused = False
+        self.probe = None
+        self._reduce(self.flight, now)
 
     def _leave(self) -> None:
         self.is_active = self.is_excused = False
@@ -250,5 +271,6 @@ class NewReno(Recovery):
             self.rtt.revive()  # RFC4015-3.1-11
         self._recover = seq.add(self._una, -1)  # RFC5682-2.1-3: duplicates mean a loss again
         self._leave()
-        self._undo.end()
-        self.congestion.undo(limit, now)
+        if self._undo.is_open:  # else a mark came meanwhile, which stands
+            self._undo.end()
+            self.congestion.undo(limit, now)

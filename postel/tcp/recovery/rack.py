@@ -53,6 +53,7 @@ class Rack(Recovery):
         "_round_trip",
         "_step",
         "_tail_probe",
+        "_undo_limit",
         "_undo_until",
         "_wary_until",
         "board",
@@ -92,6 +93,7 @@ class Rack(Recovery):
         self._duplicate_end = _NONE  # where its D-SACK ends
         self._is_disproved = False
         self._is_blamed = False  # something was found lost that no probe explains
+        self._undo_limit = _NONE  # octets: an episode is undone, and the window may be as large
 
     # What is sent
 
@@ -133,14 +135,25 @@ class Rack(Recovery):
         if segment.sack:
             self._take_blocks(segment, now)
         if self._step:
-            self._test_timeout(acked, is_duplicate=is_duplicate, has_more=has_more, now=now)
-        if self._tail_probe.is_out:
-            self._look_at_probe(now, is_bare_duplicate=is_duplicate and not segment.sack)
+            self._test_timeout(acked, is_duplicate=is_duplicate, has_more=has_more)
+        is_repaired = self._tail_probe.is_out and self._has_repaired(is_bare_duplicate=is_duplicate and not segment.sack)
         if self._undo.is_open and ((acked and self._undo.is_disproved_by_echo(echo)) or self._is_disproved):
-            self._take_back(acked, now)
+            self._take_back(acked)
         self._find_lost(now)
-        self._steer(acked, now)
         self._end_sample(now)
+        self._tell(acked, now, is_repaired=is_repaired)
+
+    def _tell(self, acked: int, now: int, *, is_repaired: bool) -> None:
+        """Congestion control, of an ACK or of what became lost by waiting; ``is_repaired``: a tail probe repaired a loss."""
+        limit, self._undo_limit = self._undo_limit, _NONE
+        self._observe(now, is_undone=limit != _NONE)
+        if limit != _NONE:
+            self.congestion.undo(limit, now)
+        if is_repaired:
+            self._reduce_again(min(self.flight, self.congestion.window), now)
+            self._tell_recovered(max(self.board.pipe, self.congestion.threshold), now)
+        self._steer(acked, now)
+        self._tell_acknowledged(acked, now)
 
     @property
     def _is_quiet(self) -> bool:
@@ -164,6 +177,8 @@ class Rack(Recovery):
             self._forward = max(self._forward, newest.end)
         self.reorder_at = NEVER
         self._end_sample(now)
+        self._observe(now)
+        self._tell_acknowledged(acked, now)
 
     def _take_acked(self, una: int, acked: int, now: int) -> None:
         """RFC 8985, 6.2, steps 2 and 3, for what SEG.ACK covers."""
@@ -273,11 +288,19 @@ class Rack(Recovery):
 
     def on_reorder_timeout(self, now: int) -> None:
         self._begin_sample(0)
+        self.sample.marked = 0
+        self.sample.is_window_limited = False
         self._find_lost(now)
-        self._steer(0, now)
         self._end_sample(now)
+        self._tell(0, now, is_repaired=False)
 
-    def on_marked(self) -> None:
+    def on_bare_mark(self, now: int) -> None:
+        self._begin_sample(0)
+        self._end_sample(now)
+        self._observe(now)
+
+    def on_marked(self, flight: int) -> None:
+        self._marked_flight = flight
         self._answered = self.board.sent.end
         self._undo.end()  # RFC4015-3.1-9: a mark stands, whatever becomes of a loss before it
 
@@ -307,7 +330,7 @@ class Rack(Recovery):
             self._reduce(min(self.flight, self.congestion.window), now)
             self._lead_down(now)
         elif self._lost_again and self.is_active:  # RFC5681-4.3a: a second sign of congestion
-            self.congestion.lost(min(self.flight, self.congestion.window), now)
+            self._reduce_again(min(self.flight, self.congestion.window), now)
             self._lead_down(now)
         if self._reduction is not None and self.sample.delivered:
             is_safe = acked > 0 and self.sample.lost == 0
@@ -336,7 +359,7 @@ class Rack(Recovery):
 
     def _leave(self, now: int) -> None:
         if self.is_active and not self.is_excused:
-            self.congestion.recovered(max(self.board.pipe, self.congestion.threshold), now)  # RFC9937-6.4
+            self._tell_recovered(max(self.board.pipe, self.congestion.threshold), now)  # RFC9937-6.4
         self._reordering.recovered()
         self.is_active = self._is_timed_out = self._lost_again = self.is_excused = False
         self._reduction = None
@@ -375,10 +398,10 @@ class Rack(Recovery):
             self._lose(oldest)
             oldest = self.board.sent.oldest_flying()
 
-    def _test_timeout(self, acked: int, *, is_duplicate: bool, has_more: bool, now: int) -> None:
+    def _test_timeout(self, acked: int, *, is_duplicate: bool, has_more: bool) -> None:
         """F-RTO with SACK (RFC 5682, 3.1): new data draws ACKs that tell whether the old had arrived."""
         if self._step == _AT_SECOND and self.sample.delivered and self._forward <= self._point:  # (3b)
-            self._take_back(acked, now)
+            self._take_back(acked)
         elif self._step == _AT_FIRST and not acked:  # (2): wait
             return
         elif self._step == _AT_FIRST and self._wary_until <= self.board.position < self._point and has_more:  # (2b)
@@ -392,7 +415,7 @@ class Rack(Recovery):
         self._step = 0
         self.tests_timeout = False
 
-    def _take_back(self, acked: int, now: int) -> None:
+    def _take_back(self, acked: int) -> None:
         """Nothing was lost: go on as before (RFC 4015)."""
         self.board.unlose()
         limit = NO_LIMIT
@@ -402,12 +425,13 @@ class Rack(Recovery):
         else:  # it came late: RACK sees that only of what hadn't gone again, and would go on to mistake it for lost (RFC8985-6.2-3)
             self._reordering.count += 1
         self._end_test()
-        self._undo.end()
+        if self._undo.is_open:  # else a mark came meanwhile, which stands
+            self._undo.end()
+            self._undo_limit = limit
         self.is_active = self._is_timed_out = self._lost_again = self._is_forced = False
         self._reduction = None
         self._point = self.board.position
         self.turn = ON
-        self.congestion.undo(limit, now)
 
     # The tail of a flight
 
@@ -423,12 +447,13 @@ class Rack(Recovery):
     def tail(self) -> tuple[int, int]:
         return self.board.tail(self.congestion.smss)
 
-    def _look_at_probe(self, now: int, *, is_bare_duplicate: bool) -> None:
+    def _has_repaired(self, *, is_bare_duplicate: bool) -> bool:
+        """Whether the tail probe repaired a loss that neither recovery nor a mark has answered."""
         is_repaired = self._tail_probe.repaired(self.board.position, self._duplicate_end, is_bare_duplicate=is_bare_duplicate)
-        if is_repaired and not self.is_active:
-            self._undo.end()  # of an episode before: it would take this back too
-            self.congestion.lost(min(self.flight, self.congestion.window), now)
-            self.congestion.recovered(max(self.board.pipe, self.congestion.threshold), now)
+        if not is_repaired or self.is_active or self.board.position <= self._answered:
+            return False
+        self._undo.end()  # of an episode before: it would take this back too
+        return True
 
     # What may be sent
 
