@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from socket import SOCK_STREAM
 from typing import Protocol
 
 from postel.aio.pump import Pump
 from postel.aio.secure import Security
-from postel.aio.sockets import Socket
+from postel.aio.sockets import Socket, StreamSocket
 from postel.aio.transport import Transport, TransportOwner
 from postel.errors import TcpError, renewed
 from postel.host.listener import Listener
@@ -49,7 +48,7 @@ class Server(asyncio.AbstractServer):
 
     @property
     def sockets(self) -> tuple[Socket, ...]:
-        return tuple(Socket(listener.local, None, SOCK_STREAM) for listener in self._listeners)
+        return tuple(StreamSocket(listener.local, None, self._pump, listener=listener) for listener in self._listeners)
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         return self._pump.loop

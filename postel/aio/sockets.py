@@ -1,16 +1,17 @@
 """What ``get_extra_info("socket")`` gives: the socket module's shape, to look at and to set options."""
 
 import socket
-from typing import Protocol
+from typing import TypedDict, Unpack
 
-from postel.aio import options
 from postel.aio.pump import Pump
 from postel.errors import ConnectionDoesNotExist, OptionUnknown
+from postel.host.listener import Listener
+from postel.sockets import options
+from postel.sockets.options import SocketOptions
+from postel.sockets.table import Option, numbered
 from postel.tcp.connection import Connection
 from postel.wire import address
 from postel.wire.address import Endpoint
-
-_FIXED = ("SO_TYPE", "SO_DOMAIN", "SO_PROTOCOL", "SO_ERROR")  # what never changes, or was told already
 
 Name = tuple[str, int] | tuple[str, int, int, int]
 
@@ -19,6 +20,13 @@ def name(endpoint: Endpoint) -> Name:
     """As the socket module names it: a pair for IPv4, with flow and scope for IPv6."""
     text = address.to_text(endpoint.address)
     return (text, endpoint.port) if len(endpoint.address) == 4 else (text, endpoint.port, 0, 0)
+
+
+class Ends(TypedDict, total=False):
+    """What a stream's socket is a socket of."""
+
+    connection: Connection
+    listener: Listener
 
 
 class Socket:
@@ -50,51 +58,43 @@ class Socket:
 
     def getsockopt(self, level: int, option: int, buflen: int = 0) -> int | bytes:
         """As of a socket: an int, or with ``buflen`` octets. Raises OptionUnknown and OptionInvalid, which are OSErrors."""
-        return options.answer(self._option(level, option), buflen)
+        return options.answer(self._told(numbered(level, option)), buflen)
 
     def setsockopt(self, level: int, option: int, value: options.Value | None, optlen: int | None = None) -> None:
-        """As of a socket. Raises OptionUnknown and OptionInvalid, which are OSErrors."""
-        del value, optlen
-        raise OptionUnknown(f"option {(level, option)} can't be set here")
+        """As of a socket. Raises OptionUnknown, OptionInvalid and ConnectionAlreadyExists, which are OSErrors."""
+        self._set(numbered(level, option), bytes(optlen or 0) if value is None else value)
 
-    def _option(self, level: int, option: int) -> bytes:
-        fixed = (self.type.value, self.family.value, self.proto, 0)
-        for name_of_it, number in zip(_FIXED, fixed, strict=True):
-            if (level, option) == (socket.SOL_SOCKET, getattr(socket, name_of_it, None)):
-                return options.NUMBER.pack(number)
-        raise OptionUnknown(f"option {(level, option)} is not known here")
+    def _told(self, option: Option) -> bytes:
+        fixed = {"SO_TYPE": self.type.value, "SO_DOMAIN": self.family.value, "SO_PROTOCOL": self.proto, "SO_ERROR": 0}
+        if option.name not in fixed:
+            raise OptionUnknown(f"{option.name} is not known of this socket")
+        return options.NUMBER.pack(fixed[option.name])
 
-
-class Lingering(Protocol):
-    """A transport: ``linger`` is what SO_LINGER asks of its `close`, in seconds, -1 for nothing."""
-
-    linger: int
+    def _set(self, option: Option, value: options.Value) -> None:
+        del value
+        raise OptionUnknown(f"{option.name} can't be set here")
 
 
-class ConnectionSocket(Socket):
-    """Options of TCP change the connection's `Config`, by the table of `postel.aio.options`; SO_ERROR tells what ended it, and TCP_INFO all
-    there is to know. SO_LINGER with 0 seconds lets `close` of the transport reset the connection."""
+class StreamSocket(Socket):
+    """A listener's or a connection's. What is set changes its `Config`, by the table of `postel.sockets`.
 
-    def __init__(self, connection: Connection, pump: Pump, transport: Lingering) -> None:
-        super().__init__(connection.local, connection.remote, socket.SOCK_STREAM)
-        self._connection = connection
+    SO_ERROR tells once what ended the connection, and TCP_INFO all there is to know. SO_LINGER with 0 seconds lets `close` of the transport
+    reset the connection.
+    """
+
+    def __init__(self, local: Endpoint, remote: Endpoint | None, pump: Pump, **ends: Unpack[Ends]) -> None:
+        super().__init__(local, remote, socket.SOCK_STREAM)
+        self._options = SocketOptions(family=self.family, **ends)
         self._pump = pump
-        self._transport = transport
 
-    def setsockopt(self, level: int, option: int, value: options.Value | None, optlen: int | None = None) -> None:
-        if value is None:
-            value = bytes(optlen or 0)
-        if (level, option) == options.SO_LINGER:
-            self._transport.linger = options.linger_of(value)
-            return
-        self._connection.configure(options.changed(self._connection.config, level, option, value), self._pump.now())
+    @property
+    def resets_on_close(self) -> bool:
+        """Whether SO_LINGER asks for 0 seconds."""
+        return self._options.linger == 0
+
+    def _told(self, option: Option) -> bytes:
+        return self._options.get(option, self._pump.now())
+
+    def _set(self, option: Option, value: options.Value) -> None:
+        self._options.set(option, value, self._pump.now())
         self._pump.wake()
-
-    def _option(self, level: int, option: int) -> bytes:
-        if (level, option) == options.SO_LINGER:
-            linger = self._transport.linger
-            return options.LINGER.pack(linger >= 0, max(0, linger))
-        try:
-            return options.get(self._connection, level, option, self._pump.now())
-        except OptionUnknown:
-            return super()._option(level, option)

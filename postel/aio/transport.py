@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 
 from postel.aio.backlog import Backlog
 from postel.aio.pump import Pump
-from postel.aio.sockets import ConnectionSocket, name
+from postel.aio.sockets import StreamSocket, name
 from postel.errors import ArgumentError, TcpError, renewed
 from postel.tcp.connection import Connection
 from postel.tcp.events import Closed, EndOfStream, Event, Readable, Writable
@@ -57,7 +57,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         "_protocol",
         "_pump",
         "_reading_is_paused",
-        "linger",
+        "_socket",
     )
 
     _start_tls_compatible = True  # `loop.start_tls` asks
@@ -79,7 +79,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._end: OSError | None = _NOT_ENDED  # what ended the connection, None for an orderly end: told once all is delivered
         self._closing = False
         self._lost = False
-        self.linger = -1  # what SO_LINGER asks for, in seconds: with 0, `close` is `abort`
+        self._socket: StreamSocket | None = None  # once the program asked for it: what it set stays
         connection.context = self
 
     def __repr__(self) -> str:
@@ -252,7 +252,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._pump.require_thread()
         if self._closing:
             return
-        if self.linger == 0:
+        if self._socket is not None and self._socket.resets_on_close:
             self.force_close(None)
             return
         self._closing = True
@@ -360,7 +360,10 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         if name_of_it == "sockname":
             return name(self._connection.local)
         if name_of_it == "socket":
-            return ConnectionSocket(self._connection, self._pump, self)
+            if self._socket is None:
+                connection = self._connection
+                self._socket = StreamSocket(connection.local, connection.remote, self._pump, connection=connection)
+            return self._socket
         if name_of_it == "connection":
             return self._connection
         return default

@@ -11,6 +11,7 @@ from postel.drill.epoll import Poller
 from postel.drill.failure import Failure, ScriptError
 from postel.drill.script import Call
 from postel.drill.vectors import plain
+from postel.sockets.options import LINGER
 from postel.times import NEVER
 from postel.wire.address import Endpoint
 
@@ -243,6 +244,21 @@ def first_text(expression: object) -> str:
     if isinstance(expression, list) and expression:
         expression = expression[0]
     return str(getattr(expression, "text", expression))
+
+
+def linger_octets(fields: object) -> bytes:
+    """``{onoff=…, linger=…}`` as a system takes it."""
+    if isinstance(fields, dict):
+        return LINGER.pack(fields.get("onoff", fields.get("l_onoff", 0)), fields.get("linger", fields.get("l_linger", 0)))
+    if isinstance(fields, tuple) and len(fields) == 2:
+        return LINGER.pack(*fields)
+    raise ScriptError(0, "SO_LINGER", "expected {onoff=…, linger=…} for this option")
+
+
+def linger_fields(octets: bytes) -> dict[str, int]:
+    """As a script has it."""
+    on, time = LINGER.unpack(octets)
+    return {"onoff": on, "linger": time}
 
 
 def _error_name(actual: object) -> object:

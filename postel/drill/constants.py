@@ -6,6 +6,7 @@ from typing import Final
 from postel.drill.epoll import EPOLL
 from postel.drill.failure import ScriptError
 from postel.drill.script import Either, Function, Name
+from postel.sockets.table import NAMED
 
 SOCK_STREAM: Final = 1
 SOCK_DGRAM: Final = 2
@@ -24,13 +25,7 @@ CONSTANTS: Final = {
     **{f"IPTOS_DSCP_AF{number}{drop}": number << 5 | drop << 3 for number in range(1, 5) for drop in range(1, 4)},
 }  # fmt: skip
 # Numbers that only tell one from another: options of sockets and requests of ioctl.
-SELECTORS: Final = (
-    "SO_RCVBUF", "SO_SNDBUF", "SO_ERROR", "SO_REUSEADDR", "SO_REUSEPORT", "SO_KEEPALIVE", "SO_LINGER", "SO_TYPE", "SO_ACCEPTCONN",
-    "SO_BROADCAST", "SO_TIMESTAMP", "SO_ZEROCOPY", "TCP_NODELAY", "TCP_MAXSEG", "TCP_USER_TIMEOUT", "TCP_KEEPIDLE", "TCP_KEEPINTVL",
-    "TCP_KEEPCNT", "TCP_CORK", "TCP_NOPUSH", "TCP_INFO", "TCP_FASTOPEN", "TCP_MD5SIG", "TCP_QUICKACK", "TCP_CONGESTION", "IP_TOS",
-    "IP_TTL", "IP_MTU_DISCOVER", "IPV6_TCLASS", "IPV6_UNICAST_HOPS", "IPV6_V6ONLY", "SIOCINQ", "FIONREAD", "SIOCOUTQ", "FIONBIO",
-    "TCP_NOTSENT_LOWAT",
-)  # fmt: skip
+SELECTORS: Final = frozenset([*NAMED, "SO_ZEROCOPY", "TCP_MD5SIG", "SIOCINQ", "FIONREAD", "SIOCOUTQ", "FIONBIO"])
 
 
 def value(expression: object, extra: dict[str, int]) -> object:

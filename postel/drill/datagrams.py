@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from postel.drill.calls import Attempt, SystemCalls
-from postel.drill.constants import CONSTANTS
+from postel.drill.constants import CONSTANTS, SOCK_DGRAM
 from postel.drill.descriptor import ERROR, IN, OUT, Descriptor
 from postel.drill.failure import Failure, ScriptError
 from postel.drill.network import Network
@@ -20,7 +20,7 @@ class DatagramDescriptor(Descriptor):
     """``socket`` is there once it is bound, connected or used."""
 
     def __init__(self, config: Config, network: Network) -> None:
-        super().__init__(config)
+        super().__init__(config, kind=SOCK_DGRAM)
         self.socket: DatagramSocket | None = None
         self._network = network
         self._arrivals = 0
@@ -35,7 +35,7 @@ class DatagramDescriptor(Descriptor):
         self._take()
         return asked & (OUT | (IN if self._waiting else 0)) | (ERROR if self.socket in self._network.errors else 0)
 
-    def take_error(self) -> TcpError | None:
+    def claim_error(self) -> TcpError | None:
         return None if self.socket is None else self._network.errors.pop(self.socket, None)
 
     def close(self, now: int) -> None:

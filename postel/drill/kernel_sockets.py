@@ -10,17 +10,17 @@ from concurrent.futures import Future
 from struct import Struct
 from typing import Any, Final, Protocol
 
-from postel.drill.calls import Attempt, SystemCalls, Waits, argument, first_text
+from postel.drill.calls import Attempt, SystemCalls, Waits, argument, first_text, linger_fields, linger_octets
 from postel.drill.constants import CONSTANTS, SOCK_DGRAM, SOCK_STREAM, number, value
 from postel.drill.epoll import Poller
 from postel.drill.failure import ScriptError
+from postel.sockets.options import LINGER
 from postel.times import MILLISECOND
 from postel.wire.address import Endpoint, to_text
 
 PATIENCE: Final = 500 * MILLISECOND  # with a call that isn't to block
 _START: Final = 2 * MILLISECOND  # until one that may has begun
 _NONBLOCKING: Final = os.O_NONBLOCK
-_LINGER: Final = Struct("ii")
 _MISSING: Final = {"SO_TIMESTAMP": 29, "SO_ZEROCOPY": 60, "IP_MTU_DISCOVER": 10}  # of Python's socket
 _REQUESTS: Final = {"SIOCINQ": termios.FIONREAD, "FIONREAD": termios.FIONREAD, "SIOCOUTQ": termios.TIOCOUTQ}
 
@@ -173,7 +173,7 @@ class KernelSockets(SystemCalls[socket.socket]):
         given = value(argument(attempt, 3), self.names)
         first = given[0] if isinstance(given, list) and given else given
         if name == "SO_LINGER":
-            first = _linger(first)
+            first = linger_octets(first)
         if not isinstance(first, int | bytes):
             raise ScriptError(0, name, "expected a number for this option")
         self.descriptor(attempt).setsockopt(self._level(attempt), _option(name), first)
@@ -182,8 +182,7 @@ class KernelSockets(SystemCalls[socket.socket]):
     def option(self, attempt: Attempt, name: str) -> object:
         found = self.descriptor(attempt)
         if name == "SO_LINGER":
-            on, time = _LINGER.unpack(found.getsockopt(self._level(attempt), _option(name), _LINGER.size))
-            return {"onoff": on, "linger": time}
+            return linger_fields(found.getsockopt(self._level(attempt), _option(name), LINGER.size))
         return found.getsockopt(self._level(attempt), _option(name))
 
     def queued(self, attempt: Attempt, request: str) -> int:
@@ -276,11 +275,3 @@ def _option(name: str) -> int:
     if not isinstance(found, int):
         raise ScriptError(0, name, "this option isn't known")
     return found
-
-
-def _linger(fields: object) -> bytes:
-    if isinstance(fields, dict):
-        return _LINGER.pack(fields.get("onoff", fields.get("l_onoff", 0)), fields.get("linger", fields.get("l_linger", 0)))
-    if isinstance(fields, tuple) and len(fields) == 2:
-        return _LINGER.pack(*fields)
-    raise ScriptError(0, "SO_LINGER", "expected {onoff=…, linger=…} for this option")

@@ -84,10 +84,12 @@ class Network:
         return sum(found is state and port in (0, local.port) for local, _, found in self.host.connections())
 
     def forget(self, state: State) -> None:
-        """End every connection in ``state``, silently."""
+        """End every connection in ``state``. What they say of it to their peers is lost."""
         for connection in list(self.host._connections.table.values()):  # noqa: SLF001  # what no user could ask for
             if connection.state is state:
-                connection.tcb.delete(None, self.now)
+                connection.abort(self.now)
+                while self.host.next_packet(self.now) is not None:
+                    pass
         if state is State.TIME_WAIT:
             self.host._connections.time_wait.clear()  # noqa: SLF001
         self.pump()

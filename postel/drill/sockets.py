@@ -83,7 +83,7 @@ class Sockets(SystemCalls[Descriptor]):
         connection = found.listener.accept()
         if connection is None:
             raise found.would_block()
-        return self.add(attempt, Descriptor(self.settings, connection))
+        return self.add(attempt, Descriptor(self.settings, connection, is_accepted=True))
 
     def _connect(self, attempt: Attempt) -> int:
         found = self.descriptor(attempt)
@@ -136,8 +136,7 @@ class Sockets(SystemCalls[Descriptor]):
             raise OSError(errno.EOPNOTSUPP, "fast open is switched off")
         config = replace(found.config, fast_open="both" if is_fast_server(found.config) else "client")
         found.connection = self._opened(found, self.endpoint(attempt, 4, self.remote), config)
-        fast_open = found.connection.tcb.fast_open
-        if asks and (fast_open is None or not fast_open.option):
+        if asks and not found.connection.is_fast:
             raise OSError(errno.EINPROGRESS, "in progress") if found.is_nonblocking else Waits()
 
     def _receive(self, attempt: Attempt) -> int:
@@ -149,6 +148,7 @@ class Sockets(SystemCalls[Descriptor]):
         if count and flags & CONSTANTS["MSG_PEEK"]:
             return count
         if count:
+            found.octets_read += count
             return len(connection.receive(count, self._network.now))
         found.raise_error()
         if found.reads_no_more or connection.at_end or connection.state is CLOSED:
@@ -193,7 +193,7 @@ class Sockets(SystemCalls[Descriptor]):
         return 0
 
     def option(self, attempt: Attempt, name: str) -> object:
-        return descriptor.option(self.descriptor(attempt), name)
+        return descriptor.option(self.descriptor(attempt), name, self._network.now)
 
     def queued(self, attempt: Attempt, request: str) -> int:
         connection = self.descriptor(attempt).connected()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from postel.aio.options import TABLE
+from postel.sockets.table import NUMBERED
 from postel.tcp.config import USER_TIMEOUT, Config
 from postel.times import MILLISECOND, SECOND
 
@@ -19,6 +19,9 @@ Networks = Callable[..., Any]
 TCP, SOCKET = socket.IPPROTO_TCP, socket.SOL_SOCKET
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the options are Linux's")
 LINGER = Struct("ii")
+# The kernel brings the size of a buffer between its limits and doubles it, and takes any number as a low-water mark. SO_LINGER has a test.
+UNLIKE = ("SO_RCVBUF", "SO_SNDBUF", "TCP_NOTSENT_LOWAT", "SO_LINGER")
+TOLD_OTHERWISE = ("TCP_CORK", "TCP_NODELAY", "TCP_QUICKACK")
 
 
 async def connected(both: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, asyncio.StreamReader, asyncio.StreamWriter]:
@@ -37,7 +40,7 @@ def told(call: Callable[[], Any]) -> Any:
 
 
 def config(writer: asyncio.StreamWriter) -> Config:
-    chosen: Config = writer.get_extra_info("connection").tcb.config
+    chosen: Config = writer.get_extra_info("connection").config
     return chosen
 
 
@@ -52,14 +55,14 @@ async def test_each_option_is_taken_or_refused_as_the_kernel_does(networks: Netw
         _, writer, _, far = await connected(both)
         shown = writer.get_extra_info("socket")
         with socket.socket() as kernel:
-            for (level, option), row in TABLE.items():
-                if not row.is_changeable:
+            for (level, option), row in NUMBERED.items():
+                if not row.is_changeable or row.name in UNLIKE:
                     continue
                 for value in values:
                     ours = told(lambda: shown.setsockopt(level, option, value))  # noqa: B023
                     theirs = told(lambda: kernel.setsockopt(level, option, value))  # noqa: B023
                     assert ours == theirs, (row.name, value)
-                    if row.name not in ("TCP_CORK", "TCP_NODELAY", "TCP_QUICKACK") and ours is None:
+                    if row.name not in TOLD_OTHERWISE and ours is None:
                         number = int.from_bytes(value[:4], sys.byteorder) if isinstance(value, bytes) else value
                         expected = {("TCP_KEEPCNT", 1): 2, ("TCP_USER_TIMEOUT", 0): USER_TIMEOUT // MILLISECOND}.get(
                             (row.name, number), kernel.getsockopt(level, option)
@@ -76,8 +79,8 @@ async def test_each_option_is_taken_or_refused_as_the_kernel_does(networks: Netw
         (SOCKET, "SO_KEEPALIVE", 1, "keep_alive", True),
         (TCP, "TCP_NODELAY", 0, "nagle", True),
         (TCP, "TCP_NODELAY", 1, "nagle", False),
-        (TCP, "TCP_CORK", 1, "nagle", True),
-        (TCP, "TCP_CORK", 0, "nagle", False),
+        (TCP, "TCP_CORK", 1, "cork", True),
+        (TCP, "TCP_CORK", 0, "cork", False),
         (TCP, "TCP_QUICKACK", 1, "delayed_ack", 0),
         (TCP, "TCP_QUICKACK", 0, "delayed_ack", 40 * MILLISECOND),
         (TCP, "TCP_KEEPIDLE", 30, "keep_alive_idle", 30 * SECOND),
@@ -114,7 +117,7 @@ async def test_redis_client_s_options_are_taken(networks: Networks) -> None:
         far.close()
 
 
-@pytest.mark.parametrize("place", [(SOCKET, socket.SO_RCVBUF), (TCP, 999), (999, 1), (socket.IPPROTO_IP, socket.IP_TOS), (-1, -1)])
+@pytest.mark.parametrize("place", [(TCP, 999), (999, 1), (socket.IPPROTO_IP, 999), (-1, -1)])
 async def test_unknown_option_is_an_error_of_the_system(networks: Networks, place: tuple[int, int]) -> None:
     async with networks() as both:
         _, writer, _, far = await connected(both)
@@ -138,7 +141,7 @@ async def test_what_can_only_be_told_or_chosen_before(networks: Networks) -> Non
             with pytest.raises(OSError) as caught:
                 shown.setsockopt(*place, 1)
             assert caught.value.errno == errno.ENOPROTOOPT
-        assert shown.getsockopt(TCP, socket.TCP_MAXSEG) == 1460
+        assert shown.getsockopt(TCP, socket.TCP_MAXSEG) == 1448  # timestamps take 12
         with pytest.raises(OSError, match="largest_mss") as caught:
             shown.setsockopt(TCP, socket.TCP_MAXSEG, 500)
         assert caught.value.errno == errno.EISCONN

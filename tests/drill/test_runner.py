@@ -282,3 +282,8 @@ def test_a_socket_opened_by_cookie_is_ready_to_write() -> None:
 +0 %{ assert tcpi_options & TCPI_OPT_SYN_DATA }%
 """
     assert outcome(text) == Outcome("passed")
+
+
+def test_a_connection_that_is_dropped_says_nothing_and_knows_why() -> None:
+    text = ESTABLISHED + "+0 `tcpdrop -s ESTABLISHED`\n+0 getsockopt(3, SOL_SOCKET, SO_ERROR, [ECONNABORTED], [4]) = 0\n+9 `true`\n"
+    assert outcome(text).result == "passed", outcome(text)

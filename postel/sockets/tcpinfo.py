@@ -45,7 +45,7 @@ def information(connection: Connection, now: int) -> bytes:
         told = connection.status(now)
     except TcpError:
         return bytes([_STATES[CLOSED]]).ljust(_LAYOUT.size, b"\0")
-    probes = min(connection.tcb.probes, _OCTET)
+    probes = min(told.probes, _OCTET)
     retransmits = min(told.retransmits, _OCTET)
     scales = told.snd_wscale | told.rcv_wscale << 4
     octets = (_STATES[told.state], 0, retransmits, probes, retransmits, told.options & _OCTET, scales, 0)

@@ -1,0 +1,197 @@
+"""Getting and setting the options of a TCP socket, by the table, as Linux takes, refuses and tells them."""
+
+import errno
+import socket
+from dataclasses import replace
+from struct import Struct
+from typing import Any, Final
+
+from postel.errors import ArgumentError, ConnectionAlreadyExists, OptionInvalid, OptionUnknown, TcpError
+from postel.host.listener import Listener
+from postel.sockets.table import Option, changes, number_told
+from postel.sockets.tcpinfo import information
+from postel.tcp.config import DEFAULT, Config, first_receive_limit, first_send_limit
+from postel.tcp.connection import Connection
+from postel.tcp.state import SYN_RECEIVED, SYN_SENT
+
+Value = int | bytes | bytearray | memoryview
+
+NUMBER: Final = Struct("=i")
+LINGER: Final = Struct("=ii")
+NO_LINGER: Final = -1
+LONGEST_ANSWER: Final = 1024  # octets, as the socket module has it
+_LARGEST_NAME: Final = 16  # octets of a congestion controller's name
+_USUAL_MSS: Final = 536  # MUST-15: before a peer told its own
+_WHOLE: Final = 2**31
+
+
+class SocketOptions:
+    """The options of one TCP socket: one that is new, listens, or is connected.
+
+    ``config`` is what its connections to come are made with; a listener and a connection have theirs. ``family`` and ``kind`` are the
+    socket module's, the former 0 where it isn't known. ``linger`` is what SO_LINGER asks of the driver's close, in seconds: `NO_LINGER`
+    (-1) for nothing.
+    """
+
+    __slots__ = ("_kept", "_told", "config", "connection", "family", "kind", "linger", "listener")
+
+    def __init__(
+        self,
+        config: Config = DEFAULT,
+        *,
+        connection: Connection | None = None,
+        listener: Listener | None = None,
+        family: int = 0,
+        kind: int = socket.SOCK_STREAM,
+    ) -> None:
+        self.config = config
+        self.connection = connection
+        self.listener = listener
+        self.family = family
+        self.kind = kind
+        self.linger = NO_LINGER
+        self._kept: dict[str, int] | None = None  # what nothing depends on, once something was set
+        self._told: TcpError | None = None  # the error that was handed out: each is told once
+
+    def current(self) -> Config:
+        """The choices that hold."""
+        if self.connection is not None:
+            return self.connection.config
+        return self.config if self.listener is None else self.listener.config
+
+    def configure(self, config: Config, now: int) -> None:
+        """Replace them, wherever they hold."""
+        self.config = config
+        if self.listener is not None:
+            self.listener.config = config
+        if self.connection is not None:
+            self.connection.configure(config, now)
+
+    def claim_error(self) -> TcpError | None:
+        """SO_ERROR: what ended the connection, told once."""
+        found = self.connection.error if self.connection is not None else None
+        if found is None or found is self._told:
+            return None
+        self._told = found
+        return found
+
+    def has_error(self) -> bool:
+        """Whether `claim_error` has something to tell."""
+        return self.connection is not None and self.connection.error not in (None, self._told)
+
+    def get(self, option: Option, now: int) -> bytes:
+        """The option as the kernel lays it out. Raises OptionUnknown."""
+        self._require_family(option)
+        if option.name == "SO_LINGER":
+            return LINGER.pack(self.linger != NO_LINGER, max(0, self.linger))
+        if option.name == "TCP_INFO":
+            if self.connection is None:
+                raise OptionUnknown("TCP_INFO is known of connections")
+            return information(self.connection, now)
+        if option.kind == "name":
+            return self.current().controller.__name__.lower().encode()[: _LARGEST_NAME - 1].ljust(_LARGEST_NAME, b"\0")
+        return NUMBER.pack(self._number(option))
+
+    def _number(self, option: Option) -> int:
+        connection, config = self.connection, self.current()
+        if option.kind in ("kept", "kept-flag"):
+            return (self._kept or {}).get(option.name, option.default)
+        if option.kind == "told":
+            return self._number_told(option.name)
+        if option.name == "TCP_MAXSEG":
+            return self._mss(config)
+        if option.name == "SO_RCVBUF":
+            return first_receive_limit(config) if connection is None else connection.receive_limit
+        if option.name == "SO_SNDBUF":
+            return first_send_limit(config) if connection is None else connection.send_limit
+        return number_told(option, config)
+
+    def _number_told(self, name: str) -> int:
+        if name == "SO_ERROR":
+            error = self.claim_error()
+            return 0 if error is None else error.errno or errno.EIO
+        if name == "SO_ACCEPTCONN":
+            return int(self.listener is not None)
+        protocol = socket.IPPROTO_TCP if self.kind == socket.SOCK_STREAM else socket.IPPROTO_UDP
+        return {"SO_TYPE": int(self.kind), "SO_PROTOCOL": protocol, "SO_DOMAIN": int(self.family)}[name]
+
+    def _mss(self, config: Config) -> int:
+        """Of a connection what a full segment takes; before there is one, what was chosen."""
+        if self.connection is None:
+            return _USUAL_MSS if config.largest_mss == DEFAULT.largest_mss else config.largest_mss
+        if self.connection.state in (SYN_SENT, SYN_RECEIVED):
+            return min(_USUAL_MSS, config.largest_mss)
+        return self.connection.mss
+
+    def set(self, option: Option, value: Value, now: int) -> None:
+        """Raises OptionUnknown for what can only be told, OptionInvalid for a wrong value or size, ConnectionAlreadyExists for what must be
+        chosen before, and TypeError."""
+        self._require_family(option)
+        if option.kind == "told":
+            number_of(option, value)  # the kernel looks at the size first
+            raise OptionUnknown(f"{option.name} can't be set")
+        if self.connection is not None and not option.is_changeable:
+            raise ConnectionAlreadyExists(f"{option.name} is chosen before a connection opens: {option.field} of its Config")
+        if option.name == "SO_LINGER":
+            self.linger = _linger_of(value)
+        elif option.kind == "name":
+            self._change(option, {option.field: octets_of(option.name, value).split(b"\0")[0].decode("latin-1")}, now)
+        else:
+            self._set_number(option, number_of(option, value), now)
+
+    def _set_number(self, option: Option, number: int, now: int) -> None:
+        if number != option.default and not option.lowest <= number <= option.highest:
+            raise OptionInvalid(f"{option.name} is {number}; allowed: {option.lowest} to {option.highest}")
+        if option.kind in ("kept", "kept-flag"):
+            kept = number if option.kind == "kept" else int(number != 0)
+            self._kept = {**(self._kept or {}), option.name: kept}
+        else:
+            self._change(option, changes(option, self.current(), number), now)
+
+    def _change(self, option: Option, fields: dict[str, Any], now: int) -> None:
+        try:
+            config = replace(self.current(), **fields)
+        except ArgumentError as error:
+            raise OptionInvalid(f"{option.name}: {error}") from error
+        self.configure(config, now)
+
+    def _require_family(self, option: Option) -> None:
+        """IPv6's options are unknown to a socket of IPv4. Those of IP aren't to one of IPv6, which may carry both."""
+        if option.level == "IPPROTO_IPV6" and self.family == socket.AF_INET:
+            raise OptionUnknown(f"{option.name} is not known of a socket of IPv4")
+
+
+def number_of(option: Option, value: Value) -> int:
+    """An int, or the int that octets are. Raises OptionInvalid, and TypeError as the socket module does."""
+    if isinstance(value, int):
+        if not -_WHOLE <= value < _WHOLE:
+            raise OptionInvalid(f"{option.name} is {value}; allowed: an int of 32 bits")
+        return int(value)
+    octets = octets_of(option.name, value)
+    if len(octets) >= NUMBER.size:
+        return int(NUMBER.unpack_from(octets)[0])
+    if option.takes_octets:
+        return octets[0] if octets else 0
+    raise OptionInvalid(f"{option.name} has {len(octets)} octets; allowed: {NUMBER.size}")
+
+
+def octets_of(name: str, value: Value) -> bytes:
+    """The value as octets. Raises TypeError as the socket module does."""
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise TypeError(f"{name} is of type {type(value).__name__}; allowed: int, bytes")
+    return bytes(value)
+
+
+def answer(octets: bytes, length: int) -> int | bytes:
+    """What ``getsockopt`` gives: an int without a ``length``, else as many octets at most. Raises OptionInvalid."""
+    if not 0 <= length <= LONGEST_ANSWER:
+        raise OptionInvalid(f"buflen is {length}; allowed: 0 to {LONGEST_ANSWER}")
+    return octets[:length] if length else int(NUMBER.unpack_from(octets)[0])
+
+
+def _linger_of(value: Value) -> int:
+    octets = octets_of("SO_LINGER", value)
+    if len(octets) < LINGER.size:
+        raise OptionInvalid(f"SO_LINGER has {len(octets)} octets; allowed: {LINGER.size}, whether and how many seconds")
+    is_on, seconds = LINGER.unpack_from(octets)
+    return max(0, seconds) if is_on else NO_LINGER

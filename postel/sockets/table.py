@@ -1,0 +1,159 @@
+"""Each socket option once: what Linux's name means to a `Config`, in which unit, and when it may be set."""
+
+import socket
+import sys
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from postel.errors import OptionUnknown
+from postel.tcp.config import DEFAULT, Config
+from postel.times import MILLISECOND, SECOND
+
+LARGEST: Final = 2**31 - 1  # what an int of C holds
+NEVER_DEFAULT: Final = -(2**31) - 1  # no int of C: the option has no value that asks for the default
+
+# What an option is to its field:
+# "flag": on where the field is; "opposite": on where the field is off; "at-once": on where the field, a delay, is 0;
+# "amount": a number, in the row's unit; "marking": the traffic class, of which the lowest two bits aren't the user's;
+# "name": of a congestion controller; "queue": of fast opens, 0 for none of them; "client": whether fast opens are asked for;
+# "kept", "kept-flag": no field. It is taken and remembered, and nothing depends on it here;
+# "told": no field. It can't be set.
+Kind: TypeAlias = Literal["flag", "opposite", "at-once", "amount", "marking", "name", "queue", "client", "kept", "kept-flag", "told"]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A row.
+
+    ``field`` is in microseconds, octets or segments; one of the option is ``unit`` of them. What is set lies between ``lowest`` and
+    ``highest``, or is ``default``, which stands for the default of the field; less than ``least`` counts as ``least``. Of an option that
+    is only kept, ``default`` is what a new socket has. ``is_changeable``: on a living connection too; of a socket that isn't connected
+    each is, unless it is "told".
+    """
+
+    level: str
+    name: str
+    kind: Kind
+    field: str = ""
+    unit: int = 1
+    lowest: int = -LARGEST - 1
+    highest: int = LARGEST
+    default: int = NEVER_DEFAULT
+    least: int = 0
+    is_changeable: bool = True
+
+    @property
+    def takes_octets(self) -> bool:
+        """Whether fewer octets than an int has are enough: the first is the number (as Linux has it of IP's options)."""
+        return self.level == "IPPROTO_IP"
+
+
+_SOCKET: Final = "SOL_SOCKET"
+_TCP: Final = "IPPROTO_TCP"
+_IP: Final = "IPPROTO_IP"
+_IPV6: Final = "IPPROTO_IPV6"
+_BUFFER: Final = 1 << 30
+
+OPTIONS: Final = (
+    Option(_SOCKET, "SO_KEEPALIVE", "flag", "keep_alive"),
+    Option(_SOCKET, "SO_RCVBUF", "amount", "receive_buffer", 1, 1, _BUFFER),  # as it is set: Linux would double it
+    Option(_SOCKET, "SO_SNDBUF", "amount", "send_buffer", 1, 1, _BUFFER),
+    Option(_TCP, "TCP_NODELAY", "opposite", "nagle"),
+    Option(_TCP, "TCP_CORK", "flag", "cork"),
+    Option(_TCP, "TCP_NOPUSH", "flag", "cork"),  # BSD's name
+    Option(_TCP, "TCP_QUICKACK", "at-once", "delayed_ack"),  # until it is taken back
+    Option(_TCP, "TCP_KEEPIDLE", "amount", "keep_alive_idle", SECOND, 1, 32767),
+    Option(_TCP, "TCP_KEEPINTVL", "amount", "keep_alive_interval", SECOND, 1, 32767),
+    Option(_TCP, "TCP_KEEPCNT", "amount", "keep_alive_probes", 1, 1, 127, least=2),  # MUST-29: one lost answer isn't a dead peer
+    Option(_TCP, "TCP_USER_TIMEOUT", "amount", "user_timeout", MILLISECOND, 0, default=0),
+    Option(_TCP, "TCP_MAXSEG", "amount", "largest_mss", 1, 1, 65535, default=0, is_changeable=False),
+    Option(_TCP, "TCP_NOTSENT_LOWAT", "amount", "notsent_lowat", 1, 0, _BUFFER, default=-1),
+    Option(_TCP, "TCP_CONGESTION", "name", "congestion", is_changeable=False),
+    Option(_TCP, "TCP_FASTOPEN", "queue", "fast_open_limit", 1, 0, 65535, is_changeable=False),
+    Option(_TCP, "TCP_FASTOPEN_CONNECT", "client", "fast_open", 1, 0, 1, is_changeable=False),
+    Option(_IP, "IP_TTL", "amount", "hop_limit", 1, 1, 255, default=-1),
+    Option(_IP, "IP_TOS", "marking", "traffic_class"),
+    Option(_IPV6, "IPV6_UNICAST_HOPS", "amount", "hop_limit", 1, 1, 255, default=-1),
+    Option(_IPV6, "IPV6_TCLASS", "marking", "traffic_class", 1, 0, 255, default=-1),
+    Option(_SOCKET, "SO_REUSEADDR", "kept-flag", default=0),  # each listener is alone at its port, and TIME-WAIT keeps none from it
+    Option(_SOCKET, "SO_REUSEPORT", "kept-flag", default=0),
+    Option(_SOCKET, "SO_BROADCAST", "kept-flag", default=0),
+    Option(_SOCKET, "SO_TIMESTAMP", "kept-flag", default=0),
+    Option(_IP, "IP_MTU_DISCOVER", "kept", lowest=0, highest=5, default=1),
+    Option(_IPV6, "IPV6_V6ONLY", "kept-flag", default=0),
+    Option(_SOCKET, "SO_LINGER", "kept"),  # two ints: whether, and how many seconds. The driver's `close` looks at it
+    Option(_SOCKET, "SO_ERROR", "told"),
+    Option(_SOCKET, "SO_TYPE", "told"),
+    Option(_SOCKET, "SO_DOMAIN", "told"),
+    Option(_SOCKET, "SO_PROTOCOL", "told"),
+    Option(_SOCKET, "SO_ACCEPTCONN", "told"),
+    Option(_TCP, "TCP_INFO", "told"),
+)
+
+# Linux's numbers of what some of Python's socket modules lack
+_LINUX: Final = {"SO_TIMESTAMP": 29, "IP_MTU_DISCOVER": 10, "TCP_FASTOPEN_CONNECT": 30}
+
+
+def _number_of(name: str) -> int:
+    """The number of a constant of the system, -1 where it has none."""
+    return int(getattr(socket, name, _LINUX.get(name, -1) if sys.platform in ("linux", "emscripten") else -1))
+
+
+NAMED: Final = {option.name: option for option in OPTIONS}
+NUMBERED: Final = {(_number_of(option.level), _number_of(option.name)): option for option in OPTIONS if _number_of(option.name) >= 0}
+
+
+def named(name: str) -> Option:
+    """Raises OptionUnknown."""
+    if name not in NAMED:
+        raise OptionUnknown(f"option {name} is not known here")
+    return NAMED[name]
+
+
+def numbered(level: int, number: int) -> Option:
+    """By this system's numbers. Raises OptionUnknown."""
+    found = NUMBERED.get((level, number))
+    if found is None:
+        raise OptionUnknown(f"option {(level, number)} is not known here")
+    return found
+
+
+def number_told(option: Option, config: Config) -> int:
+    """What ``config`` says of an option that has a field."""
+    value: Any = getattr(config, option.field)
+    if option.kind == "flag":
+        return int(value)
+    if option.kind in ("opposite", "at-once"):
+        return int(not value)
+    if option.kind == "queue":
+        return int(value) if config.fast_open in ("server", "both") else 0
+    if option.kind == "client":
+        return int(value in ("client", "both"))
+    return min(-(-int(value) // option.unit), LARGEST)
+
+
+def changes(option: Option, config: Config, number: int) -> dict[str, object]:
+    """The fields of ``config`` that setting the option to a number in its bounds changes."""
+    if number == option.default:
+        return {option.field: getattr(DEFAULT, option.field)}
+    if option.kind == "flag":
+        return {option.field: number != 0}
+    if option.kind == "opposite":
+        return {option.field: number == 0}
+    if option.kind == "at-once":
+        return {option.field: 0 if number else DEFAULT.delayed_ack}
+    if option.kind == "marking":
+        return {option.field: number & _NOT_ECN}
+    if option.kind == "queue":
+        limit = {option.field: number} if number else {}
+        return {"fast_open": _fast_open(client=config.fast_open in ("client", "both"), server=number > 0), **limit}
+    if option.kind == "client":
+        return {option.field: _fast_open(client=number > 0, server=config.fast_open in ("server", "both"))}
+    return {option.field: max(number, option.least) * option.unit}
+
+
+_NOT_ECN: Final = 0xFC
+
+
+def _fast_open(*, client: bool, server: bool) -> str:
+    return ("both" if server else "client") if client else "server" if server else "off"
