@@ -22,6 +22,7 @@ from postel.cli.network.recording import preferred_language, show, speakable
 from postel.errors import ArgumentError, LinkError
 from postel.host.host import Host
 from postel.host.listener import Listener
+from postel.links.observer import Observed
 from postel.sim import DROP, Rule, Subject, Verdict, World, dropping
 from postel.tcp.connection import Connection
 from postel.tcp.events import Acceptable, EndOfStream, Event, Opened, Readable, Writable
@@ -247,7 +248,7 @@ async def _serve_curl(name: str) -> tuple[Trace, int]:
     with tempfile.TemporaryDirectory() as directory:
         page = bytes(range(256)) * 12
         (Path(directory) / "page").write_bytes(page)
-        async with aio.attach(host, link) as network:
+        async with aio.attach(host, Observed(link, trace)) as network:
             await network.start_server(Server(Site(Path(directory))).converse, port=80)
             process = await asyncio.create_subprocess_exec(
                 *("ip", "netns", "exec", name, "curl", "--silent", "--show-error", "--max-time", "10", "http://10.7.0.2/page"),

@@ -74,7 +74,6 @@ class Host(Settings):
             memory_limit=memory_limit,
             orphan_limit=orphan_limit,
         )
-        self._watches = hasattr(observer, "packet_sent")  # until the drivers' links tell observers of packets
         self._verifies = verify_checksums
         self._verify = verify_checksums  # the packet at hand
         self._stride = 0  # of the parcel at hand
@@ -184,8 +183,6 @@ class Host(Settings):
         ``text`` follows ``octets``, where a link has vouched for them and taken them apart behind TCP's header (`parcel_arrives`).
         """
         self._packets_arrived += 1
-        if self._watches:
-            self.observer.packet_arrived(octets, now)
         size = len(octets) + len(text)
         connection: Connection | None = None
         start = end = mark = 0
@@ -219,14 +216,10 @@ class Host(Settings):
                 connection.segment_arrives(segment, now)
 
     def parcel_arrives(self, parcel: Parcel, now: int) -> None:
-        """As `packet_arrives`, from a link that checks and joins packets itself. An observer sees them as they were before.
+        """As `packet_arrives`, from a link that checks and joins packets itself.
 
         What a link says that makes no sense is as harmless as what a packet holds.
         """
-        if self._watches:
-            for packet in finished(parcel):
-                self.packet_arrives(packet, now)
-            return
         self._verify = self._verifies and not parcel.is_vouched
         self._stride = parcel.stride
         if parcel.is_vouched and len(parcel.head) >= _LEAST_HEAD:
@@ -251,12 +244,14 @@ class Host(Settings):
             elif connection.remote.address in self.routes.own:
                 self._outbound.looped.append(self._encode(connection, segment, now))
             else:
-                return self._leaves(self._encode(connection, segment, now), now)
-        return self._leaves(queue.popleft(), now)
+                self._packets_sent += 1
+                return self._encode(connection, segment, now)
+        self._packets_sent += 1
+        return queue.popleft()
 
     def next_parcel(self, now: int) -> Parcel | None:
-        """As `next_packet`, for a link that computes checksums and cuts. Signed segments, and where an observer looks on, leave whole."""
-        while not self._watches and not self._outbound.queue:
+        """As `next_packet`, for a link that computes checksums and cuts. Signed segments leave whole."""
+        while not self._outbound.queue:
             connection = self._next_sender(now)
             if connection is None:
                 return None
@@ -470,12 +465,6 @@ class Host(Settings):
             self._addressed, self._config = connection, config
             self._envelope = encapsulation.envelope(connection, config)
         return self._envelope
-
-    def _leaves(self, octets: bytes, now: int) -> bytes:
-        self._packets_sent += 1
-        if self._watches:
-            self.observer.packet_sent(octets, now)
-        return octets
 
     def _required(self, address: str | bytes | None) -> bytes:
         """An own address or the wildcard; b"" for none."""

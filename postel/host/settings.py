@@ -1,6 +1,6 @@
 """What a host is made of, and the calls that change that while it lives: its addresses, its MTU, what its link cuts."""
 
-from typing import Any, Final
+from typing import Final
 
 from postel.errors import ArgumentError, require_kind, require_number
 from postel.host.answers import RequestAnswers
@@ -44,7 +44,6 @@ class Settings:
         require_kind("secret", secret, bytes, "octets that nobody can guess")
         require_kind("config", config, Config, "a Config")
         self.config = config
-        self.observer: Any = observer
         self.is_attached = False  # to a link, by a driver
         self.memory = Memory(memory_limit)
         self.routes = Routes(tuple([parse_interface(text) for text in addresses]), mtu, any_address=any_address)

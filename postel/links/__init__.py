@@ -11,6 +11,7 @@ A link of your own subclasses `Link`: `postel.links.contract` says what its meth
 from postel.errors import LinkClosed, LinkDown, LinkError
 from postel.links.contract import Link, Offloading
 from postel.links.memory import MemoryLink, OffloadingMemoryLink, pair
+from postel.links.observer import Observed, PacketObserver
 from postel.links.tun import OffloadingTun, Tun, attach_tun, inherit_tun
 from postel.wire.parcel import Parcel
 
@@ -20,9 +21,11 @@ __all__ = [
     "LinkDown",
     "LinkError",
     "MemoryLink",
+    "Observed",
     "Offloading",
     "OffloadingMemoryLink",
     "OffloadingTun",
+    "PacketObserver",
     "Parcel",
     "Tun",
     "attach_tun",

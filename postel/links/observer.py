@@ -1,14 +1,52 @@
-"""Observers of packets, as links carry them."""
+"""Observers of packets, and the link around another one that calls them."""
+
+from postel.links.around import Around
+from postel.links.contract import Link
+from postel.wire.parcel import Parcel, finished
 
 
 class PacketObserver:
     """Base class of observers of packets: every method does nothing, so override the ones that you need.
 
-    ``octets`` is one whole IP packet as a wire would carry it, and ``now`` the time of the host at that link, in microseconds.
+    ``octets`` is one whole IP packet as a wire would carry it, and ``now`` the time at that link, in microseconds.
     """
 
     def packet_sent(self, octets: bytes, now: int) -> None:
-        """A host sent the packet. Whether its link carried it is told elsewhere, if at all."""
+        """A host sends the packet. Whether it arrives, the link doesn't know."""
 
     def packet_arrived(self, octets: bytes, now: int) -> None:
-        """The packet came out of the link; its host has not looked at it yet."""
+        """The packet arrived for a host, which has not looked at it yet."""
+
+
+class Observed(Around):
+    """A link around another one, ``link``, that tells ``observer`` of each packet. It changes none of them.
+
+    Where ``link`` does a part of the work (`Offloading`), parcels pass as they are: the observer is told the packets that a
+    wire would carry for them, one after another.
+    """
+
+    def __init__(self, link: Link, observer: PacketObserver) -> None:
+        super().__init__(link)
+        self._observer = observer
+
+    def receive(self, now: int) -> bytes | None:
+        packet = super().receive(now)
+        if packet:
+            self._observer.packet_arrived(packet, now)
+        return packet
+
+    def receive_parcel(self, now: int) -> Parcel | None:
+        parcel = super().receive_parcel(now)
+        if parcel is not None:
+            for packet in finished(parcel):
+                self._observer.packet_arrived(packet, now)
+        return parcel
+
+    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        self._observer.packet_sent(packet, now)
+        return super().send(packet, next_hop, now)
+
+    def send_parcel(self, parcel: Parcel, next_hop: bytes, now: int) -> bool:
+        for packet in finished(parcel):
+            self._observer.packet_sent(packet, now)
+        return super().send_parcel(parcel, next_hop, now)

@@ -25,7 +25,7 @@ import pytest
 from postel import aio
 from postel.aio import Network
 from postel.host.host import Host
-from postel.links import Link, Offloading, attach_tun
+from postel.links import Link, Observed, Offloading, PacketObserver, attach_tun
 from postel.wire.parcel import Parcel, finished
 
 CLONE_NEWNET = 0x40000000
@@ -253,6 +253,8 @@ def attached(namespace: Namespace, offload: bool) -> Any:
         host = Host(f"{POSTEL[4]}/24", f"{POSTEL[6]}/64", secret=b"a test's", observer=observer)
         wrapped = RoughOffloading if offload else Rough
         link = wrapped(namespace.tun, **rough) if rough else namespace.tun
+        if isinstance(observer, PacketObserver):
+            link = Observed(link, observer)
         async with aio.attach(host, link) as net:
             yield net
 

@@ -14,7 +14,9 @@ from tests.view.test_ladder import whole_life
 def connecting(trace: Trace | None = None) -> tuple[Host, Connection]:
     host = Host("10.0.0.1/24", secret=b"secret", observer=trace)
     connection = host.connect("10.0.0.2", 80, 0)
-    host.next_packet(0)
+    packet = host.next_packet(0)
+    if trace is not None and packet is not None:
+        trace.packet_sent(packet, 0)
     return host, connection
 
 

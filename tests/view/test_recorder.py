@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from postel.host.host import Host
-from postel.tcp.observer import Observer
 from postel.times import SECOND
 from postel.view import Trace, pcapng
 from postel.view.capture import container
@@ -18,9 +17,10 @@ STATISTICS = len(pcapng.statistics(0, 0, 0))
 
 
 class Busy:
-    """A client whose host is observed, and its server: so many connections, each of which receives so many octets."""
+    """A client that is observed with its packets, and its server: so many connections, each of which receives so many octets."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Trace | Both) -> None:
+        self.observer = observer
         self.client = Host("10.0.0.1/24", secret=b"a", observer=observer)
         self.server = Host("10.0.0.2/24", secret=b"b")
         self.now = 64 * SECOND
@@ -54,6 +54,8 @@ class Busy:
             moved = False
             for one, other in ((self.client, self.server), (self.server, self.client)):
                 while (packet := one.next_packet(self.now)) is not None:
+                    tell = self.observer.packet_sent if one is self.client else self.observer.packet_arrived
+                    tell(packet, self.now)
                     other.packet_arrives(packet, self.now)
                     moved = True
                 while (told := one.next_event()) is not None:

@@ -90,7 +90,7 @@ class Attachment:
                 config=self.config,
                 observer=self.recording.observer,
             )
-            async with aio.attach(host, self.queues(1)[0] if link is None else link) as network:
+            async with aio.attach(host, self.recording.link(self.queues(1)[0] if link is None else link)) as network:
                 yield network
         finally:
             self.recording.finish()

@@ -10,7 +10,8 @@ from typing import BinaryIO, TextIO
 
 from postel.cli.network.numbers import octets
 from postel.errors import ArgumentError
-from postel.tcp.observer import Observer
+from postel.links import Link
+from postel.links.observer import Observed
 from postel.view import Trace, ladder, notes, pcapng
 from postel.view.recorder import UNLIMITED, Both, Recorder
 
@@ -40,8 +41,8 @@ def preferred_language() -> str:
 
 
 class Recording:
-    """``observer`` is for the host or the world, ``trace`` for the ladder; None when nothing is to be shown. The file is opened at once: a
-    command shouldn't fail for it after its work.
+    """``observer`` is for the host, and `link` for its link; ``trace`` is for a world, and for the ladder. They are None when nothing is to
+    be shown. The file is opened at once: a command shouldn't fail for it after its work.
 
     ``epoch`` is the time of day at which the observed clock stands at 0, in microseconds since 1970; by default that of the machine's.
     ``streams``: one host is observed, and the file is written while packets pass; else at the end.
@@ -61,9 +62,13 @@ class Recording:
             self._recorder = Recorder(self._file, names=names, epoch=self._epoch, language=self._language, limit=limit or UNLIMITED)
         needs_trace = options.ladder or (self._file is not None and self._recorder is None)
         self.trace = Trace(names=names) if needs_trace else None
-        self.observer: Observer | None = self.trace or self._recorder
+        self.observer: Trace | Both | None = self.trace or self._recorder
         if self.trace is not None and self._recorder is not None:
             self.observer = Both(self.trace, self._recorder)
+
+    def link(self, link: Link) -> Link:
+        """The host's link, or one around it that records the packets."""
+        return link if self.observer is None else Observed(link, self.observer)
 
     def finish(self) -> None:
         if self._file is not None:
