@@ -10,6 +10,7 @@ from postel.tcp.congestion.bbr import BBR
 from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.registry import register, registered
 from postel.tcp.congestion.reno import Reno
+from postel.tcp.congestion.xorshift import Xorshift
 
 __all__ = [
     "ARBITRARILY_HIGH",
@@ -18,6 +19,7 @@ __all__ = [
     "Cubic",
     "Reno",
     "Sample",
+    "Xorshift",
     "initial_window",
     "register",
     "registered",

@@ -304,8 +304,13 @@ class Tcb(Holder):
     @property
     def congestion(self) -> Congestion:
         if self._congestion is None:
-            self._congestion = self.config.controller(self.data_mss, self.first_congestion_window)
+            self._congestion = self.config.controller(self.data_mss, self.first_congestion_window, self._seed)
         return self._congestion
+
+    @property
+    def _seed(self) -> int:
+        """Of a controller's random numbers: two hashes of the addresses, keyed with the host's secret, the first with the time added."""
+        return self.snd.iss << 32 | self.timestamp_offset
 
     @property
     def controller(self) -> Congestion | None:

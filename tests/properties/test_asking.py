@@ -147,8 +147,8 @@ def test_asking_makes_no_controller_and_keeps_no_memory() -> None:
     made: list[int] = []
 
     class Counted(Cubic):
-        def __init__(self, smss: int, initial_window: int) -> None:
-            super().__init__(smss, initial_window)
+        def __init__(self, smss: int, initial_window: int, seed: int) -> None:
+            super().__init__(smss, initial_window, seed)
             made.append(smss)
 
     pair = make_pair(config=Config(congestion=Counted))

@@ -160,8 +160,8 @@ def test_no_drain_sends_more_than_window_limited_transmit_and_probes_allow(
 class Told(Reno):
     """Remembers how often it was told that nothing had been lost."""
 
-    def __init__(self, smss: int, initial_window: int) -> None:
-        super().__init__(smss, initial_window)
+    def __init__(self, smss: int, initial_window: int, seed: int) -> None:
+        super().__init__(smss, initial_window, seed)
         self.undone = 0
 
     def undo(self, limit: int, now: int) -> None:

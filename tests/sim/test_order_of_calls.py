@@ -21,12 +21,13 @@ LETTERS = {"marked": "m", "undo": "u", "remember": "b", "lost": "l", "recovered"
 # An ACK, or what became lost by waiting: the sample (x: something is newly lost); then the answer to marks, an undo, and what a tail probe
 # repaired; then the end of an episode, and a loss or progress.
 ACK = "xm?u?(?:lr)?r?b?l|[ox]u?a|[ox]m?u?(?:lr)?r?"
-ORDER = re.compile(rf"m?(?:{ACK}|bt|T|i?s)*")  # the mark of a SYN has no sample
+ORDER = re.compile(rf"m?(?:{ACK}|bt|T|i?s|n)*")  # the mark of a SYN has no sample
 
 
 class Diary(Congestion):
     """Before a controller among the bases of a class: writes down what that is told."""
 
+    wants_sends = True
     diaries: list[list[str]]
 
     def __init__(self, *arguments: Any) -> None:
@@ -42,6 +43,10 @@ class Diary(Congestion):
     def timed_out(self, flight: int, now: int, *, again: bool) -> None:
         self.calls.append("T" if again else "t")
         super().timed_out(flight, now, again=again)  # type: ignore[safe-super]
+
+    def sent(self, octets: int, flight: int, now: int) -> None:
+        assert 0 < octets <= flight
+        self.calls.append("n")
 
     def __getattribute__(self, name: str) -> Any:
         if name in LETTERS:
@@ -133,5 +138,5 @@ def undoes_what_was_remembered_last(calls: str) -> None:
 def test_every_call_comes(sack: bool) -> None:
     """So the tests above see all of them."""
     seen = "".join(calls_over(Reno, seed, sack=sack, **faults) for seed in range(3) for faults in FAULTS.values())
-    assert set("xombulrats") | set("T" if sack else "") <= set(seen)
+    assert set("xombulratsn") | set("T" if sack else "") <= set(seen)
     assert not sack or "lr" in seen

@@ -234,8 +234,8 @@ def test_marks_count_after_a_long_time_without() -> None:
 class Deaf(Reno):
     """Counts what it is told, and does nothing."""
 
-    def __init__(self, smss: int, initial_window: int) -> None:
-        super().__init__(smss, initial_window)
+    def __init__(self, smss: int, initial_window: int, seed: int) -> None:
+        super().__init__(smss, initial_window, seed)
         self.marks: list[int] = []
 
     def marked(self, flight: int, now: int) -> None:

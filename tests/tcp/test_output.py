@@ -385,8 +385,8 @@ def test_a_path_known_before_counts_from_the_start() -> None:
 class Paced(Reno):
     """A megabyte a second."""
 
-    def __init__(self, smss: int, initial_window: int) -> None:
-        super().__init__(smss, initial_window)
+    def __init__(self, smss: int, initial_window: int, seed: int) -> None:
+        super().__init__(smss, initial_window, seed)
         self.pacing_rate = 1000 * MSS
 
 

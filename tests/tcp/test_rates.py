@@ -20,8 +20,8 @@ class Ear(Reno):
 
     is_model = True
 
-    def __init__(self, smss: int, initial_window: int) -> None:
-        super().__init__(smss, initial_window)
+    def __init__(self, smss: int, initial_window: int, seed: int) -> None:
+        super().__init__(smss, initial_window, seed)
         self.heard: list[tuple[int, int, bool]] = []
         self.flights: list[tuple[int, int, int]] = []
         self.starts = 0

@@ -22,6 +22,7 @@ from postel.tcp.congestion.control import (
     State,
 )
 from postel.tcp.congestion.model import BETA_PERCENT, INFINITE
+from postel.tcp.congestion.xorshift import Xorshift
 from postel.times import MILLISECOND, SECOND
 
 
@@ -50,8 +51,8 @@ class BBR(Control):
     It lives on samples. Where recovery has none, as without SACK, it stays near the initial window (4.1.3.6 of the draft).
     """
 
-    def __init__(self, smss: int, initial_window: int) -> None:
-        super().__init__(smss, initial_window)
+    def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
+        super().__init__(smss, initial_window, seed)
         self.full_bw = 0
         self.full_bw_count = 0
         self.full_bw_now = False
@@ -78,7 +79,7 @@ class BBR(Control):
         self._repaired_at = INFINITE  # position: a timeout's recovery ends when SND.UNA comes there
         self._max = 0  # position of SND.MAX at the last ACK
         self._limited_round = -2  # the last round in which the window was full
-        self._dice = smss
+        self._random = Xorshift(seed)
 
     # What it is told
 
@@ -299,7 +300,7 @@ class BBR(Control):
     def _start_down(self, now: int) -> None:
         self.model.reset_congestion_signals()
         self.probe_up_acked_per_inc = INFINITE
-        self._pick_probe_wait(now)
+        self._pick_probe_wait()
         self.cycle_stamp = now
         self.ack_phase = AckPhase.PROBE_STOPPING
         self.model.start_round()
@@ -329,11 +330,10 @@ class BBR(Control):
             self._start_refill()
         return is_due
 
-    def _pick_probe_wait(self, now: int) -> None:
-        """Unlike other flows, and yet the same for the same history: the dice are what was delivered, and when."""
-        self._dice = (self._dice + now + self.model.delivered) * 2_654_435_761 & 0xFFFFFFFF
-        self.model.rounds_since_probe_up = self._dice >> 31
-        self.bw_probe_wait = SHORTEST_PROBE_WAIT + (self._dice >> 15 & 0xFFFF) * SECOND // 0xFFFF
+    def _pick_probe_wait(self) -> None:
+        """PickProbeWait: at another time than other flows, lest all of them probe at once."""
+        self.model.rounds_since_probe_up = self._random.below(2)
+        self.bw_probe_wait = SHORTEST_PROBE_WAIT + self._random.below(SECOND + 1)
 
     def _is_time_to_cruise(self, flight: int) -> bool:
         return flight <= self._inflight_with_headroom() and flight <= self._inflight(self.model.max_bw)

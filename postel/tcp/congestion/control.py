@@ -50,8 +50,8 @@ class Control(Congestion):
 
     is_model: ClassVar[bool] = True
 
-    def __init__(self, smss: int, initial_window: int) -> None:
-        super().__init__(smss, initial_window)
+    def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
+        super().__init__(smss, initial_window, seed)
         self.model = Model()
         self.state = STARTUP
         self.pacing_gain, self.cwnd_gain = GAINS[STARTUP]

@@ -27,8 +27,8 @@ class Cubic(Reno):
 
     converges_fast: ClassVar[bool] = True
 
-    def __init__(self, smss: int, initial_window: int) -> None:
-        super().__init__(smss, initial_window)
+    def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
+        super().__init__(smss, initial_window, seed)
         self._cwnd_prior = 0  # the window when the threshold was set last
         self._w_max = 0  # 0: undefined
         self._k = 0

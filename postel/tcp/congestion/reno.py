@@ -22,8 +22,8 @@ class Reno(Congestion):
 
     uses_hystart: ClassVar[bool] = True
 
-    def __init__(self, smss: int, initial_window: int) -> None:
-        super().__init__(smss, initial_window)
+    def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
+        super().__init__(smss, initial_window, seed)
         self._smoothed = 0  # round trip, RFC 6298's, in microseconds; 0: unknown
         self._counted = 0  # octets acknowledged since the last step of congestion avoidance
         self._hystart: HyStart | None = None  # during the first slow start

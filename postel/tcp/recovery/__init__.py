@@ -60,6 +60,7 @@ class Recovery(ABC):
     __slots__ = (
         "_has_decided",
         "_marked_flight",
+        "_tells_sends",
         "_undo",
         "congestion",
         "flight",
@@ -92,6 +93,7 @@ class Recovery(ABC):
         self.is_wary = False
         self._undo = Undo()
         self._has_decided = False  # congestion control was told that this ACK means congestion, or its end
+        self._tells_sends = congestion.wants_sends
         self._marked_flight = 0  # octets: `marked` is due, after `observed`
 
     def figures(self) -> Figures:

@@ -72,6 +72,8 @@ class NewReno(Recovery):
         self.flight = self._outstanding
         if self._clock is not None:
             self._clock.sent(self.sample.una + seq.distance(self._una, number), octets, self._outstanding, now)
+        if self._tells_sends:
+            self.congestion.sent(octets, self._outstanding, now)
 
     def on_ack(self, segment: Segment, una: int, acked: int, echo: int, now: int, *, is_duplicate: bool, has_more: bool) -> None:
         self._begin_sample(acked)

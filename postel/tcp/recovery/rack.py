@@ -121,6 +121,8 @@ class Rack(Recovery):
             self._reduction.sent(octets)
         if self._tail_probe.is_next:
             self._tail_probe.sent(sent.end, is_again=is_again)
+        if self._tells_sends:
+            self.congestion.sent(octets, board.pipe, now)
 
     # ACKs
 
