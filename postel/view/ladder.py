@@ -9,19 +9,18 @@ A row stands at the time at which its segment leaves, with the sender's state th
 where they change. A segment that crosses another says when it arrives; if its arrival changes a state, the arrival has a row of its own.
 """
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from postel.errors import ArgumentError
 from postel.tcp.state import State
 from postel.times import MILLISECOND, NEVER
-from postel.view import caption, fold, notes
+from postel.view import caption, fold, moments, notes
 from postel.view.flow import Change, Expiry, Flow, Remark
+from postel.view.moments import Look, Moment
 from postel.view.packet import UNKNOWN, Packet
 from postel.view.trace import Trace
 from postel.view.width import left, plain, right, width, wrap
 from postel.wire.address import Endpoint
-from postel.wire.segment import FIN, RST, SYN
 
 NARROWEST: Final = 72
 _TIME: Final = 11  # "999.999 ms"
@@ -53,6 +52,15 @@ GREEN: Final = "32"
 YELLOW: Final = "33"
 MAGENTA: Final = "35"
 CYAN: Final = "36"
+_COLOURS: Final[dict[Look, tuple[str, ...]]] = {
+    "lost": (RED,),
+    "again": (MAGENTA,),
+    "reset": (RED, BOLD),
+    "opening": (GREEN,),
+    "closing": (YELLOW,),
+    "data": (),
+    "bare": (),
+}
 
 
 def render(
@@ -110,16 +118,6 @@ class _Pen:
         return f"{self.paint(right(when, _TIME), DIM)} {before} {one}{left(inner, self.inner)}{other} {right_state}".rstrip()
 
 
-@dataclass(slots=True)
-class _Moment:
-    """Something to draw, at its place in the order of all that happened."""
-
-    order: int
-    when: int
-    what: Packet | fold.Run | Expiry | Remark | Change
-    is_arrival: bool = False
-
-
 class _Ladder:
     def __init__(self, flow: Flow, pen: _Pen, start: int, runs: list[fold.Run]) -> None:
         self.flow = flow
@@ -135,32 +133,21 @@ class _Ladder:
         self.head()
         for moment in self.moments():
             self.pause(moment.when)
-            if isinstance(moment.what, Expiry):
-                self.expiry(moment.what)
-            elif isinstance(moment.what, Remark):
-                self.remark(moment.what)
-            elif isinstance(moment.what, Change):
-                self.change(moment.what)
-            elif isinstance(moment.what, fold.Run):
-                self.run(moment.what)
+            what = moment.what
+            if isinstance(what, fold.Run):
+                self.run(what)
+            elif not isinstance(what, Packet):
+                self.beside(what, moments.said(moment, self.flow, self.pen.language))
             elif moment.is_arrival:
-                self.arrival(moment.what)
+                self.arrival(what)
             else:
-                self.packet(moment.what)
+                self.packet(what, moments.said(moment, self.flow, self.pen.language))
         return "\n".join(self.lines)
 
-    def moments(self) -> list[_Moment]:
+    def moments(self) -> list[Moment]:
         flow = self.flow
-        folded = {id(packet) for run in self.runs for packet in run.packets}
-        moments = [_Moment(packet.order, packet.sent_at, packet) for packet in flow.packets if id(packet) not in folded]
-        moments += [_Moment(run.packets[0].order, run.packets[0].sent_at, run) for run in self.runs]
-        moments += [
-            _Moment(packet.arrival_order, packet.arrived_at, packet, is_arrival=True) for packet in flow.packets if self.is_split(packet)
-        ]
-        moments += [_Moment(expiry.order, expiry.when, expiry) for expiry in flow.expiries]
-        moments += [_Moment(remark.order, remark.when, remark) for remark in flow.remarks]
-        moments += [_Moment(change.order, change.when, change) for change in flow.changes if not _is_seen(change, flow)]
-        return sorted(moments, key=lambda moment: moment.order)
+        calls = [Moment(change.order, change.when, change) for change in flow.changes if not _is_seen(change, flow)]
+        return sorted([*moments.in_order(flow, self.runs, self.is_split), *calls], key=lambda moment: moment.order)
 
     def is_split(self, packet: Packet) -> bool:
         return packet.number in self.crossing and packet.receiver_changed
@@ -191,7 +178,7 @@ class _Ladder:
         self.shown[end] = state
         return self.pen.paint(str(state), BOLD)
 
-    def packet(self, packet: Packet) -> None:
+    def packet(self, packet: Packet, said: str) -> None:
         to_right = packet.source == self.flow.ends[0]
         sender = self.news(packet.source, packet.sender_state)
         receiver = "" if self.is_split(packet) else self.landing(packet)
@@ -200,8 +187,7 @@ class _Ladder:
         self.lines.append(self.pen.row(self.clock(packet.sent_at), states[0], self.arrow(first, packet), states[1], self.ends(packet)))
         self.below(rest, *_colours(packet))
         if self.pen.with_notes:
-            said = notes.of_packet(packet, self.flow, self.pen.language)
-            self.below(notes.say("joint", self.pen.language).join(said), DIM)
+            self.below(said, DIM)
 
     def run(self, run: fold.Run) -> None:
         """A thick arrow for all of them; the row's time is that of the first."""
@@ -275,20 +261,13 @@ class _Ladder:
         for line in wrap(self.pen.plain(text), self.pen.inner - 4):
             self.lines.append(self.pen.row("", "", "   " + self.pen.paint(line, *colours), ""))
 
-    def expiry(self, expiry: Expiry) -> None:
-        text = notes.of_expiry(expiry, self.pen.language)
-        self.beside(expiry.at, expiry.when, f"{self.pen.glyphs.timer} {text}", expiry.state, CYAN)
-
-    def remark(self, remark: Remark) -> None:
-        self.beside(remark.at, remark.when, notes.of_remark(remark, self.pen.language), remark.state, CYAN)
-
-    def change(self, change: Change) -> None:
-        self.beside(change.at, change.when, notes.say("called", self.pen.language), change.after, DIM)
-
-    def beside(self, end: Endpoint, when: int, text: str, state: State | None, colour: str) -> None:
+    def beside(self, what: Expiry | Remark | Change, text: str) -> None:
         """A row about one end alone, at its lifeline."""
-        shown = self.news(end, state)
-        clock = self.clock(when)
+        end, colour = what.at, DIM if isinstance(what, Change) else CYAN
+        if isinstance(what, Expiry):
+            text = f"{self.pen.glyphs.timer} {text}"
+        shown = self.news(end, what.after if isinstance(what, Change) else what.state)
+        clock = self.clock(what.when)
         for line in wrap(self.pen.plain(text), self.pen.inner - 2):
             painted = self.pen.paint(line, colour)
             if end == self.flow.ends[0]:
@@ -302,16 +281,7 @@ class _Ladder:
 
 
 def _colours(packet: Packet) -> tuple[str, ...]:
-    if packet.lost or packet.dropped:
-        return (RED,)
-    if packet.original:
-        return (MAGENTA,)
-    flags = packet.segment.flags if packet.segment is not None else 0
-    if flags & RST:
-        return (RED, BOLD)
-    if flags & SYN:
-        return (GREEN,)
-    return (YELLOW,) if flags & FIN else ()
+    return _COLOURS[moments.look_of(packet)]
 
 
 def _crossing(flow: Flow) -> set[int]:

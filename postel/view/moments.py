@@ -4,12 +4,18 @@ A change of state belongs to what caused it. One that nothing but the user's cal
 stands for itself.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from postel.times import NEVER
+from postel.view import notes
 from postel.view.flow import Change, Expiry, Flow, Remark
 from postel.view.fold import Run
 from postel.view.packet import UNKNOWN, Packet
+from postel.wire.segment import FIN, RST, SYN
+
+Look: TypeAlias = Literal["lost", "again", "reset", "opening", "closing", "data", "bare"]
 
 
 @dataclass(slots=True)
@@ -30,19 +36,55 @@ class Moment:
 
 def of(flow: Flow, runs: list[Run]) -> list[Moment]:
     """In order; packets in ``runs`` (`fold.runs`) have one moment together."""
+    return _with_changes(in_order(flow, runs, _is_seen_to_arrive), flow)
+
+
+def in_order(flow: Flow, runs: list[Run], arrives_apart: Callable[[Packet], bool]) -> list[Moment]:
+    """Everything but the changes of state. An arrival is a moment of its own where ``arrives_apart`` says so of its packet."""
     folded = {id(packet) for run in runs for packet in run.packets}
     packets = [packet for packet in flow.packets if id(packet) not in folded]
     moments = [Moment(packet.order, packet.sent_at, packet) for packet in packets]
     moments += [Moment(run.packets[0].order, run.packets[0].sent_at, run) for run in runs]
-    moments += [
-        Moment(packet.arrival_order, packet.arrived_at, packet, is_arrival=True)
-        for packet in packets
-        if packet.arrival_order != UNKNOWN and packet.arrived_at < NEVER
-    ]
+    moments += [Moment(packet.arrival_order, packet.arrived_at, packet, is_arrival=True) for packet in packets if arrives_apart(packet)]
     others: list[Expiry | Remark] = [*flow.expiries, *flow.remarks]
     moments += [Moment(other.order, other.when, other) for other in others]
-    moments.sort(key=lambda moment: moment.order)
-    return _with_changes(moments, flow)
+    return sorted(moments, key=_order)
+
+
+def look_of(packet: Packet) -> Look:
+    """What a reader should see of it first."""
+    if packet.lost or packet.dropped or packet.damaged:
+        return "lost"
+    if packet.original:
+        return "again"
+    flags = packet.segment.flags if packet.segment is not None else 0
+    if flags & RST:
+        return "reset"
+    if flags & SYN:
+        return "opening"
+    if flags & FIN:
+        return "closing"
+    return "data" if packet.segment is None or packet.segment.data else "bare"
+
+
+def said(moment: Moment, flow: Flow, language: str) -> str:
+    """What happened, in words: nothing for plain data and acknowledgements."""
+    what = moment.what
+    if isinstance(what, Packet):
+        return notes.say("joint", language).join(notes.of_packet(what, flow, language))
+    if isinstance(what, Expiry):
+        return notes.of_expiry(what, language)
+    if isinstance(what, Remark):
+        return notes.of_remark(what, language)
+    return what.text(language) if isinstance(what, Run) else notes.say("called", language)
+
+
+def _order(moment: Moment) -> int:
+    return moment.order
+
+
+def _is_seen_to_arrive(packet: Packet) -> bool:
+    return packet.arrival_order != UNKNOWN and packet.arrived_at < NEVER
 
 
 def _with_changes(moments: list[Moment], flow: Flow) -> list[Moment]:
@@ -53,7 +95,7 @@ def _with_changes(moments: list[Moment], flow: Flow) -> list[Moment]:
             alone.append(Moment(change.order, change.when, change, changes=[change]))
         else:
             owner.changes.append(change)
-    return sorted([*moments, *alone], key=lambda moment: moment.order)
+    return sorted([*moments, *alone], key=_order)
 
 
 def _owner(change: Change, moments: list[Moment]) -> Moment | None:

@@ -5,13 +5,13 @@ from typing import Any
 
 from postel.lab.front import Note
 from postel.tcp.state import State
-from postel.view import caption, header, states
+from postel.view import caption, header, moments, states
 from postel.view.flow import Flow
 from postel.view.fold import Run
 from postel.view.moments import Moment
 from postel.view.notes import LANGUAGES
 from postel.view.packet import Packet
-from postel.view.svg import diagram, ladder
+from postel.view.svg import diagram
 from postel.web import words
 from postel.wire.segment import flags_text
 
@@ -101,7 +101,7 @@ class _Noted:
 
 def _sentence(moment: Moment, story: Story, language: str) -> str:
     what = moment.what
-    note = ladder.said(moment, story.flow, language)
+    note = moments.said(moment, story.flow, language)
     if isinstance(what, Run):
         return note
     if isinstance(what, Packet):

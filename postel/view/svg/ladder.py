@@ -24,7 +24,6 @@ from postel.view.svg import palette
 from postel.view.svg.element import document, element, escaped, in_languages
 from postel.view.width import width, wrap
 from postel.wire.address import Endpoint
-from postel.wire.segment import FIN, RST, SYN
 
 WIDTH: Final = 704
 _LEFT: Final = 180
@@ -175,7 +174,7 @@ class Ladder:
             return {}
         if moment.order not in self._spoken:
             columns = int((_INNER - 3 * _MARGIN) / _TEXT)
-            self._spoken[moment.order] = {language: wrap(said(moment, self.flow, language), columns) for language in self.languages}
+            self._spoken[moment.order] = {language: wrap(moments.said(moment, self.flow, language), columns) for language in self.languages}
         return self._spoken[moment.order]
 
     # Elements
@@ -304,36 +303,14 @@ class Ladder:
         return "".join(parts)
 
 
-def said(moment: Moment, flow: Flow, language: str) -> str:
-    """What happened, in words: nothing for plain data and acknowledgements."""
-    what = moment.what
-    if isinstance(what, Packet):
-        return notes.say("joint", language).join(notes.of_packet(what, flow, language))
-    if isinstance(what, Expiry):
-        return notes.of_expiry(what, language)
-    if isinstance(what, Remark):
-        return notes.of_remark(what, language)
-    return what.text(language) if isinstance(what, Run) else notes.say("called", language)
-
-
 def _lifelines(flow: Flow) -> list[tuple[int, Endpoint]]:
     return list(zip((_LEFT, _RIGHT), flow.ends, strict=True))
 
 
 def _kind(packet: Packet) -> str:
-    """The name of its colour."""
-    if packet.lost or packet.dropped or packet.damaged:
-        return "lost"
-    if packet.original:
-        return "again"
-    flags = packet.segment.flags if packet.segment is not None else 0
-    if flags & RST:
-        return "lost"
-    if flags & SYN:
-        return "opening"
-    if flags & FIN:
-        return "closing"
-    return "data" if packet.segment is None or packet.segment.data else "bare"
+    """The name of its colour: a RST has that of what is lost."""
+    look = moments.look_of(packet)
+    return "lost" if look == "reset" else look
 
 
 def _cross(x: float, y: float) -> str:
