@@ -105,7 +105,7 @@ class Transfer:
             flow.began = now
             self.there.loss = self.conditions.loss
             self.there.reorder, self.there.hold = self.conditions.reorder, self.conditions.round_trip // 4
-            self.world.rules = [rule(drops) for drops in self.drops(flow.octets // subject.tcb.congestion.smss)]
+            self.world.rules = [rule(drops) for drops in self.drops(flow.octets // subject.mss)]
         if isinstance(event, (Opened, Writable)):
             flow.write(now)
 

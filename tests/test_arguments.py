@@ -178,7 +178,7 @@ def test_refused_host_leaves_no_trace_in_its_world() -> None:
 @pytest.mark.parametrize("value", ["fast", None, Config])
 def test_living_connection_takes_a_config_alone(value: Any) -> None:
     living = host().connect("10.0.0.2", 80, 0)
-    before = living.tcb.config
+    before = living._tcb.config
     with pytest.raises(REFUSED):
         living.configure(value, 0)
-    assert living.tcb.config is before
+    assert living._tcb.config is before

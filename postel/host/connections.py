@@ -205,9 +205,9 @@ class Connections(Children):
 
     def settle(self, connection: Connection, now: int) -> None:
         """Nothing more to send: see what has become of the connection, and when to ask it again."""
-        if connection.tcb.state is ESTABLISHED or self._stays(connection, now):
+        if connection._tcb.state is ESTABLISHED or self._stays(connection, now):
             self._timers.arm(connection, connection.next_timeout())
-            if connection.tcb.path is not None:
+            if connection._tcb.path is not None:
                 self._share_path(connection, now)
         self._tell(connection)
         if self._memory.is_wanted:

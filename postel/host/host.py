@@ -460,7 +460,7 @@ class Host(Settings):
 
     def _envelope_of(self, connection: Connection) -> ip.Envelope:
         """Of its packets. Afterwards ``_config`` is its configuration."""
-        config = connection.tcb.config
+        config = connection._tcb.config
         if self._addressed is not connection or self._envelope is None or self._config is not config:
             self._addressed, self._config = connection, config
             self._envelope = encapsulation.envelope(connection, config)

@@ -117,6 +117,6 @@ class CountsFromTheClock(Front):
     """Initial sequence numbers as RFC 793 had them: a clock that ticks every 4 µs, and nothing else."""
 
     def opens(self, connection: Connection, now: int) -> None:
-        snd = connection.tcb.snd
+        snd = connection._tcb.snd  # noqa: SLF001  # numbers that no program may choose
         for name in ("nxt", "max", "up", "una", "iss"):
             setattr(snd, name, seq.add(getattr(snd, name), (now >> 2) - snd.iss))

@@ -12,10 +12,11 @@ The contract, that of `postel.host.Host` and `postel.sim.World` too:
 from collections import deque
 
 from postel.errors import ArgumentError, TcpError
-from postel.tcp import acknowledge, arrives, calls, output, pathmtu, reconfigure, status, timeouts, tuning, window
+from postel.tcp import acknowledge, agreed, arrives, calls, output, pathmtu, reconfigure, status, timeouts, tuning, window
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import DEFAULT, Config
+from postel.tcp.congestion import Congestion
 from postel.tcp.events import Closed, Event
 from postel.tcp.fastopen import Attempt
 from postel.tcp.keeper import Keeper
@@ -55,10 +56,10 @@ class Connection:
     ) -> None:
         if authentication is not None:
             config = authentication.adapted(config)
-        self.tcb = Tcb(local, remote, config, iss, mtu, timestamp_offset, observer, memory)
+        self._tcb = Tcb(local, remote, config, iss, mtu, timestamp_offset, observer, memory)
         self.authentication = authentication
         if authentication is not None:
-            self.tcb.signature_length = authentication.length
+            self._tcb.signature_length = authentication.length
         self.context: object = None
         self.on_agenda = False
         self._agenda = agenda
@@ -71,96 +72,111 @@ class Connection:
 
     @property
     def local(self) -> Endpoint:
-        return self.tcb.local
+        return self._tcb.local
 
     @property
     def remote(self) -> Endpoint:
-        return self.tcb.remote
+        return self._tcb.remote
 
     @property
     def state(self) -> State:
         """The state of RFC 9293. In TIME-WAIT it may be that of the host's record, see `leave_time_wait_to`."""
         if self._keeper is not None and not self._is_kept_by(self._keeper):
             return CLOSED
-        return self.tcb.state
+        return self._tcb.state
 
     @property
     def config(self) -> Config:
         """The choices that hold now; `configure` replaces them."""
-        return self.tcb.config
+        return self._tcb.config
+
+    @property
+    def controller(self) -> Congestion | None:
+        """The congestion controller, None until something was to be sent. Its ``window`` and ``threshold`` are octets."""
+        return self._tcb.controller
+
+    @property
+    def options(self) -> agreed.Options:
+        """What the two SYNs agreed on, as of now."""
+        return agreed.of(self._tcb)
 
     @property
     def error(self) -> TcpError | None:
         """What ended the connection; None while it lives and after an orderly close. A reason to look at: raise a `renewed` one."""
-        return self.tcb.error if self.tcb.state is CLOSED else None
+        return self._tcb.error if self._tcb.state is CLOSED else None
 
     @property
     def readable(self) -> int:
         """Octets that wait in `receive`."""
-        return self.tcb.unread
+        return self._tcb.unread
 
     @property
     def writable(self) -> int:
         """Octets that `send` would take now, 0 where it would raise."""
-        return tuning.room(self.tcb) if calls.may_send(self.tcb) else 0
+        return tuning.room(self._tcb) if calls.may_send(self._tcb) else 0
 
     @property
     def send_limit(self) -> int:
         """Octets that the send buffer holds at present; an automatic one grows."""
-        return self.tcb.send_limit
+        return self._tcb.send_limit
 
     @property
     def receive_limit(self) -> int:
         """Octets that the receive buffer holds at present; an automatic one grows."""
-        return self.tcb.receive_limit
+        return self._tcb.receive_limit
 
     @property
     def mss(self) -> int:
         """Octets of text in a full segment at present: what the peer's MSS, the path and our options leave."""
-        tcb = self.tcb
+        tcb = self._tcb
         return tcb.data_mss if tcb.controller is None else tcb.controller.smss
 
     @property
     def is_fast(self) -> bool:
         """Whether text may flow before the handshake is over: as a client with a cookie, or as a server that was given one (RFC 7413)."""
-        fast_open = self.tcb.fast_open
+        fast_open = self._tcb.fast_open
         return fast_open is not None and (fast_open.opened or (isinstance(fast_open, Attempt) and bool(fast_open.option)))
+
+    @property
+    def received(self) -> int:
+        """Octets that arrived in order since the connection began, read or not."""
+        return self._tcb.position
 
     @property
     def unacknowledged(self) -> int:
         """Octets that `send` took and the peer hasn't acknowledged yet."""
-        return self.tcb.send_buffer.size
+        return self._tcb.send_buffer.size
 
     @property
     def at_end(self) -> bool:
         """Whether everything was read, and nothing more will come: the peer sent FIN, or `abort` was called here."""
-        return self.tcb.unread == 0 and calls.has_ended(self.tcb)
+        return self._tcb.unread == 0 and calls.has_ended(self._tcb)
 
     @property
     def has_peer_ended(self) -> bool:
         """Whether the peer's FIN came, and all that it sent before: nothing more arrives."""
-        return self.tcb.fin_is_received
+        return self._tcb.fin_is_received
 
     @property
     def urgent(self) -> int:
         """Octets until the end of urgent data (MUST-33), 0 when none is ahead. It comes in line; new programs do without (SHLD-13)."""
-        tcb = self.tcb
+        tcb = self._tcb
         return max(0, tcb.rcv.up - (tcb.position - tcb.unread))
 
     # User calls: RFC 9293, 3.10.1 to 3.10.6. Errors are those of `postel.errors`
 
     def open_active(self, now: int) -> None:
-        calls.open_active(self.tcb, now)
+        calls.open_active(self._tcb, now)
         self._note()
 
     def open_passive(self, now: int) -> None:
-        calls.open_passive(self.tcb, now)
+        calls.open_passive(self._tcb, now)
         self._note()
 
     def send(self, data: bytes | bytearray | memoryview, now: int, *, urgent: bool = False) -> int:
         """How many octets were taken: all, or as many as fit; a Writable event says when the rest may come."""
         self._follow_keeper(now)
-        taken = calls.send(self.tcb, data, now, urgent=urgent)
+        taken = calls.send(self._tcb, data, now, urgent=urgent)
         self._note()
         return taken
 
@@ -170,25 +186,25 @@ class Connection:
         What arrived in order before the end is given first, whatever the end was. After that, where an error ended the connection, the
         error is raised; not so after the peer's FIN, nor after one's own `abort`.
         """
-        data = calls.receive(self.tcb, limit, now)
+        data = calls.receive(self._tcb, limit, now)
         self._note()
         return data
 
     def receive_into(self, buffer: bytearray | memoryview, now: int) -> int:
         """As `receive`, without an octet in between: they go into ``buffer``, as many as it has room for. How many; 0 for none."""
-        count = calls.receive_into(self.tcb, memoryview(buffer).cast("B"), now)
+        count = calls.receive_into(self._tcb, memoryview(buffer).cast("B"), now)
         self._note()
         return count
 
     def close(self, now: int) -> None:
         """Send what is queued, then FIN. The peer may go on sending, and `receive` goes on giving."""
         self._follow_keeper(now)
-        calls.close(self.tcb, now)
+        calls.close(self._tcb, now)
         self._note()
 
     def release(self, now: int) -> None:
         """Close, and read no more. Text not read, or coming later, is answered with RST. Never raises."""
-        calls.release(self.tcb, now)
+        calls.release(self._tcb, now)
         if self._keeper is not None:
             self._end_time_wait(now)
         self._note()
@@ -200,11 +216,11 @@ class Connection:
             self._keeper.give_up(self.local, self.remote, now)
             self._end_time_wait(now)
             return
-        calls.abort(self.tcb, now)
+        calls.abort(self._tcb, now)
         self._note()
 
     def configure(self, config: Config, now: int) -> None:
-        """Replace the choices of a living connection, as by ``dataclasses.replace(connection.tcb.config, nagle=False)``.
+        """Replace the choices of a living connection, as by ``dataclasses.replace(connection.config, nagle=False)``.
 
         They take effect at once, in every state: a timer that runs, such as those of keep-alive and of the user timeout, goes on from where
         it started, and may be due now. Three things stay as they were: what the SYN told (timestamps, sack, ecn, window_scaling, scale_for,
@@ -213,7 +229,7 @@ class Connection:
         """
         if self.authentication is not None:
             config = self.authentication.adapted(config)
-        reconfigure.configure(self.tcb, config, now)
+        reconfigure.configure(self._tcb, config, now)
         self._note()
 
     def rekey(self, keychain: Keychain | None = None, *, send_id: int = UNKNOWN, receive_id: int = UNKNOWN) -> None:
@@ -238,30 +254,30 @@ class Connection:
 
         Raises what ended the connection once it is CLOSED."""
         if self.state is CLOSED:  # EP-STAT-1
-            raise calls.why_closed(self.tcb)
-        figures = self.tcb.recovery.figures() if self.tcb.is_sender else Figures()
-        return status.of(self.tcb, figures, self.urgent, now)
+            raise calls.why_closed(self._tcb)
+        figures = self._tcb.recovery.figures() if self._tcb.is_sender else Figures()
+        return status.of(self._tcb, figures, self.urgent, now)
 
     def variables(self) -> dict[str, int]:
         """The variables of RFC 9293, 3.3.1 by name: ``SND.UNA`` and such relative to ISS, ``RCV.NXT`` and such to IRS, windows in octets,
         ``ISS`` and ``IRS`` as they are. What isn't known yet is left out; a closed connection has none."""
-        return status.variables(self.tcb)
+        return status.variables(self._tcb)
 
     # The network
 
     def segment_arrives(self, segment: Segment, now: int) -> None:
         """RFC 9293, 3.10.7. The checksum was checked by whoever parsed it."""
-        arrives.segment_arrives(self.tcb, segment, now)
+        arrives.segment_arrives(self._tcb, segment, now)
         self._note()
 
     def next_segment(self, now: int) -> Segment | None:
-        return output.next_segment(self.tcb, now)
+        return output.next_segment(self._tcb, now)
 
     def network_error(self, error: TcpError, now: int, *, hard: bool, number: int) -> None:
         """An ICMP error about the segment that began at ``number`` (MUST-54). RFC 5927: it must lie in flight (4.1), and once
         synchronized even a hard error only informs (5.2)."""
-        tcb = self.tcb
-        if not acknowledge.is_in_flight(self.tcb, number):
+        tcb = self._tcb
+        if not acknowledge.is_in_flight(self._tcb, number):
             return
         if hard and not tcb.is_synchronized:  # SHLD-26
             tcb.delete(error, now)
@@ -274,43 +290,43 @@ class Connection:
     def packet_too_big(self, mtu: int, number: int, now: int) -> bool:
         """A router says that it can't carry our segment that began at ``number``. Whether that was believed at once: then smaller ones go,
         and that one again (RFC 8201, 4; RFC 5927, 7.2)."""
-        is_believed = acknowledge.is_in_flight(self.tcb, number) and pathmtu.claimed(self.tcb, mtu, number, now)
+        is_believed = acknowledge.is_in_flight(self._tcb, number) and pathmtu.claimed(self._tcb, mtu, number, now)
         self._note()
         return is_believed
 
     def path_mtu(self, mtu: int, now: int) -> None:
         """What the path is known to carry, IP header included."""
-        pathmtu.learn(self.tcb, mtu, now)
+        pathmtu.learn(self._tcb, mtu, now)
 
     def link_mtu(self, mtu: int, now: int) -> None:
         """Our own link carries packets of up to ``mtu`` octets from now on."""
-        pathmtu.link_changed(self.tcb, mtu, now)
+        pathmtu.link_changed(self._tcb, mtu, now)
         self._note()
 
     # Events and time
 
     def next_event(self) -> Event | None:
-        events = self.tcb.events
+        events = self._tcb.events
         if not events:
-            return tuning.turn(self.tcb) if self.tcb.wants_room else None
-        self.tcb.events = events[1:]
+            return tuning.turn(self._tcb) if self._tcb.wants_room else None
+        self._tcb.events = events[1:]
         return events[0]
 
     def next_timeout(self) -> int:
         """When to call `handle_timeout`; NEVER if nothing is pending. What waits in `next_segment` is not a matter of time."""
-        return self.tcb.timers.next()
+        return self._tcb.timers.next()
 
     def handle_timeout(self, now: int) -> None:
         if self._keeper is not None:
             self._follow_keeper(now)
             return
-        timeouts.expire(self.tcb, now)
+        timeouts.expire(self._tcb, now)
         self._note()
 
     def offer_window(self) -> bool:
         """The host's memory has room again: tell the peer, if that makes a window worth telling of. Whether it does."""
-        window.offer_memory(self.tcb)
-        if not self.tcb.owes & OWES_ACK:
+        window.offer_memory(self._tcb)
+        if not self._tcb.owes & OWES_ACK:
             return False
         self._note()
         return True
@@ -321,7 +337,7 @@ class Connection:
         The connection has nothing more to send, to hear or to wait for. Its program is told Closed and can go on reading what had
         arrived; `state` is TIME-WAIT for as long as the pair is kept, and then CLOSED.
         """
-        tcb = self.tcb
+        tcb = self._tcb
         tcb.observer = None  # the keeper tells of CLOSED
         tcb.let_text_go()
         tcb.events += (Closed(),)
@@ -334,13 +350,13 @@ class Connection:
             self._end_time_wait(now)
 
     def _is_kept_by(self, keeper: Keeper) -> bool:
-        return keeper.keeps(self.local, self.remote, self.tcb.snd.iss)
+        return keeper.keeps(self.local, self.remote, self._tcb.snd.iss)
 
     def _end_time_wait(self, now: int) -> None:
         """For the program it is over; it was told before."""
         self._keeper = None
-        self.tcb.timers.stop_all()
-        self.tcb.enter(CLOSED, now)
+        self._tcb.timers.stop_all()
+        self._tcb.enter(CLOSED, now)
 
     def _note(self) -> None:
         if self._agenda is not None and not self.on_agenda:

@@ -124,7 +124,7 @@ class Remains(NamedTuple):
 
 def can_be_restored(connection: Connection) -> bool:
     """Whether the connection could be made again as it is now."""
-    tcb = connection.tcb
+    tcb = connection._tcb
     config, again = tcb.config, tcb.retransmissions
     troubles = int(config.reports and again >= config.r1)  # of its own; ICMP tells of others
     is_idle = tcb.owes == 0 and tcb.resets is None and tcb.duplicate is None
@@ -136,14 +136,14 @@ def can_be_restored(connection: Connection) -> bool:
 
 def remains_of(connection: Connection, syn: Segment, arrived: int) -> Remains:
     """Of a connection that `can_be_restored`, which is used no more. Its events are for the restored one to tell."""
-    tcb = connection.tcb
+    tcb = connection._tcb
     tcb.events = ()
     return Remains(arrived, tcb.retransmissions, packed(syn), Changes.of(tcb), connection.next_timeout())
 
 
 def restore(connection: Connection, remains: Remains, syn: Segment) -> None:
     """Repeat to a new connection all that the old one went through. ``syn`` is `unpacked` from ``remains``."""
-    tcb, now = connection.tcb, remains.arrived
+    tcb, now = connection._tcb, remains.arrived
     observer, tcb.observer = tcb.observer, None
     connection.open_passive(now)
     connection.segment_arrives(syn, now)

@@ -15,42 +15,42 @@ from postel.wire.segment import Segment
 
 
 def config(connection: Connection) -> Config:
-    return connection.tcb.config
+    return connection._tcb.config
 
 
 def iss(connection: Connection) -> int:
     """ISS, our initial sequence number."""
-    return connection.tcb.snd.iss
+    return connection._tcb.snd.iss
 
 
 def snd_max(connection: Connection) -> int:
     """SND.MAX: one past the highest sequence number that was sent."""
-    return connection.tcb.snd.max
+    return connection._tcb.snd.max
 
 
 def is_fast(connection: Connection) -> bool:
     """Whether the SYN that began the connection brought text which the program may have already (RFC 7413)."""
-    return connection.tcb.is_fast
+    return connection._tcb.is_fast
 
 
 def is_released(connection: Connection) -> bool:
     """Whether its program reads and writes it no more (`Connection.release`)."""
-    return connection.tcb.nobody_reads
+    return connection._tcb.nobody_reads
 
 
 def is_stuck(connection: Connection) -> bool:
     """Whether what waits to be sent isn't leaving: the peer's window is closed, or the peer is silent."""
-    return orphan.is_stuck(connection.tcb)
+    return orphan.is_stuck(connection._tcb)
 
 
 def is_synchronized(connection: Connection) -> bool:
     """Whether both SYNs are acknowledged."""
-    return connection.tcb.is_synchronized
+    return connection._tcb.is_synchronized
 
 
 def is_in_flight(connection: Connection, number: int) -> bool:
     """Whether the octet with this sequence number was sent and isn't acknowledged."""
-    return acknowledge.is_in_flight(connection.tcb, number)
+    return acknowledge.is_in_flight(connection._tcb, number)
 
 
 # Segments
@@ -61,44 +61,44 @@ def objection(connection: Connection, octets: bytes, start: int, end: int, segme
     authentication = connection.authentication
     if authentication is None:
         return ""
-    return authentication.objection(octets, start, end, segment, connection.tcb.snd.iss, connection.tcb.known_irs)
+    return authentication.objection(octets, start, end, segment, connection._tcb.snd.iss, connection._tcb.known_irs)
 
 
 def seal(connection: Connection, segment: Segment) -> bytes:
     """The octets of ``segment``, signed. Only for a connection that has an ``authentication``."""
-    authentication, tcb = connection.authentication, connection.tcb
+    authentication, tcb = connection.authentication, connection._tcb
     assert authentication is not None  # noqa: S101 - the caller has looked
     return authentication.seal(segment, tcb.config.option_layout, tcb.snd.iss, tcb.known_irs)
 
 
 def reopens(connection: Connection, segment: Segment) -> bool:
     """Whether ``segment``, a SYN for a pair in TIME-WAIT, begins the pair's next connection (`postel.tcp.timewait`)."""
-    return timewait.reopens(connection.tcb, segment)
+    return timewait.reopens(connection._tcb, segment)
 
 
 def is_old_duplicate(connection: Connection, segment: Segment) -> bool:
     """Whether timestamps prove a SYN to be of the old connection's time."""
-    return timewait.is_old_duplicate(connection.tcb, segment)
+    return timewait.is_old_duplicate(connection._tcb, segment)
 
 
 def open_fast(connection: Connection, part: FastOpen | None) -> None:
     """Let the handshake that begins be a fast one (RFC 7413), or an ordinary one where ``part`` is None."""
-    connection.tcb.fast_open = part
+    connection._tcb.fast_open = part
 
 
 def peer_mss(connection: Connection) -> int:
     """Octets of the largest segment that the peer takes; before its SYN came, the default."""
-    return connection.tcb.peer_mss
+    return connection._tcb.peer_mss
 
 
 def regard_syn_as_sent(connection: Connection) -> None:
     """The SYN,ACK went out before this connection was made: as a SYN cookie."""
-    connection.tcb.owes &= ~OWES_SYN
+    connection._tcb.owes &= ~OWES_SYN
 
 
 def allow_bursts(connection: Connection, octets: int) -> None:
     """Let segments with up to so many octets of text leave, for the link to cut."""
-    connection.tcb.burst = octets
+    connection._tcb.burst = octets
 
 
 # The path
@@ -106,17 +106,17 @@ def allow_bursts(connection: Connection, octets: int) -> None:
 
 def may_be_fragmented(connection: Connection) -> bool:
     """Whether its packets go without "don't fragment": the path carries too little for that."""
-    return pathmtu.may_be_fragmented(connection.tcb)
+    return pathmtu.may_be_fragmented(connection._tcb)
 
 
 def path_news(connection: Connection) -> int:
     """The path MTU, where it isn't what others were told and something arrived since it changed; else 0."""
-    return pathmtu.news(connection.tcb)
+    return pathmtu.news(connection._tcb)
 
 
 def is_path_proven(connection: Connection) -> bool:
     """Whether packets as large as the path MTU did arrive."""
-    return pathmtu.is_proven(connection.tcb)
+    return pathmtu.is_proven(connection._tcb)
 
 
 # Memory
@@ -135,7 +135,7 @@ def ends(holder: Holder) -> tuple[Endpoint, Endpoint]:
 
 def is_of(holder: Holder, connection: Connection) -> bool:
     """Whether it belongs to this connection, not to one between the same ends before it."""
-    return connection.tcb is holder
+    return connection._tcb is holder
 
 
 def gap_weight(holder: Holder) -> int:
@@ -158,28 +158,28 @@ def give_up_gap(holder: Holder, octets: int) -> int:
 
 def stops_wanting_room(connection: Connection) -> bool:
     """Whether its program waits for room to send; from now on it doesn't."""
-    wanted, connection.tcb.wants_room = connection.tcb.wants_room, False
+    wanted, connection._tcb.wants_room = connection._tcb.wants_room, False
     return wanted
 
 
 def is_starved(connection: Connection) -> bool:
     """Whether the peer was told of so small a window that it waits for a larger one."""
-    return window.is_starved(connection.tcb)
+    return window.is_starved(connection._tcb)
 
 
 def shrink_buffers(connection: Connection) -> None:
     """The host's memory ran out: buffers that grew are as large again as they were at the start."""
-    tuning.go_back(connection.tcb)
+    tuning.go_back(connection._tcb)
 
 
 def count_text(connection: Connection, memory: Memory) -> None:
     """The text of an ended connection that no program has yet counts as the host's."""
-    text.count(connection.tcb, memory)
+    text.count(connection._tcb, memory)
 
 
 def let_text_go(connection: Connection) -> None:
     """The text of an ended connection is its program's, and counts as the host's no longer."""
-    connection.tcb.let_text_go()
+    connection._tcb.let_text_go()
 
 
 # The end
@@ -187,20 +187,20 @@ def let_text_go(connection: Connection) -> None:
 
 def forget_events(connection: Connection) -> None:
     """No program is to hear of what happened."""
-    connection.tcb.events = ()
+    connection._tcb.events = ()
 
 
 def discard(connection: Connection, error: TcpError | None, now: int) -> None:
     """Enter CLOSED for this reason without sending anything, if the connection isn't there already."""
-    connection.tcb.ensure_deleted(error, now)
+    connection._tcb.ensure_deleted(error, now)
 
 
 def freeze(connection: Connection, now: int) -> None:
     """From now on a record answers for the pair of this connection in TIME-WAIT, which no program has. Nothing is told of it."""
-    connection.tcb.observer = None  # the host tells of CLOSED when the record expires
-    connection.tcb.delete(None, now)
+    connection._tcb.observer = None  # the host tells of CLOSED when the record expires
+    connection._tcb.delete(None, now)
 
 
 def end_orphan(connection: Connection, now: int) -> None:
     """Let `Connection.handle_timeout` end a released connection."""
-    connection.tcb.timers.start(ORPHAN, now)
+    connection._tcb.timers.start(ORPHAN, now)

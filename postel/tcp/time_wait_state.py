@@ -46,7 +46,7 @@ class Variables(NamedTuple):
 
 def frozen(connection: Connection) -> bytes:
     """A connection in TIME-WAIT as octets, from which `thawed` makes another that answers alike."""
-    tcb = connection.tcb
+    tcb = connection._tcb
     snd, rcv, timestamps = tcb.snd, tcb.rcv, tcb.timestamps
     return _STATE.pack(
         snd.iss,
@@ -72,7 +72,7 @@ def frozen(connection: Connection) -> bytes:
 
 def expires(connection: Connection) -> int:
     """When the TIME-WAIT of the connection ends."""
-    return connection.tcb.timers.due(TWO_MSL)
+    return connection._tcb.timers.due(TWO_MSL)
 
 
 def variables(state: bytes) -> Variables:
@@ -116,7 +116,7 @@ def thawed(
         agenda=agenda,
         authentication=authentication,
     )
-    tcb = connection.tcb
+    tcb = connection._tcb
     tcb.state = TIME_WAIT  # not by `enter`: it never left
     tcb.nobody_reads = True
     tcb.timers.start(TWO_MSL, until)

@@ -131,7 +131,7 @@ class Scene:
 
     @property
     def tcb(self) -> Tcb:
-        return self.connection.tcb
+        return self.connection._tcb
 
     @property
     def state(self) -> State:

@@ -492,7 +492,7 @@ async def test_socket_sets_what_tcp_does(networks: Networks) -> None:
             shown.setsockopt(level, option, 1 - at_first)
             assert shown.getsockopt(level, option) == 1 - at_first
         shown.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, (0).to_bytes(4, "little"))
-        assert not near.transport.get_extra_info("connection").tcb.config.keep_alive
+        assert not near.transport.get_extra_info("connection")._tcb.config.keep_alive
 
 
 async def test_socket_tells_what_ended_the_connection(networks: Networks) -> None:

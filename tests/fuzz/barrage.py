@@ -188,10 +188,10 @@ class Barrage:
     def inspect(self) -> None:
         host = self.host
         for connection in host._connections.table.values():
-            check(connection.tcb)
+            check(connection._tcb)
             self.seen[connection.state.name] += 1
         for entry in host._connections.passive.half_open.values():
-            check(entry.child.tcb)
+            check(entry.child._tcb)
             self.seen[entry.child.state.name] += 1
         figures = host.statistics()
         self.seen["TIME_WAIT"] += figures["time_wait"]

@@ -36,7 +36,7 @@ class Liar:
         return (number + draw.choice((0, 0, 0, 0, 1, -1, 2, draw.randrange(-3000, 70000), 1 << 31))) & 0xFFFFFFFF
 
     def segment(self) -> Segment:
-        draw, tcb = self.draw, self.connection.tcb
+        draw, tcb = self.draw, self.connection._tcb
         data = draw.randbytes(draw.choice((0, 0, 0, 1, 10, 1460)))
         flags = draw.choice(FLAGS)
         ack = self.near(draw.choice((tcb.snd.una, tcb.snd.nxt, tcb.snd.max)))
@@ -81,7 +81,7 @@ def drain(connection: Connection, now: int) -> int:
         count += 1
     while connection.next_event() is not None:
         pass
-    check(connection.tcb)
+    check(connection._tcb)
     return count
 
 

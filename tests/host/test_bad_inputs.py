@@ -225,7 +225,7 @@ def test_bad_seq_6_many_connections_with_held_octets(new_host: Callable[..., Hos
     for port, connection, ack in held:
         peer.give(peer.tcp(ACK, seq=1001 + 50_000, ack=ack, port=port, data=bytes(10_000)))
         assert host.statistics()["memory_used"] <= 1_000_000
-        check(connection.tcb)
+        check(connection._tcb)
         peer.now += 5 * MILLISECOND
     assert host.statistics()["memory_refused"] > 0
     connection, ack = established(peer)
@@ -284,8 +284,8 @@ def test_strangers_cannot_use_up_what_honest_peers_need(peer: Peer):
         for _ in range(2):
             peer.now += SECOND
             peer.give(*[peer.tcp(RST, seq=1500, port=connection.remote.port) for connection in attacked])
-            number = seq.add(honest.tcb.rcv.nxt, -1)
-            keep_alives += len(peer.give(peer.tcp(ACK, seq=number, ack=honest.tcb.snd.nxt, port=5000)))
+            number = seq.add(honest._tcb.rcv.nxt, -1)
+            keep_alives += len(peer.give(peer.tcp(ACK, seq=number, ack=honest._tcb.snd.nxt, port=5000)))
         challenges += len(peer.give(peer.tcp(SYN, seq=777, port=reborn.remote.port)))
     assert (keep_alives, challenges) == (20, 10)
 
@@ -319,7 +319,7 @@ def test_bad_icmp_1_claims_over_ipv4(host: Host, peer: Peer, claimed: int, used:
     if claimed == 0:
         quoted[2:4] = (1500).to_bytes(2, "big")
     peer.give(peer.control(IcmpMessage(icmp.PACKET_TOO_BIG, 0, claimed, bytes(quoted[:28]))))
-    assert connection.tcb.path_mtu == used
+    assert connection._tcb.path_mtu == used
     assert host.routes.mtu_to(peer.address, peer.now) == used
 
 
@@ -329,7 +329,7 @@ def test_bad_icmp_1_claims_over_ipv6(host: Host, new_peer: type[Peer], claimed: 
     peer = new_peer(host, "fd00::9", "fd00::1")
     connection, packets, _ = in_flight(peer)
     peer.give(peer.control(IcmpMessage(icmp.PACKET_TOO_BIG, 0, claimed, packets[0][:48])))
-    assert connection.tcb.path_mtu == used
+    assert connection._tcb.path_mtu == used
 
 
 @label("BAD-ICMP-2", "RFC5927-4.1")
@@ -342,7 +342,7 @@ def test_bad_icmp_2_claims_about_nothing_that_we_sent(host: Host, peer: Peer):
 
     for length in range(28):  # quoted too shortly
         peer.give(claim(packets[0][:length]))
-    for number in (connection.tcb.snd.una - 1, connection.tcb.snd.max, connection.tcb.snd.max + 2**31):
+    for number in (connection._tcb.snd.una - 1, connection._tcb.snd.max, connection._tcb.snd.max + 2**31):
         body = bytearray(packets[0])
         body[24:28] = seq.add(number, 0).to_bytes(4, "big")
         peer.give(claim(body))
@@ -354,12 +354,12 @@ def test_bad_icmp_2_claims_about_nothing_that_we_sent(host: Host, peer: Peer):
     damaged = bytearray(claim(packets[0]))
     damaged[-1] ^= 1
     peer.give(bytes(damaged))
-    assert connection.tcb.path_mtu == 1500
+    assert connection._tcb.path_mtu == 1500
     assert host.routes.mtu_to(peer.address, peer.now) == 1500
     assert snapshot(host) == before
     assert peer.dropped("icmp_unrelated") == 36
     peer.give(claim(packets[0][:28]))
-    assert connection.tcb.path_mtu == 600
+    assert connection._tcb.path_mtu == 600
 
 
 @label("BAD-ICMP-4", "MUST-55", "RFC6633-3", "RFC5927-6")

@@ -105,7 +105,7 @@ class Hostile:
         """To one of the connections, with numbers that it may take."""
         draw = self.random
         connection = draw.choice(self.connections)
-        tcb = connection.tcb
+        tcb = connection._tcb
         seq = tcb.rcv.nxt + draw.choice([0, 0, 1, -1, 2, 3000, -70000, tcb.rcv.wnd, draw.randrange(60000)])
         ack = draw.choice([tcb.snd.una, tcb.snd.max, tcb.snd.max + 1, tcb.snd.una - 5, draw.getrandbits(32)])
         flags = draw.choice([ACK, ACK, ACK | PSH, ACK | URG, SYN, FIN | ACK if draw.random() < 0.01 else ACK])
@@ -251,7 +251,7 @@ def test_errors_about_a_half_open_connection_are_told_once() -> None:
         for code in (0, 1, 5, 13):
             peer.give(about(answer, 3, code))
     (entry,) = peer.host._connections.passive.half_open.values()
-    assert len(entry.child.tcb.events) <= 3
+    assert len(entry.child._tcb.events) <= 3
     peer.give(peer.tcp(ACK, seq=1001, ack=peer.segments([answer])[0].seq + 1))
     assert listener.accept() is entry.child
     peer.drain()

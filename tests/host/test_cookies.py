@@ -112,7 +112,7 @@ def test_a_connection_by_cookie_is_like_any_other(host: Host, new_peer: type[Pee
     peer = new_peer(host, source, target)
     connection, answer = by_cookie(peer, config=replace(DEFAULT, timestamps=timestamps))
     assert connection.state is ESTABLISHED
-    tcb = connection.tcb
+    tcb = connection._tcb
     check(tcb)
     assert (answer.window_scale != ABSENT, answer.sack_permitted, answer.tsval != ABSENT) == (timestamps,) * 3
     assert (tcb.snd.shift, tcb.sack_agreed, tcb.timestamps.agreed) == (3 * timestamps, timestamps, timestamps)

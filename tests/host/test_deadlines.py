@@ -9,7 +9,7 @@ from postel.wire.address import Endpoint
 
 def connection(deadline: int = NEVER):
     made = Connection(Endpoint(b"\x0a\0\0\1", 1), Endpoint(b"\x0a\0\0\2", 2))
-    made.tcb.timers.start(OVERRIDE, deadline)
+    made._tcb.timers.start(OVERRIDE, deadline)
     return made
 
 
@@ -35,7 +35,7 @@ def test_a_later_deadline_leaves_the_entry_and_is_asked_again():
     timers = Deadlines()
     one = connection(5)
     timers.arm(one, 5)
-    one.tcb.timers.start(OVERRIDE, 9)
+    one._tcb.timers.start(OVERRIDE, 9)
     timers.arm(one, 9)
     assert timers.next_timeout() == 5
     assert timers.pop_due(6) == []
@@ -47,7 +47,7 @@ def test_a_deadline_that_went_away_costs_one_look():
     timers = Deadlines()
     one = connection(5)
     timers.arm(one, 5)
-    one.tcb.timers.stop(OVERRIDE)
+    one._tcb.timers.stop(OVERRIDE)
     assert timers.pop_due(5) == []
     assert timers.next_timeout() == NEVER
 
@@ -56,7 +56,7 @@ def test_an_earlier_deadline_overtakes():
     timers = Deadlines()
     one = connection(9)
     timers.arm(one, 9)
-    one.tcb.timers.start(OVERRIDE, 3)
+    one._tcb.timers.start(OVERRIDE, 3)
     timers.arm(one, 3)
     assert timers.pop_due(3) == [one]
     assert timers.pop_due(9) == []

@@ -48,8 +48,8 @@ def test_marks_come_in_and_go_out(host: Host, family: int, size: int) -> None:
     peer = Peer(host, *FAMILIES[family])
     connection, iss = opened(host, peer)
     peer.give(marked(peer.tcp(ACK | flags_of(5), seq=1001, ack=iss + 1, data=bytes(10)), CE))
-    assert isinstance(connection.tcb.ecn, Accurate)
-    assert connection.tcb.ecn.r_ceb == 10
+    assert isinstance(connection._tcb.ecn, Accurate)
+    assert connection._tcb.ecn.r_ceb == 10
     connection.send(bytes(size), peer.now)
     assert {mark_of(octets) for octets in peer.drain()} == {ECT_0}
 
@@ -60,8 +60,8 @@ def test_marks_come_in_by_the_long_way(host: Host, peer: Peer) -> None:
     payload = ip.parse(packet).payload
     for fragment in ip.fragments(peer.address, peer.target, 6, payload, 576, identification=3, traffic_class=CE):
         peer.give(fragment)
-    assert isinstance(connection.tcb.ecn, Accurate)
-    assert connection.tcb.ecn.r_ceb == 1200
+    assert isinstance(connection._tcb.ecn, Accurate)
+    assert connection._tcb.ecn.r_ceb == 1200
 
 
 @pytest.mark.label("RFC9768-3.1.1")
@@ -115,13 +115,13 @@ def test_two_hosts_agree(left: int, right: int, agreed: type, address: str) -> N
     pair.left.config = replace(DEFAULT, ecn=left)
     pair.right.config = replace(DEFAULT, ecn=right)
     client, server, _ = pair.connect(address=address)
-    assert type(client.tcb.ecn) is type(server.tcb.ecn) is agreed
+    assert type(client._tcb.ecn) is type(server._tcb.ecn) is agreed
     pair.carried.clear()
     client.send(bytes(50_000), pair.now)
     server.send(bytes(50_000), pair.now)
     pair.advance(SECOND)
     assert len(server.receive(1 << 20, pair.now)) == len(client.receive(1 << 20, pair.now)) == 50_000
-    assert client.tcb.congestion.window >= 14_480
+    assert client._tcb.congestion.window >= 14_480
     marks = {mark_of(octets) for _, octets in pair.carried}
     assert marks == ({NOT_ECT} if agreed is type(None) else {NOT_ECT, ECT_0})
 
@@ -145,7 +145,7 @@ def test_a_cookie_keeps_the_accurate_way(peer: Peer, mark: int, reflection: int,
     assert answer.other != ()
     peer.give(peer.tcp(ACK | flags_of(told), seq=1001, ack=answer.seq + 1))
     connection = listener.accept()
-    assert (connection.state, type(connection.tcb.ecn)) == (ESTABLISHED, agreed)
+    assert (connection.state, type(connection._tcb.ecn)) == (ESTABLISHED, agreed)
 
 
 @pytest.mark.label("RFC3168-6.1.1b")
@@ -156,14 +156,14 @@ def test_a_cookie_declines_the_classic_way(peer: Peer, ecn: EcnMode, syn: int) -
     assert ace(answer.flags) == 0
     peer.give(peer.tcp(ACK | PSH, seq=1001, ack=answer.seq + 1, data=bytes(10)))
     connection = listener.accept()
-    assert (connection.tcb.ecn, connection.receive(99, peer.now)) == (None, bytes(10))
+    assert (connection._tcb.ecn, connection.receive(99, peer.now)) == (None, bytes(10))
 
 
 @pytest.mark.label("RFC3168-6.1.1b")
 def test_flags_on_the_ack_of_a_cookie_mean_nothing_where_we_know_the_classic_way_alone(peer: Peer) -> None:
     listener, answer = cookie(peer, replace(DEFAULT, ecn="accept-classic"), 0)
     peer.give(peer.tcp(ACK | ASKS, seq=1001, ack=answer.seq + 1))
-    assert listener.accept().tcb.ecn is None
+    assert listener.accept()._tcb.ecn is None
 
 
 def test_what_a_cookie_keeps_of_a_syn() -> None:

@@ -91,7 +91,7 @@ def test_bad_res_1_an_idle_connection_holds_nothing_but_its_numbers(new_host: Ca
     assert host.statistics()["connections"] == len(held) == 1200
     assert host.statistics()["memory_used"] == 0
     for connection in held:
-        tcb = connection.tcb
+        tcb = connection._tcb
         assert (tcb.reader, tcb.stopwatch, tcb.reassembly, tcb.received, tcb.send_buffer.size) == (None, None, None, [], 0)
 
 

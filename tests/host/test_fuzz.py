@@ -15,9 +15,9 @@ from tests.host.conftest import Peer
 
 def check_all(host: Host):
     for connection in host._connections.table.values():
-        check(connection.tcb)
+        check(connection._tcb)
     for entry in host._connections.passive.half_open.values():
-        check(entry.child.tcb)
+        check(entry.child._tcb)
     host.statistics()
 
 
@@ -110,7 +110,7 @@ def test_segments_near_the_right_numbers(new_peer: type[Peer], moves: list):
     host, peer, _ = build(new_peer)
     for flags, ahead, acked, data, port in moves:
         connection = host._connections.by_key(peer.address + peer.target + port.to_bytes(2, "big") + b"\0\x50")
-        rcv, una = (connection.tcb.rcv.nxt, connection.tcb.snd.una) if connection else (1000, 0)
+        rcv, una = (connection._tcb.rcv.nxt, connection._tcb.snd.una) if connection else (1000, 0)
         number, ack = (rcv + ahead) % 2**32, (una + acked) % 2**32
         peer.give(peer.tcp(flags, seq=number, ack=ack, port=port, data=data, tsval=3, tsecr=0))
         check_all(host)

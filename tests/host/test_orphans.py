@@ -59,7 +59,7 @@ class Crowd:
         peer.now = end
 
     def answers(self, segment: Segment) -> None:
-        una = self.connections[segment.destination].tcb.snd.una
+        una = self.connections[segment.destination]._tcb.snd.una
         self.peer.give(self.peer.tcp(ACK, seq=1001, ack=una, port=segment.destination, window=self.window))
 
     def is_served(self, port: int) -> bool:
@@ -132,7 +132,7 @@ def test_who_makes_progress_is_spared(new_host: MakeHost, new_peer: type[Peer]) 
     for _ in range(10):
         peer.now += 100 * MILLISECOND
         for port, connection in crowd.connections.items():
-            peer.give(peer.tcp(ACK, seq=1001, ack=connection.tcb.snd.max, port=port))
+            peer.give(peer.tcp(ACK, seq=1001, ack=connection._tcb.snd.max, port=port))
     assert host.statistics()["orphans_ended"] == 0
     assert crowd.is_served(9000)
 
@@ -146,7 +146,7 @@ def test_one_minute_after_its_release_it_is_spared_no_more(new_host: MakeHost, n
     for _ in range(130):
         peer.now += SECOND // 2
         for port, connection in crowd.connections.items():
-            peer.give(peer.tcp(ACK, seq=1001, ack=connection.tcb.snd.una + 1, port=port))
+            peer.give(peer.tcp(ACK, seq=1001, ack=connection._tcb.snd.una + 1, port=port))
     assert crowd.is_served(9000)
     crowd.joins(9001)
     assert crowd.is_served(9002)

@@ -426,7 +426,7 @@ def test_rfc5925_7_8_icmp_is_not_believed_of_a_synchronized_connection(pair: Pai
     router = Peer(pair.left, "10.0.0.254")
     router.now = pair.now
     router.give(router.control(icmp.IcmpMessage(kind, code, mtu, octets[:40])))
-    troubled = "Trouble" in [type(event).__name__ for _, event in router.events] or client.tcb.path_mtu == 1200
+    troubled = "Trouble" in [type(event).__name__ for _, event in router.events] or client._tcb.path_mtu == 1200
     assert troubled is heeds
     assert router.dropped("icmp_unrelated") == (not heeds)
 
@@ -447,7 +447,7 @@ def test_rfc5925_7_8_before_that_it_is_and_so_is_packet_too_big_over_ipv6(pair: 
     router = Peer(pair.left, "fd00::fe", "fd00::1")
     router.now = pair.now
     router.give(router.control(icmp.IcmpMessage(icmp.PACKET_TOO_BIG, 0, 1300, octets[:60])))
-    assert client.tcb.path_mtu == 1300
+    assert client._tcb.path_mtu == 1300
 
 
 # Whatever stands where a signature should
@@ -462,7 +462,7 @@ def test_bad_ao_1_signatures_of_any_length(pair: Pair, keys: Any, kind: int, fla
     peer = Peer(pair.right, "10.0.0.1", TO_10)
     peer.now = pair.now
     ports = {"port": client.local.port, "to": 80}
-    numbers = {"seq": server.tcb.rcv.nxt, "ack": server.tcb.snd.nxt}
+    numbers = {"seq": server._tcb.rcv.nxt, "ack": server._tcb.snd.nxt}
     for size in range(2, 39):
         signed = {"other": ((kind, bytes((1,)) * size),)}
         answers = peer.give(peer.tcp(flags, **ports, **numbers, **signed), peer.tcp(flags, to=80, **numbers, **signed))

@@ -158,10 +158,10 @@ def closed_by_client(pair: Pair, config: Config = DEFAULT, *, family: int = 4) -
 @pytest.mark.parametrize("wait", [SECOND, MINUTE, 4 * MINUTE - MILLISECOND])
 def test_an_active_open_takes_a_pair_by_its_timestamps(pair: Pair, family: int, wait: int) -> None:
     client, listener = closed_by_client(pair, family=family)
-    last = client.tcb.snd.max
+    last = client._tcb.snd.max
     pair.advance(wait)
     again = pair.left.connect("10.0.0.2" if family == 4 else "fd00::2", 80, pair.now, local_port=5000)
-    assert seq.gt(again.tcb.snd.iss, last)  # MAY-2
+    assert seq.gt(again._tcb.snd.iss, last)  # MAY-2
     pair.advance(0)
     assert again.state is ESTABLISHED
     assert listener.accept() is not None

@@ -150,12 +150,12 @@ def test_a_peer_hears_of_the_window_that_free_memory_allows(new_pair: MakePair) 
         reader.receive(1000, pair.now)
         hog.send(bytes(pair.left.memory.free), pair.now)
     pair.pump()
-    assert (reader.tcb.rcv.wnd < 1460, pair.left.memory.free) == (True, 0)
+    assert (reader._tcb.rcv.wnd < 1460, pair.left.memory.free) == (True, 0)
     pair.advance(20 * SECOND)
-    assert sender.tcb.snd.wnd < 1460
+    assert sender._tcb.snd.wnd < 1460
     hog.abort(pair.now)
     pair.pump()
-    assert sender.tcb.snd.wnd > 90_000
+    assert sender._tcb.snd.wnd > 90_000
     assert not pair.left.memory.readers
 
 
@@ -225,7 +225,7 @@ def test_whoever_waits_has_something_in_flight_or_nothing_is_free(steps: list[tu
     program = Program(pair.left, connections)
     for name, number, octets in steps:
         connection = connections[number]
-        if connection.state is CLOSED or (connection.tcb.nobody_reads and name != "time"):
+        if connection.state is CLOSED or (connection._tcb.nobody_reads and name != "time"):
             continue
         if name == "send":
             program.wants(connection, octets, pair.now)

@@ -82,9 +82,9 @@ async def test_the_kernel_reads_nothing(namespace: Any, attached: Any, family: i
         kernel, transport = await connected(net, namespace, family, DEFAULT, kernel_calls=kernel_calls)
         connection: Connection = transport.get_extra_info("connection")
         transport.write(bytes(16 << 20))
-        assert await within(20, lambda: connection.tcb.snd.wnd == 0)
+        assert await within(20, lambda: connection._tcb.snd.wnd == 0)
         await asyncio.sleep(CLOSED_FOR)
-        assert connection.tcb.probes > 0
+        assert connection._tcb.probes > 0
         kernel.send(bytes(1000))
         assert await within(SOON, lambda: unacknowledged_by_postel(kernel) == 0)
         await aborted(kernel, transport, postel_aborts=postel_aborts)
@@ -100,7 +100,7 @@ async def test_the_kernel_shrinks_its_window(namespace: Any, attached: Any, fami
         connection: Connection = transport.get_extra_info("connection")
         kernel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 20_000)
         transport.write(bytes(4 << 20))
-        assert await within(20, lambda: connection.tcb.snd.wnd == 0)
+        assert await within(20, lambda: connection._tcb.snd.wnd == 0)
         for _ in range(2):
             kernel.send(bytes(1000))
             assert await within(SOON, lambda: unacknowledged_by_postel(kernel) == 0)
@@ -121,7 +121,7 @@ async def test_postel_reads_nothing(
             while True:
                 kernel.send(bytes(1 << 20))
         await asyncio.sleep(CLOSED_FOR)
-        assert connection.readable <= BUFFER + (1 << connection.tcb.rcv.shift)
+        assert connection.readable <= BUFFER + (1 << connection._tcb.rcv.shift)
         transport.write(bytes(1000))
         assert await within(SOON, lambda: connection.unacknowledged == 0)
         await aborted(kernel, transport, postel_aborts=postel_aborts)
@@ -151,13 +151,13 @@ async def test_the_window_closes_whatever_the_kernels_segments(
         kernel, transport = await connected(net, namespace, family, config, kernel_calls=kernel_calls)
         kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection: Connection = transport.get_extra_info("connection")
-        unit = 1 << connection.tcb.rcv.shift
+        unit = 1 << connection._tcb.rcv.shift
         end = time.monotonic() + 4
-        while time.monotonic() < end and connection.tcb.rcv.wnd >= unit:
+        while time.monotonic() < end and connection._tcb.rcv.wnd >= unit:
             await sent(kernel, octets)
         for _ in range(200):
             await sent(kernel, octets)
-        assert connection.tcb.rcv.wnd < unit
+        assert connection._tcb.rcv.wnd < unit
         assert connection.readable <= BUFFER + unit
         kernel.close()
         transport.abort()

@@ -112,7 +112,7 @@ async def test_what_the_kernel_and_we_agree_on(
     async with aio.attach(host, link) as net:
         reader, writer, kernel = await connected(net, namespace, family, kernel_calls=kernel_calls)
         (connection,) = [connection for connection in host._connections.table.values() if connection.readable == 0]
-        assert type(connection.tcb.ecn) is agreed
+        assert type(connection._tcb.ecn) is agreed
         said = speaks_of_ecn(namespace, 80 if kernel_calls else kernel.getsockname()[1]).split()
         assert ("ecn" in said) is (agreed is not type(None))
         await both_ways(reader, writer, kernel)
@@ -120,7 +120,7 @@ async def test_what_the_kernel_and_we_agree_on(
         assert (link.marked > 5) is (agreed is not type(None))
         if agreed is Classic:
             assert watch.echoes > 0
-        assert connection.tcb.segments_retransmitted == 0
+        assert connection._tcb.segments_retransmitted == 0
         kernel.close()
         writer.close()
 

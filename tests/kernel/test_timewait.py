@@ -86,7 +86,7 @@ async def test_the_kernels_client_comes_again_with_lower_numbers(namespace: Any,
         await asyncio.to_thread(client.connect, (POSTEL[family], 7))
         while (accepted := listener.accept()) is None:
             await net._pump.next_turn()
-        irs = accepted.tcb.rcv.irs
+        irs = accepted._tcb.rcv.irs
         client.close()  # with RST
         while accepted.state.name != "CLOSED":
             await net._pump.next_turn()

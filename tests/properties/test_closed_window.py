@@ -76,9 +76,9 @@ def test_acknowledgements_and_aborts_are_heard(
         near.send(bytes(octets), world.now)
         begun = world.now
         world.run(until=begun + MINUTE, stop=lambda: not near.unacknowledged)
-        patience = max(SECOND, near.tcb.rtt.rto) + (octets // 1000 + 2) * 2 * delay * MILLISECOND
-        assert world.now - begun < patience, (world.now - begun, near.tcb.rtt.rto)
-        assert near.tcb.retransmissions == near.tcb.segments_retransmitted == 0
+        patience = max(SECOND, near._tcb.rtt.rto) + (octets // 1000 + 2) * 2 * delay * MILLISECOND
+        assert world.now - begun < patience, (world.now - begun, near._tcb.rtt.rto)
+        assert near._tcb.retransmissions == near._tcb.segments_retransmitted == 0
         world.run(until=world.now + wait)
     aborting, other = (near, far) if near_aborts else (far, near)
     begun = world.now

@@ -74,7 +74,7 @@ class Receiver:
                 self.ack = heard.seq + 1 & 0xFFFFFFFF
 
     def outcome(self) -> tuple[object, ...]:
-        tcb = self.connection.tcb
+        tcb = self.connection._tcb
         urgent = self.connection.urgent
         unread = self.connection.receive(1 << 20, START) if self.connection.readable else b""
         held = 0 if tcb.reassembly is None else tcb.reassembly.held

@@ -78,7 +78,7 @@ class Sender:
         raise AssertionError("a storm of segments")
 
     def answers(self, data: bytes = b"") -> None:
-        tcb = self.connection.tcb
+        tcb = self.connection._tcb
         ack = Segment(4000, 80, self.peer_nxt, self.highest, ACK, 65_535, data)
         if tcb.timestamps.agreed:
             ack.tsval, ack.tsecr = self.now // MILLISECOND, tcb.timestamps.offset + (self.now - 20 * MILLISECOND) // MILLISECOND
@@ -102,7 +102,7 @@ class Sender:
         elif what == "carries":
             self.carried = number
         elif what == "claims":
-            self.connection.packet_too_big(number, self.connection.tcb.snd.una, self.now)
+            self.connection.packet_too_big(number, self.connection._tcb.snd.una, self.now)
             self.drain()
         else:
             for _ in range(number):

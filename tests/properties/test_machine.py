@@ -96,14 +96,14 @@ class Machine(RuleBasedStateMachine):
     def close(self, side: int) -> None:
         """In SYN-RECEIVED too, where the FIN follows a SYN that isn't acknowledged yet (EP-CLOSE-4)."""
         end = self.ends[side]
-        if (end.tcb.is_synchronized or end.state is SYN_RECEIVED) and not self.closed[side]:
+        if (end._tcb.is_synchronized or end.state is SYN_RECEIVED) and not self.closed[side]:
             self.closed[side] = True
             end.close(self.now)
             self.drain()
 
     @rule(side=SIDES, chance=st.integers(0, 9))
     def abort(self, side: int, chance: int) -> None:
-        if chance == 0 and self.ends[side].tcb.is_synchronized:
+        if chance == 0 and self.ends[side]._tcb.is_synchronized:
             self.aborted = True
             self.ends[side].abort(self.now)
             self.drain()
@@ -147,7 +147,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def invariants_stand(self) -> None:
         for end in getattr(self, "ends", ()):
-            check(end.tcb)
+            check(end._tcb)
 
     @invariant()
     def what_was_read_was_sent(self) -> None:
@@ -183,7 +183,7 @@ class Machine(RuleBasedStateMachine):
             if end.readable:
                 self.receive(side, 1 << 30)
                 happened = True
-            if end.tcb.is_synchronized and not self.closed[side]:
+            if end._tcb.is_synchronized and not self.closed[side]:
                 self.close(side)
                 happened = True
         if happened or any(self.flying):

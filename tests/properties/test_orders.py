@@ -76,7 +76,7 @@ class Pair:
                 self.flying[1 - side].append(wire.encode_for(segment, NAMES[side].address, NAMES[1 - side].address))
             while (event := end.next_event()) is not None:
                 self.told[side].append(type(event).__name__)
-            check(end.tcb)
+            check(end._tcb)
         assert len(self.flying[0]) + len(self.flying[1]) < 100, "a storm"
 
     def may(self, step: Step) -> bool:
@@ -108,15 +108,15 @@ class Pair:
         self.now += MILLISECOND
         segment = parsed(octets, NAMES[1 - side], NAMES[side])
         assert isinstance(segment, Segment)
-        before, end = self.ends[side].tcb.syn_is_acked, self.ends[side]
-        lost_syns = end.tcb.retransmissions
+        before, end = self.ends[side]._tcb.syn_is_acked, self.ends[side]
+        lost_syns = end._tcb.retransmissions
         end.segment_arrives(segment, self.now)
-        if not before and end.tcb.is_synchronized:
+        if not before and end._tcb.is_synchronized:
             self.was_established(end, lost_syns)
 
     def was_established(self, end: Connection, lost_syns: int) -> None:
         """What `handshake.establish`, and nothing else, does."""
-        tcb = end.tcb
+        tcb = end._tcb
         assert tcb.config.mtu_probing != "always" or tcb.path is not None
         assert "Opened" in [type(event).__name__ for event in tcb.events]
         if lost_syns:
@@ -146,7 +146,7 @@ class Pair:
                     self.do((side, "deliver"))
                 if end.readable:
                     self.read[side].extend(end.receive(1 << 20, self.now))
-                if end.tcb.is_synchronized and not end.tcb.fin_is_queued and (end.at_end or side == 0):
+                if end._tcb.is_synchronized and not end._tcb.fin_is_queued and (end.at_end or side == 0):
                     self.call(side, "close")
             self.drain()
             if not (self.flying[0] or self.flying[1]):
@@ -166,12 +166,12 @@ class Pair:
             if not any(self.was_let_go):
                 assert end.error is None, f"{end}: {end.error}"
                 assert self.read[side] == self.sent[1 - side]
-                if end.tcb.syn_is_acked:
+                if end._tcb.syn_is_acked:
                     assert [told.count("Opened"), told[-1]] == [1, "Closed"]
 
     def image(self) -> object:
         """Everything that decides what comes next: equal images needn't both be searched."""
-        return self.now, tuple(map(tuple, self.flying)), tuple(map(bytes, self.read)), *(_image(end.tcb, 0) for end in self.ends)
+        return self.now, tuple(map(tuple, self.flying)), tuple(map(bytes, self.read)), *(_image(end._tcb, 0) for end in self.ends)
 
 
 def _image(thing: object, depth: int) -> object:

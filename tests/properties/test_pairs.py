@@ -41,7 +41,7 @@ class End:
             pass
         if connection.readable:
             self.incoming += connection.receive(self.reads, now)
-        if connection.tcb.is_synchronized and not self.has_closed and connection.error is None:
+        if connection._tcb.is_synchronized and not self.has_closed and connection.error is None:
             self.outgoing = self.outgoing[connection.send(self.outgoing[:5000], now) :]
             if not self.outgoing:
                 self.has_closed = True
@@ -94,7 +94,7 @@ def run(ends: list[End], path: Path, until: int) -> int:
                 while (segment := end.connection.next_segment(now)) is not None:
                     busy = True
                     path.put(1 - index, wire.encode_for(segment, names[index].address, names[1 - index].address), now)
-                check(end.connection.tcb)
+                check(end.connection._tcb)
         deadline = min(*(end.connection.next_timeout() for end in ends), path.flying[0][0] if path.flying else NEVER)
         if deadline == NEVER or deadline > until:
             return now
@@ -105,7 +105,7 @@ def run(ends: list[End], path: Path, until: int) -> int:
             if segment is not None:
                 segment.ecn = path.mark()
                 ends[to].connection.segment_arrives(segment, now)
-                check(ends[to].connection.tcb)
+                check(ends[to].connection._tcb)
         for end in ends:
             end.connection.handle_timeout(now)
 

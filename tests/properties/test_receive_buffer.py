@@ -97,5 +97,5 @@ def test_two_ends_of_which_one_never_reads(octets: int, every: int) -> None:
         sent += connection.send(bytes(octets), world.now)
         world.run(until=world.now + every)
     world.run(until=world.now + 60 * SECOND)
-    assert accepted[0].readable <= 8192 + (1 << accepted[0].tcb.rcv.shift)
-    assert connection.tcb.snd.wnd == 0
+    assert accepted[0].readable <= 8192 + (1 << accepted[0]._tcb.rcv.shift)
+    assert connection._tcb.snd.wnd == 0

@@ -32,13 +32,13 @@ class Thin(End):
         while connection.next_event() is not None:
             pass
         self.incoming += connection.receive(1 << 30, now) if connection.readable else b""
-        if connection.tcb.is_synchronized and not self.has_closed and not connection.unacknowledged:
+        if connection._tcb.is_synchronized and not self.has_closed and not connection.unacknowledged:
             self.outgoing = self.outgoing[connection.send(self.outgoing[: self.size], now) :]
             if not self.outgoing:
                 self.has_closed = True
                 connection.close(now)
-        undone = connection.tcb.segments_retransmitted  # at most: each adds two ticks (RFC 4015, 3.1, step 0)
-        assert connection.tcb.rtt.smoothed <= ROUND_TRIP + TICK + 2 * TICK * undone
+        undone = connection._tcb.segments_retransmitted  # at most: each adds two ticks (RFC 4015, 3.1, step 0)
+        assert connection._tcb.rtt.smoothed <= ROUND_TRIP + TICK + 2 * TICK * undone
 
 
 @settings(max_examples=150, deadline=None)

@@ -23,7 +23,7 @@ class Watched(End):
         self.seen: set[tuple[int, ...]] = set()
 
     def act(self, now: int) -> None:
-        timers = self.connection.tcb.timers
+        timers = self.connection._tcb.timers
         self.seen.add(tuple(filter(timers.is_running, WATCHED)))
         super().act(now)
 

@@ -91,7 +91,7 @@ def steady(controller: type[Congestion], conditions: Conditions, octets: int, se
     flow = Flow(transfer, octets, 0)
     transfer.world.run(3600 * SECOND, stop=lambda: flow.arrived >= octets // 2)
     assert flow.connection is not None
-    tcb = flow.connection.tcb
+    tcb = flow.connection._tcb
     arrived, began, sent, again = flow.arrived, transfer.world.now, tcb.segments_sent, tcb.segments_retransmitted
     transfer.world.run(3600 * SECOND, stop=lambda: flow.arrived == octets)
     took = transfer.world.now - began

@@ -12,7 +12,7 @@ STEP = 1 << 30
 
 def leap(connection: Connection, octets: int) -> None:
     """As if ``octets`` had been sent and acknowledged, and received and read, meanwhile."""
-    tcb = connection.tcb
+    tcb = connection._tcb
     for name in ("una", "nxt", "max", "wl2", "up"):
         setattr(tcb.snd, name, seq.add(getattr(tcb.snd, name), octets))
     tcb.rcv.nxt = seq.add(tcb.rcv.nxt, octets)
@@ -22,7 +22,7 @@ def leap(connection: Connection, octets: int) -> None:
 
 def test_urgent_data_of_long_ago_is_not_ahead() -> None:
     connection = established().connection
-    tcb = connection.tcb
+    tcb = connection._tcb
     connection.segment_arrives(Segment(tcb.remote.port, tcb.local.port, tcb.rcv.nxt, tcb.snd.una, ACK | URG, 1000, b"now!", 4), 0)
     assert connection.urgent == 4
     connection.receive(4, 0)

@@ -88,7 +88,7 @@ class Pair:
                 self._carry(1 - index, segment)
             while (event := end.next_event()) is not None:
                 self.opened[index] += isinstance(event, Opened)
-            check(end.tcb)
+            check(end._tcb)
 
     def _carry(self, to: int, segment: Segment) -> None:
         which, what = self.fault
@@ -200,7 +200,7 @@ def test_bad_open_2_a_connection_to_itself() -> None:
             connection.segment_arrives(segment, now)
             total += 1
             assert total < 100
-        check(connection.tcb)
+        check(connection._tcb)
     assert connection.state is ESTABLISHED
     connection.send(b"echo", 10_000_000)
     segment = connection.next_segment(10_000_000)

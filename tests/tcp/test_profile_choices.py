@@ -34,7 +34,7 @@ def established(**choices: object) -> Connection:
 def arrives(connection: Connection, ahead: int, flags: int, data: bytes = b"") -> Segment | None:
     """``ahead`` of the first number after the peer's SYN."""
     connection.segment_arrives(Segment(REMOTE.port, LOCAL.port, PEER + 1 + ahead, 1, flags, 30000, data), 1000)
-    check(connection.tcb)
+    check(connection._tcb)
     return connection.next_segment(1000)
 
 
@@ -68,13 +68,13 @@ def test_a_syn_in_the_window_is_challenged_or_resets() -> None:
 
 
 def test_a_buffer_of_whole_segments() -> None:
-    assert established(receive_buffer=65536).tcb.receive_limit == 65536
-    assert established(receive_buffer=65536, whole_segments=True).tcb.receive_limit == 45 * 1460
+    assert established(receive_buffer=65536)._tcb.receive_limit == 65536
+    assert established(receive_buffer=65536, whole_segments=True)._tcb.receive_limit == 45 * 1460
 
 
 def test_a_window_of_the_whole_buffer() -> None:
     connection = established(receive_buffer=65700, whole_buffer=True)
-    assert connection.tcb.rcv.wnd == 65700
+    assert connection._tcb.rcv.wnd == 65700
     arrives(connection, 0, ACK, bytes(799))
     answer = arrives(connection, 799, ACK, bytes(1))
     assert answer is not None
@@ -118,7 +118,7 @@ def test_the_layout_of_a_syns_options(layout: Layout, timestamps: bool, scale: b
 def test_rfc2883_4_2_the_first_of_several_duplicates_is_told() -> None:
     """A segment over text left of RCV.NXT and over text that is held."""
     connection = established()
-    connection.tcb.sack_agreed = True
+    connection._tcb.sack_agreed = True
     arrives(connection, 0, ACK, bytes(100))
     arrives(connection, 200, ACK, bytes(100))
     answer = arrives(connection, 0, ACK, bytes(400))

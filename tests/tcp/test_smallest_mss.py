@@ -93,7 +93,7 @@ def test_a_signature_leaves_something_too(algorithm: Algorithm) -> None:
     syn = Segment(REMOTE.port, LOCAL.port, 1, 0, SYN, 65_535, tsval=1, tsecr=0)
     syn.mss = 1
     connection.segment_arrives(syn, 0)
-    assert connection.tcb.data_mss >= 8
+    assert connection._tcb.data_mss >= 8
 
 
 @pytest.mark.parametrize("half_open", [0, 40])
@@ -127,4 +127,4 @@ def test_a_host_heeds_no_claim_below_what_nearly_every_path_carries(claimed: int
     connection.send(TEXT, stranger.now)
     packet = stranger.drain()[0]
     stranger.give(stranger.control(icmp.IcmpMessage(icmp.PACKET_TOO_BIG, 0, claimed, packet[:28])))
-    assert connection.tcb.path_mtu >= 552
+    assert connection._tcb.path_mtu >= 552

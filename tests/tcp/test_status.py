@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from postel.tcp.config import DEFAULT
-from postel.tcp.connection import Status
+from postel.tcp.connection import Connection, Status
 from postel.tcp.recovery import Figures
 from postel.tcp.state import ESTABLISHED
 from postel.tcp.status import SACK, TIMESTAMPS, WINDOW_SCALE, of
@@ -200,3 +200,25 @@ def test_variables_are_those_of_3_3_1() -> None:
     assert "IRS" not in states.syn_sent().connection.variables()
     scene.aborts()
     assert scene.connection.variables() == {}
+
+
+def test_options_are_what_both_syns_have() -> None:
+    options = established(DEFAULT, Peer(mss=1000, window_scale=3, sack=True, tsval=1)).connection.options
+    assert (options.send_mss, options.receive_mss) == (1000, 1460)
+    assert (options.timestamps, options.sack, options.window_scaling) == (True, True, True)
+    assert (options.send_shift, options.receive_shift, options.ecn, options.signature) == (3, 7, "off", 0)
+    options = established(DEFAULT, Peer()).connection.options
+    assert (options.timestamps, options.sack, options.window_scaling, options.send_shift, options.receive_shift) == (
+        False,
+        False,
+        False,
+        0,
+        0,
+    )
+
+
+def test_asking_for_options_and_controller_makes_nothing() -> None:
+    connection = Connection(LOCAL, REMOTE)
+    connection.open_active(0)
+    assert (connection.controller, connection.options.timestamps) == (None, False)
+    assert connection._tcb.controller is None

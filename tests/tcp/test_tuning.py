@@ -57,8 +57,8 @@ def test_the_window_scale_fits_the_largest_buffer_and_the_window_stops_there() -
     assert scene.tcb.rcv.shift == 3
     rounds(scene, *[100 * MSS] * 6)
     assert scene.tcb.receive_limit == 300_000
-    assert established(DEFAULT, WIDE).tcb.rcv.shift == 7
-    assert established(replace(DEFAULT, receive_buffer_maximum=10_000), WIDE).tcb.receive_limit == 10_000
+    assert established(DEFAULT, WIDE)._tcb.rcv.shift == 7
+    assert established(replace(DEFAULT, receive_buffer_maximum=10_000), WIDE)._tcb.receive_limit == 10_000
 
 
 def test_a_steady_slow_sender_needs_no_more_than_there_is() -> None:
@@ -147,7 +147,7 @@ def test_it_stops_at_its_maximum() -> None:
         scene.sends(bytes(1 << 20))
         flies(scene)
     assert scene.tcb.send_limit == 100_000
-    assert established(replace(DEFAULT, send_buffer_maximum=1000), WIDE).tcb.send_limit == 1000
+    assert established(replace(DEFAULT, send_buffer_maximum=1000), WIDE)._tcb.send_limit == 1000
 
 
 # Memory
