@@ -1,7 +1,7 @@
 """BBR (draft-ietf-ccwg-bbr): a controller that keeps to a model of the path, at a pace of its own.
 
-What it knows of the path is in `Model`, what it makes of that in `Control`. Here is the machine of seven states between them, which probes
-for more bandwidth and drains what that left in the queue. Names are the draft's.
+What it knows of the path is in `PathModel`, what it makes of that in `ControlParameters`. Here is the machine of seven states between
+them, which probes for more bandwidth and drains what that left in the queue. Names are the draft's.
 """
 
 from enum import Enum, auto
@@ -9,7 +9,7 @@ from typing import Final
 
 from postel.compiler import mypyc_attr
 from postel.tcp.congestion import Sample
-from postel.tcp.congestion.control import (
+from postel.tcp.congestion.bbr.control_parameters import (
     DRAIN,
     PROBE_BW,
     PROBE_BW_CRUISE,
@@ -18,10 +18,10 @@ from postel.tcp.congestion.control import (
     PROBE_BW_UP,
     PROBE_RTT,
     STARTUP,
-    Control,
-    State,
+    BbrState,
+    ControlParameters,
 )
-from postel.tcp.congestion.model import BETA_PERCENT, INFINITE
+from postel.tcp.congestion.bbr.path_model import BETA_PERCENT, INFINITE
 from postel.tcp.congestion.xorshift import Xorshift
 from postel.times import MILLISECOND, SECOND
 
@@ -45,7 +45,7 @@ MOST_PROBE_ROUNDS: Final = 63
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class BBR(Control):
+class BBR(ControlParameters):
     """Paces at what the path delivers, and keeps twice in flight what fits into it.
 
     It lives on samples. Where recovery has none, as without SACK, it stays near the initial window (4.1.3.6 of the draft).
@@ -69,7 +69,7 @@ class BBR(Control):
         self.probe_rtt_done_stamp = 0
         self.probe_rtt_round_done = False
         self.idle_restart = False
-        self.undo_state: State | None = None
+        self.undo_state: BbrState | None = None
         self.undo_bw_shortterm = 0
         self.undo_inflight_shortterm = 0
         self.undo_inflight_longterm = 0
@@ -88,7 +88,7 @@ class BBR(Control):
         if not self._has_begun:
             self._has_begun = True
             model.begin(now)
-        model.take(sample)
+        model.generate_rate_sample(sample)
         self._max = sample.max
         if model.newly_lost:
             self._handle_loss(now)

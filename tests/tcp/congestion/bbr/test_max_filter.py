@@ -3,12 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postel.tcp.congestion.maximum import Maximum
+from postel.tcp.congestion.bbr.max_filter import MaxFilter
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 100))), st.integers(1, 5))
 def test_it_is_the_largest_of_the_last_ticks(steps: list[tuple[int, int]], length: int) -> None:
-    windowed = Maximum()
+    windowed = MaxFilter()
     tick = 0
     seen: list[tuple[int, int]] = []
     for passed, value in steps:

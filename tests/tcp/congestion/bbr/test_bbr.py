@@ -6,7 +6,7 @@ import pytest
 
 from postel.tcp.congestion import Sample
 from postel.tcp.congestion.bbr import BBR, PROBE_RTT_DURATION, AckPhase
-from postel.tcp.congestion.control import (
+from postel.tcp.congestion.bbr.control_parameters import (
     DRAIN,
     GAINS,
     PROBE_BW,
@@ -16,9 +16,9 @@ from postel.tcp.congestion.control import (
     PROBE_BW_UP,
     PROBE_RTT,
     STARTUP,
-    State,
+    BbrState,
 )
-from postel.tcp.congestion.model import INFINITE, PROBE_RTT_INTERVAL
+from postel.tcp.congestion.bbr.path_model import INFINITE, PROBE_RTT_INTERVAL
 from postel.times import MILLISECOND, SECOND
 from tests.tcp.congestion.bottleneck import Bottleneck
 from tests.tcp.congestion.samples import SMSS, START, sample
@@ -37,7 +37,7 @@ class Flow:
         self.states = [STARTUP]
 
     @property
-    def state(self) -> State:
+    def state(self) -> BbrState:
         return self.control.state
 
     def run(self, duration: int, until: Callable[[], bool] = lambda: False) -> bool:
@@ -48,10 +48,10 @@ class Flow:
 
         return self.path.run(duration, seen)
 
-    def reaches(self, state: State, within: int = 20 * SECOND) -> None:
+    def reaches(self, state: BbrState, within: int = 20 * SECOND) -> None:
         assert self.run(within, lambda: self.state is state), f"{self.states}, then no {state}"
 
-    def leaves(self, state: State, within: int = 20 * SECOND) -> None:
+    def leaves(self, state: BbrState, within: int = 20 * SECOND) -> None:
         assert self.run(within, lambda: self.state is not state), f"{self.states}, and no end of it"
 
     def goodput(self, duration: int) -> float:
@@ -236,7 +236,7 @@ def test_exiting_probe_up_on_loss_when_application_limited() -> None:
 
 @pytest.mark.label("BBR-rate-2", "BBR-startup", "BBR-probebw")
 @pytest.mark.parametrize("state", [STARTUP, PROBE_BW_UP])
-def test_never_exiting_probe_up_or_startup_when_application_limited_with_no_loss(state: State) -> None:
+def test_never_exiting_probe_up_or_startup_when_application_limited_with_no_loss(state: BbrState) -> None:
     flow = Flow()
     if state is PROBE_BW_UP:
         flow.reaches(PROBE_BW_UP)
@@ -465,7 +465,7 @@ def test_probe_rtt_is_over_when_the_connection_was_idle_meanwhile() -> None:
 
 @pytest.mark.label("BBR-cwnd", "BBR-filter")
 @pytest.mark.parametrize("state", [STARTUP, PROBE_BW_CRUISE])
-def test_expected_bandwidth_on_a_link_with_aggregation(state: State) -> None:
+def test_expected_bandwidth_on_a_link_with_aggregation(state: BbrState) -> None:
     """ACKs that wait for each other for 20 ms: half a round trip's worth of them at once."""
     flow = Flow()
     if state is PROBE_BW_CRUISE:
@@ -534,10 +534,10 @@ def told(**fields: int) -> Sample:
 def test_where_in_a_burst_losses_crossed_the_threshold() -> None:
     """100 segments in flight, 10 of them lost in one burst: the first two of them were 2 % of 92."""
     control = BBR(SMSS, 10 * SMSS)
-    control.model.take(told(segment_flight=100 * SMSS, lost_since=10 * SMSS, total_lost=10 * SMSS, lost=10 * SMSS))
+    control.model.generate_rate_sample(told(segment_flight=100 * SMSS, lost_since=10 * SMSS, total_lost=10 * SMSS, lost=10 * SMSS))
     assert control.model.is_inflight_too_high
     assert control.model.inflight_at_loss == 90 * SMSS + 2 * 90 * SMSS // 98
-    control.model.take(told(segment_flight=100 * SMSS, lost_since=2 * SMSS, total_lost=10 * SMSS))
+    control.model.generate_rate_sample(told(segment_flight=100 * SMSS, lost_since=2 * SMSS, total_lost=10 * SMSS))
     assert not control.model.is_inflight_too_high
 
 
@@ -579,7 +579,7 @@ def test_a_spurious_end_of_startup_is_taken_back() -> None:
 
 
 @pytest.mark.parametrize("undoes", [STARTUP, PROBE_BW_UP])
-def test_in_probe_rtt_the_undone_state_comes_later(undoes: State) -> None:
+def test_in_probe_rtt_the_undone_state_comes_later(undoes: BbrState) -> None:
     flow = Flow()
     flow.reaches(PROBE_BW_CRUISE)
     flow.path.delay += 5 * MILLISECOND
@@ -629,7 +629,7 @@ def test_loss_that_nobody_counts_is_loss_all_the_same() -> None:
 
 @pytest.mark.label("BBR-ecn")
 @pytest.mark.parametrize(("state", "then"), [(STARTUP, DRAIN), (PROBE_BW_UP, PROBE_BW_DOWN), (PROBE_BW_CRUISE, PROBE_BW_CRUISE)])
-def test_bbr_ecn_a_mark_is_congestion(state: State, then: State) -> None:
+def test_bbr_ecn_a_mark_is_congestion(state: BbrState, then: BbrState) -> None:
     flow = Flow()
     flow.run(20 * SECOND, lambda: flow.state is state and flow.path.sent > 20)
     flow.control.marked(flow.path.flight, flow.path.now)

@@ -1,7 +1,7 @@
 """A windowed maximum: the largest of what was seen lately, where time is a count of rounds or cycles."""
 
 
-class Maximum:
+class MaxFilter:
     """Keeps one entry for each tick at most: those that nothing larger has followed, oldest and largest first."""
 
     __slots__ = ("_entries",)

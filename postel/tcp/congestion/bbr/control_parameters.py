@@ -5,11 +5,11 @@ from typing import ClassVar, Final
 
 from postel.compiler import mypyc_attr
 from postel.tcp.congestion import Congestion
-from postel.tcp.congestion.model import INFINITE, Model
+from postel.tcp.congestion.bbr.path_model import INFINITE, PathModel
 from postel.times import MILLISECOND, SECOND
 
 
-class State(Enum):
+class BbrState(Enum):
     """5.1.1."""
 
     STARTUP = auto()
@@ -21,9 +21,9 @@ class State(Enum):
     PROBE_RTT = auto()
 
 
-STARTUP, DRAIN, PROBE_RTT = State.STARTUP, State.DRAIN, State.PROBE_RTT
-PROBE_BW_DOWN, PROBE_BW_CRUISE = State.PROBE_BW_DOWN, State.PROBE_BW_CRUISE
-PROBE_BW_REFILL, PROBE_BW_UP = State.PROBE_BW_REFILL, State.PROBE_BW_UP
+STARTUP, DRAIN, PROBE_RTT = BbrState.STARTUP, BbrState.DRAIN, BbrState.PROBE_RTT
+PROBE_BW_DOWN, PROBE_BW_CRUISE = BbrState.PROBE_BW_DOWN, BbrState.PROBE_BW_CRUISE
+PROBE_BW_REFILL, PROBE_BW_UP = BbrState.PROBE_BW_REFILL, BbrState.PROBE_BW_UP
 PROBE_BW: Final = (PROBE_BW_DOWN, PROBE_BW_CRUISE, PROBE_BW_REFILL, PROBE_BW_UP)
 
 GAINS: Final = {  # percent: of pacing and of the window (5.6.1)
@@ -42,7 +42,7 @@ LARGEST_QUANTUM: Final = 64 * 1024
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Control(Congestion):
+class ControlParameters(Congestion):
     """The state is `BBR`'s to choose; what follows from it is here.
 
     ``send_quantum`` is the most that should leave at once, in octets (5.6.3).
@@ -52,7 +52,7 @@ class Control(Congestion):
 
     def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
         super().__init__(smss, initial_window, seed)
-        self.model = Model()
+        self.model = PathModel()
         self.state = STARTUP
         self.pacing_gain, self.cwnd_gain = GAINS[STARTUP]
         self.max_inflight = 0
@@ -62,7 +62,7 @@ class Control(Congestion):
         self._is_in_recovery = False
         self._pace(MILLISECOND)
 
-    def _enter(self, state: State) -> None:
+    def _enter(self, state: BbrState) -> None:
         self.state = state
         self.pacing_gain, self.cwnd_gain = GAINS[state]
 

@@ -7,7 +7,7 @@ that speaks of no segment (``interval`` 0) only losses and round trips count.
 from typing import Final
 
 from postel.tcp.congestion import Sample
-from postel.tcp.congestion.maximum import Maximum
+from postel.tcp.congestion.bbr.max_filter import MaxFilter
 from postel.times import SECOND
 
 INFINITE: Final = 1 << 60
@@ -20,7 +20,7 @@ LOSS_THRESH_PERCENT: Final = 2
 BETA_PERCENT: Final = 70  # BBR-loss
 
 
-class Model:
+class PathModel:
     """What BBR knows of the path. `BBR` tells it of each ACK in the order of the draft's UpdateModelAndState."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Model:
         self.rounds_since_probe_up = 0
 
         self.max_bw = 0
-        self.max_bw_filter = Maximum()
+        self.max_bw_filter = MaxFilter()
         self.cycle_count = 0
         self.bw = 0
         self.bw_shortterm = INFINITE
@@ -64,7 +64,7 @@ class Model:
         self.probe_rtt_expired = False
 
         self.extra_acked = 0
-        self.extra_acked_filter = Maximum()
+        self.extra_acked_filter = MaxFilter()
         self.extra_acked_delivered = 0
         self.extra_acked_interval_start = 0
 
@@ -74,7 +74,7 @@ class Model:
         """The first ACK: only now is there a time to count from."""
         self.min_rtt_stamp = self.probe_rtt_min_stamp = self.extra_acked_interval_start = now
 
-    def take(self, sample: Sample) -> None:
+    def generate_rate_sample(self, sample: Sample) -> None:
         """GenerateRateSample."""
         self.delivered = sample.total_delivered
         self.newly_lost = sample.total_lost - self._lost
