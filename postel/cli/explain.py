@@ -18,7 +18,7 @@ from postel.cli.capture import source
 from postel.cli.capture.rows import Rows, Told, storage
 from postel.cli.network.recording import json_text, show, speakable
 from postel.errors import ArgumentError
-from postel.view.capture import Connection, Reader, Table, page, report, words
+from postel.view.capture import Connection, Reader, Table, page, report, translations
 from postel.view.capture.replay import Replay
 from postel.view.capture.table import Seen
 from postel.view.capture.unusual import Unusual
@@ -70,7 +70,7 @@ class _Explanation:
             told.json = json_text(report.record(connection, findings, self.language), sys.stdout)
         elif findings is not None:
             told.findings = [report.finding_text(finding, self.language) for finding in findings]
-            told.findings = told.findings or [words.say(words.SENTENCES["nothing unusual"], self.language)]
+            told.findings = told.findings or [translations.say(translations.SENTENCES["nothing unusual"], self.language)]
         if self.options.follow:
             self.print([told], report.LEAST_WIDTHS)
         else:
@@ -96,7 +96,7 @@ class _Explanation:
             return
         if not self.rows:
             if self.table.packets or self.reader.damage is None:
-                print(words.say(words.SENTENCES["no tcp"], self.language, packets=self.table.packets))
+                print(translations.say(translations.SENTENCES["no tcp"], self.language, packets=self.table.packets))
             return
         print(report.line(report.heads(self.language), self.rows.widths, self.room))
         self.print(self.rows, self.rows.widths)

@@ -27,7 +27,7 @@ from postel.cli.network.recording import can_encode, columns, json_text, preferr
 from postel.errors import ArgumentError
 from postel.lab import Report, script, variables
 from postel.lab.scene import Scene
-from postel.view import header, notes, pcapng, record, states, timeline
+from postel.view import header, notes, pcapng, states, timeline, trace_json
 from postel.view.svg import diagram
 from postel.view.svg import ladder as picture
 from postel.view.width import left, plain, width, wrap
@@ -283,7 +283,7 @@ def _as_data(report: Report) -> dict[str, Any]:
         "found": str(report.verdict),
         "agrees": report.agrees,
         "runs": [
-            {"title": scene.title, "connections": record.of_flows(scene.trace.flows), "variables": variables.rows(scene)}
+            {"title": scene.title, "connections": trace_json.of_flows(scene.trace.flows), "variables": variables.rows(scene)}
             for scene in report.scenes
         ],
     }

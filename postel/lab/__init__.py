@@ -10,7 +10,7 @@ Every claim is an experiment on hosts in virtual time: the same for the same see
 
 from postel.lab.catalogue import Claim, Report, claim, claims, run
 from postel.lab.interference import Interference
-from postel.lab.texts import Text, words
+from postel.lab.translations import Text, words
 from postel.lab.verdict import Verdict
 
 __all__ = ["Claim", "Interference", "Report", "Text", "Verdict", "claim", "claims", "run", "words"]

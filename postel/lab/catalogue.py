@@ -11,7 +11,7 @@ from postel.lab import close, compare, data, handshake, numbers, queues, waiting
 from postel.lab.bench import Bench
 from postel.lab.interference import Interference
 from postel.lab.scene import Scene
-from postel.lab.texts import Text, table, text_of, words
+from postel.lab.translations import Text, table, text_of, words
 from postel.lab.verdict import Verdict
 
 Experiment = Callable[[Bench], Verdict]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from postel.errors import ConnectionReset
 from postel.lab.bench import Bench
-from postel.lab.kinds import arrived, flags_of, has_data, is_fin, is_reset
+from postel.lab.packet_kinds import arrived, flags_of, has_data, is_fin, is_reset
 from postel.lab.scene import Scene
 from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP

@@ -2,7 +2,7 @@
 
 from postel.lab.bench import Bench
 from postel.lab.data import of_data
-from postel.lab.kinds import arrived, has_data, is_fin, is_syn
+from postel.lab.packet_kinds import arrived, has_data, is_fin, is_syn
 from postel.lab.scene import PORT, End, Postbox
 from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP, PASS, dropping

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from postel.lab.bench import Bench
-from postel.lab.kinds import arrived, has_data
+from postel.lab.packet_kinds import arrived, has_data
 from postel.lab.scene import PORT
 from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP, PASS, corrupt, deliver_after, duplicate

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from postel.host.host import Host, HostEvent
-from postel.lab.texts import remark
+from postel.lab.translations import remark
 from postel.tcp import seq
 from postel.tcp.connection import Connection
 from postel.tcp.state import SYN_SENT

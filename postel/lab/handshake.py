@@ -6,7 +6,7 @@ from itertools import pairwise
 from postel.errors import ConnectionRefused, ConnectionReset, ConnectionTimedOut
 from postel.lab.bench import Bench
 from postel.lab.front import Front, OpensOnSyn, TakesAnyAck
-from postel.lab.kinds import arrived, has_data, is_bare_ack, is_reset, is_syn, is_syn_ack
+from postel.lab.packet_kinds import arrived, has_data, is_bare_ack, is_reset, is_syn, is_syn_ack
 from postel.lab.scene import Scene
 from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP, deliver_after

@@ -5,7 +5,7 @@ from itertools import combinations
 
 from postel.lab.bench import Bench
 from postel.lab.front import CountsFromTheClock, Front
-from postel.lab.kinds import arrived, has_data, is_bare_ack, is_fin, is_syn, is_syn_ack
+from postel.lab.packet_kinds import arrived, has_data, is_bare_ack, is_fin, is_syn, is_syn_ack
 from postel.lab.scene import Scene
 from postel.lab.verdict import Verdict, decide
 from postel.tcp import seq

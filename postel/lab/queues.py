@@ -1,7 +1,7 @@
 """What a server keeps between a SYN and accept, and what it does when that is full."""
 
 from postel.lab.bench import Bench
-from postel.lab.kinds import is_reset
+from postel.lab.packet_kinds import is_reset
 from postel.lab.scene import Scene
 from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP

@@ -15,7 +15,7 @@ from postel.host.host import Host, HostEvent
 from postel.host.listener import Listener
 from postel.lab.front import Front, Note
 from postel.lab.interference import Interference
-from postel.lab.texts import remark
+from postel.lab.translations import remark
 from postel.sim import Subject, Verdict, World, deciding
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection

@@ -7,7 +7,7 @@ from postel.host.listener import Listener
 from postel.lab.bench import Bench
 from postel.lab.close import close_in_turn, of_bare_ack
 from postel.lab.data import of_data
-from postel.lab.kinds import arrived, is_fin, is_reset
+from postel.lab.packet_kinds import arrived, is_fin, is_reset
 from postel.lab.scene import Scene
 from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP, PASS, echo

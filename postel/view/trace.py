@@ -11,7 +11,7 @@ from collections import deque
 from postel.sim.world import Witness
 from postel.tcp.observer import TimerName
 from postel.tcp.state import State
-from postel.view import record
+from postel.view import trace_json
 from postel.view.flow import Change, Expiry, Flow, Remark
 from postel.view.packet import NOWHERE, Packet
 from postel.view.packet import read as packet_of
@@ -260,7 +260,7 @@ class Trace(Witness):
 
     def to_json(self, *, indent: int | None = None) -> str:
         """All of it: connections with their packets, states and timers. Times in microseconds, numbers relative."""
-        return json.dumps({"forgotten": self.forgotten, "connections": record.of_flows(self.flows)}, indent=indent)
+        return json.dumps({"forgotten": self.forgotten, "connections": trace_json.of_flows(self.flows)}, indent=indent)
 
 
 def _when(cause: Packet | Expiry | Remark) -> int:

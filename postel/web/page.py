@@ -17,7 +17,7 @@ from postel.view.flow import Flow
 from postel.view.notes import LANGUAGES
 from postel.view.svg import diagram, ladder, palette
 from postel.view.svg.element import document, element, escaped, in_languages
-from postel.web import words
+from postel.web import translations
 from postel.web.story import Story, Variables, title_of
 
 _NAMES: Final = {"en": "English", "zh": "中文"}
@@ -27,7 +27,7 @@ _COLOURS: Final = {"holds": "open", "caveat": "opening", "myth": "lost", "change
 
 def of(reports: Sequence[Report], language: str, *, commands: Sequence[str] = (), unfold: bool = False) -> str:
     """``language`` is the one that it opens in; ``commands`` make each of the runs again."""
-    titles = words.say("title") if len(reports) > 1 else words.both(reports[0].claim.text)
+    titles = translations.say("title") if len(reports) > 1 else translations.both(reports[0].claim.text)
     told = [_of_report(report, command, unfold=unfold) for report, command in zip(reports, commands or [""] * len(reports), strict=True)]
     head = [
         element("meta", charset="utf-8"),
@@ -48,19 +48,23 @@ def _asset(name: str) -> str:
 def _top() -> str:
     buttons = [element("button", name, type="button", data_language=language) for language, name in _NAMES.items()]
     title = element("strong", "postel lab")
-    return element("header", title, in_languages("span", words.say("lead")), element("nav", *buttons, class_="languages"), class_="top")
+    return element(
+        "header", title, in_languages("span", translations.say("lead")), element("nav", *buttons, class_="languages"), class_="top"
+    )
 
 
 def _contents(reports: Sequence[Report]) -> str:
     entries = [
-        element("li", element("a", _verdict(report), in_languages("span", words.both(report.claim.text)), href=f"#{report.claim.id}"))
+        element(
+            "li", element("a", _verdict(report), in_languages("span", translations.both(report.claim.text)), href=f"#{report.claim.id}")
+        )
         for report in reports
     ]
-    return element("nav", in_languages("h1", words.say("contents")), element("ol", *entries), class_="contents")
+    return element("nav", in_languages("h1", translations.say("contents")), element("ol", *entries), class_="contents")
 
 
 def _verdict(report: Report) -> str:
-    return in_languages("span", words.both(lab.words()[str(report.verdict)]), class_=f"verdict {_COLOURS[str(report.verdict)]}")
+    return in_languages("span", translations.both(lab.words()[str(report.verdict)]), class_=f"verdict {_COLOURS[str(report.verdict)]}")
 
 
 # A claim and its runs
@@ -68,18 +72,18 @@ def _verdict(report: Report) -> str:
 
 def _of_report(report: Report, command: str, *, unfold: bool) -> str:
     claim = report.claim
-    told = [("look", words.both(claim.look)), ("verdict", {language: report.conclusion(language) for language in LANGUAGES})]
+    told = [("look", translations.both(claim.look)), ("verdict", {language: report.conclusion(language) for language in LANGUAGES})]
     facts = [_fact(key, in_languages("span", text)) for key, text in told]
     facts.append(_fact("rfc", escaped(claim.rfc)))
     if command:
         facts.append(_fact("again", element("code", escaped(command))))
-    title = element("div", _verdict(report), in_languages("h1", words.both(claim.text)), class_="title")
+    title = element("div", _verdict(report), in_languages("h1", translations.both(claim.text)), class_="title")
     runs = [_of_run(scene, report, number, unfold=unfold) for number, scene in enumerate(report.scenes, 1)]
     return element("section", title, element("dl", *facts), *runs, class_="claim", id=claim.id)
 
 
 def _fact(key: str, inner: str) -> str:
-    return in_languages("dt", words.both(lab.words()[key])) + element("dd", inner)
+    return in_languages("dt", translations.both(lab.words()[key])) + element("dd", inner)
 
 
 def _of_run(scene: Scene, report: Report, number: int, *, unfold: bool) -> str:
@@ -92,7 +96,7 @@ def _of_run(scene: Scene, report: Report, number: int, *, unfold: bool) -> str:
     for flow in flows:
         if len(flows) > 1:
             key = "connection" if flow.changes else "exchange"
-            stages.append(in_languages("h3", words.say(key, number=flow.number)))
+            stages.append(in_languages("h3", translations.say(key, number=flow.number)))
         stages.append(_Stage(scene, flow, unfold=unfold).html())
     return element("section", *heads, *stages, class_="run")
 
@@ -130,10 +134,10 @@ class _Stage:
         last = len(self.moments) - 1
         buttons = [
             _button("back", "←"),
-            element("button", "▶ ", in_languages("span", words.say("play")), type="button", class_="play"),
+            element("button", "▶ ", in_languages("span", translations.say("play")), type="button", class_="play"),
             _button("forth", "→"),
         ]
-        label = words.say("moment")["en"]
+        label = translations.say("moment")["en"]
         scrubber = element("input", type="range", min=0, max=last, step=1, value=opening, class_="scrubber", aria_label=label)
         told = [element("output", class_="time"), element("p", class_="said", aria_live="polite")]
         return element("div", *buttons, scrubber, *told, class_="controls")
@@ -158,23 +162,23 @@ class _Stage:
 
     def _variables(self, known: list[Variables], now: list[int]) -> str:
         heads = [element("th", escaped(self.story.name(index)), class_="second" if index else "first") for index in (0, 1)]
-        title = element("th", in_languages("span", words.say("variables")), colspan=2)
+        title = element("th", in_languages("span", translations.say("variables")), colspan=2)
         rows = [element("tr", title, *heads)]
-        for name, meaning in words.variables().items():
+        for name, meaning in translations.variables().items():
             cells = [element("td", _number(known[index].get(name) if index >= 0 else None)) for index in now]
             what = in_languages("span", meaning, class_="meaning")
             rows.append(element("tr", element("th", name, scope="row"), element("td", what), *cells, data_name=name))
-        return element("table", *rows, class_="variables") + in_languages("p", words.say("relative"), class_="small")
+        return element("table", *rows, class_="variables") + in_languages("p", translations.say("relative"), class_="small")
 
     def _history(self) -> str:
-        names = list(words.variables())
-        head = [in_languages("th", words.say("who")), element("th"), in_languages("th", words.say("segment"))]
+        names = list(translations.variables())
+        head = [in_languages("th", translations.say("who")), element("th"), in_languages("th", translations.say("segment"))]
         rows = [element("tr", *head, *(element("th", name, class_="number") for name in names))]
         for note, packet in self.noted:
-            way = in_languages("td", words.say("came" if note.arrived else "left"))
+            way = in_languages("td", translations.say("came" if note.arrived else "left"))
             told = [element("td", escaped(note.host)), way, element("td", escaped(title_of(packet)))]
             rows.append(element("tr", *told, *(element("td", _number(note.variables.get(name)), class_="number") for name in names)))
-        summary = element("summary", in_languages("span", words.say("history")))
+        summary = element("summary", in_languages("span", translations.say("history")))
         return element("details", summary, element("div", element("table", *rows), class_="wide"), class_="history")
 
 
@@ -183,5 +187,5 @@ def _number(value: int | None) -> str:
 
 
 def _button(key: str, mark: str) -> str:
-    said = words.say(key)
+    said = translations.say(key)
     return element("button", mark, type="button", class_=key, title=" / ".join(said.values()), aria_label=said["en"])

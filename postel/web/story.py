@@ -12,7 +12,7 @@ from postel.view.moments import Moment
 from postel.view.notes import LANGUAGES
 from postel.view.packet import Packet
 from postel.view.svg import diagram
-from postel.web import words
+from postel.web import translations
 from postel.wire.segment import flags_text
 
 Variables = dict[str, int]
@@ -108,8 +108,8 @@ def _sentence(moment: Moment, story: Story, language: str) -> str:
         title = title_of(what)
         index = int((what.destination if moment.is_arrival else what.source) != story.flow.ends[0])
         key = "arrived" if moment.is_arrival else "lost" if what.lost else "sent"
-        return words.say(key, who=story.name(index), what=title)[language]
-    return words.say("beside", who=story.name(int(what.at != story.flow.ends[0])), what=note)[language]
+        return translations.say(key, who=story.name(index), what=title)[language]
+    return translations.say("beside", who=story.name(int(what.at != story.flow.ends[0])), what=note)[language]
 
 
 def title_of(packet: Packet) -> str:
@@ -120,21 +120,21 @@ def of_packet(packet: Packet) -> dict[str, Any]:
     """Its headers, field by field: where it begins, its octets in hex, and name and value in each language."""
     sections = [
         {
-            "title": words.say("data") if title == "data" else dict.fromkeys(LANGUAGES, title),
+            "title": translations.say("data") if title == "data" else dict.fromkeys(LANGUAGES, title),
             "kind": title,
             "fields": [
                 {
                     "at": field.at,
                     "hex": field.octets.hex(),
-                    "name": {"en": field.name, "zh": words.field(field.name)},
-                    "value": {"en": field.value, "zh": words.value(field.value) if title != "data" else field.value},
+                    "name": {"en": field.name, "zh": translations.field(field.name)},
+                    "value": {"en": field.value, "zh": translations.value(field.value) if title != "data" else field.value},
                 }
                 for field in fields
             ],
         }
         for title, fields in header.sections(packet.octets)
     ]
-    return {"title": title_of(packet), "size": words.say("octets", count=len(packet.octets)), "sections": sections}
+    return {"title": title_of(packet), "size": translations.say("octets", count=len(packet.octets)), "sections": sections}
 
 
 def _state(state: State | None) -> str | None:

@@ -6,7 +6,7 @@ from postel.errors import ArgumentError
 from postel.lab import Interference, Verdict, claim, claims, close, compare, data, handshake, numbers, queues, run, waiting, words
 from postel.lab.bench import Bench
 from postel.lab.front import CountsFromTheClock, OpensOnSyn, TakesAnyAck
-from postel.lab.texts import remark, table
+from postel.lab.translations import remark, table
 from postel.lab.verdict import decide
 from postel.times import MINUTE, NEVER, SECOND
 

@@ -6,7 +6,7 @@ from postel.errors import ConnectionRefused
 from postel.lab import Interference
 from postel.lab.front import Front, OpensOnSyn, TakesAnyAck
 from postel.lab.interference import DELAY
-from postel.lab.kinds import has_data, is_syn
+from postel.lab.packet_kinds import has_data, is_syn
 from postel.lab.scene import End, Scene
 from postel.sim import DROP, PASS
 from postel.tcp.config import DEFAULT

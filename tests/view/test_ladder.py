@@ -9,7 +9,7 @@ import pytest
 
 from postel.errors import ArgumentError
 from postel.tcp.state import CLOSE_WAIT, CLOSED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT
-from postel.view import Trace, ladder, record
+from postel.view import Trace, ladder, trace_json
 from postel.view.width import width
 from postel.wire import icmp, ip, udp
 from postel.wire.segment import ACK, FIN, PSH, RST, SYN
@@ -177,7 +177,7 @@ def test_marks_are_shown() -> None:
     assert ["ECT(0)" in line for line in lines] == [True, False, False, False]
     assert [" CE" in line for line in lines] == [False, True, False, False]
     assert ["ECT(1)" in line for line in lines] == [False, False, True, False]
-    (flow,) = record.of_flows(stage.trace.flows)
+    (flow,) = trace_json.of_flows(stage.trace.flows)
     assert [packet.get("ecn") for packet in flow["packets"]] == [None, None, None, "ECT(0)", "CE", "ECT(1)", None]
 
 

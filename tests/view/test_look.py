@@ -4,7 +4,7 @@ import pytest
 
 from postel.errors import ArgumentError
 from postel.tcp.state import CLOSED, FIN_WAIT_1, LISTEN, SYN_RECEIVED, SYN_SENT
-from postel.view import Trace, header, ladder, record, states, timeline
+from postel.view import Trace, header, ladder, states, timeline, trace_json
 from postel.view.packet import Kind, read
 from postel.view.width import width
 from postel.wire import icmp, ip, udp
@@ -116,7 +116,7 @@ class TestRemarks:
         stage.enters(stage.left, CLOSED, 40)
         assert "  40.000 ms       CLOSED │ restarts" in ladder.render(stage.trace)
         assert "the user's call" not in ladder.render(stage.trace)
-        (flow,) = record.of_flows(stage.trace.flows)
+        (flow,) = trace_json.of_flows(stage.trace.flows)
         assert flow["remarks"] == [{"at": str(stage.left), "texts": ("restarts",), "when": 40_000, "state": "CLOSED"}]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from postel.lab import Interference, claims, run
 from postel.view import fold, header, moments
-from postel.web import page, words
+from postel.web import page, translations
 from postel.web.story import Story
 from tests.view.test_fold import transfer
 
@@ -139,7 +139,7 @@ class TestStory:
             for _, part in header.sections(packet.octets)
             for field in part
         }
-        assert [name for name in seen if name and words.field(name) == name] == []
+        assert [name for name in seen if name and translations.field(name) == name] == []
 
     def test_what_is_lost_is_said_to_be(self) -> None:
         story = stories(page_of("syn-lost"))[0]

@@ -3,7 +3,7 @@
 from html import escape
 from typing import Final
 
-from postel.view.capture import report, words
+from postel.view.capture import report, translations
 from postel.view.capture.report import Row
 from postel.view.flow import Flow
 from postel.view.svg import ladder, palette
@@ -37,7 +37,7 @@ def of(connections: list[tuple[Row, list[str]]], trace: Trace, language: str, *,
 def _of_connection(row: Row, findings: list[str]) -> str:
     cells = "".join(f"<td>{escape(cell)}</td>" for cell in row)
     items = "".join(f"<li>{escape(finding)}</li>" for finding in findings)
-    columns = len(words.COLUMNS) - 1
+    columns = len(translations.COLUMNS) - 1
     below = f'<tr><td></td><td colspan="{columns}"><ul class="finding">{items}</ul></td></tr>\n' if items else ""
     return f"<tr>{cells}</tr>\n{below}"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from postel.times import MILLISECOND, SECOND
-from postel.view.capture import words
+from postel.view.capture import translations
 from postel.view.capture.connection import UNKNOWN, Connection
 from postel.view.capture.unusual import Finding
 from postel.view.width import left, right, width, wrap
@@ -19,11 +19,11 @@ LEAST_WIDTHS: Final = (4, 43, 10, 30, 10, 10, 5, 14, 0)  # of the columns, for r
 
 
 def heads(language: str) -> Row:
-    return tuple(words.say(texts, language) for texts in words.COLUMNS.values())
+    return tuple(translations.say(texts, language) for texts in translations.COLUMNS.values())
 
 
 def row(connection: Connection, language: str) -> Row:
-    """A cell for each of `words.COLUMNS`."""
+    """A cell for each of `translations.COLUMNS`."""
     one, two = connection.ends
     zeek = connection.zeek
     return (
@@ -34,7 +34,7 @@ def row(connection: Connection, language: str) -> Row:
         f"{one.data:,}",
         f"{two.data:,}",
         str(one.retransmissions + two.retransmissions),
-        words.say(words.CLOSINGS[connection.closing], language),
+        translations.say(translations.CLOSINGS[connection.closing], language),
         f"{zeek.state} {zeek.history}",
     )
 
@@ -54,7 +54,7 @@ def line(cells: Row, sizes: Sequence[int] = LEAST_WIDTHS, room: int = UNLIMITED)
     """One row; where there isn't room for so many columns of text, what can wait stands below."""
     padded = {
         column: right(cell, size) if column in _TO_THE_RIGHT else left(cell, size)
-        for cell, size, column in zip(cells, sizes, words.COLUMNS, strict=True)
+        for cell, size, column in zip(cells, sizes, translations.COLUMNS, strict=True)
     }
     if sum(map(width, padded.values())) + 2 * len(padded) <= room:
         return "  ".join(padded.values()).rstrip()
@@ -74,8 +74,8 @@ def finding_text(finding: Finding, language: str) -> str:
     """``#4, #7: 10.0.0.1:80: sent again … – RFC 6298, 5.4``."""
     numbers = ", ".join(f"#{number}" for number in finding.packets)
     if finding.count > len(finding.packets):
-        numbers += f" ({words.say(words.SENTENCES['more'], language, count=finding.count - len(finding.packets))})"
-    return f"{numbers}: {finding.by.endpoint}: {words.of_finding(finding, language)} – {words.rule(finding)}"
+        numbers += f" ({translations.say(translations.SENTENCES['more'], language, count=finding.count - len(finding.packets))})"
+    return f"{numbers}: {finding.by.endpoint}: {translations.of_finding(finding, language)} – {translations.rule(finding)}"
 
 
 def record(connection: Connection, findings: Iterable[Finding] | None, language: str) -> dict[str, Any]:
@@ -100,8 +100,8 @@ def record(connection: Connection, findings: Iterable[Finding] | None, language:
                 "by": str(finding.by.endpoint),
                 "count": finding.count,
                 "packets": finding.packets,
-                "rule": words.rule(finding),
-                "text": words.of_finding(finding, language),
+                "rule": translations.rule(finding),
+                "text": translations.of_finding(finding, language),
             }
             for finding in findings
         ]

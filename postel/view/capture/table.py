@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from postel.tcp.seq import HALF, MASK
 from postel.times import MINUTE
-from postel.view.capture import plain
+from postel.view.capture import plain_frame
 from postel.view.capture.connection import UNKNOWN, Before, Connection, End, Sight
 from postel.view.capture.container import Frame
 from postel.view.capture.frame import NOWHERE, Located, is_damaged, network, segment
@@ -65,7 +65,7 @@ class Table:
         self._closer = closer
         self._only = only
         self._checksums = checksums
-        self._shapes = {} if checksums else plain.SHAPES
+        self._shapes = {} if checksums else plain_frame.SHAPES
         self._at_once = at_once
         self._most = most
         self._ends: dict[bytes, End] = {}
@@ -73,22 +73,22 @@ class Table:
 
     def take(self, octets: bytes, frames: Iterable[Frame]) -> None:
         """All frames of a chunk."""
-        end_of, header_of = self._ends.get, plain.HEADERS.get
+        end_of, header_of = self._ends.get, plain_frame.HEADERS.get
         number, when, known = self.packets, self.now, NOWHERE
         for when, start, captured, original, link in frames:
             number += 1
             if link != known:
-                known, shape = link, self._shapes.get(link, plain.NONE)
+                known, shape = link, self._shapes.get(link, plain_frame.NONE)
                 at, ip, least, least_6, unpack, unpack_6, kinds = shape
             if captured < least:
                 self._locate(octets, number, when, start, captured, original, link)
                 continue
             kind, first, size, way, pair, seq, ack, bits, window = unpack(octets, start + at)
-            if first == plain.IPV4:
-                length = size - 20 - header_of(bits, plain.NEVER)
-            elif first & 0xF0 == plain.IPV6 and captured >= least_6:
+            if first == plain_frame.IPV4:
+                length = size - 20 - header_of(bits, plain_frame.NEVER)
+            elif first & 0xF0 == plain_frame.IPV6 and captured >= least_6:
                 size, way, pair, seq, ack, bits, window = unpack_6(octets, start + at)
-                length = size - header_of(bits, plain.NEVER)
+                length = size - header_of(bits, plain_frame.NEVER)
                 size += 40
             else:
                 length = -1
@@ -98,7 +98,7 @@ class Table:
                 and seq == end.next
                 and length >= 0
                 and window
-                and way & plain.WAY == plain.TCP
+                and way & plain_frame.WAY == plain_frame.TCP
                 and ip + size <= original
                 and kind in kinds
                 and (end.plain_text if length else end.plain_acks)

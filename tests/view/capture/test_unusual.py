@@ -3,7 +3,7 @@
 import pytest
 
 from postel.view import notes
-from postel.view.capture import words
+from postel.view.capture import translations
 from postel.view.capture.unusual import MOST_PACKETS
 from postel.wire.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG
 from tests.view.capture.tape import OFFER, Tape
@@ -94,8 +94,8 @@ CASES = [
 def test_what_is_unusual(kind: str, tape: Tape, packets: list[int]) -> None:
     finding = tape.findings()[kind]
     assert finding.packets == packets
-    assert words.rule(finding).startswith("RFC ")
-    assert len({words.of_finding(finding, language) for language in notes.LANGUAGES}) == 2
+    assert translations.rule(finding).startswith("RFC ")
+    assert len({translations.of_finding(finding, language) for language in notes.LANGUAGES}) == 2
 
 
 def test_a_mark_that_nobody_echoes() -> None:
@@ -107,7 +107,7 @@ def test_a_mark_that_nobody_echoes() -> None:
 
 
 def test_every_text_has_its_case() -> None:
-    assert set(words.FINDINGS) - {kind for kind, _, _ in CASES} == {"CE unanswered"}
+    assert set(translations.FINDINGS) - {kind for kind, _, _ in CASES} == {"CE unanswered"}
 
 
 @pytest.mark.parametrize("tape", [opened().left(DATA, 1, 1, b"x", **STAMPS).right(ACK, 1, 2, **STAMPS).close(2), with_ecn(), bare()])

@@ -1,4 +1,4 @@
-"""What the page says: words.toml, where both languages stand side by side."""
+"""What the page says: translations.toml, where both languages stand side by side."""
 
 import tomllib
 from functools import cache
@@ -11,7 +11,7 @@ from postel.view.notes import LANGUAGES
 
 @cache
 def _table() -> dict[str, Any]:
-    return tomllib.loads(files("postel.web").joinpath("words.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(files("postel.web").joinpath("translations.toml").read_text(encoding="utf-8"))
 
 
 def say(key: str, **values: object) -> dict[str, str]:
