@@ -79,9 +79,12 @@ def _tell_recovery(tcb: Tcb, segment: Segment, acked: int, now: int, *, is_dupli
     recovery.sample.marked = 0 if tcb.ecn is None else tcb.ecn.newly_marked
     more = recovery.tests_timeout and has_more(tcb)
     echo = timestamps.echoed(tcb, segment, now) if recovery.is_wary else NO_ECHO
+    was_active = recovery.is_active
     recovery.on_ack(segment, tcb.snd.una, acked, echo, now, is_duplicate=is_duplicate, has_more=more)
     if recovery.turn != STAY:
         tcb.turn()
+    if recovery.is_active != was_active and tcb.observer is not None:
+        tcb.observer.decided(tcb.local, tcb.remote, "recovered" if was_active else "recovery", now)
 
 
 def update_window(tcb: Tcb, segment: Segment, now: int) -> None:

@@ -32,9 +32,9 @@ TimerName = Literal[
     "orphan",  # the program released the connection, and its peer has taken too long since
 ]
 Decision = Literal[
-    "recovery",  # segments are lost, the congestion window shrinks: fast recovery begins (RFC 5681, RFC 6675, RFC 8985)
-    "recovered",  # all that was in flight when that recovery began is acknowledged
-    "timeout",  # nothing was heard for a whole retransmission timeout: the congestion window shrinks to one segment (RFC 5681, 3.1)
+    "recovery",  # segments are lost, and the congestion window shrinks: fast recovery begins (RFC 5681, 3.2)
+    "recovered",  # that recovery is over: all that was in flight is acknowledged, or nothing had been lost (RFC 4015)
+    "timeout",  # a retransmission timeout: the congestion window shrinks to one segment, and fast recovery is over
 ]
 
 TIMERS: Final[tuple[TimerName, ...]] = get_args(TimerName)

@@ -58,6 +58,8 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
         return
     pathmtu.timed_out(tcb, now)  # first, for the window shall be one segment of the size that goes now
     tcb.recovery.on_timeout(again=tcb.retransmissions > 1, has_more=has_more(tcb), now=now)
+    if tcb.observer is not None:
+        tcb.observer.decided(tcb.local, tcb.remote, "timeout", now)
     tcb.turn()
     if tcb.ecn is not None:
         tcb.ecn.reduced(tcb.snd.max)  # RFC3168-6.1.2c
@@ -89,7 +91,10 @@ def persist(tcb: Tcb, now: int) -> None:
 
 
 def _reordering(tcb: Tcb, now: int) -> None:
+    was_active = tcb.recovery.is_active
     tcb.recovery.on_reorder_timeout(now)
+    if tcb.observer is not None and tcb.recovery.is_active and not was_active:
+        tcb.observer.decided(tcb.local, tcb.remote, "recovery", now)
     loss_timers.restart(tcb, now)
 
 

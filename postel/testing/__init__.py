@@ -1,8 +1,10 @@
 """What Postel's own tests use, as a product: for testing code that stands beside TCP, around it or underneath it.
 
 `established`, `fin_wait_1` and so on return a `Scene`: a connection in that state, with a peer that the test plays by hand.
+`check_observer` finds out whether an observer only observes.
 """
 
+from postel.testing.observers import check_observer
 from postel.testing.states import (
     EVERY,
     IRS,
@@ -53,6 +55,7 @@ __all__ = [
     "SceneOptions",
     "Segment",
     "Watch",
+    "check_observer",
     "close_wait",
     "closed",
     "closing",
