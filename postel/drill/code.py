@@ -7,14 +7,11 @@ from typing import Any, Final
 
 from postel.drill.commands import STATES
 from postel.drill.failure import TOO_DEEP, Failure, ScriptError
+from postel.sockets.tcpinfo import number_of
 from postel.tcp.connection import Connection
 from postel.tcp.state import State
 from postel.times import MILLISECOND
 
-LINUX_NUMBERS: Final = (
-    State.ESTABLISHED, State.SYN_SENT, State.SYN_RECEIVED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.TIME_WAIT, State.CLOSED,
-    State.CLOSE_WAIT, State.LAST_ACK, State.LISTEN, State.CLOSING,
-)  # fmt: skip
 _CONSTANTS: Final = {
     **{f"TCPI_{name}": state for name, state in STATES.items()},
     **{f"TCP_{name}": state for name, state in STATES.items()},
@@ -173,5 +170,5 @@ def _ordered(kind: ast.cmpop, left: object, right: object, node: ast.expr, line:
 def _numbered(value: object, other: object) -> object:
     """A state beside a plain number is meant by Linux's number for it."""
     if isinstance(value, State) and isinstance(other, int):
-        return LINUX_NUMBERS.index(value) + 1
+        return number_of(value)
     return value

@@ -21,7 +21,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Final, TypeVar
 
-from postel.drill import code, commands
+from postel.drill import commands
 from postel.drill.failure import ScriptError
 from postel.drill.kernel_sockets import KernelSockets
 from postel.drill.match import Arrived
@@ -32,6 +32,7 @@ from postel.drill.stack import Ends
 from postel.errors import LinkError
 from postel.links import Link
 from postel.links.observer import PacketObserver
+from postel.sockets.tcpinfo import state_of
 from postel.tcp.state import State
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire import segment, udp
@@ -269,7 +270,7 @@ class Kernel:
             told = self.sockets.information()
         except OSError as error:
             return str(error)
-        state = code.LINUX_NUMBERS[int(str(told["tcpi_state"])) - 1]
+        state = state_of(int(str(told["tcpi_state"])))
         return ", ".join([str(state), *[f"{name.removeprefix('tcpi_')}={told[name]}" for name in told if name in _TOLD]])
 
     def abandon(self) -> None:
@@ -303,7 +304,7 @@ def _connections() -> Iterator[tuple[int, State]]:
     for table in ("tcp", "tcp6"):
         for line in (_TABLES / table).read_text().splitlines()[1:]:
             _, local, _, number, *_ = line.split()
-            state = code.LINUX_NUMBERS[int(number, 16) - 1] if int(number, 16) != _NEW_SYN_RECV else State.SYN_RECEIVED
+            state = state_of(int(number, 16)) if int(number, 16) != _NEW_SYN_RECV else State.SYN_RECEIVED
             yield int(local.rpartition(":")[2], 16), state
 
 

@@ -7,7 +7,6 @@ import socket
 import termios
 from collections.abc import Callable
 from concurrent.futures import Future
-from struct import Struct
 from typing import Any, Final, Protocol
 
 from postel.drill.calls import Attempt, SystemCalls, Waits, argument, first_text, linger_fields, linger_octets
@@ -15,6 +14,8 @@ from postel.drill.constants import CONSTANTS, SOCK_DGRAM, SOCK_STREAM, number, v
 from postel.drill.epoll import Poller
 from postel.drill.failure import ScriptError
 from postel.sockets.options import LINGER
+from postel.sockets.tcpinfo import fields, number_of, state_of
+from postel.tcp.state import State
 from postel.times import MILLISECOND
 from postel.wire.address import Endpoint, to_text
 
@@ -24,13 +25,7 @@ _NONBLOCKING: Final = os.O_NONBLOCK
 _MISSING: Final = {"SO_TIMESTAMP": 29, "SO_ZEROCOPY": 60, "IP_MTU_DISCOVER": 10}  # of Python's socket
 _REQUESTS: Final = {"SIOCINQ": termios.FIONREAD, "FIONREAD": termios.FIONREAD, "SIOCOUTQ": termios.TIOCOUTQ}
 
-# <linux/tcp.h>
-_INFO: Final = Struct("8B24I")
-_INFO_NAMES: Final = (
-    "state", "ca_state", "retransmits", "probes", "backoff", "options", "", "", "rto", "ato", "snd_mss", "rcv_mss", "unacked", "sacked",
-    "lost", "retrans", "fackets", "last_data_sent", "last_ack_sent", "last_data_recv", "last_ack_recv", "pmtu", "rcv_ssthresh", "rtt",
-    "rttvar", "snd_ssthresh", "snd_cwnd", "advmss", "reordering", "rcv_rtt", "rcv_space", "total_retrans",
-)  # fmt: skip
+_INFO: Final = 104  # octets of `tcp_info`, which every kernel has
 
 
 class Worker(Protocol):
@@ -62,12 +57,10 @@ class KernelSockets(SystemCalls[socket.socket]):
         """`tcp_info` of the newest connection, else of the newest socket."""
         latest: dict[str, object] = {}
         for found in filter(_is_stream, self.descriptors.values()):
-            fields = _INFO.unpack(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size))
-            named = {f"tcpi_{name}": field for name, field in zip(_INFO_NAMES, fields, strict=True) if name}
-            named |= {"tcpi_snd_wscale": fields[6] & 15, "tcpi_rcv_wscale": fields[6] >> 4}
-            if not latest or named["tcpi_state"] not in (CLOSED, LISTEN):
-                latest = dict(named)
-        return latest or {"tcpi_state": CLOSED}
+            told = fields(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO))
+            if not latest or state_of(told["state"]) not in (State.CLOSED, State.LISTEN):
+                latest = {f"tcpi_{name}": value for name, value in told.items()}
+        return latest or {"tcpi_state": number_of(State.CLOSED)}
 
     def closed(self) -> int:
         """How many sockets have no connection."""
@@ -241,12 +234,8 @@ class KernelPoller(Poller):
         self._epoll.close()
 
 
-CLOSED: Final = 7  # as <linux/tcp.h> numbers states
-LISTEN: Final = 10
-
-
 def _is_opened(found: socket.socket) -> bool:
-    return found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != CLOSED
+    return found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != number_of(State.CLOSED)
 
 
 def _is_stream(found: socket.socket) -> bool:

@@ -1,42 +1,46 @@
-"""A connection's status as Linux's ``struct tcp_info``, so that programs which read that find it."""
+"""A connection's status as Linux's ``struct tcp_info``, for programs which read that; and such a struct by the names of its fields."""
 
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 from postel.errors import TcpError
 from postel.tcp.connection import Connection
-from postel.tcp.state import (
-    CLOSE_WAIT,
-    CLOSED,
-    CLOSING,
-    ESTABLISHED,
-    FIN_WAIT_1,
-    FIN_WAIT_2,
-    LAST_ACK,
-    LISTEN,
-    SYN_RECEIVED,
-    SYN_SENT,
-    TIME_WAIT,
-)
-from postel.tcp.status import Status
+from postel.tcp.state import State
 from postel.times import MILLISECOND
 
-_STATES: Final = {
-    ESTABLISHED: 1,
-    SYN_SENT: 2,
-    SYN_RECEIVED: 3,
-    FIN_WAIT_1: 4,
-    FIN_WAIT_2: 5,
-    TIME_WAIT: 6,
-    CLOSED: 7,
-    CLOSE_WAIT: 8,
-    LAST_ACK: 9,
-    LISTEN: 10,
-    CLOSING: 11,
-}
-_LAYOUT: Final = Struct("=8B24I4Q2I4I4Q2I2Q2I2I")  # to tcpi_snd_wnd: Linux 5.4
-_OCTET: Final = 0xFF
-_WORD: Final = 0xFFFFFFFF
+# In the order of Linux's numbers, from 1
+STATES: Final = (
+    State.ESTABLISHED, State.SYN_SENT, State.SYN_RECEIVED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.TIME_WAIT, State.CLOSED,
+    State.CLOSE_WAIT, State.LAST_ACK, State.LISTEN, State.CLOSING,
+)  # fmt: skip
+
+# In the order of the struct, to tcpi_snd_wnd (Linux 5.4), by size
+_PARTS: Final = (
+    ("B", "state ca_state retransmits probes backoff options wscales app_limited"),
+    ("I", "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv last_ack_recv pmtu"),
+    ("I", "rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space total_retrans"),
+    ("Q", "pacing_rate max_pacing_rate bytes_acked bytes_received"),
+    ("I", "segs_out segs_in notsent_bytes min_rtt data_segs_in data_segs_out"),
+    ("Q", "delivery_rate busy_time rwnd_limited sndbuf_limited"),
+    ("I", "delivered delivered_ce"),
+    ("Q", "bytes_sent bytes_retrans"),
+    ("I", "dsack_dups reord_seen rcv_ooopack snd_wnd"),
+)
+_FIELDS: Final = [(name, size) for size, names in _PARTS for name in names.split()]
+_LAYOUT: Final = Struct("=" + "".join(size for _, size in _FIELDS))
+_LARGEST: Final = {"B": 0xFF, "I": 0xFFFFFFFF, "Q": 0xFFFFFFFFFFFFFFFF}
+# These begin again from 0; others stay at the largest number
+_WRAPPED: Final = ("segs_out", "segs_in", "data_segs_in", "data_segs_out", "delivered", "dsack_dups", "reord_seen", "options")
+
+
+def number_of(state: State) -> int:
+    """Linux's number of a state."""
+    return STATES.index(state) + 1
+
+
+def state_of(number: int) -> State:
+    """The state that Linux has this number for."""
+    return STATES[number - 1]
 
 
 def information(connection: Connection, now: int) -> bytes:
@@ -44,34 +48,36 @@ def information(connection: Connection, now: int) -> bytes:
     try:
         told = connection.status(now)
     except TcpError:
-        return bytes([_STATES[CLOSED]]).ljust(_LAYOUT.size, b"\0")
-    probes = min(told.probes, _OCTET)
-    retransmits = min(told.retransmits, _OCTET)
-    scales = told.snd_wscale | told.rcv_wscale << 4
-    octets = (_STATES[told.state], 0, retransmits, probes, retransmits, told.options & _OCTET, scales, 0)
-    return _LAYOUT.pack(*octets, *_words(told), *_totals(told))
+        return bytes([number_of(State.CLOSED)]).ljust(_LAYOUT.size, b"\0")
+    values: dict[str, Any] = {
+        **told._asdict(),
+        "state": number_of(told.state),
+        "backoff": told.retransmits,
+        "wscales": told.snd_wscale | told.rcv_wscale << 4,
+        "last_data_sent": told.last_data_sent // MILLISECOND,
+        "last_data_recv": told.last_data_recv // MILLISECOND,
+        "last_ack_recv": told.last_ack_recv // MILLISECOND,
+        "min_rtt": told.min_rtt or _LARGEST["I"],
+        "snd_wnd": told.send_window,
+    }
+    return _LAYOUT.pack(*[_fitting(name, size, values.get(name, 0)) for name, size in _FIELDS])
 
 
-def _words(told: Status) -> list[int]:
-    """The 24 of 32 bits: times in microseconds, but for the ``last_`` ones in milliseconds."""
-    words = [
-        *(told.rto, told.ato, told.snd_mss, told.rcv_mss),
-        *(told.unacked, told.sacked, told.lost, told.retrans, 0),
-        *(told.last_data_sent // MILLISECOND, 0, told.last_data_recv // MILLISECOND, told.last_ack_recv // MILLISECOND),
-        *(told.pmtu, told.rcv_ssthresh, told.rtt, told.rttvar, told.snd_ssthresh, told.snd_cwnd, told.advmss, 0),
-        *(0, told.rcv_space, told.total_retrans),
-    ]
-    return [min(word, _WORD) for word in words]
+def fields(octets: bytes) -> dict[str, int]:
+    """A struct by the names of its fields, without ``tcpi_``: as many of them as it has octets for. The two window scales are apart."""
+    found: dict[str, int] = {}
+    start = 0
+    for name, size in _FIELDS:
+        layout = Struct("=" + size)
+        if start + layout.size > len(octets):
+            break
+        found[name] = int(layout.unpack_from(octets, start)[0])
+        start += layout.size
+    if "wscales" in found:
+        scales = found.pop("wscales")
+        found |= {"snd_wscale": scales & 15, "rcv_wscale": scales >> 4}
+    return found
 
 
-def _totals(told: Status) -> tuple[int, ...]:
-    return (
-        *(told.pacing_rate, 0, told.bytes_acked, told.bytes_received),
-        *(told.segs_out & _WORD, told.segs_in & _WORD),
-        *(min(told.notsent_bytes, _WORD), min(told.min_rtt or _WORD, _WORD), told.data_segs_in & _WORD, told.data_segs_out & _WORD),
-        *(told.delivery_rate, told.busy_time, told.rwnd_limited, told.sndbuf_limited),
-        *(told.delivered & _WORD, 0),
-        *(told.bytes_sent, told.bytes_retrans),
-        *(told.dsack_dups & _WORD, told.reord_seen & _WORD),
-        *(0, min(told.send_window, _WORD)),
-    )
+def _fitting(name: str, size: str, value: int) -> int:
+    return value & _LARGEST[size] if name in _WRAPPED else min(value, _LARGEST[size])
