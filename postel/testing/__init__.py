@@ -1,10 +1,12 @@
 """What Postel's own tests use, as a product: for testing code that stands beside TCP, around it or underneath it.
 
-`established`, `fin_wait_1` and so on return a `Scene`: a connection in that state, with a peer that the test plays by hand.
-`check_observer` finds out whether an observer only observes.
+`established`, `fin_wait_1` and so on return a `Scene`: a connection in that state, with a peer that the test plays by hand. `pair` and
+`host_pair` join two connections or two hosts by a path that loses, duplicates, reorders and damages. `postel.testing.machine` has a
+Hypothesis state machine to subclass. `check_observer` finds out whether an observer only observes.
 """
 
 from postel.testing.observers import check_observer
+from postel.testing.pairs import End, HostilePath, HostPair, Pair, decoded, encoded, host_pair, pair
 from postel.testing.states import (
     EVERY,
     IRS,
@@ -49,7 +51,11 @@ __all__ = [
     "SYN",
     "SYNCHRONIZED",
     "URG",
+    "End",
+    "HostPair",
+    "HostilePath",
     "Maker",
+    "Pair",
     "Peer",
     "Scene",
     "SceneOptions",
@@ -59,12 +65,16 @@ __all__ = [
     "close_wait",
     "closed",
     "closing",
+    "decoded",
+    "encoded",
     "established",
     "established_active",
     "fin_wait_1",
     "fin_wait_2",
+    "host_pair",
     "last_ack",
     "listen",
+    "pair",
     "syn_received",
     "syn_received_active",
     "syn_sent",

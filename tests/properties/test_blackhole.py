@@ -7,17 +7,17 @@ import pytest
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection
 from postel.tcp.state import CLOSED
+from postel.testing.pairs import FAR, NEAR, End, HostilePath, Pair
 from postel.times import HOUR, SECOND
-from tests.properties.test_pairs import LEFT, RIGHT, End, Path, run
 
 HEADER = 20  # of IPv4
 
 
-class Narrow(Path):
+class Narrow(HostilePath):
     """Swallows packets larger than ``mtu``, once ``after`` packets have passed."""
 
     def __init__(self, mtu: int, after: int) -> None:
-        super().__init__(0, 0.0, 0.0, 0.0, 0.0)
+        super().__init__()
         self.mtu = mtu
         self.after = after
         self.last_at = 0
@@ -33,12 +33,12 @@ class Narrow(Path):
 @pytest.mark.parametrize(("mtu", "seconds"), [(1400, 10), (1280, 10), (600, 60)])
 def test_bad_icmp_5_the_path_shrinks_and_nobody_says_so(mtu: int, seconds: int, after: int) -> None:
     message = Random(1).randbytes(200_000)
-    left, right = Connection(LEFT, RIGHT, DEFAULT, iss=1), Connection(RIGHT, LEFT, DEFAULT, iss=2)
+    left, right = Connection(NEAR, FAR, DEFAULT, iss=1), Connection(FAR, NEAR, DEFAULT, iss=2)
     left.open_active(0)
     right.open_passive(0)
     ends = [End(left, message, 1 << 30), End(right, b"", 1 << 30)]
     path = Narrow(mtu, after)
-    run(ends, path, until=HOUR)
+    Pair(*ends, path).run(until=HOUR)
     assert bytes(ends[1].incoming) == message
     assert left.state is CLOSED
     assert left.error is None

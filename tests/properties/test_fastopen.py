@@ -10,9 +10,10 @@ from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.fastopen import Admission, Known, Pending
 from postel.tcp.memory import Memory
-from postel.tcp.state import CLOSED, LISTEN
-from postel.times import HOUR, NEVER
-from tests.properties.test_pairs import CONFIGS, LEFT, PROBABILITIES, RIGHT, End, Path, run
+from postel.tcp.state import LISTEN
+from postel.testing.pairs import FAR, NEAR, End, HostilePath, Pair
+from postel.times import HOUR
+from tests.properties.test_pairs import CONFIGS, PROBABILITIES
 
 COOKIE = b"12345678"
 
@@ -60,23 +61,20 @@ def test_every_octet_arrives_once_in_order_and_both_ends_close(
         sizes = (min(sizes[0], 60), min(sizes[1], 60))
     draw = random.Random(seed)
     memory, known, pending = Memory(100_000_000), Known(), Pending()
-    known.learn(LEFT.address + RIGHT.address + bytes(2), COOKIE if has_cookie else None, mss)
+    known.learn(NEAR.address + FAR.address + bytes(2), COOKIE if has_cookie else None, mss)
     messages = (draw.randbytes(sizes[0]), draw.randbytes(sizes[1]))
-    client = Connection(LEFT, RIGHT, left, iss=iss, memory=memory)
-    server = Connection(RIGHT, LEFT, right, iss=iss, memory=memory)
-    client._tcb.fast_open = known.attempt(LEFT, RIGHT, 536, 0)
+    client = Connection(NEAR, FAR, left, iss=iss, memory=memory)
+    server = Connection(FAR, NEAR, right, iss=iss, memory=memory)
+    client._tcb.fast_open = known.attempt(NEAR, FAR, 536, 0)
     client.open_active(0)
     if simultaneous:
-        server._tcb.fast_open = known.attempt(RIGHT, LEFT, 536, 0)
+        server._tcb.fast_open = known.attempt(FAR, NEAR, 536, 0)
         server.open_active(0)
     else:
         server.open_passive(0)
         server._tcb.fast_open = Admission(COOKIE, pending if is_valid and has_cookie else None)
     ends: list[End] = [Fast(client, messages[0], 1 << 30), Fast(server, messages[1], 1 << 30)]
-    run(ends, Path(seed, loss, duplicate, reorder, 0.0), until=1000 * HOUR)
-    for index, end in enumerate(ends):
-        assert end.connection.error is None, f"end {index}: {end.connection.error}"
-        assert bytes(end.incoming) == messages[1 - index]
-        assert end.connection.state is CLOSED
-        assert end.connection.next_timeout() == NEVER
+    both = Pair(*ends, HostilePath(seed, loss=loss, duplicate=duplicate, reorder=reorder))
+    both.run(until=1000 * HOUR)
+    both.check()
     assert (memory.used, pending.count) == (0, 0)

@@ -24,12 +24,11 @@ from postel.tcp.memory import Memory
 from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT, State
 from postel.tcp.timeouts import HANDLERS
 from postel.tcp.timers import PERSIST, RETRANSMISSION, TAIL_PROBE, USER, Timers
+from postel.testing.pairs import FAR, NEAR, decoded, encoded
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire import segment as wire
 from postel.wire.segment import Segment
-from tests.properties.test_pairs import LEFT, RIGHT, parsed
 
-NAMES = (LEFT, RIGHT)
 CALLS = ("send", "receive", "close", "release", "abort")
 NETWORK = ("deliver", "lose", "late")  # the oldest segment towards this end; the youngest
 TIMEOUT = "timeout"
@@ -58,8 +57,8 @@ class Pair:
         self.now = SECOND
         self.memory = Memory(1 << 24)
         self.ends = (
-            Connection(LEFT, RIGHT, config, iss=0xFFFFFFFE, memory=self.memory),
-            Connection(RIGHT, LEFT, config, iss=0x7FFFFFFE, memory=self.memory),
+            Connection(NEAR, FAR, config, iss=0xFFFFFFFE, memory=self.memory),
+            Connection(FAR, NEAR, config, iss=0x7FFFFFFE, memory=self.memory),
         )
         self.flying: tuple[list[bytes], list[bytes]] = ([], [])
         self.sent = (bytearray(), bytearray())
@@ -73,7 +72,7 @@ class Pair:
     def drain(self) -> None:
         for side, end in enumerate(self.ends):
             while (segment := end.next_segment(self.now)) is not None:
-                self.flying[1 - side].append(wire.encode_for(segment, NAMES[side].address, NAMES[1 - side].address))
+                self.flying[1 - side].append(encoded(segment, end))
             while (event := end.next_event()) is not None:
                 self.told[side].append(type(event).__name__)
             check(end._tcb)
@@ -106,7 +105,7 @@ class Pair:
 
     def arrives(self, side: int, octets: bytes) -> None:
         self.now += MILLISECOND
-        segment = parsed(octets, NAMES[1 - side], NAMES[side])
+        segment = decoded(octets, self.ends[side])
         assert isinstance(segment, Segment)
         before, end = self.ends[side]._tcb.syn_is_acked, self.ends[side]
         lost_syns = end._tcb.retransmissions

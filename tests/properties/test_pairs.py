@@ -1,6 +1,5 @@
 """Two machines over any path in virtual time: what arrives is what was sent, both ends close or reset, no timer is left."""
 
-import heapq
 import random
 from dataclasses import replace
 
@@ -11,104 +10,9 @@ from postel.tcp.config import DEFAULT, Config
 from postel.tcp.congestion.bbr import BBR
 from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.reno import Reno
-from postel.tcp.connection import Connection
-from postel.tcp.ecn import CE, ECT_0, NOT_ECT
-from postel.tcp.invariants import check
 from postel.tcp.memory import Memory
-from postel.tcp.state import CLOSED
-from postel.times import HOUR, MILLISECOND, NEVER, SECOND
-from postel.wire import segment as wire
-from postel.wire.address import Endpoint
-from postel.wire.segment import Segment
-
-LEFT = Endpoint(b"\x0a\x00\x00\x01", 40000)
-RIGHT = Endpoint(b"\x0a\x00\x00\x02", 80)
-
-
-class End:
-    """A connection with a user who sends ``outgoing``, reads what comes, and closes when both are done."""
-
-    def __init__(self, connection: Connection, outgoing: bytes, reads: int) -> None:
-        self.connection = connection
-        self.outgoing = outgoing
-        self.incoming = bytearray()
-        self.reads = reads
-        self.has_closed = False
-
-    def act(self, now: int) -> None:
-        connection = self.connection
-        while connection.next_event() is not None:
-            pass
-        if connection.readable:
-            self.incoming += connection.receive(self.reads, now)
-        if connection._tcb.is_synchronized and not self.has_closed and connection.error is None:
-            self.outgoing = self.outgoing[connection.send(self.outgoing[:5000], now) :]
-            if not self.outgoing:
-                self.has_closed = True
-                connection.close(now)
-
-
-class Path:
-    """Octets from one end to the other: some lost, doubled, late or damaged, or marked whether they may be or not."""
-
-    def __init__(self, seed: int, loss: float, duplicate: float, reorder: float, corrupt: float, marks: float = 0.0) -> None:
-        self.random = random.Random(seed)
-        self.loss, self.duplicate, self.reorder, self.corrupt, self.marks = loss, duplicate, reorder, corrupt, marks
-        self.flying: list[tuple[int, int, int, bytes]] = []
-        self.count = 0
-
-    def mark(self) -> int:
-        return self.random.choice((ECT_0, CE)) if self.random.random() < self.marks else NOT_ECT
-
-    def put(self, to: int, octets: bytes, now: int) -> None:
-        roll = self.random.random
-        if roll() < self.loss:
-            return
-        for _ in range(2 if roll() < self.duplicate else 1):
-            late = self.random.randrange(200 * MILLISECOND) if roll() < self.reorder else 0
-            damaged = bytearray(octets)
-            if roll() < self.corrupt:
-                damaged[self.random.randrange(len(damaged))] ^= 1 << self.random.randrange(8)
-            self.count += 1
-            heapq.heappush(self.flying, (now + 10 * MILLISECOND + late, self.count, to, bytes(damaged)))
-
-
-def parsed(octets: bytes, source: Endpoint, destination: Endpoint) -> Segment | None:
-    """What gets through a checksum."""
-    if not wire.checksum_is_right(octets, 0, len(octets), source.address, destination.address):
-        return None
-    return wire.parse(octets, 0, len(octets))
-
-
-def run(ends: list[End], path: Path, until: int) -> int:
-    """Until nothing is left to happen; the time then."""
-    now = 0
-    names = (LEFT, RIGHT)
-    while True:
-        busy = True
-        while busy:
-            busy = False
-            for index, end in enumerate(ends):
-                end.act(now)
-                busy = busy or end.connection.readable > 0
-                while (segment := end.connection.next_segment(now)) is not None:
-                    busy = True
-                    path.put(1 - index, wire.encode_for(segment, names[index].address, names[1 - index].address), now)
-                check(end.connection._tcb)
-        deadline = min(*(end.connection.next_timeout() for end in ends), path.flying[0][0] if path.flying else NEVER)
-        if deadline == NEVER or deadline > until:
-            return now
-        now = max(now, deadline)
-        while path.flying and path.flying[0][0] <= now:
-            _, _, to, octets = heapq.heappop(path.flying)
-            segment = parsed(octets, names[1 - to], names[to])
-            if segment is not None:
-                segment.ecn = path.mark()
-                ends[to].connection.segment_arrives(segment, now)
-                check(ends[to].connection._tcb)
-        for end in ends:
-            end.connection.handle_timeout(now)
-
+from postel.testing import HostilePath, pair
+from postel.times import HOUR, MILLISECOND, SECOND
 
 CONFIGS = st.builds(
     lambda nagle, sack, timestamps, scaling, buffer, delayed, ecn, probe, congestion: replace(
@@ -172,20 +76,17 @@ def test_every_octet_arrives_once_in_order_and_both_ends_close(
         sizes = (min(sizes[0], 60), min(sizes[1], 60))
     draw = random.Random(seed)
     memory = Memory(100_000_000)
-    messages = (draw.randbytes(sizes[0]), draw.randbytes(sizes[1]))
-    ends = [
-        End(Connection(LEFT, RIGHT, left, iss=iss[0], memory=memory), messages[0], reads),
-        End(Connection(RIGHT, LEFT, right, iss=iss[1], memory=memory), messages[1], reads),
-    ]
-    ends[0].connection.open_active(0)
-    if simultaneous:
-        ends[1].connection.open_active(0)
-    else:
-        ends[1].connection.open_passive(0)
-    run(ends, Path(seed, loss, duplicate, reorder, corrupt, marks), until=1000 * HOUR)
-    for index, end in enumerate(ends):
-        assert end.connection.error is None, f"end {index}: {end.connection.error}"
-        assert bytes(end.incoming) == messages[1 - index]
-        assert end.connection.state is CLOSED
-        assert end.connection.next_timeout() == NEVER
+    both = pair(
+        draw.randbytes(sizes[0]),
+        draw.randbytes(sizes[1]),
+        near=left,
+        far=right,
+        path=HostilePath(seed, loss=loss, duplicate=duplicate, reorder=reorder, corrupt=corrupt, marks=marks),
+        iss=iss,
+        reads=reads,
+        memory=memory,
+        simultaneous=simultaneous,
+    )
+    both.run(until=1000 * HOUR)
+    both.check()
     assert memory.used == 0

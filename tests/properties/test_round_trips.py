@@ -10,8 +10,8 @@ from postel.tcp.config import DEFAULT
 from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.connection import Connection
+from postel.testing.pairs import FAR, NEAR, End, HostilePath, Pair
 from postel.times import HOUR, MILLISECOND, SECOND
-from tests.properties.test_pairs import LEFT, RIGHT, End, Path, run
 
 ROUND_TRIP = 20 * MILLISECOND  # of `Path`
 TICK = MILLISECOND
@@ -24,7 +24,7 @@ class Thin(End):
     """
 
     def __init__(self, connection: Connection, outgoing: bytes, size: int) -> None:
-        super().__init__(connection, outgoing, 1 << 30)
+        super().__init__(connection, outgoing)
         self.size = size
 
     def act(self, now: int) -> None:
@@ -59,12 +59,12 @@ def test_no_sample_contains_the_wait_for_a_timer(
     draw = random.Random(seed)
     message = draw.randbytes(min(20 * size, 100_000))
     ends: list[End] = [
-        Thin(Connection(LEFT, RIGHT, config, iss=1, timestamp_offset=5), message, size),
-        End(Connection(RIGHT, LEFT, config, iss=9, timestamp_offset=6), b"", 1 << 30),
+        Thin(Connection(NEAR, FAR, config, iss=1, timestamp_offset=5), message, size),
+        End(Connection(FAR, NEAR, config, iss=9, timestamp_offset=6), b""),
     ]
     ends[1].has_closed = True
     ends[0].connection.open_active(0)
     ends[1].connection.open_passive(0)
-    run(ends, Path(seed, loss, 0.0, 0.0, 0.0), until=1000 * HOUR)
+    Pair(*ends, HostilePath(seed, loss=loss)).run(until=1000 * HOUR)
     assert ends[0].connection.error is None
     assert bytes(ends[1].incoming) == message

@@ -9,8 +9,8 @@ from postel.tcp.config import DEFAULT, EcnMode
 from postel.tcp.connection import Connection
 from postel.tcp.state import CLOSED
 from postel.tcp.timers import PERSIST, REORDERING, RETRANSMISSION, TAIL_PROBE
+from postel.testing.pairs import FAR, NEAR, End, HostilePath, Pair
 from postel.times import HOUR
-from tests.properties.test_pairs import LEFT, RIGHT, End, Path, run
 
 WATCHED = (RETRANSMISSION, TAIL_PROBE, REORDERING, PERSIST)
 
@@ -37,12 +37,12 @@ def test_one_timer_at_a_time_watches_what_is_in_flight(timestamps: bool, ecn: Ec
     config = replace(DEFAULT, timestamps=timestamps, ecn=ecn)
     messages = [random.Random(seed).randbytes(200_000) for _ in range(2)]
     ends = [
-        Watched(Connection(LEFT, RIGHT, config, iss=1), messages[0]),
-        Watched(Connection(RIGHT, LEFT, config, iss=2), messages[1]),
+        Watched(Connection(NEAR, FAR, config, iss=1), messages[0]),
+        Watched(Connection(FAR, NEAR, config, iss=2), messages[1]),
     ]
     ends[0].connection.open_active(0)
     ends[1].connection.open_passive(0)
-    run([*ends], Path(seed, loss=0.05, duplicate=0.1, reorder=0.2, corrupt=0.0, marks=0.1), until=HOUR)
+    Pair(*ends, HostilePath(seed, loss=0.05, duplicate=0.1, reorder=0.2, marks=0.1)).run(until=HOUR)
     assert [bytes(end.incoming) for end in ends] == messages[::-1]
     assert [end.connection.state for end in ends] == [CLOSED, CLOSED]
     assert ends[0].seen | ends[1].seen == {(), (RETRANSMISSION,), (TAIL_PROBE,), (REORDERING,)}

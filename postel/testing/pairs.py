@@ -1,0 +1,350 @@
+"""Two ends over a path that loses, duplicates, delays, damages and parts, in virtual time and from a seed.
+
+>>> from postel.testing import HostilePath, pair
+>>> both = pair(b"there" * 1000, b"back", path=HostilePath(seed=7, loss=0.2, duplicate=0.1, reorder=0.3, corrupt=0.05))
+>>> both.run() > 0
+True
+>>> both.check()  # each octet arrived once and in order, both ends closed, no timer is left
+
+`pair` has two bare connections; `host_pair` two hosts in a `World`.
+"""
+
+from collections.abc import Iterable
+from heapq import heappop, heappush
+from random import Random
+
+from postel.host.host import Host
+from postel.host.listener import Listener
+from postel.sim import Application, Path, Subject, World
+from postel.tcp.config import DEFAULT, Config
+from postel.tcp.connection import Connection
+from postel.tcp.events import Event
+from postel.tcp.invariants import check
+from postel.tcp.memory import Memory
+from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT
+from postel.times import MILLISECOND, NEVER
+from postel.wire import segment as segments
+from postel.wire.address import Endpoint
+from postel.wire.segment import Segment
+
+NEAR = Endpoint(b"\x0a\x00\x00\x01", 40000)
+FAR = Endpoint(b"\x0a\x00\x00\x02", 80)
+ALL = 1 << 30  # octets: more than any read has
+PORT = 7  # where the far host of `host_pair` listens
+NOT_ECT, ECT_0, CE = 0, 2, 3  # codepoints of the IP header (RFC 3168, 5)
+
+
+class End:
+    """A connection and its user, which sends ``outgoing``, reads what arrives into ``incoming``, and closes when all is sent.
+
+    ``reads`` is how many octets it reads at once. A subclass with an `act` of its own is another user: one that never reads, say.
+    """
+
+    def __init__(self, connection: Connection, outgoing: bytes = b"", reads: int = ALL) -> None:
+        self.connection = connection
+        self.message = outgoing
+        self.outgoing = outgoing
+        self.incoming = bytearray()
+        self.reads = reads
+        self.has_closed = False
+
+    def act(self, now: int) -> None:
+        """Do what the user does when something may have changed. Called at any time, and any number of times."""
+        connection = self.connection
+        while connection.next_event() is not None:
+            pass
+        self.work(now)
+
+    def work(self, now: int) -> None:
+        """Read, write and close, as far as that is possible now."""
+        connection = self.connection
+        while connection.readable:
+            self.incoming += connection.receive(self.reads, now)
+        if connection.state in _UNSYNCHRONIZED or self.has_closed or connection.error is not None:
+            return
+        self.outgoing = self.outgoing[connection.send(self.outgoing, now) :]
+        if not self.outgoing:
+            self.has_closed = True
+            connection.close(now)
+
+
+_UNSYNCHRONIZED = frozenset({CLOSED, LISTEN, SYN_SENT, SYN_RECEIVED})
+
+
+class HostilePath:
+    """The way between the ends of a `Pair`, both directions alike; everything that chance decides comes from ``seed``.
+
+    ``loss``, ``duplicate``, ``reorder`` and ``corrupt`` are probabilities (0.0 to 1.0) for each packet;
+    ``marks`` is that of an ECN codepoint, ECT(0) or CE, on arrival. ``delay`` is in microseconds; a reordered
+    packet takes up to ``late`` more. All may be changed at any time. ``flying`` is a heap of what is under way:
+    when it arrives, its number, which end it goes to (0: near, 1: far), and its octets.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        loss: float = 0.0,
+        duplicate: float = 0.0,
+        reorder: float = 0.0,
+        corrupt: float = 0.0,
+        marks: float = 0.0,
+        delay: int = 10 * MILLISECOND,
+        late: int = 200 * MILLISECOND,
+    ) -> None:
+        self.random = Random(seed)
+        self.loss, self.duplicate, self.reorder, self.corrupt, self.marks = loss, duplicate, reorder, corrupt, marks
+        self.delay, self.late = delay, late
+        self.flying: list[tuple[int, int, int, bytes]] = []
+        self.count = 0
+        self._partitions: list[tuple[int, int]] = []
+
+    def partition(self, start: int, end: int) -> None:
+        """Lose every packet that leaves from ``start`` until before ``end``, in microseconds of virtual time."""
+        self._partitions.append((start, end))
+
+    def is_parted(self, now: int) -> bool:
+        """Whether a partition lasts at ``now``."""
+        return any(start <= now < end for start, end in self._partitions)
+
+    def put(self, to: int, octets: bytes, now: int) -> None:
+        """Take a packet for end ``to``: a TCP segment with its checksum, without an IP header. A subclass may treat some otherwise."""
+        chance = self.random.random
+        if chance() < self.loss or self.is_parted(now):
+            return
+        for _ in range(2 if chance() < self.duplicate else 1):
+            late = self.random.randrange(self.late) if chance() < self.reorder else 0
+            carried = self.damaged(octets) if chance() < self.corrupt else octets
+            self.count += 1
+            heappush(self.flying, (now + self.delay + late, self.count, to, carried))
+
+    def damaged(self, octets: bytes) -> bytes:
+        """The packet with one bit turned over."""
+        changed = bytearray(octets)
+        changed[self.random.randrange(len(changed))] ^= 1 << self.random.randrange(8)
+        return bytes(changed)
+
+    def mark(self) -> int:
+        """ECN codepoint of the IP header with which the next packet arrives."""
+        return self.random.choice((ECT_0, CE)) if self.random.random() < self.marks else NOT_ECT
+
+    def next_arrival(self) -> int:
+        """When the next packet arrives, in microseconds; NEVER while none is under way."""
+        return self.flying[0][0] if self.flying else NEVER
+
+
+class Pair:
+    """Two ends and the path between them. ``now`` is the time in microseconds; `check_invariants` runs after every step."""
+
+    def __init__(self, near: End, far: End, path: HostilePath | None = None) -> None:
+        self.near, self.far = near, far
+        self.path = path or HostilePath()
+        self.now = 0
+
+    @property
+    def ends(self) -> tuple[End, End]:
+        """Both ends, the near one first."""
+        return self.near, self.far
+
+    def run(self, until: int = NEVER) -> int:
+        """Let the clock jump until nothing is left to happen or ``until`` is reached; the time then, in microseconds.
+
+        An end whose peer is gone may go on for ever, with keep-alives or window probes: give an ``until`` where that can happen.
+        """
+        while True:
+            while self._act():
+                pass
+            deadline = min(self.path.next_arrival(), *(end.connection.next_timeout() for end in self.ends))
+            if deadline == NEVER or deadline > until:
+                return self.now
+            self.now = max(self.now, deadline)
+            self._deliver()
+            for end in self.ends:
+                end.connection.handle_timeout(self.now)
+
+    def _act(self) -> bool:
+        """Let both ends act, and put what they send on the path; whether there may be more to do at once."""
+        is_busy = False
+        for side, end in enumerate(self.ends):
+            unread = end.connection.readable
+            end.act(self.now)
+            is_busy = is_busy or end.connection.readable < unread
+            while (segment := end.connection.next_segment(self.now)) is not None:
+                is_busy = True
+                self.path.put(1 - side, encoded(segment, end.connection), self.now)
+            check(end.connection._tcb)
+        return is_busy
+
+    def _deliver(self) -> None:
+        while self.path.next_arrival() <= self.now:
+            _, _, to, octets = heappop(self.path.flying)
+            connection = self.ends[to].connection
+            segment = decoded(octets, connection)
+            if segment is not None:
+                segment.ecn = self.path.mark()
+                connection.segment_arrives(segment, self.now)
+                check(connection._tcb)
+
+    def check(self) -> None:
+        """Assert that both ends read what the other sent and closed without an error, and that no timer is left."""
+        for end, other in ((self.near, self.far), (self.far, self.near)):
+            connection = end.connection
+            assert connection.error is None, f"{connection}: {connection.error}"
+            assert end.incoming == other.message, f"{connection}: {difference(bytes(end.incoming), other.message)}"
+            assert connection.state is CLOSED, f"{connection} is left over"
+            assert connection.next_timeout() == NEVER, f"{connection}: a timer is left"
+
+
+def encoded(segment: Segment, sender: Connection) -> bytes:
+    """A segment of ``sender`` as octets, with its checksum."""
+    return segments.encode_for(segment, sender.local.address, sender.remote.address)
+
+
+def decoded(octets: bytes, receiver: Connection) -> Segment | None:
+    """The segment in ``octets`` as it arrives at ``receiver``; None if its checksum is wrong. Raises WireError where the header is."""
+    source, destination = receiver.remote.address, receiver.local.address
+    if not segments.checksum_is_right(octets, 0, len(octets), source, destination):
+        return None
+    return segments.parse(octets, 0, len(octets))
+
+
+def difference(arrived: bytes, sent: bytes) -> str:
+    """Where two streams part, in words; "" if they are equal."""
+    if arrived == sent:
+        return ""
+    common = next((place for place, (one, other) in enumerate(zip(arrived, sent, strict=False)) if one != other), None)
+    if common is None:
+        return f"{len(arrived)} octets arrived of {len(sent)}"
+    return f"octet {common} is {arrived[common]:#04x}, sent as {sent[common]:#04x}"
+
+
+def pair(
+    there: bytes = b"",
+    back: bytes = b"",
+    *,
+    near: Config = DEFAULT,
+    far: Config = DEFAULT,
+    path: HostilePath | None = None,
+    iss: tuple[int, int] = (0xFFFFFF00, 0x7FFFFF00),
+    reads: int = ALL,
+    memory: Memory | None = None,
+    simultaneous: bool = False,
+) -> Pair:
+    """Make two connections that open to each other at time 0; `Pair.run` lets them talk, `Pair.check` compares.
+
+    ``there`` is what the near end sends, ``back`` what the far end sends; each closes when all is sent.
+    ``near`` and ``far`` are their configurations, ``iss`` their initial sequence numbers, ``reads`` the octets
+    of one read, ``memory`` the account of their buffers. The near end opens actively and the far end passively;
+    with ``simultaneous`` both do so actively (RFC 9293, Figure 7).
+    """
+    ends = (
+        End(Connection(NEAR, FAR, near, iss=iss[0], memory=memory), there, reads),
+        End(Connection(FAR, NEAR, far, iss=iss[1], memory=memory), back, reads),
+    )
+    ends[0].connection.open_active(0)
+    if simultaneous:
+        ends[1].connection.open_active(0)
+    else:
+        ends[1].connection.open_passive(0)
+    return Pair(*ends, path)
+
+
+class HostPair:
+    """Two hosts in a ``world``, ``near`` at 10.0.0.1 and fd00::1 and ``far`` at 10.0.0.2 and fd00::2, joined by the two ``paths``.
+
+    ``far`` listens; a connection that `connect` opens has an `End` on either side.
+    """
+
+    def __init__(self, world: World, near: Host, far: Host, paths: Iterable[Path]) -> None:
+        self.world, self.near, self.far = world, near, far
+        self.paths = tuple(paths)
+        self.ends: dict[Connection, End] = {}
+        self._backs: dict[Endpoint, tuple[bytes, int]] = {}  # what the far end sends to this endpoint, and reads at once
+        application: Application = self._hears
+        world.application(near, application)
+        world.application(far, application)
+        far.listen(PORT, world.now)
+
+    def _hears(self, subject: Subject, event: Event, now: int) -> None:
+        if isinstance(subject, Listener):
+            while (accepted := subject.accept()) is not None:
+                back, reads = self._backs.pop(accepted.remote, (b"", ALL))
+                self.ends[accepted] = End(accepted, back, reads)
+                self.ends[accepted].work(now)
+        elif isinstance(subject, Connection) and subject in self.ends:
+            self.ends[subject].work(now)
+
+    def connect(self, there: bytes = b"", back: bytes = b"", *, address: str = "10.0.0.2", reads: int = ALL) -> End:
+        """Open a connection from near to far, on which ``there`` and ``back`` are sent; the near `End`.
+
+        ``address`` may be "fd00::2"; ``reads`` is how many octets each end reads at once. Time passes in `run`.
+        """
+        end = End(self.near.connect(address, PORT, self.world.now), there, reads)
+        self.ends[end.connection] = end
+        self._backs[end.connection.local] = (back, reads)
+        return end
+
+    def other(self, end: End) -> End:
+        """The end that ``end`` talks to. KeyError until its side has accepted."""
+        local, remote = end.connection.local, end.connection.remote
+        return next(self.ends[other] for other in self.ends if (other.local, other.remote) == (remote, local))
+
+    def partition(self, duration: int) -> None:
+        """Lose every packet that leaves within the next ``duration`` microseconds, in both directions."""
+        before = [path.loss for path in self.paths]
+
+        def mend() -> None:
+            for path, loss in zip(self.paths, before, strict=True):
+                path.loss = loss
+
+        for path in self.paths:
+            path.loss = 1.0
+        self.world.at(self.world.now + duration, mend)
+
+    def run(self, until: int = NEVER) -> int:
+        """Let the clock jump until all is quiet or ``until`` is reached; the time then, in microseconds."""
+        return self.world.run(until)
+
+    def check(self) -> None:
+        """Assert of each connection that both ends read what the other sent, and closed without an error."""
+        for end in tuple(self.ends.values()):
+            connection, other = end.connection, self.other(end)
+            assert connection.error is None, f"{connection}: {connection.error}"
+            assert end.incoming == other.message, f"{connection}: {difference(bytes(end.incoming), other.message)}"
+            assert connection.state in (CLOSED, TIME_WAIT), f"{connection} is left over"
+
+
+def host_pair(
+    seed: int = 0,
+    *,
+    near: Config = DEFAULT,
+    far: Config = DEFAULT,
+    delay: int = 10 * MILLISECOND,
+    loss: float = 0.0,
+    duplicate: float = 0.0,
+    reorder: float = 0.0,
+    corrupt: float = 0.0,
+    late: int = 200 * MILLISECOND,
+    mtu: int = 1500,
+) -> HostPair:
+    """Make two hosts joined by a hostile path, in a world of their own.
+
+    ``seed`` decides everything that chance decides; ``near`` and ``far`` are the hosts' configurations; the
+    rest are the path's settings, as in `HostilePath`, and ``mtu`` is that of both links in octets. ``paths`` of
+    the result has more, such as a bandwidth: see `Path`.
+
+    >>> hosts = host_pair(3, loss=0.1)
+    >>> near = hosts.connect(b"question", b"answer")
+    >>> hosts.partition(5_000_000)
+    >>> hosts.run() > 5_000_000
+    True
+    >>> hosts.check(), bytes(near.incoming)
+    (None, b'answer')
+    """
+    world = World(seed)
+    hosts = (
+        world.host("near", "10.0.0.1/24", "fd00::1/64", config=near, mtu=mtu),
+        world.host("far", "10.0.0.2/24", "fd00::2/64", config=far, mtu=mtu),
+    )
+    paths = world.path(*hosts, delay=delay, loss=loss, duplicate=duplicate, reorder=reorder, corrupt=corrupt, hold=late)
+    return HostPair(world, *hosts, paths)
