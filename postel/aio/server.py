@@ -39,6 +39,7 @@ class Server(asyncio.AbstractServer):
         self._all_gone = asyncio.Event()
         self._forever: asyncio.Future[None] | None = None
         self._failure: OSError | None = None  # the link's end
+        self._sockets = {listener: StreamSocket(listener.local, None, pump, listener=listener) for listener in listeners}
         for listener in listeners:
             listener.context = self
 
@@ -48,7 +49,7 @@ class Server(asyncio.AbstractServer):
 
     @property
     def sockets(self) -> tuple[Socket, ...]:
-        return tuple(StreamSocket(listener.local, None, self._pump, listener=listener) for listener in self._listeners)
+        return tuple(self._sockets[listener] for listener in self._listeners)
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         return self._pump.loop

@@ -17,7 +17,7 @@ from postel.view.packet import NOWHERE, Packet
 from postel.view.packet import read as packet_of
 from postel.view.svg import ladder
 from postel.wire import segment
-from postel.wire.address import Endpoint
+from postel.wire.address import Endpoint, to_text
 from postel.wire.segment import ACK, SYN, Segment
 
 # Only a user's call leads there, so no packet that came just before is to blame.
@@ -232,7 +232,7 @@ class Trace(Witness):
     def _begin(self, one: Endpoint, other: Endpoint, protocol: int) -> Flow:
         flow = Flow(len(self.flows) + 1, one, other, protocol)
         for end in flow.ends:
-            name = self.names.get(str(end).rpartition(":")[0].strip("[]"))
+            name = self.names.get(to_text(end.address))
             if name:
                 flow.names[end] = name
         self.flows.append(flow)

@@ -216,3 +216,31 @@ async def test_tcp_info_is_laid_out_as_the_kernel_s(networks: Networks) -> None:
         writer.transport.abort()
         assert shown.getsockopt(TCP, socket.TCP_INFO, 232) == b"\7" + bytes(231)
         far.close()
+
+
+async def test_what_is_set_on_a_server_holds_for_its_connections_to_come(networks: Networks) -> None:
+    async with networks() as both:
+        accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+        server = await both.far.start_server(lambda _reader, writer: accepted.put_nowait(writer), port=0)
+        shown = server.sockets[0]
+        shown.setsockopt(TCP, socket.TCP_KEEPIDLE, 30)
+        shown.setsockopt(SOCKET, socket.SO_REUSEADDR, 1)
+        assert server.sockets[0].getsockopt(TCP, socket.TCP_KEEPIDLE) == 30
+        assert server.sockets[0].getsockopt(SOCKET, socket.SO_REUSEADDR) == 1
+        assert server.sockets[0].getsockopt(SOCKET, socket.SO_ACCEPTCONN) == 1
+        _, writer = await both.near.open_connection("10.7.0.2", shown.getsockname()[1])
+        far = await accepted.get()
+        assert far.get_extra_info("socket").getsockopt(TCP, socket.TCP_KEEPIDLE) == 30
+        assert writer.get_extra_info("socket").getsockopt(TCP, socket.TCP_KEEPIDLE) == 7200
+        writer.close()
+        far.close()
+
+
+async def test_an_error_is_told_once(networks: Networks) -> None:
+    async with networks() as both:
+        reader, writer, _, far = await connected(both)
+        far.transport.abort()
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        shown = writer.get_extra_info("socket")
+        assert [shown.getsockopt(SOCKET, socket.SO_ERROR) for _ in range(2)] == [errno.ECONNRESET, 0]
