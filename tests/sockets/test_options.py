@@ -18,6 +18,7 @@ from postel.sockets.options import LINGER, NUMBER, SocketOptions, answer
 from postel.sockets.table import NAMED, NUMBERED, OPTIONS, Option, named, numbered
 from postel.tcp.config import DEFAULT, Config, names
 from postel.times import MILLISECOND, SECOND
+from tests.tcp.test_reconfigure import LIVE, REMEMBERED
 
 # Name, what is set, the field of `Config` (or None) and its value then, what is told
 ROUND: tuple[tuple[str, int, str | None, object, int], ...] = (
@@ -91,6 +92,11 @@ def test_each_option_is_in_one_of_these_tables() -> None:
     assert tested == NAMED.keys()
     assert {option.field for option in OPTIONS if option.field} <= set(names())
     assert len(NAMED) == len(OPTIONS)
+
+
+def test_those_that_may_change_are_the_fields_that_a_living_connection_heeds() -> None:
+    heeded = {*LIVE, *REMEMBERED}
+    assert {option.name for option in OPTIONS if option.field and option.is_changeable != (option.field in heeded)} == set()
 
 
 def test_the_reference_has_each_option() -> None:
