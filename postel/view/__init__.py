@@ -1,5 +1,7 @@
-"""What happened, made visible: a `Trace` records, and `ladder`, `pcapng` and its own `to_json` show."""
+"""What happened, made visible: a `Trace` records, and `ladder`, `pcapng` and its own `to_json` show; a `LoggingObserver` logs."""
 
+from postel.view.log import LoggingObserver
+from postel.view.several import Observers
 from postel.view.trace import Trace
 
-__all__ = ["Trace"]
+__all__ = ["LoggingObserver", "Observers", "Trace"]

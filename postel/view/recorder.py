@@ -2,12 +2,9 @@
 
 from typing import BinaryIO, Final
 
-from postel.links.observer import PacketObserver
-from postel.tcp.observer import Observer, TimerName
-from postel.tcp.state import CLOSED, TIME_WAIT, State
+from postel.tcp.state import CLOSED, TIME_WAIT
 from postel.view import pcapng
 from postel.view.trace import Trace
-from postel.wire.address import Endpoint
 
 UNLIMITED: Final = 0
 _REMEMBERED: Final = 4096  # data segments of one direction, of which a retransmission can be told
@@ -97,31 +94,3 @@ class Recorder(Trace):
         for ends in tuple(self._causes):
             if not any((*ends, protocol) in self._current for protocol in (6, 17)):
                 del self._causes[ends]
-
-
-class Both(Observer, PacketObserver):
-    """Tells two traces of one host and its link."""
-
-    def __init__(self, first: Trace, second: Trace) -> None:
-        self._first = first
-        self._second = second
-
-    def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
-        self._first.state_changed(local, remote, before, after, now)
-        self._second.state_changed(local, remote, before, after, now)
-
-    def timer_expired(self, local: Endpoint, remote: Endpoint, timer: TimerName, now: int) -> None:
-        self._first.timer_expired(local, remote, timer, now)
-        self._second.timer_expired(local, remote, timer, now)
-
-    def packet_sent(self, octets: bytes, now: int) -> None:
-        self._first.packet_sent(octets, now)
-        self._second.packet_sent(octets, now)
-
-    def packet_arrived(self, octets: bytes, now: int) -> None:
-        self._first.packet_arrived(octets, now)
-        self._second.packet_arrived(octets, now)
-
-    def packet_dropped(self, reason: str, octets: bytes, now: int) -> None:
-        self._first.packet_dropped(reason, octets, now)
-        self._second.packet_dropped(reason, octets, now)

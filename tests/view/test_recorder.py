@@ -8,9 +8,9 @@ import pytest
 
 from postel.host.host import Host
 from postel.times import SECOND
-from postel.view import Trace, pcapng
+from postel.view import Observers, Trace, pcapng
 from postel.view.capture import container
-from postel.view.recorder import Both, Recorder
+from postel.view.recorder import Recorder
 
 NAMES = {"10.0.0.1": "client", "10.0.0.2": "server"}
 STATISTICS = len(pcapng.statistics(0, 0, 0))
@@ -19,7 +19,7 @@ STATISTICS = len(pcapng.statistics(0, 0, 0))
 class Busy:
     """A client that is observed with its packets, and its server: so many connections, each of which receives so many octets."""
 
-    def __init__(self, observer: Trace | Both) -> None:
+    def __init__(self, observer: Trace | Observers) -> None:
         self.observer = observer
         self.client = Host("10.0.0.1/24", secret=b"a", observer=observer)
         self.server = Host("10.0.0.2/24", secret=b"b")
@@ -82,7 +82,7 @@ def test_the_file_is_what_a_trace_would_have_written() -> None:
     file, traced = io.BytesIO(), io.BytesIO()
     trace = Trace(names=NAMES)
     recorder = Recorder(file, names=NAMES, epoch=5)
-    Busy(Both(trace, recorder)).run(3, 20_000)
+    Busy(Observers(trace, recorder)).run(3, 20_000)
     recorder.finish()
     pcapng.write(trace, traced, epoch=5)
     assert len(trace.packets) > 60

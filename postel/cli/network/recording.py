@@ -13,7 +13,8 @@ from postel.errors import ArgumentError
 from postel.links import Link
 from postel.links.observer import Observed
 from postel.view import Trace, ladder, notes, pcapng
-from postel.view.recorder import UNLIMITED, Both, Recorder
+from postel.view.recorder import UNLIMITED, Recorder
+from postel.view.several import Observers
 
 _DEFAULT_WIDTH = 104
 _WIDEST = 120
@@ -62,9 +63,9 @@ class Recording:
             self._recorder = Recorder(self._file, names=names, epoch=self._epoch, language=self._language, limit=limit or UNLIMITED)
         needs_trace = options.ladder or (self._file is not None and self._recorder is None)
         self.trace = Trace(names=names) if needs_trace else None
-        self.observer: Trace | Both | None = self.trace or self._recorder
+        self.observer: Trace | Observers | None = self.trace or self._recorder
         if self.trace is not None and self._recorder is not None:
-            self.observer = Both(self.trace, self._recorder)
+            self.observer = Observers(self.trace, self._recorder)
 
     def link(self, link: Link) -> Link:
         """The host's link, or one around it that records the packets."""
