@@ -207,7 +207,7 @@ class Connections(Children):
         """Nothing more to send: see what has become of the connection, and when to ask it again."""
         if connection._tcb.state is ESTABLISHED or self._stays(connection, now):
             self._timers.arm(connection, connection.next_timeout())
-            if connection._tcb.path is not None:
+            if connection._tcb.path.search is not None:
                 self._share_path(connection, now)
         self._tell(connection)
         if self._memory.is_wanted:

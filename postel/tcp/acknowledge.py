@@ -3,37 +3,39 @@
 from postel.tcp import loss_timers, orphan, pathmtu, seq, timestamps, tuning, usertimeout, window
 from postel.tcp.recovery import STAY
 from postel.tcp.recovery.undo import NO_ECHO
+from postel.tcp.seq import NO_SEQUENCE
 from postel.tcp.state import CLOSED
-from postel.tcp.tcb import NO_SEQUENCE, Tcb
+from postel.tcp.tcb import Tcb
 from postel.tcp.timers import PERSIST
 from postel.wire.segment import ABSENT, FIN, SYN, Segment
 
 
 def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     """SND.UNA < SEG.ACK <= SND.MAX: something new arrived at the peer (EP-ACK-5)."""
-    snd, flight, is_open = tcb.snd, tcb.flight, tcb.syn_is_acked
+    snd = tcb.snd
+    flight, is_open = snd.flight, snd.syn_is_acked
     acked = seq.distance(snd.una, segment.ack)
-    _free(tcb, segment.ack, acked)
-    snd.una = segment.ack
-    if snd.nxt != snd.max and seq.lt(snd.nxt, snd.una):  # D-1: a timeout had pulled SND.NXT back
-        snd.nxt = snd.una
+    freed = snd.advance(segment.ack)
+    if freed:
+        tcb.counts.octets_acknowledged += freed
+        tcb.give_back(freed)
     _measure(tcb, segment, now)
-    tcb.retransmissions = 0
-    tcb.probes = 0
+    snd.retransmissions = 0
+    snd.probes = 0
     if is_open:  # else it is the ACK of our SYN, which counts for nothing (RFC5681-3.1b)
-        recovery = tcb.recovery
-        was_in_use = not recovery.is_active and 2 * max(flight, recovery.flight) >= tcb.congestion.window
+        recovery = tcb.ensure_recovery()
+        was_in_use = not recovery.is_active and 2 * max(flight, recovery.flight) >= tcb.ensure_controller().window
         _tell_recovery(tcb, segment, acked, now, is_duplicate=False, was_in_use=was_in_use)
-    if tcb.path is not None or tcb.tried_end != NO_SEQUENCE:
+    if tcb.path.search is not None or tcb.path.tried_end != NO_SEQUENCE:
         pathmtu.acknowledged(tcb, now)
     if snd.una == snd.max:
         tcb.timers.stop_loss_timers()  # RFC6298-5.2
         usertimeout.stop(tcb)
-    elif not tcb.timers.is_running(PERSIST) and not (tcb.is_sender and tcb.recovery.keeps_timer):
+    elif not tcb.timers.is_running(PERSIST) and not (tcb.recovery is not None and tcb.recovery.keeps_timer):
         loss_timers.restart(tcb, now)  # RFC6298-5.3
         usertimeout.restart(tcb, now)
-    if tcb.wants_room:
-        if tcb.nobody_reads:
+    if snd.wants_room:
+        if tcb.rcv.is_released:
             orphan.made_progress(tcb, now)
         else:
             tuning.tell_of_room(tcb)
@@ -41,7 +43,7 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
 
 def repeat(tcb: Tcb, segment: Segment, now: int) -> None:
     """SEG.ACK <= SND.UNA: perhaps a sign of loss (EP-ACK-6, RFC5681-2a), perhaps with news of what arrived (RFC2018-5a)."""
-    has_flight = tcb.flight > 0
+    has_flight = tcb.snd.flight > 0
     has_blocks = has_flight and tcb.sack_agreed and len(segment.sack) > 0  # RFC2018-4a: else the option says nothing
     is_duplicate = has_flight and _is_duplicate(tcb, segment, has_blocks=has_blocks)
     if is_duplicate or has_blocks:
@@ -49,20 +51,20 @@ def repeat(tcb: Tcb, segment: Segment, now: int) -> None:
         if not tcb.timers.is_running(PERSIST):
             loss_timers.settle(tcb, now)
     elif tcb.ecn is not None and tcb.ecn.newly_marked:
-        tcb.recovery.sample.is_window_limited = False
-        tcb.recovery.sample.marked = tcb.ecn.newly_marked
-        tcb.recovery.on_bare_mark(now)
+        recovery = tcb.ensure_recovery()
+        recovery.sample.is_window_limited = False
+        recovery.sample.marked = tcb.ecn.newly_marked
+        recovery.on_bare_mark(now)
 
 
 def is_in_flight(tcb: Tcb, number: int) -> bool:
     """Whether the octet with this sequence number was sent and isn't acknowledged (RFC5927-4.1)."""
-    snd = tcb.snd
-    return tcb.state is not CLOSED and seq.le(snd.una, number) and seq.lt(number, snd.max)
+    return tcb.state is not CLOSED and tcb.snd.is_in_flight(number)
 
 
 def has_more(tcb: Tcb) -> bool:
     """Whether something new would be sent, as far as the peer's window goes: a full segment, which nothing else holds back."""
-    return min(tcb.send_buffer.size, tcb.snd.wnd) - tcb.flight >= tcb.congestion.smss
+    return min(tcb.snd.buffer.size, tcb.snd.wnd) - tcb.snd.flight >= tcb.ensure_controller().smss
 
 
 def _is_duplicate(tcb: Tcb, segment: Segment, *, has_blocks: bool) -> bool:
@@ -74,7 +76,7 @@ def _is_duplicate(tcb: Tcb, segment: Segment, *, has_blocks: bool) -> bool:
 
 
 def _tell_recovery(tcb: Tcb, segment: Segment, acked: int, now: int, *, is_duplicate: bool, was_in_use: bool) -> None:
-    recovery = tcb.recovery
+    recovery = tcb.ensure_recovery()
     recovery.sample.is_window_limited = was_in_use
     recovery.sample.marked = 0 if tcb.ecn is None else tcb.ecn.newly_marked
     more = recovery.tests_timeout and has_more(tcb)
@@ -91,10 +93,7 @@ def update_window(tcb: Tcb, segment: Segment, now: int) -> None:
     """Only the newest segment's word counts (EP-ACK-8, RFC9293-3.8.6-1)."""
     snd = tcb.snd
     if seq.le(snd.wl2, segment.ack) if snd.wl1 == segment.seq else seq.lt(snd.wl1, segment.seq):
-        snd.wnd = scaled_window(tcb, segment)
-        snd.wl1 = segment.seq
-        snd.wl2 = segment.ack
-        snd.max_wnd = max(snd.max_wnd, snd.wnd)
+        snd.hear_window(scaled_window(tcb, segment), segment.seq, segment.ack)
     if tcb.timers.is_running(PERSIST):
         usertimeout.stop(tcb)  # MUST-37: a peer that answers probes lives
         window.watch(tcb, now)
@@ -107,17 +106,6 @@ def scaled_window(tcb: Tcb, segment: Segment) -> int:
     return segment.window if segment.flags & SYN else segment.window << tcb.snd.shift
 
 
-def _free(tcb: Tcb, ack: int, acked: int) -> None:
-    """Drop acknowledged octets, to the octet; neither SYN nor FIN has one in the buffer."""
-    octets = min(acked if tcb.syn_is_acked else acked - 1, tcb.send_buffer.size)
-    tcb.syn_is_acked = True
-    tcb.snd.up = ack if tcb.snd.up == tcb.snd.una else seq.latest(tcb.snd.up, ack)
-    if octets:
-        tcb.octets_acknowledged += octets
-        tcb.send_buffer.discard(octets)
-        tcb.give_back(octets)
-
-
 def _measure(tcb: Tcb, segment: Segment, now: int) -> None:
     """A round trip: of the timed segment, else of the echo, which is right for retransmissions too (RFC6298-3a)."""
     rtt = tcb.rtt
@@ -128,7 +116,7 @@ def _measure(tcb: Tcb, segment: Segment, now: int) -> None:
         return
     if seq.le(segment.ack, rtt.round_end):  # RFC7323-4.2: one sample a round trip, as the estimator's weights assume
         return
-    if tcb.retransmissions and not rtt.smoothed:  # of a SYN: the SYN cache doesn't remember when, and the peer's SYN,ACK times out too
+    if tcb.snd.retransmissions and not rtt.smoothed:  # of a SYN: the SYN cache doesn't remember when, and the peer's SYN,ACK times out too
         return
     measured = timestamps.round_trip(tcb, segment, now)
     if measured != ABSENT:

@@ -30,14 +30,14 @@ class Options(NamedTuple):
 
 def of(tcb: Tcb) -> Options:
     return Options(
-        send_mss=tcb.peer_mss,
+        send_mss=tcb.path.peer_mss,
         receive_mss=tcb.advertised_mss,
         timestamps=tcb.timestamps.agreed,
         sack=tcb.sack_agreed,
-        window_scaling=tcb.peer_scales,
+        window_scaling=tcb.opening.peer_scales,
         send_shift=tcb.snd.shift,
         receive_shift=tcb.rcv.shift,
         ecn="off" if tcb.ecn is None else "accurate" if isinstance(tcb.ecn, Accurate) else "classic",
-        signature=tcb.signature_length,
-        fast_opened=tcb.fast_opened,
+        signature=tcb.path.signature_length,
+        fast_opened=tcb.opening.fast_opened,
     )

@@ -21,6 +21,7 @@ from postel.tcp import (
 )
 from postel.tcp.ecn import feedback, negotiation
 from postel.tcp.events import END_OF_STREAM, OPENED, URGENT
+from postel.tcp.seq import NO_SEQUENCE
 from postel.tcp.state import (
     CLOSE_WAIT,
     CLOSED,
@@ -34,7 +35,7 @@ from postel.tcp.state import (
     SYN_SENT,
     TIME_WAIT,
 )
-from postel.tcp.tcb import NO_SEQUENCE, OWES_ACK, OWES_RESET, OWES_SYN, Tcb
+from postel.tcp.tcb import OWES_ACK, OWES_RESET, OWES_SYN, Tcb
 from postel.tcp.timers import KEEP_ALIVE, TWO_MSL
 from postel.wire.segment import ACK, FIN, RST, SYN, URG, Segment
 
@@ -42,7 +43,7 @@ _RESETS_HELD = 8  # answers to strange segments, between two drains
 
 
 def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
-    tcb.segments_arrived += segment.packets
+    tcb.counts.segments_arrived += segment.packets
     if tcb.observer is not None:
         tcb.observer.segment_arrived(tcb.local, tcb.remote, segment, now)
     if prediction.holds(tcb, segment):
@@ -71,11 +72,11 @@ def in_listen(tcb: Tcb, segment: Segment, now: int) -> None:
         _answer_with_reset(tcb, segment)
     elif segment.flags & SYN and not _is_dropped(tcb, segment):  # EP-LIS-3
         # EP-LIS-4: its text and FIN aren't acknowledged, so the peer sends them again (D-3)
-        tcb.is_passive = True  # MUST-11
+        tcb.opening.is_passive = True  # MUST-11
         handshake.begin(tcb, now)
         handshake.learn(tcb, segment, now)
         tcb.enter(SYN_RECEIVED, now)
-        if tcb.is_fast:
+        if tcb.opening.is_fast:
             _open_fast(tcb, segment, now)
 
 
@@ -100,7 +101,7 @@ def in_syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
     else:  # EP-SS-6: both sides opened at once (MUST-10)
         tcb.enter(SYN_RECEIVED, now)
         tcb.owes |= OWES_SYN
-        tcb.early = segment.data[: tcb.rcv.wnd]
+        tcb.rcv.early = segment.data[: tcb.rcv.wnd]
 
 
 def otherwise(tcb: Tcb, segment: Segment, now: int) -> bool:
@@ -120,7 +121,7 @@ def otherwise(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 
 def first_check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
-    if not tcb.syn_is_acked and segment.flags & (SYN | RST) == SYN and segment.seq == tcb.rcv.irs:
+    if not tcb.snd.syn_is_acked and segment.flags & (SYN | RST) == SYN and segment.seq == tcb.rcv.irs:
         return _syn_again(tcb, segment, now)
     if is_acceptable(tcb, segment):  # EP-SEQ-1, EP-SEQ-10
         return True
@@ -160,7 +161,7 @@ def second_check_rst(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not segment.flags & RST:
         return True
     if tcb.state is TIME_WAIT:
-        answers_challenge = tcb.probes > 0 and segment.seq == tcb.rcv.nxt and tcb.config.time_wait_challenge
+        answers_challenge = tcb.snd.probes > 0 and segment.seq == tcb.rcv.nxt and tcb.config.time_wait_challenge
         if answers_challenge or not tcb.config.rfc1337:  # EP-RST-7, D-10
             tcb.delete(None, now)
     elif segment.seq != tcb.rcv.nxt and tcb.config.exact_reset:  # EP-RST-2
@@ -168,7 +169,7 @@ def second_check_rst(tcb: Tcb, segment: Segment, now: int) -> bool:
             tcb.owes |= OWES_ACK
     elif tcb.may_listen_again:  # EP-RST-3
         handshake.listen_again(tcb, now)
-    elif tcb.state is SYN_RECEIVED and not tcb.is_passive:  # EP-RST-4
+    elif tcb.state is SYN_RECEIVED and not tcb.opening.is_passive:  # EP-RST-4
         tcb.delete(ConnectionRefused(), now)
     elif tcb.state in (CLOSING, LAST_ACK):  # EP-RST-6
         tcb.delete(None, now)
@@ -195,7 +196,7 @@ def fifth_check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not segment.flags & ACK:  # EP-ACK-1
         return False
     snd = tcb.snd
-    if not tcb.syn_is_acked:  # SYN-RECEIVED, or FIN-WAIT-1 straight from there
+    if not snd.syn_is_acked:  # SYN-RECEIVED, or FIN-WAIT-1 straight from there
         if not (seq.lt(snd.una, segment.ack) and seq.le(segment.ack, snd.max)):  # EP-ACK-4, D-12, RFC9293-3.5.2-2
             _answer_with_reset(tcb, segment)
             return False
@@ -210,7 +211,7 @@ def fifth_check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
             acknowledge.advance(tcb, segment, now)
         else:  # EP-ACK-6
             acknowledge.repeat(tcb, segment, now)
-    tcb.last_ack_at = now
+    tcb.counts.last_ack_at = now
     if tcb.timers.is_running(KEEP_ALIVE):
         keepalive.hear(tcb, now)
     if segment.other:
@@ -226,11 +227,11 @@ def _after_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
         if segment.seq != tcb.rcv.nxt:  # else EP-ACK-15: a peer in TIME-WAIT too has just that number, and would answer back (D-8)
             challenge.owe(tcb, segment, now)
         return False
-    if not tcb.fin_is_acked:
+    if not tcb.snd.fin_is_acked:
         return True
     if tcb.state is FIN_WAIT_1:  # EP-ACK-9
         tcb.enter(FIN_WAIT_2, now)
-        if tcb.nobody_reads:  # EP-ACK-10
+        if tcb.rcv.is_released:  # EP-ACK-10
             orphan.wait_for_fin(tcb, now)
     elif tcb.state is CLOSING:  # EP-ACK-12
         _enter_time_wait(tcb, now)
@@ -246,8 +247,8 @@ def sixth_check_urg(tcb: Tcb, segment: Segment) -> bool:
     if segment.flags & URG and tcb.can_receive:  # EP-URG-2
         rcv = tcb.rcv
         pointer = seq.add(segment.seq, segment.urgent)  # MUST-62: the octet after the last urgent one
-        end = tcb.position + seq.offset(pointer, rcv.nxt)
-        if end > max(rcv.up, tcb.position - tcb.unread):
+        end = tcb.rcv.position + seq.offset(pointer, rcv.nxt)
+        if end > max(rcv.up, tcb.rcv.position - tcb.rcv.unread):
             rcv.up = end
             tcb.tell(URGENT)
     return True
@@ -257,12 +258,12 @@ def seventh_process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     """Take what is new and inside the window: in order to the user, else to reassembly (EP-TXT-1, EP-TXT-2)."""
     if not segment.data:
         return True
-    tcb.texts_arrived += segment.packets
-    tcb.last_data_at = now
+    tcb.counts.texts_arrived += segment.packets
+    tcb.counts.last_data_at = now
     if not tcb.can_receive:  # EP-TXT-3
         tcb.owes |= OWES_ACK
         return True
-    if tcb.nobody_reads:  # EP-TXT-4, SHLD-3
+    if tcb.rcv.is_released:  # EP-TXT-4, SHLD-3
         tcb.delete(ConnectionReset("text came after the close"), now)
         tcb.owes |= OWES_RESET
         return False
@@ -282,7 +283,7 @@ def eighth_check_fin(tcb: Tcb, segment: Segment, now: int) -> bool:
     """A FIN counts once every octet before it is here; one that is ahead is remembered (EP-FIN-8)."""
     if segment.flags & FIN:
         _note_fin(tcb, segment, now)
-    if tcb.fin_expected == tcb.rcv.nxt and not tcb.fin_is_received:
+    if tcb.rcv.fin_expected == tcb.rcv.nxt and not tcb.rcv.fin_is_received:
         _process_fin(tcb, now)
     return True
 
@@ -309,32 +310,29 @@ def _open_fast(tcb: Tcb, syn: Segment, now: int) -> None:
     data = syn.data[: tcb.rcv.wnd]
     if data and tcb.take_memory(len(data)):
         text.deliver(tcb, data)
-        tcb.fast_opened = True
+        tcb.opening.fast_opened = True
 
 
 def _open(tcb: Tcb, segment: Segment, now: int) -> None:
     """Our SYN is acknowledged: ESTABLISHED, from SYN-SENT or SYN-RECEIVED. After a CLOSE in SYN-RECEIVED the state is FIN-WAIT-1 already,
     and everything else is the same."""
-    lost_syns = tcb.retransmissions
+    lost_syns = tcb.snd.retransmissions
     handshake.heed_stripping(tcb, segment)
     acknowledge.advance(tcb, segment, now)
     tcb.owes &= ~OWES_SYN
     pathmtu.begin(tcb, now)
     handshake.establish(tcb, lost_syns, now)
-    if tcb.fast_open is not None:
-        handshake.conclude(tcb, tcb.fast_open, segment, now)
+    if tcb.opening.fast_open is not None:
+        handshake.conclude(tcb, tcb.opening.fast_open, segment, now)
     negotiation.opened(tcb, segment, now)
-    tcb.last_ack_at = now
-    if tcb.fin_is_queued and tcb.state is ESTABLISHED:  # EP-CLOSE-4: queued until now
+    tcb.counts.last_ack_at = now
+    if tcb.snd.fin_is_queued and tcb.state is ESTABLISHED:  # EP-CLOSE-4: queued until now
         tcb.enter(FIN_WAIT_1, now)
-    tcb.snd.wnd = acknowledge.scaled_window(tcb, segment)  # EP-ACK-3, EP-SS-5, RFC1122-4.2.2.20c
-    tcb.snd.max_wnd = max(tcb.snd.max_wnd, tcb.snd.wnd)
-    tcb.snd.wl1 = segment.seq
-    tcb.snd.wl2 = segment.ack
+    tcb.snd.hear_window(acknowledge.scaled_window(tcb, segment), segment.seq, segment.ack)  # EP-ACK-3, EP-SS-5, RFC1122-4.2.2.20c
     window.watch(tcb, now)
-    if tcb.early:  # RFC9293-3.5-data-on-syn
-        text.take(tcb, 0, tcb.early, 1, now)
-        tcb.early = b""
+    if tcb.rcv.early:  # RFC9293-3.5-data-on-syn
+        text.take(tcb, 0, tcb.rcv.early, 1, now)
+        tcb.rcv.early = b""
 
 
 def _syn_again(tcb: Tcb, segment: Segment, now: int) -> bool:
@@ -346,7 +344,7 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> bool:
         else:
             tcb.delete(ConnectionReset("the peer's SYNs contradict each other"), now)
         return False
-    if segment.flags & ACK and not tcb.is_passive:  # the peer's SYN,ACK of a simultaneous open (figure 7)
+    if segment.flags & ACK and not tcb.opening.is_passive:  # the peer's SYN,ACK of a simultaneous open (figure 7)
         _ = (
             fifth_check_ack(tcb, segment, now)
             and timestamps.remember(tcb, segment, now)
@@ -376,7 +374,7 @@ def _is_heard_at_closed_window(tcb: Tcb, segment: Segment) -> bool:
     ahead = seq.offset(segment.seq, rcv.nxt)
     if ahead < 0:  # EP-RST-1: a RST left of the window is never heard
         return ahead + segment.len > 0 and not segment.flags & RST
-    return ahead <= max(tcb.receive_limit, window.LARGEST_FIELD)
+    return ahead <= max(rcv.limit, window.LARGEST_FIELD)
 
 
 def _hear_at_closed_window(tcb: Tcb, segment: Segment, now: int) -> None:
@@ -394,7 +392,7 @@ def _hear_at_closed_window(tcb: Tcb, segment: Segment, now: int) -> None:
 def _at_right_edge(tcb: Tcb, segment: Segment) -> Segment:
     """The segment with the window's right edge as its number, if it lies beyond that. Else SND.WL1 would lie there too, and the windows
     of later segments, which begin within the window, would seem old."""
-    edge = tcb.right_edge
+    edge = tcb.rcv.right_edge
     if seq.le(segment.seq, edge):
         return segment
     moved = Segment(segment.source, segment.destination, edge, segment.ack, segment.flags, segment.window, segment.data)
@@ -412,7 +410,7 @@ def _is_probe(tcb: Tcb, segment: Segment) -> bool:
 def _is_beyond_lost_text(tcb: Tcb, segment: Segment) -> bool:
     """A bare ACK at the right edge itself: text that filled our window was sent before it, and lost. Its ACK field counts, lest two such
     senders never hear each other."""
-    return segment.len == 0 and segment.seq == tcb.right_edge
+    return segment.len == 0 and segment.seq == tcb.rcv.right_edge
 
 
 # Closing
@@ -420,30 +418,28 @@ def _is_beyond_lost_text(tcb: Tcb, segment: Segment) -> bool:
 
 def _note_fin(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.owes |= OWES_ACK
-    if tcb.fin_is_received:  # EP-FIN-6, EP-FIN-7: an old duplicate
+    if tcb.rcv.fin_is_received:  # EP-FIN-6, EP-FIN-7: an old duplicate
         if tcb.state is TIME_WAIT:
             _restart_time_wait(tcb, now)
         return
     fin = seq.add(segment.seq, segment.len - 1)
     ahead = seq.offset(fin, tcb.rcv.nxt)
-    if not 0 <= ahead < tcb.rcv.wnd or tcb.fin_expected != NO_SEQUENCE:  # cut with what lies beyond the window
+    if not 0 <= ahead < tcb.rcv.wnd or tcb.rcv.fin_expected != NO_SEQUENCE:  # cut with what lies beyond the window
         return
-    if tcb.reassembly is None or tcb.reassembly.end <= tcb.position + ahead:  # else text beyond it came first, and stays
-        tcb.fin_expected = fin
+    if tcb.rcv.reassembly is None or tcb.rcv.reassembly.end <= tcb.rcv.position + ahead:  # else text beyond it came first, and stays
+        tcb.rcv.fin_expected = fin
 
 
 def _process_fin(tcb: Tcb, now: int) -> None:
-    tcb.rcv.nxt = seq.add(tcb.rcv.nxt, 1)
-    tcb.rcv.wnd -= 1
-    tcb.fin_is_received = True
+    tcb.rcv.consume_fin()
     tcb.owes |= OWES_ACK
     tcb.tell(END_OF_STREAM)  # MUST-12
     if tcb.state is ESTABLISHED:  # EP-FIN-2
         tcb.enter(CLOSE_WAIT, now)
     elif tcb.state is FIN_WAIT_1:  # EP-FIN-4; had this segment acknowledged our FIN, we would be in FIN-WAIT-2 (EP-FIN-3)
         tcb.enter(CLOSING, now)
-        if tcb.config.repeat_fin and tcb.fin_seq != NO_SEQUENCE:
-            tcb.snd.nxt = tcb.fin_seq
+        if tcb.config.repeat_fin and tcb.snd.fin_seq != NO_SEQUENCE:
+            tcb.snd.repeat_fin()
     else:  # EP-FIN-5
         _enter_time_wait(tcb, now)
 

@@ -14,10 +14,10 @@ PACING_CREDIT: Final = MILLISECOND  # what a paced connection may send at once, 
 
 def size_for(tcb: Tcb, room: int, most: int) -> int:
     """Octets for the next segment of new text: a multiple of ``room``, which a packet takes; at most ``most``, but for the first packet."""
-    if room != tcb.congestion.smss or not _is_plain(tcb):
+    if room != tcb.ensure_controller().smss or not _is_plain(tcb):
         return room
-    limit = min(tcb.burst, most)
-    rate = tcb.congestion.pacing_rate
+    limit = min(tcb.snd.burst, most)
+    rate = tcb.ensure_controller().pacing_rate
     if rate:
         limit = min(limit, rate * PACING_CREDIT // SECOND)
     return max(room, limit - limit % room)
@@ -26,7 +26,7 @@ def size_for(tcb: Tcb, room: int, most: int) -> int:
 def _is_plain(tcb: Tcb) -> bool:
     """Whether every packet may carry the same header, but for what a link changes: number, length, PSH, FIN and CWR."""
     snd = tcb.snd
-    if snd.nxt != snd.max or seq.gt(snd.up, snd.nxt) or tcb.owes & OWES_USER_TIMEOUT or tcb.signature_length:
+    if snd.nxt != snd.max or seq.gt(snd.up, snd.nxt) or tcb.owes & OWES_USER_TIMEOUT or tcb.path.signature_length:
         return False
     if tcb.ecn is not None and not tcb.ecn.may_burst:
         return False

@@ -11,7 +11,7 @@ from postel.errors import (
     TcpError,
     renewed,
 )
-from postel.tcp import handshake, orphan, seq, tuning, window
+from postel.tcp import handshake, orphan, tuning, window
 from postel.tcp.state import (
     CLOSE_WAIT,
     CLOSED,
@@ -46,7 +46,7 @@ def open_active(tcb: Tcb, now: int) -> None:
         raise ConnectionAlreadyExists
     if tcb.remote.port == 0 or is_unspecified(tcb.remote.address):
         raise RemoteUnspecified
-    tcb.is_passive = False  # MUST-11
+    tcb.opening.is_passive = False  # MUST-11
     handshake.begin(tcb, now)
     tcb.enter(SYN_SENT, now)  # EP-OPEN-2, EP-OPEN-4
 
@@ -59,16 +59,16 @@ def send(tcb: Tcb, data: bytes | bytearray | memoryview, now: int, *, urgent: bo
     view = memoryview(data).cast("B") if isinstance(data, memoryview) else data
     taken = min(len(view), tuning.room(tcb))
     if taken < len(view):
-        tcb.wants_room = True
+        tcb.snd.wants_room = True
         tuning.wait_for_memory(tcb, taken)
     if taken:
         tcb.take_memory(taken)
-        if tcb.stopwatch is None:
-            tcb.stopwatch = Stopwatch(now)
-        tcb.stopwatch.start(now)
-        tcb.send_buffer.append(view if taken == len(view) else memoryview(view)[:taken])
+        if tcb.snd.stopwatch is None:
+            tcb.snd.stopwatch = Stopwatch(now)
+        tcb.snd.stopwatch.start(now)
+        tcb.snd.buffer.append(view if taken == len(view) else memoryview(view)[:taken])
     if urgent and taken:  # D-13: the octet after the last urgent one
-        tcb.snd.up = seq.add(tcb.first_octet, tcb.send_buffer.size)
+        tcb.snd.mark_urgent()
     return taken
 
 
@@ -83,7 +83,7 @@ def _require_sending(tcb: Tcb, now: int) -> None:
 
 def may_send(tcb: Tcb) -> bool:
     """Whether the direction from here is open, or will be: it is not after CLOSE, and not in a state that only CLOSE leads to."""
-    return not tcb.fin_is_queued and tcb.state not in (CLOSED, FIN_WAIT_1, FIN_WAIT_2, CLOSING, LAST_ACK, TIME_WAIT)
+    return not tcb.snd.fin_is_queued and tcb.state not in (CLOSED, FIN_WAIT_1, FIN_WAIT_2, CLOSING, LAST_ACK, TIME_WAIT)
 
 
 def receive(tcb: Tcb, limit: int, now: int) -> bytes:
@@ -92,7 +92,7 @@ def receive(tcb: Tcb, limit: int, now: int) -> bytes:
         raise ArgumentError("limit", limit, "1 or more octets")
     if not _has_text(tcb):
         return b""
-    data = _take_received(tcb, limit)
+    data = tcb.rcv.read(limit)
     _was_read(tcb, len(data), now)
     return data
 
@@ -103,16 +103,16 @@ def receive_into(tcb: Tcb, room: memoryview, now: int) -> int:
         raise ArgumentError("buffer", len(room), "1 or more octets")
     if not _has_text(tcb):
         return 0
-    count = _fill(tcb, room)
+    count = tcb.rcv.read_into(room)
     _was_read(tcb, count, now)
     return count
 
 
 def _has_text(tcb: Tcb) -> bool:
     """EP-RECV-2, EP-RECV-4, EP-RECV-5: if not, nothing waits now, or that was the end (`has_ended`)."""
-    if tcb.unread == 0 and tcb.state is CLOSED and not has_ended(tcb):  # EP-RECV-1
+    if tcb.rcv.unread == 0 and tcb.state is CLOSED and not has_ended(tcb):  # EP-RECV-1
         raise why_closed(tcb)
-    return tcb.unread > 0
+    return tcb.rcv.unread > 0
 
 
 def has_ended(tcb: Tcb) -> bool:
@@ -121,54 +121,14 @@ def has_ended(tcb: Tcb) -> bool:
     RFC 9293, 3.10.5 answers RECEIVEs that wait for an ABORT. Here none waits, and its user needs no error to know of it: text that had
     arrived before is given (D-14), and then there is no more.
     """
-    return tcb.fin_is_received or tcb.was_aborted
+    return tcb.rcv.fin_is_received or tcb.was_aborted
 
 
 def _was_read(tcb: Tcb, octets: int, now: int) -> None:
-    tcb.unread -= octets
     tcb.give_back(octets)
     if tcb.can_receive:  # EP-RECV-3
         tuning.follow_reader(tcb, now)
         window.after_read(tcb)
-
-
-def _fill(tcb: Tcb, room: memoryview) -> int:
-    received, start = tcb.received, tcb.received_start
-    count = pieces = 0
-    while count < len(room) and pieces < len(received):
-        piece = received[pieces]
-        part = min(len(piece) - start, len(room) - count)
-        room[count : count + part] = piece if part == len(piece) else memoryview(piece)[start : start + part]
-        count += part
-        start += part
-        if start == len(piece):
-            pieces += 1
-            start = 0
-    del received[:pieces]
-    tcb.received_start = start
-    return count
-
-
-def _take_received(tcb: Tcb, limit: int) -> bytes:
-    received = tcb.received
-    if tcb.unread <= limit:
-        first = received[0][tcb.received_start :] if tcb.received_start else received[0]
-        data = first if len(received) == 1 else b"".join((first, *received[1:]))
-        received.clear()
-        tcb.received_start = 0
-        return data
-    count, size = 0, -tcb.received_start
-    while size + len(received[count]) <= limit:
-        size += len(received[count])
-        count += 1
-    end = limit - size  # of the piece that is taken in part
-    if count == 0:
-        data = received[0][tcb.received_start : end]
-    else:
-        data = b"".join((received[0][tcb.received_start :], *received[1:count], received[count][:end]))
-        del received[:count]
-    tcb.received_start = end
-    return data
 
 
 def close(tcb: Tcb, now: int) -> None:
@@ -178,31 +138,32 @@ def close(tcb: Tcb, now: int) -> None:
     if tcb.state in (LISTEN, SYN_SENT):  # EP-CLOSE-2, EP-CLOSE-3
         tcb.delete(None, now)
         return
-    if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) or (tcb.state is CLOSE_WAIT and tcb.fin_is_queued):  # EP-CLOSE-8
+    if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) or (tcb.state is CLOSE_WAIT and tcb.snd.fin_is_queued):  # EP-CLOSE-8
         raise ConnectionClosing
-    if tcb.state is ESTABLISHED or (tcb.state is SYN_RECEIVED and tcb.send_buffer.size == 0 and not tcb.is_fast):  # EP-CLOSE-5, EP-CLOSE-4
+    if tcb.state is ESTABLISHED or (
+        tcb.state is SYN_RECEIVED and tcb.snd.buffer.size == 0 and not tcb.opening.is_fast
+    ):  # EP-CLOSE-5, EP-CLOSE-4
         tcb.enter(FIN_WAIT_1, now)
     # EP-CLOSE-6: once in FIN-WAIT it is "ok", and there is but one FIN. EP-CLOSE-7, D-15: CLOSE-WAIT until the FIN is sent.
-    tcb.fin_is_queued = True
+    tcb.snd.fin_is_queued = True
 
 
 def release(tcb: Tcb, now: int) -> None:
     """Close, and let go, as a socket's close() does. Text that was not read is lost, and the peer learns it by RST (SHLD-3)."""
-    if tcb.state is not CLOSED and not tcb.nobody_reads:
-        tcb.nobody_reads = True
-        is_read_up = not (tcb.unread or tcb.early) and tcb.reassembly is None
+    if tcb.state is not CLOSED and not tcb.rcv.is_released:
+        tcb.rcv.is_released = True
+        is_read_up = not (tcb.rcv.unread or tcb.rcv.early) and tcb.rcv.reassembly is None
         if not is_read_up and tcb.state in (SYN_RECEIVED, ESTABLISHED, CLOSE_WAIT, FIN_WAIT_1, FIN_WAIT_2):
             abort(tcb, now)
-        elif tcb.state in (LISTEN, SYN_SENT, SYN_RECEIVED, ESTABLISHED) or (tcb.state is CLOSE_WAIT and not tcb.fin_is_queued):
+        elif tcb.state in (LISTEN, SYN_SENT, SYN_RECEIVED, ESTABLISHED) or (tcb.state is CLOSE_WAIT and not tcb.snd.fin_is_queued):
             close(tcb, now)
         orphan.begin(tcb, now)
     _forget_unread(tcb)
 
 
 def _forget_unread(tcb: Tcb) -> None:
-    tcb.give_back(tcb.unread)
-    tcb.received.clear()
-    tcb.received_start = tcb.unread = 0
+    tcb.give_back(tcb.rcv.unread)
+    tcb.rcv.discard()
 
 
 def abort(tcb: Tcb, now: int) -> None:

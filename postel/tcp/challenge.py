@@ -26,15 +26,15 @@ def owe(tcb: Tcb, segment: Segment, now: int) -> None:
     if (segment.len > 0 and not segment.flags & SYN) or _may_answer(tcb, segment, now):
         tcb.owes |= OWES_ACK
         if tcb.state is TIME_WAIT and is_bare_syn(segment) and not is_old_duplicate(tcb, segment):
-            tcb.probes = 1  # RST may answer it
+            tcb.snd.probes = 1  # RST may answer it
 
 
 def take(tcb: Tcb, now: int) -> bool:
     """Whether a challenge may be given now: one for each connection and interval (EP-CHL-1)."""
-    if now < tcb.challenge_after:
-        tcb.throttled += 1
+    if now < tcb.rcv.challenge_after:
+        tcb.counts.throttled += 1
         return False
-    tcb.challenge_after = now + tcb.config.challenge_interval
+    tcb.rcv.challenge_after = now + tcb.config.challenge_interval
     return True
 
 
@@ -50,8 +50,8 @@ def _answer_keep_alive(tcb: Tcb, now: int) -> bool:
     ``keep_alives_until`` moves on by a tenth of the interval with each answer, and may be an interval ahead.
     """
     interval = tcb.config.challenge_interval
-    if tcb.keep_alives_until > now + interval - interval // _KEEP_ALIVES:
-        tcb.throttled += 1
+    if tcb.rcv.keep_alives_until > now + interval - interval // _KEEP_ALIVES:
+        tcb.counts.throttled += 1
         return False
-    tcb.keep_alives_until = max(now, tcb.keep_alives_until) + interval // _KEEP_ALIVES
+    tcb.rcv.keep_alives_until = max(now, tcb.rcv.keep_alives_until) + interval // _KEEP_ALIVES
     return True

@@ -59,7 +59,7 @@ class Connection:
         self._tcb = Tcb(local, remote, config, iss, mtu, timestamp_offset, observer, memory)
         self.authentication = authentication
         if authentication is not None:
-            self._tcb.signature_length = authentication.length
+            self._tcb.path.signature_length = authentication.length
         self.context: object = None
         self.on_agenda = False
         self._agenda = agenda
@@ -108,7 +108,7 @@ class Connection:
     @property
     def readable(self) -> int:
         """Octets that wait in `receive`."""
-        return self._tcb.unread
+        return self._tcb.rcv.unread
 
     @property
     def writable(self) -> int:
@@ -118,12 +118,12 @@ class Connection:
     @property
     def send_limit(self) -> int:
         """Octets that the send buffer holds at present; an automatic one grows."""
-        return self._tcb.send_limit
+        return self._tcb.snd.limit
 
     @property
     def receive_limit(self) -> int:
         """Octets that the receive buffer holds at present; an automatic one grows."""
-        return self._tcb.receive_limit
+        return self._tcb.rcv.limit
 
     @property
     def mss(self) -> int:
@@ -134,34 +134,34 @@ class Connection:
     @property
     def is_fast(self) -> bool:
         """Whether text may flow before the handshake is over: as a client with a cookie, or as a server that was given one (RFC 7413)."""
-        fast_open = self._tcb.fast_open
+        fast_open = self._tcb.opening.fast_open
         return fast_open is not None and (fast_open.opened or (isinstance(fast_open, Attempt) and bool(fast_open.option)))
 
     @property
     def received(self) -> int:
         """Octets that arrived in order since the connection began, read or not."""
-        return self._tcb.position
+        return self._tcb.rcv.position
 
     @property
     def unacknowledged(self) -> int:
         """Octets that `send` took and the peer hasn't acknowledged yet."""
-        return self._tcb.send_buffer.size
+        return self._tcb.snd.buffer.size
 
     @property
     def at_end(self) -> bool:
         """Whether everything was read, and nothing more will come: the peer sent FIN, or `abort` was called here."""
-        return self._tcb.unread == 0 and calls.has_ended(self._tcb)
+        return self._tcb.rcv.unread == 0 and calls.has_ended(self._tcb)
 
     @property
     def has_peer_ended(self) -> bool:
         """Whether the peer's FIN came, and all that it sent before: nothing more arrives."""
-        return self._tcb.fin_is_received
+        return self._tcb.rcv.fin_is_received
 
     @property
     def urgent(self) -> int:
         """Octets until the end of urgent data (MUST-33), 0 when none is ahead. It comes in line; new programs do without (SHLD-13)."""
         tcb = self._tcb
-        return max(0, tcb.rcv.up - (tcb.position - tcb.unread))
+        return max(0, tcb.rcv.up - (tcb.rcv.position - tcb.rcv.unread))
 
     # User calls: RFC 9293, 3.10.1 to 3.10.6. Errors are those of `postel.errors`
 
@@ -255,7 +255,7 @@ class Connection:
         Raises what ended the connection once it is CLOSED."""
         if self.state is CLOSED:  # EP-STAT-1
             raise calls.why_closed(self._tcb)
-        figures = self._tcb.recovery.figures() if self._tcb.is_sender else Figures()
+        figures = Figures() if self._tcb.recovery is None else self._tcb.recovery.figures()
         return status.of(self._tcb, figures, self.urgent, now)
 
     def variables(self) -> dict[str, int]:
@@ -308,7 +308,7 @@ class Connection:
     def next_event(self) -> Event | None:
         events = self._tcb.events
         if not events:
-            return tuning.turn(self._tcb) if self._tcb.wants_room else None
+            return tuning.turn(self._tcb) if self._tcb.snd.wants_room else None
         self._tcb.events = events[1:]
         return events[0]
 

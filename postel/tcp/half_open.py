@@ -68,9 +68,9 @@ class Changes(NamedTuple):
     @staticmethod
     def of(tcb: Tcb) -> "Changes | None":
         """None where nothing but the SYN has arrived: then there are none."""
-        if tcb.segments_arrived == 1:
+        if tcb.counts.segments_arrived == 1:
             return None
-        bits = tcb.syn_asks >> _FLAGS_AT << _ASKS_AT
+        bits = tcb.opening.syn_asks >> _FLAGS_AT << _ASKS_AT
         if tcb.rtt.is_timing:
             bits |= _IS_TIMING
         if tcb.ecn is not None:
@@ -78,12 +78,12 @@ class Changes(NamedTuple):
             bits |= mark << _MARK_AT | (_MAY_MARK if tcb.ecn.may_mark else 0)
         answers = 0 if tcb.ecn is None else min(tcb.ecn.answers, _MOST_ANSWERS)
         return Changes(
-            tcb.challenge_after,
-            tcb.keep_alives_until,
+            tcb.rcv.challenge_after,
+            tcb.rcv.keep_alives_until,
             tcb.rcv.wnd,
-            tcb.segments_arrived,
-            tcb.segments_sent,
-            tcb.throttled,
+            tcb.counts.segments_arrived,
+            tcb.counts.segments_sent,
+            tcb.counts.throttled,
             answers,
             bits,
         )
@@ -95,10 +95,11 @@ class Changes(NamedTuple):
 
     def repeat(self, tcb: Tcb) -> None:
         """Make them in a connection that has just heard the SYN."""
-        tcb.challenge_after, tcb.keep_alives_until, tcb.throttled = self.challenge_after, self.keep_alives_until, self.throttled
-        tcb.segments_arrived, tcb.segments_sent = self.segments_arrived, self.segments_sent
-        tcb.rcv.wnd = self.window
-        tcb.syn_asks = self.bits >> _ASKS_AT << _FLAGS_AT
+        rcv, counts = tcb.rcv, tcb.counts
+        rcv.challenge_after, rcv.keep_alives_until = self.challenge_after, self.keep_alives_until
+        counts.segments_arrived, counts.segments_sent, counts.throttled = self.segments_arrived, self.segments_sent, self.throttled
+        tcb.rcv.offer(self.window)
+        tcb.opening.syn_asks = self.bits >> _ASKS_AT << _FLAGS_AT
         if not self.bits & _IS_TIMING:
             tcb.rtt.forget()
         if tcb.ecn is not None:
@@ -125,9 +126,9 @@ class Remains(NamedTuple):
 def can_be_restored(connection: Connection) -> bool:
     """Whether the connection could be made again as it is now."""
     tcb = connection._tcb
-    config, again = tcb.config, tcb.retransmissions
+    config, again = tcb.config, tcb.snd.retransmissions
     troubles = int(config.reports and again >= config.r1)  # of its own; ICMP tells of others
-    is_idle = tcb.owes == 0 and tcb.resets is None and tcb.duplicate is None
+    is_idle = tcb.owes == 0 and tcb.resets is None and tcb.rcv.duplicate is None
     if not is_idle or len(tcb.events) != troubles or again > MOST_RETRANSMISSIONS:
         return False
     changes = Changes.of(tcb)
@@ -138,7 +139,7 @@ def remains_of(connection: Connection, syn: Segment, arrived: int) -> Remains:
     """Of a connection that `can_be_restored`, which is used no more. Its events are for the restored one to tell."""
     tcb = connection._tcb
     tcb.events = ()
-    return Remains(arrived, tcb.retransmissions, packed(syn), Changes.of(tcb), connection.next_timeout())
+    return Remains(arrived, tcb.snd.retransmissions, packed(syn), Changes.of(tcb), connection.next_timeout())
 
 
 def restore(connection: Connection, remains: Remains, syn: Segment) -> None:

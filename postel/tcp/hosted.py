@@ -30,12 +30,12 @@ def snd_max(connection: Connection) -> int:
 
 def is_fast(connection: Connection) -> bool:
     """Whether the SYN that began the connection brought text which the program may have already (RFC 7413)."""
-    return connection._tcb.is_fast
+    return connection._tcb.opening.is_fast
 
 
 def is_released(connection: Connection) -> bool:
     """Whether its program reads and writes it no more (`Connection.release`)."""
-    return connection._tcb.nobody_reads
+    return connection._tcb.rcv.is_released
 
 
 def is_stuck(connection: Connection) -> bool:
@@ -83,12 +83,12 @@ def is_old_duplicate(connection: Connection, segment: Segment) -> bool:
 
 def open_fast(connection: Connection, part: FastOpen | None) -> None:
     """Let the handshake that begins be a fast one (RFC 7413), or an ordinary one where ``part`` is None."""
-    connection._tcb.fast_open = part
+    connection._tcb.opening.fast_open = part
 
 
 def peer_mss(connection: Connection) -> int:
     """Octets of the largest segment that the peer takes; before its SYN came, the default."""
-    return connection._tcb.peer_mss
+    return connection._tcb.path.peer_mss
 
 
 def regard_syn_as_sent(connection: Connection) -> None:
@@ -98,7 +98,7 @@ def regard_syn_as_sent(connection: Connection) -> None:
 
 def allow_bursts(connection: Connection, octets: int) -> None:
     """Let segments with up to so many octets of text leave, for the link to cut."""
-    connection._tcb.burst = octets
+    connection._tcb.snd.burst = octets
 
 
 # The path
@@ -140,25 +140,25 @@ def is_of(holder: Holder, connection: Connection) -> bool:
 
 def gap_weight(holder: Holder) -> int:
     """Octets of memory that wait for reassembly."""
-    reassembly = _tcb(holder).reassembly
+    reassembly = _tcb(holder).rcv.reassembly
     return 0 if reassembly is None else reassembly.weight
 
 
 def give_up_gap(holder: Holder, octets: int) -> int:
     """Free up to so many octets of what waits for reassembly, at least a segment. Returns how many were freed."""
     tcb = _tcb(holder)
-    if tcb.reassembly is None:
+    if tcb.rcv.reassembly is None:
         return 0
-    given_up = tcb.reassembly.give_up(octets)
+    given_up = tcb.rcv.reassembly.give_up(octets)
     tcb.give_back(given_up)
-    if not tcb.reassembly:
+    if not tcb.rcv.reassembly:
         tcb.close_gap()
     return given_up
 
 
 def stops_wanting_room(connection: Connection) -> bool:
     """Whether its program waits for room to send; from now on it doesn't."""
-    wanted, connection._tcb.wants_room = connection._tcb.wants_room, False
+    wanted, connection._tcb.snd.wants_room = connection._tcb.snd.wants_room, False
     return wanted
 
 

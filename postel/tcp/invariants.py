@@ -1,8 +1,9 @@
 """What must be true of a TCB between any two events."""
 
 from postel.tcp import seq
+from postel.tcp.seq import NO_SEQUENCE
 from postel.tcp.state import CLOSED, LISTEN, TIME_WAIT
-from postel.tcp.tcb import NO_SEQUENCE, Tcb
+from postel.tcp.tcb import Tcb
 from postel.tcp.timers import PERSIST, REORDERING, RETRANSMISSION, TAIL_PROBE, TWO_MSL
 from postel.times import NEVER
 
@@ -19,24 +20,24 @@ def _sending(tcb: Tcb) -> None:
     assert seq.le(snd.una, snd.nxt), "SND.UNA is beyond SND.NXT"
     assert seq.le(snd.nxt, snd.max), "SND.NXT is beyond SND.MAX"
     if tcb.state not in (CLOSED, LISTEN):
-        has_fin = tcb.fin_seq != NO_SEQUENCE and not tcb.fin_is_acked
-        outstanding = tcb.flight - has_fin - (not tcb.syn_is_acked)
-        assert 0 <= outstanding <= tcb.send_buffer.size, "more is in flight than the buffer holds"
-        assert not tcb.is_sender or tcb.congestion.window >= 1, "the congestion window is empty"
-    if tcb.fin_seq != NO_SEQUENCE:
-        assert tcb.fin_is_queued, "a FIN was sent that nobody asked for"
-        assert seq.le(snd.max, seq.add(tcb.fin_seq, 1)), "something was sent beyond our FIN"
+        has_fin = snd.fin_seq != NO_SEQUENCE and not snd.fin_is_acked
+        outstanding = snd.flight - has_fin - (not snd.syn_is_acked)
+        assert 0 <= outstanding <= snd.buffer.size, "more is in flight than the buffer holds"
+        assert tcb.controller is None or tcb.controller.window >= 1, "the congestion window is empty"
+    if snd.fin_seq != NO_SEQUENCE:
+        assert snd.fin_is_queued, "a FIN was sent that nobody asked for"
+        assert seq.le(snd.max, seq.add(snd.fin_seq, 1)), "something was sent beyond our FIN"
 
 
 def _receiving(tcb: Tcb) -> None:
     assert tcb.rcv.wnd >= 0, "RCV.WND is negative"
-    assert tcb.unread == sum(map(len, tcb.received)) - tcb.received_start, "unread octets are miscounted"
-    assert tcb.unread >= 0, "more was read than arrived"
-    if tcb.reassembly is not None and tcb.reassembly:
-        assert tcb.reassembly.end <= tcb.position + tcb.rcv.wnd, "octets are held beyond the window"
-        assert not tcb.reassembly.take(tcb.position), "octets in order wait for reassembly"
-    if tcb.fin_is_received:
-        assert tcb.rcv.nxt == seq.add(tcb.fin_expected, 1), "something came after the peer's FIN"
+    assert tcb.rcv.unread == sum(map(len, tcb.rcv.pieces)) - tcb.rcv.pieces_start, "unread octets are miscounted"
+    assert tcb.rcv.unread >= 0, "more was read than arrived"
+    if tcb.rcv.reassembly is not None and tcb.rcv.reassembly:
+        assert tcb.rcv.reassembly.end <= tcb.rcv.position + tcb.rcv.wnd, "octets are held beyond the window"
+        assert not tcb.rcv.reassembly.take(tcb.rcv.position), "octets in order wait for reassembly"
+    if tcb.rcv.fin_is_received:
+        assert tcb.rcv.nxt == seq.add(tcb.rcv.fin_expected, 1), "something came after the peer's FIN"
 
 
 def _timers(tcb: Tcb) -> None:
@@ -47,5 +48,5 @@ def _timers(tcb: Tcb) -> None:
         assert timers.next() == NEVER, "a timer outlives its TCB"
     if tcb.state is TIME_WAIT:
         assert timers.is_running(TWO_MSL), "TIME-WAIT without its timer"
-    if tcb.state not in (CLOSED, LISTEN) and tcb.flight and not tcb.owes:
+    if tcb.state not in (CLOSED, LISTEN) and tcb.snd.flight and not tcb.owes:
         assert armed, "octets are in flight and no timer watches them"

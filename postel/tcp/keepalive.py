@@ -20,17 +20,17 @@ def hear(tcb: Tcb, now: int) -> None:
     """
     tcb.timers.start(KEEP_ALIVE, deadline(tcb.keep_alive_idle, now))
     if not tcb.timers.is_running(PERSIST):
-        tcb.probes = 0
+        tcb.snd.probes = 0
 
 
 def expire(tcb: Tcb, now: int) -> None:
     """EP-TMO-6, MUST-26: only a connection with nothing outstanding is probed."""
-    if tcb.flight or tcb.timers.is_running(PERSIST):
+    if tcb.snd.flight or tcb.timers.is_running(PERSIST):
         begin(tcb, now)
-    elif tcb.probes >= tcb.config.keep_alive_probes:  # MUST-29
+    elif tcb.snd.probes >= tcb.config.keep_alive_probes:  # MUST-29
         tcb.delete(ConnectionTimedOut("keep-alive probes unanswered"), now)
     else:
-        tcb.probes += 1
+        tcb.snd.probes += 1
         tcb.owes |= OWES_KEEP_ALIVE
         tcb.timers.start(KEEP_ALIVE, deadline(tcb.config.keep_alive_interval, now))
 
@@ -46,7 +46,7 @@ def adapt(tcb: Tcb, before: Config, idle: int, now: int) -> None:
     config, timers = tcb.config, tcb.timers
     if not config.keep_alive:  # MUST-24
         if _is_probing(tcb):
-            tcb.probes = 0
+            tcb.snd.probes = 0
         timers.stop(KEEP_ALIVE)
         tcb.owes &= ~OWES_KEEP_ALIVE
     elif not tcb.is_synchronized or tcb.state is TIME_WAIT:
@@ -54,7 +54,7 @@ def adapt(tcb: Tcb, before: Config, idle: int, now: int) -> None:
     elif not before.keep_alive:
         begin(tcb, now)
     elif not timers.is_running(KEEP_ALIVE):  # the old idle time or interval was that
-        timers.start(KEEP_ALIVE, max(now, deadline(tcb.keep_alive_idle, tcb.last_ack_at)))
+        timers.start(KEEP_ALIVE, max(now, deadline(tcb.keep_alive_idle, tcb.counts.last_ack_at)))
     elif _is_probing(tcb):
         timers.start(KEEP_ALIVE, moved(timers.due(KEEP_ALIVE), before.keep_alive_interval, config.keep_alive_interval))
     else:
@@ -63,4 +63,4 @@ def adapt(tcb: Tcb, before: Config, idle: int, now: int) -> None:
 
 def _is_probing(tcb: Tcb) -> bool:
     """Probes wait for an answer; in persist, ``probes`` counts those of the window."""
-    return tcb.timers.is_running(KEEP_ALIVE) and tcb.probes > 0 and not tcb.timers.is_running(PERSIST)
+    return tcb.timers.is_running(KEEP_ALIVE) and tcb.snd.probes > 0 and not tcb.timers.is_running(PERSIST)

@@ -25,10 +25,11 @@ def start(tcb: Tcb, now: int) -> None:
 def restart(tcb: Tcb, now: int) -> None:
     """Something was acknowledged, or a timer went off, and something is in flight (RFC6298-5.3)."""
     timers = tcb.timers
+    recovery = tcb.ensure_recovery()
     timers.expires = now + tcb.rtt.rto
-    if tcb.recovery.reorder_at != NEVER:
-        timers.start_loss_timer(REORDERING, tcb.recovery.reorder_at)
-    elif tcb.config.tail_probe and tcb.recovery.probes():
+    if recovery.reorder_at != NEVER:
+        timers.start_loss_timer(REORDERING, recovery.reorder_at)
+    elif tcb.config.tail_probe and recovery.probes():
         timers.start_loss_timer(TAIL_PROBE, min(now + _until_probe(tcb), timers.expires))
     else:
         timers.start_loss_timer(RETRANSMISSION, timers.expires)
@@ -36,10 +37,10 @@ def restart(tcb: Tcb, now: int) -> None:
 
 def settle(tcb: Tcb, now: int) -> None:
     """An ACK brought no progress, but perhaps news of what arrived."""
-    timers = tcb.timers
-    if tcb.recovery.reorder_at != NEVER or timers.is_running(REORDERING):
+    timers, recovery = tcb.timers, tcb.ensure_recovery()
+    if recovery.reorder_at != NEVER or timers.is_running(REORDERING):
         restart(tcb, now)
-    elif timers.is_running(TAIL_PROBE) and not tcb.recovery.probes():
+    elif timers.is_running(TAIL_PROBE) and not recovery.probes():
         timers.start_loss_timer(RETRANSMISSION, timers.expires)
 
 
@@ -69,4 +70,4 @@ def _until_probe(tcb: Tcb) -> int:
     smoothed = tcb.rtt.smoothed
     if not smoothed:
         return FIRST_PROBE
-    return max(SHORTEST_PROBE, 2 * smoothed) + (DELAY_OF_ACK if tcb.flight <= tcb.congestion.smss else 0)
+    return max(SHORTEST_PROBE, 2 * smoothed) + (DELAY_OF_ACK if tcb.snd.flight <= tcb.ensure_controller().smss else 0)

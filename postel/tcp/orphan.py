@@ -27,7 +27,7 @@ def begin(tcb: Tcb, now: int) -> None:
         wait_for_fin(tcb, now)
     else:
         tcb.timers.start(ORPHAN, deadline(tcb.config.orphan_send_timeout, now))
-        tcb.wants_room = True  # so that `acknowledge.advance` calls `made_progress`
+        tcb.snd.wants_room = True  # so that `acknowledge.advance` calls `made_progress`
 
 
 def made_progress(tcb: Tcb, now: int) -> None:
@@ -43,7 +43,7 @@ def wait_for_fin(tcb: Tcb, now: int) -> None:
 
 def adapt(tcb: Tcb, before: Config, now: int) -> None:
     """The program had chosen other limits ``before``. One that was NEVER begins now."""
-    if not tcb.nobody_reads or tcb.state in (CLOSED, TIME_WAIT):
+    if not tcb.rcv.is_released or tcb.state in (CLOSED, TIME_WAIT):
         return
     if tcb.state is FIN_WAIT_2:
         limit, limit_before = tcb.config.orphan_timeout, before.orphan_timeout
@@ -60,7 +60,7 @@ def end(tcb: Tcb, now: int) -> None:
     if tcb.state is FIN_WAIT_2:  # EP-TMO-9: it has everything
         tcb.delete(None, now)
         return
-    is_told = tcb.send_buffer.size > 0 or tcb.state not in (CLOSING, LAST_ACK)
+    is_told = tcb.snd.buffer.size > 0 or tcb.state not in (CLOSING, LAST_ACK)
     tcb.delete(ConnectionTimedOut("the peer took nothing more after the close"), now)
     if is_told:
         tcb.owes |= OWES_RESET
@@ -68,9 +68,9 @@ def end(tcb: Tcb, now: int) -> None:
 
 def is_stuck(tcb: Tcb) -> bool:
     """Whether what waits isn't leaving: the peer's window is closed, or the peer is silent."""
-    return tcb.timers.is_running(PERSIST) or tcb.snd.wnd == 0 or tcb.retransmissions > 0
+    return tcb.timers.is_running(PERSIST) or tcb.snd.wnd == 0 or tcb.snd.retransmissions > 0
 
 
 def may_try_again(tcb: Tcb, tries: int) -> bool:
     """Whether one more probe or retransmission is worth its memory, after so many without progress."""
-    return not tcb.nobody_reads or tries < _TRIES_WHILE_TIGHT or tcb.memory is None or not tcb.memory.is_tight
+    return not tcb.rcv.is_released or tries < _TRIES_WHILE_TIGHT or tcb.memory is None or not tcb.memory.is_tight

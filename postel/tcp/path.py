@@ -1,10 +1,14 @@
-"""What a connection has found out about its path, and what it looks for: see `postel.tcp.pathmtu`, which alone changes it."""
+"""How large a packet may be on the way to the peer, and what is known of that: see `postel.tcp.pathmtu`."""
 
+from postel.tcp.seq import NO_SEQUENCE
 from postel.times import NEVER
 
 
-class Path:
-    """Made when there is something to remember. Sizes are those of packets, the IP header included."""
+class MtuSearch:
+    """What a connection looks for, made when there is something to remember. Only `postel.tcp.pathmtu` changes it.
+
+    Sizes are those of packets, the IP header included.
+    """
 
     __slots__ = ("candidate", "claim", "claim_number", "high", "is_bounded", "next_at", "point", "raised_at", "told")
 
@@ -18,3 +22,19 @@ class Path:
         self.raised_at = raised_at  # when a probe last arrived
         self.claim = 0  # an MTU that a router claimed and that waits for a sign; 0: none
         self.claim_number = 0  # where the segment begins that it is about
+
+
+class PathSizes:
+    """Sizes of packets and of text that link, path and peer take. In octets."""
+
+    __slots__ = ("link_mtu", "mtu", "peer_mss", "proven", "search", "signature_length", "tried", "tried_end")
+
+    def __init__(self, link_mtu: int, peer_mss: int) -> None:
+        self.link_mtu = link_mtu  # what we advertise
+        self.mtu = link_mtu  # of the path: what we send
+        self.peer_mss = peer_mss
+        self.signature_length = 0  # of the options that the authentication of every segment takes
+        self.proven = 0  # the largest text that is known to have arrived in one packet: maxsizeacked of RFC 5927, 7.2
+        self.tried = 0  # and the largest that was sent: maxsizesent
+        self.tried_end = NO_SEQUENCE  # the ACK of that, where it was sent only once
+        self.search: MtuSearch | None = None

@@ -14,9 +14,10 @@ timer: what is due is seen when there is text to send. A probe is that text, wit
 from typing import Final
 
 from postel.tcp import seq
-from postel.tcp.path import Path
+from postel.tcp.path import MtuSearch
 from postel.tcp.recovery import Probe
-from postel.tcp.tcb import HEADERS_4, HEADERS_6, NO_SEQUENCE, Tcb
+from postel.tcp.seq import NO_SEQUENCE
+from postel.tcp.tcb import HEADERS_4, HEADERS_6, Tcb
 from postel.times import MINUTE, NEVER
 
 BASE_4: Final = 1024  # RFC4821-7.2: nearly every path carries as much
@@ -37,24 +38,24 @@ _TIMEOUT_COST: Final = 5  # RFC 4821, 7.6.3
 def begin(tcb: Tcb, now: int) -> None:
     """The handshake is done. Who always probes begins with what nearly every path carries."""
     if tcb.config.mtu_probing != "always":
-        if tcb.path is not None:  # narrow from the start: only now is it known what the peer can take
-            _rest(tcb, tcb.path, now)
+        if tcb.path.search is not None:  # narrow from the start: only now is it known what the peer can take
+            _rest(tcb, tcb.path.search, now)
         return
-    tcb.path_mtu = min(tcb.path_mtu, _steps(tcb)[0])
-    path = _known(tcb)
-    path.told = tcb.path_mtu
-    path.high = ceiling(tcb)
-    path.next_at = now
-    _aim(tcb, path, now)
+    tcb.path.mtu = min(tcb.path.mtu, _steps(tcb)[0])
+    search = _known(tcb)
+    search.told = tcb.path.mtu
+    search.high = ceiling(tcb)
+    search.next_at = now
+    _aim(tcb, search, now)
 
 
 def learn(tcb: Tcb, mtu: int, now: int) -> None:
     """What others found out."""
     mtu = max(mtu, _lowest(tcb))
-    path = _known(tcb)
-    path.told = mtu
-    _narrow(tcb, path, mtu)
-    _rest(tcb, path, now)
+    search = _known(tcb)
+    search.told = mtu
+    _narrow(tcb, search, mtu)
+    _rest(tcb, search, now)
 
 
 def overhead(tcb: Tcb) -> int:
@@ -64,11 +65,11 @@ def overhead(tcb: Tcb) -> int:
 
 def ceiling(tcb: Tcb) -> int:
     """The largest packet that the link and the peer can take (RFC4821-7.2)."""
-    return min(tcb.mtu, min(tcb.peer_mss, tcb.config.largest_mss) + (HEADERS_4 if tcb.is_ipv4 else HEADERS_6))
+    return min(tcb.path.link_mtu, min(tcb.path.peer_mss, tcb.config.largest_mss) + (HEADERS_4 if tcb.is_ipv4 else HEADERS_6))
 
 
 def may_be_fragmented(tcb: Tcb) -> bool:
-    return tcb.path_mtu <= FLOOR_4 and tcb.path_mtu < tcb.mtu and tcb.is_ipv4
+    return tcb.path.mtu <= FLOOR_4 and tcb.path.mtu < tcb.path.link_mtu and tcb.is_ipv4
 
 
 # What output asks and tells
@@ -76,19 +77,20 @@ def may_be_fragmented(tcb: Tcb) -> bool:
 
 def size_for(tcb: Tcb, unsent: int, usable: int, now: int) -> int:
     """Octets of text for the next new segment: SMSS, or a probe's; 0: hold on until the window has room for a probe."""
-    path = tcb.path
-    if path is None or now < path.next_at:
-        return tcb.congestion.smss
-    return _probe_size(tcb, path, unsent, usable)
+    search = tcb.path.search
+    if search is None or now < search.next_at:
+        return tcb.ensure_controller().smss
+    return _probe_size(tcb, search, unsent, usable)
 
 
-def _probe_size(tcb: Tcb, path: Path, unsent: int, usable: int) -> int:
+def _probe_size(tcb: Tcb, search: MtuSearch, unsent: int, usable: int) -> int:
     """RFC4821-7.4: no loss and no probe outstanding, and text and window for what must follow."""
-    smss, snd = tcb.congestion.smss, tcb.snd
-    size = min(path.candidate, ceiling(tcb)) - overhead(tcb)  # MUST-16
-    recovery = tcb.recovery
-    has_loss = recovery.is_active or recovery.inflation > 0 or snd.nxt != snd.max or seq.lt(snd.una, path.point)
-    window = min(tcb.congestion.window, snd.wnd)
+    controller, snd = tcb.ensure_controller(), tcb.snd
+    smss = controller.smss
+    size = min(search.candidate, ceiling(tcb)) - overhead(tcb)  # MUST-16
+    recovery = tcb.ensure_recovery()
+    has_loss = recovery.is_active or recovery.inflation > 0 or snd.nxt != snd.max or seq.lt(snd.una, search.point)
+    window = min(controller.window, snd.wnd)
     if has_loss or recovery.probe is not None or size <= smss or min(unsent, window) < size + _FOLLOWERS * smss:
         return smss
     return size if usable >= size else 0  # something is in flight then, whose ACK makes room
@@ -96,20 +98,21 @@ def _probe_size(tcb: Tcb, path: Path, unsent: int, usable: int) -> int:
 
 def sent(tcb: Tcb, start: int, count: int, end: int) -> None:
     """New text up to ``end``, ``count`` octets a packet. The ACK of the largest so far will prove that such a packet arrives."""
-    if count > tcb.congestion.smss:
-        tcb.recovery.probe = Probe(start, end)
-    if count > tcb.tried or (count == tcb.tried and tcb.tried_end == NO_SEQUENCE):
-        tcb.tried = count
-        tcb.tried_end = end
+    if count > tcb.ensure_controller().smss:
+        tcb.ensure_recovery().probe = Probe(start, end)
+    if count > tcb.path.tried or (count == tcb.path.tried and tcb.path.tried_end == NO_SEQUENCE):
+        tcb.path.tried = count
+        tcb.path.tried_end = end
 
 
 def sent_again(tcb: Tcb, start: int, count: int) -> None:
     """Now an ACK says nothing of the size in which its octets arrived."""
-    tcb.tried = max(tcb.tried, count)
-    tcb.tried_end = NO_SEQUENCE
-    probe = tcb.recovery.probe
+    tcb.path.tried = max(tcb.path.tried, count)
+    tcb.path.tried_end = NO_SEQUENCE
+    recovery = tcb.ensure_recovery()
+    probe = recovery.probe
     if probe is not None and not probe.is_lost and seq.le(probe.start, start) and seq.lt(start, probe.end):
-        tcb.recovery.probe = None  # inconclusive: others were lost too (RFC 4821, 7.6.4)
+        recovery.probe = None  # inconclusive: others were lost too (RFC 4821, 7.6.4)
 
 
 # What is acknowledged, and what is lost
@@ -118,49 +121,51 @@ def sent_again(tcb: Tcb, start: int, count: int) -> None:
 def acknowledged(tcb: Tcb, now: int) -> None:
     """SND.UNA moved."""
     una = tcb.snd.una
-    if tcb.tried_end != NO_SEQUENCE and seq.ge(una, tcb.tried_end):
-        tcb.tried_end = NO_SEQUENCE
-        tcb.proven = tcb.tried
-    path = tcb.path
-    if path is None:
+    if tcb.path.tried_end != NO_SEQUENCE and seq.ge(una, tcb.path.tried_end):
+        tcb.path.tried_end = NO_SEQUENCE
+        tcb.path.proven = tcb.path.tried
+    search = tcb.path.search
+    if search is None:
         return
-    if seq.gt(una, path.point):  # follow, so that 2**31 octets without a loss don't turn the comparison
-        path.point = una
-    if path.claim and seq.gt(una, path.claim_number):  # it had arrived: the claim was false
-        path.claim = 0
-    probe = tcb.recovery.probe
+    if seq.gt(una, search.point):  # follow, so that 2**31 octets without a loss don't turn the comparison
+        search.point = una
+    if search.claim and seq.gt(una, search.claim_number):  # it had arrived: the claim was false
+        search.claim = 0
+    recovery = tcb.ensure_recovery()
+    probe = recovery.probe
     if probe is not None and seq.ge(una, probe.end):
-        tcb.recovery.probe = None
+        recovery.probe = None
         if probe.is_lost:
-            _failed(tcb, path, probe, now, cost=1)
+            _failed(tcb, search, probe, now, cost=1)
         else:
-            _succeeded(tcb, path, probe, now)
+            _succeeded(tcb, search, probe, now)
 
 
 def lost(tcb: Tcb, number: int, now: int) -> bool:
     """Recovery says that what begins at ``number`` was lost. Whether a router had said why: then all of its size goes again."""
-    path = tcb.path
-    if path is None or not path.claim or path.claim_number != number:
+    search = tcb.path.search
+    if search is None or not search.claim or search.claim_number != number:
         return False
-    _believe(tcb, path, path.claim, now)
+    _believe(tcb, search, search.claim, now)
     return True
 
 
 def timed_out(tcb: Tcb, now: int) -> None:
-    """The retransmission timer expired, and ``tcb.retransmissions`` counts it."""
-    path = tcb.path
-    tcb.tried_end = NO_SEQUENCE
-    if path is not None:
-        probe = tcb.recovery.probe
-        tcb.recovery.probe = None
-        path.point = _beyond(tcb)
-        if path.claim:  # RFC5927-7.2, with MAXSEGRTO = 1
-            _narrow(tcb, path, path.claim)
-            _rest(tcb, path, now)
+    """The retransmission timer expired, and ``tcb.snd.retransmissions`` counts it."""
+    search = tcb.path.search
+    tcb.path.tried_end = NO_SEQUENCE
+    if search is not None:
+        recovery = tcb.ensure_recovery()
+        probe = recovery.probe
+        recovery.probe = None
+        search.point = _beyond(tcb)
+        if search.claim:  # RFC5927-7.2, with MAXSEGRTO = 1
+            _narrow(tcb, search, search.claim)
+            _rest(tcb, search, now)
             return
         if probe is not None and probe.start == tcb.snd.una:
-            _failed(tcb, path, probe, now, cost=_TIMEOUT_COST)
-    if tcb.retransmissions >= TIMEOUTS and tcb.config.mtu_probing != "off":
+            _failed(tcb, search, probe, now, cost=_TIMEOUT_COST)
+    if tcb.snd.retransmissions >= TIMEOUTS and tcb.config.mtu_probing != "off":
         _suspect(tcb, now)
 
 
@@ -169,45 +174,45 @@ def _suspect(tcb: Tcb, now: int) -> None:
 
     It may as well be an outage: then the first probe finds everything as it was before.
     """
-    lost = overhead(tcb) + min(tcb.flight, tcb.congestion.smss)
+    lost = overhead(tcb) + min(tcb.snd.flight, tcb.ensure_controller().smss)
     for step in _steps(tcb):
-        if step < min(lost, tcb.path_mtu):
+        if step < min(lost, tcb.path.mtu):
             break
     else:
         return
-    path = _known(tcb)
-    path.point = _beyond(tcb)
-    if path.high < tcb.path_mtu or path.next_at > now:
-        path.high = tcb.path_mtu
-        path.is_bounded = False
-    _narrow(tcb, path, step)
-    if now - path.raised_at < RAISE_AFTER:  # a size that a probe found, and that doesn't last: two paths take turns (RFC 4821, 7.8)
-        _rest(tcb, path, now)
+    search = _known(tcb)
+    search.point = _beyond(tcb)
+    if search.high < tcb.path.mtu or search.next_at > now:
+        search.high = tcb.path.mtu
+        search.is_bounded = False
+    _narrow(tcb, search, step)
+    if now - search.raised_at < RAISE_AFTER:  # a size that a probe found, and that doesn't last: two paths take turns (RFC 4821, 7.8)
+        _rest(tcb, search, now)
     else:
-        path.next_at = now
-        _aim(tcb, path, now)
+        search.next_at = now
+        _aim(tcb, search, now)
 
 
 def link_changed(tcb: Tcb, mtu: int, now: int) -> None:
     """Our own link carries ``mtu`` octets from now on. Smaller segments go at once, and what was sent larger may have to go again;
     larger ones are looked for at once, as far as the peer can take them."""
-    had, tcb.mtu = tcb.mtu, mtu
-    if mtu < tcb.path_mtu:
-        path = _known(tcb)
-        path.told = mtu  # others know
-        if tcb.is_synchronized and tcb.is_sender and tcb.flight:
-            _believe(tcb, path, mtu, now)
+    had, tcb.path.link_mtu = tcb.path.link_mtu, mtu
+    if mtu < tcb.path.mtu:
+        search = _known(tcb)
+        search.told = mtu  # others know
+        if tcb.is_synchronized and tcb.is_sender and tcb.snd.flight:
+            _believe(tcb, search, mtu, now)
         else:
-            _narrow(tcb, path, mtu)
-            _rest(tcb, path, now)
+            _narrow(tcb, search, mtu)
+            _rest(tcb, search, now)
     elif not tcb.is_synchronized:
-        tcb.path_mtu = mtu if tcb.path_mtu == had else tcb.path_mtu
+        tcb.path.mtu = mtu if tcb.path.mtu == had else tcb.path.mtu
     elif tcb.config.mtu_probing != "off":
-        path = _known(tcb)
-        path.high = ceiling(tcb)
-        path.is_bounded = False
-        path.next_at = now
-        _aim(tcb, path, now)
+        search = _known(tcb)
+        search.high = ceiling(tcb)
+        search.is_bounded = False
+        search.next_at = now
+        _aim(tcb, search, now)
 
 
 # What routers claim
@@ -221,34 +226,34 @@ def claimed(tcb: Tcb, mtu: int, number: int, now: int) -> bool:
     """
     mtu = max(mtu, _lowest(tcb))
     text = mtu - overhead(tcb)
-    if text >= max(tcb.tried, tcb.proven):  # RFC5927-7.2: no packet was too large for that
+    if text >= max(tcb.path.tried, tcb.path.proven):  # RFC5927-7.2: no packet was too large for that
         return False
-    if mtu >= tcb.path_mtu:
+    if mtu >= tcb.path.mtu:
         _bound(tcb, mtu, number)
         return False
-    path = _known(tcb)
-    if text >= tcb.proven or tcb.retransmissions:
-        _believe(tcb, path, mtu, now)
+    search = _known(tcb)
+    if text >= tcb.path.proven or tcb.snd.retransmissions:
+        _believe(tcb, search, mtu, now)
         return True
-    path.claim = mtu
-    path.claim_number = number
+    search.claim = mtu
+    search.claim_number = number
     return False
 
 
 def _bound(tcb: Tcb, mtu: int, number: int) -> None:
     """The claim is about a probe: if that is lost, the next one has the size that was claimed."""
-    path, probe = tcb.path, tcb.recovery.probe
-    if path is not None and probe is not None and probe.start == number:
-        path.high = mtu
-        path.is_bounded = False
+    search, probe = tcb.path.search, None if tcb.recovery is None else tcb.recovery.probe
+    if search is not None and probe is not None and probe.start == number:
+        search.high = mtu
+        search.is_bounded = False
 
 
-def _believe(tcb: Tcb, path: Path, mtu: int, now: int) -> None:
-    _narrow(tcb, path, mtu)
-    _rest(tcb, path, now)
+def _believe(tcb: Tcb, search: MtuSearch, mtu: int, now: int) -> None:
+    _narrow(tcb, search, mtu)
+    _rest(tcb, search, now)
     tcb.rtt.forget()
-    tcb.tried_end = NO_SEQUENCE
-    tcb.recovery.on_refused()  # RFC8201-5.4: lost, but not by congestion
+    tcb.path.tried_end = NO_SEQUENCE
+    tcb.ensure_recovery().on_refused()  # RFC8201-5.4: lost, but not by congestion
     tcb.turn()
 
 
@@ -257,25 +262,25 @@ def _believe(tcb: Tcb, path: Path, mtu: int, now: int) -> None:
 
 def news(tcb: Tcb) -> int:
     """The path MTU, where it isn't what others were told and something arrived since it changed; else 0."""
-    path = tcb.path
-    if path is None or path.told == tcb.path_mtu or tcb.retransmissions:
+    search = tcb.path.search
+    if search is None or search.told == tcb.path.mtu or tcb.snd.retransmissions:
         return 0
-    path.told = tcb.path_mtu
-    return tcb.path_mtu
+    search.told = tcb.path.mtu
+    return tcb.path.mtu
 
 
 def is_proven(tcb: Tcb) -> bool:
     """Whether packets as large as the path MTU did arrive."""
-    return tcb.proven >= tcb.congestion.smss
+    return tcb.path.proven >= tcb.data_mss
 
 
 # The search
 
 
-def _known(tcb: Tcb) -> Path:
-    if tcb.path is None:
-        tcb.path = Path(tcb.path_mtu, tcb.snd.una, raised_at=-RAISE_AFTER)
-    return tcb.path
+def _known(tcb: Tcb) -> MtuSearch:
+    if tcb.path.search is None:
+        tcb.path.search = MtuSearch(tcb.path.mtu, tcb.snd.una, raised_at=-RAISE_AFTER)
+    return tcb.path.search
 
 
 def _beyond(tcb: Tcb) -> int:
@@ -286,63 +291,65 @@ def _beyond(tcb: Tcb) -> int:
 def _lowest(tcb: Tcb) -> int:
     """No claim makes the path MTU less than this: text keeps the room that a peer's MSS must leave it. A host heeds no claim below
     FLOOR_4 or LOWEST_6 in the first place."""
-    return min(tcb.config.smallest_mss + (HEADERS_4 if tcb.is_ipv4 else HEADERS_6), tcb.mtu)
+    return min(tcb.config.smallest_mss + (HEADERS_4 if tcb.is_ipv4 else HEADERS_6), tcb.path.link_mtu)
 
 
 def _steps(tcb: Tcb) -> tuple[int, ...]:
     return STEPS_4 if tcb.is_ipv4 else STEPS_6
 
 
-def _succeeded(tcb: Tcb, path: Path, probe: Probe, now: int) -> None:
-    path.raised_at = now
+def _succeeded(tcb: Tcb, search: MtuSearch, probe: Probe, now: int) -> None:
+    search.raised_at = now
     _resize(tcb, overhead(tcb) + seq.distance(probe.start, probe.end))  # the windows stay what they are in octets (RFC4821-4)
-    path.next_at = now
-    _aim(tcb, path, now)
+    search.next_at = now
+    _aim(tcb, search, now)
 
 
-def _failed(tcb: Tcb, path: Path, probe: Probe, now: int, *, cost: int) -> None:
+def _failed(tcb: Tcb, search: MtuSearch, probe: Probe, now: int, *, cost: int) -> None:
     """Congestion control let it pass; so it shall not happen again before a window's packets might have been lost (RFC4821-4)."""
-    tcb.tried = min(tcb.tried, tcb.congestion.smss)
-    path.point = _beyond(tcb)
-    path.next_at = now + cost * (tcb.congestion.window // tcb.congestion.smss) * max(tcb.rtt.smoothed, 1)
+    controller = tcb.ensure_controller()
+    tcb.path.tried = min(tcb.path.tried, controller.smss)
+    search.point = _beyond(tcb)
+    search.next_at = now + cost * (controller.window // controller.smss) * max(tcb.rtt.smoothed, 1)
     size = overhead(tcb) + seq.distance(probe.start, probe.end)
-    if path.high >= size:  # else a router told meanwhile what would fit
-        path.high = size - 1
-        path.is_bounded = True
-    _aim(tcb, path, now)
+    if search.high >= size:  # else a router told meanwhile what would fit
+        search.high = size - 1
+        search.is_bounded = True
+    _aim(tcb, search, now)
 
 
-def _aim(tcb: Tcb, path: Path, now: int) -> None:
+def _aim(tcb: Tcb, search: MtuSearch, now: int) -> None:
     """The next size: a common one, else the largest, and after a failure the middle; or the search is over (RFC 4821, 7.3)."""
-    low = tcb.path_mtu
-    path.high = min(path.high, ceiling(tcb))  # the path MTU may be more than the peer can take (MUST-16)
-    if path.high - low <= low // _WORTH:
-        _rest(tcb, path, now)
-    elif path.is_bounded:
-        path.candidate = (low + path.high + 1) // 2
+    low = tcb.path.mtu
+    search.high = min(search.high, ceiling(tcb))  # the path MTU may be more than the peer can take (MUST-16)
+    if search.high - low <= low // _WORTH:
+        _rest(tcb, search, now)
+    elif search.is_bounded:
+        search.candidate = (low + search.high + 1) // 2
     else:
-        path.candidate = _COMMON if low < _COMMON < path.high else path.high
+        search.candidate = _COMMON if low < _COMMON < search.high else search.high
 
 
-def _rest(tcb: Tcb, path: Path, now: int) -> None:
+def _rest(tcb: Tcb, search: MtuSearch, now: int) -> None:
     """Not before ten minutes may a larger size be looked for; and never by who doesn't want it."""
-    path.high = ceiling(tcb)
-    path.candidate = _COMMON if tcb.path_mtu < _COMMON < path.high else path.high
-    path.is_bounded = False
-    is_wanted = path.high > tcb.path_mtu and tcb.config.mtu_probing != "off"
-    path.next_at = now + RAISE_AFTER if is_wanted else NEVER
+    search.high = ceiling(tcb)
+    search.candidate = _COMMON if tcb.path.mtu < _COMMON < search.high else search.high
+    search.is_bounded = False
+    is_wanted = search.high > tcb.path.mtu and tcb.config.mtu_probing != "off"
+    search.next_at = now + RAISE_AFTER if is_wanted else NEVER
 
 
-def _narrow(tcb: Tcb, path: Path, mtu: int) -> None:
+def _narrow(tcb: Tcb, search: MtuSearch, mtu: int) -> None:
     """The path is another than it was: what arrived before proves nothing any more, and the last word of routers is heeded."""
-    path.claim = 0
-    tcb.recovery.probe = None
+    search.claim = 0
+    if tcb.recovery is not None:
+        tcb.recovery.probe = None
     _resize(tcb, mtu)
-    tcb.proven = min(tcb.proven, tcb.congestion.smss)
-    tcb.tried = 0
+    tcb.path.proven = min(tcb.path.proven, tcb.data_mss)
+    tcb.path.tried = 0
 
 
 def _resize(tcb: Tcb, mtu: int) -> None:
-    tcb.path_mtu = mtu
-    if tcb.is_sender:
-        tcb.congestion.resized(tcb.data_mss)
+    tcb.path.mtu = mtu
+    if tcb.controller is not None:
+        tcb.controller.resized(tcb.data_mss)

@@ -5,8 +5,9 @@ In ESTABLISHED nearly every segment is the next in order or acknowledges somethi
 """
 
 from postel.tcp import acknowledge, keepalive, seq, text
+from postel.tcp.seq import NO_SEQUENCE
 from postel.tcp.state import ESTABLISHED
-from postel.tcp.tcb import NO_SEQUENCE, Tcb
+from postel.tcp.tcb import Tcb
 from postel.tcp.timers import KEEP_ALIVE, PERSIST
 from postel.wire.segment import ABSENT, ACK, PSH, Segment
 
@@ -15,7 +16,7 @@ def holds(tcb: Tcb, segment: Segment) -> bool:
     """In order, within the window, with no other flag or option, and nothing waits behind a gap, for a window or for an end."""
     if segment.seq != tcb.rcv.nxt or segment.flags & ~PSH != ACK or tcb.state is not ESTABLISHED or segment.sack or segment.other:
         return False
-    if tcb.ecn is not None or tcb.reassembly is not None or tcb.fin_expected != NO_SEQUENCE or tcb.timers.is_running(PERSIST):
+    if tcb.ecn is not None or tcb.rcv.reassembly is not None or tcb.rcv.fin_expected != NO_SEQUENCE or tcb.timers.is_running(PERSIST):
         return False
     snd, octets = tcb.snd, len(segment.data)
     if segment.ack == snd.una:
@@ -23,7 +24,7 @@ def holds(tcb: Tcb, segment: Segment) -> bool:
             return False
     elif seq.distance(snd.una, segment.ack) > seq.distance(snd.una, snd.max):
         return False
-    if octets > tcb.rcv.wnd or tcb.nobody_reads:
+    if octets > tcb.rcv.wnd or tcb.rcv.is_released:
         return False
     tsval, timestamps = segment.tsval, tcb.timestamps
     return not timestamps.agreed or tsval == timestamps.recent or (tsval != ABSENT and seq.ge(tsval, timestamps.recent))
@@ -33,7 +34,7 @@ def take(tcb: Tcb, segment: Segment, now: int) -> None:
     """The fifth check, step 5 of RFC 7323's 4.3, and the seventh check."""
     if segment.ack != tcb.snd.una:
         acknowledge.advance(tcb, segment, now)
-    tcb.last_ack_at = now
+    tcb.counts.last_ack_at = now
     if tcb.timers.is_running(KEEP_ALIVE):
         keepalive.hear(tcb, now)
     acknowledge.update_window(tcb, segment, now)
@@ -44,6 +45,6 @@ def take(tcb: Tcb, segment: Segment, now: int) -> None:
             timestamps.recent = segment.tsval
             timestamps.recent_at = now
     if segment.data:
-        tcb.texts_arrived += segment.packets
-        tcb.last_data_at = now
+        tcb.counts.texts_arrived += segment.packets
+        tcb.counts.last_data_at = now
         text.take(tcb, 0, segment.data, segment.packets, now)

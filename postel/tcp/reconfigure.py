@@ -32,10 +32,10 @@ def configure(tcb: Tcb, config: Config, now: int) -> None:
     loss_timers.adapt(tcb, tcb.rtt.rto - rto)
     if tcb.timers.is_running(PERSIST):
         tcb.timers.start(PERSIST, min(tcb.timers.due(PERSIST), now + config.rto_maximum))
-    if config.r1 <= tcb.retransmissions < before.r1:
+    if config.r1 <= tcb.snd.retransmissions < before.r1:
         timeouts.report(tcb)
     if not tcb.is_synchronized:
-        tcb.first_window = config.initial_window
+        tcb.opening.first_window = config.initial_window
     _adapt_acknowledging(tcb, before)
     _adapt_ends(tcb, before, now)
     _adapt_throttle(tcb, now)
@@ -67,7 +67,7 @@ def _adapt_acknowledging(tcb: Tcb, before: Config) -> None:
     config, timers = tcb.config, tcb.timers
     if timers.is_running(DELAYED_ACK):
         timers.start(DELAYED_ACK, moved(timers.due(DELAYED_ACK), before.delayed_ack, config.delayed_ack))
-        if config.delayed_ack == 0 or tcb.arrived_since_ack >= config.acknowledge_every:
+        if config.delayed_ack == 0 or tcb.rcv.arrived_since_ack >= config.acknowledge_every:
             tcb.owes |= OWES_ACK
 
 
@@ -80,24 +80,24 @@ def _adapt_ends(tcb: Tcb, before: Config, now: int) -> None:
 
 def _adapt_throttle(tcb: Tcb, now: int) -> None:
     latest = now + tcb.config.challenge_interval
-    tcb.challenge_after = min(tcb.challenge_after, latest)
-    tcb.keep_alives_until = min(tcb.keep_alives_until, latest)
+    tcb.rcv.challenge_after = min(tcb.rcv.challenge_after, latest)
+    tcb.rcv.keep_alives_until = min(tcb.rcv.keep_alives_until, latest)
 
 
 def _adapt_buffers(tcb: Tcb, before: Config) -> None:
     """What is in a buffer, or was promised to the peer, stays (SHLD-14). More room is told: to the peer, and to a writer that waits."""
     config = tcb.config
     if config.receive_buffer != before.receive_buffer:
-        tcb.receive_limit = first_receive_limit(config)
+        tcb.rcv.limit = first_receive_limit(config)
     elif config.receive_buffer == AUTOMATIC:
-        tcb.receive_limit = min(tcb.receive_limit, config.receive_buffer_maximum)
+        tcb.rcv.limit = min(tcb.rcv.limit, config.receive_buffer_maximum)
     if config.send_buffer != before.send_buffer:
-        tcb.send_limit = first_send_limit(config)
+        tcb.snd.limit = first_send_limit(config)
     elif config.send_buffer == AUTOMATIC:
-        tcb.send_limit = min(tcb.send_limit, config.send_buffer_maximum)
+        tcb.snd.limit = min(tcb.snd.limit, config.send_buffer_maximum)
     if tcb.is_synchronized:
         handshake.round_buffer(tcb)
     if tcb.can_receive:
         window.after_read(tcb)
-    if tcb.wants_room and not tcb.nobody_reads:
+    if tcb.snd.wants_room and not tcb.rcv.is_released:
         tuning.tell_of_room(tcb)

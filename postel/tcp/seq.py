@@ -15,6 +15,8 @@ from typing import Final
 MASK: Final = 0xFFFFFFFF
 HALF: Final = 0x80000000
 
+NO_SEQUENCE: Final = -1  # where no number is known
+
 
 def add(a: int, n: int) -> int:
     """The number n octets after a (before it, where n is negative)."""

@@ -92,33 +92,35 @@ def of(tcb: Tcb, figures: Figures, urgent: int, now: int) -> Status:
 
     A connection that never sent has no controller and no recovery, and asking makes none.
     """
-    now = max(now, tcb.last_sent_at, tcb.last_data_at, tcb.last_ack_at)
+    snd, rcv, counts = tcb.snd, tcb.rcv, tcb.counts
+    now = max(now, snd.last_at, counts.last_data_at, counts.last_ack_at)
     name, smss, window, threshold, rate = _controller(tcb)
-    if tcb.is_sender:
+    if tcb.recovery is not None:
         window += tcb.recovery.inflation
-    timer = tcb.stopwatch or Stopwatch(now)
+    timer = snd.stopwatch or Stopwatch(now)
     limited, starved = timer.time(WINDOW, now), timer.time(BUFFER, now)
     return Status(
         local=tcb.local, remote=tcb.remote, state=tcb.state, traffic_class=tcb.config.traffic_class,
-        send_window=tcb.snd.wnd, receive_window=tcb.rcv.wnd, urgent_pending=urgent, user_timeout=tcb.user_timeout,
-        awaiting_ack=tcb.flight, awaiting_receipt=tcb.unread, unsent=tcb.unsent,
+        send_window=snd.wnd, receive_window=rcv.wnd, urgent_pending=urgent, user_timeout=tcb.user_timeout,
+        awaiting_ack=snd.flight, awaiting_receipt=rcv.unread, unsent=snd.unsent,
         congestion_window=window, threshold=threshold,
-        fast_opened=tcb.fast_opened, options=_options(tcb),
-        congestion=name.lower(), snd_wscale=tcb.snd.shift, rcv_wscale=tcb.rcv.shift,
+        fast_opened=tcb.opening.fast_opened, options=_options(tcb),
+        congestion=name.lower(), snd_wscale=snd.shift, rcv_wscale=rcv.shift,
         rto=tcb.rtt.rto, rtt=tcb.rtt.smoothed, rttvar=tcb.rtt.variance, min_rtt=figures.min_rtt, ato=tcb.config.delayed_ack,
         snd_mss=smss, rcv_mss=max(1, tcb.advertised_mss - _TIMESTAMPS_LENGTH * tcb.timestamps.agreed),
-        advmss=tcb.advertised_mss, pmtu=tcb.path_mtu,
-        snd_cwnd=window // smss, snd_ssthresh=threshold // smss, unacked=_segments(tcb.flight, smss),
+        advmss=tcb.advertised_mss, pmtu=tcb.path.mtu,
+        snd_cwnd=window // smss, snd_ssthresh=threshold // smss, unacked=_segments(snd.flight, smss),
         sacked=_segments(figures.sacked, smss), lost=_segments(figures.lost, smss), retrans=_segments(figures.retransmitted, smss),
-        retransmits=tcb.retransmissions, probes=tcb.probes, total_retrans=tcb.segments_retransmitted,
+        retransmits=snd.retransmissions, probes=snd.probes, total_retrans=counts.segments_retransmitted,
         dsack_dups=figures.duplicates, reord_seen=figures.reorderings, delivered=_segments(figures.delivered, smss),
-        bytes_sent=tcb.octets_acknowledged + tcb.send_buffer.size - tcb.never_sent + tcb.octets_retransmitted,
-        bytes_retrans=tcb.octets_retransmitted, bytes_acked=tcb.octets_acknowledged,
-        bytes_received=tcb.position, notsent_bytes=tcb.never_sent,
-        segs_out=tcb.segments_sent, segs_in=tcb.segments_arrived, data_segs_out=tcb.texts_sent, data_segs_in=tcb.texts_arrived,
-        last_data_sent=now - tcb.last_sent_at, last_data_recv=now - tcb.last_data_at, last_ack_recv=now - tcb.last_ack_at,
+        bytes_sent=counts.octets_acknowledged + snd.buffer.size - snd.never_sent + counts.octets_retransmitted,
+        bytes_retrans=counts.octets_retransmitted, bytes_acked=counts.octets_acknowledged,
+        bytes_received=rcv.position, notsent_bytes=snd.never_sent,
+        segs_out=counts.segments_sent, segs_in=counts.segments_arrived,
+        data_segs_out=counts.texts_sent, data_segs_in=counts.texts_arrived,
+        last_data_sent=now - snd.last_at, last_data_recv=now - counts.last_data_at, last_ack_recv=now - counts.last_ack_at,
         busy_time=timer.time(BUSY, now) + limited + starved, rwnd_limited=limited, sndbuf_limited=starved,
-        rcv_space=tcb.receive_limit, rcv_ssthresh=min(tcb.receive_limit, LARGEST_FIELD << tcb.rcv.shift),
+        rcv_space=rcv.limit, rcv_ssthresh=min(rcv.limit, LARGEST_FIELD << rcv.shift),
         pacing_rate=rate, delivery_rate=figures.delivery_rate,
     )  # fmt: skip
 
@@ -149,8 +151,8 @@ def _controller(tcb: Tcb) -> tuple[str, int, int, int, int]:
 
 
 def _options(tcb: Tcb) -> int:
-    agreed = TIMESTAMPS * tcb.timestamps.agreed | SACK * tcb.sack_agreed | WINDOW_SCALE * tcb.peer_scales
-    return agreed | ECN * (tcb.ecn is not None) | SYN_DATA * tcb.fast_opened
+    agreed = TIMESTAMPS * tcb.timestamps.agreed | SACK * tcb.sack_agreed | WINDOW_SCALE * tcb.opening.peer_scales
+    return agreed | ECN * (tcb.ecn is not None) | SYN_DATA * tcb.opening.fast_opened
 
 
 def _segments(octets: int, smss: int) -> int:

@@ -59,14 +59,14 @@ def frozen(connection: Connection) -> bytes:
         timestamps.offset,
         timestamps.recent,
         timestamps.last_ack_sent,
-        tcb.mtu,
+        tcb.path.link_mtu,
         snd.shift,
         rcv.shift,
         timestamps.agreed,
         tcb.sack_agreed,
-        tcb.probes > 0,
+        snd.probes > 0,
         timestamps.recent_at,
-        tcb.challenge_after,
+        rcv.challenge_after,
     )
 
 
@@ -118,33 +118,21 @@ def thawed(
     )
     tcb = connection._tcb
     tcb.state = TIME_WAIT  # not by `enter`: it never left
-    tcb.nobody_reads = True
     tcb.timers.start(TWO_MSL, until)
     _restore(tcb, kept)
-    _close_both_ways(tcb, kept.snd_max)
     return connection
 
 
 def _restore(tcb: Tcb, kept: Variables) -> None:
     snd, rcv, timestamps = tcb.snd, tcb.rcv, tcb.timestamps
-    snd.wnd, snd.max_wnd, snd.shift = kept.snd_wnd, kept.snd_max_wnd, kept.snd_shift
-    rcv.irs, rcv.nxt, rcv.wnd, rcv.shift = kept.irs, kept.rcv_nxt, kept.rcv_wnd, kept.rcv_shift
+    snd.restore_closed(kept.snd_max, kept.snd_wnd, kept.snd_max_wnd)
+    rcv.restore_closed(kept.irs, kept.rcv_nxt, kept.rcv_wnd)
+    snd.shift, rcv.shift = kept.snd_shift, kept.rcv_shift
     timestamps.recent, timestamps.last_ack_sent = kept.recent, kept.last_ack_sent
     timestamps.agreed, timestamps.recent_at = kept.has_timestamps, kept.recent_at
     tcb.sack_agreed = kept.has_sack
-    tcb.probes = int(kept.was_probed)
-    tcb.challenge_after = kept.challenge_after
-
-
-def _close_both_ways(tcb: Tcb, snd_max: int) -> None:
-    """Both FINs were sent and acknowledged: they are the last numbers before SND.MAX and RCV.NXT."""
-    snd = tcb.snd
-    snd.una = snd.nxt = snd.max = snd.up = snd_max
-    tcb.syn_is_acked = True
-    tcb.fin_is_queued = True
-    tcb.fin_seq = (snd_max - 1) & 0xFFFFFFFF
-    tcb.fin_is_received = True
-    tcb.fin_expected = (tcb.rcv.nxt - 1) & 0xFFFFFFFF
+    snd.probes = int(kept.was_probed)
+    rcv.challenge_after = kept.challenge_after
 
 
 def tell_expired(observer: Observer, local: Endpoint, remote: Endpoint, now: int) -> None:

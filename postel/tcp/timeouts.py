@@ -43,21 +43,21 @@ def _timed_out(tcb: Tcb) -> ConnectionTimedOut:
 
 def retransmission_timeout(tcb: Tcb, now: int) -> None:
     """EP-TMO-2, RFC 6298, 5.4 to 5.6: the first that isn't acknowledged goes again, with twice the patience."""
-    if not orphan.may_try_again(tcb, tcb.retransmissions):
+    if not orphan.may_try_again(tcb, tcb.snd.retransmissions):
         orphan.end(tcb, now)
         return
-    tcb.retransmissions += 1
+    tcb.snd.retransmissions += 1
     tcb.rtt.timed_out(now)
     tcb.rtt.round_end = tcb.snd.una  # its round trip has ended: the first ACK that measures anything ends the back-off
     tcb.rtt.back_off()
     loss_timers.wait_for_timeout(tcb, now)  # RFC6298-5.6
-    if tcb.retransmissions == tcb.config.r1:  # MUST-20, SHLD-9
+    if tcb.snd.retransmissions == tcb.config.r1:  # MUST-20, SHLD-9
         report(tcb)
-    if not tcb.syn_is_acked:
+    if not tcb.snd.syn_is_acked:
         tcb.owes |= OWES_SYN
         return
     pathmtu.timed_out(tcb, now)  # first, for the window shall be one segment of the size that goes now
-    tcb.recovery.on_timeout(again=tcb.retransmissions > 1, has_more=has_more(tcb), now=now)
+    tcb.ensure_recovery().on_timeout(again=tcb.snd.retransmissions > 1, has_more=has_more(tcb), now=now)
     if tcb.observer is not None:
         tcb.observer.decided(tcb.local, tcb.remote, "timeout", now)
     tcb.turn()
@@ -73,34 +73,34 @@ def report(tcb: Tcb) -> None:
 def tail_probe(tcb: Tcb, now: int) -> None:
     """RFC 8985, 7.3: an ACK is overdue. One segment more may draw one; if it doesn't, the retransmission timeout follows."""
     loss_timers.wait_for_timeout(tcb, now)
-    if tcb.recovery.takes_probe():
+    if tcb.ensure_recovery().takes_probe():
         tcb.rtt.timed_out(now)
         tcb.owes |= OWES_TAIL_PROBE
 
 
 def persist(tcb: Tcb, now: int) -> None:
     """EP-TMO-4: a probe, and more patience each time (SHLD-30). The user timeout runs until the peer answers (MUST-37)."""
-    if not orphan.may_try_again(tcb, tcb.probes):
+    if not orphan.may_try_again(tcb, tcb.snd.probes):
         orphan.end(tcb, now)
         return
-    tcb.probes += 1
+    tcb.snd.probes += 1
     tcb.rtt.timed_out(now)
     tcb.owes |= OWES_WINDOW_PROBE
-    tcb.timers.start(PERSIST, now + min(tcb.rtt.rto << min(tcb.probes, 16), tcb.config.rto_maximum))
+    tcb.timers.start(PERSIST, now + min(tcb.rtt.rto << min(tcb.snd.probes, 16), tcb.config.rto_maximum))
     usertimeout.ensure_started(tcb, now)
 
 
 def _reordering(tcb: Tcb, now: int) -> None:
-    was_active = tcb.recovery.is_active
-    tcb.recovery.on_reorder_timeout(now)
-    if tcb.observer is not None and tcb.recovery.is_active and not was_active:
+    was_active = tcb.ensure_recovery().is_active
+    tcb.ensure_recovery().on_reorder_timeout(now)
+    if tcb.observer is not None and tcb.ensure_recovery().is_active and not was_active:
         tcb.observer.decided(tcb.local, tcb.remote, "recovery", now)
     loss_timers.restart(tcb, now)
 
 
 def _override(tcb: Tcb, _now: int) -> None:
     tcb.timers.stop(OVERRIDE)
-    tcb.may_send_small = True  # EP-TMO-7
+    tcb.snd.may_send_small = True  # EP-TMO-7
 
 
 def _delayed_ack(tcb: Tcb, _now: int) -> None:

@@ -27,7 +27,7 @@ def admits(tcb: Tcb, segment: Segment, now: int) -> bool:
     if segment.tsval == ABSENT:  # EP-PAWS-1, RFC7323-3.2c; before ESTABLISHED it may be a sign (`handshake.heed_stripping`)
         if tcb.state is TIME_WAIT and is_bare_syn(segment):  # of a new connection, for which nothing is agreed
             return tcb.config.time_wait_challenge
-        return not (tcb.syn_is_acked and tcb.config.timestamps_required)
+        return not (tcb.snd.syn_is_acked and tcb.config.timestamps_required)
     if seq.ge(segment.tsval, timestamps.recent):
         return True
     if now - timestamps.recent_at > tcb.config.paws_idle:  # EP-PAWS-3, RFC7323-5.5

@@ -8,7 +8,7 @@ from typing import Final
 from postel.tcp import timestamps
 from postel.tcp.config import AUTOMATIC, Config, first_receive_limit, first_send_limit
 from postel.tcp.events import WRITABLE, Event
-from postel.tcp.reader import Reader
+from postel.tcp.readingpace import ReadingPace
 from postel.tcp.tcb import Tcb
 
 _WORTH_MEASURING: Final = 16 * 1024  # octets: a connection that gets less never needs more than it began with
@@ -25,26 +25,26 @@ def largest_receive_buffer(config: Config) -> int:
 
 def follow_reader(tcb: Tcb, now: int) -> None:
     """The user read something: after each round trip, fit the window to twice what was read in it."""
-    if tcb.config.receive_buffer != AUTOMATIC or tcb.position < _WORTH_MEASURING:
+    if tcb.config.receive_buffer != AUTOMATIC or tcb.rcv.position < _WORTH_MEASURING:
         return
-    read = tcb.position - tcb.unread
-    if tcb.reader is None:
-        tcb.reader = Reader(read, tcb.position + tcb.rcv.wnd, timestamps.clock(tcb, now), now)
-    elif _has_gone_round(tcb, tcb.reader, now):
-        _fit_receive_limit(tcb, tcb.reader.finish(read, timestamps.clock(tcb, now), now))
+    read = tcb.rcv.position - tcb.rcv.unread
+    if tcb.rcv.pace is None:
+        tcb.rcv.pace = ReadingPace(read, tcb.rcv.position + tcb.rcv.wnd, timestamps.clock(tcb, now), now)
+    elif _has_gone_round(tcb, tcb.rcv.pace, now):
+        _fit_receive_limit(tcb, tcb.rcv.pace.finish(read, timestamps.clock(tcb, now), now))
 
 
-def _has_gone_round(tcb: Tcb, reader: Reader, now: int) -> bool:
+def _has_gone_round(tcb: Tcb, pace: ReadingPace, now: int) -> bool:
     if tcb.timestamps.agreed:
-        return reader.has_heard(tcb.timestamps.echoed)
-    return reader.has_waited(tcb.position, tcb.position + tcb.rcv.wnd, now)
+        return pace.has_heard(tcb.timestamps.echoed)
+    return pace.has_waited(tcb.rcv.position, tcb.rcv.position + tcb.rcv.wnd, now)
 
 
 def _fit_receive_limit(tcb: Tcb, wanted: int) -> None:
     if tcb.memory is not None and tcb.memory.is_tight:
-        tcb.receive_limit = max(first_receive_limit(tcb.config), tcb.receive_limit // 2)
+        tcb.rcv.limit = max(first_receive_limit(tcb.config), tcb.rcv.limit // 2)
     else:
-        tcb.receive_limit = max(tcb.receive_limit, min(wanted, tcb.config.receive_buffer_maximum))
+        tcb.rcv.limit = max(tcb.rcv.limit, min(wanted, tcb.config.receive_buffer_maximum))
 
 
 # Sending
@@ -52,11 +52,11 @@ def _fit_receive_limit(tcb: Tcb, wanted: int) -> None:
 
 def room(tcb: Tcb) -> int:
     """Octets that `send` would take now."""
-    octets = tcb.send_limit - tcb.send_buffer.size
+    octets = tcb.snd.limit - tcb.snd.buffer.size
     if tcb.memory is not None:
         octets = min(octets, tcb.memory.room_for(tcb))
     if tcb.config.notsent_lowat:  # RFC9293-A.4
-        octets = min(octets, tcb.config.notsent_lowat - tcb.never_sent)
+        octets = min(octets, tcb.config.notsent_lowat - tcb.snd.never_sent)
     return max(0, octets)
 
 
@@ -68,11 +68,11 @@ def tell_of_room(tcb: Tcb) -> None:
     """
     if tcb.config.send_buffer == AUTOMATIC and (tcb.memory is None or not tcb.memory.is_tight):
         # One window in flight, and one that waits for its ACKs
-        tcb.send_limit = max(tcb.send_limit, min(2 * tcb.congestion.window, tcb.config.send_buffer_maximum))
-    if 2 * tcb.send_buffer.size <= tcb.send_limit and 2 * tcb.never_sent <= (tcb.config.notsent_lowat or tcb.send_limit):
+        tcb.snd.limit = max(tcb.snd.limit, min(2 * tcb.ensure_controller().window, tcb.config.send_buffer_maximum))
+    if 2 * tcb.snd.buffer.size <= tcb.snd.limit and 2 * tcb.snd.never_sent <= (tcb.config.notsent_lowat or tcb.snd.limit):
         memory = tcb.memory
         if memory is None or (not memory.writers and memory.free) or memory.take_turn(tcb):
-            tcb.wants_room = False
+            tcb.snd.wants_room = False
             tcb.tell(WRITABLE)
         else:
             memory.wait(tcb)
@@ -82,7 +82,7 @@ def turn(tcb: Tcb) -> Event | None:
     """Writable for the writer that waits longest for the host's memory, when some is free."""
     if tcb.memory is None or not tcb.memory.take_turn(tcb):
         return None
-    tcb.wants_room = False
+    tcb.snd.wants_room = False
     return WRITABLE
 
 
@@ -98,6 +98,6 @@ def wait_for_memory(tcb: Tcb, taken: int) -> None:
 def go_back(tcb: Tcb) -> None:
     """The host's memory ran out: buffers that grew are as large again as they were at the start."""
     if tcb.config.receive_buffer == AUTOMATIC:
-        tcb.receive_limit = first_receive_limit(tcb.config)
+        tcb.rcv.limit = first_receive_limit(tcb.config)
     if tcb.config.send_buffer == AUTOMATIC:
-        tcb.send_limit = first_send_limit(tcb.config)
+        tcb.snd.limit = first_send_limit(tcb.config)

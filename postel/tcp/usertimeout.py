@@ -21,12 +21,12 @@ def limit(tcb: Tcb) -> int:
     """How long the user timer runs, in microseconds (MUST-22, MUST-23)."""
     if tcb.is_synchronized:
         return tcb.user_timeout
-    return tcb.config.syn_received_timeout if tcb.is_passive else tcb.config.user_timeout
+    return tcb.config.syn_received_timeout if tcb.opening.is_passive else tcb.config.user_timeout
 
 
 def begin(tcb: Tcb, now: int) -> None:
     """Our SYN is about to be sent: the handshake has a limit of its own."""
-    limit = tcb.config.syn_received_timeout if tcb.is_passive else tcb.config.user_timeout
+    limit = tcb.config.syn_received_timeout if tcb.opening.is_passive else tcb.config.user_timeout
     tcb.timers.start(USER, deadline(limit, now))
 
 
@@ -50,7 +50,7 @@ def follow(tcb: Tcb, limit_before: int, now: int) -> None:
     """The timer ran for ``limit_before`` microseconds until now. Where that was NEVER, it begins now if something is outstanding."""
     timers = tcb.timers
     timers.start(USER, moved(timers.due(USER), limit_before, limit(tcb)))
-    is_waiting = tcb.probes > 0 if timers.is_running(PERSIST) else tcb.flight > 0
+    is_waiting = tcb.snd.probes > 0 if timers.is_running(PERSIST) else tcb.snd.flight > 0
     if limit_before >= NEVER and is_waiting:
         timers.start(USER, deadline(limit(tcb), now))
 
@@ -70,9 +70,9 @@ def is_changeable(config: Config) -> bool:
 
 def tell(tcb: Tcb, segment: Segment) -> None:
     """On a SYN, and then on the first segment that has room beside its text and other options. Not repeated: it is advice."""
-    if len(segment.data) + _LENGTH > tcb.congestion.smss or segment.sack:
+    if len(segment.data) + _LENGTH > tcb.data_mss or segment.sack:
         return
-    if len(options.encode(segment, tcb.config.option_layout)) + _LENGTH <= options.ROOM - tcb.signature_length:
+    if len(options.encode(segment, tcb.config.option_layout)) + _LENGTH <= options.ROOM - tcb.path.signature_length:
         segment.other += (options.user_timeout(advertised(tcb.config)),)
         tcb.owes &= ~OWES_USER_TIMEOUT
 

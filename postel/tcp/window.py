@@ -3,7 +3,8 @@
 from typing import Final
 
 from postel.tcp import loss_timers, seq, usertimeout
-from postel.tcp.tcb import LARGEST_SHIFT, NO_SEQUENCE, OWES_ACK, Tcb
+from postel.tcp.seq import NO_SEQUENCE
+from postel.tcp.tcb import LARGEST_SHIFT, OWES_ACK, Tcb
 from postel.tcp.timers import PERSIST
 
 LARGEST_FIELD: Final = 0xFFFF
@@ -26,29 +27,29 @@ def advertise(tcb: Tcb) -> int:
     """
     rcv = tcb.rcv
     if tcb.config.whole_buffer:
-        rcv.wnd = max(rcv.wnd, tcb.receive_limit - tcb.unread)
+        rcv.widen(rcv.limit - rcv.unread)
         return min(LARGEST_FIELD, rcv.wnd >> rcv.shift)
     window = rcv.wnd
-    if window < tcb.receive_limit:  # else it can't be more
+    if window < rcv.limit:  # else it can't be more
         space = _space(tcb)
         step = worthwhile(tcb)
         if space - window >= step:
             window = space
-        elif window < step and tcb.memory is not None and tcb.memory.free < tcb.receive_limit - tcb.unread:
+        elif window < step and tcb.memory is not None and tcb.memory.free < rcv.limit - rcv.unread:
             if 2 * (space - window) > tcb.memory.limit:
                 window = space
             else:
                 tcb.memory.wait_to_read(tcb)
     field = min(LARGEST_FIELD, window >> rcv.shift)
-    if field << rcv.shift < rcv.wnd and field << rcv.shift <= tcb.receive_limit - tcb.unread:
+    if field << rcv.shift < rcv.wnd and field << rcv.shift <= rcv.limit - rcv.unread:
         field = min(LARGEST_FIELD, field + 1)
-    rcv.wnd = max(rcv.wnd, field << rcv.shift)
+    rcv.widen(field << rcv.shift)
     return field
 
 
 def worthwhile(tcb: Tcb) -> int:
     """The least step of the right edge: min(Fr * RCV.BUFF, Eff.snd.MSS) with Fr = 1/2, never 0."""
-    return max(1, min(tcb.receive_limit // 2, tcb.advertised_mss))
+    return max(1, min(tcb.rcv.limit // 2, tcb.advertised_mss))
 
 
 def after_read(tcb: Tcb) -> None:
@@ -69,19 +70,19 @@ def offer_memory(tcb: Tcb) -> None:
 
 def is_starved(tcb: Tcb) -> bool:
     """Whether the peer was told of so small a window that it waits for a larger one."""
-    return tcb.can_receive and not tcb.nobody_reads and tcb.rcv.wnd < worthwhile(tcb)
+    return tcb.can_receive and not tcb.rcv.is_released and tcb.rcv.wnd < worthwhile(tcb)
 
 
 def watch(tcb: Tcb, now: int) -> None:
     """Enter or leave persist as the peer's window and our queue say (MUST-36)."""
-    if not tcb.syn_is_acked:  # FIN-WAIT-1 straight from SYN-RECEIVED: the SYN goes first, and has its timer
+    if not tcb.snd.syn_is_acked:  # FIN-WAIT-1 straight from SYN-RECEIVED: the SYN goes first, and has its timer
         return
     if tcb.snd.wnd == 0 and waits_for_window(tcb):
         if not tcb.timers.is_running(PERSIST):
             tcb.timers.start(PERSIST, now + tcb.rtt.rto)  # SHLD-29
             tcb.timers.stop_loss_timers()  # SHLD-17: what the peer can't take doesn't time out
             usertimeout.stop(tcb)
-            tcb.probes = 0
+            tcb.snd.probes = 0
     elif tcb.timers.is_running(PERSIST):
         _leave_persist(tcb, now)
 
@@ -97,28 +98,28 @@ def number_without_text(tcb: Tcb) -> int:
     snd = tcb.snd
     if snd.una == snd.max:  # nothing is in flight, as always at a pure receiver
         return snd.max
-    edge = seq.add(tcb.first_octet, snd.wnd)
+    edge = seq.add(snd.first_octet, snd.wnd)
     beyond = seq.offset(snd.max, edge)
-    if beyond <= 0 or (beyond < 1 << snd.shift and tcb.probes == 0):
+    if beyond <= 0 or (beyond < 1 << snd.shift and snd.probes == 0):
         return snd.max
     return edge
 
 
 def is_beyond(tcb: Tcb, number: int) -> bool:
     """Whether ``number`` lies beyond the peer's window, as after that shrank."""
-    return seq.gt(number, seq.add(tcb.first_octet, tcb.snd.wnd))
+    return seq.gt(number, seq.add(tcb.snd.first_octet, tcb.snd.wnd))
 
 
 def waits_for_window(tcb: Tcb) -> bool:
-    return tcb.send_buffer.size > 0 or (tcb.fin_is_queued and not tcb.fin_is_acked)
+    return tcb.snd.buffer.size > 0 or (tcb.snd.fin_is_queued and not tcb.snd.fin_is_acked)
 
 
 def _leave_persist(tcb: Tcb, now: int) -> None:
     """The window opened: what was sent as a probe, or into a window that shrank, goes again with the rest."""
     tcb.timers.stop(PERSIST)
-    tcb.probes = 0
-    if tcb.flight:
-        tcb.recovery.on_refused()
+    tcb.snd.probes = 0
+    if tcb.snd.flight:
+        tcb.ensure_recovery().on_refused()
         tcb.turn()
         tcb.rtt.forget()
         loss_timers.restart(tcb, now)
@@ -126,20 +127,20 @@ def _leave_persist(tcb: Tcb, now: int) -> None:
 
 def _space(tcb: Tcb) -> int:
     """What the buffer can still take, and the host, and the field can tell; nothing more once the peer has sent its FIN."""
-    if tcb.fin_is_received:
+    if tcb.rcv.fin_is_received:
         return tcb.rcv.wnd
-    space = min(tcb.receive_limit - tcb.unread, LARGEST_FIELD << tcb.rcv.shift)
+    space = min(tcb.rcv.limit - tcb.rcv.unread, LARGEST_FIELD << tcb.rcv.shift)
     if tcb.memory is not None:
         space = min(space, tcb.memory.free)
     return max(0, space)
 
 
 def _largest(tcb: Tcb) -> int:
-    return min(tcb.receive_limit, LARGEST_FIELD << tcb.rcv.shift)
+    return min(tcb.rcv.limit, LARGEST_FIELD << tcb.rcv.shift)
 
 
 def text_room(tcb: Tcb) -> int:
     """How many octets from RCV.NXT on may be taken: the window, and none beyond the peer's FIN."""
-    if tcb.fin_expected == NO_SEQUENCE:
+    if tcb.rcv.fin_expected == NO_SEQUENCE:
         return tcb.rcv.wnd
-    return min(tcb.rcv.wnd, seq.distance(tcb.rcv.nxt, tcb.fin_expected))
+    return min(tcb.rcv.wnd, seq.distance(tcb.rcv.nxt, tcb.rcv.fin_expected))

@@ -303,8 +303,8 @@ _APART = {
     *("segments_sent", "segments_arrived", "throttled", "challenge_after", "keep_alives_until"),
     *("texts_sent", "texts_arrived", "last_data_at", "last_ack_at"),
     *("wl1", "wl2"),  # which segment told the window: of interest only where the window is
-    *("_congestion", "_recovery", "controller", "is_sender"),  # whether anybody asked for them yet
-    *("path", "proven", "tried", "tried_end"),  # what is known of the path MTU
+    *("controller", "recovery", "is_sender"),  # whether anybody asked for them yet
+    *("search", "proven", "tried", "tried_end"),  # what is known of the path MTU
 }
 
 

@@ -319,7 +319,7 @@ def test_bad_icmp_1_claims_over_ipv4(host: Host, peer: Peer, claimed: int, used:
     if claimed == 0:
         quoted[2:4] = (1500).to_bytes(2, "big")
     peer.give(peer.control(IcmpMessage(icmp.PACKET_TOO_BIG, 0, claimed, bytes(quoted[:28]))))
-    assert connection._tcb.path_mtu == used
+    assert connection._tcb.path.mtu == used
     assert host.routes.mtu_to(peer.address, peer.now) == used
 
 
@@ -329,7 +329,7 @@ def test_bad_icmp_1_claims_over_ipv6(host: Host, new_peer: type[Peer], claimed: 
     peer = new_peer(host, "fd00::9", "fd00::1")
     connection, packets, _ = in_flight(peer)
     peer.give(peer.control(IcmpMessage(icmp.PACKET_TOO_BIG, 0, claimed, packets[0][:48])))
-    assert connection._tcb.path_mtu == used
+    assert connection._tcb.path.mtu == used
 
 
 @label("BAD-ICMP-2", "RFC5927-4.1")
@@ -354,12 +354,12 @@ def test_bad_icmp_2_claims_about_nothing_that_we_sent(host: Host, peer: Peer):
     damaged = bytearray(claim(packets[0]))
     damaged[-1] ^= 1
     peer.give(bytes(damaged))
-    assert connection._tcb.path_mtu == 1500
+    assert connection._tcb.path.mtu == 1500
     assert host.routes.mtu_to(peer.address, peer.now) == 1500
     assert snapshot(host) == before
     assert peer.dropped("icmp_unrelated") == 36
     peer.give(claim(packets[0][:28]))
-    assert connection._tcb.path_mtu == 600
+    assert connection._tcb.path.mtu == 600
 
 
 @label("BAD-ICMP-4", "MUST-55", "RFC6633-3", "RFC5927-6")

@@ -116,7 +116,7 @@ def test_a_connection_by_cookie_is_like_any_other(host: Host, new_peer: type[Pee
     check(tcb)
     assert (answer.window_scale != ABSENT, answer.sack_permitted, answer.tsval != ABSENT) == (timestamps,) * 3
     assert (tcb.snd.shift, tcb.sack_agreed, tcb.timestamps.agreed) == (3 * timestamps, timestamps, timestamps)
-    assert tcb.peer_mss == 1360
+    assert tcb.path.peer_mss == 1360
     assert tcb.snd.wnd == 1000 << tcb.snd.shift
     connection.send(b"hello", peer.now)
     first = peer.segment(peer.drain())

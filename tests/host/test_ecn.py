@@ -121,7 +121,7 @@ def test_two_hosts_agree(left: int, right: int, agreed: type, address: str) -> N
     server.send(bytes(50_000), pair.now)
     pair.advance(SECOND)
     assert len(server.receive(1 << 20, pair.now)) == len(client.receive(1 << 20, pair.now)) == 50_000
-    assert client._tcb.congestion.window >= 14_480
+    assert client._tcb.ensure_controller().window >= 14_480
     marks = {mark_of(octets) for _, octets in pair.carried}
     assert marks == ({NOT_ECT} if agreed is type(None) else {NOT_ECT, ECT_0})
 

@@ -92,7 +92,7 @@ def test_bad_res_1_an_idle_connection_holds_nothing_but_its_numbers(new_host: Ca
     assert host.statistics()["memory_used"] == 0
     for connection in held:
         tcb = connection._tcb
-        assert (tcb.reader, tcb.stopwatch, tcb.reassembly, tcb.received, tcb.send_buffer.size) == (None, None, None, [], 0)
+        assert (tcb.rcv.pace, tcb.snd.stopwatch, tcb.rcv.reassembly, tcb.rcv.pieces, tcb.snd.buffer.size) == (None, None, None, [], 0)
 
 
 @label("BAD-RES-1")

@@ -247,8 +247,8 @@ def test_a_refused_connection(pair: Pair):
 
 def test_a_new_connection_knows_the_path(host: Host):
     host.routes.learn(parse("10.0.0.2"), 600, 0)
-    assert host.connect("10.0.0.2", 80, 0)._tcb.path_mtu == 600
-    assert host.connect("10.0.0.3", 80, 0)._tcb.path_mtu == 1500
+    assert host.connect("10.0.0.2", 80, 0)._tcb.path.mtu == 600
+    assert host.connect("10.0.0.3", 80, 0)._tcb.path.mtu == 1500
 
 
 def test_statistics_name_what_was_dropped(host: Host, peer: Peer):

@@ -105,10 +105,10 @@ def test_too_big_shrinks_the_segments_and_teaches_the_route(host: Host, new_peer
     again = peer.give(peer.control(icmp.packet_too_big(1300, ip.parse(packets[0]))))
     assert again
     assert max(map(len, again)) <= 1300
-    assert connection._tcb.path_mtu == 1300
-    assert host.connect(peer.address, 9, peer.now)._tcb.path_mtu == 1300
+    assert connection._tcb.path.mtu == 1300
+    assert host.connect(peer.address, 9, peer.now)._tcb.path.mtu == 1300
     peer.now += 11 * MINUTE
-    assert host.connect(peer.address, 10, peer.now)._tcb.path_mtu == 1500
+    assert host.connect(peer.address, 10, peer.now)._tcb.path.mtu == 1500
 
 
 def test_a_path_below_our_floor_is_used_without_dont_fragment(host: Host, peer: Peer):
@@ -117,7 +117,7 @@ def test_a_path_below_our_floor_is_used_without_dont_fragment(host: Host, peer: 
     assert again
     assert {packet.dont_fragment for packet in again} == {False}
     assert len({packet.identification for packet in again}) == len(again)
-    assert connection._tcb.path_mtu == 552
+    assert connection._tcb.path.mtu == 552
 
 
 def udp_socket(host: Host, peer: Peer):

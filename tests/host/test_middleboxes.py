@@ -84,7 +84,7 @@ def test_bad_net_3_options_are_stripped_from_one_of_the_syns(address: str, which
     for end in (client, server):
         status = end.status()
         assert (status.options, status.snd_wscale, status.rcv_wscale) == (0, 0, 0)
-        assert isinstance(end._tcb.recovery, NewReno)
+        assert isinstance(end._tcb.ensure_recovery(), NewReno)
     listener.close(box.now)
     box = Box()
     box.treat = treat

@@ -426,7 +426,7 @@ def test_rfc5925_7_8_icmp_is_not_believed_of_a_synchronized_connection(pair: Pai
     router = Peer(pair.left, "10.0.0.254")
     router.now = pair.now
     router.give(router.control(icmp.IcmpMessage(kind, code, mtu, octets[:40])))
-    troubled = "Trouble" in [type(event).__name__ for _, event in router.events] or client._tcb.path_mtu == 1200
+    troubled = "Trouble" in [type(event).__name__ for _, event in router.events] or client._tcb.path.mtu == 1200
     assert troubled is heeds
     assert router.dropped("icmp_unrelated") == (not heeds)
 
@@ -447,7 +447,7 @@ def test_rfc5925_7_8_before_that_it_is_and_so_is_packet_too_big_over_ipv6(pair: 
     router = Peer(pair.left, "fd00::fe", "fd00::1")
     router.now = pair.now
     router.give(router.control(icmp.IcmpMessage(icmp.PACKET_TOO_BIG, 0, 1300, octets[:60])))
-    assert client._tcb.path_mtu == 1300
+    assert client._tcb.path.mtu == 1300
 
 
 # Whatever stands where a signature should

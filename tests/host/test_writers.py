@@ -225,7 +225,7 @@ def test_whoever_waits_has_something_in_flight_or_nothing_is_free(steps: list[tu
     program = Program(pair.left, connections)
     for name, number, octets in steps:
         connection = connections[number]
-        if connection.state is CLOSED or (connection._tcb.nobody_reads and name != "time"):
+        if connection.state is CLOSED or (connection._tcb.rcv.is_released and name != "time"):
             continue
         if name == "send":
             program.wants(connection, octets, pair.now)

@@ -120,7 +120,7 @@ async def test_what_the_kernel_and_we_agree_on(
         assert (link.marked > 5) is (agreed is not type(None))
         if agreed is Classic:
             assert watch.echoes > 0
-        assert connection._tcb.segments_retransmitted == 0
+        assert connection._tcb.counts.segments_retransmitted == 0
         kernel.close()
         writer.close()
 

@@ -51,6 +51,6 @@ async def test_a_fin_on_joined_text_is_heard_at_once(namespace: Any, attached: A
             postel.transport.write(text)
             postel.transport.write_eof()
             assert await asyncio.to_thread(receives_all, kernel) == text
-            assert connection._tcb.segments_retransmitted == 0
+            assert connection._tcb.counts.segments_retransmitted == 0
             kernel.close()
             postel.transport.close()

@@ -74,7 +74,7 @@ def opened(*, sack: bool, timestamps: bool, tail_probe: bool, congestion: type[R
 
 def says(scene: Scene, word: Word) -> None:
     for _ in range(word.count):
-        flight = scene.tcb.flight
+        flight = scene.tcb.snd.flight
 
         def at(sixteenths: int, flight: int = flight) -> int:
             octets = flight * sixteenths // 16
@@ -106,7 +106,7 @@ def grows(scene: Scene, rounds: int) -> None:
     scene.drain()
     for _ in range(rounds):
         scene.now += 20 * MILLISECOND
-        while scene.tcb.flight:
+        while scene.tcb.snd.flight:
             scene.arrives(ACK, ack=min(scene.una + 2 * MSS, scene.max), window=1_000_000 >> scene.tcb.snd.shift, tsecr=echo(scene))
         drains(scene)
 
@@ -117,10 +117,10 @@ def echo(scene: Scene) -> int:
 
 def drains(scene: Scene) -> list[Segment]:
     """Everything that may go now, held against the rule."""
-    tcb, window = scene.tcb, scene.tcb.congestion.window
+    tcb, window = scene.tcb, scene.tcb.ensure_controller().window
     una, edge, before = tcb.snd.una, seq.add(tcb.snd.una, tcb.snd.wnd), tcb.snd.max
     scene.drain()
-    window = max(window, tcb.congestion.window)  # BBR may end ProbeRTT as a flight begins
+    window = max(window, tcb.ensure_controller().window)  # BBR may end ProbeRTT as a flight begins
     texts = [segment for segment in scene.sent if segment.data]
     total = sum(len(segment.data) for segment in texts)
     assert total <= window + (LIMITED_TRANSMIT + PROBE) * MSS, f"{total} octets leave at once on a window of {window}"
@@ -193,7 +193,7 @@ class Once:
 def test_without_sack_and_timestamps_only_octets_sent_once_disprove_a_timeout(growth: int, steps: list[list[Word | Write | Wait]]) -> None:
     """RFC 5682, 2.1: the second ACK acknowledges data that wasn't retransmitted after the timeout."""
     scene = opened(sack=False, timestamps=False, tail_probe=True, congestion=Told)
-    control, once = scene.tcb.congestion, Once()
+    control, once = scene.tcb.ensure_controller(), Once()
     assert isinstance(control, Told)
     scene.connection.send(bytes(400_000), scene.now)
     once.sees(scene, drains(scene))

@@ -78,7 +78,7 @@ def test_acknowledgements_and_aborts_are_heard(
         world.run(until=begun + MINUTE, stop=lambda: not near.unacknowledged)
         patience = max(SECOND, near._tcb.rtt.rto) + (octets // 1000 + 2) * 2 * delay * MILLISECOND
         assert world.now - begun < patience, (world.now - begun, near._tcb.rtt.rto)
-        assert near._tcb.retransmissions == near._tcb.segments_retransmitted == 0
+        assert near._tcb.snd.retransmissions == near._tcb.counts.segments_retransmitted == 0
         world.run(until=world.now + wait)
     aborting, other = (near, far) if near_aborts else (far, near)
     begun = world.now

@@ -22,7 +22,7 @@ class Fast(End):
     """Sends as soon as it may: a client before its SYN, a server before the last ACK."""
 
     def act(self, now: int) -> None:
-        if self.connection._tcb.fast_open is not None and self.connection.state is not LISTEN:
+        if self.connection._tcb.opening.fast_open is not None and self.connection.state is not LISTEN:
             self.outgoing = self.outgoing[self.connection.send(self.outgoing[:5000], now) :]
         super().act(now)
 
@@ -65,14 +65,14 @@ def test_every_octet_arrives_once_in_order_and_both_ends_close(
     messages = (draw.randbytes(sizes[0]), draw.randbytes(sizes[1]))
     client = Connection(NEAR, FAR, left, iss=iss, memory=memory)
     server = Connection(FAR, NEAR, right, iss=iss, memory=memory)
-    client._tcb.fast_open = known.attempt(NEAR, FAR, 536, 0)
+    client._tcb.opening.fast_open = known.attempt(NEAR, FAR, 536, 0)
     client.open_active(0)
     if simultaneous:
-        server._tcb.fast_open = known.attempt(FAR, NEAR, 536, 0)
+        server._tcb.opening.fast_open = known.attempt(FAR, NEAR, 536, 0)
         server.open_active(0)
     else:
         server.open_passive(0)
-        server._tcb.fast_open = Admission(COOKIE, pending if is_valid and has_cookie else None)
+        server._tcb.opening.fast_open = Admission(COOKIE, pending if is_valid and has_cookie else None)
     ends: list[End] = [Fast(client, messages[0], 1 << 30), Fast(server, messages[1], 1 << 30)]
     both = Pair(*ends, HostilePath(seed, loss=loss, duplicate=duplicate, reorder=reorder))
     both.run(until=1000 * HOUR)

@@ -28,10 +28,10 @@ def test_a_window_full_of_lost_text_on_both_sides_is_no_deadlock(sack: bool) -> 
     for path in paths:
         path.loss = 1.0
     for connection in (one, other):
-        connection._tcb.congestion.window = 2 * WINDOW
+        connection._tcb.ensure_controller().window = 2 * WINDOW
         assert connection.send(bytes(WINDOW), world.now) == WINDOW
     world.run(until=world.now + 10 * MILLISECOND)
-    assert [connection._tcb.flight for connection in (one, other)] == [WINDOW, WINDOW]
+    assert [connection._tcb.snd.flight for connection in (one, other)] == [WINDOW, WINDOW]
     for path in paths:
         path.loss = 0.0
     world.run(until=world.now + MINUTE)

@@ -29,11 +29,11 @@ def test_what_is_accounted_is_what_is_there(arriving: list[tuple[int, int, bool]
     tcb = scene.tcb
     for ahead, octets, reads in arriving:
         scene.hears(ACK, bytes(octets), seq=scene.nxt + ahead)
-        weight = 0 if tcb.reassembly is None else tcb.reassembly.weight
-        assert memory.used == tcb.unread + weight <= limit
-        if tcb.reassembly is not None:
-            assert weight > tcb.reassembly.held > 0
-            assert weight - tcb.reassembly.held <= max(buffer, 32 * PIECE) + QUEUE
+        weight = 0 if tcb.rcv.reassembly is None else tcb.rcv.reassembly.weight
+        assert memory.used == tcb.rcv.unread + weight <= limit
+        if tcb.rcv.reassembly is not None:
+            assert weight > tcb.rcv.reassembly.held > 0
+            assert weight - tcb.rcv.reassembly.held <= max(buffer, 32 * PIECE) + QUEUE
         if reads:
             scene.reads()
             assert memory.used == weight
@@ -42,7 +42,7 @@ def test_what_is_accounted_is_what_is_there(arriving: list[tuple[int, int, bool]
     else:
         scene.hears(ACK, bytes(buffer))
         scene.reads()
-        if tcb.reassembly is not None:
+        if tcb.rcv.reassembly is not None:
             return  # its octets didn't fit into the host's memory
     assert memory.used == 0
 
@@ -71,8 +71,8 @@ def test_a_small_buffer_holds_a_few_pieces_all_the_same() -> None:
     scene = established(replace(SACK, receive_buffer=1000), Peer(sack=True))
     for index in range(20):
         scene.hears(ACK, b"x", seq=2 + 2 * index)
-    assert scene.tcb.reassembly is not None
-    assert scene.tcb.reassembly.held == 20
+    assert scene.tcb.rcv.reassembly is not None
+    assert scene.tcb.rcv.reassembly.held == 20
 
 
 def test_an_honest_senders_window_is_never_given_up() -> None:

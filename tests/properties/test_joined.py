@@ -77,8 +77,8 @@ class Receiver:
         tcb = self.connection._tcb
         urgent = self.connection.urgent
         unread = self.connection.receive(1 << 20, START) if self.connection.readable else b""
-        held = 0 if tcb.reassembly is None else tcb.reassembly.held
-        ends = (tcb.fin_is_received, tcb.fin_expected, self.connection.at_end)
+        held = 0 if tcb.rcv.reassembly is None else tcb.rcv.reassembly.held
+        ends = (tcb.rcv.fin_is_received, tcb.rcv.fin_expected, self.connection.at_end)
         return self.connection.state, unread, held, ends, tcb.rcv.nxt, urgent
 
 

@@ -34,7 +34,7 @@ class Reader:
         if connection is None:
             return
         self.octets += connection.receive(1 << 20, now)
-        if connection.at_end and not connection._tcb.fin_is_queued:
+        if connection.at_end and not connection._tcb.snd.fin_is_queued:
             connection.close(now)
 
 
@@ -52,7 +52,7 @@ def transfer(message: bytes, writes: list[int], config: Config, *, offload: int,
         nonlocal rest
         while rest and (taken := connection.send(rest[: writes[len(rest) % len(writes)]], now)):
             rest = rest[taken:]
-        if not rest and connection._tcb.is_synchronized and not connection._tcb.fin_is_queued and connection.error is None:
+        if not rest and connection._tcb.is_synchronized and not connection._tcb.snd.fin_is_queued and connection.error is None:
             connection.close(now)
 
     world.application(sender, more)

@@ -107,8 +107,8 @@ class Pair:
         self.now += MILLISECOND
         segment = decoded(octets, self.ends[side])
         assert isinstance(segment, Segment)
-        before, end = self.ends[side]._tcb.syn_is_acked, self.ends[side]
-        lost_syns = end._tcb.retransmissions
+        before, end = self.ends[side]._tcb.snd.syn_is_acked, self.ends[side]
+        lost_syns = end._tcb.snd.retransmissions
         end.segment_arrives(segment, self.now)
         if not before and end._tcb.is_synchronized:
             self.was_established(end, lost_syns)
@@ -116,12 +116,12 @@ class Pair:
     def was_established(self, end: Connection, lost_syns: int) -> None:
         """What `handshake.establish`, and nothing else, does."""
         tcb = end._tcb
-        assert tcb.config.mtu_probing != "always" or tcb.path is not None
+        assert tcb.config.mtu_probing != "always" or tcb.path.search is not None
         assert "Opened" in [type(event).__name__ for event in tcb.events]
         if lost_syns:
             assert tcb.rtt.rto == tcb.config.rto_after_syn
-        assert not tcb.timers.is_running(USER) or tcb.flight
-        assert bool(tcb.flight) == any(map(tcb.timers.is_running, (RETRANSMISSION, TAIL_PROBE, PERSIST)))
+        assert not tcb.timers.is_running(USER) or tcb.snd.flight
+        assert bool(tcb.snd.flight) == any(map(tcb.timers.is_running, (RETRANSMISSION, TAIL_PROBE, PERSIST)))
 
     def call(self, side: int, what: str) -> None:
         end = self.ends[side]
@@ -145,7 +145,7 @@ class Pair:
                     self.do((side, "deliver"))
                 if end.readable:
                     self.read[side].extend(end.receive(1 << 20, self.now))
-                if end._tcb.is_synchronized and not end._tcb.fin_is_queued and (end.at_end or side == 0):
+                if end._tcb.is_synchronized and not end._tcb.snd.fin_is_queued and (end.at_end or side == 0):
                     self.call(side, "close")
             self.drain()
             if not (self.flying[0] or self.flying[1]):
@@ -165,7 +165,7 @@ class Pair:
             if not any(self.was_let_go):
                 assert end.error is None, f"{end}: {end.error}"
                 assert self.read[side] == self.sent[1 - side]
-                if end._tcb.syn_is_acked:
+                if end._tcb.snd.syn_is_acked:
                     assert [told.count("Opened"), told[-1]] == [1, "Closed"]
 
     def image(self) -> object:

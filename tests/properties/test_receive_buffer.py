@@ -30,7 +30,7 @@ steps = st.lists(
 
 def held(scene: Scene) -> int:
     tcb = scene.tcb
-    return tcb.unread + (0 if tcb.reassembly is None else tcb.reassembly.held)
+    return tcb.rcv.unread + (0 if tcb.rcv.reassembly is None else tcb.rcv.reassembly.held)
 
 
 def told_edge(scene: Scene) -> int:
@@ -55,7 +55,7 @@ def test_nothing_fills_it_beyond_its_end(buffer: int, scaled_for: int, arriving:
             assert told_edge(scene) > edge - unit, "the edge moved back by more than rounding can explain"
             edge = max(edge, told_edge(scene))
         assert held(scene) <= buffer + unit
-        assert scene.tcb.unread + scene.tcb.rcv.wnd <= buffer + unit
+        assert scene.tcb.rcv.unread + scene.tcb.rcv.wnd <= buffer + unit
         if reads:
             scene.reads(reads)
             scene.drain()

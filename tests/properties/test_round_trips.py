@@ -37,7 +37,7 @@ class Thin(End):
             if not self.outgoing:
                 self.has_closed = True
                 connection.close(now)
-        undone = connection._tcb.segments_retransmitted  # at most: each adds two ticks (RFC 4015, 3.1, step 0)
+        undone = connection._tcb.counts.segments_retransmitted  # at most: each adds two ticks (RFC 4015, 3.1, step 0)
         assert connection._tcb.rtt.smoothed <= ROUND_TRIP + TICK + 2 * TICK * undone
 
 

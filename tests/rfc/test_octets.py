@@ -96,7 +96,7 @@ def test_must_64_options_begin_anywhere(before: int) -> None:
     scene = listen()
     hears(scene, octets_of(scene, SYN, options=NOP * before + bytes.fromhex("0204 03e7") + END + b"\x02\x04\x00\x01"))
     assert scene.state is SYN_RECEIVED
-    assert scene.tcb.peer_mss == 999
+    assert scene.tcb.path.peer_mss == 999
 
 
 @pytest.mark.label("MUST-5", "MUST-6", "MUST-68", "EP-PRE-6", "RFC3360-2")

@@ -68,7 +68,7 @@ class Transfer:
     def _note(self) -> None:
         scene = self.scene
         self.bursts.append(len(scene.sent))
-        self.windows.append(scene.tcb.congestion.window)
+        self.windows.append(scene.tcb.ensure_controller().window)
         for segment in scene.sent:
             number = (segment.seq - scene.tcb.snd.iss) % (1 << 32)
             if len(self.sent) not in self.lost:

@@ -92,10 +92,10 @@ def steady(controller: type[Congestion], conditions: Conditions, octets: int, se
     transfer.world.run(3600 * SECOND, stop=lambda: flow.arrived >= octets // 2)
     assert flow.connection is not None
     tcb = flow.connection._tcb
-    arrived, began, sent, again = flow.arrived, transfer.world.now, tcb.segments_sent, tcb.segments_retransmitted
+    arrived, began, sent, again = flow.arrived, transfer.world.now, tcb.counts.segments_sent, tcb.counts.segments_retransmitted
     transfer.world.run(3600 * SECOND, stop=lambda: flow.arrived == octets)
     took = transfer.world.now - began
-    return Steady((octets - arrived) * 8 / took, (tcb.segments_retransmitted - again) / (tcb.segments_sent - sent))
+    return Steady((octets - arrived) * 8 / took, (tcb.counts.segments_retransmitted - again) / (tcb.counts.segments_sent - sent))
 
 
 def mathis(loss: float) -> float:

@@ -44,7 +44,7 @@ class Transfer:
                 subject.close(now)
 
     def receives(self, subject: Subject, event: Event, now: int) -> None:
-        self.windows.append(self.connection._tcb.congestion.window)
+        self.windows.append(self.connection._tcb.ensure_controller().window)
         if not isinstance(subject, Connection):
             self.accept()
         elif isinstance(event, Readable):
@@ -61,7 +61,7 @@ def test_a_queue_that_marks_stays_short_and_loses_nothing(ecn: EcnMode, family: 
     transfer = Transfer(ecn, family, congested_at=20_000)
     assert transfer.arrived == TOTAL
     assert transfer.path.marked > 0
-    assert (transfer.path.lost, transfer.connection._tcb.segments_retransmitted) == (0, 0)
+    assert (transfer.path.lost, transfer.connection._tcb.counts.segments_retransmitted) == (0, 0)
     assert max(transfer.windows[len(transfer.windows) // 2 :]) < 80_000
     falls = sum(later < earlier for earlier, later in zip(transfer.windows, transfer.windows[1:], strict=False))
     assert 0 < falls < transfer.path.marked
@@ -71,7 +71,7 @@ def test_without_ecn_the_same_queue_loses() -> None:
     transfer = Transfer("off", congested_at=20_000)
     assert transfer.arrived == TOTAL
     assert transfer.path.marked == 0
-    assert transfer.path.lost == transfer.connection._tcb.segments_retransmitted > 0
+    assert transfer.path.lost == transfer.connection._tcb.counts.segments_retransmitted > 0
 
 
 @pytest.mark.label("RFC3168-5a")

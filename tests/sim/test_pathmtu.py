@@ -76,7 +76,7 @@ class End:
     @property
     def path_mtu(self) -> int:
         assert self.connection is not None
-        return self.connection._tcb.path_mtu
+        return self.connection._tcb.path.mtu
 
 
 class Stage:
@@ -182,15 +182,15 @@ def test_rfc4821_4_probes_that_are_lost_slow_nothing_down(family: int, sack: boo
     stage.run(300 * MILLISECOND)
     stage.narrow(1400)
     stage.world.run(stop=lambda: stage.ends[0].path_mtu < 1400)
-    threshold = stage.connection._tcb.congestion.threshold
+    threshold = stage.connection._tcb.ensure_controller().threshold
     since = stage.world.now + 50 * MILLISECOND
-    timeouts = stage.connection._tcb.segments_retransmitted
+    timeouts = stage.connection._tcb.counts.segments_retransmitted
     stage.run(MINUTE)
     probes = [length for at, name, length in stage.watch.lost_at if at >= since]
     assert probes
     assert all(length > 1400 for length in probes)
-    assert stage.connection._tcb.congestion.threshold == threshold
-    assert stage.connection._tcb.segments_retransmitted > timeouts
+    assert stage.connection._tcb.ensure_controller().threshold == threshold
+    assert stage.connection._tcb.counts.segments_retransmitted > timeouts
     assert stage.stall(1, since) < SECOND  # and none of them had to time out
 
 
@@ -335,13 +335,13 @@ def test_a_connection_learns_what_another_found_out(family: int) -> None:
     found = known(stage.hosts[0], stage)
     assert 1370 <= found <= 1400
     second = stage.hosts[0].connect(stage.remote, 80, stage.world.now)
-    assert second._tcb.path_mtu == found
+    assert second._tcb.path.mtu == found
     since = stage.world.now
     stage.world.run(since + SECOND)
     second.send(bytes(50_000), stage.world.now)
     stage.world.run(since + 5 * SECOND)
     assert second.unacknowledged == 0
-    assert second._tcb.segments_retransmitted == 0
+    assert second._tcb.counts.segments_retransmitted == 0
 
 
 @FAMILIES
@@ -355,4 +355,4 @@ def test_each_of_several_connections_hears_the_router(family: int) -> None:
         connection.send(bytes(50_000), stage.world.now)
         stage.world.run(stage.world.now + 500 * MILLISECOND)
         assert connection.unacknowledged == 0
-        assert connection._tcb.path_mtu == 1400
+        assert connection._tcb.path.mtu == 1400

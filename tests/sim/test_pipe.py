@@ -56,8 +56,8 @@ def test_a_hundred_milliseconds_of_a_hundred_megabits_are_filled(timestamps: boo
     )  # a queue that drops nothing: what loss costs isn't asked here
     assert transfer.rate(2 * SECOND, 3 * SECOND) > 0.9 * 100 * MEGABIT
     assert transfer.receiver is not None
-    assert transfer.receiver._tcb.receive_limit > 100 * MEGABIT // 8 // 10
-    assert transfer.sender._tcb.send_limit > 100 * MEGABIT // 8 // 10
+    assert transfer.receiver._tcb.rcv.limit > 100 * MEGABIT // 8 // 10
+    assert transfer.sender._tcb.snd.limit > 100 * MEGABIT // 8 // 10
 
 
 def test_a_fixed_buffer_of_half_the_product_fills_half() -> None:
@@ -70,5 +70,5 @@ def test_a_slow_path_takes_small_buffers() -> None:
     transfer = Transfer(DEFAULT, delay=5 * MILLISECOND, bandwidth=10 * MEGABIT, queue=50_000)
     assert transfer.rate(2 * SECOND, 4 * SECOND) > 0.9 * 10 * MEGABIT
     assert transfer.receiver is not None
-    assert transfer.receiver._tcb.receive_limit < 500_000
-    assert transfer.sender._tcb.send_limit < 500_000
+    assert transfer.receiver._tcb.rcv.limit < 500_000
+    assert transfer.sender._tcb.snd.limit < 500_000

@@ -43,7 +43,7 @@ class Sender:
 
     @property
     def window(self) -> int:
-        return self.connection._tcb.congestion.window
+        return self.connection._tcb.ensure_controller().window
 
     def sends(self, octets: int, wait: int) -> None:
         self.connection.send(bytes(octets), self.world.now)
@@ -80,7 +80,7 @@ def test_a_window_that_was_not_used_for_seconds_is_paced(congestion: type[Reno],
 def test_half_an_hour_of_thin_writes_leaves_little_of_a_window(congestion: type[Reno], sack: bool) -> None:
     sender = Sender(congestion, sack=sack)
     sender.is_thin(31 * MINUTE)
-    assert sender.window <= max(sender.wide >> 5, sender.connection._tcb.congestion.initial_window)
+    assert sender.window <= max(sender.wide >> 5, sender.connection._tcb.ensure_controller().initial_window)
     assert sender.burst() <= sender.window
 
 
@@ -93,4 +93,4 @@ def test_a_bulk_transfer_is_never_paced(congestion: type[Reno], sack: bool) -> N
     while sender.connection.unacknowledged:
         sender.world.run(until=sender.world.now + MILLISECOND)
         if sender.connection.unacknowledged > 2 * sender.window:
-            assert sender.connection._tcb.congestion.pacing_rate == 0
+            assert sender.connection._tcb.ensure_controller().pacing_rate == 0

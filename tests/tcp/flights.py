@@ -33,15 +33,15 @@ def flying(count: int = 10, more: int = 100, *, timestamps: bool = False, probe:
     """Segments 0 to ``count`` - 1 in flight fill the congestion window; ``more`` wait; their ACKs are due now."""
     scene = opened(timestamps=timestamps, probe=probe, scale=timestamps)
     scene.sends(bytes((count + more) * size_of(scene)))
-    scene.tcb.congestion.window = count * size_of(scene)
+    scene.tcb.ensure_controller().window = count * size_of(scene)
     scene.drain()
-    assert scene.tcb.flight == count * size_of(scene)
+    assert scene.tcb.snd.flight == count * size_of(scene)
     scene.now += ROUND_TRIP
     return scene
 
 
 def size_of(scene: Scene) -> int:
-    return scene.tcb.congestion.smss
+    return scene.tcb.ensure_controller().smss
 
 
 def of(*segments: int) -> Block:
@@ -58,5 +58,5 @@ def sent_at(*segments: int) -> list[str]:
 
 
 def rack(scene: Scene) -> Rack:
-    assert isinstance(scene.tcb.recovery, Rack)
-    return scene.tcb.recovery
+    assert isinstance(scene.tcb.ensure_recovery(), Rack)
+    return scene.tcb.ensure_recovery()

@@ -224,7 +224,7 @@ def test_ep_ack_9_before_the_fin_is_sent_nothing_acknowledges_it() -> None:
     scene.connection.send(b"hello", scene.now)
     scene.closes()
     assert scene.state is FIN_WAIT_1
-    assert scene.tcb.fin_seq == NO_SEQUENCE
+    assert scene.tcb.snd.fin_seq == NO_SEQUENCE
     scene.hears(ACK, window=0)
     assert scene.state is FIN_WAIT_1
 
@@ -339,13 +339,13 @@ def test_bad_ack_3_two_that_disagree_fight_no_war() -> None:
 def test_bad_ack_9_a_flood_of_duplicate_acks_is_harmless(outstanding: bytes) -> None:
     scene = established()
     scene.sends(outstanding + bytes(50_000) if outstanding else b"")
-    window, deadline = scene.tcb.congestion.window, scene.tcb.timers.due(RETRANSMISSION)
+    window, deadline = scene.tcb.ensure_controller().window, scene.tcb.timers.due(RETRANSMISSION)
     sent = 0
     for _ in range(10_000):
         sent += len(scene.hears(ACK, ack=1))
     assert sent <= (60 if outstanding else 0)
-    assert scene.tcb.congestion.window <= window
-    assert scene.tcb.recovery.inflation <= scene.tcb.flight
+    assert scene.tcb.ensure_controller().window <= window
+    assert scene.tcb.ensure_recovery().inflation <= scene.tcb.snd.flight
     assert scene.tcb.timers.due(RETRANSMISSION) == deadline
 
 
@@ -353,10 +353,10 @@ def test_bad_ack_9_a_flood_of_duplicate_acks_is_harmless(outstanding: bytes) -> 
 def test_bad_cc_3_an_optimistic_ack_gains_nothing() -> None:
     scene = established()
     scene.sends(LARGE)
-    window = scene.tcb.congestion.window
+    window = scene.tcb.ensure_controller().window
     scene.hears(ACK, ack=scene.max + 1)
     assert scene.una == 1
-    assert scene.tcb.congestion.window == window
+    assert scene.tcb.ensure_controller().window == window
 
 
 @pytest.mark.label("BAD-CC-3")
@@ -367,8 +367,8 @@ def test_bad_cc_3_acks_ahead_of_delivery_let_out_no_more_than_the_window_that_is
     for _ in range(30):
         scene.connection.send(bytes(64_000), scene.now)
         scene.hears(ACK, ack=scene.max, window=20_000)
-        assert 0 < scene.tcb.flight <= 20_000
-    assert scene.tcb.congestion.window > 20_000
+        assert 0 < scene.tcb.snd.flight <= 20_000
+    assert scene.tcb.ensure_controller().window > 20_000
 
 
 def test_a_syn_among_duplicates_is_no_sign_of_loss() -> None:
@@ -377,7 +377,7 @@ def test_a_syn_among_duplicates_is_no_sign_of_loss() -> None:
     for _ in range(5):
         scene.hears(SYN | ACK, ack=1)
         scene.hears(FIN | ACK, ack=1, seq=scene.nxt + 10)
-    assert not scene.tcb.recovery.is_active
+    assert not scene.tcb.ensure_recovery().is_active
 
 
 @pytest.mark.label("EP-ACK-15", "RFC9293-3.5.2-3")

@@ -77,7 +77,7 @@ def test_ep_lis_3_a_syn_is_answered_from_syn_received() -> None:
     tcb, answer = scene.tcb, scene.sent[0]
     assert (scene.una, scene.max, scene.nxt) == (0, 1, 1)
     assert tcb.rcv.irs == states.IRS
-    assert tcb.is_passive
+    assert tcb.opening.is_passive
     assert tcb.timestamps.last_ack_sent == tcb.rcv.nxt
     assert (tcb.snd.wnd, tcb.snd.shift) == (400, 7)  # the window of a SYN isn't scaled
     assert (answer.mss, answer.window_scale, answer.sack_permitted, answer.tsecr) == (1460, 7, True, 5)
@@ -175,7 +175,7 @@ def test_ep_ss_6_a_syn_alone_is_a_simultaneous_open() -> None:
     scene = syn_sent(peer=Peer(window=321))
     assert scene.hears(SYN) == ["SYN,ACK seq=0 ack=1"]
     assert scene.state is SYN_RECEIVED
-    assert not scene.tcb.is_passive
+    assert not scene.tcb.opening.is_passive
     snd = scene.tcb.snd
     assert (snd.wnd, snd.wl1, snd.wl2) == (321, scene.tcb.rcv.irs, snd.iss)  # D-5
 
@@ -239,7 +239,7 @@ def test_nothing_of_a_failed_attempt_stays_in_listen() -> None:
     scene.hears(SYN)
     answer = scene.sent[0]
     assert (answer.window_scale, answer.tsval, answer.sack_permitted) == (ABSENT, ABSENT, False)
-    assert scene.tcb.peer_mss == 536
+    assert scene.tcb.path.peer_mss == 536
 
 
 @pytest.mark.label("EP-RST-3", "MUST-11")

@@ -246,7 +246,7 @@ def test_ep_rst_5_a_reset_at_the_edge_ends_the_connection(make: Maker) -> None:
     assert scene.state is CLOSED
     assert isinstance(scene.connection.error, ConnectionReset)
     assert [(type(event).__name__, event.error) for event in scene.all_events()] == [("Closed", scene.connection.error)]
-    assert scene.tcb.send_buffer.size == 0
+    assert scene.tcb.snd.buffer.size == 0
 
 
 @pytest.mark.label("EP-RST-5", "BAD-RST-2")
@@ -256,7 +256,7 @@ def test_bad_rst_2_what_came_in_order_stays_readable_and_what_waited_goes() -> N
     scene.hears(ACK, b"ahead", seq=20)
     scene.hears(RST)
     assert scene.reads() == b"in order"
-    assert scene.tcb.reassembly is None
+    assert scene.tcb.rcv.reassembly is None
     with pytest.raises(ConnectionReset):
         scene.reads()
 

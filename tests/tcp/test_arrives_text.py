@@ -245,7 +245,7 @@ def test_bad_seq_8_text_in_order_displaces_what_waits_behind_a_gap() -> None:
     scene.hears(ACK, b"ABCDE")
     assert scene.reads() == b"ABCDEfghij"
     assert memory.used == 0
-    assert scene.tcb.reassembly is None
+    assert scene.tcb.rcv.reassembly is None
     scene.hears(ACK, b"klmnopqrst")
     scene.reads()
     scene.hears(ACK, b"uvwxyz")
@@ -256,7 +256,7 @@ def test_text_ahead_that_memory_cannot_hold_is_dropped() -> None:
     memory = Memory(3 + PIECE + QUEUE)
     scene = established(memory=memory)
     scene.hears(ACK, b"four", seq=5)
-    assert scene.tcb.reassembly is None
+    assert scene.tcb.rcv.reassembly is None
     assert memory.used == 0
 
 
@@ -272,7 +272,7 @@ def test_ep_fin_1_where_nothing_validates_it_a_fin_is_not_processed(make: Maker)
         scene.hears(flags, ack=1)
         assert scene.state is before
         assert scene.events() == []
-        assert not scene.tcb.fin_is_received
+        assert not scene.tcb.rcv.fin_is_received
 
 
 @pytest.mark.label("EP-FIN-2", "MUST-12")

@@ -21,7 +21,7 @@ SACKING = replace(RENO, sack=True)
 
 def bursting(config: object = PLAIN, peer: Peer | None = None, **options: object) -> Scene:
     scene = established(config, peer, **options)
-    scene.tcb.burst = BURST
+    scene.tcb.snd.burst = BURST
     return scene
 
 
@@ -38,8 +38,8 @@ def test_whole_packets_as_many_as_the_link_cuts_and_the_window_lets_go() -> None
     assert shape(scene) == [(2000, 2), (345, 1)]
     assert scene.sent[0].flags == ACK
     assert scene.sent[1].flags == ACK | PSH
-    assert scene.tcb.texts_sent == 8 + 2 + 2 + 1
-    assert scene.tcb.segments_sent >= scene.tcb.texts_sent
+    assert scene.tcb.counts.texts_sent == 8 + 2 + 2 + 1
+    assert scene.tcb.counts.segments_sent >= scene.tcb.counts.texts_sent
 
 
 @pytest.mark.label("MUST-17", "MUST-38")
@@ -68,7 +68,7 @@ def test_what_each_packet_must_carry_alone_goes_alone() -> None:
     scene.sends(b"!", urgent=True)
     assert [packets for _, packets in shape(scene)] == [1] * len(scene.sent)
     scene = bursting()
-    scene.tcb.signature_length = 18
+    scene.tcb.path.signature_length = 18
     scene.sends(bytes(5000))
     assert all(packets == 1 for _, packets in shape(scene))
     scene = bursting(mtu=1500)
@@ -92,7 +92,7 @@ def test_packets_of_a_burst_are_counted_one_by_one_for_reordering() -> None:
     scene = bursting(SACKING, Peer(sack=True))
     scene.sends(bytes(8000))
     scene.hears(ACK, ack=1, sack=((5001, 8001),))
-    assert scene.tcb.segments_retransmitted > 0
+    assert scene.tcb.counts.segments_retransmitted > 0
 
 
 def test_a_timeout_sends_one_packet() -> None:
@@ -105,7 +105,7 @@ def test_a_timeout_sends_one_packet() -> None:
 def test_pacing_lets_no_more_out_than_a_millisecond_holds() -> None:
     """So a burst is never longer than what a paced sender may catch up with at once."""
     scene = bursting(replace(EAGER, congestion=BBR))
-    scene.tcb.congestion.pacing_rate = 3_500 * 1000  # octets a second: three packets a millisecond
+    scene.tcb.ensure_controller().pacing_rate = 3_500 * 1000  # octets a second: three packets a millisecond
     scene.sends(bytes(20_000))
     assert shape(scene)[0] == (3000, 3)
 
@@ -113,10 +113,10 @@ def test_pacing_lets_no_more_out_than_a_millisecond_holds() -> None:
 def test_a_probe_of_the_path_is_one_packet_and_a_burst_proves_no_larger_one() -> None:
     scene = bursting(EAGER)
     scene.sends(bytes(8000))
-    assert scene.tcb.tried == MSS
-    assert scene.tcb.recovery.probe is None
+    assert scene.tcb.path.tried == MSS
+    assert scene.tcb.ensure_recovery().probe is None
     scene.hears(ACK, ack=8001)
-    assert scene.tcb.proven == MSS
+    assert scene.tcb.path.proven == MSS
 
 
 @pytest.mark.label("RFC3168-6.1.2c")
@@ -125,7 +125,7 @@ def test_cwr_may_lead_a_burst_but_a_counter_may_not() -> None:
     scene = states.listen(replace(EAGER, ecn="ask-classic"))
     scene.hears(states.SYN | CWR | 0x040)
     scene.hears(ACK)
-    scene.tcb.burst = BURST
+    scene.tcb.snd.burst = BURST
     assert scene.tcb.ecn is not None
     scene.tcb.ecn.reduced(scene.tcb.snd.max)
     scene.sends(bytes(3000))
@@ -135,7 +135,7 @@ def test_cwr_may_lead_a_burst_but_a_counter_may_not() -> None:
     scene.hears(states.SYN | CWR | 0x140)
     scene.arrives(ACK)
     scene.drain()
-    scene.tcb.burst = BURST
+    scene.tcb.snd.burst = BURST
     assert scene.tcb.ecn is not None
     assert scene.tcb.ecn.may_burst
     scene.hears(ACK, bytes(10), ecn=CE)  # r.cep becomes 6: CWR is its middle bit
@@ -160,7 +160,7 @@ def test_shld_19_two_packets_joined_are_acknowledged_at_once() -> None:
     scene = established()
     assert joined(scene, 2 * MSS) == ["ACK seq=1 ack=2001"]
     assert joined(scene, MSS) == []  # one packet waits for another
-    assert scene.tcb.texts_arrived == 3
+    assert scene.tcb.counts.texts_arrived == 3
 
 
 @pytest.mark.label("MUST-58")

@@ -84,7 +84,7 @@ def test_ep_open_2_active() -> None:
     assert scene.does(scene.connection.open_active) == ["SYN seq=0"]
     assert scene.state is SYN_SENT
     assert (scene.una, scene.max) == (0, 1)
-    assert not scene.tcb.is_passive
+    assert not scene.tcb.opening.is_passive
 
 
 @pytest.mark.label("EP-OPEN-2", "EP-OPEN-4")
@@ -164,7 +164,7 @@ def test_ep_send_3_before_established_data_waits(make: Maker) -> None:
     assert scene.sends(b"hello") == []
     assert scene.connection.status().unsent == 5
     assert scene.hears(SYN | ACK if make is syn_sent else ACK) == ["PSH,ACK seq=1 ack=1 len=5"]
-    assert scene.tcb.first_octet == scene.tcb.snd.una
+    assert scene.tcb.snd.first_octet == scene.tcb.snd.una
 
 
 @pytest.mark.label("EP-SEND-4")

@@ -20,7 +20,7 @@ def test_ep_chl_1_one_answer_in_half_a_second(flags: int) -> None:
     assert len(scene.hears(flags, seq=seq)) == 1
     for _ in range(100):
         assert scene.hears(flags, seq=seq) == []
-    assert scene.tcb.throttled == 100
+    assert scene.tcb.counts.throttled == 100
     scene.now += 500 * MILLISECOND
     assert len(scene.hears(flags, seq=seq)) == 1
 

@@ -202,7 +202,7 @@ def test_sack_blocks_come_first() -> None:
     scene.hears(ACK | flags_of(5), bytes(100), seq=10_000, ecn=ECT_0)
     assert others(scene) == [()]
     scene.hears(ACK | flags_of(5), bytes(9000), ecn=NOT_ECT)
-    while scene.tcb.reassembly is not None:
+    while scene.tcb.rcv.reassembly is not None:
         scene.hears(ACK | flags_of(5), bytes(1900))
     scene.hears(ACK | flags_of(5), bytes(10), ecn=ECT_0)
     assert others(scene) == [option(ORDER_0, ecn.r_e0b, 100, 101)]
@@ -259,7 +259,7 @@ def heard(scene: Scene, ace_field: int, segments: int, other: Other = ()) -> int
     ecn = accurate(scene)
     before = ecn.s_cep
     scene.sends(bytes(segments * MSS))
-    scene.tcb.congestion.window = 1 << 20
+    scene.tcb.ensure_controller().window = 1 << 20
     scene.drain()
     scene.hears(ACK | flags_of(ace_field), ack=scene.max, other=other)
     return ecn.s_cep - before
@@ -271,12 +271,12 @@ def test_one_mark_costs_a_fifth_of_the_flight_once_a_round_trip() -> None:
     scene = opened()
     scene.sends(bytes(30 * MSS))
     scene.hears(ACK | flags_of(6), ack=1 + MSS)
-    assert (scene.tcb.congestion.window, accurate(scene).newly_marked) == (8 * MSS, MSS)
+    assert (scene.tcb.ensure_controller().window, accurate(scene).newly_marked) == (8 * MSS, MSS)
     scene.hears(ACK | flags_of(7), ack=1 + 10 * MSS)
-    assert scene.tcb.congestion.window == 8 * MSS
+    assert scene.tcb.ensure_controller().window == 8 * MSS
     scene.hears(ACK | flags_of(7), ack=1 + 10 * MSS, seq=1)
     scene.hears(ACK | flags_of(7), ack=scene.max - 4 * MSS)  # the same count, and too few segments for eight more: no news
-    assert scene.tcb.congestion.window >= 8 * MSS
+    assert scene.tcb.ensure_controller().window >= 8 * MSS
 
 
 @pytest.mark.label("RFC9768-3.2.3")
@@ -423,9 +423,9 @@ def test_marks_on_everything_are_no_congestion() -> None:
     assert (accurate(scene).may_mark, accurate(scene).is_deaf) == (False, True)
     scene.sends(bytes(MSS))
     assert NOT_ECT in marks(scene)
-    window = scene.tcb.congestion.window
+    window = scene.tcb.ensure_controller().window
     scene.hears(ACK | flags_of(count + 1), ack=scene.max)
-    assert scene.tcb.congestion.window >= window
+    assert scene.tcb.ensure_controller().window >= window
 
 
 def test_a_path_that_marks_half_of_it_is_believed() -> None:

@@ -99,16 +99,16 @@ def test_one_mark_costs_a_fifth_of_the_flight_once_a_round_trip() -> None:
     """Neither does the window grow on ECE."""
     scene = opened()
     scene.sends(bytes(30 * MSS))
-    assert (scene.max, scene.tcb.congestion.window) == (1 + 10 * MSS, 10 * MSS)
+    assert (scene.max, scene.tcb.ensure_controller().window) == (1 + 10 * MSS, 10 * MSS)
     scene.hears(ACK | ECE, ack=1 + MSS)
-    assert (scene.tcb.congestion.window, scene.tcb.congestion.threshold) == (8 * MSS, 8 * MSS)
+    assert (scene.tcb.ensure_controller().window, scene.tcb.ensure_controller().threshold) == (8 * MSS, 8 * MSS)
     assert classic(scene).newly_marked == MSS
     for count in range(2, 11):
         scene.hears(ACK | ECE, ack=1 + count * MSS)
-        assert scene.tcb.congestion.window == 8 * MSS
+        assert scene.tcb.ensure_controller().window == 8 * MSS
     scene.hears(ACK | ECE, ack=1 + 11 * MSS)  # sent after the reduction: news
-    assert scene.tcb.congestion.window == 6400
-    assert scene.tcb.segments_retransmitted == 0
+    assert scene.tcb.ensure_controller().window == 6400
+    assert scene.tcb.counts.segments_retransmitted == 0
 
 
 @pytest.mark.label("RFC3168-6.1.2c")
@@ -131,12 +131,12 @@ def test_a_loss_too_is_told_by_cwr_but_not_on_what_goes_again(sack: bool) -> Non
     for count in (2, 3, 4):
         scene.hears(ACK, ack=1, sack=((1 + MSS, 1 + count * MSS),) if sack else ())
         sent += scene.sent
-    threshold = scene.tcb.congestion.threshold
+    threshold = scene.tcb.ensure_controller().threshold
     assert threshold < 10 * MSS
     for number in (1 + 10 * MSS, scene.max):
         scene.hears(ACK | ECE, ack=number)
         sent += scene.sent
-    assert scene.tcb.congestion.threshold == threshold
+    assert scene.tcb.ensure_controller().threshold == threshold
     first = seq.add(scene.tcb.snd.iss, 1)
     assert [(segment.flags & CWR, segment.ecn) for segment in sent if segment.seq == first] == [(0, NOT_ECT)]
     assert [segment.ecn for segment in sent if segment.flags & CWR] == [ECT_0]
@@ -157,15 +157,15 @@ def test_a_window_of_one_segment_waits_for_the_timer() -> None:
     scene = opened()
     scene.sends(bytes(MSS))
     scene.expires()  # the window is one segment now
-    assert scene.tcb.congestion.window == MSS
+    assert scene.tcb.ensure_controller().window == MSS
     assert scene.hears(ACK | ECE) == []
     scene.sends(bytes(MSS))
     assert scene.sent == []
     timeout = scene.tcb.rtt.rto
     assert scene.connection.next_timeout() == scene.now + timeout
-    retransmissions = scene.tcb.retransmissions
+    retransmissions = scene.tcb.snd.retransmissions
     assert scene.expires() == [f"PSH,ACK,CWR seq={1 + MSS} ack=1 len={MSS}"]
-    assert scene.tcb.retransmissions == retransmissions  # nothing was lost
+    assert scene.tcb.snd.retransmissions == retransmissions  # nothing was lost
     assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + timeout
 
 
@@ -181,7 +181,7 @@ def test_it_waits_with_text_in_flight_too() -> None:
     scene.now += SECOND
     assert scene.hears(ACK | ECE, ack=1 + 3 * MSS) == []
     assert scene.expires() == [f"PSH,ACK,CWR seq={1 + 3 * MSS} ack=1 len={MSS}"]
-    assert scene.now == scene.tcb.last_sent_at
+    assert scene.now == scene.tcb.snd.last_at
 
 
 @pytest.mark.label("RFC3168-6.1.2b")
@@ -190,7 +190,7 @@ def test_a_duplicate_ack_with_ece_resets_the_timer() -> None:
     scene.sends(bytes(2 * MSS))
     scene.expires()
     scene.hears(ACK, ack=1 + MSS)
-    scene.tcb.congestion.window = MSS
+    scene.tcb.ensure_controller().window = MSS
     scene.now += 10
     scene.hears(ACK | ECE, ack=1 + MSS)
     assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + scene.tcb.rtt.rto
@@ -226,9 +226,9 @@ def test_marks_count_after_a_long_time_without() -> None:
         scene.tcb.snd.una = scene.tcb.snd.nxt = scene.tcb.snd.max = scene.tcb.snd.up = seq.add(scene.tcb.snd.una, 1 << 30)
         scene.hears(ACK)
     scene.sends(bytes(10 * MSS))
-    window = scene.tcb.congestion.window
+    window = scene.tcb.ensure_controller().window
     scene.hears(ACK | ECE)
-    assert scene.tcb.congestion.window < window
+    assert scene.tcb.ensure_controller().window < window
 
 
 class Deaf(Reno):
@@ -246,8 +246,8 @@ def test_the_controller_hears_of_the_flight_before_the_ack() -> None:
     scene = opened(congestion=Deaf)
     scene.sends(bytes(8 * MSS))
     scene.hears(ACK | ECE, ack=1 + 3 * MSS)
-    assert isinstance(scene.tcb.congestion, Deaf)
-    assert scene.tcb.congestion.marks == [8 * MSS]
+    assert isinstance(scene.tcb.ensure_controller(), Deaf)
+    assert scene.tcb.ensure_controller().marks == [8 * MSS]
 
 
 # The receiver

@@ -280,7 +280,7 @@ def test_it_is_reset_too_where_the_first_syn_asked_for_nothing(ecn: EcnMode, fir
     assert scene.hears(SYN | flags_of(first), seq=0) == ["SYN,ACK seq=0 ack=1"]
     scene.hears(SYN, seq=0)
     assert scene.hears(SYN | flags_of(second), seq=0) == ["RST,ACK seq=0 ack=1"]
-    assert (scene.state, scene.tcb.syn_asks) == (LISTEN, 0)
+    assert (scene.state, scene.tcb.opening.syn_asks) == (LISTEN, 0)
     scene.hears(SYN | flags_of(second))  # the next attempt begins anew
     assert scene.state is SYN_RECEIVED
 
@@ -360,7 +360,7 @@ def test_what_a_server_makes_of_it(told: int, counter: int, may_mark: bool) -> N
     scene.hears(SYN | flags_of(0b111))
     scene.hears(ACK | flags_of(told))
     assert isinstance(scene.tcb.ecn, Accurate)
-    assert (scene.tcb.ecn.s_cep, scene.tcb.congestion.window) == (counter, 10_000 if told != 0b110 else 8000)
+    assert (scene.tcb.ecn.s_cep, scene.tcb.ensure_controller().window) == (counter, 10_000 if told != 0b110 else 8000)
     scene.sends(bytes(10))
     assert marks(scene) == [ECT_0 if may_mark else NOT_ECT]
 
@@ -373,9 +373,9 @@ def test_zero_there_turns_a_server_deaf_not_mute() -> None:
     scene.hears(ACK)
     scene.sends(bytes(5 * MSS))
     assert marks(scene) == [NOT_ECT] * 5
-    window = scene.tcb.congestion.window
+    window = scene.tcb.ensure_controller().window
     scene.hears(ACK | flags_of(6), bytes(10), ecn=CE, ack=1 + MSS)
-    assert scene.tcb.congestion.window >= window  # no answer to marks told
+    assert scene.tcb.ensure_controller().window >= window  # no answer to marks told
     assert bits(scene)[-1] == 6  # but the peer's are told
 
 
@@ -387,7 +387,7 @@ def test_text_that_completes_the_handshake_has_a_counter(told: int, marked: bool
     scene.hears(SYN | flags_of(0b111))
     scene.hears(ACK | flags_of(told), bytes(10))
     assert isinstance(scene.tcb.ecn, Accurate)
-    assert (scene.tcb.ecn.s_cep, scene.tcb.congestion.window) == (told, 8000 if marked else 10_000)
+    assert (scene.tcb.ecn.s_cep, scene.tcb.ensure_controller().window) == (told, 8000 if marked else 10_000)
 
 
 @pytest.mark.parametrize(("told", "may_mark", "window"), [(0b010, True, 10_000), (0b011, False, 10_000), (0b110, False, 8000)])
@@ -396,7 +396,7 @@ def test_what_a_client_hears_of_its_syn(told: int, may_mark: bool, window: int) 
     scene = asking("ask")
     scene.hears(SYN | ACK | flags_of(told))
     assert isinstance(scene.tcb.ecn, Accurate)
-    assert (scene.tcb.ecn.s_cep, scene.tcb.congestion.window) == (5, window)
+    assert (scene.tcb.ecn.s_cep, scene.tcb.ensure_controller().window) == (5, window)
     scene.sends(bytes(10))
     assert marks(scene) == [ECT_0 if may_mark else NOT_ECT]
 

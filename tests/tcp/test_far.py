@@ -17,7 +17,7 @@ def leap(connection: Connection, octets: int) -> None:
         setattr(tcb.snd, name, seq.add(getattr(tcb.snd, name), octets))
     tcb.rcv.nxt = seq.add(tcb.rcv.nxt, octets)
     tcb.snd.wl1 = seq.add(tcb.snd.wl1, octets)
-    tcb.position += octets
+    tcb.rcv.position += octets
 
 
 def test_urgent_data_of_long_ago_is_not_ahead() -> None:

@@ -29,7 +29,7 @@ class Client:
         self.known = Known()
         self.known.learn(PATH, cookie, mss)
         self.scene = closed(config, **options)
-        self.scene.tcb.fast_open = self.attempt()
+        self.scene.tcb.opening.fast_open = self.attempt()
         self.scene.connection.open_active(self.scene.now)
         self.scene.connection.send(text, self.scene.now)
         self.lines = self.scene.drain()
@@ -62,7 +62,7 @@ def test_without_a_cookie_one_is_asked_for_and_text_waits() -> None:
     attempt = client.attempt()
     assert (attempt.option, attempt.mss) == (COOKIE, MSS)
     assert client.scene.events() == ["Opened"]
-    assert client.scene.tcb.fast_open is None
+    assert client.scene.tcb.opening.fast_open is None
     assert not client.scene.connection.status().fast_opened
 
 
@@ -141,7 +141,7 @@ def test_with_several_lost_syns_the_text_still_goes_at_once() -> None:
     client.scene.expires()
     client.scene.expires()
     assert client.answered(1) == ["PSH,ACK seq=1 ack=1 len=5"]
-    assert isinstance(client.scene.tcb.recovery, Rack)
+    assert isinstance(client.scene.tcb.ensure_recovery(), Rack)
 
 
 @pytest.mark.label("RFC7413-4.2.2")
@@ -185,7 +185,7 @@ def test_over_ipv6_the_largest_mss_is_less() -> None:
 def test_urgent_text_waits_for_a_segment_that_can_point_at_it() -> None:
     client = Client(text=b"")
     client.scene = scene = closed()
-    scene.tcb.fast_open = client.attempt()
+    scene.tcb.opening.fast_open = client.attempt()
     scene.connection.open_active(scene.now)
     scene.connection.send(b"now", scene.now, urgent=True)
     assert scene.drain() == ["SYN seq=0"]
@@ -243,7 +243,7 @@ def server(
     scene = closed(options.pop("config", PLAIN), **options)
     pending = Pending()
     scene.connection.open_passive(scene.now)
-    scene.tcb.fast_open = Admission(option, pending if valid else None)
+    scene.tcb.opening.fast_open = Admission(option, pending if valid else None)
     scene.arrives(flags, text)
     return scene, pending
 
@@ -371,7 +371,7 @@ def test_an_ordinary_child_goes_back_to_listen() -> None:
     scene, _ = server(option=COOKIE, valid=False)
     scene.hears(RST, seq=1)
     assert scene.state is LISTEN
-    assert scene.tcb.fast_open is None
+    assert scene.tcb.opening.fast_open is None
 
 
 @pytest.mark.label("EP-CLOSE-4")

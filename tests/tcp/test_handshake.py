@@ -23,7 +23,7 @@ from postel.wire.segment import ABSENT, ACK, SYN, Segment
 def test_rfc2018_4a_sack_only_if_both_permit_it(ours: bool, theirs: bool) -> None:
     scene = established(replace(PLAIN, sack=ours), Peer(sack=theirs))
     assert scene.tcb.sack_agreed is (ours and theirs)
-    assert isinstance(scene.tcb.recovery, Rack if ours and theirs else NewReno)
+    assert isinstance(scene.tcb.ensure_recovery(), Rack if ours and theirs else NewReno)
     scene.hears(ACK, b"ahead", seq=10)
     assert bool(scene.sent[0].sack) is (ours and theirs)
 

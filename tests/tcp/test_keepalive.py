@@ -22,7 +22,7 @@ NUMBERS = st.integers(-100_000, 100_000) | st.integers(-(1 << 31), (1 << 31) - 1
 
 
 def listened_for(scene: Scene) -> tuple[int, int]:
-    return scene.tcb.timers.due(KEEP_ALIVE), scene.tcb.probes
+    return scene.tcb.timers.due(KEEP_ALIVE), scene.tcb.snd.probes
 
 
 @given(

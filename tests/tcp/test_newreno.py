@@ -18,9 +18,9 @@ def flying(count: int = 10) -> Scene:
     """``count`` segments in flight fill the congestion window; plenty waits."""
     scene = established(RENO)
     scene.sends(bytes(200 * MSS))
-    scene.tcb.congestion.window = count * MSS
+    scene.tcb.ensure_controller().window = count * MSS
     scene.drain()
-    assert scene.tcb.flight == count * MSS
+    assert scene.tcb.snd.flight == count * MSS
     return scene
 
 
@@ -44,7 +44,7 @@ def test_rfc3042_2a_two_duplicates_let_two_new_segments_out() -> None:
     scene = flying()
     assert duplicate(scene) == sent_at(10)
     assert duplicate(scene) == sent_at(11)
-    assert scene.tcb.congestion.window == 10 * MSS
+    assert scene.tcb.ensure_controller().window == 10 * MSS
 
 
 @pytest.mark.label("RFC3042-2a")
@@ -59,7 +59,7 @@ def test_rfc3042_2b_progress_takes_the_allowance_back() -> None:
     scene = flying()
     duplicate(scene, 2)
     scene.hears(ACK, ack=scene.una + MSS)
-    assert scene.tcb.recovery.inflation == 0
+    assert scene.tcb.ensure_recovery().inflation == 0
 
 
 # What is a duplicate
@@ -76,7 +76,7 @@ def test_rfc5681_2a_what_has_another_purpose_is_no_duplicate(flags: int, data: b
     for number in range(4):
         seq = scene.nxt + 5000 + number if flags & FIN else None
         scene.hears(flags, data, ack=1, window=window + number if window else None, seq=seq)
-    assert not scene.tcb.recovery.is_active
+    assert not scene.tcb.ensure_recovery().is_active
 
 
 @pytest.mark.label("RFC5681-2a")
@@ -85,7 +85,7 @@ def test_rfc5681_2a_with_nothing_outstanding_there_are_none() -> None:
     duplicate(scene, 5)
     scene.sends(bytes(MSS))
     assert duplicate(scene, 2) == []
-    assert not scene.tcb.recovery.is_active
+    assert not scene.tcb.ensure_recovery().is_active
 
 
 @pytest.mark.label("RFC5681-2a")
@@ -94,7 +94,7 @@ def test_rfc5681_2a_an_ack_below_una_is_none() -> None:
     scene.hears(ACK, ack=1001)
     for _ in range(5):
         scene.hears(ACK, ack=1)
-    assert not scene.tcb.recovery.is_active
+    assert not scene.tcb.ensure_recovery().is_active
 
 
 # Fast retransmit and recovery
@@ -105,10 +105,10 @@ def test_rfc5681_3_2c_the_third_duplicate_sends_again() -> None:
     scene = flying()
     duplicate(scene, 2)
     assert duplicate(scene) == sent_at(0)
-    control = scene.tcb.congestion
+    control = scene.tcb.ensure_controller()
     assert control.threshold == 5 * MSS  # of the ten before limited transmit
-    assert control.window + scene.tcb.recovery.inflation == 8 * MSS
-    assert scene.tcb.recovery.is_active
+    assert control.window + scene.tcb.ensure_recovery().inflation == 8 * MSS
+    assert scene.tcb.ensure_recovery().is_active
 
 
 def test_status_shows_the_window_with_its_inflation() -> None:
@@ -122,7 +122,7 @@ def test_rfc5681_3_2d_two_segments_are_the_least() -> None:
     scene = established(RENO)
     scene.sends(bytes(2 * MSS))
     duplicate(scene, 3)
-    assert scene.tcb.congestion.threshold == 2 * MSS
+    assert scene.tcb.ensure_controller().threshold == 2 * MSS
 
 
 @pytest.mark.label("RFC5681-3.2f", "RFC5681-2b")
@@ -139,9 +139,9 @@ def test_rfc6582_3_2_3a_an_ack_of_all_ends_it() -> None:
     scene = flying()
     duplicate(scene, 3)
     scene.hears(ACK)
-    assert not scene.tcb.recovery.is_active
-    assert scene.tcb.recovery.inflation == 0
-    assert scene.tcb.congestion.window == 2 * MSS  # min(ssthresh, max(flight 0, SMSS) + SMSS)
+    assert not scene.tcb.ensure_recovery().is_active
+    assert scene.tcb.ensure_recovery().inflation == 0
+    assert scene.tcb.ensure_controller().window == 2 * MSS  # min(ssthresh, max(flight 0, SMSS) + SMSS)
 
 
 @pytest.mark.label("RFC6582-3.2-3b")
@@ -149,13 +149,13 @@ def test_rfc6582_3_2_3b_a_partial_ack_names_the_next_hole() -> None:
     """Segments 0 and 4 were lost."""
     scene = flying()
     duplicate(scene, 3 + 5)
-    inflation = scene.tcb.recovery.inflation
+    inflation = scene.tcb.ensure_recovery().inflation
     lines = scene.hears(ACK, ack=1 + 4 * MSS)
     assert lines[0] == sent_at(4)[0]
-    assert scene.tcb.recovery.is_active
-    assert scene.tcb.recovery.inflation == inflation - 4 * MSS + MSS
+    assert scene.tcb.ensure_recovery().is_active
+    assert scene.tcb.ensure_recovery().inflation == inflation - 4 * MSS + MSS
     scene.hears(ACK)
-    assert not scene.tcb.recovery.is_active
+    assert not scene.tcb.ensure_recovery().is_active
 
 
 @pytest.mark.label("RFC6582-3.2-3b")
@@ -175,16 +175,16 @@ def test_rfc6582_3_2_3b_only_the_first_partial_ack_restarts_the_timer() -> None:
 def test_rfc6582_3_2_3b_less_than_a_segment_adds_nothing_back() -> None:
     scene = flying()
     duplicate(scene, 6)
-    before = scene.tcb.recovery.inflation
+    before = scene.tcb.ensure_recovery().inflation
     scene.hears(ACK, ack=1 + 500)
-    assert scene.tcb.recovery.inflation == before - 500
+    assert scene.tcb.ensure_recovery().inflation == before - 500
 
 
 @pytest.mark.label("RFC6582-3.2-1", "RFC6582-3.2-2")
 def test_rfc6582_3_2_1_a_loss_in_the_first_window_counts() -> None:
     scene = flying()
     duplicate(scene, 3)
-    assert scene.tcb.recovery.is_active
+    assert scene.tcb.ensure_recovery().is_active
 
 
 @pytest.mark.label("RFC9293-3.4-modulo")
@@ -199,9 +199,9 @@ def test_the_segment_whose_number_is_0_is_sent_again_too() -> None:
 def test_rfc6582_3_2_3b_exactly_a_segment_is_added_back() -> None:
     scene = flying()
     duplicate(scene, 6)
-    before = scene.tcb.recovery.inflation
+    before = scene.tcb.ensure_recovery().inflation
     scene.hears(ACK, ack=1 + MSS)
-    assert scene.tcb.recovery.inflation == before
+    assert scene.tcb.ensure_recovery().inflation == before
 
 
 @pytest.mark.label("RFC6582-3.2-4", "RFC6582-3.2-2")
@@ -209,10 +209,10 @@ def test_rfc6582_3_2_4_after_a_timeout_duplicates_may_be_echoes_of_it() -> None:
     scene = flying()
     scene.expires()
     scene.hears(ACK, ack=1 + MSS)
-    threshold = scene.tcb.congestion.threshold
+    threshold = scene.tcb.ensure_controller().threshold
     duplicate(scene, 5)
-    assert not scene.tcb.recovery.is_active
-    assert scene.tcb.congestion.threshold == threshold
+    assert not scene.tcb.ensure_recovery().is_active
+    assert scene.tcb.ensure_controller().threshold == threshold
 
 
 @pytest.mark.label("RFC6582-3.2-4")
@@ -220,8 +220,8 @@ def test_rfc6582_3_2_4_a_timeout_ends_recovery() -> None:
     scene = flying()
     duplicate(scene, 5)
     assert scene.expires() == sent_at(0)
-    assert not scene.tcb.recovery.is_active
-    assert (scene.tcb.congestion.window, scene.tcb.recovery.inflation) == (MSS, 0)
+    assert not scene.tcb.ensure_recovery().is_active
+    assert (scene.tcb.ensure_controller().window, scene.tcb.ensure_recovery().inflation) == (MSS, 0)
 
 
 @pytest.mark.label("RFC6582-3.2-2")
@@ -229,20 +229,20 @@ def test_rfc6582_3_2_2_beyond_what_timed_out_a_loss_is_one_again() -> None:
     scene = flying()
     scene.expires()
     scene.hears(ACK)
-    while scene.tcb.flight < 5 * MSS:
+    while scene.tcb.snd.flight < 5 * MSS:
         scene.hears(ACK)
     scene.hears(ACK, ack=scene.una + MSS)
     duplicate(scene, 3)
-    assert scene.tcb.recovery.is_active
+    assert scene.tcb.ensure_recovery().is_active
 
 
 def test_in_recovery_the_window_does_not_grow() -> None:
     scene = flying()
     duplicate(scene, 3)
-    before = scene.tcb.congestion.window
+    before = scene.tcb.ensure_controller().window
     for number in range(1, 6):
         scene.hears(ACK, ack=1 + number * MSS)
-    assert scene.tcb.congestion.window == before
+    assert scene.tcb.ensure_controller().window == before
 
 
 def test_the_lost_fin_is_sent_again() -> None:
@@ -259,7 +259,7 @@ def test_the_lost_fin_is_sent_again() -> None:
 @pytest.mark.label("RFC6582-6")
 def test_recover_follows_una_lest_two_to_the_31_octets_turn_the_comparison() -> None:
     scene = established(RENO)
-    recovery, segment = NewReno(0, scene.tcb.congestion, scene.tcb.rtt), scene.segment(ACK)
+    recovery, segment = NewReno(0, scene.tcb.ensure_controller(), scene.tcb.rtt), scene.segment(ACK)
     una = 0
     for _ in range(10):
         recovery.on_sent(una, 1 << 29, 0)
@@ -278,20 +278,20 @@ def test_every_loss_of_one_segment_is_repaired_without_a_timeout() -> None:
         if lost:
             scene.hears(ACK, ack=1 + lost * MSS)
         assert sent_at(lost)[0] in duplicate(scene, 9 - lost)
-        assert scene.tcb.segments_retransmitted == 1
+        assert scene.tcb.counts.segments_retransmitted == 1
         scene.hears(ACK)
-        assert scene.tcb.segments_retransmitted == 1
-        assert scene.tcb.recovery.inflation == 0
+        assert scene.tcb.counts.segments_retransmitted == 1
+        assert scene.tcb.ensure_recovery().inflation == 0
 
 
 @pytest.mark.label("RFC3168-6.1.2a")
 def test_rfc3168_6_1_2a_a_loss_among_what_a_mark_answered_for_costs_nothing_more() -> None:
     scene = flying()
-    scene.tcb.recovery.on_marked(scene.tcb.flight)
-    scene.tcb.recovery.on_bare_mark(scene.now)
-    threshold = scene.tcb.congestion.threshold
+    scene.tcb.ensure_recovery().on_marked(scene.tcb.snd.flight)
+    scene.tcb.ensure_recovery().on_bare_mark(scene.now)
+    threshold = scene.tcb.ensure_controller().threshold
     assert sent_at(0)[0] in duplicate(scene, 3)
-    assert scene.tcb.congestion.threshold == threshold
+    assert scene.tcb.ensure_controller().threshold == threshold
 
 
 @pytest.mark.label("RFC5681-3.2f")
@@ -301,8 +301,8 @@ def test_forged_duplicates_draw_no_more_than_was_outstanding_when_recovery_began
     """A receiver that makes up duplicate ACKs wants to be sent more (RFC 5681, 3.2, step 4)."""
     scene = established(replace(RENO, initial_window=flight))
     scene.sends(bytes(200 * MSS))
-    assert scene.tcb.flight == flight * MSS
-    outstanding = scene.tcb.flight + 2 * MSS  # with limited transmit
+    assert scene.tcb.snd.flight == flight * MSS
+    outstanding = scene.tcb.snd.flight + 2 * MSS  # with limited transmit
     sent = 0
     for _ in range(2000):
         scene.arrives(ACK, ack=1)
@@ -311,9 +311,9 @@ def test_forged_duplicates_draw_no_more_than_was_outstanding_when_recovery_began
             sent += sum(len(segment.data) for segment in scene.sent)
     scene.drain()
     sent += sum(len(segment.data) for segment in scene.sent)
-    control = scene.tcb.congestion
-    assert scene.tcb.recovery.inflation <= outstanding
-    assert scene.tcb.flight <= control.window + outstanding
+    control = scene.tcb.ensure_controller()
+    assert scene.tcb.ensure_recovery().inflation <= outstanding
+    assert scene.tcb.snd.flight <= control.window + outstanding
     assert sent <= control.window + outstanding - flight * MSS + MSS  # the last is what was lost
 
 
@@ -322,8 +322,8 @@ def test_rfc2018_4a_blocks_that_were_not_agreed_on_make_no_duplicate_of_a_window
     scene = flying()
     for number in range(5):
         assert scene.hears(ACK, ack=1, window=50_000 + number, sack=((2001, 3001),)) == []
-    assert not scene.tcb.recovery.is_active
-    assert scene.tcb.congestion.window == 10 * MSS
+    assert not scene.tcb.ensure_recovery().is_active
+    assert scene.tcb.ensure_controller().window == 10 * MSS
 
 
 # Timeouts that were spurious: F-RTO (RFC 5682, 2.1) and the echo of an older timestamp (RFC 3522)
@@ -342,9 +342,9 @@ def test_rfc5682_2_1_two_acks_of_the_old_flight_disprove_the_timeout() -> None:
     scene = timed_out()
     assert scene.hears(ACK, ack=1 + MSS) == sent_at(10, 11)
     assert scene.hears(ACK, ack=1 + 2 * MSS)[:1] == sent_at(12)
-    assert scene.tcb.segments_retransmitted == 1
-    assert scene.tcb.congestion.threshold > 1 << 20
-    assert scene.tcb.congestion.window >= 10 * MSS
+    assert scene.tcb.counts.segments_retransmitted == 1
+    assert scene.tcb.ensure_controller().threshold > 1 << 20
+    assert scene.tcb.ensure_controller().window >= 10 * MSS
 
 
 @pytest.mark.label("RFC5682-2.1-3")
@@ -352,14 +352,14 @@ def test_rfc5682_2_1_a_duplicate_second_sends_all_again() -> None:
     scene = timed_out()
     scene.hears(ACK, ack=1 + MSS)
     assert duplicate(scene)[:1] == sent_at(1)
-    assert scene.tcb.congestion.window <= 3 * MSS
+    assert scene.tcb.ensure_controller().window <= 3 * MSS
 
 
 @pytest.mark.label("RFC5682-2.1-2")
 def test_rfc5682_2_1_so_does_a_duplicate_first() -> None:
     scene = timed_out()
     duplicate(scene)
-    assert not scene.tcb.recovery.tests_timeout
+    assert not scene.tcb.ensure_recovery().tests_timeout
     assert scene.hears(ACK, ack=1 + MSS) == sent_at(1, 2)
 
 
@@ -368,8 +368,8 @@ def test_rfc5682_2_1_so_does_a_duplicate_first() -> None:
 def test_rfc5682_2_1_or_an_ack_that_proves_nothing(ack: int) -> None:
     scene = timed_out()
     scene.hears(ACK, ack=ack)
-    assert not scene.tcb.recovery.tests_timeout
-    assert scene.tcb.congestion.threshold < 1 << 20
+    assert not scene.tcb.ensure_recovery().tests_timeout
+    assert scene.tcb.ensure_controller().threshold < 1 << 20
 
 
 @pytest.mark.label("RFC5682-2.1-2")
@@ -379,14 +379,14 @@ def test_rfc5682_2_1_with_nothing_new_to_send_it_is_not_tried() -> None:
     scene = timed_out(more=1)
     scene.hears(ACK, ack=1, window=9 * MSS)
     scene.hears(ACK, ack=1 + MSS, window=9 * MSS)
-    assert not scene.tcb.recovery.tests_timeout
+    assert not scene.tcb.ensure_recovery().tests_timeout
 
 
 @pytest.mark.label("RFC5682-2.1-1")
 def test_rfc5682_2_1_a_second_timeout_of_the_same_segment_is_tested_again() -> None:
     scene = timed_out(mtu_probing=RENO.mtu_probing)
     assert len(scene.expires()) == 1  # smaller, for the path might be a black hole
-    assert scene.tcb.recovery.tests_timeout
+    assert scene.tcb.ensure_recovery().tests_timeout
 
 
 @pytest.mark.label("RFC5682-2.1-1")
@@ -396,7 +396,7 @@ def test_rfc5682_2_1_but_not_one_of_another_within_the_recovery() -> None:
     duplicate(scene)
     scene.hears(ACK, ack=1 + 3 * MSS)
     scene.expires()
-    assert not scene.tcb.recovery.tests_timeout
+    assert not scene.tcb.ensure_recovery().tests_timeout
 
 
 def gone_back() -> Scene:
@@ -404,7 +404,7 @@ def gone_back() -> Scene:
     scene = timed_out()
     assert duplicate(scene) == sent_at(0)
     assert scene.expires() == sent_at(0)
-    assert scene.tcb.recovery.tests_timeout
+    assert scene.tcb.ensure_recovery().tests_timeout
     return scene
 
 
@@ -422,12 +422,12 @@ def test_rfc5682_2_1_an_ack_of_what_an_earlier_timeout_sent_again_proves_nothing
     assert scene.hears(ACK, ack=1 + MSS) == sent_at(1, 2)
     scene.expires()  # of the second, in the recovery of the first: no test
     scene.expires()  # again of the second: a test
-    assert scene.tcb.recovery.tests_timeout
-    threshold = scene.tcb.congestion.threshold
+    assert scene.tcb.ensure_recovery().tests_timeout
+    threshold = scene.tcb.ensure_controller().threshold
     assert scene.hears(ACK, ack=1 + 2 * MSS)[:1] == sent_at(2)
-    assert not scene.tcb.recovery.tests_timeout
+    assert not scene.tcb.ensure_recovery().tests_timeout
     scene.hears(ACK, ack=1 + 3 * MSS)
-    assert scene.tcb.congestion.threshold == threshold
+    assert scene.tcb.ensure_controller().threshold == threshold
 
 
 @pytest.mark.label("RFC5682-2.1-2")
@@ -438,7 +438,7 @@ def test_an_ack_of_everything_before_the_retransmission_left_sends_nothing_twice
     scene.connection.handle_timeout(scene.now)
     lines = scene.hears(ACK, ack=scene.max)
     assert len(lines) == len(set(lines))
-    assert scene.tcb.segments_retransmitted == 0
+    assert scene.tcb.counts.segments_retransmitted == 0
 
 
 @pytest.mark.label("RFC3522-3.2", "RFC4015-3.1-9", "RFC4015-3.1-11")
@@ -451,7 +451,7 @@ def test_rfc3522_3_2_an_older_echo_takes_the_timeout_back_and_sends_nothing_twic
     scene.hears(ACK, ack=1 + 988, tsval=6, tsecr=tick)
     assert scene.sent == []
     assert scene.tcb.snd.nxt == scene.tcb.snd.max
-    assert scene.tcb.congestion.threshold > 1 << 20
+    assert scene.tcb.ensure_controller().threshold > 1 << 20
 
 
 @pytest.mark.label("RFC3522-3.2")
@@ -462,8 +462,8 @@ def test_rfc3522_3_2_a_fast_retransmission_is_taken_back_alike() -> None:
     scene.now += 50 * MILLISECOND
     for _ in range(3):
         scene.hears(ACK, ack=1, tsval=6, tsecr=tick)
-    assert scene.tcb.recovery.is_active
+    assert scene.tcb.ensure_recovery().is_active
     scene.now += 2 * MILLISECOND
     scene.hears(ACK, ack=1 + 3 * 988, tsval=7, tsecr=tick)
-    assert not scene.tcb.recovery.is_active
-    assert scene.tcb.congestion.threshold > 1 << 20
+    assert not scene.tcb.ensure_recovery().is_active
+    assert scene.tcb.ensure_controller().threshold > 1 << 20

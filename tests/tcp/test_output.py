@@ -244,11 +244,11 @@ def test_shld_27_a_retransmission_collapses_what_was_sent_in_pieces() -> None:
 def test_bad_res_3_a_hundred_thousand_tiny_writes_are_full_segments() -> None:
     """They wait for the window, coalesce, and each ACK costs the same however many were written."""
     scene = established(replace(PLAIN, nagle=False))
-    scene.tcb.congestion.window = states.MSS
+    scene.tcb.ensure_controller().window = states.MSS
     scene.sends(bytes(states.MSS))
     for _ in range(100_000):
         scene.connection.send(b"x", scene.now)
-    scene.tcb.congestion.window = 50 * states.MSS
+    scene.tcb.ensure_controller().window = 50 * states.MSS
     scene.drain()
     count = len(scene.sent)
     while scene.una < scene.max:
@@ -330,13 +330,13 @@ def test_nothing_is_sent_in_listen_and_closed() -> None:
 def test_rfc8201_5_4_too_big_is_sent_again_smaller_and_costs_no_window() -> None:
     scene = established(peer=Peer(mss=1460))
     scene.sends(bytes(4380))
-    window = scene.tcb.congestion.window
+    window = scene.tcb.ensure_controller().window
     assert scene.connection.packet_too_big(1000, scene.tcb.snd.una, scene.now)
     scene.drain()
     assert max(sizes(scene)) == 960
     assert scene.sent[0].seq == scene.tcb.snd.una
-    assert scene.tcb.congestion.window == window
-    assert scene.tcb.congestion.smss == 960
+    assert scene.tcb.ensure_controller().window == window
+    assert scene.tcb.ensure_controller().smss == 960
 
 
 @pytest.mark.label("RFC1191-6.4")
@@ -397,7 +397,7 @@ def test_a_pacing_rate_spreads_what_the_window_allows() -> None:
     assert scene.tcb.timers.due(PACING) == scene.now + MILLISECOND
     for _ in range(8):
         assert len(scene.expires()) == 1
-    assert scene.tcb.flight == 10 * MSS
+    assert scene.tcb.snd.flight == 10 * MSS
     assert not scene.tcb.timers.is_running(PACING) or scene.expires() == []
 
 
@@ -405,7 +405,7 @@ def test_what_is_lost_is_paced_too() -> None:
     scene = established(replace(PLAIN, congestion=Paced))
     scene.sends(bytes(20 * MSS))
     scene.passes(20 * MILLISECOND)
-    scene.tcb.paced_until = scene.now + 5 * MILLISECOND
+    scene.tcb.snd.paced_until = scene.now + 5 * MILLISECOND
     for _ in range(3):
         assert scene.hears(ACK, ack=1) == []
     assert scene.passes(5 * MILLISECOND)[0] == "ACK seq=1 ack=1 len=1000"
@@ -422,8 +422,8 @@ def test_bad_res_3_a_hundred_thousand_writes_of_one_octet_leave_in_whole_segment
         assert scene.connection.send(bytes((number % 251,)), scene.now) == 1
     lines = scene.drain()
     arrived = b"".join(segment.data for segment in scene.sent)
-    while scene.tcb.send_buffer.size:
-        lines += scene.hears(ACK, ack=scene.max - 1 if scene.tcb.flight > 1 else scene.max, window=65535)
+    while scene.tcb.snd.buffer.size:
+        lines += scene.hears(ACK, ack=scene.max - 1 if scene.tcb.snd.flight > 1 else scene.max, window=65535)
         arrived += b"".join(segment.data for segment in scene.sent)
     assert arrived == bytes(number % 251 for number in range(100_000))
     assert len(lines) <= 100_000 // MSS + 20
@@ -434,6 +434,6 @@ def test_bad_res_3_and_go_again_in_whole_segments() -> None:
     scene = established(peer=Peer(window=65535))
     for _ in range(5000):
         scene.sends(b"x")
-    assert scene.tcb.flight == 1 + 4 * MSS  # Nagle holds what is less
+    assert scene.tcb.snd.flight == 1 + 4 * MSS  # Nagle holds what is less
     scene.expires()
     assert len(scene.sent[0].data) == MSS

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from postel.tcp import pathmtu
-from postel.tcp.path import Path
+from postel.tcp.path import MtuSearch
 from postel.tcp.pathmtu import BASE_4, FLOOR_4, LOWEST_6, RAISE_AFTER
 from postel.testing import states
 from postel.testing.states import PLAIN, Peer, Scene, established, syn_sent
@@ -33,8 +33,8 @@ def claim(scene: Scene, mtu: int, number: int = 0) -> bool:
     return scene.connection.packet_too_big(mtu, position, scene.now)
 
 
-def path(scene: Scene) -> Path:
-    found = scene.tcb.path
+def path(scene: Scene) -> MtuSearch:
+    found = scene.tcb.path.search
     assert found is not None
     return found
 
@@ -54,7 +54,7 @@ def test_rfc5927_figure_2_the_first_segments_of_a_bulk_transfer() -> None:
     scene.drain()
     assert sizes(scene)[0] == 1500
     scene.hears(ACK)
-    assert scene.tcb.path_mtu == 1500
+    assert scene.tcb.path.mtu == 1500
 
 
 @pytest.mark.label("RFC5927-7.2")
@@ -65,10 +65,10 @@ def test_rfc5927_figure_3_the_path_changes_and_the_segment_times_out() -> None:
     scene.sends(bytes(1460))
     assert not claim(scene, 1492)
     assert scene.drain() == []
-    assert scene.tcb.path_mtu == 1500
+    assert scene.tcb.path.mtu == 1500
     scene.expires()
     assert sizes(scene) == [1492]
-    assert scene.tcb.path_mtu == 1492
+    assert scene.tcb.path.mtu == 1492
 
 
 @pytest.mark.label("RFC5927-7.2", "RFC5927-4.1")
@@ -106,7 +106,7 @@ def test_rfc5927_figure_6_a_forger_during_the_discovery_is_believed_for_a_while(
     scene.drain()
     assert not claim(scene, 2048)
     assert not claim(scene, 4464)
-    assert scene.tcb.path_mtu == 1500
+    assert scene.tcb.path.mtu == 1500
 
 
 @pytest.mark.label("RFC5927-7.2")
@@ -115,7 +115,7 @@ def test_rfc5927_7_2_no_router_can_object_to_less_than_it_claims_to_carry() -> N
     scene.sends(bytes(560))
     assert not claim(scene, 1400)  # nothing larger than 600 was sent
     assert not claim(scene, 600)
-    assert scene.tcb.path_mtu == 1500
+    assert scene.tcb.path.mtu == 1500
     assert claim(scene, 599)
 
 
@@ -134,7 +134,7 @@ def test_rfc5927_7_2_shown_not_to_have_been_received_it_need_not_time_out(sack: 
     for count in range(2, 7):
         lines += scene.hears(ACK, ack=una, sack=((una + 1460, una + count * 1460),) if sack else ())
     assert lines[0] == f"ACK seq={una} ack=1 len=1360"
-    assert scene.tcb.path_mtu == 1400
+    assert scene.tcb.path.mtu == 1400
 
 
 @pytest.mark.label("RFC5927-7.2")
@@ -155,10 +155,10 @@ def test_a_retransmission_proves_nothing_of_sizes() -> None:
     scene.expires()
     assert sizes(scene) == [1440]
     scene.hears(ACK)
-    assert scene.tcb.proven == 0
+    assert scene.tcb.path.proven == 0
     scene.sends(bytes(1460))
     scene.hears(ACK)
-    assert scene.tcb.proven == 1460
+    assert scene.tcb.path.proven == 1460
 
 
 def test_a_claim_about_an_attempt_is_none() -> None:
@@ -203,8 +203,8 @@ def test_small_packets_vanish_in_no_black_hole(mss: int) -> None:
     scene.sends(bytes(3000))
     for _ in range(4):
         scene.expires()
-    assert scene.tcb.path_mtu == 1500
-    assert scene.tcb.path is None
+    assert scene.tcb.path.mtu == 1500
+    assert scene.tcb.path.search is None
 
 
 def test_nor_does_a_little_text() -> None:
@@ -212,7 +212,7 @@ def test_nor_does_a_little_text() -> None:
     scene.sends(bytes(500))
     for _ in range(4):
         scene.expires()
-    assert scene.tcb.path_mtu == 1500
+    assert scene.tcb.path.mtu == 1500
 
 
 def test_who_never_probes_sees_no_black_holes() -> None:
@@ -235,8 +235,8 @@ def after_hole(sack: bool = False) -> Scene:
     scene.hears(ACK)
     scene.sends(bytes(TEXT))
     scene.hears(ACK)
-    scene.tcb.congestion.window = 20_000
-    assert scene.tcb.path_mtu == BASE_4
+    scene.tcb.ensure_controller().window = 20_000
+    assert scene.tcb.path.mtu == BASE_4
     return scene
 
 
@@ -259,7 +259,7 @@ def test_rfc4821_7_4_a_probe_needs_text_behind_it() -> None:
 def test_rfc4821_7_4_and_a_window_for_it(which: str) -> None:
     scene = after_hole()
     if which == "congestion":
-        scene.tcb.congestion.window = PROBE + 3 * TEXT - 1
+        scene.tcb.ensure_controller().window = PROBE + 3 * TEXT - 1
     else:
         scene.hears(ACK, window=PROBE + 3 * TEXT - 1)
     scene.sends(bytes(20_000))
@@ -273,7 +273,7 @@ def test_rfc4821_7_4_it_waits_until_a_full_window_has_room_for_it() -> None:
     scene.sends(bytes(60_000))
     assert max(sizes(scene)) == BASE_4
     scene.now += 1
-    scene.tcb.congestion.threshold = 20_000  # congestion avoidance: an ACK frees what it acknowledges
+    scene.tcb.ensure_controller().threshold = 20_000  # congestion avoidance: an ACK frees what it acknowledges
     assert scene.hears(ACK, ack=scene.una + TEXT) == []
     scene.hears(ACK, ack=scene.una + TEXT)
     assert sizes(scene)[0] == 1500
@@ -288,8 +288,8 @@ def test_rfc4821_7_4_one_at_a_time_and_none_while_something_is_lost(sack: bool) 
     scene.sends(bytes(8_000))
     assert max(sizes(scene)) == BASE_4
     scene.expires()
-    assert scene.tcb.recovery.probe is None
-    scene.tcb.congestion.window = 40_000
+    assert scene.tcb.ensure_recovery().probe is None
+    scene.tcb.ensure_controller().window = 40_000
     path(scene).next_at = 0
     scene.hears(ACK, ack=scene.una + TEXT)
     assert max(sizes(scene)) <= BASE_4
@@ -299,10 +299,10 @@ def test_rfc4821_7_4_one_at_a_time_and_none_while_something_is_lost(sack: bool) 
 def test_one_that_arrives_raises_the_size_and_not_the_window(sack: bool) -> None:
     scene = after_hole(sack)
     scene.sends(bytes(PROBE + 3 * TEXT))
-    window = scene.tcb.congestion.window
+    window = scene.tcb.ensure_controller().window
     scene.hears(ACK, ack=scene.una + PROBE)
-    assert scene.tcb.path_mtu == 1500
-    assert scene.tcb.congestion.window <= window + TEXT
+    assert scene.tcb.path.mtu == 1500
+    assert scene.tcb.ensure_controller().window <= window + TEXT
     assert path(scene).next_at == NEVER  # there is no more than the link's
 
 
@@ -320,17 +320,17 @@ def lose_probe(scene: Scene, *, sack: bool, others: int = 0) -> int:
 @SELECTIVE
 def test_rfc4821_4_a_probe_that_alone_is_lost_is_sent_again_and_costs_no_window(sack: bool) -> None:
     scene = after_hole(sack)
-    window, threshold = scene.tcb.congestion.window, scene.tcb.congestion.threshold
+    window, threshold = scene.tcb.ensure_controller().window, scene.tcb.ensure_controller().threshold
     una = lose_probe(scene, sack=sack)
-    assert scene.tcb.recovery.is_excused
-    assert (scene.tcb.congestion.window, scene.tcb.congestion.threshold) == (window, threshold)
+    assert scene.tcb.ensure_recovery().is_excused
+    assert (scene.tcb.ensure_controller().window, scene.tcb.ensure_controller().threshold) == (window, threshold)
     scene.hears(ACK, ack=una + TEXT)
     scene.hears(ACK)
     assert scene.una == scene.max
-    assert not scene.tcb.recovery.is_active
-    assert scene.tcb.congestion.window >= window
-    assert scene.tcb.congestion.threshold == threshold
-    assert (path(scene).high, scene.tcb.path_mtu) == (1499, BASE_4)
+    assert not scene.tcb.ensure_recovery().is_active
+    assert scene.tcb.ensure_controller().window >= window
+    assert scene.tcb.ensure_controller().threshold == threshold
+    assert (path(scene).high, scene.tcb.path.mtu) == (1499, BASE_4)
     assert path(scene).candidate == (BASE_4 + 1499 + 1) // 2
 
 
@@ -342,7 +342,7 @@ def test_rfc4821_4_not_before_a_window_of_round_trips_is_another_lost(sack: bool
     una = lose_probe(scene, sack=sack)
     scene.hears(ACK, ack=una + TEXT)
     scene.hears(ACK)
-    window = scene.tcb.congestion.window // TEXT
+    window = scene.tcb.ensure_controller().window // TEXT
     assert path(scene).next_at == scene.now + window * scene.tcb.rtt.smoothed
     scene.sends(bytes(8_000))
     assert max(sizes(scene)) == BASE_4
@@ -353,12 +353,12 @@ def test_rfc4821_4_any_other_loss_is_congestion_even_if_it_shows_later() -> None
     """NewReno sees it by a partial ACK that goes beyond the probe."""
     scene = after_hole()
     una = lose_probe(scene, sack=False)
-    assert scene.tcb.recovery.is_excused
+    assert scene.tcb.ensure_recovery().is_excused
     scene.hears(ACK, ack=una + TEXT)
-    assert scene.tcb.recovery.is_excused
+    assert scene.tcb.ensure_recovery().is_excused
     scene.hears(ACK, ack=una + PROBE + TEXT)
-    assert not scene.tcb.recovery.is_excused
-    assert scene.tcb.congestion.window < 20_000
+    assert not scene.tcb.ensure_recovery().is_excused
+    assert scene.tcb.ensure_controller().window < 20_000
     assert path(scene).high == 1500  # inconclusive
 
 
@@ -366,20 +366,20 @@ def test_rfc4821_4_any_other_loss_is_congestion_even_if_it_shows_later() -> None
 def test_rfc4821_4_any_other_loss_is_congestion_at_once_where_sack_shows_it() -> None:
     scene = after_hole(sack=True)
     lose_probe(scene, sack=True, others=1)
-    assert not scene.tcb.recovery.is_excused
-    assert scene.tcb.congestion.window < 20_000
+    assert not scene.tcb.ensure_recovery().is_excused
+    assert scene.tcb.ensure_controller().window < 20_000
 
 
 @pytest.mark.label("RFC4821-4")
 def test_rfc4821_4_and_where_it_shows_it_later() -> None:
     scene = after_hole(sack=True)
     una = lose_probe(scene, sack=True)
-    assert scene.tcb.recovery.is_excused
+    assert scene.tcb.ensure_recovery().is_excused
     left = una + PROBE + 6 * TEXT
     for count in range(1, 4):
         scene.hears(ACK, ack=una, sack=((left, left + count * TEXT), (una + PROBE, una + PROBE + 5 * TEXT)))
-    assert not scene.tcb.recovery.is_excused
-    assert scene.tcb.congestion.window < 20_000
+    assert not scene.tcb.ensure_recovery().is_excused
+    assert scene.tcb.ensure_controller().window < 20_000
 
 
 @pytest.mark.label("RFC4821-4")
@@ -387,20 +387,20 @@ def test_rfc4821_4_and_where_it_shows_it_later() -> None:
 def test_rfc4821_4_the_excuse_lasts_until_the_end_of_that_recovery(another: bool) -> None:
     scene = after_hole(sack=True)
     una = lose_probe(scene, sack=True)
-    window, threshold = scene.tcb.congestion.window, scene.tcb.congestion.threshold
+    window, threshold = scene.tcb.ensure_controller().window, scene.tcb.ensure_controller().threshold
     repaired = una + PROBE + 5 * TEXT
     scene.hears(ACK, ack=repaired)
-    assert scene.tcb.recovery.probe is None
-    assert scene.tcb.recovery.is_active
+    assert scene.tcb.ensure_recovery().probe is None
+    assert scene.tcb.ensure_recovery().is_active
     if another:
         for count in range(2, 6):
             scene.hears(ACK, ack=repaired, sack=((repaired + TEXT, repaired + count * TEXT),))
-        assert scene.tcb.congestion.window == scene.tcb.congestion.threshold < window
+        assert scene.tcb.ensure_controller().window == scene.tcb.ensure_controller().threshold < window
     else:
         scene.hears(ACK)
-        assert not scene.tcb.recovery.is_active
-        assert scene.tcb.congestion.window >= window
-        assert scene.tcb.congestion.threshold == threshold
+        assert not scene.tcb.ensure_recovery().is_active
+        assert scene.tcb.ensure_controller().window >= window
+        assert scene.tcb.ensure_controller().threshold == threshold
 
 
 @SELECTIVE
@@ -415,11 +415,11 @@ def test_a_probe_that_is_lost_behind_another_loss_says_nothing(sack: bool) -> No
     for count in range(1, 6):
         left = una + TEXT + PROBE
         scene.hears(ACK, ack=una, sack=((left, left + count * TEXT),) if sack else ())
-    assert scene.tcb.congestion.window < 20_000
+    assert scene.tcb.ensure_controller().window < 20_000
     scene.hears(ACK, ack=una + TEXT)
-    assert scene.tcb.recovery.probe is None
+    assert scene.tcb.ensure_recovery().probe is None
     scene.hears(ACK)
-    assert (scene.tcb.path_mtu, path(scene).high, path(scene).candidate) == (BASE_4, 1500, 1500)
+    assert (scene.tcb.path.mtu, path(scene).high, path(scene).candidate) == (BASE_4, 1500, 1500)
 
 
 @SELECTIVE
@@ -430,7 +430,7 @@ def test_a_probe_that_times_out_is_paid_for_and_waits_longer(sack: bool) -> None
     scene.sends(bytes(PROBE + 3 * TEXT))
     scene.expires()
     assert sizes(scene)[0] == BASE_4
-    assert scene.tcb.congestion.window == TEXT
+    assert scene.tcb.ensure_controller().window == TEXT
     assert path(scene).high == 1499
     assert path(scene).next_at == scene.now + 5 * (20_000 // TEXT) * 100_000
 
@@ -440,7 +440,7 @@ def test_rfc8899_4_6_a_claim_about_a_probe_bounds_the_search_and_sets_nothing() 
     scene = after_hole()
     una = lose_probe(scene, sack=False)
     assert not claim(scene, 1300, una)
-    assert scene.tcb.path_mtu == BASE_4
+    assert scene.tcb.path.mtu == BASE_4
     scene.hears(ACK)
     assert (path(scene).high, path(scene).candidate) == (1300, 1300)
 
@@ -452,7 +452,7 @@ def test_rfc8899_4_6_a_claim_never_raises() -> None:
     assert not claim(scene, 1300, scene.una + PROBE)  # about a segment that isn't the probe
     assert not claim(scene, 1500)
     assert path(scene).high == 1500
-    assert scene.tcb.path_mtu == BASE_4
+    assert scene.tcb.path.mtu == BASE_4
 
 
 @pytest.mark.label("RFC4821-7.3")
@@ -464,8 +464,8 @@ def test_rfc4821_7_3_it_converges_and_rests() -> None:
         scene.now = max(scene.now, path(scene).next_at)
         scene.sends(b"beyond the last loss")
         scene.hears(ACK)
-        scene.tcb.congestion.window = 20_000
-        una, low = scene.una, scene.tcb.congestion.smss
+        scene.tcb.ensure_controller().window = 20_000
+        una, low = scene.una, scene.tcb.ensure_controller().smss
         scene.sends(bytes(20_000))
         probe = len(scene.sent[0].data)
         tried.append(40 + probe)
@@ -476,7 +476,7 @@ def test_rfc4821_7_3_it_converges_and_rests() -> None:
         while scene.una < scene.max:
             scene.hears(ACK)
     assert tried == [1500, 1262, 1381, 1440, 1410, 1395]
-    assert scene.tcb.path_mtu == 1395
+    assert scene.tcb.path.mtu == 1395
     assert path(scene).next_at == scene.now + RAISE_AFTER
     assert path(scene).candidate == 1500
 
@@ -486,11 +486,11 @@ def test_a_size_that_does_not_last_is_left_alone() -> None:
     scene = after_hole()
     scene.sends(bytes(PROBE + 3 * TEXT))
     scene.hears(ACK)
-    assert scene.tcb.path_mtu == 1500
+    assert scene.tcb.path.mtu == 1500
     scene.sends(bytes(30_000))
     scene.expires()
     scene.expires()
-    assert scene.tcb.path_mtu == BASE_4
+    assert scene.tcb.path.mtu == BASE_4
     assert path(scene).next_at == scene.now + RAISE_AFTER
 
 
@@ -501,7 +501,7 @@ def test_rfc4821_7_2_the_search_ends_where_the_link_or_the_peer_ends(mss: int, m
     assert pathmtu.ceiling(scene.tcb) == path(scene).high == high
     scene.sends(bytes(40_000))
     assert sizes(scene)[0] == min(high, 1500)
-    assert scene.tcb.path_mtu == BASE_4
+    assert scene.tcb.path.mtu == BASE_4
 
 
 def test_what_was_known_before_the_handshake_is_raised_ten_minutes_later() -> None:

@@ -47,7 +47,7 @@ class Long(Scene):
         if self.state is not ESTABLISHED:
             self.connection.segment_arrives(segment, self.now)
             return
-        self.tcb.segments_arrived += 1
+        self.tcb.counts.segments_arrived += 1
         arrives.otherwise(self.tcb, segment, self.now)
 
 

@@ -68,8 +68,8 @@ def test_a_syn_in_the_window_is_challenged_or_resets() -> None:
 
 
 def test_a_buffer_of_whole_segments() -> None:
-    assert established(receive_buffer=65536)._tcb.receive_limit == 65536
-    assert established(receive_buffer=65536, whole_segments=True)._tcb.receive_limit == 45 * 1460
+    assert established(receive_buffer=65536)._tcb.rcv.limit == 65536
+    assert established(receive_buffer=65536, whole_segments=True)._tcb.rcv.limit == 45 * 1460
 
 
 def test_a_window_of_the_whole_buffer() -> None:

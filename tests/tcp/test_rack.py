@@ -34,7 +34,7 @@ def test_rfc8985_3_4_the_worked_example() -> None:
     assert sacks(scene, of(2, 3)) == sent_at(1)  # 7: the retransmission of P1 was lost
     scene.now += ROUND_TRIP
     scene.hears(ACK, ack=1 + 4 * MSS)
-    assert scene.tcb.flight == 0
+    assert scene.tcb.snd.flight == 0
     assert scene.watch.expired == ["probe"]
 
 
@@ -44,7 +44,7 @@ def test_rfc8985_3_5_a_timeout_leaves_alone_what_was_sent_just_now() -> None:
     scene.sends(b"first")
     scene.passes(SECOND - 2)
     scene.sends(b"second")  # waits for Nagle
-    scene.tcb.may_send_small = True
+    scene.tcb.snd.may_send_small = True
     assert scene.drain() == ["PSH,ACK seq=6 ack=1 len=6"]
     assert scene.passes(2) == ["ACK seq=1 ack=1 len=5"]
     scene.now += ROUND_TRIP // 10
@@ -62,8 +62,8 @@ def test_three_segments_sacked_mean_that_what_was_sent_before_is_lost() -> None:
     assert sacks(scene, of(3), of(1)) == sent_at(11)
     lines = sacks(scene, of(5), of(3), of(1))
     assert lines[0] == sent_at(0)[0]
-    assert scene.tcb.recovery.is_active
-    assert scene.tcb.congestion.threshold == 10 * MSS // 2
+    assert scene.tcb.ensure_recovery().is_active
+    assert scene.tcb.ensure_controller().threshold == 10 * MSS // 2
 
 
 @pytest.mark.label("RFC8985-6.2-6", "RFC8985-6.2-4")
@@ -74,7 +74,7 @@ def test_rfc8985_6_2_6_fewer_wait_for_a_quarter_of_the_shortest_round_trip() -> 
     assert not scene.tcb.timers.is_running(RETRANSMISSION)
     assert not scene.tcb.timers.is_running(TAIL_PROBE)
     assert scene.expires()[0] == sent_at(0)[0]
-    assert scene.tcb.recovery.is_active
+    assert scene.tcb.ensure_recovery().is_active
     assert not scene.tcb.timers.is_running(REORDERING)
 
 
@@ -93,7 +93,7 @@ def test_rfc8985_6_2_3_once_reordering_is_seen_three_segments_are_no_proof() -> 
     sacks(scene, of(1))
     scene.hears(ACK, ack=1 + 2 * MSS)  # segment 0, late
     assert sacks(scene, of(3, 8))
-    assert not scene.tcb.recovery.is_active
+    assert not scene.tcb.ensure_recovery().is_active
     assert scene.tcb.timers.due(REORDERING) == scene.now + ROUND_TRIP // 4
 
 
@@ -110,11 +110,11 @@ def test_rfc8985_6_2_3_a_retransmission_that_fills_a_hole_is_no_reordering() -> 
 def test_a_lost_retransmission_goes_again_and_costs_the_window_again() -> None:
     scene = flying(20)
     sacks(scene, of(1, 4))
-    threshold = scene.tcb.congestion.threshold
+    threshold = scene.tcb.ensure_controller().threshold
     scene.now += ROUND_TRIP
     lines = sacks(scene, of(1, scene.max // MSS - 1))  # what was sent after it has arrived
     assert sent_at(0)[0] in lines
-    assert scene.tcb.congestion.threshold < threshold
+    assert scene.tcb.ensure_controller().threshold < threshold
 
 
 @pytest.mark.label("RFC8985-6.2-5")
@@ -124,10 +124,10 @@ def test_of_what_one_instant_saw_leave_the_order_tells_which_came_later() -> Non
     scene.arrives(ACK, ack=1 + 2 * MSS)
     scene.drain()
     sacks(scene, of(3, 6))
-    assert scene.tcb.segments_retransmitted == 1
+    assert scene.tcb.counts.segments_retransmitted == 1
     scene.now += ROUND_TRIP
     sacks(scene, of(3, 11))
-    assert scene.tcb.segments_retransmitted == 1
+    assert scene.tcb.counts.segments_retransmitted == 1
 
 
 @pytest.mark.label("RFC8985-6.2-2", "BBR-rtt")
@@ -156,10 +156,10 @@ def test_rfc8985_6_2_2_so_is_one_that_echoes_an_older_timestamp() -> None:
 def test_rfc6675_2a_blocks_count_whatever_carries_them() -> None:
     scene = flying()
     scene.hears(ACK, b"text", ack=1, sack=(of(1, 4),))
-    assert scene.tcb.recovery.is_active
+    assert scene.tcb.ensure_recovery().is_active
     scene = flying()
     scene.hears(ACK, ack=1, window=50_000, sack=(of(1, 4),))
-    assert scene.tcb.recovery.is_active
+    assert scene.tcb.ensure_recovery().is_active
 
 
 @pytest.mark.label("RFC3042-2c")
@@ -186,7 +186,7 @@ def test_bad_sack_1_blocks_that_cannot_be_are_passed_over(block: Block) -> None:
         assert sacks(scene, block) == []
     after = scene.image()
     assert after["snd"] == before["snd"]
-    assert not scene.tcb.recovery.is_active
+    assert not scene.tcb.ensure_recovery().is_active
     assert len(rack(scene).board.sacked) == 0
 
 
@@ -194,14 +194,14 @@ def test_bad_sack_1_blocks_that_cannot_be_are_passed_over(block: Block) -> None:
 def test_bad_sack_1_a_good_block_beside_a_bad_one_counts() -> None:
     scene = flying()
     sacks(scene, (-5000, -4000), of(1, 5))
-    assert scene.tcb.recovery.is_active
+    assert scene.tcb.ensure_recovery().is_active
 
 
 def test_sack_that_was_not_agreed_is_not_looked_at() -> None:
     scene = established()
     scene.sends(bytes(10 * MSS))
     scene.hears(ACK, ack=1, sack=(of(1, 5),))
-    assert not scene.tcb.recovery.is_active
+    assert not scene.tcb.ensure_recovery().is_active
 
 
 # What it tells of itself

@@ -38,7 +38,7 @@ def opened(*, sack: bool = True) -> tuple[Scene, Ear]:
     scene = syn_received(replace(PLAIN, sack=sack, tail_probe=False, congestion=Ear), Peer(sack=sack, window=65535))
     scene.now += ROUND_TRIP
     scene.hears(ACK)
-    ear = scene.tcb.congestion
+    ear = scene.tcb.ensure_controller()
     assert isinstance(ear, Ear)
     return scene, ear
 
@@ -104,9 +104,9 @@ def test_without_sack_an_ack_that_ends_a_hole_measures_nothing() -> None:
     scene.now += ROUND_TRIP
     for _ in range(3):
         scene.hears(ACK, ack=1)
-    assert scene.tcb.recovery.is_active
+    assert scene.tcb.ensure_recovery().is_active
     scene.now += ROUND_TRIP
     scene.hears(ACK, ack=501)
     scene.hears(ACK, ack=1 + 5 * MSS)
     assert ear.heard[-1][0] == 0
-    assert scene.tcb.recovery.sample.round_trip == 0
+    assert scene.tcb.ensure_recovery().sample.round_trip == 0

@@ -141,8 +141,8 @@ def test_bad_seq_5_in_a_connection_old_data_is_recovered_after_eviction() -> Non
     for position in range(3, 3 + 2 * (PIECES + 10), 2):
         scene.arrives(ACK, b"x", seq=position)
     scene.drain()
-    assert scene.tcb.reassembly is not None
-    assert scene.tcb.reassembly.evicted > 0
+    assert scene.tcb.rcv.reassembly is not None
+    assert scene.tcb.rcv.reassembly.evicted > 0
     scene.hears(ACK, b"y" * 9000, seq=1)
     octets = scene.reads()
     assert len(octets) == 9000

@@ -239,7 +239,7 @@ def test_on_off_and_on_again_begins_anew(make: Maker) -> None:
     scene = make(replace(PLAIN, keep_alive=True, keep_alive_idle=10 * SECOND, keep_alive_interval=SECOND, keep_alive_probes=3))
     scene.expires()
     scene.expires()
-    assert scene.tcb.probes == 2
+    assert scene.tcb.snd.probes == 2
     configure(scene, keep_alive=False)
     assert scene.connection.next_timeout() == NEVER
     assert scene.passes(HOUR) == []
@@ -426,16 +426,16 @@ def test_a_larger_receive_buffer_opens_the_window() -> None:
 
 def test_buffers_that_grew_keep_to_a_new_maximum() -> None:
     scene = established(DEFAULT)
-    scene.tcb.send_limit = scene.tcb.receive_limit = 1 << 20
+    scene.tcb.snd.limit = scene.tcb.rcv.limit = 1 << 20
     configure(scene, send_buffer_maximum=100_000, receive_buffer_maximum=200_000)
-    assert (scene.tcb.send_limit, scene.tcb.receive_limit) == (100_000, 200_000)
+    assert (scene.tcb.snd.limit, scene.tcb.rcv.limit) == (100_000, 200_000)
 
 
 def test_a_buffer_of_whole_segments_stays_one() -> None:
     scene = established(replace(PLAIN, whole_segments=True))
     configure(scene, receive_buffer=2500)
-    assert scene.tcb.receive_limit % states.MSS == 0
-    assert scene.tcb.receive_limit >= 2500
+    assert scene.tcb.rcv.limit % states.MSS == 0
+    assert scene.tcb.rcv.limit >= 2500
 
 
 # What the SYN told
@@ -465,7 +465,7 @@ def test_what_the_syn_told_stays_as_it_was_told(make: Maker, choice: dict[str, o
     scene.hears(SYN | ACK if make is states.syn_sent else ACK, tsval=8)
     assert scene.tcb.timestamps.agreed
     assert scene.tcb.sack_agreed
-    assert (scene.tcb.peer_scales, scene.tcb.rcv.shift) == (True, told)
+    assert (scene.tcb.opening.peer_scales, scene.tcb.rcv.shift) == (True, told)
     assert scene.tcb.advertised_mss == mss
     scene.hears(ACK, b"x", tsval=9)
     scene.hears(ACK, b"y", tsval=9)
@@ -491,23 +491,23 @@ def test_before_the_syn_all_is_open() -> None:
     answer = scene.sent[-1]
     assert (answer.tsval, answer.sack_permitted, answer.window_scale) == (ABSENT, False, ABSENT)
     scene.hears(ACK)
-    assert scene.tcb.congestion.window == 2 * states.MSS
+    assert scene.tcb.ensure_controller().window == 2 * states.MSS
 
 
 def test_a_controller_in_use_stays() -> None:
     scene = established(DEFAULT)
     configure(scene, congestion=Reno)
-    assert type(scene.tcb.congestion) is Reno  # nothing was sent yet
+    assert type(scene.tcb.ensure_controller()) is Reno  # nothing was sent yet
     scene = waiting_for_ack(established)(DEFAULT)
     configure(scene, congestion=Reno)
-    assert type(scene.tcb.congestion) is DEFAULT.congestion
+    assert type(scene.tcb.ensure_controller()) is DEFAULT.congestion
     assert scene.tcb.config.congestion is DEFAULT.congestion
 
 
 def test_mtu_probing_ends_at_once_and_begins_with_the_next_connection() -> None:
     scene = established(replace(DEFAULT, mtu_probing="off"))
     configure(scene, mtu_probing="always")
-    assert scene.tcb.path is None
+    assert scene.tcb.path.search is None
 
 
 def test_a_fin_is_never_lost_to_a_new_config() -> None:

@@ -15,8 +15,8 @@ def test_rfc2018_5c_a_timeout_sends_the_left_edge() -> None:
     sacks(scene, of(5))
     scene.tcb.timers.start_loss_timer(RETRANSMISSION, scene.now + SECOND)
     assert scene.expires() == sent_at(0)
-    assert scene.tcb.congestion.window == MSS
-    assert not scene.tcb.recovery.is_active
+    assert scene.tcb.ensure_controller().window == MSS
+    assert not scene.tcb.ensure_recovery().is_active
 
 
 @pytest.mark.label("RFC6675-5.1a", "RFC8985-6.3")
@@ -38,10 +38,10 @@ def test_rfc6675_5_1a_then_everything_not_sacked_in_order() -> None:
 def test_rfc6675_5_1a_no_new_recovery_before_all_of_it_is_acknowledged() -> None:
     scene = flying()
     scene.expires()
-    threshold = scene.tcb.congestion.threshold
+    threshold = scene.tcb.ensure_controller().threshold
     sacks(scene, of(2, 6), ack=1 + MSS)
-    assert not scene.tcb.recovery.is_active
-    assert scene.tcb.congestion.threshold == threshold
+    assert not scene.tcb.ensure_recovery().is_active
+    assert scene.tcb.ensure_controller().threshold == threshold
 
 
 @pytest.mark.label("RFC2018-5b", "RFC2018-8a", "RFC6675-4a", "BAD-SACK-3")
@@ -76,13 +76,13 @@ def test_bad_sack_4_a_peer_that_takes_everything_back_gets_everything() -> None:
 def test_rfc8201_5_4_what_was_too_large_goes_again_but_for_what_arrived() -> None:
     scene = flying()
     sacks(scene, of(5))
-    window = scene.tcb.congestion.window
+    window = scene.tcb.ensure_controller().window
     assert scene.connection.packet_too_big(540, scene.tcb.snd.una, scene.now)
     assert scene.drain()[:2] == ["ACK seq=1 ack=1 len=500", "ACK seq=501 ack=1 len=500"]
     again = [scene.text(segment) for segment in scene.sent]
     assert not [line for line in again if "seq=5001 " in line or "seq=5501 " in line]
-    assert scene.tcb.congestion.window == window
-    assert not scene.tcb.recovery.is_active
+    assert scene.tcb.ensure_controller().window == window
+    assert not scene.tcb.ensure_recovery().is_active
 
 
 def test_a_fin_among_what_was_lost_is_found() -> None:

@@ -138,9 +138,9 @@ def with_window(count: int, config: Config = RENO) -> Scene:
     """``count`` segments fill the congestion window, and fly."""
     scene = established(config)
     scene.sends(bytes(100 * MSS))
-    scene.tcb.congestion.window = count * MSS
+    scene.tcb.ensure_controller().window = count * MSS
     scene.drain()
-    assert scene.tcb.flight == count * MSS
+    assert scene.tcb.snd.flight == count * MSS
     return scene
 
 
@@ -154,7 +154,7 @@ def test_ten_segments_begin() -> None:
 @pytest.mark.label("RFC5681-3.1b")
 def test_rfc5681_3_1b_the_handshake_grows_nothing() -> None:
     for scene in (established(RENO), established_active(RENO)):
-        assert scene.tcb.congestion.window == 10 * MSS
+        assert scene.tcb.ensure_controller().window == 10 * MSS
 
 
 @pytest.mark.label("RFC5681-3.1c", "RFC6928-2b")
@@ -164,7 +164,7 @@ def test_rfc6928_2b_after_more_than_one_lost_syn_one_segment(lost: int, expected
     for _ in range(lost):
         scene.expires()
     scene.hears(SYN | ACK)
-    assert scene.tcb.congestion.window == expected
+    assert scene.tcb.ensure_controller().window == expected
 
 
 @pytest.mark.label("MUST-19", "RFC5681-3.1f")
@@ -182,7 +182,7 @@ def test_what_the_user_does_not_fill_does_not_grow() -> None:
     for _ in range(50):
         scene.sends(bytes(100))
         scene.hears(ACK)
-    assert scene.tcb.congestion.window == 10 * MSS
+    assert scene.tcb.ensure_controller().window == 10 * MSS
 
 
 @pytest.mark.parametrize(("segments", "growth"), [(4, 0), (5, MSS)])
@@ -190,14 +190,14 @@ def test_a_window_counts_as_used_when_half_of_it_flies(segments: int, growth: in
     scene = established(RENO)
     scene.sends(bytes(segments * MSS))
     scene.hears(ACK)
-    assert scene.tcb.congestion.window == 10 * MSS + growth
+    assert scene.tcb.ensure_controller().window == 10 * MSS + growth
 
 
 @pytest.mark.label("RFC5681-3.1h", "RFC5681-3.1i", "RFC5681-3.1j", "RFC8961-4.3")
 def test_rfc5681_3_1h_timeouts_in_a_row() -> None:
     scene = with_window(20)
     scene.expires()
-    control = scene.tcb.congestion
+    control = scene.tcb.ensure_controller()
     assert (control.threshold, control.window) == (10 * MSS, MSS)
     scene.expires()
     assert (control.threshold, control.window) == (10 * MSS, control.smss)  # less than MSS now: the path may be a black hole
@@ -211,7 +211,7 @@ def test_rfc5681_4_1a_a_connection_that_rested_begins_anew() -> None:
     scene.passes(0)
     while scene.una < scene.max:
         scene.hears(ACK)
-    assert scene.tcb.congestion.window > 30 * MSS
+    assert scene.tcb.ensure_controller().window > 30 * MSS
     scene.now += 2 * SECOND
     assert len(scene.sends(bytes(50 * MSS))) == 10
 
@@ -221,10 +221,10 @@ def test_rfc5681_4_1a_a_short_rest_costs_nothing() -> None:
     scene = with_window(40)
     while scene.una < scene.max:
         scene.hears(ACK)
-    window = scene.tcb.congestion.window
+    window = scene.tcb.ensure_controller().window
     scene.now += SECOND // 2
     scene.sends(b"x")
-    assert scene.tcb.congestion.window == window
+    assert scene.tcb.ensure_controller().window == window
 
 
 @pytest.mark.label("BAD-CC-1")
@@ -232,7 +232,7 @@ def test_bad_cc_1_a_thousand_acks_for_one_segment() -> None:
     scene = with_window(10)
     for ack in range(2, 1002):
         scene.hears(ACK, ack=ack)
-    assert scene.tcb.congestion.window <= 11 * MSS
+    assert scene.tcb.ensure_controller().window <= 11 * MSS
 
 
 @pytest.mark.label("BAD-CC-4")
@@ -241,7 +241,7 @@ def test_bad_cc_4_one_ack_for_64_segments_makes_no_burst() -> None:
     scene = with_window(32)
     sent = scene.hears(ACK)
     assert len(sent) <= 33
-    assert scene.tcb.congestion.window == 33 * MSS
+    assert scene.tcb.ensure_controller().window == 33 * MSS
     scene = with_window(32, PLAIN)
     assert len(scene.hears(ACK)) <= 40
 
@@ -270,5 +270,5 @@ def test_users_bring_their_own_controller() -> None:
     scene.connection.send(bytes(100_000), scene.now)
     scene.drain()
     scene.hears(ACK, ack=1001)
-    assert isinstance(scene.tcb.congestion, Generous)
-    assert scene.tcb.congestion.window == 12 * MSS
+    assert isinstance(scene.tcb.ensure_controller(), Generous)
+    assert scene.tcb.ensure_controller().window == 12 * MSS

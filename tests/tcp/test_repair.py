@@ -46,7 +46,7 @@ def test_rfc9937_6_2c_the_flight_shrinks_in_proportion_to_what_arrives() -> None
     sent = [len(sacks(scene, of(1, number))) for number in range(1, 20)]
     assert 10 <= sum(sent) <= 12  # two by limited transmit, before the third SACK
     assert max(sent) <= 2
-    assert scene.tcb.flight - rack(scene).board.sacked.total <= scene.tcb.congestion.threshold + MSS
+    assert scene.tcb.snd.flight - rack(scene).board.sacked.total <= scene.tcb.ensure_controller().threshold + MSS
 
 
 @pytest.mark.label("RFC9937-6.2d")
@@ -73,10 +73,10 @@ def test_rfc9937_6_4_recovery_ends_with_the_threshold_for_a_window() -> None:
     point = scene.max
     sacks(scene, of(1, 9))
     sacks(scene, ack=point - 1)
-    assert scene.tcb.recovery.is_active
+    assert scene.tcb.ensure_recovery().is_active
     scene.hears(ACK, ack=point)
-    assert not scene.tcb.recovery.is_active
-    assert scene.tcb.congestion.window == scene.tcb.congestion.threshold == 10 * MSS
+    assert not scene.tcb.ensure_recovery().is_active
+    assert scene.tcb.ensure_controller().window == scene.tcb.ensure_controller().threshold == 10 * MSS
 
 
 @pytest.mark.label("RFC8985-9.3")
@@ -97,7 +97,7 @@ def test_acks_that_are_read_at_once_had_all_been_in_flight() -> None:
         scene.arrives(ACK, ack=1 + number * MSS)
     scene.arrives(ACK, ack=scene.una, sack=(of(15, 18),))
     scene.drain()
-    assert scene.tcb.congestion.threshold == 10 * MSS
+    assert scene.tcb.ensure_controller().threshold == 10 * MSS
 
 
 @pytest.mark.label("RFC5681-3.1b")
@@ -105,25 +105,25 @@ def test_and_all_say_that_the_window_fits() -> None:
     scene = flying(20)
     for number in range(1, 21):
         scene.arrives(ACK, ack=1 + number * MSS)
-    assert scene.tcb.congestion.window == 40 * MSS
+    assert scene.tcb.ensure_controller().window == 40 * MSS
 
 
 def test_one_window_is_cut_once() -> None:
     scene = flying(20)
     sacks(scene, of(1, 4))
-    threshold = scene.tcb.congestion.threshold
+    threshold = scene.tcb.ensure_controller().threshold
     sacks(scene, of(10, 15), of(1, 4))
     sacks(scene, of(10, 15), ack=1 + 5 * MSS)
-    assert scene.tcb.congestion.threshold == threshold
+    assert scene.tcb.ensure_controller().threshold == threshold
 
 
 @pytest.mark.label("RFC3168-6.1.2a")
 def test_rfc3168_6_1_2a_a_loss_among_what_a_mark_answered_for_costs_nothing_more() -> None:
     scene = flying(20)
-    scene.tcb.recovery.on_marked(scene.tcb.flight)
-    scene.tcb.recovery.on_bare_mark(scene.now)
-    threshold = scene.tcb.congestion.threshold
+    scene.tcb.ensure_recovery().on_marked(scene.tcb.snd.flight)
+    scene.tcb.ensure_recovery().on_bare_mark(scene.now)
+    threshold = scene.tcb.ensure_controller().threshold
     lines = sacks(scene, of(1, 9))
     assert lines[0] == sent_at(0)[0]
-    assert scene.tcb.recovery.is_active
-    assert scene.tcb.congestion.threshold == threshold
+    assert scene.tcb.ensure_recovery().is_active
+    assert scene.tcb.ensure_controller().threshold == threshold

@@ -74,7 +74,7 @@ def test_rfc2883_4b_a_duplicate_of_what_is_held_is_followed_by_its_block() -> No
 @pytest.mark.label("RFC2018-8b", "BAD-SEQ-8")
 def test_rfc2018_8b_what_was_given_up_is_not_reported() -> None:
     scene = heard((101, 10), (201, 10))
-    assert scene.tcb.reassembly is not None
-    scene.tcb.reassembly.give_up(5)
+    assert scene.tcb.rcv.reassembly is not None
+    scene.tcb.rcv.reassembly.give_up(5)
     scene.hears(ACK, b"x", seq=50)
     assert blocks(scene) == [(50, 51), (101, 111)]

@@ -127,4 +127,4 @@ def test_a_host_heeds_no_claim_below_what_nearly_every_path_carries(claimed: int
     connection.send(TEXT, stranger.now)
     packet = stranger.drain()[0]
     stranger.give(stranger.control(icmp.IcmpMessage(icmp.PACKET_TOO_BIG, 0, claimed, packet[:28])))
-    assert connection._tcb.path_mtu >= 552
+    assert connection._tcb.path.mtu >= 552

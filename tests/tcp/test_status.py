@@ -45,7 +45,7 @@ def test_octets_and_segments_are_counted_each_time_and_once() -> None:
     scene.sends(bytes(2500))
     scene.hears(ACK, b"abc", ack=1001)
     scene.expires()  # the delayed ACK, or
-    while not scene.tcb.segments_retransmitted:
+    while not scene.tcb.counts.segments_retransmitted:
         scene.expires()
     told = status(scene)
     assert (told.bytes_sent, told.bytes_acked, told.bytes_retrans, told.bytes_received) == (2500 + 1000, 1000, 1000, 3)
@@ -93,7 +93,7 @@ def test_who_sends_nothing_is_never_busy_and_has_no_stopwatch() -> None:
     scene.hears(ACK, b"text")
     scene.now += SECOND
     assert times(scene) == (0, 0, 0)
-    assert scene.tcb.stopwatch is None
+    assert scene.tcb.snd.stopwatch is None
 
 
 def test_busy_until_all_is_acknowledged() -> None:
@@ -118,7 +118,7 @@ def test_the_peers_window_or_congestion_control() -> None:
     scene.now += 10 * MILLISECOND
     assert times(scene) == (10, 10, 0)
     scene.hears(ACK, window=60_000)
-    assert scene.tcb.never_sent > 0
+    assert scene.tcb.snd.never_sent > 0
     scene.now += 10 * MILLISECOND
     assert times(scene) == (20, 10, 0)
     scene.hears(ACK, window=0)
@@ -176,7 +176,7 @@ def test_what_holds_now_can_be_asked_without_the_tcb() -> None:
     scene = established(DEFAULT, Peer(window_scale=3, sack=True, tsval=1))
     connection = scene.connection
     assert connection.config is scene.tcb.config
-    assert (connection.mss, connection.send_limit, connection.receive_limit) == (988, scene.tcb.send_limit, scene.tcb.receive_limit)
+    assert (connection.mss, connection.send_limit, connection.receive_limit) == (988, scene.tcb.snd.limit, scene.tcb.rcv.limit)
     assert (connection.is_fast, connection.has_peer_ended) == (False, False)
     scene.hears(ACK | FIN)
     assert connection.has_peer_ended

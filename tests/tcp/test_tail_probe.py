@@ -98,12 +98,12 @@ def test_rfc8985_7_4_2_a_loss_that_the_probe_repaired_costs_the_window() -> None
     scene.expires()  # segment 9 again: the only one that was lost
     scene.now += ROUND_TRIP
     scene.hears(ACK)
-    assert scene.tcb.congestion.threshold > 1 << 20
+    assert scene.tcb.ensure_controller().threshold > 1 << 20
     scene.sends(bytes(3 * MSS))
     scene.now += ROUND_TRIP
     scene.hears(ACK)
-    assert scene.tcb.congestion.threshold < 10 * MSS
-    assert not scene.tcb.recovery.is_active
+    assert scene.tcb.ensure_controller().threshold < 10 * MSS
+    assert not scene.tcb.ensure_recovery().is_active
 
 
 @pytest.mark.label("RFC8985-7.4.2")
@@ -119,7 +119,7 @@ def test_rfc8985_7_4_2_unless_both_copies_arrived(told: str) -> None:
     else:
         sacks(scene, of(9), ack=1 + 10 * MSS)
     scene.hears(ACK)
-    assert scene.tcb.congestion.threshold > 1 << 20
+    assert scene.tcb.ensure_controller().threshold > 1 << 20
 
 
 @pytest.mark.label("RFC8985-7.4.2")
@@ -129,7 +129,7 @@ def test_rfc8985_7_4_2_a_probe_of_new_data_says_nothing() -> None:
     scene.hears(ACK)
     scene.sends(bytes(MSS))
     scene.hears(ACK)
-    assert scene.tcb.congestion.threshold > 1 << 20
+    assert scene.tcb.ensure_controller().threshold > 1 << 20
 
 
 def test_a_probe_that_came_too_late_is_not_sent() -> None:
@@ -154,12 +154,12 @@ def test_bad_rto_3_a_lost_tail_is_repaired_before_the_timeout(lost: int) -> None
     scene = flying(10, 0, probe=True)
     have = set(range(10 - lost))
     scene.hears(ACK, ack=1 + MSS * len(have))
-    while scene.tcb.flight:
+    while scene.tcb.snd.flight:
         if not scene.sent:
             scene.expires()
         have |= {(segment.seq - scene.tcb.snd.iss) % (1 << 32) // MSS for segment in scene.sent}
         missing = min(set(range(11)) - have)
         scene.now += ROUND_TRIP
         sacks(scene, *[of(number) for number in sorted(have) if number > missing][-3:], ack=1 + MSS * missing)
-    assert scene.tcb.segments_retransmitted == lost
+    assert scene.tcb.counts.segments_retransmitted == lost
     assert "retransmission" not in scene.watch.expired

@@ -138,9 +138,9 @@ def test_ep_tmo_2_again_and_again_with_twice_the_patience(make: Maker, line: str
 def test_ep_tmo_2_the_first_segment_alone_goes_again_and_the_window_shrinks() -> None:
     scene = established(RENO)
     scene.sends(bytes(20_000))
-    flight = scene.tcb.flight
+    flight = scene.tcb.snd.flight
     assert scene.expires() == ["ACK seq=1 ack=1 len=1000"]
-    assert (scene.tcb.congestion.window, scene.tcb.congestion.threshold) == (1000, flight // 2)
+    assert (scene.tcb.ensure_controller().window, scene.tcb.ensure_controller().threshold) == (1000, flight // 2)
 
 
 @pytest.mark.label("EP-TMO-2", "MUST-19")
@@ -325,7 +325,7 @@ def test_ep_tmo_6_one_lost_answer_is_no_dead_peer() -> None:
     scene = established(KEEPS)
     assert intervals(scene, 2) == [7200, 75]
     scene.hears(ACK)
-    assert scene.tcb.probes == 0
+    assert scene.tcb.snd.probes == 0
     assert intervals(scene, 3) == [7200, 75, 75]
     assert scene.state is ESTABLISHED
 

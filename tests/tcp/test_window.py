@@ -172,7 +172,7 @@ def test_bad_opt_5_options_of_a_syn_elsewhere_change_nothing(make: states.Maker)
     segment = scene.segment(ACK)
     segment.mss, segment.window_scale, segment.sack_permitted = 77, 9, True
     scene.connection.segment_arrives(segment, scene.now)
-    assert (scene.tcb.peer_mss, scene.tcb.snd.shift, scene.tcb.sack_agreed) == (1000, 3, False)
+    assert (scene.tcb.path.peer_mss, scene.tcb.snd.shift, scene.tcb.sack_agreed) == (1000, 3, False)
 
 
 @pytest.mark.label("RFC7323-2.2c", "BAD-WS-3")
@@ -259,7 +259,7 @@ def test_rfc5681_2b_nothing_goes_beyond_the_smaller_window() -> None:
         scene.hears(ACK)
     scene = established(peer=Peer(window=60_000))
     scene.sends(bytes(60_000))
-    assert scene.max == scene.una + scene.tcb.congestion.window
+    assert scene.max == scene.una + scene.tcb.ensure_controller().window
 
 
 @pytest.mark.label("MUST-35", "MUST-36")
@@ -311,6 +311,6 @@ def test_rfc7323_2_4a_all_that_was_ever_offered_is_taken() -> None:
     scene.expires()
     memory.take((1 << 20) - 70_000)
     scene.hears(ACK, b"end", seq=65535 - 2)  # the last octets of the first window
-    assert scene.tcb.reassembly is not None
-    assert scene.tcb.reassembly.held == 3
+    assert scene.tcb.rcv.reassembly is not None
+    assert scene.tcb.rcv.reassembly.held == 3
     assert PLAIN.receive_buffer == 1 << 20

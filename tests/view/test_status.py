@@ -28,8 +28,8 @@ def test_a_busy_one() -> None:
     scene.sends(bytes(20_000))
     scene.now += 25 * MILLISECOND
     scene.hears(ACK, b"abc", ack=989, tsval=2, tsecr=scene.tcb.timestamps.offset + 1_000_000)
-    scene.tcb.congestion.pacing_rate = 1_000_000
-    scene.tcb.congestion.threshold = 30_000
+    scene.tcb.ensure_controller().pacing_rate = 1_000_000
+    scene.tcb.ensure_controller().threshold = 30_000
     scene.now += 5 * MILLISECOND
     told = scene.connection.status(scene.now)._replace(rtt=12_500, rttvar=250, min_rtt=10_000, delivery_rate=125_000, delivered=2)
     told = told._replace(total_retrans=3, retrans=1, retransmits=1, lost=1, sacked=4, dsack_dups=1, reord_seen=2, bytes_retrans=2964)

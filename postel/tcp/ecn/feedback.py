@@ -16,16 +16,18 @@ _TWO_BLOCKS: Final = 2  # of SACK: they say more than counters do (RFC9768-3.2.3
 def heed(tcb: Tcb, ecn: Ecn, segment: Segment, now: int) -> None:
     """What an acceptable ACK says of our marks, before anything else is made of it. One answer to all marks of a round trip."""
     acked = max(0, seq.offset(segment.ack, tcb.snd.una))
-    ecn.newly_marked = ecn.heed(segment, acked, tcb.congestion.smss, is_newer=acked > 0 or _is_newer(tcb, segment))
+    controller = tcb.ensure_controller()
+    ecn.newly_marked = ecn.heed(segment, acked, controller.smss, is_newer=acked > 0 or _is_newer(tcb, segment))
     is_unanswered = seq.gt(segment.ack, ecn.reduced_at)  # RFC3168-5a
     if is_unanswered:
         ecn.reduced_at = seq.add(segment.ack, -1)  # follows, lest 2**31 octets without a mark turn the comparison
     if not ecn.newly_marked:
         return
-    if tcb.congestion.window <= tcb.congestion.smss:
+    recovery = tcb.ensure_recovery()
+    if controller.window <= controller.smss:
         _hold(tcb, ecn, now)
-    elif is_unanswered and not tcb.recovery.is_active:  # RFC3168-6.1.2a: a loss of this round trip has been answered
-        tcb.recovery.on_marked(max(tcb.flight, tcb.recovery.flight))
+    elif is_unanswered and not recovery.is_active:  # RFC3168-6.1.2a: a loss of this round trip has been answered
+        recovery.on_marked(max(tcb.snd.flight, recovery.flight))
         ecn.reduced(tcb.snd.max)
 
 
@@ -39,7 +41,7 @@ def _is_newer(tcb: Tcb, segment: Segment) -> bool:
 def _hold(tcb: Tcb, ecn: Ecn, now: int) -> None:
     """A window of one segment can't shrink, so it waits for the retransmission timer (RFC3168-6.1.2b)."""
     ecn.holds_until = now + tcb.rtt.rto
-    if tcb.flight and not tcb.timers.is_running(PERSIST):
+    if tcb.snd.flight and not tcb.timers.is_running(PERSIST):
         loss_timers.wait_for_timeout(tcb, now)
     ecn.reduced(tcb.snd.max)
 
@@ -55,7 +57,7 @@ def is_held(tcb: Tcb, ecn: Ecn, now: int) -> bool:
 def note(tcb: Tcb, ecn: Ecn, segment: Segment) -> bool:
     """An acceptable segment and its mark. Text outside the window never comes here (RFC3168-6.1.5)."""
     was_owed = tcb.owes & OWES_ACK and not ecn.answers_acks
-    if ecn.arrives(segment, has_unacked=tcb.arrived_since_ack > 0 or bool(segment.data)):
+    if ecn.arrives(segment, has_unacked=tcb.rcv.arrived_since_ack > 0 or bool(segment.data)):
         tcb.owes |= OWES_ACK
     ecn.answers_acks = bool(tcb.owes & OWES_ACK) and not was_owed and segment.len == 0
     return True
@@ -63,8 +65,9 @@ def note(tcb: Tcb, ecn: Ecn, segment: Segment) -> bool:
 
 def write(tcb: Tcb, ecn: Ecn, segment: Segment) -> None:
     """Mark and feedback of a segment that leaves."""
-    if tcb.recovery.is_active != ecn.is_recovering:
-        ecn.is_recovering = tcb.recovery.is_active
+    is_recovering = tcb.recovery is not None and tcb.recovery.is_active
+    if is_recovering != ecn.is_recovering:
+        ecn.is_recovering = is_recovering
         if ecn.is_recovering:
             ecn.reduced(tcb.snd.max)
     is_probe = tcb.timers.is_running(PERSIST)  # RFC3168-6.1.6
@@ -81,4 +84,4 @@ def _room(tcb: Tcb, segment: Segment) -> int:
     if segment.sack:
         taken += 4 + 8 * min(_TWO_BLOCKS, len(segment.sack))
     space = min(options.ROOM, tcb.send_mss - (segment.stride or len(segment.data))) if segment.data else options.ROOM
-    return space - tcb.signature_length - taken
+    return space - tcb.path.signature_length - taken

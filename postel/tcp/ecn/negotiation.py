@@ -32,7 +32,7 @@ def is_accurate(config: Config) -> bool:
 
 def ask(tcb: Tcb) -> int:
     """The flags of our SYN (RFC3168-6.1.1.1, RFC9768-3.1.4)."""
-    if tcb.retransmissions >= _ATTEMPTS:
+    if tcb.snd.retransmissions >= _ATTEMPTS:
         return 0
     if tcb.config.ecn == "ask":
         return FLAGS  # RFC9768-3.1.1
@@ -44,7 +44,7 @@ def learn(tcb: Tcb, syn: Segment) -> None:
     if syn.flags & ACK:
         tcb.ecn = _confirmed(tcb, syn)
         return
-    tcb.syn_asks = syn.flags & FLAGS if is_accurate(tcb.config) else 0
+    tcb.opening.syn_asks = syn.flags & FLAGS if is_accurate(tcb.config) else 0
     if tcb.state is not SYN_SENT or tcb.config.ecn in ("ask", "ask-classic"):  # RFC9768-3.1.2s: as if its responder
         tcb.ecn = _agreed(tcb, syn)
 
@@ -100,7 +100,7 @@ def hear_again(tcb: Tcb, segment: Segment) -> bool:
     """Another SYN, or the SYN,ACK of a simultaneous open, while the handshake lasts: the mode stays. False: this handshake mixes both
     ways, and must be reset, lest the two ends mean different ones (RFC9768-3.1.5)."""
     if segment.flags & ACK:
-        if not tcb.is_passive and tcb.ecn is not None:
+        if not tcb.opening.is_passive and tcb.ecn is not None:
             _hear_crossing_answer(tcb.ecn, segment)
         return True
     if _is_mixed(tcb, segment.flags & FLAGS):
@@ -116,8 +116,8 @@ def _is_mixed(tcb: Tcb, asks: int) -> bool:
     """Whether one SYN of this handshake asked for RFC 3168 and another for RFC 9768, though the first may have asked for nothing."""
     if not is_accurate(tcb.config):
         return False
-    before, tcb.syn_asks = tcb.syn_asks, asks or tcb.syn_asks
-    return before != 0 and (tcb.syn_asks == _CLASSIC_SYN) != (before == _CLASSIC_SYN)
+    before, tcb.opening.syn_asks = tcb.opening.syn_asks, asks or tcb.opening.syn_asks
+    return before != 0 and (tcb.opening.syn_asks == _CLASSIC_SYN) != (before == _CLASSIC_SYN)
 
 
 def _hear_crossing_answer(ecn: Ecn, syn_ack: Segment) -> None:
@@ -142,8 +142,9 @@ def opened(tcb: Tcb, segment: Segment, now: int) -> None:
     if not isinstance(ecn, Accurate):
         return
     has_content = len(segment.data) > 0 or (tcb.sack_agreed and len(segment.sack) > 0)
-    if _hears_of_handshake(ecn, segment, tcb.congestion.smss, has_content=has_content):
-        tcb.congestion.marked(tcb.congestion.window, now)
+    if _hears_of_handshake(ecn, segment, tcb.ensure_controller().smss, has_content=has_content):
+        controller = tcb.ensure_controller()
+        controller.marked(controller.window, now)
         ecn.reduced(tcb.snd.max)
 
 

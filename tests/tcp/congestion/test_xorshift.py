@@ -46,7 +46,7 @@ def test_seeds_of_a_host_differ_and_come_again() -> None:
         found = []
         for port in range(1, 20):
             connection = host.connect("10.0.0.2", port, 0)
-            found.append(connection._tcb.congestion.seed)
+            found.append(connection._tcb.ensure_controller().seed)
         return found
 
     assert len(set(seeds(b"a secret"))) == 19
@@ -72,7 +72,7 @@ def test_bbr_flows_of_one_host_probe_at_different_times() -> None:
             world.run(until=world.now + 100 * MILLISECOND)
             for flow in flows:
                 flow.send(bytes(flow.writable), world.now)
-        controllers = [flow._tcb.congestion for flow in flows]
+        controllers = [flow._tcb.ensure_controller() for flow in flows]
         assert world.now == 3 * SECOND
         return [controller.bw_probe_wait for controller in controllers if isinstance(controller, BBR)]
 

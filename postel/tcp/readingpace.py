@@ -4,7 +4,7 @@ from postel.tcp import seq
 from postel.times import NEVER
 
 
-class Reader:
+class ReadingPace:
     """One measurement after another; positions count octets from the connection's first.
 
     ``asked`` is the first timestamp that we can't have sent before the measurement began: once the peer echoes it, a round trip has

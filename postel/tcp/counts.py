@@ -1,0 +1,30 @@
+"""What is counted of a connection, for `status`. Nothing is decided by it, but how long a peer was silent."""
+
+
+class Counts:
+    """Since the start; times are when something last happened."""
+
+    __slots__ = (
+        "last_ack_at",
+        "last_data_at",
+        "octets_acknowledged",
+        "octets_retransmitted",
+        "segments_arrived",
+        "segments_retransmitted",
+        "segments_sent",
+        "texts_arrived",
+        "texts_sent",
+        "throttled",
+    )
+
+    def __init__(self) -> None:
+        self.segments_sent = 0
+        self.segments_arrived = 0
+        self.octets_retransmitted = 0
+        self.segments_retransmitted = 0
+        self.octets_acknowledged = 0
+        self.texts_sent = 0  # packets with text, each time
+        self.texts_arrived = 0
+        self.throttled = 0  # answers to strange segments that a limit held back, see `challenge`
+        self.last_data_at = 0
+        self.last_ack_at = 0
