@@ -2,9 +2,11 @@
 
 `established`, `fin_wait_1` and so on return a `Scene`: a connection in that state, with a peer that the test plays by hand. `pair` and
 `host_pair` join two connections or two hosts by a path that loses, duplicates, reorders and damages. `postel.testing.machine` has a
-Hypothesis state machine to subclass. `check_observer` finds out whether an observer only observes.
+Hypothesis state machine to subclass. `check_observer` finds out whether an observer only observes, and
+`check_congestion` whether a congestion controller keeps to its contract.
 """
 
+from postel.testing.congestion import CheckFailed, check_congestion
 from postel.testing.observers import check_observer
 from postel.testing.pairs import End, HostilePath, HostPair, Pair, decoded, encoded, host_pair, pair
 from postel.testing.states import (
@@ -51,6 +53,7 @@ __all__ = [
     "SYN",
     "SYNCHRONIZED",
     "URG",
+    "CheckFailed",
     "End",
     "HostPair",
     "HostilePath",
@@ -61,6 +64,7 @@ __all__ = [
     "SceneOptions",
     "Segment",
     "Watch",
+    "check_congestion",
     "check_observer",
     "close_wait",
     "closed",

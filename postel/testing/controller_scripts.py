@@ -1,0 +1,248 @@
+"""Calls of a congestion controller as a script makes them, without a connection: in the order of its contract, each checked."""
+
+import sys
+from collections.abc import Iterator
+from random import Random
+from typing import Final
+
+from postel.congestion import Congestion, Sample
+from postel.times import MILLISECOND, MINUTE, SECOND
+
+SMSS: Final = 1448
+NO_LIMIT: Final = 1 << 62
+ROUND_TRIP: Final = 50 * MILLISECOND
+START: Final = 1000 * SECOND
+CALLS: Final = 400
+
+
+class CheckFailed(AssertionError):
+    """A rule is broken. ``rule`` says which, ``section`` where it stands, ``happened`` what showed it."""
+
+    def __init__(self, rule: str, section: str, happened: str) -> None:
+        super().__init__(f"{rule} ({section}): {happened}")
+        self.rule = rule
+        self.section = section
+        self.happened = happened
+
+
+def require(holds: bool, rule: str, section: str, happened: str) -> None:  # noqa: FBT001 - as assert
+    if not holds:
+        raise CheckFailed(rule, section, happened)
+
+
+def check_figures(control: Congestion, smallest: int, call: str) -> None:
+    """What must hold after every call; ``smallest`` is the smallest segment size that the controller was told."""
+    for name in ("window", "threshold", "pacing_rate"):
+        value: object = getattr(control, name)
+        rule = "window, threshold and pacing_rate are whole numbers, and none is negative"
+        is_right = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+        require(is_right, rule, "the contract of Congestion", f"{call} left {name} at {value!r}")
+    require(
+        control.window >= smallest,
+        "the window is one segment at least",
+        "RFC 5681, 3.1",
+        f"{call} left window at {control.window}; smss is {control.smss}",
+    )
+
+
+class Script:
+    """A controller, a path of one round trip, and the calls. ``last`` is the latest call in words, ``trace`` what each left behind."""
+
+    def __init__(self, controller: type[Congestion], *, seed: int = 1, segments: int = 10) -> None:
+        self.last = f"the constructor, called with ({SMSS}, {segments * SMSS}, {seed})"
+        self.now = START
+        self.sample = Sample()
+        self.trace: list[tuple[str, int, int, int]] = []
+        self.smallest = SMSS
+        try:
+            self.control = controller(SMSS, segments * SMSS, seed)
+        except Exception as error:
+            raise self._raised(error) from error
+        self._check()
+
+    def require(self, holds: bool, rule: str, section: str, happened: str) -> None:  # noqa: FBT001 - as assert
+        require(holds, rule, section, happened)
+
+    def _call(self, name: str, *arguments: int, **options: bool | int) -> None:
+        """``options`` are those that the words of a report should name; all but ``again`` are positional."""
+        words = [*map(str, arguments), *(f"{key}={value}" for key, value in options.items())]
+        self.last = f"{name}({', '.join(words)})"
+        method = getattr(self.control, name)
+        again = {"again": options.pop("again")} if "again" in options else {}
+        takes_time = () if name in ("remember", "resized") else (self.now,)
+        self._try(method, (*options.values(), *arguments, *takes_time), again)
+
+    def _try(self, method: object, arguments: tuple[object, ...], options: dict[str, bool | int]) -> None:
+        assert callable(method)
+        try:
+            method(*arguments, **options)
+        except Exception as error:
+            raise self._raised(error) from error
+        self._check()
+
+    def _raised(self, error: Exception) -> CheckFailed:
+        return CheckFailed("a controller raises no exception", "the contract of Congestion", f"{self.last} raised {error!r}")
+
+    def _check(self) -> None:
+        control = self.control
+        check_figures(control, self.smallest, self.last)
+        self.trace.append((self.last, control.window, control.threshold, control.pacing_rate))
+
+    # What a path does
+
+    def acks(self) -> Iterator[int]:
+        """Octets of the ACKs that a full window draws: two segments each."""
+        segments = max(1, self.control.window // SMSS)
+        yield from (2 * SMSS for _ in range(segments // 2))
+        if segments % 2:
+            yield SMSS
+
+    def fill(self, rounds: int) -> None:
+        """Acknowledge so many windows, each of them full."""
+        for _ in range(rounds):
+            for octets in self.acks():
+                self.acknowledge(octets)
+
+    def acknowledge(self, octets: int, *, flight: int = 0, in_use: bool = True) -> None:
+        """One ACK, with as much in flight before it; 0: a full window."""
+        flight = flight or self.control.window
+        self.now += max(1, ROUND_TRIP * octets // flight)
+        self._deliver(octets, flight, in_use=in_use)
+        self.observe()
+        if in_use:
+            self._call("acknowledged", octets=octets)
+
+    def _deliver(self, octets: int, flight: int, *, in_use: bool) -> None:
+        sample = self.sample
+        sample.acked = sample.delivered = octets
+        sample.lost = sample.marked = 0
+        sample.flight_before, sample.flight = flight, max(0, flight - octets)
+        sample.round_trip = sample.interval = ROUND_TRIP
+        sample.smoothed = 0
+        sample.una += octets
+        sample.max = sample.una + sample.flight
+        sample.total_delivered += octets
+        sample.is_window_limited = in_use
+        sample.is_app_limited = not in_use
+        sample.prior_delivered = max(0, sample.total_delivered - flight)
+        sample.rate = (sample.total_delivered - sample.prior_delivered) * SECOND // ROUND_TRIP
+        sample.segment_flight = flight
+        sample.segment_lost = sample.total_lost
+        sample.lost_since = 0
+
+    def observe(self) -> None:
+        """`observed`, with what ``sample`` holds now."""
+        references = sys.getrefcount(self.sample)
+        self.last = f"observed(sample with delivered={self.sample.delivered}, lost={self.sample.lost}, marked={self.sample.marked})"
+        self._try(self.control.observed, (self.sample, self.now), {})
+        require(
+            sys.getrefcount(self.sample) <= references,
+            "a controller keeps no reference to a sample, which is used again",
+            "the contract of Congestion.observed",
+            f"{self.last} kept one",
+        )
+
+    def lose(self, octets: int) -> None:
+        """Recovery begins with a full window in flight."""
+        flight = self.control.window
+        self._deliver(SMSS, flight, in_use=True)
+        self.sample.lost = self.sample.lost_since = octets
+        self.sample.total_lost += octets
+        self.observe()
+        self._call("remember", flight=flight)
+        self._call("lost", flight=flight)
+
+    def recover(self) -> None:
+        self._call("recovered", flight=self.control.threshold)
+
+    def mark(self) -> None:
+        flight = self.control.window
+        self._deliver(SMSS, flight, in_use=True)
+        self.sample.marked = SMSS
+        self.observe()
+        self._call("marked", flight=flight)
+
+    def time_out(self, *, again: bool) -> None:
+        flight = self.control.window
+        self.now += SECOND
+        if not again:
+            self._call("remember", flight=flight)
+        self._call("timed_out", flight=flight, again=again)
+
+    def undo(self, limit: int) -> None:
+        self._deliver(SMSS, max(SMSS, self.control.window), in_use=False)
+        self.observe()
+        self._call("undo", limit=limit)
+
+    def resize(self, smss: int) -> None:
+        self.smallest = min(self.smallest, smss)
+        self._call("resized", smss=smss)
+
+    def idle(self) -> None:
+        self._call("idled")
+        self._call("started")
+
+
+def random_calls(script: Script, seed: int) -> None:
+    """Many calls in an order that an ACK, a timer and a send may bring, with any figures that aren't contradictory."""
+    dice = Random(f"{seed}/calls")
+    in_recovery = may_undo = False
+    for _ in range(CALLS):
+        script.now += dice.choice((0, 1, dice.randrange(SECOND), dice.randrange(10 * MINUTE)))
+        kind = dice.randrange(12)
+        flight = dice.choice((SMSS, script.control.window, dice.randrange(1, 2 * script.control.window + 2)))
+        if kind == 0:
+            script._call("idled")
+        if kind <= 1:
+            script._call("started")
+        elif kind == 2:
+            again = dice.random() < 0.3
+            if not again:
+                script._call("remember", flight=flight)
+            script._call("timed_out", flight=flight, again=again)
+            in_recovery, may_undo = False, True
+        elif kind == 3:
+            script.resize(dice.choice((536, 1220, SMSS, 8948)))
+        else:
+            in_recovery, may_undo = _random_ack(script, dice, flight, in_recovery=in_recovery, may_undo=may_undo)
+
+
+def _random_ack(script: Script, dice: Random, flight: int, *, in_recovery: bool, may_undo: bool) -> tuple[bool, bool]:
+    """Returns whether recovery lasts after it, and whether it may be undone."""
+    acked = dice.choice((0, min(flight, SMSS), flight, dice.randrange(flight + 1)))
+    in_use = not in_recovery and dice.random() < 0.7
+    _randomize(script, dice, acked, flight, in_use=in_use)
+    script.observe()
+    if script.sample.marked and not in_recovery:
+        script._call("marked", flight=flight)
+        may_undo = False
+    if may_undo and dice.random() < 0.1:
+        script._call("undo", limit=dice.choice((NO_LIMIT, flight + SMSS)))
+        in_recovery = may_undo = False
+    if in_recovery and acked and dice.random() < 0.3:
+        script._call("recovered", flight=script.sample.flight)
+        in_recovery = False
+    elif script.sample.lost and not script.sample.marked:
+        if not in_recovery:
+            script._call("remember", flight=flight)
+        script._call("lost", flight=flight)
+        in_recovery = may_undo = True
+    elif in_use and not script.sample.marked:
+        script._call("acknowledged", octets=acked)
+    return in_recovery, may_undo
+
+
+def _randomize(script: Script, dice: Random, acked: int, flight: int, *, in_use: bool) -> None:
+    sample = script.sample
+    script._deliver(acked, flight, in_use=in_use)
+    if dice.random() < 0.2:
+        sample.lost = dice.randrange(flight - acked + 1)
+        sample.total_lost += sample.lost
+    sample.marked = dice.randrange(acked + 1) if dice.random() < 0.1 else 0
+    sample.round_trip = dice.choice((0, 1, dice.randrange(1, 10 * SECOND)))
+    sample.smoothed = dice.choice((0, dice.randrange(1, SECOND)))
+    sample.is_app_limited = dice.random() < 0.3
+    sample.interval = dice.choice((0, 1, dice.randrange(1, SECOND)))
+    sample.rate = (sample.total_delivered - sample.prior_delivered) * SECOND // sample.interval if sample.interval else 0
+    sample.lost_since = dice.randrange(sample.lost + 1)
+    sample.segment_lost = sample.total_lost - sample.lost_since
