@@ -1,18 +1,21 @@
 """What callers pass, checked and turned into what a host understands."""
 
 from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
 
 from postel.errors import ArgumentError
 from postel.wire import address
 from postel.wire.address import Endpoint
 
+Literal = str | IPv4Address | IPv6Address  # an address that is written out
+
 
 def literal(name: str, value: object) -> bytes:
     """Names are for `postel.aio.resolver`: here an address is written out."""
-    if not isinstance(value, str):
-        raise ArgumentError(name, value, "an IPv4 or IPv6 address as text")
+    if not isinstance(value, str | IPv4Address | IPv6Address):
+        raise ArgumentError(name, value, "an IPv4 or IPv6 address, as text or as an object of ipaddress")
     try:
-        return address.parse(value)
+        return address.octets_of(value)
     except ArgumentError:
         raise ArgumentError(name, value, "an IPv4 or IPv6 address: names are not resolved") from None
 
@@ -40,11 +43,11 @@ def local(name: str, value: object) -> tuple[bytes | None, int]:
     return (None if host is None or host == "" else literal(name, host)), port
 
 
-def interfaces(value: str | Sequence[str] | None) -> list[bytes | None]:
+def interfaces(value: Literal | Sequence[Literal] | None) -> list[bytes | None]:
     """Where a server listens: one address, several, or None for all of the host's."""
     if value is None or value == "":
         return [None]
-    if isinstance(value, str):
+    if isinstance(value, str | IPv4Address | IPv6Address):
         return [literal("host", value)]
     found: list[bytes | None] = [literal("host", each) for each in value]
     if not found:

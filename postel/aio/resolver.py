@@ -186,15 +186,10 @@ def followed(answer: DnsMessage) -> tuple[str, list[bytes]]:
 
 def server(text: str) -> Endpoint:
     """``10.7.0.1``, ``10.7.0.1:5353``, ``fd07::1`` or ``[fd07::1]:5353``. Raises ArgumentError."""
-    bare, colon, port = text.rpartition(":") if text.count(":") == 1 or "]:" in text else (text, "", "")
-    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
     try:
-        octets = address.parse(bare.removeprefix("[").removesuffix("]"))
-    except ArgumentError:
-        octets = b""
-    if not octets or (colon and not 1 <= number <= 0xFFFF):
-        raise ArgumentError("name server", text, "an address, with a port or without, such as 10.7.0.1 or [fd07::1]:53")
-    return Endpoint(octets, number or dns.PORT)
+        return Endpoint.parse(text, dns.PORT)
+    except ArgumentError as error:
+        raise ArgumentError("name server", text, error.allowed) from None
 
 
 def _encoded(name: str) -> str:

@@ -1,18 +1,8 @@
-"""What a caller may give as an address or a port."""
+"""What a caller may give as a port, a configuration or keys."""
 
-from postel.errors import ArgumentError, require_kind, require_number
+from postel.errors import require_kind, require_number
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import Config
-from postel.wire.address import parse
-
-
-def octets_of(address: str | bytes) -> bytes:
-    if isinstance(address, str):
-        return parse(address)
-    require_kind("address", address, bytes, "text, or 4 or 16 octets")
-    if len(address) not in (4, 16):
-        raise ArgumentError("address", address, "4 or 16 octets")
-    return address
 
 
 def require_port(port: int, lowest: int) -> int:

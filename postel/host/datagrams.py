@@ -13,14 +13,14 @@ from postel.errors import (
     RemoteUnspecified,
     TcpError,
 )
-from postel.host.arguments import octets_of, require_port
+from postel.host.arguments import require_port
 from postel.host.eventqueue import EventQueue
 from postel.host.outbound import Outbound
 from postel.host.pairs import destination_of
 from postel.host.ports import Ports, Search
 from postel.tcp.events import READABLE, Event, Trouble
 from postel.wire import ip, udp
-from postel.wire.address import Endpoint, is_unspecified, to_text
+from postel.wire.address import Endpoint, is_unspecified, octets_of, to_text
 from postel.wire.udp import Datagram
 
 QUEUE_OCTETS: Final = 256 * 1024  # that wait in one socket; each datagram counts for 256 more than its data

@@ -12,7 +12,7 @@ from typing import Final
 
 from postel.errors import ArgumentError, InsufficientResources, WireError, require_kind, require_number
 from postel.host import encapsulation, icmp, orphans
-from postel.host.arguments import octets_of, require_choices, require_port
+from postel.host.arguments import require_choices, require_port
 from postel.host.datagrams import DatagramSocket
 from postel.host.fragments import Fragments
 from postel.host.listener import EVERY_PORT, AnyPort, Listener
@@ -26,7 +26,7 @@ from postel.tcp.observer import Observer
 from postel.tcp.state import State
 from postel.times import NEVER
 from postel.wire import checksum, ip, udp
-from postel.wire.address import Endpoint, is_unspecified
+from postel.wire.address import Endpoint, is_unspecified, octets_of
 from postel.wire.ip import Packet
 from postel.wire.parcel import Parcel, finished
 from postel.wire.segment import PROTOCOL, SYN, Segment, checksum_is_right, parse_leniently

@@ -4,7 +4,6 @@ from typing import Final
 
 from postel.errors import ArgumentError, require_kind, require_number
 from postel.host.answers import RequestAnswers
-from postel.host.arguments import octets_of
 from postel.host.connections import Connections
 from postel.host.counters import Counters
 from postel.host.datagrams import Datagrams
@@ -18,7 +17,7 @@ from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.times import NEVER
 from postel.wire import ip
-from postel.wire.address import parse_interface
+from postel.wire.address import octets_of, parse_interface
 
 _LEAST_MTU: Final = 68
 

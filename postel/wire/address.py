@@ -4,7 +4,7 @@
 ('fd00::1', '10.0.0.1:80')
 """
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
 from postel.errors import ArgumentError
@@ -15,16 +15,32 @@ LIMITED_BROADCAST: Final = b"\xff\xff\xff\xff"
 LOOPBACK_6: Final = bytes(15) + b"\x01"
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 
+Address = str | bytes | IPv4Address | IPv6Address  # as a caller may give one
 
-def parse(text: str) -> bytes:
-    """The octets of an address in the usual notation, without a zone. Raises ArgumentError."""
+
+def parse(text: str, name: str = "address") -> bytes:
+    """The octets of an address in the usual notation, without a zone. Raises ArgumentError, which calls it ``name``."""
     try:
         octets = ip_address(text).packed
     except ValueError:
         octets = b""
     if not octets or "%" in text:
-        raise ArgumentError("address", text, "an IPv4 or IPv6 address such as 10.0.0.1 or fd00::1")
+        raise ArgumentError(name, text, "an IPv4 or IPv6 address such as 10.0.0.1 or fd00::1")
     return octets
+
+
+def octets_of(address: Address, name: str = "address") -> bytes:
+    """The octets of an address that a caller gave: as text, as an object of `ipaddress`, or as 4 or 16 octets.
+
+    The one door for addresses. Raises ArgumentError, which calls it ``name``.
+    """
+    if isinstance(address, str):
+        return parse(address, name)
+    if isinstance(address, IPv4Address | IPv6Address):
+        return parse(str(address), name)  # which refuses a zone
+    if not isinstance(address, bytes) or len(address) not in (4, 16):
+        raise ArgumentError(name, address, "text, an object of ipaddress, or 4 or 16 octets")
+    return address
 
 
 def to_text(octets: bytes) -> str:
@@ -34,11 +50,34 @@ def to_text(octets: bytes) -> str:
     return str(ip_address(octets))
 
 
+def _octets_in(text: str) -> bytes:
+    """Those of an address that may stand in brackets, as in URLs; b"" where there is none."""
+    try:
+        return parse(text.removeprefix("[").removesuffix("]"))
+    except ArgumentError:
+        return b""
+
+
 class Endpoint(NamedTuple):
     """An address and a port: what RFC 9293 calls a socket."""
 
     address: bytes
     port: int
+
+    @staticmethod
+    def parse(text: str, default_port: int = 0) -> "Endpoint":
+        """The endpoint that ``text`` names: "10.0.0.2:53" or "[fd00::2]:53".
+
+        With a ``default_port`` other than 0 the port may be left out, and the brackets then too. Raises ArgumentError.
+        """
+        has_port = text.count(":") == 1 or "]:" in text
+        bare, _, port_text = text.rpartition(":") if has_port else (text, "", "")
+        port = int(port_text) if port_text.isascii() and port_text.isdigit() and len(port_text) < 6 else 0
+        octets = _octets_in(bare)
+        if not octets or not (1 <= port <= 0xFFFF if has_port else default_port):
+            port_is = "an address and a port" if default_port == 0 else "an address, with a port or without"
+            raise ArgumentError("endpoint", text, f"{port_is}, such as 10.0.0.1:53 or [fd00::1]:53")
+        return Endpoint(octets, port or default_port)
 
     def __str__(self) -> str:
         text = to_text(self.address)

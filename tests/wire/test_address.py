@@ -1,10 +1,12 @@
+from ipaddress import ip_address
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from postel.errors import ArgumentError
 from postel.wire import address
-from postel.wire.address import Endpoint, Interface, parse, parse_interface, to_text
+from postel.wire.address import Endpoint, Interface, octets_of, parse, parse_interface, to_text
 
 octets = st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16)
 
@@ -104,3 +106,37 @@ def test_kinds_of_addresses(text: str, *, multicast: bool, unspecified: bool, lo
 
 def test_interface_is_a_plain_record() -> None:
     assert parse_interface("10.7.0.2/24") == Interface(b"\x0a\x07\x00\x02", 24)
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1", "fd00::1"])
+def test_an_address_may_be_text_octets_or_an_object_of_ipaddress(text: str) -> None:
+    octets = parse(text)
+    assert octets_of(text) == octets_of(octets) == octets_of(ip_address(text)) == octets
+
+
+@pytest.mark.parametrize("wrong", ["", "10.0.0", "a name", "fe80::1%2", ip_address("fe80::1%2"), b"", b"12345", 7, None, ("10.0.0.1", 80)])
+def test_any_other_address_is_refused_by_name(wrong: object) -> None:
+    with pytest.raises(ArgumentError, match="where is "):
+        octets_of(wrong, "where")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1:1", "255.255.255.255:65535", "[fd00::1]:53", "[::ffff:10.0.0.1]:80"])
+def test_an_endpoint_is_read_as_it_is_written(text: str) -> None:
+    assert str(Endpoint.parse(text)) == str(Endpoint.parse(text, 7)) == text.replace("::ffff:10.0.0.1", "::ffff:a00:1")
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1", "fd00::1", "[fd00::1]"])
+def test_a_port_may_be_left_out_where_there_is_a_default(text: str) -> None:
+    assert Endpoint.parse(text, 53) == Endpoint(parse(text.strip("[]")), 53)
+    with pytest.raises(ArgumentError, match=r"endpoint is .*; allowed: an address and a port, such as"):
+        Endpoint.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":", ":53", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:65536", "10.0.0.1:-1", "10.0.0.1:٣", "name:53", "[fd00::1]:", "[fd00::1]53"],
+)
+@pytest.mark.parametrize("default", [0, 53])
+def test_what_is_no_endpoint_is_refused(text: str, default: int) -> None:
+    with pytest.raises(ArgumentError, match="endpoint is"):
+        Endpoint.parse(text, default)
