@@ -8,12 +8,15 @@ it, and the time. None leaves the packet to the next rule, then to the path; a v
 """
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from postel.errors import ArgumentError
+from postel.errors import require_number
+from postel.times import NEVER
 
 BY_PATH: Final = -1  # as the path would have it
 ANY_BIT: Final = -2  # one that the dice choose
+_MOST_COPIES: Final = 1 << 16
+_LAST_BIT: Final = 8 * 65535 - 1  # of the longest packet
 
 
 class Verdict(NamedTuple):
@@ -34,34 +37,38 @@ DROP: Final = Verdict(copies=0)
 
 def deliver_after(delay: int) -> Verdict:
     """Arrive ``delay`` microseconds after leaving, whatever the path's delay, bandwidth and order."""
-    if delay < 0:
-        raise ArgumentError("delay", delay, "0 microseconds or more")
+    _require_delay(delay)
     return Verdict(copies=1, after=delay)
 
 
 def duplicate(copies: int = 2) -> Verdict:
     """Arrive ``copies`` times."""
-    if copies < 1:
-        raise ArgumentError("copies", copies, "1 or more")
+    require_number("copies", copies, 1, _MOST_COPIES, f"1 to {_MOST_COPIES}")
     return Verdict(copies=copies)
 
 
 def echo(delay: int) -> Verdict:
     """Arrive as the path has it, and once more ``delay`` microseconds after leaving: the old duplicate of RFC 9293, 3.4.3."""
-    if delay < 0:
-        raise ArgumentError("delay", delay, "0 microseconds or more")
+    _require_delay(delay)
     return Verdict(again=delay)
 
 
-def corrupt(bit: int = ANY_BIT) -> Verdict:
-    """Arrive with one bit turned over: number ``bit`` of the packet, counted from its first octet's highest."""
-    if bit < 0 and bit != ANY_BIT:
-        raise ArgumentError("bit", bit, "0 or more")
+def corrupt(bit: int | Literal["any"] = "any") -> Verdict:
+    """Arrive with one bit turned over: number ``bit`` of the packet, from its first octet's highest on, or one that the dice choose."""
+    if bit == "any":
+        return Verdict(copies=1, bit=ANY_BIT)
+    require_number("bit", bit, 0, _LAST_BIT, f"0 to {_LAST_BIT}, or 'any'")
     return Verdict(copies=1, bit=bit)
 
 
+def _require_delay(delay: int) -> None:
+    require_number("delay", delay, 0, NEVER, "0 microseconds or more")
+
+
 def dropping(*numbers: int) -> Rule:
-    """Lose the packets with these numbers."""
+    """Lose the packets with these numbers, from 1."""
+    for number in numbers:
+        require_number("number", number, 1, NEVER, "1 or more")
     chosen = frozenset(numbers)
 
     def rule(number: int, octets: bytes, sender: str, now: int) -> Verdict | None:  # noqa: ARG001 - the shape of a Rule

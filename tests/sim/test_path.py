@@ -1,11 +1,12 @@
 """One direction of a path, with packets by hand."""
 
+from collections.abc import Callable
 from random import Random
 
 import pytest
 
 from postel.errors import ArgumentError
-from postel.sim import DROP, Path, corrupt, deliver_after, duplicate
+from postel.sim import DROP, Path, corrupt, deliver_after, dropping, duplicate, echo
 from postel.times import MILLISECOND, SECOND
 from postel.wire import ip
 
@@ -105,7 +106,16 @@ def test_wrong_settings_are_named(name: str, value: float) -> None:
         path(**{name: value})
 
 
+WRONG: tuple[Callable[[], object], ...] = (
+    *[lambda wrong=wrong: deliver_after(wrong) for wrong in (-1, True, 1.5, "1", None)],  # type: ignore[misc]
+    *[lambda wrong=wrong: echo(wrong) for wrong in (-1, True, 1.5)],  # type: ignore[misc]
+    *[lambda wrong=wrong: duplicate(wrong) for wrong in (0, -5, True, 1 << 30)],  # type: ignore[misc]
+    *[lambda wrong=wrong: corrupt(wrong) for wrong in (-1, -2, -3, True, "first", 1 << 30)],  # type: ignore[misc]
+    *[lambda wrong=wrong: dropping(wrong) for wrong in (0, -1, "2", [1])],  # type: ignore[misc]
+)
+
+
 def test_wrong_verdicts_are_named() -> None:
-    for wrong in (lambda: deliver_after(-1), lambda: duplicate(0), lambda: corrupt(-3)):
+    for wrong in WRONG:
         with pytest.raises(ArgumentError):
             wrong()
