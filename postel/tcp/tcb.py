@@ -147,7 +147,8 @@ class Tcb(Holder):
     def ensure_controller(self) -> Congestion:
         """The congestion controller, made when it is first needed: a connection that only receives has none."""
         if self.controller is None:
-            self.controller = self.config.controller(self.data_mss, self.first_congestion_window, self._seed)
+            make = self.config.controller  # by a name of its own: mypyc would call the property with these arguments, not what it gives
+            self.controller = make(self.data_mss, self.first_congestion_window, self._seed)
         return self.controller
 
     @property
