@@ -5,9 +5,16 @@
     PostelError
     ├── WireError (ValueError)               octets that are not what they should be; ``reason`` names the counter
     ├── ArgumentError (ValueError)           a caller's argument: which, its value, what is allowed
+    │   └── KindError (TypeError)            of the wrong type
+    ├── CallError (RuntimeError)             a call that can't be made here and now
+    ├── NothingLeft (RuntimeError)           a simulation in which every task waits for ever
+    ├── NotResolved (OSError)                a name without an address; from `postel.aio` a ``socket.gaierror``
+    ├── ScriptError                          a packetdrill script that can't be understood
+    ├── ScriptFailed                         the stack did something else than the script says
     ├── IllegalTransition (RuntimeError)     a defect of Postel's: a connection was about to leave the RFC's state diagram
     ├── LinkError (OSError)                  a link that can't be opened or can't carry a packet
-    │   └── LinkDown                         a device that is switched off
+    │   ├── LinkDown                         a device that is switched off
+    │   └── LinkClosed                       a link that has ended
     └── TcpError (OSError)                   what RFC 9293, 3.10 answers to a user call, with the kernel's errno
         ├── ConnectionDoesNotExist           ENOTCONN
         ├── ConnectionAlreadyExists          EISCONN
@@ -63,6 +70,55 @@ class ArgumentError(PostelError, ValueError):
         self.allowed = allowed
 
 
+class KindError(ArgumentError, TypeError):
+    """An argument of the wrong type, where Python's own interfaces raise TypeError."""
+
+    def __init__(self, name: str, value: object, allowed: str) -> None:
+        Exception.__init__(self, f"{name} is of type {type(value).__name__}; allowed: {allowed}")
+        self.name = name
+        self.value = value
+        self.allowed = allowed
+
+
+class CallError(PostelError, RuntimeError):
+    """A call that can't be made here and now: from another thread, before the beginning, after the end."""
+
+
+class NothingLeft(PostelError, RuntimeError):
+    """Every task of a simulation waits, and nothing more will happen.
+
+    The text names the tasks, where they wait, and the states of all connections.
+    """
+
+
+class NotResolved(PostelError, OSError):
+    """A name for which there is no address: it doesn't exist, has none, or no server answers.
+
+    What `postel.aio` raises is a ``socket.gaierror`` too, and ``errno`` one of ``socket.EAI_…``.
+    """
+
+
+class ScriptError(PostelError):
+    """A script that can't be understood: in which ``line``, and at which ``word``. Never a verdict on the stack."""
+
+    def __init__(self, line: int, word: str, why: str) -> None:
+        super().__init__(f"{why} at {word!r}" if word else why)
+        self.line = line
+        self.word = word
+
+
+class ScriptFailed(PostelError):
+    """The stack did something else than the ``line`` of a script says. ``word`` is the part of the line that differs."""
+
+    def __init__(self, line: int, field: str, expected: object, actual: object, word: str = "") -> None:
+        super().__init__(f"{field}: expected {expected}, actual {actual}")
+        self.line = line
+        self.field = field
+        self.expected = expected
+        self.actual = actual
+        self.word = word
+
+
 class IllegalTransition(PostelError, RuntimeError):
     """A connection was about to enter a state to which RFC 9293 has no edge.
 
@@ -114,61 +170,92 @@ class LinkClosed(LinkError):
 
 
 class TcpError(PostelError, OSError):
-    """An answer to a user call (RFC 9293, 3.10). ``errno`` and ``strerror`` are set as the kernel sets them."""
+    """An answer to a user call (RFC 9293, 3.10), with the kernel's ``errno``.
+
+    ``strerror`` is its text: ``detail`` says what happened, and before it stands the ``subject``, "" where there is none: which peer,
+    and whether the connection was being opened, as in ``connect to 10.0.0.2:80: connection refused``.
+    """
 
     number: int = _errno.EIO
     text: str = "connection error"
     told_at: int = 0  # when a soft error was heard of, in microseconds of its host's clock
 
-    def __init__(self, detail: str = "") -> None:
-        super().__init__(self.number, detail or self.text)
+    def __init__(self, detail: str = "", subject: str = "") -> None:
+        self.detail = detail or self.text
+        self.subject = subject
+        OSError.__init__(self, self.number, f"{subject}: {self.detail}" if subject else self.detail)
 
-    def __reduce__(self) -> "tuple[type[TcpError], tuple[str]]":
+    def __reduce__(self) -> "tuple[type[TcpError], tuple[str, str]]":
         """For `pickle` and `copy`, which would give the constructor the number too."""
-        return type(self), (str(self.strerror),)
+        return type(self), (self.detail, self.subject)
+
+    def about(self, subject: str) -> "TcpError":
+        """A new error that says the same of ``subject``; its cause too."""
+        error = type(self)(self.detail, subject)
+        error.told_at = self.told_at
+        error.__cause__ = self.__cause__
+        return error
 
 
 class ConnectionDoesNotExist(TcpError):
+    """A call on a connection or socket that isn't open."""
+
     number = _errno.ENOTCONN
     text = "connection does not exist"
 
 
 class ConnectionAlreadyExists(TcpError):
+    """A second OPEN of one connection, or a choice that had to be made before the first."""
+
     number = _errno.EISCONN
     text = "connection already exists"
 
 
 class ConnectionClosing(TcpError, BrokenPipeError):
+    """A call that sends after the connection was closed here."""
+
     number = _errno.EPIPE
     text = "connection closing"
 
 
 class ConnectionReset(TcpError, ConnectionResetError):
+    """The peer sent RST, or what can only be answered by one."""
+
     number = _errno.ECONNRESET
-    text = "connection reset"
+    text = "connection reset by peer"
 
 
 class ConnectionRefused(TcpError, ConnectionRefusedError):
+    """The peer answered a SYN with RST, or by ICMP with "no such port"."""
+
     number = _errno.ECONNREFUSED
     text = "connection refused"
 
 
 class ConnectionAborted(TcpError, ConnectionAbortedError):
+    """The program's own `abort`, or the end of its network."""
+
     number = _errno.ECONNABORTED
     text = "connection aborted by its own user"
 
 
 class ConnectionTimedOut(TcpError, TimeoutError):
+    """The user timeout passed, or keep-alive probes had no answer. The latest soft error is its ``__cause__``."""
+
     number = _errno.ETIMEDOUT
     text = "connection aborted due to user timeout"
 
 
 class HostUnreachable(TcpError):
+    """ICMP says that the host can't be reached; or, as a soft error, nothing was acknowledged for long."""
+
     number = _errno.EHOSTUNREACH
     text = "host unreachable"
 
 
 class NetworkUnreachable(TcpError):
+    """ICMP says that the network can't be reached, or no route of this host leads there."""
+
     number = _errno.ENETUNREACH
     text = "network unreachable"
 
@@ -182,44 +269,61 @@ class AddressFamilyMismatch(NetworkUnreachable, ArgumentError):
     number = _errno.EAFNOSUPPORT
     text = "address family not supported by the socket"
 
-    def __init__(self, detail: str = "", value: object = None, allowed: str = "") -> None:
-        OSError.__init__(self, self.number, detail or self.text)
+    def __init__(self, detail: str = "", subject: str = "", value: object = None, allowed: str = "") -> None:
+        TcpError.__init__(self, detail, subject)
         self.name = "remote"
         self.value = value
         self.allowed = allowed
 
+    def __reduce__(self) -> "tuple[type[AddressFamilyMismatch], tuple[object, ...]]":  # type: ignore[override]
+        return type(self), (self.detail, self.subject, self.value, self.allowed)
+
 
 class InsufficientResources(TcpError):
+    """The host's memory limit, or a full queue."""
+
     number = _errno.ENOBUFS
     text = "insufficient resources"
 
 
 class RemoteUnspecified(TcpError):
+    """No peer is named: an OPEN or a datagram without address or port."""
+
     number = _errno.EDESTADDRREQ
     text = "remote socket unspecified"
 
 
 class AddressInUse(TcpError):
+    """The port or the pair of endpoints is taken, or no port is free."""
+
     number = _errno.EADDRINUSE
     text = "address already in use"
 
 
 class AddressNotAvailable(TcpError):
+    """Not an address of this host, or not any more."""
+
     number = _errno.EADDRNOTAVAIL
     text = "address not available"
 
 
 class MessageTooLong(TcpError):
+    """More than a datagram can hold, or than the path carried."""
+
     number = _errno.EMSGSIZE
     text = "message too long"
 
 
 class OptionUnknown(TcpError):
+    """A socket option that Postel doesn't have."""
+
     number = _errno.ENOPROTOOPT
     text = "option not known"
 
 
 class OptionInvalid(TcpError):
+    """A value that a socket option can't have."""
+
     number = _errno.EINVAL
     text = "option can't have this value"
 

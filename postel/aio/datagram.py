@@ -7,7 +7,7 @@ from typing import Protocol, cast
 from postel.aio import arguments
 from postel.aio.pump import Pump
 from postel.aio.sockets import Socket, name
-from postel.errors import ArgumentError, RemoteUnspecified, TcpError
+from postel.errors import ArgumentError, KindError, RemoteUnspecified, TcpError
 from postel.host.datagrams import DatagramSocket
 from postel.tcp.events import Event, Readable, Trouble
 
@@ -48,7 +48,7 @@ class DatagramTransport(asyncio.DatagramTransport):
 
     def sendto(self, data: bytes | bytearray | memoryview, addr: object = None) -> None:
         if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(f"data is of type {type(data).__name__}; allowed: bytes, bytearray, memoryview")
+            raise KindError("data", data, "bytes, bytearray, memoryview")
         if self._closing:
             return
         remote = None if addr is None else arguments.endpoint("addr", addr, 0)

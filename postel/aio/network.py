@@ -18,7 +18,7 @@ from postel.aio.secure import Security
 from postel.aio.server import Factory, Server
 from postel.aio.streams import StreamReader
 from postel.aio.transport import Transport
-from postel.errors import ArgumentError, ConnectionAborted, LinkDown, LinkError, NetworkUnreachable, renewed, require_kind
+from postel.errors import ArgumentError, CallError, ConnectionAborted, LinkDown, LinkError, NetworkUnreachable, renewed, require_kind
 from postel.host.host import Host
 from postel.host.listener import AnyPort, Listener
 from postel.links.contract import Link
@@ -63,7 +63,7 @@ class Network:
 
     async def __aenter__(self) -> Self:
         if self._running is not None or self._error is not None:
-            raise RuntimeError("a network is entered once")
+            raise CallError("a network is entered once")
         self._running = Pump(asyncio.get_running_loop(), self.host, self.link, self._broke, self._is_down)
         return self
 
@@ -211,7 +211,7 @@ class Network:
     async def wait_closed(self) -> None:
         """Wait for the network's end. Raises the `LinkError` with which the link ended, if it did before `close` was called."""
         if self._running is None:
-            raise RuntimeError("a network is open inside `async with`")
+            raise CallError("a network is open inside `async with`")
         await self._ended.wait()
         if isinstance(self._error, LinkError):
             raise renewed(self._error)
@@ -284,7 +284,7 @@ class Network:
         if self._error is not None:
             raise renewed(self._error)
         if self._running is None:
-            raise RuntimeError("a network is open inside `async with`")
+            raise CallError("a network is open inside `async with`")
         return self._running
 
     async def _opened(self, connection: Connection, factory: Callable[[], P], security: Security | None) -> tuple[asyncio.Transport, P]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from threading import get_ident
 from typing import Protocol, cast
 
-from postel.errors import LinkDown, LinkError
+from postel.errors import CallError, LinkDown, LinkError
 from postel.host.host import Host
 from postel.links.contract import Link, closed, is_readable
 from postel.links.junction import Junction
@@ -64,14 +64,14 @@ class Pump:
             self._link_is_ready()  # a packet may wait already
 
     def now(self) -> int:
-        """Microseconds of the loop's clock; never less than before. Raises RuntimeError in another thread: see `require_thread`."""
+        """Microseconds of the loop's clock; never less than before. Raises CallError in another thread: see `require_thread`."""
         self.require_thread()
         now = int(self.loop.time() * SECOND)
         self._latest = max(self._latest, now)
         return self._latest
 
     def require_thread(self) -> None:
-        """Raise RuntimeError where another thread than that of the running loop makes a call.
+        """Raise CallError where another thread than that of the running loop makes a call.
 
         A host and its connections are for one thread. Another one loses or doubles octets, and nothing else would notice.
         """
@@ -80,7 +80,7 @@ class Pump:
         except RuntimeError:
             is_loops = False
         if not is_loops and self.loop.is_running():
-            raise RuntimeError("called from another thread than that of the event loop; allowed: loop.call_soon_threadsafe()")
+            raise CallError("called from another thread than that of the event loop; allowed: loop.call_soon_threadsafe()")
 
     def wake(self) -> None:
         """A call was made: turn soon. Calls made together share a turn, so what they write shares segments."""

@@ -17,7 +17,7 @@ from random import Random, SystemRandom
 from typing import Final
 
 from postel.aio.network import Network
-from postel.errors import AddressInUse, ArgumentError, PostelError, WireError
+from postel.errors import AddressInUse, ArgumentError, NotResolved, WireError
 from postel.wire import address, dns
 from postel.wire.address import Endpoint
 from postel.wire.dns import DnsMessage, Question, ResourceRecord
@@ -29,11 +29,8 @@ _ATTEMPTS_AT_A_PORT: Final = 16
 _TYPES: Final = {16: dns.AAAA, 4: dns.A}  # by the length of an address, in the order of preference
 
 
-class NotResolved(PostelError, socket.gaierror):
-    """A name for which there is no address: it doesn't exist, has none, or no server answers. ``errno`` is one of ``socket.EAI_…``."""
-
-    def __init__(self, number: int, text: str) -> None:
-        super().__init__(number, text)
+class UnresolvedName(NotResolved, socket.gaierror):
+    """As programs that resolve names expect it."""
 
 
 class Resolver:
@@ -59,7 +56,7 @@ class Resolver:
         octets = [each for result in found if not isinstance(result, BaseException) for each in result]
         if not octets:
             failures = [result for result in found if isinstance(result, BaseException)]
-            raise failures[-1] if failures else NotResolved(socket.EAI_NONAME, f"{name} has no address")
+            raise failures[-1] if failures else UnresolvedName(socket.EAI_NONAME, f"{name} has no address")
         return [address.to_text(each) for each in octets]
 
     async def _lookup(self, name: str, kind: int) -> list[bytes]:
@@ -68,30 +65,30 @@ class Resolver:
         for _ in range(_LONGEST_CHAIN):
             answer = await self._answer(Question(name, kind))
             if answer.rcode == dns.NAME_ERROR:
-                raise NotResolved(socket.EAI_NONAME, f"there is no name {asked}")
+                raise UnresolvedName(socket.EAI_NONAME, f"there is no name {asked}")
             last, found = followed(answer)
             if found or dns.canonical(last) == dns.canonical(name):
                 return found
             name = last
-        raise NotResolved(socket.EAI_FAIL, f"{asked} has too many aliases")
+        raise UnresolvedName(socket.EAI_FAIL, f"{asked} has too many aliases")
 
     async def _answer(self, question: Question) -> DnsMessage:
         """The first useful one, of any server."""
-        failure = NotResolved(socket.EAI_AGAIN, "there is no name server to ask")
+        failure = UnresolvedName(socket.EAI_AGAIN, "there is no name server to ask")
         for patience in PATIENCE:
             for where in self._servers:
                 try:
                     async with asyncio.timeout(patience):
                         answer = await self._ask(question, where)
                 except TimeoutError:
-                    failure = NotResolved(socket.EAI_AGAIN, f"name server {where} doesn't answer")
+                    failure = UnresolvedName(socket.EAI_AGAIN, f"name server {where} doesn't answer")
                 except (OSError, WireError) as error:
-                    failure = NotResolved(socket.EAI_AGAIN, f"name server {where}: {getattr(error, 'strerror', None) or error}")
+                    failure = UnresolvedName(socket.EAI_AGAIN, f"name server {where}: {getattr(error, 'strerror', None) or error}")
                 else:
                     if answer.rcode in (dns.NO_ERROR, dns.NAME_ERROR):
                         return answer
                     said = dns.RCODES.get(answer.rcode, f"error {answer.rcode}")
-                    failure = NotResolved(socket.EAI_FAIL, f"name server {where} answers {said} for {question.name}")
+                    failure = UnresolvedName(socket.EAI_FAIL, f"name server {where} answers {said} for {question.name}")
         raise failure
 
     async def _ask(self, question: Question, where: Endpoint) -> DnsMessage:
@@ -198,7 +195,7 @@ def _encoded(name: str) -> str:
         encoded = name.encode("idna").decode("ascii")
         dns.encode_name(encoded)
     except (UnicodeError, ArgumentError) as error:
-        raise NotResolved(socket.EAI_NONAME, f"{name!r} can't be a name") from error
+        raise UnresolvedName(socket.EAI_NONAME, f"{name!r} can't be a name") from error
     if not encoded:
-        raise NotResolved(socket.EAI_NONAME, "a name is empty")
+        raise UnresolvedName(socket.EAI_NONAME, "a name is empty")
     return encoded

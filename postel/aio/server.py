@@ -9,7 +9,7 @@ from postel.aio.pump import Pump
 from postel.aio.secure import Security
 from postel.aio.sockets import Socket, StreamSocket
 from postel.aio.transport import Transport, TransportOwner
-from postel.errors import TcpError, renewed
+from postel.errors import CallError, TcpError, renewed
 from postel.host.listener import Listener
 from postel.tcp.connection import Connection
 from postel.tcp.events import Event
@@ -62,14 +62,14 @@ class Server(asyncio.AbstractServer):
         if self._failure is not None:
             raise renewed(self._failure)
         if self._is_closed:
-            raise RuntimeError(f"{self!r} can't serve again")
+            raise CallError(f"{self!r} can't serve again")
         self._is_serving = True
         self._accept_all()
 
     async def serve_forever(self) -> None:
         """Return never: raise CancelledError when cancelled or closed, as asyncio's own, and what ended the link when that ends."""
         if self._forever is not None:
-            raise RuntimeError(f"{self!r} serves forever already")
+            raise CallError(f"{self!r} serves forever already")
         await self.start_serving()
         self._forever = self._pump.loop.create_future()
         try:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 from postel.aio.backlog import Backlog
 from postel.aio.pump import Pump
 from postel.aio.sockets import StreamSocket, name
-from postel.errors import ArgumentError, TcpError, renewed
+from postel.errors import ArgumentError, CallError, KindError, TcpError, renewed
 from postel.tcp.connection import Connection
 from postel.tcp.events import Closed, EndOfStream, Event, Readable, Writable
 from postel.tcp.state import CLOSED, TIME_WAIT
@@ -145,17 +145,17 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             return
         room = memoryview(protocol.get_buffer(-1))
         if not room:
-            raise RuntimeError("get_buffer() returned an empty buffer")
+            raise CallError("get_buffer() returned an empty buffer")
         protocol.buffer_updated(connection.receive_into(room, self._pump.now()))
 
     # Writing
 
     def write(self, data: Data) -> None:
         if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise TypeError(f"data is of type {type(data).__name__}; allowed: bytes, bytearray, memoryview")
+            raise KindError("data", data, "bytes, bytearray, memoryview")
         self._pump.require_thread()
         if self._eof_written:
-            raise RuntimeError("write() after write_eof()")
+            raise CallError("write() after write_eof()")
         if self._closing or not data:
             return
         if isinstance(data, memoryview):

@@ -26,10 +26,10 @@ from xml.etree import ElementTree as ET
 
 from postel import drill
 from postel.cli.network import device
-from postel.drill import Outcome, Profile, ScriptError, kernel, report
+from postel.drill import Outcome, Profile, kernel, report
 from postel.drill.script import Script
 from postel.drill.stack import Ends
-from postel.errors import ArgumentError
+from postel.errors import ArgumentError, ScriptError
 from postel.links import Tun
 from postel.view import ladder, pcapng
 from postel.view.trace import Trace

@@ -5,8 +5,6 @@
 'passed'
 """
 
-from postel.drill.failure import Failure as Failure
-from postel.drill.failure import ScriptError as ScriptError
 from postel.drill.grammar import parse as parse
 from postel.drill.profile import Profile as Profile
 from postel.drill.runner import Outcome as Outcome

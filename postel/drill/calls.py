@@ -8,9 +8,9 @@ from typing import Final, Generic, TypeVar
 from postel.drill import constants, epoll
 from postel.drill.constants import value
 from postel.drill.epoll import Poller
-from postel.drill.failure import Failure, ScriptError
 from postel.drill.script import Call
 from postel.drill.vectors import plain
+from postel.errors import ScriptError, ScriptFailed
 from postel.sockets.options import LINGER
 from postel.times import NEVER
 from postel.wire.address import Endpoint
@@ -54,7 +54,7 @@ class SystemCalls(ABC, Generic[D]):
         }  # fmt: skip
 
     def call(self, attempt: Attempt) -> int:
-        """Raises OSError, Waits, ScriptError, or Failure where something that is written through a pointer differs."""
+        """Raises OSError, Waits, ScriptError, or ScriptFailed where something that is written through a pointer differs."""
         attempt.call = plain(attempt.call, self.names)
         return self._perform(attempt)
 
@@ -173,7 +173,7 @@ class SystemCalls(ABC, Generic[D]):
         expected = value(argument(attempt, 3), self.names)
         if expected not in (..., [...]) and expected not in (actual, [actual]):
             told = _error_name(actual) if option == "SO_ERROR" else actual
-            raise Failure(0, option, first_text(argument(attempt, 3)), told, first_text(argument(attempt, 3)))
+            raise ScriptFailed(0, option, first_text(argument(attempt, 3)), told, first_text(argument(attempt, 3)))
         return 0
 
     def _ioctl(self, attempt: Attempt) -> int:
@@ -183,7 +183,7 @@ class SystemCalls(ABC, Generic[D]):
         actual = self.queued(attempt, request)
         expected = value(argument(attempt, 2), self.names)
         if expected not in (..., [...], actual, [actual]):
-            raise Failure(0, request, first_text(argument(attempt, 2)), actual, first_text(argument(attempt, 2)))
+            raise ScriptFailed(0, request, first_text(argument(attempt, 2)), actual, first_text(argument(attempt, 2)))
         return 0
 
     def _poll(self, attempt: Attempt) -> int:
@@ -195,7 +195,7 @@ class SystemCalls(ABC, Generic[D]):
         ready = sum(actual != 0 for actual in returned)
         for entry, actual in zip(entries, returned, strict=True):
             if entry.get("revents", actual) not in (..., actual):
-                raise Failure(0, "revents", entry["revents"], actual, "revents")
+                raise ScriptFailed(0, "revents", entry["revents"], actual, "revents")
         return ready
 
     # epoll

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from postel.drill.commands import STATES
-from postel.drill.failure import TOO_DEEP, Failure, ScriptError
+from postel.drill.lexer import TOO_DEEP
+from postel.errors import ScriptError, ScriptFailed
 from postel.sockets.tcpinfo import number_of
 from postel.tcp.connection import Connection
 from postel.tcp.state import State
@@ -42,7 +43,7 @@ def information(connection: Connection | None, fallback: State, now: int) -> dic
 
 
 def execute(text: str, names: dict[str, object], line: int) -> None:
-    """Variables persist in ``names``. Raises Failure for an assertion that doesn't hold."""
+    """Variables persist in ``names``. Raises ScriptFailed for an assertion that doesn't hold."""
     try:
         _execute(text, names, line)
     except (RecursionError, MemoryError):  # of Python's parser, or of what looks at its tree
@@ -81,7 +82,7 @@ def _assert(statement: ast.Assert, names: dict[str, object], line: int) -> None:
     if _value(statement.test, names, line):
         return
     known = {node.id for node in ast.walk(statement.test) if isinstance(node, ast.Name)} & names.keys()
-    raise Failure(line, "assertion", ast.unparse(statement.test), ", ".join(f"{name} = {names[name]}" for name in sorted(known)))
+    raise ScriptFailed(line, "assertion", ast.unparse(statement.test), ", ".join(f"{name} = {names[name]}" for name in sorted(known)))
 
 
 def _value(node: ast.expr, names: dict[str, object], line: int) -> Any:  # noqa: ANN401  # whatever the script computes with

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from postel.drill.failure import Failure, ScriptError
 from postel.drill.network import Network
 from postel.drill.profile import FastOpenSide, Profile
-from postel.errors import ArgumentError
+from postel.errors import ArgumentError, ScriptError, ScriptFailed
 from postel.tcp.config import Config
 from postel.tcp.state import State
 
@@ -31,7 +30,7 @@ STATES: Final = {
 
 
 def execute(command: str, profile: Profile, config: Config, network: Network, line: int) -> Config:
-    """The settings after it. Raises Failure where a question is answered differently, ScriptError for what isn't known."""
+    """The settings after it. Raises ScriptFailed where a question is answered differently, ScriptError for what isn't known."""
     for part in command.split(";"):
         config = _one(part.strip(), profile, config, network, line) if part.strip() else config
     return config
@@ -85,12 +84,12 @@ def _changed(config: Config, field: str, value: int | str, line: int) -> Config:
 
 
 def ask(question: re.Match[str], count: Callable[[State, int], int], line: int) -> None:
-    """Compare with what ``count`` says of a state and a port, 0 for any. Raises Failure."""
+    """Compare with what ``count`` says of a state and a port, 0 for any. Raises ScriptFailed."""
     port = _PORT.search(question["options"])
     actual = count(_state(question["state"], line), int(port[1]) if port else 0)
     # grep finds the digits anywhere in what the first grep counted, as it did for the script's author
     if question["count"] not in str(actual):
-        raise Failure(line, f"connections in {question['state']}", question["count"], actual, question["count"])
+        raise ScriptFailed(line, f"connections in {question['state']}", question["count"], actual, question["count"])
 
 
 def _state(word: str, line: int) -> State:

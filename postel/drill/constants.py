@@ -4,8 +4,8 @@ import errno
 from typing import Final
 
 from postel.drill.epoll import EPOLL
-from postel.drill.failure import ScriptError
 from postel.drill.script import Either, Function, Name
+from postel.errors import ScriptError
 from postel.sockets.table import NAMED
 
 SOCK_STREAM: Final = 1

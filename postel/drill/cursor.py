@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from postel.drill.failure import ScriptError
 from postel.drill.lexer import END_OF_SCRIPT, Token
+from postel.errors import ScriptError
 from postel.times import SECOND
 
 LONGEST_NUMBER: Final = 100  # digits

@@ -8,9 +8,8 @@ from typing import Final
 from postel.drill.calls import Attempt, SystemCalls
 from postel.drill.constants import CONSTANTS, SOCK_DGRAM
 from postel.drill.descriptor import ERROR, IN, OUT, Descriptor
-from postel.drill.failure import Failure, ScriptError
 from postel.drill.network import Network
-from postel.errors import TcpError
+from postel.errors import ScriptError, ScriptFailed, TcpError
 from postel.host.datagrams import DatagramSocket
 from postel.tcp.config import Config
 from postel.wire.address import Endpoint
@@ -106,7 +105,7 @@ class DatagramCalls:
         data, sender = arrived
         told = self._calls.endpoint(attempt, 4, sender)
         if told != sender:
-            raise Failure(0, "sender", told, sender, "sin_port")
+            raise ScriptFailed(0, "sender", told, sender, "sin_port")
         return len(data) if flags & CONSTANTS["MSG_TRUNC"] else min(len(data), self._calls.number(attempt, 2))
 
 

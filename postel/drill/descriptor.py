@@ -5,9 +5,8 @@ from dataclasses import replace
 
 from postel.drill.calls import Waits, linger_fields, linger_octets
 from postel.drill.constants import CONSTANTS, SOCK_STREAM
-from postel.drill.failure import ScriptError
 from postel.drill.profile import FastOpenSide, fast_open_mode
-from postel.errors import renewed
+from postel.errors import ScriptError, renewed
 from postel.sockets.options import NUMBER, SocketOptions
 from postel.sockets.table import NAMED, Option
 from postel.tcp.authentication.keychain import Keychain

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from postel.drill.failure import Failure, ScriptError
+from postel.errors import ScriptError, ScriptFailed
 
 EPOLL: Final = {
     "EPOLLIN": 1, "EPOLLPRI": 2, "EPOLLOUT": 4, "EPOLLERR": 8, "EPOLLHUP": 16, "EPOLLRDNORM": 0x40, "EPOLLWRNORM": 0x100,
@@ -111,8 +111,8 @@ class VirtualPoller(Poller):
 
 
 def compare(expected: object, actual: list[dict[str, object]]) -> None:
-    """Raises Failure where an event that is expected didn't come; in which order they come is nobody's promise."""
+    """Raises ScriptFailed where an event that is expected didn't come; in which order they come is nobody's promise."""
     wanted = expected if isinstance(expected, list) else [expected]
     for event in wanted:
         if isinstance(event, dict) and event not in actual:
-            raise Failure(0, "epoll", event, actual or "nothing", "events")
+            raise ScriptFailed(0, "epoll", event, actual or "nothing", "events")

@@ -4,10 +4,10 @@ from collections.abc import Collection
 from typing import Final
 
 from postel.drill.cursor import Cursor
-from postel.drill.failure import TOO_DEEP, ScriptError
-from postel.drill.lexer import tokens
+from postel.drill.lexer import TOO_DEEP, tokens
 from postel.drill.script import ANY, Action, Anchor, Call, Code, Command, Either, Event, Function, Name, Script, When
 from postel.drill.segments import packet
+from postel.errors import ScriptError
 
 OPTIONS: Final = ("ip_version", "local_ip", "remote_ip", "mtu", "tolerance_usecs", "tcp_ts_tick_usecs", "tcp_md5_secret")
 

@@ -22,14 +22,13 @@ from threading import Thread
 from typing import Final, TypeVar
 
 from postel.drill import commands
-from postel.drill.failure import ScriptError
 from postel.drill.kernel_sockets import KernelSockets
 from postel.drill.match import Arrived
 from postel.drill.profile import Profile
 from postel.drill.runner import Outcome, judge
 from postel.drill.script import Script
 from postel.drill.stack import Ends
-from postel.errors import LinkError
+from postel.errors import LinkError, ScriptError
 from postel.links import Link
 from postel.links.observer import PacketObserver
 from postel.sockets.tcpinfo import state_of

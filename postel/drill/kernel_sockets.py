@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 from postel.drill.calls import Attempt, SystemCalls, Waits, argument, first_text, linger_fields, linger_octets
 from postel.drill.constants import CONSTANTS, SOCK_DGRAM, SOCK_STREAM, number, value
 from postel.drill.epoll import Poller
-from postel.drill.failure import ScriptError
+from postel.errors import ScriptError
 from postel.sockets.options import LINGER
 from postel.sockets.tcpinfo import fields, number_of, state_of
 from postel.tcp.state import State

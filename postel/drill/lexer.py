@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from postel.drill.failure import ScriptError
+from postel.errors import ScriptError
 
 _KINDS: Final = re.compile(
     r"""
@@ -38,6 +38,7 @@ class Token:
 
 
 END_OF_SCRIPT: Final = "end"
+TOO_DEEP: Final = "this is nested too deeply"  # what a parser says before it runs out of stack
 
 
 def tokens(text: str, defined: Collection[str] = ()) -> list[Token]:

@@ -5,9 +5,9 @@ Not compared are what the script leaves open, and the values of timestamps.
 
 from typing import Final
 
-from postel.drill.failure import Failure
 from postel.drill.flow import Flow
 from postel.drill.script import ANY, ECN_ORDERS, Datagram, Network, Option, Packet
+from postel.errors import ScriptFailed
 from postel.tcp import seq
 from postel.tcp.authentication.md5 import digest
 from postel.times import MILLISECOND
@@ -57,13 +57,13 @@ def _numbers(kind: int, value: bytes) -> tuple[int, ...]:
 
 
 def check(expected: Packet, arrived: Arrived, flow: Flow, line: int, *, tick: int = 0) -> None:
-    """Raises Failure at the first field that differs. A SYN tells the flow where the stack's numbers begin.
+    """Raises ScriptFailed at the first field that differs. A SYN tells the flow where the stack's numbers begin.
 
     With a ``tick``, in microseconds, timestamps must advance as the script says.
     """
     actual = arrived.segment
     if not arrived.is_tcp:
-        raise Failure(line, "protocol", "TCP", f"protocol {arrived.packet.protocol}")
+        raise ScriptFailed(line, "protocol", "TCP", f"protocol {arrived.packet.protocol}")
     _equal(line, "ports", f"{flow.local.port} > {flow.remote.port}", f"{actual.source} > {actual.destination}")
     if expected.flags & SYN and actual.flags & SYN and not expected.absolute and expected.seq != ANY:
         flow.stack_sends_syn(expected.seq, actual.seq)
@@ -72,7 +72,7 @@ def check(expected: Packet, arrived: Arrived, flow: Flow, line: int, *, tick: in
     if expected.options is not None:
         _check_options(expected.options, arrived, flow, line)
     if any(actual.data):
-        raise Failure(line, "payload", "zeros", "something else")
+        raise ScriptFailed(line, "payload", "zeros", "something else")
     _check_network(expected.network, arrived.packet, line)
     for option in expected.options or ():
         if option.kind == wire.TIMESTAMPS:
@@ -80,14 +80,14 @@ def check(expected: Packet, arrived: Arrived, flow: Flow, line: int, *, tick: in
 
 
 def check_datagram(expected: Datagram, arrived: Arrived, flow: Flow, line: int) -> None:
-    """Raises Failure at the first field that differs."""
+    """Raises ScriptFailed at the first field that differs."""
     actual = arrived.datagram
     if arrived.packet.protocol != udp.PROTOCOL:
-        raise Failure(line, "protocol", "UDP", f"protocol {arrived.packet.protocol}")
+        raise ScriptFailed(line, "protocol", "UDP", f"protocol {arrived.packet.protocol}")
     _equal(line, "ports", f"{flow.local.port} > {flow.remote.port}", f"{actual.source} > {actual.destination}")
     _equal(line, "length", expected.length, len(actual.data))
     if any(actual.data):
-        raise Failure(line, "payload", "zeros", "something else")
+        raise ScriptFailed(line, "payload", "zeros", "something else")
     _check_network(expected.network, arrived.packet, line)
 
 
@@ -107,7 +107,7 @@ def _check_options(expected: tuple[Option, ...], arrived: Arrived, flow: Flow, l
     wanted = [_text(option) for option in expected]
     found = [_text(_scripted(option, arrived, flow)) for option in arrived.options]
     if wanted != found:
-        raise Failure(line, "options", f"<{','.join(wanted)}>", f"<{','.join(found)}>")
+        raise ScriptFailed(line, "options", f"<{','.join(wanted)}>", f"<{','.join(found)}>")
 
 
 def _scripted(option: Option, arrived: Arrived, flow: Flow) -> Option:
@@ -152,14 +152,14 @@ def _check_timestamps(expected: Option, actual: Segment, flow: Flow, tick: int, 
         told, live = flow.first_timestamp
         ahead = seq.offset(actual.tsval, seq.add(live, scripted - told))
         if abs(ahead) * tick > MILLISECOND:
-            raise Failure(line, "TS val", scripted, scripted + ahead)
+            raise ScriptFailed(line, "TS val", scripted, scripted + ahead)
         _equal(line, "TS ecr", echo, actual.tsecr)
     flow.learn_timestamp(scripted, actual.tsval)
 
 
 def _equal(line: int, field: str, expected: object, actual: object) -> None:
     if expected != actual:
-        raise Failure(line, field, expected, actual)
+        raise ScriptFailed(line, field, expected, actual)
 
 
 def flags_text(flags: int) -> str:

@@ -3,9 +3,9 @@
 from struct import Struct
 from typing import Final
 
-from postel.drill.failure import ScriptError
 from postel.drill.flow import Flow
 from postel.drill.script import ANY, Datagram, Icmp, Network, Option, Packet
+from postel.errors import ScriptError
 from postel.tcp.authentication.md5 import DIGEST, digest
 from postel.wire import checksum, ip, signature, udp
 from postel.wire import options as wire

@@ -3,8 +3,7 @@
 import re
 from typing import Final
 
-from postel.drill.failure import Failure, ScriptError
-from postel.errors import PostelError
+from postel.errors import PostelError, ScriptError, ScriptFailed
 
 _PLACES: Final = {
     "time": r"[+*]?\s*[\d.]+(?:~\+?[\d.]+)?",
@@ -28,8 +27,8 @@ _PLACES: Final = {
 
 def place(line: str, problem: PostelError) -> tuple[int, int]:
     """First column and width of what differs; the whole line where it can't be told."""
-    word = problem.word if isinstance(problem, Failure | ScriptError) else ""
-    if isinstance(problem, Failure) and problem.field in _PLACES:
+    word = problem.word if isinstance(problem, ScriptFailed | ScriptError) else ""
+    if isinstance(problem, ScriptFailed) and problem.field in _PLACES:
         found = re.search(_PLACES[problem.field], line)
         if found is not None:
             group = 1 if found.lastindex else 0
@@ -45,7 +44,7 @@ def explain(line: str, problem: PostelError, rule: str = "") -> str:
     """The line, a caret under the field, what was expected beside what was, and the ``rule`` of the RFCs, where one is known."""
     start, width = place(line, problem)
     words = [line.expandtabs(1), " " * start + "^" * width]
-    if isinstance(problem, Failure):
+    if isinstance(problem, ScriptFailed):
         words += [
             f"{problem.field}:",
             f"  expected  {problem.expected}",

@@ -7,8 +7,8 @@ rules of its own, whatever caused it.
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
-from postel.drill.failure import Failure
 from postel.drill.script import Packet
+from postel.errors import ScriptFailed
 from postel.tcp.state import State
 from postel.times import MILLISECOND
 from postel.wire.address import Endpoint
@@ -179,7 +179,7 @@ def kind(packet: Packet) -> str:
     return "text" if packet.length else "ACK"
 
 
-def name(failure: Failure, cause: Cause | None) -> str:
+def name(failure: ScriptFailed, cause: Cause | None) -> str:
     """For a failure that some event caused at once; empty where no rule is known."""
     if failure.field == "options":
         return str(OPTIONS[_differing(str(failure.expected), str(failure.actual))])

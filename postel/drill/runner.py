@@ -8,7 +8,6 @@ from typing import Final
 from postel.drill import code, match, octets, rules
 from postel.drill.calls import Attempt, Waits
 from postel.drill.constants import value
-from postel.drill.failure import Failure, ScriptError
 from postel.drill.flow import Flow
 from postel.drill.match import Arrived
 from postel.drill.profile import Profile
@@ -16,7 +15,7 @@ from postel.drill.rules import Cause
 from postel.drill.script import ANY, Action, Anchor, Call, Code, Command, Datagram, Event, Icmp, Packet, Script
 from postel.drill.stack import Ends, Stack
 from postel.drill.virtual import Virtual
-from postel.errors import ArgumentError, PostelError
+from postel.errors import ArgumentError, PostelError, ScriptError, ScriptFailed
 from postel.sim.world import Witness
 from postel.tcp import seq
 from postel.tcp.state import CLOSED
@@ -56,7 +55,7 @@ def judge(script: Script, stack: Callable[[Ends], Stack]) -> Outcome:
         ends = ends_of(script)
         runner = Runner(script, stack(ends), ends)
         runner.run()
-    except Failure as failure:
+    except ScriptFailed as failure:
         state, rule = (runner.describe(), runner.rule(failure)) if runner else ("", "")
         return Outcome("failed", failure.line, str(failure), failure, state, rule)
     except ScriptError as error:
@@ -64,7 +63,7 @@ def judge(script: Script, stack: Callable[[Ends], Stack]) -> Outcome:
     except ArgumentError as error:  # what no stack could be asked for
         return Outcome("error", runner.line if runner else 0, str(error), error)
     except AssertionError as broken:  # the stack's own
-        problem = Failure(runner.line if runner else 0, "invariant", "one of the TCB's to hold", broken)
+        problem = ScriptFailed(runner.line if runner else 0, "invariant", "one of the TCB's to hold", broken)
         return Outcome("failed", problem.line, str(problem), problem)
     return Outcome("passed")
 
@@ -109,7 +108,7 @@ class Runner:
             due = self._due(event)
             try:
                 self._perform(event, due)
-            except (Failure, ScriptError) as problem:
+            except (ScriptFailed, ScriptError) as problem:
                 problem.line = problem.line or event.line
                 raise
             self._previous_at = max(self._network.now, due if due < NEVER else 0)
@@ -128,7 +127,7 @@ class Runner:
 
     # The rule at work
 
-    def rule(self, failure: Failure) -> str:
+    def rule(self, failure: ScriptFailed) -> str:
         """Of the RFCs; empty where none is known."""
         cause = self._cause
         action = self._event.action if self._event is not None else None
@@ -170,7 +169,7 @@ class Runner:
         if due == NEVER:
             return
         if now > due + self._allowed(due):
-            raise Failure(event.line, "time", _seconds(due), f"{_seconds(now)}, when the event before was over", "time")
+            raise ScriptFailed(event.line, "time", _seconds(due), f"{_seconds(now)}, when the event before was over", "time")
         self._network.advance(due)
 
     # Events
@@ -224,7 +223,7 @@ class Runner:
         arrived = self._next(latest + PATIENCE if latest < NEVER else NEVER)
         self._looked_at = max(due if due < NEVER else 0, arrived.sent_at if arrived is not None else 0)
         if arrived is None:
-            raise Failure(event.line, "packet", "this one", "none", "packet")
+            raise ScriptFailed(event.line, "packet", "this one", "none", "packet")
         flow = self._flow_of(packet.source_port, packet.destination_port)
         if isinstance(packet, Packet):
             self._compare(packet, arrived, flow, event.line)
@@ -262,7 +261,7 @@ class Runner:
             return
         allowed = self._allowed(due)
         if not due - allowed <= actual <= latest + allowed:
-            raise Failure(event.line, "time", _seconds(due), _seconds(actual), "time")
+            raise ScriptFailed(event.line, "time", _seconds(due), _seconds(actual), "time")
 
     # Calls
 
@@ -281,7 +280,7 @@ class Runner:
         try:
             self._check(attempt, event.line)
         except Waits:
-            raise Failure(event.line, "result", _result(call), "it blocks, and the script gives no time for its end", "=") from None
+            raise ScriptFailed(event.line, "result", _result(call), "it blocks, and the script gives no time for its end", "=") from None
         self._network.pump()
 
     def _check(self, attempt: Attempt, line: int) -> None:
@@ -295,9 +294,9 @@ class Runner:
             error = errno.errorcode.get(raised.errno or 0, str(raised))
         expected = value(call.result, {})
         if expected is not ... and expected != result:
-            raise Failure(line, "result", _result(call), f"{result} {error}".strip(), "=")
+            raise ScriptFailed(line, "result", _result(call), f"{result} {error}".strip(), "=")
         if call.error and _number_of(call.error) != _number_of(error):
-            raise Failure(line, "errno", call.error, error or "none", call.error)
+            raise ScriptFailed(line, "errno", call.error, error or "none", call.error)
 
     def _retry(self) -> None:
         """Something happened: a call that blocks may be able to go on."""
@@ -309,13 +308,13 @@ class Runner:
         except Waits:
             blocked.attempt.is_repeated = True
             return
-        except (Failure, ScriptError) as problem:
+        except (ScriptFailed, ScriptError) as problem:
             problem.line = problem.line or blocked.event.line
             raise
         self._blocked = None
         now = self._network.now
         if abs(now - blocked.ends) > max(self._tolerance, (blocked.ends - blocked.due) // 8):
-            raise Failure(blocked.event.line, "time of return", _seconds(blocked.ends), _seconds(now), "...")
+            raise ScriptFailed(blocked.event.line, "time of return", _seconds(blocked.ends), _seconds(now), "...")
         self._network.pump()
 
     def _finish_blocked(self) -> None:
@@ -327,7 +326,7 @@ class Runner:
         while self._blocked is not None and self._network.step(until):
             pass
         if self._blocked is not None:
-            raise Failure(blocked.event.line, "time of return", _seconds(blocked.ends), f"still blocked at {_seconds(until)}", "...")
+            raise ScriptFailed(blocked.event.line, "time of return", _seconds(blocked.ends), f"still blocked at {_seconds(until)}", "...")
 
 
 @dataclass(slots=True)

@@ -13,9 +13,9 @@ from postel.drill.constants import CONSTANTS, SOCK_DGRAM, SOCK_STREAM, number, v
 from postel.drill.datagrams import DatagramCalls, DatagramDescriptor
 from postel.drill.descriptor import Descriptor
 from postel.drill.epoll import Poller, VirtualPoller
-from postel.drill.failure import ScriptError
 from postel.drill.network import Network
 from postel.drill.stack import Ends
+from postel.errors import ScriptError
 from postel.tcp.config import Config, is_fast_client, is_fast_server
 from postel.tcp.connection import Connection
 from postel.tcp.state import CLOSED

@@ -48,7 +48,7 @@ class Calls(Protocol):
     on_open: Callable[[Endpoint, Endpoint], None]
 
     def call(self, attempt: Attempt) -> int:
-        """Raises OSError, Waits, ScriptError, or Failure where something that is written through a pointer differs."""
+        """Raises OSError, Waits, ScriptError, or ScriptFailed where something that is written through a pointer differs."""
         ...
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Final
 
 from postel.drill.constants import number
-from postel.drill.failure import ScriptError
 from postel.drill.script import Call
+from postel.errors import ScriptError
 
 _PLAIN: Final = {"writev": "write", "readv": "read", "sendmsg": "sendto", "recvmsg": "recvfrom"}
 _LEFT_OUT: Final = ("msg_control", "msg_flags")  # 0 or nothing, here

@@ -147,7 +147,7 @@ class Datagrams:
         """RFC 1122, 4.1.3.3: an ICMP error about a datagram goes to who sent it. False where that is nobody."""
         socket = self.find(local, remote)
         if socket is not None:
-            self.tell(socket, Trouble(error))
+            self.tell(socket, Trouble(error.about(str(remote))))
         return socket is not None
 
     def tell(self, socket: DatagramSocket, event: Event) -> None:
@@ -170,7 +170,7 @@ class Datagrams:
         _require_endpoint(remote)
         if address and len(address) != len(remote.address):  # the answer would not come to this socket
             allowed = f"an address of the family of {to_text(address)}, to which the socket is bound"
-            raise AddressFamilyMismatch(f"remote is {remote}; allowed: {allowed}", remote, allowed)
+            raise AddressFamilyMismatch(f"remote is {remote}; allowed: {allowed}", "", remote, allowed)
         routes.require_destination(remote.address)
         if not address or is_unspecified(address):
             return routes.source_for(remote.address)

@@ -10,7 +10,7 @@ from typing import Final
 from postel import drill
 from postel.drill.match import Arrived, flags_text
 from postel.drill.profile import PROFILES
-from postel.errors import ArgumentError
+from postel.errors import ArgumentError, ScriptError
 from postel.lab.scene import Call, Machine, Scene
 from postel.tcp.config import DEFAULT, Config
 from postel.times import NEVER, SECOND
@@ -35,7 +35,7 @@ def write(scene: Scene, host: str, title: str) -> str:
     text = "\n".join([f"// {title}", *_lines(scene, machine, flows[0])]) + "\n"
     try:
         outcome = drill.run(drill.parse(text), _PROFILE)
-    except drill.ScriptError as error:
+    except ScriptError as error:
         outcome = drill.Outcome("error", error.line, str(error))
     if outcome.result != "passed":
         raise ArgumentError("--pkt", scene.title, f"a run that packetdrill has words for (line {outcome.line}: {outcome.message})")

@@ -30,7 +30,7 @@ from typing import Any, Final, TypeVar, TypeVarTuple
 
 from postel import aio
 from postel.aio.network import LINGER
-from postel.errors import ArgumentError, LinkError, PostelError
+from postel.errors import ArgumentError, LinkError, NothingLeft
 from postel.host.host import Host, HostEvent
 from postel.host.routes import Routes
 from postel.links.contract import Link, closed, too_large
@@ -43,10 +43,6 @@ _HALF: Final = 0.5  # the loop's clock stands in the middle of the world's micro
 _LONGEST_JUMP: Final = HOUR
 _TOLERANCE: Final = 0.1  # of a microsecond: a float near that middle has reached it
 _NO_DESCRIPTOR: Final = 1 << 40  # from here on: numbers of wires, which no kernel gives
-
-
-class NothingLeft(PostelError, RuntimeError):
-    """Every task waits, and nothing more will happen: the message names the tasks, where they wait, and the states of all connections."""
 
 
 def run(main: Coroutine[Any, Any, T], world: World) -> T:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from struct import Struct
 from typing import Any, Final
 
-from postel.errors import ArgumentError, ConnectionAlreadyExists, OptionInvalid, OptionUnknown, TcpError
+from postel.errors import ArgumentError, ConnectionAlreadyExists, KindError, OptionInvalid, OptionUnknown, TcpError
 from postel.host.listener import Listener
 from postel.sockets.table import Option, changes, number_told
 from postel.sockets.tcpinfo import information
@@ -178,7 +178,7 @@ def number_of(option: Option, value: Value) -> int:
 def octets_of(name: str, value: Value) -> bytes:
     """The value as octets. Raises TypeError as the socket module does."""
     if not isinstance(value, (bytes, bytearray, memoryview)):
-        raise TypeError(f"{name} is of type {type(value).__name__}; allowed: int, bytes")
+        raise KindError(name, value, "int, bytes")
     return bytes(value)
 
 

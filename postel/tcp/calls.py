@@ -32,18 +32,18 @@ from postel.wire.address import is_unspecified
 
 def why_closed(tcb: Tcb) -> TcpError:
     """What a call in CLOSED raises: an exception of its own, that says what ended the connection."""
-    return ConnectionDoesNotExist() if tcb.error is None else renewed(tcb.error)
+    return ConnectionDoesNotExist("", str(tcb.remote)) if tcb.error is None else renewed(tcb.error)
 
 
 def open_passive(tcb: Tcb, now: int) -> None:
     if tcb.state is not CLOSED:  # EP-OPEN-5, MUST-41
-        raise ConnectionAlreadyExists
+        raise ConnectionAlreadyExists("", str(tcb.remote))
     tcb.enter(LISTEN, now)  # EP-OPEN-1
 
 
 def open_active(tcb: Tcb, now: int) -> None:
     if tcb.state not in (CLOSED, LISTEN):  # EP-OPEN-5
-        raise ConnectionAlreadyExists
+        raise ConnectionAlreadyExists("", str(tcb.remote))
     if tcb.remote.port == 0 or is_unspecified(tcb.remote.address):
         raise RemoteUnspecified
     tcb.opening.is_passive = False  # MUST-11
@@ -78,7 +78,7 @@ def _require_sending(tcb: Tcb, now: int) -> None:
     if tcb.state is LISTEN:  # EP-SEND-2
         open_active(tcb, now)
     if not may_send(tcb):  # EP-SEND-5, RFC9293-3.6-2
-        raise ConnectionClosing
+        raise ConnectionClosing("", str(tcb.remote))
 
 
 def may_send(tcb: Tcb) -> bool:
@@ -139,7 +139,7 @@ def close(tcb: Tcb, now: int) -> None:
         tcb.delete(None, now)
         return
     if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) or (tcb.state is CLOSE_WAIT and tcb.snd.fin_is_queued):  # EP-CLOSE-8
-        raise ConnectionClosing
+        raise ConnectionClosing("", str(tcb.remote))
     if tcb.state is ESTABLISHED or (
         tcb.state is SYN_RECEIVED and tcb.snd.buffer.size == 0 and not tcb.opening.is_fast
     ):  # EP-CLOSE-5, EP-CLOSE-4
@@ -172,7 +172,7 @@ def abort(tcb: Tcb, now: int) -> None:
     is_told = tcb.state in (SYN_RECEIVED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, CLOSE_WAIT)
     error: TcpError | None = None if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) else ConnectionAborted()  # EP-ABORT-5: "ok"
     if tcb.state in (LISTEN, SYN_SENT):  # EP-ABORT-2, EP-ABORT-3
-        error = ConnectionReset()
+        error = ConnectionReset("the program gave up")
     tcb.was_aborted = True
     tcb.delete(error, now)
     if is_told:  # EP-ABORT-4

@@ -282,6 +282,7 @@ class Connection:
         if hard and not tcb.is_synchronized:  # SHLD-26
             tcb.delete(error, now)
         else:  # MUST-56, SHLD-25
+            error = error.about(tcb.subject)
             error.told_at = now
             tcb.error = error  # if the connection times out, this may be why
             tcb.trouble(error)

@@ -197,7 +197,7 @@ class Tcb(Holder):
 
     def trouble(self, error: TcpError) -> None:
         """MUST-47: a soft error, told and survived. One that waits to be told isn't added again, and of very many kinds the latest wait."""
-        event = Trouble(error)
+        event = Trouble(error.about(self.subject))
         if self.config.reports and event not in self.events:
             if len(self.events) >= MOST_EVENTS:
                 first = [isinstance(waiting, Trouble) for waiting in self.events].index(True)
@@ -206,6 +206,8 @@ class Tcb(Holder):
 
     def delete(self, error: TcpError | None, now: int) -> None:
         """The RFC's "delete the TCB, enter the CLOSED state". What was received in order stays readable; everything else goes."""
+        if error is not None:
+            error = error.about(self.subject)
         self.error = error
         if self.opening.fast_open is not None:
             self.opening.fast_open.failed(error, now, was_silent=self.snd.retransmissions > 0)
@@ -214,6 +216,12 @@ class Tcb(Holder):
         self.let_text_go()
         self.enter(CLOSED, now)
         self.events += (Closed(error),)
+
+    @property
+    def subject(self) -> str:
+        """What the text of an error of this connection begins with: ``connect to 10.0.0.2:80`` while an active OPEN isn't complete."""
+        is_opening = self.state is SYN_SENT or (self.state is SYN_RECEIVED and not self.opening.is_passive)
+        return f"connect to {self.remote}" if is_opening else str(self.remote)
 
     def ensure_deleted(self, error: TcpError | None, now: int) -> None:
         """As `delete`, also where a timer has ended the connection and its host has not looked at it since."""

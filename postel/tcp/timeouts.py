@@ -36,7 +36,7 @@ def _timed_out(tcb: Tcb) -> ConnectionTimedOut:
     reason = tcb.error
     if reason is None or reason.told_at < tcb.timers.due(USER) - tcb.user_timeout:
         return ConnectionTimedOut()
-    error = ConnectionTimedOut(f"{ConnectionTimedOut.text}: {reason.strerror}")
+    error = ConnectionTimedOut(f"{ConnectionTimedOut.text}: {reason.detail}")
     error.__cause__ = reason
     return error
 

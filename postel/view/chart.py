@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape
 
+from postel.errors import ArgumentError
 from postel.tcp.connection import Connection
 from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED
@@ -132,9 +133,9 @@ class _Panel:
 
 
 def render(samples: Sequence[Sample], *, title: str = "Congestion control") -> str:
-    """An SVG document; its colours follow the reader's choice of light or dark. Raises ValueError where there are no samples."""
+    """An SVG document; its colours follow the reader's choice of light or dark. Raises ArgumentError where there are no samples."""
     if not samples:
-        raise ValueError("no samples: did the sampler watch a connection, and did a segment of it pass?")
+        raise ArgumentError("samples", samples, "one or more: did the sampler watch a connection, and did a segment of it pass?")
     span = (samples[0].when, max(samples[-1].when, samples[0].when + MILLISECOND))
     largest = max(max(sample.window, sample.threshold, sample.flight) for sample in samples)
     upper = _Panel(_UPPER, span, largest, 1024, "KiB")

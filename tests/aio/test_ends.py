@@ -392,7 +392,7 @@ def test_soft_error_that_the_connection_has_survived_is_no_reason() -> None:
 
     error = run(main(), ending.world)
     assert error is not None
-    assert (str(error), error.__cause__) == ("[Errno 110] connection aborted due to user timeout", None)
+    assert (str(error), error.__cause__) == ("[Errno 110] 10.0.0.2:80: connection aborted due to user timeout", None)
 
 
 # A link that ends

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import pytest
 
 from postel.aio import Network
-from postel.aio.resolver import NotResolved, Resolver, server
+from postel.aio.resolver import Resolver, server
 from postel.cli.network.nameserver import Answer, NameServer, alias, host
-from postel.errors import ArgumentError
+from postel.errors import ArgumentError, NotResolved
 from postel.sim import World, dropping
 from postel.sim.loop import Loop, run
 from postel.times import MILLISECOND, SECOND

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from postel import cli
-from postel.aio.resolver import NotResolved, Resolver
+from postel.aio.resolver import Resolver
 from postel.cli.http import client, fetch
 from postel.cli.http.fetch import Fetch, Visit
 from postel.cli.network.nameserver import Answer, NameServer, host
-from postel.errors import ConnectionRefused
+from postel.errors import ConnectionRefused, NotResolved
 from postel.sim import World
 from postel.sim.loop import Loop, run
 from postel.times import MILLISECOND, SECOND
@@ -136,8 +136,8 @@ def test_tls_in_the_lab_takes_somebody_who_makes_certificates() -> None:
         (["http://nowhere.invalid/"], "postel: there is no name nowhere.invalid\n"),
         (["--loss", "100%"], "postel: name server 10.0.0.53:53 doesn't answer\n"),
         (["http://www.example.org/absent"], "postel: the server answered 404\n"),
-        (["http://10.0.0.80/", "--loss", "100%"], "postel: connection aborted due to user timeout\n"),
-        (["http://10.0.0.53/"], "postel: connection refused\n"),
+        (["http://10.0.0.80/", "--loss", "100%"], "postel: connect to 10.0.0.80:80: connection aborted due to user timeout\n"),
+        (["http://10.0.0.53/"], "postel: connect to 10.0.0.53:80: connection refused\n"),
     ],
 )
 def test_what_fails_is_told_in_a_line(capfd: Capture, arguments: list[str], complaint: str) -> None:

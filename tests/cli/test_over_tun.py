@@ -118,7 +118,7 @@ def test_postel_gets_what_the_kernel_serves(namespace: Namespace, site: Path) ->
     absent = namespace.postel("get", "http://10.7.0.1:8000/absent", *options)
     assert (absent.returncode, absent.stderr) == (1, b"postel: the server answered 404\n")
     refused = namespace.postel("get", "http://10.7.0.1:8001/", *options)
-    assert (refused.returncode, refused.stderr) == (1, b"postel: connection refused\n")
+    assert (refused.returncode, refused.stderr) == (1, b"postel: connect to 10.7.0.1:8001: connection refused\n")
 
 
 NAME_SERVER = """

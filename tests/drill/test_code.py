@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postel.drill import code
-from postel.drill.failure import Failure, ScriptError
+from postel.errors import ScriptError, ScriptFailed
 
 NAMES = {"tcpi_rto": 200_000, "tcpi_unacked": 3, "zero": 0}
 ATOMS = st.sampled_from(["0", "1", "7", "-3", "2.5", "True", "None", *NAMES])
@@ -73,10 +73,10 @@ def test_what_is_not_run_is_an_error_of_the_script(text: str) -> None:
     "text", ["not " * 5000 + "1", "(" * 5000 + "1" + ")" * 5000, "9" * 5000, "0" + "+1" * 5000, "[" * 150 + "]" * 150, "\0"]
 )
 def test_no_assertion_is_too_deep_or_too_long(text: str) -> None:
-    with contextlib.suppress(ScriptError, Failure):
+    with contextlib.suppress(ScriptError, ScriptFailed):
         code.execute(f"assert {text}", {}, 1)
 
 
 def test_an_assertion_that_fails_tells_the_variables() -> None:
-    with pytest.raises(Failure, match="tcpi_unacked = 3"):
+    with pytest.raises(ScriptFailed, match="tcpi_unacked = 3"):
         code.execute("assert tcpi_unacked == +4", dict(NAMES), 1)

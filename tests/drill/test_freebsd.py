@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from postel.drill import Outcome, Profile, parse, run
-from postel.drill.failure import ScriptError
+from postel.errors import ScriptError
 from tests.drill.suites import FREEBSD, classes
 
 pytestmark = pytest.mark.skipif(not FREEBSD.is_dir(), reason="the suite isn't here")

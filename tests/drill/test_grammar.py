@@ -2,9 +2,9 @@
 
 import pytest
 
-from postel.drill.failure import ScriptError
 from postel.drill.grammar import parse
 from postel.drill.script import ANY, Anchor, Call, Code, Command, Datagram, Either, Icmp, Name, Network, Option, Packet, When
+from postel.errors import ScriptError
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK, AE, CWR, ECE, FIN, PSH, SYN
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from postel.drill.failure import ScriptError
 from postel.drill.lexer import END_OF_SCRIPT, tokens
+from postel.errors import ScriptError
 
 
 def words(text: str, *defined: str) -> list[tuple[str, int]]:

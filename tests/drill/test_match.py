@@ -2,12 +2,12 @@
 
 import pytest
 
-from postel.drill.failure import Failure
 from postel.drill.flow import REMOTE_ISN, Flow
 from postel.drill.grammar import parse
 from postel.drill.match import Arrived, check, flags_text, options_of, text
 from postel.drill.octets import segment
 from postel.drill.script import Packet
+from postel.errors import ScriptFailed
 from postel.wire import ip
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, SYN, Segment, encode_for
@@ -70,7 +70,7 @@ def test_the_same(line: str) -> None:
     ],
 )
 def test_another(line: str, field: str) -> None:
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(ScriptFailed) as caught:
         check(expectation(line), arrived(), flow(), 7)
     assert (caught.value.field, caught.value.line) == (field, 7)
 
@@ -78,7 +78,7 @@ def test_another(line: str, field: str) -> None:
 def test_options_are_compared_with_order_and_padding() -> None:
     check(expectation("> . 1:1(0) ack 1 <nop,nop,sack 5:9>"), arrived(sack=((5, 9),)), flow(), 1)
     for wrong in ("", "<sack 5:9,nop,nop>", "<nop,nop,sack 5:8>", "<sack 5:9>", "<eol,nop,sack 5:9>"):
-        with pytest.raises(Failure, match="options"):
+        with pytest.raises(ScriptFailed, match="options"):
             check(expectation("> . 1:1(0) ack 1 " + wrong), arrived(sack=((5, 9),)), flow(), 1)
 
 
@@ -88,18 +88,18 @@ def test_the_order_of_accurate_counters_counts() -> None:
     check(expectation("> . 1:1(0) ack 1 <ECN e0b 1 ceb 2>"), made, flow(), 1)
     assert text(made, flow()) == "> . 1:1(0) ack 1 win 1000 <ECN e0b 1 ceb 2>"
     for wrong in ("e1b 1 ceb 2", "e0b 1", "e0b 1 ceb 3"):
-        with pytest.raises(Failure, match="options"):
+        with pytest.raises(ScriptFailed, match="options"):
             check(expectation(f"> . 1:1(0) ack 1 <ECN {wrong}>"), made, flow(), 1)
 
 
 def test_text_is_zeros() -> None:
     check(expectation("> . 1:3(2) ack 1"), arrived(bytes(2)), flow(), 1)
-    with pytest.raises(Failure, match="payload"):
+    with pytest.raises(ScriptFailed, match="payload"):
         check(expectation("> . 1:3(2) ack 1"), arrived(b"\0a"), flow(), 1)
 
 
 def test_the_ack_field_counts_without_its_flag_too() -> None:
-    with pytest.raises(Failure, match="ack"):
+    with pytest.raises(ScriptFailed, match="ack"):
         check(expectation("> S 1:1(0)"), arrived(flags=SYN), flow(), 1)
 
 

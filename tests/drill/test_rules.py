@@ -5,8 +5,8 @@ import re
 import pytest
 
 from postel.drill import Profile, parse, run
-from postel.drill.failure import Failure
 from postel.drill.rules import FIELDS, OPTIONS, RULES, Cause, name
+from postel.errors import ScriptFailed
 from postel.tcp.state import ESTABLISHED, State
 
 OPENED = """0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
@@ -98,7 +98,7 @@ def test_by_field(lines: str, rule: str) -> None:
     ],
 )
 def test_by_option(expected: str, actual: str, rule: str) -> None:
-    assert name(Failure(1, "options", expected, actual), Cause(ESTABLISHED, "text", 0)).startswith(rule)
+    assert name(ScriptFailed(1, "options", expected, actual), Cause(ESTABLISHED, "text", 0)).startswith(rule)
 
 
 def test_every_state_has_a_rule_for_every_arrival() -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from postel.drill import Outcome, Profile, ScriptError, parse, run
+from postel.drill import Outcome, Profile, parse, run
 from postel.drill.report import explain
+from postel.errors import ScriptError
 from tests.drill.suites import LINUX, OWN, labelled
 
 ESTABLISHED = """0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3

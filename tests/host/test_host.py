@@ -241,7 +241,9 @@ def test_an_aborted_connection_sends_its_reset_before_it_goes(pair: Pair):
 def test_a_refused_connection(pair: Pair):
     client = pair.left.connect("10.0.0.2", 81, pair.now)
     pair.pump()
-    assert [str(event.error) for subject, event in pair.events if subject is client] == ["[Errno 111] connection refused"]
+    assert [str(event.error) for subject, event in pair.events if subject is client] == [
+        "[Errno 111] connect to 10.0.0.2:81: connection refused"
+    ]
     assert list(pair.left.connections()) == []
 
 

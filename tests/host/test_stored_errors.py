@@ -82,7 +82,7 @@ def test_each_call_raises_an_exception_of_its_own(end: Any, call: Any) -> None:
         with pytest.raises(TcpError) as caught:
             call(connection, now)
         raised.append(caught.value)
-    reason = connection.error or errors.ConnectionDoesNotExist()
+    reason = connection.error or errors.ConnectionDoesNotExist("", str(connection.remote))
     assert {(type(error), error.errno, error.strerror, str(error)) for error in raised} == {
         (type(reason), reason.errno, reason.strerror, str(reason))
     }

@@ -6,9 +6,10 @@ import time
 import pytest
 
 from postel.aio import Network
+from postel.errors import NothingLeft
 from postel.host.host import Host
 from postel.sim import World, dropping
-from postel.sim.loop import Loop, NothingLeft, run
+from postel.sim.loop import Loop, run
 from postel.times import HOUR, MILLISECOND, SECOND
 from postel.view import Trace
 

@@ -128,7 +128,7 @@ def test_some_are_chosen_before_there_is_a_connection(where: str, name: str, num
     assert (getattr(options.current(), field), told(options, name)) == (value, expected)
 
 
-@pytest.mark.parametrize("name", [*{row[0] for row in BEFORE}, "TCP_CONGESTION"])
+@pytest.mark.parametrize("name", [*sorted({row[0] for row in BEFORE}), "TCP_CONGESTION"])
 def test_and_not_on_one_that_lives(name: str) -> None:
     options = options_of("connected")
     before = options.current()

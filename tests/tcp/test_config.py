@@ -81,7 +81,7 @@ def test_memory_counts_and_refuses() -> None:
 def test_an_event_says_what_it_is() -> None:
     assert repr(OPENED) == "Opened()"
     assert repr(Closed()) == "Closed()"
-    assert repr(Closed(ConnectionReset())) == "Closed(ConnectionReset(104, 'connection reset'))"
+    assert repr(Closed(ConnectionReset())) == "Closed(ConnectionReset(104, 'connection reset by peer'))"
     assert repr(Trouble(HostUnreachable("a"))) == "Trouble(HostUnreachable(113, 'a'))"
 
 

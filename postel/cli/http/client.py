@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
 from postel.cli.http.messages import LARGEST, number, valid_host
-from postel.errors import ArgumentError, PostelError
+from postel.errors import ArgumentError
 from postel.wire import address
 
 LONGEST_HEAD: Final = 64 << 10
@@ -20,7 +20,7 @@ _MOST_INTERIM: Final = 100  # responses with 1xx
 _WITHOUT_BODY: Final = (204, 304)
 
 
-class BadResponse(PostelError):
+class BadResponse(Exception):
     """The server doesn't speak HTTP, or stopped halfway."""
 
 
