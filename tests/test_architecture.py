@@ -3,6 +3,7 @@
 import ast
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,32 @@ def test_what_a_module_exports_exists_and_is_explained(name: str) -> None:
     for exported in getattr(module, "__all__", ()):
         value = getattr(module, exported)
         assert not isinstance(value, type) or value.__doc__, f"{name}.{exported} has no docstring"
+
+
+CORE = [path for folder in ("wire", "tcp", "host") for path in sorted((ROOT / "postel" / folder).rglob("*.py"))]
+
+
+def test_the_core_calls_nothing_that_a_property_gives() -> None:
+    """mypyc makes ``config.controller(…)`` a call of the property's own function, and the class comes back, not an object of it."""
+    nodes = [(path, node) for path in CORE for node in ast.walk(tree(path))]
+    properties = [
+        node.name
+        for _, node in nodes
+        if isinstance(node, ast.FunctionDef)
+        and any(isinstance(decorator, ast.Name) and decorator.id == "property" for decorator in node.decorator_list)
+        and node.returns is not None
+        and {"type", "Callable"} & {name.id for name in ast.walk(node.returns) if isinstance(name, ast.Name)}
+    ]
+    calls = [(name_of(path), node.func.attr) for path, node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    assert properties
+    assert [call for call in calls if call[1] in properties] == []
+
+
+def test_the_tcb_is_the_core_s_own() -> None:
+    """One place sets what no program may choose: initial sequence numbers as a broken stack would have them."""
+    others = [path for path in SOURCES if path not in CORE and path.parent.name != "testing"]
+    lines = [(name_of(path), line.strip()) for path in others for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [name for name, line in lines if re.search(r"\._?tcb\b", line)] == ["postel/lab/front.py"]
 
 
 def loaded_by(statement: str) -> set[str]:
