@@ -206,7 +206,7 @@ def test_a_share_of_ones_own() -> None:
     check_congestion(Cubic, share=0.7, seeds=[7])
 
 
-@pytest.mark.parametrize("factory", ["vegas", None, int])
+@pytest.mark.parametrize("factory", ["no-such", None, int])
 def test_what_is_no_controller_is_refused(factory: Any) -> None:
     with pytest.raises(ArgumentError, match="congestion is "):
         check_congestion(factory)

@@ -1,7 +1,7 @@
 """The names of controllers: what `Config(congestion="bbr")` and a command line mean.
 
-There is one table for each process. It holds Reno, CUBIC and BBR from the start; `register` adds to it, and nothing takes a name away, so
-that a name means the same class for as long as the process lives. Register when the module of the controller is imported.
+There is one table for each process. It holds Reno, CUBIC and BBR from the start; `register` adds to it, and nothing takes a name away.
+Register where the module of the controller is imported. A `Config` keeps the class that the name stood for when it was made.
 """
 
 from typing import Final
@@ -19,7 +19,7 @@ def register(name: str, controller: type[Congestion]) -> None:
     """Let ``name`` stand for ``controller``, a subclass of `Congestion`, in this process.
 
     A name is lower-case ASCII letters, digits, ``-`` and ``_``, and begins with a letter: what every command line and file can carry.
-    Registering the same class under its name again changes nothing.
+    A class that was defined anew, as when its module is loaded again, replaces the one before.
 
     Raises `ArgumentError` for another kind of name, for what is no subclass, and for a name that stands for another class already.
     """
@@ -27,8 +27,10 @@ def register(name: str, controller: type[Congestion]) -> None:
         raise ArgumentError("name", name, "a text of a-z, 0-9, '-' and '_' that begins with a letter")
     if not isinstance(controller, type) or not issubclass(controller, Congestion):
         raise ArgumentError("controller", controller, "a subclass of postel.congestion.Congestion")
-    if _CONTROLLERS.setdefault(name, controller) is not controller:
-        raise ArgumentError("name", name, f"a name that doesn't stand for {_CONTROLLERS[name].__name__} already")
+    before = _CONTROLLERS.get(name, controller)
+    if (before.__module__, before.__qualname__) != (controller.__module__, controller.__qualname__):
+        raise ArgumentError("name", name, f"a name that doesn't stand for {before.__name__} already")
+    _CONTROLLERS[name] = controller
 
 
 def registered() -> tuple[str, ...]:

@@ -34,7 +34,16 @@ def test_a_name_of_ones_own() -> None:
     register("registered-here", Mine)
 
 
-def test_a_name_means_the_same_class_for_ever() -> None:
+def test_a_class_that_is_defined_anew_replaces_the_one_before() -> None:
+    first, second = (type("Anew", (Reno,), {}) for _ in range(2))
+    register("anew", first)
+    before = Config(congestion="anew")
+    register("anew", second)
+    assert Config(congestion="anew").congestion is second
+    assert before.congestion is first
+
+
+def test_a_name_that_is_taken() -> None:
     register("taken", Mine)
     with pytest.raises(ArgumentError, match="name is 'taken'; allowed: a name that doesn't stand for Mine already"):
         register("taken", Other)
@@ -42,8 +51,8 @@ def test_a_name_means_the_same_class_for_ever() -> None:
 
 
 def test_an_unknown_name_is_told_the_known() -> None:
-    with pytest.raises(ArgumentError, match=r"congestion is 'vegas'; allowed: one of bbr, cubic, .*reno.*, or a subclass"):
-        Config(congestion="vegas")
+    with pytest.raises(ArgumentError, match=r"congestion is 'no-such'; allowed: one of bbr, cubic, .*reno.*, or a subclass"):
+        Config(congestion="no-such")
 
 
 @pytest.mark.parametrize("name", ["", "Mine", "1st", "-mine", "my own", "mine\n", "ß", "mine=1", 5, None])
