@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 from postel.errors import require_number
+from postel.links.course import ANY_BIT
 from postel.times import NEVER
 
 BY_PATH: Final = -1  # as the path would have it
-ANY_BIT: Final = -2  # one that the dice choose
 _MOST_COPIES: Final = 1 << 16
 _LAST_BIT: Final = 8 * 65535 - 1  # of the longest packet
 
