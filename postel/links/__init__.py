@@ -10,12 +10,17 @@ A link of your own subclasses `Link`: `postel.links.contract` says what its meth
 
 from postel.errors import LinkClosed, LinkDown, LinkError
 from postel.links.contract import Link, Offloading
+from postel.links.held import Delayed, Faulty, Shaped
 from postel.links.memory import MemoryLink, OffloadingMemoryLink, pair
 from postel.links.observer import Observed, PacketObserver
+from postel.links.pushed import PushedLink
+from postel.links.recorder import PacketFile, Recorder
 from postel.links.tun import OffloadingTun, Tun, attach_tun, inherit_tun
 from postel.wire.parcel import Parcel
 
 __all__ = [
+    "Delayed",
+    "Faulty",
     "Link",
     "LinkClosed",
     "LinkDown",
@@ -25,8 +30,12 @@ __all__ = [
     "Offloading",
     "OffloadingMemoryLink",
     "OffloadingTun",
+    "PacketFile",
     "PacketObserver",
     "Parcel",
+    "PushedLink",
+    "Recorder",
+    "Shaped",
     "Tun",
     "attach_tun",
     "inherit_tun",

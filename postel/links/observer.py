@@ -22,12 +22,13 @@ class Observed(Around):
     """A link around another one, ``link``, that tells ``observer`` of each packet. It changes none of them.
 
     Where ``link`` does a part of the work (`Offloading`), parcels pass as they are: the observer is told the packets that a
-    wire would carry for them, one after another.
+    wire would carry for them, one after another; with ``joined`` each parcel as one packet, as a capture on a Linux host shows it.
     """
 
-    def __init__(self, link: Link, observer: PacketObserver) -> None:
+    def __init__(self, link: Link, observer: PacketObserver, *, joined: bool = False) -> None:
         super().__init__(link)
         self._observer = observer
+        self._packets_of = _joined if joined else finished
 
     def receive(self, now: int) -> bytes | None:
         packet = super().receive(now)
@@ -38,7 +39,7 @@ class Observed(Around):
     def receive_parcel(self, now: int) -> Parcel | None:
         parcel = super().receive_parcel(now)
         if parcel is not None:
-            for packet in finished(parcel):
+            for packet in self._packets_of(parcel):
                 self._observer.packet_arrived(packet, now)
         return parcel
 
@@ -47,6 +48,11 @@ class Observed(Around):
         return super().send(packet, next_hop, now)
 
     def send_parcel(self, parcel: Parcel, next_hop: bytes, now: int) -> bool:
-        for packet in finished(parcel):
+        for packet in self._packets_of(parcel):
             self._observer.packet_sent(packet, now)
         return super().send_parcel(parcel, next_hop, now)
+
+
+def _joined(parcel: Parcel) -> list[bytes]:
+    """The parcel as one packet, its checksum computed."""
+    return finished(Parcel(parcel.head, parcel.text, start=parcel.start, field=parcel.field))

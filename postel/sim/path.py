@@ -10,8 +10,8 @@ A path that tells of congestion marks what is ECN-capable, and loses what isn't 
 from random import Random
 from typing import Final
 
-from postel.links.course import HOLD, QUEUE, Bottleneck, Chances, Travel, chance, count
-from postel.sim.rules import ANY_BIT, BY_PATH, PASS, Verdict
+from postel.links.course import ANY_BIT, HOLD, QUEUE, Bottleneck, Chances, Travel, chance, count
+from postel.sim.rules import BY_PATH, PASS, Verdict
 from postel.times import MILLISECOND
 from postel.wire import checksum, ip
 

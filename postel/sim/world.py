@@ -14,8 +14,9 @@ from postel.host import orphans
 from postel.host.datagrams import DatagramSocket
 from postel.host.host import Host, HostEvent
 from postel.host.listener import Listener
+from postel.links.course import QUEUE
 from postel.links.observer import PacketObserver
-from postel.sim.path import QUEUE, Path
+from postel.sim.path import Path
 from postel.sim.rules import BY_PATH, PASS, Rule, Verdict
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection

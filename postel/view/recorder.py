@@ -2,6 +2,7 @@
 
 from typing import BinaryIO, Final
 
+from postel.links import pcapng as blocks
 from postel.tcp.state import CLOSED, TIME_WAIT
 from postel.view import pcapng
 from postel.view.trace import Trace
@@ -40,7 +41,7 @@ class Recorder(Trace):
         self.error: OSError | None = None  # why nothing more is written
         self._written = 0
         self._now = 0
-        self._write(pcapng.header())
+        self._write(blocks.header())
 
     def packet_sent(self, octets: bytes, now: int) -> None:
         self._settle(now)
@@ -54,7 +55,7 @@ class Recorder(Trace):
     def finish(self) -> None:
         """Write what waits, and how many packets were left out. The file is the caller's to close."""
         self._settle(self._now)
-        self._write(pcapng.statistics(self._now + self._epoch, self._written + self.left_out, self.left_out))
+        self._write(blocks.statistics(self._now + self._epoch, self._written + self.left_out, self.left_out))
 
     def _settle(self, now: int) -> None:
         """Nothing more will be known of the packets until now: write them, and forget them."""

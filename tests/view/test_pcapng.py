@@ -9,6 +9,7 @@ from struct import unpack_from
 
 import pytest
 
+from postel.links import pcapng as kinds
 from postel.times import SECOND
 from postel.view import Trace, pcapng
 from postel.wire.segment import ACK, PSH
@@ -57,13 +58,13 @@ def written(trace: Trace, **settings: object) -> bytes:
 def test_each_packet_is_a_block_with_a_comment() -> None:
     trace = scene()
     section, interface, *packets = blocks(written(trace))
-    assert section[0] == pcapng.SECTION_HEADER
+    assert section[0] == kinds.SECTION_HEADER
     assert unpack_from("<IHHq", section[1]) == (0x1A2B3C4D, 1, 0, -1)
-    assert interface[0] == pcapng.INTERFACE_DESCRIPTION
-    assert unpack_from("<HHI", interface[1]) == (pcapng.LINKTYPE_RAW, 0, 0)
+    assert interface[0] == kinds.INTERFACE_DESCRIPTION
+    assert unpack_from("<HHI", interface[1]) == (kinds.LINKTYPE_RAW, 0, 0)
     assert options(interface[1][8:])[9] == b"\x06"
     for packet, (kind, body) in zip(trace.packets, packets, strict=True):
-        assert kind == pcapng.ENHANCED_PACKET
+        assert kind == kinds.ENHANCED_PACKET
         number, high, low, captured, original = unpack_from("<IIIII", body)
         assert (number, high << 32 | low, captured, original) == (0, packet.sent_at, len(packet.octets), len(packet.octets))
         assert body[20 : 20 + captured] == packet.octets

@@ -7,13 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from postel.host.host import Host
+from postel.links import pcapng as blocks
 from postel.times import SECOND
 from postel.view import Observers, Trace, pcapng
 from postel.view.capture import container
 from postel.view.recorder import Recorder
 
 NAMES = {"10.0.0.1": "client", "10.0.0.2": "server"}
-STATISTICS = len(pcapng.statistics(0, 0, 0))
+STATISTICS = len(blocks.statistics(0, 0, 0))
 
 
 class Busy:
@@ -142,6 +143,6 @@ def test_a_full_disk_is_no_trouble_for_the_host() -> None:
 
 @pytest.mark.parametrize("left_out", [0, 7])
 def test_the_last_block_is_well_formed(left_out: int) -> None:
-    block = pcapng.statistics(1 << 40, 9, left_out)
+    block = blocks.statistics(1 << 40, 9, left_out)
     assert len(block) % 4 == 0
     assert int.from_bytes(block[4:8], "little") == int.from_bytes(block[-4:], "little") == len(block)

@@ -1,0 +1,201 @@
+"""Links around another one that hold packets for a while, lose some, or change them: `Faulty`, `Delayed` and `Shaped`.
+
+Each has two sides, ``outgoing`` and ``incoming``, whose settings may be changed while packets pass (``link.outgoing.loss = 0.5``). They may
+be put around each other in any order: a packet that is sent meets the outermost first, one that arrives the innermost.
+"""
+
+from abc import ABC, abstractmethod
+from heapq import heappop, heappush
+from random import Random
+from typing import Final, Literal
+
+from postel.errors import ArgumentError, LinkDown, require_number
+from postel.links.around import Around
+from postel.links.contract import Link
+from postel.links.course import HOLD, QUEUE, Bottleneck, Chances, Travel
+from postel.times import NEVER
+
+Side = Literal["both", "outgoing", "incoming"]
+SIDES: Final = ("both", "outgoing", "incoming")
+_Held = tuple[int, int, bytes, bytes]  # when it is due, which in order, the packet, and its next hop
+
+
+class Way(ABC):
+    """What becomes of packets in one direction."""
+
+    lost = 0
+
+    @abstractmethod
+    def carry(self, packet: bytes, now: int) -> list[tuple[int, bytes]]:
+        """When the packet goes on, and as what: nothing when it is lost, twice when it is duplicated."""
+
+
+class Held(Around):
+    """Base class: a link that lets each packet go on when its `Way` says so. It takes packets alone, which an `Offloading` inner link is
+    given and gives whole."""
+
+    def __init__(self, link: Link, outgoing: Way, incoming: Way) -> None:
+        super().__init__(link)
+        self.largest = 0
+        self._ways = outgoing, incoming
+        self._leaving: list[_Held] = []
+        self._arriving: list[_Held] = []
+        self._order = 0
+
+    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        lost = self._ways[0].lost
+        self._hold(self._leaving, self._ways[0], packet, next_hop, now)
+        self._let_go(now)
+        return self._ways[0].lost == lost
+
+    def receive(self, now: int) -> bytes | None:
+        self._let_go(now)
+        while not self._arriving or self._arriving[0][0] > now:
+            packet = self.inner.receive(now)
+            if not packet:
+                return packet
+            self._hold(self._arriving, self._ways[1], packet, b"", now)
+        return heappop(self._arriving)[2]
+
+    def next_timeout(self) -> int:
+        first = self.inner.next_timeout()
+        if self._arriving:
+            first = min(first, self._arriving[0][0])
+        if self._leaving and self.inner.has_room:
+            first = min(first, self._leaving[0][0])
+        return first
+
+    def handle_timeout(self, now: int) -> None:
+        self.inner.handle_timeout(now)
+        self._let_go(now)
+
+    def statistics(self) -> dict[str, int]:
+        """Those of ``inner``; ``lost`` includes what was lost here, and ``held`` is how many packets are held now."""
+        figures = super().statistics()
+        lost = figures["lost"] + sum(way.lost for way in self._ways)
+        return {**figures, "lost": lost, "held": figures.get("held", 0) + len(self._leaving) + len(self._arriving)}
+
+    def close(self) -> None:
+        self._leaving.clear()
+        self._arriving.clear()
+        super().close()
+
+    def _hold(self, held: list[_Held], way: Way, packet: bytes, next_hop: bytes, now: int) -> None:
+        for due, octets in way.carry(packet, now):
+            self._order += 1
+            heappush(held, (due, self._order, octets, next_hop))
+
+    def _let_go(self, now: int) -> None:
+        """Send what is due. Where the device is switched off, or full, it is lost there."""
+        while self._leaving and self._leaving[0][0] <= now and self.inner.has_room:
+            _, _, packet, next_hop = heappop(self._leaving)
+            try:
+                self.inner.send(packet, next_hop, now)
+            except LinkDown:
+                self.lost += 1
+        self.has_room = self.inner.has_room
+
+
+class Faults(Chances, Travel, Way):
+    """One side of a `Faulty` link. ``duplicated``, ``reordered``, ``corrupted`` and ``lost`` count packets."""
+
+    def __init__(self, random: Random, loss: float, duplicate: float, corrupt: float, reorder: float, hold: int) -> None:
+        Chances.__init__(self, random, loss, duplicate, corrupt)
+        Travel.__init__(self, random, 0, 0, reorder, hold)
+        self.lost = 0
+
+    def carry(self, packet: bytes, now: int) -> list[tuple[int, bytes]]:
+        copies = self.copies()
+        if copies == 0:
+            self.lost += 1
+            return []
+        if self.is_corrupt():
+            packet = self.turned(packet)
+        return [(self.arrival(now), packet)] * copies
+
+
+class Faulty(Held):
+    """A link around another one, ``link``, that loses, duplicates, damages and reorders packets, as ``random`` has it.
+
+    ``loss``, ``duplicate``, ``corrupt`` and ``reorder`` are probabilities; a reordered packet is held for up to ``hold`` microseconds, and
+    others overtake it. ``side`` says which packets they are for: "outgoing", "incoming" or "both". What was lost by chance was sent as far
+    as the host can tell; it is counted.
+    """
+
+    outgoing: Faults
+    incoming: Faults
+
+    def __init__(
+        self,
+        link: Link,
+        random: Random,
+        *,
+        loss: float = 0.0,
+        duplicate: float = 0.0,
+        corrupt: float = 0.0,
+        reorder: float = 0.0,
+        hold: int = HOLD,
+        side: Side = "both",
+    ) -> None:
+        faults, none = (loss, duplicate, corrupt, reorder, hold), (0.0, 0.0, 0.0, 0.0, hold)
+        self.outgoing = Faults(random, *(faults if _is_for("outgoing", side) else none))
+        self.incoming = Faults(random, *(faults if _is_for("incoming", side) else none))
+        super().__init__(link, self.outgoing, self.incoming)
+
+    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        super().send(packet, next_hop, now)
+        return True
+
+
+class Delay(Travel, Way):
+    """One side of a `Delayed` link."""
+
+    def carry(self, packet: bytes, now: int) -> list[tuple[int, bytes]]:
+        return [(self.arrival(now), packet)]
+
+
+class Delayed(Held):
+    """A link around another one, ``link``, over which each packet takes ``delay`` microseconds longer, and up to ``jitter`` more as
+    ``random`` has it. The order stays. ``side`` says which packets are delayed: "outgoing", "incoming" or "both"."""
+
+    outgoing: Delay
+    incoming: Delay
+
+    def __init__(self, link: Link, delay: int, *, jitter: int = 0, random: Random | None = None, side: Side = "both") -> None:
+        if jitter and random is None:
+            raise ArgumentError("random", random, "a random.Random, where there is jitter")
+        dice = random or Random(0)
+        self.outgoing = Delay(dice, *((delay, jitter) if _is_for("outgoing", side) else (0, 0)), 0.0, 0)
+        self.incoming = Delay(dice, *((delay, jitter) if _is_for("incoming", side) else (0, 0)), 0.0, 0)
+        super().__init__(link, self.outgoing, self.incoming)
+
+
+class Shape(Bottleneck, Way):
+    """One side of a `Shaped` link."""
+
+    def carry(self, packet: bytes, now: int) -> list[tuple[int, bytes]]:
+        if self.is_full(now):
+            self.lost += 1
+            return []
+        return [(self.leaves(len(packet), now), packet)]
+
+
+class Shaped(Held):
+    """A link around another one, ``link``, that carries ``bandwidth`` bits a second. Packets wait in a queue of ``queue`` octets, and are
+    lost where it is full. ``side`` says which packets they are: "outgoing", "incoming" or "both", each with a queue of its own."""
+
+    outgoing: Shape
+    incoming: Shape
+
+    def __init__(self, link: Link, bandwidth: int, *, queue: int = QUEUE, side: Side = "both") -> None:
+        require_number("bandwidth", bandwidth, 1, NEVER, "1 bit a second or more")
+        self.outgoing = Shape(bandwidth if _is_for("outgoing", side) else 0, queue)
+        self.incoming = Shape(bandwidth if _is_for("incoming", side) else 0, queue)
+        super().__init__(link, self.outgoing, self.incoming)
+
+
+def _is_for(own: Side, side: Side) -> bool:
+    """Whether settings for ``side`` are for the side ``own``. Raises ArgumentError."""
+    if side not in SIDES:
+        raise ArgumentError("side", side, "both, outgoing or incoming")
+    return side in ("both", own)

@@ -1,0 +1,78 @@
+"""The blocks of a capture that Wireshark and tshark read (draft-ietf-opsawg-pcapng).
+
+::
+
+    Section Header │ Interface Description (raw IP, microseconds) │ Enhanced Packet … Enhanced Packet │ Interface Statistics
+"""
+
+from struct import Struct
+from typing import Final
+
+SECTION_HEADER: Final = 0x0A0D0D0A
+INTERFACE_DESCRIPTION: Final = 1
+INTERFACE_STATISTICS: Final = 5
+ENHANCED_PACKET: Final = 6
+LINKTYPE_RAW: Final = 101
+INBOUND: Final = 1  # of a packet's flags
+OUTBOUND: Final = 2
+_BYTE_ORDER_MAGIC: Final = 0x1A2B3C4D
+
+_OPT_END: Final = 0
+_OPT_COMMENT: Final = 1
+_SHB_USERAPPL: Final = 4
+_IF_NAME: Final = 2
+_IF_TSRESOL: Final = 9
+_EPB_FLAGS: Final = 2
+_ISB_RECEIVED: Final = 4
+_ISB_DROPPED: Final = 5
+_LONGEST_OPTION: Final = 0xFFFF
+
+_BLOCK: Final = Struct("<II")
+_OPTION: Final = Struct("<HH")
+_SECTION: Final = Struct("<IHHq")
+_INTERFACE: Final = Struct("<HHI")
+_PACKET: Final = Struct("<IIIII")
+_STATISTICS: Final = Struct("<III")
+_COUNT: Final = Struct("<Q")
+_FLAGS: Final = Struct("<I")
+
+
+def header() -> bytes:
+    section = _SECTION.pack(_BYTE_ORDER_MAGIC, 1, 0, -1) + _option(_SHB_USERAPPL, b"Postel") + _option(_OPT_END, b"")
+    microseconds = _option(_IF_TSRESOL, b"\x06")
+    interface = _INTERFACE.pack(LINKTYPE_RAW, 0, 0) + _option(_IF_NAME, b"postel") + microseconds + _option(_OPT_END, b"")
+    return _block(SECTION_HEADER, section) + _block(INTERFACE_DESCRIPTION, interface)
+
+
+def statistics(when: int, seen: int, left_out: int) -> bytes:
+    """The block that ends a capture of which packets may have been left out; ``when`` is in microseconds since 1970."""
+    counts = _option(_ISB_RECEIVED, _COUNT.pack(seen)) + _option(_ISB_DROPPED, _COUNT.pack(left_out))
+    said = _option(_OPT_COMMENT, f"{left_out} packets are left out".encode()) if left_out else b""
+    return _block(INTERFACE_STATISTICS, _STATISTICS.pack(0, when >> 32, when & 0xFFFFFFFF) + said + counts + _option(_OPT_END, b""))
+
+
+def enhanced_packet(octets: bytes, when: int, *, comment: str = "", direction: int = 0) -> bytes:
+    """The block of a packet that passed at ``when``, in microseconds since 1970; ``direction`` is INBOUND, OUTBOUND or 0."""
+    size = len(octets)
+    head = _PACKET.pack(0, when >> 32, when & 0xFFFFFFFF, size, size)
+    said = _option(_OPT_COMMENT, _cut(comment)) if comment else b""
+    flags = _option(_EPB_FLAGS, _FLAGS.pack(direction)) if direction else b""
+    end = _option(_OPT_END, b"") if said or flags else b""
+    return _block(ENHANCED_PACKET, head + _padded(octets) + said + flags + end)
+
+
+def _cut(text: str) -> bytes:
+    return text.encode()[:_LONGEST_OPTION].decode(errors="ignore").encode()
+
+
+def _option(code: int, value: bytes) -> bytes:
+    return _OPTION.pack(code, len(value)) + _padded(value)
+
+
+def _block(kind: int, body: bytes) -> bytes:
+    length = len(body) + 12
+    return _BLOCK.pack(kind, length) + body + length.to_bytes(4, "little")
+
+
+def _padded(octets: bytes) -> bytes:
+    return octets + bytes(-len(octets) % 4)

@@ -1,0 +1,62 @@
+"""A capture of what passes a link, for Wireshark and tshark."""
+
+from typing import BinaryIO
+
+from postel.errors import ArgumentError
+from postel.links import pcapng
+from postel.links.contract import Link
+from postel.links.observer import Observed, PacketObserver
+
+
+class PacketFile(PacketObserver):
+    """Writes the packets that it is told of into ``file``, in pcapng, as they pass.
+
+    ``epoch`` is the time of day, in microseconds since 1970, at which the link's clock stood at 0: in asyncio
+    ``time.time_ns() // 1000 - time.monotonic_ns() // 1000``. At most ``limit`` octets are written (0: no bound); ``left_out`` counts
+    packets that are not in the file, and ``error`` is the reason where it could not be written. The file is the caller's to close.
+    """
+
+    def __init__(self, file: BinaryIO, *, epoch: int = 0, limit: int = 0) -> None:
+        self._file = file
+        self._epoch = epoch
+        self._room = limit or 1 << 62
+        self.left_out = 0
+        self.error: OSError | None = None
+        self._write(pcapng.header())
+
+    def packet_sent(self, octets: bytes, now: int) -> None:
+        self._record(octets, now, pcapng.OUTBOUND)
+
+    def packet_arrived(self, octets: bytes, now: int) -> None:
+        self._record(octets, now, pcapng.INBOUND)
+
+    def _record(self, octets: bytes, now: int, direction: int) -> None:
+        block = pcapng.enhanced_packet(octets, self._epoch + now, direction=direction)
+        if self.left_out or self.error is not None or len(block) > self._room:
+            self.left_out += 1
+        else:
+            self._write(block)
+
+    def _write(self, block: bytes) -> None:
+        """Where the disk is full nothing more is written: the link must not suffer from it."""
+        self._room -= len(block)
+        rest = memoryview(block)
+        while rest and self.error is None:
+            try:
+                rest = rest[self._file.write(rest) :]  # a file without a buffer may take a part
+            except OSError as error:
+                self.error = error
+
+
+class Recorder(Observed):
+    """A link around another one, ``link``, that records what passes into ``file``, a binary file open for writing.
+
+    Recorded are the packets that a wire would carry; with ``joined``, each parcel of an `Offloading` link as one packet. ``epoch`` and
+    ``limit`` are those of `PacketFile`, which ``recording`` is.
+    """
+
+    def __init__(self, link: Link, file: BinaryIO, *, joined: bool = False, epoch: int = 0, limit: int = 0) -> None:
+        if not callable(getattr(file, "write", None)):
+            raise ArgumentError("file", file, "a binary file that is open for writing")
+        self.recording = PacketFile(file, epoch=epoch, limit=limit)
+        super().__init__(link, self.recording, joined=joined)
