@@ -14,6 +14,7 @@ from postel.drill.constants import CONSTANTS, SOCK_DGRAM, SOCK_STREAM, number, v
 from postel.drill.epoll import Poller
 from postel.errors import ScriptError
 from postel.sockets.options import LINGER
+from postel.sockets.table import system_number
 from postel.sockets.tcpinfo import fields, number_of, state_of
 from postel.tcp.state import State
 from postel.times import MILLISECOND
@@ -22,7 +23,6 @@ from postel.wire.address import Endpoint, to_text
 PATIENCE: Final = 500 * MILLISECOND  # with a call that isn't to block
 _START: Final = 2 * MILLISECOND  # until one that may has begun
 _NONBLOCKING: Final = os.O_NONBLOCK
-_MISSING: Final = {"SO_TIMESTAMP": 29, "SO_ZEROCOPY": 60, "IP_MTU_DISCOVER": 10}  # of Python's socket
 _REQUESTS: Final = {"SIOCINQ": termios.FIONREAD, "FIONREAD": termios.FIONREAD, "SIOCOUTQ": termios.TIOCOUTQ}
 
 _INFO: Final = 104  # octets of `tcp_info`, which every kernel has
@@ -260,7 +260,7 @@ def _address(end: Endpoint) -> tuple[str, int]:
 
 
 def _option(name: str) -> int:
-    found = getattr(socket, name, _MISSING.get(name))
-    if not isinstance(found, int):
+    found = system_number(name)
+    if found < 0:
         raise ScriptError(0, name, "this option isn't known")
     return found

@@ -91,16 +91,20 @@ OPTIONS: Final = (
 )
 
 # Linux's numbers of what some of Python's socket modules lack
-_LINUX: Final = {"SO_TIMESTAMP": 29, "IP_MTU_DISCOVER": 10, "TCP_FASTOPEN_CONNECT": 30}
+_LINUX: Final = {"SO_TIMESTAMP": 29, "SO_ZEROCOPY": 60, "IP_MTU_DISCOVER": 10, "TCP_FASTOPEN_CONNECT": 30}
 
 
-def _number_of(name: str) -> int:
+def system_number(name: str) -> int:
     """The number of a constant of the system, -1 where it has none."""
     return int(getattr(socket, name, _LINUX.get(name, -1) if sys.platform in ("linux", "emscripten") else -1))
 
 
 NAMED: Final = {option.name: option for option in OPTIONS}
-NUMBERED: Final = {(_number_of(option.level), _number_of(option.name)): option for option in OPTIONS if _number_of(option.name) >= 0}
+NUMBERED: Final = {
+    (system_number(option.level), number): option for option in OPTIONS if (number := system_number(option.name)) >= 0
+}
+    (system_number(option.level), system_number(option.name)): option for option in OPTIONS if system_number(option.name) >= 0
+}
 
 
 def named(name: str) -> Option:
