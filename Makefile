@@ -18,20 +18,31 @@ BIN := .venv/bin
 CORE := $(shell find postel/wire postel/tcp postel/host -name '*.py')
 COMPILED := build/compiled
 PMD := build/pmd
-LABELS := build/labels.json
+LABELS := $(CURDIR)/build/labels
 PARALLEL := -n 2 --dist worksteal
-# Real time, against the kernel and in a browser, and what compiles: one after another, and without the weight of coverage.
-SERIAL := $(sort $(dir $(wildcard tests/kernel/test_*.py tests/browser/test_*.py tests/packaging/test_*.py)))
+UNIT := tests/wire tests/tcp tests/host
+# Real time, in network namespaces; the rest of the suite runs on the compiled core, but for the unit tests' coverage, and what is read.
+KERNEL := tests/kernel
+APART := tests/packaging tests/browser
+PYTHONS := $(addprefix python-3.,11 12 13 14)
+# Two cores: as many of these run side by side. The output of each is kept together where this make can do that.
+SIDE_BY_SIDE := $(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 PACKETS := 10000000
 
-.PHONY: demo test check interpreted compliant compliance serial compiled pythons fuzz bench peers instructions compile wheels clean
+.PHONY: demo test check unit documents compliant compliance labels suite kernel apart counts pythons $(PYTHONS) \
+	fuzz bench peers instructions compile wheels clean
 .DELETE_ON_ERROR:
 
 demo: $(BIN)/python
 	@$(BIN)/python -m postel demo
 
-test: check interpreted compliant serial compiled pythons
+# The compiler and the unit tests take the longest, so they begin; what measures real time has the machine for itself.
+test: .venv/dev
+	$(SIDE_BY_SIDE) $(COMPILED)/stamp unit check documents
+	$(MAKE) --no-print-directory suite
+	$(SIDE_BY_SIDE) compliant apart counts pythons
+	$(MAKE) --no-print-directory kernel
 
 check: .venv/dev
 	$(BIN)/ruff check .
@@ -39,31 +50,49 @@ check: .venv/dev
 	$(BIN)/mypy --strict postel
 	$(BIN)/lint-imports --no-cache
 
-interpreted: .venv/dev
+# The unit tests of the core, as plain Python: they cover its branches by themselves.
+unit: .venv/dev
 	rm -rf build/coverage && mkdir -p build/coverage
-	POSTEL_LABELS=$(LABELS) $(BIN)/pytest $(PARALLEL) --cov --cov-report=term tests postel --doctest-modules $(addprefix --ignore=,$(SERIAL))
+	POSTEL_LABELS=$(LABELS)/unit.json $(BIN)/pytest -q --cov --cov-report=term $(UNIT)
 
-# The compliance page is of that run: still true, and no MUST open.
-compliant: interpreted
-	$(BIN)/python tools/compliance.py --check $(LABELS)
+# What is read: docstrings, README, docs and examples run, and the source keeps its rules.
+documents: .venv/dev
+	POSTEL_LABELS=$(LABELS)/documents.json $(BIN)/pytest -q --doctest-modules postel $(wildcard tests/*.py)
 
-compliance: interpreted
-	$(BIN)/python tools/compliance.py $(LABELS)
-
-serial: .venv/dev
-	$(if $(SERIAL),$(BIN)/pytest $(SERIAL))
-
-# The same tests once more, on the core as C: in a copy, so that the checkout stays plain Python.
-compiled: .venv/dev $(COMPILED)/stamp
-	rm -rf $(COMPILED)/tests && cp -Rp postel tests docs tools bench *.md LICENSE pyproject.toml $(COMPILED)
+# All tests on the core as C: in a copy, so that the checkout stays plain Python.
+suite: compile
+	rm -rf $(COMPILED)/tests && cp -Rp tests docs tools bench $(wildcard examples) *.md LICENSE pyproject.toml Makefile $(COMPILED)
 	cd $(COMPILED) && ../../$(BIN)/python -c 'import postel.tcp.connection as core; assert not core.__file__.endswith(".py"), core.__file__'
-	cd $(COMPILED) && ../../$(BIN)/pytest $(PARALLEL) tests \
-		--ignore=tests/test_architecture.py --ignore=tests/cli $(addprefix --ignore=,$(SERIAL))
-	$(BIN)/pytest -rs tests/packaging/test_instructions.py
+	cd $(COMPILED) && POSTEL_LABELS=$(LABELS)/suite.json ../../$(BIN)/pytest -q $(PARALLEL) tests \
+		$(addprefix --ignore=,$(KERNEL) $(APART) $(wildcard tests/*.py))
 
-# asyncio's insides differ from one Python to the next; those that aren't here are skipped.
-pythons: .venv/dev
-	tools/pythons $(BIN)/python
+# The compliance page is of those runs: still true, and no MUST open.
+compliant: .venv/dev
+	$(BIN)/python tools/compliance.py --check $(LABELS)/*.json
+
+labels: unit documents suite
+
+compliance: labels
+	$(BIN)/python tools/compliance.py $(LABELS)/*.json
+
+# The kernel's clock is real. Each test has a network namespace of its own, so two may run at once.
+kernel: .venv/dev compile
+	rm -rf $(COMPILED)/tests && cp -Rp tests tools bench pyproject.toml $(COMPILED)
+	cd $(COMPILED) && ../../$(BIN)/pytest -q $(PARALLEL) $(KERNEL)
+
+# What pip makes of the source, and the lab's page in a browser.
+apart: .venv/dev
+	$(BIN)/pytest -q $(APART) --ignore=tests/packaging/test_instructions.py
+
+# Instructions are counted on the compiled core, whatever else the machine does meanwhile.
+counts: .venv/dev compile
+	$(BIN)/pytest -q -rs tests/packaging/test_instructions.py
+
+# The other Pythons, as far as they are found here: asyncio's insides differ from one to the next.
+pythons: $(PYTHONS)
+
+$(PYTHONS): python-%: .venv/dev
+	tools/pythons $(BIN)/python $*
 
 # A part of it is in the suite.
 fuzz: .venv/dev compile
@@ -98,7 +127,7 @@ wheels: .venv/dev
 $(COMPILED)/stamp: $(CORE) setup.py .venv/dev
 	rm -rf $(COMPILED)/postel $(COMPILED)/*.so && mkdir -p $(COMPILED)
 	cp -Rp postel setup.py pyproject.toml README.md $(COMPILED)
-	cd $(COMPILED) && POSTEL_COMPILE=1 ../../$(BIN)/python setup.py -q build_ext --inplace >build.log 2>&1 || (cat build.log && false)
+	cd $(COMPILED) && POSTEL_COMPILE=1 ../../$(BIN)/python setup.py -q build_ext --inplace -j2 >build.log 2>&1 || (cat build.log && false)
 	touch $@
 
 $(BIN)/python:

@@ -13,7 +13,8 @@ from hypothesis import settings
 
 settings.register_profile("developer", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True, database=None)
-settings.load_profile("ci" if os.environ.get("CI") else "developer")
+settings.register_profile("brief", settings.get_profile("ci"), max_examples=10)  # for one Python of several
+settings.load_profile(os.environ.get("POSTEL_EXAMPLES") or ("ci" if os.environ.get("CI") else "developer"))
 
 NAMED = re.compile(r"(?:^test|_and)_(must|shld|may|rec|ep_[a-z]+)_(\d+(?:_and_\d+)*)(?![^_])")
 WORST_LAST = ("passed", "skipped", "failed")

@@ -1,9 +1,9 @@
 """Joins the rules of the RFCs with the code that names them and the tests that carry their labels, into the compliance page.
 
-    python tools/compliance.py build/labels.json             # writes docs/compliance.md and postel/cli/compliance.json
-    python tools/compliance.py --check build/labels.json     # fails where they are out of date, or a MUST is open without a reason
+    python tools/compliance.py build/labels/*.json             # writes docs/compliance.md and postel/cli/compliance.json
+    python tools/compliance.py --check build/labels/*.json     # fails where they are out of date, or a MUST is open without a reason
 
-``build/labels.json`` is what a run of the tests left behind, with POSTEL_LABELS=build/labels.json in its environment.
+Each file is what a run of tests left behind, with POSTEL_LABELS=FILE in its environment; several runs count as one.
 """
 
 import argparse
@@ -238,14 +238,14 @@ def data(rows: list[Rule]) -> str:
 
 def main(arguments: Iterable[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("labels", type=Path, help="what the run left: build/labels.json")
+    parser.add_argument("labels", type=Path, nargs="+", help="what each run left: build/labels/*.json")
     parser.add_argument("--check", action="store_true", help="write nothing; fail where the page is out of date")
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     options = parser.parse_args(list(arguments))
     root: Path = options.root
     answers = tomllib.loads((root / "tests/rfc/answers.toml").read_text(encoding="utf-8"))["answer"]
     requirements = tomllib.loads((root / "tests/rfc/requirements.toml").read_text(encoding="utf-8"))["requirement"]
-    run = json.loads(options.labels.read_text(encoding="utf-8"))
+    run = [test for path in options.labels for test in json.loads(path.read_text(encoding="utf-8"))]
     rows = joined(requirements, answers, mentions(root / "postel", root), run)
     wrong = faults(rows, answers)
     for path, text in ((root / "docs/compliance.md", page(rows)), (root / "postel/cli/compliance.json", data(rows))):

@@ -78,6 +78,16 @@ def rows(root: Path) -> dict[str, dict[str, object]]:
     return {row["id"]: row for row in json.loads((root / "postel/cli/compliance.json").read_text(encoding="utf-8"))["rules"]}
 
 
+def test_several_runs_count_as_one(root: Path) -> None:
+    assert told(root, GOOD) == 0
+    whole = rows(root)
+    parts = [root / "unit.json", root / "suite.json"]
+    parts[0].write_text(json.dumps(GOOD[3:]))
+    parts[1].write_text(json.dumps(GOOD[:5]))
+    assert compliance.main(["--root", str(root), *map(str, parts)]) == 0
+    assert rows(root) == whole
+
+
 def test_rules_code_and_tests_are_joined(root: Path) -> None:
     assert told(root, GOOD) == 0
     found = rows(root)
