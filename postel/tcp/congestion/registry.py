@@ -28,7 +28,7 @@ def register(name: str, controller: type[Congestion]) -> None:
     if not isinstance(controller, type) or not issubclass(controller, Congestion):
         raise ArgumentError("controller", controller, "a subclass of postel.congestion.Congestion")
     before = _CONTROLLERS.get(name, controller)
-    if (before.__module__, before.__qualname__) != (controller.__module__, controller.__qualname__):
+    if repr(before) != repr(controller):  # module and name: mypyc compiles no `__module__` of a class
         raise ArgumentError("name", name, f"a name that doesn't stand for {before.__name__} already")
     _CONTROLLERS[name] = controller
 
