@@ -26,7 +26,7 @@ from postel.tcp.observer import Observer
 from postel.tcp.state import State
 from postel.times import NEVER
 from postel.wire import checksum, ip, udp
-from postel.wire.address import Endpoint, is_unspecified, octets_of
+from postel.wire.address import Address, Endpoint, is_unspecified, octets_of
 from postel.wire.ip import Packet
 from postel.wire.parcel import Parcel, finished
 from postel.wire.segment import PROTOCOL, SYN, Segment, checksum_is_right, parse_leniently
@@ -47,6 +47,7 @@ class Host(Settings):
 
     ``addresses`` are as "10.7.0.2/24" or "fd00::2/64". ``secret`` is the only source of what nobody may guess.
 
+    ``gateway`` is the default router's address, or a tuple with one of each family (`Routes.add` of ``routes`` for others).
     ``any_address`` accepts packets to every unicast address, as a tunnel's end or a test wants it. ``memory_limit`` is what all
     connections may buffer together, in octets. ``orphan_limit`` is how many released connections may go on at once: one more ends the
     oldest. ``verify_checksums=False`` trusts the link with the segments' checksums.
@@ -60,6 +61,7 @@ class Host(Settings):
         config: Config = DEFAULT,
         observer: Observer | None = None,
         any_address: bool = False,
+        gateway: Address | tuple[Address, ...] = (),
         memory_limit: int = 256 * MEBIBYTE,
         orphan_limit: int = orphans.MOST,
         verify_checksums: bool = True,
@@ -71,6 +73,7 @@ class Host(Settings):
             config=config,
             observer=observer,
             any_address=any_address,
+            gateway=gateway,
             memory_limit=memory_limit,
             orphan_limit=orphan_limit,
         )

@@ -3,14 +3,20 @@
 from typing import Final, NamedTuple
 
 from postel.errors import AddressNotAvailable, ArgumentError, NetworkUnreachable
+from postel.host.gateways import Gateways, Route
 from postel.tcp.pathmtu import FLOOR_4, RAISE_AFTER
 from postel.wire.address import (
+    ALL_NODES,
     UNSPECIFIED_4,
     UNSPECIFIED_6,
+    Address,
     Interface,
     is_limited_broadcast,
+    is_link_local,
     is_loopback,
     is_multicast,
+    octets_of,
+    solicited_node,
     to_text,
     why_never_on_a_link,
 )
@@ -30,9 +36,12 @@ class PathMtu(NamedTuple):
 
 
 class Routes:
-    """One link and all its addresses: what is not the host's own is sent to the link."""
+    """One link, all its addresses, and the routers on it. What no route knows is taken for a neighbour on the link.
 
-    __slots__ = ("_paths", "any_address", "broadcasts", "interfaces", "mtu", "networks", "own")
+    ``own`` are the host's addresses, and ``groups`` the multicast groups that it has joined: those that neighbour discovery needs.
+    """
+
+    __slots__ = ("_gateways", "_hops", "_paths", "any_address", "broadcasts", "groups", "interfaces", "mtu", "networks", "own")
 
     def __init__(self, interfaces: tuple[Interface, ...], mtu: int, *, any_address: bool) -> None:
         for interface in interfaces:
@@ -43,6 +52,9 @@ class Routes:
         self.own: frozenset[bytes] = frozenset()
         self.broadcasts: frozenset[bytes] = frozenset()
         self.networks: frozenset[bytes] = frozenset()
+        self.groups: frozenset[bytes] = frozenset()
+        self._gateways = Gateways()
+        self._hops: dict[bytes, bytes] = {}  # the neighbour for each destination, as far as it was asked for
         self._have(interfaces)
         self._paths: dict[bytes, PathMtu] = {}
 
@@ -71,8 +83,8 @@ class Routes:
             return "invalid_source"
         if destination in self.own:
             return "invalid_destination" if is_loopback(destination) else ""  # our own, and never on a link
-        if is_multicast(destination):  # no groups are joined
-            return "multicast"
+        if is_multicast(destination):
+            return "" if destination in self.groups else "multicast"
         return "" if self.owns(destination) or self.is_broadcast(destination) else "not_ours"
 
     def require_destination(self, address: bytes) -> None:
@@ -95,15 +107,22 @@ class Routes:
         """MUST-44: the own address that shares most with the destination (RFC 6724, rules 1 and 8 in short)."""
         if destination in self.own:
             return destination
-        best = b""
+        best = self._nearest(destination)
+        if best is not None and not best.contains(destination) and self._gateways.routes:
+            best = self._nearest(self.next_hop(destination))  # of the network on which its router is
+        if best is None:
+            raise NetworkUnreachable(f"no address of this host reaches {to_text(destination)}")
+        return best.address
+
+    def _nearest(self, destination: bytes) -> Interface | None:
+        """The own address whose network has the destination, of several the smallest; else the first of its family."""
+        best: Interface | None = None
         longest = -2
         for interface in self.interfaces:
             if len(interface.address) == len(destination) and not is_loopback(interface.address):
                 length = interface.prefix_length if interface.contains(destination) else -1
                 if length > longest:
-                    best, longest = interface.address, length
-        if not best:
-            raise NetworkUnreachable(f"no address of this host reaches {to_text(destination)}")
+                    best, longest = interface, length
         return best
 
     def choose_source(self, remote: bytes, chosen: bytes | None) -> bytes:
@@ -129,20 +148,16 @@ class Routes:
         has_6 = any(len(interface.address) == 16 for interface in self.interfaces)
         return UNSPECIFIED_6 if has_6 else UNSPECIFIED_4
 
-    def next_hop_of(self, packet: bytes) -> bytes:
-        """The address of the neighbour that is to have ``packet``, of which the IP header is enough."""
-        return packet[16:20] if packet[0] >> 4 == 4 else packet[24:40]
-
     def require_own(self, address: bytes) -> None:
         if not self.owns(address):
             raise AddressNotAvailable(f"{to_text(address)} is not an address of this host")
 
-    def add(self, interface: Interface) -> None:
+    def add_interface(self, interface: Interface) -> None:
         """One address more."""
         _require_of_a_host(interface.address)
         self._have(tuple([other for other in self.interfaces if other.address != interface.address] + [interface]))
 
-    def remove(self, address: bytes) -> None:
+    def remove_interface(self, address: bytes) -> None:
         """One address less. Raises AddressNotAvailable where the host doesn't have it."""
         if address not in self.own:
             raise AddressNotAvailable(f"{to_text(address)} is not an address of this host")
@@ -153,6 +168,60 @@ class Routes:
         self.own = frozenset([interface.address for interface in interfaces])
         self.broadcasts = frozenset([interface.broadcast for interface in interfaces]) - {b""}
         self.networks = frozenset([interface.network for interface in interfaces]) - {b""}
+        own_6 = [interface.address for interface in interfaces if len(interface.address) == 16]
+        groups = [solicited_node(address) for address in own_6]
+        self.groups = frozenset([*groups, ALL_NODES] if own_6 else groups)
+        self._hops.clear()
+
+    # Next hops
+
+    @property
+    def table(self) -> tuple[Route, ...]:
+        """The routes that `add` made, the best first."""
+        return self._gateways.routes
+
+    def add(self, network: str, *, gateway: Address, metric: int = 0) -> None:
+        """Send packets to ``network`` ("10.0.0.0/8"; "0.0.0.0/0" and "::/0" for everything) to the router ``gateway``.
+
+        The longest prefix decides, an own address's network included, then the lowest ``metric`` (0 to 2**32 - 1). Raises ArgumentError.
+        """
+        octets = octets_of(gateway, "gateway")
+        if octets in self.own or not self.is_unicast(octets):
+            raise ArgumentError("gateway", to_text(octets), "the address of a router on the link")
+        self._gateways.add(network, octets, metric)
+        self._hops.clear()
+
+    def add_default(self, gateway: Address) -> None:
+        """Send what no other route knows, of the family of ``gateway``, to that router. Raises ArgumentError."""
+        octets = octets_of(gateway, "gateway")
+        self.add("0.0.0.0/0" if len(octets) == 4 else "::/0", gateway=octets)
+
+    def remove(self, network: str, *, gateway: Address | None = None) -> None:
+        """Forget the routes to ``network``, with a ``gateway`` that by this router alone. Raises ArgumentError where there is none."""
+        self._gateways.remove(network, b"" if gateway is None else octets_of(gateway, "gateway"))
+        self._hops.clear()
+
+    def next_hop(self, destination: bytes) -> bytes:
+        """The address of the neighbour that packets to ``destination`` are given to: a router's, or ``destination`` itself."""
+        hop = self._hops.get(destination)
+        if hop is None:
+            if len(self._hops) >= _MOST_PATHS:
+                self._hops.clear()
+            hop = self._hops[destination] = self._next_hop(destination)
+        return hop
+
+    def next_hop_of(self, packet: bytes) -> bytes:
+        """The same for a ``packet`` of this host, of which the IP header is enough."""
+        return self.next_hop(packet[16:20] if packet[0] >> 4 == 4 else packet[24:40])
+
+    def _next_hop(self, destination: bytes) -> bytes:
+        if is_multicast(destination) or is_link_local(destination) or self.is_broadcast(destination):
+            return destination
+        connected = -1
+        for interface in self.interfaces:
+            if interface.contains(destination) and interface.prefix_length > connected:
+                connected = interface.prefix_length
+        return self._gateways.gateway_to(destination, connected) or destination
 
     def resize(self, mtu: int) -> None:
         """The link carries packets of up to ``mtu`` octets from now on."""

@@ -17,7 +17,7 @@ from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.times import NEVER
 from postel.wire import ip
-from postel.wire.address import octets_of, parse_interface
+from postel.wire.address import Address, octets_of, parse_interface
 
 _LEAST_MTU: Final = 68
 
@@ -34,6 +34,7 @@ class Settings:
         config: Config,
         observer: Observer | None,
         any_address: bool,
+        gateway: Address | tuple[Address, ...],
         memory_limit: int,
         orphan_limit: int,
     ) -> None:
@@ -46,6 +47,8 @@ class Settings:
         self.is_attached = False  # to a link, by a driver
         self.memory = Memory(memory_limit)
         self.routes = Routes(tuple([parse_interface(text) for text in addresses]), mtu, any_address=any_address)
+        for router in gateway if isinstance(gateway, tuple) else (gateway,):
+            self.routes.add_default(router)
         self._counters = Counters(observer)
         self._ports = Ports(secret)
         self._outbound = Outbound(self.routes, self._counters, secret)
@@ -57,12 +60,18 @@ class Settings:
         self._unclaimed = Unclaimed(self._connections, self._counters, self._outbound, secret)
         self._answering = RequestAnswers(self._connections, self._unclaimed, self._icmp)
 
+    @property
+    def groups(self) -> frozenset[bytes]:
+        """The multicast groups to which packets are accepted, 16 octets each: those that neighbour discovery needs for the host's IPv6
+        addresses (RFC 4861, 7.2.1): all nodes, and the solicited-node group of each address."""
+        return self.routes.groups
+
     def add_address(self, address: str) -> None:
         """Take another address, with its network, as in "10.7.0.3/24". Harmless where the host has it already.
 
         Listeners and sockets without an address, and those to this one, hear at it from now on. Raises ArgumentError.
         """
-        self.routes.add(parse_interface(address))
+        self.routes.add_interface(parse_interface(address))
 
     def remove_address(self, address: str | bytes, now: int) -> None:
         """Give up an address. Connections from it end with AddressNotAvailable, and nothing is told to their peers, for nothing may be
@@ -71,7 +80,7 @@ class Settings:
         Listeners and sockets to this address stay, and hear again when it is added again. Raises ArgumentError, AddressNotAvailable.
         """
         octets = octets_of(address)
-        self.routes.remove(octets)
+        self.routes.remove_interface(octets)
         if not self.routes.owns(octets):  # else by `any_address` it is still the host's
             self._connections.leave(octets, now)
 

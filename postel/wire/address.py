@@ -13,6 +13,8 @@ UNSPECIFIED_4: Final = bytes(4)
 UNSPECIFIED_6: Final = bytes(16)
 LIMITED_BROADCAST: Final = b"\xff\xff\xff\xff"
 LOOPBACK_6: Final = bytes(15) + b"\x01"
+ALL_NODES: Final = b"\xff\x02" + bytes(13) + b"\x01"  # ff02::1, RFC 4291, 2.7.1
+_SOLICITED_NODE: Final = b"\xff\x02" + bytes(9) + b"\x01\xff"  # ff02::1:ff00:0/104
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 
 Address = str | bytes | IPv4Address | IPv6Address  # as a caller may give one
@@ -132,6 +134,16 @@ def parse_interface(text: str) -> Interface:
 def is_multicast(address: bytes) -> bool:
     """224.0.0.0/4 or ff00::/8."""
     return address[0] >> 4 == 14 if len(address) == 4 else address[0] == 0xFF
+
+
+def is_link_local(address: bytes) -> bool:
+    """169.254.0.0/16 or fe80::/10: never behind a router."""
+    return address[:2] == b"\xa9\xfe" if len(address) == 4 else address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+def solicited_node(address: bytes) -> bytes:
+    """The multicast group at which the host with this IPv6 address is asked for its link-layer address (RFC 4291, 2.7.1)."""
+    return _SOLICITED_NODE + address[13:]
 
 
 def is_unspecified(address: bytes) -> bool:

@@ -1,0 +1,73 @@
+"""The routers by which other networks are reached."""
+
+from typing import Final, NamedTuple
+
+from postel.errors import ArgumentError, require_number
+from postel.wire.address import Interface, parse_interface, to_text
+
+HIGHEST_METRIC: Final = 0xFFFFFFFF
+
+
+class Route(NamedTuple):
+    """Packets to ``network`` go to the router ``gateway``. Of two routes to the same network, that with the lower ``metric`` is used."""
+
+    network: Interface
+    gateway: bytes
+    metric: int
+
+    def __str__(self) -> str:
+        return f"{self.network} by {to_text(self.gateway)} metric {self.metric}"
+
+
+class Gateways:
+    """Routes, the best first: the longest prefix, then the lowest metric, then the oldest."""
+
+    __slots__ = ("routes",)
+
+    def __init__(self) -> None:
+        self.routes: tuple[Route, ...] = ()
+
+    def add(self, network: str, gateway: bytes, metric: int) -> None:
+        """A route more; one with the same network and gateway is replaced. Raises ArgumentError."""
+        require_number("metric", metric, 0, HIGHEST_METRIC, f"0 to {HIGHEST_METRIC}")
+        found = parse_network(network)
+        if len(found.address) != len(gateway):
+            raise ArgumentError("gateway", to_text(gateway), f"an address of the family of {found}")
+        kept = [route for route in self.routes if route.network != found or route.gateway != gateway]
+        place = 0
+        while place < len(kept) and _comes_before(kept[place], found.prefix_length, metric):
+            place += 1
+        kept.insert(place, Route(found, gateway, metric))
+        self.routes = tuple(kept)
+
+    def remove(self, network: str, gateway: bytes) -> None:
+        """The routes to a network less, with ``gateway`` that by it alone. Raises ArgumentError where there is none."""
+        found = parse_network(network)
+        kept = [route for route in self.routes if route.network != found or (gateway and route.gateway != gateway)]
+        if len(kept) == len(self.routes):
+            raise ArgumentError("network", network, "one to which there is a route")
+        self.routes = tuple(kept)
+
+    def gateway_to(self, destination: bytes, longer_than: int) -> bytes:
+        """The router for ``destination`` by a prefix of more than ``longer_than`` bits; b"" where no route says."""
+        for route in self.routes:
+            if route.network.prefix_length <= longer_than:
+                return b""
+            if route.network.contains(destination):
+                return route.gateway
+        return b""
+
+
+def parse_network(text: str) -> Interface:
+    """A network such as "10.0.0.0/8"; "0.0.0.0/0" and "::/0" for everything. Raises ArgumentError, for bits behind the prefix too."""
+    network = parse_interface(text)
+    spare = 8 * len(network.address) - network.prefix_length
+    if "/" not in text or int.from_bytes(network.address, "big") & ((1 << spare) - 1):
+        raise ArgumentError("network", text, "a network with its prefix length and no bits behind it, such as 10.0.0.0/8 or ::/0")
+    return network
+
+
+def _comes_before(route: Route, prefix_length: int, metric: int) -> bool:
+    if route.network.prefix_length != prefix_length:
+        return route.network.prefix_length > prefix_length
+    return route.metric <= metric
