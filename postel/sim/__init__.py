@@ -8,6 +8,7 @@
 Whole asyncio programs run over such hosts by `postel.sim.loop`.
 """
 
+from postel.sim.attachment import Application, Attachment, Subject
 from postel.sim.path import Path
 from postel.sim.rules import (
     DROP,
@@ -21,12 +22,13 @@ from postel.sim.rules import (
     duplicate,
     echo,
 )
-from postel.sim.world import Application, Stack, Subject, Witness, World
+from postel.sim.world import Stack, Witness, World
 
 __all__ = [
     "DROP",
     "PASS",
     "Application",
+    "Attachment",
     "Path",
     "Rule",
     "Stack",

@@ -9,18 +9,16 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Final, Protocol
 
-from postel.errors import ArgumentError
+from postel.errors import ArgumentError, LinkError
 from postel.host import orphans
-from postel.host.datagrams import DatagramSocket
 from postel.host.host import Host, HostEvent
-from postel.host.listener import Listener
+from postel.links.contract import Link
 from postel.links.course import QUEUE
 from postel.links.observer import PacketObserver
+from postel.sim.attachment import Application, Attachment
 from postel.sim.path import Path
 from postel.sim.rules import BY_PATH, PASS, Rule, Verdict
 from postel.tcp.config import DEFAULT, Config
-from postel.tcp.connection import Connection
-from postel.tcp.events import Event
 from postel.tcp.observer import Decision, Observer, TimerName
 from postel.tcp.state import State
 from postel.times import MILLISECOND, NEVER
@@ -28,9 +26,6 @@ from postel.wire import address as addresses
 from postel.wire import icmp, ip
 from postel.wire.address import Endpoint
 from postel.wire.segment import Segment
-
-Subject = Connection | Listener | DatagramSocket
-Application = Callable[[Subject, Event, int], None]
 
 _MEMORY: Final = 256 << 20
 _LEAST_MTU: Final = 68  # RFC 791, 3.2
@@ -163,6 +158,7 @@ class World:
         self._by_address: dict[bytes, _Node] = {}
         self._heap: list[tuple[int, int, _Node | None, bytes, Callable[[], object] | None]] = []
         self._order = 0
+        self._attachments: list[Attachment] = []
 
     def host(
         self,
@@ -279,6 +275,30 @@ class World:
             )
         return one.paths[other], other.paths[one]
 
+    def attach(
+        self,
+        host: Host,
+        link: Link,
+        *,
+        application: Application | None = None,
+        ended: Callable[[LinkError], object] | None = None,
+    ) -> Attachment:
+        """Put ``host`` on ``link``: a `postel.links.Link` that calls `notify`, and whose timers run by this world's clock from now on.
+
+        The host may be one of this world that has no paths, which keeps its application unless another is given, or any other `Host`.
+        At the link's end ``ended(error)`` is called; without it, the `LinkError` is raised out of `run`. Raises ArgumentError.
+        """
+        node = self._nodes.get(host)
+        if node is not None and (node.paths or any(node in other.paths for other in self._nodes.values())):
+            raise ArgumentError("host", node.name, "a host without paths: a link takes their place")
+        if application is None and node is not None:
+            application = node.application
+        made = Attachment(self, host, link, application, ended)
+        if node is not None:
+            node.front(made, made.crashed, hears_later=True)
+        self._attachments = [*(other for other in self._attachments if other.error is None), made]
+        return made
+
     def name(self, host: Host) -> str:
         return self._node(host).name
 
@@ -292,6 +312,8 @@ class World:
     def next_timeout(self) -> int:
         """When something may happen next: now, while a host has something to send or to tell; NEVER when all is quiet for good."""
         if any(node.stack is node.host and node.host.has_output for node in self._nodes.values()):
+            return self.now
+        if any(attachment.has_output for attachment in self._attachments):
             return self.now
         return self._heap[0][0] if self._heap else NEVER
 
@@ -321,6 +343,8 @@ class World:
         """Send what the hosts have to send, and tell the applications; needed only after calls from outside `run`."""
         for node in tuple(self._nodes.values()):  # an application may add a host, or restart one
             self._pump(node)
+        for attachment in self._attachments:
+            attachment.turn()
 
     def _step(self) -> None:
         when, _, node, octets, call = heappop(self._heap)

@@ -16,8 +16,8 @@ from postel.errors import require_kind
 from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.links.observer import PacketObserver
+from postel.sim import Application, Subject, Witness, World
 from postel.sim.path import Path
-from postel.sim.world import Application, Subject, Witness, World
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import Event

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from postel.errors import InsufficientResources, TcpError
 from postel.host.host import Host
-from postel.sim import World
-from postel.sim.world import Subject
+from postel.sim import Subject, World
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import Acceptable, Closed, Event, Writable
