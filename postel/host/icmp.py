@@ -152,7 +152,7 @@ class Icmp:
 
     def _answer_echo(self, request: IcmpMessage, packet: Packet, now: int) -> bool:
         """RFC 1122, 3.2.2.6 and RFC 4443, 4.2: from the address that was asked. Echoes to a broadcast aren't answered (Smurf)."""
-        if not self._routes.owns(packet.destination) or not self._echoes.take(now):
+        if not self._routes.owns(packet.destination) or not self._echoes.claim(now):
             return False
         source = packet.destination
         return self._send(icmp.echo_reply(request), packet, source, now, _options_back(packet, now))
@@ -164,7 +164,7 @@ class Icmp:
         """
         if not self._routes.owns(packet.destination) or self._may_not_be_told(packet):
             return False
-        return self._errors.take(now) and self._send(message, packet, packet.destination, now)
+        return self._errors.claim(now) and self._send(message, packet, packet.destination, now)
 
     def _answer_multicast(self, message: IcmpMessage, packet: Packet, now: int) -> bool:
         """As `_answer`, from one of our addresses (RFC 4443, 2.2)."""
@@ -174,7 +174,7 @@ class Icmp:
             source = self._routes.source_for(packet.source)
         except NetworkUnreachable:
             return False
-        return self._errors.take(now) and self._send(message, packet, source, now)
+        return self._errors.claim(now) and self._send(message, packet, source, now)
 
     def _may_not_be_told(self, packet: Packet) -> bool:
         if packet.version == 4 and packet.fragment_offset:

@@ -19,6 +19,6 @@ class Resets:
 
     def answer(self, segment: Segment, now: int) -> Segment | None:
         """EP-CLO-2, EP-CLO-3, EP-LIS-2; never for a RST (EP-PRE-9, EP-CLO-1)."""
-        if segment.flags & RST or not self._budget.take(now):
+        if segment.flags & RST or not self._budget.claim(now):
             return None
         return reset_for(segment)

@@ -8,13 +8,13 @@ from postel.errors import ConnectionRefused, ConnectionReset
 from postel.tcp import (
     acknowledge,
     challenge,
+    delivery,
     handshake,
     keepalive,
     orphan,
     pathmtu,
     prediction,
     seq,
-    text,
     timestamps,
     usertimeout,
     window,
@@ -47,7 +47,7 @@ def segment_arrives(tcb: Tcb, segment: Segment, now: int) -> None:
     if tcb.observer is not None:
         tcb.observer.segment_arrived(tcb.local, tcb.remote, segment, now)
     if prediction.holds(tcb, segment):
-        prediction.take(tcb, segment, now)
+        prediction.handle(tcb, segment, now)
     elif tcb.state is CLOSED:
         in_closed(tcb, segment)
     elif tcb.state is LISTEN:
@@ -131,7 +131,7 @@ def first_check_sequence(tcb: Tcb, segment: Segment, now: int) -> bool:
     if segment.flags & RST:  # EP-SEQ-3, EP-RST-1, RFC5961-3.2a
         return False
     if seq.lt(segment.seq, tcb.rcv.nxt):
-        text.note_duplicate(tcb, segment)
+        delivery.note_duplicate(tcb, segment)
         timestamps.follow_duplicate(tcb, segment, now)
     if tcb.is_synchronized and (_is_probe(tcb, segment) or _is_beyond_lost_text(tcb, segment)):
         fifth_check_ack(tcb, segment, now)
@@ -165,7 +165,7 @@ def second_check_rst(tcb: Tcb, segment: Segment, now: int) -> bool:
         if answers_challenge or not tcb.config.rfc1337:  # EP-RST-7, D-10
             tcb.delete(None, now)
     elif segment.seq != tcb.rcv.nxt and tcb.config.exact_reset:  # EP-RST-2
-        if challenge.take(tcb, now):
+        if challenge.claim(tcb, now):
             tcb.owes |= OWES_ACK
     elif tcb.may_listen_again:  # EP-RST-3
         handshake.listen_again(tcb, now)
@@ -272,11 +272,11 @@ def seventh_process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
     end = min(start + len(segment.data), window.text_room(tcb))
     begin = max(start, 0)
     if start < 0:
-        text.note_duplicate(tcb, segment)
+        delivery.note_duplicate(tcb, segment)
     if end <= begin:  # nothing new, or a probe of our closed window (RFC9293-3.8.6.1-1)
         tcb.owes |= OWES_ACK
         return True
-    return text.take(tcb, begin, segment.data[begin - start : end - start], segment.packets, now)
+    return delivery.accept(tcb, begin, segment.data[begin - start : end - start], segment.packets, now)
 
 
 def eighth_check_fin(tcb: Tcb, segment: Segment, now: int) -> bool:
@@ -308,8 +308,8 @@ def _open_fast(tcb: Tcb, syn: Segment, now: int) -> None:
     handshake.begin_to_send(tcb, 0, now)
     tcb.tell(OPENED)
     data = syn.data[: tcb.rcv.wnd]
-    if data and tcb.take_memory(len(data)):
-        text.deliver(tcb, data)
+    if data and tcb.claim_memory(len(data)):
+        delivery.deliver(tcb, data)
         tcb.opening.fast_opened = True
 
 
@@ -331,7 +331,7 @@ def _open(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.snd.hear_window(acknowledge.scaled_window(tcb, segment), segment.seq, segment.ack)  # EP-ACK-3, EP-SS-5, RFC1122-4.2.2.20c
     window.watch(tcb, now)
     if tcb.rcv.early:  # RFC9293-3.5-data-on-syn
-        text.take(tcb, 0, tcb.rcv.early, 1, now)
+        delivery.accept(tcb, 0, tcb.rcv.early, 1, now)
         tcb.rcv.early = b""
 
 
@@ -352,7 +352,7 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> bool:
             and seventh_process_text(tcb, segment, now)
             and eighth_check_fin(tcb, segment, now)
         )
-    elif not segment.flags & ACK and challenge.take(tcb, now):  # our SYN,ACK was lost: again, at once
+    elif not segment.flags & ACK and challenge.claim(tcb, now):  # our SYN,ACK was lost: again, at once
         tcb.owes |= OWES_SYN
     elif segment.flags & ACK:
         challenge.owe(tcb, segment, now)
@@ -382,7 +382,7 @@ def _hear_at_closed_window(tcb: Tcb, segment: Segment, now: int) -> None:
     if not second_check_rst(tcb, segment, now) or not fourth_check_syn(tcb, segment, now):
         return
     if seq.lt(segment.seq, tcb.rcv.nxt):
-        text.note_duplicate(tcb, segment)
+        delivery.note_duplicate(tcb, segment)
     if fifth_check_ack(tcb, _at_right_edge(tcb, segment), now):
         sixth_check_urg(tcb, segment)
     if segment.len and tcb.state is not CLOSED:  # RFC9293-3.8.6.1-1: it probed the window

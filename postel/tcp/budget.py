@@ -16,7 +16,8 @@ class Budget:
         self._second = -1
         self._left = 0
 
-    def take(self, now: int) -> bool:
+    def claim(self, now: int) -> bool:
+        """Whether one more answer may be given in this second; it is counted."""
         second = now // SECOND
         if second != self._second:
             self._second = second

@@ -62,7 +62,7 @@ def send(tcb: Tcb, data: bytes | bytearray | memoryview, now: int, *, urgent: bo
         tcb.snd.wants_room = True
         tuning.wait_for_memory(tcb, taken)
     if taken:
-        tcb.take_memory(taken)
+        tcb.claim_memory(taken)
         if tcb.snd.stopwatch is None:
             tcb.snd.stopwatch = Stopwatch(now)
         tcb.snd.stopwatch.start(now)

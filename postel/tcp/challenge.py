@@ -29,7 +29,7 @@ def owe(tcb: Tcb, segment: Segment, now: int) -> None:
             tcb.snd.probes = 1  # RST may answer it
 
 
-def take(tcb: Tcb, now: int) -> bool:
+def claim(tcb: Tcb, now: int) -> bool:
     """Whether a challenge may be given now: one for each connection and interval (EP-CHL-1)."""
     if now < tcb.rcv.challenge_after:
         tcb.counts.throttled += 1
@@ -40,7 +40,7 @@ def take(tcb: Tcb, now: int) -> bool:
 
 def _may_answer(tcb: Tcb, segment: Segment, now: int) -> bool:
     is_keep_alive = segment.seq == seq.add(tcb.rcv.nxt, -1) and segment.len == 0 and tcb.state is not TIME_WAIT
-    return _answer_keep_alive(tcb, now) if is_keep_alive else take(tcb, now)
+    return _answer_keep_alive(tcb, now) if is_keep_alive else claim(tcb, now)
 
 
 def _answer_keep_alive(tcb: Tcb, now: int) -> bool:

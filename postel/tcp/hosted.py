@@ -1,7 +1,7 @@
 """What a host asks its connections, and makes them do, beside what any program may: no part of the public interface."""
 
 from postel.errors import TcpError
-from postel.tcp import acknowledge, orphan, pathmtu, text, timewait, tuning, window
+from postel.tcp import acknowledge, delivery, orphan, pathmtu, timewait, tuning, window
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.fastopen import FastOpen
@@ -174,7 +174,7 @@ def shrink_buffers(connection: Connection) -> None:
 
 def count_text(connection: Connection, memory: Memory) -> None:
     """The text of an ended connection that no program has yet counts as the host's."""
-    text.count(connection._tcb, memory)
+    delivery.count(connection._tcb, memory)
 
 
 def let_text_go(connection: Connection) -> None:

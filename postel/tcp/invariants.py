@@ -35,7 +35,7 @@ def _receiving(tcb: Tcb) -> None:
     assert tcb.rcv.unread >= 0, "more was read than arrived"
     if tcb.rcv.reassembly is not None and tcb.rcv.reassembly:
         assert tcb.rcv.reassembly.end <= tcb.rcv.position + tcb.rcv.wnd, "octets are held beyond the window"
-        assert not tcb.rcv.reassembly.take(tcb.rcv.position), "octets in order wait for reassembly"
+        assert not tcb.rcv.reassembly.pop_in_order(tcb.rcv.position), "octets in order wait for reassembly"
     if tcb.rcv.fin_is_received:
         assert tcb.rcv.nxt == seq.add(tcb.rcv.fin_expected, 1), "something came after the peer's FIN"
 

@@ -22,7 +22,7 @@ class Memory:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
-        self.refused = 0  # how often `take` was refused
+        self.refused = 0  # how often `claim` was refused
         self.gaps: OrderedDict[Holder, None] = OrderedDict()
         self.writers: OrderedDict[Holder, None] = OrderedDict()
         self.readers: OrderedDict[Holder, None] = OrderedDict()
@@ -30,7 +30,8 @@ class Memory:
         self.is_wanted = False
         self._turn: Holder | None = None
 
-    def take(self, octets: int) -> bool:
+    def claim(self, octets: int) -> bool:
+        """Count ``octets`` as used, where so many are free. Whether they were."""
         if self.used + octets > self.limit:
             self.refused += 1
             self.is_wanted = True

@@ -4,7 +4,7 @@ In ESTABLISHED nearly every segment is the next in order or acknowledges somethi
 9293's checks (3.10.7.4) and leaves the same behind as they do, which a property test holds together.
 """
 
-from postel.tcp import acknowledge, keepalive, seq, text
+from postel.tcp import acknowledge, delivery, keepalive, seq
 from postel.tcp.seq import NO_SEQUENCE
 from postel.tcp.state import ESTABLISHED
 from postel.tcp.tcb import Tcb
@@ -30,7 +30,7 @@ def holds(tcb: Tcb, segment: Segment) -> bool:
     return not timestamps.agreed or tsval == timestamps.recent or (tsval != ABSENT and seq.ge(tsval, timestamps.recent))
 
 
-def take(tcb: Tcb, segment: Segment, now: int) -> None:
+def handle(tcb: Tcb, segment: Segment, now: int) -> None:
     """The fifth check, step 5 of RFC 7323's 4.3, and the seventh check."""
     if segment.ack != tcb.snd.una:
         acknowledge.advance(tcb, segment, now)
@@ -47,4 +47,4 @@ def take(tcb: Tcb, segment: Segment, now: int) -> None:
     if segment.data:
         tcb.counts.texts_arrived += segment.packets
         tcb.counts.last_data_at = now
-        text.take(tcb, 0, segment.data, segment.packets, now)
+        delivery.accept(tcb, 0, segment.data, segment.packets, now)

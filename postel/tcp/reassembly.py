@@ -60,7 +60,7 @@ class Reassembly:
         self._note_range(start, end)
         return self.held - before
 
-    def take(self, position: int) -> list[bytes]:
+    def pop_in_order(self, position: int) -> list[bytes]:
         """Every piece that now lies in order from ``position`` on."""
         count = 0
         at = position

@@ -8,9 +8,9 @@ from postel.tcp.congestion import Congestion, initial_window
 from postel.tcp.counts import Counts
 from postel.tcp.ecn import Ecn
 from postel.tcp.events import Closed, Event, Trouble
+from postel.tcp.handshake_state import HandshakeState
 from postel.tcp.memory import Holder, Memory
 from postel.tcp.observer import Observer
-from postel.tcp.opening import Opening
 from postel.tcp.path import PathSizes
 from postel.tcp.receiving import Receiving
 from postel.tcp.recovery import ON, STAY, Recovery
@@ -111,7 +111,7 @@ class Tcb(Holder):
 
         self.snd = Sending(iss, first_send_limit(config))
         self.rcv = Receiving(first_receive_limit(config))
-        self.opening = Opening(config.initial_window, is_passive=False)
+        self.opening = HandshakeState(config.initial_window, is_passive=False)
         self.path = PathSizes(mtu, DEFAULT_MSS_4 if len(local.address) == 4 else DEFAULT_MSS_6)
         self.timers = Timers()
         self.rtt = Rtt(config.rto_initial, config.rto_minimum, config.rto_maximum, iss)
@@ -131,7 +131,7 @@ class Tcb(Holder):
         self.owes = 0
         self.snd = self.snd.anew(iss)
         self.rcv = self.rcv.anew()
-        self.opening = Opening(config.initial_window, is_passive=self.opening.is_passive)
+        self.opening = HandshakeState(config.initial_window, is_passive=self.opening.is_passive)
         self.path.peer_mss = DEFAULT_MSS_4 if self.is_ipv4 else DEFAULT_MSS_6
         self.timers = Timers()
         self.rtt = Rtt(config.rto_initial, config.rto_minimum, config.rto_maximum, iss)
@@ -300,8 +300,8 @@ class Tcb(Holder):
 
     # Memory that is shared with the host's other connections
 
-    def take_memory(self, octets: int) -> bool:
-        return self.memory is None or self.memory.take(octets)
+    def claim_memory(self, octets: int) -> bool:
+        return self.memory is None or self.memory.claim(octets)
 
     def close_gap(self) -> None:
         """Nothing waits for reassembly any more."""

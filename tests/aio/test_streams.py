@@ -171,7 +171,7 @@ async def test_drain_ends_when_others_give_memory_back(networks: Callable[..., A
         async with await both.far.start_server(swallow, port=9):
             writers = [(await both.near.open_connection(far_address, 9))[1] for _ in range(4)]
             held = memory.free
-            assert memory.take(held)
+            assert memory.claim(held)
             for writer in writers:
                 writer.write(bytes(300_000))
             drains = [asyncio.ensure_future(writer.drain()) for writer in writers]

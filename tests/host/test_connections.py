@@ -160,7 +160,7 @@ def test_buffers_that_grew_go_back_when_memory_runs_out(new_host: Callable[..., 
         connection._tcb.snd.limit = connection._tcb.rcv.limit = 200_000
         assert host.next_packet(0)
     assert grown.send(bytes(100_000), 0) == 100_000
-    assert not host.memory.take(1)
+    assert not host.memory.claim(1)
     assert host.next_packet(0) is None
     assert (grown._tcb.snd.limit, grown._tcb.rcv.limit) == (FIRST_SEND_BUFFER, FIRST_RECEIVE_BUFFER)
     assert (fixed._tcb.snd.limit, fixed._tcb.rcv.limit) == (200_000, 200_000)

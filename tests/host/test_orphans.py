@@ -90,7 +90,7 @@ def test_bad_win_7_a_program_that_wants_to_send_gets_their_memory(new_host: Make
     crowd = Crowd(new_host(memory_limit=1_000_000), new_peer)
     living, _ = accepted(crowd.peer, crowd.listener, 1999, window=65535)
     crowd.joins(*range(2000, 2020))
-    assert crowd.host.memory.take(crowd.host.memory.free)
+    assert crowd.host.memory.claim(crowd.host.memory.free)
     assert living.send(b"an answer", crowd.peer.now) == 0
     crowd.peer.drain()
     assert [type(event).__name__ for subject, event in crowd.peer.events if subject is living] == ["Writable"]

@@ -21,7 +21,21 @@ SEGMENTS = st.lists(
     ),
     max_size=8,
 )
-_OWN = ("iss", "una", "nxt", "max", "up", "first_octet", "local", "remote", "recovery", "is_passive", "round_end", "keep_alives_until", "_seed")
+_OWN = (
+    "iss",
+    "una",
+    "nxt",
+    "max",
+    "up",
+    "first_octet",
+    "local",
+    "remote",
+    "recovery",
+    "is_passive",
+    "round_end",
+    "keep_alives_until",
+    "_seed",
+)
 
 
 def stripped(image: object) -> object:

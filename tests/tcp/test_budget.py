@@ -7,7 +7,7 @@ from postel.times import SECOND
 
 
 def taken(budget: Budget, second: int, tries: int = 1000) -> int:
-    return sum(budget.take(second * SECOND + number) for number in range(tries))
+    return sum(budget.claim(second * SECOND + number) for number in range(tries))
 
 
 def test_between_half_and_all_of_the_limit_in_each_second() -> None:

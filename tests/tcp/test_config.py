@@ -69,8 +69,8 @@ def test_the_example_in_its_text() -> None:
 
 def test_memory_counts_and_refuses() -> None:
     memory = Memory(10)
-    assert memory.take(7)
-    assert not memory.take(4)
+    assert memory.claim(7)
+    assert not memory.claim(4)
     assert (memory.used, memory.free, memory.refused) == (7, 3, 1)
     memory.give(7)
     assert (memory.used, memory.free) == (0, 10)

@@ -158,7 +158,7 @@ def test_no_buffer_grows_while_memory_is_tight_and_windows_shrink() -> None:
     scene = established(DEFAULT, WIDE, memory=memory)
     rounds(scene, 17 * MSS, 200 * MSS, 200 * MSS)
     assert scene.tcb.rcv.limit == 798 * MSS
-    memory.take(800_000)
+    memory.claim(800_000)
     edge = scene.tcb.rcv.position + scene.tcb.rcv.wnd
     assert rounds(scene, *[20 * MSS] * 4)[-1] == FIRST_RECEIVE_BUFFER
     assert scene.tcb.rcv.position + scene.tcb.rcv.wnd >= edge  # SHLD-14
@@ -173,7 +173,7 @@ def test_no_buffer_grows_while_memory_is_tight_and_windows_shrink() -> None:
 @pytest.mark.parametrize(("used", "is_tight"), [(0, False), (75, False), (76, True), (100, True)])
 def test_memory_is_tight_when_less_than_a_quarter_is_free(used: int, is_tight: bool) -> None:
     memory = Memory(100)
-    memory.take(used)
+    memory.claim(used)
     assert memory.is_tight == is_tight
 
 

@@ -45,7 +45,7 @@ def test_shld_14_nor_when_the_host_runs_out_of_memory() -> None:
     memory = Memory(100_000)
     scene = established(memory=memory)
     before = edge(scene)
-    memory.take(99_000)
+    memory.claim(99_000)
     scene.hears(ACK, b"x")
     scene.expires()
     assert edge(scene) == before
@@ -309,7 +309,7 @@ def test_rfc7323_2_4a_all_that_was_ever_offered_is_taken() -> None:
     scene = established(memory=memory)
     scene.hears(ACK, b"x")
     scene.expires()
-    memory.take((1 << 20) - 70_000)
+    memory.claim((1 << 20) - 70_000)
     scene.hears(ACK, b"end", seq=65535 - 2)  # the last octets of the first window
     assert scene.tcb.rcv.reassembly is not None
     assert scene.tcb.rcv.reassembly.held == 3

@@ -5,7 +5,7 @@ from typing import Final
 from postel.tcp import seq
 from postel.tcp.congestion import Congestion
 from postel.tcp.recovery import BACK, NO_LIMIT, NOTHING, ON, Recovery
-from postel.tcp.recovery.clock import Clock
+from postel.tcp.recovery.segment_clock import SegmentClock
 from postel.tcp.rtt import Rtt
 from postel.wire.segment import Segment
 
@@ -53,7 +53,7 @@ class NewReno(Recovery):
         self._step = 0
         self._again_to = una  # end of what was sent again, while ``is_wary``
         self._allowance = 0
-        self._clock = Clock() if congestion.is_model else None
+        self._clock = SegmentClock() if congestion.is_model else None
 
     @property
     def _outstanding(self) -> int:

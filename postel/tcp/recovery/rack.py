@@ -172,7 +172,7 @@ class Rack(Recovery):
         sample.acked = sample.delivered = acked
         sample.lost = 0
         sample.flight_before = self._pipe
-        newest = self._delivered = board.sent.take(board.position)
+        newest = self._delivered = board.sent.pop_through(board.position)
         if newest is not None:
             self._round_trip = now - newest.at
             self._newest = newest

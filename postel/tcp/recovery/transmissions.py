@@ -112,7 +112,7 @@ class Transmissions:
     def last(self) -> Sent | None:
         return self._records[-1] if self._head < len(self._records) else None
 
-    def take(self, position: int) -> Sent | None:
+    def pop_through(self, position: int) -> Sent | None:
         """Everything before ``position`` was acknowledged, and flew. The last of it; None where there was nothing."""
         records, head, last = self._records, self._head, None
         end = len(records)

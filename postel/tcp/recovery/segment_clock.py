@@ -5,7 +5,7 @@ from postel.tcp.recovery.rates import Rates
 from postel.tcp.recovery.transmissions import Transmissions
 
 
-class Clock:
+class SegmentClock:
     """Times every segment, as `Transmissions` does for RACK. Positions count octets and never wrap."""
 
     __slots__ = ("_sent", "_shortest", "rates")
@@ -20,7 +20,7 @@ class Clock:
 
     def acknowledged(self, sample: Sample, now: int, *, is_clear: bool) -> None:
         """Everything before ``sample.una``. The newest of it is measured, unless it may have waited behind a hole (``is_clear``)."""
-        newest = self._sent.take(sample.una)
+        newest = self._sent.pop_through(sample.una)
         if newest is None or newest.is_again or not is_clear:
             newest = None
         else:

@@ -14,11 +14,11 @@ _DUPLICATES_HELD: Final = 64
 _FEW: Final = 32  # pieces that may wait behind gaps whatever the size of the receive buffer; more, while they weigh less than that
 
 
-def take(tcb: Tcb, ahead: int, data: bytes, packets: int, now: int) -> bool:
+def accept(tcb: Tcb, ahead: int, data: bytes, packets: int, now: int) -> bool:
     """``data`` of so many packets begins ``ahead`` octets after RCV.NXT. What the host has no memory for is dropped and comes again."""
     if ahead or tcb.rcv.reassembly is not None:
         return _hold(tcb, ahead, data, packets)
-    if not tcb.take_memory(len(data)):
+    if not tcb.claim_memory(len(data)):
         return False
     deliver(tcb, data)
     owe_ack(tcb, packets, now)
@@ -32,7 +32,7 @@ def _hold(tcb: Tcb, ahead: int, data: bytes, packets: int) -> bool:
     weight = len(data)
     if ahead:
         weight += PIECE if tcb.rcv.reassembly else PIECE + QUEUE
-    if not tcb.take_memory(weight) and not _make_room(tcb, ahead, weight):
+    if not tcb.claim_memory(weight) and not _make_room(tcb, ahead, weight):
         return False
     _reassemble(tcb, ahead, data, packets, weight)
     return True
@@ -43,7 +43,7 @@ def _make_room(tcb: Tcb, ahead: int, octets: int) -> bool:
     if ahead or tcb.rcv.reassembly is None:
         return False
     tcb.give_back(tcb.rcv.reassembly.give_up(octets))
-    return tcb.take_memory(octets)
+    return tcb.claim_memory(octets)
 
 
 def deliver(tcb: Tcb, data: bytes) -> None:
@@ -89,7 +89,7 @@ def _reassemble(tcb: Tcb, ahead: int, data: bytes, packets: int, taken: int) -> 
         # MUST-58 coalesces ACKs, but a peer without SACK counts duplicates to find a loss: each segment gets its own
         tcb.rcv.duplicates_owed = min(tcb.rcv.duplicates_owed + packets - (tcb.owes & OWES_ACK == 0), _DUPLICATES_HELD)
     tcb.owes |= OWES_ACK
-    for piece in held.take(tcb.rcv.position):
+    for piece in held.pop_in_order(tcb.rcv.position):
         deliver(tcb, piece)
     tcb.give_back(taken - (held.weight + tcb.rcv.unread - before))
     if not held:

@@ -3,7 +3,7 @@
 from postel.tcp.fastopen import FastOpen
 
 
-class Opening:
+class HandshakeState:
     """From the OPEN on. A connection that goes back to LISTEN begins with another one."""
 
     __slots__ = ("fast_open", "fast_opened", "first_window", "is_passive", "peer_scales", "syn_asks")
