@@ -17,7 +17,6 @@ from postel.tcp.connection import Connection
 from postel.tcp.events import Acceptable, Event, Readable
 from postel.times import MILLISECOND, SECOND
 
-LETTERS = {"marked": "m", "undo": "u", "remember": "b", "lost": "l", "recovered": "r", "acknowledged": "a", "idled": "i", "started": "s"}
 # An ACK, or what became lost by waiting: the sample (x: something is newly lost); then the answer to marks, an undo, and what a tail probe
 # repaired; then the end of an episode, and a loss or progress.
 ACK = "xm?u?(?:lr)?r?b?l|[ox]u?a|[ox]m?u?(?:lr)?r?"
@@ -48,10 +47,37 @@ class Diary(Congestion):
         assert 0 < octets <= flight
         self.calls.append("n")
 
-    def __getattribute__(self, name: str) -> Any:
-        if name in LETTERS:
-            object.__getattribute__(self, "calls").append(LETTERS[name])
-        return object.__getattribute__(self, name)
+    def marked(self, flight: int, now: int) -> None:
+        self.calls.append("m")
+        super().marked(flight, now)
+
+    def undo(self, limit: int, now: int) -> None:
+        self.calls.append("u")
+        super().undo(limit, now)
+
+    def remember(self, flight: int) -> None:
+        self.calls.append("b")
+        super().remember(flight)
+
+    def lost(self, flight: int, now: int) -> None:
+        self.calls.append("l")
+        super().lost(flight, now)  # type: ignore[safe-super]
+
+    def recovered(self, flight: int, now: int) -> None:
+        self.calls.append("r")
+        super().recovered(flight, now)  # type: ignore[safe-super]
+
+    def acknowledged(self, octets: int, now: int) -> None:
+        self.calls.append("a")
+        super().acknowledged(octets, now)  # type: ignore[safe-super]
+
+    def idled(self, now: int) -> None:
+        self.calls.append("i")
+        super().idled(now)  # type: ignore[safe-super]
+
+    def started(self, now: int) -> None:
+        self.calls.append("s")
+        super().started(now)
 
 
 def diary_of(controller: type[Congestion]) -> type[Congestion]:
