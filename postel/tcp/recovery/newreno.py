@@ -273,6 +273,6 @@ class NewReno(Recovery):
             self.rtt.revive()  # RFC4015-3.1-11
         self._recover = seq.add(self._una, -1)  # RFC5682-2.1-3: duplicates mean a loss again
         self._leave()
-        if self._undo.is_open:  # else a mark came meanwhile, which stands
-            self._undo.end()
+        if self._undo.is_open and not self.sample.marked:  # RFC4015-3.1-9: else a mark stands
             self.congestion.undo(limit, now)
+        self._undo.end()

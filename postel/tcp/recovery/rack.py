@@ -427,9 +427,9 @@ class Rack(Recovery):
         else:  # it came late: RACK sees that only of what hadn't gone again, and would go on to mistake it for lost (RFC8985-6.2-3)
             self._reordering.count += 1
         self._end_test()
-        if self._undo.is_open:  # else a mark came meanwhile, which stands
-            self._undo.end()
+        if self._undo.is_open and not self.sample.marked:  # RFC4015-3.1-9: else a mark stands
             self._undo_limit = limit
+        self._undo.end()
         self.is_active = self._is_timed_out = self._lost_again = self._is_forced = False
         self._reduction = None
         self._point = self.board.position
