@@ -13,7 +13,7 @@ from postel.tcp.config import DEFAULT, Config
 from postel.tcp.events import ACCEPTABLE, READABLE
 from postel.tcp.fastopen import REFUSAL, RESET_COUNTS, Pending
 from postel.tcp.state import CLOSED, ESTABLISHED, SYN_RECEIVED
-from postel.times import SECOND
+from postel.times import MILLISECOND, SECOND
 from postel.wire import icmp
 from postel.wire.options import FAST_OPEN
 from postel.wire.segment import ACK, FIN, RST, SYN, Segment
@@ -241,6 +241,24 @@ def test_the_second_connection_is_fast(fast: Pair) -> None:
     assert [(segment.fast_open is not None, len(segment.data)) for segment in second[:3]] == [(True, 8), (False, 0), (False, 0)]
     assert second[1].ack == second[0].seq + 9
     assert len(second) == len(third) < len(first)
+
+
+def test_a_connection_tells_whether_it_is_fast(fast: Pair) -> None:
+    listener = fast.right.listen(80, fast.now)
+    asking = fast.left.connect("10.0.0.2", 80, fast.now)
+    assert not asking.is_fast
+    fast.advance(30 * SECOND)
+    assert listener.accept() is not None
+    knowing = fast.left.connect("10.0.0.2", 80, fast.now, data=b"text")
+    assert knowing.is_fast
+    accepted = None
+    while accepted is None:
+        fast.advance(MILLISECOND)
+        accepted = listener.accept()
+    assert accepted.is_fast == (accepted.state is SYN_RECEIVED)
+    fast.advance(SECOND)
+    assert not knowing.is_fast
+    assert not accepted.is_fast
 
 
 @pytest.mark.label("RFC7413-2", "RFC7413-6.1")

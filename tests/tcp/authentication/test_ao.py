@@ -255,6 +255,10 @@ def test_what_no_key_can_be(wrong: dict[str, object], name: str) -> None:
         Key(**{"secret": b"secret", **wrong})  # type: ignore[arg-type]
 
 
+def test_no_peer_stands_for_every_peer() -> None:
+    assert Key(b"secret", peer="") == Key(b"secret")
+
+
 def test_the_longest_prefix_counts() -> None:
     anybody, network, one, six = Key(b"1"), Key(b"2", "10.0.0.0/8"), Key(b"3", "10.0.0.9"), Key(b"4", "fd00::/64")
     chain = Keychain(anybody, network, one, six)
