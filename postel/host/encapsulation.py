@@ -43,4 +43,4 @@ def _header(connection: Connection, segment: Segment, size: int, around: Envelop
     source, destination = connection.local.address, connection.remote.address
     if not hosted.may_be_fragmented(connection) and not outbound.routes.may_fragment(destination, now):
         return around.header(size, segment.ecn)
-    return around.header(size, segment.ecn, outbound.identification(source, destination), dont_fragment=False)  # RFC 6864, 4.1
+    return around.header(size, segment.ecn, outbound.identification(source, destination), 0)  # RFC 6864, 4.1

@@ -203,8 +203,7 @@ class Host(Settings):
         end -= len(text)
         if self._verify:
             is_right = start == 40 or checksum.is_right(octets[:20])
-            addresses = 12 if start == 20 else 8
-            if not is_right or (checksum.total(octets[addresses:end]) + PROTOCOL + end - start) % checksum.MODULUS:  # EP-PRE-2
+            if not is_right or not checksum.plain_payload_is_right(octets, start, end, PROTOCOL):  # EP-PRE-2
                 self._counters.drop("bad_checksum", octets, now)
                 return
         segment = self._parse(octets, start, end, now, text)

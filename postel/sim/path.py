@@ -13,7 +13,7 @@ from typing import Final
 from postel.links.course import ANY_BIT, HOLD, QUEUE, Bottleneck, Chances, Travel, chance, count
 from postel.sim.rules import BY_PATH, PASS, Verdict
 from postel.times import MILLISECOND
-from postel.wire import checksum, ip
+from postel.wire import ip
 
 _CE: Final = 3
 
@@ -104,6 +104,6 @@ def marked(octets: bytes) -> bytes:
         return b""
     if packet.version == 6:
         return octets[:1] + bytes([octets[1] | _CE << 4]) + octets[2:]
-    header = octets[:1] + bytes([octets[1] | _CE]) + octets[2:10] + b"\0\0" + octets[12 : packet.start]
-    value = checksum.field(checksum.total(header))
-    return header[:10] + value.to_bytes(2, "big") + header[12:] + octets[packet.start :]
+    header = bytearray(octets[: packet.start])
+    header[1] |= _CE
+    return ip.summed(header) + octets[packet.start :]

@@ -74,10 +74,13 @@ def payload_is_right(octets: bytes, start: int, end: int, source: bytes, destina
     """Whether the payload ``octets[start:end]`` of the IP packet ``octets`` has the right checksum, pseudo-header included."""
     if end < start:  # a false length; compiled, a slice may not be negative
         return False
-    if start == 5 * len(source) == 20:  # no IPv4 options: both addresses stand right before the payload, so one slice has it all
-        value = total(octets[12:end])
-    elif start == 40 and len(source) == 16:
-        value = total(octets[8:end])
-    else:
-        value = total(octets[start:end]) + int.from_bytes(source + destination, "big")
+    if start == 5 * len(source) == 20 or (start == 40 and len(source) == 16):
+        return plain_payload_is_right(octets, start, end, protocol)
+    value = total(octets[start:end]) + int.from_bytes(source + destination, "big")
     return (value + protocol + end - start) % MODULUS == 0
+
+
+def plain_payload_is_right(octets: bytes, start: int, end: int, protocol: int) -> bool:
+    """As `payload_is_right`, of a packet in which the addresses stand right before the payload, so that one slice has it all:
+    IPv4's without options, where ``start`` is 20, or IPv6's without extension headers, where it is 40."""
+    return (total(octets[12 if start == 20 else 8 : end]) + protocol + end - start) % MODULUS == 0

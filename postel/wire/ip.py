@@ -38,7 +38,7 @@ _END_OF_OPTIONS: Final = 0
 _NO_OPERATION: Final = 1
 _SOURCE_ROUTES: Final = (131, 137)  # loose and strict
 
-_DONT_FRAGMENT: Final = 0x4000
+DONT_FRAGMENT: Final = 0x4000
 _MORE_FRAGMENTS: Final = 0x2000
 
 _WORDS_4: Final = Struct("!IIIII")
@@ -142,7 +142,7 @@ def _parse4(octets: bytes) -> Packet:
         raise WireError("truncated", f"{len(octets)} octets of {end}")
     packet = Packet(octets, 4, octets[12:16], octets[16:20], third >> 16 & 0xFF, start, end, third >> 24, first >> 16 & 0xFF)
     packet.identification = second >> 16
-    packet.dont_fragment = second & _DONT_FRAGMENT != 0
+    packet.dont_fragment = second & DONT_FRAGMENT != 0
     if second & 0x3FFF:
         _set_fragment(packet, (second & 0x1FFF) << 3, more=second & _MORE_FRAGMENTS != 0)
     return packet
@@ -378,8 +378,9 @@ class Envelope:
         self._first = (0x4500 if self.is_ipv4 else 0x6000) | (traffic_class if self.is_ipv4 else traffic_class << 4)
         self._fixed = self.words + (hop_limit << 8 | protocol)
 
-    def header(self, size: int, ecn: int = 0, identification: int = 0, *, dont_fragment: bool = True) -> bytes:
-        """For a payload of ``size`` octets, marked ``ecn``. IPv6 has no use for the last two."""
+    def header(self, size: int, ecn: int = 0, identification: int = 0, fragment: int = DONT_FRAGMENT) -> bytes:
+        """For a payload of ``size`` octets, marked ``ecn``. The last two are IPv4's alone: ``fragment`` is the field of the
+        fragment's flags and offset. IPv6 has them in a header of their own."""
         if not self.is_ipv4:
             if size > LARGEST:
                 raise ArgumentError("payload", size, f"at most {LARGEST} octets")
@@ -389,9 +390,8 @@ class Envelope:
         if length > LARGEST:
             raise ArgumentError("payload", size, f"at most {LARGEST - HEADER_4} octets")
         first = self._first | ecn
-        flags = _DONT_FRAGMENT if dont_fragment else 0
-        value = -(first + length + identification + flags + self._fixed) % checksum.MODULUS
-        return _FIELDS_4.pack(first, length, identification, flags, self._hop_limit, self._protocol, value) + self._addresses
+        value = -(first + length + identification + fragment + self._fixed) % checksum.MODULUS
+        return _FIELDS_4.pack(first, length, identification, fragment, self._hop_limit, self._protocol, value) + self._addresses
 
 
 def encode(
@@ -407,7 +407,14 @@ def encode(
 ) -> bytes:
     """One packet of a flow of its own."""
     envelope = Envelope(source, destination, protocol, hop_limit=hop_limit, traffic_class=traffic_class)
-    return envelope.header(len(payload), identification=identification, dont_fragment=dont_fragment) + payload
+    return envelope.header(len(payload), 0, identification, DONT_FRAGMENT if dont_fragment else 0) + payload
+
+
+def summed(header: bytearray) -> bytes:
+    """An IPv4 header in which something was changed, with its checksum made anew."""
+    header[10:12] = bytes(2)
+    header[10:12] = checksum.ones_complement(bytes(header)).to_bytes(2, "big")
+    return bytes(header)
 
 
 def with_options(packet: bytes, octets: bytes) -> bytes:
@@ -416,24 +423,7 @@ def with_options(packet: bytes, octets: bytes) -> bytes:
     header = bytearray(packet[:HEADER_4] + octets)
     header[0] += len(octets) >> 2
     header[2:4] = length.to_bytes(2, "big")
-    header[10:12] = bytes(2)
-    header[10:12] = checksum.ones_complement(bytes(header)).to_bytes(2, "big")
-    return bytes(header) + packet[HEADER_4:]
-
-
-def _header4(
-    source: bytes, destination: bytes, protocol: int, size: int, hop_limit: int, traffic_class: int, number: int, flags: int
-) -> bytes:
-    addresses = source + destination
-    first, length = 0x4500 | traffic_class, HEADER_4 + size
-    words = first + length + number + flags + (hop_limit << 8 | protocol) + int.from_bytes(addresses, "big")
-    return _FIELDS_4.pack(first, length, number, flags, hop_limit, protocol, -words % checksum.MODULUS) + addresses
-
-
-def _header6(source: bytes, destination: bytes, protocol: int, size: int, hop_limit: int, traffic_class: int) -> bytes:
-    if size > LARGEST:
-        raise ArgumentError("payload", size, f"at most {LARGEST} octets")
-    return _FIELDS_6.pack(0x60000000 | traffic_class << 20, size, protocol, hop_limit) + source + destination
+    return summed(header) + packet[HEADER_4:]
 
 
 def fragments(
@@ -452,14 +442,16 @@ def fragments(
     room = (mtu - header) & ~7
     if room < 8:
         raise ArgumentError("mtu", mtu, f"at least {header + 8} octets")
+    inner = protocol if len(source) == 4 else FRAGMENT
+    envelope = Envelope(source, destination, inner, hop_limit=hop_limit, traffic_class=traffic_class)
     packets = []
     for offset in range(0, max(len(payload), 1), room):
         part = payload[offset : offset + room]
         more = offset + room < len(payload)
-        if len(source) == 4:
-            flags = offset >> 3 | (_MORE_FRAGMENTS if more else 0)
-            packets.append(_header4(source, destination, protocol, len(part), hop_limit, traffic_class, identification, flags) + part)
+        if envelope.is_ipv4:
+            field = offset >> 3 | (_MORE_FRAGMENTS if more else 0)
+            packets.append(envelope.header(len(part), 0, identification, field) + part)
         else:
             part = _FRAGMENT.pack(protocol, 0, offset | more, identification) + part
-            packets.append(_header6(source, destination, FRAGMENT, len(part), hop_limit, traffic_class) + part)
+            packets.append(envelope.header(len(part)) + part)
     return packets

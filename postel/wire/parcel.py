@@ -8,7 +8,7 @@
 
 from typing import Final
 
-from postel.wire import checksum
+from postel.wire import checksum, ip
 from postel.wire.ip import HEADER_4, HEADER_6, LARGEST
 from postel.wire.segment import CHECKSUM_AT, CWR, FIN, HEADER, PSH, URG
 
@@ -133,5 +133,4 @@ def _fit(head: bytearray, start: int, size: int, index: int) -> None:
     head[2:4] = (start + size).to_bytes(2, "big")
     if not head[6] & _DONT_FRAGMENT:
         head[4:6] = (int.from_bytes(head[4:6], "big") + index & 0xFFFF).to_bytes(2, "big")
-    head[10:12] = b"\0\0"
-    head[10:12] = checksum.ones_complement(bytes(head[:start])).to_bytes(2, "big")
+    head[:start] = ip.summed(head[:start])

@@ -19,7 +19,7 @@ def made(flags: int, number: int, data: bytes, tsval: int) -> Segment:
 def unfinished(of: Segment, pair: tuple[bytes, bytes], stride: int, *, dont_fragment: bool = True) -> Parcel:
     flow = ip.Envelope(*pair, segment.PROTOCOL)
     head = encode_head(of, flow.words)
-    before = flow.header(len(head) + len(of.data), identification=0xFFFE, dont_fragment=dont_fragment)
+    before = flow.header(len(head) + len(of.data), identification=0xFFFE, fragment=ip.DONT_FRAGMENT if dont_fragment else 0)
     return Parcel(before + head, of.data, stride=stride, start=len(before))
 
 
