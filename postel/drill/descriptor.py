@@ -105,6 +105,8 @@ def set_option(found: Descriptor, name: str, given: object, now: int) -> None:
     first = given[0] if isinstance(given, list) and given else given
     if name == "SO_LINGER":
         found.set(option, linger_octets(first), now)
+    elif option.kind == "name" and isinstance(first, str):
+        found.set(option, first.encode(), now)
     elif not isinstance(first, int):
         raise ScriptError(0, name, "expected a number for this option")
     else:
@@ -123,6 +125,8 @@ def option(found: Descriptor, name: str, now: int) -> object:
     octets = found.get(_known(name), now)
     if name == "SO_LINGER":
         return linger_fields(octets)
+    if NAMED[name].kind == "name":
+        return octets.rstrip(b"\0").decode()
     return int(NUMBER.unpack_from(octets)[0])
 
 

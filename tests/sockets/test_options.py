@@ -295,6 +295,13 @@ def test_scripts_set_and_get_by_it(name: str, number: int, expected: int) -> Non
     assert wrong.result == "failed"
 
 
+def test_scripts_choose_a_controller() -> None:
+    lines = '+0 setsockopt(3, SOL_TCP, TCP_CONGESTION, "reno", 4) = 0\n+0 getsockopt(3, SOL_TCP, TCP_CONGESTION, "reno", [4]) = 0'
+    assert scripted(DEFAULT, lines).result == "passed", scripted(DEFAULT, lines)
+    lines = '+0 setsockopt(3, SOL_TCP, TCP_CONGESTION, "renault", 7) = -1 EINVAL'
+    assert scripted(DEFAULT, lines).result == "passed", scripted(DEFAULT, lines)
+
+
 @pytest.mark.parametrize(("name", "number"), WRONG)
 def test_scripts_hear_of_a_wrong_value(name: str, number: int) -> None:
     outcome = scripted(DEFAULT, f"+0 setsockopt(3, SOL_SOCKET, {name}, [{number}], 4) = -1 EINVAL")
