@@ -239,7 +239,7 @@ def _restarts(controller: type[Congestion]) -> None:
 
 
 def _repeats(controller: type[Congestion], seed: int) -> None:
-    """Which also is a thousand calls with any figures, after each of which window, threshold and pacing rate must stand."""
+    """Which also is many calls with any figures, after each of which window, threshold and pacing rate must stand."""
     first, second = Script(controller, seed=seed), Script(controller, seed=seed)
     random_calls(first, seed)
     random_calls(second, seed)

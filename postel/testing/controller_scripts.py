@@ -12,7 +12,9 @@ SMSS: Final = 1448
 NO_LIMIT: Final = 1 << 62
 ROUND_TRIP: Final = 50 * MILLISECOND
 START: Final = 1000 * SECOND
+TIMELESS: Final = ("remember", "resized")  # methods that take no time
 CALLS: Final = 400
+ACTS: Final = ("rest", "start", "timeout", "resize", *["ack"] * 8)
 
 
 class CheckFailed(AssertionError):
@@ -63,16 +65,14 @@ class Script:
     def require(self, holds: bool, rule: str, section: str, happened: str) -> None:  # noqa: FBT001 - as assert
         require(holds, rule, section, happened)
 
-    def _call(self, name: str, *arguments: int, **options: bool | int) -> None:
-        """``options`` are those that the words of a report should name; all but ``again`` are positional."""
-        words = [*map(str, arguments), *(f"{key}={value}" for key, value in options.items())]
-        self.last = f"{name}({', '.join(words)})"
-        method = getattr(self.control, name)
-        again = {"again": options.pop("again")} if "again" in options else {}
-        takes_time = () if name in ("remember", "resized") else (self.now,)
-        self._try(method, (*options.values(), *arguments, *takes_time), again)
+    def call(self, name: str, *, again: bool | None = None, **told: int) -> None:
+        """Call the controller's method of this name. ``told`` is its argument, by the name that a report shall say; ``now`` follows."""
+        options = {} if again is None else {"again": again}
+        self.last = f"{name}({', '.join(f'{key}={value}' for key, value in {**told, **options}.items())})"
+        times = () if name in TIMELESS else (self.now,)
+        self._try(getattr(self.control, name), (*told.values(), *times), options)
 
-    def _try(self, method: object, arguments: tuple[object, ...], options: dict[str, bool | int]) -> None:
+    def _try(self, method: object, arguments: tuple[object, ...], options: dict[str, bool]) -> None:
         assert callable(method)
         try:
             method(*arguments, **options)
@@ -107,12 +107,13 @@ class Script:
         """One ACK, with as much in flight before it; 0: a full window."""
         flight = flight or self.control.window
         self.now += max(1, ROUND_TRIP * octets // flight)
-        self._deliver(octets, flight, in_use=in_use)
+        self.deliver(octets, flight, in_use=in_use)
         self.observe()
         if in_use:
-            self._call("acknowledged", octets=octets)
+            self.call("acknowledged", octets=octets)
 
-    def _deliver(self, octets: int, flight: int, *, in_use: bool) -> None:
+    def deliver(self, octets: int, flight: int, *, in_use: bool) -> None:
+        """Fill in ``sample``: so many octets of ``flight`` arrived, and nothing else happened."""
         sample = self.sample
         sample.acked = sample.delivered = octets
         sample.lost = sample.marked = 0
@@ -145,65 +146,66 @@ class Script:
     def lose(self, octets: int) -> None:
         """Recovery begins with a full window in flight."""
         flight = self.control.window
-        self._deliver(SMSS, flight, in_use=True)
+        self.deliver(SMSS, flight, in_use=True)
         self.sample.lost = self.sample.lost_since = octets
         self.sample.total_lost += octets
         self.observe()
-        self._call("remember", flight=flight)
-        self._call("lost", flight=flight)
+        self.call("remember", flight=flight)
+        self.call("lost", flight=flight)
 
     def recover(self) -> None:
-        self._call("recovered", flight=self.control.threshold)
+        self.call("recovered", flight=self.control.threshold)
 
     def mark(self) -> None:
         flight = self.control.window
-        self._deliver(SMSS, flight, in_use=True)
+        self.deliver(SMSS, flight, in_use=True)
         self.sample.marked = SMSS
         self.observe()
-        self._call("marked", flight=flight)
+        self.call("marked", flight=flight)
 
     def time_out(self, *, again: bool) -> None:
         flight = self.control.window
         self.now += SECOND
         if not again:
-            self._call("remember", flight=flight)
-        self._call("timed_out", flight=flight, again=again)
+            self.call("remember", flight=flight)
+        self.call("timed_out", flight=flight, again=again)
 
     def undo(self, limit: int) -> None:
-        self._deliver(SMSS, max(SMSS, self.control.window), in_use=False)
+        self.deliver(SMSS, max(SMSS, self.control.window), in_use=False)
         self.observe()
-        self._call("undo", limit=limit)
+        self.call("undo", limit=limit)
 
     def resize(self, smss: int) -> None:
         self.smallest = min(self.smallest, smss)
-        self._call("resized", smss=smss)
+        self.call("resized", smss=smss)
 
     def idle(self) -> None:
-        self._call("idled")
-        self._call("started")
+        self.call("idled")
+        self.call("started")
 
 
 def random_calls(script: Script, seed: int) -> None:
-    """Many calls in an order that an ACK, a timer and a send may bring, with any figures that aren't contradictory."""
+    """Many calls in an order that ACKs, timers and sends may bring, with any figures that don't contradict each other."""
     dice = Random(f"{seed}/calls")
-    in_recovery = may_undo = False
+    in_recovery = may_undo = has_timed_out = False
     for _ in range(CALLS):
         script.now += dice.choice((0, 1, dice.randrange(SECOND), dice.randrange(10 * MINUTE)))
-        kind = dice.randrange(12)
         flight = dice.choice((SMSS, script.control.window, dice.randrange(1, 2 * script.control.window + 2)))
-        if kind == 0:
-            script._call("idled")
-        if kind <= 1:
-            script._call("started")
-        elif kind == 2:
-            again = dice.random() < 0.3
-            if not again:
-                script._call("remember", flight=flight)
-            script._call("timed_out", flight=flight, again=again)
-            in_recovery, may_undo = False, True
-        elif kind == 3:
+        act = dice.choice(ACTS)
+        if act == "rest":
+            script.idle()
+        elif act == "start":
+            script.call("started")
+        elif act == "resize":
             script.resize(dice.choice((536, 1220, SMSS, 8948)))
+        elif act == "timeout":
+            again = has_timed_out and dice.random() < 0.5
+            if not again:
+                script.call("remember", flight=flight)
+            script.call("timed_out", flight=flight, again=again)
+            in_recovery, may_undo, has_timed_out = False, True, True
         else:
+            has_timed_out = False
             in_recovery, may_undo = _random_ack(script, dice, flight, in_recovery=in_recovery, may_undo=may_undo)
 
 
@@ -214,27 +216,27 @@ def _random_ack(script: Script, dice: Random, flight: int, *, in_recovery: bool,
     _randomize(script, dice, acked, flight, in_use=in_use)
     script.observe()
     if script.sample.marked and not in_recovery:
-        script._call("marked", flight=flight)
+        script.call("marked", flight=flight)
         may_undo = False
     if may_undo and dice.random() < 0.1:
-        script._call("undo", limit=dice.choice((NO_LIMIT, flight + SMSS)))
+        script.call("undo", limit=dice.choice((NO_LIMIT, flight + SMSS)))
         in_recovery = may_undo = False
     if in_recovery and acked and dice.random() < 0.3:
-        script._call("recovered", flight=script.sample.flight)
+        script.call("recovered", flight=script.sample.flight)
         in_recovery = False
     elif script.sample.lost and not script.sample.marked:
         if not in_recovery:
-            script._call("remember", flight=flight)
-        script._call("lost", flight=flight)
+            script.call("remember", flight=flight)
+        script.call("lost", flight=flight)
         in_recovery = may_undo = True
     elif in_use and not script.sample.marked:
-        script._call("acknowledged", octets=acked)
+        script.call("acknowledged", octets=acked)
     return in_recovery, may_undo
 
 
 def _randomize(script: Script, dice: Random, acked: int, flight: int, *, in_use: bool) -> None:
     sample = script.sample
-    script._deliver(acked, flight, in_use=in_use)
+    script.deliver(acked, flight, in_use=in_use)
     if dice.random() < 0.2:
         sample.lost = dice.randrange(flight - acked + 1)
         sample.total_lost += sample.lost
