@@ -40,7 +40,10 @@ FIRST_RECEIVE_BUFFER: Final = 128 * KIBIBYTE
 
 @dataclass(frozen=True)
 class Config:
-    """Change it with `dataclasses.replace`. Times in microseconds, sizes in octets.
+    """Change it with `dataclasses.replace`. Times in microseconds, sizes in octets, choices as words.
+
+    It is flat, so that `replace`, ``--set NAME=VALUE`` and the table of socket options reach every field by its name alone. Raises
+    ArgumentError.
 
     >>> from dataclasses import replace
     >>> replace(DEFAULT, nagle=False, msl=30 * SECOND).msl

@@ -14,7 +14,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--reorder", metavar="N,N", default="", help="hold these back, so that others overtake them")
     group.add_argument("--loss", metavar="CHANCE", default="", help="lose any segment, e.g. 10%%")
     group.add_argument("--seed", type=int, default=1, help="of all chance; default %(default)s")
-    group.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="a field of Config, time_wait=off, or delay=50ms")
+    fields = "a field of Config, as ecn=ask; or time_wait=off, delay=50ms"
+    group.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help=fields)
 
 
 def read(options: argparse.Namespace) -> Interference:
