@@ -1,4 +1,4 @@
-"""All TCP connections of a host: the tables in which their segments find them, whom to ask next, and what becomes of each.
+"""All TCP connections of a host: the tables in which their segments find them, which of them to ask next, and what becomes of each.
 
 ::
 
@@ -99,7 +99,7 @@ class Connections(Children):
         entry = self._half_open(key)
         return self.table.get(key) if entry is None else entry.child
 
-    # Segments and whom they concern
+    # Segments and the connections they are for
 
     def segment_arrives(self, key: bytes, segment: Segment, packet: Packet, now: int) -> bool:
         """EP-DMX-1: an exact pair, TIME-WAIT included, then the half-open. False: it is none of ours."""
@@ -181,7 +181,7 @@ class Connections(Children):
         self._forget(connection, now)
         self._tell(connection)
 
-    # Whom to ask
+    # Which to ask
 
     @property
     def has_output(self) -> bool:
@@ -189,7 +189,7 @@ class Connections(Children):
         return bool(self._agenda or self.events or self.acceptable)
 
     def pop_next(self) -> Connection | None:
-        """Who may have something to send, first come, first served: drain it, then `settle` it."""
+        """The connection that has waited longest and may have something to send: drain it, then `settle` it."""
         if not self._agenda:
             return None
         connection = self._agenda.popleft()
@@ -243,7 +243,7 @@ class Connections(Children):
             for request in self.passive.expire_requests(now):
                 self._counters.drop("request_unanswered", request.octets, now)
         for record in self.time_wait.pop_due(now):
-            if self._observer is not None:  # EP-TMO-3: who else is left to hear of it
+            if self._observer is not None:  # EP-TMO-3: the program was told before
                 time_wait_state.tell_expired(self._observer, *record.ends, now)
 
     def _tell(self, connection: Connection) -> None:

@@ -30,7 +30,7 @@ LARGEST_6: Final = ip.LARGEST - udp.HEADER
 
 
 class DatagramSocket:
-    """Made by `Host.datagrams`. With a ``remote`` it hears of nobody else."""
+    """Made by `Host.datagrams`. With a ``remote`` it gets datagrams from there alone."""
 
     __slots__ = ("_queue", "_table", "_waiting", "closed", "context", "local", "remote")
 
@@ -127,7 +127,7 @@ class Datagrams:
             self._ports.free_everywhere(port)
 
     def find(self, local: Endpoint, remote: Endpoint) -> DatagramSocket | None:
-        """Whom a datagram concerns: the exact pair, else who is bound to the address, else who is bound to all."""
+        """The socket that a datagram is for: that of the exact pair, else the one bound to the address, else the one bound to all."""
         return (
             self._connected.get((local, remote))
             or self._bound.get((local.address, local.port))
@@ -144,7 +144,7 @@ class Datagrams:
         return "" if socket.enqueue(datagram.data, sender) else "datagram_queue_full"
 
     def trouble(self, local: Endpoint, remote: Endpoint, error: TcpError) -> bool:
-        """RFC 1122, 4.1.3.3: an ICMP error about a datagram goes to who sent it. False where that is nobody."""
+        """RFC 1122, 4.1.3.3: an ICMP error about a datagram goes to the socket that sent it. False where there is none."""
         socket = self.find(local, remote)
         if socket is not None:
             self.tell(socket, Trouble(error.about(str(remote))))

@@ -47,7 +47,7 @@ class Deadlines:
         return self._heap[0][0] if self._heap else NEVER
 
     def pop_due(self, now: int) -> list[Connection]:
-        """Whose deadlines have come, the earliest first. They are disarmed; deadlines that moved are armed anew."""
+        """Connections whose deadlines have come, the earliest first. They are disarmed; deadlines that moved are armed anew."""
         due: list[Connection] = []
         while self._heap and self._heap[0][0] <= now:
             entry = heappop(self._heap)

@@ -173,7 +173,7 @@ def _end(piece: Packet) -> int:
 
 
 def _join(pieces: list[Packet], mark: int) -> bytes:
-    """One plain packet, so that it takes the usual way in. Whose header it has, RFC 8200, 4.5 says: the first's, but for ``mark``."""
+    """One plain packet, so that it takes the usual way in. Its header is the first fragment's, but for ``mark`` (RFC 8200, 4.5)."""
     first = pieces[0]
     payload = b"".join([piece.payload for piece in pieces])
     traffic_class = first.traffic_class | mark

@@ -78,7 +78,7 @@ class Icmp:
     # Errors about what we sent
 
     def _error_arrives(self, message: IcmpMessage, now: int) -> bool:
-        """Whether there is anybody whom it concerns (MUST-54)."""
+        """Whether a connection or a socket is there that it concerns (MUST-54)."""
         quoted = icmp.quote(message.body)
         if quoted is None:
             return False
@@ -119,7 +119,7 @@ class Icmp:
     # What we say
 
     def refuse_port(self, packet: Packet, now: int) -> bool:
-        """RFC 1122, 4.1.3.1: nobody takes this datagram."""
+        """RFC 1122, 4.1.3.1: no socket takes this datagram."""
         return self._answer(icmp.unreachable(icmp.NO_PORT, packet), packet, now)
 
     def refuse_connection(self, code: int, packet: Packet, now: int) -> bool:
@@ -195,7 +195,10 @@ def _options_back(request: Packet, now: int) -> bytes:
 
 
 def _is_ignored(connection: Connection, message: IcmpMessage) -> bool:
-    """RFC5925-7.8: whoever signs its segments doesn't believe what nobody signed. ICMPv6's "packet too big" must be believed."""
+    """RFC5925-7.8: a connection that signs its segments doesn't believe a message without a signature.
+
+    ICMPv6's "packet too big" must be believed.
+    """
     authentication = connection.authentication
     if authentication is None or authentication.heeds_icmp or not hosted.is_synchronized(connection):
         return False

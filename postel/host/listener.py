@@ -1,4 +1,4 @@
-"""Passive opens: who listens where, and the two queues between a SYN and `accept`.
+"""Passive opens: the listeners, and the two queues between a SYN and `accept`.
 
 ::
 
@@ -146,7 +146,7 @@ class Listener:
         return True
 
     def close(self, now: int) -> None:
-        """Listen no longer. Half-open connections vanish; those that nobody accepted are aborted."""
+        """Listen no longer. Half-open connections vanish; those that weren't accepted are aborted."""
         if self.closed:
             return
         self.closed = True
@@ -221,12 +221,12 @@ class Passive:
         self._serial = 0
         self._catching = 0  # listeners to every port
         self._ports: dict[int, int] = {}  # how many listen to each
-        self._silent: set[Connection] = set()  # half-open or ready: nobody hears their events yet
+        self._silent: set[Connection] = set()  # half-open or ready: their events aren't told yet
 
     def open(self, address: bytes, local: Endpoint, backlog: int, config: Config, keys: Keychain | None = None) -> Listener:
         key = (address, local.port)
         if key in self._listeners:
-            raise AddressInUse(f"somebody listens to {local}")
+            raise AddressInUse(f"a listener is at {local} already")
         self._serial += 1
         listener = Listener(address, local, backlog, config, keys, self, self._serial)
         self._listeners[key] = self._numbered[listener.number] = listener
@@ -250,7 +250,7 @@ class Passive:
         )  # fmt: skip
 
     def offers(self, port: int) -> bool:
-        """RFC6056-3.2: a port where somebody listens is no ephemeral one."""
+        """RFC6056-3.2: a port with a listener is no ephemeral one."""
         return port in self._ports
 
     def ports(self) -> list[int]:

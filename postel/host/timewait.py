@@ -136,7 +136,7 @@ class TimeWait(Keeper):
         return self._records.next_timeout()
 
     def pop_due(self, now: int) -> list[TimeWaitRecord]:
-        """Whose 2MSL are over: they are forgotten."""
+        """Forget the records whose 2MSL are over. Returns those that weren't thawed."""
         due: list[TimeWaitRecord] = []
         while (key := self._records.due(now)) is not None:
             is_thawed = key in self._thawed

@@ -165,7 +165,7 @@ def echo_reply(request: IcmpMessage) -> IcmpMessage:
 
 
 def unreachable(code: int, packet: ip.Packet) -> IcmpMessage:
-    """What to answer a packet with that nobody takes: ``unreachable(NO_PORT, packet)``."""
+    """The answer to a packet for which there is no socket is ``unreachable(NO_PORT, packet)``."""
     return IcmpMessage(UNREACHABLE, code, 0, _quotable(packet))
 
 

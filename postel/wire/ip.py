@@ -165,19 +165,29 @@ def _check_options4(octets: bytes, end: int) -> None:
     if not checksum.is_right(octets[:end]):
         raise WireError("bad_checksum", "IPv4 header")
     position = HEADER_4
-    while position < end and octets[position] != _END_OF_OPTIONS:
-        kind = octets[position]
-        if kind == _NO_OPERATION:
-            position += 1
-            continue
-        length = octets[position + 1] if position + 1 < end else 0
-        if length < 2 or position + length > end:  # RFC 1122, 3.2.2.5
-            at = position + 1 if position + 1 < end else position
-            detail = f"IPv4 option {kind}, length {length}, {end - position} octets left"
-            raise WireError("bad_option", detail, ERRONEOUS_FIELD, at)
-        if kind in _SOURCE_ROUTES:
-            raise WireError("source_route", f"option {kind}", *_source_route(octets, position, length))
-        position += length
+    while position < end:
+        size = option_length(octets, position, end)
+        if octets[position] in _SOURCE_ROUTES:
+            raise WireError("source_route", f"option {octets[position]}", *_source_route(octets, position, size))
+        position += size
+
+
+def option_length(octets: bytes, position: int, end: int) -> int:
+    """How many octets the option of IPv4 takes that begins at ``position``; all up to ``end`` for the end of the list.
+
+    Raises WireError where it doesn't fit (RFC 1122, 3.2.2.5).
+    """
+    kind = octets[position]
+    if kind == _END_OF_OPTIONS:
+        return end - position
+    if kind == _NO_OPERATION:
+        return 1
+    length = octets[position + 1] if position + 1 < end else 0
+    if length < 2 or position + length > end:
+        at = position + 1 if position + 1 < end else position
+        detail = f"IPv4 option {kind}, length {length}, {end - position} octets left"
+        raise WireError("bad_option", detail, ERRONEOUS_FIELD, at)
+    return length
 
 
 def _source_route(octets: bytes, position: int, length: int) -> tuple[int, int]:
@@ -226,9 +236,7 @@ def _step_over(packet: Packet, kind: int) -> None:
         at = start + 1 if kind != FRAGMENT and start + 1 < packet.end else _PAYLOAD_LENGTH
         detail = f"{packet.end - start} octets of extension header {kind}"
         raise WireError("truncated", detail, ERRONEOUS_FIELD, at)
-    packet.protocol = octets[start]
-    packet.named_at = start
-    packet.start = end
+    _enter(packet, end)
     if kind == FRAGMENT:
         packet.dont_fragment = False
         packet.identification = int.from_bytes(octets[start + 4 : start + 8], "big")
@@ -240,6 +248,13 @@ def _step_over(packet: Packet, kind: int) -> None:
             raise WireError("source_route", f"routing header of type {octets[start + 2]}", ERRONEOUS_FIELD, start + 2)
     else:
         _check_options6(octets, start + 2, end)
+
+
+def _enter(packet: Packet, end: int) -> None:
+    """Go on to the header behind the extension header at ``start``, which ends at ``end``."""
+    packet.protocol = packet.octets[packet.start]
+    packet.named_at = packet.start
+    packet.start = end
 
 
 def _end_of_extension(packet: Packet, kind: int) -> int:
@@ -285,7 +300,7 @@ def _skip_extensions(packet: Packet) -> bool:
         octets, start, kind = packet.octets, packet.start, packet.protocol
         if kind not in _EXTENSIONS or packet.fragment_offset or _end_of_extension(packet, kind) > packet.end:
             return True
-        packet.protocol, packet.start = octets[start], _end_of_extension(packet, kind)
+        _enter(packet, _end_of_extension(packet, kind))
         if kind == FRAGMENT:
             packet.fragment_offset = (octets[start + 2] << 8 | octets[start + 3]) & 0xFFF8
     return False

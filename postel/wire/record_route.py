@@ -3,12 +3,11 @@
 from typing import Final
 
 from postel.times import MILLISECOND
+from postel.wire import ip
 
 RECORD_ROUTE: Final = 7
 TIMESTAMP: Final = 68
 
-_END: Final = 0
-_NO_OPERATION: Final = 1
 _ADDRESS: Final = 4  # octets
 _STAMP: Final = 4
 _STAMPS_ALONE: Final = 0  # flags of a Timestamp option
@@ -24,11 +23,8 @@ def updated(options: bytes, own: bytes, now: int) -> bytes:
     """
     octets = b""
     position = 0
-    while position < len(options) and options[position] != _END:
-        if options[position] == _NO_OPERATION:
-            position += 1
-            continue
-        option = bytearray(options[position : position + options[position + 1]])
+    while position < len(options):
+        option = bytearray(options[position : position + ip.option_length(options, position, len(options))])
         position += len(option)
         if option[0] == RECORD_ROUTE and len(option) > 2 and option[2] >= 4:
             _enter(option, own)
