@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from postel.errors import AddressNotAvailable
-from postel.host.children import Children, beyond
 from postel.host.counters import Counters
 from postel.host.outbound import Outbound
 from postel.host.pairs import ends_of, is_at, key_of
+from postel.host.passive_opens import PassiveOpens, beyond
 from postel.host.ports import Ports
 from postel.host.routes import Routes
 from postel.host.timewait import record_of
@@ -35,7 +35,7 @@ from postel.wire.segment import ACK, RST, SYN, Segment
 _CONTROL_BITS: Final = SYN | ACK | RST
 
 
-class Connections(Children):
+class Connections(PassiveOpens):
     def __init__(
         self,
         routes: Routes,

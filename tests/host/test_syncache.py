@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from postel.host.children import MOST_HALF_OPEN
 from postel.host.host import Host
+from postel.host.passive_opens import MOST_HALF_OPEN
 from postel.tcp import seq
 from postel.tcp.config import DEFAULT
 from postel.tcp.connection import Connection

@@ -40,7 +40,7 @@ _HEADERS_6: Final = 40 + 60
 _STEP_BEYOND: Final = 1 << 16  # how far above an old SND.MAX a new ISS starts, where the clock alone isn't beyond it
 
 
-class Children(ABC):
+class PassiveOpens(ABC):
     """The half of `Connections` that deals with passive opens, and makes connections for both halves."""
 
     def __init__(
@@ -260,7 +260,7 @@ class Children(ABC):
             self._open_by_cookie(listener, child.local, child.remote, syn, segment, octets, now)
         return True
 
-    # Children
+    # PassiveOpens
 
     def _give_to_child(self, entry: HalfOpen, segment: Segment, octets: bytes, now: int) -> None:
         if entry.must_wait(segment):  # BAD-FLOOD-4
