@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 
-from postel.cli.network import device
+from postel.cli.network import attachment, device
 from postel.cli.network.attachment import Attachment
+from postel.congestion import BBR
 from postel.errors import ArgumentError, LinkError
 from postel.wire.address import parse_interface
 
@@ -40,11 +41,13 @@ def test_what_ip_says_is_told_in_one_line() -> None:
     assert "\n" not in caught.value.strerror
 
 
-def options(*own: str, kernel: tuple[str, ...] = (), mtu: int = 1500) -> argparse.Namespace:
-    return argparse.Namespace(
-        address=list(own), kernel_address=list(kernel), tun="t0", mtu=mtu, netns="", offload=True,
-        ladder=False, unfold=False, pcapng=None, pcapng_limit=None, lang="en",
-    )  # fmt: skip
+def options(*own: str, kernel: tuple[str, ...] = (), mtu: int = 1500, congestion: str = "cubic") -> argparse.Namespace:
+    words = ["--tun", "t0", "--mtu", str(mtu), "--congestion", congestion]
+    words += [word for address in own for word in ("--address", address)]
+    words += [word for address in kernel for word in ("--kernel-address", address)]
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    attachment.arguments(parser)
+    return parser.parse_args(words)
 
 
 @pytest.mark.parametrize(
@@ -114,3 +117,9 @@ def test_the_kernels_own_address_is_refused() -> None:
     """The loopback's can't be given as an argument, but it is one that every kernel has."""
     with pytest.raises(ArgumentError, match="it has it on lo"):
         device.require_not_the_kernels([parse_interface("127.0.0.1/8")], "")
+
+
+def test_the_congestion_controller_has_a_name() -> None:
+    assert Attachment(options("10.7.0.2/24", congestion="bbr")).config.congestion is BBR
+    with pytest.raises(argparse.ArgumentError, match=r"choose from .*bbr.*cubic.*reno"):
+        options("10.7.0.2/24", congestion="tahoe")
