@@ -127,7 +127,7 @@ wheels: .venv/dev
 $(COMPILED)/stamp: $(CORE) setup.py .venv/dev
 	rm -rf $(COMPILED)/postel $(COMPILED)/*.so && mkdir -p $(COMPILED)
 	cp -Rp postel setup.py pyproject.toml README.md $(COMPILED)
-	cd $(COMPILED) && POSTEL_COMPILE=1 ../../$(BIN)/python setup.py -q build_ext --inplace -j2 >build.log 2>&1 || (cat build.log && false)
+	cd $(COMPILED) && POSTEL_COMPILE=1 ../../$(BIN)/python setup.py -q build_ext --inplace >build.log 2>&1 || (cat build.log && false)
 	touch $@
 
 $(BIN)/python:

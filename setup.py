@@ -48,7 +48,7 @@ def require_compiler() -> None:
 
 def compiled() -> None:
     require_compiler()
-    setup(ext_modules=extensions())
+    setup(ext_modules=extensions(), options={"build_ext": {"parallel": True}})  # the small modules, beside the group
 
 
 choice = os.environ.get("POSTEL_COMPILE", "")
