@@ -7,6 +7,7 @@
 
 import asyncio
 import ctypes
+import fcntl
 import inspect
 import itertools
 import os
@@ -216,6 +217,16 @@ class RoughOffloading(Rough, Offloading):
         self.check(parcel)
         sent = [self.send(packet, next_hop, now) for packet in finished(parcel)]  # all of them, whatever becomes of the first
         return all(sent)
+
+
+@pytest.fixture(autouse=True)
+def turn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests run side by side, in worker processes; one that is marked ``alone`` waits for the others, and they for it."""
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    with (base.parent if is_worker else base).joinpath("turn").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if request.node.get_closest_marker("alone") else fcntl.LOCK_SH)
+        yield
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from postel.host.host import Host
 from postel.links.tun import Tun
 from tests.kernel.conftest import DEVICE, KERNEL, POSTEL, Namespace
 
+pytestmark = pytest.mark.alone
+
 OTHER = "10.7.0.3"  # a second kernel, on Postel's side of the road
 MEBIBYTE = 1 << 20
 ATTEMPTS = 3  # in real time, on a machine that others use too

@@ -222,6 +222,7 @@ async def kernel_reads_late(net: Any, namespace: Any, family: int) -> float:
     return longest_gap(woken, arrivals)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("reader", [postel_reads_late, kernel_reads_late])
 async def test_no_stall_after_a_late_reader_wakes(namespace: Any, attached: Any, family: int, reader: Any) -> None:
     gaps: list[float] = []
