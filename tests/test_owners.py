@@ -22,6 +22,7 @@ SOURCES = sorted((ROOT / "postel").rglob("*.py"))
 MACHINES = [path for path in SOURCES if path.relative_to(ROOT / "postel").parts[0] in ("wire", "tcp", "host", "links", "aio", "sim")]
 MOST_FIELDS = 25
 MOST_CALLED_TAKE = 3
+MOST_INSIDE = 5
 RECORDS = {"Config", "Status", "Packet"}  # flat records of figures, made at once and never written again: to nest them would hide names
 NOT_YET = {"BBR", "PathModel", "Rack"}
 
@@ -94,6 +95,12 @@ def test_a_class_name_stands_once() -> None:
 def test_few_functions_are_called_take() -> None:
     found = [path.name for path in MACHINES for node in nodes(path) if isinstance(node, ast.FunctionDef) and node.name == "take"]
     assert len(found) <= MOST_CALLED_TAKE
+
+
+def test_a_host_asks_connections_by_verbs() -> None:
+    """Lines of ``host`` that know the inside of a connection: what is asked for each segment may, the rest is in `postel.tcp.hosted`."""
+    lines = [line for path in (ROOT / "postel" / "host").rglob("*.py") for line in path.read_text(encoding="utf-8").splitlines()]
+    assert len([line for line in lines if ".tcb" in line or "._tcb" in line]) <= MOST_INSIDE
 
 
 # Questions

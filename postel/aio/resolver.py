@@ -17,7 +17,7 @@ from random import Random, SystemRandom
 from typing import Final
 
 from postel.aio.network import Network
-from postel.errors import AddressInUse, ArgumentError, NotResolved, WireError
+from postel.errors import AddressInUse, ArgumentError, NotResolved, TcpError, WireError
 from postel.wire import address, dns
 from postel.wire.address import Endpoint
 from postel.wire.dns import DnsMessage, Question, ResourceRecord
@@ -82,6 +82,8 @@ class Resolver:
                         answer = await self._ask(question, where)
                 except TimeoutError:
                     failure = UnresolvedName(socket.EAI_AGAIN, f"name server {where} doesn't answer")
+                except TcpError as error:
+                    failure = UnresolvedName(socket.EAI_AGAIN, str(error.about(f"name server {where}").strerror))
                 except (OSError, WireError) as error:
                     failure = UnresolvedName(socket.EAI_AGAIN, f"name server {where}: {getattr(error, 'strerror', None) or error}")
                 else:
