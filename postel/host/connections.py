@@ -136,13 +136,13 @@ class Connections(PassiveOpens):
         """RFC 6191. False: it is for the connection after all, which will challenge it (EP-SYN-3)."""
         local, remote = connection.local, connection.remote
         listener = self.passive.find(local.address, local.port)
-        if listener is None or not hosted.config(connection).time_wait_reuse or not is_bare_syn(segment):
+        if listener is None or not connection.config.time_wait_reuse or not is_bare_syn(segment):
             return False
         authentication = connection.authentication
         if listener.keys_of(remote) != (() if authentication is None else authentication.keys):  # it was checked with other keys
             return False
         if not hosted.reopens(connection, segment):
-            if hosted.config(connection).time_wait_challenge and not hosted.is_old_duplicate(connection, segment):
+            if connection.config.time_wait_challenge and not hosted.is_old_duplicate(connection, segment):
                 return False
             self._counters.drop("time_wait_syn", octets, now)  # EP-TW-4, EP-TW-7
         elif not self._has_room(listener, octets, now) or not self._may_pass(listener, local, remote, octets, now):

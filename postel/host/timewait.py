@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from postel.host.pairs import ends_of, key_of
 from postel.host.ports import Ports
 from postel.host.records import Records
-from postel.tcp import hosted, time_wait_state
+from postel.tcp import time_wait_state
 from postel.tcp.authentication import Authentication
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
@@ -60,7 +60,7 @@ class TimeWaitRecord(NamedTuple):
 def record_of(key: bytes, connection: Connection) -> TimeWaitRecord:
     """Of a connection in TIME-WAIT."""
     state = time_wait_state.frozen(connection)
-    return TimeWaitRecord(key, time_wait_state.expires(connection), state, hosted.config(connection), connection.authentication)
+    return TimeWaitRecord(key, time_wait_state.expires(connection), state, connection.config, connection.authentication)
 
 
 class TimeWait(Keeper):

@@ -2,7 +2,6 @@
 
 from postel.errors import TcpError
 from postel.tcp import acknowledge, delivery, orphan, pathmtu, timewait, tuning, window
-from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 from postel.tcp.fastopen import FastOpen
 from postel.tcp.memory import Holder, Memory
@@ -12,10 +11,6 @@ from postel.wire.address import Endpoint
 from postel.wire.segment import Segment
 
 # What the connection is
-
-
-def config(connection: Connection) -> Config:
-    return connection._tcb.config
 
 
 def iss(connection: Connection) -> int:
