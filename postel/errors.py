@@ -132,6 +132,11 @@ def require_number(name: str, value: object, lowest: int, highest: int, allowed:
         raise ArgumentError(name, value, allowed)
 
 
+def refused_time(now: object) -> ArgumentError:
+    """What a call raises that is given a time which can't be. Times are counts of whole microseconds, never negative."""
+    return ArgumentError("now", now, "microseconds as an int, 0 or more")
+
+
 def require_kind(name: str, value: object, kind: type | tuple[type, ...], allowed: str) -> None:
     """Refuse what is no ``kind``."""
     if not isinstance(value, kind):

@@ -70,7 +70,7 @@ def test_the_reference_names_every_event() -> None:
 
 
 def test_the_reference_names_every_counter() -> None:
-    keys = Host("10.0.0.1/24", secret=b"").statistics()
+    keys = Host("10.0.0.1/24", secret=b"secret").statistics()
     sources = [path.read_text(encoding="utf-8") for folder in ("wire", "host") for path in (ROOT / "postel" / folder).rglob("*.py")]
     reasons = {reason for text in sources for reason in re.findall(r'(?:WireError\(|drop\(|return |_give_up\(partial, )"(\w+_\w+)"', text)}
     assert [name for name in {*keys, *reasons} if f"`{name}`" not in reference()] == []

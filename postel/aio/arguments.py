@@ -33,23 +33,23 @@ def endpoint(name: str, value: object, lowest_port: int = 1) -> Endpoint:
     return Endpoint(literal(name, value[0]), number(name, value[1], lowest_port))
 
 
-def local(name: str, value: object) -> tuple[bytes | None, int]:
+def local(name: str, value: object) -> tuple[str | None, int]:
     """An address of the host or None for any, and a port or 0 for any."""
     if value is None:
         return None, 0
     if not isinstance(value, tuple) or len(value) not in (2, 4):
         raise ArgumentError(name, value, "a tuple of address and port")
     host, port = value[0], number(name, value[1], 0)
-    return (None if host is None or host == "" else literal(name, host)), port
+    return (None if host is None or host == "" else address.to_text(literal(name, host))), port
 
 
-def interfaces(value: Literal | Sequence[Literal] | None) -> list[bytes | None]:
+def interfaces(value: Literal | Sequence[Literal] | None) -> list[str | None]:
     """Where a server listens: one address, several, or None for all of the host's."""
     if value is None or value == "":
         return [None]
     if isinstance(value, str | IPv4Address | IPv6Address):
-        return [literal("host", value)]
-    found: list[bytes | None] = [literal("host", each) for each in value]
+        return [address.to_text(literal("host", value))]
+    found: list[str | None] = [address.to_text(literal("host", each)) for each in value]
     if not found:
         raise ArgumentError("host", value, "an address, several, or None for all")
     return found

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import ssl as tls
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -28,6 +29,7 @@ from postel.tcp.config import Config
 from postel.tcp.connection import Connection
 
 LINGER = 2.0  # seconds
+_SECRET = 16  # octets that are drawn for a host without a secret
 STREAM_LIMIT = 64 * 1024  # octets, asyncio's default
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -47,6 +49,7 @@ class Network:
         if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
             raise ArgumentError("linger", linger, "seconds, 0 or more")
         require_free(host, link)
+        host.join(link.mtu, b"" if host.has_secret else os.urandom(_SECRET), 0)
         self.host = host
         self.link = link
         self._linger = linger
@@ -127,10 +130,11 @@ class Network:
             raise ArgumentError("data", len(data), "none before the handshake of TLS")
         security = secure.for_client(ssl, host, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
         local_address, local_port = arguments.local("local_addr", local_addr)
-        address, port = arguments.literal("host", host), arguments.number("port", port, 1)
+        arguments.literal("host", host)
+        arguments.number("port", port, 1)
         pump = self._pump
         connection = self.host.connect(
-            address,
+            host,
             port,
             pump.now(),
             local_address=local_address,
@@ -296,7 +300,7 @@ class Network:
             self._openings.discard(opening)
 
     def _listeners(
-        self, addresses: list[bytes | None], port: int | AnyPort, backlog: int, config: Config, keys: Keychain | None
+        self, addresses: list[str | None], port: int | AnyPort, backlog: int, config: Config, keys: Keychain | None
     ) -> list[Listener]:
         """All or none; with port 0, the one that the first finds free, and with ANY_PORT every one."""
         listeners: list[Listener] = []

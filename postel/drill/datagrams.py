@@ -44,7 +44,7 @@ class DatagramDescriptor(Descriptor):
     def open(self, local: Endpoint, remote: Endpoint | None) -> DatagramSocket:
         """Anew where it gets a peer: one that has a peer is another socket to the host."""
         self.close(self._network.now)
-        self.socket = self._network.host.datagrams(local.port, address=local.address, remote=remote)
+        self.socket = self._network.host.datagrams(local.port, address=local.host, remote=remote)
         self.port = self.socket.local.port
         return self.socket
 

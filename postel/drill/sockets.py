@@ -101,10 +101,10 @@ class Sockets(SystemCalls[Descriptor]):
 
     def _opened(self, found: Descriptor, remote: Endpoint, config: Config) -> Connection:
         connection = self._network.host.connect(
-            remote.address,
+            remote.host,
             remote.port,
             self._network.now,
-            local_address=self.local.address,
+            local_address=self.local.host,
             local_port=found.port,
             config=config,
             keys=found.keys,

@@ -1,6 +1,6 @@
 """What a caller may give as a port, a configuration or keys."""
 
-from postel.errors import require_kind, require_number
+from postel.errors import refused_time, require_kind, require_number
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import Config
 
@@ -8,6 +8,11 @@ from postel.tcp.config import Config
 def require_port(port: int, lowest: int) -> int:
     require_number("port", port, lowest, 65535, f"{lowest} to 65535")
     return port
+
+
+def require_now(now: int) -> None:
+    if not isinstance(now, int) or now < 0:
+        raise refused_time(now)
 
 
 def require_choices(config: Config | None, keys: Keychain | None) -> None:

@@ -20,7 +20,7 @@ from postel.host.pairs import destination_of
 from postel.host.ports import Ports, Search
 from postel.tcp.events import READABLE, Event, Trouble
 from postel.wire import ip, udp
-from postel.wire.address import Endpoint, is_unspecified, octets_of, to_text
+from postel.wire.address import Endpoint, is_unspecified, to_text
 from postel.wire.udp import Datagram
 
 QUEUE_OCTETS: Final = 256 * 1024  # that wait in one socket; each datagram counts for 256 more than its data
@@ -234,7 +234,7 @@ class _SocketSearch(Search):
 
 
 def _require_endpoint(remote: Endpoint) -> None:
-    octets_of(remote.address)
+    to_text(remote.address)  # which refuses what is no address
     require_port(remote.port, 1)
 
 

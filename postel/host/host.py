@@ -12,7 +12,7 @@ from typing import Final
 
 from postel.errors import ArgumentError, InsufficientResources, WireError, require_kind, require_number
 from postel.host import encapsulation, icmp, orphans
-from postel.host.arguments import require_choices, require_port
+from postel.host.arguments import require_choices, require_now, require_port
 from postel.host.datagrams import DatagramSocket
 from postel.host.fragments import Fragments
 from postel.host.listener import EVERY_PORT, AnyPort, Listener
@@ -45,7 +45,10 @@ HostEvent = tuple[Connection, Event] | tuple[Listener, Event] | tuple[DatagramSo
 class Host(Settings):
     """Many connections and sockets behind one link, for one thread, as each of its connections is.
 
-    ``addresses`` are as "10.7.0.2/24" or "fd00::2/64". ``secret`` is the only source of what nobody may guess.
+    ``addresses`` are as "10.7.0.2/24" or "fd00::2/64". ``secret`` is the only source of what no other may guess: initial sequence
+    numbers, ports and cookies follow from it. Without one the host can't be used before a driver, such as `postel.aio.attach`, has
+    drawn one for it. ``mtu`` is the largest packet, 68 … 65535 octets; without one it is that of the link on which a driver puts the
+    host, and 1500 until then.
 
     ``gateway`` is the default router's address, or a tuple with one of each family (`Routes.add` of ``routes`` for others).
     ``any_address`` accepts packets to every unicast address, as a tunnel's end or a test wants it. ``memory_limit`` is what all
@@ -56,8 +59,8 @@ class Host(Settings):
     def __init__(
         self,
         *addresses: str,
-        secret: bytes,
-        mtu: int = 1500,
+        secret: bytes | None = None,
+        mtu: int | None = None,
         config: Config = DEFAULT,
         observer: Observer | None = None,
         any_address: bool = False,
@@ -94,15 +97,24 @@ class Host(Settings):
         self._segments_arrived = 0
         self._segments_sent = 0
 
+    def join(self, mtu: int, secret: bytes, now: int) -> None:
+        """For a driver that puts the host on a link: settle what the constructor left open. Its MTU is the link's, and its secret this one.
+
+        Raises ArgumentError.
+        """
+        super().join(mtu, secret, now)
+        self._table = self._connections.table
+        self.crowded = self._connections.passive.crowded
+
     # Calls
 
     def connect(
         self,
-        address: str | bytes,
+        address: Address,
         port: int,
         now: int,
         *,
-        local_address: str | bytes | None = None,
+        local_address: Address | None = None,
         local_port: int = 0,
         config: Config | None = None,
         data: bytes = b"",
@@ -116,6 +128,8 @@ class Host(Settings):
 
         Raises ArgumentError, NetworkUnreachable, AddressNotAvailable, AddressInUse, InsufficientResources.
         """
+        self.require_secret()
+        require_now(now)
         require_choices(config, keys)
         require_kind("data", data, (bytes, bytearray, memoryview), "octets")
         config = config or self.config
@@ -124,7 +138,7 @@ class Host(Settings):
             raise ArgumentError("data", len(data), f"{limit} octets or less, which is what the send buffer takes at first")
         remote = Endpoint(octets_of(address), require_port(port, 1))
         self.routes.require_one_host(remote.address)  # MUST-46
-        source = self.routes.choose_source(remote.address, None if local_address is None else octets_of(local_address))
+        source = self.routes.choose_source(remote.address, None if local_address is None else octets_of(local_address, "local_address"))
         if not self._connections.relief.has_memory(now) or (data and len(data) > self.memory.room_for(None)):  # EP-OPEN-3
             raise InsufficientResources
         connection = self._connections.open(source, require_port(local_port, 0), remote, config, keys, now)
@@ -137,7 +151,7 @@ class Host(Settings):
         port: int | AnyPort,
         now: int,
         *,
-        address: str | bytes | None = None,
+        address: Address | None = None,
         backlog: int = 128,
         config: Config | None = None,
         keys: Keychain | None = None,
@@ -152,6 +166,8 @@ class Host(Settings):
         `Listener.answer` says what becomes of it. As many as ``backlog`` wait at once, each for ``answer_within`` microseconds.
         Raises ArgumentError, AddressNotAvailable, AddressInUse.
         """
+        self.require_secret()
+        require_now(now)
         require_number("backlog", backlog, 1, NEVER, "1 or more")
         require_number("answer_within", answer_within, 1, LONGEST_WAIT, f"1 to {LONGEST_WAIT} microseconds")
         require_choices(config, keys)
@@ -165,7 +181,7 @@ class Host(Settings):
             listener.ask_first(self._answering, answer_within)
         return listener
 
-    def datagrams(self, port: int = 0, *, address: str | bytes | None = None, remote: Endpoint | None = None) -> DatagramSocket:
+    def datagrams(self, port: int = 0, *, address: Address | None = None, remote: Endpoint | None = None) -> DatagramSocket:
         """A UDP socket; with a ``remote``, for that one alone.
 
         Without an ``address`` it sends and hears by all of the host's, of both families; with "0.0.0.0" by those of
@@ -173,6 +189,7 @@ class Host(Settings):
 
         Raises ArgumentError, AddressNotAvailable, AddressInUse, NetworkUnreachable.
         """
+        self.require_secret()
         octets = self._required(address)
         if remote is not None:
             octets = self._datagrams.source_to(remote, octets)
@@ -468,7 +485,7 @@ class Host(Settings):
             self._envelope = encapsulation.envelope(connection, config)
         return self._envelope
 
-    def _required(self, address: str | bytes | None) -> bytes:
+    def _required(self, address: Address | None) -> bytes:
         """An own address or the wildcard; b"" for none."""
         octets = b"" if address is None else octets_of(address)
         if octets and not is_unspecified(octets):

@@ -194,7 +194,7 @@ class Routes:
     def add_default(self, gateway: Address) -> None:
         """Send what no other route knows, of the family of ``gateway``, to that router. Raises ArgumentError."""
         octets = octets_of(gateway, "gateway")
-        self.add("0.0.0.0/0" if len(octets) == 4 else "::/0", gateway=octets)
+        self.add("0.0.0.0/0" if len(octets) == 4 else "::/0", gateway=gateway)
 
     def remove(self, network: str, *, gateway: Address | None = None) -> None:
         """Forget the routes to ``network``, with a ``gateway`` that by this router alone. Raises ArgumentError where there is none."""

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from postel.errors import ArgumentError, require_kind, require_number
+from postel.errors import ArgumentError, CallError, require_kind, require_number
 from postel.host.answers import RequestAnswers
+from postel.host.arguments import require_now
 from postel.host.connections import Connections
 from postel.host.counters import Counters
 from postel.host.datagrams import Datagrams
@@ -20,6 +21,7 @@ from postel.wire import ip
 from postel.wire.address import Address, octets_of, parse_interface
 
 _LEAST_MTU: Final = 68
+_USUAL_MTU: Final = 1500  # of a host on no link yet
 
 
 class Settings:
@@ -29,8 +31,8 @@ class Settings:
         self,
         addresses: tuple[str, ...],
         *,
-        secret: bytes,
-        mtu: int,
+        secret: bytes | None,
+        mtu: int | None,
         config: Config,
         observer: Observer | None,
         any_address: bool,
@@ -38,22 +40,34 @@ class Settings:
         memory_limit: int,
         orphan_limit: int,
     ) -> None:
-        _require_mtu(mtu)
+        if mtu is not None:
+            _require_mtu(mtu)
         require_number("memory_limit", memory_limit, 0, NEVER, "0 octets or more")
         require_number("orphan_limit", orphan_limit, 0, NEVER, "0 or more")
-        require_kind("secret", secret, bytes, "octets that nobody can guess")
+        if secret is not None:
+            _require_secret(secret)
         require_kind("config", config, Config, "a Config")
         self.config = config
         self.is_attached = False  # to a link, by a driver
         self.memory = Memory(memory_limit)
-        self.routes = Routes(tuple([parse_interface(text) for text in addresses]), mtu, any_address=any_address)
+        self.routes = Routes(
+            tuple([parse_interface(text) for text in addresses]), _USUAL_MTU if mtu is None else mtu, any_address=any_address
+        )
         for router in gateway if isinstance(gateway, tuple) else (gateway,):
             self.routes.add_default(router)
+        self.has_secret = secret is not None
+        self.follows_link = mtu is None
+        self._observer = observer
+        self._orphan_limit = orphan_limit
         self._counters = Counters(observer)
+        self._furnish(secret or b"")
+
+    def _furnish(self, secret: bytes) -> None:
+        """Make the parts, which draw what no other may guess from ``secret``."""
         self._ports = Ports(secret)
         self._outbound = Outbound(self.routes, self._counters, secret)
         self._connections = Connections(
-            self.routes, self._ports, self._outbound, self._counters, self.memory, orphan_limit, observer, secret
+            self.routes, self._ports, self._outbound, self._counters, self.memory, self._orphan_limit, self._observer, secret
         )
         self._datagrams = Datagrams(self._outbound, self._ports)
         self._icmp = Icmp(self._outbound, self.routes, self._connections, self._datagrams, secret)
@@ -66,6 +80,26 @@ class Settings:
         addresses (RFC 4861, 7.2.1): all nodes, and the solicited-node group of each address."""
         return self.routes.groups
 
+    @property
+    def mtu(self) -> int:
+        """The largest packet in octets that the host sends and that its link carries."""
+        return self.routes.mtu
+
+    def join(self, mtu: int, secret: bytes, now: int) -> None:
+        """As `Host.join`."""
+        _require_mtu(mtu)
+        if not self.has_secret:
+            _require_secret(secret)
+            self.has_secret = True
+            self._furnish(secret)
+        if self.follows_link and mtu != self.routes.mtu:
+            self.set_mtu(mtu, now)
+
+    def require_secret(self) -> None:
+        """Raise CallError where nothing can be sent yet, since anybody could guess its numbers."""
+        if not self.has_secret:
+            raise CallError("this host has no secret yet: give it one, as Host(..., secret=...), or to a driver, as by postel.aio.attach")
+
     def add_address(self, address: str) -> None:
         """Take another address, with its network, as in "10.7.0.3/24". Harmless where the host has it already.
 
@@ -73,12 +107,13 @@ class Settings:
         """
         self.routes.add_interface(parse_interface(address))
 
-    def remove_address(self, address: str | bytes, now: int) -> None:
+    def remove_address(self, address: Address, now: int) -> None:
         """Give up an address. Connections from it end with AddressNotAvailable, and nothing is told to their peers, for nothing may be
         sent from it any more; half-open ones, requests and pairs in TIME-WAIT go silently.
 
         Listeners and sockets to this address stay, and hear again when it is added again. Raises ArgumentError, AddressNotAvailable.
         """
+        require_now(now)
         octets = octets_of(address)
         self.routes.remove_interface(octets)
         if not self.routes.owns(octets):  # else by `any_address` it is still the host's
@@ -90,6 +125,7 @@ class Settings:
 
         Raises ArgumentError; also where it would be more than `use_offload` was told.
         """
+        require_now(now)
         _require_mtu(mtu)
         if 0 < self._connections.offload < mtu:
             raise ArgumentError("mtu", mtu, f"the largest packet of use_offload ({self._connections.offload}) or less")
@@ -110,3 +146,8 @@ class Settings:
 
 def _require_mtu(mtu: int) -> None:
     require_number("mtu", mtu, _LEAST_MTU, ip.LARGEST, f"{_LEAST_MTU} to {ip.LARGEST} octets")
+
+
+def _require_secret(secret: bytes) -> None:
+    if not isinstance(secret, bytes) or not secret:
+        raise ArgumentError("secret", secret, "octets that no other can guess, at least one")

@@ -141,5 +141,5 @@ def require_free(host: Host, link: Link) -> None:
         raise ArgumentError("host", host, "a host that is on no other link: one link at a time")
     if link.ready is not None:
         raise ArgumentError("link", link, "a link that no other host or link uses")
-    if host.routes.mtu > link.mtu:
-        raise ArgumentError("host", host, f"a host whose MTU ({host.routes.mtu}) the link's ({link.mtu}) can carry")
+    if not host.follows_link and host.mtu > link.mtu:
+        raise ArgumentError("host", host, f"a host whose MTU ({host.mtu}) the link's ({link.mtu}) can carry")

@@ -11,7 +11,7 @@ The contract, that of `postel.host.Host` and `postel.sim.World` too:
 
 from collections import deque
 
-from postel.errors import ArgumentError, TcpError
+from postel.errors import ArgumentError, TcpError, refused_time
 from postel.tcp import acknowledge, agreed, arrives, calls, output, pathmtu, reconfigure, status, timeouts, tuning, window
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.keychain import Keychain
@@ -166,15 +166,21 @@ class Connection:
     # User calls: RFC 9293, 3.10.1 to 3.10.6. Errors are those of `postel.errors`
 
     def open_active(self, now: int) -> None:
+        if not isinstance(now, int) or now < 0:
+            raise refused_time(now)
         calls.open_active(self._tcb, now)
         self._note()
 
     def open_passive(self, now: int) -> None:
+        if not isinstance(now, int) or now < 0:
+            raise refused_time(now)
         calls.open_passive(self._tcb, now)
         self._note()
 
     def send(self, data: bytes | bytearray | memoryview, now: int, *, urgent: bool = False) -> int:
         """How many octets were taken: all, or as many as fit; a Writable event says when the rest may come."""
+        if not isinstance(now, int) or now < 0:
+            raise refused_time(now)
         self._follow_keeper(now)
         taken = calls.send(self._tcb, data, now, urgent=urgent)
         self._note()
@@ -186,24 +192,32 @@ class Connection:
         What arrived in order before the end is given first, whatever the end was. After that, where an error ended the connection, the
         error is raised; not so after the peer's FIN, nor after one's own `abort`.
         """
+        if not isinstance(now, int) or now < 0:
+            raise refused_time(now)
         data = calls.receive(self._tcb, limit, now)
         self._note()
         return data
 
     def receive_into(self, buffer: bytearray | memoryview, now: int) -> int:
         """As `receive`, without an octet in between: they go into ``buffer``, as many as it has room for. How many; 0 for none."""
+        if not isinstance(now, int) or now < 0:
+            raise refused_time(now)
         count = calls.receive_into(self._tcb, memoryview(buffer).cast("B"), now)
         self._note()
         return count
 
     def close(self, now: int) -> None:
         """Send what is queued, then FIN. The peer may go on sending, and `receive` goes on giving."""
+        if not isinstance(now, int) or now < 0:
+            raise refused_time(now)
         self._follow_keeper(now)
         calls.close(self._tcb, now)
         self._note()
 
     def release(self, now: int) -> None:
         """Close, and read no more. Text not read, or coming later, is answered with RST. Never raises."""
+        if not isinstance(now, int) or now < 0:
+            raise refused_time(now)
         calls.release(self._tcb, now)
         if self._keeper is not None:
             self._end_time_wait(now)
@@ -211,6 +225,8 @@ class Connection:
 
     def abort(self, now: int) -> None:
         """Send RST and forget what waits to be sent. Text that had arrived in order stays to be read, and then that was the end."""
+        if not isinstance(now, int) or now < 0:
+            raise refused_time(now)
         self._follow_keeper(now)
         if self._keeper is not None:  # EP-ABORT-5
             self._keeper.give_up(self.local, self.remote, now)
@@ -227,6 +243,8 @@ class Connection:
         largest_mss), once it was sent; the congestion controller, once it was used; and what only begins a connection (initial_window,
         rto_after_syn, fast_open, mtu_probing where it is "always").
         """
+        if not isinstance(now, int) or now < 0:
+            raise refused_time(now)
         if self.authentication is not None:
             config = self.authentication.adapted(config)
         reconfigure.configure(self._tcb, config, now)

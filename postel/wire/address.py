@@ -17,7 +17,7 @@ ALL_NODES: Final = b"\xff\x02" + bytes(13) + b"\x01"  # ff02::1, RFC 4291, 2.7.1
 _SOLICITED_NODE: Final = b"\xff\x02" + bytes(9) + b"\x01\xff"  # ff02::1:ff00:0/104
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 
-Address = str | bytes | IPv4Address | IPv6Address  # as a caller may give one
+Address = str | IPv4Address | IPv6Address  # as a caller gives one
 
 
 def parse(text: str, name: str = "address") -> bytes:
@@ -32,17 +32,15 @@ def parse(text: str, name: str = "address") -> bytes:
 
 
 def octets_of(address: Address, name: str = "address") -> bytes:
-    """The octets of an address that a caller gave: as text, as an object of `ipaddress`, or as 4 or 16 octets.
+    """The octets of an address that a caller gave: as text or as an object of `ipaddress`.
 
     The one door for addresses. Raises ArgumentError, which calls it ``name``.
     """
     if isinstance(address, str):
         return parse(address, name)
-    if isinstance(address, IPv4Address | IPv6Address):
-        return parse(str(address), name)  # which refuses a zone
-    if not isinstance(address, bytes) or len(address) not in (4, 16):
-        raise ArgumentError(name, address, "text, an object of ipaddress, or 4 or 16 octets")
-    return address
+    if not isinstance(address, IPv4Address | IPv6Address):
+        raise ArgumentError(name, address, "an IPv4 or IPv6 address, as text or as an object of ipaddress")
+    return parse(str(address), name)  # which refuses a zone
 
 
 def to_text(octets: bytes) -> str:
@@ -61,10 +59,15 @@ def _octets_in(text: str) -> bytes:
 
 
 class Endpoint(NamedTuple):
-    """An address and a port: what RFC 9293 calls a socket."""
+    """An address, as 4 or 16 octets, and a port: what RFC 9293 calls a socket. ``str()`` is "10.0.0.2:53" or "[fd00::2]:53"."""
 
     address: bytes
     port: int
+
+    @property
+    def host(self) -> str:
+        """The address as text, as calls take it: "10.0.0.2" or "fd00::2"."""
+        return to_text(self.address)
 
     @staticmethod
     def parse(text: str, default_port: int = 0) -> "Endpoint":

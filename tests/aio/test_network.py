@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from postel import aio
-from postel.errors import LinkError
+from postel.errors import CallError, LinkError
 from postel.host.host import Host
 from postel.links import Link, pair
 from postel.tcp.authentication.keychain import Keychain
@@ -81,9 +81,21 @@ async def test_address_that_is_not_the_hosts(networks: Networks) -> None:
 async def test_host_whose_packets_the_link_cannot_carry() -> None:
     left, right = pair(1280)
     with pytest.raises(ValueError, match="MTU \\(1500\\) the link's \\(1280\\)"):
-        aio.attach(Host("10.7.0.1/24", secret=b"x"), left)
+        aio.attach(Host("10.7.0.1/24", secret=b"x", mtu=1500), left)
     left.close()
     right.close()
+
+
+async def test_host_gets_what_it_lacks_when_it_is_attached() -> None:
+    left, right = pair(1280)
+    one, other = Host("10.7.0.1/24"), Host("10.7.0.2/24")
+    with pytest.raises(CallError, match="no secret"):
+        one.connect("10.7.0.2", 7, 0)
+    assert (one.mtu, one.has_secret) == (1500, False)
+    async with aio.attach(one, left), aio.attach(other, right) as server:
+        assert (one.mtu, other.mtu, one.has_secret) == (1280, 1280, True)
+        assert one.connect("10.7.0.2", 7, 0).remote.host == "10.7.0.2"
+        assert server.host is other
 
 
 async def test_connection_of_a_config_of_its_own(networks: Networks, until: Any) -> None:

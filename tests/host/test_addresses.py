@@ -39,7 +39,7 @@ def test_nothing_is_sent_there(new_host: Callable[..., Host], address: str, any_
 def test_nothing_is_sent_from_there(new_host: Callable[..., Host], address: str, any_address: bool):
     host = new_host(any_address=any_address)
     octets = parse(address)
-    remote = parse("10.0.0.2" if len(octets) == 4 else "fd00::2")
+    remote = "10.0.0.2" if len(octets) == 4 else "fd00::2"
     refusals = (AddressNotAvailable,)
     with pytest.raises(refusals):
         host.connect(remote, 80, 0, local_address=address)

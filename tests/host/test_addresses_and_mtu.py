@@ -14,7 +14,7 @@ from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED, ESTABLISHED, SYN_SENT
 from postel.times import MILLISECOND, MINUTE, SECOND
 from postel.wire import ip
-from postel.wire.address import parse
+from postel.wire.address import parse, to_text
 from postel.wire.segment import ACK, FIN, SYN
 from tests.host.conftest import Pair, Peer
 
@@ -40,7 +40,7 @@ def handshake(peer: Peer, port: int) -> None:
 
 def everything(peer: Peer, listener: Listener) -> list[Connection]:
     """One connection in each of SYN-SENT and ESTABLISHED, which are returned, and of TIME-WAIT; three half-open ones and a request."""
-    active = peer.host.connect(peer.address, 9, peer.now, local_address=peer.target)
+    active = peer.host.connect(to_text(peer.address), 9, peer.now, local_address=to_text(peer.target))
     peer.drain()
     handshake(peer, 1)
     passive = listener.accept()

@@ -92,7 +92,7 @@ def test_calls_check_their_arguments(host: Host):
     with pytest.raises(ArgumentError, match="backlog"):
         host.listen(80, 0, backlog=0)
     with pytest.raises(ArgumentError, match="mtu"):
-        Host("10.0.0.1", secret=b"", mtu=67)
+        Host("10.0.0.1", secret=b"secret", mtu=67)
 
 
 @pytest.mark.label("MUST-46")

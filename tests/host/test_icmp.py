@@ -9,7 +9,7 @@ from postel.tcp.events import Trouble
 from postel.tcp.state import CLOSED, ESTABLISHED, SYN_SENT
 from postel.times import MINUTE, SECOND
 from postel.wire import icmp, ip
-from postel.wire.address import Endpoint, parse
+from postel.wire.address import Endpoint, parse, to_text
 from postel.wire.icmp import IcmpMessage
 from postel.wire.segment import ACK, SYN
 from tests.host.conftest import Peer
@@ -19,7 +19,7 @@ FAMILIES = pytest.mark.parametrize(("source", "target"), [("10.0.0.9", "10.0.0.1
 
 def connected(peer: Peer, host: Host, port: int = 7000):
     """A connection of the host to the peer, with ten full segments in flight; the packets."""
-    connection = host.connect(peer.address, port, peer.now, local_address=peer.target)
+    connection = host.connect(to_text(peer.address), port, peer.now, local_address=to_text(peer.target))
     syn = peer.segment(peer.drain())
     reply = {"port": port, "to": connection.local.port, "ack": syn.seq + 1, "seq": 1000}
     peer.give(peer.tcp(SYN | ACK, mss=1440, **reply))
@@ -54,7 +54,7 @@ def test_what_is_not_for_a_host_is_dropped(peer: Peer):
 @FAMILIES
 def test_must_54_an_error_finds_its_connection(host: Host, new_peer: type[Peer], source: str, target: str):
     peer = new_peer(host, source, target)
-    connection = host.connect(peer.address, 7000, peer.now)
+    connection = host.connect(to_text(peer.address), 7000, peer.now)
     (syn,) = peer.drain()
     peer.give(peer.control(icmp.unreachable(icmp.NO_HOST, ip.parse(syn))))
     assert connection.state is SYN_SENT  # MUST-56
@@ -106,9 +106,9 @@ def test_too_big_shrinks_the_segments_and_teaches_the_route(host: Host, new_peer
     assert again
     assert max(map(len, again)) <= 1300
     assert connection._tcb.path.mtu == 1300
-    assert host.connect(peer.address, 9, peer.now)._tcb.path.mtu == 1300
+    assert host.connect(to_text(peer.address), 9, peer.now)._tcb.path.mtu == 1300
     peer.now += 11 * MINUTE
-    assert host.connect(peer.address, 10, peer.now)._tcb.path.mtu == 1500
+    assert host.connect(to_text(peer.address), 10, peer.now)._tcb.path.mtu == 1500
 
 
 def test_a_path_below_our_floor_is_used_without_dont_fragment(host: Host, peer: Peer):

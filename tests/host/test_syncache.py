@@ -111,7 +111,7 @@ def test_a_pair_in_the_cache_is_taken(host: Host, crowded: Peer) -> None:
     key = next(iter(host._connections.passive.cache))
     remote = Endpoint(key[:4], 5000)
     with pytest.raises(OSError, match="is taken"):
-        host.connect(remote.address, remote.port, crowded.now, local_port=80)
+        host.connect(remote.host, remote.port, crowded.now, local_port=80)
 
 
 def test_they_go_with_their_listener_alone(host: Host, crowded: Peer) -> None:

@@ -208,7 +208,7 @@ def test_an_any_address_host_gets_what_its_only_neighbour_sends_anywhere() -> No
 
 
 def _foreign(world: World) -> None:
-    world.path(world.host("a", "10.0.0.1/24"), Host("10.0.0.9/24", secret=b""))
+    world.path(world.host("a", "10.0.0.1/24"), Host("10.0.0.9/24", secret=b"secret"))
 
 
 @pytest.mark.parametrize(

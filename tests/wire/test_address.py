@@ -109,12 +109,14 @@ def test_interface_is_a_plain_record() -> None:
 
 
 @pytest.mark.parametrize("text", ["10.0.0.1", "fd00::1"])
-def test_an_address_may_be_text_octets_or_an_object_of_ipaddress(text: str) -> None:
+def test_an_address_may_be_text_or_an_object_of_ipaddress(text: str) -> None:
     octets = parse(text)
-    assert octets_of(text) == octets_of(octets) == octets_of(ip_address(text)) == octets
+    assert octets_of(text) == octets_of(ip_address(text)) == octets
 
 
-@pytest.mark.parametrize("wrong", ["", "10.0.0", "a name", "fe80::1%2", ip_address("fe80::1%2"), b"", b"12345", 7, None, ("10.0.0.1", 80)])
+@pytest.mark.parametrize(
+    "wrong", ["", "10.0.0", "a name", "fe80::1%2", ip_address("fe80::1%2"), b"", parse("10.0.0.1"), 7, None, ("10.0.0.1", 80)]
+)
 def test_any_other_address_is_refused_by_name(wrong: object) -> None:
     with pytest.raises(ArgumentError, match="where is "):
         octets_of(wrong, "where")  # type: ignore[arg-type]
