@@ -24,7 +24,7 @@ MOST_FIELDS = 25
 MOST_CALLED_TAKE = 3
 MOST_INSIDE = 5
 RECORDS = {"Config", "Status", "Packet"}  # flat records of figures, made at once and never written again: to nest them would hide names
-NOT_YET = {"BBR", "PathModel", "Rack"}
+NOT_YET = {"BBR", "PathModel"}
 
 
 @cache

@@ -79,7 +79,7 @@ def _tell_recovery(tcb: Tcb, segment: Segment, acked: int, now: int, *, is_dupli
     recovery = tcb.ensure_recovery()
     recovery.sample.is_window_limited = was_in_use
     recovery.sample.marked = 0 if tcb.ecn is None else tcb.ecn.newly_marked
-    more = recovery.tests_timeout and has_more(tcb)
+    more = recovery.timeout_test.is_running and has_more(tcb)
     echo = timestamps.echoed(tcb, segment, now) if recovery.is_wary else NO_ECHO
     was_active = recovery.is_active
     recovery.on_ack(segment, tcb.snd.una, acked, echo, now, is_duplicate=is_duplicate, has_more=more)

@@ -29,7 +29,7 @@ def restart(tcb: Tcb, now: int) -> None:
     timers.expires = now + tcb.rtt.rto
     if recovery.reorder_at != NEVER:
         timers.start_loss_timer(REORDERING, recovery.reorder_at)
-    elif tcb.config.tail_probe and recovery.probes():
+    elif tcb.config.tail_probe and recovery.watches_tail():
         timers.start_loss_timer(TAIL_PROBE, min(now + _until_probe(tcb), timers.expires))
     else:
         timers.start_loss_timer(RETRANSMISSION, timers.expires)
@@ -40,7 +40,7 @@ def settle(tcb: Tcb, now: int) -> None:
     timers, recovery = tcb.timers, tcb.ensure_recovery()
     if recovery.reorder_at != NEVER or timers.is_running(REORDERING):
         restart(tcb, now)
-    elif timers.is_running(TAIL_PROBE) and not recovery.probes():
+    elif timers.is_running(TAIL_PROBE) and not recovery.watches_tail():
         timers.start_loss_timer(RETRANSMISSION, timers.expires)
 
 

@@ -21,7 +21,7 @@ from postel.wire.segment import Segment
 
 TimerName = Literal[
     "retransmission",  # RFC 6298
-    "probe",  # the tail loss probe of RFC 8985, 7
+    "tail-probe",  # RFC 8985, 7
     "reorder",  # RACK waits for segments that may only be late: RFC 8985, 6.2
     "persist",  # the peer's window is closed: RFC 9293, 3.8.6.1
     "override",  # of silly window syndrome avoidance: RFC 9293, 3.8.6.2.1

@@ -73,7 +73,7 @@ def _choose(tcb: Tcb, now: int) -> Segment | None:
         return None
     if (tcb.state is not SYN_RECEIVED or _is_fast_enough(tcb)) and tcb.state is not TIME_WAIT and not _ack_goes_alone(tcb):
         segment = _tail_probe(tcb, now) if tcb.owes & OWES_TAIL_PROBE else None
-        segment = segment or _lost(tcb, now) or _new(tcb, now) or _probe(tcb, now)
+        segment = segment or _lost(tcb, now) or _new(tcb, now) or _window_or_keep_alive_probe(tcb, now)
         if segment is not None:
             return segment
     return _bare_ack(tcb, now) if tcb.owes & OWES_ACK else None
@@ -326,7 +326,7 @@ def _text(tcb: Tcb, start: int, offset: int, count: int, room: int, *, with_fin:
 # Probes and acknowledgements
 
 
-def _probe(tcb: Tcb, now: int) -> Segment | None:
+def _window_or_keep_alive_probe(tcb: Tcb, now: int) -> Segment | None:
     if tcb.owes & OWES_WINDOW_PROBE:
         tcb.owes &= ~OWES_WINDOW_PROBE
         if tcb.timers.is_running(PERSIST):
@@ -351,13 +351,14 @@ def _tail_probe(tcb: Tcb, now: int) -> Segment | None:
     snd = tcb.snd
     if not snd.flight or tcb.timers.is_running(PERSIST) or snd.nxt != snd.max:  # else what was sent before goes again, and is probe enough
         return None
-    tcb.ensure_recovery().begin_probe()
+    recovery = tcb.ensure_recovery()
+    recovery.tail_probe.begin()
     offset = seq.distance(snd.first_octet, snd.nxt)
     count = min(snd.buffer.size - offset, tcb.ensure_controller().smss, snd.wnd - seq.distance(snd.una, snd.nxt))
     if count > 0:
         segment = _advance(tcb, offset, count, count, with_fin=False, now=now)
     else:
-        number, octets = tcb.ensure_recovery().tail()
+        number, octets = recovery.tail()
         segment = _again(tcb, number, octets, now)
     loss_timers.wait_for_timeout(tcb, now)  # RFC8985-7.3c
     return segment

@@ -15,7 +15,7 @@ from typing import Final
 
 from postel.tcp import seq
 from postel.tcp.path import MtuSearch
-from postel.tcp.recovery import Probe
+from postel.tcp.recovery import MtuProbe
 from postel.tcp.seq import NO_SEQUENCE
 from postel.tcp.tcb import HEADERS_4, HEADERS_6, Tcb
 from postel.times import MINUTE, NEVER
@@ -91,7 +91,7 @@ def _probe_size(tcb: Tcb, search: MtuSearch, unsent: int, usable: int) -> int:
     recovery = tcb.ensure_recovery()
     has_loss = recovery.is_active or recovery.inflation > 0 or snd.nxt != snd.max or seq.lt(snd.una, search.point)
     window = min(controller.window, snd.wnd)
-    if has_loss or recovery.probe is not None or size <= smss or min(unsent, window) < size + _FOLLOWERS * smss:
+    if has_loss or recovery.mtu_probe is not None or size <= smss or min(unsent, window) < size + _FOLLOWERS * smss:
         return smss
     return size if usable >= size else 0  # something is in flight then, whose ACK makes room
 
@@ -99,7 +99,7 @@ def _probe_size(tcb: Tcb, search: MtuSearch, unsent: int, usable: int) -> int:
 def sent(tcb: Tcb, start: int, count: int, end: int) -> None:
     """New text up to ``end``, ``count`` octets a packet. The ACK of the largest so far will prove that such a packet arrives."""
     if count > tcb.ensure_controller().smss:
-        tcb.ensure_recovery().probe = Probe(start, end)
+        tcb.ensure_recovery().mtu_probe = MtuProbe(start, end)
     if count > tcb.path.tried or (count == tcb.path.tried and tcb.path.tried_end == NO_SEQUENCE):
         tcb.path.tried = count
         tcb.path.tried_end = end
@@ -110,9 +110,9 @@ def sent_again(tcb: Tcb, start: int, count: int) -> None:
     tcb.path.tried = max(tcb.path.tried, count)
     tcb.path.tried_end = NO_SEQUENCE
     recovery = tcb.ensure_recovery()
-    probe = recovery.probe
+    probe = recovery.mtu_probe
     if probe is not None and not probe.is_lost and seq.le(probe.start, start) and seq.lt(start, probe.end):
-        recovery.probe = None  # inconclusive: others were lost too (RFC 4821, 7.6.4)
+        recovery.mtu_probe = None  # inconclusive: others were lost too (RFC 4821, 7.6.4)
 
 
 # What is acknowledged, and what is lost
@@ -132,9 +132,9 @@ def acknowledged(tcb: Tcb, now: int) -> None:
     if search.claim and seq.gt(una, search.claim_number):  # it had arrived: the claim was false
         search.claim = 0
     recovery = tcb.ensure_recovery()
-    probe = recovery.probe
+    probe = recovery.mtu_probe
     if probe is not None and seq.ge(una, probe.end):
-        recovery.probe = None
+        recovery.mtu_probe = None
         if probe.is_lost:
             _failed(tcb, search, probe, now, cost=1)
         else:
@@ -156,8 +156,8 @@ def timed_out(tcb: Tcb, now: int) -> None:
     tcb.path.tried_end = NO_SEQUENCE
     if search is not None:
         recovery = tcb.ensure_recovery()
-        probe = recovery.probe
-        recovery.probe = None
+        probe = recovery.mtu_probe
+        recovery.mtu_probe = None
         search.point = _beyond(tcb)
         if search.claim:  # RFC5927-7.2, with MAXSEGRTO = 1
             _narrow(tcb, search, search.claim)
@@ -242,7 +242,7 @@ def claimed(tcb: Tcb, mtu: int, number: int, now: int) -> bool:
 
 def _bound(tcb: Tcb, mtu: int, number: int) -> None:
     """The claim is about a probe: if that is lost, the next one has the size that was claimed."""
-    search, probe = tcb.path.search, None if tcb.recovery is None else tcb.recovery.probe
+    search, probe = tcb.path.search, None if tcb.recovery is None else tcb.recovery.mtu_probe
     if search is not None and probe is not None and probe.start == number:
         search.high = mtu
         search.is_bounded = False
@@ -298,14 +298,14 @@ def _steps(tcb: Tcb) -> tuple[int, ...]:
     return STEPS_4 if tcb.is_ipv4 else STEPS_6
 
 
-def _succeeded(tcb: Tcb, search: MtuSearch, probe: Probe, now: int) -> None:
+def _succeeded(tcb: Tcb, search: MtuSearch, probe: MtuProbe, now: int) -> None:
     search.raised_at = now
     _resize(tcb, overhead(tcb) + seq.distance(probe.start, probe.end))  # the windows stay what they are in octets (RFC4821-4)
     search.next_at = now
     _aim(tcb, search, now)
 
 
-def _failed(tcb: Tcb, search: MtuSearch, probe: Probe, now: int, *, cost: int) -> None:
+def _failed(tcb: Tcb, search: MtuSearch, probe: MtuProbe, now: int, *, cost: int) -> None:
     """Congestion control let it pass; so it shall not happen again before a window's packets might have been lost (RFC4821-4)."""
     controller = tcb.ensure_controller()
     tcb.path.tried = min(tcb.path.tried, controller.smss)
@@ -343,7 +343,7 @@ def _narrow(tcb: Tcb, search: MtuSearch, mtu: int) -> None:
     """The path is another than it was: what arrived before proves nothing any more, and the last word of routers is heeded."""
     search.claim = 0
     if tcb.recovery is not None:
-        tcb.recovery.probe = None
+        tcb.recovery.mtu_probe = None
     _resize(tcb, mtu)
     tcb.path.proven = min(tcb.path.proven, tcb.data_mss)
     tcb.path.tried = 0

@@ -73,7 +73,7 @@ def report(tcb: Tcb) -> None:
 def tail_probe(tcb: Tcb, now: int) -> None:
     """RFC 8985, 7.3: an ACK is overdue. One segment more may draw one; if it doesn't, the retransmission timeout follows."""
     loss_timers.wait_for_timeout(tcb, now)
-    if tcb.ensure_recovery().takes_probe():
+    if tcb.ensure_recovery().tail_probe.may_go:
         tcb.rtt.timed_out(now)
         tcb.owes |= OWES_TAIL_PROBE
 
@@ -125,7 +125,7 @@ HANDLERS: Final[tuple[tuple[int, TimerName | None, Callable[[Tcb, int], None]], 
     (ORPHAN, "orphan", orphan.end),  # EP-TMO-9
     (KEEP_ALIVE, "keep-alive", keepalive.expire),
     (RETRANSMISSION, "retransmission", retransmission_timeout),
-    (TAIL_PROBE, "probe", tail_probe),
+    (TAIL_PROBE, "tail-probe", tail_probe),
     (REORDERING, "reorder", _reordering),
     (PERSIST, "persist", persist),
     (OVERRIDE, "override", _override),

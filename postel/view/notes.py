@@ -71,7 +71,7 @@ TEXTS: Final = {
     "under way": ("still under way when the recording ends", "记录结束时仍在途中"),
     # timers
     "retransmission timer": ("RTO: no acknowledgement came in time", "RTO 超时：没有按时收到确认"),
-    "probe timer": ("PTO: an acknowledgement is overdue, the tail is probed", "PTO 超时：确认迟迟不到，探测尾部"),
+    "tail-probe timer": ("PTO: an acknowledgement is overdue, the tail is probed", "PTO 超时：确认迟迟不到，探测尾部"),
     "reorder timer": ("what was overtaken had time enough to arrive", "被超越的报文段本该已到达"),
     "time-wait timer": ("2MSL is over: TIME-WAIT ends", "2MSL 已过：TIME-WAIT 结束"),
     "persist timer": ("persist timer: the window has stayed closed", "坚持定时器：窗口一直关着"),

@@ -114,7 +114,7 @@ def test_a_probe_of_the_path_is_one_packet_and_a_burst_proves_no_larger_one() ->
     scene = bursting(EAGER)
     scene.sends(bytes(8000))
     assert scene.tcb.path.tried == MSS
-    assert scene.tcb.ensure_recovery().probe is None
+    assert scene.tcb.ensure_recovery().mtu_probe is None
     scene.hears(ACK, ack=8001)
     assert scene.tcb.path.proven == MSS
 

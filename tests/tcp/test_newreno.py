@@ -359,7 +359,7 @@ def test_rfc5682_2_1_a_duplicate_second_sends_all_again() -> None:
 def test_rfc5682_2_1_so_does_a_duplicate_first() -> None:
     scene = timed_out()
     duplicate(scene)
-    assert not scene.tcb.ensure_recovery().tests_timeout
+    assert not scene.tcb.ensure_recovery().timeout_test.is_running
     assert scene.hears(ACK, ack=1 + MSS) == sent_at(1, 2)
 
 
@@ -368,7 +368,7 @@ def test_rfc5682_2_1_so_does_a_duplicate_first() -> None:
 def test_rfc5682_2_1_or_an_ack_that_proves_nothing(ack: int) -> None:
     scene = timed_out()
     scene.hears(ACK, ack=ack)
-    assert not scene.tcb.ensure_recovery().tests_timeout
+    assert not scene.tcb.ensure_recovery().timeout_test.is_running
     assert scene.tcb.ensure_controller().threshold < 1 << 20
 
 
@@ -379,14 +379,14 @@ def test_rfc5682_2_1_with_nothing_new_to_send_it_is_not_tried() -> None:
     scene = timed_out(more=1)
     scene.hears(ACK, ack=1, window=9 * MSS)
     scene.hears(ACK, ack=1 + MSS, window=9 * MSS)
-    assert not scene.tcb.ensure_recovery().tests_timeout
+    assert not scene.tcb.ensure_recovery().timeout_test.is_running
 
 
 @pytest.mark.label("RFC5682-2.1-1")
 def test_rfc5682_2_1_a_second_timeout_of_the_same_segment_is_tested_again() -> None:
     scene = timed_out(mtu_probing=RENO.mtu_probing)
     assert len(scene.expires()) == 1  # smaller, for the path might be a black hole
-    assert scene.tcb.ensure_recovery().tests_timeout
+    assert scene.tcb.ensure_recovery().timeout_test.is_running
 
 
 @pytest.mark.label("RFC5682-2.1-1")
@@ -396,7 +396,7 @@ def test_rfc5682_2_1_but_not_one_of_another_within_the_recovery() -> None:
     duplicate(scene)
     scene.hears(ACK, ack=1 + 3 * MSS)
     scene.expires()
-    assert not scene.tcb.ensure_recovery().tests_timeout
+    assert not scene.tcb.ensure_recovery().timeout_test.is_running
 
 
 def gone_back() -> Scene:
@@ -404,7 +404,7 @@ def gone_back() -> Scene:
     scene = timed_out()
     assert duplicate(scene) == sent_at(0)
     assert scene.expires() == sent_at(0)
-    assert scene.tcb.ensure_recovery().tests_timeout
+    assert scene.tcb.ensure_recovery().timeout_test.is_running
     return scene
 
 
@@ -422,10 +422,10 @@ def test_rfc5682_2_1_an_ack_of_what_an_earlier_timeout_sent_again_proves_nothing
     assert scene.hears(ACK, ack=1 + MSS) == sent_at(1, 2)
     scene.expires()  # of the second, in the recovery of the first: no test
     scene.expires()  # again of the second: a test
-    assert scene.tcb.ensure_recovery().tests_timeout
+    assert scene.tcb.ensure_recovery().timeout_test.is_running
     threshold = scene.tcb.ensure_controller().threshold
     assert scene.hears(ACK, ack=1 + 2 * MSS)[:1] == sent_at(2)
-    assert not scene.tcb.ensure_recovery().tests_timeout
+    assert not scene.tcb.ensure_recovery().timeout_test.is_running
     scene.hears(ACK, ack=1 + 3 * MSS)
     assert scene.tcb.ensure_controller().threshold == threshold
 

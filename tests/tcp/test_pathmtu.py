@@ -288,7 +288,7 @@ def test_rfc4821_7_4_one_at_a_time_and_none_while_something_is_lost(sack: bool) 
     scene.sends(bytes(8_000))
     assert max(sizes(scene)) == BASE_4
     scene.expires()
-    assert scene.tcb.ensure_recovery().probe is None
+    assert scene.tcb.ensure_recovery().mtu_probe is None
     scene.tcb.ensure_controller().window = 40_000
     path(scene).next_at = 0
     scene.hears(ACK, ack=scene.una + TEXT)
@@ -390,7 +390,7 @@ def test_rfc4821_4_the_excuse_lasts_until_the_end_of_that_recovery(another: bool
     window, threshold = scene.tcb.ensure_controller().window, scene.tcb.ensure_controller().threshold
     repaired = una + PROBE + 5 * TEXT
     scene.hears(ACK, ack=repaired)
-    assert scene.tcb.ensure_recovery().probe is None
+    assert scene.tcb.ensure_recovery().mtu_probe is None
     assert scene.tcb.ensure_recovery().is_active
     if another:
         for count in range(2, 6):
@@ -417,7 +417,7 @@ def test_a_probe_that_is_lost_behind_another_loss_says_nothing(sack: bool) -> No
         scene.hears(ACK, ack=una, sack=((left, left + count * TEXT),) if sack else ())
     assert scene.tcb.ensure_controller().window < 20_000
     scene.hears(ACK, ack=una + TEXT)
-    assert scene.tcb.ensure_recovery().probe is None
+    assert scene.tcb.ensure_recovery().mtu_probe is None
     scene.hears(ACK)
     assert (scene.tcb.path.mtu, path(scene).high, path(scene).candidate) == (BASE_4, 1500, 1500)
 

@@ -35,7 +35,7 @@ def test_rfc8985_3_4_the_worked_example() -> None:
     scene.now += ROUND_TRIP
     scene.hears(ACK, ack=1 + 4 * MSS)
     assert scene.tcb.snd.flight == 0
-    assert scene.watch.expired == ["probe"]
+    assert scene.watch.expired == ["tail-probe"]
 
 
 @pytest.mark.label("RFC8985-6.3")

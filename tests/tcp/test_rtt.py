@@ -201,7 +201,7 @@ def test_the_echo_of_the_first_transmission_measures_nothing_after_a_timer(sack:
     before, first = scene.tcb.rtt.smoothed, tick(scene)
     scene.sends(b"x")
     assert len(scene.expires()) == 1
-    assert scene.watch.expired == ["probe" if sack else "retransmission"]
+    assert scene.watch.expired == ["tail-probe" if sack else "retransmission"]
     scene.now += 20 * MILLISECOND
     scene.hears(ACK, tsecr=first)
     assert scene.tcb.rtt.smoothed == before
@@ -221,7 +221,7 @@ def test_a_probe_of_something_new_ends_the_timing_of_what_came_before() -> None:
     scene.sends(b"x")
     scene.connection.send(b"y", scene.now)  # held back by Nagle until the probe
     scene.expires()
-    assert scene.watch.expired == ["probe"]
+    assert scene.watch.expired == ["tail-probe"]
     scene.now += 20 * MILLISECOND
     scene.hears(ACK)
     assert scene.tcb.rtt.smoothed <= max(before, 20 * MILLISECOND)

@@ -103,7 +103,7 @@ def test_a_shared_record_is_equal_to_one_for_each_segment(steps: list[Step], fir
             told.append(
                 (
                     *(board.pipe, board.lost, board.segments_sacked, figures.retransmitted, figures.reorderings > 0),
-                    *(number, min(most, smss), recovery.reorder_at, recovery.is_active, recovery.probes(), recovery.tail()),
+                    *(number, min(most, smss), recovery.reorder_at, recovery.is_active, recovery.watches_tail(), recovery.tail()),
                     *(recovery.congestion.window, recovery.sample.round_trip, recovery.sample.delivered, recovery.sample.lost),
                 )
             )
@@ -136,7 +136,7 @@ def test_the_short_way_of_an_ack_in_order_is_equal_to_the_long_one(steps: list[S
         pair[1]._undo_until = 1 << 40
         told = [(seen.sample.delivered, seen.sample.round_trip, seen.sample.flight, seen.sample.una, seen.reorder_at) for seen in pair]
         assert told[0] == told[1]
-        known = [(seen._round_trip, seen._forward, seen._reordering.count, seen.board.pipe, seen.probes()) for seen in pair]
+        known = [(seen._round_trip, seen._forward, seen._reordering.count, seen.board.pipe, seen.watches_tail()) for seen in pair]
         assert known[0] == known[1]
 
 

@@ -75,7 +75,7 @@ def test_rfc8985_7_3b_a_fin_is_a_tail_too() -> None:
     scene = opened()
     scene.closes()
     assert scene.expires() == ["FIN,ACK seq=1 ack=1"]
-    assert scene.watch.expired == ["probe"]
+    assert scene.watch.expired == ["tail-probe"]
 
 
 @pytest.mark.label("RFC8985-7.3a")
@@ -85,7 +85,7 @@ def test_rfc8985_7_3a_one_probe_until_something_was_measured() -> None:
     assert scene.expires() == ["PSH,ACK seq=2001 ack=1 len=1000"]
     scene.now += ROUND_TRIP // 20
     scene.hears(ACK, ack=1 + MSS)  # of the original flight, and no measure of the tail
-    rack(scene)._tail_probe.has_measured = False
+    rack(scene).tail_probe.has_measured = False
     assert scene.tcb.timers.is_running(TAIL_PROBE)
     assert scene.expires() == []
     assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + scene.tcb.rtt.rto

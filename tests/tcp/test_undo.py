@@ -36,7 +36,7 @@ def test_rfc5682_3_1_so_does_a_sack() -> None:
     scene = timed_out()
     scene.hears(ACK, ack=1 + MSS)
     sacks(scene, of(2))
-    assert not scene.tcb.ensure_recovery().tests_timeout
+    assert not scene.tcb.ensure_recovery().timeout_test.is_running
     assert scene.tcb.ensure_controller().threshold > 1 << 20
 
 
@@ -46,7 +46,7 @@ def test_rfc5682_3_1_otherwise_the_old_flight_goes_again() -> None:
     scene.hears(ACK, ack=1 + MSS)
     assert sacks(scene, of(10))[:1] == sent_at(1)
     assert scene.tcb.ensure_controller().window <= 3 * MSS
-    assert not scene.tcb.ensure_recovery().tests_timeout
+    assert not scene.tcb.ensure_recovery().timeout_test.is_running
 
 
 @pytest.mark.label("RFC5682-3.1")
@@ -54,7 +54,7 @@ def test_rfc5682_3_1_a_duplicate_that_says_nothing_ends_the_test() -> None:
     scene = timed_out()
     scene.hears(ACK, ack=1 + MSS)
     scene.hears(ACK, ack=1 + MSS)
-    assert not scene.tcb.ensure_recovery().tests_timeout
+    assert not scene.tcb.ensure_recovery().timeout_test.is_running
     assert scene.tcb.ensure_controller().threshold < 1 << 20
 
 
@@ -62,7 +62,7 @@ def test_rfc5682_3_1_a_duplicate_that_says_nothing_ends_the_test() -> None:
 def test_rfc5682_3_1_a_duplicate_before_the_first_progress_changes_nothing() -> None:
     scene = timed_out()
     assert sacks(scene, of(3)) == []
-    assert scene.tcb.ensure_recovery().tests_timeout
+    assert scene.tcb.ensure_recovery().timeout_test.is_running
     assert scene.hears(ACK, ack=1 + MSS, sack=(of(3),)) == sent_at(10, 11)
 
 
@@ -70,7 +70,7 @@ def test_rfc5682_3_1_a_duplicate_before_the_first_progress_changes_nothing() -> 
 def test_rfc5682_3_1_not_when_the_first_ack_covers_everything() -> None:
     scene = timed_out()
     scene.hears(ACK, ack=1 + 10 * MSS)
-    assert not scene.tcb.ensure_recovery().tests_timeout
+    assert not scene.tcb.ensure_recovery().timeout_test.is_running
     assert scene.tcb.ensure_controller().window <= 2 * MSS
 
 
@@ -86,7 +86,7 @@ def test_rfc5682_3_1_nor_during_an_earlier_recovery() -> None:
     sacks(scene, of(1, 4))
     scene.passes(SECOND)
     assert "retransmission" in scene.watch.expired
-    assert not scene.tcb.ensure_recovery().tests_timeout
+    assert not scene.tcb.ensure_recovery().timeout_test.is_running
 
 
 @pytest.mark.label("RFC3522-3.2", "RFC4015-3.1-9", "RFC4015-3.1-11")

@@ -6,7 +6,18 @@ import pytest
 from postel.view import notes
 from postel.view.packet import Kind
 
-TIMERS = ("retransmission", "probe", "reorder", "time-wait", "persist", "delayed-ack", "keep-alive", "user-timeout", "override", "orphan")
+TIMERS = (
+    "retransmission",
+    "tail-probe",
+    "reorder",
+    "time-wait",
+    "persist",
+    "delayed-ack",
+    "keep-alive",
+    "user-timeout",
+    "override",
+    "orphan",
+)
 
 
 @pytest.mark.parametrize("key", notes.TEXTS)

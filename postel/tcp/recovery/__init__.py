@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from typing import Final
 
 from postel.tcp.congestion import Congestion, Sample
+from postel.tcp.recovery.frto import TimeoutTest
+from postel.tcp.recovery.tailprobe import TailProbe
 from postel.tcp.recovery.undo import Undo
 from postel.tcp.rtt import Rtt
 from postel.times import NEVER
@@ -34,7 +36,7 @@ class Figures:
         self.delivery_rate = 0  # octets a second
 
 
-class Probe:
+class MtuProbe:
     """A packet larger than the path is known to carry. Where it alone is lost, congestion isn't to blame (RFC 4821, 7.6.2)."""
 
     __slots__ = ("end", "is_lost", "start")
@@ -49,12 +51,12 @@ class Recovery(ABC):
     """Made when the handshake is done, with the connection's own controller and round-trip times.
 
     While ``is_active`` the congestion window doesn't grow. ``inflation`` is what may fly beyond it: octets that duplicate ACKs say have
-    left the network. ``turn`` says where SND.NXT shall go; who does it sets it to STAY. ``keeps_timer``: this ACK doesn't start the
-    retransmission timer anew. ``reorder_at`` is when `on_reorder_timeout` is due. ``tests_timeout``: the next ACKs tell whether the last
-    timeout was spurious (RFC 5682), given that something new is sent. ``probe`` is in flight; whoever finds it lost, and nothing else,
-    marks it instead of telling congestion control (RFC4821-4). ``flight`` is FlightSize when something was last sent: ACKs are read in
-    batches, and what they acknowledged together had all been in flight. ``is_wary``: something was sent
-    again, so that what an ACK echoes matters.
+    left the network. ``turn`` says where SND.NXT shall go; what moves it there sets ``turn`` to STAY. ``keeps_timer``: this ACK doesn't
+    start the retransmission timer anew. ``reorder_at`` is when `on_reorder_timeout` is due. While ``timeout_test`` runs, the next ACKs
+    tell whether the last timeout was spurious, given that something new is sent. ``mtu_probe`` is in flight; where it, and nothing else,
+    is found lost, it is marked instead of telling congestion control (RFC4821-4). ``flight`` is FlightSize when something was last sent:
+    ACKs are read in batches, and what they acknowledged together had all been in flight. ``is_wary``: something was sent again, so that
+    what an ACK echoes matters.
     """
 
     __slots__ = (
@@ -69,11 +71,12 @@ class Recovery(ABC):
         "is_excused",
         "is_wary",
         "keeps_timer",
-        "probe",
+        "mtu_probe",
         "reorder_at",
         "rtt",
         "sample",
-        "tests_timeout",
+        "tail_probe",
+        "timeout_test",
         "turn",
     )
 
@@ -87,9 +90,10 @@ class Recovery(ABC):
         self.turn = STAY
         self.keeps_timer = False
         self.reorder_at = NEVER
-        self.tests_timeout = False
-        self.probe: Probe | None = None
-        self.is_excused = False  # this recovery began with the loss of a probe, and so far that is all
+        self.timeout_test = TimeoutTest()
+        self.tail_probe = TailProbe(has_measured=rtt.smoothed > 0)
+        self.mtu_probe: MtuProbe | None = None
+        self.is_excused = False  # this recovery began with the loss of an MTU probe, and so far that is all
         self.is_wary = False
         self._undo = Undo()
         self._has_decided = False  # congestion control was told that this ACK means congestion, or its end
@@ -144,16 +148,9 @@ class Recovery(ABC):
         """The first number from ``number`` on that isn't SACKed: where a pass over what was sent before goes on."""
         return number
 
-    def probes(self) -> bool:
-        """Whether the tail of a flight is watched by a probe timeout (RFC 8985, 7.2)."""
+    def watches_tail(self) -> bool:
+        """Whether a probe timeout comes before the retransmission timeout (RFC 8985, 7.2)."""
         return False
-
-    def takes_probe(self) -> bool:
-        """The probe timeout expired: whether a probe may go (RFC 8985, 7.3)."""
-        return False
-
-    def begin_probe(self) -> None:
-        """What is sent next is the probe."""
 
     def ran_dry(self) -> None:
         """The user has given no more to send."""

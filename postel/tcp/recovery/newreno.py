@@ -5,15 +5,12 @@ from typing import Final
 from postel.tcp import seq
 from postel.tcp.congestion import Congestion
 from postel.tcp.recovery import BACK, NO_LIMIT, NOTHING, ON, Recovery
+from postel.tcp.recovery.frto import GOES_ON, SPURIOUS
 from postel.tcp.recovery.segment_clock import SegmentClock
 from postel.tcp.rtt import Rtt
 from postel.wire.segment import Segment
 
 DUPLICATES: Final = 3  # RFC 5681, 3.2: the threshold
-
-# Steps of F-RTO
-_AT_FIRST: Final = 1  # the first ACK after the timeout's retransmission is awaited
-_AT_SECOND: Final = 2  # two new segments went out, and the next ACK decides
 
 
 class NewReno(Recovery):
@@ -25,7 +22,6 @@ class NewReno(Recovery):
 
     __slots__ = (
         "_again_to",
-        "_allowance",
         "_answered",
         "_clock",
         "_counted_at",
@@ -35,7 +31,6 @@ class NewReno(Recovery):
         "_lost",
         "_max",
         "_recover",
-        "_step",
         "_una",
     )
 
@@ -50,9 +45,7 @@ class NewReno(Recovery):
         self._flight = 0  # before limited transmit added to it (RFC5681-3.2d); in recovery, with that: as it was at ``_counted_at``
         self._counted_at = 0  # when recovery began, or at the first partial ACK a round trip later
         self._answered = una  # a mark of what was sent before has cut the window
-        self._step = 0
         self._again_to = una  # end of what was sent again, while ``is_wary``
-        self._allowance = 0
         self._clock = SegmentClock() if congestion.is_model else None
 
     @property
@@ -67,7 +60,7 @@ class NewReno(Recovery):
             self.is_wary = True
             self._lost = -1
         else:
-            self._allowance -= octets
+            self.timeout_test.sent(octets)
         self._max = seq.latest(self._max, end)
         self.flight = self._outstanding
         if self._clock is not None:
@@ -108,8 +101,7 @@ class NewReno(Recovery):
         self._duplicates = 0
         self._leave()
         if may_test:
-            self._step = _AT_FIRST
-            self.tests_timeout = True
+            self.timeout_test.begin()
             self.turn = ON  # what the test sends after this segment was never sent before
             self._lost = self._una
         else:
@@ -131,8 +123,8 @@ class NewReno(Recovery):
         return NOTHING if self._lost < 0 else (seq.latest(self._lost, una), self.congestion.smss)
 
     def room(self, una: int, nxt: int) -> int:
-        if self._step:
-            return self._allowance if self._step == _AT_SECOND else 0
+        if self.timeout_test.is_running:
+            return self.timeout_test.room
         return self.congestion.window + self.inflation - seq.distance(una, nxt)
 
     def ran_dry(self) -> None:
@@ -155,7 +147,7 @@ class NewReno(Recovery):
         self._duplicates = 0
         if self._undo.is_disproved_by_echo(echo):
             self._take_back(acked, now)
-        elif self._step:
+        elif self.timeout_test.is_running:
             self._test_timeout(acked, now, has_more=has_more)
         if not self.is_active:
             self.inflation = 0
@@ -189,7 +181,7 @@ class NewReno(Recovery):
 
     def _on_duplicate(self, now: int) -> None:
         smss = self.congestion.smss
-        if self._step:  # RFC5682-2.1-2, RFC5682-2.1-3
+        if self.timeout_test.is_running:  # RFC5682-2.1-2, RFC5682-2.1-3
             self._go_back()
         elif self.is_active:
             # RFC5681-3.2f, but for no more than is outstanding, or was a round trip ago (RFC 5681, 3.2, on bogus duplicate ACKs)
@@ -205,7 +197,7 @@ class NewReno(Recovery):
     @property
     def _finds_loss(self) -> bool:
         """RFC6582-3.2-2: three duplicates mean a loss, unless they may be echoes of what a timeout sent again."""
-        is_third = self._duplicates == DUPLICATES and not self._step and not self.is_active
+        is_third = self._duplicates == DUPLICATES and not self.timeout_test.is_running and not self.is_active
         return is_third and seq.gt(self._una, self._recover)
 
     @property
@@ -213,14 +205,14 @@ class NewReno(Recovery):
         """Whether SND.UNA came to a hole behind a lost probe, which is a loss like any other."""
         if not self.is_excused or seq.ge(self._una, self._recover):
             return False
-        return self.probe is None or seq.ge(self._una, self.probe.end)
+        return self.mtu_probe is None or seq.ge(self._una, self.mtu_probe.end)
 
     def _enter(self, now: int) -> None:
         self.is_active = True
         self._had_partial = False
         self._recover = self._max
-        if self.probe is not None and self.probe.start == self._una:
-            self.probe.is_lost = self.is_excused = True
+        if self.mtu_probe is not None and self.mtu_probe.start == self._una:
+            self.mtu_probe.is_lost = self.is_excused = True
         elif seq.ge(self._una, self._answered):
             self._reduce(self._flight, now)
         self._flight = self._outstanding
@@ -231,7 +223,7 @@ class NewReno(Recovery):
     def _blame_congestion(self, now: int) -> None:
         """More than a probe was lost."""
         self.is_excused = False
-        self.probe = None
+        self.mtu_probe = None
         self._reduce(self.flight, now)
 
     def _leave(self) -> None:
@@ -242,31 +234,26 @@ class NewReno(Recovery):
     # Timeouts that may have been spurious
 
     def _test_timeout(self, acked: int, now: int, *, has_more: bool) -> None:
-        """The basic F-RTO algorithm: new data draws ACKs that tell whether the old had arrived.
-
-        The first ACK must cover everything that was ever sent again, not this timeout's segment alone: then the second acknowledges
-        octets that were sent only once, before the timeout.
-        """
-        if self._step == _AT_SECOND:  # RFC5682-2.1-3
+        """The basic F-RTO algorithm, without SACK: every ACK of new data decides."""
+        may_go_on = has_more and seq.ge(self._una, self._again_to) and seq.lt(self._una, self._recover)
+        smss = self.congestion.smss
+        verdict = self.timeout_test.judge(smss, is_progress=True, may_go_on=may_go_on, shows_arrival=True, says_something=True)
+        if verdict == SPURIOUS:
             self._take_back(acked, now)
-        elif has_more and seq.ge(self._una, self._again_to) and seq.lt(self._una, self._recover):  # RFC5682-2.1-2
-            self._step = _AT_SECOND
+        elif verdict == GOES_ON:
             self._lost = -1
-            self._allowance = 2 * self.congestion.smss
         else:
             self._go_back()
 
     def _go_back(self) -> None:
         """The conventional way: all of it again, in order."""
-        self._step = 0
+        self.timeout_test.end()
         self._lost = -1
-        self.tests_timeout = False
         self.turn = BACK
 
     def _take_back(self, acked: int, now: int) -> None:
         """Nothing was lost: go on as before (RFC 4015)."""
-        self._step = 0
-        self.tests_timeout = False
+        self.timeout_test.end()
         self.turn = ON  # RFC4015-3.1-9
         limit = NO_LIMIT if self.is_active else self._outstanding + min(acked, self.congestion.initial_window)  # RFC4015-3.1-9
         if not self.is_active:

@@ -9,12 +9,12 @@ from typing import Final
 from postel.tcp import seq
 from postel.tcp.congestion import Congestion
 from postel.tcp.recovery import BACK, NO_LIMIT, NOTHING, ON, Figures, Recovery
+from postel.tcp.recovery.frto import GENUINE, GOES_ON, SPURIOUS
 from postel.tcp.recovery.rates import Rates
 from postel.tcp.recovery.reduction import Reduction
 from postel.tcp.recovery.reordering import Reordering
 from postel.tcp.recovery.scoreboard import JUDGED, Scoreboard, is_duplicate_block
-from postel.tcp.recovery.tailprobe import TailProbe
-from postel.tcp.recovery.transmissions import FLYING, GONE, LOST, SACKED, Sent
+from postel.tcp.recovery.transmissions import GONE, LOST, SACKED, Sent
 from postel.tcp.recovery.undo import NO_ECHO
 from postel.tcp.rtt import GRANULARITY, Rtt
 from postel.times import NEVER
@@ -22,16 +22,11 @@ from postel.wire.segment import Segment
 
 _NONE: Final = -1
 
-# Steps of F-RTO
-_AT_FIRST: Final = 1  # the first new ACK after the timeout's retransmission is awaited
-_AT_SECOND: Final = 2  # new segments went out, and the next ACK decides
-
 
 class Rack(Recovery):
     """``una`` is SND.UNA when the handshake is done."""
 
     __slots__ = (
-        "_allowance",
         "_answered",
         "_delivered",
         "_duplicate_end",
@@ -51,8 +46,6 @@ class Rack(Recovery):
         "_reduction",
         "_reordering",
         "_round_trip",
-        "_step",
-        "_tail_probe",
         "_undo_limit",
         "_undo_until",
         "_wary_until",
@@ -82,10 +75,6 @@ class Rack(Recovery):
         self._wary_until = 0  # end of what was ever sent again
         self._reduced_at = 0
         self._lost_again = False  # a retransmission was lost, sent since the window was last cut
-        self._step = 0
-        self._allowance = 0
-
-        self._tail_probe = TailProbe(has_measured=rtt.smoothed > 0)
 
         # Of the ACK at hand
         self._echo = NO_ECHO
@@ -107,20 +96,19 @@ class Rack(Recovery):
             self._is_forced = False
             self.is_wary = True
             self._wary_until = max(self._wary_until, start + octets)
-        elif self._step:
-            self._allowance -= octets
+        elif self.timeout_test.is_running:
+            self.timeout_test.sent(octets)
         segments = max(1, -(-(octets - 1) // self.congestion.smss))  # a FIN may go with the last, and takes a number
         if self._rates is not None:
             record = sent.add(start, start + octets, now, segments)
             self._rates.stamp(record, board.pipe, now)
-        elif is_again or self._tail_probe.is_next or not sent.extend(octets, segments, now):
+        elif is_again or self.tail_probe.is_next or not sent.extend(octets, segments, now):
             sent.add(start, start + octets, now, segments)  # RFC8985-6.1, RFC8985-4b
-        self.flight = board.flight
-        self._pipe = board.pipe
+        self.flight, self._pipe = board.flight, board.pipe
         if self._reduction is not None:
             self._reduction.sent(octets)
-        if self._tail_probe.is_next:
-            self._tail_probe.sent(sent.end, is_again=is_again)
+        if self.tail_probe.is_next:
+            self.tail_probe.sent(sent.end, is_again=is_again)
         if self._tells_sends:
             self.congestion.sent(octets, board.pipe, now)
 
@@ -136,9 +124,9 @@ class Rack(Recovery):
             self._take_acked(una, acked, now)
         if segment.sack:
             self._take_blocks(segment, now)
-        if self._step:
+        if self.timeout_test.is_running:
             self._test_timeout(acked, is_duplicate=is_duplicate, has_more=has_more)
-        is_repaired = self._tail_probe.is_out and self._has_repaired(is_bare_duplicate=is_duplicate and not segment.sack)
+        is_repaired = self.tail_probe.is_out and self._has_repaired(is_bare_duplicate=is_duplicate and not segment.sack)
         if self._undo.is_open and ((acked and self._undo.is_disproved_by_echo(echo)) or self._is_disproved):
             self._take_back(acked)
         self._find_lost(now)
@@ -160,9 +148,9 @@ class Rack(Recovery):
     @property
     def _is_quiet(self) -> bool:
         """Nothing is SACKed, lost, probed, tested or about to be undone: as nearly always."""
-        if self.is_active or self._is_timed_out or self._step or self._undo.is_open:
+        if self.is_active or self._is_timed_out or self.timeout_test.is_running or self._undo.is_open:
             return False
-        return not self.board.sacked.lefts and self.board.lost == 0 and not self._tail_probe.is_out
+        return not self.board.sacked.lefts and self.board.lost == 0 and not self.tail_probe.is_out
 
     def _take_in_order(self, una: int, acked: int, now: int) -> None:
         """The short way, equal to the long one: nothing was sent again, and what was sent first arrived first."""
@@ -212,21 +200,13 @@ class Rack(Recovery):
         if record.state == LOST:
             self.board.lost -= octets
         self.sample.delivered += octets
-        if (self._delivered is None or record.is_after(self._delivered)) and self._is_credible(record, now):
+        if (self._delivered is None or record.is_after(self._delivered)) and self._reordering.is_credible(record, self._echo, now):
             self._round_trip = now - record.at  # of the newest: an older one may have waited for a timeout
             self._delivered = record
         if record.end > self._forward:
             self._forward = record.end
         elif not record.is_again:  # RFC8985-6.2-3
             self._reordering.count += 1
-
-    def _is_credible(self, record: Sent, now: int) -> bool:
-        """RFC8985-6.2-2: an ACK of what was sent again may be for its first copy."""
-        if not record.is_again:
-            return True
-        if self._echo != NO_ECHO and self._echo < record.at // GRANULARITY:
-            return False
-        return now - record.at >= self._reordering.shortest
 
     def _take_blocks(self, segment: Segment, now: int) -> None:
         board, blocks = self.board, segment.sack
@@ -281,7 +261,7 @@ class Rack(Recovery):
             self._lost_again = True
 
     def _is_of_probe(self, record: Sent) -> bool:
-        probe = self.probe
+        probe = self.mtu_probe
         return probe is not None and self.board.at(probe.start) <= record.start and record.end <= self.board.at(probe.end)
 
     def _reorder_window(self) -> int:
@@ -308,10 +288,10 @@ class Rack(Recovery):
 
     def on_refused(self) -> None:
         self.board.lose_all()
-        self._tail_probe.forget()
+        self.tail_probe.forget()
         self.reorder_at = NEVER
         self._reduction = None  # nothing flies that it could lead down
-        self._end_test()
+        self.timeout_test.end()
         self._undo.end()
         self.turn = BACK
 
@@ -328,7 +308,7 @@ class Rack(Recovery):
                 self._undo.end()
         elif self.is_excused and self._is_blamed:
             self.is_excused = False
-            self.probe = None
+            self.mtu_probe = None
             self._reduce(min(self.flight, self.congestion.window), now)
             self._lead_down(now)
         elif self._lost_again and self.is_active:  # RFC5681-4.3a: a second sign of congestion
@@ -342,9 +322,9 @@ class Rack(Recovery):
         self.is_active = True
         self._point = self.board.sent.end
         self._is_forced = True
-        self._tail_probe.forget()  # RFC8985-7.1
-        if self.probe is not None and not self._is_blamed:
-            self.probe.is_lost = self.is_excused = True
+        self.tail_probe.forget()  # RFC8985-7.1
+        if self.mtu_probe is not None and not self._is_blamed:
+            self.mtu_probe.is_lost = self.is_excused = True
             return
         if self.board.position >= self._answered:
             self._reduce(min(self.flight, self.congestion.window), now)  # RFC5681-3.2d: without what limited transmit added
@@ -382,12 +362,14 @@ class Rack(Recovery):
         self._is_timed_out = True
         self._point = board.sent.end
         self._reduced_at = now
-        self._tail_probe.forget()
+        self.tail_probe.forget()
         self.reorder_at = NEVER
         self._mark_by_timeout(now)
         self._is_forced = True  # RFC2018-5c
-        self._step = _AT_FIRST if may_test else 0
-        self.tests_timeout = may_test
+        if may_test:
+            self.timeout_test.begin()
+        else:
+            self.timeout_test.end()
         self.turn = ON  # what was lost is known one by one, and what the test sends was never sent before
 
     def _mark_by_timeout(self, now: int) -> None:
@@ -401,21 +383,21 @@ class Rack(Recovery):
             oldest = self.board.sent.oldest_flying()
 
     def _test_timeout(self, acked: int, *, is_duplicate: bool, has_more: bool) -> None:
-        """F-RTO with SACK (RFC 5682, 3.1): new data draws ACKs that tell whether the old had arrived."""
-        if self._step == _AT_SECOND and self.sample.delivered and self._forward <= self._point:  # (3b)
+        """F-RTO with SACK (RFC 5682, 3.1): what is SACKed shows arrival too, and a first duplicate ACK decides nothing."""
+        delivered = self.sample.delivered
+        verdict = self.timeout_test.judge(
+            self.congestion.smss,
+            is_progress=acked > 0,
+            may_go_on=self._wary_until <= self.board.position < self._point and has_more,
+            shows_arrival=delivered > 0 and self._forward <= self._point,
+            says_something=acked > 0 or delivered > 0 or is_duplicate,
+        )
+        if verdict == SPURIOUS:
             self._take_back(acked)
-        elif self._step == _AT_FIRST and not acked:  # (2): wait
-            return
-        elif self._step == _AT_FIRST and self._wary_until <= self.board.position < self._point and has_more:  # (2b)
-            self._step = _AT_SECOND
-            self._allowance = 2 * self.congestion.smss
+        elif verdict == GOES_ON:
             self._point = self.board.sent.end
-        elif acked or self.sample.delivered or is_duplicate:  # (2a), (3a)
-            self._end_test()
-
-    def _end_test(self) -> None:
-        self._step = 0
-        self.tests_timeout = False
+        elif verdict == GENUINE:
+            self.timeout_test.end()
 
     def _take_back(self, acked: int) -> None:
         """Nothing was lost: go on as before (RFC 4015)."""
@@ -426,7 +408,7 @@ class Rack(Recovery):
             self.rtt.revive()  # RFC4015-3.1-11
         else:  # it came late: RACK sees that only of what hadn't gone again, and would go on to mistake it for lost (RFC8985-6.2-3)
             self._reordering.count += 1
-        self._end_test()
+        self.timeout_test.end()
         if self._undo.is_open and not self.sample.marked:  # RFC4015-3.1-9: else a mark stands
             self._undo_limit = limit
         self._undo.end()
@@ -437,21 +419,15 @@ class Rack(Recovery):
 
     # The tail of a flight
 
-    def probes(self) -> bool:
+    def watches_tail(self) -> bool:
         return not (self.is_active or self._is_timed_out or self.board.sacked.lefts)  # RFC8985-7.2
-
-    def takes_probe(self) -> bool:
-        return self._tail_probe.may_go
-
-    def begin_probe(self) -> None:
-        self._tail_probe.begin()
 
     def tail(self) -> tuple[int, int]:
         return self.board.tail(self.congestion.smss)
 
     def _has_repaired(self, *, is_bare_duplicate: bool) -> bool:
         """Whether the tail probe repaired a loss that neither recovery nor a mark has answered."""
-        is_repaired = self._tail_probe.repaired(self.board.position, self._duplicate_end, is_bare_duplicate=is_bare_duplicate)
+        is_repaired = self.tail_probe.repaired(self.board.position, self._duplicate_end, is_bare_duplicate=is_bare_duplicate)
         if not is_repaired or self.is_active or self.board.position <= self._answered:
             return False
         self._undo.end()  # of an episode before: it would take this back too
@@ -460,7 +436,7 @@ class Rack(Recovery):
     # What may be sent
 
     def next_lost(self, una: int) -> tuple[int, int]:
-        if not self.board.lost or (self._step and not self._is_forced):
+        if not self.board.lost or (self.timeout_test.is_running and not self._is_forced):
             return NOTHING
         record = self.board.first_lost()
         if record is None:
@@ -471,8 +447,8 @@ class Rack(Recovery):
         return self.board.number(record.start), octets
 
     def room(self, una: int, nxt: int) -> int:
-        if self._step:
-            return self._allowance if self._step == _AT_SECOND else 0
+        if self.timeout_test.is_running:
+            return self.timeout_test.room
         room, board = self._window - self.board.pipe, self.board
         # What was refused goes again, and not what arrived nevertheless
         return room if nxt == board.number(board.sent.end) else min(room, board.until_sacked(nxt))
@@ -492,8 +468,7 @@ class Rack(Recovery):
 
     def figures(self) -> Figures:
         board, told = self.board, Figures()
-        told.sacked, told.lost = board.sacked.total, board.lost
-        told.retransmitted = sum([record.end - record.start for record in board.sent.all() if record.is_again and record.state == FLYING])
+        told.sacked, told.lost, told.retransmitted = board.sacked.total, board.lost, board.retransmitted
         told.delivered = self.sample.total_delivered
         told.duplicates = self._duplicates
         told.reorderings = self._reordering.count
@@ -518,7 +493,7 @@ class Rack(Recovery):
         sample.total_delivered += sample.delivered
         sample.round_trip = 0
         if newest is not None:
-            self._tail_probe.has_measured = True
+            self.tail_probe.has_measured = True
             sample.round_trip = max(1, now - newest.at)
             self._reordering.measured(sample.round_trip, now)
         if self._rates is not None:

@@ -2,6 +2,9 @@
 
 from typing import Final
 
+from postel.tcp.recovery.transmissions import Sent
+from postel.tcp.recovery.undo import NO_ECHO
+from postel.tcp.rtt import GRANULARITY
 from postel.times import MINUTE
 
 DUPLICATES: Final = 3  # DupThresh
@@ -48,3 +51,11 @@ class Reordering:
         if not self.count and (is_recovering or segments_sacked >= DUPLICATES):
             return 0
         return min(self._multiplier * self.shortest // 4, smoothed)
+
+    def is_credible(self, record: Sent, echo: int, now: int) -> bool:
+        """RFC8985-6.2-2: an ACK of what was sent again may be for its first copy. ``echo`` is the timestamp that it echoes."""
+        if not record.is_again:
+            return True
+        if echo != NO_ECHO and echo < record.at // GRANULARITY:
+            return False
+        return now - record.at >= self.shortest

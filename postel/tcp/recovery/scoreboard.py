@@ -43,6 +43,11 @@ class Scoreboard:
         """FlightSize of RFC 5681."""
         return self.sent.end - self.position
 
+    @property
+    def retransmitted(self) -> int:
+        """Octets that were sent again and aren't acknowledged yet."""
+        return sum([record.end - record.start for record in self.sent.all() if record.is_again and record.state == FLYING])
+
     def at(self, number: int) -> int:
         return self.position + seq.offset(number, self.una)
 

@@ -104,6 +104,6 @@ def test_a_mark_stands_whatever_becomes_of_a_timeout(sack: bool) -> None:
     scene.hears(ACK, ack=1 + MSS)
     window = scene.tcb.ensure_controller().window
     scene.hears(ACK | ECE, ack=1 + 2 * MSS)
-    assert not scene.tcb.ensure_recovery().tests_timeout
+    assert not scene.tcb.ensure_recovery().timeout_test.is_running
     assert scene.tcb.ensure_controller().window <= window + MSS
     assert "undo" not in calls()
