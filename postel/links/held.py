@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from postel.errors import ArgumentError, LinkDown, require_number
 from postel.links.around import Around
-from postel.links.contract import Link
+from postel.links.contract import Link, closed, too_large
 from postel.links.course import HOLD, QUEUE, Bottleneck, Chances, Travel
 from postel.times import NEVER
 
@@ -41,8 +41,13 @@ class Held(Around):
         self._leaving: list[_Held] = []
         self._arriving: list[_Held] = []
         self._order = 0
+        self._is_closed = False
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        if len(packet) > self.mtu:
+            raise too_large(len(packet), self.mtu)
+        if self._is_closed:
+            raise closed("link")
         lost = self._ways[0].lost
         self._hold(self._leaving, self._ways[0], packet, next_hop, now)
         self._let_go(now)
@@ -76,6 +81,7 @@ class Held(Around):
         return {**figures, "lost": lost, "held": figures.get("held", 0) + len(self._leaving) + len(self._arriving)}
 
     def close(self) -> None:
+        self._is_closed = True
         self._leaving.clear()
         self._arriving.clear()
         super().close()

@@ -2,11 +2,12 @@
 
 `established`, `fin_wait_1` and so on return a `Scene`: a connection in that state, with a peer that the test plays by hand. `pair` and
 `host_pair` join two connections or two hosts by a path that loses, duplicates, reorders and damages. `postel.testing.machine` has a
-Hypothesis state machine to subclass. `check_observer` finds out whether an observer only observes, and
-`check_congestion` whether a congestion controller keeps to its contract.
+Hypothesis state machine to subclass. `check_observer` finds out whether an observer only observes,
+`check_congestion` whether a congestion controller keeps to its contract, and `check_link` whether a link does.
 """
 
 from postel.testing.congestion import CheckFailed, check_congestion
+from postel.testing.links import check_link
 from postel.testing.observers import check_observer
 from postel.testing.pairs import End, HostilePath, HostPair, Pair, decoded, encoded, host_pair, pair
 from postel.testing.states import (
@@ -65,6 +66,7 @@ __all__ = [
     "Segment",
     "Watch",
     "check_congestion",
+    "check_link",
     "check_observer",
     "close_wait",
     "closed",
