@@ -2,58 +2,165 @@
 
 `Connection`, `Host` and `postel.sim.World` are one protocol at three sizes, all without I/O: time and octets come in, segments and
 events go out. `postel.aio` drives a host on asyncio; `postel.view` shows what happened.
+
+These modules are the public interface, each with its ``__all__``: `postel`, `postel.aio`, `postel.congestion`, `postel.errors`,
+`postel.links`, `postel.sim`, `postel.testing`, `postel.times` and `postel.view`; and for those who need them `postel.testing.machine`
+(Hypothesis), `postel.view.capture`, `postel.view.chart`, `postel.view.ladder`, `postel.view.notebook`, `postel.view.pcapng` and
+`postel.view.status`. All other modules are private by their place, and names that begin with an underscore everywhere: they may change
+in any release.
 """
 
 from importlib import import_module
-from types import ModuleType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from postel.errors import (
+    AddressFamilyMismatch,
+    AddressInUse,
+    AddressNotAvailable,
+    ArgumentError,
+    CallError,
+    ConnectionAborted,
+    ConnectionAlreadyExists,
+    ConnectionClosing,
+    ConnectionDoesNotExist,
+    ConnectionRefused,
+    ConnectionReset,
+    ConnectionTimedOut,
+    HostUnreachable,
+    IllegalTransition,
+    InsufficientResources,
+    KindError,
+    LinkClosed,
+    LinkDown,
+    LinkError,
+    MessageTooLong,
+    NetworkUnreachable,
+    NothingLeft,
+    NotResolved,
+    OptionInvalid,
+    OptionUnknown,
+    PostelError,
+    RemoteUnspecified,
+    ScriptError,
+    ScriptFailed,
+    TcpError,
+    WireError,
+)
 from postel.host.datagrams import DatagramSocket
 from postel.host.host import Host
-from postel.host.listener import Listener
+from postel.host.listener import ANY_PORT, Listener
+from postel.host.requests import Request
+from postel.tcp.agreed import Options
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection, Status
-from postel.tcp.events import Acceptable, Asked, Closed, EndOfStream, Event, Opened, Readable, Trouble, Urgent, Writable
+from postel.tcp.events import (
+    Acceptable,
+    Asked,
+    Closed,
+    EndOfStream,
+    Event,
+    Opened,
+    Readable,
+    Trouble,
+    Urgent,
+    Writable,
+)
 from postel.tcp.observer import Observer
 from postel.tcp.state import State
+from postel.times import (
+    DAY,
+    HOUR,
+    MICROSECOND,
+    MILLISECOND,
+    MINUTE,
+    NEVER,
+    SECOND,
+)
 from postel.wire.address import Endpoint
 from postel.wire.segment import Segment
+
+if TYPE_CHECKING:
+    from postel.aio import attach
 
 __version__: Final = "0.1.0"
 
 __all__ = [
+    "ANY_PORT",
+    "DAY",
     "DEFAULT",
+    "HOUR",
+    "MICROSECOND",
+    "MILLISECOND",
+    "MINUTE",
+    "NEVER",
+    "SECOND",
     "Acceptable",
+    "AddressFamilyMismatch",
+    "AddressInUse",
+    "AddressNotAvailable",
+    "ArgumentError",
     "Asked",
+    "CallError",
     "Closed",
     "Config",
     "Connection",
+    "ConnectionAborted",
+    "ConnectionAlreadyExists",
+    "ConnectionClosing",
+    "ConnectionDoesNotExist",
+    "ConnectionRefused",
+    "ConnectionReset",
+    "ConnectionTimedOut",
     "DatagramSocket",
     "EndOfStream",
     "Endpoint",
     "Event",
     "Host",
+    "HostUnreachable",
+    "IllegalTransition",
+    "InsufficientResources",
     "Key",
     "Keychain",
+    "KindError",
+    "LinkClosed",
+    "LinkDown",
+    "LinkError",
     "Listener",
+    "MessageTooLong",
+    "NetworkUnreachable",
+    "NotResolved",
+    "NothingLeft",
     "Observer",
     "Opened",
+    "OptionInvalid",
+    "OptionUnknown",
+    "Options",
+    "PostelError",
     "Readable",
+    "RemoteUnspecified",
+    "Request",
+    "ScriptError",
+    "ScriptFailed",
     "Segment",
     "State",
     "Status",
+    "TcpError",
     "Trouble",
     "Urgent",
+    "WireError",
     "Writable",
     "__version__",
+    "attach",
 ]
 
-_LATER: Final = ("aio", "sim", "view")  # asyncio alone takes as long to import as all the rest
+_LATER: Final = ("aio", "congestion", "links", "sim", "testing", "view")  # asyncio alone takes as long to import as all the rest
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> object:
     if name in _LATER:
         return import_module(f"{__name__}.{name}")
+    if name == "attach":
+        return import_module("postel.aio").attach
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,11 +7,12 @@
 """
 
 from postel.aio.network import LINGER, Network
+from postel.aio.resolver import Resolver
 from postel.aio.server import Server
 from postel.host.host import Host
 from postel.links import Link
 
-__all__ = ["Network", "Server", "attach"]
+__all__ = ["Network", "Resolver", "Server", "attach"]
 
 
 def attach(host: Host, link: Link, *, linger: float = LINGER) -> Network:

@@ -9,6 +9,7 @@ Whole asyncio programs run over such hosts by `postel.sim.loop`.
 """
 
 from postel.sim.attachment import Application, Attachment, Subject
+from postel.sim.loop import Loop, run
 from postel.sim.path import Path
 from postel.sim.rules import (
     DROP,
@@ -29,6 +30,7 @@ __all__ = [
     "PASS",
     "Application",
     "Attachment",
+    "Loop",
     "Path",
     "Rule",
     "Stack",
@@ -42,4 +44,5 @@ __all__ = [
     "dropping",
     "duplicate",
     "echo",
+    "run",
 ]

@@ -7,9 +7,10 @@ from typing import Any
 
 from postel.tcp.connection import Connection
 from postel.tcp.state import CLOSED
-from postel.view import Trace, status
+from postel.view import status
 from postel.view.svg import diagram
 from postel.view.svg.element import element, escaped
+from postel.view.trace import Trace
 
 
 class StateDiagram:
