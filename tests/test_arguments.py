@@ -12,13 +12,15 @@ from hypothesis import strategies as st
 from postel import aio
 from postel.errors import ArgumentError
 from postel.host.host import Host
-from postel.links import Tun, pair
+from postel.links import Observed, PacketObserver, Tun, pair
 from postel.sim import World
 from postel.tcp import connection
 from postel.tcp.config import CHOICES, DEFAULT, Config
 from postel.tcp.congestion import Congestion
 from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.reno import Reno
+from postel.tcp.observer import Observer
+from postel.view import Trace
 
 # The compiled core refuses what is of another type by itself, before it comes to what we say of it.
 INTERPRETED = connection.__file__.endswith(".py")
@@ -106,6 +108,9 @@ DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
     (host, "orphan_limit", [-1, True, *NOT_NUMBERS]),
     (host, "mtu", [0, 67, 65536, True, "1", 1.5, math.nan, [], b"1"]),
     (host, "config", [None, "fast", Config]),
+    (host, "observer", ["a trace", Observer, PacketObserver()]),
+    (lambda **options: World(1, **options), "observer", ["a trace", Trace, PacketObserver()]),
+    (lambda **options: Observed(pair()[0], **options), "observer", [None, Observer()]),
     (lambda **options: Host("10.0.0.1/24", **options), "secret", ["text", b"", 5]),
     (connecting, "port", [0, -1, 65536, True, *NOT_NUMBERS]),
     (connecting, "local_port", [-1, 65536, True, "80", 1.5]),

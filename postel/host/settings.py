@@ -47,6 +47,7 @@ class Settings:
         if secret is not None:
             _require_secret(secret)
         require_kind("config", config, Config, "a Config")
+        require_kind("observer", observer, (Observer, type(None)), "an Observer, or None; `postel.links.Observed` tells of packets")
         self.config = config
         self.is_attached = False  # to a link, by a driver
         self.memory = Memory(memory_limit)

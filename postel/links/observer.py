@@ -1,5 +1,6 @@
 """Observers of packets, and the link around another one that calls them."""
 
+from postel.errors import require_kind
 from postel.links.around import Around
 from postel.links.contract import Link
 from postel.wire.parcel import Parcel, finished
@@ -26,6 +27,7 @@ class Observed(Around):
     """
 
     def __init__(self, link: Link, observer: PacketObserver, *, joined: bool = False) -> None:
+        require_kind("observer", observer, PacketObserver, "a PacketObserver")
         super().__init__(link)
         self._observer = observer
         self._packets_of = _joined if joined else finished

@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Final, Protocol
 
-from postel.errors import ArgumentError, LinkError
+from postel.errors import ArgumentError, LinkError, require_kind
 from postel.host import orphans
 from postel.host.host import Host, HostEvent
 from postel.links.contract import Link
@@ -148,6 +148,7 @@ class World:
     """
 
     def __init__(self, seed: int = 0, *, observer: Observer | None = None) -> None:
+        require_kind("observer", observer, (Observer, type(None)), "an Observer, such as a Witness, or None")
         self.seed = seed
         self.now = 0
         self.rules: list[Rule] = []
