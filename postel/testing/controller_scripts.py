@@ -51,13 +51,13 @@ class Script:
     """A controller, a path of one round trip, and the calls. ``last`` is the latest call in words, ``trace`` what each left behind."""
 
     def __init__(self, controller: type[Congestion], *, seed: int = 1, segments: int = 10) -> None:
-        self.last = f"the constructor, called with ({SMSS}, {segments * SMSS}, {seed})"
-        self.now = START
-        self.sample = Sample()
+        self.last: str = f"the constructor, called with ({SMSS}, {segments * SMSS}, {seed})"
+        self.now: int = START
+        self.sample: Sample = Sample()
         self.trace: list[tuple[str, int, int, int]] = []
-        self.smallest = SMSS
+        self.smallest: int = SMSS
         try:
-            self.control = controller(SMSS, segments * SMSS, seed)
+            self.control: Congestion = controller(SMSS, segments * SMSS, seed)
         except Exception as error:
             raise self._raised(error) from error
         self._check()

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final
 
 from postel.congestion import Congestion, Sample
-from postel.sim import Subject, World
+from postel.host.host import Host
+from postel.sim import Path, Subject, World
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import Acceptable, Event, Opened, Readable, Writable
@@ -47,8 +48,8 @@ class Checked(Congestion):
 
     def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
         super().__init__(smss, initial_window, seed)
-        self.smallest = smss
-        self.depth = 0
+        self.smallest: int = smss
+        self.depth: int = 0
         self.trace: list[tuple[str, int, int, int]] = []
         self.made.append(self)
 
@@ -125,14 +126,15 @@ class Transfer:
     def __init__(self, controller: type[Congestion], conditions: Conditions, seed: int) -> None:
         self.made: list[Checked] = []
         kind = type(f"Checked{controller.__name__}", (Checked, controller), {"made": self.made, "wants_sends": controller.wants_sends})
-        self.world = World(seed)
+        self.world: World = World(seed)
         config = replace(DEFAULT, congestion=kind, sack=conditions.sack, ecn="ask")
-        self.near = self.world.host("near", "10.0.0.1/24", config=config, application=self._sends)
-        self.far = self.world.host("far", "10.0.0.2/24", config=Config(sack=conditions.sack), application=self._receives)
-        self.there, _ = self.world.path(self.near, self.far, **{"bandwidth": BANDWIDTH, **conditions.path})
+        self.near: Host = self.world.host("near", "10.0.0.1/24", config=config, application=self._sends)
+        self.far: Host = self.world.host("far", "10.0.0.2/24", config=Config(sack=conditions.sack), application=self._receives)
+        paths = self.world.path(self.near, self.far, **{"bandwidth": BANDWIDTH, **conditions.path})
+        self.there: Path = paths[0]
         self.conditions = conditions
-        self.left = conditions.octets
-        self.arrived = 0
+        self.left: int = conditions.octets
+        self.arrived: int = 0
         self.connection: Connection | None = None
 
     def run(self) -> None:

@@ -42,26 +42,26 @@ class Sample:
     )
 
     def __init__(self) -> None:
-        self.acked = 0  # SND.UNA advanced by as much
-        self.delivered = 0  # acknowledged or SACKed, for the first time
-        self.lost = 0  # newly found lost
-        self.marked = 0  # of what was delivered, with CE (RFC 9768); or all of it with ECE (RFC 3168)
-        self.flight = 0  # in the network after this ACK
-        self.flight_before = 0  # and when something was last sent: several ACKs that come at once all find as much
-        self.round_trip = 0  # measured by this ACK; 0: none
-        self.smoothed = 0  # round trip (SRTT of RFC 6298), where no ACK measures one by itself: without SACK; else 0
-        self.una = 0  # position of SND.UNA
-        self.max = 0  # position of SND.MAX
-        self.total_delivered = 0  # since the start
-        self.total_lost = 0
-        self.is_window_limited = False  # the window was in use: what was acknowledged says that it fits
-        self.rate = 0  # octets a second
-        self.interval = 0  # over which the rate was measured
-        self.lost_since = 0  # lost since that segment was sent
-        self.prior_delivered = 0  # ``total_delivered`` when it was sent
-        self.segment_flight = 0  # in the network when it was sent, itself included
-        self.segment_lost = 0  # ``total_lost`` when it was sent
-        self.is_app_limited = False  # its sender had no more to send then
+        self.acked: int = 0  # SND.UNA advanced by as much
+        self.delivered: int = 0  # acknowledged or SACKed, for the first time
+        self.lost: int = 0  # newly found lost
+        self.marked: int = 0  # of what was delivered, with CE (RFC 9768); or all of it with ECE (RFC 3168)
+        self.flight: int = 0  # in the network after this ACK
+        self.flight_before: int = 0  # and when something was last sent: several ACKs that come at once all find as much
+        self.round_trip: int = 0  # measured by this ACK; 0: none
+        self.smoothed: int = 0  # round trip (SRTT of RFC 6298), where no ACK measures one by itself: without SACK; else 0
+        self.una: int = 0  # position of SND.UNA
+        self.max: int = 0  # position of SND.MAX
+        self.total_delivered: int = 0  # since the start
+        self.total_lost: int = 0
+        self.is_window_limited: bool = False  # the window was in use: what was acknowledged says that it fits
+        self.rate: int = 0  # octets a second
+        self.interval: int = 0  # over which the rate was measured
+        self.lost_since: int = 0  # lost since that segment was sent
+        self.prior_delivered: int = 0  # ``total_delivered`` when it was sent
+        self.segment_flight: int = 0  # in the network when it was sent, itself included
+        self.segment_lost: int = 0  # ``total_lost`` when it was sent
+        self.is_app_limited: bool = False  # its sender had no more to send then
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -109,12 +109,12 @@ class Congestion(ABC):
     wants_sends: ClassVar[bool] = False
 
     def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
-        self.smss = smss
-        self.window = initial_window
-        self.initial_window = initial_window
-        self.seed = seed
-        self.threshold = ARBITRARILY_HIGH
-        self.pacing_rate = 0
+        self.smss: int = smss
+        self.window: int = initial_window
+        self.initial_window: int = initial_window
+        self.seed: int = seed
+        self.threshold: int = ARBITRARILY_HIGH
+        self.pacing_rate: int = 0
         self._window_before = initial_window
         self._threshold_before = self.threshold
 

@@ -29,7 +29,7 @@ class HyStart:
         self._samples = 0  # rttSampleCount
         self._baseline = NEVER  # cssBaselineMinRtt
         self._rounds = 0  # of CSS that ended
-        self.is_conservative = False
+        self.is_conservative: bool = False
 
     @property
     def is_over(self) -> bool:

@@ -34,8 +34,8 @@ class Validation:
     )
 
     def __init__(self) -> None:
-        self.is_validated = True
-        self.is_full = False
+        self.is_validated: bool = True
+        self.is_full: bool = False
         self._since = 0  # when the non-validated phase began, or the last period of it
         self._half = UNDEFINED  # the highest sample of this half of the sampling period
         self._before = UNDEFINED  # and of the half before

@@ -52,13 +52,14 @@ class ControlParameters(Congestion):
 
     def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
         super().__init__(smss, initial_window, seed)
-        self.model = PathModel()
-        self.state = STARTUP
-        self.pacing_gain, self.cwnd_gain = GAINS[STARTUP]
-        self.max_inflight = 0
-        self.send_quantum = 2 * smss
-        self.full_bw_reached = False
-        self.prior_cwnd = 0
+        self.model: PathModel = PathModel()
+        self.state: BbrState = STARTUP
+        self.pacing_gain: int = GAINS[STARTUP][0]
+        self.cwnd_gain: int = GAINS[STARTUP][1]
+        self.max_inflight: int = 0
+        self.send_quantum: int = 2 * smss
+        self.full_bw_reached: bool = False
+        self.prior_cwnd: int = 0
         self._is_in_recovery = False
         self._pace(MILLISECOND)
 

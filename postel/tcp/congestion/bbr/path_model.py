@@ -24,49 +24,49 @@ class PathModel:
     """What BBR knows of the path. `BBR` tells it of each ACK in the order of the draft's UpdateModelAndState."""
 
     def __init__(self) -> None:
-        self.has_segment = False  # the last ACK's sample speaks of one: otherwise its fields are 0
-        self.rate = 0  # RS.delivery_rate
-        self.prior_delivered = -1  # RS.prior_delivered
-        self.rs_delivered = 0  # RS.delivered
-        self.rs_lost = 0  # RS.lost
-        self.tx_in_flight = 0  # RS.tx_in_flight
-        self.is_app_limited = False  # RS.is_app_limited
-        self.newly_lost = 0  # RS.newly_lost
-        self.delivered = 0  # C.delivered
+        self.has_segment: bool = False  # the last ACK's sample speaks of one: otherwise its fields are 0
+        self.rate: int = 0  # RS.delivery_rate
+        self.prior_delivered: int = -1  # RS.prior_delivered
+        self.rs_delivered: int = 0  # RS.delivered
+        self.rs_lost: int = 0  # RS.lost
+        self.tx_in_flight: int = 0  # RS.tx_in_flight
+        self.is_app_limited: bool = False  # RS.is_app_limited
+        self.newly_lost: int = 0  # RS.newly_lost
+        self.delivered: int = 0  # C.delivered
         self._lost = 0  # C.lost, as far as it was noticed
         self._app_limited = -1  # C.app_limited, where BBR itself holds the sender back
 
-        self.next_round_delivered = 0
-        self.round_start = False
-        self.round_count = 0
-        self.rounds_since_probe_up = 0
+        self.next_round_delivered: int = 0
+        self.round_start: bool = False
+        self.round_count: int = 0
+        self.rounds_since_probe_up: int = 0
 
-        self.max_bw = 0
-        self.max_bw_filter = MaxFilter()
-        self.cycle_count = 0
-        self.bw = 0
-        self.bw_shortterm = INFINITE
-        self.bw_latest = 0
+        self.max_bw: int = 0
+        self.max_bw_filter: MaxFilter = MaxFilter()
+        self.cycle_count: int = 0
+        self.bw: int = 0
+        self.bw_shortterm: int = INFINITE
+        self.bw_latest: int = 0
 
-        self.inflight_latest = 0
-        self.inflight_shortterm = INFINITE
-        self.inflight_longterm = INFINITE
+        self.inflight_latest: int = 0
+        self.inflight_shortterm: int = INFINITE
+        self.inflight_longterm: int = INFINITE
 
-        self.loss_round_delivered = 0
-        self.loss_round_start = False
-        self.is_loss_in_round = False
-        self.loss_events = 0  # ACKs that told of loss, in this round
+        self.loss_round_delivered: int = 0
+        self.loss_round_start: bool = False
+        self.is_loss_in_round: bool = False
+        self.loss_events: int = 0  # ACKs that told of loss, in this round
 
-        self.min_rtt = INFINITE
-        self.min_rtt_stamp = 0
-        self.probe_rtt_min_delay = INFINITE
-        self.probe_rtt_min_stamp = 0
-        self.probe_rtt_expired = False
+        self.min_rtt: int = INFINITE
+        self.min_rtt_stamp: int = 0
+        self.probe_rtt_min_delay: int = INFINITE
+        self.probe_rtt_min_stamp: int = 0
+        self.probe_rtt_expired: bool = False
 
-        self.extra_acked = 0
-        self.extra_acked_filter = MaxFilter()
-        self.extra_acked_delivered = 0
-        self.extra_acked_interval_start = 0
+        self.extra_acked: int = 0
+        self.extra_acked_filter: MaxFilter = MaxFilter()
+        self.extra_acked_delivered: int = 0
+        self.extra_acked_interval_start: int = 0
 
     # What an ACK says
 
