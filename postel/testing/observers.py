@@ -40,8 +40,8 @@ _MESSAGE: Final = bytes(range(256)) * 160  # 40 KiB
 def check_observer(make: Callable[[], Watched]) -> None:
     """Check an observer of yours: that it raises nothing and changes nothing.
 
-    ``make()`` returns a new `postel.Observer` or `postel.links.PacketObserver`, and is called once for each scenario: a class will
-    do. Each scenario runs with the observer and without it, in virtual time and from the same seed. With it the hosts must send the
+    ``make()`` returns a new `postel.Observer`, `postel.links.PacketObserver` or `postel.sim.Witness`, and is called once for each
+    scenario: a class will do. Each scenario runs with the observer and without it, in virtual time and from the same seed. With it the hosts must send the
     same packets at the same times, octet for octet, make the same parcels, deliver the same text, end in the same states, and use no
     more than 5 % more memory, what the observer itself keeps not counted.
 
@@ -108,10 +108,11 @@ class _Guard(Witness):
         self._name = type(observer).__name__
         self._of_connections = observer if isinstance(observer, Observer) else Observer()
         self._of_packets = observer if isinstance(observer, PacketObserver) else PacketObserver()
+        self._witness = observer if isinstance(observer, Witness) else Witness()
 
-    def _call(self, hook: Callable[..., None], *arguments: object) -> None:
+    def _call(self, hook: Callable[..., None], *arguments: object, now: object = None) -> None:
         before = [_image(argument) for argument in arguments]
-        name, now = f"{self._name}.{hook.__name__}", arguments[-1]
+        name, now = f"{self._name}.{hook.__name__}", arguments[-1] if now is None else now
         try:
             hook(*arguments)
         except Exception as error:  # noqa: BLE001 - whatever the hook raises
@@ -150,6 +151,12 @@ class _Guard(Witness):
 
     def packet_arrived(self, octets: bytes, now: int) -> None:
         self._call(self._of_packets.packet_arrived, octets, now)
+
+    def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
+        self._call(self._witness.carried, sender, receiver, octets, sent_at, arrives_at, delivered, now=sent_at)
+
+    def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
+        self._call(self._witness.lost, sender, receiver, octets, sent_at, why, now=sent_at)
 
 
 _HEADER: Final = ("source", "destination", "seq", "ack", "flags", "window", "urgent", "data", "ecn", "stride")

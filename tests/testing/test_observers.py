@@ -7,6 +7,7 @@ import pytest
 from postel import Endpoint, Observer, Segment, State
 from postel.errors import ArgumentError
 from postel.links import PacketObserver
+from postel.sim import Witness
 from postel.tcp.observer import DECISIONS, TIMERS, Decision, TimerName
 from postel.tcp.state import SUCCESSORS
 from postel.testing import check_observer, observers
@@ -62,6 +63,16 @@ class PacketRaising(PacketObserver):
 def test_an_observer_of_packets_is_checked_too() -> None:
     with pytest.raises(AssertionError, match=r"PacketRaising.packet_arrived raised LookupError"):
         check_observer(PacketRaising)
+
+
+class WitnessRaising(Witness):
+    def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
+        raise LookupError(why)
+
+
+def test_a_witness_is_checked_too() -> None:
+    with pytest.raises(AssertionError, match=r"WitnessRaising.lost raised LookupError\('loss'\) at \d+ µs"):
+        check_observer(WitnessRaising)
 
 
 def test_what_is_no_observer_is_refused() -> None:
