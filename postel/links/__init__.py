@@ -9,6 +9,7 @@ A link of your own subclasses `Link`: `postel.links.contract` says what its meth
 """
 
 from postel.errors import LinkClosed, LinkDown, LinkError
+from postel.host.routes import Routes
 from postel.links.contract import Link, Offloading
 from postel.links.held import Delayed, Faulty, Shaped
 from postel.links.memory import MemoryLink, OffloadingMemoryLink, pair
@@ -35,6 +36,7 @@ __all__ = [
     "Parcel",
     "PushedLink",
     "Recorder",
+    "Routes",
     "Shaped",
     "Tun",
     "attach_tun",

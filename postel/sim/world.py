@@ -294,6 +294,7 @@ class World:
             raise ArgumentError("host", node.name, "a host without paths: a link takes their place")
         if application is None and node is not None:
             application = node.application
+        host.join(link.mtu, f"{self.seed}/link {len(self._attachments)}".encode(), self.now)
         made = Attachment(self, host, link, application, ended)
         if node is not None:
             node.front(made, made.crashed, hears_later=True)

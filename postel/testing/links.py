@@ -159,11 +159,21 @@ class _Ends:
 def _made(make: Maker) -> Iterator[_Ends]:
     near, far = make()
     try:
-        yield _Ends(near, far)
+        ends = _Ends(near, far)
+        if near.needs_next_hop:
+            _resolve(ends)
+        yield ends
     finally:
         for link in (near, far):
             with suppress(Exception):
                 link.close()
+
+
+def _resolve(ends: _Ends) -> None:
+    """Let both links find out where their neighbour is, so that no more packets than one wait for that."""
+    for sender, receiver, back in ((ends.near, ends.far, False), (ends.far, ends.near, True)):
+        sender.send(packet_of(28, back=back), ends.now)
+        assert ends.arrived(receiver, 1), "the first packet did not arrive"
 
 
 def packet_of(size: int, *, number: int = 0, back: bool = False) -> bytes:
