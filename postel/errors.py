@@ -186,7 +186,7 @@ class TcpError(PostelError, OSError):
     told_at: int = 0  # when a soft error was heard of, in microseconds of its host's clock
 
     def __init__(self, detail: str = "", subject: str = "") -> None:
-        self.detail = detail or self.text
+        self.detail: str = detail or self.text
         self.subject = subject
         OSError.__init__(self, self.number, f"{subject}: {self.detail}" if subject else self.detail)
 
@@ -205,63 +205,63 @@ class TcpError(PostelError, OSError):
 class ConnectionDoesNotExist(TcpError):
     """A call on a connection or socket that isn't open."""
 
-    number = _errno.ENOTCONN
+    number: int = _errno.ENOTCONN
     text = "connection does not exist"
 
 
 class ConnectionAlreadyExists(TcpError):
     """A second OPEN of one connection, or a choice that had to be made before the first."""
 
-    number = _errno.EISCONN
+    number: int = _errno.EISCONN
     text = "connection already exists"
 
 
 class ConnectionClosing(TcpError, BrokenPipeError):
     """A call that sends after the connection was closed here."""
 
-    number = _errno.EPIPE
+    number: int = _errno.EPIPE
     text = "connection closing"
 
 
 class ConnectionReset(TcpError, ConnectionResetError):
     """The peer sent RST, or what can only be answered by one."""
 
-    number = _errno.ECONNRESET
+    number: int = _errno.ECONNRESET
     text = "connection reset by peer"
 
 
 class ConnectionRefused(TcpError, ConnectionRefusedError):
     """The peer answered a SYN with RST, or by ICMP with "no such port"."""
 
-    number = _errno.ECONNREFUSED
+    number: int = _errno.ECONNREFUSED
     text = "connection refused"
 
 
 class ConnectionAborted(TcpError, ConnectionAbortedError):
     """The program's own `abort`, or the end of its network."""
 
-    number = _errno.ECONNABORTED
+    number: int = _errno.ECONNABORTED
     text = "connection aborted by its own user"
 
 
 class ConnectionTimedOut(TcpError, TimeoutError):
     """The user timeout passed, or keep-alive probes had no answer. The latest soft error is its ``__cause__``."""
 
-    number = _errno.ETIMEDOUT
+    number: int = _errno.ETIMEDOUT
     text = "connection aborted due to user timeout"
 
 
 class HostUnreachable(TcpError):
     """ICMP says that the host can't be reached; or, as a soft error, nothing was acknowledged for long."""
 
-    number = _errno.EHOSTUNREACH
+    number: int = _errno.EHOSTUNREACH
     text = "host unreachable"
 
 
 class NetworkUnreachable(TcpError):
     """ICMP says that the network can't be reached, or no route of this host leads there."""
 
-    number = _errno.ENETUNREACH
+    number: int = _errno.ENETUNREACH
     text = "network unreachable"
 
 
@@ -271,7 +271,7 @@ class AddressFamilyMismatch(NetworkUnreachable, ArgumentError):
     It is a caller's mistake, and the kernel tells it as an OSError, which asyncio hands to ``error_received``; so it is both.
     """
 
-    number = _errno.EAFNOSUPPORT
+    number: int = _errno.EAFNOSUPPORT
     text = "address family not supported by the socket"
 
     def __init__(self, detail: str = "", subject: str = "", value: object = None, allowed: str = "") -> None:
@@ -287,49 +287,49 @@ class AddressFamilyMismatch(NetworkUnreachable, ArgumentError):
 class InsufficientResources(TcpError):
     """The host's memory limit, or a full queue."""
 
-    number = _errno.ENOBUFS
+    number: int = _errno.ENOBUFS
     text = "insufficient resources"
 
 
 class RemoteUnspecified(TcpError):
     """No peer is named: an OPEN or a datagram without address or port."""
 
-    number = _errno.EDESTADDRREQ
+    number: int = _errno.EDESTADDRREQ
     text = "remote socket unspecified"
 
 
 class AddressInUse(TcpError):
     """The port or the pair of endpoints is taken, or no port is free."""
 
-    number = _errno.EADDRINUSE
+    number: int = _errno.EADDRINUSE
     text = "address already in use"
 
 
 class AddressNotAvailable(TcpError):
     """Not an address of this host, or not any more."""
 
-    number = _errno.EADDRNOTAVAIL
+    number: int = _errno.EADDRNOTAVAIL
     text = "address not available"
 
 
 class MessageTooLong(TcpError):
     """More than a datagram can hold, or than the path carried."""
 
-    number = _errno.EMSGSIZE
+    number: int = _errno.EMSGSIZE
     text = "message too long"
 
 
 class OptionUnknown(TcpError):
     """A socket option that Postel doesn't have."""
 
-    number = _errno.ENOPROTOOPT
+    number: int = _errno.ENOPROTOOPT
     text = "option not known"
 
 
 class OptionInvalid(TcpError):
     """A value that a socket option can't have."""
 
-    number = _errno.EINVAL
+    number: int = _errno.EINVAL
     text = "option can't have this value"
 
 

@@ -35,10 +35,10 @@ class DatagramSocket:
     __slots__ = ("_queue", "_table", "_waiting", "closed", "context", "local", "remote")
 
     def __init__(self, local: Endpoint, remote: Endpoint | None, table: "Datagrams") -> None:
-        self.local = local
-        self.remote = remote
+        self.local: Endpoint = local
+        self.remote: Endpoint | None = remote
         self.context: object = None
-        self.closed = False
+        self.closed: bool = False
         self._table = table
         self._queue: deque[tuple[bytes, Endpoint]] = deque()
         self._waiting = 0

@@ -83,20 +83,20 @@ class Listener:
     def __init__(
         self, address: bytes, local: Endpoint, backlog: int, config: Config, keys: Keychain | None, passive: "Passive", number: int
     ) -> None:
-        self.address = address  # b"" listens to all of them
-        self.local = local
-        self.latest_local = local  # of its connections, which mostly share it
-        self.backlog = backlog
-        self.config = config
-        self.keys = keys  # for connections to come; replace it at any time
+        self.address: bytes = address  # b"" listens to all of them
+        self.local: Endpoint = local
+        self.latest_local: Endpoint = local  # of its connections, which mostly share it
+        self.backlog: int = backlog
+        self.config: Config = config
+        self.keys: Keychain | None = keys  # for connections to come; replace it at any time
         self.context: object = None
-        self.closed = False
+        self.closed: bool = False
         self.half_open: dict[bytes, HalfOpen] = {}  # the oldest first
-        self.number = number  # which no other listener of the host has or had
-        self.cached = 0  # how many more are in the SYN cache
+        self.number: int = number  # which no other listener of the host has or had
+        self.cached: int = 0  # how many more are in the SYN cache
         self.ready: deque[Connection] = deque()
-        self.cookies_until = 0  # an ACK may bring back a SYN cookie until then
-        self.fast_opens = Pending()
+        self.cookies_until: int = 0  # an ACK may bring back a SYN cookie until then
+        self.fast_opens: Pending = Pending()
         self.requests: Waiting | None = None  # of a listener that asks first
         self._answering: Answering | None = None
         self._passive = passive

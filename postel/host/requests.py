@@ -32,13 +32,13 @@ class Request:
     __slots__ = ("arrived", "expires", "is_accepted", "key", "local", "octets", "remote")
 
     def __init__(self, key: bytes, local: Endpoint, remote: Endpoint, octets: bytes, now: int, expires: int) -> None:
-        self.key = key
-        self.local = local
-        self.remote = remote
-        self.octets = octets  # the packet with the latest SYN
-        self.arrived = now
-        self.expires = expires
-        self.is_accepted = False
+        self.key: bytes = key
+        self.local: Endpoint = local
+        self.remote: Endpoint = remote
+        self.octets: bytes = octets  # the packet with the latest SYN
+        self.arrived: int = now
+        self.expires: int = expires
+        self.is_accepted: bool = False
 
     def __repr__(self) -> str:
         return f"<request from {self.remote} to {self.local}>"

@@ -42,7 +42,7 @@ class MemoryLink(Link):
     peer: "MemoryLink"
 
     def __init__(self, mtu: int, queue: int, make_bell: Callable[[], "EventBell | SocketBell"]) -> None:
-        self.mtu = checked_mtu(mtu)
+        self.mtu: int = checked_mtu(mtu)
         self._limit = queue
         self._parcels: deque[Parcel] = deque()
         self._make_bell = make_bell

@@ -37,7 +37,7 @@ class PushedLink(Link):
             if not callable(value) and (value is not None or name == "send"):
                 raise ArgumentError(name, value, "something to call")
         require_number("queue", queue, 1, NEVER, "1 packet or more")
-        self.mtu = checked_mtu(mtu)
+        self.mtu: int = checked_mtu(mtu)
         self._send = send
         self._limit = queue
         self._resume = resume
@@ -64,7 +64,7 @@ class PushedLink(Link):
 
     def pause_sending(self) -> None:
         """Let the host keep what it has to send, from now on."""
-        self.has_room = False
+        self.has_room: bool = False
         self.notify()
 
     def resume_sending(self) -> None:

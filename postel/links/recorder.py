@@ -20,7 +20,7 @@ class PacketFile(PacketObserver):
         self._file = file
         self._epoch = epoch
         self._room = limit or 1 << 62
-        self.left_out = 0
+        self.left_out: int = 0
         self.error: OSError | None = None
         self._write(pcapng.header())
 
@@ -58,5 +58,5 @@ class Recorder(Observed):
     def __init__(self, link: Link, file: BinaryIO, *, joined: bool = False, epoch: int = 0, limit: int = 0) -> None:
         if not callable(getattr(file, "write", None)):
             raise ArgumentError("file", file, "a binary file that is open for writing")
-        self.recording = PacketFile(file, epoch=epoch, limit=limit)
+        self.recording: PacketFile = PacketFile(file, epoch=epoch, limit=limit)
         super().__init__(link, self.recording, joined=joined)

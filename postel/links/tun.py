@@ -44,7 +44,7 @@ class Tun(Link):
     """
 
     def __init__(self, name: str, *, mtu: int = 1500, fd: int | None = None) -> None:
-        self.mtu = checked_mtu(mtu)
+        self.mtu: int = checked_mtu(mtu)
         self.name = name
         self._descriptor = device.attach(name, device.IFF_TUN | device.IFF_NO_PI) if fd is None else fd
         self._learn_header(device.flags_of(self._descriptor) & device.IFF_VNET_HDR)
@@ -113,7 +113,7 @@ class OffloadingTun(Tun, Offloading):
     def _learn_header(self, flag: int) -> None:
         if not flag:
             raise ArgumentError("fd", self._descriptor, "a device with virtio headers (IFF_VNET_HDR)")
-        self.offloads = device.offload(self._descriptor)
+        self.offloads: int = device.offload(self._descriptor)
         self._is_one_of_several = bool(device.flags_of(self._descriptor) & device.IFF_MULTI_QUEUE)
         # What glibc once mapped and got back in one piece it keeps room for, twice as much: mallopt(3), M_MMAP_THRESHOLD. Else it gives
         # the system what the packets of a batch took, and faults it in again for the next, which takes two thirds of the time.

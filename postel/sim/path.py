@@ -58,9 +58,9 @@ class Path(Bottleneck, Chances, Travel):
         self.is_black_hole = is_black_hole
         self.congestion = congestion
         self.congested_at = congested_at
-        self.carried = 0
-        self.marked = 0
-        self.lost = 0
+        self.carried: int = 0
+        self.marked: int = 0
+        self.lost: int = 0
 
     def admits(self, octets: bytes, now: int) -> str:
         """Why the packet can't even leave ("too big", "queue full"), or nothing."""

@@ -150,9 +150,9 @@ class World:
     def __init__(self, seed: int = 0, *, observer: Observer | None = None) -> None:
         require_kind("observer", observer, (Observer, type(None)), "an Observer, such as a Witness, or None")
         self.seed = seed
-        self.now = 0
+        self.now: int = 0
         self.rules: list[Rule] = []
-        self.packets = 0  # how many left a host: the number of the last
+        self.packets: int = 0  # how many left a host: the number of the last
         self.observer = observer
         self._witness = observer if isinstance(observer, Witness) else None
         self._nodes: dict[Host, _Node] = {}

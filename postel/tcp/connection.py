@@ -61,7 +61,7 @@ class Connection:
         if authentication is not None:
             self._tcb.path.signature_length = authentication.length
         self.context: object = None
-        self.on_agenda = False
+        self.on_agenda: bool = False
         self._agenda = agenda
         self._keeper: Keeper | None = None  # of its TIME-WAIT
 

@@ -87,7 +87,7 @@ class Trouble(Event):
     __match_args__: ClassVar[tuple[str, ...]] = ("error",)
 
     def __init__(self, error: TcpError) -> None:
-        self.error = error
+        self.error: TcpError = error
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Trouble) and _is_same(self.error, other.error))
@@ -109,7 +109,7 @@ class Closed(Event):
     __match_args__: ClassVar[tuple[str, ...]] = ("error",)
 
     def __init__(self, error: TcpError | None = None) -> None:
-        self.error = error
+        self.error: TcpError | None = error
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Closed) and _is_same(self.error, other.error))

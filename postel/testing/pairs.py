@@ -43,10 +43,10 @@ class End:
     def __init__(self, connection: Connection, outgoing: bytes = b"", reads: int = ALL) -> None:
         self.connection = connection
         self.message = outgoing
-        self.outgoing = outgoing
-        self.incoming = bytearray()
+        self.outgoing: bytes = outgoing
+        self.incoming: bytearray = bytearray()
         self.reads = reads
-        self.has_closed = False
+        self.has_closed: bool = False
 
     def act(self, now: int) -> None:
         """Do what the user does when something may have changed. Called at any time, and any number of times."""
@@ -92,11 +92,16 @@ class HostilePath:
         delay: int = 10 * MILLISECOND,
         late: int = 200 * MILLISECOND,
     ) -> None:
-        self.random = Random(seed)
-        self.loss, self.duplicate, self.reorder, self.corrupt, self.marks = loss, duplicate, reorder, corrupt, marks
-        self.delay, self.late = delay, late
+        self.random: Random = Random(seed)
+        self.loss: float = loss
+        self.duplicate: float = duplicate
+        self.reorder: float = reorder
+        self.corrupt: float = corrupt
+        self.marks: float = marks
+        self.delay: int = delay
+        self.late: int = late
         self.flying: list[tuple[int, int, int, bytes]] = []
-        self.count = 0
+        self.count: int = 0
         self._partitions: list[tuple[int, int]] = []
 
     def partition(self, start: int, end: int) -> None:
@@ -137,9 +142,10 @@ class Pair:
     """Two ends and the path between them. ``now`` is the time in microseconds; `check_invariants` runs after every step."""
 
     def __init__(self, near: End, far: End, path: HostilePath | None = None) -> None:
-        self.near, self.far = near, far
-        self.path = path or HostilePath()
-        self.now = 0
+        self.near: End = near
+        self.far: End = far
+        self.path: HostilePath = path or HostilePath()
+        self.now: int = 0
 
     @property
     def ends(self) -> tuple[End, End]:
@@ -256,8 +262,10 @@ class HostPair:
     """
 
     def __init__(self, world: World, near: Host, far: Host, paths: Iterable[Path]) -> None:
-        self.world, self.near, self.far = world, near, far
-        self.paths = tuple(paths)
+        self.world: World = world
+        self.near: Host = near
+        self.far: Host = far
+        self.paths: tuple[Path, ...] = tuple(paths)
         self.ends: dict[Connection, End] = {}
         self._backs: dict[Endpoint, tuple[bytes, int]] = {}  # what the far end sends to this endpoint, and reads at once
         application: Application = self._hears

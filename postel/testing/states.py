@@ -113,8 +113,8 @@ class Scene:
         remote: Endpoint = REMOTE,
         timestamp_offset: int = 7,
     ) -> None:
-        self.watch = Watch()
-        self.connection = Connection(
+        self.watch: Watch = Watch()
+        self.connection: Connection = Connection(
             local,
             remote,
             config,
@@ -124,9 +124,9 @@ class Scene:
             observer=self.watch,
             memory=memory,
         )
-        self.peer = peer or Peer()
+        self.peer: Peer = peer or Peer()
         self.irs = irs
-        self.now = START
+        self.now: int = START
         self.sent: list[Segment] = []
 
     @property

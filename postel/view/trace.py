@@ -35,11 +35,11 @@ class Trace(Witness):
     """
 
     def __init__(self, *, names: dict[str, str] | None = None, limit: int = 100_000) -> None:
-        self.names = dict(names or {})
+        self.names: dict[str, str] = dict(names or {})
         self.limit = limit
         self.packets: list[Packet] = []
         self.flows: list[Flow] = []
-        self.forgotten = 0
+        self.forgotten: int = 0
         self._forgotten = b""  # the last of them
         self._order = 0
         self._number = 0

@@ -31,12 +31,12 @@ class Parcel:
     def __init__(
         self, head: bytes, text: bytes = b"", *, stride: int = 0, start: int = 0, field: int = CHECKSUM_AT, is_vouched: bool = False
     ) -> None:
-        self.head = head
-        self.text = text
-        self.stride = stride
-        self.start = start
-        self.field = field
-        self.is_vouched = is_vouched or start > 0
+        self.head: bytes = head
+        self.text: bytes = text
+        self.stride: int = stride
+        self.start: int = start
+        self.field: int = field
+        self.is_vouched: bool = is_vouched or start > 0
 
     @property
     def largest_packet(self) -> int:

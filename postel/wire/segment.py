@@ -58,25 +58,25 @@ class Segment(options.Bearer):
         tsval: int = ABSENT,
         tsecr: int = ABSENT,
     ) -> None:
-        self.source = source
-        self.destination = destination
-        self.seq = seq
-        self.ack = ack
-        self.flags = flags
-        self.window = window
-        self.data = data
-        self.urgent = urgent
+        self.source: int = source
+        self.destination: int = destination
+        self.seq: int = seq
+        self.ack: int = ack
+        self.flags: int = flags
+        self.window: int = window
+        self.data: bytes = data
+        self.urgent: int = urgent
         self.tsval = tsval
         self.tsecr = tsecr
-        self.ecn = 0
-        self.stride = 0
-        self.packets = 1
+        self.ecn: int = 0
+        self.stride: int = 0
+        self.packets: int = 1
         self.mss = ABSENT
         self.window_scale = ABSENT
         self.sack_permitted = False
         self.sack: tuple[tuple[int, int], ...] = ()
         self.other: tuple[tuple[int, bytes], ...] = ()
-        self.len = len(data) + (flags & SYN != 0) + (flags & FIN != 0)  # RFC9293-3.4-seglen
+        self.len: int = len(data) + (flags & SYN != 0) + (flags & FIN != 0)  # RFC9293-3.4-seglen
 
     def append(self, text: bytes, flags: int = 0) -> None:
         """Add text and flags that belong to the same segment but came apart from it, as where a link takes header and text apart."""

@@ -53,8 +53,8 @@ class Cubic(Reno):
         used = self._give_up_validation(flight)
         decreased = self._decreased(used or flight)
         self._end_stage(used or self.window)
-        self.threshold = max(decreased, 2 * self.smss)
-        self.window = min(self.window, max(decreased, self.smss))  # RFC9438-4.6c: to one segment; below, the sender's timer
+        self.threshold: int = max(decreased, 2 * self.smss)
+        self.window: int = min(self.window, max(decreased, self.smss))  # RFC9438-4.6c: to one segment; below, the sender's timer
 
     def timed_out(self, flight: int, now: int, *, again: bool) -> None:
         super().timed_out(flight, now, again=again)

@@ -55,9 +55,9 @@ class Reno(Congestion):
 
     def lost(self, flight: int, now: int) -> None:
         used = self._validation.reduction(flight) if self._validation is not None else 0
-        self.threshold = max(used // 2 if used else self._decreased(flight), 2 * self.smss)  # RFC5681-3.2d, RFC7661-4.4.1a
+        self.threshold: int = max(used // 2 if used else self._decreased(flight), 2 * self.smss)  # RFC5681-3.2d, RFC7661-4.4.1a
         self._end_stage(used or self.window)
-        self.window = self.threshold
+        self.window: int = self.threshold
 
     def marked(self, flight: int, now: int) -> None:
         used = self._give_up_validation(flight)

@@ -77,19 +77,19 @@ class End:
         self.side = side
         self.packets = 0
         self.octets = 0  # of whole frames
-        self.data = 0  # octets of payload, each counted once
+        self.data: int = 0  # octets of payload, each counted once
         self.plain_acks = False  # its next ACK, or segment of text, can change no more than counters: there was one, and no end yet
         self.plain_text = False
         self.last = 0
-        self.first = UNKNOWN
-        self.next = UNKNOWN
+        self.first: int = UNKNOWN
+        self.next: int = UNKNOWN
         self.ack = UNKNOWN
-        self.shift = UNKNOWN
+        self.shift: int = UNKNOWN
         self.fin = UNKNOWN  # the number behind its FIN
         self.syns = 0
         self.resets = 0
-        self.syn_flags = 0
-        self.retransmissions = 0
+        self.syn_flags: int = 0
+        self.retransmissions: int = 0
         self.zero_windows = 0
         self.offer: options.Bearer | None = None  # the options of its SYN
         self.holes: list[tuple[int, int, int]] = []  # what it must have sent unseen: from, to, and since when that is known
@@ -176,23 +176,23 @@ class Connection:
 
     def __init__(self, number: int, opener: Endpoint, other: Endpoint, now: int, *, flipped: bool) -> None:
         self.number = number
-        self.ends = (End(opener, 0), End(other, 1))
+        self.ends: tuple[End, End] = (End(opener, 0), End(other, 1))
         for one, two in (self.ends, self.ends[::-1]):
             one.connection = self
             one.other = two
             one.last = now
         self.before: Before | None = None
         self.began = now
-        self.syn_sent = UNKNOWN
-        self.syn_acked = UNKNOWN
-        self.opened = UNKNOWN  # when the handshake was complete
-        self.round_trip = 0
-        self.completeness = 0
+        self.syn_sent: int = UNKNOWN
+        self.syn_acked: int = UNKNOWN
+        self.opened: int = UNKNOWN  # when the handshake was complete
+        self.round_trip: int = 0
+        self.completeness: int = 0
         self.first_fin: End | None = None
-        self.merged = False  # the second FIN acknowledged the first
-        self.fins_cross = False
+        self.merged: bool = False  # the second FIN acknowledged the first
+        self.fins_cross: bool = False
         self.reset_by: End | None = None
-        self.zeek = Zeek(flipped=flipped)
+        self.zeek: Zeek = Zeek(flipped=flipped)
         self.is_watched = False  # none of its segments may take the short way
         self.lingers = False  # over, but kept for what comes late
         self.is_told = False

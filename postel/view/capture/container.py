@@ -121,9 +121,9 @@ class Pcap:
     """A header, then packets, each with the time and two lengths before it."""
 
     def __init__(self, order: str, units: int, link: int) -> None:
-        self.position = 0
-        self.needed = 0  # octets of the next packet, where it is known
-        self.broken = ""
+        self.position: int = 0
+        self.needed: int = 0  # octets of the next packet, where it is known
+        self.broken: str = ""
         self._record = Struct(f"{order}IIII")
         self._units = units
         self._link = link
@@ -169,9 +169,9 @@ class Pcapng:
     """Blocks: sections, the interfaces in them, and packets that name an interface; blocks of other kinds are stepped over."""
 
     def __init__(self) -> None:
-        self.position = 0
-        self.needed = 0
-        self.broken = ""
+        self.position: int = 0
+        self.needed: int = 0
+        self.broken: str = ""
         self._interfaces: list[Interface] = []
         self._now = 0  # of the last packet with a time: a simple packet has none
         self._set_order("<")

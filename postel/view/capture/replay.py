@@ -57,7 +57,7 @@ class Replay:
     """The closer look of a `Table`: give it ``Table(over, closer=replay.look)``; ``finish`` gives the trace."""
 
     def __init__(self, *, most: int = MOST) -> None:
-        self.forgotten = 0
+        self.forgotten: int = 0
         self._most = most
         self._passed: list[_Passed] = []
 

@@ -58,9 +58,9 @@ class Table:
         at_once: bool = False,
         most: int = MOST,
     ) -> None:
-        self.packets = 0
-        self.connections = 0
-        self.now = 0
+        self.packets: int = 0
+        self.connections: int = 0
+        self.now: int = 0
         self._over = over
         self._closer = closer
         self._only = only

@@ -44,7 +44,7 @@ class Zeek:
 
     def __init__(self, *, flipped: bool) -> None:
         self.history = "^" if flipped else ""
-        self.stream = [False, False]  # who has sent data
+        self.stream: list[bool] = [False, False]  # who has sent data
         self._ends = [INACTIVE, INACTIVE]
         self._numbers: dict[str, int] = {}
         self._counts: dict[str, int] = {}

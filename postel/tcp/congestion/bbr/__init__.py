@@ -132,7 +132,7 @@ class BBR(ControlParameters):
         self._is_in_recovery = True
         self._recovery_round = self.model.round_count
         self._repaired_at = self._max
-        self.window = self.smss
+        self.window: int = self.smss
 
     def idled(self, now: int) -> None:
         """The model keeps, and pacing makes a burst of what was idle impossible (5.4.1)."""
