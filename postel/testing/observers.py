@@ -41,9 +41,9 @@ def check_observer(make: Callable[[], Watched]) -> None:
     """Check an observer of yours: that it raises nothing and changes nothing.
 
     ``make()`` returns a new `postel.Observer`, `postel.links.PacketObserver` or `postel.sim.Witness`, and is called once for each
-    scenario: a class will do. Each scenario runs with the observer and without it, in virtual time and from the same seed. With it the hosts must send the
-    same packets at the same times, octet for octet, make the same parcels, deliver the same text, end in the same states, and use no
-    more than 5 % more memory, what the observer itself keeps not counted.
+    scenario: a class will do. Each scenario runs with the observer and without it, in virtual time and from the same seed. With it the
+    hosts must send the same packets at the same times, octet for octet, make the same parcels, deliver the same text, end in the same
+    states, and use no more than 5 % more memory, what the observer itself keeps not counted.
 
     Raises AssertionError, whose message names each hook that raised or changed a segment, with its scenario, the time and the
     exception, and each difference. The first exception that a hook raised is its ``__cause__``.
