@@ -12,7 +12,7 @@ class Backlog:
 
     def __init__(self) -> None:
         self._chunks: deque[memoryview] = deque()
-        self.size = 0
+        self.size: int = 0
 
     def append(self, data: memoryview) -> None:
         self._chunks.append(data)

@@ -37,7 +37,7 @@ class Socket:
         self._remote = remote
         self.family = socket.AF_INET if len(local.address) == 4 else socket.AF_INET6
         self.type = kind
-        self.proto = socket.IPPROTO_TCP if kind is socket.SOCK_STREAM else socket.IPPROTO_UDP
+        self.proto: int = socket.IPPROTO_TCP if kind is socket.SOCK_STREAM else socket.IPPROTO_UDP
 
     def __repr__(self) -> str:
         return f"<postel socket {self._local}{f' to {self._remote}' if self._remote else ''}>"

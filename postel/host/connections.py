@@ -48,8 +48,8 @@ class Connections(PassiveOpens):
         secret: bytes,
     ) -> None:
         super().__init__(routes, ports, outbound, counters, memory, orphan_limit, observer, secret)
-        self.unused = Unused(self.table, self.passive, self.time_wait, ports)
-        self.servers = Known()
+        self.unused: Unused = Unused(self.table, self.passive, self.time_wait, ports)
+        self.servers: Known = Known()
         self._thawed: set[Connection] = set()  # made from records of TIME-WAIT, until they are settled
         self._ports = ports
 

@@ -7,9 +7,9 @@ class Counters:
     __slots__ = ("drops", "malformed_options", "observer")
 
     def __init__(self, observer: Observer | None) -> None:
-        self.observer = observer
+        self.observer: Observer | None = observer
         self.drops: dict[str, int] = {}
-        self.malformed_options = 0  # segments that were taken though their list of options could not be followed to its end
+        self.malformed_options: int = 0  # segments that were taken though their list of options could not be followed to its end
 
     @property
     def dropped(self) -> int:

@@ -37,11 +37,11 @@ class Partial:
     __slots__ = ("end", "expires", "held", "key", "octets", "offsets", "pieces")
 
     def __init__(self, key: bytes, expires: int) -> None:
-        self.key = key
-        self.expires = expires
-        self.end = -1  # the whole length, once the last fragment came
-        self.held = 0  # octets of payload
-        self.octets = 0  # of memory: headers too
+        self.key: bytes = key
+        self.expires: int = expires
+        self.end: int = -1  # the whole length, once the last fragment came
+        self.held: int = 0  # octets of payload
+        self.octets: int = 0  # of memory: headers too
         self.offsets: list[int] = []  # ascending
         self.pieces: list[Packet] = []
 
@@ -87,7 +87,7 @@ class Fragments:
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._partials: dict[bytes, Partial] = {}  # the oldest first
-        self.held = 0  # octets, over all packets
+        self.held: int = 0  # octets, over all packets
 
     def __len__(self) -> int:
         return len(self._partials)

@@ -84,7 +84,9 @@ class Host(Settings):
         self._verify = verify_checksums  # the packet at hand
         self._stride = 0  # of the parcel at hand
         self._table = self._connections.table
-        self.crowded: set[Listener] = self._connections.passive.crowded  # a driver that gives packets in batches drains events where it has a listener
+        self.crowded: set[Listener] = (
+            self._connections.passive.crowded
+        )  # a driver that gives packets in batches drains events where it has a listener
         self._fragments = Fragments(self._counters)
         self._draining: Connection | None = None
         self._drained = 0  # segments that it sent so far

@@ -174,12 +174,12 @@ class HalfOpen:
         syn: Segment | None,
         arrived: int,
     ) -> None:
-        self.key = key
-        self.child = child
-        self.listener = listener
+        self.key: bytes = key
+        self.child: Connection = child
+        self.listener: Listener = listener
         self.predecessor = predecessor
-        self.syn = syn
-        self.arrived = arrived
+        self.syn: Segment | None = syn
+        self.arrived: int = arrived
 
     @property
     def may_be_cached(self) -> bool:
@@ -210,10 +210,10 @@ class Passive:
     )
 
     def __init__(self, events: EventQueue[Connection], ephemeral: Ports) -> None:
-        self.events = events
+        self.events: EventQueue[Connection] = events
         self._ephemeral = ephemeral
         self.half_open: dict[bytes, HalfOpen] = {}
-        self.cache = SynCache()
+        self.cache: SynCache = SynCache()
         self.asking: dict[Listener, Waiting] = {}  # listeners that ask first
         self.crowded: set[Listener] = set()  # `Host.crowded`
         self._listeners: dict[tuple[bytes, int], Listener] = {}

@@ -20,7 +20,7 @@ class Orphans:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._released: OrderedDict[Connection, int] = OrderedDict()  # when
-        self.ended = 0
+        self.ended: int = 0
 
     def __len__(self) -> int:
         return len(self._released)

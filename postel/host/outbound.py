@@ -16,7 +16,7 @@ class Outbound:
     __slots__ = ("_counters", "_key", "_numbers", "looped", "queue", "routes")
 
     def __init__(self, routes: Routes, counters: Counters, secret: bytes) -> None:
-        self.routes = routes
+        self.routes: Routes = routes
         self.queue: deque[bytes] = deque()
         self.looped: deque[bytes] = deque()  # to ourselves: taken in by the next `handle_timeout`, so nothing recurses
         self._counters = counters

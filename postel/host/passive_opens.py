@@ -55,18 +55,18 @@ class PassiveOpens(ABC):
         secret: bytes,
     ) -> None:
         self.table: dict[bytes, Connection] = {}
-        self.time_wait = TimeWait(ports)
+        self.time_wait: TimeWait = TimeWait(ports)
         self.events: EventQueue[Connection] = EventQueue()
         self.acceptable: EventQueue[Listener] = EventQueue()
-        self.passive = Passive(self.events, ports)
+        self.passive: Passive = Passive(self.events, ports)
         self.offload = 0  # octets of the largest packet that the link cuts itself
         self.most_half_open = MOST_HALF_OPEN
         self._routes = routes
         self._outbound = outbound
         self._counters = counters
         self._memory = memory
-        self.orphans = Orphans(orphan_limit)
-        self.relief = Relief(memory, self.table, self.orphans)
+        self.orphans: Orphans = Orphans(orphan_limit)
+        self.relief: Relief = Relief(memory, self.table, self.orphans)
         self._observer = observer
         self._numbers = Generator(secret)
         self._cookies = Cookies(secret)

@@ -37,10 +37,10 @@ class Search(ABC):
     __slots__ = ("destination", "local_address", "remote_address", "remote_port")
 
     def __init__(self, destination: bytes, local_address: bytes, remote_address: bytes, remote_port: int) -> None:
-        self.destination = destination
-        self.local_address = local_address
-        self.remote_address = remote_address
-        self.remote_port = remote_port
+        self.destination: bytes = destination
+        self.local_address: bytes = local_address
+        self.remote_address: bytes = remote_address
+        self.remote_port: int = remote_port
 
     @abstractmethod
     def is_free(self, port: int) -> bool:

@@ -53,8 +53,8 @@ class Waiting:
     __slots__ = ("_asked", "_requests", "most", "within")
 
     def __init__(self, most: int, within: int) -> None:
-        self.most = most
-        self.within = within
+        self.most: int = most
+        self.within: int = within
         self._requests: dict[bytes, Request] = {}  # in the order in which they expire
         self._asked: deque[Request] = deque()  # that the program hasn't seen
 

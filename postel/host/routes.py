@@ -47,8 +47,8 @@ class Routes:
         for interface in interfaces:
             _require_of_a_host(interface.address)
         self.interfaces: tuple[Interface, ...] = ()
-        self.mtu = mtu
-        self.any_address = any_address
+        self.mtu: int = mtu
+        self.any_address: bool = any_address
         self.own: frozenset[bytes] = frozenset()
         self.broadcasts: frozenset[bytes] = frozenset()
         self.networks: frozenset[bytes] = frozenset()

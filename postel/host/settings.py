@@ -50,14 +50,14 @@ class Settings:
         require_kind("observer", observer, (Observer, type(None)), "an Observer, or None; `postel.links.Observed` tells of packets")
         self.config = config
         self.is_attached = False  # to a link, by a driver
-        self.memory = Memory(memory_limit)
-        self.routes = Routes(
+        self.memory: Memory = Memory(memory_limit)
+        self.routes: Routes = Routes(
             tuple([parse_interface(text) for text in addresses]), _USUAL_MTU if mtu is None else mtu, any_address=any_address
         )
         for router in gateway if isinstance(gateway, tuple) else (gateway,):
             self.routes.add_default(router)
-        self.has_secret = secret is not None
-        self.follows_link = mtu is None
+        self.has_secret: bool = secret is not None
+        self.follows_link: bool = mtu is None
         self._observer = observer
         self._orphan_limit = orphan_limit
         self._counters = Counters(observer)

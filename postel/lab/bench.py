@@ -10,7 +10,7 @@ class Bench:
     """``scenes`` are the runs, in the order in which they were made."""
 
     def __init__(self, interference: Interference | None = None) -> None:
-        self.interference = interference or Interference()
+        self.interference: Interference = interference or Interference()
         self.scenes: list[Scene] = []
 
     def scene(self, title: str = "plain", **settings: Any) -> Scene:  # noqa: ANN401 - Scene says of what types they are

@@ -158,7 +158,7 @@ class Machine:
         self.scene = scene
         self.name = name
         self.address = address
-        self.config = scene.interference.configured(config, name)
+        self.config: Config = scene.interference.configured(config, name)
         self.host: Host = scene.world.host(
             name,
             f"{address}/24",
@@ -167,7 +167,7 @@ class Machine:
             verify_checksums=scene.verify_checksums,
             application=self._happened,
         )
-        self.front = front(self.host, name, scene.trace, scene.notes)
+        self.front: Front = front(self.host, name, scene.trace, scene.notes)
         scene.world.front(self.host, self)
         self.ends: list[End] = []
         self.accepts = self.reads = True
@@ -284,17 +284,17 @@ class Scene:
     ) -> None:
         self.title = title
         self.interference = interference
-        self.trace = Trace()
+        self.trace: Trace = Trace()
         self.notes: list[Note] = []
         self.calls: list[Call] = []
-        self.world = World(interference.seed, observer=self.trace)
+        self.world: World = World(interference.seed, observer=self.trace)
         self.world.rules.append(deciding(interference.verdicts))
         self.shows_calls = shows_calls
         self.mtu = mtu
         self.verify_checksums = verify_checksums
         self.config = config
-        self.server = Machine(self, "server", "10.0.0.2", server or config, fronts[1])
-        self.client = self.machine("client", "10.0.0.1", fronts[0])
+        self.server: Machine = Machine(self, "server", "10.0.0.2", server or config, fronts[1])
+        self.client: Machine = self.machine("client", "10.0.0.1", fronts[0])
 
     def machine(self, name: str, address: str, front: type[Front] = Front) -> Machine:
         """One more host, joined to the server alone."""

@@ -18,10 +18,10 @@ class Around(Offloading):
         if link.ready is not None:
             raise ArgumentError("link", link, "a link that no host or other link uses")
         self.inner = link
-        self.mtu = link.mtu
-        self.largest = link.largest
-        self.needs_next_hop = link.needs_next_hop
-        self.has_room = link.has_room
+        self.mtu: int = link.mtu
+        self.largest: int = link.largest
+        self.needs_next_hop: bool = link.needs_next_hop
+        self.has_room: bool = link.has_room
         link.ready = self._inner_is_ready
 
     def fileno(self) -> int | None:

@@ -108,7 +108,7 @@ class Faults(Chances, Travel, Way):
     def __init__(self, random: Random, loss: float, duplicate: float, corrupt: float, reorder: float, hold: int) -> None:
         Chances.__init__(self, random, loss, duplicate, corrupt)
         Travel.__init__(self, random, 0, 0, reorder, hold)
-        self.lost = 0
+        self.lost: int = 0
 
     def carry(self, packet: bytes, now: int) -> list[tuple[int, bytes]]:
         copies = self.copies()

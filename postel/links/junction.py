@@ -23,10 +23,10 @@ class Junction:
 
     def __init__(self, host: Host, link: Link, ready: Callable[[], None]) -> None:
         require_free(host, link)
-        self.host = host
-        self.link = link
-        self.is_drained = True
-        self.has_timers = getattr(type(link), "next_timeout", None) is not Link.next_timeout
+        self.host: Host = host
+        self.link: Link = link
+        self.is_drained: bool = True
+        self.has_timers: bool = getattr(type(link), "next_timeout", None) is not Link.next_timeout
         self._hop_of: Callable[[Any], bytes] | None = None
         self._receive: Callable[[int], Any] = link.receive
         self._send: Callable[[Any, bytes, int], bool] = link.send

@@ -149,7 +149,7 @@ class EventBell:
     """
 
     def __init__(self) -> None:
-        self.rung = False
+        self.rung: bool = False
         self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lock = RLock()  # so that no descriptor is written to which another thread has closed, and the system given to another file
 
@@ -180,7 +180,7 @@ class SocketBell:
     """The same where there is no eventfd."""
 
     def __init__(self) -> None:
-        self.rung = False
+        self.rung: bool = False
         self._inner, self._outer = socket.socketpair()
         self._inner.setblocking(False)  # noqa: FBT003
         self._outer.setblocking(False)  # noqa: FBT003

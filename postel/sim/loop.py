@@ -56,7 +56,7 @@ class Wire(Link):
     here. When the host is restarted (`World.restart`), the wire is gone for good: every call but `close` raises `LinkError`."""
 
     def __init__(self, world: World, host: Host, descriptor: int) -> None:
-        self.mtu = host.routes.mtu
+        self.mtu: int = host.routes.mtu
         self.host = host
         self._world = world
         self._descriptor = descriptor

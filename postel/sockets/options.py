@@ -44,12 +44,12 @@ class SocketOptions:
         family: int = 0,
         kind: int = socket.SOCK_STREAM,
     ) -> None:
-        self.config = config
-        self.connection = connection
-        self.listener = listener
-        self.family = family
-        self.kind = kind
-        self.linger = NO_LINGER
+        self.config: Config = config
+        self.connection: Connection | None = connection
+        self.listener: Listener | None = listener
+        self.family: int = family
+        self.kind: int = kind
+        self.linger: int = NO_LINGER
         self._kept: dict[str, int] | None = None  # what nothing depends on, once something was set
         self._told: TcpError | None = None  # the error that was handed out: each is told once
 

@@ -18,13 +18,13 @@ class Counts:
     )
 
     def __init__(self) -> None:
-        self.segments_sent = 0
-        self.segments_arrived = 0
-        self.octets_retransmitted = 0
-        self.segments_retransmitted = 0
-        self.octets_acknowledged = 0
-        self.texts_sent = 0  # packets with text, each time
-        self.texts_arrived = 0
-        self.throttled = 0  # answers to strange segments that a limit held back, see `challenge`
-        self.last_data_at = 0
-        self.last_ack_at = 0
+        self.segments_sent: int = 0
+        self.segments_arrived: int = 0
+        self.octets_retransmitted: int = 0
+        self.segments_retransmitted: int = 0
+        self.octets_acknowledged: int = 0
+        self.texts_sent: int = 0  # packets with text, each time
+        self.texts_arrived: int = 0
+        self.throttled: int = 0  # answers to strange segments that a limit held back, see `challenge`
+        self.last_data_at: int = 0
+        self.last_ack_at: int = 0

@@ -95,7 +95,7 @@ class Pending:
     __slots__ = ("_ended", "count")
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count: int = 0
         self._ended: deque[int] = deque()
 
     def remember(self, now: int) -> None:

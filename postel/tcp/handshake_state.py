@@ -9,13 +9,13 @@ class HandshakeState:
     __slots__ = ("fast_open", "fast_opened", "first_window", "is_passive", "peer_scales", "syn_asks")
 
     def __init__(self, first_window: int, *, is_passive: bool) -> None:
-        self.first_window = first_window  # segments: what the congestion window begins with
-        self.syn_asks = 0  # the ECN flags of the peer's latest SYN that had any
+        self.first_window: int = first_window  # segments: what the congestion window begins with
+        self.syn_asks: int = 0  # the ECN flags of the peer's latest SYN that had any
         self.fast_open: FastOpen | None = None  # until ESTABLISHED, of those that ask for it
         # Truth values stand together: compiled, each takes one octet then
-        self.is_passive = is_passive  # MUST-11
-        self.peer_scales = False  # its SYN carried the window scale option
-        self.fast_opened = False  # text of a SYN, the peer's or ours, was acknowledged
+        self.is_passive: bool = is_passive  # MUST-11
+        self.peer_scales: bool = False  # its SYN carried the window scale option
+        self.fast_opened: bool = False  # text of a SYN, the peer's or ours, was acknowledged
 
     @property
     def is_fast(self) -> bool:

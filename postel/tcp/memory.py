@@ -20,14 +20,14 @@ class Memory:
     __slots__ = ("_turn", "gaps", "is_wanted", "limit", "readers", "refused", "used", "waits", "writers")
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.used = 0
-        self.refused = 0  # how often `claim` was refused
+        self.limit: int = limit
+        self.used: int = 0
+        self.refused: int = 0  # how often `claim` was refused
         self.gaps: OrderedDict[Holder, None] = OrderedDict()
         self.writers: OrderedDict[Holder, None] = OrderedDict()
         self.readers: OrderedDict[Holder, None] = OrderedDict()
-        self.waits = 0  # how often a writer had to wait
-        self.is_wanted = False
+        self.waits: int = 0  # how often a writer had to wait
+        self.is_wanted: bool = False
         self._turn: Holder | None = None
 
     def claim(self, octets: int) -> bool:

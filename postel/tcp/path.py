@@ -13,15 +13,15 @@ class MtuSearch:
     __slots__ = ("candidate", "claim", "claim_number", "high", "is_bounded", "next_at", "point", "raised_at", "told")
 
     def __init__(self, told: int, point: int, raised_at: int) -> None:
-        self.told = told  # the path MTU that others know of
-        self.high = 0  # the largest size worth a probe
-        self.is_bounded = False  # the next larger size was probed, and lost
-        self.candidate = 0  # the size of the next probe
-        self.next_at = NEVER  # no probe before then
-        self.point = point  # nor before everything left of this number is acknowledged
-        self.raised_at = raised_at  # when a probe last arrived
-        self.claim = 0  # an MTU that a router claimed and that waits for a sign; 0: none
-        self.claim_number = 0  # where the segment begins that it is about
+        self.told: int = told  # the path MTU that others know of
+        self.high: int = 0  # the largest size worth a probe
+        self.is_bounded: bool = False  # the next larger size was probed, and lost
+        self.candidate: int = 0  # the size of the next probe
+        self.next_at: int = NEVER  # no probe before then
+        self.point: int = point  # nor before everything left of this number is acknowledged
+        self.raised_at: int = raised_at  # when a probe last arrived
+        self.claim: int = 0  # an MTU that a router claimed and that waits for a sign; 0: none
+        self.claim_number: int = 0  # where the segment begins that it is about
 
 
 class PathSizes:
@@ -30,11 +30,11 @@ class PathSizes:
     __slots__ = ("link_mtu", "mtu", "peer_mss", "proven", "search", "signature_length", "tried", "tried_end")
 
     def __init__(self, link_mtu: int, peer_mss: int) -> None:
-        self.link_mtu = link_mtu  # what we advertise
-        self.mtu = link_mtu  # of the path: what we send
-        self.peer_mss = peer_mss
-        self.signature_length = 0  # of the options that the authentication of every segment takes
-        self.proven = 0  # the largest text that is known to have arrived in one packet: maxsizeacked of RFC 5927, 7.2
-        self.tried = 0  # and the largest that was sent: maxsizesent
-        self.tried_end = NO_SEQUENCE  # the ACK of that, where it was sent only once
+        self.link_mtu: int = link_mtu  # what we advertise
+        self.mtu: int = link_mtu  # of the path: what we send
+        self.peer_mss: int = peer_mss
+        self.signature_length: int = 0  # of the options that the authentication of every segment takes
+        self.proven: int = 0  # the largest text that is known to have arrived in one packet: maxsizeacked of RFC 5927, 7.2
+        self.tried: int = 0  # and the largest that was sent: maxsizesent
+        self.tried_end: int = NO_SEQUENCE  # the ACK of that, where it was sent only once
         self.search: MtuSearch | None = None

@@ -11,7 +11,7 @@ class Ranges:
     def __init__(self) -> None:
         self.lefts: list[int] = []
         self.rights: list[int] = []
-        self.total = 0  # octets covered
+        self.total: int = 0  # octets covered
 
     def __len__(self) -> int:
         return len(self.lefts)

@@ -28,8 +28,8 @@ class Reassembly:
         self._pieces: list[bytes] = []
         self._ranges = Ranges()
         self._recent: list[int] = []  # a position in each range lately heard of, newest first
-        self.held = 0
-        self.evicted = 0
+        self.held: int = 0
+        self.evicted: int = 0
 
     def __bool__(self) -> bool:
         return self.held > 0

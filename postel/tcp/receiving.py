@@ -50,28 +50,28 @@ class Receiving:
     )
 
     def __init__(self, limit: int) -> None:
-        self.irs = 0
-        self.nxt = 0
-        self.wnd = 0
-        self.up = 0
-        self.shift = 0  # Rcv.Wind.Shift
-        self.fin_expected = NO_SEQUENCE  # of the peer's FIN, once seen
-        self.position = 0  # octets received in order since the start: RCV.NXT without its wrapping
-        self.unread = 0
-        self.limit = limit  # octets: the largest window now
+        self.irs: int = 0
+        self.nxt: int = 0
+        self.wnd: int = 0
+        self.up: int = 0
+        self.shift: int = 0  # Rcv.Wind.Shift
+        self.fin_expected: int = NO_SEQUENCE  # of the peer's FIN, once seen
+        self.position: int = 0  # octets received in order since the start: RCV.NXT without its wrapping
+        self.unread: int = 0
+        self.limit: int = limit  # octets: the largest window now
         self.pieces: list[bytes] = []  # in order, not read yet
-        self.pieces_start = 0  # octets of the first that are read already
-        self.early = b""  # text of a SYN that crossed ours, for after ESTABLISHED
+        self.pieces_start: int = 0  # octets of the first that are read already
+        self.early: bytes = b""  # text of a SYN that crossed ours, for after ESTABLISHED
         self.reassembly: Reassembly | None = None
         self.pace: ReadingPace | None = None
         self.duplicate: tuple[int, int] | None = None  # to report as D-SACK, once
-        self.arrived_since_ack = 0  # packets with text
-        self.duplicates_owed = 0  # extra ACKs for segments out of order, where no SACK block can speak for several
-        self.challenge_after = 0
-        self.keep_alives_until = 0  # see `challenge`
+        self.arrived_since_ack: int = 0  # packets with text
+        self.duplicates_owed: int = 0  # extra ACKs for segments out of order, where no SACK block can speak for several
+        self.challenge_after: int = 0
+        self.keep_alives_until: int = 0  # see `challenge`
         # Truth values stand together: compiled, each takes one octet then
-        self.fin_is_received = False
-        self.is_released = False  # no program reads: text that arrives now is lost, and says so with RST
+        self.fin_is_received: bool = False
+        self.is_released: bool = False  # no program reads: text that arrives now is lost, and says so with RST
 
     def anew(self) -> "Receiving":
         """For another attempt at a handshake: what the user chose stays, and the limits of answers to strange segments."""

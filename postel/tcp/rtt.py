@@ -30,16 +30,16 @@ class Rtt:
         self._initial = initial
         self._minimum = minimum
         self._maximum = maximum
-        self.smoothed = 0
-        self.variance = 0
-        self.rto = initial  # RFC6298-2.1
-        self.timed = 0
-        self.round_end = iss  # SND.MAX at the last sample: the ACK of more is of another round trip
-        self.since = 0  # when the timed segment was sent, or, if that is later, when a timer last expired
+        self.smoothed: int = 0
+        self.variance: int = 0
+        self.rto: int = initial  # RFC6298-2.1
+        self.timed: int = 0
+        self.round_end: int = iss  # SND.MAX at the last sample: the ACK of more is of another round trip
+        self.since: int = 0  # when the timed segment was sent, or, if that is later, when a timer last expired
         self._smoothed_before = 0
         self._variance_before = 0
         self._revives = False
-        self.is_timing = False
+        self.is_timing: bool = False
 
     def time(self, number: int, now: int) -> None:
         """Start to time the segment that ends before ``number``, unless one is being timed (RFC6298-3b)."""

@@ -22,7 +22,7 @@ class SendBuffer:
     __slots__ = ("_begin", "_head", "_latest", "_pieces", "_starts", "size")
 
     def __init__(self) -> None:
-        self.size = 0
+        self.size: int = 0
         self._begin = 0  # position of the first octet, counted from the first that ever was here
         self._pieces = _NO_PIECES
         self._starts = _NO_STARTS

@@ -47,30 +47,30 @@ class Sending:
     )
 
     def __init__(self, iss: int, limit: int) -> None:
-        self.iss = iss
-        self.una = iss
-        self.nxt = iss
-        self.max = iss
-        self.up = iss
-        self.wnd = 0
-        self.max_wnd = 0
-        self.wl1 = 0
-        self.wl2 = 0
-        self.shift = 0  # Snd.Wind.Shift
-        self.fin_seq = NO_SEQUENCE  # of our FIN, once sent
-        self.buffer = SendBuffer()
-        self.limit = limit  # octets that the buffer takes now
-        self.burst = 0  # octets of text that may leave as one segment, to be cut by the link; 0: no more than one packet's
-        self.retransmissions = 0  # of what now is at SND.UNA
-        self.probes = 0  # unanswered: of a closed window, of a silent peer, or in TIME-WAIT of a peer that sent a SYN
-        self.last_at = 0  # when text or FIN last went out
-        self.paced_until = 0  # the pacing rate lets nothing out before
+        self.iss: int = iss
+        self.una: int = iss
+        self.nxt: int = iss
+        self.max: int = iss
+        self.up: int = iss
+        self.wnd: int = 0
+        self.max_wnd: int = 0
+        self.wl1: int = 0
+        self.wl2: int = 0
+        self.shift: int = 0  # Snd.Wind.Shift
+        self.fin_seq: int = NO_SEQUENCE  # of our FIN, once sent
+        self.buffer: SendBuffer = SendBuffer()
+        self.limit: int = limit  # octets that the buffer takes now
+        self.burst: int = 0  # octets of text that may leave as one segment, to be cut by the link; 0: no more than one packet's
+        self.retransmissions: int = 0  # of what now is at SND.UNA
+        self.probes: int = 0  # unanswered: of a closed window, of a silent peer, or in TIME-WAIT of a peer that sent a SYN
+        self.last_at: int = 0  # when text or FIN last went out
+        self.paced_until: int = 0  # the pacing rate lets nothing out before
         self.stopwatch: Stopwatch | None = None
         # Truth values stand together: compiled, each takes one octet then
-        self.syn_is_acked = False
-        self.fin_is_queued = False
-        self.wants_room = False  # `send` took less than it was given; once released: progress restarts the orphan timer
-        self.may_send_small = False  # the override timer ran out
+        self.syn_is_acked: bool = False
+        self.fin_is_queued: bool = False
+        self.wants_room: bool = False  # `send` took less than it was given; once released: progress restarts the orphan timer
+        self.may_send_small: bool = False  # the override timer ran out
 
     def anew(self, iss: int) -> "Sending":
         """For another attempt at a handshake: what the user and the link chose stays, and what is told of times."""

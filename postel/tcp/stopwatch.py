@@ -12,7 +12,7 @@ class Stopwatch:
     __slots__ = ("_since", "_times", "activity")
 
     def __init__(self, now: int) -> None:
-        self.activity = IDLE
+        self.activity: int = IDLE
         self._since = now
         self._times = [0, 0, 0, 0]
 

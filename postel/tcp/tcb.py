@@ -49,12 +49,12 @@ class TimestampState:
     __slots__ = ("agreed", "echoed", "last_ack_sent", "offset", "recent", "recent_at")
 
     def __init__(self, offset: int) -> None:
-        self.agreed = False
-        self.echoed = 0  # the peer's latest TSecr
-        self.offset = offset
-        self.recent = 0
-        self.recent_at = 0
-        self.last_ack_sent = 0
+        self.agreed: bool = False
+        self.echoed: int = 0  # the peer's latest TSecr
+        self.offset: int = offset
+        self.recent: int = 0
+        self.recent_at: int = 0
+        self.last_ack_sent: int = 0
 
 
 class Tcb(Holder):
@@ -98,31 +98,31 @@ class Tcb(Holder):
         observer: Observer | None,
         memory: Memory | None,
     ) -> None:
-        self.local = local
-        self.remote = remote
-        self.config = config
-        self.observer = observer
+        self.local: Endpoint = local
+        self.remote: Endpoint = remote
+        self.config: Config = config
+        self.observer: Observer | None = observer
         self.memory = memory
         self.state: State = CLOSED
         self.error: TcpError | None = None  # what ended the connection; until then, the latest soft error
         self.events: tuple[Event, ...] = ()  # no list: nearly always there are none, of very many connections
-        self.owes = 0
+        self.owes: int = 0
         self.resets: list[Segment] | None = None  # segments that are answered with RST
 
-        self.snd = Sending(iss, first_send_limit(config))
-        self.rcv = Receiving(first_receive_limit(config))
-        self.opening = HandshakeState(config.initial_window, is_passive=False)
-        self.path = PathSizes(mtu, DEFAULT_MSS_4 if len(local.address) == 4 else DEFAULT_MSS_6)
-        self.timers = Timers()
-        self.rtt = Rtt(config.rto_initial, config.rto_minimum, config.rto_maximum, iss)
-        self.timestamps = TimestampState(timestamp_offset)
+        self.snd: Sending = Sending(iss, first_send_limit(config))
+        self.rcv: Receiving = Receiving(first_receive_limit(config))
+        self.opening: HandshakeState = HandshakeState(config.initial_window, is_passive=False)
+        self.path: PathSizes = PathSizes(mtu, DEFAULT_MSS_4 if len(local.address) == 4 else DEFAULT_MSS_6)
+        self.timers: Timers = Timers()
+        self.rtt: Rtt = Rtt(config.rto_initial, config.rto_minimum, config.rto_maximum, iss)
+        self.timestamps: TimestampState = TimestampState(timestamp_offset)
         self.ecn: Ecn | None = None  # where the handshake agreed on it
-        self.user_timeout = config.user_timeout  # USER_TIMEOUT of RFC 5482
+        self.user_timeout: int = config.user_timeout  # USER_TIMEOUT of RFC 5482
         self.controller: Congestion | None = None  # see `ensure_controller`, `ensure_recovery`
         self.recovery: Recovery | None = None
-        self.counts = Counts()
-        self.sack_agreed = False
-        self.was_aborted = False  # by this end's own user
+        self.counts: Counts = Counts()
+        self.sack_agreed: bool = False
+        self.was_aborted: bool = False  # by this end's own user
 
     def begin_anew(self, iss: int) -> None:
         """Nothing of an attempt at a handshake stays, for it came to nothing."""

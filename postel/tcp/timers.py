@@ -47,7 +47,7 @@ class Timers:
     def __init__(self) -> None:
         self._running: i64 = 0  # a bit for each
         self._deadlines = _NONE_RUN  # of those that run; the other places have old ones
-        self.expires = NEVER
+        self.expires: int = NEVER
 
     def start(self, timer: i64, deadline: int) -> None:
         """Let ``timer`` run until ``deadline``, whether it runs already or not. One that is to end NEVER is stopped."""

@@ -52,12 +52,12 @@ class PairMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = 0
+        self.now: int = 0
         self.flying: tuple[list[bytes], list[bytes]] = ([], [])
-        self.sent = (bytearray(), bytearray())
-        self.read = (bytearray(), bytearray())
-        self.aborted = False
-        self.closed = [False, False]
+        self.sent: tuple[bytearray, bytearray] = (bytearray(), bytearray())
+        self.read: tuple[bytearray, bytearray] = (bytearray(), bytearray())
+        self.aborted: bool = False
+        self.closed: list[bool] = [False, False]
         self.ends: tuple[Connection, ...] = ()
 
     # What a subclass may choose

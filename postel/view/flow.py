@@ -97,7 +97,7 @@ class Flow:
 
     def __init__(self, number: int, opener: Endpoint, other: Endpoint, protocol: int) -> None:
         self.number = number
-        self.ends = (opener, other)
+        self.ends: tuple[Endpoint, Endpoint] = (opener, other)
         self.protocol = protocol
         self.packets: list[Packet] = []
         self.changes: list[Change] = []

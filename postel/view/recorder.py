@@ -37,7 +37,7 @@ class Recorder(Trace):
         self._language = language
         self._most_flows = most_flows
         self._room = limit or 1 << 62
-        self.left_out = 0
+        self.left_out: int = 0
         self.error: OSError | None = None  # why nothing more is written
         self._written = 0
         self._now = 0

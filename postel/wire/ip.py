@@ -85,19 +85,19 @@ class Packet:
         hop_limit: int,
         traffic_class: int,
     ) -> None:
-        self.octets = octets
-        self.version = version
-        self.source = source
-        self.destination = destination
-        self.protocol = protocol
-        self.start = start
-        self.end = end
-        self.hop_limit = hop_limit
-        self.traffic_class = traffic_class
-        self.identification = 0
-        self.fragment_offset = 0
-        self.more_fragments = False
-        self.dont_fragment = True
+        self.octets: bytes = octets
+        self.version: int = version
+        self.source: bytes = source
+        self.destination: bytes = destination
+        self.protocol: int = protocol
+        self.start: int = start
+        self.end: int = end
+        self.hop_limit: int = hop_limit
+        self.traffic_class: int = traffic_class
+        self.identification: int = 0
+        self.fragment_offset: int = 0
+        self.more_fragments: bool = False
+        self.dont_fragment: bool = True
         self.named_at = _PROTOCOL if version == 4 else _NEXT_HEADER
         self.first: Packet | None = None
 
@@ -385,9 +385,9 @@ class Envelope:
     __slots__ = ("_addresses", "_first", "_fixed", "_hop_limit", "_protocol", "is_ipv4", "words")
 
     def __init__(self, source: bytes, destination: bytes, protocol: int, *, hop_limit: int = 64, traffic_class: int = 0) -> None:
-        self.is_ipv4 = len(source) == 4
+        self.is_ipv4: bool = len(source) == 4
         self._addresses = source + destination
-        self.words = int.from_bytes(self._addresses, "big") % checksum.MODULUS  # small, for it is added to every packet
+        self.words: int = int.from_bytes(self._addresses, "big") % checksum.MODULUS  # small, for it is added to every packet
         self._protocol = protocol
         self._hop_limit = hop_limit
         self._first = (0x4500 if self.is_ipv4 else 0x6000) | (traffic_class if self.is_ipv4 else traffic_class << 4)

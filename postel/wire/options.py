@@ -47,11 +47,11 @@ class Bearer:
     __slots__ = ("mss", "other", "sack", "sack_permitted", "tsecr", "tsval", "window_scale")
 
     def __init__(self, tsval: int = ABSENT, tsecr: int = ABSENT) -> None:
-        self.tsval = tsval
-        self.tsecr = tsecr
-        self.mss = ABSENT
-        self.window_scale = ABSENT
-        self.sack_permitted = False
+        self.tsval: int = tsval
+        self.tsecr: int = tsecr
+        self.mss: int = ABSENT
+        self.window_scale: int = ABSENT
+        self.sack_permitted: bool = False
         self.sack: tuple[tuple[int, int], ...] = ()
         self.other: tuple[tuple[int, bytes], ...] = ()
 

@@ -29,7 +29,7 @@ class Rows:
     """Kept in ``file``. Iterates in the order in which the connections began; ``widths`` are what the columns need."""
 
     def __init__(self, file: IO[bytes], heads: report.Row) -> None:
-        self.widths = report.widths([heads])
+        self.widths: list[int] = report.widths([heads])
         self._file = file
         self._places = array("q")  # by number, from 1
 

@@ -16,7 +16,7 @@ class Content:
         self._descriptor = descriptor
         self._position = start
         self._cached = getattr(os, "RWF_NOWAIT", _UNKNOWN_FLAG)
-        self.left = length
+        self.left: int = length
 
     def read_cached(self, buffer: bytearray) -> bytes:
         """The next octets, at most as many as ``buffer`` holds, if they are in memory; b"" where `read` would wait for the disk."""

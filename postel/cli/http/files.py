@@ -37,7 +37,7 @@ class Site:
     """What lies under ``root``. A link that leads out of it doesn't exist, and neither does what isn't a file or a directory."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root.resolve(strict=True)
+        self.root: Path = root.resolve(strict=True)
 
     def answer(self, request: Request) -> Answer:
         """The answer to GET or HEAD. Waits for the disk: call it in a thread. Raises Refused."""

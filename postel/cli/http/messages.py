@@ -27,7 +27,7 @@ class Refused(Exception):
         super().__init__(detail or status.description or status.phrase)
         self.status = status
         self.reason = reason
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.headers: dict[str, str] = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 @dataclass(slots=True)

@@ -75,11 +75,11 @@ class Server:
     ) -> None:
         self.site = site
         self.limits = limits
-        self.counters = Counters()
+        self.counters: Counters = Counters()
         self.clock = clock
         self.waits = waits
-        self.buffer = bytearray(CHUNK)
-        self.is_draining = False
+        self.buffer: bytearray = bytearray(CHUNK)
+        self.is_draining: bool = False
         self._log = log
         self._complain = complain or log
         self._entries = entries

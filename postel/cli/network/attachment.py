@@ -58,16 +58,16 @@ class Attachment:
         _require_different(own, given)
         _require_mtu(options.mtu, [*own, *given])
         self.own = own
-        self.kernel = given or [device.other_side(interface) for interface in own]
+        self.kernel: list[Interface] = given or [device.other_side(interface) for interface in own]
         self.tun = options.tun
         self.mtu = options.mtu
         self.namespace = options.netns
         self.offload = options.offload
-        self.config = Config(congestion=options.congestion)
-        self.secret = os.urandom(16)
+        self.config: Config = Config(congestion=options.congestion)
+        self.secret: bytes = os.urandom(16)
         names = {address.to_text(interface.address): "postel" for interface in own}
         names |= {address.to_text(interface.address): "kernel" for interface in self.kernel}
-        self.recording = Recording(options, names, streams=True)
+        self.recording: Recording = Recording(options, names, streams=True)
 
     def queues(self, count: int) -> list[Tun]:
         """The device, opened so many times, for as many processes."""

@@ -53,7 +53,7 @@ class Laboratory:
     """The same for the same options. What TLS sends is random, for its chance comes from elsewhere, but its lengths are the same."""
 
     def __init__(self, options: argparse.Namespace, where: Target) -> None:
-        self.recording = Recording(options, {}, epoch=_NEW_YEAR * 1_000_000)
+        self.recording: Recording = Recording(options, {}, epoch=_NEW_YEAR * 1_000_000)
         self._interference = interference.read(options)
         self._world = World(self._interference.seed, observer=self.recording.trace)
         self._world.rules.append(deciding(self._interference.verdicts))

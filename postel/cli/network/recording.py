@@ -62,7 +62,7 @@ class Recording:
         if streams and self._file is not None:
             self._recorder = Recorder(self._file, names=names, epoch=self._epoch, language=self._language, limit=limit or UNLIMITED)
         needs_trace = options.ladder or (self._file is not None and self._recorder is None)
-        self.trace = Trace(names=names) if needs_trace else None
+        self.trace: Trace | None = Trace(names=names) if needs_trace else None
         self.observer: Trace | Observers | None = self.trace or self._recorder
         if self.trace is not None and self._recorder is not None:
             self.observer = Observers(self.trace, self._recorder)

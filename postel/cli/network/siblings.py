@@ -67,7 +67,7 @@ class Sharing(Link):
     """A queue of a device, and a mailbox beside it."""
 
     def __init__(self, link: Tun, inbox: socket.socket, others: list[socket.socket]) -> None:
-        self.mtu = link.mtu
+        self.mtu: int = link.mtu
         self.link = link
         self._inbox = inbox
         self._others = others
@@ -128,7 +128,7 @@ class SharingOffloading(Sharing, Offloading):
 
     def __init__(self, link: OffloadingTun, inbox: socket.socket, others: list[socket.socket]) -> None:
         super().__init__(link, inbox, others)
-        self.largest = link.largest
+        self.largest: int = link.largest
 
     def receive_parcel(self, now: int) -> Parcel | None:
         if self._mail_is_due() and (mail := self._mail()):

@@ -23,13 +23,13 @@ class Authentication(ABC):
     __slots__ = ("accepted", "heeds_icmp", "keys", "length", "local", "refused", "remote")
 
     def __init__(self, local: Endpoint, remote: Endpoint, keys: tuple[Key, ...], length: int, *, heeds_icmp: bool) -> None:
-        self.local = local
-        self.remote = remote
-        self.keys = keys
-        self.length = length
-        self.heeds_icmp = heeds_icmp  # RFC 5925, 7.8
-        self.accepted = 0
-        self.refused = 0
+        self.local: Endpoint = local
+        self.remote: Endpoint = remote
+        self.keys: tuple[Key, ...] = keys
+        self.length: int = length
+        self.heeds_icmp: bool = heeds_icmp  # RFC 5925, 7.8
+        self.accepted: int = 0
+        self.refused: int = 0
 
     @abstractmethod
     def seal(self, segment: Segment, layout: Layout, iss: int, irs: int) -> bytes:

@@ -22,9 +22,9 @@ class Ao(Authentication):
 
     def __init__(self, local: Endpoint, remote: Endpoint, keys: tuple[Key, ...], *, heeds_icmp: bool) -> None:
         super().__init__(local, remote, keys, _LENGTH, heeds_icmp=heeds_icmp)
-        self.current = keys[0]
-        self.next = keys[0]
-        self.heard = (UNKNOWN, UNKNOWN)
+        self.current: Key = keys[0]
+        self.next: Key = keys[0]
+        self.heard: tuple[int, int] = (UNKNOWN, UNKNOWN)
         self._sent = UNKNOWN  # the highest number yet, without its wrapping: SND.SNE is what lies above 32 bits
         self._arrived = UNKNOWN
         self._leaving: dict[int, bytes] = {}  # Send_other_traffic_key by SendID

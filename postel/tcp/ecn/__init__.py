@@ -40,7 +40,7 @@ class Ecn(ABC):
     def __init__(self, iss: int) -> None:
         self.may_mark = True  # whether new data is sent as ECN-capable
         self.newly_marked = 0
-        self.reduced_at = iss
+        self.reduced_at: int = iss
         self.answers = 0  # SYN,ACKs sent
         self.holds_until = 0  # no new data before
         self.is_recovering = False  # as last seen

@@ -38,9 +38,9 @@ class Accurate(Ecn):
         super().__init__(iss)
         self.r_cep, self.r_ceb, self.r_e0b, self.r_e1b = 5, 0, 1, 1  # RFC9768-3.2
         self.s_cep, self.s_ceb, self.s_e0b, self.s_e1b = 5, 0, 1, 1
-        self.is_deaf = False  # what the peer tells of marks counts for nothing
-        self.ignores_options = False
-        self.mark_of_syn = NOT_ECT  # of the latest SYN or SYN,ACK that arrived
+        self.is_deaf: bool = False  # what the peer tells of marks counts for nothing
+        self.ignores_options: bool = False
+        self.mark_of_syn: int = NOT_ECT  # of the latest SYN or SYN,ACK that arrived
         self._has_counted_syn = False
         self._marks_since_ack = 0
         self._was_marked = False  # the segment before

@@ -16,8 +16,8 @@ from postel.wire.segment import CWR, ECE, Segment
 class Classic(Ecn):
     def __init__(self, iss: int) -> None:
         super().__init__(iss)
-        self.echoes = False
-        self.owes_cwr = False
+        self.echoes: bool = False
+        self.owes_cwr: bool = False
 
     def arrives(self, segment: Segment, *, has_unacked: bool) -> bool:
         if segment.flags & CWR:

@@ -26,14 +26,14 @@ class Figures:
     __slots__ = ("delivered", "delivery_rate", "duplicates", "lost", "min_rtt", "reorderings", "retransmitted", "sacked")
 
     def __init__(self) -> None:
-        self.sacked = 0  # of what is in flight
-        self.lost = 0
-        self.retransmitted = 0
-        self.delivered = 0  # since the start
-        self.duplicates = 0  # segments that D-SACKs reported
-        self.reorderings = 0  # how often segments overtook others
-        self.min_rtt = 0
-        self.delivery_rate = 0  # octets a second
+        self.sacked: int = 0  # of what is in flight
+        self.lost: int = 0
+        self.retransmitted: int = 0
+        self.delivered: int = 0  # since the start
+        self.duplicates: int = 0  # segments that D-SACKs reported
+        self.reorderings: int = 0  # how often segments overtook others
+        self.min_rtt: int = 0
+        self.delivery_rate: int = 0  # octets a second
 
 
 class MtuProbe:
@@ -42,9 +42,9 @@ class MtuProbe:
     __slots__ = ("end", "is_lost", "start")
 
     def __init__(self, start: int, end: int) -> None:
-        self.start = start
-        self.end = end
-        self.is_lost = False
+        self.start: int = start
+        self.end: int = end
+        self.is_lost: bool = False
 
 
 class Recovery(ABC):
@@ -81,20 +81,20 @@ class Recovery(ABC):
     )
 
     def __init__(self, congestion: Congestion, rtt: Rtt) -> None:
-        self.congestion = congestion
-        self.rtt = rtt
-        self.sample = Sample()
-        self.is_active = False
-        self.flight = 0
-        self.inflation = 0
-        self.turn = STAY
-        self.keeps_timer = False
-        self.reorder_at = NEVER
-        self.timeout_test = TimeoutTest()
-        self.tail_probe = TailProbe(has_measured=rtt.smoothed > 0)
+        self.congestion: Congestion = congestion
+        self.rtt: Rtt = rtt
+        self.sample: Sample = Sample()
+        self.is_active: bool = False
+        self.flight: int = 0
+        self.inflation: int = 0
+        self.turn: int = STAY
+        self.keeps_timer: bool = False
+        self.reorder_at: int = NEVER
+        self.timeout_test: TimeoutTest = TimeoutTest()
+        self.tail_probe: TailProbe = TailProbe(has_measured=rtt.smoothed > 0)
         self.mtu_probe: MtuProbe | None = None
-        self.is_excused = False  # this recovery began with the loss of an MTU probe, and so far that is all
-        self.is_wary = False
+        self.is_excused: bool = False  # this recovery began with the loss of an MTU probe, and so far that is all
+        self.is_wary: bool = False
         self._undo = Undo()
         self._has_decided = False  # congestion control was told that this ACK means congestion, or its end
         self._tells_sends = congestion.wants_sends

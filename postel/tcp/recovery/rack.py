@@ -54,7 +54,7 @@ class Rack(Recovery):
 
     def __init__(self, una: int, congestion: Congestion, rtt: Rtt) -> None:
         super().__init__(congestion, rtt)
-        self.board = Scoreboard(una)
+        self.board: Scoreboard = Scoreboard(una)
         self._pipe = 0  # when something was last sent
         self._reordering = Reordering(rtt.smoothed)
         self._rates = Rates() if congestion.is_model else None

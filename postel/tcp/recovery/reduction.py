@@ -7,8 +7,8 @@ class Reduction:
     __slots__ = ("_delivered", "_flight", "_out", "threshold", "window")
 
     def __init__(self, threshold: int, flight: int) -> None:
-        self.threshold = threshold
-        self.window = 0
+        self.threshold: int = threshold
+        self.window: int = 0
         self._flight = max(1, flight)  # RecoverFS
         self._delivered = 0  # prr_delivered
         self._out = 0  # prr_out

@@ -21,8 +21,8 @@ class Reordering:
 
     def __init__(self, round_trip: int) -> None:
         """``round_trip``: of the handshake; 0 where it wasn't measured."""
-        self.count = 0
-        self.shortest = round_trip
+        self.count: int = 0
+        self.shortest: int = round_trip
         self._measured_at = 0
         self._multiplier = 1  # RACK.reo_wnd_mult
         self._persistence = PERSISTENCE  # RACK.reo_wnd_persist

@@ -25,12 +25,12 @@ class Scoreboard:
     __slots__ = ("_queue", "lost", "position", "sacked", "segments_sacked", "sent", "una")
 
     def __init__(self, una: int) -> None:
-        self.una = una
-        self.position = 0
-        self.sent = Transmissions(0)
-        self.sacked = Ranges()
-        self.segments_sacked = 0
-        self.lost = 0  # octets neither SACKed nor sent again yet
+        self.una: int = una
+        self.position: int = 0
+        self.sent: Transmissions = Transmissions(0)
+        self.sacked: Ranges = Ranges()
+        self.segments_sacked: int = 0
+        self.lost: int = 0  # octets neither SACKed nor sent again yet
         self._queue: list[int] = []  # a heap of where they begin; what became of them meanwhile is seen when they come out
 
     @property

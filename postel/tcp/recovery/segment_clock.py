@@ -11,7 +11,7 @@ class SegmentClock:
     __slots__ = ("_sent", "_shortest", "rates")
 
     def __init__(self) -> None:
-        self.rates = Rates()
+        self.rates: Rates = Rates()
         self._sent = Transmissions(0)
         self._shortest = 0
 

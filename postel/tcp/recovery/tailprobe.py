@@ -14,7 +14,7 @@ class TailProbe:
         self._end = _NONE  # TLP.end_seq
         self._is_again = False  # TLP.is_retrans
         self._is_next = False  # what is sent next is the probe
-        self.has_measured = has_measured  # a round trip, since the last probe
+        self.has_measured: bool = has_measured  # a round trip, since the last probe
 
     @property
     def is_out(self) -> bool:

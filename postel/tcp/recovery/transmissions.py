@@ -23,12 +23,12 @@ class Stamp:
     __slots__ = ("delivered", "delivered_at", "first_at", "flight", "is_app_limited", "lost")
 
     def __init__(self, delivered: int, delivered_at: int, first_at: int, flight: int, lost: int, *, is_app_limited: bool) -> None:
-        self.delivered = delivered
-        self.delivered_at = delivered_at
-        self.first_at = first_at
-        self.flight = flight
-        self.lost = lost
-        self.is_app_limited = is_app_limited
+        self.delivered: int = delivered
+        self.delivered_at: int = delivered_at
+        self.first_at: int = first_at
+        self.flight: int = flight
+        self.lost: int = lost
+        self.is_app_limited: bool = is_app_limited
 
 
 class Sent:
@@ -37,13 +37,13 @@ class Sent:
     __slots__ = ("at", "end", "is_again", "rest", "segments", "serial", "stamp", "start", "state")
 
     def __init__(self, start: int, end: int, at: int, serial: int, *, is_again: bool, segments: int = 1) -> None:
-        self.start = start
-        self.end = end
-        self.at = at
-        self.serial = serial  # the order of sending, where the clock says nothing
-        self.is_again = is_again
-        self.state = FLYING
-        self.segments = segments
+        self.start: int = start
+        self.end: int = end
+        self.at: int = at
+        self.serial: int = serial  # the order of sending, where the clock says nothing
+        self.is_again: bool = is_again
+        self.state: int = FLYING
+        self.segments: int = segments
         self.rest: Sent | None = None
         self.stamp: Stamp | None = None
 
@@ -68,8 +68,8 @@ class Transmissions:
     __slots__ = ("_by_time", "_head", "_oldest", "_records", "_serial", "_starts", "end", "start")
 
     def __init__(self, start: int) -> None:
-        self.start = start
-        self.end = start
+        self.start: int = start
+        self.end: int = start
         self._by_time: list[Sent] = []  # every record that wasn't cut off another; those not FLYING go when they are met
         self._oldest = 0  # where it begins
         self._starts: list[int] = []

@@ -17,7 +17,7 @@ class Undo:
     __slots__ = ("_again", "_tick", "_waits", "is_open")
 
     def __init__(self) -> None:
-        self.is_open = False
+        self.is_open: bool = False
         self._waits = False  # for the first progress since something went again
         self._tick = NO_ECHO
         self._again = 0  # octets sent again and not named as duplicates

@@ -85,8 +85,10 @@ class Ladder:
         self.moments = found
         self.start = start
         self.languages = languages
-        self.top = top + _TOP
-        self.sides = [_Side(x, self.top, self.top, self.top, [(self.top, flow.initial_state(end), -1)]) for x, end in _lifelines(flow)]
+        self.top: float = top + _TOP
+        self.sides: list[_Side] = [
+            _Side(x, self.top, self.top, self.top, [(self.top, flow.initial_state(end), -1)]) for x, end in _lifelines(flow)
+        ]
         self.heights: list[float] = []
         self.clocks: list[str] = []  # what stands at each moment's time
         self.silences: list[tuple[float, int]] = []
@@ -94,7 +96,7 @@ class Ladder:
         self._arrivals = {id(moment.what): number for number, moment in enumerate(found) if moment.is_arrival}
         self._spoken: dict[int, Texts] = {}  # by order
         self._place()
-        self.bottom = max(self.heights, default=self.top) + _SLOPE + _LINE
+        self.bottom: float = max(self.heights, default=self.top) + _SLOPE + _LINE
 
     def side(self, what: Packet | Run | Expiry | Remark | Change, *, is_arrival: bool = False) -> int:
         """Which lifeline it is about: 0 is the opener's."""
