@@ -25,6 +25,8 @@ class Cubic(Reno):
     A subclass that is alone on its path may set ``converges_fast`` to False (4.7).
     """
 
+    window: int  # of `Congestion`: type checkers want a declaration in each class that writes it
+    threshold: int
     converges_fast: ClassVar[bool] = True
 
     def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:

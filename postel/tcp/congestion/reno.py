@@ -20,6 +20,9 @@ class Reno(Congestion):
     track, where RFC 7661 is an experiment).
     """
 
+    window: int  # of `Congestion`: type checkers want a declaration in each class that writes it
+    threshold: int
+    pacing_rate: int
     uses_hystart: ClassVar[bool] = True
 
     def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:

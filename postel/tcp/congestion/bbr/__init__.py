@@ -51,6 +51,9 @@ class BBR(ControlParameters):
     It lives on samples. Where recovery has none, as without SACK, it stays near the initial window (4.1.3.6 of the draft).
     """
 
+    window: int  # of the bases: type checkers want a declaration in each class that writes it
+    full_bw_reached: bool
+
     def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
         super().__init__(smss, initial_window, seed)
         self.full_bw: int = 0

@@ -48,6 +48,8 @@ class ControlParameters(Congestion):
     ``send_quantum`` is the most that should leave at once, in octets (5.6.3).
     """
 
+    window: int  # of `Congestion`: type checkers want a declaration in each class that writes it
+    pacing_rate: int
     is_model: ClassVar[bool] = True
 
     def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
