@@ -6,8 +6,8 @@ A link is a machine like a host: packets and time in, packets and time out. A dr
 - It calls ``send(packet, next_hop, now)`` for what the host has to send, while ``has_room``.
 - It calls ``handle_timeout(now)`` at ``next_timeout()``, and receives again then.
 
-``now`` is in microseconds and never decreases; the driver's clock, real or virtual, is the link's. Whatever a method raises but `LinkDown`,
-an OSError too, says that the link is gone for good.
+``now`` is in microseconds and never decreases; the driver's clock, real or virtual, is the link's. Whatever a method raises, an
+OSError too, says that the link is gone for good; only `LinkDown`, raised by ``send``, does not.
 """
 
 import errno

@@ -50,7 +50,9 @@ class Held(Around):
             raise closed("link")
         lost = self._ways[0].lost
         self._hold(self._leaving, self._ways[0], packet, next_hop, now)
-        self._let_go(now)
+        down = self._let_go(now)
+        if down is not None:
+            raise down
         return self._ways[0].lost == lost
 
     def receive(self, now: int) -> bytes | None:
@@ -91,15 +93,18 @@ class Held(Around):
             self._order += 1
             heappush(held, (due, self._order, octets, next_hop))
 
-    def _let_go(self, now: int) -> None:
-        """Send what is due. Where the device is switched off, or full, it is lost there."""
+    def _let_go(self, now: int) -> LinkDown | None:
+        """Send what is due. Where the device is switched off the packet is lost: why, else None."""
+        down: LinkDown | None = None
         while self._leaving and self._leaving[0][0] <= now and self.inner.has_room:
             _, _, packet, next_hop = heappop(self._leaving)
             try:
                 self.inner.send(packet, next_hop, now)
-            except LinkDown:
+            except LinkDown as error:
+                down = error
                 self.lost += 1
         self.has_room = self.inner.has_room
+        return down
 
 
 class Faults(Chances, Travel, Way):

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from postel import aio
-from postel.errors import ArgumentError, LinkClosed
+from postel.errors import ArgumentError, LinkClosed, LinkDown
 from postel.host.host import Host
-from postel.links import Delayed, Faulty, Link, Offloading, Parcel, PushedLink, Recorder, Shaped, pair, pcapng
+from postel.links import Delayed, Faulty, Link, MemoryLink, Offloading, Parcel, PushedLink, Recorder, Shaped, pair, pcapng
+from postel.links.memory import EventBell
 from postel.sim import World
 from postel.sim.loop import run
 from postel.times import MILLISECOND, NEVER, SECOND
@@ -158,6 +159,22 @@ def test_a_link_in_use_cannot_have_another_around_it() -> None:
     Delayed(left, 1)
     with pytest.raises(ArgumentError, match="no host or other link uses"):
         Delayed(left, 1)
+
+
+class Down(MemoryLink):
+    """A device that is switched off."""
+
+    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        raise LinkDown("it is down")
+
+
+def test_a_device_that_is_down_is_told_to_the_sender_and_its_packets_are_counted() -> None:
+    at_once, later = (Delayed(Down(1500, 10, EventBell), 10, side=side) for side in ("incoming", "outgoing"))  # type: ignore[arg-type]
+    with pytest.raises(LinkDown):
+        at_once.send(b"x", b"", 0)
+    assert later.send(b"x", b"", 0)
+    later.handle_timeout(10)
+    assert at_once.statistics()["lost"] == later.statistics()["lost"] == 1
 
 
 # The recorder

@@ -133,6 +133,19 @@ def test_a_host_is_on_one_link_or_on_paths() -> None:
         world.attach(other, right)
 
 
+def test_a_host_takes_its_links_mtu_and_a_secret_from_the_seed() -> None:
+    def numbers(seed: int) -> int:
+        world, host = World(seed), Host("10.0.0.1/24")
+        left, right = pair(1280)
+        world.attach(host, left)
+        host.connect("10.0.0.2", 7, world.now)
+        world.run(until=SECOND // 2)
+        assert host.mtu == 1280
+        return int.from_bytes((right.receive(0) or b"")[24:28], "big")  # the SYN's sequence number
+
+    assert numbers(1) == numbers(1) != numbers(2)
+
+
 def test_a_host_that_crashes_leaves_its_link() -> None:
     world = World()
     left, right = pair()
