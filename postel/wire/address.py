@@ -36,11 +36,12 @@ def octets_of(address: Address, name: str = "address") -> bytes:
 
     The one door for addresses. Raises ArgumentError, which calls it ``name``.
     """
-    if isinstance(address, str):
-        return parse(address, name)
-    if not isinstance(address, IPv4Address | IPv6Address):
-        raise ArgumentError(name, address, "an IPv4 or IPv6 address, as text or as an object of ipaddress")
-    return parse(str(address), name)  # which refuses a zone
+    given: object = address  # mypyc would leave out a check of what its type rules out
+    if isinstance(given, str):
+        return parse(given, name)
+    if not isinstance(given, (IPv4Address, IPv6Address)):
+        raise ArgumentError(name, given, "an IPv4 or IPv6 address, as text or as an object of ipaddress")
+    return parse(str(given), name)  # which refuses a zone
 
 
 def to_text(octets: bytes) -> str:
