@@ -127,4 +127,5 @@ def test_the_scenarios_lead_to_every_hook() -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_scenario_is_the_same_each_time(name: str) -> None:
-    assert SCENARIOS[name](None) == SCENARIOS[name](None)
+    first, again = SCENARIOS[name](None), SCENARIOS[name](None)  # memory may differ by a table that has grown
+    assert first.differences(again) == again.differences(first) == []
