@@ -114,6 +114,9 @@ class Faults(Chances, Travel, Way):
         Chances.__init__(self, random, loss, duplicate, corrupt)
         Travel.__init__(self, random, 0, 0, reorder, hold)
         self.lost: int = 0
+        self.duplicated: int = 0
+        self.corrupted: int = 0
+        self.reordered: int = 0
 
     def carry(self, packet: bytes, now: int) -> list[tuple[int, bytes]]:
         copies = self.copies()
@@ -122,7 +125,11 @@ class Faults(Chances, Travel, Way):
             return []
         if self.is_corrupt():
             packet = self.turned(packet)
-        return [(self.arrival(now), packet)] * copies
+            self.corrupted += 1
+        due = self.arrival(now)
+        self.reordered += due > now
+        self.duplicated += copies > 1
+        return [(due, packet)] * copies
 
 
 class Faulty(Held):

@@ -7,7 +7,6 @@
 
 import asyncio
 import ctypes
-import fcntl
 import inspect
 import itertools
 import os
@@ -26,8 +25,7 @@ import pytest
 from postel import aio
 from postel.aio import Network
 from postel.host.host import Host
-from postel.links import Link, Observed, Offloading, PacketObserver, attach_tun
-from postel.wire.parcel import Parcel, finished
+from postel.links import Faulty, Link, Observed, PacketObserver, attach_tun
 
 CLONE_NEWNET = 0x40000000
 DEVICE = "postel0"
@@ -150,85 +148,6 @@ class Namespace:
         system("ip", "netns", "del", self.name)
 
 
-class Rough(Link):
-    """A link that loses and reorders in both directions, from a seed."""
-
-    def __init__(self, inner: Link, *, seed: int, loss: float = 0.0, reorder: float = 0.0) -> None:
-        self.inner = inner
-        self.mtu = inner.mtu
-        self.lost = 0
-        self.reordered = 0
-        self._random = random.Random(seed)
-        self._loss = loss
-        self._reorder = reorder
-        self._held_back: list[bytes] = []  # of what arrives: let through after the next, or when nothing else waits
-        self._held_out: list[bytes] = []
-
-    def fileno(self) -> int | None:
-        return self.inner.fileno()
-
-    def close(self) -> None:
-        self.inner.close()
-
-    def receive(self, now: int) -> bytes | None:
-        while self._held_out:
-            self.inner.send(self._held_out.pop(), b"", now)
-        while packet := self.inner.receive(now):
-            if self._is_lost():
-                continue
-            if self._is_held(self._held_back):
-                self._held_back.append(packet)
-                continue
-            return packet
-        return self._held_back.pop() if self._held_back else None
-
-    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
-        if self._is_lost():
-            return True
-        if self._is_held(self._held_out):
-            self._held_out.append(packet)
-            return True
-        sent = self.inner.send(packet, next_hop, now)
-        if self._held_out and self._random.random() < 0.3:
-            self.inner.send(self._held_out.pop(), next_hop, now)
-        return sent
-
-    def _is_lost(self) -> bool:
-        lost = self._random.random() < self._loss
-        self.lost += lost
-        return lost
-
-    def _is_held(self, held: list[bytes]) -> bool:
-        holds = not held and self._random.random() < self._reorder
-        self.reordered += holds
-        return holds
-
-
-class RoughOffloading(Rough, Offloading):
-    """The same for whole parcels: each is cut before chance has its way with the packets."""
-
-    largest = 65535
-
-    def receive_parcel(self, now: int) -> Parcel | None:
-        packet = self.receive(now)
-        return Parcel(packet) if packet else None
-
-    def send_parcel(self, parcel: Parcel, next_hop: bytes, now: int) -> bool:
-        self.check(parcel)
-        sent = [self.send(packet, next_hop, now) for packet in finished(parcel)]  # all of them, whatever becomes of the first
-        return all(sent)
-
-
-@pytest.fixture(autouse=True)
-def turn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests run side by side, in worker processes; one that is marked ``alone`` waits for the others, and they for it."""
-    is_worker = "PYTEST_XDIST_WORKER" in os.environ
-    base = tmp_path_factory.getbasetemp()
-    with (base.parent if is_worker else base).joinpath("turn").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX if request.node.get_closest_marker("alone") else fcntl.LOCK_SH)
-        yield
-
-
 @pytest.fixture
 def offload() -> bool:
     """Whether the TUN has virtio headers; a test module may have it both ways."""
@@ -257,13 +176,16 @@ def needs() -> Callable[[str], None]:
 
 @pytest.fixture
 def attached(namespace: Namespace, offload: bool) -> Any:
-    """``async with attached() as net``: Postel on the namespace's TUN; ``rough`` wraps the link in `Rough` with those options."""
+    """``async with attached() as net``: Postel on the namespace's TUN; ``rough`` puts a `Faulty` link around it, with those
+    options and a ``seed``."""
 
     @asynccontextmanager
     async def attach(observer: Any = None, rough: dict[str, Any] | None = None) -> AsyncIterator[Network]:
         host = Host(f"{POSTEL[4]}/24", f"{POSTEL[6]}/64", secret=b"a test's", observer=observer)
-        wrapped = RoughOffloading if offload else Rough
-        link = wrapped(namespace.tun, **rough) if rough else namespace.tun
+        link: Link = namespace.tun
+        if rough:
+            options = {name: value for name, value in rough.items() if name != "seed"}
+            link = Faulty(link, random.Random(rough["seed"]), hold=2000, **options)
         if isinstance(observer, PacketObserver):
             link = Observed(link, observer)
         async with aio.attach(host, link) as net:

@@ -17,18 +17,19 @@ from typing import Any, Self
 
 import pytest
 
+from postel.links import Faulty
 from postel.view.capture import Connection, Reader, Table
 from postel.view.capture.connection import Closing
 from postel.wire import ip
 from postel.wire.address import parse
 from postel.wire.segment import ACK, FIN, PROTOCOL, SYN, Segment, encode_for
 from postel.wire.segment import parse as parse_segment
-from tests.kernel.conftest import Namespace, Rough
+from tests.kernel.conftest import Namespace
 
 LOCAL = {4: "127.0.0.1", 6: "::1"}
 FAR = "10.7.0.2"
 NEAR = "10.7.0.1"
-OCTETS = random.Random(3).randbytes(300_000)
+OCTETS = random.random.Random(3).randbytes(300_000)
 PATIENCE = 20.0
 # Each packet takes as much of the capture's buffer as the largest may, by default a quarter of a megabyte: that is few in a burst.
 ROOM = ("-s", "65600", "-B", "65536")
@@ -233,7 +234,7 @@ def test_still_open(namespace: Any, captured: Any, family: int) -> None:
 @contextmanager
 def relayed(near: Any, far: Any) -> Iterator[None]:
     """A bad road between two namespaces: not every kernel has `netem`. What is lost on it was captured before."""
-    ends = [Rough(near.tun, seed=1, loss=0.04), Rough(far.tun, seed=2, loss=0.04)]
+    ends = [Faulty(near.tun, random.Random(1), loss=0.04), Faulty(far.tun, random.Random(2), loss=0.04)]
     stop = threading.Event()
 
     def carry() -> None:

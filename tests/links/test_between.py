@@ -107,6 +107,8 @@ def test_faults_are_those_of_the_seed_and_counted() -> None:
         for number in range(500):
             assert link.send(number.to_bytes(4, "big"), b"", number)
         link.handle_timeout(SECOND)
+        faults = link.outgoing
+        assert all(20 < count < 90 for count in (faults.lost, faults.duplicated, faults.corrupted, faults.reordered))
         return packets_of(right, SECOND), link.statistics()
 
     received, statistics = fates(1)
