@@ -107,7 +107,7 @@ DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
     (host, "memory_limit", [-5, True, *NOT_NUMBERS]),
     (host, "orphan_limit", [-1, True, *NOT_NUMBERS]),
     (host, "mtu", [0, 67, 65536, True, "1", 1.5, math.nan, [], b"1"]),
-    (host, "config", [None, "fast", Config]),
+    (host, "config", [0, "fast", Config]),
     (host, "observer", ["a trace", Observer, PacketObserver()]),
     (lambda **options: World(1, **options), "observer", ["a trace", Trace, PacketObserver()]),
     (lambda **options: Observed(pair()[0], **options), "observer", [None, Observer()]),

@@ -51,7 +51,7 @@ class Host(Settings):
     host, and 1500 until then.
 
     ``gateway`` is the default router's address, or a tuple with one of each family (`Routes.add` of ``routes`` for others).
-    ``any_address`` accepts packets to every unicast address, as a tunnel's end or a test wants it. ``memory_limit`` is what all
+    ``config`` is what connections choose that are given none of their own, None for `DEFAULT`. ``any_address`` accepts packets to every unicast address, as a tunnel's end or a test wants it. ``memory_limit`` is what all
     connections may buffer together, in octets. ``orphan_limit`` is how many released connections may go on at once: one more ends the
     oldest. ``verify_checksums=False`` trusts the link with the segments' checksums.
     """
@@ -61,7 +61,7 @@ class Host(Settings):
         *addresses: str,
         secret: bytes | None = None,
         mtu: int | None = None,
-        config: Config = DEFAULT,
+        config: Config | None = None,
         observer: Observer | None = None,
         any_address: bool = False,
         gateway: Address | tuple[Address, ...] = (),
@@ -73,7 +73,7 @@ class Host(Settings):
             addresses,
             secret=secret,
             mtu=mtu,
-            config=config,
+            config=DEFAULT if config is None else config,
             observer=observer,
             any_address=any_address,
             gateway=gateway,
@@ -91,7 +91,7 @@ class Host(Settings):
         self._draining: Connection | None = None
         self._drained = 0  # segments that it sent so far
         self._addressed: Connection | None = None  # whose packets the envelope is for
-        self._config = config  # and what it chose when that was made
+        self._config = self.config  # and what it chose when that was made
         self._envelope: ip.Envelope | None = None
         self._looped_at = NEVER  # since when packets to ourselves wait
         self._packets_arrived = 0

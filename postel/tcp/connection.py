@@ -44,7 +44,7 @@ class Connection:
         self,
         local: Endpoint,
         remote: Endpoint,
-        config: Config = DEFAULT,
+        config: Config | None = None,
         *,
         iss: int = 0,
         mtu: int = 1500,
@@ -54,6 +54,7 @@ class Connection:
         agenda: "deque[Connection] | None" = None,
         authentication: Authentication | None = None,
     ) -> None:
+        config = DEFAULT if config is None else config
         if authentication is not None:
             config = authentication.adapted(config)
         self._tcb = Tcb(local, remote, config, iss, mtu, timestamp_offset, observer, memory)

@@ -1,0 +1,134 @@
+"""What is public, name by name with its signature, is in api.txt. The file is read like code: a change in it is a change of the interface.
+
+``SNAPSHOT=write`` in the environment writes it anew.
+"""
+
+import dataclasses
+import enum
+import importlib
+import inspect
+import os
+import re
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import postel
+
+SNAPSHOT = Path(__file__).with_name("api.txt")
+ROOT = Path(__file__).parents[1]
+MODULES = (
+    *("postel", "postel.aio", "postel.congestion", "postel.errors", "postel.links", "postel.sim", "postel.testing", "postel.times"),
+    *("postel.view", "postel.view.capture", "postel.view.chart", "postel.view.ladder", "postel.view.notebook", "postel.view.pcapng"),
+    "postel.view.status",
+)
+OF_AN_EXTRA = ("postel.testing.machine",)  # needs Hypothesis
+TOOLS = ("postel.drill", "postel.lab")  # commands of which the how-to shows that they can be called
+SOURCE = not inspect.getfile(postel.Connection.send).endswith(".so") if inspect.isfunction(postel.Connection.send) else False
+LONGEST_DEFAULT = 40
+
+
+def names_of(module: types.ModuleType) -> list[str]:
+    """Its ``__all__``; where there is none, all that it defines itself."""
+    listed = getattr(module, "__all__", None)
+    if listed is not None:
+        return sorted(listed)
+    own = [name for name, value in vars(module).items() if getattr(value, "__module__", module.__name__) == module.__name__]
+    return sorted(name for name in own if not name.startswith("_") and not isinstance(getattr(module, name), types.ModuleType))
+
+
+def signature(thing: Any) -> str:
+    try:
+        found = inspect.signature(thing)
+    except (TypeError, ValueError):
+        return "(...)"
+    return re.sub(r" at 0x[0-9a-f]+", "", str(found)).replace("typing.", "").replace("collections.abc.", "")
+
+
+def described(name: str, thing: Any) -> Iterator[str]:
+    if isinstance(thing, types.ModuleType):
+        yield f"{name}: module"
+    elif isinstance(thing, type):
+        yield from described_class(name, thing)
+    elif callable(thing):
+        yield f"{name}{signature(thing)}"
+    elif isinstance(thing, (int, str)):
+        yield f"{name} = {thing!r}" if name != "__version__" else name
+    else:
+        yield f"{name}: {type(thing).__name__}"
+
+
+def described_class(name: str, kind: type) -> Iterator[str]:
+    bases = ", ".join(base.__name__ for base in kind.__bases__ if base is not object)
+    if issubclass(kind, enum.Enum):
+        yield f"class {name}({bases}): {', '.join(kind.__members__)}"
+        return
+    yield f"class {name}({bases})" + ("" if issubclass(kind, BaseException) else signature(kind))
+    if issubclass(kind, BaseException):
+        return
+    fields = [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+    for member in sorted({found for parent in kind.__mro__ if parent.__module__.startswith("postel") for found in vars(parent)}):
+        value = inspect.getattr_static(kind, member)
+        if member.startswith("_") or member in fields:
+            continue
+        if isinstance(value, (staticmethod, classmethod)):
+            yield f"    {member}{signature(getattr(kind, member))}"
+        elif callable(value):
+            yield f"    {member}{signature(value)}"
+        else:
+            yield f"    {member}"
+
+
+def surface() -> str:
+    lines: list[str] = []
+    for name in MODULES:
+        module = importlib.import_module(name)
+        lines += [f"== {name} ==", *[line for found in names_of(module) for line in described(found, getattr(module, found))], ""]
+    return "\n".join(lines)
+
+
+@pytest.mark.skipif(not SOURCE, reason="annotations are in the source; what is compiled has names and defaults: test_descriptions.py")
+def test_the_public_interface_is_as_reviewed() -> None:
+    found = surface()
+    if os.environ.get("SNAPSHOT") == "write":
+        SNAPSHOT.write_text(found, encoding="utf-8")
+    assert found == SNAPSHOT.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_public_name_says_what_it_is(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__
+    things = {found: getattr(module, found) for found in names_of(module)}
+    explained = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
+    assert [found for found, thing in things.items() if isinstance(thing, explained) and not thing.__doc__] == []
+
+
+def test_the_package_lists_its_public_modules() -> None:
+    listed = set(re.findall(r"`(postel[.\w]*)`", postel.__doc__ or ""))
+    assert {*MODULES, *OF_AN_EXTRA} <= listed
+
+
+PAGES = sorted([ROOT / "README.md", ROOT / "README.zh.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.py")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_imports_public_names_alone(page: Path) -> None:
+    allowed = {*MODULES, *OF_AN_EXTRA, *TOOLS}
+    text = page.read_text(encoding="utf-8")
+    for module, names in re.findall(r"^(?:>>> |\.\.\. | {4})?from (postel[.\w]*) import \(?([^\n#)]+)", text, re.MULTILINE):
+        assert module in allowed, f"{page.name} imports from {module}"
+        public = getattr(importlib.import_module(module), "__all__", None)
+        wanted = {name.split(" as ")[0].strip() for name in names.split(",") if name.strip()}
+        foreign = {name for name in wanted if public is not None and name not in public and f"{module}.{name}" not in allowed}
+        assert foreign == set(), f"{page.name} imports {foreign} from {module}"
+    assert not re.search(r"\.tcb\b", text), f"{page.name} shows the inside of a connection"
+
+
+def test_the_readme_needs_two_lines_of_imports_for_each_program() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for program in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        assert len(re.findall(r"^(?:from|import) postel", program, re.MULTILINE)) <= 2, program
