@@ -29,7 +29,7 @@ from tests.kernel.conftest import Namespace
 LOCAL = {4: "127.0.0.1", 6: "::1"}
 FAR = "10.7.0.2"
 NEAR = "10.7.0.1"
-OCTETS = random.random.Random(3).randbytes(300_000)
+OCTETS = random.Random(3).randbytes(300_000)
 PATIENCE = 20.0
 # Each packet takes as much of the capture's buffer as the largest may, by default a quarter of a megabyte: that is few in a burst.
 ROOM = ("-s", "65600", "-B", "65536")
