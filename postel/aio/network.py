@@ -27,6 +27,7 @@ from postel.links.junction import require_free
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
+from postel.times import SECOND
 
 LINGER = 2.0  # seconds
 _SECRET = 16  # octets that are drawn for a host without a secret
@@ -67,7 +68,10 @@ class Network:
     async def __aenter__(self) -> Self:
         if self._running is not None or self._error is not None:
             raise CallError("a network is entered once")
-        self._running = Pump(asyncio.get_running_loop(), self.host, self.link, self._broke, self._is_down)
+        loop = asyncio.get_running_loop()
+        require_free(self.host, self.link)
+        self.host.join(self.link.mtu, b"", int(loop.time() * SECOND))  # it may have been on another link since `attach`
+        self._running = Pump(loop, self.host, self.link, self._broke, self._is_down)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:

@@ -58,10 +58,17 @@ class Pump:
         self._armed_for = NEVER
         self._turned: asyncio.Future[None] | None = None
         self._false_alarms = 0
-        if self._descriptor >= 0:
-            loop.add_reader(self._descriptor, self._link_is_readable)
-        else:
+        self._watch()
+
+    def _watch(self) -> None:
+        if self._descriptor < 0:
             self._link_is_ready()  # a packet may wait already
+            return
+        try:
+            self.loop.add_reader(self._descriptor, self._link_is_readable)
+        except BaseException:  # a descriptor that can't be waited for: the host and the link stay free
+            self._junction.release()
+            raise
 
     def now(self) -> int:
         """Microseconds of the loop's clock; never less than before. Raises CallError in another thread: see `require_thread`."""

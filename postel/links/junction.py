@@ -10,6 +10,7 @@ from postel.links.contract import Link, Offloading, failure
 from postel.wire.ip import LARGEST
 from postel.wire.parcel import Parcel
 
+_ATTRIBUTES: Final = ("mtu", "largest", "needs_next_hop", "has_room", "ready")
 _METHODS: Final = ("fileno", "receive", "send", "next_timeout", "handle_timeout", "attached", "statistics", "close")
 
 
@@ -135,8 +136,9 @@ class Junction:
 def require_free(host: Host, link: Link) -> None:
     """Raise ArgumentError where the host or the link can't be joined, or is joined already."""
     missing = [name for name in _METHODS if not callable(getattr(link, name, None))]
+    missing += [name for name in _ATTRIBUTES if not hasattr(link, name)]
     if missing:
-        raise ArgumentError("link", link, f"a Link, or an object with its methods ({missing[0]} is missing)")
+        raise ArgumentError("link", link, f"a Link, or an object with its methods and attributes ({missing[0]} is missing)")
     if host.is_attached:
         raise ArgumentError("host", host, "a host that is on no other link: one link at a time")
     if link.ready is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -249,6 +250,38 @@ def test_a_host_of_a_world_has_one_network_at_a_time() -> None:
             assert await asked(net, b"again") == b"AGAIN"
 
     run(main(), world)
+
+
+def test_a_host_that_follows_its_link_has_the_mtu_of_the_one_that_is_entered() -> None:
+    async def main() -> None:
+        one, far = Host("10.0.0.1/24"), Host("10.0.0.2/24")
+        (small, other), (large, _) = pair(600), pair(1500)
+        first, second = aio.attach(one, small), aio.attach(one, large)
+        async with first as near, aio.attach(far, other) as there:
+            assert one.mtu == 600
+            await there.start_server(shout, port=7)
+            assert await asked(near, b"a" * 50_000) == b"A" * 50_000
+        async with second:
+            assert one.mtu == 1500
+
+    in_virtual_time(main)
+
+
+def test_a_descriptor_that_cannot_be_waited_for_leaves_host_and_link_free(tmp_path: Path) -> None:
+    class File(Plain):
+        def fileno(self) -> int:
+            return self.file.fileno()
+
+    async def main() -> None:
+        left, one = File(), host()
+        left.file = (tmp_path / "file").open("wb")  # type: ignore[attr-defined]
+        with left.file, pytest.raises(OSError):  # type: ignore[attr-defined]
+            async with aio.attach(one, left):
+                raise AssertionError("entered")
+        async with aio.attach(one, pair()[0]):
+            assert left.ready is None
+
+    asyncio.run(main())
 
 
 def test_an_object_that_lacks_a_method_is_told_which() -> None:
