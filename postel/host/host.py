@@ -51,9 +51,10 @@ class Host(Settings):
     host, and 1500 until then.
 
     ``gateway`` is the default router's address, or a tuple with one of each family (`Routes.add` of ``routes`` for others).
-    ``config`` is what connections choose that are given none of their own, None for `DEFAULT`. ``any_address`` accepts packets to every unicast address, as a tunnel's end or a test wants it. ``memory_limit`` is what all
-    connections may buffer together, in octets. ``orphan_limit`` is how many released connections may go on at once: one more ends the
-    oldest. ``verify_checksums=False`` trusts the link with the segments' checksums.
+    ``config`` is what connections choose that are given none of their own, None for `DEFAULT`. ``any_address`` accepts packets to every
+    unicast address, as a tunnel's end or a test wants it. ``memory_limit`` is what all connections may buffer together, in octets.
+    ``orphan_limit`` is how many released connections may go on at once: one more ends the oldest. ``verify_checksums=False`` trusts the
+    link with the segments' checksums.
     """
 
     def __init__(
