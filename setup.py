@@ -4,7 +4,10 @@
 install are always plain. ``POSTEL_OPTIMISE`` is the C compiler's level, 3 unless told otherwise.
 """
 
+import ast
+import copy
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -26,7 +29,128 @@ def modules() -> list[str]:
 def extensions() -> list[Extension]:
     from mypyc.build import mypycify  # noqa: PLC0415 - absent where nothing is to be compiled
 
-    return list(mypycify(["--strict", *modules()], opt_level=os.environ.get("POSTEL_OPTIMISE", "3")))
+    made = list(mypycify(["--strict", *modules()], opt_level=os.environ.get("POSTEL_OPTIMISE", "3")))
+    describe({source for extension in made for source in extension.sources})
+    return made
+
+
+# mypyc leaves docstrings out, and signatures with a default that has a name. They are written into its C, where they cost nothing.
+
+
+def names_in(path: Path) -> dict[str, ast.expr | tuple[Path, str]]:
+    """What the names of a module stand for: an expression, or a name in another file, "" for that file itself."""
+    found: dict[str, ast.expr | tuple[Path, str]] = {}
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.AnnAssign | ast.Assign) and node.value is not None:
+            target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+            found[ast.unparse(target)] = node.value
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("postel"):
+            folder = Path(*str(node.module).split("."))
+            for alias in node.names:
+                inner = folder / f"{alias.name}.py"
+                file = folder.with_suffix(".py") if folder.with_suffix(".py").exists() else folder / "__init__.py"
+                found[alias.asname or alias.name] = (inner, "") if inner.exists() else (file, alias.name)
+    return found
+
+
+class Resolved(ast.NodeTransformer):
+    """Defaults as literals: CPython evaluates no name in the signature of what is compiled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        meaning = names_in(self.path).get(node.id)
+        if isinstance(meaning, tuple):
+            return Resolved(meaning[0]).visit(ast.Name(meaning[1])) if meaning[1] else node
+        return node if meaning is None else self.visit(meaning)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        meaning = names_in(self.path).get(ast.unparse(node.value))
+        return Resolved(meaning[0]).visit(ast.Name(node.attr)) if isinstance(meaning, tuple) else node
+
+
+def default(path: Path, node: ast.expr) -> ast.expr:
+    text = ast.unparse(Resolved(path).visit(node))
+    try:
+        return ast.Constant(eval(text, {"__builtins__": {}}))  # noqa: S307 - an expression of the source that is being built
+    except (NameError, TypeError, AttributeError):
+        return node
+
+
+def signature(path: Path, name: str, function: ast.FunctionDef | None, *, of: str) -> str:
+    """As CPython reads it: ``connect($self, address, port, now, *, data=b'')`` ``of`` a "method"; of a "class" and a "function" alike."""
+    if function is None:
+        return f"{name}()"
+    arguments = copy.deepcopy(function.args)
+    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg):
+        if argument is not None:
+            argument.annotation = None
+    arguments.defaults = [default(path, node) for node in arguments.defaults]
+    arguments.kw_defaults = [None if node is None else default(path, node) for node in arguments.kw_defaults]
+    kinds = {ast.unparse(decorator) for decorator in function.decorator_list}
+    if of == "class":
+        del arguments.args[0]
+    elif of == "method" and "staticmethod" not in kinds:
+        arguments.args[0].arg = f"${arguments.args[0].arg}"
+    return f"{name}({ast.unparse(arguments)})"
+
+
+def literal(text: str) -> str:
+    """A string of C with these octets."""
+    safe = set(range(32, 127)) - set(b'"\\?')
+    return '"' + "".join([chr(octet) if octet in safe else f"\\{octet:03o}" for octet in text.encode()]) + '"'
+
+
+def descriptions() -> tuple[dict[str, str], dict[tuple[str, str], str]]:
+    """C literals for classes, and for their methods and properties, by name: no two classes of the core have one name.
+
+    Functions stand under their module, as mypyc calls it; NULL where two are called the same.
+    """
+    classes: dict[str, str] = {}
+    members: dict[tuple[str, str], str] = {}
+    for path in map(Path, modules()):
+        module = path.parent.name if path.name == "__init__.py" else path.stem
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.FunctionDef):
+                key, head = (f"{module}module", node.name), signature(path, node.name, node, of="function")
+                members[key] = literal(f"{head}\n--\n\n{ast.get_docstring(node) or ''}") if key not in members else "NULL"
+            if not isinstance(node, ast.ClassDef):
+                continue
+            functions = {found.name: found for found in node.body if isinstance(found, ast.FunctionDef)}
+            head = signature(path, node.name, functions.get("__init__"), of="class")
+            classes[node.name] = literal(f"{head}\n--\n\n{ast.get_docstring(node) or ''}")
+            for name, function in functions.items():
+                text = ast.get_docstring(function) or ""
+                if "property" not in map(ast.unparse, function.decorator_list):
+                    text = f"{signature(path, name, function, of='method')}\n--\n\n{text}"
+                members[node.name, name] = literal(text)
+    return classes, members
+
+
+def describe(sources: set[str]) -> None:
+    """Write docstrings and signatures into the tables of the C files."""
+    classes, members = descriptions()
+    for source in sources:
+        lines = Path(source).read_text("utf-8").split("\n")
+        owner = name = kind = ""
+        for number, line in enumerate(lines):
+            text = line.strip()
+            if table := re.fullmatch(r"static Py(Method|GetSet)Def (?:\w+?___)*(\w+)_(?:methods|getseters)\[\] = {", text):
+                kind, owner = table[1], table[2]
+            elif entry := re.match(r'{"(\w+)",', text):
+                name = entry[1]
+                if "PyDoc_STR(" in text and (owner, name) in members:
+                    lines[number] = f"{text.partition('PyDoc_STR(')[0]}PyDoc_STR({members[owner, name]})}},"
+            elif found := re.fullmatch(r'\.tp_name = "(\w+)",', text):
+                owner, kind = found[1], ""
+            elif text.startswith(".tp_doc = PyDoc_STR(") and owner in classes:
+                lines[number] = f".tp_doc = PyDoc_STR({classes[owner]}),"
+            elif kind == "Method" and "PyDoc_STR(" in text and (owner, name) in members:
+                lines[number] = f"{text.partition('PyDoc_STR(')[0]}PyDoc_STR({members[owner, name]})}},"
+            elif kind == "GetSet" and text in ("NULL, NULL, NULL},", "NULL, NULL},") and (owner, name) in members:
+                lines[number] = f"{'NULL, ' if text.count('NULL') == 3 else ''}PyDoc_STR({members[owner, name]}), NULL}},"
+        Path(source).write_text("\n".join(lines), "utf-8")
 
 
 def require_compiler() -> None:

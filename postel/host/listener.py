@@ -177,7 +177,7 @@ class HalfOpen:
         self.key: bytes = key
         self.child: Connection = child
         self.listener: Listener = listener
-        self.predecessor = predecessor
+        self.predecessor: timewait.TimeWaitRecord | None = predecessor
         self.syn: Segment | None = syn
         self.arrived: int = arrived
 

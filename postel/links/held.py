@@ -34,6 +34,9 @@ class Held(Around):
     """Base class: a link that lets each packet go on when its `Way` says so. It takes packets alone, which an `Offloading` inner link is
     given and gives whole."""
 
+    has_room: bool  # of the base class: type checkers want a declaration in each class that writes it
+    lost: int
+
     def __init__(self, link: Link, outgoing: Way, incoming: Way) -> None:
         super().__init__(link)
         self.largest = 0

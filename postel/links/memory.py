@@ -39,6 +39,8 @@ class MemoryLink(Link):
     The descriptor is made when it is first asked for. Without one, the link calls `notify` when a packet arrives.
     """
 
+    lost: int  # of the base class: type checkers want a declaration in each class that writes it
+
     peer: "MemoryLink"
 
     def __init__(self, mtu: int, queue: int, make_bell: Callable[[], "EventBell | SocketBell"]) -> None:

@@ -24,6 +24,8 @@ class PushedLink(Link):
     `packets_arrive`, `end` and the others but ``send`` may be called by any thread.
     """
 
+    lost: int  # of the base class: type checkers want a declaration in each class that writes it
+
     def __init__(
         self,
         send: Callable[[bytes], object],

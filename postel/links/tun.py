@@ -43,6 +43,8 @@ class Tun(Link):
     other that carries one packet a read. ``mtu`` must be the device's.
     """
 
+    lost: int  # of the base class: type checkers want a declaration in each class that writes it
+
     def __init__(self, name: str, *, mtu: int = 1500, fd: int | None = None) -> None:
         self.mtu: int = checked_mtu(mtu)
         self.name = name

@@ -5,6 +5,7 @@ from typing import BinaryIO, Final
 from postel.links import pcapng as blocks
 from postel.tcp.state import CLOSED, TIME_WAIT
 from postel.view import pcapng
+from postel.view.flow import Flow
 from postel.view.trace import Trace
 
 UNLIMITED: Final = 0
@@ -20,6 +21,8 @@ class Recorder(Trace):
     Of more than ``most_flows`` connections, those that have ended are forgotten.
     ``epoch`` is the time of day, in microseconds since 1970, at which the host's clock stood at 0.
     """
+
+    flows: list[Flow]  # of the base class: type checkers want a declaration in each class that writes it
 
     def __init__(
         self,

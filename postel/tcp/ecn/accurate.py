@@ -36,8 +36,14 @@ _ROUNDS: Final = 4  # in which each packet came marked: that is no congestion
 class Accurate(Ecn):
     def __init__(self, iss: int) -> None:
         super().__init__(iss)
-        self.r_cep, self.r_ceb, self.r_e0b, self.r_e1b = 5, 0, 1, 1  # RFC9768-3.2
-        self.s_cep, self.s_ceb, self.s_e0b, self.s_e1b = 5, 0, 1, 1
+        self.r_cep: int = 5  # RFC9768-3.2, as the next seven
+        self.r_ceb: int = 0
+        self.r_e0b: int = 1
+        self.r_e1b: int = 1
+        self.s_cep: int = 5
+        self.s_ceb: int = 0
+        self.s_e0b: int = 1
+        self.s_e1b: int = 1
         self.is_deaf: bool = False  # what the peer tells of marks counts for nothing
         self.ignores_options: bool = False
         self.mark_of_syn: int = NOT_ECT  # of the latest SYN or SYN,ACK that arrived

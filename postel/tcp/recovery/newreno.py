@@ -4,7 +4,7 @@ from typing import Final
 
 from postel.tcp import seq
 from postel.tcp.congestion import Congestion
-from postel.tcp.recovery import BACK, NO_LIMIT, NOTHING, ON, Recovery
+from postel.tcp.recovery import BACK, NO_LIMIT, NOTHING, ON, MtuProbe, Recovery
 from postel.tcp.recovery.frto import GOES_ON, SPURIOUS
 from postel.tcp.recovery.segment_clock import SegmentClock
 from postel.tcp.rtt import Rtt
@@ -33,6 +33,15 @@ class NewReno(Recovery):
         "_recover",
         "_una",
     )
+
+    flight: int  # of the base class: type checkers want a declaration in each class that writes it
+    inflation: int
+    is_active: bool
+    is_excused: bool
+    is_wary: bool
+    keeps_timer: bool
+    mtu_probe: MtuProbe | None
+    turn: int
 
     def __init__(self, una: int, congestion: Congestion, rtt: Rtt) -> None:
         super().__init__(congestion, rtt)

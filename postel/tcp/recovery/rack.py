@@ -8,7 +8,7 @@ from typing import Final
 
 from postel.tcp import seq
 from postel.tcp.congestion import Congestion
-from postel.tcp.recovery import BACK, NO_LIMIT, NOTHING, ON, Figures, Recovery
+from postel.tcp.recovery import BACK, NO_LIMIT, NOTHING, ON, Figures, MtuProbe, Recovery
 from postel.tcp.recovery.frto import GENUINE, GOES_ON, SPURIOUS
 from postel.tcp.recovery.rates import Rates
 from postel.tcp.recovery.reduction import Reduction
@@ -51,6 +51,14 @@ class Rack(Recovery):
         "_wary_until",
         "board",
     )
+
+    flight: int  # of the base class: type checkers want a declaration in each class that writes it
+    is_active: bool
+    is_excused: bool
+    is_wary: bool
+    mtu_probe: MtuProbe | None
+    reorder_at: int
+    turn: int
 
     def __init__(self, una: int, congestion: Congestion, rtt: Rtt) -> None:
         super().__init__(congestion, rtt)
