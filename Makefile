@@ -49,6 +49,9 @@ check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict postel
 	$(BIN)/lint-imports --no-cache
+	@mkdir -p build
+	PYTHONPATH=. $(BIN)/basedpyright --pythonpath $(BIN)/python --verifytypes postel --ignoreexternal > build/types.txt || \
+		{ grep -B 1 'error:' build/types.txt; tail -3 build/types.txt; false; }
 
 # The unit tests of the core, as plain Python: they cover its branches by themselves.
 unit: .venv/dev

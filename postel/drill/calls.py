@@ -43,7 +43,7 @@ class SystemCalls(ABC, Generic[D]):
         self.remote = remote
         self.descriptors: dict[int, D] = {}
         self.pollers: dict[int, Poller] = {}
-        self.names = {"O_NONBLOCK": nonblocking}
+        self.names: dict[str, int] = {"O_NONBLOCK": nonblocking}
         self._calls: Final[dict[str, Callable[[Attempt], int]]] = {
             "socket": self._socket, "bind": self._bind, "listen": self._listen, "accept": self._accept, "accept4": self._accept,
             "connect": self._connect, "send": self._send, "write": self._send, "sendto": self._send, "recv": self._receive,

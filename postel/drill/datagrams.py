@@ -18,6 +18,8 @@ from postel.wire.address import Endpoint
 class DatagramDescriptor(Descriptor):
     """``socket`` is there once it is bound, connected or used."""
 
+    port: int  # of the base class: type checkers want a declaration in each class that writes it
+
     def __init__(self, config: Config, network: Network) -> None:
         super().__init__(config, kind=SOCK_DGRAM)
         self.socket: DatagramSocket | None = None

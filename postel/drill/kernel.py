@@ -246,8 +246,8 @@ class Kernel:
     ) -> None:
         self._inside = inside
         self._link = inside.call(lambda: opened(ends))
-        self.network = Tunnel(self._link, inside, ends, observer)
-        self.sockets = KernelSockets(self.network, ends.local, ends.remote, profile.nonblocking)
+        self.network: Tunnel = Tunnel(self._link, inside, ends, observer)
+        self.sockets: KernelSockets = KernelSockets(self.network, ends.local, ends.remote, profile.nonblocking)
         self._skipped = skipped
         self.network.begin()
 

@@ -28,12 +28,12 @@ class Arrived:
     def __init__(self, octets: bytes, sent_at: int) -> None:
         self.octets = octets
         self.sent_at = sent_at
-        self.packet = ip.parse(octets)
-        self.is_tcp = self.packet.protocol == segment.PROTOCOL
-        self.segment = segment.parse(octets, self.packet.start, self.packet.end) if self.is_tcp else Segment(0, 0, 0, 0, 0, 0)
-        self.datagram = udp.parse(self.packet) if self.packet.protocol == udp.PROTOCOL else udp.Datagram(0, 0, b"")
+        self.packet: ip.Packet = ip.parse(octets)
+        self.is_tcp: bool = self.packet.protocol == segment.PROTOCOL
+        self.segment: Segment = segment.parse(octets, self.packet.start, self.packet.end) if self.is_tcp else Segment(0, 0, 0, 0, 0, 0)
+        self.datagram: udp.Datagram = udp.parse(self.packet) if self.packet.protocol == udp.PROTOCOL else udp.Datagram(0, 0, b"")
         start = self.packet.start
-        self.options = options_of(octets[start + 20 : start + (octets[start + 12] >> 4 << 2)]) if self.is_tcp else ()
+        self.options: tuple[Option, ...] = options_of(octets[start + 20 : start + (octets[start + 12] >> 4 << 2)]) if self.is_tcp else ()
 
 
 def options_of(octets: bytes) -> tuple[Option, ...]:

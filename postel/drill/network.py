@@ -22,14 +22,14 @@ class Network:
     def __init__(
         self, addresses: tuple[str, ...], mtu: int, config: Config, witness: Witness | None, *, fast_open: frozenset[FastOpenSide]
     ) -> None:
-        self.host = Host(*addresses, secret=b"drill", mtu=mtu, config=config, observer=witness, memory_limit=1 << 30)
+        self.host: Host = Host(*addresses, secret=b"drill", mtu=mtu, config=config, observer=witness, memory_limit=1 << 30)
         self._witness = witness
-        self.now = 0
+        self.now: int = 0
         self.sent: deque[Arrived] = deque()
-        self.fast_open = fast_open  # which sides the system allows to sockets that ask
+        self.fast_open: frozenset[FastOpenSide] = fast_open  # which sides the system allows to sockets that ask
         self.listeners: list[Listener] = []
         self.errors: dict[DatagramSocket, TcpError] = {}  # that ICMP told, until a call tells of them
-        self.wakes_at = NEVER  # when a call that waits has waited long enough
+        self.wakes_at: int = NEVER  # when a call that waits has waited long enough
         self.on_step: Callable[[], None] = _nothing  # called whenever something happened
 
     def allow_fast_open(self, side: FastOpenSide, *, allowed: bool) -> None:

@@ -20,8 +20,8 @@ class Virtual:
 
     def __init__(self, ends: Ends, profile: Profile, witness: Witness | None = None) -> None:
         address = f"{to_text(ends.local.address)}/{ends.prefix_length}"
-        self.network = Network((address,), ends.mtu, profile.config, witness, fast_open=profile.fast_open)
-        self.sockets = Sockets(self.network, profile.config, ends, profile.nonblocking)
+        self.network: Network = Network((address,), ends.mtu, profile.config, witness, fast_open=profile.fast_open)
+        self.sockets: Sockets = Sockets(self.network, profile.config, ends, profile.nonblocking)
         self._profile = profile
 
     def command(self, text: str, line: int) -> None:

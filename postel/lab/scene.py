@@ -55,7 +55,10 @@ class End:
         self.machine = machine
         self.connection = connection
         self.received: list[tuple[int, bytes]] = []  # when, and what one `receive` gave
-        self.opened_at = self.ended_at = self.closed_at = self.urgent_at = NEVER
+        self.opened_at: int = NEVER
+        self.ended_at: int = NEVER
+        self.closed_at: int = NEVER
+        self.urgent_at: int = NEVER
         self.error: TcpError | None = None
         self._is_closed = False
         if connection is not None:

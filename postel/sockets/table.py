@@ -100,7 +100,7 @@ def system_number(name: str) -> int:
 
 
 NAMED: Final = {option.name: option for option in OPTIONS}
-NUMBERED: Final = {(system_number(option.level), number): option for option in OPTIONS if (number := system_number(option.name)) >= 0}
+NUMBERED: Final = {(system_number(option.level), _number): option for option in OPTIONS if (_number := system_number(option.name)) >= 0}
 
 
 def named(name: str) -> Option:

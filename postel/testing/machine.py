@@ -20,8 +20,8 @@ from dataclasses import replace
 try:
     from hypothesis import strategies as st
     from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-except ImportError as error:  # pragma: no cover - told in a process of its own
-    raise ImportError("postel.testing.machine needs Hypothesis, of the extra \"test\": pip install 'postel[test]'") from error
+except ImportError as _missing:  # pragma: no cover - told in a process of its own
+    raise ImportError("postel.testing.machine needs Hypothesis, of the extra \"test\": pip install 'postel[test]'") from _missing
 
 from postel.errors import TcpError
 from postel.tcp.config import AUTOMATIC, DEFAULT, Config
@@ -76,7 +76,7 @@ class PairMachine(RuleBasedStateMachine):
 
     def connections(self, config: Config, iss: tuple[int, int]) -> tuple[Connection, Connection]:
         """Make both connections, not opened yet, with these initial sequence numbers."""
-        self.memory = Memory(1 << 24)
+        self.memory: Memory = Memory(1 << 24)
         return (
             Connection(NEAR, FAR, config, iss=iss[0], memory=self.memory),
             Connection(FAR, NEAR, config, iss=iss[1], memory=self.memory),

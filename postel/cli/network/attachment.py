@@ -59,10 +59,10 @@ class Attachment:
         _require_mtu(options.mtu, [*own, *given])
         self.own = own
         self.kernel: list[Interface] = given or [device.other_side(interface) for interface in own]
-        self.tun = options.tun
-        self.mtu = options.mtu
-        self.namespace = options.netns
-        self.offload = options.offload
+        self.tun: str = options.tun
+        self.mtu: int = options.mtu
+        self.namespace: str = options.netns
+        self.offload: bool = options.offload
         self.config: Config = Config(congestion=options.congestion)
         self.secret: bytes = os.urandom(16)
         names = {address.to_text(interface.address): "postel" for interface in own}

@@ -34,6 +34,8 @@ _ROUNDS: Final = 4  # in which each packet came marked: that is no congestion
 
 
 class Accurate(Ecn):
+    may_mark: bool  # of the base class: type checkers want a declaration in each class that writes it
+
     def __init__(self, iss: int) -> None:
         super().__init__(iss)
         self.r_cep: int = 5  # RFC9768-3.2, as the next seven
