@@ -132,3 +132,14 @@ def test_the_readme_needs_two_lines_of_imports_for_each_program() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for program in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         assert len(re.findall(r"^(?:from|import) postel", program, re.MULTILINE)) <= 2, program
+
+
+def test_now_is_the_last_positional_argument() -> None:
+    wrong = []
+    for line in surface().splitlines():
+        if line.startswith("class "):
+            continue  # a record has its fields in an order of its own
+        arguments = line.partition("(")[2].partition("*, ")[0].removesuffix(", ")
+        if re.search(r"\bnow: int\b.*, \w+: ", arguments.partition(") ->")[0]):
+            wrong.append(line.strip())
+    assert wrong == []

@@ -59,7 +59,7 @@ class DatagramTransport(asyncio.DatagramTransport):
         try:
             if remote is not None and remote.port == 0:  # where a datagram came from that wants no answer (RFC 768)
                 raise RemoteUnspecified("no datagram can be sent to port 0")
-            self._socket.send(data, self._pump.now(), remote)
+            self._socket.send(data, self._pump.now(), remote=remote)
         except TcpError as error:
             self._protocol.error_received(error)
         self._pump.wake()

@@ -95,7 +95,7 @@ class DatagramCalls:
             remote = self._calls.endpoint(attempt, 4, self._calls.remote)
             self._calls.on_open(opened.local, remote)
         octets = self._calls.number(attempt, 2)
-        opened.send(bytes(octets), self._network.now, remote)
+        opened.send(bytes(octets), self._network.now, remote=remote)
         return octets
 
     def _receive(self, attempt: Attempt, found: DatagramDescriptor) -> int:

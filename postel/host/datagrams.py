@@ -43,7 +43,7 @@ class DatagramSocket:
         self._queue: deque[tuple[bytes, Endpoint]] = deque()
         self._waiting = 0
 
-    def send(self, data: bytes | bytearray | memoryview, now: int, remote: Endpoint | None = None) -> None:
+    def send(self, data: bytes | bytearray | memoryview, now: int, *, remote: Endpoint | None = None) -> None:
         """Queue one datagram for ``remote``, or for the socket's own. It may get lost; errors come as events.
 
         Raises ArgumentError, MessageTooLong, RemoteUnspecified, InsufficientResources; NetworkUnreachable where no

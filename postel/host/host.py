@@ -200,7 +200,7 @@ class Host(Settings):
 
     # The network
 
-    def packet_arrives(self, octets: bytes, now: int, text: bytes = b"") -> None:
+    def packet_arrives(self, octets: bytes, now: int, *, text: bytes = b"") -> None:
         """A packet from the link, whole, from the IP header on. Whatever it holds, nothing is raised: what can't be used is counted.
 
         ``text`` follows ``octets``, where a link has vouched for them and taken them apart behind TCP's header (`parcel_arrives`).
@@ -245,7 +245,7 @@ class Host(Settings):
         self._verify = self._verifies and not parcel.is_vouched
         self._stride = parcel.stride
         if parcel.is_vouched and len(parcel.head) >= _LEAST_HEAD:
-            self.packet_arrives(parcel.head, now, parcel.text)
+            self.packet_arrives(parcel.head, now, text=parcel.text)
         else:
             self.packet_arrives(parcel.head + parcel.text, now)
         self._verify = self._verifies

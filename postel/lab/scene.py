@@ -146,7 +146,7 @@ class Postbox:
         socket.context = self
 
     def send(self, data: bytes, remote: Endpoint | None = None) -> None:
-        self.socket.send(data, self.machine.scene.world.now, remote)
+        self.socket.send(data, self.machine.scene.world.now, remote=remote)
 
     def happened(self, now: int) -> None:
         while (found := self.socket.receive()) is not None:

@@ -68,7 +68,7 @@ class Path(Bottleneck, Chances, Travel):
             return "too big"
         return "queue full" if self.is_full(now) else ""
 
-    def carry(self, octets: bytes, now: int, verdict: Verdict = PASS) -> list[tuple[int, bytes]]:
+    def carry(self, octets: bytes, now: int, *, verdict: Verdict = PASS) -> list[tuple[int, bytes]]:
         """When the packet arrives, and as what: nothing when it is lost, twice when it is duplicated."""
         copies = verdict.copies
         if copies == BY_PATH and self._is_congested(now):

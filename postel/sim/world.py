@@ -407,7 +407,7 @@ class World:
             if why == "too big" and not path.is_black_hole:
                 self._answer_too_big(node, receiver, octets, path.mtu)
             return
-        arrivals = path.carry(octets, self.now, verdict)
+        arrivals = path.carry(octets, self.now, verdict=verdict)
         if verdict.again != BY_PATH:
             arrivals.append((self.now + verdict.again, octets))
         if not arrivals:

@@ -107,7 +107,7 @@ def test_a_neighbour_that_is_silent_is_given_up_and_its_packets_are_counted() ->
     world, left, near, wire, _ = attached(lambda _frame: True)
     socket_ = near.datagrams(9)
     for number in range(5):
-        socket_.send(bytes([number]), world.now, Endpoint(parse("10.0.1.77"), 9))
+        socket_.send(bytes([number]), world.now, remote=Endpoint(parse("10.0.1.77"), 9))
     world.run(until=60 * SECOND)
     assert len([frame for frame in wire.frames if frame[12:14] == IS_ARP]) == ethernet.MOST_REQUESTS
     assert left.statistics() == {"lost": 5}

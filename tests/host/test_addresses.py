@@ -27,7 +27,7 @@ def test_nothing_is_sent_there(new_host: Callable[..., Host], address: str, any_
     with pytest.raises(NetworkUnreachable, match="nothing is sent"):
         host.connect(address, 80, 0)
     with pytest.raises(NetworkUnreachable, match="nothing is sent"):
-        host.datagrams().send(b"x", 0, remote)
+        host.datagrams().send(b"x", 0, remote=remote)
     with pytest.raises(NetworkUnreachable, match="nothing is sent"):
         host.datagrams(remote=remote)
     assert host.next_packet(0) is None
@@ -54,7 +54,7 @@ def test_nothing_is_sent_from_there(new_host: Callable[..., Host], address: str,
 
 @pytest.mark.parametrize("address", OF_MANY)
 def test_datagrams_for_many_leave_and_connections_do_not(host: Host, peer: Peer, address: str):
-    host.datagrams(9).send(b"x", peer.now, Endpoint(parse(address), 53))
+    host.datagrams(9).send(b"x", peer.now, remote=Endpoint(parse(address), 53))
     (packet,) = peer.drain()
     assert ip.parse(packet).destination == parse(address)
     with pytest.raises(NetworkUnreachable, match="single host"):
@@ -110,7 +110,7 @@ def test_a_loopback_address_of_our_own_is_looped_back_and_closed_to_the_link(new
     assert peer.advance(SECOND) == []
     assert server.receive(9, peer.now) == b"here"
     server, client = host.datagrams(53), host.datagrams()
-    client.send(b"me", peer.now, Endpoint(parse(own), 53))
+    client.send(b"me", peer.now, remote=Endpoint(parse(own), 53))
     assert peer.advance(SECOND) == []
     assert server.receive() == (b"me", Endpoint(parse(own), client.local.port))
     peer.address = parse("10.0.0.9" if len(parse(own)) == 4 else "fd00::9")
@@ -124,12 +124,12 @@ def test_nothing_from_a_loopback_address_leaves(new_host: Callable[..., Host], n
     with pytest.raises(NetworkUnreachable, match="leaves this host from"):
         host.connect(remote, 80, peer.now, local_address=own)
     with pytest.raises(NetworkUnreachable, match="leaves this host from"):
-        host.datagrams(address=own).send(b"x", peer.now, Endpoint(parse(remote), 53))
+        host.datagrams(address=own).send(b"x", peer.now, remote=Endpoint(parse(remote), 53))
     with pytest.raises(NetworkUnreachable, match="leaves this host from"):
         host.datagrams(address=own, remote=Endpoint(parse(remote), 53))
     assert peer.drain() == []
     host.connect(remote, 80, peer.now)
-    host.datagrams().send(b"x", peer.now, Endpoint(parse(remote), 53))
+    host.datagrams().send(b"x", peer.now, remote=Endpoint(parse(remote), 53))
     assert {ip.parse(octets).source for octets in peer.drain()} <= {parse("10.0.0.1"), parse("fd00::1")}
 
 
@@ -141,7 +141,7 @@ def test_nothing_leaves_for_the_address_that_it_comes_from(new_host: Callable[..
     with pytest.raises(NetworkUnreachable, match="leaves this host from"):
         host.connect(address, 80, 0, local_address=address)
     with pytest.raises(NetworkUnreachable, match="leaves this host from"):
-        host.datagrams(address=address).send(b"x", 0, remote)
+        host.datagrams(address=address).send(b"x", 0, remote=remote)
     host.connect(address, 80, 0)
 
 
@@ -164,13 +164,13 @@ def test_a_datagram_socket_sends_only_where_it_hears_the_answer(host: Host, new_
     address = own if bound == "address" else "0.0.0.0" if is_ipv4 else "::"
     peer = new_peer(host, same, own)
     socket = host.datagrams(53, address=address)
-    socket.send(b"ask", peer.now, Endpoint(parse(same), 7))
+    socket.send(b"ask", peer.now, remote=Endpoint(parse(same), 7))
     assert len(peer.drain()) == 1
     peer.give(peer.datagram(b"answer", port=7))
     assert socket.receive() == (b"answer", Endpoint(parse(same), 7))
     for error in (AddressFamilyMismatch, ArgumentError, NetworkUnreachable, OSError):
         with pytest.raises(error, match="family"):
-            socket.send(b"ask", peer.now, Endpoint(parse(other), 7))
+            socket.send(b"ask", peer.now, remote=Endpoint(parse(other), 7))
     with pytest.raises(ArgumentError, match="remote is"):
         host.datagrams(address=address, remote=Endpoint(parse(other), 7))
     assert peer.drain() == []
@@ -180,7 +180,7 @@ def test_a_datagram_socket_sends_only_where_it_hears_the_answer(host: Host, new_
 def test_a_datagram_socket_without_an_address_sends_and_hears_in_both_families(host: Host, new_peer: type[Peer], address: str, own: str):
     peer = new_peer(host, address, own)
     socket = host.datagrams(53)
-    socket.send(b"ask", peer.now, Endpoint(parse(address), 7))
+    socket.send(b"ask", peer.now, remote=Endpoint(parse(address), 7))
     assert len(peer.drain()) == 1
     peer.give(peer.datagram(b"answer", port=7))
     assert socket.receive() == (b"answer", Endpoint(parse(address), 7))
@@ -189,6 +189,6 @@ def test_a_datagram_socket_without_an_address_sends_and_hears_in_both_families(h
 @pytest.mark.parametrize("remote", [Endpoint(b"abc", 7), Endpoint(parse("10.0.0.9"), 0), Endpoint(parse("10.0.0.9"), 65536)])
 def test_a_remote_that_is_none(host: Host, remote: Endpoint):
     with pytest.raises(ArgumentError):
-        host.datagrams().send(b"x", 0, remote)
+        host.datagrams().send(b"x", 0, remote=remote)
     with pytest.raises(ArgumentError):
         host.datagrams(remote=remote)

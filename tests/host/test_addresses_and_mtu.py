@@ -105,11 +105,11 @@ def test_an_address_that_comes_again_is_heard_at_by_the_listeners_that_stayed(ho
 
 def test_sockets_of_an_address_that_is_gone(host: Host, peer: Peer) -> None:
     socket = host.datagrams(53, address="10.0.0.1")
-    socket.send(b"waits", peer.now, peer.endpoint())
+    socket.send(b"waits", peer.now, remote=peer.endpoint())
     host.remove_address("10.0.0.1", peer.now)
     assert peer.drain() == []
     with pytest.raises(OSError, match="not an address of this host"):
-        socket.send(b"no", peer.now, peer.endpoint())
+        socket.send(b"no", peer.now, remote=peer.endpoint())
     assert peer.give(peer.datagram(b"x")) == []
 
 

@@ -29,7 +29,7 @@ def test_a_datagram_and_its_answer(pair: Pair, address: str):
     pair.pump()
     question, sender = server.receive()
     assert (question, sender) == (b"question", client.local)
-    server.send(bytearray(b"answer"), pair.now, sender)
+    server.send(bytearray(b"answer"), pair.now, remote=sender)
     pair.pump()
     assert client.receive() == (b"answer", Endpoint(parse(address), 53))
     assert client.receive() is None
@@ -39,12 +39,12 @@ def test_a_datagram_and_its_answer(pair: Pair, address: str):
 @pytest.mark.parametrize(("address", "largest"), [("10.0.0.2", LARGEST_4), ("fd00::2", LARGEST_6)])
 def test_the_largest_datagram_goes_in_fragments(pair: Pair, address: str, largest: int):
     server, client = pair.right.datagrams(53), pair.left.datagrams()
-    client.send(bytes(largest), pair.now, Endpoint(parse(address), 53))
+    client.send(bytes(largest), pair.now, remote=Endpoint(parse(address), 53))
     pair.pump()
     assert len(pair.carried) == (largest + 8) // 1448 + 1 if len(parse(address)) == 16 else (largest + 8) // 1480 + 1
     assert server.receive()[0] == bytes(largest)
     with pytest.raises(MessageTooLong):
-        client.send(bytes(largest + 1), pair.now, Endpoint(parse(address), 53))
+        client.send(bytes(largest + 1), pair.now, remote=Endpoint(parse(address), 53))
 
 
 def test_whom_a_datagram_concerns(new_host: Callable[..., Host], new_peer: type[Peer]):
@@ -91,17 +91,17 @@ def test_what_send_refuses(host: Host):
     with pytest.raises(RemoteUnspecified):
         socket.send(b"", 0)
     with pytest.raises(ArgumentError, match="port"):
-        socket.send(b"", 0, Endpoint(parse("10.0.0.2"), 0))
+        socket.send(b"", 0, remote=Endpoint(parse("10.0.0.2"), 0))
     with pytest.raises(ArgumentError, match="remote"):
-        host.datagrams(address="10.0.0.1").send(b"", 0, Endpoint(parse("fd00::2"), 53))
+        host.datagrams(address="10.0.0.1").send(b"", 0, remote=Endpoint(parse("fd00::2"), 53))
     for _ in range(1024):
-        socket.send(b"", 0, Endpoint(parse("10.0.0.2"), 53))
+        socket.send(b"", 0, remote=Endpoint(parse("10.0.0.2"), 53))
     with pytest.raises(InsufficientResources):
-        socket.send(b"", 0, Endpoint(parse("10.0.0.2"), 53))
+        socket.send(b"", 0, remote=Endpoint(parse("10.0.0.2"), 53))
     socket.close()
     socket.close()
     with pytest.raises(ConnectionDoesNotExist):
-        socket.send(b"", 0, Endpoint(parse("10.0.0.2"), 53))
+        socket.send(b"", 0, remote=Endpoint(parse("10.0.0.2"), 53))
 
 
 def test_what_open_refuses(host: Host, new_host: Callable[..., Host]):
@@ -151,7 +151,7 @@ def test_a_datagram_without_checksum_and_one_with_a_wrong_one(host: Host, peer: 
 
 def test_to_oneself(host: Host, peer: Peer):
     server, client = host.datagrams(53), host.datagrams()
-    client.send(b"me", peer.now, Endpoint(peer.target, 53))
+    client.send(b"me", peer.now, remote=Endpoint(peer.target, 53))
     assert peer.drain() == []
     assert host.next_timeout() == peer.now
     host.handle_timeout(peer.now)
@@ -159,7 +159,7 @@ def test_to_oneself(host: Host, peer: Peer):
 
 
 def test_what_is_sent_looks_as_it_should(host: Host, peer: Peer):
-    host.datagrams(77).send(memoryview(b"abc"), peer.now, peer.endpoint(53))
+    host.datagrams(77).send(memoryview(b"abc"), peer.now, remote=peer.endpoint(53))
     packet = ip.parse(peer.drain()[0])
     assert packet.dont_fragment
     assert udp.parse(packet) == udp.Datagram(77, 53, b"abc")

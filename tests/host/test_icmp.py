@@ -122,7 +122,7 @@ def test_a_path_below_our_floor_is_used_without_dont_fragment(host: Host, peer: 
 
 def udp_socket(host: Host, peer: Peer):
     socket = host.datagrams(1234)
-    socket.send(b"x" * 1400, peer.now, peer.endpoint(53))
+    socket.send(b"x" * 1400, peer.now, remote=peer.endpoint(53))
     (octets,) = peer.drain()
     return socket, ip.parse(octets)
 
@@ -146,7 +146,7 @@ def test_a_datagram_too_big_goes_in_fragments_the_next_time(host: Host, new_peer
     assert isinstance(peer.events[0][1].error, MessageTooLong)
     peer.give(peer.control(icmp.packet_too_big(1280, packet)))  # no lower than known: no news
     assert len(peer.events) == 1
-    socket.send(b"x" * 1400, peer.now, peer.endpoint(53))
+    socket.send(b"x" * 1400, peer.now, remote=peer.endpoint(53))
     assert [ip.parse(octets).is_fragment for octets in peer.drain()] == [True, True]
 
 

@@ -187,7 +187,7 @@ def test_what_is_for_ourselves_is_not_left_to_a_link() -> None:
 
 def test_datagrams_and_answers_leave_finished() -> None:
     left, right = host(1), host(2)
-    left.datagrams(53).send(b"question", START, Endpoint(bytes([10, 0, 0, 2]), 5353))
+    left.datagrams(53).send(b"question", START, remote=Endpoint(bytes([10, 0, 0, 2]), 5353))
     parcel = left.next_parcel(START)
     assert parcel is not None
     assert parcel.start == 0

@@ -96,7 +96,9 @@ class Run:
         elif step == "accept" and (accepted := self.listener.accept()) is not None:
             self.servers.append(accepted)
         elif step == "datagram":
-            self.sockets[0].send(b"hello", now, self.sockets[1].local._replace(address=pair.right.routes.source_for(b"\x0a\x00\x00\x01")))
+            self.sockets[0].send(
+                b"hello", now, remote=self.sockets[1].local._replace(address=pair.right.routes.source_for(b"\x0a\x00\x00\x01"))
+            )
         elif step == "lose":
             pair.lose = (lambda _sender, octets: len(octets) % 3 == 0) if pair.carried else pair.lose
         elif step == "wait":

@@ -73,7 +73,7 @@ def test_a_queue_of_some_length_tells_of_congestion() -> None:
 
 def test_a_verdict_overrules_congestion() -> None:
     told = path(congestion=1.0)
-    assert len(told.carry(PACKET, 0, duplicate(2))) == 2
+    assert len(told.carry(PACKET, 0, verdict=duplicate(2))) == 2
 
 
 def test_chances_come_out_about_as_they_say() -> None:
@@ -91,10 +91,10 @@ def test_corruption_turns_exactly_one_bit() -> None:
 
 
 def test_a_verdict_overrules_the_dice() -> None:
-    assert path(loss=1.0).carry(PACKET, 0, duplicate(3)) == [(10 * MILLISECOND, PACKET)] * 3
-    assert path().carry(PACKET, 0, DROP) == []
-    assert path(delay=5).carry(PACKET, 10, deliver_after(SECOND)) == [(SECOND + 10, PACKET)]
-    assert path(delay=5).carry(PACKET, 0, corrupt(0)) == [(5, b"\x80" + PACKET[1:])]
+    assert path(loss=1.0).carry(PACKET, 0, verdict=duplicate(3)) == [(10 * MILLISECOND, PACKET)] * 3
+    assert path().carry(PACKET, 0, verdict=DROP) == []
+    assert path(delay=5).carry(PACKET, 10, verdict=deliver_after(SECOND)) == [(SECOND + 10, PACKET)]
+    assert path(delay=5).carry(PACKET, 0, verdict=corrupt(0)) == [(5, b"\x80" + PACKET[1:])]
 
 
 @pytest.mark.parametrize(

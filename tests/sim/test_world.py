@@ -133,7 +133,7 @@ class Mailbox:
 
     def send(self, *texts: bytes) -> list[tuple[bytes, int]]:
         for text in texts:
-            self.sender.send(text, self.world.now, None)
+            self.sender.send(text, self.world.now)
         self.world.run()
         return self.arrivals
 
@@ -161,7 +161,7 @@ def test_a_world_says_why_packets_are_lost() -> None:
     box.send(*[bytes(900)] * 4)
     assert diary.reasons() == ["loss", "queue full"]
     stray = box.world.host("c", "10.9.0.1/24").datagrams(1, remote=Endpoint(parse("10.0.0.1"), 1))
-    stray.send(b"", box.world.now, None)
+    stray.send(b"", box.world.now)
     box.world.run()
     assert diary.reasons()[-1] == "no route"
 
