@@ -1,6 +1,7 @@
 """What a caller may give: refused at the door where it isn't what it should be, by name and value, and nothing is changed by then."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -140,7 +141,7 @@ DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
 @pytest.mark.parametrize(
     ("door", "name", "value"),
     [
-        pytest.param(door, name, value, id=f"{number}-{name}-{value!r}")
+        pytest.param(door, name, value, id=f"{number}-{name}-{re.sub(" at 0x.*", "", repr(value))}")
         for number, (door, name, values) in enumerate(DOORS)
         for value in values
     ],
