@@ -141,7 +141,7 @@ DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
 @pytest.mark.parametrize(
     ("door", "name", "value"),
     [
-        pytest.param(door, name, value, id=f"{number}-{name}-{re.sub(" at 0x.*", "", repr(value))}")
+        pytest.param(door, name, value, id=f"{number}-{name}-{re.sub(' at 0x.*', '', repr(value))}")
         for number, (door, name, values) in enumerate(DOORS)
         for value in values
     ],
