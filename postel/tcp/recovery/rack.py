@@ -27,30 +27,11 @@ class Rack(Recovery):
     """``una`` is SND.UNA when the handshake is done."""
 
     __slots__ = (
-        "_answered",
-        "_delivered",
-        "_duplicate_end",
-        "_duplicates",
-        "_echo",
-        "_forward",
-        "_is_blamed",
-        "_is_disproved",
-        "_is_forced",
-        "_is_timed_out",
-        "_lost_again",
-        "_newest",
-        "_pipe",
-        "_point",
-        "_rates",
-        "_reduced_at",
-        "_reduction",
-        "_reordering",
-        "_round_trip",
-        "_undo_limit",
-        "_undo_until",
-        "_wary_until",
-        "board",
-    )
+        "_answered", "_delivered", "_duplicate_end", "_duplicates", "_echo", "_forward",
+        "_is_blamed", "_is_disproved", "_is_forced", "_is_timed_out", "_lost_again", "_newest",
+        "_pipe", "_point", "_rates", "_reduced_at", "_reduction", "_reordering", "_round_trip",
+        "_undo_limit", "_undo_until", "_wary_until", "board",
+    )  # fmt: skip
 
     flight: int  # of the base class: type checkers want a declaration in each class that writes it
     is_active: bool
