@@ -31,6 +31,7 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     if snd.una == snd.max:
         tcb.timers.stop_loss_timers()  # RFC6298-5.2
         usertimeout.stop(tcb)
+        tcb.timers.release()
     elif not tcb.timers.is_running(PERSIST) and not (tcb.recovery is not None and tcb.recovery.keeps_timer):
         loss_timers.restart(tcb, now)  # RFC6298-5.3
         usertimeout.restart(tcb, now)

@@ -101,7 +101,7 @@ def in_syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
     else:  # EP-SS-6: both sides opened at once (MUST-10)
         tcb.enter(SYN_RECEIVED, now)
         tcb.owes |= OWES_SYN
-        tcb.rcv.early = segment.data[: tcb.rcv.wnd]
+        tcb.opening.early = segment.data[: tcb.rcv.wnd]
 
 
 def otherwise(tcb: Tcb, segment: Segment, now: int) -> bool:
@@ -330,9 +330,9 @@ def _open(tcb: Tcb, segment: Segment, now: int) -> None:
         tcb.enter(FIN_WAIT_1, now)
     tcb.snd.hear_window(acknowledge.scaled_window(tcb, segment), segment.seq, segment.ack)  # EP-ACK-3, EP-SS-5, RFC1122-4.2.2.20c
     window.watch(tcb, now)
-    if tcb.rcv.early:  # RFC9293-3.5-data-on-syn
-        delivery.accept(tcb, 0, tcb.rcv.early, 1, now)
-        tcb.rcv.early = b""
+    if tcb.opening.early:  # RFC9293-3.5-data-on-syn
+        delivery.accept(tcb, 0, tcb.opening.early, 1, now)
+        tcb.opening.early = b""
 
 
 def _syn_again(tcb: Tcb, segment: Segment, now: int) -> bool:

@@ -16,7 +16,7 @@ def size_for(tcb: Tcb, room: int, most: int) -> int:
     """Octets for the next segment of new text: a multiple of ``room``, which a packet takes; at most ``most``, but for the first packet."""
     if room != tcb.ensure_controller().smss or not _is_plain(tcb):
         return room
-    limit = min(tcb.snd.burst, most)
+    limit = min(tcb.path.burst, most)
     rate = tcb.ensure_controller().pacing_rate
     if rate:
         limit = min(limit, rate * PACING_CREDIT // SECOND)

@@ -152,7 +152,7 @@ def release(tcb: Tcb, now: int) -> None:
     """Close, and let go, as a socket's close() does. Text that was not read is lost, and the peer learns it by RST (SHLD-3)."""
     if tcb.state is not CLOSED and not tcb.rcv.is_released:
         tcb.rcv.is_released = True
-        is_read_up = not (tcb.rcv.unread or tcb.rcv.early) and tcb.rcv.reassembly is None
+        is_read_up = not (tcb.rcv.unread or tcb.opening.early) and tcb.rcv.reassembly is None
         if not is_read_up and tcb.state in (SYN_RECEIVED, ESTABLISHED, CLOSE_WAIT, FIN_WAIT_1, FIN_WAIT_2):
             abort(tcb, now)
         elif tcb.state in (LISTEN, SYN_SENT, SYN_RECEIVED, ESTABLISHED) or (tcb.state is CLOSE_WAIT and not tcb.snd.fin_is_queued):

@@ -93,7 +93,7 @@ def regard_syn_as_sent(connection: Connection) -> None:
 
 def allow_bursts(connection: Connection, octets: int) -> None:
     """Let segments with up to so many octets of text leave, for the link to cut."""
-    connection._tcb.snd.burst = octets
+    connection._tcb.path.burst = octets
 
 
 # The path

@@ -213,7 +213,7 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
     if tcb.ecn is not None and snd.nxt == snd.max and room == tcb.ensure_controller().smss:  # RFC9768-3.2.3.3
         room -= min(tcb.ecn.wants_room, room // 2)
     count = min(max(0, unsent), room, max(0, usable))
-    if count == room and snd.burst > room:
+    if count == room and tcb.path.burst > room:
         count = burst.size_for(tcb, room, min(unsent, usable))
     with_fin = _fin_is_due(tcb) and count == max(0, unsent) and usable > count
     if not with_fin and (count <= 0 or not _is_worth_sending(tcb, count, unsent, room)):

@@ -27,11 +27,12 @@ class MtuSearch:
 class PathSizes:
     """Sizes of packets and of text that link, path and peer take. In octets."""
 
-    __slots__ = ("link_mtu", "mtu", "peer_mss", "proven", "search", "signature_length", "tried", "tried_end")
+    __slots__ = ("burst", "link_mtu", "mtu", "peer_mss", "proven", "search", "signature_length", "tried", "tried_end")
 
     def __init__(self, link_mtu: int, peer_mss: int) -> None:
         self.link_mtu: int = link_mtu  # what we advertise
         self.mtu: int = link_mtu  # of the path: what we send
+        self.burst: int = 0  # of text that may leave as one segment, to be cut by the link; 0: no more than one packet's
         self.peer_mss: int = peer_mss
         self.signature_length: int = 0  # of the options that the authentication of every segment takes
         self.proven: int = 0  # the largest text that is known to have arrived in one packet: maxsizeacked of RFC 5927, 7.2

@@ -30,7 +30,6 @@ class Receiving:
         "challenge_after",
         "duplicate",
         "duplicates_owed",
-        "early",
         "fin_expected",
         "fin_is_received",
         "irs",
@@ -61,7 +60,6 @@ class Receiving:
         self.limit: int = limit  # octets: the largest window now
         self.pieces: list[bytes] = []  # in order, not read yet
         self.pieces_start: int = 0  # octets of the first that are read already
-        self.early: bytes = b""  # text of a SYN that crossed ours, for after ESTABLISHED
         self.reassembly: Reassembly | None = None
         self.pace: ReadingPace | None = None
         self.duplicate: tuple[int, int] | None = None  # to report as D-SACK, once

@@ -28,7 +28,7 @@ def configure(tcb: Tcb, config: Config, now: int) -> None:
     if config.user_timeout_option and usertimeout.advertised(config) != usertimeout.advertised(before):
         tcb.owes |= OWES_USER_TIMEOUT
     keepalive.adapt(tcb, before, idle, now)
-    tcb.rtt.adapt(config.rto_initial, config.rto_minimum, config.rto_maximum)
+    tcb.rtt.adapt(tcb.config)
     loss_timers.adapt(tcb, tcb.rtt.rto - rto)
     if tcb.timers.is_running(PERSIST):
         tcb.timers.start(PERSIST, min(tcb.timers.due(PERSIST), now + config.rto_maximum))

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from postel.tcp.config import Config
 from postel.times import MILLISECOND
 
 GRANULARITY: Final = MILLISECOND  # G of RFC 6298, 2: the timestamp clock's tick
@@ -11,9 +12,7 @@ class Rtt:
     """``smoothed`` is 0 until the first sample. One segment is timed at a time: ``timed`` is the number its ACK must reach."""
 
     __slots__ = (
-        "_initial",
-        "_maximum",
-        "_minimum",
+        "_config",
         "_revives",
         "_smoothed_before",
         "_variance_before",
@@ -26,13 +25,11 @@ class Rtt:
         "variance",
     )
 
-    def __init__(self, initial: int, minimum: int, maximum: int, iss: int = 0) -> None:
-        self._initial = initial
-        self._minimum = minimum
-        self._maximum = maximum
+    def __init__(self, config: Config, iss: int = 0) -> None:
+        self._config = config  # for the bounds
         self.smoothed: int = 0
         self.variance: int = 0
-        self.rto: int = initial  # RFC6298-2.1
+        self.rto: int = config.rto_initial  # RFC6298-2.1
         self.timed: int = 0
         self.round_end: int = iss  # SND.MAX at the last sample: the ACK of more is of another round trip
         self.since: int = 0  # when the timed segment was sent, or, if that is later, when a timer last expired
@@ -75,27 +72,27 @@ class Rtt:
             self.smoothed = max(1, (7 * self.smoothed + measured) // 8)
         self.rto = self._bounded()
 
-    def adapt(self, initial: int, minimum: int, maximum: int) -> None:
+    def adapt(self, config: Config) -> None:
         """New bounds. A timeout that was backed off stays backed off, within them."""
-        before, first = self._bounded(), self._initial
-        self._initial, self._minimum, self._maximum = initial, minimum, maximum
+        before, first = self._bounded(), self._config.rto_initial
+        self._config = config
         if self.smoothed == 0:
-            self.rto = initial if self.rto == first else min(maximum, self.rto)
+            self.rto = config.rto_initial if self.rto == first else min(config.rto_maximum, self.rto)
         elif self.rto == before:
             self.rto = self._bounded()
         else:
-            self.rto = min(maximum, max(minimum, self.rto))
+            self.rto = min(config.rto_maximum, max(config.rto_minimum, self.rto))
 
     def _bounded(self) -> int:
         rto = self.smoothed + max(GRANULARITY, 4 * self.variance)  # RFC6298-4
-        return min(self._maximum, max(self._minimum, rto))  # RFC6298-2.4, RFC6298-2.5
+        return min(self._config.rto_maximum, max(self._config.rto_minimum, rto))  # RFC6298-2.4, RFC6298-2.5
 
     def back_off(self) -> None:
-        self.rto = min(self._maximum, 2 * self.rto)  # RFC6298-5.5
+        self.rto = min(self._config.rto_maximum, 2 * self.rto)  # RFC6298-5.5
 
     def restart(self, rto: int) -> None:
         """The SYN timed out: data begins with a careful RTO (RFC6298-5.7)."""
-        self.rto = max(rto, self._minimum)
+        self.rto = max(rto, self._config.rto_minimum)
 
     def remember(self) -> None:
         """A timeout, perhaps a spurious one (RFC4015-3.1-0)."""

@@ -22,7 +22,6 @@ class Sending:
 
     __slots__ = (
         "buffer",
-        "burst",
         "fin_is_queued",
         "fin_seq",
         "iss",
@@ -60,7 +59,6 @@ class Sending:
         self.fin_seq: int = NO_SEQUENCE  # of our FIN, once sent
         self.buffer: SendBuffer = SendBuffer()
         self.limit: int = limit  # octets that the buffer takes now
-        self.burst: int = 0  # octets of text that may leave as one segment, to be cut by the link; 0: no more than one packet's
         self.retransmissions: int = 0  # of what now is at SND.UNA
         self.probes: int = 0  # unanswered: of a closed window, of a silent peer, or in TIME-WAIT of a peer that sent a SYN
         self.last_at: int = 0  # when text or FIN last went out
@@ -73,9 +71,8 @@ class Sending:
         self.may_send_small: bool = False  # the override timer ran out
 
     def anew(self, iss: int) -> "Sending":
-        """For another attempt at a handshake: what the user and the link chose stays, and what is told of times."""
+        """For another attempt at a handshake: what the user chose stays, and what is told of times."""
         fresh = Sending(iss, self.limit)
-        fresh.burst = self.burst
         fresh.last_at = self.last_at
         fresh.stopwatch = self.stopwatch
         fresh.wants_room = self.wants_room

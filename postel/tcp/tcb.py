@@ -114,7 +114,7 @@ class Tcb(Holder):
         self.opening: HandshakeState = HandshakeState(config.initial_window, is_passive=False)
         self.path: PathSizes = PathSizes(mtu, DEFAULT_MSS_4 if len(local.address) == 4 else DEFAULT_MSS_6)
         self.timers: Timers = Timers()
-        self.rtt: Rtt = Rtt(config.rto_initial, config.rto_minimum, config.rto_maximum, iss)
+        self.rtt: Rtt = Rtt(config, iss)
         self.timestamps: TimestampState = TimestampState(timestamp_offset)
         self.ecn: Ecn | None = None  # where the handshake agreed on it
         self.user_timeout: int = config.user_timeout  # USER_TIMEOUT of RFC 5482
@@ -134,7 +134,7 @@ class Tcb(Holder):
         self.opening = HandshakeState(config.initial_window, is_passive=self.opening.is_passive)
         self.path.peer_mss = DEFAULT_MSS_4 if self.is_ipv4 else DEFAULT_MSS_6
         self.timers = Timers()
-        self.rtt = Rtt(config.rto_initial, config.rto_minimum, config.rto_maximum, iss)
+        self.rtt = Rtt(config, iss)
         self.timestamps = TimestampState(self.timestamps.offset)
         self.ecn = None
         self.user_timeout = config.user_timeout
@@ -238,7 +238,7 @@ class Tcb(Holder):
             self.close_gap()
         if self.memory is not None:
             self.memory.stop_waiting(self)
-        self.rcv.early = b""
+        self.opening.early = b""
         self.owes = 0
         self.rcv.duplicates_owed = 0
 

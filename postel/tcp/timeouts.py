@@ -144,3 +144,4 @@ def expire(tcb: Tcb, now: int) -> None:
             if name is not None and tcb.observer is not None:
                 tcb.observer.timer_expired(tcb.local, tcb.remote, name, now)
             handle(tcb, now)
+    timers.release()

@@ -71,6 +71,11 @@ class Timers:
     def stop_loss_timers(self) -> None:
         self._running &= ~_LOSS_TIMERS
 
+    def release(self) -> None:
+        """The connection may be idle for long: where no timer runs, it needs no table of its own."""
+        if not self._running:
+            self._deadlines = _NONE_RUN
+
     def stop_all(self) -> None:
         self._running = 0
         self._deadlines = _NONE_RUN

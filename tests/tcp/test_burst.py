@@ -21,7 +21,7 @@ SACKING = replace(RENO, sack=True)
 
 def bursting(config: object = PLAIN, peer: Peer | None = None, **options: object) -> Scene:
     scene = established(config, peer, **options)
-    scene.tcb.snd.burst = BURST
+    scene.tcb.path.burst = BURST
     return scene
 
 
@@ -125,7 +125,7 @@ def test_cwr_may_lead_a_burst_but_a_counter_may_not() -> None:
     scene = states.listen(replace(EAGER, ecn="ask-classic"))
     scene.hears(states.SYN | CWR | 0x040)
     scene.hears(ACK)
-    scene.tcb.snd.burst = BURST
+    scene.tcb.path.burst = BURST
     assert scene.tcb.ecn is not None
     scene.tcb.ecn.reduced(scene.tcb.snd.max)
     scene.sends(bytes(3000))
@@ -135,7 +135,7 @@ def test_cwr_may_lead_a_burst_but_a_counter_may_not() -> None:
     scene.hears(states.SYN | CWR | 0x140)
     scene.arrives(ACK)
     scene.drain()
-    scene.tcb.snd.burst = BURST
+    scene.tcb.path.burst = BURST
     assert scene.tcb.ecn is not None
     assert scene.tcb.ecn.may_burst
     scene.hears(ACK, bytes(10), ecn=CE)  # r.cep becomes 6: CWR is its middle bit

@@ -16,7 +16,7 @@ from postel.wire.segment import ACK, SYN
 
 
 def fresh(minimum: int = SECOND) -> Rtt:
-    return Rtt(SECOND, minimum, MINUTE)
+    return Rtt(replace(DEFAULT, rto_minimum=minimum))
 
 
 @pytest.mark.label("RFC6298-2.1", "RFC8961-4.1", "MUST-18")

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from postel.tcp.config import DEFAULT
 from postel.tcp.congestion import initial_window
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.recovery.rack import Rack
@@ -11,7 +12,6 @@ from postel.tcp.recovery.scoreboard import RANGES, Scoreboard
 from postel.tcp.recovery.transmissions import LOST
 from postel.tcp.recovery.undo import NO_ECHO
 from postel.tcp.rtt import Rtt
-from postel.times import MINUTE, SECOND
 from postel.wire.segment import ACK, Segment
 from tests.tcp.flights import Block
 
@@ -27,7 +27,7 @@ STEPS = ("send", "again", "ack", "sack", "timeout", "wait")
 def test_the_pipe_is_what_counting_octets_gives(steps: list[Step], first: int) -> None:
     """RFC9937-6.2b, octet by octet: in flight, neither SACKed nor lost, and once more if sent again since."""
     smss = 10
-    recovery = Rack(first, Reno(smss, initial_window(smss)), Rtt(SECOND, SECOND, MINUTE))
+    recovery = Rack(first, Reno(smss, initial_window(smss)), Rtt(DEFAULT))
     _board, una, end, now = recovery.board, 0, 0, 0
     sacked: set[int] = set()
     for now, (kind, position, octets) in enumerate(steps, 1):
@@ -83,7 +83,7 @@ def consistent(recovery: Rack, una: int, end: int, sacked: set[int]) -> None:
 def test_a_shared_record_is_equal_to_one_for_each_segment(steps: list[Step], first: int) -> None:
     """Whole segments leave in bursts, each at one instant; the twin believes that something was sent between any two of them."""
     smss = 10
-    pair = [Rack(first, Reno(smss, initial_window(smss)), Rtt(SECOND, SECOND, MINUTE)) for _ in range(2)]
+    pair = [Rack(first, Reno(smss, initial_window(smss)), Rtt(DEFAULT)) for _ in range(2)]
     una = end = 0
     for now, (kind, position, count) in enumerate(steps, 1):
         at, octets = position // smss * smss, count * smss
@@ -117,7 +117,7 @@ def test_a_shared_record_is_equal_to_one_for_each_segment(steps: list[Step], fir
 )
 def test_the_short_way_of_an_ack_in_order_is_equal_to_the_long_one(steps: list[Step], first: int) -> None:
     """Two of them hear the same; one always takes the long way, since it waits for something to undo."""
-    pair = [Rack(first, Reno(10, initial_window(10)), Rtt(SECOND, SECOND, MINUTE)) for _ in range(2)]
+    pair = [Rack(first, Reno(10, initial_window(10)), Rtt(DEFAULT)) for _ in range(2)]
     una, end, now = 0, 0, 1000
     for kind, amount, octets in steps:
         now += octets
