@@ -56,7 +56,7 @@ def fields(node: ast.ClassDef) -> set[str]:
     found = {line.target.id for line in node.body if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)}
     for line in node.body:
         if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "__slots__":
-            return found | {part.value for part in ast.walk(line.value) if isinstance(part, ast.Constant)}
+            return {part.value for part in ast.walk(line.value) if isinstance(part, ast.Constant)}  # a base's may be declared again
     return found | {name for of, name in targets(node) if of == "self"}
 
 
