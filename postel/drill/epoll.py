@@ -111,7 +111,7 @@ class VirtualPoller(Poller):
 
 
 def compare(expected: object, actual: list[dict[str, object]]) -> None:
-    """Raises ScriptFailed where an event that is expected didn't come; in which order they come is nobody's promise."""
+    """Raises ScriptFailed where an event that is expected didn't come; their order is not checked."""
     wanted = expected if isinstance(expected, list) else [expected]
     for event in wanted:
         if isinstance(event, dict) and event not in actual:

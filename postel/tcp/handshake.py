@@ -97,7 +97,7 @@ def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
         keepalive.begin(tcb, now)
     if tcb.state is not FIN_WAIT_1:  # EP-CLOSE-4
         tcb.enter(ESTABLISHED, now)
-    if not tcb.opening.is_fast:  # whose user knows
+    if not tcb.opening.is_fast:  # the program of a fast-opened connection knows it already
         tcb.tell(OPENED)
 
 

@@ -199,7 +199,7 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
     offset = seq.distance(snd.first_octet, snd.nxt)
     unsent = snd.buffer.size - offset
     if unsent <= 0 and not _fin_is_due(tcb):
-        if tcb.is_sender or tcb.config.controller.is_model:  # who alone wants to know
+        if tcb.is_sender or tcb.config.controller.is_model:  # only a sender, or a model-based controller, records app-limited periods
             tcb.ensure_recovery().ran_dry()
         return None
     if tcb.ecn is not None and feedback.is_held(tcb, tcb.ecn, now):
