@@ -13,13 +13,15 @@ from postel.errors import ScriptError, ScriptFailed
 NAMES = {"tcpi_rto": 200_000, "tcpi_unacked": 3, "zero": 0}
 ATOMS = st.sampled_from(["0", "1", "7", "-3", "2.5", "True", "None", *NAMES])
 UNARY = ("+", "-", "~", "not ")
-BINARY = ("+", "-", "*", "//", "/", "%", "&", "|", "^", "<<", ">>", "and", "or", "==", "!=", "<", "<=", ">", ">=", "is", "is not")
+BINARY = ("+", "-", "*", "//", "/", "%", "&", "|", "^", "<<", ">>", "and", "or", "==", "!=", "<", "<=", ">", ">=")
+SINGLETONS = st.sampled_from(["None", "True", "False"])  # whether two equal numbers are one object is left to the interpreter
 
 
 def deeper(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.one_of(
         st.builds("{}({})".format, st.sampled_from(UNARY), parts),
         st.builds("({}) {} ({})".format, parts, st.sampled_from(BINARY), parts),
+        st.builds("({}) {} {}".format, parts, st.sampled_from(("is", "is not")), SINGLETONS),
         st.builds("({}) if ({}) else ({})".format, parts, parts, parts),
         st.builds("({}) in [{}, {}]".format, parts, parts, parts),
         st.builds("({}) not in ({}, {})".format, parts, parts, parts),
