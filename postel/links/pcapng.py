@@ -6,7 +6,7 @@
 """
 
 from struct import Struct
-from typing import Final
+from typing import BinaryIO, Final
 
 SECTION_HEADER: Final = 0x0A0D0D0A
 INTERFACE_DESCRIPTION: Final = 1
@@ -35,6 +35,43 @@ _PACKET: Final = Struct("<IIIII")
 _STATISTICS: Final = Struct("<III")
 _COUNT: Final = Struct("<Q")
 _FLAGS: Final = Struct("<I")
+
+
+class Capture:
+    """A capture that is written into ``file`` while packets pass, beginning with its header.
+
+    At most ``limit`` octets are written (0: no bound). ``written`` counts the packets in the file, ``left_out`` those that are not.
+    ``error`` is the reason where the file could not be written: then nothing more is, because the link must not suffer from it.
+    """
+
+    def __init__(self, file: BinaryIO, *, limit: int = 0) -> None:
+        self._file = file
+        self._room = limit or 1 << 62
+        self.written: int = 0
+        self.left_out: int = 0
+        self.error: OSError | None = None
+        self._write(header())
+
+    def add(self, block: bytes) -> None:
+        """Write the block of a packet. After the first that is left out all are, so that the capture has no gap."""
+        if self.left_out or self.error is not None or len(block) > self._room:
+            self.left_out += 1
+        else:
+            self.written += 1
+            self._write(block)
+
+    def finish(self, when: int) -> None:
+        """Write how many packets were left out until ``when``, in microseconds since 1970. The file is the caller's to close."""
+        self._write(statistics(when, self.written + self.left_out, self.left_out))
+
+    def _write(self, block: bytes) -> None:
+        self._room -= len(block)
+        rest = memoryview(block)
+        while rest and self.error is None:
+            try:
+                rest = rest[self._file.write(rest) :]  # a file without a buffer may take a part
+            except OSError as error:
+                self.error = error
 
 
 def header() -> bytes:

@@ -17,35 +17,24 @@ class PacketFile(PacketObserver):
     """
 
     def __init__(self, file: BinaryIO, *, epoch: int = 0, limit: int = 0) -> None:
-        self._file = file
+        self._capture = pcapng.Capture(file, limit=limit)
         self._epoch = epoch
-        self._room = limit or 1 << 62
-        self.left_out: int = 0
-        self.error: OSError | None = None
-        self._write(pcapng.header())
+
+    @property
+    def left_out(self) -> int:
+        """Packets that are not in the file."""
+        return self._capture.left_out
+
+    @property
+    def error(self) -> OSError | None:
+        """Why nothing more is written; None while all is well."""
+        return self._capture.error
 
     def packet_sent(self, octets: bytes, now: int) -> None:
-        self._record(octets, now, pcapng.OUTBOUND)
+        self._capture.add(pcapng.enhanced_packet(octets, self._epoch + now, direction=pcapng.OUTBOUND))
 
     def packet_arrived(self, octets: bytes, now: int) -> None:
-        self._record(octets, now, pcapng.INBOUND)
-
-    def _record(self, octets: bytes, now: int, direction: int) -> None:
-        block = pcapng.enhanced_packet(octets, self._epoch + now, direction=direction)
-        if self.left_out or self.error is not None or len(block) > self._room:
-            self.left_out += 1
-        else:
-            self._write(block)
-
-    def _write(self, block: bytes) -> None:
-        """Where the disk is full nothing more is written: the link must not suffer from it."""
-        self._room -= len(block)
-        rest = memoryview(block)
-        while rest and self.error is None:
-            try:
-                rest = rest[self._file.write(rest) :]  # a file without a buffer may take a part
-            except OSError as error:
-                self.error = error
+        self._capture.add(pcapng.enhanced_packet(octets, self._epoch + now, direction=pcapng.INBOUND))
 
 
 class Recorder(Observed):

@@ -13,8 +13,8 @@ from postel.errors import ArgumentError
 from postel.links import Link
 from postel.links.observer import Observed
 from postel.view import Trace, ladder, notes, pcapng
-from postel.view.recorder import UNLIMITED, Recorder
 from postel.view.several import Observers
+from postel.view.trace_file import TraceFile
 
 _DEFAULT_WIDTH = 104
 _WIDEST = 120
@@ -58,14 +58,14 @@ class Recording:
         if limit is not None and not (options.pcapng and streams):
             raise ArgumentError("--pcapng-limit", limit, "only with --pcapng, and not in the lab")
         self._file = _opened(options.pcapng, buffered=not streams) if options.pcapng else None
-        self._recorder: Recorder | None = None
+        self._trace_file: TraceFile | None = None
         if streams and self._file is not None:
-            self._recorder = Recorder(self._file, names=names, epoch=self._epoch, language=self._language, limit=limit or UNLIMITED)
-        needs_trace = options.ladder or (self._file is not None and self._recorder is None)
+            self._trace_file = TraceFile(self._file, names=names, epoch=self._epoch, language=self._language, limit=limit or 0)
+        needs_trace = options.ladder or (self._file is not None and self._trace_file is None)
         self.trace: Trace | None = Trace(names=names) if needs_trace else None
-        self.observer: Trace | Observers | None = self.trace or self._recorder
-        if self.trace is not None and self._recorder is not None:
-            self.observer = Observers(self.trace, self._recorder)
+        self.observer: Trace | Observers | None = self.trace or self._trace_file
+        if self.trace is not None and self._trace_file is not None:
+            self.observer = Observers(self.trace, self._trace_file)
 
     def link(self, link: Link) -> Link:
         """The host's link, or one around it that records the packets."""
@@ -74,18 +74,18 @@ class Recording:
     def finish(self) -> None:
         if self._file is not None:
             with self._file:
-                if self._recorder is not None:
-                    self._recorder.finish()
-                    self._tell_what_is_left_out(self._recorder)
+                if self._trace_file is not None:
+                    self._trace_file.finish()
+                    self._tell_what_is_left_out(self._trace_file)
                 elif self.trace is not None:
                     pcapng.write(self.trace, self._file, epoch=self._epoch, language=self._language)
         if self.trace is not None and self._shows_ladder:
             show(self.trace, self._language, sys.stderr, unfold=self._unfolds)
 
-    def _tell_what_is_left_out(self, recorder: Recorder) -> None:
-        if recorder.left_out and self._file is not None:
-            why = f" ({recorder.error.strerror})" if recorder.error is not None else ""
-            print(f"postel: {recorder.left_out} packets are not in {self._file.name}{why}", file=sys.stderr, flush=True)
+    def _tell_what_is_left_out(self, trace_file: TraceFile) -> None:
+        if trace_file.left_out and self._file is not None:
+            why = f" ({trace_file.error.strerror})" if trace_file.error is not None else ""
+            print(f"postel: {trace_file.left_out} packets are not in {self._file.name}{why}", file=sys.stderr, flush=True)
 
 
 def _opened(name: str, *, buffered: bool) -> BinaryIO:

@@ -11,7 +11,7 @@ from postel.links import pcapng as blocks
 from postel.times import SECOND
 from postel.view import Observers, Trace, pcapng
 from postel.view.capture import container
-from postel.view.recorder import Recorder
+from postel.view.trace_file import TraceFile
 
 NAMES = {"10.0.0.1": "client", "10.0.0.2": "server"}
 STATISTICS = len(blocks.statistics(0, 0, 0))
@@ -71,20 +71,20 @@ def packets(octets: bytes) -> int:
     return sum(len(frames) for _, frames in container.Reader(io.BytesIO(octets)).chunks())  # type: ignore[arg-type]
 
 
-def recorded(use: Callable[[Busy], None], **options: int) -> tuple[bytes, Recorder]:
+def recorded(use: Callable[[Busy], None], **options: int) -> tuple[bytes, TraceFile]:
     file = io.BytesIO()
-    recorder = Recorder(file, names=NAMES, **options)
-    use(Busy(recorder))
-    recorder.finish()
-    return file.getvalue(), recorder
+    trace_file = TraceFile(file, names=NAMES, **options)
+    use(Busy(trace_file))
+    trace_file.finish()
+    return file.getvalue(), trace_file
 
 
 def test_the_file_is_what_a_trace_would_have_written() -> None:
     file, traced = io.BytesIO(), io.BytesIO()
     trace = Trace(names=NAMES)
-    recorder = Recorder(file, names=NAMES, epoch=5)
-    Busy(Observers(trace, recorder)).run(3, 20_000)
-    recorder.finish()
+    trace_file = TraceFile(file, names=NAMES, epoch=5)
+    Busy(Observers(trace, trace_file)).run(3, 20_000)
+    trace_file.finish()
     pcapng.write(trace, traced, epoch=5)
     assert len(trace.packets) > 60
     assert file.getvalue()[:-STATISTICS] == traced.getvalue()
@@ -92,8 +92,8 @@ def test_the_file_is_what_a_trace_would_have_written() -> None:
 
 def test_each_packet_is_in_the_file_when_the_next_one_comes() -> None:
     file = io.BytesIO()
-    recorder = Recorder(file, names=NAMES)
-    busy = Busy(recorder)
+    trace_file = TraceFile(file, names=NAMES)
+    busy = Busy(trace_file)
     before = len(file.getvalue())
     busy.client.connect("10.0.0.2", 80, busy.now)
     busy.exchange()  # three segments pass
@@ -105,27 +105,27 @@ def test_what_is_kept_in_memory_has_a_bound() -> None:
     def use(busy: Busy) -> None:
         busy.run(1, 13_000_000)
 
-    _, recorder = recorded(use)
-    flow = recorder.flows[0]
-    assert recorder.packets == []
+    _, trace_file = recorded(use)
+    flow = trace_file.flows[0]
+    assert trace_file.packets == []
     assert len(flow.packets) <= 16
     assert len(flow.expiries) <= 16
     assert sum(len(direction.ranges) for direction in flow._directions.values()) <= 3 * 4096
 
 
 def test_connections_that_have_ended_are_forgotten() -> None:
-    _, recorder = recorded(lambda busy: busy.run(250, 10), most_flows=100)
-    assert len(recorder.flows) <= 102
-    assert len(recorder._current) <= 2 * 102
-    assert len(recorder._causes) <= 4 * 102
+    _, trace_file = recorded(lambda busy: busy.run(250, 10), most_flows=100)
+    assert len(trace_file.flows) <= 102
+    assert len(trace_file._current) <= 2 * 102
+    assert len(trace_file._causes) <= 4 * 102
 
 
 def test_a_limit_and_what_it_left_out() -> None:
     whole, _ = recorded(lambda busy: busy.run(2, 20_000))
-    part, recorder = recorded(lambda busy: busy.run(2, 20_000), limit=10_000)
+    part, trace_file = recorded(lambda busy: busy.run(2, 20_000), limit=10_000)
     assert len(part) < 10_000 + 400
-    assert recorder.left_out == packets(whole) - packets(part)
-    assert f"{recorder.left_out} packets are left out".encode() in part
+    assert trace_file.left_out == packets(whole) - packets(part)
+    assert f"{trace_file.left_out} packets are left out".encode() in part
 
 
 class FullDisk(io.RawIOBase):
@@ -134,11 +134,11 @@ class FullDisk(io.RawIOBase):
 
 
 def test_a_full_disk_is_no_trouble_for_the_host() -> None:
-    recorder = Recorder(FullDisk(), names=NAMES)  # type: ignore[arg-type]
-    Busy(recorder).run(1, 1000)
-    recorder.finish()
-    assert recorder.error is not None
-    assert recorder.left_out > 5
+    trace_file = TraceFile(FullDisk(), names=NAMES)  # type: ignore[arg-type]
+    Busy(trace_file).run(1, 1000)
+    trace_file.finish()
+    assert trace_file.error is not None
+    assert trace_file.left_out > 5
 
 
 @pytest.mark.parametrize("left_out", [0, 7])

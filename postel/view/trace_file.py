@@ -8,16 +8,15 @@ from postel.view import pcapng
 from postel.view.flow import Flow
 from postel.view.trace import Trace
 
-UNLIMITED: Final = 0
 _REMEMBERED: Final = 4096  # data segments of one direction, of which a retransmission can be told
 _RECENT: Final = 16  # packets and changes of a connection
 
 
-class Recorder(Trace):
+class TraceFile(Trace):
     """Of one host and its link: each packet is in ``file`` once the next one comes, or at `finish`; the file should be unbuffered.
 
     Its remarks are those of a `Trace`, as far as they need not what was long ago: it keeps of a connection only what later remarks need.
-    At most ``limit`` octets are written, `UNLIMITED` for no bound; ``left_out`` counts the packets that are not in the file.
+    At most ``limit`` octets are written, 0 for no bound; ``left_out`` counts the packets that are not in the file.
     Of more than ``most_flows`` connections, those that have ended are forgotten.
     ``epoch`` is the time of day, in microseconds since 1970, at which the host's clock stood at 0.
     """
@@ -31,20 +30,25 @@ class Recorder(Trace):
         names: dict[str, str],
         epoch: int = 0,
         language: str = "en",
-        limit: int = UNLIMITED,
+        limit: int = 0,
         most_flows: int = 2048,
     ) -> None:
         super().__init__(names=names)
-        self._file = file
+        self._capture = blocks.Capture(file, limit=limit)
         self._epoch = epoch
         self._language = language
         self._most_flows = most_flows
-        self._room = limit or 1 << 62
-        self.left_out: int = 0
-        self.error: OSError | None = None  # why nothing more is written
-        self._written = 0
         self._now = 0
-        self._write(blocks.header())
+
+    @property
+    def left_out(self) -> int:
+        """Packets that are not in the file."""
+        return self._capture.left_out
+
+    @property
+    def error(self) -> OSError | None:
+        """Why nothing more is written; None while all is well."""
+        return self._capture.error
 
     def packet_sent(self, octets: bytes, now: int) -> None:
         self._settle(now)
@@ -58,34 +62,19 @@ class Recorder(Trace):
     def finish(self) -> None:
         """Write what waits, and how many packets were left out. The file is the caller's to close."""
         self._settle(self._now)
-        self._write(blocks.statistics(self._now + self._epoch, self._written + self.left_out, self.left_out))
+        self._capture.finish(self._now + self._epoch)
 
     def _settle(self, now: int) -> None:
         """Nothing more will be known of the packets until now: write them, and forget them."""
         self._now = now
         for packet in self.packets:
             flow = self._current.get((packet.source, packet.destination, packet.protocol))
-            block = pcapng.enhanced_packet(packet, self._epoch, pcapng.comment(packet, flow, self._language))
-            if self.left_out or self.error is not None or len(block) > self._room:
-                self.left_out += 1
-            else:
-                self._room -= len(block)
-                self._written += 1
-                self._write(block)
+            self._capture.add(pcapng.enhanced_packet(packet, self._epoch, pcapng.comment(packet, flow, self._language)))
             if flow is not None:
                 flow.forget(recent=_RECENT, remembered=_REMEMBERED)
         self.packets.clear()
         if len(self.flows) > self._most_flows:
             self._forget_flows()
-
-    def _write(self, block: bytes) -> None:
-        """Where the disk is full, nothing more is written: the host must not suffer from it."""
-        rest = memoryview(block)
-        while rest and self.error is None:
-            try:
-                rest = rest[self._file.write(rest) :]  # a file without a buffer may take a part
-            except OSError as error:
-                self.error = error
 
     def _forget_flows(self) -> None:
         """The older half, and first those that have ended: of such a connection that lives on, numbers begin anew."""
