@@ -40,10 +40,7 @@ def _hold(tcb: Tcb, ahead: int, data: bytes, packets: int) -> bool:
 
 def _make_room(tcb: Tcb, ahead: int, octets: int) -> bool:
     """In-order text is worth more than what waits behind a gap (RFC 2018, 8 lets us give that up)."""
-    if ahead or tcb.rcv.reassembly is None:
-        return False
-    tcb.give_back(tcb.rcv.reassembly.give_up(octets))
-    return tcb.claim_memory(octets)
+    return not ahead and tcb.give_up_gap(octets) > 0 and tcb.claim_memory(octets)
 
 
 def deliver(tcb: Tcb, data: bytes) -> None:

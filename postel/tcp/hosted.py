@@ -140,15 +140,8 @@ def gap_weight(holder: Holder) -> int:
 
 
 def give_up_gap(holder: Holder, octets: int) -> int:
-    """Free up to so many octets of what waits for reassembly, at least a segment. Returns how many were freed."""
-    tcb = _tcb(holder)
-    if tcb.rcv.reassembly is None:
-        return 0
-    given_up = tcb.rcv.reassembly.give_up(octets)
-    tcb.give_back(given_up)
-    if not tcb.rcv.reassembly:
-        tcb.close_gap()
-    return given_up
+    """Free so many octets of what waits for reassembly, as `Tcb.give_up_gap` does."""
+    return _tcb(holder).give_up_gap(octets)
 
 
 def stops_wanting_room(connection: Connection) -> bool:

@@ -33,7 +33,8 @@ def _receiving(tcb: Tcb) -> None:
     assert tcb.rcv.wnd >= 0, "RCV.WND is negative"
     assert tcb.rcv.unread == sum(map(len, tcb.rcv.pieces)) - tcb.rcv.pieces_start, "unread octets are miscounted"
     assert tcb.rcv.unread >= 0, "more was read than arrived"
-    if tcb.rcv.reassembly is not None and tcb.rcv.reassembly:
+    if tcb.rcv.reassembly is not None:
+        assert tcb.rcv.reassembly, "a queue without octets waits for reassembly"
         assert tcb.rcv.reassembly.end <= tcb.rcv.position + tcb.rcv.wnd, "octets are held beyond the window"
         assert not tcb.rcv.reassembly.pop_in_order(tcb.rcv.position), "octets in order wait for reassembly"
     if tcb.rcv.fin_is_received:

@@ -309,6 +309,17 @@ class Tcb(Holder):
         if self.memory is not None:
             self.memory.gaps.pop(self, None)
 
+    def give_up_gap(self, octets: int) -> int:
+        """Free ``octets`` of memory, or more, of what waits for reassembly; all of it if it has no more. How many were freed."""
+        held = self.rcv.reassembly
+        if held is None:
+            return 0
+        given_up = held.give_up(octets)
+        self.give_back(given_up)
+        if not held:
+            self.close_gap()
+        return given_up
+
     def let_text_go(self) -> None:
         """Text that waits unread in an ended connection is the program's, and counts as the host's no longer: the host keeps no ended
         connection, and couldn't tell without a finalizer, which makes runs differ, when the program dropped one.

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from postel.errors import ConnectionReset
+from postel.tcp import prediction
 from postel.tcp.memory import Memory
 from postel.tcp.reassembly import PIECE, QUEUE
 from postel.tcp.state import CLOSE_WAIT, CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_2, TIME_WAIT
 from postel.tcp.timers import TWO_MSL
 from postel.testing import states
-from postel.testing.states import PLAIN, Maker, closing, established, fin_wait_1, fin_wait_2, last_ack, syn_received, time_wait
+from postel.testing.states import PLAIN, Maker, Peer, Scene, closing, established, fin_wait_1, fin_wait_2, last_ack, syn_received, time_wait
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.segment import ACK, FIN, PSH, RST, URG
 
@@ -258,6 +259,31 @@ def test_text_ahead_that_memory_cannot_hold_is_dropped() -> None:
     scene.hears(ACK, b"four", seq=5)
     assert scene.tcb.rcv.reassembly is None
     assert memory.used == 0
+
+
+def displaced(memory: Memory) -> Scene:
+    """Text waited behind a gap, and had to go for text in order, for which there was no room even so."""
+    scene = established(replace(PLAIN, sack=True), Peer(sack=True), memory=memory)
+    scene.hears(ACK, b"b", seq=2)
+    assert scene.sent[0].sack
+    scene.hears(ACK, bytes(memory.limit + 1))
+    assert (scene.nxt, memory.used, list(memory.gaps)) == (1, 0, [])
+    return scene
+
+
+def test_a_queue_that_had_to_go_leaves_no_gap() -> None:
+    """The peer sees it in ACKs that wait for one another again, and name no block."""
+    scene = displaced(Memory(QUEUE + PIECE + 1))
+    assert scene.tcb.rcv.reassembly is None
+    segment = scene.segment(ACK, b"a")
+    assert prediction.holds(scene.tcb, segment)
+    assert scene.hears(ACK, b"a") == []
+    assert scene.expires() == ["ACK seq=1 ack=2"]
+    assert scene.sent[0].sack == ()
+
+
+def test_a_queue_that_had_to_go_is_nothing_unread() -> None:
+    assert displaced(Memory(QUEUE + PIECE + 1)).releases() == ["FIN,ACK seq=1 ack=1"]
 
 
 # The eighth: FIN
