@@ -21,7 +21,7 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
         tcb.give_back(freed)
     _measure(tcb, segment, now)
     snd.retransmissions = 0
-    snd.probes = 0
+    snd.window_probes = 0
     if is_open:  # else it is the ACK of our SYN, which counts for nothing (RFC5681-3.1b)
         recovery = tcb.ensure_recovery()
         was_in_use = not recovery.is_active and 2 * max(flight, recovery.flight) >= tcb.ensure_controller().window

@@ -161,7 +161,7 @@ def second_check_rst(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not segment.flags & RST:
         return True
     if tcb.state is TIME_WAIT:
-        answers_challenge = tcb.snd.probes > 0 and segment.seq == tcb.rcv.nxt and tcb.config.time_wait_challenge
+        answers_challenge = tcb.rcv.is_challenged and segment.seq == tcb.rcv.nxt and tcb.config.time_wait_challenge
         if answers_challenge or not tcb.config.rfc1337:  # EP-RST-7, D-10
             tcb.delete(None, now)
     elif segment.seq != tcb.rcv.nxt and tcb.config.exact_reset:  # EP-RST-2

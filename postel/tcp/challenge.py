@@ -26,7 +26,7 @@ def owe(tcb: Tcb, segment: Segment, now: int) -> None:
     if (segment.len > 0 and not segment.flags & SYN) or _may_answer(tcb, segment, now):
         tcb.owes |= OWES_ACK
         if tcb.state is TIME_WAIT and is_bare_syn(segment) and not is_old_duplicate(tcb, segment):
-            tcb.snd.probes = 1  # RST may answer it
+            tcb.rcv.is_challenged = True
 
 
 def claim(tcb: Tcb, now: int) -> bool:

@@ -1,10 +1,11 @@
-"""What is counted of a connection, for `status`. Nothing is decided by it, but how long a peer was silent."""
+"""What is counted of a connection, for `status`. Nothing is decided by it, but whether the peer is silent."""
 
 
 class Counts:
     """Since the start; times are when something last happened."""
 
     __slots__ = (
+        "keep_alive_probes",
         "last_ack_at",
         "last_data_at",
         "octets_acknowledged",
@@ -28,3 +29,4 @@ class Counts:
         self.throttled: int = 0  # answers to strange segments that a limit held back, see `challenge`
         self.last_data_at: int = 0
         self.last_ack_at: int = 0
+        self.keep_alive_probes: int = 0  # since the peer was last heard of

@@ -8,7 +8,8 @@ from postel.tcp.timers import KEEP_ALIVE, PERSIST, deadline, moved
 
 
 def begin(tcb: Tcb, now: int) -> None:
-    """Wait for the whole idle time from ``now`` on."""
+    """Wait for the whole idle time from ``now`` on: the peer was heard of, or other timers watch whether it is there."""
+    tcb.counts.keep_alive_probes = 0
     tcb.timers.start(KEEP_ALIVE, deadline(tcb.keep_alive_idle, now))
 
 
@@ -18,26 +19,24 @@ def hear(tcb: Tcb, now: int) -> None:
     Only such a segment counts. What anybody can send who knows the addresses and ports says nothing of the peer, and would keep a dead
     connection for ever.
     """
-    tcb.timers.start(KEEP_ALIVE, deadline(tcb.keep_alive_idle, now))
-    if not tcb.timers.is_running(PERSIST):
-        tcb.snd.probes = 0
+    begin(tcb, now)
 
 
 def expire(tcb: Tcb, now: int) -> None:
     """EP-TMO-6, MUST-26: only a connection with nothing outstanding is probed."""
     if tcb.snd.flight or tcb.timers.is_running(PERSIST):
         begin(tcb, now)
-    elif tcb.snd.probes >= tcb.config.keep_alive_probes:  # MUST-29
+    elif tcb.counts.keep_alive_probes >= tcb.config.keep_alive_probes:  # MUST-29
         tcb.delete(ConnectionTimedOut("keep-alive probes unanswered"), now)
     else:
-        tcb.snd.probes += 1
+        tcb.counts.keep_alive_probes += 1
         tcb.owes |= OWES_KEEP_ALIVE
         tcb.timers.start(KEEP_ALIVE, deadline(tcb.config.keep_alive_interval, now))
 
 
 def move(tcb: Tcb, idle: int) -> None:
     """The idle time was ``idle`` until now. While the peer is being probed, the interval runs instead."""
-    if not _is_probing(tcb):
+    if tcb.counts.keep_alive_probes == 0:
         tcb.timers.start(KEEP_ALIVE, moved(tcb.timers.due(KEEP_ALIVE), idle, tcb.keep_alive_idle))
 
 
@@ -45,8 +44,7 @@ def adapt(tcb: Tcb, before: Config, idle: int, now: int) -> None:
     """The user has other choices than ``before``, by which the idle time was ``idle``."""
     config, timers = tcb.config, tcb.timers
     if not config.keep_alive:  # MUST-24
-        if _is_probing(tcb):
-            tcb.snd.probes = 0
+        tcb.counts.keep_alive_probes = 0
         timers.stop(KEEP_ALIVE)
         tcb.owes &= ~OWES_KEEP_ALIVE
     elif not tcb.is_synchronized or tcb.state is TIME_WAIT:
@@ -54,13 +52,9 @@ def adapt(tcb: Tcb, before: Config, idle: int, now: int) -> None:
     elif not before.keep_alive:
         begin(tcb, now)
     elif not timers.is_running(KEEP_ALIVE):  # the old idle time or interval was that
+        tcb.counts.keep_alive_probes = 0
         timers.start(KEEP_ALIVE, max(now, deadline(tcb.keep_alive_idle, tcb.counts.last_ack_at)))
-    elif _is_probing(tcb):
+    elif tcb.counts.keep_alive_probes:
         timers.start(KEEP_ALIVE, moved(timers.due(KEEP_ALIVE), before.keep_alive_interval, config.keep_alive_interval))
     else:
         move(tcb, idle)
-
-
-def _is_probing(tcb: Tcb) -> bool:
-    """Probes wait for an answer; in persist, ``probes`` counts those of the window."""
-    return tcb.timers.is_running(KEEP_ALIVE) and tcb.snd.probes > 0 and not tcb.timers.is_running(PERSIST)

@@ -33,6 +33,7 @@ class Receiving:
         "fin_expected",
         "fin_is_received",
         "irs",
+        "is_challenged",
         "is_released",
         "keep_alives_until",
         "limit",
@@ -69,6 +70,7 @@ class Receiving:
         self.keep_alives_until: int = 0  # see `challenge`
         # Truth values stand together: compiled, each takes one octet then
         self.fin_is_received: bool = False
+        self.is_challenged: bool = False  # in TIME-WAIT an ACK answered a SYN: the peer may answer that ACK by RST
         self.is_released: bool = False  # no program reads: text that arrives now is lost, and says so with RST
 
     def anew(self) -> "Receiving":

@@ -32,7 +32,6 @@ class Sending:
         "may_send_small",
         "nxt",
         "paced_until",
-        "probes",
         "retransmissions",
         "shift",
         "stopwatch",
@@ -40,6 +39,7 @@ class Sending:
         "una",
         "up",
         "wants_room",
+        "window_probes",
         "wl1",
         "wl2",
         "wnd",
@@ -60,7 +60,7 @@ class Sending:
         self.buffer: SendBuffer = SendBuffer()
         self.limit: int = limit  # octets that the buffer takes now
         self.retransmissions: int = 0  # of what now is at SND.UNA
-        self.probes: int = 0  # unanswered: of a closed window, of a silent peer, or in TIME-WAIT of a peer that sent a SYN
+        self.window_probes: int = 0  # since the peer's window closed, or since the peer last took an octet; 0 while PERSIST doesn't run
         self.last_at: int = 0  # when text or FIN last went out
         self.paced_until: int = 0  # the pacing rate lets nothing out before
         self.stopwatch: Stopwatch | None = None

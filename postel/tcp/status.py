@@ -111,7 +111,7 @@ def of(tcb: Tcb, figures: Figures, urgent: int, now: int) -> Status:
         advmss=tcb.advertised_mss, pmtu=tcb.path.mtu,
         snd_cwnd=window // smss, snd_ssthresh=threshold // smss, unacked=_segments(snd.flight, smss),
         sacked=_segments(figures.sacked, smss), lost=_segments(figures.lost, smss), retrans=_segments(figures.retransmitted, smss),
-        retransmits=snd.retransmissions, probes=snd.probes, total_retrans=counts.segments_retransmitted,
+        retransmits=snd.retransmissions, probes=snd.window_probes + counts.keep_alive_probes, total_retrans=counts.segments_retransmitted,
         dsack_dups=figures.duplicates, reord_seen=figures.reorderings, delivered=_segments(figures.delivered, smss),
         bytes_sent=counts.octets_acknowledged + snd.buffer.size - snd.never_sent + counts.octets_retransmitted,
         bytes_retrans=counts.octets_retransmitted, bytes_acked=counts.octets_acknowledged,

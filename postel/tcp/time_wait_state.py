@@ -39,7 +39,7 @@ class Variables(NamedTuple):
     rcv_shift: int
     has_timestamps: bool
     has_sack: bool
-    was_probed: bool
+    is_challenged: bool
     recent_at: int
     challenge_after: int
 
@@ -64,7 +64,7 @@ def frozen(connection: Connection) -> bytes:
         rcv.shift,
         timestamps.agreed,
         tcb.sack_agreed,
-        snd.probes > 0,
+        rcv.is_challenged,
         timestamps.recent_at,
         rcv.challenge_after,
     )
@@ -131,7 +131,7 @@ def _restore(tcb: Tcb, kept: Variables) -> None:
     timestamps.recent, timestamps.last_ack_sent = kept.recent, kept.last_ack_sent
     timestamps.agreed, timestamps.recent_at = kept.has_timestamps, kept.recent_at
     tcb.sack_agreed = kept.has_sack
-    snd.probes = int(kept.was_probed)
+    rcv.is_challenged = kept.is_challenged
     rcv.challenge_after = kept.challenge_after
 
 

@@ -80,13 +80,13 @@ def tail_probe(tcb: Tcb, now: int) -> None:
 
 def persist(tcb: Tcb, now: int) -> None:
     """EP-TMO-4: a probe, and more patience each time (SHLD-30). The user timeout runs until the peer answers (MUST-37)."""
-    if not orphan.may_try_again(tcb, tcb.snd.probes):
+    if not orphan.may_try_again(tcb, tcb.snd.window_probes):
         orphan.end(tcb, now)
         return
-    tcb.snd.probes += 1
+    tcb.snd.window_probes += 1
     tcb.rtt.timed_out(now)
     tcb.owes |= OWES_WINDOW_PROBE
-    tcb.timers.start(PERSIST, now + min(tcb.rtt.rto << min(tcb.snd.probes, 16), tcb.config.rto_maximum))
+    tcb.timers.start(PERSIST, now + min(tcb.rtt.rto << min(tcb.snd.window_probes, 16), tcb.config.rto_maximum))
     usertimeout.ensure_started(tcb, now)
 
 

@@ -50,7 +50,7 @@ def follow(tcb: Tcb, limit_before: int, now: int) -> None:
     """The timer ran for ``limit_before`` microseconds until now. Where that was NEVER, it begins now if something is outstanding."""
     timers = tcb.timers
     timers.start(USER, moved(timers.due(USER), limit_before, limit(tcb)))
-    is_waiting = tcb.snd.probes > 0 if timers.is_running(PERSIST) else tcb.snd.flight > 0
+    is_waiting = tcb.snd.window_probes > 0 if timers.is_running(PERSIST) else tcb.snd.flight > 0
     if limit_before >= NEVER and is_waiting:
         timers.start(USER, deadline(limit(tcb), now))
 

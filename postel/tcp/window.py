@@ -82,7 +82,6 @@ def watch(tcb: Tcb, now: int) -> None:
             tcb.timers.start(PERSIST, now + tcb.rtt.rto)  # SHLD-29
             tcb.timers.stop_loss_timers()  # SHLD-17: what the peer can't take doesn't time out
             usertimeout.stop(tcb)
-            tcb.snd.probes = 0
     elif tcb.timers.is_running(PERSIST):
         _leave_persist(tcb, now)
 
@@ -100,7 +99,7 @@ def number_without_text(tcb: Tcb) -> int:
         return snd.max
     edge = seq.add(snd.first_octet, snd.wnd)
     beyond = seq.offset(snd.max, edge)
-    if beyond <= 0 or (beyond < 1 << snd.shift and snd.probes == 0):
+    if beyond <= 0 or (beyond < 1 << snd.shift and snd.window_probes == 0):
         return snd.max
     return edge
 
@@ -117,7 +116,7 @@ def waits_for_window(tcb: Tcb) -> bool:
 def _leave_persist(tcb: Tcb, now: int) -> None:
     """The window opened: what was sent as a probe, or into a window that shrank, goes again with the rest."""
     tcb.timers.stop(PERSIST)
-    tcb.snd.probes = 0
+    tcb.snd.window_probes = 0
     if tcb.snd.flight:
         tcb.ensure_recovery().on_refused()
         tcb.turn()

@@ -84,7 +84,7 @@ async def test_the_kernel_reads_nothing(namespace: Any, attached: Any, family: i
         transport.write(bytes(16 << 20))
         assert await within(20, lambda: connection._tcb.snd.wnd == 0)
         await asyncio.sleep(CLOSED_FOR)
-        assert connection._tcb.snd.probes > 0
+        assert connection._tcb.snd.window_probes > 0
         kernel.send(bytes(1000))
         assert await within(SOON, lambda: unacknowledged_by_postel(kernel) == 0)
         await aborted(kernel, transport, postel_aborts=postel_aborts)

@@ -239,7 +239,7 @@ def test_on_off_and_on_again_begins_anew(make: Maker) -> None:
     scene = make(replace(PLAIN, keep_alive=True, keep_alive_idle=10 * SECOND, keep_alive_interval=SECOND, keep_alive_probes=3))
     scene.expires()
     scene.expires()
-    assert scene.tcb.snd.probes == 2
+    assert scene.tcb.counts.keep_alive_probes == 2
     configure(scene, keep_alive=False)
     assert scene.connection.next_timeout() == NEVER
     assert scene.passes(HOUR) == []

@@ -325,7 +325,7 @@ def test_ep_tmo_6_one_lost_answer_is_no_dead_peer() -> None:
     scene = established(KEEPS)
     assert intervals(scene, 2) == [7200, 75]
     scene.hears(ACK)
-    assert scene.tcb.snd.probes == 0
+    assert scene.tcb.counts.keep_alive_probes == 0
     assert intervals(scene, 3) == [7200, 75, 75]
     assert scene.state is ESTABLISHED
 
