@@ -103,7 +103,7 @@ class Pump:
         try:
             self._exchange()
         except LinkError as error:
-            self._broken(error)
+            self._end(error)
         finally:
             self._turning = False
             self._arm()
@@ -139,11 +139,21 @@ class Pump:
 
     def discard(self) -> None:
         """What the host still has to send and to tell, once there is no link: it forgets the connections that ended with it."""
-        now, told = self.now(), True
+        told = True
         while told:
-            while self._host.next_packet(now) is not None:
-                pass
+            self._drop_output()
             told = self._host.next_event() is not None
+
+    def _drop_output(self) -> None:
+        now = self.now()
+        while self._host.next_packet(now) is not None:
+            pass
+
+    def _end(self, error: LinkError) -> None:
+        """The link is gone. A connection that the last packets ended, by a reset, hears of that first."""
+        self._drop_output()
+        self._tell_events()
+        self._broken(error)
 
     def _tell_of_turn(self) -> None:
         if self._turned is not None and not self._turned.done():
@@ -152,16 +162,21 @@ class Pump:
 
     def _exchange(self) -> None:
         """Packets, then events; what the events made the program do leads to packets again."""
-        next_event = self._host.next_event
-        while True:
+        self._send_out()
+        while self._tell_events():
             self._send_out()
-            if (told := next_event()) is None:
-                return
-            while told is not None:
-                handler = cast(Handler | None, told[0].context)  # nobody's: its transport has done with it
-                if handler is not None:
-                    handler.happened(told[1])
-                told = next_event()
+
+    def _tell_events(self) -> bool:
+        """Whether there were any."""
+        next_event = self._host.next_event
+        if (told := next_event()) is None:
+            return False
+        while told is not None:
+            handler = cast(Handler | None, told[0].context)  # None: its transport has done with it
+            if handler is not None:
+                handler.happened(told[1])
+            told = next_event()
+        return True
 
     def _send_out(self) -> None:
         self._has_more = not self._junction.send_out(BATCH, self.now(), self._down)
@@ -171,7 +186,7 @@ class Pump:
         try:
             deadline = self._junction.next_timeout()
         except LinkError as error:
-            self._broken(error)
+            self._end(error)
             return
         if deadline >= self._armed_for or self._stopped:
             return
@@ -192,7 +207,7 @@ class Pump:
                 if self._host.crowded:
                     self.turn()
         except LinkError as error:
-            self._broken(error)
+            self._end(error)
             return
         self._host.handle_timeout(self.now())
         self.turn()
@@ -221,7 +236,7 @@ class Pump:
         try:
             self._take_in()
         except LinkError as error:
-            self._broken(error)
+            self._end(error)
         self.turn()
 
     def _link_is_readable(self) -> None:
@@ -231,7 +246,7 @@ class Pump:
             else:
                 self._doubt()
         except LinkError as error:
-            self._broken(error)
+            self._end(error)
         self.turn()
 
     def _doubt(self) -> None:

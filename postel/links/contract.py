@@ -43,7 +43,8 @@ class Link(ABC):
     @abstractmethod
     def receive(self, now: int) -> bytes | None:
         """The next packet that arrived. None: nothing now, perhaps later. Never again is an exception: `LinkClosed` where
-        the link was closed on either side, another `LinkError` or OSError where it failed."""
+        the link was closed, on this side or, as far as a link can know that, on the other; another `LinkError` or OSError where it
+        failed. What arrived before the end comes first."""
 
     @abstractmethod
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:

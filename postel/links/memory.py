@@ -1,5 +1,6 @@
 """Two ends of a wire inside one process."""
 
+import errno
 import os
 import socket
 from collections import deque
@@ -7,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import RLock
 
-from postel.errors import require_number
+from postel.errors import LinkClosed, require_number
 from postel.links.contract import Link, Offloading, checked_mtu, closed, too_large
 from postel.times import NEVER
 from postel.wire import ip
@@ -19,6 +20,8 @@ QUEUE = 1000  # packets, as many as Linux gives a device (`txqueuelen`)
 def pair(mtu: int = 1500, *, queue: int = QUEUE, offload: bool = False) -> tuple["MemoryLink", "MemoryLink"]:
     """Two links: what one sends, the other receives, in order. Each holds ``queue`` packets for its reader and loses the rest. With
     ``offload`` they are `Offloading`: a parcel passes as it is, neither checked nor cut. They run in real and in virtual time.
+
+    Where one is closed, the other receives what was sent before, and then raises LinkClosed.
 
     >>> left, right = pair()
     >>> left.send(b"hello", b"", 0), right.receive(0), right.receive(0)
@@ -56,7 +59,7 @@ class MemoryLink(Link):
             return -1
         if self._bell is None:
             self._bell = self._make_bell()
-            if self._parcels:
+            if self._parcels or self.peer._is_closed:  # noqa: SLF001 - the other end of the same wire
                 self._bell.ring()
         return self._bell.fileno()
 
@@ -70,11 +73,14 @@ class MemoryLink(Link):
         return self._give(Parcel(packet))
 
     def close(self) -> None:
+        if self._is_closed:
+            return
         self._is_closed = True
         self.notify()
         self._parcels.clear()
         if self._bell is not None:
             self._bell.close()
+        self.peer._peer_has_closed()  # noqa: SLF001 - it hears the end once it has received what was sent before
 
     def _pop(self) -> Parcel | None:
         try:
@@ -82,7 +88,9 @@ class MemoryLink(Link):
         except IndexError:
             if self._is_closed:
                 raise closed("memory link") from None
-            return None if self._bell is None else self._pop_after_silence(self._bell)
+            if self._bell is not None:
+                return self._pop_after_silence(self._bell)
+            return self._pop_last() if self.peer._is_closed else None  # noqa: SLF001
 
     def _pop_after_silence(self, bell: "EventBell | SocketBell") -> Parcel | None:
         """The reader found nothing: silence the bell, then look again.
@@ -95,9 +103,19 @@ class MemoryLink(Link):
         try:
             parcel = self._parcels.popleft()
         except IndexError:
-            return None
+            if not self.peer._is_closed:  # noqa: SLF001
+                return None
+            bell.ring()  # for good: nothing else tells the driver of the end
+            return self._pop_last()
         bell.ring()
         return parcel
+
+    def _pop_last(self) -> Parcel:
+        """The other end is closed: what it sent until then, and after that LinkClosed."""
+        try:
+            return self._parcels.popleft()  # another thread may have added it between the last look and its close
+        except IndexError:
+            raise LinkClosed(errno.ENOTCONN, "the other end of the memory link is closed") from None
 
     def _give(self, parcel: Parcel) -> bool:
         if self._is_closed:
@@ -117,6 +135,11 @@ class MemoryLink(Link):
         elif not bell.rung:
             bell.ring()
         return True
+
+    def _peer_has_closed(self) -> None:
+        if self._bell is not None:
+            self._bell.ring()
+        self.notify()
 
 
 class OffloadingMemoryLink(MemoryLink, Offloading):

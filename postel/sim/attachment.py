@@ -74,10 +74,16 @@ class Attachment:
             busy = self._junction.take_in(_BATCH, now) > 0
             while not self._junction.send_out(_BATCH, now, _overlook):
                 busy = True
-            while self.error is None and (told := self.host.next_event()) is not None:
-                busy = True
-                if self.application is not None:
-                    self.application(told[0], told[1], now)
+            busy = self._tell_events(now) or busy
+
+    def _tell_events(self, now: int) -> bool:
+        """Whether there were any."""
+        were_any = False
+        while self.error is None and (told := self.host.next_event()) is not None:
+            were_any = True
+            if self.application is not None:
+                self.application(told[0], told[1], now)
+        return were_any
 
     def _arm(self) -> None:
         if self.error is not None:
@@ -119,6 +125,9 @@ class Attachment:
 
     def _end(self, error: LinkError) -> None:
         """The link is gone. Raises its error where no call waits for it."""
+        while self.host.next_packet(self._clock.now) is not None:
+            pass  # events are told once the packets are out
+        self._tell_events(self._clock.now)  # a connection that the last packets ended hears of that first
         self._junction.release()
         self.error = error
         with suppress(OSError):
@@ -145,12 +154,10 @@ class Attachment:
         """Its time is kept by `_arm`."""
 
     def crashed(self) -> None:
-        """The host was restarted. The new one is on no link."""
+        """The host was restarted. The new one is on no link. The link stays open: its other end must not hear of a crash."""
         if self.error is None:
             self._junction.release()
             self.error = LinkError(0, "the host was restarted")
-            with suppress(OSError):
-                self.link.close()
 
 
 def _overlook(error: LinkDown) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from postel import aio
 from postel.aio.pump import MOST_FALSE_ALARMS
-from postel.errors import LinkDown, LinkError
+from postel.errors import LinkClosed, LinkDown, LinkError
 from postel.host.host import Host
 from postel.host.routes import Routes
 from postel.links import Link, MemoryLink, Tun, pair
@@ -523,16 +523,63 @@ class Silent(MemoryLink):
 async def test_link_that_is_readable_for_ever_is_at_its_end() -> None:
     left, right = pair()
     link = Silent(1500, 10, EventBell if hasattr(os, "eventfd") else SocketBell)
+    right.peer = link
+    link.peer = right
     async with aio.attach(Host("10.7.0.1/24", secret=b"near"), link) as net:
         waiting = asyncio.ensure_future(net.open_connection("10.7.0.2", 80))
-        right.peer = link
-        link.peer = right
         right.send(b"anything", b"", 0)
         with pytest.raises(LinkError, match="at its end"):
             await waiting
         assert MOST_FALSE_ALARMS < link.calls < MOST_FALSE_ALARMS + 10
     left.close()
     right.close()
+
+
+@pytest.mark.parametrize("how", ["closed", "left"])
+async def test_network_ends_where_the_other_end_of_its_memory_link_is_closed(how: str) -> None:
+    left, right = pair()
+    async with aio.attach(Host("10.7.0.1/24", secret=b"near"), left) as net:
+        server = await net.start_server(hold, port=80)
+        serving = asyncio.ensure_future(server.serve_forever())
+        waiting = asyncio.ensure_future(net.wait_closed())
+        await asyncio.sleep(0)
+        if how == "closed":
+            right.close()
+        else:
+            async with aio.attach(Host("10.7.0.2/24", secret=b"far"), right):
+                pass
+        for task in (serving, waiting):
+            with pytest.raises(LinkClosed, match="the other end of the memory link is closed"):
+                await task
+
+
+async def test_reset_in_front_of_the_end_of_a_link_is_what_a_connection_hears() -> None:
+    left, right = pair()
+    far = Host("10.7.0.2/24", secret=b"far")
+    listener = far.listen(80, 0)
+
+    def pump() -> None:
+        while (packet := right.receive(0)) is not None:
+            far.packet_arrives(packet, 0)
+        while (packet := far.next_packet(0)) is not None:
+            right.send(packet, b"", 0)
+
+    async with aio.attach(Host("10.7.0.1/24", secret=b"near"), left) as near:
+        opening = asyncio.ensure_future(near.open_connection("10.7.0.2", 80))
+        while not opening.done():
+            pump()
+            await asyncio.sleep(0)
+        reader, _writer = await opening
+        pump()
+        connection = listener.accept()
+        assert connection is not None
+        connection.abort(0)
+        pump()
+        right.close()
+        with pytest.raises(ConnectionResetError, match="reset"):
+            await reader.read()
+        with pytest.raises(LinkClosed):
+            await near.wait_closed()
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_SEQPACKET, socket.SOCK_STREAM])

@@ -85,9 +85,34 @@ def test_closed_end_takes_and_gives_nothing(links: Pair) -> None:
     assert right.fileno() == -1
     with pytest.raises(LinkClosed, match="closed"):
         right.receive(0)
-    assert not left.send(b"to nobody", b"", 0)
+    assert not left.send(b"to a closed end", b"", 0)
     with pytest.raises(LinkError, match="closed"):
-        right.send(b"from nobody", b"", 0)
+        right.send(b"from a closed end", b"", 0)
+
+
+@pytest.mark.parametrize("offload", [False, True])
+@pytest.mark.parametrize("when", ["before", "after", "never"])
+def test_end_that_is_closed_is_heard_at_the_other_after_what_it_sent(offload: bool, when: str) -> None:
+    left, right = pair(offload=offload)
+    told: list[str] = []
+    right.ready = lambda: told.append("look")
+    descriptor = right.fileno() if when == "before" else None
+    left.send(b"the last", b"", 0)
+    told.clear()
+    left.close()
+    if when == "after":
+        descriptor = right.fileno()
+    assert descriptor is None or is_readable(right)
+    assert told == ["look"]
+    assert right.receive(0) == b"the last"
+    for _ in range(2):
+        with pytest.raises(LinkClosed, match="the other end of the memory link is closed"):
+            right.receive(0)
+        assert descriptor is None or is_readable(right)
+    assert not right.send(b"to a closed end", b"", 0)
+    right.close()
+    with pytest.raises(LinkClosed, match="memory link is closed"):
+        right.receive(0)
 
 
 def test_reader_and_sender_in_two_threads_lose_nothing() -> None:
@@ -175,7 +200,8 @@ def received_from(link: MemoryLink) -> list[bytes]:
 @pytest.mark.parametrize("kind", [EventBell, SocketBell] if hasattr(os, "eventfd") else [SocketBell])
 @pytest.mark.parametrize("waiting", range(3))
 @pytest.mark.parametrize(
-    ("acting", "coming"), [("send", "send"), ("send", "receive"), ("receive", "send"), ("send", "close"), ("receive", "close")]
+    ("acting", "coming"),
+    [("send", "send"), ("send", "receive"), ("receive", "send"), ("send", "close"), ("receive", "close"), ("receive", "far close")],
 )
 def test_another_thread_may_come_in_anywhere(kind: Any, waiting: int, acting: str, coming: str) -> None:
     for place in range(60):
@@ -188,8 +214,9 @@ def test_another_thread_may_come_in_anywhere(kind: Any, waiting: int, acting: st
         taken: list[bytes] = []
         actions: dict[str, Callable[[], object]] = {
             "send": lambda: left.send(b"the last", b"", 0),  # noqa: B023
-            "receive": lambda: taken.extend(packet for packet in (right.receive(0), right.receive(0), right.receive(0)) if packet),  # noqa: B023
+            "receive": lambda: taken.extend(packet for _ in range(3) if (packet := right.receive(0))),  # noqa: B023
             "close": right.close,
+            "far close": left.close,
         }
         sent = [b"%d" % number for number in range(waiting)]
         for packet in sent:
@@ -205,6 +232,13 @@ def test_another_thread_may_come_in_anywhere(kind: Any, waiting: int, acting: st
             assert not left.send(b"late", b"", 0)
             with pytest.raises(LinkClosed):
                 right.receive(0)
+        elif coming == "far close":
+            left.close()
+            assert is_readable(right)
+            with pytest.raises(LinkClosed):
+                taken.extend(right.receive(0) or b"" for _ in range(10))
+            assert taken == sent
+            assert is_readable(right)
         else:
             assert (taken + received_from(right)) == (sent if reached else sent[: len(sent) - (coming == "send")])
         left.close()

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from postel.errors import ArgumentError, LinkError
+from postel.errors import ArgumentError, ConnectionReset, LinkError
 from postel.host.host import Host
 from postel.links import Delayed, Faulty, Link, Shaped, pair
 from postel.sim import World
 from postel.tcp.connection import Connection
-from postel.tcp.events import Acceptable, EndOfStream, Event, Opened, Readable
+from postel.tcp.events import Acceptable, Closed, EndOfStream, Event, Opened, Readable
 from postel.times import MILLISECOND, SECOND
 
 TEXT = bytes(range(256)) * 400
@@ -120,6 +120,28 @@ def test_the_end_of_a_link_is_told_once() -> None:
         world.attach(host, pair()[0])  # it is free again
 
 
+def test_a_reset_in_front_of_the_end_of_a_link_is_what_a_connection_hears() -> None:
+    world, (left, right) = World(), pair()
+    near, far = Host("10.0.0.1/24", secret=b"near"), Host("10.0.0.2/24", secret=b"far")
+    events: list[Event] = []
+    ends: list[LinkError] = []
+    world.attach(near, left, application=lambda _subject, event, _now: events.append(event), ended=ends.append)
+    there = world.attach(far, right)
+    listener = far.listen(7, world.now)
+    near.connect("10.0.0.2", 7, world.now)
+    world.run(until=SECOND)
+    connection = listener.accept()
+    assert connection is not None
+    there.detach()
+    connection.abort(world.now)
+    right.send(far.next_packet(world.now) or b"", b"", world.now)
+    right.close()
+    world.run(until=2 * SECOND)
+    assert isinstance(events[-1], Closed)
+    assert isinstance(events[-1].error, ConnectionReset)
+    assert [str(error) for error in ends] == ["[Errno 107] the other end of the memory link is closed"]
+
+
 def test_a_host_is_on_one_link_or_on_paths() -> None:
     world = World()
     near, far = world.host("near", "10.0.0.1/24"), world.host("far", "10.0.0.2/24")
@@ -159,6 +181,6 @@ def test_a_host_that_crashes_leaves_its_link() -> None:
     assert any(isinstance(event, Opened) for event in opened)
     world.restart(far)
     assert attachment.error is not None
-    connection.send(b"anybody there?", world.now)
+    connection.send(b"any host there?", world.now)
     world.run(until=2 * SECOND)
     assert connection.unacknowledged > 0

@@ -207,8 +207,15 @@ class EndsAndGoesOn(Honest):
     has_told = False
 
     def receive(self, now: int) -> bytes | None:
-        if self.peer.is_closed and not self.has_told:
+        if self.peer.is_closed and not self.arrived and not self.has_told:
             self.has_told = True
+            raise LinkClosed(errno.ENOTCONN, "the other side has closed")
+        return super().receive(now)
+
+
+class EndsTooEarly(Honest):
+    def receive(self, now: int) -> bytes | None:
+        if self.peer.is_closed:
             raise LinkClosed(errno.ENOTCONN, "the other side has closed")
         return super().receive(now)
 
@@ -232,6 +239,7 @@ MISTAKES = {
     TimerThatMoves: "next_timeout() changes though nothing happens",
     RaisesOsError: "send raises OSError(9, 'bad file descriptor') after the end",
     BadMtu: "mtu is 20; allowed: 68",
+    EndsTooEarly: "receive told of the end before a packet that had arrived earlier",
     EndsAndGoesOn: "receive answers again after it told of the end",
 }
 
