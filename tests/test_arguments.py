@@ -16,6 +16,7 @@ from postel.host.host import Host
 from postel.links import Observed, PacketObserver, Tun, pair
 from postel.sim import World
 from postel.tcp import connection
+from postel.tcp.authentication.keys import Key
 from postel.tcp.config import CHOICES, DEFAULT, Config
 from postel.tcp.congestion import Congestion
 from postel.tcp.congestion.cubic import Cubic
@@ -106,6 +107,14 @@ def in_a_world(**options: Any) -> object:
 
 DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
     (host, "memory_limit", [-5, True, *NOT_NUMBERS]),
+    (
+        lambda **options: Host(options["address"], secret=b"secret"),
+        "address",
+        [5, None, b"10.0.0.1/24", "", "10.0.0.1/33", ("10.0.0.1", 24)],
+    ),
+    (host().add_address, "address", [5, None, b"10.0.0.3/24"]),
+    (lambda **options: World(1).host("a", options["address"]), "address", [5, None, b"10.0.0.1/24", "name"]),
+    (lambda **options: Key(b"secret", **options), "peer", [5, None, b"10.0.0.1"]),
     (host, "orphan_limit", [-1, True, *NOT_NUMBERS]),
     (host, "mtu", [0, 67, 65536, True, "1", 1.5, math.nan, [], b"1"]),
     (host, "config", [0, "fast", Config]),

@@ -3,7 +3,7 @@
 from typing import Final, NamedTuple
 
 from postel.errors import ArgumentError, require_number
-from postel.wire.address import Interface, parse_interface, to_text
+from postel.wire.address import Interface, Prefix, parse_interface, to_text
 
 HIGHEST_METRIC: Final = 0xFFFFFFFF
 
@@ -27,7 +27,7 @@ class Gateways:
     def __init__(self) -> None:
         self.routes: tuple[Route, ...] = ()
 
-    def add(self, network: str, gateway: bytes, metric: int) -> None:
+    def add(self, network: Prefix, gateway: bytes, metric: int) -> None:
         """A route more; one with the same network and gateway is replaced. Raises ArgumentError."""
         require_number("metric", metric, 0, HIGHEST_METRIC, f"0 to {HIGHEST_METRIC}")
         found = parse_network(network)
@@ -40,7 +40,7 @@ class Gateways:
         kept.insert(place, Route(found, gateway, metric))
         self.routes = tuple(kept)
 
-    def remove(self, network: str, gateway: bytes) -> None:
+    def remove(self, network: Prefix, gateway: bytes) -> None:
         """The routes to a network less, with ``gateway`` that by it alone. Raises ArgumentError where there is none."""
         found = parse_network(network)
         kept = [route for route in self.routes if route.network != found or (gateway and route.gateway != gateway)]
@@ -58,12 +58,12 @@ class Gateways:
         return b""
 
 
-def parse_network(text: str) -> Interface:
+def parse_network(given: Prefix) -> Interface:
     """A network such as "10.0.0.0/8"; "0.0.0.0/0" and "::/0" for everything. Raises ArgumentError, for bits behind the prefix too."""
-    network = parse_interface(text)
+    network = parse_interface(given, "network")
     spare = 8 * len(network.address) - network.prefix_length
-    if "/" not in text or int.from_bytes(network.address, "big") & ((1 << spare) - 1):
-        raise ArgumentError("network", text, "a network with its prefix length and no bits behind it, such as 10.0.0.0/8 or ::/0")
+    if "/" not in str(given) or int.from_bytes(network.address, "big") & ((1 << spare) - 1):
+        raise ArgumentError("network", given, "a network with its prefix length and no bits behind it, such as 10.0.0.0/8 or ::/0")
     return network
 
 

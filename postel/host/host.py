@@ -59,7 +59,7 @@ class Host(Settings):
 
     def __init__(
         self,
-        *addresses: str,
+        *addresses: Address,
         secret: bytes | None = None,
         mtu: int | None = None,
         config: Config | None = None,

@@ -11,6 +11,7 @@ from postel.wire.address import (
     UNSPECIFIED_6,
     Address,
     Interface,
+    Prefix,
     is_limited_broadcast,
     is_link_local,
     is_loopback,
@@ -180,7 +181,7 @@ class Routes:
         """The routes that `add` made, the best first."""
         return self._gateways.routes
 
-    def add(self, network: str, *, gateway: Address, metric: int = 0) -> None:
+    def add(self, network: Prefix, *, gateway: Address, metric: int = 0) -> None:
         """Send packets to ``network`` ("10.0.0.0/8"; "0.0.0.0/0" and "::/0" for everything) to the router ``gateway``.
 
         The longest prefix decides, an own address's network included, then the lowest ``metric`` (0 to 2**32 - 1). Raises ArgumentError.
@@ -196,7 +197,7 @@ class Routes:
         octets = octets_of(gateway, "gateway")
         self.add("0.0.0.0/0" if len(octets) == 4 else "::/0", gateway=gateway)
 
-    def remove(self, network: str, *, gateway: Address | None = None) -> None:
+    def remove(self, network: Prefix, *, gateway: Address | None = None) -> None:
         """Forget the routes to ``network``, with a ``gateway`` that by this router alone. Raises ArgumentError where there is none."""
         self._gateways.remove(network, b"" if gateway is None else octets_of(gateway, "gateway"))
         self._hops.clear()

@@ -29,7 +29,7 @@ class Settings:
 
     def __init__(
         self,
-        addresses: tuple[str, ...],
+        addresses: tuple[Address, ...],
         *,
         secret: bytes | None,
         mtu: int | None,
@@ -52,7 +52,7 @@ class Settings:
         self.is_attached = False  # to a link, by a driver
         self.memory: Memory = Memory(memory_limit)
         self.routes: Routes = Routes(
-            tuple([parse_interface(text) for text in addresses]), _USUAL_MTU if mtu is None else mtu, any_address=any_address
+            tuple([parse_interface(address) for address in addresses]), _USUAL_MTU if mtu is None else mtu, any_address=any_address
         )
         for router in gateway if isinstance(gateway, tuple) else (gateway,):
             self.routes.add_default(router)
@@ -101,7 +101,7 @@ class Settings:
         if not self.has_secret:
             raise CallError("this host has no secret yet: give it one, as Host(..., secret=...), or to a driver, as by postel.aio.attach")
 
-    def add_address(self, address: str) -> None:
+    def add_address(self, address: Address) -> None:
         """Take another address, with its network, as in "10.7.0.3/24". Harmless where the host has it already.
 
         Listeners and sockets without an address, and those to this one, hear at it from now on. Raises ArgumentError.

@@ -164,7 +164,7 @@ class World:
     def host(
         self,
         name: str,
-        *interfaces: str,
+        *interfaces: addresses.Address,
         mtu: int = 1500,
         config: Config = DEFAULT,
         any_address: bool = False,
@@ -178,12 +178,10 @@ class World:
         octets (`Host.use_offload`), which are cut before they take to the path."""
         if any(node.name == name for node in self._nodes.values()):
             raise ArgumentError("name", name, "one that no other host of this world has")
-        for argument, value in (("name", name), *(("interfaces", text) for text in interfaces)):
-            if not isinstance(value, str):
-                raise ArgumentError(argument, value, "text")
+        require_kind("name", name, str, "text")
         if application is not None and not callable(application):
             raise ArgumentError("application", application, "something to call with subject, event and time, or None")
-        own = [addresses.parse_interface(text).address for text in interfaces]
+        own = [addresses.parse_interface(interface, "interfaces").address for interface in interfaces]
         for text, octets in zip(interfaces, own, strict=True):
             if octets in self._by_address or own.count(octets) > 1:
                 raise ArgumentError("interfaces", text, "addresses that no other host of this world has")

@@ -4,10 +4,10 @@
 ('fd00::1', '10.0.0.1:80')
 """
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final, NamedTuple
 
-from postel.errors import ArgumentError
+from postel.errors import ArgumentError, require_kind, require_number
 
 UNSPECIFIED_4: Final = bytes(4)
 UNSPECIFIED_6: Final = bytes(16)
@@ -17,7 +17,8 @@ ALL_NODES: Final = b"\xff\x02" + bytes(13) + b"\x01"  # ff02::1, RFC 4291, 2.7.1
 _SOLICITED_NODE: Final = b"\xff\x02" + bytes(9) + b"\x01\xff"  # ff02::1:ff00:0/104
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 
-Address = str | IPv4Address | IPv6Address  # as a caller gives one
+Address = str | IPv4Address | IPv6Address  # as a caller gives one; with its network it is an IPv4Interface, which is an IPv4Address too
+Prefix = Address | IPv4Network | IPv6Network  # as a caller gives a network
 
 
 def parse(text: str, name: str = "address") -> bytes:
@@ -76,12 +77,14 @@ class Endpoint(NamedTuple):
 
         With a ``default_port`` other than 0 the port may be left out, and the brackets then too. Raises ArgumentError.
         """
+        require_number("default_port", default_port, 0, 65535, "1 to 65535, or 0 for none")
+        require_kind("endpoint", text, str, "text such as 10.0.0.1:53 or [fd00::1]:53")
         has_port = text.count(":") == 1 or "]:" in text
         bare, _, port_text = text.rpartition(":") if has_port else (text, "", "")
         port = int(port_text) if port_text.isascii() and port_text.isdigit() and len(port_text) < 6 else 0
         octets = _octets_in(bare)
         if not octets or not (1 <= port <= 0xFFFF if has_port else default_port):
-            port_is = "an address and a port" if default_port == 0 else "an address, with a port or without"
+            port_is = "an address and a port of 1 to 65535" if default_port == 0 else "an address, with a port of 1 to 65535 or without"
             raise ArgumentError("endpoint", text, f"{port_is}, such as 10.0.0.1:53 or [fd00::1]:53")
         return Endpoint(octets, port or default_port)
 
@@ -123,16 +126,28 @@ class Interface(NamedTuple):
         return (int.from_bytes(self.address, "big") >> shift << shift).to_bytes(4, "big")
 
 
-def parse_interface(text: str) -> Interface:
-    """``10.7.0.2/24``; without a prefix length it is the address alone, /32 or /128. Raises ArgumentError."""
+def parse_interface(given: Prefix, name: str = "address") -> Interface:
+    """``10.7.0.2/24``; without a prefix length it is the address alone, /32 or /128. Objects of `ipaddress` are taken as their text.
+
+    Raises ArgumentError, which calls it ``name``.
+    """
+    text = _text_of(given, name)
     address_text, slash, length_text = text.partition("/")
-    address = parse(address_text)
+    address = parse(address_text, name)
     bits = 8 * len(address)
     if not slash:
         return Interface(address, bits)
     if not (length_text.isascii() and length_text.isdigit()) or int(length_text) > bits:
-        raise ArgumentError("prefix length", length_text, f"0 to {bits}")
+        raise ArgumentError(name, text, f"a prefix length of 0 to {bits}")
     return Interface(address, int(length_text))
+
+
+def _text_of(given: object, name: str) -> str:
+    if isinstance(given, (IPv4Address, IPv6Address, IPv4Network, IPv6Network)):
+        return str(given)
+    if not isinstance(given, str):
+        raise ArgumentError(name, given, "an address such as 10.0.0.1/24 or fd00::1/64, as text or as an object of ipaddress")
+    return given
 
 
 def is_multicast(address: bytes) -> bool:

@@ -2,12 +2,12 @@
 
 import hmac
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, cast, get_args
 
 from postel.compiler import door
 from postel.errors import ArgumentError, require_choice, require_kind, require_number
 from postel.tcp.authentication.aes import BLOCK, cmac
-from postel.wire.address import Interface, parse_interface
+from postel.wire.address import Interface, Prefix, parse_interface
 
 # RFC 5926, 3.1.1.3 has the names of the first two; "MD5" is TCP MD5, for peers that have nothing better.
 Algorithm: TypeAlias = Literal["SHA1", "AES128", "MD5"]
@@ -23,13 +23,13 @@ _BITS_AES128: Final = b"\x00\x80"
 class Key:
     """A master key tuple. ``secret`` is some octets that the peer has too, and is never shown.
 
-    ``peer`` is an address, or a prefix as "10.7.0.0/16"; "" stands for everybody. The IDs, 0 to 255, tell the keys of one peer apart:
-    ours are the peer's the other way round. With ``covers_options=False`` middleboxes may change the other options (RFC 5925, 9.1).
-    Raises ArgumentError.
+    ``peer`` is an address, or a prefix as "10.7.0.0/16", as text or as an object of `ipaddress`; "" stands for every peer. The IDs,
+    0 to 255, tell the keys of one peer apart: ours are the peer's the other way round. With ``covers_options=False`` middleboxes may
+    change the other options (RFC 5925, 9.1). Raises ArgumentError.
     """
 
     secret: bytes = field(repr=False)
-    peer: str = ""
+    peer: Prefix = ""
     send_id: int = 0
     receive_id: int = 0
     algorithm: Algorithm = "SHA1"
@@ -38,7 +38,7 @@ class Key:
     @property
     def networks(self) -> tuple[Interface, ...]:
         """Whom it is for."""
-        return (parse_interface(self.peer),) if self.peer else (parse_interface("0.0.0.0/0"), parse_interface("::/0"))
+        return (parse_interface(self.peer),) if self.peer != "" else (parse_interface("0.0.0.0/0"), parse_interface("::/0"))
 
 
 def _require(name: str, value: object) -> None:
@@ -47,10 +47,8 @@ def _require(name: str, value: object) -> None:
         if not isinstance(value, bytes) or not value:  # which isn't shown, for it may be the secret in another form
             raise ArgumentError(name, type(value) if value else value, _OCTETS)
     elif name == "peer":
-        if not isinstance(value, str):
-            raise ArgumentError(name, value, "an address or a prefix such as '10.7.0.0/16', or '' for every peer")
-        if value:
-            parse_interface(value)
+        if value != "":
+            parse_interface(cast(Prefix, value), name)
     elif name in ("send_id", "receive_id"):
         require_number(name, value, 0, 255, "0 to 255")
     elif name == "algorithm":

@@ -247,7 +247,7 @@ def test_a_secret_is_never_shown() -> None:
         ({"covers_options": 1}, "covers_options"),
         ({"send_id": 256}, "send_id"),
         ({"receive_id": -1}, "receive_id"),
-        ({"peer": "10.0.0.0/33"}, "prefix length"),
+        ({"peer": "10.0.0.0/33"}, "peer is '10.0.0.0/33'; allowed: a prefix length of 0 to 32"),
     ],
 )
 def test_what_no_key_can_be(wrong: dict[str, object], name: str) -> None:
