@@ -74,7 +74,7 @@ def test_bbr_flows_of_one_host_probe_at_different_times() -> None:
                 flow.send(bytes(flow.writable), world.now)
         controllers = [flow._tcb.ensure_controller() for flow in flows]
         assert world.now == 3 * SECOND
-        return [controller.bw_probe_wait for controller in controllers if isinstance(controller, BBR)]
+        return [controller.probe.wait for controller in controllers if isinstance(controller, BBR)]
 
     assert len(set(waits(1))) == 4
     assert 0 not in waits(1)

@@ -4,11 +4,12 @@ What it knows of the path is in `PathModel`, what it makes of that in `ControlPa
 them, which probes for more bandwidth and drains what that left in the queue. Names are the draft's.
 """
 
-from enum import Enum, auto
 from typing import Final
 
 from postel.compiler import mypyc_attr
 from postel.tcp.congestion import Sample
+from postel.tcp.congestion.bbr.bandwidth_probe import AckPhase, BandwidthProbe
+from postel.tcp.congestion.bbr.before_loss import BeforeLoss
 from postel.tcp.congestion.bbr.control_parameters import (
     DRAIN,
     PROBE_BW,
@@ -18,25 +19,13 @@ from postel.tcp.congestion.bbr.control_parameters import (
     PROBE_BW_UP,
     PROBE_RTT,
     STARTUP,
-    BbrState,
     ControlParameters,
 )
-from postel.tcp.congestion.bbr.path_model import BETA_PERCENT, INFINITE
+from postel.tcp.congestion.bbr.plateau import Plateau
+from postel.tcp.congestion.bbr.short_term import BETA_PERCENT, INFINITE
 from postel.tcp.congestion.xorshift import Xorshift
 from postel.times import MILLISECOND, SECOND
 
-
-class AckPhase(Enum):
-    """What the ACKs say of bandwidth probing (2.13)."""
-
-    INIT = auto()
-    REFILLING = auto()
-    PROBE_STARTING = auto()
-    PROBE_FEEDBACK = auto()
-    PROBE_STOPPING = auto()
-
-
-FULL_BW_ROUNDS: Final = 3
 STARTUP_FULL_LOSSES: Final = 6
 DRAIN_ROUNDS: Final = 3
 PROBE_RTT_DURATION: Final = 200 * MILLISECOND
@@ -56,26 +45,13 @@ class BBR(ControlParameters):
 
     def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
         super().__init__(smss, initial_window, seed)
-        self.full_bw: int = 0
-        self.full_bw_count: int = 0
-        self.full_bw_now: bool = False
+        self.plateau: Plateau = Plateau()
         self.drain_start_round: int = 0
-        self.ack_phase: AckPhase = AckPhase.INIT
-        self.cycle_stamp: int = 0
-        self.bw_probe_wait: int = 0
-        self.bw_probe_up_rounds: int = 0
-        self.bw_probe_up_acked: int = 0
-        self.probe_up_acked_per_inc: int = INFINITE
-        self.is_bw_probe_sample: bool = False
-        self.prev_probe_too_high: bool = False
-        self.prev_probe_precautionary: bool = False
+        self.probe: BandwidthProbe = BandwidthProbe()
         self.probe_rtt_done_stamp: int = 0
         self.probe_rtt_round_done: bool = False
         self.idle_restart: bool = False
-        self.undo_state: BbrState | None = None
-        self.undo_bw_shortterm: int = 0
-        self.undo_inflight_shortterm: int = 0
-        self.undo_inflight_longterm: int = 0
+        self.before_loss: BeforeLoss = BeforeLoss()
         self._has_begun = False
         self._has_round_trip = False
         self._recovery_round = 0
@@ -93,7 +69,7 @@ class BBR(ControlParameters):
             model.begin(now)
         model.generate_rate_sample(sample)
         self._max = sample.max
-        if model.newly_lost:
+        if model.rs.newly_lost:
             self._handle_loss(now)
         model.update_signals()
         if sample.flight_before + self.smss > self.window:
@@ -109,7 +85,7 @@ class BBR(ControlParameters):
 
     def lost(self, flight: int, now: int) -> None:
         """`observed` has noted the loss, and saved the window as it was before that ACK, unless a tail probe repaired it."""
-        if not self.model.newly_lost:
+        if not self.model.rs.newly_lost:
             self._save_cwnd()
             self._note_loss()
         self._is_in_recovery = True
@@ -121,7 +97,7 @@ class BBR(ControlParameters):
         if self.state is STARTUP:
             self._end_startup()
             self._enter_drain()
-        elif self.is_bw_probe_sample:
+        elif self.probe.is_sample:
             self._handle_inflight_too_high(flight, now)
 
     def recovered(self, flight: int, now: int) -> None:
@@ -142,7 +118,7 @@ class BBR(ControlParameters):
 
     def started(self, now: int) -> None:
         self.idle_restart = True
-        self.model.extra_acked_interval_start = now
+        self.model.aggregation.begin(now)
         if self.state in PROBE_BW:
             self._set_pacing_rate(100)
         elif self.state is PROBE_RTT:
@@ -150,22 +126,20 @@ class BBR(ControlParameters):
 
     def undo(self, limit: int, now: int) -> None:
         """HandleSpuriousLossDetection. Its pace makes a burst impossible, so it heeds no ``limit``."""
-        model = self.model
+        model, before = self.model, self.before_loss
         self._is_in_recovery = False
         self._repaired_at = INFINITE
         self._restore_cwnd()
-        model.is_loss_in_round = False
-        self._reset_full_bw()
-        model.bw_shortterm = max(model.bw_shortterm, self.undo_bw_shortterm)
-        model.inflight_shortterm = max(model.inflight_shortterm, self.undo_inflight_shortterm)
-        model.inflight_longterm = max(model.inflight_longterm, self.undo_inflight_longterm)
-        if self.undo_state is STARTUP and self.state is not STARTUP:
+        model.short_term.forget_loss()
+        self.plateau.reset()
+        before.restore(model)
+        if before.state is STARTUP and self.state is not STARTUP:
             self.full_bw_reached = False
             if self.state is not PROBE_RTT:
                 self._enter(STARTUP)
-        elif self.undo_state is PROBE_BW_UP and self.state is not PROBE_BW_UP and self.state is not PROBE_RTT:
+        elif before.state is PROBE_BW_UP and self.state is not PROBE_BW_UP and self.state is not PROBE_RTT:
             self._start_refill()
-        self.undo_state = None
+        before.forget_state()
 
     # Per ACK (5.2.3)
 
@@ -177,7 +151,7 @@ class BBR(ControlParameters):
         self._check_startup_done()
         self._check_drain_done(sample.flight, now)
         self._update_probe_bw_cycle_phase(sample, now)
-        model.update_min_rtt(sample.round_trip, now)
+        model.min_rtt.update(sample.round_trip, now)
         self._check_probe_rtt(sample.flight, now)
         model.advance()
 
@@ -192,22 +166,11 @@ class BBR(ControlParameters):
 
     # Startup and Drain (5.3.1, 5.3.2)
 
-    def _reset_full_bw(self) -> None:
-        self.full_bw = 0
-        self.full_bw_count = 0
-        self.full_bw_now = False
-
     def _check_full_bw_reached(self) -> None:
-        model = self.model
-        if self.full_bw_now or not model.round_start or model.is_app_limited:
+        model, plateau = self.model, self.plateau
+        if plateau.is_reached or not model.round_start or model.rs.is_app_limited:
             return
-        if 4 * model.rate >= 5 * self.full_bw:
-            self._reset_full_bw()
-            self.full_bw = model.rate
-            return
-        self.full_bw_count += 1
-        self.full_bw_now = self.full_bw_count >= FULL_BW_ROUNDS
-        if self.full_bw_now:
+        if plateau.update(model.rs.delivery_rate):
             self.full_bw_reached = True
 
     def _check_startup_done(self) -> None:
@@ -220,14 +183,17 @@ class BBR(ControlParameters):
     def _check_startup_high_loss(self) -> None:
         """A full round of recovery, in which six ACKs or more told of loss, and more than 2 % of it."""
         model = self.model
-        is_lossy_round = model.loss_round_start and model.loss_events >= STARTUP_FULL_LOSSES and model.is_inflight_too_high
+        is_lossy_round = (
+            model.short_term.loss_round_start and model.short_term.loss_events >= STARTUP_FULL_LOSSES and model.rs.is_inflight_too_high
+        )
         if is_lossy_round and self._is_in_recovery and model.round_count > self._recovery_round:
             self._end_startup()
 
     def _end_startup(self) -> None:
-        self.undo_state = STARTUP
-        self.full_bw_now = self.full_bw_reached = True
-        self.model.inflight_longterm = max(self._bdp(), self.model.inflight_latest)
+        self.before_loss.note_end_of(STARTUP)
+        self.plateau.reach()
+        self.full_bw_reached = True
+        self.model.inflight_longterm = max(self._bdp(), self.model.short_term.inflight_latest)
 
     def _enter_drain(self) -> None:
         self._enter(DRAIN)
@@ -251,35 +217,33 @@ class BBR(ControlParameters):
             self._probes_when_due(now)
         elif self.state is PROBE_BW_REFILL:
             if self.model.round_start:
-                self.is_bw_probe_sample = True
                 self._start_up()
         elif self.state is PROBE_BW_UP and self._is_time_to_go_down(sample.flight_before):
-            self.prev_probe_too_high = False
+            self.probe.note_full()
             self._start_down(now)
 
     def _adapt_long_term_model(self, newly_acked: int) -> bool:
         """Whether it decided on a state."""
         model = self.model
-        if self.ack_phase is AckPhase.PROBE_STARTING and model.round_start:
-            self.ack_phase = AckPhase.PROBE_FEEDBACK
-        if self.ack_phase is AckPhase.PROBE_STOPPING and model.round_start and self._ends_probe():
+        if model.round_start:
+            self.probe.hear_feedback()
+        if self.probe.ack_phase is AckPhase.PROBE_STOPPING and model.round_start and self._ends_probe():
             return True
-        if model.is_inflight_too_high or model.inflight_longterm == INFINITE:
+        if model.rs.is_inflight_too_high or model.inflight_longterm == INFINITE:
             return False
-        model.inflight_longterm = max(model.inflight_longterm, model.tx_in_flight)
+        model.inflight_longterm = max(model.inflight_longterm, model.rs.tx_in_flight)
         if self.state is PROBE_BW_UP:
             self._probe_inflight_longterm_upward(newly_acked)
         return False
 
     def _ends_probe(self) -> bool:
         """The last samples of a probe are in. Whether the next begins at once, for that one was a precaution, and went well."""
-        self.is_bw_probe_sample = False
-        self.ack_phase = AckPhase.INIT
+        self.probe.end()
         if self.state not in PROBE_BW:
             return False
-        if not self.model.is_app_limited:
+        if not self.model.rs.is_app_limited:
             self.model.cycle_count += 1  # AdvanceMaxBwFilter
-        if not self.prev_probe_precautionary or self.prev_probe_too_high:
+        if not self.probe.prev_precautionary or self.probe.prev_too_high:
             return False
         self._start_refill()
         return True
@@ -288,69 +252,52 @@ class BBR(ControlParameters):
         model = self.model
         if not self._is_cwnd_limited or self.window < model.inflight_longterm:
             return
-        self.bw_probe_up_acked += newly_acked
-        delta = self.bw_probe_up_acked // self.probe_up_acked_per_inc
-        self.bw_probe_up_acked -= delta * self.probe_up_acked_per_inc
-        model.inflight_longterm += delta * self.smss
+        model.inflight_longterm += self.probe.claim_growth(newly_acked) * self.smss
         if model.round_start:
-            self._raise_inflight_longterm_slope()
-
-    def _raise_inflight_longterm_slope(self) -> None:
-        growth_this_round = 1 << self.bw_probe_up_rounds
-        self.bw_probe_up_rounds = min(self.bw_probe_up_rounds + 1, 30)
-        self.probe_up_acked_per_inc = max(self.window // growth_this_round, self.smss)
+            self.probe.raise_slope(self.window, self.smss)
 
     def _start_down(self, now: int) -> None:
-        self.model.reset_congestion_signals()
-        self.probe_up_acked_per_inc = INFINITE
-        self._pick_probe_wait()
-        self.cycle_stamp = now
-        self.ack_phase = AckPhase.PROBE_STOPPING
+        self.model.short_term.reset_congestion_signals()
+        self.probe.start_down(self._pick_probe_wait(), now)
         self.model.start_round()
         self._enter(PROBE_BW_DOWN)
 
     def _start_refill(self) -> None:
-        self.model.reset_short_term()
-        self.bw_probe_up_rounds = 0
-        self.bw_probe_up_acked = 0
-        self.prev_probe_precautionary = False
-        self.ack_phase = AckPhase.REFILLING
+        self.model.short_term.reset()
+        self.probe.start_refill()
         self.model.start_round()
         self._enter(PROBE_BW_REFILL)
 
     def _start_up(self) -> None:
-        self.ack_phase = AckPhase.PROBE_STARTING
         self.model.start_round()
-        self._reset_full_bw()
-        self.full_bw = self.model.rate
+        self.plateau.reset(self.model.rs.delivery_rate)
         self._enter(PROBE_BW_UP)
-        self._raise_inflight_longterm_slope()
+        self.probe.start_up(self.window, self.smss)
 
     def _probes_when_due(self, now: int) -> bool:
         rounds = min(min(self._bdp(), self.window) // self.smss, MOST_PROBE_ROUNDS)  # IsRenoCoexistenceProbeTime
-        is_due = now > self.cycle_stamp + self.bw_probe_wait or self.model.rounds_since_probe_up >= rounds
+        is_due = self.probe.is_due(now) or self.model.rounds_since_probe_up >= rounds
         if is_due:
             self._start_refill()
         return is_due
 
-    def _pick_probe_wait(self) -> None:
-        """PickProbeWait: at another time than other flows, lest all of them probe at once."""
+    def _pick_probe_wait(self) -> int:
+        """PickProbeWait: at another time than other flows, lest all of them probe at once. In microseconds."""
         self.model.rounds_since_probe_up = self._random.below(2)
-        self.bw_probe_wait = SHORTEST_PROBE_WAIT + self._random.below(SECOND + 1)
+        return SHORTEST_PROBE_WAIT + self._random.below(SECOND + 1)
 
     def _is_time_to_cruise(self, flight: int) -> bool:
         return flight <= self._inflight_with_headroom() and flight <= self._inflight(self.model.max_bw)
 
     def _is_time_to_go_down(self, flight: int) -> bool:
         """Of ``flight`` before this ACK: with a full window, what remains after it never reaches the bound."""
-        if self.prev_probe_too_high and flight >= self.model.inflight_longterm:
-            self.prev_probe_precautionary = True
+        if self.probe.prev_too_high and flight >= self.model.inflight_longterm:
+            self.probe.note_precaution()
             return True
         if self._is_cwnd_limited and self.window >= self.model.inflight_longterm:
-            self._reset_full_bw()
-            self.full_bw = self.model.rate
+            self.plateau.reset(self.model.rs.delivery_rate)
             return False
-        return self.full_bw_now
+        return self.plateau.is_reached
 
     @property
     def _is_cwnd_limited(self) -> bool:
@@ -360,15 +307,15 @@ class BBR(ControlParameters):
     # ProbeRTT (5.3.4)
 
     def _check_probe_rtt(self, flight: int, now: int) -> None:
-        if self.state is not PROBE_RTT and self.model.probe_rtt_expired and not self.idle_restart:
+        if self.state is not PROBE_RTT and self.model.min_rtt.probe_rtt_expired and not self.idle_restart:
             self._enter(PROBE_RTT)
             self._save_cwnd()
             self.probe_rtt_done_stamp = 0
-            self.ack_phase = AckPhase.PROBE_STOPPING
+            self.probe.stop()
             self.model.start_round()
         if self.state is PROBE_RTT:
             self._handle_probe_rtt(flight, now)
-        if self.model.rs_delivered > 0:
+        if self.model.rs.delivered > 0:
             self.idle_restart = False
 
     def _handle_probe_rtt(self, flight: int, now: int) -> None:
@@ -387,9 +334,9 @@ class BBR(ControlParameters):
     def _check_probe_rtt_done(self, now: int) -> None:
         if self.probe_rtt_done_stamp == 0 or now <= self.probe_rtt_done_stamp:
             return
-        self.model.probe_rtt_min_stamp = now
+        self.model.min_rtt.restart_interval(now)
         self._restore_cwnd()
-        self.model.reset_short_term()
+        self.model.short_term.reset()
         if self.full_bw_reached:
             self._start_down(now)
             self._enter(PROBE_BW_CRUISE)
@@ -403,18 +350,17 @@ class BBR(ControlParameters):
         if not self._is_in_recovery:
             self._save_cwnd()
         self._note_loss()
-        self.model.loss_events += 1
-        if self.is_bw_probe_sample and self.model.is_inflight_too_high:
-            self._handle_inflight_too_high(self.model.inflight_at_loss, now)
+        self.model.short_term.count_loss()
+        if self.probe.is_sample and self.model.rs.is_inflight_too_high:
+            self._handle_inflight_too_high(self.model.rs.inflight_at_loss, now)
 
     def _handle_inflight_too_high(self, tx_in_flight: int, now: int) -> None:
-        self.prev_probe_too_high = True
-        self.is_bw_probe_sample = False
-        if not self.model.is_app_limited:
+        self.probe.note_too_high()
+        if not self.model.rs.is_app_limited:
             target = min(self._bdp(), self.window)
             self.model.inflight_longterm = max(tx_in_flight, BETA_PERCENT * target // 100)
         if self.state is PROBE_BW_UP:
-            self.undo_state = PROBE_BW_UP
+            self.before_loss.note_end_of(PROBE_BW_UP)
             self._start_down(now)
 
     def _note_loss(self) -> None:
@@ -423,7 +369,4 @@ class BBR(ControlParameters):
 
     def _save_state_upon_loss(self) -> None:
         self._save_cwnd()
-        self.undo_state = None
-        self.undo_bw_shortterm = self.model.bw_shortterm
-        self.undo_inflight_shortterm = self.model.inflight_shortterm
-        self.undo_inflight_longterm = self.model.inflight_longterm
+        self.before_loss.save(self.model)

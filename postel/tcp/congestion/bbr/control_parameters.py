@@ -5,7 +5,8 @@ from typing import ClassVar, Final
 
 from postel.compiler import mypyc_attr
 from postel.tcp.congestion import Congestion
-from postel.tcp.congestion.bbr.path_model import INFINITE, PathModel
+from postel.tcp.congestion.bbr.path_model import PathModel
+from postel.tcp.congestion.bbr.short_term import INFINITE
 from postel.times import MILLISECOND, SECOND
 
 
@@ -87,7 +88,8 @@ class ControlParameters(Congestion):
         return self._bdp_of(self.model.bw)
 
     def _bdp_of(self, bandwidth: int) -> int:
-        return self.initial_window if self.model.min_rtt == INFINITE else bandwidth * self.model.min_rtt // SECOND
+        min_rtt = self.model.min_rtt.value
+        return self.initial_window if min_rtt == INFINITE else bandwidth * min_rtt // SECOND
 
     def _inflight(self, bandwidth: int) -> int:
         return self._quantized(self._bdp_of(bandwidth))
@@ -111,7 +113,7 @@ class ControlParameters(Congestion):
         return max(GAINS[PROBE_RTT][1] * self._bdp() // 100, self._min_pipe_cwnd)
 
     def _set_cwnd(self, newly_acked: int) -> None:
-        self.max_inflight = self._quantized(self.cwnd_gain * self._bdp() // 100 + self.model.extra_acked)
+        self.max_inflight = self._quantized(self.cwnd_gain * self._bdp() // 100 + self.model.aggregation.extra_acked)
         if self.full_bw_reached:
             self.window = min(self.window + newly_acked, self.max_inflight)
         elif self.window < self.max_inflight or self.model.delivered < self.initial_window:
@@ -128,7 +130,7 @@ class ControlParameters(Congestion):
             cap = self._inflight_with_headroom()
         elif self.state in PROBE_BW:
             cap = self.model.inflight_longterm
-        self.window = min(self.window, max(min(cap, self.model.inflight_shortterm), self._min_pipe_cwnd))
+        self.window = min(self.window, max(min(cap, self.model.short_term.inflight), self._min_pipe_cwnd))
 
     def _save_cwnd(self) -> None:
         if self._is_in_recovery or self.state is PROBE_RTT:

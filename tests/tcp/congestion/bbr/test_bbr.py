@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from postel.tcp.congestion import Sample
-from postel.tcp.congestion.bbr import BBR, PROBE_RTT_DURATION, AckPhase
+from postel.tcp.congestion.bbr import BBR, PROBE_RTT_DURATION
+from postel.tcp.congestion.bbr.bandwidth_probe import AckPhase
 from postel.tcp.congestion.bbr.control_parameters import (
     DRAIN,
     GAINS,
@@ -18,7 +19,8 @@ from postel.tcp.congestion.bbr.control_parameters import (
     STARTUP,
     BbrState,
 )
-from postel.tcp.congestion.bbr.path_model import INFINITE, PROBE_RTT_INTERVAL
+from postel.tcp.congestion.bbr.min_rtt import PROBE_RTT_INTERVAL
+from postel.tcp.congestion.bbr.short_term import INFINITE
 from postel.times import MILLISECOND, SECOND
 from tests.tcp.congestion.bottleneck import Bottleneck
 from tests.tcp.congestion.samples import SMSS, START, sample
@@ -82,7 +84,7 @@ def test_exiting_startup_on_bandwidth_plateau() -> None:
     flow = Flow()
     flow.leaves(STARTUP)
     control = flow.control
-    assert (control.full_bw_count, control.full_bw_now, control.full_bw_reached) == (3, True, True)
+    assert (control.plateau.count, control.plateau.is_reached, control.full_bw_reached) == (3, True, True)
     assert control.model.max_bw == pytest.approx(BANDWIDTH, rel=0.02)
     assert flow.states == [STARTUP, DRAIN]
     assert flow.path.now - flow.path.began < 15 * RTT
@@ -95,7 +97,7 @@ def test_exiting_startup_on_loss_when_application_limited() -> None:
     flow.path.loses = every(2)
     flow.leaves(STARTUP)
     control = flow.control
-    assert (control.full_bw_now, control.full_bw_reached, control.full_bw_count) == (True, True, 0)
+    assert (control.plateau.is_reached, control.full_bw_reached, control.plateau.count) == (True, True, 0)
     assert control.model.inflight_longterm < INFINITE
     assert control.drain_start_round == control.model.round_count  # so little in flight is drained at once
 
@@ -171,7 +173,7 @@ def test_a_probe_comes_when_renos_next_loss_would(bandwidth: int, round_trip: in
     begun = model.round_count - model.rounds_since_probe_up
     flow.reaches(PROBE_BW_REFILL)
     assert model.round_count - begun == pytest.approx(expected, abs=1)
-    assert flow.path.now - flow.control.cycle_stamp < flow.control.bw_probe_wait
+    assert flow.path.now - flow.control.probe.cycle_stamp < flow.control.probe.wait
 
 
 @pytest.mark.label("BBR-probebw")
@@ -180,7 +182,7 @@ def test_or_after_two_or_three_seconds() -> None:
     flow.reaches(PROBE_BW_CRUISE)
     flow.path.delay -= 1  # for the shortest round trip isn't due
     flow.reaches(PROBE_BW_REFILL)
-    assert 2 * SECOND < flow.control.bw_probe_wait < flow.path.now - flow.control.cycle_stamp < 3 * SECOND + 50 * MILLISECOND
+    assert 2 * SECOND < flow.control.probe.wait < flow.path.now - flow.control.probe.cycle_stamp < 3 * SECOND + 50 * MILLISECOND
 
 
 def test_the_wait_is_drawn_from_the_seed_alone() -> None:
@@ -189,10 +191,10 @@ def test_the_wait_is_drawn_from_the_seed_alone() -> None:
         first, second = Flow(seed=seed), Flow(seed=seed)
         for flow in (first, second):
             flow.reaches(PROBE_BW_CRUISE)
-        assert first.control.bw_probe_wait == second.control.bw_probe_wait
-        assert 2 * SECOND <= first.control.bw_probe_wait <= 3 * SECOND
+        assert first.control.probe.wait == second.control.probe.wait
+        assert 2 * SECOND <= first.control.probe.wait <= 3 * SECOND
         assert first.control.model.rounds_since_probe_up in (0, 1)
-        waits.add(first.control.bw_probe_wait // (SECOND // 10))
+        waits.add(first.control.probe.wait // (SECOND // 10))
     assert len(waits) > 4
 
 
@@ -203,7 +205,7 @@ def test_exiting_probe_up_on_bandwidth_plateau() -> None:
     begun = flow.control.model.round_count
     flow.leaves(PROBE_BW_UP)
     assert flow.state is PROBE_BW_DOWN
-    assert flow.control.full_bw_now
+    assert flow.control.plateau.is_reached
     assert flow.control.model.round_count - begun == 3
 
 
@@ -215,8 +217,8 @@ def test_exiting_probe_up_on_loss() -> None:
     flow.leaves(PROBE_BW_UP)
     control = flow.control
     assert flow.state is PROBE_BW_DOWN
-    assert control.prev_probe_too_high
-    assert control.undo_state is PROBE_BW_UP
+    assert control.probe.prev_too_high
+    assert control.before_loss.state is PROBE_BW_UP
     assert 0.7 * BDP <= control.model.inflight_longterm <= 1.5 * BDP
 
 
@@ -226,7 +228,7 @@ def test_exiting_probe_up_on_loss_when_application_limited() -> None:
     flow = Flow()
     flow.reaches(PROBE_BW_UP)
     flow.path.limit(BANDWIDTH // 2)
-    assert flow.run(4 * RTT, lambda: flow.control.model.is_app_limited)
+    assert flow.run(4 * RTT, lambda: flow.control.model.rs.is_app_limited)
     assert flow.state is PROBE_BW_UP
     flow.path.loses = every(10)
     flow.leaves(PROBE_BW_UP)
@@ -277,7 +279,7 @@ def test_exiting_probe_down_after_max_time() -> None:
     flow.reaches(PROBE_BW_DOWN)
     control, told = flow.control, flow.path.sample
     told.flight, told.round_trip = 1 << 20, 1
-    due = control.cycle_stamp + control.bw_probe_wait
+    due = control.probe.cycle_stamp + control.probe.wait
     control.observed(told, due)
     assert flow.state is PROBE_BW_DOWN
     control.observed(told, due + 1)
@@ -293,7 +295,7 @@ def test_application_limited_sending_during_probe_refill() -> None:
     flow.leaves(PROBE_BW_REFILL)
     assert flow.state is PROBE_BW_UP
     flow.run(SECOND)
-    assert flow.control.model.is_app_limited
+    assert flow.control.model.rs.is_app_limited
     assert flow.control.model.max_bw == believed
 
 
@@ -318,14 +320,14 @@ def test_a_probe_after_one_that_went_too_high_is_short_and_then_repeated() -> No
     flow.path.loses = lambda number: False
     flow.control.model.inflight_longterm = 23 * SMSS
     flow.reaches(PROBE_BW_UP)
-    assert flow.control.prev_probe_too_high
+    assert flow.control.probe.prev_too_high
     begun = flow.path.now
     flow.leaves(PROBE_BW_UP)
-    assert flow.control.prev_probe_precautionary
+    assert flow.control.probe.prev_precautionary
     assert flow.path.now - begun < 2 * RTT
     flow.reaches(PROBE_BW_UP)
     assert flow.path.now - begun < 8 * RTT
-    assert not flow.control.prev_probe_too_high
+    assert not flow.control.probe.prev_too_high
 
 
 @pytest.mark.label("BBR-probebw")
@@ -345,10 +347,10 @@ def test_the_bound_rises_faster_in_each_round() -> None:
     control = flow.control
     control.window = 64 * SMSS
     steps = []
-    control.bw_probe_up_rounds = 0
+    control.probe.up_rounds = 0
     for _ in range(8):
-        control._raise_inflight_longterm_slope()
-        steps.append(control.probe_up_acked_per_inc // SMSS)
+        control.probe.raise_slope(control.window, control.smss)
+        steps.append(control.probe.acked_per_inc // SMSS)
     assert steps == [64, 32, 16, 8, 4, 2, 1, 1]
 
 
@@ -357,7 +359,7 @@ def test_decreasing_bandwidth_tenfold() -> None:
     flow = Flow(bandwidth=5 * BANDWIDTH, queue=20 * SMSS)
     flow.reaches(PROBE_BW_CRUISE)
     flow.path.bandwidth //= 10
-    assert flow.run(2 * SECOND, lambda: flow.control.model.bw_shortterm < 2 * flow.path.bandwidth)
+    assert flow.run(2 * SECOND, lambda: flow.control.model.short_term.bw < 2 * flow.path.bandwidth)
     assert flow.run(15 * SECOND, lambda: flow.control.model.max_bw < 1.1 * flow.path.bandwidth)
 
 
@@ -378,7 +380,7 @@ def test_a_policer_is_obeyed() -> None:
 
     flow.path.loses = polices
     flow.run(10 * SECOND)
-    assert flow.control.model.bw_shortterm < INFINITE or flow.control.model.inflight_longterm < INFINITE
+    assert flow.control.model.short_term.bw < INFINITE or flow.control.model.inflight_longterm < INFINITE
     lost = flow.path.sample.total_lost
     assert flow.goodput(10 * SECOND) > 0.4
     assert (flow.path.sample.total_lost - lost) / flow.path.sample.total_delivered < 0.05
@@ -395,7 +397,7 @@ def test_entering_and_exiting_probe_rtt() -> None:
     begun = flow.path.now
     flow.reaches(PROBE_RTT)
     control = flow.control
-    assert flow.path.now - control.model.probe_rtt_min_stamp < PROBE_RTT_INTERVAL <= flow.path.now - begun + SECOND
+    assert flow.path.now - control.model.min_rtt.probe_rtt_min_stamp < PROBE_RTT_INTERVAL <= flow.path.now - begun + SECOND
     assert (control.cwnd_gain, control.pacing_gain) == (50, 100)
     entered = flow.path.now
     flow.leaves(PROBE_RTT)
@@ -403,7 +405,7 @@ def test_entering_and_exiting_probe_rtt() -> None:
     assert flow.path.now - entered < PROBE_RTT_DURATION + 6 * RTT
     assert flow.state is PROBE_BW_CRUISE
     assert control.window > BDP
-    assert control.model.min_rtt <= RTT + 2 * MILLISECOND  # ten seconds aren't over
+    assert control.model.min_rtt.value <= RTT + 2 * MILLISECOND  # ten seconds aren't over
 
 
 @pytest.mark.label("BBR-filter")
@@ -412,9 +414,9 @@ def test_a_longer_path_is_believed_after_ten_seconds() -> None:
     flow.reaches(PROBE_BW_CRUISE)
     flow.path.delay = 2 * RTT
     flow.run(9 * SECOND)
-    assert flow.control.model.min_rtt <= RTT + 2 * MILLISECOND
+    assert flow.control.model.min_rtt.value <= RTT + 2 * MILLISECOND
     flow.run(8 * SECOND)
-    assert flow.control.model.min_rtt == pytest.approx(2 * RTT, rel=0.05)
+    assert flow.control.model.min_rtt.value == pytest.approx(2 * RTT, rel=0.05)
 
 
 @pytest.mark.label("BBR-filter")
@@ -473,8 +475,8 @@ def test_expected_bandwidth_on_a_link_with_aggregation(state: BbrState) -> None:
     flow.path.batch = 20 * MILLISECOND
     flow.run(3 * SECOND)
     assert flow.control.model.max_bw > 0.98 * BANDWIDTH
-    assert flow.control.model.extra_acked >= 10 * SMSS
-    assert flow.control.max_inflight > 2 * flow.control.model.bw * flow.control.model.min_rtt // SECOND
+    assert flow.control.model.aggregation.extra_acked >= 10 * SMSS
+    assert flow.control.max_inflight > 2 * flow.control.model.bw * flow.control.model.min_rtt.value // SECOND
     assert flow.goodput(3 * SECOND) > 0.9
 
 
@@ -516,13 +518,13 @@ def test_where_it_does_not_probe_each_lossy_round_costs_three_tenths_at_most() -
     model = flow.control.model
     window = flow.control.window
     flow.path.loses = lambda number: number % 50 == 0
-    assert flow.run(SECOND, lambda: model.bw_shortterm < INFINITE)
-    assert 70 * model.max_bw // 100 <= model.bw_shortterm <= model.max_bw
-    assert 70 * window // 100 <= model.inflight_shortterm <= window
-    assert model.bw <= model.bw_shortterm
+    assert flow.run(SECOND, lambda: model.short_term.bw < INFINITE)
+    assert 70 * model.max_bw // 100 <= model.short_term.bw <= model.max_bw
+    assert 70 * window // 100 <= model.short_term.inflight <= window
+    assert model.bw <= model.short_term.bw
     flow.path.loses = lambda number: False
     flow.reaches(PROBE_BW_REFILL)
-    assert (model.bw_shortterm, model.inflight_shortterm) == (INFINITE, INFINITE)
+    assert (model.short_term.bw, model.short_term.inflight) == (INFINITE, INFINITE)
 
 
 def told(**fields: int) -> Sample:
@@ -535,10 +537,10 @@ def test_where_in_a_burst_losses_crossed_the_threshold() -> None:
     """100 segments in flight, 10 of them lost in one burst: the first two of them were 2 % of 92."""
     control = BBR(SMSS, 10 * SMSS)
     control.model.generate_rate_sample(told(segment_flight=100 * SMSS, lost_since=10 * SMSS, total_lost=10 * SMSS, lost=10 * SMSS))
-    assert control.model.is_inflight_too_high
-    assert control.model.inflight_at_loss == 90 * SMSS + 2 * 90 * SMSS // 98
+    assert control.model.rs.is_inflight_too_high
+    assert control.model.rs.inflight_at_loss == 90 * SMSS + 2 * 90 * SMSS // 98
     control.model.generate_rate_sample(told(segment_flight=100 * SMSS, lost_since=2 * SMSS, total_lost=10 * SMSS))
-    assert not control.model.is_inflight_too_high
+    assert not control.model.rs.is_inflight_too_high
 
 
 def recovering() -> tuple[BBR, Flow]:
@@ -552,19 +554,19 @@ def test_handling_spurious_fast_recovery() -> None:
     flow = Flow()
     flow.reaches(PROBE_BW_UP)
     control = flow.control
-    before = (control.window, control.model.bw_shortterm, control.model.inflight_shortterm, control.model.inflight_longterm)
+    before = (control.window, control.model.short_term.bw, control.model.short_term.inflight, control.model.inflight_longterm)
     flow.path.loses = every(10)
     flow.leaves(PROBE_BW_UP)
-    assert control.undo_state is PROBE_BW_UP
+    assert control.before_loss.state is PROBE_BW_UP
     assert control.model.inflight_longterm < INFINITE
     flow.path.loses = lambda number: False
     control.undo(1 << 30, flow.path.now)
-    after = (control.model.bw_shortterm, control.model.inflight_shortterm, control.model.inflight_longterm)
+    after = (control.model.short_term.bw, control.model.short_term.inflight, control.model.inflight_longterm)
     assert after == before[1:]
     assert control.window >= before[0]
     assert flow.state is PROBE_BW_REFILL
     flow.reaches(PROBE_BW_UP)
-    assert control.undo_state is None
+    assert control.before_loss.state is None
 
 
 @pytest.mark.label("BBR-loss", "BBR-startup")
@@ -584,7 +586,7 @@ def test_in_probe_rtt_the_undone_state_comes_later(undoes: BbrState) -> None:
     flow.reaches(PROBE_BW_CRUISE)
     flow.path.delay += 5 * MILLISECOND
     flow.reaches(PROBE_RTT)
-    flow.control.undo_state = undoes
+    flow.control.before_loss.state = undoes
     flow.control.undo(1 << 30, flow.path.now)
     assert flow.state is PROBE_RTT
     assert flow.control.full_bw_reached is (undoes is PROBE_BW_UP)
@@ -619,10 +621,10 @@ def test_loss_that_nobody_counts_is_loss_all_the_same() -> None:
     """Without SACK, `lost` may be all that tells of it."""
     control, flow = recovering()
     control.lost(flow.path.flight, flow.path.now)
-    assert control.model.is_loss_in_round
-    assert control.model.loss_events == 0
+    assert control.model.short_term.is_loss_in_round
+    assert control.model.short_term.loss_events == 0
     flow.run(3 * RTT)
-    assert control.model.bw_shortterm < INFINITE
+    assert control.model.short_term.bw < INFINITE
     control.recovered(0, flow.path.now)
     assert control.window >= 4 * SMSS
 
@@ -634,9 +636,9 @@ def test_bbr_ecn_a_mark_is_congestion(state: BbrState, then: BbrState) -> None:
     flow.run(20 * SECOND, lambda: flow.state is state and flow.path.sent > 20)
     flow.control.marked(flow.path.flight, flow.path.now)
     assert flow.state is then
-    assert flow.control.model.is_loss_in_round or then is PROBE_BW_DOWN
+    assert flow.control.model.short_term.is_loss_in_round or then is PROBE_BW_DOWN
     flow.run(5 * RTT)
-    assert min(flow.control.model.inflight_longterm, flow.control.model.inflight_shortterm) < INFINITE
+    assert min(flow.control.model.inflight_longterm, flow.control.model.short_term.inflight) < INFINITE
 
 
 # What it is told
@@ -660,11 +662,11 @@ def test_idleness_costs_nothing_and_acknowledged_adds_nothing() -> None:
 
 def test_the_phases_of_feedback() -> None:
     flow = Flow()
-    phases = [flow.control.ack_phase]
+    phases = [flow.control.probe.ack_phase]
 
     def seen() -> bool:
-        if flow.control.ack_phase is not phases[-1]:
-            phases.append(flow.control.ack_phase)
+        if flow.control.probe.ack_phase is not phases[-1]:
+            phases.append(flow.control.probe.ack_phase)
         return False
 
     flow.run(4 * SECOND, seen)

@@ -1,0 +1,45 @@
+"""What the last ACK said of the path: the rate sample RS of the draft (draft-ietf-ccwg-bbr, 4.1)."""
+
+from typing import Final
+
+from postel.tcp.congestion import Sample
+
+LOSS_THRESH_PERCENT: Final = 2
+
+
+class RateSample:
+    """RS. Of an ACK that speaks of no segment (``interval`` 0) all is 0 but ``newly_lost``."""
+
+    __slots__ = ("delivered", "delivery_rate", "is_app_limited", "lost", "newly_lost", "prior_delivered", "tx_in_flight")
+
+    def __init__(self) -> None:
+        self.delivery_rate: int = 0
+        self.prior_delivered: int = -1
+        self.delivered: int = 0
+        self.lost: int = 0
+        self.tx_in_flight: int = 0
+        self.is_app_limited: bool = False
+        self.newly_lost: int = 0
+
+    def generate(self, sample: Sample, newly_lost: int, app_limited: int) -> None:
+        """GenerateRateSample. The sender had no more to send before ``app_limited`` octets were delivered, by the model's own doing."""
+        has_segment = sample.interval > 0
+        self.delivery_rate = sample.rate if has_segment else 0
+        self.prior_delivered = sample.prior_delivered if has_segment else -1
+        self.delivered = sample.total_delivered - sample.prior_delivered if has_segment else 0
+        self.lost = sample.lost_since if has_segment else 0
+        self.tx_in_flight = sample.segment_flight if has_segment else 0
+        self.is_app_limited = has_segment and (sample.is_app_limited or sample.prior_delivered <= app_limited)
+        self.newly_lost = newly_lost
+
+    @property
+    def is_inflight_too_high(self) -> bool:
+        """More than 2 % of what was in flight with the segment was lost (BBR-loss)."""
+        return 100 * self.lost > LOSS_THRESH_PERCENT * self.tx_in_flight
+
+    @property
+    def inflight_at_loss(self) -> int:
+        """At which volume in flight losses crossed the threshold, somewhere in what was newly lost."""
+        inflight_prev = self.tx_in_flight - self.newly_lost
+        lost_prev = self.lost - self.newly_lost
+        return inflight_prev + (LOSS_THRESH_PERCENT * inflight_prev - 100 * lost_prev) // (100 - LOSS_THRESH_PERCENT)

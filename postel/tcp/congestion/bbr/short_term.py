@@ -1,0 +1,96 @@
+"""What losses say of the path's short-term limits: the latest deliveries and the bounds made of them (draft-ietf-ccwg-bbr, 5.5.10)."""
+
+from typing import Final
+
+from postel.tcp.congestion.bbr.rate_sample import RateSample
+
+INFINITE: Final = 1 << 60
+BETA_PERCENT: Final = 70  # BBR-loss
+
+
+class ShortTermModel:
+    """Rounds of its own, which begin with a loss, and the bounds ``bw`` and ``inflight`` of the rounds that had losses.
+
+    ``bw`` and ``inflight`` are the draft's bw_shortterm and inflight_shortterm.
+    """
+
+    __slots__ = (
+        "bw",
+        "bw_latest",
+        "inflight",
+        "inflight_latest",
+        "is_loss_in_round",
+        "loss_events",
+        "loss_round_delivered",
+        "loss_round_start",
+    )
+
+    def __init__(self) -> None:
+        self.bw: int = INFINITE
+        self.bw_latest: int = 0
+        self.inflight: int = INFINITE
+        self.inflight_latest: int = 0
+        self.loss_round_delivered: int = 0
+        self.loss_round_start: bool = False
+        self.is_loss_in_round: bool = False
+        self.loss_events: int = 0  # ACKs that told of loss, in this round
+
+    def update_latest(self, rs: RateSample, delivered: int) -> None:
+        """UpdateLatestDeliverySignals."""
+        self.bw_latest = max(self.bw_latest, rs.delivery_rate)
+        self.inflight_latest = max(self.inflight_latest, rs.delivered)
+        self.loss_round_start = rs.prior_delivered >= self.loss_round_delivered
+        if self.loss_round_start:
+            self.loss_round_delivered = delivered
+
+    def advance_latest(self, rs: RateSample) -> None:
+        """AdvanceLatestDeliverySignals."""
+        if self.loss_round_start:
+            self.bw_latest = rs.delivery_rate
+            self.inflight_latest = rs.delivered
+            self.loss_events = 0
+
+    def note_loss(self, delivered: int) -> bool:
+        """NoteLoss. Whether it is the first in this round."""
+        is_first = not self.is_loss_in_round
+        if is_first:
+            self.loss_round_delivered = delivered
+        self.is_loss_in_round = True
+        return is_first
+
+    def count_loss(self) -> None:
+        """One ACK more told of loss."""
+        self.loss_events += 1
+
+    def forget_loss(self) -> None:
+        """The loss of this round was none."""
+        self.is_loss_in_round = False
+
+    def raise_bounds(self, bw: int, inflight: int) -> None:
+        """The bounds are no lower than these."""
+        self.bw = max(self.bw, bw)
+        self.inflight = max(self.inflight, inflight)
+
+    def adapt_lower_bounds(self, max_bw: int, window: int, *, probes: bool) -> None:
+        """At the end of a round: AdaptLowerBoundsFromCongestion, unless the controller ``probes`` for bandwidth."""
+        if not self.loss_round_start:
+            return
+        if self.is_loss_in_round and not probes:
+            if self.bw == INFINITE:
+                self.bw = max_bw
+            if self.inflight == INFINITE:
+                self.inflight = window
+            self.bw = max(self.bw_latest, BETA_PERCENT * self.bw // 100)
+            self.inflight = max(self.inflight_latest, BETA_PERCENT * self.inflight // 100)
+        self.is_loss_in_round = False
+
+    def reset_congestion_signals(self) -> None:
+        """ResetCongestionSignals."""
+        self.is_loss_in_round = False
+        self.bw_latest = 0
+        self.inflight_latest = 0
+
+    def reset(self) -> None:
+        """ResetShortTermModel."""
+        self.bw = INFINITE
+        self.inflight = INFINITE
