@@ -26,6 +26,7 @@ class DatagramTransport(asyncio.DatagramTransport):
         self._protocol = protocol
         self._owner = owner
         self._closing = False
+        self._shown: Socket | None = None  # once the program asked for it: what it set stays
         socket.context = self
 
     def __repr__(self) -> str:
@@ -103,7 +104,9 @@ class DatagramTransport(asyncio.DatagramTransport):
         if name_of_it == "peername" and self._socket.remote is not None:
             return name(self._socket.remote)
         if name_of_it == "socket":
-            return Socket(self._socket.local, self._socket.remote, SOCK_DGRAM)
+            if self._shown is None:
+                self._shown = Socket(self._socket.local, self._socket.remote, SOCK_DGRAM, self._pump)
+            return self._shown
         return default
 
     def _deliver(self) -> None:

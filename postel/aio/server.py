@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from socket import SOCK_STREAM
 from typing import Protocol
 
 from postel.aio.pump import Pump
 from postel.aio.secure import Security
-from postel.aio.sockets import Socket, StreamSocket
+from postel.aio.sockets import Socket
 from postel.aio.transport import Transport, TransportOwner
 from postel.errors import CallError, TcpError, renewed
 from postel.host.listener import Listener
@@ -39,7 +40,7 @@ class Server(asyncio.AbstractServer):
         self._all_gone = asyncio.Event()
         self._forever: asyncio.Future[None] | None = None
         self._failure: OSError | None = None  # the link's end
-        self._sockets = {listener: StreamSocket(listener.local, None, pump, listener=listener) for listener in listeners}
+        self._sockets = {listener: Socket(listener.local, None, SOCK_STREAM, pump, listener=listener) for listener in listeners}
         for listener in listeners:
             listener.context = self
 

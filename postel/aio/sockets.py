@@ -4,11 +4,11 @@ import socket
 from typing import TypedDict, Unpack
 
 from postel.aio.pump import Pump
-from postel.errors import ConnectionDoesNotExist, OptionUnknown
+from postel.errors import ConnectionDoesNotExist
 from postel.host.listener import Listener
 from postel.sockets import options
 from postel.sockets.options import SocketOptions
-from postel.sockets.table import Option, numbered
+from postel.sockets.table import numbered
 from postel.tcp.connection import Connection
 from postel.wire import address
 from postel.wire.address import Endpoint
@@ -30,14 +30,20 @@ class Ends(TypedDict, total=False):
 
 
 class Socket:
-    """A name and a family. It has no descriptor, so nothing can be read or written past the transport."""
+    """A name, a family and options. It has no descriptor, so nothing can be read or written past the transport.
 
-    def __init__(self, local: Endpoint, remote: Endpoint | None, kind: socket.SocketKind) -> None:
+    What is set on a listener's or a connection's changes its `Config`, by the table of `postel.sockets`. SO_ERROR tells once what ended
+    the connection, and TCP_INFO all there is to know. SO_LINGER with 0 seconds lets `close` of the transport reset the connection.
+    """
+
+    def __init__(self, local: Endpoint, remote: Endpoint | None, kind: socket.SocketKind, pump: Pump, **ends: Unpack[Ends]) -> None:
         self._local = local
         self._remote = remote
+        self._pump = pump
         self.family = socket.AF_INET if len(local.address) == 4 else socket.AF_INET6
         self.type = kind
         self.proto: int = socket.IPPROTO_TCP if kind is socket.SOCK_STREAM else socket.IPPROTO_UDP
+        self._options = SocketOptions(family=self.family, kind=kind, **ends)
 
     def __repr__(self) -> str:
         return f"<postel socket {self._local}{f' to {self._remote}' if self._remote else ''}>"
@@ -58,43 +64,14 @@ class Socket:
 
     def getsockopt(self, level: int, option: int, buflen: int = 0) -> int | bytes:
         """As of a socket: an int, or with ``buflen`` octets. Raises OptionUnknown and OptionInvalid, which are OSErrors."""
-        return options.answer(self._told(numbered(level, option)), buflen)
+        return options.answer(self._options.get(numbered(level, option), self._pump.now()), buflen)
 
     def setsockopt(self, level: int, option: int, value: options.Value | None, optlen: int | None = None) -> None:
         """As of a socket. Raises OptionUnknown, OptionInvalid and ConnectionAlreadyExists, which are OSErrors."""
-        self._set(numbered(level, option), bytes(optlen or 0) if value is None else value)
-
-    def _told(self, option: Option) -> bytes:
-        fixed = {"SO_TYPE": self.type.value, "SO_DOMAIN": self.family.value, "SO_PROTOCOL": self.proto, "SO_ERROR": 0}
-        if option.name not in fixed:
-            raise OptionUnknown(f"{option.name} is not known of this socket")
-        return options.NUMBER.pack(fixed[option.name])
-
-    def _set(self, option: Option, value: options.Value) -> None:
-        del value
-        raise OptionUnknown(f"{option.name} can't be set here")
-
-
-class StreamSocket(Socket):
-    """A listener's or a connection's. What is set changes its `Config`, by the table of `postel.sockets`.
-
-    SO_ERROR tells once what ended the connection, and TCP_INFO all there is to know. SO_LINGER with 0 seconds lets `close` of the transport
-    reset the connection.
-    """
-
-    def __init__(self, local: Endpoint, remote: Endpoint | None, pump: Pump, **ends: Unpack[Ends]) -> None:
-        super().__init__(local, remote, socket.SOCK_STREAM)
-        self._options = SocketOptions(family=self.family, **ends)
-        self._pump = pump
+        self._options.set(numbered(level, option), bytes(optlen or 0) if value is None else value, self._pump.now())
+        self._pump.wake()
 
     @property
     def resets_on_close(self) -> bool:
         """Whether SO_LINGER asks for 0 seconds."""
         return self._options.linger == 0
-
-    def _told(self, option: Option) -> bytes:
-        return self._options.get(option, self._pump.now())
-
-    def _set(self, option: Option, value: options.Value) -> None:
-        self._options.set(option, value, self._pump.now())
-        self._pump.wake()

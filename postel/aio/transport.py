@@ -3,11 +3,12 @@
 import asyncio
 from asyncio import base_events, constants, transports
 from contextlib import suppress
+from socket import SOCK_STREAM
 from typing import Any, Protocol, cast
 
 from postel.aio.backlog import Backlog
 from postel.aio.pump import Pump
-from postel.aio.sockets import StreamSocket, name
+from postel.aio.sockets import Socket, name
 from postel.errors import ArgumentError, CallError, KindError, TcpError, renewed
 from postel.tcp.connection import Connection
 from postel.tcp.events import Closed, EndOfStream, Event, Readable, Writable
@@ -79,7 +80,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._end: OSError | None = _NOT_ENDED  # what ended the connection, None for an orderly end: told once all is delivered
         self._closing = False
         self._lost = False
-        self._socket: StreamSocket | None = None  # once the program asked for it: what it set stays
+        self._socket: Socket | None = None  # once the program asked for it: what it set stays
         connection.context = self
 
     def __repr__(self) -> str:
@@ -362,7 +363,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         if name_of_it == "socket":
             if self._socket is None:
                 connection = self._connection
-                self._socket = StreamSocket(connection.local, connection.remote, self._pump, connection=connection)
+                self._socket = Socket(connection.local, connection.remote, SOCK_STREAM, self._pump, connection=connection)
             return self._socket
         if name_of_it == "connection":
             return self._connection

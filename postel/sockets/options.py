@@ -1,4 +1,4 @@
-"""Getting and setting the options of a TCP socket, by the table, as Linux takes, refuses and tells them."""
+"""Getting and setting the options of a socket, by the table, as Linux takes, refuses and tells them."""
 
 import errno
 import socket
@@ -26,7 +26,7 @@ _WHOLE: Final = 2**31
 
 
 class SocketOptions:
-    """The options of one TCP socket: one that is new, listens, or is connected.
+    """The options of one socket: of TCP, be it new, listening or connected, or of UDP.
 
     ``config`` is what its connections to come are made with; a listener and a connection have theirs. ``family`` and ``kind`` are the
     socket module's, the former 0 where it isn't known. ``linger`` is what SO_LINGER asks of the driver's close, in seconds: `NO_LINGER`
@@ -81,7 +81,7 @@ class SocketOptions:
 
     def get(self, option: Option, now: int) -> bytes:
         """The option as the kernel lays it out. Raises OptionUnknown."""
-        self._require_family(option)
+        self._require_known(option)
         if option.name == "SO_LINGER":
             return LINGER.pack(self.linger != NO_LINGER, max(0, self.linger))
         if option.name == "TCP_INFO":
@@ -126,7 +126,7 @@ class SocketOptions:
     def set(self, option: Option, value: Value, now: int) -> None:
         """Raises OptionUnknown for what can only be told, OptionInvalid for a wrong value or size, ConnectionAlreadyExists for what must be
         chosen before, and TypeError."""
-        self._require_family(option)
+        self._require_known(option)
         if option.kind == "told":
             number_of(option, value)  # the kernel looks at the size first
             raise OptionUnknown(f"{option.name} can't be set")
@@ -155,8 +155,13 @@ class SocketOptions:
             raise OptionInvalid(f"{option.name}: {error}") from error
         self.configure(config, now)
 
-    def _require_family(self, option: Option) -> None:
-        """IPv6's options are unknown to a socket of IPv4. Those of IP aren't to one of IPv6, which may carry both."""
+    def _require_known(self, option: Option) -> None:
+        """Raise OptionUnknown where a socket of this kind or family has no such option.
+
+        IPv6's options are unknown to a socket of IPv4. Those of IPv4 are known to one of IPv6, which may carry both.
+        """
+        if self.kind == socket.SOCK_DGRAM and not option.is_for_datagrams:
+            raise OptionUnknown(f"{option.name} is not known of a UDP socket")
         if option.level == "IPPROTO_IPV6" and self.family == socket.AF_INET:
             raise OptionUnknown(f"{option.name} is not known of a socket of IPv4")
 

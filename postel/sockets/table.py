@@ -47,6 +47,11 @@ class Option:
         """Whether fewer octets than an int has are enough: the first is the number (as Linux has it of IP's options)."""
         return self.level == "IPPROTO_IP"
 
+    @property
+    def is_for_datagrams(self) -> bool:
+        """Whether a UDP socket has it too. What a `Config` decides, and all of TCP's, is of connections alone."""
+        return not self.field and self.level != _TCP
+
 
 _SOCKET: Final = "SOL_SOCKET"
 _TCP: Final = "IPPROTO_TCP"

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from postel.errors import OptionUnknown
+from postel.sockets.table import NUMBERED
 from postel.wire import ip, udp
 
 Networks = Callable[..., Any]
@@ -169,6 +171,30 @@ async def test_socket_shows_itself(networks: Networks) -> None:
         with pytest.raises(OSError, match="does not exist") as caught:
             unbound.get_extra_info("socket").getpeername()
         assert caught.value.errno == errno.ENOTCONN
+
+
+async def test_options_are_those_of_the_table_that_do_not_need_a_connection(networks: Networks) -> None:
+    async with networks() as both:
+        transport, _ = await both.near.create_datagram_endpoint(Recorder, local_addr=("10.7.0.1", 53))
+        for (level, number), option in NUMBERED.items():
+            shown = transport.get_extra_info("socket")
+            if option.is_for_datagrams and option.level != "IPPROTO_IPV6":
+                assert isinstance(shown.getsockopt(level, number, 8), bytes), option.name
+            else:
+                for use in (lambda: shown.getsockopt(level, number), lambda: shown.setsockopt(level, number, 1)):  # noqa: B023
+                    with pytest.raises(OptionUnknown) as caught:
+                        use()
+                    assert caught.value.errno == errno.ENOPROTOOPT
+        told = ("SO_ERROR", "SO_TYPE", "SO_DOMAIN", "SO_PROTOCOL", "SO_ACCEPTCONN")
+        assert [shown.getsockopt(socket.SOL_SOCKET, getattr(socket, name)) for name in told] == [
+            0,
+            socket.SOCK_DGRAM,
+            socket.AF_INET,
+            17,
+            0,
+        ]
+        shown.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        assert transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST) == 1
 
 
 @pytest.mark.parametrize(("near", "other"), [("0.0.0.0", "fd07::2"), ("::", "10.7.0.2"), ("10.7.0.1", "fd07::2"), ("fd07::1", "10.7.0.2")])
