@@ -1,7 +1,10 @@
 """Links around another one that hold packets for a while, lose some, or change them: `Faulty`, `Delayed` and `Shaped`.
 
-Each has two sides, ``outgoing`` and ``incoming``, whose settings may be changed while packets pass (``link.outgoing.loss = 0.5``). They may
-be put around each other in any order: a packet that is sent meets the outermost first, one that arrives the innermost.
+Each has two sides, ``outgoing`` and ``incoming``. Their settings may be changed while packets pass (``link.outgoing.loss = 0.5``). The links
+may be put around each other in any order: a packet that is sent meets the outermost first, one that arrives the innermost.
+
+Each decides packet by packet, so ``largest`` is 0 even around an `Offloading` link: the host cuts parcels and computes checksums, and
+what arrives joined is cut. What a link holds when it ends or is closed is lost.
 """
 
 from abc import ABC, abstractmethod
@@ -31,8 +34,7 @@ class Way(ABC):
 
 
 class Held(Around):
-    """Base class: a link that lets each packet go on when its `Way` says so. It takes packets alone, which an `Offloading` inner link is
-    given and gives whole."""
+    """Base class: a link that lets each packet go on when its `Way` says so."""
 
     has_room: bool  # of the base class: type checkers want a declaration in each class that writes it
     lost: int
@@ -140,7 +142,7 @@ class Faulty(Held):
 
     ``loss``, ``duplicate``, ``corrupt`` and ``reorder`` are probabilities; a reordered packet is held for up to ``hold`` microseconds, and
     others overtake it. ``side`` says which packets they are for: "outgoing", "incoming" or "both". What was lost by chance was sent as far
-    as the host can tell; it is counted.
+    as the host can tell; it is counted. Packets pass one by one, over an `Offloading` link too, because each has a fate of its own.
     """
 
     outgoing: Faults
@@ -177,7 +179,8 @@ class Delay(Travel, Way):
 
 class Delayed(Held):
     """A link around another one, ``link``, over which each packet takes ``delay`` microseconds longer, and up to ``jitter`` more as
-    ``random`` has it. The order stays. ``side`` says which packets are delayed: "outgoing", "incoming" or "both"."""
+    ``random`` has it. The order stays. ``side`` says which packets are delayed: "outgoing", "incoming" or "both". Packets pass one by one,
+    over an `Offloading` link too, because each has a time of its own."""
 
     outgoing: Delay
     incoming: Delay
@@ -203,7 +206,8 @@ class Shape(Bottleneck, Way):
 
 class Shaped(Held):
     """A link around another one, ``link``, that carries ``bandwidth`` bits a second. Packets wait in a queue of ``queue`` octets, and are
-    lost where it is full. ``side`` says which packets they are: "outgoing", "incoming" or "both", each with a queue of its own."""
+    lost where it is full. ``side`` says which packets they are: "outgoing", "incoming" or "both", each with a queue of its own.
+    Packets pass one by one, over an `Offloading` link too, because each waits for the octets before it."""
 
     outgoing: Shape
     incoming: Shape
