@@ -1,7 +1,8 @@
 """Links around another one that hold packets for a while, lose some, or change them: `Faulty`, `Delayed` and `Shaped`.
 
-Each has two sides, ``outgoing`` and ``incoming``. Their settings may be changed while packets pass (``link.outgoing.loss = 0.5``). The links
-may be put around each other in any order: a packet that is sent meets the outermost first, one that arrives the innermost.
+Each has two sides, ``outgoing`` and ``incoming``. Their settings may be changed while packets pass (``link.outgoing.loss = 0.5``).
+
+The links may be put around each other in any order: a packet that is sent meets the outermost first, one that arrives the innermost.
 
 Each decides packet by packet, so ``largest`` is 0 even around an `Offloading` link: the host cuts parcels and computes checksums, and
 what arrives joined is cut. What a link holds when it ends or is closed is lost.
