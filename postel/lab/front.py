@@ -1,4 +1,4 @@
-"""Who stands between the network and a host of the lab: it notes what the TCB holds after each segment, and passes all of it on.
+"""What stands between the network and a host of the lab: it notes what the TCB holds after each segment, and passes all of it on.
 
 What a stack would do without one of its rules is a subclass: the stack itself has no switch for it.
 """
@@ -6,8 +6,9 @@ What a stack would do without one of its rules is a subclass: the stack itself h
 from dataclasses import dataclass
 from typing import Final
 
-from postel.host.host import Host, HostEvent
+from postel.host.host import Host
 from postel.lab.translations import remark
+from postel.sim import StandIn
 from postel.tcp import seq
 from postel.tcp.connection import Connection
 from postel.tcp.state import SYN_SENT
@@ -26,33 +27,25 @@ class Note:
     variables: dict[str, int]
 
 
-class Front:
-    """Passes on everything."""
+class Front(StandIn):
+    """Passes on everything, and notes it."""
 
     def __init__(self, host: Host, name: str, trace: Trace, notes: list[Note]) -> None:
+        super().__init__(host)
         self.host = host
         self.name = name
         self.trace = trace
         self._notes = notes
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
-        self.host.packet_arrives(octets, now)
+        super().packet_arrives(octets, now)
         self._note(octets, arrived=True)
 
     def next_packet(self, now: int) -> bytes | None:
-        octets = self.host.next_packet(now)
+        octets = super().next_packet(now)
         if octets is not None:
             self._note(octets, arrived=False)
         return octets
-
-    def next_event(self) -> HostEvent | None:
-        return self.host.next_event()
-
-    def next_timeout(self) -> int:
-        return self.host.next_timeout()
-
-    def handle_timeout(self, now: int) -> None:
-        self.host.handle_timeout(now)
 
     def opens(self, connection: Connection, now: int) -> None:
         """A user called connect; nothing was sent yet."""

@@ -11,12 +11,12 @@ from typing import Final
 
 from postel.errors import TcpError
 from postel.host.datagrams import DatagramSocket
-from postel.host.host import Host, HostEvent
+from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.lab.front import Front, Note
 from postel.lab.interference import Interference
 from postel.lab.translations import remark
-from postel.sim import Subject, Verdict, World, deciding
+from postel.sim import StandIn, Subject, Verdict, World, deciding
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import Closed, EndOfStream, Event, Opened, Readable, Urgent
@@ -153,7 +153,7 @@ class Postbox:
             self.received.append((now, *found))
 
 
-class Machine:
+class Machine(StandIn):
     """A host and its user. ``accepts`` and ``reads``: whether the user does so at once. ``is_prompt``: whether it closes with its peer,
     before its host could answer the FIN with a bare ACK. ``serves`` is called when an end has text, or was told that no more comes."""
 
@@ -171,6 +171,7 @@ class Machine:
             application=self._happened,
         )
         self.front: Front = front(self.host, name, scene.trace, scene.notes)
+        super().__init__(self.front)
         scene.world.front(self.host, self)
         self.ends: list[End] = []
         self.accepts = self.reads = True
@@ -226,6 +227,7 @@ class Machine:
             trace.state_changed(local, remote, state, CLOSED, world.now)
         self.host = world.restart(self.host)
         self.front = type(self.front)(self.host, self.name, trace, self.scene.notes)
+        self.stack = self.front
         world.front(self.host, self)
         self.ends.clear()
 
@@ -238,22 +240,10 @@ class Machine:
     # Between the network and the host
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
-        self.front.packet_arrives(octets, now)
+        super().packet_arrives(octets, now)
         if self.is_prompt:
             for end in self.ends:
                 self._look(end)
-
-    def next_packet(self, now: int) -> bytes | None:
-        return self.front.next_packet(now)
-
-    def next_event(self) -> HostEvent | None:
-        return self.front.next_event()
-
-    def next_timeout(self) -> int:
-        return self.front.next_timeout()
-
-    def handle_timeout(self, now: int) -> None:
-        self.front.handle_timeout(now)
 
     def _look(self, end: End) -> None:
         end.read()

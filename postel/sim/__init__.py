@@ -23,7 +23,8 @@ from postel.sim.rules import (
     duplicate,
     echo,
 )
-from postel.sim.world import Stack, Witness, World
+from postel.sim.stand_in import Stack, StandIn
+from postel.sim.world import Witness, World
 
 __all__ = [
     "DROP",
@@ -34,6 +35,7 @@ __all__ = [
     "Path",
     "Rule",
     "Stack",
+    "StandIn",
     "Subject",
     "Verdict",
     "Witness",

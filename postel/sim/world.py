@@ -7,17 +7,18 @@ there. Between two of them nothing can happen, so the clock jumps; 2MSL passes i
 from collections.abc import Callable
 from heapq import heappop, heappush
 from random import Random
-from typing import Final, Protocol
+from typing import Final
 
 from postel.errors import ArgumentError, LinkError, require_kind
 from postel.host import orphans
-from postel.host.host import Host, HostEvent
+from postel.host.host import Host
 from postel.links.contract import Link
 from postel.links.course import QUEUE
 from postel.links.observer import PacketObserver
 from postel.sim.attachment import Application, Attachment
 from postel.sim.path import Path
 from postel.sim.rules import BY_PATH, PASS, Rule, Verdict
+from postel.sim.stand_in import Stack
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.observer import Decision, Observer, TimerName
 from postel.tcp.state import State
@@ -43,20 +44,6 @@ class Witness(Observer, PacketObserver):
 
     def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
         """A packet won't arrive: "loss", "queue full", "too big", "no route"."""
-
-
-class Stack(Protocol):
-    """What the clock and the paths need of a host."""
-
-    def packet_arrives(self, octets: bytes, now: int) -> None: ...
-
-    def next_packet(self, now: int) -> bytes | None: ...
-
-    def next_event(self) -> HostEvent | None: ...
-
-    def next_timeout(self) -> int: ...
-
-    def handle_timeout(self, now: int) -> None: ...
 
 
 class _Voice(Observer):

@@ -1,10 +1,10 @@
-"""Hosts that restart, somebody who stands before one, and old duplicates."""
+"""Hosts that restart, a stand-in in front of one, and old duplicates."""
 
 import pytest
 
 from postel.errors import ArgumentError
-from postel.host.host import Host, HostEvent
-from postel.sim import World, deciding, dropping, echo
+from postel.host.host import Host
+from postel.sim import StandIn, World, deciding, dropping, echo
 from postel.tcp.state import ESTABLISHED
 from postel.times import MILLISECOND, SECOND
 from postel.view import Trace
@@ -18,30 +18,16 @@ def pair(trace: Trace | None = None) -> tuple[World, Host, Host]:
     return world, near, far
 
 
-class Deaf:
+class Deaf(StandIn):
     """Passes on everything but what arrives."""
 
-    def __init__(self, host: Host) -> None:
-        self.host = host
-        self.heard = 0
+    heard = 0
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
         self.heard += 1
 
-    def next_packet(self, now: int) -> bytes | None:
-        return self.host.next_packet(now)
 
-    def next_event(self) -> HostEvent | None:
-        return self.host.next_event()
-
-    def next_timeout(self) -> int:
-        return self.host.next_timeout()
-
-    def handle_timeout(self, now: int) -> None:
-        self.host.handle_timeout(now)
-
-
-def test_who_stands_before_a_host_is_called_in_its_place() -> None:
+def test_a_stand_in_is_called_in_the_place_of_its_host() -> None:
     world, near, far = pair()
     deaf = Deaf(far)
     world.front(far, deaf)
