@@ -16,18 +16,22 @@ from postel.host.host import Host
 from postel.links import Observed, PacketObserver, Tun, pair
 from postel.sim import World
 from postel.tcp import connection
+from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key
 from postel.tcp.config import CHOICES, DEFAULT, Config
 from postel.tcp.congestion import Congestion
 from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.observer import Observer
+from postel.testing import established
 from postel.view import Trace
+from postel.wire.address import Endpoint
 
 # The compiled core refuses what is of another type by itself, before it comes to what we say of it.
 INTERPRETED = connection.__file__.endswith(".py")
 REFUSED = ArgumentError if INTERPRETED else (ArgumentError, TypeError)
 NOT_NUMBERS = ["1", None, 1.5, math.nan, [], b"1"]
+NOT_FLAGS = ["no", 0, 1, None]
 FLAGS = [field.name for field in fields(Config) if isinstance(field.default, bool)]
 NUMBERS = [field.name for field in fields(Config) if isinstance(field.default, int) and not isinstance(field.default, bool)]
 
@@ -101,6 +105,10 @@ def connecting(**options: Any) -> object:
     return host().connect(**{"address": "10.0.0.2", "port": 80, "now": 0, **options})
 
 
+def sending(**options: Any) -> object:
+    return host().datagrams(53).send(**{"data": b"x", "now": 0, "remote": Endpoint.parse("10.0.0.2:53"), **options})
+
+
 def in_a_world(**options: Any) -> object:
     return World(1).host("a", "10.0.0.1/24", **options)
 
@@ -121,7 +129,21 @@ DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
     (host, "observer", ["a trace", Observer, PacketObserver()]),
     (lambda **options: World(1, **options), "observer", ["a trace", Trace, PacketObserver()]),
     (lambda **options: Observed(pair()[0], **options), "observer", [None, Observer()]),
-    (lambda **options: Host("10.0.0.1/24", **options), "secret", ["text", b"", 5]),
+    (host, "any_address", NOT_FLAGS),
+    (host, "verify_checksums", NOT_FLAGS),
+    (listening, "ask", NOT_FLAGS),
+    (lambda **options: Host("10.0.0.1/24", **options), "secret", ["text", b"", 5, bytearray(16)]),
+    (lambda **options: host().handle_timeout(**options), "now", [-5, 1.5, "0", None]),
+    (sending, "data", ["text", 5, None]),
+    (sending, "now", [-5, 1.5, "0", None]),
+    (sending, "remote", ["10.0.0.2:53", ("10.0.0.2", 53), Endpoint("10.0.0.2", 53), Endpoint(bytes(3), 53)]),  # type: ignore[arg-type]
+    (lambda **options: host().datagrams(53, **options), "remote", ["10.0.0.2:53", ("10.0.0.2", 53)]),
+    (lambda **options: Keychain(options["key"]), "key", [b"secret", "secret", None]),
+    (Keychain, "accepts_unmatched", NOT_FLAGS),
+    (Keychain, "heeds_icmp", NOT_FLAGS),
+    (lambda **options: established().connection.receive(now=0, **options), "limit", [0, -1, "5", 1.5, None]),
+    (lambda **options: established().connection.receive_into(now=0, **options), "buffer", [b"fixed", "text", 5, None, bytearray()]),
+    (established().connection.status, "now", [-1, 0.5, "0", None]),
     (connecting, "port", [0, -1, 65536, True, *NOT_NUMBERS]),
     (connecting, "local_port", [-1, 65536, True, "80", 1.5]),
     (connecting, "now", [-5, 1.5, "0", None]),
@@ -158,8 +180,17 @@ DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
 def test_argument_is_refused_at_the_door(door: Callable[..., object], name: str, value: object) -> None:
     if value is True and not INTERPRETED:
         pytest.skip("a compiled function is given 1 for True")
-    with pytest.raises(REFUSED):
+    with pytest.raises(REFUSED) as refused:
         door(**{name: value})
+    if INTERPRETED and name not in ("address", "remote"):  # told as the call names them
+        assert str(refused.value).startswith(f"{name} is ")
+
+
+def test_refused_secret_is_not_shown() -> None:
+    for secret in ("hunter2", bytearray(b"hunter2")):
+        with pytest.raises(REFUSED) as refused:
+            Host("10.0.0.1/24", secret=secret)  # type: ignore[arg-type]
+        assert "hunter2" not in str(refused.value)
 
 
 @given(st.sampled_from(["connect", "listen"]), st.one_of(st.integers(), st.booleans(), st.none(), st.floats(), st.text(), st.binary()))

@@ -5,9 +5,19 @@ from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import Config
 
 
-def require_port(port: int, lowest: int) -> int:
-    require_number("port", port, lowest, 65535, f"{lowest} to 65535")
+def require_port(port: int, lowest: int, name: str = "port") -> int:
+    require_number(name, port, lowest, 65535, f"{lowest} to 65535")
     return port
+
+
+def require_flag(name: str, value: object) -> None:
+    """Refuse what is neither True nor False: ``"no"`` would silently mean yes."""
+    require_kind(name, value, bool, "True or False")
+
+
+def require_octets(name: str, value: object) -> None:
+    """Refuse what isn't made of octets, numbers among it: ``bytes(5)`` is five octets of zero."""
+    require_kind(name, value, (bytes, bytearray, memoryview), "octets")
 
 
 def require_now(now: int) -> None:

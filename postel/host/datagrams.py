@@ -12,8 +12,9 @@ from postel.errors import (
     MessageTooLong,
     RemoteUnspecified,
     TcpError,
+    require_kind,
 )
-from postel.host.arguments import require_port
+from postel.host.arguments import require_now, require_octets, require_port
 from postel.host.eventqueue import EventQueue
 from postel.host.outbound import Outbound
 from postel.host.pairs import destination_of
@@ -50,6 +51,8 @@ class DatagramSocket:
         own address reaches the remote or packets to it must not leave a host; AddressFamilyMismatch where the socket is
         bound to an address of the other family; AddressNotAvailable where that address isn't the host's any more.
         """
+        require_now(now)
+        require_octets("data", data)
         target = remote or self.remote
         if self.closed:
             raise ConnectionDoesNotExist("the socket is closed")
@@ -234,6 +237,9 @@ class _SocketSearch(Search):
 
 
 def _require_endpoint(remote: Endpoint) -> None:
+    """Refuse what isn't where a datagram may go to."""
+    require_kind("remote", remote, Endpoint, "an Endpoint, as Endpoint.parse gives it")
+    require_kind("remote's address", remote.address, bytes, "4 or 16 octets")
     to_text(remote.address)  # which refuses what is no address
     require_port(remote.port, 1)
 

@@ -10,9 +10,9 @@ IPv6, and that slice is the key of its connection. Everything that isn't found s
 from collections.abc import Iterator
 from typing import Final
 
-from postel.errors import ArgumentError, InsufficientResources, WireError, require_kind, require_number
+from postel.errors import ArgumentError, InsufficientResources, WireError, require_number
 from postel.host import encapsulation, icmp, orphans
-from postel.host.arguments import require_choices, require_now, require_port
+from postel.host.arguments import require_choices, require_flag, require_now, require_octets, require_port
 from postel.host.datagrams import DatagramSocket
 from postel.host.fragments import Fragments
 from postel.host.listener import EVERY_PORT, AnyPort, Listener
@@ -81,6 +81,7 @@ class Host(Settings):
             memory_limit=memory_limit,
             orphan_limit=orphan_limit,
         )
+        require_flag("verify_checksums", verify_checksums)
         self._verifies = verify_checksums
         self._verify = verify_checksums  # the packet at hand
         self._stride = 0  # of the parcel at hand
@@ -134,7 +135,7 @@ class Host(Settings):
         self.require_secret()
         require_now(now)
         require_choices(config, keys)
-        require_kind("data", data, (bytes, bytearray, memoryview), "octets")
+        require_octets("data", data)
         config = config or self.config
         limit = first_send_limit(config)
         if len(data) > limit:
@@ -144,7 +145,7 @@ class Host(Settings):
         source = self.routes.choose_source(remote.address, None if local_address is None else octets_of(local_address, "local_address"))
         if not self._connections.relief.has_memory(now) or (data and len(data) > self.memory.room_for(None)):  # EP-OPEN-3
             raise InsufficientResources
-        connection = self._connections.open(source, require_port(local_port, 0), remote, config, keys, now)
+        connection = self._connections.open(source, require_port(local_port, 0, "local_port"), remote, config, keys, now)
         if data:
             connection.send(data, now)
         return connection
@@ -174,6 +175,7 @@ class Host(Settings):
         require_number("backlog", backlog, 1, NEVER, "1 or more")
         require_number("answer_within", answer_within, 1, LONGEST_WAIT, f"1 to {LONGEST_WAIT} microseconds")
         require_choices(config, keys)
+        require_flag("ask", ask)
         octets = self._required(address)
         number = EVERY_PORT
         if not isinstance(port, AnyPort):
@@ -333,6 +335,8 @@ class Host(Settings):
         return min(first, self._looped_at)
 
     def handle_timeout(self, now: int) -> None:
+        """Do what has become due by ``now``. Raises ArgumentError for a ``now`` that is negative or no int; packets may bring any."""
+        require_now(now)
         self._connections.handle_timeout(now)
         for first in self._fragments.expire(now):
             self._icmp.tell_time_exceeded(first, now)

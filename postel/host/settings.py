@@ -4,7 +4,7 @@ from typing import Final
 
 from postel.errors import ArgumentError, CallError, require_kind, require_number
 from postel.host.answers import RequestAnswers
-from postel.host.arguments import require_now
+from postel.host.arguments import require_flag, require_now
 from postel.host.connections import Connections
 from postel.host.counters import Counters
 from postel.host.datagrams import Datagrams
@@ -47,6 +47,7 @@ class Settings:
         if secret is not None:
             _require_secret(secret)
         require_kind("config", config, Config, "a Config")
+        require_flag("any_address", any_address)
         require_kind("observer", observer, (Observer, type(None)), "an Observer, or None; `postel.links.Observed` tells of packets")
         self.config = config
         self.is_attached = False  # to a link, by a driver
@@ -150,5 +151,5 @@ def _require_mtu(mtu: int) -> None:
 
 
 def _require_secret(secret: bytes) -> None:
-    if not isinstance(secret, bytes) or not secret:
-        raise ArgumentError("secret", secret, "octets that no other can guess, at least one")
+    if not isinstance(secret, bytes) or not secret:  # which isn't shown, for it may be the secret in another form
+        raise ArgumentError("secret", type(secret) if secret else secret, "bytes that no other can guess, at least one")

@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Final
 
-from postel.errors import ArgumentError, LinkError, require_kind
+from postel.errors import ArgumentError, LinkError, require_kind, require_number
 from postel.host import orphans
 from postel.host.host import Host
 from postel.links.contract import Link
@@ -185,6 +185,7 @@ class World:
                 orphan_limit=orphan_limit,
                 verify_checksums=verify_checksums,
             )
+            require_number("offload", offload, mtu if offload else 0, 65535, f"0, or the MTU ({mtu}) to 65535 octets")
             host.use_offload(offload)
             return host
 

@@ -88,7 +88,7 @@ def may_send(tcb: Tcb) -> bool:
 
 def receive(tcb: Tcb, limit: int, now: int) -> bytes:
     """Up to ``limit`` octets in order; what arrived before an error or the end is given first (D-14)."""
-    if limit < 1:
+    if not isinstance(limit, int) or limit < 1:
         raise ArgumentError("limit", limit, "1 or more octets")
     if not _has_text(tcb):
         return b""

@@ -10,8 +10,9 @@ The contract, that of `postel.host.Host` and `postel.sim.World` too:
 """
 
 from collections import deque
+from typing import cast
 
-from postel.errors import ArgumentError, TcpError, refused_time
+from postel.errors import ArgumentError, TcpError, refused_time, require_kind
 from postel.tcp import acknowledge, agreed, arrives, calls, output, pathmtu, reconfigure, status, timeouts, tuning, window
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.keychain import Keychain
@@ -203,7 +204,8 @@ class Connection:
         """As `receive`, without an octet in between: they go into ``buffer``, as many as it has room for. How many; 0 for none."""
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
-        count = calls.receive_into(self._tcb, memoryview(buffer).cast("B"), now)
+        room = _room_in(buffer)
+        count = calls.receive_into(self._tcb, room, now)
         self._note()
         return count
 
@@ -260,6 +262,7 @@ class Connection:
         authentication = self.authentication
         if authentication is None:
             raise ArgumentError("keychain", keychain, "none: this connection was opened without keys")
+        require_kind("keychain", keychain, (Keychain, type(None)), "a Keychain, or None to keep the keys")
         if keychain is not None:
             keys = keychain.for_peer(self.remote.address)
             if not keys:
@@ -272,6 +275,8 @@ class Connection:
         """What there is to know, at ``now`` or when the connection last did something, whichever is later. Asking changes nothing.
 
         Raises what ended the connection once it is CLOSED."""
+        if not isinstance(now, int) or now < 0:
+            raise refused_time(now)
         if self.state is CLOSED:  # EP-STAT-1
             raise calls.why_closed(self._tcb)
         figures = Figures() if self._tcb.recovery is None else self._tcb.recovery.figures()
@@ -382,3 +387,14 @@ class Connection:
         if self._agenda is not None and not self.on_agenda:
             self.on_agenda = True
             self._agenda.append(self)
+
+
+def _room_in(buffer: object) -> memoryview:
+    """The octets of what a caller wants filled."""
+    try:
+        room = memoryview(cast(bytearray, buffer)).cast("B")
+    except TypeError:
+        raise ArgumentError("buffer", buffer, "a bytearray or a memoryview") from None
+    if room.readonly:
+        raise ArgumentError("buffer", buffer, "a bytearray or a memoryview that may be written to")
+    return room

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from postel.errors import ArgumentError
+from postel.errors import ArgumentError, require_kind
 from postel.tcp.authentication import Authentication, value_of
 from postel.tcp.authentication.ao import Ao
 from postel.tcp.authentication.keys import Key
@@ -23,6 +23,10 @@ class Keychain:
     """
 
     def __init__(self, *keys: Key, accepts_unmatched: bool = True, heeds_icmp: bool = False) -> None:
+        for key in keys:
+            require_kind("key", key, Key, "a Key")
+        require_kind("accepts_unmatched", accepts_unmatched, bool, "True or False")
+        require_kind("heeds_icmp", heeds_icmp, bool, "True or False")
         self.keys = keys
         self.accepts_unmatched = accepts_unmatched
         self.heeds_icmp = heeds_icmp
