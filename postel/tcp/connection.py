@@ -10,7 +10,7 @@ The contract, that of `postel.host.Host` and `postel.sim.World` too:
 """
 
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 from postel.errors import ArgumentError, TcpError, refused_time, require_kind
 from postel.tcp import acknowledge, agreed, arrives, calls, output, pathmtu, reconfigure, status, timeouts, tuning, window
@@ -389,10 +389,10 @@ class Connection:
             self._agenda.append(self)
 
 
-def _room_in(buffer: Any) -> memoryview:
+def _room_in(buffer: object) -> memoryview:
     """The octets of what a caller wants filled."""
     try:
-        room = memoryview(buffer).cast("B")
+        room = memoryview(cast(Any, buffer)).cast("B")
     except TypeError:
         raise ArgumentError("buffer", buffer, "a bytearray or a memoryview") from None
     if room.readonly:
