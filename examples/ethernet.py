@@ -22,7 +22,7 @@ ARP_KIND = (1, 0x0800, 6, 4)
 REQUEST, REPLY = 1, 2
 ASK_AGAIN = SECOND  # RFC 1122, 2.3.2.1: at most one request a second for each neighbour
 MOST_REQUESTS = 3
-KEPT = 3  # packets for a neighbour whose address isn't known yet
+KEPT = 3  # packets for each neighbour that hasn't answered yet
 LIFETIME = 20 * MINUTE  # of an address that was learned
 QUEUE = 1000  # frames that may wait for the host
 

@@ -277,7 +277,7 @@ class Network:
     def forget(self, transport: Transport) -> None:
         self._transports.discard(transport)
         if self._error is not None and self._running is not None:
-            self._running.wake()  # `close` counts who is left after each turn
+            self._running.wake()  # `close` counts the transports that are left after each turn
 
     def forget_server(self, server: Server) -> None:
         self._servers.discard(server)

@@ -145,7 +145,7 @@ class Expected(asyncio.DatagramProtocol):
         try:
             message = dns.parse(data)
         except WireError:
-            return  # anybody may have sent it: the right one may still come
+            return  # any host may have sent it: the right answer may still come
         if answers(message, self._query) and not self.answer.done():
             self.answer.set_result(message)
 

@@ -29,7 +29,7 @@ Data = bytes | bytearray | memoryview
 
 
 class TransportOwner(Protocol):
-    """Who made a transport, hears of its end once its protocol has, and sees to what outlives it."""
+    """The network of a transport. It hears of the end after the protocol, and keeps a connection that outlives the transport."""
 
     def orphan(self, connection: Connection) -> None: ...
     def forget(self, transport: "Transport") -> None: ...

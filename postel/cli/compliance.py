@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if options.rfc is not None:
         chosen = [rule for rule in chosen if rule.rfc.removeprefix("RFC ") == options.rfc]
         if not chosen:
-            raise ArgumentError("--rfc", options.rfc, "an RFC whose rules are listed, e.g. 9293")
+            raise ArgumentError("--rfc", options.rfc, "an RFC with rules in the list, e.g. 9293")
     if options.open:
         chosen = [rule for rule in chosen if rule.result == "open"]
     if options.json:

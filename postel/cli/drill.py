@@ -167,7 +167,7 @@ def _capture(trace: Trace, path: Path, folder: Path) -> None:
 
 
 def _opened(ends: Ends) -> Tun:
-    """The device, for the kernel; what it sends to anybody goes there."""
+    """The device, for the kernel; what it sends to any address goes there."""
     tun = device.opened(_DEVICE, [Interface(ends.local.address, ends.prefix_length)], mtu=ends.mtu)
     device.ip("-4" if len(ends.local.address) == 4 else "-6", "route", "add", "default", "dev", _DEVICE)
     return tun

@@ -139,7 +139,7 @@ async def _send_input(writer: asyncio.StreamWriter) -> None:
 
 
 class _Inbox(asyncio.DatagramProtocol):
-    """Datagrams from the first who sends one."""
+    """Datagrams from the first host that sends one."""
 
     def __init__(self, peer: asyncio.Future[tuple[str, int]]) -> None:
         self.peer = peer
@@ -160,7 +160,7 @@ class _Inbox(asyncio.DatagramProtocol):
 
 
 async def _exchange_datagrams(network: Network, where: str, number: int, patience: float | None, listening: Told) -> None:
-    """As long as somebody says something within ``patience``; without it, until interrupted."""
+    """As long as something comes within ``patience``; without it, until interrupted."""
     peer: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
     inbox = _Inbox(peer)
     if where:

@@ -1,4 +1,4 @@
-"""System calls as scripts write them: their arguments, and what is compared. Whose calls they are, subclasses know."""
+"""System calls as scripts write them: their arguments, and what is compared. Subclasses make them."""
 
 import errno
 from abc import ABC, abstractmethod

@@ -74,7 +74,7 @@ def _variable(target: ast.expr, line: int) -> str:
 
 
 def _is_print(statement: ast.stmt) -> bool:
-    """For people; nobody listens here."""
+    """For people; no program reads it here."""
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and ast.unparse(statement.value.func) == "print"
 
 

@@ -91,7 +91,7 @@ class DatagramCalls:
         remote = opened.remote
         if remote is None:
             if attempt.call.name != "sendto":
-                raise OSError(errno.EDESTADDRREQ, "to whom?")
+                raise OSError(errno.EDESTADDRREQ, "no destination")
             remote = self._calls.endpoint(attempt, 4, self._calls.remote)
             self._calls.on_open(opened.local, remote)
         octets = self._calls.number(attempt, 2)

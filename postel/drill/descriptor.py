@@ -88,7 +88,7 @@ class Descriptor(SocketOptions):
             self.connection.release(now)
 
     def sign(self, secret: bytes, given: object) -> None:
-        """TCP_MD5SIG, before anything is opened: with the script's secret, for everybody."""
+        """TCP_MD5SIG, before anything is opened: with the script's secret, for every peer."""
         if not secret:
             raise ScriptError(0, "TCP_MD5SIG", "expected --tcp_md5_secret for this option")
         if self.state is not CLOSED:

@@ -1,5 +1,5 @@
 """Linux as the stack under test, in real time: over a TUN, in a network namespace of this machine that has no name and ends with the
-thread that made it, however that ends. Nothing leaves it: the TUN, whose other end is the script, is all there is.
+thread that made it, however that ends. Nothing leaves it: all there is is a TUN, and its other end is the script.
 
 ::
 
@@ -120,7 +120,7 @@ class Inside:
         def fulfil() -> None:
             try:
                 future.set_result(work())
-            except BaseException as error:  # noqa: BLE001  # raised again by whoever asks
+            except BaseException as error:  # noqa: BLE001  # raised again in the thread that asks
                 future.set_exception(error)
 
         self._work.put(fulfil)
@@ -150,7 +150,7 @@ class Inside:
 
 
 def _unshare() -> None:
-    """The calling thread, and nobody else, gets a network namespace of its own (`os.unshare` comes with Python 3.12)."""
+    """The calling thread alone gets a network namespace of its own (`os.unshare` comes with Python 3.12)."""
     if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
         number = ctypes.get_errno()
         raise LinkError(number, f"no right to make a network namespace ({os.strerror(number)}): run as root, or give CAP_SYS_ADMIN")

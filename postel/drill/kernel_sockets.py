@@ -71,7 +71,7 @@ class KernelSockets(SystemCalls[socket.socket]):
         for found in self.descriptors.values():
             try:
                 found.shutdown(socket.SHUT_RDWR)
-            except OSError:  # not connected: nobody waits
+            except OSError:  # not connected: no call waits
                 continue
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from postel.times import NEVER
 
 
 class Network:
-    """One host, whose link is the script."""
+    """One host. Its link is the script."""
 
     def __init__(
         self, addresses: tuple[str, ...], mtu: int, config: Config, witness: Witness | None, *, fast_open: frozenset[FastOpenSide]
@@ -33,7 +33,7 @@ class Network:
         self.on_step: Callable[[], None] = _nothing  # called whenever something happened
 
     def allow_fast_open(self, side: FastOpenSide, *, allowed: bool) -> None:
-        """Allow a side of TCP Fast Open, or forbid it. A system whose clients may not do it any more forgets what it knew of servers."""
+        """Allow a side of TCP Fast Open, or forbid it. Where clients may not do it any more, what was known of servers is forgotten."""
         self.fast_open = self.fast_open | {side} if allowed else self.fast_open - {side}
         if "client" not in self.fast_open:
             self.host.forget_cookies()

@@ -31,7 +31,7 @@ class Profile:
     sysctls: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     nonblocking: int = NONBLOCKING_LINUX
     fast_open: frozenset[FastOpenSide] = frozenset({"client", "server"})
-    meanings: Mapping[str, Mapping[str, int | str]] = field(default_factory=dict)  # of variables whose values aren't Postel's
+    meanings: Mapping[str, Mapping[str, int | str]] = field(default_factory=dict)  # of variables with other values than Postel's
     fixed: dict[str, tuple[str, ...]] = field(default_factory=dict)  # variables with the only values that Postel can be said to have
 
     @staticmethod

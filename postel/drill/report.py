@@ -1,4 +1,4 @@
-"""Where in a script's line a failure lies, for people who read it."""
+"""Where in a script's line a failure lies, for people to read."""
 
 import re
 from typing import Final

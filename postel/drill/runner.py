@@ -119,7 +119,7 @@ class Runner:
         return self._event.line if self._event is not None else 0
 
     def describe(self) -> str:
-        """The connection under test, and what it sent that nobody expected yet."""
+        """The connection under test, and what it sent that the script has not expected yet."""
         described = self._stack.describe()
         lines = [described] if described else []
         lines += [f"sent at {found.sent_at / SECOND:.6f}: {match.text(found, self._flow)}" for found in self._network.sent]

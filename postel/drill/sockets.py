@@ -79,7 +79,7 @@ class Sockets(SystemCalls[Descriptor]):
     def _accept(self, attempt: Attempt) -> int:
         found = self.descriptor(attempt)
         if found.listener is None:
-            raise OSError(errno.EINVAL, "nobody listens here")
+            raise OSError(errno.EINVAL, "this socket doesn't listen")
         connection = found.listener.accept()
         if connection is None:
             raise found.would_block()

@@ -32,7 +32,7 @@ class Virtual:
         return code.information(latest.connection if latest else None, latest.state if latest else CLOSED, self.network.now)
 
     def state(self, local: Endpoint, remote: Endpoint) -> State:
-        """Of the connection between the two; before there is one, of whoever has the port."""
+        """Of the connection between the two; before there is one, of the socket that has the port."""
         for ours, theirs, state in self.network.host.connections():
             if (ours, theirs) == (local, remote):
                 return state

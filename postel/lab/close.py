@@ -17,7 +17,7 @@ from postel.wire.segment import ACK, FIN, RST, SYN, Segment
 
 ACTIVE = [FIN_WAIT_1, FIN_WAIT_2, TIME_WAIT, CLOSED]
 PASSIVE = [CLOSE_WAIT, LAST_ACK, CLOSED]
-_BUSY = 50 * MILLISECOND  # until whoever was asked to close does
+_BUSY = 50 * MILLISECOND  # until the user that was asked to close does
 
 
 def close_in_turn(scene: Scene, *, first: str = "client", pause: int = _BUSY) -> None:

@@ -1,4 +1,4 @@
-"""What travels while the connection is open: octets in order, within a window, both ways, and to whom."""
+"""What travels while the connection is open: octets in order, within a window, both ways, and to which host."""
 
 from dataclasses import replace
 

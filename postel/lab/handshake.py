@@ -1,4 +1,4 @@
-"""How a connection begins: three segments, what happens where one of them is late or lost, and who may begin."""
+"""How a connection begins: three segments, what happens where one of them is late or lost, and which end may begin."""
 
 from dataclasses import replace
 from itertools import pairwise

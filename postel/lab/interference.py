@@ -134,7 +134,7 @@ def _chance(name: str, text: str) -> float:
 
 
 def _value(name: str, text: str, default: object) -> bool | int | str:
-    """What ``text`` says of a field of `Config`, whose default tells its kind: a switch, an amount, or a word."""
+    """What ``text`` says of a field of `Config`. The field's default tells its kind: a switch, an amount, or a word."""
     if isinstance(default, bool):
         return _switch(name, text)
     return _amount(name, text) if isinstance(default, int) else text

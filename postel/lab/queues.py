@@ -28,7 +28,7 @@ def server_allocates_at_syn(bench: Bench, backlog: int = 2) -> Verdict:
 
 
 def _flood(scene: Scene, backlog: int) -> None:
-    """Two SYNs of somebody whom no answer reaches."""
+    """Two SYNs of a host that no answer reaches."""
     scene.server.listen(backlog=backlog)
     flooder = scene.machine("flooder", "10.0.0.9")
     for port in _PORTS:

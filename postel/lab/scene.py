@@ -1,7 +1,7 @@
 """One run of an experiment: hosts in virtual time, their users, and everything that happened, on record.
 
-A user here is somebody who calls at a certain moment and waits for something, so that an experiment reads as a story. What a call raises
-is kept with the `End` that it was made on, for when somebody interferes no story goes as planned.
+A user here makes calls at certain moments and waits for something, so that an experiment reads as a story. What a call raises
+is kept with the `End` that it was made on, for under interference no story goes as planned.
 """
 
 from collections.abc import Callable, Sequence
@@ -96,7 +96,7 @@ class End:
         self._call("shutdown", lambda connection, now: connection.close(now))
 
     def release(self) -> None:
-        """Nobody holds the socket any more (close)."""
+        """No program holds the socket any more (close)."""
         self._call("close", lambda connection, now: connection.release(now))
 
     def abort(self) -> None:
@@ -261,7 +261,7 @@ class Machine(StandIn):
 
 
 class Scene:
-    """``client`` and ``server``, 10 ms apart, and whoever else is asked for. ``title`` is the key of what the run is called."""
+    """``client`` and ``server``, 10 ms apart, and any `machine` that is added. ``title`` is the key of what the run is called."""
 
     def __init__(
         self,

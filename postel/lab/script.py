@@ -130,7 +130,7 @@ class _Writer:
         return " ".join([name, *map(str, numbers), *([value] if value else [])])
 
     def _timestamps(self, segment: Segment, packet: Packet) -> str:
-        """A RST of nobody's has no clock: it says 0."""
+        """A RST without a connection has no clock: it says 0."""
         value = 0 if segment.tsval == 0 else segment.tsval - self._clocks.setdefault(packet.sender, segment.tsval) + _CLOCK
         told = self._clocks.get(packet.receiver, ABSENT)
         echo = segment.tsecr - told + _CLOCK if segment.tsecr and told != ABSENT else 0

@@ -10,7 +10,7 @@ class Verdict(Enum):
     CAVEAT = "caveat"
     MYTH = "myth"
     CHANGED = "changed"
-    NOT_SHOWN = "not shown"  # the run came out otherwise than the claim says, and proves nothing else: somebody interfered
+    NOT_SHOWN = "not shown"  # the run came out otherwise than the claim says, and proves nothing else: the user interfered
 
     def __str__(self) -> str:
         return str(self.value)

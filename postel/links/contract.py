@@ -70,7 +70,7 @@ class Link(ABC):
         """Do what is due at ``now``. Calling it too early is harmless."""
 
     def attached(self, routes: Routes) -> None:
-        """The link is a host's from now on, whose addresses and groups stand in ``routes``; told once, before any packet."""
+        """From now on the link is that of one host, which has its addresses and groups in ``routes``. Called once, before any packet."""
 
     def statistics(self) -> dict[str, int]:
         """``lost``: how many packets were lost in this link, on their way out or in, because it was full."""
@@ -87,7 +87,7 @@ class Link(ABC):
 
 class Offloading(Link):
     """A link that does part of the work: it computes checksums, cuts packets of up to ``largest`` octets into segments, and hands over
-    joined what arrives. `send` and `receive` are for those who want none of that."""
+    joined what arrives. `send` and `receive` carry plain packets all the same."""
 
     @abstractmethod
     def receive_parcel(self, now: int) -> Parcel | None:
@@ -111,7 +111,7 @@ def checked_mtu(mtu: int) -> int:
 
 
 def too_large(octets: int, mtu: int) -> LinkError:
-    return LinkError(errno.EMSGSIZE, f"a packet of {octets} octets for a link whose MTU is {mtu}")
+    return LinkError(errno.EMSGSIZE, f"a packet of {octets} octets for a link with an MTU of {mtu}")
 
 
 def closed(name: str) -> LinkClosed:

@@ -43,7 +43,7 @@ class _Chance(_Setting):
 class _Dice(_Setting):
     def check(self, name: str, value: object) -> None:
         if not isinstance(value, Random):
-            raise ArgumentError(name, value, "a random.Random, whose seed decides all that chance decides")
+            raise ArgumentError(name, value, "a random.Random: its seed decides all that chance decides")
 
 
 def count() -> Any:  # noqa: ANN401 - a descriptor stands for the value

@@ -60,7 +60,7 @@ def _set(descriptor: int, name: str, flags: int) -> None:
     except OSError as error:
         if error.errno != errno.EINVAL or flags & IFF_MULTI_QUEUE:
             raise
-        # Made to have several queues, it takes nobody who doesn't say that he knows
+        # A device that was made for several queues refuses a program that doesn't ask for one of them
         fcntl.ioctl(descriptor, TUNSETIFF, _INTERFACE_REQUEST.pack(name.encode(), flags | IFF_MULTI_QUEUE))
 
 

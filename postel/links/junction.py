@@ -1,4 +1,4 @@
-"""A host and its link, joined: where packets pass between the two, whoever drives them."""
+"""A host and its link, joined: where packets pass between the two, under any driver."""
 
 import errno
 from collections.abc import Callable
@@ -144,4 +144,4 @@ def require_free(host: Host, link: Link) -> None:
     if link.ready is not None:
         raise ArgumentError("link", link, "a link that no other host or link uses")
     if not host.follows_link and host.mtu > link.mtu:
-        raise ArgumentError("host", host, f"a host whose MTU ({host.mtu}) the link's ({link.mtu}) can carry")
+        raise ArgumentError("host", host, f"a host with an MTU of {link.mtu} or less, the link's, not {host.mtu}")

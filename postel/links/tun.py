@@ -19,8 +19,8 @@ _KEPT: Final = 16 * 1024 * 1024  # octets
 def attach_tun(name: str, *, mtu: int = 1500, offload: bool = True, several: bool = False) -> "Tun":
     """The device ``name``, made if it doesn't exist: an `OffloadingTun` where the kernel has that and ``offload`` is wanted.
 
-    ``several``: as one queue of several, each of which may belong to a process of its own. Whoever holds the device's first queue has
-    decided for all.
+    ``several``: as one queue of several, each of which may belong to a process of its own. The first queue decides for all whether
+    packets have a virtio header.
     """
     flags = device.IFF_TUN | device.IFF_NO_PI | (device.IFF_MULTI_QUEUE if several else 0)
     try:
@@ -31,7 +31,7 @@ def attach_tun(name: str, *, mtu: int = 1500, offload: bool = True, several: boo
 
 
 def inherit_tun(fd: int, *, name: str = "inherited", mtu: int = 1500) -> "Tun":
-    """A descriptor that somebody else has attached, however he did: with or without a virtio header. Closing the link closes it."""
+    """A link on a descriptor that another program has attached, with or without a virtio header. Closing the link closes it."""
     kind = OffloadingTun if device.flags_of(fd) & device.IFF_VNET_HDR else Tun
     return kind(name, mtu=mtu, fd=fd)
 

@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps: whole asyncio programs over the hosts of a `World`, in virtual time.
+"""An event loop with a clock that jumps: whole asyncio programs over the hosts of a `World`, in virtual time.
 
 ::
 

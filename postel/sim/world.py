@@ -270,7 +270,7 @@ class World:
         application: Application | None = None,
         ended: Callable[[LinkError], object] | None = None,
     ) -> Attachment:
-        """Put ``host`` on ``link``: a `postel.links.Link` that calls `notify`, and whose timers run by this world's clock from now on.
+        """Put ``host`` on ``link``: a `postel.links.Link` that calls `notify`. Its timers run by this world's clock from now on.
 
         The host may be one of this world that has no paths, which keeps its application unless another is given, or any other `Host`.
         At the link's end ``ended(error)`` is called; without it, the `LinkError` is raised out of `run`. Raises ArgumentError.

@@ -39,13 +39,13 @@ def check_link(make: Maker, *, counts_losses: bool = True) -> None:
 
     ``make()`` returns two new links that are joined: what is sent on one arrives at the other. It is called once for each rule, and both
     links are closed after that. The one link need not be of the other's kind: the first is checked. They are attached to hosts with the
-    addresses 10.0.0.1 and 10.0.0.2 of a network 10.0.0.0/24, whose packets they carry. The clock is virtual and jumps to the links'
+    addresses 10.0.0.1 and 10.0.0.2 of a network 10.0.0.0/24, and carry their packets. The clock is virtual and jumps to the links'
     timeouts; where a link has none and nothing came, a quarter of a second of real time is waited for it.
 
     A link that loses packets by chance can't be checked. With ``counts_losses=False`` losses may happen outside of both links, as in a
     kernel.
 
-    Raises AssertionError, whose message says which rules are broken, and how.
+    Raises AssertionError. Its message says which rules are broken, and how.
     """
     rules: dict[str, Callable[[_Ends], None]] = {
         "packets arrive whole and in order, both ways": _round_trips,
@@ -360,7 +360,7 @@ def _parcels(ends: _Ends) -> None:
         except LinkError as error:
             number = error.errno
         else:
-            raise AssertionError("a parcel was taken that is larger than `largest`, or whose packets are larger than `mtu`")
+            raise AssertionError("a parcel was taken that is larger than `largest`, or that is cut into packets larger than `mtu`")
         assert number == errno.EMSGSIZE, f"a parcel is refused with errno {number}; allowed: EMSGSIZE"
 
 

@@ -45,7 +45,7 @@ def check_observer(make: Callable[[], Watched]) -> None:
     hosts must send the same packets at the same times, octet for octet, make the same parcels, deliver the same text, end in the same
     states, and use no more than 5 % more memory, what the observer itself keeps not counted.
 
-    Raises AssertionError, whose message names each hook that raised or changed a segment, with its scenario, the time and the
+    Raises AssertionError. Its message names each hook that raised or changed a segment, with its scenario, the time and the
     exception, and each difference. The first exception that a hook raised is its ``__cause__``.
     """
     faults: list[str] = []
@@ -291,7 +291,7 @@ def _ignores(subject: Subject, event: Event, now: int) -> None:
 
 
 def _flood(guard: _Guard | None) -> Outcome:
-    """Very many half-open connections, whose clients never answer: the SYN cache, its retransmissions, and its memory."""
+    """Very many half-open connections, with clients that never answer: the SYN cache, its retransmissions, and its memory."""
     stage = _Stage(guard)
     listener = stage.far.listen(82, 0, backlog=2 * _HALF_OPEN)
     stage.world.run(SECOND)

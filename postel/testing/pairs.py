@@ -155,7 +155,7 @@ class Pair:
     def run(self, until: int = NEVER) -> int:
         """Let the clock jump until nothing is left to happen or ``until`` is reached; the time then, in microseconds.
 
-        An end whose peer is gone may go on for ever, with keep-alives or window probes: give an ``until`` where that can happen.
+        An end without a peer may go on for ever, with keep-alives or window probes: give an ``until`` where that can happen.
         """
         while True:
             while self._act():

@@ -303,7 +303,7 @@ _APART = {
     *("segments_sent", "segments_arrived", "throttled", "challenge_after", "keep_alives_until"),
     *("texts_sent", "texts_arrived", "last_data_at", "last_ack_at"),
     *("wl1", "wl2"),  # which segment told the window: of interest only where the window is
-    *("controller", "recovery", "is_sender"),  # whether anybody asked for them yet
+    *("controller", "recovery", "is_sender"),  # they are made when they are first needed
     *("search", "proven", "tried", "tried_end"),  # what is known of the path MTU
 }
 

@@ -1,4 +1,4 @@
-"""One connection (or exchange of datagrams) in a trace: whose numbers start where, what was sent before, who is in which state."""
+"""One connection (or exchange of datagrams) in a trace: where each end's numbers start, what was sent before, and the states."""
 
 from bisect import bisect_right
 from collections import deque
@@ -38,7 +38,7 @@ class Expiry:
 
 @dataclass(slots=True)
 class Remark:
-    """What somebody who knows more than the packets and timers tell said of one end: the same in each of `notes.LANGUAGES`, or once."""
+    """What the program says of one end beyond what packets and timers tell: a text in each of `notes.LANGUAGES`, or one for all."""
 
     at: Endpoint
     texts: tuple[str, ...]
@@ -93,7 +93,7 @@ class _Direction:
 
 
 class Flow:
-    """``opener`` is who sent the first packet; ``ends`` has both ends, the opener first."""
+    """``opener`` is the end that sent the first packet; ``ends`` has both ends, the opener first."""
 
     def __init__(self, number: int, opener: Endpoint, other: Endpoint, protocol: int) -> None:
         self.number = number
@@ -130,7 +130,7 @@ class Flow:
         return first not in (UNKNOWN, segment.seq)
 
     def initial_state(self, end: Endpoint) -> State | None:
-        """Where an end stood before the first packet: LISTEN for who opened passively."""
+        """Where an end stood before the first packet: LISTEN for the end that opened passively."""
         changes = [change for change in self.changes if change.at == end]
         if not changes:
             return self.states.get(end)

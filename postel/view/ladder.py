@@ -225,7 +225,7 @@ class _Ladder:
         self.lines.append(self.pen.row(self.clock(packet.arrived_at), "" if to_right else state, inner, state if to_right else ""))
 
     def ends(self, packet: Packet) -> tuple[str, str]:
-        """The characters on the lifelines. A copy that the network made leaves nobody."""
+        """The characters on the lifelines. A copy that the network made leaves neither end."""
         glyphs = self.pen.glyphs
         if packet.copy:
             return glyphs.life, glyphs.life

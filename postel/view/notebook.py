@@ -41,7 +41,7 @@ class Portrait:
         return element("div", ends, element("div", *parts, style="display:flex;gap:32px;align-items:start"), line)
 
 
-def load_ipython_extension(shell: Any) -> None:  # noqa: ANN401 - an IPython shell; nobody needs IPython to import this
+def load_ipython_extension(shell: Any) -> None:  # noqa: ANN401 - an IPython shell, which need not be installed to import this
     """What ``%load_ext`` calls."""
     shell.display_formatter.formatters["text/html"].for_type(Connection, _html)
 

@@ -99,7 +99,7 @@ class Trace(Witness):
 
     def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
         if after is State.LISTEN and before is State.CLOSED:
-            return  # whom it will talk to isn't known yet
+            return  # its peer isn't known yet
         flow = self._flow(local, remote, segment.PROTOCOL)
         cause = self._causes.get((local, remote))
         if after in _BY_CALL or (cause is not None and _when(cause) != now):
@@ -122,7 +122,7 @@ class Trace(Witness):
         if last is not None and last.at == local and last.when == now and last.cause is None:
             last.cause = expiry  # told of in the other order
 
-    # What whoever makes the trace may add
+    # What the program that makes the trace may add
 
     def remark(self, local: Endpoint, remote: Endpoint, texts: tuple[str, ...], now: int) -> None:
         """A row of its own about one end: a call, a restart. If the state changes at once, this is why."""

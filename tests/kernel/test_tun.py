@@ -221,9 +221,9 @@ def test_what_a_device_with_a_header_carries_is_whole_for_who_wants_packets(name
         assert parcel.is_vouched
         with pytest.raises(WireError, match="checksum"):
             udp.parse(ip.parse(parcel.head), verify=True)
-    with pytest.raises(LinkError, match="1501 octets for a link whose MTU is 1500"):
+    with pytest.raises(LinkError, match="1501 octets for a link with an MTU of 1500"):
         made.send(bytes(1501), b"", 0)
-    with pytest.raises(LinkError, match="65536 octets for a link whose MTU is 65535"):
+    with pytest.raises(LinkError, match="65536 octets for a link with an MTU of 65535"):
         made.send_parcel(Parcel(bytes(52), bytes(65484), stride=1448, start=20), b"", 0)
     with pytest.raises(LinkError, match="1501 octets"):
         made.send_parcel(Parcel(bytes(52), bytes(60_000), stride=1449, start=20), b"", 0)

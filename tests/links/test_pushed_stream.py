@@ -58,7 +58,7 @@ class Framed(asyncio.Protocol):
 
 
 async def joined() -> tuple[Framed, Framed]:
-    """Two ends of a stream of the kernel's, whose buffers are small."""
+    """Two ends of a stream of the kernel's, with small buffers."""
     loop = asyncio.get_running_loop()
     ends = socket.socketpair()
     for end in ends:

@@ -13,7 +13,7 @@ from postel.links.device import refused
 
 @pytest.fixture
 def inherited() -> Iterator[tuple[Tun, socket.socket]]:
-    """A link on a descriptor that somebody else opened: a relay's, that carries one packet a read."""
+    """A link on a descriptor that another program opened: a relay's, that carries one packet a read."""
     inner, outer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     outer.setblocking(False)
     with outer:
@@ -31,7 +31,7 @@ def test_inherited_descriptor_carries_packets(inherited: tuple[Tun, socket.socke
 
 def test_packet_larger_than_the_mtu_is_refused(inherited: tuple[Tun, socket.socket]) -> None:
     link, _ = inherited
-    with pytest.raises(LinkError, match="101 octets for a link whose MTU is 100"):
+    with pytest.raises(LinkError, match="101 octets for a link with an MTU of 100"):
         link.send(bytes(101), b"", 0)
 
 

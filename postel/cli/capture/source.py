@@ -33,7 +33,7 @@ def opened(path: str) -> Iterator[BufferedIOBase]:
 
 
 def read(reader: Reader, table: Table) -> None:
-    """All of it, or until somebody has seen enough: Ctrl-C ends a capture that comes through a pipe."""
+    """All of it, or until the user has seen enough: Ctrl-C ends a capture that comes through a pipe."""
     with suppress(KeyboardInterrupt):
         for octets, frames in reader.chunks():
             table.take(octets, frames)

@@ -68,7 +68,7 @@ class Fetch:
         self._security = security
 
     async def get(self, where: Target, output: BinaryIO, *, includes_head: bool, most_redirects: int) -> int:
-        """The status of the last response, whose content is in ``output``. Its last step is the end of its connection, and of the network.
+        """The status of the last response; its content is in ``output``. Its last step is the end of its connection, and of the network.
 
         Raises BadResponse, NotResolved and what connections raise.
         """

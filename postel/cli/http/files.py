@@ -27,7 +27,7 @@ _RETRY_AFTER: Final = "5"  # seconds
 
 @dataclass(slots=True)
 class Answer:
-    """A response, and the content that is its body; None where the response has the body itself. Whoever gets it closes the content."""
+    """A response, and the content that is its body; None where the response has the body itself. The caller closes the content."""
 
     response: Response
     content: Content | None = None

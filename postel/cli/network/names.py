@@ -1,4 +1,4 @@
-"""``--dns`` and ``--resolve``: whom a command asks for addresses."""
+"""``--dns`` and ``--resolve``: where a command gets addresses from."""
 
 import argparse
 from argparse import ArgumentTypeError

@@ -38,7 +38,7 @@ class NameServer(asyncio.DatagramProtocol):
             if answer:
                 writer.write(len(answer).to_bytes(2, "big") + answer)
         except (asyncio.IncompleteReadError, OSError):
-            pass  # who asks half a question gets no answer
+            pass  # half a question gets no answer
         finally:
             writer.close()
 

@@ -20,7 +20,7 @@ from postel import cli
 MOST: Final = 256  # queues of a device: MAX_TAP_QUEUES
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
-_TOO_SOON: Final = 1.0  # seconds: who dies sooner would die again
+_TOO_SOON: Final = 1.0  # seconds: a worker that dies sooner would die again
 
 
 def count(text: str) -> int:
@@ -84,7 +84,7 @@ class Crew:
 
     def _begin(self, index: int) -> None:
         sys.stdout.flush()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until it is known who must be told
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until it is known which processes must be told
         parent = os.getpid()
         process = os.fork()
         if process == 0:

@@ -48,7 +48,7 @@ _OVER: Final = (
 
 
 class Sight(Enum):
-    """What a segment is to one who has seen those before."""
+    """What a segment is to a reader of the segments before it."""
 
     NEW = "new"
     EMPTY = "empty"

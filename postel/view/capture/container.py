@@ -233,7 +233,7 @@ class Pcapng:
             self.needed = length
             return None
         if octets[end - 4 : end] != octets[position + 4 : position + 8]:
-            raise _Broken(f"a block whose length is {length} at its start alone")
+            raise _Broken(f"a block of {length} octets by its start, and not by its end")
         frame = None
         if kind == _INTERFACE:
             self._add_interface(octets, end)

@@ -33,8 +33,8 @@ _TCP: Final = Struct("!4xIIHH")
 
 
 class Located(NamedTuple):
-    """A segment: ``pair`` is source and destination address and both ports as they stand in the packet; ``at`` and ``end`` bound it, whose
-    header alone must have been captured."""
+    """A segment: ``pair`` is source and destination address and both ports as they stand in the packet; ``at`` and ``end`` bound it.
+    Its header alone must have been captured."""
 
     pair: bytes
     at: int

@@ -126,7 +126,7 @@ def _judge_text(passed: list[_Passed]) -> None:
 
 
 def _cross(one: _Passed, theirs: list[_Passed]) -> None:
-    """Who sends a SYN or FIN that doesn't acknowledge the other's hasn't got that yet; nor who sends a SYN,ACK the other's SYN,ACK."""
+    """An end had not got the other's SYN or FIN yet when it sent its own without acknowledging it; nor a SYN,ACK when it sent one."""
     for other in theirs:
         both_answer = one.flags & other.flags & (SYN | ACK) == SYN | ACK
         if other.flags & (SYN | FIN) and (both_answer or not one.flags & ACK or sequence.gt(other.end, one.ack)):
@@ -183,7 +183,7 @@ def _judge_resets(passed: list[_Passed]) -> None:
             spoke.add(one.one)
 
 
-# Who was in which state
+# Which end was in which state
 
 _AFTER_FIN_SENT: Final = {ESTABLISHED: FIN_WAIT_1, SYN_RECEIVED: FIN_WAIT_1, CLOSE_WAIT: LAST_ACK}
 _AFTER_FIN_ARRIVED: Final = {ESTABLISHED: CLOSE_WAIT, SYN_RECEIVED: CLOSE_WAIT, FIN_WAIT_1: CLOSING, FIN_WAIT_2: TIME_WAIT}
@@ -219,7 +219,7 @@ class _Machines:
             self.arrives(other, one.when, trace)
 
     def begin(self, packet: Packet, trace: Trace) -> None:
-        """Of a capture that begins in the middle, where it is plain that nobody had closed yet."""
+        """Of a capture that begins in the middle, where it is plain that neither end had closed yet."""
         self.is_new = False
         if self.was_open:
             packet.sender_state = ESTABLISHED

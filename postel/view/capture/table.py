@@ -25,7 +25,7 @@ _FLAGS: Final = 0x1FF
 
 
 class Seen(NamedTuple):
-    """A segment in its packet, for who looks closer: its end of its connection, and where in ``octets`` its IP header is."""
+    """A segment in its packet, for `Table.closer`: its end of its connection, and where in ``octets`` its IP header is."""
 
     end: End
     sight: Sight
@@ -46,7 +46,7 @@ class Seen(NamedTuple):
 class Table:
     """``over`` is told of each connection when it is forgotten (``at_once``: when it is over), and of those that are left by `finish`;
     ``closer`` of each segment of connection ``only``, or of all where that is 0: these take much longer. With ``checksums``, a
-    segment whose checksum is wrong counts for Zeek's letter ``c`` alone. ``most`` connections are kept at once."""
+    segment with a wrong checksum counts for Zeek's letter ``c`` alone. ``most`` connections are kept at once."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class Table:
             self._tell(connection)
 
     def _end(self, located: Located, when: int) -> End:
-        """Who sent it. A SYN with another number begins another connection between the same ends."""
+        """The end that sent it. A SYN with another number begins another connection between the same ends."""
         end = self._ends.get(located.pair)
         opens = located.bits & (SYN | ACK) == SYN
         if end is None:

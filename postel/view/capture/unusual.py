@@ -25,7 +25,7 @@ _LEAST_MSS: Final = {4: 536, 16: 1220}
 
 @dataclass(slots=True)
 class Finding:
-    """``by`` is who did it; ``values`` fill the text."""
+    """``by`` is the end that did it; ``values`` fill the text."""
 
     kind: str
     by: End
@@ -46,7 +46,7 @@ class _Eye:
         self.duplicates = 0
         self.sacked: tuple[tuple[int, int], ...] = ()  # by its last ACK
         self.tsval = ABSENT
-        self.ce = 0  # the packet whose mark waits for an answer
+        self.ce = 0  # the packet with a mark that waits for an answer
         self.since_ce = 0
         self.length = 0  # of its last segment
         self.kind = 0  # its flags
@@ -59,7 +59,7 @@ class _Case:
         self.connection = connection
         self.first = 0  # the number of its first packet
         self.fin = 0  # of the last with a FIN
-        self.speaker: End | None = None  # who sent the last segment
+        self.speaker: End | None = None  # the end that sent the last segment
         self.eyes = (_Eye(), _Eye())
         self.findings: dict[tuple[str, int], Finding] = {}
 

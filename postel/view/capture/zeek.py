@@ -1,9 +1,9 @@
 """A connection in Zeek's words: ``conn_state`` and ``history``, as the documentation of its conn.log defines them.
 
 Zeek sees two ends, each in a state of its own; which pair of states gives which word is the table of `Zeek.state`. ``c`` is written where
-somebody asks for checksums: captures at the sending host have those that its device fills in later. ``x`` is never written. As for ``^``,
-who sends a SYN,ACK first is the responder, and so is who sends anything but a SYN first from one of `LIKELY_SERVERS`; Zeek believes a
-SYN,ACK from another port only when an ACK or text follows it.
+the user asks for checksums: a capture at the sending host has unfinished ones, which its device fills in later. ``x`` is never written.
+As for ``^``, an end that sends a SYN,ACK first is the responder, and so is one that sends anything but a SYN first from one of
+`LIKELY_SERVERS`; Zeek believes a SYN,ACK from another port only when an ACK or text follows it.
 """
 
 from enum import Enum, auto
@@ -44,7 +44,7 @@ class Zeek:
 
     def __init__(self, *, flipped: bool) -> None:
         self.history = "^" if flipped else ""
-        self.stream: list[bool] = [False, False]  # who has sent data
+        self.stream: list[bool] = [False, False]  # which end has sent data
         self._ends = [INACTIVE, INACTIVE]
         self._numbers: dict[str, int] = {}
         self._counts: dict[str, int] = {}

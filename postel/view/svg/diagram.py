@@ -62,7 +62,7 @@ _ROUTES: Final = {
     "F19": _Route((0.53, 1), (0.53, -1), "start", (8, 0)),
     "F20": _Route((1, 0), (-1, 0), "middle", (0, -30)),
 }
-_CORNERS: Final = {"F2": "enter", "F6": "leave"}  # CLOSED and SYN-SENT stand a corner apart: by whose column their ways go round it
+_CORNERS: Final = {"F2": "enter", "F6": "leave"}  # CLOSED and SYN-SENT stand a corner apart: the column by which each way goes round it
 
 
 class Scale(NamedTuple):

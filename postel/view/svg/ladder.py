@@ -234,7 +234,7 @@ class Ladder:
         return element("g", inner, class_=kind, data_at=number, data_until=until, data_y=y)
 
     def _packet(self, packet: Packet, y: float, until: int | None) -> str:
-        """From one lifeline to the other, or as far as anybody saw it come."""
+        """From one lifeline to the other, or as far as the trace has seen it come."""
         index = self.side(packet)
         begin, end = self.sides[index].x, self.sides[1 - index].x
         landed = y + _SLOPE * _SEEN if until is None else self.heights[until]

@@ -127,7 +127,7 @@ FULL = section("<") + interface("<") + enhanced("<")
         (FULL + b"\x06\x00\x00", 88, "cut short: 3 octets of a block", 1),
         (FULL + struct.pack("<II", 6, 11) + bytes(40), 88, "a block of 11 octets", 1),
         (FULL + struct.pack("<II", 6, LARGEST + 4) + bytes(40), 88, "a block of 16777220 octets", 1),
-        (FULL[:-4] + bytes(4), 48, "a block whose length is 40 at its start alone", 0),
+        (FULL[:-4] + bytes(4), 48, "a block of 40 octets by its start, and not by its end", 0),
         (FULL + enhanced("<", number=1), 88, "a packet from interface 1 of 1", 1),
         (FULL + enhanced("<", captured=9), 88, "a packet of 9 octets in a block of 40", 1),
         (FULL + block("<", 6, bytes(8)), 88, "a packet's block that is too short", 1),
