@@ -47,13 +47,13 @@ from postel.errors import (
     WireError,
 )
 from postel.host.datagrams import DatagramSocket
-from postel.host.host import Host
+from postel.host.host import Host, HostEvent
 from postel.host.listener import ANY_PORT, Listener
-from postel.host.requests import Request
-from postel.tcp.agreed import Options
+from postel.host.requests import Answer, Request
+from postel.tcp.agreed import EcnAgreed, Options
 from postel.tcp.authentication.keychain import Keychain
-from postel.tcp.authentication.keys import Key
-from postel.tcp.config import DEFAULT, Config
+from postel.tcp.authentication.keys import Algorithm, Key
+from postel.tcp.config import DEFAULT, Config, EcnMode, FastOpenMode, MtuProbing
 from postel.tcp.connection import Connection, Status
 from postel.tcp.events import (
     Acceptable,
@@ -67,7 +67,7 @@ from postel.tcp.events import (
     Urgent,
     Writable,
 )
-from postel.tcp.observer import Observer
+from postel.tcp.observer import Decision, Observer, TimerName
 from postel.tcp.state import State
 from postel.times import (
     DAY,
@@ -78,7 +78,8 @@ from postel.times import (
     NEVER,
     SECOND,
 )
-from postel.wire.address import Endpoint
+from postel.wire.address import Address, Endpoint, Prefix
+from postel.wire.options import OptionLayout
 from postel.wire.segment import Segment
 
 if TYPE_CHECKING:
@@ -97,9 +98,12 @@ __all__ = [
     "NEVER",
     "SECOND",
     "Acceptable",
+    "Address",
     "AddressFamilyMismatch",
     "AddressInUse",
     "AddressNotAvailable",
+    "Algorithm",
+    "Answer",
     "ArgumentError",
     "Asked",
     "CallError",
@@ -114,10 +118,15 @@ __all__ = [
     "ConnectionReset",
     "ConnectionTimedOut",
     "DatagramSocket",
+    "Decision",
+    "EcnAgreed",
+    "EcnMode",
     "EndOfStream",
     "Endpoint",
     "Event",
+    "FastOpenMode",
     "Host",
+    "HostEvent",
     "HostUnreachable",
     "IllegalTransition",
     "InsufficientResources",
@@ -129,15 +138,18 @@ __all__ = [
     "LinkError",
     "Listener",
     "MessageTooLong",
+    "MtuProbing",
     "NetworkUnreachable",
     "NotResolved",
     "NothingLeft",
     "Observer",
     "Opened",
     "OptionInvalid",
+    "OptionLayout",
     "OptionUnknown",
     "Options",
     "PostelError",
+    "Prefix",
     "Readable",
     "RemoteUnspecified",
     "Request",
@@ -147,6 +159,7 @@ __all__ = [
     "State",
     "Status",
     "TcpError",
+    "TimerName",
     "Trouble",
     "Urgent",
     "WireError",

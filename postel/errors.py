@@ -41,6 +41,40 @@ import errno as _errno
 from collections.abc import Sequence
 from typing import TypeVar
 
+__all__ = [
+    "AddressFamilyMismatch",
+    "AddressInUse",
+    "AddressNotAvailable",
+    "ArgumentError",
+    "CallError",
+    "ConnectionAborted",
+    "ConnectionAlreadyExists",
+    "ConnectionClosing",
+    "ConnectionDoesNotExist",
+    "ConnectionRefused",
+    "ConnectionReset",
+    "ConnectionTimedOut",
+    "HostUnreachable",
+    "IllegalTransition",
+    "InsufficientResources",
+    "KindError",
+    "LinkClosed",
+    "LinkDown",
+    "LinkError",
+    "MessageTooLong",
+    "NetworkUnreachable",
+    "NotResolved",
+    "NothingLeft",
+    "OptionInvalid",
+    "OptionUnknown",
+    "PostelError",
+    "RemoteUnspecified",
+    "ScriptError",
+    "ScriptFailed",
+    "TcpError",
+    "WireError",
+]
+
 
 class PostelError(Exception):
     """The root: catch it to catch all that is Postel's own."""

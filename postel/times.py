@@ -2,6 +2,8 @@
 
 from typing import Final
 
+__all__ = ["DAY", "HOUR", "MICROSECOND", "MILLISECOND", "MINUTE", "NEVER", "SECOND"]
+
 MICROSECOND: Final = 1
 MILLISECOND: Final = 1000
 SECOND: Final = 1_000_000

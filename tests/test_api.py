@@ -12,7 +12,7 @@ import re
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_origin, get_type_hints
 
 import pytest
 
@@ -32,20 +32,19 @@ LONGEST_DEFAULT = 40
 
 
 def names_of(module: types.ModuleType) -> list[str]:
-    """Its ``__all__``; where there is none, all that it defines itself."""
-    listed = getattr(module, "__all__", None)
-    if listed is not None:
-        return sorted(listed)
-    own = [name for name, value in vars(module).items() if getattr(value, "__module__", module.__name__) == module.__name__]
-    return sorted(name for name in own if not name.startswith("_") and not isinstance(getattr(module, name), types.ModuleType))
+    """Its ``__all__``."""
+    return sorted(module.__all__)
 
 
 def signature(thing: Any) -> str:
     try:
-        found = inspect.signature(thing)
+        return plain(str(inspect.signature(thing)))
     except (TypeError, ValueError):
         return "(...)"
-    return re.sub(r" at 0x[0-9a-f]+", "", str(found)).replace("typing.", "").replace("collections.abc.", "")
+
+
+def plain(text: str) -> str:
+    return re.sub(r" at 0x[0-9a-f]+", "", text).replace("typing.", "").replace("collections.abc.", "")
 
 
 def described(name: str, thing: Any) -> Iterator[str]:
@@ -53,6 +52,8 @@ def described(name: str, thing: Any) -> Iterator[str]:
         yield f"{name}: module"
     elif isinstance(thing, type):
         yield from described_class(name, thing)
+    elif get_origin(thing) is not None:  # what annotations call by this name
+        yield f"{name} = {plain(repr(thing))}"
     elif callable(thing):
         yield f"{name}{signature(thing)}"
     elif isinstance(thing, (int, str)):
@@ -110,6 +111,21 @@ def test_every_public_name_says_what_it_is(name: str) -> None:
 def test_the_package_lists_its_public_modules() -> None:
     listed = set(re.findall(r"`(postel[.\w]*)`", postel.__doc__ or ""))
     assert {*MODULES, *OF_AN_EXTRA} <= listed
+
+
+def choices_in(thing: Any) -> Iterator[Any]:
+    """The Literal types by which a public class or function is annotated."""
+    hinted = [thing, *(value for value in vars(thing).values() if inspect.isfunction(value))] if isinstance(thing, type) else [thing]
+    for item in hinted:
+        if isinstance(item, (type, types.FunctionType)):
+            yield from (hint for hint in get_type_hints(item).values() if get_origin(hint) is Literal)
+
+
+@pytest.mark.skipif(not SOURCE, reason="annotations are in the source")
+def test_a_choice_has_a_public_name_for_annotations() -> None:
+    public = [getattr(module, name) for module in map(importlib.import_module, MODULES) for name in names_of(module)]
+    named = [thing for thing in public if get_origin(thing) is Literal]
+    assert [(thing, choice) for thing in public for choice in choices_in(thing) if choice not in named] == []
 
 
 PAGES = sorted([ROOT / "README.md", ROOT / "README.zh.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.py")])

@@ -23,6 +23,21 @@ def test_the_echo_of_the_readme_can_be_annotated(tmp_path: Path) -> None:
     assert checked("from postel import Event\n" + annotated, tmp_path) == ""
 
 
+def test_choices_and_addresses_have_names_to_annotate_with(tmp_path: Path) -> None:
+    program = """
+from postel import Address, Config, EcnMode, FastOpenMode, Host, HostEvent, MtuProbing, OptionLayout
+
+
+def configured(ecn: EcnMode, fast_open: FastOpenMode, probing: MtuProbing, layout: OptionLayout) -> Config:
+    return Config(ecn=ecn, fast_open=fast_open, mtu_probing=probing, option_layout=layout)
+
+
+def told(address: Address) -> HostEvent | None:
+    return Host(address, config=configured("ask", "off", "always", "packed")).next_event()
+"""
+    assert checked(program, tmp_path) == ""
+
+
 def test_a_wrong_annotation_is_found(tmp_path: Path) -> None:
     program = "from postel import Closed, TcpError\n\n\ndef reason(event: Closed) -> TcpError:\n    return event.error\n"
     assert "TcpError | None" in checked(program, tmp_path)

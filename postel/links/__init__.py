@@ -11,7 +11,7 @@ A link of your own subclasses `Link`: `postel.links.contract` says what its meth
 from postel.errors import LinkClosed, LinkDown, LinkError
 from postel.host.routes import Routes
 from postel.links.contract import Link, Offloading
-from postel.links.held import Delayed, Faulty, Shaped
+from postel.links.held import Delayed, Faulty, Shaped, Side
 from postel.links.memory import MemoryLink, OffloadingMemoryLink, pair
 from postel.links.observer import Observed, PacketObserver
 from postel.links.pushed import PushedLink
@@ -38,6 +38,7 @@ __all__ = [
     "Recorder",
     "Routes",
     "Shaped",
+    "Side",
     "Tun",
     "attach_tun",
     "inherit_tun",

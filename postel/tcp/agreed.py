@@ -1,9 +1,12 @@
 """What the two SYNs of a connection agreed on, for `Connection.options`."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from postel.tcp.ecn.accurate import Accurate
 from postel.tcp.tcb import Tcb
+
+# What the SYNs agreed on: the marks of RFC 3168, or the counts of RFC 9768
+EcnAgreed: TypeAlias = Literal["off", "classic", "accurate"]
 
 
 class Options(NamedTuple):
@@ -23,7 +26,7 @@ class Options(NamedTuple):
     window_scaling: bool
     send_shift: int
     receive_shift: int
-    ecn: Literal["off", "classic", "accurate"]
+    ecn: EcnAgreed
     signature: int
     fast_opened: bool
 

@@ -9,7 +9,7 @@ from postel.tcp.congestion import Congestion
 from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.registry import controller_of
 from postel.times import DAY, HOUR, MILLISECOND, MINUTE, NEVER, SECOND
-from postel.wire.options import Layout
+from postel.wire.options import OptionLayout
 
 KIBIBYTE: Final = 1024
 MEBIBYTE: Final = 1024 * KIBIBYTE
@@ -29,7 +29,7 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "ecn": get_args(EcnMode),
     "fast_open": get_args(FastOpenMode),
     "mtu_probing": get_args(MtuProbing),
-    "option_layout": get_args(Layout),
+    "option_layout": get_args(OptionLayout),
 }
 
 USER_TIMEOUT: Final = 5 * MINUTE
@@ -102,7 +102,7 @@ class Config:
     scale_for: int = 0  # octets: the window scale fits a buffer that may yet grow as far
     largest_mss: int = 65535  # RFC 9293, 3.7.1: told to the peer and sent, where the link would carry more
     smallest_mss: int = 48  # a peer's MSS counts as no less, or its every octet would cost us a packet; as kernels do (not MUST-16)
-    option_layout: Layout = "aligned"  # order and padding of a SYN's options: RFC 9293, 3.1 leaves them open
+    option_layout: OptionLayout = "aligned"  # order and padding of a SYN's options: RFC 9293, 3.1 leaves them open
     sack: bool = True  # RFC 2018
     ecn: EcnMode = "accept"  # RFC 3168, RFC 9768: agreed to where a peer asks for it, as kernels do
 

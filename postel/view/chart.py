@@ -22,6 +22,8 @@ from postel.times import MILLISECOND, SECOND
 from postel.wire.address import Endpoint
 from postel.wire.segment import Segment
 
+__all__ = ["Sample", "Sampler", "render"]
+
 
 class Sample(NamedTuple):
     """Octets and microseconds. ``threshold`` is 0 until something was lost, ``round_trip`` until one was measured."""

@@ -22,6 +22,8 @@ from postel.view.trace import Trace
 from postel.view.width import left, plain, right, width, wrap
 from postel.wire.address import Endpoint
 
+__all__ = ["render"]
+
 NARROWEST: Final = 72
 _TIME: Final = 11  # "999.999 ms"
 _STATE: Final = 12  # "SYN-RECEIVED"

@@ -12,6 +12,8 @@ from postel.view.svg import diagram
 from postel.view.svg.element import element, escaped
 from postel.view.trace import Trace
 
+__all__ = ["Portrait", "StateDiagram", "load_ipython_extension"]
+
 
 class StateDiagram:
     """Figure 5 of RFC 9293; of a trace, once for each of its connections, with the way that each end took."""

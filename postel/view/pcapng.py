@@ -11,6 +11,8 @@ from postel.view.trace import Trace
 from postel.wire.address import Endpoint
 from postel.wire.segment import flags_text
 
+__all__ = ["write"]
+
 
 def write(trace: Trace, file: BinaryIO, *, epoch: int = 0, language: str = "en") -> None:
     """All packets of the trace in the order in which they left, also those that were lost.

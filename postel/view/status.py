@@ -4,6 +4,8 @@ from postel.tcp import status as told
 from postel.tcp.connection import Status
 from postel.times import MILLISECOND
 
+__all__ = ["text"]
+
 _UNLIMITED = 1 << 30  # octets: a threshold that was never lowered
 
 

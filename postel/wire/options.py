@@ -24,7 +24,7 @@ LEAST_COOKIE: Final = 4  # octets of Fast Open's; an even number
 LARGEST_COOKIE: Final = 16
 
 # Two ways to arrange the options of a SYN
-Layout: TypeAlias = Literal["aligned", "packed"]
+OptionLayout: TypeAlias = Literal["aligned", "packed"]
 ALIGNED: Final = "aligned"  # MSS, SACK permitted, timestamps, window scale, each with the NOPs before it that fill its words
 PACKED: Final = "packed"  # MSS, window scale, SACK permitted, timestamps; NOPs where a number must be aligned, END to the last word
 
@@ -143,7 +143,7 @@ def user_timeout_in(other: tuple[tuple[int, bytes], ...]) -> int:
     return ABSENT
 
 
-def encode(bearer: Bearer, layout: Layout = ALIGNED) -> bytes:
+def encode(bearer: Bearer, layout: OptionLayout = ALIGNED) -> bytes:
     """The list, a multiple of four octets. Raises ArgumentError where ``other`` is too much.
 
     SACK blocks are left off where there is no room for them: the first say the most (RFC 2018, 4).

@@ -149,7 +149,7 @@ def checksum_is_right(octets: bytes, start: int, end: int, source: bytes, destin
     return checksum.payload_is_right(octets, start, end, source, destination, PROTOCOL)
 
 
-def encode_head(segment: Segment, addresses: int, layout: options.Layout = options.ALIGNED) -> bytes:
+def encode_head(segment: Segment, addresses: int, layout: options.OptionLayout = options.ALIGNED) -> bytes:
     """The header alone, and in place of the checksum the pseudo-header's sum: for links that do the rest (`postel.wire.parcel`)."""
     tail = options.encode(segment, layout)
     header = HEADER + len(tail)
@@ -159,17 +159,17 @@ def encode_head(segment: Segment, addresses: int, layout: options.Layout = optio
     return _HEADER.pack(*fields) + tail
 
 
-def encode(segment: Segment, layout: options.Layout = options.ALIGNED) -> bytes:
+def encode(segment: Segment, layout: options.OptionLayout = options.ALIGNED) -> bytes:
     """The segment with a zero checksum, for links that fill it in."""
     return encode_summed(segment, NO_CHECKSUM, layout)
 
 
-def encode_for(segment: Segment, source: bytes, destination: bytes, layout: options.Layout = options.ALIGNED) -> bytes:
+def encode_for(segment: Segment, source: bytes, destination: bytes, layout: options.OptionLayout = options.ALIGNED) -> bytes:
     """The segment with its checksum between these addresses."""  # MUST-2
     return encode_summed(segment, int.from_bytes(source + destination, "big"), layout)
 
 
-def encode_summed(segment: Segment, addresses: int, layout: options.Layout = options.ALIGNED) -> bytes:
+def encode_summed(segment: Segment, addresses: int, layout: options.OptionLayout = options.ALIGNED) -> bytes:
     """``addresses`` is their sum for the pseudo-header (`ip.Envelope.words`); NO_CHECKSUM leaves the checksum zero."""
     if (
         segment.tsval == ABSENT
@@ -206,7 +206,7 @@ def encode_summed(segment: Segment, addresses: int, layout: options.Layout = opt
     )
 
 
-def _encode_any(segment: Segment, addresses: int, layout: options.Layout) -> bytes:
+def _encode_any(segment: Segment, addresses: int, layout: options.OptionLayout) -> bytes:
     tail = options.encode(segment, layout)
     header = HEADER + len(tail)
     bits = header << 10 | segment.flags

@@ -17,7 +17,7 @@ from postel.tcp.state import CLOSED, ESTABLISHED, SYN_RECEIVED, SYN_SENT, TIME_W
 from postel.tcp.status import SACK, TIMESTAMPS
 from postel.times import MINUTE, SECOND
 from postel.wire import icmp, ip, options
-from postel.wire.options import ALIGNED, PACKED, Layout
+from postel.wire.options import ALIGNED, PACKED, OptionLayout
 from postel.wire.segment import ACK, FIN, RST, SYN, Segment, with_checksum
 from postel.wire.segment import parse as parse_segment
 from tests.host.conftest import Pair, Peer
@@ -81,7 +81,7 @@ def altered(octets: bytes, change: Callable[[bytearray], None]) -> bytes:
 @pytest.mark.parametrize("layout", [ALIGNED, PACKED])
 @pytest.mark.parametrize("address", [TO_10, TO_FD])
 @pytest.mark.parametrize("algorithm", ["SHA1", "AES128", "MD5"])
-def test_every_segment_of_a_connection_is_signed(pair: Pair, algorithm: Algorithm, address: str, layout: Layout) -> None:
+def test_every_segment_of_a_connection_is_signed(pair: Pair, algorithm: Algorithm, address: str, layout: OptionLayout) -> None:
     keys = same(algorithm)
     client, server = opened(pair, keys, keys, address, config=replace(DEFAULT, option_layout=layout))
     data = bytes(range(256)) * (80 if algorithm == "AES128" else 400)

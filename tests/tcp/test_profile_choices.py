@@ -10,7 +10,7 @@ from postel.tcp.connection import Connection
 from postel.tcp.invariants import check
 from postel.tcp.state import CLOSED, CLOSING, ESTABLISHED, State
 from postel.wire.address import Endpoint
-from postel.wire.options import ALIGNED, PACKED, Layout, encode
+from postel.wire.options import ALIGNED, PACKED, OptionLayout, encode
 from postel.wire.segment import ACK, FIN, RST, SYN, Segment
 
 LOCAL = Endpoint(bytes((10, 0, 0, 1)), 80)
@@ -104,7 +104,7 @@ def test_a_scale_for_what_the_buffer_may_become(scale_for: int, shift: int) -> N
         (PACKED, False, True, "020405b4 01030306 0402 0000"),
     ],
 )
-def test_the_layout_of_a_syns_options(layout: Layout, timestamps: bool, scale: bool, octets: str) -> None:
+def test_the_layout_of_a_syns_options(layout: OptionLayout, timestamps: bool, scale: bool, octets: str) -> None:
     syn = Segment(1, 2, 0, 0, SYN, 0)
     syn.mss, syn.sack_permitted = 1460, True
     if timestamps:

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from postel.errors import ArgumentError, WireError
 from postel.wire import options
-from postel.wire.options import ABSENT, Bearer, Layout
+from postel.wire.options import ABSENT, Bearer, OptionLayout
 
 MSS = bytes.fromhex("020405b4")
 WINDOW_SCALE = bytes.fromhex("030307")
@@ -192,7 +192,7 @@ def test_rfc5925_2_2_what_tcp_ao_may_not_look_like(octets: str) -> None:
 
 @pytest.mark.parametrize("layout", [options.ALIGNED, options.PACKED])
 @pytest.mark.parametrize(("kind", "size", "nops"), [(19, 16, 2), (29, 14, 0)])
-def test_a_signature_ends_with_a_word(kind: int, size: int, nops: int, layout: Layout) -> None:
+def test_a_signature_ends_with_a_word(kind: int, size: int, nops: int, layout: OptionLayout) -> None:
     bearer = Bearer()
     bearer.other = ((kind, bytes(size)),)
     assert options.encode(bearer, layout) == b"\x01" * nops + bytes((kind, size + 2)) + bytes(size)
@@ -247,7 +247,7 @@ COOKIES = [b"", *(bytes(range(1, size + 1)) for size in range(4, 17, 2))]
 @pytest.mark.label("RFC7413-4.1.1")
 @pytest.mark.parametrize("cookie", COOKIES, ids=len)
 @pytest.mark.parametrize("layout", [options.ALIGNED, options.PACKED])
-def test_the_fast_open_option_of_a_syn(cookie: bytes, layout: Layout) -> None:
+def test_the_fast_open_option_of_a_syn(cookie: bytes, layout: OptionLayout) -> None:
     bearer = read(LINUX_SYN)
     assert bearer.fast_open is None
     bearer.other = ((options.FAST_OPEN, cookie),)

@@ -7,7 +7,7 @@ from postel.errors import ArgumentError
 from postel.tcp.authentication.keys import Key
 from postel.tcp.config import Config
 from postel.wire.address import Endpoint
-from postel.wire.options import Layout
+from postel.wire.options import OptionLayout
 from postel.wire.segment import Segment
 
 UNKNOWN: Final = -1  # an initial sequence number, before the peer's SYN; an ID that nobody named
@@ -32,7 +32,7 @@ class Authentication(ABC):
         self.refused: int = 0
 
     @abstractmethod
-    def seal(self, segment: Segment, layout: Layout, iss: int, irs: int) -> bytes:
+    def seal(self, segment: Segment, layout: OptionLayout, iss: int, irs: int) -> bytes:
         """The segment's octets, signed, with their checksum."""
 
     def objection(self, octets: bytes, start: int, end: int, segment: Segment, iss: int, irs: int) -> str:

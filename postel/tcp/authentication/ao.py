@@ -32,7 +32,7 @@ class Ao(Authentication):
 
     # Sending, as 7.4 says
 
-    def seal(self, segment: Segment, layout: options.Layout, iss: int, irs: int) -> bytes:
+    def seal(self, segment: Segment, layout: options.OptionLayout, iss: int, irs: int) -> bytes:
         local, remote = self.local.address, self.remote.address
         key = self.current
         if segment.flags & (SYN | ACK) == SYN:

@@ -61,7 +61,7 @@ class Unmatched(Authentication):
 
     __slots__ = ()
 
-    def seal(self, segment: Segment, layout: options.Layout, iss: int, irs: int) -> bytes:
+    def seal(self, segment: Segment, layout: options.OptionLayout, iss: int, irs: int) -> bytes:
         return encode_for(segment, self.local.address, self.remote.address, layout)
 
     def _fault(self, octets: bytes, start: int, end: int, segment: Segment, iss: int, irs: int) -> str:

@@ -23,7 +23,7 @@ class Md5(Authentication):
     def __init__(self, local: Endpoint, remote: Endpoint, keys: tuple[Key, ...]) -> None:
         super().__init__(local, remote, keys, _LENGTH, heeds_icmp=True)
 
-    def seal(self, segment: Segment, layout: options.Layout, iss: int, irs: int) -> bytes:
+    def seal(self, segment: Segment, layout: options.OptionLayout, iss: int, irs: int) -> bytes:
         segment.other += ((options.MD5, bytes(DIGEST)),)
         octets = encode(segment, layout)
         at = signature.place(octets, 0, options.MD5) + 2
