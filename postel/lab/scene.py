@@ -16,7 +16,7 @@ from postel.host.listener import Listener
 from postel.lab.front import Front, Note
 from postel.lab.interference import Interference
 from postel.lab.translations import remark
-from postel.sim import StandIn, Subject, Verdict, World, deciding
+from postel.sim import Stack, StandIn, Subject, Verdict, World, deciding
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import Closed, EndOfStream, Event, Opened, Readable, Urgent
@@ -227,7 +227,7 @@ class Machine(StandIn):
             trace.state_changed(local, remote, state, CLOSED, world.now)
         self.host = world.restart(self.host)
         self.front = type(self.front)(self.host, self.name, trace, self.scene.notes)
-        self.stack = self.front
+        self.stack: Stack = self.front
         world.front(self.host, self)
         self.ends.clear()
 
