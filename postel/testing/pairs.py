@@ -15,7 +15,8 @@ from random import Random
 
 from postel.host.host import Host
 from postel.host.listener import Listener
-from postel.sim import Application, Path, Subject, World
+from postel.links.course import chance, count
+from postel.sim import DROP, Application, Path, Subject, Verdict, World
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import Event
@@ -77,8 +78,16 @@ class HostilePath:
     ``loss``, ``duplicate``, ``reorder`` and ``corrupt`` are probabilities (0.0 to 1.0) for each packet;
     ``marks`` is that of an ECN codepoint, ECT(0) or CE, on arrival. ``delay`` is in microseconds; a reordered
     packet takes up to ``late`` more. All may be changed at any time. ``flying`` is a heap of what is under way:
-    when it arrives, its number, which end it goes to (0: near, 1: far), and its octets.
+    when it arrives, its number, which end it goes to (0: near, 1: far), and its octets. Raises ArgumentError for a wrong setting.
     """
+
+    loss: float = chance()
+    duplicate: float = chance()
+    reorder: float = chance()
+    corrupt: float = chance()
+    marks: float = chance()
+    delay: int = count()
+    late: int = count()
 
     def __init__(
         self,
@@ -93,13 +102,13 @@ class HostilePath:
         late: int = 200 * MILLISECOND,
     ) -> None:
         self.random: Random = Random(seed)
-        self.loss: float = loss
-        self.duplicate: float = duplicate
-        self.reorder: float = reorder
-        self.corrupt: float = corrupt
-        self.marks: float = marks
-        self.delay: int = delay
-        self.late: int = late
+        self.loss = loss
+        self.duplicate = duplicate
+        self.reorder = reorder
+        self.corrupt = corrupt
+        self.marks = marks
+        self.delay = delay
+        self.late = late
         self.flying: list[tuple[int, int, int, bytes]] = []
         self.count: int = 0
         self._partitions: list[tuple[int, int]] = []
@@ -118,7 +127,7 @@ class HostilePath:
         if chance() < self.loss or self.is_parted(now):
             return
         for _ in range(2 if chance() < self.duplicate else 1):
-            late = self.random.randrange(self.late) if chance() < self.reorder else 0
+            late = self.random.randrange(max(self.late, 1)) if chance() < self.reorder else 0
             carried = self.damaged(octets) if chance() < self.corrupt else octets
             self.count += 1
             heappush(self.flying, (now + self.delay + late, self.count, to, carried))
@@ -268,6 +277,8 @@ class HostPair:
         self.paths: tuple[Path, ...] = tuple(paths)
         self.ends: dict[Connection, End] = {}
         self._backs: dict[Endpoint, tuple[bytes, int]] = {}  # what the far end sends to this endpoint, and reads at once
+        self._parted_until = 0
+        world.rules.append(self._parted)
         application: Application = self._hears
         world.application(near, application)
         world.application(far, application)
@@ -299,15 +310,10 @@ class HostPair:
 
     def partition(self, duration: int) -> None:
         """Lose every packet that leaves within the next ``duration`` microseconds, in both directions."""
-        before = [path.loss for path in self.paths]
+        self._parted_until = max(self._parted_until, self.world.now + duration)
 
-        def mend() -> None:
-            for path, loss in zip(self.paths, before, strict=True):
-                path.loss = loss
-
-        for path in self.paths:
-            path.loss = 1.0
-        self.world.at(self.world.now + duration, mend)
+    def _parted(self, number: int, octets: bytes, sender: str, now: int) -> Verdict | None:
+        return DROP if now < self._parted_until else None
 
     def run(self, until: int = NEVER) -> int:
         """Let the clock jump until all is quiet or ``until`` is reached; the time then, in microseconds."""

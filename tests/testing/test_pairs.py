@@ -2,8 +2,10 @@
 
 import pytest
 
+from postel.errors import ArgumentError
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
+from postel.tcp.state import SYN_SENT
 from postel.testing import End, HostilePath, Pair, host_pair, pair
 from postel.testing.pairs import FAR, NEAR, difference
 from postel.times import NEVER, SECOND
@@ -26,6 +28,42 @@ def test_over_a_rough_path_each_octet_arrives(*, simultaneous: bool) -> None:
     both = pair(MESSAGE, MESSAGE[::-1], path=HostilePath(1, **ROUGH), simultaneous=simultaneous, reads=700)
     both.run()
     both.check()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "allowed"),
+    [
+        ("loss", 7, "a probability"),
+        ("marks", -0.1, "a probability"),
+        ("delay", -1, "an int, 0 or more"),
+        ("late", 0.5, "an int, 0 or more"),
+    ],
+)
+def test_a_setting_of_a_path_is_checked_whenever_it_is_made(setting: str, value: float, allowed: str) -> None:
+    with pytest.raises(ArgumentError, match=f"{setting} is {value}; allowed: {allowed}"):
+        HostilePath(**{setting: value})  # type: ignore[arg-type]
+    path = HostilePath()
+    with pytest.raises(ArgumentError, match=f"{setting} is {value}"):
+        setattr(path, setting, value)
+
+
+def test_what_is_reordered_may_be_late_by_nothing() -> None:
+    both = pair(MESSAGE, path=HostilePath(1, reorder=1.0, late=0))
+    both.run()
+    both.check()
+
+
+def test_partitions_of_hosts_may_overlap() -> None:
+    hosts = host_pair(1)
+    hosts.partition(2 * SECOND)
+    hosts.run(SECOND)
+    hosts.partition(5 * SECOND)
+    near = hosts.connect(b"question", b"answer")
+    hosts.run(6 * SECOND - 1)
+    assert near.connection.state is SYN_SENT
+    hosts.run()
+    hosts.check()
+    assert near.incoming == b"answer"
 
 
 def test_an_octet_that_is_another_is_found() -> None:
