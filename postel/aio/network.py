@@ -19,7 +19,7 @@ from postel.aio.secure import Security
 from postel.aio.server import Factory, Server
 from postel.aio.streams import StreamReader
 from postel.aio.transport import Transport
-from postel.errors import ArgumentError, CallError, ConnectionAborted, LinkDown, LinkError, NetworkUnreachable, renewed, require_kind
+from postel.errors import ArgumentError, CallError, ConnectionAborted, LinkDown, LinkError, NetworkUnreachable, renewed
 from postel.host.host import Host
 from postel.host.listener import AnyPort, Listener
 from postel.links.contract import Link
@@ -46,7 +46,6 @@ class Network:
     """
 
     def __init__(self, host: Host, link: Link, *, linger: float) -> None:
-        require_kind("host", host, Host, "a Host")
         if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
             raise ArgumentError("linger", linger, "seconds, 0 or more")
         require_free(host, link)

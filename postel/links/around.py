@@ -2,9 +2,8 @@
 
 from typing import cast
 
-from postel.errors import ArgumentError
 from postel.host.routes import Routes
-from postel.links.contract import Link, Offloading
+from postel.links.contract import Link, Offloading, require_unused
 from postel.wire.parcel import Parcel
 
 
@@ -15,8 +14,7 @@ class Around(Offloading):
     """
 
     def __init__(self, link: Link) -> None:
-        if link.ready is not None:
-            raise ArgumentError("link", link, "a link that no host or other link uses")
+        require_unused(link)
         self.inner = link
         self.mtu: int = link.mtu
         self.largest: int = link.largest

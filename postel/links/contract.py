@@ -14,14 +14,17 @@ import errno
 import select
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Final
 
-from postel.errors import LinkClosed, LinkError, require_number
+from postel.errors import ArgumentError, LinkClosed, LinkError, require_number
 from postel.host.routes import Routes
 from postel.times import NEVER
 from postel.wire.parcel import Parcel
 
 SMALLEST_MTU = 68  # RFC 791, 3.2: every internet module must forward a packet of 68 octets
 LARGEST_MTU = 65535
+_ATTRIBUTES: Final = ("mtu", "largest", "needs_next_hop", "has_room", "ready")
+_METHODS: Final = ("fileno", "receive", "send", "next_timeout", "handle_timeout", "attached", "statistics", "close")
 
 
 class Link(ABC):
@@ -103,6 +106,16 @@ class Offloading(Link):
             raise too_large(parcel.largest_packet, self.mtu)
         if len(parcel.head) + len(parcel.text) > self.largest:
             raise too_large(len(parcel.head) + len(parcel.text), self.largest)
+
+
+def require_unused(link: Link) -> None:
+    """Raise ArgumentError for what isn't a link, and for a link that a host or another link uses already."""
+    missing = [name for name in _METHODS if not callable(getattr(link, name, None))]
+    missing += [name for name in _ATTRIBUTES if not hasattr(link, name)]
+    if missing:
+        raise ArgumentError("link", link, f"a Link, or an object with its methods and attributes ({missing[0]} is missing)")
+    if link.ready is not None:
+        raise ArgumentError("link", link, "a link that no other host or link uses")
 
 
 def checked_mtu(mtu: int) -> int:

@@ -2,16 +2,13 @@
 
 import errno
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
-from postel.errors import ArgumentError, LinkDown, LinkError
+from postel.errors import ArgumentError, LinkDown, LinkError, require_kind
 from postel.host.host import Host
-from postel.links.contract import Link, Offloading, failure
+from postel.links.contract import Link, Offloading, failure, require_unused
 from postel.wire.ip import LARGEST
 from postel.wire.parcel import Parcel
-
-_ATTRIBUTES: Final = ("mtu", "largest", "needs_next_hop", "has_room", "ready")
-_METHODS: Final = ("fileno", "receive", "send", "next_timeout", "handle_timeout", "attached", "statistics", "close")
 
 
 class Junction:
@@ -135,13 +132,9 @@ class Junction:
 
 def require_free(host: Host, link: Link) -> None:
     """Raise ArgumentError where the host or the link can't be joined, or is joined already."""
-    missing = [name for name in _METHODS if not callable(getattr(link, name, None))]
-    missing += [name for name in _ATTRIBUTES if not hasattr(link, name)]
-    if missing:
-        raise ArgumentError("link", link, f"a Link, or an object with its methods and attributes ({missing[0]} is missing)")
+    require_kind("host", host, Host, "a Host")
     if host.is_attached:
         raise ArgumentError("host", host, "a host that is on no other link: one link at a time")
-    if link.ready is not None:
-        raise ArgumentError("link", link, "a link that no other host or link uses")
+    require_unused(link)
     if not host.follows_link and host.mtu > link.mtu:
         raise ArgumentError("host", host, f"a host with an MTU of {link.mtu} or less, the link's, not {host.mtu}")

@@ -8,6 +8,9 @@
 from struct import Struct
 from typing import BinaryIO, Final
 
+from postel.errors import require_number
+from postel.times import NEVER
+
 SECTION_HEADER: Final = 0x0A0D0D0A
 INTERFACE_DESCRIPTION: Final = 1
 INTERFACE_STATISTICS: Final = 5
@@ -45,6 +48,7 @@ class Capture:
     """
 
     def __init__(self, file: BinaryIO, *, limit: int = 0) -> None:
+        require_number("limit", limit, 0, NEVER, "0 octets or more")
         self._file = file
         self._room = limit or 1 << 62
         self.written: int = 0

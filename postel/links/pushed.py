@@ -54,8 +54,8 @@ class PushedLink(Link):
     def packets_arrive(self, batch: Iterable[bytes]) -> bool:
         """Take whole IP packets, in order. False asks the transport to pause until ``resume`` is called: half of the queue is in use."""
         for packet in batch:
-            if not packet:
-                raise ArgumentError("batch", packet, "packets of 1 octet or more; `end` tells of the end")
+            if not packet or not isinstance(packet, (bytes, bytearray, memoryview)):
+                raise ArgumentError("batch", packet, "packets, each of 1 octet or more; `end` tells of the end")
             if len(self._arrived) >= self._limit or self._is_closed:
                 self.lost += 1
             else:

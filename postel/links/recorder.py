@@ -2,10 +2,11 @@
 
 from typing import BinaryIO
 
-from postel.errors import ArgumentError
+from postel.errors import ArgumentError, require_number
 from postel.links import pcapng
 from postel.links.contract import Link
 from postel.links.observer import Observed, PacketObserver
+from postel.times import NEVER
 
 
 class PacketFile(PacketObserver):
@@ -17,6 +18,7 @@ class PacketFile(PacketObserver):
     """
 
     def __init__(self, file: BinaryIO, *, epoch: int = 0, limit: int = 0) -> None:
+        require_number("epoch", epoch, 0, NEVER, "microseconds since 1970 as an int, 0 or more")
         self._capture = pcapng.Capture(file, limit=limit)
         self._epoch = epoch
 

@@ -14,6 +14,7 @@ from postel.host import orphans
 from postel.host.host import Host
 from postel.links.contract import Link
 from postel.links.course import QUEUE
+from postel.links.junction import require_free
 from postel.links.observer import PacketObserver
 from postel.sim.attachment import Application, Attachment
 from postel.sim.path import Path
@@ -275,6 +276,7 @@ class World:
         The host may be one of this world that has no paths, which keeps its application unless another is given, or any other `Host`.
         At the link's end ``ended(error)`` is called; without it, the `LinkError` is raised out of `run`. Raises ArgumentError.
         """
+        require_free(host, link)
         node = self._nodes.get(host)
         if node is not None and (node.paths or any(node in other.paths for other in self._nodes.values())):
             raise ArgumentError("host", node.name, "a host without paths: a link takes their place")

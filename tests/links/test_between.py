@@ -147,6 +147,9 @@ def test_one_side_alone_and_settings_that_change() -> None:
         (lambda link: Shaped(link, 0), "bandwidth is 0"),
         (lambda link: Shaped(link, 1, queue=-1), "queue is -1"),
         (lambda link: Recorder(link, "file"), "file is 'file'"),
+        (lambda link: Recorder(link, io.BytesIO(), limit=-1), "limit is -1; allowed: 0 octets or more"),
+        (lambda link: Recorder(link, io.BytesIO(), epoch=1.5), "epoch is 1.5; allowed: microseconds since 1970 as an int, 0 or more"),
+        (lambda _: Delayed(None, 0), r"link is None; allowed: a Link, or an object with its methods and attributes \(fileno is missing\)"),
     ],
 )
 def test_wrong_settings_are_named_and_leave_the_link_free(make: Any, message: str) -> None:
@@ -159,7 +162,7 @@ def test_wrong_settings_are_named_and_leave_the_link_free(make: Any, message: st
 def test_a_link_in_use_cannot_have_another_around_it() -> None:
     left, _ = pair()
     Delayed(left, 1)
-    with pytest.raises(ArgumentError, match="no host or other link uses"):
+    with pytest.raises(ArgumentError, match="no other host or link uses"):
         Delayed(left, 1)
 
 
@@ -319,9 +322,12 @@ def test_the_end_of_the_transport_comes_after_what_it_gave() -> None:
     assert caught.value.errno == 104
 
 
-def test_an_empty_packet_is_no_end() -> None:
-    with pytest.raises(ArgumentError, match="`end` tells of the end"):
-        PushedLink(lambda _: None).packets_arrive([b""])
+@pytest.mark.parametrize("batch", [[b""], b"one packet", ["text"], [None]])
+def test_what_is_no_packet_is_refused_and_is_no_end(batch: Any) -> None:
+    link = PushedLink(lambda _: None)
+    with pytest.raises(ArgumentError, match="allowed: packets, each of 1 octet or more; `end` tells of the end"):
+        link.packets_arrive(batch)
+    assert link.receive(0) is None
 
 
 def test_closing_stops_the_transport_once() -> None:

@@ -168,6 +168,18 @@ def test_a_host_takes_its_links_mtu_and_a_secret_from_the_seed() -> None:
     assert numbers(1) == numbers(1) != numbers(2)
 
 
+def test_what_can_not_be_attached_is_refused_and_left_as_it_was() -> None:
+    world, host = World(), Host("10.0.0.1/24", secret=b"x")
+    with pytest.raises(ArgumentError, match="link is None; allowed: a Link"):
+        world.attach(host, None)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="host is None; allowed: a Host"):
+        world.attach(None, pair()[0])  # type: ignore[arg-type]
+    world.attach(host, pair(1400)[0])
+    with pytest.raises(ArgumentError, match="one link at a time"):
+        world.attach(host, pair(1280)[0])
+    assert host.mtu == 1400
+
+
 def test_a_host_that_crashes_leaves_its_link() -> None:
     world = World()
     left, right = pair()
