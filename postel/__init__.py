@@ -53,7 +53,7 @@ from postel.host.requests import Answer, Request
 from postel.tcp.agreed import EcnAgreed, Options
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Algorithm, Key
-from postel.tcp.config import DEFAULT, Config, EcnMode, FastOpenMode, MtuProbing
+from postel.tcp.config import DEFAULT, BufferSize, Config, EcnMode, FastOpenMode, MtuProbing
 from postel.tcp.connection import Connection, Status
 from postel.tcp.events import (
     Acceptable,
@@ -106,6 +106,7 @@ __all__ = [
     "Answer",
     "ArgumentError",
     "Asked",
+    "BufferSize",
     "CallError",
     "Closed",
     "Config",

@@ -31,6 +31,7 @@ from postel.wire.address import Endpoint
 INTERPRETED = connection.__file__.endswith(".py")
 REFUSED = ArgumentError if INTERPRETED else (ArgumentError, TypeError)
 NOT_NUMBERS = ["1", None, 1.5, math.nan, [], b"1"]
+BUFFERS = ["send_buffer", "receive_buffer"]
 NOT_FLAGS = ["no", 0, 1, None]
 FLAGS = [field.name for field in fields(Config) if isinstance(field.default, bool)]
 NUMBERS = [field.name for field in fields(Config) if isinstance(field.default, int) and not isinstance(field.default, bool)]
@@ -70,8 +71,17 @@ def test_what_is_no_word_of_a_choice_is_refused_with_those_that_are(name: str, v
         Config(**{name: value})
 
 
-def test_every_field_of_a_config_is_a_flag_a_number_a_word_or_the_controller() -> None:
-    assert sorted([*FLAGS, *NUMBERS, *CHOICES, "congestion"]) == sorted(field.name for field in fields(Config))
+@pytest.mark.parametrize("name", BUFFERS)
+@pytest.mark.parametrize("value", [*NOT_NUMBERS, 0, -1, 1 << 31, True, "auto", ""], ids=repr)
+def test_a_buffer_has_a_size_or_is_automatic(name: str, value: object) -> None:
+    with pytest.raises(ArgumentError, match=f"^{name} is .*; allowed: 'automatic', or 1 octet to 1 GiB"):
+        Config(**{name: value})
+    assert getattr(Config(**{name: "automatic"}), name) == getattr(DEFAULT, name) == "automatic"
+    assert getattr(Config(**{name: 1}), name) == 1
+
+
+def test_every_field_of_a_config_is_a_flag_a_number_a_buffer_a_word_or_the_controller() -> None:
+    assert sorted([*FLAGS, *NUMBERS, *BUFFERS, *CHOICES, "congestion"]) == sorted(field.name for field in fields(Config))
 
 
 class Mine(Reno):

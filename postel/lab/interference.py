@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from postel.errors import ArgumentError
 from postel.sim import DROP, Verdict, corrupt, deliver_after, duplicate
-from postel.tcp.config import DEFAULT, KIBIBYTE, MEBIBYTE, Config
+from postel.tcp.config import AUTOMATIC, DEFAULT, KIBIBYTE, MEBIBYTE, Config
 from postel.times import DAY, HOUR, MILLISECOND, MINUTE, NEVER, SECOND
 
 DELAY: Final = 10 * MILLISECOND  # one way
@@ -137,7 +137,8 @@ def _value(name: str, text: str, default: object) -> bool | int | str:
     """What ``text`` says of a field of `Config`. The field's default tells its kind: a switch, an amount, or a word."""
     if isinstance(default, bool):
         return _switch(name, text)
-    return _amount(name, text) if isinstance(default, int) else text
+    is_size = default == AUTOMATIC and text != AUTOMATIC
+    return _amount(name, text) if is_size or isinstance(default, int) else text
 
 
 def _switch(name: str, text: str) -> bool:

@@ -25,6 +25,8 @@ FastOpenMode: TypeAlias = Literal["off", "client", "server", "both"]
 # When a larger packet is tried than is known to arrive. "off": never, and black holes aren't noticed; "after-black-hole": once large
 # packets were lost without a word of ICMP; "always": from the start.
 MtuProbing: TypeAlias = Literal["off", "after-black-hole", "always"]
+# Octets, or "automatic": it follows the bandwidth-delay product.
+BufferSize: TypeAlias = int | Literal["automatic"]
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "ecn": get_args(EcnMode),
     "fast_open": get_args(FastOpenMode),
@@ -33,7 +35,7 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
 }
 
 USER_TIMEOUT: Final = 5 * MINUTE
-AUTOMATIC: Final = 0  # of a buffer: it follows the bandwidth-delay product
+AUTOMATIC: Final = "automatic"
 FIRST_SEND_BUFFER: Final = 64 * KIBIBYTE  # where an automatic one begins, as kernels do
 FIRST_RECEIVE_BUFFER: Final = 128 * KIBIBYTE
 
@@ -86,10 +88,10 @@ class Config:
     initial_window: int = 10  # RFC 6928, 2: segments
     congestion: type[Congestion] | str = Cubic  # MAY-18: a class, or a registered name, which is stored as its class
     mtu_probing: MtuProbing = "after-black-hole"  # RFC 4821, 7: the largest packet that the path carries is found by sending it
-    send_buffer: int = AUTOMATIC  # or a size that stays
+    send_buffer: BufferSize = AUTOMATIC  # or a size that stays
     send_buffer_maximum: int = 4 * MEBIBYTE  # of an automatic one
     notsent_lowat: int = 0  # how many octets may wait for their first transmission; 0: as many as the buffer holds
-    receive_buffer: int = AUTOMATIC  # or a size that stays
+    receive_buffer: BufferSize = AUTOMATIC  # or a size that stays
     receive_buffer_maximum: int = 6 * MEBIBYTE  # of an automatic one; the window scale fits it (RFC 7323, 2.3)
     whole_segments: bool = False  # the receive buffer is rounded up to a multiple of the MSS that was agreed
     whole_buffer: bool = False  # RCV.WND is all that is free, told or not, and grows by any step, not as 3.8.6.2.2 says
@@ -160,10 +162,8 @@ _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
     ("acknowledge_every", 1, 64, "1 to 64 segments"),
     ("override", 100 * MILLISECOND, SECOND, "0.1 to 1 s, in microseconds"),
     ("initial_window", 1, 64, "1 to 64 segments"),
-    ("send_buffer", AUTOMATIC, 1 << 30, "AUTOMATIC (0), or 1 octet to 1 GiB"),
     ("send_buffer_maximum", 1, 1 << 30, "1 octet to 1 GiB"),
     ("notsent_lowat", 0, 1 << 30, "0 for no limit, or 1 octet to 1 GiB"),
-    ("receive_buffer", AUTOMATIC, 1 << 30, "AUTOMATIC (0), or 1 octet to 1 GiB (RFC 7323, 2.3)"),
     ("receive_buffer_maximum", 1, 1 << 30, "1 octet to 1 GiB (RFC 7323, 2.3)"),
     ("largest_mss", 1, 65535, "1 to 65535 octets"),
     ("smallest_mss", 1, 536, "1 to 536 octets, which every peer takes (MUST-15)"),
@@ -183,6 +183,7 @@ _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
 
 
 _FLAGS: Final = frozenset([field.name for field in fields(Config) if field.default is True or field.default is False])
+_BUFFERS: Final = ("send_buffer", "receive_buffer")
 _NUMBERS: Final = {name: allowed for name, _, _, allowed in _BOUNDS}
 
 
@@ -192,6 +193,9 @@ def _require_type(name: str, value: object) -> None:
         require_kind(name, value, bool, "True or False")
     elif name in _NUMBERS and (isinstance(value, bool) or not isinstance(value, int)):
         raise ArgumentError(name, value, _NUMBERS[name])
+    elif name in _BUFFERS:
+        if value != AUTOMATIC:
+            require_number(name, value, 1, 1 << 30, f"{AUTOMATIC!r}, or 1 octet to 1 GiB (RFC 7323, 2.3)")
     elif name in CHOICES:
         require_choice(name, value, CHOICES[name])
     elif name == "congestion":
@@ -213,12 +217,14 @@ def is_fast_server(config: Config) -> bool:
 
 def first_send_limit(config: Config) -> int:
     """What the send buffer holds at the start, in octets."""
-    return config.send_buffer or min(FIRST_SEND_BUFFER, config.send_buffer_maximum)
+    size = config.send_buffer
+    return size if isinstance(size, int) else min(FIRST_SEND_BUFFER, config.send_buffer_maximum)
 
 
 def first_receive_limit(config: Config) -> int:
     """What the receive buffer holds at the start, in octets."""
-    return config.receive_buffer or min(FIRST_RECEIVE_BUFFER, config.receive_buffer_maximum)
+    size = config.receive_buffer
+    return size if isinstance(size, int) else min(FIRST_RECEIVE_BUFFER, config.receive_buffer_maximum)
 
 
 def names() -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from postel.errors import require_kind
 from postel.tcp import handshake, keepalive, loss_timers, orphan, timeouts, tuning, usertimeout, window
-from postel.tcp.config import AUTOMATIC, Config, first_receive_limit, first_send_limit
+from postel.tcp.config import Config, first_receive_limit, first_send_limit
 from postel.tcp.state import CLOSED, LISTEN
 from postel.tcp.tcb import OWES_ACK, OWES_USER_TIMEOUT, Tcb
 from postel.tcp.timers import DELAYED_ACK, OVERRIDE, PERSIST, TWO_MSL, moved
@@ -89,11 +89,11 @@ def _adapt_buffers(tcb: Tcb, before: Config) -> None:
     config = tcb.config
     if config.receive_buffer != before.receive_buffer:
         tcb.rcv.limit = first_receive_limit(config)
-    elif config.receive_buffer == AUTOMATIC:
+    elif not isinstance(config.receive_buffer, int):
         tcb.rcv.limit = min(tcb.rcv.limit, config.receive_buffer_maximum)
     if config.send_buffer != before.send_buffer:
         tcb.snd.limit = first_send_limit(config)
-    elif config.send_buffer == AUTOMATIC:
+    elif not isinstance(config.send_buffer, int):
         tcb.snd.limit = min(tcb.snd.limit, config.send_buffer_maximum)
     if tcb.is_synchronized:
         handshake.round_buffer(tcb)

@@ -6,7 +6,7 @@ Neither grows while the host's memory is tight, and both go back then; what is i
 from typing import Final
 
 from postel.tcp import timestamps
-from postel.tcp.config import AUTOMATIC, Config, first_receive_limit, first_send_limit
+from postel.tcp.config import Config, first_receive_limit, first_send_limit
 from postel.tcp.events import WRITABLE, Event
 from postel.tcp.readingpace import ReadingPace
 from postel.tcp.tcb import Tcb
@@ -16,8 +16,8 @@ _WORTH_MEASURING: Final = 16 * 1024  # octets: a connection that gets less never
 
 def largest_receive_buffer(config: Config) -> int:
     """What the window scale must fit (RFC 7323, 2.3)."""
-    largest = config.receive_buffer_maximum if config.receive_buffer == AUTOMATIC else config.receive_buffer
-    return max(largest, config.scale_for)
+    size = config.receive_buffer
+    return max(size if isinstance(size, int) else config.receive_buffer_maximum, config.scale_for)
 
 
 # Receiving
@@ -25,7 +25,7 @@ def largest_receive_buffer(config: Config) -> int:
 
 def follow_reader(tcb: Tcb, now: int) -> None:
     """The user read something: after each round trip, fit the window to twice what was read in it."""
-    if tcb.config.receive_buffer != AUTOMATIC or tcb.rcv.position < _WORTH_MEASURING:
+    if isinstance(tcb.config.receive_buffer, int) or tcb.rcv.position < _WORTH_MEASURING:
         return
     read = tcb.rcv.position - tcb.rcv.unread
     if tcb.rcv.pace is None:
@@ -66,7 +66,7 @@ def tell_of_room(tcb: Tcb) -> None:
     Grows an automatic send buffer to 2 × cwnd, and queues Writable once half of it is free. Where other writers wait for the host's
     memory, or none is free, this one waits in turn.
     """
-    if tcb.config.send_buffer == AUTOMATIC and (tcb.memory is None or not tcb.memory.is_tight):
+    if not isinstance(tcb.config.send_buffer, int) and (tcb.memory is None or not tcb.memory.is_tight):
         # One window in flight, and one that waits for its ACKs
         tcb.snd.limit = max(tcb.snd.limit, min(2 * tcb.ensure_controller().window, tcb.config.send_buffer_maximum))
     if 2 * tcb.snd.buffer.size <= tcb.snd.limit and 2 * tcb.snd.never_sent <= (tcb.config.notsent_lowat or tcb.snd.limit):
@@ -97,7 +97,7 @@ def wait_for_memory(tcb: Tcb, taken: int) -> None:
 
 def go_back(tcb: Tcb) -> None:
     """The host's memory ran out: buffers that grew are as large again as they were at the start."""
-    if tcb.config.receive_buffer == AUTOMATIC:
+    if not isinstance(tcb.config.receive_buffer, int):
         tcb.rcv.limit = first_receive_limit(tcb.config)
-    if tcb.config.send_buffer == AUTOMATIC:
+    if not isinstance(tcb.config.send_buffer, int):
         tcb.snd.limit = first_send_limit(tcb.config)

@@ -45,6 +45,7 @@ def test_chances(text: str, chance: float) -> None:
         ("user_timeout=never", "user_timeout", NEVER),
         ("nagle=off", "nagle", False),
         ("receive_buffer=4k", "receive_buffer", 4096),
+        ("receive_buffer=automatic", "receive_buffer", "automatic"),
         ("delayed_ack=1.5ms", "delayed_ack", 1500),
         ("initial_window=2", "initial_window", 2),
         ("ecn=ask", "ecn", "ask"),

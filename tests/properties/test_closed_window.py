@@ -40,7 +40,8 @@ class Ends:
         self.piece = piece
         self.world = World(1)
         near = self.world.host("near", "10.0.0.1/24", "fd00::1/64", config=config)
-        far = self.world.host("far", "10.0.0.2/24", "fd00::2/64", config=replace(config, receive_buffer=0), application=self.heard)
+        reading = replace(config, receive_buffer="automatic")
+        far = self.world.host("far", "10.0.0.2/24", "fd00::2/64", config=reading, application=self.heard)
         self.world.path(near, far, delay=delay)
         far.listen(9, 0)
         self.near = near.connect("10.0.0.2" if family == 4 else "fd00::2", 9, 0)
