@@ -154,7 +154,7 @@ class Attachment:
         """Its time is kept by `_arm`."""
 
     def crashed(self) -> None:
-        """The host was restarted. The new one is on no link. The link stays open: its other end must not hear of a crash."""
+        """The host was restarted. The new one is on no link, but may be attached to this one, which stays open: a crash is silent."""
         if self.error is None:
             self._junction.release()
             self.error = LinkError(0, "the host was restarted")

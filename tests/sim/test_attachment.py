@@ -191,8 +191,11 @@ def test_a_host_that_crashes_leaves_its_link() -> None:
     connection = near.connect("10.0.0.2", 7, world.now)
     world.run(until=SECOND)
     assert any(isinstance(event, Opened) for event in opened)
-    world.restart(far)
+    again = world.restart(far)
     assert attachment.error is not None
     connection.send(b"any host there?", world.now)
     world.run(until=2 * SECOND)
     assert connection.unacknowledged > 0
+    world.attach(again, right)
+    world.run(until=10 * SECOND)
+    assert isinstance(connection.error, ConnectionReset)
