@@ -131,6 +131,7 @@ class Scene:
 
     @property
     def tcb(self) -> Tcb:
+        """The connection's variables, for Postel's own tests: not public, and they may change with any version."""
         return self.connection._tcb
 
     @property
