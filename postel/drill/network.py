@@ -45,7 +45,7 @@ class Network:
         self.pump()
 
     def pump(self) -> None:
-        """The pump of DESIGN: packets until None, events until None."""
+        """Take packets until None, then events until None."""
         host = self.host
         octets = host.next_packet(self.now)
         while octets is not None:

@@ -28,7 +28,7 @@ class State(Enum):
         return str(self.value)
 
 
-# Looked up once here, not at every comparison: `State.X` costs three times a module's name (DESIGN, 8).
+# Looked up once here, not at every comparison: `State.X` costs three times a module's name.
 CLOSED: Final = State.CLOSED
 LISTEN: Final = State.LISTEN
 SYN_SENT: Final = State.SYN_SENT

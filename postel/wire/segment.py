@@ -33,7 +33,7 @@ _NOP_NOP_TIMESTAMPS: Final = 0x0101080A
 class Segment(options.Bearer):
     """One segment, for both IP families and both directions.
 
-    Written out by hand, not a dataclass: it is made once per packet, and a dataclass costs six times as much (DESIGN, 8). For the same
+    Written out by hand, not a dataclass: it is made once per packet, and a dataclass costs six times as much. For the same
     reason it sets the Bearer's fields itself.
 
     ``window`` is the field as it stands on the wire, unscaled. ``len`` is SEG.LEN: data, SYN and FIN. ``mss``, ``window_scale``,
