@@ -12,7 +12,7 @@ from postel.errors import ArgumentError
 from postel.tcp.congestion import ARBITRARILY_HIGH, Congestion, Sample, initial_window
 from postel.tcp.congestion.bbr import BBR
 from postel.tcp.congestion.cubic import Cubic
-from postel.tcp.congestion.registry import CONTROLLERS, registered
+from postel.tcp.congestion.registry import CONTROLLERS, registered, require_complete
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.congestion.xorshift import Xorshift
 
@@ -39,12 +39,14 @@ def register(name: str, controller: type[Congestion]) -> None:
     Register where the module of the controller is imported. A class that was defined anew, as when its module is loaded again, replaces
     the one before; a `Config` keeps the class that the name stood for when it was made.
 
-    Raises `ArgumentError` for another kind of name, for what is no subclass, and for a name that stands for another class already.
+    Raises `ArgumentError` for another kind of name, for what is no subclass or lacks methods, and for a name that stands for another
+    class already.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ArgumentError("name", name, "a text of a-z, 0-9, '-' and '_' that begins with a letter")
     if not isinstance(controller, type) or not issubclass(controller, Congestion):
         raise ArgumentError("controller", controller, "a subclass of postel.congestion.Congestion")
+    require_complete("controller", controller)
     before = CONTROLLERS.get(name, controller)
     if (before.__module__, before.__qualname__) != (controller.__module__, controller.__qualname__):
         raise ArgumentError("name", name, f"a name that doesn't stand for {before.__name__} already")

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postel import aio
+from postel.congestion import register
 from postel.errors import ArgumentError
 from postel.host.host import Host
 from postel.links import Observed, PacketObserver, Tun, pair
-from postel.sim import World
+from postel.sim import DROP, World, deciding, duplicate
 from postel.tcp import connection
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.authentication.keys import Key
@@ -24,7 +25,7 @@ from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.observer import Observer
 from postel.testing import established
-from postel.view import Trace
+from postel.view import Observers, Trace
 from postel.wire.address import Endpoint
 
 # The compiled core refuses what is of another type by itself, before it comes to what we say of it.
@@ -88,6 +89,19 @@ class Mine(Reno):
     pass
 
 
+class Unfinished(Congestion):
+    def lost(self, flight: int, now: int) -> None:
+        pass
+
+
+@pytest.mark.parametrize("value", [Congestion, Unfinished])
+def test_controller_that_lacks_methods_is_refused_before_a_connection_needs_it(value: type[Congestion]) -> None:
+    with pytest.raises(ArgumentError, match=r"^congestion is .*; allowed: a class with all methods of Congestion; missing: acknowledged, "):
+        Config(congestion=value)
+    with pytest.raises(ArgumentError, match=r"^controller is .* missing: acknowledged, "):
+        register("unfinished", value)
+
+
 def make_cubic(smss: int, window: int) -> Cubic:
     return Cubic(smss, window)
 
@@ -138,6 +152,11 @@ DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
     (host, "config", [0, "fast", Config]),
     (host, "observer", ["a trace", Observer, PacketObserver()]),
     (lambda **options: World(1, **options), "observer", ["a trace", Trace, PacketObserver()]),
+    (lambda **options: Observers(options["observers"]), "observers", [5, Trace, None]),
+    (Trace, "limit", [0, -1, True, *NOT_NUMBERS]),
+    (deciding, "verdicts", [5, [DROP]]),
+    (lambda **options: deciding({options["number"]: DROP}), "number", [0, -1, "3"]),
+    (lambda **options: deciding({3: options["verdict"]}), "verdict", [None, "drop", duplicate]),
     (lambda **options: Observed(pair()[0], **options), "observer", [None, Observer()]),
     (host, "any_address", NOT_FLAGS),
     (host, "verify_checksums", NOT_FLAGS),

@@ -17,9 +17,9 @@ from random import Random, SystemRandom
 from typing import Final
 
 from postel.aio.network import Network
-from postel.errors import AddressInUse, ArgumentError, NotResolved, TcpError, WireError
+from postel.errors import AddressInUse, ArgumentError, NotResolved, TcpError, WireError, require_kind
 from postel.wire import address, dns
-from postel.wire.address import Endpoint
+from postel.wire.address import Address, Endpoint, octets_of, to_text
 from postel.wire.dns import DnsMessage, Question, ResourceRecord
 
 PATIENCE: Final = (1.0, 2.0, 4.0)  # seconds to wait for each server, in one round after another
@@ -38,10 +38,11 @@ class Resolver:
     chooses ports and identifiers: one of your own is for simulations."""
 
     def __init__(
-        self, network: Network, servers: Sequence[str], *, known: Mapping[str, str] | None = None, random: Random | None = None
+        self, network: Network, servers: Sequence[Address], *, known: Mapping[str, str] | None = None, random: Random | None = None
     ) -> None:
         self._network = network
-        self._servers = [server(text) for text in servers]
+        require_kind("servers", servers, (list, tuple), "a list of addresses, with a port or without")
+        self._servers = [server(where) for where in servers]
         self._known = {dns.canonical(name): text for name, text in (known or {}).items()}
         self._random = random or SystemRandom()
 
@@ -183,10 +184,10 @@ def followed(answer: DnsMessage) -> tuple[str, list[bytes]]:
     return name, []
 
 
-def server(text: str) -> Endpoint:
-    """``10.7.0.1``, ``10.7.0.1:5353``, ``fd07::1`` or ``[fd07::1]:5353``. Raises ArgumentError."""
+def server(text: Address) -> Endpoint:
+    """``10.7.0.1``, ``10.7.0.1:5353``, ``fd07::1`` or ``[fd07::1]:5353``; or an object of `ipaddress`. Raises ArgumentError."""
     try:
-        return Endpoint.parse(text, dns.PORT)
+        return Endpoint.parse(text if isinstance(text, str) else to_text(octets_of(text)), dns.PORT)
     except ArgumentError as error:
         raise ArgumentError("name server", text, error.allowed) from None
 

@@ -10,7 +10,7 @@ it, and the time. None leaves the packet to the next rule, then to the path; a v
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
-from postel.errors import require_number
+from postel.errors import require_kind, require_number
 from postel.links.course import ANY_BIT
 from postel.times import NEVER
 
@@ -79,6 +79,10 @@ def dropping(*numbers: int) -> Rule:
 
 def deciding(verdicts: dict[int, Verdict]) -> Rule:
     """What becomes of the packets with these numbers."""
+    require_kind("verdicts", verdicts, dict, "a dict of verdicts by the number of the packet")
+    for number, verdict in verdicts.items():
+        require_number("number", number, 1, NEVER, "1 or more")
+        require_kind("verdict", verdict, Verdict, "a Verdict, such as DROP or duplicate()")
 
     def rule(number: int, octets: bytes, sender: str, now: int) -> Verdict | None:  # noqa: ARG001 - the shape of a Rule
         return verdicts.get(number)

@@ -256,6 +256,13 @@ def _require_equal(first: Script, second: Script) -> None:
         )
 
 
+def _first_difference(usual: list[tuple[str, int, int, int]], found: list[tuple[str, int, int, int]]) -> str:
+    for number, (one, other) in enumerate(zip(usual, found, strict=False), 1):
+        if one != other:
+            return f"call {number} ended with {other} instead of {one}"
+    return f"{len(found)} calls came instead of {len(usual)}"
+
+
 def _stands_alone(controller: type[Congestion]) -> None:
     """Two connections of one host, one of which suffers, while the other doesn't."""
     alone, twin, calm, troubled = (Script(controller) for _ in range(4))
@@ -271,5 +278,5 @@ def _stands_alone(controller: type[Congestion]) -> None:
         calm.trace == alone.trace,
         "a connection's controller doesn't depend on that of another",
         "the contract of Congestion",
-        f"beside another that lost segments, window came to {calm.control.window} instead of {alone.control.window}",
+        f"beside another that lost segments, {_first_difference(alone.trace, calm.trace)}",
     )

@@ -1,5 +1,6 @@
 """Several observers in the place of one."""
 
+from postel.errors import require_kind
 from postel.links.observer import PacketObserver
 from postel.sim.world import Witness
 from postel.tcp.observer import Decision, Observer, TimerName
@@ -15,6 +16,8 @@ class Observers(Witness):
     """
 
     def __init__(self, *observers: Observer | PacketObserver) -> None:
+        for observer in observers:
+            require_kind("observers", observer, (Observer, PacketObserver), "an Observer or a PacketObserver, made already")
         self._of_connections = [observer for observer in observers if isinstance(observer, Observer)]
         self._of_packets = [observer for observer in observers if isinstance(observer, PacketObserver)]
         self._witnesses = [observer for observer in observers if isinstance(observer, Witness)]

@@ -8,9 +8,11 @@ Give it to a `World` (``World(observer=trace)``) and it sees both ends and the w
 import json
 from collections import deque
 
+from postel.errors import require_number
 from postel.sim.world import Witness
 from postel.tcp.observer import TimerName
 from postel.tcp.state import State
+from postel.times import NEVER
 from postel.view import trace_json
 from postel.view.flow import Change, Expiry, Flow, Remark
 from postel.view.packet import NOWHERE, Packet
@@ -35,6 +37,7 @@ class Trace(Witness):
     """
 
     def __init__(self, *, names: dict[str, str] | None = None, limit: int = 100_000) -> None:
+        require_number("limit", limit, 1, NEVER, "1 packet or more")
         self.names: dict[str, str] = dict(names or {})
         self.limit = limit
         self.packets: list[Packet] = []

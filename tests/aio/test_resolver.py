@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from ipaddress import IPv4Address, IPv6Address
 from random import Random
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from postel.sim.loop import Loop, run
 from postel.times import MILLISECOND, SECOND
 from postel.view import Trace
 from postel.wire import dns
+from postel.wire.address import Address
 from postel.wire.dns import DnsMessage, Question
 
 T = TypeVar("T")
@@ -328,9 +330,11 @@ def test_the_name_server_survives_half_questions(octets: bytes) -> None:
         ("fd07::1", "[fd07::1]:53"),
         ("[fd07::1]", "[fd07::1]:53"),
         ("[fd07::1]:5353", "[fd07::1]:5353"),
+        (IPv4Address("10.7.0.1"), "10.7.0.1:53"),
+        (IPv6Address("fd07::1"), "[fd07::1]:53"),
     ],
 )
-def test_where_a_name_server_is(text: str, where: str) -> None:
+def test_where_a_name_server_is(text: Address, where: str) -> None:
     assert str(server(text)) == where
 
 
@@ -338,3 +342,12 @@ def test_where_a_name_server_is(text: str, where: str) -> None:
 def test_where_no_name_server_can_be(text: str) -> None:
     with pytest.raises(ArgumentError, match="name server is"):
         server(text)
+
+
+@pytest.mark.parametrize("servers", ["10.7.0.1", b"10.7.0.1", None, 5])
+def test_name_servers_are_a_list(servers: Any) -> None:
+    async def use(network: Network, _: list[Network]) -> None:
+        Resolver(network, servers)
+
+    with pytest.raises(ArgumentError, match=r"^servers is .*; allowed: a list of addresses"):
+        Place().run(use)

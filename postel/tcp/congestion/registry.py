@@ -12,6 +12,8 @@ from postel.tcp.congestion.bbr import BBR
 from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.reno import Reno
 
+# The abstract methods of Congestion, of which a compiled class keeps no list
+_REQUIRED: Final = ("acknowledged", "idled", "lost", "recovered", "timed_out")
 CONTROLLERS: Final[dict[str, type[Congestion]]] = {"bbr": BBR, "cubic": Cubic, "reno": Reno}
 
 
@@ -27,5 +29,13 @@ def controller_of(choice: object) -> type[Congestion]:
         if found is not None:
             return found
     elif isinstance(choice, type) and issubclass(choice, Congestion):
+        require_complete("congestion", choice)
         return choice
     raise ArgumentError("congestion", choice, f"one of {', '.join(registered())}, or a subclass of postel.congestion.Congestion")
+
+
+def require_complete(name: str, controller: type[Congestion]) -> None:
+    """Refuse a class that lacks a method of Congestion: else the first connection to send would find out."""
+    missing = [method for method in _REQUIRED if getattr(controller, method) is getattr(Congestion, method)]
+    if missing:
+        raise ArgumentError(name, controller, f"a class with all methods of Congestion; missing: {', '.join(missing)}")
