@@ -30,7 +30,9 @@ def extensions() -> list[Extension]:
     from mypyc.build import mypycify  # noqa: PLC0415 - absent where nothing is to be compiled
 
     made = list(mypycify(["--strict", *modules()], opt_level=os.environ.get("POSTEL_OPTIMISE", "3")))
-    describe({source for extension in made for source in extension.sources})
+    sources = {source for extension in made for source in extension.sources}
+    describe(sources)
+    name_arguments(sources)
     return made
 
 
@@ -151,6 +153,29 @@ def describe(sources: set[str]) -> None:
             elif kind == "GetSet" and text in ("NULL, NULL, NULL},", "NULL, NULL},") and (owner, name) in members:
                 lines[number] = f"{'NULL, ' if text.count('NULL') == 3 else ''}PyDoc_STR({members[owner, name]}), NULL}},"
         Path(source).write_text("\n".join(lines), "utf-8")
+
+
+# mypyc refuses an argument of the wrong type by "int object expected; got float". The error that names it costs nothing until it is raised.
+
+REFUSE = """
+static void Postel_Refuse(const char *name, const char *kind, PyObject *value) {
+    PyObject *module = PyImport_ImportModule("postel.compiler");
+    PyObject *error = module == NULL ? NULL : PyObject_CallMethod(module, "refused", "ssO", name, kind, value);
+    if (error != NULL) PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    Py_XDECREF(error);
+    Py_XDECREF(module);
+}
+"""
+
+
+def name_arguments(sources: set[str]) -> None:
+    """Let functions that refuse an argument raise what `postel.compiler.refused` makes of its name, as plain Python does."""
+    for source in sources:
+        text = Path(source).read_text("utf-8")
+        text, count = re.subn(r'CPy_TypeError\(("[^"]+"), obj_(?!self\b)(\w+)\);', r'Postel_Refuse("\2", \1, obj_\2);', text)
+        if count:
+            included, first, rest = text.partition("\nstatic ")
+            Path(source).write_text(f"{included}{REFUSE}{first}{rest}", "utf-8")
 
 
 def require_compiler() -> None:

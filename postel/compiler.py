@@ -5,6 +5,8 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from postel.errors import ArgumentError, KindError, refused_time
+
 if TYPE_CHECKING:
     from mypy_extensions import i64 as i64  # noqa: PLC0414 - for others to import
     from mypy_extensions import mypyc_attr as mypyc_attr  # noqa: PLC0414
@@ -14,6 +16,11 @@ else:
     def mypyc_attr(**_attributes: bool) -> Callable[[type], type]:
         """What a compiled class allows, as ``allow_interpreted_subclasses=True``."""
         return lambda decorated: decorated
+
+
+def refused(name: str, kind: str, value: object) -> ArgumentError:
+    """What a compiled function raises that is given a ``value`` of another ``kind`` than it takes. setup.py writes the call into its C."""
+    return refused_time(value) if name == "now" else KindError(name, value, kind)
 
 
 def door(kind: type, check: Callable[[str, object], None]) -> None:

@@ -105,7 +105,7 @@ class ArgumentError(PostelError, ValueError):
 
 
 class KindError(ArgumentError, TypeError):
-    """An argument of the wrong type, where Python's own interfaces raise TypeError."""
+    """An argument of the wrong type, where Python's own interfaces raise TypeError, and where the compiled core finds it."""
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
         Exception.__init__(self, f"{name} is of type {type(value).__name__}; allowed: {allowed}")

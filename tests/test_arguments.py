@@ -28,9 +28,8 @@ from postel.testing import established
 from postel.view import Observers, Trace
 from postel.wire.address import Endpoint
 
-# The compiled core refuses what is of another type by itself, before it comes to what we say of it.
+# The compiled core is given 1 for True
 INTERPRETED = connection.__file__.endswith(".py")
-REFUSED = ArgumentError if INTERPRETED else (ArgumentError, TypeError)
 NOT_NUMBERS = ["1", None, 1.5, math.nan, [], b"1"]
 BUFFERS = ["send_buffer", "receive_buffer"]
 NOT_FLAGS = ["no", 0, 1, None]
@@ -177,6 +176,8 @@ DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
     (connecting, "local_port", [-1, 65536, True, "80", 1.5]),
     (connecting, "now", [-5, 1.5, "0", None]),
     (listening, "now", [-5, 1.5, "0", None]),
+    (lambda **options: host().connect("10.0.0.2", 80, 0).send(b"octets", **options), "now", [-5, 1.5, "0", None]),
+    (lambda **options: host().set_mtu(1400, **options), "now", [-5, 1.5, "0", None]),
     (connecting, "address", [b"123", b"\x0a\x00\x00\x02", "name", "", None, 5]),
     (connecting, "local_address", [b"123", "name", 5]),
     (connecting, "config", ["fast", Config, 5]),
@@ -209,15 +210,15 @@ DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
 def test_argument_is_refused_at_the_door(door: Callable[..., object], name: str, value: object) -> None:
     if value is True and not INTERPRETED:
         pytest.skip("a compiled function is given 1 for True")
-    with pytest.raises(REFUSED) as refused:
+    with pytest.raises(ArgumentError) as refused:
         door(**{name: value})
-    if INTERPRETED and name not in ("address", "remote"):  # told as the call names them
+    if name not in ("address", "remote"):  # told as the call names them
         assert str(refused.value).startswith(f"{name} is ")
 
 
 def test_refused_secret_is_not_shown() -> None:
     for secret in ("hunter2", bytearray(b"hunter2")):
-        with pytest.raises(REFUSED) as refused:
+        with pytest.raises(ArgumentError) as refused:
             Host("10.0.0.1/24", secret=secret)  # type: ignore[arg-type]
         assert "hunter2" not in str(refused.value)
 
@@ -231,7 +232,7 @@ def test_refused_call_leaves_a_host_as_it_was(call: str, port: Any) -> None:
             asked.connect("10.0.0.2", port, 0)
         else:
             asked.listen(port, 0)
-    except REFUSED:
+    except ArgumentError:
         assert asked.statistics() == before
         assert asked.next_packet(0) is None
     else:
@@ -256,6 +257,6 @@ def test_refused_host_leaves_no_trace_in_its_world() -> None:
 def test_living_connection_takes_a_config_alone(value: Any) -> None:
     living = host().connect("10.0.0.2", 80, 0)
     before = living._tcb.config
-    with pytest.raises(REFUSED):
+    with pytest.raises(ArgumentError):
         living.configure(value, 0)
     assert living._tcb.config is before

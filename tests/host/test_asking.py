@@ -221,7 +221,7 @@ def test_a_request_that_expired_unseen_is_not_given() -> None:
 def test_what_is_no_answer_is_refused_and_the_request_still_waits(wrong: Answer) -> None:
     asked = Asked()
     request = asked.request()
-    with pytest.raises((ArgumentError, TypeError), match=r"answer is .*; allowed: 'accept', .* or 'ignore'|str"):
+    with pytest.raises(ArgumentError, match=r"answer is .*; allowed: ('accept', .* or 'ignore'|str)"):
         asked.listener.answer(request, wrong, asked.peer.now)
     assert asked.answer(request, "accept")
 

@@ -10,7 +10,6 @@ from postel.wire import address
 from postel.wire.address import Endpoint, Interface, Prefix, octets_of, parse, parse_interface, to_text
 
 # The compiled core refuses what is of another type by itself
-REFUSED = ArgumentError if address.__file__.endswith(".py") else (ArgumentError, TypeError)
 
 octets = st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16)
 
@@ -75,7 +74,7 @@ def test_interfaces_are_taken_as_objects_too(value: Prefix, text: str) -> None:
 
 @pytest.mark.parametrize("value", [b"10.7.0.2/24", 5, None, ("10.7.0.2", 24), "", "10.7.0.2/33", "x/24", IPv6Address("fe80::1%eth0")])
 def test_refused_interface_is_named_as_the_caller_does(value: Any) -> None:
-    with pytest.raises(REFUSED) as refused:
+    with pytest.raises(ArgumentError) as refused:
         parse_interface(value, "peer")
     if isinstance(refused.value, ArgumentError):
         assert str(refused.value).startswith("peer is ")
@@ -83,13 +82,13 @@ def test_refused_interface_is_named_as_the_caller_does(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [5, None, b"10.0.0.1:53", ("10.0.0.1", 53)])
 def test_endpoint_is_parsed_from_text_alone(value: Any) -> None:
-    with pytest.raises(REFUSED):
+    with pytest.raises(ArgumentError):
         Endpoint.parse(value)
 
 
 @pytest.mark.parametrize("default", [-1, 65536, "53", None])
 def test_default_port_is_a_port(default: Any) -> None:
-    with pytest.raises(REFUSED):
+    with pytest.raises(ArgumentError):
         Endpoint.parse("10.0.0.1", default)
 
 
