@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from postel.errors import AddressNotAvailable
-from postel.host.counters import Counters
 from postel.host.outbound import Outbound
 from postel.host.pairs import ends_of, is_at, key_of
 from postel.host.passive_opens import PassiveOpens, beyond
 from postel.host.ports import Ports
-from postel.host.routes import Routes
 from postel.host.timewait import record_of
 from postel.host.unused_endpoints import Unused
 from postel.tcp import hosted, time_wait_state
@@ -25,7 +23,6 @@ from postel.tcp.connection import Connection
 from postel.tcp.ecn.negotiation import is_accurate
 from postel.tcp.fastopen import Known
 from postel.tcp.memory import Memory
-from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED, TIME_WAIT, State
 from postel.tcp.timewait import is_bare_syn
 from postel.wire.address import Endpoint, to_text
@@ -36,18 +33,8 @@ _CONTROL_BITS: Final = SYN | ACK | RST
 
 
 class Connections(PassiveOpens):
-    def __init__(
-        self,
-        routes: Routes,
-        ports: Ports,
-        outbound: Outbound,
-        counters: Counters,
-        memory: Memory,
-        orphan_limit: int,
-        observer: Observer | None,
-        secret: bytes,
-    ) -> None:
-        super().__init__(routes, ports, outbound, counters, memory, orphan_limit, observer, secret)
+    def __init__(self, outbound: Outbound, ports: Ports, memory: Memory, orphan_limit: int, secret: bytes) -> None:
+        super().__init__(outbound, ports, memory, orphan_limit, secret)
         self.unused: Unused = Unused(self.table, self.passive, self.time_wait, ports)
         self.servers: Known = Known()
         self._thawed: set[Connection] = set()  # made from records of TIME-WAIT, until they are settled

@@ -7,7 +7,6 @@ from postel.host.connections import Connections
 from postel.host.datagrams import Datagrams
 from postel.host.outbound import Outbound
 from postel.host.pairs import key_of
-from postel.host.routes import Routes
 from postel.tcp import hosted
 from postel.tcp.budget import Budget
 from postel.tcp.connection import Connection
@@ -53,9 +52,9 @@ class Icmp:
 
     __slots__ = ("_connections", "_datagrams", "_echoes", "_errors", "_outbound", "_routes")
 
-    def __init__(self, outbound: Outbound, routes: Routes, connections: Connections, datagrams: Datagrams, secret: bytes) -> None:
+    def __init__(self, outbound: Outbound, connections: Connections, datagrams: Datagrams, secret: bytes) -> None:
         self._outbound = outbound
-        self._routes = routes
+        self._routes = outbound.routes
         self._connections = connections
         self._datagrams = datagrams
         self._errors = Budget(_ANSWERS_A_SECOND, secret + b"icmp")  # RFC 4443, 2.4 (f)

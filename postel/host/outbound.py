@@ -13,13 +13,13 @@ _COUNTERS: Final = 256
 
 
 class Outbound:
-    __slots__ = ("_counters", "_key", "_numbers", "looped", "queue", "routes")
+    __slots__ = ("_key", "_numbers", "counters", "looped", "queue", "routes")
 
     def __init__(self, routes: Routes, counters: Counters, secret: bytes) -> None:
         self.routes: Routes = routes
         self.queue: deque[bytes] = deque()
         self.looped: deque[bytes] = deque()  # to ourselves: taken in by the next `handle_timeout`, so nothing recurses
-        self._counters = counters
+        self.counters: Counters = counters
         self._key = blake2b(secret, digest_size=32, person=b"identification").digest()
         self._numbers = [0] * _COUNTERS
 
@@ -40,7 +40,7 @@ class Outbound:
         ``options`` are IPv4's, and such as belong into the first fragment alone.
         """
         if len(self.queue) >= MOST or len(self.looped) >= MOST:
-            self._counters.drop("output_queue_full", payload, now)
+            self.counters.drop("output_queue_full", payload, now)
             return False
         queue = self.looped if destination in self.routes.own else self.queue
         mtu = self.routes.mtu_to(destination, now) - len(options)

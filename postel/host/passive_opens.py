@@ -6,7 +6,6 @@ from typing import Final
 
 from postel.host import cookies
 from postel.host.cookies import Cookies
-from postel.host.counters import Counters
 from postel.host.deadlines import Deadlines
 from postel.host.eventqueue import EventQueue
 from postel.host.fastopen import Gate
@@ -17,7 +16,6 @@ from postel.host.outbound import Outbound
 from postel.host.pairs import ends_of, key_of
 from postel.host.ports import Ports
 from postel.host.requests import Request
-from postel.host.routes import Routes
 from postel.host.timewait import TimeWait, TimeWaitRecord
 from postel.tcp import half_open, hosted, seq
 from postel.tcp.authentication import Authentication
@@ -27,7 +25,6 @@ from postel.tcp.ecn.negotiation import is_accurate
 from postel.tcp.events import ACCEPTABLE, ASKED
 from postel.tcp.isn import Generator
 from postel.tcp.memory import Memory
-from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN, Segment, encode_for
@@ -43,17 +40,7 @@ _STEP_BEYOND: Final = 1 << 16  # how far above an old SND.MAX a new ISS starts, 
 class PassiveOpens(ABC):
     """The half of `Connections` that deals with passive opens, and makes connections for both halves."""
 
-    def __init__(
-        self,
-        routes: Routes,
-        ports: Ports,
-        outbound: Outbound,
-        counters: Counters,
-        memory: Memory,
-        orphan_limit: int,
-        observer: Observer | None,
-        secret: bytes,
-    ) -> None:
+    def __init__(self, outbound: Outbound, ports: Ports, memory: Memory, orphan_limit: int, secret: bytes) -> None:
         self.table: dict[bytes, Connection] = {}
         self.time_wait: TimeWait = TimeWait(ports)
         self.events: EventQueue[Connection] = EventQueue()
@@ -61,13 +48,13 @@ class PassiveOpens(ABC):
         self.passive: Passive = Passive(self.events, ports)
         self.offload = 0  # octets of the largest packet that the link cuts itself
         self.most_half_open = MOST_HALF_OPEN
-        self._routes = routes
         self._outbound = outbound
-        self._counters = counters
+        self._routes = outbound.routes
+        self._counters = outbound.counters
         self._memory = memory
         self.orphans: Orphans = Orphans(orphan_limit)
         self.relief: Relief = Relief(memory, self.table, self.orphans)
-        self._observer = observer
+        self._observer = outbound.counters.observer
         self._numbers = Generator(secret)
         self._cookies = Cookies(secret)
         self._gate = Gate(secret)
@@ -260,7 +247,7 @@ class PassiveOpens(ABC):
             self._open_by_cookie(listener, child.local, child.remote, syn, segment, octets, now)
         return True
 
-    # PassiveOpens
+    # Children: the half-open connections of listeners
 
     def _give_to_child(self, entry: HalfOpen, segment: Segment, octets: bytes, now: int) -> None:
         if entry.must_wait(segment):  # BAD-FLOOD-4

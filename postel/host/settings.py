@@ -59,7 +59,6 @@ class Settings:
             self.routes.add_default(router)
         self.has_secret: bool = secret is not None
         self.follows_link: bool = mtu is None
-        self._observer = observer
         self._orphan_limit = orphan_limit
         self._counters = Counters(observer)
         self._furnish(secret or b"")
@@ -68,12 +67,10 @@ class Settings:
         """Make the parts, which draw what no other may guess from ``secret``."""
         self._ports = Ports(secret)
         self._outbound = Outbound(self.routes, self._counters, secret)
-        self._connections = Connections(
-            self.routes, self._ports, self._outbound, self._counters, self.memory, self._orphan_limit, self._observer, secret
-        )
+        self._connections = Connections(self._outbound, self._ports, self.memory, self._orphan_limit, secret)
         self._datagrams = Datagrams(self._outbound, self._ports)
-        self._icmp = Icmp(self._outbound, self.routes, self._connections, self._datagrams, secret)
-        self._unclaimed = Unclaimed(self._connections, self._counters, self._outbound, secret)
+        self._icmp = Icmp(self._outbound, self._connections, self._datagrams, secret)
+        self._unclaimed = Unclaimed(self._connections, self._outbound, secret)
         self._answering = RequestAnswers(self._connections, self._unclaimed, self._icmp)
 
     @property

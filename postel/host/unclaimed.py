@@ -3,7 +3,6 @@
 from typing import Final
 
 from postel.host.connections import Connections
-from postel.host.counters import Counters
 from postel.host.outbound import Outbound
 from postel.host.resets import Resets
 from postel.tcp.authentication import UNKNOWN, Authentication
@@ -19,9 +18,9 @@ _ECN: Final = 3  # of the traffic class (RFC 3168, 5)
 class Unclaimed:
     __slots__ = ("_connections", "_counters", "_outbound", "_resets")
 
-    def __init__(self, connections: Connections, counters: Counters, outbound: Outbound, secret: bytes) -> None:
+    def __init__(self, connections: Connections, outbound: Outbound, secret: bytes) -> None:
         self._connections = connections
-        self._counters = counters
+        self._counters = outbound.counters
         self._outbound = outbound
         self._resets = Resets(secret)
 
