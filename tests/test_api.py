@@ -108,6 +108,25 @@ def test_every_public_name_says_what_it_is(name: str) -> None:
     assert [found for found, thing in things.items() if isinstance(thing, explained) and not thing.__doc__] == []
 
 
+def members_of(kind: type) -> Iterator[tuple[str, Any]]:
+    """Public methods and properties of a class that Postel defines, but those that take the place of another package's."""
+    own = [parent for parent in kind.__mro__ if parent.__module__.startswith("postel")]
+    foreign = [parent for parent in kind.__mro__ if parent not in own]
+    for name, member in [item for parent in own for item in vars(parent).items()]:
+        is_told = inspect.isroutine(member) or isinstance(member, (property, staticmethod))
+        if is_told and not name.startswith("_") and not any(hasattr(parent, name) for parent in foreign):
+            yield f"{kind.__name__}.{name}", getattr(kind, name)
+
+
+@pytest.mark.skipif(not SOURCE, reason="the compiled core says the same: test_descriptions.py")
+@pytest.mark.parametrize("name", MODULES)
+def test_every_public_method_says_what_it_does(name: str) -> None:
+    module = importlib.import_module(name)
+    kinds = [kind for kind in map(vars(module).get, names_of(module)) if isinstance(kind, type)]
+    told = [item for kind in kinds for item in members_of(kind)]
+    assert sorted({found for found, member in told if not inspect.getdoc(member)}) == []
+
+
 def test_the_package_lists_its_public_modules() -> None:
     listed = set(re.findall(r"`(postel[.\w]*)`", postel.__doc__ or ""))
     assert {*MODULES, *OF_AN_EXTRA} <= listed

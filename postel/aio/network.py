@@ -268,20 +268,25 @@ class Network:
     # For servers and transports
 
     def adopt(self, transport: Transport) -> None:
+        """For transports: keep this one until it calls `forget`."""
         self._transports.add(transport)
 
     def orphan(self, connection: Connection) -> None:
+        """For transports: let a connection that was given up end in peace, within ``linger``."""
         Orphan(connection, self._orphans)
 
     def forget(self, transport: Transport) -> None:
+        """For transports: this one has ended."""
         self._transports.discard(transport)
         if self._error is not None and self._running is not None:
             self._running.wake()  # `close` counts the transports that are left after each turn
 
     def forget_server(self, server: Server) -> None:
+        """For servers: this one has closed."""
         self._servers.discard(server)
 
     def forget_datagrams(self, transport: DatagramTransport) -> None:
+        """For datagram transports: this one has closed."""
         self._datagrams.discard(transport)
 
     # Inside

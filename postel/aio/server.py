@@ -50,6 +50,7 @@ class Server(asyncio.AbstractServer):
 
     @property
     def sockets(self) -> tuple[Socket, ...]:
+        """One for each address: its `getsockname`, and the options of the connections to come."""
         return tuple(self._sockets[listener] for listener in self._listeners)
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
@@ -105,10 +106,12 @@ class Server(asyncio.AbstractServer):
         self.close()
 
     def close_clients(self) -> None:
+        """Close the transport of each connection, as ``transport.close()`` does."""
         for transport in tuple(self._transports):
             transport.close()
 
     def abort_clients(self) -> None:
+        """Reset each connection, as ``transport.abort()`` does."""
         for transport in tuple(self._transports):
             transport.abort()
 
@@ -117,14 +120,17 @@ class Server(asyncio.AbstractServer):
         await self._all_gone.wait()
 
     def happened(self, event: Event) -> None:
+        """For the pump: an event of a listener."""
         del event  # a listener knows but one: Acceptable
         if self._is_serving:
             self._accept_all()
 
     def orphan(self, connection: Connection) -> None:
+        """For transports: as `Network.orphan`."""
         self._owner.orphan(connection)
 
     def forget(self, transport: Transport) -> None:
+        """For transports: this one has ended."""
         self._transports.discard(transport)
         self._owner.forget(transport)
         self._tell_if_all_gone()

@@ -86,9 +86,8 @@ class Host(Settings):
         self._verify = verify_checksums  # the packet at hand
         self._stride = 0  # of the parcel at hand
         self._table = self._connections.table
-        self.crowded: set[Listener] = (
-            self._connections.passive.crowded
-        )  # a driver that gives packets in batches drains events where it has a listener
+        # A driver that gives packets in batches drains events where this has a listener
+        self.crowded: set[Listener] = self._connections.passive.crowded
         self._fragments = Fragments(self._counters)
         self._draining: Connection | None = None
         self._drained = 0  # segments that it sent so far
@@ -312,6 +311,7 @@ class Host(Settings):
         return segment
 
     def next_event(self) -> HostEvent | None:
+        """The object that it concerns, and the event, oldest first; None where nothing is left to tell."""
         connections = self._connections
         if connections.events.queue:
             return connections.events.pop()

@@ -103,13 +103,16 @@ class Listener:
 
     @property
     def is_full(self) -> bool:
+        """Whether as many connections wait in `accept` as ``backlog`` allows."""
         return len(self.ready) >= self.backlog
 
     @property
     def half_open_is_full(self) -> bool:
+        """Whether as many handshakes are under way as ``backlog`` allows."""
         return len(self.half_open) + self.cached >= self.backlog
 
     def keys_of(self, remote: Endpoint) -> tuple[Key, ...]:
+        """The keys that a peer must sign with; () for none."""
         return () if self.keys is None else self.keys.for_peer(remote.address)
 
     def accept(self) -> Connection | None:

@@ -76,6 +76,7 @@ class Routes:
         return address in self.own or (self.any_address and self.is_unicast(address))
 
     def is_broadcast(self, address: bytes) -> bool:
+        """Whether the address is the limited broadcast address, or that of an own network."""
         return is_limited_broadcast(address) or address in self.broadcasts
 
     def objection(self, source: bytes, destination: bytes) -> str:
@@ -150,6 +151,7 @@ class Routes:
         return UNSPECIFIED_6 if has_6 else UNSPECIFIED_4
 
     def require_own(self, address: bytes) -> None:
+        """Raise AddressNotAvailable where the address isn't the host's."""
         if not self.owns(address):
             raise AddressNotAvailable(f"{to_text(address)} is not an address of this host")
 
@@ -232,6 +234,7 @@ class Routes:
     # Path MTU (RFC 1191, RFC 8201)
 
     def mtu_to(self, destination: bytes, now: int) -> int:
+        """The largest packet in octets that the path to ``destination`` is known to carry."""
         path = self._path(destination, now)
         return self.mtu if path is None else path.mtu
 

@@ -77,6 +77,7 @@ class Bottleneck:
         return self.waits_more_than(self.queue, now)
 
     def waits_more_than(self, octets: int, now: int) -> bool:
+        """Whether more than so many octets wait to leave."""
         return self.bandwidth > 0 and (self._free_at - now) * self.bandwidth > octets * 8 * SECOND
 
     def leaves(self, length: int, now: int) -> int:

@@ -47,6 +47,7 @@ class Attachment:
 
     @property
     def has_output(self) -> bool:
+        """Whether the host may have packets or events, and a link for them."""
         return self.error is None and self.host.has_output
 
     def detach(self) -> None:
@@ -142,12 +143,15 @@ class Attachment:
         """No path leads to a host on a link."""
 
     def next_packet(self, now: int) -> bytes | None:
+        """None: packets pass by the link, and by no path."""
         return None
 
     def next_event(self) -> HostEvent | None:
+        """None: events are told by `turn`."""
         return None
 
     def next_timeout(self) -> int:
+        """NEVER: its time is kept by `_arm`."""
         return NEVER
 
     def handle_timeout(self, now: int) -> None:

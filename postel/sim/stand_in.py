@@ -8,15 +8,25 @@ from postel.host.host import HostEvent
 class Stack(Protocol):
     """What the clock and the paths need of a host."""
 
-    def packet_arrives(self, octets: bytes, now: int) -> None: ...
+    def packet_arrives(self, octets: bytes, now: int) -> None:
+        """A packet from the network."""
+        ...
 
-    def next_packet(self, now: int) -> bytes | None: ...
+    def next_packet(self, now: int) -> bytes | None:
+        """A packet for the network; None where there is no more now."""
+        ...
 
-    def next_event(self) -> HostEvent | None: ...
+    def next_event(self) -> HostEvent | None:
+        """What happened, for the application; None where nothing is left to tell."""
+        ...
 
-    def next_timeout(self) -> int: ...
+    def next_timeout(self) -> int:
+        """When to call `handle_timeout`; NEVER for no time."""
+        ...
 
-    def handle_timeout(self, now: int) -> None: ...
+    def handle_timeout(self, now: int) -> None:
+        """Do what has become due by ``now``."""
+        ...
 
 
 class StandIn:
@@ -26,16 +36,21 @@ class StandIn:
         self.stack: Stack = stack
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
+        """As `Stack.packet_arrives`."""
         self.stack.packet_arrives(octets, now)
 
     def next_packet(self, now: int) -> bytes | None:
+        """As `Stack.next_packet`."""
         return self.stack.next_packet(now)
 
     def next_event(self) -> HostEvent | None:
+        """As `Stack.next_event`."""
         return self.stack.next_event()
 
     def next_timeout(self) -> int:
+        """As `Stack.next_timeout`."""
         return self.stack.next_timeout()
 
     def handle_timeout(self, now: int) -> None:
+        """As `Stack.handle_timeout`."""
         self.stack.handle_timeout(now)

@@ -290,6 +290,7 @@ class World:
         return made
 
     def name(self, host: Host) -> str:
+        """The name that `host` gave it. Raises ArgumentError for a host of another world."""
         return self._node(host).name
 
     def at(self, when: int, call: Callable[[], object]) -> None:

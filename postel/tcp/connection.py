@@ -74,10 +74,12 @@ class Connection:
 
     @property
     def local(self) -> Endpoint:
+        """Our address and port."""
         return self._tcb.local
 
     @property
     def remote(self) -> Endpoint:
+        """The peer's address and port."""
         return self._tcb.remote
 
     @property
@@ -168,12 +170,14 @@ class Connection:
     # User calls: RFC 9293, 3.10.1 to 3.10.6. Errors are those of `postel.errors`
 
     def open_active(self, now: int) -> None:
+        """An active OPEN: send a SYN. Events follow: Opened, or Closed with what prevented it. Raises ConnectionAlreadyExists."""
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
         calls.open_active(self._tcb, now)
         self._note()
 
     def open_passive(self, now: int) -> None:
+        """A passive OPEN: wait for a SYN from `remote`. Raises ConnectionAlreadyExists."""
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
         calls.open_passive(self._tcb, now)
@@ -295,6 +299,7 @@ class Connection:
         self._note()
 
     def next_segment(self, now: int) -> Segment | None:
+        """The next segment to send at ``now``; None where nothing is to be sent."""
         return output.next_segment(self._tcb, now)
 
     def network_error(self, error: TcpError, now: int, *, hard: bool, number: int) -> None:
@@ -331,6 +336,7 @@ class Connection:
     # Events and time
 
     def next_event(self) -> Event | None:
+        """What happened next, in the order in which it happened; None where nothing is left to tell."""
         events = self._tcb.events
         if not events:
             return tuning.turn(self._tcb) if self._tcb.snd.wants_room else None
@@ -342,6 +348,7 @@ class Connection:
         return self._tcb.timers.next()
 
     def handle_timeout(self, now: int) -> None:
+        """Do what has become due by ``now``; harmless when nothing has."""
         if self._keeper is not None:
             self._follow_keeper(now)
             return

@@ -45,6 +45,7 @@ class Sampler(Observer):
         self._pair: tuple[Endpoint, Endpoint] | None = None
 
     def watch(self, connection: Connection) -> None:
+        """Take samples of this connection from now on."""
         self._connection = connection
         self._pair = (connection.local, connection.remote)
 

@@ -60,6 +60,7 @@ class Trace(Witness):
 
     @property
     def is_full(self) -> bool:
+        """Whether as many packets are kept as ``limit`` allows: further ones are counted in ``forgotten``."""
         return len(self.packets) >= self.limit
 
     def number_next(self, number: int) -> None:

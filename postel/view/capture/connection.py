@@ -289,19 +289,23 @@ class Connection:
 
     @property
     def last(self) -> int:
+        """When the latest segment was seen, in microseconds."""
         return max(end.last for end in self.ends)
 
     @property
     def is_closed_by_fins(self) -> bool:
+        """Whether both ends sent a FIN, and both were acknowledged."""
         one, two = self.ends
         return one.fin != UNKNOWN != two.fin and one.has_acknowledged(two.fin) and two.has_acknowledged(one.fin)
 
     @property
     def is_over(self) -> bool:
+        """Whether nothing more is to come: closed by FINs, or reset."""
         return self.closing in _OVER
 
     @property
     def closing(self) -> Closing:
+        """How it ended, as far as the capture tells."""
         one, two = self.ends
         if self.reset_by is not None:
             return self._closing_by_reset(self.reset_by)

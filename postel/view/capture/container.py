@@ -61,6 +61,7 @@ class Reader:
         self._offset = 0  # in the file, of the chunk's first octet
 
     def chunks(self) -> Iterator[tuple[bytes, list[Frame]]]:
+        """The file in pieces: octets, and where in them frames are, as `Table.take` takes both."""
         form = self._form()
         while form is not None:
             form.position = 0
