@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from threading import Event
 from typing import Any, Final
 
-from postel.errors import LinkError
+from postel.errors import ArgumentError, LinkError
 from postel.host.host import Host
-from postel.links.contract import LARGEST_MTU, SMALLEST_MTU, Link
+from postel.links.contract import LARGEST_MTU, SMALLEST_MTU, Link, require_unused
 from postel.times import MINUTE, NEVER
 from postel.wire import ip, udp
 from postel.wire.parcel import Parcel, finished
@@ -45,7 +45,7 @@ def check_link(make: Maker, *, counts_losses: bool = True) -> None:
     A link that loses packets by chance can't be checked. With ``counts_losses=False`` losses may happen outside of both links, as in a
     kernel.
 
-    Raises AssertionError. Its message says which rules are broken, and how.
+    Raises AssertionError. Its message says which rules are broken, and how. Raises ArgumentError where ``make`` makes something else.
     """
     rules: dict[str, Callable[[_Ends], None]] = {
         "packets arrive whole and in order, both ways": _round_trips,
@@ -61,8 +61,9 @@ def check_link(make: Maker, *, counts_losses: bool = True) -> None:
     broken: list[str] = []
     cause: Exception | None = None
     for rule, check in rules.items():
+        near, far = _made_by(make)
         try:
-            with _made(make) as ends:
+            with _ends_of(near, far) as ends:
                 check(ends)
         except Exception as error:  # noqa: BLE001 - whatever a link raises is told
             cause = cause or error
@@ -72,6 +73,17 @@ def check_link(make: Maker, *, counts_losses: bool = True) -> None:
         raise AssertionError("the link breaks its contract:\n  " + "\n  ".join(broken)) from cause
 
 
+def _made_by(make: Maker) -> tuple[Link, Link]:
+    if not callable(make):
+        raise ArgumentError("make", make, "a function that returns two new links that are joined")
+    made: Any = make()
+    if not isinstance(made, (tuple, list)) or len(made) != 2 or made[0] is made[1]:
+        raise ArgumentError("make()", made, "two new links that are joined")
+    for link in made:
+        require_unused(link)
+    return made[0], made[1]
+
+
 class _Side:
     """One link, as a driver has it."""
 
@@ -79,7 +91,6 @@ class _Side:
         self.link = link
         self.called = Event()
         self.host = Host(f"{address}/24", secret=b"check_link", mtu=link.mtu)
-        assert link.ready is None, "a new link has a driver already"
         link.attached(self.host.routes)
         link.ready = self.called.set
 
@@ -156,8 +167,7 @@ class _Ends:
 
 
 @contextmanager
-def _made(make: Maker) -> Iterator[_Ends]:
-    near, far = make()
+def _ends_of(near: Link, far: Link) -> Iterator[_Ends]:
     try:
         ends = _Ends(near, far)
         if near.needs_next_hop:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Final
 
-from postel.errors import require_kind
+from postel.errors import ArgumentError, require_kind
 from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.links.observer import PacketObserver
@@ -46,8 +46,11 @@ def check_observer(make: Callable[[], Watched]) -> None:
     states, and use no more than 5 % more memory, what the observer itself keeps not counted.
 
     Raises AssertionError. Its message names each hook that raised or changed a segment, with its scenario, the time and the
-    exception, and each difference. The first exception that a hook raised is its ``__cause__``.
+    exception, and each difference. The first exception that a hook raised is its ``__cause__``. Raises ArgumentError where ``make`` makes
+    something else.
     """
+    if not callable(make):
+        raise ArgumentError("make", make, "a class of observers, or a function that returns a new one")
     faults: list[str] = []
     cause: Exception | None = None
     for name, scenario in SCENARIOS.items():

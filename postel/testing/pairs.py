@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from heapq import heappop, heappush
 from random import Random
 
+from postel.errors import require_number
 from postel.host.host import Host
 from postel.host.listener import Listener
 from postel.links.course import chance, count
@@ -310,6 +311,7 @@ class HostPair:
 
     def partition(self, duration: int) -> None:
         """Lose every packet that leaves within the next ``duration`` microseconds, in both directions."""
+        require_number("duration", duration, 0, NEVER, "0 microseconds or more")
         self._parted_until = max(self._parted_until, self.world.now + duration)
 
     def _parted(self, number: int, octets: bytes, sender: str, now: int) -> Verdict | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from postel.errors import LinkClosed, LinkError
+from postel.errors import ArgumentError, LinkClosed, LinkError
 from postel.links import Delayed, Faulty, Link, Observed, PacketObserver, PushedLink, Recorder, Shaped, Tun, pair
 from postel.testing import check_link
 from postel.times import MILLISECOND, NEVER
@@ -266,3 +266,23 @@ def test_a_mistake_is_found(kind: type[Honest]) -> None:
 
 def test_losses_that_only_statistics_tell_of_are_counted_ones() -> None:
     check_link(joined(LosesQuietly))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (None, "make is None; allowed: a function"),
+        (Honest, r"make\(\) is .*; allowed: two new links that are joined"),
+        (lambda: (pair()[0],) * 2, r"make\(\) is .*; allowed: two new links"),
+        (lambda: (Honest(), 7), "link is 7; allowed: a Link"),
+    ],
+)
+def test_a_maker_of_something_else_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        check_link(make)
+
+
+def test_a_maker_must_make_new_links() -> None:
+    links = pair()
+    with pytest.raises(ArgumentError, match="allowed: a link that no other host or link uses"):
+        check_link(lambda: links)

@@ -13,7 +13,7 @@ from postel.tcp.state import SUCCESSORS
 from postel.testing import check_observer, observers
 from postel.testing.observers import SCENARIOS, Outcome
 from postel.testing.states import Watch
-from postel.view import Trace
+from postel.view import Observers, Trace
 from postel.view.chart import Sampler
 
 
@@ -78,6 +78,10 @@ def test_a_witness_is_checked_too() -> None:
 def test_what_is_no_observer_is_refused() -> None:
     with pytest.raises(ArgumentError, match="an Observer or a PacketObserver"):
         check_observer(object)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="make is None; allowed: a class of observers"):
+        check_observer(None)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="observers is None; allowed: an Observer or a PacketObserver"):
+        Observers(Observer(), None)  # type: ignore[arg-type]
 
 
 def test_every_difference_is_told() -> None:
