@@ -171,6 +171,8 @@ DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
     (Keychain, "heeds_icmp", NOT_FLAGS),
     (lambda **options: established().connection.receive(now=0, **options), "limit", [0, -1, "5", 1.5, None]),
     (lambda **options: established().connection.receive_into(now=0, **options), "buffer", [b"fixed", "text", 5, None, bytearray()]),
+    (established, "config", ["fast", Config, 5]),
+    (host().routes.next_hop, "destination", ["10.0.0.2", 5, None]),
     (established().connection.status, "now", [-1, 0.5, "0", None]),
     (connecting, "port", [0, -1, 65536, True, *NOT_NUMBERS]),
     (connecting, "local_port", [-1, 65536, True, "80", 1.5]),

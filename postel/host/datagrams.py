@@ -44,6 +44,10 @@ class DatagramSocket:
         self._queue: deque[tuple[bytes, Endpoint]] = deque()
         self._waiting = 0
 
+    def __repr__(self) -> str:
+        to = "" if self.remote is None else f" to {self.remote}"
+        return f"<datagram socket {self.local}{to}{', closed' if self.closed else ''}>"
+
     def send(self, data: bytes | bytearray | memoryview, now: int, *, remote: Endpoint | None = None) -> None:
         """Queue one datagram for ``remote``, or for the socket's own. It may get lost; errors come as events.
 

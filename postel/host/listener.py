@@ -101,6 +101,9 @@ class Listener:
         self._answering: Answering | None = None
         self._passive = passive
 
+    def __repr__(self) -> str:
+        return f"<listener {self.local}{', closed' if self.closed else ''}>"
+
     @property
     def is_full(self) -> bool:
         """Whether as many connections wait in `accept` as ``backlog`` allows."""

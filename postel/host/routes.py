@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from postel.errors import AddressNotAvailable, ArgumentError, NetworkUnreachable
+from postel.errors import AddressNotAvailable, ArgumentError, NetworkUnreachable, require_kind
 from postel.host.gateways import Gateways, Route
 from postel.tcp.pathmtu import FLOOR_4, RAISE_AFTER
 from postel.wire.address import (
@@ -208,6 +208,7 @@ class Routes:
         """The address of the neighbour that packets to ``destination`` are given to: a router's, or ``destination`` itself."""
         hop = self._hops.get(destination)
         if hop is None:
+            require_kind("destination", destination, bytes, "4 or 16 octets, as of an Endpoint's address")
             if len(self._hops) >= _MOST_PATHS:
                 self._hops.clear()
             hop = self._hops[destination] = self._next_hop(destination)

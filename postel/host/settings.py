@@ -63,6 +63,10 @@ class Settings:
         self._counters = Counters(observer)
         self._furnish(secret or b"")
 
+    def __repr__(self) -> str:
+        addresses = [str(interface) for interface in self.routes.interfaces]
+        return f"<host {', '.join(addresses) or 'without an address'}>"
+
     def _furnish(self, secret: bytes) -> None:
         """Make the parts, which draw what no other may guess from ``secret``."""
         self._ports = Ports(secret)

@@ -56,6 +56,7 @@ class Connection:
         authentication: Authentication | None = None,
     ) -> None:
         config = DEFAULT if config is None else config
+        require_kind("config", config, Config, "a Config")
         if authentication is not None:
             config = authentication.adapted(config)
         self._tcb = Tcb(local, remote, config, iss, mtu, timestamp_offset, observer, memory)

@@ -288,3 +288,16 @@ def test_an_unknown_protocol_is_refused(peer: Peer):
     assert (message.kind, message.code) == (3, 2)
     assert peer.give(packet(ip.NO_NEXT_HEADER)) == []
     assert peer.dropped("no_protocol") == 2
+
+
+def test_a_host_and_what_it_makes_show_where_they_are():
+    host = Host("10.0.0.1/24", "fd00::1/64", secret=b"secret")
+    listener, bound = host.listen(80, 0), host.datagrams(53)
+    peered = host.datagrams(54, remote=Endpoint.parse("10.0.0.2:9"))
+    assert repr(host) == "<host 10.0.0.1/24, fd00::1/64>"
+    assert repr(Host(secret=b"secret", any_address=True)) == "<host without an address>"
+    assert (repr(listener), repr(bound)) == ("<listener [::]:80>", "<datagram socket [::]:53>")
+    assert repr(peered) == "<datagram socket 10.0.0.1:54 to 10.0.0.2:9>"
+    listener.close(0)
+    bound.close()
+    assert (repr(listener), repr(bound)) == ("<listener [::]:80, closed>", "<datagram socket [::]:53, closed>")
