@@ -13,8 +13,9 @@ from postel.errors import (
     RemoteUnspecified,
     TcpError,
     require_kind,
+    require_number,
 )
-from postel.host.arguments import require_now, require_octets, require_port
+from postel.host.arguments import require_now, require_octets
 from postel.host.eventqueue import EventQueue
 from postel.host.outbound import Outbound
 from postel.host.pairs import destination_of
@@ -243,9 +244,10 @@ class _SocketSearch(Search):
 def _require_endpoint(remote: Endpoint) -> None:
     """Refuse what isn't where a datagram may go to."""
     require_kind("remote", remote, Endpoint, "an Endpoint, as Endpoint.parse gives it")
-    require_kind("remote's address", remote.address, bytes, "4 or 16 octets")
+    parts: tuple[object, ...] = remote  # compiled, ``remote.address`` would refuse another kind without naming the argument
+    require_kind("remote's address", parts[0], bytes, "4 or 16 octets")
     to_text(remote.address)  # which refuses what is no address
-    require_port(remote.port, 1)
+    require_number("port", parts[1], 1, 65535, "1 to 65535")
 
 
 def _destination(address: bytes, remote: Endpoint | None) -> bytes:

@@ -23,8 +23,9 @@ class Keychain:
     """
 
     def __init__(self, *keys: Key, accepts_unmatched: bool = True, heeds_icmp: bool = False) -> None:
-        for key in keys:
-            require_kind("key", key, Key, "a Key")
+        given: tuple[object, ...] = keys  # compiled, a loop over keys would refuse another kind without naming the argument
+        for item in given:
+            require_kind("key", item, Key, "a Key")
         require_kind("accepts_unmatched", accepts_unmatched, bool, "True or False")
         require_kind("heeds_icmp", heeds_icmp, bool, "True or False")
         self.keys = keys
