@@ -1,4 +1,4 @@
-"""Words to mypyc, which makes the core into C, that mean nothing to an interpreter; and nobody needs a package for them."""
+"""Names for mypyc, which makes the core into C: an interpreter needs no package for them. And what a compiled core needs at its border."""
 
 import functools
 import inspect

@@ -91,7 +91,7 @@ class Host(Settings):
         self._fragments = Fragments(self._counters)
         self._draining: Connection | None = None
         self._drained = 0  # segments that it sent so far
-        self._addressed: Connection | None = None  # whose packets the envelope is for
+        self._addressed: Connection | None = None  # the envelope is for its packets
         self._config = self.config  # and what it chose when that was made
         self._envelope: ip.Envelope | None = None
         self._looped_at = NEVER  # since when packets to ourselves wait
@@ -164,7 +164,7 @@ class Host(Settings):
         """A passive OPEN for any remote. Without an ``address``, to all of the host's, of both families; port 0 takes a free one, and
         ANY_PORT all at which no other listener is, of every address there may be where the host has ``any_address``.
 
-        ``backlog`` bounds the half-open connections, and again those that wait in `accept`. Peers who have ``keys`` must sign.
+        ``backlog`` bounds the half-open connections, and again those that wait in `accept`. Peers that have ``keys`` must sign.
         With ``ask`` nothing answers a SYN before the program does: Asked tells of a request, `Listener.next_request` gives it, and
         `Listener.answer` says what becomes of it. As many as ``backlog`` wait at once, each for ``answer_within`` microseconds.
         Raises ArgumentError, AddressNotAvailable, AddressInUse.
@@ -485,7 +485,7 @@ class Host(Settings):
         return encapsulation.parcel(connection, self._config, segment, around, self._outbound, now)
 
     def _envelope_of(self, connection: Connection) -> ip.Envelope:
-        """Of its packets. Afterwards ``_config`` is its configuration."""
+        """What the headers of this connection's packets have in common. Sets ``_config`` to its configuration."""
         config = connection._tcb.config
         if self._addressed is not connection or self._envelope is None or self._config is not config:
             self._addressed, self._config = connection, config

@@ -307,7 +307,7 @@ class Passive:
         return connection in self._silent
 
     def release(self, connection: Connection) -> None:
-        """To the user, with its past. Opened was told as the listener's Acceptable."""
+        """A program accepts the connection: tell its events, those that waited too. Not Opened, for Acceptable told that."""
         if connection.state is CLOSED:
             hosted.let_text_go(connection)
         self._silent.discard(connection)

@@ -99,7 +99,7 @@ class Settings:
             self.set_mtu(mtu, now)
 
     def require_secret(self) -> None:
-        """Raise CallError where nothing can be sent yet, since anybody could guess its numbers."""
+        """Raise CallError where nothing can be sent yet, because without a secret an attacker could guess its numbers."""
         if not self.has_secret:
             raise CallError("this host has no secret yet: give it one, as Host(..., secret=...), or to a driver, as by postel.aio.attach")
 

@@ -58,7 +58,7 @@ class TimeWaitRecord(NamedTuple):
 
 
 def record_of(key: bytes, connection: Connection) -> TimeWaitRecord:
-    """Of a connection in TIME-WAIT."""
+    """The record of a connection in TIME-WAIT."""
     state = time_wait_state.frozen(connection)
     return TimeWaitRecord(key, time_wait_state.expires(connection), state, connection.config, connection.authentication)
 

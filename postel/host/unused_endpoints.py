@@ -99,7 +99,7 @@ class Unused:
         return ports
 
     def ports_in_time_wait(self, destination: bytes) -> list[int]:
-        """Of those, the ones that TIME-WAIT holds."""
+        """The ports that TIME-WAIT holds, of those that are taken."""
         return [key[-2] << 8 | key[-1] for key in self._time_wait.keys() if key[:-2] == destination]  # noqa: SIM118
 
     def is_in_time_wait(self, key: bytes) -> bool:

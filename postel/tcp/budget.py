@@ -1,4 +1,4 @@
-"""How many throttled answers a whole host gives in a second, drawn anew each second so that nobody can count them (CVE-2016-5696)."""
+"""How many throttled answers a whole host gives in a second, drawn anew each second so that no peer can count them (CVE-2016-5696)."""
 
 from hashlib import blake2b
 

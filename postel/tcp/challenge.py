@@ -6,7 +6,7 @@ and whoever can count what is left of it learns what other connections are sent 
 connections answer 2 n times a second at the default interval, and never more often than they are sent something: each answer costs the
 attacker a packet of the same size, which is what a SYN or an echo request costs too.
 
-There are two limits. A challenge answers what anybody may send who knows the addresses and ports: one in each interval. What has the
+There are two limits. A challenge answers what takes no more than the addresses and ports to send: one in each interval. What has the
 number before RCV.NXT is a keep-alive of a peer that is in step, or one guess in 2**32: ten in each interval, and challenges don't count.
 """
 

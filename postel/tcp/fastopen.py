@@ -126,7 +126,7 @@ class Known:
         return Attempt(cookie, mss, self, path)
 
     def learn(self, path: bytes, cookie: bytes | None, mss: int) -> None:
-        """Of a SYN,ACK; without a cookie only the MSS of a server that gave one before is news."""
+        """Learn from a SYN,ACK; without a cookie only the MSS of a server that gave one before is news."""
         addresses = path[:-2]
         kept = cookie or self._cookies.pop(addresses, (b"", 0))[0]
         if kept:

@@ -136,7 +136,7 @@ def can_be_restored(connection: Connection) -> bool:
 
 
 def remains_of(connection: Connection, syn: Segment, arrived: int) -> Remains:
-    """Of a connection that `can_be_restored`, which is used no more. Its events are for the restored one to tell."""
+    """What a connection that `can_be_restored` is made again from. It is used no more: the restored one tells its events."""
     tcb = connection._tcb
     tcb.events = ()
     return Remains(arrived, tcb.snd.retransmissions, packed(syn), Changes.of(tcb), connection.next_timeout())

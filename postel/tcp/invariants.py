@@ -25,7 +25,7 @@ def _sending(tcb: Tcb) -> None:
         assert 0 <= outstanding <= snd.buffer.size, "more is in flight than the buffer holds"
         assert tcb.controller is None or tcb.controller.window >= 1, "the congestion window is empty"
     if snd.fin_seq != NO_SEQUENCE:
-        assert snd.fin_is_queued, "a FIN was sent that nobody asked for"
+        assert snd.fin_is_queued, "a FIN was sent without a CLOSE"
         assert seq.le(snd.max, seq.add(snd.fin_seq, 1)), "something was sent beyond our FIN"
 
 

@@ -16,8 +16,8 @@ def begin(tcb: Tcb, now: int) -> None:
 def hear(tcb: Tcb, now: int) -> None:
     """The peer lives: a segment with acceptable numbers arrived. Called while the timer runs.
 
-    Only such a segment counts. What anybody can send who knows the addresses and ports says nothing of the peer, and would keep a dead
-    connection for ever.
+    Only such a segment counts. A segment that takes no more than the addresses and ports to make may be an attacker's: it says nothing of
+    the peer, and would keep a dead connection for ever.
     """
     begin(tcb, now)
 

@@ -36,7 +36,7 @@ _TIMEOUT_COST: Final = 5  # RFC 4821, 7.6.3
 
 
 def begin(tcb: Tcb, now: int) -> None:
-    """The handshake is done. Who always probes begins with what nearly every path carries."""
+    """The handshake is done. With ``mtu_probing`` "always" the search begins at what nearly every path carries."""
     if tcb.config.mtu_probing != "always":
         if tcb.path.search is not None:  # narrow from the start: only now is it known what the peer can take
             _rest(tcb, tcb.path.search, now)
@@ -331,7 +331,7 @@ def _aim(tcb: Tcb, search: MtuSearch, now: int) -> None:
 
 
 def _rest(tcb: Tcb, search: MtuSearch, now: int) -> None:
-    """Not before ten minutes may a larger size be looked for; and never by who doesn't want it."""
+    """A larger size may be looked for after ten minutes at the earliest; and never where ``mtu_probing`` is "off"."""
     search.high = ceiling(tcb)
     search.candidate = _COMMON if tcb.path.mtu < _COMMON < search.high else search.high
     search.is_bounded = False

@@ -14,7 +14,7 @@ _NO_STARTS: Final[list[int]] = []
 
 
 class SendBuffer:
-    """Pieces as the user gave them: what nobody can change isn't copied, and is kept until all of it is acknowledged.
+    """Pieces as the user gave them: an immutable one isn't copied, and is kept until all of it is acknowledged.
 
     ``size`` is how many octets it holds.
     """
@@ -89,7 +89,7 @@ class SendBuffer:
 
 
 def _lasting(data: Data) -> Piece:
-    """The same octets where nobody can change them."""
+    """The same octets as an object that can't change."""
     if isinstance(data, bytes) or (isinstance(data, memoryview) and isinstance(data.obj, bytes)):
         return data
     return bytes(data)

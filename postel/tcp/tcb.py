@@ -153,7 +153,7 @@ class Tcb(Holder):
 
     @property
     def _seed(self) -> int:
-        """Of a controller's random numbers: two hashes of the addresses, keyed with the host's secret, the first with the time added."""
+        """A controller's seed: two hashes of the addresses, keyed with the host's secret, the first with the time added."""
         return self.snd.iss << 32 | self.timestamps.offset
 
     @property
@@ -290,7 +290,7 @@ class Tcb(Holder):
 
     @property
     def may_listen_again(self) -> bool:
-        """Whether SYN-RECEIVED came out of LISTEN, and nobody would miss the connection (MUST-11)."""
+        """Whether SYN-RECEIVED came out of LISTEN, and no program has the connection yet (MUST-11)."""
         return self.state is SYN_RECEIVED and self.opening.is_passive and not self.opening.is_fast
 
     @property

@@ -32,7 +32,7 @@ def user_timeout(tcb: Tcb, now: int) -> None:
 
 
 def _timed_out(tcb: Tcb) -> ConnectionTimedOut:
-    """With the latest soft error as its reason, where that came while the user timeout ran (MUST-47, MUST-56)."""
+    """What ends the connection. Its cause is the latest soft error, if that came while the user timeout ran (MUST-47, MUST-56)."""
     reason = tcb.error
     if reason is None or reason.told_at < tcb.timers.due(USER) - tcb.user_timeout:
         return ConnectionTimedOut()

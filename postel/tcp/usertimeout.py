@@ -78,7 +78,7 @@ def tell(tcb: Tcb, segment: Segment) -> None:
 
 
 def heed(tcb: Tcb, segment: Segment) -> None:
-    """A segment came with options that aren't everybody's; perhaps REMOTE_UTO is one of them."""
+    """A segment came with options that few peers send; one of them may be REMOTE_UTO."""
     config = tcb.config
     told = options.user_timeout_in(segment.other)
     if told == ABSENT or not config.user_timeout_option or not is_changeable(config):

@@ -134,7 +134,7 @@ def user_timeout(duration: int) -> tuple[int, bytes]:
 
 
 def user_timeout_in(other: tuple[tuple[int, bytes], ...]) -> int:
-    """Of the first sound one (EP-PRE-8), in microseconds; ABSENT where there is none."""
+    """The timeout in the first sound User Timeout option (EP-PRE-8), in microseconds; ABSENT where there is none."""
     for kind, value in other:
         if kind == USER_TIMEOUT and len(value) == 2:  # RFC5482-3.3
             number = value[0] << 8 | value[1]

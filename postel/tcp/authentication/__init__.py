@@ -10,7 +10,7 @@ from postel.wire.address import Endpoint
 from postel.wire.options import OptionLayout
 from postel.wire.segment import Segment
 
-UNKNOWN: Final = -1  # an initial sequence number, before the peer's SYN; an ID that nobody named
+UNKNOWN: Final = -1  # an initial sequence number, before the peer's SYN; an ID that no call named
 
 
 class Authentication(ABC):
@@ -65,7 +65,7 @@ class Authentication(ABC):
 
 
 def value_of(segment: Segment, wanted: int) -> bytes:
-    """Of the first option of that kind; b"" where there is none."""
+    """The content of the first option of that kind; b"" where there is none."""
     for kind, value in segment.other:
         if kind == wanted:
             return value

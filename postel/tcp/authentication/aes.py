@@ -1,7 +1,7 @@
 """AES-128 (FIPS 197), encryption alone, and the MAC that is made of it, AES-CMAC (RFC 4493).
 
 Here because RFC 5926 makes it a MUST and the standard library has no AES. It is slow, some ten milliseconds for a full segment, and not
-constant in time: who can measure its table look-ups on the same machine may learn of the key. Where there is a choice, take HMAC-SHA-1.
+constant in time: a program that measures its look-ups on the same machine may learn of the key. Where there is a choice, take HMAC-SHA-1.
 
 >>> encrypt(bytes(range(16)), bytes.fromhex("00112233445566778899aabbccddeeff")).hex()  # FIPS 197, C.1
 '69c4e0d86a7b0430d8cdb78070b4c55a'

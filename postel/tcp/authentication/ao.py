@@ -87,7 +87,7 @@ class Ao(Authentication):
             return "signature_wrong"
         if not segment.flags & SYN:
             self._arrived = max(number, self._arrived)
-        elif irs not in (UNKNOWN, segment.seq):  # anybody may say an old SYN again: it is authentic, and tells nothing of this connection
+        elif irs not in (UNKNOWN, segment.seq):  # an attacker may repeat an old SYN: it is authentic, and tells nothing of this connection
             return ""
         self._learn(key, value[0], value[1], segment)
         return ""

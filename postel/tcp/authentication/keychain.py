@@ -1,4 +1,4 @@
-"""Who must sign, and with what: the keys that a call of `connect` or `listen` is given, found by the peer's address."""
+"""Which peers must sign, and with what: the keys that a call of `connect` or `listen` is given, found by the peer's address."""
 
 from typing import Final
 
@@ -58,7 +58,7 @@ class Keychain:
 
 
 class Unmatched(Authentication):
-    """For a peer without keys, where signatures that nobody can check are not accepted."""
+    """The authentication of a peer without keys, where signatures that can't be checked are not accepted."""
 
     __slots__ = ()
 

@@ -37,7 +37,7 @@ class Key:
 
     @property
     def networks(self) -> tuple[Interface, ...]:
-        """Whom it is for."""
+        """The networks of the peers that this key is for."""
         return (parse_interface(self.peer),) if self.peer != "" else (parse_interface("0.0.0.0/0"), parse_interface("::/0"))
 
 

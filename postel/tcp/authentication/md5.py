@@ -51,6 +51,6 @@ class Md5(Authentication):
 
 
 def digest(secret: bytes, octets: bytes, start: int, end: int, source: Endpoint, destination: Endpoint) -> bytes:
-    """Of the segment at ``octets[start:end]``."""
+    """The digest of the segment at ``octets[start:end]``."""
     covered = signature.covered_by_md5(octets, start, end, source.address, destination.address)
     return md5(covered + secret, usedforsecurity=False).digest()

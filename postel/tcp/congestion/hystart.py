@@ -36,7 +36,7 @@ class HyStart:
         return self._rounds >= CSS_ROUNDS
 
     def growth(self, octets: int) -> int:
-        """Of the window, for ``octets`` that count."""
+        """By how much the window grows, for ``octets`` that count."""
         return octets // CSS_GROWTH_DIVISOR if self.is_conservative else octets
 
     def observed(self, sample: Sample) -> None:

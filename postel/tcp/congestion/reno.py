@@ -137,7 +137,7 @@ class Reno(Congestion):
     # Validation
 
     def _age(self, validation: Validation, now: int) -> None:
-        """RFC7661-4.4.3: what each period without use costs. RFC7661-4.4.2: what nobody has tried lately is paced."""
+        """RFC7661-4.4.3: what each period without use costs. RFC7661-4.4.2: a window that wasn't filled lately is paced."""
         for _ in range(min(validation.periods(now), _HALVINGS)):
             self.threshold = max(self.threshold, 3 * self.window // 4)
             self.window = min(self.window, max(self.window // 2, self.initial_window))

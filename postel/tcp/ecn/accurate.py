@@ -25,7 +25,7 @@ _ORDERS: Final = {ORDER_0: (_E0B, _CEB, _E1B), ORDER_1: (_E1B, _CEB, _E0B)}
 # How a SYN,ACK, and the ACK of one, say which mark their SYN arrived with (tables 2 and 3)
 _REFLECTIONS: Final = {NOT_ECT: 0b010, ECT_1: 0b011, ECT_0: 0b100, CE: 0b110}
 _MARKED: Final = 0b110
-_MANGLED: Final = (0b011, 0b100, 0b110)  # we send SYNs and SYN,ACKs as Not-ECT: somebody changed that (3.2.2.3)
+_MANGLED: Final = (0b011, 0b100, 0b110)  # we send SYNs and SYN,ACKs as Not-ECT: the path changed that (3.2.2.3)
 
 _MARKS_WITH_TEXT: Final = 2  # CE marks until an ACK is due, with text that waits for one
 _MARKS_WITHOUT: Final = 3  # and with none, so that ACKs of ACKs die down

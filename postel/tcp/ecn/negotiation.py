@@ -1,4 +1,4 @@
-"""Who will tell whom of marks, and how: what SYN and SYN,ACK say (RFC 3168, 6.1.1; RFC 9768, 3.1).
+"""Which side will tell the other of marks, and how: what SYN and SYN,ACK say (RFC 3168, 6.1.1; RFC 9768, 3.1).
 
 ::
 
@@ -67,7 +67,7 @@ def _agreed(tcb: Tcb, syn: Segment) -> Ecn | None:
 
 
 def _confirmed(tcb: Tcb, syn_ack: Segment) -> Ecn | None:
-    """A peer answers what we asked (RFC9768-3.1.2); what nobody asked for is no answer (RFC3168-6.1.1c)."""
+    """A peer answers what we asked (RFC9768-3.1.2); what we didn't ask for is no answer (RFC3168-6.1.1c)."""
     answer = ace(syn_ack.flags)
     if tcb.config.ecn == "ask" and answer in _ACCURATE_ANSWERS:
         accurate = Accurate(tcb.snd.iss)
