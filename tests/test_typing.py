@@ -38,6 +38,20 @@ def told(address: Address) -> HostEvent | None:
     assert checked(program, tmp_path) == ""
 
 
+def test_an_option_of_a_stream_that_is_unknown_is_found(tmp_path: Path) -> None:
+    program = """
+import asyncio
+
+from postel.aio import Network
+
+
+async def opened(network: Network) -> asyncio.StreamWriter:
+    return (await network.open_connection("10.0.0.2", 80, data=b"x", {}))[1]
+"""
+    assert checked(program.replace("{}", 'local_addr=("10.0.0.1", 0)'), tmp_path) == ""
+    assert 'Unexpected keyword argument "confg"' in checked(program.replace("{}", "confg=None"), tmp_path)
+
+
 def test_a_wrong_annotation_is_found(tmp_path: Path) -> None:
     program = "from postel import Closed, TcpError\n\n\ndef reason(event: Closed) -> TcpError:\n    return event.error\n"
     assert "TcpError | None" in checked(program, tmp_path)

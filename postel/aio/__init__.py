@@ -6,13 +6,14 @@
         reader, writer = await net.open_connection("10.7.0.1", 80)
 """
 
+from postel.aio.arguments import ConnectionOptions, ServerOptions
 from postel.aio.network import LINGER, Network
 from postel.aio.resolver import Resolver
 from postel.aio.server import Server
 from postel.host.host import Host
 from postel.links import Link
 
-__all__ = ["Network", "Resolver", "Server", "attach"]
+__all__ = ["ConnectionOptions", "Network", "Resolver", "Server", "ServerOptions", "attach"]
 
 
 def attach(host: Host, link: Link, *, linger: float = LINGER) -> Network:

@@ -1,13 +1,40 @@
 """What callers pass, checked and turned into what a host understands."""
 
+import ssl as tls
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
+from typing import TypedDict, cast
 
-from postel.errors import ArgumentError
+from postel.errors import ArgumentError, require_number
+from postel.tcp.authentication.keychain import Keychain
+from postel.tcp.config import Config
 from postel.wire import address
-from postel.wire.address import Endpoint
+from postel.wire.address import Address, Endpoint
 
-Literal = str | IPv4Address | IPv6Address  # an address that is written out
+
+class ConnectionOptions(TypedDict, total=False):
+    """What `Network.create_connection` and `Network.open_connection` take by keyword."""
+
+    ssl: tls.SSLContext | bool | None
+    server_hostname: str | None
+    ssl_handshake_timeout: float | None
+    ssl_shutdown_timeout: float | None
+    local_addr: tuple[Address | None, int] | None
+    config: Config | None
+    data: bytes
+    keys: Keychain | None
+
+
+class ServerOptions(TypedDict, total=False):
+    """What `Network.create_server` and `Network.start_server` take by keyword."""
+
+    backlog: int
+    ssl: tls.SSLContext | None
+    ssl_handshake_timeout: float | None
+    ssl_shutdown_timeout: float | None
+    start_serving: bool
+    config: Config | None
+    keys: Keychain | None
 
 
 def literal(name: str, value: object) -> bytes:
@@ -21,9 +48,8 @@ def literal(name: str, value: object) -> bytes:
 
 
 def number(name: str, value: object, lowest: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= 65535:
-        raise ArgumentError(name, value, f"{lowest} … 65535")
-    return value
+    require_number(name, value, lowest, 65535, f"{lowest} to 65535")
+    return cast(int, value)
 
 
 def endpoint(name: str, value: object, lowest_port: int = 1) -> Endpoint:
@@ -43,7 +69,7 @@ def local(name: str, value: object) -> tuple[str | None, int]:
     return (None if host is None or host == "" else address.to_text(literal(name, host))), port
 
 
-def interfaces(value: Literal | Sequence[Literal] | None) -> list[str | None]:
+def interfaces(value: Address | Sequence[Address] | None) -> list[str | None]:
     """Where a server listens: one address, several, or None for all of the host's."""
     if value is None or value == "":
         return [None]

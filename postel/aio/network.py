@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from postel.aio import arguments, secure
+from postel.aio.arguments import ConnectionOptions, ServerOptions
 from postel.aio.datagram import DatagramTransport
 from postel.aio.opening import Opening
 from postel.aio.orphan import Orphan
@@ -19,7 +20,7 @@ from postel.aio.secure import Security
 from postel.aio.server import Factory, Server
 from postel.aio.streams import StreamReader
 from postel.aio.transport import Transport
-from postel.errors import ArgumentError, CallError, ConnectionAborted, LinkDown, LinkError, NetworkUnreachable, renewed
+from postel.errors import ArgumentError, CallError, ConnectionAborted, LinkDown, LinkError, NetworkUnreachable, renewed, require_number
 from postel.host.host import Host
 from postel.host.listener import AnyPort, Listener
 from postel.links.contract import Link
@@ -27,7 +28,8 @@ from postel.links.junction import require_free
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
-from postel.times import SECOND
+from postel.times import NEVER, SECOND
+from postel.wire.address import Address
 
 LINGER = 2.0  # seconds
 _SECRET = 16  # octets that are drawn for a host without a secret
@@ -80,13 +82,14 @@ class Network:
 
     async def open_connection(
         self,
-        host: str,
+        host: Address,
         port: int,
         *,
         limit: int = STREAM_LIMIT,
-        **options: Any,  # noqa: ANN401 - whatever the other method takes
+        **options: Unpack[ConnectionOptions],
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """As `asyncio.open_connection`; ``options`` are those of `create_connection`."""
+        require_number("limit", limit, 1, NEVER, "1 octet or more")
         loop = asyncio.get_running_loop()
         reader = StreamReader(limit=limit, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
@@ -96,13 +99,14 @@ class Network:
     async def start_server(
         self,
         client_connected_cb: ClientConnected,
-        host: str | Sequence[str] | None = None,
+        host: Address | Sequence[Address] | None = None,
         port: int | AnyPort = 0,
         *,
         limit: int = STREAM_LIMIT,
-        **options: Any,  # noqa: ANN401
+        **options: Unpack[ServerOptions],
     ) -> Server:
         """As `asyncio.start_server`; ``options`` are those of `create_server`."""
+        require_number("limit", limit, 1, NEVER, "1 octet or more")
         loop = asyncio.get_running_loop()
 
         def factory() -> asyncio.StreamReaderProtocol:
@@ -115,14 +119,14 @@ class Network:
     async def create_connection(
         self,
         protocol_factory: Callable[[], P],
-        host: str,
+        host: Address,
         port: int,
         *,
         ssl: tls.SSLContext | bool | None = None,
         server_hostname: str | None = None,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
-        local_addr: tuple[str | None, int] | None = None,
+        local_addr: tuple[Address | None, int] | None = None,
         config: Config | None = None,
         data: bytes = b"",
         keys: Keychain | None = None,
@@ -131,7 +135,7 @@ class Network:
         Fast Open with the SYN: see `Host.connect`; not with ``ssl``."""
         if data and ssl:
             raise ArgumentError("data", len(data), "none before the handshake of TLS")
-        security = secure.for_client(ssl, host, server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
+        security = secure.for_client(ssl, str(host), server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
         local_address, local_port = arguments.local("local_addr", local_addr)
         arguments.literal("host", host)
         arguments.number("port", port, 1)
@@ -151,7 +155,7 @@ class Network:
     async def create_server(
         self,
         protocol_factory: Factory,
-        host: str | Sequence[str] | None = None,
+        host: Address | Sequence[Address] | None = None,
         port: int | AnyPort = 0,
         *,
         backlog: int = 100,
@@ -177,8 +181,8 @@ class Network:
     async def create_datagram_endpoint(
         self,
         protocol_factory: Callable[[], D],
-        local_addr: tuple[str | None, int] | None = None,
-        remote_addr: tuple[str, int] | None = None,
+        local_addr: tuple[Address | None, int] | None = None,
+        remote_addr: tuple[Address, int] | None = None,
     ) -> tuple[DatagramTransport, D]:
         """As the loop's. With ``remote_addr`` it sends to and hears from that one alone."""
         address, port = arguments.local("local_addr", local_addr)

@@ -35,9 +35,9 @@ async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         ("example.com", 80, "host is 'example.com'; allowed: an IPv4 or IPv6 address: names are not resolved"),
         (None, 80, "host is None; allowed: an IPv4 or IPv6 address, as text or as an object of ipaddress"),
         (b"\x0a\x07\x00\x02", 80, "allowed: an IPv4 or IPv6 address, as text or as an object of ipaddress"),
-        ("10.7.0.2", 0, "port is 0; allowed: 1 … 65535"),
-        ("10.7.0.2", 65536, "port is 65536; allowed: 1 … 65535"),
-        ("10.7.0.2", "80", "port is '80'; allowed: 1 … 65535"),
+        ("10.7.0.2", 0, "port is 0; allowed: 1 to 65535"),
+        ("10.7.0.2", 65536, "port is 65536; allowed: 1 to 65535"),
+        ("10.7.0.2", "80", "port is '80'; allowed: 1 to 65535"),
     ],
 )
 async def test_wrong_destinations(networks: Networks, host: Any, port: Any, message: str) -> None:
@@ -49,7 +49,7 @@ async def test_wrong_destinations(networks: Networks, host: Any, port: Any, mess
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"port": -1}, "port is -1; allowed: 0 … 65535"),
+        ({"port": -1}, "port is -1; allowed: 0 to 65535"),
         ({"port": 80, "host": "far"}, "host is 'far'"),
         ({"port": 80, "host": []}, "host is \\[\\]; allowed: an address, several, or None"),
         ({"port": 80, "backlog": 0}, "backlog is 0"),
