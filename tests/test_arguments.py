@@ -24,7 +24,7 @@ from postel.tcp.congestion import Congestion
 from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.observer import Observer
-from postel.testing import established
+from postel.testing import check_link, check_observer, established
 from postel.view import Observers, Trace
 from postel.wire.address import Endpoint
 
@@ -171,6 +171,8 @@ DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
     (Keychain, "heeds_icmp", NOT_FLAGS),
     (lambda **options: established().connection.receive(now=0, **options), "limit", [0, -1, "5", 1.5, None]),
     (lambda **options: established().connection.receive_into(now=0, **options), "buffer", [b"fixed", "text", 5, None, bytearray()]),
+    (check_link, "make", [5, None, pair()]),
+    (check_observer, "make", [5, None, Observer()]),
     (established, "config", ["fast", Config, 5]),
     (host().routes.next_hop, "destination", ["10.0.0.2", 5, None]),
     (established().connection.status, "now", [-1, 0.5, "0", None]),
