@@ -28,7 +28,7 @@ class Gateways:
         self.routes: tuple[Route, ...] = ()
 
     def add(self, network: Prefix, gateway: bytes, metric: int) -> None:
-        """A route more; one with the same network and gateway is replaced. Raises ArgumentError."""
+        """Add a route, in place of the one with the same network and gateway. Raises ArgumentError."""
         require_number("metric", metric, 0, HIGHEST_METRIC, f"0 to {HIGHEST_METRIC}")
         found = parse_network(network)
         if len(found.address) != len(gateway):
@@ -41,7 +41,7 @@ class Gateways:
         self.routes = tuple(kept)
 
     def remove(self, network: Prefix, gateway: bytes) -> None:
-        """The routes to a network less, with ``gateway`` that by it alone. Raises ArgumentError where there is none."""
+        """Remove the routes to ``network``; unless ``gateway`` is b"", only the one by it. Raises ArgumentError where there is none."""
         found = parse_network(network)
         kept = [route for route in self.routes if route.network != found or (gateway and route.gateway != gateway)]
         if len(kept) == len(self.routes):
@@ -49,7 +49,7 @@ class Gateways:
         self.routes = tuple(kept)
 
     def gateway_to(self, destination: bytes, longer_than: int) -> bytes:
-        """The router for ``destination`` by a prefix of more than ``longer_than`` bits; b"" where no route says."""
+        """The router for ``destination``, by a route with a prefix of more than ``longer_than`` bits; b"" where there is none."""
         for route in self.routes:
             if route.network.prefix_length <= longer_than:
                 return b""

@@ -101,7 +101,7 @@ class Host(Settings):
         self._segments_sent = 0
 
     def join(self, mtu: int, secret: bytes, now: int) -> None:
-        """For a driver that puts the host on a link: settle what the constructor left open. Its MTU is the link's, and its secret this one.
+        """Settle what the constructor left open: the MTU and the secret. For a driver that puts the host on a link.
 
         Raises ArgumentError.
         """

@@ -77,7 +77,7 @@ class Icmp:
     # Errors about what we sent
 
     def _error_arrives(self, message: IcmpMessage, now: int) -> bool:
-        """Whether a connection or a socket is there that it concerns (MUST-54)."""
+        """Whether there is a connection or a socket that sent the quoted packet (MUST-54)."""
         quoted = icmp.quote(message.body)
         if quoted is None:
             return False
@@ -99,7 +99,7 @@ class Icmp:
         return True
 
     def _segment_too_big(self, connection: Connection, message: IcmpMessage, quoted: Quoted, now: int) -> None:
-        """What comes of it others learn when the connection is settled."""
+        """Other connections learn of a smaller MTU when this one is settled."""
         mtu = self._routes.usable(quoted.destination, message.mtu, quoted.length, now)
         if mtu:
             connection.packet_too_big(mtu, quoted.seq, now)

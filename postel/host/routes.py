@@ -100,7 +100,7 @@ class Routes:
             raise NetworkUnreachable(f"nothing is sent to {to_text(address)}: {reason}")
 
     def require_one_host(self, address: bytes) -> None:
-        """As `require_destination`; neither a broadcast nor a multicast address either (MUST-46)."""
+        """Raise NetworkUnreachable as `require_destination` does, and for a broadcast or multicast address (MUST-46)."""
         self.require_destination(address)
         if not self.is_unicast(address):
             raise NetworkUnreachable(f"{to_text(address)} is no address of a single host")
@@ -156,7 +156,7 @@ class Routes:
             raise AddressNotAvailable(f"{to_text(address)} is not an address of this host")
 
     def add_interface(self, interface: Interface) -> None:
-        """One address more."""
+        """Add an address to the host. Raises ArgumentError for one that no host can have."""
         _require_of_a_host(interface.address)
         self._have(tuple([other for other in self.interfaces if other.address != interface.address] + [interface]))
 
@@ -200,7 +200,7 @@ class Routes:
         self.add("0.0.0.0/0" if len(octets) == 4 else "::/0", gateway=gateway)
 
     def remove(self, network: Prefix, *, gateway: Address | None = None) -> None:
-        """Forget the routes to ``network``, with a ``gateway`` that by this router alone. Raises ArgumentError where there is none."""
+        """Forget the routes to ``network``; with a ``gateway``, only the route by that router. Raises ArgumentError where there is none."""
         self._gateways.remove(network, b"" if gateway is None else octets_of(gateway, "gateway"))
         self._hops.clear()
 
@@ -215,7 +215,7 @@ class Routes:
         return hop
 
     def next_hop_of(self, packet: bytes) -> bytes:
-        """The same for a ``packet`` of this host, of which the IP header is enough."""
+        """The next hop of a ``packet`` of this host, of which the IP header is enough."""
         return self.next_hop(packet[16:20] if packet[0] >> 4 == 4 else packet[24:40])
 
     def _next_hop(self, destination: bytes) -> bytes:
@@ -247,7 +247,7 @@ class Routes:
     def usable(self, destination: bytes, claimed: int, length: int, now: int) -> int:
         """The MTU to use after a router claimed ``claimed`` for a packet of ``length`` octets; 0 where no router could say so.
 
-        It may be what is known already, or more: whoever sent the packet may not know, and judges what is news.
+        It may be what is known already, or more: the sender of the packet may not know that, and judges whether it is news.
         """
         if len(destination) == 16:
             return claimed if LOWEST_6 <= claimed < self.mtu else 0  # RFC8201-4a

@@ -1,4 +1,4 @@
-"""How much more than expected ACKs acknowledge that arrive together (draft-ietf-ccwg-bbr, 5.5)."""
+"""How much more than expected is acknowledged by ACKs that arrive together (draft-ietf-ccwg-bbr, 5.5)."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ EXTRA_ACKED_FILTER_LEN: Final = 10  # rounds (BBR-filter)
 
 
 class AckAggregation:
-    """``extra_acked`` is the largest excess of late, in octets, over what ``bw`` would have delivered since ``interval_start``."""
+    """``extra_acked`` is the most octets lately acknowledged beyond what ``bw`` delivers in the time since ``interval_start``."""
 
     __slots__ = ("_delivered", "_filter", "extra_acked", "interval_start")
 

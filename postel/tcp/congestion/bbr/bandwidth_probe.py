@@ -37,7 +37,7 @@ class BandwidthProbe:
         self.up_rounds: int = 0
         self.up_acked: int = 0
         self.acked_per_inc: int = INFINITE  # so many octets acknowledged let inflight_longterm grow by one segment
-        self.is_sample: bool = False  # the ACKs of now are of segments that probed
+        self.is_sample: bool = False  # the ACKs that arrive now are for segments that probed
         self.prev_too_high: bool = False
         self.prev_precautionary: bool = False
 
@@ -62,20 +62,20 @@ class BandwidthProbe:
         self.ack_phase = AckPhase.INIT
 
     def note_too_high(self) -> None:
-        """It lost too much."""
+        """The probe lost too much."""
         self.prev_too_high = True
         self.is_sample = False
 
     def note_full(self) -> None:
-        """It went as far as the path, and lost nothing much."""
+        """The probe filled the path without losing too much."""
         self.prev_too_high = False
 
     def note_precaution(self) -> None:
-        """It ends where the one before lost too much."""
+        """The probe ends at the volume at which the one before lost too much."""
         self.prev_precautionary = True
 
     def start_down(self, wait: int, now: int) -> None:
-        """Drain what the last probe left in the queue; ``wait`` microseconds from now the next is due."""
+        """Drain what the last probe left in the queue; the next is due ``wait`` microseconds after ``now``."""
         self.acked_per_inc = INFINITE
         self.wait = wait
         self.cycle_stamp = now
@@ -99,7 +99,7 @@ class BandwidthProbe:
         self.acked_per_inc = max(window // growth_this_round, smss)
 
     def claim_growth(self, newly_acked: int) -> int:
-        """By how many segments inflight_longterm grows for so many octets more."""
+        """How many segments inflight_longterm grows by, now that ``newly_acked`` octets more are acknowledged."""
         self.up_acked += newly_acked
         delta = self.up_acked // self.acked_per_inc
         self.up_acked -= delta * self.acked_per_inc

@@ -27,10 +27,10 @@ class BeforeLoss:
         self.state = state
 
     def forget_state(self) -> None:
-        """The state that a loss ended has come back, or another one has taken its place."""
+        """There is no state to go back to any more."""
         self.state = None
 
     def restore(self, model: PathModel) -> None:
-        """No bound of ``model`` is lower than it was."""
+        """Raise each bound of ``model`` to at least what it was."""
         model.short_term.raise_bounds(self.bw_shortterm, self.inflight_shortterm)
         model.inflight_longterm = max(model.inflight_longterm, self.inflight_longterm)

@@ -8,7 +8,7 @@ LOSS_THRESH_PERCENT: Final = 2
 
 
 class RateSample:
-    """RS. Of an ACK that speaks of no segment (``interval`` 0) all is 0 but ``newly_lost``."""
+    """The draft's RS. Where the ACK delivered no segment (``interval`` is 0), all is 0 but ``newly_lost``."""
 
     __slots__ = ("delivered", "delivery_rate", "is_app_limited", "lost", "newly_lost", "prior_delivered", "tx_in_flight")
 
@@ -22,7 +22,7 @@ class RateSample:
         self.newly_lost: int = 0
 
     def generate(self, sample: Sample, newly_lost: int, app_limited: int) -> None:
-        """GenerateRateSample. The sender had no more to send before ``app_limited`` octets were delivered, by the model's own doing."""
+        """GenerateRateSample. What was sent before ``app_limited`` octets were delivered counts as app-limited: BBR held it back."""
         has_segment = sample.interval > 0
         self.delivery_rate = sample.rate if has_segment else 0
         self.prior_delivered = sample.prior_delivered if has_segment else -1

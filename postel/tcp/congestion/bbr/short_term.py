@@ -9,9 +9,9 @@ BETA_PERCENT: Final = 70  # BBR-loss
 
 
 class ShortTermModel:
-    """Rounds of its own, which begin with a loss, and the bounds ``bw`` and ``inflight`` of the rounds that had losses.
+    """Bounds that each round with losses lowers: ``bw`` and ``inflight`` are the draft's bw_shortterm and inflight_shortterm.
 
-    ``bw`` and ``inflight`` are the draft's bw_shortterm and inflight_shortterm.
+    These rounds are not those of `PathModel`: the first loss of a round begins a new one.
     """
 
     __slots__ = (
@@ -67,7 +67,7 @@ class ShortTermModel:
         self.is_loss_in_round = False
 
     def raise_bounds(self, bw: int, inflight: int) -> None:
-        """The bounds are no lower than these."""
+        """Raise the bounds to at least these."""
         self.bw = max(self.bw, bw)
         self.inflight = max(self.inflight, inflight)
 
