@@ -77,15 +77,6 @@ class Ranges:
         self.rights[index : index + 1] = [high for _, high in parts]
         self.total -= end - start
 
-    def covered_above(self, position: int) -> int:
-        """Octets covered from ``position`` on."""
-        covered = 0
-        for index in range(len(self.lefts) - 1, -1, -1):
-            if self.rights[index] <= position:
-                break
-            covered += self.rights[index] - max(position, self.lefts[index])
-        return covered
-
     def drop_below(self, position: int) -> None:
         index = bisect_right(self.rights, position)
         for gone in range(index):

@@ -40,7 +40,6 @@ def test_they_are_a_set_of_positions(steps: list[tuple[str, int, int]], start: i
     assert {number for left, right in zip(ranges.lefts, ranges.rights, strict=True) for number in range(left, right)} == model
     assert ranges.total == len(model)
     assert ranges.end == max(model, default=-1) + 1
-    assert ranges.covered_above(start) == len([number for number in model if number >= start])
     left, right = ranges.around(start)
     assert (left <= start < right) is (start in model)
     left, right = ranges.first_within(start, end)
