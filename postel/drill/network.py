@@ -9,7 +9,7 @@ from postel.errors import TcpError
 from postel.host.datagrams import DatagramSocket
 from postel.host.host import Host
 from postel.host.listener import Listener
-from postel.sim.world import Witness
+from postel.sim.witness import Witness
 from postel.tcp.config import Config
 from postel.tcp.events import Trouble
 from postel.tcp.state import State

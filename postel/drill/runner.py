@@ -16,7 +16,7 @@ from postel.drill.script import ANY, Action, Anchor, Call, Code, Command, Datagr
 from postel.drill.stack import Ends, Stack
 from postel.drill.virtual import Virtual
 from postel.errors import ArgumentError, PostelError, ScriptError, ScriptFailed
-from postel.sim.world import Witness
+from postel.sim.witness import Witness
 from postel.tcp import seq
 from postel.tcp.state import CLOSED
 from postel.times import NEVER, SECOND

@@ -7,7 +7,7 @@ from postel.drill.network import Network
 from postel.drill.profile import Profile
 from postel.drill.sockets import Sockets
 from postel.drill.stack import Ends
-from postel.sim.world import Witness
+from postel.sim.witness import Witness
 from postel.tcp.connection import Connection
 from postel.tcp.state import CLOSED, LISTEN, State
 from postel.wire.address import Endpoint, to_text

@@ -24,7 +24,8 @@ from postel.sim.rules import (
     echo,
 )
 from postel.sim.stand_in import Stack, StandIn
-from postel.sim.world import Witness, World
+from postel.sim.witness import Witness
+from postel.sim.world import World
 
 __all__ = [
     "DROP",

@@ -23,7 +23,8 @@ _BATCH: Final = 64
 class Clock(Protocol):
     """What an attachment needs of a world."""
 
-    now: int
+    @property
+    def now(self) -> int: ...
 
     def at(self, when: int, call: Callable[[], object]) -> None: ...
 

@@ -2,7 +2,7 @@
 
 from postel.errors import require_kind
 from postel.links.observer import PacketObserver
-from postel.sim.world import Witness
+from postel.sim.witness import Witness
 from postel.tcp.observer import Decision, Observer, TimerName
 from postel.tcp.state import State
 from postel.wire.address import Endpoint

@@ -9,7 +9,7 @@ import json
 from collections import deque
 
 from postel.errors import require_number
-from postel.sim.world import Witness
+from postel.sim.witness import Witness
 from postel.tcp.observer import TimerName
 from postel.tcp.state import State
 from postel.times import NEVER

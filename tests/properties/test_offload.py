@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postel.host.host import Host
-from postel.sim.world import Witness, World
+from postel.sim.witness import Witness
+from postel.sim.world import World
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.congestion.bbr import BBR
 from postel.tcp.congestion.cubic import Cubic

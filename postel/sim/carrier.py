@@ -1,0 +1,109 @@
+"""What becomes of the packets that leave a host of a world: rules, the path to the receiver, fragments, and "too big"."""
+
+from typing import Final
+
+from postel.sim.agenda import Agenda
+from postel.sim.node import Node
+from postel.sim.path import Path
+from postel.sim.rules import BY_PATH, PASS, Rule, Verdict
+from postel.sim.witness import Witness
+from postel.wire import icmp, ip
+
+_LEAST_MTU: Final = 68  # RFC 791, 3.2
+
+
+class Carrier:
+    """Carries packets from host to host: each arrival is put on the agenda, or the packet is lost.
+
+    ``packets`` counts how many left a host: it is the number of the last. ``nodes`` finds the node of an address.
+    """
+
+    def __init__(self, agenda: Agenda, witness: Witness | None) -> None:
+        self.rules: list[Rule] = []
+        self.packets: int = 0
+        self.nodes: dict[bytes, Node] = {}
+        self._agenda = agenda
+        self._witness = witness
+
+    def send(self, node: Node, octets: bytes) -> None:
+        """Carry a packet that leaves ``node``."""
+        self.packets += 1
+        if self._witness is not None:
+            self._witness.packet_sent(octets, self._agenda.now)
+        verdict = self._verdict(octets, node.name)
+        receiver = self._receiver(node, octets)
+        if receiver is None:
+            self._lose(node.name, "", octets, "no route")
+            return
+        path = node.paths[receiver]
+        for piece in _pieces(octets, path.mtu) if verdict.after == BY_PATH else (octets,):
+            self._carry(node, receiver, path, piece, verdict)
+
+    def _carry(self, node: Node, receiver: Node, path: Path, octets: bytes, verdict: Verdict) -> None:
+        why = path.admits(octets, self._agenda.now) if verdict.after == BY_PATH else ""
+        if why:
+            path.lost += 1
+            self._lose(node.name, receiver.name, octets, why)
+            if why == "too big" and not path.is_black_hole:
+                self._answer_too_big(node, receiver, octets, path.mtu)
+            return
+        arrivals = path.carry(octets, self._agenda.now, verdict=verdict)
+        if verdict.again != BY_PATH:
+            arrivals.append((self._agenda.now + verdict.again, octets))
+        if not arrivals:
+            self._lose(node.name, receiver.name, octets, "loss")
+        for when, delivered in arrivals:
+            self._agenda.put(when, receiver, delivered)
+            if self._witness is not None:
+                self._witness.carried(node.name, receiver.name, octets, self._agenda.now, when, delivered)
+
+    def _verdict(self, octets: bytes, sender: str) -> Verdict:
+        for rule in self.rules:
+            verdict = rule(self.packets, octets, sender, self._agenda.now)
+            if verdict is not None:
+                return verdict
+        return PASS
+
+    def _receiver(self, node: Node, octets: bytes) -> Node | None:
+        """The host that has the destination; else the only neighbour, which may accept any address."""
+        destination = octets[16:20] if octets[0] >> 4 == 4 else octets[24:40]
+        receiver = self.nodes.get(destination)
+        if receiver is not None:
+            return receiver if receiver in node.paths else None
+        for neighbour in node.paths:
+            if destination in neighbour.host.routes.own:  # by `Host.add_address`
+                return neighbour
+        return next(iter(node.paths)) if len(node.paths) == 1 else None
+
+    def _answer_too_big(self, node: Node, receiver: Node, octets: bytes, mtu: int) -> None:
+        """As a router halfway would (RFC 1191, RFC 8201). It speaks with the receiver's address, for this world has no routers."""
+        packet = ip.parse(octets)
+        if packet.version == 4 and not packet.dont_fragment:
+            return
+        message = icmp.encode(icmp.packet_too_big(mtu, packet), packet.destination, packet.source)
+        protocol = icmp.PROTOCOL_4 if packet.version == 4 else icmp.PROTOCOL_6
+        answer = ip.encode(packet.destination, packet.source, protocol, message)
+        self._agenda.put(self._agenda.now + node.paths[receiver].delay, node, answer)
+
+    def _lose(self, sender: str, receiver: str, octets: bytes, why: str) -> None:
+        if self._witness is not None:
+            self._witness.lost(sender, receiver, octets, self._agenda.now, why)
+
+
+def _pieces(octets: bytes, mtu: int) -> tuple[bytes, ...] | list[bytes]:
+    """The packet, or its fragments where a router of IPv4 would make them."""
+    if octets[0] >> 4 != 4 or not _LEAST_MTU <= mtu < len(octets):
+        return (octets,)
+    packet = ip.parse(octets)
+    if packet.dont_fragment or packet.is_fragment:
+        return (octets,)
+    return ip.fragments(
+        packet.source,
+        packet.destination,
+        packet.protocol,
+        packet.payload,
+        mtu,
+        hop_limit=packet.hop_limit,
+        traffic_class=packet.traffic_class,
+        identification=packet.identification,
+    )
