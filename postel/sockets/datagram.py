@@ -1,0 +1,169 @@
+"""UDP's sockets, as `postel.sockets.nonblocking` has them."""
+
+import errno
+import os
+import socket
+from typing import NoReturn
+
+from postel.errors import ArgumentError, ConnectionClosing, ConnectionDoesNotExist, OptionInvalid, RemoteUnspecified, renewed
+from postel.host.datagrams import DatagramSocket
+from postel.sockets.names import LOOPBACK, Name, endpoint_of, name_of
+from postel.sockets.nonblocking import Data, NonBlockingSocket, SocketOwner, as_os_error, checked_flags, would_block
+from postel.sockets.options import SocketOptions
+from postel.tcp.config import Config
+from postel.tcp.events import Event, Trouble
+from postel.wire.address import Endpoint, is_unspecified
+
+
+class DatagramCalls(NonBlockingSocket):
+    """A new socket, or one with an address: that it was bound to, or that it took when it first sent."""
+
+    def __init__(self, owner: SocketOwner, family: int, config: Config) -> None:
+        super().__init__(owner, family, socket.SOCK_DGRAM, SocketOptions(config, family=family, kind=socket.SOCK_DGRAM))
+        self._bound: Endpoint | None = None
+        self._socket: DatagramSocket | None = None
+        self._next: tuple[bytes, Endpoint] | None = None  # taken from the host and not read yet
+        self._error: OSError | None = None  # what ICMP told and no call has told the program yet
+
+    def __repr__(self) -> str:
+        return "<closed UDP socket>" if self.is_closed else f"<UDP socket, {self._socket or 'new'}>"
+
+    # Names and options
+
+    def getsockname(self) -> Name:
+        self.require_open()
+        if self._socket is None or self._bound is None:
+            return name_of(self._nowhere, self.family)
+        if self._socket.remote is None and is_unspecified(self._bound.address):
+            return name_of(Endpoint(self._bound.address, self._socket.local.port), self.family)
+        return name_of(self._socket.local, self.family)
+
+    def getpeername(self) -> Name:
+        self.require_open()
+        if self._socket is None or self._socket.remote is None:
+            raise ConnectionDoesNotExist
+        return name_of(self._socket.remote, self.family)
+
+    def claim_error(self) -> OSError | None:
+        error, self._error = self._error, None
+        return error
+
+    # Opening
+
+    def bind(self, name: Name) -> None:
+        self._require_network()
+        wanted = endpoint_of(name, self.family)
+        if self._socket is not None:
+            raise OSError(errno.EINVAL, "the socket has an address already")
+        self._open(wanted, None)
+
+    def connect(self, name: Name) -> None:
+        self._require_network()
+        remote = self._target(name)
+        bound = self._bound or self._nowhere
+        port = bound.port
+        if self._socket is not None:
+            port = self._socket.local.port
+            self._socket.context = None
+            self._socket.close()
+        self._error = None
+        self._open(Endpoint(bound.address, port), remote)
+
+    def _open(self, wanted: Endpoint, remote: Endpoint | None) -> DatagramSocket:
+        try:
+            opened = self.owner.host.datagrams(wanted.port, address=self._own_address(wanted.address), remote=remote)
+        except ArgumentError as error:
+            raise as_os_error(error) from error
+        opened.context = self
+        self._socket, self._bound = opened, wanted
+        return opened
+
+    def listen(self, backlog: int = 128) -> None:
+        self._refuse_listening()
+
+    def accept(self) -> NoReturn:
+        self._refuse_listening()
+
+    def _refuse_listening(self) -> NoReturn:
+        self.require_open()
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    # Readiness
+
+    @property
+    def is_readable(self) -> bool:
+        return bool(self.is_closed or self._failure or self._error or self.has_shut_down_reading or self._has_datagram())
+
+    @property
+    def is_writable(self) -> bool:
+        return True
+
+    def happened(self, event: Event) -> None:
+        if isinstance(event, Trouble) and self._socket is not None and self._socket.remote is not None:
+            self._error = event.error  # as Linux has it: a socket without a peer hears of nothing
+        self.changed()
+
+    def _has_datagram(self) -> bool:
+        if self._next is None and self._socket is not None:
+            self._next = self._socket.receive()
+        return self._next is not None
+
+    # Reading and writing
+
+    def _read(self, limit: int, flags: int) -> tuple[bytes, Endpoint | None, int]:
+        self.require_open()
+        checked_flags(flags, socket.MSG_PEEK | socket.MSG_TRUNC)
+        if (error := self.claim_error()) is not None:
+            raise renewed(error)
+        if not self._has_datagram() or self._next is None:
+            self._require_network()
+            if self.has_shut_down_reading:
+                return b"", None, 0
+            would_block()
+        data, sender = self._next
+        if not flags & socket.MSG_PEEK:
+            self._next = None
+        return data[:limit], sender, socket.MSG_TRUNC if len(data) > limit else 0
+
+    def _write(self, data: Data, flags: int, remote: Endpoint | None) -> int:
+        self._require_network()
+        checked_flags(flags, 0)
+        if self.has_shut_down_writing:
+            raise ConnectionClosing("the socket was shut down")
+        if (error := self.claim_error()) is not None:
+            raise renewed(error)
+        if remote is None and (self._socket is None or self._socket.remote is None):
+            raise RemoteUnspecified
+        sender = self._socket or self._open(self._nowhere, None)
+        sender.send(data, self.owner.now(), remote=remote)
+        self.owner.wake()
+        return len(data)
+
+    def _named(self, sender: Endpoint | None) -> Name | None:
+        return None if sender is None else name_of(sender, self.family)
+
+    def _target(self, name: object) -> Endpoint:
+        remote = endpoint_of(name, self.family)
+        if not remote.port:
+            raise OptionInvalid("no datagram can be sent to port 0")  # EINVAL, as Linux has it
+        return Endpoint(LOOPBACK[len(remote.address)], remote.port) if is_unspecified(remote.address) else remote
+
+    # Ending
+
+    def shutdown(self, how: int) -> None:
+        self.require_open()
+        if self._socket is None or self._socket.remote is None:
+            raise ConnectionDoesNotExist
+        self._note_shutdown(how)
+        self.changed()
+
+    def close(self) -> None:
+        if self.is_closed:
+            return
+        self.is_closed = True
+        if self._socket is not None:
+            self._socket.context = None
+            self._socket.close()
+        self._next = None
+        self.owner.wake()
+        self.changed()

@@ -1,0 +1,305 @@
+"""Sockets that never wait: each call does what it can do now, as Linux has it, or raises BlockingIOError. For every driver.
+
+`StreamCalls` of `postel.sockets.stream` is TCP's, `DatagramCalls` of `postel.sockets.datagram` UDP's.
+"""
+
+import errno
+import os
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NoReturn, Protocol, TypeAlias
+
+from postel.errors import ArgumentError, TcpError, renewed
+from postel.host.host import Host
+from postel.sockets import options
+from postel.sockets.bindings import Bindings
+from postel.sockets.names import Name
+from postel.sockets.options import SocketOptions
+from postel.sockets.table import NAMED, numbered
+from postel.tcp.connection import Connection
+from postel.tcp.events import Event
+from postel.wire.address import Endpoint, is_unspecified, to_text
+
+Data: TypeAlias = bytes | bytearray | memoryview
+Message: TypeAlias = tuple[bytes, list[tuple[int, int, bytes]], int, Any]
+MessageInto: TypeAlias = tuple[int, list[tuple[int, int, bytes]], int, Any]
+
+_HARMLESS: Final = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0) | getattr(socket, "MSG_MORE", 0) | socket.MSG_WAITALL
+_V6ONLY: Final = NAMED["IPV6_V6ONLY"]
+
+
+class SocketOwner(Protocol):
+    """What sockets need of their driver's network. ``bindings`` are those of its host."""
+
+    host: Host
+    bindings: Bindings
+
+    def now(self) -> int:
+        """Microseconds of the driver's clock; after the network's end too."""
+        ...
+
+    def wake(self) -> None:
+        """A call was made: packets and events may wait. Harmless after the network's end."""
+        ...
+
+    def abandon(self, connection: Connection) -> None:
+        """A socket was closed, and its connection has octets to deliver yet, or the peer's end to hear."""
+        ...
+
+
+class NonBlockingSocket(ABC):
+    """What sockets of both kinds have in common.
+
+    ``changed`` is called after each event that may change `is_readable` or `is_writable`; the driver sets it. Addresses are written out:
+    names are the driver's to resolve. Errors are OSErrors with Linux's numbers; EBADF once it is closed.
+    """
+
+    def __init__(self, owner: SocketOwner, family: int, kind: socket.SocketKind, settings: SocketOptions) -> None:
+        self.owner = owner
+        self.family = socket.AddressFamily(family)
+        self.type = kind
+        self.proto: int = socket.IPPROTO_TCP if kind is socket.SOCK_STREAM else socket.IPPROTO_UDP
+        self.changed: Callable[[], None] = _nothing
+        self.has_shut_down_reading: bool = False
+        self.has_shut_down_writing: bool = False
+        self.is_closed: bool = False
+        self._options = settings
+        self._failure: OSError | None = None  # what ended the network
+
+    # Names and options
+
+    @abstractmethod
+    def getsockname(self) -> Name:
+        """The own address and port; zeros where it has none yet."""
+
+    @abstractmethod
+    def getpeername(self) -> Name:
+        """The peer's address and port. Raises ConnectionDoesNotExist."""
+
+    def getsockopt(self, level: int, option: int, buflen: int = 0) -> int | bytes:
+        """As of a socket: an int, or with ``buflen`` octets. Raises OptionUnknown and OptionInvalid, which are OSErrors."""
+        self.require_open()
+        found = numbered(level, option)
+        if found.name == "SO_ERROR":
+            error = self.claim_error()
+            return options.answer(options.NUMBER.pack(0 if error is None else error.errno or errno.EIO), buflen)
+        return options.answer(self._options.get(found, self.owner.now()), buflen)
+
+    def setsockopt(self, level: int, option: int, value: options.Value | None, optlen: int | None = None) -> None:
+        """As of a socket. Raises OptionUnknown, OptionInvalid and ConnectionAlreadyExists, which are OSErrors."""
+        self.require_open()
+        self._options.set(numbered(level, option), bytes(optlen or 0) if value is None else value, self.owner.now())
+        self.owner.wake()
+
+    @abstractmethod
+    def claim_error(self) -> OSError | None:
+        """SO_ERROR: what went wrong since it was asked last. It is told once."""
+
+    # Opening
+
+    @abstractmethod
+    def bind(self, name: Name) -> None:
+        """Take an own address and port. Raises AddressInUse, AddressNotAvailable."""
+
+    @abstractmethod
+    def connect(self, name: Name) -> None:
+        """Open a connection, or choose the peer. BlockingIOError (EINPROGRESS): it is writable once the outcome is known."""
+
+    @abstractmethod
+    def listen(self, backlog: int = 128) -> None:
+        """Accept connections."""
+
+    @abstractmethod
+    def accept(self) -> "tuple[NonBlockingSocket, Name]":
+        """The oldest connection that waits, and the peer's name."""
+
+    # Readiness
+
+    @property
+    @abstractmethod
+    def is_readable(self) -> bool:
+        """Whether a call that reads or accepts wouldn't block: poll's POLLIN."""
+
+    @property
+    @abstractmethod
+    def is_writable(self) -> bool:
+        """Whether a call that sends wouldn't block, or `connect` has come to its end: poll's POLLOUT.
+
+        Where it is False, `changed` is called once that is different.
+        """
+
+    @abstractmethod
+    def happened(self, event: Event) -> None:
+        """For the pump: an event of its connection, listener or datagram socket."""
+
+    def fail(self, error: OSError) -> None:
+        """The network has ended: what was received can still be read, everything else raises ``error``."""
+        self._failure = self._failure or error
+        self.changed()
+
+    # Reading and writing
+
+    @abstractmethod
+    def _read(self, limit: int, flags: int) -> tuple[bytes, Endpoint | None, int]:
+        """Up to ``limit`` octets, their sender where that isn't the peer of a stream, and what recvmsg tells in its flags."""
+
+    @abstractmethod
+    def _write(self, data: Data, flags: int, remote: Endpoint | None) -> int:
+        """Send as much as there is room for: how many octets."""
+
+    @abstractmethod
+    def _named(self, sender: Endpoint | None) -> Any:  # noqa: ANN401 - a name, or None of a stream's peer
+        """The sender as `recvfrom` gives it."""
+
+    @abstractmethod
+    def _target(self, name: object) -> Endpoint | None:
+        """The remote of `sendto`; None for the peer of a stream."""
+
+    def recv(self, limit: int, flags: int = 0) -> bytes:
+        """Up to ``limit`` octets, or one datagram; b"" at the end of a stream."""
+        return self._read(_counted(limit, "recv"), flags)[0]
+
+    def recvfrom(self, limit: int, flags: int = 0) -> tuple[bytes, Any]:
+        """As `recv`, with the sender's name."""
+        data, sender, _ = self._read(_counted(limit, "recvfrom"), flags)
+        return data, self._named(sender)
+
+    def recvmsg(self, limit: int, ancillary: int = 0, flags: int = 0) -> Message:
+        """As `recvfrom`, with no ancillary data, and MSG_TRUNC where a datagram was longer."""
+        data, sender, told = self._read(_counted(limit, "recvmsg"), flags)
+        return data, [], told, self._named(sender)
+
+    def recv_into(self, buffer: object, limit: int = 0, flags: int = 0) -> int:
+        """As `recv`, into a buffer of the caller's: how many octets."""
+        return self.recvmsg_into([_room(buffer, limit)], 0, flags)[0]
+
+    def recvfrom_into(self, buffer: object, limit: int = 0, flags: int = 0) -> tuple[int, Any]:
+        """As `recvfrom`, into a buffer of the caller's."""
+        count, _, _, sender = self.recvmsg_into([_room(buffer, limit)], 0, flags)
+        return count, sender
+
+    def recvmsg_into(self, buffers: Iterable[object], ancillary: int = 0, flags: int = 0) -> MessageInto:
+        """As `recvmsg`, into buffers of the caller's, one after another."""
+        rooms = [_room(buffer, 0) for buffer in buffers]
+        data, sender, told = self._read(sum(map(len, rooms)), flags)
+        at = 0
+        for room in rooms:
+            part = data[at : at + len(room)]
+            room[: len(part)] = part
+            at += len(part)
+        return len(data), [], told, self._named(sender)
+
+    def send(self, data: object, flags: int = 0) -> int:
+        """Send to the peer, as much as there is room for, or one datagram: how many octets."""
+        return self._write(_octets(data), flags, None)
+
+    def sendto(self, data: object, flags: int, name: object) -> int:
+        """Send one datagram; on a stream the name is overlooked."""
+        self.require_open()
+        return self._write(_octets(data), flags, self._target(name))
+
+    def sendmsg(self, buffers: Iterable[object], ancillary: Sequence[object] = (), flags: int = 0, name: object = None) -> int:
+        """As `sendto` with what is in all buffers. Ancillary data is unknown here: EINVAL."""
+        if list(ancillary):
+            raise OSError(errno.EINVAL, "ancillary data is not known here; allowed: none")
+        data = b"".join([_octets(buffer) for buffer in buffers])
+        return self.send(data, flags) if name is None else self.sendto(data, flags, name)
+
+    @abstractmethod
+    def shutdown(self, how: int) -> None:
+        """End one direction, or both: SHUT_RD, SHUT_WR, SHUT_RDWR. Raises ConnectionDoesNotExist."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Everything written is still sent. A second call does nothing."""
+
+    # For subclasses
+
+    def require_open(self) -> None:
+        """Raise EBADF once it is closed."""
+        if self.is_closed:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    def _require_network(self) -> None:
+        self.require_open()
+        if self._failure is not None:
+            raise renewed(self._failure)
+
+    def _note_shutdown(self, how: int) -> None:
+        if how not in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
+            raise OSError(errno.EINVAL, f"how is {how}; allowed: SHUT_RD, SHUT_WR, SHUT_RDWR")
+        if how != socket.SHUT_WR:
+            self.has_shut_down_reading = True
+        if how != socket.SHUT_RD:
+            self.has_shut_down_writing = True
+
+    def _own_address(self, octets: bytes) -> str | None:
+        """As `Host.listen` takes it: None for all of both families, which "::" means unless IPV6_V6ONLY is set."""
+        if len(octets) == 16 and is_unspecified(octets) and not self._is_v6only():
+            return None
+        return to_text(octets)
+
+    def _is_v6only(self) -> bool:
+        return any(self._options.get(_V6ONLY, self.owner.now()))
+
+    @property
+    def _nowhere(self) -> Endpoint:
+        return Endpoint(bytes(4 if self.family is socket.AF_INET else 16), 0)
+
+
+def checked_flags(flags: int, known: int) -> None:
+    """Raise OSError (EOPNOTSUPP) for a flag with which the call would do something else than it is asked for."""
+    unknown = flags & ~(_HARMLESS | known)
+    if unknown:
+        raise OSError(errno.EOPNOTSUPP, f"flags {unknown:#x} are not known here")
+
+
+def would_block() -> NoReturn:
+    """Raise BlockingIOError."""
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def as_os_error(error: ArgumentError) -> OSError:
+    """What a call raises for an address that the host refuses as an argument."""
+    return error if isinstance(error, TcpError) else OSError(errno.EINVAL, str(error))
+
+
+def known_family(family: int, kind: int) -> tuple[socket.AddressFamily, socket.SocketKind]:
+    """Family and kind, without the flags that Linux allows in the kind. Raises OSError for what Postel doesn't have."""
+    kind &= ~(getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0))
+    if family not in (socket.AF_INET, socket.AF_INET6):
+        raise OSError(errno.EAFNOSUPPORT, f"address family {family} is not known here; allowed: AF_INET, AF_INET6")
+    if kind not in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        raise OSError(errno.EPROTONOSUPPORT, f"socket kind {kind} is not known here; allowed: SOCK_STREAM, SOCK_DGRAM")
+    return socket.AddressFamily(family), socket.SocketKind(kind)
+
+
+def _counted(limit: int, call: str) -> int:
+    if not isinstance(limit, int):
+        raise TypeError(f"'{type(limit).__name__}' object cannot be interpreted as an integer")
+    if limit < 0:
+        raise ValueError(f"negative buffersize in {call}")
+    return limit
+
+
+def _octets(data: Any) -> Data:  # noqa: ANN401 - any buffer
+    if isinstance(data, (bytes, bytearray)):
+        return data
+    view = memoryview(data)
+    return view if view.format == "B" and view.ndim == 1 and view.contiguous else memoryview(view.tobytes())
+
+
+def _room(buffer: Any, limit: int) -> memoryview:  # noqa: ANN401 - any buffer
+    if limit < 0:
+        raise ValueError("negative buffersize in recv_into")
+    room = memoryview(buffer).cast("B")
+    if room.readonly:
+        raise TypeError(f"buffer is a read-only {type(buffer).__name__}; allowed: one that may be written to")
+    if limit > len(room):
+        raise ValueError("nbytes is greater than the length of the buffer")
+    return room[:limit] if limit else room
+
+
+def _nothing() -> None:
+    """What `changed` is before the driver sets it."""
