@@ -15,7 +15,7 @@ KINDS = {name for name, value in vars(errors).items() if isinstance(value, type)
 BUILTIN = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)}
 
 # Classes that a standard interface prescribes: each is also one of `postel.errors`.
-PRESCRIBED = {("aio/resolver.py", "UnresolvedName")}  # getaddrinfo's is a socket.gaierror
+PRESCRIBED = {("aio/network.py", "UnresolvedName")}  # getaddrinfo's is a socket.gaierror
 
 # Never seen by a caller: raised and caught by the same part of the program.
 WITHIN = {
@@ -28,7 +28,11 @@ WITHIN = {
 }
 
 # What Python prescribes, file by file.
-STANDARD = {("__init__.py", "AttributeError"), ("testing/machine.py", "ImportError")}  # of a module's __getattr__; of an extra
+STANDARD = {
+    ("__init__.py", "AttributeError"),  # of a module's __getattr__
+    ("aio/routing.py", "ExceptionGroup"),  # of create_connection with all_errors
+    ("testing/machine.py", "ImportError"),  # of an extra
+}
 SYSTEM_CALLS = "drill/"  # a script's calls fail with OSError and an errno, as the kernel's do
 CHECKS = "testing/"  # a check that fails raises AssertionError, which test runners know
 PROGRAM = "cli/"  # catches what its parts raise; argparse wants exceptions of its own

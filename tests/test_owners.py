@@ -20,6 +20,7 @@ from postel.wire.segment import ACK, PSH
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "postel").rglob("*.py"))
 MACHINES = [path for path in SOURCES if path.relative_to(ROOT / "postel").parts[0] in ("wire", "tcp", "host", "links", "aio", "sim")]
+THE_SAME = {"Loop"}  # an asyncio loop over Postel, in real time and in a world's
 MOST_FIELDS = 25
 MOST_CALLED_TAKE = 3
 MOST_INSIDE = 5
@@ -88,7 +89,7 @@ def test_no_class_has_more_fields_than_can_be_kept_in_mind() -> None:
 
 def test_a_class_name_stands_once() -> None:
     counted = Counter(node.name for _, node in classes(MACHINES))
-    assert [name for name, count in counted.items() if count > 1] == []
+    assert [name for name, count in counted.items() if count > 1 and name not in THE_SAME] == []
 
 
 def test_few_functions_are_called_take() -> None:

@@ -3,12 +3,14 @@
 import asyncio
 import math
 import os
+import socket
 import ssl as tls
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from contextvars import Context, ContextVar
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Protocol, Self, TypeVar, Unpack
 
 from postel.aio import arguments, secure
 from postel.aio.arguments import ConnectionOptions, ServerOptions
@@ -20,7 +22,17 @@ from postel.aio.secure import Security
 from postel.aio.server import Factory, Server
 from postel.aio.streams import StreamReader
 from postel.aio.transport import Transport
-from postel.errors import ArgumentError, CallError, ConnectionAborted, LinkDown, LinkError, NetworkUnreachable, renewed, require_number
+from postel.errors import (
+    ArgumentError,
+    CallError,
+    ConnectionAborted,
+    LinkDown,
+    LinkError,
+    NetworkUnreachable,
+    NotResolved,
+    renewed,
+    require_number,
+)
 from postel.host.host import Host
 from postel.host.listener import AnyPort, Listener
 from postel.links.contract import Link
@@ -39,21 +51,38 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 D = TypeVar("D", bound=asyncio.DatagramProtocol)
 ClientConnected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
+current: ContextVar["Network | None"] = ContextVar("postel_network", default=None)
+"""The network that a loop with `Routing` uses for the calls of this task and of the tasks that it starts; None for the loop's own."""
+
+
+class UnresolvedName(NotResolved, socket.gaierror):
+    """As programs that resolve names expect it."""
+
+
+class NameResolver(Protocol):
+    """What a network asks for the addresses of a name: `Resolver` is one."""
+
+    async def addresses(self, name: str) -> list[str]:
+        """The addresses of ``name`` as text, the preferred one first. Raises NotResolved where there is none."""
+
 
 class Network:
     """Made by `postel.aio.attach`. The methods are the event loop's and `asyncio`'s own, by name and by argument.
 
     Addresses are written out: `postel.aio.resolver` has those of names. Connections don't use Nagle's algorithm unless their ``config``
     says so, for asyncio's never do. Errors are OSErrors with the kernel's numbers (`postel.errors`).
+
+    ``resolver`` finds the addresses of names for programs that run on a loop with `Routing`; None where there are only addresses.
     """
 
-    def __init__(self, host: Host, link: Link, *, linger: float) -> None:
+    def __init__(self, host: Host, link: Link, *, linger: float, resolver: NameResolver | None = None) -> None:
         if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
             raise ArgumentError("linger", linger, "seconds, 0 or more")
         require_free(host, link)
         host.join(link.mtu, b"" if host.has_secret else os.urandom(_SECRET), 0)
         self.host = host
         self.link = link
+        self.resolver = resolver
         self._linger = linger
         self._config = replace(host.config, nagle=False)
         self._running: Pump | None = None
@@ -67,13 +96,46 @@ class Network:
         self._datagrams: set[DatagramTransport] = set()
 
     async def __aenter__(self) -> Self:
+        self.enter(asyncio.get_running_loop())
+        return self
+
+    def enter(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Open the network on ``loop``, in the thread that runs it, as ``async with`` does; `close` ends it. For loops that own a
+        network. Raises CallError, ArgumentError where the host or the link is in use."""
         if self._running is not None or self._error is not None:
             raise CallError("a network is entered once")
-        loop = asyncio.get_running_loop()
         require_free(self.host, self.link)
         self.host.join(self.link.mtu, b"", int(loop.time() * SECOND))  # it may have been on another link since `attach`
-        self._running = Pump(loop, self.host, self.link, self._broke, self._is_down)
-        return self
+        self._running = Pump(loop, self.host, self.link, self._broke, self._is_down, self._context())
+
+    def _context(self) -> Context:
+        """For callbacks: what their tasks do is done by this network."""
+        context = Context()
+        context.run(current.set, self)
+        return context
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop on which the network is or was open; None before."""
+        return None if self._running is None else self._running.loop
+
+    @asynccontextmanager
+    async def as_default(self) -> AsyncIterator[Self]:
+        """Inside ``async with``, calls of the running task and of those that it starts use this network: `asyncio.open_connection`, and
+        any library that calls the loop's methods. Raises CallError on a loop without `Routing`, and where the network isn't open on it.
+        """
+        loop = asyncio.get_running_loop()
+        if not hasattr(loop, "network_here"):
+            advice = "allowed: a loop of postel.aio.loop_factory(), postel.aio.Loop or postel.sim.loop.Loop"
+            raise CallError(f"{type(loop).__name__} sends its calls to the machine's own network; {advice}")
+        if self._pump.loop is not loop:
+            raise CallError("the network is open on another loop than the running one")
+        before = current.get()
+        current.set(self)
+        try:
+            yield self
+        finally:
+            current.set(before)  # not by a token: a fixture may be left in another context than it was entered in
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         await self.close()

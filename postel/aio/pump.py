@@ -4,6 +4,7 @@ import asyncio
 import errno
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from threading import get_ident
 from typing import Protocol, cast
 
@@ -37,8 +38,10 @@ class Pump:
         link: Link,
         broken: Callable[[LinkError], None],
         down: Callable[[LinkDown], None],
+        context: Context,
     ) -> None:
         self.loop = loop
+        self._context = context  # of all that the loop calls here
         self._thread = get_ident()
         self._is_notified = False
         descriptor = link.fileno()
@@ -65,7 +68,7 @@ class Pump:
             self._link_is_ready()  # a packet may wait already
             return
         try:
-            self.loop.add_reader(self._descriptor, self._link_is_readable)
+            self._context.run(self.loop.add_reader, self._descriptor, self._link_is_readable)
         except BaseException:  # a descriptor that can't be waited for: the host and the link stay free
             self._junction.release()
             raise
@@ -94,7 +97,7 @@ class Pump:
         self.require_thread()
         if not self._turning and not self._scheduled and not self._stopped:
             self._scheduled = True
-            self.loop.call_soon(self._turn_as_scheduled)
+            self.loop.call_soon(self._turn_as_scheduled, context=self._context)
 
     def turn(self) -> None:
         if self._turning or self._stopped:
@@ -193,7 +196,7 @@ class Pump:
         if self._timer is not None:
             self._timer.cancel()
         self._armed_for = deadline
-        self._timer = self.loop.call_at(deadline / SECOND, self._time_is_up)
+        self._timer = self.loop.call_at(deadline / SECOND, self._time_is_up, context=self._context)
 
     def _time_is_up(self) -> None:
         """First, what the link holds: where the loop comes late, a timer's answer may have been at the door for long."""
@@ -224,10 +227,10 @@ class Pump:
             return
         self._is_notified = True
         if get_ident() == self._thread:
-            self.loop.call_soon(self._look_at_link)
+            self.loop.call_soon(self._look_at_link, context=self._context)
             return
         with suppress(RuntimeError):  # the loop is closed
-            self.loop.call_soon_threadsafe(self._look_at_link)
+            self.loop.call_soon_threadsafe(self._look_at_link, context=self._context)
 
     def _look_at_link(self) -> None:
         self._is_notified = False  # first: what comes from now on is told again

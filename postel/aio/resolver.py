@@ -16,8 +16,8 @@ from contextlib import suppress
 from random import Random, SystemRandom
 from typing import Final
 
-from postel.aio.network import Network
-from postel.errors import AddressInUse, ArgumentError, NotResolved, TcpError, WireError, require_kind
+from postel.aio.network import Network, UnresolvedName
+from postel.errors import AddressInUse, ArgumentError, TcpError, WireError, require_kind
 from postel.wire import address, dns
 from postel.wire.address import Address, Endpoint, octets_of, to_text
 from postel.wire.dns import DnsMessage, Question, ResourceRecord
@@ -27,10 +27,6 @@ _LONGEST_CHAIN: Final = 16  # of CNAMEs
 _FIRST_PORT: Final = 1024  # RFC 5452, 9.2: as many ports as can be
 _ATTEMPTS_AT_A_PORT: Final = 16
 _TYPES: Final = {16: dns.AAAA, 4: dns.A}  # by the length of an address, in the order of preference
-
-
-class UnresolvedName(NotResolved, socket.gaierror):
-    """As programs that resolve names expect it."""
 
 
 class Resolver:

@@ -30,6 +30,7 @@ from typing import Any, Final, TypeVar, TypeVarTuple
 
 from postel import aio
 from postel.aio.network import LINGER
+from postel.aio.routing import Routing
 from postel.errors import ArgumentError, LinkError, NothingLeft
 from postel.host.host import Host, HostEvent
 from postel.host.routes import Routes
@@ -140,8 +141,10 @@ class Wire(Link):
         """The loop's timers are the host's."""
 
 
-class Loop(asyncio.SelectorEventLoop):
+class Loop(Routing, asyncio.SelectorEventLoop):
     """An asyncio loop in the time of ``world``; `attach` puts its hosts on it."""
+
+    advice = "allowed: a function that a computer of the simulation runs, or a task inside `async with network.as_default()`"
 
     def __init__(self, world: World) -> None:
         self.world = world

@@ -1,0 +1,206 @@
+"""``getaddrinfo`` and ``getnameinfo`` of a network: as glibc answers, from the network's own resolver in place of the machine's."""
+
+import ipaddress
+import socket
+from collections.abc import Iterable, Iterator
+from socket import AF_INET, AF_INET6, AF_UNSPEC, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM
+from typing import Any, Final
+
+from postel.aio.network import Network, UnresolvedName
+from postel.errors import KindError, NotResolved
+from postel.wire.address import Interface
+
+Name = tuple[str, int] | tuple[str, int, int, int]
+AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Name]
+Text = str | bytes | bytearray | None
+
+_KINDS: Final = ((SOCK_STREAM, socket.IPPROTO_TCP), (SOCK_DGRAM, socket.IPPROTO_UDP), (SOCK_RAW, 0))
+# Used before the machine's /etc/services, which small systems don't have
+_SERVICES: Final = {
+    "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "domain": 53, "http": 80, "pop3": 110, "ntp": 123, "imap2": 143, "https": 443,
+    "submission": 587, "imaps": 993, "pop3s": 995, "postgresql": 5432, "mysql": 3306, "redis": 6379,
+}  # fmt: skip
+_OVER_UDP: Final = ("domain", "ntp", "https")
+_LOCAL: Final = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+_LOOPBACK: Final = ("::1", "127.0.0.1")
+_WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - of the network's host
+
+
+async def getaddrinfo(
+    network: Network, host: Text, port: Text | int, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+) -> list[AddressInfo]:
+    """As `socket.getaddrinfo`, for the network's host. Raises NotResolved, which is a ``socket.gaierror``."""
+    kinds = _kinds(type, proto)
+    if family not in (AF_UNSPEC, AF_INET, AF_INET6):
+        raise UnresolvedName(socket.EAI_FAMILY, "ai_family not supported")
+    name, number = _text(host), _port(_service(port), kinds, flags)
+    if name is None and port is None:
+        raise UnresolvedName(socket.EAI_NONAME, "Name or service not known")
+    if not isinstance(number, dict):
+        number = dict.fromkeys(kinds, number)
+    addresses = await _addresses(network, name, family, flags)
+    if flags & socket.AI_ADDRCONFIG and name is not None:
+        addresses = [each for each in addresses if _family_of(each) in _families(network)] or addresses
+    canonical = (name or "") if flags & socket.AI_CANONNAME else ""
+    found: list[AddressInfo] = []
+    for address in addresses:
+        for kind, its_proto in number:
+            found.append((_family_of(address), kind, its_proto, "" if found else canonical, _socket_name(address, number[kind, its_proto])))
+    return found
+
+
+def getnameinfo(network: Network, sockaddr: tuple[Any, ...], flags: int = 0) -> tuple[str, str]:
+    """As `socket.getnameinfo`. A network knows names by their addresses only, so the answer has the address as it is written."""
+    del network
+    if not isinstance(sockaddr, tuple) or len(sockaddr) not in (2, 3, 4):
+        raise KindError("sockaddr", sockaddr, "a tuple of address and port")
+    address = literal(str(sockaddr[0]))
+    if address is None:
+        raise UnresolvedName(socket.EAI_NONAME, "Name or service not known")
+    if flags & socket.NI_NAMEREQD:
+        raise UnresolvedName(socket.EAI_NONAME, "Name or service not known")
+    port = int(sockaddr[1])
+    if flags & socket.NI_NUMERICSERV:
+        return address, str(port)
+    names = {number: name for name, number in _SERVICES.items()}
+    return address, names.get(port) or _machine_service(port, "udp" if flags & socket.NI_DGRAM else "tcp")
+
+
+def literal(text: str) -> str | None:
+    """An address as `socket.inet_ntop` writes it; None for a name. IPv4 in the short forms of ``inet_aton`` counts as an address."""
+    bare, _, zone = text.partition("%")
+    try:
+        parsed = ipaddress.ip_address(bare)
+    except ValueError:
+        if not bare or zone or bare.strip("0123456789abcdefxABCDEFX.") or not bare[0].isdigit():
+            return None
+        try:
+            return socket.inet_ntoa(socket.inet_aton(bare))
+        except OSError:
+            return None
+    return None if zone and (parsed.version == 4 or not zone.isdigit()) else f"{parsed}{'%' if zone else ''}{zone}"
+
+
+async def _addresses(network: Network, name: str | None, family: int, flags: int) -> list[str]:
+    """Those of the wanted family, at least one. Raises NotResolved."""
+    if name is None:
+        return _of_family(_WILDCARDS if flags & socket.AI_PASSIVE else _LOOPBACK, family)
+    address = literal(name)
+    if address is not None:
+        if not (found := _of_family([address], family)):
+            raise UnresolvedName(_EAI_ADDRFAMILY, "Address family for hostname not supported")
+        return found
+    if flags & socket.AI_NUMERICHOST or not name:
+        raise UnresolvedName(socket.EAI_NONAME, "Name or service not known")
+    if (dotless := name.rstrip(".").lower()) in _LOCAL or dotless.endswith(".localhost"):  # RFC 6761, 6.3
+        return _of_family(reversed(_LOOPBACK), family)
+    if network.resolver is None:
+        raise UnresolvedName(socket.EAI_NONAME, f"Name or service not known: {name!r} (the network has no resolver)")
+    if not (found := _of_family(await _asked(network, name), family)):
+        raise UnresolvedName(_EAI_ADDRFAMILY, "Address family for hostname not supported")
+    return found
+
+
+async def _asked(network: Network, name: str) -> list[str]:
+    """What the resolver says. Whatever it raises for an unknown name, the caller gets a ``gaierror``."""
+    if network.resolver is None:
+        return []
+    try:
+        found = await network.resolver.addresses(name)
+    except socket.gaierror:
+        raise
+    except NotResolved as error:
+        raise UnresolvedName(error.errno or socket.EAI_NONAME, error.strerror or "Name or service not known") from error
+    if not found:
+        raise UnresolvedName(socket.EAI_NONAME, f"Name or service not known: {name!r}")
+    return found
+
+
+_EAI_ADDRFAMILY: Final = getattr(socket, "EAI_ADDRFAMILY", socket.EAI_NONAME)
+
+
+def _of_family(addresses: Iterable[str], family: int) -> list[str]:
+    return [address for address in addresses if family in (AF_UNSPEC, _family_of(address))]
+
+
+def _family_of(address: str) -> socket.AddressFamily:
+    return AF_INET6 if ":" in address else AF_INET
+
+
+def _families(network: Network) -> set[int]:
+    interfaces: Iterable[Interface] = network.host.routes.interfaces
+    return {AF_INET if len(interface.address) == 4 else AF_INET6 for interface in interfaces}
+
+
+def _socket_name(address: str, port: int) -> Name:
+    bare, _, zone = address.partition("%")
+    return (bare, port) if ":" not in bare else (bare, port, 0, int(zone or 0))
+
+
+def _text(host: Text) -> str | None:
+    if host is None or isinstance(host, str):
+        return host
+    if isinstance(host, (bytes, bytearray)):
+        return bytes(host).decode("utf-8")
+    raise KindError("host", host, "str, bytes or None")
+
+
+def _kinds(kind: int, proto: int) -> list[tuple[socket.SocketKind, int]]:
+    """The pairs of kind and protocol that are asked for, at least one. Raises NotResolved."""
+    kind &= 0xF  # without Linux's SOCK_NONBLOCK and SOCK_CLOEXEC
+    found = list(_matching(kind, proto))
+    if not found:
+        raise UnresolvedName(socket.EAI_SOCKTYPE, "ai_socktype not supported")
+    return found
+
+
+def _matching(kind: int, proto: int) -> Iterator[tuple[socket.SocketKind, int]]:
+    for each, protocol in _KINDS:
+        if kind in (0, each) and (proto in (0, protocol) or (each is SOCK_RAW and kind)):
+            yield each, proto if each is SOCK_RAW else protocol
+
+
+def _service(port: Text | int) -> int | str | None:
+    if isinstance(port, int):
+        return port
+    text = _text(port)
+    if text is None:
+        return None
+    return int(text) if text.isascii() and text.isdigit() else text
+
+
+def _port(
+    service: int | str | None, kinds: list[tuple[socket.SocketKind, int]], flags: int
+) -> int | dict[tuple[socket.SocketKind, int], int]:
+    """A number for all kinds, or that of a service for each kind that has it. Raises NotResolved."""
+    if not isinstance(service, str):
+        if service is not None and service < 0:
+            raise UnresolvedName(socket.EAI_SERVICE, "Servname not supported for ai_socktype")
+        return 0 if service is None else service & 0xFFFF  # as glibc
+    if flags & socket.AI_NUMERICSERV:
+        raise UnresolvedName(socket.EAI_NONAME, "Name or service not known")
+    found: dict[tuple[socket.SocketKind, int], int] = {}
+    for kind, proto in kinds:
+        number = _port_of(service, "udp" if kind is SOCK_DGRAM else "tcp")
+        if number and kind is not SOCK_RAW:
+            found[kind, proto] = number
+    if not found:
+        raise UnresolvedName(socket.EAI_SERVICE, "Servname not supported for ai_socktype")
+    return found
+
+
+def _port_of(service: str, protocol: str) -> int:
+    """0 where there is none."""
+    if service in _SERVICES and (protocol == "tcp" or service in _OVER_UDP):
+        return _SERVICES[service]
+    try:
+        return socket.getservbyname(service, protocol)
+    except OSError:
+        return 0
+
+
+def _machine_service(port: int, protocol: str) -> str:
+    try:
+        return socket.getservbyport(port, protocol)
+    except (OSError, OverflowError):
+        return str(port)
