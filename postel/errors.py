@@ -32,7 +32,14 @@
         ├── AddressNotAvailable              EADDRNOTAVAIL
         ├── MessageTooLong                   EMSGSIZE
         ├── OptionUnknown                    ENOPROTOOPT
-        └── OptionInvalid                    EINVAL
+        ├── OptionInvalid                    EINVAL
+        ├── SocketClosed                     EBADF
+        ├── SocketCallInvalid                EINVAL
+        ├── SocketCallUnknown                EOPNOTSUPP
+        ├── SocketKindUnknown                EAFNOSUPPORT
+        └── WouldBlock                       EAGAIN        (BlockingIOError)
+            ├── ConnectionBegun              EINPROGRESS
+            └── ConnectionPending            EALREADY
 
 They are OSErrors with the kernel's numbers, so ``except ConnectionResetError`` means the same over Postel as over the kernel.
 """
@@ -49,8 +56,10 @@ __all__ = [
     "CallError",
     "ConnectionAborted",
     "ConnectionAlreadyExists",
+    "ConnectionBegun",
     "ConnectionClosing",
     "ConnectionDoesNotExist",
+    "ConnectionPending",
     "ConnectionRefused",
     "ConnectionReset",
     "ConnectionTimedOut",
@@ -71,8 +80,13 @@ __all__ = [
     "RemoteUnspecified",
     "ScriptError",
     "ScriptFailed",
+    "SocketCallInvalid",
+    "SocketCallUnknown",
+    "SocketClosed",
+    "SocketKindUnknown",
     "TcpError",
     "WireError",
+    "WouldBlock",
 ]
 
 
@@ -365,6 +379,55 @@ class OptionInvalid(TcpError):
 
     number: int = _errno.EINVAL
     text = "option can't have this value"
+
+
+class SocketClosed(TcpError):
+    """A call on a socket that was closed."""
+
+    number: int = _errno.EBADF
+    text = "the socket is closed"
+
+
+class SocketCallInvalid(TcpError):
+    """A call that can't be made on a socket in its present state, or an argument that can't be: `accept` where nothing listens."""
+
+    number: int = _errno.EINVAL
+    text = "the socket can't do this now"
+
+
+class SocketCallUnknown(TcpError):
+    """A call, or a flag of a call, that sockets of this kind don't have: `listen` of UDP."""
+
+    number: int = _errno.EOPNOTSUPP
+    text = "sockets of this kind can't do this"
+
+
+class SocketKindUnknown(TcpError):
+    """A socket that is asked for and that Postel doesn't have: of another family than IPv4 and IPv6, or neither of TCP nor of UDP."""
+
+    number: int = _errno.EAFNOSUPPORT
+    text = "sockets of this kind are not known"
+
+
+class WouldBlock(TcpError, BlockingIOError):
+    """A call on a socket that never waits, which would have to."""
+
+    number: int = _errno.EAGAIN
+    text = "the call would have to wait"
+
+
+class ConnectionBegun(WouldBlock):
+    """`connect` of a socket that never waits: the socket is writable once the outcome is known."""
+
+    number: int = _errno.EINPROGRESS
+    text = "the connection is being opened"
+
+
+class ConnectionPending(WouldBlock):
+    """A second `connect` before the outcome of the first is known."""
+
+    number: int = _errno.EALREADY
+    text = "the connection is being opened already"
 
 
 Stored = TypeVar("Stored", bound=OSError)

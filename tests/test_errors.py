@@ -15,7 +15,7 @@ KINDS = {name for name, value in vars(errors).items() if isinstance(value, type)
 BUILTIN = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)}
 
 # Classes that a standard interface prescribes: each is also one of `postel.errors`.
-PRESCRIBED = {("aio/network.py", "UnresolvedName")}  # getaddrinfo's is a socket.gaierror
+PRESCRIBED = {("sockets/names.py", "UnresolvedName")}  # getaddrinfo's is a socket.gaierror
 
 # Never seen by a caller: raised and caught by the same part of the program.
 WITHIN = {

@@ -7,12 +7,13 @@
 """
 
 from postel.aio.arguments import ConnectionOptions, ServerOptions
-from postel.aio.network import LINGER, NameResolver, Network
+from postel.aio.network import LINGER, Network
 from postel.aio.resolver import Resolver
 from postel.aio.routing import Loop, Routing, current, loop_factory
 from postel.aio.server import Server
 from postel.host.host import Host
 from postel.links import Link
+from postel.sockets.lookup import NameResolver
 
 __all__ = [
     "ConnectionOptions",

@@ -3,14 +3,13 @@
 import asyncio
 import math
 import os
-import socket
 import ssl as tls
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context, ContextVar
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from postel.aio import arguments, secure
 from postel.aio.arguments import ConnectionOptions, ServerOptions
@@ -29,7 +28,6 @@ from postel.errors import (
     LinkDown,
     LinkError,
     NetworkUnreachable,
-    NotResolved,
     renewed,
     require_number,
 )
@@ -37,6 +35,7 @@ from postel.host.host import Host
 from postel.host.listener import AnyPort, Listener
 from postel.links.contract import Link
 from postel.links.junction import require_free
+from postel.sockets.lookup import NameResolver
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
@@ -53,17 +52,6 @@ ClientConnected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 current: ContextVar["Network | None"] = ContextVar("postel_network", default=None)
 """The network that a loop with `Routing` uses for the calls of this task and of the tasks that it starts; None for the loop's own."""
-
-
-class UnresolvedName(NotResolved, socket.gaierror):
-    """As programs that resolve names expect it."""
-
-
-class NameResolver(Protocol):
-    """What a network asks for the addresses of a name: `Resolver` is one."""
-
-    async def addresses(self, name: str) -> list[str]:
-        """The addresses of ``name`` as text, the preferred one first. Raises NotResolved where there is none."""
 
 
 class Network:

@@ -16,8 +16,9 @@ from contextlib import suppress
 from random import Random, SystemRandom
 from typing import Final
 
-from postel.aio.network import Network, UnresolvedName
+from postel.aio.network import Network
 from postel.errors import AddressInUse, ArgumentError, TcpError, WireError, require_kind
+from postel.sockets.names import UnresolvedName
 from postel.wire import address, dns
 from postel.wire.address import Address, Endpoint, octets_of, to_text
 from postel.wire.dns import DnsMessage, Question, ResourceRecord

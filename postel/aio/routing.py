@@ -15,11 +15,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
-from postel.aio import names
-from postel.aio.network import LINGER, NameResolver, Network, current
+from postel.aio.network import LINGER, Network, current
 from postel.errors import CallError
 from postel.host.host import Host
 from postel.links.contract import Link
+from postel.sockets import lookup
+from postel.sockets.lookup import NameResolver
 
 __all__ = ["Loop", "Routing", "current", "loop_factory"]
 
@@ -48,11 +49,11 @@ class Routing(asyncio.AbstractEventLoop):
 
     async def getaddrinfo(self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
         """As asyncio's, by the network's resolver: see `Network.resolver`. Raises ``socket.gaierror``."""
-        return await names.getaddrinfo(self.network_here(), host, port, family=family, type=type, proto=proto, flags=flags)
+        return await lookup.getaddrinfo(self.network_here(), host, port, family=family, type=type, proto=proto, flags=flags)
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """As asyncio's; the address as it is written, and the service."""
-        return names.getnameinfo(self.network_here(), sockaddr, flags)
+        return lookup.getnameinfo(self.network_here(), sockaddr, flags)
 
     # Streams
 

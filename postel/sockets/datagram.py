@@ -1,14 +1,21 @@
 """UDP's sockets, as `postel.sockets.nonblocking` has them."""
 
-import errno
-import os
 import socket
 from typing import NoReturn
 
-from postel.errors import ArgumentError, ConnectionClosing, ConnectionDoesNotExist, OptionInvalid, RemoteUnspecified, renewed
+from postel.errors import (
+    ArgumentError,
+    ConnectionClosing,
+    ConnectionDoesNotExist,
+    RemoteUnspecified,
+    SocketCallInvalid,
+    SocketCallUnknown,
+    WouldBlock,
+    renewed,
+)
 from postel.host.datagrams import DatagramSocket
 from postel.sockets.names import LOOPBACK, Name, endpoint_of, name_of
-from postel.sockets.nonblocking import Data, NonBlockingSocket, SocketOwner, as_os_error, checked_flags, would_block
+from postel.sockets.nonblocking import Data, NonBlockingSocket, SocketOwner, as_os_error, checked_flags
 from postel.sockets.options import SocketOptions
 from postel.tcp.config import Config
 from postel.tcp.events import Event, Trouble
@@ -54,7 +61,7 @@ class DatagramCalls(NonBlockingSocket):
         self._require_network()
         wanted = endpoint_of(name, self.family)
         if self._socket is not None:
-            raise OSError(errno.EINVAL, "the socket has an address already")
+            raise SocketCallInvalid("the socket has an address already")
         self._open(wanted, None)
 
     def connect(self, name: Name) -> None:
@@ -86,7 +93,7 @@ class DatagramCalls(NonBlockingSocket):
 
     def _refuse_listening(self) -> NoReturn:
         self.require_open()
-        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        raise SocketCallUnknown
 
     # Readiness
 
@@ -119,7 +126,7 @@ class DatagramCalls(NonBlockingSocket):
             self._require_network()
             if self.has_shut_down_reading:
                 return b"", None, 0
-            would_block()
+            raise WouldBlock
         data, sender = self._next
         if not flags & socket.MSG_PEEK:
             self._next = None
@@ -145,7 +152,7 @@ class DatagramCalls(NonBlockingSocket):
     def _target(self, name: object) -> Endpoint:
         remote = endpoint_of(name, self.family)
         if not remote.port:
-            raise OptionInvalid("no datagram can be sent to port 0")  # EINVAL, as Linux has it
+            raise SocketCallInvalid("no datagram can be sent to port 0")  # EINVAL, as Linux has it
         return Endpoint(LOOPBACK[len(remote.address)], remote.port) if is_unspecified(remote.address) else remote
 
     # Ending

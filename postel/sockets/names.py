@@ -4,15 +4,18 @@ import errno
 import socket
 from typing import Final, TypeAlias
 
-from postel.errors import ArgumentError
+from postel.errors import ArgumentError, KindError, NotResolved
 from postel.wire.address import Endpoint, is_unspecified, parse, to_text
 
 Name: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
 
 _MAPPED: Final = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2: an IPv4 address as IPv6 writes it
 _LENGTH: Final = {socket.AF_INET: 4, socket.AF_INET6: 16}
-_FAMILY_NAME: Final = {socket.AF_INET: "AF_INET", socket.AF_INET6: "AF_INET6"}
 LOOPBACK: Final = {4: b"\x7f\0\0\1", 16: bytes(15) + b"\1"}
+
+
+class UnresolvedName(NotResolved, socket.gaierror):
+    """As programs that resolve names expect it."""
 
 
 def name_of(endpoint: Endpoint, family: int) -> Name:
@@ -28,18 +31,17 @@ def name_of(endpoint: Endpoint, family: int) -> Name:
 def endpoint_of(name: object, family: int) -> Endpoint:
     """What a socket of this family is given as an address, as `socket.socket` takes and refuses it; "" is the wildcard.
 
-    Host names are the driver's to resolve: here they are a ``socket.gaierror``. Raises TypeError and OverflowError too.
+    Host names are the driver's to resolve: here they are a ``socket.gaierror``. Raises ArgumentError and KindError too.
     """
-    shown = _FAMILY_NAME[socket.AddressFamily(family)]
     if not isinstance(name, tuple):
-        raise TypeError(f"{shown} address must be tuple, not {type(name).__name__}")
+        raise KindError("address", name, "a tuple of host and port")
     if not (len(name) == 2 or (family == socket.AF_INET6 and 2 < len(name) <= 4)):
-        raise TypeError(f"{shown} address must be a pair (host, port){' or up to four items' if family == socket.AF_INET6 else ''}")
+        raise KindError("address", name, "host and port, and for IPv6 flow and scope")
     host, port = name[0], name[1]
     if not isinstance(port, int):
-        raise TypeError(f"port is of type {type(port).__name__}; allowed: int")
+        raise KindError("port", port, "int")
     if not 0 <= port <= 65535:
-        raise OverflowError("port must be 0-65535.")
+        raise ArgumentError("port", port, "0 to 65535")
     return Endpoint(_octets(host, family), port)
 
 
@@ -47,7 +49,7 @@ def _octets(host: object, family: int) -> bytes:
     if isinstance(host, (bytes, bytearray)):
         host = bytes(host).decode("ascii", "replace")
     if not isinstance(host, str):
-        raise TypeError(f"host is of type {type(host).__name__}; allowed: str")
+        raise KindError("host", host, "str")
     wanted = _LENGTH[socket.AddressFamily(family)]
     if host == "":
         return bytes(wanted)
@@ -56,11 +58,11 @@ def _octets(host: object, family: int) -> bytes:
     try:
         octets = parse(host.partition("%")[0])
     except ArgumentError:
-        raise socket.gaierror(socket.EAI_NONAME, f"{host!r} is no address: names are resolved before") from None
+        raise UnresolvedName(socket.EAI_NONAME, f"{host!r} is no address: names are resolved before") from None
     if octets[:12] == _MAPPED and len(octets) == 16:
         return octets[12:] if wanted == 16 else _refuse(host)
     return octets if len(octets) == wanted else _refuse(host)
 
 
 def _refuse(host: str) -> bytes:
-    raise socket.gaierror(getattr(socket, "EAI_ADDRFAMILY", errno.EAFNOSUPPORT), f"{host} is not of the socket's address family")
+    raise UnresolvedName(getattr(socket, "EAI_ADDRFAMILY", errno.EAFNOSUPPORT), f"{host} is not of the socket's address family")

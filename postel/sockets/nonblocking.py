@@ -1,16 +1,15 @@
-"""Sockets that never wait: each call does what it can do now, as Linux has it, or raises BlockingIOError. For every driver.
+"""Sockets that never wait: each call does what it can do now, as Linux has it, or raises WouldBlock, a BlockingIOError. For every driver.
 
 `StreamCalls` of `postel.sockets.stream` is TCP's, `DatagramCalls` of `postel.sockets.datagram` UDP's.
 """
 
 import errno
-import os
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, NoReturn, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
-from postel.errors import ArgumentError, TcpError, renewed
+from postel.errors import ArgumentError, KindError, SocketCallInvalid, SocketCallUnknown, SocketClosed, SocketKindUnknown, TcpError, renewed
 from postel.host.host import Host
 from postel.sockets import options
 from postel.sockets.bindings import Bindings
@@ -104,7 +103,7 @@ class NonBlockingSocket(ABC):
 
     @abstractmethod
     def connect(self, name: Name) -> None:
-        """Open a connection, or choose the peer. BlockingIOError (EINPROGRESS): it is writable once the outcome is known."""
+        """Open a connection, or choose the peer. Raises ConnectionBegun: it is writable once the outcome is known."""
 
     @abstractmethod
     def listen(self, backlog: int = 128) -> None:
@@ -158,16 +157,16 @@ class NonBlockingSocket(ABC):
 
     def recv(self, limit: int, flags: int = 0) -> bytes:
         """Up to ``limit`` octets, or one datagram; b"" at the end of a stream."""
-        return self._read(_counted(limit, "recv"), flags)[0]
+        return self._read(_counted(limit), flags)[0]
 
     def recvfrom(self, limit: int, flags: int = 0) -> tuple[bytes, Any]:
         """As `recv`, with the sender's name."""
-        data, sender, _ = self._read(_counted(limit, "recvfrom"), flags)
+        data, sender, _ = self._read(_counted(limit), flags)
         return data, self._named(sender)
 
     def recvmsg(self, limit: int, ancillary: int = 0, flags: int = 0) -> Message:
         """As `recvfrom`, with no ancillary data, and MSG_TRUNC where a datagram was longer."""
-        data, sender, told = self._read(_counted(limit, "recvmsg"), flags)
+        data, sender, told = self._read(_counted(limit), flags)
         return data, [], told, self._named(sender)
 
     def recv_into(self, buffer: object, limit: int = 0, flags: int = 0) -> int:
@@ -202,7 +201,7 @@ class NonBlockingSocket(ABC):
     def sendmsg(self, buffers: Iterable[object], ancillary: Sequence[object] = (), flags: int = 0, name: object = None) -> int:
         """As `sendto` with what is in all buffers. Ancillary data is unknown here: EINVAL."""
         if list(ancillary):
-            raise OSError(errno.EINVAL, "ancillary data is not known here; allowed: none")
+            raise SocketCallInvalid("ancillary data is not known here; allowed: none")
         data = b"".join([_octets(buffer) for buffer in buffers])
         return self.send(data, flags) if name is None else self.sendto(data, flags, name)
 
@@ -219,7 +218,7 @@ class NonBlockingSocket(ABC):
     def require_open(self) -> None:
         """Raise EBADF once it is closed."""
         if self.is_closed:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            raise SocketClosed
 
     def _require_network(self) -> None:
         self.require_open()
@@ -228,7 +227,7 @@ class NonBlockingSocket(ABC):
 
     def _note_shutdown(self, how: int) -> None:
         if how not in (socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR):
-            raise OSError(errno.EINVAL, f"how is {how}; allowed: SHUT_RD, SHUT_WR, SHUT_RDWR")
+            raise SocketCallInvalid(f"how is {how}; allowed: SHUT_RD, SHUT_WR, SHUT_RDWR")
         if how != socket.SHUT_WR:
             self.has_shut_down_reading = True
         if how != socket.SHUT_RD:
@@ -249,37 +248,32 @@ class NonBlockingSocket(ABC):
 
 
 def checked_flags(flags: int, known: int) -> None:
-    """Raise OSError (EOPNOTSUPP) for a flag with which the call would do something else than it is asked for."""
+    """Raise SocketCallUnknown for a flag with which the call would do something else than it is asked for."""
     unknown = flags & ~(_HARMLESS | known)
     if unknown:
-        raise OSError(errno.EOPNOTSUPP, f"flags {unknown:#x} are not known here")
+        raise SocketCallUnknown(f"flags {unknown:#x} are not known here")
 
 
-def would_block() -> NoReturn:
-    """Raise BlockingIOError."""
-    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-
-
-def as_os_error(error: ArgumentError) -> OSError:
+def as_os_error(error: ArgumentError) -> TcpError:
     """What a call raises for an address that the host refuses as an argument."""
-    return error if isinstance(error, TcpError) else OSError(errno.EINVAL, str(error))
+    return error if isinstance(error, TcpError) else SocketCallInvalid(str(error))
 
 
 def known_family(family: int, kind: int) -> tuple[socket.AddressFamily, socket.SocketKind]:
-    """Family and kind, without the flags that Linux allows in the kind. Raises OSError for what Postel doesn't have."""
+    """Family and kind, without the flags that Linux allows in the kind. Raises SocketKindUnknown for what Postel doesn't have."""
     kind &= ~(getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0))
     if family not in (socket.AF_INET, socket.AF_INET6):
-        raise OSError(errno.EAFNOSUPPORT, f"address family {family} is not known here; allowed: AF_INET, AF_INET6")
+        raise SocketKindUnknown(f"address family {family} is not known here; allowed: AF_INET, AF_INET6")
     if kind not in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-        raise OSError(errno.EPROTONOSUPPORT, f"socket kind {kind} is not known here; allowed: SOCK_STREAM, SOCK_DGRAM")
+        raise SocketKindUnknown(f"socket kind {kind} is not known here; allowed: SOCK_STREAM, SOCK_DGRAM")
     return socket.AddressFamily(family), socket.SocketKind(kind)
 
 
-def _counted(limit: int, call: str) -> int:
+def _counted(limit: int) -> int:
     if not isinstance(limit, int):
-        raise TypeError(f"'{type(limit).__name__}' object cannot be interpreted as an integer")
+        raise KindError("limit", limit, "int")
     if limit < 0:
-        raise ValueError(f"negative buffersize in {call}")
+        raise ArgumentError("limit", limit, "0 octets or more")
     return limit
 
 
@@ -291,13 +285,11 @@ def _octets(data: Any) -> Data:  # noqa: ANN401 - any buffer
 
 
 def _room(buffer: Any, limit: int) -> memoryview:  # noqa: ANN401 - any buffer
-    if limit < 0:
-        raise ValueError("negative buffersize in recv_into")
     room = memoryview(buffer).cast("B")
     if room.readonly:
-        raise TypeError(f"buffer is a read-only {type(buffer).__name__}; allowed: one that may be written to")
-    if limit > len(room):
-        raise ValueError("nbytes is greater than the length of the buffer")
+        raise KindError("buffer", buffer, "one that may be written to")
+    if not 0 <= limit <= len(room):
+        raise ArgumentError("nbytes", limit, f"0 to {len(room)}, the length of the buffer")
     return room[:limit] if limit else room
 
 

@@ -1,7 +1,5 @@
 """TCP's sockets, as `postel.sockets.nonblocking` has them."""
 
-import errno
-import os
 import socket
 from contextlib import suppress
 from typing import Any
@@ -9,15 +7,19 @@ from typing import Any
 from postel.errors import (
     ArgumentError,
     ConnectionAlreadyExists,
+    ConnectionBegun,
     ConnectionClosing,
     ConnectionDoesNotExist,
+    ConnectionPending,
     ConnectionRefused,
+    SocketCallInvalid,
     TcpError,
+    WouldBlock,
     renewed,
 )
 from postel.host.listener import Listener
 from postel.sockets.names import LOOPBACK, Name, endpoint_of, name_of
-from postel.sockets.nonblocking import Data, NonBlockingSocket, SocketOwner, as_os_error, checked_flags, would_block
+from postel.sockets.nonblocking import Data, NonBlockingSocket, SocketOwner, as_os_error, checked_flags
 from postel.sockets.options import SocketOptions
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
@@ -77,7 +79,7 @@ class StreamCalls(NonBlockingSocket):
         self._require_network()
         wanted = endpoint_of(name, self.family)
         if self._bound is not None or self._connection is not None:
-            raise OSError(errno.EINVAL, "the socket has an address already")
+            raise SocketCallInvalid("the socket has an address already")
         shares = bool(self.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR))
         address = self._own_address(wanted.address)
         self._bound = self.owner.bindings.claim(self.owner.host, wanted, address, self.owner.now(), shares=shares)
@@ -86,7 +88,7 @@ class StreamCalls(NonBlockingSocket):
         self._require_network()
         backlog = max(1, backlog)
         if self._connection is not None:
-            raise OSError(errno.EINVAL, "a connected socket can't listen")
+            raise SocketCallInvalid("a connected socket can't listen")
         if self._listener is not None and not self._listener.closed:
             self._listener.backlog = backlog
             return
@@ -107,10 +109,10 @@ class StreamCalls(NonBlockingSocket):
     def accept(self) -> "tuple[StreamCalls, Name]":
         self._require_network()
         if self._listener is None or self._listener.closed:
-            raise OSError(errno.EINVAL, "the socket doesn't listen")
+            raise SocketCallInvalid("the socket doesn't listen")
         connection = self._listener.accept()
         if connection is None:
-            would_block()
+            raise WouldBlock
         self.owner.wake()
         accepted = StreamCalls(self.owner, self.family, self._options.config, connection)
         accepted._options.linger = self._options.linger
@@ -122,13 +124,13 @@ class StreamCalls(NonBlockingSocket):
         if self._listener is not None and not self._listener.closed:
             raise ConnectionAlreadyExists("the socket listens")
         if self._is_opening:
-            raise BlockingIOError(errno.EALREADY, os.strerror(errno.EALREADY))
+            raise ConnectionPending
         if self._connection is not None:
             self._require_over(self._connection)
         self._open(remote)
         self._is_opening = True
         self.owner.wake()
-        raise BlockingIOError(errno.EINPROGRESS, os.strerror(errno.EINPROGRESS))
+        raise ConnectionBegun
 
     def _require_over(self, connection: Connection) -> None:
         """Raise where the connection stands, or its end wasn't told yet: after that another may be opened."""
@@ -226,7 +228,7 @@ class StreamCalls(NonBlockingSocket):
             if (error := self.claim_error()) is not None:
                 raise renewed(error)
             return b""
-        return would_block()
+        raise WouldBlock
 
     def recv_into(self, buffer: object, limit: int = 0, flags: int = 0) -> int:
         """As of every socket; octets go straight into ``buffer``."""
@@ -244,14 +246,14 @@ class StreamCalls(NonBlockingSocket):
         if connection is None:
             raise ConnectionClosing("the socket has no connection")  # EPIPE, as Linux has it
         if self._is_opening:
-            would_block()
+            raise WouldBlock
         if self._failure is not None or connection.state is CLOSED:
             raise self._why_ended()
         if self.has_shut_down_writing:
             raise ConnectionClosing("", str(connection.remote))
         taken = connection.send(data, self.owner.now(), urgent=bool(flags & socket.MSG_OOB))
         if data and not taken:
-            would_block()
+            raise WouldBlock
         self.owner.wake()
         return taken
 

@@ -88,7 +88,7 @@ def test_a_closed_port_is_not_told_to_a_socket_without(both: Any) -> None:
 
 def test_what_only_streams_do_is_refused(ends: Any) -> None:
     for call in ("listen()", "accept()"):
-        with pytest.raises(OSError, match="supported") as refused:
+        with pytest.raises(OSError, match="can't") as refused:
             eval(f"ends[0].{call}")
         assert refused.value.errno == errno.EOPNOTSUPP
     with pytest.raises(OSError, match="port 0"):
@@ -106,7 +106,7 @@ def test_shutdown_and_close(both: Any, ends: Any) -> None:
         near.send(b"x")
     near.close()
     near.close()
-    with pytest.raises(OSError, match="descriptor"):
+    with pytest.raises(OSError, match="closed"):
         near.recv(1)
 
 

@@ -130,7 +130,7 @@ class TestEnds:
         client, _ = ends
         client.close()
         client.close()
-        with pytest.raises(OSError, match="descriptor") as refused:
+        with pytest.raises(OSError, match="closed") as refused:
             eval(f"client.{call}")
         assert refused.value.errno == errno.EBADF
 
@@ -176,7 +176,7 @@ class TestOpening:
             (AF_INET, "10.7.0.2", TypeError),
             (AF_INET, ("10.7.0.2", 80, 0, 0), TypeError),
             (AF_INET, ("10.7.0.2", "80"), TypeError),
-            (AF_INET, ("10.7.0.2", 65536), OverflowError),
+            (AF_INET, ("10.7.0.2", 65536), ValueError),
             (AF_INET, ("10.7.0.2", 0), ConnectionRefusedError),
             (AF_INET, ("224.0.0.1", 80), OSError),
         ],

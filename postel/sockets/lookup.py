@@ -4,13 +4,13 @@ import ipaddress
 import socket
 from collections.abc import Iterable, Iterator
 from socket import AF_INET, AF_INET6, AF_UNSPEC, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from postel.aio.network import Network, UnresolvedName
 from postel.errors import KindError, NotResolved
+from postel.host.host import Host
+from postel.sockets.names import Name, UnresolvedName
 from postel.wire.address import Interface
 
-Name = tuple[str, int] | tuple[str, int, int, int]
 AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, Name]
 Text = str | bytes | bytearray | None
 
@@ -26,8 +26,22 @@ _LOOPBACK: Final = ("::1", "127.0.0.1")
 _WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - of the network's host
 
 
+class NameResolver(Protocol):
+    """What a network asks for the addresses of a name: `postel.aio.Resolver` is one."""
+
+    async def addresses(self, name: str) -> list[str]:
+        """The addresses of ``name`` as text, the preferred one first. Raises NotResolved where there is none."""
+
+
+class LookupNetwork(Protocol):
+    """What a look-up needs of a driver's network. Without a ``resolver`` there are only addresses, and ``localhost``."""
+
+    host: Host
+    resolver: NameResolver | None
+
+
 async def getaddrinfo(
-    network: Network, host: Text, port: Text | int, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    network: LookupNetwork, host: Text, port: Text | int, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
 ) -> list[AddressInfo]:
     """As `socket.getaddrinfo`, for the network's host. Raises NotResolved, which is a ``socket.gaierror``."""
     kinds = _kinds(type, proto)
@@ -49,7 +63,7 @@ async def getaddrinfo(
     return found
 
 
-def getnameinfo(network: Network, sockaddr: tuple[Any, ...], flags: int = 0) -> tuple[str, str]:
+def getnameinfo(network: LookupNetwork, sockaddr: tuple[Any, ...], flags: int = 0) -> tuple[str, str]:
     """As `socket.getnameinfo`. A network knows names by their addresses only, so the answer has the address as it is written."""
     del network
     if not isinstance(sockaddr, tuple) or len(sockaddr) not in (2, 3, 4):
@@ -81,7 +95,7 @@ def literal(text: str) -> str | None:
     return None if zone and (parsed.version == 4 or not zone.isdigit()) else f"{parsed}{'%' if zone else ''}{zone}"
 
 
-async def _addresses(network: Network, name: str | None, family: int, flags: int) -> list[str]:
+async def _addresses(network: LookupNetwork, name: str | None, family: int, flags: int) -> list[str]:
     """Those of the wanted family, at least one. Raises NotResolved."""
     if name is None:
         return _of_family(_WILDCARDS if flags & socket.AI_PASSIVE else _LOOPBACK, family)
@@ -101,7 +115,7 @@ async def _addresses(network: Network, name: str | None, family: int, flags: int
     return found
 
 
-async def _asked(network: Network, name: str) -> list[str]:
+async def _asked(network: LookupNetwork, name: str) -> list[str]:
     """What the resolver says. Whatever it raises for an unknown name, the caller gets a ``gaierror``."""
     if network.resolver is None:
         return []
@@ -127,7 +141,7 @@ def _family_of(address: str) -> socket.AddressFamily:
     return AF_INET6 if ":" in address else AF_INET
 
 
-def _families(network: Network) -> set[int]:
+def _families(network: LookupNetwork) -> set[int]:
     interfaces: Iterable[Interface] = network.host.routes.interfaces
     return {AF_INET if len(interface.address) == 4 else AF_INET6 for interface in interfaces}
 
