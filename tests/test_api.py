@@ -22,6 +22,7 @@ SNAPSHOT = Path(__file__).with_name("api.txt")
 ROOT = Path(__file__).parents[1]
 MODULES = (
     *("postel", "postel.aio", "postel.congestion", "postel.errors", "postel.links", "postel.sim", "postel.testing", "postel.times"),
+    "postel.trio",
     *("postel.view", "postel.view.capture", "postel.view.chart", "postel.view.ladder", "postel.view.notebook", "postel.view.pcapng"),
     "postel.view.status",
 )

@@ -32,6 +32,7 @@ STANDARD = {
     ("__init__.py", "AttributeError"),  # of a module's __getattr__
     ("aio/routing.py", "ExceptionGroup"),  # of create_connection with all_errors
     ("testing/machine.py", "ImportError"),  # of an extra
+    ("trio/__init__.py", "ImportError"),  # as testing/machine.py
 }
 SYSTEM_CALLS = "drill/"  # a script's calls fail with OSError and an errno, as the kernel's do
 CHECKS = "testing/"  # a check that fails raises AssertionError, which test runners know

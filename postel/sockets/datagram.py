@@ -30,7 +30,6 @@ class DatagramCalls(NonBlockingSocket):
         self._bound: Endpoint | None = None
         self._socket: DatagramSocket | None = None
         self._next: tuple[bytes, Endpoint] | None = None  # taken from the host and not read yet
-        self._error: OSError | None = None  # what ICMP told and no call has told the program yet
 
     def __repr__(self) -> str:
         return "<closed UDP socket>" if self.is_closed else f"<UDP socket, {self._socket or 'new'}>"
@@ -50,10 +49,6 @@ class DatagramCalls(NonBlockingSocket):
         if self._socket is None or self._socket.remote is None:
             raise ConnectionDoesNotExist
         return name_of(self._socket.remote, self.family)
-
-    def claim_error(self) -> OSError | None:
-        error, self._error = self._error, None
-        return error
 
     # Opening
 
@@ -109,6 +104,9 @@ class DatagramCalls(NonBlockingSocket):
         if isinstance(event, Trouble) and self._socket is not None and self._socket.remote is not None:
             self._error = event.error  # as Linux has it: a socket without a peer hears of nothing
         self.changed()
+
+    def link_is_down(self, error: OSError) -> None:
+        """Datagrams may get lost."""
 
     def _has_datagram(self) -> bool:
         if self._next is None and self._socket is not None:

@@ -65,6 +65,7 @@ class NonBlockingSocket(ABC):
         self.is_closed: bool = False
         self._options = settings
         self._failure: OSError | None = None  # what ended the network
+        self._error: OSError | None = None  # what went wrong and no call has told the program yet
 
     # Names and options
 
@@ -91,9 +92,10 @@ class NonBlockingSocket(ABC):
         self._options.set(numbered(level, option), bytes(optlen or 0) if value is None else value, self.owner.now())
         self.owner.wake()
 
-    @abstractmethod
     def claim_error(self) -> OSError | None:
         """SO_ERROR: what went wrong since it was asked last. It is told once."""
+        error, self._error = self._error, None
+        return error
 
     # Opening
 
@@ -134,8 +136,13 @@ class NonBlockingSocket(ABC):
 
     def fail(self, error: OSError) -> None:
         """The network has ended: what was received can still be read, everything else raises ``error``."""
-        self._failure = self._failure or error
-        self.changed()
+        if self._failure is None:
+            self._failure = self._error = error
+            self.changed()
+
+    @abstractmethod
+    def link_is_down(self, error: OSError) -> None:
+        """The device is switched off, perhaps for a moment: a connection that is being opened fails with ``error``, all else lives on."""
 
     # Reading and writing
 

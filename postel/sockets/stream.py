@@ -37,7 +37,6 @@ class StreamCalls(NonBlockingSocket):
         self._listener: Listener | None = None
         self._connection = connection
         self._is_opening = False
-        self._has_told_failure = False
         self._peeked = b""
         if connection is not None:
             connection.context = self
@@ -68,10 +67,7 @@ class StreamCalls(NonBlockingSocket):
         return name_of(connection.remote, self.family)
 
     def claim_error(self) -> OSError | None:
-        if self._failure is not None and not self._has_told_failure:
-            self._has_told_failure = True
-            return self._failure
-        return self._options.claim_error()
+        return super().claim_error() or self._options.claim_error()
 
     # Opening
 
@@ -196,6 +192,28 @@ class StreamCalls(NonBlockingSocket):
         if isinstance(event, (Opened, Closed)):
             self._is_opening = False
         self.changed()
+
+    def fail(self, error: OSError) -> None:
+        now, has_its_own = self.owner.now(), self._options.has_error()
+        if self._listener is not None:
+            self._listener.close(now)
+        if self._connection is not None and self._connection.state is not CLOSED:
+            self._connection.abort(now)
+            self._options.claim_error()  # that it was aborted
+        self._is_opening = False
+        super().fail(error)
+        if has_its_own:  # a connection that ended before tells of that
+            self._error = None
+
+    def link_is_down(self, error: OSError) -> None:
+        connection = self._connection
+        if self._is_opening and connection is not None:
+            connection.context = None
+            connection.abort(self.owner.now())
+            self._options.claim_error()  # that it was aborted
+            self._is_opening = False
+            self._error = error
+            self.changed()
 
     # Reading and writing
 

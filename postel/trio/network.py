@@ -1,0 +1,199 @@
+"""A host on a link inside a running trio."""
+
+import math
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from types import TracebackType
+from typing import Final, Self
+
+import trio
+
+from postel.errors import ArgumentError, CallError, LinkDown, LinkError, NetworkUnreachable, TcpError, renewed
+from postel.host.host import Host
+from postel.links.contract import Link
+from postel.links.junction import require_free
+from postel.sockets.bindings import Bindings
+from postel.sockets.datagram import DatagramCalls
+from postel.sockets.lookup import NameResolver
+from postel.sockets.nonblocking import known_family
+from postel.sockets.stream import StreamCalls
+from postel.tcp.connection import Connection
+from postel.tcp.events import Closed, Event
+from postel.trio import routing
+from postel.trio.pump import TrioPump
+from postel.trio.sockets import TrioSocket
+
+LINGER: Final = 2.0  # seconds
+_SECRET: Final = 16  # octets that are drawn for a host without a secret
+
+
+class TrioNetwork:
+    """Made by `postel.trio.attach`. `socket` gives sockets with trio's own methods; inside `as_default` trio's own functions use them.
+
+    Errors are OSErrors with the kernel's numbers (`postel.errors`). ``resolver`` finds the addresses of names; None where there are only
+    addresses, and ``localhost``. All of it is for the tasks of one `trio.run`.
+    """
+
+    def __init__(self, host: Host, link: Link, *, linger: float, resolver: NameResolver | None = None) -> None:
+        if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
+            raise ArgumentError("linger", linger, "seconds, 0 or more")
+        require_free(host, link)
+        host.join(link.mtu, b"" if host.has_secret else os.urandom(_SECRET), 0)
+        self.host: Host = host
+        self.link: Link = link
+        self.resolver: NameResolver | None = resolver
+        self.bindings: Bindings = Bindings()
+        self._linger = linger
+        self._pump: TrioPump | None = None
+        self._error: OSError | None = None  # why nothing works any more
+        self._ended: trio.Event | None = None
+        self._sockets: dict[TrioSocket, None] = {}  # in the order in which they were made
+        self._farewells: dict[Farewell, None] = {}
+
+    async def __aenter__(self) -> Self:
+        if self._pump is not None or self._error is not None:
+            raise CallError("a network is entered once")
+        await trio.lowlevel.checkpoint()
+        require_free(self.host, self.link)
+        self._ended = trio.Event()
+        self._pump = TrioPump(self.host, self.link, self._broke, self._is_down)
+        self.host.join(self.link.mtu, b"", self._pump.now())  # it may have been on another link since `attach`
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        await self.close()
+
+    def socket(
+        self,
+        family: int = socket.AF_INET,
+        type: int = socket.SOCK_STREAM,  # noqa: A002 - trio's name
+        proto: int = 0,
+    ) -> TrioSocket:
+        """As ``trio.socket.socket``: of AF_INET or AF_INET6, SOCK_STREAM or SOCK_DGRAM. Raises SocketKindUnknown."""
+        if self._error is not None:
+            raise renewed(self._error)
+        if self._pump is None:
+            raise CallError("a network is open inside `async with`")
+        known, kind = known_family(family, type)
+        calls = StreamCalls if kind is socket.SOCK_STREAM else DatagramCalls
+        return TrioSocket(self, calls(self, known, self.host.config))
+
+    @asynccontextmanager
+    async def as_default(self) -> AsyncIterator[None]:
+        """Inside, sockets and names of trio are this network's, in this task and the tasks that it starts: `trio.open_tcp_stream`,
+        `trio.serve_tcp` and all that is built upon them, such as httpx. Of other tasks they stay what they were."""
+        if self._pump is None or self._is_over():
+            raise CallError("a network is open inside `async with`")
+        with routing.installed(self):
+            await trio.lowlevel.checkpoint()
+            yield
+
+    # The end
+
+    async def close(self) -> None:
+        """What its user closed finishes closing, for ``linger`` seconds at most; what stands is aborted; then the link is closed."""
+        pump = self._pump
+        if pump is None or self._error is not None:
+            await trio.lowlevel.checkpoint()
+            return
+        self._error = NetworkUnreachable("the network is closed")
+        self._end_sockets(self._error)
+        pump.wake()
+        try:
+            with trio.move_on_after(self._linger):
+                await trio.lowlevel.checkpoint()
+                while self._farewells and not self._is_over():
+                    await pump.next_turn()
+        finally:
+            for farewell in tuple(self._farewells):
+                farewell.abort(pump.now())
+            pump.finish()
+            self._over()
+
+    async def wait_closed(self) -> None:
+        """Wait for the network's end. Raises the `LinkError` with which the link ended, if it did before `close` was called."""
+        if self._ended is None:
+            raise CallError("a network is open inside `async with`")
+        await self._ended.wait()
+        if isinstance(self._error, LinkError):
+            raise renewed(self._error)
+
+    def _is_over(self) -> bool:
+        return self._ended is not None and self._ended.is_set()
+
+    def _over(self) -> None:
+        with suppress(OSError):
+            self.link.close()
+        if self._ended is not None:
+            self._ended.set()
+
+    def _broke(self, error: LinkError) -> None:
+        """The link is gone: nothing more can come or go, and all that wait for it hear why."""
+        if self._pump is None or self._is_over():
+            return
+        error.__traceback__ = None
+        self._error = self._error or error
+        self._end_sockets(error)
+        for farewell in tuple(self._farewells):
+            farewell.abort(self._pump.now())
+        self._farewells.clear()
+        self._pump.stop()
+        self._pump.discard()
+        self._over()
+
+    def _end_sockets(self, error: OSError) -> None:
+        for each in tuple(self._sockets):
+            each.calls.fail(error)
+
+    def _is_down(self, error: LinkDown) -> None:
+        """The device is switched off, perhaps for a moment: connections live on, and those that are being opened fail at once."""
+        for each in tuple(self._sockets):
+            each.calls.link_is_down(error)
+
+    # For sockets
+
+    def now(self) -> int:
+        """For sockets: microseconds of trio's clock."""
+        return 0 if self._pump is None else self._pump.now()
+
+    def wake(self) -> None:
+        """For sockets: a call was made."""
+        if self._pump is not None:
+            self._pump.wake()
+
+    def abandon(self, connection: Connection) -> None:
+        """For sockets: let a connection that was closed end in peace, within ``linger``."""
+        Farewell(connection, self._farewells)
+
+    def adopt(self, opened: TrioSocket) -> None:
+        """For sockets: keep this one until it calls `forget`."""
+        self._sockets[opened] = None
+
+    def forget(self, opened: TrioSocket) -> None:
+        """For sockets: this one was closed."""
+        self._sockets.pop(opened, None)
+
+
+class Farewell:
+    """A connection without a socket: it has octets to deliver, or the peer's end to hear. ``family`` is all there are of them."""
+
+    __slots__ = ("_connection", "_family")
+
+    def __init__(self, connection: Connection, family: "dict[Farewell, None]") -> None:
+        self._connection = connection
+        self._family = family
+        family[self] = None
+        connection.context = self
+
+    def happened(self, event: Event) -> None:
+        """For the pump: an event of the connection."""
+        if isinstance(event, Closed):
+            self._connection.context = None
+            self._family.pop(self, None)
+
+    def abort(self, now: int) -> None:
+        """End the connection without more."""
+        with suppress(TcpError):
+            self._connection.abort(now)
