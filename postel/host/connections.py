@@ -173,13 +173,21 @@ class Connections(PassiveOpens):
     @property
     def has_output(self) -> bool:
         """Whether a connection may have something to send, or an event waits."""
-        return bool(self._agenda or self.events or self.acceptable)
+        return bool(self._agenda or self._looped or self.events or self.acceptable)
 
     def pop_next(self) -> Connection | None:
-        """The connection that has waited longest and may have something to send: drain it, then `settle` it."""
+        """The connection that has waited longest and may have something for the link: drain it, then `settle` it."""
         if not self._agenda:
             return None
         connection = self._agenda.popleft()
+        connection.on_agenda = False
+        return connection
+
+    def pop_looped(self) -> Connection | None:
+        """As `pop_next`, of those whose packets stay in the host."""
+        if not self._looped:
+            return None
+        connection = self._looped.popleft()
         connection.on_agenda = False
         return connection
 
@@ -316,18 +324,23 @@ class Connections(PassiveOpens):
         record = self.time_wait.thaw(key)
         if record is None:
             return None
+        local, remote = record.ends
+        is_looped = self._routes.loops(remote.address)
+        agenda = self._looped if is_looped else self._agenda
         connection = time_wait_state.thawed(
             record.state,
-            *record.ends,
+            local,
+            remote,
             record.config,
             record.expires,
             observer=self._observer,
             memory=self._memory,
-            agenda=self._agenda,
+            agenda=agenda,
             authentication=record.authentication,
         )
+        connection.is_looped = is_looped
         connection.on_agenda = True  # so that it is settled, and frozen again, even if the segment is not given to it
-        self._agenda.append(connection)
+        agenda.append(connection)
         self._thawed.add(connection)
         self.table[key] = connection
         return connection

@@ -26,7 +26,7 @@ from postel.tcp.observer import Observer
 from postel.tcp.state import State
 from postel.times import NEVER
 from postel.wire import checksum, ip, udp
-from postel.wire.address import Address, Endpoint, is_unspecified, octets_of
+from postel.wire.address import Address, Endpoint, octets_of
 from postel.wire.ip import Packet
 from postel.wire.parcel import Parcel, finished
 from postel.wire.segment import PROTOCOL, SYN, Segment, checksum_is_right, parse_leniently
@@ -49,6 +49,10 @@ class Host(Settings):
     numbers, ports and cookies follow from it. Without one the host can't be used before a driver, such as `postel.aio.attach`, has
     drawn one for it. ``mtu`` is the largest packet, 68 … 65535 octets; without one it is that of the link on which a driver puts the
     host, and 1500 until then.
+
+    Packets to 127.0.0.0/8, ::1 and the host's own addresses stay in the host, which needs no address for that: `next_packet` never gives
+    them, so no link and no `PacketObserver` sees them; an ``observer`` is told of their segments as of all others. They arrive at the
+    moment at which they are sent, in the next `handle_timeout`. Packets from the link with such a source are dropped.
 
     ``gateway`` is the default router's address, or a tuple with one of each family (`Routes.add` of ``routes`` for others).
     ``config`` is what connections choose that are given none of their own, None for `DEFAULT`. ``any_address`` accepts packets to every
@@ -94,7 +98,6 @@ class Host(Settings):
         self._addressed: Connection | None = None  # the envelope is for its packets
         self._config = self.config  # and what it chose when that was made
         self._envelope: ip.Envelope | None = None
-        self._looped_at = NEVER  # since when packets to ourselves wait
         self._packets_arrived = 0
         self._packets_sent = 0
         self._segments_arrived = 0
@@ -175,7 +178,7 @@ class Host(Settings):
         require_number("answer_within", answer_within, 1, LONGEST_WAIT, f"1 to {LONGEST_WAIT} microseconds")
         require_choices(config, keys)
         require_flag("ask", ask)
-        octets = self._required(address)
+        octets = self._own_or_unspecified(address)
         number = EVERY_PORT
         if not isinstance(port, AnyPort):
             number = require_port(port, 0) or self._connections.unused.port_to_listen(octets)
@@ -194,7 +197,7 @@ class Host(Settings):
         Raises ArgumentError, AddressNotAvailable, AddressInUse, NetworkUnreachable.
         """
         self.require_secret()
-        octets = self._required(address)
+        octets = self._own_or_unspecified(address)
         if remote is not None:
             octets = self._datagrams.source_to(remote, octets)
         return self._datagrams.open(octets, require_port(port, 0), remote, self.routes.wildcard)
@@ -218,7 +221,7 @@ class Host(Settings):
             connection = self._table.get(octets[8:44])
             start, end = 40, 40 + (octets[4] << 8 | octets[5])
             mark = octets[1] >> 4 & _ECN
-        if connection is None or not start + _LEAST_SEGMENT <= end <= size:
+        if connection is None or connection.is_looped or not start + _LEAST_SEGMENT <= end <= size:
             self._any_packet(octets + text, now, is_looped=False)
             return
         end -= len(text)
@@ -264,8 +267,6 @@ class Host(Settings):
                 continue
             if segment.stride:
                 queue.extend(finished(self._pack(connection, segment, now)))
-            elif connection.remote.address in self.routes.own:
-                self._outbound.looped.append(self._encode(connection, segment, now))
             else:
                 self._packets_sent += 1
                 return self._encode(connection, segment, now)
@@ -279,11 +280,7 @@ class Host(Settings):
             if connection is None:
                 return None
             segment = self._next_segment(connection, now)
-            if segment is None:
-                continue
-            if connection.remote.address in self.routes.own:
-                self._outbound.looped.append(self._encode(connection, segment, now))
-            else:
+            if segment is not None:
                 self._packets_sent += segment.packets
                 return self._pack(connection, segment, now)
         packet = self.next_packet(now)
@@ -294,8 +291,20 @@ class Host(Settings):
             self._draining = self._connections.pop_next()
             self._drained = 0
             if self._draining is None:
-                self._looped_at = now if self._outbound.looped else NEVER
+                self.loop_back(now)
+                self._draining = self._connections.pop_next()
         return self._draining
+
+    def loop_back(self, now: int) -> None:
+        """Let what the host sends to itself arrive in the next `handle_timeout`, which is due ``now``.
+
+        `next_packet` does the same before it returns None; this is for a driver whose link has no room.
+        """
+        while (connection := self._connections.pop_looped()) is not None:
+            while (segment := connection.next_segment(now)) is not None:
+                self._outbound.looped.append(self._encode(connection, segment, now))
+            self._connections.settle(connection, now)
+        self._outbound.let_looped_arrive(now)
 
     def _next_segment(self, connection: Connection, now: int) -> Segment | None:
         """None where it has nothing more to send; after some it must let others have their turn."""
@@ -325,14 +334,14 @@ class Host(Settings):
     def has_output(self) -> bool:
         """Whether `next_packet` or `next_event` may have something, so that it is time to drain them."""
         is_busy = self._draining is not None or self._connections.has_output
-        return is_busy or bool(self._outbound.queue or self._datagrams.events)
+        return is_busy or self._outbound.has_output or bool(self._datagrams.events)
 
     # Time
 
     def next_timeout(self) -> int:
         """When to call `handle_timeout`; NEVER if nothing is pending. What waits in `next_packet` is not a matter of time."""
         first = min(self._connections.next_timeout(), self._fragments.next_timeout())
-        return min(first, self._looped_at)
+        return min(first, self._outbound.looped_at)
 
     def handle_timeout(self, now: int) -> None:
         """Do what has become due by ``now``. Raises ArgumentError for a ``now`` that is negative or no int; packets may bring any."""
@@ -340,10 +349,8 @@ class Host(Settings):
         self._connections.handle_timeout(now)
         for first in self._fragments.expire(now):
             self._icmp.tell_time_exceeded(first, now)
-        self._looped_at = NEVER
-        looped = self._outbound.looped
-        for _ in range(len(looped)):  # not what these lead to: that comes with the next pump
-            self._any_packet(looped.popleft(), now, is_looped=True)
+        for octets in self._outbound.pop_looped():  # not what these lead to: that comes with the next pump
+            self._any_packet(octets, now, is_looped=True)
 
     # What there is
 
@@ -491,10 +498,3 @@ class Host(Settings):
             self._addressed, self._config = connection, config
             self._envelope = encapsulation.envelope(connection, config)
         return self._envelope
-
-    def _required(self, address: Address | None) -> bytes:
-        """An own address or the wildcard; b"" for none."""
-        octets = b"" if address is None else octets_of(address)
-        if octets and not is_unspecified(octets):
-            self.routes.require_own(octets)
-        return octets

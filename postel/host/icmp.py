@@ -11,7 +11,7 @@ from postel.tcp import hosted
 from postel.tcp.budget import Budget
 from postel.tcp.connection import Connection
 from postel.wire import icmp, ip, record_route, udp
-from postel.wire.address import Endpoint, is_multicast
+from postel.wire.address import Endpoint, is_loopback, is_multicast
 from postel.wire.icmp import IcmpMessage, Quoted
 from postel.wire.ip import Packet
 from postel.wire.segment import PROTOCOL
@@ -133,10 +133,15 @@ class Icmp:
         return self._answer(icmp.parameter_problem(ip.UNRECOGNIZED_NEXT_HEADER, pointer, packet), packet, now)
 
     def refuse_header(self, octets: bytes, first: Packet | None, error: WireError, now: int) -> bool:
-        """RFC 1122, 3.2.2.5 and 3.3.5; RFC 4443, 3.4: what is wrong with a packet that came, ``first`` its first fragment."""
+        """RFC 1122, 3.2.2.5 and 3.3.5; RFC 4443, 3.4: what is wrong with a packet that came, ``first`` its first fragment.
+
+        Nothing is told where the source is this host: it makes no such packets, so the packet is a forgery from the link.
+        """
         try:
             packet = ip.outline(octets)
         except WireError:
+            return False
+        if self._routes.is_forged(packet.source):
             return False
         packet.first = first
         if packet.version == 4 and error.code == ip.SOURCE_ROUTE_FAILED:
@@ -178,7 +183,8 @@ class Icmp:
     def _may_not_be_told(self, packet: Packet) -> bool:
         if packet.version == 4 and packet.fragment_offset:
             return True
-        return not self._routes.is_unicast(packet.source) or _is_error(packet)
+        is_of_one = self._routes.is_unicast(packet.source) or is_loopback(packet.source)
+        return not is_of_one or _is_error(packet)
 
     def _send(self, message: IcmpMessage, packet: Packet, source: bytes, now: int, options: bytes = b"") -> bool:
         octets = icmp.encode(message, source, packet.source)

@@ -6,6 +6,7 @@ from typing import Final
 
 from postel.host.counters import Counters
 from postel.host.routes import Routes
+from postel.times import NEVER
 from postel.wire import ip
 
 MOST: Final = 1024  # packets that wait for the driver
@@ -13,12 +14,13 @@ _COUNTERS: Final = 256
 
 
 class Outbound:
-    __slots__ = ("_key", "_numbers", "counters", "looped", "queue", "routes")
+    __slots__ = ("_key", "_numbers", "counters", "looped", "looped_at", "queue", "routes")
 
     def __init__(self, routes: Routes, counters: Counters, secret: bytes) -> None:
         self.routes: Routes = routes
         self.queue: deque[bytes] = deque()
         self.looped: deque[bytes] = deque()  # to ourselves: taken in by the next `handle_timeout`, so nothing recurses
+        self.looped_at: int = NEVER  # when that is due
         self.counters: Counters = counters
         self._key = blake2b(secret, digest_size=32, person=b"identification").digest()
         self._numbers = [0] * _COUNTERS
@@ -39,10 +41,10 @@ class Outbound:
 
         ``options`` are IPv4's, and such as belong into the first fragment alone.
         """
-        if len(self.queue) >= MOST or len(self.looped) >= MOST:
+        queue = self.looped if self.routes.loops(destination) else self.queue
+        if len(queue) >= MOST:
             self.counters.drop("output_queue_full", payload, now)
             return False
-        queue = self.looped if destination in self.routes.own else self.queue
         mtu = self.routes.mtu_to(destination, now) - len(options)
         first = len(queue)
         if len(payload) + (ip.HEADER_4 if len(source) == 4 else ip.HEADER_6) <= mtu:
@@ -64,6 +66,22 @@ class Outbound:
         if options:
             queue[first] = ip.with_options(queue[first], options)
         return True
+
+    @property
+    def has_output(self) -> bool:
+        """Whether a packet waits for the driver, or for `let_looped_arrive`."""
+        return bool(self.queue) or (bool(self.looped) and self.looped_at == NEVER)
+
+    def let_looped_arrive(self, now: int) -> None:
+        """What the host sends to itself is complete for now, and due."""
+        self.looped_at = now if self.looped else NEVER
+
+    def pop_looped(self) -> list[bytes]:
+        """The packets of the host to itself, oldest first."""
+        packets = list(self.looped)
+        self.looped.clear()
+        self.looped_at = NEVER
+        return packets
 
     def forget(self, source: bytes) -> None:
         """Drop what waits to be sent from this address."""

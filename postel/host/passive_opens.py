@@ -60,6 +60,7 @@ class PassiveOpens(ABC):
         self._gate = Gate(secret)
         self._timers = Deadlines()
         self._agenda: deque[Connection] = deque()  # connections that may have something to send or tell
+        self._looped: deque[Connection] = deque()  # the same, of those whose packets stay in the host
 
     @abstractmethod
     def _forget(self, connection: Connection, now: int) -> None:
@@ -299,6 +300,7 @@ class PassiveOpens(ABC):
     def _make(
         self, local: Endpoint, remote: Endpoint, config: Config, iss: int, authentication: Authentication | None, now: int
     ) -> Connection:
+        is_looped = self._routes.loops(remote.address)
         connection = Connection(
             local,
             remote,
@@ -308,10 +310,11 @@ class PassiveOpens(ABC):
             timestamp_offset=self._numbers.timestamp_offset(local, remote),
             observer=self._observer,
             memory=self._memory,
-            agenda=self._agenda,
+            agenda=self._looped if is_looped else self._agenda,
             authentication=authentication,
         )
-        if self.offload and remote.address not in self._routes.own:
+        connection.is_looped = is_looped
+        if self.offload and not is_looped:
             hosted.allow_bursts(connection, self.offload - (_HEADERS_4 if len(remote.address) == 4 else _HEADERS_6))
         known = self._routes.mtu_to(remote.address, now)
         if known < self._routes.mtu:

@@ -7,6 +7,8 @@ from postel.host.gateways import Gateways, Route
 from postel.tcp.pathmtu import FLOOR_4, RAISE_AFTER
 from postel.wire.address import (
     ALL_NODES,
+    LOOPBACK_4,
+    LOOPBACK_6,
     UNSPECIFIED_4,
     UNSPECIFIED_6,
     Address,
@@ -71,9 +73,13 @@ class Routes:
             or address in self.networks
         )
 
+    def loops(self, address: bytes) -> bool:
+        """Whether packets to this address stay in the host: to an own address, to 127.0.0.0/8 and to ::1."""
+        return address in self.own or is_loopback(address)
+
     def owns(self, address: bytes) -> bool:
         """Whether a packet to this address is for us."""
-        return address in self.own or (self.any_address and self.is_unicast(address))
+        return self.loops(address) or (self.any_address and self.is_unicast(address))
 
     def is_broadcast(self, address: bytes) -> bool:
         """Whether the address is the limited broadcast address, or that of an own network."""
@@ -81,17 +87,23 @@ class Routes:
 
     def objection(self, source: bytes, destination: bytes) -> str:
         """Why a packet between these addresses must not have come from the link; "" where nothing speaks against it (EP-PRE-3)."""
-        if source in self.own or not self.is_unicast(source):  # as ourselves: LAND, BAD-HDR-10; else RFC1122-3.2.1.3
+        if self.is_forged(source):
             return "invalid_source"
+        if is_loopback(destination):  # ours, and never on a link
+            return "invalid_destination"
         if destination in self.own:
-            return "invalid_destination" if is_loopback(destination) else ""  # our own, and never on a link
+            return ""
         if is_multicast(destination):
             return "" if destination in self.groups else "multicast"
         return "" if self.owns(destination) or self.is_broadcast(destination) else "not_ours"
 
+    def is_forged(self, source: bytes) -> bool:
+        """Whether no packet from the link can have this source: our own (LAND, BAD-HDR-10), or RFC1122-3.2.1.3."""
+        return source in self.own or not self.is_unicast(source)
+
     def require_destination(self, address: bytes) -> None:
         """Raise NetworkUnreachable where no packet may be sent to this address."""
-        if address in self.own:
+        if self.loops(address):
             return
         reason = why_never_on_a_link(address)
         if address in self.networks:
@@ -102,13 +114,15 @@ class Routes:
     def require_one_host(self, address: bytes) -> None:
         """Raise NetworkUnreachable as `require_destination` does, and for a broadcast or multicast address (MUST-46)."""
         self.require_destination(address)
-        if not self.is_unicast(address):
+        if not self.is_unicast(address) and not is_loopback(address):
             raise NetworkUnreachable(f"{to_text(address)} is no address of a single host")
 
     def source_for(self, destination: bytes) -> bytes:
         """MUST-44: the own address that shares most with the destination (RFC 6724, rules 1 and 8 in short)."""
         if destination in self.own:
             return destination
+        if is_loopback(destination):
+            return LOOPBACK_4 if len(destination) == 4 else LOOPBACK_6
         best = self._nearest(destination)
         if best is not None and not best.contains(destination) and self._gateways.routes:
             best = self._nearest(self.next_hop(destination))  # of the network on which its router is
@@ -139,7 +153,7 @@ class Routes:
 
     def require_source(self, source: bytes, destination: bytes) -> None:
         """Raise NetworkUnreachable where packets from this own address can't go to the destination."""
-        if destination in self.own:
+        if self.loops(destination):
             return
         if is_loopback(source) or source == destination:  # RFC 1122, 3.2.1.3 (g); RFC 4291, 2.5.3; and LAND
             raise NetworkUnreachable(f"{to_text(destination)}: nothing for it leaves this host from {to_text(source)}")

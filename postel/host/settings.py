@@ -18,7 +18,7 @@ from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.times import NEVER
 from postel.wire import ip
-from postel.wire.address import Address, octets_of, parse_interface
+from postel.wire.address import Address, is_unspecified, octets_of, parse_interface
 
 _LEAST_MTU: Final = 68
 _USUAL_MTU: Final = 1500  # of a host on no link yet
@@ -102,6 +102,13 @@ class Settings:
         """Raise CallError where nothing can be sent yet, because without a secret an attacker could guess its numbers."""
         if not self.has_secret:
             raise CallError("this host has no secret yet: give it one, as Host(..., secret=...), or to a driver, as by postel.aio.attach")
+
+    def _own_or_unspecified(self, address: Address | None) -> bytes:
+        """The octets of an own address, or of "0.0.0.0" or "::"; b"" for None. Raises ArgumentError, AddressNotAvailable."""
+        octets = b"" if address is None else octets_of(address)
+        if octets and not is_unspecified(octets):
+            self.routes.require_own(octets)
+        return octets
 
     def add_address(self, address: Address) -> None:
         """Take another address, with its network, as in "10.7.0.3/24". Harmless where the host has it already.

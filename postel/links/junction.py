@@ -94,6 +94,7 @@ class Junction:
         following, send, hop_of, link = self._next, self._send, self._hop_of, self.link
         for _ in range(most):
             if not link.has_room:
+                self.host.loop_back(now)  # which takes no link
                 return True  # the link calls `ready` when that changes
             if (leaving := following(now)) is None:
                 return True

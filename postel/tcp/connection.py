@@ -65,6 +65,7 @@ class Connection:
             self._tcb.path.signature_length = authentication.length
         self.context: object = None
         self.on_agenda: bool = False
+        self.is_looped: bool = False  # both ends are at one host
         self._agenda = agenda
         self._keeper: Keeper | None = None  # of its TIME-WAIT
 

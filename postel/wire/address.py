@@ -12,6 +12,7 @@ from postel.errors import ArgumentError, require_kind, require_number
 UNSPECIFIED_4: Final = bytes(4)
 UNSPECIFIED_6: Final = bytes(16)
 LIMITED_BROADCAST: Final = b"\xff\xff\xff\xff"
+LOOPBACK_4: Final = b"\x7f\x00\x00\x01"
 LOOPBACK_6: Final = bytes(15) + b"\x01"
 ALL_NODES: Final = b"\xff\x02" + bytes(13) + b"\x01"  # ff02::1, RFC 4291, 2.7.1
 _SOLICITED_NODE: Final = b"\xff\x02" + bytes(9) + b"\x01\xff"  # ff02::1:ff00:0/104

@@ -13,14 +13,14 @@ from postel.wire.address import Endpoint, parse
 from postel.wire.icmp import IcmpMessage
 from postel.wire.segment import ACK, FIN, RST, SYN
 from tests.host.conftest import Peer
-from tests.host.test_routes import NEVER_ON_A_LINK, OF_MANY
+from tests.host.test_routes import NEVER_ON_A_LINK, OF_MANY, OF_NO_HOST
 
 pytestmark = pytest.mark.label("RFC1122-3.2.1.3")
 NETWORK = "10.0.0.0"
 
 
 @pytest.mark.parametrize("any_address", [False, True])
-@pytest.mark.parametrize("address", [*NEVER_ON_A_LINK, NETWORK])
+@pytest.mark.parametrize("address", [*OF_NO_HOST, NETWORK])
 def test_nothing_is_sent_there(new_host: Callable[..., Host], address: str, any_address: bool):
     host = new_host(any_address=any_address)
     remote = Endpoint(parse(address), 53)
@@ -35,7 +35,7 @@ def test_nothing_is_sent_there(new_host: Callable[..., Host], address: str, any_
 
 
 @pytest.mark.parametrize("any_address", [False, True])
-@pytest.mark.parametrize("address", [*NEVER_ON_A_LINK, NETWORK, *OF_MANY])
+@pytest.mark.parametrize("address", [*OF_NO_HOST, NETWORK, *OF_MANY])
 def test_nothing_is_sent_from_there(new_host: Callable[..., Host], address: str, any_address: bool):
     host = new_host(any_address=any_address)
     octets = parse(address)
@@ -98,8 +98,11 @@ def test_packets_from_the_link_to_or_from_there_are_not_answered(
 
 
 @pytest.mark.parametrize("own", ["127.0.0.1", "::1", "127.3.2.1"])
-def test_a_loopback_address_of_our_own_is_looped_back_and_closed_to_the_link(new_host: Callable[..., Host], new_peer: type[Peer], own: str):
-    host = new_host(own, "10.0.0.1/24", "fd00::1/64")
+@pytest.mark.parametrize("is_given", [False, True])
+def test_a_loopback_address_of_our_own_is_looped_back_and_closed_to_the_link(
+    new_host: Callable[..., Host], new_peer: type[Peer], own: str, is_given: bool
+):
+    host = new_host(*([own] if is_given else []), "10.0.0.1/24", "fd00::1/64")
     peer = new_peer(host)
     listener = host.listen(80, peer.now)
     connection = host.connect(own, 80, peer.now)
@@ -112,14 +115,16 @@ def test_a_loopback_address_of_our_own_is_looped_back_and_closed_to_the_link(new
     server, client = host.datagrams(53), host.datagrams()
     client.send(b"me", peer.now, remote=Endpoint(parse(own), 53))
     assert peer.advance(SECOND) == []
-    assert server.receive() == (b"me", Endpoint(parse(own), client.local.port))
+    source = own if is_given or own == "::1" else "127.0.0.1"
+    assert server.receive() == (b"me", Endpoint(parse(source), client.local.port))
     peer.address = parse("10.0.0.9" if len(parse(own)) == 4 else "fd00::9")
     assert peer.give(*packets(peer, peer.address, parse(own))) == []
 
 
 @pytest.mark.parametrize(("own", "remote"), [("127.0.0.1", "10.0.0.2"), ("::1", "fd00::2")])
-def test_nothing_from_a_loopback_address_leaves(new_host: Callable[..., Host], new_peer: type[Peer], own: str, remote: str):
-    host = new_host(own, "10.0.0.1/24", "fd00::1/64")
+@pytest.mark.parametrize("is_given", [False, True])
+def test_nothing_from_a_loopback_address_leaves(new_host: Callable[..., Host], new_peer: type[Peer], own: str, remote: str, is_given: bool):
+    host = new_host(*([own] if is_given else []), "10.0.0.1/24", "fd00::1/64")
     peer = new_peer(host)
     with pytest.raises(NetworkUnreachable, match="leaves this host from"):
         host.connect(remote, 80, peer.now, local_address=own)

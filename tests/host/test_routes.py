@@ -67,28 +67,27 @@ def test_no_source_no_network():
         ("::ffff:10.0.0.9", "fd00::1", "invalid_source"),
         ("::ffff:127.0.0.1", "fd00::1", "invalid_source"),
         ("10.0.0.9", "10.0.0.0", "not_ours"),
-        ("10.0.0.9", "127.0.0.1", "not_ours"),
+        ("10.0.0.9", "127.0.0.1", "invalid_destination"),
+        ("fd00::9", "::1", "invalid_destination"),
     ],
 )
 def test_rfc1122_3_2_1_3_and_ep_pre_3(source: str, destination: str, reason: str):
     assert routes().objection(parse(source), parse(destination)) == reason
 
 
-NEVER_ON_A_LINK = (
+LOOPBACK = ("127.0.0.1", "127.1.2.3", "127.255.255.255", "::1")
+OF_NO_HOST = (
     "0.0.0.0",
     "0.0.0.7",
     "0.255.255.255",
-    "127.0.0.1",
-    "127.1.2.3",
-    "127.255.255.255",
     "240.0.0.9",
     "255.255.255.254",
     "::",
-    "::1",
     "::ffff:10.0.0.2",
     "::ffff:127.0.0.1",
     "::ffff:0.0.0.0",
 )
+NEVER_ON_A_LINK = (*OF_NO_HOST, *LOOPBACK)
 OF_MANY = ("255.255.255.255", "10.0.0.255", "224.0.0.1", "239.255.255.255", "ff02::1", "ff0e::1")
 OF_ONE = (
     "10.0.0.2",
@@ -111,7 +110,12 @@ OF_ONE = (
 @pytest.mark.parametrize("any_address", [False, True])
 def test_rfc1122_3_2_1_3_where_packets_may_go(any_address: bool):
     table = routes(any_address=any_address)
-    for text in (*NEVER_ON_A_LINK, "10.0.0.0"):
+    for text in LOOPBACK:
+        assert not table.is_unicast(parse(text)), text
+        assert table.owns(parse(text)), text
+        table.require_destination(parse(text))
+        table.require_one_host(parse(text))
+    for text in (*OF_NO_HOST, "10.0.0.0"):
         assert not table.is_unicast(parse(text)), text
         assert not table.owns(parse(text)), text
         with pytest.raises(NetworkUnreachable, match="nothing is sent"):
@@ -145,8 +149,9 @@ def test_a_networks_own_addresses(interface: str, broadcast: str, network: str):
 
 
 @pytest.mark.label("RFC1122-3.2.1.3")
-def test_a_loopback_address_of_our_own_stays_here():
-    table = routes("127.0.0.1/8", "10.0.0.1/24", "::1/128", "fd00::1/64")
+@pytest.mark.parametrize("given", [(), ("127.0.0.1/8", "::1/128")])
+def test_loopback_addresses_stay_here(given: tuple[str, ...]):
+    table = routes(*given, "10.0.0.1/24", "fd00::1/64")
     for own, other, source in (("127.0.0.1", "192.0.2.1", "10.0.0.1"), ("::1", "2001:db8::1", "fd00::1")):
         table.require_one_host(parse(own))
         assert table.source_for(parse(own)) == parse(own)
@@ -158,8 +163,8 @@ def test_a_loopback_address_of_our_own_stays_here():
         assert table.objection(parse(own), parse(source)) == "invalid_source"
     with pytest.raises(NetworkUnreachable, match="no address"):
         routes("127.0.0.1/8").source_for(FOUR)
-    with pytest.raises(NetworkUnreachable, match="loopback"):
-        table.require_destination(parse("127.0.0.2"))
+    assert table.source_for(parse("127.0.0.2")) == parse("127.0.0.1")
+    assert routes("127.0.0.2/8").source_for(parse("127.0.0.2")) == parse("127.0.0.2")
 
 
 @pytest.mark.parametrize("text", ["0.0.0.0", "0.0.0.7", "240.0.0.1", "255.255.255.255", "224.0.0.1", "::", "ff02::1", "::ffff:10.0.0.1"])
