@@ -1,4 +1,4 @@
-"""Ports that sockets have bound and don't use yet: between ``bind`` and ``listen``, or until ``close``."""
+"""Ports that sockets have bound, from ``bind`` until ``close``."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,8 +35,12 @@ class Bindings:
                     break
         raise AddressInUse(f"another socket is bound to {wanted}")
 
+    def listens(self, bound: Endpoint) -> None:
+        """The socket listens: from now on none shares its port, with SO_REUSEADDR or without."""
+        self._bound[bound] = False
+
     def release(self, bound: Endpoint) -> None:
-        """The socket listens, or was closed. Harmless where nothing is bound."""
+        """The socket was closed. Harmless where nothing is bound."""
         self._bound.pop(bound, None)
 
 

@@ -96,7 +96,7 @@ class StreamCalls(NonBlockingSocket):
         now, config = self.owner.now(), self._options.config
         address = self._own_address(bound.address)
         listener = self.owner.host.listen(bound.port, now, address=address, backlog=backlog, config=config)
-        self.owner.bindings.release(bound)
+        self.owner.bindings.listens(bound)
         listener.context = self
         self._options.listener = listener
         self.has_shut_down_reading = False
