@@ -21,8 +21,8 @@ import postel
 SNAPSHOT = Path(__file__).with_name("api.txt")
 ROOT = Path(__file__).parents[1]
 MODULES = (
-    *("postel", "postel.aio", "postel.congestion", "postel.errors", "postel.links", "postel.sim", "postel.testing", "postel.times"),
-    "postel.trio",
+    *("postel", "postel.aio", "postel.blocking", "postel.congestion", "postel.errors", "postel.links", "postel.sim", "postel.testing"),
+    *("postel.times", "postel.trio"),
     *("postel.view", "postel.view.capture", "postel.view.chart", "postel.view.ladder", "postel.view.notebook", "postel.view.pcapng"),
     "postel.view.status",
 )

@@ -19,7 +19,7 @@ from postel.wire.segment import ACK, PSH
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "postel").rglob("*.py"))
-PARTS = ("wire", "tcp", "host", "links", "sockets", "aio", "sim", "trio")
+PARTS = ("wire", "tcp", "host", "links", "sockets", "aio", "blocking", "sim", "trio")
 MACHINES = [path for path in SOURCES if path.relative_to(ROOT / "postel").parts[0] in PARTS]
 THE_SAME = {"Loop"}  # an asyncio loop over Postel, in real time and in a world's
 MOST_FIELDS = 25

@@ -1,0 +1,263 @@
+"""A host on a link, driven by a thread: sockets for blocking programs."""
+
+import math
+import os
+import socket
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from threading import Lock
+from types import TracebackType
+from typing import Any, Final, Protocol, Self, TypeVar, cast
+
+from postel.blocking.pump import PumpThread
+from postel.blocking.sockets import DescriptorSocket
+from postel.blocking.state import SocketStates
+from postel.errors import ArgumentError, CallError, KindError, renewed
+from postel.host.host import Host
+from postel.links.contract import Link
+from postel.links.junction import require_free
+from postel.sockets import lookup
+from postel.sockets.lookup import AddressInfo, NameResolver, Text
+from postel.sockets.names import Name
+from postel.wire.address import octets_of, to_text
+
+LINGER: Final = 2.0  # seconds
+_SECRET: Final = 16  # octets that are drawn for a host without a secret
+_REPLACED: Final = ("getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
+_REPLACING: Final = Lock()  # held while a network stands in the module `socket`
+
+T = TypeVar("T")
+
+
+class BlockingResolver(Protocol):
+    """What a network asks for the addresses of a name."""
+
+    def addresses(self, name: str) -> list[str]:
+        """The addresses of ``name`` as text, the preferred one first; none where there is no such name, or NotResolved."""
+
+
+class BlockingNetwork:
+    """Made by `postel.blocking.attach`, open inside ``with``. Its methods may be called by any thread of this process.
+
+    ``socket`` is a class in the place of `socket.socket`: its sockets are of that class too, with a descriptor of the system inside, and
+    talk by way of the network's host. The other methods are those of the module `socket`, by name and by argument.
+    Errors are OSErrors with the kernel's numbers (`postel.errors`).
+    """
+
+    def __init__(
+        self, host: Host, link: Link, *, names: Mapping[str, str | list[str]], resolver: BlockingResolver | None, linger: float
+    ) -> None:
+        if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
+            raise ArgumentError("linger", linger, "seconds, 0 or more")
+        require_free(host, link)
+        host.join(link.mtu, b"" if host.has_secret else os.urandom(_SECRET), 0)
+        self.host = host
+        self.link = link
+        self._names = _Names(host, names, resolver)
+        self.resolver: NameResolver | None = self._names  # for look-ups
+        self.socket: type[DescriptorSocket] = type("socket", (DescriptorSocket,), {"network": self, "__doc__": DescriptorSocket.__doc__})
+        self._linger = linger
+        self._states: SocketStates | None = None
+
+    def __repr__(self) -> str:
+        return f"<blocking network of {self.host!r}>"
+
+    def __enter__(self) -> Self:
+        if self._states is not None:
+            raise CallError("a network is entered once")
+        require_free(self.host, self.link)
+        pump = PumpThread(self.host, self.link)
+        self.host.join(self.link.mtu, b"", pump.now())  # it may have been on another link since `attach`
+        self._states = SocketStates(pump)
+        pump.thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """What the program closed finishes closing, for ``linger`` seconds at most; what stands is aborted; then the link is closed.
+
+        A second call does nothing. Calls on sockets that are still open raise what happened."""
+        if self._states is not None:
+            self._states.pump.close(self._linger)
+            self.link.close()
+
+    @property
+    def states(self) -> SocketStates:
+        """For sockets: those that there are. Raises CallError before the beginning, and what ended the network after that."""
+        if self._states is None:
+            raise CallError("a network is open inside `with`")
+        self._states.pump.require_process()
+        if self._states.pump.end is not None:
+            raise renewed(self._states.pump.end)
+        return self._states
+
+    # The module socket's
+
+    def create_connection(
+        self,
+        address: tuple[str | None, int],
+        timeout: float | Any | None = ...,  # noqa: ANN401 - a marker, as the module socket has it
+        source_address: tuple[str, int] | None = None,
+        *,
+        all_errors: bool = False,
+    ) -> DescriptorSocket:
+        """As `socket.create_connection`."""
+        errors: list[OSError] = []
+        for family, kind, proto, _, name in self.getaddrinfo(*address, 0, socket.SOCK_STREAM):
+            made = self.socket(family, kind, proto)
+            try:
+                if timeout is not ...:
+                    made.settimeout(timeout)
+                if source_address is not None:
+                    made.bind(source_address)
+                made.connect(name)
+            except OSError as error:
+                made.close()
+                errors.append(error)
+            else:
+                return made
+        try:
+            if all_errors:
+                raise ExceptionGroup("create_connection failed", errors)
+            raise errors[0]
+        finally:
+            errors.clear()
+
+    def create_server(
+        self,
+        address: tuple[str, int],
+        *,
+        family: int = socket.AF_INET,
+        backlog: int | None = None,
+        reuse_port: bool = False,
+        dualstack_ipv6: bool = False,
+    ) -> DescriptorSocket:
+        """As `socket.create_server`."""
+        if dualstack_ipv6 and family != socket.AF_INET6:
+            raise ArgumentError("family", family, "AF_INET6 with dualstack_ipv6")
+        made = self.socket(family, socket.SOCK_STREAM)
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if reuse_port:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if family == socket.AF_INET6:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not dualstack_ipv6))
+            made.bind(address)
+            made.listen() if backlog is None else made.listen(backlog)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def getaddrinfo(
+        self,
+        host: Text,
+        port: Text | int,
+        family: int = 0,
+        type: int = 0,  # noqa: A002
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[AddressInfo]:
+        """As `socket.getaddrinfo`, with the names that `attach` was told of. Raises NotResolved, which is a ``socket.gaierror``."""
+        return _result(lookup.getaddrinfo(self, host, port, family=family, type=type, proto=proto, flags=flags))
+
+    def getnameinfo(self, sockaddr: tuple[Any, ...], flags: int = 0) -> tuple[str, str]:
+        """As `socket.getnameinfo`, but for names of addresses: the answer has the address as it is written."""
+        return lookup.getnameinfo(self, sockaddr, flags)
+
+    def gethostbyname(self, hostname: str) -> str:
+        """As `socket.gethostbyname`: the first IPv4 address. Raises NotResolved."""
+        return "0.0.0.0" if hostname == "" else self._addresses_4(hostname)[0]  # noqa: S104 - what the module socket says
+
+    def gethostbyname_ex(self, hostname: str) -> tuple[str, list[str], list[str]]:
+        """As `socket.gethostbyname_ex`: the name, no aliases, and the IPv4 addresses."""
+        return hostname, [], self._addresses_4(hostname)
+
+    def gethostbyaddr(self, ip_address: str) -> tuple[str, list[str], list[str]]:
+        """As `socket.gethostbyaddr`, with the names that `attach` was told of. Raises ``socket.herror`` for another address."""
+        addresses = sorted({str(entry[4][0]) for entry in self.getaddrinfo(ip_address, 0, type=socket.SOCK_STREAM)})
+        for address in addresses:
+            if (name := self._names.name_of(address)) is not None:
+                return name, [], [address]
+        raise socket.herror(1, "Unknown host")
+
+    @contextmanager
+    def replacing_sockets(self) -> Iterator[None]:
+        """Inside, the module `socket` has this network's sockets and names, in all threads, for programs that can't be given a socket.
+
+        `socket.socket`, ``create_connection``, ``create_server``, ``getaddrinfo`` and the other look-ups of names are replaced, and put
+        back at the end. Sockets of other families, such as AF_UNIX, and ``socketpair`` stay the machine's. Sockets that were made inside
+        stay the network's afterwards. What was imported by name before, as by ``from socket import socket``, isn't replaced, nor are
+        libraries that call the system by themselves. Raises CallError where a network is in this place already.
+        """
+        if not _REPLACING.acquire(blocking=False):
+            raise CallError("the sockets of another network stand in the module socket; one network at a time")
+        try:
+            before = {name: getattr(socket, name) for name in ("socket", *_REPLACED)}
+            inside = {"network": self, "allows_machine": True, "__doc__": DescriptorSocket.__doc__, "__module__": "socket"}
+            try:
+                setattr(socket, "socket", type("socket", (self.socket,), inside))  # noqa: B010 - what the user asked for
+                for name in _REPLACED:
+                    setattr(socket, name, getattr(self, name))
+                yield
+            finally:
+                for name, value in before.items():
+                    setattr(socket, name, value)
+        finally:
+            _REPLACING.release()
+
+    # For sockets
+
+    def named(self, address: Any, family: int) -> Name:  # noqa: ANN401 - what a program passes
+        """For sockets: ``address`` with an address in the place of a name. Raises NotResolved, KindError."""
+        if not isinstance(address, tuple) or not 2 <= len(address) <= 4:
+            raise KindError("address", address, "a tuple of host and port")
+        host, port, *more = address
+        if not isinstance(host, (str, bytes, bytearray)) or host in ("", "<broadcast>", b"") or not isinstance(port, int):
+            return address  # nothing to look up: the host's door says what is wrong
+        found = self.getaddrinfo(host, 0, family, socket.SOCK_DGRAM)[0][4][0]
+        return (found, port, *more)
+
+    def _addresses_4(self, name: str) -> list[str]:
+        return [str(entry[4][0]) for entry in self.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)]
+
+
+class _Names:
+    """The names of a network: those of a mapping, the machine's own, which is that of the host, and those that a resolver knows."""
+
+    def __init__(self, host: Host, known: Mapping[str, str | list[str]], resolver: BlockingResolver | None) -> None:
+        self._host = host
+        self._known = {_plain(name): [given] if isinstance(given, str) else list(given) for name, given in known.items()}
+        self._resolver = resolver
+        for name, addresses in self._known.items():
+            for text in addresses:
+                octets_of(text, f"address of {name}")
+
+    async def addresses(self, name: str) -> list[str]:
+        """Never waits, though it could: `postel.sockets.lookup` is for drivers of both kinds."""
+        found = self._known.get(_plain(name))
+        if found is not None:
+            return found
+        if _plain(name) == _plain(socket.gethostname()):
+            return [to_text(interface.address) for interface in self._host.routes.interfaces]
+        return [] if self._resolver is None else self._resolver.addresses(name)
+
+    def name_of(self, address: str) -> str | None:
+        """The first name that has this address."""
+        return next((name for name, addresses in self._known.items() if address in addresses), None)
+
+
+def _plain(name: str) -> str:
+    return name.rstrip(".").lower()
+
+
+def _result(looking_up: Coroutine[Any, Any, T]) -> T:
+    """Of a coroutine that never waits."""
+    try:
+        looking_up.send(None)
+    except StopIteration as done:
+        return cast(T, done.value)
+    looking_up.close()
+    raise CallError("a resolver of a blocking network waited for an event loop; allowed: one whose `addresses` blocks")

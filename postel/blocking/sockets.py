@@ -1,0 +1,472 @@
+"""Sockets that are accepted wherever `socket.socket` is: a descriptor of the system inside, and a socket of Postel's host behind it."""
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, ClassVar, Final, Protocol, TypeVar
+
+from postel.blocking import descriptors, tls
+from postel.blocking.datagrams import HEADER, DatagramChannel, sender_in
+from postel.blocking.descriptors import MachineSocket
+from postel.blocking.state import SocketState, SocketStates
+from postel.blocking.streams import ListenerChannel, StreamChannel
+from postel.errors import (
+    CallError,
+    ConnectionBegun,
+    ConnectionClosing,
+    ConnectionDoesNotExist,
+    SocketCallInvalid,
+    SocketCallUnknown,
+    SocketKindUnknown,
+    renewed,
+)
+from postel.sockets.names import Name
+from postel.sockets.nonblocking import Data, known_family
+from postel.sockets.options import LINGER, Value
+from postel.sockets.stream import StreamCalls
+from postel.tcp.state import CLOSED, TIME_WAIT
+
+T = TypeVar("T")
+_MESSAGE_OOB: Final = socket.MSG_OOB
+_PROTOCOLS: Final = {socket.SOCK_STREAM: socket.IPPROTO_TCP, socket.SOCK_DGRAM: socket.IPPROTO_UDP}
+
+
+class SocketsNetwork(Protocol):
+    """What sockets need of their network."""
+
+    @property
+    def states(self) -> SocketStates:
+        """Its sockets. Raises what ended the network."""
+
+    def named(self, address: Any, family: int) -> Name:
+        """``address`` with an address written out in the place of a name. Raises NotResolved."""
+
+
+class DescriptorSocket(socket.socket):
+    """A `socket.socket` on the network of its class: `BlockingNetwork.socket` is such a class.
+
+    Its descriptor is one end of a socket pair of the system, of which the network's pump has the other. So octets, blocking, timeouts and
+    readiness are the system's own; addresses, options and what opens and ends a connection are Postel's.
+    """
+
+    network: ClassVar[SocketsNetwork]
+    allows_machine: ClassVar[bool] = False  # sockets of other families, and descriptors of others, are the machine's
+    _state: SocketState | None
+
+    def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+        is_blocking = type == -1 or not type & getattr(socket, "SOCK_NONBLOCK", 0)
+        if fileno is not None:
+            self._state = self._found(fileno)
+        elif self.allows_machine and family not in (-1, socket.AF_INET, socket.AF_INET6):
+            self._state = None
+        else:
+            known, kind = known_family(socket.AF_INET if family == -1 else family, socket.SOCK_STREAM if type == -1 else type)
+            if proto not in (-1, 0, _PROTOCOLS[kind]):
+                raise SocketKindUnknown(f"protocol {proto} is not known here; allowed: 0, {_PROTOCOLS[kind]:d}")
+            self._state, fileno = self.network.states.new(known, kind)
+        if self._state is None:
+            super().__init__(family, type, proto, fileno)
+            return
+        calls = self._state.calls
+        super().__init__(calls.family, calls.type, max(0, proto), fileno)
+        if not is_blocking:
+            self.setblocking(False)  # noqa: FBT003
+
+    def _found(self, descriptor: int) -> SocketState | None:
+        with suppress(OSError):  # of the network's end: then the descriptor is none of its any more
+            state = self.network.states.find(descriptor)
+            if state is not None or self.allows_machine:
+                return state
+        if self.allows_machine:
+            return None
+        raise SocketKindUnknown(f"descriptor {descriptor} is not of this network; allowed: none, or one of its sockets")
+
+    # Names and options
+
+    def getsockname(self) -> Any:
+        if self._state is None:
+            return super().getsockname()
+        self._require_open()
+        return self._state.calls.getsockname()
+
+    def getpeername(self) -> Any:
+        if self._state is None:
+            return super().getpeername()
+        state = self._state
+        self._require_open()
+        if isinstance(state.channel, StreamChannel) and not state.channel.settled.is_set():
+            raise ConnectionDoesNotExist
+        return state.calls.getpeername()
+
+    def getsockopt(self, level: int, optname: int, buflen: int = 0) -> Any:
+        if self._state is None:
+            return super().getsockopt(level, optname, buflen) if buflen else super().getsockopt(level, optname)
+        state = self._state
+        self._require_open()
+        if (level, optname) == (socket.SOL_SOCKET, socket.SO_ERROR):
+            super().getsockopt(level, optname)  # told now, it isn't told again
+            error = self._claim_error()
+            return 0 if error is None else error.errno
+        return self._configure(state.calls.getsockopt, level, optname, buflen)
+
+    def setsockopt(self, level: int, optname: int, value: Any, optlen: int | None = None) -> None:
+        if self._state is None:
+            given = (value,) if optlen is None else (value, optlen)
+            super().setsockopt(level, optname, *given)
+            return
+        checked: Value | None = value
+        self._require_open()
+        self._configure(self._state.calls.setsockopt, level, optname, checked, optlen)
+
+    # Opening
+
+    def bind(self, address: Any) -> None:
+        if self._state is None:
+            super().bind(address)
+            return
+        state = self._state
+        self._require_open()
+        name = self.network.named(address, self.family)
+        self._have_datagrams(state)
+        self._call(state.calls.bind, name)
+
+    def listen(self, backlog: int = min(socket.SOMAXCONN, 128)) -> None:
+        if self._state is None:
+            super().listen(backlog)
+            return
+        state = self._state
+        self._require_open()
+        if not isinstance(state.calls, StreamCalls):
+            raise SocketCallUnknown
+        end = self._call(state.listen, max(0, backlog) + 1)  # as Linux has it: one more than asked for
+        if end is not None:
+            descriptors.replace(self.fileno(), end)
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        state = self._state
+        if state is None:
+            return super().accept()
+        self._require_open()
+        accepted: tuple[socket.socket, Name] | None = None
+        while accepted is None:
+            self._wait_for_connection(state)
+            accepted = self._call(state.accept)
+        end, peer = accepted
+        made = self._plain()(self.family, self.type, self.proto, end.detach())
+        if socket.getdefaulttimeout() is None and self.gettimeout():
+            made.setblocking(True)  # noqa: FBT003
+        return made, peer
+
+    def _wait_for_connection(self, state: SocketState) -> None:
+        """As long as the socket's timeout allows."""
+        channel = state.channel
+        if not isinstance(channel, ListenerChannel):
+            raise SocketCallInvalid("the socket doesn't listen")
+        if not MachineSocket.recv(self, 1):
+            raise SocketCallInvalid("the socket doesn't listen any more") if channel.error is None else renewed(channel.error)
+
+    @classmethod
+    def _plain(cls) -> "type[DescriptorSocket]":
+        """The network's own class, of which TLS's and the program's classes are subclasses."""
+        return next(kind for kind in cls.__mro__ if "network" in vars(kind))
+
+    def connect(self, address: Any) -> None:
+        if self._state is None:
+            super().connect(address)
+            return
+        state = self._state
+        self._require_open()
+        name = self.network.named(address, self.family)
+        if isinstance(state.calls, StreamCalls):
+            self._connect(state, name)
+        else:
+            self._have_datagrams(state)
+            self._call(state.calls.connect, name)
+
+    def connect_ex(self, address: Any) -> int:
+        if self._state is None:
+            return super().connect_ex(address)
+        try:
+            self.connect(address)
+        except TimeoutError as error:
+            return error.errno or errno.EAGAIN  # as of every socket whose timeout has passed
+        except socket.gaierror:
+            raise
+        except OSError as error:
+            return error.errno or 0
+        return 0
+
+    def _connect(self, state: SocketState, name: Name) -> None:
+        if isinstance(state.channel, StreamChannel) and state.channel.settled.is_set() and self._answers(state.channel):
+            return
+        timeout = self.gettimeout()
+        channel, end = self._call(state.connect, name, fills=timeout == 0)
+        descriptors.replace(self.fileno(), end)
+        channel.descriptor = self.fileno()
+        channel.awaits_answer = timeout is not None  # as Linux has it of a socket that doesn't block, which one with a timeout is
+        if timeout == 0:
+            raise ConnectionBegun
+        if not channel.settled.wait(timeout):
+            raise TimeoutError("timed out")  # as of every socket: without a number
+        if (error := channel.claim_error()) is not None:
+            raise error
+
+    def _answers(self, channel: StreamChannel) -> bool:
+        """Whether this `connect` is told of the outcome of the one before. Raises what prevented that one."""
+        is_answer, channel.awaits_answer = channel.awaits_answer, False
+        if (error := channel.claim_error()) is not None:
+            raise error
+        return is_answer and not channel.is_broken_off
+
+    # Reading. Of a stream the system's calls do it all; they tell ECONNRESET or an end for whatever ended the connection
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        state = self._state
+        if state is None:
+            return super().recv(bufsize, flags)
+        if not isinstance(state.channel, StreamChannel):
+            if isinstance(state.channel, DatagramChannel):
+                return self._datagram(bufsize, flags)[0]
+            self._require_connection(state)
+        try:
+            octets = super().recv(bufsize, flags)
+        except ConnectionResetError as error:
+            octets = self._end_of_stream(error)
+        if not octets and bufsize:
+            self._tell_error()
+        return octets
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        state = self._state
+        if state is None:
+            return super().recv_into(buffer, nbytes, flags)
+        if not isinstance(state.channel, StreamChannel):
+            if isinstance(state.channel, DatagramChannel):
+                return self.recvfrom_into(buffer, nbytes, flags)[0]
+            self._require_connection(state)
+        try:
+            count = super().recv_into(buffer, nbytes, flags)
+        except ConnectionResetError as error:
+            count = len(self._end_of_stream(error))
+        if not count:
+            self._tell_error()
+        return count
+
+    def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
+        if self._state is None:
+            return super().recvfrom(bufsize, flags)
+        if isinstance(self._state.channel, DatagramChannel):
+            data, _, sender = self._datagram(bufsize, flags)
+            return data, sender
+        return self.recv(bufsize, flags), None
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        if self._state is None:
+            return super().recvfrom_into(buffer, nbytes, flags)
+        if not isinstance(self._state.channel, DatagramChannel):
+            return self.recv_into(buffer, nbytes, flags), None
+        room = memoryview(buffer).cast("B")
+        count, _, sender = self._datagram_into([room[:nbytes] if nbytes else room], flags)
+        return count, sender
+
+    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:
+        if self._state is None:
+            return super().recvmsg(bufsize, ancbufsize, flags)
+        if isinstance(self._state.channel, DatagramChannel):
+            data, told, sender = self._datagram(bufsize, flags)
+            return data, [], told, sender
+        return self.recv(bufsize, flags), [], 0, None
+
+    def recvmsg_into(
+        self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0
+    ) -> tuple[int, list[tuple[int, int, bytes]], int, Any]:
+        if self._state is None:
+            return super().recvmsg_into(buffers, ancbufsize, flags)
+        if isinstance(self._state.channel, DatagramChannel):
+            count, told, sender = self._datagram_into(buffers, flags)
+            return count, [], told, sender
+        self._require_connection(self._state)
+        count, _, told, _ = super().recvmsg_into(buffers, 0, flags)
+        if not count:
+            self._tell_error()
+        return count, [], told, None
+
+    def _end_of_stream(self, error: ConnectionResetError) -> bytes:
+        """What the system calls a reset, by its own name. Where that was told already, it is the end of the stream."""
+        if isinstance(self._state and self._state.channel, StreamChannel):
+            self._tell_error()
+            return b""
+        raise error
+
+    def _tell_error(self) -> None:
+        """Raise what ended the connection, where it wasn't told yet."""
+        error = self._claim_error()
+        if error is not None:
+            raise error
+
+    def _claim_error(self) -> OSError | None:
+        channel = None if self._state is None else self._state.channel
+        return None if channel is None or isinstance(channel, ListenerChannel) else channel.claim_error()
+
+    def _require_connection(self, state: SocketState) -> None:
+        if state.channel is None and isinstance(state.calls, StreamCalls):
+            self._require_open()
+            raise ConnectionDoesNotExist
+
+    def _datagram(self, limit: int, flags: int) -> tuple[bytes, int, Any]:
+        """The oldest datagram, what `recvmsg` tells in its flags, and the sender."""
+        room = bytearray(limit)
+        count, told, sender = self._datagram_into([room], flags)
+        return bytes(memoryview(room)[:count]), told, sender
+
+    def _datagram_into(self, buffers: Iterable[Any], flags: int) -> tuple[int, int, Any]:
+        """As `_datagram`; how many octets."""
+        header = bytearray(HEADER)
+        parts = [header, *buffers]
+        while True:
+            count, _, told, _ = super().recvmsg_into(parts, 0, flags)
+            if count < HEADER:
+                return 0, 0, None  # it was shut down
+            sender = sender_in(header, self.family)
+            if sender is not None:
+                return count - HEADER, told & ~getattr(socket, "MSG_EOR", 0), sender
+            if flags & socket.MSG_PEEK:
+                super().recv(HEADER)
+            self._tell_error()
+
+    # Writing
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        state = self._state
+        if state is None:
+            return super().send(data, flags)
+        if isinstance(state.channel, StreamChannel):
+            self._require_sendable(state.channel, flags)
+            try:
+                return super().send(data, flags)
+            except BrokenPipeError:
+                self._tell_error()
+                raise
+        return self._send_datagram(state, lambda octets: state.calls.send(octets, flags), data)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        state = self._state
+        if state is None or not isinstance(state.channel, StreamChannel):
+            if state is None:
+                super().sendall(data, flags)
+            else:
+                self.send(data, flags)
+            return
+        self._require_sendable(state.channel, flags)
+        try:
+            super().sendall(data, flags)
+        except BrokenPipeError:
+            self._tell_error()
+            raise
+
+    def sendto(self, data: Any, *more: Any) -> int:
+        state = self._state
+        if state is None:
+            return super().sendto(data, *more)
+        flags, address = (0, *more) if len(more) == 1 else more
+        if isinstance(state.calls, StreamCalls):
+            return self.send(data, flags)
+        name = self.network.named(address, self.family)
+        return self._send_datagram(state, lambda octets: state.calls.sendto(octets, flags, name), data)
+
+    def sendmsg(self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None) -> int:
+        if self._state is None:
+            return super().sendmsg(buffers, ancdata, flags, address)
+        if list(ancdata):
+            raise SocketCallInvalid("ancillary data is not known here; allowed: none")
+        octets = b"".join([bytes(memoryview(buffer)) for buffer in buffers])
+        return self.send(octets, flags) if address is None else self.sendto(octets, flags, address)
+
+    def _require_sendable(self, channel: StreamChannel, flags: int) -> None:
+        if flags & socket.MSG_OOB:
+            raise SocketCallUnknown("urgent data can't be sent through a descriptor of the system")
+        if channel.error is not None:
+            self._tell_error()
+
+    def _send_datagram(self, state: SocketState, send: Callable[[Data], int], data: Any) -> int:
+        self._require_open()
+        if isinstance(state.calls, StreamCalls):
+            raise ConnectionClosing("the socket has no connection")  # EPIPE, as Linux has it
+        self._tell_error()
+        self._have_datagrams(state)
+        return self._call(send, bytes(memoryview(data)))
+
+    # Ending
+
+    def shutdown(self, how: int) -> None:
+        state = self._state
+        if state is None:
+            super().shutdown(how)
+            return
+        self._require_open()
+        channel = state.channel
+        if channel is None or (isinstance(channel, StreamChannel) and _is_over(channel)):
+            raise ConnectionDoesNotExist
+        if isinstance(channel, DatagramChannel):
+            self._call(state.calls.shutdown, how)
+        super().shutdown(how)
+
+    def detach(self) -> int:
+        descriptor = super().detach()
+        taken = None if self._state is None else tls.taker(sys._getframe(1))  # noqa: SLF001
+        if taken is not None:
+            tls.adopt(taken, self._plain())
+            taken._state = self._state  # noqa: SLF001
+        return descriptor
+
+    def _real_close(self) -> None:
+        state, linger = self._state, 0
+        if state is not None and isinstance(state.channel, StreamChannel):
+            linger = self._linger(state.channel)
+        super()._real_close()  # type: ignore[misc]
+        if state is None:
+            return
+        with suppress(OSError, CallError):  # the network has ended, or is the parent process's
+            if linger > 0 and isinstance(state.channel, StreamChannel):
+                self._wait_until_delivered(state.channel, linger)
+            elif not isinstance(state.channel, StreamChannel) or state.channel.is_broken_off:
+                self._call(state.closed)
+
+    # Inside
+
+    def _call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        return self.network.states.pump.call(function, *args, **kwargs)
+
+    def _configure(self, function: Callable[..., T], *args: Any) -> T:
+        """Get or set an option: in the pump's thread, unless the socket is new, and none of its concern."""
+        is_new = self._state is not None and self._state.channel is None
+        return function(*args) if is_new else self._call(function, *args)
+
+    def _have_datagrams(self, state: SocketState) -> None:
+        if state.channel is None and not isinstance(state.calls, StreamCalls):
+            descriptors.replace(self.fileno(), self._call(state.open_datagrams))
+
+    def _require_open(self) -> None:
+        if self.fileno() < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    def _linger(self, channel: StreamChannel) -> int:
+        """Seconds for which `close` waits."""
+        if self.gettimeout() == 0 or channel.calls.is_closed:
+            return 0
+        is_on, seconds = LINGER.unpack(channel.calls.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER.size))  # type: ignore[arg-type]
+        return int(seconds) if is_on else 0
+
+    def _wait_until_delivered(self, channel: StreamChannel, seconds: int) -> None:
+        pump = self.network.states.pump
+        pump.call(pump.lingering.add, channel)
+        channel.delivered.wait(seconds)
+        pump.call(pump.lingering.discard, channel)
+
+
+def _is_over(channel: StreamChannel) -> bool:
+    connection = channel.calls.connection
+    return connection is None or connection.state in (CLOSED, TIME_WAIT)
