@@ -8,6 +8,8 @@
     │   └── KindError (TypeError)            of the wrong type
     ├── CallError (RuntimeError)             a call that can't be made here and now
     ├── NothingLeft (RuntimeError)           a simulation in which every task waits for ever
+    ├── BusyLoop (RuntimeError)              a simulation in which a task runs and runs, and no time passes
+    ├── TimeLimitReached (RuntimeError)      a simulation that hasn't ended at its limit of virtual or of real time
     ├── NotResolved (OSError)                a name without an address; from `postel.aio` a ``socket.gaierror``
     ├── ScriptError                          a packetdrill script that can't be understood
     ├── ScriptFailed                         the stack did something else than the script says
@@ -53,6 +55,7 @@ __all__ = [
     "AddressInUse",
     "AddressNotAvailable",
     "ArgumentError",
+    "BusyLoop",
     "CallError",
     "ConnectionAborted",
     "ConnectionAlreadyExists",
@@ -85,6 +88,7 @@ __all__ = [
     "SocketClosed",
     "SocketKindUnknown",
     "TcpError",
+    "TimeLimitReached",
     "WireError",
     "WouldBlock",
 ]
@@ -136,6 +140,20 @@ class NothingLeft(PostelError, RuntimeError):
     """Every task of a simulation waits, and nothing more will happen.
 
     The text names the tasks, where they wait, and the states of all connections.
+    """
+
+
+class BusyLoop(PostelError, RuntimeError):
+    """A simulation makes no progress: a task never yields, or yields again and again without waiting for anything.
+
+    The text names the task, and where in the code it is.
+    """
+
+
+class TimeLimitReached(PostelError, RuntimeError):
+    """A simulation hasn't ended at its limit of virtual or of real time.
+
+    The text names the tasks that haven't ended, where they wait, and the states of all connections.
     """
 
 

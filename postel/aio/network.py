@@ -297,6 +297,19 @@ class Network:
             self.link.close()
         self._ended.set()
 
+    def abandon(self, error: LinkError) -> None:
+        """For simulations, where a crash ends the host's programs too: the network ends now, and no protocol hears of it."""
+        if self._running is None or self._link_is_gone:
+            return
+        self._link_is_gone = True
+        self._error = error
+        for transport in tuple(self._transports):
+            transport.abandon()
+        self._running.stop()
+        with suppress(OSError):
+            self.link.close()
+        self._ended.set()
+
     def _is_down(self, error: LinkDown) -> None:
         """The device is switched off, perhaps for a moment: connections live on, and those that are being opened fail at once."""
         for opening in tuple(self._openings):

@@ -265,6 +265,16 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
     def abort(self) -> None:
         self.force_close(None)
 
+    def abandon(self) -> None:
+        """The host has crashed, and its programs with it: this is closed, and no protocol hears of it."""
+        secure: Any = getattr(self._protocol, "_app_transport", None)
+        if secure is not None:
+            secure._closed = True  # noqa: SLF001 - asyncio's transport of TLS, which would warn that it wasn't closed
+        self._lost = self._closing = True
+        self._backlog = _NO_BACKLOG
+        self._protocol = _NOBODY
+        self._connection.context = None
+
     def _release(self) -> None:
         if self._lost:
             return

@@ -5,12 +5,14 @@
 >>> a, b = world.host("a", "10.0.0.1/24"), world.host("b", "10.0.0.2/24")
 >>> _ = world.path(a, b, delay=10_000)
 
-Whole asyncio programs run over such hosts by `postel.sim.loop`.
+Whole asyncio programs run on computers of such a world by `Simulation`, or over its hosts by `Loop`.
 """
 
 from postel.sim.attachment import Application, Attachment, Subject
+from postel.sim.computer import Computer, SkewedClock
 from postel.sim.loop import Loop, run
 from postel.sim.path import Path
+from postel.sim.program import Program
 from postel.sim.rules import (
     DROP,
     PASS,
@@ -23,6 +25,7 @@ from postel.sim.rules import (
     duplicate,
     echo,
 )
+from postel.sim.simulation import Simulation
 from postel.sim.stand_in import Stack, StandIn
 from postel.sim.witness import Witness
 from postel.sim.world import World
@@ -32,9 +35,13 @@ __all__ = [
     "PASS",
     "Application",
     "Attachment",
+    "Computer",
     "Loop",
     "Path",
+    "Program",
     "Rule",
+    "Simulation",
+    "SkewedClock",
     "Stack",
     "StandIn",
     "Subject",

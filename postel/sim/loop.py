@@ -14,36 +14,36 @@
     run(main(), world)
 
 ``asyncio.sleep(3600)`` takes no time: when nothing is ready, the clock goes on to what happens next in the world or in the loop, whichever
-is first. Real descriptors are looked at, never waited for. `asyncio.to_thread` and ``run_in_executor`` call their function at once, in
-the loop's own thread: it takes no virtual time, and every run of the same seed is the same. A function that waits there for something
-that the loop has yet to do waits for ever.
+is first. `asyncio.to_thread` and ``run_in_executor`` call their function at once, in the loop's own thread: it takes no virtual time, and
+every run of the same seed is the same. A function that waits there for something that the loop has yet to do waits for ever. The machine's
+own sockets, pipes and subprocesses are refused (`postel.sim.closed`).
 """
 
 import asyncio
-import errno
-import math
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
+from contextvars import Context
 from functools import partial
-from selectors import BaseSelector, DefaultSelector, SelectorKey
-from typing import Any, Final, TypeVar, TypeVarTuple
+from itertools import count
+from typing import Any, Final, TypeVar, TypeVarTuple, cast
 
 from postel import aio
-from postel.aio.network import LINGER
+from postel.aio.network import LINGER, Network, current
 from postel.aio.routing import Routing
-from postel.errors import ArgumentError, LinkError, NothingLeft
-from postel.host.host import Host, HostEvent
-from postel.host.routes import Routes
-from postel.links.contract import Link, closed, too_large
+from postel.host.host import Host
+from postel.sim import waiting
+from postel.sim.clock import HALF, TOLERANCE, Clock
+from postel.sim.closed import Closed
+from postel.sim.task import SimulatedTask
+from postel.sim.wire import Wire
 from postel.sim.world import World
-from postel.times import HOUR, NEVER, SECOND
+from postel.times import NEVER, SECOND
 
 T = TypeVar("T")
+H = TypeVar("H", bound=asyncio.Handle)
 Ts = TypeVarTuple("Ts")
-_HALF: Final = 0.5  # the loop's clock stands in the middle of the world's microsecond: rounding never makes it an earlier one
-_LONGEST_JUMP: Final = HOUR
-_TOLERANCE: Final = 0.1  # of a microsecond: a float near that middle has reached it
-_NO_DESCRIPTOR: Final = 1 << 40  # from here on: numbers of wires, which no kernel gives
+_EMPTY: Final = Context()  # of no network
+_MOST_KILLS: Final = 100  # rounds, where tasks that end make new ones
 
 
 def run(main: Coroutine[Any, Any, T], world: World) -> T:
@@ -52,108 +52,43 @@ def run(main: Coroutine[Any, Any, T], world: World) -> T:
         return runner.run(main)
 
 
-class Wire(Link):
-    """Stands for a host in its place in the world, and is the link of the network that drives the host: what arrives there is received
-    here. When the host is restarted (`World.restart`), the wire is gone for good: every call but `close` raises `LinkError`."""
+class Loop(Routing, Closed):
+    """An asyncio loop in the time of ``world``; `attach` puts its hosts on it.
 
-    def __init__(self, world: World, host: Host, descriptor: int) -> None:
-        self.mtu: int = host.routes.mtu
-        self.host = host
-        self._world = world
-        self._descriptor = descriptor
-        self._arrived: deque[bytes] = deque()
-        self._leaving: deque[bytes] = deque()
-        self._has_crashed = False
-        self._is_in_front = False
-
-    def attached(self, routes: Routes) -> None:
-        if routes is not self.host.routes:
-            raise ArgumentError("host", routes, "the host to which this wire belongs")
-        self._world.front(self.host, self, on_crash=self._crashed, hears_later=True)
-        self._is_in_front = True
-
-    @property
-    def is_readable(self) -> bool:
-        return bool(self._arrived) or self._has_crashed
-
-    def _crashed(self) -> None:
-        self._has_crashed = True
-        self._is_in_front = False
-        self._arrived.clear()
-        self._leaving.clear()
-
-    def _require_host(self) -> None:
-        if self._has_crashed:
-            raise LinkError(errno.ENETDOWN, "the host was restarted: its old network is gone, attach the new host")
-
-    # The link
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def receive(self, now: int) -> bytes | None:
-        self._require_host()
-        if self._arrived:
-            octets = self._arrived.popleft()
-            self._world.hears(octets)
-            return octets
-        if self._descriptor < 0:
-            raise closed("wire")
-        return None
-
-    def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
-        """Carried at once: an observer is told of each packet what becomes of it before it is told of the next."""
-        if len(packet) > self.mtu:
-            raise too_large(len(packet), self.mtu)
-        if self._descriptor < 0:
-            raise closed("wire")
-        self._require_host()
-        self._leaving.append(packet)
-        self._world.pump()
-        return True
-
-    def close(self) -> None:
-        """The host goes on by itself, where it has something to do yet: TIME-WAIT ends."""
-        self.notify()
-        if self._descriptor >= 0:
-            self._descriptor = -1
-            self._arrived.clear()
-            if self._is_in_front:
-                self._is_in_front = False
-                self._world.front(self.host, self.host)
-                self._world.pump()
-
-    # The stack
-
-    def packet_arrives(self, octets: bytes, now: int) -> None:
-        self._arrived.append(octets)
-
-    def next_packet(self, now: int) -> bytes | None:
-        return self._leaving.popleft() if self._leaving else None
-
-    def next_event(self) -> HostEvent | None:
-        return None
-
-    def next_timeout(self) -> int:
-        return NEVER
-
-    def handle_timeout(self, now: int) -> None:
-        """The loop's timers are the host's."""
-
-
-class Loop(Routing, asyncio.SelectorEventLoop):
-    """An asyncio loop in the time of ``world``; `attach` puts its hosts on it."""
+    At ``limit``, in microseconds of the world, it ends with `TimeLimitReached`. ``computer_of(task)`` names a task's computer in errors.
+    """
 
     advice = "allowed: a function that a computer of the simulation runs, or a task inside `async with network.as_default()`"
 
+    _ready: deque[asyncio.Handle]  # asyncio's own, for `kill` and `hold`
+    _scheduled: list[asyncio.TimerHandle]
+
     def __init__(self, world: World) -> None:
         self.world = world
-        self._clock = _Clock(world, self)
+        self.limit: int = NEVER
+        self._reached = 0.0
+        self.computer_of: waiting.Named = waiting.of_no_computer
+        self._clock = Clock(world, self)
+        self._numbers = count(1)
+        self._tasks: dict[SimulatedTask[Any], None] = {}
+        self._dead: set[Network] = set()
+        self._held: dict[Network, list[asyncio.Handle]] = {}
         super().__init__(self._clock)
-        self._clock_resolution = _TOLERANCE / SECOND
+        self._clock_resolution = TOLERANCE / SECOND
+        self.set_task_factory(cast(Any, _make_task))
 
     def time(self) -> float:
-        return (self.world.now + _HALF) / SECOND
+        now = (self.world.now + HALF) / SECOND
+        return max(self._reached, now)
+
+    @property
+    def first_timer(self) -> float:
+        """When the first timer is due."""
+        return self._scheduled[0].when()
+
+    def reach(self, when: float) -> None:
+        """For the clock: a timer for ``when`` is due, which is now but for rounding."""
+        self._reached = when
 
     def run_in_executor(self, executor: object, func: Callable[[*Ts], T], *args: *Ts) -> "asyncio.Future[T]":
         """As the loop's own, but ``func`` is called now and here: a thread would end at a moment that no seed decides."""
@@ -177,76 +112,116 @@ class Loop(Routing, asyncio.SelectorEventLoop):
 
     def wire(self, host: Host) -> Wire:
         """The link by which ``host`` is in its world: for `postel.aio.attach`, where another link is to be around it."""
-        wire = Wire(self.world, host, _NO_DESCRIPTOR + len(self._clock.wires))
-        self._clock.wires.append(wire)
-        return wire
+        return self._clock.wire(host)
+
+    # What runs
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether a callback waits to be called."""
+        return bool(self._ready)
+
+    def tasks(self) -> list[SimulatedTask[Any]]:
+        """Those that aren't done, in the order in which they were made."""
+        return [task for task in self._tasks if not task.done()]
+
+    def new_task(self, coro: Coroutine[Any, Any, T], **options: Any) -> SimulatedTask[T]:  # noqa: ANN401 - those of asyncio.Task
+        """For asyncio. The loop holds its tasks until they are done: asyncio's own holds none, so that a task whose waiter only it knows
+        may vanish, at a moment that the memory decides."""
+        task = SimulatedTask(coro, loop=self, number=next(self._numbers), **options)
+        self._tasks[task] = None
+        task.add_done_callback(self._task_ended, context=_EMPTY)
+        return task
+
+    def _task_ended(self, task: Any) -> None:  # noqa: ANN401
+        self._tasks.pop(task, None)
+
+    def waiting(self) -> list[str]:
+        """A line for each task that isn't done and for each connection: where it waits, and its state."""
+        return self._clock.waiting()
+
+    def about_to_run(self) -> list[str]:
+        """A line for each task, or other callback, that is ready to run."""
+        found = [(getattr(cast(Any, handle)._callback, "__self__", None), handle) for handle in self._ready]  # noqa: SLF001 - asyncio's own
+        lines = [waiting.task(owner, self.computer_of) if isinstance(owner, asyncio.Task) else repr(handle) for owner, handle in found]
+        return list(dict.fromkeys(lines))
+
+    # Computers that crash, and that stand still
+
+    def kill(self, network: Network) -> None:
+        """End all that runs on ``network``, as a power failure would: tasks, timers and callbacks, now and for good.
+
+        The running task, where it is one of them, ends at its next ``await``.
+        """
+        self._dead.add(network)
+        self._watch_calls()
+        self._held.pop(network, None)
+        for handle in self._handles_of(network):
+            handle.cancel()
+        running = asyncio.current_task(self) if self.is_running() else None
+        for _ in range(_MOST_KILLS):
+            found = [task for task in self.tasks() if task.network is network and task is not running]
+            if not found:
+                break
+            for task in found:
+                task.kill()
+        if isinstance(running, SimulatedTask) and running.network is network:
+            self.call_soon(self.kill, network, context=_EMPTY)
+
+    def is_dead(self, network: Network | None) -> bool:
+        """Whether `kill` ended it."""
+        return network in self._dead
+
+    def hold(self, network: Network) -> None:
+        """Let nothing run that belongs to ``network`` until `let_go`: what becomes due waits."""
+        if network in self._held:
+            return
+        self._held[network] = []
+        self._watch_calls()
+        for handle in self._handles_of(network):
+            handle._callback, handle._args = self._held_back, (network, handle, handle._callback, handle._args)  # noqa: SLF001
+
+    def let_go(self, network: Network) -> None:
+        """What waited goes on now, in its order."""
+        self._ready.extend(self._held.pop(network, []))
+
+    def _held_back(self, network: Network, handle: Any, callback: Callable[..., object], args: tuple[Any, ...]) -> None:  # noqa: ANN401
+        """A callback is due: call it now, or when the computer goes on."""
+        handle._callback, handle._args = callback, args  # noqa: SLF001
+        if network in self._held:
+            self._held[network].append(handle)
+        else:
+            callback(*args)
+
+    def _handles_of(self, network: Network) -> list[Any]:
+        every: list[Any] = [*self._ready, *sorted(self._scheduled)]
+        return [handle for handle in every if handle._context.get(current) is network]  # noqa: SLF001 - asyncio keeps it there
+
+    def _watch_calls(self) -> None:
+        """From now on look at the network of each callback; before a first crash or pause no call pays for it."""
+        vars(self).update(call_soon=self._watched_call_soon, call_at=self._watched_call_at)
+
+    def _watched_call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:  # noqa: ANN401
+        network = current.get() if context is None else context.get(current)
+        if network in self._dead:
+            return _dropped(asyncio.Handle(callback, args, self, context))
+        handle = super().call_soon(callback, *args, context=context)
+        if network in self._held:
+            self._held[network].append(self._ready.pop())
+        return handle
+
+    def _watched_call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:  # noqa: ANN401
+        network = current.get() if context is None else context.get(current)
+        if network in self._dead:
+            return _dropped(asyncio.TimerHandle(when, callback, args, self, context))
+        return super().call_at(when, callback, *args, context=context)
 
 
-class _Clock(BaseSelector):
-    """Where a loop waits. Instead, the world goes on until a wire is readable or the loop's next timer is due."""
-
-    def __init__(self, world: World, loop: Loop) -> None:
-        self.wires: list[Wire] = []
-        self._world = world
-        self._loop = loop
-        self._real = DefaultSelector()
-        self._keys: dict[int, SelectorKey] = {}
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:  # noqa: ANN401 - as in BaseSelector
-        if not _is_wire(fileobj):
-            return self._real.register(fileobj, events, data)
-        key = self._keys[fileobj] = SelectorKey(fileobj, fileobj, events, data)
-        return key
-
-    def unregister(self, fileobj: Any) -> SelectorKey:  # noqa: ANN401
-        return self._keys.pop(fileobj) if _is_wire(fileobj) else self._real.unregister(fileobj)
-
-    def get_key(self, fileobj: Any) -> SelectorKey:  # noqa: ANN401
-        return self._keys[fileobj] if _is_wire(fileobj) else self._real.get_key(fileobj)
-
-    def get_map(self) -> Mapping[Any, SelectorKey]:
-        return {**self._real.get_map(), **self._keys}
-
-    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
-        ready = self._ready()
-        if ready or (timeout is not None and timeout <= 0):
-            return ready
-        self._world.pump()
-        if timeout is None and self._world.next_timeout() == NEVER:
-            raise NothingLeft(_who_waits(self._loop, self.wires))
-        self._jump(NEVER if timeout is None else self._when(timeout))
-        return self._ready()
-
-    def close(self) -> None:
-        self._real.close()
-
-    def _ready(self) -> list[tuple[SelectorKey, int]]:
-        ready = [(key, key.events) for wire in self.wires if wire.is_readable and (key := self._keys.get(wire.fileno())) is not None]
-        return ready + self._real.select(0)
-
-    def _jump(self, until: int) -> None:
-        """To where a wire is readable, ``until`` at the latest; not too far at once, for a user may want to interrupt an endless run."""
-        self._world.run(min(until, self._world.now + _LONGEST_JUMP), stop=lambda: any(wire.is_readable for wire in self.wires))
-
-    def _when(self, timeout: float) -> int:
-        """The first microsecond at which the loop finds its timer due."""
-        return max(math.ceil((self._loop.time() + timeout) * SECOND - _HALF - _TOLERANCE / 2), self._world.now)
+def _make_task(loop: Any, coro: Coroutine[Any, Any, T], **options: Any) -> SimulatedTask[T]:  # noqa: ANN401 - as asyncio calls it
+    return loop.new_task(coro, **options)  # type: ignore[no-any-return]
 
 
-def _is_wire(fileobj: object) -> bool:
-    return isinstance(fileobj, int) and fileobj >= _NO_DESCRIPTOR
-
-
-def _who_waits(loop: Loop, wires: list[Wire]) -> str:
-    lines = ["nothing is left to happen, and everybody waits"]
-    for task in sorted(asyncio.all_tasks(loop), key=lambda task: task.get_name()):
-        stack = task.get_stack()
-        place = f" at {stack[-1].f_code.co_filename}:{stack[-1].f_lineno}" if stack else ""
-        lines.append(f"{task.get_name()} in {_name(task)}{place}")
-    for wire in wires:
-        lines += [f"{local} to {remote}: {state}" for local, remote, state in wire.host.connections()]
-    return "\n  ".join(lines)
-
-
-def _name(task: "asyncio.Task[Any]") -> str:
-    return str(getattr(task.get_coro(), "__qualname__", task.get_coro()))
+def _dropped(handle: H) -> H:
+    """Never to run: of a computer that has crashed."""
+    handle.cancel()
+    return handle

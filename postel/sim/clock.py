@@ -1,0 +1,126 @@
+"""Where a loop in virtual time waits: the world goes on, until the loop has something to do."""
+
+import math
+from collections.abc import Mapping
+from selectors import BaseSelector, DefaultSelector, SelectorKey
+from typing import Any, Final
+
+from postel.errors import BusyLoop, NothingLeft, TimeLimitReached
+from postel.host.host import Host
+from postel.sim import waiting
+from postel.sim.closed import FIRST_WIRE
+from postel.sim.wire import Wire
+from postel.sim.world import World
+from postel.times import HOUR, NEVER, SECOND
+
+HALF: Final = 0.5  # the loop's clock stands in the middle of the world's microsecond: rounding never makes it an earlier one
+TOLERANCE: Final = 0.1  # of a microsecond: a float near that middle has reached it
+_LONGEST_JUMP: Final = HOUR
+_MOST_TURNS: Final = 200_000  # of the loop, at one moment of the world
+
+
+class Clock(BaseSelector):
+    """The selector of a loop. In place of waiting, the world goes on until a wire is readable, a callback is ready or the loop's next timer
+    is due."""
+
+    def __init__(self, world: World, loop: Any) -> None:  # noqa: ANN401 - a `postel.sim.loop.Loop`
+        self._wires: list[Wire] = []
+        self._readable: dict[int, None] = {}  # descriptors of wires
+        self._world = world
+        self._loop: Any = loop
+        self._real = DefaultSelector()  # the loop's own pipe, and descriptors of sockets in the world
+        self._keys: dict[int, SelectorKey] = {}
+        self._moment = -1
+        self._turns = 0
+
+    def wire(self, host: Host) -> Wire:
+        """A new wire to ``host``, with a descriptor that this selector knows."""
+        wire = Wire(self._world, host, FIRST_WIRE + len(self._wires), self._readable)
+        self._wires.append(wire)
+        return wire
+
+    def waiting(self) -> list[str]:
+        """A line for each task that isn't done and for each connection."""
+        return waiting.tasks(self._loop.tasks(), self._loop.computer_of) + waiting.connections(self._wires)
+
+    # The selector
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:  # noqa: ANN401 - as in BaseSelector
+        if not _is_wire(fileobj):
+            return self._real.register(fileobj, events, data)
+        key = self._keys[fileobj] = SelectorKey(fileobj, fileobj, events, data)
+        return key
+
+    def unregister(self, fileobj: Any) -> SelectorKey:  # noqa: ANN401
+        return self._keys.pop(fileobj) if _is_wire(fileobj) else self._real.unregister(fileobj)
+
+    def get_key(self, fileobj: Any) -> SelectorKey:  # noqa: ANN401
+        return self._keys[fileobj] if _is_wire(fileobj) else self._real.get_key(fileobj)
+
+    def get_map(self) -> Mapping[Any, SelectorKey]:
+        return {**self._real.get_map(), **self._keys}
+
+    def close(self) -> None:
+        self._real.close()
+
+    def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+        ready = self._ready()
+        if ready or (timeout is not None and timeout <= 0):
+            self._count_turn()
+            return ready
+        self._world.pump()
+        if self._loop.has_ready:
+            return self._ready()
+        if timeout is None and self._world.next_timeout() == NEVER:
+            return self._last_look()
+        if timeout is None:
+            self._jump(NEVER)
+        else:
+            self._jump_to_timer(self._loop.first_timer)
+        return self._ready()
+
+    def _ready(self) -> list[tuple[SelectorKey, int]]:
+        ready = [(key, key.events) for descriptor in self._readable if (key := self._keys.get(descriptor)) is not None]
+        return ready + self._real.select(0) if len(self._real.get_map()) > 1 else ready
+
+    def _last_look(self) -> list[tuple[SelectorKey, int]]:
+        """Another thread may have called. Raises NothingLeft otherwise."""
+        found = self._real.select(0)
+        if not found:
+            raise NothingLeft("\n  ".join(["nothing is left to happen, and every task waits", *self.waiting()]))
+        return found
+
+    def _jump(self, until: int) -> None:
+        """To where the loop has something to do, ``until`` at the latest; not too far at once, for a user may want to interrupt an endless
+        run. Raises TimeLimitReached."""
+        world, limit = self._world, self._loop.limit
+        until = min(until, world.now + _LONGEST_JUMP)
+        world.run(min(until, limit), stop=self._is_wanted)
+        if limit < until and world.now >= limit and not self._is_wanted():
+            what = f"the simulation's limit of {limit / SECOND:g} s of virtual time is reached; what hasn't ended:"
+            raise TimeLimitReached("\n  ".join([what, *self.waiting()]))
+
+    def _is_wanted(self) -> bool:
+        return bool(self._readable or self._loop.has_ready)
+
+    def _jump_to_timer(self, when: float) -> None:
+        """To the first microsecond at which the loop finds its timer due. The loop's time is then ``when`` or later, to the last bit: a
+        callback that came too early for its own deadline by a rounding would set the same timer again, for ever."""
+        moment = max(math.ceil(when * SECOND - HALF - TOLERANCE / 2), self._world.now)
+        self._jump(moment)
+        if self._world.now == moment:
+            self._loop.reach(when)
+
+    def _count_turn(self) -> None:
+        """Raise BusyLoop where the loop turns again and again, and no time passes."""
+        if self._world.now != self._moment:
+            self._moment, self._turns = self._world.now, 0
+        self._turns += 1
+        if self._turns >= _MOST_TURNS:
+            self._turns = 0
+            what = f"no time passes: after {_MOST_TURNS} turns of the loop at {self._moment / SECOND:g} s these still want to run"
+            raise BusyLoop("\n  ".join([what, *self._loop.about_to_run()]))
+
+
+def _is_wire(fileobj: object) -> bool:
+    return isinstance(fileobj, int) and fileobj >= FIRST_WIRE

@@ -1,0 +1,67 @@
+"""What a loop in virtual time refuses: all that would reach the machine, for what comes from there comes at no moment of the world."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, NoReturn, Protocol, TypeVarTuple
+
+from postel.errors import CallError
+
+Ts = TypeVarTuple("Ts")
+FIRST_WIRE: Final = 1 << 40  # from here on: numbers of wires, which no kernel gives
+
+
+class HasDescriptor(Protocol):
+    """A socket or a file."""
+
+    def fileno(self) -> int: ...
+
+
+class Closed(asyncio.SelectorEventLoop):
+    """An asyncio loop, behind `postel.aio.Routing`: calls that reach the machine raise CallError, which says what to do instead."""
+
+    def add_reader(self, fd: int | HasDescriptor, callback: Callable[[*Ts], Any], *args: *Ts) -> None:
+        """For descriptors of the world alone. Raises CallError."""
+        self._require_virtual(fd)
+        super().add_reader(fd, callback, *args)
+
+    def add_writer(self, fd: int | HasDescriptor, callback: Callable[[*Ts], Any], *args: *Ts) -> None:
+        """For descriptors of the world alone. Raises CallError."""
+        self._require_virtual(fd)
+        super().add_writer(fd, callback, *args)
+
+    def is_virtual(self, descriptor: int) -> bool:
+        """Whether a descriptor is that of a wire or of a socket in the world."""
+        return descriptor >= FIRST_WIRE
+
+    def _require_virtual(self, fd: int | HasDescriptor) -> None:
+        number = fd if isinstance(fd, int) else fd.fileno()
+        if not self.is_virtual(number):
+            _refuse(f"a wait for descriptor {number} of the machine", "sockets that the world's computers open")
+
+    async def subprocess_shell(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
+        """Refused."""
+        _refuse("a subprocess", "the program as a coroutine function, by computer.run() on a computer of its own")
+
+    async def subprocess_exec(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
+        """Refused."""
+        _refuse("a subprocess", "the program as a coroutine function, by computer.run() on a computer of its own")
+
+    async def create_unix_connection(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
+        """Refused."""
+        _refuse("a Unix socket", "a TCP connection between the world's computers, or to 127.0.0.1 on the same one")
+
+    async def create_unix_server(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
+        """Refused."""
+        _refuse("a Unix socket", "a TCP server on 127.0.0.1 of the computer")
+
+    async def connect_read_pipe(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
+        """Refused."""
+        _refuse("a pipe of the machine", "asyncio.Queue, or a TCP connection to 127.0.0.1 of the computer")
+
+    async def connect_write_pipe(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
+        """Refused."""
+        _refuse("a pipe of the machine", "asyncio.Queue, or a TCP connection to 127.0.0.1 of the computer")
+
+
+def _refuse(what: str, instead: str) -> NoReturn:
+    raise CallError(f"{what} in virtual time: what comes from the machine comes at no moment of the world; allowed: {instead}")

@@ -1,0 +1,206 @@
+"""Whole programs on computers of a world, in virtual time, everything from a seed: what tests of distributed programs are made of.
+
+::
+
+    with Simulation(seed=1) as world:
+        server, client = world.host("server"), world.host("client")
+        world.path(server, client, delay=10 * MILLISECOND, loss=0.01)
+        server.run(serve)
+
+        async def test():
+            answer = client.run(fetch, "http://server/")
+            await asyncio.sleep(600)
+            server.crash()
+            server.restart()
+            return await answer
+
+        world.run(test())
+"""
+
+import asyncio
+import socket
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from postel.aio.network import current
+from postel.errors import ArgumentError, CallError, KindError
+from postel.host.host import Host
+from postel.sim.computer import Computer
+from postel.sim.loop import Loop
+from postel.sim.path import Path
+from postel.sim.task import SimulatedTask
+from postel.sim.world import World
+from postel.sockets.names import UnresolvedName
+from postel.tcp.observer import Observer
+from postel.times import HOUR, SECOND
+from postel.wire.address import Address
+
+T = TypeVar("T")
+_PATIENCE: Final = 60 * SECOND  # of the world, for the ends of the test's own tasks
+
+
+class Simulation:
+    """Computers with software, in a `World`, in virtual time.
+
+    ``seed`` decides everything that chance decides. ``observer`` watches the hosts, as `World`'s. ``time_limit``, in microseconds, is the
+    moment of the world at which a run that hasn't ended fails with `TimeLimitReached`. Exceptions of the kinds ``tolerated`` don't fail a
+    run where software that no task awaits raises them.
+
+    ``world`` is the plain `World`, ``computers`` those that `host` made, by their names; ``failure`` is what ended a run, and ``account``
+    says which tasks waited then, and where.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        observer: Observer | None = None,
+        time_limit: int = HOUR,
+        tolerated: tuple[type[Exception], ...] = (),
+    ) -> None:
+        self.seed: int = seed
+        self.world: World = World(seed, observer=observer)
+        self.loop: Loop = Loop(self.world)
+        self.loop.limit = time_limit
+        self.loop.computer_of = self._name_of
+        self.loop.set_exception_handler(self._callback_failed)
+        self.computers: dict[str, Computer] = {}
+        self.failure: BaseException | None = None
+        self.account: list[str] = []
+        self._tolerated = tolerated
+        self._ending: asyncio.Future[None] | None = None
+        self._is_closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def now(self) -> int:
+        """Microseconds of the world's clock."""
+        return self.world.now
+
+    # Computers and paths
+
+    def host(self, name: str, *interfaces: Address, **settings: Any) -> Computer:  # noqa: ANN401 - those of World.host
+        """A new computer, which other computers find by its name. Without addresses it gets the next free ones of 10.0.0.0/8 and fd00::/64.
+        Settings are those of `World.host`. Raises ArgumentError for a name that another has."""
+        number = len(self.computers) + 1
+        chosen = interfaces or (f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}/8", f"fd00::{number:x}/64")
+        computer = self.computers[name] = Computer(self, name, self.world.host(name, *chosen, **settings))
+        return computer
+
+    def __getitem__(self, name: str) -> Computer:
+        """The computer of that name."""
+        if name not in self.computers:
+            raise ArgumentError("name", name, f"a computer's name: {', '.join(self.computers) or 'there is none yet'}")
+        return self.computers[name]
+
+    def path(self, a: Computer | Host | str, b: Computer | Host | str, **settings: Any) -> tuple[Path, Path]:  # noqa: ANN401 - those of World.path
+        """Join two computers: see `World.path`."""
+        return self.world.path(self._host_of(a), self._host_of(b), **settings)
+
+    def _host_of(self, place: Computer | Host | str) -> Host:
+        return self[place].host if isinstance(place, str) else place.host if isinstance(place, Computer) else place
+
+    async def addresses(self, name: str) -> list[str]:
+        """The resolver of all computers. Raises ``socket.gaierror`` for a name that no computer has."""
+        computer = self.computers.get(name) or self.computers.get(name.rstrip(".").lower())
+        if computer is None:
+            raise UnresolvedName(socket.EAI_NONAME, f"Name or service not known: {name!r} (there are {', '.join(self.computers)})")
+        return computer.addresses
+
+    # Running
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run the test ``main``, as `asyncio.run` would, in virtual time, and all computers' software beside it. Returns its result.
+
+        Raises what ``main`` raises; what a computer's software raised and no task awaited; NothingLeft where all tasks wait for ever;
+        TimeLimitReached; BusyLoop. Afterwards the software stands still, until the next run or `close`.
+        """
+        if not asyncio.iscoroutine(main):
+            raise KindError("main", main, "a coroutine: `world.run(test())`")
+        if self._is_closed or self.failure is not None:
+            main.close()
+            raise CallError("this simulation has ended; allowed: a new Simulation for each run")
+        ending = self._ending = self.loop.create_future()
+        task = self.loop.create_task(main, name="the test")
+        task.add_done_callback(self._main_ended)
+        try:
+            self.loop.run_until_complete(ending)
+        except BaseException as error:
+            self._fail(error)
+            raise
+        finally:
+            self._ending = None
+        if self.failure is not None:
+            raise self.failure
+        return task.result()
+
+    def _main_ended(self, task: "asyncio.Task[Any]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+        self._end_run()
+
+    def _end_run(self) -> None:
+        if self._ending is not None and not self._ending.done():
+            self._ending.set_result(None)
+
+    # Failures
+
+    def blame(self, error: BaseException, computer: Computer | None, what: str) -> None:
+        """For computers: their software failed, and no task is there to hear of it. The run ends with that."""
+        if isinstance(error, self._tolerated) or self.failure is not None:
+            return
+        where = f"in {what} on the computer {computer.name!r}" if computer is not None else f"in {what}"
+        error.add_note(f"{where}, at {self.now / SECOND:g} s; no task awaited it (see `tolerated`)")
+        self._fail(error)
+        self._end_run()
+
+    def _fail(self, error: BaseException) -> None:
+        if self.failure is None:
+            self.failure = error
+            self.account = self.loop.waiting()
+
+    def _callback_failed(self, loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
+        """As asyncio calls it for a callback, or for a task that no other awaits."""
+        error = told.get("exception")
+        task = told.get("task") or told.get("future")
+        network = task.network if isinstance(task, SimulatedTask) else current.get()
+        if not isinstance(error, BaseException):
+            loop.default_exception_handler(told)
+        elif network is None or not self.loop.is_dead(network):
+            computer = next((each for each in self.computers.values() if each.network is network), None)
+            self.blame(error, computer, task.get_name() if isinstance(task, asyncio.Task) else str(told.get("message")))
+
+    def _name_of(self, task: "asyncio.Task[Any]") -> str:
+        network = task.network if isinstance(task, SimulatedTask) else None
+        return next((name for name, computer in self.computers.items() if computer.network is network), "")
+
+    # The end
+
+    def close(self) -> None:
+        """Switch all computers off, and end what the test itself still runs. A second call does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for computer in self.computers.values():
+            computer.crash()
+        self._end_tasks()
+        self.loop.close()
+
+    def _end_tasks(self) -> None:
+        """The test's own: they are cancelled, and get a minute of the world's time for that."""
+        found = self.loop.tasks()
+        for task in found:
+            task.cancel()
+        if found:
+            self.loop.limit = self.now + _PATIENCE
+            try:
+                self.loop.run_until_complete(asyncio.wait(found))
+            except Exception:  # noqa: BLE001 - what failed before is told, not what fails now
+                for task in self.loop.tasks():
+                    task.kill()
