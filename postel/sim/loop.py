@@ -16,7 +16,7 @@
 ``asyncio.sleep(3600)`` takes no time: when nothing is ready, the clock goes on to what happens next in the world or in the loop, whichever
 is first. `asyncio.to_thread` and ``run_in_executor`` call their function at once, in the loop's own thread: it takes no virtual time, and
 every run of the same seed is the same. A function that waits there for something that the loop has yet to do waits for ever. The machine's
-own sockets, pipes and subprocesses are refused (`postel.sim.closed`).
+own sockets, pipes and subprocesses are refused (`postel.sim.sealed`).
 """
 
 import asyncio
@@ -32,9 +32,9 @@ from postel.aio.network import LINGER, Network, current
 from postel.aio.routing import Routing
 from postel.host.host import Host
 from postel.sim import waiting
-from postel.sim.clock import HALF, TOLERANCE, Clock
-from postel.sim.closed import Closed
+from postel.sim.sealed import Sealed
 from postel.sim.task import SimulatedTask
+from postel.sim.waiter import HALF, TOLERANCE, Waiter
 from postel.sim.wire import Wire
 from postel.sim.world import World
 from postel.times import NEVER, SECOND
@@ -52,7 +52,7 @@ def run(main: Coroutine[Any, Any, T], world: World) -> T:
         return runner.run(main)
 
 
-class Loop(Routing, Closed):
+class Loop(Routing, Sealed):
     """An asyncio loop in the time of ``world``; `attach` puts its hosts on it.
 
     At ``limit``, in microseconds of the world, it ends with `TimeLimitReached`. ``computer_of(task)`` names a task's computer in errors.
@@ -68,12 +68,12 @@ class Loop(Routing, Closed):
         self.limit: int = NEVER
         self._reached = 0.0
         self.computer_of: waiting.Named = waiting.of_no_computer
-        self._clock = Clock(world, self)
+        self._waiter = Waiter(world, self)
         self._numbers = count(1)
         self._tasks: dict[SimulatedTask[Any], None] = {}
         self._dead: set[Network] = set()
         self._held: dict[Network, list[asyncio.Handle]] = {}
-        super().__init__(self._clock)
+        super().__init__(self._waiter)
         self._clock_resolution = TOLERANCE / SECOND
         self.set_task_factory(cast(Any, _make_task))
 
@@ -112,7 +112,7 @@ class Loop(Routing, Closed):
 
     def wire(self, host: Host) -> Wire:
         """The link by which ``host`` is in its world: for `postel.aio.attach`, where another link is to be around it."""
-        return self._clock.wire(host)
+        return self._waiter.wire(host)
 
     # What runs
 
@@ -138,7 +138,7 @@ class Loop(Routing, Closed):
 
     def waiting(self) -> list[str]:
         """A line for each task that isn't done and for each connection: where it waits, and its state."""
-        return self._clock.waiting()
+        return self._waiter.waiting()
 
     def about_to_run(self) -> list[str]:
         """A line for each task, or other callback, that is ready to run."""

@@ -16,7 +16,7 @@ class HasDescriptor(Protocol):
     def fileno(self) -> int: ...
 
 
-class Closed(asyncio.SelectorEventLoop):
+class Sealed(asyncio.SelectorEventLoop):
     """An asyncio loop, behind `postel.aio.Routing`: calls that reach the machine raise CallError, which says what to do instead."""
 
     def add_reader(self, fd: int | HasDescriptor, callback: Callable[[*Ts], Any], *args: *Ts) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from postel.errors import BusyLoop, NothingLeft, TimeLimitReached
 from postel.host.host import Host
 from postel.sim import waiting
-from postel.sim.closed import FIRST_WIRE
+from postel.sim.sealed import FIRST_WIRE
 from postel.sim.wire import Wire
 from postel.sim.world import World
 from postel.times import HOUR, NEVER, SECOND
@@ -19,7 +19,7 @@ _LONGEST_JUMP: Final = HOUR
 _MOST_TURNS: Final = 200_000  # of the loop, at one moment of the world
 
 
-class Clock(BaseSelector):
+class Waiter(BaseSelector):
     """The selector of a loop. In place of waiting, the world goes on until a wire is readable, a callback is ready or the loop's next timer
     is due."""
 
