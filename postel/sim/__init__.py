@@ -5,13 +5,21 @@
 >>> a, b = world.host("a", "10.0.0.1/24"), world.host("b", "10.0.0.2/24")
 >>> _ = world.path(a, b, delay=10_000)
 
+Faults are calls of a world, in a ``with`` block or not, or data, as `Fault`:
+
+>>> with world.partition("a", "b"):
+...     _ = world.run(until="3s")
+
 Whole asyncio programs run on computers of such a world by `Simulation`, or over its hosts by `Loop`.
 """
 
+from postel.sim.active_fault import ActiveFault
 from postel.sim.attachment import Application, Attachment, Subject
 from postel.sim.computer import Computer, SkewedClock
+from postel.sim.faults import Fault, FaultKind
+from postel.sim.in_flight import InFlight
 from postel.sim.loop import Loop, run
-from postel.sim.path import Path
+from postel.sim.path import Path, PathSettings
 from postel.sim.program import Program
 from postel.sim.rules import (
     DROP,
@@ -25,6 +33,7 @@ from postel.sim.rules import (
     duplicate,
     echo,
 )
+from postel.sim.scheduled import Machines
 from postel.sim.simulation import Simulation
 from postel.sim.stand_in import Stack, StandIn
 from postel.sim.witness import Witness
@@ -33,11 +42,17 @@ from postel.sim.world import World
 __all__ = [
     "DROP",
     "PASS",
+    "ActiveFault",
     "Application",
     "Attachment",
     "Computer",
+    "Fault",
+    "FaultKind",
+    "InFlight",
     "Loop",
+    "Machines",
     "Path",
+    "PathSettings",
     "Program",
     "Rule",
     "Simulation",

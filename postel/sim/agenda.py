@@ -2,12 +2,12 @@
 and then by when they were put there. Between two of them nothing can happen, so the clock jumps."""
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from postel.sim.node import Node
 from postel.times import NEVER
 
-Entry = tuple[int, int, Node | None, bytes, Callable[[], object] | None]
+Entry = tuple[int, int, Node | None, bytes, Callable[[], object] | None, str, int]  # at last: of an arrival its sender, and since when
 
 
 class Agenda:
@@ -21,10 +21,38 @@ class Agenda:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def put(self, when: int, node: Node | None, octets: bytes = b"", call: Callable[[], object] | None = None) -> None:
-        """An arrival of ``octets``; without them a wake-up of the host; or a call of the user's."""
+    def put(self, when: int, node: Node | None, octets: bytes = b"", call: Callable[[], object] | None = None, sender: str = "") -> None:
+        """An arrival of ``octets`` from ``sender``; without them a wake-up of the host; or a call of the user's."""
         self._order += 1
-        heappush(self._heap, (when, self._order, node, octets, call))
+        heappush(self._heap, (when, self._order, node, octets, call, sender, self.now))
+
+    def number(self) -> int:
+        """A number of its own for a packet that is kept elsewhere, in the order of all entries."""
+        self._order += 1
+        return self._order
+
+    def arrivals(self) -> list[Entry]:
+        """The packets under way, the first to arrive first."""
+        return sorted((entry for entry in self._heap if entry[3]), key=_moment)
+
+    def has(self, number: int) -> bool:
+        """Whether the entry with this number is still to come."""
+        return any(entry[1] == number for entry in self._heap)
+
+    def remove(self, numbers: set[int]) -> None:
+        """Take out the entries with these numbers."""
+        self._heap = [entry for entry in self._heap if entry[1] not in numbers]
+        heapify(self._heap)
+
+    def put_back(self, when: int, node: Node, octets: bytes, sender: str, sent_at: int) -> None:
+        """A packet that was taken out, or kept elsewhere. It gets a new number."""
+        self._order += 1
+        heappush(self._heap, (when, self._order, node, octets, None, sender, sent_at))
+
+    @property
+    def last(self) -> int:
+        """The number of the last entry that was put."""
+        return self._order
 
     def due(self) -> int:
         """When the next entry is due; NEVER without one."""
@@ -33,3 +61,7 @@ class Agenda:
     def pop(self) -> Entry:
         """Remove the next entry."""
         return heappop(self._heap)
+
+
+def _moment(entry: Entry) -> tuple[int, int]:
+    return entry[:2]

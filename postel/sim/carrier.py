@@ -1,12 +1,16 @@
 """What becomes of the packets that leave a host of a world: rules, the path to the receiver, fragments, and "too big"."""
 
+from random import Random
 from typing import Final
 
 from postel.sim.agenda import Agenda
+from postel.sim.interruptions import Interruptions
 from postel.sim.node import Node
-from postel.sim.path import Path
+from postel.sim.path import Path, PathSettings
+from postel.sim.path_changes import PathChanges
 from postel.sim.rules import BY_PATH, PASS, Rule, Verdict
 from postel.sim.witness import Witness
+from postel.times import NEVER
 from postel.wire import icmp, ip
 
 _LEAST_MTU: Final = 68  # RFC 791, 3.2
@@ -18,10 +22,15 @@ class Carrier:
     ``packets`` counts how many left a host: it is the number of the last. ``nodes`` finds the node of an address.
     """
 
-    def __init__(self, agenda: Agenda, witness: Witness | None) -> None:
+    def __init__(self, seed: int, agenda: Agenda, witness: Witness | None) -> None:
         self.rules: list[Rule] = []
         self.packets: int = 0
         self.nodes: dict[bytes, Node] = {}
+        self.interruptions = Interruptions(agenda, witness)
+        self._barriers = self.interruptions.barriers
+        self.changes = PathChanges()
+        self.default: PathSettings | None = None  # of the path between any two hosts that have none
+        self._seed = seed
         self._agenda = agenda
         self._witness = witness
 
@@ -34,6 +43,9 @@ class Carrier:
         receiver = self._receiver(node, octets)
         if receiver is None:
             self._lose(node.name, "", octets, "no route")
+            return
+        if self._barriers and (why := self.interruptions.cut(node.name, receiver.name, self._agenda.now)):
+            self._lose(node.name, receiver.name, octets, why)
             return
         path = node.paths[receiver]
         for piece in _pieces(octets, path.mtu) if verdict.after == BY_PATH else (octets,):
@@ -53,9 +65,27 @@ class Carrier:
         if not arrivals:
             self._lose(node.name, receiver.name, octets, "loss")
         for when, delivered in arrivals:
-            self._agenda.put(when, receiver, delivered)
-            if self._witness is not None:
-                self._witness.carried(node.name, receiver.name, octets, self._agenda.now, when, delivered)
+            if self._barriers or when >= NEVER:
+                self._carry_on(node, receiver, octets, delivered, when)
+            else:
+                self._agenda.put(when, receiver, delivered, None, node.name)
+                if self._witness is not None:
+                    self._witness.carried(node.name, receiver.name, octets, self._agenda.now, when, delivered)
+
+    def _carry_on(self, node: Node, receiver: Node, octets: bytes, delivered: bytes, when: int) -> None:
+        """A packet that would arrive, were nothing cut or held: it is lost, held, or does."""
+        why = self.interruptions.cut(node.name, receiver.name, when)
+        if why:
+            self._lose(node.name, receiver.name, octets, why)
+            return
+        by_rule = when >= NEVER
+        if by_rule or self.interruptions.is_held(node.name, receiver.name):
+            self.interruptions.hold(node.name, receiver, delivered, by_rule=by_rule)
+            when = NEVER
+        else:
+            self._agenda.put(when, receiver, delivered, None, node.name)
+        if self._witness is not None:
+            self._witness.carried(node.name, receiver.name, octets, self._agenda.now, when, delivered)
 
     def _verdict(self, octets: bytes, sender: str) -> Verdict:
         for rule in self.rules:
@@ -69,11 +99,29 @@ class Carrier:
         destination = octets[16:20] if octets[0] >> 4 == 4 else octets[24:40]
         receiver = self.nodes.get(destination)
         if receiver is not None:
-            return receiver if receiver in node.paths else None
+            return receiver if receiver in node.paths or self._join_by_default(node, receiver) else None
         for neighbour in node.paths:
             if destination in neighbour.host.routes.own:  # by `Host.add_address`
                 return neighbour
-        return next(iter(node.paths)) if len(node.paths) == 1 else None
+        given = [neighbour for neighbour in node.paths if neighbour not in node.by_default]
+        return given[0] if len(given) == 1 else None
+
+    def join(self, node: Node, receiver: Node, settings: PathSettings) -> Path:
+        """Make the path from ``node`` to ``receiver``."""
+        path = Path(Random(f"{self._seed}/{node.name}/{receiver.name}"), **settings)
+        node.paths[receiver] = path
+        node.by_default.discard(receiver)
+        if self.changes:
+            self.changes.made(node.name, receiver.name, path)
+        return path
+
+    def _join_by_default(self, node: Node, receiver: Node) -> bool:
+        """Make the path between two hosts of which one speaks to the other for the first time."""
+        if self.default is None or node is receiver:
+            return False
+        self.join(node, receiver, self.default)
+        node.by_default.add(receiver)
+        return True
 
     def _answer_too_big(self, node: Node, receiver: Node, octets: bytes, mtu: int) -> None:
         """As a router halfway would (RFC 1191, RFC 8201). It speaks with the receiver's address, for this world has no routers."""
@@ -83,7 +131,9 @@ class Carrier:
         message = icmp.encode(icmp.packet_too_big(mtu, packet), packet.destination, packet.source)
         protocol = icmp.PROTOCOL_4 if packet.version == 4 else icmp.PROTOCOL_6
         answer = ip.encode(packet.destination, packet.source, protocol, message)
-        self._agenda.put(self._agenda.now + node.paths[receiver].delay, node, answer)
+        when = self._agenda.now + node.paths[receiver].delay
+        if not (self._barriers and self.interruptions.cut(receiver.name, node.name, when)):
+            self._agenda.put(when, node, answer, None, receiver.name)
 
     def _lose(self, sender: str, receiver: str, octets: bytes, why: str) -> None:
         if self._witness is not None:

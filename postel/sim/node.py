@@ -1,14 +1,25 @@
 """A host in its place in a world: its name, its paths, and what the network finds there."""
 
+from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from postel.host.host import Host
+from postel.sim.active_fault import ActiveFault
 from postel.sim.attachment import Application
 from postel.sim.path import Path
-from postel.sim.stand_in import Stack
+from postel.sim.stand_in import NOTHING, Stack
 from postel.sim.witness import Voice
 from postel.tcp.observer import Observer
 from postel.times import NEVER
+
+
+class Undelivered(NamedTuple):
+    """A packet that came while its host is paused."""
+
+    sender: str
+    octets: bytes
+    sent_at: int
 
 
 class Node:
@@ -23,27 +34,63 @@ class Node:
         self._make = make
         self._observer = observer
         self._on_crash: Callable[[], None] | None = None
-        self._start()
+        self.is_crashed = False
+        self.pauses: dict[ActiveFault, None] = {}  # its causes
+        self.slowness: dict[ActiveFault, int] = {}  # how long each packet takes, by cause: the last one counts
+        self.takes_at_once = True  # handles packets as they arrive: none of these, and behind in nothing
+        self.waiting: deque[Undelivered] = deque()  # packets that came while it is paused
+        self.free_at = 0  # when a slow host will have handled what has arrived
         self.paths: dict[Node, Path] = {}
+        self.by_default: set[Node] = set()  # to which of these a path was made only because all hosts have one
         self.armed = NEVER  # the earliest wake-up for it that lies in the heap
+        self._start()
 
     def _start(self) -> None:
         self._voice = None if self._observer is None else Voice(self._observer)
         self.host = self._make(self._voice)
         self.stack: Stack = self.host
         self.hears_later = False  # `stack` tells by itself when the host hears a packet
+        self.is_crashed = False
 
-    def restart(self) -> None:
-        """The host is gone without a word; another like it starts."""
+    @property
+    def is_paused(self) -> bool:
+        """Whether it does nothing and handles no packet."""
+        return bool(self.pauses)
+
+    @property
+    def each(self) -> int:
+        """How long the host takes for each packet that arrives: nothing, unless it was made slow."""
+        return list(self.slowness.values())[-1] if self.slowness else 0
+
+    def settle(self, now: int) -> None:
+        """Find out whether the host handles a packet as soon as it arrives."""
+        self.takes_at_once = not (self.is_crashed or self.pauses or self.slowness or self.free_at > now)
+
+    def crash(self) -> None:
+        """The host is gone without a word, and nothing stands in its place."""
         if self._voice is not None:
             self._voice.fall_silent()
         on_crash, self._on_crash = self._on_crash, None
-        self._start()
+        self.stack = NOTHING
+        self.hears_later = False
+        self.is_crashed = True
+        self.takes_at_once = False
+        self.pauses.clear()
+        self.waiting.clear()
         self.armed = NEVER
         if on_crash is not None:
             on_crash()
 
+    def restart(self) -> None:
+        """The host is gone without a word, unless it has crashed already; another like it starts."""
+        if not self.is_crashed:
+            self.crash()
+        self._start()
+        self.free_at = 0
+        self.takes_at_once = not self.slowness
+
     def front(self, stack: Stack, on_crash: Callable[[], None] | None, *, hears_later: bool) -> None:
+        """Let ``stack`` stand between the network and the host."""
         self.stack = stack
         self.hears_later = hears_later
         self._on_crash = on_crash

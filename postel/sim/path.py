@@ -8,56 +8,82 @@ A path that tells of congestion marks what is ECN-capable, and loses what isn't 
 """
 
 from random import Random
-from typing import Final
+from typing import Final, TypedDict
 
-from postel.links.course import ANY_BIT, HOLD, QUEUE, Bottleneck, Chances, Travel, chance, count
+from postel.links.course import ANY_BIT, HOLD, QUEUE, Bottleneck, Chances, Travel, chance
+from postel.sim import units
 from postel.sim.rules import BY_PATH, PASS, Verdict
+from postel.sim.units import Bandwidth, Duration, Size, measured
 from postel.times import MILLISECOND
 from postel.wire import ip
 
 _CE: Final = 3
 
 
+class PathSettings(TypedDict, total=False):
+    """The settings of a `Path`, as keywords: durations, a bandwidth and sizes as ints or as text with a unit."""
+
+    delay: Duration
+    jitter: Duration
+    bandwidth: Bandwidth
+    queue: Size
+    mtu: Size
+    is_black_hole: bool
+    loss: float
+    duplicate: float
+    corrupt: float
+    reorder: float
+    hold: Duration
+    congestion: float
+    congested_at: Size
+
+
 class Path(Bottleneck, Chances, Travel):
     """Carries packets one way. The settings may be changed while the world runs; ``carried``, ``marked`` and ``lost`` count.
 
-    ``delay`` and ``jitter`` are microseconds (jitter adds 0 … jitter, and never reorders by itself), ``bandwidth`` bits a second (0: no
-    limit), ``queue`` the octets that may wait for it, ``mtu`` the longest packet in octets (0: any). The sender of a longer one is told by
-    ICMP, unless ``is_black_hole``; IPv4's without "don't fragment" go on in fragments. ``loss``, ``duplicate``, ``corrupt`` and
-    ``reorder`` are probabilities; a reordered packet is held back by up to ``hold`` microseconds, and others overtake it.
-    ``congestion`` is the probability that a packet is told of it, ``congested_at`` how many octets must wait until all are (0: never).
-    A value that a setting can't have is an ArgumentError, also where it is assigned later.
+    ``delay`` and ``jitter`` are microseconds or text such as "10ms" (jitter adds 0 … jitter, and never reorders by itself), ``bandwidth``
+    bits a second or "10Mbit" (0: no limit), ``queue`` the octets (or "64KiB") that may wait for it, ``mtu`` the longest packet in octets
+    (0: any). The sender of a longer one is told by ICMP, unless ``is_black_hole``; IPv4's without "don't fragment" go on in fragments.
+    ``loss``, ``duplicate``, ``corrupt`` and ``reorder`` are probabilities; a reordered packet is held back by up to ``hold``, and others
+    overtake it. ``congestion`` is the probability that a packet is told of it, ``congested_at`` how many octets must wait until all are
+    (0: never). A value that a setting can't have is an ArgumentError, also where it is assigned later.
     """
 
-    mtu: int = count()
-    congested_at: int = count()
+    delay: int = measured(units.duration)
+    jitter: int = measured(units.duration)
+    hold: int = measured(units.duration)
+    bandwidth: int = measured(units.bandwidth)
+    queue: int = measured(units.size)
+    mtu: int = measured(units.size)
+    congested_at: int = measured(units.size)
     congestion: float = chance()
 
     def __init__(
         self,
         random: Random,
         *,
-        delay: int = 10 * MILLISECOND,
-        jitter: int = 0,
-        bandwidth: int = 0,
-        queue: int = QUEUE,
-        mtu: int = 0,
+        delay: Duration = 10 * MILLISECOND,
+        jitter: Duration = 0,
+        bandwidth: Bandwidth = 0,
+        queue: Size = QUEUE,
+        mtu: Size = 0,
         is_black_hole: bool = False,
         loss: float = 0.0,
         duplicate: float = 0.0,
         corrupt: float = 0.0,
         reorder: float = 0.0,
-        hold: int = HOLD,
+        hold: Duration = HOLD,
         congestion: float = 0.0,
-        congested_at: int = 0,
+        congested_at: Size = 0,
     ) -> None:
-        Bottleneck.__init__(self, bandwidth, queue)
+        delay, jitter, hold = units.duration(delay, "delay"), units.duration(jitter, "jitter"), units.duration(hold, "hold")
+        Bottleneck.__init__(self, units.bandwidth(bandwidth), units.size(queue, "queue"))
         Chances.__init__(self, random, loss, duplicate, corrupt)
         Travel.__init__(self, random, delay, jitter, reorder, hold)
-        self.mtu = mtu
+        self.mtu = units.size(mtu, "mtu")
         self.is_black_hole = is_black_hole
         self.congestion = congestion
-        self.congested_at = congested_at
+        self.congested_at = units.size(congested_at, "congested_at")
         self.carried: int = 0
         self.marked: int = 0
         self.lost: int = 0

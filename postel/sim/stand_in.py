@@ -1,8 +1,9 @@
 """What the network of a world may find in the place of a host."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from postel.host.host import HostEvent
+from postel.times import NEVER
 
 
 class Stack(Protocol):
@@ -54,3 +55,28 @@ class StandIn:
     def handle_timeout(self, now: int) -> None:
         """As `Stack.handle_timeout`."""
         self.stack.handle_timeout(now)
+
+
+class Nothing:
+    """In the place of a host that has crashed: takes every packet, and answers none."""
+
+    def packet_arrives(self, octets: bytes, now: int) -> None:
+        """Nothing hears it."""
+
+    def next_packet(self, now: int) -> bytes | None:
+        """None."""
+        return None
+
+    def next_event(self) -> HostEvent | None:
+        """None."""
+        return None
+
+    def next_timeout(self) -> int:
+        """NEVER."""
+        return NEVER
+
+    def handle_timeout(self, now: int) -> None:
+        """Nothing is due."""
+
+
+NOTHING: Final = Nothing()

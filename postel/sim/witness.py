@@ -18,7 +18,13 @@ class Witness(Observer, PacketObserver):
         """A packet is on its way, told once for each copy; ``delivered`` differs from ``octets`` when it is damaged on the way."""
 
     def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
-        """A packet won't arrive: "loss", "queue full", "too big", "no route"."""
+        """A packet won't arrive: "loss", "queue full", "too big", "no route", "partition", "link down"."""
+
+    def rescheduled(self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int) -> None:
+        """A packet that was `carried` won't arrive when that said, but at ``arrives_at``: NEVER while it is held."""
+
+    def intercepted(self, sender: str, receiver: str, delivered: bytes, sent_at: int, why: str) -> None:
+        """A packet that was `carried` won't arrive after all: "partition", "host is down", "queue full", "dropped by hand"."""
 
 
 class Voice(Observer):

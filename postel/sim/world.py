@@ -5,54 +5,66 @@ packets), `node` (a host in its place), `witness` (the observer).
 """
 
 from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
 from random import Random
-from typing import Final
+from typing import Final, Unpack
 
 from postel.errors import ArgumentError, LinkError, require_kind, require_number
 from postel.host import orphans
 from postel.host.host import Host
 from postel.links.contract import Link
-from postel.links.course import QUEUE
 from postel.links.junction import require_free
 from postel.sim.agenda import Agenda
 from postel.sim.attachment import Application, Attachment
+from postel.sim.between import Hosts, OneHost
 from postel.sim.carrier import Carrier
+from postel.sim.fault_calls import FaultCalls
 from postel.sim.node import Node
-from postel.sim.path import Path
+from postel.sim.path import Path, PathSettings
 from postel.sim.rules import Rule
 from postel.sim.running import Running
 from postel.sim.stand_in import Stack
+from postel.sim.units import Duration, duration
 from postel.sim.witness import Witness
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.observer import Observer
-from postel.times import MILLISECOND, NEVER
+from postel.times import NEVER
 from postel.wire import address as addresses
 
+_FIRST_4: Final = IPv4Address("10.0.0.0")
+_FIRST_6: Final = IPv6Address("fd00::")
 _MEMORY: Final = 256 << 20
 _LEAST_MTU: Final = 68  # RFC 791, 3.2
 
 
-class World:
+class World(FaultCalls):
     """A network of hosts in virtual time.
 
-    ``seed`` decides everything that chance decides: the hosts' secrets and every path's dice. ``observer`` watches all hosts; a `Witness`
-    is also told of packets under way. An ``application``, given with its host, is called with each of the host's events:
-    ``application(subject, event, now)``.
+    ``seed``, an int, decides everything that chance decides: the hosts' secrets and every path's dice. ``observer`` watches all hosts; a
+    `Witness` is also told of packets under way. ``default_path`` are the settings of the path between any two hosts that have none of
+    their own (`paths`): ``World(default_path={"delay": "10ms"})``. An ``application``, given with its host, is called with each of the
+    host's events: ``application(subject, event, now)``. Raises ArgumentError.
 
     The world may be changed while it runs, by an application, a rule or a call of `at`: hosts, paths and `rules` added, removed or
     replaced, and every setting of a `Path` assigned (``there.loss = 0.5``). A change holds for packets that leave from then on; those
-    under way arrive as they were sent.
+    under way arrive as they were sent. Times and durations are ints of microseconds or text ("10ms", "2s").
+
+    Faults begin by `partition`, `hold`, `flap`, `change_path`, `crash`, `pause` and `slow`, or as data by `schedule`.
     """
 
-    def __init__(self, seed: int = 0, *, observer: Observer | None = None) -> None:
+    def __init__(self, seed: int = 0, *, observer: Observer | None = None, default_path: PathSettings | None = None) -> None:
         require_kind("observer", observer, (Observer, type(None)), "an Observer, such as a Witness, or None")
+        if not isinstance(seed, int):
+            raise ArgumentError("seed", seed, "an int: the same one gives the same run")
         self.seed = seed
         self.observer = observer
         witness = observer if isinstance(observer, Witness) else None
-        self._agenda = Agenda()
-        self._carrier = Carrier(self._agenda, witness)
-        self._running = Running(self._agenda, self._carrier, witness)
-        self._nodes = self._running.nodes
+        agenda = Agenda()
+        carrier = Carrier(seed, agenda, witness)
+        super().__init__(agenda, carrier, Running(agenda, carrier, witness))
+        self._given = 0  # how many addresses were tried for hosts that were given none
+        if default_path is not None:
+            self.paths(**default_path)
 
     @property
     def now(self) -> int:
@@ -86,17 +98,20 @@ class World:
         offload: int = 0,
         application: Application | None = None,
     ) -> Host:
-        """A new host, with addresses such as "10.0.0.1/24" and "fd00::1/64". With ``offload`` it makes segments of packets of up to so many
-        octets (`Host.use_offload`), which are cut before they take to the path."""
-        if any(node.name == name for node in self._nodes.values()):
-            raise ArgumentError("name", name, "one that no other host of this world has")
-        require_kind("name", name, str, "text")
+        """A new host, with addresses such as "10.0.0.1/24" and "fd00::1/64".
+
+        Without any, unless it accepts ``any_address``, it gets the next free ones of 10.0.0.0/8 and fd00::/64, in the order in which hosts
+        are made: the first has 10.0.0.1 and fd00::1. With ``offload`` it makes segments of packets of up to so many octets
+        (`Host.use_offload`), which are cut before they take to the path. Raises ArgumentError.
+        """
+        if not isinstance(name, str) or not name or name in self._named:
+            raise ArgumentError("name", name, "text, and one that no other host of this world has")
         if application is not None and not callable(application):
             raise ArgumentError("application", application, "something to call with subject, event and time, or None")
-        own = [addresses.parse_interface(interface, "interfaces").address for interface in interfaces]
-        for text, octets in zip(interfaces, own, strict=True):
-            if octets in self._carrier.nodes or own.count(octets) > 1:
-                raise ArgumentError("interfaces", text, "addresses that no other host of this world has")
+        require_number("offload", offload, mtu if offload else 0, 65535, f"0, or the MTU ({mtu}) to 65535 octets")
+        if not interfaces and not any_address:
+            interfaces = self._next_free()
+        own = self._unused(interfaces)
 
         def make(observer: Observer | None) -> Host:
             host = Host(
@@ -110,33 +125,40 @@ class World:
                 orphan_limit=orphan_limit,
                 verify_checksums=verify_checksums,
             )
-            require_number("offload", offload, mtu if offload else 0, 65535, f"0, or the MTU ({mtu}) to 65535 octets")
             host.use_offload(offload)
             return host
 
         node = Node(name, make, self.observer, application)
         self._nodes[node.host] = node
+        self._named[name] = node
         self._carrier.nodes.update(dict.fromkeys(own, node))
         return node.host
 
-    def restart(self, host: Host) -> Host:
-        """Crash ``host`` and start another in its place, with the same addresses, secret and application, that knows of no connection.
+    def _unused(self, interfaces: tuple[addresses.Address, ...]) -> list[bytes]:
+        """The octets of addresses that no host has."""
+        own = [addresses.parse_interface(interface, "interfaces").address for interface in interfaces]
+        for text, octets in zip(interfaces, own, strict=True):
+            if octets in self._carrier.nodes or own.count(octets) > 1:
+                raise ArgumentError("interfaces", text, "addresses that no other host of this world has")
+        return own
 
-        The old host ends as in a power failure: it sends nothing more, and the observer hears nothing more of it. What stood in front of
-        it (`front`) is told; a network that drove it in a loop (`postel.sim.loop.Loop.attach`) is broken, so that its program gets a
-        `LinkError`. Attach the new host to go on. May be called by an application, a rule or `at`, while the world runs.
-        """
-        node = self._node(host)
-        del self._nodes[host]
-        node.restart()
-        self._nodes[node.host] = node
-        return node.host
+    def _next_free(self) -> tuple[str, str]:
+        """The next addresses of a host that was given none."""
+        while True:
+            self._given += 1
+            four, six = str(_FIRST_4 + self._given), str(_FIRST_6 + self._given)
+            is_plain = self._given & 255 not in (0, 255)  # which programs of old take for a network and its broadcast
+            if is_plain and not any(addresses.parse(text) in self._carrier.nodes for text in (four, six)):
+                return f"{four}/8", f"{six}/64"
 
     def front(self, host: Host, stack: Stack, *, on_crash: Callable[[], None] | None = None, hears_later: bool = False) -> None:
         """Let ``stack`` stand between the network and ``host``: it is called in the host's place, and passes on what it
         likes. ``on_crash()`` is called when ``host`` is restarted; then ``stack`` is in front of nothing. A `Witness` is
         told that a packet arrived when ``stack`` gets it; with ``hears_later`` it is told when ``stack`` calls `hears`."""
-        self._node(host).front(stack, on_crash, hears_later=hears_later)
+        node = self._one(host)
+        if node.is_crashed:
+            raise ArgumentError("host", node.name, "a host that is not down: restart it first")
+        node.front(stack, on_crash, hears_later=hears_later)
 
     def hears(self, octets: bytes) -> None:
         """A host is about to be given this packet: tell the `Witness`."""
@@ -144,47 +166,39 @@ class World:
 
     def application(self, host: Host, application: Application) -> None:
         """Let ``application`` have the events of ``host`` from now on."""
-        self._node(host).application = application
+        self._one(host).application = application
 
-    def path(
-        self,
-        a: Host,
-        b: Host,
-        *,
-        delay: int = 10 * MILLISECOND,
-        jitter: int = 0,
-        bandwidth: int = 0,
-        queue: int = QUEUE,
-        mtu: int = 0,
-        is_black_hole: bool = False,
-        loss: float = 0.0,
-        duplicate: float = 0.0,
-        corrupt: float = 0.0,
-        reorder: float = 0.0,
-        hold: int = 20 * MILLISECOND,
-        congestion: float = 0.0,
-        congested_at: int = 0,
-    ) -> tuple[Path, Path]:
-        """Join two hosts, both ways alike; the two directions, for making them differ. See `Path` for the settings."""
-        one, other = self._node(a), self._node(b)
-        for sender, receiver in ((one, other), (other, one)):
-            sender.paths[receiver] = Path(
-                Random(f"{self.seed}/{sender.name}/{receiver.name}"),
-                delay=delay,
-                jitter=jitter,
-                bandwidth=bandwidth,
-                queue=queue,
-                mtu=mtu,
-                is_black_hole=is_black_hole,
-                loss=loss,
-                duplicate=duplicate,
-                corrupt=corrupt,
-                reorder=reorder,
-                hold=hold,
-                congestion=congestion,
-                congested_at=congested_at,
-            )
-        return one.paths[other], other.paths[one]
+    def path(self, a: OneHost, b: OneHost, **settings: Unpack[PathSettings]) -> tuple[Path, Path]:
+        """Join two hosts, both ways alike; the two directions, for making them differ. See `Path` for the settings.
+
+        Hosts that are joined already get a new path. Raises ArgumentError.
+        """
+        one, other = self._one(a), self._one(b)
+        if one is other:
+            raise ArgumentError("b", b, "another host than a: a host reaches itself without a path")
+        return self._join(one, other, settings)
+
+    def mesh(self, hosts: Hosts, others: Hosts | None = None, **settings: Unpack[PathSettings]) -> list[tuple[Path, Path]]:
+        """Join each of ``hosts`` with each of ``others``; without these all of ``hosts`` with each other. As `path` for each pair.
+
+        For the same path between any two hosts of many, `paths` is cheaper. Raises ArgumentError.
+        """
+        ones, seconds = self._chosen(hosts), self._chosen(hosts if others is None else others)
+        pairs = {frozenset((one, other)): (one, other) for one in ones for other in seconds if one is not other}
+        if not pairs:
+            raise ArgumentError("hosts", hosts, "two different hosts at least")
+        return [self._join(one, other, settings) for one, other in pairs.values()]
+
+    def _join(self, one: Node, other: Node, settings: PathSettings) -> tuple[Path, Path]:
+        return self._carrier.join(one, other, settings), self._carrier.join(other, one, settings)
+
+    def paths(self, **settings: Unpack[PathSettings]) -> None:
+        """Let any two hosts that no `path` joins have one of these settings, from now on. It is made when the first packet takes it.
+
+        Raises ArgumentError.
+        """
+        Path(Random(0), **settings)  # which checks them
+        self._carrier.default = settings
 
     def attach(
         self,
@@ -215,11 +229,11 @@ class World:
 
     def name(self, host: Host) -> str:
         """The name that `host` gave it. Raises ArgumentError for a host of another world."""
-        return self._node(host).name
+        return self._one(host).name
 
-    def at(self, when: int, call: Callable[[], object]) -> None:
+    def at(self, when: Duration, call: Callable[[], object]) -> None:
         """Call ``call()`` when the clock stands at ``when``, after what is already due then. Raises ArgumentError."""
-        _require_time("when", when)
+        when = duration(when, "when")
         if not callable(call):
             raise ArgumentError("call", call, "something to call without arguments")
         self._agenda.put(max(when, self.now), None, b"", call)
@@ -232,25 +246,14 @@ class World:
         """Let everything happen that is due at ``now``."""
         self._running.handle_timeout(now)
 
-    def run(self, until: int = NEVER, *, stop: Callable[[], bool] | None = None) -> int:
+    def run(self, until: Duration = NEVER, *, stop: Callable[[], bool] | None = None) -> int:
         """Let the clock jump until all is quiet, ``until`` is reached, or ``stop()`` is true after something happened. Returns the time.
 
         Beware of hosts that never fall silent: keep-alives and persist probes go on for ever, as they must. Raises ArgumentError.
         """
-        _require_time("until", until)
+        until = duration(until, "until")
         return self._running.run(until, stop=stop)
 
     def pump(self) -> None:
         """Send what the hosts have to send, and tell the applications; needed only after calls from outside `run`."""
         self._running.pump()
-
-    def _node(self, host: Host) -> Node:
-        node = self._nodes.get(host)
-        if node is None:
-            raise ArgumentError("host", host, "one that this world made")
-        return node
-
-
-def _require_time(name: str, when: object) -> None:
-    if not isinstance(when, int) or isinstance(when, bool):
-        raise ArgumentError(name, when, "microseconds, an int")

@@ -161,7 +161,7 @@ def test_an_application_may_change_the_world_that_calls_it(kind: str, way: str) 
 def test_a_rule_and_a_path_may_change_while_packets_are_under_way() -> None:
     world, near, far = joined()
     far.listen(7, world.now)
-    there, _ = world._node(near).paths[world._node(far)], None
+    there, _ = world._one(near).paths[world._one(far)], None
     connection = near.connect(FAR, 7, world.now)
     world.run(until=5 * MILLISECOND)
     there.delay = 500 * MILLISECOND  # the SYN under way keeps its 10 ms

@@ -1,0 +1,103 @@
+"""What is cut or held between hosts: partitions, links that flap, and holds, as they came one after another.
+
+A later repair or release takes precedence over an earlier barrier where it covers it, and a later barrier over both. Nothing here is a
+timer: whether a flapping link is down at some time follows from the time.
+"""
+
+from typing import Final, Literal
+
+from postel.sim.between import Between
+
+BarrierKind = Literal["partition", "flap", "hold", "repair", "release"]
+
+_LIFTED_BY: Final = {"partition": "repair", "flap": "repair", "hold": "release"}
+
+
+class Barrier:
+    """A partition, a flapping link or a hold; or what ends them between some hosts: a "repair" or a "release"."""
+
+    def __init__(self, kind: BarrierKind, between: Between, at: int = 0, *, up: int = 0, down: int = 0) -> None:
+        self.kind = kind
+        self.between = between
+        self.at = at
+        self.up = up
+        self.down = down
+
+    def cuts(self, sent_at: int, arrives_at: int) -> bool:
+        """Whether a packet is lost that is under way from ``sent_at`` to ``arrives_at``."""
+        if self.kind == "partition":
+            return True
+        return self.kind == "flap" and ((sent_at - self.at) % (self.up + self.down) >= self.up or self._goes_down(sent_at, arrives_at))
+
+    def _goes_down(self, sent_at: int, arrives_at: int) -> bool:
+        period = self.up + self.down
+        next_down = sent_at + (self.up - (sent_at - self.at)) % period
+        return next_down <= arrives_at
+
+
+class Barriers:
+    """All barriers of a world, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._barriers: list[Barrier] = []
+        self._known: dict[tuple[str, str], list[Barrier]] = {}  # by sender and receiver
+
+    def __bool__(self) -> bool:
+        return bool(self._barriers)
+
+    def add(self, barrier: Barrier) -> None:
+        """From now on ``barrier`` stands."""
+        self._barriers.append(barrier)
+        self._changed()
+
+    def remove(self, barrier: Barrier) -> None:
+        """Take it away; harmless where it no longer stands."""
+        if barrier in self._barriers:
+            self._barriers.remove(barrier)
+        self._changed()
+
+    def lift(self, barrier: Barrier) -> None:
+        """Add a repair or a release, and forget the barriers of which it leaves nothing."""
+        self._barriers = [other for other in self._barriers if not _is_lifted(other, barrier)]
+        self.add(barrier)
+
+    def __contains__(self, barrier: Barrier) -> bool:
+        return barrier in self._barriers
+
+    def between(self, sender: str, receiver: str) -> list[Barrier]:
+        """What stands between the two, one way."""
+        found = self._known.get((sender, receiver))
+        if found is None:
+            found = self._known[sender, receiver] = self._find(sender, receiver)
+        return found
+
+    def cut(self, sender: str, receiver: str, sent_at: int, arrives_at: int) -> str:
+        """What loses a packet that is under way in that time: "partition" or "link down"; nothing where it passes."""
+        for barrier in self.between(sender, receiver):
+            if barrier.cuts(sent_at, arrives_at):
+                return "partition" if barrier.kind == "partition" else "link down"
+        return ""
+
+    def holds(self, sender: str, receiver: str) -> bool:
+        """Whether packets that pass there are held."""
+        return any(barrier.kind == "hold" for barrier in self.between(sender, receiver))
+
+    def _find(self, sender: str, receiver: str) -> list[Barrier]:
+        standing: list[Barrier] = []
+        for barrier in self._barriers:
+            if not barrier.between.covers(sender, receiver):
+                continue
+            if barrier.kind in ("repair", "release"):
+                standing = [other for other in standing if _LIFTED_BY[other.kind] != barrier.kind]
+            else:
+                standing.append(barrier)
+        return standing
+
+    def _changed(self) -> None:
+        self._known.clear()
+        while self._barriers and self._barriers[0].kind in ("repair", "release"):  # of barriers that are gone
+            del self._barriers[0]
+
+
+def _is_lifted(barrier: Barrier, by: Barrier) -> bool:
+    return _LIFTED_BY.get(barrier.kind) == by.kind and barrier.between.is_within(by.between)

@@ -1,0 +1,74 @@
+"""Hosts as a user names them: by `Host`, by name, by pattern, or several of these."""
+
+import re
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from typing import Final, Protocol
+
+from postel.host.host import Host
+
+
+class Named(Protocol):
+    """Anything that bears the name of a host, as the computer of a simulation does."""
+
+    @property
+    def name(self) -> str: ...
+
+
+OneHost = Host | str | Named
+Hosts = OneHost | Iterable[OneHost]
+
+ALL: Final = ("*",)
+
+
+class Names:
+    """The names and patterns of some hosts: ``"server1" in Names(("server*",))``. Hosts that are added later count too."""
+
+    def __init__(self, patterns: tuple[str, ...]) -> None:
+        self.patterns = patterns
+        self._known: dict[str, bool] = {}
+
+    def __contains__(self, name: str) -> bool:
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = any(name == pattern or fnmatchcase(name, pattern) for pattern in self.patterns)
+        return known
+
+
+class Between:
+    """What passes from some hosts to others, or ``both`` ways."""
+
+    def __init__(self, hosts: tuple[str, ...], others: tuple[str, ...], *, both: bool) -> None:
+        self.hosts = Names(hosts)
+        self.others = Names(others or ALL)
+        self.both = both
+
+    def covers(self, sender: str, receiver: str) -> bool:
+        """Whether a packet from ``sender`` to ``receiver`` passes here."""
+        if sender in self.hosts and receiver in self.others:
+            return True
+        return self.both and sender in self.others and receiver in self.hosts
+
+    def is_within(self, other: "Between") -> bool:
+        """Whether all of it is certainly covered by ``other``: by its names, not by which hosts there are."""
+        here, there = (self.hosts.patterns, self.others.patterns), (other.hosts.patterns, other.others.patterns)
+        if _are_within(here, there) and (other.both or not self.both):
+            return True
+        return other.both and _are_within(here, there[::-1])
+
+
+def _are_within(here: tuple[tuple[str, ...], ...], there: tuple[tuple[str, ...], ...]) -> bool:
+    return all("*" in wider or set(narrower) <= set(wider) for narrower, wider in zip(here, there, strict=True))
+
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.:/*?!\[\]-]+")
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name needs no quotation marks in the text of a fault."""
+    return _PLAIN.fullmatch(name) is not None and name not in ("at", "for")
+
+
+def matching(pattern: str, names: Iterable[str]) -> Iterator[str]:
+    """Those of ``names`` that fit ``pattern``."""
+    return (name for name in names if name == pattern or fnmatchcase(name, pattern))

@@ -1,0 +1,343 @@
+"""The calls of a `World` by which faults begin and end."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Unpack, cast
+
+from postel.errors import ArgumentError, require_kind
+from postel.host.host import Host
+from postel.sim.active_fault import ActiveFault
+from postel.sim.agenda import Agenda
+from postel.sim.barriers import Barrier, BarrierKind
+from postel.sim.between import ALL, Between, Hosts, OneHost, matching
+from postel.sim.carrier import Carrier
+from postel.sim.faults import Fault, FaultKind
+from postel.sim.in_flight import InFlight
+from postel.sim.node import Node
+from postel.sim.path import PathSettings
+from postel.sim.path_changes import PathChange
+from postel.sim.running import Running
+from postel.sim.scheduled import Machines, Scheduled
+from postel.sim.units import Duration, duration
+from postel.times import NEVER
+
+
+class FaultCalls:
+    """Faults of the network and of hosts; a part of `World`.
+
+    Everywhere a host is a `Host`, its name, a pattern of names ("server*"), or several of these. Durations are ints of microseconds or
+    text ("10ms", "2s"). Whatever begins a fault returns an `ActiveFault`, which may be used in ``with``.
+    """
+
+    def __init__(self, agenda: Agenda, carrier: Carrier, running: Running) -> None:
+        self._agenda = agenda
+        self._carrier = carrier
+        self._running = running
+        self._nodes = running.nodes
+        self._named: dict[str, Node] = {}
+        self._interruptions = carrier.interruptions
+        self._changes = carrier.changes
+        self._active: dict[ActiveFault, None] = {}
+        self._begun_by: Fault | None = None  # a scheduled fault, on behalf of which the calls come
+
+    # Between hosts
+
+    def partition(self, a: Hosts, b: Hosts = "*", *, both: bool = True) -> ActiveFault:
+        """Lose every packet between ``a`` and ``b``, or with ``both=False`` only those from ``a`` to ``b``.
+
+        Without ``b`` it is all other hosts. Packets that are under way when it begins are lost too, and so are those that `hold` keeps.
+        Hosts that are added later count where a pattern fits them. Partitions may overlap: each lasts until its own end, or until
+        `repair`. Raises ArgumentError.
+        """
+        return self._bar(self._record("partition", a, b, both=both))
+
+    def flap(self, a: Hosts, b: Hosts = "*", *, up: Duration, down: Duration, both: bool = True) -> ActiveFault:
+        """Let what joins ``a`` and ``b`` work for ``up``, fail for ``down``, and so on, beginning with ``up``.
+
+        Packets that are under way when the link goes down are lost. It goes on for ever, and keeps no `run` from ending: nothing is
+        put on the clock for it. Raises ArgumentError.
+        """
+        settings = {"up": up, "down": down}
+        return self._bar(self._record("flap", a, b, both=both, settings=settings))
+
+    def repair(self, a: Hosts = "*", b: Hosts = "*", *, both: bool = True) -> None:
+        """End all partitions and flapping between ``a`` and ``b``, however many; those of other hosts go on. Raises ArgumentError."""
+        self._interruptions.lift(Barrier("repair", self._between(a, b, both=both)))
+        self._forget_ended()
+
+    def hold(self, a: Hosts, b: Hosts = "*", *, both: bool = True) -> ActiveFault:
+        """Keep every packet between ``a`` and ``b``, also those under way, until `release`: then they arrive, in order.
+
+        Raises ArgumentError.
+        """
+        return self._bar(self._record("hold", a, b, both=both))
+
+    def release(self, a: Hosts = "*", b: Hosts = "*", *, both: bool = True) -> None:
+        """End all holds between ``a`` and ``b``. What they and rules hold there arrives now, in the order in which it was held.
+
+        Raises ArgumentError.
+        """
+        self._interruptions.lift(Barrier("release", self._between(a, b, both=both)))
+        self._forget_ended()
+
+    def change_path(self, a: Hosts, b: Hosts = "*", *, both: bool = True, **settings: Unpack[PathSettings]) -> ActiveFault:
+        """Give the paths between ``a`` and ``b`` other settings for a while: those of `Path`. At its end they are what they were.
+
+        ``mtu=1280`` makes routers answer "too big", ``mtu=1280, is_black_hole=True`` makes them silent. Raises ArgumentError.
+        """
+        return self._change(self._record("path", a, b, both=both, settings=settings))
+
+    def in_flight(self) -> list[InFlight]:
+        """The packets that are on their way, the first to arrive first; then those that are held, in their order."""
+        return self._interruptions.in_flight()
+
+    # Of hosts
+
+    def crash(self, host: Hosts) -> ActiveFault:
+        """Switch ``host`` off, as in a power failure, until `restart`.
+
+        It sends nothing more, not even a farewell, and packets to it are lost. Its connections are gone, and the observer hears nothing
+        more of it. What stood in front of it (`front`) is told: a network that drove it in a loop is broken, so that its program gets a
+        `LinkError`. A host that is down stays down. Raises ArgumentError.
+        """
+        nodes = [node for node in self._chosen(host) if not node.is_crashed]
+        fault = self._record("crash", host)
+        downs = {node: node.host for node in nodes}
+        active = ActiveFault(fault, lambda _: any(_is_down(node, host) for node, host in downs.items()), partial(self._start_again, downs))
+        self._active[active] = None
+        for node in nodes:
+            node.crash()
+        self._forget_ended()
+        return active
+
+    def restart(self, host: OneHost) -> Host:
+        """Start ``host`` again, with the same addresses, secret and application: a new `Host`, that knows of no connection.
+
+        A host that is not down crashes first (`crash`). Attach the new one to go on. May be called by an application, a rule or `at`,
+        while the world runs. Raises ArgumentError.
+        """
+        node = self._one(host)
+        del self._nodes[node.host]
+        node.restart()
+        self._nodes[node.host] = node
+        self._forget_ended()
+        return node.host
+
+    def pause(self, host: Hosts) -> ActiveFault:
+        """Stop ``host`` as a virtual machine or SIGSTOP would, until `resume`: it handles no packet, sends none, and its timers are late.
+
+        Up to 500 packets wait for it meanwhile, as in the queue of a TUN device; more are lost. Raises ArgumentError.
+        """
+        nodes = [node for node in self._chosen(host) if not node.is_crashed]
+        fault = self._record("pause", host)
+        active = ActiveFault(fault, lambda self: any(self in node.pauses for node in nodes), partial(self._end_pause, nodes))
+        self._active[active] = None
+        for node in nodes:
+            node.pauses[active] = None
+            node.settle(self._agenda.now)
+        return active
+
+    def resume(self, host: Hosts = "*") -> None:
+        """End all pauses of ``host``. Packets that waited arrive now, and then its timers expire. Raises ArgumentError."""
+        for node in self._chosen(host):
+            if node.pauses:
+                node.pauses.clear()
+                self._running.resume(node)
+        self._forget_ended()
+
+    def slow(self, host: Hosts, each: Duration) -> ActiveFault:
+        """Let ``host`` take the time ``each`` for every packet that arrives, one after another, as a machine under load.
+
+        Raises ArgumentError.
+        """
+        nodes = self._chosen(host)
+        fault = self._record("slow", host, settings={"each": each})
+        active = ActiveFault(fault, lambda self: any(self in node.slowness for node in nodes), partial(self._end_slowness, nodes))
+        self._active[active] = None
+        for node in nodes:
+            node.slowness[active] = duration(each)
+            node.settle(self._agenda.now)
+        return active
+
+    def hosts(self) -> dict[str, Host]:
+        """The hosts that there are now, by name."""
+        return {name: node.host for name, node in self._named.items()}
+
+    def is_crashed(self, host: OneHost) -> bool:
+        """Whether ``host`` is down. Raises ArgumentError."""
+        return self._one(host).is_crashed
+
+    def is_paused(self, host: OneHost) -> bool:
+        """Whether ``host`` is paused. Raises ArgumentError."""
+        return self._one(host).is_paused
+
+    # As data
+
+    def active_faults(self) -> list[Fault]:
+        """The faults that are active now, in the order in which they began; of a fault that no `schedule` began, ``length`` is NEVER."""
+        self._forget_ended()
+        return list(dict.fromkeys(active.fault for active in self._active))
+
+    def schedule(self, faults: Iterable[Fault], *, by: Machines | None = None) -> None:
+        """Let each of ``faults`` begin and end at its time; at once where that has passed, not at all where its end has.
+
+        What ends at some time does so before anything else begins then. ``by`` is called for faults of hosts, where software belongs to
+        these. Raises ArgumentError, before any of them begins: for names that no host has, for example.
+        """
+        scheduled = [Scheduled(fault, self, by) for fault in self._checked(faults, by) if fault.ends_at > self._agenda.now]
+        moments = [(max(one.fault.at, self._agenda.now), 1, one.begin) for one in scheduled]
+        moments += [(one.fault.ends_at, 0 if one.fault.length else 2, one.end) for one in scheduled if one.fault.ends_at < NEVER]
+        for when, _, call in sorted(moments, key=_moment):
+            self._agenda.put(when, None, b"", call)
+
+    def _checked(self, faults: Iterable[Fault], by: Machines | None) -> list[Fault]:
+        found = list(faults)
+        for fault in found:
+            require_kind("faults", fault, Fault, "objects of postel.sim.Fault")
+            if fault.kind == "clock" and by is None:
+                raise ArgumentError("faults", fault, "faults of hosts and paths: only a Simulation's computers have clocks of their own")
+            self._require_hosts("faults", fault.hosts)
+            self._require_hosts("faults", fault.others)
+        return found
+
+    def begin(self, fault: Fault) -> ActiveFault:
+        """Let ``fault`` begin now, whatever its time; it ends by the result's `end`. Raises ArgumentError."""
+        with self.on_behalf_of(*self._checked([fault], None)):
+            if fault.kind == "path":
+                return self._change(fault)
+            if fault.kind == "crash":
+                return self.crash(fault.hosts)
+            if fault.kind == "pause":
+                return self.pause(fault.hosts)
+            if fault.kind == "slow":
+                return self.slow(fault.hosts, int(fault.setting("each")))
+            return self._bar(fault)
+
+    @contextmanager
+    def on_behalf_of(self, fault: Fault) -> Iterator[None]:
+        """Calls that begin a fault of this kind meanwhile list it as ``fault`` in `active_faults`."""
+        self._begun_by = fault
+        try:
+            yield
+        finally:
+            self._begun_by = None
+
+    def running_hosts(self, hosts: Hosts) -> dict[str, Host]:
+        """Those of ``hosts`` that are not down, by name. Raises ArgumentError."""
+        return {node.name: node.host for node in self._chosen(hosts) if not node.is_crashed}
+
+    def is_paused_only_by(self, fault: Fault, name: str) -> bool:
+        """Whether the host would go on, were it not for ``fault``; else forget that ``fault`` pauses it."""
+        pauses = self._one(name).pauses
+        if all(pause.fault == fault for pause in pauses):
+            return bool(pauses)
+        for pause in [pause for pause in pauses if pause.fault == fault]:
+            del pauses[pause]
+        return False
+
+    # Parts
+
+    def _bar(self, fault: Fault) -> ActiveFault:
+        between = Between(fault.hosts, fault.others, both=fault.both)
+        settings = dict(fault.settings)
+        up, down = int(settings.get("up", 0)), int(settings.get("down", 0))
+        barrier = Barrier(cast("BarrierKind", fault.kind), between, self._agenda.now, up=up, down=down)
+        barriers = self._interruptions.barriers
+        active = ActiveFault(fault, lambda _: barrier in barriers, partial(self._end_barrier, barrier))
+        self._active[active] = None
+        self._interruptions.begin(barrier)
+        return active
+
+    def _end_barrier(self, barrier: Barrier, active: ActiveFault) -> None:
+        self._interruptions.end(barrier)
+        self._active.pop(active, None)
+
+    def _change(self, fault: Fault) -> ActiveFault:
+        change = PathChange(Between(fault.hosts, fault.others, both=fault.both), dict(fault.settings))
+        active = ActiveFault(fault, lambda _: change in self._changes, partial(self._end_change, change))
+        self._active[active] = None
+        self._changes.begin(change, self._nodes.values())
+        return active
+
+    def _end_change(self, change: PathChange, active: ActiveFault) -> None:
+        self._changes.end(change, self._nodes.values())
+        self._active.pop(active, None)
+
+    def _start_again(self, downs: dict[Node, Host], active: ActiveFault) -> None:
+        for node, host in downs.items():
+            if _is_down(node, host):
+                self.restart(host)
+        self._active.pop(active, None)
+
+    def _end_pause(self, nodes: list[Node], active: ActiveFault) -> None:
+        for node in nodes:
+            if active in node.pauses:
+                del node.pauses[active]
+                if not node.pauses:
+                    self._running.resume(node)
+        self._active.pop(active, None)
+
+    def _end_slowness(self, nodes: list[Node], active: ActiveFault) -> None:
+        for node in nodes:
+            node.slowness.pop(active, None)
+            node.settle(self._agenda.now)
+        self._active.pop(active, None)
+
+    def _forget_ended(self) -> None:
+        self._active = {active: None for active in self._active if active.is_active}
+
+    # Names
+
+    def _record(
+        self, kind: FaultKind, a: Hosts, b: Hosts = (), *, both: bool = True, settings: Mapping[str, object] | None = None
+    ) -> Fault:
+        if self._begun_by is not None and self._begun_by.kind == kind:
+            return self._begun_by
+        hosts, others = self._patterns("host" if not b else "a", a), self._patterns("b", b) if b else ()
+        return Fault(kind, hosts, others, both=both, at=self._agenda.now, settings=settings or {})
+
+    def _between(self, a: Hosts, b: Hosts, *, both: bool) -> Between:
+        require_kind("both", both, bool, "True or False")
+        return Between(self._patterns("a", a), self._patterns("b", b), both=both)
+
+    def _patterns(self, argument: str, hosts: Hosts) -> tuple[str, ...]:
+        """The names and patterns of what a caller gave for hosts."""
+        several = hosts if isinstance(hosts, Iterable) and not isinstance(hosts, Host | str) else (hosts,)
+        names = tuple(one if isinstance(one, str) else self._one(one).name for one in several)
+        if not names:
+            raise ArgumentError(argument, hosts, "at least one host")
+        self._require_hosts(argument, names)
+        return names
+
+    def _require_hosts(self, argument: str, names: tuple[str, ...]) -> None:
+        for name in names:
+            if name not in self._named and (name,) != ALL and not any(matching(name, self._named)):
+                raise ArgumentError(argument, name, "the name of a host of this world, or a pattern such as 'server*' that fits one")
+
+    def _chosen(self, hosts: Hosts) -> list[Node]:
+        """The nodes of all hosts that fit, in the order in which they were made."""
+        patterns = self._patterns("host", hosts)
+        if all(pattern in self._named for pattern in patterns):
+            return [self._named[name] for name in dict.fromkeys(patterns)]
+        chosen = {name for pattern in patterns for name in matching(pattern, self._named)}
+        return [node for name, node in self._named.items() if name in chosen]
+
+    def _one(self, host: OneHost) -> Node:
+        """The node of one host. Raises ArgumentError."""
+        if not isinstance(host, Host):
+            named = self._named.get(host if isinstance(host, str) else str(getattr(host, "name", "")))
+        else:
+            named = self._nodes.get(host)
+        if named is None:
+            raise ArgumentError("host", host, "a host of this world, or its name; a Host that was restarted is another one since")
+        return named
+
+
+def _is_down(node: Node, host: Host) -> bool:
+    """Whether the crash of ``host`` still lasts."""
+    return node.is_crashed and node.host is host
+
+
+def _moment(entry: tuple[int, int, object]) -> tuple[int, int]:
+    return entry[:2]

@@ -1,0 +1,107 @@
+"""A packet that is on its way between two hosts of a world, to look at and to interfere with by hand."""
+
+from typing import Protocol
+
+from postel.errors import CallError, WireError
+from postel.sim.units import Duration, duration, duration_text
+from postel.times import NEVER
+from postel.wire import icmp, ip, segment, udp
+from postel.wire.segment import Segment
+
+
+class Diverter(Protocol):
+    """What a packet under way needs of the carrier."""
+
+    @property
+    def now(self) -> int: ...
+
+    def is_under_way(self, packet: "InFlight") -> bool: ...
+
+    def divert(self, packet: "InFlight", when: int) -> None: ...
+
+    def intercept(self, packet: "InFlight", why: str) -> None: ...
+
+
+class InFlight:
+    """Made by `World.in_flight`. ``sender`` and ``receiver`` are the names of the hosts, ``octets`` the packet as it will be delivered.
+
+    ``sent_at`` and ``arrives_at`` are times of the world's clock; ``arrives_at`` is NEVER while the packet is held.
+    """
+
+    def __init__(self, way: Diverter, number: int, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int) -> None:
+        self.sender = sender
+        self.receiver = receiver
+        self.octets = octets
+        self.sent_at = sent_at
+        self.arrives_at = arrives_at
+        self.number = number
+        self._way = way
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits for `World.release` or `deliver`."""
+        return self.arrives_at == NEVER
+
+    @property
+    def segment(self) -> Segment | None:
+        """The TCP segment inside; None where there is none, or only a fragment of one."""
+        return segment_of(self.octets)
+
+    @property
+    def summary(self) -> str:
+        """What it carries, in a line: "1024 > 80 <SYN seq=1 win=65535 len=0>", "UDP 53 > 1024, 40 octets"."""
+        return summary_of(self.octets)
+
+    def deliver(self) -> None:
+        """Let it arrive now, whatever holds or delays it. Raises CallError where it is no longer under way."""
+        self._require_under_way("deliver")
+        self._way.divert(self, self._way.now)
+
+    def drop(self) -> None:
+        """Lose it. Raises CallError where it is no longer under way."""
+        self._require_under_way("drop")
+        self._way.intercept(self, "dropped by hand")
+
+    def delay(self, by: Duration) -> None:
+        """Let it arrive ``by`` later than it would, as an int of microseconds or text ("2s"); ``by`` from now where it is held.
+
+        Raises ArgumentError, and CallError where it is no longer under way.
+        """
+        by = duration(by, "by")
+        self._require_under_way("delay")
+        self._way.divert(self, (self._way.now if self.is_held else self.arrives_at) + by)
+
+    def _require_under_way(self, call: str) -> None:
+        if not self._way.is_under_way(self):
+            raise CallError(f"{call}: the packet is no longer under way: {self!r}")
+
+    def __repr__(self) -> str:
+        arrives = "held" if self.is_held else f"arrives at {duration_text(self.arrives_at)}"
+        return f"<{self.sender} -> {self.receiver} {self.summary}, sent at {duration_text(self.sent_at)}, {arrives}>"
+
+
+def segment_of(octets: bytes) -> Segment | None:
+    """The TCP segment in a packet; None where there is none, or only a fragment of one."""
+    try:
+        packet = ip.parse(octets)
+        if packet.protocol != segment.PROTOCOL or packet.is_fragment:
+            return None
+        return segment.parse_leniently(packet.octets, packet.start, packet.end)
+    except WireError:
+        return None
+
+
+def summary_of(octets: bytes) -> str:
+    """What a packet carries, in a line."""
+    found = segment_of(octets)
+    if found is not None:
+        return f"{found.source} > {found.destination} {found!r}"
+    try:
+        packet = ip.parse(octets)
+        if packet.protocol == udp.PROTOCOL and not packet.is_fragment:
+            datagram = udp.parse(packet, verify=False)
+            return f"UDP {datagram.source} > {datagram.destination}, {len(datagram.data)} octets"
+    except WireError:
+        return f"{len(octets)} octets that are no packet"
+    name = {icmp.PROTOCOL_4: "ICMP", icmp.PROTOCOL_6: "ICMPv6"}.get(packet.protocol, f"protocol {packet.protocol}")
+    return f"{'fragment of ' if packet.is_fragment else ''}{name}, {packet.end - packet.start} octets"

@@ -1,0 +1,91 @@
+"""Faults that begin and end by themselves, at times of the world's clock."""
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from postel.host.host import Host
+from postel.sim.active_fault import ActiveFault
+from postel.sim.faults import Fault
+
+
+class Machines(Protocol):
+    """What `World.schedule` calls, instead of the world's own methods, for faults of hosts: where software belongs to them."""
+
+    def crash(self, name: str) -> object:
+        """Crash the host of this name."""
+        ...
+
+    def restart(self, name: str) -> object:
+        """Start it again."""
+        ...
+
+    def pause(self, name: str) -> object:
+        """Stop it for a while."""
+        ...
+
+    def resume(self, name: str) -> object:
+        """Let it go on."""
+        ...
+
+    def jump_clock(self, name: str, by: int) -> object:
+        """Put its clock forward by so many microseconds."""
+        ...
+
+
+class Calls(Protocol):
+    """What a scheduled fault needs of its world."""
+
+    def begin(self, fault: Fault) -> ActiveFault: ...
+
+    def on_behalf_of(self, fault: Fault) -> AbstractContextManager[None]: ...
+
+    def running_hosts(self, names: tuple[str, ...]) -> dict[str, Host]: ...
+
+    def hosts(self) -> dict[str, Host]: ...
+
+    def is_crashed(self, host: str) -> bool: ...
+
+    def is_paused_only_by(self, fault: Fault, name: str) -> bool: ...
+
+
+class Scheduled:
+    """A fault that will begin and end by itself."""
+
+    def __init__(self, fault: Fault, calls: Calls, by: Machines | None) -> None:
+        self.fault = fault
+        self._calls = calls
+        self._by = by if fault.kind in ("crash", "pause", "clock") else None
+        self._active: ActiveFault | None = None
+        self._hosts: dict[str, Host] = {}
+
+    def begin(self) -> None:
+        """Begin it."""
+        if self._by is None:
+            self._active = self._calls.begin(self.fault)
+            return
+        self._hosts = self._calls.running_hosts(self.fault.hosts)
+        with self._calls.on_behalf_of(self.fault):
+            for name in self._hosts:
+                self._begin_of(name, self._by)
+
+    def _begin_of(self, name: str, by: Machines) -> None:
+        if self.fault.kind == "clock":
+            by.jump_clock(name, int(self.fault.setting("by")))
+        elif self.fault.kind == "crash":
+            by.crash(name)
+        else:
+            by.pause(name)
+
+    def end(self) -> None:
+        """End it, where nothing else has."""
+        if self._active is not None:
+            self._active.end()
+        for name, host in self._hosts.items():
+            if self._by is not None and self._calls.hosts()[name] is host:
+                self._end_of(name, self._by)
+
+    def _end_of(self, name: str, by: Machines) -> None:
+        if self.fault.kind == "crash" and self._calls.is_crashed(name):
+            by.restart(name)
+        elif self.fault.kind == "pause" and self._calls.is_paused_only_by(self.fault, name):
+            by.resume(name)

@@ -1,0 +1,62 @@
+"""Hosts of a world that send each other datagrams, and a diary of what became of them: for tests of faults."""
+
+from postel.host.datagrams import DatagramSocket
+from postel.sim import Subject, Witness, World
+from postel.tcp.events import Event, Readable
+from postel.times import MILLISECOND
+from postel.wire.address import Endpoint, parse
+
+PORT = 2000
+
+
+class Diary(Witness):
+    """What a world says of the packets that don't arrive as they should."""
+
+    def __init__(self) -> None:
+        self.lost_because: list[str] = []
+        self.intercepted_because: list[str] = []
+        self.moved: list[int] = []
+
+    def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
+        self.lost_because.append(why)
+
+    def intercepted(self, sender: str, receiver: str, delivered: bytes, sent_at: int, why: str) -> None:
+        self.intercepted_because.append(why)
+
+    def rescheduled(self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int) -> None:
+        self.moved.append(arrives_at)
+
+
+class Post:
+    """Hosts "a", "b", … in one net with paths of 10 ms between any two; `send` sends a datagram, ``arrived`` lists those that came."""
+
+    def __init__(self, names: str = "ab", **settings: float) -> None:
+        self.diary = Diary()
+        self.world = World(observer=self.diary)
+        self.arrived: list[tuple[str, str, int]] = []  # receiver, text, when
+        self._sockets: dict[str, DatagramSocket] = {}
+        for name in names:
+            self.world.host(name)
+            self.open(name)
+        self.world.paths(**{"delay": 10 * MILLISECOND, **settings})  # type: ignore[arg-type]
+
+    def open(self, name: str) -> None:
+        """Open the host's socket, at first and after a restart."""
+        host = self.world.hosts()[name]
+        self._sockets[name] = host.datagrams(PORT)
+        self.world.application(host, lambda subject, event, now: self._arrives(name, subject, event, now))
+
+    def _arrives(self, name: str, subject: Subject, event: Event, now: int) -> None:
+        if isinstance(event, Readable) and isinstance(subject, DatagramSocket):
+            while (got := subject.receive()) is not None:
+                self.arrived.append((name, got[0].decode(), now))
+
+    def send(self, sender: str, receiver: str, text: str) -> None:
+        """Send a datagram; `run` or `at` of the world lets it go."""
+        number = ord(receiver) - ord("a") + 1
+        self._sockets[sender].send(text.encode(), self.world.now, remote=Endpoint(parse(f"10.0.0.{number}"), PORT))
+        self.world.pump()
+
+    def texts(self) -> list[str]:
+        """What arrived, in order."""
+        return [text for _, text, _ in self.arrived]
