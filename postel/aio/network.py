@@ -6,8 +6,9 @@ import os
 import ssl as tls
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from contextvars import Context, ContextVar
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import replace
+from socket import AF_INET, SOCK_STREAM
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -19,6 +20,7 @@ from postel.aio.orphan import Orphan
 from postel.aio.pump import Pump
 from postel.aio.secure import Security
 from postel.aio.server import Factory, Server
+from postel.aio.sockets import Socket
 from postel.aio.streams import StreamReader
 from postel.aio.transport import Transport
 from postel.errors import (
@@ -28,6 +30,7 @@ from postel.errors import (
     LinkDown,
     LinkError,
     NetworkUnreachable,
+    TcpError,
     renewed,
     require_number,
 )
@@ -35,7 +38,10 @@ from postel.host.host import Host
 from postel.host.listener import AnyPort, Listener
 from postel.links.contract import Link
 from postel.links.junction import require_free
+from postel.sockets.bindings import Bindings
 from postel.sockets.lookup import NameResolver
+from postel.sockets.nonblocking import NonBlockingSocket
+from postel.sockets.stream import StreamCalls
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import Config
 from postel.tcp.connection import Connection
@@ -82,6 +88,8 @@ class Network:
         self._orphans: set[Orphan] = set()
         self._servers: set[Server] = set()
         self._datagrams: set[DatagramTransport] = set()
+        self._sockets: set[NonBlockingSocket] = set()
+        self.bindings = Bindings()
 
     async def __aenter__(self) -> Self:
         self.enter(asyncio.get_running_loop())
@@ -94,13 +102,18 @@ class Network:
             raise CallError("a network is entered once")
         require_free(self.host, self.link)
         self.host.join(self.link.mtu, b"", int(loop.time() * SECOND))  # it may have been on another link since `attach`
-        self._running = Pump(loop, self.host, self.link, self._broke, self._is_down, self._context())
+        self._running = Pump(loop, self.host, self.link, self._broke, self._is_down, self, Context().run(self.context))
 
-    def _context(self) -> Context:
-        """For callbacks: what their tasks do is done by this network."""
-        context = Context()
+    def context(self) -> Context:
+        """For callbacks of a protocol: a copy of the caller's context, in which this network is the current one."""
+        context = copy_context()
         context.run(current.set, self)
         return context
+
+    def has_family(self, family: int) -> bool:
+        """Whether the host has an address of it: AF_INET or AF_INET6."""
+        length = 4 if family == AF_INET else 16
+        return any(len(interface.address) == length for interface in self.host.routes.interfaces)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -116,7 +129,7 @@ class Network:
         if not hasattr(loop, "network_here"):
             advice = "allowed: a loop of postel.aio.loop_factory(), postel.aio.Loop or postel.sim.loop.Loop"
             raise CallError(f"{type(loop).__name__} sends its calls to the machine's own network; {advice}")
-        if self._pump.loop is not loop:
+        if self.pump.loop is not loop:
             raise CallError("the network is open on another loop than the running one")
         before = current.get()
         current.set(self)
@@ -189,7 +202,7 @@ class Network:
         local_address, local_port = arguments.local("local_addr", local_addr)
         arguments.literal("host", host)
         arguments.number("port", port, 1)
-        pump = self._pump
+        pump = self.pump
         connection = self.host.connect(
             host,
             port,
@@ -222,7 +235,7 @@ class Network:
         listeners = self._listeners(
             addresses, port if isinstance(port, AnyPort) else arguments.number("port", port, 0), backlog, config or self._config, keys
         )
-        server = Server(self._pump, self, listeners, protocol_factory, security)
+        server = Server(self.pump, self, listeners, protocol_factory, security, self.context())
         self._servers.add(server)
         if start_serving:
             await server.start_serving()
@@ -237,9 +250,9 @@ class Network:
         """As the loop's. With ``remote_addr`` it sends to and hears from that one alone."""
         address, port = arguments.local("local_addr", local_addr)
         remote = None if remote_addr is None else arguments.endpoint("remote_addr", remote_addr)
-        pump = self._pump
+        pump = self.pump
         protocol = protocol_factory()
-        transport = DatagramTransport(pump, self.host.datagrams(port, address=address, remote=remote), protocol, self)
+        transport = DatagramTransport(pump, self.host.datagrams(port, address=address, remote=remote), protocol, self, self.context())
         self._datagrams.add(transport)
         transport.begin()
         return transport, protocol
@@ -297,7 +310,7 @@ class Network:
             self.link.close()
         self._ended.set()
 
-    def abandon(self, error: LinkError) -> None:
+    def crash(self, error: LinkError) -> None:
         """For simulations, where a crash ends the host's programs too: the network ends now, and no protocol hears of it."""
         if self._running is None or self._link_is_gone:
             return
@@ -305,6 +318,9 @@ class Network:
         self._error = error
         for transport in tuple(self._transports):
             transport.abandon()
+        for calls in self._sockets:
+            calls.is_closed = True
+        self._sockets.clear()
         self._running.stop()
         with suppress(OSError):
             self.link.close()
@@ -322,6 +338,14 @@ class Network:
             opening.fail(renewed(error))
         for datagrams in tuple(self._datagrams):
             datagrams.force_close(renewed(error))
+        for calls in tuple(self._sockets):
+            calls.fail(renewed(error))
+            self._abort_socket(calls)
+
+    def _abort_socket(self, calls: NonBlockingSocket) -> None:
+        if isinstance(calls, StreamCalls) and calls.connection is not None and not self._link_is_gone:
+            with suppress(TcpError):
+                calls.connection.abort(self.now())
 
     def _end_transports(self, error: OSError, *, closing_too: bool) -> None:
         for transport in tuple(self._transports):
@@ -331,6 +355,38 @@ class Network:
     def _end_orphans(self, now: int) -> None:
         for orphan in tuple(self._orphans):
             orphan.abort(now)
+
+    # For sockets
+
+    def socket(self, family: int = AF_INET, type: int = SOCK_STREAM, proto: int = 0) -> Socket:  # noqa: A002
+        """A socket of this host, for ``loop.sock_connect`` and the like. Raises OSError for what Postel doesn't have."""
+        return Socket(self, family, type, proto)
+
+    def now(self) -> int:
+        """For sockets: microseconds of the loop's clock, after the network's end too."""
+        return self._entered.now()
+
+    def wake(self) -> None:
+        """For sockets: a call was made."""
+        self._entered.wake()
+
+    def abandon(self, connection: Connection) -> None:
+        """For sockets: one was closed. As `orphan`."""
+        Orphan(connection, self._orphans)
+        if self._error is not None:
+            connection.abort(self.now())
+
+    def config_of_sockets(self) -> Config:
+        """For sockets: what their connections are made with."""
+        return self.host.config
+
+    def keep_socket(self, calls: NonBlockingSocket) -> None:
+        """For sockets: tell this one of the network's end."""
+        self._sockets.add(calls)
+
+    def forget_socket(self, calls: NonBlockingSocket) -> None:
+        """For sockets: this one was closed, or lent."""
+        self._sockets.discard(calls)
 
     # For servers and transports
 
@@ -352,6 +408,10 @@ class Network:
         """For servers: this one has closed."""
         self._servers.discard(server)
 
+    def adopt_datagrams(self, transport: DatagramTransport) -> None:
+        """For datagram transports: keep this one until it calls `forget_datagrams`."""
+        self._datagrams.add(transport)
+
     def forget_datagrams(self, transport: DatagramTransport) -> None:
         """For datagram transports: this one has closed."""
         self._datagrams.discard(transport)
@@ -359,15 +419,20 @@ class Network:
     # Inside
 
     @property
-    def _pump(self) -> Pump:
+    def pump(self) -> Pump:
+        """For transports. Raises what ended the network, and CallError before it is open."""
         if self._error is not None:
             raise renewed(self._error)
+        return self._entered
+
+    @property
+    def _entered(self) -> Pump:
         if self._running is None:
             raise CallError("a network is open inside `async with`")
         return self._running
 
     async def _opened(self, connection: Connection, factory: Callable[[], P], security: Security | None) -> tuple[asyncio.Transport, P]:
-        opening = Opening(self._pump, self, connection, factory, security)
+        opening = Opening(self.pump, self, connection, factory, security, self.context())
         self._openings.add(opening)
         try:
             return await opening.completed()
@@ -379,7 +444,7 @@ class Network:
     ) -> list[Listener]:
         """All or none; with port 0, the one that the first finds free, and with ANY_PORT every one."""
         listeners: list[Listener] = []
-        now = self._pump.now()
+        now = self.pump.now()
         try:
             for address in addresses:
                 listeners.append(self.host.listen(port, now, address=address, backlog=backlog, config=config, keys=keys))

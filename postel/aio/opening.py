@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from postel.aio.pump import Pump
@@ -26,13 +27,20 @@ class Opening(Generic[P]):
     """
 
     def __init__(
-        self, pump: Pump, owner: OpeningOwner, connection: Connection, factory: Callable[[], P], security: Security | None
+        self,
+        pump: Pump,
+        owner: OpeningOwner,
+        connection: Connection,
+        factory: Callable[[], P],
+        security: Security | None,
+        context: Context,
     ) -> None:
         self._pump = pump
         self._owner = owner
         self._connection = connection
         self._factory = factory
         self._security = security
+        self._context = context  # of the program's callbacks
         self._transport: Transport | None = None
         self._ready: asyncio.Future[None] = pump.loop.create_future()  # the last handshake is done
         self._result: tuple[asyncio.Transport, P] | None = None
@@ -82,7 +90,7 @@ class Opening(Generic[P]):
                 self._ready.set_result(None)
 
     def _made(self) -> tuple[asyncio.Transport, P]:
-        protocol = self._factory()
+        protocol = self._context.run(self._factory)
         if self._security is None:
             return self._start(protocol), protocol
         wrapped = self._security.wrap(protocol, self._ready)
@@ -90,7 +98,7 @@ class Opening(Generic[P]):
         return cast(Any, wrapped)._get_app_transport(), protocol  # noqa: SLF001 - as the event loops do
 
     def _start(self, protocol: asyncio.BaseProtocol) -> Transport:
-        self._transport = Transport(self._pump, self._connection, protocol, self._owner)
+        self._transport = Transport(self._pump, self._connection, protocol, self._owner, self._context)
         self._owner.adopt(self._transport)
         self._transport.begin()
         return self._transport

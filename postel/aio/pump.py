@@ -8,6 +8,7 @@ from contextvars import Context
 from threading import get_ident
 from typing import Protocol, cast
 
+from postel.aio.sockets import SocketNetwork
 from postel.errors import CallError, LinkDown, LinkError
 from postel.host.host import Host
 from postel.links.contract import Link, closed, is_readable
@@ -38,9 +39,11 @@ class Pump:
         link: Link,
         broken: Callable[[LinkError], None],
         down: Callable[[LinkDown], None],
+        network: SocketNetwork,
         context: Context,
     ) -> None:
         self.loop = loop
+        self.network = network
         self._context = context  # of all that the loop calls here
         self._thread = get_ident()
         self._is_notified = False

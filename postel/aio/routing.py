@@ -10,12 +10,16 @@ goes to the machine's network without a word.
 """
 
 import asyncio
-import ssl as tls
-from collections.abc import Callable, Sequence
+import socket
+from asyncio.base_events import Server as AsyncioServer
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
 
+from postel.aio import connecting, endpoints, serving, takeover
 from postel.aio.network import LINGER, Network, current
+from postel.aio.sockcalls import SocketCalls
+from postel.aio.sockets import Socket
 from postel.errors import CallError
 from postel.host.host import Host
 from postel.links.contract import Link
@@ -27,7 +31,7 @@ __all__ = ["Loop", "Routing", "current", "loop_factory"]
 Factory = Callable[[], Any]
 
 
-class Routing(asyncio.AbstractEventLoop):
+class Routing(SocketCalls):
     """A mixin for asyncio's loops: their network calls go to `network_here`.
 
     ``advice`` says what to do where a call is made without a network. ``own_network`` is that of calls without a `current` one.
@@ -58,59 +62,30 @@ class Routing(asyncio.AbstractEventLoop):
     # Streams
 
     async def create_connection(
+        self, protocol_factory: Factory, host: Any = None, port: Any = None, *, sock: Any = None, **options: Any
+    ) -> Any:
+        """As asyncio's, with all its options. ``sock`` is a `Socket`, a socket of the system's that isn't connected yet, in whose place
+        one of Postel's is opened, or one that is connected, which stays the system's."""
+        if sock is not None:
+            sock = self._own_or_none(sock, "create_connection", replace=True) or sock
+        return await super().create_connection(protocol_factory, host, port, sock=sock, **options)
+
+    async def connect_accepted_socket(self, protocol_factory: Factory, sock: Any, **options: Any) -> Any:
+        """As asyncio's, with all its options."""
+        sock = self._own_or_none(sock, "connect_accepted_socket") or sock
+        return await super().connect_accepted_socket(protocol_factory, sock, **options)
+
+    async def create_server(
         self,
         protocol_factory: Factory,
         host: Any = None,
         port: Any = None,
         *,
-        ssl: tls.SSLContext | bool | None = None,
-        family: int = 0,
-        proto: int = 0,
-        flags: int = 0,
-        sock: Any = None,
-        local_addr: Any = None,
-        server_hostname: str | None = None,
-        ssl_handshake_timeout: float | None = None,
-        ssl_shutdown_timeout: float | None = None,
-        happy_eyeballs_delay: float | None = None,
-        interleave: int | None = None,
-        all_errors: bool = False,
-    ) -> Any:
-        """As asyncio's."""
-        network = self.network_here()
-        if sock is not None:
-            raise CallError("sock: not yet")
-        found = await self.getaddrinfo(host, port, family=family, type=1, proto=proto, flags=flags)
-        failures: list[OSError] = []
-        for *_, address in found:
-            try:
-                return await network.create_connection(
-                    protocol_factory,
-                    address[0],
-                    address[1],
-                    ssl=ssl,
-                    local_addr=local_addr,
-                    server_hostname=server_hostname if server_hostname is not None or not ssl else host,
-                    ssl_handshake_timeout=ssl_handshake_timeout,
-                    ssl_shutdown_timeout=ssl_shutdown_timeout,
-                )
-            except OSError as error:
-                failures.append(error)
-        if all_errors:
-            raise ExceptionGroup("create_connection failed", failures)
-        raise failures[-1]
-
-    async def create_server(
-        self,
-        protocol_factory: Factory,
-        host: str | Sequence[str] | None = None,
-        port: Any = None,
-        *,
-        family: int = 0,
-        flags: int = 1,
+        family: int = socket.AF_UNSPEC,
+        flags: int = socket.AI_PASSIVE,
         sock: Any = None,
         backlog: int = 100,
-        ssl: tls.SSLContext | bool | None = None,
+        ssl: Any = None,
         reuse_address: bool | None = None,
         reuse_port: bool | None = None,
         keep_alive: bool | None = None,
@@ -118,22 +93,34 @@ class Routing(asyncio.AbstractEventLoop):
         ssl_shutdown_timeout: float | None = None,
         start_serving: bool = True,
     ) -> Any:
-        """As asyncio's."""
-        if sock is not None:
-            raise CallError("sock: not yet")
-        hosts: list[Any] = [None] if host in (None, "") else [host] if isinstance(host, (str, bytes)) else list(host or ())
-        found = [info for each in hosts for info in await self.getaddrinfo(each, port or 0, family=family, type=1, flags=flags)]
-        addresses = list(dict.fromkeys(sockaddr[0] for *_, sockaddr in found))
-        return await self.network_here().create_server(
-            protocol_factory,
-            addresses,
-            found[0][4][1],
-            backlog=backlog,
-            ssl=cast(Any, ssl),
-            ssl_handshake_timeout=ssl_handshake_timeout,
-            ssl_shutdown_timeout=ssl_shutdown_timeout,
-            start_serving=start_serving,
-        )
+        """As asyncio's, with all its options. ``sock`` is as that of `create_connection`."""
+        timeouts = {"ssl_handshake_timeout": ssl_handshake_timeout, "ssl_shutdown_timeout": ssl_shutdown_timeout}
+        serving.check(ssl, host, port, sock, **timeouts)
+        if sock is not None and (own := self._own_or_none(sock, "create_server", replace=True)) is None:
+            return await super().create_server(
+                protocol_factory, sock=sock, backlog=backlog, ssl=ssl, start_serving=start_serving, **cast(Any, timeouts)
+            )
+        if sock is None:
+            infos = await self._passive(host, port, family, flags)
+            wanted = {socket.SO_REUSEADDR: reuse_address is not False, socket.SO_REUSEPORT: reuse_port, socket.SO_KEEPALIVE: keep_alive}
+            sockets = serving.bound(self.network_here(), infos, [option for option, is_wanted in wanted.items() if is_wanted])
+        else:
+            sockets = [cast(Socket, own)]
+        server: Any = AsyncioServer(cast(Any, self), cast(Any, sockets), protocol_factory, ssl, backlog, *timeouts.values())
+        if start_serving:
+            server._start_serving()
+            await asyncio.sleep(0)
+        return server
+
+    async def _passive(self, host: Any, port: Any, family: int, flags: int) -> list[lookup.AddressInfo]:
+        """The addresses for a server, each once."""
+        found: dict[lookup.AddressInfo, None] = {}
+        for each in serving.hosts_of(host):
+            infos = await self._resolved(each, port, family=family, type=socket.SOCK_STREAM, flags=flags)
+            if not infos:
+                raise OSError(f"getaddrinfo({each!r}) returned empty list")
+            found |= dict.fromkeys(infos)
+        return list(found)
 
     # Datagrams
 
@@ -151,17 +138,98 @@ class Routing(asyncio.AbstractEventLoop):
         allow_broadcast: bool | None = None,
         sock: Any = None,
     ) -> Any:
-        """As asyncio's."""
+        """As asyncio's, with all its options. ``sock`` is as that of `create_connection`."""
+        if reuse_address:
+            raise ValueError(endpoints.NO_REUSE)
+        default: Any = None
         if sock is not None:
-            raise CallError("sock: not yet")
-        ends: list[Any] = []
-        for end in (local_addr, remote_addr):
-            if end is None:
-                ends.append(None)
-                continue
-            found = await self.getaddrinfo(end[0], end[1], family=family, type=2, proto=proto, flags=flags)
-            ends.append(found[0][4][:2])
-        return await self.network_here().create_datagram_endpoint(protocol_factory, ends[0], ends[1])
+            given = {"local_addr": local_addr, "remote_addr": remote_addr, "family": family, "proto": proto, "flags": flags}
+            endpoints.check_socket(sock, {**given, "reuse_port": reuse_port, "allow_broadcast": allow_broadcast})
+            own = self._own_or_none(sock, "create_datagram_endpoint", replace=True)
+            if own is None:
+                return await super().create_datagram_endpoint(protocol_factory, sock=sock)
+        else:
+            network = self.network_here()
+            tried = await endpoints.pairs(self._resolved, local_addr, remote_addr, family, proto, flags)
+            wanted = {socket.SO_REUSEPORT: reuse_port, socket.SO_BROADCAST: allow_broadcast}
+            options = [option for option, is_wanted in wanted.items() if is_wanted]
+            own, default = endpoints.opened(network, tried, options, connect=not allow_broadcast)
+        protocol = protocol_factory()
+        waiter: asyncio.Future[None] = self.create_future()
+        transport = takeover.datagrams(own, protocol, default, waiter)
+        try:
+            await waiter
+        except BaseException:
+            transport.close()
+            raise
+        return transport, protocol
+
+    async def _resolved(self, host: Any, port: Any, **options: Any) -> Any:
+        return await cast(Any, self)._ensure_resolved((host, port), loop=self, **options)
+
+    # What asyncio's own loops are made of
+
+    async def _connect_sock(self, exceptions: list[list[OSError]], addr_info: Any, local_addr_infos: Any = None) -> Socket:
+        return await connecting.connected(self, self.network_here(), exceptions, addr_info, local_addr_infos)
+
+    def _make_socket_transport(self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None) -> Any:
+        if not isinstance(sock, Socket):
+            return cast(Any, super())._make_socket_transport(sock, protocol, waiter, extra=extra, server=server)
+        return takeover.stream(sock, protocol, waiter, server)
+
+    def _make_ssl_transport(self, rawsock: Any, protocol: Any, sslcontext: Any, waiter: Any = None, **options: Any) -> Any:
+        if not isinstance(rawsock, Socket):
+            return cast(Any, super())._make_ssl_transport(rawsock, protocol, sslcontext, waiter, **options)
+        server = options.pop("server", None)
+        options.pop("extra", None)
+        return takeover.secure_stream(self, rawsock, waiter, server, {"app_protocol": protocol, "sslcontext": sslcontext, **options})
+
+    def _start_serving(self, protocol_factory: Any, sock: Any, sslcontext: Any = None, server: Any = None, *rest: Any) -> None:
+        if not isinstance(sock, Socket):
+            cast(Any, super())._start_serving(protocol_factory, sock, sslcontext, server, *rest)
+            return
+        names = ("backlog", "ssl_handshake_timeout", "ssl_shutdown_timeout")
+        options = {name: value for name, value in zip(names, rest, strict=False) if name != "backlog"}
+        tls = {} if sslcontext is None else {"sslcontext": sslcontext, **options}
+        serving.Acceptor(self, protocol_factory, sock, server, tls).begin()
+
+    def _stop_serving(self, sock: Any) -> None:
+        if not isinstance(sock, Socket):
+            cast(Any, super())._stop_serving(sock)
+            return
+        sock.close()
+
+    # The machine's own
+
+    async def create_unix_connection(self, *arguments: Any, **options: Any) -> Any:
+        """As asyncio's: Unix sockets are the machine's."""
+        self.leave_postel("create_unix_connection")
+        return await super().create_unix_connection(*arguments, **options)
+
+    async def create_unix_server(self, *arguments: Any, **options: Any) -> Any:
+        """As asyncio's: Unix sockets are the machine's."""
+        self.leave_postel("create_unix_server")
+        return await super().create_unix_server(*arguments, **options)
+
+    async def connect_read_pipe(self, *arguments: Any, **options: Any) -> Any:
+        """As asyncio's: pipes are the machine's."""
+        self.leave_postel("connect_read_pipe")
+        return await super().connect_read_pipe(*arguments, **options)
+
+    async def connect_write_pipe(self, *arguments: Any, **options: Any) -> Any:
+        """As asyncio's: pipes are the machine's."""
+        self.leave_postel("connect_write_pipe")
+        return await super().connect_write_pipe(*arguments, **options)
+
+    async def subprocess_exec(self, *arguments: Any, **options: Any) -> Any:
+        """As asyncio's: subprocesses are the machine's."""
+        self.leave_postel("subprocess_exec")
+        return await super().subprocess_exec(*arguments, **options)
+
+    async def subprocess_shell(self, *arguments: Any, **options: Any) -> Any:
+        """As asyncio's: subprocesses are the machine's."""
+        self.leave_postel("subprocess_shell")
+        return await super().subprocess_shell(*arguments, **options)
 
 
 class Loop(Routing, asyncio.SelectorEventLoop):

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from socket import SOCK_STREAM
+from contextvars import Context
 from typing import Protocol
 
 from postel.aio.pump import Pump
@@ -28,8 +28,17 @@ class ServerOwner(TransportOwner, Protocol):
 class Server(asyncio.AbstractServer):
     """As asyncio's own: closing it ends the listening and leaves the connections; `wait_closed` waits for those too."""
 
-    def __init__(self, pump: Pump, owner: ServerOwner, listeners: list[Listener], factory: Factory, security: Security | None) -> None:
+    def __init__(
+        self,
+        pump: Pump,
+        owner: ServerOwner,
+        listeners: list[Listener],
+        factory: Factory,
+        security: Security | None,
+        context: Context,
+    ) -> None:
         self._pump = pump
+        self._context = context  # of which each connection's callbacks get a copy
         self._owner = owner
         self._listeners = listeners
         self._factory = factory
@@ -40,7 +49,7 @@ class Server(asyncio.AbstractServer):
         self._all_gone = asyncio.Event()
         self._forever: asyncio.Future[None] | None = None
         self._failure: OSError | None = None  # the link's end
-        self._sockets = {listener: Socket(listener.local, None, SOCK_STREAM, pump, listener=listener) for listener in listeners}
+        self._sockets = {listener: Socket.shown(pump.network, listener) for listener in listeners}
         for listener in listeners:
             listener.context = self
 
@@ -91,6 +100,7 @@ class Server(asyncio.AbstractServer):
         for listener in self._listeners:
             listener.context = None
             listener.close(self._pump.now())
+            self._sockets[listener].end()
         self._listeners = []
         self._pump.wake()
         if self._forever is not None:
@@ -142,8 +152,9 @@ class Server(asyncio.AbstractServer):
         self._pump.wake()
 
     def _serve(self, connection: Connection) -> None:
+        context = self._context.copy()
         try:
-            protocol = self._factory()
+            protocol = context.run(self._factory)
             if self._security is not None:
                 protocol = self._security.wrap(protocol, None)
         except Exception as error:  # noqa: BLE001 - BAD-API-5: the program's factory
@@ -153,7 +164,7 @@ class Server(asyncio.AbstractServer):
                 connection.abort(self._pump.now())
             connection.release(self._pump.now())
             return
-        transport = Transport(self._pump, connection, protocol, self)
+        transport = Transport(self._pump, connection, protocol, self, context)
         self._transports.add(transport)
         self._owner.adopt(transport)
         transport.begin()

@@ -3,7 +3,7 @@
 import asyncio
 from asyncio import base_events, constants, transports
 from contextlib import suppress
-from socket import SOCK_STREAM
+from contextvars import Context
 from typing import Any, Protocol, cast
 
 from postel.aio.backlog import Backlog
@@ -50,6 +50,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         "_backlog",
         "_closing",
         "_connection",
+        "_context",
         "_end",
         "_eof_told",
         "_eof_written",
@@ -64,9 +65,10 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
     _start_tls_compatible = True  # `loop.start_tls` asks
     _sendfile_compatible = cast(Any, constants)._SendfileMode.FALLBACK  # noqa: SLF001 - `loop.sendfile` asks, then reads and writes
 
-    def __init__(self, pump: Pump, connection: Connection, protocol: asyncio.BaseProtocol, owner: TransportOwner) -> None:
+    def __init__(self, pump: Pump, connection: Connection, protocol: asyncio.BaseProtocol, owner: TransportOwner, context: Context) -> None:
         super().__init__(_NOTHING_EXTRA, pump.loop)
         self._pump = pump
+        self._context = context  # of the protocol's callbacks
         self._connection = connection
         self._protocol = protocol
         self._owner = owner
@@ -89,11 +91,34 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
 
     def begin(self) -> None:
         try:
-            self._protocol.connection_made(self)
+            self._context.run(self._protocol.connection_made, self)
         except Exception as error:  # noqa: BLE001 - whatever the program's callback raises
             self._blame(error)
 
+    def begin_with(self, sock: Socket, waiter: "asyncio.Future[None] | None") -> None:
+        """As `begin`, later, where ``sock`` had the connection: what has come meanwhile is told after it. ``waiter`` is done between."""
+        self._socket = sock
+        self._pump.loop.call_soon(self._take_over, waiter, context=self._context)
+
+    def _take_over(self, waiter: "asyncio.Future[None] | None") -> None:
+        try:
+            self._protocol.connection_made(self)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+            if self._connection.state in (CLOSED, TIME_WAIT):
+                self.end(self._connection.error)
+            else:
+                self._deliver()
+        except Exception as error:  # noqa: BLE001
+            self._blame(error)
+
     def happened(self, event: Event) -> None:
+        """For the pump: an event of the connection."""
+        self._context.run(self._happened, event)
+        if self._socket is not None:
+            self._socket.refresh()
+
+    def _happened(self, event: Event) -> None:
         try:
             if isinstance(event, (Readable, EndOfStream)):
                 self._deliver()
@@ -115,13 +140,15 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
     def resume_reading(self) -> None:
         if self._reading_is_paused and not self._closing:
             self._reading_is_paused = False
-            self._pump.loop.call_soon(self._read_on)
+            self._pump.loop.call_soon(self._read_on, context=self._context)
 
     def _read_on(self) -> None:
         try:
             self._deliver()
         except Exception as error:  # noqa: BLE001
             self._blame(error)
+        if self._socket is not None:
+            self._socket.refresh()
         self._pump.wake()  # the window may have opened
 
     def _deliver(self) -> None:
@@ -334,13 +361,15 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._connection.context = None
         else:
             self._owner.orphan(self._connection)
-        self._pump.loop.call_soon(self._tell_lost, error)
+        self._pump.loop.call_soon(self._tell_lost, error, context=self._context)
 
     def _tell_lost(self, error: BaseException | None) -> None:
         protocol, self._protocol = self._protocol, _NOBODY
         try:
             protocol.connection_lost(cast(Exception | None, error))
         finally:
+            if self._socket is not None:
+                self._socket.end()
             self._owner.forget(self)
 
     def _blame(self, error: Exception) -> None:
@@ -372,8 +401,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             return name(self._connection.local)
         if name_of_it == "socket":
             if self._socket is None:
-                connection = self._connection
-                self._socket = Socket(connection.local, connection.remote, SOCK_STREAM, self._pump, connection=connection)
+                self._socket = Socket.shown(self._pump.network, self._connection, self._connection.remote)
             return self._socket
         if name_of_it == "connection":
             return self._connection

@@ -150,7 +150,7 @@ class Computer:
         network = self.network
         self.host = self._owner.world.restart(self.host)
         self._owner.world.front(self.host, Dark())
-        network.abandon(LinkError(errno.ENETDOWN, f"{self.name} has crashed"))
+        network.crash(LinkError(errno.ENETDOWN, f"{self.name} has crashed"))
         self._owner.loop.kill(network)
 
     def restart(self) -> None:

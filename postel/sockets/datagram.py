@@ -25,14 +25,19 @@ from postel.wire.address import Endpoint, is_unspecified
 class DatagramCalls(NonBlockingSocket):
     """A new socket, or one with an address: that it was bound to, or that it took when it first sent."""
 
-    def __init__(self, owner: SocketOwner, family: int, config: Config) -> None:
+    def __init__(self, owner: SocketOwner, family: int, config: Config, opened: DatagramSocket | None = None) -> None:
         super().__init__(owner, family, socket.SOCK_DGRAM, SocketOptions(config, family=family, kind=socket.SOCK_DGRAM))
-        self._bound: Endpoint | None = None
-        self._socket: DatagramSocket | None = None
+        self._bound: Endpoint | None = None if opened is None else opened.local
+        self._socket = opened
         self._next: tuple[bytes, Endpoint] | None = None  # taken from the host and not read yet
 
     def __repr__(self) -> str:
         return "<closed UDP socket>" if self.is_closed else f"<UDP socket, {self._socket or 'new'}>"
+
+    @property
+    def opened(self) -> DatagramSocket | None:
+        """The host's socket, from `bind`, `connect` or the first datagram on."""
+        return self._socket
 
     # Names and options
 

@@ -56,8 +56,8 @@ class NonBlockingSocket(ABC):
 
     def __init__(self, owner: SocketOwner, family: int, kind: socket.SocketKind, settings: SocketOptions) -> None:
         self.owner = owner
-        self.family: socket.AddressFamily = socket.AddressFamily(family)
-        self.type: socket.SocketKind = kind
+        self.family = socket.AddressFamily(family)
+        self.type = kind
         self.proto: int = socket.IPPROTO_TCP if kind is socket.SOCK_STREAM else socket.IPPROTO_UDP
         self.changed: Callable[[], None] = _nothing
         self.has_shut_down_reading: bool = False
@@ -91,6 +91,11 @@ class NonBlockingSocket(ABC):
         self.require_open()
         self._options.set(numbered(level, option), bytes(optlen or 0) if value is None else value, self.owner.now())
         self.owner.wake()
+
+    @property
+    def resets_on_close(self) -> bool:
+        """Whether SO_LINGER asks for 0 seconds."""
+        return self._options.linger == 0
 
     def claim_error(self) -> OSError | None:
         """SO_ERROR: what went wrong since it was asked last. It is told once."""

@@ -31,10 +31,13 @@ from postel.wire.address import Endpoint, is_unspecified, to_text
 class StreamCalls(NonBlockingSocket):
     """A new socket, a listening one, or one with a connection, which is being opened, open, or over."""
 
-    def __init__(self, owner: SocketOwner, family: int, config: Config, connection: Connection | None = None) -> None:
-        super().__init__(owner, family, socket.SOCK_STREAM, SocketOptions(config, connection=connection, family=family))
-        self._bound: Endpoint | None = None
-        self._listener: Listener | None = None
+    def __init__(
+        self, owner: SocketOwner, family: int, config: Config, connection: Connection | None = None, listener: Listener | None = None
+    ) -> None:
+        settings = SocketOptions(config, connection=connection, listener=listener, family=family)
+        super().__init__(owner, family, socket.SOCK_STREAM, settings)
+        self._bound: Endpoint | None = None if listener is None else listener.local
+        self._listener = listener
         self._connection = connection
         self._is_opening = False
         self._peeked = b""
@@ -50,6 +53,11 @@ class StreamCalls(NonBlockingSocket):
     def connection(self) -> Connection | None:
         """Its connection, where `connect` or `accept` has made one."""
         return self._connection
+
+    @property
+    def listener(self) -> Listener | None:
+        """Its listener, from `listen` on."""
+        return self._listener
 
     # Names and options
 

@@ -22,33 +22,14 @@ _READS: Final = "reading from"
 _WRITES: Final = "writing to"
 
 
-class OpenedSocket(Protocol):
-    """What a network keeps of its sockets."""
-
-    @property
-    def calls(self) -> NonBlockingSocket:
-        """The socket that never waits, of which this one waits for the calls."""
-        ...
-
-
 class TrioSocketOwner(LookupNetwork, Protocol):
     """The network of a socket."""
 
-    def adopt(self, opened: OpenedSocket) -> None:
-        """Keep this socket until `forget`."""
-        ...
-
-    def forget(self, opened: OpenedSocket) -> None:
-        """The socket was closed."""
-        ...
+    def adopt(self, opened: "TrioSocket") -> None: ...
+    def forget(self, opened: "TrioSocket") -> None: ...
 
 
-def opened(network: TrioSocketOwner, calls: NonBlockingSocket) -> trio.socket.SocketType:
-    """A socket of trio's shape that waits for ``calls``."""
-    return _TrioSocket(network, calls)
-
-
-class _TrioSocket(trio.socket.SocketType):
+class TrioSocket(trio.socket.SocketType):
     """Made by `TrioNetwork.socket`, or by ``trio.socket.socket`` where the network is the default. `trio.SocketStream` and
     `trio.SocketListener` take it.
 
@@ -69,6 +50,7 @@ class _TrioSocket(trio.socket.SocketType):
 
     @property
     def calls(self) -> NonBlockingSocket:
+        """The socket that never waits, of which this one waits for the calls."""
         return self._calls
 
     @property
@@ -172,7 +154,7 @@ class _TrioSocket(trio.socket.SocketType):
 
     async def accept(self) -> tuple[trio.socket.SocketType, Any]:
         accepted, name = await self._done(_READS, self._calls.accept)
-        return _TrioSocket(self._network, accepted), name
+        return TrioSocket(self._network, accepted), name
 
     # Reading
 

@@ -476,7 +476,8 @@ async def test_socket_shows_itself(networks: Networks) -> None:
         near, far = await connected(both)
         shown = near.transport.get_extra_info("socket")
         assert (shown.family, shown.type, shown.proto) == (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        assert (shown.fileno(), shown.gettimeout()) == (-1, 0.0)
+        assert shown.fileno() > 0
+        assert shown.gettimeout() == 0.0
         assert shown.getpeername() == far.transport.get_extra_info("socket").getsockname()
         assert shown.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM
         assert "10.7.0.1" in repr(shown)

@@ -18,7 +18,7 @@ def ends(request: pytest.FixtureRequest, connected: Any) -> Any:
 
 
 class TestTransfer:
-    @pytest.mark.parametrize("data", MESSAGES, ids=repr)
+    @pytest.mark.parametrize("data", MESSAGES, ids=lambda data: type(data).__name__)
     def test_octets_of_any_buffer_arrive(self, both: Any, ends: Any, data: Any) -> None:
         client, server = ends
         assert client.send(data) == len(data)

@@ -1,0 +1,174 @@
+"""``loop.create_server`` over Postel: asyncio's own `asyncio.Server`, on sockets of Postel's."""
+
+import asyncio
+import errno
+import os
+import socket
+import sys
+from asyncio.base_events import Server as AsyncioServer
+from collections.abc import Callable, Iterable
+from contextvars import Context
+from typing import Any, Protocol, cast
+
+from postel.aio.network import Network
+from postel.aio.sockets import Socket
+from postel.aio.transport import Transport
+from postel.errors import LinkError, TcpError
+from postel.sockets.lookup import AddressInfo
+from postel.tcp.connection import Connection
+
+_TELLS_WHICH = sys.version_info >= (3, 13)  # a server is told which transport comes and goes
+_SKIPS = sys.version_info >= (3, 13)  # an address that the host doesn't have is passed over
+Factory = Callable[[], asyncio.BaseProtocol]
+
+
+class Attaching(Protocol):
+    """What an asyncio server keeps account of: see `Served`."""
+
+    def _attach(self, *transport: object) -> None: ...
+    def _detach(self, *transport: object) -> None: ...
+
+
+class Served:
+    """Stands between a transport and its network for as long as an asyncio server counts it."""
+
+    __slots__ = ("_network", "_server")
+
+    def __init__(self, network: Network, server: Attaching) -> None:
+        self._network = network
+        self._server = server
+
+    def attach(self, transport: Transport) -> None:
+        """The server counts the transport."""
+        self._server._attach(*self._told(transport))
+
+    def orphan(self, connection: Connection) -> None:
+        """As `Network.orphan`."""
+        self._network.orphan(connection)
+
+    def forget(self, transport: Transport) -> None:
+        """The transport has ended."""
+        self._network.forget(transport)
+        self._server._detach(*self._told(transport))
+
+    def _told(self, transport: Transport) -> tuple[object, ...]:
+        return (transport,) if _TELLS_WHICH else ()
+
+
+def check(ssl: object, host: object, port: object, sock: object, **only_with_ssl: object) -> None:
+    """Refuse what asyncio's ``create_server`` refuses, in its words."""
+    if isinstance(ssl, bool):
+        raise TypeError("ssl argument must be an SSLContext or None")
+    for name, value in only_with_ssl.items():
+        if value is not None and ssl is None:
+            raise ValueError(f"{name} is only meaningful with ssl")
+    if host is not None or port is not None:
+        if sock is not None:
+            raise ValueError("host/port and sock can not be specified at the same time")
+    elif sock is None:
+        raise ValueError("Neither host/port nor sock were specified")
+    elif cast(Any, sock).type != socket.SOCK_STREAM:
+        raise ValueError(f"A Stream Socket was expected, got {sock!r}")
+
+
+def hosts_of(host: object) -> list[Any]:
+    """The hosts that ``create_server`` is given: None for all addresses."""
+    if host == "":
+        return [None]
+    if isinstance(host, str) or not isinstance(host, Iterable):
+        return [host]
+    return list(host)
+
+
+def bound(network: Network, infos: Iterable[AddressInfo], wanted: list[int]) -> list[Socket]:
+    """A socket for each address, with these options of SOL_SOCKET. Raises an OSError that names the address; then none is open."""
+    made: list[Socket] = []
+    try:
+        for info in infos:
+            sock = _bound(network, info, wanted)
+            if sock is not None:
+                made.append(sock)
+    except BaseException:
+        for sock in made:
+            sock.close()
+        raise
+    if not made:
+        raise OSError(f"could not bind on any address out of {[info[4] for info in infos]!r}")
+    return made
+
+
+def _bound(network: Network, info: AddressInfo, wanted: list[int]) -> Socket | None:
+    """None where the host doesn't have the address, and asyncio passes that over."""
+    family, kind, proto, _, name = info
+    if name[0] in ("0.0.0.0", "::") and not network.has_family(family):  # noqa: S104 - as where a system lacks IPv6
+        return None
+    sock = network.socket(family, kind, proto)
+    try:
+        for option in wanted:
+            sock.setsockopt(socket.SOL_SOCKET, option, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(name)
+    except TcpError as error:
+        sock.close()
+        if _SKIPS and error.errno == errno.EADDRNOTAVAIL:
+            return None
+        raise type(error)(f"error while attempting to bind on address {name!r}: {reason(error)}") from error
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def reason(error: OSError) -> str:
+    """Why a socket couldn't be bound, as this version of asyncio writes it."""
+    text = os.strerror(error.errno or 0)
+    return (f"[Errno {error.errno}] {text}" if _TELLS_WHICH else text).lower()
+
+
+class Acceptor:
+    """Gives each connection that a server's socket accepts a protocol and a transport, in a context of its own."""
+
+    def __init__(self, loop: Any, factory: Factory, sock: Socket, server: AsyncioServer | None, options: dict[str, Any]) -> None:
+        self._loop = loop
+        self._factory = factory
+        self._sock = sock
+        self._server = server
+        self._options = options  # of TLS; empty without
+        self._context: Context = sock.network.context()
+
+    def begin(self) -> None:
+        """Accept whatever comes."""
+        self._sock.keep()
+        self._sock.watch(asyncio.Handle(self._accept, (), self._loop, self._context), self._loop, to_write=False)
+
+    def _accept(self) -> None:
+        try:
+            while True:
+                accepted, _ = self._sock.accept()
+                self._context.copy().run(self._serve, accepted)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._end(error)
+
+    def _serve(self, accepted: Socket) -> None:
+        try:
+            protocol = self._factory()
+            if self._options:
+                self._loop._make_ssl_transport(accepted, protocol, server_side=True, server=self._server, **self._options)
+            else:
+                self._loop._make_socket_transport(accepted, protocol, server=self._server)
+        except Exception as error:  # noqa: BLE001 - whatever the program's factory raises
+            accepted.close()
+            message = "Error on transport creation for incoming connection"
+            self._loop.call_exception_handler({"message": message, "exception": error, "server": self._server})
+
+    def _end(self, error: OSError) -> None:
+        """The network has ended: so does the server."""
+        self._sock.watch(None, self._loop, to_write=False)
+        if isinstance(error, LinkError):
+            message = "a server's link has ended, and the server with it"
+            self._loop.call_exception_handler({"message": message, "exception": error, "server": self._server})
+        if self._server is not None:
+            self._server.close()
