@@ -36,6 +36,7 @@ from postel.sim.rules import (
 from postel.sim.scheduled import Machines
 from postel.sim.simulation import Simulation
 from postel.sim.stand_in import Stack, StandIn
+from postel.sim.where import PacketRule, Where, where
 from postel.sim.witness import Witness
 from postel.sim.world import World
 
@@ -51,6 +52,7 @@ __all__ = [
     "InFlight",
     "Loop",
     "Machines",
+    "PacketRule",
     "Path",
     "PathSettings",
     "Program",
@@ -61,6 +63,7 @@ __all__ = [
     "StandIn",
     "Subject",
     "Verdict",
+    "Where",
     "Witness",
     "World",
     "corrupt",
@@ -70,4 +73,5 @@ __all__ = [
     "duplicate",
     "echo",
     "run",
+    "where",
 ]

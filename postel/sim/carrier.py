@@ -9,6 +9,7 @@ from postel.sim.node import Node
 from postel.sim.path import Path, PathSettings
 from postel.sim.path_changes import PathChanges
 from postel.sim.rules import BY_PATH, PASS, Rule, Verdict
+from postel.sim.where import PacketRule
 from postel.sim.witness import Witness
 from postel.times import NEVER
 from postel.wire import icmp, ip
@@ -89,14 +90,21 @@ class Carrier:
 
     def _verdict(self, octets: bytes, sender: str) -> Verdict:
         for rule in self.rules:
-            verdict = rule(self.packets, octets, sender, self._agenda.now)
+            if isinstance(rule, PacketRule):
+                verdict = rule.decide(octets, sender, self._name_of_receiver(octets), self._agenda.now)
+            else:
+                verdict = rule(self.packets, octets, sender, self._agenda.now)
             if verdict is not None:
                 return verdict
         return PASS
 
+    def _name_of_receiver(self, octets: bytes) -> str:
+        receiver = self.nodes.get(_destination(octets))
+        return "" if receiver is None else receiver.name
+
     def _receiver(self, node: Node, octets: bytes) -> Node | None:
         """The host that has the destination; else the only neighbour, which may accept any address."""
-        destination = octets[16:20] if octets[0] >> 4 == 4 else octets[24:40]
+        destination = _destination(octets)
         receiver = self.nodes.get(destination)
         if receiver is not None:
             return receiver if receiver in node.paths or self._join_by_default(node, receiver) else None
@@ -138,6 +146,10 @@ class Carrier:
     def _lose(self, sender: str, receiver: str, octets: bytes, why: str) -> None:
         if self._witness is not None:
             self._witness.lost(sender, receiver, octets, self._agenda.now, why)
+
+
+def _destination(octets: bytes) -> bytes:
+    return octets[16:20] if octets[0] >> 4 == 4 else octets[24:40]
 
 
 def _pieces(octets: bytes, mtu: int) -> tuple[bytes, ...] | list[bytes]:

@@ -115,7 +115,7 @@ class Path(Bottleneck, Chances, Travel):
         if bit != BY_PATH:
             octets = self.turned(octets, bit)
         arrival = self.arrival(self.leaves(len(octets), now)) if verdict.after == BY_PATH else now + verdict.after
-        return [(arrival, octets)] * copies
+        return [(arrival + verdict.later, octets)] * copies
 
     def _is_congested(self, now: int) -> bool:
         if self.congested_at and self.waits_more_than(self.congested_at, now):

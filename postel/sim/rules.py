@@ -21,12 +21,13 @@ _LAST_BIT: Final = 8 * 65535 - 1  # of the longest packet
 
 class Verdict(NamedTuple):
     """What becomes of a packet: how many copies arrive (0: lost), after how long, and which bit is turned over on the way; and how long
-    after leaving the network delivers it once more."""
+    after leaving the network delivers it once more; and how much ``later`` it arrives than it would, so that others overtake it."""
 
     copies: int = BY_PATH
     after: int = BY_PATH
     bit: int = BY_PATH
     again: int = BY_PATH
+    later: int = 0
 
 
 Rule = Callable[[int, bytes, str, int], Verdict | None]
