@@ -98,9 +98,12 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
     def begin_with(self, sock: Socket, waiter: "asyncio.Future[None] | None") -> None:
         """As `begin`, later, where ``sock`` had the connection: what has come meanwhile is told after it. ``waiter`` is done between."""
         self._socket = sock
+        self._connection.context = None  # no event before `connection_made`: `_take_over` looks at what they would tell
         self._pump.loop.call_soon(self._take_over, waiter, context=self._context)
 
     def _take_over(self, waiter: "asyncio.Future[None] | None") -> None:
+        if not self._lost:
+            self._connection.context = self
         try:
             self._protocol.connection_made(self)
             if waiter is not None and not waiter.done():

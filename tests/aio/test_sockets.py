@@ -245,6 +245,49 @@ def test_a_server_on_a_socket_of_the_systems_listens_on_postel_alone(listens: bo
     run(main)
 
 
+def test_a_protocol_hears_of_nothing_before_its_connection_is_made() -> None:
+    """The connection waited to be accepted, and goes on receiving while its transport begins."""
+
+    class Recorder(asyncio.Protocol):
+        def __init__(self) -> None:
+            self.told: list[str] = []
+            told.append(self.told)
+
+        def connection_made(self, transport: Any) -> None:
+            self.told.append("made")
+
+        def data_received(self, data: bytes) -> None:
+            self.told.append("data")
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.told.append("lost")
+            if all(each[-1] == "lost" for each in told):
+                ended.set_result(None)
+
+    told: list[list[str]] = []
+    ended: asyncio.Future[None]
+
+    async def main(loop: Any, near: aio.Network, far: aio.Network) -> None:
+        nonlocal ended
+        ended = loop.create_future()
+        server = await listening(far)
+        writing, resetting = near.socket(), near.socket()
+        for client in (writing, resetting):
+            await loop.sock_connect(client, (FAR, 80))
+            await loop.sock_sendall(client, b"first")
+        serving = await loop.create_server(Recorder, sock=server, start_serving=False)
+        await until(lambda: server.is_ready(to_write=False))
+        await asyncio.gather(serving.start_serving(), loop.sock_sendall(writing, b"second"))
+        resetting.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, (1).to_bytes(4, "little") + bytes(4))
+        resetting.close()
+        writing.close()
+        await ended
+        assert [each[:2] for each in told] == [["made", "data"]] * 2
+        serving.close()
+
+    run(main)
+
+
 def test_a_datagram_socket_of_the_systems_for_both_families_shows_mapped_addresses() -> None:
     """aioquic: AF_INET6 without IPV6_V6ONLY, bound to "::", and IPv4 peers by their mapped addresses."""
 
