@@ -1,6 +1,7 @@
 """``loop.create_datagram_endpoint`` over Postel: asyncio's arguments, on sockets of Postel's."""
 
 import socket
+import sys
 from typing import Any
 
 from postel.aio.network import Network
@@ -8,6 +9,7 @@ from postel.aio.sockets import Socket
 from postel.sockets.names import Name
 
 NO_REUSE = "Passing `reuse_address=True` is no longer supported, as the usage of SO_REUSEPORT in UDP poses a significant security concern."
+_KIND = "datagram socket" if sys.version_info >= (3, 13) else "UDP Socket"  # as asyncio says it
 Key = tuple[int, int]  # family and protocol
 Pair = list[Name | None]  # local and remote
 
@@ -15,7 +17,7 @@ Pair = list[Name | None]  # local and remote
 def check_socket(sock: Any, options: dict[str, Any]) -> None:
     """Refuse what asyncio refuses beside ``sock``, in its words."""
     if sock.type == socket.SOCK_STREAM:
-        raise ValueError(f"A datagram socket was expected, got {sock!r}")
+        raise ValueError(f"A {_KIND} was expected, got {sock!r}")
     if any(options.values()):
         problems = ", ".join(f"{name}={value}" for name, value in options.items() if value)
         raise ValueError(f"socket modifier keyword arguments can not be used when sock is specified. ({problems})")

@@ -76,8 +76,7 @@ def getnameinfo(network: LookupNetwork, sockaddr: tuple[Any, ...], flags: int = 
     port = int(sockaddr[1])
     if flags & socket.NI_NUMERICSERV:
         return address, str(port)
-    names = {number: name for name, number in _SERVICES.items()}
-    return address, names.get(port) or _machine_service(port, "udp" if flags & socket.NI_DGRAM else "tcp")
+    return address, _service_at(port, "udp" if flags & socket.NI_DGRAM else "tcp")
 
 
 def literal(text: str) -> str | None:
@@ -213,7 +212,11 @@ def _port_of(service: str, protocol: str) -> int:
         return 0
 
 
-def _machine_service(port: int, protocol: str) -> str:
+def _service_at(port: int, protocol: str) -> str:
+    """The name of a port; the number where it has none."""
+    for name, number in _SERVICES.items():
+        if number == port and (protocol == "tcp" or name in _OVER_UDP):
+            return name
     try:
         return socket.getservbyport(port, protocol)
     except (OSError, OverflowError):
