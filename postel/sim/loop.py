@@ -74,7 +74,7 @@ class Loop(Routing, Sealed):
         self._dead: set[Network] = set()
         self._held: dict[Network, list[asyncio.Handle]] = {}
         super().__init__(self._waiter)
-        self._clock_resolution = TOLERANCE / SECOND
+        self._waiter_resolution = TOLERANCE / SECOND
         self.set_task_factory(cast(Any, _make_task))
 
     def time(self) -> float:
@@ -115,6 +115,11 @@ class Loop(Routing, Sealed):
         return self._waiter.wire(host)
 
     # What runs
+
+    @property
+    def turns(self) -> int:
+        """How often the loop has looked at what is ready."""
+        return self._waiter.turns
 
     @property
     def has_ready(self) -> bool:

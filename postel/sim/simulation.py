@@ -18,8 +18,11 @@
 """
 
 import asyncio
+import signal
 import socket
-from collections.abc import Coroutine
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -30,6 +33,7 @@ from postel.sim.computer import Computer
 from postel.sim.loop import Loop
 from postel.sim.path import Path
 from postel.sim.task import SimulatedTask
+from postel.sim.watchdog import Interrupted, Watchdog
 from postel.sim.world import World
 from postel.sockets.names import UnresolvedName
 from postel.tcp.observer import Observer
@@ -37,6 +41,7 @@ from postel.times import HOUR, SECOND
 from postel.wire.address import Address
 
 T = TypeVar("T")
+_SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGUSR1") if hasattr(signal, name))
 _PATIENCE: Final = 60 * SECOND  # of the world, for the ends of the test's own tasks
 
 
@@ -44,8 +49,9 @@ class Simulation:
     """Computers with software, in a `World`, in virtual time.
 
     ``seed`` decides everything that chance decides. ``observer`` watches the hosts, as `World`'s. ``time_limit``, in microseconds, is the
-    moment of the world at which a run that hasn't ended fails with `TimeLimitReached`. Exceptions of the kinds ``tolerated`` don't fail a
-    run where software that no task awaits raises them.
+    moment of the world at which a run that hasn't ended fails with `TimeLimitReached`; ``real_time_limit``, in seconds, ends a run that
+    takes longer on this machine, and a task that doesn't yield for 10 seconds ends it with `BusyLoop`. Exceptions of the kinds
+    ``tolerated`` don't fail a run where software that no task awaits raises them.
 
     ``world`` is the plain `World`, ``computers`` those that `host` made, by their names; ``failure`` is what ended a run, and ``account``
     says which tasks waited then, and where.
@@ -57,6 +63,7 @@ class Simulation:
         *,
         observer: Observer | None = None,
         time_limit: int = HOUR,
+        real_time_limit: float = 120.0,
         tolerated: tuple[type[Exception], ...] = (),
     ) -> None:
         self.seed: int = seed
@@ -68,6 +75,7 @@ class Simulation:
         self.computers: dict[str, Computer] = {}
         self.failure: BaseException | None = None
         self.account: list[str] = []
+        self._real_time_limit = real_time_limit
         self._tolerated = tolerated
         self._ending: asyncio.Future[None] | None = None
         self._is_closed = False
@@ -130,7 +138,7 @@ class Simulation:
         task = self.loop.create_task(main, name="the test")
         task.add_done_callback(self._main_ended)
         try:
-            self.loop.run_until_complete(ending)
+            self._turn_until(ending)
         except BaseException as error:
             self._fail(error)
             raise
@@ -139,6 +147,14 @@ class Simulation:
         if self.failure is not None:
             raise self.failure
         return task.result()
+
+    def _turn_until(self, ending: "asyncio.Future[None]") -> None:
+        watchdog = Watchdog(self.loop, self._real_time_limit)
+        try:
+            with watchdog, _signals_restored():
+                self.loop.run_until_complete(ending)
+        except (Interrupted, SystemExit) as error:
+            raise watchdog.error or CallError(f"a task called sys.exit({error.args}); allowed: to return from the program") from None
 
     def _main_ended(self, task: "asyncio.Task[Any]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -204,3 +220,18 @@ class Simulation:
             except Exception:  # noqa: BLE001 - what failed before is told, not what fails now
                 for task in self.loop.tasks():
                     task.kill()
+
+
+@contextmanager
+def _signals_restored() -> Iterator[None]:
+    """Programs set handlers, uvicorn for one; and one that has crashed never sets back what there was."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)

@@ -30,6 +30,7 @@ class Waiter(BaseSelector):
         self._loop: Any = loop
         self._real = DefaultSelector()  # the loop's own pipe, and descriptors of sockets in the world
         self._keys: dict[int, SelectorKey] = {}
+        self.turns = 0  # of the loop
         self._moment = -1
         self._turns = 0
 
@@ -64,6 +65,7 @@ class Waiter(BaseSelector):
         self._real.close()
 
     def select(self, timeout: float | None = None) -> list[tuple[SelectorKey, int]]:
+        self.turns += 1
         ready = self._ready()
         if ready or (timeout is not None and timeout <= 0):
             self._count_turn()

@@ -1,7 +1,9 @@
 """Programs on computers of a world: names, crashes, restarts, failures, and how a run ends."""
 
 import asyncio
+import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -462,3 +464,79 @@ def test_leaving_the_block_ends_everything_at_once_even_what_refuses() -> None:
     assert world.loop.is_closed()
     assert ended == ["cancelled"]  # the test's own task; a computer that is switched off doesn't cancel
     world.close()
+
+
+def test_a_coroutine_that_never_yields_is_named_with_its_stack() -> None:
+    world, server, _ = two(real_time_limit=0.2)
+
+    def for_ever() -> None:
+        while True:
+            pass
+
+    async def busy() -> None:
+        try:
+            for_ever()
+        except Exception:  # noqa: BLE001 - which is not what ends it
+            raise AssertionError from None
+
+    server.run(busy)
+
+    async def test() -> None:
+        await asyncio.sleep(1)
+
+    with world:
+        with pytest.raises(BusyLoop, match="has not yielded") as told:
+            world.run(test())
+        assert "server: busy" in str(told.value)
+        assert "for_ever at " in str(told.value)
+
+
+def test_a_run_that_takes_too_long_in_real_time_ends() -> None:
+    world, server, _ = two(real_time_limit=0.2, time_limit=10**15)
+
+    async def tick() -> None:
+        while True:  # noqa: ASYNC110
+            await asyncio.sleep(1)
+
+    server.run(tick)
+
+    async def test() -> None:
+        await asyncio.Event().wait()
+
+    with world:
+        with pytest.raises(TimeLimitReached, match=r"0\.2 s of real time") as told:
+            world.run(test())
+        assert "server: " in str(told.value)
+
+
+def test_signal_handlers_are_as_they_were_after_a_run() -> None:
+    world, server, _ = two()
+    before = signal.getsignal(signal.SIGTERM)
+
+    async def handle() -> None:
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        await asyncio.sleep(100)
+
+    server.run(handle)
+
+    async def test() -> None:
+        await asyncio.sleep(1)
+        server.crash()
+
+    with world:
+        world.run(test())
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_program_that_calls_exit_fails_the_run_and_not_the_process() -> None:
+    world, server, _ = two()
+
+    async def leave() -> None:
+        sys.exit(3)
+
+    async def test() -> None:
+        server.run(leave)
+        await asyncio.sleep(1)
+
+    with world, pytest.raises(CallError, match=r"sys.exit\(3\)"):
+        world.run(test())
