@@ -22,7 +22,7 @@ class Program(Generic[T]):
             given.close()
         if not callable(given):
             raise KindError("function", function, "a coroutine function: `async def`")
-        self.name: str = getattr(function, "__qualname__", repr(function))
+        self.name: str = getattr(function, "__name__", repr(function))
         self.calls: int = 0
         self._function = function
         self._args = args

@@ -65,7 +65,7 @@ class Watchdog:
                 turns, moved = self._loop.turns, now
             is_over = now - began >= self._limit
             if now - moved >= (look / 2 if is_over else self._stuck):
-                self._end(BusyLoop, f"a task has not yielded for {now - moved:.0f} s of real time:", _stack(self._loop, frame))
+                self._end(BusyLoop, f"a task has not yielded for {now - moved:.1f} s of real time:", _stack(self._loop, frame))
             elif is_over:
                 what = f"the run's limit of {self._limit:g} s of real time is reached; what hasn't ended:"
                 self._end(TimeLimitReached, what, self._loop.waiting())
