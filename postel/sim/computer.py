@@ -14,7 +14,8 @@ from postel.host.host import Host
 from postel.sim.loop import Loop
 from postel.sim.program import Program
 from postel.sim.task import SimulatedTask
-from postel.sim.wire import Dark, Wire
+from postel.sim.units import Duration, duration
+from postel.sim.wire import Wire
 from postel.sim.world import World
 from postel.wire.address import to_text
 
@@ -59,9 +60,10 @@ class SkewedClock:
         self._reading, self._since = self.monotonic(), self._world.now
         self._drift = drift
 
-    def jump(self, by: int) -> None:
-        """Set the wall clock ``by`` microseconds ahead, or back where it is negative. The monotonic clock doesn't jump."""
-        self.offset += by
+    def jump(self, by: Duration) -> None:
+        """Set the wall clock ``by`` ahead, in microseconds or as text ("5s"); back where it is a negative number. The monotonic clock
+        doesn't jump."""
+        self.offset += by if isinstance(by, int) else duration(by, "by")
 
     def monotonic(self) -> float:
         """Microseconds since the beginning of the world, by this clock."""
@@ -148,8 +150,7 @@ class Computer:
         self.is_running = False
         self.is_paused = False
         network = self.network
-        self.host = self._owner.world.restart(self.host)
-        self._owner.world.front(self.host, Dark())
+        self._owner.world.crash(self.name)
         network.crash(LinkError(errno.ENETDOWN, f"{self.name} has crashed"))
         self._owner.loop.kill(network)
 
@@ -158,7 +159,7 @@ class Computer:
         called anew. Raises CallError where the computer is running: `crash` comes first."""
         if self.is_running:
             raise CallError(f"{self.name} is running; allowed: crash() before restart()")
-        self._owner.world.front(self.host, self.host)
+        self.host = self._owner.world.restart(self.name)
         self._start()
         for program in self.programs:
             if not program.done():
@@ -173,9 +174,13 @@ class Computer:
     # Standing still
 
     def pause(self) -> None:
-        """Stand still, as a virtual machine that is moved: tasks and timers wait, and so does what arrives, until `resume`."""
+        """Stand still, as a virtual machine that is moved: tasks and timers wait, and so does what arrives, until `resume`.
+
+        Up to 500 packets wait for it; more are lost (see `World.pause`).
+        """
         if self.is_running and not self.is_paused:
             self.is_paused = True
+            self._owner.world.pause(self.name)
             self._wire.hold()
             self._owner.loop.hold(self.network)
 
@@ -183,5 +188,6 @@ class Computer:
         """Go on after `pause`: first what arrived, then what was due, in its order."""
         if self.is_paused:
             self.is_paused = False
+            self._owner.world.resume(self.name)
             self._wire.let_go()
             self._owner.loop.let_go(self.network)

@@ -4,7 +4,7 @@
 
     with Simulation(seed=1) as world:
         server, client = world.host("server"), world.host("client")
-        world.path(server, client, delay=10 * MILLISECOND, loss=0.01)
+        world.path(server, client, delay="10ms", loss=0.01)
         server.run(serve)
 
         async def test():
@@ -21,26 +21,34 @@ import asyncio
 import signal
 import socket
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, Unpack
 
 from postel.aio.network import current
 from postel.errors import ArgumentError, CallError, KindError
 from postel.host.host import Host
+from postel.sim.active_fault import ActiveFault
+from postel.sim.between import Hosts, OneHost, matching
 from postel.sim.computer import Computer
+from postel.sim.faults import Fault
+from postel.sim.in_flight import InFlight
 from postel.sim.loop import Loop
-from postel.sim.path import Path
+from postel.sim.path import Path, PathSettings
+from postel.sim.rules import Rule
 from postel.sim.task import SimulatedTask
+from postel.sim.units import Duration, duration
 from postel.sim.watchdog import Interrupted, Watchdog
 from postel.sim.world import World
 from postel.sockets.names import UnresolvedName
 from postel.tcp.observer import Observer
-from postel.times import HOUR, SECOND
+from postel.times import SECOND
 from postel.wire.address import Address
 
 T = TypeVar("T")
+EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGUSR1") if hasattr(signal, name))
 _PATIENCE: Final = 60 * SECOND  # of the world, for the ends of the test's own tasks
 
@@ -48,13 +56,13 @@ _PATIENCE: Final = 60 * SECOND  # of the world, for the ends of the test's own t
 class Simulation:
     """Computers with software, in a `World`, in virtual time.
 
-    ``seed`` decides everything that chance decides. ``observer`` watches the hosts, as `World`'s. ``time_limit``, in microseconds, is the
-    moment of the world at which a run that hasn't ended fails with `TimeLimitReached`; ``real_time_limit``, in seconds, ends a run that
-    takes longer on this machine, and a task that doesn't yield for 10 seconds ends it with `BusyLoop`. Exceptions of the kinds
-    ``tolerated`` don't fail a run where software that no task awaits raises them.
+    ``seed`` decides everything that chance decides. ``observer`` watches the hosts, as `World`'s. ``time_limit``, in microseconds or as
+    text, is the moment of the world at which a run that hasn't ended fails with `TimeLimitReached`; ``real_time_limit``, in seconds, ends
+    a run that takes longer on this machine, and a task that doesn't yield for 10 seconds ends it with `BusyLoop`. Exceptions of the kinds
+    ``tolerated`` don't fail a run where software that no task awaits raises them. ``epoch`` is the time of day at which the world begins.
 
-    ``world`` is the plain `World`, ``computers`` those that `host` made, by their names; ``failure`` is what ended a run, and ``account``
-    says which tasks waited then, and where.
+    ``world`` is the plain `World`, ``computers`` those that `host` made, by their names; ``scheduled`` the faults that `apply` was given;
+    ``failure`` is what ended a run, ``account`` says which tasks waited then and where, and ``faults_then`` which faults were active.
     """
 
     def __init__(
@@ -62,19 +70,25 @@ class Simulation:
         seed: int = 0,
         *,
         observer: Observer | None = None,
-        time_limit: int = HOUR,
+        time_limit: Duration = "1h",
         real_time_limit: float = 120.0,
         tolerated: tuple[type[Exception], ...] = (),
+        epoch: datetime = EPOCH,
     ) -> None:
+        if epoch.tzinfo is None:
+            raise ArgumentError("epoch", epoch, "a time with a time zone, such as datetime.UTC")
         self.seed: int = seed
+        self.epoch: datetime = epoch
         self.world: World = World(seed, observer=observer)
         self.loop: Loop = Loop(self.world)
-        self.loop.limit = time_limit
+        self.loop.limit = duration(time_limit, "time_limit")
         self.loop.computer_of = self._name_of
         self.loop.set_exception_handler(self._callback_failed)
         self.computers: dict[str, Computer] = {}
         self.failure: BaseException | None = None
         self.account: list[str] = []
+        self.faults_then: list[Fault] = []
+        self.scheduled: list[Fault] = []
         self._real_time_limit = real_time_limit
         self._tolerated = tolerated
         self._ending: asyncio.Future[None] | None = None
@@ -91,28 +105,19 @@ class Simulation:
         """Microseconds of the world's clock."""
         return self.world.now
 
-    # Computers and paths
+    # Computers
 
     def host(self, name: str, *interfaces: Address, **settings: Any) -> Computer:  # noqa: ANN401 - those of World.host
         """A new computer, which other computers find by its name. Without addresses it gets the next free ones of 10.0.0.0/8 and fd00::/64.
         Settings are those of `World.host`. Raises ArgumentError for a name that another has."""
-        number = len(self.computers) + 1
-        chosen = interfaces or (f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}/8", f"fd00::{number:x}/64")
-        computer = self.computers[name] = Computer(self, name, self.world.host(name, *chosen, **settings))
+        computer = self.computers[name] = Computer(self, name, self.world.host(name, *interfaces, **settings))
         return computer
 
     def __getitem__(self, name: str) -> Computer:
-        """The computer of that name."""
+        """The computer of that name. Raises ArgumentError."""
         if name not in self.computers:
             raise ArgumentError("name", name, f"a computer's name: {', '.join(self.computers) or 'there is none yet'}")
         return self.computers[name]
-
-    def path(self, a: Computer | Host | str, b: Computer | Host | str, **settings: Any) -> tuple[Path, Path]:  # noqa: ANN401 - those of World.path
-        """Join two computers: see `World.path`."""
-        return self.world.path(self._host_of(a), self._host_of(b), **settings)
-
-    def _host_of(self, place: Computer | Host | str) -> Host:
-        return self[place].host if isinstance(place, str) else place.host if isinstance(place, Computer) else place
 
     async def addresses(self, name: str) -> list[str]:
         """The resolver of all computers. Raises ``socket.gaierror`` for a name that no computer has."""
@@ -120,6 +125,105 @@ class Simulation:
         if computer is None:
             raise UnresolvedName(socket.EAI_NONAME, f"Name or service not known: {name!r} (there are {', '.join(self.computers)})")
         return computer.addresses
+
+    def crash(self, name: Hosts) -> None:
+        """`Computer.crash` of each of these."""
+        for computer in self._chosen(name):
+            computer.crash()
+
+    def restart(self, name: Hosts) -> None:
+        """`Computer.restart` of each of these that has crashed."""
+        for computer in self._chosen(name):
+            if not computer.is_running:
+                computer.restart()
+
+    def pause(self, name: Hosts) -> None:
+        """`Computer.pause` of each of these."""
+        for computer in self._chosen(name):
+            computer.pause()
+
+    def resume(self, name: Hosts = "*") -> None:
+        """`Computer.resume` of each of these."""
+        for computer in self._chosen(name):
+            computer.resume()
+
+    def jump_clock(self, name: Hosts, by: int) -> None:
+        """`SkewedClock.jump` of each of these."""
+        for computer in self._chosen(name):
+            computer.clock.jump(by)
+
+    def _chosen(self, hosts: Hosts) -> list[Computer]:
+        several = hosts if isinstance(hosts, Iterable) and not isinstance(hosts, Host | str) else [hosts]
+        names = [self.world.name(one) if isinstance(one, Host) else one if isinstance(one, str) else one.name for one in several]
+        found = {name: None for pattern in names for name in matching(pattern, self.computers)}
+        if not found:
+            raise ArgumentError("name", hosts, f"names or patterns of computers: {', '.join(self.computers)}")
+        return [self.computers[name] for name in found]
+
+    # The network between them: see the methods of `World` of the same names
+
+    def path(self, a: OneHost, b: OneHost, **settings: Unpack[PathSettings]) -> tuple[Path, Path]:
+        """Join two computers: see `World.path`."""
+        return self.world.path(a, b, **settings)
+
+    def mesh(self, hosts: Hosts, others: Hosts | None = None, **settings: Unpack[PathSettings]) -> list[tuple[Path, Path]]:
+        """Join each of some computers with each: see `World.mesh`."""
+        return self.world.mesh(hosts, others, **settings)
+
+    def paths(self, **settings: Unpack[PathSettings]) -> None:
+        """Let any two computers that no path joins have one of these settings: see `World.paths`."""
+        self.world.paths(**settings)
+
+    @property
+    def rules(self) -> list[Rule]:
+        """The rules that are asked for each packet: see `World.rules`."""
+        return self.world.rules
+
+    def partition(self, a: Hosts, b: Hosts = "*", *, both: bool = True) -> ActiveFault:
+        """Lose what passes between them: see `World.partition`."""
+        return self.world.partition(a, b, both=both)
+
+    def flap(self, a: Hosts, b: Hosts = "*", *, up: Duration, down: Duration, both: bool = True) -> ActiveFault:
+        """Let what joins them work and fail in turn: see `World.flap`."""
+        return self.world.flap(a, b, up=up, down=down, both=both)
+
+    def repair(self, a: Hosts = "*", b: Hosts = "*", *, both: bool = True) -> None:
+        """End partitions: see `World.repair`."""
+        self.world.repair(a, b, both=both)
+
+    def hold(self, a: Hosts, b: Hosts = "*", *, both: bool = True) -> ActiveFault:
+        """Keep what passes between them: see `World.hold`."""
+        return self.world.hold(a, b, both=both)
+
+    def release(self, a: Hosts = "*", b: Hosts = "*", *, both: bool = True) -> None:
+        """Let what is held arrive: see `World.release`."""
+        self.world.release(a, b, both=both)
+
+    def change_path(self, a: Hosts, b: Hosts = "*", *, both: bool = True, **settings: Unpack[PathSettings]) -> ActiveFault:
+        """Give their paths other settings for a while: see `World.change_path`."""
+        return self.world.change_path(a, b, both=both, **settings)
+
+    def slow(self, host: Hosts, each: Duration) -> ActiveFault:
+        """Let each packet take a computer so long: see `World.slow`."""
+        return self.world.slow(host, each)
+
+    def in_flight(self) -> list[InFlight]:
+        """The packets that are on their way: see `World.in_flight`."""
+        return self.world.in_flight()
+
+    def at(self, when: Duration, call: Callable[[], object]) -> None:
+        """Call ``call()`` at a time of the world's clock: see `World.at`."""
+        self.world.at(when, call)
+
+    def active_faults(self) -> list[Fault]:
+        """The faults that are active now: see `World.active_faults`."""
+        return self.world.active_faults()
+
+    def apply(self, faults: Iterable[Fault]) -> None:
+        """Let each of ``faults`` begin and end at its time (`World.schedule`), also crashes, pauses and jumps of clocks."""
+        found = list(faults)
+        self.world.schedule(found, by=self)
+        self.scheduled += found
 
     # Running
 
@@ -180,6 +284,7 @@ class Simulation:
         if self.failure is None:
             self.failure = error
             self.account = self.loop.waiting()
+            self.faults_then = self.world.active_faults()
 
     def _callback_failed(self, loop: asyncio.AbstractEventLoop, told: dict[str, Any]) -> None:
         """As asyncio calls it for a callback, or for a task that no other awaits."""

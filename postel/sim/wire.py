@@ -116,22 +116,3 @@ class Wire(Link):
 
     def handle_timeout(self, now: int) -> None:
         """The loop's timers are the host's."""
-
-
-class Dark:
-    """Stands where a host is switched off: hears nothing, says nothing, has no timers."""
-
-    def packet_arrives(self, octets: bytes, now: int) -> None:
-        """Lost."""
-
-    def next_packet(self, now: int) -> bytes | None:
-        return None
-
-    def next_event(self) -> HostEvent | None:
-        return None
-
-    def next_timeout(self) -> int:
-        return NEVER
-
-    def handle_timeout(self, now: int) -> None:
-        """Nothing is due."""

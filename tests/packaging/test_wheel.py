@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-SOURCE = ("setup.py", "pyproject.toml", "README.md", "LICENSE")
+SOURCE = ("setup.py", "pyproject.toml", "pytest_postel.py", "README.md", "LICENSE")
 BUILT = ROOT / "build" / "compiled" / "build"
 WHERE = "import postel, postel.host.host as core; print(core.__file__)"
 

@@ -1,0 +1,71 @@
+"""pytest's way into Postel: the fixture ``world``, its mark and its options. It imports nothing of Postel until a test asks for a world."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+MARK = (
+    "postel(seed=0, runs=1, time_limit='1h', real_time_limit=120.0, tolerated=(), trace=True): of a test with the fixture world: "
+    "with which seeds it runs, how long it may take, and which exceptions of its computers' software don't fail it"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--postel-seed`, `--postel-faults` and `--postel-pcapng`."""
+    group = parser.getgroup("postel", "Postel's worlds")
+    group.addoption("--postel-seed", type=int, metavar="N", help="run each test with a world once, with this seed")
+    group.addoption(
+        "--postel-faults", metavar="TEXT", help='"partition client -> server at 2s for 3s; …": these, in place of random faults'
+    )
+    group.addoption("--postel-pcapng", metavar="FILE", help="where the packets of the failing test go, in place of .postel/")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell pytest of the mark."""
+    config.addinivalue_line("markers", MARK)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test with ``runs=100`` is a hundred tests, each with a seed and fixtures of its own."""
+    if "world" in metafunc.fixturenames and metafunc.definition.get_closest_marker("postel") is not None:
+        from postel.testing import plugin  # noqa: PLC0415
+
+        plugin.parametrize(metafunc)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A test of Hypothesis gets a new world for each example."""
+    if "world" in getattr(item, "fixturenames", ()) and hasattr(getattr(item, "obj", None), "hypothesis"):
+        from postel.testing import plugin  # noqa: PLC0415
+
+        plugin.allow_examples(item)
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A `postel.sim.Simulation`, sealed: computers on a simulated network, in virtual time, everything from a seed."""
+    from postel.testing import plugin  # noqa: PLC0415
+
+    yield from plugin.world(request)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
+    """Run an ``async def`` test that asks for ``world`` in its world; any other is left to other plugins."""
+    if "world" not in pyfuncitem.fixturenames:
+        return None
+    from postel.testing import plugin  # noqa: PLC0415
+
+    return plugin.call(pyfuncitem)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:  # noqa: ANN401 - a generator, as pluggy wants it
+    """Add to the report of a failing test what happened in its world."""
+    report: pytest.TestReport = yield
+    if "world" in getattr(item, "fixturenames", ()):
+        from postel.testing import plugin  # noqa: PLC0415
+
+        plugin.complete(item, report)
+    return report
