@@ -25,6 +25,7 @@ WITHIN = {
     ("cli/http/delivery.py", "Stalled"),
     ("cli/http/messages.py", "Refused"),
     ("drill/calls.py", "Waits"),
+    ("sim/watchdog.py", "Interrupted"),
     ("view/capture/container.py", "_Broken"),
 }
 
