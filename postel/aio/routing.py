@@ -199,38 +199,6 @@ class Routing(SocketCalls):
             return
         sock.close()
 
-    # The machine's own
-
-    async def create_unix_connection(self, *arguments: Any, **options: Any) -> Any:
-        """As asyncio's: Unix sockets are the machine's."""
-        self.leave_postel("create_unix_connection")
-        return await super().create_unix_connection(*arguments, **options)
-
-    async def create_unix_server(self, *arguments: Any, **options: Any) -> Any:
-        """As asyncio's: Unix sockets are the machine's."""
-        self.leave_postel("create_unix_server")
-        return await super().create_unix_server(*arguments, **options)
-
-    async def connect_read_pipe(self, *arguments: Any, **options: Any) -> Any:
-        """As asyncio's: pipes are the machine's."""
-        self.leave_postel("connect_read_pipe")
-        return await super().connect_read_pipe(*arguments, **options)
-
-    async def connect_write_pipe(self, *arguments: Any, **options: Any) -> Any:
-        """As asyncio's: pipes are the machine's."""
-        self.leave_postel("connect_write_pipe")
-        return await super().connect_write_pipe(*arguments, **options)
-
-    async def subprocess_exec(self, *arguments: Any, **options: Any) -> Any:
-        """As asyncio's: subprocesses are the machine's."""
-        self.leave_postel("subprocess_exec")
-        return await super().subprocess_exec(*arguments, **options)
-
-    async def subprocess_shell(self, *arguments: Any, **options: Any) -> Any:
-        """As asyncio's: subprocesses are the machine's."""
-        self.leave_postel("subprocess_shell")
-        return await super().subprocess_shell(*arguments, **options)
-
 
 class Loop(Routing, asyncio.SelectorEventLoop):
     """An asyncio loop in real time whose network calls go over Postel.

@@ -29,7 +29,7 @@ class SocketCalls(asyncio.AbstractEventLoop):
         raise NotImplementedError
 
     def leave_postel(self, call: str) -> None:
-        """Called before ``call`` goes to the machine and not to Postel; a loop that is closed to it raises CallError."""
+        """Called before a call on a socket of the system's goes to the machine; a loop that is closed to it raises CallError."""
 
     # Sockets
 
@@ -108,7 +108,7 @@ class SocketCalls(asyncio.AbstractEventLoop):
         """Postel's socket for a call, made now where ``replace`` asks for it; None where the call is the system's."""
         own = self.stand_ins.find(sock)
         if own is None and replace and isinstance(sock, socket.socket):
-            own = self.stand_ins.replace(sock, self.network_here())
+            own = self.stand_ins.replace(sock, self.network_here)
         if own is None:
             self.leave_postel(f"{call} with a socket of the system's")
         return own

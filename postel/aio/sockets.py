@@ -28,6 +28,9 @@ from postel.wire.address import Endpoint
 
 R = TypeVar("R")
 
+polled: "weakref.WeakValueDictionary[int, Socket]" = weakref.WeakValueDictionary()
+"""The sockets that have a descriptor, by its number."""
+
 
 def name(endpoint: Endpoint) -> Name:
     """As the socket module names it: a pair for IPv4, with flow and scope for IPv6."""
@@ -168,6 +171,7 @@ class Socket:
         if self._descriptor is None:
             self._is_watched = True
             self._descriptor = Descriptor()
+            polled[self._descriptor.fileno()] = self
             self.refresh()
         return self._descriptor.fileno()
 
@@ -302,6 +306,7 @@ class Socket:
         self._watchers.clear()
         self._calls.changed = _weakly(self)
         if self._descriptor is not None:
+            polled.pop(self._descriptor.fileno(), None)
             self._descriptor.close()
             self._descriptor = None
 

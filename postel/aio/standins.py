@@ -8,11 +8,12 @@ import socket
 import ssl
 import weakref
 from asyncio.trsock import TransportSocket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, cast
 
 from postel.aio.network import Network
-from postel.aio.sockets import Socket
+from postel.aio.sockets import Socket, polled
 from postel.sockets.table import OPTIONS, Option, system_number
 
 _DOUBLED: Final = ("SO_RCVBUF", "SO_SNDBUF")  # as Linux tells them
@@ -29,19 +30,21 @@ class StandIns:
         self._found: weakref.WeakKeyDictionary[socket.socket, Socket] = weakref.WeakKeyDictionary()
 
     def find(self, sock: object) -> Socket | None:
-        """Postel's socket that ``sock`` is, or that stands for it; None for another of the system's."""
+        """Postel's socket that ``sock`` is, by its descriptor too, or that stands for it; None for another of the system's."""
         if isinstance(sock, Socket):
             return sock
         if isinstance(sock, TransportSocket):
             return self.find(cast(Any, sock)._sock)  # noqa: SLF001 - as ``server.sockets`` shows it
+        if isinstance(sock, int):
+            return polled.get(sock)
         return self._found.get(sock) if isinstance(sock, socket.socket) else None
 
-    def replace(self, sock: object, network: Network) -> Socket | None:
+    def replace(self, sock: object, network_here: Callable[[], Network]) -> Socket | None:
         """As `find`; makes a socket of Postel's where ``sock`` isn't connected yet. What is connected stays the system's."""
         found = self.find(sock)
         if found is not None or not isinstance(sock, socket.socket) or not _is_replaceable(sock):
             return found
-        made = Socket(network, sock.family, sock.type)
+        made = Socket(network_here(), sock.family, sock.type)
         try:
             _configure_as(made, sock)
             _bind_as(made, sock)

@@ -30,6 +30,7 @@ from typing import Any, Final, TypeVar, TypeVarTuple, cast
 from postel import aio
 from postel.aio.network import LINGER, Network, current
 from postel.aio.routing import Routing
+from postel.errors import CallError
 from postel.host.host import Host
 from postel.sim import waiting
 from postel.sim.sealed import Sealed
@@ -76,6 +77,10 @@ class Loop(Routing, Sealed):
         super().__init__(self._waiter)
         self._waiter_resolution = TOLERANCE / SECOND
         self.set_task_factory(cast(Any, _make_task))
+
+    def leave_postel(self, call: str) -> None:
+        """Raise CallError: what comes from the machine comes at no moment of the world."""
+        raise CallError(f"{call} in virtual time; allowed: sockets that the world's computers open")
 
     def time(self) -> float:
         now = (self.world.now + HALF) / SECOND

@@ -1,6 +1,7 @@
 """Loops that send their network calls over Postel: programs that know asyncio alone run on them."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -121,3 +122,22 @@ def test_programs_run_in_virtual_time() -> None:
                 return await ask("10.0.0.2", 80)
 
     assert run(main(), world) == b"WHO"
+
+
+def test_sockets_of_the_machine_are_refused_in_a_world() -> None:
+    ours, theirs = socket.socketpair()
+    calls: list[Callable[[Any], Any]] = [
+        lambda loop: loop.sock_recv(ours, 1),
+        lambda loop: loop.sock_sendall(ours, b"x"),
+        lambda loop: loop.create_connection(asyncio.Protocol, sock=ours),
+        lambda loop: loop.connect_accepted_socket(asyncio.Protocol, ours),
+    ]
+
+    async def main() -> None:
+        for call in calls:
+            with pytest.raises(CallError, match="virtual time"):
+                await call(asyncio.get_running_loop())
+
+    run(main(), World(seed=1))
+    ours.close()
+    theirs.close()

@@ -128,6 +128,22 @@ async def until(condition: Callable[[], Any]) -> None:
         await asyncio.sleep(0)
 
 
+def test_a_descriptor_can_be_watched_in_place_of_its_socket() -> None:
+    async def main(loop: Any, near: aio.Network, far: aio.Network) -> None:
+        server = await listening(far)
+        client = near.socket()
+        ready = loop.create_future()
+        loop.add_reader(server.fileno(), lambda: ready.done() or ready.set_result(None))
+        await loop.sock_connect(client, (FAR, 80))
+        await ready
+        assert loop.remove_reader(server.fileno())
+        assert not loop.remove_reader(server.fileno())
+        client.close()
+        server.close()
+
+    run(main)
+
+
 def poll(sock: Any, events: int) -> int:
     """What the system's ``poll`` finds now."""
     polled = select.poll()
