@@ -6,9 +6,9 @@ happened.
 
 These modules are the public interface, each with its ``__all__``: `postel`, `postel.aio`, `postel.blocking`, `postel.congestion`,
 `postel.errors`, `postel.links`, `postel.sim`, `postel.testing`, `postel.times` and `postel.view`; and for those who need them
-`postel.testing.machine` (Hypothesis), `postel.trio` (trio), `postel.view.capture`, `postel.view.chart`, `postel.view.ladder`,
-`postel.view.notebook`, `postel.view.pcapng` and `postel.view.status`. All other modules are private by their place, and names that begin
-with an underscore everywhere: they may change in any release.
+`postel.testing.faults` and `postel.testing.machine` (Hypothesis), `postel.trio` (trio), `postel.view.capture`, `postel.view.chart`,
+`postel.view.ladder`, `postel.view.notebook`, `postel.view.pcapng` and `postel.view.status`. All other modules are private by their place,
+and names that begin with an underscore everywhere: they may change in any release.
 """
 
 from importlib import import_module

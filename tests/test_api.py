@@ -26,7 +26,7 @@ MODULES = (
     *("postel.view", "postel.view.capture", "postel.view.chart", "postel.view.ladder", "postel.view.notebook", "postel.view.pcapng"),
     "postel.view.status",
 )
-OF_AN_EXTRA = ("postel.testing.machine",)  # needs Hypothesis
+OF_AN_EXTRA = ("postel.testing.faults", "postel.testing.machine")  # need Hypothesis
 TOOLS = ("postel.drill", "postel.lab")  # commands of which the how-to shows that they can be called
 SOURCE = not inspect.getfile(postel.Connection.send).endswith(".so") if inspect.isfunction(postel.Connection.send) else False
 LONGEST_DEFAULT = 40

@@ -21,9 +21,10 @@ import asyncio
 import signal
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from random import Random
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
 
@@ -33,11 +34,12 @@ from postel.host.host import Host
 from postel.sim.active_fault import ActiveFault
 from postel.sim.between import Hosts, OneHost, matching
 from postel.sim.computer import Computer
-from postel.sim.faults import Fault
+from postel.sim.faults import Fault, FaultKind
 from postel.sim.in_flight import InFlight
 from postel.sim.loop import Loop
 from postel.sim.path import Path, PathSettings
 from postel.sim.rules import Rule
+from postel.sim.schedules import DRAWN, draw
 from postel.sim.task import SimulatedTask
 from postel.sim.units import Duration, duration
 from postel.sim.watchdog import Interrupted, Watchdog
@@ -61,7 +63,8 @@ class Simulation:
     a run that takes longer on this machine, and a task that doesn't yield for 10 seconds ends it with `BusyLoop`. Exceptions of the kinds
     ``tolerated`` don't fail a run where software that no task awaits raises them. ``epoch`` is the time of day at which the world begins.
 
-    ``world`` is the plain `World`, ``computers`` those that `host` made, by their names; ``scheduled`` the faults that `apply` was given;
+    ``world`` is the plain `World`, ``computers`` those that `host` made, by their names; ``scheduled`` the faults that `apply` was given,
+    ``replay`` those that `random_faults` applies where it isn't to draw;
     ``failure`` is what ended a run, ``account`` says which tasks waited then and where, and ``faults_then`` which faults were active.
     """
 
@@ -89,6 +92,7 @@ class Simulation:
         self.account: list[str] = []
         self.faults_then: list[Fault] = []
         self.scheduled: list[Fault] = []
+        self.replay: list[Fault] | None = None
         self._real_time_limit = real_time_limit
         self._tolerated = tolerated
         self._ending: asyncio.Future[None] | None = None
@@ -224,6 +228,28 @@ class Simulation:
         found = list(faults)
         self.world.schedule(found, by=self)
         self.scheduled += found
+
+    def random_faults(
+        self,
+        hosts: Sequence[str] | None = None,
+        *,
+        count: int = 6,
+        within: Duration = "10s",
+        longest: Duration = "10s",
+        kinds: Sequence[FaultKind] = DRAWN,
+    ) -> list[Fault]:
+        """Draw faults of ``hosts`` (names; all computers by default) from the seed, and `apply` them; or those of ``replay``. Returns them.
+
+        Between one and ``count``, of these ``kinds``: "partition", "hold", "flap", "path", "crash", "pause", "slow", "clock". They begin
+        ``within`` that time from the start of the world and last ``longest`` at the most (microseconds, or text such as "10s"); half of
+        them last less than a tenth of that. Raises ArgumentError.
+        """
+        names = list(self.computers) if hosts is None else hosts
+        dice = Random(f"{self.seed}/faults/{len(self.scheduled)}")
+        drawn = draw(dice, names, count=count, within=within, longest=longest, kinds=kinds)
+        chosen = drawn if self.replay is None else self.replay
+        self.apply(chosen)
+        return list(chosen)
 
     # Running
 

@@ -2,8 +2,9 @@
 
 `established`, `fin_wait_1` and so on return a `Scene`: a connection in that state, with a peer that the test plays by hand. `pair` and
 `host_pair` join two connections or two hosts by a path that loses, duplicates, reorders and damages. `postel.testing.machine` has a
-Hypothesis state machine to subclass. `check_observer` finds out whether an observer only observes,
-`check_congestion` whether a congestion controller keeps to its contract, and `check_link` whether a link does.
+Hypothesis state machine to subclass, `postel.testing.faults` a strategy for schedules of faults in a simulation. `check_observer` finds
+out whether an observer only observes, `check_congestion` whether a congestion controller keeps to its contract, and `check_link` whether
+a link does.
 """
 
 from postel.testing.congestion import CheckFailed, check_congestion

@@ -116,6 +116,7 @@ def _make(item: pytest.Item, seed: int | None) -> Simulation:
         run = Run(settings.get("seed", 0) if seed is None else seed, trace=settings.get("trace", True))
     limits = {name: settings[name] for name in ("time_limit", "real_time_limit", "tolerated") if name in settings}
     simulation = Simulation(run.seed, observer=Trace() if run.trace else None, **limits)
+    simulation.replay = None if run.faults is None else list(run.faults)
     item.stash[_SIMULATION] = simulation
     return simulation
 

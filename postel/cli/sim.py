@@ -1,0 +1,139 @@
+"""Search for the seeds with which a test of a simulation fails, and make the first failure small.
+
+The test is one of pytest that uses the fixture `world`. It runs once for each seed, without pytest starting anew::
+
+    postel sim tests/test_shop.py::test_pays_once --seeds 1..1000
+
+Results are kept, and a search that was interrupted goes on, with a database::
+
+    postel sim tests/test_shop.py::test_pays_once --seeds 1..100000 --results shop.sqlite
+
+On the machines of a Dask cluster::
+
+    postel sim tests/test_shop.py::test_pays_once --seeds 1..100000 --engine dask --scheduler tcp://10.0.0.1:8786
+
+Exit status 0 where no seed failed, 1 where some did.
+"""
+
+import argparse
+import os
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from postel.cli import printable
+from postel.errors import ArgumentError
+from postel.search import cluster, processes, progress, seeds
+from postel.search.records import SEPARATOR, SKIPPED, Order, Outcome
+from postel.search.results import Results
+from postel.search.runner import Runner
+from postel.search.shrink import Shrinker
+from postel.sim.faults import Fault
+
+_ENGINES: Final = ("processes", "dask")
+_SEEDS: Final = "1..100"
+_SHRINKING: Final = 300  # runs
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("test", metavar="FILE.py::test", help="as pytest names it; it uses the fixture `world`")
+    parser.add_argument("--seeds", metavar="RANGE", default=_SEEDS, help="such as 1..1000, 7 or 1..10,20..30; default: %(default)s")
+    parser.add_argument("-j", "--jobs", metavar="N", type=int, default=0, help="processes; default: one for each processor")
+    parser.add_argument("--engine", choices=_ENGINES, default=_ENGINES[0], help="what runs the seeds; default: %(default)s of this machine")
+    parser.add_argument("--scheduler", metavar="ADDRESS", default="", help="of a Dask cluster; default: one of processes on this machine")
+    parser.add_argument("--results", metavar="FILE", default="", help="a database (SQLite) that keeps results; its seeds aren't run again")
+    parser.add_argument(
+        "--shrink",
+        metavar="RUNS",
+        type=int,
+        default=_SHRINKING,
+        help="most runs for making the failure small; default: %(default)s",
+    )
+    parser.add_argument("--pcapng", metavar="FILE", default="", help="where to put the packets of the failure")
+
+
+def run(options: argparse.Namespace) -> int:
+    wanted = seeds.parse(options.seeds)
+    _require(options)
+    source = cluster.digest(options.test)
+    with Runner(options.test) as runner, Results(options.results, runner.test, source) as results:
+        outcomes = _searched(options, runner, results, wanted)
+        failures = [outcome for outcome in outcomes if outcome.is_failure]
+        _tell(runner.test, outcomes, failures)
+        if failures:
+            _tell_failure(failures[0], runner, options)
+    return int(bool(failures))
+
+
+def _require(options: argparse.Namespace) -> None:
+    if options.jobs < 0:
+        raise ArgumentError("--jobs", options.jobs, "1 or more")
+    if options.shrink < 0:
+        raise ArgumentError("--shrink", options.shrink, "0 or more runs")
+    if options.scheduler and options.engine != "dask":
+        raise ArgumentError("--scheduler", options.scheduler, "nothing, but with --engine dask")
+
+
+def _searched(options: argparse.Namespace, runner: Runner, results: Results, wanted: list[int]) -> list[Outcome]:
+    """The outcomes of all seeds, in the seeds' order: those known from before, and new ones, which are kept as they come."""
+    known = results.outcomes()
+    found = {seed: known[seed] for seed in wanted if seed in known}
+    missing = [seed for seed in wanted if seed not in known]
+    failed = sum(outcome.is_failure for outcome in found.values())
+    new = _run(options, runner, missing) if missing else iter(())
+    for outcome in progress.shown(new, done=len(found), failed=failed, total=len(wanted)):
+        results.add(outcome)
+        found[outcome.seed] = outcome
+    return [found[seed] for seed in wanted]
+
+
+def _run(options: argparse.Namespace, runner: Runner, missing: list[int]) -> Iterator[Outcome]:
+    jobs = options.jobs or os.cpu_count() or 1
+    if options.engine == "dask":
+        return cluster.search(options.test, missing, options.scheduler, jobs)
+    return processes.search(runner, missing, jobs)
+
+
+def _tell(test: str, outcomes: list[Outcome], failures: list[Outcome]) -> None:
+    counts = Counter(outcome.result for outcome in outcomes)
+    skipped = f", {counts[SKIPPED]:,} skipped" if counts[SKIPPED] else ""
+    print(f"{test}: {len(outcomes):,} seeds, {len(failures):,} failed{skipped}")
+    kinds: dict[str, list[int]] = {}
+    for failure in failures:
+        kinds.setdefault(failure.error or failure.message, []).append(failure.seed)
+    for kind, found in kinds.items():
+        print(f"  {printable(kind)}: {seeds.written(found)}")
+
+
+def _tell_failure(failure: Outcome, runner: Runner, options: argparse.Namespace) -> None:
+    """The first failing seed with its faults, fewer if they can be; its drawing; and how to run it again."""
+    print(f"\nseed {failure.seed}: {printable(failure.message.partition(chr(10))[0])}")
+    faults = [Fault.parse(text) for text in failure.faults.split(SEPARATOR) if text]
+    smallest = _shrunk(failure, faults, runner, options.shrink)
+    for fault in smallest:
+        print(f"  {fault}")
+    text = SEPARATOR.join(map(str, smallest))
+    answer = runner.run(Order(failure.seed, text, draws=True, pcapng=options.pcapng))
+    if answer.drawing:
+        print(f"\n{answer.drawing}")
+    if answer.outcome is None or not answer.outcome.fails_as(failure):
+        print("\nThis run didn't fail again: the test depends on something else than its seed")
+    again = ["pytest", options.test, "--postel-seed", str(failure.seed), *(["--postel-faults", text] if faults else [])]
+    print(f"\nTo run it again:\n  {shlex.join(again)}")
+
+
+def _shrunk(failure: Outcome, faults: list[Fault], runner: Runner, most: int) -> list[Fault]:
+    def fails(fewer: tuple[Fault, ...]) -> bool:
+        outcome = runner.run(Order(failure.seed, SEPARATOR.join(map(str, fewer)))).outcome
+        return outcome is not None and outcome.fails_as(failure)
+
+    shrinker = Shrinker(faults, fails, most)
+    smallest = shrinker.run() if faults else ()
+    if faults:
+        print(f"its {_count(faults)}, shrunk to {len(smallest)} in {shrinker.runs} runs:" if shrinker.runs else f"its {_count(faults)}:")
+    return list(smallest)
+
+
+def _count(faults: list[Fault]) -> str:
+    return f"{len(faults)} fault{'s' * (len(faults) != 1)}"

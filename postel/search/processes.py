@@ -1,0 +1,78 @@
+"""The engine for one machine: seeds spread over processes, each of which imports the test once."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from postel.search.records import Order, Outcome
+from postel.search.runner import Runner
+
+
+def search(runner: Runner, seeds: list[int], jobs: int) -> Iterator[Outcome]:
+    """The outcome of each seed, in the order in which they come: by ``runner`` and ``jobs`` - 1 others like it. Whoever stops early ends
+    the others, and ``runner`` too."""
+    team = _Team(runner, seeds)
+    team.start(min(jobs, len(seeds)))
+    try:
+        for _ in seeds:
+            told = team.outcomes.get()
+            if isinstance(told, BaseException):
+                raise told
+            yield told
+    finally:
+        team.stop()
+
+
+class _Team:
+    """Threads that wait for one process each."""
+
+    def __init__(self, runner: Runner, seeds: list[int]) -> None:
+        self.outcomes: SimpleQueue[Outcome | BaseException] = SimpleQueue()
+        self._runner = runner
+        self._seeds: SimpleQueue[int] = SimpleQueue()
+        for seed in seeds:
+            self._seeds.put(seed)
+        self._busy: set[Runner] = set()
+        self._threads: list[Thread] = []
+        self._is_stopped = False
+
+    def start(self, count: int) -> None:
+        self._threads = [Thread(target=self._first), *(Thread(target=self._other) for _ in range(count - 1))]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._is_stopped = True
+        for runner in tuple(self._busy):
+            runner.kill()
+        for thread in self._threads:
+            thread.join()
+
+    def _first(self) -> None:
+        self._guarded(self._runner)
+
+    def _other(self) -> None:
+        try:
+            runner = Runner(self._runner.target)
+        except Exception as error:  # noqa: BLE001 - raised in the thread that waits
+            self.outcomes.put(error)
+            return
+        with runner:
+            self._guarded(runner)
+
+    def _guarded(self, runner: Runner) -> None:
+        try:
+            self._work(runner)
+        except Exception as error:  # noqa: BLE001 - raised in the thread that waits
+            self.outcomes.put(error)
+
+    def _work(self, runner: Runner) -> None:
+        with suppress(Empty):
+            while not self._is_stopped:
+                seed = self._seeds.get_nowait()
+                self._busy.add(runner)
+                outcome = runner.run(Order(seed)).outcome
+                self._busy.discard(runner)
+                if outcome is not None:
+                    self.outcomes.put(outcome)

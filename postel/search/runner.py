@@ -1,0 +1,89 @@
+"""A process that runs one test as often as it is asked to, seen from outside."""
+
+import subprocess
+import sys
+from contextlib import suppress
+from tempfile import TemporaryFile
+from types import TracebackType
+from typing import IO, Final, Self
+
+from postel.errors import ArgumentError
+from postel.search.records import CRASHED, Answer, Order, Outcome
+
+_PATIENCE: Final = 10  # seconds until a process that was told to end is killed
+
+
+class Runner:
+    """Runs ``target`` ("FILE.py::test") in a process of its own, which imports the test once.
+
+    To be closed, best by ``with``. Raises ArgumentError where there is no such test, or where it doesn't use the fixture ``world``.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.test = ""  # as pytest names it
+        self._start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def run(self, order: Order) -> Answer:
+        """The answer to one order. Where the process ends instead, the result is "crashed", and another process is started."""
+        with suppress(BrokenPipeError):
+            self._orders.write(order.to_json() + "\n")
+            self._orders.flush()
+        line = self._answers.readline()
+        if line:
+            return Answer.parse(line)
+        status = self._process.wait()
+        self.close()
+        self._start()
+        how = f"exit status {status}" if status >= 0 else f"signal {-status}"
+        return Answer(outcome=Outcome(order.seed, CRASHED, message=f"the process ended in the middle of the run: {how}"))
+
+    def kill(self) -> None:
+        """End the process now, also in the middle of a run. `close` has to follow."""
+        self._process.kill()
+
+    def close(self) -> None:
+        with suppress(BrokenPipeError):
+            self._orders.close()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._answers.close()
+        self._errors.close()
+
+    def _start(self) -> None:
+        self._errors: IO[bytes] = TemporaryFile()  # noqa: SIM115 - closed by `close`
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and a test that the user named
+            [sys.executable, "-m", "postel.search.worker", self.target],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            encoding="utf-8",
+        )
+        self._orders, self._answers = _pipes(self._process)
+        line = self._answers.readline()
+        answer = Answer.parse(line) if line else Answer(error=self._last_words())
+        if answer.error:
+            self.close()
+            raise ArgumentError("FILE.py::test", self.target, f"a test that uses the fixture `world`; this one {answer.error}")
+        self.test = answer.test
+
+    def _last_words(self) -> str:
+        self._process.wait()
+        self._errors.seek(0)
+        lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+        return f"ends its process: {lines[-1]}" if lines else "ends its process"
+
+
+def _pipes(process: "subprocess.Popen[str]") -> tuple[IO[str], IO[str]]:
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError
+    return process.stdin, process.stdout

@@ -1,0 +1,119 @@
+"""Make a failure small: the fewest faults, and the shortest, with which a run still fails.
+
+First faults are left out, half of them at a time, then a quarter, until none can go (delta debugging: Zeller and Hildebrandt, 2002). Then
+each that is left is made simpler by itself: one way in the place of both, fewer hosts, a shorter length, a rounder moment.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from postel.sim.faults import Fault
+from postel.times import HOUR, MILLISECOND, NEVER, SECOND
+
+Faults = tuple[Fault, ...]
+_STEPS: Final = (SECOND, 100 * MILLISECOND, 10 * MILLISECOND, MILLISECOND)  # lengths and moments that are easy to read
+_FINE: Final = 64
+_MOMENTARY: Final = ("clock",)
+_BETWEEN: Final = ("partition", "hold", "flap", "path")
+
+
+class Spent(Exception):
+    """The runs that were allowed have been made."""
+
+
+class Shrinker:
+    """Looks for a smaller schedule than ``faults`` for which ``fails`` is true; calls it at most ``most`` times, never twice with the same.
+
+    `smallest` is the result, also while `run` is under way.
+    """
+
+    def __init__(self, faults: Sequence[Fault], fails: Callable[[Faults], bool], most: int) -> None:
+        self.smallest: Faults = tuple(faults)
+        self.runs = 0
+        self._fails = fails
+        self._most = most
+        self._tried: set[Faults] = {self.smallest}
+
+    def run(self) -> Faults:
+        try:
+            while self._round():
+                pass
+        except Spent:
+            pass
+        return self.smallest
+
+    def _round(self) -> bool:
+        """Whether anything got smaller."""
+        before = self.smallest
+        self._leave_out()
+        for index in range(len(self.smallest)):
+            self._simplify(index)
+        return self.smallest != before
+
+    def _try(self, faults: Faults) -> bool:
+        """Keep ``faults`` if the run fails with them too."""
+        if faults in self._tried:
+            return False
+        if self.runs >= self._most:
+            raise Spent
+        self._tried.add(faults)
+        self.runs += 1
+        if not self._fails(faults):
+            return False
+        self.smallest = faults
+        return True
+
+    def _leave_out(self) -> None:
+        if self._try(()):
+            return
+        size = len(self.smallest)
+        while size := size // 2:
+            start = 0
+            while start < len(self.smallest):
+                if not self._try(self.smallest[:start] + self.smallest[start + size :]):
+                    start += size
+
+    def _simplify(self, index: int) -> None:
+        for simpler in _narrower(self.smallest[index]):
+            self._put(index, simpler)
+        self._shorten(index)
+        self._round_moment(index)
+
+    def _put(self, index: int, fault: Fault) -> bool:
+        return self._try((*self.smallest[:index], fault, *self.smallest[index + 1 :]))
+
+    def _shorten(self, index: int) -> None:
+        """By halves, between a length that is too short and one that fails, to a step of one or two per cent."""
+        fault = self.smallest[index]
+        if fault.kind in _MOMENTARY or (fault.length == NEVER and not self._put(index, replace(fault, length=HOUR))):
+            return
+        length = self.smallest[index].length
+        step = next((step for step in _STEPS if length >= _FINE * step), _STEPS[-1])
+        short, long = 0, -(-length // step)
+        while long - short > 1:
+            middle = (short + long) // 2
+            if self._put(index, replace(fault, length=middle * step)):
+                long = middle
+            else:
+                short = middle
+        if self.smallest[index].length % step:
+            self._put(index, replace(fault, length=long * step))
+
+    def _round_moment(self, index: int) -> None:
+        fault = self.smallest[index]
+        for step in _STEPS:
+            down = fault.at // step * step
+            if fault.at == down or self._put(index, replace(fault, at=down)) or self._put(index, replace(fault, at=down + step)):
+                return
+
+
+def _narrower(fault: Fault) -> Iterator[Fault]:
+    if fault.both and fault.kind in _BETWEEN:
+        yield replace(fault, both=False)
+        if fault.others:
+            yield replace(fault, both=False, hosts=fault.others, others=fault.hosts)
+    for name in fault.hosts if len(fault.hosts) > 1 else ():
+        yield replace(fault, hosts=(name,))
+    for name in fault.others if len(fault.others) > 1 else ():
+        yield replace(fault, others=(name,))

@@ -1,0 +1,129 @@
+"""The process in which a test runs again and again: ``python -m postel.search.worker FILE.py::test``, started by `postel.search.runner`.
+
+Pytest starts once and collects the test once; then each line on standard input asks for a run (`Order` as JSON), and a line on standard
+output answers (`Answer` as JSON). The first line of all tells whether the test was found. Whatever the test prints goes elsewhere.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+from _pytest.runner import runtestprotocol  # what pytest's own plug-ins for repeated runs call
+
+from postel.search.records import FAILED, PASSED, SEPARATOR, SKIPPED, Answer, Order, Outcome
+from postel.sim.faults import Fault
+from postel.testing.plugin import RUN, Run
+
+
+class Unsuitable(Exception):
+    """Why the test can't be searched."""
+
+
+class Loop:
+    """A plug-in for pytest: in place of running each test once, it runs the only one as often as it is asked to."""
+
+    def __init__(self, target: str, orders: IO[str], tell: Callable[[Answer], None]) -> None:
+        self.target = target
+        self.orders = orders
+        self.tell = tell
+        self.has_begun = False
+        self.problem = ""  # of the collection
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed and not self.problem:
+            self.problem = _last_line(report.longreprtext)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.has_begun = True
+        try:
+            item = self._item(session)
+        except Unsuitable as error:
+            self.tell(Answer(error=str(error)))
+            return True
+        self.tell(Answer(test=item.nodeid))
+        for line in self.orders:
+            self.tell(_answer(item, Order(**json.loads(line))))
+        session._setupstate.teardown_exact(None)  # noqa: SLF001 - fixtures of the module and the session end with the last run
+        return True
+
+    def _item(self, session: pytest.Session) -> pytest.Function:
+        if self.problem:
+            raise Unsuitable(f"can't be imported: {self.problem}")
+        if len(session.items) > 1:
+            names = ", ".join(item.name for item in session.items[:4])
+            raise Unsuitable(f"is {len(session.items)} tests: name one of them ({names}, …)")
+        item = session.items[0] if session.items else None
+        if not isinstance(item, pytest.Function):
+            raise Unsuitable("names no test")
+        if "world" not in item.fixturenames:
+            raise Unsuitable("doesn't use the fixture `world`: a seed would change nothing")
+        return item
+
+
+def _answer(item: pytest.Function, order: Order) -> Answer:
+    faults = None if order.faults is None else [Fault.parse(text) for text in order.faults.split(SEPARATOR) if text]
+    item.config.stash[RUN] = Run(order.seed, faults, trace=order.draws)
+    item.config.option.postel_pcapng = order.pcapng or None
+    item.user_properties.clear()
+    reports = runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type] # ends the fixtures of the test alone
+    drawing = "\n\n".join(f"{title}\n{text}" for report in reports for title, text in report.sections if title.startswith("postel"))
+    return Answer(outcome=_outcome(item, order, reports), drawing=drawing if order.draws else "")
+
+
+def _outcome(item: pytest.Function, order: Order, reports: list[pytest.TestReport]) -> Outcome:
+    told: dict[str, Any] = next((value for name, value in item.user_properties if name == "postel"), {})  # type: ignore[misc]
+    figures = {"faults": told.get("faults", ""), "virtual": told.get("virtual", 0), "segments": told.get("segments", 0)}
+    for report in reports:
+        if report.failed or (report.skipped and hasattr(report, "wasxfail")):
+            error, message = _crash(report)
+            return Outcome(order.seed, FAILED, error, message, **figures)
+    for report in reports:
+        if report.skipped:
+            return Outcome(order.seed, SKIPPED, message=_last_line(report.longreprtext), **figures)
+    return Outcome(order.seed, PASSED, **figures)
+
+
+def _crash(report: pytest.TestReport) -> tuple[str, str]:
+    """The exception's class and place, and its text."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is None:
+        return "", _last_line(report.longreprtext)
+    message = str(crash.message).strip()
+    return f"{message.partition(':')[0].split()[0]} at {Path(crash.path).name}:{crash.lineno}", message
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines() or [""]
+    return lines[-1].removeprefix("E").strip()
+
+
+def main(target: str) -> None:
+    """Keep the two pipes from the test, which has its own standard input and output, and let pytest begin."""
+    with os.fdopen(os.dup(0), encoding="utf-8") as orders, os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)
+
+        def tell(answer: Answer) -> None:
+            answers.write(answer.to_json() + "\n")
+            answers.flush()
+
+        loop = Loop(target, orders, tell)
+        status = pytest.main([target, *_options()], plugins=[loop])
+        if not loop.has_begun:
+            tell(Answer(error=loop.problem or f"can't be collected: pytest ends with {pytest.ExitCode(status).name}"))
+
+
+def _options() -> list[str]:
+    """One test at a time, in this process, and nothing written beside the test."""
+    own = ["-q", "-p", "pytest_postel", "-p", "no:cacheprovider", "--postel-seed", "0"]
+    xdist = ["-n", "0"] if find_spec("xdist") else []
+    return own + xdist + (["--no-cov"] if find_spec("pytest_cov") else [])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
