@@ -32,7 +32,7 @@ class Running:
 
     def next_timeout(self) -> int:
         """When something may happen next: now, while a host has something to send or to tell; NEVER when all is quiet for good."""
-        if any(node.stack is node.host and node.host.has_output and not node.pauses for node in self.nodes.values()):
+        if any(node.stack.has_output and not node.pauses for node in self.nodes.values()):
             return self._agenda.now
         if any(attachment.has_output for attachment in self.attachments):
             return self._agenda.now

@@ -9,6 +9,11 @@ from postel.times import NEVER
 class Stack(Protocol):
     """What the clock and the paths need of a host."""
 
+    @property
+    def has_output(self) -> bool:
+        """Whether `next_packet` or `next_event` may have something now."""
+        ...
+
     def packet_arrives(self, octets: bytes, now: int) -> None:
         """A packet from the network."""
         ...
@@ -36,6 +41,11 @@ class StandIn:
     def __init__(self, stack: Stack) -> None:
         self.stack: Stack = stack
 
+    @property
+    def has_output(self) -> bool:
+        """As `Stack.has_output`."""
+        return self.stack.has_output
+
     def packet_arrives(self, octets: bytes, now: int) -> None:
         """As `Stack.packet_arrives`."""
         self.stack.packet_arrives(octets, now)
@@ -59,6 +69,8 @@ class StandIn:
 
 class Nothing:
     """In the place of a host that has crashed: takes every packet, and answers none."""
+
+    has_output: Final = False
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
         """Nothing hears it."""

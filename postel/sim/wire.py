@@ -100,6 +100,10 @@ class Wire(Link):
 
     # The stack
 
+    @property
+    def has_output(self) -> bool:
+        return bool(self._leaving)
+
     def packet_arrives(self, octets: bytes, now: int) -> None:
         self._arrived.append(octets)
         if not self._is_held:

@@ -243,7 +243,8 @@ class World(FaultCalls):
         return self._running.next_timeout()
 
     def handle_timeout(self, now: int) -> None:
-        """Let everything happen that is due at ``now``."""
+        """Let everything happen that is due at ``now``. Raises ArgumentError."""
+        require_number("now", now, 0, NEVER, "microseconds as an int, 0 or more")
         self._running.handle_timeout(now)
 
     def run(self, until: Duration = NEVER, *, stop: Callable[[], bool] | None = None) -> int:

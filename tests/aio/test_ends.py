@@ -310,6 +310,10 @@ class Router:
     def next_packet(self, now: int) -> bytes | None:
         return self.answers.pop() if self.answers else None
 
+    @property
+    def has_output(self) -> bool:
+        return bool(self.answers)
+
     def next_event(self) -> None:
         return None
 
