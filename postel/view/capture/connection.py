@@ -6,15 +6,11 @@ from typing import Final, NamedTuple
 
 from postel.errors import WireError
 from postel.tcp import seq as sequence
+from postel.view.capture.sent import AT_ONCE, OUTSIDE, UNKNOWN, WIDEST, Sent, Sight
 from postel.view.capture.zeek import Zeek
 from postel.wire import options
 from postel.wire.address import Endpoint
 from postel.wire.segment import ABSENT, ACK, CWR, ECE, FIN, RST, SYN
-
-UNKNOWN: Final = -1
-WIDEST: Final = 1 << 30  # no window is wider: RFC 7323, 2.3
-_MOST_HOLES: Final = 32
-_AT_ONCE: Final = 3000  # µs: what fills a hole sooner was only overtaken
 
 # tshark's tcp.completeness
 HAS_SYN: Final = 1
@@ -47,109 +43,38 @@ _OVER: Final = (
 )
 
 
-class Sight(Enum):
-    """What a segment is to a reader of the segments before it."""
-
-    NEW = "new"
-    EMPTY = "empty"
-    KEEP_ALIVE = "keep-alive"
-    RETRANSMISSION = "retransmission"
-    OVERTAKEN = "overtaken"
-    AHEAD = "ahead"  # there is a hole before it
-    OUTSIDE = "outside"  # of any window
-
-
-NEW, EMPTY, KEEP_ALIVE, RETRANSMISSION, OVERTAKEN, AHEAD, OUTSIDE = Sight  # a global is found sooner than an enum's member
-
-
-class End:
-    """One end: what it sent. ``next`` is the number after the highest it sent, ``ack`` the highest that it acknowledged."""
+class End(Sent):
+    """One end of a connection: ``side`` is 0 for the opener, 1 for the other."""
 
     __slots__ = (
-        *("ack", "connection", "data", "endpoint", "fin", "first", "holes", "last", "next", "octets", "offer", "other", "packets"),
-        *("plain_acks", "plain_text", "resets", "retransmissions", "shift", "side", "syn_flags", "syns", "zero_windows"),
+        *("connection", "endpoint", "fin", "last", "octets", "offer", "other", "packets", "plain_acks", "plain_text", "resets", "shift"),
+        *("side", "syn_flags", "syns", "zero_windows"),
     )
     connection: "Connection"
     other: "End"
 
     def __init__(self, endpoint: Endpoint, side: int) -> None:
-        self.endpoint = endpoint
-        self.side = side
-        self.packets = 0
-        self.octets = 0  # of whole frames
-        self.data: int = 0  # octets of payload, each counted once
+        super().__init__()
+        self.endpoint: Endpoint = endpoint
+        self.side: int = side
+        self.packets: int = 0
+        self.octets: int = 0  # of whole frames
         self.plain_acks = False  # its next ACK, or segment of text, can change no more than counters: there was one, and no end yet
         self.plain_text = False
-        self.last = 0
-        self.first: int = UNKNOWN
-        self.next: int = UNKNOWN
-        self.ack = UNKNOWN
+        self.last: int = 0
         self.shift: int = UNKNOWN
-        self.fin = UNKNOWN  # the number behind its FIN
-        self.syns = 0
-        self.resets = 0
+        self.fin: int = UNKNOWN  # the number behind its FIN
+        self.syns: int = 0
+        self.resets: int = 0
         self.syn_flags: int = 0
-        self.retransmissions: int = 0
-        self.zero_windows = 0
+        self.zero_windows: int = 0
         self.offer: options.Bearer | None = None  # the options of its SYN
-        self.holes: list[tuple[int, int, int]] = []  # what it must have sent unseen: from, to, and since when that is known
 
     def has_acknowledged(self, number: int) -> bool:
         return self.ack != UNKNOWN and sequence.ge(self.ack, number)
 
-    def see(self, seq: int, flags: int, length: int, now: int) -> Sight:
-        """Count a segment's text in, and tell what it is."""
-        size = length + (flags & SYN != 0) + (flags & FIN != 0)
-        if self.next == UNKNOWN:
-            self.first = seq if flags & SYN else sequence.add(seq, -1)
-            self.next = sequence.add(seq, size)
-            self.data += length
-            return NEW if size else EMPTY
-        offset = sequence.offset(seq, self.next)
-        if abs(offset) > WIDEST:
-            return OUTSIDE
-        if offset >= 0:
-            return self._see_new(seq, size, length, offset, now)
-        if length <= 1 and offset == -1 and not flags & (SYN | FIN | RST):
-            return KEEP_ALIVE
-        if not size:
-            return EMPTY
-        fresh = offset + size
-        if fresh > 0:  # some of it was sent before, some not
-            self.next = sequence.add(self.next, fresh)
-            self.data += fresh - (flags & FIN != 0)
-        if self._fills(seq, size, length, now):
-            return OVERTAKEN
-        self.retransmissions += 1
-        return RETRANSMISSION
-
-    def _see_new(self, seq: int, size: int, length: int, offset: int, now: int) -> Sight:
-        if not size:
-            return EMPTY
-        if offset:
-            self.skip(seq, now)
-        self.next = sequence.add(seq, size)
-        self.data += length
-        return AHEAD if offset else NEW
-
-    def skip(self, number: int, now: int) -> None:
-        """It must have sent what comes before this number."""
-        self.holes = [*self.holes[-_MOST_HOLES + 1 :], (self.next, number, now)]
-        self.next = number
-
-    def _fills(self, seq: int, size: int, length: int, now: int) -> bool:
-        """Whether it fills a hole so soon that it was overtaken; later it was sent again: the first was lost unseen."""
-        end = sequence.add(seq, size)
-        for index, (left, right, since) in enumerate(self.holes):
-            if sequence.ge(seq, left) and sequence.le(end, right):
-                rest = [(left, seq, since), (end, right, since)]
-                self.holes[index : index + 1] = [hole for hole in rest if hole[0] != hole[1]]
-                self.data += length
-                return now - since <= max(_AT_ONCE, self.connection.round_trip)
-        return False
-
     def take_syn(self, octets: bytes, start: int, end: int, flags: int) -> None:
-        """Its offer, where it can be read: a capture may have cut it off, or a stranger sent nonsense."""
+        """Its offer, where it can be read: a capture may have cut it off, or its options contradict each other."""
         if self.offer is not None:
             return
         self.offer = options.Bearer()
@@ -157,6 +82,11 @@ class End:
         with suppress(WireError):
             options.read(octets, start, end, self.offer, syn=True)
         self.shift = max(self.offer.window_scale, 0)
+
+    @property
+    def missing(self) -> int:
+        """How many octets the other end acknowledged that the capture doesn't have."""
+        return self.missing_before(self.other.ack)
 
 
 class Before(NamedTuple):
@@ -170,8 +100,9 @@ class Connection:
     """``ends`` are the opener and the other; ``number`` counts from 1 in the order of the first packets. Times in microseconds."""
 
     __slots__ = (
-        *("before", "began", "completeness", "ends", "fins_cross", "first_fin", "is_forgotten", "is_told", "is_watched"),
-        *("lingers", "merged", "number", "opened", "reset_by", "round_trip", "syn_acked", "syn_sent", "zeek"),
+        *("before", "began", "completeness", "copies", "ends", "fins_cross", "first_fin", "is_forgotten", "is_told", "is_watched"),
+        *("lingers", "merged", "number", "opened", "reset_by", "round_trip", "speaks_on", "syn_ack_last", "syn_acked", "syn_last"),
+        *("syn_sent", "zeek"),
     )
 
     def __init__(self, number: int, opener: Endpoint, other: Endpoint, now: int, *, flipped: bool) -> None:
@@ -184,14 +115,18 @@ class Connection:
         self.before: Before | None = None
         self.began = now
         self.syn_sent: int = UNKNOWN
+        self.syn_last: int = UNKNOWN  # the latest before the handshake was complete
         self.syn_acked: int = UNKNOWN
+        self.syn_ack_last: int = UNKNOWN
         self.opened: int = UNKNOWN  # when the handshake was complete
-        self.round_trip: int = 0
+        self.round_trip: int = 0  # of the handshake, from the SYN that was answered; 0 where it wasn't seen
         self.completeness: int = 0
         self.first_fin: End | None = None
         self.merged: bool = False  # the second FIN acknowledged the first
         self.fins_cross: bool = False
         self.reset_by: End | None = None
+        self.speaks_on = False  # the end that sent the RST sent something else after it
+        self.copies: int = 0  # packets that the capture has more than once
         self.zeek: Zeek = Zeek(flipped=flipped)
         self.is_watched = False  # none of its segments may take the short way
         self.lingers = False  # over, but kept for what comes late
@@ -200,32 +135,51 @@ class Connection:
 
     def take(self, end: End, seq: int, ack: int, flags: int, window: int, length: int, now: int) -> Sight:
         """A segment that changes more than the counters. Its options have been read."""
-        sight = end.see(seq, flags, length, now)
-        self.zeek.take(end.side, flags, seq, length)
-        if sight is RETRANSMISSION and length:
-            self.zeek.note(end.side, "t", seq)
-        self._complete(end, flags, length)
         if flags & SYN:
-            self._take_syn(end, flags, now)
+            self._take_syn(end, seq, flags, now)
+        sight = end.see(seq, flags, length, end.other, self.round_trip or AT_ONCE, now)
+        self._complete(end, flags, length)
         if flags & ACK:
-            self._take_ack(end, seq, ack, flags, now)
+            self._take_ack(end, ack, flags, length, now)
         if sight is not OUTSIDE:
             self._take_end(end, seq, flags, length)
-        if not flags & (SYN | FIN | RST):
-            self._take_plain(end, seq, flags, window, length)
+        if not flags & RST:
+            end.window = window
+        if not flags & (SYN | FIN | RST) and not window and end.fin == UNKNOWN:
+            end.zero_windows += 1
         return sight
 
-    def _take_plain(self, end: End, seq: int, flags: int, window: int, length: int) -> None:
-        if not window and end.fin == UNKNOWN:
-            end.zero_windows += 1
-            self.zeek.note(end.side, "w", seq)
-        opens = self.opened == UNKNOWN != self.syn_acked
-        if opens or self.is_watched or self.first_fin is not None or end.ack == UNKNOWN:
+    def allow_short_way(self, end: End, flags: int) -> None:
+        """Let the next segment of ``end`` change counters alone, where nothing special is under way."""
+        one, two = self.ends
+        is_opening = self.opened == UNKNOWN != self.syn_acked
+        is_special = self.is_watched or self.copies or self.first_fin is not None or self.reset_by is not None or is_opening
+        if is_special or not self.zeek.is_even((one.next, two.next)):
+            one.plain_acks = one.plain_text = two.plain_acks = two.plain_text = False
             return
-        if length:
-            end.plain_text = True
-        elif flags & ACK:
-            end.plain_acks = True
+        is_plain = flags & (SYN | ACK) == ACK and end.ack != UNKNOWN and end.window > 0
+        end.plain_text = is_plain and self.zeek.has_noted(end.side, "d")
+        end.plain_acks = is_plain and self.zeek.has_noted(end.side, "a")
+
+    def acknowledge(self, end: End, ack: int, now: int) -> None:
+        """An ACK that took the short way, with another number than the last."""
+        if sequence.lt(ack, end.ack):
+            return
+        is_unseen = sequence.gt(ack, end.other.next)  # the capture doesn't have all of it, or not yet
+        if is_unseen:
+            self.catch_up()
+            self.zeek.acknowledge(end.side, ack)
+        end.ack = ack
+        end.ack_at = now
+        end.duplicates = 0
+        if is_unseen:
+            self.allow_short_way(end, ACK)
+
+    def catch_up(self) -> None:
+        """Tell Zeek's reckoning of the text that took the short way."""
+        for end in self.ends:
+            if end.plain_text or end.plain_acks:
+                self.zeek.catch_up(end.side, end.next)
 
     def _complete(self, end: End, flags: int, length: int) -> None:
         """As tshark counts: text isn't an ACK, and beside a SYN neither FIN nor RST counts."""
@@ -241,51 +195,61 @@ class Connection:
         if flags & RST:
             self.completeness |= HAS_RST
 
-    def _take_syn(self, end: End, flags: int, now: int) -> None:
+    def _take_syn(self, end: End, seq: int, flags: int, now: int) -> None:
+        """Its number begins the end's numbers, as long as the connection isn't open: what came before belonged to an earlier connection, or
+        was a challenge ACK (RFC 9293, 3.5.1, figure 10)."""
         end.syns += 1
-        self._expect()
-        if self.syn_sent == UNKNOWN and not flags & ACK:
-            self.syn_sent = now
-        elif self.syn_acked == UNKNOWN and flags & ACK:
-            self.syn_acked = now
+        is_opening = self.opened == UNKNOWN or self.reset_by is not None
+        if is_opening and (not end.is_known or seq != end.first):
+            end.begin(seq, flags, end.other)
+            end.fin = end.other.ack = UNKNOWN
+        if not flags & ACK:
+            self.syn_sent = now if self.syn_sent == UNKNOWN else self.syn_sent
+            self.syn_last = now
+        elif is_opening:
+            self.syn_acked = now if self.syn_acked == UNKNOWN else self.syn_acked
+            self.syn_ack_last = now
 
-    def _expect(self) -> None:
-        """What comes next may change more than counters."""
-        for end in self.ends:
-            end.plain_acks = end.plain_text = False
-
-    def _take_ack(self, end: End, seq: int, ack: int, flags: int, now: int) -> None:
+    def _believes(self, end: End, ack: int, flags: int) -> bool:
+        """Whether an ACK is about this connection: before it is open, only one that covers the other end's SYN is (RFC 9293, 3.10.7.3)."""
         other = end.other
-        if UNKNOWN == self.opened != self.syn_acked and other.syns and not flags & (SYN | RST) and ack != other.first:
+        if other.next == UNKNOWN:
+            return True
+        if other.is_known and self.opened == UNKNOWN:
+            return sequence.lt(other.first, ack) and sequence.le(ack, other.next)
+        return abs(sequence.offset(ack, other.next)) <= WIDEST
+
+    def _take_ack(self, end: End, ack: int, flags: int, length: int, now: int) -> None:
+        if not self._believes(end, ack, flags):
+            return
+        other = end.other
+        if UNKNOWN == self.opened != self.syn_acked and other.syns and not flags & (SYN | RST):
             self.opened = now
-            self.round_trip = now - self.syn_sent if self.syn_sent != UNKNOWN else 0
+            self.round_trip = now - self.syn_last if self.syn_last != UNKNOWN else 0
         if flags & FIN and end.fin == UNKNOWN and other.fin != UNKNOWN:
             self.fins_cross = sequence.lt(ack, other.fin)
             self.merged = not self.fins_cross and not end.has_acknowledged(other.fin)
-        if other.next == UNKNOWN:
-            other.next = ack
-            other.first = sequence.add(ack, -1)
-        elif sequence.gt(ack, other.next) and not flags & RST:
-            self.miss(end, ack, now)
-        if end.ack == UNKNOWN or (sequence.gt(ack, end.ack) and not flags & RST):
+        if ack == end.ack:
+            end.duplicates += not length and not flags & (SYN | FIN | RST)
+        elif end.ack == UNKNOWN or (sequence.gt(ack, end.ack) and not flags & RST):
             end.ack = ack
-
-    def miss(self, end: End, ack: int, now: int) -> None:
-        """What the other end sent was acknowledged, but not seen, or not yet."""
-        other = end.other
-        if sequence.offset(ack, other.next) < WIDEST:
-            self.zeek.note(other.side, "g", ack)
-            other.skip(ack, now)
+            end.ack_at = now
+            end.duplicates = 0
+            other.accept_probe(ack)
 
     def _take_end(self, end: End, seq: int, flags: int, length: int) -> None:
         if flags & FIN and end.fin == UNKNOWN:
             end.fin = sequence.add(seq, length + (flags & SYN != 0) + 1)
             self.first_fin = self.first_fin or end
-            self._expect()
         if flags & RST:
             end.resets += 1
             if self.reset_by is None and not self.is_closed_by_fins:
                 self.reset_by = end
+                self.speaks_on = False
+        elif self.reset_by is end:
+            self.speaks_on = True
+        elif self.reset_by is not None and self.speaks_on:
+            self.reset_by = None  # the RST was forged, or answered something old: both ends went on
 
     @property
     def last(self) -> int:

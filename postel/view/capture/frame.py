@@ -73,7 +73,7 @@ def _kind(octets: bytes, at: int, end: int) -> int:
 
 def segment(octets: bytes, ip: int, end: int, whole: int) -> Located | None:
     """The TCP segment in the IP packet at ``ip``, None if there is none. ``end`` is where the captured octets end, ``whole`` where the
-    packet did on the wire."""
+    frame did on the wire; where IP's header tells the packet's length, that counts: some tools cut packets and don't say so."""
     if ip >= end:
         return None
     version = octets[ip] >> 4
@@ -89,7 +89,7 @@ def _in_ipv4(octets: bytes, ip: int, end: int, whole: int) -> Located | None:
     header = (first & 15) << 2
     if header < 20 or protocol != TCP or fragment & 0x3FFF:
         return None
-    whole = min(ip + total, whole) if total else whole  # 0: the sender left it to its device, and was captured before that
+    whole = ip + total if total else whole  # 0: the sender left it to its device, and was captured before that
     return _located(octets, ip + 12, ip + 20, ip + header, end, whole)
 
 
@@ -97,7 +97,7 @@ def _in_ipv6(octets: bytes, ip: int, end: int, whole: int) -> Located | None:
     if ip + 40 > end:
         return None
     length, following = _IPV6.unpack_from(octets, ip)
-    whole = min(ip + 40 + length, whole) if length else whole
+    whole = ip + 40 + length if length else whole
     at = ip + 40
     while following != TCP:
         if at + 8 > end:

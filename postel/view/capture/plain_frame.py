@@ -38,7 +38,7 @@ _ANYTHING: Final = range(1 << 16)
 
 def _shape(at: int, ip: int, kinds: Container[int] = _TYPES) -> Shape:
     gap = ip - at - 2  # between type and IP
-    four = Struct(f"!H{gap}xBxH2xI2x12sIIHH")  # type; version, length, fragment to protocol, addresses and ports; numbers, bits, window
+    four = Struct(f"!H{gap}xBxHHI2x12sIIHH")  # type; version, length, ID, fragment to protocol, addresses and ports; numbers, bits, window
     six = Struct(f"!2x{gap}x4xHBx36sIIHH")
     return Shape(at, ip, at + four.size, at + six.size, four.unpack_from, six.unpack_from, kinds)
 

@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from postel.times import MILLISECOND, SECOND
 from postel.view.capture import translations
-from postel.view.capture.connection import UNKNOWN, Connection
-from postel.view.capture.unusual import Finding
+from postel.view.capture.case import Finding
+from postel.view.capture.connection import Connection
+from postel.view.capture.sent import UNKNOWN
 from postel.view.width import left, right, width, wrap
 
 Row = tuple[str, ...]
@@ -75,7 +76,8 @@ def finding_text(finding: Finding, language: str) -> str:
     numbers = ", ".join(f"#{number}" for number in finding.packets)
     if finding.count > len(finding.packets):
         numbers += f" ({translations.say(translations.SENTENCES['more'], language, count=finding.count - len(finding.packets))})"
-    return f"{numbers}: {finding.by.endpoint}: {translations.of_finding(finding, language)} – {translations.rule(finding)}"
+    rule = translations.rule(finding)
+    return f"{numbers}: {finding.by.endpoint}: {translations.of_finding(finding, language)}{f' – {rule}' if rule else ''}"
 
 
 def record(connection: Connection, findings: Iterable[Finding] | None, language: str) -> dict[str, Any]:

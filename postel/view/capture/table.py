@@ -9,19 +9,25 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from postel.tcp.seq import HALF, MASK
-from postel.times import MINUTE
+from postel.tcp import seq as sequence
+from postel.tcp.seq import MASK
+from postel.times import MILLISECOND, MINUTE
 from postel.view.capture import plain_frame
-from postel.view.capture.connection import UNKNOWN, Before, Connection, End, Sight
+from postel.view.capture.connection import Before, Connection, End
 from postel.view.capture.container import Frame
 from postel.view.capture.frame import NOWHERE, Located, is_damaged, network, segment
+from postel.view.capture.sent import UNKNOWN, Sight
 from postel.view.capture.zeek import LIKELY_SERVERS
 from postel.wire.address import Endpoint
-from postel.wire.segment import ACK, RST, SYN
+from postel.wire.segment import ACK, FIN, RST, SYN
 
 MOST: Final = 1_000_000  # connections at once; where there are more, the oldest is told as it is
 _LINGER: Final = 4 * MINUTE  # 2MSL
 _FLAGS: Final = 0x1FF
+_IDENTS: Final = (1 << 64) - 1  # the identifications of an end's last four packets
+_NO_IDENT: Final = 0xFFFF
+_COPY_WITHIN: Final = 10 * MILLISECOND  # a copy comes so soon; the shortest retransmission timeout of any system is longer
+_COPY_AT_ONCE: Final = 100  # µs
 
 
 class Seen(NamedTuple):
@@ -83,10 +89,11 @@ class Table:
             if captured < least:
                 self._locate(octets, number, when, start, captured, original, link)
                 continue
-            kind, first, size, way, pair, seq, ack, bits, window = unpack(octets, start + at)
+            kind, first, size, ident, way, pair, seq, ack, bits, window = unpack(octets, start + at)
             if first == plain_frame.IPV4:
                 length = size - 20 - header_of(bits, plain_frame.NEVER)
             elif first & 0xF0 == plain_frame.IPV6 and captured >= least_6:
+                ident = 0
                 size, way, pair, seq, ack, bits, window = unpack_6(octets, start + at)
                 length = size - header_of(bits, plain_frame.NEVER)
                 size += 40
@@ -99,25 +106,25 @@ class Table:
                 and length >= 0
                 and window
                 and way & plain_frame.WAY == plain_frame.TCP
-                and ip + size <= original
+                and ip + size <= captured
                 and kind in kinds
                 and (end.plain_text if length else end.plain_acks)
             ):
                 end.packets += 1
                 end.octets += original
                 end.last = when
+                end.idents = end.idents << 16 & _IDENTS | ident
                 if length:
                     end.data += length
                     end.next = seq + length & MASK
-                if ack != end.ack and ack - end.ack & MASK < HALF:
-                    if end.other.next - ack & MASK >= HALF:
-                        end.connection.miss(end, ack, when)
-                    end.ack = ack
+                    end.next_at = when
+                if ack != end.ack:
+                    end.connection.acknowledge(end, ack, when)
+                elif not length:
+                    end.duplicates += 1
             else:
                 self._locate(octets, number, when, start, captured, original, link)
         self.packets = number
-        self.now = when
-        self._forget_old()
 
     def _locate(self, octets: bytes, number: int, when: int, start: int, captured: int, original: int, link: int) -> None:
         """The longer way: what isn't plain, and what changes more than counters."""
@@ -126,20 +133,32 @@ class Table:
         located = segment(octets, ip, end, start + max(original, captured)) if ip != NOWHERE else None
         if located is None:
             return
+        self.now = max(self.now, when)
+        self._forget_old()
         one = self._end(located, when)
+        connection = one.connection
         if self._checksums and is_damaged(octets, ip, end, located):
-            one.connection.zeek.note(one.side, "c", located.seq)
+            connection.zeek.note(one.side, "c")
             return
+        connection.catch_up()
         one.packets += 1
         one.octets += original
-        one.last = when
-        connection = one.connection
         flags = located.bits & _FLAGS
         header = located.bits >> 10 & 0x3C
         if flags & SYN:
             one.take_syn(octets, located.at + 20, min(located.at + header, end), flags)
         length = located.end - located.at - header
-        sight = connection.take(one, located.seq, located.ack, flags, located.window, length, when)
+        is_whole = located.end <= end
+        connection.zeek.take(one.side, flags, located.seq, located.ack, located.window, length, is_whole=is_whole)
+        ident = _ident(octets, ip)
+        if self._is_copy(one, located, flags, length, ident, when):
+            connection.copies += 1
+            sight = Sight.COPY
+        else:
+            sight = connection.take(one, located.seq, located.ack, flags, located.window, length, when)
+            one.idents = one.idents << 16 & _IDENTS | ident
+        one.last = when
+        connection.allow_short_way(one, flags)
         if not connection.lingers and (connection.first_fin or flags & RST) and connection.is_over:
             connection.lingers = True
             self._lingering.append((when, connection))
@@ -148,13 +167,28 @@ class Table:
         if connection.lingers and self._at_once:
             self._tell(connection)
 
+    def _is_copy(self, end: End, located: Located, flags: int, length: int, ident: int, when: int) -> bool:
+        """Whether the capture has this packet already: a mirror port, or several interfaces, saw it twice.
+
+        A segment that is sent again has an identification of its own (RFC 6864, 4.1 asks for that where a packet may be fragmented, and
+        systems that fill the field in do it always). Where it is 0, and in IPv6, only the last segment of text can be told, by its time.
+        """
+        if end.next == UNKNOWN or when - end.last > _COPY_WITHIN or not end.has_sent(located.seq, flags, length):
+            return False
+        if not ident:
+            behind = located.seq + length + (flags & SYN != 0) + (flags & FIN != 0) & MASK
+            return behind != located.seq and behind == end.next and when - end.last <= _COPY_AT_ONCE
+        before = {end.idents >> shift & 0xFFFF for shift in (0, 16, 32, 48)} - {_NO_IDENT}
+        varies = len(before) > 1 or flags & SYN != 0
+        return ident in before and varies and (end.ack == UNKNOWN or not flags & ACK or not sequence.gt(located.ack, end.ack))
+
     def _end(self, located: Located, when: int) -> End:
         """The end that sent it. A SYN with another number begins another connection between the same ends."""
         end = self._ends.get(located.pair)
         opens = located.bits & (SYN | ACK) == SYN
         if end is None:
             return self._begin(located, when)
-        if opens and end.first not in (UNKNOWN, located.seq):
+        if opens and end.first not in (UNKNOWN, located.seq) and (end.is_known or end.connection.opened != UNKNOWN or end.data):
             old = end.connection
             self._forget(old)
             end = self._begin(located, when)
@@ -179,11 +213,18 @@ class Table:
         return end
 
     def _forget_old(self) -> None:
+        """What has been over, and silent, for 2MSL. It is looked at before a segment, so the size of chunks makes no difference."""
         lingering = self._lingering
         while lingering and lingering[0][0] + _LINGER < self.now:
             connection = lingering.popleft()[1]
-            if not connection.is_forgotten:
+            if connection.is_forgotten:
+                continue
+            if not connection.is_over:  # its RST didn't end it
+                connection.lingers = False
+            elif connection.last + _LINGER < self.now:
                 self._forget(connection)
+            else:
+                lingering.append((connection.last, connection))
 
     def _forget(self, connection: Connection) -> None:
         for end in connection.ends:
@@ -202,6 +243,11 @@ class Table:
         """Nothing more comes: tell of what is left, in the order in which it began."""
         while self._ends:
             self._forget(next(iter(self._ends.values())).connection)
+
+
+def _ident(octets: bytes, ip: int) -> int:
+    """The identification of an IPv4 packet; 0 of an IPv6 packet, which has none."""
+    return octets[ip + 4] << 8 | octets[ip + 5] if octets[ip] >> 4 == 4 else 0
 
 
 def _reversed(pair: bytes) -> bytes:

@@ -3,8 +3,8 @@
 from typing import Final
 
 from postel.view import notes
+from postel.view.capture.case import Finding
 from postel.view.capture.connection import Closing
-from postel.view.capture.unusual import Finding
 
 # In the order of notes.LANGUAGES
 CLOSINGS: Final = {
@@ -40,8 +40,23 @@ SENTENCES: Final = {
 # By kind: the rule, then the text
 FINDINGS: Final = {
     # opening
-    "SYN again": ("RFC 6298, 2.1 and 5; RFC 9293, 3.8.3", "the SYN is sent again: no answer came in time", "重发 SYN：没有及时收到应答"),
-    "SYN,ACK again": ("RFC 6298, 5.4", "the SYN,ACK is sent again: its ACK didn't come in time", "重发 SYN,ACK：没有及时收到确认"),
+    "SYN again": (
+        "RFC 6298, 2.1 and 5; RFC 9293, 3.8.3",
+        "the SYN is sent again: the capture has no answer to it",
+        "重发 SYN：捕获中没有对它的应答",
+    ),
+    "SYN after RST": ("RFC 9293, 3.10.7.3", "the SYN is sent again after a RST answered it", "收到 RST 应答之后重发 SYN"),
+    "SYN again after its answer": (
+        "RFC 6298, 2.1 and 5",
+        "the SYN is sent again although a SYN,ACK is in the capture: that was lost after the capture, or came too late",
+        "捕获中已有 SYN,ACK，却仍重发 SYN：它在捕获点之后丢失，或到达太晚",
+    ),
+    "SYN,ACK again": ("RFC 6298, 5.4", "the SYN,ACK is sent again: the capture has no ACK of it", "重发 SYN,ACK：捕获中没有对它的确认"),
+    "SYN,ACK again after its ACK": (
+        "RFC 6298, 5.4",
+        "the SYN,ACK is sent again although its ACK is in the capture: that was lost, came too late, or wasn't accepted yet",
+        "捕获中已有对 SYN,ACK 的确认，却仍重发：确认在捕获点之后丢失、到达太晚，或尚未被接受",
+    ),
     "SYN with less": (
         "RFC 9293, 3.1 (MUST-6)",
         "the SYN is tried again without {options}: something on the way may drop SYNs with these",
@@ -54,7 +69,7 @@ FINDINGS: Final = {
     ),
     "not offered": (
         "RFC 7323, 2.2 and 3.2; RFC 2018, 2",
-        "the SYN,ACK has {options}, which the SYN didn't offer: somebody changed one of them on the way",
+        "the SYN,ACK has {options}, which the SYN didn't offer: one of them was changed on the way",
         "SYN,ACK 含有 SYN 未提出的 {options}：途中有人改过",
     ),
     "no MSS": (
@@ -83,7 +98,7 @@ FINDINGS: Final = {
         "the SYN,ACK was never acknowledged: it stayed in SYN-RECEIVED",
         "SYN,ACK 一直没有被确认：停在 SYN-RECEIVED",
     ),
-    "unanswered": ("RFC 9293, 3.8.3 (MUST-23)", "nobody answered the SYN", "SYN 没有得到任何应答"),
+    "unanswered": ("RFC 9293, 3.8.3 (MUST-23)", "the capture has no answer to the SYN", "捕获中没有对 SYN 的应答"),
     "begins in the middle": (
         "RFC 9293, 3.5",
         "its SYN isn't in the capture: options and window scale are unknown",
@@ -115,7 +130,11 @@ FINDINGS: Final = {
         "outside the receive window: the receiver drops it and acknowledges",
         "在接收窗口之外：接收方丢弃并回 ACK",
     ),
-    "zero window": ("RFC 9293, 3.8.6 and 3.8.6.1", "a zero window: the program there reads too slowly", "零窗口：对方程序读得太慢"),
+    "zero window": (
+        "RFC 9293, 3.8.6 and 3.8.6.1",
+        "a zero window: there is no room for more until the program of this end reads",
+        "零窗口：本端程序读取之前没有空间",
+    ),
     "window probe": ("RFC 9293, 3.8.6.1 (MUST-36)", "probes a closed window", "探测关闭的窗口"),
     "silly window": (
         "RFC 9293, 3.8.6.2.2 (MUST-39)",
@@ -147,26 +166,42 @@ FINDINGS: Final = {
         "both FINs crossed: both ends went through CLOSING",
         "双方 FIN 交错：都经过 CLOSING",
     ),
-    "reset: refused": ("RFC 9293, 3.5.2, group 1", "reset: nobody listens on this port", "复位：该端口没有监听者"),
+    "reset: refused": ("RFC 9293, 3.5.2, group 1", "reset: it refuses the SYN, as a closed port does", "复位：拒绝 SYN，如同关闭的端口"),
     "reset: unacceptable ACK": (
         "RFC 9293, 3.5.2, group 2",
         "reset: it was sent an ACK for what it hasn't sent: an old connection, or a half-open one",
         "复位：收到对未发送内容的 ACK：旧连接或半打开连接",
     ),
+    "reset: of a SYN,ACK": (
+        "RFC 9293, 3.5.2, group 2; 3.10.7.1",
+        "reset: it sent the SYN, and doesn't want the SYN,ACK: a scan does so, and a program that has ended",
+        "复位：它发出 SYN，却不要 SYN,ACK：扫描如此，已结束的程序也如此",
+    ),
+    "reset: while opening": ("RFC 9293, 3.10.5", "reset before the connection was open", "复位：连接尚未建立"),
     "reset: no such connection": (
         "RFC 9293, 3.5.2, group 1; 3.10.7.1",
-        "reset: it knows no such connection (any more): it crashed or gave up",
-        "复位：它（已）没有这个连接：崩溃过或已放弃",
+        "reset: it answers a segment of a connection that it doesn't have, or no longer",
+        "复位：应答一个报文段，它没有或已不再有该连接",
     ),
     "reset: text after CLOSE": (
         "RFC 9293, 3.6.1 (MAY-1, SHLD-3)",
-        "reset: data came although its program had closed, and nobody is left to read it",
-        "复位：程序已关闭后仍有数据到来，无人读取",
+        "reset: data came after it had sent its FIN, and no program is left to read it",
+        "复位：发出 FIN 之后仍有数据到来，已没有程序读取",
+    ),
+    "reset: after its FIN": (
+        "RFC 9293, 3.6; 3.10.5",
+        "reset after its own FIN: it doesn't wait for the other end to close",
+        "复位：在自己的 FIN 之后，不再等待对方关闭",
+    ),
+    "reset: again": (
+        "RFC 9293, 3.10.7.1",
+        "reset once more: it answers what came after the first",
+        "再次复位：应答第一个 RST 之后到来的报文段",
     ),
     "reset: abort": (
         "RFC 9293, 3.10.5; 3.6.1 (SHLD-3)",
-        "reset: its program aborted, ended, or closed with data unread",
-        "复位：程序中止、退出，或未读完数据就关闭",
+        "reset: the connection is aborted: by its program, by the program's end, or because data was left unread",
+        "复位：连接被中止：由程序、因程序结束，或因数据未读完",
     ),
     "reset: after the close": (
         "RFC 9293, 3.10.7.1",
@@ -175,8 +210,16 @@ FINDINGS: Final = {
     ),
     "blind reset": (
         "RFC 5961, 3.2",
-        "reset at a number outside the window: ignored, perhaps an attack",
-        "复位序号在窗口之外：被忽略，可能是攻击",
+        "reset at a number outside the window: the connection went on after it",
+        "复位序号在窗口之外：连接随后仍在继续",
+    ),
+    # the capture itself
+    "one direction": ("", "the capture has one direction only: the other end's segments are missing", "捕获只有一个方向：缺少对方的报文段"),
+    "missing": ("", "{octets} octets were acknowledged that the capture doesn't have", "有 {octets} 字节已被确认，但不在捕获中"),
+    "copies": (
+        "",
+        "{copies} packets are in the capture more than once, as a mirror port or several interfaces make them: they count once",
+        "{copies} 个分组在捕获中重复出现（镜像端口或多个接口）：只计一次",
     ),
 }
 

@@ -1,14 +1,22 @@
-"""A connection in Zeek's words: ``conn_state`` and ``history``, as the documentation of its conn.log defines them.
+"""A connection in Zeek's words: ``conn_state`` and ``history`` of its conn.log, for the packets that the capture has.
 
-Zeek sees two ends, each in a state of its own; which pair of states gives which word is the table of `Zeek.state`. ``c`` is written where
-the user asks for checksums: a capture at the sending host has unfinished ones, which its device fills in later. ``x`` is never written.
-As for ``^``, an end that sends a SYN,ACK first is the responder, and so is one that sends anything but a SYN first from one of
-`LIKELY_SERVERS`; Zeek believes a SYN,ACK from another port only when an ACK or text follows it.
+Zeek keeps a state for each end, the highest sequence number that it sent, and how far its octets can be put together. A letter of
+``history`` is written when a segment shows it, in upper case for the originator:
+
+- ``s``, ``h``, ``f``, ``r`` (SYN, SYN,ACK, FIN, RST alone): the first, and each whose number isn't the first one's. A FIN's number is
+  that behind its text.
+- ``i`` (FIN with RST), ``q`` (SYN with FIN or RST), ``d`` (text) and ``a`` (an ACK without text): once; these two without SYN, FIN, RST.
+- ``c`` (wrong checksum), ``t`` (text again), ``w`` (zero window), ``g`` (a gap): at the 1st, 10th, 100th … time.
+
+``t`` is text that doesn't go beyond the highest number that the end sent. ``g`` is an ACK, while both ends are established, of text that
+wasn't captured whole. ``w`` is written for the end that says it, unless the other has closed. ``c`` needs checksums to be verified: a
+capture at the sending host has unfinished ones. ``x`` is never written. ``^``: the originator is the end that sent its first packet later.
 """
 
 from enum import Enum, auto
 from typing import Final
 
+from postel.tcp import seq as sequence
 from postel.wire.segment import ACK, FIN, RST, SYN
 
 
@@ -28,76 +36,193 @@ _UNSEEN: Final = (INACTIVE, PARTIAL)
 _OPENING: Final = (SYN_SENT, SYN_ACK_SENT)
 LIKELY_SERVERS: Final = frozenset(  # Zeek's likely_server_ports, as far as they are TCP's
     (
-        *(21, 22, 25, 53, 79, 80, 81, 88, 110, 135, 137, 139, 143, 389, 443, 445, 502, 563, 585, 587, 614, 631, 636),
-        *(989, 990, 992, 993, 995, 1080, 1434, 1883, 2811, 3128, 3268, 3306, 3389, 5060, 5222, 5223, 5269, 5353, 5355),
+        *(21, 22, 25, 53, 79, 80, 81, 88, 135, 139, 143, 389, 443, 445, 502, 563, 585, 587, 614, 631, 636),
+        *(989, 990, 992, 993, 995, 1080, 1434, 1883, 2811, 3128, 3268, 3306, 3389, 5222, 5223, 5269),
         *(5432, 6379, 6666, 6667, 6668, 6669, 8000, 8080, 8888, 20000),
     )
 )
 _ONCE: Final = "adiq"
-_BY_NUMBER: Final = "shfr"  # again where the sequence number isn't the last one's
+_MOST_BLOCKS: Final = 64
+_LARGE: Final = 1 << 20  # a SYN or RST may jump so far, and is believed
+
+
+class _Stream:
+    """What one end sent: the number of its SYN, the highest number, and how far the capture has all octets."""
+
+    __slots__ = ("blocks", "delivered", "fin", "highest", "is_begun", "start")
+
+    def __init__(self) -> None:
+        self.is_begun = False
+        self.start = 0
+        self.highest = 0
+        self.delivered = 0
+        self.fin = -1  # the number of its FIN
+        self.blocks: tuple[tuple[int, int], ...] = ()  # captured beyond a gap, in order
+
+    def begin(self, start: int, highest: int) -> None:
+        self.is_begun = True
+        self.start = start
+        self.highest = highest
+        self.delivered = sequence.add(start, 1)
+        self.fin = -1
+        self.blocks = ()
+
+    def deliver(self, left: int, right: int) -> None:
+        """These octets were captured."""
+        if sequence.le(right, self.delivered):
+            return
+        if sequence.gt(left, self.delivered):
+            blocks = (*self.blocks[1 - _MOST_BLOCKS :], (left, right))
+            self.blocks = tuple(sorted(blocks, key=lambda block: sequence.offset(block[0], self.delivered)))
+            return
+        self.delivered = right
+        self._join()
+
+    def _join(self) -> None:
+        while self.blocks and sequence.le(self.blocks[0][0], self.delivered):
+            self.delivered = sequence.latest(self.delivered, self.blocks[0][1])
+            self.blocks = self.blocks[1:]
+
+    def acknowledge(self, ack: int) -> int:
+        """The other end has everything before ``ack``: how many gaps that shows."""
+        bound = self.fin if self.fin >= 0 and sequence.gt(ack, self.fin) else ack
+        gaps = 0
+        while sequence.lt(self.delivered, bound):
+            gaps += 1
+            behind = self.blocks[0][0] if self.blocks else bound
+            self.delivered = behind if sequence.lt(behind, bound) else bound
+            self._join()
+        return gaps
 
 
 class Zeek:
     """Told of each segment that may matter; the first that comes is told like any other, after the direction is known."""
 
-    __slots__ = ("_counts", "_ends", "_numbers", "history", "stream")
+    __slots__ = ("_counts", "_ends", "_numbers", "_streams", "_was_open", "history", "stream")
 
     def __init__(self, *, flipped: bool) -> None:
         self.history = "^" if flipped else ""
         self.stream: list[bool] = [False, False]  # which end has sent data
         self._ends = [INACTIVE, INACTIVE]
+        self._was_open = [False, False]  # established before it closed
+        self._streams = (_Stream(), _Stream())
         self._numbers: dict[str, int] = {}
         self._counts: dict[str, int] = {}
 
-    def take(self, side: int, flags: int, seq: int, length: int) -> None:
-        """A segment from the originator (0) or the responder (1)."""
+    def take(self, side: int, flags: int, seq: int, ack: int, window: int, length: int, *, is_whole: bool = True) -> None:
+        """A segment from the originator (0) or the responder (1). ``is_whole``: all of its text was captured."""
+        self._begin(side, flags, seq, length)
         self._write(side, flags, seq, length)
+        if not window and not flags & RST and self._ends[1 - side] is not CLOSED and self._ends[side] is not RESET:
+            self.note(side, "w")
+        self._raise_highest(side, flags, seq, length)
         self._move(side, flags)
+        if flags & ACK:
+            self.acknowledge(side, ack)
+        if length and is_whole and self._ends[side] is not RESET:
+            left = sequence.add(seq, flags & SYN != 0)
+            self._streams[side].deliver(left, sequence.add(left, length))
+
+    def catch_up(self, side: int, following: int) -> None:
+        """Text in order, up to ``following``, that was not told: it changed no more than numbers."""
+        stream = self._streams[side]
+        stream.highest = stream.delivered = following
+
+    def is_even(self, following: tuple[int, int]) -> bool:
+        """Whether each end's text goes on at ``following``, without a gap: then text in order, and its ACK, change no more than numbers."""
+        return all(
+            stream.highest == stream.delivered == number and not stream.blocks
+            for stream, number in zip(self._streams, following, strict=True)
+        )
+
+    def has_noted(self, side: int, letter: str) -> bool:
+        """Whether this letter, of those that are written once, is in ``history``."""
+        return (letter if side else letter.upper()) in self._counts
+
+    def _begin(self, side: int, flags: int, seq: int, length: int) -> None:
+        stream, state = self._streams[side], self._ends[side]
+        if not stream.is_begun:
+            behind = sequence.add(seq, length + (flags & SYN != 0) + (flags & FIN != 0))
+            stream.begin(seq if flags & SYN else sequence.add(seq, -1), behind if flags & SYN else seq)
+        elif flags & SYN and seq != stream.start and state is not CLOSED:
+            stream.begin(seq, seq)
+
+    def _raise_highest(self, side: int, flags: int, seq: int, length: int) -> None:
+        stream = self._streams[side]
+        behind = sequence.add(seq, length + (flags & SYN != 0) + (flags & FIN != 0))
+        if flags & FIN:
+            stream.fin = sequence.add(behind, -1)
+        beyond = sequence.offset(behind, stream.highest)
+        if (flags & (SYN | RST) and abs(beyond) > _LARGE) or (flags & FIN and stream.highest == sequence.add(stream.start, 1)):
+            stream.highest = behind
+        elif self._ends[side] is RESET:
+            return
+        elif beyond > 0:
+            stream.highest = behind
+        elif length:
+            self.note(side, "t")
+
+    def acknowledge(self, side: int, ack: int) -> None:
+        """An ACK: of what wasn't captured, it shows a gap."""
+        stream = self._streams[1 - side]
+        if not stream.is_begun or abs(sequence.offset(ack, stream.highest)) > _LARGE << 10:
+            return
+        gaps = stream.acknowledge(ack)
+        if self._is_established(0) and self._is_established(1):
+            for _ in range(gaps):
+                self.note(1 - side, "g")
+
+    def _is_established(self, side: int) -> bool:
+        return self._ends[side] is ESTABLISHED or (self._ends[side] is CLOSED and self._was_open[side])
 
     def _write(self, side: int, flags: int, seq: int, length: int) -> None:
-        if flags & SYN and flags & (FIN | RST):
-            self.note(side, "q", seq)
-        elif flags & FIN and flags & RST:
-            self.note(side, "i", seq)
-        if flags & SYN:
-            self.note(side, "h" if flags & ACK else "s", seq)
         if length:
             self.stream[side] = True
-            self.note(side, "d", seq)
-        elif flags & (SYN | FIN | RST | ACK) == ACK:
-            self.note(side, "a", seq)
-        if flags & FIN:
-            self.note(side, "f", seq)
-        if flags & RST:
-            self.note(side, "r", seq)
+        kind = flags & (SYN | FIN | RST)
+        number = seq - self._streams[side].start & 0xFFFFFFFF
+        if kind == SYN:
+            self._note_number(side, "h" if flags & ACK else "s", "s", number)
+        elif kind == FIN:
+            self._note_number(side, "f", "f", number + length)
+        elif kind == RST:
+            self._note_number(side, "r", "r", number)
+        elif kind:
+            self.note(side, "q" if kind & SYN else "i")
+        elif length:
+            self.note(side, "d")
+        elif flags & ACK:
+            self.note(side, "a")
 
-    def note(self, side: int, letter: str, seq: int) -> None:
-        """One letter, if it is due: some once, some for each new number, the others at the 1st, 10th, 100th … time."""
+    def _note_number(self, side: int, letter: str, kind: str, number: int) -> None:
+        first = self._numbers.setdefault(kind if side else kind.upper(), -1)
+        if first == number:
+            return
+        if first < 0:
+            self._numbers[kind if side else kind.upper()] = number
+        self.history += letter if side else letter.upper()
+
+    def note(self, side: int, letter: str) -> None:
+        """One letter, if it is due."""
         written = letter if side else letter.upper()
-        if letter in _BY_NUMBER:
-            if self._numbers.get(written) == seq:
-                return
-            self._numbers[written] = seq
-        else:
-            self._counts[written] = count = self._counts.get(written, 0) + 1
-            if count > 1 and (letter in _ONCE or str(count).strip("0") != "1"):
-                return
-        self.history += written
+        self._counts[written] = count = self._counts.get(written, 0) + 1
+        if count == 1 or (letter not in _ONCE and str(count).strip("0") == "1"):
+            self.history += written
 
     def _move(self, side: int, flags: int) -> None:
         ends, other = self._ends, 1 - side
         mine = ends[side]
-        if mine is RESET:
+        if mine is RESET or (flags & RST and mine is ends[other] is CLOSED):
             return
         if flags & RST:
             ends[side] = RESET
         elif flags & SYN and mine in (INACTIVE, SYN_SENT):
             self._open(side, flags)
         elif flags & FIN:
+            self._was_open[side] = self._was_open[side] or mine is ESTABLISHED
             ends[side] = CLOSED
-        elif mine is INACTIVE:
+        elif mine is INACTIVE and not (flags & ACK and ends[other] is SYN_ACK_SENT):
             ends[side] = PARTIAL
-        elif mine in _OPENING and ends[other] in _OPENING and flags & ACK:
+        elif mine in (*_OPENING, INACTIVE) and ends[other] in _OPENING and flags & ACK:
             ends[side] = ends[other] = ESTABLISHED
 
     def _open(self, side: int, flags: int) -> None:

@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 from postel.times import MILLISECOND
 from postel.view.capture import Connection, Reader, Table, frame
+from postel.view.capture.case import Finding
 from postel.view.capture.container import Damage
 from postel.view.capture.replay import Replay
 from postel.view.capture.table import Seen
-from postel.view.capture.unusual import Finding, Unusual
+from postel.view.capture.unusual import Unusual
 from postel.view.trace import Trace
 from postel.wire import ip
 from postel.wire.address import Endpoint, parse

@@ -104,11 +104,12 @@ def test_what_is_no_whole_tcp_header(octets: bytes) -> None:
     assert located(octets) is None
 
 
-def test_lengths_count_as_far_as_the_frame_goes() -> None:
-    """A length of 0 is a packet that the sender's device was to cut; padding behind the packet isn't text."""
+def test_the_length_that_ip_tells_counts() -> None:
+    """Also where the frame is said to be shorter: a tool cut it. A length of 0 is a packet that the sender's device was to cut; padding
+    behind the packet isn't text."""
     plain = packet(4)
     assert located(plain[:2] + b"\x00\x00" + plain[4:]) == (20, 44)
-    assert located(plain[:2] + b"\xff\xff" + plain[4:]) == (20, 44)
+    assert located(plain[:2] + b"\xff\xff" + plain[4:]) == (20, 65535)
     assert located(plain + bytes(6)) == (20, 44)
     assert located(packet(6) + bytes(6)) == (40, 64)
     assert located(plain, captured=40) == (20, 44)

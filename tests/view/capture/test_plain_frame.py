@@ -15,13 +15,14 @@ def test_a_shape_has_the_fields(link: int, version: int) -> None:
     octets = b"before" + carried(bytes(12) + kind + packet(version), link, b"")
     located = segment(octets, network(link, octets, 6, len(octets)), len(octets), len(octets))
     shape = plain_frame.SHAPES[link]
-    kind, first, size, way, pair, seq, ack, bits, window = shape.unpack(octets, 6 + shape.at)
+    kind, first, size, ident, way, pair, seq, ack, bits, window = shape.unpack(octets, 6 + shape.at)
     if version == 6:
         assert first & 0xF0 == plain_frame.IPV6
         size, way, pair, seq, ack, bits, window = shape.unpack_6(octets, 6 + shape.at)
         size += 40
     else:
         assert first == plain_frame.IPV4
+        assert ident == int.from_bytes(packet(4)[4:6], "big")
     assert located is not None
     assert (pair, seq, ack, bits, window) == (located.pair, located.seq, located.ack, located.bits, located.window)
     assert 6 + shape.ip + size == located.end == len(octets)

@@ -4,7 +4,7 @@ import pytest
 
 from postel.view import notes
 from postel.view.capture import translations
-from postel.view.capture.unusual import MOST_PACKETS
+from postel.view.capture.case import MOST_PACKETS
 from postel.wire.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG
 from tests.view.capture.tape import OFFER, Tape
 
@@ -43,7 +43,14 @@ CASES = [
     ("over the MSS", bare().left(DATA, 1, 1, b"x" * 1461), [4]),
     ("data in SYN", Tape().left(SYN, 0, 0, b"early", mss=1460), [1]),
     ("simultaneous open", Tape().left(SYN, 0, **OFFER).right(SYN, 0, **OFFER), [2]),
-    ("half-open", Tape().left(SYN, 0, **OFFER).right(SYN | ACK, 0, 1, **OFFER), [1]),
+    ("half-open", Tape().left(SYN, 0, **OFFER).right(SYN | ACK, 0, 1, **OFFER), [2]),
+    ("SYN after RST", Tape().left(SYN, 0, **OFFER).right(RST | ACK, 0, 1).wait(500).left(SYN, 0, **OFFER), [3]),
+    (
+        "SYN again after its answer",
+        Tape().left(SYN, 0, **OFFER).right(SYN | ACK, 0, 1, **OFFER).wait(1000).left(SYN, 0, **OFFER),
+        [3],
+    ),
+    ("SYN,ACK again after its ACK", opened().right(SYN | ACK, 0, 1, **OFFER), [4]),
     ("unanswered", Tape().left(SYN, 0, **OFFER), [1]),
     ("begins in the middle", Tape().left(DATA, 1, 1, b"x"), [1]),
     ("ports again", opened().close().left(SYN, 90_000, **OFFER), [8]),
@@ -86,7 +93,13 @@ CASES = [
     ("reset: text after CLOSE", bare().left(FIN | ACK, 1, 1).right(DATA, 1, 2, b"more").left(RST | ACK, 2, 5), [6]),
     ("reset: abort", bare().left(RST | ACK, 1, 1), [4]),
     ("reset: after the close", opened().close().left(RST, 2), [8]),
-    ("blind reset", bare().right(RST, 1 << 31), [4]),
+    ("blind reset", bare().left(DATA, 1, 1, b"x").right(RST, 1 << 31).right(ACK, 1, 2).left(ACK, 2, 1), [5]),
+    ("reset: of a SYN,ACK", Tape().left(SYN, 0, **OFFER).right(SYN | ACK, 0, 1, **OFFER).left(RST, 1), [3]),
+    ("reset: while opening", Tape().left(SYN, 0, **OFFER).wait(50).left(RST | ACK, 1, 0), [2]),
+    ("reset: after its FIN", opened().left(FIN | ACK, 1, 1, **STAMPS).right(ACK, 1, 2, **STAMPS).left(RST | ACK, 2, 1), [6]),
+    ("reset: again", bare().left(RST | ACK, 1, 1).right(DATA, 1, 1, b"late").left(RST, 1), [6]),
+    ("one direction", Tape().left(DATA, 1, 1, b"x").left(DATA, 2, 1, b"y"), [1]),
+    ("missing", bare().left(DATA, 1, 1, b"x").right(ACK, 1, 90), [1]),
 ]
 
 
@@ -94,7 +107,7 @@ CASES = [
 def test_what_is_unusual(kind: str, tape: Tape, packets: list[int]) -> None:
     finding = tape.findings()[kind]
     assert finding.packets == packets
-    assert translations.rule(finding).startswith("RFC ")
+    assert translations.rule(finding).startswith("RFC ") or kind in ("one direction", "missing", "copies")
     assert len({translations.of_finding(finding, language) for language in notes.LANGUAGES}) == 2
 
 
@@ -107,7 +120,7 @@ def test_a_mark_that_nobody_echoes() -> None:
 
 
 def test_every_text_has_its_case() -> None:
-    assert set(translations.FINDINGS) - {kind for kind, _, _ in CASES} == {"CE unanswered"}
+    assert set(translations.FINDINGS) - {kind for kind, _, _ in CASES} == {"CE unanswered", "copies"}
 
 
 @pytest.mark.parametrize("tape", [opened().left(DATA, 1, 1, b"x", **STAMPS).right(ACK, 1, 2, **STAMPS).close(2), with_ecn(), bare()])

@@ -1,0 +1,91 @@
+"""What was found in one connection so far, and what must be remembered of its segments to find it."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from postel.view.capture.connection import Connection, End
+from postel.view.capture.sent import UNKNOWN
+from postel.view.capture.table import Seen
+from postel.wire import options
+from postel.wire.segment import ABSENT
+
+MOST_PACKETS: Final = 12  # that a finding names; it counts the others
+_MOST_WAITING: Final = 64
+
+
+@dataclass(slots=True)
+class Finding:
+    """``by`` is the end that did it; ``values`` fill the text."""
+
+    kind: str
+    by: End
+    count: int = 0
+    packets: list[int] = field(default_factory=list)
+    values: dict[str, object] = field(default_factory=dict)
+
+
+class Eye:
+    """What must be remembered of an end beyond what `End` does."""
+
+    __slots__ = (
+        *("ack", "beyond", "ce", "duplicates", "fin", "kind", "length", "offer", "opening", "reset_beyond", "sacked", "seq", "since_ce"),
+        *("tsval", "widest", "window"),
+    )
+
+    def __init__(self) -> None:
+        self.ack = UNKNOWN
+        self.seq = UNKNOWN  # of its last segment
+        self.window = UNKNOWN  # as on the wire
+        self.widest = 0
+        self.duplicates = 0
+        self.sacked: tuple[tuple[int, int], ...] = ()  # by its last ACK
+        self.tsval = ABSENT
+        self.ce = 0  # the packet with a mark that waits for an answer
+        self.since_ce = 0
+        self.length = 0  # of its last segment
+        self.kind = 0  # its flags
+        self.opening = 0  # the packet with its last SYN or SYN,ACK
+        self.offer: options.Bearer | None = None  # of its last SYN
+        self.fin = 0  # the packet with its first FIN
+        self.beyond: list[tuple[int, int]] = []  # numbers behind segments beyond the window, unless they are acknowledged; and the packets
+        self.reset_beyond = 0  # the packet with a RST outside the window, unless that ended the connection
+
+
+class Case:
+    """One connection under watch."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.first = 0  # the number of its first packet
+        self.speaker: End | None = None  # the end that sent the last segment
+        self.eyes = (Eye(), Eye())
+        self.findings: dict[tuple[str, int], Finding] = {}
+
+    def find(self, kind: str, end: End, number: int, **values: object) -> None:
+        """Once more, in this packet. The values are those of the first time."""
+        finding = self.findings.get((kind, end.side))
+        if finding is None:
+            finding = self.findings[kind, end.side] = Finding(kind, end, values=values)
+        finding.count += 1
+        if len(finding.packets) < MOST_PACKETS:
+            finding.packets.append(number)
+
+    def wait_beyond(self, end: End, behind: int, number: int) -> None:
+        """A segment of ``end`` is beyond the window, as far as the capture tells: unless it is acknowledged."""
+        waiting = self.eyes[end.side].beyond
+        if len(waiting) < _MOST_WAITING:
+            waiting.append((behind, number))
+
+
+def length_of(seen: Seen) -> int:
+    """Octets of text in the segment."""
+    located = seen.located
+    return located.end - located.at - (located.bits >> 10 & 0x3C)
+
+
+def scale(end: End) -> int:
+    """By how many bits the windows that ``end`` advertises are shifted; UNKNOWN where the capture lacks a SYN (RFC 7323, 2.2)."""
+    if end.offer is None or end.other.offer is None:
+        return UNKNOWN
+    scales = ABSENT not in (end.offer.window_scale, end.other.offer.window_scale)
+    return min(end.shift, 14) if scales else 0

@@ -1,0 +1,74 @@
+"""What is unusual in how a connection opens: SYNs sent again, and options that don't fit together."""
+
+from typing import Final
+
+from postel.view.capture.case import Case, length_of
+from postel.view.capture.sent import UNKNOWN, Sight
+from postel.view.capture.table import Seen
+from postel.wire import options
+from postel.wire.segment import ABSENT, ACK, AE, CWR, ECE, RST, SYN
+
+LEAST_MSS: Final = {4: 536, 16: 1220}
+
+
+def look_at_opening(case: Case, seen: Seen, bearer: options.Bearer) -> None:
+    end, flags, number = seen.end, seen.located.bits, seen.number
+    crosses = not flags & ACK and end.other.syns and end.other.ack == UNKNOWN
+    if crosses and end.side:
+        case.find("simultaneous open", end, number)
+    if seen.sight is Sight.RETRANSMISSION:
+        _look_at_second_opening(case, seen, bearer)
+        case.eyes[end.side].offer = bearer
+        return
+    case.eyes[end.side].offer = bearer
+    least = LEAST_MSS[len(end.endpoint.address)]
+    if bearer.mss == ABSENT:
+        case.find("no MSS", end, number, default=least)
+    elif bearer.mss < least:
+        case.find("small MSS", end, number, mss=bearer.mss, least=least)
+    if length_of(seen) and bearer.fast_open is None:
+        case.find("data in SYN", end, number)
+    offer = end.other.offer
+    if flags & ACK and offer is not None:
+        _compare_offers(case, seen, offer, bearer)
+        _look_at_ecn_answer(case, seen)
+
+
+def _look_at_second_opening(case: Case, seen: Seen, bearer: options.Bearer) -> None:
+    """A SYN or SYN,ACK with the number of an earlier one. What it says depends on what was captured of the other end in between."""
+    end, eye, other = seen.end, case.eyes[seen.end.side], case.eyes[seen.end.other.side]
+    if seen.located.bits & ACK:
+        if not eye.kind & ACK:
+            return  # its SYN again, but as the answer to the other's: the opening is simultaneous
+        is_answered = other.kind & (SYN | ACK) == ACK and case.speaker is end.other
+        case.find("SYN,ACK again after its ACK" if is_answered else "SYN,ACK again", end, seen.number)
+    elif case.speaker is end.other and other.kind & RST:
+        case.find("SYN after RST", end, seen.number)
+    elif other.kind & (SYN | ACK) == SYN | ACK:
+        case.find("SYN again after its answer", end, seen.number)
+    else:
+        case.find("SYN again", end, seen.number)
+    lost = _offered(eye.offer) - _offered(bearer) if eye.offer is not None else set()
+    if lost:
+        case.find("SYN with less", end, seen.number, options=", ".join(sorted(lost)))
+
+
+def _offered(bearer: options.Bearer) -> set[str]:
+    has = {"window scale": bearer.window_scale != ABSENT, "SACK": bearer.sack_permitted, "timestamps": bearer.tsval != ABSENT}
+    return {name for name, is_there in has.items() if is_there}
+
+
+def _compare_offers(case: Case, seen: Seen, offer: options.Bearer, answer: options.Bearer) -> None:
+    offered, answered = _offered(offer), _offered(answer)
+    if answered - offered:
+        case.find("not offered", seen.end, seen.number, options=", ".join(sorted(answered - offered)))
+    if len(offered) > 1 and not answered:
+        case.find("all options gone", seen.end, seen.number, options=", ".join(sorted(offered)))
+
+
+def _look_at_ecn_answer(case: Case, seen: Seen) -> None:
+    asked, answered = (end.syn_flags & (AE | CWR | ECE) for end in (seen.end.other, seen.end))
+    if asked == CWR | ECE and answered == CWR | ECE:
+        case.find("ECN reflected", seen.end, seen.number)
+    elif not asked and answered & ECE:
+        case.find("ECN unasked", seen.end, seen.number)

@@ -1,0 +1,68 @@
+"""Why a RST was sent, as far as the segments before it tell (RFC 9293, 3.5.2)."""
+
+from postel.tcp import seq as sequence
+from postel.view.capture.case import Case, scale
+from postel.view.capture.connection import End
+from postel.view.capture.sent import UNKNOWN, WIDEST
+from postel.view.capture.table import Seen
+from postel.wire.segment import ACK, SYN
+
+
+def look_at_reset(case: Case, seen: Seen) -> None:
+    """Name the rule by which it was sent. One that is outside the window is told of where the connection goes on after it."""
+    case.find(_reason(case, seen), seen.end, seen.number)
+    eye = case.eyes[seen.end.side]
+    if not eye.reset_beyond and not _answers(case, seen) and _is_outside(seen.end, seen.located.seq, case.eyes[seen.end.other.side].window):
+        eye.reset_beyond = seen.number
+
+
+def _answers(case: Case, seen: Seen) -> bool:
+    """Whether it is what an end without the connection sends for the segment before it: without ACK, at the number that this
+    acknowledged (RFC 9293, 3.10.7.1)."""
+    last = case.eyes[seen.end.other.side]
+    return not seen.located.bits & ACK and bool(last.kind & ACK) and seen.located.seq == last.ack
+
+
+def _is_outside(end: End, seq: int, window: int) -> bool:
+    """Whether a number of ``end`` lies outside what the other end takes. False where the capture can't tell."""
+    expected = end.other.ack
+    if expected == UNKNOWN:
+        return False
+    over = sequence.offset(seq, expected)
+    if abs(over) > WIDEST:
+        return True
+    shift = scale(end.other)
+    return over < 0 or (UNKNOWN not in (window, shift) and over > max(window << shift, 1))
+
+
+def _reason(case: Case, seen: Seen) -> str:
+    connection, end, located = case.connection, seen.end, seen.located
+    last = case.eyes[end.other.side]
+    covers_syn = end.other.is_known and located.ack == sequence.add(end.other.first, 1)
+    if not end.syns and end.other.syns and located.bits & ACK and covers_syn and connection.opened == UNKNOWN:
+        return "reset: refused"
+    if end.resets > 1:
+        return "reset: again"
+    if connection.is_closed_by_fins:
+        return "reset: after the close"
+    if _is_opening(case):
+        return _reason_while_opening(case, seen)
+    if end.fin != UNKNOWN:
+        return "reset: text after CLOSE" if last.length else "reset: after its FIN"
+    return "reset: no such connection" if _answers(case, seen) else "reset: abort"
+
+
+def _is_opening(case: Case) -> bool:
+    """Whether a SYN is there, and no handshake that is complete."""
+    return case.connection.opened == UNKNOWN and any(end.syns for end in case.connection.ends)
+
+
+def _reason_while_opening(case: Case, seen: Seen) -> str:
+    end, last = seen.end, case.eyes[seen.end.other.side]
+    if not _answers(case, seen):
+        return "reset: while opening"
+    if not end.syns:
+        return "reset: no such connection"  # whether it ever had it can't be told
+    if last.kind & SYN and end.is_known and last.ack == sequence.add(end.first, 1):
+        return "reset: of a SYN,ACK"
+    return "reset: unacceptable ACK"

@@ -1,0 +1,190 @@
+"""What one end of a captured connection sent: its sequence numbers, and which octets of its stream the capture has.
+
+::
+
+      first                        low …                                        next
+    ────┼──── before the capture ───┼──── captured ────┤ hole ├──── captured ────┼──── not sent yet ────►
+
+A *hole* is a range of sequence numbers that the end must have sent, because it sent later ones, and that the capture doesn't have (yet).
+Each octet of payload counts once, whether it arrives in order, fills part of a hole, or lies before everything else.
+"""
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+from postel.tcp import seq as sequence
+from postel.times import MILLISECOND
+from postel.wire.segment import FIN, RST, SYN
+
+UNKNOWN: Final = -1
+WIDEST: Final = 1 << 30  # no window is wider: RFC 7323, 2.3
+AT_ONCE: Final = 3 * MILLISECOND  # a hole that is filled sooner was made by reordering, where the round trip isn't known
+_LATEST_FAST: Final = 20 * MILLISECOND  # after the last ACK, for a fast retransmission
+_DUPLICATES: Final = 2
+_MOST_HOLES: Final = 64
+
+
+class Sight(Enum):
+    """What a segment is, compared with the segments that were captured before it."""
+
+    NEW = "new"
+    EMPTY = "empty"  # takes no sequence number
+    KEEP_ALIVE = "keep-alive"  # RFC 9293, 3.8.4: at most one octet, just before the next number
+    PROBE = "probe"  # RFC 9293, 3.8.6.1: one octet, while the other end's window is zero
+    RETRANSMISSION = "retransmission"
+    OVERTAKEN = "overtaken"  # fills a hole so soon that the network reordered it
+    AHEAD = "ahead"  # there is a hole before it
+    OUTSIDE = "outside"  # of any window
+    COPY = "copy"  # the capture has this very packet already
+
+
+NEW, EMPTY, KEEP_ALIVE, PROBE, RETRANSMISSION, OVERTAKEN, AHEAD, OUTSIDE, COPY = Sight  # a global is found sooner than an enum's member
+
+
+class Hole(NamedTuple):
+    """Sequence numbers ``left`` to ``right`` (exclusive) that the capture doesn't have."""
+
+    left: int
+    right: int
+
+
+class Sent:
+    """``next`` is the number after the highest that it sent, ``ack`` the highest that it acknowledged; UNKNOWN before there is one.
+
+    ``low`` is the lowest number that was captured. ``is_known``: ``first`` is the number of its SYN, not a guess from the middle of the
+    stream. ``data`` counts octets of payload, each once; `missing` tells how many were acknowledged and not captured.
+    """
+
+    __slots__ = (
+        *("ack", "ack_at", "data", "duplicates", "first", "holes", "idents", "is_known", "low", "next", "next_at", "probe"),
+        *("retransmissions", "window"),
+    )
+
+    def __init__(self) -> None:
+        self.data: int = 0
+        self.first: int = UNKNOWN
+        self.low: int = UNKNOWN
+        self.next: int = UNKNOWN
+        self.next_at: int = 0  # when `next` moved last
+        self.is_known: bool = False
+        self.ack: int = UNKNOWN
+        self.ack_at: int = 0
+        self.duplicates: int = 0  # ACKs without text that repeat `ack`
+        self.window: int = UNKNOWN  # in its last segment, as it stands there
+        self.probe: int = UNKNOWN  # the number of a window probe's octet, until it is known whether there was room for it
+        self.retransmissions: int = 0
+        self.holes: tuple[Hole, ...] = ()
+        self.idents: int = (1 << 64) - 1  # IPv4's identifications of its last four packets, 16 bits each
+
+    def has_acknowledged(self, number: int) -> bool:
+        return self.ack != UNKNOWN and sequence.ge(self.ack, number)
+
+    def has_sent(self, seq: int, flags: int, length: int) -> bool:
+        """Whether the capture has all of such a segment from this end already."""
+        end = sequence.add(seq, length + (flags & SYN != 0) + (flags & FIN != 0))
+        if sequence.gt(end, self.next) or sequence.lt(seq, self.low):
+            return False
+        return not any(sequence.lt(hole.left, end) and sequence.gt(hole.right, seq) for hole in self.holes)
+
+    def begin(self, seq: int, flags: int, other: "Sent") -> None:
+        """The first segment of this end, or a SYN with another number while the connection isn't open: all earlier numbers are void."""
+        self.is_known = flags & SYN != 0
+        self.first = seq if self.is_known else sequence.add(seq, -1)
+        self.low = self.next = seq
+        self.data = 0
+        self.holes = ()
+        acknowledged = other.ack
+        if not self.is_known and acknowledged != UNKNOWN and 0 < sequence.offset(seq, acknowledged) < WIDEST:
+            self.low = acknowledged
+            self.holes = (Hole(acknowledged, seq),)
+        self.probe = UNKNOWN
+
+    def see(self, seq: int, flags: int, length: int, other: "Sent", at_once: int, now: int) -> Sight:
+        """Count the segment's text in, and tell what it is. What fills a hole within ``at_once`` microseconds was only overtaken."""
+        size = length + (flags & SYN != 0) + (flags & FIN != 0)
+        if self.next == UNKNOWN:
+            if flags & RST:
+                return EMPTY  # RFC 9293, 3.10.7: a RST may carry any number
+            self.begin(seq, flags, other)
+        offset = sequence.offset(seq, self.next)
+        if abs(offset) > WIDEST:
+            return OUTSIDE
+        if flags & RST:
+            return EMPTY
+        if not flags & (SYN | FIN) and length <= 1:
+            if offset == -1 and self.low != self.next:
+                return KEEP_ALIVE
+            if offset == 0 and length and other.window == 0:
+                self.probe = seq
+                return PROBE
+        if not size:
+            return EMPTY
+        if offset >= 0:
+            self._advance(seq, size, length, now)
+            return AHEAD if offset else NEW
+        was_late = self._is_late(seq, other, at_once, now)
+        return self._see_again(seq, size, length, flags, now, was_late=was_late)
+
+    def _advance(self, seq: int, size: int, length: int, now: int) -> None:
+        if seq != self.next:
+            self.holes = (*self.holes[1 - _MOST_HOLES :], Hole(self.next, seq))
+        self.next = sequence.add(seq, size)
+        self.next_at = now
+        self.data += length
+
+    def _see_again(self, seq: int, size: int, length: int, flags: int, now: int, *, was_late: bool) -> Sight:
+        """It begins before `next`: it was sent before, or other segments overtook it, or the capture lacks what was sent before."""
+        text = sequence.add(seq, flags & SYN != 0)
+        filled = self._fill(text, sequence.add(text, length))
+        self.data += filled + max(0, sequence.offset(sequence.add(text, length), self.next))
+        end = sequence.add(seq, size)
+        if sequence.gt(end, self.next):
+            self.next = end
+            self.next_at = now
+        if filled and not was_late:
+            return OVERTAKEN
+        self.retransmissions += 1
+        return RETRANSMISSION
+
+    def _is_late(self, seq: int, other: "Sent", at_once: int, now: int) -> bool:
+        """Whether it comes too long after the highest number for a segment that was only overtaken; or duplicate ACKs asked for it."""
+        if other.duplicates >= _DUPLICATES and other.ack == seq and now - other.ack_at < _LATEST_FAST:
+            return True
+        return now - self.next_at >= at_once
+
+    def _fill(self, seq: int, end: int) -> int:
+        """How many octets of this text, as far as it lies below `next`, weren't captured before. They are from now on."""
+        found = 0
+        if sequence.lt(seq, self.low) and not self.is_known:
+            found = sequence.offset(_earlier(end, self.low), seq)
+            if sequence.lt(end, self.low):
+                self.holes = (Hole(end, self.low), *self.holes)
+            self.low = seq
+        rest: list[Hole] = []
+        for hole in self.holes:
+            left, right = sequence.latest(hole.left, seq), _earlier(hole.right, end)
+            if sequence.ge(left, right):
+                rest.append(hole)
+                continue
+            found += sequence.offset(right, left)
+            rest += [part for part in (Hole(hole.left, left), Hole(right, hole.right)) if part.left != part.right]
+        self.holes = tuple(rest)
+        return found
+
+    def accept_probe(self, ack: int) -> None:
+        """The other end acknowledged up to ``ack``: perhaps it had room for the octet of a window probe."""
+        if self.probe == self.next != UNKNOWN and ack == sequence.add(self.next, 1):
+            self.next = ack
+            self.data += 1
+        self.probe = UNKNOWN
+
+    def missing_before(self, ack: int) -> int:
+        """How many numbers before ``ack`` the capture doesn't have."""
+        if UNKNOWN in (self.next, ack):
+            return 0
+        total = sum(sequence.offset(hole.right, hole.left) for hole in self.holes if sequence.le(hole.right, ack))
+        return total + max(0, sequence.offset(ack, self.next))
+
+
+def _earlier(a: int, b: int) -> int:
+    return a if sequence.le(a, b) else b
