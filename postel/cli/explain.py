@@ -4,7 +4,8 @@ FILE is pcap or pcapng, - a pipe::
 
     tcpdump -U -w - | postel explain - --follow
 
-Exit status 1 where the file is damaged; what could be read is told all the same.
+What could be read is told in any case. Exit status 1 where the file is damaged, 3 where packets were left out that may hold TCP: fragments
+without the rest, links that aren't understood, headers that were cut off.
 """
 
 import argparse
@@ -82,13 +83,15 @@ class _Explanation:
         source.read(self.reader, self.table)
         self.table.finish()
         if self.options.conn and not self.rows:
-            source.tell_damage(self.reader)
+            source.tell_of_whole(self.reader, self.table)
             raise ArgumentError("--conn", self.options.conn, f"a connection's number, up to {self.table.connections}")
         if self.options.html:
             self.write_page()
         elif not self.options.follow:
             self.tell_table()
-        return source.tell_damage(self.reader)
+        if self.options.json:
+            print(json_text(source.record_of_whole(self.reader, self.table), sys.stdout))
+        return source.tell_of_whole(self.reader, self.table)
 
     def tell_table(self) -> None:
         if self.options.json:

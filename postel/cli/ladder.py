@@ -27,10 +27,10 @@ def run(options: argparse.Namespace) -> int:
         source.read(reader, table)
     trace = replay.finish()
     if options.conn and not trace.packets:
-        source.tell_damage(reader)
+        source.tell_of_whole(reader, table)
         raise ArgumentError("--conn", options.conn, f"a connection's number, up to {table.connections}")
     show(trace, options.lang, sys.stdout, unfold=options.unfold)
-    return source.tell_damage(reader)
+    return source.tell_of_whole(reader, table)
 
 
 def _forget(connection: Connection) -> None:

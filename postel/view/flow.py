@@ -106,6 +106,7 @@ class Flow:
         self.states: dict[Endpoint, State] = {}
         self.names: dict[Endpoint, str] = {}
         self._directions = {opener: _Direction(), other: _Direction()}
+        self.is_captured: bool = False  # by a bystander: what the programs called isn't known
         self._handshake_is_over = False
 
     @property
@@ -140,6 +141,8 @@ class Flow:
 
     def examine(self, packet: Packet, segment: Segment) -> None:
         """Fills in what a bystander can tell, in the order of departure."""
+        if not self.packets and not segment.flags & SYN:
+            self._handshake_is_over = True  # it begins in the middle
         mine, others = self._directions[packet.source], self._directions[packet.destination]
         if mine.first == UNKNOWN:
             mine.first = segment.seq if segment.flags & SYN else sequence.add(segment.seq, -1)

@@ -76,7 +76,7 @@ def said(moment: Moment, flow: Flow, language: str) -> str:
         return notes.of_expiry(what, language)
     if isinstance(what, Remark):
         return notes.of_remark(what, language)
-    return what.text(language) if isinstance(what, Run) else notes.say("called", language)
+    return what.text(language) if isinstance(what, Run) else notes.say("inferred" if flow.is_captured else "called", language)
 
 
 def _order(moment: Moment) -> int:

@@ -82,6 +82,7 @@ TEXTS: Final = {
     "orphan timer": ("orphan timer: nobody is left to receive", "孤儿定时器：已没有接收者"),
     # states
     "called": ("the user's call", "用户调用"),
+    "inferred": ("as later segments show", "由后来的报文段可知"),
     "pause": ("… {length} later …", "…… {length}后 ……"),
     "minutes": ("{number} min", "{number} 分钟"),
     "seconds": ("{number} s", "{number} 秒"),

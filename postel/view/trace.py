@@ -67,6 +67,10 @@ class Trace(Witness):
         """The next packet has this number: in a capture others may come between."""
         self._number = number - 1
 
+    def begin_connection(self, opener: Endpoint, other: Endpoint) -> None:
+        """What follows between these ends is a connection of its own, as a capture has it: no SYN begins another, and no call is known."""
+        self._begin(opener, other, segment.PROTOCOL).is_captured = True
+
     # What a host and its link tell
 
     def packet_sent(self, octets: bytes, now: int) -> None:
@@ -223,7 +227,7 @@ class Trace(Witness):
             return about
         source, destination, protocol = packet.source, packet.destination, packet.protocol
         flow = self._flow(source, destination, protocol)
-        if packet.segment is not None and flow.is_new(source, packet.segment):
+        if packet.segment is not None and not flow.is_captured and flow.is_new(source, packet.segment):
             flow = self._succeed(flow, source, destination)
         if not flow.packets:
             flow.ends = (destination, source) if packet.segment is not None and _is_answer(packet.segment) else (source, destination)

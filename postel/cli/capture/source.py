@@ -11,8 +11,10 @@ from typing import Final, cast
 from postel.cli.network.recording import preferred_language, unfolding
 from postel.view import notes
 from postel.view.capture import Reader, Table
+from postel.view.capture.frame import OTHER_PROTOCOLS
 
 _PIPE: Final = "-"
+LEFT_OUT: Final = 3
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,9 +41,28 @@ def read(reader: Reader, table: Table) -> None:
             table.take(octets, frames)
 
 
-def tell_damage(reader: Reader) -> int:
-    """The exit status."""
-    if reader.damage is None:
-        return 0
-    print(f"postel: {reader.damage}", file=sys.stderr)
-    return 1
+def tell_of_whole(reader: Reader, table: Table) -> int:
+    """Say on stderr what holds for the capture as a whole. Returns the exit status: 1 where the file is damaged, 3 where packets were left
+    out that may hold TCP, 0 else."""
+    unread = unread_in(table)
+    if table.goes_back:
+        print("postel: the packets aren't in the order of time; sort them first: reordercap FILE SORTED", file=sys.stderr)
+    if unread:
+        told = ", ".join(f"{count:,} {what}" for what, count in unread.items())
+        print(f"postel: left out, of {table.packets:,} packets: {told}", file=sys.stderr)
+    if reader.damage is not None:
+        print(f"postel: {reader.damage}", file=sys.stderr)
+        return 1
+    return LEFT_OUT if unread else 0
+
+
+def record_of_whole(reader: Reader, table: Table) -> dict[str, object]:
+    """The same as plain data for JSON, with all that isn't TCP."""
+    damage = None if reader.damage is None else str(reader.damage)
+    in_order = not table.goes_back
+    return {"capture": {"packets": table.packets, "left_out": table.left_out, "is_in_order_of_time": in_order, "damage": damage}}
+
+
+def unread_in(table: Table) -> dict[str, int]:
+    """How many packets may hold TCP that isn't told of, by what they are: not those that are known to hold something else."""
+    return {what: count for what, count in table.left_out.items() if what not in OTHER_PROTOCOLS}

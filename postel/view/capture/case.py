@@ -28,13 +28,13 @@ class Eye:
     """What must be remembered of an end beyond what `End` does."""
 
     __slots__ = (
-        *("ack", "beyond", "ce", "duplicates", "fin", "kind", "length", "offer", "opening", "reset_beyond", "sacked", "seq", "since_ce"),
-        *("tsval", "widest", "window"),
+        *("ack", "beyond", "ce", "duplicates", "fin", "kind", "length", "number", "offer", "opening", "reset_beyond", "sacked"),
+        *("since_ce", "stands", "tsval", "widest", "window"),
     )
 
     def __init__(self) -> None:
         self.ack = UNKNOWN
-        self.seq = UNKNOWN  # of its last segment
+        self.number = 0  # the packet with its last segment
         self.window = UNKNOWN  # as on the wire
         self.widest = 0
         self.duplicates = 0
@@ -48,6 +48,7 @@ class Eye:
         self.offer: options.Bearer | None = None  # of its last SYN
         self.fin = 0  # the packet with its first FIN
         self.beyond: list[tuple[int, int]] = []  # numbers behind segments beyond the window, unless they are acknowledged; and the packets
+        self.stands = False  # it sent a RST, after which the connection didn't go on
         self.reset_beyond = 0  # the packet with a RST outside the window, unless that ended the connection
 
 

@@ -1,27 +1,27 @@
-"""Where the segment is in a frame: past the link's header, VLAN tags, and IP's options or extension headers."""
+"""Where the segment is in an IP packet: past IP's options or extension headers, and past the tunnels around another packet.
+
+Tunnels that are looked into: IP in IP and 6in4 (RFC 2003, 4213), GRE (RFC 2784, 2890) with Ethernet, PPP or ERSPAN in it, VXLAN (RFC 7348),
+GENEVE (RFC 8926), GTP-U (3GPP TS 29.281), AH (RFC 4302).
+"""
 
 from struct import Struct
 from typing import Final, NamedTuple
 
+from postel.view.capture import layers
+from postel.view.capture.layers import NOWHERE
 from postel.wire import checksum
 
-# draft-ietf-opsawg-pcaplinktype
-NULL: Final = 0
-ETHERNET: Final = 1
-RAW: Final = 101
-LOOP: Final = 108
-COOKED: Final = 113
-COOKED_2: Final = 276
-_TYPED: Final = {ETHERNET: 12, COOKED: 14}  # where its type is in the link's header, before tags and IP
-_RAW: Final = (RAW, 12, 14, 228, 229)  # what some systems write for it; IPv4 alone, IPv6 alone
-
-IPV4: Final = 0x0800
-IPV6: Final = 0x86DD
-_IP: Final = (IPV4, IPV6)
-_TAGS: Final = (0x8100, 0x88A8, 0x9100)  # IEEE 802.1Q, 802.1ad, and what came before it
-_MOST_TAGS: Final = 8
 TCP: Final = 6
-NOWHERE: Final = -1
+_UDP: Final = 17
+_GRE: Final = 47
+_IN_IP: Final = (4, 41)  # IPv4 or IPv6 follows
+_MOST_TUNNELS: Final = 4
+_VXLAN: Final = (4789, 8472)  # and the port of Linux before it had one
+_GENEVE: Final = 6081
+_GTP_U: Final = 2152
+_GTP_PACKET: Final = 255
+_ERSPAN_2: Final = 0x88BE
+_ERSPAN_3: Final = 0x22EB
 
 _SIZED: Final = (0, 43, 60)  # IPv6: hop-by-hop options, routing, destination options: a length in units of eight octets
 _FRAGMENT: Final = 44
@@ -33,8 +33,8 @@ _TCP: Final = Struct("!4xIIHH")
 
 
 class Located(NamedTuple):
-    """A segment: ``pair`` is source and destination address and both ports as they stand in the packet; ``at`` and ``end`` bound it.
-    Its header alone must have been captured."""
+    """A segment: ``pair`` is source and destination address and both ports as they stand in the packet; ``ip`` is where its IP header
+    begins, ``at`` and ``end`` bound it. Its header alone must have been captured."""
 
     pair: bytes
     at: int
@@ -43,92 +43,153 @@ class Located(NamedTuple):
     ack: int
     bits: int
     window: int
+    ip: int
 
 
-def network(link: int, octets: bytes, start: int, end: int) -> int:
-    """Where the IP header begins, NOWHERE if there is none."""
-    if link in _TYPED:
-        return _tagged(octets, start + _TYPED[link], end)
-    if link == COOKED_2:
-        return start + 20 if _kind(octets, start, end) in _IP else NOWHERE
-    if link in (NULL, LOOP):
-        return start + 4
-    return start if link in _RAW else NOWHERE
+class Other(NamedTuple):
+    """What is at ``ip`` in place of a segment: why it can't be read, or what it is. A fragment of TCP `is_fragment`."""
+
+    what: str
+    ip: int = NOWHERE
+    is_fragment: bool = False
 
 
-def _tagged(octets: bytes, at: int, end: int) -> int:
-    for _ in range(_MOST_TAGS):
-        kind = _kind(octets, at, end)
-        if kind in _IP:
-            return at + 2
-        if kind not in _TAGS:
-            return NOWHERE
-        at += 4
-    return NOWHERE
+CUT: Final = Other("packets whose headers were cut off")
+DAMAGED: Final = Other("packets with a header that can't be")
+FRAGMENTS_OF_OTHERS: Final = "fragments of other protocols"
+NO_IP: Final = "frames without IP"
+_NAMES: Final = {1: "ICMP", 2: "IGMP", 17: "UDP", 50: "ESP", 58: "ICMPv6", 89: "OSPF", 103: "PIM", 112: "VRRP", 132: "SCTP"}
+OTHER_PROTOCOLS: Final = frozenset((*_NAMES.values(), FRAGMENTS_OF_OTHERS, NO_IP))  # which hold no TCP
 
 
-def _kind(octets: bytes, at: int, end: int) -> int:
-    return octets[at] << 8 | octets[at + 1] if at + 2 <= end else -1
-
-
-def segment(octets: bytes, ip: int, end: int, whole: int) -> Located | None:
-    """The TCP segment in the IP packet at ``ip``, None if there is none. ``end`` is where the captured octets end, ``whole`` where the
+def segment(octets: bytes, ip: int, end: int, whole: int, tunnels: int = 0) -> Located | Other:
+    """The TCP segment in the IP packet at ``ip``, or what is there instead. ``end`` is where the captured octets end, ``whole`` where the
     frame did on the wire; where IP's header tells the packet's length, that counts: some tools cut packets and don't say so."""
     if ip >= end:
-        return None
+        return CUT
     version = octets[ip] >> 4
     if version == 4:
-        return _in_ipv4(octets, ip, end, whole)
-    return _in_ipv6(octets, ip, end, whole) if version == 6 else None
+        return _in_ipv4(octets, ip, end, whole, tunnels)
+    return _in_ipv6(octets, ip, end, whole, tunnels) if version == 6 else DAMAGED
 
 
-def _in_ipv4(octets: bytes, ip: int, end: int, whole: int) -> Located | None:
+def _in_ipv4(octets: bytes, ip: int, end: int, whole: int, tunnels: int) -> Located | Other:
     if ip + 20 > end:
-        return None
+        return CUT
     first, total, fragment, protocol = _IPV4.unpack_from(octets, ip)
     header = (first & 15) << 2
-    if header < 20 or protocol != TCP or fragment & 0x3FFF:
-        return None
+    if header < 20:
+        return DAMAGED
+    if fragment & 0x3FFF:
+        return Other(FRAGMENTS_OF_OTHERS, ip, protocol == TCP)
     whole = ip + total if total else whole  # 0: the sender left it to its device, and was captured before that
-    return _located(octets, ip + 12, ip + 20, ip + header, end, whole)
+    at = ip + header
+    if protocol == _AUTHENTICATION and at + 8 <= end:
+        protocol, at = octets[at], at + 4 * octets[at + 1] + 8
+    if protocol != TCP:
+        return _tunnelled(protocol, octets, at, end, whole, tunnels)
+    return _located(octets, ip, 4, at, end, whole)
 
 
-def _in_ipv6(octets: bytes, ip: int, end: int, whole: int) -> Located | None:
+def _in_ipv6(octets: bytes, ip: int, end: int, whole: int, tunnels: int) -> Located | Other:
     if ip + 40 > end:
-        return None
+        return CUT
     length, following = _IPV6.unpack_from(octets, ip)
     whole = ip + 40 + length if length else whole
     at = ip + 40
     while following != TCP:
-        if at + 8 > end:
-            return None
-        if following in _SIZED:
-            size = 8 * octets[at + 1] + 8
-        elif following == _AUTHENTICATION:
-            size = 4 * octets[at + 1] + 8
-        elif following == _FRAGMENT and not (octets[at + 2] << 8 | octets[at + 3]) & 0xFFF9:
+        if following in _SIZED or following in (_AUTHENTICATION, _FRAGMENT):
+            if at + 8 > end:
+                return CUT
+        else:
+            return _tunnelled(following, octets, at, end, whole, tunnels)
+        if following == _FRAGMENT:
+            if (octets[at + 2] << 8 | octets[at + 3]) & 0xFFF9:
+                return Other(FRAGMENTS_OF_OTHERS, ip, octets[at] == TCP)
             size = 8
         else:
-            return None
+            size = 8 * octets[at + 1] + 8 if following in _SIZED else 4 * octets[at + 1] + 8
         following = octets[at]
         at += size
-    return _located(octets, ip + 8, ip + 40, at, end, whole)
+    return _located(octets, ip, 16, at, end, whole)
 
 
-def _located(octets: bytes, addresses: int, behind: int, at: int, end: int, whole: int) -> Located | None:
-    if at + 20 > end or at + 20 > whole:
-        return None
+def _located(octets: bytes, ip: int, size: int, at: int, end: int, whole: int) -> Located | Other:
+    if at + 20 > end:
+        return CUT
     seq, ack, bits, window = _TCP.unpack_from(octets, at)
     if not 20 <= bits >> 10 & 0x3C <= whole - at:
-        return None
+        return DAMAGED
+    behind = ip + (20 if size == 4 else 40)
+    addresses = behind - 2 * size
     pair = octets[addresses : at + 4] if at == behind else octets[addresses:behind] + octets[at : at + 4]
-    return Located(pair, at, whole, seq, ack, bits, window)
+    return Located(pair, at, whole, seq, ack, bits, window, ip)
 
 
-def is_damaged(octets: bytes, ip: int, end: int, located: Located) -> bool:
+# Tunnels
+
+
+def _tunnelled(protocol: int, octets: bytes, at: int, end: int, whole: int, tunnels: int) -> Located | Other:
+    inner = NOWHERE
+    if tunnels < _MOST_TUNNELS:
+        if protocol in _IN_IP:
+            inner = at
+        elif protocol == _GRE:
+            inner = _in_gre(octets, at, end)
+        elif protocol == _UDP:
+            inner = _in_udp(octets, at, end)
+    if inner == NOWHERE:
+        return Other(f"{_NAMES.get(protocol, f'IP protocol {protocol}')}")
+    return segment(octets, inner, end, whole, tunnels + 1)
+
+
+def _in_gre(octets: bytes, at: int, end: int) -> int:
+    if at + 4 > end:
+        return NOWHERE
+    flags, version, kind = octets[at], octets[at + 1] & 7, octets[at + 2] << 8 | octets[at + 3]
+    checksum_or_routing, key, sequence = flags & 0xC0 != 0, flags & 0x20 != 0, flags & 0x10 != 0
+    acknowledgement = version == 1 and octets[at + 1] & 0x80 != 0  # RFC 2637
+    behind = at + 4 + 4 * (checksum_or_routing + key + sequence + acknowledgement)
+    if kind == _ERSPAN_2:
+        return layers.ethernet(octets, behind + 8 * sequence, end)  # without a sequence number it is of type I, which has no header
+    if kind == _ERSPAN_3:
+        has_more = behind + 12 <= end and octets[behind + 11] & 1
+        return layers.ethernet(octets, behind + (20 if has_more else 12), end)
+    return layers.typed(kind, octets, behind, end)
+
+
+def _in_udp(octets: bytes, at: int, end: int) -> int:
+    if at + 16 > end:
+        return NOWHERE
+    port, inside = octets[at + 2] << 8 | octets[at + 3], at + 8
+    if port in _VXLAN and octets[inside] & 0x08:
+        return layers.ethernet(octets, inside + 8, end)
+    if port == _GENEVE and not octets[inside] >> 6:
+        kind = octets[inside + 2] << 8 | octets[inside + 3]
+        return layers.typed(kind, octets, inside + 8 + 4 * (octets[inside] & 0x3F), end)
+    if _GTP_U in (port, octets[at] << 8 | octets[at + 1]) and octets[inside] >> 5 == 1 and octets[inside + 1] == _GTP_PACKET:
+        return _in_gtp(octets, inside, end)
+    return NOWHERE
+
+
+def _in_gtp(octets: bytes, at: int, end: int) -> int:
+    """Eight octets; four more where a flag says so, the last of which begins a chain of extension headers."""
+    if not octets[at] & 7:
+        return at + 8
+    at += 12
+    while at < end and octets[at - 1]:
+        size = 4 * octets[at]
+        if not size:
+            return NOWHERE
+        at += size
+    return at
+
+
+def is_damaged(octets: bytes, end: int, located: Located) -> bool:
     """Whether the segment's checksum is wrong: it never is where not all was captured."""
     if located.end > end:
         return False
     size = (len(located.pair) - 4) // 2
     source, destination = located.pair[:size], located.pair[size:-4]
-    return not checksum.payload_is_right(octets[ip : located.end], located.at - ip, located.end - ip, source, destination, TCP)
+    at, behind = located.at - located.ip, located.end - located.ip
+    return not checksum.payload_is_right(octets[located.ip : located.end], at, behind, source, destination, TCP)

@@ -42,15 +42,16 @@ def _look_at_second_opening(case: Case, seen: Seen, bearer: options.Bearer) -> N
             return  # its SYN again, but as the answer to the other's: the opening is simultaneous
         is_answered = other.kind & (SYN | ACK) == ACK and case.speaker is end.other
         case.find("SYN,ACK again after its ACK" if is_answered else "SYN,ACK again", end, seen.number)
-    elif case.speaker is end.other and other.kind & RST:
-        case.find("SYN after RST", end, seen.number)
-    elif other.kind & (SYN | ACK) == SYN | ACK:
-        case.find("SYN again after its answer", end, seen.number)
-    else:
+        return
+    if other.number < eye.opening:
         case.find("SYN again", end, seen.number)
-    lost = _offered(eye.offer) - _offered(bearer) if eye.offer is not None else set()
-    if lost:
-        case.find("SYN with less", end, seen.number, options=", ".join(sorted(lost)))
+        lost = _offered(eye.offer) - _offered(bearer) if eye.offer is not None else set()
+        if lost:
+            case.find("SYN with less", end, seen.number, options=", ".join(sorted(lost)))
+    elif other.kind & RST:
+        case.find("SYN after RST", end, seen.number)
+    else:
+        case.find("SYN again after its answer" if other.kind & SYN else "SYN after a stray ACK", end, seen.number)
 
 
 def _offered(bearer: options.Bearer) -> set[str]:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Container
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
-from postel.view.capture import frame
+from postel.view.capture import layers
 from postel.wire.segment import ACK, CWR, ECE, PSH
 
 IPV4: Final = 0x45  # its version, and a header of 20 octets
 IPV6: Final = 0x60
+TCP: Final = 6
 WAY: Final = 0x3FFF00FF  # of IPv4's fragment, TTL and protocol what has to be that of a whole
-TCP: Final = frame.TCP
 NEVER: Final = 1 << 17  # a header larger than any packet
 HEADERS: Final = {  # their lengths, by the bits beside them: of segments that neither begin nor end anything
     size << 12 | ACK | push | congestion: 4 * size for size in range(5, 16) for push in (0, PSH) for congestion in (0, ECE, CWR, ECE | CWR)
@@ -32,7 +32,7 @@ class Shape(NamedTuple):
     kinds: Container[int]  # what the two octets at ``at`` may be: the link's type of an IP packet, or anything where it has none
 
 
-_TYPES: Final = frozenset((frame.IPV4, frame.IPV6))
+_TYPES: Final = frozenset((layers.IPV4, layers.IPV6))
 _ANYTHING: Final = range(1 << 16)
 
 
@@ -44,11 +44,11 @@ def _shape(at: int, ip: int, kinds: Container[int] = _TYPES) -> Shape:
 
 
 SHAPES: Final = {
-    frame.ETHERNET: _shape(12, 14),
-    frame.COOKED: _shape(14, 16),
-    frame.COOKED_2: _shape(0, 20),
-    frame.RAW: _shape(-2, 0, _ANYTHING),
-    frame.NULL: _shape(2, 4, _ANYTHING),
-    frame.LOOP: _shape(2, 4, _ANYTHING),
+    layers.ETHERNET: _shape(12, 14),
+    layers.COOKED: _shape(14, 16),
+    layers.COOKED_2: _shape(0, 20),
+    layers.RAW: _shape(-2, 0, _ANYTHING),
+    layers.NULL: _shape(2, 4, _ANYTHING),
+    layers.LOOP: _shape(2, 4, _ANYTHING),
 }
-NONE: Final = Shape(0, 0, 1 << 32, 1 << 32, SHAPES[frame.RAW].unpack, SHAPES[frame.RAW].unpack_6, ())  # of other links: nothing is plain
+NONE: Final = Shape(0, 0, 1 << 32, 1 << 32, SHAPES[layers.RAW].unpack, SHAPES[layers.RAW].unpack_6, ())  # of other links: nothing is plain

@@ -202,6 +202,9 @@ class _Machines:
         self.syns: dict[End, int] = {}
 
     def take(self, one: _Passed, trace: Trace) -> None:
+        if self.is_new:
+            one_end = one.one.connection.ends[0]
+            trace.begin_connection(one_end.endpoint, one_end.other.endpoint)
         self.sends(one, trace)
         trace.number_next(one.number)
         trace.packet_sent(one.octets, one.when)

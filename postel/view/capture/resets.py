@@ -10,8 +10,9 @@ from postel.wire.segment import ACK, SYN
 
 def look_at_reset(case: Case, seen: Seen) -> None:
     """Name the rule by which it was sent. One that is outside the window is told of where the connection goes on after it."""
-    case.find(_reason(case, seen), seen.end, seen.number)
     eye = case.eyes[seen.end.side]
+    case.find(_reason(case, seen), seen.end, seen.number)
+    eye.stands = True
     if not eye.reset_beyond and not _answers(case, seen) and _is_outside(seen.end, seen.located.seq, case.eyes[seen.end.other.side].window):
         eye.reset_beyond = seen.number
 
@@ -41,7 +42,7 @@ def _reason(case: Case, seen: Seen) -> str:
     covers_syn = end.other.is_known and located.ack == sequence.add(end.other.first, 1)
     if not end.syns and end.other.syns and located.bits & ACK and covers_syn and connection.opened == UNKNOWN:
         return "reset: refused"
-    if end.resets > 1:
+    if case.eyes[end.side].stands:
         return "reset: again"
     if connection.is_closed_by_fins:
         return "reset: after the close"
@@ -60,7 +61,8 @@ def _is_opening(case: Case) -> bool:
 def _reason_while_opening(case: Case, seen: Seen) -> str:
     end, last = seen.end, case.eyes[seen.end.other.side]
     if not _answers(case, seen):
-        return "reset: while opening"
+        is_of_other = not end.syns and end.other.is_known and seen.located.ack != sequence.add(end.other.first, 1)
+        return "reset: not of the SYN" if seen.located.bits & ACK and is_of_other else "reset: while opening"
     if not end.syns:
         return "reset: no such connection"  # whether it ever had it can't be told
     if last.kind & SYN and end.is_known and last.ack == sequence.add(end.first, 1):

@@ -179,11 +179,12 @@ class Sent:
         self.probe = UNKNOWN
 
     def missing_before(self, ack: int) -> int:
-        """How many numbers before ``ack`` the capture doesn't have."""
+        """How many numbers before ``ack`` the capture doesn't have. A single one behind all others is that of a FIN, most likely."""
         if UNKNOWN in (self.next, ack):
             return 0
         total = sum(sequence.offset(hole.right, hole.left) for hole in self.holes if sequence.le(hole.right, ack))
-        return total + max(0, sequence.offset(ack, self.next))
+        behind = sequence.offset(ack, self.next)
+        return total + (behind if behind > 1 else 0)
 
 
 def _earlier(a: int, b: int) -> int:

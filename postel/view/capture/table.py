@@ -15,7 +15,9 @@ from postel.times import MILLISECOND, MINUTE
 from postel.view.capture import plain_frame
 from postel.view.capture.connection import Before, Connection, End
 from postel.view.capture.container import Frame
-from postel.view.capture.frame import NOWHERE, Located, is_damaged, network, segment
+from postel.view.capture.fragments import Fragments
+from postel.view.capture.frame import NO_IP, Located, Other, is_damaged, segment
+from postel.view.capture.layers import LINK_NAMES, NOWHERE, is_known, network
 from postel.view.capture.sent import UNKNOWN, Sight
 from postel.view.capture.zeek import LIKELY_SERVERS
 from postel.wire.address import Endpoint
@@ -27,6 +29,7 @@ _FLAGS: Final = 0x1FF
 _IDENTS: Final = (1 << 64) - 1  # the identifications of an end's last four packets
 _NO_IDENT: Final = 0xFFFF
 _COPY_WITHIN: Final = 10 * MILLISECOND  # a copy comes so soon; the shortest retransmission timeout of any system is longer
+_FRAGMENTS: Final = "fragments of TCP packets that aren't whole"
 _COPY_AT_ONCE: Final = 100  # µs
 
 
@@ -74,8 +77,17 @@ class Table:
         self._shapes = {} if checksums else plain_frame.SHAPES
         self._at_once = at_once
         self._most = most
+        self.goes_back: bool = False  # some packets are older than others before them
+        self._fragments = Fragments()
+        self._others: dict[str, int] = {}
         self._ends: dict[bytes, End] = {}
         self._lingering: deque[tuple[int, Connection]] = deque()
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many packets, by what they are, are in none of the connections."""
+        left = self._fragments.left
+        return {**self._others, **({_FRAGMENTS: left} if left else {})}
 
     def take(self, octets: bytes, frames: Iterable[Frame]) -> None:
         """All frames of a chunk."""
@@ -130,14 +142,29 @@ class Table:
         """The longer way: what isn't plain, and what changes more than counters."""
         end = start + captured
         ip = network(link, octets, start, end)
-        located = segment(octets, ip, end, start + max(original, captured)) if ip != NOWHERE else None
-        if located is None:
+        located = segment(octets, ip, end, start + max(original, captured)) if ip != NOWHERE else _stranger(link)
+        if isinstance(located, Other):
+            self._join(located, octets, end, original, number, when)
+        else:
+            self._take(located, octets, end, original, number, when)
+
+    def _join(self, other: Other, octets: bytes, end: int, original: int, number: int, when: int) -> None:
+        """A fragment, perhaps the last of a packet; all else is left out."""
+        if not other.is_fragment:
+            self._others[other.what] = self._others.get(other.what, 0) + 1
             return
+        joined = self._fragments.take(octets, other.ip, end, when)
+        located = segment(joined, 0, len(joined), len(joined)) if joined else other
+        if isinstance(located, Located):
+            self._take(located, joined, len(joined), original, number, when)
+
+    def _take(self, located: Located, octets: bytes, end: int, original: int, number: int, when: int) -> None:
+        self.goes_back = self.goes_back or when < self.now
         self.now = max(self.now, when)
         self._forget_old()
         one = self._end(located, when)
         connection = one.connection
-        if self._checksums and is_damaged(octets, ip, end, located):
+        if self._checksums and is_damaged(octets, end, located):
             connection.zeek.note(one.side, "c")
             return
         connection.catch_up()
@@ -150,7 +177,7 @@ class Table:
         length = located.end - located.at - header
         is_whole = located.end <= end
         connection.zeek.take(one.side, flags, located.seq, located.ack, located.window, length, is_whole=is_whole)
-        ident = _ident(octets, ip)
+        ident = _ident(octets, located.ip)
         if self._is_copy(one, located, flags, length, ident, when):
             connection.copies += 1
             sight = Sight.COPY
@@ -163,7 +190,7 @@ class Table:
             connection.lingers = True
             self._lingering.append((when, connection))
         if connection.is_watched and self._closer is not None:
-            self._closer(Seen(one, sight, number, when, octets, ip, end, located))
+            self._closer(Seen(one, sight, number, when, octets, located.ip, end, located))
         if connection.lingers and self._at_once:
             self._tell(connection)
 
@@ -243,6 +270,11 @@ class Table:
         """Nothing more comes: tell of what is left, in the order in which it began."""
         while self._ends:
             self._forget(next(iter(self._ends.values())).connection)
+
+
+def _stranger(link: int) -> Other:
+    name = LINK_NAMES.get(link, "" if is_known(link) else "an unknown link")
+    return Other(f"frames of {name} without IP (link type {link})" if name else NO_IP)
 
 
 def _ident(octets: bytes, ip: int) -> int:

@@ -34,7 +34,7 @@ COLUMNS: Final = {
 SENTENCES: Final = {
     "nothing unusual": ("nothing unusual", "没有异常"),
     "more": ("and {count} more", "另有 {count} 个"),
-    "no tcp": ("no TCP in {packets} packets", "{packets} 个分组中没有 TCP"),
+    "no tcp": ("no TCP connection in {packets} packets", "{packets} 个分组中没有 TCP 连接"),
 }
 
 # By kind: the rule, then the text
@@ -46,6 +46,11 @@ FINDINGS: Final = {
         "重发 SYN：捕获中没有对它的应答",
     ),
     "SYN after RST": ("RFC 9293, 3.10.7.3", "the SYN is sent again after a RST answered it", "收到 RST 应答之后重发 SYN"),
+    "SYN after a stray ACK": (
+        "RFC 9293, 3.5.1, figure 10",
+        "the SYN is sent again: what answered it was of another connection",
+        "重发 SYN：对它的应答属于另一个连接",
+    ),
     "SYN again after its answer": (
         "RFC 6298, 2.1 and 5",
         "the SYN is sent again although a SYN,ACK is in the capture: that was lost after the capture, or came too late",
@@ -177,6 +182,11 @@ FINDINGS: Final = {
         "reset: it sent the SYN, and doesn't want the SYN,ACK: a scan does so, and a program that has ended",
         "复位：它发出 SYN，却不要 SYN,ACK：扫描如此，已结束的程序也如此",
     ),
+    "reset: not of the SYN": (
+        "RFC 9293, 3.10.7.3, first and second check",
+        "a RST whose ACK isn't that of the SYN: the other end drops it",
+        "RST 的 ACK 并不对应该 SYN：对方会丢弃",
+    ),
     "reset: while opening": ("RFC 9293, 3.10.5", "reset before the connection was open", "复位：连接尚未建立"),
     "reset: no such connection": (
         "RFC 9293, 3.5.2, group 1; 3.10.7.1",
@@ -215,7 +225,7 @@ FINDINGS: Final = {
     ),
     # the capture itself
     "one direction": ("", "the capture has one direction only: the other end's segments are missing", "捕获只有一个方向：缺少对方的报文段"),
-    "missing": ("", "{octets} octets were acknowledged that the capture doesn't have", "有 {octets} 字节已被确认，但不在捕获中"),
+    "missing": ("", "octets that were acknowledged and aren't in the capture: {octets}", "已被确认、但不在捕获中的字节：{octets}"),
     "copies": (
         "",
         "{copies} packets are in the capture more than once, as a mirror port or several interfaces make them: they count once",

@@ -250,6 +250,10 @@ def _look_at_end(case: Case) -> None:
 def _remember(case: Case, seen: Seen) -> None:
     located, eye = seen.located, case.eyes[seen.end.side]
     case.speaker = seen.end
+    if case.connection.reset_by is None:
+        for each in case.eyes:
+            each.stands = False
+    eye.number = seen.number
     eye.length = length_of(seen)
     eye.kind = located.bits
     if not located.bits & RST:

@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable
 
 from postel.times import MILLISECOND
-from postel.view.capture import Connection, Reader, Table, frame
+from postel.view.capture import Connection, Reader, Table, layers
 from postel.view.capture.case import Finding
 from postel.view.capture.container import Damage
 from postel.view.capture.replay import Replay
@@ -26,12 +26,12 @@ OFFER = {"mss": 1460, "window_scale": 7, "sack_permitted": True, "tsval": 1, "ts
 
 IPV6_ENDS = (Endpoint(parse("fd00::1"), 1024), Endpoint(parse("fd00::2"), 80))
 HEADS = {  # of a link, before its type and behind it; None: it has no type
-    frame.ETHERNET: (bytes(12), b""),
-    frame.COOKED: (bytes(14), b""),
-    frame.COOKED_2: (b"", bytes(18)),
-    frame.RAW: None,
-    frame.NULL: None,
-    frame.LOOP: None,
+    layers.ETHERNET: (bytes(12), b""),
+    layers.COOKED: (bytes(14), b""),
+    layers.COOKED_2: (b"", bytes(18)),
+    layers.RAW: None,
+    layers.NULL: None,
+    layers.LOOP: None,
 }
 
 
@@ -39,8 +39,8 @@ def carried(octets: bytes, link: int, tag: bytes) -> bytes:
     """An Ethernet frame's packet, over another link."""
     head = HEADS[link]
     if head is None:
-        return (b"" if link == frame.RAW else bytes(4)) + octets[14:]
-    return head[0] + (tag if link != frame.COOKED_2 else b"") + octets[12:14] + head[1] + octets[14:]
+        return (b"" if link == layers.RAW else bytes(4)) + octets[14:]
+    return head[0] + (tag if link != layers.COOKED_2 else b"") + octets[12:14] + head[1] + octets[14:]
 
 
 def pcap(packets: list[tuple[int, bytes]], link: int = 1) -> bytes:

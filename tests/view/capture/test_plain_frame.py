@@ -3,7 +3,8 @@
 import pytest
 
 from postel.view.capture import plain_frame
-from postel.view.capture.frame import network, segment
+from postel.view.capture.frame import Located, segment
+from postel.view.capture.layers import network
 from tests.view.capture.tape import HEADS, carried
 from tests.view.capture.test_frame import packet
 
@@ -23,7 +24,7 @@ def test_a_shape_has_the_fields(link: int, version: int) -> None:
     else:
         assert first == plain_frame.IPV4
         assert ident == int.from_bytes(packet(4)[4:6], "big")
-    assert located is not None
+    assert isinstance(located, Located)
     assert (pair, seq, ack, bits, window) == (located.pair, located.seq, located.ack, located.bits, located.window)
     assert 6 + shape.ip + size == located.end == len(octets)
     assert plain_frame.HEADERS[bits] == located.bits >> 10 & 0x3C == 20

@@ -50,6 +50,8 @@ CASES = [
         Tape().left(SYN, 0, **OFFER).right(SYN | ACK, 0, 1, **OFFER).wait(1000).left(SYN, 0, **OFFER),
         [3],
     ),
+    ("SYN after a stray ACK", Tape().left(SYN, 0, **OFFER).right(ACK, 90, 700).left(RST, 700).wait(3000).left(SYN, 0, **OFFER), [4]),
+    ("reset: not of the SYN", Tape().left(SYN, 0, **OFFER).right(RST | ACK, 0, 0), [2]),
     ("SYN,ACK again after its ACK", opened().right(SYN | ACK, 0, 1, **OFFER), [4]),
     ("unanswered", Tape().left(SYN, 0, **OFFER), [1]),
     ("begins in the middle", Tape().left(DATA, 1, 1, b"x"), [1]),
