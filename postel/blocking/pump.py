@@ -386,7 +386,9 @@ class PumpThread:
         """In a child process: the pump runs in the parent, and what it would see at the end of a descriptor must not wait for the child."""
         for channel in tuple(self._channels):
             channel.close_descriptors()
-        self._give_back()
+        self.poller.close()
+        if isinstance(self._bell, EventBell):
+            os.close(self._bell_descriptor)  # not by its `close`: another thread of the parent may have held its lock
 
 
 _PUMPS: Final[WeakSet[PumpThread]] = WeakSet()

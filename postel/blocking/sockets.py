@@ -165,7 +165,10 @@ class DescriptorSocket(socket.socket):
         channel = state.channel
         if not isinstance(channel, ListenerChannel):
             raise SocketCallInvalid("the socket doesn't listen")
-        if not MachineSocket.recv(self, 1):
+        octet = b""
+        with suppress(ConnectionResetError):  # the pump's end is closed
+            octet = MachineSocket.recv(self, 1)
+        if not octet:
             raise SocketCallInvalid("the socket doesn't listen any more") if channel.error is None else renewed(channel.error)
 
     @classmethod
@@ -312,7 +315,7 @@ class DescriptorSocket(socket.socket):
         return None if channel is None or isinstance(channel, ListenerChannel) else channel.claim_error()
 
     def _require_connection(self, state: SocketState) -> None:
-        if state.channel is None and isinstance(state.calls, StreamCalls):
+        if isinstance(state.calls, StreamCalls) and not isinstance(state.channel, StreamChannel):
             self._require_open()
             raise ConnectionDoesNotExist
 

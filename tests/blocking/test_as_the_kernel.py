@@ -1,6 +1,7 @@
 """The same program on the kernel's loopback and over Postel gives the same results and the same errno."""
 
 import errno
+import os
 import select
 import socket
 import struct
@@ -223,6 +224,17 @@ def a_reset_that_the_options_tell(stacks: Any) -> object:
         return client.getsockopt(*error), client.getsockopt(*error), outcome(client.recv, 1)
 
 
+def a_reset_that_the_system_tells(stacks: Any) -> object:
+    """To what reads the descriptor itself, as OpenSSL does."""
+    client, server = connected(stacks)
+    with client:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        server.close()
+        wait(client, select.POLLIN)
+        client.setblocking(True)
+        return outcome(os.read, client.fileno(), 1), outcome(os.read, client.fileno(), 1), outcome(os.write, client.fileno(), b"x")
+
+
 def a_reset_after_octets(stacks: Any) -> object:
     client, server = connected(stacks)
     with client:
@@ -334,6 +346,15 @@ def accepted_sockets_block(stacks: Any) -> object:
             server, _ = listener.accept()
             with server:
                 return server.gettimeout(), server.getblocking()
+
+
+def a_listener_is_no_stream(stacks: Any) -> object:
+    with stacks.far.create_server((stacks.address, 0)) as listener, stacks.near.create_connection(listener.getsockname()):
+        wait(listener, select.POLLIN)
+        found = outcome(listener.recv, 1), outcome(listener.recv_into, bytearray(1)), outcome(listener.send, b"x")
+        server, _ = listener.accept()
+        with server:
+            return found, outcome(listener.getpeername)
 
 
 def many_wait_in_accept(stacks: Any) -> object:
@@ -522,9 +543,11 @@ PROGRAMS = [
     a_new_stream_socket, a_new_socket_of_ipv6, a_new_datagram_socket, a_closed_socket, a_family_that_there_is_not, addresses_that_are_none,
     octets_both_ways, octets_both_ways_over_ipv6, peeking_and_waiting_for_all, messages_of_a_stream, a_half_close_by_the_client,
     a_half_close_by_the_server, a_shutdown_for_reading, a_reset_by_linger, a_reset_that_a_send_meets, a_reset_that_the_options_tell,
+    a_reset_that_the_system_tells,
     a_reset_after_octets, a_close_with_octets_unread, a_reset_after_a_half_close, a_write_to_a_closed_peer, a_refused_connection,
     a_refused_connection_with_a_timeout, a_refused_connection_that_does_not_wait, a_connection_that_does_not_wait,
-    a_second_connection_of_one_socket, timeouts, an_accept_that_takes_too_long, accepted_sockets_block, many_wait_in_accept,
+    a_second_connection_of_one_socket, timeouts, an_accept_that_takes_too_long, accepted_sockets_block, a_listener_is_no_stream,
+    many_wait_in_accept,
     a_listener_of_both_families, ports_that_are_taken, a_port_is_free_at_once, a_listener_that_is_closed, a_bound_client, options,
     copies_of_a_descriptor, a_file_keeps_it_open, a_detached_descriptor, much_octets, datagrams, a_datagram_that_no_socket_takes,
     a_datagram_that_is_too_long, datagrams_over_ipv6,
