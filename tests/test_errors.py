@@ -21,9 +21,6 @@ PRESCRIBED = {("sockets/names.py", "UnresolvedName")}  # getaddrinfo's is a sock
 # Never seen by a caller: raised and caught by the same part of the program.
 WITHIN = {
     ("cli/http/client.py", "BadResponse"),
-    ("cli/http/delivery.py", "Expired"),
-    ("cli/http/delivery.py", "Stalled"),
-    ("cli/http/messages.py", "Refused"),
     ("drill/calls.py", "Waits"),
     ("sim/watchdog.py", "Interrupted"),
     ("view/capture/container.py", "_Broken"),

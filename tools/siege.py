@@ -31,7 +31,6 @@ DEVICE = "siege0"
 KERNEL, POSTEL = "10.77.0.1", "10.77.0.2"
 KERNEL_6, POSTEL_6 = "fd77::1", "fd77::2"
 PATIENCE = 120
-FEW = 64  # descriptors
 TROUBLE = ("Traceback", "Task exception", "exception was never retrieved", "unhandled")
 NGINX = """
 daemon off; user root; worker_processes 1; pid %(place)s/pid; error_log %(place)s/nginx-errors;
@@ -65,15 +64,13 @@ class Server:
     address: str
     command: list[str]
     log: Path
-    descriptors: int = 0
     failures: dict[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
 
-    def start(self, descriptors: int = 0) -> None:
-        limit = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh"] if descriptors else []
+    def start(self) -> None:
         inside = ["ip", "netns", "exec", SPACE] if self.name == "nginx" else []
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([*inside, *limit, *self.command], cwd=ROOT, stdout=log, stderr=log)
+            self.process = subprocess.Popen([*inside, *self.command], cwd=ROOT, stdout=log, stderr=log)
         end = time.monotonic() + 10
         while not self.answers():
             if time.monotonic() > end:
@@ -164,19 +161,6 @@ def slow_read(server: Server) -> str:
     return _slow(server, "-X", "-w", "10", "-y", "20", "-n", "5", "-z", "32", "-k", "3", "-u", f"http://{server.address}/large")
 
 
-def slow_read_with_few_descriptors(server: Server) -> str:
-    """Others may be refused then, and must be served afterwards."""
-    server.stop()
-    server.start(FEW)
-    try:
-        slow_read(server)
-        time.sleep(2)
-        return "" if server.answers() else "no answer afterwards"
-    finally:
-        server.stop()
-        server.start()
-
-
 def nmap(server: Server) -> str:
     said = run("nmap", "-n", "-Pn", "-sV", "-sC", "-O", "-p", "80,81", server.address, patience=PATIENCE * 2)
     return "" if re.search(r"80/tcp +open +http", said) and re.search(r"81/tcp +closed", said) else said[-500:]
@@ -198,7 +182,6 @@ TOOLS: dict[str, tuple[str, Callable[[Server], str]]] = {
     "slowhttptest -H": ("slowhttptest", slow_head),
     "slowhttptest -B": ("slowhttptest", slow_body),
     "slowhttptest -X": ("slowhttptest", slow_read),
-    "slowhttptest -X, few descriptors": ("slowhttptest", slow_read_with_few_descriptors),
     "nmap -sV -sC -O": ("nmap", nmap),
 }
 

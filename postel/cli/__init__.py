@@ -1,7 +1,7 @@
 """The command line. Each module beside this one is a command: its name, its help (the docstring's first line), ``arguments(parser)`` and
 ``run(options) -> int``. What commands share lies in packages.
 
-Exit status: 0 done, 1 it failed, 2 a mistake in the command, 3 a right or a device is missing, 130 interrupted.
+Exit status: 0 done, 1 it failed, 2 a mistake in the command, 3 a right, a device or an extra is missing, 130 interrupted.
 """
 
 import argparse
@@ -74,6 +74,8 @@ def run(command: Callable[[], int | None]) -> int:
         return _tell(error, MISTAKE)
     except LinkError as error:
         return _tell(error.strerror or error, NOT_ALLOWED)
+    except ImportError as error:
+        return _tell(error.msg, NOT_ALLOWED)
     except KeyboardInterrupt:
         return INTERRUPTED
     except OSError as error:

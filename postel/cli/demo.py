@@ -10,13 +10,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
 from postel import aio
-from postel.cli.http.files import Site
-from postel.cli.http.server import Server
+from postel.cli.http.server import Response, Server
 from postel.cli.network import device
 from postel.cli.network.recording import preferred_language, show, speakable
 from postel.errors import ArgumentError, LinkError
@@ -245,18 +244,17 @@ async def _serve_curl(name: str) -> tuple[Trace, int]:
     trace = Trace(names={"10.7.0.1": "curl", "10.7.0.2": "postel"})
     host = Host("10.7.0.2/24", secret=os.urandom(16), observer=trace)
     link = device.opened(name, [parse_interface("10.7.0.1/24")], mtu=1500, namespace=name)
-    with tempfile.TemporaryDirectory() as directory:
-        page = bytes(range(256)) * 12
-        (Path(directory) / "page").write_bytes(page)
-        async with aio.attach(host, Observed(link, trace)) as network:
-            await network.start_server(Server(Site(Path(directory))).converse, port=80)
-            process = await asyncio.create_subprocess_exec(
-                *("ip", "netns", "exec", name, "curl", "--silent", "--show-error", "--max-time", "10", "http://10.7.0.2/page"),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-            body, complaint = await process.communicate()
+    page = bytes(range(256)) * 12
+    server = Server(lambda _target, _host: Response(HTTPStatus.OK, {"Content-Type": "application/octet-stream"}, page))
+    async with aio.attach(host, Observed(link, trace)) as network:
+        await network.start_server(server.converse, port=80)
+        process = await asyncio.create_subprocess_exec(
+            *("ip", "netns", "exec", name, "curl", "--silent", "--show-error", "--max-time", "10", "http://10.7.0.2/page"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        body, complaint = await process.communicate()
     if body != page:
         raise LinkError(0, " ".join(complaint.decode(errors="replace").split()) or "curl got something else")
     return trace, len(body)

@@ -1,6 +1,6 @@
-"""Serve the files of a directory by HTTP over Postel's own TCP.
+"""Serve a directory, or any ASGI application, by HTTP over Postel's own TCP.
 
-Reachable from the kernel at the other side of a TUN device::
+With the extra ``serve``: uvicorn and starlette as they come. Reachable from the kernel at the other side of a TUN device::
 
     postel serve . --tun postel0 --address 10.7.0.2/24 &
     curl http://10.7.0.2/
@@ -9,69 +9,57 @@ Reachable from the kernel at the other side of a TUN device::
 import argparse
 import asyncio
 import errno
-import json
 import os
-import signal
-from collections.abc import Coroutine
+import socket
+import sys
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from postel.cli.http import log
-from postel.cli.http.files import Site
-from postel.cli.http.limits import Limits
-from postel.cli.http.server import Entry, Server
-from postel.cli.network import attachment, memory, workers
+from postel import aio
+from postel.aio import Network
+from postel.cli.network import attachment, workers
 from postel.cli.network.attachment import Attachment
-from postel.cli.network.numbers import natural, seconds
+from postel.cli.network.numbers import natural
 from postel.cli.network.ports import port
 from postel.cli.network.siblings import Siblings
 from postel.cli.network.workers import count
-from postel.errors import ArgumentError, LinkError
+from postel.errors import LinkClosed, LinkError
 from postel.links import Link, Tun, inherit_tun
 from postel.wire.address import Endpoint
 
-_STDERR: Final = 2
-_DEFAULT: Final = Limits()
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", metavar="DIR", help="whose files to serve")
+    parser.add_argument("application", metavar="APP", help="a directory, or an ASGI application such as module:app")
     parser.add_argument("--port", type=port, default=80, help="default %(default)s")
     parser.add_argument("--workers", type=count, default=1, metavar="N", help="processes that share the connections; default %(default)s")
     parser.add_argument("--quiet", action="store_true", help="no line for each request")
-    parser.add_argument("--access-log", metavar="FILE", help="a line for each request in the Common Log Format; opened anew on SIGHUP")
-    limits = parser.add_argument_group("limits", "for each worker; SIGUSR1 prints what it has counted")
-    limits.add_argument(
-        "--idle-timeout", type=seconds, default=_DEFAULT.idle, metavar="SECONDS", help="without a request; default %(default)g"
+    parser.add_argument("--access-log", metavar="FILE", help="put the lines there; opened anew when it was moved away")
+    of_uvicorn = parser.add_argument_group("uvicorn", "as its own options; limits are those of each worker")
+    of_uvicorn.add_argument("--ssl-certfile", metavar="FILE", help="serve HTTPS with this certificate")
+    of_uvicorn.add_argument("--ssl-keyfile", metavar="FILE", help="its key, where it isn't in the same file")
+    of_uvicorn.add_argument("--ssl-keyfile-password", metavar="TEXT", help="of that file")
+    of_uvicorn.add_argument(
+        "--timeout-keep-alive", type=natural, default=5, metavar="SECONDS", help="between requests; default %(default)s"
     )
-    limits.add_argument(
-        "--request-timeout", type=seconds, default=_DEFAULT.request, metavar="SECONDS", help="for a whole request; default %(default)g"
-    )
-    limits.add_argument(
-        "--send-timeout", type=seconds, default=_DEFAULT.send, metavar="SECONDS", help="in which a peer reads nothing; default %(default)g"
-    )
-    limits.add_argument(
-        "--drain-timeout",
-        type=seconds,
-        default=30.0,
+    of_uvicorn.add_argument(
+        "--timeout-graceful-shutdown",
+        type=natural,
+        default=30,
         metavar="SECONDS",
-        help="for responses that are on their way at SIGTERM; a second SIGTERM ends them; default %(default)g",
+        help="for responses that are on their way at SIGTERM; a second SIGTERM ends them; default %(default)s",
     )
-    limits.add_argument(
+    of_uvicorn.add_argument("--limit-concurrency", type=natural, metavar="N", help="connections at once; beyond them 503; default no limit")
+    of_uvicorn.add_argument(
         "--backlog", type=natural, default=4096, metavar="N", help="connections that wait for their turn; default %(default)s"
     )
-    limits.add_argument("--connections", type=natural, default=_DEFAULT.connections, metavar="N", help="at once; default %(default)s")
     attachment.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    directory = Path(options.directory)
-    if not directory.is_dir():
-        raise ArgumentError("DIR", options.directory, "a directory that exists")
-    service = Service(options, Attachment(options), Site(directory))
+    service = Service(options)
     if options.workers == 1:
-        asyncio.run(service.serve())
+        service.run()
         return 0
     links = service.attachment.queues(options.workers)
     siblings = Siblings(options.workers)
@@ -80,100 +68,94 @@ def run(options: argparse.Namespace) -> int:
 
 
 class Service:
-    """A site on a device, in one process or in several."""
+    """An application on a device, in one process or in several."""
 
-    def __init__(self, options: argparse.Namespace, attachment: Attachment, site: Site) -> None:
-        self.attachment = attachment
+    def __init__(self, options: argparse.Namespace) -> None:
+        try:
+            from postel.cli.http import application  # noqa: PLC0415 - of an extra
+        except ImportError as error:
+            raise ImportError(f"postel serve needs uvicorn and starlette ({error}): pip install postel[serve]") from error
+        self.attachment = Attachment(options)
         self._options = options
-        self._site = site
-        self._log = log.Lines(_STDERR)
-        self._access = log.File("--access-log", options.access_log) if options.access_log else None
-        self._server = Server(
-            site,
-            log=None if options.quiet else self._log.write,
-            complain=self._complain,
-            entries=self._note if self._access else None,
-            limits=Limits(options.idle_timeout, options.request_timeout, options.send_timeout, options.connections),
-        )
+        self._http = application
+        self._config = application.configured(application.application(options.application), options)
         self._parent = 0
-        self._siblings: Siblings | None = None
-        self._stopping = asyncio.Event()
-        self._aborting = asyncio.Event()
 
     def announce(self) -> None:
+        options = self._options
+        scheme, usual = ("https", ":443") if options.ssl_certfile else ("http", ":80")
         for interface in self.attachment.own:
-            where = str(Endpoint(interface.address, self._options.port)).removesuffix(":80")
-            self._log.write(f"serving {self._site.root} at http://{where}/, for the kernel's side of {self.attachment.tun}")
+            where = str(Endpoint(interface.address, options.port)).removesuffix(usual)
+            text = f"serving {options.application} at {scheme}://{where}/, for the kernel's side of {self.attachment.tun}"
+            print(text, file=sys.stderr, flush=True)
 
     def work(self, siblings: Siblings, index: int, parent: int, link: Tun) -> None:
         """A worker's life. The descriptor is a copy: the original stays open, and with it the queue, until the last process ends."""
         self._parent = parent
-        self._siblings = siblings
         copy = inherit_tun(os.dup(link.fileno()), name=link.name, mtu=link.mtu)
-        asyncio.run(self.serve(siblings.joined(copy, index)))
+        self.run(siblings.joined(copy, index), siblings)
 
-    async def serve(self, link: Link | None = None) -> None:
-        """Until SIGTERM. Raises LinkError where the device ends before."""
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._stop)
-        loop.add_signal_handler(signal.SIGUSR1, self._count)
-        loop.add_signal_handler(signal.SIGHUP, self._reopen)
-        options = self._options
-        async with self.attachment.network(link) as network:
-            listening = await network.start_server(
-                self._server.converse, port=options.port, limit=Server.LONGEST_HEAD, backlog=options.backlog
-            )
-            if link is None:
-                self.announce()
-            giving_back = asyncio.ensure_future(memory.give_back(self._server.counters))
-            await _first(self._stopping.wait(), listening.wait_closed())
-            giving_back.cancel()
-            if not self._stopping.is_set():
-                raise LinkError(errno.ENODEV, f"TUN device {self.attachment.tun} is gone: start again")
-            listening.close()
-            await _first(self._drain(options.drain_timeout), self._aborting.wait())
-            self._server.abort()
+    def run(self, link: Link | None = None, siblings: Siblings | None = None) -> None:
+        """Until SIGTERM. Raises LinkClosed where the device ends before."""
+        with asyncio.Runner(loop_factory=aio.Loop) as runner:
+            runner.run(self._serve(link, siblings))
 
-    async def _drain(self, seconds: float) -> None:
-        """Wait for the responses that are on their way, and those of other workers."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._server.drain(seconds)
-                if self._siblings is not None:
-                    self._siblings.done()
-                    await self._siblings.all_done()
-        except TimeoutError:
-            return
+    async def _serve(self, link: Link | None, siblings: Siblings | None) -> None:
+        server = self._http.Server(self._config, self.announce if link is None else _nothing, self._is_orphan)
+        async with self.attachment.network(link) as network, network.as_default():
+            asyncio.get_running_loop().set_exception_handler(_told_otherwise)
+            serving = asyncio.ensure_future(server.serve(_listening(network, self._options)))
+            gone = asyncio.ensure_future(network.wait_closed())
+            await _first(serving, gone, asyncio.ensure_future(server.urgent.wait()))
+            if not serving.done():
+                server.should_exit = True
+                await network.close()  # which ends all connections
+                await serving
+            elif siblings is not None:
+                siblings.done()
+                await self._wait_for(siblings, server.urgent)
+            if gone.done() and not gone.cancelled():
+                raise LinkClosed(errno.ENODEV, f"TUN device {self.attachment.tun} is gone: start again")
 
-    def _stop(self) -> None:
-        """The first SIGTERM drains, a second one aborts; so does the one that an orphan gets, for nothing waits for it."""
-        if self._stopping.is_set() or (self._parent and workers.is_orphan(self._parent)):
-            self._aborting.set()
-        self._stopping.set()
+    async def _wait_for(self, siblings: Siblings, urgent: asyncio.Event) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._options.timeout_graceful_shutdown):
+                await _first(asyncio.ensure_future(siblings.all_done()), asyncio.ensure_future(urgent.wait()))
 
-    def _count(self) -> None:
-        self._log.write(json.dumps({"process": os.getpid(), **self._server.counters.read()}))
-
-    def _reopen(self) -> None:
-        if self._access is not None:
-            try:
-                self._access.reopen()
-            except OSError as error:
-                self._complain(f"{self._options.access_log}: {error.strerror}")
-
-    def _note(self, entry: Entry) -> None:
-        if self._access is not None:
-            self._access.write(entry.common(self._server.clock()))
-
-    def _complain(self, text: str) -> None:
-        self._log.write(f"postel: {text}")
+    def _is_orphan(self) -> bool:
+        """Whether nothing waits for this worker any more."""
+        return bool(self._parent) and workers.is_orphan(self._parent)
 
 
-async def _first(*waits: Coroutine[Any, Any, object]) -> None:
-    """Wait for the first of these, and cancel the others."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
+def _nothing() -> None:
+    pass
+
+
+def _listening(network: Network, options: argparse.Namespace) -> list[Any]:
+    """A socket for each family. They listen at once: what comes before uvicorn has begun waits in their backlogs."""
+    made = []
+    for family, wildcard in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104 - of Postel's host
+        if network.has_family(family):
+            listening = network.socket(family)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listening.bind((wildcard, options.port))
+            listening.listen(options.backlog)
+            made.append(listening)
+    return made
+
+
+def _told_otherwise(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The loop's exception handler: that the device is gone is told in one line, at the end."""
+    if not isinstance(context.get("exception"), LinkError):
+        loop.default_exception_handler(context)
+
+
+async def _first(main: "asyncio.Future[Any]", *others: "asyncio.Future[Any]") -> None:
+    """Wait until one of these is done, and cancel the others but ``main``."""
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((main, *others), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
+        for other in others:
+            other.cancel()
+        await asyncio.gather(*others, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
@@ -9,7 +10,6 @@ from http.client import HTTPException, parse_headers
 from typing import Final
 from urllib.parse import quote, urljoin, urlsplit
 
-from postel.cli.http.messages import LARGEST, number, valid_host
 from postel.errors import ArgumentError
 from postel.wire import address
 
@@ -18,6 +18,9 @@ _CHUNK: Final = 64 << 10
 _LONGEST_LINE: Final = 4096  # of a chunk's size
 _MOST_INTERIM: Final = 100  # responses with 1xx
 _WITHOUT_BODY: Final = (204, 304)
+_MOST_DIGITS: Final = 18  # a longer number is larger than any file
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.]+\])(?::[0-9]*)?")
+LARGEST: Final = 10**_MOST_DIGITS
 
 
 class BadResponse(Exception):
@@ -58,7 +61,7 @@ def _target(url: str) -> Target:
     if ":" in name:
         address.parse(name)  # IPv6: without a zone
     host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode("ascii")
-    if not valid_host(host):
+    if not _HOST.fullmatch(host):  # RFC 9110, 7.2
         raise ValueError(url)
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (f"?{quote(parts.query, safe=_QUERY)}" if parts.query else "")
     return Target(parts.scheme, name, parts.port or _PORTS[parts.scheme], host, path)
@@ -177,3 +180,14 @@ async def _line(reader: asyncio.StreamReader) -> bytes:
     if len(line) > _LONGEST_LINE:
         raise BadResponse("bad chunk size")
     return line[:-2]
+
+
+def number(text: str) -> int | None:
+    """Value of decimal digits, `LARGEST` where it is larger than that; None for any other text.
+
+    ``int`` itself takes time for long numbers, and raises ValueError for one of more than 4,300 digits.
+    """
+    if not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0")
+    return int(digits or "0") if len(digits) <= _MOST_DIGITS else LARGEST

@@ -17,10 +17,8 @@ from typing import Any, Final, TypeVar
 
 from postel.aio import Network
 from postel.aio.resolver import Resolver
-from postel.cli.http.client import Target
-from postel.cli.http.files import Answer
-from postel.cli.http.messages import Refused, Request, Response
-from postel.cli.http.server import Server
+from postel.cli.http.client import Target, number
+from postel.cli.http.server import LONGEST_HEAD, Response, Server, text_response
 from postel.cli.network import interference
 from postel.cli.network.nameserver import Answer as Known
 from postel.cli.network.nameserver import NameServer, alias, host
@@ -79,9 +77,9 @@ class Laboratory:
         assert isinstance(loop, Loop)  # noqa: S101 - `run` made it
         async with loop.attach(self._dns) as names, loop.attach(self._server) as web, loop.attach(self._client) as near:
             await NameServer(_known).start(names)
-            server = Server(Pages(), clock=lambda: _NEW_YEAR + loop.time(), waits=False)
+            server = Server(_page, clock=lambda: _NEW_YEAR + loop.time())
             secure = self._certificate[0] if self._certificate else None
-            await web.start_server(server.converse, port=self._port, limit=Server.LONGEST_HEAD, ssl=secure)
+            await web.start_server(server.converse, port=self._port, limit=LONGEST_HEAD, ssl=secure)
             yield near
 
     def resolver(self, network: Network) -> Resolver:
@@ -95,25 +93,16 @@ class Laboratory:
         return self._world.host(name, f"{address}/24", mtu=mtu, config=self._interference.configured(DEFAULT, name))
 
 
-class Pages:
-    """What the server has."""
-
-    def answer(self, request: Request) -> Answer:
-        """Raises Refused."""
-        if request.method not in ("GET", "HEAD"):
-            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, Allow="GET, HEAD")
-        if request.target == "/redirect":
-            return Answer(Response(HTTPStatus.FOUND, {"Location": "/"}))
-        if request.target == "/":
-            return _answered("text/html; charset=utf-8", _PAGE.format(host=request.headers.get("host", "")).encode())
-        number = request.target.removeprefix(_OCTETS)
-        if request.target.startswith(_OCTETS) and number.isdigit() and int(number) <= _MOST_OCTETS:
-            return _answered("text/plain", (b"0123456789" * (int(number) // 10 + 1))[: int(number)])
-        raise Refused(HTTPStatus.NOT_FOUND)
-
-
-def _answered(kind: str, body: bytes) -> Answer:
-    return Answer(Response(HTTPStatus.OK, {"Content-Type": kind}, body, len(body)))
+def _page(target: str, host: str) -> Response:
+    """What the web server answers."""
+    if target == "/redirect":
+        return Response(HTTPStatus.FOUND, {"Location": "/"})
+    if target == "/":
+        return Response(HTTPStatus.OK, {"Content-Type": "text/html; charset=utf-8"}, _PAGE.format(host=host).encode())
+    count = number(target.removeprefix(_OCTETS)) if target.startswith(_OCTETS) else None
+    if count is not None and count <= _MOST_OCTETS:
+        return Response(HTTPStatus.OK, {"Content-Type": "text/plain"}, (b"0123456789" * (count // 10 + 1))[:count])
+    return text_response(HTTPStatus.NOT_FOUND)
 
 
 def _known(question: Question) -> Known:

@@ -1,0 +1,102 @@
+"""An ASGI application under uvicorn, as it comes, on a loop whose sockets are Postel's."""
+
+import asyncio
+import signal
+import ssl
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.config import LOGGING_CONFIG
+from uvicorn.importer import ImportFromStringError, import_from_string
+
+from postel.cli.http.site import site
+from postel.errors import ArgumentError
+
+_CERTIFICATE: Final = "a certificate in PEM, with its key there or in --ssl-keyfile"
+
+
+class Server(uvicorn.Server):
+    """uvicorn's. ``began`` is called when it listens. `urgent` is set by a second signal, and by one for which ``is_urgent`` is true."""
+
+    def __init__(self, config: uvicorn.Config, began: Callable[[], None], is_urgent: Callable[[], bool]) -> None:
+        super().__init__(config)
+        self.urgent: asyncio.Event = asyncio.Event()
+        self._began = began
+        self._is_urgent = is_urgent
+        self._has_heard = False
+        self._loop = asyncio.get_running_loop()
+        signal.signal(signal.SIGTERM, self._early)
+
+    async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401 - as uvicorn's
+        await super().startup(sockets)
+        self._began()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit or self._is_urgent():
+            self._loop.call_soon_threadsafe(self.urgent.set)
+        super().handle_exit(sig, frame)
+
+    def _early(self, number: int, frame: FrameType | None) -> None:
+        """A SIGTERM from before uvicorn handles it, or the one that uvicorn raises again when it has ended; then one that comes later."""
+        if self._has_heard:
+            self._loop.call_soon_threadsafe(self.urgent.set)
+        self._has_heard = self.should_exit = True
+
+
+def application(text: str) -> Any:  # noqa: ANN401 - an ASGI application has no type of its own
+    """A site for a directory, an application for ``module:name``. Raises ArgumentError."""
+    if Path(text).is_dir():
+        return site(Path(text))
+    if ":" not in text:
+        raise ArgumentError("APP", text, "a directory that exists, or an ASGI application such as module:app")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)  # as `python -m` does
+    try:
+        return import_from_string(text)
+    except ImportFromStringError as error:
+        raise ArgumentError("APP", text, f"an ASGI application that can be imported ({error})") from error
+
+
+def configured(app: Any, options: Namespace) -> uvicorn.Config:  # noqa: ANN401 - as `application`
+    """Uvicorn's configuration, with its certificate loaded. Raises ArgumentError."""
+    config = uvicorn.Config(
+        app,
+        host=None,  # type: ignore[arg-type]  # all addresses of the host
+        port=options.port,
+        log_config=_logging(options.access_log),
+        access_log=not options.quiet or bool(options.access_log),
+        backlog=options.backlog,
+        limit_concurrency=options.limit_concurrency,
+        timeout_keep_alive=options.timeout_keep_alive,
+        timeout_graceful_shutdown=options.timeout_graceful_shutdown,
+        ssl_certfile=options.ssl_certfile,
+        ssl_keyfile=options.ssl_keyfile,
+        ssl_keyfile_password=options.ssl_keyfile_password,
+    )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise ArgumentError("--ssl-certfile", options.ssl_certfile, f"{_CERTIFICATE} ({error.strerror or error})") from error
+    return config
+
+
+def _logging(file: str | None) -> dict[str, Any]:
+    """uvicorn's, without its remarks on beginning and end; requests go into ``file``, if it is given, also after it was moved away."""
+    config = deepcopy(LOGGING_CONFIG)
+    config["loggers"]["uvicorn.error"] = {"level": "WARNING"}
+    if file:
+        try:
+            with open(file, "a"):  # noqa: PTH123
+                pass
+        except OSError as error:
+            raise ArgumentError("--access-log", file, f"a file that can be written ({error.strerror})") from error
+        config["handlers"]["access"] = {"class": "logging.handlers.WatchedFileHandler", "filename": file, "formatter": "access"}
+        config["formatters"]["access"]["fmt"] = '%(client_addr)s - - [%(asctime)s] "%(request_line)s" %(status_code)s'
+        config["formatters"]["access"]["use_colors"] = False
+    return config

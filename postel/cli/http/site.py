@@ -1,0 +1,85 @@
+"""A directory as an ASGI application: starlette's static files, and a listing where a directory has no index."""
+
+import asyncio
+import errno
+import html
+import os
+import stat
+from collections.abc import Iterator
+from heapq import nsmallest
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+_LONGEST_LISTING: Final = 10_000  # entries
+_NOT_FOUND: Final = 404
+
+
+def site(directory: Path) -> Starlette:
+    """What lies under ``directory``. A link that leads out of it doesn't exist, and neither does what isn't a file or a directory."""
+    return Starlette(routes=[Mount("/", app=Files(directory=directory, html=True))])
+
+
+class Files(StaticFiles):
+    """Starlette's, with listings."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file, the index of a directory, or a list of what is in it."""
+        try:
+            return await super().get_response(path, scope)
+        except HTTPException as error:
+            if error.status_code != _NOT_FOUND:
+                raise
+            found = await asyncio.to_thread(self._directory, path)
+            if found is None:
+                raise
+        if not scope["path"].endswith("/"):
+            return RedirectResponse(quote(f"/{path}/"))
+        return HTMLResponse(await asyncio.to_thread(self._listing, found, "" if path == "." else path))
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """As starlette's. A loop of links and a name that is too long don't exist either."""
+        try:
+            return super().lookup_path(path)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENAMETOOLONG):
+                raise
+            return "", None
+
+    def _directory(self, path: str) -> Path | None:
+        full_path, info = self.lookup_path(path)
+        return Path(full_path) if info is not None and stat.S_ISDIR(info.st_mode) else None
+
+    def _listing(self, directory: Path, path: str) -> str:
+        names = nsmallest(_LONGEST_LISTING + 1, self._names(directory, path))
+        title = _shown(f"/{path}")
+        more = "<p>There are more.</p>" if len(names) > _LONGEST_LISTING else ""
+        names = names[:_LONGEST_LISTING]
+        if path:
+            names.insert(0, "../")
+        items = "".join(f'<li><a href="./{quote(os.fsencode(name))}">{_shown(name)}</a>' for name in names)
+        return f'<!DOCTYPE html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1><ul>{items}</ul>{more}\n'
+
+    def _names(self, directory: Path, path: str) -> Iterator[str]:
+        """Names of what can be asked for, directories with a slash."""
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                try:
+                    _, info = self.lookup_path(os.path.join(path, entry.name))  # noqa: PTH118 - starlette's paths are texts
+                except OSError:  # a link into a directory that can't be read
+                    continue
+                if info is not None and stat.S_ISDIR(info.st_mode):
+                    yield f"{entry.name}/"
+                elif info is not None and stat.S_ISREG(info.st_mode):
+                    yield entry.name
+
+
+def _shown(name: str) -> str:
+    return html.escape(os.fsencode(name).decode(errors="replace"))
