@@ -1,6 +1,6 @@
 """Explain a capture: each TCP connection in a line, drawn, or with what is unusual and the rule behind it.
 
-FILE is pcap or pcapng, - a pipe::
+FILE is pcap or pcapng, also compressed; several are read as one; - is a pipe::
 
     tcpdump -U -w - | postel explain - --follow
 
@@ -19,7 +19,8 @@ from postel.cli.capture import source
 from postel.cli.capture.rows import Rows, Told, storage
 from postel.cli.network.recording import json_text, show, speakable
 from postel.errors import ArgumentError
-from postel.view.capture import Connection, Reader, Table, page, report, translations
+from postel.view.capture import Connection, Table, page, report, translations
+from postel.view.capture.files import Merged
 from postel.view.capture.replay import Replay
 from postel.view.capture.table import Seen
 from postel.view.capture.unusual import Unusual
@@ -40,12 +41,12 @@ def run(options: argparse.Namespace) -> int:
         raise ArgumentError("--conn", options.conn, "1 or more")
     if options.follow and (options.conn or options.html):
         raise ArgumentError("--follow", options.follow, "without --conn and --html, which need the whole")
-    with source.opened(options.file) as file, storage() as kept:
-        return _Explanation(Reader(file), kept, options).tell()
+    with source.opened(options.file) as reader, storage() as kept:
+        return _Explanation(reader, kept, options).tell()
 
 
 class _Explanation:
-    def __init__(self, reader: Reader, kept: IO[bytes], options: argparse.Namespace) -> None:
+    def __init__(self, reader: Merged, kept: IO[bytes], options: argparse.Namespace) -> None:
         self.reader = reader
         self.options = options
         self.language = speakable(options.lang, sys.stdout)

@@ -9,7 +9,7 @@ import sys
 from postel.cli.capture import source
 from postel.cli.network.recording import show
 from postel.errors import ArgumentError
-from postel.view.capture import Connection, Reader, Table
+from postel.view.capture import Connection, Table
 from postel.view.capture.replay import Replay
 
 
@@ -22,8 +22,7 @@ def run(options: argparse.Namespace) -> int:
         raise ArgumentError("--conn", options.conn, "1 or more")
     replay = Replay()
     table = Table(_forget, closer=replay.look, only=options.conn)
-    with source.opened(options.file) as file:
-        reader = Reader(file)
+    with source.opened(options.file) as reader:
         source.read(reader, table)
     trace = replay.finish()
     if options.conn and not trace.packets:

@@ -3,14 +3,16 @@
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Final, cast
 
 from postel.cli.network.recording import preferred_language, unfolding
+from postel.errors import ArgumentError
 from postel.view import notes
 from postel.view.capture import Reader, Table
+from postel.view.capture.files import Merged, plain
 from postel.view.capture.frame import OTHER_PROTOCOLS
 
 _PIPE: Final = "-"
@@ -18,30 +20,30 @@ LEFT_OUT: Final = 3
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="pcap or pcapng; - for standard input")
+    parser.add_argument("file", metavar="FILE", nargs="+", help="pcap or pcapng, also compressed; - for standard input")
     parser.add_argument("--conn", metavar="N", type=int, default=0, help="this connection alone, drawn as a ladder")
     unfolding(parser)
     parser.add_argument("--lang", choices=notes.LANGUAGES, default=preferred_language(), help="default %(default)s")
 
 
 @contextmanager
-def opened(path: str) -> Iterator[BufferedIOBase]:
-    """The file, or standard input, which stays open."""
-    if path == _PIPE:
-        yield cast(BufferedIOBase, sys.stdin.buffer)
-        return
-    with Path(path).open("rb") as file:
-        yield file
+def opened(paths: list[str]) -> Iterator[Merged]:
+    """The files, or standard input, which stays open; several are read as one, in the order of time."""
+    if paths.count(_PIPE) > 1:
+        raise ArgumentError("FILE", _PIPE, "standard input once")
+    with ExitStack() as stack:
+        files = [cast(BufferedIOBase, sys.stdin.buffer) if path == _PIPE else stack.enter_context(Path(path).open("rb")) for path in paths]
+        yield Merged([Reader(plain(file)) for file in files])
 
 
-def read(reader: Reader, table: Table) -> None:
+def read(reader: Merged, table: Table) -> None:
     """All of it, or until the user has seen enough: Ctrl-C ends a capture that comes through a pipe."""
     with suppress(KeyboardInterrupt):
         for octets, frames in reader.chunks():
             table.take(octets, frames)
 
 
-def tell_of_whole(reader: Reader, table: Table) -> int:
+def tell_of_whole(reader: Merged, table: Table) -> int:
     """Say on stderr what holds for the capture as a whole. Returns the exit status: 1 where the file is damaged, 3 where packets were left
     out that may hold TCP, 0 else."""
     unread = unread_in(table)
@@ -56,7 +58,7 @@ def tell_of_whole(reader: Reader, table: Table) -> int:
     return LEFT_OUT if unread else 0
 
 
-def record_of_whole(reader: Reader, table: Table) -> dict[str, object]:
+def record_of_whole(reader: Merged, table: Table) -> dict[str, object]:
     """The same as plain data for JSON, with all that isn't TCP."""
     damage = None if reader.damage is None else str(reader.damage)
     in_order = not table.goes_back

@@ -1,9 +1,12 @@
-"""The packets in a capture file: pcap (both byte orders, micro- and nanoseconds) and pcapng (draft-ietf-opsawg-pcap, -pcapng).
+"""The packets in a capture file: pcap (both byte orders, micro- and nanoseconds, the old version 2.2, the "modified" kind) and
+pcapng (draft-ietf-opsawg-pcap, -pcapng). `postel.view.capture.files` opens them, compressed or not, and several at once.
 
 No length in the file is trusted: what is longer than `LARGEST` is damage, and so is what ends before it should. Damage ends the reading;
 what came before it counts.
 """
 
+import lzma
+import zlib
 from collections.abc import Iterator
 from io import BufferedIOBase
 from struct import Struct
@@ -17,16 +20,18 @@ _MICROSECONDS: Final = 1_000_000
 # When (µs), where it starts in the chunk, how many octets were captured, how many there were, and the type of its link
 Frame: TypeAlias = tuple[int, int, int, int, int]
 
-_PCAP_MAGICS: Final = {  # byte order, and units of time in a microsecond
-    b"\xd4\xc3\xb2\xa1": ("<", 1),
-    b"\xa1\xb2\xc3\xd4": (">", 1),
-    b"\x4d\x3c\xb2\xa1": ("<", 1000),
-    b"\xa1\xb2\x3c\x4d": (">", 1000),
+_PCAP_MAGICS: Final = {  # byte order, units of time in a microsecond, octets of a packet's header
+    b"\xd4\xc3\xb2\xa1": ("<", 1, 16),
+    b"\xa1\xb2\xc3\xd4": (">", 1, 16),
+    b"\x4d\x3c\xb2\xa1": ("<", 1000, 16),
+    b"\xa1\xb2\x3c\x4d": (">", 1000, 16),
+    b"\x34\xcd\xb2\xa1": ("<", 1, 24),  # "modified": with interface, protocol and direction
+    b"\xa1\xb2\xcd\x34": (">", 1, 24),
 }
+_SWAPPED: Final = 3  # the minor version of pcap before which the two lengths stood the other way round; in this one, in some files
 _PCAP_HEADER: Final = 24
 _SECTION_HEADER: Final = b"\x0a\x0d\x0d\x0a"
 _BYTE_ORDERS: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
-_GZIP: Final = b"\x1f\x8b"
 
 _INTERFACE: Final = 1
 _OBSOLETE_PACKET: Final = 2
@@ -57,6 +62,7 @@ class Reader:
     def __init__(self, file: BufferedIOBase) -> None:
         self.damage: Damage | None = None
         self._file = file
+        self._broken = ""
         self._octets = b""
         self._offset = 0  # in the file, of the chunk's first octet
 
@@ -72,7 +78,9 @@ class Reader:
                 return
             self._drop(form.position)
             if not self._fill(max(form.needed, len(self._octets) + 1)):
-                if self._octets:
+                if self._broken:
+                    self.damage = Damage(self._offset + len(self._octets), self._broken)
+                elif self._octets:
                     self.damage = Damage(self._offset, f"cut short: {len(self._octets)} octets of {form.what(self._octets)}")
                 return
 
@@ -83,23 +91,31 @@ class Reader:
         if magic == _SECTION_HEADER:
             return Pcapng()
         if magic in _PCAP_MAGICS and len(self._octets) >= _PCAP_HEADER:
-            order, units = _PCAP_MAGICS[magic]
-            link = int.from_bytes(self._octets[20:24], "little" if order == "<" else "big")
+            order, units, header = _PCAP_MAGICS[magic]
+            minor, link = Struct(f"{order}6xH12xI").unpack_from(self._octets)
             self._drop(_PCAP_HEADER)
-            return Pcap(order, units, link & 0xFFFF)  # the bits above tell of a frame check sequence
-        self.damage = Damage(0, _stranger(self._octets))
+            return Pcap(order, units, header, link & 0xFFFF, minor)  # the bits above tell of a frame check sequence
+        self.damage = Damage(0, self._broken or _stranger(self._octets))
         return None
 
     def _drop(self, octets: int) -> None:
         self._octets = self._octets[octets:]
         self._offset += octets
 
+    def _read(self) -> bytes:
+        """The next part of the file; b"" at its end, and where what compresses it is damaged."""
+        try:
+            return self._file.read1(_CHUNK)
+        except _BROKEN_STREAMS as error:
+            self._broken = f"the compressed file is damaged: {error}"
+            return b""
+
     def _fill(self, needed: int) -> bool:
         """At least so many octets, if the file has them."""
         parts = [self._octets]
         size = len(self._octets)
         while size < needed:
-            part = self._file.read1(_CHUNK)
+            part = self._read()
             if not part:
                 break
             parts.append(part)
@@ -108,11 +124,12 @@ class Reader:
         return size >= needed
 
 
+_BROKEN_STREAMS: Final = (EOFError, OSError, zlib.error, lzma.LZMAError)
+
+
 def _stranger(octets: bytes) -> str:
     if not octets:
         return "it is empty"
-    if octets.startswith(_GZIP):
-        return "it is compressed; try: gzip -dc FILE | postel explain -"
     if octets[:4] in _PCAP_MAGICS:
         return f"cut short: {len(octets)} octets of a pcap header"
     return f"neither pcap nor pcapng begins with {octets[:4].hex(' ')}"
@@ -121,37 +138,41 @@ def _stranger(octets: bytes) -> str:
 class Pcap:
     """A header, then packets, each with the time and two lengths before it."""
 
-    def __init__(self, order: str, units: int, link: int) -> None:
+    def __init__(self, order: str, units: int, header: int, link: int, minor: int) -> None:
         self.position: int = 0
         self.needed: int = 0  # octets of the next packet, where it is known
         self.broken: str = ""
         self._record = Struct(f"{order}IIII")
         self._units = units
+        self._header = header
         self._link = link
+        self._minor = minor
 
     def frames(self, octets: bytes) -> list[Frame]:
         """All that are whole; ``position`` is then where the rest begins. To wake a generator would take longer than a packet does."""
         found: list[Frame] = []
-        unpack, units, link = self._record.unpack_from, self._units, self._link
-        position, size = self.position, len(octets)
-        last = size - 16
+        unpack, units, header, link = self._record.unpack_from, self._units, self._header, self._link
+        position, size, is_old = self.position, len(octets), self._minor <= _SWAPPED
+        last = size - header
         while position <= last:
             seconds, fraction, captured, original = unpack(octets, position)
-            end = position + 16 + captured
+            if is_old and (self._minor < _SWAPPED or captured > original):
+                captured, original = original, captured
+            end = position + header + captured
             if end > size:
-                self.needed = captured + 16
+                self.needed = captured + header
                 if captured > LARGEST:
                     self.broken = f"a packet of {captured} octets"
                 break
-            found.append((seconds * _MICROSECONDS + fraction // units, position + 16, captured, original, link))
+            found.append((seconds * _MICROSECONDS + fraction // units, position + header, captured, original, link))
             position = end
         self.position = position
         return found
 
     def what(self, octets: bytes) -> str:
-        if len(octets) < 16:
+        if len(octets) < self._header:
             return "a packet's header"
-        return f"a packet of {16 + self._record.unpack_from(octets)[2]}"
+        return f"a packet of {self.needed}"
 
 
 class Interface(NamedTuple):

@@ -117,7 +117,6 @@ FULL = section("<") + interface("<") + enhanced("<")
     ("octets", "offset", "text", "packets"),
     [
         (b"", 0, "it is empty", 0),
-        (b"\x1f\x8b\x08\x00", 0, "gzip -dc FILE", 0),
         (b"GET / HTTP/1.1\r\n", 0, "neither pcap nor pcapng begins with 47 45 54 20", 0),
         (pcap("<", 0xA1B2C3D4, 1)[:20], 0, "cut short: 20 octets of a pcap header", 0),
         (pcap("<", 0xA1B2C3D4, 1)[:-1], 24, "cut short: 21 octets of a packet of 22", 0),
