@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 MARK = (
-    "postel(seed=0, runs=1, time_limit='1h', real_time_limit=120.0, tolerated=(), trace=True): of a test with the fixture world: "
+    "postel(seed=0, runs=1, time_limit='1h', real_time_limit=120.0, tolerated=(), trace=True, sealed=True): "
+    "of a test with the fixture world: "
     "with which seeds it runs, how long it may take, and which exceptions of its computers' software don't fail it"
 )
 

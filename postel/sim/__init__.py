@@ -15,7 +15,7 @@ Whole asyncio programs run on computers of such a world by `Simulation`, or over
 
 from postel.sim.active_fault import ActiveFault
 from postel.sim.attachment import Application, Attachment, Subject
-from postel.sim.computer import Computer, SkewedClock
+from postel.sim.computer import Computer
 from postel.sim.faults import Fault, FaultKind
 from postel.sim.in_flight import InFlight
 from postel.sim.loop import Loop, run
@@ -35,6 +35,7 @@ from postel.sim.rules import (
 )
 from postel.sim.scheduled import Machines
 from postel.sim.simulation import Simulation
+from postel.sim.skew import SkewedClock
 from postel.sim.stand_in import Stack, StandIn
 from postel.sim.where import PacketRule, Where, where
 from postel.sim.witness import Witness

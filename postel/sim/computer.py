@@ -12,16 +12,16 @@ from postel.aio.network import Network, current
 from postel.errors import CallError, LinkError
 from postel.host.host import Host
 from postel.sim.loop import Loop
+from postel.sim.place import Place
 from postel.sim.program import Program
+from postel.sim.skew import SkewedClock
 from postel.sim.task import SimulatedTask
-from postel.sim.units import Duration, duration
 from postel.sim.wire import Wire
 from postel.sim.world import World
 from postel.wire.address import to_text
 
 T = TypeVar("T")
 _LINGER: Final = 2.0  # seconds
-_MILLION: Final = 1_000_000
 
 
 class Owner(Protocol):
@@ -30,49 +30,11 @@ class Owner(Protocol):
     seed: int
     world: World
     loop: Loop
+    epoch_us: int
 
     async def addresses(self, name: str) -> list[str]: ...
 
     def blame(self, error: BaseException, computer: "Computer", what: str) -> None: ...
-
-
-class SkewedClock:
-    """What the software of one computer reads from its clocks: `time.time`, `time.monotonic` and all that is made of them.
-
-    ``offset`` is how far the wall clock is ahead, in microseconds. ``drift`` is how much too fast both clocks run, in microseconds a
-    second (ppm); a change of it counts from now on. Timers, such as `asyncio.sleep`, keep the world's time.
-    """
-
-    def __init__(self, world: World) -> None:
-        self.offset: int = 0
-        self._world = world
-        self._drift = 0.0
-        self._since = 0  # when the drift was set: the world's time …
-        self._reading = 0.0  # … and what the monotonic clock showed then
-
-    @property
-    def drift(self) -> float:
-        """Microseconds a second."""
-        return self._drift
-
-    @drift.setter
-    def drift(self, drift: float) -> None:
-        self._reading, self._since = self.monotonic(), self._world.now
-        self._drift = drift
-
-    def jump(self, by: Duration) -> None:
-        """Set the wall clock ``by`` ahead, in microseconds or as text ("5s"); back where it is a negative number. The monotonic clock
-        doesn't jump."""
-        self.offset += by if isinstance(by, int) else duration(by, "by")
-
-    def monotonic(self) -> float:
-        """Microseconds since the beginning of the world, by this clock."""
-        elapsed = self._world.now - self._since
-        return self._reading + elapsed + elapsed * self._drift / _MILLION
-
-    def wall(self) -> float:
-        """Microseconds since the world's epoch, by this clock."""
-        return self.monotonic() + self.offset
 
 
 class Computer:
@@ -87,6 +49,7 @@ class Computer:
         self.host: Host = host
         self.random: Random = Random(f"{owner.seed}/{name}/software")
         self.clock: SkewedClock = SkewedClock(owner.world)
+        self.place: Place = Place(name, self.clock, self.random, owner.epoch_us)
         self.programs: list[Program[Any]] = []
         self.is_running: bool = False
         self.is_paused: bool = False
@@ -169,6 +132,7 @@ class Computer:
         self._wire: Wire = self._owner.loop.wire(self.host)
         self.network: Network = Network(self.host, self._wire, linger=_LINGER, resolver=self._owner)
         self.network.enter(self._owner.loop)
+        self._owner.loop.places[self.network] = self.place
         self.is_running = True
 
     # Standing still

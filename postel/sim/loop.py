@@ -33,6 +33,7 @@ from postel.aio.routing import Routing
 from postel.errors import CallError
 from postel.host.host import Host
 from postel.sim import waiting
+from postel.sim.place import Place
 from postel.sim.sealed import Sealed
 from postel.sim.task import SimulatedTask
 from postel.sim.waiter import HALF, TOLERANCE, Waiter
@@ -57,6 +58,7 @@ class Loop(Routing, Sealed):
     """An asyncio loop in the time of ``world``; `attach` puts its hosts on it.
 
     At ``limit``, in microseconds of the world, it ends with `TimeLimitReached`. ``computer_of(task)`` names a task's computer in errors.
+    ``places`` are the clocks and the chance of each network's tasks, for the functions of Python that are sealed while ``is_sealed``.
     """
 
     advice = "allowed: a function that a computer of the simulation runs, or a task inside `async with network.as_default()`"
@@ -68,6 +70,8 @@ class Loop(Routing, Sealed):
         self.world = world
         self.limit: int = NEVER
         self._reached = 0.0
+        self.places: dict[Network | None, Place] = {}  # None: of the test's own tasks
+        self.is_sealed: bool = False
         self.computer_of: waiting.Named = waiting.of_no_computer
         self._waiter = Waiter(world, self)
         self._numbers = count(1)

@@ -22,8 +22,8 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
 from random import Random
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, Unpack
@@ -38,11 +38,12 @@ from postel.sim.faults import Fault, FaultKind
 from postel.sim.in_flight import InFlight
 from postel.sim.loop import Loop
 from postel.sim.path import Path, PathSettings
+from postel.sim.place import Place
 from postel.sim.rules import Rule
 from postel.sim.schedules import DRAWN, draw
+from postel.sim.skew import SkewedClock
 from postel.sim.task import SimulatedTask
 from postel.sim.units import Duration, duration
-from postel.sim.watchdog import Interrupted, Watchdog
 from postel.sim.world import World
 from postel.sockets.names import UnresolvedName
 from postel.tcp.observer import Observer
@@ -50,6 +51,7 @@ from postel.times import SECOND
 from postel.wire.address import Address
 
 T = TypeVar("T")
+_1970: Final = datetime(1970, 1, 1, tzinfo=UTC)
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGUSR1") if hasattr(signal, name))
 _PATIENCE: Final = 60 * SECOND  # of the world, for the ends of the test's own tasks
@@ -61,7 +63,8 @@ class Simulation:
     ``seed`` decides everything that chance decides. ``observer`` watches the hosts, as `World`'s. ``time_limit``, in microseconds or as
     text, is the moment of the world at which a run that hasn't ended fails with `TimeLimitReached`; ``real_time_limit``, in seconds, ends
     a run that takes longer on this machine, and a task that doesn't yield for 10 seconds ends it with `BusyLoop`. Exceptions of the kinds
-    ``tolerated`` don't fail a run where software that no task awaits raises them. ``epoch`` is the time of day at which the world begins.
+    ``tolerated`` don't fail a run where software that no task awaits raises them. ``epoch`` is the time of day at which the world begins;
+    ``sealed`` is what `seal` does.
 
     ``world`` is the plain `World`, ``computers`` those that `host` made, by their names; ``scheduled`` the faults that `apply` was given,
     ``replay`` those that `random_faults` applies where it isn't to draw;
@@ -77,15 +80,18 @@ class Simulation:
         real_time_limit: float = 120.0,
         tolerated: tuple[type[Exception], ...] = (),
         epoch: datetime = EPOCH,
+        sealed: bool = False,
     ) -> None:
         if epoch.tzinfo is None:
             raise ArgumentError("epoch", epoch, "a time with a time zone, such as datetime.UTC")
         self.seed: int = seed
         self.epoch: datetime = epoch
+        self.epoch_us: int = (epoch - _1970) // timedelta(microseconds=1)
         self.world: World = World(seed, observer=observer)
         self.loop: Loop = Loop(self.world)
         self.loop.limit = duration(time_limit, "time_limit")
         self.loop.computer_of = self._name_of
+        self.loop.places[None] = Place("test", SkewedClock(self.world), Random(f"{seed}/test"), self.epoch_us)
         self.loop.set_exception_handler(self._callback_failed)
         self.computers: dict[str, Computer] = {}
         self.failure: BaseException | None = None
@@ -93,6 +99,7 @@ class Simulation:
         self.faults_then: list[Fault] = []
         self.scheduled: list[Fault] = []
         self.replay: list[Fault] | None = None
+        self._sealed = sealed
         self._real_time_limit = real_time_limit
         self._tolerated = tolerated
         self._ending: asyncio.Future[None] | None = None
@@ -253,6 +260,14 @@ class Simulation:
 
     # Running
 
+    def seal(self) -> Self:
+        """From the next `run` on, what programs ask of Python's clocks and chance is the world's, for the tasks of each computer its own:
+        `time`, `datetime`, `random`, `secrets`, `os.urandom` and `uuid`. Blocking calls, threads and subprocesses are refused. Outside of
+        runs, and in other threads, Python is as it was. Returns the simulation.
+        """
+        self._sealed = True
+        return self
+
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run the test ``main``, as `asyncio.run` would, in virtual time, and all computers' software beside it. Returns its result.
 
@@ -279,9 +294,12 @@ class Simulation:
         return task.result()
 
     def _turn_until(self, ending: "asyncio.Future[None]") -> None:
+        from postel.sim.seal import seal  # noqa: PLC0415 - needs more of the system than a world does: threads, ctypes
+        from postel.sim.watchdog import Interrupted, Watchdog  # noqa: PLC0415
+
         watchdog = Watchdog(self.loop, self._real_time_limit)
         try:
-            with watchdog, _signals_restored():
+            with watchdog, _signals_restored(), seal(self.loop) if self._sealed else nullcontext():
                 self.loop.run_until_complete(ending)
         except (Interrupted, SystemExit) as error:
             raise watchdog.error or CallError(f"a task called sys.exit({error.args}); allowed: to return from the program") from None

@@ -33,7 +33,7 @@ RUN: Final = pytest.StashKey[Run]()
 """In ``config.stash``: read whenever a world is made."""
 
 _SIMULATION: Final = pytest.StashKey[Simulation]()  # in an item's stash: the last one
-_SETTINGS: Final = ("seed", "runs", "time_limit", "real_time_limit", "tolerated", "trace")
+_SETTINGS: Final = ("seed", "runs", "time_limit", "real_time_limit", "tolerated", "trace", "sealed")
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
@@ -115,7 +115,8 @@ def _make(item: pytest.Item, seed: int | None) -> Simulation:
     if run is None:
         run = Run(settings.get("seed", 0) if seed is None else seed, trace=settings.get("trace", True))
     limits = {name: settings[name] for name in ("time_limit", "real_time_limit", "tolerated") if name in settings}
-    simulation = Simulation(run.seed, observer=Trace() if run.trace else None, **limits)
+    sealed = settings.get("sealed", True)
+    simulation = Simulation(run.seed, observer=Trace() if run.trace else None, sealed=sealed, **limits)
     simulation.replay = None if run.faults is None else list(run.faults)
     item.stash[_SIMULATION] = simulation
     return simulation

@@ -1,0 +1,86 @@
+"""Finds where functions are held, over all modules of a process, and puts others there for a while."""
+
+import sys
+from collections.abc import Callable, Iterator
+from types import FunctionType, ModuleType
+from typing import Any, Final, NamedTuple
+
+Function = Callable[..., Any]
+_KEPT: Final = frozenset(
+    {"_pytest", "pytest", "pluggy", "hypothesis", "xdist", "execnet", "coverage", "postel", "threading", "queue", "subprocess"}
+)  # what measures a test, and what threads of the machine are made of
+
+
+class Holder(NamedTuple):
+    """Where a function is held: under ``key`` in the names of a module or the defaults by keyword, or at a position of the defaults."""
+
+    of: Any
+    key: Any
+    original: Function
+
+    def put(self, function: Function) -> None:
+        """Let the place hold ``function``."""
+        if isinstance(self.of, dict):
+            self.of[self.key] = function
+        else:
+            defaults = list(self.of.__defaults__ or ())
+            defaults[self.key] = function
+            self.of.__defaults__ = tuple(defaults)
+
+
+class Holders:
+    """Each original has a replacement. A module is looked through once; what it holds later is found only if it is imported anew."""
+
+    def __init__(self) -> None:
+        self._replacements: dict[int, Function] = {}  # by the id of the original
+        self._originals: dict[int, Function] = {}  # by that of the original, and by that of the replacement
+        self._found: list[Holder] = []
+        self._known: dict[str, ModuleType] = {}
+
+    def replace(self, pairs: list[tuple[Function, Function]]) -> None:
+        """From now on know of these: originals, each with its replacement."""
+        for original, replacement in pairs:
+            replacement.__name__ = replacement.__qualname__ = original.__name__
+            replacement.__doc__ = original.__doc__
+            self._replacements[id(original)] = replacement
+            self._originals[id(original)] = self._originals[id(replacement)] = original
+
+    def begin(self) -> None:
+        """Put each replacement where its original is held."""
+        self._look()
+        for holder in self._found:
+            holder.put(self._replacements[id(holder.original)])
+
+    def end(self) -> None:
+        """Put each original back, also where a module was imported meanwhile."""
+        self._look()
+        for holder in self._found:
+            holder.put(holder.original)
+
+    def _look(self) -> None:
+        """Look through the modules that aren't known yet."""
+        for name, module in list(sys.modules.items()):
+            if self._known.get(name) is module or not isinstance(module, ModuleType) or name.partition(".")[0] in _KEPT:
+                continue
+            self._known[name] = module
+            self._found += self._in_module(module)
+
+    def _in_module(self, module: ModuleType) -> Iterator[Holder]:
+        names = vars(module)
+        for key, value in list(names.items()):
+            if (original := self._originals.get(id(value))) is not None:
+                yield Holder(names, key, original)
+            elif isinstance(value, FunctionType):
+                yield from self._in_defaults(value)
+            elif isinstance(value, type) and value.__module__ == module.__name__:
+                for method in vars(value).values():
+                    if isinstance(method, FunctionType):
+                        yield from self._in_defaults(method)
+
+    def _in_defaults(self, function: FunctionType) -> Iterator[Holder]:
+        for position, value in enumerate(function.__defaults__ or ()):
+            if (original := self._originals.get(id(value))) is not None:
+                yield Holder(function, position, original)
+        for key, value in (function.__kwdefaults__ or {}).items():
+            if (original := self._originals.get(id(value))) is not None:
+                yield Holder(function.__kwdefaults__, key, original)

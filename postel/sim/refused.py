@@ -1,0 +1,103 @@
+"""What a sealed world refuses: calls that block the loop, or that reach the machine. Each error says what to do instead."""
+
+import ipaddress
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from postel.errors import CallError
+from postel.sim.virtual import Function, place_of_caller
+
+_LOCAL: Final = (None, "", "localhost", b"", b"localhost")
+
+
+def refusing(original: Function, what: str, allowed: str) -> Function:
+    """Refuse a call that comes from a task of a sealed world."""
+
+    def refuse(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - as the original's
+        if place_of_caller() is None:
+            return original(*args, **options)
+        _refuse(what, allowed)
+
+    return refuse
+
+
+def connecting(original: Function, allowed: str) -> Function:
+    """``socket.socket.connect``. The socket is closed, for its maker closes it only where an OSError is raised."""
+
+    def connect(self: socket.socket, address: Any, /) -> Any:  # noqa: ANN401
+        if place_of_caller() is None:
+            return original(self, address)
+        self.close()
+        _refuse(f"a connection of the machine to {address!r}", allowed)
+
+    return connect
+
+
+def sleeping(original: Function) -> Function:
+    """``time.sleep``."""
+
+    def sleep(seconds: float, /) -> None:
+        if place_of_caller() is None:
+            original(seconds)
+        elif seconds > 0:
+            _refuse(f"time.sleep({seconds!r}), which stops all computers of the world", "await asyncio.sleep()")
+
+    return sleep
+
+
+def looking_up(original: Function) -> Function:
+    """``socket.getaddrinfo`` and its like: only what needs no name server."""
+
+    def look_up(host: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401
+        if place_of_caller() is not None and host not in _LOCAL and not _is_address(host):
+            _refuse(f"a blocking look-up of {host!r}", "await loop.getaddrinfo(), which knows the world's computers")
+        return original(host, *args, **options)
+
+    return look_up
+
+
+def starting(original: Function) -> Function:
+    """``threading.Thread.start``. The worker threads of anyio do their work at once and here, as those of asyncio's executor."""
+
+    def start(self: threading.Thread) -> None:
+        if place_of_caller() is None:
+            original(self)
+        elif type(self).__name__ == "WorkerThread" and type(self).__module__.startswith("anyio."):
+            vars(self)["queue"] = _Inline(self.run)
+        else:
+            _refuse(f"the thread {self.name}", "asyncio.to_thread(), which calls its function at once, or a task")
+
+    return start
+
+
+class _Inline:
+    """Stands for the queue of a worker: the worker does what is put here at once, and has nothing more to do then."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._waiting: list[Any] = []
+
+    def put_nowait(self, item: Any) -> None:  # noqa: ANN401 - anyio's own
+        if item is not None:
+            self._waiting = [item, None]
+            self._work()
+
+    def get(self) -> Any:  # noqa: ANN401
+        return self._waiting.pop(0)
+
+    def task_done(self) -> None:
+        """Nothing waits for that."""
+
+
+def _is_address(host: Any) -> bool:  # noqa: ANN401
+    try:
+        ipaddress.ip_address(host.decode() if isinstance(host, bytes) else host)
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse(what: str, allowed: str) -> NoReturn:
+    raise CallError(f"{what}, in a sealed world; allowed: {allowed}")

@@ -1,0 +1,197 @@
+"""Seals a simulation: the clocks and the chance of Python are those of the world, as long as its programs run.
+
+The functions of `time`, `datetime`, `random`, `secrets`, `os.urandom` and `uuid` are replaced, in their modules and wherever another module
+or the default of an argument holds one of them; all of it is set back at the end. What blocks the loop or leaves the world is refused.
+"""
+
+import ctypes
+import datetime as dt
+import gc
+import os
+import random
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from postel.sim import refused, virtual
+from postel.sim.holders import Holders
+from postel.sim.loop import Loop
+from postel.sim.place import Place
+from postel.sim.virtual import Function, place_of_caller
+
+__all__ = ["seal"]
+
+_PROGRAM: Final = "the program as a coroutine function, by computer.run() on a computer of its own"
+_SOCKET: Final = "asyncio's streams, or the loop's sock_connect() on a computer of the world"
+
+
+@contextmanager
+def seal(loop: Loop) -> Iterator[None]:
+    """While the block runs, Python's clocks and chance are those of the computers that run on ``loop``, for their tasks alone."""
+    loop.is_sealed = True
+    _SEAL.begin()
+    try:
+        yield
+    finally:
+        loop.is_sealed = False
+        _SEAL.end()
+
+
+class _Seal:
+    """All replacements. They are made once, and in place while a block runs, or several at once."""
+
+    def __init__(self) -> None:
+        self._users = 0
+        self._holders = Holders()
+        self._attributes: list[tuple[type, str, Function]] = []  # of classes, and what they are meanwhile
+        self._before: list[tuple[type, str, Any]] = []
+
+    def begin(self) -> None:
+        """Replace, where nothing is replaced yet."""
+        self._users += 1
+        if self._users > 1:
+            return
+        if not self._attributes:
+            self._holders.replace(_functions())
+            self._attributes = _methods()
+        self._before = [(owner, name, vars(owner).get(name)) for owner, name, _ in self._attributes]
+        for owner, name, replacement in self._attributes:
+            setattr(owner, name, replacement)
+        _set_datetime(classmethod(_now), classmethod(_utcnow))
+        self._holders.begin()
+
+    def end(self) -> None:
+        """Set everything back, where no other block needs it."""
+        self._users -= 1
+        if self._users:
+            return
+        self._holders.end()
+        _set_datetime(_NOW, _UTCNOW)
+        for owner, name, before in self._before:
+            if before is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+
+
+def _functions() -> list[tuple[Function, Function]]:
+    """Each original with what takes its place."""
+    found = [*_clocks(), *_chance()]
+    found += [
+        (function, refused.refusing(function, f"os.{name}()", _PROGRAM)) for name, function in _of(os, "fork", "system", "posix_spawn")
+    ]
+    found += [(function, refused.looking_up(function)) for _, function in _of(socket, "getaddrinfo", "gethostbyname", "gethostbyname_ex")]
+    found += [(socket.gethostname, virtual.timed(socket.gethostname, _name)), (socket.getfqdn, _own_name)]
+    return found
+
+
+def _clocks() -> Iterator[tuple[Function, Function]]:
+    for name, function in _of(time, "time", "monotonic", "perf_counter", "process_time", "thread_time"):
+        yield function, virtual.timed(function, Place.wall if name == "time" else Place.monotonic)
+        nanoseconds: Function = getattr(time, f"{name}_ns")
+        yield nanoseconds, virtual.timed(nanoseconds, Place.wall_ns if name == "time" else Place.monotonic_ns)
+    for _, function in _of(time, "clock_gettime"):
+        yield function, virtual.by_clock(function, Place.wall, Place.monotonic)
+    for _, function in _of(time, "clock_gettime_ns"):
+        yield function, virtual.by_clock(function, Place.wall_ns, Place.monotonic_ns)
+    for _, function in _of(time, "gmtime", "localtime", "ctime"):
+        yield function, virtual.broken_down(function, 0, float)
+    yield time.asctime, virtual.broken_down(time.asctime, 0, time.localtime)
+    yield time.strftime, virtual.broken_down(time.strftime, 1, time.localtime)
+    yield time.sleep, refused.sleeping(time.sleep)
+
+
+def _chance() -> Iterator[tuple[Function, Function]]:
+    hidden: Any = random
+    for name in random.__all__:
+        function = getattr(random, name)
+        if getattr(function, "__self__", None) is hidden._inst:  # noqa: SLF001 - the generator of the module's functions
+            yield function, virtual.drawn(function, name)
+    for _, function in [*_of(os, "urandom", "getrandom"), *_of(ssl, "RAND_bytes")]:
+        yield function, virtual.octets(function)
+    yield uuid.uuid1, _uuid1
+    yield uuid.getnode, virtual.timed(uuid.getnode, _node)
+
+
+def _methods() -> list[tuple[type, str, Function]]:
+    return [
+        (random.Random, "seed", virtual.seeded(random.Random.seed)),
+        (threading.Thread, "start", refused.starting(threading.Thread.start)),
+        (subprocess.Popen, "__init__", refused.refusing(subprocess.Popen.__init__, "a subprocess", _PROGRAM)),
+        (socket.socket, "connect", refused.connecting(socket.socket.connect, _SOCKET)),
+        (socket.socket, "connect_ex", refused.connecting(socket.socket.connect_ex, _SOCKET)),
+    ]
+
+
+def _of(module: Any, *names: str) -> list[tuple[str, Function]]:  # noqa: ANN401
+    """Those functions that the module has on this system."""
+    return [(name, getattr(module, name)) for name in names if hasattr(module, name)]
+
+
+def _name(place: Place) -> str:
+    return place.name
+
+
+def _node(place: Place) -> int:
+    return place.node
+
+
+_GETFQDN: Final = socket.getfqdn
+_UUID1: Final = uuid.uuid1
+
+
+def _own_name(name: str = "") -> str:
+    place = place_of_caller()
+    if place is None:
+        return _GETFQDN(name)
+    return name if name not in ("", "0.0.0.0", "::") else place.name  # noqa: S104 - what stands for the own name
+
+
+def _uuid1(node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
+    place = place_of_caller()
+    if place is None:
+        return _UUID1(node, clock_seq)
+    stamp = place.stamp()
+    sequence = place.random.getrandbits(14) if clock_seq is None else clock_seq
+    fields = (stamp & 0xFFFFFFFF, stamp >> 32 & 0xFFFF, stamp >> 48 & 0x0FFF, sequence >> 8 & 0x3F, sequence & 0xFF)
+    return uuid.UUID(fields=(*fields, place.node if node is None else node), version=1)
+
+
+# datetime is a type of C: its methods can't be assigned, but its dictionary can be reached. So every reference to the type sees them, and
+# `type(moment) is datetime` stays true, which a subclass in its place would break.
+
+_DICT: Final[dict[str, Any]] = gc.get_referents(dt.datetime.__dict__)[0]
+_NOW: Final = _DICT["now"]
+_UTCNOW: Final = _DICT["utcnow"]
+
+
+def _set_datetime(now: object, utcnow: object) -> None:
+    _DICT.update(now=now, utcnow=utcnow)
+    ctypes.pythonapi.PyType_Modified(ctypes.py_object(dt.datetime))
+
+
+def _now(cls: type[dt.datetime], tz: dt.tzinfo | None = None) -> dt.datetime:
+    place = place_of_caller()
+    if place is None:
+        return _NOW.__get__(None, cls)(tz)  # type: ignore[no-any-return]
+    return cls.fromtimestamp(place.wall(), tz)
+
+
+def _utcnow(cls: type[dt.datetime]) -> dt.datetime:
+    place = place_of_caller()
+    if place is None:
+        return _UTCNOW.__get__(None, cls)()  # type: ignore[no-any-return]
+    if sys.version_info >= (3, 12):
+        warnings.warn("datetime.datetime.utcnow() is deprecated: use dt.datetime.now(datetime.UTC)", DeprecationWarning, stacklevel=2)
+    return cls.fromtimestamp(place.wall(), dt.UTC).replace(tzinfo=None)
+
+
+_SEAL: Final = _Seal()
