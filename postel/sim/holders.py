@@ -11,7 +11,7 @@ _KEPT: Final = frozenset(
 )  # what measures a test, and what threads of the machine are made of
 
 
-class Holder(NamedTuple):
+class HeldFunction(NamedTuple):
     """Where a function is held: under ``key`` in the names of a module or the defaults by keyword, or at a position of the defaults."""
 
     of: Any
@@ -34,7 +34,7 @@ class Holders:
     def __init__(self) -> None:
         self._replacements: dict[int, Function] = {}  # by the id of the original
         self._originals: dict[int, Function] = {}  # by that of the original, and by that of the replacement
-        self._found: list[Holder] = []
+        self._found: list[HeldFunction] = []
         self._known: dict[str, ModuleType] = {}
 
     def replace(self, pairs: list[tuple[Function, Function]]) -> None:
@@ -65,11 +65,11 @@ class Holders:
             self._known[name] = module
             self._found += self._in_module(module)
 
-    def _in_module(self, module: ModuleType) -> Iterator[Holder]:
+    def _in_module(self, module: ModuleType) -> Iterator[HeldFunction]:
         names = vars(module)
         for key, value in list(names.items()):
             if (original := self._originals.get(id(value))) is not None:
-                yield Holder(names, key, original)
+                yield HeldFunction(names, key, original)
             elif isinstance(value, FunctionType):
                 yield from self._in_defaults(value)
             elif isinstance(value, type) and value.__module__ == module.__name__:
@@ -77,10 +77,10 @@ class Holders:
                     if isinstance(method, FunctionType):
                         yield from self._in_defaults(method)
 
-    def _in_defaults(self, function: FunctionType) -> Iterator[Holder]:
+    def _in_defaults(self, function: FunctionType) -> Iterator[HeldFunction]:
         for position, value in enumerate(function.__defaults__ or ()):
             if (original := self._originals.get(id(value))) is not None:
-                yield Holder(function, position, original)
+                yield HeldFunction(function, position, original)
         for key, value in (function.__kwdefaults__ or {}).items():
             if (original := self._originals.get(id(value))) is not None:
-                yield Holder(function.__kwdefaults__, key, original)
+                yield HeldFunction(function.__kwdefaults__, key, original)

@@ -56,17 +56,17 @@ class Watchdog:
 
     def _watch(self) -> None:
         began = moved = monotonic()
-        turns, look = -1, min(_LOOK, self._stuck / 2)
+        turns, look, looks_late = -1, min(_LOOK, self._stuck / 2), 0
         while not self._ended.wait(look):
             now, frame = monotonic(), sys._current_frames().get(self._thread)  # noqa: SLF001 - documented
             if frame is None or _is_debugged(frame):
                 began = moved = now
             elif self._loop.turns != turns:
                 turns, moved = self._loop.turns, now
-            is_over = now - began >= self._limit
-            if now - moved >= (look / 2 if is_over else self._stuck):
+            looks_late += now - began >= self._limit
+            if now - moved >= self._stuck or (looks_late > 1 and moved < now):
                 self._end(BusyLoop, f"a task has not yielded for {now - moved:.1f} s of real time:", _stack(self._loop, frame))
-            elif is_over:
+            elif looks_late > 1:  # and the loop has turned since the look before
                 what = f"the run's limit of {self._limit:g} s of real time is reached; what hasn't ended:"
                 self._end(TimeLimitReached, what, self._loop.waiting())
 
