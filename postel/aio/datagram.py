@@ -18,7 +18,7 @@ class DatagramOwner(Protocol):
     def forget_datagrams(self, transport: "DatagramTransport") -> None: ...
 
 
-class DatagramTransport(asyncio.DatagramTransport):
+class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):  # both, as asyncio's own
     """``addr`` is a pair of address and port, as with sockets. What can't be sent is told by ``error_received``."""
 
     def __init__(

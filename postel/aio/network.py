@@ -370,6 +370,16 @@ class Network:
         """For sockets: a call was made."""
         self._entered.wake()
 
+    def call_in_thread_of_loop(self, call: Callable[[], None]) -> None:
+        """For sockets: make a call from any thread, as finalizers do: at once where it is the loop's, or soon."""
+        try:
+            self._entered.require_thread()
+        except CallError:
+            with suppress(RuntimeError):  # the loop is closed
+                self._entered.loop.call_soon_threadsafe(call)
+        else:
+            call()
+
     def abandon(self, connection: Connection) -> None:
         """For sockets: one was closed. As `orphan`."""
         Orphan(connection, self._orphans)

@@ -53,6 +53,10 @@ class SocketNetwork(SocketOwner, Protocol):
         """It was closed, or a transport has it."""
         ...
 
+    def call_in_thread_of_loop(self, call: Callable[[], None]) -> None:
+        """From any thread: at once where that is the loop's, or soon."""
+        ...
+
     def context(self) -> Context:
         """Of callbacks: the caller's, with this network as the current one."""
         ...
@@ -140,7 +144,11 @@ class Socket:
     def stand_for(self, original: socket.socket) -> None:
         """Close ``original`` with this one, and this one once the program has forgotten ``original``."""
         self._original = weakref.ref(original)
-        weakref.finalize(original, self.close).atexit = False
+        weakref.finalize(original, self._original_is_gone).atexit = False
+
+    def _original_is_gone(self) -> None:
+        """In any thread: that in which the program's last reference went."""
+        self.network.call_in_thread_of_loop(self.close)
 
     def keep(self) -> None:
         """For servers and `lend`: what the program made stays for as long as this socket."""
@@ -299,7 +307,7 @@ class Socket:
     def _stop_watching(self) -> None:
         original = None if self._original is None else self._original()
         if original is not None:
-            original.close()
+            socket.socket.close(original)
         self._kept = None
         for watcher in self._watchers.values():
             watcher.handle = None

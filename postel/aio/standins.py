@@ -10,7 +10,7 @@ import weakref
 from asyncio.trsock import TransportSocket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from postel.aio.network import Network
 from postel.aio.sockets import Socket, polled
@@ -21,6 +21,72 @@ _BACKLOG: Final = 128  # no system tells that of a socket which listens
 
 Options = dict[tuple[int, int], tuple[Option, int]]
 _usual: dict[tuple[int, int], Options] = {}  # of a new socket, by family and kind
+
+
+class _Replaced(socket.socket):
+    """What a program's own socket is once another stands for it: the same object, with the other's names, options and calls."""
+
+    __slots__ = ()
+    standing: ClassVar[Socket]
+
+    def close(self) -> None:
+        """Close both: a program that opened a socket by itself closes it by itself."""
+        self.standing.close()
+        super().close()
+
+    def fileno(self) -> int:
+        return self.standing.fileno()
+
+    def getsockname(self) -> Any:
+        return self.standing.getsockname()
+
+    def getpeername(self) -> Any:
+        return self.standing.getpeername()
+
+    def getsockopt(self, level: int, optname: int, buflen: int = 0) -> Any:
+        return self.standing.getsockopt(level, optname, buflen)
+
+    def setsockopt(self, *option: Any) -> None:
+        self.standing.setsockopt(*option)
+
+    def connect(self, address: Any) -> None:
+        self.standing.connect(address)
+
+    def listen(self, backlog: int = _BACKLOG) -> None:
+        self.standing.listen(backlog)
+
+    def accept(self) -> Any:
+        return self.standing.accept()
+
+    def shutdown(self, how: int) -> None:
+        self.standing.shutdown(how)
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        return self.standing.recv(bufsize, flags)
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        return self.standing.recv_into(buffer, nbytes, flags)
+
+    def recvfrom(self, bufsize: int, flags: int = 0) -> Any:
+        return self.standing.recvfrom(bufsize, flags)
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        return self.standing.send(data, flags)
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        self.standing.sendall(data, flags)
+
+    def sendto(self, data: Any, *flags_and_address: Any) -> int:
+        return self.standing.sendto(data, *flags_and_address)
+
+
+def _give_calls_of(made: Socket, sock: socket.socket) -> None:
+    """Let the program's own object do what ``made`` does, whatever name it has in the program."""
+    kind = type(sock)
+    bases = (_Replaced,) if kind is socket.socket else (_Replaced, kind)
+    inside = {"__slots__": (), "standing": made, "__module__": kind.__module__, "__doc__": kind.__doc__}
+    with suppress(TypeError):  # of a class that is laid out in another way: its close is heard of once the program has forgotten it
+        sock.__class__ = type(kind.__name__, bases, inside)
 
 
 class StandIns:
@@ -53,6 +119,7 @@ class StandIns:
             raise
         made.stand_for(sock)
         self._found[sock] = made
+        _give_calls_of(made, sock)
         return made
 
 
@@ -65,7 +132,7 @@ def _configure_as(made: Socket, sock: socket.socket) -> None:
 
 def _is_replaceable(sock: socket.socket) -> bool:
     """Whether it is a plain socket of TCP or UDP that has no peer. A subclass with calls of its own knows better."""
-    is_plain = type(sock).connect is socket.socket.connect and not isinstance(sock, ssl.SSLSocket)
+    is_plain = getattr(type(sock), "connect", None) is socket.socket.connect and not isinstance(sock, ssl.SSLSocket)
     if not is_plain or sock.fileno() < 0:
         return False
     if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type not in (socket.SOCK_STREAM, socket.SOCK_DGRAM):

@@ -230,6 +230,66 @@ def test_a_socket_of_the_systems_is_replaced_before_it_connects() -> None:
     run(main)
 
 
+def test_a_program_closes_its_own_socket() -> None:
+    """``sock.close()`` of a socket of the system's that Postel's stands for: the peer hears the end, and its names were Postel's."""
+
+    async def main(loop: Any, near: aio.Network, far: aio.Network) -> None:
+        server = await listening(far)
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made.setblocking(False)
+        await loop.sock_connect(made, (FAR, 80))
+        accepted, name = await loop.sock_accept(server)
+        assert made.getsockname() == name
+        assert made.getpeername() == (FAR, 80)
+        await loop.sock_sendall(made, b"all of it")
+        made.close()
+        assert made.fileno() == -1
+        assert await loop.sock_recv(accepted, 100) == b"all of it"
+        assert await loop.sock_recv(accepted, 100) == b""
+        accepted.close()
+        server.close()
+
+    run(main)
+
+
+def test_a_program_closes_its_own_listening_socket() -> None:
+    async def main(loop: Any, near: aio.Network, far: aio.Network) -> None:
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made.setblocking(False)
+        made.bind(("", 0))
+        made.listen()
+        name = NEAR, made.getsockname()[1]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(loop.sock_accept(made), 0.01)
+        made.close()
+        async with far.as_default():
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection(*name)
+
+    run(main)
+
+
+def test_a_socket_may_be_forgotten_in_another_thread() -> None:
+    async def main(loop: Any, near: aio.Network, far: aio.Network) -> None:
+        server = await listening(far)
+        made = [socket.socket(socket.AF_INET, socket.SOCK_STREAM)]
+        made[0].setblocking(False)
+        await loop.sock_connect(made[0], (FAR, 80))
+        accepted, _ = await loop.sock_accept(server)
+
+        def forget() -> None:
+            with pytest.warns(ResourceWarning):  # noqa: PT031
+                made.clear()
+                gc.collect()
+
+        await asyncio.to_thread(forget)
+        assert await loop.sock_recv(accepted, 100) == b""
+        accepted.close()
+        server.close()
+
+    run(main)
+
+
 @pytest.mark.parametrize("listens", [False, True])
 def test_a_server_on_a_socket_of_the_systems_listens_on_postel_alone(listens: bool) -> None:
     """hypercorn binds, anyio.create_tcp_listener listens too."""
