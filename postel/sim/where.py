@@ -1,5 +1,7 @@
 """Rules for packets described by what they are: "the third SYN,ACK from server to client", "every FIN", "data segments 5 to 9".
 
+>>> from postel.sim import World, where
+>>> world = World()
 >>> world.rules.append(where(flags="SYN,ACK", sender="server", receiver="client", nth=3).drop())
 >>> world.rules.append(where(data=True, nth=range(5, 10)).delay("2s"))
 """
