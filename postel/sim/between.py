@@ -39,8 +39,8 @@ class Between:
     """What passes from some hosts to others, or ``both`` ways."""
 
     def __init__(self, hosts: tuple[str, ...], others: tuple[str, ...], *, both: bool) -> None:
-        self.hosts = Names(hosts)
-        self.others = Names(others or ALL)
+        self.hosts: Names = Names(hosts)
+        self.others: Names = Names(others or ALL)
         self.both = both
 
     def covers(self, sender: str, receiver: str) -> bool:

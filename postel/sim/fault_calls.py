@@ -9,6 +9,7 @@ from postel.errors import ArgumentError, require_kind
 from postel.host.host import Host
 from postel.sim.active_fault import ActiveFault
 from postel.sim.agenda import Agenda
+from postel.sim.attachment import Attachment
 from postel.sim.barriers import Barrier, BarrierKind
 from postel.sim.between import ALL, Between, Hosts, OneHost, matching
 from postel.sim.carrier import Carrier
@@ -127,9 +128,10 @@ class FaultCalls:
     def pause(self, host: Hosts) -> ActiveFault:
         """Stop ``host`` as a virtual machine or SIGSTOP would, until `resume`: it handles no packet, sends none, and its timers are late.
 
-        Up to 500 packets wait for it meanwhile, as in the queue of a TUN device; more are lost. Raises ArgumentError.
+        Up to 500 packets wait for it meanwhile, as in the queue of a TUN device; more are lost. Raises ArgumentError, for a
+        host on a link too.
         """
-        nodes = [node for node in self._chosen(host) if not node.is_crashed]
+        nodes = [node for node in self._on_paths(host) if not node.is_crashed]
         fault = self._record("pause", host)
         active = ActiveFault(fault, lambda self: any(self in node.pauses for node in nodes), partial(self._end_pause, nodes))
         self._active[active] = None
@@ -149,9 +151,9 @@ class FaultCalls:
     def slow(self, host: Hosts, each: Duration) -> ActiveFault:
         """Let ``host`` take the time ``each`` for every packet that arrives, one after another, as a machine under load.
 
-        Raises ArgumentError.
+        Raises ArgumentError, for a host on a link too.
         """
-        nodes = self._chosen(host)
+        nodes = self._on_paths(host)
         fault = self._record("slow", host, settings={"each": each})
         active = ActiveFault(fault, lambda self: any(self in node.slowness for node in nodes), partial(self._end_slowness, nodes))
         self._active[active] = None
@@ -322,6 +324,14 @@ class FaultCalls:
             return [self._named[name] for name in dict.fromkeys(patterns)]
         chosen = {name for pattern in patterns for name in matching(pattern, self._named)}
         return [node for name, node in self._named.items() if name in chosen]
+
+    def _on_paths(self, hosts: Hosts) -> list[Node]:
+        """As `_chosen`. Raises ArgumentError for a host on a link, which brings it packets past the world."""
+        nodes = self._chosen(hosts)
+        for node in nodes:
+            if isinstance(node.stack, Attachment):
+                raise ArgumentError("host", node.name, "a host on paths: that on a link (World.attach) can only crash")
+        return nodes
 
     def _one(self, host: OneHost) -> Node:
         """The node of one host. Raises ArgumentError."""

@@ -1,12 +1,14 @@
 """A packet that is on its way between two hosts of a world, to look at and to interfere with by hand."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from postel.errors import CallError, WireError
 from postel.sim.units import Duration, duration, duration_text
 from postel.times import NEVER
 from postel.wire import icmp, ip, segment, udp
 from postel.wire.segment import Segment
+
+_NAMES: Final = {segment.PROTOCOL: "TCP", udp.PROTOCOL: "UDP", icmp.PROTOCOL_4: "ICMP", icmp.PROTOCOL_6: "ICMPv6"}
 
 
 class Diverter(Protocol):
@@ -103,5 +105,5 @@ def summary_of(octets: bytes) -> str:
             return f"UDP {datagram.source} > {datagram.destination}, {len(datagram.data)} octets"
     except WireError:
         return f"{len(octets)} octets that are no packet"
-    name = {icmp.PROTOCOL_4: "ICMP", icmp.PROTOCOL_6: "ICMPv6"}.get(packet.protocol, f"protocol {packet.protocol}")
+    name = _NAMES.get(packet.protocol, f"protocol {packet.protocol}")
     return f"{'fragment of ' if packet.is_fragment else ''}{name}, {packet.end - packet.start} octets"

@@ -27,7 +27,7 @@ class Interruptions:
     """The barriers of a world and the packets that they hold. ``held`` is in the order in which the packets left or were stopped."""
 
     def __init__(self, agenda: Agenda, witness: Witness | None) -> None:
-        self.barriers = Barriers()
+        self.barriers: Barriers = Barriers()
         self.held: dict[int, UnderWay] = {}
         self._agenda = agenda
         self._witness = witness

@@ -12,7 +12,7 @@ class PathChange:
 
     def __init__(self, between: Between, settings: Mapping[str, object]) -> None:
         self.between = between
-        self.settings = dict(settings)
+        self.settings: dict[str, object] = dict(settings)
 
 
 class PathChanges:

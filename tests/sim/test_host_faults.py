@@ -1,9 +1,12 @@
 """Hosts of a world that are switched off, paused or slow; and paths whose settings change for a while."""
 
+from collections.abc import Callable
+
 import pytest
 
 from postel.errors import ArgumentError
 from postel.host.host import Host
+from postel.links import pair
 from postel.sim import Fault, StandIn, Subject, World
 from postel.tcp.events import Closed, Event, Opened
 from postel.tcp.state import ESTABLISHED
@@ -288,3 +291,16 @@ def test_a_host_of_another_world_or_one_that_was_replaced_is_refused() -> None:
     for host in (old, Host("10.0.0.9/24", secret=b"other")):
         with pytest.raises(ArgumentError, match="restarted is another one"):
             post.world.crash(host)
+
+
+@pytest.mark.parametrize("call", [World.pause, lambda world, host: world.slow(host, "1ms")])
+def test_a_host_on_a_link_is_neither_paused_nor_slow(call: Callable[[World, str], object]) -> None:
+    world = World()
+    near, _ = pair()
+    attachment = world.attach(world.host("a", "10.0.0.1/24"), near)
+    with pytest.raises(ArgumentError, match="on a link"):
+        call(world, "a")
+    assert world.active_faults() == []
+    with world.crash("a"):
+        assert attachment.error is not None
+    near.close()

@@ -3,9 +3,10 @@
 import pytest
 
 from postel.errors import ArgumentError, CallError
-from postel.sim import InFlight, Verdict, World
+from postel.sim import InFlight, Verdict, World, corrupt
 from postel.testing.post import Post
 from postel.times import MILLISECOND, NEVER, SECOND
+from postel.wire.address import Endpoint, parse
 from postel.wire.segment import SYN
 
 
@@ -111,3 +112,23 @@ def test_a_delay_is_a_duration() -> None:
     first, *_ = three().world.in_flight()
     with pytest.raises(ArgumentError):
         first.delay(1.5)  # type: ignore[arg-type]
+
+
+def test_every_packet_has_a_summary() -> None:
+    post = Post(mtu=600)
+    post.send("a", "b", "x" * 1000)
+    post.world.run()
+    post.send("a", "b", "once the smaller MTU is known: " + "x" * 1000)
+    fragments = [one.summary for one in post.world.in_flight()]
+    assert len(fragments) == 2
+    assert all(summary.startswith("fragment of UDP, ") for summary in fragments)
+    post.world.run()
+    post.world.hosts()["a"].datagrams(remote=Endpoint(parse("10.0.0.2"), 9)).send(b"nothing listens there", post.world.now)
+    post.world.run(until=post.world.now + 15 * MILLISECOND)
+    (unreachable,) = post.world.in_flight()
+    assert unreachable.summary.startswith("ICMP, ")
+    post.world.run()
+    post.world.rules.append(lambda number, octets, sender, now: corrupt(0))
+    post.send("a", "b", "no version 4 any more")
+    (damaged,) = post.world.in_flight()
+    assert damaged.summary == "49 octets that are no packet"

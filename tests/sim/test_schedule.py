@@ -105,6 +105,7 @@ def test_a_fault_can_be_replaced_by_one_that_differs_a_little() -> None:
         "path a <-> b at 1s is_black_hole=1",
         'crash "a at 1s',
         "crash a, at 1s, b",
+        'crash "a\\q" at 1s',
         7,
     ],
 )
