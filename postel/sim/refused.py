@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from postel.errors import CallError
-from postel.sim.virtual import Function, place_of_caller
+from postel.sim.virtual import Function, is_importing, place_of_caller
 
 _LOCAL: Final = (None, "", "localhost", b"", b"localhost")
 
@@ -16,7 +16,7 @@ def refusing(original: Function, what: str, allowed: str) -> Function:
     """Refuse a call that comes from a task of a sealed world."""
 
     def refuse(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - as the original's
-        if place_of_caller() is None:
+        if place_of_caller() is None or is_importing():
             return original(*args, **options)
         _refuse(what, allowed)
 
@@ -62,7 +62,7 @@ def starting(original: Function) -> Function:
     """``threading.Thread.start``. The worker threads of anyio do their work at once and here, as those of asyncio's executor."""
 
     def start(self: threading.Thread) -> None:
-        if place_of_caller() is None:
+        if place_of_caller() is None or is_importing():
             original(self)
         elif type(self).__name__ == "WorkerThread" and type(self).__module__.startswith("anyio."):
             vars(self)["queue"] = _Inline(self.run)

@@ -17,13 +17,25 @@ _FREE: Final = frozenset({"_pytest", "pytest", "pluggy", "hypothesis", "xdist", 
 
 
 def place_of_caller(depth: int = 2) -> Place | None:
-    """The place whose task calls; None outside of sealed worlds, and for those who measure the test from inside."""
+    """The place whose task calls; None outside of sealed worlds, for what measures the test from inside, and for a module that is being
+    imported, which happens in the first of several runs alone."""
     loop = asyncio._get_running_loop()  # noqa: SLF001 - documented for loops
     if not isinstance(loop, Loop) or not loop.is_sealed:
         return None
-    if sys._getframe(depth).f_globals.get("__name__", "").partition(".")[0] in _FREE:  # noqa: SLF001
+    caller = sys._getframe(depth)  # noqa: SLF001
+    if caller.f_code.co_name == "<module>" or caller.f_globals.get("__name__", "").partition(".")[0] in _FREE:
         return None
     return loop.places.get(current.get()) or loop.places[None]
+
+
+def is_importing() -> bool:
+    """Whether the running task is in the middle of an import, whose calls are no part of the run."""
+    frame = sys._getframe(1)  # noqa: SLF001
+    while frame is not None and frame.f_code.co_name != "_run_once":
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
 
 
 def timed(original: Function, read: Callable[[Place], object]) -> Function:

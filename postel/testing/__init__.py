@@ -7,6 +7,7 @@ out whether an observer only observes, `check_congestion` whether a congestion c
 a link does.
 """
 
+from postel.testing.certificates import Certificates
 from postel.testing.congestion import CheckFailed, check_congestion
 from postel.testing.links import check_link
 from postel.testing.observers import check_observer
@@ -55,6 +56,7 @@ __all__ = [
     "SYN",
     "SYNCHRONIZED",
     "URG",
+    "Certificates",
     "CheckFailed",
     "End",
     "HostPair",

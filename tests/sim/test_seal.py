@@ -198,6 +198,24 @@ def test_a_module_that_is_imported_meanwhile_is_set_back_too(tmp_path: Any) -> N
         sys.modules.pop("imported_in_a_sealed_world", None)
 
 
+def test_what_a_module_does_while_it_is_imported_is_no_part_of_the_run(tmp_path: Any) -> None:
+    """It would be done in the first of several runs alone."""
+    source = "import random, subprocess, sys\nrandom.random()\nsubprocess.run([sys.executable, '-c', ''], check=True)\n"
+    (tmp_path / "imported_once.py").write_text(source)
+    sys.path.insert(0, str(tmp_path))
+    try:
+
+        async def load() -> float:
+            import imported_once  # type: ignore[import-not-found] # noqa: F401, PLC0415
+
+            return random.random()
+
+        assert in_world(load) == in_world(load)
+    finally:
+        sys.path.remove(str(tmp_path))
+        sys.modules.pop("imported_once", None)
+
+
 def test_other_threads_keep_their_time() -> None:
     told: list[float] = []
     asked, answered = threading.Event(), threading.Event()
