@@ -11,7 +11,7 @@ from postel.sim import Simulation
 
 pytest.importorskip("cryptography")
 
-from postel.testing import Certificates  # noqa: E402
+from postel.testing import Certificates
 
 
 def spoken(certificates: Certificates, client: ssl.SSLContext, name: str) -> bytes:
@@ -48,7 +48,7 @@ def test_a_client_that_trusts_the_authority_talks_to_the_server_by_name_and_by_a
 
 def test_another_name_and_another_authority_are_refused() -> None:
     certificates = Certificates("elsewhere")
-    with pytest.raises(ssl.SSLCertVerificationError, match="(?i)hostname"):
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"(?i)hostname"):
         spoken(certificates, certificates.client(), "server")
     with pytest.raises(ssl.SSLCertVerificationError):
         spoken(Certificates("server"), Certificates("server", seed=1).client(), "server")
