@@ -64,15 +64,17 @@ class _Explanation:
             self.replay.look(seen)
 
     def over(self, connection: Connection) -> None:
-        findings = self.unusual.of(connection) if self.unusual is not None else None
+        story = self.unusual.of(connection) if self.unusual is not None else None
         if self.options.conn not in (0, connection.number):
             return
         told = Told(report.row(connection, self.language), "", [])
         if self.options.json:
-            told.json = json_text(report.record(connection, findings, self.language), sys.stdout)
-        elif findings is not None:
-            told.findings = [report.finding_text(finding, self.language) for finding in findings]
-            told.findings = told.findings or [translations.say(translations.SENTENCES["nothing unusual"], self.language)]
+            told.json = json_text(report.record(connection, story, self.language), sys.stdout)
+        elif story is not None:
+            told.findings = [report.pace_text(story.pace, self.language)] if story.pace is not None else []
+            told.findings += [report.finding_text(finding, self.language) for finding in story.findings]
+            if not story.findings:
+                told.findings.append(translations.say(translations.SENTENCES["nothing unusual"], self.language))
         if self.options.follow:
             self.print([told], report.LEAST_WIDTHS)
         else:

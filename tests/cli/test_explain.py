@@ -67,7 +67,11 @@ def test_json(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert (first["closing"], first["conn_state"], first["completeness"]) == ("four-way", "SF", 31)
     assert first["opener"]["octets"] == 4
     assert first["handshake_time"] == 2000
-    assert [finding["what"] for finding in first["findings"]] == ["retransmission"]
+    assert [finding["what"] for finding in first["findings"]] == ["retransmission", "stall: wire"]
+    assert (first["pace"]["opening"], first["pace"]["longest_silence"]["waited_for"]) == (
+        {"whole": 2000, "waited_to_send_again": 0, "round_trip": 2000},
+        "wire",
+    )
     assert second["handshake_time"] is None
 
 

@@ -20,6 +20,7 @@ import pytest
 from postel.links import Faulty
 from postel.view.capture import Connection, Reader, Table
 from postel.view.capture.connection import Closing
+from postel.view.capture.unusual import Unusual
 from postel.wire import ip
 from postel.wire.address import parse
 from postel.wire.segment import ACK, FIN, PROTOCOL, SYN, Segment, encode_for
@@ -44,8 +45,9 @@ def captured(namespace: Any, tmp_path: Path, needs: Any) -> Any:
 
     @contextmanager
     def capture(device: str) -> Iterator[Path]:
+        only = ("tcp",) if device != "outer" else ()
         file = tmp_path / f"{device}.pcap"
-        command = namespace.prefixed("tcpdump", "-i", device, *ROOM, "-U", "--immediate-mode", "-Z", "root", "-w", str(file), "tcp")
+        command = namespace.prefixed("tcpdump", "-i", device, *ROOM, "-U", "--immediate-mode", "-Z", "root", "-w", str(file), *only)
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tcpdump:
             assert tcpdump.stderr is not None
             while "listening" not in (line := tcpdump.stderr.readline()):
@@ -402,3 +404,123 @@ def test_simultaneous_open(namespace: Any, captured: Any) -> None:
     (connection,) = agree(file)
     assert connection.closing is Closing.OPEN
     assert connection.opened > 0
+
+
+# What a connection waited for
+
+
+def stories(file: Path) -> dict[str, int]:
+    """The stalls of the only connection, by kind and end."""
+    unusual = Unusual()
+    found: list[Connection] = []
+    with file.open("rb") as opened:
+        reader, table = Reader(opened), Table(found.append, closer=unusual.look)
+        for octets, frames in reader.chunks():
+            table.take(octets, frames)
+    table.finish()
+    (connection,) = found
+    pace = unusual.of(connection).pace
+    assert pace is not None
+    return {f"{stall.kind} {['client', 'server'][stall.by.side]}": stall.length for stall in pace.stalls}
+
+
+SLOW = 0.6  # seconds
+
+
+def test_nothing_is_slow(namespace: Any, captured: Any, family: int) -> None:
+    with ExitStack() as stack, captured("lo") as file:
+        pair = stack.enter_context(Pair(namespace, family))
+        for _ in range(5):
+            pair.one.sendall(b"question")
+            assert pair.two.recv(100) == b"question"
+            pair.two.sendall(b"answer")
+            assert pair.one.recv(100) == b"answer"
+    assert stories(file) == {}
+
+
+def test_the_server_s_program_is_slow(namespace: Any, captured: Any, family: int) -> None:
+    with ExitStack() as stack, captured("lo") as file:
+        pair = stack.enter_context(Pair(namespace, family))
+        pair.one.sendall(b"question")
+        assert pair.two.recv(100) == b"question"
+        time.sleep(SLOW)
+        pair.two.sendall(b"answer")
+        assert pair.one.recv(100) == b"answer"
+    assert stories(file).keys() == {"program server"}
+
+
+def test_the_client_s_program_is_slow_to_read(namespace: Any, captured: Any, family: int) -> None:
+    """Its window closes, and the server waits."""
+    with ExitStack() as stack, captured("lo") as file:
+        pair = stack.enter_context(Pair(namespace, family))
+        pair.one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sending = threading.Thread(target=lambda: (pair.two.sendall(OCTETS), pair.two.shutdown(socket.SHUT_WR)))
+        sending.start()
+        time.sleep(2 * SLOW)
+        assert drained(pair.one) == OCTETS
+        sending.join()
+    assert "window client" in stories(file)
+    assert not stories(file).keys() & {"program server", "program client"}
+
+
+def test_the_wire_is_slow(namespace: Any, far: Any, captured: Any) -> None:
+    """Everything is lost for a while: what was sent is sent again."""
+    lossy = Faulty(namespace.tun, random.Random(1))
+    stop = threading.Event()
+
+    def carry() -> None:
+        ends = [lossy, far.tun]
+        while not stop.is_set():
+            select.select(ends, [], [], 0.05)
+            for source, target in (ends, ends[::-1]):
+                with suppress(BlockingIOError):
+                    while octets := source.receive(0):
+                        target.send(octets, b"", 0)
+
+    carrying = threading.Thread(target=carry)
+    carrying.start()
+    try:
+        with captured("postel0") as file, far.stream(4) as listener, namespace.stream(4) as stream:
+            listener.bind((FAR, 80))
+            listener.listen()
+            stream.settimeout(PATIENCE)
+            stream.connect((FAR, 80))
+            with listener.accept()[0] as other:
+                other.settimeout(PATIENCE)
+                lossy.incoming.loss = 1.0
+                stream.sendall(b"question")
+                time.sleep(SLOW)
+                lossy.incoming.loss = 0.0
+                assert other.recv(100) == b"question"
+    finally:
+        stop.set()
+        carrying.join()
+    assert stories(file).keys() == {"wire client"}
+
+
+def test_inside_of_a_tunnel(namespace: Any, captured: Any) -> None:
+    """VXLAN between two devices of a pair; what passes the pair is captured."""
+    other = Namespace()
+    try:
+        namespace.command("ip", "link", "add", "outer", "type", "veth", "peer", "name", "outer", "netns", other.name)
+        for place, last in ((namespace, 1), (other, 2)):
+            place.command("ip", "address", "add", f"192.0.2.{last}/24", "dev", "outer")
+            place.command("ip", "link", "set", "outer", "up")
+            remote = ("remote", f"192.0.2.{3 - last}", "local", f"192.0.2.{last}", "dstport", "4789", "dev", "outer")
+            place.command("ip", "link", "add", "inner", "type", "vxlan", "id", "7", *remote)
+            place.command("ip", "address", "add", f"198.51.100.{last}/24", "dev", "inner")
+            place.command("ip", "link", "set", "inner", "up")
+        with captured("outer") as file, other.stream(4) as listener, namespace.stream(4) as stream:
+            listener.bind(("198.51.100.2", 80))
+            listener.listen()
+            stream.settimeout(PATIENCE)
+            stream.connect(("198.51.100.2", 80))
+            with listener.accept()[0] as accepted:
+                accepted.settimeout(PATIENCE)
+                stream.sendall(OCTETS[:50_000])
+                stream.shutdown(socket.SHUT_WR)
+                assert drained(accepted) == OCTETS[:50_000]
+        (connection,) = connections(file)
+        assert [(text_of(end.endpoint.address), end.data) for end in connection.ends] == [("198.51.100.1", 50_000), ("198.51.100.2", 0)]
+    finally:
+        other.remove()

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from postel.times import SECOND
 from postel.view.capture.connection import Connection, End
+from postel.view.capture.pace import Pace
 from postel.view.capture.sent import UNKNOWN
-from postel.view.capture.table import Seen
 from postel.wire import options
 from postel.wire.segment import ABSENT
 
@@ -52,6 +53,14 @@ class Eye:
         self.reset_beyond = 0  # the packet with a RST outside the window, unless that ended the connection
 
 
+@dataclass(slots=True)
+class Story:
+    """What there is to say of a connection: ``pace`` is None where none of its segments was looked at."""
+
+    findings: list[Finding]
+    pace: Pace | None
+
+
 class Case:
     """One connection under watch."""
 
@@ -61,6 +70,8 @@ class Case:
         self.speaker: End | None = None  # the end that sent the last segment
         self.eyes = (Eye(), Eye())
         self.findings: dict[tuple[str, int], Finding] = {}
+        self.pace = Pace(connection)
+        self._longest: dict[tuple[str, int], int] = {}
 
     def find(self, kind: str, end: End, number: int, **values: object) -> None:
         """Once more, in this packet. The values are those of the first time."""
@@ -71,22 +82,16 @@ class Case:
         if len(finding.packets) < MOST_PACKETS:
             finding.packets.append(number)
 
+    def find_longest(self, kind: str, end: End, number: int, length: int) -> None:
+        """As `find`, of something that took ``length`` microseconds: the values are those of the longest."""
+        self.find(kind, end, number)
+        finding = self.findings[kind, end.side]
+        if length > self._longest.get((kind, end.side), 0):
+            self._longest[kind, end.side] = length
+            finding.values = {"seconds": f"{length / SECOND:.3f}"}
+
     def wait_beyond(self, end: End, behind: int, number: int) -> None:
         """A segment of ``end`` is beyond the window, as far as the capture tells: unless it is acknowledged."""
         waiting = self.eyes[end.side].beyond
         if len(waiting) < _MOST_WAITING:
             waiting.append((behind, number))
-
-
-def length_of(seen: Seen) -> int:
-    """Octets of text in the segment."""
-    located = seen.located
-    return located.end - located.at - (located.bits >> 10 & 0x3C)
-
-
-def scale(end: End) -> int:
-    """By how many bits the windows that ``end`` advertises are shifted; UNKNOWN where the capture lacks a SYN (RFC 7323, 2.2)."""
-    if end.offer is None or end.other.offer is None:
-        return UNKNOWN
-    scales = ABSENT not in (end.offer.window_scale, end.other.offer.window_scale)
-    return min(end.shift, 14) if scales else 0

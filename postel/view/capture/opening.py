@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from postel.view.capture.case import Case, length_of
+from postel.view.capture.case import Case
+from postel.view.capture.measures import length_of
 from postel.view.capture.sent import UNKNOWN, Sight
 from postel.view.capture.table import Seen
 from postel.wire import options

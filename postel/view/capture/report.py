@@ -1,12 +1,15 @@
 """Connections as lines of text, and as plain data for JSON."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from statistics import median
 from typing import Any, Final
 
 from postel.times import MILLISECOND, SECOND
 from postel.view.capture import translations
-from postel.view.capture.case import Finding
+from postel.view.capture.case import Finding, Story
 from postel.view.capture.connection import Connection
+from postel.view.capture.pace import Pace
 from postel.view.capture.sent import UNKNOWN
 from postel.view.width import left, right, width, wrap
 
@@ -80,7 +83,40 @@ def finding_text(finding: Finding, language: str) -> str:
     return f"{numbers}: {finding.by.endpoint}: {translations.of_finding(finding, language)}{f' – {rule}' if rule else ''}"
 
 
-def record(connection: Connection, findings: Iterable[Finding] | None, language: str) -> dict[str, Any]:
+def pace_text(pace: Pace, language: str) -> str:
+    """When the connection began, how long it took, and what that was spent on, in one line."""
+    connection = pace.connection
+    began = datetime.fromtimestamp(connection.began / SECOND, UTC)
+    parts = [_say(language, "took", began=f"{began:%Y-%m-%d %H:%M:%S.%f}", took=duration(pace.duration))]
+    if opening := pace.opening():
+        whole, waited, round_trip = map(duration, opening)
+        key = "connected again" if opening[1] else "connected"
+        parts.append(_say(language, key, whole=whole, waited=waited, round_trip=round_trip))
+    for end, arrow in zip(connection.ends, "→←", strict=True):
+        if trips := pace.round_trips(end.side):
+            least, middle, most = map(duration, trips)
+            parts.append(_say(language, "round trips", end=end.other.endpoint, least=least, median=middle, most=most))
+        if end.data:
+            share = f"{pace.share_sent_again(end.side):.1%}"
+            parts.append(
+                _say(language, "moved", arrow=arrow, rate=f"{pace.rate(end.side):,}", flight=f"{pace.flight(end.side):,}", share=share)
+            )
+        if count := pace.full(end.side):
+            parts.append(_say(language, "window full", arrow=arrow, count=count))
+        if shut := pace.shut_time(end.side):
+            parts.append(_say(language, "shut", end=end.endpoint, time=duration(shut)))
+    if pace.answers:
+        parts.append(_say(language, "answers", median=duration(int(median(pace.answers))), most=duration(max(pace.answers))))
+    if pace.longest is not None:
+        parts.append(_say(language, "longest", length=duration(pace.longest.length)))
+    return "; ".join(parts)
+
+
+def _say(language: str, key: str, **values: object) -> str:
+    return translations.say(translations.SENTENCES[key], language, **values)
+
+
+def record(connection: Connection, story: Story | None, language: str) -> dict[str, Any]:
     """Times in microseconds, since 1970 where they are moments; None where a thing wasn't seen."""
     data: dict[str, Any] = {
         "number": connection.number,
@@ -95,7 +131,8 @@ def record(connection: Connection, findings: Iterable[Finding] | None, language:
         "history": connection.zeek.history,
         "completeness": connection.completeness,
     }
-    if findings is not None:
+    if story is not None:
+        data["pace"] = None if story.pace is None else _of_pace(story.pace)
         data["findings"] = [
             {
                 "what": finding.kind,
@@ -105,9 +142,37 @@ def record(connection: Connection, findings: Iterable[Finding] | None, language:
                 "rule": translations.rule(finding),
                 "text": translations.of_finding(finding, language),
             }
-            for finding in findings
+            for finding in story.findings
         ]
     return data
+
+
+def _of_pace(pace: Pace) -> dict[str, Any]:
+    opening, longest = pace.opening(), pace.longest
+    silence = None if longest is None else {"length": longest.length, "packet": longest.number, "waited_for": longest.kind or None}
+    if silence is not None and longest is not None:
+        silence["end"] = str(longest.by.endpoint)
+    return {
+        "duration": pace.duration,
+        "opening": None if opening is None else dict(zip(("whole", "waited_to_send_again", "round_trip"), opening, strict=True)),
+        "answers": {"median": int(median(pace.answers)), "most": max(pace.answers)} if pace.answers else None,
+        "longest_silence": silence,
+        "opener": _pace_of_end(pace, 0),
+        "other": _pace_of_end(pace, 1),
+    }
+
+
+def _pace_of_end(pace: Pace, side: int) -> dict[str, Any]:
+    """``round_trips`` are those from the capture to the other end and back."""
+    trips = pace.round_trips(side)
+    return {
+        "octets_a_second": pace.rate(side),
+        "round_trips": None if trips is None else dict(zip(("least", "median", "most"), trips, strict=True)),
+        "largest_flight": pace.flight(side),
+        "window_full": pace.full(side),
+        "zero_window_time": pace.shut_time(side),
+        "share_sent_again": round(pace.share_sent_again(side), 4),
+    }
 
 
 def _of_end(connection: Connection, side: int) -> dict[str, Any]:

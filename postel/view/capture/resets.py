@@ -1,8 +1,9 @@
 """Why a RST was sent, as far as the segments before it tell (RFC 9293, 3.5.2)."""
 
 from postel.tcp import seq as sequence
-from postel.view.capture.case import Case, scale
+from postel.view.capture.case import Case
 from postel.view.capture.connection import End
+from postel.view.capture.measures import scale
 from postel.view.capture.sent import UNKNOWN, WIDEST
 from postel.view.capture.table import Seen
 from postel.wire.segment import ACK, SYN

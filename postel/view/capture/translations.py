@@ -34,6 +34,21 @@ COLUMNS: Final = {
 SENTENCES: Final = {
     "nothing unusual": ("nothing unusual", "没有异常"),
     "more": ("and {count} more", "另有 {count} 个"),
+    "took": ("began {began} UTC, took {took}", "开始于 {began} UTC，历时 {took}"),
+    "connected": ("connect {whole}, round trip {round_trip}", "建立 {whole}，往返 {round_trip}"),
+    "connected again": (
+        "connect {whole}, of which {waited} waiting to send a SYN again; round trip {round_trip}",
+        "建立 {whole}，其中 {waited} 在等待重发 SYN；往返 {round_trip}",
+    ),
+    "round trips": ("to {end}: {least} to {most}, median {median}", "到 {end}：{least} 至 {most}，中位数 {median}"),
+    "answers": ("answer after {median}, {most} at the longest", "应答用时 {median}，最长 {most}"),
+    "longest": ("longest silence {length}", "最长静默 {length}"),
+    "moved": (
+        "{arrow} {rate} octets/s, at most {flight} under way, {share} sent again",
+        "{arrow} {rate} 字节/秒，在途最多 {flight}，重传 {share}",
+    ),
+    "window full": ("{arrow} window full {count} times", "{arrow} 窗口填满 {count} 次"),
+    "shut": ("zero window of {end} for {time}", "{end} 零窗口 {time}"),
     "no tcp": ("no TCP connection in {packets} packets", "{packets} 个分组中没有 TCP 连接"),
 }
 
@@ -222,6 +237,22 @@ FINDINGS: Final = {
         "RFC 5961, 3.2",
         "reset at a number outside the window: the connection went on after it",
         "复位序号在窗口之外：连接随后仍在继续",
+    ),
+    # waiting
+    "stall: wire": (
+        "RFC 6298, 5",
+        "waits for the wire, {seconds} s at the longest: segments of this end were lost, or slow to arrive",
+        "等待线路，最长 {seconds} 秒：本端的报文段丢失或到达缓慢",
+    ),
+    "stall: program": (
+        "",
+        "waits for the program of this end, {seconds} s at the longest",
+        "等待本端程序，最长 {seconds} 秒",
+    ),
+    "stall: window": (
+        "RFC 9293, 3.8.6",
+        "waits for the window of this end, {seconds} s at the longest: its program doesn't read",
+        "等待本端窗口，最长 {seconds} 秒：本端程序没有读取",
     ),
     # the capture itself
     "one direction": ("", "the capture has one direction only: the other end's segments are missing", "捕获只有一个方向：缺少对方的报文段"),

@@ -10,8 +10,9 @@ from typing import Final
 from postel.errors import WireError
 from postel.tcp import seq as sequence
 from postel.times import MINUTE
-from postel.view.capture.case import Case, Finding, length_of, scale
+from postel.view.capture.case import Case, Story
 from postel.view.capture.connection import Closing, Connection
+from postel.view.capture.measures import length_of, scale
 from postel.view.capture.opening import LEAST_MSS, look_at_opening
 from postel.view.capture.quality import look_at_quality
 from postel.view.capture.resets import look_at_reset
@@ -40,6 +41,7 @@ class Unusual:
             case = self._cases[connection.number] = Case(connection)
             case.first = seen.number
             _look_at_beginning(case, seen)
+        case.pace.look(seen)
         if seen.sight is Sight.COPY:
             return
         bearer = _options(seen)
@@ -56,13 +58,13 @@ class Unusual:
             _look_at_marks(case, seen)
         _remember(case, seen)
 
-    def of(self, connection: Connection) -> list[Finding]:
-        """All that was found, in the order of the packets; the case is closed."""
+    def of(self, connection: Connection) -> Story:
+        """All that was found, in the order of the packets, and how long things took; the case is closed."""
         case = self._cases.pop(connection.number, None)
         if case is None:
-            return []
+            return Story([], None)
         _look_at_end(case)
-        return sorted(case.findings.values(), key=lambda finding: finding.packets[:1])
+        return Story(sorted(case.findings.values(), key=lambda finding: finding.packets[:1]), case.pace)
 
 
 def _options(seen: Seen) -> options.Bearer:
@@ -244,6 +246,8 @@ def _look_at_end(case: Case) -> None:
     for end in connection.ends:
         for _, number in case.eyes[end.side].beyond:
             case.find("outside the window", end, number)
+    for silence in case.pace.stalls:
+        case.find_longest(f"stall: {silence.kind}", silence.by, silence.number, silence.length)
     look_at_quality(case)
 
 

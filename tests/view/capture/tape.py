@@ -124,7 +124,7 @@ class Tape:
         """Of all connections, by kind."""
         unusual = Unusual()
         found, _, _ = read(self.pcap(), unusual.look)
-        return {finding.kind: finding for connection in found for finding in unusual.of(connection)}
+        return {finding.kind: finding for connection in found for finding in unusual.of(connection).findings}
 
     def trace(self, number: int = 0) -> Trace:
         replay = Replay()

@@ -100,6 +100,9 @@ CASES = [
     ("reset: while opening", Tape().left(SYN, 0, **OFFER).wait(50).left(RST | ACK, 1, 0), [2]),
     ("reset: after its FIN", opened().left(FIN | ACK, 1, 1, **STAMPS).right(ACK, 1, 2, **STAMPS).left(RST | ACK, 2, 1), [6]),
     ("reset: again", bare().left(RST | ACK, 1, 1).right(DATA, 1, 1, b"late").left(RST, 1), [6]),
+    ("stall: wire", bare().left(DATA, 1, 1, b"abc").wait(400).left(DATA, 1, 1, b"abc"), [5]),
+    ("stall: program", bare().left(DATA, 1, 1, b"ask").right(ACK, 1, 4).wait(900).right(DATA, 1, 4, b"answer"), [6]),
+    ("stall: window", bare().left(DATA, 1, 1, b"abc").right(ACK, 1, 4, window=0).wait(700).right(ACK, 1, 4, window=900), [6]),
     ("one direction", Tape().left(DATA, 1, 1, b"x").left(DATA, 2, 1, b"y"), [1]),
     ("missing", bare().left(DATA, 1, 1, b"x").right(ACK, 1, 90), [1]),
 ]
@@ -109,7 +112,7 @@ CASES = [
 def test_what_is_unusual(kind: str, tape: Tape, packets: list[int]) -> None:
     finding = tape.findings()[kind]
     assert finding.packets == packets
-    assert translations.rule(finding).startswith("RFC ") or kind in ("one direction", "missing", "copies")
+    assert translations.rule(finding).startswith("RFC ") or kind in ("one direction", "missing", "copies", "stall: program")
     assert len({translations.of_finding(finding, language) for language in notes.LANGUAGES}) == 2
 
 

@@ -1,0 +1,20 @@
+"""Lengths and windows of segments, as a capture shows them."""
+
+from postel.view.capture.connection import End
+from postel.view.capture.sent import UNKNOWN
+from postel.view.capture.table import Seen
+from postel.wire.segment import ABSENT
+
+
+def length_of(seen: Seen) -> int:
+    """Octets of text in the segment."""
+    located = seen.located
+    return located.end - located.at - (located.bits >> 10 & 0x3C)
+
+
+def scale(end: End) -> int:
+    """By how many bits the windows that ``end`` advertises are shifted; UNKNOWN where the capture lacks a SYN (RFC 7323, 2.2)."""
+    if end.offer is None or end.other.offer is None:
+        return UNKNOWN
+    scales = ABSENT not in (end.offer.window_scale, end.other.offer.window_scale)
+    return min(end.shift, 14) if scales else 0

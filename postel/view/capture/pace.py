@@ -1,0 +1,203 @@
+"""How long things took in a connection, and what it waited for: the wire, a program, or a window.
+
+A capture is made in one place, so a round trip here is the time from there to the other end and back. What a connection waits for is told
+by what was outstanding when it fell silent, and by what ended the silence:
+
+| outstanding | ended by | waited for |
+|---|---|---|
+| text, SYN or FIN | the same, sent again | the wire: it was lost |
+| text, and the window had no room for more | a larger window | the window: the program there didn't read |
+| text | its ACK | the wire: it was slow |
+| nothing | text | the program of the end that sent it |
+"""
+
+from collections import deque
+from statistics import median
+from typing import Final, NamedTuple
+
+from postel.tcp import seq as sequence
+from postel.times import MILLISECOND
+from postel.view.capture.connection import Connection, End
+from postel.view.capture.measures import length_of, scale
+from postel.view.capture.sent import UNKNOWN, Sight
+from postel.view.capture.table import Seen
+from postel.wire.segment import ACK, FIN, RST, SYN
+
+STALL: Final = 300 * MILLISECOND  # a shorter silence is not told of
+_MOST_SAMPLES: Final = 2000
+_MOST_OUTSTANDING: Final = 256
+
+
+class Silence(NamedTuple):
+    """Nothing was captured for ``length`` microseconds, until packet ``number``. ``kind`` is "wire", "program" or "window"; ``by`` the end
+    that was waited for: whose program, whose window, or whose segments the wire held up."""
+
+    length: int
+    number: int
+    kind: str
+    by: End
+
+
+class _Half:
+    """What one end sent, in time."""
+
+    __slots__ = ("flight", "full", "outstanding", "round_trips", "segments", "shut_since", "shut_time", "window")
+
+    def __init__(self) -> None:
+        self.outstanding: deque[tuple[int, int]] = deque()  # numbers behind segments that went by once, and when
+        self.round_trips: list[int] = []
+        self.segments = 0  # that took sequence numbers
+        self.flight = 0  # the most octets that were under way
+        self.full = 0  # how many segments filled the other end's window
+        self.window = UNKNOWN  # that it advertises, in octets; UNKNOWN where the capture can't tell
+        self.shut_since = UNKNOWN
+        self.shut_time = 0  # with a zero window
+
+
+class Pace:
+    """Of one connection: tell it of each segment by `look`, after the connection has taken it. Times are microseconds."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection: Connection = connection
+        self.stalls: list[Silence] = []
+        self.longest: Silence | None = None
+        self.answers: list[int] = []  # from the last text of the opener to the first of the other end's
+        self._halves = (_Half(), _Half())
+        self._last = UNKNOWN
+        self._was_reset = False  # by the last segment
+        self._asked = UNKNOWN  # when the opener sent text that has no answer yet
+
+    def look(self, seen: Seen) -> None:
+        """A segment."""
+        if seen.sight is Sight.COPY:
+            return
+        if self._last != UNKNOWN and not seen.located.bits & RST:
+            self._end_silence(seen)
+        self._last = max(self._last, seen.when)
+        self._was_reset = seen.located.bits & RST != 0
+        self._take_ack(seen)
+        self._take_text(seen)
+        self._take_window(seen)
+
+    def _end_silence(self, seen: Seen) -> None:
+        length = seen.when - self._last
+        if length < STALL and (self.longest is None or length <= self.longest.length):
+            return
+        kind, by = self._waited_for(seen)
+        silence = Silence(length, seen.number, kind, by)
+        if self.longest is None or length > self.longest.length:
+            self.longest = silence
+        if length >= STALL and kind:
+            self.stalls.append(silence)
+
+    def _waited_for(self, seen: Seen) -> tuple[str, End]:
+        """What the silence before this segment was, and the end that was waited for; "" where nothing was awaited."""
+        end, sight = seen.end, seen.sight
+        other, text = end.other, length_of(seen)
+        if sight in (Sight.RETRANSMISSION, Sight.OVERTAKEN):
+            if self._was_reset:
+                return "", end  # it tries again after it was refused
+            return ("window" if self._halves[other.side].window == 0 else "wire"), (other if self._halves[other.side].window == 0 else end)
+        if sight in (Sight.PROBE, Sight.KEEP_ALIVE):
+            is_shut = self._halves[other.side].window == 0
+            return ("window", other) if is_shut else ("", end)
+        if text:
+            return "program", end
+        if self._halves[end.side].window == 0:
+            return "window", end
+        is_ack_of_some = seen.located.bits & ACK != 0 and bool(self._halves[other.side].outstanding)
+        return ("wire", other) if is_ack_of_some else ("", end)
+
+    def _take_ack(self, seen: Seen) -> None:
+        located, half = seen.located, self._halves[seen.end.other.side]
+        if not located.bits & ACK or located.bits & RST:
+            return
+        while half.outstanding and sequence.le(half.outstanding[0][0], located.ack):
+            _, when = half.outstanding.popleft()
+            if not half.outstanding or sequence.gt(half.outstanding[0][0], located.ack):
+                self._sample(half, seen.when - when)
+
+    def _sample(self, half: _Half, measured: int) -> None:
+        if measured >= 0 and len(half.round_trips) < _MOST_SAMPLES:
+            half.round_trips.append(measured)
+
+    def _take_text(self, seen: Seen) -> None:
+        end, located, text = seen.end, seen.located, length_of(seen)
+        half, other = self._halves[end.side], self._halves[end.other.side]
+        behind = sequence.add(located.seq, text + (located.bits & SYN != 0) + (located.bits & FIN != 0))
+        if seen.sight in (Sight.RETRANSMISSION, Sight.OVERTAKEN):
+            half.outstanding.clear()  # Karn: an ACK may be of either (RFC 6298, 3)
+        elif behind != located.seq and seen.sight in (Sight.NEW, Sight.AHEAD) and len(half.outstanding) < _MOST_OUTSTANDING:
+            half.outstanding.append((behind, seen.when))
+        half.segments += behind != located.seq
+        if not text:
+            return
+        if end.other.ack != UNKNOWN:
+            half.flight = max(half.flight, sequence.offset(end.next, end.other.ack))
+            if other.window > 0 and sequence.offset(end.next, end.other.ack) >= other.window:
+                half.full += 1
+        self._take_talk(end, seen.when)
+
+    def _take_talk(self, end: End, when: int) -> None:
+        """The opener asks, the other answers: each answer once, at its first octet."""
+        if end.side == 0:
+            self._asked = when
+        elif self._asked != UNKNOWN:
+            self.answers.append(when - self._asked)
+            self._asked = UNKNOWN
+
+    def _take_window(self, seen: Seen) -> None:
+        end, located = seen.end, seen.located
+        if located.bits & (SYN | RST):
+            return
+        half, shift = self._halves[end.side], scale(end)
+        half.window = located.window << shift if shift != UNKNOWN else (0 if located.window == 0 else UNKNOWN)
+        if not located.window:
+            half.shut_since = seen.when if half.shut_since == UNKNOWN else half.shut_since
+        elif half.shut_since != UNKNOWN:
+            half.shut_time += seen.when - half.shut_since
+            half.shut_since = UNKNOWN
+
+    # What it comes to
+
+    @property
+    def duration(self) -> int:
+        """From its first segment to its last."""
+        return self.connection.last - self.connection.began
+
+    def opening(self) -> tuple[int, int, int] | None:
+        """How long it took from the first SYN to the end of the handshake; how much of that passed until the SYN, and the SYN,ACK, that
+        counted were sent again; and the round trip without that. None where the capture doesn't have all three segments."""
+        connection = self.connection
+        if UNKNOWN in (connection.syn_sent, connection.syn_acked, connection.opened):
+            return None
+        waited = connection.syn_last - connection.syn_sent + connection.syn_ack_last - connection.syn_acked
+        whole = connection.opened - connection.syn_sent
+        return whole, min(waited, whole), max(whole - waited, 0)
+
+    def round_trips(self, side: int) -> tuple[int, int, int] | None:
+        """Least, median and most of those from here to the other end of ``side`` and back; None where none could be measured."""
+        samples = self._halves[side].round_trips
+        return (min(samples), int(median(samples)), max(samples)) if samples else None
+
+    def rate(self, side: int) -> int:
+        """Octets of payload a second, over the whole of the connection; 0 where it took no time."""
+        return self.connection.ends[side].data * 1_000_000 // self.duration if self.duration > 0 else 0
+
+    def flight(self, side: int) -> int:
+        """The most octets that were under way at once."""
+        return self._halves[side].flight
+
+    def full(self, side: int) -> int:
+        """How many segments of this end filled the window of the other."""
+        return self._halves[side].full
+
+    def shut_time(self, side: int) -> int:
+        """How long this end advertised a zero window."""
+        half = self._halves[side]
+        return half.shut_time + (self.connection.last - half.shut_since if half.shut_since != UNKNOWN else 0)
+
+    def share_sent_again(self, side: int) -> float:
+        """Of its segments that took sequence numbers, 0 to 1."""
+        segments = self._halves[side].segments
+        return min(1.0, self.connection.ends[side].retransmissions / segments) if segments else 0.0
