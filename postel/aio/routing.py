@@ -213,7 +213,7 @@ class Loop(Routing, asyncio.SelectorEventLoop):
 
     def run_forever(self) -> None:
         """As asyncio's; opens the network first. Raises CallError and ArgumentError where the host or the link is in use."""
-        if self.own_network is not None and self.own_network.loop is None:
+        if self.own_network is not None and self.own_network.loop is None and not self.is_closed():
             self.own_network.enter(self)
         super().run_forever()
 

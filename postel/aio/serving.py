@@ -139,7 +139,6 @@ class Acceptor:
 
     def begin(self) -> None:
         """Accept whatever comes."""
-        self._sock.keep()
         self._sock.watch(asyncio.Handle(self._accept, (), self._loop, self._context), self._loop, to_write=False)
 
     def _accept(self) -> None:

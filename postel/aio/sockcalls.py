@@ -1,14 +1,12 @@
 """``loop.sock_recv`` and its like, ``add_reader`` and ``add_writer``, for sockets of Postel's."""
 
 import asyncio
-import socket
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any, TypeVar, TypeVarTuple, cast
 
+from postel.aio import standins
 from postel.aio.network import Network
 from postel.aio.sockets import Socket
-from postel.aio.standins import StandIns
 from postel.errors import ArgumentError, TcpError
 
 R = TypeVar("R")
@@ -18,11 +16,6 @@ Name = Any
 
 class SocketCalls(asyncio.AbstractEventLoop):
     """A mixin for asyncio's loops. Sockets of the system that are connected, or of another family, stay with asyncio."""
-
-    @cached_property
-    def stand_ins(self) -> StandIns:
-        """Postel's sockets in the place of those that a program made of the system's."""
-        return StandIns()
 
     def network_here(self) -> Network:
         """The network of the running task."""
@@ -94,21 +87,19 @@ class SocketCalls(asyncio.AbstractEventLoop):
         return await super().sock_accept(sock) if own is None else await _done(own, own.accept)
 
     async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
-        if self.stand_ins.find(sock) is not None:
+        if standins.find(sock) is not None:
             raise asyncio.SendfileNotAvailableError(f"syscall sendfile is not available for socket {sock!r}")
         return cast(int, await cast(Any, super())._sock_sendfile_native(sock, file, offset, count))
 
     def _own(self, sock: Any, call: str, *, replace: bool = False) -> Socket | None:
         """As `_own_or_none`, for a call that asks for a socket which doesn't wait."""
-        if (own := self._own_or_none(sock, call, replace=replace)) is not None and self.get_debug() and sock.gettimeout() != 0:
+        if self.get_debug() and sock.gettimeout() != 0:
             raise ArgumentError("sock", sock, "one that never waits: the socket must be non-blocking")
-        return own
+        return self._own_or_none(sock, call, replace=replace)
 
     def _own_or_none(self, sock: Any, call: str, *, replace: bool = False) -> Socket | None:
         """Postel's socket for a call, made now where ``replace`` asks for it; None where the call is the system's."""
-        own = self.stand_ins.find(sock)
-        if own is None and replace and isinstance(sock, socket.socket):
-            own = self.stand_ins.replace(sock, self.network_here)
+        own = standins.replace(sock, self.network_here) if replace else standins.find(sock)
         if own is None:
             self.leave_postel(f"{call} with a socket of the system's")
         return own
@@ -125,16 +116,16 @@ class SocketCalls(asyncio.AbstractEventLoop):
 
     def remove_reader(self, fd: Any) -> bool:
         """As asyncio's: whether there was one."""
-        own = self.stand_ins.find(fd)
+        own = standins.find(fd)
         return bool(super().remove_reader(fd)) if own is None else own.watch(None, self, to_write=False)
 
     def remove_writer(self, fd: Any) -> bool:
         """As asyncio's: whether there was one."""
-        own = self.stand_ins.find(fd)
+        own = standins.find(fd)
         return bool(super().remove_writer(fd)) if own is None else own.watch(None, self, to_write=True)
 
     def _watch(self, fd: Any, callback: Callable[..., Any], args: tuple[Any, ...], *, to_write: bool) -> None:
-        own = self.stand_ins.find(fd)
+        own = standins.find(fd)
         if own is not None:
             own.watch(asyncio.Handle(callback, args, self, None), self, to_write=to_write)
         elif to_write:

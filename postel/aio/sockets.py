@@ -6,7 +6,6 @@ import socket
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from contextvars import Context
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, cast
@@ -116,8 +115,9 @@ class Socket:
             return
         if not self._calls.is_closed:
             warnings.warn(f"unclosed {self!r}", ResourceWarning, stacklevel=2, source=self)
-            with suppress(Exception):  # in another thread, or after the loop
-                self.close()
+            self.network.forget_socket(self._calls)
+            self.network.call_in_thread_of_loop(self._calls.close)
+            self._stop_watching()
 
     @staticmethod
     def shown(network: SocketNetwork, end: Connection | Listener | DatagramSocket, peer: Endpoint | None = None) -> "Socket":
@@ -138,21 +138,6 @@ class Socket:
         return made
 
     _peer: Endpoint | None = None  # of a socket that is shown: known after the connection's end, too
-    _original: "weakref.ref[socket.socket] | None" = None  # the program's own socket, for which this one stands
-    _kept: socket.socket | None = None  # the same, once a transport or a server has it in its care
-
-    def stand_for(self, original: socket.socket) -> None:
-        """Close ``original`` with this one, and this one once the program has forgotten ``original``."""
-        self._original = weakref.ref(original)
-        weakref.finalize(original, self._original_is_gone).atexit = False
-
-    def _original_is_gone(self) -> None:
-        """In any thread: that in which the program's last reference went."""
-        self.network.call_in_thread_of_loop(self.close)
-
-    def keep(self) -> None:
-        """For servers and `lend`: what the program made stays for as long as this socket."""
-        self._kept = None if self._original is None else self._original()
 
     @property
     def calls(self) -> NonBlockingSocket:
@@ -162,7 +147,6 @@ class Socket:
     def lend(self) -> None:
         """For transports: what it is a socket of is theirs from now on."""
         self._is_lent = True
-        self.keep()
         self.network.forget_socket(self._calls)
 
     def end(self) -> None:
@@ -305,10 +289,6 @@ class Socket:
         self._stop_watching()
 
     def _stop_watching(self) -> None:
-        original = None if self._original is None else self._original()
-        if original is not None:
-            socket.socket.close(original)
-        self._kept = None
         for watcher in self._watchers.values():
             watcher.handle = None
         self._watchers.clear()

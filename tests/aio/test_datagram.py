@@ -204,13 +204,13 @@ async def test_what_the_socket_can_not_send_is_told_as_the_kernel_tells_it(netwo
         transport.sendto(b"x", (other, 7))
         assert (await protocol.errors.get()).errno == errno.EAFNOSUPPORT
         transport.sendto(b"x", ("127.0.0.1" if ":" in other else "::1", 7))
-        assert (await protocol.errors.get()).errno == errno.ENETUNREACH
+        assert (await protocol.errors.get()).errno == errno.ECONNREFUSED  # the host itself, where nothing is at the port
         assert not transport.is_closing()
         with pytest.raises(OSError, match="remote is"):
             await both.near.create_datagram_endpoint(Recorder, local_addr=(near, 0), remote_addr=(other, 7))
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "10.7.0.0", "::ffff:10.7.0.2"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.7.0.0", "::ffff:10.7.0.2"])
 async def test_a_connection_that_must_not_leave_is_refused(networks: Networks, host: str) -> None:
     async with networks() as both:
         with pytest.raises(OSError) as caught:

@@ -447,3 +447,32 @@ def test_a_socket_that_is_forgotten_is_closed_with_a_warning() -> None:
             again.bind(("", 77))
 
     run(main)
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_the_system_gets_a_replaced_socket_back(listens: bool) -> None:
+    """Its port is free for the machine, and the program's object is the same one with Postel's calls, whatever its class."""
+
+    class Mine(socket.socket):
+        label = "mine"
+
+    async def main(loop: Any, near: aio.Network, far: aio.Network) -> None:
+        for kind in (socket.socket, Mine):
+            made = kind(socket.AF_INET, socket.SOCK_STREAM)
+            made.bind(("127.0.0.1", 0))
+            port = made.getsockname()[1]
+            if listens:
+                made.listen()
+            server = await asyncio.start_server(lambda _, writer: writer.close(), sock=made)
+            assert isinstance(made, kind)
+            assert getattr(made, "label", "mine") == "mine"
+            assert made.getsockname() == ("127.0.0.1", port)
+            assert made.fileno() == server.sockets[0].fileno()
+            with socket.socket() as machine:
+                machine.bind(("127.0.0.1", port))
+            made.close()
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", port)
+            server.close()
+
+    run(main)
