@@ -60,6 +60,14 @@ class Barriers:
         """Add a repair or a release, and forget the barriers of which it leaves nothing."""
         self._barriers = [other for other in self._barriers if not _is_lifted(other, barrier)]
         self.add(barrier)
+        self._barriers = [other for other in self._barriers if not self._is_without_effect(other)]
+        self._changed()
+
+    def _is_without_effect(self, barrier: Barrier) -> bool:
+        """Whether several repairs or releases together leave nothing of it: all of its hosts are named, and none of its pairs has it."""
+        if barrier.kind in ("repair", "release") or barrier.between.pairs is None:
+            return False
+        return not any(barrier in self.between(sender, receiver) for sender, receiver in barrier.between.pairs)
 
     def __contains__(self, barrier: Barrier) -> bool:
         return barrier in self._barriers

@@ -19,6 +19,8 @@ OneHost = Host | str | Named
 Hosts = OneHost | Iterable[OneHost]
 
 ALL: Final = ("*",)
+_WILD: Final = frozenset("*?[")
+_MOST_PAIRS: Final = 1000
 
 
 class Names:
@@ -42,6 +44,14 @@ class Between:
         self.hosts: Names = Names(hosts)
         self.others: Names = Names(others or ALL)
         self.both = both
+        self.pairs: list[tuple[str, str]] | None = self._named_pairs()  # senders and receivers, where all are named and not too many
+
+    def _named_pairs(self) -> list[tuple[str, str]] | None:
+        hosts, others = self.hosts.patterns, self.others.patterns
+        if len(hosts) * len(others) > _MOST_PAIRS or any(set(name) & _WILD for name in (*hosts, *others)):
+            return None
+        there = [(one, other) for one in hosts for other in others]
+        return there + [(other, one) for one, other in there] if self.both else there
 
     def covers(self, sender: str, receiver: str) -> bool:
         """Whether a packet from ``sender`` to ``receiver`` passes here."""
