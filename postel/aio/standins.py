@@ -106,7 +106,7 @@ def is_replaceable(sock: socket.socket) -> bool:
 def _replaced_kind(sock: socket.socket) -> type[Replaced]:
     """What its class will be: `Replaced`, or that with what the program's own subclass has beside the calls."""
     kind = type(sock)
-    return Replaced if kind is _PLAIN else cast(type[Replaced], type(kind.__name__, (Replaced, kind), {"__slots__": ()}))
+    return Replaced if kind is _PLAIN else cast(type[Replaced], type(kind.__name__, (kind, Replaced), {"__slots__": ()}))
 
 
 def _configure_as(made: Socket, sock: socket.socket) -> None:
