@@ -113,7 +113,7 @@ def _ab(said: str, wanted: int) -> str:
 
 
 def wrk_close(server: Server) -> str:
-    said = run("wrk", "-c", "200", "-t", "2", "-d", "5s", "-H", "Connection: close", f"http://{server.address}/small")
+    said = run("wrk", "-c", "200", "-t", "2", "-d", "5s", "--timeout", "10s", "-H", "Connection: close", f"http://{server.address}/small")
     errors = re.findall(r"Socket errors:.*|Non-2xx.*", said)
     return "; ".join(errors) if _number(r"(\d+) requests in", said) > 0 else f"no request: {said[-200:]}"
 

@@ -128,7 +128,7 @@ class Stage:
             return runner.run(main())
 
     def _in_virtual_time(self, serving: Serving, ask: Callable[[], Awaitable[T]]) -> T:
-        with Simulation(seed=1) as world:
+        with Simulation(seed=1, sealed=True) as world:
             server, client = world.host("server", f"{SERVER}/24", f"{SERVER_6}/64"), world.host("client", f"{CLIENT}/24", f"{CLIENT_6}/64")
             world.path(server, client, delay=10 * MILLISECOND)
             try:

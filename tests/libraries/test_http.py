@@ -152,9 +152,6 @@ def application(folder: Path) -> Starlette:
 
 
 def test_uvicorn_and_starlette(stage: Stage, folder: Path) -> None:
-    if stage.is_virtual:
-        pytest.skip("starlette reads files in threads of anyio's, which a world doesn't run yet")
-
     @asynccontextmanager
     async def serving() -> AsyncIterator[None]:
         server = uvicorn.Server(uvicorn.Config(application(folder), host="0.0.0.0", port=8000, log_level="error"))
