@@ -19,14 +19,14 @@ import trustme
 from postel import aio
 from postel.host.host import Host
 from postel.links import pair
-from postel.sim.simulation import Simulation
-from postel.times import MILLISECOND
+from postel.sim import Simulation, Witness
 
 T = TypeVar("T")
 Serving = Callable[[], AbstractAsyncContextManager[Any]]
 
 SERVER, SERVER_6 = "10.0.0.1", "fd00::1"
 CLIENT, CLIENT_6 = "10.0.0.2", "fd00::2"
+OPENSSL = "keys are drawn by OpenSSL, inside the machine"
 PATIENCE = {False: 60.0, True: 3000.0}  # seconds until a test that hangs is told so, in real and in virtual time
 
 _leaving: list[str] = []
@@ -99,6 +99,16 @@ async def _converse(server: Any, client: Any, serving: Serving, ask: Callable[[]
             await task
 
 
+class Packets(Witness):
+    """When each packet was sent, by which computer, and what it was."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, str, bytes]] = []
+
+    def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
+        self.seen.append((sent_at, sender, octets))
+
+
 class Stage:
     """Calls one function on the client while another serves. ``is_virtual`` tells which clock runs."""
 
@@ -107,13 +117,23 @@ class Stage:
     def __init__(self, *, is_virtual: bool) -> None:
         self.is_virtual = is_virtual
         self.arrived: dict[str, int] = {}
+        self.packets: list[tuple[int, str, bytes]] = []
 
-    def play(self, serving: Serving, ask: Callable[[], Awaitable[T]]) -> T:
+    def play(self, serving: Serving, ask: Callable[[], Awaitable[T]], *, varies: str = "") -> T:
+        """What ``ask`` returns. In virtual time it is played twice: each packet must be sent at the same time and have the same length, and
+        the same octets unless ``varies`` says where a library gets its chance from that a world can't know."""
         _leaving.clear()
         run = self._in_virtual_time if self.is_virtual else self._in_real_time
         answer = run(serving, ask)
         assert not _leaving, "octets went over the machine's own network"
         assert all(count >= 2 for count in self.arrived.values()), self.arrived
+        if self.is_virtual:
+            first = self.packets
+            assert run(serving, ask) == answer
+            assert [(when, who, len(octets)) for when, who, octets in self.packets] == [
+                (when, who, len(octets)) for when, who, octets in first
+            ]
+            assert varies or self.packets == first
         return answer
 
     def _in_real_time(self, serving: Serving, ask: Callable[[], Awaitable[T]]) -> T:
@@ -128,13 +148,15 @@ class Stage:
             return runner.run(main())
 
     def _in_virtual_time(self, serving: Serving, ask: Callable[[], Awaitable[T]]) -> T:
-        with Simulation(seed=1, sealed=True) as world:
+        packets = Packets()
+        with Simulation(seed=1, sealed=True, observer=packets) as world:
             server, client = world.host("server", f"{SERVER}/24", f"{SERVER_6}/64"), world.host("client", f"{CLIENT}/24", f"{CLIENT_6}/64")
-            world.path(server, client, delay=10 * MILLISECOND)
+            world.path(server, client, delay="10ms")
             try:
-                return world.run(_converse(server, client, serving, ask, PATIENCE[self.is_virtual]))
+                return world.run(_converse(server, client, serving, ask, PATIENCE[True]))
             finally:
                 self._count(server, client)
+                self.packets = packets.seen
 
     def _count(self, server: Any, client: Any) -> None:
         self.arrived = {name: one.host.statistics()["packets_arrived"] for name, one in (("server", server), ("client", client))}
