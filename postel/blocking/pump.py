@@ -232,7 +232,7 @@ class PumpThread:
             failure = NetworkUnreachable("the network is closed")
         except LinkError as error:
             self._drop_output()
-            self._tell_events()
+            self._tell_events()  # a connection that the last packets reset hears of that first
             failure = renewed(error)
         finally:
             self._finish(failure)
@@ -360,7 +360,7 @@ class PumpThread:
             while self._calls:
                 self._calls.popleft().refuse(failure)
             self._junction.release()
-            self._drop_output()
+            self._discard()
             self._give_back()
 
     def _send_the_last(self) -> None:
@@ -371,11 +371,15 @@ class PumpThread:
                 self._exchange()
 
     def _drop_output(self) -> None:
-        """What the host still has to send and to tell, once there is no link."""
+        """What the host still has to send, once there is no link."""
+        while self.host.next_packet(self.now()) is not None:
+            pass
+
+    def _discard(self) -> None:
+        """What the host still has to send and to tell: it forgets the connections that ended with the link."""
         told = True
         while told:
-            while self.host.next_packet(self.now()) is not None:
-                pass
+            self._drop_output()
             told = self.host.next_event() is not None
 
     def _give_back(self) -> None:
