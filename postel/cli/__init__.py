@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = _parser(arguments).parse_args(arguments)
     except SystemExit as leaving:  # argparse has said why
         return leaving.code if isinstance(leaving.code, int) else MISTAKE
-    return run(partial(options.run, options))
+    return exit_status(partial(options.run, options))
 
 
 def commands() -> list[str]:
@@ -65,7 +65,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def run(command: Callable[[], int | None]) -> int:
+def exit_status(command: Callable[[], int | None]) -> int:
     """The exit status of a command that may fail."""
     try:
         status = command()

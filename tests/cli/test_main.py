@@ -110,7 +110,7 @@ class Failing:
     ],
 )
 def test_each_failure_has_its_status(error: BaseException, status: int, line: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(Failing(error)) == status
+    assert cli.exit_status(Failing(error)) == status
     assert capfd.readouterr().err == line
 
 
@@ -172,5 +172,5 @@ class TestDemo:
 
 
 def test_a_message_never_breaks_its_line(capfd: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(Failing(LinkError(1, "one\ntwo"))) == 3
+    assert cli.exit_status(Failing(LinkError(1, "one\ntwo"))) == 3
     assert capfd.readouterr().err == "postel: one two\n"

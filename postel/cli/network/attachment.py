@@ -76,6 +76,11 @@ class Attachment:
         device.require_not_the_kernels(self.own, self.namespace)
         return device.queues(self.tun, self.kernel, mtu=self.mtu, namespace=self.namespace, offload=self.offload, count=count)
 
+    def host(self, *, mtu: int | None) -> Host:
+        """A host with the addresses; without an ``mtu`` it is that of its link. All of one attachment have one secret."""
+        own = [str(interface) for interface in self.own]
+        return Host(*own, secret=self.secret, mtu=mtu, config=self.config, observer=self.recording.observer)
+
     @asynccontextmanager
     async def network(self, link: Link | None = None) -> AsyncIterator[aio.Network]:
         """A host attached to the device, which is opened unless one of its queues is given; shows the recording when all is closed.
@@ -83,13 +88,7 @@ class Attachment:
         All that are made with one attachment have one secret: a cookie that one process gave is good in the others.
         """
         try:
-            host = Host(
-                *(str(interface) for interface in self.own),
-                secret=self.secret,
-                mtu=self.mtu,
-                config=self.config,
-                observer=self.recording.observer,
-            )
+            host = self.host(mtu=self.mtu)
             async with aio.attach(host, self.recording.link(self.queues(1)[0] if link is None else link)) as network:
                 yield network
         finally:

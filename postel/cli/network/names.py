@@ -23,6 +23,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         help=f"name server; repeatable; default: those of {SYSTEM} that aren't this machine",
     )
+    known(group)
+
+
+def known(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--resolve", metavar="HOST:ADDRESS", type=_known, action="append", default=[], help="the address of a name; repeatable"
     )

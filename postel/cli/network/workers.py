@@ -93,7 +93,7 @@ class Crew:
                 signal.signal(number, signal.SIG_IGN)  # SIGINT is the parent's to hear; for the others no handler is there yet
             _end_with(parent)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-            os._exit(cli.run(self._works[index]))
+            os._exit(cli.exit_status(self._works[index]))
         self._running[process] = index, time.monotonic()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 

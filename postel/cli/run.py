@@ -1,0 +1,73 @@
+"""Run a Python program with its sockets on Postel.
+
+The module `socket` has Postel's sockets and names while the program runs, and asyncio's own loop uses them; the system's are put back
+at the end::
+
+    postel run --tun postel0 --address 10.7.0.2/24 client.py --verbose
+    postel run --address 10.7.0.2/24 -m http.server 80
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+from postel import blocking, links
+from postel.blocking import BlockingNetwork, program
+from postel.cli.network import attachment, names
+from postel.cli.network.attachment import Attachment
+from postel.errors import ArgumentError
+from postel.links import Link
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-m", dest="is_module", action="store_true", help="PROGRAM is a module, as for python -m")
+    parser.add_argument("program", metavar="PROGRAM", help="a file, or with -m a module; what follows is its own")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="the program's")
+    parser.add_argument(
+        "--link",
+        metavar="MODULE:FUNCTION",
+        type=_maker,
+        help="a link in the place of a TUN device: what the function returns. Without either, the program talks to itself alone",
+    )
+    attachment.arguments(parser, required=False)
+    names.known(parser.add_argument_group("names"))
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.tun and options.link:
+        raise ArgumentError("--link", "a link", "--tun or --link, not both")
+    if (options.tun or options.link) and not options.address:
+        raise ArgumentError("--address", None, "an address of the program's host")
+    options.address = options.address or []
+    with _network(options) as network, network.replacing_sockets():
+        return program.run(options.program, options.arguments, is_module=options.is_module)
+
+
+@contextmanager
+def _network(options: argparse.Namespace) -> Iterator[BlockingNetwork]:
+    attached = Attachment(options)
+    nothing: Link | None = None
+    try:
+        if options.tun:
+            link: Link = attached.queues(1)[0]
+        elif options.link:
+            link = options.link()
+        else:
+            link, nothing = links.pair(attached.mtu)
+        host = attached.host(mtu=attached.mtu if options.tun else None)
+        with blocking.attach(host, attached.recording.link(link), names=dict(options.resolve)) as network:
+            yield network
+    finally:
+        if nothing is not None:
+            nothing.close()
+        attached.recording.finish()
+
+
+def _maker(text: str) -> Callable[[], Link]:
+    module, _, name = text.partition(":")
+    try:
+        found: Callable[[], Link] = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"link is {text!r}; allowed: MODULE:FUNCTION, a function that returns a link ({error})") from None
+    return found
