@@ -194,6 +194,7 @@ class FaultCalls:
             self._agenda.put(when, None, b"", call)
 
     def _checked(self, faults: Iterable[Fault], by: Machines | None) -> list[Fault]:
+        require_kind("faults", faults, Iterable, "several objects of postel.sim.Fault")
         found = list(faults)
         for fault in found:
             require_kind("faults", fault, Fault, "objects of postel.sim.Fault")

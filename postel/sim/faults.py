@@ -80,7 +80,7 @@ class Fault:
             raise ArgumentError("others", others, f"nothing: {kind} is a fault of hosts, not of what is between them")
         if others == ALL:
             others = ()
-        fields = (kind, hosts, others, both, duration(at, "at"), duration(length, "length"), _settings(kind, dict(settings)))
+        fields = (kind, hosts, others, both, duration(at, "at"), duration(length, "length"), _settings(kind, _dict(settings)))
         for name, value in zip(("kind", "hosts", "others", "both", "at", "length", "settings"), fields, strict=True):
             object.__setattr__(self, name, value)
 
@@ -176,11 +176,19 @@ class _Words:
 
 
 def _names(name: str, given: str | Iterable[str]) -> tuple[str, ...]:
+    require_kind(name, given, (str, Iterable), "names or patterns of hosts, as text")
     found = (given,) if isinstance(given, str) else tuple(given)
     for one in found:
         if not isinstance(one, str) or not one:
             raise ArgumentError(name, one, "names or patterns of hosts, as text")
     return found
+
+
+def _dict(settings: object) -> dict[str, Any]:
+    try:
+        return dict(cast("Mapping[str, Any]", settings))
+    except (TypeError, ValueError):
+        raise ArgumentError("settings", settings, "a dict, or pairs of name and value") from None
 
 
 def _settings(kind: str, given: dict[str, Any]) -> tuple[tuple[str, Setting], ...]:

@@ -10,6 +10,7 @@ A path that tells of congestion marks what is ECN-capable, and loses what isn't 
 from random import Random
 from typing import Final, TypedDict
 
+from postel.errors import require_kind
 from postel.links.course import ANY_BIT, HOLD, QUEUE, Bottleneck, Chances, Travel, chance
 from postel.sim import units
 from postel.sim.rules import BY_PATH, PASS, Verdict
@@ -81,6 +82,7 @@ class Path(Bottleneck, Chances, Travel):
         Chances.__init__(self, random, loss, duplicate, corrupt)
         Travel.__init__(self, random, delay, jitter, reorder, hold)
         self.mtu = units.size(mtu, "mtu")
+        require_kind("is_black_hole", is_black_hole, bool, "True or False")
         self.is_black_hole = is_black_hole
         self.congestion = congestion
         self.congested_at = units.size(congested_at, "congested_at")

@@ -229,7 +229,7 @@ def _ends(connection: Connection | Ends | None) -> Ends | None:
         return None
     if isinstance(connection, Connection):
         return connection.local, connection.remote
-    if len(connection) != 2 or not all(isinstance(end, Endpoint) for end in connection):
+    if not isinstance(connection, tuple) or len(connection) != 2 or not all(isinstance(end, Endpoint) for end in connection):
         raise ArgumentError("connection", connection, "a Connection, or its two Endpoints")
     return connection
 

@@ -64,6 +64,7 @@ class World(FaultCalls):
         super().__init__(agenda, carrier, Running(agenda, carrier, witness))
         self._given = 0  # how many addresses were tried for hosts that were given none
         if default_path is not None:
+            require_kind("default_path", default_path, dict, "settings of a Path, as {'delay': '10ms'}")
             self.paths(**default_path)
 
     @property
