@@ -173,29 +173,20 @@ class Connections(PassiveOpens):
     @property
     def has_output(self) -> bool:
         """Whether a connection may have something to send, or an event waits."""
-        return bool(self._agenda or self._looped or self.events or self.acceptable)
+        return bool(self._agenda.queue or self._looped.queue or self.events or self.acceptable)
 
     def pop_next(self) -> Connection | None:
         """The connection that has waited longest and may have something for the link: drain it, then `settle` it."""
-        if not self._agenda:
-            return None
-        connection = self._agenda.popleft()
-        connection.on_agenda = False
-        return connection
+        return self._agenda.pop()
 
     def pop_looped(self) -> Connection | None:
         """As `pop_next`, of those whose packets stay in the host."""
-        if not self._looped:
-            return None
-        connection = self._looped.popleft()
-        connection.on_agenda = False
-        return connection
+        return self._looped.pop()
 
     def put_off(self, connection: Connection, now: int) -> None:
         """It may have more to send, but others have waited while it did."""
         self.settle(connection, now)
         if not connection.on_agenda:
-            connection.on_agenda = True
             self._agenda.append(connection)
 
     def settle(self, connection: Connection, now: int) -> None:
@@ -339,8 +330,7 @@ class Connections(PassiveOpens):
             authentication=record.authentication,
         )
         connection.is_looped = is_looped
-        connection.on_agenda = True  # so that it is settled, and frozen again, even if the segment is not given to it
-        agenda.append(connection)
+        agenda.append(connection)  # so that it is settled, and frozen again, even if the segment is not given to it
         self._thawed.add(connection)
         self.table[key] = connection
         return connection

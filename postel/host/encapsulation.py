@@ -37,10 +37,15 @@ def parcel(connection: Connection, config: Config, segment: Segment, around: Env
     return Parcel(before + head, segment.data, stride=segment.stride, start=len(before))
 
 
-def _header(connection: Connection, segment: Segment, size: int, around: Envelope, outbound: Outbound, now: int) -> bytes:
+def stays_whole(connection: Connection, size: int, outbound: Outbound, now: int) -> bool:
+    """Whether a packet with ``size`` octets behind its IP header says "don't fragment", and needs no identification therefore."""
     if HEADER_4 + size > FLOOR_4:  # it may be a probe or a burst, and must not arrive in fragments
+        return True
+    return not hosted.may_be_fragmented(connection) and not outbound.routes.may_fragment(connection.remote.address, now)
+
+
+def _header(connection: Connection, segment: Segment, size: int, around: Envelope, outbound: Outbound, now: int) -> bytes:
+    if stays_whole(connection, size, outbound, now):
         return around.header(size, segment.ecn)
     source, destination = connection.local.address, connection.remote.address
-    if not hosted.may_be_fragmented(connection) and not outbound.routes.may_fragment(destination, now):
-        return around.header(size, segment.ecn)
     return around.header(size, segment.ecn, outbound.identification(source, destination), 0)  # RFC 6864, 4.1

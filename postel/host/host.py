@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from postel.errors import ArgumentError, InsufficientResources, WireError, require_number
-from postel.host import encapsulation, icmp, orphans
+from postel.host import icmp, orphans
 from postel.host.arguments import require_choices, require_flag, require_now, require_octets, require_port
 from postel.host.datagrams import DatagramSocket
+from postel.host.departures import Departures
 from postel.host.fragments import Fragments
 from postel.host.listener import EVERY_PORT, AnyPort, Listener
+from postel.host.packet_record import PacketRecord
 from postel.host.requests import ANSWER_WITHIN, LONGEST_WAIT
-from postel.host.settings import Settings
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.config import DEFAULT, MEBIBYTE, Config, first_send_limit
 from postel.tcp.connection import Connection
@@ -28,7 +29,7 @@ from postel.times import NEVER
 from postel.wire import checksum, ip, udp
 from postel.wire.address import Address, Endpoint, octets_of
 from postel.wire.ip import Packet
-from postel.wire.parcel import Parcel, finished
+from postel.wire.parcel import Parcel
 from postel.wire.segment import PROTOCOL, SYN, Segment, checksum_is_right, parse_leniently
 from postel.wire.segment import parse as parse_segment
 
@@ -37,12 +38,11 @@ _NOT_PLAIN: Final = 0xBF  # of octet 6: all but "don't fragment"
 _LEAST_SEGMENT: Final = 20
 _ECN: Final = 3  # of the traffic class (RFC 3168, 5)
 _LEAST_HEAD: Final = 40  # octets of IPv4's and TCP's headers, of which the short way in looks at each
-_TURN: Final = 64  # segments of one connection until the next has its turn
 
 HostEvent = tuple[Connection, Event] | tuple[Listener, Event] | tuple[DatagramSocket, Event]
 
 
-class Host(Settings):
+class Host(Departures):
     """Many connections and sockets behind one link, for one thread, as each of its connections is.
 
     ``addresses`` are as "10.7.0.2/24" or "fd00::2/64". ``secret`` is the only source of what no other may guess: initial sequence
@@ -93,15 +93,8 @@ class Host(Settings):
         # A driver that gives packets in batches drains events where this has a listener
         self.crowded: set[Listener] = self._connections.passive.crowded
         self._fragments = Fragments(self._counters)
-        self._draining: Connection | None = None
-        self._drained = 0  # segments that it sent so far
-        self._addressed: Connection | None = None  # the envelope is for its packets
-        self._config = self.config  # and what it chose when that was made
-        self._envelope: ip.Envelope | None = None
         self._packets_arrived = 0
-        self._packets_sent = 0
         self._segments_arrived = 0
-        self._segments_sent = 0
 
     def join(self, mtu: int, secret: bytes, now: int) -> None:
         """Settle what the constructor left open: the MTU and the secret. For a driver that puts the host on a link.
@@ -255,69 +248,19 @@ class Host(Settings):
         self._verify = self._verifies
         self._stride = 0
 
-    def next_packet(self, now: int) -> bytes | None:
-        """A packet for the link; None when there is nothing more to send now."""
-        queue = self._outbound.queue
-        while not queue:
-            connection = self._next_sender(now)
-            if connection is None:
-                return None
-            segment = self._next_segment(connection, now)
-            if segment is None:
-                continue
-            if segment.stride:
-                queue.extend(finished(self._pack(connection, segment, now)))
-            else:
-                self._packets_sent += 1
-                return self._encode(connection, segment, now)
-        self._packets_sent += 1
-        return queue.popleft()
+    def record_arrives(self, record: PacketRecord, now: int) -> None:
+        """As `packet_arrives`, of a packet that another host of this process made by `next_record`, and that arrives undamaged.
 
-    def next_parcel(self, now: int) -> Parcel | None:
-        """As `next_packet`, for a link that computes checksums and cuts. Signed segments leave whole."""
-        while not self._outbound.queue:
-            connection = self._next_sender(now)
-            if connection is None:
-                return None
-            segment = self._next_segment(connection, now)
-            if segment is not None:
-                self._packets_sent += segment.packets
-                return self._pack(connection, segment, now)
-        packet = self.next_packet(now)
-        return None if packet is None else Parcel(packet)
-
-    def _next_sender(self, now: int) -> Connection | None:
-        if self._draining is None:
-            self._draining = self._connections.pop_next()
-            self._drained = 0
-            if self._draining is None:
-                self.loop_back(now)
-                self._draining = self._connections.pop_next()
-        return self._draining
-
-    def loop_back(self, now: int) -> None:
-        """Let what the host sends to itself arrive in the next `handle_timeout`, which is due ``now``.
-
-        `next_packet` does the same before it returns None; this is for a driver whose link has no room.
+        The same record may arrive at one host alone, and once.
         """
-        while (connection := self._connections.pop_looped()) is not None:
-            while (segment := connection.next_segment(now)) is not None:
-                self._outbound.looped.append(self._encode(connection, segment, now))
-            self._connections.settle(connection, now)
-        self._outbound.let_looped_arrive(now)
-
-    def _next_segment(self, connection: Connection, now: int) -> Segment | None:
-        """None where it has nothing more to send; after some it must let others have their turn."""
-        segment = connection.next_segment(now)
-        if segment is None:
-            self._draining = None
-            self._connections.settle(connection, now)
-            return None
-        self._drained += segment.packets
-        if self._drained >= _TURN:
-            self._draining = None
-            self._connections.put_off(connection, now)
-        return segment
+        connection = self._table.get(record.key)
+        segment = record.segment
+        if connection is None or connection.is_looped or connection.authentication is not None or segment.flags & SYN:
+            self.packet_arrives(record.octets(), now)
+            return
+        self._packets_arrived += 1
+        self._segments_arrived += 1
+        connection.segment_arrives(segment, now)
 
     def next_event(self) -> HostEvent | None:
         """The object that it concerns, and the event, oldest first; None where nothing is left to tell."""
@@ -375,6 +318,7 @@ class Host(Settings):
     # The long way in
 
     def _any_packet(self, octets: bytes, now: int, *, is_looped: bool) -> None:
+        self.bell.ring()
         packet = self._parse_packet(octets, now)
         if packet is None:
             return
@@ -478,23 +422,3 @@ class Host(Settings):
             pass
         self._counters.drop(error.reason, octets, now)
         return None
-
-    # The way out
-
-    def _encode(self, connection: Connection, segment: Segment, now: int) -> bytes:
-        self._segments_sent += 1
-        around = self._envelope_of(connection)
-        return encapsulation.packet(connection, self._config, segment, around, self._outbound, now)
-
-    def _pack(self, connection: Connection, segment: Segment, now: int) -> Parcel:
-        self._segments_sent += segment.packets
-        around = self._envelope_of(connection)
-        return encapsulation.parcel(connection, self._config, segment, around, self._outbound, now)
-
-    def _envelope_of(self, connection: Connection) -> ip.Envelope:
-        """What the headers of this connection's packets have in common. Sets ``_config`` to its configuration."""
-        config = connection._tcb.config
-        if self._addressed is not connection or self._envelope is None or self._config is not config:
-            self._addressed, self._config = connection, config
-            self._envelope = encapsulation.envelope(connection, config)
-        return self._envelope

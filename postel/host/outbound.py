@@ -6,6 +6,7 @@ from typing import Final
 
 from postel.host.counters import Counters
 from postel.host.routes import Routes
+from postel.tcp.bell import Bell
 from postel.times import NEVER
 from postel.wire import ip
 
@@ -14,10 +15,11 @@ _COUNTERS: Final = 256
 
 
 class Outbound:
-    __slots__ = ("_key", "_numbers", "counters", "looped", "looped_at", "queue", "routes")
+    __slots__ = ("_key", "_numbers", "bell", "counters", "looped", "looped_at", "queue", "routes")
 
-    def __init__(self, routes: Routes, counters: Counters, secret: bytes) -> None:
+    def __init__(self, routes: Routes, counters: Counters, secret: bytes, bell: Bell) -> None:
         self.routes: Routes = routes
+        self.bell: Bell = bell
         self.queue: deque[bytes] = deque()
         self.looped: deque[bytes] = deque()  # to ourselves: taken in by the next `handle_timeout`, so nothing recurses
         self.looped_at: int = NEVER  # when that is due
@@ -45,6 +47,7 @@ class Outbound:
         if len(queue) >= MOST:
             self.counters.drop("output_queue_full", payload, now)
             return False
+        self.bell.ring()
         mtu = self.routes.mtu_to(destination, now) - len(options)
         first = len(queue)
         if len(payload) + (ip.HEADER_4 if len(source) == 4 else ip.HEADER_6) <= mtu:

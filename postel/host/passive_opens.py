@@ -1,7 +1,6 @@
 """Connections that listeners make: from a SYN, or the ACK of a SYN cookie, to one that is ready for `Listener.accept`."""
 
 from abc import ABC, abstractmethod
-from collections import deque
 from typing import Final
 
 from postel.host import cookies
@@ -20,7 +19,7 @@ from postel.host.timewait import TimeWait, TimeWaitRecord
 from postel.tcp import half_open, hosted, seq
 from postel.tcp.authentication import Authentication
 from postel.tcp.config import Config
-from postel.tcp.connection import Connection
+from postel.tcp.connection import Connection, Turns
 from postel.tcp.ecn.negotiation import is_accurate
 from postel.tcp.events import ACCEPTABLE, ASKED
 from postel.tcp.isn import Generator
@@ -59,8 +58,8 @@ class PassiveOpens(ABC):
         self._cookies = Cookies(secret)
         self._gate = Gate(secret)
         self._timers = Deadlines()
-        self._agenda: deque[Connection] = deque()  # connections that may have something to send or tell
-        self._looped: deque[Connection] = deque()  # the same, of those whose packets stay in the host
+        self._agenda = Turns(outbound.bell)
+        self._looped = Turns(outbound.bell)  # of connections whose packets stay in the host
 
     @abstractmethod
     def _forget(self, connection: Connection, now: int) -> None:

@@ -13,6 +13,7 @@ from postel.host.outbound import Outbound
 from postel.host.ports import Ports
 from postel.host.routes import Routes
 from postel.host.unclaimed import Unclaimed
+from postel.tcp.bell import Bell
 from postel.tcp.config import Config
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
@@ -51,6 +52,7 @@ class Settings:
         require_kind("observer", observer, (Observer, type(None)), "an Observer, or None; `postel.links.Observed` tells of packets")
         self.config = config
         self.is_attached = False  # to a link, by a driver
+        self.bell: Bell = Bell()  # for a driver of many hosts
         self.memory: Memory = Memory(memory_limit)
         self.routes: Routes = Routes(
             tuple([parse_interface(address) for address in addresses]), _USUAL_MTU if mtu is None else mtu, any_address=any_address
@@ -70,7 +72,7 @@ class Settings:
     def _furnish(self, secret: bytes) -> None:
         """Make the parts, which draw what no other may guess from ``secret``."""
         self._ports = Ports(secret)
-        self._outbound = Outbound(self.routes, self._counters, secret)
+        self._outbound = Outbound(self.routes, self._counters, secret, self.bell)
         self._connections = Connections(self._outbound, self._ports, self.memory, self._orphan_limit, secret)
         self._datagrams = Datagrams(self._outbound, self._ports)
         self._icmp = Icmp(self._outbound, self._connections, self._datagrams, secret)
@@ -128,6 +130,7 @@ class Settings:
         self.routes.remove_interface(octets)
         if not self.routes.owns(octets):  # else by `any_address` it is still the host's
             self._connections.leave(octets, now)
+            self.bell.ring()
 
     def set_mtu(self, mtu: int, now: int) -> None:
         """Change the link's MTU, in octets. Where it shrinks, connections send smaller segments at once, and what is in flight may come

@@ -16,6 +16,7 @@ from postel.errors import ArgumentError, TcpError, refused_time, require_kind
 from postel.tcp import acknowledge, agreed, arrives, calls, output, pathmtu, reconfigure, status, timeouts, tuning, window
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.keychain import Keychain
+from postel.tcp.bell import Bell
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.congestion import Congestion
 from postel.tcp.events import Closed, Event
@@ -37,7 +38,7 @@ class Connection:
 
     ``iss`` and ``timestamp_offset`` come from `isn.Generator`, or from a test. ``mtu`` is the link's, in octets.
 
-    ``agenda`` is a queue shared by the connections of one host: whoever may have something to send or tell is on it, once.
+    ``agenda`` is shared by the connections of one host: each that may have something to send or tell is on it, once.
     ``authentication`` is for whoever turns its segments into octets and back: they must be signed. ``context`` is the driver's own.
     """
 
@@ -52,7 +53,7 @@ class Connection:
         timestamp_offset: int = 0,
         observer: Observer | None = None,
         memory: Memory | None = None,
-        agenda: "deque[Connection] | None" = None,
+        agenda: "Turns | None" = None,
         authentication: Authentication | None = None,
     ) -> None:
         config = DEFAULT if config is None else config
@@ -394,8 +395,32 @@ class Connection:
 
     def _note(self) -> None:
         if self._agenda is not None and not self.on_agenda:
-            self.on_agenda = True
             self._agenda.append(self)
+
+
+class Turns:
+    """The connections of one host that may have something to send or tell, in the order in which they came."""
+
+    __slots__ = ("_bell", "queue")
+
+    def __init__(self, bell: Bell) -> None:
+        self._bell = bell
+        self.queue: deque[Connection] = deque()
+
+    def append(self, connection: Connection) -> None:
+        """Add a connection that isn't on it."""
+        connection.on_agenda = True
+        self.queue.append(connection)
+        if not self._bell.is_rung:
+            self._bell.ring()
+
+    def pop(self) -> Connection | None:
+        """Remove the connection that has waited longest; None where none waits."""
+        if not self.queue:
+            return None
+        connection = self.queue.popleft()
+        connection.on_agenda = False
+        return connection
 
 
 def _room_in(buffer: object) -> memoryview:

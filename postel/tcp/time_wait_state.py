@@ -4,13 +4,12 @@
 that the rules stand once, in `postel.tcp.arrives`.
 """
 
-from collections import deque
 from struct import Struct
 from typing import Final, NamedTuple
 
 from postel.tcp.authentication import Authentication
 from postel.tcp.config import Config
-from postel.tcp.connection import Connection
+from postel.tcp.connection import Connection, Turns
 from postel.tcp.memory import Memory
 from postel.tcp.observer import Observer
 from postel.tcp.state import CLOSED, TIME_WAIT
@@ -99,7 +98,7 @@ def thawed(
     *,
     observer: Observer | None,
     memory: Memory | None,
-    agenda: "deque[Connection]",
+    agenda: Turns,
     authentication: Authentication | None,
 ) -> Connection:
     """A connection in TIME-WAIT again, that no program has. ``until`` is when its TIME-WAIT ends."""

@@ -25,6 +25,7 @@ NO_CHECKSUM: Final = -1
 ECN_NAMES: Final = ("Not-ECT", "ECT(1)", "ECT(0)", "CE")  # the ECN field of the IP header (RFC 3168, 5)
 
 _ALL_FLAGS: Final = 0x1FF  # the three bits above are reserved: zero when sent, ignored when received (RFC 9293, 3.1)
+_WITH_TIMESTAMPS: Final = HEADER + 12
 _HEADER: Final = Struct("!HHIIHHHH")
 _HEADER_AND_TIMESTAMPS: Final = Struct("!HHIIHHHHIII")
 _NOP_NOP_TIMESTAMPS: Final = 0x0101080A
@@ -147,6 +148,13 @@ def _parse_any(octets: bytes, start: int, end: int, *, lenient: bool) -> Segment
 def checksum_is_right(octets: bytes, start: int, end: int, source: bytes, destination: bytes) -> bool:
     """Whether the segment at ``octets[start:end]`` of the IP packet ``octets`` arrived undamaged."""  # MUST-3, EP-PRE-2
     return checksum.payload_is_right(octets, start, end, source, destination, PROTOCOL)
+
+
+def plain_header(segment: Segment) -> int:
+    """Octets of the header, where it has no options or timestamps alone; 0 where it has others."""
+    if segment.mss != ABSENT or segment.sack or segment.sack_permitted or segment.window_scale != ABSENT or segment.other:
+        return 0
+    return HEADER if segment.tsval == ABSENT else _WITH_TIMESTAMPS
 
 
 def encode_head(segment: Segment, addresses: int, layout: options.OptionLayout = options.ALIGNED) -> bytes:

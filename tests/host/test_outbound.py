@@ -3,6 +3,7 @@
 from postel.host.counters import Counters
 from postel.host.outbound import MOST, Outbound
 from postel.host.routes import Routes
+from postel.tcp.bell import Bell
 from postel.wire import ip
 from postel.wire.address import parse, parse_interface
 
@@ -10,7 +11,7 @@ OWN, OTHER = parse("10.0.0.1"), parse("10.0.0.2")
 
 
 def outbound(mtu: int = 1500):
-    return Outbound(Routes((parse_interface("10.0.0.1/24"),), mtu, any_address=False), Counters(None), b"secret")
+    return Outbound(Routes((parse_interface("10.0.0.1/24"),), mtu, any_address=False), Counters(None), b"secret", Bell())
 
 
 def test_a_large_payload_leaves_in_fragments():
@@ -39,5 +40,5 @@ def test_identifications_differ_and_do_not_count_from_zero():
     numbers = [out.identification(OWN, OTHER) for _ in range(100)]
     assert len(set(numbers)) == 100
     assert max(numbers) <= 0xFFFF
-    assert Outbound(out.routes, Counters(None), b"other").identification(OWN, OTHER) != numbers[0]
+    assert Outbound(out.routes, Counters(None), b"other", Bell()).identification(OWN, OTHER) != numbers[0]
     assert out.identification(parse("fd00::1"), parse("fd00::2")) > 0xFFFF

@@ -1,6 +1,5 @@
 """Every user call in every state: rules EP-OPEN, EP-SEND, EP-RECV, EP-CLOSE, EP-ABORT, EP-STAT (RFC 9293, 3.10.1 to 3.10.6)."""
 
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -17,8 +16,9 @@ from postel.errors import (
     ConnectionReset,
     RemoteUnspecified,
 )
+from postel.tcp.bell import Bell
 from postel.tcp.config import DEFAULT, FIRST_SEND_BUFFER
-from postel.tcp.connection import Connection
+from postel.tcp.connection import Connection, Turns
 from postel.tcp.invariants import check
 from postel.tcp.memory import Memory
 from postel.tcp.state import (
@@ -593,11 +593,11 @@ def test_a_connection_says_who_and_what_it_is() -> None:
     ],
 )
 def test_whoever_was_touched_is_on_the_agenda_once(act: Callable[[Connection], None]) -> None:
-    agenda: deque[Connection] = deque()
+    agenda = Turns(Bell())
     connection = Connection(states.LOCAL, REMOTE, agenda=agenda)
     act(connection)
     connection.handle_timeout(0)
-    assert list(agenda) == [connection]
+    assert list(agenda.queue) == [connection]
     assert connection.on_agenda
 
 

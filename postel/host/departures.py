@@ -1,0 +1,171 @@
+"""The way out of a host: segments of its connections, one connection after another, and what is queued beside them, as packets."""
+
+from typing import Final
+
+from postel.host import encapsulation
+from postel.host.packet_record import PacketRecord
+from postel.host.pairs import key_of
+from postel.host.settings import Settings
+from postel.tcp.config import Config
+from postel.tcp.connection import Connection
+from postel.tcp.observer import Observer
+from postel.wire import ip
+from postel.wire.address import Address
+from postel.wire.parcel import Parcel, finished
+from postel.wire.segment import Segment, plain_header
+
+_TURN: Final = 64  # segments of one connection until the next has its turn
+
+
+class Departures(Settings):
+    """The half of `Host` that gives packets to the link."""
+
+    def __init__(
+        self,
+        addresses: tuple[Address, ...],
+        *,
+        secret: bytes | None,
+        mtu: int | None,
+        config: Config,
+        observer: Observer | None,
+        any_address: bool,
+        gateway: Address | tuple[Address, ...],
+        memory_limit: int,
+        orphan_limit: int,
+    ) -> None:
+        super().__init__(
+            addresses,
+            secret=secret,
+            mtu=mtu,
+            config=config,
+            observer=observer,
+            any_address=any_address,
+            gateway=gateway,
+            memory_limit=memory_limit,
+            orphan_limit=orphan_limit,
+        )
+        self._draining: Connection | None = None
+        self._drained = 0  # segments that it sent so far
+        self._addressed: Connection | None = None  # the envelope is for its packets
+        self._config = self.config  # and what it chose when that was made
+        self._envelope: ip.Envelope | None = None
+        self._keyed: Connection | None = None  # the key is of its packets
+        self._key = b""
+        self._packets_sent = 0
+        self._segments_sent = 0
+
+    def next_packet(self, now: int) -> bytes | None:
+        """A packet for the link; None when there is nothing more to send now."""
+        queue = self._outbound.queue
+        while not queue:
+            connection = self._next_sender(now)
+            if connection is None:
+                return None
+            segment = self._next_segment(connection, now)
+            if segment is None:
+                continue
+            if segment.stride:
+                queue.extend(finished(self._pack(connection, segment, now)))
+            else:
+                self._packets_sent += 1
+                return self._encode(connection, segment, now)
+        self._packets_sent += 1
+        return queue.popleft()
+
+    def next_parcel(self, now: int) -> Parcel | None:
+        """As `next_packet`, for a link that computes checksums and cuts. Signed segments leave whole."""
+        while not self._outbound.queue:
+            connection = self._next_sender(now)
+            if connection is None:
+                return None
+            segment = self._next_segment(connection, now)
+            if segment is not None:
+                self._packets_sent += segment.packets
+                return self._pack(connection, segment, now)
+        packet = self.next_packet(now)
+        return None if packet is None else Parcel(packet)
+
+    def next_record(self, now: int) -> PacketRecord | bytes | None:
+        """As `next_packet`, for a carrier that gives packets to another host of this process by `Host.record_arrives`.
+
+        A packet of a connection is not written out where its segment has no options but timestamps, and no signature. For what is queued
+        (ICMP, datagrams, resets) and all other segments the octets are given.
+        """
+        while not self._outbound.queue:
+            connection = self._next_sender(now)
+            if connection is None:
+                return None
+            segment = self._next_segment(connection, now)
+            if segment is None:
+                continue
+            if segment.stride:
+                self._outbound.queue.extend(finished(self._pack(connection, segment, now)))
+            else:
+                self._packets_sent += 1
+                return self._record(connection, segment, now) or self._encode(connection, segment, now)
+        self._packets_sent += 1
+        return self._outbound.queue.popleft()
+
+    def _record(self, connection: Connection, segment: Segment, now: int) -> PacketRecord | None:
+        """None where the packet has to be written out."""
+        header = plain_header(segment)
+        if not header or connection.authentication is not None:
+            return None
+        if not encapsulation.stays_whole(connection, header + len(segment.data), self._outbound, now):
+            return None
+        self._segments_sent += 1
+        if self._keyed is not connection:
+            self._keyed, self._key = connection, key_of(connection.remote, connection.local)  # as the other end calls the pair
+        around = self._envelope_of(connection)
+        return PacketRecord(segment, header, connection.remote.address, self._key, around, self._config.option_layout)
+
+    def _next_sender(self, now: int) -> Connection | None:
+        if self._draining is None:
+            self._draining = self._connections.pop_next()
+            self._drained = 0
+            if self._draining is None:
+                self.loop_back(now)
+                self._draining = self._connections.pop_next()
+        return self._draining
+
+    def loop_back(self, now: int) -> None:
+        """Let what the host sends to itself arrive in the next `handle_timeout`, which is due ``now``.
+
+        `next_packet` does the same before it returns None; this is for a driver whose link has no room.
+        """
+        while (connection := self._connections.pop_looped()) is not None:
+            while (segment := connection.next_segment(now)) is not None:
+                self._outbound.looped.append(self._encode(connection, segment, now))
+            self._connections.settle(connection, now)
+        self._outbound.let_looped_arrive(now)
+
+    def _next_segment(self, connection: Connection, now: int) -> Segment | None:
+        """None where it has nothing more to send; after some it must let others have their turn."""
+        segment = connection.next_segment(now)
+        if segment is None:
+            self._draining = None
+            self._connections.settle(connection, now)
+            return None
+        self._drained += segment.packets
+        if self._drained >= _TURN:
+            self._draining = None
+            self._connections.put_off(connection, now)
+        return segment
+
+    def _encode(self, connection: Connection, segment: Segment, now: int) -> bytes:
+        self._segments_sent += 1
+        around = self._envelope_of(connection)
+        return encapsulation.packet(connection, self._config, segment, around, self._outbound, now)
+
+    def _pack(self, connection: Connection, segment: Segment, now: int) -> Parcel:
+        self._segments_sent += segment.packets
+        around = self._envelope_of(connection)
+        return encapsulation.parcel(connection, self._config, segment, around, self._outbound, now)
+
+    def _envelope_of(self, connection: Connection) -> ip.Envelope:
+        """What the headers of this connection's packets have in common. Sets ``_config`` to its configuration."""
+        config = connection._tcb.config
+        if self._addressed is not connection or self._envelope is None or self._config is not config:
+            self._addressed, self._config = connection, config
+            self._envelope = encapsulation.envelope(connection, config)
+        return self._envelope
