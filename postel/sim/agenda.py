@@ -4,10 +4,12 @@ and then by when they were put there. Between two of them nothing can happen, so
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
+from postel.host.packet_record import PacketRecord
 from postel.sim.node import Node
 from postel.times import NEVER
 
-Entry = tuple[int, int, Node | None, bytes, Callable[[], object] | None, str, int]  # at last: of an arrival its sender, and since when
+Arrival = bytes | PacketRecord
+Entry = tuple[int, int, Node | None, Arrival, Callable[[], object] | None, str, int]  # at last: of an arrival its sender, and since when
 
 
 class Agenda:
@@ -21,10 +23,10 @@ class Agenda:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def put(self, when: int, node: Node | None, octets: bytes = b"", call: Callable[[], object] | None = None, sender: str = "") -> None:
-        """An arrival of ``octets`` from ``sender``; without them a wake-up of the host; or a call of the user's."""
+    def put(self, when: int, node: Node | None, packet: Arrival = b"", call: Callable[[], object] | None = None, sender: str = "") -> None:
+        """An arrival of ``packet`` from ``sender``; without one a wake-up of the host; or a call of the user's."""
         self._order += 1
-        heappush(self._heap, (when, self._order, node, octets, call, sender, self.now))
+        heappush(self._heap, (when, self._order, node, packet, call, sender, self.now))
 
     def number(self) -> int:
         """A number of its own for a packet that is kept elsewhere, in the order of all entries."""
@@ -61,6 +63,11 @@ class Agenda:
     def pop(self) -> Entry:
         """Remove the next entry."""
         return heappop(self._heap)
+
+
+def octets_of(packet: Arrival) -> bytes:
+    """The packet, written out."""
+    return packet if isinstance(packet, bytes) else packet.octets()
 
 
 def _moment(entry: Entry) -> tuple[int, int]:

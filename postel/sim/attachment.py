@@ -32,6 +32,8 @@ class Clock(Protocol):
 class Attachment:
     """Made by `World.attach`. ``error`` is why nothing passes any more, None until then."""
 
+    rings = True
+
     def __init__(
         self, clock: Clock, host: Host, link: Link, application: Application | None, ended: Callable[[LinkError], object] | None
     ) -> None:

@@ -3,6 +3,7 @@
 from random import Random
 from typing import Final
 
+from postel.host.packet_record import PacketRecord
 from postel.sim.agenda import Agenda
 from postel.sim.interruptions import Interruptions
 from postel.sim.node import Node
@@ -23,7 +24,7 @@ class Carrier:
     ``packets`` counts how many left a host: it is the number of the last. ``nodes`` finds the node of an address.
     """
 
-    def __init__(self, seed: int, agenda: Agenda, witness: Witness | None) -> None:
+    def __init__(self, seed: int, agenda: Agenda, witness: Witness | None, *, is_observed: bool) -> None:
         self.rules: list[Rule] = []
         self.packets: int = 0
         self.nodes: dict[bytes, Node] = {}
@@ -34,6 +35,24 @@ class Carrier:
         self._seed = seed
         self._agenda = agenda
         self._witness = witness
+        self._is_observed = is_observed
+
+    @property
+    def needs_octets(self) -> bool:
+        """Whether a rule, a barrier or an observer may look at what packets hold."""
+        return bool(self.rules) or self._is_observed or bool(self._barriers)
+
+    def send_record(self, node: Node, record: PacketRecord) -> None:
+        """As `send`, of a packet that isn't written out, unless it has to be: for what the path or the receiver makes of it."""
+        receiver = self.nodes.get(record.destination)
+        path = None if receiver is None else node.paths.get(receiver)
+        if receiver is None or path is None or not path.is_plain or 0 < path.mtu < record.length:
+            self.send(node, record.octets())
+            return
+        self.packets += 1
+        when = path.travel(record.length, self._agenda.now)
+        if when < NEVER:
+            self._agenda.put(when, receiver, record, None, node.name)
 
     def send(self, node: Node, octets: bytes) -> None:
         """Carry a packet that leaves ``node``."""

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from postel.sim.agenda import Agenda
+from postel.sim.agenda import Agenda, octets_of
 from postel.sim.barriers import Barrier, Barriers
 from postel.sim.between import Between
 from postel.sim.in_flight import InFlight
@@ -108,8 +108,8 @@ class Interruptions:
 
     def _under_way(self) -> list[UnderWay]:
         found = [
-            UnderWay(number, sender, receiver, octets, sent_at, when)
-            for when, number, receiver, octets, _, sender, sent_at in self._agenda.arrivals()
+            UnderWay(number, sender, receiver, octets_of(packet), sent_at, when)
+            for when, number, receiver, packet, _, sender, sent_at in self._agenda.arrivals()
             if receiver is not None
         ]
         return found + list(self.held.values())

@@ -10,6 +10,7 @@ from postel.sim.attachment import Application
 from postel.sim.path import Path
 from postel.sim.stand_in import NOTHING, Stack
 from postel.sim.witness import Voice
+from postel.tcp.bell import Bell
 from postel.tcp.observer import Observer
 from postel.times import NEVER
 
@@ -24,12 +25,21 @@ class Undelivered(NamedTuple):
 
 class Node:
     """A host in its place in a world. ``stack`` is what the network sees there: the host, or what stands in front of it. ``make`` makes
-    another host like it, with the observer that it is given."""
+    another host like it, with the observer that it is given. ``number`` is the order in which hosts were made; the host's bell is added
+    to ``rung``."""
 
     def __init__(
-        self, name: str, make: Callable[[Observer | None], Host], observer: Observer | None, application: Application | None
+        self,
+        name: str,
+        make: Callable[[Observer | None], Host],
+        observer: Observer | None,
+        application: Application | None,
+        number: int,
+        rung: list[Bell],
     ) -> None:
         self.name = name
+        self.number = number
+        self._rung = rung
         self.application = application
         self._make = make
         self._observer = observer
@@ -48,6 +58,7 @@ class Node:
     def _start(self) -> None:
         self._voice = None if self._observer is None else Voice(self._observer)
         self.host = self._make(self._voice)
+        self.host.bell.owner, self.host.bell.rung = self, self._rung
         self.stack: Stack = self.host
         self.hears_later = False  # `stack` tells by itself when the host hears a packet
         self.is_crashed = False

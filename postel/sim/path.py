@@ -15,7 +15,7 @@ from postel.links.course import ANY_BIT, HOLD, QUEUE, Bottleneck, Chances, Trave
 from postel.sim import units
 from postel.sim.rules import BY_PATH, PASS, Verdict
 from postel.sim.units import Bandwidth, Duration, Size, measured
-from postel.times import MILLISECOND
+from postel.times import MILLISECOND, NEVER
 from postel.wire import ip
 
 _CE: Final = 3
@@ -118,6 +118,20 @@ class Path(Bottleneck, Chances, Travel):
             octets = self.turned(octets, bit)
         arrival = self.arrival(self.leaves(len(octets), now)) if verdict.after == BY_PATH else now + verdict.after
         return [(arrival + verdict.later, octets)] * copies
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every packet arrives as it left, and once, if it does: nothing here looks at its octets."""
+        return not (self.duplicate or self.corrupt or self.congestion or self.congested_at)
+
+    def travel(self, length: int, now: int) -> int:
+        """When a packet of ``length`` octets arrives, NEVER where it is lost: as `admits` and `carry`, where the path `is_plain` and wide
+        enough."""
+        if (self.bandwidth and self.is_full(now)) or (self.loss and self.random.random() < self.loss):
+            self.lost += 1
+            return NEVER
+        self.carried += 1
+        return self.arrival(self.leaves(length, now))
 
     def _is_congested(self, now: int) -> bool:
         if self.congested_at and self.waits_more_than(self.congested_at, now):

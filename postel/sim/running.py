@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from postel.host.host import Host
-from postel.sim.agenda import Agenda
+from postel.host.packet_record import PacketRecord
+from postel.sim.agenda import Agenda, octets_of
 from postel.sim.attachment import Attachment
 from postel.sim.carrier import Carrier
 from postel.sim.node import Node, Undelivered
 from postel.sim.witness import Witness
+from postel.tcp.bell import Bell
 from postel.times import NEVER
 
 PAUSED_QUEUE: Final = 500  # packets that wait for a paused host, as in the queue of a TUN device
@@ -21,6 +23,8 @@ class Running:
     def __init__(self, agenda: Agenda, carrier: Carrier, witness: Witness | None) -> None:
         self.nodes: dict[Host, Node] = {}
         self.attachments: list[Attachment] = []
+        self.rung: list[Bell] = []  # of the hosts that were called since they were pumped
+        self._watched: dict[Node, None] = {}  # what stands in front of their hosts doesn't ring
         self._agenda = agenda
         self._carrier = carrier
         self._witness = witness
@@ -32,9 +36,7 @@ class Running:
 
     def next_timeout(self) -> int:
         """When something may happen next: now, while a host has something to send or to tell; NEVER when all is quiet for good."""
-        if any(node.stack.has_output and not node.pauses for node in self.nodes.values()):
-            return self._agenda.now
-        if any(attachment.has_output for attachment in self.attachments):
+        if any(_has_output(bell.owner) for bell in self.rung) or any(map(_has_output, self._watched)):
             return self._agenda.now
         return self._agenda.due()
 
@@ -58,29 +60,71 @@ class Running:
 
     def pump(self) -> None:
         """Send what the hosts have to send, and tell the applications; needed only after calls from outside `run`."""
-        for node in tuple(self.nodes.values()):  # an application may add a host, or restart one
+        if self._watched:
+            for node in sorted(self._watched, key=_number):
+                self._pump(node)
+        while self.rung:
+            rung, self.rung[:] = self.rung[:], []
+            try:
+                self._answer({bell.owner for bell in rung})
+            except BaseException:  # an application's: the others wait for the next pump
+                self.rung += rung
+                raise
+
+    def _answer(self, owners: set[object]) -> None:
+        """Pump the hosts that have rung, in the order in which they were made, whichever rang first."""
+        nodes = [owner for owner in owners if isinstance(owner, Node)]
+        for node in sorted(nodes, key=_number) if len(nodes) > 1 else nodes:
             self._pump(node)
-        for attachment in self.attachments:
-            attachment.turn()
+        if len(nodes) < len(owners):
+            for attachment in self.attachments:
+                if attachment in owners:
+                    attachment.turn()
+                    attachment.host.bell.is_rung = False
+
+    def watch(self, node: Node) -> None:
+        """Something else stands in the place of the host now."""
+        if node.stack is node.host or getattr(node.stack, "rings", False):
+            self._watched.pop(node, None)
+        else:
+            self._watched[node] = None
+        node.host.bell.ring()
+
+    def attach(self, attachment: Attachment) -> None:
+        """A host on a link: it is pumped when its bell rings, too."""
+        self.attachments = [*(other for other in self.attachments if other.error is None), attachment]
+        bell = attachment.host.bell
+        bell.owner, bell.rung, bell.is_rung = attachment, self.rung, False
+        bell.ring()
 
     def _step(self) -> None:
-        when, _, node, octets, call, sender, sent_at = self._agenda.pop()
+        when, _, node, packet, call, sender, sent_at = self._agenda.pop()
         if call is not None:
             self._agenda.now = when
             call()
             self.pump()
-        elif node is not None and octets:
-            self._agenda.now = when
-            if node.takes_at_once:
-                self._arrive(node, octets)
-            else:
-                self._arrive_late(node, Undelivered(sender, octets, sent_at))
-        elif node is not None:
+            return
+        if node is None:
+            return
+        if not packet:
             self._wake(node, when)
+        else:
+            self._agenda.now = when
+            if not node.takes_at_once:
+                self._arrive_late(node, Undelivered(sender, octets_of(packet), sent_at))
+            elif type(packet) is PacketRecord and node.stack is node.host:
+                node.host.bell.is_rung = True  # it is pumped in any case
+                node.host.record_arrives(packet, when)
+                self._pump(node)
+            else:
+                self._arrive(node, octets_of(packet))
+        if self.rung:
+            self.pump()
 
     def _arrive(self, node: Node, octets: bytes) -> None:
         if not node.hears_later:
             self.hears(octets)
+        node.host.bell.is_rung = True  # it is pumped in any case
         node.stack.packet_arrives(octets, self._agenda.now)
         self._pump(node)
 
@@ -134,11 +178,21 @@ class Running:
         self._pump(node)
 
     def _pump(self, node: Node) -> None:
+        bell = node.host.bell
+        bell.is_rung = True  # until all is done
+        try:
+            self._drain(node)
+        except BaseException:  # an application's: what is left waits for the next pump
+            bell.is_rung = False
+            bell.ring()
+            raise
+        bell.is_rung = False
+
+    def _drain(self, node: Node) -> None:
         now, busy = self._agenda.now, not node.pauses
         while busy:
             busy = False
-            while (octets := node.stack.next_packet(now)) is not None:
-                self._carrier.send(node, octets)
+            self._send_out(node, now)
             while (told := node.stack.next_event()) is not None:
                 busy = True
                 if node.application is not None:
@@ -151,3 +205,27 @@ class Running:
         if deadline < node.armed:
             node.armed = max(deadline, now)
             self._agenda.put(node.armed, node)
+
+    def _send_out(self, node: Node, now: int) -> None:
+        carrier = self._carrier
+        if node.stack is not node.host or carrier.needs_octets:
+            while (octets := node.stack.next_packet(now)) is not None:
+                carrier.send(node, octets)
+            return
+        next_record = node.host.next_record
+        while (packet := next_record(now)) is not None:
+            if type(packet) is PacketRecord:
+                carrier.send_record(node, packet)
+            else:
+                carrier.send(node, cast(bytes, packet))
+
+
+def _number(node: Node) -> int:
+    return node.number
+
+
+def _has_output(owner: object) -> bool:
+    """Whether the host of a bell may have something to send or tell now."""
+    if isinstance(owner, Node):
+        return owner.stack.has_output and not owner.pauses
+    return isinstance(owner, Attachment) and owner.has_output

@@ -71,6 +71,7 @@ class Nothing:
     """In the place of a host that has crashed: takes every packet, and answers none."""
 
     has_output: Final = False
+    rings = True
 
     def packet_arrives(self, octets: bytes, now: int) -> None:
         """Nothing hears it."""

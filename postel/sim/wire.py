@@ -15,8 +15,11 @@ class Wire(Link):
     """Stands for a host in its place in the world, and is the link of the network that drives the host: what arrives there is received
     here. When the host is restarted (`World.restart`), the wire is gone for good: every call but `close` raises `LinkError`.
 
-    ``readable`` is the loop's list of descriptors whose wires have something to receive.
+    It rings the host's bell when it has a packet, so that the world need not ask it. ``readable`` is the loop's list of descriptors whose
+    wires have something to receive.
     """
+
+    rings = True
 
     def __init__(self, world: World, host: Host, descriptor: int, readable: dict[int, None]) -> None:
         self.mtu: int = host.routes.mtu
@@ -83,6 +86,7 @@ class Wire(Link):
             raise closed("wire")
         self._require_host()
         self._leaving.append(packet)
+        self.host.bell.ring()
         self._world.pump()
         return True
 

@@ -60,7 +60,7 @@ class World(FaultCalls):
         self.observer = observer
         witness = observer if isinstance(observer, Witness) else None
         agenda = Agenda()
-        carrier = Carrier(seed, agenda, witness)
+        carrier = Carrier(seed, agenda, witness, is_observed=observer is not None)
         super().__init__(agenda, carrier, Running(agenda, carrier, witness))
         self._given = 0  # how many addresses were tried for hosts that were given none
         if default_path is not None:
@@ -129,7 +129,7 @@ class World(FaultCalls):
             host.use_offload(offload)
             return host
 
-        node = Node(name, make, self.observer, application)
+        node = Node(name, make, self.observer, application, len(self._nodes), self._running.rung)
         self._nodes[node.host] = node
         self._named[name] = node
         self._carrier.nodes.update(dict.fromkeys(own, node))
@@ -160,6 +160,7 @@ class World(FaultCalls):
         if node.is_crashed:
             raise ArgumentError("host", node.name, "a host that is not down: restart it first")
         node.front(stack, on_crash, hears_later=hears_later)
+        self._running.watch(node)
 
     def hears(self, octets: bytes) -> None:
         """A host is about to be given this packet: tell the `Witness`."""
@@ -224,8 +225,7 @@ class World(FaultCalls):
         made = Attachment(self, host, link, application, ended)
         if node is not None:
             node.front(made, made.crashed, hears_later=True)
-        running = self._running
-        running.attachments = [*(other for other in running.attachments if other.error is None), made]
+        self._running.attach(made)
         return made
 
     def name(self, host: Host) -> str:
