@@ -109,6 +109,34 @@ def test_httpx(stage: Stage) -> None:
     assert stage.play(serving_aiohttp, ask) == (["True, again"] * 3, False)
 
 
+def test_httpx_sees_that_an_idle_connection_was_closed(stage: Stage) -> None:
+    """It polls the connection's descriptor before it uses it again."""
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nonce")  # and doesn't say that this is the last
+        writer.close()
+        await writer.wait_closed()
+
+    @asynccontextmanager
+    async def serving() -> AsyncIterator[None]:
+        async with await asyncio.start_server(answer_once, None, 80):
+            yield
+
+    async def ask() -> list[str]:
+        async with httpx.AsyncClient() as client:
+            answers = []
+            for _ in range(3):
+                response = await client.get("http://server/")
+                answers.append(response.text)
+                stream: Any = response.extensions["network_stream"]
+                while not stream.get_extra_info("is_readable"):  # noqa: ASYNC110 - a poll is what it asks
+                    await asyncio.sleep(0.001)
+            return answers
+
+    assert stage.play(serving, ask) == ["once"] * 3
+
+
 def test_httpx_over_tls(stage: Stage, server_tls: ssl.SSLContext, client_tls: ssl.SSLContext) -> None:
     async def ask() -> str:
         async with httpx.AsyncClient(verify=client_tls) as client:
