@@ -19,7 +19,7 @@ from postel.cli.capture import source
 from postel.cli.capture.rows import Rows, Told, storage
 from postel.cli.network.recording import json_text, show, speakable
 from postel.errors import ArgumentError
-from postel.view.capture import Connection, Table, page, report, translations
+from postel.view.capture import Connection, Table, connlog, page, report, translations
 from postel.view.capture.files import Merged
 from postel.view.capture.replay import Replay
 from postel.view.capture.table import Seen
@@ -30,9 +30,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     source.arguments(parser)
     parser.add_argument("--why", action="store_true", help="tell what is unusual, and the rule behind it")
     parser.add_argument("--follow", action="store_true", help="tell of each connection when it is over, not of all in the end")
+    parser.add_argument("--zeek-timers", action="store_true", help="divide connections as Zeek's timers do")
     parser.add_argument("--checksums", action="store_true", help="segments with a wrong checksum count for Zeek's c alone")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a JSON object for each connection, one a line")
+    form.add_argument("--format", choices=("zeek",), help="zeek: write a conn.log, with Zeek's timers")
     form.add_argument("--html", metavar="PAGE", help="write a page that needs nothing else")
 
 
@@ -55,7 +57,14 @@ class _Explanation:
         self.replay = Replay() if options.conn or options.html else None
         self.rows = Rows(kept, report.heads(self.language))
         closer = self.look if self.unusual or self.replay else None
-        self.table = Table(self.over, closer=closer, only=options.conn, checksums=options.checksums, at_once=options.follow)
+        self.table = Table(
+            self.over,
+            closer=closer,
+            only=options.conn,
+            checksums=options.checksums,
+            at_once=options.follow,
+            zeek_timers=options.zeek_timers or options.format == "zeek",
+        )
 
     def look(self, seen: Seen) -> None:
         if self.unusual is not None:
@@ -66,6 +75,9 @@ class _Explanation:
     def over(self, connection: Connection) -> None:
         story = self.unusual.of(connection) if self.unusual is not None else None
         if self.options.conn not in (0, connection.number):
+            return
+        if self.options.format == "zeek":
+            print(connlog.line(connection))
             return
         told = Told(report.row(connection, self.language), "", [])
         if self.options.json:
@@ -81,6 +93,8 @@ class _Explanation:
             self.rows.keep(connection.number, told)
 
     def tell(self) -> int:
+        if self.options.format == "zeek":
+            return self.tell_zeek()
         if self.options.follow and not self.options.json:
             print(report.line(report.heads(self.language), room=self.room), flush=True)
         source.read(self.reader, self.table)
@@ -94,6 +108,15 @@ class _Explanation:
             self.tell_table()
         if self.options.json:
             print(json_text(source.record_of_whole(self.reader, self.table), sys.stdout))
+        return source.tell_of_whole(self.reader, self.table)
+
+    def tell_zeek(self) -> int:
+        """Connections as they end, as Zeek writes them."""
+        for each in connlog.heading(connlog.now()):
+            print(each)
+        source.read(self.reader, self.table)
+        self.table.finish()
+        print(connlog.ending(connlog.now()))
         return source.tell_of_whole(self.reader, self.table)
 
     def tell_table(self) -> None:

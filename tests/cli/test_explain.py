@@ -75,6 +75,26 @@ def test_json(file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert second["handshake_time"] is None
 
 
+def test_as_zeek_s_log(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", file, "--format", "zeek"]) == DONE
+    lines = capsys.readouterr().out.splitlines()
+    headings = [line.split("\t")[0] for line in lines if line.startswith("#")]
+    assert headings == [
+        "#separator \\x09",
+        "#set_separator",
+        "#empty_field",
+        "#unset_field",
+        "#path",
+        "#open",
+        "#fields",
+        "#types",
+        "#close",
+    ]
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    assert [len(row) for row in rows] == [22, 22]
+    assert rows[0][11] == "SF"
+
+
 def test_a_page(file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.html"
     assert main(["explain", file, "--html", str(page), "--lang", "en"]) == DONE

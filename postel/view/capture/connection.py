@@ -47,8 +47,8 @@ class End(Sent):
     """One end of a connection: ``side`` is 0 for the opener, 1 for the other."""
 
     __slots__ = (
-        *("connection", "endpoint", "fin", "last", "octets", "offer", "other", "packets", "plain_acks", "plain_text", "resets", "shift"),
-        *("side", "syn_flags", "syns", "zero_windows"),
+        *("connection", "endpoint", "fin", "ip_octets", "last", "octets", "offer", "other", "packets", "plain_acks", "plain_text"),
+        *("resets", "shift", "side", "syn_flags", "syns", "zero_windows"),
     )
     connection: "Connection"
     other: "End"
@@ -59,6 +59,7 @@ class End(Sent):
         self.side: int = side
         self.packets: int = 0
         self.octets: int = 0  # of whole frames
+        self.ip_octets: int = 0  # of IP packets
         self.plain_acks = False  # its next ACK, or segment of text, can change no more than counters: there was one, and no end yet
         self.plain_text = False
         self.last: int = 0

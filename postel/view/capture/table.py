@@ -55,7 +55,8 @@ class Seen(NamedTuple):
 class Table:
     """``over`` is told of each connection when it is forgotten (``at_once``: when it is over), and of those that are left by `finish`;
     ``closer`` of each segment of connection ``only``, or of all where that is 0: these take much longer. With ``checksums``, a
-    segment with a wrong checksum counts for Zeek's letter ``c`` alone. ``most`` connections are kept at once."""
+    segment with a wrong checksum counts for Zeek's letter ``c`` alone. With ``zeek_timers`` connections end when Zeek's timers do, and a
+    later packet begins another. ``most`` connections are kept at once."""
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class Table:
         only: int = 0,
         checksums: bool = False,
         at_once: bool = False,
+        zeek_timers: bool = False,
         most: int = MOST,
     ) -> None:
         self.packets: int = 0
@@ -74,8 +76,9 @@ class Table:
         self._closer = closer
         self._only = only
         self._checksums = checksums
-        self._shapes = {} if checksums else plain_frame.SHAPES
+        self._shapes = {} if checksums or zeek_timers else plain_frame.SHAPES
         self._at_once = at_once
+        self._zeek_timers = zeek_timers
         self._most = most
         self.goes_back: bool = False  # some packets are older than others before them
         self._fragments = Fragments()
@@ -124,6 +127,7 @@ class Table:
             ):
                 end.packets += 1
                 end.octets += original
+                end.ip_octets += size
                 end.last = when
                 end.idents = end.idents << 16 & _IDENTS | ident
                 if length:
@@ -170,6 +174,7 @@ class Table:
         connection.catch_up()
         one.packets += 1
         one.octets += original
+        one.ip_octets += located.end - located.ip
         flags = located.bits & _FLAGS
         header = located.bits >> 10 & 0x3C
         if flags & SYN:
@@ -215,8 +220,11 @@ class Table:
         opens = located.bits & (SYN | ACK) == SYN
         if end is None:
             return self._begin(located, when)
+        old = end.connection
+        if self._zeek_timers and when > old.zeek.ends_at(old.began, old.last):
+            self._forget(old)
+            return self._begin(located, when)
         if opens and end.first not in (UNKNOWN, located.seq) and (end.is_known or end.connection.opened != UNKNOWN or end.data):
-            old = end.connection
             self._forget(old)
             end = self._begin(located, when)
             end.connection.before = Before(old.last, old.closing)

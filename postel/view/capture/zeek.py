@@ -17,6 +17,7 @@ from enum import Enum, auto
 from typing import Final
 
 from postel.tcp import seq as sequence
+from postel.times import MILLISECOND, MINUTE, SECOND
 from postel.wire.segment import ACK, FIN, RST, SYN
 
 
@@ -43,6 +44,11 @@ LIKELY_SERVERS: Final = frozenset(  # Zeek's likely_server_ports, as far as they
 )
 _ONCE: Final = "adiq"
 _MOST_BLOCKS: Final = 64
+_RESET_DELAY: Final = 100 * MILLISECOND  # tcp_reset_delay
+_CLOSE_DELAY: Final = 5 * SECOND  # tcp_close_delay
+_PARTIAL_CLOSE_DELAY: Final = 3 * SECOND  # tcp_partial_close_delay
+_ATTEMPT_DELAY: Final = 5 * SECOND  # tcp_attempt_delay
+_INACTIVITY: Final = 5 * MINUTE  # tcp_inactivity_timeout
 _LARGE: Final = 1 << 20  # a SYN or RST may jump so far, and is believed
 
 
@@ -233,6 +239,20 @@ class Zeek:
             ends[side] = ends[other] = ESTABLISHED
         else:
             ends[side] = SYN_ACK_SENT
+
+    def ends_at(self, began: int, last: int) -> int:
+        """When Zeek gives the connection up if no further packet comes, in microseconds, by the defaults of its timers: a later packet
+        begins another connection. The first packet was seen at ``began``, the latest at ``last``."""
+        originator, responder = self._ends
+        if RESET in (originator, responder):
+            return last + _RESET_DELAY
+        if originator is responder is CLOSED:
+            return last + _CLOSE_DELAY
+        if CLOSED in (originator, responder) and INACTIVE in (originator, responder):
+            return last + _PARTIAL_CLOSE_DELAY
+        if originator is SYN_SENT and responder is INACTIVE:
+            return began + _ATTEMPT_DELAY
+        return last + _INACTIVITY
 
     @property
     def state(self) -> str:

@@ -54,11 +54,11 @@ def record(when: int, octets: bytes) -> bytes:
 
 
 def read(
-    octets: bytes, closer: Callable[[Seen], None] | None = None, *, only: int = 0, checksums: bool = False
+    octets: bytes, closer: Callable[[Seen], None] | None = None, *, only: int = 0, checksums: bool = False, zeek_timers: bool = False
 ) -> tuple[list[Connection], Damage | None, Table]:
     """The connections in the order in which they began."""
     found: list[Connection] = []
-    reader, table = Reader(io.BytesIO(octets)), Table(found.append, closer=closer, only=only, checksums=checksums)
+    reader, table = Reader(io.BytesIO(octets)), Table(found.append, closer=closer, only=only, checksums=checksums, zeek_timers=zeek_timers)
     for chunk, frames in reader.chunks():
         table.take(chunk, frames)
     table.finish()

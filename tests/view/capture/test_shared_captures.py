@@ -50,3 +50,8 @@ def test_a_mirrored_capture_says_so() -> None:
 def test_octets_that_are_missing() -> None:
     (found,), _, _ = read((FOLDER / "zeek-gap-at-end.pcap").read_bytes())
     assert [end.missing for end in found.ends] == [0, 2902]
+
+
+def test_zeek_divides_by_its_timers() -> None:
+    found, _, _ = read((FOLDER / "syn-again-after-rst.pcap").read_bytes(), zeek_timers=True)
+    assert [f"{connection.zeek.state} {connection.zeek.history}" for connection in found] == ["REJ Sr"] * 3

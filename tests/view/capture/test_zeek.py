@@ -2,8 +2,9 @@
 
 import pytest
 
+from postel.view.capture import Connection, connlog
 from postel.view.capture.zeek import Zeek
-from postel.wire.address import Endpoint
+from postel.wire.address import Endpoint, parse
 from postel.wire.segment import ACK, FIN, PSH, RST, SYN
 from tests.view.capture.tape import IPV6_ENDS, LEFT, RIGHT, Tape, pcap, read, record
 
@@ -146,3 +147,61 @@ def test_a_checksum_over_what_wasn_t_captured_isn_t_wrong() -> None:
     cut = record(when, octets)
     (one,), _, _ = read(pcap([]) + cut[:8] + (70).to_bytes(4, "little") + cut[12:86], checksums=True)
     assert one.zeek.history == "D"
+
+
+# Timers, and the log
+
+
+@pytest.mark.parametrize(
+    ("tape", "milliseconds", "connections"),
+    [
+        (Tape().left(SYN, 0), 4900, 1),
+        (Tape().left(SYN, 0), 5100, 2),  # an attempt without an answer
+        (Tape().left(SYN, 0).right(RST | ACK, 0, 1), 90, 1),
+        (Tape().left(SYN, 0).right(RST | ACK, 0, 1), 110, 2),  # a reset
+        (Tape().handshake().close(), 4900, 1),
+        (Tape().handshake().close(), 5100, 2),  # a close
+        (Tape().left(FIN | ACK, 1, 1), 2900, 1),
+        (Tape().left(FIN | ACK, 1, 1), 3100, 2),  # of one end alone
+        (Tape().handshake(), 299_000, 1),
+        (Tape().handshake(), 301_000, 2),  # inactivity
+    ],
+)
+def test_timers_divide(tape: Tape, milliseconds: int, connections: int) -> None:
+    later = Tape()
+    later.packets, later.now = list(tape.packets), tape.now
+    octets = later.wait(milliseconds).left(ACK, 1, 1).pcap()
+    assert len(read(octets, zeek_timers=True)[0]) == connections
+
+
+FIELDS = next(line for line in connlog.heading(connlog.now()) if line.startswith("#fields")).split("\t")[1:]
+
+
+def logged(connection: Connection) -> dict[str, str]:
+    return dict(zip(FIELDS, connlog.line(connection).split("\t"), strict=True))
+
+
+def test_a_line_of_conn_log() -> None:
+    tape = Tape().handshake().left(DATA, 1, 1, b"hello").right(ACK, 1, 6).close(6)
+    line = logged(tape.connection())
+    assert [line[field] for field in FIELDS[2:7]] == ["10.0.0.1", "1024", "10.0.0.2", "80", "tcp"]
+    assert (line["conn_state"], line["history"], line["orig_bytes"], line["resp_bytes"]) == ("SF", "ShADaFf", "5", "0")
+    assert (line["ts"], line["duration"], line["service"], line["missed_bytes"]) == ("1.000000", "0.008000", "-", "0")
+    assert (line["orig_pkts"], line["resp_pkts"], line["local_orig"], line["ip_proto"]) == ("5", "4", "T", "6")
+    assert int(line["orig_ip_bytes"]) == sum(len(octets) - 14 for _, octets in tape.packets if octets[26:30] == b"\x0a\x00\x00\x01")
+    assert logged(tape.connection()) == line
+
+
+def test_an_attempt_has_neither_duration_nor_octets() -> None:
+    line = logged(Tape().left(SYN, 0).connection())
+    assert (line["duration"], line["orig_bytes"], line["resp_bytes"], line["conn_state"]) == ("-", "-", "-", "S0")
+
+
+LOCAL = ["10.1.2.3", "172.31.0.1", "192.168.1.1", "100.64.0.1", "127.0.0.1", "fd00::1", "fe80::1", "::1"]
+
+
+@pytest.mark.parametrize("address", [*LOCAL, "172.32.0.1", "8.8.8.8", "2001:db8::1", "100.128.0.1"])
+def test_local_networks(address: str) -> None:
+    end = Endpoint(parse(address), 1024)
+    other = Endpoint(parse("fd00::9" if ":" in address else "10.0.0.9"), 80)
+    assert logged(Tape(end, other).left(SYN, 0).connection())["local_orig"] == ("T" if address in LOCAL else "F")
