@@ -67,6 +67,10 @@ TEXTS: Final = {
     "queue full": ("queue full", "队列已满"),
     "too big": ("too big", "超过 MTU"),
     "no route": ("no route", "无路由"),
+    "partition": ("partition", "网络分区"),
+    "link down": ("the link went down", "链路中断"),
+    "host is down": ("the host is down", "主机已宕机"),
+    "dropped by hand": ("dropped by hand", "被手动丢弃"),
     "not carried": ("no path carried it", "没有路径传送它"),
     "under way": ("still under way when the recording ends", "记录结束时仍在途中"),
     # timers

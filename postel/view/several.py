@@ -65,3 +65,11 @@ class Observers(Witness):
     def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
         for witness in self._witnesses:
             witness.lost(sender, receiver, octets, sent_at, why)
+
+    def rescheduled(self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int) -> None:
+        for witness in self._witnesses:
+            witness.rescheduled(sender, receiver, delivered, sent_at, arrives_at)
+
+    def intercepted(self, sender: str, receiver: str, delivered: bytes, sent_at: int, why: str) -> None:
+        for witness in self._witnesses:
+            witness.intercepted(sender, receiver, delivered, sent_at, why)

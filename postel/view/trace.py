@@ -161,6 +161,23 @@ class Trace(Witness):
             packet.lost = why
             self._land(octets, packet)
 
+    def rescheduled(self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int) -> None:
+        packet = self._under_way(sender, delivered, sent_at)
+        if packet is not None:
+            packet.due_at = arrives_at
+
+    def intercepted(self, sender: str, receiver: str, delivered: bytes, sent_at: int, why: str) -> None:
+        packet = self._under_way(sender, delivered, sent_at)
+        if packet is not None:
+            packet.lost = why
+            packet.is_under_way = False
+            self._land(delivered, packet)
+
+    def _under_way(self, sender: str, delivered: bytes, sent_at: int) -> Packet | None:
+        """The record of a packet that was carried and has not arrived."""
+        waiting = self._flying.get(delivered, ())
+        return next((packet for packet in waiting if packet.sent_at == sent_at and packet.sender == sender), None)
+
     def _told(self, sender: str, receiver: str, octets: bytes, sent_at: int) -> Packet | None:
         """The record of a packet that left just now; a further copy of it; or one that only the network saw."""
         packet = self._fresh
