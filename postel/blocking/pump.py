@@ -132,7 +132,7 @@ class PumpThread:
         self._link_descriptor = -1 if descriptor is None else descriptor
         self._bell = EventBell() if hasattr(os, "eventfd") else SocketBell()
         self._bell_descriptor = self._bell.fileno()
-        self.poller = Poller()
+        self.poller: Poller = Poller()
         try:
             self._watch_link()
             self._junction = Junction(host, link, self._link_is_ready)
@@ -154,7 +154,7 @@ class PumpThread:
         self._false_alarms = 0
         self._latest = 0
         self._process = os.getpid()
-        self.thread = threading.Thread(target=self._run, name=f"postel {host!r}", daemon=True)
+        self.thread: threading.Thread = threading.Thread(target=self._run, name=f"postel {host!r}", daemon=True)
         _PUMPS.add(self)
 
     def _watch_link(self) -> None:

@@ -33,8 +33,8 @@ class StreamChannel(Channel):
         self.descriptor = -1  # the program's, as far as known
         self.error: OSError | None = None
         self.awaits_answer = False  # the program wasn't told yet by `connect` that the connection is open
-        self.settled = Flag()
-        self.delivered = Flag()
+        self.settled: Flag = Flag()
+        self.delivered: Flag = Flag()
         self._pump = pump
         self._identity = identity
         self._end: socket.socket | None = end

@@ -56,7 +56,7 @@ class NonBlockingSocket(ABC):
 
     def __init__(self, owner: SocketOwner, family: int, kind: socket.SocketKind, settings: SocketOptions) -> None:
         self.owner = owner
-        self.family = socket.AddressFamily(family)
+        self.family: socket.AddressFamily = socket.AddressFamily(family)
         self.type = kind
         self.proto: int = socket.IPPROTO_TCP if kind is socket.SOCK_STREAM else socket.IPPROTO_UDP
         self.changed: Callable[[], None] = _nothing
