@@ -13,22 +13,28 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
-from postel.cli.capture import source
+from postel.cli.capture import selection, source
 from postel.cli.capture.rows import Rows, Told, storage
+from postel.cli.capture.selection import Selection
+from postel.cli.capture.summary import Alike, Summary
 from postel.cli.network.recording import json_text, show, speakable
 from postel.errors import ArgumentError
 from postel.view.capture import Connection, Table, connlog, page, report, translations
+from postel.view.capture.case import MOST_PACKETS, Story
 from postel.view.capture.files import Merged
 from postel.view.capture.replay import Replay
 from postel.view.capture.table import Seen
 from postel.view.capture.unusual import Unusual
 
+_ALL: Final = 1 << 62  # packets of a finding: JSON names each
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     source.arguments(parser)
     parser.add_argument("--why", action="store_true", help="tell what is unusual, and the rule behind it")
+    parser.add_argument("--summary", action="store_true", help="tell of the capture as a whole, not of each connection")
     parser.add_argument("--follow", action="store_true", help="tell of each connection when it is over, not of all in the end")
     parser.add_argument("--zeek-timers", action="store_true", help="divide connections as Zeek's timers do")
     parser.add_argument("--checksums", action="store_true", help="segments with a wrong checksum count for Zeek's c alone")
@@ -37,12 +43,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--format", choices=("zeek",), help="zeek: write a conn.log, with Zeek's timers")
     form.add_argument("--html", metavar="PAGE", help="write a page that needs nothing else")
 
+    selection.arguments(parser)
+
 
 def run(options: argparse.Namespace) -> int:
     if options.conn < 0:
         raise ArgumentError("--conn", options.conn, "1 or more")
     if options.follow and (options.conn or options.html):
         raise ArgumentError("--follow", options.follow, "without --conn and --html, which need the whole")
+    if options.follow and options.sort:
+        raise ArgumentError("--sort", options.sort, "without --follow, which tells of each at once")
     with source.opened(options.file) as reader, storage() as kept:
         return _Explanation(reader, kept, options).tell()
 
@@ -53,7 +63,11 @@ class _Explanation:
         self.options = options
         self.language = speakable(options.lang, sys.stdout)
         self.room = shutil.get_terminal_size().columns if sys.stdout.isatty() else report.UNLIMITED
-        self.unusual = Unusual() if options.why or options.html else None
+        self.selection = Selection(options)
+        self.summary = Summary()
+        self.alike = Alike()
+        looks = options.why or options.html or self.selection.only_unusual
+        self.unusual = Unusual(_ALL if options.json else MOST_PACKETS) if looks else None
         self.replay = Replay() if options.conn or options.html else None
         self.rows = Rows(kept, report.heads(self.language))
         closer = self.look if self.unusual or self.replay else None
@@ -73,24 +87,28 @@ class _Explanation:
             self.replay.look(seen)
 
     def over(self, connection: Connection) -> None:
+        self.summary.count(connection)
         story = self.unusual.of(connection) if self.unusual is not None else None
-        if self.options.conn not in (0, connection.number):
+        if self.options.conn not in (0, connection.number) or not self.selection.wants(connection, story):
             return
         if self.options.format == "zeek":
             print(connlog.line(connection))
-            return
+        elif self.options.follow:
+            self.print([self.told(connection, story)], report.LEAST_WIDTHS)
+        elif not self.options.summary:
+            self.rows.keep(connection.number, self.told(connection, story), self.selection.key(connection))
+
+    def told(self, connection: Connection, story: Story | None) -> Told:
         told = Told(report.row(connection, self.language), "", [])
         if self.options.json:
             told.json = json_text(report.record(connection, story, self.language), sys.stdout)
-        elif story is not None:
-            told.findings = [report.pace_text(story.pace, self.language)] if story.pace is not None else []
-            told.findings += [report.finding_text(finding, self.language) for finding in story.findings]
-            if not story.findings:
-                told.findings.append(translations.say(translations.SENTENCES["nothing unusual"], self.language))
-        if self.options.follow:
-            self.print([told], report.LEAST_WIDTHS)
-        else:
-            self.rows.keep(connection.number, told)
+        elif story is not None and (self.options.why or self.options.html):
+            told.findings = report.story_texts(story, self.language)
+        if not (self.options.why or self.options.unfold or self.options.html or self.options.conn):
+            told.group = self.alike.group(connection)
+        if self.options.conn:
+            told.findings.append(report.filter_text(connection, self.language))
+        return told
 
     def tell(self) -> int:
         if self.options.format == "zeek":
@@ -102,7 +120,9 @@ class _Explanation:
         if self.options.conn and not self.rows:
             source.tell_of_whole(self.reader, self.table)
             raise ArgumentError("--conn", self.options.conn, f"a connection's number, up to {self.table.connections}")
-        if self.options.html:
+        if self.options.summary:
+            self.print_summary()
+        elif self.options.html:
             self.write_page()
         elif not self.options.follow:
             self.tell_table()
@@ -134,11 +154,23 @@ class _Explanation:
             show(self.replay.finish(), self.language, sys.stdout, unfold=self.options.unfold)
 
     def print(self, all_told: Iterable[Told], widths: Sequence[int]) -> None:
+        folded: set[str] = set()
         for told in all_told:
+            if told.group and not told.json and self.alike.is_many(told.group):
+                if told.group not in folded:
+                    folded.add(told.group)
+                    print(self.alike.line(told.group, self.language))
+                continue
             print(told.json or report.line(told.row, widths, self.room))
             for finding in told.findings:
                 print(report.indented(finding, self.room))
         sys.stdout.flush()
+
+    def print_summary(self) -> None:
+        if self.options.json:
+            return
+        for line in self.summary.lines(self.table.packets, self.language):
+            print(line)
 
     def write_page(self) -> None:
         if self.replay is None:

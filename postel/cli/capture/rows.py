@@ -19,6 +19,7 @@ class Told:
     row: report.Row
     json: str
     findings: list[str]
+    group: str = ""  # of connections that are alike
 
 
 def storage() -> SpooledTemporaryFile[bytes]:
@@ -26,25 +27,34 @@ def storage() -> SpooledTemporaryFile[bytes]:
 
 
 class Rows:
-    """Kept in ``file``. Iterates in the order in which the connections began; ``widths`` are what the columns need."""
+    """Kept in ``file``. Iterates in the order of keys, else in that of the connections; ``widths`` are what the columns need."""
 
     def __init__(self, file: IO[bytes], heads: report.Row) -> None:
         self.widths: list[int] = report.widths([heads])
         self._file = file
         self._places = array("q")  # by number, from 1
+        self._keys: dict[int, int] = {}  # of those that aren't in the order of their numbers
 
-    def keep(self, number: int, told: Told) -> None:
+    def keep(self, number: int, told: Told, key: int = 0) -> None:
+        """``key`` is where it stands among the others; without one, its number is."""
         self.widths = [max(pair) for pair in zip(self.widths, report.widths([told.row]), strict=True)]
         self._places.extend([_NOWHERE] * (number - len(self._places)))
         self._places[number - 1] = self._file.seek(0, SEEK_END)
-        self._file.write(json.dumps((told.row, told.json, told.findings)).encode() + b"\n")
+        if key not in (0, number):
+            self._keys[number] = key
+        self._file.write(json.dumps((told.row, told.json, told.findings, told.group)).encode() + b"\n")
 
     def __bool__(self) -> bool:
         return bool(self._places)
 
     def __iter__(self) -> Iterator[Told]:
-        for place in self._places:
+        numbers = range(1, len(self._places) + 1)
+        for number in sorted(numbers, key=self._key) if self._keys else numbers:
+            place = self._places[number - 1]
             if place != _NOWHERE:
                 self._file.seek(place)
-                row, text, findings = json.loads(self._file.readline())
-                yield Told(tuple(row), text, findings)
+                row, text, findings, group = json.loads(self._file.readline())
+                yield Told(tuple(row), text, findings, group)
+
+    def _key(self, number: int) -> tuple[int, int]:
+        return self._keys.get(number, number), number

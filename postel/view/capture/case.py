@@ -10,7 +10,7 @@ from postel.view.capture.sent import UNKNOWN
 from postel.wire import options
 from postel.wire.segment import ABSENT
 
-MOST_PACKETS: Final = 12  # that a finding names; it counts the others
+MOST_PACKETS: Final = 12  # that a finding names in text
 _MOST_WAITING: Final = 64
 
 
@@ -64,7 +64,8 @@ class Story:
 class Case:
     """One connection under watch."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, most_packets: int = MOST_PACKETS) -> None:
+        self._most_packets = most_packets
         self.connection = connection
         self.first = 0  # the number of its first packet
         self.speaker: End | None = None  # the end that sent the last segment
@@ -79,7 +80,7 @@ class Case:
         if finding is None:
             finding = self.findings[kind, end.side] = Finding(kind, end, values=values)
         finding.count += 1
-        if len(finding.packets) < MOST_PACKETS:
+        if len(finding.packets) < self._most_packets:
             finding.packets.append(number)
 
     def find_longest(self, kind: str, end: End, number: int, length: int) -> None:

@@ -12,6 +12,7 @@ from postel.view.capture.connection import Connection
 from postel.view.capture.pace import Pace
 from postel.view.capture.sent import UNKNOWN
 from postel.view.width import left, right, width, wrap
+from postel.wire.address import to_text
 
 Row = tuple[str, ...]
 _TO_THE_RIGHT: Final = ("number", "handshake", "sent", "received", "again")
@@ -83,6 +84,18 @@ def finding_text(finding: Finding, language: str) -> str:
     return f"{numbers}: {finding.by.endpoint}: {translations.of_finding(finding, language)}{f' – {rule}' if rule else ''}"
 
 
+def story_texts(story: Story, language: str) -> list[str]:
+    """How long things took, then each finding; or that there is none."""
+    texts = [] if story.pace is None else [pace_text(story.pace, language)]
+    texts += [finding_text(finding, language) for finding in story.findings]
+    return texts if story.findings else [*texts, _say(language, "nothing unusual")]
+
+
+def filter_text(connection: Connection, language: str) -> str:
+    """The display filter for Wireshark, named as such."""
+    return _say(language, "filter", filter=display_filter(connection))
+
+
 def pace_text(pace: Pace, language: str) -> str:
     """When the connection began, how long it took, and what that was spent on, in one line."""
     connection = pace.connection
@@ -116,6 +129,15 @@ def _say(language: str, key: str, **values: object) -> str:
     return translations.say(translations.SENTENCES[key], language, **values)
 
 
+def display_filter(connection: Connection) -> str:
+    """What shows this connection alone in Wireshark, in tshark's language for display filters."""
+    one, two = (end.endpoint for end in connection.ends)
+    kind = "ip" if len(one.address) == 4 else "ipv6"
+    first, last = (f"{moment / SECOND:.6f}" for moment in (connection.began, connection.last + 1))
+    ends = " && ".join(f"{kind}.addr == {to_text(end.address)} && tcp.port == {end.port}" for end in (one, two))
+    return f"{ends} && frame.time_epoch >= {first} && frame.time_epoch <= {last}"
+
+
 def record(connection: Connection, story: Story | None, language: str) -> dict[str, Any]:
     """Times in microseconds, since 1970 where they are moments; None where a thing wasn't seen."""
     data: dict[str, Any] = {
@@ -130,6 +152,7 @@ def record(connection: Connection, story: Story | None, language: str) -> dict[s
         "conn_state": connection.zeek.state,
         "history": connection.zeek.history,
         "completeness": connection.completeness,
+        "filter": display_filter(connection),
     }
     if story is not None:
         data["pace"] = None if story.pace is None else _of_pace(story.pace)

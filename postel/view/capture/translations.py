@@ -49,6 +49,17 @@ SENTENCES: Final = {
     ),
     "window full": ("{arrow} window full {count} times", "{arrow} 窗口填满 {count} 次"),
     "shut": ("zero window of {end} for {time}", "{end} 零窗口 {time}"),
+    "span": (
+        "{span}, {packets} packets, {tcp} of them of {connections} TCP connections with {octets} octets of text",
+        "{span}，{packets} 个分组，其中 {tcp} 个属于 {connections} 个 TCP 连接，共 {octets} 字节数据",
+    ),
+    "sent again": ("sent again: {again} segments, {share} of the packets", "重传：{again} 个报文段，占分组的 {share}"),
+    "closed so": ("closed: {closings}", "关闭方式：{closings}"),
+    "alike": (
+        "{opener} → {ports} ports of {hosts} hosts: {count} connections without text, all {closing}; --unfold tells of each",
+        "{opener} → {hosts} 台主机的 {ports} 个端口：{count} 个无数据的连接，均为“{closing}”；--unfold 逐个列出",
+    ),
+    "filter": ("in Wireshark: {filter}", "在 Wireshark 中：{filter}"),
     "no tcp": ("no TCP connection in {packets} packets", "{packets} 个分组中没有 TCP 连接"),
 }
 

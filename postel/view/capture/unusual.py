@@ -10,7 +10,7 @@ from typing import Final
 from postel.errors import WireError
 from postel.tcp import seq as sequence
 from postel.times import MINUTE
-from postel.view.capture.case import Case, Story
+from postel.view.capture.case import MOST_PACKETS, Case, Story
 from postel.view.capture.connection import Closing, Connection
 from postel.view.capture.measures import length_of, scale
 from postel.view.capture.opening import LEAST_MSS, look_at_opening
@@ -27,9 +27,11 @@ _PATIENCE: Final = 8  # ACKs after a CE mark that may still be older than it
 
 
 class Unusual:
-    """The closer look of a `Table`: give it ``Table(over, closer=unusual.look)``, and ask ``unusual.of(connection)`` when it is over."""
+    """The closer look of a `Table`: give it ``Table(over, closer=unusual.look)``, and ask ``unusual.of(connection)`` when it is over.
+    A finding names up to ``most_packets``, and counts the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_packets: int = MOST_PACKETS) -> None:
+        self._most_packets = most_packets
         self._cases: dict[int, Case] = {}
 
     def look(self, seen: Seen) -> None:
@@ -38,7 +40,7 @@ class Unusual:
             return
         case = self._cases.get(connection.number)
         if case is None:
-            case = self._cases[connection.number] = Case(connection)
+            case = self._cases[connection.number] = Case(connection, self._most_packets)
             case.first = seen.number
             _look_at_beginning(case, seen)
         case.pace.look(seen)

@@ -1,0 +1,94 @@
+"""A capture in a few lines: how long, how many, how connections closed, how much was sent again; and many alike in one line."""
+
+from collections import Counter
+from typing import Final
+
+from postel.view.capture import Connection, report, translations
+from postel.view.capture.connection import Closing
+from postel.wire.address import to_text
+
+LEAST_ALIKE: Final = 10  # connections, to be told of in one line
+_MOST_PORTS: Final = 65_536
+_OF_SCANS: Final = (Closing.UNANSWERED, Closing.REFUSED, Closing.HALF_OPEN, Closing.RESET_BY_OPENER)
+
+
+class Summary:
+    """Of all connections, those that aren't told of one by one included. Times in microseconds."""
+
+    def __init__(self) -> None:
+        self.connections: int = 0
+        self.closings: Counter[Closing] = Counter()
+        self.octets: int = 0
+        self.packets: int = 0
+        self.sent_again: int = 0
+        self.began: int = 0
+        self.ended: int = 0
+
+    def count(self, connection: Connection) -> None:
+        """One more."""
+        self.began = min(self.began, connection.began) if self.connections else connection.began
+        self.ended = max(self.ended, connection.last)
+        self.connections += 1
+        self.closings[connection.closing] += 1
+        for end in connection.ends:
+            self.octets += end.data
+            self.packets += end.packets
+            self.sent_again += end.retransmissions
+
+    def lines(self, packets: int, language: str) -> list[str]:
+        """``packets`` are those of the capture, others than TCP's included."""
+        share = f"{self.sent_again / self.packets:.2%}" if self.packets else "0%"
+        closings = ", ".join(
+            f"{translations.say(translations.CLOSINGS[closing], language)} {count:,}" for closing, count in self.closings.most_common()
+        )
+        values = {
+            "span": report.duration(self.ended - self.began),
+            "packets": f"{packets:,}",
+            "tcp": f"{self.packets:,}",
+            "connections": f"{self.connections:,}",
+            "octets": f"{self.octets:,}",
+            "again": f"{self.sent_again:,}",
+            "share": share,
+            "closings": closings,
+        }
+        keys = ["span", "sent again", *(["closed so"] if closings else [])]
+        return [translations.say(translations.SENTENCES[key], language, **values) for key in keys]
+
+
+class Alike:
+    """Connections without text that one host opened, and that ended the same way: a scan, or a storm of attempts."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._hosts: dict[str, set[bytes]] = {}
+        self._ports: dict[str, set[int]] = {}
+
+    def group(self, connection: Connection) -> str:
+        """Count it in. "" where it is like no other."""
+        one, two = connection.ends
+        if connection.closing not in _OF_SCANS or one.data or two.data:
+            return ""
+        group = f"{to_text(one.endpoint.address)} {connection.closing.value}"
+        self._counts[group] += 1
+        self._hosts.setdefault(group, set()).add(two.endpoint.address)
+        ports = self._ports.setdefault(group, set())
+        if len(ports) < _MOST_PORTS:
+            ports.add(two.endpoint.port)
+        return group
+
+    def is_many(self, group: str) -> bool:
+        """Whether its connections are told of in one line."""
+        return self._counts[group] >= LEAST_ALIKE
+
+    def line(self, group: str, language: str) -> str:
+        """All of the group."""
+        opener, _, value = group.partition(" ")
+        return translations.say(
+            translations.SENTENCES["alike"],
+            language,
+            opener=opener,
+            count=f"{self._counts[group]:,}",
+            hosts=f"{len(self._hosts[group]):,}",
+            ports=f"{len(self._ports[group]):,}",
+            closing=translations.say(translations.CLOSINGS[Closing(value)], language),
+        )
