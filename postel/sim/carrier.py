@@ -28,9 +28,9 @@ class Carrier:
         self.rules: list[Rule] = []
         self.packets: int = 0
         self.nodes: dict[bytes, Node] = {}
-        self.interruptions = Interruptions(agenda, witness)
+        self.interruptions: Interruptions = Interruptions(agenda, witness)
         self._barriers = self.interruptions.barriers
-        self.changes = PathChanges()
+        self.changes: PathChanges = PathChanges()
         self.default: PathSettings | None = None  # of the path between any two hosts that have none
         self._seed = seed
         self._agenda = agenda
@@ -59,7 +59,7 @@ class Carrier:
         self.packets += 1
         if self._witness is not None:
             self._witness.packet_sent(octets, self._agenda.now)
-        verdict = self._verdict(octets, node.name)
+        verdict = self._verdict(node, octets)
         receiver = self._receiver(node, octets)
         if receiver is None:
             self._lose(node.name, "", octets, "no route")
@@ -107,19 +107,16 @@ class Carrier:
         if self._witness is not None:
             self._witness.carried(node.name, receiver.name, octets, self._agenda.now, when, delivered)
 
-    def _verdict(self, octets: bytes, sender: str) -> Verdict:
+    def _verdict(self, node: Node, octets: bytes) -> Verdict:
         for rule in self.rules:
             if isinstance(rule, PacketRule):
-                verdict = rule.decide(octets, sender, self._name_of_receiver(octets), self._agenda.now)
+                receiver = self._receiver(node, octets)
+                verdict = rule.decide(octets, node.name, "" if receiver is None else receiver.name, self._agenda.now)
             else:
-                verdict = rule(self.packets, octets, sender, self._agenda.now)
+                verdict = rule(self.packets, octets, node.name, self._agenda.now)
             if verdict is not None:
                 return verdict
         return PASS
-
-    def _name_of_receiver(self, octets: bytes) -> str:
-        receiver = self.nodes.get(_destination(octets))
-        return "" if receiver is None else receiver.name
 
     def _receiver(self, node: Node, octets: bytes) -> Node | None:
         """The host that has the destination; else the only neighbour, which may accept any address."""
@@ -127,9 +124,9 @@ class Carrier:
         receiver = self.nodes.get(destination)
         if receiver is not None:
             return receiver if receiver in node.paths or self._join_by_default(node, receiver) else None
-        for neighbour in node.paths:
+        for neighbour in node.paths if self.default is None else [*node.paths, *self.nodes.values()]:
             if destination in neighbour.host.routes.own:  # by `Host.add_address`
-                return neighbour
+                return neighbour if neighbour in node.paths or self._join_by_default(node, neighbour) else None
         given = [neighbour for neighbour in node.paths if neighbour not in node.by_default]
         return given[0] if len(given) == 1 else None
 

@@ -108,7 +108,7 @@ class FaultCalls:
         active = ActiveFault(fault, lambda _: any(_is_down(node, host) for node, host in downs.items()), partial(self._start_again, downs))
         self._active[active] = None
         for node in nodes:
-            node.crash()
+            self._running.crash(node)
         self._forget_ended()
         return active
 
@@ -119,6 +119,8 @@ class FaultCalls:
         while the world runs. Raises ArgumentError.
         """
         node = self._one(host)
+        if not node.is_crashed:
+            self._running.crash(node)
         del self._nodes[node.host]
         node.restart()
         self._nodes[node.host] = node

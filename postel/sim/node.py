@@ -28,6 +28,13 @@ class Node:
     another host like it, with the observer that it is given. ``number`` is the order in which hosts were made; the host's bell is added
     to ``rung``."""
 
+    host: Host
+    is_crashed: bool
+    takes_at_once: bool  # handles packets as they arrive: it is neither crashed, paused nor slow, and behind in nothing
+    hears_later: bool  # `stack` tells by itself when the host hears a packet
+    free_at: int  # when a slow host will have handled what has arrived
+    armed: int  # the earliest wake-up for it that lies in the heap
+
     def __init__(
         self,
         name: str,
@@ -47,12 +54,12 @@ class Node:
         self.is_crashed = False
         self.pauses: dict[ActiveFault, None] = {}  # its causes
         self.slowness: dict[ActiveFault, int] = {}  # how long each packet takes, by cause: the last one counts
-        self.takes_at_once = True  # handles packets as they arrive: none of these, and behind in nothing
+        self.takes_at_once = True
         self.waiting: deque[Undelivered] = deque()  # packets that came while it is paused
-        self.free_at = 0  # when a slow host will have handled what has arrived
+        self.free_at = 0
         self.paths: dict[Node, Path] = {}
         self.by_default: set[Node] = set()  # to which of these a path was made only because all hosts have one
-        self.armed = NEVER  # the earliest wake-up for it that lies in the heap
+        self.armed = NEVER
         self._start()
 
     def _start(self) -> None:
@@ -60,7 +67,7 @@ class Node:
         self.host = self._make(self._voice)
         self.host.bell.owner, self.host.bell.rung = self, self._rung
         self.stack: Stack = self.host
-        self.hears_later = False  # `stack` tells by itself when the host hears a packet
+        self.hears_later = False
         self.is_crashed = False
 
     @property
@@ -93,9 +100,7 @@ class Node:
             on_crash()
 
     def restart(self) -> None:
-        """The host is gone without a word, unless it has crashed already; another like it starts."""
-        if not self.is_crashed:
-            self.crash()
+        """After a crash, another host like it starts."""
         self._start()
         self.free_at = 0
         self.takes_at_once = not self.slowness

@@ -163,6 +163,12 @@ class Running:
         node.armed = now
         self._agenda.put(now, node)
 
+    def crash(self, node: Node) -> None:
+        """The host is switched off, and what waited for it is lost."""
+        for packet in node.waiting:
+            self._lose(node, packet, "host is down")
+        node.crash()
+
     def _lose(self, node: Node, packet: Undelivered, why: str) -> None:
         if self._witness is not None:
             self._witness.intercepted(packet.sender, node.name, packet.octets, packet.sent_at, why)

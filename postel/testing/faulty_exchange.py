@@ -64,7 +64,7 @@ class Side:
     def __init__(self, message: bytes) -> None:
         self.message = message
         self.sent: int = 0
-        self.read = bytearray()
+        self.read: bytearray = bytearray()
         self.connection: Connection | None = None
         self.ended: bool = False
         self.error: TcpError | None = None
@@ -114,9 +114,10 @@ class FaultyExchange:
     """Client and server send each other ``length`` octets and close, while ``faults`` come and go."""
 
     def __init__(self, faults: list[Fault], *, seed: int = 1, length: int = 100_000) -> None:
-        self.chronicle = Chronicle()
-        self.world = World(seed, observer=self.chronicle, default_path={"delay": "10ms", "bandwidth": "2Mbit"})
-        self.client, self.server = Side(bytes(range(256)) * (length // 256)), Side(bytes(range(255, -1, -1)) * (length // 256))
+        self.chronicle: Chronicle = Chronicle()
+        self.world: World = World(seed, observer=self.chronicle, default_path={"delay": "10ms", "bandwidth": "2Mbit"})
+        self.client: Side = Side(bytes(range(256)) * (length // 256))
+        self.server: Side = Side(bytes(range(255, -1, -1)) * (length // 256))
         client, server = self.world.host("client", application=self.client), self.world.host("server", application=self.server)
         self.world.host("bystander")
         self.world.schedule(faults)

@@ -31,8 +31,8 @@ class Post:
     """Hosts "a", "b", … in one net with paths of 10 ms between any two; `send` sends a datagram, ``arrived`` lists those that came."""
 
     def __init__(self, names: str = "ab", **settings: float) -> None:
-        self.diary = Diary()
-        self.world = World(observer=self.diary)
+        self.diary: Diary = Diary()
+        self.world: World = World(observer=self.diary)
         self.arrived: list[tuple[str, str, int]] = []  # receiver, text, when
         self._sockets: dict[str, DatagramSocket] = {}
         for name in names:

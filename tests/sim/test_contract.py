@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from postel.errors import ArgumentError, PostelError
 from postel.host.datagrams import DatagramSocket
 from postel.host.host import Host
-from postel.sim import StandIn, Subject, World
+from postel.sim import StandIn, Subject, World, where
 from postel.tcp.connection import Connection
 from postel.tcp.events import Acceptable, Event
 from postel.times import MILLISECOND, NEVER, SECOND
@@ -200,3 +200,30 @@ def test_a_path_of_its_own_comes_before_that_of_all() -> None:
     socket.send(b"text", world.now)
     world.run()
     assert arrived == [MILLISECOND, 6 * MILLISECOND, 11 * MILLISECOND]
+
+
+def test_an_address_that_a_host_was_given_later_is_reached_by_the_path_of_all() -> None:
+    world = World(default_path={"delay": "1ms"})
+    a, b = world.host("a"), world.host("b")
+    b.add_address("10.1.0.1/8")
+    arrived = mailbox(b, world)
+    matched = where(receiver="b").duplicate(2)
+    world.rules.append(matched)
+    for address in ("10.1.0.1", "10.1.0.2"):
+        a.datagrams(remote=Endpoint(parse(address), 9)).send(b"text", world.now)
+    world.run()
+    assert arrived == [MILLISECOND] * 2
+    assert matched.matched == 1
+
+
+def test_a_rule_names_the_neighbour_that_takes_every_address() -> None:
+    world = World()
+    a, b = world.host("a"), world.host("b", any_address=True)
+    world.path(a, b, delay="1ms")
+    arrived = mailbox(b, world)
+    world.rules.append(where(receiver="b", nth=1).drop())
+    socket = a.datagrams(remote=Endpoint(parse("10.7.7.7"), 9))
+    for _ in range(2):
+        socket.send(b"text", world.now)
+    world.run()
+    assert arrived == [MILLISECOND]

@@ -176,6 +176,7 @@ def test_a_crash_ends_a_pause() -> None:
     pause.end()
     post.world.run()
     assert post.arrived == []
+    assert post.diary.intercepted_because == ["host is down"]
 
 
 def test_a_slow_host_takes_its_time_for_each_packet() -> None:
