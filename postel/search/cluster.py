@@ -5,6 +5,7 @@ random numbers does that to nothing else. The test's file has to be at the same 
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple
@@ -15,6 +16,7 @@ from postel.errors import ArgumentError
 from postel.search.records import Order, Outcome
 from postel.search.runner import Runner
 
+_idle: defaultdict[tuple[str, str], list[Runner]] = defaultdict(list)  # in a worker of Dask: by target and digest, for the next chunk
 _CHUNKS: Final = 8  # for each thread of the cluster, so that none is idle for long at the end
 _MOST: Final = 100  # seeds in a chunk
 _PATIENCE: Final = 10  # seconds until a scheduler that doesn't answer is given up
@@ -24,13 +26,21 @@ def search(target: str, seeds: list[int], scheduler: str, jobs: int) -> Iterator
     """The outcome of each seed, in the order in which they come, by the cluster whose scheduler has the address ``scheduler``; where that
     is empty, by a cluster of ``jobs`` processes on this machine. Raises ArgumentError."""
     distributed = _distributed()
+    path, source = str(Path(target).absolute()), digest(target)
     with _client(distributed, scheduler, jobs) as client:
-        threads = sum(client.nthreads().values()) or 1
-        size = max(1, min(_MOST, len(seeds) // (_CHUNKS * threads)))
-        chunks = [seeds[start : start + size] for start in range(0, len(seeds), size)]
-        futures = client.map(run_chunk, [str(Path(target).absolute())] * len(chunks), [digest(target)] * len(chunks), chunks, pure=False)
-        for done in distributed.as_completed(futures):
-            yield from (Outcome(*row) for row in done.result())
+        chunks = _chunks(seeds, sum(client.nthreads().values()))
+        futures = client.map(run_chunk, [path] * len(chunks), [source] * len(chunks), chunks, pure=False)
+        try:
+            for done in distributed.as_completed(futures):
+                yield from (Outcome(*row) for row in done.result())
+        finally:
+            client.cancel(futures)
+            client.run(close_idle, path, source)
+
+
+def _chunks(seeds: list[int], threads: int) -> list[list[int]]:
+    size = max(1, min(_MOST, len(seeds) // (_CHUNKS * threads)))
+    return [seeds[start : start + size] for start in range(0, len(seeds), size)]
 
 
 def digest(target: str) -> str:
@@ -42,12 +52,24 @@ def digest(target: str) -> str:
 
 
 def run_chunk(target: str, source: str, seeds: list[int]) -> list[tuple[Any, ...]]:
-    """Called by Dask, in a worker: the fields of the outcomes."""
+    """Called by Dask, in a worker: the fields of the outcomes. The process that ran them waits for the next chunk."""
     if digest(target) != source:
         raise ArgumentError("FILE.py::test", target, "the same file on each machine of the cluster")
-    with Runner(target) as runner:
+    idle = _idle[target, source]
+    runner = idle.pop() if idle else Runner(target)
+    try:
         outcomes = [runner.run(Order(seed)).outcome for seed in seeds]
+    except BaseException:
+        runner.close()
+        raise
+    idle.append(runner)
     return [astuple(outcome) for outcome in outcomes if outcome is not None]
+
+
+def close_idle(target: str, source: str) -> None:
+    """Called by Dask, in each worker, after the last chunk."""
+    for runner in _idle.pop((target, source), ()):
+        runner.close()
 
 
 def _distributed() -> Any:  # noqa: ANN401 - a module
@@ -67,9 +89,14 @@ def _client(distributed: Any, scheduler: str, jobs: int) -> Iterator[Any]:  # no
         ):
             yield client
         return
+    allowed = "a Dask scheduler that answers and has workers, such as tcp://10.0.0.1:8786"
     try:
         client = distributed.Client(scheduler, timeout=_PATIENCE)
     except (OSError, ValueError) as error:
-        raise ArgumentError("--scheduler", scheduler, "a Dask scheduler that answers, such as tcp://10.0.0.1:8786") from error
+        raise ArgumentError("--scheduler", scheduler, allowed) from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=_PATIENCE)
+        except TimeoutError as error:
+            raise ArgumentError("--scheduler", scheduler, allowed) from error
         yield client

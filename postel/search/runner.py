@@ -61,7 +61,7 @@ class Runner:
 
     def _start(self) -> None:
         self._errors: IO[bytes] = TemporaryFile()  # noqa: SIM115 - closed by `close`
-        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and a test that the user named
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "postel.search.worker", self.target],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

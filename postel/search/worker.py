@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import pytest
 from _pytest.runner import runtestprotocol  # what pytest's own plug-ins for repeated runs call
@@ -18,6 +18,8 @@ from _pytest.runner import runtestprotocol  # what pytest's own plug-ins for rep
 from postel.search.records import FAILED, PASSED, SEPARATOR, SKIPPED, Answer, Order, Outcome
 from postel.sim.faults import Fault
 from postel.testing.plugin import RUN, Run
+
+_DRAWING: Final = "postel: connections"  # the section of a report that `postel.testing.failure` calls so
 
 
 class Unsuitable(Exception):
@@ -72,7 +74,7 @@ def _answer(item: pytest.Function, order: Order) -> Answer:
     item.config.option.postel_pcapng = order.pcapng or None
     item.user_properties.clear()
     reports = runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type] # ends the fixtures of the test alone
-    drawing = "\n\n".join(f"{title}\n{text}" for report in reports for title, text in report.sections if title.startswith("postel"))
+    drawing = "".join(text for report in reports for title, text in report.sections if title == _DRAWING)
     return Answer(outcome=_outcome(item, order, reports), drawing=drawing if order.draws else "")
 
 
@@ -115,7 +117,9 @@ def main(target: str) -> None:
         loop = Loop(target, orders, tell)
         status = pytest.main([target, *_options()], plugins=[loop])
         if not loop.has_begun:
-            tell(Answer(error=loop.problem or f"can't be collected: pytest ends with {pytest.ExitCode(status).name}"))
+            tell(
+                Answer(error=f"can't be imported: {loop.problem}" if loop.problem else f"isn't found by pytest (exit status {int(status)})")
+            )
 
 
 def _options() -> list[str]:
