@@ -259,6 +259,33 @@ def test_nc_over_udp(namespace: Namespace) -> None:
     assert (server.returncode, out) == (0, b"hello")
 
 
+def test_curl_fetches_what_an_unmodified_server_serves(namespace: Namespace, site: Path) -> None:
+    run = (*SELF, "run", *namespace.options("10.7.0.2/24"), "-m", "http.server", "--directory", str(site), "80")
+    server = namespace.start(*run, inside=False)
+    try:
+        done = namespace.run("curl", "--silent", "--retry", "20", "--retry-all-errors", "--retry-delay", "1", "http://10.7.0.2/page")
+        assert done.stdout == (site / "page").read_bytes(), done.stderr
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=PATIENCE)
+
+
+@pytest.mark.usefixtures("kernels_server")
+def test_an_unmodified_client_fetches_what_the_kernel_serves(namespace: Namespace, site: Path, tmp_path: Path) -> None:
+    program = tmp_path / "client.py"
+    program.write_text(
+        "import sys, urllib.request\n"
+        "sys.stdout.buffer.write(urllib.request.urlopen(sys.argv[1], timeout=20).read())\n"
+        "urllib.request.urlopen('http://kernel:9/', timeout=20)\n"
+    )
+    done = namespace.postel(
+        "run", *namespace.options("10.7.0.2/24"), "--resolve", "kernel:10.7.0.1", str(program), "http://kernel:8000/page"
+    )
+    assert done.stdout == (site / "page").read_bytes(), done.stderr
+    assert b"Connection refused" in done.stderr or b"connection refused" in done.stderr
+    assert done.returncode == 1
+
+
 def test_rights_that_are_missing_are_told_in_one_line(namespace: Namespace) -> None:
     code = "import os, sys; from postel.cli import main, nc; os.setgid(65534); os.setuid(65534); sys.exit(main(sys.argv[1:]))"
     done = namespace.run(sys.executable, "-c", code, "nc", "-l", "9", *namespace.options("10.7.0.2/24"), inside=False)
