@@ -14,20 +14,14 @@ import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from random import Random, SystemRandom
-from typing import Final
 
 from postel.aio.network import Network
 from postel.errors import AddressInUse, ArgumentError, TcpError, WireError, require_kind
 from postel.sockets.names import UnresolvedName
+from postel.sockets.questions import ATTEMPTS_AT_A_PORT, FIRST_PORT, LONGEST_CHAIN, PATIENCE, TYPES, answers, encoded, followed, server
 from postel.wire import address, dns
-from postel.wire.address import Address, Endpoint, octets_of, to_text
-from postel.wire.dns import DnsMessage, Question, ResourceRecord
-
-PATIENCE: Final = (1.0, 2.0, 4.0)  # seconds to wait for each server, in one round after another
-_LONGEST_CHAIN: Final = 16  # of CNAMEs
-_FIRST_PORT: Final = 1024  # RFC 5452, 9.2: as many ports as can be
-_ATTEMPTS_AT_A_PORT: Final = 16
-_TYPES: Final = {16: dns.AAAA, 4: dns.A}  # by the length of an address, in the order of preference
+from postel.wire.address import Address, Endpoint
+from postel.wire.dns import DnsMessage, Question
 
 
 class Resolver:
@@ -48,8 +42,8 @@ class Resolver:
         with suppress(ArgumentError):
             return [address.to_text(address.parse(self._known.get(dns.canonical(name), name)))]
         lengths = {len(interface.address) for interface in self._network.host.routes.interfaces}
-        kinds = [kind for length, kind in _TYPES.items() if length in lengths]
-        asked = _encoded(name)
+        kinds = [kind for length, kind in TYPES.items() if length in lengths]
+        asked = encoded(name)
         found = await asyncio.gather(*(self._lookup(asked, kind) for kind in kinds), return_exceptions=True)
         octets = [each for result in found if not isinstance(result, BaseException) for each in result]
         if not octets:
@@ -60,7 +54,7 @@ class Resolver:
     async def _lookup(self, name: str, kind: int) -> list[bytes]:
         """A server may end its answer with an alias alone; then that is asked for."""
         asked = name
-        for _ in range(_LONGEST_CHAIN):
+        for _ in range(LONGEST_CHAIN):
             answer = await self._answer(Question(name, kind))
             if answer.rcode == dns.NAME_ERROR:
                 raise UnresolvedName(socket.EAI_NONAME, f"there is no name {asked}")
@@ -108,8 +102,8 @@ class Resolver:
     async def _socket(self, expected: "Expected", where: Endpoint) -> asyncio.DatagramTransport:
         """On a port that chance chooses: the host's own choice is made to be different, not to be hard to guess."""
         remote = (address.to_text(where.address), where.port)
-        for _ in range(_ATTEMPTS_AT_A_PORT):
-            port = self._random.randrange(_FIRST_PORT, 1 << 16)
+        for _ in range(ATTEMPTS_AT_A_PORT):
+            port = self._random.randrange(FIRST_PORT, 1 << 16)
             with suppress(AddressInUse):
                 transport, _ = await self._network.create_datagram_endpoint(lambda: expected, (None, port), remote)
                 return transport
@@ -155,47 +149,3 @@ class Expected(asyncio.DatagramProtocol):
         """The network has ended, or its link: no answer can come."""
         if exc is not None:
             self.error_received(exc)
-
-
-def answers(message: DnsMessage, query: DnsMessage) -> bool:
-    """RFC 5452, 9.1: the identifier and the whole question."""
-    ours, theirs = query.question, message.question
-    is_same = (dns.canonical(theirs.name), *theirs[1:]) == (dns.canonical(ours.name), *ours[1:])
-    return message.is_response and message.id == query.id and is_same
-
-
-def followed(answer: DnsMessage) -> tuple[str, list[bytes]]:
-    """Where the answer's aliases lead, and the addresses there. Records about other names don't count."""
-    records: dict[str, list[ResourceRecord]] = {}
-    for record in answer.answers:
-        if record.rclass == dns.INTERNET:
-            records.setdefault(dns.canonical(record.name), []).append(record)
-    name = answer.question.name
-    for _ in range(_LONGEST_CHAIN):
-        here = records.get(dns.canonical(name), [])
-        found = [record.data for record in here if record.type == answer.question.type]
-        alias = next((record for record in here if record.type == dns.CNAME), None)
-        if found or alias is None:
-            return name, found
-        name = dns.decode_name(alias.data)
-    return name, []
-
-
-def server(text: Address) -> Endpoint:
-    """``10.7.0.1``, ``10.7.0.1:5353``, ``fd07::1`` or ``[fd07::1]:5353``; or an object of `ipaddress`. Raises ArgumentError."""
-    try:
-        return Endpoint.parse(text if isinstance(text, str) else to_text(octets_of(text)), dns.PORT)
-    except ArgumentError as error:
-        raise ArgumentError("name server", text, error.allowed) from None
-
-
-def _encoded(name: str) -> str:
-    """The name as it goes over the wire (RFC 3490). Raises NotResolved for what can't be one."""
-    try:
-        encoded = name.encode("idna").decode("ascii")
-        dns.encode_name(encoded)
-    except (UnicodeError, ArgumentError) as error:
-        raise UnresolvedName(socket.EAI_NONAME, f"{name!r} can't be a name") from error
-    if not encoded:
-        raise UnresolvedName(socket.EAI_NONAME, "a name is empty")
-    return encoded

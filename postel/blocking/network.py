@@ -3,13 +3,14 @@
 import math
 import os
 import socket
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar, cast
 
 from postel.blocking.pump import PumpThread
+from postel.blocking.resolver import StubResolver
 from postel.blocking.sockets import DescriptorSocket
 from postel.blocking.state import SocketStates
 from postel.errors import ArgumentError, CallError, KindError, renewed
@@ -19,7 +20,7 @@ from postel.links.junction import require_free
 from postel.sockets import lookup
 from postel.sockets.lookup import AddressInfo, NameResolver, Text
 from postel.sockets.names import Name
-from postel.wire.address import octets_of, to_text
+from postel.wire.address import Address, octets_of, to_text
 
 LINGER: Final = 2.0  # seconds
 _SECRET: Final = 16  # octets that are drawn for a host without a secret
@@ -45,14 +46,25 @@ class BlockingNetwork:
     """
 
     def __init__(
-        self, host: Host, link: Link, *, names: Mapping[str, str | list[str]], resolver: BlockingResolver | None, linger: float
+        self,
+        host: Host,
+        link: Link,
+        *,
+        names: Mapping[str, str | list[str]],
+        servers: Sequence[Address],
+        resolver: BlockingResolver | None,
+        linger: float,
     ) -> None:
         if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
             raise ArgumentError("linger", linger, "seconds, 0 or more")
+        if servers and resolver is not None:
+            raise ArgumentError("servers", servers, "none with a resolver of your own")
         require_free(host, link)
         host.join(link.mtu, b"" if host.has_secret else os.urandom(_SECRET), 0)
         self.host = host
         self.link = link
+        if servers:
+            resolver = StubResolver(self, servers)
         self._names = _Names(host, names, resolver)
         self.resolver: NameResolver | None = self._names  # for look-ups
         self.socket: type[DescriptorSocket] = type("socket", (DescriptorSocket,), {"network": self, "__doc__": DescriptorSocket.__doc__})

@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="a link in the place of a TUN device: what the function returns. Without either, the program talks to itself alone",
     )
     attachment.arguments(parser, required=False)
-    names.known(parser.add_argument_group("names"))
+    names.arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -55,8 +55,9 @@ def _network(options: argparse.Namespace) -> Iterator[BlockingNetwork]:
             link = options.link()
         else:
             link, nothing = links.pair(attached.mtu)
+        servers = options.dns or (names.of_system(names.SYSTEM) if options.tun else [])
         host = attached.host(mtu=attached.mtu if options.tun else None)
-        with blocking.attach(host, attached.recording.link(link), names=dict(options.resolve)) as network:
+        with blocking.attach(host, attached.recording.link(link), names=dict(options.resolve), servers=servers) as network:
             yield network
     finally:
         if nothing is not None:

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import pytest
 
 from postel.aio import Network
-from postel.aio.resolver import Resolver, server
+from postel.aio.resolver import Resolver
 from postel.cli.network.nameserver import Answer, NameServer, alias, host
 from postel.errors import ArgumentError, NotResolved
 from postel.sim import World, dropping
 from postel.sim.loop import Loop, run
+from postel.sockets.questions import server
 from postel.times import MILLISECOND, SECOND
 from postel.view import Trace
 from postel.wire import dns

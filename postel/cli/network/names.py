@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from postel.aio import Network
-from postel.aio.resolver import Resolver, server
+from postel.aio.resolver import Resolver
 from postel.errors import ArgumentError
+from postel.sockets.questions import server
 from postel.wire import address
 
 SYSTEM: Final = Path("/etc/resolv.conf")
@@ -23,10 +24,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         help=f"name server; repeatable; default: those of {SYSTEM} that aren't this machine",
     )
-    known(group)
-
-
-def known(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--resolve", metavar="HOST:ADDRESS", type=_known, action="append", default=[], help="the address of a name; repeatable"
     )

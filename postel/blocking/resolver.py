@@ -1,0 +1,130 @@
+"""From names to addresses for blocking programs: a stub resolver (RFC 1034, 5.3.1) over sockets of the network itself."""
+
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from random import SystemRandom
+from typing import Protocol
+
+from postel.blocking.sockets import DescriptorSocket
+from postel.errors import AddressInUse, TcpError, WireError, require_kind
+from postel.host.host import Host
+from postel.sockets.names import UnresolvedName
+from postel.sockets.questions import ATTEMPTS_AT_A_PORT, FIRST_PORT, LONGEST_CHAIN, PATIENCE, TYPES, answers, encoded, followed, server
+from postel.wire import dns
+from postel.wire.address import Address, Endpoint, to_text
+from postel.wire.dns import DnsMessage, Question
+
+_LARGEST = 65535
+
+
+class ResolverNetwork(Protocol):
+    """The network over which name servers are asked."""
+
+    host: Host
+    socket: type[DescriptorSocket]
+
+
+class StubResolver:
+    """Asks ``servers``, addresses with or without a port, in this order."""
+
+    def __init__(self, network: ResolverNetwork, servers: Sequence[Address]) -> None:
+        require_kind("servers", servers, (list, tuple), "a list of addresses, with a port or without")
+        self._network = network
+        self._servers = [server(where) for where in servers]
+        self._random = SystemRandom()
+
+    def addresses(self, name: str) -> list[str]:
+        """Of the families that the host itself has, IPv6 first. Raises NotResolved."""
+        lengths = {len(interface.address) for interface in self._network.host.routes.interfaces}
+        asked = encoded(name)
+        found: list[bytes] = []
+        failure = UnresolvedName(socket.EAI_NONAME, f"{name} has no address")
+        for length, kind in TYPES.items():
+            if length in lengths:
+                try:
+                    found += self._lookup(asked, kind)
+                except UnresolvedName as error:
+                    failure = error
+        if not found:
+            raise failure
+        return [to_text(octets) for octets in found]
+
+    def _lookup(self, name: str, kind: int) -> list[bytes]:
+        """A server may end its answer with an alias alone; then that is asked for."""
+        asked = name
+        for _ in range(LONGEST_CHAIN):
+            answer = self._answer(Question(name, kind))
+            if answer.rcode == dns.NAME_ERROR:
+                raise UnresolvedName(socket.EAI_NONAME, f"there is no name {asked}")
+            last, found = followed(answer)
+            if found or dns.canonical(last) == dns.canonical(name):
+                return found
+            name = last
+        raise UnresolvedName(socket.EAI_FAIL, f"{asked} has too many aliases")
+
+    def _answer(self, question: Question) -> DnsMessage:
+        """The first useful one, of any server."""
+        failure = UnresolvedName(socket.EAI_AGAIN, "there is no name server to ask")
+        for patience in PATIENCE:
+            for where in self._servers:
+                try:
+                    answer = self._ask(question, where, patience)
+                except TcpError as error:
+                    failure = UnresolvedName(socket.EAI_AGAIN, str(error.about(f"name server {where}").strerror))
+                except TimeoutError:
+                    failure = UnresolvedName(socket.EAI_AGAIN, f"name server {where} doesn't answer")
+                except (OSError, WireError) as error:
+                    failure = UnresolvedName(socket.EAI_AGAIN, f"name server {where}: {getattr(error, 'strerror', None) or error}")
+                else:
+                    if answer.rcode in (dns.NO_ERROR, dns.NAME_ERROR):
+                        return answer
+                    said = dns.RCODES.get(answer.rcode, f"error {answer.rcode}")
+                    failure = UnresolvedName(socket.EAI_FAIL, f"name server {where} answers {said} for {question.name}")
+        raise failure
+
+    def _ask(self, question: Question, where: Endpoint, patience: float) -> DnsMessage:
+        query = DnsMessage(self._random.randrange(1 << 16), question)
+        answer = self._ask_over_udp(query, where, patience)
+        return self._ask_over_tcp(query, where, patience) if answer.is_truncated else answer
+
+    def _ask_over_udp(self, query: DnsMessage, where: Endpoint, patience: float) -> DnsMessage:
+        deadline = time.monotonic() + patience
+        with self._network.socket(_family(where), socket.SOCK_DGRAM) as sock:
+            self._bind_by_chance(sock)
+            sock.connect((where.host, where.port))
+            sock.send(dns.encode(query))
+            while True:
+                sock.settimeout(max(0.001, deadline - time.monotonic()))
+                octets = sock.recv(_LARGEST)
+                with suppress(WireError):  # any host may have sent it: the right answer may still come
+                    answer = dns.parse(octets)
+                    if answers(answer, query):
+                        return answer
+
+    def _bind_by_chance(self, sock: DescriptorSocket) -> None:
+        """To a port that is hard to guess (RFC 5452, 9.2): the host's own choice is made to be different from others."""
+        for _ in range(ATTEMPTS_AT_A_PORT):
+            with suppress(AddressInUse):
+                sock.bind(("", self._random.randrange(FIRST_PORT, 1 << 16)))
+                return
+        raise AddressInUse("no UDP port is free")
+
+    def _ask_over_tcp(self, query: DnsMessage, where: Endpoint, patience: float) -> DnsMessage:
+        """RFC 7766: each message has its length in front."""
+        octets = dns.encode(query)
+        with self._network.socket(_family(where), socket.SOCK_STREAM) as sock:
+            sock.settimeout(patience)
+            sock.connect((where.host, where.port))
+            sock.sendall(len(octets).to_bytes(2, "big") + octets)
+            with sock.makefile("rb") as file:
+                length = int.from_bytes(file.read(2), "big")
+                answer = dns.parse(file.read(length))
+        if not answers(answer, query) or answer.is_truncated:
+            raise WireError("dns", "the answer over TCP is no answer")
+        return answer
+
+
+def _family(where: Endpoint) -> int:
+    return socket.AF_INET if len(where.address) == 4 else socket.AF_INET6

@@ -1,0 +1,60 @@
+"""Questions to name servers and what their answers say, for the resolvers of all drivers (RFC 1034, 5.3.1; RFC 5452)."""
+
+import socket
+from typing import Final
+
+from postel.errors import ArgumentError
+from postel.sockets.names import UnresolvedName
+from postel.wire import dns
+from postel.wire.address import Address, Endpoint, octets_of, to_text
+from postel.wire.dns import DnsMessage, ResourceRecord
+
+PATIENCE: Final = (1.0, 2.0, 4.0)  # seconds to wait for each server, in one round after another
+LONGEST_CHAIN: Final = 16  # of CNAMEs
+FIRST_PORT: Final = 1024  # RFC 5452, 9.2: as many ports as can be
+ATTEMPTS_AT_A_PORT: Final = 16
+TYPES: Final = {16: dns.AAAA, 4: dns.A}  # by the length of an address, in the order of preference
+
+
+def answers(message: DnsMessage, query: DnsMessage) -> bool:
+    """RFC 5452, 9.1: the identifier and the whole question."""
+    ours, theirs = query.question, message.question
+    is_same = (dns.canonical(theirs.name), *theirs[1:]) == (dns.canonical(ours.name), *ours[1:])
+    return message.is_response and message.id == query.id and is_same
+
+
+def followed(answer: DnsMessage) -> tuple[str, list[bytes]]:
+    """Where the answer's aliases lead, and the addresses there. Records about other names don't count."""
+    records: dict[str, list[ResourceRecord]] = {}
+    for record in answer.answers:
+        if record.rclass == dns.INTERNET:
+            records.setdefault(dns.canonical(record.name), []).append(record)
+    name = answer.question.name
+    for _ in range(LONGEST_CHAIN):
+        here = records.get(dns.canonical(name), [])
+        found = [record.data for record in here if record.type == answer.question.type]
+        alias = next((record for record in here if record.type == dns.CNAME), None)
+        if found or alias is None:
+            return name, found
+        name = dns.decode_name(alias.data)
+    return name, []
+
+
+def server(text: Address) -> Endpoint:
+    """``10.7.0.1``, ``10.7.0.1:5353``, ``fd07::1`` or ``[fd07::1]:5353``; or an object of `ipaddress`. Raises ArgumentError."""
+    try:
+        return Endpoint.parse(text if isinstance(text, str) else to_text(octets_of(text)), dns.PORT)
+    except ArgumentError as error:
+        raise ArgumentError("name server", text, error.allowed) from None
+
+
+def encoded(name: str) -> str:
+    """The name as it goes over the wire (RFC 3490). Raises NotResolved for what can't be one."""
+    try:
+        encoded = name.encode("idna").decode("ascii")
+        dns.encode_name(encoded)
+    except (UnicodeError, ArgumentError) as error:
+        raise UnresolvedName(socket.EAI_NONAME, f"{name!r} can't be a name") from error
+    if not encoded:
+        raise UnresolvedName(socket.EAI_NONAME, "a name is empty")
+    return encoded
