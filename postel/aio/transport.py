@@ -319,7 +319,12 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._lose(error)
         self._pump.wake()
 
-    _force_close = force_close  # asyncio's own TLS calls it so
+    def _force_close(self, error: BaseException | None) -> None:
+        """For asyncio's own TLS, when a handshake fails or takes too long: as a socket's close(), which is no reset unless something is
+        unread."""
+        if not self._lost:
+            self._lose(error)
+            self._pump.wake()
 
     def end(self, error: OSError | None) -> None:
         """The connection is gone. What it had received is delivered first, as from a socket."""

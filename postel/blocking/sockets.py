@@ -426,7 +426,7 @@ class DescriptorSocket(socket.socket):
         return descriptor
 
     def _real_close(self) -> None:
-        state, linger = self._state, 0
+        state, linger = (None if self.fileno() < 0 else self._state), 0  # None: it was detached, and what has the descriptor closes it
         if state is not None and isinstance(state.channel, StreamChannel):
             linger = self._linger(state.channel)
         super()._real_close()  # type: ignore[misc]

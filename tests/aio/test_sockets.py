@@ -230,17 +230,23 @@ def test_a_socket_of_the_systems_is_replaced_before_it_connects() -> None:
     run(main)
 
 
-def test_a_program_closes_its_own_socket() -> None:
+class SubclassOfSocket(socket.socket):
+    """With a dictionary, as most subclasses."""
+
+
+@pytest.mark.parametrize("kind", [socket.socket, SubclassOfSocket])
+def test_a_program_closes_its_own_socket(kind: type[socket.socket]) -> None:
     """``sock.close()`` of a socket of the system's that Postel's stands for: the peer hears the end, and its names were Postel's."""
 
     async def main(loop: Any, near: aio.Network, far: aio.Network) -> None:
         server = await listening(far)
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made = kind(socket.AF_INET, socket.SOCK_STREAM)
         made.setblocking(False)
         await loop.sock_connect(made, (FAR, 80))
         accepted, name = await loop.sock_accept(server)
         assert made.getsockname() == name
         assert made.getpeername() == (FAR, 80)
+        assert isinstance(made, kind)
         await loop.sock_sendall(made, b"all of it")
         made.close()
         assert made.fileno() == -1
