@@ -12,7 +12,7 @@ goes to the machine's network without a word.
 import asyncio
 import socket
 from asyncio.base_events import Server as AsyncioServer
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, cast
 
@@ -222,10 +222,18 @@ class Loop(Routing, asyncio.SelectorEventLoop):
         network = self.own_network
         if network is not None and not self.is_closed() and not self.is_running():
             if network.loop is self:
-                self.run_until_complete(network.close())
+                self._run_to_the_end(network.close())
             with suppress(OSError):
                 network.link.close()
         super().close()
+
+    def _run_to_the_end(self, closing: Coroutine[Any, Any, None]) -> None:
+        """Though the program, or a thread of it, has called ``stop``."""
+        task = self.create_task(closing)
+        while not task.done():
+            with suppress(RuntimeError):  # that the loop was stopped
+                self.run_until_complete(task)
+        task.result()
 
 
 def loop_factory(

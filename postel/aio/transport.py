@@ -187,12 +187,12 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._pump.require_thread()
         if self._eof_written:
             raise CallError("write() after write_eof()")
-        if self._closing or not data:
+        if self._lost or not data:  # after close() it goes with what waits: TLS says its goodbye when it is told to write on
             return
         if isinstance(data, memoryview):
             data = bytes(data)
         taken = 0 if self._backlog.size else self._taken(data)
-        if taken < len(data) and not self._closing:
+        if taken < len(data) and not self._lost:
             self._hold_back(data, taken)
 
     def write_eof(self) -> None:

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from postel.aio import loop_factory
 from postel.aio.network import Network
+from postel.host.host import Host
+from postel.links import pair
 from postel.tcp.config import FIRST_SEND_BUFFER, Config
 
 Networks = Callable[..., Any]
@@ -228,7 +231,6 @@ async def test_close_delivers_everything_first(networks: Networks) -> None:
         near.transport.write(bytes(300 * KIBIBYTE))
         near.transport.close()
         assert near.transport.is_closing()
-        near.transport.write(b"too late")
         near.transport.close()
         far.transport.resume_reading()
         await far.happened("lost")
@@ -515,3 +517,41 @@ async def test_protocol_can_be_exchanged(networks: Networks) -> None:
         near.transport.write(b"to whom?")
         await successor.has_received(8)
         assert isinstance(both.near, Network)
+
+
+async def test_what_is_written_while_a_closed_transport_still_delivers_goes_with_it(networks: Networks) -> None:
+    """As on asyncio's own transports: TLS, told to write on after close(), writes its close_notify."""
+
+    class Farewell(Recorder):
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self.transport.write(b"farewell")
+
+    async with networks(config=SMALL) as both:
+        reader, caller = Recorder(), Farewell()
+        server = await both.far.create_server(lambda: reader)
+        port = server.sockets[0].getsockname()[1]
+        await both.near.create_connection(lambda: caller, "10.7.0.2", port)
+        await reader.happened("made")
+        reader.transport.pause_reading()
+        caller.transport.write(bytes(512 * KIBIBYTE))
+        caller.transport.close()
+        reader.transport.resume_reading()
+        await reader.happened("lost")
+        assert reader.received == bytes(512 * KIBIBYTE) + b"farewell"
+        caller.transport.write(b"too late")
+        server.close()
+
+
+async def test_a_loop_that_was_stopped_closes(networks: Networks) -> None:
+    del networks
+    made = await asyncio.to_thread(_stopped_and_closed)
+    assert made.is_closed()
+
+
+def _stopped_and_closed() -> asyncio.AbstractEventLoop:
+    made = loop_factory(Host("10.7.0.1/24"), pair()[0])()
+    made.run_until_complete(asyncio.sleep(0))
+    made.stop()
+    made.close()
+    return made
