@@ -25,7 +25,7 @@ from postel.view.capture import Connection, Table, connlog, page, report, transl
 from postel.view.capture.case import MOST_PACKETS, Story
 from postel.view.capture.files import Merged
 from postel.view.capture.replay import Replay
-from postel.view.capture.table import Seen
+from postel.view.capture.table import Notice, Seen
 from postel.view.capture.unusual import Unusual
 
 _ALL: Final = 1 << 62  # packets of a finding: JSON names each
@@ -75,6 +75,7 @@ class _Explanation:
             self.over,
             closer=closer,
             only=options.conn,
+            notices=self.notice,
             checksums=options.checksums,
             at_once=options.follow,
             zeek_timers=options.zeek_timers or options.format == "zeek",
@@ -85,6 +86,12 @@ class _Explanation:
             self.unusual.look(seen)
         if self.replay is not None:
             self.replay.look(seen)
+
+    def notice(self, notice: Notice) -> None:
+        if self.unusual is not None:
+            self.unusual.notice(notice)
+        if self.replay is not None:
+            self.replay.notice(notice)
 
     def over(self, connection: Connection) -> None:
         self.summary.count(connection)

@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     if options.conn < 0:
         raise ArgumentError("--conn", options.conn, "1 or more")
     replay = Replay()
-    table = Table(_forget, closer=replay.look, only=options.conn)
+    table = Table(_forget, closer=replay.look, notices=replay.notice, only=options.conn)
     with source.opened(options.file) as reader:
         source.read(reader, table)
     trace = replay.finish()

@@ -10,7 +10,7 @@ from postel.view.capture.sent import AT_ONCE, OUTSIDE, UNKNOWN, WIDEST, Sent, Si
 from postel.view.capture.zeek import Zeek
 from postel.wire import options
 from postel.wire.address import Endpoint
-from postel.wire.segment import ABSENT, ACK, CWR, ECE, FIN, RST, SYN
+from postel.wire.segment import ABSENT, ACK, AE, CWR, ECE, FIN, RST, SYN
 
 # tshark's tcp.completeness
 HAS_SYN: Final = 1
@@ -37,6 +37,7 @@ class Closing(Enum):
     RESET_BY_OTHER = "RST by other"
 
 
+_SIGNED: Final = {"mptcp": 30, "ao": 29, "md5": 19}  # options that both SYNs have: RFC 8684, RFC 5925, RFC 2385
 _OVER: Final = (
     *(Closing.REFUSED, Closing.FOUR_WAY, Closing.THREE_WAY, Closing.SIMULTANEOUS),
     *(Closing.RESET_BY_OPENER, Closing.RESET_BY_OTHER),
@@ -75,8 +76,9 @@ class End(Sent):
         return self.ack != UNKNOWN and sequence.ge(self.ack, number)
 
     def take_syn(self, octets: bytes, start: int, end: int, flags: int) -> None:
-        """Its offer, where it can be read: a capture may have cut it off, or its options contradict each other."""
-        if self.offer is not None:
+        """Its offer, where it can be read: a capture may have cut it off, or its options contradict each other. Of several SYNs before the
+        connection is open the last counts."""
+        if self.offer is not None and self.connection.opened != UNKNOWN:
             return
         self.offer = options.Bearer()
         self.syn_flags = flags
@@ -101,7 +103,7 @@ class Connection:
     """``ends`` are the opener and the other; ``number`` counts from 1 in the order of the first packets. Times in microseconds."""
 
     __slots__ = (
-        *("before", "began", "completeness", "copies", "ends", "fins_cross", "first_fin", "is_forgotten", "is_told", "is_watched"),
+        *("before", "began", "completeness", "copies", "early", "ends", "fins_cross", "first_fin", "is_forgotten", "is_told", "is_watched"),
         *("lingers", "merged", "number", "opened", "reset_by", "round_trip", "speaks_on", "syn_ack_last", "syn_acked", "syn_last"),
         *("syn_sent", "zeek"),
     )
@@ -123,6 +125,7 @@ class Connection:
         self.round_trip: int = 0  # of the handshake, from the SYN that was answered; 0 where it wasn't seen
         self.completeness: int = 0
         self.first_fin: End | None = None
+        self.early: str | None = None  # what became of TCP Fast Open: asked, given, sent, accepted, refused
         self.merged: bool = False  # the second FIN acknowledged the first
         self.fins_cross: bool = False
         self.reset_by: End | None = None
@@ -138,6 +141,7 @@ class Connection:
         """A segment that changes more than the counters. Its options have been read."""
         if flags & SYN:
             self._take_syn(end, seq, flags, now)
+            self._take_fast_open(end, ack, flags, length)
         sight = end.see(seq, flags, length, end.other, self.round_trip or AT_ONCE, now)
         self._complete(end, flags, length)
         if flags & ACK:
@@ -298,7 +302,7 @@ class Connection:
         return UNKNOWN if UNKNOWN in (self.syn_sent, self.opened) else self.opened - self.syn_sent
 
     def agreed(self) -> list[str]:
-        """The options in force: ``mss=1460/1400 ws=7/5 sack ts ecn``, the opener's number first."""
+        """The options in force: ``mss=1460/1400 ws=7/5 sack ts ecn tfo=given``, the opener's number first."""
         one, two = (end.offer for end in self.ends)
         if one is None or two is None:
             return []
@@ -307,10 +311,33 @@ class Connection:
             words.append(f"ws={one.window_scale}/{two.window_scale}")
         words += ["sack"] * (one.sack_permitted and two.sack_permitted)
         words += ["ts"] * (ABSENT not in (one.tsval, two.tsval))
-        asked, answered = (end.syn_flags & (ECE | CWR) for end in self.ends)
-        words += ["ecn"] * (asked == ECE | CWR and answered == ECE)
-        words += ["tfo"] * (one.fast_open is not None and two.fast_open is not None)
+        words += self._agreed_ecn()
+        words += [word for word, kind in _SIGNED.items() if all(kind in _kinds(offer) for offer in (one, two))]
+        if self.early is not None:
+            words.append(f"tfo={self.early}")
         return words
+
+    def _agreed_ecn(self) -> list[str]:
+        """RFC 3168, 6.1.1 and RFC 9768, 3.1.1: the flags AE, CWR and ECE of both SYNs."""
+        asked, answered = (end.syn_flags & (AE | CWR | ECE) for end in self.ends)
+        if asked == AE | CWR | ECE and answered not in (0, ECE, AE | CWR | ECE):
+            return ["accecn"]
+        return ["ecn"] if asked & (CWR | ECE) == CWR | ECE and answered == ECE else []
+
+    def _take_fast_open(self, end: End, ack: int, flags: int, length: int) -> None:
+        """RFC 7413, 4: a cookie is asked for and given, or sent with text that is taken or refused."""
+        cookie = end.offer.fast_open if end.offer is not None else None
+        if not flags & ACK:
+            if cookie is not None:
+                self.early = "asked" if not cookie else ("sent" if length else None)
+        elif self.early == "asked" and cookie:
+            self.early = "given"
+        elif self.early == "sent":
+            self.early = "accepted" if sequence.gt(ack, sequence.add(end.other.first, 1)) else "refused"
+
+
+def _kinds(offer: options.Bearer) -> frozenset[int]:
+    return frozenset(kind for kind, _ in offer.other)
 
 
 def _number(value: int) -> str:

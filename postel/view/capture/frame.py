@@ -14,6 +14,7 @@ from postel.wire import checksum
 TCP: Final = 6
 _UDP: Final = 17
 _GRE: Final = 47
+_ICMP: Final = (1, 58)
 _IN_IP: Final = (4, 41)  # IPv4 or IPv6 follows
 _MOST_TUNNELS: Final = 4
 _VXLAN: Final = (4789, 8472)  # and the port of Linux before it had one
@@ -47,11 +48,12 @@ class Located(NamedTuple):
 
 
 class Other(NamedTuple):
-    """What is at ``ip`` in place of a segment: why it can't be read, or what it is. A fragment of TCP `is_fragment`."""
+    """What is at ``ip`` in place of a segment: why it can't be read, or what it is. ``is_fragment`` is of TCP."""
 
     what: str
     ip: int = NOWHERE
     is_fragment: bool = False
+    is_icmp: bool = False
 
 
 CUT: Final = Other("packets whose headers were cut off")
@@ -87,7 +89,7 @@ def _in_ipv4(octets: bytes, ip: int, end: int, whole: int, tunnels: int) -> Loca
     if protocol == _AUTHENTICATION and at + 8 <= end:
         protocol, at = octets[at], at + 4 * octets[at + 1] + 8
     if protocol != TCP:
-        return _tunnelled(protocol, octets, at, end, whole, tunnels)
+        return _tunnelled(protocol, octets, ip, at, end, whole, tunnels)
     return _located(octets, ip, 4, at, end, whole)
 
 
@@ -102,7 +104,7 @@ def _in_ipv6(octets: bytes, ip: int, end: int, whole: int, tunnels: int) -> Loca
             if at + 8 > end:
                 return CUT
         else:
-            return _tunnelled(following, octets, at, end, whole, tunnels)
+            return _tunnelled(following, octets, ip, at, end, whole, tunnels)
         if following == _FRAGMENT:
             if (octets[at + 2] << 8 | octets[at + 3]) & 0xFFF9:
                 return Other(FRAGMENTS_OF_OTHERS, ip, octets[at] == TCP)
@@ -129,7 +131,7 @@ def _located(octets: bytes, ip: int, size: int, at: int, end: int, whole: int) -
 # Tunnels
 
 
-def _tunnelled(protocol: int, octets: bytes, at: int, end: int, whole: int, tunnels: int) -> Located | Other:
+def _tunnelled(protocol: int, octets: bytes, ip: int, at: int, end: int, whole: int, tunnels: int) -> Located | Other:
     inner = NOWHERE
     if tunnels < _MOST_TUNNELS:
         if protocol in _IN_IP:
@@ -139,7 +141,7 @@ def _tunnelled(protocol: int, octets: bytes, at: int, end: int, whole: int, tunn
         elif protocol == _UDP:
             inner = _in_udp(octets, at, end)
     if inner == NOWHERE:
-        return Other(f"{_NAMES.get(protocol, f'IP protocol {protocol}')}")
+        return Other(_NAMES.get(protocol, f"IP protocol {protocol}"), ip, is_icmp=protocol in _ICMP)
     return segment(octets, inner, end, whole, tunnels + 1)
 
 

@@ -25,7 +25,7 @@ from postel.tcp.state import (
     State,
 )
 from postel.view.capture.connection import Connection, End
-from postel.view.capture.table import Seen
+from postel.view.capture.table import Notice, Seen
 from postel.view.packet import Packet
 from postel.view.trace import Trace
 from postel.wire import ip
@@ -60,6 +60,12 @@ class Replay:
         self.forgotten: int = 0
         self._most = most
         self._passed: list[_Passed] = []
+        self._notices: list[Notice] = []
+
+    def notice(self, notice: Notice) -> None:
+        """An ICMP error about a segment: for ``Table(over, notices=replay.notice)``."""
+        if len(self._notices) < self._most:
+            self._notices.append(notice)
 
     def look(self, seen: Seen) -> None:
         if len(self._passed) >= self._most:
@@ -79,10 +85,19 @@ class Replay:
             _judge_acknowledgements(passed)
             _judge_resets(passed)
             machines[connection] = _Machines(passed)
-        for one in self._passed:
-            machines[one.one.connection].take(one, trace)
+        everything: list[_Passed | Notice] = [*self._passed, *self._notices]
+        for one in sorted(everything, key=_number):
+            if isinstance(one, Notice):
+                trace.number_next(one.number)
+                trace.packet_sent(one.octets, one.when)
+            else:
+                machines[one.one.connection].take(one, trace)
         trace.forgotten = self.forgotten
         return trace
+
+
+def _number(one: _Passed | Notice) -> int:
+    return one.number
 
 
 def _packet(seen: Seen) -> bytes:

@@ -1,12 +1,16 @@
 """Why a RST was sent, as far as the segments before it tell (RFC 9293, 3.5.2)."""
 
+from typing import Final
+
 from postel.tcp import seq as sequence
 from postel.view.capture.case import Case
 from postel.view.capture.connection import End
-from postel.view.capture.measures import scale
+from postel.view.capture.measures import length_of, scale
 from postel.view.capture.sent import UNKNOWN, WIDEST
 from postel.view.capture.table import Seen
 from postel.wire.segment import ACK, SYN
+
+_LONGEST: Final = 80  # letters of a RST's text
 
 
 def look_at_reset(case: Case, seen: Seen) -> None:
@@ -14,6 +18,10 @@ def look_at_reset(case: Case, seen: Seen) -> None:
     eye = case.eyes[seen.end.side]
     case.find(_reason(case, seen), seen.end, seen.number)
     eye.stands = True
+    if length := length_of(seen):
+        end = min(seen.located.end, seen.captured)
+        text = seen.octets[seen.located.end - length : end].decode("ascii", "backslashreplace")
+        case.find("reset: text", seen.end, seen.number, text="".join(letter if letter.isprintable() else "?" for letter in text[:_LONGEST]))
     if not eye.reset_beyond and not _answers(case, seen) and _is_outside(seen.end, seen.located.seq, case.eyes[seen.end.other.side].window):
         eye.reset_beyond = seen.number
 

@@ -7,8 +7,10 @@ longer way through `frame.segment` and `Connection.take`. A connection that is o
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final, NamedTuple
 
+from postel.errors import WireError
 from postel.tcp import seq as sequence
 from postel.tcp.seq import MASK
 from postel.times import MILLISECOND, MINUTE
@@ -16,11 +18,13 @@ from postel.view.capture import plain_frame
 from postel.view.capture.connection import Before, Connection, End
 from postel.view.capture.container import Frame
 from postel.view.capture.fragments import Fragments
-from postel.view.capture.frame import NO_IP, Located, Other, is_damaged, segment
+from postel.view.capture.frame import NO_IP, TCP, Located, Other, is_damaged, segment
 from postel.view.capture.layers import LINK_NAMES, NOWHERE, is_known, network
 from postel.view.capture.sent import UNKNOWN, Sight
 from postel.view.capture.zeek import LIKELY_SERVERS
+from postel.wire import icmp, ip
 from postel.wire.address import Endpoint
+from postel.wire.icmp import IcmpMessage
 from postel.wire.segment import ACK, FIN, RST, SYN
 
 MOST: Final = 1_000_000  # connections at once; where there are more, the oldest is told as it is
@@ -52,9 +56,20 @@ class Seen(NamedTuple):
         return second if first >> 4 == 4 else (first << 4 | second >> 4) & 0xFF
 
 
+class Notice(NamedTuple):
+    """An ICMP error about a segment that ``end`` sent (RFC 792, RFC 4443), for `Table.notices`. ``octets`` are the IP packet with it."""
+
+    end: End
+    number: int  # of the packet in the capture, from 1
+    when: int
+    octets: bytes
+    message: IcmpMessage
+
+
 class Table:
     """``over`` is told of each connection when it is forgotten (``at_once``: when it is over), and of those that are left by `finish`;
-    ``closer`` of each segment of connection ``only``, or of all where that is 0: these take much longer. With ``checksums``, a
+    ``closer`` of each segment of connection ``only``, or of all where that is 0: these take much longer. ``notices`` is told of ICMP errors
+    about segments of these connections. With ``checksums``, a
     segment with a wrong checksum counts for Zeek's letter ``c`` alone. With ``zeek_timers`` connections end when Zeek's timers do, and a
     later packet begins another. ``most`` connections are kept at once."""
 
@@ -64,6 +79,7 @@ class Table:
         *,
         closer: Callable[[Seen], None] | None = None,
         only: int = 0,
+        notices: Callable[[Notice], None] | None = None,
         checksums: bool = False,
         at_once: bool = False,
         zeek_timers: bool = False,
@@ -75,6 +91,7 @@ class Table:
         self._over = over
         self._closer = closer
         self._only = only
+        self._notices = notices
         self._checksums = checksums
         self._shapes = {} if checksums or zeek_timers else plain_frame.SHAPES
         self._at_once = at_once
@@ -100,7 +117,7 @@ class Table:
             number += 1
             if link != known:
                 known, shape = link, self._shapes.get(link, plain_frame.NONE)
-                at, ip, least, least_6, unpack, unpack_6, kinds = shape
+                at, behind, least, least_6, unpack, unpack_6, kinds = shape
             if captured < least:
                 self._locate(octets, number, when, start, captured, original, link)
                 continue
@@ -121,7 +138,7 @@ class Table:
                 and length >= 0
                 and window
                 and way & plain_frame.WAY == plain_frame.TCP
-                and ip + size <= captured
+                and behind + size <= captured
                 and kind in kinds
                 and (end.plain_text if length else end.plain_acks)
             ):
@@ -145,8 +162,8 @@ class Table:
     def _locate(self, octets: bytes, number: int, when: int, start: int, captured: int, original: int, link: int) -> None:
         """The longer way: what isn't plain, and what changes more than counters."""
         end = start + captured
-        ip = network(link, octets, start, end)
-        located = segment(octets, ip, end, start + max(original, captured)) if ip != NOWHERE else _stranger(link)
+        place = network(link, octets, start, end)
+        located = segment(octets, place, end, start + max(original, captured)) if place != NOWHERE else _stranger(link)
         if isinstance(located, Other):
             self._join(located, octets, end, original, number, when)
         else:
@@ -154,6 +171,8 @@ class Table:
 
     def _join(self, other: Other, octets: bytes, end: int, original: int, number: int, when: int) -> None:
         """A fragment, perhaps the last of a packet; all else is left out."""
+        if other.is_icmp and self._notices is not None:
+            self._note_error(octets[other.ip : end], number, when)
         if not other.is_fragment:
             self._others[other.what] = self._others.get(other.what, 0) + 1
             return
@@ -161,6 +180,18 @@ class Table:
         located = segment(joined, 0, len(joined), len(joined)) if joined else other
         if isinstance(located, Located):
             self._take(located, joined, len(joined), original, number, when)
+
+    def _note_error(self, octets: bytes, number: int, when: int) -> None:
+        """Tell of an ICMP error, where its quotation is of a connection that is known and watched."""
+        with suppress(WireError):
+            message = icmp.parse(ip.parse(octets), verify=False)
+            quoted = icmp.quote(message.body) if message.is_error else None
+            if quoted is None or self._notices is None:
+                return
+            ports = quoted.source_port.to_bytes(2, "big") + quoted.destination_port.to_bytes(2, "big")
+            end = self._ends.get(quoted.source + quoted.destination + ports)
+            if end is not None and quoted.protocol == TCP and end.connection.is_watched:
+                self._notices(Notice(end, number, when, octets, message))
 
     def _take(self, located: Located, octets: bytes, end: int, original: int, number: int, when: int) -> None:
         self.goes_back = self.goes_back or when < self.now
@@ -285,9 +316,9 @@ def _stranger(link: int) -> Other:
     return Other(f"frames of {name} without IP (link type {link})" if name else NO_IP)
 
 
-def _ident(octets: bytes, ip: int) -> int:
+def _ident(octets: bytes, at: int) -> int:
     """The identification of an IPv4 packet; 0 of an IPv6 packet, which has none."""
-    return octets[ip + 4] << 8 | octets[ip + 5] if octets[ip] >> 4 == 4 else 0
+    return octets[at + 4] << 8 | octets[at + 5] if octets[at] >> 4 == 4 else 0
 
 
 def _reversed(pair: bytes) -> bytes:

@@ -244,10 +244,27 @@ FINDINGS: Final = {
         "reset after both had closed: something came late",
         "双方关闭之后的复位：有迟到的报文段",
     ),
+    "reset: text": ("RFC 9293, 3.5.3 (SHLD-2)", "the RST carries text: {text}", "RST 带有文本：{text}"),
     "blind reset": (
         "RFC 5961, 3.2",
         "reset at a number outside the window: the connection went on after it",
         "复位序号在窗口之外：连接随后仍在继续",
+    ),
+    # ICMP
+    "ICMP: too big": (
+        "RFC 1191; RFC 8201; RFC 9293, 3.7.5",
+        "a router says that this end's packets are too big: up to {mtu} octets fit",
+        "路由器称本端的分组太大：最多 {mtu} 字节",
+    ),
+    "ICMP: unreachable": (
+        "RFC 9293, 3.9.2.2 (MUST-55, MUST-56)",
+        "a router or the other end says that this end's packets can't be delivered (code {code}): the connection goes on trying",
+        "路由器或对方称本端的分组无法送达（代码 {code}）：连接会继续尝试",
+    ),
+    "ICMP: time exceeded": (
+        "RFC 9293, 3.9.2.2 (MUST-56)",
+        "a router says that this end's packets go too far: a loop of routes, or a trace of them",
+        "路由器称本端的分组经过太多跳：路由环路，或路由跟踪",
     ),
     # waiting
     "stall: wire": (

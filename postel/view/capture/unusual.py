@@ -17,10 +17,15 @@ from postel.view.capture.opening import LEAST_MSS, look_at_opening
 from postel.view.capture.quality import look_at_quality
 from postel.view.capture.resets import look_at_reset
 from postel.view.capture.sent import UNKNOWN, WIDEST, Sight
-from postel.view.capture.table import Seen
-from postel.wire import options
+from postel.view.capture.table import Notice, Seen
+from postel.wire import icmp, options
 from postel.wire.segment import ABSENT, ACK, AE, ECE, FIN, RST, SYN, URG
 
+_ICMP_FINDINGS: Final = {
+    icmp.PACKET_TOO_BIG: "ICMP: too big",
+    icmp.UNREACHABLE: "ICMP: unreachable",
+    icmp.TIME_EXCEEDED: "ICMP: time exceeded",
+}
 _DUPLICATES: Final = 3  # RFC 5681, 3.2
 _CE: Final = 3
 _PATIENCE: Final = 8  # ACKs after a CE mark that may still be older than it
@@ -59,6 +64,12 @@ class Unusual:
             _look_at_timestamps(case, seen, bearer)
             _look_at_marks(case, seen)
         _remember(case, seen)
+
+    def notice(self, notice: Notice) -> None:
+        """An ICMP error about a segment: for ``Table(over, notices=unusual.notice)``."""
+        case = self._cases.get(notice.end.connection.number)
+        if case is not None and notice.message.kind in _ICMP_FINDINGS:
+            case.find(_ICMP_FINDINGS[notice.message.kind], notice.end, notice.number, mtu=notice.message.mtu, code=notice.message.code)
 
     def of(self, connection: Connection) -> Story:
         """All that was found, in the order of the packets, and how long things took; the case is closed."""

@@ -15,7 +15,7 @@ from postel.view.capture.connection import Closing
 from postel.view.capture.sent import UNKNOWN
 from postel.view.capture.table import Seen
 from postel.wire.address import Endpoint, parse
-from postel.wire.segment import ACK, CWR, ECE, FIN, PSH, RST, SYN
+from postel.wire.segment import ACK, AE, CWR, ECE, FIN, PSH, RST, SYN
 from tests.view.capture.tape import HEADS, IPV6_ENDS, RIGHT, Tape, carried, pcap, read, record
 
 DATA = ACK | PSH
@@ -53,6 +53,35 @@ def test_what_was_agreed() -> None:
     asks, agrees = SYN | ECE | CWR, SYN | ACK | ECE
     bare = Tape().left(asks, 0, mss=1400, window_scale=7).right(agrees, 0, 1).left(ACK, 1, 1).connection()
     assert bare.agreed() == ["mss=1400/-", "ecn"]
+
+
+COOKIE = (34, b"12345678")
+SIGNED = ((29, b"\x01\x02" + bytes(12)),)
+ASKS_ACCURATE = SYN | AE | ECE | CWR
+
+
+@pytest.mark.parametrize(
+    ("tape", "words"),
+    [
+        (Tape().left(ASKS_ACCURATE, 0).right(SYN | ACK | CWR, 0, 1), ["accecn"]),
+        (Tape().left(ASKS_ACCURATE, 0).right(SYN | ACK | ECE, 0, 1), ["ecn"]),
+        (Tape().left(ASKS_ACCURATE, 0).right(SYN | ACK, 0, 1), []),
+        (Tape().left(SYN, 0, other=((30, b"\x01" * 10),)).right(SYN | ACK, 0, 1, other=((30, b"\x01" * 10),)), ["mptcp"]),
+        (Tape().left(SYN, 0, other=((30, b"\x01" * 10),)).right(SYN | ACK, 0, 1), []),
+        (
+            Tape().left(SYN, 0, other=SIGNED).right(SYN | ACK, 0, 1, other=SIGNED),
+            ["ao"],
+        ),
+        (Tape().left(SYN, 0, other=((19, bytes(16)),)).right(SYN | ACK, 0, 1, other=((19, bytes(16)),)), ["md5"]),
+        (Tape().left(SYN, 0, other=((34, b""),)).right(SYN | ACK, 0, 1), ["tfo=asked"]),
+        (Tape().left(SYN, 0, other=((34, b""),)).right(SYN | ACK, 0, 1, other=(COOKIE,)), ["tfo=given"]),
+        (Tape().left(SYN, 0, 0, b"early", other=(COOKIE,)).right(SYN | ACK, 0, 6), ["tfo=accepted"]),
+        (Tape().left(SYN, 0, 0, b"early", other=(COOKIE,)).right(SYN | ACK, 0, 1), ["tfo=refused"]),
+        (Tape().left(SYN, 0, window_scale=7).wait(1000).left(SYN, 0).right(SYN | ACK, 0, 1, window_scale=7), []),  # the last SYN counts
+    ],
+)
+def test_what_else_was_agreed(tape: Tape, words: list[str]) -> None:
+    assert tape.connection().agreed()[1:] == words
 
 
 def test_octets_count_once() -> None:

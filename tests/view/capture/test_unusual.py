@@ -103,6 +103,7 @@ CASES = [
     ("stall: wire", bare().left(DATA, 1, 1, b"abc").wait(400).left(DATA, 1, 1, b"abc"), [5]),
     ("stall: program", bare().left(DATA, 1, 1, b"ask").right(ACK, 1, 4).wait(900).right(DATA, 1, 4, b"answer"), [6]),
     ("stall: window", bare().left(DATA, 1, 1, b"abc").right(ACK, 1, 4, window=0).wait(700).right(ACK, 1, 4, window=900), [6]),
+    ("reset: text", bare().left(RST | ACK, 1, 1, b"no space left"), [4]),
     ("one direction", Tape().left(DATA, 1, 1, b"x").left(DATA, 2, 1, b"y"), [1]),
     ("missing", bare().left(DATA, 1, 1, b"x").right(ACK, 1, 90), [1]),
 ]
@@ -125,7 +126,13 @@ def test_a_mark_that_nobody_echoes() -> None:
 
 
 def test_every_text_has_its_case() -> None:
-    assert set(translations.FINDINGS) - {kind for kind, _, _ in CASES} == {"CE unanswered", "copies"}
+    assert set(translations.FINDINGS) - {kind for kind, _, _ in CASES} == {
+        "CE unanswered",
+        "copies",
+        "ICMP: too big",
+        "ICMP: unreachable",
+        "ICMP: time exceeded",
+    }
 
 
 @pytest.mark.parametrize("tape", [opened().left(DATA, 1, 1, b"x", **STAMPS).right(ACK, 1, 2, **STAMPS).close(2), with_ecn(), bare()])
