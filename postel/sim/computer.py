@@ -108,14 +108,16 @@ class Computer:
 
         Python runs the ``finally`` blocks of a coroutine that ends, up to the first ``await``; nothing that they send leaves.
         """
-        if not self.is_running:
-            return
+        if self.is_running:
+            self._owner.loop.kill(self.switch_off())
+
+    def switch_off(self) -> Network:
+        """For `Simulation.close`, which ends the software of all computers together: as `crash`, but for what runs on the network."""
         self.is_running = False
         self.is_paused = False
-        network = self.network
         self._owner.world.crash(self.name)
-        network.crash(LinkError(errno.ENETDOWN, f"{self.name} has crashed"))
-        self._owner.loop.kill(network)
+        self.network.crash(LinkError(errno.ENETDOWN, f"{self.name} has crashed"))
+        return self.network
 
     def restart(self) -> None:
         """Switch the computer on: a stack that knows of no connection, and each function that `run` was given and that hasn't returned,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Unpack, cast
+from typing import Final, Unpack, cast
 
 from postel.errors import ArgumentError, require_kind
 from postel.host.host import Host
@@ -23,6 +23,8 @@ from postel.sim.scheduled import Machines, Scheduled
 from postel.sim.units import Duration, duration
 from postel.times import NEVER
 
+_FEW_FAULTS: Final = 16
+
 
 class FaultCalls:
     """Faults of the network and of hosts; a part of `World`.
@@ -40,6 +42,7 @@ class FaultCalls:
         self._interruptions = carrier.interruptions
         self._changes = carrier.changes
         self._active: dict[ActiveFault, None] = {}
+        self._most_active = _FEW_FAULTS  # listed, until those that ended are forgotten
         self._begun_by: Fault | None = None  # a scheduled fault, on behalf of which the calls come
 
     # Between hosts
@@ -109,7 +112,7 @@ class FaultCalls:
         self._active[active] = None
         for node in nodes:
             self._running.crash(node)
-        self._forget_ended()
+        self._sweep()
         return active
 
     def restart(self, host: OneHost) -> Host:
@@ -124,7 +127,7 @@ class FaultCalls:
         del self._nodes[node.host]
         node.restart()
         self._nodes[node.host] = node
-        self._forget_ended()
+        self._sweep()
         return node.host
 
     def pause(self, host: Hosts) -> ActiveFault:
@@ -288,6 +291,12 @@ class FaultCalls:
             node.slowness.pop(active, None)
             node.settle(self._agenda.now)
         self._active.pop(active, None)
+
+    def _sweep(self) -> None:
+        """Forget the faults that ended, once they may be half of all that are listed: with very many, not at each of them."""
+        if len(self._active) >= self._most_active:
+            self._forget_ended()
+            self._most_active = 2 * len(self._active) + _FEW_FAULTS
 
     def _forget_ended(self) -> None:
         self._active = {active: None for active in self._active if active.is_active}

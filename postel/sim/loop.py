@@ -162,25 +162,27 @@ class Loop(Routing, Sealed):
 
     # Computers that crash, and that stand still
 
-    def kill(self, network: Network) -> None:
-        """End all that runs on ``network``, as a power failure would: tasks, timers and callbacks, now and for good.
+    def kill(self, *networks: Network) -> None:
+        """End all that runs on these networks, as a power failure would: tasks, timers and callbacks, now and for good.
 
         The running task, where it is one of them, ends at its next ``await``.
         """
-        self._dead.add(network)
+        self._dead.update(networks)
         self._watch_calls()
-        self._held.pop(network, None)
-        for handle in self._handles_of(network):
+        for network in networks:
+            self._held.pop(network, None)
+        doomed = frozenset(networks)
+        for handle in self._handles_of(doomed):
             handle.cancel()
         running = asyncio.current_task(self) if self.is_running() else None
         for _ in range(_MOST_KILLS):
-            found = [task for task in self.tasks() if task.network is network and task is not running]
+            found = [task for task in self.tasks() if task.network in doomed and task is not running]
             if not found:
                 break
             for task in found:
                 task.kill()
-        if isinstance(running, SimulatedTask) and running.network is network:
-            self.call_soon(self.kill, network, context=_EMPTY)
+        if isinstance(running, SimulatedTask) and running.network in doomed:
+            self.call_soon(self.kill, *networks, context=_EMPTY)
 
     def is_dead(self, network: Network | None) -> bool:
         """Whether `kill` ended it."""
@@ -192,7 +194,7 @@ class Loop(Routing, Sealed):
             return
         self._held[network] = []
         self._watch_calls()
-        for handle in self._handles_of(network):
+        for handle in self._handles_of(frozenset((network,))):
             handle._callback, handle._args = self._held_back, (network, handle, handle._callback, handle._args)  # noqa: SLF001
 
     def let_go(self, network: Network) -> None:
@@ -207,9 +209,13 @@ class Loop(Routing, Sealed):
         else:
             callback(*args)
 
-    def _handles_of(self, network: Network) -> list[Any]:
-        every: list[Any] = [*self._ready, *sorted(self._scheduled)]
-        return [handle for handle in every if handle._context.get(current) is network]  # noqa: SLF001 - asyncio keeps it there
+    def _handles_of(self, networks: frozenset[Network]) -> list[Any]:
+        """In the order in which they are called."""
+        ready: list[Any] = [*self._ready]
+        scheduled: list[Any] = self._scheduled
+        return [each for each in ready if each._context.get(current) in networks] + sorted(  # noqa: SLF001 - asyncio keeps it there
+            [each for each in scheduled if each._context.get(current) in networks]  # noqa: SLF001
+        )
 
     def _watch_calls(self) -> None:
         """From now on look at the network of each callback; before a first crash or pause no call pays for it."""

@@ -352,8 +352,7 @@ class Simulation:
         if self._is_closed:
             return
         self._is_closed = True
-        for computer in self.computers.values():
-            computer.crash()
+        self.loop.kill(*[computer.switch_off() for computer in self.computers.values() if computer.is_running])
         self._end_tasks()
         self.loop.close()
 

@@ -1,11 +1,12 @@
 """A world of very many hosts: only those are looked at that have something to do."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from postel.host.host import Host
-from postel.sim import StandIn, World
+from postel.sim import Simulation, StandIn, World
 from postel.tcp.connection import Connection
 from postel.tcp.events import Acceptable, Closed, EndOfStream, Event, Opened, Readable
 from postel.tcp.state import ESTABLISHED
@@ -175,3 +176,43 @@ def test_an_error_of_an_application_loses_no_output() -> None:
     assert world.next_timeout() == world.now
     world.run(world.now + SECOND)
     assert connection.status(world.now).bytes_acked == 4
+
+
+# Computers
+
+
+async def serve_lines() -> None:
+    """Answers a line with another to each client, for ever."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((await reader.readline()).upper())
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(answer, port=80, backlog=MANY)
+    await server.serve_forever()
+
+
+async def ask(after: float) -> bytes:
+    await asyncio.sleep(after)
+    reader, writer = await asyncio.open_connection("server", 80)
+    writer.write(b"hello\n")
+    answer = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+def test_many_computers_connect_to_one_server_and_leave() -> None:
+    with Simulation(seed=1) as simulation:
+        simulation.world.paths(delay="5ms")
+        simulation.host("server").run(serve_lines)
+        clients = [simulation.host(f"client {number}") for number in range(100)]
+
+        async def main() -> list[bytes]:
+            programs = [client.run(ask, number / 1000) for number, client in enumerate(clients)]
+            return [await program for program in programs]
+
+        assert set(simulation.run(main())) == {b"HELLO\n"}
+        assert simulation.computers["server"].host.statistics()["segments_arrived"] > 400
+    assert not any(computer.is_running for computer in clients)
