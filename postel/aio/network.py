@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar, Unpack
 from postel.aio import arguments, secure
 from postel.aio.arguments import ConnectionOptions, ServerOptions
 from postel.aio.datagram import DatagramTransport
+from postel.aio.kept import Kept
 from postel.aio.opening import Opening
 from postel.aio.orphan import Orphan
 from postel.aio.pump import Pump
@@ -83,12 +84,12 @@ class Network:
         self._error: OSError | None = None  # why nothing works any more
         self._link_is_gone = False
         self._ended = asyncio.Event()
-        self._openings: set[Opening[Any]] = set()
-        self._transports: set[Transport] = set()
-        self._orphans: set[Orphan] = set()
-        self._servers: set[Server] = set()
-        self._datagrams: set[DatagramTransport] = set()
-        self._sockets: set[NonBlockingSocket] = set()
+        self._openings: Kept[Opening[Any]] = Kept()
+        self._transports: Kept[Transport] = Kept()
+        self._orphans: Kept[Orphan] = Kept()
+        self._servers: Kept[Server] = Kept()
+        self._datagrams: Kept[DatagramTransport] = Kept()
+        self._sockets: Kept[NonBlockingSocket] = Kept()
         self.bindings = Bindings()
 
     async def __aenter__(self) -> Self:
@@ -119,6 +120,11 @@ class Network:
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The loop on which the network is or was open; None before."""
         return None if self._running is None else self._running.loop
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether a server or a socket of its listens."""
+        return bool(self._servers) or any(getattr(calls, "listener", None) is not None for calls in self._sockets)
 
     @asynccontextmanager
     async def as_default(self) -> AsyncIterator[Self]:

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+from postel.aio.kept import Kept
 from postel.errors import TcpError
 from postel.tcp.connection import Connection
 from postel.tcp.events import Closed, Event
@@ -15,7 +16,7 @@ class Orphan:
 
     __slots__ = ("_connection", "_family")
 
-    def __init__(self, connection: Connection, family: "set[Orphan]") -> None:
+    def __init__(self, connection: Connection, family: "Kept[Orphan]") -> None:
         self._connection = connection
         self._family = family
         family.add(self)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from contextvars import Context
 from typing import Protocol
 
+from postel.aio.kept import Kept
 from postel.aio.pump import Pump
 from postel.aio.secure import Security
 from postel.aio.sockets import Socket
@@ -43,7 +44,7 @@ class Server(asyncio.AbstractServer):
         self._listeners = listeners
         self._factory = factory
         self._security = security
-        self._transports: set[Transport] = set()
+        self._transports: Kept[Transport] = Kept()
         self._is_serving = False
         self._is_closed = False
         self._all_gone = asyncio.Event()

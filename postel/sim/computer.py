@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol, TypeVar
 from postel.aio.network import Network, current
 from postel.errors import CallError, LinkError
 from postel.host.host import Host
+from postel.sim import waiting
 from postel.sim.loop import Loop
 from postel.sim.place import Place
 from postel.sim.program import Program
@@ -18,9 +19,11 @@ from postel.sim.skew import SkewedClock
 from postel.sim.task import SimulatedTask
 from postel.sim.wire import Wire
 from postel.sim.world import World
+from postel.tcp.state import State
 from postel.wire.address import to_text
 
 T = TypeVar("T")
+_OVER: Final = (State.CLOSED, State.TIME_WAIT, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING, State.LAST_ACK)  # for the program
 _LINGER: Final = 2.0  # seconds
 
 
@@ -157,3 +160,12 @@ class Computer:
             self._owner.world.resume(self.name)
             self._wire.let_go()
             self._owner.loop.let_go(self.network)
+
+    def left_open(self) -> list[str]:
+        """For the simulation: the tasks and connections that there are; none where the computer listens."""
+        if self.network.is_listening:
+            return []
+        found = [(local, remote, state) for local, remote, state in self.host.connections() if state not in _OVER]
+        tasks = [task for task in self._owner.loop.tasks() if task.network is self.network]
+        lines = [waiting.task(task, self._owner.loop.computer_of) for task in tasks]
+        return lines + [f"{self.name}: the connection {local} to {remote}: {state}" for local, remote, state in found]

@@ -31,6 +31,7 @@ from typing import Any, Final, Self, TypeVar, Unpack
 from postel.aio.network import current
 from postel.errors import ArgumentError, CallError, KindError
 from postel.host.host import Host
+from postel.sim import waiting
 from postel.sim.active_fault import ActiveFault
 from postel.sim.between import Hosts, OneHost, matching
 from postel.sim.computer import Computer
@@ -346,6 +347,15 @@ class Simulation:
         return next((name for name, computer in self.computers.items() if computer.network is network), "")
 
     # The end
+
+    def left_open(self) -> list[str]:
+        """What a test that passes should have ended: a line for each of its own tasks, and for each task and connection of a computer whose
+        programs have all returned. A computer that listens is a server, of which that isn't expected."""
+        lines = [waiting.task(task) for task in self.loop.tasks() if task.network is None]
+        for computer in self.computers.values():
+            if computer.is_running and computer.programs and all(program.done() for program in computer.programs):
+                lines += computer.left_open()
+        return lines
 
     def close(self) -> None:
         """Switch all computers off, and end what the test itself still runs. A second call does nothing."""

@@ -4,6 +4,7 @@ A program that runs tests itself, as ``postel sim`` does, sets ``config.stash[RU
 """
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -51,7 +52,10 @@ def world(request: pytest.FixtureRequest) -> Iterator[Simulation]:
     """The fixture: a simulation of its own, which ends with the test."""
     simulation = _make(request.node, getattr(request, "param", None))
     yield simulation
+    left = [] if simulation.failure is not None else simulation.left_open()
     simulation.close()
+    if left:
+        warnings.warn("\n  ".join(["the test has left open:", *left]), ResourceWarning, stacklevel=1)
 
 
 def call(item: pytest.Function) -> object:

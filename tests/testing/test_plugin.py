@@ -226,3 +226,51 @@ def test_without_a_world_pytest_imports_nothing_of_postel() -> None:
     program = "import pytest_postel, sys; print([name for name in sys.modules if name.partition('.')[0] in ('postel', 'asyncio')])"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_test_that_leaves_something_open_is_told_what(pytester: pytest.Pytester) -> None:
+    done = outcome(
+        pytester,
+        """
+async def poll():
+    while True:
+        await asyncio.sleep(1)
+
+async def start():
+    asyncio.get_running_loop().kept = asyncio.create_task(poll(), name="the poller")
+
+async def connect():
+    asyncio.get_running_loop().kept = await asyncio.open_connection("server", 7)
+
+async def start_serving():
+    await asyncio.start_server(shout, port=7)
+
+async def test_own_task(world):
+    world.kept = asyncio.create_task(poll(), name="the test's poller")
+
+async def test_task(world):
+    await world.host("client").run(start)
+
+async def test_connection(world):
+    server, client = world.host("server"), world.host("client")
+    world.path(server, client)
+    await server.run(start_serving)
+    await client.run(connect)
+    for _, writer in [asyncio.get_running_loop().kept]:
+        writer.transport._closing = True  # else asyncio complains, too
+
+async def test_nothing(world):
+    server, client = world.host("server"), world.host("client")
+    world.path(server, client)
+    server.run(serve)
+    assert await client.run(ask) == b"HELLO\\n"
+""",
+        "-W",
+        "error::ResourceWarning",
+    )
+    done.assert_outcomes(passed=4, errors=3)
+    text = done.stdout.str()
+    assert "the test has left open:" in text
+    assert "the test's poller in poll at " in text
+    assert "client: the poller in poll at " in text
+    assert re.search(r"client: the connection 10.0.0.2:\d+ to 10.0.0.1:7: ESTABLISHED", text)
