@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,21 +57,25 @@ def over_postel(namespace: Any, function: Callable[[], Awaitable[T]]) -> T:
 
 
 @contextmanager
-def running(namespace: Any, port: int, *command: str) -> Iterator[None]:
-    """A server in the namespace, from when it listens at ``port``."""
+def running(namespace: Any, port: int, *command: str, ready: tuple[str, ...] = ()) -> Iterator[None]:
+    """A server in the namespace, from when it listens at ``port``, or from when the command ``ready`` says that it serves."""
+
+    def serves() -> bool:
+        if ready:
+            return subprocess.run(namespace.prefixed(*ready), capture_output=True, check=False).returncode == 0
+        with namespace.inside(socket.socket) as stream:
+            return bool(stream.connect_ex((KERNEL[4], port)) == 0)
+
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(namespace.prefixed(*command), stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         try:
-            for _ in range(100):
-                with namespace.inside(socket.socket) as stream:
-                    if stream.connect_ex((KERNEL[4], port)) == 0:
-                        break
-                try:
+            for _ in range(300):
+                if serves():
+                    break
+                with suppress(subprocess.TimeoutExpired):
                     process.wait(0.1)
-                except subprocess.TimeoutExpired:
-                    continue
-                said.seek(0)
-                raise AssertionError(said.read().decode(errors="replace"))
+                    said.seek(0)
+                    raise AssertionError(said.read().decode(errors="replace"))
             yield
         finally:
             process.terminate()
@@ -110,8 +114,8 @@ async def _first(messages: Any, count: int) -> Any:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[tuple[tuple[str, ...], Path]]:
-    """How to start PostgreSQL, which refuses to run as root, and its data."""
+def cluster() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """How to start PostgreSQL, which refuses to run as root, and how to ask whether it serves."""
     unless(os.geteuid() == 0, "it takes root to become PostgreSQL's user")
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     initdb, server = found("initdb", *versions), found("postgres", *versions)
@@ -127,12 +131,12 @@ def cluster() -> Iterator[tuple[tuple[str, ...], Path]]:
         assert made.returncode == 0, made.stderr
         with (data / "pg_hba.conf").open("a") as rules:
             rules.write(f"host all all {KERNEL[4]}/24 trust\n")
-        yield (*as_its_user, server, "-D", str(data), "-k", str(folder), "-F"), folder
+        yield (*as_its_user, server, "-D", str(data), "-k", str(folder), "-F"), (found("pg_isready", *versions), "-h", KERNEL[4])
     finally:
         shutil.rmtree(folder)
 
 
-def test_postgresql(namespace: Any, cluster: tuple[tuple[str, ...], Path]) -> None:
+def test_postgresql(namespace: Any, cluster: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
     async def talk() -> tuple[int, int]:
         where = f"postgresql://postgres@{KERNEL[4]}/postgres"
         async with asyncpg.create_pool(where, min_size=2, max_size=4) as pool:
@@ -148,8 +152,8 @@ def test_postgresql(namespace: Any, cluster: tuple[tuple[str, ...], Path]) -> No
                 after = await connection.fetchval("SELECT 42")
             return set(sums).pop(), after
 
-    command, _ = cluster
-    with running(namespace, 5432, *command, "-h", KERNEL[4]):
+    command, ready = cluster
+    with running(namespace, 5432, *command, "-h", KERNEL[4], ready=ready):
         assert over_postel(namespace, talk) == (49_995_000, 42)
 
 
