@@ -57,7 +57,7 @@ class NonBlockingSocket(ABC):
     def __init__(self, owner: SocketOwner, family: int, kind: socket.SocketKind, settings: SocketOptions) -> None:
         self.owner = owner
         self.family: socket.AddressFamily = socket.AddressFamily(family)
-        self.type = kind
+        self.type: socket.SocketKind = kind
         self.proto: int = socket.IPPROTO_TCP if kind is socket.SOCK_STREAM else socket.IPPROTO_UDP
         self.changed: Callable[[], None] = _nothing
         self.has_shut_down_reading: bool = False

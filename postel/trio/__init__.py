@@ -18,9 +18,8 @@ from postel.links.contract import Link
 from postel.sockets.lookup import NameResolver
 from postel.trio.network import LINGER, TrioNetwork
 from postel.trio.routing import current
-from postel.trio.sockets import TrioSocket
 
-__all__ = ["NameResolver", "TrioNetwork", "TrioSocket", "attach", "current"]
+__all__ = ["NameResolver", "TrioNetwork", "attach", "current"]
 
 
 def attach(host: Host, link: Link, *, linger: float = LINGER, resolver: NameResolver | None = None) -> TrioNetwork:

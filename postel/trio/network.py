@@ -23,7 +23,7 @@ from postel.tcp.connection import Connection
 from postel.tcp.events import Closed, Event
 from postel.trio import routing
 from postel.trio.pump import TrioPump
-from postel.trio.sockets import TrioSocket
+from postel.trio.sockets import OpenedSocket, opened
 
 LINGER: Final = 2.0  # seconds
 _SECRET: Final = 16  # octets that are drawn for a host without a secret
@@ -49,7 +49,7 @@ class TrioNetwork:
         self._pump: TrioPump | None = None
         self._error: OSError | None = None  # why nothing works any more
         self._ended: trio.Event | None = None
-        self._sockets: dict[TrioSocket, None] = {}  # in the order in which they were made
+        self._sockets: dict[OpenedSocket, None] = {}  # in the order in which they were made
         self._farewells: dict[Farewell, None] = {}
 
     async def __aenter__(self) -> Self:
@@ -70,15 +70,19 @@ class TrioNetwork:
         family: int = socket.AF_INET,
         type: int = socket.SOCK_STREAM,  # noqa: A002 - trio's name
         proto: int = 0,
-    ) -> TrioSocket:
-        """As ``trio.socket.socket``: of AF_INET or AF_INET6, SOCK_STREAM or SOCK_DGRAM. Raises SocketKindUnknown."""
+    ) -> trio.socket.SocketType:
+        """As ``trio.socket.socket``: of AF_INET or AF_INET6, SOCK_STREAM or SOCK_DGRAM. For `trio.SocketStream` and `trio.SocketListener`.
+
+        The methods are those of trio's sockets, with Linux's errors. It has no descriptor: ``fileno()`` is a number that stands for none,
+        and -1 once it is closed. Raises SocketKindUnknown.
+        """
         if self._error is not None:
             raise renewed(self._error)
         if self._pump is None:
             raise CallError("a network is open inside `async with`")
         known, kind = known_family(family, type)
         calls = StreamCalls if kind is socket.SOCK_STREAM else DatagramCalls
-        return TrioSocket(self, calls(self, known, self.host.config))
+        return opened(self, calls(self, known, self.host.config))
 
     @asynccontextmanager
     async def as_default(self) -> AsyncIterator[None]:
@@ -167,11 +171,11 @@ class TrioNetwork:
         """For sockets: let a connection that was closed end in peace, within ``linger``."""
         Farewell(connection, self._farewells)
 
-    def adopt(self, opened: TrioSocket) -> None:
+    def adopt(self, opened: OpenedSocket) -> None:
         """For sockets: keep this one until it calls `forget`."""
         self._sockets[opened] = None
 
-    def forget(self, opened: TrioSocket) -> None:
+    def forget(self, opened: OpenedSocket) -> None:
         """For sockets: this one was closed."""
         self._sockets.pop(opened, None)
 

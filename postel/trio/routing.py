@@ -22,7 +22,7 @@ current: ContextVar[DefaultNetwork | None] = ContextVar("postel_trio_network", d
 """The network of this task and of the tasks that it starts, set by `TrioNetwork.as_default`; None where trio's sockets are trio's own."""
 
 
-class SocketFactory(trio.abc.SocketFactory):
+class _SocketFactory(trio.abc.SocketFactory):
     """For ``trio.socket.socket``. ``before`` is what made sockets for tasks without a network."""
 
     def __init__(self, before: trio.abc.SocketFactory | None) -> None:
@@ -37,7 +37,7 @@ class SocketFactory(trio.abc.SocketFactory):
         return trio.socket.from_stdlib_socket(socket.socket(family, type, proto))
 
 
-class HostnameResolver(trio.abc.HostnameResolver):
+class _HostnameResolver(trio.abc.HostnameResolver):
     """For ``trio.socket.getaddrinfo`` and ``getnameinfo``. ``before`` is what resolved names for tasks without a network."""
 
     def __init__(self, before: trio.abc.HostnameResolver | None) -> None:
@@ -83,10 +83,10 @@ def installed(network: DefaultNetwork) -> Iterator[None]:
 
 
 def _hook() -> None:
-    factory, resolver = SocketFactory(None), HostnameResolver(None)
+    factory, resolver = _SocketFactory(None), _HostnameResolver(None)
     factory.before = trio.socket.set_custom_socket_factory(factory)
     resolver.before = trio.socket.set_custom_hostname_resolver(resolver)
-    if isinstance(factory.before, SocketFactory):  # it was hooked already
+    if isinstance(factory.before, _SocketFactory):  # it was hooked already
         trio.socket.set_custom_socket_factory(factory.before)
-    if isinstance(resolver.before, HostnameResolver):
+    if isinstance(resolver.before, _HostnameResolver):
         trio.socket.set_custom_hostname_resolver(resolver.before)

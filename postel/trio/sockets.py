@@ -22,14 +22,33 @@ _READS: Final = "reading from"
 _WRITES: Final = "writing to"
 
 
+class OpenedSocket(Protocol):
+    """What a network keeps of its sockets."""
+
+    @property
+    def calls(self) -> NonBlockingSocket:
+        """The socket that never waits, of which this one waits for the calls."""
+        ...
+
+
 class TrioSocketOwner(LookupNetwork, Protocol):
     """The network of a socket."""
 
-    def adopt(self, opened: "TrioSocket") -> None: ...
-    def forget(self, opened: "TrioSocket") -> None: ...
+    def adopt(self, opened: OpenedSocket) -> None:
+        """Keep this socket until `forget`."""
+        ...
+
+    def forget(self, opened: OpenedSocket) -> None:
+        """The socket was closed."""
+        ...
 
 
-class TrioSocket(trio.socket.SocketType):
+def opened(network: TrioSocketOwner, calls: NonBlockingSocket) -> trio.socket.SocketType:
+    """A socket of trio's shape that waits for ``calls``."""
+    return _TrioSocket(network, calls)
+
+
+class _TrioSocket(trio.socket.SocketType):
     """Made by `TrioNetwork.socket`, or by ``trio.socket.socket`` where the network is the default. `trio.SocketStream` and
     `trio.SocketListener` take it.
 
@@ -50,7 +69,6 @@ class TrioSocket(trio.socket.SocketType):
 
     @property
     def calls(self) -> NonBlockingSocket:
-        """The socket that never waits, of which this one waits for the calls."""
         return self._calls
 
     @property
@@ -154,7 +172,7 @@ class TrioSocket(trio.socket.SocketType):
 
     async def accept(self) -> tuple[trio.socket.SocketType, Any]:
         accepted, name = await self._done(_READS, self._calls.accept)
-        return TrioSocket(self._network, accepted), name
+        return _TrioSocket(self._network, accepted), name
 
     # Reading
 
