@@ -16,9 +16,10 @@ import asyncpg
 import httpx
 import pytest
 import redis.asyncio
+import requests
 import trustme
 
-from postel import aio
+from postel import aio, blocking
 from postel.host.host import Host
 from tests.kernel.conftest import KERNEL, PATIENCE, POSTEL, unless
 
@@ -157,10 +158,23 @@ def test_postgresql(namespace: Any, cluster: tuple[tuple[str, ...], tuple[str, .
         assert over_postel(namespace, talk) == (49_995_000, 42)
 
 
-def test_nginx(namespace: Any) -> None:
+@pytest.fixture
+def nginx(namespace: Any) -> Iterator[trustme.CA]:
+    """Serves LARGE by HTTP/1.1, HTTPS and HTTP/2; yields the authority behind its certificate."""
     authority = trustme.CA()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        (place / "site").mkdir()
+        (place / "site" / "large").write_bytes(LARGE)
+        authority.issue_cert(KERNEL[4]).private_key_and_cert_chain_pem.write_to_path(place / "pem")
+        (place / "nginx.conf").write_text(NGINX.format(place=place, address=KERNEL[4], address_6=KERNEL[6]))
+        with running(namespace, 443, found("nginx"), "-c", str(place / "nginx.conf")):
+            yield authority
+
+
+def test_nginx_and_httpx(namespace: Any, nginx: trustme.CA) -> None:
     client_tls = ssl.create_default_context()
-    authority.configure_trust(client_tls)
+    nginx.configure_trust(client_tls)
 
     async def talk() -> list[str]:
         async with httpx.AsyncClient(verify=client_tls, http2=True) as client:
@@ -171,11 +185,19 @@ def test_nginx(namespace: Any) -> None:
         assert (part.status_code, part.content) == (206, LARGE[-10:])
         return sorted({answer.http_version for answer in (by_name, *many)})
 
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        (place / "site").mkdir()
-        (place / "site" / "large").write_bytes(LARGE)
-        authority.issue_cert(KERNEL[4]).private_key_and_cert_chain_pem.write_to_path(place / "pem")
-        (place / "nginx.conf").write_text(NGINX.format(place=place, address=KERNEL[4], address_6=KERNEL[6]))
-        with running(namespace, 443, found("nginx"), "-c", str(place / "nginx.conf")):
-            assert over_postel(namespace, talk) == ["HTTP/1.1", "HTTP/2"]
+    assert over_postel(namespace, talk) == ["HTTP/1.1", "HTTP/2"]
+
+
+def test_nginx_and_requests(namespace: Any, nginx: trustme.CA, tmp_path: Path) -> None:
+    """Blocking: no loop, and a session that keeps its connections."""
+    nginx.cert_pem.write_to_path(tmp_path / "authority")
+    host = Host(f"{POSTEL[4]}/24", f"{POSTEL[6]}/64", secret=os.urandom(16))
+    with (
+        blocking.attach(host, namespace.tun, names={"kernel.example": [KERNEL[6], KERNEL[4]]}) as network,
+        network.replacing_sockets(),
+        requests.Session() as session,
+    ):
+        for url in ("http://kernel.example/large", f"http://{KERNEL[4]}/large", f"https://{KERNEL[4]}/large"):
+            for _ in range(2):
+                assert session.get(url, verify=str(tmp_path / "authority"), timeout=PATIENCE).content == LARGE
+    assert host.statistics()["segments_arrived"] > 2
