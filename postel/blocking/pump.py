@@ -383,6 +383,7 @@ class PumpThread:
             told = self.host.next_event() is not None
 
     def _give_back(self) -> None:
+        _PUMPS.discard(self)  # from now on others may have the numbers of its descriptors
         self.poller.close()
         self._bell.close()
 
@@ -390,6 +391,7 @@ class PumpThread:
         """In a child process: the pump runs in the parent, and what it would see at the end of a descriptor must not wait for the child."""
         for channel in tuple(self._channels):
             channel.close_descriptors()
+        _PUMPS.discard(self)  # or a child of the child would close what has the numbers by then
         self.poller.close()
         if isinstance(self._bell, EventBell):
             os.close(self._bell_descriptor)  # not by its `close`: another thread of the parent may have held its lock

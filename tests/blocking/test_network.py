@@ -228,6 +228,25 @@ def test_a_child_does_not_keep_connections_open(near: BlockingNetwork, far: Bloc
         os.close(reading)
 
 
+def test_a_child_keeps_what_has_a_number_of_the_pump_s(near: BlockingNetwork) -> None:
+    """A network that has ended owns no descriptor any more: others may have its numbers."""
+    near.close()
+    files = [os.pipe() for _ in range(8)]
+    reading, writing = os.pipe()
+
+    def work() -> None:
+        for one, other in files:
+            os.fstat(one)
+            os.fstat(other)
+        os.write(writing, b"all there")
+
+    os.waitpid(forked(work), 0)
+    os.close(writing)
+    assert os.read(reading, 100) == b"all there"
+    for descriptor in (reading, *(each for pipe in files for each in pipe)):
+        os.close(descriptor)
+
+
 def test_a_program_that_forgets_its_network_ends() -> None:
     """The pump's thread keeps no interpreter alive."""
     program = (
@@ -257,6 +276,20 @@ def test_a_peer_that_does_not_read_stops_the_writer(near: BlockingNetwork, far: 
     assert received == sent
     client.close()
     server.close()
+
+
+def test_files_are_sent_by_the_system(near: BlockingNetwork, far: BlockingNetwork, job: Any, tmp_path: Path) -> None:
+    """`socket.sendfile` has the kernel copy the file into the descriptor."""
+    octets = random.Random(2).randbytes(2 * MUCH)
+    (tmp_path / "file").write_bytes(octets)
+    client, server = connected(near, far)
+    with client, server, (tmp_path / "file").open("rb") as file:
+        sending = job(client.sendfile, file)
+        received = bytearray()
+        while len(received) < len(octets):
+            received += server.recv(MUCH)
+        assert sending.result() == len(octets)
+        assert received == octets
 
 
 def test_lingering_waits_until_all_is_delivered(near: BlockingNetwork, far: BlockingNetwork, job: Any) -> None:
