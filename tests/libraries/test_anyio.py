@@ -218,3 +218,20 @@ def test_httpx(run: Callable[[Body], None]) -> None:
             tasks.cancel_scope.cancel()
 
     run(body)
+
+
+def test_a_listener_of_anyio_s_own_on_asyncio() -> None:
+    """It makes a socket of the machine, listens, and hands it to the loop, which puts Postel's in its place."""
+
+    async def body(server: Any, client: Any) -> None:
+        async with server.as_default():
+            listener = await anyio.create_tcp_listener(local_host="0.0.0.0")
+            port = listener.extra(anyio.abc.SocketAttribute.local_port)
+            async with listener, anyio.create_task_group() as tasks:
+                tasks.start_soon(listener.serve, shout)
+                async with client.as_default(), await anyio.connect_tcp("server", port) as stream:
+                    await stream.send(b"hello")
+                    assert await stream.receive() == b"HELLO"
+                tasks.cancel_scope.cancel()
+
+    on_asyncio(body)
