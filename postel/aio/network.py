@@ -399,6 +399,8 @@ class Network:
     def keep_socket(self, calls: NonBlockingSocket) -> None:
         """For sockets: tell this one of the network's end."""
         self._sockets.add(calls)
+        if self._error is not None:
+            calls.fail(renewed(self._error))
 
     def forget_socket(self, calls: NonBlockingSocket) -> None:
         """For sockets: this one was closed, or lent."""

@@ -250,6 +250,8 @@ def loop_factory(
     """
 
     def make() -> Loop:
+        if not callable(link) and link.fileno() == -1:
+            raise CallError("the link is closed, as a loop leaves its own; allowed: functions that make them, for more than one loop")
         network = Network(host() if callable(host) else host, link() if callable(link) else link, linger=linger)
         network.resolver = resolver(network) if callable(resolver) else resolver
         return Loop(network)
