@@ -11,6 +11,7 @@ from postel.aio.network import LINGER, Network
 from postel.aio.resolver import Resolver
 from postel.aio.routing import Loop, Routing, current, loop_factory
 from postel.aio.server import Server
+from postel.aio.sockets import Socket
 from postel.host.host import Host
 from postel.links import Link
 from postel.sockets.lookup import NameResolver
@@ -24,6 +25,7 @@ __all__ = [
     "Routing",
     "Server",
     "ServerOptions",
+    "Socket",
     "attach",
     "current",
     "loop_factory",

@@ -168,30 +168,38 @@ class Socket:
         return self._descriptor.fileno()
 
     def gettimeout(self) -> float:
+        """0.0: it never waits."""
         return 0.0
 
     def getblocking(self) -> bool:
+        """False: it never waits."""
         return False
 
     def setblocking(self, flag: bool) -> None:  # noqa: FBT001 - as the socket module has it
+        """False is what it is; True is an ArgumentError."""
         if flag:
             raise ArgumentError("flag", flag, "False: a socket in asyncio never waits; postel.blocking has sockets that do")
 
     def settimeout(self, value: float | None) -> None:
+        """0 is what it is; any other is an ArgumentError."""
         if value != 0:
             raise ArgumentError("value", value, "0: a socket in asyncio never waits; postel.blocking has sockets that do")
 
     def get_inheritable(self) -> bool:
+        """False: no other process can have it."""
         return False
 
     def set_inheritable(self, inheritable: bool) -> None:  # noqa: FBT001 - as the socket module has it
+        """False is what it is; True is an ArgumentError."""
         if inheritable:
             raise ArgumentError("inheritable", inheritable, "False: no other process can have a socket of Postel's")
 
     def getsockname(self) -> Name:
+        """Its own address and port; zeros where it has none yet."""
         return self._calls.getsockname()
 
     def getpeername(self) -> Name:
+        """The peer's address and port. Raises ConnectionDoesNotExist."""
         return self._calls.getpeername() if self._peer is None else name(self._peer)
 
     def getsockopt(self, level: int, option: int, buflen: int = 0) -> int | bytes:
@@ -214,24 +222,29 @@ class Socket:
     # Opening
 
     def bind(self, address: Name) -> None:
+        """Take an own address and port; port 0 takes a free one. Raises AddressInUse, AddressNotAvailable."""
         self._own.bind(address)
 
     def listen(self, backlog: int = 128) -> None:
+        """Accept connections, as many at once as ``backlog``."""
         self._own.listen(backlog)
         self.refresh()
 
     def accept(self) -> "tuple[Socket, Name]":
+        """The oldest connection that waits, and its peer. Raises WouldBlock."""
         calls, peer = self._own.accept()
         self.refresh()
         return Socket(self.network, calls=calls), peer
 
     def connect(self, address: Name) -> None:
+        """Open a connection, or choose the peer of UDP. Raises ConnectionBegun; it is writable once the outcome is known."""
         try:
             self._own.connect(address)
         finally:
             self.refresh()
 
     def connect_ex(self, address: Name) -> int:
+        """As `connect`: the number of its error, or 0."""
         try:
             self.connect(address)
         except OSError as error:
@@ -241,21 +254,27 @@ class Socket:
     # Reading and writing
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """Up to ``bufsize`` octets, or one datagram; ``b""`` at the end of a stream. Raises WouldBlock, and what ended the connection."""
         return self._refreshing(self._own.recv, bufsize, flags)
 
     def recv_into(self, buffer: object, nbytes: int = 0, flags: int = 0) -> int:
+        """As `recv`, into ``buffer``: how many octets."""
         return self._refreshing(self._own.recv_into, buffer, nbytes, flags)
 
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
+        """As `recv`, with the sender, None of a stream."""
         return self._refreshing(self._own.recvfrom, bufsize, flags)
 
     def recvfrom_into(self, buffer: object, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
+        """As `recv_into`, with the sender."""
         return self._refreshing(self._own.recvfrom_into, buffer, nbytes, flags)
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> Message:
+        """As `recvfrom`, with no ancillary data, and the flag MSG_TRUNC where a datagram was longer."""
         return self._refreshing(self._own.recvmsg, bufsize, ancbufsize, flags)
 
     def send(self, data: object, flags: int = 0) -> int:
+        """Send what there is room for, or one datagram: how many octets. Raises WouldBlock, and what ended the connection."""
         return self._refreshing(self._own.send, data, flags)
 
     def sendall(self, data: object, flags: int = 0) -> None:
@@ -265,15 +284,18 @@ class Socket:
             view = view[self.send(view, flags) :]
 
     def sendto(self, data: object, *flags_and_address: Any) -> int:  # noqa: ANN401 - the flags may be left out
+        """Send one datagram to an address, the last argument; flags may stand before it."""
         flags, name_of_it = flags_and_address if len(flags_and_address) > 1 else (0, *flags_and_address)
         return self._refreshing(self._own.sendto, data, flags, name_of_it)
 
     def sendmsg(self, buffers: Iterable[object], ancdata: Sequence[object] = (), flags: int = 0, address: object = None) -> int:
+        """As `send` with the octets of all buffers, or as `sendto` with an ``address``."""
         return self._refreshing(self._own.sendmsg, buffers, ancdata, flags, address)
 
     # Ending
 
     def shutdown(self, how: int) -> None:
+        """End reading, writing or both: SHUT_RD, SHUT_WR, SHUT_RDWR. Raises ConnectionDoesNotExist."""
         self._refreshing(self._own.shutdown, how)
 
     def detach(self) -> int:
@@ -281,6 +303,7 @@ class Socket:
         raise SocketCallUnknown("a socket of Postel's can't be detached: use the socket itself")
 
     def close(self) -> None:
+        """Everything written is still sent. A second call does nothing; of a transport's socket, no call does."""
         if self._is_lent:
             return
         if not self._calls.is_closed:
