@@ -77,7 +77,7 @@ class Network:
         host.join(link.mtu, b"" if host.has_secret else os.urandom(_SECRET), 0)
         self.host = host
         self.link = link
-        self.resolver = resolver
+        self.resolver: NameResolver | None = resolver
         self._linger = linger
         self._config = replace(host.config, nagle=False)
         self._running: Pump | None = None
@@ -90,7 +90,7 @@ class Network:
         self._servers: Kept[Server] = Kept()
         self._datagrams: Kept[DatagramTransport] = Kept()
         self._sockets: Kept[NonBlockingSocket] = Kept()
-        self.bindings = Bindings()
+        self.bindings: Bindings = Bindings()
 
     async def __aenter__(self) -> Self:
         self.enter(asyncio.get_running_loop())

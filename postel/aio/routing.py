@@ -38,7 +38,7 @@ class Routing(SocketCalls):
     """
 
     own_network: Network | None = None
-    advice = "allowed: a loop of postel.aio.loop_factory(), or a task inside `async with network.as_default()`"
+    advice: str = "allowed: a loop of postel.aio.loop_factory(), or a task inside `async with network.as_default()`"
 
     def network_here(self) -> Network:
         """The network of the running task. Raises CallError where there is none on this loop."""

@@ -90,10 +90,10 @@ class Socket:
         self._descriptor: Descriptor | None = None
         self._watchers: dict[bool, Watcher] = {}  # of writing, of reading
         self._waiting: dict[bool, list[asyncio.Future[None]]] = {False: [], True: []}
-        self.network = network
-        self.family = calls.family
-        self.type = calls.type
-        self.proto = calls.proto
+        self.network: SocketNetwork = network
+        self.family: socket.AddressFamily = calls.family
+        self.type: socket.SocketKind = calls.type
+        self.proto: int = calls.proto
         if proto not in (0, self.proto):
             raise ArgumentError("proto", proto, f"0 or {self.proto}")
         calls.changed = _weakly(self)
