@@ -1,6 +1,6 @@
 """The engine for one machine: seeds spread over processes, each of which imports the test once."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -9,9 +9,11 @@ from postel.search.records import Order, Outcome
 from postel.search.runner import Runner
 
 
-def search(runner: Runner, seeds: list[int], jobs: int) -> Iterator[Outcome]:
-    """The outcome of each seed, in the order in which they come: by ``runner`` and ``jobs`` - 1 others like it. Whoever stops early ends
-    the others, and ``runner`` too."""
+def search(runner: Runner, seeds: list[int], jobs: int) -> Generator[Outcome, None, None]:
+    """The outcome of each seed, in the order in which they come: by ``runner`` and ``jobs`` - 1 others like it.
+
+    A caller that stops early ends these processes, ``runner`` too.
+    """
     team = _Team(runner, seeds)
     team.start(min(jobs, len(seeds)))
     try:

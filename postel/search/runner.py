@@ -22,6 +22,7 @@ class Runner:
     def __init__(self, target: str) -> None:
         self.target = target
         self.test = ""  # as pytest names it
+        self._is_killed = False
         self._start()
 
     def __enter__(self) -> Self:
@@ -40,12 +41,14 @@ class Runner:
             return Answer.parse(line)
         status = self._process.wait()
         self.close()
-        self._start()
+        if not self._is_killed:
+            self._start()
         how = f"exit status {status}" if status >= 0 else f"signal {-status}"
         return Answer(outcome=Outcome(order.seed, CRASHED, message=f"the process ended in the middle of the run: {how}"))
 
     def kill(self) -> None:
-        """End the process now, also in the middle of a run. `close` has to follow."""
+        """End the process now, also in the middle of a run, and start no other. `close` has to follow."""
+        self._is_killed = True
         self._process.kill()
 
     def close(self) -> None:
@@ -67,6 +70,7 @@ class Runner:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             encoding="utf-8",
+            start_new_session=True,  # Ctrl-C is for the search, which ends this process
         )
         self._orders, self._answers = _pipes(self._process)
         line = self._answers.readline()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from postel.errors import ArgumentError
+from postel.search import processes
 from postel.search.records import CRASHED, FAILED, PASSED, SKIPPED, Order
 from postel.search.runner import Runner
 from tests.search.toy import toy
@@ -89,6 +90,20 @@ def test_what_can_t_be_searched(path: str, name: str, why: str) -> None:
 
 def test_one_of_several(path: str) -> None:
     with Runner(f"{path}::test_several[2]") as runner:
+        assert result(runner, 1) == PASSED
+
+
+def test_a_search_that_is_left_ends_its_processes(path: str) -> None:
+    with Runner(f"{path}::test_quiet") as runner:
+        outcomes = processes.search(runner, list(range(1000)), 2)
+        assert next(outcomes).result == PASSED
+        outcomes.close()
+        assert runner._process.poll() is not None
+
+
+def test_every_seed_comes_once_and_the_first_process_goes_on(path: str) -> None:
+    with Runner(f"{path}::test_quiet") as runner:
+        assert sorted(outcome.seed for outcome in processes.search(runner, list(range(40)), 2)) == list(range(40))
         assert result(runner, 1) == PASSED
 
 

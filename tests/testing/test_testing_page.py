@@ -14,7 +14,7 @@ def test_the_tests_of_the_page_pass(pytester: pytest.Pytester) -> None:
     programs = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     pytester.makepyfile("\n\n".join(program for program in programs if "print(" not in program))
     done = pytester.runpytest_inprocess("-p", "pytest_postel", "-p", "no:cacheprovider", "-p", "no:asyncio", "-q")
-    done.assert_outcomes(passed=1 + 20 + 1 + 1)
+    done.assert_outcomes(passed=1 + 20 + 1 + 1 + 5 + 1)
 
 
 @pytest.mark.postel(sealed=False, runs=1)
