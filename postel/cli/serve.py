@@ -74,7 +74,7 @@ class Service:
         try:
             from postel.cli.http import application  # noqa: PLC0415 - of an extra
         except ImportError as error:
-            raise ImportError(f"postel serve needs uvicorn and starlette ({error}): pip install postel[serve]") from error
+            raise ImportError(f"serve needs uvicorn and starlette ({error}): pip install postel[serve]") from error
         self.attachment = Attachment(options)
         self._options = options
         self._http = application
