@@ -56,6 +56,7 @@ class Pump:
         self._broken = broken
         self._down = down
         self._latest = 0
+        self._microseconds: Callable[[], int] | None = getattr(loop, "microseconds", None)  # of a loop in virtual time
         self._turning = False
         self._scheduled = False
         self._has_more = False  # to send, after a whole batch
@@ -79,6 +80,8 @@ class Pump:
     def now(self) -> int:
         """Microseconds of the loop's clock; never less than before. Raises CallError in another thread: see `require_thread`."""
         self.require_thread()
+        if self._microseconds is not None:
+            return self._microseconds()
         now = int(self.loop.time() * SECOND)
         self._latest = max(self._latest, now)
         return self._latest
@@ -216,7 +219,10 @@ class Pump:
             self._end(error)
             return
         self._host.handle_timeout(self.now())
-        self.turn()
+        if self._host.has_output:
+            self.turn()
+        else:
+            self._arm()
 
     def _turn_as_scheduled(self) -> None:
         self._scheduled = False

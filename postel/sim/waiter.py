@@ -30,7 +30,8 @@ class Waiter(BaseSelector):
         self._loop: Any = loop
         self._real = DefaultSelector()  # the loop's own pipe, and descriptors of sockets in the world
         self._keys: dict[int, SelectorKey] = {}
-        self.turns = 0  # of the loop
+        self._descriptors = 0  # of the system; one is the loop's own pipe
+        self.turns: int = 0  # of the loop
         self._moment = -1
         self._turns = 0
 
@@ -48,12 +49,17 @@ class Waiter(BaseSelector):
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:  # noqa: ANN401 - as in BaseSelector
         if not _is_wire(fileobj):
+            self._descriptors += 1
             return self._real.register(fileobj, events, data)
         key = self._keys[fileobj] = SelectorKey(fileobj, fileobj, events, data)
         return key
 
     def unregister(self, fileobj: Any) -> SelectorKey:  # noqa: ANN401
-        return self._keys.pop(fileobj) if _is_wire(fileobj) else self._real.unregister(fileobj)
+        if _is_wire(fileobj):
+            return self._keys.pop(fileobj)
+        key = self._real.unregister(fileobj)
+        self._descriptors -= 1
+        return key
 
     def get_key(self, fileobj: Any) -> SelectorKey:  # noqa: ANN401
         return self._keys[fileobj] if _is_wire(fileobj) else self._real.get_key(fileobj)
@@ -82,8 +88,10 @@ class Waiter(BaseSelector):
         return self._ready()
 
     def _ready(self) -> list[tuple[SelectorKey, int]]:
+        if not self._readable and self._descriptors <= 1:
+            return []
         ready = [(key, key.events) for descriptor in self._readable if (key := self._keys.get(descriptor)) is not None]
-        return ready + self._real.select(0) if len(self._real.get_map()) > 1 else ready
+        return ready + self._real.select(0) if self._descriptors > 1 else ready
 
     def _last_look(self) -> list[tuple[SelectorKey, int]]:
         """Another thread may have called. Raises NothingLeft otherwise."""
