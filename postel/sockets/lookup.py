@@ -91,7 +91,10 @@ def literal(text: str) -> str | None:
             return socket.inet_ntoa(socket.inet_aton(bare))
         except OSError:
             return None
-    return None if zone and (parsed.version == 4 or not zone.isdigit()) else f"{parsed}{'%' if zone else ''}{zone}"
+    if "%" in text and (parsed.version == 4 or not zone.isdigit()):
+        return None
+    written = str(parsed) if parsed.version == 4 else socket.inet_ntop(AF_INET6, parsed.packed)  # ipaddress writes mapped ones otherwise
+    return f"{written}{'%' if zone else ''}{zone}"
 
 
 async def _addresses(network: LookupNetwork, name: str | None, family: int, flags: int) -> list[str]:
