@@ -12,10 +12,12 @@ import argparse
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Final
 
 from postel.cli.capture import selection, source
+from postel.cli.capture.pictures import Choice, drawn, readable_twice
 from postel.cli.capture.rows import Rows, Told, storage
 from postel.cli.capture.selection import Selection
 from postel.cli.capture.summary import Alike, Summary
@@ -53,8 +55,13 @@ def run(options: argparse.Namespace) -> int:
         raise ArgumentError("--follow", options.follow, "without --conn and --html, which need the whole")
     if options.follow and options.sort:
         raise ArgumentError("--sort", options.sort, "without --follow, which tells of each at once")
-    with source.opened(options.file) as reader, storage() as kept:
-        return _Explanation(reader, kept, options).tell()
+    with readable_twice(options.file) if options.html else nullcontext(options.file) as files, storage() as kept:
+        with source.opened(files) as reader:
+            explanation = _Explanation(reader, kept, options)
+            status = explanation.tell()
+        if options.html:
+            explanation.write_page(files)
+        return status
 
 
 class _Explanation:
@@ -68,7 +75,8 @@ class _Explanation:
         self.alike = Alike()
         looks = options.why or options.html or self.selection.only_unusual
         self.unusual = Unusual(_ALL if options.json else MOST_PACKETS) if looks else None
-        self.replay = Replay() if options.conn or options.html else None
+        self.replay = Replay() if options.conn and not options.html else None
+        self.choice = Choice()
         self.rows = Rows(kept, report.heads(self.language))
         closer = self.look if self.unusual or self.replay else None
         self.table = Table(
@@ -103,6 +111,7 @@ class _Explanation:
         elif self.options.follow:
             self.print([self.told(connection, story)], report.LEAST_WIDTHS)
         elif not self.options.summary:
+            self.choice.offer(connection, is_unusual=story is not None and bool(story.findings))
             self.rows.keep(connection.number, self.told(connection, story), self.selection.key(connection))
 
     def told(self, connection: Connection, story: Story | None) -> Told:
@@ -129,9 +138,7 @@ class _Explanation:
             raise ArgumentError("--conn", self.options.conn, f"a connection's number, up to {self.table.connections}")
         if self.options.summary:
             self.print_summary()
-        elif self.options.html:
-            self.write_page()
-        elif not self.options.follow:
+        elif not self.options.html and not self.options.follow:
             self.tell_table()
         if self.options.json:
             print(json_text(source.record_of_whole(self.reader, self.table), sys.stdout))
@@ -179,12 +186,9 @@ class _Explanation:
         for line in self.summary.lines(self.table.packets, self.language):
             print(line)
 
-    def write_page(self) -> None:
-        if self.replay is None:
-            return
-        trace = self.replay.finish()
+    def write_page(self, files: list[str]) -> None:
         rows = [(told.row, told.findings) for told in self.rows]
-        text = page.of(rows, trace, self.options.lang, unfold=self.options.unfold)
+        text = page.of(rows, drawn(files, self.choice.numbers(), self.options), self.options.lang, unfold=self.options.unfold)
         try:
             Path(self.options.html).write_text(text, "utf-8")
         except OSError as error:

@@ -154,7 +154,8 @@ class Flow:
         if segment.len:
             self._set_history(packet, segment, mine)
             mine.unanswered.append(packet)
-        mine.high = max(mine.high, packet.seq + segment.len)
+        if packet.kind is not Kind.WINDOW_PROBE:  # whose octet counts when there was room for it
+            mine.high = max(mine.high, packet.seq + segment.len)
         if segment.flags & ACK:
             mine.ack = packet.ack
             mine.window = packet.window
@@ -215,10 +216,12 @@ class Flow:
 
     def _set_history(self, packet: Packet, segment: Segment, mine: _Direction) -> None:
         before = mine.sent_before(packet.seq)
+        if packet.kind is Kind.WINDOW_PROBE:
+            return
         if before is None:
             mine.note(packet.seq, packet.seq + segment.len, packet)
             return
         answers_now = packet.kind is Kind.SYN_ACK and before.kind is Kind.SYN  # simultaneous open: the SYN again, but as an answer
-        if not answers_now and packet.kind not in (Kind.KEEP_ALIVE, Kind.WINDOW_PROBE):
+        if not answers_now and packet.kind is not Kind.KEEP_ALIVE:
             packet.original = before.number
             before.again = before.again or packet.number

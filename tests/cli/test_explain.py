@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from postel.cli import DONE, FAILED, MISTAKE, main
 from postel.cli.capture.source import LEFT_OUT
+from postel.wire.address import Endpoint, parse
 from postel.wire.segment import ACK, PSH, RST, SYN
-from tests.view.capture.tape import Tape
+from tests.view.capture.tape import RIGHT, Tape
 
 DATA = ACK | PSH
 
@@ -103,12 +104,38 @@ def test_a_page(file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "RFC 6298, 5.4" in text
     assert "FIN-WAIT-1" in text
     assert "http" not in text  # it loads nothing
-    assert text.count("<details>") == 2
+    assert text.count("<details ") == 2
+    assert text.count('<a href="#c1">1</a>') == text.count('<details id="c1">') == 1
+    assert "octets sent (dots)" in text
     assert "10.0.0.2:80 (#1–#10)</summary>" in text
     assert main(["explain", file, "--conn", "1", "--html", str(page), "--lang", "en"]) == DONE
-    assert page.read_text("utf-8").count("<details open>") == 1  # nothing else is there to look at
+    assert page.read_text("utf-8").count('<details id="c1" open>') == 1  # nothing else is there to look at
     assert main(["explain", file, "--html", str(tmp_path)]) == MISTAKE
     assert "a file that can be written" in capsys.readouterr().err
+
+
+def test_a_page_of_many_connections_has_pictures_of_the_unusual_ones(tmp_path: Path) -> None:
+    """And says of how many it has none."""
+    tape = Tape()
+    for number in range(230):
+        one = Tape(Endpoint(parse("10.0.0.1"), 2000 + number), RIGHT).handshake()
+        one = one.left(RST | ACK, 1, 1) if number == 229 else one.close()
+        tape.packets += [(when + number * 10_000, octets) for when, octets in one.packets]
+    capture, page = tmp_path / "many.pcap", tmp_path / "page.html"
+    capture.write_bytes(tape.pcap())
+    assert main(["explain", str(capture), "--html", str(page), "--lang", "en"]) == DONE
+    text = page.read_text("utf-8")
+    assert text.count("<details ") == 200
+    assert '<details id="c230">' in text
+    assert "30 connections have no pictures here" in text
+
+
+def test_a_page_of_standard_input(file: str, tmp_path: Path) -> None:
+    page, other = tmp_path / "page.html", tmp_path / "other.html"
+    with standard_input(Path(file).read_bytes()):
+        assert main(["explain", "-", "--html", str(page), "--lang", "en"]) == DONE
+    assert main(["explain", file, "--html", str(other), "--lang", "en"]) == DONE
+    assert page.read_text("utf-8") == other.read_text("utf-8")
 
 
 @contextmanager

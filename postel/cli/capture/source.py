@@ -15,7 +15,7 @@ from postel.view.capture import Reader, Table
 from postel.view.capture.files import Merged, plain
 from postel.view.capture.frame import OTHER_PROTOCOLS
 
-_PIPE: Final = "-"
+PIPE: Final = "-"
 LEFT_OUT: Final = 3
 
 
@@ -29,10 +29,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 @contextmanager
 def opened(paths: list[str]) -> Iterator[Merged]:
     """The files, or standard input, which stays open; several are read as one, in the order of time."""
-    if paths.count(_PIPE) > 1:
-        raise ArgumentError("FILE", _PIPE, "standard input once")
+    if paths.count(PIPE) > 1:
+        raise ArgumentError("FILE", PIPE, "standard input once")
     with ExitStack() as stack:
-        files = [cast(BufferedIOBase, sys.stdin.buffer) if path == _PIPE else stack.enter_context(Path(path).open("rb")) for path in paths]
+        files = [cast(BufferedIOBase, sys.stdin.buffer) if path == PIPE else stack.enter_context(Path(path).open("rb")) for path in paths]
         yield Merged([Reader(plain(file)) for file in files])
 
 

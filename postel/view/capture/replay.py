@@ -5,6 +5,7 @@ it is sent again, an ACK by a SYN or FIN that isn't sent again, a RST by silence
 taken through what they sent and what arrived; a state that nothing tells stays blank.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,11 +55,15 @@ class _Passed:
 
 
 class Replay:
-    """The closer look of a `Table`: give it ``Table(over, closer=replay.look)``; ``finish`` gives the trace."""
+    """The closer look of a `Table`: give it ``Table(over, closer=replay.look)``; ``finish`` gives the trace. At most ``most`` packets are
+    kept, and of each connection ``most_of_each``: the first."""
 
-    def __init__(self, *, most: int = MOST) -> None:
+    def __init__(self, *, most: int = MOST, most_of_each: int = MOST) -> None:
         self.forgotten: int = 0
+        self.numbers: list[int] = []
         self._most = most
+        self._most_of_each = most_of_each
+        self._counts: Counter[int] = Counter()
         self._passed: list[_Passed] = []
         self._notices: list[Notice] = []
 
@@ -68,7 +73,9 @@ class Replay:
             self._notices.append(notice)
 
     def look(self, seen: Seen) -> None:
-        if len(self._passed) >= self._most:
+        number = seen.end.connection.number
+        self._counts[number] += 1
+        if len(self._passed) >= self._most or self._counts[number] > self._most_of_each:
             self.forgotten += 1
             return
         located, flags = seen.located, seen.located.bits & 0x1FF
@@ -77,7 +84,7 @@ class Replay:
         self._passed.append(_Passed(seen.number, seen.when, _packet(seen), seen.end, located.seq, located.ack, flags, end))
 
     def finish(self) -> Trace:
-        """The trace of what was looked at."""
+        """The trace of what was looked at. ``numbers`` are then those of the connections, in the order of the trace's flows."""
         trace = Trace(limit=self._most)
         machines: dict[Connection, _Machines] = {}
         for connection, passed in _by_connection(self._passed).items():
@@ -90,8 +97,11 @@ class Replay:
             if isinstance(one, Notice):
                 trace.number_next(one.number)
                 trace.packet_sent(one.octets, one.when)
-            else:
-                machines[one.one.connection].take(one, trace)
+                continue
+            machine = machines[one.one.connection]
+            if machine.is_new:
+                self.numbers.append(one.one.connection.number)
+            machine.take(one, trace)
         trace.forgotten = self.forgotten
         return trace
 

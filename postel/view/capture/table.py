@@ -68,17 +68,17 @@ class Notice(NamedTuple):
 
 class Table:
     """``over`` is told of each connection when it is forgotten (``at_once``: when it is over), and of those that are left by `finish`;
-    ``closer`` of each segment of connection ``only``, or of all where that is 0: these take much longer. ``notices`` is told of ICMP errors
-    about segments of these connections. With ``checksums``, a
-    segment with a wrong checksum counts for Zeek's letter ``c`` alone. With ``zeek_timers`` connections end when Zeek's timers do, and a
-    later packet begins another. ``most`` connections are kept at once."""
+    ``closer`` of each segment of connection ``only``, of the connections that are in it, or of all where that is 0: these take much longer.
+    ``notices`` is told of ICMP errors about segments of these connections. With ``checksums``, a segment with a wrong checksum counts for
+    Zeek's letter ``c`` alone. With ``zeek_timers`` connections end when Zeek's timers do, and a later packet begins another. ``most``
+    connections are kept at once."""
 
     def __init__(
         self,
         over: Callable[[Connection], None],
         *,
         closer: Callable[[Seen], None] | None = None,
-        only: int = 0,
+        only: int | frozenset[int] = 0,
         notices: Callable[[Notice], None] | None = None,
         checksums: bool = False,
         at_once: bool = False,
@@ -90,7 +90,7 @@ class Table:
         self.now: int = 0
         self._over = over
         self._closer = closer
-        self._only = only
+        self._only = frozenset((only,)) if isinstance(only, int) and only else only or frozenset()
         self._notices = notices
         self._checksums = checksums
         self._shapes = {} if checksums or zeek_timers else plain_frame.SHAPES
@@ -272,7 +272,7 @@ class Table:
         opener, other = (destination, source) if flipped else (source, destination)
         self.connections += 1
         connection = Connection(self.connections, opener, other, when, flipped=flipped)
-        connection.is_watched = self._closer is not None and self._only in (0, connection.number)
+        connection.is_watched = self._closer is not None and (not self._only or connection.number in self._only)
         end = connection.ends[flipped]
         self._ends[pair] = end
         self._ends[_reversed(pair)] = end.other

@@ -59,6 +59,13 @@ SENTENCES: Final = {
         "{opener} → {ports} ports of {hosts} hosts: {count} connections without text, all {closing}; --unfold tells of each",
         "{opener} → {hosts} 台主机的 {ports} 个端口：{count} 个无数据的连接，均为“{closing}”；--unfold 逐个列出",
     ),
+    "numbers": ("octets sent (dots), sent again (crosses), acknowledged (lines)", "已发送（点）、重传（叉）、已确认（线）的字节"),
+    "windows": ("window (lines) and octets under way (dots)", "窗口（线）与在途字节（点）"),
+    "trips": ("round trips from where the capture was made", "自捕获点起的往返时间"),
+    "not drawn": (
+        "{count} connections have no pictures here; postel explain FILE --conn N draws one",
+        "{count} 个连接在此没有图；postel explain FILE --conn N 可画出其中一个",
+    ),
     "filter": ("in Wireshark: {filter}", "在 Wireshark 中：{filter}"),
     "no tcp": ("no TCP connection in {packets} packets", "{packets} 个分组中没有 TCP 连接"),
 }
