@@ -57,7 +57,7 @@ def test_redis(stage: Stage) -> None:
 
 
 class Postgres:
-    """Says yes to everybody, and answers every prepared statement with the integer 42."""
+    """Accepts any login, and answers every prepared statement with the integer 42."""
 
     COLUMN = b"answer\0" + struct.pack("!ihihih", 0, 0, 23, 4, -1, 1)
     READY = (b"Z", b"I")
@@ -107,7 +107,7 @@ def test_asyncpg(stage: Stage) -> None:
 
 
 class MySql:
-    """Says yes to everybody, and answers every SELECT with "42"."""
+    """Accepts any login, and answers every SELECT with "42"."""
 
     GREETING = (
         b"\x0a8.0.0\0" + struct.pack("<I", 1) + b"12345678\0" + struct.pack("<HBHHB", 0xFFFF, 33, 2, 0x000F, 21) + bytes(10)
