@@ -27,7 +27,9 @@ class _Setting:
 
     def __set__(self, course: object, value: Any) -> None:  # noqa: ANN401 - whatever a caller may try
         self.check(self._name, value)
-        vars(course)[self._name] = value
+        settings = vars(course)
+        settings[self._name] = value
+        settings["is_judged"] = False  # a path draws conclusions from its settings
 
     def check(self, name: str, value: object) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:

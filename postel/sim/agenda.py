@@ -60,9 +60,10 @@ class Agenda:
         """When the next entry is due; NEVER without one."""
         return self._heap[0][0] if self._heap else NEVER
 
-    def pop(self) -> Entry:
-        """Remove the next entry."""
-        return heappop(self._heap)
+    def pop(self, until: int) -> Entry | None:
+        """Remove the next entry; None where none is due at ``until`` or before."""
+        heap = self._heap
+        return heappop(heap) if heap and heap[0][0] <= until else None
 
 
 def octets_of(packet: Arrival) -> bytes:

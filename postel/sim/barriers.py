@@ -41,9 +41,10 @@ class Barriers:
     def __init__(self) -> None:
         self._barriers: list[Barrier] = []
         self._known: dict[tuple[str, str], list[Barrier]] = {}  # by sender and receiver
+        self.any_stands: bool = False  # what `bool` says too; asked for every packet
 
     def __bool__(self) -> bool:
-        return bool(self._barriers)
+        return self.any_stands
 
     def add(self, barrier: Barrier) -> None:
         """From now on ``barrier`` stands."""
@@ -105,6 +106,7 @@ class Barriers:
         self._known.clear()
         while self._barriers and self._barriers[0].kind in ("repair", "release"):  # of barriers that are gone
             del self._barriers[0]
+        self.any_stands = bool(self._barriers)
 
 
 def _is_lifted(barrier: Barrier, by: Barrier) -> bool:

@@ -35,24 +35,27 @@ class Carrier:
         self._seed = seed
         self._agenda = agenda
         self._witness = witness
-        self._is_observed = is_observed
+        self.is_observed: bool = is_observed
 
     @property
     def needs_octets(self) -> bool:
         """Whether a rule, a barrier or an observer may look at what packets hold."""
-        return bool(self.rules) or self._is_observed or bool(self._barriers)
+        return self.is_observed or self._barriers.any_stands or bool(self.rules)
 
     def send_record(self, node: Node, record: PacketRecord) -> None:
         """As `send`, of a packet that isn't written out, unless it has to be: for what the path or the receiver makes of it."""
         receiver = self.nodes.get(record.destination)
         path = None if receiver is None else node.paths.get(receiver)
-        if receiver is None or path is None or not path.is_plain or 0 < path.mtu < record.length:
-            self.send(node, record.octets())
-            return
-        self.packets += 1
-        when = path.travel(record.length, self._agenda.now)
-        if when < NEVER:
-            self._agenda.put(when, receiver, record, None, node.name)
+        if receiver is not None and path is not None:
+            if not path.is_judged:
+                path.judge()
+            if path.is_plain and not 0 < path.mtu < record.length:
+                self.packets += 1
+                when = path.travel(record.length, self._agenda.now)
+                if when < NEVER:
+                    self._agenda.put(when, receiver, record, None, node.name)
+                return
+        self.send(node, record.octets())
 
     def send(self, node: Node, octets: bytes) -> None:
         """Carry a packet that leaves ``node``."""

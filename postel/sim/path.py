@@ -86,6 +86,9 @@ class Path(Bottleneck, Chances, Travel):
         self.is_black_hole = is_black_hole
         self.congestion = congestion
         self.congested_at = units.size(congested_at, "congested_at")
+        self.is_judged: bool = False
+        self.is_plain: bool = False
+        self.is_steady: bool = False
         self.carried: int = 0
         self.marked: int = 0
         self.lost: int = 0
@@ -119,14 +122,23 @@ class Path(Bottleneck, Chances, Travel):
         arrival = self.arrival(self.leaves(len(octets), now)) if verdict.after == BY_PATH else now + verdict.after
         return [(arrival + verdict.later, octets)] * copies
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether every packet arrives as it left, and once, if it does: nothing here looks at its octets."""
-        return not (self.duplicate or self.corrupt or self.congestion or self.congested_at)
+    def judge(self) -> None:
+        """Draw conclusions from the settings, when one was assigned since the last time (``is_judged``).
+
+        ``is_plain``: every packet arrives as it left, and once, if it does: nothing here looks at its octets. ``is_steady``: all of them
+        arrive, each after the same time.
+        """
+        self.is_plain = not (self.duplicate or self.corrupt or self.congestion or self.congested_at)
+        self.is_steady = self.is_plain and not (self.bandwidth or self.loss or self.jitter or self.reorder)
+        self.is_judged = True
 
     def travel(self, length: int, now: int) -> int:
         """When a packet of ``length`` octets arrives, NEVER where it is lost: as `admits` and `carry`, where the path `is_plain` and wide
         enough."""
+        if self.is_steady:
+            self.carried += 1
+            self._last_arrival = max(self._last_arrival, now + self.delay)
+            return self._last_arrival
         if (self.bandwidth and self.is_full(now)) or (self.loss and self.random.random() < self.loss):
             self.lost += 1
             return NEVER

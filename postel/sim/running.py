@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, cast
 
-from postel.host.host import Host
+from postel.host.host import Host, HostEvent
 from postel.host.packet_record import PacketRecord
-from postel.sim.agenda import Agenda, octets_of
+from postel.sim.agenda import Agenda, Entry, octets_of
 from postel.sim.attachment import Attachment
 from postel.sim.carrier import Carrier
 from postel.sim.node import Node, Undelivered
@@ -43,15 +43,16 @@ class Running:
     def handle_timeout(self, now: int) -> None:
         """Let everything happen that is due at ``now``."""
         self.pump()
-        while self._agenda and self._agenda.due() <= now:
-            self._step()
+        while (entry := self._agenda.pop(now)) is not None:
+            self._step(entry)
         self._agenda.now = max(self._agenda.now, now)
 
     def run(self, until: int = NEVER, *, stop: Callable[[], bool] | None = None) -> int:
         """Let the clock jump until all is quiet, ``until`` is reached, or ``stop()`` is true after something happened. Returns the time."""
         self.pump()
-        while self._agenda and self._agenda.due() <= until:
-            self._step()
+        pop, step = self._agenda.pop, self._step
+        while (entry := pop(until)) is not None:
+            step(entry)
             if stop is not None and stop():
                 return self._agenda.now
         if until != NEVER:
@@ -97,8 +98,8 @@ class Running:
         bell.owner, bell.rung, bell.is_rung = attachment, self.rung, False
         bell.ring()
 
-    def _step(self) -> None:
-        when, _, node, packet, call, sender, sent_at = self._agenda.pop()
+    def _step(self, entry: Entry) -> None:
+        when, _, node, packet, call, sender, sent_at = entry
         if call is not None:
             self._agenda.now = when
             call()
@@ -110,11 +111,12 @@ class Running:
             self._wake(node, when)
         else:
             self._agenda.now = when
+            host = node.host
             if not node.takes_at_once:
                 self._arrive_late(node, Undelivered(sender, octets_of(packet), sent_at))
-            elif type(packet) is PacketRecord and node.stack is node.host:
-                node.host.bell.is_rung = True  # it is pumped in any case
-                node.host.record_arrives(packet, when)
+            elif type(packet) is PacketRecord and node.stack is host:
+                host.bell.is_rung = True  # it is pumped in any case
+                host.record_arrives(packet, when)
                 self._pump(node)
             else:
                 self._arrive(node, octets_of(packet))
@@ -195,35 +197,43 @@ class Running:
         bell.is_rung = False
 
     def _drain(self, node: Node) -> None:
-        now, busy = self._agenda.now, not node.pauses
-        while busy:
-            busy = False
-            self._send_out(node, now)
-            while (told := node.stack.next_event()) is not None:
-                busy = True
-                if node.application is not None:
-                    node.application(told[0], told[1], now)  # after which another stack may stand here: the host was restarted
-                    if node.pauses:
-                        return
         if node.pauses:
             return
+        now = self._agenda.now
+        while True:
+            self._send_out(node, now)
+            told = node.stack.next_event()
+            if told is None:
+                break
+            if not self._tell(node, told, now):
+                return
         deadline = node.stack.next_timeout()
         if deadline < node.armed:
             node.armed = max(deadline, now)
             self._agenda.put(node.armed, node)
 
     def _send_out(self, node: Node, now: int) -> None:
-        carrier = self._carrier
-        if node.stack is not node.host or carrier.needs_octets:
-            while (octets := node.stack.next_packet(now)) is not None:
+        carrier, stack = self._carrier, node.stack
+        if stack is not node.host or carrier.needs_octets:
+            while (octets := stack.next_packet(now)) is not None:
                 carrier.send(node, octets)
             return
-        next_record = node.host.next_record
+        next_record, send_record = node.host.next_record, carrier.send_record
         while (packet := next_record(now)) is not None:
             if type(packet) is PacketRecord:
-                carrier.send_record(node, packet)
+                send_record(node, packet)
             else:
                 carrier.send(node, cast(bytes, packet))
+
+    def _tell(self, node: Node, told: HostEvent | None, now: int) -> bool:
+        """Tell the application of ``told`` and what follows. False: it paused the host."""
+        while told is not None:
+            if node.application is not None:
+                node.application(told[0], told[1], now)  # after which another stack may stand here: the host was restarted
+                if node.pauses:
+                    return False
+            told = node.stack.next_event()
+        return True
 
 
 def _number(node: Node) -> int:

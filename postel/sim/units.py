@@ -72,7 +72,9 @@ class _Measured:
         self._name = name
 
     def __set__(self, owner: object, value: Any) -> None:  # noqa: ANN401 - whatever a caller may try
-        vars(owner)[self._name] = self._read(value, self._name)
+        settings = vars(owner)
+        settings[self._name] = self._read(value, self._name)
+        settings["is_judged"] = False  # a path draws conclusions from its settings
 
 
 def measured(read: Callable[[Any, str], int]) -> Any:  # noqa: ANN401 - a descriptor stands for the value

@@ -231,7 +231,7 @@ def world_of(family: int, config: Config, path: dict[str, Any], fault: str, at: 
     hosts = [world.host(name, own, config=config) for name, own in zip("ab", ADDRESSES[family], strict=True)]
     there, back = world.path(*hosts, **path)
     if octets:
-        world._carrier._is_observed = True
+        world._carrier.is_observed = True
     ends = [End(hosts[0], Random(3).randbytes(20_000)), End(hosts[1], b"y" * 3000)]
     for host, end in zip(hosts, ends, strict=True):
         world.application(host, end.happened)
