@@ -3,11 +3,11 @@
 import math
 import os
 import socket
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeVar, cast
+from typing import Any, Final, ParamSpec, Protocol, Self, TypeVar, cast
 
 from postel.blocking.pump import PumpThread
 from postel.blocking.resolver import StubResolver
@@ -27,6 +27,7 @@ _SECRET: Final = 16  # octets that are drawn for a host without a secret
 _REPLACED: Final = ("getaddrinfo", "getnameinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
 _REPLACING: Final = Lock()  # held while a network stands in the module `socket`
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -104,6 +105,15 @@ class BlockingNetwork:
         if self._states.pump.end is not None:
             raise renewed(self._states.pump.end)
         return self._states
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What ``function`` returns or raises, called in the thread that drives the host: for the methods of ``host``, which is that
+        thread's alone, and for what must see no packet in between. It must not wait."""
+        return self.states.pump.call(function, *args, **kwargs)
+
+    def now(self) -> int:
+        """Microseconds of the clock of the host, as its methods want them inside `call`."""
+        return self.states.pump.now()
 
     # The module socket's
 
@@ -272,4 +282,4 @@ def _result(looking_up: Coroutine[Any, Any, T]) -> T:
     except StopIteration as done:
         return cast(T, done.value)
     looking_up.close()
-    raise CallError("a resolver of a blocking network waited for an event loop; allowed: one whose `addresses` blocks")
+    raise CallError("a resolver of a blocking network waited for an event loop; allowed: one with an `addresses` that blocks")

@@ -65,7 +65,7 @@ class Told(Protocol):
 
 
 class Abandoned:
-    """A connection whose descriptor is closed: it has octets to deliver, or the peer's end to hear. ``all_of_them`` has it until then."""
+    """A connection that the program closed, with octets to deliver yet, or the peer's end to hear. ``all_of_them`` has it until then."""
 
     __slots__ = ("_all", "_connection")
 

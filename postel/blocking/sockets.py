@@ -195,7 +195,7 @@ class DescriptorSocket(socket.socket):
         try:
             self.connect(address)
         except TimeoutError as error:
-            return error.errno or errno.EAGAIN  # as of every socket whose timeout has passed
+            return error.errno or errno.EAGAIN  # as of every socket when its timeout has passed
         except socket.gaierror:
             raise
         except OSError as error:

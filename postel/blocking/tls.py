@@ -7,7 +7,7 @@ from typing import Any, Final
 _JOINED: Final[dict[tuple[type, type], type]] = {}
 
 
-def taker(frame: FrameType) -> Any:  # noqa: ANN401 - an object of the module ssl, which is imported by those alone who use it
+def taker(frame: FrameType) -> Any:  # noqa: ANN401 - an object of the module ssl, which isn't imported here
     """The `ssl.SSLSocket` that is just being made by the function of ``frame``, which detaches another socket; None for any other."""
     ssl = sys.modules.get("ssl")
     if ssl is None or frame.f_code is not ssl.SSLSocket._create.__func__.__code__:  # noqa: SLF001

@@ -374,6 +374,38 @@ def test_what_is_replaced_is_put_back(near: BlockingNetwork, far: BlockingNetwor
         made.close()
 
 
+# What can't be reached
+
+
+def test_a_peer_that_never_answers(near: BlockingNetwork) -> None:
+    with near.socket() as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 200)  # milliseconds
+        with pytest.raises(TimeoutError) as raised:
+            sock.connect(("10.7.0.99", 80))
+        assert raised.value.errno == errno.ETIMEDOUT
+    with near.socket() as sock:
+        sock.settimeout(0.05)
+        assert sock.connect_ex(("10.7.0.99", 80)) == errno.EAGAIN
+        assert sock.connect_ex(("10.7.0.99", 80)) == errno.EALREADY
+        with pytest.raises(OSError, match="not exist"):
+            sock.getpeername()
+
+
+def test_a_connection_that_dies_of_silence(near: BlockingNetwork, far: BlockingNetwork) -> None:
+    """The descriptor alone would say ECONNRESET."""
+    client, server = connected(near, far)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 200)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    far.call(lambda: far.host.remove_address("10.7.0.2", far.now()))
+    client.sendall(b"is there an answer?")
+    with pytest.raises(TimeoutError) as raised:
+        client.recv(1)
+    assert raised.value.errno == errno.ETIMEDOUT
+    assert client.recv(1) == b""
+    client.close()
+    server.close()
+
+
 # What is refused
 
 
