@@ -25,7 +25,7 @@ from typing import Final
 from postel.cli import printable
 from postel.errors import ArgumentError
 from postel.search import cluster, processes, progress, seeds
-from postel.search.records import SEPARATOR, SKIPPED, Order, Outcome
+from postel.search.records import CRASHED, SEPARATOR, SKIPPED, Order, Outcome
 from postel.search.results import Results
 from postel.search.runner import Runner
 from postel.search.shrink import Shrinker
@@ -77,7 +77,7 @@ def _require(options: argparse.Namespace) -> None:
 
 def _searched(options: argparse.Namespace, runner: Runner, results: Results, wanted: list[int]) -> list[Outcome]:
     """The outcomes of all seeds, in the seeds' order: those known from before, and new ones, which are kept as they come."""
-    known = results.outcomes()
+    known = {seed: outcome for seed, outcome in results.outcomes().items() if outcome.result != CRASHED}  # a crash may be the machine's
     found = {seed: known[seed] for seed in wanted if seed in known}
     missing = [seed for seed in wanted if seed not in known]
     failed = sum(outcome.is_failure for outcome in found.values())
@@ -108,7 +108,10 @@ def _tell(test: str, outcomes: list[Outcome], failures: list[Outcome]) -> None:
 
 def _tell_failure(failure: Outcome, runner: Runner, options: argparse.Namespace) -> None:
     """The first failing seed with its faults, fewer if they can be; its drawing; and how to run it again."""
-    print(f"\nseed {failure.seed}: {printable(failure.message.partition(chr(10))[0])}")
+    lines = failure.message.splitlines() or [""]
+    print(f"\nseed {failure.seed}: {printable(lines[0])}")
+    if failure.result == CRASHED:
+        print("\n".join(map(printable, lines[1:])))
     faults = [Fault.parse(text) for text in failure.faults.split(SEPARATOR) if text]
     smallest = _shrunk(failure, faults, runner, options.shrink)
     for fault in smallest:

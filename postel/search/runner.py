@@ -11,6 +11,8 @@ from postel.errors import ArgumentError
 from postel.search.records import CRASHED, Answer, Order, Outcome
 
 _PATIENCE: Final = 10  # seconds until a process that was told to end is killed
+_CRASH: Final = "Fatal Python error"
+_WORDS: Final = 4000  # characters of what follows it
 
 
 class Runner:
@@ -40,11 +42,12 @@ class Runner:
         if line:
             return Answer.parse(line)
         status = self._process.wait()
+        words = self._last_words()
         self.close()
         if not self._is_killed:
             self._start()
         how = f"exit status {status}" if status >= 0 else f"signal {-status}"
-        return Answer(outcome=Outcome(order.seed, CRASHED, message=f"the process ended in the middle of the run: {how}"))
+        return Answer(outcome=Outcome(order.seed, CRASHED, message=f"the process ended in the middle of the run: {how}\n{words}".strip()))
 
     def kill(self) -> None:
         """End the process now, also in the middle of a run, and start no other. `close` has to follow."""
@@ -74,17 +77,26 @@ class Runner:
         )
         self._orders, self._answers = _pipes(self._process)
         line = self._answers.readline()
-        answer = Answer.parse(line) if line else Answer(error=self._last_words())
+        answer = Answer.parse(line) if line else Answer(error=self._how_it_ended())
         if answer.error:
             self.close()
             raise ArgumentError("FILE.py::test", self.target, f"a test that uses the fixture `world`; this one {answer.error}")
         self.test = answer.test
 
-    def _last_words(self) -> str:
+    def _how_it_ended(self) -> str:
         self._process.wait()
-        self._errors.seek(0)
-        lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+        lines = self._told().strip().splitlines()
         return f"ends its process: {lines[-1]}" if lines else "ends its process"
+
+    def _last_words(self) -> str:
+        """Of a crash of the interpreter: where it was, for pytest has it tell that."""
+        _, mark, after = self._told().rpartition(_CRASH)
+        return (mark + after).strip()[:_WORDS] if mark else ""
+
+    def _told(self) -> str:
+        """What the process has written to its standard error."""
+        self._errors.seek(0)
+        return self._errors.read().decode("utf-8", "replace")
 
 
 def _pipes(process: "subprocess.Popen[str]") -> tuple[IO[str], IO[str]]:

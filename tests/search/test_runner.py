@@ -74,6 +74,17 @@ def test_a_process_that_ends_is_replaced(path: str) -> None:
         assert outcome.message == "the process ended in the middle of the run: exit status 4"
 
 
+def test_a_crash_of_the_interpreter_tells_where(tmp_path: Path) -> None:
+    path = tmp_path / "test_crash.py"
+    path.write_text("import ctypes\n\nasync def test_x(world):\n    ctypes.string_at(0)\n")
+    with Runner(f"{path}::test_x") as runner:
+        outcome = runner.run(Order(1)).outcome
+    assert outcome is not None
+    assert outcome.result == CRASHED
+    assert "signal 11" in outcome.message.splitlines()[0]
+    assert "test_crash.py" in outcome.message
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [
