@@ -43,6 +43,7 @@ CONNECTIONS = 500
 IMPORTS = 10  # the first of them writes the byte code
 CROWDS = 10, 1_000, 100_000  # other connections
 MILLION = 1_000_000
+MANY_HOSTS = 10_000
 MEGABYTES_A_SECOND = 40  # of a capture, for each of the seconds that a stream would last
 LONGER = 2  # a lossy run's length: chance must even out
 
@@ -282,8 +283,18 @@ def all_at_once(stack: Stack, _run: int, kind: str, *numbers: int) -> dict[str, 
     return alone(stack, kind, *map(str, numbers))
 
 
-def alone(stack: Stack, *arguments: str) -> dict[str, float]:
-    command = [stack.interpreter, str(HERE / "alone.py"), *arguments]
+def world(kind: str, number: int, told: str, stack: Stack, _seconds: float, run: int) -> float:
+    """Of a network in virtual time."""
+    return world_at_once(stack, run, kind, *([number] if number else []))[told]
+
+
+@cache
+def world_at_once(stack: Stack, _run: int, kind: str, *numbers: int) -> dict[str, float]:
+    return alone(stack, kind, *map(str, numbers), program="worlds.py")
+
+
+def alone(stack: Stack, *arguments: str, program: str = "alone.py") -> dict[str, float]:
+    command = [stack.interpreter, str(HERE / program), *arguments]
     told: dict[str, float] = json.loads(subprocess.run(command, env=stack.environment, check=True, stdout=subprocess.PIPE).stdout)
     return told
 
@@ -343,6 +354,16 @@ FIGURES = {
         f"crowd_{others}": Figure("crowd", f"a segment in, beside {others:,} idle connections", "µs", partial(crowd, others), OURS)
         for others in CROWDS
     },
+    "world_rate": Figure("world", "a world: segments of 1,500 octets", "a second", partial(world, "stream", 50, "rate"), OURS),
+    "world_heap": Figure(
+        "world", "a world: entries of a bare heap in the time of one", "entries", partial(world, "stream", 50, "heap"), OURS
+    ),
+    "world_hour": Figure("world", "a world: an hour, a message a second", "s", partial(world, "hour", 0, "seconds"), OURS),
+    **{
+        f"world_{kind}_{told}": Figure("world", f"{MANY_HOSTS:,} {title}", unit, partial(world, kind, MANY_HOSTS, told), OURS)
+        for kind, title in (("crowd", "hosts of a world connect and leave"), ("computers", "computers of a simulation connect and leave"))
+        for told, unit in (("seconds", "s"), ("memory", "MB"))
+    },
     **lossy(0.1),
     **lossy(1),
     **lossy(3),
@@ -359,5 +380,5 @@ FIGURES = {
     },
 }
 GROUPS = tuple(dict.fromkeys(figure.group for figure in FIGURES.values()))
-LONG = {"million"}  # groups to be asked for by name
-WITHOUT_NAMESPACE = {"import", "through", "crowd", "explain", "million"}
+LONG = {"million", "world"}  # groups to be asked for by name
+WITHOUT_NAMESPACE = {"import", "through", "crowd", "explain", "million", "world"}
