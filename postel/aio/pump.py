@@ -5,7 +5,6 @@ import errno
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
-from threading import get_ident
 from typing import Protocol, cast
 
 from postel.aio.sockets import SocketNetwork
@@ -45,7 +44,6 @@ class Pump:
         self.loop = loop
         self.network = network
         self._context = context  # of all that the loop calls here
-        self._thread = get_ident()
         self._is_notified = False
         descriptor = link.fileno()
         self._descriptor = -1 if descriptor is None else descriptor
@@ -235,7 +233,7 @@ class Pump:
         if self._is_notified:
             return
         self._is_notified = True
-        if get_ident() == self._thread:
+        if asyncio._get_running_loop() is self.loop:  # noqa: SLF001 - documented, and unlike get_running_loop() it raises nothing
             self.loop.call_soon(self._look_at_link, context=self._context)
             return
         with suppress(RuntimeError):  # the loop is closed

@@ -5,6 +5,7 @@ import functools
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,29 @@ def test_tools_take_the_factory(tmp_path: Path, package: str, program: str, comm
     done = run(command)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ResourceWarning" not in done.stderr
+
+
+def test_a_loop_may_run_in_another_thread_later(links: tuple[Link, Link]) -> None:
+    """Its peer's packets come from the thread in which it ran first."""
+    near = aio.loop_factory(Host(f"{NEAR}/24"), links[0])()
+    near.set_debug(True)  # finds calls from other threads
+
+    async def upper(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write((await reader.read(100)).upper())
+        writer.close()
+
+    async def ask() -> bytes:
+        reader, writer = await asyncio.open_connection(NEAR, 80)
+        writer.write(b"who")
+        answer = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        return answer
+
+    near.run_until_complete(asyncio.wait_for(asyncio.start_server(upper, NEAR, 80), 20))
+    thread = threading.Thread(target=near.run_forever)
+    thread.start()
+    with asyncio.Runner(loop_factory=aio.loop_factory(Host(f"{FAR}/24"), links[1])) as runner:
+        assert runner.run(ask()) == b"WHO"
+    near.call_soon_threadsafe(near.stop)
+    thread.join()
+    near.close()
