@@ -37,7 +37,7 @@ def examples(parameters: list[str]) -> list[Any]:
     for page in PAGES:
         for line, block in blocks(page, "python"):
             names: dict[str, Any] = {"__name__": "shown"}
-            if any(f"({', '.join(parameters)})" in row for row in block.splitlines()):
+            if any(f"({', '.join(parameters)})" in row and row.startswith(("def ", "async def ")) for row in block.splitlines()):
                 exec(compile(block, f"{name_of(page)}:{line}", "exec"), names)
                 made = [value for value in names.values() if inspect.isfunction(value)]
                 found += [(page, line, made_one) for made_one in made if list(inspect.signature(made_one).parameters) == parameters]
