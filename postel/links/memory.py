@@ -166,6 +166,10 @@ class OffloadingMemoryLink(MemoryLink, Offloading):
         return self._give(parcel)
 
 
+bells: set[int] = set()
+"""The descriptors of links in memory: what makes them readable is in this process, so that a loop in virtual time may watch them."""
+
+
 class EventBell:
     """A descriptor that is readable while it rings: Linux's eventfd. Any thread may ring it; one reads.
 
@@ -176,6 +180,7 @@ class EventBell:
     def __init__(self) -> None:
         self.rung: bool = False
         self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        bells.add(self._descriptor)
         self._lock = RLock()  # so that no descriptor is written to which another thread has closed, and the system given to another file
 
     def fileno(self) -> int:
@@ -197,6 +202,7 @@ class EventBell:
         with self._lock:
             self.rung = False
             if self._descriptor >= 0:
+                bells.discard(self._descriptor)
                 os.close(self._descriptor)
                 self._descriptor = -1
 
@@ -209,6 +215,7 @@ class SocketBell:
         self._inner, self._outer = socket.socketpair()
         self._inner.setblocking(False)  # noqa: FBT003
         self._outer.setblocking(False)  # noqa: FBT003
+        bells.add(self._inner.fileno())
         self._lock = RLock()
 
     def fileno(self) -> int:
@@ -230,5 +237,6 @@ class SocketBell:
     def close(self) -> None:
         with self._lock:
             self.rung = False
+            bells.discard(self._inner.fileno())
             self._inner.close()
             self._outer.close()

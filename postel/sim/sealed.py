@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final, NoReturn, Protocol, TypeVarTuple
 
 from postel.errors import CallError
+from postel.links import memory
 
 Ts = TypeVarTuple("Ts")
 FIRST_WIRE: Final = 1 << 40  # from here on: numbers of wires, which no kernel gives
@@ -30,8 +31,8 @@ class Sealed(asyncio.SelectorEventLoop):
         super().add_writer(fd, callback, *args)
 
     def is_virtual(self, descriptor: int) -> bool:
-        """Whether a descriptor is that of a wire or of a socket in the world."""
-        return descriptor >= FIRST_WIRE
+        """Whether a descriptor is that of a wire, of a socket in the world or of a link in memory."""
+        return descriptor >= FIRST_WIRE or descriptor in memory.bells
 
     def _require_virtual(self, fd: int | HasDescriptor) -> None:
         number = fd if isinstance(fd, int) else fd.fileno()
