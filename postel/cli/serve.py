@@ -90,7 +90,10 @@ class Service:
             print(text, file=sys.stderr, flush=True)
 
     def work(self, siblings: Siblings, index: int, parent: int, link: Tun) -> None:
-        """Serve as a worker, in a process of its own. The descriptor is a copy: the original stays open, and with it the queue, until the last process ends."""
+        """Serve as a worker, in a process of its own.
+
+        The descriptor is a copy: the original stays open, and with it the queue, until the last process ends.
+        """
         self._parent = parent
         copy = inherit_tun(os.dup(link.fileno()), name=link.name, mtu=link.mtu)
         self.run(siblings.joined(copy, index), siblings)
