@@ -15,7 +15,7 @@ import threading
 import urllib.request
 import xmlrpc.client
 import xmlrpc.server
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -221,6 +221,22 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         writer.write(octets)
         await writer.drain()
     writer.close()
+    await writer.wait_closed()
+
+
+async def echo_once(sock: socket.socket | None, where: str | None, tls: ssl.SSLContext | None, work: Callable[[], Any]) -> Any:
+    """What ``work`` returns, while a server echoes; once its first connection has ended too."""
+    ended = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await echo(reader, writer)
+        ended.set()
+
+    place: dict[str, Any] = {"host": where, "port": 7} if sock is None else {"sock": sock}
+    async with await asyncio.start_server(handle, ssl=tls, **place):
+        result = await work()
+        await ended.wait()
+        return result
 
 
 async def conversation(tls: ssl.SSLContext | None) -> tuple[bytes, Any]:
@@ -236,24 +252,20 @@ async def conversation(tls: ssl.SSLContext | None) -> tuple[bytes, Any]:
 @pytest.mark.parametrize("is_secure", [False, True])
 def test_asyncio_on_its_own_loop(near: BlockingNetwork, far: BlockingNetwork, certificates: Any, is_secure: bool) -> None:
     """A server on one network and a client on the other, each by asyncio's own loop."""
-    ready, done = threading.Event(), threading.Event()
+    ready = threading.Event()
 
     async def serve() -> None:
-        sock = far.create_server(("", 7))
-        server = await asyncio.start_server(echo, sock=sock, ssl=certificates.server if is_secure else None)
-        ready.set()
-        async with server:
-            await asyncio.to_thread(done.wait)
+        async def tell() -> None:
+            ready.set()
+
+        await echo_once(far.create_server(("", 7)), None, certificates.server if is_secure else None, tell)
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    try:
-        assert ready.wait(10)
-        with near.replacing_sockets():
-            received, peer = asyncio.run(conversation(certificates.client if is_secure else None))
-    finally:
-        done.set()
-        thread.join()
+    assert ready.wait(10)
+    with near.replacing_sockets():
+        received, peer = asyncio.run(conversation(certificates.client if is_secure else None))
+    thread.join()
     assert received == b"by way of asyncio" * 10_000
     assert peer == ("10.7.0.2", 7)
 
@@ -261,18 +273,17 @@ def test_asyncio_on_its_own_loop(near: BlockingNetwork, far: BlockingNetwork, ce
 def test_asyncio_serves_too(far: BlockingNetwork) -> None:
     """Client and server of one host, with every call by asyncio."""
 
-    async def both() -> bytes:
-        async with await asyncio.start_server(echo, "0.0.0.0", 7):
-            reader, writer = await asyncio.open_connection("10.7.0.2", 7)
-            writer.write(b"to myself")
-            writer.write_eof()
-            received = await reader.read()
-            writer.close()
-            await writer.wait_closed()
-            return received
+    async def talk() -> bytes:
+        reader, writer = await asyncio.open_connection("10.7.0.2", 7)
+        writer.write(b"to myself")
+        writer.write_eof()
+        received = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return received
 
     with far.replacing_sockets():
-        assert asyncio.run(both()) == b"to myself"
+        assert asyncio.run(echo_once(None, "0.0.0.0", None, talk)) == b"to myself"
 
 
 def test_asyncio_datagrams(near: BlockingNetwork, far: BlockingNetwork) -> None:
