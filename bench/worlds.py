@@ -177,7 +177,7 @@ async def ask(after: float) -> bytes:
 
 def computers(hosts: int) -> Told:
     def run() -> None:
-        with Simulation(seed=1) as simulation:
+        with Simulation(seed=1, real_time_limit=3600) as simulation:
             simulation.world.paths(delay="5ms")
             simulation.host("server").run(serve, hosts)
             clients = [simulation.host(f"client {number}") for number in range(hosts)]
