@@ -22,6 +22,8 @@ PRESCRIBED = {("sockets/names.py", "UnresolvedName")}  # getaddrinfo's is a sock
 WITHIN = {
     ("cli/http/client.py", "BadResponse"),
     ("drill/calls.py", "Waits"),
+    ("search/shrink.py", "Spent"),
+    ("search/worker.py", "Unsuitable"),
     ("sim/watchdog.py", "Interrupted"),
     ("view/capture/container.py", "_Broken"),
 }
@@ -32,6 +34,9 @@ STANDARD = {
     # asyncio refuses arguments so, and in these words
     *product((f"aio/{name}.py" for name in ("connecting", "endpoints", "routing", "serving")), ("OSError", "TypeError", "ValueError")),
     ("aio/sockcalls.py", "NotImplementedError"),  # of a method that the loop has
+    ("blocking/network.py", "ExceptionGroup"),  # of socket.create_connection's all_errors
+    ("blocking/program.py", "ImportError"),  # of a finder of modules
+    ("blocking/sockets.py", "TimeoutError"),  # of every socket with a timeout, without a number
     ("testing/machine.py", "ImportError"),  # of an extra
     ("trio/__init__.py", "ImportError"),  # as testing/machine.py
 }

@@ -1,7 +1,6 @@
 """Sockets that are accepted wherever `socket.socket` is: a descriptor of the system inside, and a socket of Postel's host behind it."""
 
 import errno
-import os
 import socket
 import sys
 from collections.abc import Callable, Iterable
@@ -20,6 +19,7 @@ from postel.errors import (
     ConnectionDoesNotExist,
     SocketCallInvalid,
     SocketCallUnknown,
+    SocketClosed,
     SocketKindUnknown,
     renewed,
 )
@@ -454,7 +454,7 @@ class DescriptorSocket(socket.socket):
 
     def _require_open(self) -> None:
         if self.fileno() < 0:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            raise SocketClosed
 
     def _linger(self, channel: StreamChannel) -> int:
         """Seconds for which `close` waits."""
