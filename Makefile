@@ -52,7 +52,8 @@ check: .venv/dev
 	$(BIN)/mypy --strict postel
 	$(BIN)/lint-imports --no-cache
 	@mkdir -p build
-	PYTHONPATH=. $(BIN)/basedpyright --pythonpath $(BIN)/python --verifytypes postel --ignoreexternal > build/types.txt || \
+	PYTHONPATH=.:$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+		$(BIN)/basedpyright --pythonpath $(BIN)/python --verifytypes postel --ignoreexternal > build/types.txt || \
 		{ grep -B 1 'error:' build/types.txt; tail -3 build/types.txt; false; }
 
 # The unit tests of the core, as plain Python: they cover its branches by themselves.

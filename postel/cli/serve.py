@@ -75,7 +75,7 @@ class Service:
             from postel.cli.http import application  # noqa: PLC0415 - of an extra
         except ImportError as error:
             raise ImportError(f"serve needs uvicorn and starlette ({error}): pip install postel[serve]") from error
-        self.attachment = Attachment(options)
+        self.attachment: Attachment = Attachment(options)
         self._options = options
         self._http = application
         self._config = application.configured(application.application(options.application), options)

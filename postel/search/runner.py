@@ -23,7 +23,7 @@ class Runner:
 
     def __init__(self, target: str) -> None:
         self.target = target
-        self.test = ""  # as pytest names it
+        self.test: str = ""  # as pytest names it
         self._is_killed = False
         self._start()
 

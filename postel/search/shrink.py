@@ -30,7 +30,7 @@ class Shrinker:
 
     def __init__(self, faults: Sequence[Fault], fails: Callable[[Faults], bool], most: int) -> None:
         self.smallest: Faults = tuple(faults)
-        self.runs = 0
+        self.runs: int = 0
         self._fails = fails
         self._most = most
         self._tried: set[Faults] = {self.smallest}

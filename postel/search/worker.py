@@ -33,8 +33,8 @@ class Loop:
         self.target = target
         self.orders = orders
         self.tell = tell
-        self.has_begun = False
-        self.problem = ""  # of the collection
+        self.has_begun: bool = False
+        self.problem: str = ""  # of the collection
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed and not self.problem:

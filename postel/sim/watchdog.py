@@ -58,11 +58,14 @@ class Watchdog:
         began = moved = monotonic()
         turns, look, looks_late = -1, min(_LOOK, self._stuck / 2), 0
         while not self._ended.wait(look):
-            now, frame = monotonic(), sys._current_frames().get(self._thread)  # noqa: SLF001 - documented
+            now, has_turned = monotonic(), self._loop.turns != turns
+            if has_turned:
+                turns, moved = self._loop.turns, now
+                if now - began < self._limit:
+                    continue  # all is well: nothing looks into the frames of a thread that runs
+            frame = sys._current_frames().get(self._thread)  # noqa: SLF001 - documented
             if frame is None or _is_debugged(frame):
                 began = moved = now
-            elif self._loop.turns != turns:
-                turns, moved = self._loop.turns, now
             looks_late += now - began >= self._limit
             if now - moved >= self._stuck or (looks_late > 1 and moved < now):
                 self._end(BusyLoop, f"a task has not yielded for {now - moved:.1f} s of real time:", _stack(self._loop, frame))

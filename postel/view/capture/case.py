@@ -69,9 +69,9 @@ class Case:
         self.connection = connection
         self.first = 0  # the number of its first packet
         self.speaker: End | None = None  # the end that sent the last segment
-        self.eyes = (Eye(), Eye())
+        self.eyes: tuple[Eye, Eye] = (Eye(), Eye())
         self.findings: dict[tuple[str, int], Finding] = {}
-        self.pace = Pace(connection)
+        self.pace: Pace = Pace(connection)
         self._longest: dict[tuple[str, int], int] = {}
 
     def find(self, kind: str, end: End, number: int, **values: object) -> None:

@@ -61,8 +61,8 @@ class End(Sent):
         self.packets: int = 0
         self.octets: int = 0  # of whole frames
         self.ip_octets: int = 0  # of IP packets
-        self.plain_acks = False  # its next ACK, or segment of text, can change no more than counters: there was one, and no end yet
-        self.plain_text = False
+        self.plain_acks: bool = False  # its next ACK, or segment of text, can change no more than counters: there was one, and no end yet
+        self.plain_text: bool = False
         self.last: int = 0
         self.shift: int = UNKNOWN
         self.fin: int = UNKNOWN  # the number behind its FIN
@@ -129,7 +129,7 @@ class Connection:
         self.merged: bool = False  # the second FIN acknowledged the first
         self.fins_cross: bool = False
         self.reset_by: End | None = None
-        self.speaks_on = False  # the end that sent the RST sent something else after it
+        self.speaks_on: bool = False  # the end that sent the RST sent something else after it
         self.copies: int = 0  # packets that the capture has more than once
         self.zeek: Zeek = Zeek(flipped=flipped)
         self.is_watched = False  # none of its segments may take the short way

@@ -39,7 +39,7 @@ class Curves:
 
     def __init__(self, connection: Connection) -> None:
         self.connection: Connection = connection
-        self.is_cut = False  # there were more points than are drawn
+        self.is_cut: bool = False  # there were more points than are drawn
         self._sent: tuple[list[Point], list[Point]] = ([], [])
         self._again: tuple[list[Point], list[Point]] = ([], [])
         self._acked: tuple[list[Point], list[Point]] = ([], [])
