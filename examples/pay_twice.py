@@ -9,9 +9,8 @@ from contextlib import suppress
 
 from hypothesis import find, settings
 
-from postel.sim import Simulation
+from postel import sim, view
 from postel.testing.faults import faults
-from postel.view import Trace, ladder
 
 REQUEST = b"POST /pay HTTP/1.1\r\nHost: shop\r\nContent-Length: 3\r\n\r\n100"
 
@@ -44,7 +43,7 @@ async def pay():
 def payments(schedule, trace=None):
     """When the shop was paid, in seconds, while these faults struck the network."""
     paid = []
-    with Simulation(seed=1, observer=trace) as world:
+    with sim.Simulation(seed=1, observer=trace) as world:
         shop, client = world.host("shop"), world.host("client")
         world.path(shop, client, delay="10ms")
         shop.run(sell, paid)
@@ -61,6 +60,6 @@ def payments(schedule, trace=None):
 one = faults(["client", "shop"], kinds=["partition"], count=1, within="2s", longest="20s")
 often = settings(max_examples=1000, derandomize=True, database=None, deadline=None)
 smallest = find(one, lambda schedule: len(payments(schedule)) > 1, settings=often)
-trace = Trace()
+trace = view.Trace()
 print(*smallest, "– paid at", *payments(smallest, trace), "s\n")
-print(ladder.render(trace, connection=1))
+print(view.ladder.render(trace, connection=1))
