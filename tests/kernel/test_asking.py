@@ -37,8 +37,8 @@ class Program:
             asyncio.get_running_loop().call_later(0.1, self.say, request)
 
     def say(self, request: Any) -> None:
-        self.listener.answer(request, VERDICTS[request.local.port][0], self.net._pump.now())
-        self.net._pump.wake()
+        self.listener.answer(request, VERDICTS[request.local.port][0], self.net.pump.now())
+        self.net.pump.wake()
 
 
 def attempt(namespace: Any, family: int, port: int) -> int:
@@ -53,7 +53,7 @@ async def test_the_kernels_client_hears_what_the_program_says(namespace: Any, fa
     namespace.command("ip", f"-{family}", "route", "add", network, "dev", DEVICE)
     host = Host(f"{POSTEL[4]}/24", f"{POSTEL[6]}/64", secret=b"a test's", any_address=True)
     async with aio.attach(host, namespace.tun) as net:
-        program = Program(host.listen(ANY_PORT, net._pump.now(), ask=True), net)
+        program = Program(host.listen(ANY_PORT, net.pump.now(), ask=True), net)
         assert await asyncio.to_thread(attempt, namespace, family, port) == VERDICTS[port][1]
         if program.accepted:
             address = socket.inet_ntop(socket.AF_INET if family == 4 else socket.AF_INET6, program.accepted[0].local.address)

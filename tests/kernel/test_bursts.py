@@ -89,5 +89,5 @@ async def test_all_are_served_thrice_from_the_same_ports(namespace: Any, attache
             assert await asyncio.to_thread(attempt.run) == (CLIENTS, {}, 0)
             async with asyncio.timeout(5):
                 while net.host.statistics()["connections"]:
-                    await net._pump.next_turn()
+                    await net.pump.next_turn()
             assert net.host.statistics()["time_wait"] == CLIENTS

@@ -49,7 +49,7 @@ def ask(namespace: Any, family: int, port: int) -> tuple[bytes, float]:
 
 def leave_in_time_wait(net: Any, family: int, port: int, first: int) -> None:
     """A client's whole connection, by hand, whose numbers begin at ``first``. What the host answers goes nowhere."""
-    host, now = net.host, net._pump.now()
+    host, now = net.host, net.pump.now()
     remote, local = parse(KERNEL[family]), parse(POSTEL[family])
 
     def give(flags: int, number: int, ack: int = 0) -> Segment:
@@ -78,20 +78,20 @@ def leave_in_time_wait(net: Any, family: int, port: int, first: int) -> None:
 async def test_the_kernels_client_comes_again_with_lower_numbers(namespace: Any, attached: Any, family: int) -> None:
     namespace.command("sysctl", "-qw", "net.ipv4.tcp_timestamps=0")
     async with attached() as net:
-        listener = net.host.listen(7, net._pump.now())
+        listener = net.host.listen(7, net.pump.now())
         client = namespace.stream(family)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.bind(("", PORT))
         await asyncio.to_thread(client.connect, (POSTEL[family], 7))
         while (accepted := listener.accept()) is None:
-            await net._pump.next_turn()
+            await net.pump.next_turn()
         irs = accepted._tcb.rcv.irs
         client.close()  # with RST
         while accepted.state.name != "CLOSED":
-            await net._pump.next_turn()
+            await net.pump.next_turn()
         leave_in_time_wait(net, family, 7, seq.add(irs, 1 << 30))
-        listener.close(net._pump.now())
+        listener.close(net.pump.now())
         await net.start_server(answer, POSTEL[family], 7)
         heard, took = await asyncio.to_thread(ask, namespace, family, 7)
         assert heard == b"answer"
@@ -109,12 +109,12 @@ async def test_the_kernel_has_it_in_time_wait_and_we_come_with_lower_numbers(nam
             kernel, _ = await asyncio.to_thread(listener.accept)
             kernel.close()
             assert await reader.read() == b""
-            used = int(net._pump.now()), Generator(b"first").iss(local, Endpoint(remote, port), net._pump.now())
+            used = int(net.pump.now()), Generator(b"first").iss(local, Endpoint(remote, port), net.pump.now())
             writer.close()
             await writer.wait_closed()
             secret = lower_secret(local, Endpoint(remote, port), *used)
             fresh = Host(f"{POSTEL[4]}/24", f"{POSTEL[6]}/64", secret=secret, config=PLAIN)
-            net._pump.stop()
+            net.pump.stop()
             async with aio.attach(fresh, namespace.tun) as again:
                 began = time.monotonic()
                 _, writer = await again.open_connection(KERNEL[family], port, local_addr=(POSTEL[family], PORT))
@@ -147,7 +147,7 @@ async def test_we_take_our_own_pair_by_timestamps(namespace: Any, attached: Any,
                 await writer.wait_closed()
                 async with asyncio.timeout(2):
                     while net.host.statistics()["connections"]:
-                        await net._pump.next_turn()
+                        await net.pump.next_turn()
                 assert net.host.statistics()["time_wait"] == 1
                 with pytest.raises(OSError, match="is taken"):
                     await net.open_connection(KERNEL[family], port, local_addr=(POSTEL[family], PORT))
