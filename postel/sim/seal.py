@@ -65,7 +65,7 @@ class _Seal:
         self._before = [(owner, name, vars(owner).get(name)) for owner, name, _ in self._attributes]
         for owner, name, replacement in self._attributes:
             setattr(owner, name, replacement)
-        _set_datetime(classmethod(_now), classmethod(_utcnow))
+        _set_datetime(_SEALED)
         self._holders.begin()
 
     def end(self) -> None:
@@ -74,7 +74,7 @@ class _Seal:
         if self._users:
             return
         self._holders.end()
-        _set_datetime(_NOW, _UTCNOW)
+        _set_datetime(_ORIGINAL)
         for owner, name, before in self._before:
             if before is None:
                 delattr(owner, name)
@@ -165,33 +165,41 @@ def _uuid1(node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
     return uuid.UUID(fields=(*fields, place.node if node is None else node), version=1)
 
 
-# datetime is a type of C: its methods can't be assigned, but its dictionary can be reached. So every reference to the type sees them, and
-# `type(moment) is datetime` stays true, which a subclass in its place would break.
-
-_DICT: Final[dict[str, Any]] = gc.get_referents(dt.datetime.__dict__)[0]
-_NOW: Final = _DICT["now"]
-_UTCNOW: Final = _DICT["utcnow"]
-
-
-def _set_datetime(now: object, utcnow: object) -> None:
-    _DICT.update(now=now, utcnow=utcnow)
-    ctypes.pythonapi.PyType_Modified(ctypes.py_object(dt.datetime))
+# `datetime.datetime` is a type written in C: its methods can't be assigned, but its dictionary can be reached. So every reference to the
+# type sees the replacements, and `type(moment) is datetime` stays true, which a subclass in its place would break.
 
 
 def _now(cls: type[dt.datetime], tz: dt.tzinfo | None = None) -> dt.datetime:
     place = place_of_caller()
     if place is None:
-        return _NOW.__get__(None, cls)(tz)  # type: ignore[no-any-return]
+        return _ORIGINAL["now"].__get__(None, cls)(tz)  # type: ignore[no-any-return]
     return cls.fromtimestamp(place.wall(), tz)
 
 
 def _utcnow(cls: type[dt.datetime]) -> dt.datetime:
     place = place_of_caller()
     if place is None:
-        return _UTCNOW.__get__(None, cls)()  # type: ignore[no-any-return]
+        return _ORIGINAL["utcnow"].__get__(None, cls)()  # type: ignore[no-any-return]
     if sys.version_info >= (3, 12):
         warnings.warn("datetime.datetime.utcnow() is deprecated: use dt.datetime.now(datetime.UTC)", DeprecationWarning, stacklevel=2)
     return cls.fromtimestamp(place.wall(), dt.UTC).replace(tzinfo=None)
+
+
+_DICT: Final[dict[str, Any]] = gc.get_referents(dt.datetime.__dict__)[0]
+_FORGET_CACHED: Final = ctypes.pythonapi.PyType_Modified
+_FORGET_CACHED.argtypes = [ctypes.py_object]
+_FORGET_CACHED.restype = None
+
+# Python's cache of methods, and bytecode that is specialised for a type, hold a method without a reference to it until PyType_Modified is
+# called. Another thread may run before that call, hence all four methods live as long as the process.
+_ORIGINAL: Final = {name: _DICT[name] for name in ("now", "utcnow")}
+_SEALED: Final = {"now": classmethod(_now), "utcnow": classmethod(_utcnow)}
+
+
+def _set_datetime(methods: dict[str, Any]) -> None:
+    """Put ``methods``, which must never be freed, into the type `datetime.datetime`."""
+    _DICT.update(methods)
+    _FORGET_CACHED(dt.datetime)
 
 
 _SEAL: Final = _Seal()

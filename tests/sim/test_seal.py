@@ -109,6 +109,19 @@ def test_a_moment_is_of_the_type_that_it_always_was() -> None:
     assert today is dt.date
 
 
+def test_the_methods_of_dates_are_the_same_objects_in_every_run() -> None:
+    """Python's caches hold them without a reference: a thread that runs while they are exchanged would call a method that was freed."""
+
+    async def methods() -> list[object]:
+        return [vars(dt.datetime)[name] for name in ("now", "utcnow")]
+
+    before = [vars(dt.datetime)[name] for name in ("now", "utcnow")]
+    first, second = in_world(methods), in_world(methods)
+    assert all(one is other for one, other in zip(first[0], second[0], strict=True))
+    assert [vars(dt.datetime)[name] for name in ("now", "utcnow")] == before
+    assert before != first[0]
+
+
 def test_chance_is_seeded_and_each_computer_s_own() -> None:
     first, second = in_world(chance, chance)
     assert in_world(chance, chance) == [first, second]
