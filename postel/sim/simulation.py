@@ -300,7 +300,8 @@ class Simulation:
 
         watchdog = Watchdog(self.loop, self._real_time_limit)
         try:
-            with watchdog, _signals_restored(), seal(self.loop) if self._sealed else nullcontext():
+            # The watchdog is inside: it must not interrupt what sets the seal and the signals back
+            with _signals_restored(), seal(self.loop) if self._sealed else nullcontext(), watchdog:
                 self.loop.run_until_complete(ending)
         except (Interrupted, SystemExit) as error:
             raise watchdog.error or CallError(f"a task called sys.exit({error.args}); allowed: to return from the program") from None

@@ -6,7 +6,6 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from time import monotonic
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
@@ -28,7 +27,8 @@ class Watchdog:
     """Watches a loop while the block runs. After ``limit`` seconds of real time, or where the loop makes no turn for 10 seconds (or
     ``limit``, if that is less), it raises `Interrupted` in the loop's thread; ``error`` is the reason then.
 
-    A thread of its own waits for that. It holds no lock, and a debugger stops its clock.
+    A thread of its own waits for that, and a debugger stops its clock. What is said of tasks and connections is found out in the loop's
+    thread, for they change while that runs.
     """
 
     def __init__(self, loop: Any, limit: float) -> None:  # noqa: ANN401 - a `postel.sim.loop.Loop`
@@ -36,6 +36,11 @@ class Watchdog:
         self._loop = loop
         self._limit = limit
         self._stuck = min(_STUCK, limit)
+        self._began = self._moved = monotonic()
+        self._turns = -1  # of the loop, at the last look
+        self._has_turned = False  # since the look before
+        self._looks_late = 0
+        self._is_asked = False  # to end by itself, at its next turn
         self._ended = threading.Event()
         self._thread = threading.get_ident()
         self._uses_signal = _SIGNAL is not None and threading.current_thread() is threading.main_thread()
@@ -44,7 +49,7 @@ class Watchdog:
 
     def __enter__(self) -> Self:
         if self._uses_signal:
-            self._before = signal.signal(_SIGNAL, self._interrupt)
+            self._before = signal.signal(_SIGNAL, self._signalled)
         self._watcher.start()
         return self
 
@@ -55,33 +60,42 @@ class Watchdog:
             signal.signal(_SIGNAL, self._before)
 
     def _watch(self) -> None:
-        began = moved = monotonic()
-        turns, look, looks_late = -1, min(_LOOK, self._stuck / 2), 0
-        while not self._ended.wait(look):
-            now, has_turned = monotonic(), self._loop.turns != turns
-            if has_turned:
-                turns, moved = self._loop.turns, now
-                if now - began < self._limit:
-                    continue  # all is well: nothing looks into the frames of a thread that runs
-            frame = sys._current_frames().get(self._thread)  # noqa: SLF001 - documented
-            if frame is None or _is_debugged(frame):
-                began = moved = now
-            looks_late += now - began >= self._limit
-            if now - moved >= self._stuck or (looks_late > 1 and moved < now):
-                self._end(BusyLoop, f"a task has not yielded for {now - moved:.1f} s of real time:", _stack(self._loop, frame))
-            elif looks_late > 1:  # and the loop has turned since the look before
-                what = f"the run's limit of {self._limit:g} s of real time is reached; what hasn't ended:"
-                self._end(TimeLimitReached, what, self._loop.waiting())
+        while not self._ended.wait(min(_LOOK, self._stuck / 2)):
+            turns = self._loop.turns
+            self._has_turned, self._turns = turns != self._turns, turns
+            if self._has_turned:
+                self._moved = monotonic()
+                if self._moved - self._began < self._limit:
+                    continue  # all is well
+            if self._uses_signal:
+                signal.pthread_kill(self._thread, _SIGNAL)
+            elif self._is_stuck(sys._current_frames().get(self._thread)):  # noqa: SLF001 - documented
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), ctypes.py_object(Interrupted))
 
-    def _end(self, kind: Callable[[str], BusyLoop | TimeLimitReached], what: str, lines: list[str]) -> None:
-        self.error = self.error or kind("\n  ".join([what, *lines]))
-        if self._uses_signal:
-            signal.pthread_kill(self._thread, _SIGNAL)
-        else:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), ctypes.py_object(Interrupted))
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        if not self._ended.is_set() and self._is_stuck(frame):
+            raise Interrupted
 
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+    def _is_stuck(self, frame: FrameType | None) -> bool:
+        """Whether to interrupt the loop where it is. ``frame`` is the innermost of its thread."""
+        now = monotonic()
+        if frame is None or _is_debugged(frame):
+            self._began = self._moved = now
+        self._looks_late += now - self._began >= self._limit
+        is_late = self._looks_late > 1 and not self._is_asked
+        if now - self._moved >= self._stuck or (is_late and not self._has_turned):
+            what = f"a task has not yielded for {now - self._moved:.1f} s of real time:"
+            self.error = self.error or BusyLoop("\n  ".join([what, *_stack(self._loop, frame)]))
+            return True
+        if is_late:
+            self._is_asked = True
+            self._loop.call_soon_threadsafe(self._limit_reached)
+        return False
+
+    def _limit_reached(self) -> None:
         if not self._ended.is_set():
+            what = f"the run's limit of {self._limit:g} s of real time is reached; what hasn't ended:"
+            self.error = self.error or TimeLimitReached("\n  ".join([what, *self._loop.waiting()]))
             raise Interrupted
 
 

@@ -4,8 +4,12 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from types import CodeType
+from typing import Any
 
 import pytest
 
@@ -41,6 +45,11 @@ async def ask(text: str = "hello\n", name: str = "server") -> str:
         return (await reader.read()).decode()
     finally:
         writer.close()
+
+
+async def ask_for_ever() -> None:
+    while True:
+        await ask()
 
 
 async def ask_until_answered() -> str:
@@ -507,6 +516,56 @@ def test_a_run_that_takes_too_long_in_real_time_ends() -> None:
         with pytest.raises(TimeLimitReached, match=r"0\.2 s of real time") as told:
             world.run(test())
         assert "server: " in str(told.value)
+
+
+class Probe(Coroutine[object, None, None]):
+    """A coroutine that sleeps for ever, and notes the threads from which it is looked at."""
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+        self._sleep = asyncio.sleep(10**8)
+
+    @property
+    def cr_code(self) -> CodeType:
+        self.threads.add(threading.get_ident())
+        return self._sleep.cr_code
+
+    def send(self, value: None) -> object:
+        return self._sleep.send(value)
+
+    def throw(self, *error: Any) -> object:
+        return self._sleep.throw(*error)
+
+    def close(self) -> None:
+        self._sleep.close()
+
+    def __await__(self) -> Generator[object, None, None]:
+        return self._sleep.__await__()
+
+
+@pytest.mark.parametrize("in_main_thread", [True, False])
+def test_a_report_is_written_by_the_thread_of_the_loop_alone(in_main_thread: bool) -> None:
+    """Tasks and connections change while that thread runs: another one that lists them may find a dictionary that changes its size."""
+
+    def run() -> None:
+        probe = Probe()
+        with Simulation(real_time_limit=0.2, time_limit=10**15) as world:
+            world.paths(delay="1ms")
+            world.host("server").run(serve)
+            world.host("client").run(ask_for_ever)
+
+            async def test() -> None:
+                await asyncio.create_task(probe)
+
+            with pytest.raises(TimeLimitReached, match="server: "):
+                world.run(test())
+        assert probe.threads == {threading.get_ident()}
+
+    if in_main_thread:
+        run()
+    else:
+        with ThreadPoolExecutor(1) as threads:
+            threads.submit(run).result()
 
 
 def test_signal_handlers_are_as_they_were_after_a_run() -> None:
