@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from postel.errors import WireError
 from postel.tcp import seq as sequence
+from postel.tcp.seq import HALF, MASK
 from postel.view.capture.sent import AT_ONCE, OUTSIDE, UNKNOWN, WIDEST, Sent, Sight
 from postel.view.capture.zeek import Zeek
 from postel.wire import options
@@ -158,27 +159,33 @@ class Connection:
         """Let the next segment of ``end`` change counters alone, where nothing special is under way."""
         one, two = self.ends
         is_opening = self.opened == UNKNOWN != self.syn_acked
-        is_special = self.is_watched or self.copies or self.first_fin is not None or self.reset_by is not None or is_opening
-        if is_special or not self.zeek.is_even((one.next, two.next)):
+        if self.first_fin is not None or self.reset_by is not None or is_opening or not self.zeek.is_even(one.next, two.next):
             one.plain_acks = one.plain_text = two.plain_acks = two.plain_text = False
             return
         is_plain = flags & (SYN | ACK) == ACK and end.ack != UNKNOWN and end.window > 0
         end.plain_text = is_plain and self.zeek.has_noted(end.side, "d")
         end.plain_acks = is_plain and self.zeek.has_noted(end.side, "a")
+        if self.copies:  # an ACK may be a copy, which `Table` finds the long way
+            one.plain_acks = two.plain_acks = False
 
     def acknowledge(self, end: End, ack: int, now: int) -> None:
         """An ACK that took the short way, with another number than the last."""
+        if end.other.next - ack & MASK >= HALF:  # the capture doesn't have all of the text, or not yet
+            self._acknowledge_unseen(end, ack, now)
+        elif ack - end.ack & MASK < HALF:
+            end.ack = ack
+            end.ack_at = now
+            end.duplicates = 0
+
+    def _acknowledge_unseen(self, end: End, ack: int, now: int) -> None:
         if sequence.lt(ack, end.ack):
             return
-        is_unseen = sequence.gt(ack, end.other.next)  # the capture doesn't have all of it, or not yet
-        if is_unseen:
-            self.catch_up()
-            self.zeek.acknowledge(end.side, ack)
+        self.catch_up()
+        self.zeek.acknowledge(end.side, ack)
         end.ack = ack
         end.ack_at = now
         end.duplicates = 0
-        if is_unseen:
-            self.allow_short_way(end, ACK)
+        self.allow_short_way(end, ACK)
 
     def catch_up(self) -> None:
         """Tell Zeek's reckoning of the text that took the short way."""

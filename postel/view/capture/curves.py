@@ -12,7 +12,7 @@ from postel.tcp import seq as sequence
 from postel.times import MILLISECOND, SECOND
 from postel.view.capture import translations
 from postel.view.capture.connection import Connection
-from postel.view.capture.measures import length_of, scale
+from postel.view.capture.measures import scale
 from postel.view.capture.sent import UNKNOWN, Sight
 from postel.view.capture.table import Seen
 from postel.view.svg.element import document, element, escaped
@@ -54,7 +54,7 @@ class Curves:
             return
         end, located = seen.end, seen.located
         when, side = seen.when - self.connection.began, end.side
-        if length := length_of(seen):
+        if length := seen.length:
             again = seen.sight is Sight.RETRANSMISSION
             behind = sequence.offset(sequence.add(located.seq, length), end.first)
             self._add(self._again[side] if again else self._sent[side], when, behind)

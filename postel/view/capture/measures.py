@@ -1,15 +1,8 @@
-"""Lengths and windows of segments, as a capture shows them."""
+"""Windows of segments, as a capture shows them."""
 
 from postel.view.capture.connection import End
 from postel.view.capture.sent import UNKNOWN
-from postel.view.capture.table import Seen
 from postel.wire.segment import ABSENT
-
-
-def length_of(seen: Seen) -> int:
-    """Octets of text in the segment."""
-    located = seen.located
-    return located.end - located.at - (located.bits >> 10 & 0x3C)
 
 
 def scale(end: End) -> int:

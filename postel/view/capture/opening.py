@@ -3,7 +3,6 @@
 from typing import Final
 
 from postel.view.capture.case import Case
-from postel.view.capture.measures import length_of
 from postel.view.capture.sent import UNKNOWN, Sight
 from postel.view.capture.table import Seen
 from postel.wire import options
@@ -27,7 +26,7 @@ def look_at_opening(case: Case, seen: Seen, bearer: options.Bearer) -> None:
         case.find("no MSS", end, number, default=least)
     elif bearer.mss < least:
         case.find("small MSS", end, number, mss=bearer.mss, least=least)
-    if length_of(seen) and bearer.fast_open is None:
+    if seen.length and bearer.fast_open is None:
         case.find("data in SYN", end, number)
     offer = end.other.offer
     if flags & ACK and offer is not None:

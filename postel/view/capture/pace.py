@@ -18,8 +18,8 @@ from typing import Final, NamedTuple
 from postel.tcp import seq as sequence
 from postel.times import MILLISECOND
 from postel.view.capture.connection import Connection, End
-from postel.view.capture.measures import length_of, scale
-from postel.view.capture.sent import UNKNOWN, Sight
+from postel.view.capture.measures import scale
+from postel.view.capture.sent import AHEAD, COPY, KEEP_ALIVE, NEW, OVERTAKEN, PROBE, RETRANSMISSION, UNKNOWN
 from postel.view.capture.table import Seen
 from postel.wire.segment import ACK, FIN, RST, SYN
 
@@ -29,8 +29,8 @@ _MOST_OUTSTANDING: Final = 256
 
 
 class Silence(NamedTuple):
-    """Nothing was captured for ``length`` microseconds, until packet ``number``. ``kind`` is "wire", "program" or "window"; ``by`` the end
-    that was waited for: whose program, whose window, or whose segments the wire held up."""
+    """Nothing was captured for ``length`` microseconds, until packet ``number``. ``kind`` is "wire", "program" or "window". ``by`` is the
+    end that the connection waited for: its program, its window, or its segments on the wire."""
 
     length: int
     number: int
@@ -69,7 +69,7 @@ class Pace:
 
     def look(self, seen: Seen) -> None:
         """A segment."""
-        if seen.sight is Sight.COPY:
+        if seen.sight is COPY:
             return
         if self._last != UNKNOWN and not seen.located.bits & RST:
             self._end_silence(seen)
@@ -93,12 +93,12 @@ class Pace:
     def _waited_for(self, seen: Seen) -> tuple[str, End]:
         """What the silence before this segment was, and the end that was waited for; "" where nothing was awaited."""
         end, sight = seen.end, seen.sight
-        other, text = end.other, length_of(seen)
-        if sight in (Sight.RETRANSMISSION, Sight.OVERTAKEN):
+        other, text = end.other, seen.length
+        if sight in (RETRANSMISSION, OVERTAKEN):
             if self._was_reset:
                 return "", end  # it tries again after it was refused
             return ("window" if self._halves[other.side].window == 0 else "wire"), (other if self._halves[other.side].window == 0 else end)
-        if sight in (Sight.PROBE, Sight.KEEP_ALIVE):
+        if sight in (PROBE, KEEP_ALIVE):
             is_shut = self._halves[other.side].window == 0
             return ("window", other) if is_shut else ("", end)
         if text:
@@ -122,20 +122,22 @@ class Pace:
             half.round_trips.append(measured)
 
     def _take_text(self, seen: Seen) -> None:
-        end, located, text = seen.end, seen.located, length_of(seen)
-        half, other = self._halves[end.side], self._halves[end.other.side]
-        behind = sequence.add(located.seq, text + (located.bits & SYN != 0) + (located.bits & FIN != 0))
-        if seen.sight in (Sight.RETRANSMISSION, Sight.OVERTAKEN):
+        end, sight = seen.end, seen.sight
+        size = seen.length + (seen.located.bits & SYN != 0) + (seen.located.bits & FIN != 0)
+        if not size:
+            return
+        half = self._halves[end.side]
+        half.segments += 1
+        if sight is RETRANSMISSION or sight is OVERTAKEN:
             half.outstanding.clear()  # Karn: an ACK may be of either (RFC 6298, 3)
-        elif behind != located.seq and seen.sight in (Sight.NEW, Sight.AHEAD) and len(half.outstanding) < _MOST_OUTSTANDING:
-            half.outstanding.append((behind, seen.when))
-        half.segments += behind != located.seq
-        if not text:
+        elif (sight is NEW or sight is AHEAD) and len(half.outstanding) < _MOST_OUTSTANDING:
+            half.outstanding.append((sequence.add(seen.located.seq, size), seen.when))
+        if not seen.length:
             return
         if end.other.ack != UNKNOWN:
-            half.flight = max(half.flight, sequence.offset(end.next, end.other.ack))
-            if other.window > 0 and sequence.offset(end.next, end.other.ack) >= other.window:
-                half.full += 1
+            flight = sequence.offset(end.next, end.other.ack)
+            half.flight = max(half.flight, flight)
+            half.full += 0 < self._halves[end.other.side].window <= flight
         self._take_talk(end, seen.when)
 
     def _take_talk(self, end: End, when: int) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 from postel.tcp import seq as sequence
 from postel.view.capture.case import Case
 from postel.view.capture.connection import End
-from postel.view.capture.measures import length_of, scale
+from postel.view.capture.measures import scale
 from postel.view.capture.sent import UNKNOWN, WIDEST
 from postel.view.capture.table import Seen
 from postel.wire.segment import ACK, SYN
@@ -18,7 +18,7 @@ def look_at_reset(case: Case, seen: Seen) -> None:
     eye = case.eyes[seen.end.side]
     case.find(_reason(case, seen), seen.end, seen.number)
     eye.stands = True
-    if length := length_of(seen):
+    if length := seen.length:
         end = min(seen.located.end, seen.captured)
         text = seen.octets[seen.located.end - length : end].decode("ascii", "backslashreplace")
         case.find("reset: text", seen.end, seen.number, text="".join(letter if letter.isprintable() else "?" for letter in text[:_LONGEST]))

@@ -48,6 +48,7 @@ class Seen(NamedTuple):
     ip: int
     captured: int  # where the captured octets end
     located: Located
+    length: int  # octets of payload
 
     @property
     def traffic(self) -> int:
@@ -202,7 +203,8 @@ class Table:
         if self._checksums and is_damaged(octets, end, located):
             connection.zeek.note(one.side, "c")
             return
-        connection.catch_up()
+        if not connection.is_watched:
+            connection.catch_up()
         one.packets += 1
         one.octets += original
         one.ip_octets += located.end - located.ip
@@ -221,12 +223,13 @@ class Table:
             sight = connection.take(one, located.seq, located.ack, flags, located.window, length, when)
             one.idents = one.idents << 16 & _IDENTS | ident
         one.last = when
-        connection.allow_short_way(one, flags)
+        if not connection.is_watched:
+            connection.allow_short_way(one, flags)
         if not connection.lingers and (connection.first_fin or flags & RST) and connection.is_over:
             connection.lingers = True
             self._lingering.append((when, connection))
         if connection.is_watched and self._closer is not None:
-            self._closer(Seen(one, sight, number, when, octets, located.ip, end, located))
+            self._closer(Seen(one, sight, number, when, octets, located.ip, end, located, length))
         if connection.lingers and self._at_once:
             self._tell(connection)
 
@@ -236,7 +239,8 @@ class Table:
         A segment that is sent again has an identification of its own (RFC 6864, 4.1 asks for that where a packet may be fragmented, and
         systems that fill the field in do it always). Where it is 0, and in IPv6, only the last segment of text can be told, by its time.
         """
-        if end.next == UNKNOWN or when - end.last > _COPY_WITHIN or not end.has_sent(located.seq, flags, length):
+        is_new = located.seq == end.next and (length or flags & (SYN | FIN))
+        if is_new or end.next == UNKNOWN or when - end.last > _COPY_WITHIN or not end.has_sent(located.seq, flags, length):
             return False
         if not ident:
             behind = located.seq + length + (flags & SYN != 0) + (flags & FIN != 0) & MASK

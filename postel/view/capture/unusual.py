@@ -12,7 +12,7 @@ from postel.tcp import seq as sequence
 from postel.times import MINUTE
 from postel.view.capture.case import MOST_PACKETS, Case, Story
 from postel.view.capture.connection import Closing, Connection
-from postel.view.capture.measures import length_of, scale
+from postel.view.capture.measures import scale
 from postel.view.capture.opening import LEAST_MSS, look_at_opening
 from postel.view.capture.quality import look_at_quality
 from postel.view.capture.resets import look_at_reset
@@ -112,7 +112,7 @@ def _look_at_flags(case: Case, seen: Seen) -> None:
 
 def _look_at_order(case: Case, seen: Seen) -> None:
     end, sight = seen.end, seen.sight
-    length = length_of(seen)
+    length = seen.length
     _withdraw_beyond(case, seen)
     if sight is Sight.RETRANSMISSION and not seen.located.bits & SYN:
         _look_at_retransmission(case, seen)
@@ -139,7 +139,7 @@ def _withdraw_beyond(case: Case, seen: Seen) -> None:
 
 def _look_at_retransmission(case: Case, seen: Seen) -> None:
     end, located, listener = seen.end, seen.located, case.eyes[seen.end.other.side]
-    last = sequence.add(located.seq, length_of(seen) + (located.bits & FIN != 0))
+    last = sequence.add(located.seq, seen.length + (located.bits & FIN != 0))
     if end.other.has_acknowledged(last):
         case.find("spurious", end, seen.number)
     elif listener.duplicates >= _DUPLICATES and located.seq == end.other.ack:
@@ -156,7 +156,7 @@ def _is_beyond_window(seen: Seen, window: int) -> bool:
     shift = scale(other)
     if UNKNOWN in (other.ack, window, shift):
         return False
-    over = sequence.offset(sequence.add(seen.located.seq, length_of(seen)), sequence.add(other.ack, window << shift))
+    over = sequence.offset(sequence.add(seen.located.seq, seen.length), sequence.add(other.ack, window << shift))
     return 0 < over < WIDEST
 
 
@@ -181,7 +181,7 @@ def _look_at_window(case: Case, seen: Seen) -> None:
 
 def _look_at_acknowledgement(case: Case, seen: Seen, bearer: options.Bearer) -> None:
     end, located, eye = seen.end, seen.located, case.eyes[seen.end.side]
-    if not located.bits & ACK or located.bits & (SYN | FIN) or length_of(seen):
+    if not located.bits & ACK or located.bits & (SYN | FIN) or seen.length:
         return
     outstanding = end.other.next != UNKNOWN and sequence.lt(located.ack, end.other.next)
     if located.ack != eye.ack:
@@ -271,7 +271,7 @@ def _remember(case: Case, seen: Seen) -> None:
         for each in case.eyes:
             each.stands = False
     eye.number = seen.number
-    eye.length = length_of(seen)
+    eye.length = seen.length
     eye.kind = located.bits
     if not located.bits & RST:
         eye.window = located.window

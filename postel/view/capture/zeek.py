@@ -134,12 +134,13 @@ class Zeek:
         stream = self._streams[side]
         stream.highest = stream.delivered = following
 
-    def is_even(self, following: tuple[int, int]) -> bool:
-        """Whether each end's text goes on at ``following``, without a gap: then text in order, and its ACK, change no more than numbers."""
-        return all(
-            stream.highest == stream.delivered == number and not stream.blocks
-            for stream, number in zip(self._streams, following, strict=True)
-        )
+    def is_even(self, first: int, second: int) -> bool:
+        """Whether the text of the ends goes on at ``first`` and ``second``, without a gap: then text in order, and its ACK, change no more
+        than numbers."""
+        one, two = self._streams
+        if one.blocks or two.blocks:
+            return False
+        return one.highest == one.delivered == first and two.highest == two.delivered == second
 
     def has_noted(self, side: int, letter: str) -> bool:
         """Whether this letter, of those that are written once, is in ``history``."""
