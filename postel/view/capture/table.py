@@ -272,7 +272,7 @@ class Table:
         size = (len(pair) - 4) // 2
         source = Endpoint(pair[:size], pair[-4] << 8 | pair[-3])
         destination = Endpoint(pair[size:-4], pair[-2] << 8 | pair[-1])
-        flipped = (located.bits & SYN == 0 and source.port in LIKELY_SERVERS) or located.bits & (SYN | ACK) == SYN | ACK
+        flipped = located.bits & (SYN | ACK) == SYN | ACK or (not located.bits & SYN and _is_likelier_server(source.port, destination.port))
         opener, other = (destination, source) if flipped else (source, destination)
         self.connections += 1
         connection = Connection(self.connections, opener, other, when, flipped=flipped)
@@ -313,6 +313,11 @@ class Table:
         """Nothing more comes: tell of what is left, in the order in which it began."""
         while self._ends:
             self._forget(next(iter(self._ends.values())).connection)
+
+
+def _is_likelier_server(port: int, other: int) -> bool:
+    """Whether a segment from ``port``, the first that was captured, is the server's. Of two likely ports, the smaller is."""
+    return port in LIKELY_SERVERS and (other not in LIKELY_SERVERS or port < other)
 
 
 def _stranger(link: int) -> Other:

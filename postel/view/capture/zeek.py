@@ -3,8 +3,8 @@
 Zeek keeps a state for each end, the highest sequence number that it sent, and how far its octets can be put together. A letter of
 ``history`` is written when a segment shows it, in upper case for the originator:
 
-- ``s``, ``h``, ``f``, ``r`` (SYN, SYN,ACK, FIN, RST alone): the first, and each whose number isn't the first one's. A FIN's number is
-  that behind its text.
+- ``s``, ``h``, ``f``, ``r`` (SYN, SYN,ACK, FIN, RST alone): unless the last one of the end had the same number. A FIN's number is that
+  behind its text.
 - ``i`` (FIN with RST), ``q`` (SYN with FIN or RST), ``d`` (text) and ``a`` (an ACK without text): once; these two without SYN, FIN, RST.
 - ``c`` (wrong checksum), ``t`` (text again), ``w`` (zero window), ``g`` (a gap): at the 1st, 10th, 100th … time.
 
@@ -104,13 +104,13 @@ class _Stream:
 class Zeek:
     """Told of each segment that may matter; the first that comes is told like any other, after the direction is known."""
 
-    __slots__ = ("_counts", "_ends", "_numbers", "_streams", "_was_open", "history", "stream")
+    __slots__ = ("_before", "_counts", "_ends", "_numbers", "_streams", "history", "stream")
 
     def __init__(self, *, flipped: bool) -> None:
         self.history = "^" if flipped else ""
         self.stream: list[bool] = [False, False]  # which end has sent data
         self._ends = [INACTIVE, INACTIVE]
-        self._was_open = [False, False]  # established before it closed
+        self._before = [INACTIVE, INACTIVE]  # the states before these
         self._streams = (_Stream(), _Stream())
         self._numbers: dict[str, int] = {}
         self._counts: dict[str, int] = {}
@@ -122,7 +122,7 @@ class Zeek:
         if not window and not flags & RST and self._ends[1 - side] is not CLOSED and self._ends[side] is not RESET:
             self.note(side, "w")
         self._raise_highest(side, flags, seq, length)
-        self._move(side, flags)
+        self._move(side, flags, length)
         if flags & ACK:
             self.acknowledge(side, ack)
         if length and is_whole and self._ends[side] is not RESET:
@@ -151,7 +151,7 @@ class Zeek:
         if not stream.is_begun:
             behind = sequence.add(seq, length + (flags & SYN != 0) + (flags & FIN != 0))
             stream.begin(seq if flags & SYN else sequence.add(seq, -1), behind if flags & SYN else seq)
-        elif flags & SYN and seq != stream.start and state is not CLOSED:
+        elif flags & SYN and seq != stream.start and (state not in (CLOSED, RESET) or (state is RESET and self._before[side] is INACTIVE)):
             stream.begin(seq, seq)
 
     def _raise_highest(self, side: int, flags: int, seq: int, length: int) -> None:
@@ -180,7 +180,7 @@ class Zeek:
                 self.note(1 - side, "g")
 
     def _is_established(self, side: int) -> bool:
-        return self._ends[side] is ESTABLISHED or (self._ends[side] is CLOSED and self._was_open[side])
+        return ESTABLISHED in (self._ends[side], self._before[side] if self._ends[side] is CLOSED else None)
 
     def _write(self, side: int, flags: int, seq: int, length: int) -> None:
         if length:
@@ -201,12 +201,11 @@ class Zeek:
             self.note(side, "a")
 
     def _note_number(self, side: int, letter: str, kind: str, number: int) -> None:
-        first = self._numbers.setdefault(kind if side else kind.upper(), -1)
-        if first == number:
-            return
-        if first < 0:
-            self._numbers[kind if side else kind.upper()] = number
-        self.history += letter if side else letter.upper()
+        """One letter, unless the last segment of this kind had the same number."""
+        written = kind if side else kind.upper()
+        if self._numbers.get(written) != number:
+            self._numbers[written] = number
+            self.history += letter if side else letter.upper()
 
     def note(self, side: int, letter: str) -> None:
         """One letter, if it is due."""
@@ -215,31 +214,46 @@ class Zeek:
         if count == 1 or (letter not in _ONCE and str(count).strip("0") == "1"):
             self.history += written
 
-    def _move(self, side: int, flags: int) -> None:
+    def _move(self, side: int, flags: int, length: int) -> None:
+        """Zeek's states, which aren't those of RFC 9293: any SYN of the responder establishes both ends."""
         ends, other = self._ends, 1 - side
         mine = ends[side]
-        if mine is RESET or (flags & RST and mine is ends[other] is CLOSED):
-            return
-        if flags & RST:
-            ends[side] = RESET
-        elif flags & SYN and mine in (INACTIVE, SYN_SENT):
-            self._open(side, flags)
-        elif flags & FIN:
-            self._was_open[side] = self._was_open[side] or mine is ESTABLISHED
-            ends[side] = CLOSED
-        elif mine is INACTIVE and not (flags & ACK and ends[other] is SYN_ACK_SENT):
-            ends[side] = PARTIAL
-        elif mine in (*_OPENING, INACTIVE) and ends[other] in _OPENING and flags & ACK:
-            ends[side] = ends[other] = ESTABLISHED
+        if mine is INACTIVE:
+            self._move_first(side, flags, length)
+        elif mine is CLOSED:
+            if flags & RST and ends[other] is not CLOSED:
+                self._set(side, RESET)
+        elif mine is not RESET:
+            if mine is PARTIAL and ends[other] is INACTIVE and flags & (SYN | ACK) == SYN:
+                self._set(side, SYN_SENT)
+            if flags & FIN and (mine in _OPENING or not flags & RST):
+                if ends[other] is RESET and self._before[other] is CLOSED and mine not in _OPENING:
+                    self._set(other, CLOSED)
+                self._set(side, CLOSED)
+            if flags & RST:
+                self._set(side, RESET)
 
-    def _open(self, side: int, flags: int) -> None:
+    def _move_first(self, side: int, flags: int, length: int) -> None:
+        """The first segment of an end, or one that still tells nothing about its state."""
         ends, other = self._ends, 1 - side
-        if not flags & ACK:
-            ends[side] = SYN_SENT
-        elif ends[other] is SYN_SENT:
-            ends[side] = ends[other] = ESTABLISHED
-        else:
-            ends[side] = SYN_ACK_SENT
+        if flags & SYN and not side:
+            self._set(side, SYN_ACK_SENT if flags & ACK else SYN_SENT)
+        elif flags & SYN:
+            if ends[other] is SYN_SENT:
+                self._set(other, ESTABLISHED)
+            self._set(side, ESTABLISHED)
+        if flags & FIN:
+            self._set(side, CLOSED)
+        if flags & RST:
+            self._set(side, RESET)
+        if ends[side] is not INACTIVE or (side and not length and ends[other] is SYN_SENT):
+            return  # an ACK before the SYN,ACK leaves the responder inactive
+        self._set(side, ESTABLISHED if flags & ACK and ends[other] is ESTABLISHED else PARTIAL)
+
+    def _set(self, side: int, state: _End) -> None:
+        if state is not self._ends[side]:
+            self._before[side] = self._ends[side]
+            self._ends[side] = state
 
     def ends_at(self, began: int, last: int) -> int:
         """When Zeek gives the connection up if no further packet comes, in microseconds, by the defaults of its timers: a later packet
@@ -275,8 +289,8 @@ class Zeek:
         if responder not in _UNSEEN:
             return "RSTO"
         after_syn = self.history.removeprefix("^")
-        told = after_syn[1 : after_syn.find("R")]
-        return "RSTOS0" if after_syn.startswith("S") and not set(told) & set("HAFGIQ") else "OTH"
+        told, reset, _ = after_syn.partition("R")
+        return "RSTOS0" if reset and told.startswith("S") and not set(told) & set("HAFGIQ") else "OTH"
 
 
 def _closed(originator: _End, responder: _End) -> str:

@@ -10,6 +10,7 @@ from tests.view.capture.tape import IPV6_ENDS, LEFT, RIGHT, Tape, pcap, read, re
 
 DATA = ACK | PSH
 OTHER = Endpoint(RIGHT.address, 50_000)
+SERVER = Endpoint(LEFT.address, 443)
 
 ORIGINATOR, RESPONDER = 0, 1
 FLAGS = {"S": SYN, "H": SYN | ACK, "A": ACK, "D": ACK | PSH, "F": FIN | ACK, "R": RST, "I": FIN | RST, "Q": SYN | FIN, "X": SYN | RST}
@@ -54,6 +55,18 @@ def seen(script: str, *, flipped: bool = False) -> Zeek:
         ("Rr", "REJ"),
         ("ShADafFr", "SF"),
         ("ShADafR", "RSTO"),
+        ("Sa", "S0"),  # an ACK before the SYN,ACK tells nothing of the responder
+        ("SaR", "RSTOS0"),
+        ("SaRh", "RSTO"),
+        ("Sd", "OTH"),
+        ("Ss", "S1"),  # any SYN of the responder establishes both
+        ("AS", "S0"),
+        ("Asr", "RSTRH"),
+        ("ASr", "REJ"),
+        ("ShADFRf", "SF"),  # a RST after a FIN, and the other's FIN
+        ("ShADaRf", "RSTO"),
+        ("SI", "OTH"),
+        ("Q", "SH"),
     ],
 )
 def test_states(script: str, state: str) -> None:
@@ -80,11 +93,12 @@ def test_history(script: str, history: str) -> None:
     assert seen(script).history == history
 
 
-def test_the_same_number_isn_t_written_again() -> None:
+@pytest.mark.parametrize(("flags", "numbers", "history"), [(SYN, [7, 7, 7], "S"), (FIN, [7, 7, 7], "F"), (FIN, [7, 8, 8, 7], "FFF")])
+def test_the_number_of_the_last_one_isn_t_written_again(flags: int, numbers: list[int], history: str) -> None:
     zeek = Zeek(flipped=False)
-    for _ in range(3):
-        zeek.take(ORIGINATOR, SYN, 7, 0, 1000, 0)
-    assert zeek.history == "S"
+    for number in numbers:
+        zeek.take(ORIGINATOR, flags, number, 0, 1000, 0)
+    assert zeek.history == history
 
 
 @pytest.mark.parametrize(("times", "history"), [(1, "t"), (9, "t"), (10, "tt"), (99, "tt"), (100, "ttt")])
@@ -108,16 +122,24 @@ def test_of_a_capture() -> None:
         (Tape().right(SYN | ACK, 0, 1).left(ACK, 1, 1), "^hA"),
         (Tape().right(DATA, 1, 1, b"x").left(ACK, 1, 2), "^dA"),  # port 80 is a server's
         (Tape().right(RST, 1), "^r"),
+        (Tape(SERVER, RIGHT).right(DATA, 1, 1, b"x"), "^d"),  # of two servers' ports, the smaller
     ],
 )
 def test_turned_round(tape: Tape, history: str) -> None:
     assert tape.connection().zeek.history == history
-    assert tape.connection().ends[0].endpoint.port == 1024
+    assert tape.connection().ends[0].endpoint == tape.ends[0]
 
 
-@pytest.mark.parametrize("tape", [Tape().right(SYN, 0), Tape().left(DATA, 1, 1, b"x"), Tape(LEFT, OTHER).right(DATA, 1, 1, b"x")])
+@pytest.mark.parametrize(
+    "tape",
+    [
+        Tape().right(SYN, 0),  # a SYN settles it
+        Tape().left(DATA, 1, 1, b"x"),
+        Tape(LEFT, OTHER).right(DATA, 1, 1, b"x"),  # no port but a server's tells anything
+        Tape(SERVER, RIGHT).left(DATA, 1, 1, b"x"),
+    ],
+)
 def test_not_turned_round(tape: Tape) -> None:
-    """A SYN settles it; and no port but a server's tells anything."""
     assert "^" not in tape.connection().zeek.history
 
 
@@ -130,7 +152,7 @@ def test_text_that_comes_after_its_acknowledgement_was_never_seen_before() -> No
 
 @pytest.mark.parametrize("ends", [(LEFT, RIGHT), IPV6_ENDS])
 def test_checksums_that_are_wrong(ends: tuple[Endpoint, Endpoint]) -> None:
-    """They count for ``c``, at the 1st and 10th time, and for nothing else; who doesn't ask isn't told."""
+    """They count for ``c``, at the 1st and 10th time, and for nothing else. Without ``checksums`` they are like others."""
     tape = Tape(*ends).handshake()
     for _ in range(10):
         tape.left(DATA, 1, 1, b"12")
