@@ -1,4 +1,6 @@
-"""pytest's way into Postel: the fixture ``world``, its mark and its options. It imports nothing of Postel until a test asks for a world."""
+"""pytest's way into Postel: the fixture ``world``, its mark and its options. It imports nothing of Postel
+until a test asks for a world.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,18 +10,27 @@ import pytest
 MARK = (
     "postel(seed=0, runs=1, time_limit='1h', real_time_limit=120.0, tolerated=(), trace=True, sealed=True): "
     "of a test with the fixture world: "
-    "with which seeds it runs, how long it may take, and which exceptions of its computers' software don't fail it"
+    "with which seeds it runs, how long it may take, and which exceptions of its computers' software don't "
+    "fail it"
 )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--postel-seed`, `--postel-faults` and `--postel-pcapng`."""
     group = parser.getgroup("postel", "Postel's worlds")
-    group.addoption("--postel-seed", type=int, metavar="N", help="run each test with a world once, with this seed")
     group.addoption(
-        "--postel-faults", metavar="TEXT", help='"partition client -> server at 2s for 3s; …": these, in place of random faults'
+        "--postel-seed", type=int, metavar="N", help="run each test with a world once, with this seed"
     )
-    group.addoption("--postel-pcapng", metavar="FILE", help="where the packets of the failing test go, in place of .postel/")
+    group.addoption(
+        "--postel-faults",
+        metavar="TEXT",
+        help='"partition client -> server at 2s for 3s; …": these, in place of random faults',
+    )
+    group.addoption(
+        "--postel-pcapng",
+        metavar="FILE",
+        help="where the packets of the failing test go, in place of .postel/",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,7 +56,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture
 def world(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A `postel.sim.Simulation`, sealed: computers on a simulated network, in virtual time, everything from a seed."""
+    """A `postel.sim.Simulation`, sealed: computers on a simulated network, in virtual time, everything from a
+    seed.
+    """
     from postel.testing import plugin  # noqa: PLC0415
 
     yield from plugin.world(request)

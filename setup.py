@@ -1,7 +1,9 @@
-"""mypyc makes the core (wire, tcp, host) into C extensions where a C compiler is there; else the same source is installed as it stands.
+"""mypyc makes the core (wire, tcp, host) into C extensions where a C compiler is there; else the same source
+is installed as it stands.
 
-``POSTEL_COMPILE=0`` leaves it plain in any case; with ``POSTEL_COMPILE=1`` what prevents compiling is an error. An sdist and an editable
-install are always plain. ``POSTEL_OPTIMISE`` is the C compiler's level, 3 unless told otherwise.
+``POSTEL_COMPILE=0`` leaves it plain in any case; with ``POSTEL_COMPILE=1`` what prevents compiling is an
+error. An sdist and an editable install are always plain. ``POSTEL_OPTIMISE`` is the C compiler's level, 3
+unless told otherwise.
 """
 
 import ast
@@ -36,11 +38,14 @@ def extensions() -> list[Extension]:
     return made
 
 
-# mypyc leaves docstrings out, and signatures with a default that has a name. They are written into its C, where they cost nothing.
+# mypyc leaves docstrings out, and signatures with a default that has a name. They are written into its C,
+# where they cost nothing.
 
 
 def names_in(path: Path) -> dict[str, ast.expr | tuple[Path, str]]:
-    """What the names of a module stand for: an expression, or a name in another file, "" for that file itself."""
+    """What the names of a module stand for: an expression, or a name in another file, "" for that file
+    itself.
+    """
     found: dict[str, ast.expr | tuple[Path, str]] = {}
     for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.AnnAssign | ast.Assign) and node.value is not None:
@@ -50,7 +55,11 @@ def names_in(path: Path) -> dict[str, ast.expr | tuple[Path, str]]:
             folder = Path(*str(node.module).split("."))
             for alias in node.names:
                 inner = folder / f"{alias.name}.py"
-                file = folder.with_suffix(".py") if folder.with_suffix(".py").exists() else folder / "__init__.py"
+                file = (
+                    folder.with_suffix(".py")
+                    if folder.with_suffix(".py").exists()
+                    else folder / "__init__.py"
+                )
                 found[alias.asname or alias.name] = (inner, "") if inner.exists() else (file, alias.name)
     return found
 
@@ -75,17 +84,26 @@ class Resolved(ast.NodeTransformer):
 def default(path: Path, node: ast.expr) -> ast.expr:
     text = ast.unparse(Resolved(path).visit(node))
     try:
-        return ast.Constant(eval(text, {"__builtins__": {}}))  # noqa: S307 - an expression of the source that is being built
+        # An expression of the source that is being built
+        return ast.Constant(eval(text, {"__builtins__": {}}))  # noqa: S307
     except (NameError, TypeError, AttributeError):
         return node
 
 
 def signature(path: Path, name: str, function: ast.FunctionDef | None, *, of: str) -> str:
-    """As CPython reads it: ``connect($self, address, port, now, *, data=b'')`` ``of`` a "method"; of a "class" and a "function" alike."""
+    """As CPython reads it: ``connect($self, address, port, now, *, data=b'')`` ``of`` a "method"; of a
+    "class" and a "function" alike.
+    """
     if function is None:
         return f"{name}()"
     arguments = copy.deepcopy(function.args)
-    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg):
+    for argument in (
+        *arguments.posonlyargs,
+        *arguments.args,
+        *arguments.kwonlyargs,
+        arguments.vararg,
+        arguments.kwarg,
+    ):
         if argument is not None:
             argument.annotation = None
     arguments.defaults = [default(path, node) for node in arguments.defaults]
@@ -105,7 +123,8 @@ def literal(text: str) -> str:
 
 
 def descriptions() -> tuple[dict[str, str], dict[tuple[str, str], str]]:
-    """C literals for classes, and for their methods and properties, by name: no two classes of the core have one name.
+    """C literals for classes, and for their methods and properties, by name: no two classes of the core have
+    one name.
 
     Functions stand under their module, as mypyc calls it; NULL where two are called the same.
     """
@@ -116,7 +135,11 @@ def descriptions() -> tuple[dict[str, str], dict[tuple[str, str], str]]:
         for node in ast.parse(path.read_text("utf-8")).body:
             if isinstance(node, ast.FunctionDef):
                 key, head = (f"{module}module", node.name), signature(path, node.name, node, of="function")
-                members[key] = literal(f"{head}\n--\n\n{ast.get_docstring(node) or ''}") if key not in members else "NULL"
+                members[key] = (
+                    literal(f"{head}\n--\n\n{ast.get_docstring(node) or ''}")
+                    if key not in members
+                    else "NULL"
+                )
             if not isinstance(node, ast.ClassDef):
                 continue
             functions = {found.name: found for found in node.body if isinstance(found, ast.FunctionDef)}
@@ -138,7 +161,9 @@ def describe(sources: set[str]) -> None:
         owner = name = kind = ""
         for number, line in enumerate(lines):
             text = line.strip()
-            if table := re.fullmatch(r"static Py(Method|GetSet)Def (?:\w+?___)*(\w+)_(?:methods|getseters)\[\] = {", text):
+            if table := re.fullmatch(
+                r"static Py(Method|GetSet)Def (?:\w+?___)*(\w+)_(?:methods|getseters)\[\] = {", text
+            ):
                 kind, owner = table[1], table[2]
             elif entry := re.match(r'{"(\w+)",', text):
                 name = entry[1]
@@ -150,17 +175,26 @@ def describe(sources: set[str]) -> None:
                 lines[number] = f".tp_doc = PyDoc_STR({classes[owner]}),"
             elif kind == "Method" and "PyDoc_STR(" in text and (owner, name) in members:
                 lines[number] = f"{text.partition('PyDoc_STR(')[0]}PyDoc_STR({members[owner, name]})}},"
-            elif kind == "GetSet" and text in ("NULL, NULL, NULL},", "NULL, NULL},") and (owner, name) in members:
-                lines[number] = f"{'NULL, ' if text.count('NULL') == 3 else ''}PyDoc_STR({members[owner, name]}), NULL}},"
+            elif (
+                kind == "GetSet"
+                and text in ("NULL, NULL, NULL},", "NULL, NULL},")
+                and (owner, name) in members
+            ):
+                lines[number] = (
+                    f"{'NULL, ' if text.count('NULL') == 3 else ''}PyDoc_STR({members[owner, name]}), NULL}},"
+                )
         Path(source).write_text("\n".join(lines), "utf-8")
 
 
-# mypyc refuses an argument of the wrong type by "int object expected; got float". The error that names it costs nothing until it is raised.
+# mypyc refuses an argument of the wrong type by "int object expected; got float". The error that names it
+# costs nothing until it is raised.
 
 REFUSE = """
 static void Postel_Refuse(const char *name, const char *kind, PyObject *value) {
     PyObject *module = PyImport_ImportModule("postel.compiler");
-    PyObject *error = module == NULL ? NULL : PyObject_CallMethod(module, "refused", "ssO", name, kind, value);
+    PyObject *error = NULL;
+    if (module != NULL)
+        error = PyObject_CallMethod(module, "refused", "ssO", name, kind, value);
     if (error != NULL) PyErr_SetObject((PyObject *)Py_TYPE(error), error);
     Py_XDECREF(error);
     Py_XDECREF(module);
@@ -169,10 +203,14 @@ static void Postel_Refuse(const char *name, const char *kind, PyObject *value) {
 
 
 def name_arguments(sources: set[str]) -> None:
-    """Let functions that refuse an argument raise what `postel.compiler.refused` makes of its name, as plain Python does."""
+    """Let functions that refuse an argument raise what `postel.compiler.refused` makes of its name, as plain
+    Python does.
+    """
     for source in sources:
         text = Path(source).read_text("utf-8")
-        text, count = re.subn(r'CPy_TypeError\(("[^"]+"), obj_(?!self\b)(\w+)\);', r'Postel_Refuse("\2", \1, obj_\2);', text)
+        text, count = re.subn(
+            r'CPy_TypeError\(("[^"]+"), obj_(?!self\b)(\w+)\);', r'Postel_Refuse("\2", \1, obj_\2);', text
+        )
         if count:
             included, first, rest = text.partition("\nstatic ")
             Path(source).write_text(f"{included}{REFUSE}{first}{rest}", "utf-8")
@@ -197,7 +235,9 @@ def require_compiler() -> None:
 
 def compiled() -> None:
     require_compiler()
-    setup(ext_modules=extensions(), options={"build_ext": {"parallel": True}})  # the small modules, beside the group
+    setup(
+        ext_modules=extensions(), options={"build_ext": {"parallel": True}}
+    )  # the small modules, beside the group
 
 
 choice = os.environ.get("POSTEL_COMPILE", "")

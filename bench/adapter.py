@@ -1,8 +1,10 @@
-"""Postel as a program that a driver measures: JSON lines on stdin and stdout, packets on an inherited TUN descriptor.
+"""Postel as a program that a driver measures: JSON lines on stdin and stdout, packets on an inherited TUN
+descriptor.
 
-Serves discard (9), echo (7), a source (19: eight octets, big-endian, say how much; 0 is until the end), hold (11: keeps until the peer
-closes) and a late reader (13: sleeps two seconds, then discards). On command it connects, pushes, pulls, and holds connections.
-Everything is a protocol, and no connection has a task: what is measured is the stack.
+Serves discard (9), echo (7), a source (19: eight octets, big-endian, say how much; 0 is until the end), hold
+(11: keeps until the peer closes) and a late reader (13: sleeps two seconds, then discards). On command it
+connects, pushes, pulls, and holds connections. Everything is a protocol, and no connection has a task: what
+is measured is the stack.
 """
 
 import argparse
@@ -93,7 +95,11 @@ class Writer(Discard):
         self.paused = False
 
     def begin(self) -> None:
-        while not (self.paused or self.transport.is_closing()) and self.left > 0 and time.perf_counter() < self.deadline:
+        while (
+            not (self.paused or self.transport.is_closing())
+            and self.left > 0
+            and time.perf_counter() < self.deadline
+        ):
             self.transport.write(CHUNK if self.left >= len(CHUNK) else CHUNK[: self.left])
             self.left -= len(CHUNK)
         if not self.paused:
@@ -124,7 +130,13 @@ class Source(Writer):
                 self.begin()
 
 
-SERVICES: dict[int, Callable[[], asyncio.Protocol]] = {DISCARD: Discard, ECHO: Echo, SOURCE: Source, HOLD: Discard, LATE: Late}
+SERVICES: dict[int, Callable[[], asyncio.Protocol]] = {
+    DISCARD: Discard,
+    ECHO: Echo,
+    SOURCE: Source,
+    HOLD: Discard,
+    LATE: Late,
+}
 
 
 class Commands:
@@ -155,7 +167,9 @@ class Commands:
 
     async def push(self, command: Command) -> None:
         left, seconds = command.get("bytes", FOREVER), command.get("secs", FOREVER)
-        _, writer = await self.net.create_connection(lambda: Writer(left, seconds), self.peer, command["port"])
+        _, writer = await self.net.create_connection(
+            lambda: Writer(left, seconds), self.peer, command["port"]
+        )
         writer.ended = asyncio.get_running_loop().create_future()
         writer.begin()
         await writer.ended
@@ -174,13 +188,24 @@ class Commands:
 
     async def stat(self, command: Command) -> None:
         used = resource.getrusage(resource.RUSAGE_SELF)
-        say(ev="stat", utime=used.ru_utime, stime=used.ru_stime, rss_kb=resident_kilobytes(), **self.net.host.statistics())
+        say(
+            ev="stat",
+            utime=used.ru_utime,
+            stime=used.ru_stime,
+            rss_kb=resident_kilobytes(),
+            **self.net.host.statistics(),
+        )
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fd", type=int, required=True)
-    parser.add_argument("--layer", default="tun", choices=["tun", "tunv"], help="taken for the driver's sake: the descriptor tells")
+    parser.add_argument(
+        "--layer",
+        default="tun",
+        choices=["tun", "tunv"],
+        help="taken for the driver's sake: the descriptor tells",
+    )
     parser.add_argument("--addr", default="10.99.0.2/24")
     parser.add_argument("--peer", default="10.99.0.1")
     parser.add_argument("--mtu", type=int, default=1500)

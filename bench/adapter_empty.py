@@ -1,8 +1,10 @@
 """As much as a Python program can do on a TUN with no stack in it: what a share of the ceiling is a share of.
 
-One connection at a time, on discard (9) or source (19). The handshake is by hand, and what comes is what the kernel sends where nothing is
-lost: no options, no timers, no order, no retransmission. In, every second segment is acknowledged; out, prepared segments leave as
-the peer's window allows. Only numbers and the checksum are patched. It ends with its stdin.
+One connection at a time, on discard (9) or source (19). The handshake is by hand, and what comes is what the
+kernel sends where nothing is
+lost: no options, no timers, no order, no retransmission. In, every second segment is acknowledged; out,
+prepared segments leave as the peer's window allows. Only numbers and the checksum are patched. It ends with
+its stdin.
 """
 
 import argparse
@@ -19,7 +21,10 @@ DISCARD, SOURCE = 9, 19
 HEADERS = 40  # octets: IPv4's and TCP's, without options
 SEQ, NUMBER, FLAGS, WINDOW, CHECKSUM = 24, 28, 33, 34, 36  # where they are in a packet
 ISS = 0
-LARGEST_WINDOW, SCALE = 0xFFFF, 4  # a MiB: at an MTU of 1500 less than a TUN's queue of 1,000, for what that lost would seem to have come
+LARGEST_WINDOW, SCALE = (
+    0xFFFF,
+    4,
+)  # a MiB: at an MTU of 1500 less than a TUN's queue of 1,000, for what that lost would seem to have come
 MASK = 0xFFFFFFFF
 WORD, HALF = Struct("!I"), Struct("!H")
 
@@ -35,14 +40,22 @@ class Peer:
         segment = Segment(self.syn.destination, self.syn.source, seq, ack, flags, LARGEST_WINDOW, text)
         if mss:
             segment.mss, segment.window_scale = mss, SCALE
-        return bytearray(ip.encode(self._here, self._there, PROTOCOL, encode_for(segment, self._here, self._there)))
+        return bytearray(
+            ip.encode(self._here, self._there, PROTOCOL, encode_for(segment, self._here, self._there))
+        )
 
 
 def swallow(fd: int, mtu: int, peer: Peer) -> None:
     """Until a FIN comes, which is answered with one."""
     template = peer.packet(ISS + 1, 0, ACK)
     (rest,) = HALF.unpack_from(template, CHECKSUM)  # for the ACK number 0; any other is subtracted
-    read, write, number, put_number, put_checksum = os.read, os.write, int.from_bytes, WORD.pack_into, HALF.pack_into
+    read, write, number, put_number, put_checksum = (
+        os.read,
+        os.write,
+        int.from_bytes,
+        WORD.pack_into,
+        HALF.pack_into,
+    )
     while True:
         packet = read(fd, mtu)
         if packet[FLAGS] & FIN:
@@ -54,7 +67,10 @@ def swallow(fd: int, mtu: int, peer: Peer) -> None:
         put_number(template, NUMBER, ack)
         put_checksum(template, CHECKSUM, (rest - ack) % 0xFFFF)
         write(fd, template)
-    write(fd, peer.packet(ISS + 1, number(packet[SEQ:NUMBER], "big") + len(packet) - HEADERS + 1 & MASK, FIN | ACK))
+    write(
+        fd,
+        peer.packet(ISS + 1, number(packet[SEQ:NUMBER], "big") + len(packet) - HEADERS + 1 & MASK, FIN | ACK),
+    )
 
 
 def pour(fd: int, mtu: int, peer: Peer) -> None:
@@ -64,10 +80,20 @@ def pour(fd: int, mtu: int, peer: Peer) -> None:
     size, scale = mtu - HEADERS, max(peer.syn.window_scale, 0)
     template = peer.packet(0, peer.syn.seq + len(packet) - HEADERS + 1 & MASK, ACK, bytes(size))
     (rest,) = HALF.unpack_from(template, CHECKSUM)  # for the sequence number 0
-    read, write, number, put_number, put_checksum = os.read, os.write, int.from_bytes, WORD.pack_into, HALF.pack_into
+    read, write, number, put_number, put_checksum = (
+        os.read,
+        os.write,
+        int.from_bytes,
+        WORD.pack_into,
+        HALF.pack_into,
+    )
     seq = ISS + 1
     while not packet[FLAGS] & (FIN | RST):
-        end = number(packet[NUMBER : NUMBER + 4], "big") + (number(packet[WINDOW : WINDOW + 2], "big") << scale) - size
+        end = (
+            number(packet[NUMBER : NUMBER + 4], "big")
+            + (number(packet[WINDOW : WINDOW + 2], "big") << scale)
+            - size
+        )
         while end - seq & MASK < 1 << 31:
             put_number(template, SEQ, seq)
             put_checksum(template, CHECKSUM, (rest - seq) % 0xFFFF)

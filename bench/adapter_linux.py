@@ -1,4 +1,6 @@
-"""The adapter's services on the kernel's own sockets: what the same program does there, without Postel. It ends with its stdin."""
+"""The adapter's services on the kernel's own sockets: what the same program does there, without Postel. It
+ends with its stdin.
+"""
 
 import asyncio
 import socket
@@ -14,7 +16,9 @@ async def serve() -> None:
     address = arguments().addr.split("/")[0]
     for port, service in SERVICES.items():
         listener = socket.create_server((address, port))
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")  # as Postel's; what it accepts inherits that
+        listener.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic"
+        )  # as Postel's; what it accepts inherits that
         await loop.create_server(service, sock=listener, backlog=BACKLOG)
     say(ev="ready", stack="linux")
     await loop.run_in_executor(None, sys.stdin.read)

@@ -1,6 +1,8 @@
-"""The adapter's services by pmd-pytcp, through what its README names: `pmd_pytcp.stack` and its sockets. It ends with its stdin.
+"""The adapter's services by pmd-pytcp, through what its README names: `pmd_pytcp.stack` and its sockets. It
+ends with its stdin.
 
-A program of its own, in an environment of its own: nothing of Postel's is imported, for what is measured includes the import.
+A program of its own, in an environment of its own: nothing of Postel's is imported, for what is measured
+includes the import.
 """
 
 import argparse
@@ -37,7 +39,8 @@ async def source(stream: socket) -> None:
     left = int.from_bytes(asked, "big") or FOREVER
     while left > 0:
         left -= await stream.send(CHUNK[:left])
-        while stream.status().tx_buffer_len > MOST_WAITING:  # noqa: ASYNC110 - send() takes any amount, and nothing tells of room
+        # Send() takes any amount, and nothing tells of room
+        while stream.status().tx_buffer_len > MOST_WAITING:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
 
@@ -68,7 +71,14 @@ async def serve(stream: socket, service: Callable[[socket], Awaitable[None]]) ->
 
 async def run(chosen: argparse.Namespace) -> None:
     layer = stack.InterfaceLayer.L3
-    stack.init(fd=chosen.fd, layer=layer, mtu=chosen.mtu, ip4_host=Ip4IfAddr(chosen.addr), ip4_dhcp=False, ip6_support=False)
+    stack.init(
+        fd=chosen.fd,
+        layer=layer,
+        mtu=chosen.mtu,
+        ip4_host=Ip4IfAddr(chosen.addr),
+        ip4_dhcp=False,
+        ip6_support=False,
+    )
     await stack.start()
     accepting = []
     for port, service in SERVICES.items():

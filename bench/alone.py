@@ -1,7 +1,8 @@
 """What needs no kernel, as a program that prints a line of JSON.
 
-``alone.py through SECONDS``: Mbit/s from one host to another. ``alone.py crowd OTHERS…``: microseconds for a segment in, beside so many
-connections that are idle. ``alone.py million CONNECTIONS``: what those cost, opened and closed by peers that are nothing but packets.
+``alone.py through SECONDS``: Mbit/s from one host to another. ``alone.py crowd OTHERS…``: microseconds for a
+segment in, beside so many connections that are idle. ``alone.py million CONNECTIONS``: what those cost,
+opened and closed by peers that are nothing but packets.
 """
 
 import asyncio
@@ -66,7 +67,8 @@ def crowd(*numbers: int) -> Told:
     for _ in range(TIMES):
         for others, host in hosts.items():
             moments: list[float] = []
-            segments = receives(host, lambda: moments.append(time.perf_counter()))  # noqa: B023 - called at once
+            # Called at once
+            segments = receives(host, lambda: moments.append(time.perf_counter()))  # noqa: B023
             times[others].append((moments[1] - moments[0]) / segments * 1e6)
     return {str(others): min(those) for others, those in times.items()}
 
@@ -75,7 +77,9 @@ def crowd(*numbers: int) -> Told:
 
 
 class Crowd:
-    """Callers number 0 and up, each with an address of its own, and the host that they call. Only what the host does is timed."""
+    """Callers number 0 and up, each with an address of its own, and the host that they call. Only what the
+    host does is timed.
+    """
 
     FIRST = int.from_bytes(bytes((10, 16, 0, 0)), "big")
     HERE = bytes((10, 0, 0, 1))
@@ -86,15 +90,21 @@ class Crowd:
     def __init__(self, callers: int) -> None:
         self.host = Host("10.0.0.1/8", secret=b"alone")
         self.listener = self.host.listen(DISCARD, now(), backlog=2 * self.AT_ONCE)
-        self.numbers = [range(start, min(start + self.AT_ONCE, callers)) for start in range(0, callers, self.AT_ONCE)]
-        self.next = array("L", bytes(array("L").itemsize * callers))  # the sequence number that each caller expects
+        self.numbers = [
+            range(start, min(start + self.AT_ONCE, callers)) for start in range(0, callers, self.AT_ONCE)
+        ]
+        self.next = array(
+            "L", bytes(array("L").itemsize * callers)
+        )  # the sequence number that each caller expects
         self.opened: list[Connection] = []
         self.busy = 0.0  # seconds
 
     def open(self) -> None:
         for numbers in self.numbers:
             for answer in self._heard(self._segment(number, 0, SYN) for number in numbers):
-                self.next[int.from_bytes(answer[self.NUMBER], "big") - self.FIRST] = int.from_bytes(answer[self.SEQ], "big") + 1
+                self.next[int.from_bytes(answer[self.NUMBER], "big") - self.FIRST] = (
+                    int.from_bytes(answer[self.SEQ], "big") + 1
+                )
             self._heard(self._segment(number, 1, ACK) for number in numbers)
             self.opened += iter(self.listener.accept, None)
 
@@ -136,7 +146,11 @@ def million(callers: int) -> Told:
     crowd.open()
     count = len(crowd.opened)
     assert count == callers, f"{count} are open"
-    told = {"opened": count / crowd.busy, "memory": (resident() - before) / 1e6, "idle": asyncio.run(at_rest(crowd.host))}
+    told = {
+        "opened": count / crowd.busy,
+        "memory": (resident() - before) / 1e6,
+        "idle": asyncio.run(at_rest(crowd.host)),
+    }
     crowd.busy = 0.0
     crowd.close()
     assert not crowd.host.statistics()["connections"], "some are still open"
@@ -163,7 +177,11 @@ def resident() -> int:
 
 def main() -> None:
     kind, *numbers = sys.argv[1:]
-    told = asyncio.run(through(float(*numbers))) if kind == "through" else {"crowd": crowd, "million": million}[kind](*map(int, numbers))
+    told = (
+        asyncio.run(through(float(*numbers)))
+        if kind == "through"
+        else {"crowd": crowd, "million": million}[kind](*map(int, numbers))
+    )
     print(json.dumps(told))
 
 

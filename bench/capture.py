@@ -1,7 +1,8 @@
 """A large capture, made from a seed: ``python -m bench.capture FILE --megabytes 200 --seed 1``.
 
-Connections over Ethernet and IPv4 as a busy server has them: handshake, data in segments of 1,448 octets with an ACK for every second,
-some retransmissions, and a close; 64 at a time, interleaved. As pcap, or pcapng where the file is named so.
+Connections over Ethernet and IPv4 as a busy server has them: handshake, data in segments of 1,448 octets with
+an ACK for every second, some retransmissions, and a close; 64 at a time, interleaved. As pcap, or pcapng
+where the file is named so.
 """
 
 import argparse
@@ -19,7 +20,9 @@ _OPTIONS = 0x0101080A
 FIN, SYN, PSH, ACK = 1, 2, 8, 16
 
 
-def frame(source: bytes, destination: bytes, ports: tuple[int, int], seq: int, ack: int, flags: int, payload: bytes) -> bytes:
+def frame(
+    source: bytes, destination: bytes, ports: tuple[int, int], seq: int, ack: int, flags: int, payload: bytes
+) -> bytes:
     header = _IPV4.pack(0x45, 0, 52 + len(payload), 0, 0x4000, 64, 6, 0, source, destination)
     tcp = _TCP.pack(*ports, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, 0x8000 | flags, 500, 0, 0, _OPTIONS, 1, 1)
     return _ETHERNET + header + tcp + payload
@@ -75,7 +78,9 @@ def write(path: Path, megabytes: int, seed: int) -> int:
 
 
 _PCAP_HEAD = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
-_PCAPNG_HEAD = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28) + struct.pack("<IIHHII", 1, 20, 1, 0, 65535, 20)
+_PCAPNG_HEAD = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28) + struct.pack(
+    "<IIHHII", 1, 20, 1, 0, 65535, 20
+)
 
 
 def pcap_record(octets: bytes, when: int) -> bytes:
@@ -90,7 +95,9 @@ def pcapng_record(octets: bytes, when: int) -> bytes:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.capture", description=__doc__.split("\n")[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.capture", description=__doc__.split("\n")[0] if __doc__ else None
+    )
     parser.add_argument("file", type=Path)
     parser.add_argument("--megabytes", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)

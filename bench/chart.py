@@ -1,4 +1,6 @@
-"""A bar for each stack, figure by figure, as SVG in light and dark. Every figure has a scale of its own, from zero."""
+"""A bar for each stack, figure by figure, as SVG in light and dark. Every figure has a scale of its own, from
+zero.
+"""
 
 from collections.abc import Iterator
 from string import Template
@@ -13,7 +15,8 @@ BARS: Final = WIDTH - 2 * MARGIN - NAMES - VALUES
 HEAD, BAR, GAP, BETWEEN = 58, 15, 4, 40
 LESS_IS_BETTER: Final = {"µs", "KiB", "ms", "MB", "%", "× its time"}
 COLOURS: Final = Template(
-    "svg{font:12px system-ui,sans-serif}.paper{fill:$paper}text{fill:$ink}.title{font-size:15px;font-weight:650}.figure{font-weight:650}"
+    "svg{font:12px "
+    "system-ui,sans-serif}.paper{fill:$paper}text{fill:$ink}.title{font-size:15px;font-weight:650}.figure{font-weight:650}"
     ".muted{fill:$muted}.bar{fill:$resting}.bar.postel{fill:$waiting}.bar.compiled{fill:$first}.bar.pmd-pytcp{fill:$second}"
     ".bar.gvisor{fill:$open}.bar.empty{fill:$opening}"
 )
@@ -29,10 +32,15 @@ def render(results: dict[str, Result], stacks: dict[str, str], caption: str) -> 
         ],
     )
     for result in results.values():
-        if medians := {name: result["stacks"][name]["median"] for name in stacks if result["stacks"].get(name, {}).get("runs")}:
+        if medians := {
+            name: result["stacks"][name]["median"]
+            for name in stacks
+            if result["stacks"].get(name, {}).get("runs")
+        }:
             parts += figure(result, medians, stacks, y)
             y += BETWEEN + len(medians) * (BAR + GAP)
-    style = f"{COLOURS.substitute(palette.LIGHT)}@media(prefers-color-scheme:dark){{{COLOURS.substitute(palette.DARK)}}}"
+    light, dark = COLOURS.substitute(palette.LIGHT), COLOURS.substitute(palette.DARK)
+    style = f"{light}@media(prefers-color-scheme:dark){{{dark}}}"
     return document(parts, WIDTH, y + MARGIN, style=style, title="Postel beside other stacks")
 
 

@@ -1,7 +1,8 @@
-"""Goodput over a simulated path, in virtual time: ``python -m bench.goodput``. Needs no root and no quiet machine.
+"""Goodput over a simulated path, in virtual time: ``python -m bench.goodput``. Needs no root and no quiet
+machine.
 
-The same seed gives the same figures everywhere. A transfer begins when the connection is open, and ends when its last octet has arrived;
-faults meet packets with text alone.
+The same seed gives the same figures everywhere. A transfer begins when the connection is open, and ends when
+its last octet has arrived; faults meet packets with text alone.
 """
 
 import argparse
@@ -32,7 +33,9 @@ Drops = Callable[[int], bool]  # of the number of a packet with text, from 0
 
 @dataclass(frozen=True)
 class Conditions:
-    """Of a path, there and back. ``tail`` loses the last two segments once; ``burst`` loses 20 of every 500 packets in a row."""
+    """Of a path, there and back. ``tail`` loses the last two segments once; ``burst`` loses 20 of every 500
+    packets in a row.
+    """
 
     round_trip: int = 20 * MILLISECOND
     loss: float = 0.0
@@ -46,7 +49,9 @@ class Conditions:
 
 
 class Flow:
-    """One transfer of ``octets`` from ``begins`` on. ``arrived`` counts; ``began`` and ``ended`` are times."""
+    """One transfer of ``octets`` from ``begins`` on. ``arrived`` counts; ``began`` and ``ended`` are
+    times.
+    """
 
     def __init__(self, transfer: "Transfer", octets: int, begins: int) -> None:
         self.transfer = transfer
@@ -79,7 +84,9 @@ class Flow:
 class Transfer:
     """Two hosts and a path between them; a `Flow` goes from one to the other."""
 
-    def __init__(self, controller: str | type[Congestion], conditions: Conditions, *, sack: bool = True, seed: int = 1) -> None:
+    def __init__(
+        self, controller: str | type[Congestion], conditions: Conditions, *, sack: bool = True, seed: int = 1
+    ) -> None:
         self.world = World(seed)
         config = replace(
             DEFAULT,
@@ -93,7 +100,11 @@ class Transfer:
         self.far = self.world.host("far", "10.0.0.2/24", config=config, application=self.receives)
         self.conditions = conditions
         self.there, self.back = self.world.path(
-            self.near, self.far, delay=conditions.round_trip // 2, bandwidth=conditions.bandwidth, queue=conditions.queue
+            self.near,
+            self.far,
+            delay=conditions.round_trip // 2,
+            bandwidth=conditions.bandwidth,
+            queue=conditions.queue,
         )
         self.far.listen(9, 0)
         self.flows: dict[int, Flow] = {}
@@ -148,9 +159,13 @@ def rule(drops: Drops) -> Rule:
     return judge
 
 
-def goodput(controller: str | type[Congestion], conditions: Conditions, octets: int, *, sack: bool, seeds: int = 1) -> float:
+def goodput(
+    controller: str | type[Congestion], conditions: Conditions, octets: int, *, sack: bool, seeds: int = 1
+) -> float:
     """Mbit/s, the mean of as many transfers; 0 for one that doesn't end."""
-    flows = [Transfer(controller, conditions, sack=sack, seed=seed).run(octets) for seed in range(1, seeds + 1)]
+    flows = [
+        Transfer(controller, conditions, sack=sack, seed=seed).run(octets) for seed in range(1, seeds + 1)
+    ]
     return statistics.mean(flow.goodput if flow.arrived == octets else 0.0 for flow in flows)
 
 
@@ -173,14 +188,20 @@ def table(octets: int, seeds: int = 1, controllers: Sequence[str] = CONTROLLERS)
     """One row for each path, a column for each controller, with SACK and without."""
     names = "".join(f"{controller_of(controller).__name__:>8}" for controller in controllers)
     lines = [
-        f"Goodput in Mbit/s: {octets:,} octets over {BANDWIDTH // 1_000_000} Mbit/s, a queue of {QUEUE // 1024} KiB, seeds 1 to {seeds}",
+        (
+            f"Goodput in Mbit/s: {octets:,} octets over {BANDWIDTH // 1_000_000} Mbit/s, a queue of "
+            f"{QUEUE // 1024} KiB, seeds 1 to {seeds}"
+        ),
         "",
         f"{'':20}  {'SACK':>{len(names)}}  {'no SACK':>{len(names)}}",
         f"{'':20}  {names}  {names}",
     ]
     for title, conditions, length in rows(octets):
         cells = [
-            "".join(f"{goodput(controller, conditions, length, sack=sack, seeds=seeds):8.2f}" for controller in controllers)
+            "".join(
+                f"{goodput(controller, conditions, length, sack=sack, seeds=seeds):8.2f}"
+                for controller in controllers
+            )
             for sack in (True, False)
         ]
         lines.append(f"{title:20}  {'  '.join(cells)}")
@@ -188,10 +209,23 @@ def table(octets: int, seeds: int = 1, controllers: Sequence[str] = CONTROLLERS)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.goodput", description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--octets", type=int, default=10_000_000, help="of each transfer (default: 10,000,000)")
-    parser.add_argument("--seeds", type=int, default=3, help="transfers of each kind, of which the mean is told (default: 3)")
-    parser.add_argument("--congestion", metavar="NAME", nargs="+", choices=registered(), default=CONTROLLERS, help="default: all three")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.goodput", description=__doc__.split("\n")[0] if __doc__ else None
+    )
+    parser.add_argument(
+        "--octets", type=int, default=10_000_000, help="of each transfer (default: 10,000,000)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="transfers of each kind, of which the mean is told (default: 3)"
+    )
+    parser.add_argument(
+        "--congestion",
+        metavar="NAME",
+        nargs="+",
+        choices=registered(),
+        default=CONTROLLERS,
+        help="default: all three",
+    )
     chosen = parser.parse_args()
     print(table(chosen.octets, chosen.seeds, chosen.congestion), end="")
 

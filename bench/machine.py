@@ -17,7 +17,9 @@ def described() -> dict[str, str | int]:
         "kernel": f"{platform.system()} {platform.release()}",
         "python": python(),
         "compiler": compiler(),
-        "commit": said("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"),
+        "commit": said(
+            "git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"
+        ),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -1,4 +1,6 @@
-"""What is measured: one function a figure, each in a fresh namespace and a fresh process, each returning one run's value."""
+"""What is measured: one function a figure, each in a fresh namespace and a fresh process, each returning one
+run's value.
+"""
 
 import json
 import resource
@@ -53,7 +55,13 @@ class Figure(NamedTuple):
     title: str
     unit: str
     measure: Callable[[Stack, float, int], float]  # a stack, seconds that a stream lasts, number of the run
-    stacks: tuple[str, ...] = ("postel", "compiled", "pmd-pytcp", "gvisor", "linux")  # of which it can be told
+    stacks: tuple[str, ...] = (
+        "postel",
+        "compiled",
+        "pmd-pytcp",
+        "gvisor",
+        "linux",
+    )  # of which it can be told
 
 
 def kernel_stream() -> socket.socket:
@@ -252,11 +260,16 @@ def at_rest(read: Callable[[], int]) -> int:
 
 
 def importing(stack: Stack, _seconds: float, _run: int) -> float:
-    """Milliseconds of ``import postel`` in a fresh interpreter, its byte code cached: it is so short that one tells little."""
+    """Milliseconds of ``import postel`` in a fresh interpreter, its byte code cached: it is so short that one
+    tells little.
+    """
     with tempfile.TemporaryDirectory() as cache:
         environment = stack.environment | {"PYTHONPYCACHEPREFIX": cache}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        program = f"import time; started = time.perf_counter(); import {stack.module}; print((time.perf_counter() - started) * 1e3)"
+        program = (
+            f"import time; started = time.perf_counter(); import {stack.module}; "
+            "print((time.perf_counter() - started) * 1e3)"
+        )
         return statistics.median([float(asked(stack, program, environment)) for _ in range(IMPORTS)][1:])
 
 
@@ -295,7 +308,9 @@ def world_at_once(stack: Stack, _run: int, kind: str, *numbers: int) -> dict[str
 
 def alone(stack: Stack, *arguments: str, program: str = "alone.py") -> dict[str, float]:
     command = [stack.interpreter, str(HERE / program), *arguments]
-    told: dict[str, float] = json.loads(subprocess.run(command, env=stack.environment, check=True, stdout=subprocess.PIPE).stdout)
+    told: dict[str, float] = json.loads(
+        subprocess.run(command, env=stack.environment, check=True, stdout=subprocess.PIPE).stdout
+    )
     return told
 
 
@@ -315,7 +330,9 @@ def explained_beside_tshark(stack: Stack, seconds: float, run: int) -> float:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "large.pcap"
         capture.write(file, int(seconds * MEGABYTES_A_SECOND), run)
-        return took(explain(file), stack) / took(["tshark", "-n", "-q", "-z", "conv,tcp", "-r", str(file)], stack)
+        return took(explain(file), stack) / took(
+            ["tshark", "-n", "-q", "-z", "conv,tcp", "-r", str(file)], stack
+        )
 
 
 def explain(file: Path) -> list[str]:
@@ -324,13 +341,21 @@ def explain(file: Path) -> list[str]:
 
 def took(command: list[str], stack: Stack) -> float:
     started = time.perf_counter()
-    subprocess.run(command, env=stack.environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        command, env=stack.environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     return time.perf_counter() - started
 
 
 def asked(stack: Stack, program: str, environment: dict[str, str]) -> str:
     """What a fresh interpreter prints; -P: it imports nothing from the working directory."""
-    return subprocess.run([stack.interpreter, "-P", "-c", program], env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(
+        [stack.interpreter, "-P", "-c", program],
+        env=environment,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
 
 
 OURS = ("postel", "compiled")
@@ -340,37 +365,66 @@ ALL = (*IN_PYTHON, "empty", "gvisor", "linux")
 FIGURES = {
     "bulk_in": Figure("bulk", "bulk, in", "Mbit/s", partial(bulk_in, MTU), ALL),
     "bulk_out": Figure("bulk", "bulk, out", "Mbit/s", partial(bulk_out, MTU), ALL),
-    "large_in": Figure("large", f"bulk at an MTU of {LARGE_MTU:,}, in", "Mbit/s", partial(bulk_in, LARGE_MTU)),
-    "large_out": Figure("large", f"bulk at an MTU of {LARGE_MTU:,}, out", "Mbit/s", partial(bulk_out, LARGE_MTU)),
+    "large_in": Figure(
+        "large", f"bulk at an MTU of {LARGE_MTU:,}, in", "Mbit/s", partial(bulk_in, LARGE_MTU)
+    ),
+    "large_out": Figure(
+        "large", f"bulk at an MTU of {LARGE_MTU:,}, out", "Mbit/s", partial(bulk_out, LARGE_MTU)
+    ),
     "offload_in": Figure("offload", "bulk with offload, in", "Mbit/s", offload_in, (*OURS, "linux")),
     "offload_out": Figure("offload", "bulk with offload, out", "Mbit/s", offload_out, (*OURS, "linux")),
     "echo": Figure("echo", "echo of one octet, median", "µs", echo),
     "connects_1": Figure("connects", "connects and closes, one by one", "a second", partial(connects, 1)),
-    f"connects_{MANY}": Figure("connects", f"connects and closes, {MANY} at once", "a second", partial(connects, MANY)),
+    f"connects_{MANY}": Figure(
+        "connects", f"connects and closes, {MANY} at once", "a second", partial(connects, MANY)
+    ),
     "memory": Figure("memory", "memory of an idle connection", "KiB", memory, (*IN_PYTHON, "gvisor")),
     "import": Figure("import", "import, in a fresh interpreter", "ms", importing, IN_PYTHON),
     "through": Figure("through", "through both stacks, in one process", "Mbit/s", through, OURS),
     **{
-        f"crowd_{others}": Figure("crowd", f"a segment in, beside {others:,} idle connections", "µs", partial(crowd, others), OURS)
+        f"crowd_{others}": Figure(
+            "crowd", f"a segment in, beside {others:,} idle connections", "µs", partial(crowd, others), OURS
+        )
         for others in CROWDS
     },
-    "world_rate": Figure("world", "a world: segments of 1,500 octets", "a second", partial(world, "stream", 50, "rate"), OURS),
-    "world_heap": Figure(
-        "world", "a world: entries of a bare heap in the time of one", "entries", partial(world, "stream", 50, "heap"), OURS
+    "world_rate": Figure(
+        "world", "a world: segments of 1,500 octets", "a second", partial(world, "stream", 50, "rate"), OURS
     ),
-    "world_hour": Figure("world", "a world: an hour, a message a second", "s", partial(world, "hour", 0, "seconds"), OURS),
+    "world_heap": Figure(
+        "world",
+        "a world: entries of a bare heap in the time of one",
+        "entries",
+        partial(world, "stream", 50, "heap"),
+        OURS,
+    ),
+    "world_hour": Figure(
+        "world", "a world: an hour, a message a second", "s", partial(world, "hour", 0, "seconds"), OURS
+    ),
     **{
-        f"world_{kind}_{told}": Figure("world", f"{MANY_HOSTS:,} {title}", unit, partial(world, kind, MANY_HOSTS, told), OURS)
-        for kind, title in (("crowd", "hosts of a world connect and leave"), ("computers", "computers of a simulation connect and leave"))
+        f"world_{kind}_{told}": Figure(
+            "world", f"{MANY_HOSTS:,} {title}", unit, partial(world, kind, MANY_HOSTS, told), OURS
+        )
+        for kind, title in (
+            ("crowd", "hosts of a world connect and leave"),
+            ("computers", "computers of a simulation connect and leave"),
+        )
         for told, unit in (("seconds", "s"), ("memory", "MB"))
     },
     **lossy(0.1),
     **lossy(1),
     **lossy(3),
     "explain": Figure("explain", "`postel explain` of a large capture", "packets/s", explained, OURS),
-    "explain_ratio": Figure("explain", "`postel explain`, beside `tshark -z conv,tcp`", "× its time", explained_beside_tshark, OURS),
+    "explain_ratio": Figure(
+        "explain",
+        "`postel explain`, beside `tshark -z conv,tcp`",
+        "× its time",
+        explained_beside_tshark,
+        OURS,
+    ),
     **{
-        f"million_{told}": Figure("million", f"{MILLION:,} idle connections: {title}", unit, partial(million, told), OURS)
+        f"million_{told}": Figure(
+            "million", f"{MILLION:,} idle connections: {title}", unit, partial(million, told), OURS
+        )
         for told, title, unit in (
             ("opened", "opened", "a second"),
             ("memory", "resident memory", "MB"),

@@ -1,4 +1,5 @@
-"""Where it is measured: a network namespace made for one measurement, a TUN in it, and Postel behind that in a process of its own.
+"""Where it is measured: a network namespace made for one measurement, a TUN in it, and Postel behind that in
+a process of its own.
 
 ::
 
@@ -7,8 +8,8 @@
     kernel sockets ── 10.99.0.1 ── TUN ── relay ─── TUN ── 10.99.0.2, kernel sockets in a second namespace
     kernel sockets ── 10.99.0.1 ── veth ─────────── veth ─ 10.99.0.2, kernel sockets in a second namespace
 
-Another stack takes Postel's place with a program that offers the same services. Nothing leaves, and what the kernel remembers of one
-measurement doesn't reach the next.
+Another stack takes Postel's place with a program that offers the same services. Nothing leaves, and what the
+kernel remembers of one measurement doesn't reach the next.
 """
 
 import ctypes
@@ -52,8 +53,8 @@ numbers = itertools.count(1)
 
 
 class Stack(NamedTuple):
-    """``script`` serves on the descriptor that it is given; without an ``interpreter`` it is a program itself. ``module`` is what a program
-    of it imports, from ``folder`` if that is given."""
+    """``script`` serves on the descriptor that it is given; without an ``interpreter`` it is a program
+    itself. ``module`` is what a program of it imports, from ``folder`` if that is given."""
 
     title: str
     script: str
@@ -65,7 +66,9 @@ class Stack(NamedTuple):
 
     @property
     def environment(self) -> dict[str, str]:
-        without = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # which may lead to another Postel
+        without = {
+            name: value for name, value in os.environ.items() if name != "PYTHONPATH"
+        }  # which may lead to another Postel
         return without | ({"PYTHONPATH": str(self.folder)} if self.folder else {})
 
 
@@ -84,7 +87,14 @@ PMD = Stack(
 EMPTY = Stack("empty loop", "adapter_empty.py", folder=CHECKOUT)
 GVISOR = Stack("gVisor", "../build/gvisor", interpreter="")
 LINUX = Stack("Linux", "adapter_linux.py", folder=CHECKOUT)
-STACKS = {"postel": POSTEL, "compiled": COMPILED, "pmd-pytcp": PMD, "empty": EMPTY, "gvisor": GVISOR, "linux": LINUX}
+STACKS = {
+    "postel": POSTEL,
+    "compiled": COMPILED,
+    "pmd-pytcp": PMD,
+    "empty": EMPTY,
+    "gvisor": GVISOR,
+    "linux": LINUX,
+}
 
 
 def missing(stack: Stack) -> str:
@@ -92,7 +102,10 @@ def missing(stack: Stack) -> str:
     if stack is PMD and not Path(stack.interpreter).exists():
         return "not installed: make bench does that, where PyPI can be reached"
     if stack is GVISOR and not (HERE / stack.script).exists():
-        return "not built: make bench does that, where Debian's golang-go and golang-gvisor-gvisor-dev are installed"
+        return (
+            "not built: make bench does that, where Debian's golang-go and golang-gvisor-gvisor-dev are "
+            "installed"
+        )
     return outdated() if stack is COMPILED else ""
 
 
@@ -149,7 +162,9 @@ def namespace() -> Iterator[str]:
 
 @contextmanager
 def inside(name: str) -> Iterator[None]:
-    """The calling thread is in the namespace, and with it the sockets and processes that it makes. They stay."""
+    """The calling thread is in the namespace, and with it the sockets and processes that it makes. They
+    stay.
+    """
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         there = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
@@ -225,7 +240,9 @@ class Program:
 
     def resident(self) -> int:
         """Octets of its memory that are in RAM."""
-        return int(Path(f"/proc/{self._process.pid}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path(f"/proc/{self._process.pid}/statm").read_text("ascii").split()[1]) * os.sysconf(
+            "SC_PAGE_SIZE"
+        )
 
     def close(self) -> None:
         ended(self._process)
@@ -247,7 +264,9 @@ def ended(process: subprocess.Popen[bytes]) -> None:
 @contextmanager
 def relay(left: int, right: int, loss: float, seed: int) -> Iterator[None]:
     process = subprocess.Popen(
-        [sys.executable, HERE / "relay.py", *map(str, (left, right, loss, DELAY, seed))], stdin=subprocess.PIPE, pass_fds=[left, right]
+        [sys.executable, HERE / "relay.py", *map(str, (left, right, loss, DELAY, seed))],
+        stdin=subprocess.PIPE,
+        pass_fds=[left, right],
     )
     try:
         yield
@@ -257,7 +276,9 @@ def relay(left: int, right: int, loss: float, seed: int) -> Iterator[None]:
 
 @contextmanager
 def direct(stack: Stack, mtu: int = MTU, *, offload: bool = False) -> Iterator[Program]:
-    """The stack on the TUN of the namespace that the caller is in from here on; the kernel's own behind a veth."""
+    """The stack on the TUN of the namespace that the caller is in from here on; the kernel's own behind a
+    veth.
+    """
     if stack is LINUX:
         with over_veth(mtu) as program:
             yield program
@@ -272,7 +293,21 @@ def over_veth(mtu: int) -> Iterator[Program]:
     """As a TUN without offload, no segment is larger than the MTU."""
     with namespace() as near, namespace() as far, ExitStack() as opened:
         with inside(far):
-            system("ip", "link", "add", "postel1", "gso_max_segs", "1", "type", "veth", "peer", "name", "postel0", "gso_max_segs", "1")
+            system(
+                "ip",
+                "link",
+                "add",
+                "postel1",
+                "gso_max_segs",
+                "1",
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "postel0",
+                "gso_max_segs",
+                "1",
+            )
             system("ip", "link", "set", "postel0", "netns", near)
             up("postel1", FAR, mtu)
         with inside(near):
@@ -288,7 +323,9 @@ def rough(stack: Stack, loss: float, seed: int) -> Iterator[Program]:
     """As `direct`, with the relay between; ``loss`` is the share of packets that it loses."""
     with namespace() as name, inside(name), ExitStack() as opened:
         descriptor = opened.enter_context(device_for(stack))
-        left, right = map(opened.enter_context, map(closing, socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)))
+        left, right = map(
+            opened.enter_context, map(closing, socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM))
+        )
         for end in (left, right):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 << 20)
         opened.enter_context(relay(descriptor, left.fileno(), loss, seed))

@@ -2,8 +2,9 @@
 
 ``relay.py LEFT RIGHT LOSS DELAY SEED``
 
-Loss is a share of the packets over 200 octets: to lose SYNs and lone ACKs, which are rare or cumulative, would add noise and no meaning.
-Delay is in seconds, one way. The generator is seeded: every stack meets the same sequence of fates.
+Loss is a share of the packets over 200 octets: to lose SYNs and lone ACKs, which are rare or cumulative,
+would add noise and no meaning. Delay is in seconds, one way. The generator is seeded: every stack meets the
+same sequence of fates.
 """
 
 import os
@@ -26,7 +27,9 @@ class Road:
         self._loss = loss
         self._delay = delay
         self._random = random.Random(seed)
-        self._travelling: deque[tuple[float, int, bytes]] = deque()  # the delay is constant, so first in is first out
+        self._travelling: deque[tuple[float, int, bytes]] = (
+            deque()
+        )  # the delay is constant, so first in is first out
         for end in self._other:
             os.set_blocking(end, False)
 
@@ -59,4 +62,10 @@ class Road:
 
 
 if __name__ == "__main__":
-    Road(int(sys.argv[1]), int(sys.argv[2]), loss=float(sys.argv[3]), delay=float(sys.argv[4]), seed=int(sys.argv[5])).run()
+    Road(
+        int(sys.argv[1]),
+        int(sys.argv[2]),
+        loss=float(sys.argv[3]),
+        delay=float(sys.argv[4]),
+        seed=int(sys.argv[5]),
+    ).run()

@@ -1,8 +1,9 @@
 """What `instructions` counts: fixed work of one host, without a link, a clock or a peer.
 
-A host is a function of its inputs. So each work is rehearsed against a second host, and what that one sent is kept; then it is done once
-more by a fresh host that hears the same. Between two marks there is that host alone: with `os.getpriority`, which nothing else calls, the
-marks are where callgrind writes down how many instructions there were since the last.
+A host is a function of its inputs. So each work is rehearsed against a second host, and what that one sent is
+kept; then it is done once more by a fresh host that hears the same. Between two marks there is that host
+alone: with `os.getpriority`, which nothing else calls, the marks are where callgrind writes down how many
+instructions there were since the last.
 """
 
 import gc
@@ -64,7 +65,9 @@ class Near:
 
 
 class Far:
-    """The other host, while all is rehearsed. It hears packets one by one, so that it acknowledges every second segment."""
+    """The other host, while all is rehearsed. It hears packets one by one, so that it acknowledges every
+    second segment.
+    """
 
     def __init__(self, play: Callable[[Host, int], None]) -> None:
         self.kept: list[list[bytes]] = []
@@ -93,7 +96,8 @@ def drained(host: Host, now: int) -> list[bytes]:
     return list(iter(lambda: host.next_packet(now), None))
 
 
-# The work: each a function of the host and its marks that returns of how many segments or connections it was, and a part for the far host
+# The work: each a function of the host and its marks that returns of how many segments or connections it was,
+# and a part for the far host
 
 
 def marked(mark: Mark, turn: Callable[[], None], count: Callable[[], int]) -> int:
@@ -184,7 +188,13 @@ def crowding(others: int, then: Callable[[Host, int], None]) -> Callable[[Host, 
     def play(host: Host, now: int) -> None:
         joining = list(itertools.islice(left, MOST_A_TURN))
         for number in joining:
-            host.connect(NEAR, CROWD, now, local_address=f"10.1.{number >> 8 & 255}.{number & 255}", local_port=1024 + (number >> 16))
+            host.connect(
+                NEAR,
+                CROWD,
+                now,
+                local_address=f"10.1.{number >> 8 & 255}.{number & 255}",
+                local_port=1024 + (number >> 16),
+            )
         if not others or now > MINUTE:
             then(host, now)
 
@@ -222,7 +232,14 @@ def performed(name: str, mark: Mark, others: int = 0) -> int:
 def main() -> None:
     """``workload.py OTHERS NAME…``: says of how many each was, in order."""
     others = int(sys.argv[1])
-    print(json.dumps({name: performed(name, lambda: os.getpriority(os.PRIO_PROCESS, 0), others) for name in sys.argv[2:]}))
+    print(
+        json.dumps(
+            {
+                name: performed(name, lambda: os.getpriority(os.PRIO_PROCESS, 0), others)
+                for name in sys.argv[2:]
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Worlds in virtual time, as a program that prints a line of JSON. Needs no root.
 
-``worlds.py stream MEGABYTES``: segments of 1,500 octets a second, from one host to another, and how many entries a bare heap takes in and
-gives back in that time, which says what the machine is worth. ``worlds.py hour``: seconds that an hour takes in which two hosts exchange a
-message a second. ``worlds.py crowd HOSTS``: seconds and memory that so many hosts take to connect to one server, exchange a line and leave;
-``worlds.py computers HOSTS``: the same with coroutines on the computers of a `Simulation`. Times are the processor's.
+``worlds.py stream MEGABYTES``: segments of 1,500 octets a second, from one host to another, and how many
+entries a bare heap takes in and gives back in that time, which says what the machine is worth. ``worlds.py
+hour``: seconds that an hour takes in which two hosts exchange a message a second. ``worlds.py crowd HOSTS``:
+seconds and memory that so many hosts take to connect to one server, exchange a line and leave; ``worlds.py
+computers HOSTS``: the same with coroutines on the computers of a `Simulation`. Times are the processor's.
 """
 
 # ruff: noqa: ANN401 - an application is told of subjects of several kinds

@@ -1,4 +1,6 @@
-"""A congestion controller of one's own, after TCP Vegas: it keeps few segments in the queue, where others fill it."""
+"""A congestion controller of one's own, after TCP Vegas: it keeps few segments in the queue, where others
+fill it.
+"""
 
 from postel import Config, sim
 from postel.congestion import Congestion, Sample, register

@@ -1,7 +1,8 @@
-"""ARP over a toy Ethernet: two networks with a host on each and a router between them, in virtual time and in asyncio.
+"""ARP over a toy Ethernet: two networks with a host on each and a router between them, in virtual time and in
+asyncio.
 
-The links resolve the addresses of neighbours (RFC 826), ask again by a timer, and keep a few packets for each neighbour meanwhile
-(RFC 1122, 2.3.2). They carry IPv4 alone.
+The links resolve the addresses of neighbours (RFC 826), ask again by a timer, and keep a few packets for each
+neighbour meanwhile (RFC 1122, 2.3.2). They carry IPv4 alone.
 """
 
 import asyncio
@@ -147,10 +148,14 @@ class Ethernet(Link):
 
     def _ask(self, address: bytes, now: int) -> None:
         own = self._routes.source_for(address)
-        self._transmit(BROADCAST, ARP, ARP_PACKET.pack(*ARP_KIND, REQUEST, self.mac, own, bytes(6), address), now)
+        self._transmit(
+            BROADCAST, ARP, ARP_PACKET.pack(*ARP_KIND, REQUEST, self.mac, own, bytes(6), address), now
+        )
 
     def _arp_arrives(self, packet: bytes, now: int) -> None:
-        """RFC 826: what is known already is always brought up to date; what is new is learned from packets for this host alone."""
+        """RFC 826: what is known already is always brought up to date; what is new is learned from packets
+        for this host alone.
+        """
         *kind, operation, mac, sender, _, target = ARP_PACKET.unpack(packet)
         if tuple(kind) != ARP_KIND or sender in self._routes.own:
             return
@@ -171,7 +176,9 @@ class Ethernet(Link):
 
 
 class Router:
-    """Forwards packets between its ports, as soon as they arrive. ``ports`` are wires, with the router's interface on each."""
+    """Forwards packets between its ports, as soon as they arrive. ``ports`` are wires, with the router's
+    interface on each.
+    """
 
     def __init__(self, ports: Iterable[tuple[Wire, str]]) -> None:
         self.ports: list[tuple[Ethernet, IPv4Network]] = []
@@ -192,15 +199,27 @@ class Router:
 def with_one_hop_less(packet: bytes) -> bytes:
     """RFC 1141: the checksum of the header grows by what the TTL falls."""
     total = int.from_bytes(packet[10:12], "big") + 0x100
-    return packet[:8] + bytes([packet[8] - 1]) + packet[9:10] + (total + (total >> 16) & 0xFFFF).to_bytes(2, "big") + packet[12:]
+    return (
+        packet[:8]
+        + bytes([packet[8] - 1])
+        + packet[9:10]
+        + (total + (total >> 16) & 0xFFFF).to_bytes(2, "big")
+        + packet[12:]
+    )
 
 
-def network(loses: Callable[[bytes], bool] = lambda _frame: False) -> tuple[tuple[Host, Ethernet], tuple[Host, Ethernet], Wire]:
+def network(
+    loses: Callable[[bytes], bool] = lambda _frame: False,
+) -> tuple[tuple[Host, Ethernet], tuple[Host, Ethernet], Wire]:
     """Two hosts, each with its port, and the wire of the first; a router joins it to that of the second."""
     left, right = Wire(loses), Wire()
     Router([(left, "10.0.1.1/24"), (right, "10.0.2.1/24")])
     near, far = Host("10.0.1.2/24", gateway="10.0.1.1"), Host("10.0.2.2/24", gateway="10.0.2.1")
-    return (near, Ethernet(left, bytes([2, 0, 0, 0, 0, 1]))), (far, Ethernet(right, bytes([2, 0, 0, 0, 0, 2]))), left
+    return (
+        (near, Ethernet(left, bytes([2, 0, 0, 0, 0, 1]))),
+        (far, Ethernet(right, bytes([2, 0, 0, 0, 0, 2]))),
+        left,
+    )
 
 
 async def ask(loses: Callable[[bytes], bool] = lambda _frame: False) -> str:

@@ -1,12 +1,22 @@
-"""Counters of a host for Prometheus, in its text format: show `metrics(host)` under /metrics of any web server.
+"""Counters of a host for Prometheus, in its text format: show `metrics(host)` under /metrics of any web
+server.
 
-Read them when they are asked for: a host counts anyway, so it costs nothing in between. For OpenTelemetry, give the same
-numbers to its observable counters and gauges.
+Read them when they are asked for: a host counts anyway, so it costs nothing in between. For OpenTelemetry,
+give the same numbers to its observable counters and gauges.
 """
 
 from postel import Host, sim
 
-GAUGES = ("connections", "orphans", "half_open", "requests", "time_wait", "memory_used", "datagram_sockets", "fragments_held")
+GAUGES = (
+    "connections",
+    "orphans",
+    "half_open",
+    "requests",
+    "time_wait",
+    "memory_used",
+    "datagram_sockets",
+    "fragments_held",
+)
 
 
 def metrics(host: Host) -> str:

@@ -1,4 +1,6 @@
-"""An observer of one's own: for each connection, how long it took to open, how long it lived, and what it had to send again."""
+"""An observer of one's own: for each connection, how long it took to open, how long it lived, and what it had
+to send again.
+"""
 
 from postel import Endpoint, Observer, Segment, State, sim
 
@@ -24,7 +26,10 @@ class Lives(Observer):
         elif after is State.CLOSED and ends in self._began:
             began, opened = self._began.pop(ends), self._opened.pop(ends, now)
             opening, life = (opened - began) / 1_000_000, (now - began) / 1_000_000
-            self.lines.append(f"{local} to {remote}: open after {opening:.2f}, ended after {life:.2f}, {self._again.pop(ends)} again")
+            self.lines.append(
+                f"{local} to {remote}: open after {opening:.2f}, ended after {life:.2f}, "
+                f"{self._again.pop(ends)} again"
+            )
             self._highest.pop(ends, None)
 
     def segment_sent(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:

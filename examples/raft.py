@@ -1,7 +1,9 @@
-"""Raft: three servers that agree on a log while hosts crash and the network splits (Ongaro and Ousterhout, 2014).
+"""Raft: three servers that agree on a log while hosts crash and the network splits (Ongaro and Ousterhout,
+2014).
 
-Leader election, log replication and what must survive a crash, in plain asyncio: each server is a coroutine that opens connections by
-name. `test_raft` holds under any faults. `test_truncating` has a bug, in `Truncating` below, that a search finds and makes small::
+Leader election, log replication and what must survive a crash, in plain asyncio: each server is a coroutine
+that opens connections by name. `test_raft` holds under any faults. `test_truncating` has a bug, in
+`Truncating` below, that a search finds and makes small::
 
     postel sim examples/raft.py::test_truncating --seeds 1..1000
 """
@@ -29,11 +31,15 @@ Message = dict[str, Any]
 
 @dataclass
 class Disk:
-    """What survives a crash. A server writes here before it answers (figure 2 of the paper: persistent state)."""
+    """What survives a crash. A server writes here before it answers (figure 2 of the paper: persistent
+    state).
+    """
 
     term: int = 0
     vote: str = ""  # for whom in this term
-    log: list[tuple[int, str]] = field(default_factory=lambda: [(0, "")])  # the term and the command of each entry; index 0 isn't used
+    log: list[tuple[int, str]] = field(
+        default_factory=lambda: [(0, "")]
+    )  # the term and the command of each entry; index 0 isn't used
 
 
 class History:
@@ -231,7 +237,9 @@ class Server:
         return {"match": last}
 
     def merge(self, before: int, entries: list[tuple[int, str]]) -> None:
-        """Delete only from an entry on that differs: a request may be older than others that were answered."""
+        """Delete only from an entry on that differs: a request may be older than others that were
+        answered.
+        """
         log = self.disk.log
         for index, entry in enumerate(entries, before + 1):
             if index < len(log) and log[index][0] != entry[0]:
@@ -275,7 +283,9 @@ def line(message: Message) -> bytes:
     return json.dumps(message).encode() + b"\n"
 
 
-async def call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Message, patience: float = CALL) -> Message:
+async def call(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Message, patience: float = CALL
+) -> Message:
     writer.write(line(request))
     async with asyncio.timeout(patience):
         answer: Message = json.loads(await reader.readuntil())
@@ -303,14 +313,18 @@ async def put_all(commands: list[str]) -> None:
 
 
 class Truncating(Server):
-    """The bug: "TCP keeps the order", so this server takes the leader's log as it comes, and deletes whatever is after it."""
+    """The bug: "TCP keeps the order", so this server takes the leader's log as it comes, and deletes whatever
+    is after it.
+    """
 
     def merge(self, before: int, entries: list[tuple[int, str]]) -> None:
         self.disk.log[before + 1 :] = entries
 
 
 async def agree(world: Simulation, kind: type[Server]) -> None:
-    """Three servers and a client that writes, while faults strike the servers; afterwards all have all that was written."""
+    """Three servers and a client that writes, while faults strike the servers; afterwards all have all that
+    was written.
+    """
     history = History()
     for name in NAMES:
         world.host(name).run(run_server, kind, name, history)

@@ -1,14 +1,15 @@
 """Postel: TCP that you can import.
 
-`Connection`, `Host` and `postel.sim.World` are one protocol at three sizes, all without I/O: time and octets come in, segments and
-events go out. `postel.aio` drives a host on asyncio, `postel.trio` on trio, `postel.blocking` in a thread; `postel.view` shows what
-happened.
+`Connection`, `Host` and `postel.sim.World` are one protocol at three sizes, all without I/O: time and octets
+come in, segments and events go out. `postel.aio` drives a host on asyncio, `postel.trio` on trio,
+`postel.blocking` in a thread; `postel.view` shows what happened.
 
-These modules are the public interface, each with its ``__all__``: `postel`, `postel.aio`, `postel.blocking`, `postel.congestion`,
-`postel.errors`, `postel.links`, `postel.sim`, `postel.testing`, `postel.times` and `postel.view`; and for those who need them
-`postel.testing.faults` and `postel.testing.machine` (Hypothesis), `postel.trio` (trio), `postel.view.capture`, `postel.view.chart`,
-`postel.view.ladder`, `postel.view.notebook`, `postel.view.pcapng` and `postel.view.status`. All other modules are private by their place,
-and names that begin with an underscore everywhere: they may change in any release.
+These modules are the public interface, each with its ``__all__``: `postel`, `postel.aio`, `postel.blocking`,
+`postel.congestion`, `postel.errors`, `postel.links`, `postel.sim`, `postel.testing`, `postel.times` and
+`postel.view`; and for those who need them `postel.testing.faults` and `postel.testing.machine` (Hypothesis),
+`postel.trio` (trio), `postel.view.capture`, `postel.view.chart`, `postel.view.ladder`,
+`postel.view.notebook`, `postel.view.pcapng` and `postel.view.status`. All other modules are private by their
+place, and names that begin with an underscore everywhere: they may change in any release.
 """
 
 from importlib import import_module

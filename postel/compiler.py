@@ -1,4 +1,6 @@
-"""Names for mypyc, which makes the core into C: an interpreter needs no package for them. And what a compiled core needs at its border."""
+"""Names for mypyc, which makes the core into C: an interpreter needs no package for them. And what a compiled
+core needs at its border.
+"""
 
 import functools
 import inspect
@@ -19,7 +21,9 @@ else:
 
 
 def refused(name: str, kind: str, value: object) -> ArgumentError:
-    """What a compiled function raises that is given a ``value`` of another ``kind`` than it takes. setup.py writes the call into its C."""
+    """What a compiled function raises that is given a ``value`` of another ``kind`` than it takes. setup.py
+    writes the call into its C.
+    """
     return refused_time(value) if name == "now" else KindError(name, value, kind)
 
 

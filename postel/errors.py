@@ -3,21 +3,22 @@
 ::
 
     PostelError
-    ├── WireError (ValueError)               octets that are not what they should be; ``reason`` names the counter
-    ├── ArgumentError (ValueError)           a caller's argument: which, its value, what is allowed
+    ├── WireError (ValueError)               octets that are not what they should be; ``reason`` names the
+    counter ├── ArgumentError (ValueError)           a caller's argument: which, its value, what is allowed
     │   └── KindError (TypeError)            of the wrong type
     ├── CallError (RuntimeError)             a call that can't be made here and now
     ├── NothingLeft (RuntimeError)           a simulation in which every task waits for ever
     ├── BusyLoop (RuntimeError)              a simulation in which a task runs and runs, and no time passes
-    ├── TimeLimitReached (RuntimeError)      a simulation that hasn't ended at its limit of virtual or of real time
-    ├── NotResolved (OSError)                a name without an address; from `postel.aio` a ``socket.gaierror``
-    ├── ScriptError                          a packetdrill script that can't be understood
+    ├── TimeLimitReached (RuntimeError)      a simulation that hasn't ended at its limit of virtual or of real
+    time ├── NotResolved (OSError)                a name without an address; from `postel.aio` a
+    ``socket.gaierror`` ├── ScriptError                          a packetdrill script that can't be understood
     ├── ScriptFailed                         the stack did something else than the script says
-    ├── IllegalTransition (RuntimeError)     a defect of Postel's: a connection was about to leave the RFC's state diagram
-    ├── LinkError (OSError)                  a link that can't be opened or can't carry a packet
+    ├── IllegalTransition (RuntimeError)     a defect of Postel's: a connection was about to leave the RFC's
+    state diagram ├── LinkError (OSError)                  a link that can't be opened or can't carry a packet
     │   ├── LinkDown                         a device that is switched off
     │   └── LinkClosed                       a link that has ended
-    └── TcpError (OSError)                   what RFC 9293, 3.10 answers to a user call, with the kernel's errno
+    └── TcpError (OSError)                   what RFC 9293, 3.10 answers to a user call, with the kernel's
+    errno
         ├── ConnectionDoesNotExist           ENOTCONN
         ├── ConnectionAlreadyExists          EISCONN
         ├── ConnectionClosing                EPIPE         (BrokenPipeError)
@@ -43,7 +44,8 @@
             ├── ConnectionBegun              EINPROGRESS
             └── ConnectionPending            EALREADY
 
-They are OSErrors with the kernel's numbers, so ``except ConnectionResetError`` means the same over Postel as over the kernel.
+They are OSErrors with the kernel's numbers, so ``except ConnectionResetError`` means the same over Postel as
+over the kernel.
 """
 
 import errno as _errno
@@ -99,10 +101,11 @@ class PostelError(Exception):
 
 
 class WireError(PostelError, ValueError):
-    """Octets that don't parse. A host counts them under ``reason`` and drops them; they never leave it as an exception.
+    """Octets that don't parse. A host counts them under ``reason`` and drops them; they never leave it as an
+    exception.
 
-    Where the packet's source is to be told by an ICMP parameter problem, ``code`` is that message's, else -1; ``pointer``
-    is the offset of the octet that is wrong.
+    Where the packet's source is to be told by an ICMP parameter problem, ``code`` is that message's, else -1;
+    ``pointer`` is the offset of the octet that is wrong.
     """
 
     def __init__(self, reason: str, detail: str = "", code: int = -1, pointer: int = 0) -> None:
@@ -123,7 +126,9 @@ class ArgumentError(PostelError, ValueError):
 
 
 class KindError(ArgumentError, TypeError):
-    """An argument of the wrong type, where Python's own interfaces raise TypeError, and where the compiled core finds it."""
+    """An argument of the wrong type, where Python's own interfaces raise TypeError, and where the compiled
+    core finds it.
+    """
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
         Exception.__init__(self, f"{name} is of type {type(value).__name__}; allowed: {allowed}")
@@ -144,7 +149,8 @@ class NothingLeft(PostelError, RuntimeError):
 
 
 class BusyLoop(PostelError, RuntimeError):
-    """A simulation makes no progress: a task never yields, or yields again and again without waiting for anything.
+    """A simulation makes no progress: a task never yields, or yields again and again without waiting for
+    anything.
 
     The text names the task, and where in the code it is.
     """
@@ -165,7 +171,9 @@ class NotResolved(PostelError, OSError):
 
 
 class ScriptError(PostelError):
-    """A script that can't be understood: in which ``line``, and at which ``word``. Never a verdict on the stack."""
+    """A script that can't be understood: in which ``line``, and at which ``word``. Never a verdict on the
+    stack.
+    """
 
     def __init__(self, line: int, word: str, why: str) -> None:
         super().__init__(f"{why} at {word!r}" if word else why)
@@ -174,7 +182,9 @@ class ScriptError(PostelError):
 
 
 class ScriptFailed(PostelError):
-    """The stack did something else than the ``line`` of a script says. ``word`` is the part of the line that differs."""
+    """The stack did something else than the ``line`` of a script says. ``word`` is the part of the line that
+    differs.
+    """
 
     def __init__(self, line: int, field: str, expected: object, actual: object, word: str = "") -> None:
         super().__init__(f"{field}: expected {expected}, actual {actual}")
@@ -199,7 +209,9 @@ def require_number(name: str, value: object, lowest: int, highest: int, allowed:
 
 
 def refused_time(now: object) -> ArgumentError:
-    """What a call raises that is given a time which can't be. Times are counts of whole microseconds, never negative."""
+    """What a call raises that is given a time which can't be. Times are counts of whole microseconds, never
+    negative.
+    """
     return ArgumentError("now", now, "microseconds as an int, 0 or more")
 
 
@@ -237,14 +249,17 @@ class LinkDown(LinkError):
 
 
 class LinkClosed(LinkError):
-    """The link has ended, because it was closed here or on its other side. Nothing comes from it or goes to it any more."""
+    """The link has ended, because it was closed here or on its other side. Nothing comes from it or goes to
+    it any more.
+    """
 
 
 class TcpError(PostelError, OSError):
     """An answer to a user call (RFC 9293, 3.10), with the kernel's ``errno``.
 
-    ``strerror`` is its text: ``detail`` says what happened, and before it stands the ``subject``, "" where there is none: which peer,
-    and whether the connection was being opened, as in ``connect to 10.0.0.2:80: connection refused``.
+    ``strerror`` is its text: ``detail`` says what happened, and before it stands the ``subject``, "" where
+    there is none: which peer, and whether the connection was being opened, as in ``connect to 10.0.0.2:80:
+    connection refused``.
     """
 
     number: int = _errno.EIO
@@ -311,7 +326,9 @@ class ConnectionAborted(TcpError, ConnectionAbortedError):
 
 
 class ConnectionTimedOut(TcpError, TimeoutError):
-    """The user timeout passed, or keep-alive probes had no answer. The latest soft error is its ``__cause__``."""
+    """The user timeout passed, or keep-alive probes had no answer. The latest soft error is its
+    ``__cause__``.
+    """
 
     number: int = _errno.ETIMEDOUT
     text = "connection aborted due to user timeout"
@@ -334,7 +351,8 @@ class NetworkUnreachable(TcpError):
 class AddressFamilyMismatch(NetworkUnreachable, ArgumentError):
     """A datagram for an address of the family that its socket, bound to an address, can't send from.
 
-    It is a caller's mistake, and the kernel tells it as an OSError, which asyncio hands to ``error_received``; so it is both.
+    It is a caller's mistake, and the kernel tells it as an OSError, which asyncio hands to
+    ``error_received``; so it is both.
     """
 
     number: int = _errno.EAFNOSUPPORT
@@ -407,7 +425,9 @@ class SocketClosed(TcpError):
 
 
 class SocketCallInvalid(TcpError):
-    """A call that can't be made on a socket in its present state, or an argument that can't be: `accept` where nothing listens."""
+    """A call that can't be made on a socket in its present state, or an argument that can't be: `accept`
+    where nothing listens.
+    """
 
     number: int = _errno.EINVAL
     text = "the socket can't do this now"
@@ -421,7 +441,9 @@ class SocketCallUnknown(TcpError):
 
 
 class SocketKindUnknown(TcpError):
-    """A socket that is asked for and that Postel doesn't have: of another family than IPv4 and IPv6, or neither of TCP nor of UDP."""
+    """A socket that is asked for and that Postel doesn't have: of another family than IPv4 and IPv6, or
+    neither of TCP nor of UDP.
+    """
 
     number: int = _errno.EAFNOSUPPORT
     text = "sockets of this kind are not known"
@@ -452,10 +474,11 @@ Stored = TypeVar("Stored", bound=OSError)
 
 
 def renewed(reason: Stored) -> Stored:
-    """A new exception with the class, arguments, attributes and cause of ``reason``, but without its traceback.
+    """A new exception with the class, arguments, attributes and cause of ``reason``, but without its
+    traceback.
 
-    An exception that is stored as the reason of an end is never raised itself: each raise would lengthen its traceback, which keeps the
-    variables of all callers alive for as long as the reason is stored.
+    An exception that is stored as the reason of an end is never raised itself: each raise would lengthen its
+    traceback, which keeps the variables of all callers alive for as long as the reason is stored.
     """
     kind = type(reason)
     fresh = kind.__new__(kind, *reason.args)

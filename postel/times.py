@@ -1,4 +1,6 @@
-"""Times are ints in microseconds, on whatever clock the driver holds. Write ``200 * MILLISECOND``, never ``200_000``."""
+"""Times are ints in microseconds, on whatever clock the driver holds. Write ``200 * MILLISECOND``, never
+``200_000``.
+"""
 
 from typing import Final
 

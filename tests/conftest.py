@@ -1,6 +1,8 @@
-"""How Hypothesis looks for counterexamples: the same ones in CI every time, new ones wherever somebody sits and watches.
+"""How Hypothesis looks for counterexamples: the same ones in CI every time, new ones wherever somebody sits
+and watches.
 
-And, for the compliance page: with POSTEL_LABELS=FILE in the environment, a run leaves there which labels each test carries and how it went.
+And, for the compliance page: with POSTEL_LABELS=FILE in the environment, a run leaves there which labels each
+test carries and how it went.
 """
 
 import json
@@ -29,16 +31,24 @@ def labels_of(item: pytest.Item) -> list[str]:
 
 
 def script_of(item: pytest.Item) -> str:
-    """The packetdrill script that the test runs and whose comments name the rules; "" for every other test."""
+    """The packetdrill script that the test runs and whose comments name the rules; "" for every other
+    test.
+    """
     return next((mark.kwargs["script"] for mark in item.iter_markers("label") if "script" in mark.kwargs), "")
 
 
 def labels_in_name(name: str) -> list[str]:
-    return [f"{stem.upper().replace('_', '-')}-{number}" for stem, numbers in NAMED.findall(name) for number in numbers.split("_and_")]
+    return [
+        f"{stem.upper().replace('_', '-')}-{number}"
+        for stem, numbers in NAMED.findall(name)
+        for number in numbers.split("_and_")
+    ]
 
 
 class Labels:
-    """Lives where the reports arrive: under xdist that is the controller, to which ``user_properties`` travel along."""
+    """Lives where the reports arrive: under xdist that is the controller, to which ``user_properties`` travel
+    along.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -55,7 +65,9 @@ class Labels:
 
     def pytest_sessionfinish(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps([self.tests[name] for name in sorted(self.tests)], indent=1) + "\n", encoding="utf-8")
+        self.path.write_text(
+            json.dumps([self.tests[name] for name in sorted(self.tests)], indent=1) + "\n", encoding="utf-8"
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,4 +1,5 @@
-"""What is public, name by name with its signature, is in api.txt. The file is read like code: a change in it is a change of the interface.
+"""What is public, name by name with its signature, is in api.txt. The file is read like code: a change in it
+is a change of the interface.
 
 ``SNAPSHOT=write`` in the environment writes it anew.
 """
@@ -21,14 +22,34 @@ import postel
 SNAPSHOT = Path(__file__).with_name("api.txt")
 ROOT = Path(__file__).parents[1]
 MODULES = (
-    *("postel", "postel.aio", "postel.blocking", "postel.congestion", "postel.errors", "postel.links", "postel.sim", "postel.testing"),
+    *(
+        "postel",
+        "postel.aio",
+        "postel.blocking",
+        "postel.congestion",
+        "postel.errors",
+        "postel.links",
+        "postel.sim",
+        "postel.testing",
+    ),
     *("postel.times", "postel.trio"),
-    *("postel.view", "postel.view.capture", "postel.view.chart", "postel.view.ladder", "postel.view.notebook", "postel.view.pcapng"),
+    *(
+        "postel.view",
+        "postel.view.capture",
+        "postel.view.chart",
+        "postel.view.ladder",
+        "postel.view.notebook",
+        "postel.view.pcapng",
+    ),
     "postel.view.status",
 )
 OF_AN_EXTRA = ("postel.testing.faults", "postel.testing.machine")  # need Hypothesis
 TOOLS = ("postel.drill", "postel.lab")  # commands of which the how-to shows that they can be called
-SOURCE = not inspect.getfile(postel.Connection.send).endswith(".so") if inspect.isfunction(postel.Connection.send) else False
+SOURCE = (
+    not inspect.getfile(postel.Connection.send).endswith(".so")
+    if inspect.isfunction(postel.Connection.send)
+    else False
+)
 LONGEST_DEFAULT = 40
 
 
@@ -72,7 +93,9 @@ def described_class(name: str, kind: type) -> Iterator[str]:
     if issubclass(kind, BaseException):
         return
     fields = [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
-    for member in sorted({found for parent in kind.__mro__ if parent.__module__.startswith("postel") for found in vars(parent)}):
+    for member in sorted(
+        {found for parent in kind.__mro__ if parent.__module__.startswith("postel") for found in vars(parent)}
+    ):
         value = inspect.getattr_static(kind, member)
         if member.startswith("_") or member in fields:
             continue
@@ -88,11 +111,18 @@ def surface() -> str:
     lines: list[str] = []
     for name in MODULES:
         module = importlib.import_module(name)
-        lines += [f"== {name} ==", *[line for found in names_of(module) for line in described(found, getattr(module, found))], ""]
+        lines += [
+            f"== {name} ==",
+            *[line for found in names_of(module) for line in described(found, getattr(module, found))],
+            "",
+        ]
     return "\n".join(lines)
 
 
-@pytest.mark.skipif(not SOURCE, reason="annotations are in the source; what is compiled has names and defaults: test_descriptions.py")
+@pytest.mark.skipif(
+    not SOURCE,
+    reason="annotations are in the source; what is compiled has names and defaults: test_descriptions.py",
+)
 def test_the_public_interface_is_as_reviewed() -> None:
     found = surface()
     if os.environ.get("SNAPSHOT") == "write":
@@ -106,11 +136,15 @@ def test_every_public_name_says_what_it_is(name: str) -> None:
     assert module.__doc__
     things = {found: getattr(module, found) for found in names_of(module)}
     explained = (type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType)
-    assert [found for found, thing in things.items() if isinstance(thing, explained) and not thing.__doc__] == []
+    assert [
+        found for found, thing in things.items() if isinstance(thing, explained) and not thing.__doc__
+    ] == []
 
 
 def members_of(kind: type) -> Iterator[tuple[str, Any]]:
-    """Public methods and properties of a class that Postel defines, but those that take the place of another package's."""
+    """Public methods and properties of a class that Postel defines, but those that take the place of another
+    package's.
+    """
     own = [parent for parent in kind.__mro__ if parent.__module__.startswith("postel")]
     foreign = [parent for parent in kind.__mro__ if parent not in own]
     for name, member in [item for parent in own for item in vars(parent).items()]:
@@ -135,7 +169,11 @@ def test_the_package_lists_its_public_modules() -> None:
 
 def choices_in(thing: Any) -> Iterator[Any]:
     """The Literal types by which a public class or function is annotated."""
-    hinted = [thing, *(value for value in vars(thing).values() if inspect.isfunction(value))] if isinstance(thing, type) else [thing]
+    hinted = (
+        [thing, *(value for value in vars(thing).values() if inspect.isfunction(value))]
+        if isinstance(thing, type)
+        else [thing]
+    )
     for item in hinted:
         if isinstance(item, (type, types.FunctionType)):
             yield from (hint for hint in get_type_hints(item).values() if get_origin(hint) is Literal)
@@ -143,23 +181,38 @@ def choices_in(thing: Any) -> Iterator[Any]:
 
 @pytest.mark.skipif(not SOURCE, reason="annotations are in the source")
 def test_a_choice_has_a_public_name_for_annotations() -> None:
-    public = [getattr(module, name) for module in map(importlib.import_module, MODULES) for name in names_of(module)]
+    public = [
+        getattr(module, name) for module in map(importlib.import_module, MODULES) for name in names_of(module)
+    ]
     named = [thing for thing in public if get_origin(thing) is Literal]
     assert [(thing, choice) for thing in public for choice in choices_in(thing) if choice not in named] == []
 
 
-PAGES = sorted([ROOT / "README.md", ROOT / "README.zh.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.py")])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "README.zh.md",
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "examples").glob("*.py"),
+    ]
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_imports_public_names_alone(page: Path) -> None:
     allowed = {*MODULES, *OF_AN_EXTRA, *TOOLS}
     text = page.read_text(encoding="utf-8")
-    for module, names in re.findall(r"^(?:>>> |\.\.\. | {4})?from (postel[.\w]*) import \(?([^\n#)]+)", text, re.MULTILINE):
+    for module, names in re.findall(
+        r"^(?:>>> |\.\.\. | {4})?from (postel[.\w]*) import \(?([^\n#)]+)", text, re.MULTILINE
+    ):
         assert module in allowed, f"{page.name} imports from {module}"
         public = getattr(importlib.import_module(module), "__all__", None)
         wanted = {name.split(" as ")[0].strip() for name in names.split(",") if name.strip()}
-        foreign = {name for name in wanted if public is not None and name not in public and f"{module}.{name}" not in allowed}
+        foreign = {
+            name
+            for name in wanted
+            if public is not None and name not in public and f"{module}.{name}" not in allowed
+        }
         assert foreign == set(), f"{page.name} imports {foreign} from {module}"
     assert not re.search(r"\.tcb\b", text), f"{page.name} shows the inside of a connection"
 

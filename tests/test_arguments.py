@@ -1,4 +1,6 @@
-"""What a caller may give: refused at the door where it isn't what it should be, by name and value, and nothing is changed by then."""
+"""What a caller may give: refused at the door where it isn't what it should be, by name and value, and
+nothing is changed by then.
+"""
 
 import math
 import re
@@ -34,7 +36,11 @@ NOT_NUMBERS = ["1", None, 1.5, math.nan, [], b"1"]
 BUFFERS = ["send_buffer", "receive_buffer"]
 NOT_FLAGS = ["no", 0, 1, None]
 FLAGS = [field.name for field in fields(Config) if isinstance(field.default, bool)]
-NUMBERS = [field.name for field in fields(Config) if isinstance(field.default, int) and not isinstance(field.default, bool)]
+NUMBERS = [
+    field.name
+    for field in fields(Config)
+    if isinstance(field.default, int) and not isinstance(field.default, bool)
+]
 
 
 @pytest.mark.parametrize("name", FLAGS)
@@ -65,9 +71,13 @@ def test_each_word_of_a_choice_is_taken(name: str, words: tuple[str, ...]) -> No
 
 
 @pytest.mark.parametrize("name", CHOICES)
-@pytest.mark.parametrize("value", [True, False, 0, 1, 3, None, "", "on", "Off", b"off", ("off",), ["off"]], ids=repr)
+@pytest.mark.parametrize(
+    "value", [True, False, 0, 1, 3, None, "", "on", "Off", b"off", ("off",), ["off"]], ids=repr
+)
 def test_what_is_no_word_of_a_choice_is_refused_with_those_that_are(name: str, value: object) -> None:
-    with pytest.raises(ArgumentError, match=f"^{name} is .*; allowed: '{CHOICES[name][0]}'.* or '{CHOICES[name][-1]}'$"):
+    with pytest.raises(
+        ArgumentError, match=f"^{name} is .*; allowed: '{CHOICES[name][0]}'.* or '{CHOICES[name][-1]}'$"
+    ):
         Config(**{name: value})
 
 
@@ -81,7 +91,9 @@ def test_a_buffer_has_a_size_or_is_automatic(name: str, value: object) -> None:
 
 
 def test_every_field_of_a_config_is_a_flag_a_number_a_buffer_a_word_or_the_controller() -> None:
-    assert sorted([*FLAGS, *NUMBERS, *BUFFERS, *CHOICES, "congestion"]) == sorted(field.name for field in fields(Config))
+    assert sorted([*FLAGS, *NUMBERS, *BUFFERS, *CHOICES, "congestion"]) == sorted(
+        field.name for field in fields(Config)
+    )
 
 
 class Mine(Reno):
@@ -94,8 +106,13 @@ class Unfinished(Congestion):
 
 
 @pytest.mark.parametrize("value", [Congestion, Unfinished])
-def test_controller_that_lacks_methods_is_refused_before_a_connection_needs_it(value: type[Congestion]) -> None:
-    with pytest.raises(ArgumentError, match=r"^congestion is .*; allowed: a class with all methods of Congestion; missing: acknowledged, "):
+def test_controller_that_lacks_methods_is_refused_before_a_connection_needs_it(
+    value: type[Congestion],
+) -> None:
+    with pytest.raises(
+        ArgumentError,
+        match=r"^congestion is .*; allowed: a class with all methods of Congestion; missing: acknowledged, ",
+    ):
         Config(congestion=value)
     with pytest.raises(ArgumentError, match=r"^controller is .* missing: acknowledged, "):
         register("unfinished", value)
@@ -107,7 +124,9 @@ def make_cubic(smss: int, window: int) -> Cubic:
 
 @pytest.mark.parametrize("value", ["Cubic", "no-such", "", None, Cubic(1460, 14600), int, make_cubic, Host])
 def test_controller_is_a_class_of_controllers_or_a_name(value: Any) -> None:
-    with pytest.raises(ArgumentError, match=r"congestion is .*; allowed: one of .*bbr, cubic, .*reno.*, or a subclass of"):
+    with pytest.raises(
+        ArgumentError, match=r"congestion is .*; allowed: one of .*bbr, cubic, .*reno.*, or a subclass of"
+    ):
         Config(congestion=value)
 
 
@@ -129,7 +148,11 @@ def connecting(**options: Any) -> object:
 
 
 def sending(**options: Any) -> object:
-    return host().datagrams(53).send(**{"data": b"x", "now": 0, "remote": Endpoint.parse("10.0.0.2:53"), **options})
+    return (
+        host()
+        .datagrams(53)
+        .send(**{"data": b"x", "now": 0, "remote": Endpoint.parse("10.0.0.2:53"), **options})
+    )
 
 
 def in_a_world(**options: Any) -> object:
@@ -170,7 +193,11 @@ DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
     (Keychain, "accepts_unmatched", NOT_FLAGS),
     (Keychain, "heeds_icmp", NOT_FLAGS),
     (lambda **options: established().connection.receive(now=0, **options), "limit", [0, -1, "5", 1.5, None]),
-    (lambda **options: established().connection.receive_into(now=0, **options), "buffer", [b"fixed", "text", 5, None, bytearray()]),
+    (
+        lambda **options: established().connection.receive_into(now=0, **options),
+        "buffer",
+        [b"fixed", "text", 5, None, bytearray()],
+    ),
     (check_link, "make", [5, None, pair()]),
     (check_observer, "make", [5, None, Observer()]),
     (established, "config", ["fast", Config, 5]),
@@ -180,7 +207,11 @@ DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
     (connecting, "local_port", [-1, 65536, True, "80", 1.5]),
     (connecting, "now", [-5, 1.5, "0", None]),
     (listening, "now", [-5, 1.5, "0", None]),
-    (lambda **options: host().connect("10.0.0.2", 80, 0).send(b"octets", **options), "now", [-5, 1.5, "0", None]),
+    (
+        lambda **options: host().connect("10.0.0.2", 80, 0).send(b"octets", **options),
+        "now",
+        [-5, 1.5, "0", None],
+    ),
     (lambda **options: host().set_mtu(1400, **options), "now", [-5, 1.5, "0", None]),
     (connecting, "address", [b"123", b"\x0a\x00\x00\x02", "name", "", None, 5]),
     (connecting, "local_address", [b"123", "name", 5]),
@@ -199,7 +230,11 @@ DOORS: list[tuple[Callable[..., object], str, list[Any]]] = [
     (pair, "mtu", [0, True, "1500", 1500.0]),
     (pair, "queue", [0, -1, True, "5"]),
     (lambda **options: Tun("x", fd=0, **options), "mtu", [0, True, "1500"]),
-    (lambda **options: aio.attach(host(), pair()[0], **options), "linger", [-1, math.nan, math.inf, "2", None, True]),
+    (
+        lambda **options: aio.attach(host(), pair()[0], **options),
+        "linger",
+        [-1, math.nan, math.inf, "2", None, True],
+    ),
 ]
 
 
@@ -227,7 +262,10 @@ def test_refused_secret_is_not_shown() -> None:
         assert "hunter2" not in str(refused.value)
 
 
-@given(st.sampled_from(["connect", "listen"]), st.one_of(st.integers(), st.booleans(), st.none(), st.floats(), st.text(), st.binary()))
+@given(
+    st.sampled_from(["connect", "listen"]),
+    st.one_of(st.integers(), st.booleans(), st.none(), st.floats(), st.text(), st.binary()),
+)
 def test_refused_call_leaves_a_host_as_it_was(call: str, port: Any) -> None:
     asked = host()
     before = asked.statistics()

@@ -1,4 +1,6 @@
-"""``help()`` and `inspect.signature` say of the core what its source says, compiled or not (setup.py writes them into mypyc's C)."""
+"""``help()`` and `inspect.signature` say of the core what its source says, compiled or not (setup.py writes
+them into mypyc's C).
+"""
 
 import ast
 import importlib
@@ -42,24 +44,37 @@ def shape(function: ast.FunctionDef, kind: type) -> list[tuple[str, str, Any]]:
     plain = ast.parse(f"def f({ast.unparse(without_annotations(function.args))}): pass")
     space = dict(vars(importlib.import_module(kind.__module__)))
     exec(compile(plain, "source", "exec"), space)
-    return [(found.name, found.kind.name, found.default) for found in inspect.signature(space["f"]).parameters.values()]
+    return [
+        (found.name, found.kind.name, found.default)
+        for found in inspect.signature(space["f"]).parameters.values()
+    ]
 
 
 def without_annotations(arguments: ast.arguments) -> ast.arguments:
-    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg):
+    for argument in (
+        *arguments.posonlyargs,
+        *arguments.args,
+        *arguments.kwonlyargs,
+        arguments.vararg,
+        arguments.kwarg,
+    ):
         if argument is not None:
             argument.annotation = None
     return arguments
 
 
 def seen(thing: Any) -> list[tuple[str, str, Any]]:
-    return [(found.name, found.kind.name, found.default) for found in inspect.signature(thing).parameters.values()]
+    return [
+        (found.name, found.kind.name, found.default) for found in inspect.signature(thing).parameters.values()
+    ]
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
 def test_a_class_tells_what_its_source_tells(kind: type) -> None:
     assert inspect.getdoc(kind) == ast.get_docstring(source_of(kind))
-    made = [node for node in source_of(kind).body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+    made = [
+        node for node in source_of(kind).body if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+    ]
     assert seen(kind) == (shape(made[0], kind)[1:] if made else [])
 
 
@@ -68,7 +83,14 @@ def test_a_method_tells_what_its_source_tells(kind: type, node: ast.FunctionDef)
     member = inspect.getattr_static(kind, node.name)
     documented = ast.get_docstring(node)
     if documented:
-        assert inspect.getdoc(getattr(kind, node.name) if isinstance(member, staticmethod) else member) == documented
-    if not any(isinstance(decorator, ast.Name) and decorator.id == "property" for decorator in node.decorator_list):
+        assert (
+            inspect.getdoc(getattr(kind, node.name) if isinstance(member, staticmethod) else member)
+            == documented
+        )
+    if not any(
+        isinstance(decorator, ast.Name) and decorator.id == "property" for decorator in node.decorator_list
+    ):
         is_static = isinstance(member, staticmethod)
-        assert seen(getattr(kind, node.name))[not is_static :] == shape(node, kind)[not is_static :]  # self has no name in C
+        assert (
+            seen(getattr(kind, node.name))[not is_static :] == shape(node, kind)[not is_static :]
+        )  # self has no name in C

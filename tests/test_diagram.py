@@ -12,7 +12,11 @@ KEPT = ROOT / "docs" / "state-diagram.svg"
 
 def test_the_state_diagram_is_up_to_date() -> None:
     drawn = subprocess.run(
-        [sys.executable, ROOT / "tools" / "diagram.py"], capture_output=True, text=True, encoding="utf-8", check=True
+        [sys.executable, ROOT / "tools" / "diagram.py"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
     ).stdout
     assert drawn == KEPT.read_text(encoding="utf-8"), "python tools/diagram.py > docs/state-diagram.svg"
 

@@ -1,4 +1,6 @@
-"""What README and docs show works: every ``pycon`` block as a doctest, every ``python`` block as a program."""
+"""What README and docs show works: every ``pycon`` block as a doctest, every ``python`` block as a
+program.
+"""
 
 import doctest
 import re
@@ -20,7 +22,11 @@ LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 def blocks(page: Path, language: str) -> list[tuple[int, str]]:
     """The fenced blocks in ``language``, each with the line it begins on."""
     text = page.read_text(encoding="utf-8")
-    return [(text.count("\n", 0, match.start(2)), match[2]) for match in FENCE.finditer(text) if match[1] == language]
+    return [
+        (text.count("\n", 0, match.start(2)), match[2])
+        for match in FENCE.finditer(text)
+        if match[1] == language
+    ]
 
 
 def name_of(page: Path) -> str:
@@ -59,20 +65,40 @@ def test_the_reference_names_every_choice() -> None:
 
 
 def test_the_reference_names_every_error() -> None:
-    kinds = [name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.PostelError)]
+    kinds = [
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.PostelError)
+    ]
     classes = [name for name in kinds if name not in {"PostelError", "TcpError"}]
     assert [name for name in classes if f"| `{name}` |" not in reference()] == []
 
 
 def test_the_reference_names_every_event() -> None:
-    kinds = [name for name, value in vars(events).items() if isinstance(value, type) and issubclass(value, events.Event)]
-    assert [name for name in kinds if name != "Event" and not re.search(rf"^\| `{name}\(", reference(), re.MULTILINE)] == []
+    kinds = [
+        name
+        for name, value in vars(events).items()
+        if isinstance(value, type) and issubclass(value, events.Event)
+    ]
+    assert [
+        name
+        for name in kinds
+        if name != "Event" and not re.search(rf"^\| `{name}\(", reference(), re.MULTILINE)
+    ] == []
 
 
 def test_the_reference_names_every_counter() -> None:
     keys = Host("10.0.0.1/24", secret=b"secret").statistics()
-    sources = [path.read_text(encoding="utf-8") for folder in ("wire", "host") for path in (ROOT / "postel" / folder).rglob("*.py")]
-    reasons = {reason for text in sources for reason in re.findall(r'(?:WireError\(|drop\(|return |_give_up\(partial, )"(\w+_\w+)"', text)}
+    sources = [
+        path.read_text(encoding="utf-8")
+        for folder in ("wire", "host")
+        for path in (ROOT / "postel" / folder).rglob("*.py")
+    ]
+    reasons = {
+        reason
+        for text in sources
+        for reason in re.findall(r'(?:WireError\(|drop\(|return |_give_up\(partial, )"(\w+_\w+)"', text)
+    }
     assert [name for name in {*keys, *reasons} if f"`{name}`" not in reference()] == []
 
 
@@ -93,7 +119,9 @@ def test_both_readmes_have_the_same_headings_blocks_and_rows() -> None:
 
 def commands(page: Path) -> list[str]:
     """Without their remarks."""
-    return [line.partition(" #")[0].rstrip() for _, block in blocks(page, "sh") for line in block.splitlines()]
+    return [
+        line.partition(" #")[0].rstrip() for _, block in blocks(page, "sh") for line in block.splitlines()
+    ]
 
 
 def test_both_readmes_show_the_same_code() -> None:
@@ -106,5 +134,8 @@ def test_both_readmes_show_the_same_code() -> None:
 
 def test_both_readmes_tell_the_same_figures() -> None:
     """Row by row, in digits."""
-    ours, theirs = ([sorted(NUMBER.findall(line)) for line in body(page).splitlines() if line.startswith("|")] for page in READMES)
+    ours, theirs = (
+        [sorted(NUMBER.findall(line)) for line in body(page).splitlines() if line.startswith("|")]
+        for page in READMES
+    )
     assert theirs == ours

@@ -1,4 +1,6 @@
-"""Every exception that Postel raises is of `postel.errors`, found by walking the source of the whole package."""
+"""Every exception that Postel raises is of `postel.errors`, found by walking the source of the whole
+package.
+"""
 
 import ast
 import builtins
@@ -12,8 +14,16 @@ from postel import errors
 
 PACKAGE = Path(errors.__file__).parent
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
-KINDS = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.PostelError)}
-BUILTIN = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)}
+KINDS = {
+    name
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, errors.PostelError)
+}
+BUILTIN = {
+    name
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
+}
 
 # Classes that a standard interface prescribes: each is also one of `postel.errors`.
 PRESCRIBED = {("sockets/names.py", "UnresolvedName")}  # getaddrinfo's is a socket.gaierror
@@ -32,7 +42,10 @@ WITHIN = {
 STANDARD = {
     ("__init__.py", "AttributeError"),  # of a module's __getattr__
     # asyncio refuses arguments so, and in these words
-    *product((f"aio/{name}.py" for name in ("connecting", "endpoints", "routing", "serving")), ("OSError", "TypeError", "ValueError")),
+    *product(
+        (f"aio/{name}.py" for name in ("connecting", "endpoints", "routing", "serving")),
+        ("OSError", "TypeError", "ValueError"),
+    ),
     ("aio/sockcalls.py", "NotImplementedError"),  # of a method that the loop has
     ("blocking/network.py", "ExceptionGroup"),  # of socket.create_connection's all_errors
     ("blocking/program.py", "ImportError"),  # of a finder of modules
@@ -65,7 +78,9 @@ def defined() -> Iterator[tuple[str, str]]:
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.ClassDef) and path != "errors.py":
                 bases = {name for base in node.bases for name in names_of(base) if isinstance(base, ast.Name)}
-                if bases & (BUILTIN | KINDS) and not (path.startswith(CHECKS) and bases == {"AssertionError"}):
+                if bases & (BUILTIN | KINDS) and not (
+                    path.startswith(CHECKS) and bases == {"AssertionError"}
+                ):
                     yield path, node.name
 
 
@@ -75,7 +90,12 @@ def test_every_exception_class_is_defined_in_errors() -> None:
 
 @pytest.mark.parametrize("path", [path for path in FILES if not path.startswith(PROGRAM)])
 def test_every_raise_is_of_such_a_class(path: str) -> None:
-    raised = {name for node in ast.walk(tree(path)) if isinstance(node, ast.Raise) and node.exc for name in names_of(node.exc)}
+    raised = {
+        name
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Raise) and node.exc
+        for name in names_of(node.exc)
+    }
     foreign = {name for name in raised & BUILTIN if (path, name) not in STANDARD}
     if path.startswith(SYSTEM_CALLS):
         foreign.discard("OSError")

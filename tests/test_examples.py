@@ -1,4 +1,6 @@
-"""The applications that README and how-to show survive hostile peers: a test does to each what a peer may do in one burst."""
+"""The applications that README and how-to show survive hostile peers: a test does to each what a peer may do
+in one burst.
+"""
 
 import asyncio
 import inspect
@@ -14,7 +16,12 @@ from postel.links import pair
 from postel.tcp.connection import Connection
 from tests.test_documents import ROOT, blocks, name_of
 
-PAGES = [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "docs" / "how-to.md", ROOT / "docs" / "tutorial.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "README.zh.md",
+    ROOT / "docs" / "how-to.md",
+    ROOT / "docs" / "tutorial.md",
+]
 Act = Callable[[Connection], object]
 TEXT, FIN, RST = (
     lambda connection: connection.send(b"some text", 0),
@@ -32,15 +39,24 @@ BURSTS: dict[str, tuple[Act, ...]] = {
 
 
 def examples(parameters: list[str]) -> list[Any]:
-    """Every function of the pages with these parameters, which its program defines, called as a library would call it."""
+    """Every function of the pages with these parameters, which its program defines, called as a library would
+    call it.
+    """
     found = []
     for page in PAGES:
         for line, block in blocks(page, "python"):
             names: dict[str, Any] = {"__name__": "shown"}
-            if any(f"({', '.join(parameters)})" in row and row.startswith(("def ", "async def ")) for row in block.splitlines()):
+            if any(
+                f"({', '.join(parameters)})" in row and row.startswith(("def ", "async def "))
+                for row in block.splitlines()
+            ):
                 exec(compile(block, f"{name_of(page)}:{line}", "exec"), names)
                 made = [value for value in names.values() if inspect.isfunction(value)]
-                found += [(page, line, made_one) for made_one in made if list(inspect.signature(made_one).parameters) == parameters]
+                found += [
+                    (page, line, made_one)
+                    for made_one in made
+                    if list(inspect.signature(made_one).parameters) == parameters
+                ]
     return [pytest.param(function, id=f"{name_of(page)}:{line}") for page, line, function in found]
 
 

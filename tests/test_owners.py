@@ -1,4 +1,6 @@
-"""One owner for each field, one thing for each name: what the sources say, and that questions change nothing."""
+"""One owner for each field, one thing for each name: what the sources say, and that questions change
+nothing.
+"""
 
 import ast
 from collections import Counter
@@ -25,7 +27,11 @@ THE_SAME = {"Loop"}  # an asyncio loop over Postel, in real time and in a world'
 MOST_FIELDS = 25
 MOST_CALLED_TAKE = 3
 MOST_INSIDE = 5
-RECORDS = {"Config", "Status", "Packet"}  # flat records of figures, made at once and never written again: to nest them would hide names
+RECORDS = {
+    "Config",
+    "Status",
+    "Packet",
+}  # flat records of figures, made at once and never written again: to nest them would hide names
 
 
 @cache
@@ -48,22 +54,38 @@ def targets(node: ast.AST | Path) -> list[tuple[str, str]]:
 
 def writers(sequence: str, field: str, kind: str) -> set[str]:
     """The modules that write ``field`` of ``tcb.<sequence>``, whose class is ``kind``."""
-    found = {path.name for path in SOURCES for of, name in targets(path) if name == field and of.split(".")[-1] == sequence}
-    return found | {path.name for path, node in classes(SOURCES) if node.name == kind and ("self", field) in targets(node)}
+    found = {
+        path.name
+        for path in SOURCES
+        for of, name in targets(path)
+        if name == field and of.split(".")[-1] == sequence
+    }
+    return found | {
+        path.name for path, node in classes(SOURCES) if node.name == kind and ("self", field) in targets(node)
+    }
 
 
 def fields(node: ast.ClassDef) -> set[str]:
     """What a class adds: its slots, the fields of a record, or else what its methods assign."""
-    found = {line.target.id for line in node.body if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)}
+    found = {
+        line.target.id
+        for line in node.body
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+    }
     for line in node.body:
         if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "__slots__":
-            return {part.value for part in ast.walk(line.value) if isinstance(part, ast.Constant)}  # a base's may be declared again
+            return {
+                part.value for part in ast.walk(line.value) if isinstance(part, ast.Constant)
+            }  # a base's may be declared again
     return found | {name for of, name in targets(node) if of == "self"}
 
 
 @pytest.mark.parametrize(
     ("sequence", "field", "kind", "owner"),
-    [(name, field, "Sending", "sending.py") for name, field in (("snd", "una"), ("snd", "nxt"), ("snd", "max"), ("snd", "wnd"))]
+    [
+        (name, field, "Sending", "sending.py")
+        for name, field in (("snd", "una"), ("snd", "nxt"), ("snd", "max"), ("snd", "wnd"))
+    ]
     + [("rcv", field, "Receiving", "receiving.py") for field in ("nxt", "wnd", "position", "unread")],
 )
 def test_one_module_writes_a_number(sequence: str, field: str, kind: str, owner: str) -> None:
@@ -94,13 +116,24 @@ def test_a_class_name_stands_once() -> None:
 
 
 def test_few_functions_are_called_take() -> None:
-    found = [path.name for path in MACHINES for node in nodes(path) if isinstance(node, ast.FunctionDef) and node.name == "take"]
+    found = [
+        path.name
+        for path in MACHINES
+        for node in nodes(path)
+        if isinstance(node, ast.FunctionDef) and node.name == "take"
+    ]
     assert len(found) <= MOST_CALLED_TAKE
 
 
 def test_a_host_asks_connections_by_verbs() -> None:
-    """Lines of ``host`` that know the inside of a connection: what is asked for each segment may, the rest is in `postel.tcp.hosted`."""
-    lines = [line for path in (ROOT / "postel" / "host").rglob("*.py") for line in path.read_text(encoding="utf-8").splitlines()]
+    """Lines of ``host`` that know the inside of a connection: what is asked for each segment may, the rest is
+    in `postel.tcp.hosted`.
+    """
+    lines = [
+        line
+        for path in (ROOT / "postel" / "host").rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
     assert len([line for line in lines if ".tcb" in line or "._tcb" in line]) <= MOST_INSIDE
 
 
@@ -111,13 +144,21 @@ _VARIABLES = (type(Sending.una), GetSetDescriptorType)  # slots, and what mypyc 
 
 
 def variables(thing: object) -> object:
-    """An object by all its variables, and those of what it holds: equal where nothing has changed, and nothing was made."""
+    """An object by all its variables, and those of what it holds: equal where nothing has changed, and
+    nothing was made.
+    """
     if isinstance(thing, Enum) or not type(thing).__module__.startswith("postel."):
         return [variables(item) for item in thing] if isinstance(thing, list) else thing
     kind = type(thing)
-    names = {name for name in dir(kind) if not name.startswith("__") and isinstance(getattr(kind, name), _VARIABLES)}
+    names = {
+        name
+        for name in dir(kind)
+        if not name.startswith("__") and isinstance(getattr(kind, name), _VARIABLES)
+    }
     names |= set(getattr(thing, "__dict__", {}))
-    return kind.__name__, {name: variables(getattr(thing, name)) for name in sorted(names - {"observer", "config"})}
+    return kind.__name__, {
+        name: variables(getattr(thing, name)) for name in sorted(names - {"observer", "config"})
+    }
 
 
 def properties(kind: type) -> list[str]:

@@ -12,14 +12,25 @@ def checked(program: str, folder: Path) -> str:
     """What ``mypy --strict`` says of the program; "" where it finds nothing."""
     path = folder / "program.py"
     path.write_text(program, encoding="utf-8")
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(ROOT / ".mypy_cache"), str(path)]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--no-error-summary",
+        "--cache-dir",
+        str(ROOT / ".mypy_cache"),
+        str(path),
+    ]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
 
 
 def test_the_echo_of_the_readme_can_be_annotated(tmp_path: Path) -> None:
     programs = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     [program] = [found for found in programs if "def echo(subject, event, now):" in found]
-    annotated = program.replace("def echo(subject, event, now):", "def echo(subject: sim.Subject, event: Event, now: int) -> None:")
+    annotated = program.replace(
+        "def echo(subject, event, now):", "def echo(subject: sim.Subject, event: Event, now: int) -> None:"
+    )
     assert checked("from postel import Event\n" + annotated, tmp_path) == ""
 
 
@@ -53,5 +64,8 @@ async def opened(network: Network) -> asyncio.StreamWriter:
 
 
 def test_a_wrong_annotation_is_found(tmp_path: Path) -> None:
-    program = "from postel import Closed, TcpError\n\n\ndef reason(event: Closed) -> TcpError:\n    return event.error\n"
+    program = (
+        "from postel import Closed, TcpError\n\n\ndef reason(event: Closed) -> TcpError:\n    return "
+        "event.error\n"
+    )
     assert "TcpError | None" in checked(program, tmp_path)

@@ -22,11 +22,12 @@ SECTION = re.compile(r"(\d+)(?: (\d+(?:\.\d+)*))?")
 RFC = "https://www.rfc-editor.org/rfc/rfc"
 HEAD = """# What tutorials say
 
-What tutorials say of TCP's handshake, data and close, each tried on the stack itself, in virtual time, and found as it stands here.
+What tutorials say of TCP's handshake, data and close, each tried on the stack itself, in virtual time, and
+found as it stands here.
 教程中关于 TCP 握手、数据传输与挥手的说法，逐一在真实的协议栈上（虚拟时间中）做实验，结论如下。
 
-`postel lab run NAME` shows the experiment; `--drop 2`, `--set msl=30s` and others interfere with it. Made by `tools/claims.py` from a run
-of all of them: do not edit.
+`postel lab run NAME` shows the experiment; `--drop 2`, `--set msl=30s` and others interfere with it. Made by
+`tools/claims.py` from a run of all of them: do not edit.
 
 *holds* 成立 · *caveat* 有例外 · *myth* 误解 · *changed* 已改变 (by a later RFC)
 """
@@ -35,7 +36,10 @@ of all of them: do not edit.
 def page() -> str:
     found = list(claims().values())
     groups = list(dict.fromkeys(claim.group for claim in found))
-    tables = ["\n".join(table(words()[group], [claim for claim in found if claim.group == group])) for group in groups]
+    tables = [
+        "\n".join(table(words()[group], [claim for claim in found if claim.group == group]))
+        for group in groups
+    ]
     return "\n".join([HEAD, *tables])
 
 
@@ -48,7 +52,13 @@ def table(title: Text, found: list[Claim]) -> Iterator[str]:
         if not report.agrees:
             raise SystemExit(f"{claim.id}: {report.verdict} was found, {claim.verdict} is in the table")
         verdict = f"**{claim.verdict}** {words()[str(claim.verdict)].zh}"
-        cells = [f'<a id="{claim.id}"></a>`{claim.id}`', both(claim.text), verdict, both(claim.note), reference(claim.rfc)]
+        cells = [
+            f'<a id="{claim.id}"></a>`{claim.id}`',
+            both(claim.text),
+            verdict,
+            both(claim.note),
+            reference(claim.rfc),
+        ]
         yield f"| {' | '.join(cells)} |"
     yield ""
 
@@ -76,7 +86,10 @@ def readme(language: str) -> str:
 
 def row(claim: Claim, language: str) -> str:
     text = claim.text[language].replace("|", "\\|")
-    return f"| [{text}](docs/claims.md#{claim.id}) | {words()[str(claim.verdict)][language]} | {reference(claim.rfc)} |"
+    return (
+        f"| [{text}](docs/claims.md#{claim.id}) | {words()[str(claim.verdict)][language]} | "
+        f"{reference(claim.rfc)} |"
+    )
 
 
 if __name__ == "__main__":

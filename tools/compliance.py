@@ -1,9 +1,12 @@
-"""Joins the rules of the RFCs with the code that names them and the tests that carry their labels, into the compliance page.
+"""Joins the rules of the RFCs with the code that names them and the tests that carry their labels, into the
+compliance page.
 
-    python tools/compliance.py build/labels/*.json             # writes docs/compliance.md and postel/cli/compliance.json
-    python tools/compliance.py --check build/labels/*.json     # fails where they are out of date, or a MUST is open without a reason
+    python tools/compliance.py build/labels/*.json             # writes docs/compliance.md and
+    postel/cli/compliance.json python tools/compliance.py --check build/labels/*.json     # fails where they
+    are out of date, or a MUST is open without a reason
 
-Each file is what a run of tests left behind, with POSTEL_LABELS=FILE in its environment; several runs count as one.
+Each file is what a run of tests left behind, with POSTEL_LABELS=FILE in its environment; several runs count
+as one.
 """
 
 import argparse
@@ -26,21 +29,27 @@ from postel.cli.compliance import Rule
 
 ROOT: Final = Path(__file__).parent.parent
 LABEL: Final = re.compile(
-    r"(?<![\w-])(?:(?:MUST|SHLD|MAY|REC)-\d+|EP-[A-Z]+-\d+|RFC\d+(?:-[\w.]*\w(?:-\w+)*)?|BBR-\w+(?:-\d)?)(?: to \d+(?![\w.]))?(?![\w-])"
+    r"(?<![\w-])(?:(?:MUST|SHLD|MAY|REC)-\d+|EP-[A-Z]+-\d+|RFC\d+(?:-[\w.]*\w(?:-\w+)*)?|BBR-\w+(?:-\d)?)"
+    r"(?: to \d+(?![\w.]))?(?![\w-])"
 )
-NAMES_ALL: Final = ("postel/drill/rules.py", "postel/view/capture/translations.py")  # say which rule somebody else broke, and keep none
+NAMES_ALL: Final = (
+    "postel/drill/rules.py",
+    "postel/view/capture/translations.py",
+)  # say which rule somebody else broke, and keep none
 SHOWN: Final = 3  # tests by name; the rest are counted
 APPENDIX_B: Final = "appendix-b"
 
 HEAD: Final = """\
 # Compliance
 
-Which rules Postel meets, by a run of the tests. *Passed*: a test with the rule's label passed, and none failed. *Answered*: no test, and
-the reason why. *Open*: neither. *Where* is where the code names the rule; a rule that the whole of the code keeps has no such place. The
-tests are those that carry the label, three by name. `grep -rn MUST-58 postel tests` finds the lines. The summaries are
-ours, the sections the RFC's.
+Which rules Postel meets, by a run of the tests. *Passed*: a test with the rule's label passed, and none
+failed. *Answered*: no test, and the reason why. *Open*: neither. *Where* is where the code names the rule; a
+rule that the whole of the code keeps has no such place. The tests are those that carry the label,
+three by name.
+`grep -rn MUST-58 postel tests` finds the lines. The summaries are ours, the sections the RFC's.
 
-`make compliance` writes this page, `make test` checks it, `postel compliance` prints it. Reasons stand in `tests/rfc/answers.toml`.
+`make compliance` writes this page, `make test` checks it, `postel compliance` prints it. Reasons stand in
+`tests/rfc/answers.toml`.
 """
 
 
@@ -116,7 +125,8 @@ def _claim(parent: ast.AST, prefix: str, lines: list[str], owners: list[str]) ->
 def carriers(run: list[Ran]) -> dict[str, set[str]]:
     """Label to tests, ``file::function``.
 
-    A test skipped for want of a right or a program says nothing, but stays named: the page is the same on every machine.
+    A test skipped for want of a right or a program says nothing, but stays named: the page is the same on
+    every machine.
     """
     tests: dict[str, set[str]] = {}
     for test in run:
@@ -136,7 +146,9 @@ def passed(run: list[Ran]) -> set[str]:
 # What it comes to
 
 
-def joined(requirements: list[dict[str, str]], answers: list[Answer], code: dict[str, list[str]], run: list[Ran]) -> list[Rule]:
+def joined(
+    requirements: list[dict[str, str]], answers: list[Answer], code: dict[str, list[str]], run: list[Ran]
+) -> list[Rule]:
     tests, shown = carriers(run), passed(run)
     rows = []
     for rule in requirements:
@@ -158,7 +170,14 @@ def joined(requirements: list[dict[str, str]], answers: list[Answer], code: dict
 
 
 def _reason(answers: list[Answer], label: str) -> str:
-    return next((answer["reason"] for answer in answers if any(fnmatchcase(label, pattern) for pattern in answer["ids"])), "")
+    return next(
+        (
+            answer["reason"]
+            for answer in answers
+            if any(fnmatchcase(label, pattern) for pattern in answer["ids"])
+        ),
+        "",
+    )
 
 
 def _named_after(label: str) -> Callable[[str], tuple[bool, str]]:
@@ -193,7 +212,9 @@ def page(rows: list[Rule]) -> str:
     groups = list(_groups(rows))
     counts = "".join(f"| {title} | {len(group)} | {_counted(group)} |\n" for title, group in groups[:3])
     others = [row for _, group in groups[3:] for row in group]
-    counts += f"| the companions | {len(others)} | {_counted(others)} |\n| all | {len(rows)} | {_counted(rows)} |\n"
+    counts += (
+        f"| the companions | {len(others)} | {_counted(others)} |\n| all | {len(rows)} | {_counted(rows)} |\n"
+    )
     tables = "".join(f"\n## {title}\n\n{_table(group)}" for title, group in groups)
     return f"{HEAD}\n| | rules | passed | answered | open |\n|---|---|---|---|---|\n{counts}{tables}"
 
@@ -239,16 +260,23 @@ def data(rows: list[Rule]) -> str:
 def main(arguments: Iterable[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("labels", type=Path, nargs="+", help="what each run left: build/labels/*.json")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where the page is out of date")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail where the page is out of date"
+    )
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     options = parser.parse_args(list(arguments))
     root: Path = options.root
     answers = tomllib.loads((root / "tests/rfc/answers.toml").read_text(encoding="utf-8"))["answer"]
-    requirements = tomllib.loads((root / "tests/rfc/requirements.toml").read_text(encoding="utf-8"))["requirement"]
+    requirements = tomllib.loads((root / "tests/rfc/requirements.toml").read_text(encoding="utf-8"))[
+        "requirement"
+    ]
     run = [test for path in options.labels for test in json.loads(path.read_text(encoding="utf-8"))]
     rows = joined(requirements, answers, mentions(root / "postel", root), run)
     wrong = faults(rows, answers)
-    for path, text in ((root / "docs/compliance.md", page(rows)), (root / "postel/cli/compliance.json", data(rows))):
+    for path, text in (
+        (root / "docs/compliance.md", page(rows)),
+        (root / "postel/cli/compliance.json", data(rows)),
+    ):
         if not options.check:
             path.write_text(text, encoding="utf-8")
         elif not path.exists() or path.read_text(encoding="utf-8") != text:

@@ -1,11 +1,13 @@
 """CPython's own tests of asyncio, run on loops of `postel.aio`, against a list of what is expected of each.
 
-python tools/cpython_asyncio.py                       # all, against tests/conformance/cpython_asyncio.toml; exit status 1 where they differ
-python tools/cpython_asyncio.py -k test_server -v     # those whose names have this in them, with their tracebacks
+python tools/cpython_asyncio.py                       # all, against tests/conformance/cpython_asyncio.toml;
+exit status 1 where they differ python tools/cpython_asyncio.py -k test_server -v     # those whose names have
+this in them, with their tracebacks
 
-The tests come with Python (the package ``test``); none of them is in this repository. Each of their loops is one of `postel.aio`, with a
-host of its own. What they have in threads, or call without a loop, are sockets of `postel.blocking`, on another host of the same loopback
-network (`shared_loopback`). Sockets that a test makes for the loop are the system's, which the loop replaces, as it does for programs.
+The tests come with Python (the package ``test``); none of them is in this repository. Each of their loops is
+one of `postel.aio`, with a host of its own. What they have in threads, or call without a loop, are sockets of
+`postel.blocking`, on another host of the same loopback network (`shared_loopback`). Sockets that a test makes
+for the loop are the system's, which the loop replaces, as it does for programs.
 """
 
 import argparse
@@ -69,12 +71,19 @@ class Place:
         self.blocking.close()
 
     def waited_for(self, call: Callable[[], Any]) -> Any:
-        """What ``call`` gives. The loop runs meanwhile where this is its thread: the kernel's stack wouldn't need it, Postel's does."""
+        """What ``call`` gives. The loop runs meanwhile where this is its thread: the kernel's stack wouldn't
+        need it, Postel's does.
+        """
         loop = self.loop
         for listener in self.listening:
             if loop is not None and not loop.is_closed() and listener.fileno() >= 0:
                 loop._own_or_none(listener, "listen", replace=True)
-        if loop is None or loop.is_closed() or loop.is_running() or threading.current_thread() is not threading.main_thread():
+        if (
+            loop is None
+            or loop.is_closed()
+            or loop.is_running()
+            or threading.current_thread() is not threading.main_thread()
+        ):
             return call()
         done = loop.create_future()
         outcome: list[Any] = []
@@ -131,7 +140,9 @@ class BlockingSocket(metaclass=Named):
 
 
 class EitherSocket(SystemSocket):
-    """In the place of `socket.socket` in a test: the system's, for the loop to replace, until the test connects it or sends by it."""
+    """In the place of `socket.socket` in a test: the system's, for the loop to replace, until the test
+    connects it or sends by it.
+    """
 
     _blocking: Any = None
 
@@ -176,7 +187,11 @@ def module_with(kind: Any) -> Any:
     found.socket = kind
     for name in ("create_server", "create_connection"):
         source: Any = vars(socket)[name]
-        setattr(found, name, types.FunctionType(source.__code__, vars(found), name, source.__defaults__, source.__closure__))
+        setattr(
+            found,
+            name,
+            types.FunctionType(source.__code__, vars(found), name, source.__defaults__, source.__closure__),
+        )
         vars(found)[name].__kwdefaults__ = source.__kwdefaults__
     return found
 
@@ -214,7 +229,9 @@ class Outcomes(unittest.TestResult):
         place = Place()
         module = sys.modules[type(test).__module__]
         module.socket = BLOCKING if matches(name_of(test), self._expected.get("blocking", [])) else EITHER  # type: ignore[attr-defined]
-        signal.setitimer(signal.ITIMER_REAL, PATIENCE, 5)  # again and again: what a test does at its end may hang too
+        signal.setitimer(
+            signal.ITIMER_REAL, PATIENCE, 5
+        )  # again and again: what a test does at its end may hang too
         if self._verbose:
             print(name_of(test), flush=True)
 
@@ -229,7 +246,9 @@ class Outcomes(unittest.TestResult):
         text = self._exc_info_to_string(error, test)  # type: ignore[attr-defined]
         if self._verbose:
             print(text, flush=True)
-        self.outcomes[name_of(test)] = f"{error[0].__name__}: {str(error[1]).splitlines()[0] if str(error[1]) else ''}"
+        self.outcomes[name_of(test)] = (
+            f"{error[0].__name__}: {str(error[1]).splitlines()[0] if str(error[1]) else ''}"
+        )
 
     def addError(self, test: Any, err: Any) -> None:  # noqa: N802
         """It failed."""
@@ -308,8 +327,12 @@ def run(expected: dict[str, Any], only: str, *, verbose: bool) -> tuple[dict[str
     return result.outcomes, others
 
 
-def differences(outcomes: dict[str, str], failures: dict[str, list[str]], unsettled: dict[str, list[str]]) -> list[str]:
-    """What isn't as listed: a test that fails, and one that is listed to fail and passes. Those in ``unsettled`` may do either."""
+def differences(
+    outcomes: dict[str, str], failures: dict[str, list[str]], unsettled: dict[str, list[str]]
+) -> list[str]:
+    """What isn't as listed: a test that fails, and one that is listed to fail and passes. Those in
+    ``unsettled`` may do either.
+    """
     found = []
     for name, outcome in sorted(outcomes.items()):
         if reason_for(name, unsettled):
@@ -324,8 +347,12 @@ def differences(outcomes: dict[str, str], failures: dict[str, list[str]], unsett
 
 def main() -> int:
     """The exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-k", dest="only", default="", metavar="TEXT", help="only tests with this in their names")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "-k", dest="only", default="", metavar="TEXT", help="only tests with this in their names"
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="tracebacks, and what the tests print")
     parser.add_argument("--list", type=Path, default=LIST, help="what is expected of each test")
     parser.add_argument("--json", type=Path, help="write the outcome of each test there")
@@ -342,14 +369,22 @@ def main() -> int:
     os.chdir(tempfile.mkdtemp())  # tests make files where they run
     outcomes, others = run(expected, options.only, verbose=options.verbose)
     if report is not None:
-        report.write_text(json.dumps({"applies": outcomes, "not": others}, indent=1, sort_keys=True), encoding="utf-8")
+        report.write_text(
+            json.dumps({"applies": outcomes, "not": others}, indent=1, sort_keys=True), encoding="utf-8"
+        )
     passed = sum(outcome == "passed" for outcome in outcomes.values())
     percent = 100 * passed / max(1, len(outcomes))
     version = ".".join(map(str, sys.version_info[:3]))
-    print(f"Python {version}: {len(outcomes)} tests apply, {passed} pass ({percent:.1f} %), {len(others)} don't apply")
+    print(
+        f"Python {version}: {len(outcomes)} tests apply, {passed} pass ({percent:.1f} %), {len(others)} "
+        "don't apply"
+    )
     for name, outcome in sorted(outcomes.items()):
         if outcome != "passed":
-            print(f"  fails: {name}: {reason_for(name, expected['failures'] | expected['unsettled']) or outcome}")
+            print(
+                f"  fails: {name}: "
+                f"{reason_for(name, expected['failures'] | expected['unsettled']) or outcome}"
+            )
     wrong = differences(outcomes, expected["failures"], expected["unsettled"])
     for line in wrong:
         print(f"not as listed: {line}")

@@ -1,7 +1,8 @@
 """``python tools/fuzz.py 10000000``: so many packets of `tests.fuzz.barrage`, on every processor.
 
-``make fuzz`` does it on the compiled core. Prints how often connections were seen in each state, and how the memory of the
-processes grew. Exit status 1, with the seed that shows it, when an exception left a host, an invariant fell or memory grew.
+``make fuzz`` does it on the compiled core. Prints how often connections were seen in each state, and how the
+memory of the processes grew. Exit status 1, with the seed that shows it, when an exception left a host, an
+invariant fell or memory grew.
 """
 
 import os
@@ -17,7 +18,9 @@ import postel.tcp.connection as core
 from tests.fuzz.barrage import barrage
 
 _PART = 100_000  # packets of one task
-_MOST_GROWTH = 64 << 10  # KiB of a process's memory after its first task: one round's memory, and fragmentation
+_MOST_GROWTH = (
+    64 << 10
+)  # KiB of a process's memory after its first task: one round's memory, and fragmentation
 _SEEDS = 1_000_000  # between two tasks, more than one of them plays
 
 
@@ -40,7 +43,10 @@ def main(packets: int) -> int:
             seen += part
             growth = max(growth, most - first.setdefault(process, most))
             print(f"\r{seen['packets']:,} packets", end="", file=sys.stderr, flush=True)
-    print(f"\n{seen.pop('packets'):,} packets on the {kind} core: no exception left a host, every invariant stood")
+    print(
+        f"\n{seen.pop('packets'):,} packets on the {kind} core: no exception left a host, every invariant "
+        "stood"
+    )
     for state, count in seen.most_common():
         print(f"{state:>14}  {count:,}")
     print(f"memory grew by {growth >> 10} MiB at most after a process's first {_PART:,} packets")

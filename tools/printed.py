@@ -18,7 +18,8 @@ def printed(program: str, page: str, line: int) -> str:
     """Runs it. Errors tell their line in ``page``."""
     output = io.StringIO()
     with redirect_stdout(output):
-        exec(compile("\n" * line + program, page, "exec"), {"__name__": "shown"})  # noqa: S102 - our own documents
+        # Our own documents
+        exec(compile("\n" * line + program, page, "exec"), {"__name__": "shown"})  # noqa: S102
     return output.getvalue()
 
 

@@ -1,7 +1,9 @@
-"""Two kinds of drivers that share one 127.0.0.1: event loops, each with a host of its own, and a thread with the blocking sockets' host.
+"""Two kinds of drivers that share one 127.0.0.1: event loops, each with a host of its own, and a thread with
+the blocking sockets' host.
 
-A machine has one loopback network, and CPython's tests connect blocking sockets to loops by it. Each driver here drives a host alone, so
-a packet to 127.0.0.1 or ::1 goes to whichever host has the port: the sender's own first, then the others by the link that all share.
+A machine has one loopback network, and CPython's tests connect blocking sockets to loops by it. Each driver
+here drives a host alone, so a packet to 127.0.0.1 or ::1 goes to whichever host has the port: the sender's
+own first, then the others by the link that all share.
 """
 
 import sys
@@ -22,7 +24,9 @@ _TCP, _UDP = 6, 17
 
 
 class SharingHost(Host):
-    """Packets from the link are its own loopback's; what it sends to itself leaves by the link where another host has the port."""
+    """Packets from the link are its own loopback's; what it sends to itself leaves by the link where another
+    host has the port.
+    """
 
     hub: "Hub"
 
@@ -51,7 +55,7 @@ class SharingHost(Host):
         """As if the host had sent it to itself."""
         self._any_packet(octets + text, now, is_looped=True)
 
-    def listen(self, port: int | AnyPort, now: int, **options: Any) -> Listener:  # type: ignore[override]  # noqa: ANN401 - those of Host
+    def listen(self, port: int | AnyPort, now: int, **options: Any) -> Listener:  # type: ignore[override]  # noqa: ANN401
         """As `Host.listen`. A port is taken where another host has it."""
         if not isinstance(port, AnyPort) and port and self.hub.is_taken(port, self):
             raise AddressInUse(f"another host of the same loopback network listens at port {port}")
@@ -67,7 +71,10 @@ class SharingHost(Host):
             return self._datagrams.find(packet.destination, packet.source) is not None
         if self._connections.passive.find(*packet.destination) is not None:
             return True
-        return any(local == packet.destination and remote == packet.source for local, remote, _ in list(self.connections()))
+        return any(
+            local == packet.destination and remote == packet.source
+            for local, remote, _ in list(self.connections())
+        )
 
 
 class Headers:

@@ -2,8 +2,8 @@
 
     python tools/siege.py [TOOL…]
 
-Both serve the same files in a network namespace of this script's own: nginx at the kernel's address, Postel at its own over a TUN. A tool
-that isn't installed is left out; on Debian they come with
+Both serve the same files in a network namespace of this script's own: nginx at the kernel's address, Postel
+at its own over a TUN. A tool that isn't installed is left out; on Debian they come with
 
     apt-get install --no-install-recommends apache2-utils wrk slowhttptest siege nmap nginx-light curl
 
@@ -45,9 +45,14 @@ http {
 
 
 def run(*command: str, patience: float = PATIENCE) -> str:
-    """What a program in the namespace prints, on both streams. One that takes too long is ended, and its output says so."""
+    """What a program in the namespace prints, on both streams. One that takes too long is ended, and its
+    output says so.
+    """
     process = subprocess.Popen(
-        ("ip", "netns", "exec", SPACE, *command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        ("ip", "netns", "exec", SPACE, *command),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
     )
     try:
         return process.communicate(timeout=patience)[0].decode(errors="replace")
@@ -87,7 +92,18 @@ class Server:
                 self.failures["stopping"] = "SIGTERM didn't end it"
 
     def answers(self) -> bool:
-        said = run("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", f"http://{self.address}/small", patience=10)
+        said = run(
+            "curl",
+            "-s",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            "--max-time",
+            "5",
+            f"http://{self.address}/small",
+            patience=10,
+        )
         return said.strip() == "200"
 
 
@@ -103,7 +119,10 @@ def ab_close(server: Server) -> str:
 
 
 def _ab(said: str, wanted: int) -> str:
-    complete, failed = _number(r"Complete requests:\s+(\d+)", said), _number(r"Failed requests:\s+(\d+)", said)
+    complete, failed = (
+        _number(r"Complete requests:\s+(\d+)", said),
+        _number(r"Failed requests:\s+(\d+)", said),
+    )
     other = _number(r"Non-2xx responses:\s+(\d+)", said)
     return (
         ""
@@ -113,20 +132,37 @@ def _ab(said: str, wanted: int) -> str:
 
 
 def wrk_close(server: Server) -> str:
-    said = run("wrk", "-c", "200", "-t", "2", "-d", "5s", "--timeout", "10s", "-H", "Connection: close", f"http://{server.address}/small")
+    said = run(
+        "wrk",
+        "-c",
+        "200",
+        "-t",
+        "2",
+        "-d",
+        "5s",
+        "--timeout",
+        "10s",
+        "-H",
+        "Connection: close",
+        f"http://{server.address}/small",
+    )
     errors = re.findall(r"Socket errors:.*|Non-2xx.*", said)
     return "; ".join(errors) if _number(r"(\d+) requests in", said) > 0 else f"no request: {said[-200:]}"
 
 
 def siege(server: Server) -> str:
     said = run("siege", "-b", "-c", "50", "-t", "5S", f"http://{server.address}/small")
-    failed, done = _number(r'"?failed_transactions"?:\s+(\d+)', said.lower()), _number(r'"?transactions"?:\s+(\d+)', said.lower())
+    failed, done = (
+        _number(r'"?failed_transactions"?:\s+(\d+)', said.lower()),
+        _number(r'"?transactions"?:\s+(\d+)', said.lower()),
+    )
     return "" if failed == 0 and done > 0 else f"{done} done, {failed} failed: {said[-300:]}"
 
 
 def curl_parallel(server: Server) -> str:
     said = run(
-        "curl", "-s", "--parallel", "--parallel-max", "300", "--max-time", "60", "-o", "/dev/null", "-w", "%{http_code}\n",
+        "curl", "-s", "--parallel", "--parallel-max", "300", "--max-time", "60", "-o", "/dev/null", "-w",
+        "%{http_code}\n",
         f"http://{server.address}/small?[1-1000]",
     )  # fmt: skip
     done = said.split().count("200")
@@ -136,7 +172,10 @@ def curl_parallel(server: Server) -> str:
 def _slow(server: Server, *options: str) -> str:
     """Whether others are served meanwhile."""
     attack = subprocess.Popen(
-        ("ip", "netns", "exec", SPACE, "slowhttptest", "-c", "500", "-r", "250", "-l", "15", "-i", "3", "-p", "3", *options),
+        (
+            *("ip", "netns", "exec", SPACE, "slowhttptest"),
+            *("-c", "500", "-r", "250", "-l", "15", "-i", "3", "-p", "3", *options),
+        ),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     time.sleep(3)
@@ -158,17 +197,42 @@ def slow_body(server: Server) -> str:
 
 
 def slow_read(server: Server) -> str:
-    return _slow(server, "-X", "-w", "10", "-y", "20", "-n", "5", "-z", "32", "-k", "3", "-u", f"http://{server.address}/large")
+    return _slow(
+        server,
+        "-X",
+        "-w",
+        "10",
+        "-y",
+        "20",
+        "-n",
+        "5",
+        "-z",
+        "32",
+        "-k",
+        "3",
+        "-u",
+        f"http://{server.address}/large",
+    )
 
 
 def nmap(server: Server) -> str:
     said = run("nmap", "-n", "-Pn", "-sV", "-sC", "-O", "-p", "80,81", server.address, patience=PATIENCE * 2)
-    return "" if re.search(r"80/tcp +open +http", said) and re.search(r"81/tcp +closed", said) else said[-500:]
+    return (
+        "" if re.search(r"80/tcp +open +http", said) and re.search(r"81/tcp +closed", said) else said[-500:]
+    )
 
 
 def garbage(server: Server) -> str:
     """10,000 packets of each kind, by raw sockets: nothing but a living server is expected."""
-    said = run(sys.executable, __file__, "--garbage", server.address, KERNEL, POSTEL_6 if server.name == "postel" else KERNEL_6, KERNEL_6)
+    said = run(
+        sys.executable,
+        __file__,
+        "--garbage",
+        server.address,
+        KERNEL,
+        POSTEL_6 if server.name == "postel" else KERNEL_6,
+        KERNEL_6,
+    )
     return "" if "sent" in said else said[-300:]
 
 
@@ -200,7 +264,11 @@ def send_garbage(target: str, source: str, target_6: str, source_6: str, count: 
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         for protocol in kinds.values():
             for _ in range(count):
-                _send(raw, packet_4(chance, socket.inet_aton(source), socket.inet_aton(target), protocol), target)
+                _send(
+                    raw,
+                    packet_4(chance, socket.inet_aton(source), socket.inet_aton(target), protocol),
+                    target,
+                )
     ends = socket.inet_pton(socket.AF_INET6, source_6), socket.inet_pton(socket.AF_INET6, target_6)
     with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         for following in (None, 6, 17, 58, 0, 43, 44, 60):
@@ -215,33 +283,56 @@ def _send(raw: socket.socket, octets: bytes, target: str) -> None:
 
 
 def packet_4(chance: random.Random, source: bytes, target: bytes, protocol: int | None) -> bytes:
-    """A header with mistakes now and then; segments to port 80 more often than not, so that some reach a listener or a connection."""
+    """A header with mistakes now and then; segments to port 80 more often than not, so that some reach a
+    listener or a connection.
+    """
     options = chance.randbytes(4 * chance.choice([0, 0, 0, 1, 5, 10]))
     words = 5 + len(options) // 4 if chance.random() < 0.9 else chance.randrange(16)
     fragment = chance.getrandbits(16) if chance.random() < 0.2 else 0
     carried = transport(chance, protocol) if protocol is not None else chance.randbytes(chance.randrange(200))
     kind = protocol if protocol is not None else chance.randrange(256)
     version = 4 if chance.random() < 0.95 else chance.randrange(16)
-    head = bytes([version << 4 | words, chance.randrange(256)]) + (20 + len(options) + len(carried)).to_bytes(2, "big")
+    head = bytes([version << 4 | words, chance.randrange(256)]) + (20 + len(options) + len(carried)).to_bytes(
+        2, "big"
+    )
     head += chance.randbytes(2) + fragment.to_bytes(2, "big") + bytes([64, kind]) + bytes(2)
     sender = source if chance.random() < 0.8 else chance.randbytes(4)
     return head + sender + target + options + carried
 
 
 def packet_6(chance: random.Random, source: bytes, target: bytes, following: int | None) -> bytes:
-    carried = transport(chance, following) if following in (6, 17) else chance.randbytes(chance.randrange(200))
+    carried = (
+        transport(chance, following) if following in (6, 17) else chance.randbytes(chance.randrange(200))
+    )
     kind = following if following is not None else chance.randrange(256)
     length = len(carried) if chance.random() < 0.9 else chance.randrange(1 << 16)
-    return bytes([0x60]) + chance.randbytes(3) + length.to_bytes(2, "big") + bytes([kind, 64]) + source + target + carried
+    return (
+        bytes([0x60])
+        + chance.randbytes(3)
+        + length.to_bytes(2, "big")
+        + bytes([kind, 64])
+        + source
+        + target
+        + carried
+    )
 
 
 def transport(chance: random.Random, protocol: int | None) -> bytes:
     text = chance.randbytes(chance.choice([0, 1, 20, 100, 1000]))
-    ports = chance.randbytes(2) + (80 if chance.random() < 0.7 else chance.randrange(1 << 16)).to_bytes(2, "big")
+    ports = chance.randbytes(2) + (80 if chance.random() < 0.7 else chance.randrange(1 << 16)).to_bytes(
+        2, "big"
+    )
     if protocol == 6:
         options = chance.randbytes(4 * chance.choice([0, 0, 1, 5, 10]))
         offset = 5 + len(options) // 4 if chance.random() < 0.8 else chance.randrange(16)
-        return ports + chance.randbytes(8) + bytes([offset << 4, chance.randrange(256)]) + chance.randbytes(6) + options + text
+        return (
+            ports
+            + chance.randbytes(8)
+            + bytes([offset << 4, chance.randrange(256)])
+            + chance.randbytes(6)
+            + options
+            + text
+        )
     if protocol == 17:
         return ports + chance.randbytes(4) + text
     return chance.randbytes(8) + text
@@ -292,7 +383,11 @@ def siege_both(postel: Server, nginx: Server, names: list[str]) -> int:
         for server in (postel, nginx):
             if server.process is not None:
                 found[server.name] = tool(server) or ("" if server.answers() else "no answer afterwards")
-        trouble = [line for line in postel.log.read_text(errors="replace").splitlines() if any(word in line for word in TROUBLE)]
+        trouble = [
+            line
+            for line in postel.log.read_text(errors="replace").splitlines()
+            if any(word in line for word in TROUBLE)
+        ]
         if trouble:
             found["postel"] += f" its log: {trouble[0]}"
         is_worse = bool(found["postel"]) and (bool(trouble) or not found.get("nginx"))

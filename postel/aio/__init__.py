@@ -32,7 +32,9 @@ __all__ = [
 ]
 
 
-def attach(host: Host, link: Link, *, linger: float = LINGER, resolver: NameResolver | None = None) -> Network:
+def attach(
+    host: Host, link: Link, *, linger: float = LINGER, resolver: NameResolver | None = None
+) -> Network:
     """The network that ``host`` reaches by ``link``, open inside ``async with``; leaving closes the link.
 
     On leaving, connections that were closed get up to ``linger`` seconds to deliver what was written

@@ -6,7 +6,9 @@ from postel.tcp.connection import Connection
 
 
 class Backlog:
-    """Whole writes in order, each a view of octets that can't change: a write of 1 GiB isn't copied, only told to wait."""
+    """Whole writes in order, each a view of octets that can't change: a write of 1 GiB isn't copied, only
+    told to wait.
+    """
 
     __slots__ = ("_chunks", "size")
 

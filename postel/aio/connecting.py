@@ -16,7 +16,11 @@ class Connecting(Protocol):
 
 
 async def connected(
-    loop: Connecting, network: Network, attempts: list[list[OSError]], info: AddressInfo, local: list[AddressInfo] | None
+    loop: Connecting,
+    network: Network,
+    attempts: list[list[OSError]],
+    info: AddressInfo,
+    local: list[AddressInfo] | None,
 ) -> Socket:
     """A connected socket. Raises the attempt's OSError, after it has put all of them into ``attempts``."""
     errors: list[OSError] = []
@@ -45,7 +49,9 @@ def _bind(sock: Socket, local: list[AddressInfo], errors: list[OSError]) -> None
         try:
             sock.bind(address)
         except OSError as error:
-            errors.append(worded(error, f"error while attempting to bind on address {address!r}: {reason(error)}"))
+            errors.append(
+                worded(error, f"error while attempting to bind on address {address!r}: {reason(error)}")
+            )
         else:
             return
     if errors:

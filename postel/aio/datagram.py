@@ -19,7 +19,9 @@ class DatagramOwner(Protocol):
 
 
 class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):  # both, as asyncio's own
-    """``addr`` is a pair of address and port, as with sockets. What can't be sent is told by ``error_received``."""
+    """``addr`` is a pair of address and port, as with sockets. What can't be sent is told by
+    ``error_received``.
+    """
 
     def __init__(
         self,
@@ -40,12 +42,17 @@ class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):  # both, 
         self._owner = owner
         self._closing = False
         self._shown = sock  # the program's, or once it asked for it: what it set stays
-        self._family = 0 if sock is None else sock.family  # in which names are written; 0: in that of the address
+        self._family = (
+            0 if sock is None else sock.family
+        )  # in which names are written; 0: in that of the address
         self._default = default  # where datagrams go that name no address, of a socket that hears others too
         socket.context = self
 
     def __repr__(self) -> str:
-        return f"<postel datagrams {self._socket.local}{f' to {self._socket.remote}' if self._socket.remote else ''}>"
+        return (
+            "<postel datagrams "
+            f"{self._socket.local}{f' to {self._socket.remote}' if self._socket.remote else ''}>"
+        )
 
     def begin_later(self, waiter: "asyncio.Future[None]") -> None:
         """As `begin`, in the loop's next turn. ``waiter`` is done then."""
@@ -89,7 +96,9 @@ class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):  # both, 
         if remote is not None and self._socket.remote is not None and remote != self._socket.remote:
             raise ArgumentError("addr", addr, f"None or remote_addr, {name(self._socket.remote)}")
         try:
-            if remote is not None and remote.port == 0:  # where a datagram came from that wants no answer (RFC 768)
+            if (
+                remote is not None and remote.port == 0
+            ):  # where a datagram came from that wants no answer (RFC 768)
                 raise RemoteUnspecified("no datagram can be sent to port 0")
             self._socket.send(data, self._pump.now(), remote=remote)
         except TcpError as error:
@@ -158,13 +167,16 @@ class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):  # both, 
             data, sender = received
             try:
                 self._protocol.datagram_received(data, self._name(sender))
-            except Exception as error:  # noqa: BLE001 - one sender's datagram must not end the socket for all others
+            # One sender's datagram must not end the socket for all others
+            except Exception as error:  # noqa: BLE001
                 self._report(error)
 
     def _report(self, error: Exception) -> None:
         """To the loop, as asyncio's own transport does: a callback's failure ends nothing (BAD-API-5)."""
         message = "a datagram protocol's callback failed; its socket goes on"
-        self._pump.loop.call_exception_handler({"message": message, "exception": error, "transport": self, "protocol": self._protocol})
+        self._pump.loop.call_exception_handler(
+            {"message": message, "exception": error, "transport": self, "protocol": self._protocol}
+        )
 
     def _tell_lost(self, error: Exception | None) -> None:
         try:

@@ -7,7 +7,8 @@ _FILLING = bytes(65536)
 
 
 class Descriptor:
-    """One end of a pair of the system's sockets. `show` makes it readable and writable as the socket is for which it stands.
+    """One end of a pair of the system's sockets. `show` makes it readable and writable as the socket is for
+    which it stands.
 
     Nothing is read from it or written to it but here.
     """

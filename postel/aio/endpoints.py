@@ -8,7 +8,11 @@ from postel.aio.network import Network
 from postel.aio.sockets import Socket
 from postel.sockets.names import Name
 
-NO_REUSE = "Passing `reuse_address=True` is no longer supported, as the usage of SO_REUSEPORT in UDP poses a significant security concern."
+NO_REUSE = (
+    "Passing `reuse_address=True` is no longer supported, as the usage of SO_REUSEPORT in UDP poses "
+    "a "
+    "significant security concern."
+)
 _KIND = "datagram socket" if sys.version_info >= (3, 13) else "UDP Socket"  # as asyncio says it
 Key = tuple[int, int]  # family and protocol
 Pair = list[Name | None]  # local and remote
@@ -20,10 +24,14 @@ def check_socket(sock: Any, options: dict[str, Any]) -> None:
         raise ValueError(f"A {_KIND} was expected, got {sock!r}")
     if any(options.values()):
         problems = ", ".join(f"{name}={value}" for name, value in options.items() if value)
-        raise ValueError(f"socket modifier keyword arguments can not be used when sock is specified. ({problems})")
+        raise ValueError(
+            f"socket modifier keyword arguments can not be used when sock is specified. ({problems})"
+        )
 
 
-async def pairs(resolved: Any, local: Any, remote: Any, family: int, proto: int, flags: int) -> list[tuple[Key, Pair]]:
+async def pairs(
+    resolved: Any, local: Any, remote: Any, family: int, proto: int, flags: int
+) -> list[tuple[Key, Pair]]:
     """What may be tried, one after another: local and remote address of one family."""
     if not (local or remote):
         if family == 0:
@@ -40,13 +48,19 @@ async def pairs(resolved: Any, local: Any, remote: Any, family: int, proto: int,
             raise OSError("getaddrinfo() returned empty list")
         for info in infos:
             found.setdefault((info[0], info[2]), [None, None])[index] = info[4]
-    whole = [(key, pair) for key, pair in found.items() if not ((local and pair[0] is None) or (remote and pair[1] is None))]
+    whole = [
+        (key, pair)
+        for key, pair in found.items()
+        if not ((local and pair[0] is None) or (remote and pair[1] is None))
+    ]
     if not whole:
         raise ValueError("can not get address information")
     return whole
 
 
-def opened(network: Network, tried: list[tuple[Key, Pair]], options: list[int], *, connect: bool) -> tuple[Socket, Name | None]:
+def opened(
+    network: Network, tried: list[tuple[Key, Pair]], options: list[int], *, connect: bool
+) -> tuple[Socket, Name | None]:
     """A socket of the first pair that can be had, and the remote address. Raises the OSError of the first."""
     failures: list[OSError] = []
     for (family, proto), (local, remote) in tried:

@@ -1,5 +1,5 @@
-"""A set whose order is that in which its members came: what a network does with all of its connections it does in the same order in every
-run, wherever they lie in memory."""
+"""A set whose order is that in which its members came: what a network does with all of its connections it
+does in the same order in every run, wherever they lie in memory."""
 
 from typing import TypeVar
 

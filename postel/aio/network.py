@@ -58,19 +58,27 @@ D = TypeVar("D", bound=asyncio.DatagramProtocol)
 ClientConnected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 current: ContextVar["Network | None"] = ContextVar("postel_network", default=None)
-"""The network that a loop with `Routing` uses for the calls of this task and of the tasks that it starts; None for the loop's own."""
+"""The network that a loop with `Routing` uses for the calls of this task and of the tasks that it starts.
+
+None for the loop's own.
+"""
 
 
 class Network:
-    """Made by `postel.aio.attach`. The methods are the event loop's and `asyncio`'s own, by name and by argument.
+    """Made by `postel.aio.attach`. The methods are the event loop's and `asyncio`'s own, by name and by
+    argument.
 
-    Addresses are written out: `postel.aio.resolver` has those of names. Connections don't use Nagle's algorithm unless their ``config``
-    says so, for asyncio's never do. Errors are OSErrors with the kernel's numbers (`postel.errors`).
+    Addresses are written out: `postel.aio.resolver` has those of names. Connections don't use Nagle's
+    algorithm unless their ``config`` says so, for asyncio's never do. Errors are OSErrors with the kernel's
+    numbers (`postel.errors`).
 
-    ``resolver`` finds the addresses of names for programs that run on a loop with `Routing`; None where there are only addresses.
+    ``resolver`` finds the addresses of names for programs that run on a loop with `Routing`; None where there
+    are only addresses.
     """
 
-    def __init__(self, host: Host, link: Link, *, linger: float, resolver: NameResolver | None = None) -> None:
+    def __init__(
+        self, host: Host, link: Link, *, linger: float, resolver: NameResolver | None = None
+    ) -> None:
         if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
             raise ArgumentError("linger", linger, "seconds, 0 or more")
         require_free(host, link)
@@ -97,16 +105,22 @@ class Network:
         return self
 
     def enter(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Open the network on ``loop``, in the thread that runs it, as ``async with`` does; `close` ends it. For loops that own a
-        network. Raises CallError, ArgumentError where the host or the link is in use."""
+        """Open the network on ``loop``, in the thread that runs it, as ``async with`` does; `close` ends it.
+        For loops that own a network. Raises CallError, ArgumentError where the host or the link is in use."""
         if self._running is not None or self._error is not None:
             raise CallError("a network is entered once")
         require_free(self.host, self.link)
-        self.host.join(self.link.mtu, b"", int(loop.time() * SECOND))  # it may have been on another link since `attach`
-        self._running = Pump(loop, self.host, self.link, self._broke, self._is_down, self, Context().run(self.context))
+        self.host.join(
+            self.link.mtu, b"", int(loop.time() * SECOND)
+        )  # it may have been on another link since `attach`
+        self._running = Pump(
+            loop, self.host, self.link, self._broke, self._is_down, self, Context().run(self.context)
+        )
 
     def context(self) -> Context:
-        """For callbacks of a protocol: a copy of the caller's context, in which this network is the current one."""
+        """For callbacks of a protocol: a copy of the caller's context, in which this network is the current
+        one.
+        """
         context = copy_context()
         context.run(current.set, self)
         return context
@@ -124,12 +138,15 @@ class Network:
     @property
     def is_listening(self) -> bool:
         """Whether a server or a socket of its listens."""
-        return bool(self._servers) or any(getattr(calls, "listener", None) is not None for calls in self._sockets)
+        return bool(self._servers) or any(
+            getattr(calls, "listener", None) is not None for calls in self._sockets
+        )
 
     @asynccontextmanager
     async def as_default(self) -> AsyncIterator[Self]:
-        """Inside ``async with``, calls of the running task and of those that it starts use this network: `asyncio.open_connection`, and
-        any library that calls the loop's methods. Raises CallError on a loop without `Routing`, and where the network isn't open on it.
+        """Inside ``async with``, calls of the running task and of those that it starts use this network:
+        `asyncio.open_connection`, and any library that calls the loop's methods. Raises CallError on a loop
+        without `Routing`, and where the network isn't open on it.
         """
         loop = asyncio.get_running_loop()
         if not hasattr(loop, "network_here"):
@@ -142,9 +159,13 @@ class Network:
         try:
             yield self
         finally:
-            current.set(before)  # not by a token: a fixture may be left in another context than it was entered in
+            current.set(
+                before
+            )  # not by a token: a fixture may be left in another context than it was entered in
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         await self.close()
 
     # Streams
@@ -179,7 +200,9 @@ class Network:
         loop = asyncio.get_running_loop()
 
         def factory() -> asyncio.StreamReaderProtocol:
-            return asyncio.StreamReaderProtocol(StreamReader(limit=limit, loop=loop), client_connected_cb, loop=loop)
+            return asyncio.StreamReaderProtocol(
+                StreamReader(limit=limit, loop=loop), client_connected_cb, loop=loop
+            )
 
         return await self.create_server(factory, host, port, **options)
 
@@ -200,11 +223,13 @@ class Network:
         data: bytes = b"",
         keys: Keychain | None = None,
     ) -> tuple[asyncio.Transport, P]:
-        """As the loop's. ``config`` chooses what TCP does on this connection, ``keys`` sign its segments. ``data`` is sent first, by TCP
-        Fast Open with the SYN: see `Host.connect`; not with ``ssl``."""
+        """As the loop's. ``config`` chooses what TCP does on this connection, ``keys`` sign its segments.
+        ``data`` is sent first, by TCP Fast Open with the SYN: see `Host.connect`; not with ``ssl``."""
         if data and ssl:
             raise ArgumentError("data", len(data), "none before the handshake of TLS")
-        security = secure.for_client(ssl, str(host), server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
+        security = secure.for_client(
+            ssl, str(host), server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout
+        )
         local_address, local_port = arguments.local("local_addr", local_addr)
         arguments.literal("host", host)
         arguments.number("port", port, 1)
@@ -239,7 +264,11 @@ class Network:
         security = secure.for_server(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         addresses = arguments.interfaces(host)
         listeners = self._listeners(
-            addresses, port if isinstance(port, AnyPort) else arguments.number("port", port, 0), backlog, config or self._config, keys
+            addresses,
+            port if isinstance(port, AnyPort) else arguments.number("port", port, 0),
+            backlog,
+            config or self._config,
+            keys,
         )
         server = Server(self.pump, self, listeners, protocol_factory, security, self.context())
         self._servers.add(server)
@@ -258,7 +287,9 @@ class Network:
         remote = None if remote_addr is None else arguments.endpoint("remote_addr", remote_addr)
         pump = self.pump
         protocol = protocol_factory()
-        transport = DatagramTransport(pump, self.host.datagrams(port, address=address, remote=remote), protocol, self, self.context())
+        transport = DatagramTransport(
+            pump, self.host.datagrams(port, address=address, remote=remote), protocol, self, self.context()
+        )
         self._datagrams.add(transport)
         transport.begin()
         return transport, protocol
@@ -266,7 +297,9 @@ class Network:
     # The end
 
     async def close(self) -> None:
-        """What its user closed finishes closing, for `linger` seconds at most; what stands is aborted; then the link is closed."""
+        """What its user closed finishes closing, for `linger` seconds at most; what stands is aborted; then
+        the link is closed.
+        """
         if self._running is None or self._error is not None:
             return
         pump = self._running
@@ -289,7 +322,9 @@ class Network:
         await asyncio.sleep(0)  # protocols hear of it
 
     async def wait_closed(self) -> None:
-        """Wait for the network's end. Raises the `LinkError` with which the link ended, if it did before `close` was called."""
+        """Wait for the network's end. Raises the `LinkError` with which the link ended, if it did before
+        `close` was called.
+        """
         if self._running is None:
             raise CallError("a network is open inside `async with`")
         await self._ended.wait()
@@ -317,7 +352,9 @@ class Network:
         self._ended.set()
 
     def crash(self, error: LinkError) -> None:
-        """For simulations, where a crash ends the host's programs too: the network ends now, and no protocol hears of it."""
+        """For simulations, where a crash ends the host's programs too: the network ends now, and no protocol
+        hears of it.
+        """
         if self._running is None or self._link_is_gone:
             return
         self._link_is_gone = True
@@ -333,7 +370,9 @@ class Network:
         self._ended.set()
 
     def _is_down(self, error: LinkDown) -> None:
-        """The device is switched off, perhaps for a moment: connections live on, and those that are being opened fail at once."""
+        """The device is switched off, perhaps for a moment: connections live on, and those that are being
+        opened fail at once.
+        """
         for opening in tuple(self._openings):
             opening.fail(renewed(error))
 
@@ -365,7 +404,9 @@ class Network:
     # For sockets
 
     def socket(self, family: int = AF_INET, type: int = SOCK_STREAM, proto: int = 0) -> Socket:  # noqa: A002
-        """A socket of this host, for ``loop.sock_connect`` and the like. Raises OSError for what Postel doesn't have."""
+        """A socket of this host, for ``loop.sock_connect`` and the like. Raises OSError for what Postel
+        doesn't have.
+        """
         return Socket(self, family, type, proto)
 
     def now(self) -> int:
@@ -377,7 +418,9 @@ class Network:
         self._entered.wake()
 
     def call_in_thread_of_loop(self, call: Callable[[], None]) -> None:
-        """For sockets: make a call from any thread, as finalizers do: at once where it is the loop's, or soon."""
+        """For sockets: make a call from any thread, as finalizers do: at once where it is the loop's, or
+        soon.
+        """
         try:
             self._entered.require_thread()
         except CallError:
@@ -449,7 +492,9 @@ class Network:
             raise CallError("a network is open inside `async with`")
         return self._running
 
-    async def _opened(self, connection: Connection, factory: Callable[[], P], security: Security | None) -> tuple[asyncio.Transport, P]:
+    async def _opened(
+        self, connection: Connection, factory: Callable[[], P], security: Security | None
+    ) -> tuple[asyncio.Transport, P]:
         opening = Opening(self.pump, self, connection, factory, security, self.context())
         self._openings.add(opening)
         try:
@@ -458,14 +503,21 @@ class Network:
             self._openings.discard(opening)
 
     def _listeners(
-        self, addresses: list[str | None], port: int | AnyPort, backlog: int, config: Config, keys: Keychain | None
+        self,
+        addresses: list[str | None],
+        port: int | AnyPort,
+        backlog: int,
+        config: Config,
+        keys: Keychain | None,
     ) -> list[Listener]:
         """All or none; with port 0, the one that the first finds free, and with ANY_PORT every one."""
         listeners: list[Listener] = []
         now = self.pump.now()
         try:
             for address in addresses:
-                listeners.append(self.host.listen(port, now, address=address, backlog=backlog, config=config, keys=keys))
+                listeners.append(
+                    self.host.listen(port, now, address=address, backlog=backlog, config=config, keys=keys)
+                )
                 port = port or listeners[0].local.port
         except OSError:
             for listener in listeners:

@@ -23,7 +23,8 @@ class OpeningOwner(TransportOwner, Protocol):
 class Opening(Generic[P]):
     """Stands on the connection until TCP's handshake is done.
 
-    Then, inside that very event, the transport takes its place: what arrives with the handshake's last segment must find it there.
+    Then, inside that very event, the transport takes its place: what arrives with the handshake's last
+    segment must find it there.
     """
 
     def __init__(
@@ -44,11 +45,15 @@ class Opening(Generic[P]):
         self._transport: Transport | None = None
         self._ready: asyncio.Future[None] = pump.loop.create_future()  # the last handshake is done
         self._result: tuple[asyncio.Transport, P] | None = None
-        self._trouble: TcpError | None = None  # the latest soft error: the reason, where the program gives up first
+        self._trouble: TcpError | None = (
+            None  # the latest soft error: the reason, where the program gives up first
+        )
         connection.context = self
 
     async def completed(self) -> tuple[asyncio.Transport, P]:
-        """Raises what prevented it. Whatever goes wrong, cancellation included, leaves nothing standing (BAD-API-2)."""
+        """Raises what prevented it. Whatever goes wrong, cancellation included, leaves nothing standing
+        (BAD-API-2).
+        """
         self._pump.wake()
         try:
             await self._ready
@@ -83,7 +88,8 @@ class Opening(Generic[P]):
     def _establish(self) -> None:
         try:
             self._result = self._made()
-        except Exception as error:  # noqa: BLE001 - the program's factory failed; that is its caller's to know
+        # The program's factory failed; that is its caller's to know
+        except Exception as error:  # noqa: BLE001
             self.fail(error)
         else:
             if self._security is None and not self._ready.done():

@@ -9,7 +9,8 @@ from postel.tcp.events import Closed, Event
 
 
 class Orphan:
-    """A connection without a program: it has octets to deliver, or the peer's end to hear, and then it is gone.
+    """A connection without a program: it has octets to deliver, or the peer's end to hear, and then it is
+    gone.
 
     As with a socket that was closed, the stack sees to it by itself. ``family`` is all there are of them.
     """

@@ -15,11 +15,14 @@ from postel.links.junction import Junction
 from postel.tcp.events import Event
 from postel.times import NEVER, SECOND
 
-# Packets that may come in before packets go out, so that acknowledgements coalesce; and packets that may go out before the loop sees what
-# else there is: their acknowledgements, while what they freed is still in the processor's caches, and other tasks.
+# Packets that may come in before packets go out, so that acknowledgements coalesce; and packets that may go
+# out before the loop sees what else there is: their acknowledgements, while what they freed is still in the
+# processor's caches, and other tasks.
 BATCH = 64
 LATE = 128  # batches that may come in before timers expire, where the loop comes late
-MOST_FALSE_ALARMS = 100  # in a row, until a descriptor that is readable and gives no packet is taken for one at its end
+MOST_FALSE_ALARMS = (
+    100  # in a row, until a descriptor that is readable and gives no packet is taken for one at its end
+)
 
 
 class Handler(Protocol):
@@ -29,7 +32,9 @@ class Handler(Protocol):
 
 
 class Pump:
-    """After packets in, a timer or a user's call the same turn: packets out and events, until neither comes; then one timer."""
+    """After packets in, a timer or a user's call the same turn: packets out and events, until neither comes;
+    then one timer.
+    """
 
     def __init__(
         self,
@@ -54,7 +59,9 @@ class Pump:
         self._broken = broken
         self._down = down
         self._latest = 0
-        self._microseconds: Callable[[], int] | None = getattr(loop, "microseconds", None)  # of a loop in virtual time
+        self._microseconds: Callable[[], int] | None = getattr(
+            loop, "microseconds", None
+        )  # of a loop in virtual time
         self._turning = False
         self._scheduled = False
         self._has_more = False  # to send, after a whole batch
@@ -76,7 +83,9 @@ class Pump:
             raise
 
     def now(self) -> int:
-        """Microseconds of the loop's clock; never less than before. Raises CallError in another thread: see `require_thread`."""
+        """Microseconds of the loop's clock; never less than before. Raises CallError in another thread: see
+        `require_thread`.
+        """
         self.require_thread()
         if self._microseconds is not None:
             return self._microseconds()
@@ -87,17 +96,22 @@ class Pump:
     def require_thread(self) -> None:
         """Raise CallError where another thread than that of the running loop makes a call.
 
-        A host and its connections are for one thread. Another one loses or doubles octets, and nothing else would notice.
+        A host and its connections are for one thread. Another one loses or doubles octets, and nothing else
+        would notice.
         """
         try:
             is_loops = asyncio.get_running_loop() is self.loop
         except RuntimeError:
             is_loops = False
         if not is_loops and self.loop.is_running():
-            raise CallError("called from another thread than that of the event loop; allowed: loop.call_soon_threadsafe()")
+            raise CallError(
+                "called from another thread than that of the event loop; allowed: loop.call_soon_threadsafe()"
+            )
 
     def wake(self) -> None:
-        """A call was made: turn soon. Calls made together share a turn, so what they write shares segments."""
+        """A call was made: turn soon. Calls made together share a turn, so what they write shares
+        segments.
+        """
         self.require_thread()
         if not self._turning and not self._scheduled and not self._stopped:
             self._scheduled = True
@@ -145,7 +159,9 @@ class Pump:
         self._tell_of_turn()
 
     def discard(self) -> None:
-        """What the host still has to send and to tell, once there is no link: it forgets the connections that ended with it."""
+        """What the host still has to send and to tell, once there is no link: it forgets the connections that
+        ended with it.
+        """
         told = True
         while told:
             self._drop_output()
@@ -203,7 +219,9 @@ class Pump:
         self._timer = self.loop.call_at(deadline / SECOND, self._time_is_up, context=self._context)
 
     def _time_is_up(self) -> None:
-        """First, what the link holds: where the loop comes late, a timer's answer may have been at the door for long."""
+        """First, what the link holds: where the loop comes late, a timer's answer may have been at the door
+        for long.
+        """
         self._timer = None
         self._armed_for = NEVER
         try:
@@ -233,7 +251,8 @@ class Pump:
         if self._is_notified:
             return
         self._is_notified = True
-        if asyncio._get_running_loop() is self.loop:  # noqa: SLF001 - documented, and unlike get_running_loop() it raises nothing
+        # Documented, and unlike get_running_loop() it raises nothing
+        if asyncio._get_running_loop() is self.loop:  # noqa: SLF001
             self.loop.call_soon(self._look_at_link, context=self._context)
             return
         with suppress(RuntimeError):  # the loop is closed
@@ -273,6 +292,8 @@ class Pump:
         """
         self._host.crowded.clear()
         count = self._junction.take_in(BATCH, self.now())
-        if not self._junction.is_drained and self._descriptor < 0:  # no descriptor tells again of what is left
+        if (
+            not self._junction.is_drained and self._descriptor < 0
+        ):  # no descriptor tells again of what is left
             self._link_is_ready()
         return count

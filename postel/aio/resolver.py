@@ -1,12 +1,13 @@
-"""From names to addresses: a stub resolver (RFC 1034, 5.3.1) over Postel's own UDP, and over its TCP where an answer doesn't fit.
+"""From names to addresses: a stub resolver (RFC 1034, 5.3.1) over Postel's own UDP, and over its TCP where an
+answer doesn't fit.
 
 ::
 
     resolver = Resolver(network, ["10.7.0.1"])
     await resolver.addresses("www.example.org")
 
-An answer counts only when it comes from the server that was asked, to the port and with the identifier that chance chose for this
-question, and repeats the question (RFC 5452, 4); all others are passed over.
+An answer counts only when it comes from the server that was asked, to the port and with the identifier that
+chance chose for this question, and repeats the question (RFC 5452, 4); all others are passed over.
 """
 
 import asyncio
@@ -18,18 +19,33 @@ from random import Random, SystemRandom
 from postel.aio.network import Network
 from postel.errors import AddressInUse, ArgumentError, TcpError, WireError, require_kind
 from postel.sockets.names import UnresolvedName
-from postel.sockets.questions import ATTEMPTS_AT_A_PORT, FIRST_PORT, LONGEST_CHAIN, PATIENCE, TYPES, answers, encoded, followed, server
+from postel.sockets.questions import (
+    ATTEMPTS_AT_A_PORT,
+    FIRST_PORT,
+    LONGEST_CHAIN,
+    PATIENCE,
+    TYPES,
+    answers,
+    encoded,
+    followed,
+    server,
+)
 from postel.wire import address, dns
 from postel.wire.address import Address, Endpoint
 from postel.wire.dns import DnsMessage, Question
 
 
 class Resolver:
-    """Asks ``servers``, addresses with or without a port, in this order; of the names in ``known`` it has the addresses. ``random``
-    chooses ports and identifiers: one of your own is for simulations."""
+    """Asks ``servers``, addresses with or without a port, in this order; of the names in ``known`` it has the
+    addresses. ``random`` chooses ports and identifiers: one of your own is for simulations."""
 
     def __init__(
-        self, network: Network, servers: Sequence[Address], *, known: Mapping[str, str] | None = None, random: Random | None = None
+        self,
+        network: Network,
+        servers: Sequence[Address],
+        *,
+        known: Mapping[str, str] | None = None,
+        random: Random | None = None,
     ) -> None:
         self._network = network
         require_kind("servers", servers, (list, tuple), "a list of addresses, with a port or without")
@@ -38,7 +54,9 @@ class Resolver:
         self._random = random or SystemRandom()
 
     async def addresses(self, name: str) -> list[str]:
-        """Of the families that the host itself has, IPv6 first. An address that is written out is its own. Raises NotResolved."""
+        """Of the families that the host itself has, IPv6 first. An address that is written out is its own.
+        Raises NotResolved.
+        """
         with suppress(ArgumentError):
             return [address.to_text(address.parse(self._known.get(dns.canonical(name), name)))]
         lengths = {len(interface.address) for interface in self._network.host.routes.interfaces}
@@ -75,14 +93,20 @@ class Resolver:
                 except TimeoutError:
                     failure = UnresolvedName(socket.EAI_AGAIN, f"name server {where} doesn't answer")
                 except TcpError as error:
-                    failure = UnresolvedName(socket.EAI_AGAIN, str(error.about(f"name server {where}").strerror))
+                    failure = UnresolvedName(
+                        socket.EAI_AGAIN, str(error.about(f"name server {where}").strerror)
+                    )
                 except (OSError, WireError) as error:
-                    failure = UnresolvedName(socket.EAI_AGAIN, f"name server {where}: {getattr(error, 'strerror', None) or error}")
+                    failure = UnresolvedName(
+                        socket.EAI_AGAIN, f"name server {where}: {getattr(error, 'strerror', None) or error}"
+                    )
                 else:
                     if answer.rcode in (dns.NO_ERROR, dns.NAME_ERROR):
                         return answer
                     said = dns.RCODES.get(answer.rcode, f"error {answer.rcode}")
-                    failure = UnresolvedName(socket.EAI_FAIL, f"name server {where} answers {said} for {question.name}")
+                    failure = UnresolvedName(
+                        socket.EAI_FAIL, f"name server {where} answers {said} for {question.name}"
+                    )
         raise failure
 
     async def _ask(self, question: Question, where: Endpoint) -> DnsMessage:
@@ -100,12 +124,16 @@ class Resolver:
             transport.close()
 
     async def _socket(self, expected: "Expected", where: Endpoint) -> asyncio.DatagramTransport:
-        """On a port that chance chooses: the host's own choice is made to be different, not to be hard to guess."""
+        """On a port that chance chooses: the host's own choice is made to be different, not to be hard to
+        guess.
+        """
         remote = (address.to_text(where.address), where.port)
         for _ in range(ATTEMPTS_AT_A_PORT):
             port = self._random.randrange(FIRST_PORT, 1 << 16)
             with suppress(AddressInUse):
-                transport, _ = await self._network.create_datagram_endpoint(lambda: expected, (None, port), remote)
+                transport, _ = await self._network.create_datagram_endpoint(
+                    lambda: expected, (None, port), remote
+                )
                 return transport
         raise AddressInUse("no UDP port is free")
 

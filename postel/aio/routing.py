@@ -3,10 +3,11 @@
 ::
 
     with asyncio.Runner(loop_factory=postel.aio.loop_factory(host, link)) as runner:
-        runner.run(main())  # asyncio.open_connection, httpx, uvicorn, asyncpg … talk by way of `host` and `link`
+        runner.run(main())  # asyncio.open_connection, httpx, uvicorn, asyncpg … talk by way of `host` and
+        `link`
 
-A call goes to the network in `current`, a context variable; without one to the loop's own network; without that it is refused. It never
-goes to the machine's network without a word.
+A call goes to the network in `current`, a context variable; without one to the loop's own network; without
+that it is refused. It never goes to the machine's network without a word.
 """
 
 import asyncio
@@ -34,11 +35,14 @@ Factory = Callable[[], Any]
 class Routing(SocketCalls):
     """A mixin for asyncio's loops: their network calls go to `network_here`.
 
-    ``advice`` says what to do where a call is made without a network. ``own_network`` is that of calls without a `current` one.
+    ``advice`` says what to do where a call is made without a network. ``own_network`` is that of calls
+    without a `current` one.
     """
 
     own_network: Network | None = None
-    advice: str = "allowed: a loop of postel.aio.loop_factory(), or a task inside `async with network.as_default()`"
+    advice: str = (
+        "allowed: a loop of postel.aio.loop_factory(), or a task inside `async with network.as_default()`"
+    )
 
     def network_here(self) -> Network:
         """The network of the running task. Raises CallError where there is none on this loop."""
@@ -51,9 +55,13 @@ class Routing(SocketCalls):
 
     # Names
 
-    async def getaddrinfo(self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
+    async def getaddrinfo(
+        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> Any:
         """As asyncio's, by the network's resolver: see `Network.resolver`. Raises ``socket.gaierror``."""
-        return await lookup.getaddrinfo(self.network_here(), host, port, family=family, type=type, proto=proto, flags=flags)
+        return await lookup.getaddrinfo(
+            self.network_here(), host, port, family=family, type=type, proto=proto, flags=flags
+        )
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
         """As asyncio's; the address as it is written, and the service."""
@@ -62,10 +70,18 @@ class Routing(SocketCalls):
     # Streams
 
     async def create_connection(
-        self, protocol_factory: Factory, host: Any = None, port: Any = None, *, sock: Any = None, **options: Any
+        self,
+        protocol_factory: Factory,
+        host: Any = None,
+        port: Any = None,
+        *,
+        sock: Any = None,
+        **options: Any,
     ) -> Any:
-        """As asyncio's, with all its options. ``sock`` is a `Socket`, a socket of the system's that isn't connected yet, in whose place
-        one of Postel's is opened, or one that is connected, which stays the system's."""
+        """As asyncio's, with all its options. ``sock`` is a `Socket`, a socket of the system's that isn't
+        connected yet, in whose place one of Postel's is opened, or one that is connected, which stays the
+        system's.
+        """
         if sock is not None:
             sock = self._own_or_none(sock, "create_connection", replace=True) or sock
         return await super().create_connection(protocol_factory, host, port, sock=sock, **options)
@@ -94,19 +110,35 @@ class Routing(SocketCalls):
         start_serving: bool = True,
     ) -> Any:
         """As asyncio's, with all its options. ``sock`` is as that of `create_connection`."""
-        timeouts = {"ssl_handshake_timeout": ssl_handshake_timeout, "ssl_shutdown_timeout": ssl_shutdown_timeout}
+        timeouts = {
+            "ssl_handshake_timeout": ssl_handshake_timeout,
+            "ssl_shutdown_timeout": ssl_shutdown_timeout,
+        }
         serving.check(ssl, host, port, sock, **timeouts)
         if sock is not None and (own := self._own_or_none(sock, "create_server", replace=True)) is None:
             return await super().create_server(
-                protocol_factory, sock=sock, backlog=backlog, ssl=ssl, start_serving=start_serving, **cast(Any, timeouts)
+                protocol_factory,
+                sock=sock,
+                backlog=backlog,
+                ssl=ssl,
+                start_serving=start_serving,
+                **cast(Any, timeouts),
             )
         if sock is None:
             infos = await self._passive(host, port, family, flags)
-            wanted = {socket.SO_REUSEADDR: reuse_address is not False, socket.SO_REUSEPORT: reuse_port, socket.SO_KEEPALIVE: keep_alive}
-            sockets = serving.bound(self.network_here(), infos, [option for option, is_wanted in wanted.items() if is_wanted])
+            wanted = {
+                socket.SO_REUSEADDR: reuse_address is not False,
+                socket.SO_REUSEPORT: reuse_port,
+                socket.SO_KEEPALIVE: keep_alive,
+            }
+            sockets = serving.bound(
+                self.network_here(), infos, [option for option, is_wanted in wanted.items() if is_wanted]
+            )
         else:
             sockets = [cast(Socket, own)]
-        server: Any = AsyncioServer(cast(Any, self), cast(Any, sockets), protocol_factory, ssl, backlog, *timeouts.values())
+        server: Any = AsyncioServer(
+            cast(Any, self), cast(Any, sockets), protocol_factory, ssl, backlog, *timeouts.values()
+        )
         if start_serving:
             server._start_serving()
             await asyncio.sleep(0)
@@ -143,8 +175,16 @@ class Routing(SocketCalls):
             raise ValueError(endpoints.NO_REUSE)
         default: Any = None
         if sock is not None:
-            given = {"local_addr": local_addr, "remote_addr": remote_addr, "family": family, "proto": proto, "flags": flags}
-            endpoints.check_socket(sock, {**given, "reuse_port": reuse_port, "allow_broadcast": allow_broadcast})
+            given = {
+                "local_addr": local_addr,
+                "remote_addr": remote_addr,
+                "family": family,
+                "proto": proto,
+                "flags": flags,
+            }
+            endpoints.check_socket(
+                sock, {**given, "reuse_port": reuse_port, "allow_broadcast": allow_broadcast}
+            )
             own = self._own_or_none(sock, "create_datagram_endpoint", replace=True)
             if own is None:
                 return await super().create_datagram_endpoint(protocol_factory, sock=sock)
@@ -169,22 +209,34 @@ class Routing(SocketCalls):
 
     # What asyncio's own loops are made of
 
-    async def _connect_sock(self, exceptions: list[list[OSError]], addr_info: Any, local_addr_infos: Any = None) -> Socket:
+    async def _connect_sock(
+        self, exceptions: list[list[OSError]], addr_info: Any, local_addr_infos: Any = None
+    ) -> Socket:
         return await connecting.connected(self, self.network_here(), exceptions, addr_info, local_addr_infos)
 
-    def _make_socket_transport(self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None) -> Any:
+    def _make_socket_transport(
+        self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
+    ) -> Any:
         if not isinstance(sock, Socket):
-            return cast(Any, super())._make_socket_transport(sock, protocol, waiter, extra=extra, server=server)
+            return cast(Any, super())._make_socket_transport(
+                sock, protocol, waiter, extra=extra, server=server
+            )
         return takeover.stream(sock, protocol, waiter, server)
 
-    def _make_ssl_transport(self, rawsock: Any, protocol: Any, sslcontext: Any, waiter: Any = None, **options: Any) -> Any:
+    def _make_ssl_transport(
+        self, rawsock: Any, protocol: Any, sslcontext: Any, waiter: Any = None, **options: Any
+    ) -> Any:
         if not isinstance(rawsock, Socket):
             return cast(Any, super())._make_ssl_transport(rawsock, protocol, sslcontext, waiter, **options)
         server = options.pop("server", None)
         options.pop("extra", None)
-        return takeover.secure_stream(self, rawsock, waiter, server, {"app_protocol": protocol, "sslcontext": sslcontext, **options})
+        return takeover.secure_stream(
+            self, rawsock, waiter, server, {"app_protocol": protocol, "sslcontext": sslcontext, **options}
+        )
 
-    def _start_serving(self, protocol_factory: Any, sock: Any, sslcontext: Any = None, server: Any = None, *rest: Any) -> None:
+    def _start_serving(
+        self, protocol_factory: Any, sock: Any, sslcontext: Any = None, server: Any = None, *rest: Any
+    ) -> None:
         if not isinstance(sock, Socket):
             cast(Any, super())._start_serving(protocol_factory, sock, sslcontext, server, *rest)
             return
@@ -203,8 +255,9 @@ class Routing(SocketCalls):
 class Loop(Routing, asyncio.SelectorEventLoop):
     """An asyncio loop in real time whose network calls go over Postel.
 
-    ``network`` is its own: it is opened when the loop first runs, and closed with the loop. Without one, calls need
-    `Network.as_default`. Unix sockets, pipes and subprocesses are the machine's, as on asyncio's loop.
+    ``network`` is its own: it is opened when the loop first runs, and closed with the loop. Without one,
+    calls need `Network.as_default`. Unix sockets, pipes and subprocesses are the machine's, as on asyncio's
+    loop.
     """
 
     def __init__(self, network: Network | None = None) -> None:
@@ -212,13 +265,17 @@ class Loop(Routing, asyncio.SelectorEventLoop):
         self.own_network = network
 
     def run_forever(self) -> None:
-        """As asyncio's; opens the network first. Raises CallError and ArgumentError where the host or the link is in use."""
+        """As asyncio's; opens the network first. Raises CallError and ArgumentError where the host or the
+        link is in use.
+        """
         if self.own_network is not None and self.own_network.loop is None and not self.is_closed():
             self.own_network.enter(self)
         super().run_forever()
 
     def close(self) -> None:
-        """As asyncio's; closes the network first, which waits for what its user closed, up to its ``linger``."""
+        """As asyncio's; closes the network first, which waits for what its user closed, up to its
+        ``linger``.
+        """
         network = self.own_network
         if network is not None and not self.is_closed() and not self.is_running():
             if network.loop is self:
@@ -243,16 +300,23 @@ def loop_factory(
     resolver: NameResolver | Callable[[Network], NameResolver] | None = None,
     linger: float = LINGER,
 ) -> Callable[[], Loop]:
-    """A function that makes a `Loop` on a network of its own: for `asyncio.Runner`, uvicorn's ``--loop``, pytest-asyncio's and anyio's.
+    """A function that makes a `Loop` on a network of its own: for `asyncio.Runner`, uvicorn's ``--loop``,
+    pytest-asyncio's and anyio's.
 
-    A host and a link serve one loop. For more than one, as in pytest-asyncio, give functions that make them: each loop calls both.
-    ``resolver`` is what `Network.resolver` is, or a function that makes one for a network. ``linger`` is that of `attach`.
+    A host and a link serve one loop. For more than one, as in pytest-asyncio, give functions that make them:
+    each loop calls both. ``resolver`` is what `Network.resolver` is, or a function that makes one for a
+    network. ``linger`` is that of `attach`.
     """
 
     def make() -> Loop:
         if not callable(link) and link.fileno() == -1:
-            raise CallError("the link is closed, as a loop leaves its own; allowed: functions that make them, for more than one loop")
-        network = Network(host() if callable(host) else host, link() if callable(link) else link, linger=linger)
+            raise CallError(
+                "the link is closed, as a loop leaves its own; allowed: functions that make them, for more "
+                "than one loop"
+            )
+        network = Network(
+            host() if callable(host) else host, link() if callable(link) else link, linger=linger
+        )
         network.resolver = resolver(network) if callable(resolver) else resolver
         return Loop(network)
 

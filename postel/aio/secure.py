@@ -34,20 +34,31 @@ class Security:
 
 
 def for_client(
-    secure: ssl.SSLContext | bool | None,  # noqa: FBT001 - asyncio's argument: True is a client's default context
+    # Asyncio's argument: True is a client's default context
+    secure: ssl.SSLContext | bool | None,  # noqa: FBT001
     host: str,
     server_hostname: str | None,
     handshake: float | None,
     shutdown: float | None,
 ) -> Security | None:
     if not secure:
-        _require_unset(server_hostname=server_hostname, ssl_handshake_timeout=handshake, ssl_shutdown_timeout=shutdown)
+        _require_unset(
+            server_hostname=server_hostname, ssl_handshake_timeout=handshake, ssl_shutdown_timeout=shutdown
+        )
         return None
     context = _context(secure)
-    return Security(context, False, server_hostname if server_hostname is not None else host, handshake, shutdown)  # noqa: FBT003
+    return Security(
+        context,
+        False,  # noqa: FBT003
+        server_hostname if server_hostname is not None else host,
+        handshake,
+        shutdown,
+    )
 
 
-def for_server(secure: ssl.SSLContext | None, handshake: float | None, shutdown: float | None) -> Security | None:
+def for_server(
+    secure: ssl.SSLContext | None, handshake: float | None, shutdown: float | None
+) -> Security | None:
     if secure is None:
         _require_unset(ssl_handshake_timeout=handshake, ssl_shutdown_timeout=shutdown)
         return None

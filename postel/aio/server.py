@@ -27,7 +27,9 @@ class ServerOwner(TransportOwner, Protocol):
 
 
 class Server(asyncio.AbstractServer):
-    """As asyncio's own: closing it ends the listening and leaves the connections; `wait_closed` waits for those too."""
+    """As asyncio's own: closing it ends the listening and leaves the connections; `wait_closed` waits for
+    those too.
+    """
 
     def __init__(
         self,
@@ -79,7 +81,9 @@ class Server(asyncio.AbstractServer):
         self._accept_all()
 
     async def serve_forever(self) -> None:
-        """Return never: raise CancelledError when cancelled or closed, as asyncio's own, and what ended the link when that ends."""
+        """Return never: raise CancelledError when cancelled or closed, as asyncio's own, and what ended the
+        link when that ends.
+        """
         if self._forever is not None:
             raise CallError(f"{self!r} serves forever already")
         await self.start_serving()

@@ -81,7 +81,9 @@ def hosts_of(host: object) -> list[Any]:
 
 
 def bound(network: Network, infos: Iterable[AddressInfo], wanted: list[int]) -> list[Socket]:
-    """A socket for each address, with these options of SOL_SOCKET. Raises an OSError that names the address; then none is open."""
+    """A socket for each address, with these options of SOL_SOCKET. Raises an OSError that names the address;
+    then none is open.
+    """
     made: list[Socket] = []
     try:
         for info in infos:
@@ -100,7 +102,8 @@ def bound(network: Network, infos: Iterable[AddressInfo], wanted: list[int]) -> 
 def _bound(network: Network, info: AddressInfo, wanted: list[int]) -> Socket | None:
     """None where the host doesn't have the address, and asyncio passes that over."""
     family, kind, proto, _, name = info
-    if name[0] in ("0.0.0.0", "::") and not network.has_family(family):  # noqa: S104 - as where a system lacks IPv6
+    # As where a system lacks IPv6
+    if name[0] in ("0.0.0.0", "::") and not network.has_family(family):  # noqa: S104
         return None
     sock = network.socket(family, kind, proto)
     try:
@@ -127,9 +130,13 @@ def reason(error: OSError) -> str:
 
 
 class Acceptor:
-    """Gives each connection that a server's socket accepts a protocol and a transport, in a context of its own."""
+    """Gives each connection that a server's socket accepts a protocol and a transport, in a context of its
+    own.
+    """
 
-    def __init__(self, loop: Any, factory: Factory, sock: Socket, server: AsyncioServer | None, options: dict[str, Any]) -> None:
+    def __init__(
+        self, loop: Any, factory: Factory, sock: Socket, server: AsyncioServer | None, options: dict[str, Any]
+    ) -> None:
         self._loop = loop
         self._factory = factory
         self._sock = sock
@@ -139,7 +146,9 @@ class Acceptor:
 
     def begin(self) -> None:
         """Accept whatever comes."""
-        self._sock.watch(asyncio.Handle(self._accept, (), self._loop, self._context), self._loop, to_write=False)
+        self._sock.watch(
+            asyncio.Handle(self._accept, (), self._loop, self._context), self._loop, to_write=False
+        )
 
     def _accept(self) -> None:
         try:
@@ -155,19 +164,25 @@ class Acceptor:
         try:
             protocol = self._factory()
             if self._options:
-                self._loop._make_ssl_transport(accepted, protocol, server_side=True, server=self._server, **self._options)
+                self._loop._make_ssl_transport(
+                    accepted, protocol, server_side=True, server=self._server, **self._options
+                )
             else:
                 self._loop._make_socket_transport(accepted, protocol, server=self._server)
         except Exception as error:  # noqa: BLE001 - whatever the program's factory raises
             accepted.close()
             message = "Error on transport creation for incoming connection"
-            self._loop.call_exception_handler({"message": message, "exception": error, "server": self._server})
+            self._loop.call_exception_handler(
+                {"message": message, "exception": error, "server": self._server}
+            )
 
     def _end(self, error: OSError) -> None:
         """The network has ended: so does the server."""
         self._sock.watch(None, self._loop, to_write=False)
         if isinstance(error, LinkError):
             message = "a server's link has ended, and the server with it"
-            self._loop.call_exception_handler({"message": message, "exception": error, "server": self._server})
+            self._loop.call_exception_handler(
+                {"message": message, "exception": error, "server": self._server}
+            )
         if self._server is not None:
             self._server.close()

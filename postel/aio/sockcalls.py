@@ -15,14 +15,18 @@ Name = Any
 
 
 class SocketCalls(asyncio.AbstractEventLoop):
-    """A mixin for asyncio's loops. Sockets of the system that are connected, or of another family, stay with asyncio."""
+    """A mixin for asyncio's loops. Sockets of the system that are connected, or of another family, stay with
+    asyncio.
+    """
 
     def network_here(self) -> Network:
         """The network of the running task."""
         raise NotImplementedError
 
     def leave_postel(self, call: str) -> None:
-        """Called before a call on a socket of the system's goes to the machine; a loop that is closed to it raises CallError."""
+        """Called before a call on a socket of the system's goes to the machine; a loop that is closed to it
+        raises CallError.
+        """
 
     # Sockets
 
@@ -34,12 +38,18 @@ class SocketCalls(asyncio.AbstractEventLoop):
     async def sock_recv_into(self, sock: Any, buf: Any) -> int:
         """As asyncio's."""
         own = self._own(sock, "sock_recv_into")
-        return await super().sock_recv_into(sock, buf) if own is None else await _done(own, own.recv_into, buf)
+        return (
+            await super().sock_recv_into(sock, buf) if own is None else await _done(own, own.recv_into, buf)
+        )
 
     async def sock_recvfrom(self, sock: Any, bufsize: int) -> tuple[bytes, Any]:
         """As asyncio's."""
         own = self._own(sock, "sock_recvfrom", replace=True)
-        return await super().sock_recvfrom(sock, bufsize) if own is None else await _done(own, own.recvfrom, bufsize)
+        return (
+            await super().sock_recvfrom(sock, bufsize)
+            if own is None
+            else await _done(own, own.recvfrom, bufsize)
+        )
 
     async def sock_recvfrom_into(self, sock: Any, buf: Any, nbytes: int = 0) -> tuple[int, Any]:
         """As asyncio's."""
@@ -51,7 +61,11 @@ class SocketCalls(asyncio.AbstractEventLoop):
     async def sock_sendto(self, sock: Any, data: Any, address: Name) -> int:
         """As asyncio's."""
         own = self._own(sock, "sock_sendto", replace=True)
-        return await super().sock_sendto(sock, data, address) if own is None else await _done(own, own.sendto, data, address, to_write=True)
+        return (
+            await super().sock_sendto(sock, data, address)
+            if own is None
+            else await _done(own, own.sendto, data, address, to_write=True)
+        )
 
     async def sock_sendall(self, sock: Any, data: Any) -> None:
         """As asyncio's."""
@@ -71,7 +85,9 @@ class SocketCalls(asyncio.AbstractEventLoop):
         if own is None:
             await super().sock_connect(sock, address)
             return
-        resolved = await cast(Any, self)._ensure_resolved(address, family=own.family, type=own.type, proto=own.proto, loop=self)
+        resolved = await cast(Any, self)._ensure_resolved(
+            address, family=own.family, type=own.type, proto=own.proto, loop=self
+        )
         address = resolved[0][4]
         try:
             own.connect(address)
@@ -98,7 +114,9 @@ class SocketCalls(asyncio.AbstractEventLoop):
         return self._own_or_none(sock, call, replace=replace)
 
     def _own_or_none(self, sock: Any, call: str, *, replace: bool = False) -> Socket | None:
-        """Postel's socket for a call, made now where ``replace`` asks for it; None where the call is the system's."""
+        """Postel's socket for a call, made now where ``replace`` asks for it; None where the call is the
+        system's.
+        """
         own = standins.replace(sock, self.network_here) if replace else standins.find(sock)
         if own is None:
             self.leave_postel(f"{call} with a socket of the system's")

@@ -62,11 +62,13 @@ class SocketNetwork(SocketOwner, Protocol):
 
 
 class Socket:
-    """A TCP or UDP socket of ``network``, for ``loop.sock_recv`` and the like, and what ``get_extra_info("socket")`` gives.
+    """A TCP or UDP socket of ``network``, for ``loop.sock_recv`` and the like, and what
+    ``get_extra_info("socket")`` gives.
 
-    It has the calls of `socket.socket`, with Linux's errors, and never waits: what would wait raises BlockingIOError. Options are those of
-    `postel.sockets`. `fileno` is a real descriptor, made when it is asked for first; polls find it readable and writable as the socket
-    is, and nothing else can be done with it. The socket of a transport shows names, options and readiness; what reads and writes is the
+    It has the calls of `socket.socket`, with Linux's errors, and never waits: what would wait raises
+    BlockingIOError. Options are those of `postel.sockets`. `fileno` is a real descriptor, made when it is
+    asked for first; polls find it readable and writable as the socket is, and nothing else can be done with
+    it. The socket of a transport shows names, options and readiness; what reads and writes is the
     transport's.
     """
 
@@ -82,7 +84,11 @@ class Socket:
         if calls is None:
             family, kind = known_family(family, type)
             config = network.config_of_sockets()
-            calls = StreamCalls(network, family, config) if kind is socket.SOCK_STREAM else DatagramCalls(network, family, config)
+            calls = (
+                StreamCalls(network, family, config)
+                if kind is socket.SOCK_STREAM
+                else DatagramCalls(network, family, config)
+            )
         self._calls = calls
         self._is_lent = False  # to a transport or a server of the network
         self._is_over = False  # what it was lent to has ended
@@ -105,7 +111,9 @@ class Socket:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.close()
 
     def __del__(self) -> None:
@@ -120,7 +128,9 @@ class Socket:
             self._stop_watching()
 
     @staticmethod
-    def shown(network: SocketNetwork, end: Connection | Listener | DatagramSocket, peer: Endpoint | None = None) -> "Socket":
+    def shown(
+        network: SocketNetwork, end: Connection | Listener | DatagramSocket, peer: Endpoint | None = None
+    ) -> "Socket":
         """The socket that a transport or a server shows; it leaves ``end`` to that."""
         family = socket.AF_INET if len(end.local.address) == 4 else socket.AF_INET6
         calls: NonBlockingSocket
@@ -178,12 +188,16 @@ class Socket:
     def setblocking(self, flag: bool) -> None:  # noqa: FBT001 - as the socket module has it
         """False is what it is; True is an ArgumentError."""
         if flag:
-            raise ArgumentError("flag", flag, "False: a socket in asyncio never waits; postel.blocking has sockets that do")
+            raise ArgumentError(
+                "flag", flag, "False: a socket in asyncio never waits; postel.blocking has sockets that do"
+            )
 
     def settimeout(self, value: float | None) -> None:
         """0 is what it is; any other is an ArgumentError."""
         if value != 0:
-            raise ArgumentError("value", value, "0: a socket in asyncio never waits; postel.blocking has sockets that do")
+            raise ArgumentError(
+                "value", value, "0: a socket in asyncio never waits; postel.blocking has sockets that do"
+            )
 
     def get_inheritable(self) -> bool:
         """False: no other process can have it."""
@@ -192,7 +206,9 @@ class Socket:
     def set_inheritable(self, inheritable: bool) -> None:  # noqa: FBT001 - as the socket module has it
         """False is what it is; True is an ArgumentError."""
         if inheritable:
-            raise ArgumentError("inheritable", inheritable, "False: no other process can have a socket of Postel's")
+            raise ArgumentError(
+                "inheritable", inheritable, "False: no other process can have a socket of Postel's"
+            )
 
     def getsockname(self) -> Name:
         """Its own address and port; zeros where it has none yet."""
@@ -203,11 +219,17 @@ class Socket:
         return self._calls.getpeername() if self._peer is None else name(self._peer)
 
     def getsockopt(self, level: int, option: int, buflen: int = 0) -> int | bytes:
-        """As of a socket: an int, or with ``buflen`` octets. Raises OptionUnknown and OptionInvalid, which are OSErrors."""
+        """As of a socket: an int, or with ``buflen`` octets. Raises OptionUnknown and OptionInvalid, which
+        are OSErrors.
+        """
         return self._calls.getsockopt(level, option, buflen)
 
-    def setsockopt(self, level: int, option: int, value: options.Value | None, optlen: int | None = None) -> None:
-        """As of a socket. Raises OptionUnknown, OptionInvalid and ConnectionAlreadyExists, which are OSErrors."""
+    def setsockopt(
+        self, level: int, option: int, value: options.Value | None, optlen: int | None = None
+    ) -> None:
+        """As of a socket. Raises OptionUnknown, OptionInvalid and ConnectionAlreadyExists, which are
+        OSErrors.
+        """
         self._calls.setsockopt(level, option, value, optlen)
 
     def claim_error(self) -> OSError | None:
@@ -237,7 +259,9 @@ class Socket:
         return Socket(self.network, calls=calls), peer
 
     def connect(self, address: Name) -> None:
-        """Open a connection, or choose the peer of UDP. Raises ConnectionBegun; it is writable once the outcome is known."""
+        """Open a connection, or choose the peer of UDP. Raises ConnectionBegun; it is writable once the
+        outcome is known.
+        """
         try:
             self._own.connect(address)
         finally:
@@ -254,7 +278,9 @@ class Socket:
     # Reading and writing
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
-        """Up to ``bufsize`` octets, or one datagram; ``b""`` at the end of a stream. Raises WouldBlock, and what ended the connection."""
+        """Up to ``bufsize`` octets, or one datagram; ``b""`` at the end of a stream. Raises WouldBlock, and
+        what ended the connection.
+        """
         return self._refreshing(self._own.recv, bufsize, flags)
 
     def recv_into(self, buffer: object, nbytes: int = 0, flags: int = 0) -> int:
@@ -274,21 +300,32 @@ class Socket:
         return self._refreshing(self._own.recvmsg, bufsize, ancbufsize, flags)
 
     def send(self, data: object, flags: int = 0) -> int:
-        """Send what there is room for, or one datagram: how many octets. Raises WouldBlock, and what ended the connection."""
+        """Send what there is room for, or one datagram: how many octets. Raises WouldBlock, and what ended
+        the connection.
+        """
         return self._refreshing(self._own.send, data, flags)
 
     def sendall(self, data: object, flags: int = 0) -> None:
-        """Raises BlockingIOError where not all of it has room, as a socket that doesn't wait; what had is sent."""
+        """Raises BlockingIOError where not all of it has room, as a socket that doesn't wait; what had is
+        sent.
+        """
         view = memoryview(cast(Any, data)).cast("B")
         while view:
             view = view[self.send(view, flags) :]
 
-    def sendto(self, data: object, *flags_and_address: Any) -> int:  # noqa: ANN401 - the flags may be left out
+    # The flags may be left out
+    def sendto(self, data: object, *flags_and_address: Any) -> int:  # noqa: ANN401
         """Send one datagram to an address, the last argument; flags may stand before it."""
         flags, name_of_it = flags_and_address if len(flags_and_address) > 1 else (0, *flags_and_address)
         return self._refreshing(self._own.sendto, data, flags, name_of_it)
 
-    def sendmsg(self, buffers: Iterable[object], ancdata: Sequence[object] = (), flags: int = 0, address: object = None) -> int:
+    def sendmsg(
+        self,
+        buffers: Iterable[object],
+        ancdata: Sequence[object] = (),
+        flags: int = 0,
+        address: object = None,
+    ) -> int:
         """As `send` with the octets of all buffers, or as `sendto` with an ``address``."""
         return self._refreshing(self._own.sendmsg, buffers, ancdata, flags, address)
 
@@ -303,7 +340,9 @@ class Socket:
         raise SocketCallUnknown("a socket of Postel's can't be detached: use the socket itself")
 
     def close(self) -> None:
-        """Everything written is still sent. A second call does nothing; of a transport's socket, no call does."""
+        """Everything written is still sent. A second call does nothing; of a transport's socket, no call
+        does.
+        """
         if self._is_lent:
             return
         if not self._calls.is_closed:
@@ -335,8 +374,12 @@ class Socket:
         finally:
             self._waiting[to_write].remove(waiter)
 
-    def watch(self, handle: asyncio.Handle | None, loop: asyncio.AbstractEventLoop, *, to_write: bool) -> bool:
-        """Run ``handle`` again and again while it is readable, or writable; None for no more. Whether one was there before."""
+    def watch(
+        self, handle: asyncio.Handle | None, loop: asyncio.AbstractEventLoop, *, to_write: bool
+    ) -> bool:
+        """Run ``handle`` again and again while it is readable, or writable; None for no more. Whether one was
+        there before.
+        """
         before = self._watchers.pop(to_write, None)
         if before is not None and before.handle is not None:
             before.handle.cancel()

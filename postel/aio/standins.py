@@ -1,7 +1,8 @@
 """Sockets of the system's that a program made and that have become sockets of Postel's.
 
-hypercorn, anyio, aiohappyeyeballs and others make a `socket.socket` and hand it to the loop. As long as it isn't connected, it is an
-address and options: the loop opens a socket of Postel's with these, gives the system its own back, and the program's object is `Replaced`.
+hypercorn, anyio, aiohappyeyeballs and others make a `socket.socket` and hand it to the loop. As long as it
+isn't connected, it is an address and options: the loop opens a socket of Postel's with these, gives the
+system its own back, and the program's object is `Replaced`.
 """
 
 import os
@@ -49,8 +50,10 @@ def _delegated(name: str) -> Callable[..., Any]:
 
 
 _CALLS: Final = (
-    "accept bind connect connect_ex fileno get_inheritable getblocking getpeername getsockname getsockopt gettimeout listen recv recv_into"
-    " recvfrom recvfrom_into recvmsg send sendall sendmsg sendto set_inheritable setblocking setsockopt settimeout shutdown"
+    "accept bind connect connect_ex fileno get_inheritable getblocking getpeername getsockname getsockopt "
+    "gettimeout listen recv recv_into"
+    " recvfrom recvfrom_into recvmsg send sendall sendmsg sendto set_inheritable setblocking setsockopt "
+    "settimeout shutdown"
 )
 for _name in _CALLS.split(" "):
     setattr(Replaced, _name, _delegated(_name))
@@ -71,7 +74,9 @@ def find(sock: object) -> Socket | None:
 
 
 def replace(sock: object, network_here: Callable[[], Network]) -> Socket | None:
-    """As `find`; makes a socket of Postel's where ``sock`` isn't connected yet. What is connected stays the system's."""
+    """As `find`; makes a socket of Postel's where ``sock`` isn't connected yet. What is connected stays the
+    system's.
+    """
     found = find(sock)
     if found is not None or not isinstance(sock, socket.socket) or not is_replaceable(sock):
         return found
@@ -90,11 +95,16 @@ def replace(sock: object, network_here: Callable[[], Network]) -> Socket | None:
 
 
 def is_replaceable(sock: socket.socket) -> bool:
-    """Whether it is a socket of TCP or UDP that has no peer. A subclass with calls of its own knows better."""
+    """Whether it is a socket of TCP or UDP that has no peer. A subclass with calls of its own knows
+    better.
+    """
     is_plain = getattr(type(sock), "connect", None) is _PLAIN.connect and not isinstance(sock, ssl.SSLSocket)
     if not is_plain or sock.fileno() < 0:
         return False
-    if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type not in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+    if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type not in (
+        socket.SOCK_STREAM,
+        socket.SOCK_DGRAM,
+    ):
         return False
     try:
         sock.getpeername()
@@ -104,9 +114,15 @@ def is_replaceable(sock: socket.socket) -> bool:
 
 
 def _replaced_kind(sock: socket.socket) -> type[Replaced]:
-    """What its class will be: `Replaced`, or that with what the program's own subclass has beside the calls."""
+    """What its class will be: `Replaced`, or that with what the program's own subclass has beside the
+    calls.
+    """
     kind = type(sock)
-    return Replaced if kind is _PLAIN else cast(type[Replaced], type(kind.__name__, (kind, Replaced), {"__slots__": ()}))
+    return (
+        Replaced
+        if kind is _PLAIN
+        else cast(type[Replaced], type(kind.__name__, (kind, Replaced), {"__slots__": ()}))
+    )
 
 
 def _configure_as(made: Socket, sock: socket.socket) -> None:

@@ -1,4 +1,6 @@
-"""What the program reads from: asyncio's own reader, which gives what was received before it raises what ended the connection."""
+"""What the program reads from: asyncio's own reader, which gives what was received before it raises what
+ended the connection.
+"""
 
 import asyncio
 from typing import Any, cast
@@ -7,17 +9,20 @@ from postel.errors import PostelError, renewed
 
 
 class StreamReader(asyncio.StreamReader):
-    """asyncio's reader raises an error as soon as it is told, and forgets what it still holds. This one raises once that is read.
+    """asyncio's reader raises an error as soon as it is told, and forgets what it still holds. This one
+    raises once that is read.
 
-    Each call raises an exception of its own, as far as it is Postel's; every other is raised without the traceback of the raise before.
-    ``_exception`` is what all of asyncio's reading methods look at first, and `_wait_for_data` what they do when they need more.
+    Each call raises an exception of its own, as far as it is Postel's; every other is raised without the
+    traceback of the raise before. ``_exception`` is what all of asyncio's reading methods look at first, and
+    `_wait_for_data` what they do when they need more.
     """
 
     _reason: BaseException | None = None
 
     @property
     def _exception(self) -> BaseException | None:
-        return None if cast(Any, self)._buffer else self.exception()  # noqa: SLF001 - asyncio's, as all of this class
+        # Asyncio's, as all of this class
+        return None if cast(Any, self)._buffer else self.exception()  # noqa: SLF001
 
     @_exception.setter
     def _exception(self, reason: BaseException | None) -> None:

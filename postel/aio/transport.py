@@ -29,7 +29,9 @@ Data = bytes | bytearray | memoryview
 
 
 class TransportOwner(Protocol):
-    """The network of a transport. It hears of the end after the protocol, and keeps a connection that outlives the transport."""
+    """The network of a transport. It hears of the end after the protocol, and keeps a connection that
+    outlives the transport.
+    """
 
     def orphan(self, connection: Connection) -> None: ...
     def forget(self, transport: "Transport") -> None: ...
@@ -38,11 +40,12 @@ class TransportOwner(Protocol):
 class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's sendfile wants one
     """Flow control is the connection's own.
 
-    Writing: what it hasn't taken stands in the backlog, and above the high-water mark the protocol is paused. Reading: while paused,
-    octets stay in the connection, so that its window closes and the peer stops.
+    Writing: what it hasn't taken stands in the backlog, and above the high-water mark the protocol is paused.
+    Reading: while paused, octets stay in the connection, so that its window closes and the peer stops.
 
-    What was received is delivered before the end is told, however the connection ended. While reading is paused, the end waits with what
-    was received, unless the program waits for its writing to go on, or writes: it would never hear that this is in vain.
+    What was received is delivered before the end is told, however the connection ended. While reading is
+    paused, the end waits with what was received, unless the program waits for its writing to go on, or
+    writes: it would never hear that this is in vain.
     """
 
     __slots__ = (
@@ -63,9 +66,17 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
     )
 
     _start_tls_compatible = True  # `loop.start_tls` asks
-    _sendfile_compatible = cast(Any, constants)._SendfileMode.FALLBACK  # noqa: SLF001 - `loop.sendfile` asks, then reads and writes
+    # `loop.sendfile` asks, then reads and writes
+    _sendfile_compatible = cast(Any, constants)._SendfileMode.FALLBACK  # noqa: SLF001
 
-    def __init__(self, pump: Pump, connection: Connection, protocol: asyncio.BaseProtocol, owner: TransportOwner, context: Context) -> None:
+    def __init__(
+        self,
+        pump: Pump,
+        connection: Connection,
+        protocol: asyncio.BaseProtocol,
+        owner: TransportOwner,
+        context: Context,
+    ) -> None:
         super().__init__(_NOTHING_EXTRA, pump.loop)
         self._pump = pump
         self._context = context  # of the protocol's callbacks
@@ -79,7 +90,9 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._protocol_paused = False
         self._eof_told = False  # the peer's end, to the protocol
         self._eof_written = False  # the protocol's end, to the peer
-        self._end: OSError | None = _NOT_ENDED  # what ended the connection, None for an orderly end: told once all is delivered
+        self._end: OSError | None = (
+            _NOT_ENDED  # what ended the connection, None for an orderly end: told once all is delivered
+        )
         self._closing = False
         self._lost = False
         self._socket: Socket | None = None  # once the program asked for it: what it set stays
@@ -96,9 +109,13 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._blame(error)
 
     def begin_with(self, sock: Socket, waiter: "asyncio.Future[None] | None") -> None:
-        """As `begin`, later, where ``sock`` had the connection: what has come meanwhile is told after it. ``waiter`` is done between."""
+        """As `begin`, later, where ``sock`` had the connection: what has come meanwhile is told after it.
+        ``waiter`` is done between.
+        """
         self._socket = sock
-        self._connection.context = None  # no event before `connection_made`: `_take_over` looks at what they would tell
+        self._connection.context = (
+            None  # no event before `connection_made`: `_take_over` looks at what they would tell
+        )
         self._pump.loop.call_soon(self._take_over, waiter, context=self._context)
 
     def _take_over(self, waiter: "asyncio.Future[None] | None") -> None:
@@ -129,7 +146,8 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
                 self._flush()
             elif isinstance(event, Closed):
                 self.end(event.error)
-        except Exception as error:  # noqa: BLE001 - BAD-API-5: a callback's failure ends this connection and no other
+        # BAD-API-5: a callback's failure ends this connection and no other
+        except Exception as error:  # noqa: BLE001
             self._blame(error)
 
     # Reading
@@ -187,7 +205,9 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._pump.require_thread()
         if self._eof_written:
             raise CallError("write() after write_eof()")
-        if self._lost or not data:  # after close() it goes with what waits: TLS says its goodbye when it is told to write on
+        if (
+            self._lost or not data
+        ):  # after close() it goes with what waits: TLS says its goodbye when it is told to write on
             return
         if isinstance(data, memoryview):
             data = bytes(data)
@@ -232,10 +252,14 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             return 0
 
     def _hold_back(self, data: bytes | bytearray, taken: int) -> None:
-        """``bytes`` makes a copy of what can change, for what is sent are the octets at the time of the call (BAD-API-3)."""
+        """``bytes`` makes a copy of what can change, for what is sent are the octets at the time of the call
+        (BAD-API-3).
+        """
         if self._backlog is _NO_BACKLOG:
             self._backlog = Backlog()
-        self._backlog.append(memoryview(data)[taken:] if isinstance(data, bytes) else memoryview(bytes(data[taken:])))
+        self._backlog.append(
+            memoryview(data)[taken:] if isinstance(data, bytes) else memoryview(bytes(data[taken:]))
+        )
         self._pause_protocol_if_high()
 
     def _flush(self) -> None:
@@ -277,7 +301,8 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         return self._closing
 
     def close(self) -> None:
-        """Everything written is still sent, then FIN. Nothing more is read: what then waits unread makes it a RST, as with sockets.
+        """Everything written is still sent, then FIN. Nothing more is read: what then waits unread makes it a
+        RST, as with sockets.
 
         With SO_LINGER of 0 seconds it is `abort`."""
         self._pump.require_thread()
@@ -299,7 +324,8 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         """The host has crashed, and its programs with it: this is closed, and no protocol hears of it."""
         secure: Any = getattr(self._protocol, "_app_transport", None)
         if secure is not None:
-            secure._closed = True  # noqa: SLF001 - asyncio's transport of TLS, which would warn that it wasn't closed
+            # Asyncio's transport of TLS, which would warn that it wasn't closed
+            secure._closed = True  # noqa: SLF001
         self._lost = self._closing = True
         self._backlog = _NO_BACKLOG
         self._protocol = _NOBODY
@@ -320,8 +346,8 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._pump.wake()
 
     def _force_close(self, error: BaseException | None) -> None:
-        """For asyncio's own TLS, when a handshake fails or takes too long: as a socket's close(), which is no reset unless something is
-        unread."""
+        """For asyncio's own TLS, when a handshake fails or takes too long: as a socket's close(), which is no
+        reset unless something is unread."""
         if not self._lost:
             self._lose(error)
             self._pump.wake()
@@ -331,7 +357,10 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         if self._lost or self._end is not _NOT_ENDED:
             return
         self._end = None if error is None else renewed(error)
-        if self._connection.state not in (CLOSED, TIME_WAIT):  # Closed is told when TIME-WAIT begins; else the link ended
+        if self._connection.state not in (
+            CLOSED,
+            TIME_WAIT,
+        ):  # Closed is told when TIME-WAIT begins; else the link ended
             self._connection.abort(self._pump.now())
         self._deliver()
         if isinstance(self._protocol, asyncio.StreamReaderProtocol):
@@ -347,15 +376,19 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
 
     def _reason(self, error: TcpError) -> OSError:
         """What ended the connection, where a call was refused with ``error`` for it."""
-        return renewed(self._connection.error or error) if self._end is _NOT_ENDED or self._end is None else self._end
+        return (
+            renewed(self._connection.error or error)
+            if self._end is _NOT_ENDED or self._end is None
+            else self._end
+        )
 
     def _has_more(self) -> bool:
         """Whether octets or the peer's end wait until reading goes on."""
         return self._connection.readable > 0 or self._has_end_to_tell()
 
     def _has_end_to_tell(self) -> bool:
-        """The peer's FIN, once all before it was read. `Connection.at_end` says it of an abort here, too, and the protocol is told that as
-        its loss."""
+        """The peer's FIN, once all before it was read. `Connection.at_end` says it of an abort here, too, and
+        the protocol is told that as its loss."""
         return self._connection.has_peer_ended and not self._connection.readable and not self._eof_told
 
     def _lose(self, error: BaseException | None) -> None:
@@ -398,7 +431,9 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         if isinstance(self._protocol, _SENDFILE_PROTOCOL):
-            self._protocol_paused = False  # it was the one that was told to wait; ``protocol`` is told when it writes
+            self._protocol_paused = (
+                False  # it was the one that was told to wait; ``protocol`` is told when it writes
+            )
         self._protocol = protocol
 
     def get_extra_info(self, name_of_it: str, default: object = None) -> object:

@@ -6,8 +6,8 @@ r"""Blocking programs over Postel: sockets that are accepted wherever `socket.so
         with network.create_connection(("server", 80)) as sock:
             sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
 
-A thread drives the host; programs call from any other. Libraries that make their own sockets, such as requests, run unmodified inside
-``with network.replacing_sockets():``, and whole programs by ``postel run``.
+A thread drives the host; programs call from any other. Libraries that make their own sockets, such as
+requests, run unmodified inside ``with network.replacing_sockets():``, and whole programs by ``postel run``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,9 +32,9 @@ def attach(
 ) -> BlockingNetwork:
     """The network that ``host`` reaches by ``link``, open inside ``with``; leaving closes the link.
 
-    ``names`` are names with their address, or their addresses, the preferred one first. Others are asked for at name ``servers``,
-    addresses with or without a port, by way of the host; or at a ``resolver`` of your own.
-    On leaving, connections that were closed get up to ``linger`` seconds to deliver what was written
+    ``names`` are names with their address, or their addresses, the preferred one first. Others are asked for
+    at name ``servers``, addresses with or without a port, by way of the host; or at a ``resolver`` of your
+    own. On leaving, connections that were closed get up to ``linger`` seconds to deliver what was written
     and to hear the peer's end; all others are aborted.
     """
     return BlockingNetwork(host, link, names=names or {}, servers=servers, resolver=resolver, linger=linger)

@@ -1,4 +1,6 @@
-"""A UDP socket of the host with the descriptor that the program has of it: each message there has its sender in front."""
+"""A UDP socket of the host with the descriptor that the program has of it: each message there has its sender
+in front.
+"""
 
 import socket
 from contextlib import suppress
@@ -32,8 +34,8 @@ def sender_in(header: bytes | bytearray | memoryview, family: int) -> Name | Non
 class DatagramChannel(Channel):
     """Datagrams between the host's socket of ``calls`` and the pump's ``end`` of a pair.
 
-    What the pair has no room for stays in the host's queue, which loses more. ``error`` is what an ICMP message or the network's end said,
-    until it is told.
+    What the pair has no room for stays in the host's queue, which loses more. ``error`` is what an ICMP
+    message or the network's end said, until it is told.
     """
 
     def __init__(self, pump: PumpThread, calls: DatagramCalls, end: socket.socket) -> None:
@@ -94,7 +96,9 @@ class DatagramChannel(Channel):
             except BlockingIOError:
                 self._pump.watch(self._number, OUT, self)
                 return
-            except OSError:  # shut down for reading, or too large for the pair: lost, as where a queue is full
+            except (
+                OSError
+            ):  # shut down for reading, or too large for the pair: lost, as where a queue is full
                 pass
             self._waiting = b""
         self._pump.watch(self._number, 0, self)

@@ -1,4 +1,6 @@
-"""Socket pairs of the system: one end is the program's descriptor, the pump moves octets between the other and a connection."""
+"""Socket pairs of the system: one end is the program's descriptor, the pump moves octets between the other
+and a connection.
+"""
 
 import os
 import socket
@@ -9,7 +11,9 @@ from typing import Final
 
 MachineSocket: Final = socket.socket
 
-_STUFFING: Final = bytes(64 << 10)  # more than a quarter of what a socket pair holds, above which Linux says that it isn't writable
+_STUFFING: Final = bytes(
+    64 << 10
+)  # more than a quarter of what a socket pair holds, above which Linux says that it isn't writable
 
 
 def stream_pair() -> tuple[socket.socket, socket.socket]:
@@ -18,7 +22,9 @@ def stream_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def message_pair() -> tuple[socket.socket, socket.socket]:
-    """As `stream_pair`, for whole messages: of a kind that tells of its other end's close, where the system has it."""
+    """As `stream_pair`, for whole messages: of a kind that tells of its other end's close, where the system
+    has it.
+    """
     try:
         return _pair(socket.SOCK_SEQPACKET)
     except OSError:
@@ -26,7 +32,9 @@ def message_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def _pair(kind: int) -> tuple[socket.socket, socket.socket]:
-    ours, theirs = [MachineSocket(socket.AF_UNIX, kind, 0, end.detach()) for end in socketpair(socket.AF_UNIX, kind)]
+    ours, theirs = [
+        MachineSocket(socket.AF_UNIX, kind, 0, end.detach()) for end in socketpair(socket.AF_UNIX, kind)
+    ]
     ours.setblocking(False)  # noqa: FBT003
     return ours, theirs
 
@@ -38,7 +46,9 @@ def lone(kind: int) -> int:
 
 
 def replace(descriptor: int, end: socket.socket) -> None:
-    """Let ``descriptor`` of the program be ``end`` from now on; its number and its blocking mode stay. Closes ``end``."""
+    """Let ``descriptor`` of the program be ``end`` from now on; its number and its blocking mode stay. Closes
+    ``end``.
+    """
     with end:
         end.setblocking(os.get_blocking(descriptor))
         os.dup2(end.fileno(), descriptor, inheritable=os.get_inheritable(descriptor))
@@ -50,7 +60,9 @@ def identity(descriptor: int) -> int:
 
 
 def fill(end: socket.socket) -> int:
-    """Fill the program's ``end`` so that it isn't writable: with how many octets, which the other end must `skip`."""
+    """Fill the program's ``end`` so that it isn't writable: with how many octets, which the other end must
+    `skip`.
+    """
     end.setblocking(False)  # noqa: FBT003
     return end.send(_STUFFING)
 
@@ -64,9 +76,10 @@ def skip(end: socket.socket, octets: int) -> None:
 def break_off(end: socket.socket, number: int, descriptor: int) -> None:
     """Close the pump's ``end`` so that the program's has an error, ECONNRESET, and not an orderly end.
 
-    The system tells ECONNRESET where the closed end had unread octets. One is written for that, by a copy of the program's descriptor,
-    which has the identity ``number``: probably ``descriptor``, but another file may have that by now. Where the program has closed it, or
-    has shut it down for writing, it can't be done, and the program sees an orderly end.
+    The system tells ECONNRESET where the closed end had unread octets. One is written for that, by a copy of
+    the program's descriptor, which has the identity ``number``: probably ``descriptor``, but another file may
+    have that by now. Where the program has closed it, or has shut it down for writing, it can't be done, and
+    the program sees an orderly end.
     """
     if not _wrote_one(descriptor, number):
         _wrote_one(find_open(number), number)
@@ -90,7 +103,9 @@ def _wrote_one(descriptor: int, number: int) -> bool:
 
 
 def find_open(number: int) -> int:
-    """A descriptor of this process with this identity, where the system lists them; -1 where there is none."""
+    """A descriptor of this process with this identity, where the system lists them; -1 where there is
+    none.
+    """
     with suppress(OSError):
         for entry in Path("/proc/self/fd").iterdir():
             with suppress(OSError):

@@ -35,15 +35,18 @@ class BlockingResolver(Protocol):
     """What a network asks for the addresses of a name."""
 
     def addresses(self, name: str) -> list[str]:
-        """The addresses of ``name`` as text, the preferred one first; none where there is no such name, or NotResolved."""
+        """The addresses of ``name`` as text, the preferred one first; none where there is no such name, or
+        NotResolved.
+        """
 
 
 class BlockingNetwork:
-    """Made by `postel.blocking.attach`, open inside ``with``. Its methods may be called by any thread of this process.
+    """Made by `postel.blocking.attach`, open inside ``with``. Its methods may be called by any thread of this
+    process.
 
-    ``socket`` is a class in the place of `socket.socket`: its sockets are of that class too, with a descriptor of the system inside, and
-    talk by way of the network's host. The other methods are those of the module `socket`, by name and by argument.
-    Errors are OSErrors with the kernel's numbers (`postel.errors`).
+    ``socket`` is a class in the place of `socket.socket`: its sockets are of that class too, with a
+    descriptor of the system inside, and talk by way of the network's host. The other methods are those of the
+    module `socket`, by name and by argument. Errors are OSErrors with the kernel's numbers (`postel.errors`).
     """
 
     def __init__(
@@ -68,7 +71,9 @@ class BlockingNetwork:
             resolver = StubResolver(self, servers)
         self._names = _Names(host, names, resolver)
         self.resolver: NameResolver | None = self._names  # for look-ups
-        self.socket: type[DescriptorSocket] = type("socket", (DescriptorSocket,), {"network": self, "__doc__": DescriptorSocket.__doc__})
+        self.socket: type[DescriptorSocket] = type(
+            "socket", (DescriptorSocket,), {"network": self, "__doc__": DescriptorSocket.__doc__}
+        )
         self._linger = linger
         self._states: SocketStates | None = None
 
@@ -85,11 +90,14 @@ class BlockingNetwork:
         pump.thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
-        """What the program closed finishes closing, for ``linger`` seconds at most; what stands is aborted; then the link is closed.
+        """What the program closed finishes closing, for ``linger`` seconds at most; what stands is aborted;
+        then the link is closed.
 
         A second call does nothing. Calls on sockets that are still open raise what happened."""
         if self._states is not None:
@@ -98,7 +106,9 @@ class BlockingNetwork:
 
     @property
     def states(self) -> SocketStates:
-        """For sockets: those that there are. Raises CallError before the beginning, and what ended the network after that."""
+        """For sockets: those that there are. Raises CallError before the beginning, and what ended the
+        network after that.
+        """
         if self._states is None:
             raise CallError("a network is open inside `with`")
         self._states.pump.require_process()
@@ -107,8 +117,9 @@ class BlockingNetwork:
         return self._states
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What ``function`` returns or raises, called in the thread that drives the host: for the methods of ``host``, which is that
-        thread's alone, and for what must see no packet in between. It must not wait."""
+        """What ``function`` returns or raises, called in the thread that drives the host: for the methods of
+        ``host``, which is that thread's alone, and for what must see no packet in between. It must not wait.
+        """
         return self.states.pump.call(function, *args, **kwargs)
 
     def now(self) -> int:
@@ -182,24 +193,35 @@ class BlockingNetwork:
         proto: int = 0,
         flags: int = 0,
     ) -> list[AddressInfo]:
-        """As `socket.getaddrinfo`, with the names that `attach` was told of. Raises NotResolved, which is a ``socket.gaierror``."""
-        return _result(lookup.getaddrinfo(self, host, port, family=family, type=type, proto=proto, flags=flags))
+        """As `socket.getaddrinfo`, with the names that `attach` was told of. Raises NotResolved, which is a
+        ``socket.gaierror``.
+        """
+        return _result(
+            lookup.getaddrinfo(self, host, port, family=family, type=type, proto=proto, flags=flags)
+        )
 
     def getnameinfo(self, sockaddr: tuple[Any, ...], flags: int = 0) -> tuple[str, str]:
-        """As `socket.getnameinfo`, but for names of addresses: the answer has the address as it is written."""
+        """As `socket.getnameinfo`, but for names of addresses: the answer has the address as it is
+        written.
+        """
         return lookup.getnameinfo(self, sockaddr, flags)
 
     def gethostbyname(self, hostname: str) -> str:
         """As `socket.gethostbyname`: the first IPv4 address. Raises NotResolved."""
-        return "0.0.0.0" if hostname == "" else self._addresses_4(hostname)[0]  # noqa: S104 - what the module socket says
+        # What the module socket says
+        return "0.0.0.0" if hostname == "" else self._addresses_4(hostname)[0]  # noqa: S104
 
     def gethostbyname_ex(self, hostname: str) -> tuple[str, list[str], list[str]]:
         """As `socket.gethostbyname_ex`: the name, no aliases, and the IPv4 addresses."""
         return hostname, [], self._addresses_4(hostname)
 
     def gethostbyaddr(self, ip_address: str) -> tuple[str, list[str], list[str]]:
-        """As `socket.gethostbyaddr`, with the names that `attach` was told of. Raises ``socket.herror`` for another address."""
-        addresses = sorted({str(entry[4][0]) for entry in self.getaddrinfo(ip_address, 0, type=socket.SOCK_STREAM)})
+        """As `socket.gethostbyaddr`, with the names that `attach` was told of. Raises ``socket.herror`` for
+        another address.
+        """
+        addresses = sorted(
+            {str(entry[4][0]) for entry in self.getaddrinfo(ip_address, 0, type=socket.SOCK_STREAM)}
+        )
         for address in addresses:
             if (name := self._names.name_of(address)) is not None:
                 return name, [], [address]
@@ -207,20 +229,30 @@ class BlockingNetwork:
 
     @contextmanager
     def replacing_sockets(self) -> Iterator[None]:
-        """Inside, the module `socket` has this network's sockets and names, in all threads, for programs that can't be given a socket.
+        """Inside, the module `socket` has this network's sockets and names, in all threads, for programs that
+        can't be given a socket.
 
-        `socket.socket`, ``create_connection``, ``create_server``, ``getaddrinfo`` and the other look-ups of names are replaced, and put
-        back at the end. Sockets of other families, such as AF_UNIX, and ``socketpair`` stay the machine's. Sockets that were made inside
-        stay the network's afterwards. What was imported by name before, as by ``from socket import socket``, isn't replaced, nor are
-        libraries that call the system by themselves. Raises CallError where a network is in this place already.
+        `socket.socket`, ``create_connection``, ``create_server``, ``getaddrinfo`` and the other look-ups of
+        names are replaced, and put back at the end. Sockets of other families, such as AF_UNIX, and
+        ``socketpair`` stay the machine's. Sockets that were made inside stay the network's afterwards. What
+        was imported by name before, as by ``from socket import socket``, isn't replaced, nor are libraries
+        that call the system by themselves. Raises CallError where a network is in this place already.
         """
         if not _REPLACING.acquire(blocking=False):
-            raise CallError("the sockets of another network stand in the module socket; one network at a time")
+            raise CallError(
+                "the sockets of another network stand in the module socket; one network at a time"
+            )
         try:
             before = {name: getattr(socket, name) for name in ("socket", *_REPLACED)}
-            inside = {"network": self, "allows_machine": True, "__doc__": DescriptorSocket.__doc__, "__module__": "socket"}
+            inside = {
+                "network": self,
+                "allows_machine": True,
+                "__doc__": DescriptorSocket.__doc__,
+                "__module__": "socket",
+            }
             try:
-                setattr(socket, "socket", type("socket", (self.socket,), inside))  # noqa: B010 - what the user asked for
+                # What the user asked for
+                setattr(socket, "socket", type("socket", (self.socket,), inside))  # noqa: B010
                 for name in _REPLACED:
                     setattr(socket, name, getattr(self, name))
                 yield
@@ -237,21 +269,33 @@ class BlockingNetwork:
         if not isinstance(address, tuple) or not 2 <= len(address) <= 4:
             raise KindError("address", address, "a tuple of host and port")
         host, port, *more = address
-        if not isinstance(host, (str, bytes, bytearray)) or host in ("", "<broadcast>", b"") or not isinstance(port, int):
+        if (
+            not isinstance(host, (str, bytes, bytearray))
+            or host in ("", "<broadcast>", b"")
+            or not isinstance(port, int)
+        ):
             return address  # nothing to look up: the host's door says what is wrong
         found = self.getaddrinfo(host, 0, family, socket.SOCK_DGRAM)[0][4][0]
         return (found, port, *more)
 
     def _addresses_4(self, name: str) -> list[str]:
-        return [str(entry[4][0]) for entry in self.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)]
+        return [
+            str(entry[4][0]) for entry in self.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)
+        ]
 
 
 class _Names:
-    """The names of a network: those of a mapping, the machine's own, which is that of the host, and those that a resolver knows."""
+    """The names of a network: those of a mapping, the machine's own, which is that of the host, and those
+    that a resolver knows.
+    """
 
-    def __init__(self, host: Host, known: Mapping[str, str | list[str]], resolver: BlockingResolver | None) -> None:
+    def __init__(
+        self, host: Host, known: Mapping[str, str | list[str]], resolver: BlockingResolver | None
+    ) -> None:
         self._host = host
-        self._known = {_plain(name): [given] if isinstance(given, str) else list(given) for name, given in known.items()}
+        self._known = {
+            _plain(name): [given] if isinstance(given, str) else list(given) for name, given in known.items()
+        }
         self._resolver = resolver
         for name, addresses in self._known.items():
             for text in addresses:
@@ -282,4 +326,7 @@ def _result(looking_up: Coroutine[Any, Any, T]) -> T:
     except StopIteration as done:
         return cast(T, done.value)
     looking_up.close()
-    raise CallError("a resolver of a blocking network waited for an event loop; allowed: one with an `addresses` that blocks")
+    raise CallError(
+        "a resolver of a blocking network waited for an event loop; allowed: one with an `addresses` that "
+        "blocks"
+    )

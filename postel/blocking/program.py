@@ -1,4 +1,6 @@
-"""A Python program, run as ``python program.py`` or ``python -m module`` would run it, but inside this process."""
+"""A Python program, run as ``python program.py`` or ``python -m module`` would run it, but inside this
+process.
+"""
 
 import runpy
 import sys
@@ -20,8 +22,8 @@ _OUT_OF_REACH: Final = ("uvloop", "gevent", "eventlet", "pycurl")
 def run(name: str, arguments: Sequence[str], *, is_module: bool) -> int:
     """The exit status of the program: ``name`` is a file, a folder with a ``__main__.py``, or a module.
 
-    It ends once its threads have ended, other than daemons. An exception that leaves it is told as the interpreter does, from the
-    program's first line on. KeyboardInterrupt is raised, once told.
+    It ends once its threads have ended, other than daemons. An exception that leaves it is told as the
+    interpreter does, from the program's first line on. KeyboardInterrupt is raised, once told.
     """
     with _as_main(name, arguments, is_module=is_module), _out_of_reach():
         try:
@@ -69,11 +71,16 @@ def _out_of_reach() -> Iterator[None]:
 
 
 class _Refusal(MetaPathFinder):
-    """Programs that can do without one of these take asyncio's own loop then; others are told why they can't."""
+    """Programs that can do without one of these take asyncio's own loop then; others are told why they
+    can't.
+    """
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:
         if fullname in _OUT_OF_REACH:
-            raise ImportError(f"{fullname} opens the system's sockets itself, so it can't be used over Postel", name=fullname)
+            raise ImportError(
+                f"{fullname} opens the system's sockets itself, so it can't be used over Postel",
+                name=fullname,
+            )
 
 
 def _wait_for_threads() -> None:

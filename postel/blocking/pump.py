@@ -1,4 +1,6 @@
-"""The thread in which packets, octets, calls and time pass between a host, its link and the descriptors of its sockets."""
+"""The thread in which packets, octets, calls and time pass between a host, its link and the descriptors of
+its sockets.
+"""
 
 import errno
 import os
@@ -12,7 +14,15 @@ from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast
 from weakref import WeakSet
 
 from postel.blocking.readiness import IN, Poller
-from postel.errors import CallError, ConnectionAborted, LinkDown, LinkError, NetworkUnreachable, TcpError, renewed
+from postel.errors import (
+    CallError,
+    ConnectionAborted,
+    LinkDown,
+    LinkError,
+    NetworkUnreachable,
+    TcpError,
+    renewed,
+)
 from postel.host.host import Host
 from postel.links.contract import Link, closed, is_readable
 from postel.links.junction import Junction
@@ -22,9 +32,13 @@ from postel.tcp.connection import Connection
 from postel.tcp.events import Closed, Event
 from postel.times import NEVER, SECOND
 
-BATCH: Final = 64  # packets that come in before packets go out, so that acknowledgements coalesce; and that go out before it looks around
+# packets that come in before packets go out, so that acknowledgements coalesce; and that go out before it
+# looks around
+BATCH: Final = 64
 LATE: Final = 128  # batches that come in before timers expire, where the thread comes late
-MOST_FALSE_ALARMS: Final = 100  # in a row, until a descriptor that is readable and gives no packet is taken for one at its end
+MOST_FALSE_ALARMS: Final = (
+    100  # in a row, until a descriptor that is readable and gives no packet is taken for one at its end
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,14 +58,18 @@ class Channel(ABC):
 
     @abstractmethod
     def network_closes(self, error: OSError) -> None:
-        """The program closes its network. What the program has closed before may still end in peace; the rest ends with ``error``."""
+        """The program closes its network. What the program has closed before may still end in peace; the rest
+        ends with ``error``.
+        """
 
     @abstractmethod
     def cut_off(self, error: OSError) -> None:
         """The network is at its end: the program's calls have this error from now on."""
 
     def look(self) -> None:
-        """Find out what has become of it: after each turn, while this is in `PumpThread.lingering`, and when a copy was closed."""
+        """Find out what has become of it: after each turn, while this is in `PumpThread.lingering`, and when
+        a copy was closed.
+        """
 
     @abstractmethod
     def close_descriptors(self) -> None:
@@ -65,7 +83,9 @@ class Told(Protocol):
 
 
 class Abandoned:
-    """A connection that the program closed, with octets to deliver yet, or the peer's end to hear. ``all_of_them`` has it until then."""
+    """A connection that the program closed, with octets to deliver yet, or the peer's end to hear.
+    ``all_of_them`` has it until then.
+    """
 
     __slots__ = ("_all", "_connection")
 
@@ -120,7 +140,8 @@ class PumpCall(Generic[T]):
 
 
 class PumpThread:
-    """After packets, octets, a call or a timer the same turn: packets out and events, until neither comes; then it waits.
+    """After packets, octets, a call or a timer the same turn: packets out and events, until neither comes;
+    then it waits.
 
     The host is this thread's alone. `call` lets any other take part, and `look` makes the pump look soon.
     """
@@ -154,7 +175,9 @@ class PumpThread:
         self._false_alarms = 0
         self._latest = 0
         self._process = os.getpid()
-        self.thread: threading.Thread = threading.Thread(target=self._run, name=f"postel {host!r}", daemon=True)
+        self.thread: threading.Thread = threading.Thread(
+            target=self._run, name=f"postel {host!r}", daemon=True
+        )
         _PUMPS.add(self)
 
     def _watch_link(self) -> None:
@@ -180,10 +203,15 @@ class PumpThread:
     def require_process(self) -> None:
         """Raise CallError in a child of the process that made the network."""
         if os.getpid() != self._process:
-            raise CallError(f"a network is used in the process that opened it ({self._process}), not in a child: open one there")
+            raise CallError(
+                f"a network is used in the process that opened it ({self._process}), not in a child: open "
+                "one there"
+            )
 
     def close(self, linger: float) -> None:
-        """End what stands, let what was closed end within ``linger`` seconds, and end the thread. A second call waits as well."""
+        """End what stands, let what was closed end within ``linger`` seconds, and end the thread. A second
+        call waits as well.
+        """
         with suppress(OSError):
             self.call(self._begin_end, linger)
         if threading.current_thread() is not self.thread:
@@ -202,7 +230,9 @@ class PumpThread:
         return self._latest
 
     def wake(self) -> None:
-        """For sockets: a call was made. Nothing is to be done, for the turn in which it is made ends with an exchange."""
+        """For sockets: a call was made. Nothing is to be done, for the turn in which it is made ends with an
+        exchange.
+        """
 
     def abandon(self, connection: Connection) -> None:
         """For sockets: keep this connection until it has ended."""
@@ -297,7 +327,9 @@ class PumpThread:
         """The device is switched off, perhaps for a moment: its packets are lost, and connections live on."""
 
     def _time_is_up(self) -> None:
-        """First, what the link holds: where the thread comes late, a timer's answer may have been at the door for long."""
+        """First, what the link holds: where the thread comes late, a timer's answer may have been at the door
+        for long.
+        """
         self._junction.link_timeout(self.now())
         for _ in range(LATE):
             if not self._take_in():
@@ -317,7 +349,9 @@ class PumpThread:
         """Up to a batch of packets or parcels: how many. Raises LinkError."""
         self.host.crowded.clear()
         count = self._junction.take_in(BATCH, self.now())
-        if not self._junction.is_drained and self._link_descriptor < 0:  # no descriptor tells again of what is left
+        if (
+            not self._junction.is_drained and self._link_descriptor < 0
+        ):  # no descriptor tells again of what is left
             self._is_link_ready = True
         if count or self._link_descriptor < 0 or not is_readable(self._link_descriptor):
             self._false_alarms = 0
@@ -326,7 +360,9 @@ class PumpThread:
         return count
 
     def _doubt(self) -> None:
-        """The descriptor is readable and gave no packet: another process was faster, or the link is mistaken about its end."""
+        """The descriptor is readable and gave no packet: another process was faster, or the link is mistaken
+        about its end.
+        """
         self._false_alarms += 1
         if self._false_alarms > MOST_FALSE_ALARMS:
             raise LinkError(errno.EIO, "the link is at its end: it says that a packet waits, and gives none")
@@ -376,7 +412,9 @@ class PumpThread:
             pass
 
     def _discard(self) -> None:
-        """What the host still has to send and to tell: it forgets the connections that ended with the link."""
+        """What the host still has to send and to tell: it forgets the connections that ended with the
+        link.
+        """
         told = True
         while told:
             self._drop_output()
@@ -388,13 +426,17 @@ class PumpThread:
         self._bell.close()
 
     def leave_to_parent(self) -> None:
-        """In a child process: the pump runs in the parent, and what it would see at the end of a descriptor must not wait for the child."""
+        """In a child process: the pump runs in the parent, and what it would see at the end of a descriptor
+        must not wait for the child.
+        """
         for channel in tuple(self._channels):
             channel.close_descriptors()
         _PUMPS.discard(self)  # or a child of the child would close what has the numbers by then
         self.poller.close()
         if isinstance(self._bell, EventBell):
-            os.close(self._bell_descriptor)  # not by its `close`: another thread of the parent may have held its lock
+            os.close(
+                self._bell_descriptor
+            )  # not by its `close`: another thread of the parent may have held its lock
 
 
 _PUMPS: Final[WeakSet[PumpThread]] = WeakSet()

@@ -1,4 +1,6 @@
-"""Which descriptors are ready: the system's epoll where there is one, else poll. Unlike `selectors` they tell of a hang-up as well."""
+"""Which descriptors are ready: the system's epoll where there is one, else poll. Unlike `selectors` they tell
+of a hang-up as well.
+"""
 
 import select
 from typing import Final
@@ -11,7 +13,9 @@ GONE: Final = ERR | HUP  # told whether it was asked for or not
 
 
 class Poller:
-    """Descriptors and what is waited for at each: a mask of `IN` and `OUT`, or 0 for a hang-up alone. For one thread."""
+    """Descriptors and what is waited for at each: a mask of `IN` and `OUT`, or 0 for a hang-up alone. For one
+    thread.
+    """
 
     def __init__(self) -> None:
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
@@ -53,7 +57,9 @@ class Poller:
 
 
 def is_hung_up(descriptor: int) -> bool:
-    """Whether the other end of a socket pair is closed for both directions; no, if it was only shut down for writing."""
+    """Whether the other end of a socket pair is closed for both directions; no, if it was only shut down for
+    writing.
+    """
     asked = select.poll()
     asked.register(descriptor, 0)
     return any(mask & GONE for _, mask in asked.poll(0))

@@ -1,4 +1,6 @@
-"""From names to addresses for blocking programs: a stub resolver (RFC 1034, 5.3.1) over sockets of the network itself."""
+"""From names to addresses for blocking programs: a stub resolver (RFC 1034, 5.3.1) over sockets of the
+network itself.
+"""
 
 import socket
 import time
@@ -11,7 +13,17 @@ from postel.blocking.sockets import DescriptorSocket
 from postel.errors import AddressInUse, TcpError, WireError, require_kind
 from postel.host.host import Host
 from postel.sockets.names import UnresolvedName
-from postel.sockets.questions import ATTEMPTS_AT_A_PORT, FIRST_PORT, LONGEST_CHAIN, PATIENCE, TYPES, answers, encoded, followed, server
+from postel.sockets.questions import (
+    ATTEMPTS_AT_A_PORT,
+    FIRST_PORT,
+    LONGEST_CHAIN,
+    PATIENCE,
+    TYPES,
+    answers,
+    encoded,
+    followed,
+    server,
+)
 from postel.wire import dns
 from postel.wire.address import Address, Endpoint, to_text
 from postel.wire.dns import DnsMessage, Question
@@ -72,16 +84,22 @@ class StubResolver:
                 try:
                     answer = self._ask(question, where, patience)
                 except TcpError as error:
-                    failure = UnresolvedName(socket.EAI_AGAIN, str(error.about(f"name server {where}").strerror))
+                    failure = UnresolvedName(
+                        socket.EAI_AGAIN, str(error.about(f"name server {where}").strerror)
+                    )
                 except TimeoutError:
                     failure = UnresolvedName(socket.EAI_AGAIN, f"name server {where} doesn't answer")
                 except (OSError, WireError) as error:
-                    failure = UnresolvedName(socket.EAI_AGAIN, f"name server {where}: {getattr(error, 'strerror', None) or error}")
+                    failure = UnresolvedName(
+                        socket.EAI_AGAIN, f"name server {where}: {getattr(error, 'strerror', None) or error}"
+                    )
                 else:
                     if answer.rcode in (dns.NO_ERROR, dns.NAME_ERROR):
                         return answer
                     said = dns.RCODES.get(answer.rcode, f"error {answer.rcode}")
-                    failure = UnresolvedName(socket.EAI_FAIL, f"name server {where} answers {said} for {question.name}")
+                    failure = UnresolvedName(
+                        socket.EAI_FAIL, f"name server {where} answers {said} for {question.name}"
+                    )
         raise failure
 
     def _ask(self, question: Question, where: Endpoint, patience: float) -> DnsMessage:
@@ -104,7 +122,9 @@ class StubResolver:
                         return answer
 
     def _bind_by_chance(self, sock: DescriptorSocket) -> None:
-        """To a port that is hard to guess (RFC 5452, 9.2): the host's own choice is made to be different from others."""
+        """To a port that is hard to guess (RFC 5452, 9.2): the host's own choice is made to be different from
+        others.
+        """
         for _ in range(ATTEMPTS_AT_A_PORT):
             with suppress(AddressInUse):
                 sock.bind(("", self._random.randrange(FIRST_PORT, 1 << 16)))

@@ -1,4 +1,6 @@
-"""Sockets that are accepted wherever `socket.socket` is: a descriptor of the system inside, and a socket of Postel's host behind it."""
+"""Sockets that are accepted wherever `socket.socket` is: a descriptor of the system inside, and a socket of
+Postel's host behind it.
+"""
 
 import errno
 import socket
@@ -48,12 +50,15 @@ class SocketsNetwork(Protocol):
 class DescriptorSocket(socket.socket):
     """A `socket.socket` on the network of its class: `BlockingNetwork.socket` is such a class.
 
-    Its descriptor is one end of a socket pair of the system, of which the network's pump has the other. So octets, blocking, timeouts and
-    readiness are the system's own; addresses, options and what opens and ends a connection are Postel's.
+    Its descriptor is one end of a socket pair of the system, of which the network's pump has the other. So
+    octets, blocking, timeouts and readiness are the system's own; addresses, options and what opens and ends
+    a connection are Postel's.
     """
 
     network: ClassVar[SocketsNetwork]
-    allows_machine: ClassVar[bool] = False  # sockets of other families, and descriptors of others, are the machine's
+    allows_machine: ClassVar[bool] = (
+        False  # sockets of other families, and descriptors of others, are the machine's
+    )
     _state: SocketState | None
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
@@ -63,9 +68,13 @@ class DescriptorSocket(socket.socket):
         elif self.allows_machine and family not in (-1, socket.AF_INET, socket.AF_INET6):
             self._state = None
         else:
-            known, kind = known_family(socket.AF_INET if family == -1 else family, socket.SOCK_STREAM if type == -1 else type)
+            known, kind = known_family(
+                socket.AF_INET if family == -1 else family, socket.SOCK_STREAM if type == -1 else type
+            )
             if proto not in (-1, 0, _PROTOCOLS[kind]):
-                raise SocketKindUnknown(f"protocol {proto} is not known here; allowed: 0, {_PROTOCOLS[kind]:d}")
+                raise SocketKindUnknown(
+                    f"protocol {proto} is not known here; allowed: 0, {_PROTOCOLS[kind]:d}"
+                )
             self._state, fileno = self.network.states.new(known, kind)
         if self._state is None:
             super().__init__(family, type, proto, fileno)
@@ -82,7 +91,9 @@ class DescriptorSocket(socket.socket):
                 return state
         if self.allows_machine:
             return None
-        raise SocketKindUnknown(f"descriptor {descriptor} is not of this network; allowed: none, or one of its sockets")
+        raise SocketKindUnknown(
+            f"descriptor {descriptor} is not of this network; allowed: none, or one of its sockets"
+        )
 
     # Names and options
 
@@ -103,7 +114,9 @@ class DescriptorSocket(socket.socket):
 
     def getsockopt(self, level: int, optname: int, buflen: int = 0) -> Any:
         if self._state is None:
-            return super().getsockopt(level, optname, buflen) if buflen else super().getsockopt(level, optname)
+            return (
+                super().getsockopt(level, optname, buflen) if buflen else super().getsockopt(level, optname)
+            )
         state = self._state
         self._require_open()
         if (level, optname) == (socket.SOL_SOCKET, socket.SO_ERROR):
@@ -169,7 +182,11 @@ class DescriptorSocket(socket.socket):
         with suppress(ConnectionResetError):  # the pump's end is closed
             octet = MachineSocket.recv(self, 1)
         if not octet:
-            raise SocketCallInvalid("the socket doesn't listen any more") if channel.error is None else renewed(channel.error)
+            raise (
+                SocketCallInvalid("the socket doesn't listen any more")
+                if channel.error is None
+                else renewed(channel.error)
+            )
 
     @classmethod
     def _plain(cls) -> "type[DescriptorSocket]":
@@ -203,13 +220,19 @@ class DescriptorSocket(socket.socket):
         return 0
 
     def _connect(self, state: SocketState, name: Name) -> None:
-        if isinstance(state.channel, StreamChannel) and state.channel.settled.is_set() and self._answers(state.channel):
+        if (
+            isinstance(state.channel, StreamChannel)
+            and state.channel.settled.is_set()
+            and self._answers(state.channel)
+        ):
             return
         timeout = self.gettimeout()
         channel, end = self._call(state.connect, name, fills=timeout == 0)
         descriptors.replace(self.fileno(), end)
         channel.descriptor = self.fileno()
-        channel.awaits_answer = timeout is not None  # as Linux has it of a socket that doesn't block, which one with a timeout is
+        channel.awaits_answer = (
+            timeout is not None
+        )  # as Linux has it of a socket that doesn't block, which one with a timeout is
         if timeout == 0:
             raise ConnectionBegun
         if not channel.settled.wait(timeout):
@@ -224,7 +247,8 @@ class DescriptorSocket(socket.socket):
             raise error
         return is_answer and not channel.is_broken_off
 
-    # Reading. Of a stream the system's calls do it all; they tell ECONNRESET or an end for whatever ended the connection
+    # Reading. Of a stream the system's calls do it all; they tell ECONNRESET or an end for whatever ended the
+    # connection
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         state = self._state
@@ -275,7 +299,9 @@ class DescriptorSocket(socket.socket):
         count, _, sender = self._datagram_into([room[:nbytes] if nbytes else room], flags)
         return count, sender
 
-    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:
+    def recvmsg(
+        self, bufsize: int, ancbufsize: int = 0, flags: int = 0
+    ) -> tuple[bytes, list[tuple[int, int, bytes]], int, Any]:
         if self._state is None:
             return super().recvmsg(bufsize, ancbufsize, flags)
         if isinstance(self._state.channel, DatagramChannel):
@@ -298,7 +324,9 @@ class DescriptorSocket(socket.socket):
         return count, [], told, None
 
     def _end_of_stream(self, error: ConnectionResetError) -> bytes:
-        """What the system calls a reset, by its own name. Where that was told already, it is the end of the stream."""
+        """What the system calls a reset, by its own name. Where that was told already, it is the end of the
+        stream.
+        """
         if isinstance(self._state and self._state.channel, StreamChannel):
             self._tell_error()
             return b""
@@ -380,7 +408,9 @@ class DescriptorSocket(socket.socket):
         name = self.network.named(address, self.family)
         return self._send_datagram(state, lambda octets: state.calls.sendto(octets, flags, name), data)
 
-    def sendmsg(self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None) -> int:
+    def sendmsg(
+        self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None
+    ) -> int:
         if self._state is None:
             return super().sendmsg(buffers, ancdata, flags, address)
         if list(ancdata):
@@ -426,7 +456,8 @@ class DescriptorSocket(socket.socket):
         return descriptor
 
     def _real_close(self) -> None:
-        state, linger = (None if self.fileno() < 0 else self._state), 0  # None: it was detached, and what has the descriptor closes it
+        # A detached socket has no descriptor: what has the descriptor closes it.
+        state, linger = (None if self.fileno() < 0 else self._state), 0
         if state is not None and isinstance(state.channel, StreamChannel):
             linger = self._linger(state.channel)
         super()._real_close()  # type: ignore[misc]
@@ -460,7 +491,8 @@ class DescriptorSocket(socket.socket):
         """Seconds for which `close` waits."""
         if self.gettimeout() == 0 or channel.calls.is_closed:
             return 0
-        is_on, seconds = LINGER.unpack(channel.calls.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER.size))  # type: ignore[arg-type]
+        option = channel.calls.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER.size)
+        is_on, seconds = LINGER.unpack(option)  # type: ignore[arg-type]
         return int(seconds) if is_on else 0
 
     def _wait_until_delivered(self, channel: StreamChannel, seconds: int) -> None:

@@ -1,4 +1,6 @@
-"""What all copies of a socket's descriptor have in common: the socket of the host, and the channel between the two."""
+"""What all copies of a socket's descriptor have in common: the socket of the host, and the channel between
+the two.
+"""
 
 import socket
 from contextlib import suppress
@@ -15,7 +17,9 @@ from postel.sockets.stream import StreamCalls
 
 
 class SocketStates:
-    """The sockets of a network by the identity of their descriptors. Methods that say so are for the pump's thread."""
+    """The sockets of a network by the identity of their descriptors. Methods that say so are for the pump's
+    thread.
+    """
 
     def __init__(self, pump: PumpThread) -> None:
         self.pump = pump
@@ -27,7 +31,9 @@ class SocketStates:
 
     def new(self, family: int, kind: int) -> "tuple[SocketState, int]":
         """A new socket and its descriptor."""
-        calls = (StreamCalls if kind == socket.SOCK_STREAM else DatagramCalls)(self.pump, family, self.pump.host.config)
+        calls = (StreamCalls if kind == socket.SOCK_STREAM else DatagramCalls)(
+            self.pump, family, self.pump.host.config
+        )
         descriptor = descriptors.lone(kind)
         state = SocketState(self, calls)
         self.note(descriptor, state)
@@ -79,7 +85,8 @@ class SocketState:
         if accepted is None:
             return None
         calls, name = accepted
-        channel, end = SocketState(self._all, calls)._stream(calls, fills=False)  # noqa: SLF001 - of the same class
+        # Of the same class
+        channel, end = SocketState(self._all, calls)._stream(calls, fills=False)  # noqa: SLF001
         channel.begin()
         return end, name
 
@@ -95,12 +102,16 @@ class SocketState:
     def _stream(self, calls: StreamCalls, *, fills: bool) -> tuple[StreamChannel, socket.socket]:
         ours, theirs = descriptors.stream_pair()
         identity = self._all.note(theirs.fileno(), self)
-        self.channel = channel = StreamChannel(self._all.pump, calls, ours, identity, descriptors.fill(theirs) if fills else 0)
+        self.channel = channel = StreamChannel(
+            self._all.pump, calls, ours, identity, descriptors.fill(theirs) if fills else 0
+        )
         channel.holder = self
         return channel, theirs
 
     def closed(self) -> None:
-        """A copy of the descriptor was closed. What has a channel hears of the last one's close by itself, but not at once."""
+        """A copy of the descriptor was closed. What has a channel hears of the last one's close by itself,
+        but not at once.
+        """
         if self.channel is not None:
             self.channel.look()
         if self.channel is None or (isinstance(self.channel, StreamChannel) and self.channel.is_broken_off):

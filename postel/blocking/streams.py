@@ -23,12 +23,14 @@ _DELIVERED: Final = (FIN_WAIT_2, TIME_WAIT, CLOSED)  # the peer has acknowledged
 class StreamChannel(Channel):
     """Octets between the connection of ``calls`` and the pump's ``end`` of a socket pair.
 
-    ``to_skip`` octets were written there before the program could (`descriptors.fill`). ``settled`` is set once the connection is open,
-    or can't be opened. ``error`` is what ended the connection, until it was told. ``delivered`` is set once the peer has all that the
-    program wrote, in `PumpThread.lingering`.
+    ``to_skip`` octets were written there before the program could (`descriptors.fill`). ``settled`` is set
+    once the connection is open, or can't be opened. ``error`` is what ended the connection, until it was
+    told. ``delivered`` is set once the peer has all that the program wrote, in `PumpThread.lingering`.
     """
 
-    def __init__(self, pump: PumpThread, calls: StreamCalls, end: socket.socket, identity: int, to_skip: int = 0) -> None:
+    def __init__(
+        self, pump: PumpThread, calls: StreamCalls, end: socket.socket, identity: int, to_skip: int = 0
+    ) -> None:
         self.calls = calls
         self.descriptor = -1  # the program's, as far as known
         self.error: OSError | None = None
@@ -67,7 +69,9 @@ class StreamChannel(Channel):
 
     @property
     def is_broken_off(self) -> bool:
-        """Whether an error has ended the connection and the program's descriptor: nothing tells of its close any more."""
+        """Whether an error has ended the connection and the program's descriptor: nothing tells of its close
+        any more.
+        """
         return self._has_failed and self._end is None
 
     def _changed(self) -> None:
@@ -270,7 +274,9 @@ class StreamChannel(Channel):
         self._pump.remove(self)
 
     def _watch(self) -> None:
-        """What is waited for at the descriptor: octets, unless the connection is full; room, where octets wait for it."""
+        """What is waited for at the descriptor: octets, unless the connection is full; room, where octets
+        wait for it.
+        """
         if self._end is None or self._program_is_gone or not self.settled.is_set():
             return
         wants_octets = not (self._to_peer or self._program_has_ended)
@@ -278,7 +284,9 @@ class StreamChannel(Channel):
 
 
 class ListenerChannel(Channel):
-    """A listener, and a descriptor that is readable while a connection waits: there is one octet then. ``error`` says what ended it."""
+    """A listener, and a descriptor that is readable while a connection waits: there is one octet then.
+    ``error`` says what ended it.
+    """
 
     def __init__(self, pump: PumpThread, calls: StreamCalls, end: socket.socket) -> None:
         self.calls = calls
@@ -296,7 +304,9 @@ class ListenerChannel(Channel):
             self.close()
 
     def accept(self) -> tuple[StreamCalls, Name] | None:
-        """The connection that waited longest, for the octet that the program has read. None where none waits."""
+        """The connection that waited longest, for the octet that the program has read. None where none
+        waits.
+        """
         self._is_told = False
         try:
             return self.calls.accept()

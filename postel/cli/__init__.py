@@ -1,7 +1,8 @@
-"""The command line. Each module beside this one is a command: its name, its help (the docstring's first line), ``arguments(parser)`` and
-``run(options) -> int``. What commands share lies in packages.
+"""The command line. Each module beside this one is a command: its name, its help (the docstring's first
+line), ``arguments(parser)`` and ``run(options) -> int``. What commands share lies in packages.
 
-Exit status: 0 done, 1 it failed, 2 a mistake in the command, 3 a right, a device or an extra is missing, 130 interrupted.
+Exit status: 0 done, 1 it failed, 2 a mistake in the command, 3 a right, a device or an extra is missing, 130
+interrupted.
 """
 
 import argparse
@@ -33,7 +34,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status. Never raises for what a user, a peer or a system can get wrong."""
+    """Run one command; returns the exit status. Never raises for what a user, a peer or a system can get
+    wrong.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -51,7 +54,10 @@ def commands() -> list[str]:
 
 def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     """Imports only the command that was asked for; all of them to list them."""
-    parser = _Parser(prog="postel", description="TCP that you can import: RFC 9293 in Python, beside the kernel's or without it.")
+    parser = _Parser(
+        prog="postel",
+        description="TCP that you can import: RFC 9293 in Python, beside the kernel's or without it.",
+    )
     parser.add_argument("--version", action="version", version=f"postel {_version()}")
     parser.set_defaults(run=lambda _: parser.print_help())
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -59,7 +65,9 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     for name in arguments[:1] if arguments[:1] and arguments[0] in known else known:
         module = import_module(f"{__name__}.{name}")
         summary = (module.__doc__ or "").partition("\n")[0]
-        command = subparsers.add_parser(name, help=summary[:1].lower() + summary[1:].rstrip("."), description=summary)
+        command = subparsers.add_parser(
+            name, help=summary[:1].lower() + summary[1:].rstrip("."), description=summary
+        )
         module.arguments(command)
         command.set_defaults(run=module.run)
     return parser
@@ -86,7 +94,9 @@ def exit_status(command: Callable[[], int | None]) -> int:
 def _failed(error: OSError) -> int:
     """The network's errors, the system's, and a reader of our output who has seen enough."""
     if isinstance(error, BrokenPipeError) and not isinstance(error, TcpError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains when it flushes
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # or the interpreter complains when it flushes
         return PIPE_BROKEN
     text = error.strerror or str(error) or type(error).__name__
     return _tell(f"{error.filename}: {text}" if error.filename else text, FAILED)
@@ -109,4 +119,6 @@ def _version() -> str:
 
 def core() -> str:
     """What runs: the core as C extensions, or as it was written."""
-    return "plain Python" if str(import_module("postel.host.host").__file__).endswith(".py") else "compiled core"
+    return (
+        "plain Python" if str(import_module("postel.host.host").__file__).endswith(".py") else "compiled core"
+    )

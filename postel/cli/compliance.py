@@ -1,6 +1,7 @@
 """Which rules of the RFCs are met, and what shows it.
 
-The table is that of docs/compliance.md, as it was when this version was made; ``make compliance`` makes both from a run of the tests.
+The table is that of docs/compliance.md, as it was when this version was made; ``make compliance`` makes both
+from a run of the tests.
 """
 
 import argparse
@@ -36,7 +37,9 @@ class Rule:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rfc", metavar="NUMBER", help="only the rules of this RFC, e.g. 9293")
-    parser.add_argument("--open", action="store_true", help="only the rules that no test shows and no reason answers")
+    parser.add_argument(
+        "--open", action="store_true", help="only the rules that no test shows and no reason answers"
+    )
     parser.add_argument("--json", action="store_true", help="as JSON on standard output")
 
 
@@ -65,7 +68,9 @@ def _tell(chosen: list[Rule]) -> None:
     for rule in chosen:
         level = "" if rule.level == "RULE" else rule.level
         indent = " " * (wide + 25)
-        text = textwrap.fill(rule.summary, _WIDTH + len(indent), initial_indent=indent, subsequent_indent=indent)
+        text = textwrap.fill(
+            rule.summary, _WIDTH + len(indent), initial_indent=indent, subsequent_indent=indent
+        )
         print(f"{rule.id:{wide}}  {rule.result:8}  {level:11}  {text.strip()}")
         for line in _evidence(rule):
             print(f"{indent}{_INDENT}{line}")

@@ -1,7 +1,7 @@
 """A connection from its first SYN to the end of TIME-WAIT, seen.
 
-First two hosts in virtual time, with two segments lost on the way; then, where root and a TUN device are to be had, a page for the kernel's
-own curl. The same run gives the same ladder: everything comes from the seed.
+First two hosts in virtual time, with two segments lost on the way; then, where root and a TUN device are to
+be had, a page for the kernel's own curl. The same run gives the same ladder: everything comes from the seed.
 """
 
 import argparse
@@ -46,7 +46,10 @@ _TEXTS: Final = {
         "同一过程，每个分组都带注释：{file}（试试：tshark -r {file}）",
     ),
     "kernel": (
-        "The kernel's own curl asks Postel over a TUN device, in a network namespace of its own: {length} octets, as they should be",
+        (
+            "The kernel's own curl asks Postel over a TUN device, in a network namespace of its own: "
+            "{length} octets, as they should be"
+        ),
         "内核自己的 curl 通过 TUN 设备访问 Postel，在独立的网络命名空间中：收到 {length} 字节，内容一致",
     ),
     "no kernel": ("Without the second part, the kernel's curl: {why}", "跳过第二部分（内核的 curl）：{why}"),
@@ -55,12 +58,21 @@ _TEXTS: Final = {
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pcapng", metavar="FILE", default="demo.pcapng", help="default %(default)s")
-    parser.add_argument("--lang", choices=notes.LANGUAGES, default=preferred_language(), help="of the remarks; default %(default)s")
+    parser.add_argument(
+        "--lang",
+        choices=notes.LANGUAGES,
+        default=preferred_language(),
+        help="of the remarks; default %(default)s",
+    )
     parser.add_argument("--seed", type=int, default=1, help="default %(default)s")
     parser.add_argument(
-        "--drop", metavar="N,N", help='numbers of the packets to lose, "" for none; default: one of the page\'s, and the last FIN'
+        "--drop",
+        metavar="N,N",
+        help='numbers of the packets to lose, "" for none; default: one of the page\'s, and the last FIN',
     )
-    parser.add_argument("--chart", metavar="FILE", help="instead: draw the congestion window of a longer transfer, as SVG")
+    parser.add_argument(
+        "--chart", metavar="FILE", help="instead: draw the congestion window of a longer transfer, as SVG"
+    )
     parser.add_argument("--no-kernel", action="store_true", help="only the part in virtual time")
 
 
@@ -68,13 +80,19 @@ def run(options: argparse.Namespace) -> int:
     if options.chart:
         return _draw(options.chart, options.seed)
     language = speakable(options.lang, sys.stdout)
-    trace = connection_seen(options.seed, _Losses() if options.drop is None else dropping(*_numbers(options.drop)))
+    trace = connection_seen(
+        options.seed, _Losses() if options.drop is None else dropping(*_numbers(options.drop))
+    )
     try:
         with open(options.pcapng, "wb") as file:  # noqa: PTH123
             pcapng.write(trace, file, language=options.lang)
     except OSError as error:
-        raise ArgumentError("--pcapng", options.pcapng, f"a file that can be written ({error.strerror})") from error
-    lost = ", ".join(f"#{packet.number}" for packet in trace.packets if packet.lost) or _say("nothing lost", language)
+        raise ArgumentError(
+            "--pcapng", options.pcapng, f"a file that can be written ({error.strerror})"
+        ) from error
+    lost = ", ".join(f"#{packet.number}" for packet in trace.packets if packet.lost) or _say(
+        "nothing lost", language
+    )
     _headline(_say("title", language, seed=options.seed, lost=lost))
     show(trace, language, sys.stdout)
     print(f"\n{_say('written', language, file=options.pcapng)}")
@@ -105,7 +123,11 @@ def _say(key: str, language: str, **values: object) -> str:
 
 
 def _headline(text: str) -> None:
-    print(f"\n\033[1m{text}\033[0m\n" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else f"\n{text}\n")
+    print(
+        f"\n\033[1m{text}\033[0m\n"
+        if sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        else f"\n{text}\n"
+    )
 
 
 # In virtual time
@@ -127,7 +149,9 @@ def connection_seen(seed: int, losses: Rule) -> Trace:
 
 
 def transfer_seen(seed: int) -> list[chart.Sample]:
-    """As much as goes in ten seconds, through a queue that is too short: what the sender knew at each of its segments."""
+    """As much as goes in ten seconds, through a queue that is too short: what the sender knew at each of its
+    segments.
+    """
     sampler = chart.Sampler()
     world = World(seed, observer=sampler)
     client, server = world.host("client", "10.0.0.1/24"), world.host("server", "10.0.0.2/24")
@@ -153,7 +177,9 @@ def _empty(subject: Subject, event: Event, now: int) -> None:
 
 
 class _Losses:
-    """A rule: loses the second segment of the response, which SACKs bring back, and the server's first FIN, which a probe does."""
+    """A rule: loses the second segment of the response, which SACKs bring back, and the server's first FIN,
+    which a probe does.
+    """
 
     def __init__(self) -> None:
         self.segments = 0
@@ -200,7 +226,9 @@ class _Server:
             subject.receive(1 << 20, now)
         elif isinstance(event, EndOfStream) and isinstance(subject, Connection):
             head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % PAGE_LENGTH
-            self.world.at(now + 5 * MILLISECOND, lambda: subject.send(head + bytes(PAGE_LENGTH), self.world.now))
+            self.world.at(
+                now + 5 * MILLISECOND, lambda: subject.send(head + bytes(PAGE_LENGTH), self.world.now)
+            )
             self.world.at(now + 80 * MILLISECOND, lambda: subject.close(self.world.now))
 
 
@@ -245,11 +273,24 @@ async def _serve_curl(name: str) -> tuple[Trace, int]:
     host = Host("10.7.0.2/24", secret=os.urandom(16), observer=trace)
     link = device.opened(name, [parse_interface("10.7.0.1/24")], mtu=1500, namespace=name)
     page = bytes(range(256)) * 12
-    server = Server(lambda _target, _host: Response(HTTPStatus.OK, {"Content-Type": "application/octet-stream"}, page))
+    server = Server(
+        lambda _target, _host: Response(HTTPStatus.OK, {"Content-Type": "application/octet-stream"}, page)
+    )
     async with aio.attach(host, Observed(link, trace)) as network:
         await network.start_server(server.converse, port=80)
         process = await asyncio.create_subprocess_exec(
-            *("ip", "netns", "exec", name, "curl", "--silent", "--show-error", "--max-time", "10", "http://10.7.0.2/page"),
+            *(
+                "ip",
+                "netns",
+                "exec",
+                name,
+                "curl",
+                "--silent",
+                "--show-error",
+                "--max-time",
+                "10",
+                "http://10.7.0.2/page",
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

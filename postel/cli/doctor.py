@@ -1,6 +1,7 @@
 """Say what this machine lets Postel do, what is missing, and what would make it faster.
 
-It looks, and changes nothing: what a TUN device can do is tried on one in a network namespace of its own, which is gone at once.
+It looks, and changes nothing: what a TUN device can do is tried on one in a network namespace of its own,
+which is gone at once.
 """
 
 import argparse
@@ -29,7 +30,9 @@ _PROBE = "postel-doctor"
 
 @dataclass(frozen=True)
 class Finding:
-    """``advice`` is what would make it better; "" where nothing would. Without what is ``needed`` no TUN device can be used."""
+    """``advice`` is what would make it better; "" where nothing would. Without what is ``needed`` no TUN
+    device can be used.
+    """
 
     name: str
     state: str
@@ -72,7 +75,12 @@ def _core() -> Finding:
     if not os.access(Path(_headers(), "Python.h"), os.R_OK):
         missing.append("Python's headers")
     first = f"install {' and '.join(missing)}, then " if missing else ""
-    return Finding("core", MISSING, what, f"several times as fast compiled: {first}pip install --force-reinstall --no-binary postel postel")
+    return Finding(
+        "core",
+        MISSING,
+        what,
+        f"several times as fast compiled: {first}pip install --force-reinstall --no-binary postel postel",
+    )
 
 
 def _headers() -> str:
@@ -86,7 +94,13 @@ def _device() -> Iterator[Finding]:
         flags = device.features()
     except OSError as error:
         state = UNKNOWN if sys.platform != "linux" else MISSING
-        yield Finding("TUN", state, f"{device.DEVICE} can't be opened", str(device.refused("postel0", error).strerror), needed=True)
+        yield Finding(
+            "TUN",
+            state,
+            f"{device.DEVICE} can't be opened",
+            str(device.refused("postel0", error).strerror),
+            needed=True,
+        )
         return
     yield Finding("TUN", GOOD, f"{device.DEVICE} can be opened", needed=True)
     if flags & device.IFF_VNET_HDR:
@@ -103,16 +117,30 @@ def _device() -> Iterator[Finding]:
 def _offload() -> Finding:
     found = _tried()
     if isinstance(found, OSError):
-        return Finding("offload", UNKNOWN, f"the kernel has virtio headers; more can't be tried ({found.strerror})", "run as root to know")
-    known = {device.TUN_F_CSUM: "checksums", device.TUN_F_TSO4: "IPv4", device.TUN_F_TSO6: "IPv6", device.TUN_F_TSO_ECN: "ECN"}
+        return Finding(
+            "offload",
+            UNKNOWN,
+            f"the kernel has virtio headers; more can't be tried ({found.strerror})",
+            "run as root to know",
+        )
+    known = {
+        device.TUN_F_CSUM: "checksums",
+        device.TUN_F_TSO4: "IPv4",
+        device.TUN_F_TSO6: "IPv6",
+        device.TUN_F_TSO_ECN: "ECN",
+    }
     words = ", ".join(word for bit, word in known.items() if found & bit)
     if found & device.TUN_F_TSO4 and found & device.TUN_F_TSO6:
         return Finding("offload", GOOD, f"segments of 64 KiB both ways ({words})")
-    return Finding("offload", MISSING, f"only: {words or 'what we send'}", "a larger --mtu does nearly as much")
+    return Finding(
+        "offload", MISSING, f"only: {words or 'what we send'}", "a larger --mtu does nearly as much"
+    )
 
 
 def _tried() -> int | OSError:
-    """What a device of our own agrees to; a thread that enters a new network namespace takes it along when it ends."""
+    """What a device of our own agrees to; a thread that enters a new network namespace takes it along when it
+    ends.
+    """
     results: list[int | OSError] = []
 
     def probe() -> None:
@@ -143,7 +171,12 @@ def _right() -> Finding:
         return Finding("right", GOOD, f"{user} with CAP_NET_ADMIN: may make devices")
     what = "root without CAP_NET_ADMIN" if user == "root" else "an ordinary user: devices made by others only"
     made = f"ip tuntap add dev postel0 mode tun user {os.geteuid()} && ip address add 10.7.0.1/24 dev postel0"
-    return Finding("right", MISSING, what, device.right_to_use(f"{made} && ip link set dev postel0 txqueuelen {QUEUE} up"))
+    return Finding(
+        "right",
+        MISSING,
+        what,
+        device.right_to_use(f"{made} && ip link set dev postel0 txqueuelen {QUEUE} up"),
+    )
 
 
 def _capabilities() -> int:
@@ -162,11 +195,17 @@ def _programs() -> Iterator[Finding]:
     }
     for name, advice in needs.items():
         path = shutil.which(name)
-        yield Finding(name, GOOD, path) if path else Finding(name, MISSING, "not found", advice, needed=name == "ip")
+        yield (
+            Finding(name, GOOD, path)
+            if path
+            else Finding(name, MISSING, "not found", advice, needed=name == "ip")
+        )
 
 
 def _drops() -> Iterator[Finding]:
-    """What the TUN devices of this network namespace have dropped, because the program behind them hadn't taken what came before."""
+    """What the TUN devices of this network namespace have dropped, because the program behind them hadn't
+    taken what came before.
+    """
     try:
         devices = json.loads(ip("-statistics", "-json", "link", "show", "type", "tun") or "[]")
     except (LinkError, ValueError):
@@ -181,7 +220,10 @@ def _drops() -> Iterator[Finding]:
         if dropped and length < QUEUE:
             advice = f"ip link set dev {found['ifname']} txqueuelen {QUEUE}"
         elif dropped:
-            advice = "the program behind it was too slow for a burst, or not there: the compiled core, or postel serve --workers"
+            advice = (
+                "the program behind it was too slow for a burst, or not there: the compiled core, or "
+                "postel serve --workers"
+            )
         yield Finding(f"device {found['ifname']}", MISSING if dropped else GOOD, what, advice)
 
 
@@ -192,6 +234,7 @@ def _kernel() -> Finding:
         return Finding("kernel", UNKNOWN, platform.platform())
     what = f"{platform.system()} {platform.release()}, sends with {name}"
     advice = (
-        "for bulk from the kernel's sockets over a device of this machine cubic is faster: sysctl net.ipv4.tcp_congestion_control=cubic"
+        "for bulk from the kernel's sockets over a device of this machine cubic is faster: sysctl "
+        "net.ipv4.tcp_congestion_control=cubic"
     )
     return Finding("kernel", GOOD, what, advice if name == "bbr" else "")

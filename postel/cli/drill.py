@@ -62,16 +62,27 @@ class Choices:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", metavar="SCRIPT|DIR", nargs="+", help="scripts, and folders of scripts (*.pkt)")
-    parser.add_argument("-j", "--jobs", metavar="N", type=int, default=0, help="processes; default: one for each processor")
+    parser.add_argument(
+        "paths", metavar="SCRIPT|DIR", nargs="+", help="scripts, and folders of scripts (*.pkt)"
+    )
+    parser.add_argument(
+        "-j", "--jobs", metavar="N", type=int, default=0, help="processes; default: one for each processor"
+    )
     parser.add_argument(
         "--profile",
         choices=Profile.names(),
         default="",
         help="whose constants the scripts expect; default: the name of their folder, else rfc",
     )
-    parser.add_argument("--define", metavar="NAME", action="append", default=[], help="for #ifdef NAME; may be given again")
-    parser.add_argument("--against", choices=_STACKS, default="postel", help="the stack to test; default: postel; kernel needs root")
+    parser.add_argument(
+        "--define", metavar="NAME", action="append", default=[], help="for #ifdef NAME; may be given again"
+    )
+    parser.add_argument(
+        "--against",
+        choices=_STACKS,
+        default="postel",
+        help="the stack to test; default: postel; kernel needs root",
+    )
     parser.add_argument("--pcapng", metavar="DIR", default="", help="where to put a capture of each script")
     parser.add_argument("--junit", metavar="FILE", help="where to write the results as JUnit's XML")
     parser.add_argument("--json", action="store_true", help="the results as JSON on standard output")
@@ -90,7 +101,11 @@ def run(options: argparse.Namespace) -> int:
         _write_junit(results, Path(options.junit))
     if options.json:
         fields = ("path", "result", "line", "message", "rule")
-        print(json.dumps({"scripts": [{name: asdict(result)[name] for name in fields} for result in results]}, indent=1))
+        print(
+            json.dumps(
+                {"scripts": [{name: asdict(result)[name] for name in fields} for result in results]}, indent=1
+            )
+        )
     else:
         _tell(results)
     return int(any(result.result != "passed" for result in results))
@@ -144,13 +159,17 @@ def one(path: str, choices: Choices) -> Result:
     outcome = _performed(script, choices, trace)
     if choices.pcapng:
         _capture(trace, Path(path), Path(choices.pcapng))
-    return Result(path, outcome.result, outcome.line, outcome.message, _detail(text, outcome, trace), outcome.rule)
+    return Result(
+        path, outcome.result, outcome.line, outcome.message, _detail(text, outcome, trace), outcome.rule
+    )
 
 
 def _performed(script: Script, choices: Choices, trace: Trace) -> Outcome:
     profile = Profile.named(choices.profile or _folder(script.path))
     if choices.against == "kernel":
-        return kernel.run(script, profile, _opened, skipped=partial(_tell_skipped, script.path), observer=trace)
+        return kernel.run(
+            script, profile, _opened, skipped=partial(_tell_skipped, script.path), observer=trace
+        )
     return drill.run(script, profile, witness=trace)
 
 
@@ -218,14 +237,22 @@ def _counted(counts: Counter[str]) -> str:
 def _write_junit(results: list[Result], path: Path) -> None:
     counts = Counter(result.result for result in results)
     suite = ET.Element(
-        "testsuite", name="postel drill", tests=str(len(results)), failures=str(counts["failed"]), errors=str(counts["error"])
+        "testsuite",
+        name="postel drill",
+        tests=str(len(results)),
+        failures=str(counts["failed"]),
+        errors=str(counts["error"]),
     )
     for result in results:
-        case = ET.SubElement(suite, "testcase", classname=str(Path(result.path).parent), name=Path(result.path).name)
+        case = ET.SubElement(
+            suite, "testcase", classname=str(Path(result.path).parent), name=Path(result.path).name
+        )
         if result.result != "passed":
             kind = "failure" if result.result == "failed" else "error"
             rule = f" ({result.rule})" if result.rule else ""
-            ET.SubElement(case, kind, message=f"line {result.line}: {result.message}{rule}").text = _printable(result.detail)
+            ET.SubElement(
+                case, kind, message=f"line {result.line}: {result.message}{rule}"
+            ).text = _printable(result.detail)
     try:
         ET.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
     except OSError as error:

@@ -4,8 +4,8 @@ FILE is pcap or pcapng, also compressed; several are read as one; - is a pipe::
 
     tcpdump -U -w - | postel explain - --follow
 
-What could be read is told in any case. Exit status 1 where the file is damaged, 3 where packets were left out that may hold TCP: fragments
-without the rest, links that aren't understood, headers that were cut off.
+What could be read is told in any case. Exit status 1 where the file is damaged, 3 where packets were left out
+that may hold TCP: fragments without the rest, links that aren't understood, headers that were cut off.
 """
 
 import argparse
@@ -36,10 +36,16 @@ _ALL: Final = 1 << 62  # packets of a finding: JSON names each
 def arguments(parser: argparse.ArgumentParser) -> None:
     source.arguments(parser)
     parser.add_argument("--why", action="store_true", help="tell what is unusual, and the rule behind it")
-    parser.add_argument("--summary", action="store_true", help="tell of the capture as a whole, not of each connection")
-    parser.add_argument("--follow", action="store_true", help="tell of each connection when it is over, not of all in the end")
+    parser.add_argument(
+        "--summary", action="store_true", help="tell of the capture as a whole, not of each connection"
+    )
+    parser.add_argument(
+        "--follow", action="store_true", help="tell of each connection when it is over, not of all in the end"
+    )
     parser.add_argument("--zeek-timers", action="store_true", help="divide connections as Zeek's timers do")
-    parser.add_argument("--checksums", action="store_true", help="segments with a wrong checksum count for Zeek's c alone")
+    parser.add_argument(
+        "--checksums", action="store_true", help="segments with a wrong checksum count for Zeek's c alone"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a JSON object for each connection, one a line")
     form.add_argument("--format", choices=("zeek",), help="zeek: write a conn.log, with Zeek's timers")
@@ -55,7 +61,10 @@ def run(options: argparse.Namespace) -> int:
         raise ArgumentError("--follow", options.follow, "without --conn and --html, which need the whole")
     if options.follow and options.sort:
         raise ArgumentError("--sort", options.sort, "without --follow, which tells of each at once")
-    with readable_twice(options.file) if options.html else nullcontext(options.file) as files, storage() as kept:
+    with (
+        readable_twice(options.file) if options.html else nullcontext(options.file) as files,
+        storage() as kept,
+    ):
         with source.opened(files) as reader:
             explanation = _Explanation(reader, kept, options)
             status = explanation.tell()
@@ -135,7 +144,9 @@ class _Explanation:
         self.table.finish()
         if self.options.conn and not self.rows:
             source.tell_of_whole(self.reader, self.table)
-            raise ArgumentError("--conn", self.options.conn, f"a connection's number, up to {self.table.connections}")
+            raise ArgumentError(
+                "--conn", self.options.conn, f"a connection's number, up to {self.table.connections}"
+            )
         if self.options.summary:
             self.print_summary()
         elif not self.options.html and not self.options.follow:
@@ -159,7 +170,11 @@ class _Explanation:
             return
         if not self.rows:
             if self.table.packets or self.reader.damage is None:
-                print(translations.say(translations.SENTENCES["no tcp"], self.language, packets=self.table.packets))
+                print(
+                    translations.say(
+                        translations.SENTENCES["no tcp"], self.language, packets=self.table.packets
+                    )
+                )
             return
         print(report.line(report.heads(self.language), self.rows.widths, self.room))
         self.print(self.rows, self.rows.widths)
@@ -188,8 +203,15 @@ class _Explanation:
 
     def write_page(self, files: list[str]) -> None:
         rows = [(told.row, told.findings) for told in self.rows]
-        text = page.of(rows, drawn(files, self.choice.numbers(), self.options), self.options.lang, unfold=self.options.unfold)
+        text = page.of(
+            rows,
+            drawn(files, self.choice.numbers(), self.options),
+            self.options.lang,
+            unfold=self.options.unfold,
+        )
         try:
             Path(self.options.html).write_text(text, "utf-8")
         except OSError as error:
-            raise ArgumentError("--html", self.options.html, f"a file that can be written ({error.strerror})") from error
+            raise ArgumentError(
+                "--html", self.options.html, f"a file that can be written ({error.strerror})"
+            ) from error

@@ -1,6 +1,7 @@
 """Fetch a URL over Postel's own TCP: name, handshake, TLS, request, response and close.
 
-From the kernel's own web server at the other side of a TUN device, or all of it in virtual time, without a device, a right or a network::
+From the kernel's own web server at the other side of a TUN device, or all of it in virtual time, without a
+device, a right or a network::
 
     postel get http://10.7.0.1:8000/ --tun postel0 --address 10.7.0.2/24 --ladder
     postel get --lab http://www.example.org/
@@ -34,22 +35,39 @@ _INTERFERING: Final = ("drop", "dup", "delay", "corrupt", "reorder", "loss", "se
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("url", metavar="URL", nargs="?", help="http:// or https://, with a name or an address; may be left out with --lab")
-    parser.add_argument("-o", "--output", metavar="FILE", help="where to put the content; default: standard output")
+    parser.add_argument(
+        "url",
+        metavar="URL",
+        nargs="?",
+        help="http:// or https://, with a name or an address; may be left out with --lab",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="where to put the content; default: standard output"
+    )
     parser.add_argument("-i", "--include", action="store_true", help="the heads of responses as well")
     parser.add_argument("-v", "--verbose", dest="ladder", action="store_true", help="the same as --ladder")
-    parser.add_argument("--max-redirects", metavar="N", type=int, default=10, help="0: show a redirect itself; default %(default)s")
+    parser.add_argument(
+        "--max-redirects",
+        metavar="N",
+        type=int,
+        default=10,
+        help="0: show a redirect itself; default %(default)s",
+    )
     parser.add_argument(
         "--waterfall",
         action=argparse.BooleanOptionalAction,
         help="where the time went, on standard error; default: where that is a terminal, and in the lab",
     )
     group = parser.add_argument_group("TLS")
-    group.add_argument("--ca", metavar="FILE", default="", help="certificates to believe, in PEM; default: the system's")
+    group.add_argument(
+        "--ca", metavar="FILE", default="", help="certificates to believe, in PEM; default: the system's"
+    )
     group.add_argument("--insecure", action="store_true", help="believe any certificate")
     names.arguments(parser)
     attachment.arguments(parser, required=False)
-    parser.add_argument("--lab", action="store_true", help="all of it in virtual time, servers included; --ladder is on")
+    parser.add_argument(
+        "--lab", action="store_true", help="all of it in virtual time, servers included; --ladder is on"
+    )
     interference.arguments(parser)
 
 
@@ -59,7 +77,9 @@ def run(options: argparse.Namespace) -> int:
         try:
             output = stack.enter_context(open(options.output, "wb")) if options.output else sys.stdout.buffer  # noqa: PTH123
         except OSError as error:
-            raise ArgumentError("--output", options.output, f"a file that can be written ({error.strerror})") from error
+            raise ArgumentError(
+                "--output", options.output, f"a file that can be written ({error.strerror})"
+            ) from error
         try:
             status = ground.run(fetch(ground, output, options))
         except client.BadResponse as error:
@@ -108,7 +128,9 @@ async def fetch(ground: Ground, output: BinaryIO, options: argparse.Namespace) -
     async with ground.attached.network() as network:
         fetching = Fetch(network, ground.resolver(network), ground.security)
         try:
-            return await fetching.get(ground.where, output, includes_head=options.include, most_redirects=options.max_redirects)
+            return await fetching.get(
+                ground.where, output, includes_head=options.include, most_redirects=options.max_redirects
+            )
         finally:
             output.flush()
             if options.waterfall or (options.waterfall is None and (options.lab or sys.stderr.isatty())):
@@ -117,6 +139,16 @@ async def fetch(ground: Ground, output: BinaryIO, options: argparse.Namespace) -
 
 def _show(visits: list[Visit], language: str) -> None:
     stream = sys.stderr
-    columns = min(max(shutil.get_terminal_size().columns, waterfall.NARROWEST), _WIDEST) if stream.isatty() else _COLUMNS
+    columns = (
+        min(max(shutil.get_terminal_size().columns, waterfall.NARROWEST), _WIDEST)
+        if stream.isatty()
+        else _COLUMNS
+    )
     language = speakable(language, stream)
-    print(waterfall.render(visits, columns=columns, language=language, ascii_only=not can_encode("█▒…", stream)), file=stream, flush=True)
+    print(
+        waterfall.render(
+            visits, columns=columns, language=language, ascii_only=not can_encode("█▒…", stream)
+        ),
+        file=stream,
+        flush=True,
+    )

@@ -23,7 +23,15 @@ from typing import Any, BinaryIO, Final
 
 from postel import lab
 from postel.cli.network import interference
-from postel.cli.network.recording import can_encode, columns, json_text, preferred_language, show, speakable, unfolding
+from postel.cli.network.recording import (
+    can_encode,
+    columns,
+    json_text,
+    preferred_language,
+    show,
+    speakable,
+    unfolding,
+)
 from postel.errors import ArgumentError
 from postel.lab import Report, script, variables
 from postel.lab.scene import Scene
@@ -48,23 +56,39 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     _language(one)
     interference.arguments(one)
     look = one.add_argument_group("look closer")
-    look.add_argument("--view", action="append", choices=_VIEWS, help="may be given again; default: what suits the claim")
+    look.add_argument(
+        "--view", action="append", choices=_VIEWS, help="may be given again; default: what suits the claim"
+    )
     look.add_argument("--only", metavar="N", type=int, default=0, help="this run of several")
-    look.add_argument("--packet", metavar="N", type=int, default=0, help="of --view bytes; default: the first with data")
+    look.add_argument(
+        "--packet", metavar="N", type=int, default=0, help="of --view bytes; default: the first with data"
+    )
     unfolding(look)
     look.add_argument("--html", metavar="PAGE", help="a page to move through it, that needs nothing else")
     look.add_argument(
-        "--svg", metavar="FILE", help="the ladder as a picture, with --view states the state diagram; of further runs in FILE-2, …"
+        "--svg",
+        metavar="FILE",
+        help="the ladder as a picture, with --view states the state diagram; of further runs in FILE-2, …",
     )
-    look.add_argument("--pcapng", metavar="FILE", help="the packets, with comments, for Wireshark; of further runs in FILE-2, …")
-    look.add_argument("--pkt", metavar="FILE", help="the first run, or that of --only, as a packetdrill script")
-    look.add_argument("--side", choices=("client", "server"), default="client", help="whose script; default %(default)s")
+    look.add_argument(
+        "--pcapng",
+        metavar="FILE",
+        help="the packets, with comments, for Wireshark; of further runs in FILE-2, …",
+    )
+    look.add_argument(
+        "--pkt", metavar="FILE", help="the first run, or that of --only, as a packetdrill script"
+    )
+    look.add_argument(
+        "--side", choices=("client", "server"), default="client", help="whose script; default %(default)s"
+    )
     look.add_argument("--json", action="store_true", help="all of it as JSON on standard output")
 
 
 def _language(parser: argparse.ArgumentParser) -> None:
     languages = (*notes.LANGUAGES, "both")
-    parser.add_argument("--lang", choices=languages, default=argparse.SUPPRESS, help=f"default {preferred_language()}")
+    parser.add_argument(
+        "--lang", choices=languages, default=argparse.SUPPRESS, help=f"default {preferred_language()}"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -125,7 +149,10 @@ def _list(languages: list[str]) -> None:
     for claim in lab.claims().values():
         if claim.group != group:
             group = claim.group
-            print(("\n" if claim.id != next(iter(lab.claims())) else "") + " / ".join(_say(group, language) for language in languages))
+            print(
+                ("\n" if claim.id != next(iter(lab.claims())) else "")
+                + " / ".join(_say(group, language) for language in languages)
+            )
         lines = [line for language in languages for line in wrap(claim.text[language], _room() - indent)]
         print(f"  {claim.id:{names}}  {left(_say(str(claim.verdict), languages[0]), verdicts)}  {lines[0]}")
         for line in lines[1:]:
@@ -137,8 +164,15 @@ def _tell_all(reports: list[Report], languages: list[str]) -> None:
     names = max(len(report.claim.id) for report in reports)
     marks = _MARKS if can_encode("✓✗", sys.stdout) else {True: "+", False: "!"}
     for report in reports:
-        found = "" if report.agrees else f"  {_say('found', languages[0])}: {_say(str(report.verdict), languages[0])}"
-        print(f"{marks[report.agrees]} {report.claim.id:{names}}  {_say(str(report.claim.verdict), languages[0])}{found}")
+        found = (
+            ""
+            if report.agrees
+            else f"  {_say('found', languages[0])}: {_say(str(report.verdict), languages[0])}"
+        )
+        print(
+            f"{marks[report.agrees]} {report.claim.id:{names}}  "
+            f"{_say(str(report.claim.verdict), languages[0])}{found}"
+        )
     agreed = sum(report.agrees for report in reports)
     print(f"\n{_say('agreed', languages[0], count=agreed, total=len(reports))}")
 
@@ -175,7 +209,9 @@ def _tell_absent(report: Report, told: lab.Interference, language: str) -> None:
 
 def _paragraph(key: str, texts: list[str], language: str) -> None:
     """A heading, and lines that stand beside it."""
-    column = max(width(_say(heading, language)) for heading in ("claim", "look", "verdict", "rfc", "again")) + 2
+    column = (
+        max(width(_say(heading, language)) for heading in ("claim", "look", "verdict", "rfc", "again")) + 2
+    )
     heading = _say(key, language)
     for text in texts:
         for line in wrap(text, _room() - column):
@@ -229,7 +265,9 @@ def _write(reports: list[Report], options: argparse.Namespace, languages: list[s
     if options.html:
         commands = [_again(options, report.claim.id) for report in reports]
         chosen = getattr(options, "lang", "both")
-        language = preferred_language() if chosen == "both" else chosen  # a page can show Chinese, whatever the terminal can
+        language = (
+            preferred_language() if chosen == "both" else chosen
+        )  # a page can show Chinese, whatever the terminal can
         text = page.of(reports, language, commands=commands, unfold=options.unfold)
         with _opened("--html", Path(options.html)) as file:
             file.write(text.encode())
@@ -256,7 +294,9 @@ def _picture(scene: Scene, options: argparse.Namespace, languages: list[str]) ->
 
 
 def _paths(reports: list[Report], path: Path) -> Iterator[tuple[Path, Scene]]:
-    """A file for each run: in one capture, Wireshark would take the second for retransmissions of the first."""
+    """A file for each run: in one capture, Wireshark would take the second for retransmissions of the
+    first.
+    """
     for report in reports:
         stem = path.stem if len(reports) == 1 else f"{path.stem}-{report.claim.id}"
         for number, scene in enumerate(report.scenes, 1):
@@ -283,7 +323,11 @@ def _as_data(report: Report) -> dict[str, Any]:
         "found": str(report.verdict),
         "agrees": report.agrees,
         "runs": [
-            {"title": scene.title, "connections": trace_json.of_flows(scene.trace.flows), "variables": variables.rows(scene)}
+            {
+                "title": scene.title,
+                "connections": trace_json.of_flows(scene.trace.flows),
+                "variables": variables.rows(scene),
+            }
             for scene in report.scenes
         ],
     }

@@ -1,6 +1,7 @@
 """Draw the connections of a capture as ladders, with the states that both ends were in.
 
-FILE is pcap or pcapng, - a pipe. A state is printed where the segments tell it; what arrived is known by what came later.
+FILE is pcap or pcapng, - a pipe. A state is printed where the segments tell it; what arrived is known by what
+came later.
 """
 
 import argparse

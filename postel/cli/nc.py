@@ -29,10 +29,19 @@ Told = Callable[[], None] | None
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("peer", nargs="+", metavar="[HOST] PORT", help="where to connect; with -l the port alone")
-    parser.add_argument("-l", "--listen", action="store_true", help="wait for one connection, or for the first datagram")
+    parser.add_argument(
+        "peer", nargs="+", metavar="[HOST] PORT", help="where to connect; with -l the port alone"
+    )
+    parser.add_argument(
+        "-l", "--listen", action="store_true", help="wait for one connection, or for the first datagram"
+    )
     parser.add_argument("-u", "--udp", action="store_true", help="datagrams: one for each read of the input")
-    parser.add_argument("-N", action="store_true", dest="half_close", help="half-close at the end of the input; always so, for nc's users")
+    parser.add_argument(
+        "-N",
+        action="store_true",
+        dest="half_close",
+        help="half-close at the end of the input; always so, for nc's users",
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="with -l, say when it listens")
     parser.add_argument(
         "-w",
@@ -54,7 +63,16 @@ def run(options: argparse.Namespace) -> int:
         raise ArgumentError("PORT", options.peer[-1], "1 to 65535") from error
     where = "" if options.listen else address.to_text(address.parse(options.peer[0]))
     listening = _listening if options.verbose else None
-    asyncio.run(talk(Attachment(options), where, number, patience=options.wait, over_udp=options.udp, listening=listening))
+    asyncio.run(
+        talk(
+            Attachment(options),
+            where,
+            number,
+            patience=options.wait,
+            over_udp=options.udp,
+            listening=listening,
+        )
+    )
     return 0
 
 
@@ -62,14 +80,18 @@ def _listening() -> None:
     print("listening", file=sys.stderr, flush=True)
 
 
-async def talk(attached: Attached, where: str, number: int, *, patience: float | None, over_udp: bool, listening: Told) -> None:
+async def talk(
+    attached: Attached, where: str, number: int, *, patience: float | None, over_udp: bool, listening: Told
+) -> None:
     """With the peer at ``where``, or with the first that comes if that is empty."""
     exchange = _exchange_datagrams if over_udp else _exchange_streams
     async with attached.network() as network:
         await exchange(network, where, number, patience, listening)
 
 
-async def _exchange_streams(network: Network, where: str, number: int, patience: float | None, listening: Told) -> None:
+async def _exchange_streams(
+    network: Network, where: str, number: int, patience: float | None, listening: Told
+) -> None:
     if where:
         reader, writer = await _connected(network, where, number, patience)
     else:
@@ -80,7 +102,9 @@ async def _exchange_streams(network: Network, where: str, number: int, patience:
 async def _connected(
     network: Network, where: str, number: int, patience: float | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection that opens within ``patience``. Raises ConnectionTimedOut, and what `Network.open_connection` raises."""
+    """A connection that opens within ``patience``. Raises ConnectionTimedOut, and what
+    `Network.open_connection` raises.
+    """
     waiting = asyncio.timeout(patience)
     try:
         async with waiting:
@@ -91,9 +115,13 @@ async def _connected(
     raise ConnectionTimedOut(f"{where} didn't answer within {patience:g} seconds")
 
 
-async def _accepted(network: Network, number: int, listening: Told) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _accepted(
+    network: Network, number: int, listening: Told
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """The first connection; the others find a closed port."""
-    first: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.get_running_loop().create_future()
+    first: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = (
+        asyncio.get_running_loop().create_future()
+    )
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if first.done():
@@ -110,7 +138,9 @@ async def _accepted(network: Network, number: int, listening: Told) -> tuple[asy
         server.close()
 
 
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, patience: float | None) -> None:
+async def _exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, patience: float | None
+) -> None:
     """Until both directions have ended, each by itself."""
     sending = asyncio.create_task(_send_input(writer))
     try:
@@ -159,7 +189,9 @@ class _Inbox(asyncio.DatagramProtocol):
             self.heard.set()
 
 
-async def _exchange_datagrams(network: Network, where: str, number: int, patience: float | None, listening: Told) -> None:
+async def _exchange_datagrams(
+    network: Network, where: str, number: int, patience: float | None, listening: Told
+) -> None:
     """As long as something comes within ``patience``; without it, until interrupted."""
     peer: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
     inbox = _Inbox(peer)
@@ -185,7 +217,9 @@ async def _exchange_datagrams(network: Network, where: str, number: int, patienc
         transport.close()
 
 
-async def _send_datagrams(transport: asyncio.DatagramTransport, peer: asyncio.Future[tuple[str, int]], *, is_connected: bool) -> None:
+async def _send_datagrams(
+    transport: asyncio.DatagramTransport, peer: asyncio.Future[tuple[str, int]], *, is_connected: bool
+) -> None:
     addr = None if is_connected else await peer
     while octets := await _read_input(_DATAGRAM):
         transport.sendto(octets, addr)

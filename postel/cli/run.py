@@ -1,7 +1,7 @@
 """Run a Python program with its sockets on Postel.
 
-The module `socket` has Postel's sockets and names while the program runs, and asyncio's own loop uses them; the system's are put back
-at the end::
+The module `socket` has Postel's sockets and names while the program runs, and asyncio's own loop uses them;
+the system's are put back at the end::
 
     postel run --tun postel0 --address 10.7.0.2/24 client.py --verbose
     postel run --address 10.7.0.2/24 -m http.server 80
@@ -21,14 +21,19 @@ from postel.links import Link
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-m", dest="is_module", action="store_true", help="PROGRAM is a module, as for python -m")
-    parser.add_argument("program", metavar="PROGRAM", help="a file, or with -m a module; what follows is its own")
+    parser.add_argument(
+        "-m", dest="is_module", action="store_true", help="PROGRAM is a module, as for python -m"
+    )
+    parser.add_argument(
+        "program", metavar="PROGRAM", help="a file, or with -m a module; what follows is its own"
+    )
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENTS", help="the program's")
     parser.add_argument(
         "--link",
         metavar="MODULE:FUNCTION",
         type=_maker,
-        help="a link in the place of a TUN device: what the function returns. Without either, the program talks to itself alone",
+        help="a link in the place of a TUN device: what the function returns. Without either, the program "
+        "talks to itself alone",
     )
     attachment.arguments(parser, required=False)
     names.arguments(parser)
@@ -57,7 +62,9 @@ def _network(options: argparse.Namespace) -> Iterator[BlockingNetwork]:
             link, nothing = links.pair(attached.mtu)
         servers = options.dns or (names.of_system(names.SYSTEM) if options.tun else [])
         host = attached.host(mtu=attached.mtu if options.tun else None)
-        with blocking.attach(host, attached.recording.link(link), names=dict(options.resolve), servers=servers) as network:
+        with blocking.attach(
+            host, attached.recording.link(link), names=dict(options.resolve), servers=servers
+        ) as network:
             yield network
     finally:
         if nothing is not None:
@@ -70,5 +77,7 @@ def _maker(text: str) -> Callable[[], Link]:
     try:
         found: Callable[[], Link] = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"link is {text!r}; allowed: MODULE:FUNCTION, a function that returns a link ({error})") from None
+        raise argparse.ArgumentTypeError(
+            f"link is {text!r}; allowed: MODULE:FUNCTION, a function that returns a link ({error})"
+        ) from None
     return found

@@ -1,6 +1,7 @@
 """Serve a directory, or any ASGI application, by HTTP over Postel's own TCP.
 
-With the extra ``serve``: uvicorn and starlette as they come. Reachable from the kernel at the other side of a TUN device::
+With the extra ``serve``: uvicorn and starlette as they come. Reachable from the kernel at the other side of a
+TUN device::
 
     postel serve . --tun postel0 --address 10.7.0.2/24 &
     curl http://10.7.0.2/
@@ -30,28 +31,52 @@ from postel.wire.address import Endpoint
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("application", metavar="APP", help="a directory, or an ASGI application such as module:app")
+    parser.add_argument(
+        "application", metavar="APP", help="a directory, or an ASGI application such as module:app"
+    )
     parser.add_argument("--port", type=port, default=80, help="default %(default)s")
-    parser.add_argument("--workers", type=count, default=1, metavar="N", help="processes that share the connections; default %(default)s")
+    parser.add_argument(
+        "--workers",
+        type=count,
+        default=1,
+        metavar="N",
+        help="processes that share the connections; default %(default)s",
+    )
     parser.add_argument("--quiet", action="store_true", help="no line for each request")
-    parser.add_argument("--access-log", metavar="FILE", help="put the lines there; opened anew when it was moved away")
+    parser.add_argument(
+        "--access-log", metavar="FILE", help="put the lines there; opened anew when it was moved away"
+    )
     of_uvicorn = parser.add_argument_group("uvicorn", "as its own options; limits are those of each worker")
     of_uvicorn.add_argument("--ssl-certfile", metavar="FILE", help="serve HTTPS with this certificate")
     of_uvicorn.add_argument("--ssl-keyfile", metavar="FILE", help="its key, where it isn't in the same file")
     of_uvicorn.add_argument("--ssl-keyfile-password", metavar="TEXT", help="of that file")
     of_uvicorn.add_argument(
-        "--timeout-keep-alive", type=natural, default=5, metavar="SECONDS", help="between requests; default %(default)s"
+        "--timeout-keep-alive",
+        type=natural,
+        default=5,
+        metavar="SECONDS",
+        help="between requests; default %(default)s",
     )
     of_uvicorn.add_argument(
         "--timeout-graceful-shutdown",
         type=natural,
         default=30,
         metavar="SECONDS",
-        help="for responses that are on their way at SIGTERM; a second SIGTERM ends them; default %(default)s",
+        help="for responses that are on their way at SIGTERM; a second SIGTERM ends them; default "
+        "%(default)s",
     )
-    of_uvicorn.add_argument("--limit-concurrency", type=natural, metavar="N", help="connections at once; beyond them 503; default no limit")
     of_uvicorn.add_argument(
-        "--backlog", type=natural, default=4096, metavar="N", help="connections that wait for their turn; default %(default)s"
+        "--limit-concurrency",
+        type=natural,
+        metavar="N",
+        help="connections at once; beyond them 503; default no limit",
+    )
+    of_uvicorn.add_argument(
+        "--backlog",
+        type=natural,
+        default=4096,
+        metavar="N",
+        help="connections that wait for their turn; default %(default)s",
     )
     attachment.arguments(parser)
 
@@ -64,7 +89,10 @@ def run(options: argparse.Namespace) -> int:
     links = service.attachment.queues(options.workers)
     siblings = Siblings(options.workers)
     service.announce()  # what comes before a worker listens waits in its queue
-    return workers.run([partial(service.work, siblings, index, os.getpid(), link) for index, link in enumerate(links)], siblings.done)
+    return workers.run(
+        [partial(service.work, siblings, index, os.getpid(), link) for index, link in enumerate(links)],
+        siblings.done,
+    )
 
 
 class Service:
@@ -74,7 +102,9 @@ class Service:
         try:
             from postel.cli.http import application  # noqa: PLC0415 - of an extra
         except ImportError as error:
-            raise ImportError(f"serve needs uvicorn and starlette ({error}): pip install postel[serve]") from error
+            raise ImportError(
+                f"serve needs uvicorn and starlette ({error}): pip install postel[serve]"
+            ) from error
         self.attachment: Attachment = Attachment(options)
         self._options = options
         self._http = application
@@ -86,7 +116,10 @@ class Service:
         scheme, usual = ("https", ":443") if options.ssl_certfile else ("http", ":80")
         for interface in self.attachment.own:
             where = str(Endpoint(interface.address, options.port)).removesuffix(usual)
-            text = f"serving {options.application} at {scheme}://{where}/, for the kernel's side of {self.attachment.tun}"
+            text = (
+                f"serving {options.application} at {scheme}://{where}/, for the kernel's side of "
+                f"{self.attachment.tun}"
+            )
             print(text, file=sys.stderr, flush=True)
 
     def work(self, siblings: Siblings, index: int, parent: int, link: Tun) -> None:
@@ -135,9 +168,12 @@ def _nothing() -> None:
 
 
 def _listening(network: Network, options: argparse.Namespace) -> list[Any]:
-    """A socket for each family. They listen at once: what comes before uvicorn has begun waits in their backlogs."""
+    """A socket for each family. They listen at once: what comes before uvicorn has begun waits in their
+    backlogs.
+    """
     made = []
-    for family, wildcard in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104 - of Postel's host
+    # Of Postel's host
+    for family, wildcard in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104
         if network.has_family(family):
             listening = network.socket(family)
             if family == socket.AF_INET6:

@@ -1,6 +1,7 @@
 """Search for the seeds with which a test of a simulation fails, and make the first failure small.
 
-The test is one of pytest that uses the fixture `world`. It runs once for each seed, without pytest starting anew::
+The test is one of pytest that uses the fixture `world`. It runs once for each seed, without pytest starting
+anew::
 
     postel sim tests/test_shop.py::test_pays_once --seeds 1..1000
 
@@ -10,7 +11,8 @@ Results are kept, and a search that was interrupted goes on, with a database::
 
 On the machines of a Dask cluster::
 
-    postel sim tests/test_shop.py::test_pays_once --seeds 1..100000 --engine dask --scheduler tcp://10.0.0.1:8786
+    postel sim tests/test_shop.py::test_pays_once --seeds 1..100000 --engine dask --scheduler
+    tcp://10.0.0.1:8786
 
 Exit status 0 where no seed failed, 1 where some did.
 """
@@ -37,12 +39,36 @@ _SHRINKING: Final = 300  # runs
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("test", metavar="FILE.py::test", help="as pytest names it; it uses the fixture `world`")
-    parser.add_argument("--seeds", metavar="RANGE", default=_SEEDS, help="such as 1..1000, 7 or 1..10,20..30; default: %(default)s")
-    parser.add_argument("-j", "--jobs", metavar="N", type=int, default=0, help="processes; default: one for each processor")
-    parser.add_argument("--engine", choices=_ENGINES, default=_ENGINES[0], help="what runs the seeds; default: %(default)s of this machine")
-    parser.add_argument("--scheduler", metavar="ADDRESS", default="", help="of a Dask cluster; default: one of processes on this machine")
-    parser.add_argument("--results", metavar="FILE", default="", help="a database (SQLite) that keeps results; its seeds aren't run again")
+    parser.add_argument(
+        "test", metavar="FILE.py::test", help="as pytest names it; it uses the fixture `world`"
+    )
+    parser.add_argument(
+        "--seeds",
+        metavar="RANGE",
+        default=_SEEDS,
+        help="such as 1..1000, 7 or 1..10,20..30; default: %(default)s",
+    )
+    parser.add_argument(
+        "-j", "--jobs", metavar="N", type=int, default=0, help="processes; default: one for each processor"
+    )
+    parser.add_argument(
+        "--engine",
+        choices=_ENGINES,
+        default=_ENGINES[0],
+        help="what runs the seeds; default: %(default)s of this machine",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        default="",
+        help="of a Dask cluster; default: one of processes on this machine",
+    )
+    parser.add_argument(
+        "--results",
+        metavar="FILE",
+        default="",
+        help="a database (SQLite) that keeps results; its seeds aren't run again",
+    )
     parser.add_argument(
         "--shrink",
         metavar="RUNS",
@@ -50,7 +76,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=_SHRINKING,
         help="most runs for making the failure small; default: %(default)s",
     )
-    parser.add_argument("--pcapng", metavar="FILE", default="", help="where to put the packets of the failure")
+    parser.add_argument(
+        "--pcapng", metavar="FILE", default="", help="where to put the packets of the failure"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -75,9 +103,15 @@ def _require(options: argparse.Namespace) -> None:
         raise ArgumentError("--scheduler", options.scheduler, "nothing, but with --engine dask")
 
 
-def _searched(options: argparse.Namespace, runner: Runner, results: Results, wanted: list[int]) -> list[Outcome]:
-    """The outcomes of all seeds, in the seeds' order: those known from before, and new ones, which are kept as they come."""
-    known = {seed: outcome for seed, outcome in results.outcomes().items() if outcome.result != CRASHED}  # a crash may be the machine's
+def _searched(
+    options: argparse.Namespace, runner: Runner, results: Results, wanted: list[int]
+) -> list[Outcome]:
+    """The outcomes of all seeds, in the seeds' order: those known from before, and new ones, which are kept
+    as they come.
+    """
+    known = {
+        seed: outcome for seed, outcome in results.outcomes().items() if outcome.result != CRASHED
+    }  # a crash may be the machine's
     found = {seed: known[seed] for seed in wanted if seed in known}
     missing = [seed for seed in wanted if seed not in known]
     failed = sum(outcome.is_failure for outcome in found.values())
@@ -122,7 +156,13 @@ def _tell_failure(failure: Outcome, runner: Runner, options: argparse.Namespace)
         print(f"\n{answer.drawing}")
     if answer.outcome is None or not answer.outcome.fails_as(failure):
         print("\nThis run didn't fail again: the test depends on something else than its seed")
-    again = ["pytest", options.test, "--postel-seed", str(failure.seed), *(["--postel-faults", text] if faults else [])]
+    again = [
+        "pytest",
+        options.test,
+        "--postel-seed",
+        str(failure.seed),
+        *(["--postel-faults", text] if faults else []),
+    ]
     print(f"\nTo run it again:\n  {shlex.join(again)}")
 
 
@@ -134,7 +174,11 @@ def _shrunk(failure: Outcome, faults: list[Fault], runner: Runner, most: int) ->
     shrinker = Shrinker(faults, fails, most)
     smallest = shrinker.run() if faults else ()
     if faults:
-        print(f"its {_count(faults)}, shrunk to {len(smallest)} in {shrinker.runs} runs:" if shrinker.runs else f"its {_count(faults)}:")
+        print(
+            f"its {_count(faults)}, shrunk to {len(smallest)} in {shrinker.runs} runs:"
+            if shrinker.runs
+            else f"its {_count(faults)}:"
+        )
     return list(smallest)
 
 

@@ -1,4 +1,5 @@
-"""packetdrill scripts against a host, in virtual time: a script that spans hours ends in milliseconds, and always alike.
+"""packetdrill scripts against a host, in virtual time: a script that spans hours ends in milliseconds, and
+always alike.
 
 >>> from postel.drill import Profile, parse, run
 >>> run(parse('0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3'), Profile.named("rfc")).result

@@ -23,8 +23,8 @@ class Waits(Exception):
 
 
 class Attempt:
-    """One call of the script, on its way: ``progress`` is what it did already, where it waits for the rest. ``may_block`` where the script
-    says when it returns."""
+    """One call of the script, on its way: ``progress`` is what it did already, where it waits for the rest.
+    ``may_block`` where the script says when it returns."""
 
     def __init__(self, call: Call, *, may_block: bool = False) -> None:
         self.call = call
@@ -35,7 +35,9 @@ class Attempt:
 
 
 class SystemCalls(ABC, Generic[D]):
-    """``local`` and ``remote`` are what ``...`` stands for; ``nonblocking`` is the number of O_NONBLOCK in the author's system."""
+    """``local`` and ``remote`` are what ``...`` stands for; ``nonblocking`` is the number of O_NONBLOCK in
+    the author's system.
+    """
 
     def __init__(self, local: Endpoint, remote: Endpoint, nonblocking: int) -> None:
         self.on_open: Callable[[Endpoint, Endpoint], None] = _ignore
@@ -45,16 +47,23 @@ class SystemCalls(ABC, Generic[D]):
         self.pollers: dict[int, Poller] = {}
         self.names: dict[str, int] = {"O_NONBLOCK": nonblocking}
         self._calls: Final[dict[str, Callable[[Attempt], int]]] = {
-            "socket": self._socket, "bind": self._bind, "listen": self._listen, "accept": self._accept, "accept4": self._accept,
-            "connect": self._connect, "send": self._send, "write": self._send, "sendto": self._send, "recv": self._receive,
-            "read": self._receive, "recvfrom": self._receive, "shutdown": self._shutdown, "close": self._close_any, "fcntl": self._fcntl,
-            "setsockopt": self._setsockopt, "getsockopt": self._getsockopt, "ioctl": self._ioctl, "poll": self._poll,
-            "epoll_create": self._epoll_create, "epoll_create1": self._epoll_create, "epoll_ctl": self._epoll_ctl,
+            "socket": self._socket, "bind": self._bind, "listen": self._listen, "accept": self._accept,
+            "accept4": self._accept,
+            "connect": self._connect, "send": self._send, "write": self._send, "sendto": self._send,
+            "recv": self._receive,
+            "read": self._receive, "recvfrom": self._receive, "shutdown": self._shutdown,
+            "close": self._close_any, "fcntl": self._fcntl,
+            "setsockopt": self._setsockopt, "getsockopt": self._getsockopt, "ioctl": self._ioctl,
+            "poll": self._poll,
+            "epoll_create": self._epoll_create, "epoll_create1": self._epoll_create,
+            "epoll_ctl": self._epoll_ctl,
             "epoll_wait": self._epoll_wait,
         }  # fmt: skip
 
     def call(self, attempt: Attempt) -> int:
-        """Raises OSError, Waits, ScriptError, or ScriptFailed where something that is written through a pointer differs."""
+        """Raises OSError, Waits, ScriptError, or ScriptFailed where something that is written through a
+        pointer differs.
+        """
         attempt.call = plain(attempt.call, self.names)
         return self._perform(attempt)
 
@@ -109,7 +118,9 @@ class SystemCalls(ABC, Generic[D]):
 
     @abstractmethod
     def readiness(self, attempt: Attempt, entries: list[dict[str, object]], timeout: int) -> list[int]:
-        """What poll says of each; raises Waits while it waits. ``timeout`` in milliseconds, negative for ever."""
+        """What poll says of each; raises Waits while it waits. ``timeout`` in milliseconds, negative for
+        ever.
+        """
 
     @abstractmethod
     def poller(self) -> Poller: ...
@@ -156,7 +167,11 @@ class SystemCalls(ABC, Generic[D]):
 
     def _number_for(self, attempt: Attempt) -> int:
         wanted = attempt.call.result
-        return wanted if isinstance(wanted, int) and wanted >= 0 else max([2, *self.descriptors, *self.pollers]) + 1
+        return (
+            wanted
+            if isinstance(wanted, int) and wanted >= 0
+            else max([2, *self.descriptors, *self.pollers]) + 1
+        )
 
     def _close_any(self, attempt: Attempt) -> int:
         poller = self.pollers.pop(self.number(attempt, 0, -1), None)
@@ -173,7 +188,9 @@ class SystemCalls(ABC, Generic[D]):
         expected = value(argument(attempt, 3), self.names)
         if expected not in (..., [...]) and expected not in (actual, [actual]):
             told = _error_name(actual) if option == "SO_ERROR" else actual
-            raise ScriptFailed(0, option, first_text(argument(attempt, 3)), told, first_text(argument(attempt, 3)))
+            raise ScriptFailed(
+                0, option, first_text(argument(attempt, 3)), told, first_text(argument(attempt, 3))
+            )
         return 0
 
     def _ioctl(self, attempt: Attempt) -> int:
@@ -183,7 +200,9 @@ class SystemCalls(ABC, Generic[D]):
         actual = self.queued(attempt, request)
         expected = value(argument(attempt, 2), self.names)
         if expected not in (..., [...], actual, [actual]):
-            raise ScriptFailed(0, request, first_text(argument(attempt, 2)), actual, first_text(argument(attempt, 2)))
+            raise ScriptFailed(
+                0, request, first_text(argument(attempt, 2)), actual, first_text(argument(attempt, 2))
+            )
         return 0
 
     def _poll(self, attempt: Attempt) -> int:
@@ -228,7 +247,9 @@ class SystemCalls(ABC, Generic[D]):
         if most < 1:
             raise OSError(errno.EINVAL, "room for no event")
         found = self.occurrences(attempt, poller, most, self.number(attempt, 3))
-        epoll.compare(value(argument(attempt, 1), self.names), [poller.told(number, events) for number, events in found])
+        epoll.compare(
+            value(argument(attempt, 1), self.names), [poller.told(number, events) for number, events in found]
+        )
         return len(found)
 
 
@@ -249,7 +270,9 @@ def first_text(expression: object) -> str:
 def linger_octets(fields: object) -> bytes:
     """``{onoff=…, linger=…}`` as a system takes it."""
     if isinstance(fields, dict):
-        return LINGER.pack(fields.get("onoff", fields.get("l_onoff", 0)), fields.get("linger", fields.get("l_linger", 0)))
+        return LINGER.pack(
+            fields.get("onoff", fields.get("l_onoff", 0)), fields.get("linger", fields.get("l_linger", 0))
+        )
     if isinstance(fields, tuple) and len(fields) == 2:
         return LINGER.pack(*fields)
     raise ScriptError(0, "SO_LINGER", "expected {onoff=…, linger=…} for this option")

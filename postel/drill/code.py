@@ -1,4 +1,6 @@
-"""The ``%{ … }%`` blocks: assertions over `tcp_info`, evaluated by their syntax tree. Nothing of Python but expressions is run."""
+"""The ``%{ … }%`` blocks: assertions over `tcp_info`, evaluated by their syntax tree. Nothing of Python but
+expressions is run.
+"""
 
 import ast
 import operator
@@ -16,15 +18,23 @@ from postel.times import MILLISECOND
 _CONSTANTS: Final = {
     **{f"TCPI_{name}": state for name, state in STATES.items()},
     **{f"TCP_{name}": state for name, state in STATES.items()},
-    "TCPI_OPT_TIMESTAMPS": 1, "TCPI_OPT_SACK": 2, "TCPI_OPT_WSCALE": 4, "TCPI_OPT_ECN": 8, "TCPI_OPT_SYN_DATA": 32,
+    "TCPI_OPT_TIMESTAMPS": 1, "TCPI_OPT_SACK": 2, "TCPI_OPT_WSCALE": 4, "TCPI_OPT_ECN": 8,
+    "TCPI_OPT_SYN_DATA": 32,
 }  # fmt: skip
-_MILLISECONDS: Final = {"last_data_sent": MILLISECOND, "last_data_recv": MILLISECOND, "last_ack_recv": MILLISECOND}
+_MILLISECONDS: Final = {
+    "last_data_sent": MILLISECOND,
+    "last_data_recv": MILLISECOND,
+    "last_ack_recv": MILLISECOND,
+}
 _COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
+    ast.Gt: operator.gt, ast.GtE: operator.ge,
 }  # fmt: skip
 _OPERATIONS: Final[dict[type[ast.operator], Callable[[Any, Any], Any]]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv, ast.Div: operator.truediv,
-    ast.Mod: operator.mod, ast.BitAnd: operator.and_, ast.BitOr: operator.or_, ast.BitXor: operator.xor, ast.LShift: operator.lshift,
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv,
+    ast.Div: operator.truediv,
+    ast.Mod: operator.mod, ast.BitAnd: operator.and_, ast.BitOr: operator.or_, ast.BitXor: operator.xor,
+    ast.LShift: operator.lshift,
     ast.RShift: operator.rshift,
 }  # fmt: skip
 _UNARY: Final[dict[type[ast.unaryop], Callable[[Any], Any]]] = {
@@ -38,8 +48,16 @@ def information(connection: Connection | None, fallback: State, now: int) -> dic
     if connection is None or connection.state is State.CLOSED:
         return {"tcpi_state": fallback}
     status = connection.status(now)._asdict()
-    told = {f"tcpi_{name}": value // _MILLISECONDS.get(name, 1) if isinstance(value, int) else value for name, value in status.items()}
-    return {**told, "tcpi_state": connection.state, "tcpi_snd_wnd": status["send_window"], "tcpi_rcv_wnd": status["receive_window"]}
+    told = {
+        f"tcpi_{name}": value // _MILLISECONDS.get(name, 1) if isinstance(value, int) else value
+        for name, value in status.items()
+    }
+    return {
+        **told,
+        "tcpi_state": connection.state,
+        "tcpi_snd_wnd": status["send_window"],
+        "tcpi_rcv_wnd": status["receive_window"],
+    }
 
 
 def execute(text: str, names: dict[str, object], line: int) -> None:
@@ -75,18 +93,30 @@ def _variable(target: ast.expr, line: int) -> str:
 
 def _is_print(statement: ast.stmt) -> bool:
     """For people; no program reads it here."""
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and ast.unparse(statement.value.func) == "print"
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Call)
+        and ast.unparse(statement.value.func) == "print"
+    )
 
 
 def _assert(statement: ast.Assert, names: dict[str, object], line: int) -> None:
     if _value(statement.test, names, line):
         return
     known = {node.id for node in ast.walk(statement.test) if isinstance(node, ast.Name)} & names.keys()
-    raise ScriptFailed(line, "assertion", ast.unparse(statement.test), ", ".join(f"{name} = {names[name]}" for name in sorted(known)))
+    raise ScriptFailed(
+        line,
+        "assertion",
+        ast.unparse(statement.test),
+        ", ".join(f"{name} = {names[name]}" for name in sorted(known)),
+    )
 
 
-def _value(node: ast.expr, names: dict[str, object], line: int) -> Any:  # noqa: ANN401  # whatever the script computes with
-    """What Python makes of ``node``. Raises ScriptError for what isn't run, and for what can't be computed."""
+# Whatever the script computes with
+def _value(node: ast.expr, names: dict[str, object], line: int) -> Any:  # noqa: ANN401
+    """What Python makes of ``node``. Raises ScriptError for what isn't run, and for what can't be
+    computed.
+    """
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, ast.Name):
@@ -131,7 +161,9 @@ def _both_or_either(node: ast.BoolOp, names: dict[str, object], line: int) -> ob
 def _computed(node: ast.BinOp, left: Any, right: Any, line: int) -> object:  # noqa: ANN401
     if isinstance(node.op, ast.LShift) and right > _FARTHEST_SHIFT:
         raise ScriptError(line, ast.unparse(node), f"a shift by more than {_FARTHEST_SHIFT} bits isn't run")
-    if isinstance(node.op, ast.Mult) and not (isinstance(left, int | float) and isinstance(right, int | float)):
+    if isinstance(node.op, ast.Mult) and not (
+        isinstance(left, int | float) and isinstance(right, int | float)
+    ):
         raise ScriptError(line, ast.unparse(node), "only numbers are multiplied")
     return _OPERATIONS[type(node.op)](left, right)
 

@@ -1,4 +1,6 @@
-"""Shell commands of scripts, as far as they mean something to a stack: settings, and questions about its connections."""
+"""Shell commands of scripts, as far as they mean something to a stack: settings, and questions about its
+connections.
+"""
 
 import re
 from collections.abc import Callable
@@ -13,7 +15,8 @@ from postel.tcp.state import State
 
 SYSCTL: Final = re.compile(r"(?:/sbin/)?sysctl(?:\s+-\w+)*\s+([\w.]+)\s*=\s*\"?(\S+?)\"?$")
 SOCKSTAT: Final = re.compile(
-    r"sockstat\b(?P<options>[^|]*)(?:\|\s*grep packetdril\w*\s*)?\|\s*grep -c (?P<state>\w+)\s*\|\s*grep (?P<count>\d+)$"
+    r"sockstat\b(?P<options>[^|]*)(?:\|\s*grep packetdril\w*\s*)?"
+    r"\|\s*grep -c (?P<state>\w+)\s*\|\s*grep (?P<count>\d+)$"
 )
 _PORT: Final = re.compile(r"-p\s+(\d+)")
 _DROP: Final = re.compile(r"tcpdrop\s+-s\s+(\w+)$")
@@ -22,15 +25,20 @@ _HARMLESS: Final = re.compile(r"(?:\S*/)?defaults\.sh\b|true$|kldstat\b|setkey\b
 
 _SIDES: Final[dict[str, FastOpenSide]] = {"fast_open_client": "client", "fast_open_server": "server"}
 STATES: Final = {
-    "CLOSED": State.CLOSED, "LISTEN": State.LISTEN, "SYN_SENT": State.SYN_SENT, "SYN_RCVD": State.SYN_RECEIVED,
+    "CLOSED": State.CLOSED, "LISTEN": State.LISTEN, "SYN_SENT": State.SYN_SENT,
+    "SYN_RCVD": State.SYN_RECEIVED,
     "SYN_RECEIVED": State.SYN_RECEIVED, "SYN_RECV": State.SYN_RECEIVED, "ESTABLISHED": State.ESTABLISHED,
-    "FIN_WAIT_1": State.FIN_WAIT_1, "FIN_WAIT1": State.FIN_WAIT_1, "FIN_WAIT_2": State.FIN_WAIT_2, "FIN_WAIT2": State.FIN_WAIT_2,
-    "CLOSE_WAIT": State.CLOSE_WAIT, "CLOSING": State.CLOSING, "LAST_ACK": State.LAST_ACK, "TIME_WAIT": State.TIME_WAIT,
+    "FIN_WAIT_1": State.FIN_WAIT_1, "FIN_WAIT1": State.FIN_WAIT_1, "FIN_WAIT_2": State.FIN_WAIT_2,
+    "FIN_WAIT2": State.FIN_WAIT_2,
+    "CLOSE_WAIT": State.CLOSE_WAIT, "CLOSING": State.CLOSING, "LAST_ACK": State.LAST_ACK,
+    "TIME_WAIT": State.TIME_WAIT,
 }  # fmt: skip
 
 
 def execute(command: str, profile: Profile, config: Config, network: Network, line: int) -> Config:
-    """The settings after it. Raises ScriptFailed where a question is answered differently, ScriptError for what isn't known."""
+    """The settings after it. Raises ScriptFailed where a question is answered differently, ScriptError for
+    what isn't known.
+    """
     for part in command.split(";"):
         config = _one(part.strip(), profile, config, network, line) if part.strip() else config
     return config
@@ -76,7 +84,9 @@ def _set(name: str, value: str, profile: Profile, config: Config, network: Netwo
 def _changed(config: Config, field: str, value: int | str, line: int) -> Config:
     """Booleans of the other sense are marked by ``!``."""
     name = field.removeprefix("!")
-    changes: dict[str, Any] = {name: (value != 0) != (name != field) if isinstance(getattr(config, name), bool) else value}
+    changes: dict[str, Any] = {
+        name: (value != 0) != (name != field) if isinstance(getattr(config, name), bool) else value
+    }
     try:
         return replace(config, **changes)
     except ArgumentError as error:
@@ -89,7 +99,9 @@ def ask(question: re.Match[str], count: Callable[[State, int], int], line: int) 
     actual = count(_state(question["state"], line), int(port[1]) if port else 0)
     # grep finds the digits anywhere in what the first grep counted, as it did for the script's author
     if question["count"] not in str(actual):
-        raise ScriptFailed(line, f"connections in {question['state']}", question["count"], actual, question["count"])
+        raise ScriptFailed(
+            line, f"connections in {question['state']}", question["count"], actual, question["count"]
+        )
 
 
 def _state(word: str, line: int) -> State:

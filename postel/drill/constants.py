@@ -11,25 +11,33 @@ from postel.sockets.table import NAMED
 SOCK_STREAM: Final = 1
 SOCK_DGRAM: Final = 2
 CONSTANTS: Final = {
-    "AF_INET": 2, "AF_INET6": 10, "SOCK_STREAM": SOCK_STREAM, "SOCK_DGRAM": SOCK_DGRAM, "SOCK_NONBLOCK": 1 << 20,
+    "AF_INET": 2, "AF_INET6": 10, "SOCK_STREAM": SOCK_STREAM, "SOCK_DGRAM": SOCK_DGRAM,
+    "SOCK_NONBLOCK": 1 << 20,
     "IPPROTO_IP": 0, "IPPROTO_TCP": 6,
     "IPPROTO_UDP": 17, "IPPROTO_IPV6": 41, "SOL_SOCKET": 1 << 16, "SOL_TCP": 6, "SOL_IP": 0, "SOL_IPV6": 41,
-    "SHUT_RD": 0, "SHUT_WR": 1, "SHUT_RDWR": 2, "F_GETFL": 3, "F_SETFL": 4, "O_RDONLY": 0, "O_WRONLY": 1, "O_RDWR": 2,
-    "MSG_OOB": 1, "MSG_PEEK": 2, "MSG_DONTROUTE": 4, "MSG_WAITALL": 0x100, "MSG_DONTWAIT": 0x40, "MSG_NOSIGNAL": 0x4000,
+    "SHUT_RD": 0, "SHUT_WR": 1, "SHUT_RDWR": 2, "F_GETFL": 3, "F_SETFL": 4, "O_RDONLY": 0, "O_WRONLY": 1,
+    "O_RDWR": 2,
+    "MSG_OOB": 1, "MSG_PEEK": 2, "MSG_DONTROUTE": 4, "MSG_WAITALL": 0x100, "MSG_DONTWAIT": 0x40,
+    "MSG_NOSIGNAL": 0x4000,
     "MSG_TRUNC": 0x20, "MSG_MORE": 0x8000, "MSG_FASTOPEN": 0x20000000,
     "POLLIN": 1, "POLLPRI": 2, "POLLOUT": 4, "POLLERR": 8, "POLLHUP": 16, "POLLNVAL": 32, "POLLRDHUP": 0x2000,
     "POLLRDNORM": 0x40, "POLLWRNORM": 0x100, "INADDR_ANY": 0, "NULL": 0, **EPOLL,
     "IPTOS_LOWDELAY": 0x10, "IPTOS_THROUGHPUT": 0x08, "IPTOS_RELIABILITY": 0x04,
     "IPTOS_ECN_NOTECT": 0, "IPTOS_ECN_ECT1": 1, "IPTOS_ECN_ECT0": 2, "IPTOS_ECN_CE": 3, "IPTOS_DSCP_EF": 0xB8,
     **{f"IPTOS_DSCP_CS{number}": number << 5 for number in range(8)},
-    **{f"IPTOS_DSCP_AF{number}{drop}": number << 5 | drop << 3 for number in range(1, 5) for drop in range(1, 4)},
+    **{f"IPTOS_DSCP_AF{number}{drop}": number << 5 | drop << 3
+       for number in range(1, 5) for drop in range(1, 4)},
 }  # fmt: skip
 # Numbers that only tell one from another: options of sockets and requests of ioctl.
-SELECTORS: Final = frozenset([*NAMED, "SO_ZEROCOPY", "TCP_MD5SIG", "SIOCINQ", "FIONREAD", "SIOCOUTQ", "FIONBIO"])
+SELECTORS: Final = frozenset(
+    [*NAMED, "SO_ZEROCOPY", "TCP_MD5SIG", "SIOCINQ", "FIONREAD", "SIOCOUTQ", "FIONBIO"]
+)
 
 
 def value(expression: object, extra: dict[str, int]) -> object:
-    """The number, text, list or structure that is meant. Ellipsis stays what it is, and so does a selector's name."""
+    """The number, text, list or structure that is meant. Ellipsis stays what it is, and so does a selector's
+    name.
+    """
     if isinstance(expression, Name):
         return _named(expression.text, extra)
     if isinstance(expression, Either):

@@ -70,7 +70,11 @@ class Cursor:
     def _require_length(self) -> None:
         """Python itself refuses to read numbers of some thousand digits."""
         if len(self.token.text) > LONGEST_NUMBER:
-            raise ScriptError(self.line, f"{self.token.text[:LONGEST_NUMBER]}…", f"a number has at most {LONGEST_NUMBER} digits here")
+            raise ScriptError(
+                self.line,
+                f"{self.token.text[:LONGEST_NUMBER]}…",
+                f"a number has at most {LONGEST_NUMBER} digits here",
+            )
 
     def seconds(self) -> int:
         """A time in microseconds."""
@@ -81,7 +85,9 @@ class Cursor:
         return int(whole or "0") * SECOND + int(f"{fraction[:6]:0<6}")
 
     def joined(self) -> str:
-        """Tokens that touch one another, up to a space or one of ``,><)``: flags such as ``S.``, octets such as ``0a1b``."""
+        """Tokens that touch one another, up to a space or one of ``,><)``: flags such as ``S.``, octets such
+        as ``0a1b``.
+        """
         first = self.token
         text = ""
         end = first.start

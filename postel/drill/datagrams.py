@@ -34,7 +34,9 @@ class DatagramDescriptor(Descriptor):
 
     def readiness(self, asked: int) -> int:
         self._take()
-        return asked & (OUT | (IN if self._waiting else 0)) | (ERROR if self.socket in self._network.errors else 0)
+        return asked & (OUT | (IN if self._waiting else 0)) | (
+            ERROR if self.socket in self._network.errors else 0
+        )
 
     def claim_error(self) -> TcpError | None:
         return None if self.socket is None else self._network.errors.pop(self.socket, None)
@@ -69,8 +71,10 @@ class DatagramCalls:
         self._calls = calls
         self._network = network
         self.known: Final[dict[str, Callable[[Attempt, DatagramDescriptor], int]]] = {
-            "bind": self._bind, "connect": self._connect, "send": self._send, "sendto": self._send, "write": self._send,
-            "recv": self._receive, "recvfrom": self._receive, "read": self._receive, "listen": _refuse, "accept": _refuse,
+            "bind": self._bind, "connect": self._connect, "send": self._send, "sendto": self._send,
+            "write": self._send,
+            "recv": self._receive, "recvfrom": self._receive, "read": self._receive, "listen": _refuse,
+            "accept": _refuse,
             "shutdown": _refuse, "ioctl": _refuse,
         }  # fmt: skip
 

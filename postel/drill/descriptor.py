@@ -19,9 +19,18 @@ IN, PRIORITY, OUT, ERROR, HANGUP = (CONSTANTS[f"POLL{name}"] for name in ("IN", 
 
 
 class Descriptor(SocketOptions):
-    """``config`` is what the connection to come is made with; of a living one the connection's own counts. ``is_accepted``: by `accept`."""
+    """``config`` is what the connection to come is made with; of a living one the connection's own counts.
+    ``is_accepted``: by `accept`.
+    """
 
-    def __init__(self, config: Config, connection: Connection | None = None, *, is_accepted: bool = False, kind: int = SOCK_STREAM) -> None:
+    def __init__(
+        self,
+        config: Config,
+        connection: Connection | None = None,
+        *,
+        is_accepted: bool = False,
+        kind: int = SOCK_STREAM,
+    ) -> None:
         super().__init__(config, connection=connection, kind=kind)
         self.is_accepted = is_accepted
         self.keys: Keychain | None = None
@@ -66,7 +75,13 @@ class Descriptor(SocketOptions):
         """What poll says."""
         connection = self.connection
         if connection is None:
-            return asked & IN if self.listener is not None and self.listener.ready else 0 if self.listener is not None else HANGUP
+            return (
+                asked & IN
+                if self.listener is not None and self.listener.ready
+                else 0
+                if self.listener is not None
+                else HANGUP
+            )
         ready = 0
         if connection.readable or connection.at_end or connection.state is CLOSED:
             ready |= IN

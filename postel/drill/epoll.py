@@ -9,8 +9,10 @@ from typing import Final, Protocol
 from postel.errors import ScriptError, ScriptFailed
 
 EPOLL: Final = {
-    "EPOLLIN": 1, "EPOLLPRI": 2, "EPOLLOUT": 4, "EPOLLERR": 8, "EPOLLHUP": 16, "EPOLLRDNORM": 0x40, "EPOLLWRNORM": 0x100,
-    "EPOLLRDHUP": 0x2000, "EPOLLONESHOT": 1 << 30, "EPOLLET": 1 << 31, "EPOLL_CTL_ADD": 1, "EPOLL_CTL_DEL": 2, "EPOLL_CTL_MOD": 3,
+    "EPOLLIN": 1, "EPOLLPRI": 2, "EPOLLOUT": 4, "EPOLLERR": 8, "EPOLLHUP": 16, "EPOLLRDNORM": 0x40,
+    "EPOLLWRNORM": 0x100,
+    "EPOLLRDHUP": 0x2000, "EPOLLONESHOT": 1 << 30, "EPOLLET": 1 << 31, "EPOLL_CTL_ADD": 1, "EPOLL_CTL_DEL": 2,
+    "EPOLL_CTL_MOD": 3,
 }  # fmt: skip
 _ADD, _DELETE, _MODIFY = 1, 2, 3
 _ONESHOT: Final = EPOLL["EPOLLONESHOT"]
@@ -29,7 +31,9 @@ class Poller(ABC):
         if operation not in (_ADD, _DELETE, _MODIFY):
             raise OSError(errno.EINVAL, "no operation of epoll_ctl")
         if (operation == _ADD) == (number in self.data):
-            raise OSError(errno.EEXIST if operation == _ADD else errno.ENOENT, "watched already, or not watched")
+            raise OSError(
+                errno.EEXIST if operation == _ADD else errno.ENOENT, "watched already, or not watched"
+            )
         if operation == _DELETE:
             del self.data[number]
             self.ignore(number)

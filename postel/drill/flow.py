@@ -16,7 +16,9 @@ _UNKNOWN: Final = -1
 
 
 class Flow:
-    """``local`` is the stack's end, of which the script may not know the port until a packet shows it. ``secret`` is TCP MD5's."""
+    """``local`` is the stack's end, of which the script may not know the port until a packet shows it.
+    ``secret`` is TCP MD5's.
+    """
 
     def __init__(self, local: Endpoint, remote: Endpoint, secret: bytes = b"") -> None:
         self.local = local

@@ -1,15 +1,38 @@
-"""The language of packetdrill: events with their times, calls, commands and code. Segments are `segments`'."""
+"""The language of packetdrill: events with their times, calls, commands and code. Segments are
+`segments`'.
+"""
 
 from collections.abc import Collection
 from typing import Final
 
 from postel.drill.cursor import Cursor
 from postel.drill.lexer import TOO_DEEP, tokens
-from postel.drill.script import ANY, Action, Anchor, Call, Code, Command, Either, Event, Function, Name, Script, When
+from postel.drill.script import (
+    ANY,
+    Action,
+    Anchor,
+    Call,
+    Code,
+    Command,
+    Either,
+    Event,
+    Function,
+    Name,
+    Script,
+    When,
+)
 from postel.drill.segments import packet
 from postel.errors import ScriptError
 
-OPTIONS: Final = ("ip_version", "local_ip", "remote_ip", "mtu", "tolerance_usecs", "tcp_ts_tick_usecs", "tcp_md5_secret")
+OPTIONS: Final = (
+    "ip_version",
+    "local_ip",
+    "remote_ip",
+    "mtu",
+    "tolerance_usecs",
+    "tcp_ts_tick_usecs",
+    "tcp_md5_secret",
+)
 
 
 def parse(text: str, *, path: str = "", defined: Collection[str] = ()) -> Script:
@@ -123,7 +146,9 @@ def _part(cursor: Cursor) -> object:
 
 
 def _structure(cursor: Cursor) -> object:
-    """``{onoff=1, linger=0}``; without names, ``{1, 0}``, a tuple. Of ``msg_iov(2)=…`` the 2 is the field ``msg_iov(count)``."""
+    """``{onoff=1, linger=0}``; without names, ``{1, 0}``, a tuple. Of ``msg_iov(2)=…`` the 2 is the field
+    ``msg_iov(count)``.
+    """
     fields: dict[str, object] = {}
     items: list[object] = []
     while not cursor.takes("}"):

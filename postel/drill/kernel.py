@@ -1,5 +1,6 @@
-"""Linux as the stack under test, in real time: over a TUN, in a network namespace of this machine that has no name and ends with the
-thread that made it, however that ends. Nothing leaves it: all there is is a TUN, and its other end is the script.
+"""Linux as the stack under test, in real time: over a TUN, in a network namespace of this machine that has no
+name and ends with the thread that made it, however that ends. Nothing leaves it: all there is is a TUN, and
+its other end is the script.
 
 ::
 
@@ -62,12 +63,19 @@ T = TypeVar("T")
 
 
 def run(
-    script: Script, profile: Profile, opened: Opened, *, skipped: Callable[[int, str], None], observer: PacketObserver | None = None
+    script: Script,
+    profile: Profile,
+    opened: Opened,
+    *,
+    skipped: Callable[[int, str], None],
+    observer: PacketObserver | None = None,
 ) -> Outcome:
-    """``opened`` makes the TUN with the kernel's address on it and a route to the script's; it is called inside the namespace.
+    """``opened`` makes the TUN with the kernel's address on it and a route to the script's; it is called
+    inside the namespace.
 
-    ``observer`` sees the packets; of states and timers the kernel says nothing. ``skipped`` is told the line and text of commands that this
-    kernel has nothing for. Raises LinkError where a right or a device is missing.
+    ``observer`` sees the packets; of states and timers the kernel says nothing. ``skipped`` is told the line
+    and text of commands that this kernel has nothing for. Raises LinkError where a right or a device is
+    missing.
     """
     inside = Inside()
     made: list[Kernel] = []
@@ -78,7 +86,9 @@ def run(
         except LinkError as error:
             if error.errno != errno.EINVAL:
                 raise
-            raise ScriptError(1, "", str(error.strerror)) from error  # of these addresses or this MTU: another script's may do
+            raise ScriptError(
+                1, "", str(error.strerror)
+            ) from error  # of these addresses or this MTU: another script's may do
         return made[0]
 
     try:
@@ -92,7 +102,9 @@ def run(
 
 
 class Inside:
-    """A thread in a new network namespace, and what is done there. Others may use the sockets that it made."""
+    """A thread in a new network namespace, and what is done there. Others may use the sockets that it
+    made.
+    """
 
     def __init__(self) -> None:
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -153,11 +165,17 @@ def _unshare() -> None:
     """The calling thread alone gets a network namespace of its own (`os.unshare` comes with Python 3.12)."""
     if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
         number = ctypes.get_errno()
-        raise LinkError(number, f"no right to make a network namespace ({os.strerror(number)}): run as root, or give CAP_SYS_ADMIN")
+        raise LinkError(
+            number,
+            f"no right to make a network namespace ({os.strerror(number)}): run as root, or give "
+            "CAP_SYS_ADMIN",
+        )
 
 
 class Tunnel:
-    """The wire: the TUN and the clock. Only TCP and UDP between the two ends count, not what a kernel says to its neighbours."""
+    """The wire: the TUN and the clock. Only TCP and UDP between the two ends count, not what a kernel says to
+    its neighbours.
+    """
 
     def __init__(self, link: Link, inside: Inside, ends: Ends, observer: PacketObserver | None) -> None:
         self.sent: deque[Arrived] = deque()
@@ -247,12 +265,16 @@ class Kernel:
         self._inside = inside
         self._link = inside.call(lambda: opened(ends))
         self.network: Tunnel = Tunnel(self._link, inside, ends, observer)
-        self.sockets: KernelSockets = KernelSockets(self.network, ends.local, ends.remote, profile.nonblocking)
+        self.sockets: KernelSockets = KernelSockets(
+            self.network, ends.local, ends.remote, profile.nonblocking
+        )
         self._skipped = skipped
         self.network.begin()
 
     def command(self, text: str, line: int) -> None:
-        """Nothing is given to a shell: settings are written, questions answered from the kernel's tables, the rest is skipped."""
+        """Nothing is given to a shell: settings are written, questions answered from the kernel's tables, the
+        rest is skipped.
+        """
         for part in filter(None, map(str.strip, text.split(";"))):
             setting = commands.SYSCTL.match(part)
             question = commands.SOCKSTAT.match(part)
@@ -270,7 +292,9 @@ class Kernel:
         except OSError as error:
             return str(error)
         state = state_of(int(str(told["tcpi_state"])))
-        return ", ".join([str(state), *[f"{name.removeprefix('tcpi_')}={told[name]}" for name in told if name in _TOLD]])
+        return ", ".join(
+            [str(state), *[f"{name.removeprefix('tcpi_')}={told[name]}" for name in told if name in _TOLD]]
+        )
 
     def abandon(self) -> None:
         """End whatever call still waits: the thread is to end too."""
@@ -289,13 +313,17 @@ class Kernel:
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise ScriptError(line, f"{name}={value}", f"the kernel refuses this ({error.strerror})") from error
+            raise ScriptError(
+                line, f"{name}={value}", f"the kernel refuses this ({error.strerror})"
+            ) from error
         return True
 
     def _count(self, state: State, port: int) -> int:
         if state is State.CLOSED:
             return self.sockets.closed()
-        return self._inside.call(lambda: sum(found is state and port in (0, local) for local, found in _connections()))
+        return self._inside.call(
+            lambda: sum(found is state and port in (0, local) for local, found in _connections())
+        )
 
 
 def _connections() -> Iterator[tuple[int, State]]:

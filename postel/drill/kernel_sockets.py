@@ -1,4 +1,6 @@
-"""A script's system calls on the kernel's sockets, made by one thread inside the namespace, which may wait where the script says so."""
+"""A script's system calls on the kernel's sockets, made by one thread inside the namespace, which may wait
+where the script says so.
+"""
 
 import fcntl
 import os
@@ -46,7 +48,9 @@ class KernelSockets(SystemCalls[socket.socket]):
     def call(self, attempt: Attempt) -> int:
         future = self._under_way.get(attempt)
         if future is None:
-            future = self._under_way[attempt] = self._worker.submit(lambda: super(KernelSockets, self).call(attempt))
+            future = self._under_way[attempt] = self._worker.submit(
+                lambda: super(KernelSockets, self).call(attempt)
+            )
             self._worker.wait_for(future, _START if attempt.may_block else PATIENCE)
         if not future.done():
             raise Waits
@@ -131,7 +135,9 @@ class KernelSockets(SystemCalls[socket.socket]):
         found = self.descriptor(attempt)
         flags = self.number(attempt, 3)
         data = bytes(self.number(attempt, 2))
-        if flags & CONSTANTS["MSG_FASTOPEN"] or (attempt.call.name == "sendto" and not _is_stream(found) and not _has_peer(found)):
+        if flags & CONSTANTS["MSG_FASTOPEN"] or (
+            attempt.call.name == "sendto" and not _is_stream(found) and not _has_peer(found)
+        ):
             remote = self.endpoint(attempt, 4, self.remote)
             self._begin(found, remote)
             return found.sendto(data, flags | socket.MSG_NOSIGNAL, _address(remote))
@@ -195,7 +201,8 @@ class KernelSockets(SystemCalls[socket.socket]):
         ready = dict(poll.poll(0 if is_invalid else timeout))
         return [CONSTANTS["POLLNVAL"] if found < 0 else ready.get(found, 0) for found in numbers]
 
-    def _registered(self, poll: Any, entry: dict[str, object]) -> int:  # noqa: ANN401  # select's type has no public name
+    # Select's type has no public name
+    def _registered(self, poll: Any, entry: dict[str, object]) -> int:  # noqa: ANN401
         found = self.descriptors.get(number(entry.get("fd", -1), self.names))
         if found is None:
             return -1
@@ -228,7 +235,10 @@ class KernelPoller(Poller):
         del self._numbers[found]
 
     def ready(self, most: int, timeout: int) -> list[tuple[int, int]]:
-        return [(self._numbers[found], events) for found, events in self._epoll.poll(timeout / 1000 if timeout >= 0 else None, most)]
+        return [
+            (self._numbers[found], events)
+            for found, events in self._epoll.poll(timeout / 1000 if timeout >= 0 else None, most)
+        ]
 
     def close(self) -> None:
         self._epoll.close()

@@ -1,4 +1,5 @@
-"""Whether a packet that left is the one that the script expects: every field as strictly as packetdrill does, and no more.
+"""Whether a packet that left is the one that the script expects: every field as strictly as packetdrill does,
+and no more.
 
 Not compared are what the script leaves open, and the values of timestamps.
 """
@@ -15,10 +16,29 @@ from postel.wire import ip, segment, udp
 from postel.wire import options as wire
 from postel.wire.segment import ACK, FIN, PSH, SYN, Segment
 
-_LETTERS: Final = ((SYN, "S"), (FIN, "F"), (segment.RST, "R"), (PSH, "P"), (segment.URG, "U"), (segment.ECE, "E"), (segment.CWR, "W"),
-                   (segment.AE, "A"), (ACK, "."))  # fmt: skip
-_NAMES: Final = {wire.END: "eol", wire.NOP: "nop", wire.MSS: "mss", wire.WINDOW_SCALE: "wscale", wire.SACK_PERMITTED: "sackOK",
-                 wire.SACK: "sack", wire.TIMESTAMPS: "TS", wire.MD5: "md5", wire.FAST_OPEN: "FO", 254: "FOEXP"}  # fmt: skip
+_LETTERS: Final = (
+    (SYN, "S"),
+    (FIN, "F"),
+    (segment.RST, "R"),
+    (PSH, "P"),
+    (segment.URG, "U"),
+    (segment.ECE, "E"),
+    (segment.CWR, "W"),
+    (segment.AE, "A"),
+    (ACK, "."),
+)
+_NAMES: Final = {
+    wire.END: "eol",
+    wire.NOP: "nop",
+    wire.MSS: "mss",
+    wire.WINDOW_SCALE: "wscale",
+    wire.SACK_PERMITTED: "sackOK",
+    wire.SACK: "sack",
+    wire.TIMESTAMPS: "TS",
+    wire.MD5: "md5",
+    wire.FAST_OPEN: "FO",
+    254: "FOEXP",
+}
 _MARKS: Final = ("noecn", "ect1", "ect0", "ce")
 
 
@@ -30,10 +50,18 @@ class Arrived:
         self.sent_at = sent_at
         self.packet: ip.Packet = ip.parse(octets)
         self.is_tcp: bool = self.packet.protocol == segment.PROTOCOL
-        self.segment: Segment = segment.parse(octets, self.packet.start, self.packet.end) if self.is_tcp else Segment(0, 0, 0, 0, 0, 0)
-        self.datagram: udp.Datagram = udp.parse(self.packet) if self.packet.protocol == udp.PROTOCOL else udp.Datagram(0, 0, b"")
+        self.segment: Segment = (
+            segment.parse(octets, self.packet.start, self.packet.end)
+            if self.is_tcp
+            else Segment(0, 0, 0, 0, 0, 0)
+        )
+        self.datagram: udp.Datagram = (
+            udp.parse(self.packet) if self.packet.protocol == udp.PROTOCOL else udp.Datagram(0, 0, b"")
+        )
         start = self.packet.start
-        self.options: tuple[Option, ...] = options_of(octets[start + 20 : start + (octets[start + 12] >> 4 << 2)]) if self.is_tcp else ()
+        self.options: tuple[Option, ...] = (
+            options_of(octets[start + 20 : start + (octets[start + 12] >> 4 << 2)]) if self.is_tcp else ()
+        )
 
 
 def options_of(octets: bytes) -> tuple[Option, ...]:
@@ -44,7 +72,14 @@ def options_of(octets: bytes) -> tuple[Option, ...]:
         kind = octets[at]
         size = 1 if kind in (wire.END, wire.NOP) else octets[at + 1]
         value = octets[at + 2 : at + size]
-        found.append(Option(kind, _NAMES.get(kind, f"option{kind}"), _numbers(kind, value), b"" if _numbers(kind, value) else value))
+        found.append(
+            Option(
+                kind,
+                _NAMES.get(kind, f"option{kind}"),
+                _numbers(kind, value),
+                b"" if _numbers(kind, value) else value,
+            )
+        )
         at += size
     return tuple(found)
 
@@ -57,14 +92,17 @@ def _numbers(kind: int, value: bytes) -> tuple[int, ...]:
 
 
 def check(expected: Packet, arrived: Arrived, flow: Flow, line: int, *, tick: int = 0) -> None:
-    """Raises ScriptFailed at the first field that differs. A SYN tells the flow where the stack's numbers begin.
+    """Raises ScriptFailed at the first field that differs. A SYN tells the flow where the stack's numbers
+    begin.
 
     With a ``tick``, in microseconds, timestamps must advance as the script says.
     """
     actual = arrived.segment
     if not arrived.is_tcp:
         raise ScriptFailed(line, "protocol", "TCP", f"protocol {arrived.packet.protocol}")
-    _equal(line, "ports", f"{flow.local.port} > {flow.remote.port}", f"{actual.source} > {actual.destination}")
+    _equal(
+        line, "ports", f"{flow.local.port} > {flow.remote.port}", f"{actual.source} > {actual.destination}"
+    )
     if expected.flags & SYN and actual.flags & SYN and not expected.absolute and expected.seq != ANY:
         flow.stack_sends_syn(expected.seq, actual.seq)
     _check_numbers(expected, actual, flow, line)
@@ -84,7 +122,9 @@ def check_datagram(expected: Datagram, arrived: Arrived, flow: Flow, line: int) 
     actual = arrived.datagram
     if arrived.packet.protocol != udp.PROTOCOL:
         raise ScriptFailed(line, "protocol", "UDP", f"protocol {arrived.packet.protocol}")
-    _equal(line, "ports", f"{flow.local.port} > {flow.remote.port}", f"{actual.source} > {actual.destination}")
+    _equal(
+        line, "ports", f"{flow.local.port} > {flow.remote.port}", f"{actual.source} > {actual.destination}"
+    )
     _equal(line, "length", expected.length, len(actual.data))
     if any(actual.data):
         raise ScriptFailed(line, "payload", "zeros", "something else")
@@ -117,7 +157,9 @@ def _scripted(option: Option, arrived: Arrived, flow: Flow) -> Option:
         return Option(option.kind, option.name, word="valid") if option.value == right else option
     if option.kind != wire.SACK:
         return option
-    return Option(option.kind, option.name, tuple([flow.remote_to_script(number) for number in option.numbers]))
+    return Option(
+        option.kind, option.name, tuple([flow.remote_to_script(number) for number in option.numbers])
+    )
 
 
 def _text(option: Option) -> str:
@@ -128,7 +170,12 @@ def _text(option: Option) -> str:
         return " ".join([_NAMES[wire.SACK], *[f"{left}:{right}" for left, right in pairs]])
     if option.kind in ECN_ORDERS:
         counters = [int.from_bytes(option.value[at : at + 3], "big") for at in range(0, len(option.value), 3)]
-        return " ".join(["ECN", *[f"{name} {told}" for name, told in zip(ECN_ORDERS[option.kind], counters, strict=False)]])
+        return " ".join(
+            [
+                "ECN",
+                *[f"{name} {told}" for name, told in zip(ECN_ORDERS[option.kind], counters, strict=False)],
+            ]
+        )
     name = _NAMES.get(option.kind, option.name)
     words = [name, *map(str, option.numbers), option.value.hex(), option.word]
     return " ".join([word for word in words if word])
@@ -179,5 +226,7 @@ def text(arrived: Arrived, flow: Flow) -> str:
         words.append(f"ack {flow.remote_to_script(actual.ack)}")
     words.append(f"win {actual.window}")
     if arrived.options:
-        words.append("<" + ",".join([_text(_scripted(option, arrived, flow)) for option in arrived.options]) + ">")
+        words.append(
+            "<" + ",".join([_text(_scripted(option, arrived, flow)) for option in arrived.options]) + ">"
+        )
     return " ".join(words)

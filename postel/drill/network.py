@@ -20,20 +20,32 @@ class Network:
     """One host. Its link is the script."""
 
     def __init__(
-        self, addresses: tuple[str, ...], mtu: int, config: Config, witness: Witness | None, *, fast_open: frozenset[FastOpenSide]
+        self,
+        addresses: tuple[str, ...],
+        mtu: int,
+        config: Config,
+        witness: Witness | None,
+        *,
+        fast_open: frozenset[FastOpenSide],
     ) -> None:
-        self.host: Host = Host(*addresses, secret=b"drill", mtu=mtu, config=config, observer=witness, memory_limit=1 << 30)
+        self.host: Host = Host(
+            *addresses, secret=b"drill", mtu=mtu, config=config, observer=witness, memory_limit=1 << 30
+        )
         self._witness = witness
         self.now: int = 0
         self.sent: deque[Arrived] = deque()
-        self.fast_open: frozenset[FastOpenSide] = fast_open  # which sides the system allows to sockets that ask
+        self.fast_open: frozenset[FastOpenSide] = (
+            fast_open  # which sides the system allows to sockets that ask
+        )
         self.listeners: list[Listener] = []
         self.errors: dict[DatagramSocket, TcpError] = {}  # that ICMP told, until a call tells of them
         self.wakes_at: int = NEVER  # when a call that waits has waited long enough
         self.on_step: Callable[[], None] = _nothing  # called whenever something happened
 
     def allow_fast_open(self, side: FastOpenSide, *, allowed: bool) -> None:
-        """Allow a side of TCP Fast Open, or forbid it. Where clients may not do it any more, what was known of servers is forgotten."""
+        """Allow a side of TCP Fast Open, or forbid it. Where clients may not do it any more, what was known
+        of servers is forgotten.
+        """
         self.fast_open = self.fast_open | {side} if allowed else self.fast_open - {side}
         if "client" not in self.fast_open:
             self.host.forget_cookies()
@@ -78,14 +90,19 @@ class Network:
         return True
 
     def count(self, state: State, port: int) -> int:
-        """How many connections and listeners are in ``state``; with a ``port``, of those that have it here."""
+        """How many connections and listeners are in ``state``; with a ``port``, of those that have it
+        here.
+        """
         if state is State.LISTEN:
-            return sum(not listener.closed and port in (0, listener.local.port) for listener in self.listeners)
+            return sum(
+                not listener.closed and port in (0, listener.local.port) for listener in self.listeners
+            )
         return sum(found is state and port in (0, local.port) for local, _, found in self.host.connections())
 
     def forget(self, state: State) -> None:
         """End every connection in ``state``. What they say of it to their peers is lost."""
-        for connection in list(self.host._connections.table.values()):  # noqa: SLF001  # what no user could ask for
+        # What no user could ask for
+        for connection in list(self.host._connections.table.values()):  # noqa: SLF001
             if connection.state is state:
                 connection.abort(self.now)
                 while self.host.next_packet(self.now) is not None:

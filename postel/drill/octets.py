@@ -1,4 +1,6 @@
-"""The script's inbound packets as octets, exactly as written: the order and padding of options are part of what is tested."""
+"""The script's inbound packets as octets, exactly as written: the order and padding of options are part of
+what is tested.
+"""
 
 from struct import Struct
 from typing import Final
@@ -19,22 +21,29 @@ _WORD: Final = Struct("!I")
 _ECN: Final = {"": 0, "noecn": 0, "ect1": 1, "ect0": 2, "ect01": 2, "ce": 3}
 
 _TYPES_4: Final = {
-    "echo_reply": 0, "unreachable": 3, "source_quench": 4, "redirect": 5, "echo_request": 8, "time_exceeded": 11,
-    "parameter_problem": 12, "timestamp_request": 13, "timestamp_reply": 14, "information_request": 15, "information_reply": 16,
+    "echo_reply": 0, "unreachable": 3, "source_quench": 4, "redirect": 5, "echo_request": 8,
+    "time_exceeded": 11,
+    "parameter_problem": 12, "timestamp_request": 13, "timestamp_reply": 14, "information_request": 15,
+    "information_reply": 16,
     "address_mask_request": 17, "address_mask_reply": 18,
 }  # fmt: skip
 _CODES_4: Final = {
-    "net_unreachable": 0, "host_unreachable": 1, "protocol_unreachable": 2, "port_unreachable": 3, "frag_needed": 4,
-    "source_route_failed": 5, "net_unknown": 6, "host_unknown": 7, "source_host_isolated": 8, "net_prohibited": 9,
-    "host_prohibited": 10, "net_unreachable_for_tos": 11, "host_unreachable_for_tos": 12, "packet_filtered": 13,
+    "net_unreachable": 0, "host_unreachable": 1, "protocol_unreachable": 2, "port_unreachable": 3,
+    "frag_needed": 4,
+    "source_route_failed": 5, "net_unknown": 6, "host_unknown": 7, "source_host_isolated": 8,
+    "net_prohibited": 9,
+    "host_prohibited": 10, "net_unreachable_for_tos": 11, "host_unreachable_for_tos": 12,
+    "packet_filtered": 13,
     "precedence_violation": 14, "precedence_cutoff": 15,
 }  # fmt: skip
 _TYPES_6: Final = {
-    "unreachable": 1, "packet_too_big": 2, "time_exceeded": 3, "parameter_problem": 4, "echo_request": 128, "echo_reply": 129,
+    "unreachable": 1, "packet_too_big": 2, "time_exceeded": 3, "parameter_problem": 4, "echo_request": 128,
+    "echo_reply": 129,
 }  # fmt: skip
 _CODES_6: Final = {
     "no_route": 0, "admin_prohibited": 1, "not_neighbour": 2, "address_unreachable": 3, "port_unreachable": 4,
-    "exceeded_hop_limit": 0, "exceeded_reassembly_time": 1, "erroneous_header_field": 0, "unknown_next_header": 1, "unknown_option": 2,
+    "exceeded_hop_limit": 0, "exceeded_reassembly_time": 1, "erroneous_header_field": 0,
+    "unknown_next_header": 1, "unknown_option": 2,
 }  # fmt: skip
 
 
@@ -50,7 +59,9 @@ def segment(packet: Packet, flow: Flow, line: int) -> bytes:
             ack = flow.local_to_live(ack)
     tail = b"".join([_option(option, flow, line) for option in packet.options or ()])
     if len(tail) % 4 or len(tail) > wire.ROOM:
-        raise ScriptError(line, "", f"{len(tail)} octets of options: allowed are multiples of 4 up to {wire.ROOM}")
+        raise ScriptError(
+            line, "", f"{len(tail)} octets of options: allowed are multiples of 4 up to {wire.ROOM}"
+        )
     bits = 20 + len(tail) << 10 | packet.flags
     window = max(0, packet.window)
     header = _HEADER.pack(flow.remote.port, flow.local.port, seq, ack, bits, window, 0, packet.urgent)
@@ -65,7 +76,11 @@ def _signed(octets: bytes, flow: Flow, line: int) -> bytes:
     if not flow.secret:
         raise ScriptError(line, "md5", "expected --tcp_md5_secret for this option")
     at = signature.place(octets, 0, wire.MD5) + 2
-    return octets[:at] + digest(flow.secret, octets, 0, len(octets), flow.remote, flow.local) + octets[at + DIGEST :]
+    return (
+        octets[:at]
+        + digest(flow.secret, octets, 0, len(octets), flow.remote, flow.local)
+        + octets[at + DIGEST :]
+    )
 
 
 def datagram(packet: Datagram, flow: Flow) -> bytes:
@@ -110,7 +125,9 @@ def _option(option: Option, flow: Flow, line: int) -> bytes:
 
 
 def icmp(message: Icmp, flow: Flow, line: int) -> bytes:
-    """About the stack's segment that began at ``message.seq``, or its datagram: its IP header and what follows are quoted."""
+    """About the stack's segment that began at ``message.seq``, or its datagram: its IP header and what
+    follows are quoted.
+    """
     number, code = _numbers(message, line, is_4=len(flow.local.address) == 4)
     rest = message.mtu or message.identifier << 16
     quoted = _quoted(message, flow)
@@ -129,7 +146,9 @@ def _quoted(message: Icmp, flow: Flow) -> bytes:
 
 def _numbers(message: Icmp, line: int, *, is_4: bool) -> tuple[int, int]:
     types, codes = (_TYPES_4, _CODES_4) if is_4 else (_TYPES_6, _CODES_6)
-    return _number(message.type, "type", types, line), _number(message.code, "code", codes, line) if message.code else 0
+    return _number(message.type, "type", types, line), _number(
+        message.code, "code", codes, line
+    ) if message.code else 0
 
 
 def _number(word: str, what: str, known: dict[str, int], line: int) -> int:

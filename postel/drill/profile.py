@@ -23,16 +23,22 @@ def fast_open_mode(sides: frozenset[FastOpenSide]) -> FastOpenMode:
 
 @dataclass(frozen=True)
 class Profile:
-    """``sysctls`` says which setting a variable of the system stands for, and what one of its units is worth; of the sides of TCP Fast
-    Open each has a bit of it, the first the lowest. ``fast_open`` are the sides that the system allows to sockets that ask for it."""
+    """``sysctls`` says which setting a variable of the system stands for, and what one of its units is worth;
+    of the sides of TCP Fast Open each has a bit of it, the first the lowest. ``fast_open`` are the sides that
+    the system allows to sockets that ask for it.
+    """
 
     name: str
     config: Config
     sysctls: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     nonblocking: int = NONBLOCKING_LINUX
     fast_open: frozenset[FastOpenSide] = frozenset({"client", "server"})
-    meanings: Mapping[str, Mapping[str, int | str]] = field(default_factory=dict)  # of variables with other values than Postel's
-    fixed: dict[str, tuple[str, ...]] = field(default_factory=dict)  # variables with the only values that Postel can be said to have
+    meanings: Mapping[str, Mapping[str, int | str]] = field(
+        default_factory=dict
+    )  # of variables with other values than Postel's
+    fixed: dict[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # variables with the only values that Postel can be said to have
 
     @staticmethod
     def named(name: str) -> "Profile":
@@ -103,7 +109,13 @@ _FIXED: Final[dict[str, tuple[str, ...]]] = {
     "net.inet.tcp.rexmit_drop_options": ("0",),
 }
 _MEANINGS: Final[dict[str, dict[str, int | str]]] = {
-    "net.inet.tcp.ecn.enable": {"0": "off", "1": "ask-classic", "2": "accept-classic", "3": "ask", "4": "accept"},
+    "net.inet.tcp.ecn.enable": {
+        "0": "off",
+        "1": "ask-classic",
+        "2": "accept-classic",
+        "3": "ask",
+        "4": "accept",
+    },
     "net.ipv4.tcp_ecn": {"0": "off", "1": "ask-classic", "2": "accept-classic", "3": "ask", "5": "accept"},
     "net.ipv4.tcp_mtu_probing": {"0": "off", "1": "after-black-hole", "2": "always"},
 }
@@ -143,6 +155,10 @@ _RFC: Final = replace(DEFAULT, mtu_probing="off")  # so that a script knows its 
 
 PROFILES: Final = {
     "rfc": Profile("rfc", _RFC, {**_FREEBSD_SYSCTLS, **_LINUX_SYSCTLS}, meanings=_MEANINGS, fixed=_FIXED),
-    "freebsd": Profile("freebsd", _FREEBSD, _FREEBSD_SYSCTLS, NONBLOCKING_BSD, meanings=_MEANINGS, fixed=_FIXED),
-    "linux": Profile("linux", _LINUX, _LINUX_SYSCTLS, fast_open=frozenset({"client"}), meanings=_MEANINGS, fixed=_FIXED),
+    "freebsd": Profile(
+        "freebsd", _FREEBSD, _FREEBSD_SYSCTLS, NONBLOCKING_BSD, meanings=_MEANINGS, fixed=_FIXED
+    ),
+    "linux": Profile(
+        "linux", _LINUX, _LINUX_SYSCTLS, fast_open=frozenset({"client"}), meanings=_MEANINGS, fixed=_FIXED
+    ),
 }

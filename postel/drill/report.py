@@ -41,7 +41,9 @@ def place(line: str, problem: PostelError) -> tuple[int, int]:
 
 
 def explain(line: str, problem: PostelError, rule: str = "") -> str:
-    """The line, a caret under the field, what was expected beside what was, and the ``rule`` of the RFCs, where one is known."""
+    """The line, a caret under the field, what was expected beside what was, and the ``rule`` of the RFCs,
+    where one is known.
+    """
     start, width = place(line, problem)
     words = [line.expandtabs(1), " " * start + "^" * width]
     if isinstance(problem, ScriptFailed):

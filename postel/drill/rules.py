@@ -1,7 +1,8 @@
-"""Which rule of the RFCs was at work where a script failed: a table from what the connection was told, and in which state, to the labels.
+"""Which rule of the RFCs was at work where a script failed: a table from what the connection was told, and in
+which state, to the labels.
 
-Labels and states alone: where several rules share a step, all of them are named. What a segment looks like (its options, its window) has
-rules of its own, whatever caused it.
+Labels and states alone: where several rules share a step, all of them are named. What a segment looks like
+(its options, its window) has rules of its own, whatever caused it.
 """
 
 from dataclasses import dataclass
@@ -31,7 +32,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What the connection was told last, by the peer or by its user: a word of `kind`, or the name of a call."""
+    """What the connection was told last, by the peer or by its user: a word of `kind`, or the name of a
+    call.
+    """
 
     state: State
     what: str
@@ -53,71 +56,79 @@ def _step(labels: str, section: str) -> Rule:
 _GROUPS: Final = {
     "open": ("ESTABLISHED", "FIN_WAIT_1", "FIN_WAIT_2"),
     "late": ("CLOSE_WAIT", "CLOSING", "LAST_ACK"),
-    "synchronized": ("ESTABLISHED", "FIN_WAIT_1", "FIN_WAIT_2", "CLOSE_WAIT", "CLOSING", "LAST_ACK", "TIME_WAIT"),
+    "synchronized": (
+        "ESTABLISHED",
+        "FIN_WAIT_1",
+        "FIN_WAIT_2",
+        "CLOSE_WAIT",
+        "CLOSING",
+        "LAST_ACK",
+        "TIME_WAIT",
+    ),
 }
 _ACKS: Final = "EP-ACK-2 EP-ACK-5 EP-ACK-6 EP-ACK-7 EP-ACK-8"
 
 # What was told | in which states | the section | its rules.
 _TABLE: Final = f"""
-RST                         | CLOSED                      | 3.10.7.1                      | EP-CLO-1
-SYN SYN,ACK FIN text URG ACK nothing | CLOSED             | 3.10.7.1                      | EP-CLO-2 EP-CLO-3
-RST                         | LISTEN                      | 3.10.7.2, first check         | EP-LIS-1
-SYN,ACK FIN text URG ACK    | LISTEN                      | 3.10.7.2, second check        | EP-LIS-2
-SYN                         | LISTEN                      | 3.10.7.2, third check         | EP-LIS-3 EP-LIS-4 EP-LIS-5
-nothing                     | LISTEN                      | 3.10.7.2, fourth check        | EP-LIS-6
-text URG ACK                | SYN_SENT                    | 3.10.7.3, first check         | EP-SS-1 EP-SS-7
-RST                         | SYN_SENT                    | 3.10.7.3, second check        | EP-SS-1 EP-SS-3 EP-SS-4
-SYN                         | SYN_SENT                    | 3.10.7.3, fourth check        | EP-SS-6
-SYN,ACK                     | SYN_SENT                    | 3.10.7.3, first and fourth check | EP-SS-1 EP-SS-2 EP-SS-5
-FIN                         | SYN_SENT                    | 3.10.7.3, fifth check         | EP-SS-1 EP-SS-8
-nothing                     | SYN_SENT                    | 3.10.7.3, fifth check         | EP-SS-7
-duplicate                   | open late                   | 3.10.7.4, first check         | EP-SEQ-4
-duplicate                   | TIME_WAIT                   | 3.10.7.4, first check         | EP-SEQ-4 EP-SEQ-7
-RST                         | SYN_RECEIVED                | 3.10.7.4, second check        | EP-RST-1 EP-RST-2 EP-RST-3 EP-RST-4
-RST                         | open CLOSE_WAIT             | 3.10.7.4, second check        | EP-RST-1 EP-RST-2 EP-RST-5
-RST                         | CLOSING LAST_ACK            | 3.10.7.4, second check        | EP-RST-1 EP-RST-2 EP-RST-6
-RST                         | TIME_WAIT                   | 3.10.7.4, second check        | EP-RST-7
-SYN SYN,ACK                 | SYN_RECEIVED                | 3.10.7.4, fourth check        | EP-SYN-1 EP-SYN-2 EP-SYN-4
-SYN SYN,ACK                 | open late                   | 3.10.7.4, fourth check        | EP-SYN-2
-SYN                         | TIME_WAIT                   | 3.10.7.4, fourth check        | EP-SYN-3 EP-SEQ-9
-SYN,ACK                     | TIME_WAIT                   | 3.10.7.4, fourth check        | EP-SYN-3
-nothing                     | SYN_RECEIVED synchronized   | 3.10.7.4, fifth check         | EP-ACK-1
-ACK                         | SYN_RECEIVED                | 3.10.7.4, fifth check         | EP-ACK-3 EP-ACK-4
-ACK                         | ESTABLISHED                 | 3.10.7.4, fifth check         | {_ACKS}
-ACK                         | FIN_WAIT_1                  | 3.10.7.4, fifth check         | {_ACKS} EP-ACK-9
-ACK                         | FIN_WAIT_2                  | 3.10.7.4, fifth check         | {_ACKS} EP-ACK-10
-ACK                         | CLOSE_WAIT                  | 3.10.7.4, fifth check         | {_ACKS} EP-ACK-11
-ACK                         | CLOSING                     | 3.10.7.4, fifth check         | {_ACKS} EP-ACK-12
-ACK                         | LAST_ACK                    | 3.10.7.4, fifth check         | {_ACKS} EP-ACK-13
-ACK                         | TIME_WAIT                   | 3.10.7.4, fifth check         | EP-ACK-2 EP-ACK-15
-URG                         | SYN_RECEIVED open           | 3.10.7.4, sixth check         | EP-URG-1
-URG                         | late TIME_WAIT              | 3.10.7.4, sixth check         | EP-URG-2
-text                        | SYN_RECEIVED                | 3.10.7.4, seventh check       | EP-TXT-5
-text                        | ESTABLISHED                 | 3.10.7.4, seventh check       | EP-TXT-1 EP-TXT-2 EP-SEQ-10
-text                        | FIN_WAIT_1 FIN_WAIT_2       | 3.10.7.4, seventh check       | EP-TXT-1 EP-TXT-2 EP-TXT-4 EP-SEQ-10
-text                        | late TIME_WAIT              | 3.10.7.4, seventh check       | EP-TXT-3
-FIN                         | SYN_RECEIVED ESTABLISHED    | 3.10.7.4, eighth check        | EP-FIN-2 EP-FIN-8
-FIN                         | FIN_WAIT_1                  | 3.10.7.4, eighth check        | EP-FIN-3 EP-FIN-4 EP-FIN-8
-FIN                         | FIN_WAIT_2                  | 3.10.7.4, eighth check        | EP-FIN-5 EP-FIN-8
-FIN                         | late                        | 3.10.7.4, eighth check        | EP-FIN-6
-FIN                         | TIME_WAIT                   | 3.10.7.4, eighth check        | EP-FIN-7
-ICMP                        | CLOSED LISTEN TIME_WAIT     | 3.9.2.2                       | MUST-54
-ICMP                        | SYN_SENT SYN_RECEIVED open late | 3.9.2.2                   | MUST-54 MUST-56 SHLD-26
-listen                      | CLOSED                      | 3.10.1                        | EP-OPEN-1
-connect                     | CLOSED                      | 3.10.1                        | EP-OPEN-2 EP-OPEN-3
-write                       | CLOSED                      | 3.10.2                        | EP-SEND-1
-write                       | LISTEN                      | 3.10.2                        | EP-SEND-2
-write                       | SYN_SENT SYN_RECEIVED       | 3.10.2                        | EP-SEND-3
-write                       | ESTABLISHED CLOSE_WAIT      | 3.10.2                        | EP-SEND-4
-write                       | FIN_WAIT_1 FIN_WAIT_2 CLOSING LAST_ACK TIME_WAIT | 3.10.2   | EP-SEND-5
-close                       | CLOSED                      | 3.10.4                        | EP-CLOSE-1
-close                       | LISTEN                      | 3.10.4                        | EP-CLOSE-2
-close                       | SYN_SENT                    | 3.10.4                        | EP-CLOSE-3
-close                       | SYN_RECEIVED                | 3.10.4                        | EP-CLOSE-4
-close                       | ESTABLISHED                 | 3.10.4                        | EP-CLOSE-5
-close                       | FIN_WAIT_1 FIN_WAIT_2       | 3.10.4                        | EP-CLOSE-6
-close                       | CLOSE_WAIT                  | 3.10.4                        | EP-CLOSE-7
-close                       | CLOSING LAST_ACK TIME_WAIT  | 3.10.4                        | EP-CLOSE-8
+RST                          | CLOSED       | 3.10.7.1               | EP-CLO-1
+SYN SYN,ACK FIN text URG ACK nothing | CLOSED       | 3.10.7.1               | EP-CLO-2 EP-CLO-3
+RST                          | LISTEN       | 3.10.7.2, first check  | EP-LIS-1
+SYN,ACK FIN text URG ACK     | LISTEN       | 3.10.7.2, second check | EP-LIS-2
+SYN                          | LISTEN       | 3.10.7.2, third check  | EP-LIS-3 EP-LIS-4 EP-LIS-5
+nothing                      | LISTEN       | 3.10.7.2, fourth check | EP-LIS-6
+text URG ACK                 | SYN_SENT     | 3.10.7.3, first check  | EP-SS-1 EP-SS-7
+RST                          | SYN_SENT     | 3.10.7.3, second check | EP-SS-1 EP-SS-3 EP-SS-4
+SYN                          | SYN_SENT     | 3.10.7.3, fourth check | EP-SS-6
+SYN,ACK                      | SYN_SENT     | 3.10.7.3, first and fourth check | EP-SS-1 EP-SS-2 EP-SS-5
+FIN                          | SYN_SENT     | 3.10.7.3, fifth check  | EP-SS-1 EP-SS-8
+nothing                      | SYN_SENT     | 3.10.7.3, fifth check  | EP-SS-7
+duplicate                    | open late    | 3.10.7.4, first check  | EP-SEQ-4
+duplicate                    | TIME_WAIT    | 3.10.7.4, first check  | EP-SEQ-4 EP-SEQ-7
+RST                          | SYN_RECEIVED | 3.10.7.4, second check | EP-RST-1 EP-RST-2 EP-RST-3 EP-RST-4
+RST                          | open CLOSE_WAIT | 3.10.7.4, second check | EP-RST-1 EP-RST-2 EP-RST-5
+RST                          | CLOSING LAST_ACK | 3.10.7.4, second check | EP-RST-1 EP-RST-2 EP-RST-6
+RST                          | TIME_WAIT    | 3.10.7.4, second check | EP-RST-7
+SYN SYN,ACK                  | SYN_RECEIVED | 3.10.7.4, fourth check | EP-SYN-1 EP-SYN-2 EP-SYN-4
+SYN SYN,ACK                  | open late    | 3.10.7.4, fourth check | EP-SYN-2
+SYN                          | TIME_WAIT    | 3.10.7.4, fourth check | EP-SYN-3 EP-SEQ-9
+SYN,ACK                      | TIME_WAIT    | 3.10.7.4, fourth check | EP-SYN-3
+nothing                      | SYN_RECEIVED synchronized | 3.10.7.4, fifth check  | EP-ACK-1
+ACK                          | SYN_RECEIVED | 3.10.7.4, fifth check  | EP-ACK-3 EP-ACK-4
+ACK                          | ESTABLISHED  | 3.10.7.4, fifth check  | {_ACKS}
+ACK                          | FIN_WAIT_1   | 3.10.7.4, fifth check  | {_ACKS} EP-ACK-9
+ACK                          | FIN_WAIT_2   | 3.10.7.4, fifth check  | {_ACKS} EP-ACK-10
+ACK                          | CLOSE_WAIT   | 3.10.7.4, fifth check  | {_ACKS} EP-ACK-11
+ACK                          | CLOSING      | 3.10.7.4, fifth check  | {_ACKS} EP-ACK-12
+ACK                          | LAST_ACK     | 3.10.7.4, fifth check  | {_ACKS} EP-ACK-13
+ACK                          | TIME_WAIT    | 3.10.7.4, fifth check  | EP-ACK-2 EP-ACK-15
+URG                          | SYN_RECEIVED open | 3.10.7.4, sixth check  | EP-URG-1
+URG                          | late TIME_WAIT | 3.10.7.4, sixth check  | EP-URG-2
+text                         | SYN_RECEIVED | 3.10.7.4, seventh check | EP-TXT-5
+text                         | ESTABLISHED  | 3.10.7.4, seventh check | EP-TXT-1 EP-TXT-2 EP-SEQ-10
+text | FIN_WAIT_1 FIN_WAIT_2 | 3.10.7.4, seventh check | EP-TXT-1 EP-TXT-2 EP-TXT-4 EP-SEQ-10
+text                         | late TIME_WAIT | 3.10.7.4, seventh check | EP-TXT-3
+FIN                          | SYN_RECEIVED ESTABLISHED | 3.10.7.4, eighth check | EP-FIN-2 EP-FIN-8
+FIN                          | FIN_WAIT_1   | 3.10.7.4, eighth check | EP-FIN-3 EP-FIN-4 EP-FIN-8
+FIN                          | FIN_WAIT_2   | 3.10.7.4, eighth check | EP-FIN-5 EP-FIN-8
+FIN                          | late         | 3.10.7.4, eighth check | EP-FIN-6
+FIN                          | TIME_WAIT    | 3.10.7.4, eighth check | EP-FIN-7
+ICMP                         | CLOSED LISTEN TIME_WAIT | 3.9.2.2                | MUST-54
+ICMP | SYN_SENT SYN_RECEIVED open late | 3.9.2.2 | MUST-54 MUST-56 SHLD-26
+listen                       | CLOSED       | 3.10.1                 | EP-OPEN-1
+connect                      | CLOSED       | 3.10.1                 | EP-OPEN-2 EP-OPEN-3
+write                        | CLOSED       | 3.10.2                 | EP-SEND-1
+write                        | LISTEN       | 3.10.2                 | EP-SEND-2
+write                        | SYN_SENT SYN_RECEIVED | 3.10.2                 | EP-SEND-3
+write                        | ESTABLISHED CLOSE_WAIT | 3.10.2                 | EP-SEND-4
+write | FIN_WAIT_1 FIN_WAIT_2 CLOSING LAST_ACK TIME_WAIT | 3.10.2 | EP-SEND-5
+close                        | CLOSED       | 3.10.4                 | EP-CLOSE-1
+close                        | LISTEN       | 3.10.4                 | EP-CLOSE-2
+close                        | SYN_SENT     | 3.10.4                 | EP-CLOSE-3
+close                        | SYN_RECEIVED | 3.10.4                 | EP-CLOSE-4
+close                        | ESTABLISHED  | 3.10.4                 | EP-CLOSE-5
+close                        | FIN_WAIT_1 FIN_WAIT_2 | 3.10.4                 | EP-CLOSE-6
+close                        | CLOSE_WAIT   | 3.10.4                 | EP-CLOSE-7
+close                        | CLOSING LAST_ACK TIME_WAIT | 3.10.4                 | EP-CLOSE-8
 """
 
 
@@ -133,7 +144,13 @@ def _rules(table: str) -> dict[tuple[str, State], Rule]:
 
 RULES: Final = _rules(_TABLE)
 
-_SAME: Final = {"send": "write", "sendto": "write", "sendmsg": "write", "writev": "write", "shutdown": "close"}
+_SAME: Final = {
+    "send": "write",
+    "sendto": "write",
+    "sendmsg": "write",
+    "writev": "write",
+    "shutdown": "close",
+}
 OPENS: Final = ("listen", "connect")  # a new connection
 CALLS: Final = frozenset({*OPENS, "write", "close", *_SAME})  # the others change nothing
 
@@ -147,7 +164,9 @@ FIELDS: Final = {
     "TS ecr": Rule("RFC7323-4.3a", "RFC 7323", "4.3"),
 }
 OPTIONS: Final = {
-    "sack": Rule("RFC2018-4a, RFC2018-4b, RFC2018-4c, RFC2018-4d, RFC2883-4a", "RFC 2018", "4, and RFC 2883, 4"),
+    "sack": Rule(
+        "RFC2018-4a, RFC2018-4b, RFC2018-4c, RFC2018-4d, RFC2883-4a", "RFC 2018", "4, and RFC 2883, 4"
+    ),
     "sackOK": Rule("RFC2018-2", "RFC 2018", "2"),
     "TS": Rule("RFC7323-3.2a, RFC7323-3.2b", "RFC 7323", "3.2"),
     "wscale": Rule("RFC7323-2.2a", "RFC 7323", "2.2"),
@@ -198,10 +217,15 @@ def name_of_timer(packet: Packet, cause: Cause, at: int) -> str:
         return str(USER_TIMEOUT)
     if packet.length or packet.flags & (SYN | FIN):
         return str(PERSIST if cause.window_is_shut else RETRANSMISSION)
-    return str(DELAYED_ACK if cause.what in ("text", "FIN", "URG") and at - cause.at <= _PATIENCE else KEEP_ALIVE)
+    return str(
+        DELAYED_ACK if cause.what in ("text", "FIN", "URG") and at - cause.at <= _PATIENCE else KEEP_ALIVE
+    )
 
 
 def _differing(expected: str, actual: str) -> str:
     """The kind of option that one side has and the other hasn't, or has otherwise."""
-    sides = [{option.split(" ")[0]: option for option in side.strip("<>").split(",")} for side in (expected, actual)]
+    sides = [
+        {option.split(" ")[0]: option for option in side.strip("<>").split(",")}
+        for side in (expected, actual)
+    ]
     return next((option for option in OPTIONS if option and sides[0].get(option) != sides[1].get(option)), "")

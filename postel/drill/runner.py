@@ -12,7 +12,19 @@ from postel.drill.flow import Flow
 from postel.drill.match import Arrived
 from postel.drill.profile import Profile
 from postel.drill.rules import Cause
-from postel.drill.script import ANY, Action, Anchor, Call, Code, Command, Datagram, Event, Icmp, Packet, Script
+from postel.drill.script import (
+    ANY,
+    Action,
+    Anchor,
+    Call,
+    Code,
+    Command,
+    Datagram,
+    Event,
+    Icmp,
+    Packet,
+    Script,
+)
 from postel.drill.stack import Ends, Stack
 from postel.drill.virtual import Virtual
 from postel.errors import ArgumentError, PostelError, ScriptError, ScriptFailed
@@ -27,13 +39,18 @@ TOLERANCE: Final = 4000  # microseconds, where the script names none
 PATIENCE: Final = 2 * SECOND  # how long after its time a packet is still waited for
 LOCAL_PORT: Final = 8080
 REMOTE_PORT: Final = 8080
-_ADDRESSES: Final = {"ipv4": ("192.168.0.1", "192.0.2.1", 16), "ipv6": ("fd3d:fa7b:d17d::1", "2001:db8::1", 64)}  # the stack, the script
+_ADDRESSES: Final = {
+    "ipv4": ("192.168.0.1", "192.0.2.1", 16),
+    "ipv6": ("fd3d:fa7b:d17d::1", "2001:db8::1", 64),
+}  # the stack, the script
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``result`` is "passed", "failed" or "error": a script that the runner can't understand is no verdict. ``state`` describes the
-    connection when it failed, ``rule`` the rule of the RFCs that was at work, where it is known."""
+    """``result`` is "passed", "failed" or "error": a script that the runner can't understand is no verdict.
+    ``state`` describes the connection when it failed, ``rule`` the rule of the RFCs that was at work, where
+    it is known.
+    """
 
     result: str
     line: int = 0
@@ -69,7 +86,9 @@ def judge(script: Script, stack: Callable[[Ends], Stack]) -> Outcome:
 
 
 def ends_of(script: Script) -> Ends:
-    local, remote, prefix_length = _ADDRESSES["ipv6" if script.options.get("ip_version") == "ipv6" else "ipv4"]
+    local, remote, prefix_length = _ADDRESSES[
+        "ipv6" if script.options.get("ip_version") == "ipv6" else "ipv4"
+    ]
     return Ends(
         Endpoint(parse(script.options.get("local_ip", local)), LOCAL_PORT),
         Endpoint(parse(script.options.get("remote_ip", remote)), REMOTE_PORT),
@@ -122,7 +141,10 @@ class Runner:
         """The connection under test, and what it sent that the script has not expected yet."""
         described = self._stack.describe()
         lines = [described] if described else []
-        lines += [f"sent at {found.sent_at / SECOND:.6f}: {match.text(found, self._flow)}" for found in self._network.sent]
+        lines += [
+            f"sent at {found.sent_at / SECOND:.6f}: {match.text(found, self._flow)}"
+            for found in self._network.sent
+        ]
         return "\n".join(lines)
 
     # The rule at work
@@ -132,7 +154,12 @@ class Runner:
         cause = self._cause
         action = self._event.action if self._event is not None else None
         looks = failure.field in rules.FIELDS or failure.field == "options"
-        if cause is not None and isinstance(action, Packet) and not looks and self._looked_at > cause.at + self._tolerance:
+        if (
+            cause is not None
+            and isinstance(action, Packet)
+            and not looks
+            and self._looked_at > cause.at + self._tolerance
+        ):
             return rules.name_of_timer(action, cause, self._looked_at)
         return rules.name(failure, cause)
 
@@ -169,7 +196,9 @@ class Runner:
         if due == NEVER:
             return
         if now > due + self._allowed(due):
-            raise ScriptFailed(event.line, "time", _seconds(due), f"{_seconds(now)}, when the event before was over", "time")
+            raise ScriptFailed(
+                event.line, "time", _seconds(due), f"{_seconds(now)}, when the event before was over", "time"
+            )
         self._network.advance(due)
 
     # Events
@@ -186,7 +215,9 @@ class Runner:
             self._caused(self._kind(action, flow), flow, window=action.window)
             self._network.inject(segment)
         elif isinstance(action, Datagram):
-            self._network.inject(octets.datagram(action, self._flow_of(action.destination_port, action.source_port)))
+            self._network.inject(
+                octets.datagram(action, self._flow_of(action.destination_port, action.source_port))
+            )
         elif isinstance(action, Icmp):
             self._caused("ICMP", self._flow)
             self._network.inject(octets.icmp(action, self._flow, event.line))
@@ -280,7 +311,13 @@ class Runner:
         try:
             self._check(attempt, event.line)
         except Waits:
-            raise ScriptFailed(event.line, "result", _result(call), "it blocks, and the script gives no time for its end", "=") from None
+            raise ScriptFailed(
+                event.line,
+                "result",
+                _result(call),
+                "it blocks, and the script gives no time for its end",
+                "=",
+            ) from None
         self._network.pump()
 
     def _check(self, attempt: Attempt, line: int) -> None:
@@ -314,7 +351,9 @@ class Runner:
         self._blocked = None
         now = self._network.now
         if abs(now - blocked.ends) > max(self._tolerance, (blocked.ends - blocked.due) // 8):
-            raise ScriptFailed(blocked.event.line, "time of return", _seconds(blocked.ends), _seconds(now), "...")
+            raise ScriptFailed(
+                blocked.event.line, "time of return", _seconds(blocked.ends), _seconds(now), "..."
+            )
         self._network.pump()
 
     def _finish_blocked(self) -> None:
@@ -326,7 +365,13 @@ class Runner:
         while self._blocked is not None and self._network.step(until):
             pass
         if self._blocked is not None:
-            raise ScriptFailed(blocked.event.line, "time of return", _seconds(blocked.ends), f"still blocked at {_seconds(until)}", "...")
+            raise ScriptFailed(
+                blocked.event.line,
+                "time of return",
+                _seconds(blocked.ends),
+                f"still blocked at {_seconds(until)}",
+                "...",
+            )
 
 
 @dataclass(slots=True)

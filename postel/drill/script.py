@@ -5,7 +5,10 @@ from enum import Enum
 from typing import Final
 
 ANY: Final = -1  # a number that the script leaves open
-ECN_ORDERS: Final = {172: ("e0b", "ceb", "e1b"), 174: ("e1b", "ceb", "e0b")}  # the fields of AccECN options by their kinds
+ECN_ORDERS: Final = {
+    172: ("e0b", "ceb", "e1b"),
+    174: ("e1b", "ceb", "e0b"),
+}  # the fields of AccECN options by their kinds
 
 
 class Anchor(Enum):
@@ -16,7 +19,9 @@ class Anchor(Enum):
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """A moment, or with ``latest`` a range of them. ``ends`` is when a blocking call is to return; ANY where it doesn't block."""
+    """A moment, or with ``latest`` a range of them. ``ends`` is when a blocking call is to return; ANY where
+    it doesn't block.
+    """
 
     anchor: Anchor
     time: int = 0
@@ -26,7 +31,9 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One TCP option. ``value`` is what stands behind its kind and length; of SACK, timestamps and MD5 see ``numbers`` and ``word``."""
+    """One TCP option. ``value`` is what stands behind its kind and length; of SACK, timestamps and MD5 see
+    ``numbers`` and ``word``.
+    """
 
     kind: int
     name: str
@@ -37,7 +44,9 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The IP header's fields, ANY where the script says nothing. ``ecn`` is a word: ect0, ect1, ce, noecn, ect01."""
+    """The IP header's fields, ANY where the script says nothing. ``ecn`` is a word: ect0, ect1, ce, noecn,
+    ect01.
+    """
 
     traffic_class: int = ANY
     hop_limit: int = ANY
@@ -47,7 +56,9 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A segment, ``inbound`` to the stack or out of it. ``seq`` is ANY for ``...``; ``options`` None for ``<...>``."""
+    """A segment, ``inbound`` to the stack or out of it. ``seq`` is ANY for ``...``; ``options`` None for
+    ``<...>``.
+    """
 
     inbound: bool
     network: Network
@@ -76,7 +87,9 @@ class Datagram:
 
 @dataclass(frozen=True, slots=True)
 class Icmp:
-    """A message about the segment that began at ``seq``; with ``datagram``, about one of UDP with so many octets."""
+    """A message about the segment that began at ``seq``; with ``datagram``, about one of UDP with so many
+    octets.
+    """
 
     network: Network
     type: str
@@ -89,7 +102,9 @@ class Icmp:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A system call. Arguments are ints, strings, names (Name), lists, dicts, or Ellipsis; so is ``result``."""
+    """A system call. Arguments are ints, strings, names (Name), lists, dicts, or Ellipsis; so is
+    ``result``.
+    """
 
     name: str
     arguments: tuple[object, ...]

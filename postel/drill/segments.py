@@ -8,7 +8,18 @@ from postel.tcp.ecn import flags_of
 from postel.wire import options as wire
 from postel.wire.segment import ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG
 
-FLAGS: Final = {"F": FIN, "S": SYN, "R": RST, "P": PSH, ".": ACK, "U": URG, "E": ECE, "W": CWR, "A": AE, "-": 0}
+FLAGS: Final = {
+    "F": FIN,
+    "S": SYN,
+    "R": RST,
+    "P": PSH,
+    ".": ACK,
+    "U": URG,
+    "E": ECE,
+    "W": CWR,
+    "A": AE,
+    "-": 0,
+}
 _ACE: Final = "01234567"
 _ECN: Final = ("noecn", "ect0", "ect1", "ce", "ect01")
 
@@ -41,7 +52,9 @@ def packet(cursor: Cursor) -> Packet | Datagram | Icmp:
     return _segment(cursor, network, source_port, destination_port, inbound=inbound)
 
 
-def _segment(cursor: Cursor, network: Network, source_port: int, destination_port: int, *, inbound: bool) -> Packet:
+def _segment(
+    cursor: Cursor, network: Network, source_port: int, destination_port: int, *, inbound: bool
+) -> Packet:
     flags = _flags(cursor)
     seq, length = _numbers(cursor)
     absolute = cursor.takes("!")
@@ -58,7 +71,20 @@ def _segment(cursor: Cursor, network: Network, source_port: int, destination_por
         options = _options(cursor)
     if cursor.sees("/"):
         raise cursor.refusal("encapsulation is not supported")
-    return Packet(inbound, network, flags, seq, length, absolute, ack, window, urgent, options, source_port, destination_port)
+    return Packet(
+        inbound,
+        network,
+        flags,
+        seq,
+        length,
+        absolute,
+        ack,
+        window,
+        urgent,
+        options,
+        source_port,
+        destination_port,
+    )
 
 
 def _flags(cursor: Cursor) -> int:
@@ -112,7 +138,9 @@ def _network(cursor: Cursor) -> Network:
             raise cursor.refusal(f"{name} is no field of an IP header, before")
         values[name] = cursor.number()
         cursor.takes(",")
-    return Network(max(values["tos"], values["class"]), max(values["ttl"], values["hlim"]), values["flowlabel"], ecn)
+    return Network(
+        max(values["tos"], values["class"]), max(values["ttl"], values["hlim"]), values["flowlabel"], ecn
+    )
 
 
 # Options
@@ -177,7 +205,9 @@ def _timestamps(cursor: Cursor) -> Option:
 
 
 def _accurate_ecn(cursor: Cursor) -> Option:
-    """``ECN e0b 1 ceb 0 e1b 1``: its fields in one of their two orders, as many as there are (RFC 9768, 3.2.3)."""
+    """``ECN e0b 1 ceb 0 e1b 1``: its fields in one of their two orders, as many as there are (RFC 9768,
+    3.2.3).
+    """
     names: list[str] = []
     value = b""
     while not cursor.sees(",", ">"):

@@ -1,7 +1,7 @@
 """A script's file descriptors, and its system calls as calls of the host.
 
-A call returns its result, raises OSError with the errno, or raises `Waits`: a real one would block, so it is tried again whenever
-something happened.
+A call returns its result, raises OSError with the errno, or raises `Waits`: a real one would block, so it is
+tried again whenever something happened.
 """
 
 import errno
@@ -54,7 +54,11 @@ class Sockets(SystemCalls[Descriptor]):
         kind = self.number(attempt, 1, SOCK_STREAM)
         if kind & 0xF not in (SOCK_STREAM, SOCK_DGRAM):
             raise ScriptError(0, first_text(argument(attempt, 1)), "only streams and datagrams are supported")
-        found = Descriptor(self.settings) if kind & 0xF == SOCK_STREAM else DatagramDescriptor(self.settings, self._network)
+        found = (
+            Descriptor(self.settings)
+            if kind & 0xF == SOCK_STREAM
+            else DatagramDescriptor(self.settings, self._network)
+        )
         found.is_nonblocking = kind & CONSTANTS["SOCK_NONBLOCK"] != 0
         return self.add(attempt, found)
 
@@ -63,7 +67,10 @@ class Sockets(SystemCalls[Descriptor]):
         if found.port:
             raise OSError(errno.EINVAL, "bound already")
         found.port = self.endpoint(attempt, 1, self.local).port
-        host, config = self._network.host, found.config  # a RST from a port that is bound, but not heard, bears the socket's marks
+        host, config = (
+            self._network.host,
+            found.config,
+        )  # a RST from a port that is bound, but not heard, bears the socket's marks
         host.config = replace(host.config, hop_limit=config.hop_limit, traffic_class=config.traffic_class)
         return 0
 
@@ -71,7 +78,9 @@ class Sockets(SystemCalls[Descriptor]):
         found = self.descriptor(attempt)
         if found.listener is None:
             backlog = max(1, self.number(attempt, 1, 1))
-            found.listener = self._network.host.listen(found.port, self._network.now, backlog=backlog, config=found.config, keys=found.keys)
+            found.listener = self._network.host.listen(
+                found.port, self._network.now, backlog=backlog, config=found.config, keys=found.keys
+            )
             self._network.listeners.append(found.listener)
             self.on_open(Endpoint(self.local.address, found.listener.local.port), self.remote)
         return 0
@@ -130,8 +139,8 @@ class Sockets(SystemCalls[Descriptor]):
         raise found.would_block(flags & CONSTANTS["MSG_DONTWAIT"])
 
     def _open_fast(self, attempt: Attempt, found: Descriptor, *, asks: bool) -> None:
-        """`sendto` on a socket that isn't connected. One that was told TCP_FASTOPEN takes what is sent in any case; where the call itself
-        asks, by MSG_FASTOPEN, it takes nothing before it has a cookie."""
+        """`sendto` on a socket that isn't connected. One that was told TCP_FASTOPEN takes what is sent in any
+        case; where the call itself asks, by MSG_FASTOPEN, it takes nothing before it has a cookie."""
         if asks and "client" not in self._network.fast_open:
             raise OSError(errno.EOPNOTSUPP, "fast open is switched off")
         config = replace(found.config, fast_open="both" if is_fast_server(found.config) else "client")
@@ -187,7 +196,9 @@ class Sockets(SystemCalls[Descriptor]):
             found.sign(self._secret, given)
             return 0
         if name == "TCP_FASTOPEN":
-            descriptor.allow_fast_open(found, self._network.fast_open if given not in (0, [0]) else frozenset(), self._network.now)
+            descriptor.allow_fast_open(
+                found, self._network.fast_open if given not in (0, [0]) else frozenset(), self._network.now
+            )
             return 0
         descriptor.set_option(found, name, given, self._network.now)
         return 0
@@ -206,7 +217,9 @@ class Sockets(SystemCalls[Descriptor]):
         return returned
 
     def _wait(self, attempt: Attempt, timeout: int) -> None:
-        """Raises Waits until ``timeout`` milliseconds are over since the call; the clock is told when that is."""
+        """Raises Waits until ``timeout`` milliseconds are over since the call; the clock is told when that
+        is.
+        """
         if attempt.until == NEVER and timeout >= 0:
             attempt.until = self._network.now + timeout * MILLISECOND
         if self._network.now < attempt.until:
@@ -224,4 +237,8 @@ class Sockets(SystemCalls[Descriptor]):
 
     def _readiness(self, entry: dict[str, object]) -> int:
         found = self.descriptors.get(number(entry.get("fd", -1), self.names))
-        return CONSTANTS["POLLNVAL"] if found is None else found.readiness(number(entry.get("events", 0), self.names))
+        return (
+            CONSTANTS["POLLNVAL"]
+            if found is None
+            else found.readiness(number(entry.get("events", 0), self.names))
+        )

@@ -1,4 +1,6 @@
-"""What a script is run against: a stack behind a link, with a clock and system calls. `virtual` is Postel, `kernel` is Linux."""
+"""What a script is run against: a stack behind a link, with a clock and system calls. `virtual` is Postel,
+`kernel` is Linux.
+"""
 
 from collections import deque
 from collections.abc import Callable
@@ -22,7 +24,9 @@ class Ends:
 
 
 class Wire(Protocol):
-    """The link and the clock. ``sent`` is what left the stack and no event claimed yet; ``on_step`` is called when something happened."""
+    """The link and the clock. ``sent`` is what left the stack and no event claimed yet; ``on_step`` is called
+    when something happened.
+    """
 
     sent: deque[Arrived]
     on_step: Callable[[], None]
@@ -48,7 +52,9 @@ class Calls(Protocol):
     on_open: Callable[[Endpoint, Endpoint], None]
 
     def call(self, attempt: Attempt) -> int:
-        """Raises OSError, Waits, ScriptError, or ScriptFailed where something that is written through a pointer differs."""
+        """Raises OSError, Waits, ScriptError, or ScriptFailed where something that is written through a
+        pointer differs.
+        """
         ...
 
 

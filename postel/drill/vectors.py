@@ -13,7 +13,9 @@ _IN_PIECES: Final = ("writev", "readv")
 
 
 def plain(call: Call, names: dict[str, int]) -> Call:
-    """Any other call as it is. Raises ScriptError for a message that asks for more than octets and an address."""
+    """Any other call as it is. Raises ScriptError for a message that asks for more than octets and an
+    address.
+    """
     if call.name not in _PLAIN:
         return call
     if len(call.arguments) != 3:
@@ -25,13 +27,22 @@ def plain(call: Call, names: dict[str, int]) -> Call:
         message = _message(given, call, names)
         count = message.get("msg_iov(count)", ...)
         octets = _octets(message.get("msg_iov", []), count, call, names)
-        arguments = (descriptor, ..., octets, last, message.get("msg_name", ...), message.get("msg_name(count)", ...))
+        arguments = (
+            descriptor,
+            ...,
+            octets,
+            last,
+            message.get("msg_name", ...),
+            message.get("msg_name(count)", ...),
+        )
     return replace(call, name=_PLAIN[call.name], arguments=arguments)
 
 
 def _octets(pieces: object, count: object, call: Call, names: dict[str, int]) -> int:
     """Of ``[{..., 1000}, {..., 500}]`` together."""
-    if not isinstance(pieces, list) or not all(isinstance(piece, tuple) and len(piece) == 2 for piece in pieces):
+    if not isinstance(pieces, list) or not all(
+        isinstance(piece, tuple) and len(piece) == 2 for piece in pieces
+    ):
         raise ScriptError(0, call.name, "expected [{..., octets}, …] for this call")
     if count is not ... and number(count, names) != len(pieces):
         raise ScriptError(0, call.name, f"{len(pieces)} pieces, and another count,")
@@ -40,7 +51,9 @@ def _octets(pieces: object, count: object, call: Call, names: dict[str, int]) ->
 
 def _message(given: object, call: Call, names: dict[str, int]) -> dict[str, object]:
     if not isinstance(given, dict):
-        raise ScriptError(0, call.name, "expected {msg_name(…)=…, msg_iov(1)=[{..., octets}], msg_flags=0} for this call")
+        raise ScriptError(
+            0, call.name, "expected {msg_name(…)=…, msg_iov(1)=[{..., octets}], msg_flags=0} for this call"
+        )
     for name in _LEFT_OUT:
         if given.get(name, ...) not in (..., []) and number(given[name], names) != 0:
             raise ScriptError(0, name, "only 0 is supported")

@@ -20,23 +20,31 @@ class Virtual:
 
     def __init__(self, ends: Ends, profile: Profile, witness: Witness | None = None) -> None:
         address = f"{to_text(ends.local.address)}/{ends.prefix_length}"
-        self.network: Network = Network((address,), ends.mtu, profile.config, witness, fast_open=profile.fast_open)
+        self.network: Network = Network(
+            (address,), ends.mtu, profile.config, witness, fast_open=profile.fast_open
+        )
         self.sockets: Sockets = Sockets(self.network, profile.config, ends, profile.nonblocking)
         self._profile = profile
 
     def command(self, text: str, line: int) -> None:
-        self.sockets.settings = commands.execute(text, self._profile, self.sockets.settings, self.network, line)
+        self.sockets.settings = commands.execute(
+            text, self._profile, self.sockets.settings, self.network, line
+        )
 
     def information(self) -> dict[str, object]:
         latest = self.sockets.latest()
-        return code.information(latest.connection if latest else None, latest.state if latest else CLOSED, self.network.now)
+        return code.information(
+            latest.connection if latest else None, latest.state if latest else CLOSED, self.network.now
+        )
 
     def state(self, local: Endpoint, remote: Endpoint) -> State:
         """Of the connection between the two; before there is one, of the socket that has the port."""
         for ours, theirs, state in self.network.host.connections():
             if (ours, theirs) == (local, remote):
                 return state
-        listens = any(found.state is LISTEN and found.port == local.port for found in self.sockets.descriptors.values())
+        listens = any(
+            found.state is LISTEN and found.port == local.port for found in self.sockets.descriptors.values()
+        )
         return LISTEN if listens else CLOSED
 
     def describe(self) -> str:
@@ -48,4 +56,6 @@ def _described(connection: Connection) -> str:
     if connection.state is CLOSED:
         return f"{connection.state}, {connection.error or 'no error'}"
     status = connection.status()._asdict()
-    return ", ".join([str(connection.state), *[f"{name}={value}" for name, value in status.items() if name not in _UNTOLD]])
+    return ", ".join(
+        [str(connection.state), *[f"{name}={value}" for name, value in status.items() if name not in _UNTOLD]]
+    )

@@ -1,4 +1,5 @@
-"""All TCP connections of a host: the tables in which their segments find them, which of them to ask next, and what becomes of each.
+"""All TCP connections of a host: the tables in which their segments find them, which of them to ask next, and
+what becomes of each.
 
 ::
 
@@ -33,7 +34,9 @@ _CONTROL_BITS: Final = SYN | ACK | RST
 
 
 class Connections(PassiveOpens):
-    def __init__(self, outbound: Outbound, ports: Ports, memory: Memory, orphan_limit: int, secret: bytes) -> None:
+    def __init__(
+        self, outbound: Outbound, ports: Ports, memory: Memory, orphan_limit: int, secret: bytes
+    ) -> None:
         super().__init__(outbound, ports, memory, orphan_limit, secret)
         self.unused: Unused = Unused(self.table, self.passive, self.time_wait, ports)
         self.servers: Known = Known()
@@ -64,7 +67,9 @@ class Connections(PassiveOpens):
             "memory_refused": self._memory.refused,
         }
 
-    def open(self, address: bytes, port: int, remote: Endpoint, config: Config, keys: Keychain | None, now: int) -> Connection:
+    def open(
+        self, address: bytes, port: int, remote: Endpoint, config: Config, keys: Keychain | None, now: int
+    ) -> Connection:
         """An active OPEN from ``address``; port 0 takes an ephemeral one."""
         local = self.unused.endpoint(address, port, remote, config, now)
         authentication = None if keys is None else keys.authentication(local, remote)
@@ -76,8 +81,12 @@ class Connections(PassiveOpens):
             self._end_time_wait(predecessor, now)
         connection = self._make(local, remote, config, iss, authentication, now)
         self.table[key] = connection
-        if is_fast_client(config) and authentication is None:  # RFC7413-2; a signature leaves no room for a cookie
-            hosted.open_fast(connection, self.servers.attempt(local, remote, hosted.peer_mss(connection), now))
+        if (
+            is_fast_client(config) and authentication is None
+        ):  # RFC7413-2; a signature leaves no room for a cookie
+            hosted.open_fast(
+                connection, self.servers.attempt(local, remote, hosted.peer_mss(connection), now)
+            )
         connection.open_active(now)
         return connection
 
@@ -101,7 +110,9 @@ class Connections(PassiveOpens):
             self._give_to_child(entry, segment, octets, now)
         return entry is not None
 
-    def is_authentic(self, connection: Connection, segment: Segment, octets: bytes, start: int, end: int, now: int) -> bool:
+    def is_authentic(
+        self, connection: Connection, segment: Segment, octets: bytes, start: int, end: int, now: int
+    ) -> bool:
         """RFC5925-7.4: asked before anything else looks at the segment at ``octets[start:end]``."""
         if connection.authentication is None:
             return True
@@ -126,17 +137,23 @@ class Connections(PassiveOpens):
         if listener is None or not connection.config.time_wait_reuse or not is_bare_syn(segment):
             return False
         authentication = connection.authentication
-        if listener.keys_of(remote) != (() if authentication is None else authentication.keys):  # it was checked with other keys
+        if listener.keys_of(remote) != (
+            () if authentication is None else authentication.keys
+        ):  # it was checked with other keys
             return False
         if not hosted.reopens(connection, segment):
             if connection.config.time_wait_challenge and not hosted.is_old_duplicate(connection, segment):
                 return False
             self._counters.drop("time_wait_syn", octets, now)  # EP-TW-4, EP-TW-7
-        elif not self._has_room(listener, octets, now) or not self._may_pass(listener, local, remote, octets, now):
+        elif not self._has_room(listener, octets, now) or not self._may_pass(
+            listener, local, remote, octets, now
+        ):
             return True
         elif listener.half_open_is_full:
             if key_of(local, remote) in self.time_wait:  # so that `give` sees the cookie come back
-                self._answer_with_cookie(listener, local, remote, segment, authentication, octets, now, predecessor=connection)
+                self._answer_with_cookie(
+                    listener, local, remote, segment, authentication, octets, now, predecessor=connection
+                )
             else:
                 self._counters.drop("half_open_full", octets, now)
         else:
@@ -148,13 +165,17 @@ class Connections(PassiveOpens):
         return True
 
     def _cookie_in_time_wait(self, connection: Connection, segment: Segment, octets: bytes, now: int) -> bool:
-        """Whether an ACK for a pair in TIME-WAIT brings back the cookie that a SYN was given, and opens the pair again."""
+        """Whether an ACK for a pair in TIME-WAIT brings back the cookie that a SYN was given, and opens the
+        pair again.
+        """
         local, remote = connection.local, connection.remote
         listener = self.passive.find(local.address, local.port)
         if listener is None or now >= listener.cookies_until or segment.flags & _CONTROL_BITS != ACK:
             return False
         accurate = is_accurate(listener.config)
-        syn = self._cookies.syn_beyond(local, remote, segment, hosted.snd_max(connection), now, accurate=accurate)
+        syn = self._cookies.syn_beyond(
+            local, remote, segment, hosted.snd_max(connection), now, accurate=accurate
+        )
         if syn is None or not hosted.reopens(connection, syn):
             return False
         if self._has_room(listener, octets, now):
@@ -176,7 +197,9 @@ class Connections(PassiveOpens):
         return bool(self._agenda.queue or self._looped.queue or self.events or self.acceptable)
 
     def pop_next(self) -> Connection | None:
-        """The connection that has waited longest and may have something for the link: drain it, then `settle` it."""
+        """The connection that has waited longest and may have something for the link: drain it, then `settle`
+        it.
+        """
         return self._agenda.pop()
 
     def pop_looped(self) -> Connection | None:
@@ -241,7 +264,9 @@ class Connections(PassiveOpens):
             event = connection.next_event()
 
     def _share_path(self, connection: Connection, now: int) -> None:
-        """What one connection found out of a path concerns all that begin there (RFC 4821, 4). It is raised by proof alone."""
+        """What one connection found out of a path concerns all that begin there (RFC 4821, 4). It is raised
+        by proof alone.
+        """
         mtu = hosted.path_news(connection)
         remote = connection.remote.address
         if mtu and (mtu < self._routes.mtu_to(remote, now) or hosted.is_path_proven(connection)):
@@ -257,12 +282,16 @@ class Connections(PassiveOpens):
     # Ends
 
     def leave(self, address: bytes, now: int) -> None:
-        """The host has lost this address: everything between it and others ends, and nothing is sent about that."""
+        """The host has lost this address: everything between it and others ends, and nothing is sent about
+        that.
+        """
         self._outbound.forget(address)
         for connection in list(self.table.values()):
             if connection.local.address == address:
                 is_over = connection.state is TIME_WAIT
-                reason = None if is_over else AddressNotAvailable(f"{to_text(address)} was taken from this host")
+                reason = (
+                    None if is_over else AddressNotAvailable(f"{to_text(address)} was taken from this host")
+                )
                 hosted.discard(connection, reason, now)
                 self._forget(connection, now)
                 self._tell(connection)
@@ -330,7 +359,9 @@ class Connections(PassiveOpens):
             authentication=record.authentication,
         )
         connection.is_looped = is_looped
-        agenda.append(connection)  # so that it is settled, and frozen again, even if the segment is not given to it
+        agenda.append(
+            connection
+        )  # so that it is settled, and frozen again, even if the segment is not given to it
         self._thawed.add(connection)
         self.table[key] = connection
         return connection

@@ -1,16 +1,19 @@
-"""SYN cookies (RFC 4987, 3.6): a handshake without memory, while a listener's half-open queue is full (3.7, "hybrid").
+"""SYN cookies (RFC 4987, 3.6): a handshake without memory, while a listener's half-open queue is full (3.7,
+"hybrid").
 
 What the SYN said goes out in the SYN,ACK and comes back in the ACK::
 
     ISS    │ time: 5 │ MSS: 3 │ keyed hash of both ends, IRS, time and MSS: 24 │
     TSval  │ the clock: 27                        │ SACK: 1 │ window scale: 4   │
 
-Only the ACK is checked, and then the SYN is written again as it was, so that the rules of a handshake stay where they are. Without
-timestamps there is no room for the last two: such a connection has neither. Whether the SYN asked for RFC 9768 the ACK shows by itself,
-in its ACE field (RFC 9768, 5.1); RFC 3168 leaves no such trace, and isn't agreed to.
+Only the ACK is checked, and then the SYN is written again as it was, so that the rules of a handshake stay
+where they are. Without timestamps there is no room for the last two: such a connection has neither. Whether
+the SYN asked for RFC 9768 the ACK shows by itself, in its ACE field (RFC 9768, 5.1); RFC 3168 leaves no such
+trace, and isn't agreed to.
 
-Where the pair is still in TIME-WAIT, the ISS must be above the old SND.MAX (RFC 9293, MAY-2). There the cookie, without its time, is
-added to that: the record of TIME-WAIT remembers where to begin. Both times that a cookie can be of are then tried.
+Where the pair is still in TIME-WAIT, the ISS must be above the old SND.MAX (RFC 9293, MAY-2). There the
+cookie, without its time, is added to that: the record of TIME-WAIT remembers where to begin. Both times that
+a cookie can be of are then tried.
 """
 
 from hashlib import blake2b
@@ -50,8 +53,11 @@ class Cookies:
         """As `iss`, above the old SND.MAX of a pair in TIME-WAIT."""
         return seq.add(snd_max, _STEP + (self.iss(local, remote, syn, now) & _WITHOUT_TIME))
 
-    def syn_of(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int, *, accurate: bool = False) -> Segment | None:
-        """The SYN that this segment's cookie stands for; None where it acknowledges no cookie of ours, or too old a one.
+    def syn_of(
+        self, local: Endpoint, remote: Endpoint, segment: Segment, now: int, *, accurate: bool = False
+    ) -> Segment | None:
+        """The SYN that this segment's cookie stands for; None where it acknowledges no cookie of ours, or too
+        old a one.
 
         ``accurate``: RFC 9768 may have been agreed on.
         """
@@ -59,12 +65,21 @@ class Cookies:
         tick = now // _TICK
         age = (tick - (cookie >> 27)) % _TICKS
         index = cookie >> 24 & 7
-        if age > min(1, tick) or cookie != self._cookie(local, remote, seq.add(segment.seq, -1), tick - age, index):
+        if age > min(1, tick) or cookie != self._cookie(
+            local, remote, seq.add(segment.seq, -1), tick - age, index
+        ):
             return None
         return _syn(segment, index, accurate=accurate)
 
     def syn_beyond(
-        self, local: Endpoint, remote: Endpoint, segment: Segment, snd_max: int, now: int, *, accurate: bool = False
+        self,
+        local: Endpoint,
+        remote: Endpoint,
+        segment: Segment,
+        snd_max: int,
+        now: int,
+        *,
+        accurate: bool = False,
     ) -> Segment | None:
         """As `syn_of`, for a cookie of `iss_beyond`."""
         cookie = (segment.ack - 1 - snd_max - _STEP) & seq.MASK
@@ -77,7 +92,9 @@ class Cookies:
         return None
 
     def _cookie(self, local: Endpoint, remote: Endpoint, irs: int, tick: int, index: int) -> int:
-        numbers = b"".join([number.to_bytes(8, "big") for number in (local.port, remote.port, irs, tick, index)])
+        numbers = b"".join(
+            [number.to_bytes(8, "big") for number in (local.port, remote.port, irs, tick, index)]
+        )
         digest = blake2b(numbers + local.address + remote.address, digest_size=4, key=self._key).digest()
         return tick % _TICKS << 27 | index << 24 | int.from_bytes(digest, "big") & _HASH_BITS
 
@@ -109,12 +126,17 @@ def representable(syn: Segment, *, ipv4: bool, timestamps: bool, accurate: bool 
         reduced.ecn = syn.ecn
     if timestamps and syn.tsval != ABSENT:
         reduced.tsval, reduced.tsecr = syn.tsval, syn.tsecr
-        reduced.window_scale, reduced.sack_permitted = min(syn.window_scale, _NO_SCALE - 1), syn.sack_permitted
+        reduced.window_scale, reduced.sack_permitted = (
+            min(syn.window_scale, _NO_SCALE - 1),
+            syn.sack_permitted,
+        )
     return reduced
 
 
 def stamp(answer: Segment, syn: Segment) -> None:
-    """Write the options of ``syn`` into the timestamp of the SYN,ACK, which thereby is up to 31 ms late, never early."""
+    """Write the options of ``syn`` into the timestamp of the SYN,ACK, which thereby is up to 31 ms late,
+    never early.
+    """
     if answer.tsval == ABSENT:
         return
     bits = _NO_SCALE if syn.window_scale == ABSENT else syn.window_scale

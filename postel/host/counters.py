@@ -9,14 +9,18 @@ class Counters:
     def __init__(self, observer: Observer | None) -> None:
         self.observer: Observer | None = observer
         self.drops: dict[str, int] = {}
-        self.malformed_options: int = 0  # segments that were taken though their list of options could not be followed to its end
+        self.malformed_options: int = (
+            0  # segments that were taken though their list of options could not be followed to its end
+        )
 
     @property
     def dropped(self) -> int:
         return sum(self.drops.values())
 
     def figures(self) -> dict[str, int]:
-        """Segments with malformed options, packets that were dropped, and of these each reason's under ``dropped_…``."""
+        """Segments with malformed options, packets that were dropped, and of these each reason's under
+        ``dropped_…``.
+        """
         figures = {"malformed_options": self.malformed_options, "dropped": self.dropped}
         for reason, count in sorted(self.drops.items()):
             figures[f"dropped_{reason}"] = count

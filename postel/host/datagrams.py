@@ -52,9 +52,10 @@ class DatagramSocket:
     def send(self, data: bytes | bytearray | memoryview, now: int, *, remote: Endpoint | None = None) -> None:
         """Queue one datagram for ``remote``, or for the socket's own. It may get lost; errors come as events.
 
-        Raises ArgumentError, MessageTooLong, RemoteUnspecified, InsufficientResources; NetworkUnreachable where no
-        own address reaches the remote or packets to it must not leave a host; AddressFamilyMismatch where the socket is
-        bound to an address of the other family; AddressNotAvailable where that address isn't the host's any more.
+        Raises ArgumentError, MessageTooLong, RemoteUnspecified, InsufficientResources; NetworkUnreachable
+        where no own address reaches the remote or packets to it must not leave a host; AddressFamilyMismatch
+        where the socket is bound to an address of the other family; AddressNotAvailable where that address
+        isn't the host's any more.
         """
         require_now(now)
         require_octets("data", data)
@@ -109,7 +110,9 @@ class Datagrams:
         return len(self._connected) + len(self._bound)
 
     def open(self, address: bytes, port: int, remote: Endpoint | None, shown: bytes) -> DatagramSocket:
-        """``address`` is b"" for a wildcard, which shows itself as ``shown``; port 0 asks for an ephemeral one. Raises AddressInUse."""
+        """``address`` is b"" for a wildcard, which shows itself as ``shown``; port 0 asks for an ephemeral
+        one. Raises AddressInUse.
+        """
         if port == 0:
             port = self._free_port(address, remote)
         elif not self._is_free(address, port, remote):
@@ -135,7 +138,9 @@ class Datagrams:
             self._ports.free_everywhere(port)
 
     def find(self, local: Endpoint, remote: Endpoint) -> DatagramSocket | None:
-        """The socket that a datagram is for: that of the exact pair, else the one bound to the address, else the one bound to all."""
+        """The socket that a datagram is for: that of the exact pair, else the one bound to the address, else
+        the one bound to all.
+        """
         return (
             self._connected.get((local, remote))
             or self._bound.get((local.address, local.port))
@@ -152,7 +157,9 @@ class Datagrams:
         return "" if socket.enqueue(datagram.data, sender) else "datagram_queue_full"
 
     def trouble(self, local: Endpoint, remote: Endpoint, error: TcpError) -> bool:
-        """RFC 1122, 4.1.3.3: an ICMP error about a datagram goes to the socket that sent it. False where there is none."""
+        """RFC 1122, 4.1.3.3: an ICMP error about a datagram goes to the socket that sent it. False where
+        there is none.
+        """
         socket = self.find(local, remote)
         if socket is not None:
             self.tell(socket, Trouble(error.about(str(remote))))
@@ -244,7 +251,9 @@ class _SocketSearch(Search):
 def _require_endpoint(remote: Endpoint) -> None:
     """Refuse what isn't where a datagram may go to."""
     require_kind("remote", remote, Endpoint, "an Endpoint, as Endpoint.parse gives it")
-    parts: tuple[object, ...] = remote  # compiled, ``remote.address`` would refuse another kind without naming the argument
+    parts: tuple[object, ...] = (
+        remote  # compiled, ``remote.address`` would refuse another kind without naming the argument
+    )
     require_kind("remote's address", parts[0], bytes, "4 or 16 octets")
     to_text(remote.address)  # which refuses what is no address
     require_number("port", parts[1], 1, 65535, "1 to 65535")

@@ -1,7 +1,8 @@
 """The deadlines of all connections: one heap, nothing per tick, nothing for a connection without a deadline.
 
-A connection's deadline moves with every ACK, nearly always to later, so a later one leaves its entry where it is: when the entry
-comes to the top, the connection is asked again. Only an earlier deadline pushes a second entry, and the first is then ignored.
+A connection's deadline moves with every ACK, nearly always to later, so a later one leaves its entry where it
+is: when the entry comes to the top, the connection is asked again. Only an earlier deadline pushes a second
+entry, and the first is then ignored.
 """
 
 from heapq import heapify, heappop, heappush
@@ -14,7 +15,9 @@ _FEW: Final = 64  # stale entries that are never worth a sweep
 
 
 class Deadlines:
-    """An entry is ``(deadline, serial, connection)``; the serial number breaks ties, so that connections needn't compare."""
+    """An entry is ``(deadline, serial, connection)``; the serial number breaks ties, so that connections
+    needn't compare.
+    """
 
     __slots__ = ("_armed", "_heap", "_serial", "_stale")
 
@@ -47,13 +50,17 @@ class Deadlines:
         return self._heap[0][0] if self._heap else NEVER
 
     def pop_due(self, now: int) -> list[Connection]:
-        """Connections whose deadlines have come, the earliest first. They are disarmed; deadlines that moved are armed anew."""
+        """Connections whose deadlines have come, the earliest first. They are disarmed; deadlines that moved
+        are armed anew.
+        """
         due: list[Connection] = []
         while self._heap and self._heap[0][0] <= now:
             entry = heappop(self._heap)
             connection = entry[2]
             armed = self._armed.get(connection)
-            if armed is None or armed[1] != entry[1]:  # by number, for the compiler makes a tuple anew: it has no identity
+            if (
+                armed is None or armed[1] != entry[1]
+            ):  # by number, for the compiler makes a tuple anew: it has no identity
                 self._stale -= 1
                 continue
             del self._armed[connection]
@@ -65,8 +72,10 @@ class Deadlines:
         return due
 
     def _leave_stale(self) -> None:
-        """One more entry is stale. They are swept when they are an eighth, which is O(1) for each: they keep dead connections in memory,
-        and one that is armed for two hours of keep-alive, and now and then for an ACK, would leave one each time."""
+        """One more entry is stale. They are swept when they are an eighth, which is O(1) for each: they keep
+        dead connections in memory, and one that is armed for two hours of keep-alive, and now and then for an
+        ACK, would leave one each time.
+        """
         self._stale += 1
         if self._stale < _FEW or self._stale * 8 < len(self._heap):
             return

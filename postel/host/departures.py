@@ -1,4 +1,6 @@
-"""The way out of a host: segments of its connections, one connection after another, and what is queued beside them, as packets."""
+"""The way out of a host: segments of its connections, one connection after another, and what is queued beside
+them, as packets.
+"""
 
 from typing import Final
 
@@ -86,10 +88,11 @@ class Departures(Settings):
         return None if packet is None else Parcel(packet)
 
     def next_record(self, now: int) -> PacketRecord | bytes | None:
-        """As `next_packet`, for a carrier that gives packets to another host of this process by `Host.record_arrives`.
+        """As `next_packet`, for a carrier that gives packets to another host of this process by
+        `Host.record_arrives`.
 
-        A packet of a connection is not written out where its segment has no options but timestamps, and no signature. For what is queued
-        (ICMP, datagrams, resets) and all other segments the octets are given.
+        A packet of a connection is not written out where its segment has no options but timestamps, and no
+        signature. For what is queued (ICMP, datagrams, resets) and all other segments the octets are given.
         """
         while not self._outbound.queue:
             connection = self._next_sender(now)
@@ -115,9 +118,14 @@ class Departures(Settings):
             return None
         self._segments_sent += 1
         if self._keyed is not connection:
-            self._keyed, self._key = connection, key_of(connection.remote, connection.local)  # as the other end calls the pair
+            self._keyed, self._key = (
+                connection,
+                key_of(connection.remote, connection.local),
+            )  # as the other end calls the pair
         around = self._envelope_of(connection)
-        return PacketRecord(segment, header, connection.remote.address, self._key, around, self._config.option_layout)
+        return PacketRecord(
+            segment, header, connection.remote.address, self._key, around, self._config.option_layout
+        )
 
     def _next_sender(self, now: int) -> Connection | None:
         if self._draining is None:
@@ -163,7 +171,9 @@ class Departures(Settings):
         return encapsulation.parcel(connection, self._config, segment, around, self._outbound, now)
 
     def _envelope_of(self, connection: Connection) -> ip.Envelope:
-        """What the headers of this connection's packets have in common. Sets ``_config`` to its configuration."""
+        """What the headers of this connection's packets have in common. Sets ``_config`` to its
+        configuration.
+        """
         config = connection._tcb.config
         if self._addressed is not connection or self._envelope is None or self._config is not config:
             self._addressed, self._config = connection, config

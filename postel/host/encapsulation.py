@@ -15,11 +15,17 @@ _DSCP: Final = 0xFC  # of the traffic class; the rest is ECN's (RFC 3168, 5)
 
 
 def envelope(connection: Connection, config: Config) -> Envelope:
-    source, destination, bits = connection.local.address, connection.remote.address, config.traffic_class & _DSCP  # MUST-48
+    source, destination, bits = (
+        connection.local.address,
+        connection.remote.address,
+        config.traffic_class & _DSCP,
+    )  # MUST-48
     return Envelope(source, destination, PROTOCOL, hop_limit=config.hop_limit, traffic_class=bits)  # MUST-49
 
 
-def packet(connection: Connection, config: Config, segment: Segment, around: Envelope, outbound: Outbound, now: int) -> bytes:
+def packet(
+    connection: Connection, config: Config, segment: Segment, around: Envelope, outbound: Outbound, now: int
+) -> bytes:
     """``config`` and ``around``, its `envelope`, are the connection's."""
     if connection.authentication is None:
         payload = encode_summed(segment, around.words, config.option_layout)
@@ -28,7 +34,9 @@ def packet(connection: Connection, config: Config, segment: Segment, around: Env
     return _header(connection, segment, len(payload), around, outbound, now) + payload
 
 
-def parcel(connection: Connection, config: Config, segment: Segment, around: Envelope, outbound: Outbound, now: int) -> Parcel:
+def parcel(
+    connection: Connection, config: Config, segment: Segment, around: Envelope, outbound: Outbound, now: int
+) -> Parcel:
     """As `packet`. Cutting is left to the link, and the checksum; but not a signature."""
     if connection.authentication is not None:
         return Parcel(packet(connection, config, segment, around, outbound, now))
@@ -38,13 +46,19 @@ def parcel(connection: Connection, config: Config, segment: Segment, around: Env
 
 
 def stays_whole(connection: Connection, size: int, outbound: Outbound, now: int) -> bool:
-    """Whether a packet with ``size`` octets behind its IP header says "don't fragment", and needs no identification therefore."""
+    """Whether a packet with ``size`` octets behind its IP header says "don't fragment", and needs no
+    identification therefore.
+    """
     if HEADER_4 + size > FLOOR_4:  # it may be a probe or a burst, and must not arrive in fragments
         return True
-    return not hosted.may_be_fragmented(connection) and not outbound.routes.may_fragment(connection.remote.address, now)
+    return not hosted.may_be_fragmented(connection) and not outbound.routes.may_fragment(
+        connection.remote.address, now
+    )
 
 
-def _header(connection: Connection, segment: Segment, size: int, around: Envelope, outbound: Outbound, now: int) -> bytes:
+def _header(
+    connection: Connection, segment: Segment, size: int, around: Envelope, outbound: Outbound, now: int
+) -> bytes:
     if stays_whole(connection, size, outbound, now):
         return around.header(size, segment.ecn)
     source, destination = connection.local.address, connection.remote.address

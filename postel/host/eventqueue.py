@@ -8,14 +8,17 @@ from postel.tcp.events import Event
 Source = TypeVar("Source")
 
 
-_FEW: Final = 8  # events that are compared one by one, which is cheaper than to count them: mostly the program drains them at once
+# events that are compared one by one, which is cheaper than to count them: mostly the program drains them at
+# once
+_FEW: Final = 8
 
 
 class EventQueue(Generic[Source]):
     """Pairs of a source (a connection, a listener, a socket) and an event of it.
 
-    ``queue`` holds those that wait, in order, to be looked at. What a peer can repeat doesn't make it longer: an event that waits already
-    isn't added again, for it says the same whenever it is told. So a program that drains no events holds a few for each source.
+    ``queue`` holds those that wait, in order, to be looked at. What a peer can repeat doesn't make it longer:
+    an event that waits already isn't added again, for it says the same whenever it is told. So a program that
+    drains no events holds a few for each source.
     """
 
     __slots__ = ("_counts", "queue")

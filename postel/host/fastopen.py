@@ -1,8 +1,9 @@
-"""The server's side of TCP Fast Open: cookies that need no memory, and what they open (RFC 7413, 4.1.2 and 4.2).
+"""The server's side of TCP Fast Open: cookies that need no memory, and what they open (RFC 7413, 4.1.2 and
+4.2).
 
-A cookie is a keyed hash of the client's address. The key is derived anew every `PERIOD` from the host's secret, and the one before is
-still honoured: a cookie lives for one to two periods. Hosts that share secret and clock give and take the same cookies, as a farm behind
-one address must (6.3.4).
+A cookie is a keyed hash of the client's address. The key is derived anew every `PERIOD` from the host's
+secret, and the one before is still honoured: a cookie lives for one to two periods. Hosts that share secret
+and clock give and take the same cookies, as a farm behind one address must (6.3.4).
 """
 
 from hashlib import blake2b
@@ -24,7 +25,9 @@ class Gate:
     def __init__(self, secret: bytes) -> None:
         self._key = blake2b(secret, digest_size=32, person=b"fast open").digest()
 
-    def admission(self, syn: Segment, client: bytes, config: Config, pending: Pending, now: int) -> Admission | None:
+    def admission(
+        self, syn: Segment, client: bytes, config: Config, pending: Pending, now: int
+    ) -> Admission | None:
         """What to make of a SYN to a listener; None: an ordinary handshake."""
         if not is_fast_server(config):  # RFC7413-2
             return None

@@ -1,8 +1,9 @@
 """Reassembly of fragmented packets, within bounds (RFC 791, 3.2; RFC 815; RFC 8200, 4.5; RFC 5722).
 
-Fragments that overlap make their whole packet void, in both families: RFC 5722 demands it of IPv6, and no honest IPv4 sender makes them
-either. So what is held never overlaps, and a packet is whole when the lengths add up: RFC 815's list of holes isn't needed.
-A mark of congestion on one fragment is one on the whole (RFC 3168, 5.3).
+Fragments that overlap make their whole packet void, in both families: RFC 5722 demands it of IPv6, and no
+honest IPv4 sender makes them either. So what is held never overlaps, and a packet is whole when the lengths
+add up: RFC 815's list of holes isn't needed. A mark of congestion on one fragment is one on the whole (RFC
+3168, 5.3).
 """
 
 from bisect import bisect_left
@@ -13,7 +14,9 @@ from postel.times import NEVER, SECOND
 from postel.wire import ip
 from postel.wire.ip import Packet
 
-LIFETIME_4: Final = 30 * SECOND  # RFC 791, 3.2 gives 15 as an example, RFC 1122, 3.3.2 wants 60 to 120; memory under attack wants less
+LIFETIME_4: Final = (
+    30 * SECOND
+)  # RFC 791, 3.2 gives 15 as an example, RFC 1122, 3.3.2 wants 60 to 120; memory under attack wants less
 LIFETIME_6: Final = 60 * SECOND  # RFC 8200, 4.5
 MOST_PACKETS: Final = 64  # that are not whole yet
 MOST_PIECES: Final = 128  # of one packet: 64 KiB at an MTU of 576 has 119
@@ -59,7 +62,10 @@ class Partial:
         index = bisect_left(self.offsets, piece.fragment_offset)
         if index == len(self.offsets) or self.offsets[index] != piece.fragment_offset:
             return False
-        return self.pieces[index].payload == piece.payload and self.pieces[index].more_fragments == piece.more_fragments
+        return (
+            self.pieces[index].payload == piece.payload
+            and self.pieces[index].more_fragments == piece.more_fragments
+        )
 
     def overlaps(self, piece: Packet) -> bool:
         """Whether the piece covers what another does, or disagrees on where the packet ends."""
@@ -114,7 +120,9 @@ class Fragments:
         return min([partial.expires for partial in self._partials.values()]) if self._partials else NEVER
 
     def expire(self, now: int) -> list[Packet]:
-        """Give up what has waited too long; the first fragments of which to send TIME_EXCEEDED (RFC 792; RFC 8200, 4.5)."""
+        """Give up what has waited too long; the first fragments of which to send TIME_EXCEEDED (RFC 792; RFC
+        8200, 4.5).
+        """
         firsts = []
         for partial in [partial for partial in self._partials.values() if partial.expires <= now]:
             self._give_up(partial, "fragment_timeout", now)
@@ -148,7 +156,9 @@ class Fragments:
         return ""
 
     def _relieve(self, now: int) -> None:
-        """The oldest go first: a flood of fragments starves itself, not a packet whose fragments come one right after another."""
+        """The oldest go first: a flood of fragments starves itself, not a packet whose fragments come one
+        right after another.
+        """
         while len(self._partials) > MOST_PACKETS or self.held > MOST_OCTETS:
             self._give_up(self._partials[next(iter(self._partials))], "fragment_no_room", now)
 
@@ -173,8 +183,17 @@ def _end(piece: Packet) -> int:
 
 
 def _join(pieces: list[Packet], mark: int) -> bytes:
-    """One plain packet, so that it takes the usual way in. Its header is the first fragment's, but for ``mark`` (RFC 8200, 4.5)."""
+    """One plain packet, so that it takes the usual way in. Its header is the first fragment's, but for
+    ``mark`` (RFC 8200, 4.5).
+    """
     first = pieces[0]
     payload = b"".join([piece.payload for piece in pieces])
     traffic_class = first.traffic_class | mark
-    return ip.encode(first.source, first.destination, first.protocol, payload, hop_limit=first.hop_limit, traffic_class=traffic_class)
+    return ip.encode(
+        first.source,
+        first.destination,
+        first.protocol,
+        payload,
+        hop_limit=first.hop_limit,
+        traffic_class=traffic_class,
+    )

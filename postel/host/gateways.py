@@ -9,7 +9,9 @@ HIGHEST_METRIC: Final = 0xFFFFFFFF
 
 
 class Route(NamedTuple):
-    """Packets to ``network`` go to the router ``gateway``. Of two routes to the same network, that with the lower ``metric`` is used."""
+    """Packets to ``network`` go to the router ``gateway``. Of two routes to the same network, that with the
+    lower ``metric`` is used.
+    """
 
     network: Interface
     gateway: bytes
@@ -41,15 +43,21 @@ class Gateways:
         self.routes = tuple(kept)
 
     def remove(self, network: Prefix, gateway: bytes) -> None:
-        """Remove the routes to ``network``; unless ``gateway`` is b"", only the one by it. Raises ArgumentError where there is none."""
+        """Remove the routes to ``network``; unless ``gateway`` is b"", only the one by it. Raises
+        ArgumentError where there is none.
+        """
         found = parse_network(network)
-        kept = [route for route in self.routes if route.network != found or (gateway and route.gateway != gateway)]
+        kept = [
+            route for route in self.routes if route.network != found or (gateway and route.gateway != gateway)
+        ]
         if len(kept) == len(self.routes):
             raise ArgumentError("network", network, "one to which there is a route")
         self.routes = tuple(kept)
 
     def gateway_to(self, destination: bytes, longer_than: int) -> bytes:
-        """The router for ``destination``, by a route with a prefix of more than ``longer_than`` bits; b"" where there is none."""
+        """The router for ``destination``, by a route with a prefix of more than ``longer_than`` bits; b""
+        where there is none.
+        """
         for route in self.routes:
             if route.network.prefix_length <= longer_than:
                 return b""
@@ -59,11 +67,17 @@ class Gateways:
 
 
 def parse_network(given: Prefix) -> Interface:
-    """A network such as "10.0.0.0/8"; "0.0.0.0/0" and "::/0" for everything. Raises ArgumentError, for bits behind the prefix too."""
+    """A network such as "10.0.0.0/8"; "0.0.0.0/0" and "::/0" for everything. Raises ArgumentError, for bits
+    behind the prefix too.
+    """
     network = parse_interface(given, "network")
     spare = 8 * len(network.address) - network.prefix_length
     if "/" not in str(given) or int.from_bytes(network.address, "big") & ((1 << spare) - 1):
-        raise ArgumentError("network", given, "a network with its prefix length and no bits behind it, such as 10.0.0.0/8 or ::/0")
+        raise ArgumentError(
+            "network",
+            given,
+            "a network with its prefix length and no bits behind it, such as 10.0.0.0/8 or ::/0",
+        )
     return network
 
 

@@ -1,10 +1,11 @@
 """Many connections behind one link: packets, calls and time in; packets and events out.
 
-The contract is that of `postel.tcp.connection`. The pump, after any call: `next_packet` until None, `next_event` until None, again from
-the start if events led to calls, then arm for `next_timeout`.
+The contract is that of `postel.tcp.connection`. The pump, after any call: `next_packet` until None,
+`next_event` until None, again from the start if events led to calls, then arm for `next_timeout`.
 
-A segment's way in is one look-up: the addresses and ports stand side by side in a plain packet, octets 12 to 24 of IPv4 and 8 to 44 of
-IPv6, and that slice is the key of its connection. Everything that isn't found so takes the long way, `_any_packet`.
+A segment's way in is one look-up: the addresses and ports stand side by side in a plain packet, octets 12 to
+24 of IPv4 and 8 to 44 of IPv6, and that slice is the key of its connection. Everything that isn't found so
+takes the long way, `_any_packet`.
 """
 
 from collections.abc import Iterator
@@ -45,19 +46,21 @@ HostEvent = tuple[Connection, Event] | tuple[Listener, Event] | tuple[DatagramSo
 class Host(Departures):
     """Many connections and sockets behind one link, for one thread, as each of its connections is.
 
-    ``addresses`` are as "10.7.0.2/24" or "fd00::2/64". ``secret`` is the only source of what no other may guess: initial sequence
-    numbers, ports and cookies follow from it. Without one the host can't be used before a driver, such as `postel.aio.attach`, has
-    drawn one for it. ``mtu`` is the largest packet, 68 … 65535 octets; without one it is that of the link on which a driver puts the
-    host, and 1500 until then.
+    ``addresses`` are as "10.7.0.2/24" or "fd00::2/64". ``secret`` is the only source of what no other may
+    guess: initial sequence numbers, ports and cookies follow from it. Without one the host can't be used
+    before a driver, such as `postel.aio.attach`, has drawn one for it. ``mtu`` is the largest packet, 68 …
+    65535 octets; without one it is that of the link on which a driver puts the host, and 1500 until then.
 
-    Packets to 127.0.0.0/8, ::1 and the host's own addresses stay in the host, which needs no address for that: `next_packet` never gives
-    them, so no link and no `PacketObserver` sees them; an ``observer`` is told of their segments as of all others. They arrive at the
-    moment at which they are sent, in the next `handle_timeout`. Packets from the link with such a source are dropped.
+    Packets to 127.0.0.0/8, ::1 and the host's own addresses stay in the host, which needs no address for
+    that: `next_packet` never gives them, so no link and no `PacketObserver` sees them; an ``observer`` is
+    told of their segments as of all others. They arrive at the moment at which they are sent, in the next
+    `handle_timeout`. Packets from the link with such a source are dropped.
 
-    ``gateway`` is the default router's address, or a tuple with one of each family (`Routes.add` of ``routes`` for others).
-    ``config`` is what connections choose that are given none of their own, None for `DEFAULT`. ``any_address`` accepts packets to every
-    unicast address, as a tunnel's end or a test wants it. ``memory_limit`` is what all connections may buffer together, in octets.
-    ``orphan_limit`` is how many released connections may go on at once: one more ends the oldest. ``verify_checksums=False`` trusts the
+    ``gateway`` is the default router's address, or a tuple with one of each family (`Routes.add` of
+    ``routes`` for others). ``config`` is what connections choose that are given none of their own, None for
+    `DEFAULT`. ``any_address`` accepts packets to every unicast address, as a tunnel's end or a test wants it.
+    ``memory_limit`` is what all connections may buffer together, in octets. ``orphan_limit`` is how many
+    released connections may go on at once: one more ends the oldest. ``verify_checksums=False`` trusts the
     link with the segments' checksums.
     """
 
@@ -97,7 +100,8 @@ class Host(Departures):
         self._segments_arrived = 0
 
     def join(self, mtu: int, secret: bytes, now: int) -> None:
-        """Settle what the constructor left open: the MTU and the secret. For a driver that puts the host on a link.
+        """Settle what the constructor left open: the MTU and the secret. For a driver that puts the host on a
+        link.
 
         Raises ArgumentError.
         """
@@ -121,9 +125,10 @@ class Host(Departures):
     ) -> Connection:
         """An active OPEN. Events follow: Opened, or Closed with what prevented it.
 
-        ``data`` is sent first; as much as the send buffer takes at first is allowed. Where `Config.fast_open` is "client" or "both" it goes
-        with the SYN where the server gave a cookie before, as far as it fits (RFC 7413): for data that may arrive twice (6.1). With
-        ``keys`` for this address every segment is signed, and without a right signature none is heard.
+        ``data`` is sent first; as much as the send buffer takes at first is allowed. Where `Config.fast_open`
+        is "client" or "both" it goes with the SYN where the server gave a cookie before, as far as it fits
+        (RFC 7413): for data that may arrive twice (6.1). With ``keys`` for this address every segment is
+        signed, and without a right signature none is heard.
 
         Raises ArgumentError, NetworkUnreachable, AddressNotAvailable, AddressInUse, InsufficientResources.
         """
@@ -134,13 +139,21 @@ class Host(Departures):
         config = config or self.config
         limit = first_send_limit(config)
         if len(data) > limit:
-            raise ArgumentError("data", len(data), f"{limit} octets or less, which is what the send buffer takes at first")
+            raise ArgumentError(
+                "data", len(data), f"{limit} octets or less, which is what the send buffer takes at first"
+            )
         remote = Endpoint(octets_of(address), require_port(port, 1))
         self.routes.require_one_host(remote.address)  # MUST-46
-        source = self.routes.choose_source(remote.address, None if local_address is None else octets_of(local_address, "local_address"))
-        if not self._connections.relief.has_memory(now) or (data and len(data) > self.memory.room_for(None)):  # EP-OPEN-3
+        source = self.routes.choose_source(
+            remote.address, None if local_address is None else octets_of(local_address, "local_address")
+        )
+        if not self._connections.relief.has_memory(now) or (
+            data and len(data) > self.memory.room_for(None)
+        ):  # EP-OPEN-3
             raise InsufficientResources
-        connection = self._connections.open(source, require_port(local_port, 0, "local_port"), remote, config, keys, now)
+        connection = self._connections.open(
+            source, require_port(local_port, 0, "local_port"), remote, config, keys, now
+        )
         if data:
             connection.send(data, now)
         return connection
@@ -157,13 +170,15 @@ class Host(Departures):
         ask: bool = False,
         answer_within: int = ANSWER_WITHIN,
     ) -> Listener:
-        """A passive OPEN for any remote. Without an ``address``, to all of the host's, of both families; port 0 takes a free one, and
-        ANY_PORT all at which no other listener is, of every address there may be where the host has ``any_address``.
+        """A passive OPEN for any remote. Without an ``address``, to all of the host's, of both families; port
+        0 takes a free one, and ANY_PORT all at which no other listener is, of every address there may be
+        where the host has ``any_address``.
 
-        ``backlog`` bounds the half-open connections, and again those that wait in `accept`. Peers that have ``keys`` must sign.
-        With ``ask`` nothing answers a SYN before the program does: Asked tells of a request, `Listener.next_request` gives it, and
-        `Listener.answer` says what becomes of it. As many as ``backlog`` wait at once, each for ``answer_within`` microseconds.
-        Raises ArgumentError, AddressNotAvailable, AddressInUse.
+        ``backlog`` bounds the half-open connections, and again those that wait in `accept`. Peers that have
+        ``keys`` must sign. With ``ask`` nothing answers a SYN before the program does: Asked tells of a
+        request, `Listener.next_request` gives it, and `Listener.answer` says what becomes of it. As many as
+        ``backlog`` wait at once, each for ``answer_within`` microseconds. Raises ArgumentError,
+        AddressNotAvailable, AddressInUse.
         """
         self.require_secret()
         require_now(now)
@@ -181,11 +196,13 @@ class Host(Departures):
             listener.ask_first(self._answering, answer_within)
         return listener
 
-    def datagrams(self, port: int = 0, *, address: Address | None = None, remote: Endpoint | None = None) -> DatagramSocket:
+    def datagrams(
+        self, port: int = 0, *, address: Address | None = None, remote: Endpoint | None = None
+    ) -> DatagramSocket:
         """A UDP socket; with a ``remote``, for that one alone.
 
-        Without an ``address`` it sends and hears by all of the host's, of both families; with "0.0.0.0" by those of
-        IPv4 alone, with "::" by those of IPv6. A ``remote`` of the other family is an ArgumentError.
+        Without an ``address`` it sends and hears by all of the host's, of both families; with "0.0.0.0" by
+        those of IPv4 alone, with "::" by those of IPv6. A ``remote`` of the other family is an ArgumentError.
 
         Raises ArgumentError, AddressNotAvailable, AddressInUse, NetworkUnreachable.
         """
@@ -198,15 +215,22 @@ class Host(Departures):
     # The network
 
     def packet_arrives(self, octets: bytes, now: int, *, text: bytes = b"") -> None:
-        """A packet from the link, whole, from the IP header on. Whatever it holds, nothing is raised: what can't be used is counted.
+        """A packet from the link, whole, from the IP header on. Whatever it holds, nothing is raised: what
+        can't be used is counted.
 
-        ``text`` follows ``octets``, where a link has vouched for them and taken them apart behind TCP's header (`parcel_arrives`).
+        ``text`` follows ``octets``, where a link has vouched for them and taken them apart behind TCP's
+        header (`parcel_arrives`).
         """
         self._packets_arrived += 1
         size = len(octets) + len(text)
         connection: Connection | None = None
         start = end = mark = 0
-        if size >= 40 and octets[0] == _PLAIN_4 and octets[9] == PROTOCOL and not (octets[6] & _NOT_PLAIN or octets[7]):
+        if (
+            size >= 40
+            and octets[0] == _PLAIN_4
+            and octets[9] == PROTOCOL
+            and not (octets[6] & _NOT_PLAIN or octets[7])
+        ):
             connection = self._table.get(octets[12:24])
             start, end = 20, octets[2] << 8 | octets[3]
             mark = octets[1] & _ECN
@@ -228,7 +252,9 @@ class Host(Departures):
             return
         segment.ecn = mark
         keys, end = connection.authentication, end + len(text)
-        if keys is None or self._connections.is_authentic(connection, segment, octets + text, start, end, now):
+        if keys is None or self._connections.is_authentic(
+            connection, segment, octets + text, start, end, now
+        ):
             if segment.flags & SYN:
                 self._connections.give(connection, segment, octets, now)
             else:
@@ -249,13 +275,19 @@ class Host(Departures):
         self._stride = 0
 
     def record_arrives(self, record: PacketRecord, now: int) -> None:
-        """As `packet_arrives`, of a packet that another host of this process made by `next_record`, and that arrives undamaged.
+        """As `packet_arrives`, of a packet that another host of this process made by `next_record`, and that
+        arrives undamaged.
 
         The same record may arrive at one host alone, and once.
         """
         connection = self._table.get(record.key)
         segment = record.segment
-        if connection is None or connection.is_looped or connection.authentication is not None or segment.flags & SYN:
+        if (
+            connection is None
+            or connection.is_looped
+            or connection.authentication is not None
+            or segment.flags & SYN
+        ):
             self.packet_arrives(record.octets(), now)
             return
         self._packets_arrived += 1
@@ -282,12 +314,16 @@ class Host(Departures):
     # Time
 
     def next_timeout(self) -> int:
-        """When to call `handle_timeout`; NEVER if nothing is pending. What waits in `next_packet` is not a matter of time."""
+        """When to call `handle_timeout`; NEVER if nothing is pending. What waits in `next_packet` is not a
+        matter of time.
+        """
         first = min(self._connections.next_timeout(), self._fragments.next_timeout())
         return min(first, self._outbound.looped_at)
 
     def handle_timeout(self, now: int) -> None:
-        """Do what has become due by ``now``. Raises ArgumentError for a ``now`` that is negative or no int; packets may bring any."""
+        """Do what has become due by ``now``. Raises ArgumentError for a ``now`` that is negative or no int;
+        packets may bring any.
+        """
         require_now(now)
         self._connections.handle_timeout(now)
         for first in self._fragments.expire(now):
@@ -298,7 +334,9 @@ class Host(Departures):
     # What there is
 
     def statistics(self) -> dict[str, int]:
-        """Totals since the start, gauges, and under ``dropped_…`` what became of every packet that was not used."""
+        """Totals since the start, gauges, and under ``dropped_…`` what became of every packet that was not
+        used.
+        """
         figures = {
             "packets_arrived": self._packets_arrived,
             "packets_sent": self._packets_sent,
@@ -382,7 +420,9 @@ class Host(Departures):
         if not self.routes.owns(packet.destination):  # EP-PRE-3, MUST-57
             self._counters.drop("broadcast", octets, now)
             return
-        if self._verify and not checksum_is_right(octets, start, packet.end, packet.source, packet.destination):  # EP-PRE-2
+        if self._verify and not checksum_is_right(
+            octets, start, packet.end, packet.source, packet.destination
+        ):  # EP-PRE-2
             self._counters.drop("bad_checksum", octets, now)
             return
         segment = self._parse(octets, start, packet.end, now)
@@ -411,7 +451,9 @@ class Host(Departures):
         self._segments_arrived += segment.packets
         return segment
 
-    def _parse_leniently(self, octets: bytes, start: int, end: int, error: WireError, now: int) -> Segment | None:
+    def _parse_leniently(
+        self, octets: bytes, start: int, end: int, error: WireError, now: int
+    ) -> Segment | None:
         """MUST-7: options that can't be followed are ignored, and counted."""
         try:
             if error.reason == "bad_option":

@@ -2,7 +2,14 @@
 
 from typing import Final
 
-from postel.errors import ConnectionRefused, HostUnreachable, MessageTooLong, NetworkUnreachable, TcpError, WireError
+from postel.errors import (
+    ConnectionRefused,
+    HostUnreachable,
+    MessageTooLong,
+    NetworkUnreachable,
+    TcpError,
+    WireError,
+)
 from postel.host.connections import Connections
 from postel.host.datagrams import Datagrams
 from postel.host.outbound import Outbound
@@ -17,9 +24,23 @@ from postel.wire.ip import Packet
 from postel.wire.segment import PROTOCOL
 
 _ANSWERS_A_SECOND: Final = 1000
-_HARD: Final = (icmp.NO_PROTOCOL, icmp.NO_PORT)  # RFC 9293, 3.9.2.2; "fragmentation needed" is a PACKET_TOO_BIG
+_HARD: Final = (
+    icmp.NO_PROTOCOL,
+    icmp.NO_PORT,
+)  # RFC 9293, 3.9.2.2; "fragmentation needed" is a PACKET_TOO_BIG
 _UNBELIEVED: Final = (icmp.NO_PROTOCOL, icmp.NO_PORT, icmp.PROHIBITED)
-_QUERIES_4: Final = (0, 8, 9, 10, 13, 14, 15, 16, 17, 18)  # types of IPv4's ICMP that aren't errors (RFC 1122, 3.2.2)
+_QUERIES_4: Final = (
+    0,
+    8,
+    9,
+    10,
+    13,
+    14,
+    15,
+    16,
+    17,
+    18,
+)  # types of IPv4's ICMP that aren't errors (RFC 1122, 3.2.2)
 _FIRST_QUERY_6: Final = 128  # RFC 4443, 2.1
 _REDIRECT_6: Final = 137
 _TELL_ALWAYS: Final = 2  # the action of an IPv6 option, its two highest bits
@@ -48,11 +69,15 @@ def is_hard(message: IcmpMessage) -> bool:
 
 
 class Icmp:
-    """Sends what a host may say, at a rate that is drawn anew each second: its limit must not be a counter for others to read."""
+    """Sends what a host may say, at a rate that is drawn anew each second: its limit must not be a counter
+    for others to read.
+    """
 
     __slots__ = ("_connections", "_datagrams", "_echoes", "_errors", "_outbound", "_routes")
 
-    def __init__(self, outbound: Outbound, connections: Connections, datagrams: Datagrams, secret: bytes) -> None:
+    def __init__(
+        self, outbound: Outbound, connections: Connections, datagrams: Datagrams, secret: bytes
+    ) -> None:
         self._outbound = outbound
         self._routes = outbound.routes
         self._connections = connections
@@ -98,13 +123,17 @@ class Icmp:
             connection.network_error(error_of(message), now, hard=is_hard(message), number=quoted.seq)
         return True
 
-    def _segment_too_big(self, connection: Connection, message: IcmpMessage, quoted: Quoted, now: int) -> None:
+    def _segment_too_big(
+        self, connection: Connection, message: IcmpMessage, quoted: Quoted, now: int
+    ) -> None:
         """Other connections learn of a smaller MTU when this one is settled."""
         mtu = self._routes.usable(quoted.destination, message.mtu, quoted.length, now)
         if mtu:
             connection.packet_too_big(mtu, quoted.seq, now)
 
-    def _datagram_failed(self, local: Endpoint, remote: Endpoint, message: IcmpMessage, length: int, now: int) -> bool:
+    def _datagram_failed(
+        self, local: Endpoint, remote: Endpoint, message: IcmpMessage, length: int, now: int
+    ) -> bool:
         if message.kind != icmp.PACKET_TOO_BIG:
             return self._datagrams.trouble(local, remote, error_of(message))
         if self._datagrams.find(local, remote) is None:
@@ -112,7 +141,9 @@ class Icmp:
         mtu = self._routes.usable(remote.address, message.mtu, length, now)
         if 0 < mtu < self._routes.mtu_to(remote.address, now):  # never raised by a claim
             self._routes.learn(remote.address, mtu, now)  # larger datagrams go as fragments from now on
-            self._datagrams.trouble(local, remote, MessageTooLong(f"a datagram was lost: the path carries {mtu} octets"))
+            self._datagrams.trouble(
+                local, remote, MessageTooLong(f"a datagram was lost: the path carries {mtu} octets")
+            )
         return True
 
     # What we say
@@ -133,9 +164,11 @@ class Icmp:
         return self._answer(icmp.parameter_problem(ip.UNRECOGNIZED_NEXT_HEADER, pointer, packet), packet, now)
 
     def refuse_header(self, octets: bytes, first: Packet | None, error: WireError, now: int) -> bool:
-        """RFC 1122, 3.2.2.5 and 3.3.5; RFC 4443, 3.4: what is wrong with a packet that came, ``first`` its first fragment.
+        """RFC 1122, 3.2.2.5 and 3.3.5; RFC 4443, 3.4: what is wrong with a packet that came, ``first`` its
+        first fragment.
 
-        Nothing is told where the source is this host: it makes no such packets, so the packet is a forgery from the link.
+        Nothing is told where the source is this host: it makes no such packets, so the packet is a forgery
+        from the link.
         """
         try:
             packet = ip.outline(octets)
@@ -155,14 +188,17 @@ class Icmp:
         return self._answer(icmp.time_exceeded(icmp.IN_REASSEMBLY, first), first, now)
 
     def _answer_echo(self, request: IcmpMessage, packet: Packet, now: int) -> bool:
-        """RFC 1122, 3.2.2.6 and RFC 4443, 4.2: from the address that was asked. Echoes to a broadcast aren't answered (Smurf)."""
+        """RFC 1122, 3.2.2.6 and RFC 4443, 4.2: from the address that was asked. Echoes to a broadcast aren't
+        answered (Smurf).
+        """
         if not self._routes.owns(packet.destination) or not self._echoes.claim(now):
             return False
         source = packet.destination
         return self._send(icmp.echo_reply(request), packet, source, now, _options_back(packet, now))
 
     def _answer(self, message: IcmpMessage, packet: Packet, now: int) -> bool:
-        """RFC 1122, 3.2.2: never about a packet to a broadcast or multicast address, or from what is no single host.
+        """RFC 1122, 3.2.2: never about a packet to a broadcast or multicast address, or from what is no
+        single host.
 
         Nor about an ICMP error, or IPv4's fragments but the first (RFC 1122, 3.2.2; RFC 4443, 2.4 (e)).
         """
@@ -186,7 +222,9 @@ class Icmp:
         is_of_one = self._routes.is_unicast(packet.source) or is_loopback(packet.source)
         return not is_of_one or _is_error(packet)
 
-    def _send(self, message: IcmpMessage, packet: Packet, source: bytes, now: int, options: bytes = b"") -> bool:
+    def _send(
+        self, message: IcmpMessage, packet: Packet, source: bytes, now: int, options: bytes = b""
+    ) -> bool:
         octets = icmp.encode(message, source, packet.source)
         return self._outbound.send(source, packet.source, protocol_for(source), octets, now, options=options)
 
@@ -213,15 +251,23 @@ def _is_ignored(connection: Connection, message: IcmpMessage) -> bool:
 
 
 def _is_told_of_multicast(packet: Packet, error: WireError) -> bool:
-    """RFC 4443, 2.4 (e.3); RFC 8200, 4.2: of an option with the action 10 the source is told wherever the packet went."""
+    """RFC 4443, 2.4 (e.3); RFC 8200, 4.2: of an option with the action 10 the source is told wherever the
+    packet went.
+    """
     is_multicast_6 = packet.version == 6 and is_multicast(packet.destination)
-    return is_multicast_6 and error.code == ip.UNRECOGNIZED_OPTION and packet.octets[error.pointer] >> 6 == _TELL_ALWAYS
+    return (
+        is_multicast_6
+        and error.code == ip.UNRECOGNIZED_OPTION
+        and packet.octets[error.pointer] >> 6 == _TELL_ALWAYS
+    )
 
 
 def _is_error(packet: Packet) -> bool:
-    """Whether the packet is an ICMP error or a redirect; of what is cut before the type, and of unknown types, it is assumed.
+    """Whether the packet is an ICMP error or a redirect; of what is cut before the type, and of unknown
+    types, it is assumed.
 
-    A fragment of ICMPv6 that isn't the first says nothing of its type, and RFC 8200, 4.5 wants answers to bad ones.
+    A fragment of ICMPv6 that isn't the first says nothing of its type, and RFC 8200, 4.5 wants answers to bad
+    ones.
     """
     if packet.protocol != protocol_for(packet.source) or packet.fragment_offset:
         return False

@@ -58,7 +58,9 @@ class Answering(ABC):
 
 
 class Listener:
-    """Made by `Host.listen`. Events: Acceptable where connections have become ready, Asked where requests have come."""
+    """Made by `Host.listen`. Events: Acceptable where connections have become ready, Asked where requests
+    have come.
+    """
 
     __slots__ = (
         "_answering",
@@ -81,7 +83,14 @@ class Listener:
     )
 
     def __init__(
-        self, address: bytes, local: Endpoint, backlog: int, config: Config, keys: Keychain | None, passive: "Passive", number: int
+        self,
+        address: bytes,
+        local: Endpoint,
+        backlog: int,
+        config: Config,
+        keys: Keychain | None,
+        passive: "Passive",
+        number: int,
     ) -> None:
         self.address: bytes = address  # b"" listens to all of them
         self.local: Endpoint = local
@@ -119,7 +128,9 @@ class Listener:
         return () if self.keys is None else self.keys.for_peer(remote.address)
 
     def accept(self) -> Connection | None:
-        """The connection that has been ready longest, None where none is. What happened to it meanwhile comes as its events."""
+        """The connection that has been ready longest, None where none is. What happened to it meanwhile comes
+        as its events.
+        """
         if not self.ready:
             return None
         connection = self.ready.popleft()
@@ -136,10 +147,12 @@ class Listener:
         return None if self.requests is None else self.requests.next()
 
     def answer(self, request: Request, answer: Answer, now: int) -> bool:
-        """Say what becomes of a request, at once or later. False: it no longer waited, and nothing came of the answer.
+        """Say what becomes of a request, at once or later. False: it no longer waited, and nothing came of
+        the answer.
 
-        "accept" goes on with the handshake, as without asking: by a half-open connection, or by a SYN cookie where the backlog is full;
-        where the accept queue is full the client's next SYN goes on without asking again. Acceptable follows. Raises ArgumentError.
+        "accept" goes on with the handshake, as without asking: by a half-open connection, or by a SYN cookie
+        where the backlog is full; where the accept queue is full the client's next SYN goes on without asking
+        again. Acceptable follows. Raises ArgumentError.
         """
         require_choice("answer", answer, ANSWERS)
         if self.requests is None or self._answering is None or not self.requests.has(request):
@@ -165,8 +178,8 @@ class Listener:
 class HalfOpen:
     """A child in SYN-RECEIVED, and when its SYN ``arrived``.
 
-    ``syn`` is that SYN, None where the child can't be made again from it; ``predecessor`` is the TIME-WAIT of its pair that the SYN ended
-    (EP-TW-8).
+    ``syn`` is that SYN, None where the child can't be made again from it; ``predecessor`` is the TIME-WAIT of
+    its pair that the SYN ended (EP-TW-8).
     """
 
     __slots__ = ("arrived", "child", "key", "listener", "predecessor", "syn")
@@ -193,7 +206,9 @@ class HalfOpen:
         return self.syn is not None and half_open.can_be_restored(self.child)
 
     def must_wait(self, segment: Segment) -> bool:
-        """Whether this segment would complete the handshake, and there is no room for one more (BAD-FLOOD-4)."""
+        """Whether this segment would complete the handshake, and there is no room for one more
+        (BAD-FLOOD-4).
+        """
         return self.listener.is_full and segment.flags & _HANDSHAKE_BITS == ACK
 
 
@@ -229,7 +244,9 @@ class Passive:
         self._ports: dict[int, int] = {}  # how many listen to each
         self._silent: set[Connection] = set()  # half-open or ready: their events aren't told yet
 
-    def open(self, address: bytes, local: Endpoint, backlog: int, config: Config, keys: Keychain | None = None) -> Listener:
+    def open(
+        self, address: bytes, local: Endpoint, backlog: int, config: Config, keys: Keychain | None = None
+    ) -> Listener:
         key = (address, local.port)
         if key in self._listeners:
             raise AddressInUse(f"a listener is at {local} already")
@@ -275,7 +292,9 @@ class Passive:
         hosted.forget_events(entry.child)
 
     def keep(self, entry: HalfOpen) -> None:
-        """Move a child that `may_be_cached` to the SYN cache: a tenth of the memory, until a segment or its timer needs it."""
+        """Move a child that `may_be_cached` to the SYN cache: a tenth of the memory, until a segment or its
+        timer needs it.
+        """
         listener, syn = entry.listener, entry.syn
         if syn is None:
             return
@@ -307,7 +326,9 @@ class Passive:
         return connection in self._silent
 
     def release(self, connection: Connection) -> None:
-        """A program accepts the connection: tell its events, those that waited too. Not Opened, for Acceptable told that."""
+        """A program accepts the connection: tell its events, those that waited too. Not Opened, for
+        Acceptable told that.
+        """
         if connection.state is CLOSED:
             hosted.let_text_go(connection)
         self._silent.discard(connection)
@@ -343,7 +364,9 @@ class Passive:
         return [request for waiting in self.asking.values() for request in waiting.expire(now)]
 
     def leave(self, address: bytes, now: int) -> list[Connection]:
-        """The host has lost this address: half-open connections to it, which end, and what is in the cache or asked goes with it."""
+        """The host has lost this address: half-open connections to it, which end, and what is in the cache or
+        asked goes with it.
+        """
         entries = [entry for entry in self.half_open.values() if entry.child.local.address == address]
         for entry in entries:
             hosted.discard(entry.child, None, now)

@@ -1,7 +1,7 @@
 """What is done when the host's memory is used up, and which connection gets what becomes free.
 
-Each of the three means is bounded: no call looks at all connections, however many there are. What one call leaves undone the next does,
-and there is one for each packet that met the limit.
+Each of the three means is bounded: no call looks at all connections, however many there are. What one call
+leaves undone the next does, and there is one for each packet that met the limit.
 """
 
 from itertools import islice
@@ -35,9 +35,11 @@ class Relief:
         return self._memory.free > 0
 
     def attend(self, now: int) -> None:
-        """What `Memory.is_wanted` asks for: make memory free if some was refused, and let peers hear of it that wait for a window.
+        """What `Memory.is_wanted` asks for: make memory free if some was refused, and let peers hear of it
+        that wait for a window.
 
-        For a writer that waits only released connections end: what lies behind gaps belongs to connections as good as its own.
+        For a writer that waits only released connections end: what lies behind gaps belongs to connections as
+        good as its own.
         """
         memory = self._memory
         if memory.refused != self._heeded:
@@ -52,8 +54,9 @@ class Relief:
     def relieve(self, now: int) -> None:
         """Make an eighth of the memory free.
 
-        First goes what waits behind gaps: its peers still have it (RFC 2018, 8), and segments that never join must not fill the host
-        (BAD-SEQ-6). Then the oldest released connections end whose peers don't take what is left (BAD-WIN-7). Buffers that grew go back.
+        First goes what waits behind gaps: its peers still have it (RFC 2018, 8), and segments that never join
+        must not fill the host (BAD-SEQ-6). Then the oldest released connections end whose peers don't take
+        what is left (BAD-WIN-7). Buffers that grew go back.
         """
         self._heeded = self._memory.refused
         self._shrink_buffers()
@@ -63,7 +66,9 @@ class Relief:
         self._end_orphans(now)
 
     def next_writer(self) -> tuple[Connection, Event] | None:
-        """The connection that waits longest for memory to send, when some is free, and what to tell its user."""
+        """The connection that waits longest for memory to send, when some is free, and what to tell its
+        user.
+        """
         while (holder := self._memory.next_writer()) is not None:
             connection = self._of(holder)
             if connection is not None and hosted.stops_wanting_room(connection):

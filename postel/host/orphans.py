@@ -1,4 +1,6 @@
-"""Released connections: how many there are, and which end first when they are too many or hold memory that others need."""
+"""Released connections: how many there are, and which end first when they are too many or hold memory that
+others need.
+"""
 
 from collections import OrderedDict
 from typing import Final
@@ -13,7 +15,9 @@ _LOOKS: Final = 32  # connections that are looked at in vain, each time
 
 
 class Orphans:
-    """In the order of their release, apart from those that were spared (see `relieve`). ``ended`` counts those that ended early."""
+    """In the order of their release, apart from those that were spared (see `relieve`). ``ended`` counts
+    those that ended early.
+    """
 
     __slots__ = ("_limit", "_released", "ended")
 
@@ -40,8 +44,8 @@ class Orphans:
     def relieve(self, octets: int, now: int) -> None:
         """End the oldest until they have given back so many octets.
 
-        A connection is spared while its peer takes what it is sent, for a minute; then it goes to the end of the queue. A few of those
-        are looked at each time, so that the cost is bounded by what comes of it.
+        A connection is spared while its peer takes what it is sent, for a minute; then it goes to the end of
+        the queue. A few of those are looked at each time, so that the cost is bounded by what comes of it.
         """
         freed = spared = 0
         while freed < octets and spared < min(_LOOKS, len(self._released)):

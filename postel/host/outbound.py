@@ -1,4 +1,6 @@
-"""Packets that no connection sends: datagrams, ICMP, resets; and the way back into the host for packets to its own addresses."""
+"""Packets that no connection sends: datagrams, ICMP, resets; and the way back into the host for packets to
+its own addresses.
+"""
 
 from collections import deque
 from hashlib import blake2b
@@ -21,7 +23,9 @@ class Outbound:
         self.routes: Routes = routes
         self.bell: Bell = bell
         self.queue: deque[bytes] = deque()
-        self.looped: deque[bytes] = deque()  # to ourselves: taken in by the next `handle_timeout`, so nothing recurses
+        self.looped: deque[bytes] = (
+            deque()
+        )  # to ourselves: taken in by the next `handle_timeout`, so nothing recurses
         self.looped_at: int = NEVER  # when that is due
         self.counters: Counters = counters
         self._key = blake2b(secret, digest_size=32, person=b"identification").digest()
@@ -39,7 +43,8 @@ class Outbound:
         traffic_class: int = 0,
         options: bytes = b"",
     ) -> bool:
-        """Queue one packet, or its fragments where it is larger than the path carries. False: the queue is full.
+        """Queue one packet, or its fragments where it is larger than the path carries. False: the queue is
+        full.
 
         ``options`` are IPv4's, and such as belong into the first fragment alone.
         """
@@ -51,7 +56,11 @@ class Outbound:
         mtu = self.routes.mtu_to(destination, now) - len(options)
         first = len(queue)
         if len(payload) + (ip.HEADER_4 if len(source) == 4 else ip.HEADER_6) <= mtu:
-            queue.append(ip.encode(source, destination, protocol, payload, hop_limit=hop_limit, traffic_class=traffic_class))
+            queue.append(
+                ip.encode(
+                    source, destination, protocol, payload, hop_limit=hop_limit, traffic_class=traffic_class
+                )
+            )
         else:
             number = self.identification(source, destination)
             queue.extend(
@@ -94,7 +103,8 @@ class Outbound:
             queue.extend(kept)
 
     def identification(self, source: bytes, destination: bytes) -> int:
-        """What tells this packet's fragments from another's: a counter with a secret start for each pair (RFC 7739, 5.3).
+        """What tells this packet's fragments from another's: a counter with a secret start for each pair (RFC
+        7739, 5.3).
 
         16 bits for IPv4 (RFC 6864: only what may be fragmented needs one), 32 for IPv6.
         """

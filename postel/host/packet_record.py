@@ -8,12 +8,21 @@ from postel.wire.segment import Segment, encode_summed
 class PacketRecord:
     """A packet of a connection, made by `Host.next_record` for `Host.record_arrives` of another host.
 
-    ``destination`` is its address, ``length`` its octets if it were written out, and ``key`` finds the connection that it is for.
+    ``destination`` is its address, ``length`` its octets if it were written out, and ``key`` finds the
+    connection that it is for.
     """
 
     __slots__ = ("_around", "_layout", "destination", "key", "length", "segment")
 
-    def __init__(self, segment: Segment, header: int, destination: bytes, key: bytes, around: Envelope, layout: OptionLayout) -> None:
+    def __init__(
+        self,
+        segment: Segment,
+        header: int,
+        destination: bytes,
+        key: bytes,
+        around: Envelope,
+        layout: OptionLayout,
+    ) -> None:
         self.segment: Segment = segment
         self.destination: bytes = destination
         self.key: bytes = key

@@ -1,10 +1,14 @@
-"""Two endpoints as octets: a connection's key in every table, as its segments carry it at a fixed place when they arrive."""
+"""Two endpoints as octets: a connection's key in every table, as its segments carry it at a fixed place when
+they arrive.
+"""
 
 from postel.wire.address import Endpoint
 
 
 def key_of(local: Endpoint, remote: Endpoint) -> bytes:
-    return b"".join((remote.address, local.address, remote.port.to_bytes(2, "big"), local.port.to_bytes(2, "big")))
+    return b"".join(
+        (remote.address, local.address, remote.port.to_bytes(2, "big"), local.port.to_bytes(2, "big"))
+    )
 
 
 def destination_of(local_address: bytes, remote: Endpoint) -> bytes:

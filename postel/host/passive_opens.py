@@ -1,4 +1,6 @@
-"""Connections that listeners make: from a SYN, or the ACK of a SYN cookie, to one that is ready for `Listener.accept`."""
+"""Connections that listeners make: from a SYN, or the ACK of a SYN cookie, to one that is ready for
+`Listener.accept`.
+"""
 
 from abc import ABC, abstractmethod
 from typing import Final
@@ -28,18 +30,24 @@ from postel.tcp.state import CLOSED, LISTEN, SYN_RECEIVED
 from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, FIN, PROTOCOL, RST, SYN, Segment, encode_for
 
-MOST_HALF_OPEN: Final = 32  # as connections, for most are answered before they are so many; the others are in the SYN cache
+MOST_HALF_OPEN: Final = (
+    32  # as connections, for most are answered before they are so many; the others are in the SYN cache
+)
 
 _CONTROL_BITS: Final = SYN | ACK | RST
 _HEADERS_4: Final = 20 + 60  # octets, with all the options that a segment may have
 _HEADERS_6: Final = 40 + 60
-_STEP_BEYOND: Final = 1 << 16  # how far above an old SND.MAX a new ISS starts, where the clock alone isn't beyond it
+_STEP_BEYOND: Final = (
+    1 << 16
+)  # how far above an old SND.MAX a new ISS starts, where the clock alone isn't beyond it
 
 
 class PassiveOpens(ABC):
     """The half of `Connections` that deals with passive opens, and makes connections for both halves."""
 
-    def __init__(self, outbound: Outbound, ports: Ports, memory: Memory, orphan_limit: int, secret: bytes) -> None:
+    def __init__(
+        self, outbound: Outbound, ports: Ports, memory: Memory, orphan_limit: int, secret: bytes
+    ) -> None:
         self.table: dict[bytes, Connection] = {}
         self.time_wait: TimeWait = TimeWait(ports)
         self.events: EventQueue[Connection] = EventQueue()
@@ -82,18 +90,23 @@ class PassiveOpens(ABC):
             self._counters.drop("not_a_syn", octets, now)
         elif segment.flags & FIN and listener.config.drop_syn_fin:
             self._counters.drop("syn_fin", octets, now)
-        elif not self._has_room(listener, octets, now) or not self._may_pass(listener, local, remote, octets, now):
+        elif not self._has_room(listener, octets, now) or not self._may_pass(
+            listener, local, remote, octets, now
+        ):
             return
         elif listener.half_open_is_full:  # RFC4987-3.7, RFC4987-3.x
             self._answer_with_cookie(listener, local, remote, segment, authentication, octets, now)
         else:  # EP-LIS-3
             self._admit(listener, local, remote, segment, authentication, None, now)
 
-    def give_cookie(self, listener: Listener, local: Endpoint, remote: Endpoint, segment: Segment, octets: bytes, now: int) -> bool:
-        """An ACK to a listener: where cookies went out lately it may bring one back, and text with it (EP-DMX-1, BAD-FLOOD-3).
+    def give_cookie(
+        self, listener: Listener, local: Endpoint, remote: Endpoint, segment: Segment, octets: bytes, now: int
+    ) -> bool:
+        """An ACK to a listener: where cookies went out lately it may bring one back, and text with it
+        (EP-DMX-1, BAD-FLOOD-3).
 
-        False: it brings none. While the accept queue is full that isn't certain: the ACK with the cookie may have been dropped for want
-        of room, and what follows it must not be answered with RST.
+        False: it brings none. While the accept queue is full that isn't certain: the ACK with the cookie may
+        have been dropped for want of room, and what follows it must not be answered with RST.
         """
         if now >= listener.cookies_until or segment.flags & SYN:
             return False
@@ -116,8 +129,12 @@ class PassiveOpens(ABC):
             return True
         return False
 
-    def _may_pass(self, listener: Listener, local: Endpoint, remote: Endpoint, octets: bytes, now: int) -> bool:
-        """Whether a SYN, in the packet ``octets``, goes on at once: the listener doesn't ask first, or was answered ACCEPT."""
+    def _may_pass(
+        self, listener: Listener, local: Endpoint, remote: Endpoint, octets: bytes, now: int
+    ) -> bool:
+        """Whether a SYN, in the packet ``octets``, goes on at once: the listener doesn't ask first, or was
+        answered ACCEPT.
+        """
         waiting = listener.requests
         if waiting is None:
             return True
@@ -128,7 +145,9 @@ class PassiveOpens(ABC):
                 request.octets = octets
                 self._counters.drop("request_waits", octets, now)
             return request.is_accepted
-        if len(octets) <= self._routes.mtu and waiting.put(Request(key, local, remote, octets, now, now + waiting.within)):
+        if len(octets) <= self._routes.mtu and waiting.put(
+            Request(key, local, remote, octets, now, now + waiting.within)
+        ):
             self.acceptable.put(listener, ASKED, most=waiting.most)
         else:
             self._counters.drop("request_queue_full", octets, now)
@@ -152,10 +171,13 @@ class PassiveOpens(ABC):
             listener.latest_local = local
         child = self._make(listener.latest_local, remote, listener.config, iss, authentication, now)
         child.open_passive(now)
-        # A predecessor takes its pair back if this comes to nothing, so its end is not told yet; a signature leaves no room for a cookie.
+        # A predecessor takes its pair back if this comes to nothing, so its end is not told yet; a signature
+        # leaves no room for a cookie.
         is_plain = predecessor is None and authentication is None
         if is_plain:
-            hosted.open_fast(child, self._gate.admission(syn, remote.address, listener.config, listener.fast_opens, now))
+            hosted.open_fast(
+                child, self._gate.admission(syn, remote.address, listener.config, listener.fast_opens, now)
+            )
         child.segment_arrives(syn, now)
         entry = HalfOpen(key_of(local, remote), child, listener, predecessor, syn if is_plain else None, now)
         if listener.requests is not None:
@@ -178,13 +200,17 @@ class PassiveOpens(ABC):
         *,
         predecessor: Connection | None = None,
     ) -> None:
-        """RFC4987-3.6: a SYN,ACK that remembers the SYN for us. The child that makes it lives no longer than that.
+        """RFC4987-3.6: a SYN,ACK that remembers the SYN for us. The child that makes it lives no longer than
+        that.
 
-        There is none where a signature is due: a cookie has no room for what must be signed. ``predecessor``: the pair is in TIME-WAIT.
+        There is none where a signature is due: a cookie has no room for what must be signed. ``predecessor``:
+        the pair is in TIME-WAIT.
         """
         self._counters.drop("half_open_full", octets, now)
         config = listener.config
-        syn = cookies.representable(segment, ipv4=len(local.address) == 4, timestamps=config.timestamps, accurate=is_accurate(config))
+        syn = cookies.representable(
+            segment, ipv4=len(local.address) == 4, timestamps=config.timestamps, accurate=is_accurate(config)
+        )
         if syn is None or authentication is not None:
             return
         if predecessor is None:
@@ -206,10 +232,19 @@ class PassiveOpens(ABC):
         if answer is not None:
             cookies.stamp(answer, syn)
             payload = encode_for(answer, local.address, remote.address)
-            self._outbound.send(local.address, remote.address, PROTOCOL, payload, now, hop_limit=config.hop_limit)
+            self._outbound.send(
+                local.address, remote.address, PROTOCOL, payload, now, hop_limit=config.hop_limit
+            )
 
     def _open_by_cookie(
-        self, listener: Listener, local: Endpoint, remote: Endpoint, syn: Segment, segment: Segment, octets: bytes, now: int
+        self,
+        listener: Listener,
+        local: Endpoint,
+        remote: Endpoint,
+        syn: Segment,
+        segment: Segment,
+        octets: bytes,
+        now: int,
     ) -> None:
         """``segment`` brings back the cookie that stands for ``syn``."""
         if not self._has_room(listener, octets, now):
@@ -225,10 +260,12 @@ class PassiveOpens(ABC):
         self._give_to_child(entry, segment, octets, now)
 
     def _brings_earlier_cookie(self, entry: HalfOpen, segment: Segment, octets: bytes, now: int) -> bool:
-        """Whether an ACK for a half-open connection brings back a cookie, and opens the connection that this stands for.
+        """Whether an ACK for a half-open connection brings back a cookie, and opens the connection that this
+        stands for.
 
-        The SYN had a cookie for its first answer, and was repeated when the queue had room again, before the ACK of that answer came: the
-        client is in ESTABLISHED with the cookie's numbers, and would be reset by the half-open connection.
+        The SYN had a cookie for its first answer, and was repeated when the queue had room again, before the
+        ACK of that answer came: the client is in ESTABLISHED with the cookie's numbers, and would be reset by
+        the half-open connection.
         """
         child, listener = entry.child, entry.listener
         if now >= listener.cookies_until:
@@ -279,7 +316,9 @@ class PassiveOpens(ABC):
         return entry
 
     def _goes_to_cache(self, child: Connection) -> bool:
-        """Whether a half-open connection has become a record of the SYN cache: beyond the first few, all do that can be made again."""
+        """Whether a half-open connection has become a record of the SYN cache: beyond the first few, all do
+        that can be made again.
+        """
         if len(self.passive.half_open) <= self.most_half_open:
             return False
         entry = self.passive.half_open.get(key_of(child.local, child.remote))
@@ -297,7 +336,13 @@ class PassiveOpens(ABC):
     # What a new connection needs, passive or active
 
     def _make(
-        self, local: Endpoint, remote: Endpoint, config: Config, iss: int, authentication: Authentication | None, now: int
+        self,
+        local: Endpoint,
+        remote: Endpoint,
+        config: Config,
+        iss: int,
+        authentication: Authentication | None,
+        now: int,
     ) -> Connection:
         is_looped = self._routes.loops(remote.address)
         connection = Connection(
@@ -314,7 +359,9 @@ class PassiveOpens(ABC):
         )
         connection.is_looped = is_looped
         if self.offload and not is_looped:
-            hosted.allow_bursts(connection, self.offload - (_HEADERS_4 if len(remote.address) == 4 else _HEADERS_6))
+            hosted.allow_bursts(
+                connection, self.offload - (_HEADERS_4 if len(remote.address) == 4 else _HEADERS_6)
+            )
         known = self._routes.mtu_to(remote.address, now)
         if known < self._routes.mtu:
             connection.path_mtu(known, now)
@@ -322,5 +369,7 @@ class PassiveOpens(ABC):
 
 
 def beyond(iss: int, snd_max: int) -> int:
-    """An ISS above the numbers of the pair's incarnation before, even where the clock alone isn't (EP-TW-8, MAY-2)."""
+    """An ISS above the numbers of the pair's incarnation before, even where the clock alone isn't (EP-TW-8,
+    MAY-2).
+    """
     return iss if seq.gt(iss, snd_max) else seq.add(snd_max, _STEP_BEYOND)

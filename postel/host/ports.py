@@ -1,12 +1,13 @@
 """Ephemeral ports by RFC 6056, 3.3.4: algorithm 4, "double-hash".
 
-Connections to one remote endpoint take ports one after another, which keeps a pair's next use as far away as can be; where the
-sequence starts, and which of the counters it shares, is known to the holder of the secret alone.
+Connections to one remote endpoint take ports one after another, which keeps a pair's next use as far away as
+can be; where the sequence starts, and which of the counters it shares, is known to the holder of the secret
+alone.
 
-The algorithm tries one port after another until it meets a free one. Where a run of ports is taken, `Ports.find`
-doesn't go through them one by one: for each destination to which many ports are taken it keeps the set of the free
-ones, as the bits of one integer, and finds the port at which the algorithm would have arrived by shifting that. So a
-search costs about the same whether many ports are free, one or none.
+The algorithm tries one port after another until it meets a free one. Where a run of ports is taken,
+`Ports.find` doesn't go through them one by one: for each destination to which many ports are taken it keeps
+the set of the free ones, as the bits of one integer, and finds the port at which the algorithm would have
+arrived by shifting that. So a search costs about the same whether many ports are free, one or none.
 """
 
 from abc import ABC, abstractmethod
@@ -36,7 +37,9 @@ class Search(ABC):
 
     __slots__ = ("destination", "local_address", "remote_address", "remote_port")
 
-    def __init__(self, destination: bytes, local_address: bytes, remote_address: bytes, remote_port: int) -> None:
+    def __init__(
+        self, destination: bytes, local_address: bytes, remote_address: bytes, remote_port: int
+    ) -> None:
         self.destination: bytes = destination
         self.local_address: bytes = local_address
         self.remote_address: bytes = remote_address
@@ -73,7 +76,9 @@ class _Crowd:
 
 
 class Ports:
-    """Chooses ephemeral ports. A port that becomes free again must be told with `free` or `free_everywhere`."""
+    """Chooses ephemeral ports. A port that becomes free again must be told with `free` or
+    `free_everywhere`.
+    """
 
     __slots__ = ("_crowded", "_secret", "_table")
 
@@ -84,7 +89,9 @@ class Ports:
         self._crowded: dict[bytes, _Crowd] = {}
 
     def candidates(self, local_address: bytes, remote_address: bytes, remote_port: int) -> Iterator[int]:
-        """Every ephemeral port once, in the order in which to try them: bounded, so that exhaustion ends (RFC6056-3.3c)."""
+        """Every ephemeral port once, in the order in which to try them: bounded, so that exhaustion ends
+        (RFC6056-3.3c).
+        """
         offset, index = self._start(local_address, remote_address, remote_port)
         for _ in range(_COUNT):
             port = LOWEST + (offset + self._table[index]) % _COUNT
@@ -108,7 +115,9 @@ class Ports:
         return self._find_waiting(search, crowd)
 
     def _find_waiting(self, search: Search, crowd: _Crowd) -> int:
-        """As `find`, where only ports that wait for their time are left. Not all of them are asked; the next search goes on."""
+        """As `find`, where only ports that wait for their time are left. Not all of them are asked; the next
+        search goes on.
+        """
         for _ in range(_TRIES):
             if not crowd.waiting:
                 break
@@ -120,14 +129,18 @@ class Ports:
         return 0
 
     def wait(self, destination: bytes, port: int) -> None:
-        """Note that a port, still taken for this destination, may become free by the passing of time alone."""
+        """Note that a port, still taken for this destination, may become free by the passing of time
+        alone.
+        """
         crowd = self._crowded.get(destination)
         if crowd is not None and port >= LOWEST:
             crowd.waiting |= 1 << port - LOWEST
 
     @property
     def is_crowded(self) -> bool:
-        """Whether there is a destination to which many ports are taken: only then `free` has anything to do."""
+        """Whether there is a destination to which many ports are taken: only then `free` has anything to
+        do.
+        """
         return bool(self._crowded)
 
     def free(self, destination: bytes, port: int) -> None:

@@ -12,8 +12,8 @@ _FEW: Final = 64  # void ones that are never worth a sweep
 
 
 class Records:
-    """One record is one string of octets that begins with its deadline. So the same octets stand in the table and in the queue, in their
-    place; those that the table no longer has are void."""
+    """One record is one string of octets that begins with its deadline. So the same octets stand in the table
+    and in the queue, in their place; those that the table no longer has are void."""
 
     __slots__ = ("_queue", "_table")
 

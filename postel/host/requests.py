@@ -17,21 +17,26 @@ from postel.wire.address import Endpoint
 ANSWER_WITHIN: Final = 20 * SECOND  # by then a client that begins with a second has sent its SYN five times
 LONGEST_WAIT: Final = 10 * MINUTE
 
-# What a program makes of a request. "accept": the handshake goes on; "refuse": RST, nothing listens there; "unreachable", "no-network",
-# "prohibited": ICMP, no such host, no such network, administratively prohibited; "ignore": nothing, to the client its SYN was lost.
+# What a program makes of a request. "accept": the handshake goes on; "refuse": RST, nothing listens there;
+# "unreachable", "no-network", "prohibited": ICMP, no such host, no such network, administratively prohibited;
+# "ignore": nothing, to the client its SYN was lost.
 Answer: TypeAlias = Literal["accept", "refuse", "unreachable", "no-network", "prohibited", "ignore"]
 ANSWERS: Final[tuple[str, ...]] = get_args(Answer)
 
 
 class Request:
-    """A client's wish to open a connection from ``remote`` to ``local``, the address and port to which its SYN came.
+    """A client's wish to open a connection from ``remote`` to ``local``, the address and port to which its
+    SYN came.
 
-    It ``arrived`` then, and is forgotten at ``expires`` if it isn't answered. SYNs that come again meanwhile change nothing.
+    It ``arrived`` then, and is forgotten at ``expires`` if it isn't answered. SYNs that come again meanwhile
+    change nothing.
     """
 
     __slots__ = ("arrived", "expires", "is_accepted", "key", "local", "octets", "remote")
 
-    def __init__(self, key: bytes, local: Endpoint, remote: Endpoint, octets: bytes, now: int, expires: int) -> None:
+    def __init__(
+        self, key: bytes, local: Endpoint, remote: Endpoint, octets: bytes, now: int, expires: int
+    ) -> None:
         self.key: bytes = key
         self.local: Endpoint = local
         self.remote: Endpoint = remote
@@ -45,7 +50,8 @@ class Request:
 
 
 class Waiting:
-    """The requests of one listener that aren't answered yet, and those that were accepted but can't be admitted yet.
+    """The requests of one listener that aren't answered yet, and those that were accepted but can't be
+    admitted yet.
 
     The latter don't ask again: what is missing is room, or the ACK of a SYN cookie.
     """
@@ -100,7 +106,9 @@ class Waiting:
 
     def leave(self, address: bytes) -> None:
         """The host has lost this address: forget requests to it."""
-        self._requests = {key: request for key, request in self._requests.items() if request.local.address != address}
+        self._requests = {
+            key: request for key, request in self._requests.items() if request.local.address != address
+        }
 
     def next_timeout(self) -> int:
         for request in self._requests.values():

@@ -10,7 +10,9 @@ _RESETS_A_SECOND: Final = 1000
 
 
 class Resets:
-    """Answers within a budget that is drawn anew each second, so that no peer can count what others used of it (CVE-2016-5696)."""
+    """Answers within a budget that is drawn anew each second, so that no peer can count what others used of
+    it (CVE-2016-5696).
+    """
 
     __slots__ = ("_budget",)
 

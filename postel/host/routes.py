@@ -1,4 +1,6 @@
-"""Which addresses are the host's own, from which of them a packet leaves, and how large it may be on its way."""
+"""Which addresses are the host's own, from which of them a packet leaves, and how large it may be on its
+way.
+"""
 
 from typing import Final, NamedTuple
 
@@ -28,7 +30,8 @@ from postel.wire.address import (
 PLATEAUS: Final = (65535, 32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
 LOWEST_4: Final = 68  # RFC1191-3a: every IPv4 link carries this much, so a smaller claim is false
 LOWEST_6: Final = 1280  # RFC8201-4a
-AGE: Final = RAISE_AFTER  # RFC 1191, 6.3 and RFC 8201, 4: then a larger size may be tried again, never before 5 minutes
+# RFC 1191, 6.3 and RFC 8201, 4: then a larger size may be tried again, never before 5 minutes
+AGE: Final = RAISE_AFTER
 _MOST_PATHS: Final = 4096
 
 
@@ -39,12 +42,25 @@ class PathMtu(NamedTuple):
 
 
 class Routes:
-    """One link, all its addresses, and the routers on it. What no route knows is taken for a neighbour on the link.
+    """One link, all its addresses, and the routers on it. What no route knows is taken for a neighbour on the
+    link.
 
-    ``own`` are the host's addresses, and ``groups`` the multicast groups that it has joined: those that neighbour discovery needs.
+    ``own`` are the host's addresses, and ``groups`` the multicast groups that it has joined: those that
+    neighbour discovery needs.
     """
 
-    __slots__ = ("_gateways", "_hops", "_paths", "any_address", "broadcasts", "groups", "interfaces", "mtu", "networks", "own")
+    __slots__ = (
+        "_gateways",
+        "_hops",
+        "_paths",
+        "any_address",
+        "broadcasts",
+        "groups",
+        "interfaces",
+        "mtu",
+        "networks",
+        "own",
+    )
 
     def __init__(self, interfaces: tuple[Interface, ...], mtu: int, *, any_address: bool) -> None:
         for interface in interfaces:
@@ -86,7 +102,9 @@ class Routes:
         return is_limited_broadcast(address) or address in self.broadcasts
 
     def objection(self, source: bytes, destination: bytes) -> str:
-        """Why a packet between these addresses must not have come from the link; "" where nothing speaks against it (EP-PRE-3)."""
+        """Why a packet between these addresses must not have come from the link; "" where nothing speaks
+        against it (EP-PRE-3).
+        """
         if self.is_forged(source):
             return "invalid_source"
         if is_loopback(destination):  # ours, and never on a link
@@ -98,7 +116,9 @@ class Routes:
         return "" if self.owns(destination) or self.is_broadcast(destination) else "not_ours"
 
     def is_forged(self, source: bytes) -> bool:
-        """Whether no packet from the link can have this source: our own (LAND, BAD-HDR-10), or RFC1122-3.2.1.3."""
+        """Whether no packet from the link can have this source: our own (LAND, BAD-HDR-10), or
+        RFC1122-3.2.1.3.
+        """
         return source in self.own or not self.is_unicast(source)
 
     def require_destination(self, address: bytes) -> None:
@@ -112,13 +132,17 @@ class Routes:
             raise NetworkUnreachable(f"nothing is sent to {to_text(address)}: {reason}")
 
     def require_one_host(self, address: bytes) -> None:
-        """Raise NetworkUnreachable as `require_destination` does, and for a broadcast or multicast address (MUST-46)."""
+        """Raise NetworkUnreachable as `require_destination` does, and for a broadcast or multicast address
+        (MUST-46).
+        """
         self.require_destination(address)
         if not self.is_unicast(address) and not is_loopback(address):
             raise NetworkUnreachable(f"{to_text(address)} is no address of a single host")
 
     def source_for(self, destination: bytes) -> bytes:
-        """MUST-44: the own address that shares most with the destination (RFC 6724, rules 1 and 8 in short)."""
+        """MUST-44: the own address that shares most with the destination (RFC 6724, rules 1 and 8 in
+        short).
+        """
         if destination in self.own:
             return destination
         if is_loopback(destination):
@@ -131,7 +155,9 @@ class Routes:
         return best.address
 
     def _nearest(self, destination: bytes) -> Interface | None:
-        """The own address whose network has the destination, of several the smallest; else the first of its family."""
+        """The own address whose network has the destination, of several the smallest; else the first of its
+        family.
+        """
         best: Interface | None = None
         longest = -2
         for interface in self.interfaces:
@@ -146,7 +172,9 @@ class Routes:
         if chosen is None:
             return self.source_for(remote)  # MUST-44
         if len(chosen) != len(remote):
-            raise ArgumentError("local_address", to_text(chosen), f"an address of the family of {to_text(remote)}")
+            raise ArgumentError(
+                "local_address", to_text(chosen), f"an address of the family of {to_text(remote)}"
+            )
         self.require_own(chosen)
         self.require_source(chosen, remote)
         return chosen
@@ -156,11 +184,15 @@ class Routes:
         if self.loops(destination):
             return
         if is_loopback(source) or source == destination:  # RFC 1122, 3.2.1.3 (g); RFC 4291, 2.5.3; and LAND
-            raise NetworkUnreachable(f"{to_text(destination)}: nothing for it leaves this host from {to_text(source)}")
+            raise NetworkUnreachable(
+                f"{to_text(destination)}: nothing for it leaves this host from {to_text(source)}"
+            )
 
     @property
     def wildcard(self) -> bytes:
-        """How "all of them" shows itself: as IPv6's where the host speaks it, which stands for both families."""
+        """How "all of them" shows itself: as IPv6's where the host speaks it, which stands for both
+        families.
+        """
         has_6 = any(len(interface.address) == 16 for interface in self.interfaces)
         return UNSPECIFIED_6 if has_6 else UNSPECIFIED_4
 
@@ -172,7 +204,9 @@ class Routes:
     def add_interface(self, interface: Interface) -> None:
         """Add an address to the host. Raises ArgumentError for one that no host can have."""
         _require_of_a_host(interface.address)
-        self._have(tuple([other for other in self.interfaces if other.address != interface.address] + [interface]))
+        self._have(
+            tuple([other for other in self.interfaces if other.address != interface.address] + [interface])
+        )
 
     def remove_interface(self, address: bytes) -> None:
         """One address less. Raises AddressNotAvailable where the host doesn't have it."""
@@ -198,9 +232,11 @@ class Routes:
         return self._gateways.routes
 
     def add(self, network: Prefix, *, gateway: Address, metric: int = 0) -> None:
-        """Send packets to ``network`` ("10.0.0.0/8"; "0.0.0.0/0" and "::/0" for everything) to the router ``gateway``.
+        """Send packets to ``network`` ("10.0.0.0/8"; "0.0.0.0/0" and "::/0" for everything) to the router
+        ``gateway``.
 
-        The longest prefix decides, an own address's network included, then the lowest ``metric`` (0 to 2**32 - 1). Raises ArgumentError.
+        The longest prefix decides, an own address's network included, then the lowest ``metric`` (0 to 2**32
+        - 1). Raises ArgumentError.
         """
         octets = octets_of(gateway, "gateway")
         if octets in self.own or not self.is_unicast(octets):
@@ -209,17 +245,23 @@ class Routes:
         self._hops.clear()
 
     def add_default(self, gateway: Address) -> None:
-        """Send what no other route knows, of the family of ``gateway``, to that router. Raises ArgumentError."""
+        """Send what no other route knows, of the family of ``gateway``, to that router. Raises
+        ArgumentError.
+        """
         octets = octets_of(gateway, "gateway")
         self.add("0.0.0.0/0" if len(octets) == 4 else "::/0", gateway=gateway)
 
     def remove(self, network: Prefix, *, gateway: Address | None = None) -> None:
-        """Forget the routes to ``network``; with a ``gateway``, only the route by that router. Raises ArgumentError where there is none."""
+        """Forget the routes to ``network``; with a ``gateway``, only the route by that router. Raises
+        ArgumentError where there is none.
+        """
         self._gateways.remove(network, b"" if gateway is None else octets_of(gateway, "gateway"))
         self._hops.clear()
 
     def next_hop(self, destination: bytes) -> bytes:
-        """The address of the neighbour that packets to ``destination`` are given to: a router's, or ``destination`` itself."""
+        """The address of the neighbour that packets to ``destination`` are given to: a router's, or
+        ``destination`` itself.
+        """
         hop = self._hops.get(destination)
         if hop is None:
             require_kind("destination", destination, bytes, "4 or 16 octets, as of an Endpoint's address")
@@ -254,14 +296,18 @@ class Routes:
         return self.mtu if path is None else path.mtu
 
     def may_fragment(self, destination: bytes, now: int) -> bool:
-        """Whether routers on the way may cut packets into fragments: only where our floor is above the path's MTU."""
+        """Whether routers on the way may cut packets into fragments: only where our floor is above the path's
+        MTU.
+        """
         path = self._path(destination, now)
         return path is not None and path.may_fragment
 
     def usable(self, destination: bytes, claimed: int, length: int, now: int) -> int:
-        """The MTU to use after a router claimed ``claimed`` for a packet of ``length`` octets; 0 where no router could say so.
+        """The MTU to use after a router claimed ``claimed`` for a packet of ``length`` octets; 0 where no
+        router could say so.
 
-        It may be what is known already, or more: the sender of the packet may not know that, and judges whether it is news.
+        It may be what is known already, or more: the sender of the packet may not know that, and judges
+        whether it is news.
         """
         if len(destination) == 16:
             return claimed if LOWEST_6 <= claimed < self.mtu else 0  # RFC8201-4a

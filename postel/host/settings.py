@@ -1,4 +1,6 @@
-"""What a host is made of, and the calls that change that while it lives: its addresses, its MTU, what its link cuts."""
+"""What a host is made of, and the calls that change that while it lives: its addresses, its MTU, what its
+link cuts.
+"""
 
 from typing import Final
 
@@ -49,13 +51,20 @@ class Settings:
             _require_secret(secret)
         require_kind("config", config, Config, "a Config")
         require_flag("any_address", any_address)
-        require_kind("observer", observer, (Observer, type(None)), "an Observer, or None; `postel.links.Observed` tells of packets")
+        require_kind(
+            "observer",
+            observer,
+            (Observer, type(None)),
+            "an Observer, or None; `postel.links.Observed` tells of packets",
+        )
         self.config = config
         self.is_attached = False  # to a link, by a driver
         self.bell: Bell = Bell()  # for a driver of many hosts
         self.memory: Memory = Memory(memory_limit)
         self.routes: Routes = Routes(
-            tuple([parse_interface(address) for address in addresses]), _USUAL_MTU if mtu is None else mtu, any_address=any_address
+            tuple([parse_interface(address) for address in addresses]),
+            _USUAL_MTU if mtu is None else mtu,
+            any_address=any_address,
         )
         for router in gateway if isinstance(gateway, tuple) else (gateway,):
             self.routes.add_default(router)
@@ -81,8 +90,10 @@ class Settings:
 
     @property
     def groups(self) -> frozenset[bytes]:
-        """The multicast groups to which packets are accepted, 16 octets each: those that neighbour discovery needs for the host's IPv6
-        addresses (RFC 4861, 7.2.1): all nodes, and the solicited-node group of each address."""
+        """The multicast groups to which packets are accepted, 16 octets each: those that neighbour discovery
+        needs for the host's IPv6 addresses (RFC 4861, 7.2.1): all nodes, and the solicited-node group of each
+        address.
+        """
         return self.routes.groups
 
     @property
@@ -101,29 +112,40 @@ class Settings:
             self.set_mtu(mtu, now)
 
     def require_secret(self) -> None:
-        """Raise CallError where nothing can be sent yet, because without a secret an attacker could guess its numbers."""
+        """Raise CallError where nothing can be sent yet, because without a secret an attacker could guess its
+        numbers.
+        """
         if not self.has_secret:
-            raise CallError("this host has no secret yet: give it one, as Host(..., secret=...), or to a driver, as by postel.aio.attach")
+            raise CallError(
+                "this host has no secret yet: give it one, as Host(..., secret=...), or to a driver, as by "
+                "postel.aio.attach"
+            )
 
     def _own_or_unspecified(self, address: Address | None) -> bytes:
-        """The octets of an own address, or of "0.0.0.0" or "::"; b"" for None. Raises ArgumentError, AddressNotAvailable."""
+        """The octets of an own address, or of "0.0.0.0" or "::"; b"" for None. Raises ArgumentError,
+        AddressNotAvailable.
+        """
         octets = b"" if address is None else octets_of(address)
         if octets and not is_unspecified(octets):
             self.routes.require_own(octets)
         return octets
 
     def add_address(self, address: Address) -> None:
-        """Take another address, with its network, as in "10.7.0.3/24". Harmless where the host has it already.
+        """Take another address, with its network, as in "10.7.0.3/24". Harmless where the host has it
+        already.
 
-        Listeners and sockets without an address, and those to this one, hear at it from now on. Raises ArgumentError.
+        Listeners and sockets without an address, and those to this one, hear at it from now on. Raises
+        ArgumentError.
         """
         self.routes.add_interface(parse_interface(address))
 
     def remove_address(self, address: Address, now: int) -> None:
-        """Give up an address. Connections from it end with AddressNotAvailable, and nothing is told to their peers, for nothing may be
-        sent from it any more; half-open ones, requests and pairs in TIME-WAIT go silently.
+        """Give up an address. Connections from it end with AddressNotAvailable, and nothing is told to their
+        peers, for nothing may be sent from it any more; half-open ones, requests and pairs in TIME-WAIT go
+        silently.
 
-        Listeners and sockets to this address stay, and hear again when it is added again. Raises ArgumentError, AddressNotAvailable.
+        Listeners and sockets to this address stay, and hear again when it is added again. Raises
+        ArgumentError, AddressNotAvailable.
         """
         require_now(now)
         octets = octets_of(address)
@@ -133,27 +155,32 @@ class Settings:
             self.bell.ring()
 
     def set_mtu(self, mtu: int, now: int) -> None:
-        """Change the link's MTU, in octets. Where it shrinks, connections send smaller segments at once, and what is in flight may come
-        again in these; where it grows, new connections use it, and others find out what their paths carry (`Config.mtu_probing`).
+        """Change the link's MTU, in octets. Where it shrinks, connections send smaller segments at once, and
+        what is in flight may come again in these; where it grows, new connections use it, and others find out
+        what their paths carry (`Config.mtu_probing`).
 
         Raises ArgumentError; also where it would be more than `use_offload` was told.
         """
         require_now(now)
         _require_mtu(mtu)
         if 0 < self._connections.offload < mtu:
-            raise ArgumentError("mtu", mtu, f"the largest packet of use_offload ({self._connections.offload}) or less")
+            raise ArgumentError(
+                "mtu", mtu, f"the largest packet of use_offload ({self._connections.offload}) or less"
+            )
         self.routes.resize(mtu)
         self._connections.resize(mtu, now)
 
     def use_offload(self, largest: int) -> None:
-        """Connections made from now on may send packets of up to ``largest`` octets for the link to cut (`next_parcel`), or for
-        `next_packet`; 0: none larger than the MTU."""
+        """Connections made from now on may send packets of up to ``largest`` octets for the link to cut
+        (`next_parcel`), or for `next_packet`; 0: none larger than the MTU."""
         allowed = f"0, or the MTU ({self.routes.mtu}) to {ip.LARGEST} octets"
         require_number("largest", largest, self.routes.mtu if largest else 0, ip.LARGEST, allowed)
         self._connections.offload = largest
 
     def forget_cookies(self) -> None:
-        """Forget which servers do TCP Fast Open, and the cookies they gave, by which they could tell that a client is the same."""
+        """Forget which servers do TCP Fast Open, and the cookies they gave, by which they could tell that a
+        client is the same.
+        """
         self._connections.servers.clear()
 
 
@@ -162,5 +189,9 @@ def _require_mtu(mtu: int) -> None:
 
 
 def _require_secret(secret: bytes) -> None:
-    if not isinstance(secret, bytes) or not secret:  # which isn't shown, for it may be the secret in another form
-        raise ArgumentError("secret", type(secret) if secret else secret, "bytes that no other can guess, at least one")
+    if (
+        not isinstance(secret, bytes) or not secret
+    ):  # which isn't shown, for it may be the secret in another form
+        raise ArgumentError(
+            "secret", type(secret) if secret else secret, "bytes that no other can guess, at least one"
+        )

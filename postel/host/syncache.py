@@ -1,7 +1,8 @@
-"""The SYN cache (RFC 4987, 3.5): half-open connections as small records, where there are very many. Of a flood hardly one is answered.
+"""The SYN cache (RFC 4987, 3.5): half-open connections as small records, where there are very many. Of a
+flood hardly one is answered.
 
-A record takes some 220 octets of memory in all over IPv4. When a segment or the timer needs the connection, it is made again: see
-`postel.tcp.half_open`.
+A record takes some 220 octets of memory in all over IPv4. When a segment or the timer needs the connection,
+it is made again: see `postel.tcp.half_open`.
 """
 
 from struct import Struct
@@ -10,7 +11,9 @@ from typing import Final
 from postel.host.records import Records
 from postel.tcp.half_open import Changes, Remains
 
-_HEAD: Final = Struct("!IQB")  # the number of the listener, when the SYN arrived, retransmissions; changes and the SYN follow
+_HEAD: Final = Struct(
+    "!IQB"
+)  # the number of the listener, when the SYN arrived, retransmissions; changes and the SYN follow
 _CHANGES: Final = Struct("!QQIHHHBB")
 _CHANGED: Final = 0x80  # beside the retransmissions: the changes follow
 

@@ -1,9 +1,10 @@
 """TIME-WAIT as a small record: what is needed to answer for the old connection, and nothing else.
 
-A connection in TIME-WAIT is frozen into a `TimeWaitRecord`, whether its program released it or not. The host forgets it; a program that
-still holds it can read what arrived, and its state follows the record. A segment for the pair thaws the record into a `Connection`, so that
-the rules are written once, in `tcp.arrives`; when that has answered it is frozen again. `TimeWait` keeps a record as octets, some 230 of
-memory in all where addresses are IPv4's.
+A connection in TIME-WAIT is frozen into a `TimeWaitRecord`, whether its program released it or not. The host
+forgets it; a program that still holds it can read what arrived, and its state follows the record. A segment
+for the pair thaws the record into a `Connection`, so that the rules are written once, in `tcp.arrives`; when
+that has answered it is frozen again. `TimeWait` keeps a record as octets, some 230 of memory in all where
+addresses are IPv4's.
 """
 
 from collections.abc import Iterator
@@ -28,7 +29,9 @@ _REUSE_AFTER: Final = SECOND  # since the peer was last heard: far above a tick 
 
 
 class TimeWaitRecord(NamedTuple):
-    """``state`` holds the variables of the Tcb, packed; ``key`` remote and local address, remote and local port."""
+    """``state`` holds the variables of the Tcb, packed; ``key`` remote and local address, remote and local
+    port.
+    """
 
     key: bytes
     expires: int
@@ -49,18 +52,26 @@ class TimeWaitRecord(NamedTuple):
     def may_be_taken(self, config: Config, now: int) -> bool:
         """Whether an active OPEN with this ``config`` may take the pair, as with kernels' ``tcp_tw_reuse``.
 
-        The new SYN has a larger timestamp than all that the peer saw, by which it reopens the pair even where the peer is in TIME-WAIT too
-        (RFC 6191), and old duplicates have smaller ones than the new connection (RFC 7323, 5).
+        The new SYN has a larger timestamp than all that the peer saw, by which it reopens the pair even where
+        the peer is in TIME-WAIT too (RFC 6191), and old duplicates have smaller ones than the new connection
+        (RFC 7323, 5).
         """
         kept = time_wait_state.variables(self.state)
         is_stamped = config.timestamps and kept.has_timestamps
-        return config.time_wait_reuse and is_stamped and self.authentication is None and now - kept.recent_at >= _REUSE_AFTER
+        return (
+            config.time_wait_reuse
+            and is_stamped
+            and self.authentication is None
+            and now - kept.recent_at >= _REUSE_AFTER
+        )
 
 
 def record_of(key: bytes, connection: Connection) -> TimeWaitRecord:
     """The record of a connection in TIME-WAIT."""
     state = time_wait_state.frozen(connection)
-    return TimeWaitRecord(key, time_wait_state.expires(connection), state, connection.config, connection.authentication)
+    return TimeWaitRecord(
+        key, time_wait_state.expires(connection), state, connection.config, connection.authentication
+    )
 
 
 class TimeWait(Keeper):
@@ -125,7 +136,9 @@ class TimeWait(Keeper):
     def keeps(self, local: Endpoint, remote: Endpoint, iss: int) -> bool:
         """Whether the record of this connection is here, not one of an incarnation before or after it."""
         key = key_of(local, remote)
-        return key in self._records and time_wait_state.iss_of(self._records.content(key)[_NUMBER.size :]) == iss
+        return (
+            key in self._records and time_wait_state.iss_of(self._records.content(key)[_NUMBER.size :]) == iss
+        )
 
     def give_up(self, local: Endpoint, remote: Endpoint, now: int) -> None:
         """Let the record of this connection be due at once."""
@@ -159,7 +172,9 @@ class TimeWait(Keeper):
     def _read(self, key: bytes) -> TimeWaitRecord:
         content = self._records.content(key)
         config = self._configs[_NUMBER.unpack_from(content)[0]]
-        return TimeWaitRecord(key, self._records.deadline(key), content[_NUMBER.size :], config, self._authentications.get(key))
+        return TimeWaitRecord(
+            key, self._records.deadline(key), content[_NUMBER.size :], config, self._authentications.get(key)
+        )
 
     def _number(self, config: Config) -> int:
         """Few are different, so each record needs but a number."""

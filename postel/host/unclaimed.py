@@ -1,4 +1,6 @@
-"""Segments of no connection: they are for a listener, or are answered with RST (RFC 9293, 3.10.7.1 and 3.10.7.2)."""
+"""Segments of no connection: they are for a listener, or are answered with RST (RFC 9293, 3.10.7.1 and
+3.10.7.2).
+"""
 
 from typing import Final
 
@@ -25,7 +27,9 @@ class Unclaimed:
         self._resets = Resets(secret)
 
     def arrives(self, packet: Packet, segment: Segment, config: Config, now: int) -> None:
-        """EP-CLO-1 to 3; EP-LIS-2 answers an ACK alike. ``config`` is the host's, for answers where nothing listens."""
+        """EP-CLO-1 to 3; EP-LIS-2 answers an ACK alike. ``config`` is the host's, for answers where nothing
+        listens.
+        """
         local = Endpoint(packet.destination, segment.destination)
         remote = Endpoint(packet.source, segment.source)
         listener = self._connections.passive.find(local.address, local.port)
@@ -35,9 +39,13 @@ class Unclaimed:
             if authentication is not None and not self._is_authentic(authentication, segment, packet, now):
                 return
             if segment.flags & (RST | ACK) != ACK:
-                self._connections.give_to_listener(listener, local, remote, segment, authentication, packet.octets, now)
+                self._connections.give_to_listener(
+                    listener, local, remote, segment, authentication, packet.octets, now
+                )
                 return
-            if authentication is None and self._connections.give_cookie(listener, local, remote, segment, packet.octets, now):
+            if authentication is None and self._connections.give_cookie(
+                listener, local, remote, segment, packet.octets, now
+            ):
                 return
         self._counters.drop("no_connection", packet.octets, now)
         reset = self._resets.answer(segment, now)
@@ -59,7 +67,9 @@ class Unclaimed:
             traffic_class=config.traffic_class & ~_ECN,  # MUST-48
         )
 
-    def _is_authentic(self, authentication: Authentication, segment: Segment, packet: Packet, now: int) -> bool:
+    def _is_authentic(
+        self, authentication: Authentication, segment: Segment, packet: Packet, now: int
+    ) -> bool:
         """To a listener only a SYN can be: the other numbers aren't known yet (RFC 5925, 5.2)."""
         reason = authentication.objection(packet.octets, packet.start, packet.end, segment, 0, UNKNOWN)
         if reason:  # RFC5925-7.3

@@ -24,8 +24,11 @@ class _PairSearch(Search):
 
     def is_free(self, port: int) -> bool:
         if port == self.remote_port and self.local_address == self.remote_address:
-            return False  # the connection would be with itself: a simultaneous open that the program did not ask for
-        return not self._unused.is_taken(Endpoint(self.local_address, port), self._remote, self._config, self._now)
+            # the connection would be with itself: a simultaneous open that the program did not ask for
+            return False
+        return not self._unused.is_taken(
+            Endpoint(self.local_address, port), self._remote, self._config, self._now
+        )
 
     def taken(self) -> list[int]:
         return self._unused.ports_to(self.destination)
@@ -58,17 +61,20 @@ class Unused:
 
     __slots__ = ("_passive", "_ports", "_table", "_time_wait")
 
-    def __init__(self, table: dict[bytes, Connection], passive: Passive, time_wait: TimeWait, ports: Ports) -> None:
+    def __init__(
+        self, table: dict[bytes, Connection], passive: Passive, time_wait: TimeWait, ports: Ports
+    ) -> None:
         self._table = table
         self._passive = passive
         self._time_wait = time_wait
         self._ports = ports
 
     def endpoint(self, address: bytes, port: int, remote: Endpoint, config: Config, now: int) -> Endpoint:
-        """A local endpoint such that no other connection has the same pair (RFC6056-3.3c), TIME-WAIT that may be reused aside.
+        """A local endpoint such that no other connection has the same pair (RFC6056-3.3c), TIME-WAIT that may
+        be reused aside.
 
-        Port 0 asks for an ephemeral port: one at which no listener is, and which doesn't make the connection one with
-        itself. A ``port`` that the program asks for may do so. Raises AddressInUse.
+        Port 0 asks for an ephemeral port: one at which no listener is, and which doesn't make the connection
+        one with itself. A ``port`` that the program asks for may do so. Raises AddressInUse.
         """
         if port:
             local = Endpoint(address, port)

@@ -1,6 +1,7 @@
 """The lab: what tutorials say of TCP's handshake and close, tried on the real stack and seen.
 
-Every claim is an experiment on hosts in virtual time: the same for the same seed on every machine. `claims` has them, `run` makes one.
+Every claim is an experiment on hosts in virtual time: the same for the same seed on every machine. `claims`
+has them, `run` makes one.
 
 >>> from postel.lab import run
 >>> report = run("stale-syn")

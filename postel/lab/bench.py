@@ -13,7 +13,8 @@ class Bench:
         self.interference: Interference = interference or Interference()
         self.scenes: list[Scene] = []
 
-    def scene(self, title: str = "plain", **settings: Any) -> Scene:  # noqa: ANN401 - Scene says of what types they are
+    # Scene says of what types they are
+    def scene(self, title: str = "plain", **settings: Any) -> Scene:  # noqa: ANN401
         """A new run; ``title`` names it in claims.toml, ``settings`` are those of `Scene`."""
         scene = Scene(title, self.interference, **settings)
         self.scenes.append(scene)

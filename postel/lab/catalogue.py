@@ -1,4 +1,6 @@
-"""The claims: what tutorials say, in Chinese and English, what must be found of it, and the experiment that finds it."""
+"""The claims: what tutorials say, in Chinese and English, what must be found of it, and the experiment that
+finds it.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +23,9 @@ _MODULES: Final[tuple[ModuleType, ...]] = (handshake, numbers, queues, data, clo
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """``look`` says what to look at, ``note`` what was found, ``runs`` what each run is called; ``views`` are shown by themselves."""
+    """``look`` says what to look at, ``note`` what was found, ``runs`` what each run is called; ``views`` are
+    shown by themselves.
+    """
 
     id: str
     group: str
@@ -85,4 +89,12 @@ def _claim(entry: dict[str, Any]) -> Claim:
     texts = {name: text_of(entry[name]) for name in ("text", "look", "note")}
     runs = {name: text_of(both) for name, both in entry.get("runs", {}).items()}
     verdict = Verdict(entry["verdict"])
-    return Claim(entry["id"], entry["group"], verdict, entry["rfc"], **texts, runs=runs, views=tuple(entry.get("views", ("ladder",))))
+    return Claim(
+        entry["id"],
+        entry["group"],
+        verdict,
+        entry["rfc"],
+        **texts,
+        runs=runs,
+        views=tuple(entry.get("views", ("ladder",))),
+    )

@@ -10,7 +10,17 @@ from postel.lab.verdict import Verdict, decide
 from postel.sim import DROP
 from postel.tcp import seq
 from postel.tcp.config import DEFAULT
-from postel.tcp.state import CLOSE_WAIT, CLOSED, CLOSING, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, SYN_SENT, TIME_WAIT, State
+from postel.tcp.state import (
+    CLOSE_WAIT,
+    CLOSED,
+    CLOSING,
+    FIN_WAIT_1,
+    FIN_WAIT_2,
+    LAST_ACK,
+    SYN_SENT,
+    TIME_WAIT,
+    State,
+)
 from postel.times import HOUR, MILLISECOND, MINUTE, SECOND
 from postel.view.packet import Packet
 from postel.wire.segment import ACK, FIN, RST, SYN, Segment
@@ -49,7 +59,9 @@ def four_way(bench: Bench, *, prompt: bool = False) -> Verdict:
     flags = [flags_of(packet) & FIN != 0 for packet in four]
     u, w = raw[0].seq, raw[2].seq
     numbers = (raw[1].ack, raw[3].ack) == (seq.add(u, 1), seq.add(w, 1))
-    states = [scene.path_of(machine.ends[0])[-length:] for machine, length in ((scene.client, 4), (scene.server, 3))]
+    states = [
+        scene.path_of(machine.ends[0])[-length:] for machine, length in ((scene.client, 4), (scene.server, 3))
+    ]
     return decide(shown=flags == [True, False, True, False] and numbers and states == [ACTIVE, PASSIVE])
 
 
@@ -124,7 +136,11 @@ def either_may_close(bench: Bench) -> Verdict:
     for first in ("client", "server"):
         scene = bench.scene(f"{first} first")
         close_in_turn(scene, first=first)
-        waits = [machine.name for machine in (scene.client, scene.server) if any(TIME_WAIT in scene.path_of(end) for end in machine.ends)]
+        waits = [
+            machine.name
+            for machine in (scene.client, scene.server)
+            if any(TIME_WAIT in scene.path_of(end) for end in machine.ends)
+        ]
         seen.append(waits == [first])
     return decide(shown=all(seen))
 
@@ -151,7 +167,11 @@ def rst_aborts(bench: Bench, *, orderly: bool = False) -> Verdict:
         peer.abort()
     scene.run(SECOND)
     reset = scene.first("server", is_reset)
-    at_once = bool(reset and scene.entered(peer, CLOSED) == reset.sent_at and scene.entered(client, CLOSED) == reset.arrived_at)
+    at_once = bool(
+        reset
+        and scene.entered(peer, CLOSED) == reset.sent_at
+        and scene.entered(client, CLOSED) == reset.arrived_at
+    )
     lost = len(peer.text) < 10_000 and any(has_data(packet) for packet in scene.segments("client"))
     waits = any(TIME_WAIT in scene.path_of(end) for end in (client, peer))
     return decide(shown=at_once and lost and not waits and isinstance(client.error, ConnectionReset))

@@ -10,8 +10,13 @@ from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.address import Endpoint, parse
 
 _NAME_SERVICE = 53
-_QUESTION = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x06server\x04test\0\0\x01\0\x01"  # an A record, recursion desired (RFC 1035, 4.1)
-_ANSWER = b"\x12\x34\x81\x80\0\x01\0\x01\0\0\0\0" + _QUESTION[12:] + b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x0a\0\0\x02"
+# an A record, recursion desired (RFC 1035, 4.1)
+_QUESTION = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x06server\x04test\0\0\x01\0\x01"
+_ANSWER = (
+    b"\x12\x34\x81\x80\0\x01\0\x01\0\0\0\0"
+    + _QUESTION[12:]
+    + b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x0a\0\0\x02"
+)
 _GET = b"GET / HTTP/1.1\r\nHost: server.test\r\n\r\n"
 _PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<h1>Hello</h1>"
 
@@ -49,14 +54,26 @@ def url_to_page(bench: Bench) -> Verdict:
     if names.received:
         names.send(_ANSWER, names.received[0][2])
     scene.wait(lambda: bool(asking.received), SECOND)
-    client = scene.client.connect(scene.server) if _address_in(asking) == scene.server.address else End(scene.client, None)
+    client = (
+        scene.client.connect(scene.server)
+        if _address_in(asking) == scene.server.address
+        else End(scene.client, None)
+    )
     scene.wait(lambda: client.is_open)
     client.send(_GET)
     scene.wait(lambda: client.text == _PAGE)
     client.close()
     scene.run()
-    steps = [scene.first("client", is_syn), scene.first("client", has_data), scene.first("server", has_data), scene.first("client", is_fin)]
-    times = [asking.received[0][0] if asking.received else NEVER, *[packet.sent_at if packet else NEVER for packet in steps]]
+    steps = [
+        scene.first("client", is_syn),
+        scene.first("client", has_data),
+        scene.first("server", has_data),
+        scene.first("client", is_fin),
+    ]
+    times = [
+        asking.received[0][0] if asking.received else NEVER,
+        *[packet.sent_at if packet else NEVER for packet in steps],
+    ]
     return decide(shown=times == sorted(times) and times[-1] < NEVER and client.text == _PAGE)
 
 

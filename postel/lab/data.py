@@ -1,4 +1,6 @@
-"""What travels while the connection is open: octets in order, within a window, both ways, and to which host."""
+"""What travels while the connection is open: octets in order, within a window, both ways, and to which
+host.
+"""
 
 from dataclasses import replace
 
@@ -49,8 +51,16 @@ def reliable(bench: Bench, *, trusting: bool = False) -> Verdict:
     scene.wait(lambda: len(peer.text) >= len(text))
     scene.run(SECOND)
     packets = scene.trace.packets
-    suffered = [any(packet.lost for packet in packets), any(packet.copy for packet in packets), any(packet.damaged for packet in packets)]
-    overtaken = any(one.order < other.order and other.arrival_order < one.arrival_order for one in packets for other in packets)
+    suffered = [
+        any(packet.lost for packet in packets),
+        any(packet.copy for packet in packets),
+        any(packet.damaged for packet in packets),
+    ]
+    overtaken = any(
+        one.order < other.order and other.arrival_order < one.arrival_order
+        for one in packets
+        for other in packets
+    )
     return decide(shown=peer.text == text and all(suffered) and overtaken)
 
 
@@ -74,8 +84,12 @@ def urgent_pointer(bench: Bench, *, is_urgent: bool = True) -> Verdict:
     for text, urgent in ((b"abc", False), (b"!", is_urgent), (b"def", False)):
         client.send(text, urgent=urgent)
         scene.run(SECOND)
-    pointing = [packet for packet in scene.segments("client") if packet.segment and packet.segment.flags & URG]
-    valid = bool(pointing) and all((packet.segment.urgent > 0) == (packet in pointing) for packet in scene.segments() if packet.segment)
+    pointing = [
+        packet for packet in scene.segments("client") if packet.segment and packet.segment.flags & URG
+    ]
+    valid = bool(pointing) and all(
+        (packet.segment.urgent > 0) == (packet in pointing) for packet in scene.segments() if packet.segment
+    )
     last = 1 + len(b"abc")  # the number of "!"
     behind = all(packet.segment and packet.seq + packet.segment.urgent == last + 1 for packet in pointing)
     in_line = peer.text == b"abc!def"
@@ -128,7 +142,9 @@ def socket_pair(bench: Bench, third_port: int = 5001) -> Verdict:
     scene.run(SECOND)
     peers = [end for end in scene.server.ends if end.ends]
     texts = {end.ends[1]: end.text for end in peers if end.ends}
-    apart = [end.ends is not None and texts.get(end.ends[0]) == b"%d" % number for number, end in enumerate(ends)]
+    apart = [
+        end.ends is not None and texts.get(end.ends[0]) == b"%d" % number for number, end in enumerate(ends)
+    ]
     one_port = {end.ends[0].port for end in peers if end.ends} == {PORT}
     return decide(shown=all(apart) and one_port and len(texts) == 3)
 
@@ -145,6 +161,15 @@ def encapsulation(bench: Bench, text: bytes = _REQUEST) -> Verdict:
     header = (octets[0] & 15) * 4
     options = (octets[header + 12] >> 4) * 4
     outer = ip.parse(octets)
-    whole = octets[0] >> 4 == 4 and octets[9] == 6 and int.from_bytes(octets[2:4], "big") == len(octets) == outer.end
+    whole = (
+        octets[0] >> 4 == 4
+        and octets[9] == 6
+        and int.from_bytes(octets[2:4], "big") == len(octets) == outer.end
+    )
     inner = octets[header + options :]
-    return decide(shown=whole and inner == text == peer.text and inner.startswith(b"GET ") and inner.endswith(b"\r\n\r\n"))
+    return decide(
+        shown=whole
+        and inner == text == peer.text
+        and inner.startswith(b"GET ")
+        and inner.endswith(b"\r\n\r\n")
+    )

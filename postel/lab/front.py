@@ -1,4 +1,5 @@
-"""What stands between the network and a host of the lab: it notes what the TCB holds after each segment, and passes all of it on.
+"""What stands between the network and a host of the lab: it notes what the TCB holds after each segment, and
+passes all of it on.
 
 What a stack would do without one of its rules is a subclass: the stack itself has no switch for it.
 """
@@ -20,7 +21,9 @@ _PORTS: Final = 20  # of a packet without IP options, as all are here
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The variables of RFC 9293, 3.3.1, relative to ISS and IRS, after a segment left or ``arrived``; none where nothing is left of it."""
+    """The variables of RFC 9293, 3.3.1, relative to ISS and IRS, after a segment left or ``arrived``; none
+    where nothing is left of it.
+    """
 
     host: str
     arrived: bool
@@ -70,14 +73,20 @@ class OpensOnSyn(Front):
 
     def next_packet(self, now: int) -> bytes | None:
         octets = super().next_packet(now)
-        if octets is not None and octets[9] == PROTOCOL and parse(octets, _PORTS, len(octets)).flags & (SYN | ACK) == SYN | ACK:
+        if (
+            octets is not None
+            and octets[9] == PROTOCOL
+            and parse(octets, _PORTS, len(octets)).flags & (SYN | ACK) == SYN | ACK
+        ):
             self._open(octets, now)
         return octets
 
     def _open(self, octets: bytes, now: int) -> None:
         connections = self.host._connections  # noqa: SLF001 - what no user could ask for
         child = self.connection_of(octets, arrived=False)
-        entry = next((entry for entry in connections.passive.half_open.values() if entry.child is child), None)
+        entry = next(
+            (entry for entry in connections.passive.half_open.values() if entry.child is child), None
+        )
         if entry is None or child is None:
             return
         sent = parse(octets, _PORTS, len(octets))

@@ -1,4 +1,6 @@
-"""How a connection begins: three segments, what happens where one of them is late or lost, and which end may begin."""
+"""How a connection begins: three segments, what happens where one of them is late or lost, and which end may
+begin.
+"""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -38,19 +40,30 @@ def three_way(bench: Bench, server: type[Front] = Front) -> Verdict:
     if not (syn and answer and third and syn.segment and answer.segment and third.segment):
         return decide(shown=False)
     x, y = syn.segment.seq, answer.segment.seq
-    numbers = (answer.segment.ack, third.segment.seq, third.segment.ack) == (seq.add(x, 1), seq.add(x, 1), seq.add(y, 1))
-    states = scene.path_of(client) == [SYN_SENT, ESTABLISHED] and scene.path_of(peer) == [SYN_RECEIVED, ESTABLISHED]
+    numbers = (answer.segment.ack, third.segment.seq, third.segment.ack) == (
+        seq.add(x, 1),
+        seq.add(x, 1),
+        seq.add(y, 1),
+    )
+    states = scene.path_of(client) == [SYN_SENT, ESTABLISHED] and scene.path_of(peer) == [
+        SYN_RECEIVED,
+        ESTABLISHED,
+    ]
     return decide(shown=numbers and states and scene.entered(peer, ESTABLISHED) == third.arrived_at)
 
 
 def stale_syn(bench: Bench) -> Verdict:
     three = _late_syn(bench.scene("plain", config=replace(DEFAULT, msl=SECOND // 2)))
-    two = _late_syn(bench.scene("two segments", config=replace(DEFAULT, msl=SECOND // 2), fronts=(Front, OpensOnSyn)))
+    two = _late_syn(
+        bench.scene("two segments", config=replace(DEFAULT, msl=SECOND // 2), fronts=(Front, OpensOnSyn))
+    )
     return decide(shown=three == 1 and two == 2)
 
 
 def _late_syn(scene: Scene) -> int:
-    """The first SYN dawdles for three seconds, longer than the connection lives. How many connections the server's user was given."""
+    """The first SYN dawdles for three seconds, longer than the connection lives. How many connections the
+    server's user was given.
+    """
     scene.treat(of_syn, deliver_after(3 * SECOND))
     client, peer = scene.open()
     client.send(b"hello")
@@ -91,7 +104,9 @@ def synack_lost(bench: Bench) -> Verdict:
         end, peer = scene.open()
         timers = {scene.trace.flows[0].names.get(expiry.at) for expiry in scene.trace.flows[0].expiries}
         answers = [packet for packet in scene.segments("server") if is_syn_ack(packet)]
-        seen.append(end.is_open and peer.is_open and len(answers) == 2 and timers == {title.partition("'")[0]})
+        seen.append(
+            end.is_open and peer.is_open and len(answers) == 2 and timers == {title.partition("'")[0]}
+        )
     return decide(shown=all(seen))
 
 
@@ -119,7 +134,9 @@ def closed_port(bench: Bench) -> Verdict:
     client = scene.client.connect(scene.server)
     scene.wait(lambda: client.state is CLOSED)
     syn, reset = scene.first("client", is_syn), scene.first("server", is_reset)
-    answers = bool(syn and reset and syn.segment and reset.segment and reset.segment.ack == seq.add(syn.segment.seq, 1))
+    answers = bool(
+        syn and reset and syn.segment and reset.segment and reset.segment.ack == seq.add(syn.segment.seq, 1)
+    )
     return decide(shown=answers and isinstance(client.error, ConnectionRefused))
 
 
@@ -130,8 +147,8 @@ def wrong_ack(bench: Bench, client: type[Front] = Front) -> Verdict:
 
 
 def _two_attempts(scene: Scene) -> tuple[bool, bool]:
-    """The client gives up and tries again; then the answer to its first attempt comes. Whether it is refused, and whether it opens the
-    second."""
+    """The client gives up and tries again; then the answer to its first attempt comes. Whether it is refused,
+    and whether it opens the second."""
     scene.treat(of_syn_ack, deliver_after(10 * scene.way))
     scene.server.listen()
     first = scene.client.connect(scene.server, local_port=5000)
@@ -142,7 +159,9 @@ def _two_attempts(scene: Scene) -> tuple[bool, bool]:
     scene.run(3 * scene.way)
     late = scene.first("server", is_syn_ack)
     reset = scene.first("client", is_reset)
-    refused = bool(late and reset and late.segment and reset.segment and reset.segment.seq == late.segment.ack)
+    refused = bool(
+        late and reset and late.segment and reset.segment and reset.segment.seq == late.segment.ack
+    )
     opened = second.opened_at < NEVER
     scene.run(3 * SECOND)
     return refused, opened
@@ -173,7 +192,11 @@ def calls_and_segments(bench: Bench, server: type[Front] = Front) -> Verdict:
     called = {call.name: call.when for call in scene.calls}
     if not (syn and answer and third):
         return decide(shown=False)
-    opening = called.get("connect") == syn.sent_at and client.opened_at == answer.arrived_at and peer.opened_at == third.arrived_at
+    opening = (
+        called.get("connect") == syn.sent_at
+        and client.opened_at == answer.arrived_at
+        and peer.opened_at == third.arrived_at
+    )
     fins = [packet.sent_at for packet in scene.segments() if packet.kind.value in ("fin", "second-fin")]
     closing = [call.when for call in scene.calls if call.name == "shutdown"]
     return decide(shown=opening and fins == closing)
@@ -193,5 +216,8 @@ def client_crash_half_open(bench: Bench) -> Verdict:
     connects.wait(lambda: client.is_open)
     connects.run(SECOND)
     cleared = [isinstance(end.error, ConnectionReset) and end.state is CLOSED for end in (peer, old)]
-    resets = [sum(is_reset(packet) and not has_data(packet) for packet in run.segments("client")) for run in (writes, connects)]
+    resets = [
+        sum(is_reset(packet) and not has_data(packet) for packet in run.segments("client"))
+        for run in (writes, connects)
+    ]
     return decide(shown=all(cleared) and resets == [1, 1] and connects.peer(client).is_open)

@@ -19,7 +19,17 @@ from postel.times import DAY, HOUR, MILLISECOND, MINUTE, NEVER, SECOND
 
 DELAY: Final = 10 * MILLISECOND  # one way
 _HELD_BACK: Final = 3  # times as long takes what others are to overtake
-_UNITS: Final = {"": 1, "us": 1, "ms": MILLISECOND, "s": SECOND, "min": MINUTE, "h": HOUR, "d": DAY, "k": KIBIBYTE, "M": MEBIBYTE}
+_UNITS: Final = {
+    "": 1,
+    "us": 1,
+    "ms": MILLISECOND,
+    "s": SECOND,
+    "min": MINUTE,
+    "h": HOUR,
+    "d": DAY,
+    "k": KIBIBYTE,
+    "M": MEBIBYTE,
+}
 _AMOUNT: Final = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z]*)")
 _SWITCHES: Final = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
 _TIME_WAIT: Final = "time_wait"  # no field of Config: an MSL of 0
@@ -30,8 +40,8 @@ _CONFIG: Final = {found.name: getattr(DEFAULT, found.name) for found in fields(C
 
 @dataclass(frozen=True)
 class Interference:
-    """``verdicts`` by the numbers that the ladder prints, in each run; ``path`` as the keywords of `World.path`; ``config`` by host, "" for
-    all of them."""
+    """``verdicts`` by the numbers that the ladder prints, in each run; ``path`` as the keywords of
+    `World.path`; ``config`` by host, "" for all of them."""
 
     verdicts: dict[int, Verdict] = field(default_factory=dict)
     path: dict[str, Any] = field(default_factory=dict)
@@ -76,7 +86,9 @@ class Interference:
         return int(self.path.get("delay", DELAY))
 
     def configured(self, config: Config, host: str) -> Config:
-        """``config`` as the user wants it. Where an experiment does without TIME-WAIT, an MSL alone doesn't bring it back."""
+        """``config`` as the user wants it. Where an experiment does without TIME-WAIT, an MSL alone doesn't
+        bring it back.
+        """
         changes = {**self.config.get("", {}), **self.config.get(host, {})}
         is_told = _TIME_WAIT in changes
         waits = changes.pop(_TIME_WAIT, config.msl > 0)
@@ -97,9 +109,15 @@ class Interference:
             self.config.setdefault(host, {})[rest] = _switch(name, value)
         elif rest in _CONFIG:
             self.config.setdefault(host, {})[rest] = _value(name, value, _CONFIG[rest])
-            self.configured(DEFAULT, host)  # raises where it is out of bounds, or no word that the field knows
+            self.configured(
+                DEFAULT, host
+            )  # raises where it is out of bounds, or no word that the field knows
         else:
-            raise ArgumentError("--set", name, "a field of Config (docs/reference.md), time_wait, delay, jitter, bandwidth, loss, …")
+            raise ArgumentError(
+                "--set",
+                name,
+                "a field of Config (docs/reference.md), time_wait, delay, jitter, bandwidth, loss, …",
+            )
 
 
 def _parts(text: str) -> list[str]:
@@ -118,7 +136,9 @@ def _amount(name: str, text: str) -> int:
     if text == "never":
         return NEVER
     if match is None or match[2] not in _UNITS:
-        raise ArgumentError(name, text, "a number, with us, ms, s, min, h or d for times and k or M for octets")
+        raise ArgumentError(
+            name, text, "a number, with us, ms, s, min, h or d for times and k or M for octets"
+        )
     return round(float(match[1]) * _UNITS[match[2]])
 
 
@@ -134,7 +154,9 @@ def _chance(name: str, text: str) -> float:
 
 
 def _value(name: str, text: str, default: object) -> bool | int | str:
-    """What ``text`` says of a field of `Config`. The field's default tells its kind: a switch, an amount, or a word."""
+    """What ``text`` says of a field of `Config`. The field's default tells its kind: a switch, an amount, or
+    a word.
+    """
     if isinstance(default, bool):
         return _switch(name, text)
     is_size = default == AUTOMATIC and text != AUTOMATIC

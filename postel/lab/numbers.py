@@ -20,7 +20,10 @@ _APART = 1 << 20  # no clock explains that two numbers of the same moment are so
 
 
 def random_isn(bench: Bench, client: type[Front] = Front) -> Verdict:
-    plain, clock = bench.scene(fronts=(client, Front)), bench.scene("the clock alone", fronts=(CountsFromTheClock, Front))
+    plain, clock = (
+        bench.scene(fronts=(client, Front)),
+        bench.scene("the clock alone", fronts=(CountsFromTheClock, Front)),
+    )
     for scene in (plain, clock):
         for _ in range(3):
             scene.client.connect(scene.server)
@@ -35,11 +38,17 @@ def random_isn(bench: Bench, client: type[Front] = Front) -> Verdict:
 
 
 def _are_scattered(scene: Scene) -> bool:
-    return len(_isns(scene)) == 3 and all(abs(seq.offset(one, other)) > _APART for one, other in combinations(_isns(scene), 2))
+    return len(_isns(scene)) == 3 and all(
+        abs(seq.offset(one, other)) > _APART for one, other in combinations(_isns(scene), 2)
+    )
 
 
 def _isns(scene: Scene) -> list[int]:
-    return [packet.segment.seq for packet in scene.segments("client") if packet.segment and is_syn(packet) and not packet.original]
+    return [
+        packet.segment.seq
+        for packet in scene.segments("client")
+        if packet.segment and is_syn(packet) and not packet.original
+    ]
 
 
 def syn_takes_a_number(bench: Bench) -> Verdict:
@@ -87,7 +96,11 @@ def ack_is_seq_plus_one(bench: Bench, length: int = 100) -> Verdict:
     scene.wait(lambda: peer.has_ended)
     peer.close()
     scene.run()
-    pairs = [(packet, _answer(scene, packet)) for packet in scene.segments("client") if packet.segment and packet.segment.len]
+    pairs = [
+        (packet, _answer(scene, packet))
+        for packet in scene.segments("client")
+        if packet.segment and packet.segment.len
+    ]
     found = {packet.kind.value: answer.ack - packet.seq for packet, answer in pairs if answer}
     refuted = found.get("plain", 1) == length > 1
     return decide(shown=set(found.values()) == {1}, refuted=refuted)
@@ -101,7 +114,9 @@ def _answer(scene: Scene, packet: Packet) -> Packet | None:
 def six_flags(bench: Bench, today: EcnMode = "ask") -> Verdict:
     modes: tuple[tuple[str, EcnMode], ...] = (("plain", today), ("without ECN", "off"))
     flags = [_flags(bench.scene(title, config=replace(DEFAULT, ecn=ecn))) for title, ecn in modes]
-    return decide(shown=flags[0] == _SIX, refuted=flags[0] == _SIX | ECE | CWR | AE, formerly=flags[1] == _SIX)
+    return decide(
+        shown=flags[0] == _SIX, refuted=flags[0] == _SIX | ECE | CWR | AE, formerly=flags[1] == _SIX
+    )
 
 
 def _flags(scene: Scene) -> int:
@@ -132,7 +147,10 @@ def fin_takes_a_number(bench: Bench) -> Verdict:
     fins = [packet for packet in scene.segments() if is_fin(packet) and not has_data(packet)]
     answered = [
         any(
-            arrived(other) and not is_fin(other) and other.ack == fin.seq + 1 and other.source == fin.destination
+            arrived(other)
+            and not is_fin(other)
+            and other.ack == fin.seq + 1
+            and other.source == fin.destination
             for other in scene.segments()
         )
         for fin in fins

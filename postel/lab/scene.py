@@ -1,7 +1,8 @@
 """One run of an experiment: hosts in virtual time, their users, and everything that happened, on record.
 
-A user here makes calls at certain moments and waits for something, so that an experiment reads as a story. What a call raises
-is kept with the `End` that it was made on, for under interference no story goes as planned.
+A user here makes calls at certain moments and waits for something, so that an experiment reads as a story.
+What a call raises is kept with the `End` that it was made on, for under interference no story goes as
+planned.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +37,9 @@ _REMARKED: Final = ("connect", "opened", "accept", "shutdown")  # calls, where t
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a user did or was told at a moment; ``count`` is octets, where it is about octets. ``order`` is that of the trace."""
+    """What a user did or was told at a moment; ``count`` is octets, where it is about octets. ``order`` is
+    that of the trace.
+    """
 
     when: int
     order: int
@@ -86,7 +89,12 @@ class End:
         return None if self.connection is None else (self.connection.local, self.connection.remote)
 
     def send(self, data: bytes, *, urgent: bool = False) -> None:
-        self._call("send", lambda connection, now: connection.send(data, now, urgent=urgent), len(data), urgent=urgent)
+        self._call(
+            "send",
+            lambda connection, now: connection.send(data, now, urgent=urgent),
+            len(data),
+            urgent=urgent,
+        )
 
     def close(self) -> None:
         """Nothing more to send (shutdown). Once is enough."""
@@ -109,7 +117,9 @@ class End:
             self.received.append((now, connection.receive(_LIMIT, now)))
             self.machine.note("read", self, len(self.received[-1][1]))
 
-    def _call(self, name: str, call: Callable[[Connection, int], object], count: int = 0, *, urgent: bool = False) -> None:
+    def _call(
+        self, name: str, call: Callable[[Connection, int], object], count: int = 0, *, urgent: bool = False
+    ) -> None:
         error = None
         try:
             if self.connection is not None:
@@ -154,8 +164,10 @@ class Postbox:
 
 
 class Machine(StandIn):
-    """A host and its user. ``accepts`` and ``reads``: whether the user does so at once. ``is_prompt``: whether it closes with its peer,
-    before its host could answer the FIN with a bare ACK. ``serves`` is called when an end has text, or was told that no more comes."""
+    """A host and its user. ``accepts`` and ``reads``: whether the user does so at once. ``is_prompt``:
+    whether it closes with its peer, before its host could answer the FIN with a bare ACK. ``serves`` is
+    called when an end has text, or was told that no more comes.
+    """
 
     def __init__(self, scene: "Scene", name: str, address: str, config: Config, front: type[Front]) -> None:
         self.scene = scene
@@ -197,7 +209,10 @@ class Machine(StandIn):
             end = End(self, None)
             end.error = error
             if local_port:
-                pair = Endpoint(parse_address(self.address), local_port), Endpoint(parse_address(other.address), port)
+                pair = (
+                    Endpoint(parse_address(self.address), local_port),
+                    Endpoint(parse_address(other.address), port),
+                )
                 self.scene.trace.remark(*pair, (f"connect() = -1 {errorcode[error.number]}",), now)
         else:
             end = End(self, connection)
@@ -231,7 +246,15 @@ class Machine(StandIn):
         world.front(self.host, self)
         self.ends.clear()
 
-    def note(self, name: str, end: End | None = None, count: int = 0, error: TcpError | None = None, *, urgent: bool = False) -> None:
+    def note(
+        self,
+        name: str,
+        end: End | None = None,
+        count: int = 0,
+        error: TcpError | None = None,
+        *,
+        urgent: bool = False,
+    ) -> None:
         now = self.scene.world.now
         self.scene.calls.append(Call(now, self.scene.trace.order, self.name, name, end, count, error, urgent))
         if self.scene.shows_calls and end is not None and end.ends is not None and name in _REMARKED:
@@ -261,7 +284,9 @@ class Machine(StandIn):
 
 
 class Scene:
-    """``client`` and ``server``, 10 ms apart, and any `machine` that is added. ``title`` is the key of what the run is called."""
+    """``client`` and ``server``, 10 ms apart, and any `machine` that is added. ``title`` is the key of what
+    the run is called.
+    """
 
     def __init__(
         self,
@@ -313,8 +338,15 @@ class Scene:
     def peer(self, end: End) -> End:
         """The other end of the same connection, as far as its user has it."""
         ends = end.ends
-        every = [found for machine in (self.server, self.client) for found in machine.ends if found.ends and found is not end]
-        return next((found for found in reversed(every) if ends and found.ends == ends[::-1]), End(self.server, None))
+        every = [
+            found
+            for machine in (self.server, self.client)
+            for found in machine.ends
+            if found.ends and found is not end
+        ]
+        return next(
+            (found for found in reversed(every) if ends and found.ends == ends[::-1]), End(self.server, None)
+        )
 
     def wait(self, condition: Callable[[], bool], limit: int = 5 * MINUTE) -> bool:
         """Until it is so, but not for ever."""
@@ -329,10 +361,13 @@ class Scene:
         self.world.run(self.world.now + length)
 
     def treat(self, which: Callable[[Segment], bool], *verdicts: Verdict, sender: str = "") -> None:
-        """What becomes of the first, the second, … segment that is ``which(segment)``, of one ``sender`` or of all."""
+        """What becomes of the first, the second, … segment that is ``which(segment)``, of one ``sender`` or
+        of all.
+        """
         left = list(verdicts)
 
-        def rule(number: int, octets: bytes, host: str, now: int) -> Verdict | None:  # noqa: ARG001 - the shape of a Rule
+        # The shape of a Rule
+        def rule(number: int, octets: bytes, host: str, now: int) -> Verdict | None:  # noqa: ARG001
             if not left or octets[9] != PROTOCOL or sender not in ("", host):
                 return None
             packet = ip.parse(octets)
@@ -343,9 +378,17 @@ class Scene:
     # What was seen
 
     def segments(self, sender: str = "", *, connection: int = 0) -> list[Packet]:
-        """What left a host, in order; of the flow with this number alone, where one is named. Copies that the network made aren't."""
-        packets: Sequence[Packet] = self.trace.packets if not connection else self.trace.flows[connection - 1].packets
-        return [packet for packet in packets if packet.segment and not packet.copy and sender in ("", packet.sender)]
+        """What left a host, in order; of the flow with this number alone, where one is named. Copies that the
+        network made aren't.
+        """
+        packets: Sequence[Packet] = (
+            self.trace.packets if not connection else self.trace.flows[connection - 1].packets
+        )
+        return [
+            packet
+            for packet in packets
+            if packet.segment and not packet.copy and sender in ("", packet.sender)
+        ]
 
     def first(self, sender: str, which: Callable[[Packet], bool]) -> Packet | None:
         return next((packet for packet in self.segments(sender) if which(packet)), None)
@@ -354,7 +397,9 @@ class Scene:
         """The states that this end went through, the newest connection of its pair."""
         ends = end.ends
         flows = [flow for flow in self.trace.flows if ends and set(flow.ends) == set(ends)]
-        return [change.after for change in flows[-1].changes if ends and change.at == ends[0]] if flows else []
+        return (
+            [change.after for change in flows[-1].changes if ends and change.at == ends[0]] if flows else []
+        )
 
     def entered(self, end: End, state: State) -> int:
         """When it came to be in that state, for the last time; NEVER if it didn't."""

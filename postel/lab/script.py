@@ -1,6 +1,8 @@
-"""A run as a packetdrill script: what one host's user did, what came to it, and what it must send. `postel drill` passes it.
+"""A run as a packetdrill script: what one host's user did, what came to it, and what it must send. `postel
+drill` passes it.
 
-Only what a script can say: one connection, on the stack as it is. The others, and what packetdrill has no words for, are refused.
+Only what a script can say: one connection, on the stack as it is. The others, and what packetdrill has no
+words for, are refused.
 """
 
 from collections.abc import Iterator
@@ -38,7 +40,11 @@ def write(scene: Scene, host: str, title: str) -> str:
     except ScriptError as error:
         outcome = drill.Outcome("error", error.line, str(error))
     if outcome.result != "passed":
-        raise ArgumentError("--pkt", scene.title, f"a run that packetdrill has words for (line {outcome.line}: {outcome.message})")
+        raise ArgumentError(
+            "--pkt",
+            scene.title,
+            f"a run that packetdrill has words for (line {outcome.line}: {outcome.message})",
+        )
     return text
 
 
@@ -46,14 +52,18 @@ def _lines(scene: Scene, machine: Machine, flow: Flow) -> Iterator[str]:
     yield f"--mtu={scene.mtu}"
     yield from _settings(machine.config)
     writer = _Writer(machine, flow)
-    events = [(call.order, True, call.when, writer.call(call)) for call in scene.calls if call.host == machine.name]
+    events = [
+        (call.order, True, call.when, writer.call(call)) for call in scene.calls if call.host == machine.name
+    ]
     for packet in flow.packets:
         if packet.sender == machine.name and not packet.copy:
             events.append((packet.order, False, packet.sent_at, [writer.outbound(packet)]))
         elif packet.receiver == machine.name and packet.arrived_at < NEVER and not packet.damaged:
             events.append((packet.arrival_order, False, packet.arrived_at, [writer.inbound(packet)]))
     at_zero = False
-    for *_, when, lines in sorted(events, key=lambda event: event[:2]):  # a call comes after what was last before it
+    for *_, when, lines in sorted(
+        events, key=lambda event: event[:2]
+    ):  # a call comes after what was last before it
         for line in lines:
             if when and not at_zero:
                 yield "0.000000 `true`"
@@ -63,8 +73,12 @@ def _lines(scene: Scene, machine: Machine, flow: Flow) -> Iterator[str]:
 
 def _settings(config: Config) -> Iterator[str]:
     """What differs from the default, as the variables of a system."""
-    known = {names[0]: (sysctl, unit) for sysctl, (names, unit) in _PROFILE.sysctls.items() if len(names) == 1}
-    for name in [field.name for field in fields(Config) if getattr(config, field.name) != getattr(DEFAULT, field.name)]:
+    known = {
+        names[0]: (sysctl, unit) for sysctl, (names, unit) in _PROFILE.sysctls.items() if len(names) == 1
+    }
+    for name in [
+        field.name for field in fields(Config) if getattr(config, field.name) != getattr(DEFAULT, field.name)
+    ]:
         if name not in known:
             raise ArgumentError("--pkt", name, "choices that packetdrill can make")
         sysctl, unit = known[name]
@@ -90,16 +104,27 @@ class _Writer:
         if call.error is not None:
             raise ArgumentError("--pkt", call.name, "calls that succeed")
         if call.name == "send":
-            urgent = f"send({fd}, ..., {call.count}, MSG_OOB)" if call.is_urgent else f"write({fd}, ..., {call.count})"
+            urgent = (
+                f"send({fd}, ..., {call.count}, MSG_OOB)"
+                if call.is_urgent
+                else f"write({fd}, ..., {call.count})"
+            )
             return [f"{urgent} = {call.count}"]
         return {
             "listen": [_SOCKET, f"bind({_FD}, ..., ...) = 0", f"listen({_FD}, {call.count}) = 0"],
-            "connect": [_SOCKET, f"fcntl({_FD}, F_SETFL, O_RDWR|O_NONBLOCK) = 0", f"connect({_FD}, ..., ...) = -1 EINPROGRESS"],
+            "connect": [
+                _SOCKET,
+                f"fcntl({_FD}, F_SETFL, O_RDWR|O_NONBLOCK) = 0",
+                f"connect({_FD}, ..., ...) = -1 EINPROGRESS",
+            ],
             "accept": [f"accept({_FD}, ..., ...) = {_CHILD}"],
             "read": [f"read({fd}, ..., {max(call.count, 1)}) = {call.count}"],
             "shutdown": [f"shutdown({fd}, SHUT_WR) = 0"],
             "close": [f"close({fd}) = 0"],
-            "abort": [f"setsockopt({fd}, SOL_SOCKET, SO_LINGER, {{onoff=1, linger=0}}, 8) = 0", f"close({fd}) = 0"],
+            "abort": [
+                f"setsockopt({fd}, SOL_SOCKET, SO_LINGER, {{onoff=1, linger=0}}, 8) = 0",
+                f"close({fd}) = 0",
+            ],
         }.get(call.name, [])
 
     def outbound(self, packet: Packet) -> str:
@@ -119,7 +144,10 @@ class _Writer:
         text += f" win {segment.window}"
         if segment.flags & URG:
             text += f" urg {segment.urgent}"
-        options = [self._option(option.name, option.numbers, option.value.hex(), packet) for option in Arrived(packet.octets, 0).options]
+        options = [
+            self._option(option.name, option.numbers, option.value.hex(), packet)
+            for option in Arrived(packet.octets, 0).options
+        ]
         return f"{text} <{','.join(options)}>" if options else text
 
     def _option(self, name: str, numbers: tuple[int, ...], value: str, packet: Packet) -> str:
@@ -131,7 +159,11 @@ class _Writer:
 
     def _timestamps(self, segment: Segment, packet: Packet) -> str:
         """A RST without a connection has no clock: it says 0."""
-        value = 0 if segment.tsval == 0 else segment.tsval - self._clocks.setdefault(packet.sender, segment.tsval) + _CLOCK
+        value = (
+            0
+            if segment.tsval == 0
+            else segment.tsval - self._clocks.setdefault(packet.sender, segment.tsval) + _CLOCK
+        )
         told = self._clocks.get(packet.receiver, ABSENT)
         echo = segment.tsecr - told + _CLOCK if segment.tsecr and told != ABSENT else 0
         if min(value, echo) < 0:

@@ -23,7 +23,9 @@ class Text:
 @cache
 def table() -> dict[str, Any]:
     """The whole file."""
-    found: dict[str, Any] = tomllib.loads(files("postel.lab").joinpath("claims.toml").read_text(encoding="utf-8"))
+    found: dict[str, Any] = tomllib.loads(
+        files("postel.lab").joinpath("claims.toml").read_text(encoding="utf-8")
+    )
     return found
 
 

@@ -8,12 +8,24 @@ from postel.lab.scene import Scene
 from postel.view.packet import UNKNOWN, Packet
 from postel.wire.segment import flags_text
 
-_COLUMNS: Final = ("SND.UNA", "SND.NXT", "SND.WND", "SND.UP", "SND.WL1", "SND.WL2", "RCV.NXT", "RCV.WND", "RCV.UP")
+_COLUMNS: Final = (
+    "SND.UNA",
+    "SND.NXT",
+    "SND.WND",
+    "SND.UP",
+    "SND.WL1",
+    "SND.WL2",
+    "RCV.NXT",
+    "RCV.WND",
+    "RCV.UP",
+)
 _ARROWS: Final = {True: "◄", False: "►"}
 
 
 def render(scene: Scene, *, ascii_only: bool = False) -> str:
-    """Numbers count from ISS and IRS; what a connection doesn't know yet, or no longer, is blank. ISS itself stands where a SYN leaves."""
+    """Numbers count from ISS and IRS; what a connection doesn't know yet, or no longer, is blank. ISS itself
+    stands where a SYN leaves.
+    """
     found = rows(scene)
     if not found:
         return ""
@@ -25,12 +37,17 @@ def render(scene: Scene, *, ascii_only: bool = False) -> str:
 
 def _line(row: "Row", names: int) -> str:
     cells = "".join(f"{row['variables'].get(name, ''):>8}" for name in _COLUMNS)
-    return f"{row['host']:{names}} {_ARROWS[row['arrived']]} #{row['number']:<4} {row['flags']:10}{cells}{_first(row)}".rstrip()
+    segment = f"{_ARROWS[row['arrived']]} #{row['number']:<4} {row['flags']:10}"
+    return f"{row['host']:{names}} {segment}{cells}{_first(row)}".rstrip()
 
 
 def _first(row: "Row") -> str:
     """Where its numbers begin, told with each SYN that leaves."""
-    return f"  ISS={row['variables']['ISS']}" if "SYN" in row["flags"] and not row["arrived"] and row["variables"] else ""
+    return (
+        f"  ISS={row['variables']['ISS']}"
+        if "SYN" in row["flags"] and not row["arrived"] and row["variables"]
+        else ""
+    )
 
 
 class Row(TypedDict):
@@ -57,10 +74,15 @@ def rows(scene: Scene) -> list[Row]:
 
 
 def noted(scene: Scene) -> Iterator[tuple[Note, Packet]]:
-    """Each note with the packet that it is about: the nth departure is the nth packet, the nth arrival the nth to arrive."""
+    """Each note with the packet that it is about: the nth departure is the nth packet, the nth arrival the
+    nth to arrive.
+    """
     departures = iter([packet for packet in scene.trace.packets if not packet.copy])
     arrivals = iter(
-        sorted((packet for packet in scene.trace.packets if packet.arrival_order != UNKNOWN), key=lambda found: found.arrival_order)
+        sorted(
+            (packet for packet in scene.trace.packets if packet.arrival_order != UNKNOWN),
+            key=lambda found: found.arrival_order,
+        )
     )
     for note in scene.notes:
         packet = next(arrivals if note.arrived else departures, None)

@@ -10,7 +10,8 @@ class Verdict(Enum):
     CAVEAT = "caveat"
     MYTH = "myth"
     CHANGED = "changed"
-    NOT_SHOWN = "not shown"  # the run came out otherwise than the claim says, and proves nothing else: the user interfered
+    # the run came out otherwise than the claim says, and proves nothing else: the user interfered
+    NOT_SHOWN = "not shown"
 
     def __str__(self) -> str:
         return str(self.value)
@@ -19,8 +20,9 @@ class Verdict(Enum):
 def decide(*, shown: bool, exception: bool = False, refuted: bool = False, formerly: bool = False) -> Verdict:
     """Of what was seen on the stack as it is.
 
-    ``shown``: what the claim says. ``exception``: a circumstance in which it isn't so. ``refuted``: an ordinary case that the claim gets
-    wrong. ``formerly``: by the older rules, or in the case that the claim has in mind, it would be right.
+    ``shown``: what the claim says. ``exception``: a circumstance in which it isn't so. ``refuted``: an
+    ordinary case that the claim gets wrong. ``formerly``: by the older rules, or in the case that the claim
+    has in mind, it would be right.
     """
     if refuted:
         return Verdict.CHANGED if formerly else Verdict.MYTH

@@ -52,8 +52,14 @@ def _without_last_ack(scene: Scene) -> tuple[bool, bool]:
     answers = [packet for packet in scene.segments("client") if fins and packet.sent_at >= fins[0].arrived_at]
     kept = [packet for packet in answers if not is_reset(packet)]
     resets = [packet for packet in answers if is_reset(packet)]
-    again = len(fins) > 1 and len(kept) > 1 and scene.entered(client, CLOSED) == kept[-1].sent_at + 2 * scene.client.config.msl
-    return again and not resets and scene.entered(peer, CLOSED) == kept[-1].arrived_at, len(fins) > 1 and bool(resets)
+    again = (
+        len(fins) > 1
+        and len(kept) > 1
+        and scene.entered(client, CLOSED) == kept[-1].sent_at + 2 * scene.client.config.msl
+    )
+    return again and not resets and scene.entered(peer, CLOSED) == kept[-1].arrived_at, len(
+        fins
+    ) > 1 and bool(resets)
 
 
 def old_duplicates(bench: Bench) -> Verdict:
@@ -61,12 +67,14 @@ def old_duplicates(bench: Bench) -> Verdict:
     waits = _mixed(bench.scene("TIME-WAIT alone", config=plain, mtu=_JUMBO))
     nothing = _mixed(bench.scene("neither", config=replace(plain, msl=0), mtu=_JUMBO))
     stamped = _mixed(bench.scene("timestamps alone", config=_AT_ONCE, mtu=_JUMBO))
-    return decide(shown=nothing == 1 and stamped == 1, refuted=stamped == 0, formerly=nothing == 1 and waits == 0)
+    return decide(
+        shown=nothing == 1 and stamped == 1, refuted=stamped == 0, formerly=nothing == 1 and waits == 0
+    )
 
 
 def _mixed(scene: Scene) -> int:
-    """The network delivers a segment of a connection once more, when the next one of the same pair is open. 1 where its octets turn up in
-    that, 0 where they don't, -1 where it came to nothing."""
+    """The network delivers a segment of a connection once more, when the next one of the same pair is open. 1
+    where its octets turn up in that, 0 where they don't, -1 where it came to nothing."""
     scene.treat(of_data, PASS, PASS, echo(90 * MILLISECOND))
     first, peer = scene.open(local_port=5000)
     first.send(_OLD)
@@ -102,14 +110,20 @@ def two_msl_is_four_minutes(bench: Bench, kernel: int = 30 * SECOND) -> Verdict:
 def _time_in_time_wait(scene: Scene) -> int:
     """The longest of all ends."""
     ends = [end for machine in (scene.client, scene.server) for end in machine.ends]
-    times = [scene.entered(end, CLOSED) - scene.entered(end, TIME_WAIT) for end in ends if scene.entered(end, TIME_WAIT) < NEVER]
+    times = [
+        scene.entered(end, CLOSED) - scene.entered(end, TIME_WAIT)
+        for end in ends
+        if scene.entered(end, TIME_WAIT) < NEVER
+    ]
     return max(times, default=0)
 
 
 def port_busy(bench: Bench, *, reuse: bool = True) -> Verdict:
     as_in_793 = replace(DEFAULT, time_wait_reuse=False, time_wait_challenge=False)
     busy = bench.scene("client first")
-    _wait_begins(busy, "client", pause=SECOND // 2)  # after a second timestamps would let it through (RFC 6191)
+    _wait_begins(
+        busy, "client", pause=SECOND // 2
+    )  # after a second timestamps would let it through (RFC 6191)
     again = busy.client.connect(busy.server, local_port=5000)
     opened = []
     for title, config in (("server first", DEFAULT if reuse else as_in_793), ("as in RFC 793", as_in_793)):
@@ -121,11 +135,17 @@ def port_busy(bench: Bench, *, reuse: bool = True) -> Verdict:
         client = scene.client.connect(scene.server, local_port=5000)
         scene.run(2 * SECOND)
         opened.append(bound and client.is_open)
-    return decide(shown=not opened[0], refuted=opened[0], formerly=isinstance(again.error, AddressInUse) and not opened[1])
+    return decide(
+        shown=not opened[0],
+        refuted=opened[0],
+        formerly=isinstance(again.error, AddressInUse) and not opened[1],
+    )
 
 
 def _wait_begins(scene: Scene, first: str, *, pause: int = SECOND) -> Listener | None:
-    """A connection from port 5000 is over, and the end that closed it first has been in TIME-WAIT for ``pause``."""
+    """A connection from port 5000 is over, and the end that closed it first has been in TIME-WAIT for
+    ``pause``.
+    """
     listener = scene.server.listen()
     client = scene.client.connect(scene.server, local_port=5000)
     scene.wait(lambda: scene.peer(client).is_open)

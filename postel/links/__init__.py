@@ -5,7 +5,8 @@
     left, right = postel.links.pair()           # a wire in this process
     link = postel.links.attach_tun("postel0")   # a TUN device of Linux
 
-A link of your own subclasses `Link`: `postel.links.contract` says what its methods do, and `postel.testing.check_link` checks them.
+A link of your own subclasses `Link`: `postel.links.contract` says what its methods do, and
+`postel.testing.check_link` checks them.
 """
 
 from postel.errors import LinkClosed, LinkDown, LinkError

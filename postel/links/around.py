@@ -1,4 +1,6 @@
-"""Links around another link: what passes is recorded, delayed, shaped or damaged, in real and in virtual time."""
+"""Links around another link: what passes is recorded, delayed, shaped or damaged, in real and in virtual
+time.
+"""
 
 from typing import cast
 
@@ -8,7 +10,8 @@ from postel.wire.parcel import Parcel
 
 
 class Around(Offloading):
-    """Base class of links around another one, ``inner``: everything passes as it is. A subclass changes what it is for.
+    """Base class of links around another one, ``inner``: everything passes as it is. A subclass changes what
+    it is for.
 
     The link is `Offloading` where ``inner`` is: else its ``largest`` is 0, and no driver hands it parcels.
     """

@@ -1,8 +1,10 @@
-"""How packets fare on one way: which of them arrive, as what, and when. Paths of a `World` and links in between are made of this.
+"""How packets fare on one way: which of them arrive, as what, and when. Paths of a `World` and links in
+between are made of this.
 
 ::
 
-    departs ──► queue (drop-tail) ──► bandwidth ──► loss? duplicate? corrupt? ──► delay + jitter ──► reorder? ──► arrives
+    departs ──► queue (drop-tail) ──► bandwidth ──► loss? duplicate? corrupt? ──► delay + jitter ──► reorder?
+    ──► arrives
        └─────────── Bottleneck ──────────┘ └────────── Chances ──────────┘ └──────────── Travel ───────┘
 
 Every setting is checked whenever it is assigned.
@@ -20,7 +22,9 @@ ANY_BIT: Final = -2  # one that the dice choose
 
 
 class _Setting:
-    """A setting, checked whenever it is assigned. Without ``__get__``, so that reading one costs what any attribute costs."""
+    """A setting, checked whenever it is assigned. Without ``__get__``, so that reading one costs what any
+    attribute costs.
+    """
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -64,7 +68,9 @@ def dice() -> Any:  # noqa: ANN401
 
 
 class Bottleneck:
-    """Packets that leave one after another: ``bandwidth`` is in bits a second (0: no limit), ``queue`` the octets that may wait for it."""
+    """Packets that leave one after another: ``bandwidth`` is in bits a second (0: no limit), ``queue`` the
+    octets that may wait for it.
+    """
 
     bandwidth: int = count()
     queue: int = count()
@@ -91,7 +97,9 @@ class Bottleneck:
 
 
 class Chances:
-    """``loss``, ``duplicate`` and ``corrupt`` are the probabilities that a packet is lost, comes twice, or with one bit turned over."""
+    """``loss``, ``duplicate`` and ``corrupt`` are the probabilities that a packet is lost, comes twice, or
+    with one bit turned over.
+    """
 
     random: Random = dice()
     loss: float = chance()
@@ -123,8 +131,10 @@ class Chances:
 
 
 class Travel:
-    """The time on the way, in microseconds: ``delay``, and up to ``jitter`` more, which never reorders by itself. With the probability
-    ``reorder`` a packet is held back by up to ``hold`` more, and others overtake it."""
+    """The time on the way, in microseconds: ``delay``, and up to ``jitter`` more, which never reorders by
+    itself. With the probability ``reorder`` a packet is held back by up to ``hold`` more, and others overtake
+    it.
+    """
 
     random: Random = dice()
     delay: int = count()

@@ -10,7 +10,9 @@ from typing import Final
 
 from postel.errors import ArgumentError, LinkError
 
-with contextlib.suppress(ImportError):  # where there is none, opening the device fails before it is asked anything
+with contextlib.suppress(
+    ImportError
+):  # where there is none, opening the device fails before it is asked anything
     import fcntl
 
 DEVICE: Final = "/dev/net/tun"
@@ -39,7 +41,9 @@ _NUMBER: Final = Struct("=I")
 
 
 def attach(name: str, flags: int) -> int:
-    """A descriptor for a queue of the device, which is made if it doesn't exist. Raises LinkError, which says how to mend it."""
+    """A descriptor for a queue of the device, which is made if it doesn't exist. Raises LinkError, which says
+    how to mend it.
+    """
     if not 1 <= len(name.encode()) <= LONGEST_NAME or "/" in name or any(letter.isspace() for letter in name):
         raise ArgumentError("name", name, f"a device's name: 1 … {LONGEST_NAME} octets, no slash, no space")
     try:
@@ -83,7 +87,9 @@ def flags_of(descriptor: int) -> int:
 
 
 def keeps_boundaries(descriptor: int) -> bool:
-    """Whether it is a datagram socket, where reading nothing is an empty datagram; on all others it is the end."""
+    """Whether it is a datagram socket, where reading nothing is an empty datagram; on all others it is the
+    end.
+    """
     if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
         return False
     with socket.socket(fileno=os.dup(descriptor)) as looked_at:
@@ -96,7 +102,9 @@ def header_length(descriptor: int) -> int:
 
 
 def offload(descriptor: int) -> int:
-    """Let the kernel leave checksums and cutting to us, as far as it can. What it agreed to; what we leave to it needs no agreement."""
+    """Let the kernel leave checksums and cutting to us, as far as it can. What it agreed to; what we leave to
+    it needs no agreement.
+    """
     for wanted in _OFFLOADS:
         try:
             fcntl.ioctl(descriptor, TUNSETOFFLOAD, wanted)
@@ -107,10 +115,11 @@ def offload(descriptor: int) -> int:
 
 
 def offload_nothing(descriptor: int) -> None:
-    """Let the kernel finish every packet that it gives. Does nothing where there is no device behind the descriptor, or no longer one.
+    """Let the kernel finish every packet that it gives. Does nothing where there is no device behind the
+    descriptor, or no longer one.
 
-    What `offload` set outlives the descriptor on a persistent device: the next program that opens it without a virtio header would be
-    given segments without checksums, and larger than the MTU.
+    What `offload` set outlives the descriptor on a persistent device: the next program that opens it without
+    a virtio header would be given segments without checksums, and larger than the MTU.
     """
     with contextlib.suppress(OSError):
         fcntl.ioctl(descriptor, TUNSETOFFLOAD, 0)
@@ -123,7 +132,10 @@ def _asked(descriptor: int, request: int) -> int:
 def right_to_use(making: str) -> str:
     """Advice for a user without the right to use a TUN device, where root could make one by ``making``."""
     if os.geteuid() == 0:
-        return f"run as root, or: {making}; root itself lacks CAP_NET_ADMIN: in a container, --cap-add NET_ADMIN --device {DEVICE}"
+        return (
+            f"run as root, or: {making}; root itself lacks CAP_NET_ADMIN: in a container, --cap-add "
+            f"NET_ADMIN --device {DEVICE}"
+        )
     opening = "" if os.access(DEVICE, os.R_OK | os.W_OK) else f" && chmod 666 {DEVICE}"
     return f"run as root, or: {making}{opening}"
 
@@ -131,7 +143,10 @@ def right_to_use(making: str) -> str:
 def refused(name: str, error: OSError) -> LinkError:
     """What went wrong, and how to mend it."""
     if error.errno in (errno.EPERM, errno.EACCES):
-        mending = f"no right to use TUN device {name}: {right_to_use(f'ip tuntap add dev {name} mode tun user $USER')}"
+        mending = (
+            f"no right to use TUN device {name}: "
+            f"{right_to_use(f'ip tuntap add dev {name} mode tun user $USER')}"
+        )
     elif error.errno in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         mending = f"there is no {DEVICE}: modprobe tun, or give the container that device"
     elif error.errno == errno.EBUSY:

@@ -1,11 +1,14 @@
-"""Links around another one that hold packets for a while, lose some, or change them: `Faulty`, `Delayed` and `Shaped`.
+"""Links around another one that hold packets for a while, lose some, or change them: `Faulty`, `Delayed` and
+`Shaped`.
 
-Each has two sides, ``outgoing`` and ``incoming``. Their settings may be changed while packets pass (``link.outgoing.loss = 0.5``).
+Each has two sides, ``outgoing`` and ``incoming``. Their settings may be changed while packets pass
+(``link.outgoing.loss = 0.5``).
 
-The links may be put around each other in any order: a packet that is sent meets the outermost first, one that arrives the innermost.
+The links may be put around each other in any order: a packet that is sent meets the outermost first, one that
+arrives the innermost.
 
-Each decides packet by packet, so ``largest`` is 0 even around an `Offloading` link: the host cuts parcels and computes checksums, and
-what arrives joined is cut. What a link holds when it ends or is closed is lost.
+Each decides packet by packet, so ``largest`` is 0 even around an `Offloading` link: the host cuts parcels and
+computes checksums, and what arrives joined is cut. What a link holds when it ends or is closed is lost.
 """
 
 from abc import ABC, abstractmethod
@@ -83,10 +86,16 @@ class Held(Around):
         self._let_go(now)
 
     def statistics(self) -> dict[str, int]:
-        """Those of ``inner``; ``lost`` includes what was lost here, and ``held`` is how many packets are held now."""
+        """Those of ``inner``; ``lost`` includes what was lost here, and ``held`` is how many packets are held
+        now.
+        """
         figures = super().statistics()
         lost = figures["lost"] + sum(way.lost for way in self._ways)
-        return {**figures, "lost": lost, "held": figures.get("held", 0) + len(self._leaving) + len(self._arriving)}
+        return {
+            **figures,
+            "lost": lost,
+            "held": figures.get("held", 0) + len(self._leaving) + len(self._arriving),
+        }
 
     def close(self) -> None:
         self._is_closed = True
@@ -114,9 +123,13 @@ class Held(Around):
 
 
 class Faults(Chances, Travel, Way):
-    """One side of a `Faulty` link. ``duplicated``, ``reordered``, ``corrupted`` and ``lost`` count packets."""
+    """One side of a `Faulty` link. ``duplicated``, ``reordered``, ``corrupted`` and ``lost`` count
+    packets.
+    """
 
-    def __init__(self, random: Random, loss: float, duplicate: float, corrupt: float, reorder: float, hold: int) -> None:
+    def __init__(
+        self, random: Random, loss: float, duplicate: float, corrupt: float, reorder: float, hold: int
+    ) -> None:
         Chances.__init__(self, random, loss, duplicate, corrupt)
         Travel.__init__(self, random, 0, 0, reorder, hold)
         self.lost: int = 0
@@ -139,11 +152,13 @@ class Faults(Chances, Travel, Way):
 
 
 class Faulty(Held):
-    """A link around another one, ``link``, that loses, duplicates, damages and reorders packets, as ``random`` has it.
+    """A link around another one, ``link``, that loses, duplicates, damages and reorders packets, as
+    ``random`` has it.
 
-    ``loss``, ``duplicate``, ``corrupt`` and ``reorder`` are probabilities; a reordered packet is held for up to ``hold`` microseconds, and
-    others overtake it. ``side`` says which packets they are for: "outgoing", "incoming" or "both". What was lost by chance was sent as far
-    as the host can tell; it is counted. Packets pass one by one, over an `Offloading` link too, because each has a fate of its own.
+    ``loss``, ``duplicate``, ``corrupt`` and ``reorder`` are probabilities; a reordered packet is held for up
+    to ``hold`` microseconds, and others overtake it. ``side`` says which packets they are for: "outgoing",
+    "incoming" or "both". What was lost by chance was sent as far as the host can tell; it is counted. Packets
+    pass one by one, over an `Offloading` link too, because each has a fate of its own.
     """
 
     outgoing: Faults
@@ -179,14 +194,17 @@ class Delay(Travel, Way):
 
 
 class Delayed(Held):
-    """A link around another one, ``link``, over which each packet takes ``delay`` microseconds longer, and up to ``jitter`` more as
-    ``random`` has it. The order stays. ``side`` says which packets are delayed: "outgoing", "incoming" or "both". Packets pass one by one,
+    """A link around another one, ``link``, over which each packet takes ``delay`` microseconds longer, and up
+    to ``jitter`` more as ``random`` has it. The order stays. ``side`` says which packets are delayed:
+    "outgoing", "incoming" or "both". Packets pass one by one,
     over an `Offloading` link too, because each has a time of its own."""
 
     outgoing: Delay
     incoming: Delay
 
-    def __init__(self, link: Link, delay: int, *, jitter: int = 0, random: Random | None = None, side: Side = "both") -> None:
+    def __init__(
+        self, link: Link, delay: int, *, jitter: int = 0, random: Random | None = None, side: Side = "both"
+    ) -> None:
         if jitter and random is None:
             raise ArgumentError("random", random, "a random.Random, where there is jitter")
         dice = random or Random(0)
@@ -206,8 +224,9 @@ class Shape(Bottleneck, Way):
 
 
 class Shaped(Held):
-    """A link around another one, ``link``, that carries ``bandwidth`` bits a second. Packets wait in a queue of ``queue`` octets, and are
-    lost where it is full. ``side`` says which packets they are: "outgoing", "incoming" or "both", each with a queue of its own.
+    """A link around another one, ``link``, that carries ``bandwidth`` bits a second. Packets wait in a queue
+    of ``queue`` octets, and are lost where it is full. ``side`` says which packets they are: "outgoing",
+    "incoming" or "both", each with a queue of its own.
     Packets pass one by one, over an `Offloading` link too, because each waits for the octets before it."""
 
     outgoing: Shape

@@ -17,7 +17,17 @@ class Junction:
     ``is_drained``: the last `take_in` took all that the link had.
     """
 
-    __slots__ = ("_arrives", "_hop_of", "_next", "_receive", "_send", "has_timers", "host", "is_drained", "link")
+    __slots__ = (
+        "_arrives",
+        "_hop_of",
+        "_next",
+        "_receive",
+        "_send",
+        "has_timers",
+        "host",
+        "is_drained",
+        "link",
+    )
 
     def __init__(self, host: Host, link: Link, ready: Callable[[], None]) -> None:
         require_free(host, link)
@@ -39,7 +49,8 @@ class Junction:
         link.ready = ready
         host.is_attached = True
 
-    def _use_parcels(self, host: Host, link: Any) -> None:  # noqa: ANN401 - an `Offloading`, or an object with its methods
+    # An `Offloading`, or an object with its methods
+    def _use_parcels(self, host: Host, link: Any) -> None:  # noqa: ANN401
         offloading: Offloading = link
         self._receive = offloading.receive_parcel
         self._send = offloading.send_parcel
@@ -57,9 +68,11 @@ class Junction:
         self.host.is_attached = False
 
     def take_in(self, most: int, now: int) -> int:
-        """Give the host up to ``most`` packets or parcels from the link: how many. Raises LinkError at the link's end.
+        """Give the host up to ``most`` packets or parcels from the link: how many. Raises LinkError at the
+        link's end.
 
-        It stops where an accept queue is full (`Host.crowded`), so that the program makes room before the next ACK needs it.
+        It stops where an accept queue is full (`Host.crowded`), so that the program makes room before the
+        next ACK needs it.
         """
         receive, arrives, crowded = self._receive, self._arrives, self.host.crowded
         self.is_drained = False
@@ -80,14 +93,17 @@ class Junction:
         return most
 
     def _require_none(self, arrived: object) -> None:
-        """Raise LinkError where a link answers with nothing in place of None: whether it has ended would not be known."""
+        """Raise LinkError where a link answers with nothing in place of None: whether it has ended would not
+        be known.
+        """
         if arrived is not None:
             kind = type(self.link).__name__
             allowed = "a packet, None for nothing now, or LinkClosed raised for never again"
             raise LinkError(errno.EIO, f"{kind}.receive returned {arrived!r}; allowed: {allowed}")
 
     def send_out(self, most: int, now: int, down: Callable[[LinkDown], None]) -> bool:
-        """Give the link up to ``most`` packets or parcels from the host: whether that was all that may go now.
+        """Give the link up to ``most`` packets or parcels from the host: whether that was all that may go
+        now.
 
         ``down`` is told where the device is switched off. Raises LinkError at the link's end.
         """
@@ -121,7 +137,9 @@ class Junction:
             raise failure(error) from error
 
     def link_timeout(self, now: int) -> None:
-        """Let the link do what is due. What arrives by it is for `take_in`, before the host's own timers. Raises LinkError."""
+        """Let the link do what is due. What arrives by it is for `take_in`, before the host's own timers.
+        Raises LinkError.
+        """
         try:
             if self.has_timers and self.link.next_timeout() <= now:
                 self.link.handle_timeout(now)
@@ -138,4 +156,6 @@ def require_free(host: Host, link: Link) -> None:
         raise ArgumentError("host", host, "a host that is on no other link: one link at a time")
     require_unused(link)
     if not host.follows_link and host.mtu > link.mtu:
-        raise ArgumentError("host", host, f"a host with an MTU of {link.mtu} or less, the link's, not {host.mtu}")
+        raise ArgumentError(
+            "host", host, f"a host with an MTU of {link.mtu} or less, the link's, not {host.mtu}"
+        )

@@ -18,8 +18,9 @@ QUEUE = 1000  # packets, as many as Linux gives a device (`txqueuelen`)
 
 
 def pair(mtu: int = 1500, *, queue: int = QUEUE, offload: bool = False) -> tuple["MemoryLink", "MemoryLink"]:
-    """Two links: what one sends, the other receives, in order. Each holds ``queue`` packets for its reader and loses the rest. With
-    ``offload`` they are `Offloading`: a parcel passes as it is, neither checked nor cut. They run in real and in virtual time.
+    """Two links: what one sends, the other receives, in order. Each holds ``queue`` packets for its reader
+    and loses the rest. With ``offload`` they are `Offloading`: a parcel passes as it is, neither checked nor
+    cut. They run in real and in virtual time.
 
     Where one is closed, the other receives what was sent before, and then raises LinkClosed.
 
@@ -37,9 +38,11 @@ def pair(mtu: int = 1500, *, queue: int = QUEUE, offload: bool = False) -> tuple
 
 
 class MemoryLink(Link):
-    """One end; `pair` makes two. One thread may receive while any others send; it may close the link meanwhile too.
+    """One end; `pair` makes two. One thread may receive while any others send; it may close the link
+    meanwhile too.
 
-    The descriptor is made when it is first asked for. Without one, the link calls `notify` when a packet arrives.
+    The descriptor is made when it is first asked for. Without one, the link calls `notify` when a packet
+    arrives.
     """
 
     lost: int  # of the base class: type checkers want a declaration in each class that writes it
@@ -80,7 +83,8 @@ class MemoryLink(Link):
         self._parcels.clear()
         if self._bell is not None:
             self._bell.close()
-        self.peer._peer_has_closed()  # noqa: SLF001 - it hears the end once it has received what was sent before
+        # It hears the end once it has received what was sent before
+        self.peer._peer_has_closed()  # noqa: SLF001
 
     def _pop(self) -> Parcel | None:
         try:
@@ -95,9 +99,10 @@ class MemoryLink(Link):
     def _pop_after_silence(self, bell: "EventBell | SocketBell") -> Parcel | None:
         """The reader found nothing: silence the bell, then look again.
 
-        Another thread may send at any point. A parcel that it adds before the second look is taken here, and the bell rings again, for the
-        silence may have swallowed the ring that belongs to it. A parcel that it adds later finds the bell silent and rings it. A ring that
-        comes late, for a parcel that was taken already, makes the descriptor readable once for nothing.
+        Another thread may send at any point. A parcel that it adds before the second look is taken here, and
+        the bell rings again, for the silence may have swallowed the ring that belongs to it. A parcel that it
+        adds later finds the bell silent and rings it. A ring that comes late, for a parcel that was taken
+        already, makes the descriptor readable once for nothing.
         """
         bell.silence()
         try:
@@ -113,7 +118,9 @@ class MemoryLink(Link):
     def _pop_last(self) -> Parcel:
         """The other end is closed: what it sent until then, and after that LinkClosed."""
         try:
-            return self._parcels.popleft()  # another thread may have added it between the last look and its close
+            return (
+                self._parcels.popleft()
+            )  # another thread may have added it between the last look and its close
         except IndexError:
             raise LinkClosed(errno.ENOTCONN, "the other end of the memory link is closed") from None
 
@@ -167,21 +174,26 @@ class OffloadingMemoryLink(MemoryLink, Offloading):
 
 
 bells: set[int] = set()
-"""The descriptors of links in memory: what makes them readable is in this process, so that a loop in virtual time may watch them."""
+"""The descriptors of links in memory.
+
+What makes them readable is in this process, so that a loop in virtual time may watch them.
+"""
 
 
 class EventBell:
     """A descriptor that is readable while it rings: Linux's eventfd. Any thread may ring it; one reads.
 
-    ``rung`` saves a system call for each further packet. It is true before the descriptor is readable, and false before it is read: a
-    sender that finds it true has added its packet before the reader looks again.
+    ``rung`` saves a system call for each further packet. It is true before the descriptor is readable, and
+    false before it is read: a sender that finds it true has added its packet before the reader looks again.
     """
 
     def __init__(self) -> None:
         self.rung: bool = False
         self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         bells.add(self._descriptor)
-        self._lock = RLock()  # so that no descriptor is written to which another thread has closed, and the system given to another file
+        # so that no descriptor is written to which another thread has closed, and the system given to another
+        # file
+        self._lock = RLock()
 
     def fileno(self) -> int:
         return self._descriptor

@@ -9,7 +9,8 @@ from postel.wire.parcel import Parcel, finished
 class PacketObserver:
     """Base class of observers of packets: every method does nothing, so override the ones that you need.
 
-    ``octets`` is one whole IP packet as a wire would carry it, and ``now`` the time at that link, in microseconds.
+    ``octets`` is one whole IP packet as a wire would carry it, and ``now`` the time at that link, in
+    microseconds.
     """
 
     def packet_sent(self, octets: bytes, now: int) -> None:
@@ -22,8 +23,9 @@ class PacketObserver:
 class Observed(Around):
     """A link around another one, ``link``, that tells ``observer`` of each packet. It changes none of them.
 
-    Where ``link`` does a part of the work (`Offloading`), parcels pass as they are: the observer is told the packets that a
-    wire would carry for them, one after another; with ``joined`` each parcel as one packet, as a capture on a Linux host shows it.
+    Where ``link`` does a part of the work (`Offloading`), parcels pass as they are: the observer is told the
+    packets that a wire would carry for them, one after another; with ``joined`` each parcel as one packet, as
+    a capture on a Linux host shows it.
     """
 
     def __init__(self, link: Link, observer: PacketObserver, *, joined: bool = False) -> None:

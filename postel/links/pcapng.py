@@ -2,7 +2,8 @@
 
 ::
 
-    Section Header │ Interface Description (raw IP, microseconds) │ Enhanced Packet … Enhanced Packet │ Interface Statistics
+    Section Header │ Interface Description (raw IP, microseconds) │ Enhanced Packet … Enhanced Packet │
+    Interface Statistics
 """
 
 from struct import Struct
@@ -43,8 +44,9 @@ _FLAGS: Final = Struct("<I")
 class Capture:
     """A capture that is written into ``file`` while packets pass, beginning with its header.
 
-    At most ``limit`` octets are written (0: no bound). ``written`` counts the packets in the file, ``left_out`` those that are not.
-    ``error`` is the reason where the file could not be written: then nothing more is, because the link must not suffer from it.
+    At most ``limit`` octets are written (0: no bound). ``written`` counts the packets in the file,
+    ``left_out`` those that are not. ``error`` is the reason where the file could not be written: then nothing
+    more is, because the link must not suffer from it.
     """
 
     def __init__(self, file: BinaryIO, *, limit: int = 0) -> None:
@@ -57,7 +59,9 @@ class Capture:
         self._write(header())
 
     def add(self, block: bytes) -> None:
-        """Write the block of a packet. After the first that is left out all are, so that the capture has no gap."""
+        """Write the block of a packet. After the first that is left out all are, so that the capture has no
+        gap.
+        """
         if self.left_out or self.error is not None or len(block) > self._room:
             self.left_out += 1
         else:
@@ -65,7 +69,9 @@ class Capture:
             self._write(block)
 
     def finish(self, when: int) -> None:
-        """Write how many packets were left out until ``when``, in microseconds since 1970. The file is the caller's to close."""
+        """Write how many packets were left out until ``when``, in microseconds since 1970. The file is the
+        caller's to close.
+        """
         self._write(statistics(when, self.written + self.left_out, self.left_out))
 
     def _write(self, block: bytes) -> None:
@@ -79,21 +85,37 @@ class Capture:
 
 
 def header() -> bytes:
-    section = _SECTION.pack(_BYTE_ORDER_MAGIC, 1, 0, -1) + _option(_SHB_USERAPPL, b"Postel") + _option(_OPT_END, b"")
+    section = (
+        _SECTION.pack(_BYTE_ORDER_MAGIC, 1, 0, -1)
+        + _option(_SHB_USERAPPL, b"Postel")
+        + _option(_OPT_END, b"")
+    )
     microseconds = _option(_IF_TSRESOL, b"\x06")
-    interface = _INTERFACE.pack(LINKTYPE_RAW, 0, 0) + _option(_IF_NAME, b"postel") + microseconds + _option(_OPT_END, b"")
+    interface = (
+        _INTERFACE.pack(LINKTYPE_RAW, 0, 0)
+        + _option(_IF_NAME, b"postel")
+        + microseconds
+        + _option(_OPT_END, b"")
+    )
     return _block(SECTION_HEADER, section) + _block(INTERFACE_DESCRIPTION, interface)
 
 
 def statistics(when: int, seen: int, left_out: int) -> bytes:
-    """The block that ends a capture of which packets may have been left out; ``when`` is in microseconds since 1970."""
+    """The block that ends a capture of which packets may have been left out; ``when`` is in microseconds
+    since 1970.
+    """
     counts = _option(_ISB_RECEIVED, _COUNT.pack(seen)) + _option(_ISB_DROPPED, _COUNT.pack(left_out))
     said = _option(_OPT_COMMENT, f"{left_out} packets are left out".encode()) if left_out else b""
-    return _block(INTERFACE_STATISTICS, _STATISTICS.pack(0, when >> 32, when & 0xFFFFFFFF) + said + counts + _option(_OPT_END, b""))
+    return _block(
+        INTERFACE_STATISTICS,
+        _STATISTICS.pack(0, when >> 32, when & 0xFFFFFFFF) + said + counts + _option(_OPT_END, b""),
+    )
 
 
 def enhanced_packet(octets: bytes, when: int, *, comment: str = "", direction: int = 0) -> bytes:
-    """The block of a packet that passed at ``when``, in microseconds since 1970; ``direction`` is INBOUND, OUTBOUND or 0."""
+    """The block of a packet that passed at ``when``, in microseconds since 1970; ``direction`` is INBOUND,
+    OUTBOUND or 0.
+    """
     size = len(octets)
     head = _PACKET.pack(0, when >> 32, when & 0xFFFFFFFF, size, size)
     said = _option(_OPT_COMMENT, _cut(comment)) if comment else b""

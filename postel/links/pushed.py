@@ -1,4 +1,6 @@
-"""A link for a transport that pushes packets: a TLS or QUIC stream, a callback, USB. No descriptor, no thread, no relay between."""
+"""A link for a transport that pushes packets: a TLS or QUIC stream, a callback, USB. No descriptor, no
+thread, no relay between.
+"""
 
 import errno
 from collections import deque
@@ -12,16 +14,18 @@ QUEUE = 1000  # packets
 
 
 class PushedLink(Link):
-    """The transport calls `packets_arrive` with what came; the link calls ``send`` with each packet that is to leave.
+    """The transport calls `packets_arrive` with what came; the link calls ``send`` with each packet that is
+    to leave.
 
-    ``send`` returns False where the transport could not take the packet, which is lost then and counted; any other value, None too, says
-    that it did. It is called in the host's thread and must not wait. A transport that would rather not lose any calls
-    `pause_sending` while its own buffer is full, as asyncio calls a protocol's ``pause_writing``, and `resume_sending` later: the host
-    keeps what it has to send meanwhile.
+    ``send`` returns False where the transport could not take the packet, which is lost then and counted; any
+    other value, None too, says that it did. It is called in the host's thread and must not wait. A transport
+    that would rather not lose any calls `pause_sending` while its own buffer is full, as asyncio calls a
+    protocol's ``pause_writing``, and `resume_sending` later: the host keeps what it has to send meanwhile.
 
-    ``queue`` packets may wait for the host; more are lost and counted. ``resume``, if given, is called once the host has taken
-    all, after `packets_arrive` returned False. The transport's own end is told by `end`. ``stop``, if given, is called by `close`.
-    `packets_arrive`, `end` and the others but ``send`` may be called by any thread.
+    ``queue`` packets may wait for the host; more are lost and counted. ``resume``, if given, is called once
+    the host has taken all, after `packets_arrive` returned False. The transport's own end is told by `end`.
+    ``stop``, if given, is called by `close`. `packets_arrive`, `end` and the others but ``send`` may be
+    called by any thread.
     """
 
     lost: int  # of the base class: type checkers want a declaration in each class that writes it
@@ -52,10 +56,14 @@ class PushedLink(Link):
     # The transport
 
     def packets_arrive(self, batch: Iterable[bytes]) -> bool:
-        """Take whole IP packets, in order. False asks the transport to pause until ``resume`` is called: half of the queue is in use."""
+        """Take whole IP packets, in order. False asks the transport to pause until ``resume`` is called: half
+        of the queue is in use.
+        """
         for packet in batch:
             if not packet or not isinstance(packet, (bytes, bytearray, memoryview)):
-                raise ArgumentError("batch", packet, "packets, each of 1 octet or more; `end` tells of the end")
+                raise ArgumentError(
+                    "batch", packet, "packets, each of 1 octet or more; `end` tells of the end"
+                )
             if len(self._arrived) >= self._limit or self._is_closed:
                 self.lost += 1
             else:
@@ -75,7 +83,9 @@ class PushedLink(Link):
         self.notify()
 
     def end(self, reason: Exception | None = None) -> None:
-        """The transport has ended: nothing comes after what was given already, and nothing can be sent. The program hears ``reason``."""
+        """The transport has ended: nothing comes after what was given already, and nothing can be sent. The
+        program hears ``reason``.
+        """
         text = "the transport under the link has ended" + (f": {reason}" if reason is not None else "")
         kind = LinkClosed if reason is None else LinkError
         self._end = kind(getattr(reason, "errno", None) or errno.ENOTCONN, text)

@@ -13,8 +13,9 @@ class PacketFile(PacketObserver):
     """Writes the packets that it is told of into ``file``, in pcapng, as they pass.
 
     ``epoch`` is the time of day, in microseconds since 1970, at which the link's clock stood at 0: in asyncio
-    ``time.time_ns() // 1000 - time.monotonic_ns() // 1000``. At most ``limit`` octets are written (0: no bound); ``left_out`` counts
-    packets that are not in the file, and ``error`` is the reason where it could not be written. The file is the caller's to close.
+    ``time.time_ns() // 1000 - time.monotonic_ns() // 1000``. At most ``limit`` octets are written (0: no
+    bound); ``left_out`` counts packets that are not in the file, and ``error`` is the reason where it could
+    not be written. The file is the caller's to close.
     """
 
     def __init__(self, file: BinaryIO, *, epoch: int = 0, limit: int = 0) -> None:
@@ -40,13 +41,16 @@ class PacketFile(PacketObserver):
 
 
 class Recorder(Observed):
-    """A link around another one, ``link``, that records what passes into ``file``, a binary file open for writing.
+    """A link around another one, ``link``, that records what passes into ``file``, a binary file open for
+    writing.
 
-    Recorded are the packets that a wire would carry; with ``joined``, each parcel of an `Offloading` link as one packet. ``epoch`` and
-    ``limit`` are those of `PacketFile`, which ``recording`` is.
+    Recorded are the packets that a wire would carry; with ``joined``, each parcel of an `Offloading` link as
+    one packet. ``epoch`` and ``limit`` are those of `PacketFile`, which ``recording`` is.
     """
 
-    def __init__(self, link: Link, file: BinaryIO, *, joined: bool = False, epoch: int = 0, limit: int = 0) -> None:
+    def __init__(
+        self, link: Link, file: BinaryIO, *, joined: bool = False, epoch: int = 0, limit: int = 0
+    ) -> None:
         if not callable(getattr(file, "write", None)):
             raise ArgumentError("file", file, "a binary file that is open for writing")
         self.recording: PacketFile = PacketFile(file, epoch=epoch, limit=limit)

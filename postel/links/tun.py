@@ -17,10 +17,11 @@ _KEPT: Final = 16 * 1024 * 1024  # octets
 
 
 def attach_tun(name: str, *, mtu: int = 1500, offload: bool = True, several: bool = False) -> "Tun":
-    """The device ``name``, made if it doesn't exist: an `OffloadingTun` where the kernel has that and ``offload`` is wanted.
+    """The device ``name``, made if it doesn't exist: an `OffloadingTun` where the kernel has that and
+    ``offload`` is wanted.
 
-    ``several``: as one queue of several, each of which may belong to a process of its own. The first queue decides for all whether
-    packets have a virtio header.
+    ``several``: as one queue of several, each of which may belong to a process of its own. The first queue
+    decides for all whether packets have a virtio header.
     """
     flags = device.IFF_TUN | device.IFF_NO_PI | (device.IFF_MULTI_QUEUE if several else 0)
     try:
@@ -31,16 +32,19 @@ def attach_tun(name: str, *, mtu: int = 1500, offload: bool = True, several: boo
 
 
 def inherit_tun(fd: int, *, name: str = "inherited", mtu: int = 1500) -> "Tun":
-    """A link on a descriptor that another program has attached, with or without a virtio header. Closing the link closes it."""
+    """A link on a descriptor that another program has attached, with or without a virtio header. Closing the
+    link closes it.
+    """
     kind = OffloadingTun if device.flags_of(fd) & device.IFF_VNET_HDR else Tun
     return kind(name, mtu=mtu, fd=fd)
 
 
 class Tun(Link):
-    """A TUN device without packet information. Its addresses and its state are the system's to set: ``ip address``, ``ip link``.
+    """A TUN device without packet information. Its addresses and its state are the system's to set: ``ip
+    address``, ``ip link``.
 
-    ``name`` is the device to make or to attach to. ``fd`` is a descriptor that is attached already, from a parent with more rights, or any
-    other that carries one packet a read. ``mtu`` must be the device's.
+    ``name`` is the device to make or to attach to. ``fd`` is a descriptor that is attached already, from a
+    parent with more rights, or any other that carries one packet a read. ``mtu`` must be the device's.
     """
 
     lost: int  # of the base class: type checkers want a declaration in each class that writes it
@@ -54,7 +58,11 @@ class Tun(Link):
 
     def _learn_header(self, flag: int) -> None:
         if flag:
-            raise ArgumentError("fd", self._descriptor, "a device without virtio headers; postel.links.inherit_tun takes either")
+            raise ArgumentError(
+                "fd",
+                self._descriptor,
+                "a device without virtio headers; postel.links.inherit_tun takes either",
+            )
         device.offload_nothing(self._descriptor)  # a program before this one may have left it on
 
     def fileno(self) -> int:
@@ -104,10 +112,11 @@ class Tun(Link):
 
 
 class OffloadingTun(Tun, Offloading):
-    """A TUN device with a virtio header before each packet: segments of up to 64 KiB pass whole, and most checksums aren't computed at all.
+    """A TUN device with a virtio header before each packet: segments of up to 64 KiB pass whole, and most
+    checksums aren't computed at all.
 
-    ``offloads`` are the TUN_F_… bits of `postel.links.device` that the kernel agreed to, for what it gives us; what we give it, it finishes
-    in any case.
+    ``offloads`` are the TUN_F_… bits of `postel.links.device` that the kernel agreed to, for what it gives
+    us; what we give it, it finishes in any case.
     """
 
     largest = ip.LARGEST
@@ -117,8 +126,9 @@ class OffloadingTun(Tun, Offloading):
             raise ArgumentError("fd", self._descriptor, "a device with virtio headers (IFF_VNET_HDR)")
         self.offloads: int = device.offload(self._descriptor)
         self._is_one_of_several = bool(device.flags_of(self._descriptor) & device.IFF_MULTI_QUEUE)
-        # What glibc once mapped and got back in one piece it keeps room for, twice as much: mallopt(3), M_MMAP_THRESHOLD. Else it gives
-        # the system what the packets of a batch took, and faults it in again for the next, which takes two thirds of the time.
+        # What glibc once mapped and got back in one piece it keeps room for, twice as much: mallopt(3),
+        # M_MMAP_THRESHOLD. Else it gives the system what the packets of a batch took, and faults it in again
+        # for the next, which takes two thirds of the time.
         bytes(_KEPT)
         length = device.header_length(self._descriptor)
         self._padding = bytes(length - virtio.LENGTH)
@@ -137,7 +147,9 @@ class OffloadingTun(Tun, Offloading):
         return virtio.parse(bytes(self._header), self._packet[: max(0, octets - len(self._header))])
 
     def close(self) -> None:
-        """Put back what was set for the device, where no other queue relies on it, and give the descriptor back."""
+        """Put back what was set for the device, where no other queue relies on it, and give the descriptor
+        back.
+        """
         if self._descriptor >= 0 and not self._is_one_of_several:
             device.offload_nothing(self._descriptor)
         super().close()

@@ -1,7 +1,9 @@
-"""The engine for many machines: seeds spread over the workers of a Dask cluster. Needs ``pip install postel[cluster]``.
+"""The engine for many machines: seeds spread over the workers of a Dask cluster. Needs ``pip install
+postel[cluster]``.
 
-Each task of Dask is a chunk of seeds, run by a `Runner` beside the worker, in a process of its own: a test that sets its clock and its
-random numbers does that to nothing else. The test's file has to be at the same path on each machine; its digest is compared.
+Each task of Dask is a chunk of seeds, run by a `Runner` beside the worker, in a process of its own: a test
+that sets its clock and its random numbers does that to nothing else. The test's file has to be at the same
+path on each machine; its digest is compared.
 """
 
 import hashlib
@@ -16,15 +18,19 @@ from postel.errors import ArgumentError
 from postel.search.records import Order, Outcome
 from postel.search.runner import Runner
 
-_idle: defaultdict[tuple[str, str], list[Runner]] = defaultdict(list)  # in a worker of Dask: by target and digest, for the next chunk
+_idle: defaultdict[tuple[str, str], list[Runner]] = defaultdict(
+    list
+)  # in a worker of Dask: by target and digest, for the next chunk
 _CHUNKS: Final = 8  # for each thread of the cluster, so that none is idle for long at the end
 _MOST: Final = 100  # seeds in a chunk
 _PATIENCE: Final = 10  # seconds until a scheduler that doesn't answer is given up
 
 
 def search(target: str, seeds: list[int], scheduler: str, jobs: int) -> Iterator[Outcome]:
-    """The outcome of each seed, in the order in which they come, by the cluster whose scheduler has the address ``scheduler``; where that
-    is empty, by a cluster of ``jobs`` processes on this machine. Raises ArgumentError."""
+    """The outcome of each seed, in the order in which they come, by the cluster whose scheduler has the
+    address ``scheduler``; where that is empty, by a cluster of ``jobs`` processes on this machine. Raises
+    ArgumentError.
+    """
     distributed = _distributed()
     path, source = str(Path(target).absolute()), digest(target)
     with _client(distributed, scheduler, jobs) as client:
@@ -52,7 +58,9 @@ def digest(target: str) -> str:
 
 
 def run_chunk(target: str, source: str, seeds: list[int]) -> list[tuple[Any, ...]]:
-    """Called by Dask, in a worker: the fields of the outcomes. The process that ran them waits for the next chunk."""
+    """Called by Dask, in a worker: the fields of the outcomes. The process that ran them waits for the next
+    chunk.
+    """
     if digest(target) != source:
         raise ArgumentError("FILE.py::test", target, "the same file on each machine of the cluster")
     idle = _idle[target, source]
@@ -76,7 +84,9 @@ def _distributed() -> Any:  # noqa: ANN401 - a module
     try:
         import distributed  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise ArgumentError("--engine", "dask", "processes, or dask after `pip install postel[cluster]`") from error
+        raise ArgumentError(
+            "--engine", "dask", "processes, or dask after `pip install postel[cluster]`"
+        ) from error
     return distributed
 
 

@@ -10,7 +10,8 @@ from postel.search.runner import Runner
 
 
 def search(runner: Runner, seeds: list[int], jobs: int) -> Generator[Outcome, None, None]:
-    """The outcome of each seed, in the order in which they come: by ``runner`` and ``jobs`` - 1 others like it.
+    """The outcome of each seed, in the order in which they come: by ``runner`` and ``jobs`` - 1 others like
+    it.
 
     A caller that stops early ends these processes, ``runner`` too.
     """

@@ -1,4 +1,6 @@
-"""How far a search is: a bar where standard error is a terminal and rich is installed, else a line of text now and then."""
+"""How far a search is: a bar where standard error is a terminal and rich is installed, else a line of text
+now and then.
+"""
 
 import sys
 from collections.abc import Iterable, Iterator

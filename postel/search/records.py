@@ -13,8 +13,8 @@ SEPARATOR: Final = "; "  # between the faults of a run
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One run: with the faults that the seed draws, or with ``faults`` instead. With ``draws`` a failure is drawn as text, and its packets
-    are written to the file ``pcapng``, where that is named."""
+    """One run: with the faults that the seed draws, or with ``faults`` instead. With ``draws`` a failure is
+    drawn as text, and its packets are written to the file ``pcapng``, where that is named."""
 
     seed: int
     faults: str | None = None
@@ -31,11 +31,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of one seed. Nothing in it depends on the machine or on the engine: the same seed has an equal Outcome everywhere.
+    """The result of one seed. Nothing in it depends on the machine or on the engine: the same seed has an
+    equal Outcome everywhere.
 
-    ``error`` is the exception's class and the place where it was raised, for telling one failure from another; ``message`` is its text.
-    ``faults`` are those of the run as text, joined by "; "; ``virtual`` is the time that passed in the world, in microseconds;
-    ``segments`` is how many packets left a host.
+    ``error`` is the exception's class and the place where it was raised, for telling one failure from
+    another; ``message`` is its text. ``faults`` are those of the run as text, joined by "; "; ``virtual`` is
+    the time that passed in the world, in microseconds; ``segments`` is how many packets left a host.
     """
 
     seed: int
@@ -57,8 +58,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the process says: ``error`` why there is no run at all, or ``test``, the name that pytest has for the test; then an ``outcome``
-    for each `Order`, with a ``drawing`` where one was asked for."""
+    """What the process says: ``error`` why there is no run at all, or ``test``, the name that pytest has for
+    the test; then an ``outcome`` for each `Order`, with a ``drawing`` where one was asked for."""
 
     test: str = ""
     error: str = ""

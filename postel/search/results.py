@@ -1,7 +1,7 @@
 """Results in SQLite: a search that was interrupted goes on where it was.
 
-The table ``runs`` has a row for each test and seed, with the fields of `Outcome` and ``source``, a digest of the test's file. When the file
-has changed since, a row no longer counts, and is replaced.
+The table ``runs`` has a row for each test and seed, with the fields of `Outcome` and ``source``, a digest of
+the test's file. When the file has changed since, a row no longer counts, and is replaced.
 """
 
 import sqlite3
@@ -18,7 +18,8 @@ _NAMES: Final = tuple(field.name for field in fields(Outcome))
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS runs (
     test TEXT NOT NULL, source TEXT NOT NULL,
-    seed INTEGER NOT NULL, result TEXT NOT NULL, error TEXT NOT NULL, message TEXT NOT NULL, faults TEXT NOT NULL,
+    seed INTEGER NOT NULL, result TEXT NOT NULL, error TEXT NOT NULL, message TEXT NOT NULL,
+    faults TEXT NOT NULL,
     virtual INTEGER NOT NULL, segments INTEGER NOT NULL,
     PRIMARY KEY (test, seed)
 )"""
@@ -28,8 +29,8 @@ _ALLOWED: Final = "a database that `postel sim` has written, or a file that isn'
 class Results:
     """The rows of one test in the database ``path``, or in memory where that is empty. To be closed.
 
-    ``test`` is the name of the test, ``source`` a digest of its file. Raises ArgumentError where the database is something else, is
-    damaged, or is in use by another search.
+    ``test`` is the name of the test, ``source`` a digest of its file. Raises ArgumentError where the database
+    is something else, is damaged, or is in use by another search.
     """
 
     def __init__(self, path: str, test: str, source: str) -> None:
@@ -46,7 +47,9 @@ class Results:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._database.close()
 
     def outcomes(self) -> dict[int, Outcome]:
@@ -68,7 +71,9 @@ class Results:
     def _open(self) -> None:
         try:
             self._require_own()
-            self._database.execute("PRAGMA synchronous = OFF")  # a power failure may cost the last rows: they are run again
+            self._database.execute(
+                "PRAGMA synchronous = OFF"
+            )  # a power failure may cost the last rows: they are run again
             self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
             self._database.execute(_SCHEMA)
         except BaseException:

@@ -18,7 +18,8 @@ _WORDS: Final = 4000  # characters of what follows it
 class Runner:
     """Runs ``target`` ("FILE.py::test") in a process of its own, which imports the test once.
 
-    To be closed, best by ``with``. Raises ArgumentError where there is no such test, or where it doesn't use the fixture ``world``.
+    To be closed, best by ``with``. Raises ArgumentError where there is no such test, or where it doesn't use
+    the fixture ``world``.
     """
 
     def __init__(self, target: str) -> None:
@@ -30,11 +31,15 @@ class Runner:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def run(self, order: Order) -> Answer:
-        """The answer to one order. Where the process ends instead, the result is "crashed", and another process is started."""
+        """The answer to one order. Where the process ends instead, the result is "crashed", and another
+        process is started.
+        """
         with suppress(BrokenPipeError):
             self._orders.write(order.to_json() + "\n")
             self._orders.flush()
@@ -47,7 +52,13 @@ class Runner:
         if not self._is_killed:
             self._start()
         how = f"exit status {status}" if status >= 0 else f"signal {-status}"
-        return Answer(outcome=Outcome(order.seed, CRASHED, message=f"the process ended in the middle of the run: {how}\n{words}".strip()))
+        return Answer(
+            outcome=Outcome(
+                order.seed,
+                CRASHED,
+                message=f"the process ended in the middle of the run: {how}\n{words}".strip(),
+            )
+        )
 
     def kill(self) -> None:
         """End the process now, also in the middle of a run, and start no other. `close` has to follow."""
@@ -80,7 +91,9 @@ class Runner:
         answer = Answer.parse(line) if line else Answer(error=self._how_it_ended())
         if answer.error:
             self.close()
-            raise ArgumentError("FILE.py::test", self.target, f"a test that uses the fixture `world`; this one {answer.error}")
+            raise ArgumentError(
+                "FILE.py::test", self.target, f"a test that uses the fixture `world`; this one {answer.error}"
+            )
         self.test = answer.test
 
     def _how_it_ended(self) -> str:

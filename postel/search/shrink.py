@@ -1,7 +1,8 @@
 """Make a failure small: the fewest faults, and the shortest, with which a run still fails.
 
-First faults are left out, half of them at a time, then a quarter, until none can go (delta debugging: Zeller and Hildebrandt, 2002). Then
-each that is left is made simpler by itself: one way in the place of both, fewer hosts, a shorter length, a rounder moment.
+First faults are left out, half of them at a time, then a quarter, until none can go (delta debugging: Zeller
+and Hildebrandt, 2002). Then each that is left is made simpler by itself: one way in the place of both, fewer
+hosts, a shorter length, a rounder moment.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,12 @@ from postel.sim.faults import Fault
 from postel.times import HOUR, MILLISECOND, NEVER, SECOND
 
 Faults = tuple[Fault, ...]
-_STEPS: Final = (SECOND, 100 * MILLISECOND, 10 * MILLISECOND, MILLISECOND)  # lengths and moments that are easy to read
+_STEPS: Final = (
+    SECOND,
+    100 * MILLISECOND,
+    10 * MILLISECOND,
+    MILLISECOND,
+)  # lengths and moments that are easy to read
 _FINE: Final = 64
 _MOMENTARY: Final = ("clock",)
 _BETWEEN: Final = ("partition", "hold", "flap", "path")
@@ -23,7 +29,8 @@ class Spent(Exception):
 
 
 class Shrinker:
-    """Looks for a smaller schedule than ``faults`` for which ``fails`` is true; calls it at most ``most`` times, never twice with the same.
+    """Looks for a smaller schedule than ``faults`` for which ``fails`` is true; calls it at most ``most``
+    times, never twice with the same.
 
     `smallest` is the result, also while `run` is under way.
     """
@@ -84,9 +91,13 @@ class Shrinker:
         return self._try((*self.smallest[:index], fault, *self.smallest[index + 1 :]))
 
     def _shorten(self, index: int) -> None:
-        """By halves, between a length that is too short and one that fails, to a step of one or two per cent."""
+        """By halves, between a length that is too short and one that fails, to a step of one or two per
+        cent.
+        """
         fault = self.smallest[index]
-        if fault.kind in _MOMENTARY or (fault.length == NEVER and not self._put(index, replace(fault, length=HOUR))):
+        if fault.kind in _MOMENTARY or (
+            fault.length == NEVER and not self._put(index, replace(fault, length=HOUR))
+        ):
             return
         length = self.smallest[index].length
         step = next((step for step in _STEPS if length >= _FINE * step), _STEPS[-1])
@@ -104,7 +115,11 @@ class Shrinker:
         fault = self.smallest[index]
         for step in _STEPS:
             down = fault.at // step * step
-            if fault.at == down or self._put(index, replace(fault, at=down)) or self._put(index, replace(fault, at=down + step)):
+            if (
+                fault.at == down
+                or self._put(index, replace(fault, at=down))
+                or self._put(index, replace(fault, at=down + step))
+            ):
                 return
 
 

@@ -1,7 +1,9 @@
-"""The process in which a test runs again and again: ``python -m postel.search.worker FILE.py::test``, started by `postel.search.runner`.
+"""The process in which a test runs again and again: ``python -m postel.search.worker FILE.py::test``, started
+by `postel.search.runner`.
 
-Pytest starts once and collects the test once; then each line on standard input asks for a run (`Order` as JSON), and a line on standard
-output answers (`Answer` as JSON). The first line of all tells whether the test was found. Whatever the test prints goes elsewhere.
+Pytest starts once and collects the test once; then each line on standard input asks for a run (`Order` as
+JSON), and a line on standard output answers (`Answer` as JSON). The first line of all tells whether the test
+was found. Whatever the test prints goes elsewhere.
 """
 
 import json
@@ -27,7 +29,9 @@ class Unsuitable(Exception):
 
 
 class Loop:
-    """A plug-in for pytest: in place of running each test once, it runs the only one as often as it is asked to."""
+    """A plug-in for pytest: in place of running each test once, it runs the only one as often as it is asked
+    to.
+    """
 
     def __init__(self, target: str, orders: IO[str], tell: Callable[[Answer], None]) -> None:
         self.target = target
@@ -51,7 +55,8 @@ class Loop:
         self.tell(Answer(test=item.nodeid))
         for line in self.orders:
             self.tell(_answer(item, Order(**json.loads(line))))
-        session._setupstate.teardown_exact(None)  # noqa: SLF001 - fixtures of the module and the session end with the last run
+        # Fixtures of the module and the session end with the last run
+        session._setupstate.teardown_exact(None)  # noqa: SLF001
         return True
 
     def _item(self, session: pytest.Session) -> pytest.Function:
@@ -69,18 +74,27 @@ class Loop:
 
 
 def _answer(item: pytest.Function, order: Order) -> Answer:
-    faults = None if order.faults is None else [Fault.parse(text) for text in order.faults.split(SEPARATOR) if text]
+    faults = (
+        None
+        if order.faults is None
+        else [Fault.parse(text) for text in order.faults.split(SEPARATOR) if text]
+    )
     item.config.stash[RUN] = Run(order.seed, faults, trace=order.draws)
     item.config.option.postel_pcapng = order.pcapng or None
     item.user_properties.clear()
-    reports = runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type] # ends the fixtures of the test alone
+    # Ends the fixtures of the test alone
+    reports = runtestprotocol(item, log=False, nextitem=item.parent)  # type: ignore[arg-type]
     drawing = "".join(text for report in reports for title, text in report.sections if title == _DRAWING)
     return Answer(outcome=_outcome(item, order, reports), drawing=drawing if order.draws else "")
 
 
 def _outcome(item: pytest.Function, order: Order, reports: list[pytest.TestReport]) -> Outcome:
     told: dict[str, Any] = next((value for name, value in item.user_properties if name == "postel"), {})  # type: ignore[misc]
-    figures = {"faults": told.get("faults", ""), "virtual": told.get("virtual", 0), "segments": told.get("segments", 0)}
+    figures = {
+        "faults": told.get("faults", ""),
+        "virtual": told.get("virtual", 0),
+        "segments": told.get("segments", 0),
+    }
     for report in reports:
         if report.failed or (report.skipped and hasattr(report, "wasxfail")):
             error, message = _crash(report)
@@ -107,7 +121,10 @@ def _last_line(text: str) -> str:
 
 def main(target: str) -> None:
     """Keep the two pipes from the test, which has its own standard input and output, and let pytest begin."""
-    with os.fdopen(os.dup(0), encoding="utf-8") as orders, os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+    with (
+        os.fdopen(os.dup(0), encoding="utf-8") as orders,
+        os.fdopen(os.dup(1), "w", encoding="utf-8") as answers,
+    ):
         os.dup2(2, 1)
 
         def tell(answer: Answer) -> None:
@@ -118,7 +135,11 @@ def main(target: str) -> None:
         status = pytest.main([target, *_options()], plugins=[loop])
         if not loop.has_begun:
             tell(
-                Answer(error=f"can't be imported: {loop.problem}" if loop.problem else f"isn't found by pytest (exit status {int(status)})")
+                Answer(
+                    error=f"can't be imported: {loop.problem}"
+                    if loop.problem
+                    else f"isn't found by pytest (exit status {int(status)})"
+                )
             )
 
 

@@ -1,4 +1,5 @@
-"""Hosts in virtual time, everything from a seed: `World`, the paths between its hosts, and rules that interfere by packet.
+"""Hosts in virtual time, everything from a seed: `World`, the paths between its hosts, and rules that
+interfere by packet.
 
 >>> from postel.sim import World
 >>> world = World(seed=7)

@@ -10,7 +10,9 @@ from postel.sim.faults import Fault
 class ActiveFault:
     """A fault that has begun. `end` ends it; so does the end of a ``with`` block. ``fault`` is its record."""
 
-    def __init__(self, fault: Fault, stands: Callable[["ActiveFault"], bool], end: Callable[["ActiveFault"], object]) -> None:
+    def __init__(
+        self, fault: Fault, stands: Callable[["ActiveFault"], bool], end: Callable[["ActiveFault"], object]
+    ) -> None:
         self.fault = fault
         self._stands = stands
         self._end = end
@@ -28,7 +30,9 @@ class ActiveFault:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.end()
 
     def __repr__(self) -> str:

@@ -1,5 +1,7 @@
-"""The clock of a world, and everything that will happen: arrivals, wake-ups of hosts and the user's own calls, in one heap, ordered by time
-and then by when they were put there. Between two of them nothing can happen, so the clock jumps."""
+"""The clock of a world, and everything that will happen: arrivals, wake-ups of hosts and the user's own
+calls, in one heap, ordered by time and then by when they were put there. Between two of them nothing can
+happen, so the clock jumps.
+"""
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
@@ -9,7 +11,9 @@ from postel.sim.node import Node
 from postel.times import NEVER
 
 Arrival = bytes | PacketRecord
-Entry = tuple[int, int, Node | None, Arrival, Callable[[], object] | None, str, int]  # at last: of an arrival its sender, and since when
+Entry = tuple[
+    int, int, Node | None, Arrival, Callable[[], object] | None, str, int
+]  # at last: of an arrival its sender, and since when
 
 
 class Agenda:
@@ -23,8 +27,17 @@ class Agenda:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def put(self, when: int, node: Node | None, packet: Arrival = b"", call: Callable[[], object] | None = None, sender: str = "") -> None:
-        """An arrival of ``packet`` from ``sender``; without one a wake-up of the host; or a call of the user's."""
+    def put(
+        self,
+        when: int,
+        node: Node | None,
+        packet: Arrival = b"",
+        call: Callable[[], object] | None = None,
+        sender: str = "",
+    ) -> None:
+        """An arrival of ``packet`` from ``sender``; without one a wake-up of the host; or a call of the
+        user's.
+        """
         self._order += 1
         heappush(self._heap, (when, self._order, node, packet, call, sender, self.now))
 

@@ -35,7 +35,12 @@ class Attachment:
     rings = True
 
     def __init__(
-        self, clock: Clock, host: Host, link: Link, application: Application | None, ended: Callable[[LinkError], object] | None
+        self,
+        clock: Clock,
+        host: Host,
+        link: Link,
+        application: Application | None,
+        ended: Callable[[LinkError], object] | None,
     ) -> None:
         self.error: LinkError | None = None
         self.host = host
@@ -161,7 +166,9 @@ class Attachment:
         """Its time is kept by `_arm`."""
 
     def crashed(self) -> None:
-        """The host was restarted. The new one is on no link, but may be attached to this one, which stays open: a crash is silent."""
+        """The host was restarted. The new one is on no link, but may be attached to this one, which stays
+        open: a crash is silent.
+        """
         if self.error is None:
             self._junction.release()
             self.error = LinkError(0, "the host was restarted")

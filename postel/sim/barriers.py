@@ -1,6 +1,7 @@
 """What is cut or held between hosts: partitions, links that flap, and holds, as they came one after another.
 
-A later repair or release takes precedence over an earlier barrier where it covers it, and a later barrier over both. Nothing here is a
+A later repair or release takes precedence over an earlier barrier where it covers it, and a later barrier
+over both. Nothing here is a
 timer: whether a flapping link is down at some time follows from the time.
 """
 
@@ -14,9 +15,13 @@ _LIFTED_BY: Final = {"partition": "repair", "flap": "repair", "hold": "release"}
 
 
 class Barrier:
-    """A partition, a flapping link or a hold; or what ends them between some hosts: a "repair" or a "release"."""
+    """A partition, a flapping link or a hold; or what ends them between some hosts: a "repair" or a
+    "release".
+    """
 
-    def __init__(self, kind: BarrierKind, between: Between, at: int = 0, *, up: int = 0, down: int = 0) -> None:
+    def __init__(
+        self, kind: BarrierKind, between: Between, at: int = 0, *, up: int = 0, down: int = 0
+    ) -> None:
         self.kind = kind
         self.between = between
         self.at = at
@@ -27,7 +32,9 @@ class Barrier:
         """Whether a packet is lost that is under way from ``sent_at`` to ``arrives_at``."""
         if self.kind == "partition":
             return True
-        return self.kind == "flap" and ((sent_at - self.at) % (self.up + self.down) >= self.up or self._goes_down(sent_at, arrives_at))
+        return self.kind == "flap" and (
+            (sent_at - self.at) % (self.up + self.down) >= self.up or self._goes_down(sent_at, arrives_at)
+        )
 
     def _goes_down(self, sent_at: int, arrives_at: int) -> bool:
         period = self.up + self.down
@@ -65,10 +72,14 @@ class Barriers:
         self._changed()
 
     def _is_without_effect(self, barrier: Barrier) -> bool:
-        """Whether several repairs or releases together leave nothing of it: all of its hosts are named, and none of its pairs has it."""
+        """Whether several repairs or releases together leave nothing of it: all of its hosts are named, and
+        none of its pairs has it.
+        """
         if barrier.kind in ("repair", "release") or barrier.between.pairs is None:
             return False
-        return not any(barrier in self.between(sender, receiver) for sender, receiver in barrier.between.pairs)
+        return not any(
+            barrier in self.between(sender, receiver) for sender, receiver in barrier.between.pairs
+        )
 
     def __contains__(self, barrier: Barrier) -> bool:
         return barrier in self._barriers
@@ -81,7 +92,9 @@ class Barriers:
         return found
 
     def cut(self, sender: str, receiver: str, sent_at: int, arrives_at: int) -> str:
-        """What loses a packet that is under way in that time: "partition" or "link down"; nothing where it passes."""
+        """What loses a packet that is under way in that time: "partition" or "link down"; nothing where it
+        passes.
+        """
         for barrier in self.between(sender, receiver):
             if barrier.cuts(sent_at, arrives_at):
                 return "partition" if barrier.kind == "partition" else "link down"

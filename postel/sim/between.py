@@ -24,7 +24,9 @@ _MOST_PAIRS: Final = 1000
 
 
 class Names:
-    """The names and patterns of some hosts: ``"server1" in Names(("server*",))``. Hosts that are added later count too."""
+    """The names and patterns of some hosts: ``"server1" in Names(("server*",))``. Hosts that are added later
+    count too.
+    """
 
     def __init__(self, patterns: tuple[str, ...]) -> None:
         self.patterns = patterns
@@ -33,7 +35,9 @@ class Names:
     def __contains__(self, name: str) -> bool:
         known = self._known.get(name)
         if known is None:
-            known = self._known[name] = any(name == pattern or fnmatchcase(name, pattern) for pattern in self.patterns)
+            known = self._known[name] = any(
+                name == pattern or fnmatchcase(name, pattern) for pattern in self.patterns
+            )
         return known
 
 
@@ -44,7 +48,9 @@ class Between:
         self.hosts: Names = Names(hosts)
         self.others: Names = Names(others or ALL)
         self.both = both
-        self.pairs: list[tuple[str, str]] | None = self._named_pairs()  # senders and receivers, where all are named and not too many
+        self.pairs: list[tuple[str, str]] | None = (
+            self._named_pairs()
+        )  # senders and receivers, where all are named and not too many
 
     def _named_pairs(self) -> list[tuple[str, str]] | None:
         hosts, others = self.hosts.patterns, self.others.patterns
@@ -61,14 +67,19 @@ class Between:
 
     def is_within(self, other: "Between") -> bool:
         """Whether all of it is certainly covered by ``other``: by its names, not by which hosts there are."""
-        here, there = (self.hosts.patterns, self.others.patterns), (other.hosts.patterns, other.others.patterns)
+        here, there = (
+            (self.hosts.patterns, self.others.patterns),
+            (other.hosts.patterns, other.others.patterns),
+        )
         if _are_within(here, there) and (other.both or not self.both):
             return True
         return other.both and _are_within(here, there[::-1])
 
 
 def _are_within(here: tuple[tuple[str, ...], ...], there: tuple[tuple[str, ...], ...]) -> bool:
-    return all("*" in wider or set(narrower) <= set(wider) for narrower, wider in zip(here, there, strict=True))
+    return all(
+        "*" in wider or set(narrower) <= set(wider) for narrower, wider in zip(here, there, strict=True)
+    )
 
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.:/*?!\[\]-]+")

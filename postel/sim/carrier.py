@@ -1,4 +1,6 @@
-"""What becomes of the packets that leave a host of a world: rules, the path to the receiver, fragments, and "too big"."""
+"""What becomes of the packets that leave a host of a world: rules, the path to the receiver, fragments, and
+"too big".
+"""
 
 from random import Random
 from typing import Final
@@ -21,7 +23,8 @@ _LEAST_MTU: Final = 68  # RFC 791, 3.2
 class Carrier:
     """Carries packets from host to host: each arrival is put on the agenda, or the packet is lost.
 
-    ``packets`` counts how many left a host: it is the number of the last. ``nodes`` finds the node of an address.
+    ``packets`` counts how many left a host: it is the number of the last. ``nodes`` finds the node of an
+    address.
     """
 
     def __init__(self, seed: int, agenda: Agenda, witness: Witness | None, *, is_observed: bool) -> None:
@@ -43,7 +46,9 @@ class Carrier:
         return self.is_observed or self._barriers.any_stands or bool(self.rules)
 
     def send_record(self, node: Node, record: PacketRecord) -> None:
-        """As `send`, of a packet that isn't written out, unless it has to be: for what the path or the receiver makes of it."""
+        """As `send`, of a packet that isn't written out, unless it has to be: for what the path or the
+        receiver makes of it.
+        """
         receiver = self.nodes.get(record.destination)
         path = None if receiver is None else node.paths.get(receiver)
         if receiver is not None and path is not None:
@@ -114,7 +119,9 @@ class Carrier:
         for rule in self.rules:
             if isinstance(rule, PacketRule):
                 receiver = self._receiver(node, octets)
-                verdict = rule.decide(octets, node.name, "" if receiver is None else receiver.name, self._agenda.now)
+                verdict = rule.decide(
+                    octets, node.name, "" if receiver is None else receiver.name, self._agenda.now
+                )
             else:
                 verdict = rule(self.packets, octets, node.name, self._agenda.now)
             if verdict is not None:
@@ -129,7 +136,9 @@ class Carrier:
             return receiver if receiver in node.paths or self._join_by_default(node, receiver) else None
         for neighbour in node.paths if self.default is None else [*node.paths, *self.nodes.values()]:
             if destination in neighbour.host.routes.own:  # by `Host.add_address`
-                return neighbour if neighbour in node.paths or self._join_by_default(node, neighbour) else None
+                return (
+                    neighbour if neighbour in node.paths or self._join_by_default(node, neighbour) else None
+                )
         given = [neighbour for neighbour in node.paths if neighbour not in node.by_default]
         return given[0] if len(given) == 1 else None
 
@@ -151,7 +160,9 @@ class Carrier:
         return True
 
     def _answer_too_big(self, node: Node, receiver: Node, octets: bytes, mtu: int) -> None:
-        """As a router halfway would (RFC 1191, RFC 8201). It speaks with the receiver's address, for this world has no routers."""
+        """As a router halfway would (RFC 1191, RFC 8201). It speaks with the receiver's address, for this
+        world has no routers.
+        """
         packet = ip.parse(octets)
         if packet.version == 4 and not packet.dont_fragment:
             return

@@ -23,7 +23,14 @@ from postel.tcp.state import State
 from postel.wire.address import to_text
 
 T = TypeVar("T")
-_OVER: Final = (State.CLOSED, State.TIME_WAIT, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSING, State.LAST_ACK)  # for the program
+_OVER: Final = (
+    State.CLOSED,
+    State.TIME_WAIT,
+    State.FIN_WAIT_1,
+    State.FIN_WAIT_2,
+    State.CLOSING,
+    State.LAST_ACK,
+)  # for the program
 _LINGER: Final = 2.0  # seconds
 
 
@@ -41,10 +48,11 @@ class Owner(Protocol):
 
 
 class Computer:
-    """Made by `Simulation.host`. ``random`` is its own source of chance, seeded; ``clock`` is what its software reads; ``programs`` are the
-    functions that it runs.
+    """Made by `Simulation.host`. ``random`` is its own source of chance, seeded; ``clock`` is what its
+    software reads; ``programs`` are the functions that it runs.
 
-    ``host`` is its stack and ``network`` what its software uses; a crash ends both, and a restart makes new ones.
+    ``host`` is its stack and ``network`` what its software uses; a crash ends both, and a restart makes new
+    ones.
     """
 
     def __init__(self, owner: Owner, name: str, host: Host) -> None:
@@ -71,11 +79,12 @@ class Computer:
     # Software
 
     def run(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any, **options: Any) -> Program[T]:  # noqa: ANN401 - the function's
-        """Start ``function(*args, **options)`` on this computer: its sockets, its names, its clocks and its random numbers are the
-        computer's, and so are all tasks that it starts. It runs again after each `restart`, unless it has returned.
+        """Start ``function(*args, **options)`` on this computer: its sockets, its names, its clocks and its
+        random numbers are the computer's, and so are all tasks that it starts. It runs again after each
+        `restart`, unless it has returned.
 
-        Returns a `Program`: await it for the result. An exception goes to the task that awaits the program; where none does, it ends the
-        simulation (`Simulation.run` raises it).
+        Returns a `Program`: await it for the result. An exception goes to the task that awaits the program;
+        where none does, it ends the simulation (`Simulation.run` raises it).
         """
         program: Program[T] = Program(function, args, options)
         self.programs.append(program)
@@ -106,16 +115,19 @@ class Computer:
     # Crash and restart
 
     def crash(self) -> None:
-        """A power failure, now: all software of the computer ends without a farewell, its stack forgets every connection, and what arrives
-        is lost until `restart`. A second crash does nothing.
+        """A power failure, now: all software of the computer ends without a farewell, its stack forgets every
+        connection, and what arrives is lost until `restart`. A second crash does nothing.
 
-        Python runs the ``finally`` blocks of a coroutine that ends, up to the first ``await``; nothing that they send leaves.
+        Python runs the ``finally`` blocks of a coroutine that ends, up to the first ``await``; nothing that
+        they send leaves.
         """
         if self.is_running:
             self._owner.loop.kill(self.switch_off())
 
     def switch_off(self) -> Network:
-        """For `Simulation.close`, which ends the software of all computers together: as `crash`, but for what runs on the network."""
+        """For `Simulation.close`, which ends the software of all computers together: as `crash`, but for what
+        runs on the network.
+        """
         self.is_running = False
         self.is_paused = False
         self._owner.world.crash(self.name)
@@ -123,8 +135,10 @@ class Computer:
         return self.network
 
     def restart(self) -> None:
-        """Switch the computer on: a stack that knows of no connection, and each function that `run` was given and that hasn't returned,
-        called anew. Raises CallError where the computer is running: `crash` comes first."""
+        """Switch the computer on: a stack that knows of no connection, and each function that `run` was given
+        and that hasn't returned, called anew. Raises CallError where the computer is running: `crash` comes
+        first.
+        """
         if self.is_running:
             raise CallError(f"{self.name} is running; allowed: crash() before restart()")
         self.host = self._owner.world.restart(self.name)
@@ -143,7 +157,8 @@ class Computer:
     # Standing still
 
     def pause(self) -> None:
-        """Stand still, as a virtual machine that is moved: tasks and timers wait, and so does what arrives, until `resume`.
+        """Stand still, as a virtual machine that is moved: tasks and timers wait, and so does what arrives,
+        until `resume`.
 
         Up to 500 packets wait for it; more are lost (see `World.pause`).
         """
@@ -165,7 +180,11 @@ class Computer:
         """For the simulation: the tasks and connections that there are; none where the computer listens."""
         if self.network.is_listening:
             return []
-        found = [(local, remote, state) for local, remote, state in self.host.connections() if state not in _OVER]
+        found = [
+            (local, remote, state) for local, remote, state in self.host.connections() if state not in _OVER
+        ]
         tasks = [task for task in self._owner.loop.tasks() if task.network is self.network]
         lines = [waiting.task(task, self._owner.loop.computer_of) for task in tasks]
-        return lines + [f"{self.name}: the connection {local} to {remote}: {state}" for local, remote, state in found]
+        return lines + [
+            f"{self.name}: the connection {local} to {remote}: {state}" for local, remote, state in found
+        ]

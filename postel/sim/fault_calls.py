@@ -29,8 +29,9 @@ _FEW_FAULTS: Final = 16
 class FaultCalls:
     """Faults of the network and of hosts; a part of `World`.
 
-    Everywhere a host is a `Host`, its name, a pattern of names ("server*"), or several of these. Durations are ints of microseconds or
-    text ("10ms", "2s"). Whatever begins a fault returns an `ActiveFault`, which may be used in ``with``.
+    Everywhere a host is a `Host`, its name, a pattern of names ("server*"), or several of these. Durations
+    are ints of microseconds or text ("10ms", "2s"). Whatever begins a fault returns an `ActiveFault`, which
+    may be used in ``with``.
     """
 
     def __init__(self, agenda: Agenda, carrier: Carrier, running: Running) -> None:
@@ -50,50 +51,63 @@ class FaultCalls:
     def partition(self, a: Hosts, b: Hosts = "*", *, both: bool = True) -> ActiveFault:
         """Lose every packet between ``a`` and ``b``, or with ``both=False`` only those from ``a`` to ``b``.
 
-        Without ``b`` it is all other hosts. Packets that are under way when it begins are lost too, and so are those that `hold` keeps.
-        Hosts that are added later count where a pattern fits them. Partitions may overlap: each lasts until its own end, or until
-        `repair`. Raises ArgumentError.
+        Without ``b`` it is all other hosts. Packets that are under way when it begins are lost too, and so
+        are those that `hold` keeps. Hosts that are added later count where a pattern fits them. Partitions
+        may overlap: each lasts until its own end, or until `repair`. Raises ArgumentError.
         """
         return self._bar(self._record("partition", a, b, both=both))
 
-    def flap(self, a: Hosts, b: Hosts = "*", *, up: Duration, down: Duration, both: bool = True) -> ActiveFault:
-        """Let what joins ``a`` and ``b`` work for ``up``, fail for ``down``, and so on, beginning with ``up``.
+    def flap(
+        self, a: Hosts, b: Hosts = "*", *, up: Duration, down: Duration, both: bool = True
+    ) -> ActiveFault:
+        """Let what joins ``a`` and ``b`` work for ``up``, fail for ``down``, and so on, beginning with
+        ``up``.
 
-        Packets that are under way when the link goes down are lost. It goes on for ever, and keeps no `run` from ending: nothing is
-        put on the clock for it. Raises ArgumentError.
+        Packets that are under way when the link goes down are lost. It goes on for ever, and keeps no `run`
+        from ending: nothing is put on the clock for it. Raises ArgumentError.
         """
         settings = {"up": up, "down": down}
         return self._bar(self._record("flap", a, b, both=both, settings=settings))
 
     def repair(self, a: Hosts = "*", b: Hosts = "*", *, both: bool = True) -> None:
-        """End all partitions and flapping between ``a`` and ``b``, however many; those of other hosts go on. Raises ArgumentError."""
+        """End all partitions and flapping between ``a`` and ``b``, however many; those of other hosts go on.
+        Raises ArgumentError.
+        """
         self._interruptions.lift(Barrier("repair", self._between(a, b, both=both)))
         self._forget_ended()
 
     def hold(self, a: Hosts, b: Hosts = "*", *, both: bool = True) -> ActiveFault:
-        """Keep every packet between ``a`` and ``b``, also those under way, until `release`: then they arrive, in order.
+        """Keep every packet between ``a`` and ``b``, also those under way, until `release`: then they arrive,
+        in order.
 
         Raises ArgumentError.
         """
         return self._bar(self._record("hold", a, b, both=both))
 
     def release(self, a: Hosts = "*", b: Hosts = "*", *, both: bool = True) -> None:
-        """End all holds between ``a`` and ``b``. What they and rules hold there arrives now, in the order in which it was held.
+        """End all holds between ``a`` and ``b``. What they and rules hold there arrives now, in the order in
+        which it was held.
 
         Raises ArgumentError.
         """
         self._interruptions.lift(Barrier("release", self._between(a, b, both=both)))
         self._forget_ended()
 
-    def change_path(self, a: Hosts, b: Hosts = "*", *, both: bool = True, **settings: Unpack[PathSettings]) -> ActiveFault:
-        """Give the paths between ``a`` and ``b`` other settings for a while: those of `Path`. At its end they are what they were.
+    def change_path(
+        self, a: Hosts, b: Hosts = "*", *, both: bool = True, **settings: Unpack[PathSettings]
+    ) -> ActiveFault:
+        """Give the paths between ``a`` and ``b`` other settings for a while: those of `Path`. At its end they
+        are what they were.
 
-        ``mtu=1280`` makes routers answer "too big", ``mtu=1280, is_black_hole=True`` makes them silent. Raises ArgumentError.
+        ``mtu=1280`` makes routers answer "too big", ``mtu=1280, is_black_hole=True`` makes them silent.
+        Raises ArgumentError.
         """
         return self._change(self._record("path", a, b, both=both, settings=settings))
 
     def in_flight(self) -> list[InFlight]:
-        """The packets that are on their way, the first to arrive first; then those that are held, in their order."""
+        """The packets that are on their way, the first to arrive first; then those that are held, in their
+        order.
+        """
         return self._interruptions.in_flight()
 
     # Of hosts
@@ -101,14 +115,19 @@ class FaultCalls:
     def crash(self, host: Hosts) -> ActiveFault:
         """Switch ``host`` off, as in a power failure, until `restart`.
 
-        It sends nothing more, not even a farewell, and packets to it are lost. Its connections are gone, and the observer hears nothing
-        more of it. What stood in front of it (`front`) is told: a network that drove it in a loop is broken, so that its program gets a
-        `LinkError`. A host that is down stays down. Raises ArgumentError.
+        It sends nothing more, not even a farewell, and packets to it are lost. Its connections are gone, and
+        the observer hears nothing more of it. What stood in front of it (`front`) is told: a network that
+        drove it in a loop is broken, so that its program gets a `LinkError`. A host that is down stays down.
+        Raises ArgumentError.
         """
         nodes = [node for node in self._chosen(host) if not node.is_crashed]
         fault = self._record("crash", host)
         downs = {node: node.host for node in nodes}
-        active = ActiveFault(fault, lambda _: any(_is_down(node, host) for node, host in downs.items()), partial(self._start_again, downs))
+        active = ActiveFault(
+            fault,
+            lambda _: any(_is_down(node, host) for node, host in downs.items()),
+            partial(self._start_again, downs),
+        )
         self._active[active] = None
         for node in nodes:
             self._running.crash(node)
@@ -116,10 +135,11 @@ class FaultCalls:
         return active
 
     def restart(self, host: OneHost) -> Host:
-        """Start ``host`` again, with the same addresses, secret and application: a new `Host`, that knows of no connection.
+        """Start ``host`` again, with the same addresses, secret and application: a new `Host`, that knows of
+        no connection.
 
-        A host that is not down crashes first (`crash`). Attach the new one to go on. May be called by an application, a rule or `at`,
-        while the world runs. Raises ArgumentError.
+        A host that is not down crashes first (`crash`). Attach the new one to go on. May be called by an
+        application, a rule or `at`, while the world runs. Raises ArgumentError.
         """
         node = self._one(host)
         if not node.is_crashed:
@@ -131,14 +151,17 @@ class FaultCalls:
         return node.host
 
     def pause(self, host: Hosts) -> ActiveFault:
-        """Stop ``host`` as a virtual machine or SIGSTOP would, until `resume`: it handles no packet, sends none, and its timers are late.
+        """Stop ``host`` as a virtual machine or SIGSTOP would, until `resume`: it handles no packet, sends
+        none, and its timers are late.
 
-        Up to 500 packets wait for it meanwhile, as in the queue of a TUN device; more are lost. Raises ArgumentError, for a
-        host on a link too.
+        Up to 500 packets wait for it meanwhile, as in the queue of a TUN device; more are lost. Raises
+        ArgumentError, for a host on a link too.
         """
         nodes = [node for node in self._on_paths(host) if not node.is_crashed]
         fault = self._record("pause", host)
-        active = ActiveFault(fault, lambda self: any(self in node.pauses for node in nodes), partial(self._end_pause, nodes))
+        active = ActiveFault(
+            fault, lambda self: any(self in node.pauses for node in nodes), partial(self._end_pause, nodes)
+        )
         self._active[active] = None
         for node in nodes:
             node.pauses[active] = None
@@ -146,7 +169,9 @@ class FaultCalls:
         return active
 
     def resume(self, host: Hosts = "*") -> None:
-        """End all pauses of ``host``. Packets that waited arrive now, and then its timers expire. Raises ArgumentError."""
+        """End all pauses of ``host``. Packets that waited arrive now, and then its timers expire. Raises
+        ArgumentError.
+        """
         for node in self._chosen(host):
             if node.pauses:
                 node.pauses.clear()
@@ -154,13 +179,18 @@ class FaultCalls:
         self._forget_ended()
 
     def slow(self, host: Hosts, each: Duration) -> ActiveFault:
-        """Let ``host`` take the time ``each`` for every packet that arrives, one after another, as a machine under load.
+        """Let ``host`` take the time ``each`` for every packet that arrives, one after another, as a machine
+        under load.
 
         Raises ArgumentError, for a host on a link too.
         """
         nodes = self._on_paths(host)
         fault = self._record("slow", host, settings={"each": each})
-        active = ActiveFault(fault, lambda self: any(self in node.slowness for node in nodes), partial(self._end_slowness, nodes))
+        active = ActiveFault(
+            fault,
+            lambda self: any(self in node.slowness for node in nodes),
+            partial(self._end_slowness, nodes),
+        )
         self._active[active] = None
         for node in nodes:
             node.slowness[active] = duration(each)
@@ -182,19 +212,31 @@ class FaultCalls:
     # As data
 
     def active_faults(self) -> list[Fault]:
-        """The faults that are active now, in the order in which they began; of a fault that no `schedule` began, ``length`` is NEVER."""
+        """The faults that are active now, in the order in which they began; of a fault that no `schedule`
+        began, ``length`` is NEVER.
+        """
         self._forget_ended()
         return list(dict.fromkeys(active.fault for active in self._active))
 
     def schedule(self, faults: Iterable[Fault], *, by: Machines | None = None) -> None:
-        """Let each of ``faults`` begin and end at its time; at once where that has passed, not at all where its end has.
+        """Let each of ``faults`` begin and end at its time; at once where that has passed, not at all where
+        its end has.
 
-        What ends at some time does so before anything else begins then. ``by`` is called for faults of hosts, where software belongs to
-        these. Raises ArgumentError, before any of them begins: for names that no host has, for example.
+        What ends at some time does so before anything else begins then. ``by`` is called for faults of hosts,
+        where software belongs to these. Raises ArgumentError, before any of them begins: for names that no
+        host has, for example.
         """
-        scheduled = [Scheduled(fault, self, by) for fault in self._checked(faults, by) if fault.ends_at > self._agenda.now]
+        scheduled = [
+            Scheduled(fault, self, by)
+            for fault in self._checked(faults, by)
+            if fault.ends_at > self._agenda.now
+        ]
         moments = [(max(one.fault.at, self._agenda.now), 1, one.begin) for one in scheduled]
-        moments += [(one.fault.ends_at, 0 if one.fault.length else 2, one.end) for one in scheduled if one.fault.ends_at < NEVER]
+        moments += [
+            (one.fault.ends_at, 0 if one.fault.length else 2, one.end)
+            for one in scheduled
+            if one.fault.ends_at < NEVER
+        ]
         for when, _, call in sorted(moments, key=_moment):
             self._agenda.put(when, None, b"", call)
 
@@ -204,7 +246,11 @@ class FaultCalls:
         for fault in found:
             require_kind("faults", fault, Fault, "objects of postel.sim.Fault")
             if fault.kind == "clock" and by is None:
-                raise ArgumentError("faults", fault, "faults of hosts and paths: only a Simulation's computers have clocks of their own")
+                raise ArgumentError(
+                    "faults",
+                    fault,
+                    "faults of hosts and paths: only a Simulation's computers have clocks of their own",
+                )
             self._require_hosts("faults", fault.hosts)
             self._require_hosts("faults", fault.others)
         return found
@@ -293,7 +339,9 @@ class FaultCalls:
         self._active.pop(active, None)
 
     def _sweep(self) -> None:
-        """Forget the faults that ended, once they may be half of all that are listed: with very many, not at each of them."""
+        """Forget the faults that ended, once they may be half of all that are listed: with very many, not at
+        each of them.
+        """
         if len(self._active) >= self._most_active:
             self._forget_ended()
             self._most_active = 2 * len(self._active) + _FEW_FAULTS
@@ -304,7 +352,13 @@ class FaultCalls:
     # Names
 
     def _record(
-        self, kind: FaultKind, a: Hosts, b: Hosts = (), *, both: bool = True, settings: Mapping[str, object] | None = None
+        self,
+        kind: FaultKind,
+        a: Hosts,
+        b: Hosts = (),
+        *,
+        both: bool = True,
+        settings: Mapping[str, object] | None = None,
     ) -> Fault:
         if self._begun_by is not None and self._begun_by.kind == kind:
             return self._begun_by
@@ -327,7 +381,11 @@ class FaultCalls:
     def _require_hosts(self, argument: str, names: tuple[str, ...]) -> None:
         for name in names:
             if name not in self._named and (name,) != ALL and not any(matching(name, self._named)):
-                raise ArgumentError(argument, name, "the name of a host of this world, or a pattern such as 'server*' that fits one")
+                raise ArgumentError(
+                    argument,
+                    name,
+                    "the name of a host of this world, or a pattern such as 'server*' that fits one",
+                )
 
     def _chosen(self, hosts: Hosts) -> list[Node]:
         """The nodes of all hosts that fit, in the order in which they were made."""
@@ -342,7 +400,9 @@ class FaultCalls:
         nodes = self._chosen(hosts)
         for node in nodes:
             if isinstance(node.stack, Attachment):
-                raise ArgumentError("host", node.name, "a host on paths: that on a link (World.attach) can only crash")
+                raise ArgumentError(
+                    "host", node.name, "a host on paths: that on a link (World.attach) can only crash"
+                )
         return nodes
 
     def _one(self, host: OneHost) -> Node:
@@ -352,7 +412,11 @@ class FaultCalls:
         else:
             named = self._nodes.get(host)
         if named is None:
-            raise ArgumentError("host", host, "a host of this world, or its name; a Host that was restarted is another one since")
+            raise ArgumentError(
+                "host",
+                host,
+                "a host of this world, or its name; a Host that was restarted is another one since",
+            )
         return named
 
 

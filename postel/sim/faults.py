@@ -1,4 +1,5 @@
-"""A fault as data: what fails, where, from when and for how long. Searches shrink lists of faults, and reports print them.
+"""A fault as data: what fails, where, from when and for how long. Searches shrink lists of faults, and
+reports print them.
 
 >>> fault = Fault("partition", "client", "server", both=False, at="2s", length="3.26s")
 >>> str(fault)
@@ -43,13 +44,15 @@ _EXAMPLE: Final = "such as 'partition client <-> server at 2s for 3.26s'"
 class Fault:
     """One fault of a world: hashable, comparable, and text that `parse` reads back.
 
-    ``kind`` is "partition", "hold", "flap" or "path" between ``hosts`` and ``others``; "crash", "pause", "slow" or "clock" of ``hosts``.
-    ``hosts`` and ``others`` are names or patterns ("client*"), one or several; without ``others`` it is all hosts. ``both`` is False
-    where only what goes from ``hosts`` to ``others`` is concerned.
+    ``kind`` is "partition", "hold", "flap" or "path" between ``hosts`` and ``others``; "crash", "pause",
+    "slow" or "clock" of ``hosts``. ``hosts`` and ``others`` are names or patterns ("client*"), one or
+    several; without ``others`` it is all hosts. ``both`` is False where only what goes from ``hosts`` to
+    ``others`` is concerned.
 
-    ``at`` is when it begins on the world's clock and ``length`` how long it lasts, in microseconds or as text ("2s"); NEVER for a fault
-    that doesn't end. A crash lasts until the restart. ``settings`` are those of the kind: ``up`` and ``down`` of a flap, ``each`` of
-    slow, ``by`` of clock, any setting of a `Path` of path. Raises ArgumentError.
+    ``at`` is when it begins on the world's clock and ``length`` how long it lasts, in microseconds or as text
+    ("2s"); NEVER for a fault that doesn't end. A crash lasts until the restart. ``settings`` are those of the
+    kind: ``up`` and ``down`` of a flap, ``each`` of slow, ``by`` of clock, any setting of a `Path` of path.
+    Raises ArgumentError.
     """
 
     kind: FaultKind
@@ -77,11 +80,23 @@ class Fault:
         if not hosts:
             raise ArgumentError("hosts", hosts, "the name of a host, or several")
         if kind not in _BETWEEN and (others or not both):
-            raise ArgumentError("others", others, f"nothing: {kind} is a fault of hosts, not of what is between them")
+            raise ArgumentError(
+                "others", others, f"nothing: {kind} is a fault of hosts, not of what is between them"
+            )
         if others == ALL:
             others = ()
-        fields = (kind, hosts, others, both, duration(at, "at"), duration(length, "length"), _settings(kind, _dict(settings)))
-        for name, value in zip(("kind", "hosts", "others", "both", "at", "length", "settings"), fields, strict=True):
+        fields = (
+            kind,
+            hosts,
+            others,
+            both,
+            duration(at, "at"),
+            duration(length, "length"),
+            _settings(kind, _dict(settings)),
+        )
+        for name, value in zip(
+            ("kind", "hosts", "others", "both", "at", "length", "settings"), fields, strict=True
+        ):
             object.__setattr__(self, name, value)
 
     @property

@@ -7,12 +7,26 @@ from typing import Any, Final, NamedTuple
 
 Function = Callable[..., Any]
 _KEPT: Final = frozenset(
-    {"_pytest", "pytest", "pluggy", "hypothesis", "xdist", "execnet", "coverage", "postel", "threading", "queue", "subprocess"}
+    {
+        "_pytest",
+        "pytest",
+        "pluggy",
+        "hypothesis",
+        "xdist",
+        "execnet",
+        "coverage",
+        "postel",
+        "threading",
+        "queue",
+        "subprocess",
+    }
 )  # what measures a test, and what threads of the machine are made of
 
 
 class HeldFunction(NamedTuple):
-    """Where a function is held: under ``key`` in the names of a module or the defaults by keyword, or at a position of the defaults."""
+    """Where a function is held: under ``key`` in the names of a module or the defaults by keyword, or at a
+    position of the defaults.
+    """
 
     of: Any
     key: Any
@@ -29,7 +43,9 @@ class HeldFunction(NamedTuple):
 
 
 class Holders:
-    """Each original has a replacement. A module is looked through once; what it holds later is found only if it is imported anew."""
+    """Each original has a replacement. A module is looked through once; what it holds later is found only if
+    it is imported anew.
+    """
 
     def __init__(self) -> None:
         self._replacements: dict[int, Function] = {}  # by the id of the original
@@ -60,7 +76,11 @@ class Holders:
     def _look(self) -> None:
         """Look through the modules that aren't known yet."""
         for name, module in list(sys.modules.items()):
-            if self._known.get(name) is module or not isinstance(module, ModuleType) or name.partition(".")[0] in _KEPT:
+            if (
+                self._known.get(name) is module
+                or not isinstance(module, ModuleType)
+                or name.partition(".")[0] in _KEPT
+            ):
                 continue
             self._known[name] = module
             self._found += self._in_module(module)

@@ -8,7 +8,12 @@ from postel.times import NEVER
 from postel.wire import icmp, ip, segment, udp
 from postel.wire.segment import Segment
 
-_NAMES: Final = {segment.PROTOCOL: "TCP", udp.PROTOCOL: "UDP", icmp.PROTOCOL_4: "ICMP", icmp.PROTOCOL_6: "ICMPv6"}
+_NAMES: Final = {
+    segment.PROTOCOL: "TCP",
+    udp.PROTOCOL: "UDP",
+    icmp.PROTOCOL_4: "ICMP",
+    icmp.PROTOCOL_6: "ICMPv6",
+}
 
 
 class Diverter(Protocol):
@@ -25,12 +30,23 @@ class Diverter(Protocol):
 
 
 class InFlight:
-    """Made by `World.in_flight`. ``sender`` and ``receiver`` are the names of the hosts, ``octets`` the packet as it will be delivered.
+    """Made by `World.in_flight`. ``sender`` and ``receiver`` are the names of the hosts, ``octets`` the
+    packet as it will be delivered.
 
-    ``sent_at`` and ``arrives_at`` are times of the world's clock; ``arrives_at`` is NEVER while the packet is held.
+    ``sent_at`` and ``arrives_at`` are times of the world's clock; ``arrives_at`` is NEVER while the packet is
+    held.
     """
 
-    def __init__(self, way: Diverter, number: int, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int) -> None:
+    def __init__(
+        self,
+        way: Diverter,
+        number: int,
+        sender: str,
+        receiver: str,
+        octets: bytes,
+        sent_at: int,
+        arrives_at: int,
+    ) -> None:
         self.sender = sender
         self.receiver = receiver
         self.octets = octets
@@ -55,7 +71,9 @@ class InFlight:
         return summary_of(self.octets)
 
     def deliver(self) -> None:
-        """Let it arrive now, whatever holds or delays it. Raises CallError where it is no longer under way."""
+        """Let it arrive now, whatever holds or delays it. Raises CallError where it is no longer under
+        way.
+        """
         self._require_under_way("deliver")
         self._way.divert(self, self._way.now)
 
@@ -65,7 +83,8 @@ class InFlight:
         self._way.intercept(self, "dropped by hand")
 
     def delay(self, by: Duration) -> None:
-        """Let it arrive ``by`` later than it would, as an int of microseconds or text ("2s"); ``by`` from now where it is held.
+        """Let it arrive ``by`` later than it would, as an int of microseconds or text ("2s"); ``by`` from now
+        where it is held.
 
         Raises ArgumentError, and CallError where it is no longer under way.
         """
@@ -79,7 +98,10 @@ class InFlight:
 
     def __repr__(self) -> str:
         arrives = "held" if self.is_held else f"arrives at {duration_text(self.arrives_at)}"
-        return f"<{self.sender} -> {self.receiver} {self.summary}, sent at {duration_text(self.sent_at)}, {arrives}>"
+        return (
+            f"<{self.sender} -> {self.receiver} {self.summary}, sent at {duration_text(self.sent_at)}, "
+            f"{arrives}>"
+        )
 
 
 def segment_of(octets: bytes) -> Segment | None:

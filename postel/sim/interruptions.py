@@ -24,7 +24,9 @@ class UnderWay(NamedTuple):
 
 
 class Interruptions:
-    """The barriers of a world and the packets that they hold. ``held`` is in the order in which the packets left or were stopped."""
+    """The barriers of a world and the packets that they hold. ``held`` is in the order in which the packets
+    left or were stopped.
+    """
 
     def __init__(self, agenda: Agenda, witness: Witness | None) -> None:
         self.barriers: Barriers = Barriers()
@@ -42,7 +44,11 @@ class Interruptions:
     def begin(self, barrier: Barrier) -> None:
         """From now on ``barrier`` stands, also in the way of packets that are under way."""
         self.barriers.add(barrier)
-        stopped = [packet for packet in self._under_way() if barrier.between.covers(packet.sender, packet.receiver.name)]
+        stopped = [
+            packet
+            for packet in self._under_way()
+            if barrier.between.covers(packet.sender, packet.receiver.name)
+        ]
         if barrier.kind == "hold":
             self._hold_all([packet for packet in stopped if packet.number not in self.held])
         else:
@@ -61,7 +67,9 @@ class Interruptions:
 
     def _release(self, between: Between, *, with_ruled: bool) -> None:
         for held in list(self.held.values()):
-            is_held = self.barriers.holds(held.sender, held.receiver.name) or (held.by_rule and not with_ruled)
+            is_held = self.barriers.holds(held.sender, held.receiver.name) or (
+                held.by_rule and not with_ruled
+            )
             if not is_held and between.covers(held.sender, held.receiver.name):
                 self._let_go(held, self.now)
 
@@ -85,7 +93,8 @@ class Interruptions:
     def in_flight(self) -> list[InFlight]:
         """Those on their way, the first to arrive first, then those that are held."""
         return [
-            InFlight(self, one.number, one.sender, one.receiver.name, one.octets, one.sent_at, one.arrives_at) for one in self._under_way()
+            InFlight(self, one.number, one.sender, one.receiver.name, one.octets, one.sent_at, one.arrives_at)
+            for one in self._under_way()
         ]
 
     def is_under_way(self, packet: InFlight) -> bool:
@@ -115,14 +124,18 @@ class Interruptions:
         return found + list(self.held.values())
 
     def _is_cut(self, packet: UnderWay) -> bool:
-        return bool(self.barriers.cut(packet.sender, packet.receiver.name, self.now, max(self.now, packet.arrives_at)))
+        return bool(
+            self.barriers.cut(packet.sender, packet.receiver.name, self.now, max(self.now, packet.arrives_at))
+        )
 
     def _lose_all(self, packets: list[UnderWay], why: str = "partition") -> None:
         self._agenda.remove({packet.number for packet in packets})
         for packet in packets:
             self.held.pop(packet.number, None)
             if self._witness is not None:
-                self._witness.intercepted(packet.sender, packet.receiver.name, packet.octets, packet.sent_at, why)
+                self._witness.intercepted(
+                    packet.sender, packet.receiver.name, packet.octets, packet.sent_at, why
+                )
 
     def _hold_all(self, packets: list[UnderWay]) -> None:
         self._agenda.remove({packet.number for packet in packets})
@@ -131,11 +144,15 @@ class Interruptions:
             self._tell_moved(packet, NEVER)
 
     def _let_go(self, packet: UnderWay, when: int) -> None:
-        """It gets a new number: what is sent after it is released must not overtake it, and it overtakes nothing that is due before."""
+        """It gets a new number: what is sent after it is released must not overtake it, and it overtakes
+        nothing that is due before.
+        """
         self.held.pop(packet.number, None)
         self._agenda.put_back(when, packet.receiver, packet.octets, packet.sender, packet.sent_at)
         self._tell_moved(packet, when)
 
     def _tell_moved(self, packet: UnderWay, when: int) -> None:
         if self._witness is not None:
-            self._witness.rescheduled(packet.sender, packet.receiver.name, packet.octets, packet.sent_at, when)
+            self._witness.rescheduled(
+                packet.sender, packet.receiver.name, packet.octets, packet.sent_at, when
+            )

@@ -13,10 +13,11 @@
 
     run(main(), world)
 
-``asyncio.sleep(3600)`` takes no time: when nothing is ready, the clock goes on to what happens next in the world or in the loop, whichever
-is first. `asyncio.to_thread` and ``run_in_executor`` call their function at once, in the loop's own thread: it takes no virtual time, and
-every run of the same seed is the same. A function that waits there for something that the loop has yet to do waits for ever. The machine's
-own sockets, pipes and subprocesses are refused (`postel.sim.sealed`).
+``asyncio.sleep(3600)`` takes no time: when nothing is ready, the clock goes on to what happens next in the
+world or in the loop, whichever is first. `asyncio.to_thread` and ``run_in_executor`` call their function at
+once, in the loop's own thread: it takes no virtual time, and every run of the same seed is the same. A
+function that waits there for something that the loop has yet to do waits for ever. The machine's own sockets,
+pipes and subprocesses are refused (`postel.sim.sealed`).
 """
 
 import asyncio
@@ -50,7 +51,9 @@ _MOST_KILLS: Final = 100  # rounds, where tasks that end make new ones
 
 
 def run(main: Coroutine[Any, Any, T], world: World) -> T:
-    """As `asyncio.run`, in the time of ``world``. What the hosts still have to do when ``main`` has ended is left to `World.run`."""
+    """As `asyncio.run`, in the time of ``world``. What the hosts still have to do when ``main`` has ended is
+    left to `World.run`.
+    """
     with asyncio.Runner(loop_factory=partial(Loop, world)) as runner:
         return runner.run(main)
 
@@ -58,18 +61,23 @@ def run(main: Coroutine[Any, Any, T], world: World) -> T:
 class Loop(Routing, Sealed):
     """An asyncio loop in the time of ``world``; `attach` puts its hosts on it.
 
-    At ``limit``, in microseconds of the world, it ends with `TimeLimitReached`. ``computer_of(task)`` names a task's computer in errors.
-    ``places`` are the clocks and the chance of each network's tasks, for the functions of Python that are sealed while ``is_sealed``.
+    At ``limit``, in microseconds of the world, it ends with `TimeLimitReached`. ``computer_of(task)`` names a
+    task's computer in errors. ``places`` are the clocks and the chance of each network's tasks, for the
+    functions of Python that are sealed while ``is_sealed``.
     """
 
-    advice = "allowed: a function that a computer of the simulation runs, or a task inside `async with network.as_default()`"
+    advice = (
+        "allowed: a function that a computer of the simulation runs, or a task inside `async with "
+        "network.as_default()`"
+    )
 
     _ready: deque[asyncio.Handle]  # asyncio's own, for `kill` and `hold`
     _scheduled: list[asyncio.TimerHandle]
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self._agenda: Agenda = world._agenda  # noqa: SLF001 - the clock itself: it is read more often than all else
+        # The clock itself: it is read more often than all else
+        self._agenda: Agenda = world._agenda  # noqa: SLF001
         self.limit: int = NEVER
         self._reached = 0.0
         self.places: dict[Network | None, Place] = {}  # None: of the test's own tasks
@@ -106,7 +114,9 @@ class Loop(Routing, Sealed):
         self._reached = when
 
     def run_in_executor(self, executor: object, func: Callable[[*Ts], T], *args: *Ts) -> "asyncio.Future[T]":
-        """As the loop's own, but ``func`` is called now and here: a thread would end at a moment that no seed decides."""
+        """As the loop's own, but ``func`` is called now and here: a thread would end at a moment that no seed
+        decides.
+        """
         future: asyncio.Future[T] = self.create_future()
         try:
             future.set_result(func(*args))
@@ -121,12 +131,14 @@ class Loop(Routing, Sealed):
         return future
 
     def attach(self, host: Host, *, linger: float = LINGER) -> aio.Network:
-        """As `postel.aio.attach`, for a host of the world. Its application, if it has one, isn't called while the network is open.
-        Raises ArgumentError where another network drives the host."""
+        """As `postel.aio.attach`, for a host of the world. Its application, if it has one, isn't called while
+        the network is open. Raises ArgumentError where another network drives the host."""
         return aio.attach(host, self.wire(host), linger=linger)
 
     def wire(self, host: Host) -> Wire:
-        """The link by which ``host`` is in its world: for `postel.aio.attach`, where another link is to be around it."""
+        """The link by which ``host`` is in its world: for `postel.aio.attach`, where another link is to be
+        around it.
+        """
         return self._waiter.wire(host)
 
     # What runs
@@ -145,9 +157,10 @@ class Loop(Routing, Sealed):
         """Those that aren't done, in the order in which they were made."""
         return [task for task in self._tasks if not task.done()]
 
-    def new_task(self, coro: Coroutine[Any, Any, T], **options: Any) -> SimulatedTask[T]:  # noqa: ANN401 - those of asyncio.Task
-        """For asyncio. The loop holds its tasks until they are done: asyncio's own holds none, so that a task whose waiter only it knows
-        may vanish, at a moment that the memory decides."""
+    # Those of asyncio.Task
+    def new_task(self, coro: Coroutine[Any, Any, T], **options: Any) -> SimulatedTask[T]:  # noqa: ANN401
+        """For asyncio. The loop holds its tasks until they are done: asyncio's own holds none, so that a task
+        whose waiter only it knows may vanish, at a moment that the memory decides."""
         task = SimulatedTask(coro, loop=self, number=next(self._numbers), **options)
         self._tasks[task] = None
         task.add_done_callback(self._task_ended, context=_EMPTY)
@@ -163,13 +176,17 @@ class Loop(Routing, Sealed):
     def about_to_run(self) -> list[str]:
         """A line for each task, or other callback, that is ready to run."""
         found = [(getattr(cast(Any, handle)._callback, "__self__", None), handle) for handle in self._ready]  # noqa: SLF001 - asyncio's own
-        lines = [waiting.task(owner, self.computer_of) if isinstance(owner, asyncio.Task) else repr(handle) for owner, handle in found]
+        lines = [
+            waiting.task(owner, self.computer_of) if isinstance(owner, asyncio.Task) else repr(handle)
+            for owner, handle in found
+        ]
         return list(dict.fromkeys(lines))
 
     # Computers that crash, and that stand still
 
     def kill(self, *networks: Network) -> None:
-        """End all that runs on these networks, as a power failure would: tasks, timers and callbacks, now and for good.
+        """End all that runs on these networks, as a power failure would: tasks, timers and callbacks, now and
+        for good.
 
         The running task, where it is one of them, ends at its next ``await``.
         """
@@ -201,13 +218,20 @@ class Loop(Routing, Sealed):
         self._held[network] = []
         self._watch_calls()
         for handle in self._handles_of(frozenset((network,))):
-            handle._callback, handle._args = self._held_back, (network, handle, handle._callback, handle._args)  # noqa: SLF001
+            waiting = (network, handle, handle._callback, handle._args)  # noqa: SLF001
+            handle._callback, handle._args = self._held_back, waiting  # noqa: SLF001
 
     def let_go(self, network: Network) -> None:
         """What waited goes on now, in its order."""
         self._ready.extend(self._held.pop(network, []))
 
-    def _held_back(self, network: Network, handle: Any, callback: Callable[..., object], args: tuple[Any, ...]) -> None:  # noqa: ANN401
+    def _held_back(
+        self,
+        network: Network,
+        handle: Any,  # noqa: ANN401
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+    ) -> None:
         """A callback is due: call it now, or when the computer goes on."""
         handle._callback, handle._args = callback, args  # noqa: SLF001
         if network in self._held:
@@ -219,12 +243,15 @@ class Loop(Routing, Sealed):
         """In the order in which they are called."""
         ready: list[Any] = [*self._ready]
         scheduled: list[Any] = self._scheduled
-        return [each for each in ready if each._context.get(current) in networks] + sorted(  # noqa: SLF001 - asyncio keeps it there
+        # Asyncio keeps it there
+        return [each for each in ready if each._context.get(current) in networks] + sorted(  # noqa: SLF001
             [each for each in scheduled if each._context.get(current) in networks]  # noqa: SLF001
         )
 
     def _watch_calls(self) -> None:
-        """From now on look at the network of each callback; before a first crash or pause no call pays for it."""
+        """From now on look at the network of each callback; before a first crash or pause no call pays for
+        it.
+        """
         vars(self).update(call_soon=self._watched_call_soon, call_at=self._watched_call_at)
 
     def _watched_call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:  # noqa: ANN401
@@ -236,14 +263,21 @@ class Loop(Routing, Sealed):
             self._held[network].append(self._ready.pop())
         return handle
 
-    def _watched_call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> asyncio.TimerHandle:  # noqa: ANN401
+    def _watched_call_at(
+        self,
+        when: float,
+        callback: Any,  # noqa: ANN401
+        *args: Any,  # noqa: ANN401
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
         network = current.get() if context is None else context.get(current)
         if network in self._dead:
             return _dropped(asyncio.TimerHandle(when, callback, args, self, context))
         return super().call_at(when, callback, *args, context=context)
 
 
-def _make_task(loop: Any, coro: Coroutine[Any, Any, T], **options: Any) -> SimulatedTask[T]:  # noqa: ANN401 - as asyncio calls it
+# As asyncio calls it
+def _make_task(loop: Any, coro: Coroutine[Any, Any, T], **options: Any) -> SimulatedTask[T]:  # noqa: ANN401
     return loop.new_task(coro, **options)  # type: ignore[no-any-return]
 
 

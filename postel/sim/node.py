@@ -24,13 +24,16 @@ class Undelivered(NamedTuple):
 
 
 class Node:
-    """A host in its place in a world. ``stack`` is what the network sees there: the host, or what stands in front of it. ``make`` makes
-    another host like it, with the observer that it is given. ``number`` is the order in which hosts were made; the host's bell is added
+    """A host in its place in a world. ``stack`` is what the network sees there: the host, or what stands in
+    front of it. ``make`` makes another host like it, with the observer that it is given. ``number`` is the
+    order in which hosts were made; the host's bell is added
     to ``rung``."""
 
     host: Host
     is_crashed: bool
-    takes_at_once: bool  # handles packets as they arrive: it is neither crashed, paused nor slow, and behind in nothing
+    takes_at_once: (
+        bool  # handles packets as they arrive: it is neither crashed, paused nor slow, and behind in nothing
+    )
     hears_later: bool  # `stack` tells by itself when the host hears a packet
     free_at: int  # when a slow host will have handled what has arrived
     armed: int  # the earliest wake-up for it that lies in the heap
@@ -53,12 +56,16 @@ class Node:
         self._on_crash: Callable[[], None] | None = None
         self.is_crashed = False
         self.pauses: dict[ActiveFault, None] = {}  # its causes
-        self.slowness: dict[ActiveFault, int] = {}  # how long each packet takes, by cause: the last one counts
+        self.slowness: dict[
+            ActiveFault, int
+        ] = {}  # how long each packet takes, by cause: the last one counts
         self.takes_at_once = True
         self.waiting: deque[Undelivered] = deque()  # packets that came while it is paused
         self.free_at = 0
         self.paths: dict[Node, Path] = {}
-        self.by_default: set[Node] = set()  # to which of these a path was made only because all hosts have one
+        self.by_default: set[Node] = (
+            set()
+        )  # to which of these a path was made only because all hosts have one
         self.armed = NEVER
         self._start()
 

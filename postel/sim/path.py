@@ -2,7 +2,8 @@
 
 ::
 
-    departs ──► queue (drop-tail) ──► bandwidth ──► delay + jitter ──► congestion? loss? duplicate? corrupt? reorder? ──► arrives
+    departs ──► queue (drop-tail) ──► bandwidth ──► delay + jitter ──► congestion? loss? duplicate? corrupt?
+    reorder? ──► arrives
 
 A path that tells of congestion marks what is ECN-capable, and loses what isn't (RFC 3168, 5).
 """
@@ -22,7 +23,9 @@ _CE: Final = 3
 
 
 class PathSettings(TypedDict, total=False):
-    """The settings of a `Path`, as keywords: durations, a bandwidth and sizes as ints or as text with a unit."""
+    """The settings of a `Path`, as keywords: durations, a bandwidth and sizes as ints or as text with a
+    unit.
+    """
 
     delay: Duration
     jitter: Duration
@@ -40,14 +43,17 @@ class PathSettings(TypedDict, total=False):
 
 
 class Path(Bottleneck, Chances, Travel):
-    """Carries packets one way. The settings may be changed while the world runs; ``carried``, ``marked`` and ``lost`` count.
+    """Carries packets one way. The settings may be changed while the world runs; ``carried``, ``marked`` and
+    ``lost`` count.
 
-    ``delay`` and ``jitter`` are microseconds or text such as "10ms" (jitter adds 0 … jitter, and never reorders by itself), ``bandwidth``
-    bits a second or "10Mbit" (0: no limit), ``queue`` the octets (or "64KiB") that may wait for it, ``mtu`` the longest packet in octets
-    (0: any). The sender of a longer one is told by ICMP, unless ``is_black_hole``; IPv4's without "don't fragment" go on in fragments.
-    ``loss``, ``duplicate``, ``corrupt`` and ``reorder`` are probabilities; a reordered packet is held back by up to ``hold``, and others
-    overtake it. ``congestion`` is the probability that a packet is told of it, ``congested_at`` how many octets must wait until all are
-    (0: never). A value that a setting can't have is an ArgumentError, also where it is assigned later.
+    ``delay`` and ``jitter`` are microseconds or text such as "10ms" (jitter adds 0 … jitter, and never
+    reorders by itself), ``bandwidth`` bits a second or "10Mbit" (0: no limit), ``queue`` the octets (or
+    "64KiB") that may wait for it, ``mtu`` the longest packet in octets (0: any). The sender of a longer one
+    is told by ICMP, unless ``is_black_hole``; IPv4's without "don't fragment" go on in fragments. ``loss``,
+    ``duplicate``, ``corrupt`` and ``reorder`` are probabilities; a reordered packet is held back by up to
+    ``hold``, and others overtake it. ``congestion`` is the probability that a packet is told of it,
+    ``congested_at`` how many octets must wait until all are (0: never). A value that a setting can't have is
+    an ArgumentError, also where it is assigned later.
     """
 
     delay: int = measured(units.duration)
@@ -77,7 +83,11 @@ class Path(Bottleneck, Chances, Travel):
         congestion: float = 0.0,
         congested_at: Size = 0,
     ) -> None:
-        delay, jitter, hold = units.duration(delay, "delay"), units.duration(jitter, "jitter"), units.duration(hold, "hold")
+        delay, jitter, hold = (
+            units.duration(delay, "delay"),
+            units.duration(jitter, "jitter"),
+            units.duration(hold, "hold"),
+        )
         Bottleneck.__init__(self, units.bandwidth(bandwidth), units.size(queue, "queue"))
         Chances.__init__(self, random, loss, duplicate, corrupt)
         Travel.__init__(self, random, delay, jitter, reorder, hold)
@@ -119,22 +129,24 @@ class Path(Bottleneck, Chances, Travel):
             bit = ANY_BIT
         if bit != BY_PATH:
             octets = self.turned(octets, bit)
-        arrival = self.arrival(self.leaves(len(octets), now)) if verdict.after == BY_PATH else now + verdict.after
+        arrival = (
+            self.arrival(self.leaves(len(octets), now)) if verdict.after == BY_PATH else now + verdict.after
+        )
         return [(arrival + verdict.later, octets)] * copies
 
     def judge(self) -> None:
         """Draw conclusions from the settings, when one was assigned since the last time (``is_judged``).
 
-        ``is_plain``: every packet arrives as it left, and once, if it does: nothing here looks at its octets. ``is_steady``: all of them
-        arrive, each after the same time.
+        ``is_plain``: every packet arrives as it left, and once, if it does: nothing here looks at its octets.
+        ``is_steady``: all of them arrive, each after the same time.
         """
         self.is_plain = not (self.duplicate or self.corrupt or self.congestion or self.congested_at)
         self.is_steady = self.is_plain and not (self.bandwidth or self.loss or self.jitter or self.reorder)
         self.is_judged = True
 
     def travel(self, length: int, now: int) -> int:
-        """When a packet of ``length`` octets arrives, NEVER where it is lost: as `admits` and `carry`, where the path `is_plain` and wide
-        enough."""
+        """When a packet of ``length`` octets arrives, NEVER where it is lost: as `admits` and `carry`, where
+        the path `is_plain` and wide enough."""
         if self.is_steady:
             self.carried += 1
             self._last_arrival = max(self._last_arrival, now + self.delay)

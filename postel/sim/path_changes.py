@@ -16,7 +16,8 @@ class PathChange:
 
 
 class PathChanges:
-    """The changes that are active, in the order in which they began: of two that set the same, the later one holds.
+    """The changes that are active, in the order in which they began: of two that set the same, the later one
+    holds.
 
     What a path had before its first change is kept, and given back when the last one has ended.
     """

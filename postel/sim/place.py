@@ -1,4 +1,6 @@
-"""Where a task of a simulation runs, as far as clocks and chance are concerned: on a computer, or in the test itself."""
+"""Where a task of a simulation runs, as far as clocks and chance are concerned: on a computer, or in the test
+itself.
+"""
 
 from random import Random
 
@@ -8,14 +10,16 @@ _UUID_EPOCH = 0x01B21DD213814000  # RFC 9562, 5.1: from 1582-10-15 to 1970-01-01
 
 
 class Place:
-    """What sealed functions ask (`postel.sim.seal`). ``clock`` and ``random`` are the place's own; ``epoch`` is the beginning of the world
-    in microseconds since 1970."""
+    """What sealed functions ask (`postel.sim.seal`). ``clock`` and ``random`` are the place's own; ``epoch``
+    is the beginning of the world in microseconds since 1970."""
 
     def __init__(self, name: str, clock: SkewedClock, random: Random, epoch: int) -> None:
         self.name = name
         self.clock = clock
         self.random = random
-        self.node: int = Random(f"{name}/node").getrandbits(48) | 1 << 40  # RFC 9562, 6.10: no address of a device, hence the bit
+        self.node: int = (
+            Random(f"{name}/node").getrandbits(48) | 1 << 40
+        )  # RFC 9562, 6.10: no address of a device, hence the bit
         self._epoch = epoch
         self._last_stamp = 0
 

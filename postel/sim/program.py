@@ -12,11 +12,13 @@ T = TypeVar("T")
 class Program(Generic[T]):
     """Made by `Computer.run`. Await it for the function's result, or for the exception that it raised.
 
-    A crash of its computer ends the function; a restart calls it anew with the same arguments, unless it had returned. Whether it was
-    awaited when it raised decides what becomes of an exception: see `Computer.run`.
+    A crash of its computer ends the function; a restart calls it anew with the same arguments, unless it had
+    returned. Whether it was awaited when it raised decides what becomes of an exception: see `Computer.run`.
     """
 
-    def __init__(self, function: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...], options: dict[str, Any]) -> None:
+    def __init__(
+        self, function: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...], options: dict[str, Any]
+    ) -> None:
         given: object = function
         if asyncio.iscoroutine(given):
             given.close()
@@ -33,7 +35,13 @@ class Program(Generic[T]):
         self._waiters: dict[asyncio.Future[None], None] = {}
 
     def __repr__(self) -> str:
-        state = "running" if not self._ended else "returned" if self._error is None else f"raised {type(self._error).__name__}"
+        state = (
+            "running"
+            if not self._ended
+            else "returned"
+            if self._error is None
+            else f"raised {type(self._error).__name__}"
+        )
         return f"<program {self.name}, {state}>"
 
     def __await__(self) -> Generator[Any, None, T]:
@@ -71,11 +79,15 @@ class Program(Generic[T]):
         self.calls += 1
         coroutine = self._function(*self._args, **self._options)
         if not asyncio.iscoroutine(coroutine):
-            raise KindError("function", coroutine, f"a coroutine function; {self.name}() returned no coroutine")
+            raise KindError(
+                "function", coroutine, f"a coroutine function; {self.name}() returned no coroutine"
+            )
         try:
             return await coroutine
         except SystemExit as error:
-            raise CallError(f"{self.name} called sys.exit({error.code!r}); allowed: to return from the function") from error
+            raise CallError(
+                f"{self.name} called sys.exit({error.code!r}); allowed: to return from the function"
+            ) from error
 
     def end(self, result: T | None, error: BaseException | None) -> None:
         """For the computer: the function has returned ``result``, or raised ``error``."""

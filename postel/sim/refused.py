@@ -1,4 +1,6 @@
-"""What a sealed world refuses: calls that block the loop, or that reach the machine. Each error says what to do instead."""
+"""What a sealed world refuses: calls that block the loop, or that reach the machine. Each error says what to
+do instead.
+"""
 
 import ipaddress
 import socket
@@ -24,7 +26,9 @@ def refusing(original: Function, what: str, allowed: str) -> Function:
 
 
 def connecting(original: Function, allowed: str) -> Function:
-    """``socket.socket.connect``. The socket is closed, for its maker closes it only where an OSError is raised."""
+    """``socket.socket.connect``. The socket is closed, for its maker closes it only where an OSError is
+    raised.
+    """
 
     def connect(self: socket.socket, address: Any, /) -> Any:  # noqa: ANN401
         if place_of_caller() is None:
@@ -42,7 +46,9 @@ def sleeping(original: Function) -> Function:
         if place_of_caller() is None:
             original(seconds)
         elif seconds > 0:
-            _refuse(f"time.sleep({seconds!r}), which stops all computers of the world", "await asyncio.sleep()")
+            _refuse(
+                f"time.sleep({seconds!r}), which stops all computers of the world", "await asyncio.sleep()"
+            )
 
     return sleep
 
@@ -52,14 +58,19 @@ def looking_up(original: Function) -> Function:
 
     def look_up(host: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401
         if place_of_caller() is not None and host not in _LOCAL and not _is_address(host):
-            _refuse(f"a blocking look-up of {host!r}", "await loop.getaddrinfo(), which knows the world's computers")
+            _refuse(
+                f"a blocking look-up of {host!r}",
+                "await loop.getaddrinfo(), which knows the world's computers",
+            )
         return original(host, *args, **options)
 
     return look_up
 
 
 def starting(original: Function) -> Function:
-    """``threading.Thread.start``. The worker threads of anyio do their work at once and here, as those of asyncio's executor."""
+    """``threading.Thread.start``. The worker threads of anyio do their work at once and here, as those of
+    asyncio's executor.
+    """
 
     def start(self: threading.Thread) -> None:
         if place_of_caller() is None or is_importing():
@@ -67,13 +78,17 @@ def starting(original: Function) -> Function:
         elif type(self).__name__ == "WorkerThread" and type(self).__module__.startswith("anyio."):
             vars(self)["queue"] = _Inline(self.run)
         else:
-            _refuse(f"the thread {self.name}", "asyncio.to_thread(), which calls its function at once, or a task")
+            _refuse(
+                f"the thread {self.name}", "asyncio.to_thread(), which calls its function at once, or a task"
+            )
 
     return start
 
 
 class _Inline:
-    """Stands for the queue of a worker: the worker does what is put here at once, and has nothing more to do then."""
+    """Stands for the queue of a worker: the worker does what is put here at once, and has nothing more to do
+    then.
+    """
 
     def __init__(self, work: Callable[[], None]) -> None:
         self._work = work

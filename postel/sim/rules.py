@@ -1,7 +1,9 @@
-"""Rules interfere with single packets: a rule is asked for each one that leaves a host, in the order of `World.rules`.
+"""Rules interfere with single packets: a rule is asked for each one that leaves a host, in the order of
+`World.rules`.
 
-It is called with the packet's number (from 1, over the whole world, as the ladder prints it), its octets, the name of the host that sends
-it, and the time. None leaves the packet to the next rule, then to the path; a verdict ends the asking.
+It is called with the packet's number (from 1, over the whole world, as the ladder prints it), its octets, the
+name of the host that sends it, and the time. None leaves the packet to the next rule, then to the path; a
+verdict ends the asking.
 
 >>> def stale(number, octets, sender, now):
 ...     return deliver_after(2 * SECOND) if number == 3 else None
@@ -20,8 +22,10 @@ _LAST_BIT: Final = 8 * 65535 - 1  # of the longest packet
 
 
 class Verdict(NamedTuple):
-    """What becomes of a packet: how many copies arrive (0: lost), after how long, and which bit is turned over on the way; and how long
-    after leaving the network delivers it once more; and how much ``later`` it arrives than it would, so that others overtake it."""
+    """What becomes of a packet: how many copies arrive (0: lost), after how long, and which bit is turned
+    over on the way; and how long after leaving the network delivers it once more; and how much ``later`` it
+    arrives than it would, so that others overtake it.
+    """
 
     copies: int = BY_PATH
     after: int = BY_PATH
@@ -49,13 +53,17 @@ def duplicate(copies: int = 2) -> Verdict:
 
 
 def echo(delay: int) -> Verdict:
-    """Arrive as the path has it, and once more ``delay`` microseconds after leaving: the old duplicate of RFC 9293, 3.4.3."""
+    """Arrive as the path has it, and once more ``delay`` microseconds after leaving: the old duplicate of RFC
+    9293, 3.4.3.
+    """
     _require_delay(delay)
     return Verdict(again=delay)
 
 
 def corrupt(bit: int | Literal["any"] = "any") -> Verdict:
-    """Arrive with one bit turned over: number ``bit`` of the packet, from its first octet's highest on, or one that the dice choose."""
+    """Arrive with one bit turned over: number ``bit`` of the packet, from its first octet's highest on, or
+    one that the dice choose.
+    """
     if bit == "any":
         return Verdict(copies=1, bit=ANY_BIT)
     require_number("bit", bit, 0, _LAST_BIT, f"0 to {_LAST_BIT}, or 'any'")
@@ -72,7 +80,8 @@ def dropping(*numbers: int) -> Rule:
         require_number("number", number, 1, NEVER, "1 or more")
     chosen = frozenset(numbers)
 
-    def rule(number: int, octets: bytes, sender: str, now: int) -> Verdict | None:  # noqa: ARG001 - the shape of a Rule
+    # The shape of a Rule
+    def rule(number: int, octets: bytes, sender: str, now: int) -> Verdict | None:  # noqa: ARG001
         return DROP if number in chosen else None
 
     return rule
@@ -85,7 +94,8 @@ def deciding(verdicts: dict[int, Verdict]) -> Rule:
         require_number("number", number, 1, NEVER, "1 or more")
         require_kind("verdict", verdict, Verdict, "a Verdict, such as DROP or duplicate()")
 
-    def rule(number: int, octets: bytes, sender: str, now: int) -> Verdict | None:  # noqa: ARG001 - the shape of a Rule
+    # The shape of a Rule
+    def rule(number: int, octets: bytes, sender: str, now: int) -> Verdict | None:  # noqa: ARG001
         return verdicts.get(number)
 
     return rule

@@ -1,4 +1,6 @@
-"""Lets a world run: takes what is due next, gives it to its host, and sends what the host has for the network."""
+"""Lets a world run: takes what is due next, gives it to its host, and sends what the host has for the
+network.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -35,7 +37,9 @@ class Running:
             self._witness.packet_arrived(octets, self._agenda.now)
 
     def next_timeout(self) -> int:
-        """When something may happen next: now, while a host has something to send or to tell; NEVER when all is quiet for good."""
+        """When something may happen next: now, while a host has something to send or to tell; NEVER when all
+        is quiet for good.
+        """
         if any(_has_output(bell.owner) for bell in self.rung) or any(map(_has_output, self._watched)):
             return self._agenda.now
         return self._agenda.due()
@@ -48,7 +52,9 @@ class Running:
         self._agenda.now = max(self._agenda.now, now)
 
     def run(self, until: int = NEVER, *, stop: Callable[[], bool] | None = None) -> int:
-        """Let the clock jump until all is quiet, ``until`` is reached, or ``stop()`` is true after something happened. Returns the time."""
+        """Let the clock jump until all is quiet, ``until`` is reached, or ``stop()`` is true after something
+        happened. Returns the time.
+        """
         self.pump()
         pop, step = self._agenda.pop, self._step
         while (entry := pop(until)) is not None:
@@ -60,7 +66,9 @@ class Running:
         return self._agenda.now
 
     def pump(self) -> None:
-        """Send what the hosts have to send, and tell the applications; needed only after calls from outside `run`."""
+        """Send what the hosts have to send, and tell the applications; needed only after calls from outside
+        `run`.
+        """
         if self._watched:
             for node in sorted(self._watched, key=_number):
                 self._pump(node)
@@ -156,7 +164,9 @@ class Running:
             self._arrive(node, packet.octets)
 
     def resume(self, node: Node) -> None:
-        """The host is no longer paused: packets that waited arrive now, in their order, and then its timers expire, late."""
+        """The host is no longer paused: packets that waited arrive now, in their order, and then its timers
+        expire, late.
+        """
         now = self._agenda.now
         node.settle(now)
         while node.waiting:
@@ -176,7 +186,9 @@ class Running:
             self._witness.intercepted(packet.sender, node.name, packet.octets, packet.sent_at, why)
 
     def _wake(self, node: Node, when: int) -> None:
-        """A timer that was moved since leaves its old entry in the heap: then nothing happens, and the clock stays."""
+        """A timer that was moved since leaves its old entry in the heap: then nothing happens, and the clock
+        stays.
+        """
         node.armed = NEVER
         if node.pauses:
             return
@@ -229,7 +241,9 @@ class Running:
         """Tell the application of ``told`` and what follows. False: it paused the host."""
         while told is not None:
             if node.application is not None:
-                node.application(told[0], told[1], now)  # after which another stack may stand here: the host was restarted
+                node.application(
+                    told[0], told[1], now
+                )  # after which another stack may stand here: the host was restarted
                 if node.pauses:
                     return False
             told = node.stack.next_event()

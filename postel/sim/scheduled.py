@@ -9,7 +9,9 @@ from postel.sim.faults import Fault
 
 
 class Machines(Protocol):
-    """What `World.schedule` calls, instead of the world's own methods, for faults of hosts: where software belongs to them."""
+    """What `World.schedule` calls, instead of the world's own methods, for faults of hosts: where software
+    belongs to them.
+    """
 
     def crash(self, name: str) -> object:
         """Crash the host of this name."""

@@ -1,4 +1,6 @@
-"""Schedules of faults that chance decides: which faults strike which hosts, when, and for how long. The same for the same seed."""
+"""Schedules of faults that chance decides: which faults strike which hosts, when, and for how long. The same
+for the same seed.
+"""
 
 from collections.abc import Sequence
 from random import Random
@@ -14,7 +16,14 @@ DRAWN: Final[tuple[FaultKind, ...]] = ("partition", "crash")  # where the caller
 BETWEEN: Final = ("partition", "hold", "flap", "path")
 SETTINGS: Final[dict[FaultKind, list[Settings]]] = {  # the mildest first
     "flap": [{"up": up, "down": down} for up in ("1s", "100ms") for down in ("100ms", "1s")],
-    "path": [{"loss": 0.1}, {"loss": 0.5}, {"delay": "100ms"}, {"delay": "1s"}, {"reorder": 0.5}, {"duplicate": 0.5}],
+    "path": [
+        {"loss": 0.1},
+        {"loss": 0.5},
+        {"delay": "100ms"},
+        {"delay": "1s"},
+        {"reorder": 0.5},
+        {"duplicate": 0.5},
+    ],
     "slow": [{"each": "1ms"}, {"each": "20ms"}],
     "clock": [{"by": "1s"}, {"by": "1m"}, {"by": "1h"}],
 }
@@ -32,13 +41,16 @@ def draw(
 ) -> list[Fault]:
     """Between one and ``count`` faults of ``hosts``, of these ``kinds``, in the order in which they begin.
 
-    They begin ``within`` that time from the start of the world and last ``longest`` at the most (microseconds, or text such as "10s").
-    Lengths are drawn by their magnitude, from a hundredth of ``longest`` on: half of them are less than a tenth. Raises ArgumentError.
+    They begin ``within`` that time from the start of the world and last ``longest`` at the most
+    (microseconds, or text such as "10s"). Lengths are drawn by their magnitude, from a hundredth of
+    ``longest`` on: half of them are less than a tenth. Raises ArgumentError.
     """
     names = required_hosts(hosts, kinds)
     require_number("count", count, 1, _MOST, f"1 to {_MOST} faults")
     last, most = duration(within, "within"), required_length(longest)
-    found = [_one(random, names, random.choice(list(kinds)), last, most) for _ in range(random.randint(1, count))]
+    found = [
+        _one(random, names, random.choice(list(kinds)), last, most) for _ in range(random.randint(1, count))
+    ]
     return sorted(found, key=lambda fault: fault.at)
 
 

@@ -1,7 +1,9 @@
-"""Seals a simulation: the clocks and the chance of Python are those of the world, as long as its programs run.
+"""Seals a simulation: the clocks and the chance of Python are those of the world, as long as its programs
+run.
 
-The functions of `time`, `datetime`, `random`, `secrets`, `os.urandom` and `uuid` are replaced, in their modules and wherever another module
-or the default of an argument holds one of them; all of it is set back at the end. What blocks the loop or leaves the world is refused.
+The functions of `time`, `datetime`, `random`, `secrets`, `os.urandom` and `uuid` are replaced, in their
+modules and wherever another module or the default of an argument holds one of them; all of it is set back at
+the end. What blocks the loop or leaves the world is refused.
 """
 
 import ctypes
@@ -35,7 +37,9 @@ _SOCKET: Final = "asyncio's streams, or the loop's sock_connect() on a computer 
 
 @contextmanager
 def seal(loop: Loop) -> Iterator[None]:
-    """While the block runs, Python's clocks and chance are those of the computers that run on ``loop``, for their tasks alone."""
+    """While the block runs, Python's clocks and chance are those of the computers that run on ``loop``, for
+    their tasks alone.
+    """
     loop.is_sealed = True
     _SEAL.begin()
     try:
@@ -86,9 +90,13 @@ def _functions() -> list[tuple[Function, Function]]:
     """Each original with what takes its place."""
     found = [*_clocks(), *_chance()]
     found += [
-        (function, refused.refusing(function, f"os.{name}()", _PROGRAM)) for name, function in _of(os, "fork", "system", "posix_spawn")
+        (function, refused.refusing(function, f"os.{name}()", _PROGRAM))
+        for name, function in _of(os, "fork", "system", "posix_spawn")
     ]
-    found += [(function, refused.looking_up(function)) for _, function in _of(socket, "getaddrinfo", "gethostbyname", "gethostbyname_ex")]
+    found += [
+        (function, refused.looking_up(function))
+        for _, function in _of(socket, "getaddrinfo", "gethostbyname", "gethostbyname_ex")
+    ]
     found += [(socket.gethostname, virtual.timed(socket.gethostname, _name)), (socket.getfqdn, _own_name)]
     return found
 
@@ -113,7 +121,8 @@ def _chance() -> Iterator[tuple[Function, Function]]:
     hidden: Any = random
     for name in random.__all__:
         function = getattr(random, name)
-        if getattr(function, "__self__", None) is hidden._inst:  # noqa: SLF001 - the generator of the module's functions
+        # The generator of the module's functions
+        if getattr(function, "__self__", None) is hidden._inst:  # noqa: SLF001
             yield function, virtual.drawn(function, name)
     for _, function in [*_of(os, "urandom", "getrandom"), *_of(ssl, "RAND_bytes")]:
         yield function, virtual.octets(function)
@@ -152,7 +161,8 @@ def _own_name(name: str = "") -> str:
     place = place_of_caller()
     if place is None:
         return _GETFQDN(name)
-    return name if name not in ("", "0.0.0.0", "::") else place.name  # noqa: S104 - what stands for the own name
+    # What stands for the own name
+    return name if name not in ("", "0.0.0.0", "::") else place.name  # noqa: S104
 
 
 def _uuid1(node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
@@ -161,12 +171,19 @@ def _uuid1(node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
         return _UUID1(node, clock_seq)
     stamp = place.stamp()
     sequence = place.random.getrandbits(14) if clock_seq is None else clock_seq
-    fields = (stamp & 0xFFFFFFFF, stamp >> 32 & 0xFFFF, stamp >> 48 & 0x0FFF, sequence >> 8 & 0x3F, sequence & 0xFF)
+    fields = (
+        stamp & 0xFFFFFFFF,
+        stamp >> 32 & 0xFFFF,
+        stamp >> 48 & 0x0FFF,
+        sequence >> 8 & 0x3F,
+        sequence & 0xFF,
+    )
     return uuid.UUID(fields=(*fields, place.node if node is None else node), version=1)
 
 
-# `datetime.datetime` is a type written in C: its methods can't be assigned, but its dictionary can be reached. So every reference to the
-# type sees the replacements, and `type(moment) is datetime` stays true, which a subclass in its place would break.
+# `datetime.datetime` is a type written in C: its methods can't be assigned, but its dictionary can be
+# reached. So every reference to the type sees the replacements, and `type(moment) is datetime` stays true,
+# which a subclass in its place would break.
 
 
 def _now(cls: type[dt.datetime], tz: dt.tzinfo | None = None) -> dt.datetime:
@@ -181,7 +198,11 @@ def _utcnow(cls: type[dt.datetime]) -> dt.datetime:
     if place is None:
         return _ORIGINAL["utcnow"].__get__(None, cls)()  # type: ignore[no-any-return]
     if sys.version_info >= (3, 12):
-        warnings.warn("datetime.datetime.utcnow() is deprecated: use dt.datetime.now(datetime.UTC)", DeprecationWarning, stacklevel=2)
+        warnings.warn(
+            "datetime.datetime.utcnow() is deprecated: use dt.datetime.now(datetime.UTC)",
+            DeprecationWarning,
+            stacklevel=2,
+        )
     return cls.fromtimestamp(place.wall(), dt.UTC).replace(tzinfo=None)
 
 
@@ -190,8 +211,9 @@ _FORGET_CACHED: Final = ctypes.pythonapi.PyType_Modified
 _FORGET_CACHED.argtypes = [ctypes.py_object]
 _FORGET_CACHED.restype = None
 
-# Python's cache of methods, and bytecode that is specialised for a type, hold a method without a reference to it until PyType_Modified is
-# called. Another thread may run before that call, hence all four methods live as long as the process.
+# Python's cache of methods, and bytecode that is specialised for a type, hold a method without a reference to
+# it until PyType_Modified is called. Another thread may run before that call, hence all four methods live as
+# long as the process.
 _ORIGINAL: Final = {name: _DICT[name] for name in ("now", "utcnow")}
 _SEALED: Final = {"now": classmethod(_now), "utcnow": classmethod(_utcnow)}
 

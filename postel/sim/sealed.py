@@ -1,4 +1,6 @@
-"""What a loop in virtual time refuses: all that would reach the machine, for what comes from there comes at no moment of the world."""
+"""What a loop in virtual time refuses: all that would reach the machine, for what comes from there comes at
+no moment of the world.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +20,9 @@ class HasDescriptor(Protocol):
 
 
 class Sealed(asyncio.SelectorEventLoop):
-    """An asyncio loop, behind `postel.aio.Routing`: calls that reach the machine raise CallError, which says what to do instead."""
+    """An asyncio loop, behind `postel.aio.Routing`: calls that reach the machine raise CallError, which says
+    what to do instead.
+    """
 
     def add_reader(self, fd: int | HasDescriptor, callback: Callable[[*Ts], Any], *args: *Ts) -> None:
         """For descriptors of the world alone. Raises CallError."""
@@ -37,19 +41,27 @@ class Sealed(asyncio.SelectorEventLoop):
     def _require_virtual(self, fd: int | HasDescriptor) -> None:
         number = fd if isinstance(fd, int) else fd.fileno()
         if not self.is_virtual(number):
-            _refuse(f"a wait for descriptor {number} of the machine", "sockets that the world's computers open")
+            _refuse(
+                f"a wait for descriptor {number} of the machine", "sockets that the world's computers open"
+            )
 
     async def subprocess_shell(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
         """Refused."""
-        _refuse("a subprocess", "the program as a coroutine function, by computer.run() on a computer of its own")
+        _refuse(
+            "a subprocess", "the program as a coroutine function, by computer.run() on a computer of its own"
+        )
 
     async def subprocess_exec(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
         """Refused."""
-        _refuse("a subprocess", "the program as a coroutine function, by computer.run() on a computer of its own")
+        _refuse(
+            "a subprocess", "the program as a coroutine function, by computer.run() on a computer of its own"
+        )
 
     async def create_unix_connection(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
         """Refused."""
-        _refuse("a Unix socket", "a TCP connection between the world's computers, or to 127.0.0.1 on the same one")
+        _refuse(
+            "a Unix socket", "a TCP connection between the world's computers, or to 127.0.0.1 on the same one"
+        )
 
     async def create_unix_server(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401
         """Refused."""
@@ -65,4 +77,7 @@ class Sealed(asyncio.SelectorEventLoop):
 
 
 def _refuse(what: str, instead: str) -> NoReturn:
-    raise CallError(f"{what} in virtual time: what comes from the machine comes at no moment of the world; allowed: {instead}")
+    raise CallError(
+        f"{what} in virtual time: what comes from the machine comes at no moment of the world; allowed: "
+        f"{instead}"
+    )

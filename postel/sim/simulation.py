@@ -1,4 +1,5 @@
-"""Whole programs on computers of a world, in virtual time, everything from a seed: what tests of distributed programs are made of.
+"""Whole programs on computers of a world, in virtual time, everything from a seed: what tests of distributed
+programs are made of.
 
 ::
 
@@ -54,22 +55,28 @@ from postel.wire.address import Address
 T = TypeVar("T")
 _1970: Final = datetime(1970, 1, 1, tzinfo=UTC)
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
-_SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGUSR1") if hasattr(signal, name))
+_SIGNALS: Final = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK", "SIGUSR1")
+    if hasattr(signal, name)
+)
 _PATIENCE: Final = 60 * SECOND  # of the world, for the ends of the test's own tasks
 
 
 class Simulation:
     """Computers with software, in a `World`, in virtual time.
 
-    ``seed`` decides everything that chance decides. ``observer`` watches the hosts, as `World`'s. ``time_limit``, in microseconds or as
-    text, is the moment of the world at which a run that hasn't ended fails with `TimeLimitReached`; ``real_time_limit``, in seconds, ends
-    a run that takes longer on this machine, and a task that doesn't yield for 10 seconds ends it with `BusyLoop`. Exceptions of the kinds
-    ``tolerated`` don't fail a run where software that no task awaits raises them. ``epoch`` is the time of day at which the world begins;
-    ``sealed`` is what `seal` does.
+    ``seed`` decides everything that chance decides. ``observer`` watches the hosts, as `World`'s.
+    ``time_limit``, in microseconds or as text, is the moment of the world at which a run that hasn't ended
+    fails with `TimeLimitReached`; ``real_time_limit``, in seconds, ends a run that takes longer on this
+    machine, and a task that doesn't yield for 10 seconds ends it with `BusyLoop`. Exceptions of the kinds
+    ``tolerated`` don't fail a run where software that no task awaits raises them. ``epoch`` is the time of
+    day at which the world begins; ``sealed`` is what `seal` does.
 
-    ``world`` is the plain `World`, ``computers`` those that `host` made, by their names; ``scheduled`` the faults that `apply` was given,
-    ``replay`` those that `random_faults` applies where it isn't to draw;
-    ``failure`` is what ended a run, ``account`` says which tasks waited then and where, and ``faults_then`` which faults were active.
+    ``world`` is the plain `World`, ``computers`` those that `host` made, by their names; ``scheduled`` the
+    faults that `apply` was given, ``replay`` those that `random_faults` applies where it isn't to draw;
+    ``failure`` is what ended a run, ``account`` says which tasks waited then and where, and ``faults_then``
+    which faults were active.
     """
 
     def __init__(
@@ -109,7 +116,9 @@ class Simulation:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
@@ -119,23 +128,31 @@ class Simulation:
 
     # Computers
 
-    def host(self, name: str, *interfaces: Address, **settings: Any) -> Computer:  # noqa: ANN401 - those of World.host
-        """A new computer, which other computers find by its name. Without addresses it gets the next free ones of 10.0.0.0/8 and fd00::/64.
-        Settings are those of `World.host`. Raises ArgumentError for a name that another has."""
+    # Those of World.host
+    def host(self, name: str, *interfaces: Address, **settings: Any) -> Computer:  # noqa: ANN401
+        """A new computer, which other computers find by its name. Without addresses it gets the next free
+        ones of 10.0.0.0/8 and fd00::/64. Settings are those of `World.host`. Raises ArgumentError for a name
+        that another has.
+        """
         computer = self.computers[name] = Computer(self, name, self.world.host(name, *interfaces, **settings))
         return computer
 
     def __getitem__(self, name: str) -> Computer:
         """The computer of that name. Raises ArgumentError."""
         if name not in self.computers:
-            raise ArgumentError("name", name, f"a computer's name: {', '.join(self.computers) or 'there is none yet'}")
+            raise ArgumentError(
+                "name", name, f"a computer's name: {', '.join(self.computers) or 'there is none yet'}"
+            )
         return self.computers[name]
 
     async def addresses(self, name: str) -> list[str]:
         """The resolver of all computers. Raises ``socket.gaierror`` for a name that no computer has."""
         computer = self.computers.get(name) or self.computers.get(name.rstrip(".").lower())
         if computer is None:
-            raise UnresolvedName(socket.EAI_NONAME, f"Name or service not known: {name!r} (there are {', '.join(self.computers)})")
+            raise UnresolvedName(
+                socket.EAI_NONAME,
+                f"Name or service not known: {name!r} (there are {', '.join(self.computers)})",
+            )
         return computer.addresses
 
     def crash(self, name: Hosts) -> None:
@@ -166,7 +183,10 @@ class Simulation:
 
     def _chosen(self, hosts: Hosts) -> list[Computer]:
         several = hosts if isinstance(hosts, Iterable) and not isinstance(hosts, Host | str) else [hosts]
-        names = [self.world.name(one) if isinstance(one, Host) else one if isinstance(one, str) else one.name for one in several]
+        names = [
+            self.world.name(one) if isinstance(one, Host) else one if isinstance(one, str) else one.name
+            for one in several
+        ]
         found = {name: None for pattern in names for name in matching(pattern, self.computers)}
         if not found:
             raise ArgumentError("name", hosts, f"names or patterns of computers: {', '.join(self.computers)}")
@@ -178,7 +198,9 @@ class Simulation:
         """Join two computers: see `World.path`."""
         return self.world.path(a, b, **settings)
 
-    def mesh(self, hosts: Hosts, others: Hosts | None = None, **settings: Unpack[PathSettings]) -> list[tuple[Path, Path]]:
+    def mesh(
+        self, hosts: Hosts, others: Hosts | None = None, **settings: Unpack[PathSettings]
+    ) -> list[tuple[Path, Path]]:
         """Join each of some computers with each: see `World.mesh`."""
         return self.world.mesh(hosts, others, **settings)
 
@@ -195,7 +217,9 @@ class Simulation:
         """Lose what passes between them: see `World.partition`."""
         return self.world.partition(a, b, both=both)
 
-    def flap(self, a: Hosts, b: Hosts = "*", *, up: Duration, down: Duration, both: bool = True) -> ActiveFault:
+    def flap(
+        self, a: Hosts, b: Hosts = "*", *, up: Duration, down: Duration, both: bool = True
+    ) -> ActiveFault:
         """Let what joins them work and fail in turn: see `World.flap`."""
         return self.world.flap(a, b, up=up, down=down, both=both)
 
@@ -211,7 +235,9 @@ class Simulation:
         """Let what is held arrive: see `World.release`."""
         self.world.release(a, b, both=both)
 
-    def change_path(self, a: Hosts, b: Hosts = "*", *, both: bool = True, **settings: Unpack[PathSettings]) -> ActiveFault:
+    def change_path(
+        self, a: Hosts, b: Hosts = "*", *, both: bool = True, **settings: Unpack[PathSettings]
+    ) -> ActiveFault:
         """Give their paths other settings for a while: see `World.change_path`."""
         return self.world.change_path(a, b, both=both, **settings)
 
@@ -232,7 +258,9 @@ class Simulation:
         return self.world.active_faults()
 
     def apply(self, faults: Iterable[Fault]) -> None:
-        """Let each of ``faults`` begin and end at its time (`World.schedule`), also crashes, pauses and jumps of clocks."""
+        """Let each of ``faults`` begin and end at its time (`World.schedule`), also crashes, pauses and jumps
+        of clocks.
+        """
         found = list(faults)
         self.world.schedule(found, by=self)
         self.scheduled += found
@@ -246,11 +274,13 @@ class Simulation:
         longest: Duration = "10s",
         kinds: Sequence[FaultKind] = DRAWN,
     ) -> list[Fault]:
-        """Draw faults of ``hosts`` (names; all computers by default) from the seed, and `apply` them; or those of ``replay``. Returns them.
+        """Draw faults of ``hosts`` (names; all computers by default) from the seed, and `apply` them; or
+        those of ``replay``. Returns them.
 
-        Between one and ``count``, of these ``kinds``: "partition", "hold", "flap", "path", "crash", "pause", "slow", "clock". They begin
-        ``within`` that time from the start of the world and last ``longest`` at the most (microseconds, or text such as "10s"); half of
-        them last less than a tenth of that. Raises ArgumentError.
+        Between one and ``count``, of these ``kinds``: "partition", "hold", "flap", "path", "crash", "pause",
+        "slow", "clock". They begin ``within`` that time from the start of the world and last ``longest`` at
+        the most (microseconds, or text such as "10s"); half of them last less than a tenth of that. Raises
+        ArgumentError.
         """
         names = list(self.computers) if hosts is None else hosts
         dice = Random(f"{self.seed}/faults/{len(self.scheduled)}")
@@ -262,18 +292,21 @@ class Simulation:
     # Running
 
     def seal(self) -> Self:
-        """From the next `run` on, what programs ask of Python's clocks and chance is the world's, for the tasks of each computer its own:
-        `time`, `datetime`, `random`, `secrets`, `os.urandom` and `uuid`. Blocking calls, threads and subprocesses are refused. Outside of
-        runs, and in other threads, Python is as it was. Returns the simulation.
+        """From the next `run` on, what programs ask of Python's clocks and chance is the world's, for the
+        tasks of each computer its own: `time`, `datetime`, `random`, `secrets`, `os.urandom` and `uuid`.
+        Blocking calls, threads and subprocesses are refused. Outside of runs, and in other threads, Python is
+        as it was. Returns the simulation.
         """
         self._sealed = True
         return self
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run the test ``main``, as `asyncio.run` would, in virtual time, and all computers' software beside it. Returns its result.
+        """Run the test ``main``, as `asyncio.run` would, in virtual time, and all computers' software beside
+        it. Returns its result.
 
-        Raises what ``main`` raises; what a computer's software raised and no task awaited; NothingLeft where all tasks wait for ever;
-        TimeLimitReached; BusyLoop. Afterwards the software stands still, until the next run or `close`.
+        Raises what ``main`` raises; what a computer's software raised and no task awaited; NothingLeft where
+        all tasks wait for ever; TimeLimitReached; BusyLoop. Afterwards the software stands still, until the
+        next run or `close`.
         """
         if not asyncio.iscoroutine(main):
             raise KindError("main", main, "a coroutine: `world.run(test())`")
@@ -295,7 +328,8 @@ class Simulation:
         return task.result()
 
     def _turn_until(self, ending: "asyncio.Future[None]") -> None:
-        from postel.sim.seal import seal  # noqa: PLC0415 - needs more of the system than a world does: threads, ctypes
+        # Needs more of the system than a world does: threads, ctypes
+        from postel.sim.seal import seal  # noqa: PLC0415
         from postel.sim.watchdog import Interrupted, Watchdog  # noqa: PLC0415
 
         watchdog = Watchdog(self.loop, self._real_time_limit)
@@ -304,7 +338,9 @@ class Simulation:
             with _signals_restored(), seal(self.loop) if self._sealed else nullcontext(), watchdog:
                 self.loop.run_until_complete(ending)
         except (Interrupted, SystemExit) as error:
-            raise watchdog.error or CallError(f"a task called sys.exit({error.args}); allowed: to return from the program") from None
+            raise watchdog.error or CallError(
+                f"a task called sys.exit({error.args}); allowed: to return from the program"
+            ) from None
 
     def _main_ended(self, task: "asyncio.Task[Any]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -318,7 +354,9 @@ class Simulation:
     # Failures
 
     def blame(self, error: BaseException, computer: Computer | None, what: str) -> None:
-        """For computers: their software failed, and no task is there to hear of it. The run ends with that."""
+        """For computers: their software failed, and no task is there to hear of it. The run ends with
+        that.
+        """
         if isinstance(error, self._tolerated) or self.failure is not None:
             return
         where = f"in {what} on the computer {computer.name!r}" if computer is not None else f"in {what}"
@@ -341,7 +379,11 @@ class Simulation:
             loop.default_exception_handler(told)
         elif network is None or not self.loop.is_dead(network):
             computer = next((each for each in self.computers.values() if each.network is network), None)
-            self.blame(error, computer, task.get_name() if isinstance(task, asyncio.Task) else str(told.get("message")))
+            self.blame(
+                error,
+                computer,
+                task.get_name() if isinstance(task, asyncio.Task) else str(told.get("message")),
+            )
 
     def _name_of(self, task: "asyncio.Task[Any]") -> str:
         network = task.network if isinstance(task, SimulatedTask) else None
@@ -350,11 +392,17 @@ class Simulation:
     # The end
 
     def left_open(self) -> list[str]:
-        """What a test that passes should have ended: a line for each of its own tasks, and for each task and connection of a computer whose
-        programs have all returned. A computer that listens is a server, of which that isn't expected."""
+        """What a test that passes should have ended: a line for each of its own tasks, and for each task and
+        connection of a computer whose programs have all returned. A computer that listens is a server, of
+        which that isn't expected.
+        """
         lines = [waiting.task(task) for task in self.loop.tasks() if task.network is None]
         for computer in self.computers.values():
-            if computer.is_running and computer.programs and all(program.done() for program in computer.programs):
+            if (
+                computer.is_running
+                and computer.programs
+                and all(program.done() for program in computer.programs)
+            ):
                 lines += computer.left_open()
         return lines
 
@@ -363,7 +411,9 @@ class Simulation:
         if self._is_closed:
             return
         self._is_closed = True
-        self.loop.kill(*[computer.switch_off() for computer in self.computers.values() if computer.is_running])
+        self.loop.kill(
+            *[computer.switch_off() for computer in self.computers.values() if computer.is_running]
+        )
         self._end_tasks()
         self.loop.close()
 

@@ -9,10 +9,12 @@ _MILLION: Final = 1_000_000
 
 
 class SkewedClock:
-    """What the software of one computer reads from its clocks: `time.time`, `time.monotonic` and all that is made of them.
+    """What the software of one computer reads from its clocks: `time.time`, `time.monotonic` and all that is
+    made of them.
 
-    ``offset`` is how far the wall clock is ahead, in microseconds. ``drift`` is how much too fast both clocks run, in microseconds a
-    second (ppm); a change of it counts from now on. Timers, such as `asyncio.sleep`, keep the world's time.
+    ``offset`` is how far the wall clock is ahead, in microseconds. ``drift`` is how much too fast both clocks
+    run, in microseconds a second (ppm); a change of it counts from now on. Timers, such as `asyncio.sleep`,
+    keep the world's time.
     """
 
     def __init__(self, world: World) -> None:
@@ -33,8 +35,8 @@ class SkewedClock:
         self._drift = drift
 
     def jump(self, by: Duration) -> None:
-        """Set the wall clock ``by`` ahead, in microseconds or as text ("5s"); back where it is a negative number. The monotonic clock
-        doesn't jump."""
+        """Set the wall clock ``by`` ahead, in microseconds or as text ("5s"); back where it is a negative
+        number. The monotonic clock doesn't jump."""
         self.offset += by if isinstance(by, int) else duration(by, "by")
 
     def monotonic(self) -> float:

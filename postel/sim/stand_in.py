@@ -36,7 +36,9 @@ class Stack(Protocol):
 
 
 class StandIn:
-    """Base class of what stands in front of a host, by `World.front`: all of it passes on to ``stack``. Override what is to differ."""
+    """Base class of what stands in front of a host, by `World.front`: all of it passes on to ``stack``.
+    Override what is to differ.
+    """
 
     def __init__(self, stack: Stack) -> None:
         self.stack: Stack = stack

@@ -1,4 +1,6 @@
-"""Tasks of a loop in virtual time: numbered, so that a run depends on no address in memory, and ended without a farewell by a crash."""
+"""Tasks of a loop in virtual time: numbered, so that a run depends on no address in memory, and ended without
+a farewell by a crash.
+"""
 
 import asyncio
 from collections.abc import Coroutine, Generator
@@ -12,8 +14,8 @@ _MOST_AWAITS: Final = 100  # at which a coroutine may wait while it is closed
 
 
 class SimulatedTask(asyncio.Task[T]):
-    """A task that knows on which network it runs. Its hash is its number in the loop: a set of tasks, such as that of `asyncio.wait` or
-    of a task group, has the same order in every run."""
+    """A task that knows on which network it runs. Its hash is its number in the loop: a set of tasks, such as
+    that of `asyncio.wait` or of a task group, has the same order in every run."""
 
     def __init__(
         self,
@@ -39,13 +41,14 @@ class SimulatedTask(asyncio.Task[T]):
     def kill(self) -> None:
         """End the task at once, as a power failure would: no `asyncio.CancelledError` is thrown into it.
 
-        Python runs the ``finally`` blocks of a coroutine that ends, up to the first ``await``; what they send leaves no computer that has
-        crashed. For the tasks that wait for this one it was cancelled.
+        Python runs the ``finally`` blocks of a coroutine that ends, up to the first ``await``; what they send
+        leaves no computer that has crashed. For the tasks that wait for this one it was cancelled.
         """
         self._log_destroy_pending = False
         loop, running = self.get_loop(), asyncio.current_task(self.get_loop())
         if running is not None:
-            asyncio.tasks._leave_task(loop, running)  # noqa: SLF001 - "Extending asyncio" names these two for it
+            # "Extending asyncio" names these two for it
+            asyncio.tasks._leave_task(loop, running)  # noqa: SLF001
         asyncio.tasks._enter_task(loop, self)  # noqa: SLF001
         try:
             self.context.run(_close, self.get_coro())

@@ -28,29 +28,65 @@ _DURATIONS: Final = {
     "h": HOUR,
     "d": DAY,
 }
-_SHOWN: Final = (("d", 1), ("h", 1), ("m", 1), ("s", 3), ("ms", 3))  # the first unit that needs no more than so many decimals is shown
+_SHOWN: Final = (
+    ("d", 1),
+    ("h", 1),
+    ("m", 1),
+    ("s", 3),
+    ("ms", 3),
+)  # the first unit that needs no more than so many decimals is shown
 _BANDWIDTHS: Final = {"bit": 1, "kbit": 10**3, "Mbit": 10**6, "Gbit": 10**9, "Tbit": 10**12}
-_SIZES: Final = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_SIZES: Final = {
+    "B": 1,
+    "kB": 10**3,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+}
 _QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-zµ]+)(?:/s)?")
 
 
 def duration(value: Duration, name: str = "duration") -> int:
-    """The microseconds of ``value``: an int of microseconds, or text with a unit: "250us", "10ms", "2s", "1.5h", "1m" (a minute), "2d".
+    """The microseconds of ``value``: an int of microseconds, or text with a unit: "250us", "10ms", "2s",
+    "1.5h", "1m" (a minute), "2d".
 
-    Raises ArgumentError, which calls it ``name``: for a float (2.5 of what?), a negative one, or one that is not a whole number of
-    microseconds.
+    Raises ArgumentError, which calls it ``name``: for a float (2.5 of what?), a negative one, or one that is
+    not a whole number of microseconds.
     """
-    return _read(value, name, _DURATIONS, NEVER, "microseconds as an int, or text such as '10ms', '2s' or '1.5h'", per_second=False)
+    return _read(
+        value,
+        name,
+        _DURATIONS,
+        NEVER,
+        "microseconds as an int, or text such as '10ms', '2s' or '1.5h'",
+        per_second=False,
+    )
 
 
 def bandwidth(value: Bandwidth, name: str = "bandwidth") -> int:
-    """The bits a second of ``value``: an int, or text with a unit: "10Mbit", "1Gbit", "64kbit/s". Raises ArgumentError."""
-    return _read(value, name, _BANDWIDTHS, NEVER, "bits a second as an int, or text such as '10Mbit' or '1Gbit'", per_second=True)
+    """The bits a second of ``value``: an int, or text with a unit: "10Mbit", "1Gbit", "64kbit/s". Raises
+    ArgumentError.
+    """
+    return _read(
+        value,
+        name,
+        _BANDWIDTHS,
+        NEVER,
+        "bits a second as an int, or text such as '10Mbit' or '1Gbit'",
+        per_second=True,
+    )
 
 
 def size(value: Size, name: str = "size") -> int:
-    """The octets of ``value``: an int, or text with a unit: "64KiB" (65,536), "64kB" (64,000), "1500B". Raises ArgumentError."""
-    return _read(value, name, _SIZES, NEVER, "octets as an int, or text such as '64KiB' or '1500B'", per_second=False)
+    """The octets of ``value``: an int, or text with a unit: "64KiB" (65,536), "64kB" (64,000), "1500B".
+    Raises ArgumentError.
+    """
+    return _read(
+        value, name, _SIZES, NEVER, "octets as an int, or text such as '64KiB' or '1500B'", per_second=False
+    )
 
 
 def duration_text(microseconds: int) -> str:
@@ -63,7 +99,9 @@ def duration_text(microseconds: int) -> str:
 
 
 class _Measured:
-    """A setting that is read whenever it is assigned. Without ``__get__``, so that reading one costs what any attribute costs."""
+    """A setting that is read whenever it is assigned. Without ``__get__``, so that reading one costs what any
+    attribute costs.
+    """
 
     def __init__(self, read: Callable[[Any, str], int]) -> None:
         self._read = read
@@ -82,7 +120,9 @@ def measured(read: Callable[[Any, str], int]) -> Any:  # noqa: ANN401 - a descri
     return _Measured(read)
 
 
-def _read(value: object, name: str, units: dict[str, int], most: int, allowed: str, *, per_second: bool) -> int:
+def _read(
+    value: object, name: str, units: dict[str, int], most: int, allowed: str, *, per_second: bool
+) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most:
         return value
     found = _QUANTITY.fullmatch(value) if isinstance(value, str) else None

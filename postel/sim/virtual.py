@@ -1,6 +1,8 @@
-"""What Python's clocks and random functions are in a sealed world, by module and name: those of the computer whose task calls.
+"""What Python's clocks and random functions are in a sealed world, by module and name: those of the computer
+whose task calls.
 
-Each takes the place of one function. Where no task of a sealed world runs, in other threads for one, it calls the original.
+Each takes the place of one function. Where no task of a sealed world runs, in other threads for one, it calls
+the original.
 """
 
 import asyncio
@@ -13,12 +15,14 @@ from postel.sim.loop import Loop
 from postel.sim.place import Place
 
 Function = Callable[..., Any]
-_FREE: Final = frozenset({"_pytest", "pytest", "pluggy", "hypothesis", "xdist", "execnet", "coverage"})  # which measure real time
+_FREE: Final = frozenset(
+    {"_pytest", "pytest", "pluggy", "hypothesis", "xdist", "execnet", "coverage"}
+)  # which measure real time
 
 
 def place_of_caller(depth: int = 2) -> Place | None:
-    """The place whose task calls; None outside of sealed worlds, for what measures the test from inside, and for a module that is being
-    imported, which happens in the first of several runs alone."""
+    """The place whose task calls; None outside of sealed worlds, for what measures the test from inside, and
+    for a module that is being imported, which happens in the first of several runs alone."""
     loop = asyncio._get_running_loop()  # noqa: SLF001 - documented for loops
     if not isinstance(loop, Loop) or not loop.is_sealed:
         return None
@@ -48,7 +52,9 @@ def timed(original: Function, read: Callable[[Place], object]) -> Function:
     return clock
 
 
-def by_clock(original: Function, wall: Callable[[Place], object], monotonic: Callable[[Place], object]) -> Function:
+def by_clock(
+    original: Function, wall: Callable[[Place], object], monotonic: Callable[[Place], object]
+) -> Function:
     """``time.clock_gettime`` and its like."""
 
     def clock_gettime(which: int, /) -> object:
@@ -61,7 +67,9 @@ def by_clock(original: Function, wall: Callable[[Place], object], monotonic: Cal
 
 
 def broken_down(original: Function, position: int, wrap: Callable[[float], Any]) -> Function:
-    """``time.localtime`` and its like: the argument at ``position`` is by default the time now, as ``wrap`` makes it."""
+    """``time.localtime`` and its like: the argument at ``position`` is by default the time now, as ``wrap``
+    makes it.
+    """
 
     def convert(*args: Any) -> Any:  # noqa: ANN401 - as the original's
         place = place_of_caller()

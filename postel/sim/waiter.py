@@ -13,15 +13,16 @@ from postel.sim.wire import Wire
 from postel.sim.world import World
 from postel.times import HOUR, NEVER, SECOND
 
-HALF: Final = 0.5  # the loop's clock stands in the middle of the world's microsecond: rounding never makes it an earlier one
+# the loop's clock stands in the middle of the world's microsecond: rounding never makes it an earlier one
+HALF: Final = 0.5
 TOLERANCE: Final = 0.1  # of a microsecond: a float near that middle has reached it
 _LONGEST_JUMP: Final = HOUR
 _MOST_TURNS: Final = 200_000  # of the loop, at one moment of the world
 
 
 class Waiter(BaseSelector):
-    """The selector of a loop. In place of waiting, the world goes on until a wire is readable, a callback is ready or the loop's next timer
-    is due."""
+    """The selector of a loop. In place of waiting, the world goes on until a wire is readable, a callback is
+    ready or the loop's next timer is due."""
 
     def __init__(self, world: World, loop: Any) -> None:  # noqa: ANN401 - a `postel.sim.loop.Loop`
         self._wires: list[Wire] = []
@@ -47,7 +48,8 @@ class Waiter(BaseSelector):
 
     # The selector
 
-    def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:  # noqa: ANN401 - as in BaseSelector
+    # As in BaseSelector
+    def register(self, fileobj: Any, events: int, data: Any = None) -> SelectorKey:  # noqa: ANN401
         if not _is_wire(fileobj):
             self._descriptors += 1
             return self._real.register(fileobj, events, data)
@@ -90,32 +92,43 @@ class Waiter(BaseSelector):
     def _ready(self) -> list[tuple[SelectorKey, int]]:
         if not self._readable and self._descriptors <= 1:
             return []
-        ready = [(key, key.events) for descriptor in self._readable if (key := self._keys.get(descriptor)) is not None]
+        ready = [
+            (key, key.events)
+            for descriptor in self._readable
+            if (key := self._keys.get(descriptor)) is not None
+        ]
         return ready + self._real.select(0) if self._descriptors > 1 else ready
 
     def _last_look(self) -> list[tuple[SelectorKey, int]]:
         """Another thread may have called. Raises NothingLeft otherwise."""
         found = self._real.select(0)
         if not found:
-            raise NothingLeft("\n  ".join(["nothing is left to happen, and every task waits", *self.waiting()]))
+            raise NothingLeft(
+                "\n  ".join(["nothing is left to happen, and every task waits", *self.waiting()])
+            )
         return found
 
     def _jump(self, until: int) -> None:
-        """To where the loop has something to do, ``until`` at the latest; not too far at once, for a user may want to interrupt an endless
-        run. Raises TimeLimitReached."""
+        """To where the loop has something to do, ``until`` at the latest; not too far at once, for a user may
+        want to interrupt an endless run. Raises TimeLimitReached."""
         world, limit = self._world, self._loop.limit
         until = min(until, world.now + _LONGEST_JUMP)
         world.run(min(until, limit), stop=self._is_wanted)
         if limit < until and world.now >= limit and not self._is_wanted():
-            what = f"the simulation's limit of {limit / SECOND:g} s of virtual time is reached; what hasn't ended:"
+            what = (
+                f"the simulation's limit of {limit / SECOND:g} s of virtual time is reached; what hasn't "
+                "ended:"
+            )
             raise TimeLimitReached("\n  ".join([what, *self.waiting()]))
 
     def _is_wanted(self) -> bool:
         return bool(self._readable or self._loop.has_ready)
 
     def _jump_to_timer(self, when: float) -> None:
-        """To the first microsecond at which the loop finds its timer due. The loop's time is then ``when`` or later, to the last bit: a
-        callback that came too early for its own deadline by a rounding would set the same timer again, for ever."""
+        """To the first microsecond at which the loop finds its timer due. The loop's time is then ``when`` or
+        later, to the last bit: a callback that came too early for its own deadline by a rounding would set
+        the same timer again, for ever.
+        """
         moment = max(math.ceil(when * SECOND - HALF - TOLERANCE / 2), self._world.now)
         self._jump(moment)
         if self._world.now == moment:
@@ -128,7 +141,10 @@ class Waiter(BaseSelector):
         self._turns += 1
         if self._turns >= _MOST_TURNS:
             self._turns = 0
-            what = f"no time passes: after {_MOST_TURNS} turns of the loop at {self._moment / SECOND:g} s these still want to run"
+            what = (
+                f"no time passes: after {_MOST_TURNS} turns of the loop at {self._moment / SECOND:g} s "
+                "these still want to run"
+            )
             raise BusyLoop("\n  ".join([what, *self._loop.about_to_run()]))
 
 

@@ -30,7 +30,9 @@ def tasks(found: Sequence["asyncio.Task[Any]"], computer_of: Named = of_no_compu
 
 
 def task(of: "asyncio.Task[Any]", computer_of: Named = of_no_computer) -> str:
-    """``server: Task-3 in serve at app.py:12, in Server.serve at server.py:70``: from the task's function to where it waits."""
+    """``server: Task-3 in serve at app.py:12, in Server.serve at server.py:70``: from the task's function to
+    where it waits.
+    """
     computer = computer_of(of)
     waiter = getattr(of, "_fut_waiter", None)
     awaited = f", for {waiter.get_name()}" if isinstance(waiter, asyncio.Task) else ""
@@ -39,7 +41,9 @@ def task(of: "asyncio.Task[Any]", computer_of: Named = of_no_computer) -> str:
 
 def connections(wires: Iterable[Wire]) -> list[str]:
     """A line for each connection."""
-    return [f"{local} to {remote}: {state}" for wire in wires for local, remote, state in wire.host.connections()]
+    return [
+        f"{local} to {remote}: {state}" for wire in wires for local, remote, state in wire.host.connections()
+    ]
 
 
 def way(coroutine: object) -> str:

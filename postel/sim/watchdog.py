@@ -1,4 +1,6 @@
-"""Ends a run that takes too long in real time, and names what the program does meanwhile: for coroutines that never yield."""
+"""Ends a run that takes too long in real time, and names what the program does meanwhile: for coroutines that
+never yield.
+"""
 
 import asyncio
 import ctypes
@@ -16,7 +18,9 @@ from postel.sim import waiting
 _LOOK: Final = 1.0  # seconds between two looks
 _STUCK: Final = 10.0  # seconds in which the loop made no turn
 _DEBUGGERS: Final = ("pdb.py", "bdb.py", "pydevd.py")
-_SIGNAL: Final[Any] = getattr(signal, "SIGVTALRM", None)  # of all signals the one that test runners leave alone
+_SIGNAL: Final[Any] = getattr(
+    signal, "SIGVTALRM", None
+)  # of all signals the one that test runners leave alone
 
 
 class Interrupted(KeyboardInterrupt):
@@ -24,11 +28,12 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Watchdog:
-    """Watches a loop while the block runs. After ``limit`` seconds of real time, or where the loop makes no turn for 10 seconds (or
-    ``limit``, if that is less), it raises `Interrupted` in the loop's thread; ``error`` is the reason then.
+    """Watches a loop while the block runs. After ``limit`` seconds of real time, or where the loop makes no
+    turn for 10 seconds (or ``limit``, if that is less), it raises `Interrupted` in the loop's thread;
+    ``error`` is the reason then.
 
-    A thread of its own waits for that, and a debugger stops its clock. What is said of tasks and connections is found out in the loop's
-    thread, for they change while that runs.
+    A thread of its own waits for that, and a debugger stops its clock. What is said of tasks and connections
+    is found out in the loop's thread, for they change while that runs.
     """
 
     def __init__(self, loop: Any, limit: float) -> None:  # noqa: ANN401 - a `postel.sim.loop.Loop`
@@ -53,7 +58,9 @@ class Watchdog:
         self._watcher.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self._ended.set()
         self._watcher.join()
         if self._uses_signal:
@@ -70,7 +77,9 @@ class Watchdog:
             if self._uses_signal:
                 signal.pthread_kill(self._thread, _SIGNAL)
             elif self._is_stuck(sys._current_frames().get(self._thread)):  # noqa: SLF001 - documented
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), ctypes.py_object(Interrupted))
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(self._thread), ctypes.py_object(Interrupted)
+                )
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         if not self._ended.is_set() and self._is_stuck(frame):
@@ -109,7 +118,15 @@ def _stack(loop: Any, frame: FrameType | None) -> list[str]:  # noqa: ANN401
     lines = [waiting.task(running, loop.computer_of)] if running is not None else []
     calls = [above for above, _ in traceback.walk_stack(frame)]
     own = next(
-        (at for at, above in enumerate(calls) if above.f_code.co_name == "_run" and "asyncio" in above.f_code.co_filename), len(calls)
+        (
+            at
+            for at, above in enumerate(calls)
+            if above.f_code.co_name == "_run" and "asyncio" in above.f_code.co_filename
+        ),
+        len(calls),
     )
-    lines += [f"  {above.f_code.co_qualname} at {above.f_code.co_filename}:{above.f_lineno}" for above in calls[:own]]
+    lines += [
+        f"  {above.f_code.co_qualname} at {above.f_code.co_filename}:{above.f_lineno}"
+        for above in calls[:own]
+    ]
     return lines

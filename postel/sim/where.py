@@ -1,4 +1,5 @@
-"""Rules for packets described by what they are: "the third SYN,ACK from server to client", "every FIN", "data segments 5 to 9".
+"""Rules for packets described by what they are: "the third SYN,ACK from server to client", "every FIN", "data
+segments 5 to 9".
 
 >>> from postel.sim import World, where
 >>> world = World()
@@ -26,12 +27,18 @@ Nth = int | Collection[int]
 Ends = tuple[Endpoint, Endpoint]
 
 _FLAGS: Final = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "AE")
-_PROTOCOLS: Final = {"tcp": (segment.PROTOCOL,), "udp": (udp.PROTOCOL,), "icmp": (icmp.PROTOCOL_4, icmp.PROTOCOL_6)}
+_PROTOCOLS: Final = {
+    "tcp": (segment.PROTOCOL,),
+    "udp": (udp.PROTOCOL,),
+    "icmp": (icmp.PROTOCOL_4, icmp.PROTOCOL_6),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Describes packets; made by `where`. Its methods make rules of it, for `World.rules`: what becomes of such packets."""
+    """Describes packets; made by `where`. Its methods make rules of it, for `World.rules`: what becomes of
+    such packets.
+    """
 
     sender: str = "*"
     receiver: str = "*"
@@ -63,7 +70,9 @@ class Where:
         return PacketRule(self, f"corrupt({bit!r})", rules.corrupt(bit))
 
     def hold(self) -> "PacketRule":
-        """Keep each in the network until `World.release`, or until it is delivered by hand (`World.in_flight`)."""
+        """Keep each in the network until `World.release`, or until it is delivered by hand
+        (`World.in_flight`).
+        """
         return PacketRule(self, "hold()", Verdict(copies=1, after=NEVER))
 
     def becomes(self, verdict: Verdict) -> "PacketRule":
@@ -72,7 +81,11 @@ class Where:
         return PacketRule(self, f"becomes({verdict!r})", verdict)
 
     def __repr__(self) -> str:
-        given = [(field.name, getattr(self, field.name)) for field in fields(self) if getattr(self, field.name) != field.default]
+        given = [
+            (field.name, getattr(self, field.name))
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        ]
         return f"where({', '.join(f'{name}={value!r}' for name, value in given)})"
 
 
@@ -92,13 +105,15 @@ def where(
 ) -> Where:
     """Describe packets that leave a host, for a rule: ``where(flags="FIN", sender="client", nth=1).drop()``.
 
-    All that is given must fit. ``sender`` and ``receiver`` are names of hosts or patterns. ``flags`` are TCP flags that are set, as
-    "SYN,ACK", ``without`` those that are not. ``data`` is True for packets with payload, False for those without, or octets that the
-    payload contains. ``port`` is one of the two. ``connection`` is a connection at either end, or its two endpoints. ``since`` and
-    ``until`` are times of the world's clock, the latter excluded.
+    All that is given must fit. ``sender`` and ``receiver`` are names of hosts or patterns. ``flags`` are TCP
+    flags that are set, as "SYN,ACK", ``without`` those that are not. ``data`` is True for packets with
+    payload, False for those without, or octets that the payload contains. ``port`` is one of the two.
+    ``connection`` is a connection at either end, or its two endpoints. ``since`` and ``until`` are times of
+    the world's clock, the latter excluded.
 
-    Of the packets that all this fits, ``nth`` chooses by number, from 1: an int, or several such as ``range(5, 10)``. The numbers are
-    counted by each rule for itself, so make a new rule for each world. Raises ArgumentError.
+    Of the packets that all this fits, ``nth`` chooses by number, from 1: an int, or several such as
+    ``range(5, 10)``. The numbers are counted by each rule for itself, so make a new rule for each world.
+    Raises ArgumentError.
     """
     return Where(
         _pattern("sender", sender),
@@ -116,7 +131,9 @@ def where(
 
 
 class PacketRule:
-    """A rule for the packets that ``where`` describes. ``matched`` counts those that fitted, whatever ``nth`` chose of them."""
+    """A rule for the packets that ``where`` describes. ``matched`` counts those that fitted, whatever ``nth``
+    chose of them.
+    """
 
     def __init__(self, where: Where, action: str, verdict: Verdict) -> None:
         self.where = where
@@ -140,7 +157,11 @@ class PacketRule:
         return self._verdict if nth is None or self.matched == nth or _is_among(self.matched, nth) else None
 
     def _fits(self, octets: bytes, sender: str, receiver: str, now: int) -> bool:
-        if not self.where.since <= now < self.where.until or sender not in self._sender or receiver not in self._receiver:
+        if (
+            not self.where.since <= now < self.where.until
+            or sender not in self._sender
+            or receiver not in self._receiver
+        ):
             return False
         try:
             packet = ip.parse(octets)
@@ -204,7 +225,9 @@ def _flag_names(argument: str, flags: str) -> str:
     require_kind(argument, flags, str, "names of TCP flags such as 'SYN,ACK'")
     for name in flags.split(",") if flags else ():
         if name not in _FLAGS:
-            raise ArgumentError(argument, flags, f"names of TCP flags, with commas between: {', '.join(_FLAGS)}")
+            raise ArgumentError(
+                argument, flags, f"names of TCP flags, with commas between: {', '.join(_FLAGS)}"
+            )
     return flags
 
 
@@ -229,7 +252,11 @@ def _ends(connection: Connection | Ends | None) -> Ends | None:
         return None
     if isinstance(connection, Connection):
         return connection.local, connection.remote
-    if not isinstance(connection, tuple) or len(connection) != 2 or not all(isinstance(end, Endpoint) for end in connection):
+    if (
+        not isinstance(connection, tuple)
+        or len(connection) != 2
+        or not all(isinstance(end, Endpoint) for end in connection)
+    ):
         raise ArgumentError("connection", connection, "a Connection, or its two Endpoints")
     return connection
 

@@ -12,11 +12,12 @@ from postel.times import NEVER
 
 
 class Wire(Link):
-    """Stands for a host in its place in the world, and is the link of the network that drives the host: what arrives there is received
-    here. When the host is restarted (`World.restart`), the wire is gone for good: every call but `close` raises `LinkError`.
+    """Stands for a host in its place in the world, and is the link of the network that drives the host: what
+    arrives there is received here. When the host is restarted (`World.restart`), the wire is gone for good:
+    every call but `close` raises `LinkError`.
 
-    It rings the host's bell when it has a packet, so that the world need not ask it. ``readable`` is the loop's list of descriptors whose
-    wires have something to receive.
+    It rings the host's bell when it has a packet, so that the world need not ask it. ``readable`` is the
+    loop's list of descriptors whose wires have something to receive.
     """
 
     rings = True
@@ -60,7 +61,9 @@ class Wire(Link):
 
     def _require_host(self) -> None:
         if self._has_crashed:
-            raise LinkError(errno.ENETDOWN, "the host was restarted: its old network is gone, attach the new host")
+            raise LinkError(
+                errno.ENETDOWN, "the host was restarted: its old network is gone, attach the new host"
+            )
 
     # The link
 
@@ -79,7 +82,9 @@ class Wire(Link):
         return None
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
-        """Carried at once: an observer is told of each packet what becomes of it before it is told of the next."""
+        """Carried at once: an observer is told of each packet what becomes of it before it is told of the
+        next.
+        """
         if len(packet) > self.mtu:
             raise too_large(len(packet), self.mtu)
         if self._descriptor < 0:

@@ -10,21 +10,32 @@ from postel.wire.segment import Segment
 class Witness(Observer, PacketObserver):
     """An observer of all hosts of a world, of their packets, and of what becomes of packets between hosts.
 
-    When a packet leaves a host, `packet_sent` is called, and `carried` or `lost` at once after it. When the host at the
-    other end hears the packet, `packet_arrived` is called, and what that host makes of it follows.
+    When a packet leaves a host, `packet_sent` is called, and `carried` or `lost` at once after it. When the
+    host at the other end hears the packet, `packet_arrived` is called, and what that host makes of it
+    follows.
     """
 
-    def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
-        """A packet is on its way, told once for each copy; ``delivered`` differs from ``octets`` when it is damaged on the way."""
+    def carried(
+        self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
+    ) -> None:
+        """A packet is on its way, told once for each copy; ``delivered`` differs from ``octets`` when it is
+        damaged on the way.
+        """
 
     def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
         """A packet won't arrive: "loss", "queue full", "too big", "no route", "partition", "link down"."""
 
-    def rescheduled(self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int) -> None:
-        """A packet that was `carried` won't arrive when that said, but at ``arrives_at``: NEVER while it is held."""
+    def rescheduled(
+        self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int
+    ) -> None:
+        """A packet that was `carried` won't arrive when that said, but at ``arrives_at``: NEVER while it is
+        held.
+        """
 
     def intercepted(self, sender: str, receiver: str, delivered: bytes, sent_at: int, why: str) -> None:
-        """A packet that was `carried` won't arrive after all: "partition", "host is down", "queue full", "dropped by hand"."""
+        """A packet that was `carried` won't arrive after all: "partition", "host is down", "queue full",
+        "dropped by hand".
+        """
 
 
 class Voice(Observer):

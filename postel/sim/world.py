@@ -1,7 +1,8 @@
-"""Hosts, paths and a clock that jumps: a network in virtual time, the same for the same seed. 2MSL passes in microseconds.
+"""Hosts, paths and a clock that jumps: a network in virtual time, the same for the same seed. 2MSL passes in
+microseconds.
 
-`World` is what users call. Its parts: `agenda` (the clock, and what will happen), `running` (the pump), `carrier` (what becomes of
-packets), `node` (a host in its place), `witness` (the observer).
+`World` is what users call. Its parts: `agenda` (the clock, and what will happen), `running` (the pump),
+`carrier` (what becomes of packets), `node` (a host in its place), `witness` (the observer).
 """
 
 from collections.abc import Callable
@@ -40,19 +41,24 @@ _LEAST_MTU: Final = 68  # RFC 791, 3.2
 class World(FaultCalls):
     """A network of hosts in virtual time.
 
-    ``seed``, an int, decides everything that chance decides: the hosts' secrets and every path's dice. ``observer`` watches all hosts; a
-    `Witness` is also told of packets under way. ``default_path`` are the settings of the path between any two hosts that have none of
-    their own (`paths`): ``World(default_path={"delay": "10ms"})``. An ``application``, given with its host, is called with each of the
-    host's events: ``application(subject, event, now)``. Raises ArgumentError.
+    ``seed``, an int, decides everything that chance decides: the hosts' secrets and every path's dice.
+    ``observer`` watches all hosts; a `Witness` is also told of packets under way. ``default_path`` are the
+    settings of the path between any two hosts that have none of their own (`paths`):
+    ``World(default_path={"delay": "10ms"})``. An ``application``, given with its host, is called with each of
+    the host's events: ``application(subject, event, now)``. Raises ArgumentError.
 
-    The world may be changed while it runs, by an application, a rule or a call of `at`: hosts, paths and `rules` added, removed or
-    replaced, and every setting of a `Path` assigned (``there.loss = 0.5``). A change holds for packets that leave from then on; those
-    under way arrive as they were sent. Times and durations are ints of microseconds or text ("10ms", "2s").
+    The world may be changed while it runs, by an application, a rule or a call of `at`: hosts, paths and
+    `rules` added, removed or replaced, and every setting of a `Path` assigned (``there.loss = 0.5``). A
+    change holds for packets that leave from then on; those under way arrive as they were sent. Times and
+    durations are ints of microseconds or text ("10ms", "2s").
 
-    Faults begin by `partition`, `hold`, `flap`, `change_path`, `crash`, `pause` and `slow`, or as data by `schedule`.
+    Faults begin by `partition`, `hold`, `flap`, `change_path`, `crash`, `pause` and `slow`, or as data by
+    `schedule`.
     """
 
-    def __init__(self, seed: int = 0, *, observer: Observer | None = None, default_path: PathSettings | None = None) -> None:
+    def __init__(
+        self, seed: int = 0, *, observer: Observer | None = None, default_path: PathSettings | None = None
+    ) -> None:
         require_kind("observer", observer, (Observer, type(None)), "an Observer, such as a Witness, or None")
         if not isinstance(seed, int):
             raise ArgumentError("seed", seed, "an int: the same one gives the same run")
@@ -101,15 +107,20 @@ class World(FaultCalls):
     ) -> Host:
         """A new host, with addresses such as "10.0.0.1/24" and "fd00::1/64".
 
-        Without any, unless it accepts ``any_address``, it gets the next free ones of 10.0.0.0/8 and fd00::/64, in the order in which hosts
-        are made: the first has 10.0.0.1 and fd00::1. With ``offload`` it makes segments of packets of up to so many octets
-        (`Host.use_offload`), which are cut before they take to the path. Raises ArgumentError.
+        Without any, unless it accepts ``any_address``, it gets the next free ones of 10.0.0.0/8 and
+        fd00::/64, in the order in which hosts are made: the first has 10.0.0.1 and fd00::1. With ``offload``
+        it makes segments of packets of up to so many octets (`Host.use_offload`), which are cut before they
+        take to the path. Raises ArgumentError.
         """
         if not isinstance(name, str) or not name or name in self._named:
             raise ArgumentError("name", name, "text, and one that no other host of this world has")
         if application is not None and not callable(application):
-            raise ArgumentError("application", application, "something to call with subject, event and time, or None")
-        require_number("offload", offload, mtu if offload else 0, 65535, f"0, or the MTU ({mtu}) to 65535 octets")
+            raise ArgumentError(
+                "application", application, "something to call with subject, event and time, or None"
+            )
+        require_number(
+            "offload", offload, mtu if offload else 0, 65535, f"0, or the MTU ({mtu}) to 65535 octets"
+        )
         if not interfaces and not any_address:
             interfaces = self._next_free()
         own = self._unused(interfaces)
@@ -148,14 +159,27 @@ class World(FaultCalls):
         while True:
             self._given += 1
             four, six = str(_FIRST_4 + self._given), str(_FIRST_6 + self._given)
-            is_plain = self._given & 255 not in (0, 255)  # which programs of old take for a network and its broadcast
+            is_plain = self._given & 255 not in (
+                0,
+                255,
+            )  # which programs of old take for a network and its broadcast
             if is_plain and not any(addresses.parse(text) in self._carrier.nodes for text in (four, six)):
                 return f"{four}/8", f"{six}/64"
 
-    def front(self, host: Host, stack: Stack, *, on_crash: Callable[[], None] | None = None, hears_later: bool = False) -> None:
-        """Let ``stack`` stand between the network and ``host``: it is called in the host's place, and passes on what it
-        likes. ``on_crash()`` is called when ``host`` is restarted; then ``stack`` is in front of nothing. A `Witness` is
-        told that a packet arrived when ``stack`` gets it; with ``hears_later`` it is told when ``stack`` calls `hears`."""
+    def front(
+        self,
+        host: Host,
+        stack: Stack,
+        *,
+        on_crash: Callable[[], None] | None = None,
+        hears_later: bool = False,
+    ) -> None:
+        """Let ``stack`` stand between the network and ``host``: it is called in the host's place, and passes
+        on what it likes. ``on_crash()`` is called when ``host`` is restarted; then ``stack`` is in front of
+        nothing. A `Witness` is
+        told that a packet arrived when ``stack`` gets it; with ``hears_later`` it is told when ``stack``
+        calls `hears`.
+        """
         node = self._one(host)
         if node.is_crashed:
             raise ArgumentError("host", node.name, "a host that is not down: restart it first")
@@ -171,7 +195,8 @@ class World(FaultCalls):
         self._one(host).application = application
 
     def path(self, a: OneHost, b: OneHost, **settings: Unpack[PathSettings]) -> tuple[Path, Path]:
-        """Join two hosts, both ways alike; the two directions, for making them differ. See `Path` for the settings.
+        """Join two hosts, both ways alike; the two directions, for making them differ. See `Path` for the
+        settings.
 
         Hosts that are joined already get a new path. Raises ArgumentError.
         """
@@ -180,13 +205,18 @@ class World(FaultCalls):
             raise ArgumentError("b", b, "another host than a: a host reaches itself without a path")
         return self._join(one, other, settings)
 
-    def mesh(self, hosts: Hosts, others: Hosts | None = None, **settings: Unpack[PathSettings]) -> list[tuple[Path, Path]]:
-        """Join each of ``hosts`` with each of ``others``; without these all of ``hosts`` with each other. As `path` for each pair.
+    def mesh(
+        self, hosts: Hosts, others: Hosts | None = None, **settings: Unpack[PathSettings]
+    ) -> list[tuple[Path, Path]]:
+        """Join each of ``hosts`` with each of ``others``; without these all of ``hosts`` with each other. As
+        `path` for each pair.
 
         For the same path between any two hosts of many, `paths` is cheaper. Raises ArgumentError.
         """
         ones, seconds = self._chosen(hosts), self._chosen(hosts if others is None else others)
-        pairs = {frozenset((one, other)): (one, other) for one in ones for other in seconds if one is not other}
+        pairs = {
+            frozenset((one, other)): (one, other) for one in ones for other in seconds if one is not other
+        }
         if not pairs:
             raise ArgumentError("hosts", hosts, "two different hosts at least")
         return [self._join(one, other, settings) for one, other in pairs.values()]
@@ -195,7 +225,8 @@ class World(FaultCalls):
         return self._carrier.join(one, other, settings), self._carrier.join(other, one, settings)
 
     def paths(self, **settings: Unpack[PathSettings]) -> None:
-        """Let any two hosts that no `path` joins have one of these settings, from now on. It is made when the first packet takes it.
+        """Let any two hosts that no `path` joins have one of these settings, from now on. It is made when the
+        first packet takes it.
 
         Raises ArgumentError.
         """
@@ -210,10 +241,12 @@ class World(FaultCalls):
         application: Application | None = None,
         ended: Callable[[LinkError], object] | None = None,
     ) -> Attachment:
-        """Put ``host`` on ``link``: a `postel.links.Link` that calls `notify`. Its timers run by this world's clock from now on.
+        """Put ``host`` on ``link``: a `postel.links.Link` that calls `notify`. Its timers run by this world's
+        clock from now on.
 
-        The host may be one of this world that has no paths, which keeps its application unless another is given, or any other `Host`.
-        At the link's end ``ended(error)`` is called; without it, the `LinkError` is raised out of `run`. Raises ArgumentError.
+        The host may be one of this world that has no paths, which keeps its application unless another is
+        given, or any other `Host`. At the link's end ``ended(error)`` is called; without it, the `LinkError`
+        is raised out of `run`. Raises ArgumentError.
         """
         require_free(host, link)
         node = self._nodes.get(host)
@@ -233,14 +266,18 @@ class World(FaultCalls):
         return self._one(host).name
 
     def at(self, when: Duration, call: Callable[[], object]) -> None:
-        """Call ``call()`` when the clock stands at ``when``, after what is already due then. Raises ArgumentError."""
+        """Call ``call()`` when the clock stands at ``when``, after what is already due then. Raises
+        ArgumentError.
+        """
         when = duration(when, "when")
         if not callable(call):
             raise ArgumentError("call", call, "something to call without arguments")
         self._agenda.put(max(when, self.now), None, b"", call)
 
     def next_timeout(self) -> int:
-        """When something may happen next: now, while a host has something to send or to tell; NEVER when all is quiet for good."""
+        """When something may happen next: now, while a host has something to send or to tell; NEVER when all
+        is quiet for good.
+        """
         return self._running.next_timeout()
 
     def handle_timeout(self, now: int) -> None:
@@ -249,13 +286,17 @@ class World(FaultCalls):
         self._running.handle_timeout(now)
 
     def run(self, until: Duration = NEVER, *, stop: Callable[[], bool] | None = None) -> int:
-        """Let the clock jump until all is quiet, ``until`` is reached, or ``stop()`` is true after something happened. Returns the time.
+        """Let the clock jump until all is quiet, ``until`` is reached, or ``stop()`` is true after something
+        happened. Returns the time.
 
-        Beware of hosts that never fall silent: keep-alives and persist probes go on for ever, as they must. Raises ArgumentError.
+        Beware of hosts that never fall silent: keep-alives and persist probes go on for ever, as they must.
+        Raises ArgumentError.
         """
         until = duration(until, "until")
         return self._running.run(until, stop=stop)
 
     def pump(self) -> None:
-        """Send what the hosts have to send, and tell the applications; needed only after calls from outside `run`."""
+        """Send what the hosts have to send, and tell the applications; needed only after calls from outside
+        `run`.
+        """
         self._running.pump()

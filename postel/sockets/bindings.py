@@ -18,16 +18,20 @@ class Bindings:
         self._bound: dict[Endpoint, bool] = {}  # whether the socket lets others bind the same: SO_REUSEADDR
 
     def claim(self, host: Host, wanted: Endpoint, address: str | None, now: int, *, shares: bool) -> Endpoint:
-        """Bind ``wanted``, of which port 0 stands for any that is free: the endpoint that was bound. ``address`` is as
-        `Host.listen` takes it, None for all of both families.
+        """Bind ``wanted``, of which port 0 stands for any that is free: the endpoint that was bound.
+        ``address`` is as `Host.listen` takes it, None for all of both families.
 
-        Raises AddressInUse where a listener is there, or another socket has bound it; both may, with SO_REUSEADDR (``shares``).
-        Raises AddressNotAvailable.
+        Raises AddressInUse where a listener is there, or another socket has bound it; both may, with
+        SO_REUSEADDR (``shares``). Raises AddressNotAvailable.
         """
         with _free_ports(host, wanted.port, address, now) as ports:
             for port in ports:
                 bound = Endpoint(wanted.address, port)
-                others = [other for other in self._bound if other.port == port and _overlap(other.address, bound.address)]
+                others = [
+                    other
+                    for other in self._bound
+                    if other.port == port and _overlap(other.address, bound.address)
+                ]
                 if not others or (wanted.port and shares and all(self._bound[other] for other in others)):
                     self._bound[bound] = shares
                     return bound

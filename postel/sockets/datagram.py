@@ -25,8 +25,12 @@ from postel.wire.address import Endpoint, is_unspecified
 class DatagramCalls(NonBlockingSocket):
     """A new socket, or one with an address: that it was bound to, or that it took when it first sent."""
 
-    def __init__(self, owner: SocketOwner, family: int, config: Config, opened: DatagramSocket | None = None) -> None:
-        super().__init__(owner, family, socket.SOCK_DGRAM, SocketOptions(config, family=family, kind=socket.SOCK_DGRAM))
+    def __init__(
+        self, owner: SocketOwner, family: int, config: Config, opened: DatagramSocket | None = None
+    ) -> None:
+        super().__init__(
+            owner, family, socket.SOCK_DGRAM, SocketOptions(config, family=family, kind=socket.SOCK_DGRAM)
+        )
         self._bound: Endpoint | None = None if opened is None else opened.local
         self._socket = opened
         self._next: tuple[bytes, Endpoint] | None = None  # taken from the host and not read yet
@@ -78,7 +82,9 @@ class DatagramCalls(NonBlockingSocket):
 
     def _open(self, wanted: Endpoint, remote: Endpoint | None) -> DatagramSocket:
         try:
-            opened = self.owner.host.datagrams(wanted.port, address=self._own_address(wanted.address), remote=remote)
+            opened = self.owner.host.datagrams(
+                wanted.port, address=self._own_address(wanted.address), remote=remote
+            )
         except ArgumentError as error:
             raise as_os_error(error) from error
         opened.context = self
@@ -99,7 +105,13 @@ class DatagramCalls(NonBlockingSocket):
 
     @property
     def is_readable(self) -> bool:
-        return bool(self.is_closed or self._failure or self._error or self.has_shut_down_reading or self._has_datagram())
+        return bool(
+            self.is_closed
+            or self._failure
+            or self._error
+            or self.has_shut_down_reading
+            or self._has_datagram()
+        )
 
     @property
     def is_writable(self) -> bool:
@@ -156,7 +168,9 @@ class DatagramCalls(NonBlockingSocket):
         remote = endpoint_of(name, self.family)
         if not remote.port:
             raise SocketCallInvalid("no datagram can be sent to port 0")  # EINVAL, as Linux has it
-        return Endpoint(LOOPBACK[len(remote.address)], remote.port) if is_unspecified(remote.address) else remote
+        return (
+            Endpoint(LOOPBACK[len(remote.address)], remote.port) if is_unspecified(remote.address) else remote
+        )
 
     # Ending
 

@@ -1,4 +1,6 @@
-"""``getaddrinfo`` and ``getnameinfo`` of a network: as glibc answers, from the network's own resolver in place of the machine's."""
+"""``getaddrinfo`` and ``getnameinfo`` of a network: as glibc answers, from the network's own resolver in
+place of the machine's.
+"""
 
 import ipaddress
 import socket
@@ -17,7 +19,8 @@ Text = str | bytes | bytearray | None
 _KINDS: Final = ((SOCK_STREAM, socket.IPPROTO_TCP), (SOCK_DGRAM, socket.IPPROTO_UDP), (SOCK_RAW, 0))
 # Used before the machine's /etc/services, which small systems don't have
 _SERVICES: Final = {
-    "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "domain": 53, "http": 80, "pop3": 110, "ntp": 123, "imap2": 143, "https": 443,
+    "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "domain": 53, "http": 80, "pop3": 110, "ntp": 123,
+    "imap2": 143, "https": 443,
     "submission": 587, "imaps": 993, "pop3s": 995, "postgresql": 5432, "mysql": 3306, "redis": 6379,
 }  # fmt: skip
 _OVER_UDP: Final = ("domain", "ntp", "https")
@@ -30,18 +33,29 @@ class NameResolver(Protocol):
     """What a network asks for the addresses of a name: `postel.aio.Resolver` is one."""
 
     async def addresses(self, name: str) -> list[str]:
-        """The addresses of ``name`` as text, the preferred one first. Raises NotResolved where there is none."""
+        """The addresses of ``name`` as text, the preferred one first. Raises NotResolved where there is
+        none.
+        """
 
 
 class LookupNetwork(Protocol):
-    """What a look-up needs of a driver's network. Without a ``resolver`` there are only addresses, and ``localhost``."""
+    """What a look-up needs of a driver's network. Without a ``resolver`` there are only addresses, and
+    ``localhost``.
+    """
 
     host: Host
     resolver: NameResolver | None
 
 
 async def getaddrinfo(
-    network: LookupNetwork, host: Text, port: Text | int, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    network: LookupNetwork,
+    host: Text,
+    port: Text | int,
+    *,
+    family: int = 0,
+    type: int = 0,
+    proto: int = 0,
+    flags: int = 0,
 ) -> list[AddressInfo]:
     """As `socket.getaddrinfo`, for the network's host. Raises NotResolved, which is a ``socket.gaierror``."""
     kinds = _kinds(type, proto)
@@ -59,12 +73,22 @@ async def getaddrinfo(
     found: list[AddressInfo] = []
     for address in addresses:
         for kind, its_proto in number:
-            found.append((_family_of(address), kind, its_proto, "" if found else canonical, _socket_name(address, number[kind, its_proto])))
+            found.append(
+                (
+                    _family_of(address),
+                    kind,
+                    its_proto,
+                    "" if found else canonical,
+                    _socket_name(address, number[kind, its_proto]),
+                )
+            )
     return found
 
 
 def getnameinfo(network: LookupNetwork, sockaddr: tuple[Any, ...], flags: int = 0) -> tuple[str, str]:
-    """As `socket.getnameinfo`. A network knows names by their addresses only, so the answer has the address as it is written."""
+    """As `socket.getnameinfo`. A network knows names by their addresses only, so the answer has the address
+    as it is written.
+    """
     del network
     if not isinstance(sockaddr, tuple) or len(sockaddr) not in (2, 3, 4):
         raise KindError("sockaddr", sockaddr, "a tuple of address and port")
@@ -80,7 +104,9 @@ def getnameinfo(network: LookupNetwork, sockaddr: tuple[Any, ...], flags: int = 
 
 
 def literal(text: str) -> str | None:
-    """An address as `socket.inet_ntop` writes it; None for a name. IPv4 in the short forms of ``inet_aton`` counts as an address."""
+    """An address as `socket.inet_ntop` writes it; None for a name. IPv4 in the short forms of ``inet_aton``
+    counts as an address.
+    """
     bare, _, zone = text.partition("%")
     try:
         parsed = ipaddress.ip_address(bare)
@@ -93,7 +119,9 @@ def literal(text: str) -> str | None:
             return None
     if "%" in text and (parsed.version == 4 or not zone.isdigit()):
         return None
-    written = str(parsed) if parsed.version == 4 else socket.inet_ntop(AF_INET6, parsed.packed)  # ipaddress writes mapped ones otherwise
+    written = (
+        str(parsed) if parsed.version == 4 else socket.inet_ntop(AF_INET6, parsed.packed)
+    )  # ipaddress writes mapped ones otherwise
     return f"{written}{'%' if zone else ''}{zone}"
 
 
@@ -111,7 +139,9 @@ async def _addresses(network: LookupNetwork, name: str | None, family: int, flag
     if (dotless := name.rstrip(".").lower()) in _LOCAL or dotless.endswith(".localhost"):  # RFC 6761, 6.3
         return _of_family(reversed(_LOOPBACK), family)
     if network.resolver is None:
-        raise UnresolvedName(socket.EAI_NONAME, f"Name or service not known: {name!r} (the network has no resolver)")
+        raise UnresolvedName(
+            socket.EAI_NONAME, f"Name or service not known: {name!r} (the network has no resolver)"
+        )
     if not (found := _of_family(await _asked(network, name), family)):
         raise UnresolvedName(_EAI_ADDRFAMILY, "Address family for hostname not supported")
     return found
@@ -126,7 +156,9 @@ async def _asked(network: LookupNetwork, name: str) -> list[str]:
     except socket.gaierror:
         raise
     except NotResolved as error:
-        raise UnresolvedName(error.errno or socket.EAI_NONAME, error.strerror or "Name or service not known") from error
+        raise UnresolvedName(
+            error.errno or socket.EAI_NONAME, error.strerror or "Name or service not known"
+        ) from error
     if not found:
         raise UnresolvedName(socket.EAI_NONAME, f"Name or service not known: {name!r}")
     return found

@@ -1,4 +1,6 @@
-"""How the socket module writes addresses down, ``("10.0.0.2", 80)`` or ``("fd00::2", 80, 0, 0)``, and what a host understands."""
+"""How the socket module writes addresses down, ``("10.0.0.2", 80)`` or ``("fd00::2", 80, 0, 0)``, and what a
+host understands.
+"""
 
 import errno
 import socket
@@ -19,7 +21,9 @@ class UnresolvedName(NotResolved, socket.gaierror):
 
 
 def name_of(endpoint: Endpoint, family: int) -> Name:
-    """An endpoint as a socket of this family shows it: one of IPv6 shows an IPv4 address as ``::ffff:10.0.0.2``."""
+    """An endpoint as a socket of this family shows it: one of IPv6 shows an IPv4 address as
+    ``::ffff:10.0.0.2``.
+    """
     octets, port = endpoint
     if family == socket.AF_INET:
         return to_text(bytes(4) if len(octets) == 16 and is_unspecified(octets) else octets), port
@@ -29,9 +33,11 @@ def name_of(endpoint: Endpoint, family: int) -> Name:
 
 
 def endpoint_of(name: object, family: int) -> Endpoint:
-    """What a socket of this family is given as an address, as `socket.socket` takes and refuses it; "" is the wildcard.
+    """What a socket of this family is given as an address, as `socket.socket` takes and refuses it; "" is the
+    wildcard.
 
-    Host names are the driver's to resolve: here they are a ``socket.gaierror``. Raises ArgumentError and KindError too.
+    Host names are the driver's to resolve: here they are a ``socket.gaierror``. Raises ArgumentError and
+    KindError too.
     """
     if not isinstance(name, tuple):
         raise KindError("address", name, "a tuple of host and port")
@@ -58,11 +64,15 @@ def _octets(host: object, family: int) -> bytes:
     try:
         octets = parse(host.partition("%")[0])
     except ArgumentError:
-        raise UnresolvedName(socket.EAI_NONAME, f"{host!r} is no address: names are resolved before") from None
+        raise UnresolvedName(
+            socket.EAI_NONAME, f"{host!r} is no address: names are resolved before"
+        ) from None
     if octets[:12] == _MAPPED and len(octets) == 16:
         return octets[12:] if wanted == 16 else _refuse(host)
     return octets if len(octets) == wanted else _refuse(host)
 
 
 def _refuse(host: str) -> bytes:
-    raise UnresolvedName(getattr(socket, "EAI_ADDRFAMILY", errno.EAFNOSUPPORT), f"{host} is not of the socket's address family")
+    raise UnresolvedName(
+        getattr(socket, "EAI_ADDRFAMILY", errno.EAFNOSUPPORT), f"{host} is not of the socket's address family"
+    )

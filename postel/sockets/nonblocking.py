@@ -1,4 +1,5 @@
-"""Sockets that never wait: each call does what it can do now, as Linux has it, or raises WouldBlock, a BlockingIOError. For every driver.
+"""Sockets that never wait: each call does what it can do now, as Linux has it, or raises WouldBlock, a
+BlockingIOError. For every driver.
 
 `StreamCalls` of `postel.sockets.stream` is TCP's, `DatagramCalls` of `postel.sockets.datagram` UDP's.
 """
@@ -9,7 +10,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
-from postel.errors import ArgumentError, KindError, SocketCallInvalid, SocketCallUnknown, SocketClosed, SocketKindUnknown, TcpError, renewed
+from postel.errors import (
+    ArgumentError,
+    KindError,
+    SocketCallInvalid,
+    SocketCallUnknown,
+    SocketClosed,
+    SocketKindUnknown,
+    TcpError,
+    renewed,
+)
 from postel.host.host import Host
 from postel.sockets import options
 from postel.sockets.bindings import Bindings
@@ -24,7 +34,12 @@ Data: TypeAlias = bytes | bytearray | memoryview
 Message: TypeAlias = tuple[bytes, list[tuple[int, int, bytes]], int, Any]
 MessageInto: TypeAlias = tuple[int, list[tuple[int, int, bytes]], int, Any]
 
-_HARMLESS: Final = socket.MSG_DONTWAIT | getattr(socket, "MSG_NOSIGNAL", 0) | getattr(socket, "MSG_MORE", 0) | socket.MSG_WAITALL
+_HARMLESS: Final = (
+    socket.MSG_DONTWAIT
+    | getattr(socket, "MSG_NOSIGNAL", 0)
+    | getattr(socket, "MSG_MORE", 0)
+    | socket.MSG_WAITALL
+)
 _V6ONLY: Final = NAMED["IPV6_V6ONLY"]
 
 
@@ -50,11 +65,14 @@ class SocketOwner(Protocol):
 class NonBlockingSocket(ABC):
     """What sockets of both kinds have in common.
 
-    ``changed`` is called after each event that may change `is_readable` or `is_writable`; the driver sets it. Addresses are written out:
-    names are the driver's to resolve. Errors are OSErrors with Linux's numbers; EBADF once it is closed.
+    ``changed`` is called after each event that may change `is_readable` or `is_writable`; the driver sets it.
+    Addresses are written out: names are the driver's to resolve. Errors are OSErrors with Linux's numbers;
+    EBADF once it is closed.
     """
 
-    def __init__(self, owner: SocketOwner, family: int, kind: socket.SocketKind, settings: SocketOptions) -> None:
+    def __init__(
+        self, owner: SocketOwner, family: int, kind: socket.SocketKind, settings: SocketOptions
+    ) -> None:
         self.owner = owner
         self.family: socket.AddressFamily = socket.AddressFamily(family)
         self.type: socket.SocketKind = kind
@@ -78,18 +96,28 @@ class NonBlockingSocket(ABC):
         """The peer's address and port. Raises ConnectionDoesNotExist."""
 
     def getsockopt(self, level: int, option: int, buflen: int = 0) -> int | bytes:
-        """As of a socket: an int, or with ``buflen`` octets. Raises OptionUnknown and OptionInvalid, which are OSErrors."""
+        """As of a socket: an int, or with ``buflen`` octets. Raises OptionUnknown and OptionInvalid, which
+        are OSErrors.
+        """
         self.require_open()
         found = numbered(level, option)
         if found.name == "SO_ERROR":
             error = self.claim_error()
-            return options.answer(options.NUMBER.pack(0 if error is None else error.errno or errno.EIO), buflen)
+            return options.answer(
+                options.NUMBER.pack(0 if error is None else error.errno or errno.EIO), buflen
+            )
         return options.answer(self._options.get(found, self.owner.now()), buflen)
 
-    def setsockopt(self, level: int, option: int, value: options.Value | None, optlen: int | None = None) -> None:
-        """As of a socket. Raises OptionUnknown, OptionInvalid and ConnectionAlreadyExists, which are OSErrors."""
+    def setsockopt(
+        self, level: int, option: int, value: options.Value | None, optlen: int | None = None
+    ) -> None:
+        """As of a socket. Raises OptionUnknown, OptionInvalid and ConnectionAlreadyExists, which are
+        OSErrors.
+        """
         self.require_open()
-        self._options.set(numbered(level, option), bytes(optlen or 0) if value is None else value, self.owner.now())
+        self._options.set(
+            numbered(level, option), bytes(optlen or 0) if value is None else value, self.owner.now()
+        )
         self.owner.wake()
 
     @property
@@ -110,7 +138,9 @@ class NonBlockingSocket(ABC):
 
     @abstractmethod
     def connect(self, name: Name) -> None:
-        """Open a connection, or choose the peer. Raises ConnectionBegun: it is writable once the outcome is known."""
+        """Open a connection, or choose the peer. Raises ConnectionBegun: it is writable once the outcome is
+        known.
+        """
 
     @abstractmethod
     def listen(self, backlog: int = 128) -> None:
@@ -147,13 +177,17 @@ class NonBlockingSocket(ABC):
 
     @abstractmethod
     def link_is_down(self, error: OSError) -> None:
-        """The device is switched off, perhaps for a moment: a connection that is being opened fails with ``error``, all else lives on."""
+        """The device is switched off, perhaps for a moment: a connection that is being opened fails with
+        ``error``, all else lives on.
+        """
 
     # Reading and writing
 
     @abstractmethod
     def _read(self, limit: int, flags: int) -> tuple[bytes, Endpoint | None, int]:
-        """Up to ``limit`` octets, their sender where that isn't the peer of a stream, and what recvmsg tells in its flags."""
+        """Up to ``limit`` octets, their sender where that isn't the peer of a stream, and what recvmsg tells
+        in its flags.
+        """
 
     @abstractmethod
     def _write(self, data: Data, flags: int, remote: Endpoint | None) -> int:
@@ -210,7 +244,9 @@ class NonBlockingSocket(ABC):
         self.require_open()
         return self._write(_octets(data), flags, self._target(name))
 
-    def sendmsg(self, buffers: Iterable[object], ancillary: Sequence[object] = (), flags: int = 0, name: object = None) -> int:
+    def sendmsg(
+        self, buffers: Iterable[object], ancillary: Sequence[object] = (), flags: int = 0, name: object = None
+    ) -> int:
         """As `sendto` with what is in all buffers. Ancillary data is unknown here: EINVAL."""
         if list(ancillary):
             raise SocketCallInvalid("ancillary data is not known here; allowed: none")
@@ -246,7 +282,9 @@ class NonBlockingSocket(ABC):
             self.has_shut_down_writing = True
 
     def _own_address(self, octets: bytes) -> str | None:
-        """As `Host.listen` takes it: None for all of both families, which "::" means unless IPV6_V6ONLY is set."""
+        """As `Host.listen` takes it: None for all of both families, which "::" means unless IPV6_V6ONLY is
+        set.
+        """
         if len(octets) == 16 and is_unspecified(octets) and not self._is_v6only():
             return None
         return to_text(octets)
@@ -272,7 +310,9 @@ def as_os_error(error: ArgumentError) -> TcpError:
 
 
 def known_family(family: int, kind: int) -> tuple[socket.AddressFamily, socket.SocketKind]:
-    """Family and kind, without the flags that Linux allows in the kind. Raises SocketKindUnknown for what Postel doesn't have."""
+    """Family and kind, without the flags that Linux allows in the kind. Raises SocketKindUnknown for what
+    Postel doesn't have.
+    """
     kind &= ~(getattr(socket, "SOCK_NONBLOCK", 0) | getattr(socket, "SOCK_CLOEXEC", 0))
     if family not in (socket.AF_INET, socket.AF_INET6):
         raise SocketKindUnknown(f"address family {family} is not known here; allowed: AF_INET, AF_INET6")

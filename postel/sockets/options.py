@@ -6,7 +6,14 @@ from dataclasses import replace
 from struct import Struct
 from typing import Any, Final
 
-from postel.errors import ArgumentError, ConnectionAlreadyExists, KindError, OptionInvalid, OptionUnknown, TcpError
+from postel.errors import (
+    ArgumentError,
+    ConnectionAlreadyExists,
+    KindError,
+    OptionInvalid,
+    OptionUnknown,
+    TcpError,
+)
 from postel.host.listener import Listener
 from postel.sockets.table import Option, changes, number_told
 from postel.sockets.tcpinfo import information
@@ -28,9 +35,9 @@ _WHOLE: Final = 2**31
 class SocketOptions:
     """The options of one socket: of TCP, be it new, listening or connected, or of UDP.
 
-    ``config`` is what its connections to come are made with; a listener and a connection have theirs. ``family`` and ``kind`` are the
-    socket module's, the former 0 where it isn't known. ``linger`` is what SO_LINGER asks of the driver's close, in seconds: `NO_LINGER`
-    (-1) for nothing.
+    ``config`` is what its connections to come are made with; a listener and a connection have theirs.
+    ``family`` and ``kind`` are the socket module's, the former 0 where it isn't known. ``linger`` is what
+    SO_LINGER asks of the driver's close, in seconds: `NO_LINGER` (-1) for nothing.
     """
 
     __slots__ = ("_kept", "_told", "config", "connection", "family", "kind", "linger", "listener")
@@ -89,7 +96,12 @@ class SocketOptions:
                 raise OptionUnknown("TCP_INFO is known of connections")
             return information(self.connection, now)
         if option.kind == "name":
-            return self.current().controller.__name__.lower().encode()[: _LARGEST_NAME - 1].ljust(_LARGEST_NAME, b"\0")
+            return (
+                self.current()
+                .controller.__name__.lower()
+                .encode()[: _LARGEST_NAME - 1]
+                .ljust(_LARGEST_NAME, b"\0")
+            )
         return NUMBER.pack(self._number(option))
 
     def _number(self, option: Option) -> int:
@@ -124,18 +136,22 @@ class SocketOptions:
         return self.connection.mss
 
     def set(self, option: Option, value: Value, now: int) -> None:
-        """Raises OptionUnknown for what can only be told, OptionInvalid for a wrong value or size, ConnectionAlreadyExists for what must be
-        chosen before, and TypeError."""
+        """Raises OptionUnknown for what can only be told, OptionInvalid for a wrong value or size,
+        ConnectionAlreadyExists for what must be chosen before, and TypeError."""
         self._require_known(option)
         if option.kind == "told":
             number_of(option, value)  # the kernel looks at the size first
             raise OptionUnknown(f"{option.name} can't be set")
         if self.connection is not None and not option.is_changeable:
-            raise ConnectionAlreadyExists(f"{option.name} is chosen before a connection opens: {option.field} of its Config")
+            raise ConnectionAlreadyExists(
+                f"{option.name} is chosen before a connection opens: {option.field} of its Config"
+            )
         if option.name == "SO_LINGER":
             self.linger = _linger_of(value)
         elif option.kind == "name":
-            self._change(option, {option.field: octets_of(option.name, value).split(b"\0")[0].decode("latin-1")}, now)
+            self._change(
+                option, {option.field: octets_of(option.name, value).split(b"\0")[0].decode("latin-1")}, now
+            )
         else:
             self._set_number(option, number_of(option, value), now)
 
@@ -158,7 +174,8 @@ class SocketOptions:
     def _require_known(self, option: Option) -> None:
         """Raise OptionUnknown where a socket of this kind or family has no such option.
 
-        IPv6's options are unknown to a socket of IPv4. Those of IPv4 are known to one of IPv6, which may carry both.
+        IPv6's options are unknown to a socket of IPv4. Those of IPv4 are known to one of IPv6, which may
+        carry both.
         """
         if self.kind == socket.SOCK_DGRAM and not option.is_for_datagrams:
             raise OptionUnknown(f"{option.name} is not known of a UDP socket")
@@ -188,7 +205,9 @@ def octets_of(name: str, value: Value) -> bytes:
 
 
 def answer(octets: bytes, length: int) -> int | bytes:
-    """What ``getsockopt`` gives: an int without a ``length``, else as many octets at most. Raises OptionInvalid."""
+    """What ``getsockopt`` gives: an int without a ``length``, else as many octets at most. Raises
+    OptionInvalid.
+    """
     if not 0 <= length <= LONGEST_ANSWER:
         raise OptionInvalid(f"buflen is {length}; allowed: 0 to {LONGEST_ANSWER}")
     return octets[:length] if length else int(NUMBER.unpack_from(octets)[0])
@@ -197,6 +216,8 @@ def answer(octets: bytes, length: int) -> int | bytes:
 def _linger_of(value: Value) -> int:
     octets = octets_of("SO_LINGER", value)
     if len(octets) < LINGER.size:
-        raise OptionInvalid(f"SO_LINGER has {len(octets)} octets; allowed: {LINGER.size}, whether and how many seconds")
+        raise OptionInvalid(
+            f"SO_LINGER has {len(octets)} octets; allowed: {LINGER.size}, whether and how many seconds"
+        )
     is_on, seconds = LINGER.unpack_from(octets)
     return max(0, seconds) if is_on else NO_LINGER

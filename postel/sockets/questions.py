@@ -1,4 +1,6 @@
-"""Questions to name servers and what their answers say, for the resolvers of all drivers (RFC 1034, 5.3.1; RFC 5452)."""
+"""Questions to name servers and what their answers say, for the resolvers of all drivers (RFC 1034, 5.3.1;
+RFC 5452).
+"""
 
 import socket
 from typing import Final
@@ -41,7 +43,9 @@ def followed(answer: DnsMessage) -> tuple[str, list[bytes]]:
 
 
 def server(text: Address) -> Endpoint:
-    """``10.7.0.1``, ``10.7.0.1:5353``, ``fd07::1`` or ``[fd07::1]:5353``; or an object of `ipaddress`. Raises ArgumentError."""
+    """``10.7.0.1``, ``10.7.0.1:5353``, ``fd07::1`` or ``[fd07::1]:5353``; or an object of `ipaddress`. Raises
+    ArgumentError.
+    """
     try:
         return Endpoint.parse(text if isinstance(text, str) else to_text(octets_of(text)), dns.PORT)
     except ArgumentError as error:

@@ -32,7 +32,12 @@ class StreamCalls(NonBlockingSocket):
     """A new socket, a listening one, or one with a connection, which is being opened, open, or over."""
 
     def __init__(
-        self, owner: SocketOwner, family: int, config: Config, connection: Connection | None = None, listener: Listener | None = None
+        self,
+        owner: SocketOwner,
+        family: int,
+        config: Config,
+        connection: Connection | None = None,
+        listener: Listener | None = None,
     ) -> None:
         settings = SocketOptions(config, connection=connection, listener=listener, family=family)
         super().__init__(owner, family, socket.SOCK_STREAM, settings)
@@ -86,7 +91,9 @@ class StreamCalls(NonBlockingSocket):
             raise SocketCallInvalid("the socket has an address already")
         shares = bool(self.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR))
         address = self._own_address(wanted.address)
-        self._bound = self.owner.bindings.claim(self.owner.host, wanted, address, self.owner.now(), shares=shares)
+        self._bound = self.owner.bindings.claim(
+            self.owner.host, wanted, address, self.owner.now(), shares=shares
+        )
 
     def listen(self, backlog: int = 128) -> None:
         self._require_network()
@@ -177,7 +184,9 @@ class StreamCalls(NonBlockingSocket):
             return True  # it raises ENOTCONN
         if self._is_opening:
             return False
-        return bool(self._peeked or connection.readable or self.has_shut_down_reading or self._has_ended(connection))
+        return bool(
+            self._peeked or connection.readable or self.has_shut_down_reading or self._has_ended(connection)
+        )
 
     def _has_ended(self, connection: Connection) -> bool:
         return connection.at_end or connection.state is CLOSED
@@ -192,7 +201,9 @@ class StreamCalls(NonBlockingSocket):
         if connection.writable or connection.state in (CLOSED, TIME_WAIT):
             return True
         with suppress(TcpError):  # what would raise is writable
-            connection.send(b"\0", self.owner.now())  # there is no room: it takes nothing, and Writable tells of room
+            connection.send(
+                b"\0", self.owner.now()
+            )  # there is no room: it takes nothing, and Writable tells of room
             return False
         return True
 
@@ -259,7 +270,15 @@ class StreamCalls(NonBlockingSocket):
     def recv_into(self, buffer: object, limit: int = 0, flags: int = 0) -> int:
         """As of every socket; octets go straight into ``buffer``."""
         connection = self._connection
-        if self.is_closed or self._peeked or flags or limit or connection is None or not connection.readable or not buffer:
+        if (
+            self.is_closed
+            or self._peeked
+            or flags
+            or limit
+            or connection is None
+            or not connection.readable
+            or not buffer
+        ):
             return super().recv_into(buffer, limit, flags)
         count = connection.receive_into(memoryview(buffer), self.owner.now())  # type: ignore[arg-type]
         self.owner.wake()

@@ -13,22 +13,25 @@ LARGEST: Final = 2**31 - 1  # what an int of C holds
 NEVER_DEFAULT: Final = -(2**31) - 1  # no int of C: the option has no value that asks for the default
 
 # What an option is to its field:
-# "flag": on where the field is; "opposite": on where the field is off; "at-once": on where the field, a delay, is 0;
-# "amount": a number, in the row's unit; "marking": the traffic class, of which the lowest two bits aren't the user's;
-# "name": of a congestion controller; "queue": of fast opens, 0 for none of them; "client": whether fast opens are asked for;
-# "kept", "kept-flag": no field. It is taken and remembered, and nothing depends on it here;
-# "told": no field. It can't be set.
-Kind: TypeAlias = Literal["flag", "opposite", "at-once", "amount", "marking", "name", "queue", "client", "kept", "kept-flag", "told"]
+# "flag": on where the field is; "opposite": on where the field is off; "at-once": on where the field, a
+# delay, is 0; "amount": a number, in the row's unit; "marking": the traffic class, of which the lowest two
+# bits aren't the user's; "name": of a congestion controller; "queue": of fast opens, 0 for none of them;
+# "client": whether fast opens are asked for; "kept", "kept-flag": no field. It is taken and remembered, and
+# nothing depends on it here; "told": no field. It can't be set.
+Kind: TypeAlias = Literal[
+    "flag", "opposite", "at-once", "amount", "marking", "name", "queue", "client", "kept", "kept-flag", "told"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
     """A row.
 
-    ``field`` is in microseconds, octets or segments; one of the option is ``unit`` of them. What is set lies between ``lowest`` and
-    ``highest``, or is ``default``, which stands for the default of the field; less than ``least`` counts as ``least``. Of an option that
-    is only kept, ``default`` is what a new socket has. ``is_changeable``: on a living connection too; of a socket that isn't connected
-    each is, unless it is "told".
+    ``field`` is in microseconds, octets or segments; one of the option is ``unit`` of them. What is set lies
+    between ``lowest`` and ``highest``, or is ``default``, which stands for the default of the field; less
+    than ``least`` counts as ``least``. Of an option that is only kept, ``default`` is what a new socket has.
+    ``is_changeable``: on a living connection too; of a socket that isn't connected each is, unless it is
+    "told".
     """
 
     level: str
@@ -44,12 +47,16 @@ class Option:
 
     @property
     def takes_octets(self) -> bool:
-        """Whether fewer octets than an int has are enough: the first is the number (as Linux has it of IP's options)."""
+        """Whether fewer octets than an int has are enough: the first is the number (as Linux has it of IP's
+        options).
+        """
         return self.level == "IPPROTO_IP"
 
     @property
     def is_for_datagrams(self) -> bool:
-        """Whether a UDP socket has it too. What a `Config` decides, and all of TCP's, is of connections alone."""
+        """Whether a UDP socket has it too. What a `Config` decides, and all of TCP's, is of connections
+        alone.
+        """
         return not self.field and self.level != _TCP
 
 
@@ -61,7 +68,9 @@ _BUFFER: Final = 1 << 30
 
 OPTIONS: Final = (
     Option(_SOCKET, "SO_KEEPALIVE", "flag", "keep_alive"),
-    Option(_SOCKET, "SO_RCVBUF", "amount", "receive_buffer", 1, 1, _BUFFER),  # as it is set: Linux would double it
+    Option(
+        _SOCKET, "SO_RCVBUF", "amount", "receive_buffer", 1, 1, _BUFFER
+    ),  # as it is set: Linux would double it
     Option(_SOCKET, "SO_SNDBUF", "amount", "send_buffer", 1, 1, _BUFFER),
     Option(_TCP, "TCP_NODELAY", "opposite", "nagle"),
     Option(_TCP, "TCP_CORK", "flag", "cork"),
@@ -69,7 +78,9 @@ OPTIONS: Final = (
     Option(_TCP, "TCP_QUICKACK", "at-once", "delayed_ack"),  # until it is taken back
     Option(_TCP, "TCP_KEEPIDLE", "amount", "keep_alive_idle", SECOND, 1, 32767),
     Option(_TCP, "TCP_KEEPINTVL", "amount", "keep_alive_interval", SECOND, 1, 32767),
-    Option(_TCP, "TCP_KEEPCNT", "amount", "keep_alive_probes", 1, 1, 127, least=2),  # MUST-29: one lost answer isn't a dead peer
+    Option(
+        _TCP, "TCP_KEEPCNT", "amount", "keep_alive_probes", 1, 1, 127, least=2
+    ),  # MUST-29: one lost answer isn't a dead peer
     Option(_TCP, "TCP_USER_TIMEOUT", "amount", "user_timeout", MILLISECOND, 0, default=0),
     Option(_TCP, "TCP_MAXSEG", "amount", "largest_mss", 1, 1, 65535, default=0, is_changeable=False),
     Option(_TCP, "TCP_NOTSENT_LOWAT", "amount", "notsent_lowat", 1, 0, _BUFFER, default=-1),
@@ -80,13 +91,17 @@ OPTIONS: Final = (
     Option(_IP, "IP_TOS", "marking", "traffic_class"),
     Option(_IPV6, "IPV6_UNICAST_HOPS", "amount", "hop_limit", 1, 1, 255, default=-1),
     Option(_IPV6, "IPV6_TCLASS", "marking", "traffic_class", 1, 0, 255, default=-1),
-    Option(_SOCKET, "SO_REUSEADDR", "kept-flag", default=0),  # each listener is alone at its port, and TIME-WAIT keeps none from it
+    Option(
+        _SOCKET, "SO_REUSEADDR", "kept-flag", default=0
+    ),  # each listener is alone at its port, and TIME-WAIT keeps none from it
     Option(_SOCKET, "SO_REUSEPORT", "kept-flag", default=0),
     Option(_SOCKET, "SO_BROADCAST", "kept-flag", default=0),
     Option(_SOCKET, "SO_TIMESTAMP", "kept-flag", default=0),
     Option(_IP, "IP_MTU_DISCOVER", "kept", lowest=0, highest=5, default=1),
     Option(_IPV6, "IPV6_V6ONLY", "kept-flag", default=0),
-    Option(_SOCKET, "SO_LINGER", "kept"),  # two ints: whether, and how many seconds. The driver's `close` looks at it
+    Option(
+        _SOCKET, "SO_LINGER", "kept"
+    ),  # two ints: whether, and how many seconds. The driver's `close` looks at it
     Option(_SOCKET, "SO_ERROR", "told"),
     Option(_SOCKET, "SO_TYPE", "told"),
     Option(_SOCKET, "SO_DOMAIN", "told"),
@@ -105,7 +120,11 @@ def system_number(name: str) -> int:
 
 
 NAMED: Final = {option.name: option for option in OPTIONS}
-NUMBERED: Final = {(system_number(option.level), _number): option for option in OPTIONS if (_number := system_number(option.name)) >= 0}
+NUMBERED: Final = {
+    (system_number(option.level), _number): option
+    for option in OPTIONS
+    if (_number := system_number(option.name)) >= 0
+}
 
 
 def named(name: str) -> Option:
@@ -151,7 +170,10 @@ def changes(option: Option, config: Config, number: int) -> dict[str, object]:
         return {option.field: number & _NOT_ECN}
     if option.kind == "queue":
         limit = {option.field: number} if number else {}
-        return {"fast_open": _fast_open(client=config.fast_open in ("client", "both"), server=number > 0), **limit}
+        return {
+            "fast_open": _fast_open(client=config.fast_open in ("client", "both"), server=number > 0),
+            **limit,
+        }
     if option.kind == "client":
         return {option.field: _fast_open(client=number > 0, server=config.fast_open in ("server", "both"))}
     return {option.field: max(number, option.least) * option.unit}

@@ -1,4 +1,6 @@
-"""A connection's status as Linux's ``struct tcp_info``, for programs which read that; and such a struct by the names of its fields."""
+"""A connection's status as Linux's ``struct tcp_info``, for programs which read that; and such a struct by
+the names of its fields.
+"""
 
 from struct import Struct
 from typing import Any, Final
@@ -10,14 +12,21 @@ from postel.times import MILLISECOND
 
 # In the order of Linux's numbers, from 1
 STATES: Final = (
-    State.ESTABLISHED, State.SYN_SENT, State.SYN_RECEIVED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.TIME_WAIT, State.CLOSED,
+    State.ESTABLISHED, State.SYN_SENT, State.SYN_RECEIVED, State.FIN_WAIT_1, State.FIN_WAIT_2,
+    State.TIME_WAIT, State.CLOSED,
     State.CLOSE_WAIT, State.LAST_ACK, State.LISTEN, State.CLOSING,
 )  # fmt: skip
 
 # In the order of the struct, to tcpi_snd_wnd (Linux 5.4), by size
 _PARTS: Final = (
     ("B", "state ca_state retransmits probes backoff options wscales app_limited"),
-    ("I", "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv last_ack_recv pmtu"),
+    (
+        "I",
+        (
+            "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent "
+            "last_data_recv last_ack_recv pmtu"
+        ),
+    ),
     ("I", "rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space total_retrans"),
     ("Q", "pacing_rate max_pacing_rate bytes_acked bytes_received"),
     ("I", "segs_out segs_in notsent_bytes min_rtt data_segs_in data_segs_out"),
@@ -30,7 +39,16 @@ _FIELDS: Final = [(name, size) for size, names in _PARTS for name in names.split
 _LAYOUT: Final = Struct("=" + "".join(size for _, size in _FIELDS))
 _LARGEST: Final = {"B": 0xFF, "I": 0xFFFFFFFF, "Q": 0xFFFFFFFFFFFFFFFF}
 # These begin again from 0; others stay at the largest number
-_WRAPPED: Final = ("segs_out", "segs_in", "data_segs_in", "data_segs_out", "delivered", "dsack_dups", "reord_seen", "options")
+_WRAPPED: Final = (
+    "segs_out",
+    "segs_in",
+    "data_segs_in",
+    "data_segs_out",
+    "delivered",
+    "dsack_dups",
+    "reord_seen",
+    "options",
+)
 
 
 def number_of(state: State) -> int:
@@ -64,7 +82,9 @@ def information(connection: Connection, now: int) -> bytes:
 
 
 def fields(octets: bytes) -> dict[str, int]:
-    """A struct by the names of its fields, without ``tcpi_``: as many of them as it has octets for. The two window scales are apart."""
+    """A struct by the names of its fields, without ``tcpi_``: as many of them as it has octets for. The two
+    window scales are apart.
+    """
     found: dict[str, int] = {}
     start = 0
     for name, size in _FIELDS:

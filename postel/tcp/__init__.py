@@ -1,1 +1,3 @@
-"""RFC 9293, sans-I/O: `Connection` is one end of one connection; the other files are the sections of the RFC."""
+"""RFC 9293, sans-I/O: `Connection` is one end of one connection; the other files are the sections of the
+RFC.
+"""

@@ -1,4 +1,6 @@
-"""The ACK field: what it frees, what it measures, what it says of loss and of the window (RFC 9293, 3.10.7.4, fifth check)."""
+"""The ACK field: what it frees, what it measures, what it says of loss and of the window (RFC 9293, 3.10.7.4,
+fifth check).
+"""
 
 from postel.tcp import loss_timers, orphan, pathmtu, seq, timestamps, tuning, usertimeout, window
 from postel.tcp.recovery import STAY
@@ -24,7 +26,9 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     snd.window_probes = 0
     if is_open:  # else it is the ACK of our SYN, which counts for nothing (RFC5681-3.1b)
         recovery = tcb.ensure_recovery()
-        was_in_use = not recovery.is_active and 2 * max(flight, recovery.flight) >= tcb.ensure_controller().window
+        was_in_use = (
+            not recovery.is_active and 2 * max(flight, recovery.flight) >= tcb.ensure_controller().window
+        )
         _tell_recovery(tcb, segment, acked, now, is_duplicate=False, was_in_use=was_in_use)
     if tcb.path.search is not None or tcb.path.tried_end != NO_SEQUENCE:
         pathmtu.acknowledged(tcb, now)
@@ -43,9 +47,13 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def repeat(tcb: Tcb, segment: Segment, now: int) -> None:
-    """SEG.ACK <= SND.UNA: perhaps a sign of loss (EP-ACK-6, RFC5681-2a), perhaps with news of what arrived (RFC2018-5a)."""
+    """SEG.ACK <= SND.UNA: perhaps a sign of loss (EP-ACK-6, RFC5681-2a), perhaps with news of what arrived
+    (RFC2018-5a).
+    """
     has_flight = tcb.snd.flight > 0
-    has_blocks = has_flight and tcb.sack_agreed and len(segment.sack) > 0  # RFC2018-4a: else the option says nothing
+    has_blocks = (
+        has_flight and tcb.sack_agreed and len(segment.sack) > 0
+    )  # RFC2018-4a: else the option says nothing
     is_duplicate = has_flight and _is_duplicate(tcb, segment, has_blocks=has_blocks)
     if is_duplicate or has_blocks:
         _tell_recovery(tcb, segment, 0, now, is_duplicate=is_duplicate, was_in_use=False)
@@ -64,7 +72,9 @@ def is_in_flight(tcb: Tcb, number: int) -> bool:
 
 
 def has_more(tcb: Tcb) -> bool:
-    """Whether something new would be sent, as far as the peer's window goes: a full segment, which nothing else holds back."""
+    """Whether something new would be sent, as far as the peer's window goes: a full segment, which nothing
+    else holds back.
+    """
     return min(tcb.snd.buffer.size, tcb.snd.wnd) - tcb.snd.flight >= tcb.ensure_controller().smss
 
 
@@ -76,7 +86,9 @@ def _is_duplicate(tcb: Tcb, segment: Segment, *, has_blocks: bool) -> bool:
     return has_blocks or scaled_window(tcb, segment) == tcb.snd.wnd
 
 
-def _tell_recovery(tcb: Tcb, segment: Segment, acked: int, now: int, *, is_duplicate: bool, was_in_use: bool) -> None:
+def _tell_recovery(
+    tcb: Tcb, segment: Segment, acked: int, now: int, *, is_duplicate: bool, was_in_use: bool
+) -> None:
     recovery = tcb.ensure_recovery()
     recovery.sample.is_window_limited = was_in_use
     recovery.sample.marked = 0 if tcb.ecn is None else tcb.ecn.newly_marked
@@ -108,16 +120,22 @@ def scaled_window(tcb: Tcb, segment: Segment) -> int:
 
 
 def _measure(tcb: Tcb, segment: Segment, now: int) -> None:
-    """A round trip: of the timed segment, else of the echo, which is right for retransmissions too (RFC6298-3a)."""
+    """A round trip: of the timed segment, else of the echo, which is right for retransmissions too
+    (RFC6298-3a).
+    """
     rtt = tcb.rtt
     if rtt.is_timing:
         if seq.ge(segment.ack, rtt.timed):
             rtt.stop(now)
             rtt.round_end = tcb.snd.max
         return
-    if seq.le(segment.ack, rtt.round_end):  # RFC7323-4.2: one sample a round trip, as the estimator's weights assume
+    if seq.le(
+        segment.ack, rtt.round_end
+    ):  # RFC7323-4.2: one sample a round trip, as the estimator's weights assume
         return
-    if tcb.snd.retransmissions and not rtt.smoothed:  # of a SYN: the SYN cache doesn't remember when, and the peer's SYN,ACK times out too
+    if (
+        tcb.snd.retransmissions and not rtt.smoothed
+    ):  # of a SYN: the SYN cache doesn't remember when, and the peer's SYN,ACK times out too
         return
     measured = timestamps.round_trip(tcb, segment, now)
     if measured != ABSENT:

@@ -12,11 +12,12 @@ EcnAgreed: TypeAlias = Literal["off", "classic", "accurate"]
 class Options(NamedTuple):
     """The options of a connection as its two SYNs agreed on them; before the handshake nothing is agreed yet.
 
-    ``send_mss`` and ``receive_mss`` are the peer's MSS option and our own, in octets: what a segment may carry before its own options,
-    whatever the path allows (RFC 9293, 3.7.1). ``send_shift`` and ``receive_shift`` are window scales, 0 … 14, of the peer's window
-    and of ours (RFC 7323). ``ecn`` is which feedback holds: "off", "classic" (RFC 3168) or "accurate" (RFC 9768). ``signature`` is the
-    length of the authentication option in octets, 0 without one (RFC 5925, RFC 2385). ``fast_opened`` says whether the text of a SYN
-    was delivered (RFC 7413).
+    ``send_mss`` and ``receive_mss`` are the peer's MSS option and our own, in octets: what a segment may
+    carry before its own options, whatever the path allows (RFC 9293, 3.7.1). ``send_shift`` and
+    ``receive_shift`` are window scales, 0 … 14, of the peer's window and of ours (RFC 7323). ``ecn`` is which
+    feedback holds: "off", "classic" (RFC 3168) or "accurate" (RFC 9768). ``signature`` is the length of the
+    authentication option in octets, 0 without one (RFC 5925, RFC 2385). ``fast_opened`` says whether the text
+    of a SYN was delivered (RFC 7413).
     """
 
     send_mss: int

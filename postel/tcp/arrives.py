@@ -1,7 +1,7 @@
 """SEGMENT ARRIVES: RFC 9293, 3.10.7, check by check, with RFC 5961, 7323 and 1337 as its guests.
 
-A check returns whether to go on; the RFC's "drop the segment and return" is ``return False``. Input only records what is owed:
-nothing here makes a segment.
+A check returns whether to go on; the RFC's "drop the segment and return" is ``return False``. Input only
+records what is owed: nothing here makes a segment.
 """
 
 from postel.errors import ConnectionRefused, ConnectionReset
@@ -97,7 +97,11 @@ def in_syn_sent(tcb: Tcb, segment: Segment, now: int) -> None:
     if flags & ACK:  # EP-SS-5
         _open(tcb, segment, now)
         tcb.owes |= OWES_ACK
-        _ = sixth_check_urg(tcb, segment) and seventh_process_text(tcb, segment, now) and eighth_check_fin(tcb, segment, now)
+        _ = (
+            sixth_check_urg(tcb, segment)
+            and seventh_process_text(tcb, segment, now)
+            and eighth_check_fin(tcb, segment, now)
+        )
     else:  # EP-SS-6: both sides opened at once (MUST-10)
         tcb.enter(SYN_RECEIVED, now)
         tcb.owes |= OWES_SYN
@@ -161,7 +165,9 @@ def second_check_rst(tcb: Tcb, segment: Segment, now: int) -> bool:
     if not segment.flags & RST:
         return True
     if tcb.state is TIME_WAIT:
-        answers_challenge = tcb.rcv.is_challenged and segment.seq == tcb.rcv.nxt and tcb.config.time_wait_challenge
+        answers_challenge = (
+            tcb.rcv.is_challenged and segment.seq == tcb.rcv.nxt and tcb.config.time_wait_challenge
+        )
         if answers_challenge or not tcb.config.rfc1337:  # EP-RST-7, D-10
             tcb.delete(None, now)
     elif segment.seq != tcb.rcv.nxt and tcb.config.exact_reset:  # EP-RST-2
@@ -197,11 +203,15 @@ def fifth_check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
         return False
     snd = tcb.snd
     if not snd.syn_is_acked:  # SYN-RECEIVED, or FIN-WAIT-1 straight from there
-        if not (seq.lt(snd.una, segment.ack) and seq.le(segment.ack, snd.max)):  # EP-ACK-4, D-12, RFC9293-3.5.2-2
+        if not (
+            seq.lt(snd.una, segment.ack) and seq.le(segment.ack, snd.max)
+        ):  # EP-ACK-4, D-12, RFC9293-3.5.2-2
             _answer_with_reset(tcb, segment)
             return False
         _open(tcb, segment, now)  # EP-ACK-3
-    elif seq.gt(segment.ack, snd.max) or seq.lt(segment.ack, seq.add(snd.una, -snd.max_wnd)):  # EP-ACK-2, EP-ACK-7, MAY-12
+    elif seq.gt(segment.ack, snd.max) or seq.lt(
+        segment.ack, seq.add(snd.una, -snd.max_wnd)
+    ):  # EP-ACK-2, EP-ACK-7, MAY-12
         challenge.owe(tcb, segment, now)
         return False
     else:
@@ -224,7 +234,9 @@ def fifth_check_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
 def _after_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
     """What each state makes of its FIN being acknowledged."""
     if tcb.state is TIME_WAIT and segment.len == 0:
-        if segment.seq != tcb.rcv.nxt:  # else EP-ACK-15: a peer in TIME-WAIT too has just that number, and would answer back (D-8)
+        if (
+            segment.seq != tcb.rcv.nxt
+        ):  # else EP-ACK-15: a peer in TIME-WAIT too has just that number, and would answer back (D-8)
             challenge.owe(tcb, segment, now)
         return False
     if not tcb.snd.fin_is_acked:
@@ -242,8 +254,8 @@ def _after_ack(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 
 def sixth_check_urg(tcb: Tcb, segment: Segment) -> bool:
-    """The pointer is news when it is ahead of what the user consumed and of every pointer before (EP-URG-1, MUST-32). It never
-    indexes a buffer (EP-URG-3), so no value of it can hurt."""
+    """The pointer is news when it is ahead of what the user consumed and of every pointer before (EP-URG-1,
+    MUST-32). It never indexes a buffer (EP-URG-3), so no value of it can hurt."""
     if segment.flags & URG and tcb.can_receive:  # EP-URG-2
         rcv = tcb.rcv
         pointer = seq.add(segment.seq, segment.urgent)  # MUST-62: the octet after the last urgent one
@@ -255,7 +267,9 @@ def sixth_check_urg(tcb: Tcb, segment: Segment) -> bool:
 
 
 def seventh_process_text(tcb: Tcb, segment: Segment, now: int) -> bool:
-    """Take what is new and inside the window: in order to the user, else to reassembly (EP-TXT-1, EP-TXT-2)."""
+    """Take what is new and inside the window: in order to the user, else to reassembly (EP-TXT-1,
+    EP-TXT-2).
+    """
     if not segment.data:
         return True
     tcb.counts.texts_arrived += segment.packets
@@ -304,7 +318,9 @@ def _answer_with_reset(tcb: Tcb, segment: Segment) -> None:
 
 
 def _open_fast(tcb: Tcb, syn: Segment, now: int) -> None:
-    """RFC7413-4.2.2, step 4: the user has the connection, and the text of the SYN, before the handshake is over. A FIN comes again."""
+    """RFC7413-4.2.2, step 4: the user has the connection, and the text of the SYN, before the handshake is
+    over. A FIN comes again.
+    """
     handshake.begin_to_send(tcb, 0, now)
     tcb.tell(OPENED)
     data = syn.data[: tcb.rcv.wnd]
@@ -314,8 +330,8 @@ def _open_fast(tcb: Tcb, syn: Segment, now: int) -> None:
 
 
 def _open(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Our SYN is acknowledged: ESTABLISHED, from SYN-SENT or SYN-RECEIVED. After a CLOSE in SYN-RECEIVED the state is FIN-WAIT-1 already,
-    and everything else is the same."""
+    """Our SYN is acknowledged: ESTABLISHED, from SYN-SENT or SYN-RECEIVED. After a CLOSE in SYN-RECEIVED the
+    state is FIN-WAIT-1 already, and everything else is the same."""
     lost_syns = tcb.snd.retransmissions
     handshake.heed_stripping(tcb, segment)
     acknowledge.advance(tcb, segment, now)
@@ -328,7 +344,9 @@ def _open(tcb: Tcb, segment: Segment, now: int) -> None:
     tcb.counts.last_ack_at = now
     if tcb.snd.fin_is_queued and tcb.state is ESTABLISHED:  # EP-CLOSE-4: queued until now
         tcb.enter(FIN_WAIT_1, now)
-    tcb.snd.hear_window(acknowledge.scaled_window(tcb, segment), segment.seq, segment.ack)  # EP-ACK-3, EP-SS-5, RFC1122-4.2.2.20c
+    tcb.snd.hear_window(
+        acknowledge.scaled_window(tcb, segment), segment.seq, segment.ack
+    )  # EP-ACK-3, EP-SS-5, RFC1122-4.2.2.20c
     window.watch(tcb, now)
     if tcb.opening.early:  # RFC9293-3.5-data-on-syn
         delivery.accept(tcb, 0, tcb.opening.early, 1, now)
@@ -344,7 +362,9 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> bool:
         else:
             tcb.delete(ConnectionReset("the peer's SYNs contradict each other"), now)
         return False
-    if segment.flags & ACK and not tcb.opening.is_passive:  # the peer's SYN,ACK of a simultaneous open (figure 7)
+    if (
+        segment.flags & ACK and not tcb.opening.is_passive
+    ):  # the peer's SYN,ACK of a simultaneous open (figure 7)
         _ = (
             fifth_check_ack(tcb, segment, now)
             and timestamps.remember(tcb, segment, now)
@@ -363,10 +383,12 @@ def _syn_again(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 
 def _is_heard_at_closed_window(tcb: Tcb, segment: Segment) -> bool:
-    """Whether ACK, URG and RST of a segment count that a closed window doesn't take (MUST-66, RFC 9293, 3.10.7.4).
+    """Whether ACK, URG and RST of a segment count that a closed window doesn't take (MUST-66, RFC 9293,
+    3.10.7.4).
 
-    A sender whose probe went beyond the window carries SND.MAX, which is one octet beyond it, on its ACKs and RSTs; one whose window
-    shrank may have a segment or more in flight there. They are heard as far as the window would reach if it were open.
+    A sender whose probe went beyond the window carries SND.MAX, which is one octet beyond it, on its ACKs and
+    RSTs; one whose window shrank may have a segment or more in flight there. They are heard as far as the
+    window would reach if it were open.
     """
     rcv = tcb.rcv
     if rcv.wnd >> rcv.shift or not tcb.is_synchronized:  # a window less than the field's unit is told as zero
@@ -390,26 +412,33 @@ def _hear_at_closed_window(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def _at_right_edge(tcb: Tcb, segment: Segment) -> Segment:
-    """The segment with the window's right edge as its number, if it lies beyond that. Else SND.WL1 would lie there too, and the windows
-    of later segments, which begin within the window, would seem old."""
+    """The segment with the window's right edge as its number, if it lies beyond that. Else SND.WL1 would lie
+    there too, and the windows of later segments, which begin within the window, would seem old."""
     edge = tcb.rcv.right_edge
     if seq.le(segment.seq, edge):
         return segment
-    moved = Segment(segment.source, segment.destination, edge, segment.ack, segment.flags, segment.window, segment.data)
-    moved.tsval, moved.tsecr, moved.sack, moved.other = segment.tsval, segment.tsecr, segment.sack, segment.other
+    moved = Segment(
+        segment.source, segment.destination, edge, segment.ack, segment.flags, segment.window, segment.data
+    )
+    moved.tsval, moved.tsecr, moved.sack, moved.other = (
+        segment.tsval,
+        segment.tsecr,
+        segment.sack,
+        segment.other,
+    )
     moved.ecn, moved.stride, moved.packets = segment.ecn, segment.stride, segment.packets
     return moved
 
 
 def _is_probe(tcb: Tcb, segment: Segment) -> bool:
-    """SEG.SEQ = RCV.NXT - 1, as keep-alives, probes and repeated FINs have: its ACK field counts, lest two probing or closing peers
-    never hear each other (EP-SEQ-6, D-7, RFC9293-A.2)."""
+    """SEG.SEQ = RCV.NXT - 1, as keep-alives, probes and repeated FINs have: its ACK field counts, lest two
+    probing or closing peers never hear each other (EP-SEQ-6, D-7, RFC9293-A.2)."""
     return segment.seq == seq.add(tcb.rcv.nxt, -1) and segment.len <= 1 and not segment.flags & SYN
 
 
 def _is_beyond_lost_text(tcb: Tcb, segment: Segment) -> bool:
-    """A bare ACK at the right edge itself: text that filled our window was sent before it, and lost. Its ACK field counts, lest two such
-    senders never hear each other."""
+    """A bare ACK at the right edge itself: text that filled our window was sent before it, and lost. Its ACK
+    field counts, lest two such senders never hear each other."""
     return segment.len == 0 and segment.seq == tcb.rcv.right_edge
 
 
@@ -424,9 +453,13 @@ def _note_fin(tcb: Tcb, segment: Segment, now: int) -> None:
         return
     fin = seq.add(segment.seq, segment.len - 1)
     ahead = seq.offset(fin, tcb.rcv.nxt)
-    if not 0 <= ahead < tcb.rcv.wnd or tcb.rcv.fin_expected != NO_SEQUENCE:  # cut with what lies beyond the window
+    if (
+        not 0 <= ahead < tcb.rcv.wnd or tcb.rcv.fin_expected != NO_SEQUENCE
+    ):  # cut with what lies beyond the window
         return
-    if tcb.rcv.reassembly is None or tcb.rcv.reassembly.end <= tcb.rcv.position + ahead:  # else text beyond it came first, and stays
+    if (
+        tcb.rcv.reassembly is None or tcb.rcv.reassembly.end <= tcb.rcv.position + ahead
+    ):  # else text beyond it came first, and stays
         tcb.rcv.fin_expected = fin
 
 
@@ -436,7 +469,9 @@ def _process_fin(tcb: Tcb, now: int) -> None:
     tcb.tell(END_OF_STREAM)  # MUST-12
     if tcb.state is ESTABLISHED:  # EP-FIN-2
         tcb.enter(CLOSE_WAIT, now)
-    elif tcb.state is FIN_WAIT_1:  # EP-FIN-4; had this segment acknowledged our FIN, we would be in FIN-WAIT-2 (EP-FIN-3)
+    elif (
+        tcb.state is FIN_WAIT_1
+    ):  # EP-FIN-4; had this segment acknowledged our FIN, we would be in FIN-WAIT-2 (EP-FIN-3)
         tcb.enter(CLOSING, now)
         if tcb.config.repeat_fin and tcb.snd.fin_seq != NO_SEQUENCE:
             tcb.snd.repeat_fin()

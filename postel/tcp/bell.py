@@ -2,10 +2,11 @@
 
 
 class Bell:
-    """Of one host: it rings once when the host may have something to send or tell, until the driver sets ``is_rung`` to False again.
+    """Of one host: it rings once when the host may have something to send or tell, until the driver sets
+    ``is_rung`` to False again.
 
-    ``rung`` is the driver's list, to which the bells of all its hosts add themselves; None where the driver doesn't ask. ``owner`` is
-    the driver's own.
+    ``rung`` is the driver's list, to which the bells of all its hosts add themselves; None where the driver
+    doesn't ask. ``owner`` is the driver's own.
     """
 
     __slots__ = ("is_rung", "owner", "rung")

@@ -1,4 +1,6 @@
-"""How many throttled answers a whole host gives in a second, drawn anew each second so that no peer can count them (CVE-2016-5696)."""
+"""How many throttled answers a whole host gives in a second, drawn anew each second so that no peer can count
+them (CVE-2016-5696).
+"""
 
 from hashlib import blake2b
 
@@ -6,7 +8,9 @@ from postel.times import SECOND
 
 
 class Budget:
-    """Between half of ``limit`` and ``limit`` a second, by a keyed hash of the second: a counter that a third party can't read."""
+    """Between half of ``limit`` and ``limit`` a second, by a keyed hash of the second: a counter that a third
+    party can't read.
+    """
 
     __slots__ = ("_left", "_limit", "_second", "_secret")
 
@@ -28,4 +32,6 @@ class Budget:
         return True
 
     def _draw(self, second: int) -> int:
-        return int.from_bytes(blake2b(second.to_bytes(16, "big"), digest_size=8, key=self._secret).digest(), "big")
+        return int.from_bytes(
+            blake2b(second.to_bytes(16, "big"), digest_size=8, key=self._secret).digest(), "big"
+        )

@@ -1,4 +1,6 @@
-"""The user calls of RFC 9293, 3.10.1 to 3.10.6, state by state. The strings of the RFC are the classes of `postel.errors`."""
+"""The user calls of RFC 9293, 3.10.1 to 3.10.6, state by state. The strings of the RFC are the classes of
+`postel.errors`.
+"""
 
 from postel.errors import (
     ArgumentError,
@@ -52,7 +54,9 @@ def open_active(tcb: Tcb, now: int) -> None:
 
 
 def send(tcb: Tcb, data: bytes | bytearray | memoryview, now: int, *, urgent: bool) -> int:
-    """Octets taken; the rest when there is room. Every SEND is a push: nothing waits for more (MUST-60, SHLD-27)."""
+    """Octets taken; the rest when there is room. Every SEND is a push: nothing waits for more (MUST-60,
+    SHLD-27).
+    """
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise ArgumentError("data", data, "bytes, bytearray or memoryview")
     _require_sending(tcb, now)
@@ -82,8 +86,17 @@ def _require_sending(tcb: Tcb, now: int) -> None:
 
 
 def may_send(tcb: Tcb) -> bool:
-    """Whether the direction from here is open, or will be: it is not after CLOSE, and not in a state that only CLOSE leads to."""
-    return not tcb.snd.fin_is_queued and tcb.state not in (CLOSED, FIN_WAIT_1, FIN_WAIT_2, CLOSING, LAST_ACK, TIME_WAIT)
+    """Whether the direction from here is open, or will be: it is not after CLOSE, and not in a state that
+    only CLOSE leads to.
+    """
+    return not tcb.snd.fin_is_queued and tcb.state not in (
+        CLOSED,
+        FIN_WAIT_1,
+        FIN_WAIT_2,
+        CLOSING,
+        LAST_ACK,
+        TIME_WAIT,
+    )
 
 
 def receive(tcb: Tcb, limit: int, now: int) -> bytes:
@@ -116,10 +129,11 @@ def _has_text(tcb: Tcb) -> bool:
 
 
 def has_ended(tcb: Tcb) -> bool:
-    """Whether nothing more will come in order, and no error cut it off: the peer sent FIN, or this end's own user aborted.
+    """Whether nothing more will come in order, and no error cut it off: the peer sent FIN, or this end's own
+    user aborted.
 
-    RFC 9293, 3.10.5 answers RECEIVEs that wait for an ABORT. Here none waits, and its user needs no error to know of it: text that had
-    arrived before is given (D-14), and then there is no more.
+    RFC 9293, 3.10.5 answers RECEIVEs that wait for an ABORT. Here none waits, and its user needs no error to
+    know of it: text that had arrived before is given (D-14), and then there is no more.
     """
     return tcb.rcv.fin_is_received or tcb.was_aborted
 
@@ -138,24 +152,31 @@ def close(tcb: Tcb, now: int) -> None:
     if tcb.state in (LISTEN, SYN_SENT):  # EP-CLOSE-2, EP-CLOSE-3
         tcb.delete(None, now)
         return
-    if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) or (tcb.state is CLOSE_WAIT and tcb.snd.fin_is_queued):  # EP-CLOSE-8
+    if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) or (
+        tcb.state is CLOSE_WAIT and tcb.snd.fin_is_queued
+    ):  # EP-CLOSE-8
         raise ConnectionClosing("", str(tcb.remote))
     if tcb.state is ESTABLISHED or (
         tcb.state is SYN_RECEIVED and tcb.snd.buffer.size == 0 and not tcb.opening.is_fast
     ):  # EP-CLOSE-5, EP-CLOSE-4
         tcb.enter(FIN_WAIT_1, now)
-    # EP-CLOSE-6: once in FIN-WAIT it is "ok", and there is but one FIN. EP-CLOSE-7, D-15: CLOSE-WAIT until the FIN is sent.
+    # EP-CLOSE-6: once in FIN-WAIT it is "ok", and there is but one FIN. EP-CLOSE-7, D-15: CLOSE-WAIT until
+    # the FIN is sent.
     tcb.snd.fin_is_queued = True
 
 
 def release(tcb: Tcb, now: int) -> None:
-    """Close, and let go, as a socket's close() does. Text that was not read is lost, and the peer learns it by RST (SHLD-3)."""
+    """Close, and let go, as a socket's close() does. Text that was not read is lost, and the peer learns it
+    by RST (SHLD-3).
+    """
     if tcb.state is not CLOSED and not tcb.rcv.is_released:
         tcb.rcv.is_released = True
         is_read_up = not (tcb.rcv.unread or tcb.opening.early) and tcb.rcv.reassembly is None
         if not is_read_up and tcb.state in (SYN_RECEIVED, ESTABLISHED, CLOSE_WAIT, FIN_WAIT_1, FIN_WAIT_2):
             abort(tcb, now)
-        elif tcb.state in (LISTEN, SYN_SENT, SYN_RECEIVED, ESTABLISHED) or (tcb.state is CLOSE_WAIT and not tcb.snd.fin_is_queued):
+        elif tcb.state in (LISTEN, SYN_SENT, SYN_RECEIVED, ESTABLISHED) or (
+            tcb.state is CLOSE_WAIT and not tcb.snd.fin_is_queued
+        ):
             close(tcb, now)
         orphan.begin(tcb, now)
     _forget_unread(tcb)
@@ -170,7 +191,9 @@ def abort(tcb: Tcb, now: int) -> None:
     if tcb.state is CLOSED:  # EP-ABORT-1
         raise why_closed(tcb)
     is_told = tcb.state in (SYN_RECEIVED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, CLOSE_WAIT)
-    error: TcpError | None = None if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) else ConnectionAborted()  # EP-ABORT-5: "ok"
+    error: TcpError | None = (
+        None if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) else ConnectionAborted()
+    )  # EP-ABORT-5: "ok"
     if tcb.state in (LISTEN, SYN_SENT):  # EP-ABORT-2, EP-ABORT-3
         error = ConnectionReset("the program gave up")
     tcb.was_aborted = True

@@ -1,13 +1,15 @@
 """Answers to segments that don't fit: the challenge ACK of RFC 5961 and the empty ACK of RFC 9293, 3.5.2.
 
-They are limited, so that neither two confused peers nor an attacker can make a storm of them (RFC5961-7a), and each limit is a
-connection's own. A limit for the whole host would be emptied by strangers, and then honest peers go without the answers that they need;
-and whoever can count what is left of it learns what other connections are sent (RFC5961-7b, CVE-2016-5696). Without one, n attacked
-connections answer 2 n times a second at the default interval, and never more often than they are sent something: each answer costs the
+They are limited, so that neither two confused peers nor an attacker can make a storm of them (RFC5961-7a),
+and each limit is a connection's own. A limit for the whole host would be emptied by strangers, and then
+honest peers go without the answers that they need; and whoever can count what is left of it learns what other
+connections are sent (RFC5961-7b, CVE-2016-5696). Without one, n attacked connections answer 2 n times a
+second at the default interval, and never more often than they are sent something: each answer costs the
 attacker a packet of the same size, which is what a SYN or an echo request costs too.
 
-There are two limits. A challenge answers what takes no more than the addresses and ports to send: one in each interval. What has the
-number before RCV.NXT is a keep-alive of a peer that is in step, or one guess in 2**32: ten in each interval, and challenges don't count.
+There are two limits. A challenge answers what takes no more than the addresses and ports to send: one in each
+interval. What has the number before RCV.NXT is a keep-alive of a peer that is in step, or one guess in 2**32:
+ten in each interval, and challenges don't count.
 """
 
 from typing import Final
@@ -22,7 +24,9 @@ _KEEP_ALIVES: Final = 10  # that are answered in one challenge interval
 
 
 def owe(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Owe an ACK for ``segment``. One that takes sequence space is always answered (EP-CHL-2): its sender waits for that ACK."""
+    """Owe an ACK for ``segment``. One that takes sequence space is always answered (EP-CHL-2): its sender
+    waits for that ACK.
+    """
     if (segment.len > 0 and not segment.flags & SYN) or _may_answer(tcb, segment, now):
         tcb.owes |= OWES_ACK
         if tcb.state is TIME_WAIT and is_bare_syn(segment) and not is_old_duplicate(tcb, segment):
@@ -39,13 +43,15 @@ def claim(tcb: Tcb, now: int) -> bool:
 
 
 def _may_answer(tcb: Tcb, segment: Segment, now: int) -> bool:
-    is_keep_alive = segment.seq == seq.add(tcb.rcv.nxt, -1) and segment.len == 0 and tcb.state is not TIME_WAIT
+    is_keep_alive = (
+        segment.seq == seq.add(tcb.rcv.nxt, -1) and segment.len == 0 and tcb.state is not TIME_WAIT
+    )
     return _answer_keep_alive(tcb, now) if is_keep_alive else claim(tcb, now)
 
 
 def _answer_keep_alive(tcb: Tcb, now: int) -> bool:
-    """Whether a keep-alive may be answered now. Once an attacker has set the numbers of two ends apart, each takes
-    the other's ACKs for keep-alives, and they would go on for ever.
+    """Whether a keep-alive may be answered now. Once an attacker has set the numbers of two ends apart, each
+    takes the other's ACKs for keep-alives, and they would go on for ever.
 
     ``keep_alives_until`` moves on by a tenth of the interval with each answer, and may be an interval ahead.
     """

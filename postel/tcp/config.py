@@ -16,14 +16,14 @@ MEBIBYTE: Final = 1024 * KIBIBYTE
 
 # What a user chooses by name
 
-# "accept…": where a peer asks for it; "ask…": asked for too. "…-classic": RFC 3168; without that word RFC 9768, and RFC 3168 where the
-# peer knows no more.
+# "accept…": where a peer asks for it; "ask…": asked for too. "…-classic": RFC 3168; without that word RFC
+# 9768, and RFC 3168 where the peer knows no more.
 EcnMode: TypeAlias = Literal["off", "accept-classic", "accept", "ask-classic", "ask"]
-# "client": an active OPEN asks for a cookie, and with one sends text in its SYN; "server": a listener gives cookies, and delivers the text
-# of a SYN that brings one back.
+# "client": an active OPEN asks for a cookie, and with one sends text in its SYN; "server": a listener gives
+# cookies, and delivers the text of a SYN that brings one back.
 FastOpenMode: TypeAlias = Literal["off", "client", "server", "both"]
-# When a larger packet is tried than is known to arrive. "off": never, and black holes aren't noticed; "after-black-hole": once large
-# packets were lost without a word of ICMP; "always": from the start.
+# When a larger packet is tried than is known to arrive. "off": never, and black holes aren't noticed;
+# "after-black-hole": once large packets were lost without a word of ICMP; "always": from the start.
 MtuProbing: TypeAlias = Literal["off", "after-black-hole", "always"]
 # Octets, or "automatic": it follows the bandwidth-delay product.
 BufferSize: TypeAlias = int | Literal["automatic"]
@@ -44,8 +44,8 @@ FIRST_RECEIVE_BUFFER: Final = 128 * KIBIBYTE
 class Config:
     """Change it with `dataclasses.replace`. Times in microseconds, sizes in octets, choices as words.
 
-    It is flat, so that `replace`, ``--set NAME=VALUE`` and the table of socket options reach every field by its name alone. Raises
-    ArgumentError.
+    It is flat, so that `replace`, ``--set NAME=VALUE`` and the table of socket options reach every field by
+    its name alone. Raises ArgumentError.
 
     >>> from dataclasses import replace
     >>> replace(DEFAULT, nagle=False, msl=30 * SECOND).msl
@@ -55,10 +55,15 @@ class Config:
     # Closing
     msl: int = 2 * MINUTE  # RFC 9293, 3.4.2; TIME-WAIT lasts twice as long (MUST-13)
     rfc1337: bool = True  # RFC 1337, 3 (F1): a RST doesn't end TIME-WAIT; False: as RFC 9293, 3.10.7.4
-    time_wait_reuse: bool = True  # RFC 6191 and MAY-2: a newer SYN may reopen a pair in TIME-WAIT; with timestamps an active OPEN too
-    time_wait_challenge: bool = True  # RFC 9293, 3.10.7.4; RFC 5961, 4: a SYN that may not is challenged, and RST then ends TIME-WAIT
+    # RFC 6191 and MAY-2: a newer SYN may reopen a pair in TIME-WAIT; with timestamps an active OPEN too
+    time_wait_reuse: bool = True
+    time_wait_challenge: bool = (
+        True  # RFC 9293, 3.10.7.4; RFC 5961, 4: a SYN that may not is challenged, and RST then ends TIME-WAIT
+    )
     orphan_timeout: int = MINUTE  # EP-TMO-9: a released connection in FIN-WAIT-2; no RFC, as kernels do
-    orphan_send_timeout: int = 5 * MINUTE  # of a released connection, without progress (RFC 6429, 4), as kernels do
+    orphan_send_timeout: int = (
+        5 * MINUTE
+    )  # of a released connection, without progress (RFC 6429, 4), as kernels do
 
     # Retransmission
     user_timeout: int = USER_TIMEOUT  # RFC 9293, 3.9.1.1: R2 for SYN and data; NEVER is allowed (MUST-21)
@@ -74,27 +79,40 @@ class Config:
     # Acknowledging
     delayed_ack: int = 40 * MILLISECOND  # MUST-40: less than 500 ms
     acknowledge_every: int = 2  # SHLD-19: segments with text until an ACK is owed at once
-    repeat_fin: bool = False  # a FIN that crosses ours (figure 13) is answered with our FIN again, not with an ACK alone
+    repeat_fin: bool = (
+        False  # a FIN that crosses ours (figure 13) is answered with our FIN again, not with an ACK alone
+    )
     exact_reset: bool = True  # RFC 5961, 3.2; False: any RST in the window resets, as in RFC 793
-    drop_syn_fin: bool = False  # SYN with FIN opens nothing; RFC 9293, 3.10.7.2 lets it: the FIN comes again after the handshake
+    # SYN with FIN opens nothing; RFC 9293, 3.10.7.2 lets it: the FIN comes again after the handshake
+    drop_syn_fin: bool = False
     challenge_syn: bool = True  # RFC 5961, 4.2; False: a SYN in the window resets, as in RFC 793
 
     # Sending
     nagle: bool = True  # SHLD-7, MUST-17
-    cork: bool = (
-        False  # a small segment waits for more text, whatever is in flight: until this is off or CLOSE is called, `override` at most
-    )
+    # a small segment waits for more text, whatever is in flight: until this is off or CLOSE is called,
+    # `override` at most
+    cork: bool = False
     override: int = 200 * MILLISECOND  # RFC 9293, 3.8.6.2.1: 0.1 to 1.0 s
     initial_window: int = 10  # RFC 6928, 2: segments
-    congestion: type[Congestion] | str = Cubic  # MAY-18: a class, or a registered name, which is stored as its class
-    mtu_probing: MtuProbing = "after-black-hole"  # RFC 4821, 7: the largest packet that the path carries is found by sending it
+    congestion: type[Congestion] | str = (
+        Cubic  # MAY-18: a class, or a registered name, which is stored as its class
+    )
+    mtu_probing: MtuProbing = (
+        "after-black-hole"  # RFC 4821, 7: the largest packet that the path carries is found by sending it
+    )
     send_buffer: BufferSize = AUTOMATIC  # or a size that stays
     send_buffer_maximum: int = 4 * MEBIBYTE  # of an automatic one
-    notsent_lowat: int = 0  # how many octets may wait for their first transmission; 0: as many as the buffer holds
+    notsent_lowat: int = (
+        0  # how many octets may wait for their first transmission; 0: as many as the buffer holds
+    )
     receive_buffer: BufferSize = AUTOMATIC  # or a size that stays
-    receive_buffer_maximum: int = 6 * MEBIBYTE  # of an automatic one; the window scale fits it (RFC 7323, 2.3)
+    receive_buffer_maximum: int = (
+        6 * MEBIBYTE
+    )  # of an automatic one; the window scale fits it (RFC 7323, 2.3)
     whole_segments: bool = False  # the receive buffer is rounded up to a multiple of the MSS that was agreed
-    whole_buffer: bool = False  # RCV.WND is all that is free, told or not, and grows by any step, not as 3.8.6.2.2 says
+    whole_buffer: bool = (
+        False  # RCV.WND is all that is free, told or not, and grows by any step, not as 3.8.6.2.2 says
+    )
 
     # Options offered and accepted
     timestamps: bool = True  # RFC 7323, 3
@@ -103,8 +121,11 @@ class Config:
     window_scaling: bool = True  # RFC 7323, 2
     scale_for: int = 0  # octets: the window scale fits a buffer that may yet grow as far
     largest_mss: int = 65535  # RFC 9293, 3.7.1: told to the peer and sent, where the link would carry more
-    smallest_mss: int = 48  # a peer's MSS counts as no less, or its every octet would cost us a packet; as kernels do (not MUST-16)
-    option_layout: OptionLayout = "aligned"  # order and padding of a SYN's options: RFC 9293, 3.1 leaves them open
+    # a peer's MSS counts as no less, or its every octet would cost us a packet; as kernels do (not MUST-16)
+    smallest_mss: int = 48
+    option_layout: OptionLayout = (
+        "aligned"  # order and padding of a SYN's options: RFC 9293, 3.1 leaves them open
+    )
     sack: bool = True  # RFC 2018
     ecn: EcnMode = "accept"  # RFC 3168, RFC 9768: agreed to where a peer asks for it, as kernels do
 
@@ -132,13 +153,21 @@ class Config:
     traffic_class: int = 0  # MUST-48; its two lowest bits are ECN's, and not the user's to set
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "congestion", controller_of(self.congestion))  # the class that a name stands for
+        object.__setattr__(
+            self, "congestion", controller_of(self.congestion)
+        )  # the class that a name stands for
         for name, low, high, allowed in _BOUNDS:
             require_number(name, getattr(self, name), low, high, allowed)
         if self.rto_maximum < self.rto_minimum:
             raise ArgumentError("rto_maximum", self.rto_maximum, f"rto_minimum ({self.rto_minimum}) or more")
-        if self.user_timeout_option and not self.rto_maximum < self.user_timeout_lowest <= self.user_timeout_highest:  # RFC5482-3.1a
-            allowed = f"more than rto_maximum ({self.rto_maximum}), and user_timeout_highest ({self.user_timeout_highest}) or less"
+        if (
+            self.user_timeout_option
+            and not self.rto_maximum < self.user_timeout_lowest <= self.user_timeout_highest
+        ):  # RFC5482-3.1a
+            allowed = (
+                f"more than rto_maximum ({self.rto_maximum}), and user_timeout_highest "
+                f"({self.user_timeout_highest}) or less"
+            )
             raise ArgumentError("user_timeout_lowest", self.user_timeout_lowest, allowed)
 
     @property
@@ -182,7 +211,9 @@ _BOUNDS: Final[tuple[tuple[str, int, int, str], ...]] = (
 )
 
 
-_FLAGS: Final = frozenset([field.name for field in fields(Config) if field.default is True or field.default is False])
+_FLAGS: Final = frozenset(
+    [field.name for field in fields(Config) if field.default is True or field.default is False]
+)
 _BUFFERS: Final = ("send_buffer", "receive_buffer")
 _NUMBERS: Final = {name: allowed for name, _, _, allowed in _BOUNDS}
 
@@ -211,7 +242,9 @@ def is_fast_client(config: Config) -> bool:
 
 
 def is_fast_server(config: Config) -> bool:
-    """Whether a listener gives cookies of TCP Fast Open, and delivers the text of a SYN that brings one back."""
+    """Whether a listener gives cookies of TCP Fast Open, and delivers the text of a SYN that brings one
+    back.
+    """
     return config.fast_open in ("server", "both")
 
 

@@ -2,7 +2,8 @@
 
 The contract, that of `postel.host.Host` and `postel.sim.World` too:
 
-1. The pump. After any call: drain `next_segment` until None, then `next_event` until None, then arm for `next_timeout`.
+1. The pump. After any call: drain `next_segment` until None, then `next_event` until None, then arm for
+   `next_timeout`.
 2. ``now``, in microseconds, never decreases. Calling anything too often is harmless.
 3. Input only records what is owed. Only output makes segments, so acknowledgements coalesce by themselves.
 4. A peer can cause events, never exceptions. A caller can cause exceptions.
@@ -13,7 +14,19 @@ from collections import deque
 from typing import Any, cast
 
 from postel.errors import ArgumentError, TcpError, refused_time, require_kind
-from postel.tcp import acknowledge, agreed, arrives, calls, output, pathmtu, reconfigure, status, timeouts, tuning, window
+from postel.tcp import (
+    acknowledge,
+    agreed,
+    arrives,
+    calls,
+    output,
+    pathmtu,
+    reconfigure,
+    status,
+    timeouts,
+    tuning,
+    window,
+)
 from postel.tcp.authentication import UNKNOWN, Authentication
 from postel.tcp.authentication.keychain import Keychain
 from postel.tcp.bell import Bell
@@ -33,13 +46,16 @@ from postel.wire.segment import Segment
 
 
 class Connection:
-    """One TCP connection, for one thread: calls from several at once lose and double octets, and nothing notices. A lock around every call,
-    those of the driver included, or a queue to the thread that drives it, lets others take part.
+    """One TCP connection, for one thread: calls from several at once lose and double octets, and nothing
+    notices. A lock around every call, those of the driver included, or a queue to the thread that drives it,
+    lets others take part.
 
-    ``iss`` and ``timestamp_offset`` come from `isn.Generator`, or from a test. ``mtu`` is the link's, in octets.
+    ``iss`` and ``timestamp_offset`` come from `isn.Generator`, or from a test. ``mtu`` is the link's, in
+    octets.
 
-    ``agenda`` is shared by the connections of one host: each that may have something to send or tell is on it, once.
-    ``authentication`` is for whoever turns its segments into octets and back: they must be signed. ``context`` is the driver's own.
+    ``agenda`` is shared by the connections of one host: each that may have something to send or tell is on
+    it, once. ``authentication`` is for whoever turns its segments into octets and back: they must be signed.
+    ``context`` is the driver's own.
     """
 
     def __init__(
@@ -87,7 +103,9 @@ class Connection:
 
     @property
     def state(self) -> State:
-        """The state of RFC 9293. In TIME-WAIT it may be that of the host's record, see `leave_time_wait_to`."""
+        """The state of RFC 9293. In TIME-WAIT it may be that of the host's record, see
+        `leave_time_wait_to`.
+        """
         if self._keeper is not None and not self._is_kept_by(self._keeper):
             return CLOSED
         return self._tcb.state
@@ -99,7 +117,9 @@ class Connection:
 
     @property
     def controller(self) -> Congestion | None:
-        """The congestion controller, None until something was to be sent. Its ``window`` and ``threshold`` are octets."""
+        """The congestion controller, None until something was to be sent. Its ``window`` and ``threshold``
+        are octets.
+        """
         return self._tcb.controller
 
     @property
@@ -109,7 +129,9 @@ class Connection:
 
     @property
     def error(self) -> TcpError | None:
-        """What ended the connection; None while it lives and after an orderly close. A reason to look at: raise a `renewed` one."""
+        """What ended the connection; None while it lives and after an orderly close. A reason to look at:
+        raise a `renewed` one.
+        """
         return self._tcb.error if self._tcb.state is CLOSED else None
 
     @property
@@ -134,15 +156,21 @@ class Connection:
 
     @property
     def mss(self) -> int:
-        """Octets of text in a full segment at present: what the peer's MSS, the path and our options leave."""
+        """Octets of text in a full segment at present: what the peer's MSS, the path and our options
+        leave.
+        """
         tcb = self._tcb
         return tcb.data_mss if tcb.controller is None else tcb.controller.smss
 
     @property
     def is_fast(self) -> bool:
-        """Whether text may flow before the handshake is over: as a client with a cookie, or as a server that was given one (RFC 7413)."""
+        """Whether text may flow before the handshake is over: as a client with a cookie, or as a server that
+        was given one (RFC 7413).
+        """
         fast_open = self._tcb.opening.fast_open
-        return fast_open is not None and (fast_open.opened or (isinstance(fast_open, Attempt) and bool(fast_open.option)))
+        return fast_open is not None and (
+            fast_open.opened or (isinstance(fast_open, Attempt) and bool(fast_open.option))
+        )
 
     @property
     def received(self) -> int:
@@ -156,7 +184,9 @@ class Connection:
 
     @property
     def at_end(self) -> bool:
-        """Whether everything was read, and nothing more will come: the peer sent FIN, or `abort` was called here."""
+        """Whether everything was read, and nothing more will come: the peer sent FIN, or `abort` was called
+        here.
+        """
         return self._tcb.rcv.unread == 0 and calls.has_ended(self._tcb)
 
     @property
@@ -166,14 +196,18 @@ class Connection:
 
     @property
     def urgent(self) -> int:
-        """Octets until the end of urgent data (MUST-33), 0 when none is ahead. It comes in line; new programs do without (SHLD-13)."""
+        """Octets until the end of urgent data (MUST-33), 0 when none is ahead. It comes in line; new programs
+        do without (SHLD-13).
+        """
         tcb = self._tcb
         return max(0, tcb.rcv.up - (tcb.rcv.position - tcb.rcv.unread))
 
     # User calls: RFC 9293, 3.10.1 to 3.10.6. Errors are those of `postel.errors`
 
     def open_active(self, now: int) -> None:
-        """An active OPEN: send a SYN. Events follow: Opened, or Closed with what prevented it. Raises ConnectionAlreadyExists."""
+        """An active OPEN: send a SYN. Events follow: Opened, or Closed with what prevented it. Raises
+        ConnectionAlreadyExists.
+        """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
         calls.open_active(self._tcb, now)
@@ -187,7 +221,9 @@ class Connection:
         self._note()
 
     def send(self, data: bytes | bytearray | memoryview, now: int, *, urgent: bool = False) -> int:
-        """How many octets were taken: all, or as many as fit; a Writable event says when the rest may come."""
+        """How many octets were taken: all, or as many as fit; a Writable event says when the rest may
+        come.
+        """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
         self._follow_keeper(now)
@@ -198,8 +234,8 @@ class Connection:
     def receive(self, limit: int, now: int) -> bytes:
         """Up to ``limit`` octets; b"" when none wait now, or none will come: see `at_end`.
 
-        What arrived in order before the end is given first, whatever the end was. After that, where an error ended the connection, the
-        error is raised; not so after the peer's FIN, nor after one's own `abort`.
+        What arrived in order before the end is given first, whatever the end was. After that, where an error
+        ended the connection, the error is raised; not so after the peer's FIN, nor after one's own `abort`.
         """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
@@ -208,7 +244,9 @@ class Connection:
         return data
 
     def receive_into(self, buffer: bytearray | memoryview, now: int) -> int:
-        """As `receive`, without an octet in between: they go into ``buffer``, as many as it has room for. How many; 0 for none."""
+        """As `receive`, without an octet in between: they go into ``buffer``, as many as it has room for. How
+        many; 0 for none.
+        """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
         room = _room_in(buffer)
@@ -234,7 +272,9 @@ class Connection:
         self._note()
 
     def abort(self, now: int) -> None:
-        """Send RST and forget what waits to be sent. Text that had arrived in order stays to be read, and then that was the end."""
+        """Send RST and forget what waits to be sent. Text that had arrived in order stays to be read, and
+        then that was the end.
+        """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
         self._follow_keeper(now)
@@ -246,11 +286,13 @@ class Connection:
         self._note()
 
     def configure(self, config: Config, now: int) -> None:
-        """Replace the choices of a living connection, as by ``dataclasses.replace(connection.config, nagle=False)``.
+        """Replace the choices of a living connection, as by ``dataclasses.replace(connection.config,
+        nagle=False)``.
 
-        They take effect at once, in every state: a timer that runs, such as those of keep-alive and of the user timeout, goes on from where
-        it started, and may be due now. Three things stay as they were: what the SYN told (timestamps, sack, ecn, window_scaling, scale_for,
-        largest_mss), once it was sent; the congestion controller, once it was used; and what only begins a connection (initial_window,
+        They take effect at once, in every state: a timer that runs, such as those of keep-alive and of the
+        user timeout, goes on from where it started, and may be due now. Three things stay as they were: what
+        the SYN told (timestamps, sack, ecn, window_scaling, scale_for, largest_mss), once it was sent; the
+        congestion controller, once it was used; and what only begins a connection (initial_window,
         rto_after_syn, fast_open, mtu_probing where it is "always").
         """
         if not isinstance(now, int) or now < 0:
@@ -260,11 +302,15 @@ class Connection:
         reconfigure.configure(self._tcb, config, now)
         self._note()
 
-    def rekey(self, keychain: Keychain | None = None, *, send_id: int = UNKNOWN, receive_id: int = UNKNOWN) -> None:
-        """Replace the master keys, and say which is to sign from now on: ours by ``send_id``, the peer's by ``receive_id``.
+    def rekey(
+        self, keychain: Keychain | None = None, *, send_id: int = UNKNOWN, receive_id: int = UNKNOWN
+    ) -> None:
+        """Replace the master keys, and say which is to sign from now on: ours by ``send_id``, the peer's by
+        ``receive_id``.
 
-        Keys in use must stay as they are, under their IDs, or go; without a ``keychain`` they all stay. Raises ArgumentError, also where
-        the connection was opened without keys: a signature can't be begun or left off later (RFC 5925, 7.1).
+        Keys in use must stay as they are, under their IDs, or go; without a ``keychain`` they all stay.
+        Raises ArgumentError, also where the connection was opened without keys: a signature can't be begun or
+        left off later (RFC 5925, 7.1).
         """
         authentication = self.authentication
         if authentication is None:
@@ -279,7 +325,8 @@ class Connection:
             authentication.prefer(send_id, receive_id)
 
     def status(self, now: int = 0) -> Status:
-        """What there is to know, at ``now`` or when the connection last did something, whichever is later. Asking changes nothing.
+        """What there is to know, at ``now`` or when the connection last did something, whichever is later.
+        Asking changes nothing.
 
         Raises what ended the connection once it is CLOSED."""
         if not isinstance(now, int) or now < 0:
@@ -290,8 +337,10 @@ class Connection:
         return status.of(self._tcb, figures, self.urgent, now)
 
     def variables(self) -> dict[str, int]:
-        """The variables of RFC 9293, 3.3.1 by name: ``SND.UNA`` and such relative to ISS, ``RCV.NXT`` and such to IRS, windows in octets,
-        ``ISS`` and ``IRS`` as they are. What isn't known yet is left out; a closed connection has none."""
+        """The variables of RFC 9293, 3.3.1 by name: ``SND.UNA`` and such relative to ISS, ``RCV.NXT`` and
+        such to IRS, windows in octets, ``ISS`` and ``IRS`` as they are. What isn't known yet is left out; a
+        closed connection has none.
+        """
         return status.variables(self._tcb)
 
     # The network
@@ -306,8 +355,8 @@ class Connection:
         return output.next_segment(self._tcb, now)
 
     def network_error(self, error: TcpError, now: int, *, hard: bool, number: int) -> None:
-        """An ICMP error about the segment that began at ``number`` (MUST-54). RFC 5927: it must lie in flight (4.1), and once
-        synchronized even a hard error only informs (5.2)."""
+        """An ICMP error about the segment that began at ``number`` (MUST-54). RFC 5927: it must lie in flight
+        (4.1), and once synchronized even a hard error only informs (5.2)."""
         tcb = self._tcb
         if not acknowledge.is_in_flight(self._tcb, number):
             return
@@ -321,9 +370,11 @@ class Connection:
         self._note()
 
     def packet_too_big(self, mtu: int, number: int, now: int) -> bool:
-        """A router says that it can't carry our segment that began at ``number``. Whether that was believed at once: then smaller ones go,
-        and that one again (RFC 8201, 4; RFC 5927, 7.2)."""
-        is_believed = acknowledge.is_in_flight(self._tcb, number) and pathmtu.claimed(self._tcb, mtu, number, now)
+        """A router says that it can't carry our segment that began at ``number``. Whether that was believed
+        at once: then smaller ones go, and that one again (RFC 8201, 4; RFC 5927, 7.2)."""
+        is_believed = acknowledge.is_in_flight(self._tcb, number) and pathmtu.claimed(
+            self._tcb, mtu, number, now
+        )
         self._note()
         return is_believed
 
@@ -347,7 +398,9 @@ class Connection:
         return events[0]
 
     def next_timeout(self) -> int:
-        """When to call `handle_timeout`; NEVER if nothing is pending. What waits in `next_segment` is not a matter of time."""
+        """When to call `handle_timeout`; NEVER if nothing is pending. What waits in `next_segment` is not a
+        matter of time.
+        """
         return self._tcb.timers.next()
 
     def handle_timeout(self, now: int) -> None:
@@ -359,7 +412,9 @@ class Connection:
         self._note()
 
     def offer_window(self) -> bool:
-        """The host's memory has room again: tell the peer, if that makes a window worth telling of. Whether it does."""
+        """The host's memory has room again: tell the peer, if that makes a window worth telling of. Whether
+        it does.
+        """
         window.offer_memory(self._tcb)
         if not self._tcb.owes & OWES_ACK:
             return False
@@ -367,10 +422,11 @@ class Connection:
         return True
 
     def leave_time_wait_to(self, keeper: Keeper) -> None:
-        """Let ``keeper`` answer for the pair until its 2MSL are over; called by a host when the connection enters TIME-WAIT.
+        """Let ``keeper`` answer for the pair until its 2MSL are over; called by a host when the connection
+        enters TIME-WAIT.
 
-        The connection has nothing more to send, to hear or to wait for. Its program is told Closed and can go on reading what had
-        arrived; `state` is TIME-WAIT for as long as the pair is kept, and then CLOSED.
+        The connection has nothing more to send, to hear or to wait for. Its program is told Closed and can go
+        on reading what had arrived; `state` is TIME-WAIT for as long as the pair is kept, and then CLOSED.
         """
         tcb = self._tcb
         tcb.observer = None  # the keeper tells of CLOSED
@@ -399,7 +455,9 @@ class Connection:
 
 
 class Turns:
-    """The connections of one host that may have something to send or tell, in the order in which they came."""
+    """The connections of one host that may have something to send or tell, in the order in which they
+    came.
+    """
 
     __slots__ = ("_bell", "queue")
 

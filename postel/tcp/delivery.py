@@ -1,4 +1,6 @@
-"""The segment text: what is in order goes to the user, what is ahead waits for reassembly (RFC 9293, 3.10.7.4, seventh check)."""
+"""The segment text: what is in order goes to the user, what is ahead waits for reassembly (RFC 9293,
+3.10.7.4, seventh check).
+"""
 
 from typing import Final
 
@@ -11,11 +13,15 @@ from postel.tcp.timers import DELAYED_ACK
 from postel.wire.segment import SYN, Segment
 
 _DUPLICATES_HELD: Final = 64
-_FEW: Final = 32  # pieces that may wait behind gaps whatever the size of the receive buffer; more, while they weigh less than that
+# pieces that may wait behind gaps whatever the size of the receive buffer; more, while they weigh less than
+# that
+_FEW: Final = 32
 
 
 def accept(tcb: Tcb, ahead: int, data: bytes, packets: int, now: int) -> bool:
-    """``data`` of so many packets begins ``ahead`` octets after RCV.NXT. What the host has no memory for is dropped and comes again."""
+    """``data`` of so many packets begins ``ahead`` octets after RCV.NXT. What the host has no memory for is
+    dropped and comes again.
+    """
     if ahead or tcb.rcv.reassembly is not None:
         return _hold(tcb, ahead, data, packets)
     if not tcb.claim_memory(len(data)):
@@ -28,7 +34,9 @@ def accept(tcb: Tcb, ahead: int, data: bytes, packets: int, now: int) -> bool:
 
 
 def _hold(tcb: Tcb, ahead: int, data: bytes, packets: int) -> bool:
-    """Text ahead of RCV.NXT becomes a piece that waits, with a weight of its own; text at RCV.NXT fills a gap, and goes to the user."""
+    """Text ahead of RCV.NXT becomes a piece that waits, with a weight of its own; text at RCV.NXT fills a
+    gap, and goes to the user.
+    """
     weight = len(data)
     if ahead:
         weight += PIECE if tcb.rcv.reassembly else PIECE + QUEUE
@@ -50,7 +58,9 @@ def deliver(tcb: Tcb, data: bytes) -> None:
 
 
 def owe_ack(tcb: Tcb, packets: int, now: int) -> None:
-    """Every second segment at once (SHLD-19), else within the delay (SHLD-18, MUST-40). What a link joined counts as what it was."""
+    """Every second segment at once (SHLD-19), else within the delay (SHLD-18, MUST-40). What a link joined
+    counts as what it was.
+    """
     tcb.rcv.arrived_since_ack += packets
     if tcb.rcv.arrived_since_ack >= tcb.config.acknowledge_every or tcb.config.delayed_ack == 0:
         tcb.owes |= OWES_ACK
@@ -59,7 +69,9 @@ def owe_ack(tcb: Tcb, packets: int, now: int) -> None:
 
 
 def count(tcb: Tcb, memory: Memory) -> None:
-    """Text of an ended connection that no program has yet counts as the host's again (`Tcb.let_text_go`), even beyond the limit."""
+    """Text of an ended connection that no program has yet counts as the host's again (`Tcb.let_text_go`),
+    even beyond the limit.
+    """
     if tcb.memory is None:
         tcb.memory = memory
         memory.used += tcb.rcv.unread
@@ -77,14 +89,19 @@ def _reassemble(tcb: Tcb, ahead: int, data: bytes, packets: int, taken: int) -> 
     held = tcb.rcv.reassembly
     start = tcb.rcv.position + ahead
     run = held.range_at(start, start + len(data))
-    if run[1] and (ahead or tcb.rcv.duplicate is None):  # RFC2883-4a; RFC2883-4.2: the first of several, so not after one left of RCV.NXT
+    if run[1] and (
+        ahead or tcb.rcv.duplicate is None
+    ):  # RFC2883-4a; RFC2883-4.2: the first of several, so not after one left of RCV.NXT
         tcb.rcv.duplicate = (_number(tcb, run[0]), _number(tcb, run[1]))
     before = held.weight + tcb.rcv.unread
     held.insert(start, data)
     held.relieve(max(_FEW, tcb.rcv.limit // PIECE))
     if ahead and not tcb.sack_agreed:
-        # MUST-58 coalesces ACKs, but a peer without SACK counts duplicates to find a loss: each segment gets its own
-        tcb.rcv.duplicates_owed = min(tcb.rcv.duplicates_owed + packets - (tcb.owes & OWES_ACK == 0), _DUPLICATES_HELD)
+        # MUST-58 coalesces ACKs, but a peer without SACK counts duplicates to find a loss: each segment gets
+        # its own
+        tcb.rcv.duplicates_owed = min(
+            tcb.rcv.duplicates_owed + packets - (tcb.owes & OWES_ACK == 0), _DUPLICATES_HELD
+        )
     tcb.owes |= OWES_ACK
     for piece in held.pop_in_order(tcb.rcv.position):
         deliver(tcb, piece)

@@ -1,6 +1,8 @@
-"""What a connection, a listener or a UDP socket tells its user: drained with ``next_event()`` after every call.
+"""What a connection, a listener or a UDP socket tells its user: drained with ``next_event()`` after every
+call.
 
-Peers cause events, callers cause exceptions. An event is a value of one of these classes, to be told apart by ``match`` or ``isinstance``::
+Peers cause events, callers cause exceptions. An event is a value of one of these classes, to be told apart by
+``match`` or ``isinstance``::
 
     match event:
         case Readable():
@@ -17,7 +19,9 @@ from postel.errors import TcpError
 
 
 class Event:
-    """What all events have in common. Two events are equal if their classes are, and their errors by class and arguments."""
+    """What all events have in common. Two events are equal if their classes are, and their errors by class
+    and arguments.
+    """
 
     __slots__ = ()
     __match_args__: ClassVar[tuple[str, ...]] = ()
@@ -60,7 +64,9 @@ class Urgent(Event):
 
 
 class EndOfStream(Event):
-    """Of a connection: the peer's FIN. After what is buffered, nothing more comes (RFC 9293, 3.6, MUST-12)."""
+    """Of a connection: the peer's FIN. After what is buffered, nothing more comes (RFC 9293, 3.6,
+    MUST-12).
+    """
 
     __slots__ = ()
 

@@ -1,16 +1,19 @@
-"""TCP Fast Open (RFC 7413): what goes beyond the handshake in one that is fast, and what a host's clients know of servers.
+"""TCP Fast Open (RFC 7413): what goes beyond the handshake in one that is fast, and what a host's clients
+know of servers.
 
 ::
 
     client                                   server
     SYN, cookie?           ───────────────►              the first time: an `Attempt` that asks
                            ◄───────────────  SYN,ACK, cookie
-    SYN, cookie, text      ───────────────►              afterwards: an `Attempt` with a cookie, an `Admission`
+    SYN, cookie, text      ───────────────►              afterwards: an `Attempt` with a cookie, an
+    `Admission`
                            ◄───────────────  SYN,ACK of the text
                            ◄───────────────  more text, before the last ACK
     ACK                    ───────────────►
 
-Only the first SYN and the first SYN,ACK are more than ordinary ones: what is sent again goes without option and without text (4.2.2).
+Only the first SYN and the first SYN,ACK are more than ordinary ones: what is sent again goes without option
+and without text (4.2.2).
 """
 
 from abc import ABC, abstractmethod
@@ -29,7 +32,8 @@ RESET_COUNTS: Final = MINUTE  # how long a reset fast open counts as pending
 
 
 class FastOpen(ABC):
-    """One connection's part, until its handshake is over. ``opened``: text was admitted with the SYN, and may flow both ways already.
+    """One connection's part, until its handshake is over. ``opened``: text was admitted with the SYN, and may
+    flow both ways already.
 
     ``option`` is the value to send, None for no option.
     """
@@ -57,20 +61,24 @@ class Attempt(FastOpen):
         self._path = path
 
     def succeeded(self, cookie: bytes | None, mss: int, now: int, *, refuses_text: bool) -> None:
-        """No cookie where one was asked for, or text not acknowledged, is a "negative response" (4.1.3.1). Not so with a new cookie: the
-        old one had expired."""
+        """No cookie where one was asked for, or text not acknowledged, is a "negative response" (4.1.3.1).
+        Not so with a new cookie: the old one had expired."""
         self._known.learn(self._path, cookie, mss)
         if not cookie and (refuses_text or not self.option):
             self._known.refuse(self._path, now)
 
     def failed(self, error: TcpError | None, now: int, *, was_silent: bool) -> None:
         """RST and ICMP errors may be a middlebox's word on the option; silence is its usual one."""
-        if was_silent or (error is not None and not isinstance(error, ConnectionReset)):  # that is the user's own ABORT
+        if was_silent or (
+            error is not None and not isinstance(error, ConnectionReset)
+        ):  # that is the user's own ABORT
             self._known.refuse(self._path, now)
 
 
 class Admission(FastOpen):
-    """A server's: the cookie that its SYN,ACK shall bring, if any, and whether the one in the SYN was valid."""
+    """A server's: the cookie that its SYN,ACK shall bring, if any, and whether the one in the SYN was
+    valid.
+    """
 
     def __init__(self, cookie: bytes | None, pending: "Pending | None") -> None:
         super().__init__(cookie, opened=pending is not None)
@@ -89,8 +97,8 @@ class Admission(FastOpen):
 
 
 class Pending:
-    """PendingFastOpenRequests of one listener: fast opens in SYN-RECEIVED, and those that ended there a short while ago, so that the RSTs
-    of hosts whose address is abused don't make room for more (RFC 7413, 5.1)."""
+    """PendingFastOpenRequests of one listener: fast opens in SYN-RECEIVED, and those that ended there a short
+    while ago, so that the RSTs of hosts whose address is abused don't make room for more (RFC 7413, 5.1)."""
 
     __slots__ = ("_ended", "count")
 
@@ -108,8 +116,10 @@ class Pending:
 
 
 class Known:
-    """What a host's clients know of servers (RFC7413-4.1.3): the last cookie and MSS for each pair of addresses, and the paths, with
-    their port, on which Fast Open did not work. Both are bounded; the oldest goes first."""
+    """What a host's clients know of servers (RFC7413-4.1.3): the last cookie and MSS for each pair of
+    addresses, and the paths, with their port, on which Fast Open did not work. Both are bounded; the oldest
+    goes first.
+    """
 
     __slots__ = ("_cookies", "_refused")
 
@@ -131,7 +141,10 @@ class Known:
         kept = cookie or self._cookies.pop(addresses, (b"", 0))[0]
         if kept:
             self._cookies.pop(addresses, None)
-            self._cookies[addresses] = (kept, min(mss, LARGEST_MSS_4 if len(addresses) == 8 else LARGEST_MSS_6))
+            self._cookies[addresses] = (
+                kept,
+                min(mss, LARGEST_MSS_4 if len(addresses) == 8 else LARGEST_MSS_6),
+            )
             if len(self._cookies) > SERVERS:
                 del self._cookies[next(iter(self._cookies))]
 

@@ -1,9 +1,9 @@
 """A half-open connection as the little that it can be made of again (RFC 4987, 3.5).
 
-A half-open connection is a function of its SYN, of when that arrived, of how often the SYN,ACK went again, and of the
-few things that repeated SYNs and refused segments change. `Remains` keep these alone. `restore` gives a new connection
-the same SYN once more, and drops the answers, because they were sent before. The observer was told of all that when it
-happened, and isn't told again.
+A half-open connection is a function of its SYN, of when that arrived, of how often the SYN,ACK went again,
+and of the few things that repeated SYNs and refused segments change. `Remains` keep these alone. `restore`
+gives a new connection the same SYN once more, and drops the answers, because they were sent before. The
+observer was told of all that when it happened, and isn't told again.
 """
 
 from struct import Struct
@@ -19,7 +19,9 @@ from postel.wire.address import Endpoint
 from postel.wire.options import ABSENT, PACKED, Bearer
 from postel.wire.segment import Segment
 
-MOST_RETRANSMISSIONS: Final = 15  # twice as many as come of the default timers; to go through them all again is work
+MOST_RETRANSMISSIONS: Final = (
+    15  # twice as many as come of the default timers; to go through them all again is work
+)
 MOST_COUNTED: Final = 0xFFFF  # segments either way: a connection with more can't be restored
 _SYN: Final = Struct("!IHHB")  # SEQ, window, flags, ECN field of the IP header; options follow
 
@@ -34,7 +36,8 @@ _MOST_ANSWERS: Final = 0xFF  # what counts is whether there were more than a few
 def packed(syn: Segment) -> bytes:
     """What LISTEN reads of ``syn``, as octets: neither its text nor options that mean nothing there.
 
-    The options take 24 octets at most in any layout: MSS 4, window scale 4, SACK permitted 2, timestamps 10, user timeout 4.
+    The options take 24 octets at most in any layout: MSS 4, window scale 4, SACK permitted 2, timestamps 10,
+    user timeout 4.
     """
     read = Bearer(syn.tsval, syn.tsecr)
     read.mss, read.window_scale, read.sack_permitted = syn.mss, syn.window_scale, syn.sack_permitted
@@ -54,7 +57,9 @@ def unpacked(octets: bytes, local: Endpoint, remote: Endpoint) -> Segment:
 
 
 class Changes(NamedTuple):
-    """What repeated SYNs and refused segments have changed in a half-open connection, beside its retransmissions."""
+    """What repeated SYNs and refused segments have changed in a half-open connection, beside its
+    retransmissions.
+    """
 
     challenge_after: int
     keep_alives_until: int
@@ -97,7 +102,11 @@ class Changes(NamedTuple):
         """Make them in a connection that has just heard the SYN."""
         rcv, counts = tcb.rcv, tcb.counts
         rcv.challenge_after, rcv.keep_alives_until = self.challenge_after, self.keep_alives_until
-        counts.segments_arrived, counts.segments_sent, counts.throttled = self.segments_arrived, self.segments_sent, self.throttled
+        counts.segments_arrived, counts.segments_sent, counts.throttled = (
+            self.segments_arrived,
+            self.segments_sent,
+            self.throttled,
+        )
         tcb.rcv.offer(self.window)
         tcb.opening.syn_asks = self.bits >> _ASKS_AT << _FLAGS_AT
         if not self.bits & _IS_TIMING:
@@ -112,8 +121,8 @@ class Changes(NamedTuple):
 class Remains(NamedTuple):
     """What a half-open connection is restored from.
 
-    ``arrived`` is when its SYN did, ``syn`` what `packed` made of that; ``retransmissions`` are those of the SYN,ACK, and
-    ``deadline`` is when the next is due.
+    ``arrived`` is when its SYN did, ``syn`` what `packed` made of that; ``retransmissions`` are those of the
+    SYN,ACK, and ``deadline`` is when the next is due.
     """
 
     arrived: int
@@ -136,14 +145,18 @@ def can_be_restored(connection: Connection) -> bool:
 
 
 def remains_of(connection: Connection, syn: Segment, arrived: int) -> Remains:
-    """What a connection that `can_be_restored` is made again from. It is used no more: the restored one tells its events."""
+    """What a connection that `can_be_restored` is made again from. It is used no more: the restored one tells
+    its events.
+    """
     tcb = connection._tcb
     tcb.events = ()
     return Remains(arrived, tcb.snd.retransmissions, packed(syn), Changes.of(tcb), connection.next_timeout())
 
 
 def restore(connection: Connection, remains: Remains, syn: Segment) -> None:
-    """Repeat to a new connection all that the old one went through. ``syn`` is `unpacked` from ``remains``."""
+    """Repeat to a new connection all that the old one went through. ``syn`` is `unpacked` from
+    ``remains``.
+    """
     tcb, now = connection._tcb, remains.arrived
     observer, tcb.observer = tcb.observer, None
     connection.open_passive(now)

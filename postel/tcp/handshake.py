@@ -1,4 +1,6 @@
-"""What two SYNs agree on: MSS, window scale, timestamps, SACK; and the way into ESTABLISHED and back to LISTEN."""
+"""What two SYNs agree on: MSS, window scale, timestamps, SACK; and the way into ESTABLISHED and back to
+LISTEN.
+"""
 
 from postel.tcp import keepalive, loss_timers, seq, tuning, usertimeout, window
 from postel.tcp.ecn import negotiation
@@ -30,7 +32,9 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
     if config.window_scaling and syn.window_scale != ABSENT:  # RFC7323-2.2a
         tcb.opening.peer_scales = True
         tcb.snd.shift = min(LARGEST_SHIFT, syn.window_scale)  # RFC7323-2.3b
-        if syn.window_scale > LARGEST_SHIFT and tcb.observer is not None:  # the SHOULD beside it: log the error
+        if (
+            syn.window_scale > LARGEST_SHIFT and tcb.observer is not None
+        ):  # the SHOULD beside it: log the error
             error = f"a window scale of {syn.window_scale}, of which {LARGEST_SHIFT} is used"
             tcb.observer.peer_erred(tcb.local, tcb.remote, error, now)
     else:
@@ -43,14 +47,18 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
     tcb.timestamps.last_ack_sent = rcv.nxt
     tcb.sack_agreed = config.sack and syn.sack_permitted  # RFC2018-4a
     negotiation.learn(tcb, syn)
-    tcb.snd.hear_window(syn.window, syn.seq, tcb.snd.iss)  # unscaled; RFC1122-4.2.2.20c; D-5: a SYN without ACK has no SEG.ACK
+    tcb.snd.hear_window(
+        syn.window, syn.seq, tcb.snd.iss
+    )  # unscaled; RFC1122-4.2.2.20c; D-5: a SYN without ACK has no SEG.ACK
     if not tcb.opening.is_passive:  # else our own SYN has yet to tell the window
         _size_buffer(tcb)
 
 
 def heed_stripping(tcb: Tcb, ack: Segment) -> None:
-    """The peer offered timestamps, we agreed, and the ACK of that has none: some box took them out of our SYN,ACK, and with them
-    all options, as such boxes do. What the peer can't know of isn't agreed (BAD-NET-3)."""
+    """The peer offered timestamps, we agreed, and the ACK of that has none: some box took them out of our
+    SYN,ACK, and with them all options, as such boxes do. What the peer can't know of isn't agreed
+    (BAD-NET-3).
+    """
     if tcb.timestamps.agreed and ack.tsval == ABSENT and tcb.config.timestamps_required:
         tcb.timestamps.agreed = tcb.sack_agreed = tcb.opening.peer_scales = False
         tcb.snd.shift = tcb.rcv.shift = 0
@@ -91,7 +99,9 @@ def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
         loss_timers.restart(tcb, now)
         usertimeout.restart(tcb, now)
     _size_buffer(tcb)
-    if tcb.config.user_timeout_option:  # RFC5482-3a: told again, for a listener with SYN cookies forgot what the SYN said
+    if (
+        tcb.config.user_timeout_option
+    ):  # RFC5482-3a: told again, for a listener with SYN cookies forgot what the SYN said
         tcb.owes |= OWES_USER_TIMEOUT
     if tcb.config.keep_alive:
         keepalive.begin(tcb, now)
@@ -102,7 +112,9 @@ def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
 
 
 def conclude(tcb: Tcb, fast_open: FastOpen, segment: Segment, now: int) -> None:
-    """The end of the handshake, for Fast Open: ``segment`` acknowledges our SYN, and the text that went with it or not."""
+    """The end of the handshake, for Fast Open: ``segment`` acknowledges our SYN, and the text that went with
+    it or not.
+    """
     snd = tcb.snd
     lacks_text = snd.una not in (snd.max, snd.fin_seq)
     refuses_text = lacks_text and snd.una == seq.add(snd.iss, 1)

@@ -1,4 +1,6 @@
-"""What a host asks its connections, and makes them do, beside what any program may: no part of the public interface."""
+"""What a host asks its connections, and makes them do, beside what any program may: no part of the public
+interface.
+"""
 
 from postel.errors import TcpError
 from postel.tcp import acknowledge, delivery, orphan, pathmtu, timewait, tuning, window
@@ -24,7 +26,9 @@ def snd_max(connection: Connection) -> int:
 
 
 def is_fast(connection: Connection) -> bool:
-    """Whether the SYN that began the connection brought text which the program may have already (RFC 7413)."""
+    """Whether the SYN that began the connection brought text which the program may have already (RFC
+    7413).
+    """
     return connection._tcb.opening.is_fast
 
 
@@ -52,11 +56,15 @@ def is_in_flight(connection: Connection, number: int) -> bool:
 
 
 def objection(connection: Connection, octets: bytes, start: int, end: int, segment: Segment) -> str:
-    """The reason why the signature of the segment at ``octets[start:end]`` is wrong; "" where it is right, or none is due."""
+    """The reason why the signature of the segment at ``octets[start:end]`` is wrong; "" where it is right, or
+    none is due.
+    """
     authentication = connection.authentication
     if authentication is None:
         return ""
-    return authentication.objection(octets, start, end, segment, connection._tcb.snd.iss, connection._tcb.known_irs)
+    return authentication.objection(
+        octets, start, end, segment, connection._tcb.snd.iss, connection._tcb.known_irs
+    )
 
 
 def seal(connection: Connection, segment: Segment) -> bytes:
@@ -67,7 +75,9 @@ def seal(connection: Connection, segment: Segment) -> bytes:
 
 
 def reopens(connection: Connection, segment: Segment) -> bool:
-    """Whether ``segment``, a SYN for a pair in TIME-WAIT, begins the pair's next connection (`postel.tcp.timewait`)."""
+    """Whether ``segment``, a SYN for a pair in TIME-WAIT, begins the pair's next connection
+    (`postel.tcp.timewait`).
+    """
     return timewait.reopens(connection._tcb, segment)
 
 
@@ -184,7 +194,9 @@ def discard(connection: Connection, error: TcpError | None, now: int) -> None:
 
 
 def freeze(connection: Connection, now: int) -> None:
-    """From now on a record answers for the pair of this connection in TIME-WAIT, which no program has. Nothing is told of it."""
+    """From now on a record answers for the pair of this connection in TIME-WAIT, which no program has.
+    Nothing is told of it.
+    """
     connection._tcb.observer = None  # the host tells of CLOSED when the record expires
     connection._tcb.delete(None, now)
 

@@ -31,7 +31,9 @@ def _sending(tcb: Tcb) -> None:
 
 def _receiving(tcb: Tcb) -> None:
     assert tcb.rcv.wnd >= 0, "RCV.WND is negative"
-    assert tcb.rcv.unread == sum(map(len, tcb.rcv.pieces)) - tcb.rcv.pieces_start, "unread octets are miscounted"
+    assert tcb.rcv.unread == sum(map(len, tcb.rcv.pieces)) - tcb.rcv.pieces_start, (
+        "unread octets are miscounted"
+    )
     assert tcb.rcv.unread >= 0, "more was read than arrived"
     if tcb.rcv.reassembly is not None:
         assert tcb.rcv.reassembly, "a queue without octets waits for reassembly"

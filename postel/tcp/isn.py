@@ -25,5 +25,7 @@ class Generator:
         return self._hash(b"timestamp", local, remote)
 
     def _hash(self, purpose: bytes, local: Endpoint, remote: Endpoint) -> int:
-        text = b"".join((local.address, local.port.to_bytes(2, "big"), remote.address, remote.port.to_bytes(2, "big")))
+        text = b"".join(
+            (local.address, local.port.to_bytes(2, "big"), remote.address, remote.port.to_bytes(2, "big"))
+        )
         return int.from_bytes(blake2b(text, digest_size=4, key=self._key, person=purpose).digest(), "big")

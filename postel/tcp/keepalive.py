@@ -8,7 +8,9 @@ from postel.tcp.timers import KEEP_ALIVE, PERSIST, deadline, moved
 
 
 def begin(tcb: Tcb, now: int) -> None:
-    """Wait for the whole idle time from ``now`` on: the peer was heard of, or other timers watch whether it is there."""
+    """Wait for the whole idle time from ``now`` on: the peer was heard of, or other timers watch whether it
+    is there.
+    """
     tcb.counts.keep_alive_probes = 0
     tcb.timers.start(KEEP_ALIVE, deadline(tcb.keep_alive_idle, now))
 
@@ -16,8 +18,8 @@ def begin(tcb: Tcb, now: int) -> None:
 def hear(tcb: Tcb, now: int) -> None:
     """The peer lives: a segment with acceptable numbers arrived. Called while the timer runs.
 
-    Only such a segment counts. A segment that takes no more than the addresses and ports to make may be an attacker's: it says nothing of
-    the peer, and would keep a dead connection for ever.
+    Only such a segment counts. A segment that takes no more than the addresses and ports to make may be an
+    attacker's: it says nothing of the peer, and would keep a dead connection for ever.
     """
     begin(tcb, now)
 
@@ -55,6 +57,8 @@ def adapt(tcb: Tcb, before: Config, idle: int, now: int) -> None:
         tcb.counts.keep_alive_probes = 0
         timers.start(KEEP_ALIVE, max(now, deadline(tcb.keep_alive_idle, tcb.counts.last_ack_at)))
     elif tcb.counts.keep_alive_probes:
-        timers.start(KEEP_ALIVE, moved(timers.due(KEEP_ALIVE), before.keep_alive_interval, config.keep_alive_interval))
+        timers.start(
+            KEEP_ALIVE, moved(timers.due(KEEP_ALIVE), before.keep_alive_interval, config.keep_alive_interval)
+        )
     else:
         move(tcb, idle)

@@ -6,7 +6,9 @@ from postel.wire.address import Endpoint
 
 
 class Keeper(ABC):
-    """Keeps the TIME-WAIT of connections that their program may still hold (`Connection.leave_time_wait_to`)."""
+    """Keeps the TIME-WAIT of connections that their program may still hold
+    (`Connection.leave_time_wait_to`).
+    """
 
     __slots__ = ()
 

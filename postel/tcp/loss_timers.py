@@ -1,4 +1,6 @@
-"""How long to wait for an ACK: one of the reordering timer, the probe timeout and the retransmission timeout (RFC 8985, 8; RFC 6298, 5)."""
+"""How long to wait for an ACK: one of the reordering timer, the probe timeout and the retransmission timeout
+(RFC 8985, 8; RFC 6298, 5).
+"""
 
 from typing import Final
 
@@ -12,7 +14,9 @@ SHORTEST_PROBE: Final = 10 * MILLISECOND  # no clock that drives us wakes much f
 
 
 def start(tcb: Tcb, now: int) -> None:
-    """Text went out. RFC6298-5.1: the timer runs; RFC8985-7.2: the probe timeout starts anew with each segment."""
+    """Text went out. RFC6298-5.1: the timer runs; RFC8985-7.2: the probe timeout starts anew with each
+    segment.
+    """
     timers = tcb.timers
     if timers.is_running(PERSIST):
         return
@@ -45,7 +49,9 @@ def settle(tcb: Tcb, now: int) -> None:
 
 
 def adapt(tcb: Tcb, longer: int) -> None:
-    """The user has other choices: the retransmission timeout is ``longer`` than before, and perhaps no probe shall come before it."""
+    """The user has other choices: the retransmission timeout is ``longer`` than before, and perhaps no probe
+    shall come before it.
+    """
     timers = tcb.timers
     if timers.expires != NEVER:
         timers.expires += longer
@@ -70,4 +76,6 @@ def _until_probe(tcb: Tcb) -> int:
     smoothed = tcb.rtt.smoothed
     if not smoothed:
         return FIRST_PROBE
-    return max(SHORTEST_PROBE, 2 * smoothed) + (DELAY_OF_ACK if tcb.snd.flight <= tcb.ensure_controller().smss else 0)
+    return max(SHORTEST_PROBE, 2 * smoothed) + (
+        DELAY_OF_ACK if tcb.snd.flight <= tcb.ensure_controller().smss else 0
+    )

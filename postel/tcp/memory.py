@@ -12,9 +12,10 @@ class Holder:
 class Memory:
     """A count with a limit, and the order in which those that met the limit are served.
 
-    ``gaps`` are holders of octets that wait behind a gap, ``writers`` those whose user has more to send than there was memory for, and
-    ``readers`` those that could advertise next to no window for want of memory: the first to come is the first in order. While writers
-    wait, no other holder gets memory to send than the one whose turn it is. ``is_wanted`` asks the host to look after its memory.
+    ``gaps`` are holders of octets that wait behind a gap, ``writers`` those whose user has more to send than
+    there was memory for, and ``readers`` those that could advertise next to no window for want of memory: the
+    first to come is the first in order. While writers wait, no other holder gets memory to send than the one
+    whose turn it is. ``is_wanted`` asks the host to look after its memory.
     """
 
     __slots__ = ("_turn", "gaps", "is_wanted", "limit", "readers", "refused", "used", "waits", "writers")
@@ -68,7 +69,9 @@ class Memory:
         self.is_wanted = True
 
     def next_writer(self) -> Holder | None:
-        """Give the turn to the writer that waits longest and return it; None while no memory is free, or no writer waits."""
+        """Give the turn to the writer that waits longest and return it; None while no memory is free, or no
+        writer waits.
+        """
         if not self.writers:
             self._turn = None
         elif self.used < self.limit:

@@ -4,13 +4,14 @@
 
     host = Host("10.0.0.2/24", secret=…, observer=MyObserver())
 
-An observer is told of things and changes none of them: with it and without it a host sends the same packets, octet
-for octet, makes the same parcels and uses the same memory, beside what the observer keeps for itself. Without an
-observer each place that would call one costs one comparison with None. `postel.testing.check_observer` checks all of
-that for an observer of yours.
+An observer is told of things and changes none of them: with it and without it a host sends the same packets,
+octet for octet, makes the same parcels and uses the same memory, beside what the observer keeps for itself.
+Without an observer each place that would call one costs one comparison with None.
+`postel.testing.check_observer` checks all of that for an observer of yours.
 
-Packets aren't seen here, because a host with offload doesn't make all packets itself: its link cuts and joins them.
-`postel.links.observer` sees what passes a link, a `postel.sim.Witness` what passes between the hosts of a world.
+Packets aren't seen here, because a host with offload doesn't make all packets itself: its link cuts and joins
+them. `postel.links.observer` sees what passes a link, a `postel.sim.Witness` what passes between the hosts of
+a world.
 """
 
 from typing import Final, Literal, get_args
@@ -33,8 +34,10 @@ TimerName = Literal[
 ]
 Decision = Literal[
     "recovery",  # segments are lost, and the congestion window shrinks: fast recovery begins (RFC 5681, 3.2)
-    "recovered",  # that recovery is over: all that was in flight is acknowledged, or nothing had been lost (RFC 4015)
-    "timeout",  # a retransmission timeout: the congestion window shrinks to one segment, and fast recovery is over
+    # that recovery is over: all that was in flight is acknowledged, or nothing had been lost (RFC 4015)
+    "recovered",
+    # a retransmission timeout: the congestion window shrinks to one segment, and fast recovery is over
+    "timeout",
 ]
 
 TIMERS: Final[tuple[TimerName, ...]] = get_args(TimerName)
@@ -44,13 +47,14 @@ DECISIONS: Final[tuple[Decision, ...]] = get_args(Decision)
 class Observer:
     """Base class of observers: every method does nothing, so override the ones that you need.
 
-    In each method ``local`` and ``remote`` name the connection, and ``now`` is the host's time in microseconds. A method
-    is called inside a call of the host, in the thread of that call, and nothing catches what it raises. So it should do
-    little, raise nothing, change none of its arguments, and call no method of the host or the connection that sends,
-    receives or ends something.
+    In each method ``local`` and ``remote`` name the connection, and ``now`` is the host's time in
+    microseconds. A method is called inside a call of the host, in the thread of that call, and nothing
+    catches what it raises. So it should do little, raise nothing, change none of its arguments, and call no
+    method of the host or the connection that sends, receives or ends something.
 
-    A half-open connection that was moved to the SYN cache, or a closed one that only a record of TIME-WAIT remembers,
-    may be made anew when a segment needs it. An observer isn't told again of what it was told already.
+    A half-open connection that was moved to the SYN cache, or a closed one that only a record of TIME-WAIT
+    remembers, may be made anew when a segment needs it. An observer isn't told again of what it was told
+    already.
     """
 
     def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
@@ -66,23 +70,31 @@ class Observer:
         """
 
     def segment_arrived(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
-        """``segment`` arrived for the connection, which has not looked at it yet. Checksum and signature are right.
+        """``segment`` arrived for the connection, which has not looked at it yet. Checksum and signature are
+        right.
 
-        Segments that no connection expects aren't told here: a listener's SYN is, once it has made a connection.
+        Segments that no connection expects aren't told here: a listener's SYN is, once it has made a
+        connection.
         """
 
     def timer_expired(self, local: Endpoint, remote: Endpoint, timer: TimerName, now: int) -> None:
-        """The timer ran out; what follows from it is told after this. A timer that was stopped in time is not told."""
+        """The timer ran out; what follows from it is told after this. A timer that was stopped in time is not
+        told.
+        """
 
     def decided(self, local: Endpoint, remote: Endpoint, decision: Decision, now: int) -> None:
-        """The sender has decided something about loss, which shows in its congestion window (`Connection.status`) after this call."""
+        """The sender has decided something about loss, which shows in its congestion window
+        (`Connection.status`) after this call.
+        """
 
     def peer_erred(self, local: Endpoint, remote: Endpoint, error: str, now: int) -> None:
-        """The peer broke a rule that an RFC says to log before going on, such as RFC 7323, 2.3. ``error`` describes it in English."""
+        """The peer broke a rule that an RFC says to log before going on, such as RFC 7323, 2.3. ``error``
+        describes it in English.
+        """
 
     def packet_dropped(self, reason: str, octets: bytes, now: int) -> None:
         """The host dropped a packet that arrived, or had no room to send one.
 
-        ``reason`` is the name of the counter in `Host.statistics`, without its ``dropped_``. ``octets`` hold the packet,
-        or its headers alone where the link gave the payload apart from them.
+        ``reason`` is the name of the counter in `Host.statistics`, without its ``dropped_``. ``octets`` hold
+        the packet, or its headers alone where the link gave the payload apart from them.
         """

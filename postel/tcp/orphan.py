@@ -1,8 +1,9 @@
-"""A released connection: no program reads or writes it any more, and it ends even where its peer does nothing to end it.
+"""A released connection: no program reads or writes it any more, and it ends even where its peer does nothing
+to end it.
 
-RFC 9293 lets a peer keep a connection open for ever: by a closed window whose probes it answers (3.8.6.1, MUST-37), or by never sending its
-FIN (3.6). While a program holds the connection, the program decides how long it waits. Afterwards the stack must decide. RFC 6429, 4 allows
-it, and kernels do.
+RFC 9293 lets a peer keep a connection open for ever: by a closed window whose probes it answers (3.8.6.1,
+MUST-37), or by never sending its FIN (3.6). While a program holds the connection, the program decides how
+long it waits. Afterwards the stack must decide. RFC 6429, 4 allows it, and kernels do.
 """
 
 from typing import Final
@@ -14,7 +15,9 @@ from postel.tcp.tcb import OWES_RESET, Tcb
 from postel.tcp.timers import ORPHAN, PERSIST, deadline, moved
 from postel.times import NEVER
 
-_TRIES_WHILE_TIGHT: Final = 5  # window probes or retransmissions in a row: some 30 s with the RTO of RFC 6298, as kernels try
+_TRIES_WHILE_TIGHT: Final = (
+    5  # window probes or retransmissions in a row: some 30 s with the RTO of RFC 6298, as kernels try
+)
 
 
 def begin(tcb: Tcb, now: int) -> None:
@@ -31,7 +34,9 @@ def begin(tcb: Tcb, now: int) -> None:
 
 
 def made_progress(tcb: Tcb, now: int) -> None:
-    """The peer acknowledged something new. The octet of a window probe doesn't count, or one each minute kept the connection for ever."""
+    """The peer acknowledged something new. The octet of a window probe doesn't count, or one each minute kept
+    the connection for ever.
+    """
     if not tcb.timers.is_running(PERSIST):
         tcb.timers.start(ORPHAN, deadline(tcb.config.orphan_send_timeout, now))
 
@@ -56,7 +61,9 @@ def adapt(tcb: Tcb, before: Config, now: int) -> None:
 
 
 def end(tcb: Tcb, now: int) -> None:
-    """Give the connection up. The peer hears of it by RST where it would miss octets, or our FIN (RFC 2525, 2.17)."""
+    """Give the connection up. The peer hears of it by RST where it would miss octets, or our FIN (RFC 2525,
+    2.17).
+    """
     if tcb.state is FIN_WAIT_2:  # EP-TMO-9: it has everything
         tcb.delete(None, now)
         return
@@ -73,4 +80,6 @@ def is_stuck(tcb: Tcb) -> bool:
 
 def may_try_again(tcb: Tcb, tries: int) -> bool:
     """Whether one more probe or retransmission is worth its memory, after so many without progress."""
-    return not tcb.rcv.is_released or tries < _TRIES_WHILE_TIGHT or tcb.memory is None or not tcb.memory.is_tight
+    return (
+        not tcb.rcv.is_released or tries < _TRIES_WHILE_TIGHT or tcb.memory is None or not tcb.memory.is_tight
+    )

@@ -1,7 +1,8 @@
-"""What goes next. Everything that a connection sends is made here, from what input, calls and timers left owing.
+"""What goes next. Everything that a connection sends is made here, from what input, calls and timers left
+owing.
 
-The order: what ends or begins a connection, what was lost, what is new, probes, and last the bare ACK, which anything before it
-has carried along already.
+The order: what ends or begins a connection, what was lost, what is new, probes, and last the bare ACK, which
+anything before it has carried along already.
 """
 
 from typing import Final
@@ -71,7 +72,11 @@ def _choose(tcb: Tcb, now: int) -> Segment | None:
         return _syn(tcb, now)
     if tcb.state is SYN_SENT:
         return None
-    if (tcb.state is not SYN_RECEIVED or _is_fast_enough(tcb)) and tcb.state is not TIME_WAIT and not _ack_goes_alone(tcb):
+    if (
+        (tcb.state is not SYN_RECEIVED or _is_fast_enough(tcb))
+        and tcb.state is not TIME_WAIT
+        and not _ack_goes_alone(tcb)
+    ):
         segment = _tail_probe(tcb, now) if tcb.owes & OWES_TAIL_PROBE else None
         segment = segment or _lost(tcb, now) or _new(tcb, now) or _window_or_keep_alive_probe(tcb, now)
         if segment is not None:
@@ -80,7 +85,9 @@ def _choose(tcb: Tcb, now: int) -> Segment | None:
 
 
 def _is_fast_enough(tcb: Tcb) -> bool:
-    """RFC 7413, 4.2.2: text follows the SYN,ACK before that is acknowledged, unless it seems lost, for then its peer takes no text."""
+    """RFC 7413, 4.2.2: text follows the SYN,ACK before that is acknowledged, unless it seems lost, for then
+    its peer takes no text.
+    """
     return tcb.opening.is_fast and tcb.snd.retransmissions == 0
 
 
@@ -94,11 +101,15 @@ def _ack_goes_alone(tcb: Tcb) -> bool:
 
 
 def reset_for(segment: Segment) -> Segment:
-    """The RST that answers ``segment``: RFC 9293, 3.5.2, group 1. With its timestamp echoed (RFC 7323, 5.2). Never for a RST."""
+    """The RST that answers ``segment``: RFC 9293, 3.5.2, group 1. With its timestamp echoed (RFC 7323, 5.2).
+    Never for a RST.
+    """
     if segment.flags & ACK:  # EP-CLO-3
         reset = Segment(segment.destination, segment.source, segment.ack, 0, RST, 0)
     else:  # EP-CLO-2
-        reset = Segment(segment.destination, segment.source, 0, seq.add(segment.seq, segment.len), RST | ACK, 0)
+        reset = Segment(
+            segment.destination, segment.source, 0, seq.add(segment.seq, segment.len), RST | ACK, 0
+        )
     if segment.tsval != ABSENT:  # RFC7323-5.2b
         reset.tsval, reset.tsecr = 0, segment.tsval
     return reset
@@ -108,7 +119,9 @@ def reset_for(segment: Segment) -> Segment:
 
 
 def _reset(tcb: Tcb, now: int) -> Segment:
-    """EP-ABORT-4: <SEQ=SND.NXT><CTL=RST>, or the right edge of the peer's window, if that lies before SND.NXT (EP-SEQ-5)."""
+    """EP-ABORT-4: <SEQ=SND.NXT><CTL=RST>, or the right edge of the peer's window, if that lies before SND.NXT
+    (EP-SEQ-5).
+    """
     tcb.owes = 0
     reset = Segment(tcb.local.port, tcb.remote.port, window.number_without_text(tcb), 0, RST, 0)
     if tcb.timestamps.agreed:
@@ -141,7 +154,11 @@ def _syn(tcb: Tcb, now: int) -> Segment:
     if is_first:
         syn.flags |= negotiation.ask(tcb)
     elif tcb.ecn is not None:
-        negotiation.answer(tcb.ecn, syn, options.ROOM - tcb.path.signature_length - len(options.encode(syn, config.option_layout)))
+        negotiation.answer(
+            tcb.ecn,
+            syn,
+            options.ROOM - tcb.path.signature_length - len(options.encode(syn, config.option_layout)),
+        )
     if config.user_timeout_option:
         usertimeout.tell(tcb, syn)
     if is_again:
@@ -158,7 +175,9 @@ def _add_text(tcb: Tcb, fast_open: FastOpen, syn: Segment) -> None:
     """With a client's cookie, as much as fits beside the options. Urgent text waits for its pointer."""
     snd = tcb.snd
     if isinstance(fast_open, Attempt) and fast_open.option and snd.up == snd.nxt:
-        mss = min(fast_open.mss, tcb.config.largest_mss, tcb.path.mtu - (HEADERS_4 if tcb.is_ipv4 else HEADERS_6))
+        mss = min(
+            fast_open.mss, tcb.config.largest_mss, tcb.path.mtu - (HEADERS_4 if tcb.is_ipv4 else HEADERS_6)
+        )
         count = min(snd.buffer.size, max(0, mss - len(options.encode(syn, tcb.config.option_layout))))
         syn.append(snd.buffer.slice(0, count))
         snd.reserve(count)
@@ -168,7 +187,8 @@ def _add_text(tcb: Tcb, fast_open: FastOpen, syn: Segment) -> None:
 
 
 def _lost(tcb: Tcb, now: int) -> Segment | None:
-    """The segment that recovery wants sent again, even beyond a window that shrank (MAY-7), but not into a closed one, which is probed.
+    """The segment that recovery wants sent again, even beyond a window that shrank (MAY-7), but not into a
+    closed one, which is probed.
 
     What lies from SND.NXT on goes in order instead, by `_new`.
     """
@@ -184,7 +204,9 @@ def _lost(tcb: Tcb, now: int) -> Segment | None:
 
 def _again(tcb: Tcb, number: int, octets: int, now: int) -> Segment:
     offset = seq.distance(tcb.snd.first_octet, number)
-    count = min(tcb.ensure_controller().smss, octets, tcb.snd.buffer.size - offset, seq.distance(number, tcb.snd.max))
+    count = min(
+        tcb.ensure_controller().smss, octets, tcb.snd.buffer.size - offset, seq.distance(number, tcb.snd.max)
+    )
     with_fin = tcb.snd.fin_seq != NO_SEQUENCE and seq.add(number, count) == tcb.snd.fin_seq
     _count_retransmission(tcb, number, count)
     owes_ack = tcb.owes & OWES_ACK if window.is_beyond(tcb, number) else 0
@@ -199,7 +221,9 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
     offset = seq.distance(snd.first_octet, snd.nxt)
     unsent = snd.buffer.size - offset
     if unsent <= 0 and not _fin_is_due(tcb):
-        if tcb.is_sender or tcb.config.controller.is_model:  # only a sender, or a model-based controller, records app-limited periods
+        if (
+            tcb.is_sender or tcb.config.controller.is_model
+        ):  # only a sender, or a model-based controller, records app-limited periods
             tcb.ensure_recovery().ran_dry()
         return None
     if tcb.ecn is not None and feedback.is_held(tcb, tcb.ecn, now):
@@ -207,7 +231,9 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
     if snd.una == snd.max:
         _begin_flight(tcb, now)
     usable = _usable(tcb)
-    room = pathmtu.size_for(tcb, unsent, usable, now)  # MUST-16: what MSS, path and timestamps leave; SACK blocks take no room from text
+    room = pathmtu.size_for(
+        tcb, unsent, usable, now
+    )  # MUST-16: what MSS, path and timestamps leave; SACK blocks take no room from text
     if room == 0:
         return None
     if tcb.ecn is not None and snd.nxt == snd.max and room == tcb.ensure_controller().smss:  # RFC9768-3.2.3.3
@@ -240,7 +266,9 @@ def _must_wait(tcb: Tcb, now: int) -> bool:
 
 
 def _usable(tcb: Tcb) -> int:
-    """How many numbers may go out from SND.NXT on: min(cwnd, rwnd) less what flies (RFC5681-2b); may be negative (MUST-34)."""
+    """How many numbers may go out from SND.NXT on: min(cwnd, rwnd) less what flies (RFC5681-2b); may be
+    negative (MUST-34).
+    """
     snd = tcb.snd
     return min(
         snd.wnd - seq.distance(snd.una, snd.nxt),
@@ -254,7 +282,9 @@ def _fin_is_due(tcb: Tcb) -> bool:
 
 
 def _is_worth_sending(tcb: Tcb, count: int, unsent: int, room: int) -> bool:
-    """The sender's side of silly windows and Nagle (MUST-38, SHLD-7). A cork holds what more text may yet fill."""
+    """The sender's side of silly windows and Nagle (MUST-38, SHLD-7). A cork holds what more text may yet
+    fill.
+    """
     if count >= room or tcb.snd.may_send_small or seq.lt(tcb.snd.nxt, tcb.snd.max):  # 3.8.6.2.1 (1), (4)
         return True
     config = tcb.config
@@ -338,7 +368,9 @@ def _window_or_keep_alive_probe(tcb: Tcb, now: int) -> Segment | None:
 
 
 def _window_probe(tcb: Tcb, now: int) -> Segment | None:
-    """One number at SND.UNA, an octet or the FIN: the peer must answer it with its window (RFC9293-3.8.6.1-1)."""
+    """One number at SND.UNA, an octet or the FIN: the peer must answer it with its window
+    (RFC9293-3.8.6.1-1).
+    """
     tcb.snd.rewind()
     if tcb.snd.buffer.size:
         return _advance(tcb, 0, 1, 1, with_fin=False, now=now)
@@ -346,15 +378,21 @@ def _window_probe(tcb: Tcb, now: int) -> Segment | None:
 
 
 def _tail_probe(tcb: Tcb, now: int) -> Segment | None:
-    """RFC8985-7.3b: something new if the peer has room for it, whatever the congestion window says; else the last segment again."""
+    """RFC8985-7.3b: something new if the peer has room for it, whatever the congestion window says; else the
+    last segment again.
+    """
     tcb.owes &= ~OWES_TAIL_PROBE
     snd = tcb.snd
-    if not snd.flight or tcb.timers.is_running(PERSIST) or snd.nxt != snd.max:  # else what was sent before goes again, and is probe enough
+    if (
+        not snd.flight or tcb.timers.is_running(PERSIST) or snd.nxt != snd.max
+    ):  # else what was sent before goes again, and is probe enough
         return None
     recovery = tcb.ensure_recovery()
     recovery.tail_probe.begin()
     offset = seq.distance(snd.first_octet, snd.nxt)
-    count = min(snd.buffer.size - offset, tcb.ensure_controller().smss, snd.wnd - seq.distance(snd.una, snd.nxt))
+    count = min(
+        snd.buffer.size - offset, tcb.ensure_controller().smss, snd.wnd - seq.distance(snd.una, snd.nxt)
+    )
     if count > 0:
         segment = _advance(tcb, offset, count, count, with_fin=False, now=now)
     else:
@@ -398,7 +436,9 @@ def _make(tcb: Tcb, number: int, flags: int, data: bytes, now: int, *, stride: i
 
 
 def _sack_blocks(tcb: Tcb, octets: int) -> tuple[tuple[int, int], ...]:
-    """A duplicate first, once (RFC2883-4a); then what is held, newest first, as many as fit (RFC2018-3, RFC2018-4c)."""
+    """A duplicate first, once (RFC2883-4a); then what is held, newest first, as many as fit (RFC2018-3,
+    RFC2018-4c).
+    """
     if tcb.ecn is not None and tcb.ecn.answers_acks:  # RFC9768-3.2.2.5: or it would seem a duplicate ACK
         return ()
     blocks: list[tuple[int, int]] = []
@@ -408,7 +448,9 @@ def _sack_blocks(tcb: Tcb, octets: int) -> tuple[tuple[int, int], ...]:
     limit = _blocks_that_fit(tcb, octets)
     if tcb.rcv.reassembly is not None:
         base = tcb.rcv.nxt - tcb.rcv.position
-        blocks += [(seq.add(base, left), seq.add(base, right)) for left, right in tcb.rcv.reassembly.blocks(limit)]
+        blocks += [
+            (seq.add(base, left), seq.add(base, right)) for left, right in tcb.rcv.reassembly.blocks(limit)
+        ]
     return tuple(blocks[:limit])
 
 

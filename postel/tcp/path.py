@@ -5,12 +5,23 @@ from postel.times import NEVER
 
 
 class MtuSearch:
-    """What a connection looks for, made when there is something to remember. Only `postel.tcp.pathmtu` changes it.
+    """What a connection looks for, made when there is something to remember. Only `postel.tcp.pathmtu`
+    changes it.
 
     Sizes are those of packets, the IP header included.
     """
 
-    __slots__ = ("candidate", "claim", "claim_number", "high", "is_bounded", "next_at", "point", "raised_at", "told")
+    __slots__ = (
+        "candidate",
+        "claim",
+        "claim_number",
+        "high",
+        "is_bounded",
+        "next_at",
+        "point",
+        "raised_at",
+        "told",
+    )
 
     def __init__(self, told: int, point: int, raised_at: int) -> None:
         self.told: int = told  # the path MTU that others know of
@@ -27,15 +38,29 @@ class MtuSearch:
 class PathSizes:
     """Sizes of packets and of text that link, path and peer take. In octets."""
 
-    __slots__ = ("burst", "link_mtu", "mtu", "peer_mss", "proven", "search", "signature_length", "tried", "tried_end")
+    __slots__ = (
+        "burst",
+        "link_mtu",
+        "mtu",
+        "peer_mss",
+        "proven",
+        "search",
+        "signature_length",
+        "tried",
+        "tried_end",
+    )
 
     def __init__(self, link_mtu: int, peer_mss: int) -> None:
         self.link_mtu: int = link_mtu  # what we advertise
         self.mtu: int = link_mtu  # of the path: what we send
-        self.burst: int = 0  # of text that may leave as one segment, to be cut by the link; 0: no more than one packet's
+        self.burst: int = (
+            0  # of text that may leave as one segment, to be cut by the link; 0: no more than one packet's
+        )
         self.peer_mss: int = peer_mss
         self.signature_length: int = 0  # of the options that the authentication of every segment takes
-        self.proven: int = 0  # the largest text that is known to have arrived in one packet: maxsizeacked of RFC 5927, 7.2
+        self.proven: int = (
+            0  # the largest text that is known to have arrived in one packet: maxsizeacked of RFC 5927, 7.2
+        )
         self.tried: int = 0  # and the largest that was sent: maxsizesent
         self.tried_end: int = NO_SEQUENCE  # the ACK of that, where it was sent only once
         self.search: MtuSearch | None = None

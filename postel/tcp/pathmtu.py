@@ -1,4 +1,5 @@
-"""How large a packet the path carries, found by sending (RFC 4821), and what a router's word on it is worth (RFC 5927, 7.2).
+"""How large a packet the path carries, found by sending (RFC 4821), and what a router's word on it is worth
+(RFC 5927, 7.2).
 
 Sizes of packets count the IP header, as an MTU does; sizes of text are octets of data::
 
@@ -7,8 +8,10 @@ Sizes of packets count the IP header, as an MTU does; sizes of text are octets o
         │  is sent; lost  │   a probe may find out what of it   │  found  │ what the link and
         │  it's congestion│   arrives; lost, it isn't           │  too big│ the peer can take
 
-A search runs after a black hole, ten minutes after the path was last found narrow, or, if the user wants it, from the start. It has no
-timer: what is due is seen when there is text to send. A probe is that text, with enough behind it for its loss to be noticed at once.
+A search runs after a black hole, ten minutes after the path was last found narrow, or, if the user wants it,
+from the start. It has no
+timer: what is due is seen when there is text to send. A probe is that text, with enough behind it for its
+loss to be noticed at once.
 """
 
 from typing import Final
@@ -22,12 +25,15 @@ from postel.times import MINUTE, NEVER
 
 BASE_4: Final = 1024  # RFC4821-7.2: nearly every path carries as much
 LOWEST_6: Final = 1280  # RFC8201-4a: every path does
-# Segments of some ten octets would cost a forger nothing and us a hundredfold of packets. Below this floor routers may fragment instead:
-# the "don't fragment" bit goes off, and the path works even if it carries but 68 octets.
+# Segments of some ten octets would cost a forger nothing and us a hundredfold of packets. Below this floor
+# routers may fragment instead: the "don't fragment" bit goes off, and the path works even if it carries but
+# 68 octets.
 FLOOR_4: Final = 552
 STEPS_4: Final = (BASE_4, FLOOR_4)  # RFC4821-7.7: about half, the second time
 STEPS_6: Final = (LOWEST_6,)
-TIMEOUTS: Final = 2  # of one segment, until a black hole is suspected: the second comes three RTO after it was sent
+TIMEOUTS: Final = (
+    2  # of one segment, until a black hole is suspected: the second comes three RTO after it was sent
+)
 RAISE_AFTER: Final = 10 * MINUTE  # RFC4821-7.3, RFC8201-4b, RFC1191-3b
 _COMMON: Final = 1500  # likely enough to be asked for first
 _FOLLOWERS: Final = 3  # segments behind a probe, for fast retransmit (RFC4821-7.4)
@@ -36,7 +42,9 @@ _TIMEOUT_COST: Final = 5  # RFC 4821, 7.6.3
 
 
 def begin(tcb: Tcb, now: int) -> None:
-    """The handshake is done. With ``mtu_probing`` "always" the search begins at what nearly every path carries."""
+    """The handshake is done. With ``mtu_probing`` "always" the search begins at what nearly every path
+    carries.
+    """
     if tcb.config.mtu_probing != "always":
         if tcb.path.search is not None:  # narrow from the start: only now is it known what the peer can take
             _rest(tcb, tcb.path.search, now)
@@ -65,7 +73,10 @@ def overhead(tcb: Tcb) -> int:
 
 def ceiling(tcb: Tcb) -> int:
     """The largest packet that the link and the peer can take (RFC4821-7.2)."""
-    return min(tcb.path.link_mtu, min(tcb.path.peer_mss, tcb.config.largest_mss) + (HEADERS_4 if tcb.is_ipv4 else HEADERS_6))
+    return min(
+        tcb.path.link_mtu,
+        min(tcb.path.peer_mss, tcb.config.largest_mss) + (HEADERS_4 if tcb.is_ipv4 else HEADERS_6),
+    )
 
 
 def may_be_fragmented(tcb: Tcb) -> bool:
@@ -76,7 +87,9 @@ def may_be_fragmented(tcb: Tcb) -> bool:
 
 
 def size_for(tcb: Tcb, unsent: int, usable: int, now: int) -> int:
-    """Octets of text for the next new segment: SMSS, or a probe's; 0: hold on until the window has room for a probe."""
+    """Octets of text for the next new segment: SMSS, or a probe's; 0: hold on until the window has room for a
+    probe.
+    """
     search = tcb.path.search
     if search is None or now < search.next_at:
         return tcb.ensure_controller().smss
@@ -89,15 +102,24 @@ def _probe_size(tcb: Tcb, search: MtuSearch, unsent: int, usable: int) -> int:
     smss = controller.smss
     size = min(search.candidate, ceiling(tcb)) - overhead(tcb)  # MUST-16
     recovery = tcb.ensure_recovery()
-    has_loss = recovery.is_active or recovery.inflation > 0 or snd.nxt != snd.max or seq.lt(snd.una, search.point)
+    has_loss = (
+        recovery.is_active or recovery.inflation > 0 or snd.nxt != snd.max or seq.lt(snd.una, search.point)
+    )
     window = min(controller.window, snd.wnd)
-    if has_loss or recovery.mtu_probe is not None or size <= smss or min(unsent, window) < size + _FOLLOWERS * smss:
+    if (
+        has_loss
+        or recovery.mtu_probe is not None
+        or size <= smss
+        or min(unsent, window) < size + _FOLLOWERS * smss
+    ):
         return smss
     return size if usable >= size else 0  # something is in flight then, whose ACK makes room
 
 
 def sent(tcb: Tcb, start: int, count: int, end: int) -> None:
-    """New text up to ``end``, ``count`` octets a packet. The ACK of the largest so far will prove that such a packet arrives."""
+    """New text up to ``end``, ``count`` octets a packet. The ACK of the largest so far will prove that such a
+    packet arrives.
+    """
     if count > tcb.ensure_controller().smss:
         tcb.ensure_recovery().mtu_probe = MtuProbe(start, end)
     if count > tcb.path.tried or (count == tcb.path.tried and tcb.path.tried_end == NO_SEQUENCE):
@@ -142,7 +164,9 @@ def acknowledged(tcb: Tcb, now: int) -> None:
 
 
 def lost(tcb: Tcb, number: int, now: int) -> bool:
-    """Recovery says that what begins at ``number`` was lost. Whether a router had said why: then all of its size goes again."""
+    """Recovery says that what begins at ``number`` was lost. Whether a router had said why: then all of its
+    size goes again.
+    """
     search = tcb.path.search
     if search is None or not search.claim or search.claim_number != number:
         return False
@@ -170,7 +194,8 @@ def timed_out(tcb: Tcb, now: int) -> None:
 
 
 def _suspect(tcb: Tcb, now: int) -> None:
-    """RFC4821-7.7, RFC2923-2: where a large packet times out again and again, the message that should tell why may be filtered.
+    """RFC4821-7.7, RFC2923-2: where a large packet times out again and again, the message that should tell
+    why may be filtered.
 
     It may as well be an outage: then the first probe finds everything as it was before.
     """
@@ -186,7 +211,9 @@ def _suspect(tcb: Tcb, now: int) -> None:
         search.high = tcb.path.mtu
         search.is_bounded = False
     _narrow(tcb, search, step)
-    if now - search.raised_at < RAISE_AFTER:  # a size that a probe found, and that doesn't last: two paths take turns (RFC 4821, 7.8)
+    if (
+        now - search.raised_at < RAISE_AFTER
+    ):  # a size that a probe found, and that doesn't last: two paths take turns (RFC 4821, 7.8)
         _rest(tcb, search, now)
     else:
         search.next_at = now
@@ -194,8 +221,8 @@ def _suspect(tcb: Tcb, now: int) -> None:
 
 
 def link_changed(tcb: Tcb, mtu: int, now: int) -> None:
-    """Our own link carries ``mtu`` octets from now on. Smaller segments go at once, and what was sent larger may have to go again;
-    larger ones are looked for at once, as far as the peer can take them."""
+    """Our own link carries ``mtu`` octets from now on. Smaller segments go at once, and what was sent larger
+    may have to go again; larger ones are looked for at once, as far as the peer can take them."""
     had, tcb.path.link_mtu = tcb.path.link_mtu, mtu
     if mtu < tcb.path.mtu:
         search = _known(tcb)
@@ -219,10 +246,11 @@ def link_changed(tcb: Tcb, mtu: int, now: int) -> None:
 
 
 def claimed(tcb: Tcb, mtu: int, number: int, now: int) -> bool:
-    """A router says that it can't carry our segment that began at ``number``, and it is in flight. Whether that is believed at once.
+    """A router says that it can't carry our segment that began at ``number``, and it is in flight. Whether
+    that is believed at once.
 
-    Of sizes that were never acknowledged it is. Else the claim must wait for a sign that the segment is lost (RFC5927-7.2). What a probe
-    looks for is never set by a claim, only bounded (RFC8899-4.6).
+    Of sizes that were never acknowledged it is. Else the claim must wait for a sign that the segment is lost
+    (RFC5927-7.2). What a probe looks for is never set by a claim, only bounded (RFC8899-4.6).
     """
     mtu = max(mtu, _lowest(tcb))
     text = mtu - overhead(tcb)
@@ -289,8 +317,8 @@ def _beyond(tcb: Tcb) -> int:
 
 
 def _lowest(tcb: Tcb) -> int:
-    """No claim makes the path MTU less than this: text keeps the room that a peer's MSS must leave it. A host heeds no claim below
-    FLOOR_4 or LOWEST_6 in the first place."""
+    """No claim makes the path MTU less than this: text keeps the room that a peer's MSS must leave it. A host
+    heeds no claim below FLOOR_4 or LOWEST_6 in the first place."""
     return min(tcb.config.smallest_mss + (HEADERS_4 if tcb.is_ipv4 else HEADERS_6), tcb.path.link_mtu)
 
 
@@ -300,13 +328,17 @@ def _steps(tcb: Tcb) -> tuple[int, ...]:
 
 def _succeeded(tcb: Tcb, search: MtuSearch, probe: MtuProbe, now: int) -> None:
     search.raised_at = now
-    _resize(tcb, overhead(tcb) + seq.distance(probe.start, probe.end))  # the windows stay what they are in octets (RFC4821-4)
+    _resize(
+        tcb, overhead(tcb) + seq.distance(probe.start, probe.end)
+    )  # the windows stay what they are in octets (RFC4821-4)
     search.next_at = now
     _aim(tcb, search, now)
 
 
 def _failed(tcb: Tcb, search: MtuSearch, probe: MtuProbe, now: int, *, cost: int) -> None:
-    """Congestion control let it pass; so it shall not happen again before a window's packets might have been lost (RFC4821-4)."""
+    """Congestion control let it pass; so it shall not happen again before a window's packets might have been
+    lost (RFC4821-4).
+    """
     controller = tcb.ensure_controller()
     tcb.path.tried = min(tcb.path.tried, controller.smss)
     search.point = _beyond(tcb)
@@ -319,7 +351,9 @@ def _failed(tcb: Tcb, search: MtuSearch, probe: MtuProbe, now: int, *, cost: int
 
 
 def _aim(tcb: Tcb, search: MtuSearch, now: int) -> None:
-    """The next size: a common one, else the largest, and after a failure the middle; or the search is over (RFC 4821, 7.3)."""
+    """The next size: a common one, else the largest, and after a failure the middle; or the search is over
+    (RFC 4821, 7.3).
+    """
     low = tcb.path.mtu
     search.high = min(search.high, ceiling(tcb))  # the path MTU may be more than the peer can take (MUST-16)
     if search.high - low <= low // _WORTH:
@@ -331,7 +365,9 @@ def _aim(tcb: Tcb, search: MtuSearch, now: int) -> None:
 
 
 def _rest(tcb: Tcb, search: MtuSearch, now: int) -> None:
-    """A larger size may be looked for after ten minutes at the earliest; and never where ``mtu_probing`` is "off"."""
+    """A larger size may be looked for after ten minutes at the earliest; and never where ``mtu_probing`` is
+    "off".
+    """
     search.high = ceiling(tcb)
     search.candidate = _COMMON if tcb.path.mtu < _COMMON < search.high else search.high
     search.is_bounded = False
@@ -340,7 +376,9 @@ def _rest(tcb: Tcb, search: MtuSearch, now: int) -> None:
 
 
 def _narrow(tcb: Tcb, search: MtuSearch, mtu: int) -> None:
-    """The path is another than it was: what arrived before proves nothing any more, and the last word of routers is heeded."""
+    """The path is another than it was: what arrived before proves nothing any more, and the last word of
+    routers is heeded.
+    """
     search.claim = 0
     if tcb.recovery is not None:
         tcb.recovery.mtu_probe = None

@@ -1,7 +1,8 @@
 """Header prediction: the segment that everything expects, on one short path.
 
-In ESTABLISHED nearly every segment is the next in order or acknowledges something new, and is nothing else. Such a one passes all of RFC
-9293's checks (3.10.7.4) and leaves the same behind as they do, which a property test holds together.
+In ESTABLISHED nearly every segment is the next in order or acknowledges something new, and is nothing else.
+Such a one passes all of RFC 9293's checks (3.10.7.4) and leaves the same behind as they do, which a property
+test holds together.
 """
 
 from postel.tcp import acknowledge, delivery, keepalive, seq
@@ -13,10 +14,23 @@ from postel.wire.segment import ABSENT, ACK, PSH, Segment
 
 
 def holds(tcb: Tcb, segment: Segment) -> bool:
-    """In order, within the window, with no other flag or option, and nothing waits behind a gap, for a window or for an end."""
-    if segment.seq != tcb.rcv.nxt or segment.flags & ~PSH != ACK or tcb.state is not ESTABLISHED or segment.sack or segment.other:
+    """In order, within the window, with no other flag or option, and nothing waits behind a gap, for a window
+    or for an end.
+    """
+    if (
+        segment.seq != tcb.rcv.nxt
+        or segment.flags & ~PSH != ACK
+        or tcb.state is not ESTABLISHED
+        or segment.sack
+        or segment.other
+    ):
         return False
-    if tcb.ecn is not None or tcb.rcv.reassembly is not None or tcb.rcv.fin_expected != NO_SEQUENCE or tcb.timers.is_running(PERSIST):
+    if (
+        tcb.ecn is not None
+        or tcb.rcv.reassembly is not None
+        or tcb.rcv.fin_expected != NO_SEQUENCE
+        or tcb.timers.is_running(PERSIST)
+    ):
         return False
     snd, octets = tcb.snd, len(segment.data)
     if segment.ack == snd.una:
@@ -27,7 +41,11 @@ def holds(tcb: Tcb, segment: Segment) -> bool:
     if octets > tcb.rcv.wnd or tcb.rcv.is_released:
         return False
     tsval, timestamps = segment.tsval, tcb.timestamps
-    return not timestamps.agreed or tsval == timestamps.recent or (tsval != ABSENT and seq.ge(tsval, timestamps.recent))
+    return (
+        not timestamps.agreed
+        or tsval == timestamps.recent
+        or (tsval != ABSENT and seq.ge(tsval, timestamps.recent))
+    )
 
 
 def handle(tcb: Tcb, segment: Segment, now: int) -> None:

@@ -1,10 +1,14 @@
-"""Disjoint ranges of positions, kept in order: what a receiver holds ahead of a gap, what a sender knows to have arrived."""
+"""Disjoint ranges of positions, kept in order: what a receiver holds ahead of a gap, what a sender knows to
+have arrived.
+"""
 
 from bisect import bisect_left, bisect_right
 
 
 class Ranges:
-    """Half-open, merged where they touch. To add costs O(log n) and a short memmove. Positions are ints that never wrap."""
+    """Half-open, merged where they touch. To add costs O(log n) and a short memmove. Positions are ints that
+    never wrap.
+    """
 
     __slots__ = ("lefts", "rights", "total")
 

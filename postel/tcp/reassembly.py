@@ -1,4 +1,5 @@
-"""What arrived ahead of RCV.NXT, held until the gap before it closes (RFC 9293, 3.10.7.4; SHLD-31), and the SACK blocks that say so.
+"""What arrived ahead of RCV.NXT, held until the gap before it closes (RFC 9293, 3.10.7.4; SHLD-31), and the
+SACK blocks that say so.
 
 Positions count octets from the connection's first and never wrap, so that order is order of ints::
 
@@ -14,12 +15,15 @@ from postel.tcp.ranges import Ranges
 
 PIECES: Final = 4096  # more are joined, and if they don't join, the farthest are given up (CVE-2018-5390)
 RECENT: Final = 8
-PIECE: Final = 208  # octets that a piece weighs beside its own: objects and places in lists, as measured on CPython, compiled too
+# octets that a piece weighs beside its own: objects and places in lists, as measured on CPython, compiled too
+PIECE: Final = 208
 QUEUE: Final = 432  # and the queue itself, while it holds anything
 
 
 class Reassembly:
-    """Pieces never overlap: octets that came first stay (EP-SEQ-11). To insert costs O(log n) and a short memmove, whatever the order."""
+    """Pieces never overlap: octets that came first stay (EP-SEQ-11). To insert costs O(log n) and a short
+    memmove, whatever the order.
+    """
 
     __slots__ = ("_pieces", "_ranges", "_recent", "_starts", "evicted", "held")
 
@@ -41,7 +45,9 @@ class Reassembly:
 
     @property
     def weight(self) -> int:
-        """Octets of memory that it takes, near enough: 1,500 pieces of one octet weigh a hundred times what they hold."""
+        """Octets of memory that it takes, near enough: 1,500 pieces of one octet weigh a hundred times what
+        they hold.
+        """
         return self.held + PIECE * len(self._starts) + QUEUE if self._starts else 0
 
     def insert(self, start: int, data: bytes) -> int:
@@ -80,14 +86,16 @@ class Reassembly:
         return [self._ranges.around(position) for position in self._recent[:limit]]
 
     def range_at(self, start: int, end: int) -> tuple[int, int]:
-        """The first run within start … end that is held already, (0, 0) where none is: what a D-SACK reports (RFC2883-4a)."""
+        """The first run within start … end that is held already, (0, 0) where none is: what a D-SACK reports
+        (RFC2883-4a).
+        """
         return self._ranges.first_within(start, end)
 
     def relieve(self, most: int = PIECES) -> None:
         """Keep no more than ``most`` pieces, or PIECES: join those that touch, then give up the farthest.
 
-        Each call halves the count or more, so its cost is O(1) for each piece ever inserted. Octets given up are reported no more
-        (RFC2018-8b); the peer still has them.
+        Each call halves the count or more, so its cost is O(1) for each piece ever inserted. Octets given up
+        are reported no more (RFC2018-8b); the peer still has them.
         """
         most = min(most, PIECES)
         if len(self._starts) <= most:
@@ -133,7 +141,9 @@ class Reassembly:
 
     def _note_range(self, start: int, end: int) -> None:
         left, right = self._ranges.add(start, end)
-        self._recent = [start, *(position for position in self._recent if not left <= position < right)][:RECENT]
+        self._recent = [start, *(position for position in self._recent if not left <= position < right)][
+            :RECENT
+        ]
 
     def _give_up_farthest(self) -> None:
         start, piece = self._starts.pop(), self._pieces.pop()

@@ -1,4 +1,5 @@
-"""What one direction receives: its numbers, the octets that wait for the user, and those that wait behind a gap.
+"""What one direction receives: its numbers, the octets that wait for the user, and those that wait behind a
+gap.
 
 ::
 
@@ -21,8 +22,8 @@ _LARGE: Final = 4096
 class Receiving:
     """RCV.* of RFC 9293, 3.3.1, and what arrived. Only its methods move the numbers.
 
-    ``nxt + wnd`` is the highest right edge ever advertised: it never moves back (SHLD-14). ``up`` alone is a position, not a number: urgent
-    data may lie 2**31 octets back, and must not seem ahead again.
+    ``nxt + wnd`` is the highest right edge ever advertised: it never moves back (SHLD-14). ``up`` alone is a
+    position, not a number: urgent data may lie 2**31 octets back, and must not seem ahead again.
     """
 
     __slots__ = (
@@ -65,16 +66,24 @@ class Receiving:
         self.pace: ReadingPace | None = None
         self.duplicate: tuple[int, int] | None = None  # to report as D-SACK, once
         self.arrived_since_ack: int = 0  # packets with text
-        self.duplicates_owed: int = 0  # extra ACKs for segments out of order, where no SACK block can speak for several
+        self.duplicates_owed: int = (
+            0  # extra ACKs for segments out of order, where no SACK block can speak for several
+        )
         self.challenge_after: int = 0
         self.keep_alives_until: int = 0  # see `challenge`
         # Truth values stand together: compiled, each takes one octet then
         self.fin_is_received: bool = False
-        self.is_challenged: bool = False  # in TIME-WAIT an ACK answered a SYN: the peer may answer that ACK by RST
-        self.is_released: bool = False  # no program reads: text that arrives now is lost, and says so with RST
+        self.is_challenged: bool = (
+            False  # in TIME-WAIT an ACK answered a SYN: the peer may answer that ACK by RST
+        )
+        self.is_released: bool = (
+            False  # no program reads: text that arrives now is lost, and says so with RST
+        )
 
     def anew(self) -> "Receiving":
-        """For another attempt at a handshake: what the user chose stays, and the limits of answers to strange segments."""
+        """For another attempt at a handshake: what the user chose stays, and the limits of answers to strange
+        segments.
+        """
         fresh = Receiving(self.limit)
         fresh.is_released = self.is_released
         fresh.challenge_after = self.challenge_after
@@ -93,14 +102,18 @@ class Receiving:
         self.wnd = window
 
     def widen(self, window: int) -> None:
-        """The peer is told of so many octets; of fewer than before changes nothing, for the right edge never moves back (SHLD-14)."""
+        """The peer is told of so many octets; of fewer than before changes nothing, for the right edge never
+        moves back (SHLD-14).
+        """
         self.wnd = max(self.wnd, window)
 
     def deliver(self, data: bytes) -> None:
         """The next octets in order are here. The right edge stays."""
         octets = len(data)
         pieces = self.pieces
-        if octets < _SMALL and pieces and len(pieces[-1]) < _LARGE:  # else a megabyte of tiny segments weighs fifty
+        if (
+            octets < _SMALL and pieces and len(pieces[-1]) < _LARGE
+        ):  # else a megabyte of tiny segments weighs fifty
             pieces[-1] += data
         else:
             pieces.append(data)
@@ -116,7 +129,9 @@ class Receiving:
         self.fin_is_received = True
 
     def restore_closed(self, irs: int, nxt: int, window: int) -> None:
-        """As in TIME-WAIT: the peer's FIN was the last number before ``nxt``, and no program reads any more."""
+        """As in TIME-WAIT: the peer's FIN was the last number before ``nxt``, and no program reads any
+        more.
+        """
         self.irs = irs
         self.nxt = nxt
         self.wnd = window
@@ -159,7 +174,9 @@ class Receiving:
         while count < len(room) and filled < len(pieces):
             piece = pieces[filled]
             part = min(len(piece) - start, len(room) - count)
-            room[count : count + part] = piece if part == len(piece) else memoryview(piece)[start : start + part]
+            room[count : count + part] = (
+                piece if part == len(piece) else memoryview(piece)[start : start + part]
+            )
             count += part
             start += part
             if start == len(piece):

@@ -1,8 +1,9 @@
 """A new `Config` for a living connection (MUST-17, MUST-21, MUST-24, SHLD-21).
 
-Most choices are read whenever they matter, and need nothing here. This is for the others: deadlines and sizes that were computed from
-the old ones. A timer that runs goes on from where it started, and now takes as long as it is chosen to: a deadline that is over by that
-is due at once. `tests/tcp/test_reconfigure.py` has each field of `Config` in a table.
+Most choices are read whenever they matter, and need nothing here. This is for the others: deadlines and sizes
+that were computed from the old ones. A timer that runs goes on from where it started, and now takes as long
+as it is chosen to: a deadline that is over by that is due at once. `tests/tcp/test_reconfigure.py` has each
+field of `Config` in a table.
 """
 
 from dataclasses import replace
@@ -16,7 +17,9 @@ from postel.tcp.timers import DELAYED_ACK, OVERRIDE, PERSIST, TWO_MSL, moved
 
 
 def configure(tcb: Tcb, config: Config, now: int) -> None:
-    """Replace the connection's choices. What a SYN has told stays as it was told, and so does a congestion controller in use."""
+    """Replace the connection's choices. What a SYN has told stays as it was told, and so does a congestion
+    controller in use.
+    """
     require_kind("config", config, Config, "a Config")
     before = tcb.config
     waited, idle, rto = usertimeout.limit(tcb), tcb.keep_alive_idle, tcb.rtt.rto
@@ -60,7 +63,14 @@ def _as_told(tcb: Tcb, config: Config, before: Config) -> Config:
 
 def _tells(config: Config) -> tuple[bool, bool, int, bool, str, int]:
     """What its SYN says."""
-    return config.timestamps, config.window_scaling, config.scale_for, config.sack, config.ecn, config.largest_mss
+    return (
+        config.timestamps,
+        config.window_scaling,
+        config.scale_for,
+        config.sack,
+        config.ecn,
+        config.largest_mss,
+    )
 
 
 def _adapt_acknowledging(tcb: Tcb, before: Config) -> None:
@@ -85,7 +95,9 @@ def _adapt_throttle(tcb: Tcb, now: int) -> None:
 
 
 def _adapt_buffers(tcb: Tcb, before: Config) -> None:
-    """What is in a buffer, or was promised to the peer, stays (SHLD-14). More room is told: to the peer, and to a writer that waits."""
+    """What is in a buffer, or was promised to the peer, stays (SHLD-14). More room is told: to the peer, and
+    to a writer that waits.
+    """
     config = tcb.config
     if config.receive_buffer != before.receive_buffer:
         tcb.rcv.limit = first_receive_limit(config)

@@ -9,7 +9,9 @@ GRANULARITY: Final = MILLISECOND  # G of RFC 6298, 2: the timestamp clock's tick
 
 
 class Rtt:
-    """``smoothed`` is 0 until the first sample. One segment is timed at a time: ``timed`` is the number its ACK must reach."""
+    """``smoothed`` is 0 until the first sample. One segment is timed at a time: ``timed`` is the number its
+    ACK must reach.
+    """
 
     __slots__ = (
         "_config",
@@ -32,7 +34,9 @@ class Rtt:
         self.rto: int = config.rto_initial  # RFC6298-2.1
         self.timed: int = 0
         self.round_end: int = iss  # SND.MAX at the last sample: the ACK of more is of another round trip
-        self.since: int = 0  # when the timed segment was sent, or, if that is later, when a timer last expired
+        self.since: int = (
+            0  # when the timed segment was sent, or, if that is later, when a timer last expired
+        )
         self._smoothed_before = 0
         self._variance_before = 0
         self._revives = False
@@ -50,7 +54,9 @@ class Rtt:
         self.is_timing = False
 
     def timed_out(self, now: int) -> None:
-        """A timer expired that waited for an ACK: no sample may begin before, for it would contain the wait (RFC6298-3a)."""
+        """A timer expired that waited for an ACK: no sample may begin before, for it would contain the wait
+        (RFC6298-3a).
+        """
         self.is_timing = False
         self.since = now
 

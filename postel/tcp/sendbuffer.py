@@ -1,4 +1,6 @@
-"""The octets between SND.UNA and the end of what the user sent: the retransmission queue and the data not sent yet, in one."""
+"""The octets between SND.UNA and the end of what the user sent: the retransmission queue and the data not
+sent yet, in one.
+"""
 
 from bisect import bisect_right
 from typing import Final
@@ -9,12 +11,15 @@ _TRIM: Final = 64  # pieces left behind before the lists are cut
 Data = bytes | bytearray | memoryview
 Piece = bytes | memoryview
 
-_NO_PIECES: Final[list[Piece]] = []  # shared by all that are empty, and never changed: an idle connection needs no lists
+_NO_PIECES: Final[
+    list[Piece]
+] = []  # shared by all that are empty, and never changed: an idle connection needs no lists
 _NO_STARTS: Final[list[int]] = []
 
 
 class SendBuffer:
-    """Pieces as the user gave them: an immutable one isn't copied, and is kept until all of it is acknowledged.
+    """Pieces as the user gave them: an immutable one isn't copied, and is kept until all of it is
+    acknowledged.
 
     ``size`` is how many octets it holds.
     """

@@ -60,14 +60,17 @@ class Sending:
         self.buffer: SendBuffer = SendBuffer()
         self.limit: int = limit  # octets that the buffer takes now
         self.retransmissions: int = 0  # of what now is at SND.UNA
-        self.window_probes: int = 0  # since the peer's window closed, or since the peer last took an octet; 0 while PERSIST doesn't run
+        # since the peer's window closed, or since the peer last took an octet; 0 while PERSIST doesn't run
+        self.window_probes: int = 0
         self.last_at: int = 0  # when text or FIN last went out
         self.paced_until: int = 0  # the pacing rate lets nothing out before
         self.stopwatch: Stopwatch | None = None
         # Truth values stand together: compiled, each takes one octet then
         self.syn_is_acked: bool = False
         self.fin_is_queued: bool = False
-        self.wants_room: bool = False  # `send` took less than it was given; once released: progress restarts the orphan timer
+        self.wants_room: bool = (
+            False  # `send` took less than it was given; once released: progress restarts the orphan timer
+        )
         self.may_send_small: bool = False  # the override timer ran out
 
     def anew(self, iss: int) -> "Sending":
@@ -95,12 +98,16 @@ class Sending:
         self.nxt = self.max = end
 
     def repeat(self, end: int, beyond: int) -> None:
-        """What was sent before went out again up to ``end``; what goes next begins at ``beyond``, for the peer has what lies between."""
+        """What was sent before went out again up to ``end``; what goes next begins at ``beyond``, for the
+        peer has what lies between.
+        """
         self.nxt = beyond
         self.max = seq.latest(self.max, end)
 
     def rewind(self) -> None:
-        """Everything that isn't acknowledged goes again, in order (D-1: SND.MAX remembers how far we had come)."""
+        """Everything that isn't acknowledged goes again, in order (D-1: SND.MAX remembers how far we had
+        come).
+        """
         self.nxt = self.una
 
     def catch_up(self) -> None:
@@ -112,7 +119,9 @@ class Sending:
         self.nxt = self.fin_seq
 
     def advance(self, ack: int) -> int:
-        """Everything before ``ack`` has arrived. How many octets that freed in the buffer: neither SYN nor FIN has one there."""
+        """Everything before ``ack`` has arrived. How many octets that freed in the buffer: neither SYN nor
+        FIN has one there.
+        """
         una, buffer = self.una, self.buffer
         acked = seq.distance(una, ack)
         octets = min(acked if self.syn_is_acked else acked - 1, buffer.size)
@@ -153,7 +162,9 @@ class Sending:
 
     @property
     def first_octet(self) -> int:
-        """The number of the buffer's first octet: SND.UNA, or the one after our SYN while that is on its way."""
+        """The number of the buffer's first octet: SND.UNA, or the one after our SYN while that is on its
+        way.
+        """
         return self.una if self.syn_is_acked else (self.una + 1) & seq.MASK
 
     @property

@@ -54,7 +54,8 @@ def latest(a: int, b: int) -> int:
 
 
 def extended(a: int, near: int) -> int:
-    """The number a without its wrapping: of all that it may stand for, the one nearest to ``near``, which never wrapped (RFC 9187, 4).
+    """The number a without its wrapping: of all that it may stand for, the one nearest to ``near``, which
+    never wrapped (RFC 9187, 4).
 
     >>> hex(extended(5, 0x1_FFFF_FFF0)), hex(extended(0xFFFFFFF0, 0x2_0000_0005))
     ('0x200000005', '0x1fffffff0')

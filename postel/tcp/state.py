@@ -1,8 +1,9 @@
 """The eleven states and every legal way between them (RFC 9293, 3.3.2, figure 5, and its notes).
 
-``EDGES`` is the program's spine: `Tcb.enter` refuses a pair that isn't here, the state diagram is drawn from it, and the exhaustive
-state × segment test walks it. The ids are those of the requirements: F is drawn in the RFC's figure 5, N comes from its notes, its
-text, or RFC 1122, 5961, 1337 and 6191. N45, to hold a pair in TIME-WAIT after an abort, is an option that Postel doesn't take (D-11).
+``EDGES`` is the program's spine: `Tcb.enter` refuses a pair that isn't here, the state diagram is drawn from
+it, and the exhaustive state × segment test walks it. The ids are those of the requirements: F is drawn in the
+RFC's figure 5, N comes from its notes, its text, or RFC 1122, 5961, 1337 and 6191. N45, to hold a pair in
+TIME-WAIT after an abort, is an option that Postel doesn't take (D-11).
 """
 
 from enum import Enum

@@ -1,4 +1,6 @@
-"""What can be told of a connection: the STATUS call of RFC 9293, 3.10.6, and what Linux's `tcp_info` tells."""
+"""What can be told of a connection: the STATUS call of RFC 9293, 3.10.6, and what Linux's `tcp_info`
+tells.
+"""
 
 from typing import Final, NamedTuple
 
@@ -22,8 +24,9 @@ _TIMESTAMPS_LENGTH: Final = 12
 
 
 class Status(NamedTuple):
-    """The first part is the RFC's, in octets and microseconds. The second has `tcp_info`'s names, without ``tcpi_``, and its units: what
-    they count are segments of ``snd_mss`` octets, except where they say bytes; rates are octets a second; all times are microseconds.
+    """The first part is the RFC's, in octets and microseconds. The second has `tcp_info`'s names, without
+    ``tcpi_``, and its units: what they count are segments of ``snd_mss`` octets, except where they say bytes;
+    rates are octets a second; all times are microseconds.
     """
 
     local: Endpoint
@@ -106,19 +109,26 @@ def of(tcb: Tcb, figures: Figures, urgent: int, now: int) -> Status:
         congestion_window=window, threshold=threshold,
         fast_opened=tcb.opening.fast_opened, options=_options(tcb),
         congestion=name.lower(), snd_wscale=snd.shift, rcv_wscale=rcv.shift,
-        rto=tcb.rtt.rto, rtt=tcb.rtt.smoothed, rttvar=tcb.rtt.variance, min_rtt=figures.min_rtt, ato=tcb.config.delayed_ack,
+        rto=tcb.rtt.rto, rtt=tcb.rtt.smoothed, rttvar=tcb.rtt.variance, min_rtt=figures.min_rtt,
+        ato=tcb.config.delayed_ack,
         snd_mss=smss, rcv_mss=max(1, tcb.advertised_mss - _TIMESTAMPS_LENGTH * tcb.timestamps.agreed),
         advmss=tcb.advertised_mss, pmtu=tcb.path.mtu,
         snd_cwnd=window // smss, snd_ssthresh=threshold // smss, unacked=_segments(snd.flight, smss),
-        sacked=_segments(figures.sacked, smss), lost=_segments(figures.lost, smss), retrans=_segments(figures.retransmitted, smss),
-        retransmits=snd.retransmissions, probes=snd.window_probes + counts.keep_alive_probes, total_retrans=counts.segments_retransmitted,
-        dsack_dups=figures.duplicates, reord_seen=figures.reorderings, delivered=_segments(figures.delivered, smss),
-        bytes_sent=counts.octets_acknowledged + snd.buffer.size - snd.never_sent + counts.octets_retransmitted,
+        sacked=_segments(figures.sacked, smss), lost=_segments(figures.lost, smss),
+        retrans=_segments(figures.retransmitted, smss),
+        retransmits=snd.retransmissions, probes=snd.window_probes + counts.keep_alive_probes,
+        total_retrans=counts.segments_retransmitted,
+        dsack_dups=figures.duplicates, reord_seen=figures.reorderings,
+        delivered=_segments(figures.delivered, smss),
+        bytes_sent=(
+            counts.octets_acknowledged + snd.buffer.size - snd.never_sent + counts.octets_retransmitted
+        ),
         bytes_retrans=counts.octets_retransmitted, bytes_acked=counts.octets_acknowledged,
         bytes_received=rcv.position, notsent_bytes=snd.never_sent,
         segs_out=counts.segments_sent, segs_in=counts.segments_arrived,
         data_segs_out=counts.texts_sent, data_segs_in=counts.texts_arrived,
-        last_data_sent=now - snd.last_at, last_data_recv=now - counts.last_data_at, last_ack_recv=now - counts.last_ack_at,
+        last_data_sent=now - snd.last_at, last_data_recv=now - counts.last_data_at,
+        last_ack_recv=now - counts.last_ack_at,
         busy_time=timer.time(BUSY, now) + limited + starved, rwnd_limited=limited, sndbuf_limited=starved,
         rcv_space=rcv.limit, rcv_ssthresh=min(rcv.limit, LARGEST_FIELD << rcv.shift),
         pacing_rate=rate, delivery_rate=figures.delivery_rate,
@@ -126,7 +136,9 @@ def of(tcb: Tcb, figures: Figures, urgent: int, now: int) -> Status:
 
 
 def variables(tcb: Tcb) -> dict[str, int]:
-    """What RFC 9293, 3.3.1 names, relative to ISS and IRS but for those two; without what isn't known yet, and nothing of a closed one."""
+    """What RFC 9293, 3.3.1 names, relative to ISS and IRS but for those two; without what isn't known yet,
+    and nothing of a closed one.
+    """
     if tcb.state is CLOSED:
         return {}
     snd, rcv = tcb.snd, tcb.rcv
@@ -136,22 +148,35 @@ def variables(tcb: Tcb) -> dict[str, int]:
         ours["SND.WL2"] = snd.wl2
         theirs = {"SND.WL1": snd.wl1, "RCV.NXT": rcv.nxt}
     found = {name: seq.distance(snd.iss, number) for name, number in ours.items()}
-    found |= {name: seq.distance(rcv.irs, number) for name, number in theirs.items()} | {"SND.WND": snd.wnd, "ISS": snd.iss}
+    found |= {name: seq.distance(rcv.irs, number) for name, number in theirs.items()} | {
+        "SND.WND": snd.wnd,
+        "ISS": snd.iss,
+    }
     if theirs:
         found |= {"RCV.UP": rcv.up, "IRS": rcv.irs}
     return found | {"RCV.WND": rcv.wnd}
 
 
 def _controller(tcb: Tcb) -> tuple[str, int, int, int, int]:
-    """Name, SMSS, window, threshold and pacing rate of the controller; where there is none, what it would begin with."""
+    """Name, SMSS, window, threshold and pacing rate of the controller; where there is none, what it would
+    begin with.
+    """
     congestion = tcb.controller
     if congestion is None:
         return tcb.config.controller.__name__, tcb.data_mss, tcb.first_congestion_window, ARBITRARILY_HIGH, 0
-    return type(congestion).__name__, congestion.smss, congestion.window, congestion.threshold, congestion.pacing_rate
+    return (
+        type(congestion).__name__,
+        congestion.smss,
+        congestion.window,
+        congestion.threshold,
+        congestion.pacing_rate,
+    )
 
 
 def _options(tcb: Tcb) -> int:
-    agreed = TIMESTAMPS * tcb.timestamps.agreed | SACK * tcb.sack_agreed | WINDOW_SCALE * tcb.opening.peer_scales
+    agreed = (
+        TIMESTAMPS * tcb.timestamps.agreed | SACK * tcb.sack_agreed | WINDOW_SCALE * tcb.opening.peer_scales
+    )
     return agreed | ECN * (tcb.ecn is not None) | SYN_DATA * tcb.opening.fast_opened
 
 

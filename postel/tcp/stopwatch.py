@@ -1,4 +1,6 @@
-"""How long a connection had something to send, and how much of that time it waited for room: at the peer, or in its own send buffer."""
+"""How long a connection had something to send, and how much of that time it waited for room: at the peer, or
+in its own send buffer.
+"""
 
 from typing import Final
 

@@ -1,4 +1,6 @@
-"""The transmission control block: all that is known of one connection (RFC 9293, 3.3.1), in parts that have owners of their own."""
+"""The transmission control block: all that is known of one connection (RFC 9293, 3.3.1), in parts that have
+owners of their own.
+"""
 
 from typing import Final
 
@@ -19,7 +21,16 @@ from postel.tcp.recovery.rack import Rack
 from postel.tcp.rtt import Rtt
 from postel.tcp.sending import Sending
 from postel.tcp.seq import NO_SEQUENCE
-from postel.tcp.state import CLOSED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, SUCCESSORS, SYN_RECEIVED, SYN_SENT, State
+from postel.tcp.state import (
+    CLOSED,
+    ESTABLISHED,
+    FIN_WAIT_1,
+    FIN_WAIT_2,
+    SUCCESSORS,
+    SYN_RECEIVED,
+    SYN_SENT,
+    State,
+)
 from postel.tcp.timers import Timers
 from postel.wire.address import Endpoint
 from postel.wire.segment import Segment
@@ -58,7 +69,9 @@ class TimestampState:
 
 
 class Tcb(Holder):
-    """Owned by one `Connection`. Only calls, arrives and timeouts change ``state``; only output makes segments."""
+    """Owned by one `Connection`. Only calls, arrives and timeouts change ``state``; only output makes
+    segments.
+    """
 
     __slots__ = (
         "config",
@@ -145,15 +158,21 @@ class Tcb(Holder):
     # Sending
 
     def ensure_controller(self) -> Congestion:
-        """The congestion controller, made when it is first needed: a connection that only receives has none."""
+        """The congestion controller, made when it is first needed: a connection that only receives has
+        none.
+        """
         if self.controller is None:
-            make = self.config.controller  # by a name of its own: mypyc would call the property with these arguments, not what it gives
+            make = (
+                self.config.controller
+            )  # by a name of its own: mypyc would call the property with these arguments, not what it gives
             self.controller = make(self.data_mss, self.first_congestion_window, self._seed)
         return self.controller
 
     @property
     def _seed(self) -> int:
-        """A controller's seed: two hashes of the addresses, keyed with the host's secret, the first with the time added."""
+        """A controller's seed: two hashes of the addresses, keyed with the host's secret, the first with the
+        time added.
+        """
         return self.snd.iss << 32 | self.timestamps.offset
 
     @property
@@ -175,15 +194,17 @@ class Tcb(Holder):
         return self.recovery is not None
 
     def begin_to_send(self) -> None:
-        """MSS and options are agreed: now there can be a controller, and something that recovers from losses."""
+        """MSS and options are agreed: now there can be a controller, and something that recovers from
+        losses.
+        """
         self.controller = None
         self.recovery = None
 
     # State and events
 
     def enter(self, state: State, now: int) -> None:
-        """The only door between states: looks the pair up in EDGES, and tells the observer. Raises IllegalTransition, and changes nothing,
-        where it isn't there."""
+        """The only door between states: looks the pair up in EDGES, and tells the observer. Raises
+        IllegalTransition, and changes nothing, where it isn't there."""
         before = self.state
         if state not in SUCCESSORS[before]:
             raise IllegalTransition(f"{before} to {state} is no edge of RFC 9293")
@@ -196,7 +217,9 @@ class Tcb(Holder):
             self.events += (event,)
 
     def trouble(self, error: TcpError) -> None:
-        """MUST-47: a soft error, told and survived. One that waits to be told isn't added again, and of very many kinds the latest wait."""
+        """MUST-47: a soft error, told and survived. One that waits to be told isn't added again, and of very
+        many kinds the latest wait.
+        """
         event = Trouble(error.about(self.subject))
         if self.config.reports and event not in self.events:
             if len(self.events) >= MOST_EVENTS:
@@ -205,7 +228,9 @@ class Tcb(Holder):
             self.events += (event,)
 
     def delete(self, error: TcpError | None, now: int) -> None:
-        """The RFC's "delete the TCB, enter the CLOSED state". What was received in order stays readable; everything else goes."""
+        """The RFC's "delete the TCB, enter the CLOSED state". What was received in order stays readable;
+        everything else goes.
+        """
         if error is not None:
             error = error.about(self.subject)
         self.error = error
@@ -219,12 +244,16 @@ class Tcb(Holder):
 
     @property
     def subject(self) -> str:
-        """What the text of an error of this connection begins with: ``connect to 10.0.0.2:80`` while an active OPEN isn't complete."""
+        """What the text of an error of this connection begins with: ``connect to 10.0.0.2:80`` while an
+        active OPEN isn't complete.
+        """
         is_opening = self.state is SYN_SENT or (self.state is SYN_RECEIVED and not self.opening.is_passive)
         return f"connect to {self.remote}" if is_opening else str(self.remote)
 
     def ensure_deleted(self, error: TcpError | None, now: int) -> None:
-        """As `delete`, also where a timer has ended the connection and its host has not looked at it since."""
+        """As `delete`, also where a timer has ended the connection and its host has not looked at it
+        since.
+        """
         if self.state is not CLOSED:
             self.delete(error, now)
 
@@ -266,17 +295,31 @@ class Tcb(Holder):
     @property
     def advertised_mss(self) -> int:
         """MUST-67, RFC6691-2: the link's MTU less fixed headers only."""
-        return max(1, min(self.config.largest_mss, self.path.link_mtu - (HEADERS_4 if self.is_ipv4 else HEADERS_6)))
+        return max(
+            1, min(self.config.largest_mss, self.path.link_mtu - (HEADERS_4 if self.is_ipv4 else HEADERS_6))
+        )
 
     @property
     def send_mss(self) -> int:
         """Eff.snd.MSS before options of the segment at hand (MUST-16)."""
-        return max(1, min(self.path.peer_mss, self.config.largest_mss, self.path.mtu - (HEADERS_4 if self.is_ipv4 else HEADERS_6)))
+        return max(
+            1,
+            min(
+                self.path.peer_mss,
+                self.config.largest_mss,
+                self.path.mtu - (HEADERS_4 if self.is_ipv4 else HEADERS_6),
+            ),
+        )
 
     @property
     def data_mss(self) -> int:
-        """SMSS: octets of data in a full segment that carries no option but timestamps and a signature (RFC6691-2)."""
-        return max(1, self.send_mss - (TIMESTAMPS_LENGTH if self.timestamps.agreed else 0) - self.path.signature_length)
+        """SMSS: octets of data in a full segment that carries no option but timestamps and a signature
+        (RFC6691-2).
+        """
+        return max(
+            1,
+            self.send_mss - (TIMESTAMPS_LENGTH if self.timestamps.agreed else 0) - self.path.signature_length,
+        )
 
     @property
     def keep_alive_idle(self) -> int:
@@ -295,7 +338,9 @@ class Tcb(Holder):
 
     @property
     def is_synchronized(self) -> bool:
-        """Whether both SYNs are acknowledged. After a CLOSE in SYN-RECEIVED the state is FIN-WAIT-1, and ours isn't yet."""
+        """Whether both SYNs are acknowledged. After a CLOSE in SYN-RECEIVED the state is FIN-WAIT-1, and ours
+        isn't yet.
+        """
         return self.snd.syn_is_acked and self.state is not CLOSED
 
     # Memory that is shared with the host's other connections
@@ -310,7 +355,9 @@ class Tcb(Holder):
             self.memory.gaps.pop(self, None)
 
     def give_up_gap(self, octets: int) -> int:
-        """Free ``octets`` of memory, or more, of what waits for reassembly; all of it if it has no more. How many were freed."""
+        """Free ``octets`` of memory, or more, of what waits for reassembly; all of it if it has no more. How
+        many were freed.
+        """
         held = self.rcv.reassembly
         if held is None:
             return 0
@@ -321,8 +368,9 @@ class Tcb(Holder):
         return given_up
 
     def let_text_go(self) -> None:
-        """Text that waits unread in an ended connection is the program's, and counts as the host's no longer: the host keeps no ended
-        connection, and couldn't tell without a finalizer, which makes runs differ, when the program dropped one.
+        """Text that waits unread in an ended connection is the program's, and counts as the host's no longer:
+        the host keeps no ended connection, and couldn't tell without a finalizer, which makes runs differ,
+        when the program dropped one.
         """
         self.give_back(self.rcv.unread)
         self.memory = None

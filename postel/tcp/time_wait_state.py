@@ -1,7 +1,7 @@
 """TIME-WAIT as a few octets: what is needed to answer for the old connection, and nothing else.
 
-`frozen` makes them of a connection. When a segment comes for the pair, `thawed` makes a connection of them that answers, so
-that the rules stand once, in `postel.tcp.arrives`.
+`frozen` makes them of a connection. When a segment comes for the pair, `thawed` makes a connection of them
+that answers, so that the rules stand once, in `postel.tcp.arrives`.
 """
 
 from struct import Struct
@@ -135,6 +135,8 @@ def _restore(tcb: Tcb, kept: Variables) -> None:
 
 
 def tell_expired(observer: Observer, local: Endpoint, remote: Endpoint, now: int) -> None:
-    """Tell of the end of a TIME-WAIT of which only a record was left, as its connection would have (EP-TMO-3)."""
+    """Tell of the end of a TIME-WAIT of which only a record was left, as its connection would have
+    (EP-TMO-3).
+    """
     observer.timer_expired(local, remote, "time-wait", now)
     observer.state_changed(local, remote, TIME_WAIT, CLOSED, now)

@@ -32,7 +32,9 @@ def user_timeout(tcb: Tcb, now: int) -> None:
 
 
 def _timed_out(tcb: Tcb) -> ConnectionTimedOut:
-    """What ends the connection. Its cause is the latest soft error, if that came while the user timeout ran (MUST-47, MUST-56)."""
+    """What ends the connection. Its cause is the latest soft error, if that came while the user timeout ran
+    (MUST-47, MUST-56).
+    """
     reason = tcb.error
     if reason is None or reason.told_at < tcb.timers.due(USER) - tcb.user_timeout:
         return ConnectionTimedOut()
@@ -42,13 +44,17 @@ def _timed_out(tcb: Tcb) -> ConnectionTimedOut:
 
 
 def retransmission_timeout(tcb: Tcb, now: int) -> None:
-    """EP-TMO-2, RFC 6298, 5.4 to 5.6: the first that isn't acknowledged goes again, with twice the patience."""
+    """EP-TMO-2, RFC 6298, 5.4 to 5.6: the first that isn't acknowledged goes again, with twice the
+    patience.
+    """
     if not orphan.may_try_again(tcb, tcb.snd.retransmissions):
         orphan.end(tcb, now)
         return
     tcb.snd.retransmissions += 1
     tcb.rtt.timed_out(now)
-    tcb.rtt.round_end = tcb.snd.una  # its round trip has ended: the first ACK that measures anything ends the back-off
+    tcb.rtt.round_end = (
+        tcb.snd.una
+    )  # its round trip has ended: the first ACK that measures anything ends the back-off
     tcb.rtt.back_off()
     loss_timers.wait_for_timeout(tcb, now)  # RFC6298-5.6
     if tcb.snd.retransmissions == tcb.config.r1:  # MUST-20, SHLD-9
@@ -71,7 +77,9 @@ def report(tcb: Tcb) -> None:
 
 
 def tail_probe(tcb: Tcb, now: int) -> None:
-    """RFC 8985, 7.3: an ACK is overdue. One segment more may draw one; if it doesn't, the retransmission timeout follows."""
+    """RFC 8985, 7.3: an ACK is overdue. One segment more may draw one; if it doesn't, the retransmission
+    timeout follows.
+    """
     loss_timers.wait_for_timeout(tcb, now)
     if tcb.ensure_recovery().tail_probe.may_go:
         tcb.rtt.timed_out(now)
@@ -79,14 +87,18 @@ def tail_probe(tcb: Tcb, now: int) -> None:
 
 
 def persist(tcb: Tcb, now: int) -> None:
-    """EP-TMO-4: a probe, and more patience each time (SHLD-30). The user timeout runs until the peer answers (MUST-37)."""
+    """EP-TMO-4: a probe, and more patience each time (SHLD-30). The user timeout runs until the peer answers
+    (MUST-37).
+    """
     if not orphan.may_try_again(tcb, tcb.snd.window_probes):
         orphan.end(tcb, now)
         return
     tcb.snd.window_probes += 1
     tcb.rtt.timed_out(now)
     tcb.owes |= OWES_WINDOW_PROBE
-    tcb.timers.start(PERSIST, now + min(tcb.rtt.rto << min(tcb.snd.window_probes, 16), tcb.config.rto_maximum))
+    tcb.timers.start(
+        PERSIST, now + min(tcb.rtt.rto << min(tcb.snd.window_probes, 16), tcb.config.rto_maximum)
+    )
     usertimeout.ensure_started(tcb, now)
 
 
@@ -117,8 +129,9 @@ def _pacing(tcb: Tcb, _now: int) -> None:
     tcb.timers.stop(PACING)
 
 
-# Each timer, the name that an observer is told (None: it is not told), and what happens when it expires. Of several that
-# are due, those that end the connection come first, then those that wait for an ACK, then those that held something back.
+# Each timer, the name that an observer is told (None: it is not told), and what happens when it expires. Of
+# several that are due, those that end the connection come first, then those that wait for an ACK, then those
+# that held something back.
 HANDLERS: Final[tuple[tuple[int, TimerName | None, Callable[[Tcb, int], None]], ...]] = (
     (USER, "user-timeout", user_timeout),
     (TWO_MSL, "time-wait", _two_msl),

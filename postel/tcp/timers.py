@@ -1,11 +1,14 @@
-"""The timers of one connection, a table of deadlines. A new timer is one line here, and one row of `postel.tcp.timeouts.HANDLERS`."""
+"""The timers of one connection, a table of deadlines. A new timer is one line here, and one row of
+`postel.tcp.timeouts.HANDLERS`.
+"""
 
 from typing import Final
 
 from postel.compiler import i64
 from postel.times import NEVER
 
-# Places in the table. Those that nearly always run stand first, for `Timers.next` looks no further than the last that runs.
+# Places in the table. Those that nearly always run stand first, for `Timers.next` looks no further than the
+# last that runs.
 RETRANSMISSION: Final = 0  # RFC 6298, 5
 TAIL_PROBE: Final = 1  # RFC 8985, 7.2
 REORDERING: Final = 2  # RFC 8985, 6.2
@@ -21,7 +24,9 @@ ORPHAN: Final = 10  # of a released connection: without progress, or without the
 _COUNT: Final = 11
 _LOSS_TIMERS: Final = 1 << RETRANSMISSION | 1 << TAIL_PROBE | 1 << REORDERING
 
-_NONE_RUN: Final = [NEVER] * _COUNT  # shared by all connections without a timer, and never changed: an idle one needs no table
+_NONE_RUN: Final = [
+    NEVER
+] * _COUNT  # shared by all connections without a timer, and never changed: an idle one needs no table
 
 
 def deadline(after: int, now: int) -> int:
@@ -30,7 +35,9 @@ def deadline(after: int, now: int) -> int:
 
 
 def moved(running: int, before: int, after: int) -> int:
-    """The deadline ``running``, which was set for ``before`` microseconds, had it been set for ``after``. NEVER doesn't run."""
+    """The deadline ``running``, which was set for ``before`` microseconds, had it been set for ``after``.
+    NEVER doesn't run.
+    """
     if running == NEVER or before == after:
         return running
     return running - before + after if after < NEVER else NEVER
@@ -39,7 +46,8 @@ def moved(running: int, before: int, after: int) -> int:
 class Timers:
     """Which timers run, and until when.
 
-    ``expires`` is no deadline: it says when the retransmission timeout is due, or would be while another loss timer runs instead.
+    ``expires`` is no deadline: it says when the retransmission timeout is due, or would be while another loss
+    timer runs instead.
     """
 
     __slots__ = ("_deadlines", "_running", "expires")
@@ -50,7 +58,9 @@ class Timers:
         self.expires: int = NEVER
 
     def start(self, timer: i64, deadline: int) -> None:
-        """Let ``timer`` run until ``deadline``, whether it runs already or not. One that is to end NEVER is stopped."""
+        """Let ``timer`` run until ``deadline``, whether it runs already or not. One that is to end NEVER is
+        stopped.
+        """
         if deadline >= NEVER:
             self.stop(timer)
             return
@@ -64,7 +74,9 @@ class Timers:
         self._running &= ~(1 << timer)
 
     def start_loss_timer(self, timer: i64, deadline: int) -> None:
-        """Let ``timer`` run in place of the other two: RFC 8985, 8, allows one of RTO, PTO and the reordering timer at a time."""
+        """Let ``timer`` run in place of the other two: RFC 8985, 8, allows one of RTO, PTO and the reordering
+        timer at a time.
+        """
         self._running &= ~_LOSS_TIMERS
         self.start(timer, deadline)
 

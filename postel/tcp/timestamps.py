@@ -24,8 +24,12 @@ def admits(tcb: Tcb, segment: Segment, now: int) -> bool:
     timestamps = tcb.timestamps
     if not timestamps.agreed or segment.flags & RST:  # EP-PAWS-4, RFC7323-5.2a
         return True
-    if segment.tsval == ABSENT:  # EP-PAWS-1, RFC7323-3.2c; before ESTABLISHED it may be a sign (`handshake.heed_stripping`)
-        if tcb.state is TIME_WAIT and is_bare_syn(segment):  # of a new connection, for which nothing is agreed
+    if (
+        segment.tsval == ABSENT
+    ):  # EP-PAWS-1, RFC7323-3.2c; before ESTABLISHED it may be a sign (`handshake.heed_stripping`)
+        if tcb.state is TIME_WAIT and is_bare_syn(
+            segment
+        ):  # of a new connection, for which nothing is agreed
             return tcb.config.time_wait_challenge
         return not (tcb.snd.syn_is_acked and tcb.config.timestamps_required)
     if seq.ge(segment.tsval, timestamps.recent):
@@ -40,7 +44,8 @@ def admits(tcb: Tcb, segment: Segment, now: int) -> bool:
 def remember(tcb: Tcb, segment: Segment, now: int) -> bool:
     """TS.Recent follows the segment that our last ACK asked for (EP-PAWS-5, RFC7323-4.3a).
 
-    After the ACK check, not before it as RFC 7323 draws it: a segment with an impossible ACK field must not poison TS.Recent.
+    After the ACK check, not before it as RFC 7323 draws it: a segment with an impossible ACK field must not
+    poison TS.Recent.
     """
     timestamps = tcb.timestamps
     if not timestamps.agreed or segment.tsval == ABSENT:
@@ -53,10 +58,12 @@ def remember(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 
 def follow_duplicate(tcb: Tcb, segment: Segment, now: int) -> None:
-    """TS.Recent follows an old duplicate that ends at RCV.NXT too, as it does in kernels, where RFC 7323, 5.3, asks for the window.
+    """TS.Recent follows an old duplicate that ends at RCV.NXT too, as it does in kernels, where RFC 7323,
+    5.3, asks for the window.
 
-    Most likely our ACK was lost. Else the next one would echo the first transmission, and the peer take its timeout for a round trip.
-    PAWS stays as strict as it was: neither an older timestamp nor an impossible ACK field moves TS.Recent.
+    Most likely our ACK was lost. Else the next one would echo the first transmission, and the peer take its
+    timeout for a round trip. PAWS stays as strict as it was: neither an older timestamp nor an impossible ACK
+    field moves TS.Recent.
     """
     snd = tcb.snd
     if seq.add(segment.seq, segment.len) != tcb.rcv.nxt or not segment.flags & ACK or not tcb.is_synchronized:
@@ -66,16 +73,20 @@ def follow_duplicate(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def round_trip(tcb: Tcb, segment: Segment, now: int) -> int:
-    """What the echo in an ACK of new data says (RFC7323-4.1), in microseconds; ABSENT where it says nothing credible.
+    """What the echo in an ACK of new data says (RFC7323-4.1), in microseconds; ABSENT where it says nothing
+    credible.
 
-    Nor does it say anything where a timer expired since: the ACK may be one of the retransmission (RFC 4015, 3.1, step 11).
+    Nor does it say anything where a timer expired since: the ACK may be one of the retransmission (RFC 4015,
+    3.1, step 11).
     """
     echo = echoed(tcb, segment, now)
     return ABSENT if echo == NO_ECHO or echo < tcb.rtt.since // TICK else (now // TICK - echo) * TICK
 
 
 def echoed(tcb: Tcb, segment: Segment, now: int) -> int:
-    """The tick, ``now // TICK`` as it was, of the timestamp that a segment echoes; NO_ECHO where it echoes nothing credible."""
+    """The tick, ``now // TICK`` as it was, of the timestamp that a segment echoes; NO_ECHO where it echoes
+    nothing credible.
+    """
     if not tcb.timestamps.agreed or segment.tsecr in (ABSENT, 0):
         return NO_ECHO
     age = seq.offset(clock(tcb, now), segment.tsecr)

@@ -1,9 +1,10 @@
 """What a SYN does to a pair that is in TIME-WAIT: RFC 6191, figure 1, and RFC 9293, MAY-2.
 
-A SYN that may not reopen the pair can still be of a client that knows nothing of the old connection, and comes again from the same port
-with lower numbers. A challenge ACK (RFC 9293, 3.10.7.4; RFC 5961, 4) makes such a client send RST with just the number that TIME-WAIT
-expects, and its next SYN finds the pair free. RFC 6191 drops the SYN silently, so that the client waits for 2 MSL. Where timestamps
-prove the SYN to be old, so does Postel: there the RST would assassinate TIME-WAIT for the sake of an old duplicate (RFC 1337).
+A SYN that may not reopen the pair can still be of a client that knows nothing of the old connection, and
+comes again from the same port with lower numbers. A challenge ACK (RFC 9293, 3.10.7.4; RFC 5961, 4) makes
+such a client send RST with just the number that TIME-WAIT expects, and its next SYN finds the pair free. RFC
+6191 drops the SYN silently, so that the client waits for 2 MSL. Where timestamps prove the SYN to be old, so
+does Postel: there the RST would assassinate TIME-WAIT for the sake of an old duplicate (RFC 1337).
 """
 
 from postel.tcp import seq
@@ -13,7 +14,9 @@ from postel.wire.segment import ABSENT, ACK, RST, SYN, Segment
 
 
 def reopens(tcb: Tcb, segment: Segment) -> bool:
-    """True: make a new connection with an ISS above the old SND.MAX (EP-TW-8). False: the segment is the old connection's."""
+    """True: make a new connection with an ISS above the old SND.MAX (EP-TW-8). False: the segment is the old
+    connection's.
+    """
     if tcb.state is not TIME_WAIT or not tcb.config.time_wait_reuse or not is_bare_syn(segment):
         return False
     is_beyond = seq.ge(segment.seq, tcb.rcv.nxt)

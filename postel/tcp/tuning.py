@@ -1,6 +1,8 @@
-"""Buffers without a size of their own follow the bandwidth-delay product: the reader's pace and the congestion window say how large it is.
+"""Buffers without a size of their own follow the bandwidth-delay product: the reader's pace and the
+congestion window say how large it is.
 
-Neither grows while the host's memory is tight, and both go back then; what is in them, or was promised to the peer, stays (SHLD-14).
+Neither grows while the host's memory is tight, and both go back then; what is in them, or was promised to the
+peer, stays (SHLD-14).
 """
 
 from typing import Final
@@ -63,13 +65,17 @@ def room(tcb: Tcb) -> int:
 def tell_of_room(tcb: Tcb) -> None:
     """Called when octets are acknowledged after a short `send`, or leave.
 
-    Grows an automatic send buffer to 2 × cwnd, and queues Writable once half of it is free. Where other writers wait for the host's
-    memory, or none is free, this one waits in turn.
+    Grows an automatic send buffer to 2 × cwnd, and queues Writable once half of it is free. Where other
+    writers wait for the host's memory, or none is free, this one waits in turn.
     """
     if not isinstance(tcb.config.send_buffer, int) and (tcb.memory is None or not tcb.memory.is_tight):
         # One window in flight, and one that waits for its ACKs
-        tcb.snd.limit = max(tcb.snd.limit, min(2 * tcb.ensure_controller().window, tcb.config.send_buffer_maximum))
-    if 2 * tcb.snd.buffer.size <= tcb.snd.limit and 2 * tcb.snd.never_sent <= (tcb.config.notsent_lowat or tcb.snd.limit):
+        tcb.snd.limit = max(
+            tcb.snd.limit, min(2 * tcb.ensure_controller().window, tcb.config.send_buffer_maximum)
+        )
+    if 2 * tcb.snd.buffer.size <= tcb.snd.limit and 2 * tcb.snd.never_sent <= (
+        tcb.config.notsent_lowat or tcb.snd.limit
+    ):
         memory = tcb.memory
         if memory is None or (not memory.writers and memory.free) or memory.take_turn(tcb):
             tcb.snd.wants_room = False

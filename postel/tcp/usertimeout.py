@@ -1,5 +1,5 @@
-"""The user timeout (RFC 9293, 3.10.8), and the option of RFC 5482: each side tells how long it waits for an ACK, so that the other may wait
-as long. Only this module starts and stops the timer."""
+"""The user timeout (RFC 9293, 3.10.8), and the option of RFC 5482: each side tells how long it waits for an
+ACK, so that the other may wait as long. Only this module starts and stops the timer."""
 
 from typing import Final
 
@@ -47,7 +47,9 @@ def stop(tcb: Tcb) -> None:
 
 
 def follow(tcb: Tcb, limit_before: int, now: int) -> None:
-    """The timer ran for ``limit_before`` microseconds until now. Where that was NEVER, it begins now if something is outstanding."""
+    """The timer ran for ``limit_before`` microseconds until now. Where that was NEVER, it begins now if
+    something is outstanding.
+    """
     timers = tcb.timers
     timers.start(USER, moved(timers.due(USER), limit_before, limit(tcb)))
     is_waiting = tcb.snd.window_probes > 0 if timers.is_running(PERSIST) else tcb.snd.flight > 0
@@ -69,10 +71,15 @@ def is_changeable(config: Config) -> bool:
 
 
 def tell(tcb: Tcb, segment: Segment) -> None:
-    """On a SYN, and then on the first segment that has room beside its text and other options. Not repeated: it is advice."""
+    """On a SYN, and then on the first segment that has room beside its text and other options. Not repeated:
+    it is advice.
+    """
     if len(segment.data) + _LENGTH > tcb.data_mss or segment.sack:
         return
-    if len(options.encode(segment, tcb.config.option_layout)) + _LENGTH <= options.ROOM - tcb.path.signature_length:
+    if (
+        len(options.encode(segment, tcb.config.option_layout)) + _LENGTH
+        <= options.ROOM - tcb.path.signature_length
+    ):
         segment.other += (options.user_timeout(advertised(tcb.config)),)
         tcb.owes &= ~OWES_USER_TIMEOUT
 
@@ -83,7 +90,9 @@ def heed(tcb: Tcb, segment: Segment) -> None:
     told = options.user_timeout_in(segment.other)
     if told == ABSENT or not config.user_timeout_option or not is_changeable(config):
         return
-    adopted = min(config.user_timeout_highest, max(advertised(config), told, config.user_timeout_lowest))  # RFC5482-3.1a
+    adopted = min(
+        config.user_timeout_highest, max(advertised(config), told, config.user_timeout_lowest)
+    )  # RFC5482-3.1a
     idle, waited = tcb.keep_alive_idle, tcb.user_timeout
     tcb.user_timeout = adopted
     if tcb.is_synchronized:  # RFC5482-3.3; the handshake has its own patience
@@ -92,8 +101,8 @@ def heed(tcb: Tcb, segment: Segment) -> None:
 
 
 def adapt(tcb: Tcb, before: Config) -> None:
-    """The user has other choices than ``before``: a timeout of one's own has the last word, an adopted one stays within its limits. Where
-    it may not be changed any more it stays as it is."""
+    """The user has other choices than ``before``: a timeout of one's own has the last word, an adopted one
+    stays within its limits. Where it may not be changed any more it stays as it is."""
     config = tcb.config
     is_adopted = tcb.user_timeout != before.user_timeout
     if not is_adopted or not config.user_timeout_option or config.user_timeout != before.user_timeout:

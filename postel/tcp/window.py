@@ -1,4 +1,6 @@
-"""The sliding window of both sides: what we advertise (RFC 9293, 3.8.6.2.2) and how we live with a closed one (3.8.6.1)."""
+"""The sliding window of both sides: what we advertise (RFC 9293, 3.8.6.2.2) and how we live with a closed one
+(3.8.6.1).
+"""
 
 from typing import Final
 
@@ -21,9 +23,10 @@ def shift_for(buffer: int) -> int:
 def advertise(tcb: Tcb) -> int:
     """The window field of a segment that leaves now. RCV.WND follows it.
 
-    The right edge never moves back (SHLD-14), and forward only by a step worth having (MUST-39). Where the scaled field can't tell the
-    edge, it tells one less than a unit beyond it, so long as that is no more than a unit beyond the buffer's end; then one less than a
-    unit before it, and what was told before is still taken (RFC 7323, 2.4).
+    The right edge never moves back (SHLD-14), and forward only by a step worth having (MUST-39). Where the
+    scaled field can't tell the edge, it tells one less than a unit beyond it, so long as that is no more than
+    a unit beyond the buffer's end; then one less than a unit before it, and what was told before is still
+    taken (RFC 7323, 2.4).
     """
     rcv = tcb.rcv
     if tcb.config.whole_buffer:
@@ -53,8 +56,8 @@ def worthwhile(tcb: Tcb) -> int:
 
 
 def after_read(tcb: Tcb) -> None:
-    """Owe a window update when the reader made a worthwhile step: at once while the peer is nearly stopped, else by half-buffers,
-    for the next ACK of data carries the rest."""
+    """Owe a window update when the reader made a worthwhile step: at once while the peer is nearly stopped,
+    else by half-buffers, for the next ACK of data carries the rest."""
     gain = _space(tcb) - tcb.rcv.wnd
     parts = 4 if tcb.config.whole_buffer else 2
     if gain >= worthwhile(tcb) and (tcb.rcv.wnd < 2 * tcb.advertised_mss or parts * gain >= _largest(tcb)):
@@ -62,7 +65,9 @@ def after_read(tcb: Tcb) -> None:
 
 
 def offer_memory(tcb: Tcb) -> None:
-    """As `after_read`, when the host has memory again: half of all that it has is a step worth having, be it less than a segment."""
+    """As `after_read`, when the host has memory again: half of all that it has is a step worth having, be it
+    less than a segment.
+    """
     after_read(tcb)
     if tcb.memory is not None and 2 * (_space(tcb) - tcb.rcv.wnd) > tcb.memory.limit:
         tcb.owes |= OWES_ACK
@@ -75,7 +80,9 @@ def is_starved(tcb: Tcb) -> bool:
 
 def watch(tcb: Tcb, now: int) -> None:
     """Enter or leave persist as the peer's window and our queue say (MUST-36)."""
-    if not tcb.snd.syn_is_acked:  # FIN-WAIT-1 straight from SYN-RECEIVED: the SYN goes first, and has its timer
+    if (
+        not tcb.snd.syn_is_acked
+    ):  # FIN-WAIT-1 straight from SYN-RECEIVED: the SYN goes first, and has its timer
         return
     if tcb.snd.wnd == 0 and waits_for_window(tcb):
         if not tcb.timers.is_running(PERSIST):
@@ -89,10 +96,11 @@ def watch(tcb: Tcb, now: int) -> None:
 def number_without_text(tcb: Tcb) -> int:
     """The sequence number of an ACK, RST or keep-alive: SND.MAX, but no number beyond the peer's window.
 
-    A window probe, or a window that shrank, leaves SND.MAX beyond the window, and a receiver hears nothing there, while it takes the
-    window's right edge itself (RFC 9293, 3.10.7.4). An edge that moved back by less than a unit of the scaled field may only have been
-    rounded (RFC 7323, 2.4): then the text up to SND.MAX is taken, and a lower number would lie left of RCV.NXT once that text has
-    arrived. After a probe, which is one octet beyond the window, that isn't so.
+    A window probe, or a window that shrank, leaves SND.MAX beyond the window, and a receiver hears nothing
+    there, while it takes the window's right edge itself (RFC 9293, 3.10.7.4). An edge that moved back by less
+    than a unit of the scaled field may only have been rounded (RFC 7323, 2.4): then the text up to SND.MAX is
+    taken, and a lower number would lie left of RCV.NXT once that text has arrived. After a probe, which is
+    one octet beyond the window, that isn't so.
     """
     snd = tcb.snd
     if snd.una == snd.max:  # nothing is in flight, as always at a pure receiver
@@ -125,7 +133,9 @@ def _leave_persist(tcb: Tcb, now: int) -> None:
 
 
 def _space(tcb: Tcb) -> int:
-    """What the buffer can still take, and the host, and the field can tell; nothing more once the peer has sent its FIN."""
+    """What the buffer can still take, and the host, and the field can tell; nothing more once the peer has
+    sent its FIN.
+    """
     if tcb.rcv.fin_is_received:
         return tcb.rcv.wnd
     space = min(tcb.rcv.limit - tcb.rcv.unread, LARGEST_FIELD << tcb.rcv.shift)

@@ -1,4 +1,6 @@
-"""How `postel.testing.certificates` makes them, with the package cryptography: every octet follows from what is given."""
+"""How `postel.testing.certificates` makes them, with the package cryptography: every octet follows from what
+is given.
+"""
 
 import datetime as dt
 import ipaddress
@@ -24,17 +26,24 @@ def authority(secret: bytes, first: dt.datetime, last: dt.datetime) -> tuple[x50
 
 
 def issued(
-    names: Sequence[str], secret: bytes, by: x509.Certificate, signer: Key, first: dt.datetime, last: dt.datetime
+    names: Sequence[str],
+    secret: bytes,
+    by: x509.Certificate,
+    signer: Key,
+    first: dt.datetime,
+    last: dt.datetime,
 ) -> tuple[x509.Certificate, Key]:
     """A certificate for ``names`` that the authority ``by`` signs, and its key."""
     key = Ed25519PrivateKey.from_private_bytes(secret)
     builder = _builder(_name(names[0]), by.subject, key, (first, last), serial=_SERIAL + 1)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
-    builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
-    return builder.add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False).sign(
-        signer, None
-    ), key
+    builder = builder.add_extension(
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+    )
+    return builder.add_extension(
+        x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False
+    ).sign(signer, None), key
 
 
 def pem(certificate: x509.Certificate) -> bytes:
@@ -50,7 +59,13 @@ def pem_key(key: Key) -> bytes:
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: Key, valid: tuple[dt.datetime, dt.datetime], *, serial: int
 ) -> x509.CertificateBuilder:
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key()).serial_number(serial)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(serial)
+    )
     builder = builder.not_valid_before(valid[0]).not_valid_after(valid[1])
     return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
 

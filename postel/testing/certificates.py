@@ -1,4 +1,6 @@
-"""TLS for tests: certificates that are made in a millisecond, and whose handshakes have the same sizes in every run."""
+"""TLS for tests: certificates that are made in a millisecond, and whose handshakes have the same sizes in
+every run.
+"""
 
 import datetime as dt
 import ssl
@@ -11,16 +13,18 @@ from postel.errors import ArgumentError, CallError
 
 __all__ = ["Certificates"]
 
-_FIRST: Final = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # OpenSSL compares them with the machine's time, not with the world's
+_FIRST: Final = dt.datetime(
+    2000, 1, 1, tzinfo=dt.UTC
+)  # OpenSSL compares them with the machine's time, not with the world's
 _LAST: Final = dt.datetime(2099, 12, 31, tzinfo=dt.UTC)
 
 
 class Certificates:
     """A certificate for ``names`` (and addresses), of an authority of its own; both are decided by ``seed``.
 
-    The keys are Ed25519, whose signatures have 64 octets; those of ECDSA, which is the usual choice, vary by some octets, and with them the
-    packets of a run. ``certificate``, ``key`` and ``authority`` are PEM. Raises CallError without the package cryptography
-    (``pip install postel[test]``).
+    The keys are Ed25519, whose signatures have 64 octets; those of ECDSA, which is the usual choice, vary by
+    some octets, and with them the packets of a run. ``certificate``, ``key`` and ``authority`` are PEM.
+    Raises CallError without the package cryptography (``pip install postel[test]``).
 
     >>> certificates = Certificates("server")
     >>> certificates.server().num_tickets
@@ -33,7 +37,9 @@ class Certificates:
         try:
             from postel.testing import certificate_making as making  # noqa: PLC0415 - of an extra
         except ImportError as error:
-            raise CallError("certificates need the package cryptography; allowed: pip install postel[test]") from error
+            raise CallError(
+                "certificates need the package cryptography; allowed: pip install postel[test]"
+            ) from error
         dice = Random(f"{seed}/certificates")
         authority, signer = making.authority(dice.randbytes(32), _FIRST, _LAST)
         certificate, key = making.issued(names, dice.randbytes(32), authority, signer, _FIRST, _LAST)
@@ -56,10 +62,14 @@ class Certificates:
         return ssl.create_default_context(cadata=self.authority.decode())
 
     def write(self, folder: str | Path) -> dict[str, str]:
-        """Write them to ``certificate.pem``, ``key.pem`` and ``authority.pem`` in ``folder``, for programs that take files. Returns the
-        paths by these names, without the ending."""
+        """Write them to ``certificate.pem``, ``key.pem`` and ``authority.pem`` in ``folder``, for programs
+        that take files. Returns the paths by these names, without the ending."""
         found: dict[str, str] = {}
-        for name, octets in (("certificate", self.certificate), ("key", self.key), ("authority", self.authority)):
+        for name, octets in (
+            ("certificate", self.certificate),
+            ("key", self.key),
+            ("authority", self.authority),
+        ):
             path = Path(folder) / f"{name}.pem"
             path.write_bytes(octets)
             found[name] = str(path)

@@ -1,4 +1,5 @@
-"""Whether a congestion controller keeps to the contract of `postel.congestion.Congestion`, found out in one call.
+"""Whether a congestion controller keeps to the contract of `postel.congestion.Congestion`, found out in one
+call.
 
 >>> from postel.congestion import Reno
 >>> from postel.testing import CheckFailed, check_congestion
@@ -23,20 +24,24 @@ from postel.times import MINUTE
 
 __all__ = ["CheckFailed", "check_congestion"]
 
-LARGEST_SHARE: Final = 0.85  # of what was in flight: RFC 8511 keeps as much of CUBIC's window after a mark, and nothing keeps more
+# of what was in flight: RFC 8511 keeps as much of CUBIC's window after a mark, and nothing keeps more
+LARGEST_SHARE: Final = 0.85
 ABC_LIMIT: Final = 8  # segments of one ACK that count where nothing paces (RFC 9406, 4.3); RFC 3465 has 2
 ROUNDS: Final = 30
 
 
-def check_congestion(factory: type[Congestion] | str, *, share: float = LARGEST_SHARE, seeds: Iterable[int] = range(1, 4)) -> None:
-    """Check a congestion controller: by calls that a script makes, by random ones, and in transfers over bad paths in virtual time.
+def check_congestion(
+    factory: type[Congestion] | str, *, share: float = LARGEST_SHARE, seeds: Iterable[int] = range(1, 4)
+) -> None:
+    """Check a congestion controller: by calls that a script makes, by random ones, and in transfers over bad
+    paths in virtual time.
 
-    ``factory`` is the class, or its registered name. ``share`` is how much of what was in flight the window may keep after a loss, and the
-    threshold after a timeout: 0.5 for Reno, 0.7 for CUBIC. ``seeds`` are those of the random calls and of the transfers; each takes about
-    half a second.
+    ``factory`` is the class, or its registered name. ``share`` is how much of what was in flight the window
+    may keep after a loss, and the threshold after a timeout: 0.5 for Reno, 0.7 for CUBIC. ``seeds`` are those
+    of the random calls and of the transfers; each takes about half a second.
 
-    Raises `CheckFailed`, an AssertionError, at the first rule that is broken: its message has the rule, the section of the RFC, and the
-    call with what came of it. `ArgumentError` if ``factory`` is neither.
+    Raises `CheckFailed`, an AssertionError, at the first rule that is broken: its message has the rule, the
+    section of the RFC, and the call with what came of it. `ArgumentError` if ``factory`` is neither.
     """
     controller = controller_of(factory)
     seeds = tuple(seeds)
@@ -68,7 +73,9 @@ def _begins(controller: type[Congestion]) -> None:
 
 
 def _starts_slowly(controller: type[Congestion]) -> None:
-    """However much an ACK acknowledges, in four round trips of a full window and in one ACK for a whole flight."""
+    """However much an ACK acknowledges, in four round trips of a full window and in one ACK for a whole
+    flight.
+    """
     script = Script(controller)
     for _ in range(4):
         for octets in script.acks():
@@ -83,14 +90,17 @@ def _acknowledge(script: Script, octets: int) -> None:
     most = octets if script.control.pacing_rate else min(octets, ABC_LIMIT * SMSS)
     script.require(
         grown <= most,
-        "the window grows by no more than what was acknowledged, and without pacing by 8 segments for one ACK",
+        "the window grows by no more than what was acknowledged, and without pacing by 8 segments for one "
+        "ACK",
         "RFC 5681, 3.1; RFC 3465, 2.3; RFC 9406, 4.3",
         f"an ACK of {octets} octets let window grow by {grown}, from {before}",
     )
 
 
 def _grows_by_use_alone(controller: type[Congestion]) -> None:
-    """Two segments a round trip are no proof that more would fit. What models the path may raise its window to what the model says."""
+    """Two segments a round trip are no proof that more would fit. What models the path may raise its window
+    to what the model says.
+    """
     script = Script(controller)
     before = script.control.window
     for _ in range(ROUNDS):
@@ -100,7 +110,8 @@ def _grows_by_use_alone(controller: type[Congestion]) -> None:
         script.control.window <= most,
         "a window that isn't in use doesn't grow",
         "RFC 7661, 4; RFC 9438, 4.2",
-        f"{ROUNDS} round trips with 2 segments in flight let window grow from {before} to {script.control.window}",
+        f"{ROUNDS} round trips with 2 segments in flight let window grow from {before} to "
+        f"{script.control.window}",
     )
 
 
@@ -116,14 +127,19 @@ def _reduces(controller: type[Congestion], share: float) -> None:
             script.lose(SMSS)
         else:
             script.mark()
-        word, section = ("loss", "RFC 5681, 3.2; RFC 5033, 3") if name == "lost" else ("mark", "RFC 3168, 6.1.2; RFC 8511, 3")
+        word, section = (
+            ("loss", "RFC 5681, 3.2; RFC 5033, 3")
+            if name == "lost"
+            else ("mark", "RFC 3168, 6.1.2; RFC 8511, 3")
+        )
         kept = share if name == "lost" else max(share, LARGEST_SHARE)
         _require_reduced(script, flight, kept, f"a {word} reduces the window", section)
         script.require(
             script.control.threshold <= max(kept * flight, 2 * SMSS) or script.control.threshold < threshold,
             f"a {word} reduces the threshold",
             section,
-            f"{script.last} left threshold at {script.control.threshold}, from {threshold} with {flight} octets in flight",
+            f"{script.last} left threshold at {script.control.threshold}, from {threshold} with {flight} "
+            "octets in flight",
         )
         if name == "lost":
             _ends_gently(script)
@@ -194,7 +210,8 @@ def _undoes(controller: type[Congestion]) -> None:
             script.control.window >= window and script.control.threshold >= min(threshold, window),
             "undo goes back to what remember kept",
             "RFC 4015, 3.1, step 9",
-            f"{script.last} left window at {script.control.window} and threshold at {script.control.threshold}, "
+            f"{script.last} left window at {script.control.window} and threshold at "
+            f"{script.control.threshold}, "
             f"which were {window} and {threshold} before the episode",
         )
     script = Script(controller)
@@ -219,7 +236,8 @@ def _keeps_octets(controller: type[Congestion]) -> None:
             script.control.smss == smss and script.control.window == window,
             "another segment size changes smss, and leaves the window in octets",
             "the contract of Congestion.resized",
-            f"{script.last} left smss at {script.control.smss}, and moved window from {window} to {script.control.window}",
+            f"{script.last} left smss at {script.control.smss}, and moved window from {window} to "
+            f"{script.control.window}",
         )
 
 
@@ -234,12 +252,15 @@ def _restarts(controller: type[Congestion]) -> None:
         script.control.window <= allowed,
         "after a rest the window is the restart window at most, unless a pace makes a burst impossible",
         "RFC 5681, 4.1",
-        f"{script.last} left window at {script.control.window}; initial_window is {script.control.initial_window}",
+        f"{script.last} left window at {script.control.window}; initial_window is "
+        f"{script.control.initial_window}",
     )
 
 
 def _repeats(controller: type[Congestion], seed: int) -> None:
-    """Which also is many calls with any figures, after each of which window, threshold and pacing rate must stand."""
+    """Which also is many calls with any figures, after each of which window, threshold and pacing rate must
+    stand.
+    """
     first, second = Script(controller, seed=seed), Script(controller, seed=seed)
     random_calls(first, seed)
     random_calls(second, seed)
@@ -252,7 +273,8 @@ def _require_equal(first: Script, second: Script) -> None:
             one == other,
             "a controller is a function of its calls and its seed",
             "the contract of Congestion.seed",
-            f"call {number} of two equal sequences with seed {first.control.seed} ended with {one} and then with {other}",
+            f"call {number} of two equal sequences with seed {first.control.seed} ended with {one} and then "
+            f"with {other}",
         )
 
 

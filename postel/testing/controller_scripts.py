@@ -1,4 +1,6 @@
-"""Calls of a congestion controller as a script makes them, without a connection: in the order of its contract, each checked."""
+"""Calls of a congestion controller as a script makes them, without a connection: in the order of its
+contract, each checked.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -33,7 +35,9 @@ def require(holds: bool, rule: str, section: str, happened: str) -> None:  # noq
 
 
 def check_figures(control: Congestion, smallest: int, call: str) -> None:
-    """What must hold after every call; ``smallest`` is the smallest segment size that the controller was told."""
+    """What must hold after every call; ``smallest`` is the smallest segment size that the controller was
+    told.
+    """
     for name in ("window", "threshold", "pacing_rate"):
         value: object = getattr(control, name)
         rule = "window, threshold and pacing_rate are whole numbers, and none is negative"
@@ -48,7 +52,9 @@ def check_figures(control: Congestion, smallest: int, call: str) -> None:
 
 
 class Script:
-    """A controller, a path of one round trip, and the calls. ``last`` is the latest call in words, ``trace`` what each left behind."""
+    """A controller, a path of one round trip, and the calls. ``last`` is the latest call in words, ``trace``
+    what each left behind.
+    """
 
     def __init__(self, controller: type[Congestion], *, seed: int = 1, segments: int = 10) -> None:
         self.last: str = f"the constructor, called with ({SMSS}, {segments * SMSS}, {seed})"
@@ -62,11 +68,14 @@ class Script:
             raise self._raised(error) from error
         self._check()
 
-    def require(self, holds: bool, rule: str, section: str, happened: str) -> None:  # noqa: FBT001 - as assert
+    # As assert
+    def require(self, holds: bool, rule: str, section: str, happened: str) -> None:  # noqa: FBT001
         require(holds, rule, section, happened)
 
     def call(self, name: str, *, again: bool | None = None, **told: int) -> None:
-        """Call the controller's method of this name. ``told`` is its argument, by the name that a report shall say; ``now`` follows."""
+        """Call the controller's method of this name. ``told`` is its argument, by the name that a report
+        shall say; ``now`` follows.
+        """
         options = {} if again is None else {"again": again}
         self.last = f"{name}({', '.join(f'{key}={value}' for key, value in {**told, **options}.items())})"
         times = () if name in TIMELESS else (self.now,)
@@ -81,7 +90,9 @@ class Script:
         self._check()
 
     def _raised(self, error: Exception) -> CheckFailed:
-        return CheckFailed("a controller raises no exception", "the contract of Congestion", f"{self.last} raised {error!r}")
+        return CheckFailed(
+            "a controller raises no exception", "the contract of Congestion", f"{self.last} raised {error!r}"
+        )
 
     def _check(self) -> None:
         control = self.control
@@ -134,7 +145,10 @@ class Script:
     def observe(self) -> None:
         """`observed`, with what ``sample`` holds now."""
         references = sys.getrefcount(self.sample)
-        self.last = f"observed(sample with delivered={self.sample.delivered}, lost={self.sample.lost}, marked={self.sample.marked})"
+        self.last = (
+            f"observed(sample with delivered={self.sample.delivered}, lost={self.sample.lost}, "
+            f"marked={self.sample.marked})"
+        )
         self._try(self.control.observed, (self.sample, self.now), {})
         require(
             sys.getrefcount(self.sample) <= references,
@@ -185,7 +199,9 @@ class Script:
 
 
 def random_calls(script: Script, seed: int) -> None:
-    """Many calls in an order that ACKs, timers and sends may bring, with any figures that don't contradict each other."""
+    """Many calls in an order that ACKs, timers and sends may bring, with any figures that don't contradict
+    each other.
+    """
     dice = Random(f"{seed}/calls")
     in_recovery = may_undo = has_timed_out = False
     for _ in range(CALLS):
@@ -206,10 +222,14 @@ def random_calls(script: Script, seed: int) -> None:
             in_recovery, may_undo, has_timed_out = False, True, True
         else:
             has_timed_out = False
-            in_recovery, may_undo = _random_ack(script, dice, flight, in_recovery=in_recovery, may_undo=may_undo)
+            in_recovery, may_undo = _random_ack(
+                script, dice, flight, in_recovery=in_recovery, may_undo=may_undo
+            )
 
 
-def _random_ack(script: Script, dice: Random, flight: int, *, in_recovery: bool, may_undo: bool) -> tuple[bool, bool]:
+def _random_ack(
+    script: Script, dice: Random, flight: int, *, in_recovery: bool, may_undo: bool
+) -> tuple[bool, bool]:
     """Returns whether recovery lasts after it, and whether it may be undone."""
     acked = dice.choice((0, min(flight, SMSS), flight, dice.randrange(flight + 1)))
     in_use = not in_recovery and dice.random() < 0.7
@@ -245,6 +265,10 @@ def _randomize(script: Script, dice: Random, acked: int, flight: int, *, in_use:
     sample.smoothed = dice.choice((0, dice.randrange(1, SECOND)))
     sample.is_app_limited = dice.random() < 0.3
     sample.interval = dice.choice((0, 1, dice.randrange(1, SECOND)))
-    sample.rate = (sample.total_delivered - sample.prior_delivered) * SECOND // sample.interval if sample.interval else 0
+    sample.rate = (
+        (sample.total_delivered - sample.prior_delivered) * SECOND // sample.interval
+        if sample.interval
+        else 0
+    )
     sample.lost_since = dice.randrange(sample.lost + 1)
     sample.segment_lost = sample.total_lost - sample.lost_since

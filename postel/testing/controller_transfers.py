@@ -20,7 +20,9 @@ BLOCK: Final = bytes(64 * 1024)
 
 @dataclass(frozen=True)
 class Conditions:
-    """Of a path of 20 ms there and back. ``stalls``: it takes 2 s for a while, so that timeouts are spurious."""
+    """Of a path of 20 ms there and back. ``stalls``: it takes 2 s for a while, so that timeouts are
+    spurious.
+    """
 
     name: str
     path: dict[str, Any] = field(default_factory=dict)
@@ -42,7 +44,9 @@ PATHS: Final = (
 
 
 class Checked(Congestion):
-    """Before a controller among the bases of a class: judges that after each call, and writes down what each left."""
+    """Before a controller among the bases of a class: judges that after each call, and writes down what each
+    left.
+    """
 
     made: ClassVar[list["Checked"]]
 
@@ -125,11 +129,17 @@ class Transfer:
 
     def __init__(self, controller: type[Congestion], conditions: Conditions, seed: int) -> None:
         self.made: list[Checked] = []
-        kind = type(f"Checked{controller.__name__}", (Checked, controller), {"made": self.made, "wants_sends": controller.wants_sends})
+        kind = type(
+            f"Checked{controller.__name__}",
+            (Checked, controller),
+            {"made": self.made, "wants_sends": controller.wants_sends},
+        )
         self.world: World = World(seed)
         config = replace(DEFAULT, congestion=kind, sack=conditions.sack, ecn="ask")
         self.near: Host = self.world.host("near", "10.0.0.1/24", config=config, application=self._sends)
-        self.far: Host = self.world.host("far", "10.0.0.2/24", config=Config(sack=conditions.sack), application=self._receives)
+        self.far: Host = self.world.host(
+            "far", "10.0.0.2/24", config=Config(sack=conditions.sack), application=self._receives
+        )
         paths = self.world.path(self.near, self.far, **{"bandwidth": BANDWIDTH, **conditions.path})
         self.there: Path = paths[0]
         self.conditions = conditions
@@ -187,7 +197,9 @@ def check_transfers(controller: type[Congestion], seed: int) -> None:
 
 def check_repetition(controller: type[Congestion], seed: int) -> None:
     """The same seed gives the same transfer."""
-    conditions = Conditions("a path that loses, overtakes and marks 1 %", {"loss": 0.01, "reorder": 0.01, "congestion": 0.01})
+    conditions = Conditions(
+        "a path that loses, overtakes and marks 1 %", {"loss": 0.01, "reorder": 0.01, "congestion": 0.01}
+    )
     require(
         _run(controller, conditions, seed).trace == _run(controller, conditions, seed).trace,
         "a controller is a function of its calls and its seed",
@@ -201,7 +213,9 @@ def _run(controller: type[Congestion], conditions: Conditions, seed: int) -> Tra
     try:
         transfer.run()
     except CheckFailed as failed:
-        raise CheckFailed(failed.rule, failed.section, f"over {conditions.name}, seed {seed}, {failed.happened}") from failed
+        raise CheckFailed(
+            failed.rule, failed.section, f"over {conditions.name}, seed {seed}, {failed.happened}"
+        ) from failed
     except Exception as error:
         rule = "a controller raises no exception"
         happened = f"over {conditions.name}, seed {seed}, it raised {error!r}"

@@ -1,4 +1,6 @@
-"""What a failing test's report says of its world: how to run it again, what waited, which faults were active, and the connections drawn."""
+"""What a failing test's report says of its world: how to run it again, what waited, which faults were active,
+and the connections drawn.
+"""
 
 import re
 from datetime import datetime
@@ -22,7 +24,9 @@ def sections(simulation: Simulation, item: pytest.Item, *, is_searched: bool) ->
     """Title and text of each, for ``report.sections``."""
     found = [("postel: run it again", again(simulation, item))]
     if simulation.account:
-        found.append((f"postel: what waited at {duration_text(simulation.now)}", "\n".join(simulation.account)))
+        found.append(
+            (f"postel: what waited at {duration_text(simulation.now)}", "\n".join(simulation.account))
+        )
     if simulation.faults_then or simulation.scheduled:
         found.append(("postel: faults", faults(simulation)))
     trace = simulation.world.observer
@@ -37,14 +41,21 @@ def sections(simulation: Simulation, item: pytest.Item, *, is_searched: bool) ->
 def again(simulation: Simulation, item: pytest.Item) -> str:
     """The command that runs the test with its seed."""
     name = re.sub(r"\[seed=\d+\]|-seed=\d+|seed=\d+-", "", item.nodeid)
-    faults = f' --postel-faults "{"; ".join(map(str, simulation.scheduled))}"' if item.config.getoption("--postel-faults") else ""
+    faults = (
+        f' --postel-faults "{"; ".join(map(str, simulation.scheduled))}"'
+        if item.config.getoption("--postel-faults")
+        else ""
+    )
     return f"pytest '{name}' --postel-seed {simulation.seed}{faults}"
 
 
 def faults(simulation: Simulation) -> str:
     """Those that were active when the run ended, and those that the test had scheduled."""
     lines = [f"active: {fault}" for fault in simulation.faults_then]
-    return "\n".join(lines + [f"scheduled: {fault}" for fault in simulation.scheduled if fault not in simulation.faults_then])
+    return "\n".join(
+        lines
+        + [f"scheduled: {fault}" for fault in simulation.scheduled if fault not in simulation.faults_then]
+    )
 
 
 def connections(trace: Trace) -> str:
@@ -57,11 +68,17 @@ def connections(trace: Trace) -> str:
 
 
 def capture(trace: Trace, simulation: Simulation, item: pytest.Item, *, is_searched: bool) -> Path | None:
-    """Write the packets to a file: that of ``--postel-pcapng``, else one in the folder ``.postel``, but none while a search runs."""
+    """Write the packets to a file: that of ``--postel-pcapng``, else one in the folder ``.postel``, but none
+    while a search runs.
+    """
     chosen = item.config.getoption("--postel-pcapng")
     if chosen is None and is_searched:
         return None
-    file = Path(chosen) if chosen else _folder(item.config.rootpath) / f"{_file_name(item.nodeid)}-{simulation.seed}.pcapng"
+    file = (
+        Path(chosen)
+        if chosen
+        else _folder(item.config.rootpath) / f"{_file_name(item.nodeid)}-{simulation.seed}.pcapng"
+    )
     with file.open("wb") as out:
         pcapng.write(trace, out, epoch=_microseconds(simulation.epoch))
     return file

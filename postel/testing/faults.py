@@ -26,9 +26,9 @@ def faults(
 ) -> st.SearchStrategy[list[Fault]]:
     """Schedules of up to ``count`` faults of ``hosts`` (names), of these ``kinds``, for `Simulation.apply`.
 
-    They begin ``within`` that time from the start of the world and last ``longest`` at the most (microseconds, or text such as "10s").
-    A failure shrinks to the fewest faults, one way rather than both, that begin as early and last as short as the test still fails.
-    Raises ArgumentError.
+    They begin ``within`` that time from the start of the world and last ``longest`` at the most
+    (microseconds, or text such as "10s"). A failure shrinks to the fewest faults, one way rather than both,
+    that begin as early and last as short as the test still fails. Raises ArgumentError.
 
     ::
 
@@ -43,11 +43,15 @@ def faults(
     require_number("count", count, 1, _MOST, f"1 to {_MOST} faults")
     last, most = duration(within, "within") // MILLISECOND, required_length(longest) // MILLISECOND
     where = st.sampled_from([place for kind in kinds for place in _places(kind, names)])
-    return st.lists(st.builds(_fault, where, st.booleans(), st.integers(0, last), st.integers(1, most)), max_size=count)
+    return st.lists(
+        st.builds(_fault, where, st.booleans(), st.integers(0, last), st.integers(1, most)), max_size=count
+    )
 
 
 class _Place(NamedTuple):
-    """A fault but for its direction and time: one draw. Hypothesis leaves out a fault as a whole where that is made of few draws."""
+    """A fault but for its direction and time: one draw. Hypothesis leaves out a fault as a whole where that
+    is made of few draws.
+    """
 
     kind: FaultKind
     hosts: str
@@ -59,7 +63,9 @@ def _places(kind: FaultKind, names: list[str]) -> Iterator[_Place]:
     """The mildest first."""
     for settings in SETTINGS.get(kind, [{}]):
         if kind in BETWEEN:
-            yield from (_Place(kind, one, other, settings) for one in names for other in names if one != other)
+            yield from (
+                _Place(kind, one, other, settings) for one in names for other in names if one != other
+            )
         else:
             yield from (_Place(kind, name, (), settings) for name in names)
 
@@ -67,4 +73,6 @@ def _places(kind: FaultKind, names: list[str]) -> Iterator[_Place]:
 def _fault(place: _Place, both: bool, at: int, length: int) -> Fault:  # noqa: FBT001 - drawn
     kind, hosts, others, settings = place
     is_both = both or kind not in BETWEEN
-    return Fault(kind, hosts, others, both=is_both, at=at * MILLISECOND, length=length * MILLISECOND, settings=settings)
+    return Fault(
+        kind, hosts, others, both=is_both, at=at * MILLISECOND, length=length * MILLISECOND, settings=settings
+    )

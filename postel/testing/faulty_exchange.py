@@ -1,6 +1,8 @@
-"""An exchange between hosts of a world under faults, and everything that happened in it: for tests of what must be the same and not break.
+"""An exchange between hosts of a world under faults, and everything that happened in it: for tests of what
+must be the same and not break.
 
-As a program it prints the digest of one such exchange, which is the same for every process and Python version.
+As a program it prints the digest of one such exchange, which is the same for every process and Python
+version.
 """
 
 import sys
@@ -18,7 +20,10 @@ from postel.wire.address import Endpoint
 PORT: Final = 7
 FAULTS: Final = (
     "partition client <-> server at 30ms for 1.5s",
-    "path client -> server at 0s for 10s corrupt=0.05 delay=20ms duplicate=0.05 jitter=5ms loss=0.05 reorder=0.1",
+    (
+        "path client -> server at 0s for 10s corrupt=0.05 delay=20ms duplicate=0.05 jitter=5ms loss=0.05 "
+        "reorder=0.1"
+    ),
     "flap client -> server at 2s for 4s down=200ms up=700ms",
     "hold server -> client at 3s for 400ms",
     "pause server at 4s for 700ms",
@@ -45,13 +50,17 @@ class Chronicle(Witness):
     def state_changed(self, local: Endpoint, remote: Endpoint, before: State, after: State, now: int) -> None:
         self._note(str(local), str(remote), before.name, after.name, now)
 
-    def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
+    def carried(
+        self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
+    ) -> None:
         self._note("carried", sender, receiver, octets, sent_at, arrives_at, delivered)
 
     def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
         self._note("lost", sender, receiver, octets, sent_at, why)
 
-    def rescheduled(self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int) -> None:
+    def rescheduled(
+        self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int
+    ) -> None:
         self._note("rescheduled", sender, receiver, delivered, sent_at, arrives_at)
 
     def intercepted(self, sender: str, receiver: str, delivered: bytes, sent_at: int, why: str) -> None:
@@ -115,10 +124,15 @@ class FaultyExchange:
 
     def __init__(self, faults: list[Fault], *, seed: int = 1, length: int = 100_000) -> None:
         self.chronicle: Chronicle = Chronicle()
-        self.world: World = World(seed, observer=self.chronicle, default_path={"delay": "10ms", "bandwidth": "2Mbit"})
+        self.world: World = World(
+            seed, observer=self.chronicle, default_path={"delay": "10ms", "bandwidth": "2Mbit"}
+        )
         self.client: Side = Side(bytes(range(256)) * (length // 256))
         self.server: Side = Side(bytes(range(255, -1, -1)) * (length // 256))
-        client, server = self.world.host("client", application=self.client), self.world.host("server", application=self.server)
+        client, server = (
+            self.world.host("client", application=self.client),
+            self.world.host("server", application=self.server),
+        )
         self.world.host("bystander")
         self.world.schedule(faults)
         server.listen(PORT, self.world.now)

@@ -35,17 +35,20 @@ _FIRST: Final = 1_000_000  # the clock's first time, microseconds
 
 
 def check_link(make: Maker, *, counts_losses: bool = True) -> None:
-    """Check a link of yours, with hosts or without: round trips, sizes, the MTU, a full queue, timers, wake-ups, the end, and parcels.
+    """Check a link of yours, with hosts or without: round trips, sizes, the MTU, a full queue, timers,
+    wake-ups, the end, and parcels.
 
-    ``make()`` returns two new links that are joined: what is sent on one arrives at the other. It is called once for each rule, and both
-    links are closed after that. The one link need not be of the other's kind: the first is checked. They are attached to hosts with the
-    addresses 10.0.0.1 and 10.0.0.2 of a network 10.0.0.0/24, and carry their packets. The clock is virtual and jumps to the links'
-    timeouts; where a link has none and nothing came, a quarter of a second of real time is waited for it.
+    ``make()`` returns two new links that are joined: what is sent on one arrives at the other. It is called
+    once for each rule, and both links are closed after that. The one link need not be of the other's kind:
+    the first is checked. They are attached to hosts with the addresses 10.0.0.1 and 10.0.0.2 of a network
+    10.0.0.0/24, and carry their packets. The clock is virtual and jumps to the links' timeouts; where a link
+    has none and nothing came, a quarter of a second of real time is waited for it.
 
-    A link that loses packets by chance can't be checked. With ``counts_losses=False`` losses may happen outside of both links, as in a
-    kernel.
+    A link that loses packets by chance can't be checked. With ``counts_losses=False`` losses may happen
+    outside of both links, as in a kernel.
 
-    Raises AssertionError. Its message says which rules are broken, and how. Raises ArgumentError where ``make`` makes something else.
+    Raises AssertionError. Its message says which rules are broken, and how. Raises ArgumentError where
+    ``make`` makes something else.
     """
     rules: dict[str, Callable[[_Ends], None]] = {
         "packets arrive whole and in order, both ways": _round_trips,
@@ -96,7 +99,9 @@ class _Side:
 
     def receive(self, now: int) -> bytes | None:
         packet = self.link.receive(now)
-        assert packet is None or (isinstance(packet, bytes) and packet), f"receive returned {packet!r}; allowed: a packet, or None"
+        assert packet is None or (isinstance(packet, bytes) and packet), (
+            f"receive returned {packet!r}; allowed: a packet, or None"
+        )
         return packet
 
     def send(self, packet: bytes, now: int) -> bool:
@@ -107,7 +112,9 @@ class _Side:
 
     def lost(self) -> int:
         figures = self.link.statistics()
-        assert isinstance(figures.get("lost"), int), f"statistics() is {figures!r}; it must have an int as 'lost'"
+        assert isinstance(figures.get("lost"), int), (
+            f"statistics() is {figures!r}; it must have an int as 'lost'"
+        )
         return figures["lost"]
 
     def is_told(self, patience: float) -> bool:
@@ -137,14 +144,18 @@ class _Ends:
     def jump(self, due: int) -> None:
         self._jumps += 1
         self._stuck = self._stuck + 1 if due <= self.now else 0
-        assert self._stuck < _STUCK, f"next_timeout() is still {due} after handle_timeout({self.now}) and receive()"
+        assert self._stuck < _STUCK, (
+            f"next_timeout() is still {due} after handle_timeout({self.now}) and receive()"
+        )
         assert self._jumps < _JUMPS, "next_timeout() never comes to rest, though nothing is sent"
         self.now = max(self.now, due)
         for side in (self.near, self.far):
             side.link.handle_timeout(self.now)
 
     def arrived(self, receiver: _Side, count: int) -> list[bytes]:
-        """Up to ``count`` packets for ``receiver``. Both links are read, for they may have more to say to each other than packets."""
+        """Up to ``count`` packets for ``receiver``. Both links are read, for they may have more to say to
+        each other than packets.
+        """
         other = self.near if receiver is self.far else self.far
         found: list[bytes] = []
         while len(found) < count:
@@ -190,7 +201,12 @@ def packet_of(size: int, *, number: int = 0, back: bool = False) -> bytes:
     """A UDP packet of ``size`` octets, 28 or more, from 10.0.0.1 to 10.0.0.2, or ``back``."""
     source, destination = (_FAR, _NEAR) if back else (_NEAR, _FAR)
     text = number.to_bytes(4, "big") * (size // 4)
-    return ip.encode(source, destination, udp.PROTOCOL, udp.encode_for(udp.Datagram(9, 9, text[: size - 28]), source, destination))
+    return ip.encode(
+        source,
+        destination,
+        udp.PROTOCOL,
+        udp.encode_for(udp.Datagram(9, 9, text[: size - 28]), source, destination),
+    )
 
 
 # The rules
@@ -202,12 +218,20 @@ def _round_trips(ends: _Ends) -> None:
     assert SMALLEST_MTU <= mtu <= LARGEST_MTU, f"mtu is {mtu}; allowed: {SMALLEST_MTU} to {LARGEST_MTU}"
     largest = min(mtu, ends.far.link.mtu)
     for sender, receiver, back in ((ends.near, ends.far, False), (ends.far, ends.near, True)):
-        sent = [packet_of(size, number=size, back=back) for size in (28, 29, largest // 2 + 14, largest, 40, largest)]
+        sent = [
+            packet_of(size, number=size, back=back)
+            for size in (28, 29, largest // 2 + 14, largest, 40, largest)
+        ]
         for packet in sent:
-            assert sender.send(packet, ends.now), f"a packet of {len(packet)} octets was lost though {len(sent)} are few"
+            assert sender.send(packet, ends.now), (
+                f"a packet of {len(packet)} octets was lost though {len(sent)} are few"
+            )
         received = ends.arrived(receiver, len(sent))
         sizes = [len(packet) for packet in sent], [len(packet) for packet in received]
-        assert received == sent, f"sent were packets of {sizes[0]} octets, received {sizes[1]}, not the same octets in the same order"
+        assert received == sent, (
+            f"sent were packets of {sizes[0]} octets, received {sizes[1]}, not the same octets in the same "
+            "order"
+        )
 
 
 def _silence(ends: _Ends) -> None:
@@ -238,7 +262,9 @@ def _wakes(ends: _Ends) -> None:
 
 
 def _bring(ends: _Ends) -> bool:
-    """Let time pass until the near link is told of something; whether its own timer is what tells the driver."""
+    """Let time pass until the near link is told of something; whether its own timer is what tells the
+    driver.
+    """
     while not ends.near.is_told(0):
         if ends.near.link.next_timeout() != NEVER:
             return True
@@ -255,7 +281,9 @@ def _door(ends: _Ends) -> None:
     for size in (ends.near.link.mtu + 1, ends.near.link.mtu + 1000):
         _refused(ends, size)
     assert ends.near.lost() == lost, "a packet that was refused is counted as lost"
-    assert ends.near.send(packet_of(ends.near.link.mtu if ends.near.link.mtu <= ends.far.link.mtu else 100), ends.now)
+    assert ends.near.send(
+        packet_of(ends.near.link.mtu if ends.near.link.mtu <= ends.far.link.mtu else 100), ends.now
+    )
     assert len(ends.arrived(ends.far, 1)) == 1, "nothing passes any more after a packet was refused"
 
 
@@ -279,13 +307,17 @@ def _flood(ends: _Ends) -> None:
     received = len(ends.arrived(ends.far, offered))
     lost = ends.near.lost() + ends.far.lost() - lost
     assert lost >= refused, f"send returned False {refused} times, and statistics() counts {lost} as lost"
-    assert received + lost == offered, f"of {offered} packets {received} arrived and {lost} are counted as lost"
+    assert received + lost == offered, (
+        f"of {offered} packets {received} arrived and {lost} are counted as lost"
+    )
 
 
 def _fills(ends: _Ends) -> None:
     lost = ends.near.lost()
     refused = sum(not ends.near.send(packet_of(100, number=number), ends.now) for number in range(_FLOOD))
-    assert ends.near.lost() - lost == refused, f"send returned False {refused} times, and {ends.near.lost() - lost} are counted as lost"
+    assert ends.near.lost() - lost == refused, (
+        f"send returned False {refused} times, and {ends.near.lost() - lost} are counted as lost"
+    )
 
 
 def _timers(ends: _Ends) -> None:
@@ -328,15 +360,23 @@ def _require_end(method: str, call: Callable[[], Any]) -> None:
     except LinkError:
         return
     except OSError as error:
-        raise AssertionError(f"{method} raises {error!r} after the end; allowed: LinkClosed or another LinkError") from error
-    raise AssertionError(f"{method} returns {answer!r} after the end; allowed: LinkClosed or another LinkError, raised")
+        raise AssertionError(
+            f"{method} raises {error!r} after the end; allowed: LinkClosed or another LinkError"
+        ) from error
+    raise AssertionError(
+        f"{method} returns {answer!r} after the end; allowed: LinkClosed or another LinkError, raised"
+    )
 
 
 def _far_end(ends: _Ends) -> None:
     sent = packet_of(100, back=True)
     ends.far.send(sent, ends.now)
-    assert _bring(ends) or ends.near.is_told(_PATIENCE), "neither was the descriptor readable nor notify() called when a packet came"
-    may_hold = type(ends.near.link).next_timeout is not Link.next_timeout  # what is held in a link has not arrived yet
+    assert _bring(ends) or ends.near.is_told(_PATIENCE), (
+        "neither was the descriptor readable nor notify() called when a packet came"
+    )
+    may_hold = (
+        type(ends.near.link).next_timeout is not Link.next_timeout
+    )  # what is held in a link has not arrived yet
     ends.near.called.clear()
     ends.far.link.close()
     answers: list[bytes | None] = []
@@ -350,27 +390,36 @@ def _far_end(ends: _Ends) -> None:
             has_ended = True
     assert [packet for packet in answers if packet] in ([], [sent]), "a packet came that was not sent"
     if has_ended:
-        assert ends.near.is_told(_PATIENCE), "neither was the descriptor readable nor notify() called at the end"
+        assert ends.near.is_told(_PATIENCE), (
+            "neither was the descriptor readable nor notify() called at the end"
+        )
 
 
 def _parcels(ends: _Ends) -> None:
     link: Any = ends.near.link
     if not link.largest:
         return
-    assert link.mtu <= link.largest <= LARGEST_MTU, f"largest is {link.largest}; allowed: mtu ({link.mtu}) to {LARGEST_MTU}"
+    assert link.mtu <= link.largest <= LARGEST_MTU, (
+        f"largest is {link.largest}; allowed: mtu ({link.mtu}) to {LARGEST_MTU}"
+    )
     stride = link.mtu - 40
     parcel = _parcel(min(link.largest - 40, 3 * stride + 7), stride)
     hop = _FAR if link.needs_next_hop else b""
     assert link.send_parcel(parcel, hop, ends.now), "a parcel was lost, though one is few"
     expected = finished(parcel)
-    assert ends.arrived(ends.far, len(expected)) == expected, "a parcel did not arrive as the packets that a wire would carry for it"
+    assert ends.arrived(ends.far, len(expected)) == expected, (
+        "a parcel did not arrive as the packets that a wire would carry for it"
+    )
     for wrong in (_parcel(stride + 1, stride + 1), _parcel(link.largest - 39, stride)):
         try:
             link.send_parcel(wrong, hop, ends.now)
         except LinkError as error:
             number = error.errno
         else:
-            raise AssertionError("a parcel was taken that is larger than `largest`, or that is cut into packets larger than `mtu`")
+            raise AssertionError(
+                "a parcel was taken that is larger than `largest`, or that is cut into packets larger than "
+                "`mtu`"
+            )
         assert number == errno.EMSGSIZE, f"a parcel is refused with errno {number}; allowed: EMSGSIZE"
 
 
@@ -378,7 +427,11 @@ def _parcel(octets: int, stride: int) -> Parcel:
     """TCP's text with 40 octets of headers, to be cut, its checksum not done."""
     envelope = ip.Envelope(_NEAR, _FAR, TCP)
     header = bytearray(encode_for(Segment(9, 9, 1, 1, 0x10, 1000), _NEAR, _FAR)[:20])
-    pseudo = int.from_bytes(_NEAR[:2], "big") + int.from_bytes(_NEAR[2:], "big") + int.from_bytes(_FAR[:2], "big")
+    pseudo = (
+        int.from_bytes(_NEAR[:2], "big") + int.from_bytes(_NEAR[2:], "big") + int.from_bytes(_FAR[:2], "big")
+    )
     pseudo += int.from_bytes(_FAR[2:], "big") + TCP + 20 + octets
     header[16:18] = (pseudo % 0xFFFF).to_bytes(2, "big")
-    return Parcel(envelope.header(min(20 + octets, 65000)) + bytes(header), bytes(octets), stride=stride, start=20)
+    return Parcel(
+        envelope.header(min(20 + octets, 65000)) + bytes(header), bytes(octets), stride=stride, start=20
+    )

@@ -1,4 +1,5 @@
-"""A Hypothesis state machine of two connections and a path, to subclass. It needs Hypothesis: ``pip install 'postel[test]'``.
+"""A Hypothesis state machine of two connections and a path, to subclass. It needs Hypothesis: ``pip install
+'postel[test]'``.
 
 ::
 
@@ -21,7 +22,9 @@ try:
     from hypothesis import strategies as st
     from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 except ImportError as _missing:  # pragma: no cover - told in a process of its own
-    raise ImportError("postel.testing.machine needs Hypothesis, of the extra \"test\": pip install 'postel[test]'") from _missing
+    raise ImportError(
+        "postel.testing.machine needs Hypothesis, of the extra \"test\": pip install 'postel[test]'"
+    ) from _missing
 
 from postel.errors import TcpError
 from postel.tcp.config import AUTOMATIC, DEFAULT, Config
@@ -34,20 +37,24 @@ from postel.times import HOUR, MILLISECOND, NEVER, SECOND
 
 _SIDES = st.sampled_from([0, 1])
 _PICKS = st.integers(0, 1 << 30)
-_PATIENT = replace(DEFAULT, msl=SECOND, user_timeout=8 * HOUR, syn_received_timeout=8 * HOUR)  # so that only an abort ends one early
+_PATIENT = replace(
+    DEFAULT, msl=SECOND, user_timeout=8 * HOUR, syn_received_timeout=8 * HOUR
+)  # so that only an abort ends one early
 _ROUNDS = 200_000  # of healing: more is a pair that never falls silent
 
 
 class PairMachine(RuleBasedStateMachine):
-    """Two connections and a path, step by step: Hypothesis chooses the calls of both users and what becomes of each packet.
+    """Two connections and a path, step by step: Hypothesis chooses the calls of both users and what becomes
+    of each packet.
 
-    After each step the invariants of both connections hold, and what was read is a prefix of what was sent. At
-    the end the path heals and the users close; then everything that was accepted must have arrived, both ends
-    must be closed, and no timer may be left.
+    After each step the invariants of both connections hold, and what was read is a prefix of what was sent.
+    At the end the path heals and the users close; then everything that was accepted must have arrived, both
+    ends must be closed, and no timer may be left.
 
-    A subclass chooses other configurations with `configs`, other connections with `connections`, adds rules and invariants of its own, and
-    overrides a rule by decorating a method of the same name again. ``ends`` are the two connections, ``flying`` the packets towards each,
-    ``sent`` and ``read`` the payload of each side, ``now`` the time in microseconds.
+    A subclass chooses other configurations with `configs`, other connections with `connections`, adds rules
+    and invariants of its own, and overrides a rule by decorating a method of the same name again. ``ends``
+    are the two connections, ``flying`` the packets towards each, ``sent`` and ``read`` the payload of each
+    side, ``now`` the time in microseconds.
     """
 
     def __init__(self) -> None:
@@ -82,8 +89,13 @@ class PairMachine(RuleBasedStateMachine):
             Connection(FAR, NEAR, config, iss=iss[1], memory=self.memory),
         )
 
-    @initialize(data=st.data(), iss=st.tuples(st.integers(0, 0xFFFFFFFF), st.integers(0, 0xFFFFFFFF)), together=st.booleans())
-    def open(self, data: st.DataObject, iss: tuple[int, int], together: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+    @initialize(
+        data=st.data(),
+        iss=st.tuples(st.integers(0, 0xFFFFFFFF), st.integers(0, 0xFFFFFFFF)),
+        together=st.booleans(),
+    )
+    # Drawn by Hypothesis
+    def open(self, data: st.DataObject, iss: tuple[int, int], together: bool) -> None:  # noqa: FBT001
         """Open both, the far end passively unless ``together``."""
         self.ends = self.connections(data.draw(self.configs()), iss)
         self.ends[0].open_active(0)
@@ -140,7 +152,9 @@ class PairMachine(RuleBasedStateMachine):
 
     @rule(side=_SIDES)
     def close(self, side: int) -> None:
-        """CLOSE; in SYN-RECEIVED too, where the FIN follows a SYN that isn't acknowledged yet (EP-CLOSE-4)."""
+        """CLOSE; in SYN-RECEIVED too, where the FIN follows a SYN that isn't acknowledged yet
+        (EP-CLOSE-4).
+        """
         end = self.ends[side]
         if (self.is_synchronized(side) or end.state is SYN_RECEIVED) and not self.closed[side]:
             self.closed[side] = True
@@ -227,11 +241,15 @@ class PairMachine(RuleBasedStateMachine):
                 assert self.read[side] == self.sent[1 - side]
 
     def is_half_open(self, side: int) -> bool:
-        """Whether the other end is gone and no segment told of it: nothing is owed, and only a keep-alive would find out."""
+        """Whether the other end is gone and no segment told of it: nothing is owed, and only a keep-alive
+        would find out.
+        """
         return self.ends[1 - side].state is CLOSED and (self.ends[1 - side].error is not None or self.aborted)
 
     def heal(self) -> bool:
-        """Deliver all that is under way, read and close, or let time pass until the next deadline; whether anything happened."""
+        """Deliver all that is under way, read and close, or let time pass until the next deadline; whether
+        anything happened.
+        """
         happened = any(self.flying)
         for side in (0, 1):
             while self.flying[side]:

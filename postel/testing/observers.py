@@ -40,14 +40,16 @@ _MESSAGE: Final = bytes(range(256)) * 160  # 40 KiB
 def check_observer(make: Callable[[], Watched]) -> None:
     """Check an observer of yours: that it raises nothing and changes nothing.
 
-    ``make()`` returns a new `postel.Observer`, `postel.links.PacketObserver` or `postel.sim.Witness`, and is called once for each
-    scenario: a class will do. Each scenario runs with the observer and without it, in virtual time and from the same seed. With it the
-    hosts must send the same packets at the same times, octet for octet, make the same parcels, deliver the same text, end in the same
-    states, and use no more than 5 % more memory, what the observer itself keeps not counted.
+    ``make()`` returns a new `postel.Observer`, `postel.links.PacketObserver` or `postel.sim.Witness`, and is
+    called once for each
+    scenario: a class will do. Each scenario runs with the observer and without it, in virtual time and from
+    the same seed. With it the hosts must send the same packets at the same times, octet for octet, make the
+    same parcels, deliver the same text, end in the same states, and use no more than 5 % more memory, what
+    the observer itself keeps not counted.
 
-    Raises AssertionError. Its message names each hook that raised or changed a segment, with its scenario, the time and the
-    exception, and each difference. The first exception that a hook raised is its ``__cause__``. Raises ArgumentError where ``make`` makes
-    something else.
+    Raises AssertionError. Its message names each hook that raised or changed a segment, with its scenario,
+    the time and the exception, and each difference. The first exception that a hook raised is its
+    ``__cause__``. Raises ArgumentError where ``make`` makes something else.
     """
     if not callable(make):
         raise ArgumentError("make", make, "a class of observers, or a function that returns a new one")
@@ -69,10 +71,14 @@ def check_observer(make: Callable[[], Watched]) -> None:
 
 @dataclass
 class Outcome:
-    """What a scenario has led to: packets and parcels with the time at which they left, text that was read, and octets of memory."""
+    """What a scenario has led to: packets and parcels with the time at which they left, text that was read,
+    and octets of memory.
+    """
 
     packets: list[tuple[int, bytes]] = field(default_factory=list)
-    parcels: list[tuple[int, int, bytes]] = field(default_factory=list)  # the time, the stride, and the octets
+    parcels: list[tuple[int, int, bytes]] = field(
+        default_factory=list
+    )  # the time, the stride, and the octets
     read: bytearray = field(default_factory=bytearray)
     ends: list[str] = field(default_factory=list)
     memory: int = 0
@@ -83,10 +89,14 @@ class Outcome:
             _difference("packet", self.packets, observed.packets),
             _difference("parcel", self.parcels, observed.parcels),
             "" if self.read == observed.read else "the hosts delivered another text under the observer",
-            "" if self.ends == observed.ends else f"the connections ended as {observed.ends}, without the observer as {self.ends}",
+            ""
+            if self.ends == observed.ends
+            else f"the connections ended as {observed.ends}, without the observer as {self.ends}",
         ]
         if observed.memory > self.memory * MEMORY:
-            found.append(f"the hosts hold {observed.memory} octets of memory, without the observer {self.memory}")
+            found.append(
+                f"the hosts hold {observed.memory} octets of memory, without the observer {self.memory}"
+            )
         return [difference for difference in found if difference]
 
 
@@ -155,8 +165,12 @@ class _Guard(Witness):
     def packet_arrived(self, octets: bytes, now: int) -> None:
         self._call(self._of_packets.packet_arrived, octets, now)
 
-    def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
-        self._call(self._witness.carried, sender, receiver, octets, sent_at, arrives_at, delivered, now=sent_at)
+    def carried(
+        self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
+    ) -> None:
+        self._call(
+            self._witness.carried, sender, receiver, octets, sent_at, arrives_at, delivered, now=sent_at
+        )
 
     def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
         self._call(self._witness.lost, sender, receiver, octets, sent_at, why, now=sent_at)
@@ -177,7 +191,9 @@ def _image(argument: object) -> object:
 
 
 def held(hosts: Iterable[Host], *, beside: object) -> int:
-    """Octets of memory of all objects that the hosts lead to, ``beside`` and what only that leads to not counted."""
+    """Octets of memory of all objects that the hosts lead to, ``beside`` and what only that leads to not
+    counted.
+    """
     seen = {id(beside)}
     waiting: list[object] = list(hosts)
     octets = 0
@@ -197,14 +213,22 @@ def held(hosts: Iterable[Host], *, beside: object) -> int:
 class _Stage:
     """Two hosts of a world and the path between them. Whatever leaves a host is in ``outcome``."""
 
-    def __init__(self, guard: _Guard | None, *, config: Config = DEFAULT, application: Application | None = None) -> None:
+    def __init__(
+        self, guard: _Guard | None, *, config: Config = DEFAULT, application: Application | None = None
+    ) -> None:
         self.guard = guard
         self.outcome = Outcome()
         self.world = World(7, observer=guard)
         self.world.rules.append(self._keep)
-        self.near = self.world.host("near", f"{_NEAR}/8", "fd00::1/64", config=config, application=self.near_hears)
-        self.far = self.world.host("far", f"{_FAR}/8", "fd00::2/64", config=config, application=application or self.far_hears)
-        self.paths: tuple[Path, Path] = self.world.path(self.near, self.far, delay=10 * MILLISECOND, bandwidth=10_000_000)
+        self.near = self.world.host(
+            "near", f"{_NEAR}/8", "fd00::1/64", config=config, application=self.near_hears
+        )
+        self.far = self.world.host(
+            "far", f"{_FAR}/8", "fd00::2/64", config=config, application=application or self.far_hears
+        )
+        self.paths: tuple[Path, Path] = self.world.path(
+            self.near, self.far, delay=10 * MILLISECOND, bandwidth=10_000_000
+        )
         self.listener = self.far.listen(_PORT, 0)
         self.rests: dict[Connection, bytes] = {}
 
@@ -262,11 +286,15 @@ def _transfer(guard: _Guard | None) -> Outcome:
 
 
 def _silence(guard: _Guard | None) -> Outcome:
-    """No answer, a refusal, and a peer that falls silent: retransmissions and keep-alives, and then the end."""
+    """No answer, a refusal, and a peer that falls silent: retransmissions and keep-alives, and then the
+    end.
+    """
     stage = _Stage(guard, application=_ignores)
     stage.connect("10.9.9.9")
     stage.connect(_FAR, 81)
-    stage.connect(_FAR, config=Config(keep_alive=True, keep_alive_idle=MINUTE, keep_alive_interval=10 * SECOND))
+    stage.connect(
+        _FAR, config=Config(keep_alive=True, keep_alive_idle=MINUTE, keep_alive_interval=10 * SECOND)
+    )
     talking = stage.connect(_FAR)
     stage.rests.clear()
     stage.world.run(30 * SECOND)
@@ -294,7 +322,9 @@ def _ignores(subject: Subject, event: Event, now: int) -> None:
 
 
 def _flood(guard: _Guard | None) -> Outcome:
-    """Very many half-open connections, with clients that never answer: the SYN cache, its retransmissions, and its memory."""
+    """Very many half-open connections, with clients that never answer: the SYN cache, its retransmissions,
+    and its memory.
+    """
     stage = _Stage(guard)
     listener = stage.far.listen(82, 0, backlog=2 * _HALF_OPEN)
     stage.world.run(SECOND)

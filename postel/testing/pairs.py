@@ -1,7 +1,8 @@
 """Two ends over a path that loses, duplicates, delays, damages and parts, in virtual time and from a seed.
 
 >>> from postel.testing import HostilePath, pair
->>> both = pair(b"there" * 1000, b"back", path=HostilePath(seed=7, loss=0.2, duplicate=0.1, reorder=0.3, corrupt=0.05))
+>>> path = HostilePath(seed=7, loss=0.2, duplicate=0.1, reorder=0.3, corrupt=0.05)
+>>> both = pair(b"there" * 1000, b"back", path=path)
 >>> both.run() > 0
 True
 >>> both.check()  # each octet arrived once and in order, both ends closed, no timer is left
@@ -37,9 +38,11 @@ NOT_ECT, ECT_0, CE = 0, 2, 3  # codepoints of the IP header (RFC 3168, 5)
 
 
 class End:
-    """A connection and its user, which sends ``outgoing``, reads what arrives into ``incoming``, and closes when all is sent.
+    """A connection and its user, which sends ``outgoing``, reads what arrives into ``incoming``, and closes
+    when all is sent.
 
-    ``reads`` is how many octets it reads at once. A subclass with an `act` of its own is another user: one that never reads, say.
+    ``reads`` is how many octets it reads at once. A subclass with an `act` of its own is another user: one
+    that never reads, say.
     """
 
     def __init__(self, connection: Connection, outgoing: bytes = b"", reads: int = ALL) -> None:
@@ -51,7 +54,9 @@ class End:
         self.has_closed: bool = False
 
     def act(self, now: int) -> None:
-        """Do what the user does when something may have changed. Called at any time, and any number of times."""
+        """Do what the user does when something may have changed. Called at any time, and any number of
+        times.
+        """
         connection = self.connection
         while connection.next_event() is not None:
             pass
@@ -74,12 +79,14 @@ _UNSYNCHRONIZED = frozenset({CLOSED, LISTEN, SYN_SENT, SYN_RECEIVED})
 
 
 class HostilePath:
-    """The way between the ends of a `Pair`, both directions alike; everything that chance decides comes from ``seed``.
+    """The way between the ends of a `Pair`, both directions alike; everything that chance decides comes from
+    ``seed``.
 
     ``loss``, ``duplicate``, ``reorder`` and ``corrupt`` are probabilities (0.0 to 1.0) for each packet;
     ``marks`` is that of an ECN codepoint, ECT(0) or CE, on arrival. ``delay`` is in microseconds; a reordered
-    packet takes up to ``late`` more. All may be changed at any time. ``flying`` is a heap of what is under way:
-    when it arrives, its number, which end it goes to (0: near, 1: far), and its octets. Raises ArgumentError for a wrong setting.
+    packet takes up to ``late`` more. All may be changed at any time. ``flying`` is a heap of what is under
+    way: when it arrives, its number, which end it goes to (0: near, 1: far), and its octets. Raises
+    ArgumentError for a wrong setting.
     """
 
     loss: float = chance()
@@ -115,7 +122,9 @@ class HostilePath:
         self._partitions: list[tuple[int, int]] = []
 
     def partition(self, start: int, end: int) -> None:
-        """Lose every packet that leaves from ``start`` until before ``end``, in microseconds of virtual time."""
+        """Lose every packet that leaves from ``start`` until before ``end``, in microseconds of virtual
+        time.
+        """
         self._partitions.append((start, end))
 
     def is_parted(self, now: int) -> bool:
@@ -123,7 +132,9 @@ class HostilePath:
         return any(start <= now < end for start, end in self._partitions)
 
     def put(self, to: int, octets: bytes, now: int) -> None:
-        """Take a packet for end ``to``: a TCP segment with its checksum, without an IP header. A subclass may treat some otherwise."""
+        """Take a packet for end ``to``: a TCP segment with its checksum, without an IP header. A subclass may
+        treat some otherwise.
+        """
         chance = self.random.random
         if chance() < self.loss or self.is_parted(now):
             return
@@ -149,7 +160,9 @@ class HostilePath:
 
 
 class Pair:
-    """Two ends and the path between them. ``now`` is the time in microseconds; `check_invariants` runs after every step."""
+    """Two ends and the path between them. ``now`` is the time in microseconds; `check_invariants` runs after
+    every step.
+    """
 
     def __init__(self, near: End, far: End, path: HostilePath | None = None) -> None:
         self.near: End = near
@@ -163,9 +176,11 @@ class Pair:
         return self.near, self.far
 
     def run(self, until: int = NEVER) -> int:
-        """Let the clock jump until nothing is left to happen or ``until`` is reached; the time then, in microseconds.
+        """Let the clock jump until nothing is left to happen or ``until`` is reached; the time then, in
+        microseconds.
 
-        An end without a peer may go on for ever, with keep-alives or window probes: give an ``until`` where that can happen.
+        An end without a peer may go on for ever, with keep-alives or window probes: give an ``until`` where
+        that can happen.
         """
         while True:
             while self._act():
@@ -202,11 +217,15 @@ class Pair:
                 check(connection._tcb)
 
     def check(self) -> None:
-        """Assert that both ends read what the other sent and closed without an error, and that no timer is left."""
+        """Assert that both ends read what the other sent and closed without an error, and that no timer is
+        left.
+        """
         for end, other in ((self.near, self.far), (self.far, self.near)):
             connection = end.connection
             assert connection.error is None, f"{connection}: {connection.error}"
-            assert end.incoming == other.message, f"{connection}: {difference(bytes(end.incoming), other.message)}"
+            assert end.incoming == other.message, (
+                f"{connection}: {difference(bytes(end.incoming), other.message)}"
+            )
             assert connection.state is CLOSED, f"{connection} is left over"
             assert connection.next_timeout() == NEVER, f"{connection}: a timer is left"
 
@@ -217,7 +236,9 @@ def encoded(segment: Segment, sender: Connection) -> bytes:
 
 
 def decoded(octets: bytes, receiver: Connection) -> Segment | None:
-    """The segment in ``octets`` as it arrives at ``receiver``; None if its checksum is wrong. Raises WireError where the header is."""
+    """The segment in ``octets`` as it arrives at ``receiver``; None if its checksum is wrong. Raises
+    WireError where the header is.
+    """
     source, destination = receiver.remote.address, receiver.local.address
     if not segments.checksum_is_right(octets, 0, len(octets), source, destination):
         return None
@@ -228,7 +249,9 @@ def difference(arrived: bytes, sent: bytes) -> str:
     """Where two streams part, in words; "" if they are equal."""
     if arrived == sent:
         return ""
-    common = next((place for place, (one, other) in enumerate(zip(arrived, sent, strict=False)) if one != other), None)
+    common = next(
+        (place for place, (one, other) in enumerate(zip(arrived, sent, strict=False)) if one != other), None
+    )
     if common is None:
         return f"{len(arrived)} octets arrived of {len(sent)}"
     return f"octet {common} is {arrived[common]:#04x}, sent as {sent[common]:#04x}"
@@ -246,12 +269,13 @@ def pair(
     memory: Memory | None = None,
     simultaneous: bool = False,
 ) -> Pair:
-    """Make two connections that open to each other at time 0; `Pair.run` lets them talk, `Pair.check` compares.
+    """Make two connections that open to each other at time 0; `Pair.run` lets them talk, `Pair.check`
+    compares.
 
     ``there`` is what the near end sends, ``back`` what the far end sends; each closes when all is sent.
-    ``near`` and ``far`` are their configurations, ``iss`` their initial sequence numbers, ``reads`` the octets
-    of one read, ``memory`` the account of their buffers. The near end opens actively and the far end passively;
-    with ``simultaneous`` both do so actively (RFC 9293, Figure 7).
+    ``near`` and ``far`` are their configurations, ``iss`` their initial sequence numbers, ``reads`` the
+    octets of one read, ``memory`` the account of their buffers. The near end opens actively and the far end
+    passively; with ``simultaneous`` both do so actively (RFC 9293, Figure 7).
     """
     ends = (
         End(Connection(NEAR, FAR, near, iss=iss[0], memory=memory), there, reads),
@@ -266,7 +290,8 @@ def pair(
 
 
 class HostPair:
-    """Two hosts in a ``world``, ``near`` at 10.0.0.1 and fd00::1 and ``far`` at 10.0.0.2 and fd00::2, joined by the two ``paths``.
+    """Two hosts in a ``world``, ``near`` at 10.0.0.1 and fd00::1 and ``far`` at 10.0.0.2 and fd00::2, joined
+    by the two ``paths``.
 
     ``far`` listens; a connection that `connect` opens has an `End` on either side.
     """
@@ -277,7 +302,9 @@ class HostPair:
         self.far: Host = far
         self.paths: tuple[Path, ...] = tuple(paths)
         self.ends: dict[Connection, End] = {}
-        self._backs: dict[Endpoint, tuple[bytes, int]] = {}  # what the far end sends to this endpoint, and reads at once
+        self._backs: dict[
+            Endpoint, tuple[bytes, int]
+        ] = {}  # what the far end sends to this endpoint, and reads at once
         self._parted_until = 0
         world.rules.append(self._parted)
         application: Application = self._hears
@@ -294,10 +321,13 @@ class HostPair:
         elif isinstance(subject, Connection) and subject in self.ends:
             self.ends[subject].work(now)
 
-    def connect(self, there: bytes = b"", back: bytes = b"", *, address: str = "10.0.0.2", reads: int = ALL) -> End:
+    def connect(
+        self, there: bytes = b"", back: bytes = b"", *, address: str = "10.0.0.2", reads: int = ALL
+    ) -> End:
         """Open a connection from near to far, on which ``there`` and ``back`` are sent; the near `End`.
 
-        ``address`` may be "fd00::2"; ``reads`` is how many octets each end reads at once. Time passes in `run`.
+        ``address`` may be "fd00::2"; ``reads`` is how many octets each end reads at once. Time passes in
+        `run`.
         """
         end = End(self.near.connect(address, PORT, self.world.now), there, reads)
         self.ends[end.connection] = end
@@ -326,7 +356,9 @@ class HostPair:
         for end in tuple(self.ends.values()):
             connection, other = end.connection, self.other(end)
             assert connection.error is None, f"{connection}: {connection.error}"
-            assert end.incoming == other.message, f"{connection}: {difference(bytes(end.incoming), other.message)}"
+            assert end.incoming == other.message, (
+                f"{connection}: {difference(bytes(end.incoming), other.message)}"
+            )
             assert connection.state in (CLOSED, TIME_WAIT), f"{connection} is left over"
 
 
@@ -346,8 +378,8 @@ def host_pair(
     """Make two hosts joined by a hostile path, in a world of their own.
 
     ``seed`` decides everything that chance decides; ``near`` and ``far`` are the hosts' configurations; the
-    rest are the path's settings, as in `HostilePath`, and ``mtu`` is that of both links in octets. ``paths`` of
-    the result has more, such as a bandwidth: see `Path`.
+    rest are the path's settings, as in `HostilePath`, and ``mtu`` is that of both links in octets. ``paths``
+    of the result has more, such as a bandwidth: see `Path`.
 
     >>> hosts = host_pair(3, loss=0.1)
     >>> near = hosts.connect(b"question", b"answer")
@@ -362,5 +394,7 @@ def host_pair(
         world.host("near", "10.0.0.1/24", "fd00::1/64", config=near, mtu=mtu),
         world.host("far", "10.0.0.2/24", "fd00::2/64", config=far, mtu=mtu),
     )
-    paths = world.path(*hosts, delay=delay, loss=loss, duplicate=duplicate, reorder=reorder, corrupt=corrupt, hold=late)
+    paths = world.path(
+        *hosts, delay=delay, loss=loss, duplicate=duplicate, reorder=reorder, corrupt=corrupt, hold=late
+    )
     return HostPair(world, *hosts, paths)

@@ -1,4 +1,5 @@
-"""The pytest plugin's inside: worlds for tests, a seed and a run each. `pytest_postel` calls it for tests that ask for ``world``.
+"""The pytest plugin's inside: worlds for tests, a seed and a run each. `pytest_postel` calls it for tests
+that ask for ``world``.
 
 A program that runs tests itself, as ``postel sim`` does, sets ``config.stash[RUN]`` between runs.
 """
@@ -22,8 +23,8 @@ __all__ = ["RUN", "Run"]
 
 @dataclass(frozen=True)
 class Run:
-    """How a test runs: its seed; ``faults`` that take the place of those that the seed would draw, None where it draws; and whether a
-    trace is kept, of which the report of a failure draws the connections."""
+    """How a test runs: its seed; ``faults`` that take the place of those that the seed would draw, None where
+    it draws; and whether a trace is kept, of which the report of a failure draws the connections."""
 
     seed: int
     faults: Sequence[Fault] | None = None
@@ -45,7 +46,9 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         raise ArgumentError("runs", runs, "1 or more")
     if runs > 1 and _commanded(metafunc.config) is None:
         first = settings.get("seed", 0)
-        metafunc.parametrize("world", range(first, first + runs), indirect=True, ids=lambda seed: f"seed={seed}")
+        metafunc.parametrize(
+            "world", range(first, first + runs), indirect=True, ids=lambda seed: f"seed={seed}"
+        )
 
 
 def world(request: pytest.FixtureRequest) -> Iterator[Simulation]:
@@ -82,7 +85,9 @@ def allow_examples(item: Any) -> None:  # noqa: ANN401 - an item of a Hypothesis
     function = getattr(function, "__func__", function)
     before = getattr(function, "_hypothesis_internal_use_settings", None) or settings()
     suppressed = {*before.suppress_health_check, HealthCheck.function_scoped_fixture}
-    function._hypothesis_internal_use_settings = settings(before, suppress_health_check=suppressed, deadline=None)
+    function._hypothesis_internal_use_settings = settings(
+        before, suppress_health_check=suppressed, deadline=None
+    )
 
 
 def _run_examples(item: pytest.Function, hypothesis: Any) -> None:  # noqa: ANN401 - Hypothesis's handle
@@ -92,7 +97,9 @@ def _run_examples(item: pytest.Function, hypothesis: Any) -> None:  # noqa: ANN4
 
     @wraps(inner)
     def example(*args: Any, **options: Any) -> Any:  # noqa: ANN401
-        with _make(item, getattr(item.callspec, "params", {}).get("world") if hasattr(item, "callspec") else None) as simulation:
+        with _make(
+            item, getattr(item.callspec, "params", {}).get("world") if hasattr(item, "callspec") else None
+        ) as simulation:
             options["world"] = simulation
             found = inner(*args, **options)
             return simulation.run(found) if inspect.iscoroutine(found) else found
@@ -106,7 +113,11 @@ def complete(item: pytest.Item, report: pytest.TestReport) -> None:
     simulation = item.stash.get(_SIMULATION, None)
     if report.when != "call" or simulation is None:
         return
-    numbers = {"seed": simulation.seed, "faults": "; ".join(map(str, simulation.scheduled)), "virtual": simulation.now}
+    numbers = {
+        "seed": simulation.seed,
+        "faults": "; ".join(map(str, simulation.scheduled)),
+        "virtual": simulation.now,
+    }
     item.user_properties.append(("postel", {**numbers, "segments": simulation.world.packets}))
     report.user_properties[:] = item.user_properties
     if report.failed:
@@ -118,7 +129,9 @@ def _make(item: pytest.Item, seed: int | None) -> Simulation:
     run = item.config.stash.get(RUN, None) or _commanded(item.config)
     if run is None:
         run = Run(settings.get("seed", 0) if seed is None else seed, trace=settings.get("trace", True))
-    limits = {name: settings[name] for name in ("time_limit", "real_time_limit", "tolerated") if name in settings}
+    limits = {
+        name: settings[name] for name in ("time_limit", "real_time_limit", "tolerated") if name in settings
+    }
     sealed = settings.get("sealed", True)
     simulation = Simulation(run.seed, observer=Trace() if run.trace else None, sealed=sealed, **limits)
     simulation.replay = None if run.faults is None else list(run.faults)
@@ -132,7 +145,9 @@ def _marked(item: pytest.Item) -> dict[str, Any]:
     for mark in item.iter_markers("postel"):
         unknown = [name for name in mark.kwargs if name not in _SETTINGS]
         if unknown or mark.args:
-            raise ArgumentError("pytest.mark.postel", (unknown or list(mark.args))[0], f"by keyword: {', '.join(_SETTINGS)}")
+            raise ArgumentError(
+                "pytest.mark.postel", (unknown or list(mark.args))[0], f"by keyword: {', '.join(_SETTINGS)}"
+            )
         found = {**mark.kwargs, **found}
     return found
 

@@ -1,4 +1,6 @@
-"""Hosts of a world that send each other datagrams, and a diary of what became of them: for tests of faults."""
+"""Hosts of a world that send each other datagrams, and a diary of what became of them: for tests of
+faults.
+"""
 
 from postel.host.datagrams import DatagramSocket
 from postel.sim import Subject, Witness, World
@@ -23,12 +25,16 @@ class Diary(Witness):
     def intercepted(self, sender: str, receiver: str, delivered: bytes, sent_at: int, why: str) -> None:
         self.intercepted_because.append(why)
 
-    def rescheduled(self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int) -> None:
+    def rescheduled(
+        self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int
+    ) -> None:
         self.moved.append(arrives_at)
 
 
 class Post:
-    """Hosts "a", "b", … in one net with paths of 10 ms between any two; `send` sends a datagram, ``arrived`` lists those that came."""
+    """Hosts "a", "b", … in one net with paths of 10 ms between any two; `send` sends a datagram, ``arrived``
+    lists those that came.
+    """
 
     def __init__(self, names: str = "ab", **settings: float) -> None:
         self.diary: Diary = Diary()
@@ -54,7 +60,9 @@ class Post:
     def send(self, sender: str, receiver: str, text: str) -> None:
         """Send a datagram; `run` or `at` of the world lets it go."""
         number = ord(receiver) - ord("a") + 1
-        self._sockets[sender].send(text.encode(), self.world.now, remote=Endpoint(parse(f"10.0.0.{number}"), PORT))
+        self._sockets[sender].send(
+            text.encode(), self.world.now, remote=Endpoint(parse(f"10.0.0.{number}"), PORT)
+        )
         self.world.pump()
 
     def texts(self) -> list[str]:

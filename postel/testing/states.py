@@ -38,7 +38,9 @@ MSS = 1000
 WINDOW = 60_000
 
 # No option but MSS, and buffers of a fixed size: segments are short to write down, and nothing is tuned
-PLAIN = replace(DEFAULT, timestamps=False, sack=False, window_scaling=False, send_buffer=MEBIBYTE, receive_buffer=MEBIBYTE)
+PLAIN = replace(
+    DEFAULT, timestamps=False, sack=False, window_scaling=False, send_buffer=MEBIBYTE, receive_buffer=MEBIBYTE
+)
 Field = int | tuple[tuple[int, int], ...] | tuple[tuple[int, bytes], ...] | None
 OPEN_ENDED = 1000  # segments: more in one drain is a storm
 
@@ -47,8 +49,8 @@ OPEN_ENDED = 1000  # segments: more in one drain is a storm
 class Peer:
     """What the other end puts into its SYN, and its window and timestamp clock afterwards.
 
-    ``mss`` and ``window`` are in octets, the window as its field has it (0 to 65,535). ``window_scale`` (0 to 14) and ``tsval`` (the clock
-    of the timestamps) are ``ABSENT`` where the peer doesn't offer that option.
+    ``mss`` and ``window`` are in octets, the window as its field has it (0 to 65,535). ``window_scale`` (0 to
+    14) and ``tsval`` (the clock of the timestamps) are ``ABSENT`` where the peer doesn't offer that option.
     """
 
     mss: int = MSS
@@ -59,7 +61,9 @@ class Peer:
 
 
 class Watch(Observer):
-    """Changes of state, timers that expired and errors of the peer, in the order in which the connection told of them."""
+    """Changes of state, timers that expired and errors of the peer, in the order in which the connection told
+    of them.
+    """
 
     def __init__(self) -> None:
         self.changes: list[tuple[State, State]] = []
@@ -77,7 +81,9 @@ class Watch(Observer):
 
 
 class SceneOptions(TypedDict, total=False):
-    """What each of the canonical states takes by keyword, beside the configuration and the peer: see `Scene`."""
+    """What each of the canonical states takes by keyword, beside the configuration and the peer: see
+    `Scene`.
+    """
 
     iss: int
     irs: int
@@ -91,13 +97,14 @@ class SceneOptions(TypedDict, total=False):
 class Scene:
     """A connection, and a peer that the test plays by hand.
 
-    Sequence numbers are relative in both directions, as Wireshark shows them: 0 is the SYN, 1 the first octet. `hears` lets a
-    segment of the peer arrive and returns what the connection answers, one line for each segment; ``sent`` has the segments
-    themselves. The clock, ``now`` in microseconds, stands still until `passes` or `expires`. Every step asserts the
-    connection's invariants.
+    Sequence numbers are relative in both directions, as Wireshark shows them: 0 is the SYN, 1 the first
+    octet. `hears` lets a segment of the peer arrive and returns what the connection answers, one line for
+    each segment; ``sent`` has the segments themselves. The clock, ``now`` in microseconds, stands still until
+    `passes` or `expires`. Every step asserts the connection's invariants.
 
-    ``iss`` and ``irs`` are the initial sequence numbers of the connection and of the peer; both are near 2**32 unless given, so
-    that each test crosses the wrap. ``mtu`` is the path's, in octets; ``memory`` the account that the buffers are charged to.
+    ``iss`` and ``irs`` are the initial sequence numbers of the connection and of the peer; both are near
+    2**32 unless given, so that each test crosses the wrap. ``mtu`` is the path's, in octets; ``memory`` the
+    account that the buffers are charged to.
     """
 
     def __init__(
@@ -131,7 +138,9 @@ class Scene:
 
     @property
     def tcb(self) -> Tcb:
-        """The connection's variables, for Postel's own tests: not public, and they may change with any version."""
+        """The connection's variables, for Postel's own tests: not public, and they may change with any
+        version.
+        """
         return self.connection._tcb
 
     @property
@@ -151,7 +160,9 @@ class Scene:
 
     @property
     def max(self) -> int:
-        """The number after the highest that was ever sent, relative: SND.NXT, unless the connection is sending again."""
+        """The number after the highest that was ever sent, relative: SND.NXT, unless the connection is
+        sending again.
+        """
         return sequence.offset(self.tcb.snd.max, self.tcb.snd.iss)
 
     # What the peer does
@@ -173,9 +184,9 @@ class Scene:
     ) -> Segment:
         """Make a segment of the peer. ``flags`` are ``SYN | ACK`` and so on; ``data`` is the payload.
 
-        What isn't given fits: SEG.SEQ = RCV.NXT, SEG.ACK = `max`, the peer's window, the options as agreed. ``seq``, ``ack`` and
-        the blocks of ``sack`` are relative; ``window`` is the field as it stands in the header; ``ecn`` is the codepoint of the
-        IP header (0 to 3); ``other`` has options by kind and content.
+        What isn't given fits: SEG.SEQ = RCV.NXT, SEG.ACK = `max`, the peer's window, the options as agreed.
+        ``seq``, ``ack`` and the blocks of ``sack`` are relative; ``window`` is the field as it stands in the
+        header; ``ecn`` is the codepoint of the IP header (0 to 3); ``other`` has options by kind and content.
         """
         if seq is None:
             seq = 0 if self.state in (CLOSED, LISTEN, SYN_SENT) else self.nxt
@@ -192,26 +203,39 @@ class Scene:
             urgent,
         )
         if flags & SYN:
-            made.mss, made.window_scale, made.sack_permitted = self.peer.mss, self.peer.window_scale, self.peer.sack
+            made.mss, made.window_scale, made.sack_permitted = (
+                self.peer.mss,
+                self.peer.window_scale,
+                self.peer.sack,
+            )
         if flags & SYN or self.tcb.timestamps.agreed or tsval is not None:
             made.tsval = self.peer.tsval if tsval is None else tsval
             made.tsecr = tsecr if tsecr != ABSENT or made.tsval == ABSENT else 0
         made.ecn, made.other = ecn, other
-        made.sack = tuple((sequence.add(self.tcb.snd.iss, left), sequence.add(self.tcb.snd.iss, right)) for left, right in sack)
+        made.sack = tuple(
+            (sequence.add(self.tcb.snd.iss, left), sequence.add(self.tcb.snd.iss, right))
+            for left, right in sack
+        )
         return made
 
     def hears(self, flags: int, data: bytes = b"", **fields: Field) -> list[str]:
-        """Let a segment of the peer arrive, with the fields of `segment`; what the connection sends for it, one line a segment."""
+        """Let a segment of the peer arrive, with the fields of `segment`; what the connection sends for it,
+        one line a segment.
+        """
         self.arrives(flags, data, **fields)
         return self.drain()
 
     def arrives(self, flags: int, data: bytes = b"", **fields: Field) -> None:
-        """Let a segment of the peer arrive and take nothing from the connection yet: for several segments that come at once."""
+        """Let a segment of the peer arrive and take nothing from the connection yet: for several segments
+        that come at once.
+        """
         self.connection.segment_arrives(self.segment(flags, data, **fields), self.now)  # type: ignore[arg-type]
         check(self.tcb)
 
     def ignores(self, flags: int, data: bytes = b"", **fields: Field) -> bool:
-        """Let a segment of the peer arrive; whether it left no trace: no answer, no event, no change of state, numbers or timers."""
+        """Let a segment of the peer arrive; whether it left no trace: no answer, no event, no change of
+        state, numbers or timers.
+        """
         before = self.image()
         return self.hears(flags, data, **fields) == [] and self.image() == before
 
@@ -229,7 +253,10 @@ class Scene:
     def text(self, segment: Segment) -> str:
         """A segment of the connection as a line: ``ACK seq=1 ack=1 len=5``."""
         is_blind = segment.flags & (RST | ACK) == RST | ACK  # <SEQ=0>: the one number that isn't relative
-        line = f"{flags_text(segment.flags)} seq={segment.seq if is_blind else sequence.offset(segment.seq, self.tcb.snd.iss)}"
+        line = (
+            f"{flags_text(segment.flags)} "
+            f"seq={segment.seq if is_blind else sequence.offset(segment.seq, self.tcb.snd.iss)}"
+        )
         if segment.flags & ACK:
             line += f" ack={sequence.offset(segment.ack, self.irs)}"
         return line + (f" len={len(segment.data)}" if segment.data else "")
@@ -276,7 +303,9 @@ class Scene:
     # Time
 
     def passes(self, duration: int) -> list[str]:
-        """Let ``duration`` microseconds pass, with each deadline in them met to the microsecond; what is sent meanwhile."""
+        """Let ``duration`` microseconds pass, with each deadline in them met to the microsecond; what is sent
+        meanwhile.
+        """
         end = self.now + duration
         lines: list[str] = []
         while self.connection.next_timeout() <= end:
@@ -334,11 +363,15 @@ def _value(thing: object) -> object:
 class Maker(Protocol):
     """A function that makes one of the canonical states."""
 
-    def __call__(self, config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]) -> Scene: ...
+    def __call__(
+        self, config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]
+    ) -> Scene: ...
 
 
 def closed(config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]) -> Scene:
-    """CLOSED: nothing has happened yet. ``config`` is the connection's, ``peer`` the other end; ``options`` are those of `Scene`."""
+    """CLOSED: nothing has happened yet. ``config`` is the connection's, ``peer`` the other end; ``options``
+    are those of `Scene`.
+    """
     return Scene(config, peer, **options)
 
 
@@ -357,14 +390,20 @@ def syn_sent(config: Config = PLAIN, peer: Peer | None = None, **options: Unpack
 
 
 def syn_received(config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]) -> Scene:
-    """SYN-RECEIVED on the passive side, after LISTEN; the SYN-ACK has left. The arguments are those of `closed`."""
+    """SYN-RECEIVED on the passive side, after LISTEN; the SYN-ACK has left. The arguments are those of
+    `closed`.
+    """
     scene = listen(config, peer, **options)
     scene.arrives(SYN)
     return _still(scene)
 
 
-def syn_received_active(config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]) -> Scene:
-    """SYN-RECEIVED on the active side, by a simultaneous open (RFC 9293, Figure 7). The arguments are those of `closed`."""
+def syn_received_active(
+    config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]
+) -> Scene:
+    """SYN-RECEIVED on the active side, by a simultaneous open (RFC 9293, Figure 7). The arguments are those
+    of `closed`.
+    """
     scene = syn_sent(config, peer, **options)
     scene.arrives(SYN)
     return _still(scene)
@@ -377,56 +416,104 @@ def established(config: Config = PLAIN, peer: Peer | None = None, **options: Unp
     return _still(scene)
 
 
-def established_active(config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]) -> Scene:
+def established_active(
+    config: Config = PLAIN, peer: Peer | None = None, **options: Unpack[SceneOptions]
+) -> Scene:
     """ESTABLISHED on the active side, with no payload sent yet. The arguments are those of `closed`."""
     scene = syn_sent(config, peer, **options)
     scene.arrives(SYN | ACK)
     return _still(scene)
 
 
-def fin_wait_1(config: Config = PLAIN, peer: Peer | None = None, *, after: Maker = established, **options: Unpack[SceneOptions]) -> Scene:
+def fin_wait_1(
+    config: Config = PLAIN,
+    peer: Peer | None = None,
+    *,
+    after: Maker = established,
+    **options: Unpack[SceneOptions],
+) -> Scene:
     """FIN-WAIT-1: the connection closed first and its FIN is on its way: SND.UNA = 1, SND.NXT = 2.
 
-    The arguments are those of `closed`; ``after`` makes the state in which the close came: `established_active` after an active open.
+    The arguments are those of `closed`; ``after`` makes the state in which the close came:
+    `established_active` after an active open.
     """
     scene = after(config, peer, **options)
     scene.connection.close(scene.now)
     return _still(scene)
 
 
-def fin_wait_2(config: Config = PLAIN, peer: Peer | None = None, *, after: Maker = established, **options: Unpack[SceneOptions]) -> Scene:
-    """FIN-WAIT-2: the FIN of the connection is acknowledged, and the peer may still send. The arguments are those of `fin_wait_1`."""
+def fin_wait_2(
+    config: Config = PLAIN,
+    peer: Peer | None = None,
+    *,
+    after: Maker = established,
+    **options: Unpack[SceneOptions],
+) -> Scene:
+    """FIN-WAIT-2: the FIN of the connection is acknowledged, and the peer may still send. The arguments are
+    those of `fin_wait_1`.
+    """
     scene = fin_wait_1(config, peer, after=after, **options)
     scene.arrives(ACK)
     return _still(scene)
 
 
-def closing(config: Config = PLAIN, peer: Peer | None = None, *, after: Maker = established, **options: Unpack[SceneOptions]) -> Scene:
-    """CLOSING: both closed at once, and the FINs crossed (RFC 9293, Figure 13). The arguments are those of `fin_wait_1`."""
+def closing(
+    config: Config = PLAIN,
+    peer: Peer | None = None,
+    *,
+    after: Maker = established,
+    **options: Unpack[SceneOptions],
+) -> Scene:
+    """CLOSING: both closed at once, and the FINs crossed (RFC 9293, Figure 13). The arguments are those of
+    `fin_wait_1`.
+    """
     scene = fin_wait_1(config, peer, after=after, **options)
     scene.arrives(FIN | ACK, ack=1)
     return _still(scene)
 
 
-def time_wait(config: Config = PLAIN, peer: Peer | None = None, *, after: Maker = established, **options: Unpack[SceneOptions]) -> Scene:
-    """TIME-WAIT, after FIN-WAIT-2: both directions are closed, and 2 MSL begin. The arguments are those of `fin_wait_1`."""
+def time_wait(
+    config: Config = PLAIN,
+    peer: Peer | None = None,
+    *,
+    after: Maker = established,
+    **options: Unpack[SceneOptions],
+) -> Scene:
+    """TIME-WAIT, after FIN-WAIT-2: both directions are closed, and 2 MSL begin. The arguments are those of
+    `fin_wait_1`.
+    """
     scene = fin_wait_2(config, peer, after=after, **options)
     scene.arrives(FIN | ACK)
     return _still(scene)
 
 
-def close_wait(config: Config = PLAIN, peer: Peer | None = None, *, after: Maker = established, **options: Unpack[SceneOptions]) -> Scene:
+def close_wait(
+    config: Config = PLAIN,
+    peer: Peer | None = None,
+    *,
+    after: Maker = established,
+    **options: Unpack[SceneOptions],
+) -> Scene:
     """CLOSE-WAIT: the peer closed first, and the connection may still send.
 
-    The arguments are those of `closed`; ``after`` makes the state in which the FIN came: `established_active` after an active open.
+    The arguments are those of `closed`; ``after`` makes the state in which the FIN came: `established_active`
+    after an active open.
     """
     scene = after(config, peer, **options)
     scene.arrives(FIN | ACK)
     return _still(scene)
 
 
-def last_ack(config: Config = PLAIN, peer: Peer | None = None, *, after: Maker = established, **options: Unpack[SceneOptions]) -> Scene:
-    """LAST-ACK: the peer closed first, then the connection, the FIN of which is on its way. The arguments are those of `close_wait`."""
+def last_ack(
+    config: Config = PLAIN,
+    peer: Peer | None = None,
+    *,
+    after: Maker = established,
+    **options: Unpack[SceneOptions],
+) -> Scene:
+    """LAST-ACK: the peer closed first, then the connection, the FIN of which is on its way. The arguments are
+    those of `close_wait`.
+    """
     scene = close_wait(config, peer, after=after, **options)
     scene.connection.close(scene.now)
     return _still(scene)

@@ -30,13 +30,17 @@ _SECRET: Final = 16  # octets that are drawn for a host without a secret
 
 
 class TrioNetwork:
-    """Made by `postel.trio.attach`. `socket` gives sockets with trio's own methods; inside `as_default` trio's own functions use them.
+    """Made by `postel.trio.attach`. `socket` gives sockets with trio's own methods; inside `as_default`
+    trio's own functions use them.
 
-    Errors are OSErrors with the kernel's numbers (`postel.errors`). ``resolver`` finds the addresses of names; None where there are only
-    addresses, and ``localhost``. All of it is for the tasks of one `trio.run`.
+    Errors are OSErrors with the kernel's numbers (`postel.errors`). ``resolver`` finds the addresses of
+    names; None where there are only addresses, and ``localhost``. All of it is for the tasks of one
+    `trio.run`.
     """
 
-    def __init__(self, host: Host, link: Link, *, linger: float, resolver: NameResolver | None = None) -> None:
+    def __init__(
+        self, host: Host, link: Link, *, linger: float, resolver: NameResolver | None = None
+    ) -> None:
         if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
             raise ArgumentError("linger", linger, "seconds, 0 or more")
         require_free(host, link)
@@ -59,10 +63,14 @@ class TrioNetwork:
         require_free(self.host, self.link)
         self._ended = trio.Event()
         self._pump = TrioPump(self.host, self.link, self._broke, self._is_down)
-        self.host.join(self.link.mtu, b"", self._pump.now())  # it may have been on another link since `attach`
+        self.host.join(
+            self.link.mtu, b"", self._pump.now()
+        )  # it may have been on another link since `attach`
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         await self.close()
 
     def socket(
@@ -71,10 +79,11 @@ class TrioNetwork:
         type: int = socket.SOCK_STREAM,  # noqa: A002 - trio's name
         proto: int = 0,
     ) -> trio.socket.SocketType:
-        """As ``trio.socket.socket``: of AF_INET or AF_INET6, SOCK_STREAM or SOCK_DGRAM. For `trio.SocketStream` and `trio.SocketListener`.
+        """As ``trio.socket.socket``: of AF_INET or AF_INET6, SOCK_STREAM or SOCK_DGRAM. For
+        `trio.SocketStream` and `trio.SocketListener`.
 
-        The methods are those of trio's sockets, with Linux's errors. It has no descriptor: ``fileno()`` is a number that stands for none,
-        and -1 once it is closed. Raises SocketKindUnknown.
+        The methods are those of trio's sockets, with Linux's errors. It has no descriptor: ``fileno()`` is a
+        number that stands for none, and -1 once it is closed. Raises SocketKindUnknown.
         """
         if self._error is not None:
             raise renewed(self._error)
@@ -86,8 +95,10 @@ class TrioNetwork:
 
     @asynccontextmanager
     async def as_default(self) -> AsyncIterator[None]:
-        """Inside, sockets and names of trio are this network's, in this task and the tasks that it starts: `trio.open_tcp_stream`,
-        `trio.serve_tcp` and all that is built upon them, such as httpx. Of other tasks they stay what they were."""
+        """Inside, sockets and names of trio are this network's, in this task and the tasks that it starts:
+        `trio.open_tcp_stream`, `trio.serve_tcp` and all that is built upon them, such as httpx. Of other
+        tasks they stay what they were.
+        """
         if self._pump is None or self._is_over():
             raise CallError("a network is open inside `async with`")
         with routing.installed(self):
@@ -97,7 +108,9 @@ class TrioNetwork:
     # The end
 
     async def close(self) -> None:
-        """What its user closed finishes closing, for ``linger`` seconds at most; what stands is aborted; then the link is closed."""
+        """What its user closed finishes closing, for ``linger`` seconds at most; what stands is aborted; then
+        the link is closed.
+        """
         pump = self._pump
         if pump is None or self._error is not None:
             await trio.lowlevel.checkpoint()
@@ -117,7 +130,9 @@ class TrioNetwork:
             self._over()
 
     async def wait_closed(self) -> None:
-        """Wait for the network's end. Raises the `LinkError` with which the link ended, if it did before `close` was called."""
+        """Wait for the network's end. Raises the `LinkError` with which the link ended, if it did before
+        `close` was called.
+        """
         if self._ended is None:
             raise CallError("a network is open inside `async with`")
         await self._ended.wait()
@@ -152,7 +167,9 @@ class TrioNetwork:
             each.calls.fail(error)
 
     def _is_down(self, error: LinkDown) -> None:
-        """The device is switched off, perhaps for a moment: connections live on, and those that are being opened fail at once."""
+        """The device is switched off, perhaps for a moment: connections live on, and those that are being
+        opened fail at once.
+        """
         for each in tuple(self._sockets):
             each.calls.link_is_down(error)
 
@@ -181,7 +198,9 @@ class TrioNetwork:
 
 
 class Farewell:
-    """A connection without a socket: it has octets to deliver, or the peer's end to hear. ``family`` is all there are of them."""
+    """A connection without a socket: it has octets to deliver, or the peer's end to hear. ``family`` is all
+    there are of them.
+    """
 
     __slots__ = ("_connection", "_family")
 

@@ -18,7 +18,9 @@ from postel.times import NEVER, SECOND
 
 _BATCH: Final = 64  # packets that may come in before packets go out, and the other way round
 _LATE: Final = 128  # batches that may come in before timers expire, where the run comes late
-_MOST_FALSE_ALARMS: Final = 100  # in a row, until a descriptor that is readable and gives no packet is taken for one at its end
+_MOST_FALSE_ALARMS: Final = (
+    100  # in a row, until a descriptor that is readable and gives no packet is taken for one at its end
+)
 
 
 class EventHandler(Protocol):
@@ -32,10 +34,13 @@ class EventHandler(Protocol):
 class TrioPump:
     """Turns in a system task, so that it goes on while the program is cancelled: its farewells still leave.
 
-    After packets in, a timer or a user's call: packets out and events, until neither comes. Then it sleeps until the next.
+    After packets in, a timer or a user's call: packets out and events, until neither comes. Then it sleeps
+    until the next.
     """
 
-    def __init__(self, host: Host, link: Link, broken: Callable[[LinkError], None], down: Callable[[LinkDown], None]) -> None:
+    def __init__(
+        self, host: Host, link: Link, broken: Callable[[LinkError], None], down: Callable[[LinkDown], None]
+    ) -> None:
         self._token = trio.lowlevel.current_trio_token()
         self._thread = get_ident()
         self._host = host
@@ -58,7 +63,8 @@ class TrioPump:
         trio.lowlevel.spawn_system_task(self._run, name=f"postel pump of {host!r}")
 
     def now(self) -> int:
-        """Microseconds of trio's clock; never less than before. The latest that were told, once it has stopped.
+        """Microseconds of trio's clock; never less than before. The latest that were told, once it has
+        stopped.
 
         Raises CallError in another thread: a host and its connections are for one.
         """
@@ -67,12 +73,17 @@ class TrioPump:
         try:
             now = trio.current_time()
         except RuntimeError:
-            raise CallError("called from outside of trio's run; allowed: trio.from_thread.run(), trio.from_thread.run_sync()") from None
+            raise CallError(
+                "called from outside of trio's run; allowed: trio.from_thread.run(), "
+                "trio.from_thread.run_sync()"
+            ) from None
         self._latest = max(self._latest, round(now * SECOND))
         return self._latest
 
     def wake(self) -> None:
-        """A call was made: turn soon. Calls made together share a turn, so what they write shares segments."""
+        """A call was made: turn soon. Calls made together share a turn, so what they write shares
+        segments.
+        """
         if not self._is_turning:
             self._woken.set()
 
@@ -100,7 +111,9 @@ class TrioPump:
         self._turned.set()
 
     def discard(self) -> None:
-        """What the host still has to send and to tell, once there is no link: it forgets the connections that ended with it."""
+        """What the host still has to send and to tell, once there is no link: it forgets the connections that
+        ended with it.
+        """
         told = True
         while told:
             self._drop_output()
@@ -140,7 +153,9 @@ class TrioPump:
             except trio.ClosedResourceError:
                 return
             except OSError as error:
-                self._end(LinkError(error.errno or errno.EIO, f"the link can't be waited for: {error.strerror}"))
+                self._end(
+                    LinkError(error.errno or errno.EIO, f"the link can't be waited for: {error.strerror}")
+                )
                 return
             self._link_is_readable()
 
@@ -152,7 +167,9 @@ class TrioPump:
             return NEVER
 
     def _time_is_up(self) -> None:
-        """First, what the link holds: where the run comes late, a timer's answer may have been at the door for long."""
+        """First, what the link holds: where the run comes late, a timer's answer may have been at the door
+        for long.
+        """
         try:
             self._junction.link_timeout(self.now())
             for _ in range(_LATE):
@@ -246,8 +263,8 @@ class TrioPump:
         self._woken.set()
 
     def _doubt(self) -> None:
-        """The descriptor was readable and gave no packet. Another process may have been faster; or the link is mistaken about its end,
-        where a descriptor is readable for ever."""
+        """The descriptor was readable and gave no packet. Another process may have been faster; or the link
+        is mistaken about its end, where a descriptor is readable for ever."""
         self._false_alarms = self._false_alarms + 1 if is_readable(self._descriptor) else 0
         if self._false_alarms > _MOST_FALSE_ALARMS:
             raise LinkError(errno.EIO, "the link is at its end: it says that a packet waits, and gives none")
@@ -256,6 +273,8 @@ class TrioPump:
         """Up to a batch of packets or parcels: how many. Raises LinkError."""
         self._host.crowded.clear()
         count = self._junction.take_in(_BATCH, self.now())
-        if not self._junction.is_drained and self._descriptor < 0:  # no descriptor tells again of what is left
+        if (
+            not self._junction.is_drained and self._descriptor < 0
+        ):  # no descriptor tells again of what is left
             self._is_notified = True
         return count

@@ -19,7 +19,10 @@ class DefaultNetwork(LookupNetwork, Protocol):
 
 
 current: ContextVar[DefaultNetwork | None] = ContextVar("postel_trio_network", default=None)
-"""The network of this task and of the tasks that it starts, set by `TrioNetwork.as_default`; None where trio's sockets are trio's own."""
+"""The network of this task and of the tasks that it starts, set by `TrioNetwork.as_default`.
+
+None where trio's sockets are trio's own.
+"""
 
 
 class _SocketFactory(trio.abc.SocketFactory):
@@ -28,7 +31,12 @@ class _SocketFactory(trio.abc.SocketFactory):
     def __init__(self, before: trio.abc.SocketFactory | None) -> None:
         self.before = before
 
-    def socket(self, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM, proto: int = 0) -> trio.socket.SocketType:  # noqa: A002
+    def socket(
+        self,
+        family: int = socket.AF_INET,
+        type: int = socket.SOCK_STREAM,  # noqa: A002
+        proto: int = 0,
+    ) -> trio.socket.SocketType:
         network = current.get()
         if network is not None:
             return network.socket(family, type, proto)
@@ -38,7 +46,9 @@ class _SocketFactory(trio.abc.SocketFactory):
 
 
 class _HostnameResolver(trio.abc.HostnameResolver):
-    """For ``trio.socket.getaddrinfo`` and ``getnameinfo``. ``before`` is what resolved names for tasks without a network."""
+    """For ``trio.socket.getaddrinfo`` and ``getnameinfo``. ``before`` is what resolved names for tasks
+    without a network.
+    """
 
     def __init__(self, before: trio.abc.HostnameResolver | None) -> None:
         self.before = before
@@ -55,12 +65,17 @@ class _HostnameResolver(trio.abc.HostnameResolver):
         network = current.get()
         if network is not None:
             await trio.lowlevel.checkpoint()
-            return await lookup.getaddrinfo(network, host, port, family=family, type=type, proto=proto, flags=flags)
+            return await lookup.getaddrinfo(
+                network, host, port, family=family, type=type, proto=proto, flags=flags
+            )
         if self.before is not None:
             return await self.before.getaddrinfo(host, port, family, type, proto, flags)
-        return await trio.to_thread.run_sync(socket.getaddrinfo, host, port, family, type, proto, flags, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(
+            socket.getaddrinfo, host, port, family, type, proto, flags, abandon_on_cancel=True
+        )
 
-    async def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:  # noqa: ANN401 - a name of either family
+    # A name of either family
+    async def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:  # noqa: ANN401
         network = current.get()
         if network is not None:
             await trio.lowlevel.checkpoint()
@@ -72,8 +87,8 @@ class _HostnameResolver(trio.abc.HostnameResolver):
 
 @contextmanager
 def installed(network: DefaultNetwork) -> Iterator[None]:
-    """Inside, ``network`` is the `current` one. trio's hooks are the run's, and stay: a task that outlives this must not find itself on
-    the machine's network."""
+    """Inside, ``network`` is the `current` one. trio's hooks are the run's, and stay: a task that outlives
+    this must not find itself on the machine's network."""
     _hook()
     token = current.set(network)
     try:

@@ -49,11 +49,11 @@ def opened(network: TrioSocketOwner, calls: NonBlockingSocket) -> trio.socket.So
 
 
 class _TrioSocket(trio.socket.SocketType):
-    """Made by `TrioNetwork.socket`, or by ``trio.socket.socket`` where the network is the default. `trio.SocketStream` and
-    `trio.SocketListener` take it.
+    """Made by `TrioNetwork.socket`, or by ``trio.socket.socket`` where the network is the default.
+    `trio.SocketStream` and `trio.SocketListener` take it.
 
-    The methods are those of trio's sockets, with Linux's errors. It has no descriptor: `fileno` is a number that stands for none, and -1
-    once it is closed.
+    The methods are those of trio's sockets, with Linux's errors. It has no descriptor: `fileno` is a number
+    that stands for none, and -1 once it is closed.
     """
 
     def __init__(self, network: TrioSocketOwner, calls: NonBlockingSocket) -> None:
@@ -103,7 +103,8 @@ class _TrioSocket(trio.socket.SocketType):
     def getpeername(self) -> Any:  # noqa: ANN401
         return self._calls.getpeername()
 
-    def getsockopt(self, level: int, optname: int, buflen: int | None = None) -> Any:  # noqa: ANN401 - int, or bytes with ``buflen``
+    # Int, or bytes with ``buflen``
+    def getsockopt(self, level: int, optname: int, buflen: int | None = None) -> Any:  # noqa: ANN401
         return self._calls.getsockopt(level, optname, buflen or 0)
 
     def setsockopt(self, level: int, optname: int, value: Any, optlen: int | None = None) -> None:  # noqa: ANN401 - any buffer
@@ -179,7 +180,8 @@ class _TrioSocket(trio.socket.SocketType):
     async def recv(self, buflen: int, flags: int = 0, /) -> bytes:
         return await self._done(_READS, lambda: self._calls.recv(buflen, flags))
 
-    async def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:  # noqa: ANN401 - any buffer, as in all below
+    # Any buffer, as in all below
+    async def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:  # noqa: ANN401
         return await self._done(_READS, lambda: self._calls.recv_into(buffer, nbytes, flags))
 
     async def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
@@ -191,7 +193,9 @@ class _TrioSocket(trio.socket.SocketType):
     async def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> Received:
         return await self._done(_READS, lambda: self._calls.recvmsg(bufsize, ancbufsize, flags))
 
-    async def recvmsg_into(self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0, /) -> ReceivedInto:
+    async def recvmsg_into(
+        self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0, /
+    ) -> ReceivedInto:
         return await self._done(_READS, lambda: self._calls.recvmsg_into(buffers, ancbufsize, flags))
 
     # Writing
@@ -206,7 +210,14 @@ class _TrioSocket(trio.socket.SocketType):
         name = await self._resolved(args[-1])
         return await self._done(_WRITES, lambda: self._calls.sendto(args[0], flags, name))
 
-    async def sendmsg(self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None, /) -> int:  # noqa: ANN401
+    async def sendmsg(
+        self,
+        buffers: Iterable[Any],
+        ancdata: Iterable[Any] = (),
+        flags: int = 0,
+        address: Any = None,  # noqa: ANN401
+        /,
+    ) -> int:
         name = None if address is None else await self._resolved(address)
         return await self._done(_WRITES, lambda: self._calls.sendmsg(buffers, tuple(ancdata), flags, name))
 
@@ -221,7 +232,9 @@ class _TrioSocket(trio.socket.SocketType):
     # Waiting
 
     async def _done(self, direction: str, call: Callable[[], Result]) -> Result:
-        """What ``call`` gives once it doesn't have to wait. Always a checkpoint; where it was cancelled, nothing was done."""
+        """What ``call`` gives once it doesn't have to wait. Always a checkpoint; where it was cancelled,
+        nothing was done.
+        """
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
             result = call()
@@ -264,13 +277,23 @@ class _TrioSocket(trio.socket.SocketType):
                 trio.lowlevel.reschedule(self._waiting.pop(direction))
 
     async def _resolved(self, address: Any, *, flags: int = 0) -> Any:  # noqa: ANN401
-        """The address with its name resolved; what is no pair of a name and a port is refused by the call itself."""
+        """The address with its name resolved; what is no pair of a name and a port is refused by the call
+        itself.
+        """
         if not isinstance(address, tuple) or not 2 <= len(address) <= 4:
             return address
         host, port, *others = address
-        if isinstance(port, int) and (host in ("", "<broadcast>") or (isinstance(host, str) and lookup.literal(host) is not None)):
+        if isinstance(port, int) and (
+            host in ("", "<broadcast>") or (isinstance(host, str) and lookup.literal(host) is not None)
+        ):
             return address
         found = await lookup.getaddrinfo(
-            self._network, host or None, port, family=self.family, type=self.type, proto=self.proto, flags=flags
+            self._network,
+            host or None,
+            port,
+            family=self.family,
+            type=self.type,
+            proto=self.proto,
+            flags=flags,
         )
         return (*found[0][4][:2], *others)

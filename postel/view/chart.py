@@ -26,7 +26,9 @@ __all__ = ["Sample", "Sampler", "render"]
 
 
 class Sample(NamedTuple):
-    """Octets and microseconds. ``threshold`` is 0 until something was lost, ``round_trip`` until one was measured."""
+    """Octets and microseconds. ``threshold`` is 0 until something was lost, ``round_trip`` until one was
+    measured.
+    """
 
     when: int
     window: int
@@ -37,7 +39,9 @@ class Sample(NamedTuple):
 
 
 class Sampler(Observer):
-    """Looks at one connection whenever a segment of it passes: `watch` says which. Give it to a `World` or a `Host` as their observer."""
+    """Looks at one connection whenever a segment of it passes: `watch` says which. Give it to a `World` or a
+    `Host` as their observer.
+    """
 
     def __init__(self) -> None:
         self.samples: list[Sample] = []
@@ -61,7 +65,16 @@ class Sampler(Observer):
             return
         status = connection.status(now)
         threshold = status.threshold if status.threshold < _UNLIMITED else 0
-        self.samples.append(Sample(now, status.congestion_window, threshold, status.awaiting_ack, status.rtt, status.total_retrans))
+        self.samples.append(
+            Sample(
+                now,
+                status.congestion_window,
+                threshold,
+                status.awaiting_ack,
+                status.rtt,
+                status.total_retrans,
+            )
+        )
 
 
 _UNLIMITED: Final = 1 << 30  # octets
@@ -78,21 +91,29 @@ _INTERVALS: Final = 5  # of an axis, about
 _STYLE: Final = """
 svg { font: 13px system-ui, "Noto Sans", sans-serif; } .paper { fill: #fff; }
 text { fill: #24292f; } .title { font-size: 16px; font-weight: 600; } .unit { fill: #57606a; }
-.grid { stroke: #d8dee4; } .axis { stroke: #57606a; } .line { fill: none; stroke-width: 2; stroke-linejoin: round; }
-.window { stroke: #0969da; } .threshold { stroke: #bc4c00; stroke-dasharray: 6 4; } .flight { stroke: #1a7f37; stroke-width: 1; }
+.grid { stroke: #d8dee4; } .axis { stroke: #57606a; }
+.line { fill: none; stroke-width: 2; stroke-linejoin: round; }
+.window { stroke: #0969da; } .threshold { stroke: #bc4c00; stroke-dasharray: 6 4; }
+.flight { stroke: #1a7f37; stroke-width: 1; }
 .round-trip { stroke: #8250df; } .again { stroke: #cf222e; stroke-width: 1.5; }
 @media (prefers-color-scheme: dark) {
-.paper { fill: #0d1117; } text { fill: #e6edf3; } .unit { fill: #9198a1; } .grid { stroke: #2a313c; } .axis { stroke: #9198a1; }
-.window { stroke: #58a6ff; } .threshold { stroke: #f0883e; } .flight { stroke: #3fb950; } .round-trip { stroke: #bc8cff; }
+.paper { fill: #0d1117; } text { fill: #e6edf3; } .unit { fill: #9198a1; }
+.grid { stroke: #2a313c; } .axis { stroke: #9198a1; }
+.window { stroke: #58a6ff; } .threshold { stroke: #f0883e; } .flight { stroke: #3fb950; }
+.round-trip { stroke: #bc8cff; }
 .again { stroke: #ff7b72; }
 }
 """
 
 
 class _Panel:
-    """Where times and amounts of one of the two lie in the picture; ``unit`` is how many make one on the axis."""
+    """Where times and amounts of one of the two lie in the picture; ``unit`` is how many make one on the
+    axis.
+    """
 
-    def __init__(self, place: tuple[int, int], span: tuple[int, int], most: int, unit: int, name: str) -> None:
+    def __init__(
+        self, place: tuple[int, int], span: tuple[int, int], most: int, unit: int, name: str
+    ) -> None:
         self.top, self.height = place
         self.start, self.end = span
         self.unit = unit
@@ -114,7 +135,10 @@ class _Panel:
             yield f'<line class="grid" x1="{_LEFT}" x2="{_LEFT + _PLOT}" y1="{y:.1f}" y2="{y:.1f}"/>'
             yield f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{amount:g}</text>'
             amount += self.step
-        yield f'<text class="unit" x="{_LEFT - 8}" y="{self.top - 12}" text-anchor="end">{escape(self.name)}</text>'
+        yield (
+            f'<text class="unit" x="{_LEFT - 8}" y="{self.top - 12}" '
+            f'text-anchor="end">{escape(self.name)}</text>'
+        )
         yield f'<line class="axis" x1="{_LEFT}" x2="{_LEFT + _PLOT}" y1="{bottom}" y2="{bottom}"/>'
         seconds = (self.end - self.start) / SECOND
         tick = step(seconds)
@@ -129,28 +153,44 @@ class _Panel:
         path, before = "", 0
         for when, amount in _thinned(points, max(1, (self.end - self.start) // _PLOT)):
             if amount and amount != before:
-                path += f"H{self.x(when):.1f}V{self.y(amount):.1f}" if before else f"M{self.x(when):.1f} {self.y(amount):.1f}"
+                path += (
+                    f"H{self.x(when):.1f}V{self.y(amount):.1f}"
+                    if before
+                    else f"M{self.x(when):.1f} {self.y(amount):.1f}"
+                )
             before = amount
         if path:
             yield f'<path class="line {name}" d="{path}{f"H{_LEFT + _PLOT}" if before else ""}"/>'
 
 
 def render(samples: Sequence[Sample], *, title: str = "Congestion control") -> str:
-    """An SVG document; its colours follow the reader's choice of light or dark. Raises ArgumentError where there are no samples."""
+    """An SVG document; its colours follow the reader's choice of light or dark. Raises ArgumentError where
+    there are no samples.
+    """
     if not samples:
-        raise ArgumentError("samples", samples, "one or more: did the sampler watch a connection, and did a segment of it pass?")
+        raise ArgumentError(
+            "samples",
+            samples,
+            "one or more: did the sampler watch a connection, and did a segment of it pass?",
+        )
     span = (samples[0].when, max(samples[-1].when, samples[0].when + MILLISECOND))
     largest = max(max(sample.window, sample.threshold, sample.flight) for sample in samples)
     upper = _Panel(_UPPER, span, largest, 1024, "KiB")
     lower = _Panel(_LOWER, span, max(sample.round_trip for sample in samples), MILLISECOND, "ms")
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+            f'width="{_WIDTH}" height="{_HEIGHT}">'
+        ),
         f"<title>{escape(title)}</title><style>{_STYLE}</style>",
         f'<rect class="paper" width="{_WIDTH}" height="{_HEIGHT}"/>',
         f'<text class="title" x="{_LEFT}" y="26">{escape(title)}</text>',
         *upper.axes(),
         *lower.axes(),
-        f'<text class="unit" x="{_LEFT + _PLOT / 2:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">seconds</text>',
+        (
+            f'<text class="unit" x="{_LEFT + _PLOT / 2:.1f}" y="{_HEIGHT - 6}" '
+            'text-anchor="middle">seconds</text>'
+        ),
         *_series(upper, "flight", samples, lambda sample: sample.flight),
         *_series(upper, "threshold", samples, lambda sample: sample.threshold),
         *_series(upper, "window", samples, lambda sample: sample.window),
@@ -183,7 +223,9 @@ def step(most: float) -> float:
         power *= 10
 
 
-def _series(panel: _Panel, name: str, samples: Sequence[Sample], value: Callable[[Sample], int]) -> Iterator[str]:
+def _series(
+    panel: _Panel, name: str, samples: Sequence[Sample], value: Callable[[Sample], int]
+) -> Iterator[str]:
     return panel.line(name, [(sample.when, value(sample)) for sample in samples])
 
 
@@ -200,7 +242,11 @@ def _thinned(points: Iterable[tuple[int, int]], width: int) -> Iterator[tuple[in
 
 def _outline(column: list[tuple[int, int]]) -> list[tuple[int, int]]:
     by_amount = sorted(range(len(column)), key=lambda index: column[index][1])
-    return [column[index] for index in sorted({0, by_amount[0], by_amount[-1], len(column) - 1})] if column else []
+    return (
+        [column[index] for index in sorted({0, by_amount[0], by_amount[-1], len(column) - 1})]
+        if column
+        else []
+    )
 
 
 def _retransmissions(panel: _Panel, samples: Sequence[Sample]) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""One connection (or exchange of datagrams) in a trace: where each end's numbers start, what was sent before, and the states."""
+"""One connection (or exchange of datagrams) in a trace: where each end's numbers start, what was sent before,
+and the states.
+"""
 
 from bisect import bisect_right
 from collections import deque
@@ -15,7 +17,9 @@ _REMEMBERED = 64  # packets of one direction that the other has not answered: mo
 
 @dataclass(slots=True)
 class Change:
-    """A connection entered a state; ``cause`` is the packet or the timer that did it, None where its user did."""
+    """A connection entered a state; ``cause`` is the packet or the timer that did it, None where its user
+    did.
+    """
 
     at: Endpoint
     before: State
@@ -38,7 +42,9 @@ class Expiry:
 
 @dataclass(slots=True)
 class Remark:
-    """What the program says of one end beyond what packets and timers tell: a text in each of `notes.LANGUAGES`, or one for all."""
+    """What the program says of one end beyond what packets and timers tell: a text in each of
+    `notes.LANGUAGES`, or one for all.
+    """
 
     at: Endpoint
     texts: tuple[str, ...]
@@ -67,7 +73,9 @@ class _Direction:
     ack: int = UNKNOWN
     window: int = UNKNOWN
     repeated: int = 0
-    unanswered: deque[Packet] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))  # with text, SYN or FIN
+    unanswered: deque[Packet] = field(
+        default_factory=lambda: deque(maxlen=_REMEMBERED)
+    )  # with text, SYN or FIN
 
     def relative(self, number: int) -> int:
         return self.high + sequence.offset(number, sequence.add(self.first, self.high))
@@ -79,7 +87,9 @@ class _Direction:
         return None
 
     def have_arrived(self) -> bool:
-        """Whether any of the unanswered has, as far as the trace can tell. Those under way stay unanswered."""
+        """Whether any of the unanswered has, as far as the trace can tell. Those under way stay
+        unanswered.
+        """
         arrived = any(not packet.lost and not packet.is_under_way for packet in self.unanswered)
         under_way = [packet for packet in self.unanswered if packet.is_under_way]
         self.unanswered.clear()
@@ -114,7 +124,9 @@ class Flow:
         return self.ends[0]
 
     def forget(self, *, recent: int, remembered: int) -> None:
-        """Keep the last ``recent`` packets and changes, no timers, and of each direction ``remembered`` to twice as many data segments."""
+        """Keep the last ``recent`` packets and changes, no timers, and of each direction ``remembered`` to
+        twice as many data segments.
+        """
         del self.packets[:-recent]
         del self.changes[:-recent]
         self.expiries.clear()
@@ -186,7 +198,11 @@ class Flow:
         elif flags & FIN:
             packet.kind = Kind.FIN if others.fin_end == UNKNOWN else Kind.SECOND_FIN
             mine.fin_end = packet.seq + segment.len
-        elif len(segment.data) <= 1 and packet.seq == mine.high - 1 == others.ack - 1 and self._handshake_is_over:
+        elif (
+            len(segment.data) <= 1
+            and packet.seq == mine.high - 1 == others.ack - 1
+            and self._handshake_is_over
+        ):
             packet.kind = Kind.KEEP_ALIVE
         elif others.window == 0 and len(segment.data) == 1:
             packet.kind = Kind.WINDOW_PROBE
@@ -194,12 +210,18 @@ class Flow:
             packet.kind = self._kind_of_acknowledgement(packet, mine, others, is_answer=is_answer)
         if packet.kind is not Kind.DUPLICATE_ACK:
             mine.repeated = 0
-        if flags & ACK and not flags & SYN and packet.ack > 0:  # else it is about an earlier connection of the same ends
+        if (
+            flags & ACK and not flags & SYN and packet.ack > 0
+        ):  # else it is about an earlier connection of the same ends
             self._handshake_is_over = True
 
-    def _kind_of_acknowledgement(self, packet: Packet, mine: _Direction, others: _Direction, *, is_answer: bool) -> Kind:
-        """``is_answer``: something that takes sequence numbers has arrived since this end last sent an ACK. Then a larger window alone does
-        not make it a window update: the first window after the SYN is larger by its scale, and a FIN out of order is answered, too."""
+    def _kind_of_acknowledgement(
+        self, packet: Packet, mine: _Direction, others: _Direction, *, is_answer: bool
+    ) -> Kind:
+        """``is_answer``: something that takes sequence numbers has arrived since this end last sent an ACK.
+        Then a larger window alone does not make it a window update: the first window after the SYN is larger
+        by its scale, and a FIN out of order is answered, too.
+        """
         if not self._handshake_is_over:
             return Kind.HANDSHAKE_ACK if packet.ack > 0 else Kind.PLAIN
         if others.fin_end != UNKNOWN and mine.ack < others.fin_end <= packet.ack:
@@ -208,7 +230,11 @@ class Flow:
             return Kind.ZERO_WINDOW
         if packet.ack == mine.ack and packet.window > mine.window and not packet.sack and not is_answer:
             return Kind.WINDOW_UPDATE
-        if packet.ack == mine.ack and packet.ack < others.high and (is_answer or packet.sack or packet.window == mine.window):
+        if (
+            packet.ack == mine.ack
+            and packet.ack < others.high
+            and (is_answer or packet.sack or packet.window == mine.window)
+        ):
             mine.repeated += 1
             packet.repeated = mine.repeated
             return Kind.DUPLICATE_ACK
@@ -221,7 +247,9 @@ class Flow:
         if before is None:
             mine.note(packet.seq, packet.seq + segment.len, packet)
             return
-        answers_now = packet.kind is Kind.SYN_ACK and before.kind is Kind.SYN  # simultaneous open: the SYN again, but as an answer
+        answers_now = (
+            packet.kind is Kind.SYN_ACK and before.kind is Kind.SYN
+        )  # simultaneous open: the SYN again, but as an answer
         if not answers_now and packet.kind is not Kind.KEEP_ALIVE:
             packet.original = before.number
             before.again = before.again or packet.number

@@ -1,7 +1,7 @@
 """Runs of data that say nothing new: one row of a ladder stands for all of them.
 
-Folded is only what went as it should, from one end to the other, together with the ACKs for it: nothing lost, sent again or overtaken,
-no timer, no call, no change of state, no silence in between.
+Folded is only what went as it should, from one end to the other, together with the ACKs for it: nothing lost,
+sent again or overtaken, no timer, no call, no change of state, no silence in between.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,9 @@ class Run:
         """``… #4–#90: 57 data segments, 82 KB, acknowledged``."""
         end = max(packet.seq + _length(packet) for packet in self.data)
         numbers = f"#{self.packets[0].number}–#{self.packets[-1].number}"
-        said = notes.say("run", language, numbers=numbers, count=len(self.data), size=caption.size(self.octets))
+        said = notes.say(
+            "run", language, numbers=numbers, count=len(self.data), size=caption.size(self.octets)
+        )
         if self.acknowledged == UNKNOWN:
             return said
         key = "run acknowledged" if self.acknowledged >= end else "run acknowledged in part"
@@ -83,9 +85,16 @@ def _continues(run: Run, packet: Packet) -> bool:
 
 def _is_ordinary(packet: Packet) -> bool:
     segment = packet.segment
-    if segment is None or packet.kind not in (Kind.PLAIN, Kind.WINDOW_UPDATE) or segment.flags & ~PSH != ACK or segment.ecn == _CE:
+    if (
+        segment is None
+        or packet.kind not in (Kind.PLAIN, Kind.WINDOW_UPDATE)
+        or segment.flags & ~PSH != ACK
+        or segment.ecn == _CE
+    ):
         return False
-    is_troubled = packet.lost or packet.damaged or packet.dropped or packet.copy or packet.original or packet.again
+    is_troubled = (
+        packet.lost or packet.damaged or packet.dropped or packet.copy or packet.original or packet.again
+    )
     return not (is_troubled or packet.receiver_changed or packet.text or packet.sack)
 
 

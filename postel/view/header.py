@@ -1,4 +1,6 @@
-"""One packet, field by field: where each stands, its octets, its name and what it says (RFC 791, 768 and 9293, 3.1)."""
+"""One packet, field by field: where each stands, its octets, its name and what it says (RFC 791, 768 and
+9293, 3.1).
+"""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -36,7 +38,14 @@ def render(packet: Packet, *, ascii_only: bool = False) -> str:
     who = f"{packet.sender or packet.source} → {packet.receiver or packet.destination}"
     lines = [f"#{packet.number} {who}, {len(packet.octets)} octets"]
     for title, fields in sections(packet.octets):
-        lines += ["", title, *[f"{field.at:5}  {_hex(field.octets):24} {field.name:22} {field.value}".rstrip() for field in fields]]
+        lines += [
+            "",
+            title,
+            *[
+                f"{field.at:5}  {_hex(field.octets):24} {field.name:22} {field.value}".rstrip()
+                for field in fields
+            ],
+        ]
     text = "\n".join(lines)
     return plain(text) if ascii_only else text
 
@@ -73,8 +82,12 @@ def _tcp(octets: bytes) -> Iterator[Field]:
     yield Field(at, octets[at : at + 2], "source port", str(_number(octets[at : at + 2])))
     yield Field(at + 2, octets[at + 2 : at + 4], "destination port", str(_number(octets[at + 2 : at + 4])))
     yield Field(at + 4, octets[at + 4 : at + 8], "sequence number", str(_number(octets[at + 4 : at + 8])))
-    yield Field(at + 8, octets[at + 8 : at + 12], "acknowledgement number", str(_number(octets[at + 8 : at + 12])))
-    yield Field(at + 12, octets[at + 12 : at + 14], "data offset, flags", f"{header} octets, {flags_text(flags)}")
+    yield Field(
+        at + 8, octets[at + 8 : at + 12], "acknowledgement number", str(_number(octets[at + 8 : at + 12]))
+    )
+    yield Field(
+        at + 12, octets[at + 12 : at + 14], "data offset, flags", f"{header} octets, {flags_text(flags)}"
+    )
     yield Field(at + 14, octets[at + 14 : at + 16], "window", str(_number(octets[at + 14 : at + 16])))
     yield Field(at + 16, octets[at + 16 : at + 18], "checksum", "")
     yield Field(at + 18, octets[at + 18 : at + 20], "urgent pointer", str(_number(octets[at + 18 : at + 20])))

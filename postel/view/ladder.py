@@ -5,8 +5,9 @@
       0.000 ms      SYN-SENT ├─ #1 SYN seq=0 win=65535 mss=1460 ───────────►│ SYN-RECEIVED
      10.000 ms   ESTABLISHED │◄─ #2 SYN,ACK seq=0 ack=1 win=65535 mss=1460 ─┤
 
-A row stands at the time at which its segment leaves, with the sender's state then and the receiver's after the arrival; states are printed
-where they change. A segment that crosses another says when it arrives; if its arrival changes a state, the arrival has a row of its own.
+A row stands at the time at which its segment leaves, with the sender's state then and the receiver's after
+the arrival; states are printed where they change. A segment that crosses another says when it arrives; if its
+arrival changes a state, the arrival has a row of its own.
 """
 
 from typing import Final, NamedTuple
@@ -89,7 +90,9 @@ def render(
             raise ArgumentError("connection", connection, f"1 to {len(trace.flows)}")
     pen = _Pen(ASCII if ascii_only else UNICODE, width, language, colour=colour, with_notes=with_notes)
     start = trace.packets[0].sent_at if trace.packets else 0
-    parts = [_Ladder(flow, pen, start, [] if unfold else fold.runs(flow)).text() for flow in flows] or [notes.say("nothing", language)]
+    parts = [_Ladder(flow, pen, start, [] if unfold else fold.runs(flow)).text() for flow in flows] or [
+        notes.say("nothing", language)
+    ]
     if trace.forgotten:
         parts.append(notes.say("forgotten", language, count=trace.forgotten))
     return "\n\n".join(parts)
@@ -98,7 +101,9 @@ def render(
 class _Pen:
     """How to draw: glyphs, columns, language, colour."""
 
-    def __init__(self, glyphs: Glyphs, columns: int, language: str, *, colour: bool, with_notes: bool) -> None:
+    def __init__(
+        self, glyphs: Glyphs, columns: int, language: str, *, colour: bool, with_notes: bool
+    ) -> None:
         self.glyphs = glyphs
         self.columns = columns
         self.inner = columns - _TIME - 2 * _STATE - 5  # between the lifelines: those two, and three spaces
@@ -113,11 +118,14 @@ class _Pen:
         """Before it is measured: three dots take more room than an ellipsis."""
         return plain(text) if self.glyphs is ASCII else text
 
-    def row(self, when: str, left_state: str, inner: str, right_state: str, ends: tuple[str, str] | None = None) -> str:
+    def row(
+        self, when: str, left_state: str, inner: str, right_state: str, ends: tuple[str, str] | None = None
+    ) -> str:
         """A whole line: ``ends`` are the two characters on the lifelines."""
         one, other = ends or (self.glyphs.life, self.glyphs.life)
         before = right(left_state, _STATE)
-        return f"{self.paint(right(when, _TIME), DIM)} {before} {one}{left(inner, self.inner)}{other} {right_state}".rstrip()
+        between = f"{one}{left(inner, self.inner)}{other}"
+        return f"{self.paint(right(when, _TIME), DIM)} {before} {between} {right_state}".rstrip()
 
 
 class _Ladder:
@@ -148,8 +156,12 @@ class _Ladder:
 
     def moments(self) -> list[Moment]:
         flow = self.flow
-        calls = [Moment(change.order, change.when, change) for change in flow.changes if not _is_seen(change, flow)]
-        return sorted([*moments.in_order(flow, self.runs, self.is_split), *calls], key=lambda moment: moment.order)
+        calls = [
+            Moment(change.order, change.when, change) for change in flow.changes if not _is_seen(change, flow)
+        ]
+        return sorted(
+            [*moments.in_order(flow, self.runs, self.is_split), *calls], key=lambda moment: moment.order
+        )
 
     def is_split(self, packet: Packet) -> bool:
         return packet.number in self.crossing and packet.receiver_changed
@@ -158,7 +170,9 @@ class _Ladder:
         one, other = (self.title(end) for end in self.flow.ends)
         pen = self.pen
         room = pen.columns - _TIME - 1 - width(one) - width(other)
-        self.lines.append(" " * (_TIME + 1) + pen.paint(one, BOLD) + " " * max(room, 1) + pen.paint(other, BOLD))
+        self.lines.append(
+            " " * (_TIME + 1) + pen.paint(one, BOLD) + " " * max(room, 1) + pen.paint(other, BOLD)
+        )
         states = [pen.paint(str(self.shown[end] or ""), BOLD) for end in self.flow.ends]
         self.lines.append(pen.row("", states[0], "", states[1]))
 
@@ -168,9 +182,17 @@ class _Ladder:
     def pause(self, when: int) -> None:
         """A long silence gets a row: without it 2MSL looks as short as a round trip."""
         if self.last != NEVER and when - self.last >= fold.PAUSE:
-            text = self.pen.plain(notes.say("pause", self.pen.language, length=caption.duration(when - self.last, self.pen.language)))
+            text = self.pen.plain(
+                notes.say(
+                    "pause", self.pen.language, length=caption.duration(when - self.last, self.pen.language)
+                )
+            )
             indent = " " * ((self.pen.inner - width(text)) // 2)
-            self.lines.append(self.pen.row("", "", indent + self.pen.paint(text, DIM), "", (self.pen.glyphs.gap, self.pen.glyphs.gap)))
+            self.lines.append(
+                self.pen.row(
+                    "", "", indent + self.pen.paint(text, DIM), "", (self.pen.glyphs.gap, self.pen.glyphs.gap)
+                )
+            )
         self.last = when
 
     def news(self, end: Endpoint, state: State | None) -> str:
@@ -186,7 +208,11 @@ class _Ladder:
         receiver = "" if self.is_split(packet) else self.landing(packet)
         first, rest = self.fit([self.pen.plain(piece) for piece in caption.of_packet(packet)])
         states = (sender, receiver) if to_right else (receiver, sender)
-        self.lines.append(self.pen.row(self.clock(packet.sent_at), states[0], self.arrow(first, packet), states[1], self.ends(packet)))
+        self.lines.append(
+            self.pen.row(
+                self.clock(packet.sent_at), states[0], self.arrow(first, packet), states[1], self.ends(packet)
+            )
+        )
         self.below(rest, *_colours(packet))
         if self.pen.with_notes:
             self.below(said, DIM)
@@ -204,7 +230,9 @@ class _Ladder:
         self.last = run.packets[-1].sent_at
 
     def landing(self, packet: Packet) -> str:
-        """What the receiver's margin says: its state if that is news, else the time if another packet passed this one on the way."""
+        """What the receiver's margin says: its state if that is news, else the time if another packet passed
+        this one on the way.
+        """
         if packet.arrived_at == NEVER:
             return ""
         if packet.receiver_changed:  # else whatever changed it says so, and not before that
@@ -223,18 +251,30 @@ class _Ladder:
             arrow = glyphs.dashed * length + label + glyphs.dashed * 2 + glyphs.to_right
             inner = " " * (self.pen.inner - width(arrow)) + self.pen.paint(arrow, *_colours(packet))
         else:
-            inner = self.pen.paint(glyphs.to_left + glyphs.dashed * 2 + label + glyphs.dashed * length, *_colours(packet))
-        self.lines.append(self.pen.row(self.clock(packet.arrived_at), "" if to_right else state, inner, state if to_right else ""))
+            inner = self.pen.paint(
+                glyphs.to_left + glyphs.dashed * 2 + label + glyphs.dashed * length, *_colours(packet)
+            )
+        self.lines.append(
+            self.pen.row(
+                self.clock(packet.arrived_at), "" if to_right else state, inner, state if to_right else ""
+            )
+        )
 
     def ends(self, packet: Packet) -> tuple[str, str]:
         """The characters on the lifelines. A copy that the network made leaves neither end."""
         glyphs = self.pen.glyphs
         if packet.copy:
             return glyphs.life, glyphs.life
-        return (glyphs.from_left, glyphs.life) if packet.source == self.flow.ends[0] else (glyphs.life, glyphs.from_right)
+        return (
+            (glyphs.from_left, glyphs.life)
+            if packet.source == self.flow.ends[0]
+            else (glyphs.life, glyphs.from_right)
+        )
 
     def arrow(self, label: str, packet: Packet) -> str:
-        """``─ label ──────►``, ``◄─ label ──────``; short of its end where the packet is lost, fading where its arrival is drawn apart."""
+        """``─ label ──────►``, ``◄─ label ──────``; short of its end where the packet is lost, fading where
+        its arrival is drawn apart.
+        """
         glyphs, room = self.pen.glyphs, self.pen.inner
         line = glyphs.dashed if packet.copy else glyphs.line
         to_right = packet.source == self.flow.ends[0]
@@ -287,8 +327,9 @@ def _colours(packet: Packet) -> tuple[str, ...]:
 
 
 def _crossing(flow: Flow) -> set[int]:
-    """Numbers of packets that pass another on the way: neither end had seen the other's when it sent its own; or that are overtaken, or
-    find their receiver in a state to which a call or a timer brought it meanwhile."""
+    """Numbers of packets that pass another on the way: neither end had seen the other's when it sent its own;
+    or that are overtaken, or find their receiver in a state to which a call or a timer brought it meanwhile.
+    """
     found: set[int] = set()
     under_way: list[Packet] = []
     for packet in flow.packets:
@@ -301,7 +342,9 @@ def _crossing(flow: Flow) -> set[int]:
         if packet.arrived_at != NEVER:
             under_way.append(packet)
     for packet in flow.packets:
-        if any(_comes_between(change, packet) for change in flow.changes) or (packet.receiver_changed and _is_passed(packet, flow)):
+        if any(_comes_between(change, packet) for change in flow.changes) or (
+            packet.receiver_changed and _is_passed(packet, flow)
+        ):
             found.add(packet.number)
     return found
 
@@ -313,12 +356,23 @@ def _comes_between(change: Change, packet: Packet) -> bool:
 
 def _is_passed(packet: Packet, flow: Flow) -> bool:
     """Whether its receiver sent something before it, at the very moment of its arrival."""
-    return any(other.source == packet.destination and packet.order < other.order < packet.arrival_order for other in flow.packets)
+    return any(
+        other.source == packet.destination and packet.order < other.order < packet.arrival_order
+        for other in flow.packets
+    )
 
 
 def _is_seen(change: Change, flow: Flow) -> bool:
-    """Whether a packet's or a timer's row shows the change: of its cause, or of what leaves that end as the very next thing."""
+    """Whether a packet's or a timer's row shows the change: of its cause, or of what leaves that end as the
+    very next thing.
+    """
     if change.cause is not None:
         return True
-    following = min((packet for packet in flow.packets if packet.order > change.order), key=lambda packet: packet.order, default=None)
-    return following is not None and following.source == change.at and following.sent_at - change.when < _AT_ONCE
+    following = min(
+        (packet for packet in flow.packets if packet.order > change.order),
+        key=lambda packet: packet.order,
+        default=None,
+    )
+    return (
+        following is not None and following.source == change.at and following.sent_at - change.when < _AT_ONCE
+    )

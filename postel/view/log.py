@@ -26,7 +26,13 @@ LOSSES: Final = logging.getLogger("postel.losses")
 PEERS: Final = logging.getLogger("postel.peers")
 DROPS: Final = logging.getLogger("postel.drops")
 
-_TROUBLES: Final = ("retransmission", "persist", "keep-alive", "user-timeout", "orphan")  # timers: the peer doesn't answer, or take more
+_TROUBLES: Final = (
+    "retransmission",
+    "persist",
+    "keep-alive",
+    "user-timeout",
+    "orphan",
+)  # timers: the peer doesn't answer, or take more
 
 logging.getLogger("postel").addHandler(logging.NullHandler())
 
@@ -34,7 +40,8 @@ logging.getLogger("postel").addHandler(logging.NullHandler())
 class LoggingObserver(Observer):
     """An observer that logs what a host or a world tells, for ``Host(observer=…)`` and ``World(observer=…)``.
 
-    Each record has ``now``, the host's time in microseconds, as an attribute. The loggers are children of ``postel``:
+    Each record has ``now``, the host's time in microseconds, as an attribute. The loggers are children of
+    ``postel``:
 
     ==================== ======================================================= =====================
     logger               a record for                                            level
@@ -85,4 +92,7 @@ class LoggingObserver(Observer):
 
 
 def _told(segment: Segment) -> str:
-    return f"{flags_text(segment.flags)} seq={segment.seq} ack={segment.ack} window={segment.window} octets={len(segment.data)}"
+    return (
+        f"{flags_text(segment.flags)} seq={segment.seq} ack={segment.ack} window={segment.window} "
+        f"octets={len(segment.data)}"
+    )

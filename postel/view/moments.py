@@ -1,7 +1,8 @@
-"""Everything that happened in a connection, one after the other: what a picture has a place for, and a page a step.
+"""Everything that happened in a connection, one after the other: what a picture has a place for, and a page a
+step.
 
-A change of state belongs to what caused it. One that nothing but the user's call caused belongs to the segment that the call sends, or
-stands for itself.
+A change of state belongs to what caused it. One that nothing but the user's call caused belongs to the
+segment that the call sends, or stands for itself.
 """
 
 from collections.abc import Callable
@@ -40,12 +41,18 @@ def of(flow: Flow, runs: list[Run]) -> list[Moment]:
 
 
 def in_order(flow: Flow, runs: list[Run], arrives_apart: Callable[[Packet], bool]) -> list[Moment]:
-    """Everything but the changes of state. An arrival is a moment of its own where ``arrives_apart`` says so of its packet."""
+    """Everything but the changes of state. An arrival is a moment of its own where ``arrives_apart`` says so
+    of its packet.
+    """
     folded = {id(packet) for run in runs for packet in run.packets}
     packets = [packet for packet in flow.packets if id(packet) not in folded]
     moments = [Moment(packet.order, packet.sent_at, packet) for packet in packets]
     moments += [Moment(run.packets[0].order, run.packets[0].sent_at, run) for run in runs]
-    moments += [Moment(packet.arrival_order, packet.arrived_at, packet, is_arrival=True) for packet in packets if arrives_apart(packet)]
+    moments += [
+        Moment(packet.arrival_order, packet.arrived_at, packet, is_arrival=True)
+        for packet in packets
+        if arrives_apart(packet)
+    ]
     others: list[Expiry | Remark] = [*flow.expiries, *flow.remarks]
     moments += [Moment(other.order, other.when, other) for other in others]
     return sorted(moments, key=_order)
@@ -76,7 +83,11 @@ def said(moment: Moment, flow: Flow, language: str) -> str:
         return notes.of_expiry(what, language)
     if isinstance(what, Remark):
         return notes.of_remark(what, language)
-    return what.text(language) if isinstance(what, Run) else notes.say("inferred" if flow.is_captured else "called", language)
+    return (
+        what.text(language)
+        if isinstance(what, Run)
+        else notes.say("inferred" if flow.is_captured else "called", language)
+    )
 
 
 def _order(moment: Moment) -> int:
@@ -101,7 +112,14 @@ def _with_changes(moments: list[Moment], flow: Flow) -> list[Moment]:
 def _owner(change: Change, moments: list[Moment]) -> Moment | None:
     if change.cause is not None:
         cause = change.cause
-        return next((moment for moment in moments if moment.what is cause and (moment.is_arrival or not isinstance(cause, Packet))), None)
+        return next(
+            (
+                moment
+                for moment in moments
+                if moment.what is cause and (moment.is_arrival or not isinstance(cause, Packet))
+            ),
+            None,
+        )
     following = next((moment for moment in moments if moment.order > change.order), None)
     if following is None or following.is_arrival or not isinstance(following.what, Packet):
         return None

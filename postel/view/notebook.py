@@ -1,6 +1,8 @@
-"""In a Jupyter notebook a `Trace` draws itself; so do these. After ``%load_ext postel.view.notebook`` connections do, too.
+"""In a Jupyter notebook a `Trace` draws itself; so do these. After ``%load_ext postel.view.notebook``
+connections do, too.
 
-The core knows nothing of pictures, so a `Connection` can't have the method that a notebook asks for: the extension tells the notebook.
+The core knows nothing of pictures, so a `Connection` can't have the method that a notebook asks for: the
+extension tells the notebook.
 """
 
 from typing import Any
@@ -26,7 +28,9 @@ class StateDiagram:
 
 
 class Portrait:
-    """A connection as it is when the notebook asks: its state in the diagram, its variables, and a line as `ss -ti` has it."""
+    """A connection as it is when the notebook asks: its state in the diagram, its variables, and a line as
+    `ss -ti` has it.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -40,10 +44,13 @@ class Portrait:
         ]
         line = "" if found.state is CLOSED else element("code", escaped(status.text(found.status())))
         parts = [diagram.of_state(found.state), element("table", *rows)]
-        return element("div", ends, element("div", *parts, style="display:flex;gap:32px;align-items:start"), line)
+        return element(
+            "div", ends, element("div", *parts, style="display:flex;gap:32px;align-items:start"), line
+        )
 
 
-def load_ipython_extension(shell: Any) -> None:  # noqa: ANN401 - an IPython shell, which need not be installed to import this
+# An IPython shell, which need not be installed to import this
+def load_ipython_extension(shell: Any) -> None:  # noqa: ANN401
     """What ``%load_ext`` calls."""
     shell.display_formatter.formatters["text/html"].for_type(Connection, _html)
 

@@ -1,4 +1,6 @@
-"""What the views say about packets and timers, in English and Chinese side by side. State, flag and field names stay as they are."""
+"""What the views say about packets and timers, in English and Chinese side by side. State, flag and field
+names stay as they are.
+"""
 
 from typing import Final
 
@@ -53,14 +55,23 @@ TEXTS: Final = {
     "keep-alive": ("keep-alive probe: are you still there?", "保活探测：你还在吗？"),
     "retransmission": ("retransmission of #{original}", "#{original} 的重传"),
     "lost": ("lost on the way ({why})", "途中丢失（{why}）"),
-    "lost, sent again": ("lost on the way ({why}); sent again as #{again}", "途中丢失（{why}），随后以 #{again} 重传"),
+    "lost, sent again": (
+        "lost on the way ({why}); sent again as #{again}",
+        "途中丢失（{why}），随后以 #{again} 重传",
+    ),
     "damaged": ("damaged on the way", "途中损坏"),
     "copy": ("the network delivers #{number} once more", "网络把 #{number} 又送达了一次"),
     "dropped": ("dropped on arrival: {why}", "到达后被丢弃：{why}"),
     "dropped no_connection": ("there is no connection for it", "没有与它对应的连接"),
     "dropped bad_checksum": ("dropped on arrival: wrong checksum", "到达后被丢弃：校验和错误"),
-    "dropped accept_queue_full": ("dropped on arrival: the accept queue is full", "到达后被丢弃：全连接队列已满"),
-    "dropped half_open_full": ("not kept: the half-open queue is full", "不予保存：半连接队列已满"),  # it may get a cookie for an answer
+    "dropped accept_queue_full": (
+        "dropped on arrival: the accept queue is full",
+        "到达后被丢弃：全连接队列已满",
+    ),
+    "dropped half_open_full": (
+        "not kept: the half-open queue is full",
+        "不予保存：半连接队列已满",
+    ),  # it may get a cookie for an answer
     "text": ("“{text}”", "“{text}”"),
     "joint": ("; ", "；"),
     "loss": ("loss", "丢包"),
@@ -75,14 +86,20 @@ TEXTS: Final = {
     "under way": ("still under way when the recording ends", "记录结束时仍在途中"),
     # timers
     "retransmission timer": ("RTO: no acknowledgement came in time", "RTO 超时：没有按时收到确认"),
-    "tail-probe timer": ("PTO: an acknowledgement is overdue, the tail is probed", "PTO 超时：确认迟迟不到，探测尾部"),
+    "tail-probe timer": (
+        "PTO: an acknowledgement is overdue, the tail is probed",
+        "PTO 超时：确认迟迟不到，探测尾部",
+    ),
     "reorder timer": ("what was overtaken had time enough to arrive", "被超越的报文段本该已到达"),
     "time-wait timer": ("2MSL is over: TIME-WAIT ends", "2MSL 已过：TIME-WAIT 结束"),
     "persist timer": ("persist timer: the window has stayed closed", "坚持定时器：窗口一直关着"),
     "delayed-ack timer": ("delayed ACK: waited long enough", "延迟 ACK：等待时间到"),
     "keep-alive timer": ("keep-alive timer: nothing heard for long", "保活定时器：很久没有消息"),
     "user-timeout timer": ("user timeout: given up", "用户超时：放弃"),
-    "override timer": ("override timer: a small segment has waited long enough", "覆盖定时器：小报文段等待时间到"),
+    "override timer": (
+        "override timer: a small segment has waited long enough",
+        "覆盖定时器：小报文段等待时间到",
+    ),
     "orphan timer": ("orphan timer: nobody is left to receive", "孤儿定时器：已没有接收者"),
     # states
     "called": ("the user's call", "用户调用"),
@@ -163,7 +180,8 @@ def _starts_waiting(packet: Packet, flow: Flow) -> bool:
     if packet.sender_state is not State.TIME_WAIT:
         return False
     return not any(
-        other.sender_state is State.TIME_WAIT and other.source == packet.source and other.order < packet.order for other in flow.packets
+        other.sender_state is State.TIME_WAIT and other.source == packet.source and other.order < packet.order
+        for other in flow.packets
     )
 
 

@@ -16,7 +16,9 @@ NOWHERE: Final = Endpoint(UNSPECIFIED_4, 0)  # of octets that aren't even IP
 
 
 class Kind(Enum):
-    """What a segment is for, as far as the eyes of a bystander can tell. The words for them are in `notes`."""
+    """What a segment is for, as far as the eyes of a bystander can tell. The words for them are in
+    `notes`.
+    """
 
     PLAIN = "plain"
     SYN = "syn"
@@ -36,7 +38,9 @@ class Kind(Enum):
 
 @dataclass(slots=True)
 class Packet:
-    """One IP packet. ``seq`` and ``ack`` are relative, UNKNOWN where there are none; ``window`` is scaled where the shift is known."""
+    """One IP packet. ``seq`` and ``ack`` are relative, UNKNOWN where there are none; ``window`` is scaled
+    where the shift is known.
+    """
 
     number: int
     octets: bytes
@@ -47,7 +51,9 @@ class Packet:
     segment: Segment | None = None
     caption: str = ""  # of what isn't TCP
     text: str = ""  # first line of what it carries, where that is text; or what it says of names
-    about: tuple[Endpoint, Endpoint, int] | None = None  # of an ICMP error: the ends and the protocol of the packet that it quotes
+    about: tuple[Endpoint, Endpoint, int] | None = (
+        None  # of an ICMP error: the ends and the protocol of the packet that it quotes
+    )
     copy: int = 0  # from 1: further copies that the network made
     sender: str = ""
     receiver: str = ""
@@ -55,7 +61,9 @@ class Packet:
     arrival_order: int = UNKNOWN
     arrived_at: int = NEVER
     due_at: int = NEVER  # when the network says that it will arrive
-    is_under_way: bool = False  # left a host that the trace hears, on a path that will deliver it, and has not arrived yet
+    is_under_way: bool = (
+        False  # left a host that the trace hears, on a path that will deliver it, and has not arrived yet
+    )
     lost: str = ""  # why
     damaged: bool = False
     dropped: str = ""  # why the receiving host threw it away
@@ -78,7 +86,9 @@ def read(octets: bytes, number: int, now: int) -> Packet:
         packet = ip.parse(octets)
     except WireError as error:
         return Packet(number, octets, now, NOWHERE, NOWHERE, caption=str(error))
-    record = Packet(number, octets, now, Endpoint(packet.source, 0), Endpoint(packet.destination, 0), packet.protocol)
+    record = Packet(
+        number, octets, now, Endpoint(packet.source, 0), Endpoint(packet.destination, 0), packet.protocol
+    )
     try:
         _read_payload(record, packet)
     except WireError as error:
@@ -134,7 +144,19 @@ def _icmp_caption(message: icmp.IcmpMessage) -> str:
     return f"{caption} code={message.code}" if message.code else caption
 
 
-_STARTS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"HTTP/", b"SSH-", b"220 ", b"EHLO ", b"HELO ")
+_STARTS = (
+    b"GET ",
+    b"HEAD ",
+    b"POST ",
+    b"PUT ",
+    b"DELETE ",
+    b"OPTIONS ",
+    b"HTTP/",
+    b"SSH-",
+    b"220 ",
+    b"EHLO ",
+    b"HELO ",
+)
 _LONGEST_TEXT = 48
 _LONGEST_NAMES = 160  # a name, its alias, and some addresses
 

@@ -21,7 +21,10 @@ def write(trace: Trace, file: BinaryIO, *, epoch: int = 0, language: str = "en")
     """
     file.write(pcapng.header())
     flows = {id(packet): flow for flow in trace.flows for packet in flow.packets}
-    file.writelines(enhanced_packet(packet, epoch, comment(packet, flows.get(id(packet)), language)) for packet in trace.packets)
+    file.writelines(
+        enhanced_packet(packet, epoch, comment(packet, flows.get(id(packet)), language))
+        for packet in trace.packets
+    )
 
 
 def comment(packet: Packet, flow: Flow | None, language: str = "en") -> str:
@@ -30,7 +33,10 @@ def comment(packet: Packet, flow: Flow | None, language: str = "en") -> str:
     said = notes.of_packet(packet, flow, language) if flow is not None else []
     if not said:
         said = _plain(packet, language)
-    text = f"{_name(packet.sender, packet.source, flow)} → {_name(packet.receiver, packet.destination, flow)}: #{packet.number} "
+    text = (
+        f"{_name(packet.sender, packet.source, flow)} → "
+        f"{_name(packet.receiver, packet.destination, flow)}: #{packet.number} "
+    )
     text += ", ".join([what, *said])
     states = _states(packet.sender_state, packet.receiver_state)
     return f"{text}; {states}" if states else text

@@ -10,14 +10,21 @@ from postel.wire.segment import Segment
 
 
 class Observers(Witness):
-    """Tells each of ``observers`` everything, in that order: observers of connections, of packets, and witnesses of a world.
+    """Tells each of ``observers`` everything, in that order: observers of connections, of packets, and
+    witnesses of a world.
 
-    It can stand wherever one observer is asked for, as in ``Host(observer=Observers(trace, LoggingObserver()))``.
+    It can stand wherever one observer is asked for, as in ``Host(observer=Observers(trace,
+    LoggingObserver()))``.
     """
 
     def __init__(self, *observers: Observer | PacketObserver) -> None:
         for observer in observers:
-            require_kind("observers", observer, (Observer, PacketObserver), "an Observer or a PacketObserver, made already")
+            require_kind(
+                "observers",
+                observer,
+                (Observer, PacketObserver),
+                "an Observer or a PacketObserver, made already",
+            )
         self._of_connections = [observer for observer in observers if isinstance(observer, Observer)]
         self._of_packets = [observer for observer in observers if isinstance(observer, PacketObserver)]
         self._witnesses = [observer for observer in observers if isinstance(observer, Witness)]
@@ -58,7 +65,9 @@ class Observers(Witness):
         for observer in self._of_packets:
             observer.packet_arrived(octets, now)
 
-    def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
+    def carried(
+        self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
+    ) -> None:
         for witness in self._witnesses:
             witness.carried(sender, receiver, octets, sent_at, arrives_at, delivered)
 
@@ -66,7 +75,9 @@ class Observers(Witness):
         for witness in self._witnesses:
             witness.lost(sender, receiver, octets, sent_at, why)
 
-    def rescheduled(self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int) -> None:
+    def rescheduled(
+        self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int
+    ) -> None:
         for witness in self._witnesses:
             witness.rescheduled(sender, receiver, delivered, sent_at, arrives_at)
 

@@ -1,4 +1,5 @@
-"""The state diagram in text, with the way that each end took: numbers at the states, and each step with what led to it.
+"""The state diagram in text, with the way that each end took: numbers at the states, and each step with what
+led to it.
 
 The steps' words are those of `EDGES`, the table that the program runs by.
 """
@@ -12,7 +13,8 @@ from postel.view.packet import Packet
 from postel.view.trace import Trace
 from postel.view.width import left, width
 
-# Where each state stands: line, and the column of its middle. CLOSED stands twice, at the beginning and where figure 5 of RFC 9293 ends.
+# Where each state stands: line, and the column of its middle. CLOSED stands twice, at the beginning and where
+# figure 5 of RFC 9293 ends.
 _PLACES: Final = {
     State.CLOSED: (0, 38),
     State.LISTEN: (2, 26),
@@ -85,15 +87,23 @@ def _put(row: str, middle: int, text: str) -> str:
 
 
 def step(change: Change) -> str:
-    """``CLOSED → SYN-SENT: active OPEN / create TCB, send SYN``, with the number of the segment that did it."""
+    """``CLOSED → SYN-SENT: active OPEN / create TCB, send SYN``, with the number of the segment that did
+    it.
+    """
     _, event, action = edge(change)
     by = f" (#{change.cause.number})" if isinstance(change.cause, Packet) else ""
     return f"{change.before} → {change.after}: {event}{by}{' / ' + action if action else ''}"
 
 
 def edge(change: Change) -> tuple[str, str, str]:
-    """Its id and words in the table: of several ways between the two states those of the one that its cause would take."""
-    found = [(name, event, action) for name, before, event, action, after in EDGES if (before, after) == (change.before, change.after)]
+    """Its id and words in the table: of several ways between the two states those of the one that its cause
+    would take.
+    """
+    found = [
+        (name, event, action)
+        for name, before, event, action, after in EDGES
+        if (before, after) == (change.before, change.after)
+    ]
     return min(found, key=lambda words: not _is_like(change, words[1]), default=("", "", ""))
 
 

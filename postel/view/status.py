@@ -10,7 +10,9 @@ _UNLIMITED = 1 << 30  # octets: a threshold that was never lowered
 
 
 def text(status: Status) -> str:
-    """One line, names and units as `ss -ti` has them: rates in bits a second, times in milliseconds. What is 0 and `ss` leaves out, is."""
+    """One line, names and units as `ss -ti` has them: rates in bits a second, times in milliseconds. What is
+    0 and `ss` leaves out, is.
+    """
     words = [name for bit, name in ((told.TIMESTAMPS, "ts"), (told.SACK, "sack")) if status.options & bit]
     words.append(status.congestion)
     if status.options & told.WINDOW_SCALE:
@@ -20,14 +22,28 @@ def text(status: Status) -> str:
     if status.rtt:
         words.append(f"rtt:{_milliseconds(status.rtt)}/{_milliseconds(status.rttvar)}")
     words.append(f"ato:{_milliseconds(status.ato)}")
-    words.append(f"mss:{status.snd_mss} pmtu:{status.pmtu} rcvmss:{status.rcv_mss} advmss:{status.advmss} cwnd:{status.snd_cwnd}")
+    words.append(
+        f"mss:{status.snd_mss} pmtu:{status.pmtu} rcvmss:{status.rcv_mss} advmss:{status.advmss} "
+        f"cwnd:{status.snd_cwnd}"
+    )
     if status.threshold < _UNLIMITED:
         words.append(f"ssthresh:{status.snd_ssthresh}")
-    return " ".join([*words, *_counts(status), *_rates(status), *_limits(status), *_losses(status), *_receiving(status)])
+    return " ".join(
+        [*words, *_counts(status), *_rates(status), *_limits(status), *_losses(status), *_receiving(status)]
+    )
 
 
 def _counts(status: Status) -> list[str]:
-    names = ("bytes_sent", "bytes_retrans", "bytes_acked", "bytes_received", "segs_out", "segs_in", "data_segs_out", "data_segs_in")
+    names = (
+        "bytes_sent",
+        "bytes_retrans",
+        "bytes_acked",
+        "bytes_received",
+        "segs_out",
+        "segs_in",
+        "data_segs_out",
+        "data_segs_in",
+    )
     return [word for name in names for word in _if(getattr(status, name), f"{name}:{{}}")]
 
 
@@ -38,7 +54,11 @@ def _rates(status: Status) -> list[str]:
         f"lastrcv:{status.last_data_recv // MILLISECOND}",
         f"lastack:{status.last_ack_recv // MILLISECOND}",
     ]
-    return words + _if(status.pacing_rate * 8, "pacing_rate {}bps") + _if(status.delivery_rate * 8, "delivery_rate {}bps")
+    return (
+        words
+        + _if(status.pacing_rate * 8, "pacing_rate {}bps")
+        + _if(status.delivery_rate * 8, "delivery_rate {}bps")
+    )
 
 
 def _limits(status: Status) -> list[str]:
@@ -62,7 +82,10 @@ def _losses(status: Status) -> list[str]:
 
 
 def _receiving(status: Status) -> list[str]:
-    words = [f"rcv_space:{status.rcv_space} rcv_ssthresh:{status.rcv_ssthresh}", *_if(status.notsent_bytes, "notsent:{}")]
+    words = [
+        f"rcv_space:{status.rcv_space} rcv_ssthresh:{status.rcv_ssthresh}",
+        *_if(status.notsent_bytes, "notsent:{}"),
+    ]
     if status.min_rtt:
         words.append(f"minrtt:{_milliseconds(status.min_rtt)}")
     return [*words, f"snd_wnd:{status.send_window}"]

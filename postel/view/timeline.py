@@ -1,6 +1,8 @@
-"""A waterfall: how long each end was in each state, and data on its way; one bar below the other, all on one scale.
+"""A waterfall: how long each end was in each state, and data on its way; one bar below the other, all on one
+scale.
 
-The scale ends with the last packet. What lasts longer, as TIME-WAIT does, runs out of the picture, and its length stands beside it.
+The scale ends with the last packet. What lasts longer, as TIME-WAIT does, runs out of the picture, and its
+length stands beside it.
 """
 
 from dataclasses import dataclass

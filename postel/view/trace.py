@@ -1,8 +1,9 @@
 """The one recorder, of which every view is made: an observer of connections and of packets.
 
-Give it to a `World` (``World(observer=trace)``) and it sees both ends and the way between. Of a single host it sees states and timers
-(``Host(…, observer=trace)``), and packets where it watches the host's link too (``Observed(link, trace)``). A relay tells it `carried` and
-`lost`: then it knows the wire alone, and the states stay blank.
+Give it to a `World` (``World(observer=trace)``) and it sees both ends and the way between. Of a single host
+it sees states and timers (``Host(…, observer=trace)``), and packets where it watches the host's link too
+(``Observed(link, trace)``). A relay tells it `carried` and `lost`: then it knows the wire alone, and the
+states stay blank.
 """
 
 import json
@@ -32,8 +33,8 @@ NOT_CARRIED = "not carried"  # why a packet is lost that left a host while no pa
 class Trace(Witness):
     """``packets`` in the order in which they left, ``flows`` in the order in which they began.
 
-    ``names`` gives addresses (as text) names; a `World` tells its own. At most ``limit`` packets are kept, the first; ``forgotten`` counts
-    the others.
+    ``names`` gives addresses (as text) names; a `World` tells its own. At most ``limit`` packets are kept,
+    the first; ``forgotten`` counts the others.
     """
 
     def __init__(self, *, names: dict[str, str] | None = None, limit: int = 100_000) -> None:
@@ -49,7 +50,9 @@ class Trace(Witness):
         self._fresh: Packet | None = None  # left a host; the network hasn't said yet what becomes of it
         self._flying: dict[bytes, deque[Packet]] = {}
         self._current: dict[tuple[Endpoint, Endpoint, int], Flow] = {}
-        self._causes: dict[tuple[Endpoint, Endpoint], Packet | Expiry | Remark] = {}  # by (local, remote): what came last
+        self._causes: dict[
+            tuple[Endpoint, Endpoint], Packet | Expiry | Remark
+        ] = {}  # by (local, remote): what came last
         self._arriving: Packet | None = None
         self._sees_both_ends = False
 
@@ -68,7 +71,9 @@ class Trace(Witness):
         self._number = number - 1
 
     def begin_connection(self, opener: Endpoint, other: Endpoint) -> None:
-        """What follows between these ends is a connection of its own, as a capture has it: no SYN begins another, and no call is known."""
+        """What follows between these ends is a connection of its own, as a capture has it: no SYN begins
+        another, and no call is known.
+        """
         self._begin(opener, other, segment.PROTOCOL).is_captured = True
 
     # What a host and its link tell
@@ -76,7 +81,9 @@ class Trace(Witness):
     def packet_sent(self, octets: bytes, now: int) -> None:
         self._fresh = packet = self._depart(octets, now)
         if packet is not None:
-            if self._sees_both_ends:  # until `carried` or `lost` says what becomes of it, which the network does at once
+            if (
+                self._sees_both_ends
+            ):  # until `carried` or `lost` says what becomes of it, which the network does at once
                 packet.lost = NOT_CARRIED
             self._flying.setdefault(octets, deque()).append(packet)
 
@@ -141,7 +148,9 @@ class Trace(Witness):
 
     # What a world or a relay tells
 
-    def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
+    def carried(
+        self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
+    ) -> None:
         hears_hosts = self._fresh is not None and self._fresh.octets is octets
         packet = self._told(sender, receiver, octets, sent_at)
         if packet is None:
@@ -161,7 +170,9 @@ class Trace(Witness):
             packet.lost = why
             self._land(octets, packet)
 
-    def rescheduled(self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int) -> None:
+    def rescheduled(
+        self, sender: str, receiver: str, delivered: bytes, sent_at: int, arrives_at: int
+    ) -> None:
         packet = self._under_way(sender, delivered, sent_at)
         if packet is not None:
             packet.due_at = arrives_at
@@ -176,10 +187,14 @@ class Trace(Witness):
     def _under_way(self, sender: str, delivered: bytes, sent_at: int) -> Packet | None:
         """The record of a packet that was carried and has not arrived."""
         waiting = self._flying.get(delivered, ())
-        return next((packet for packet in waiting if packet.sent_at == sent_at and packet.sender == sender), None)
+        return next(
+            (packet for packet in waiting if packet.sent_at == sent_at and packet.sender == sender), None
+        )
 
     def _told(self, sender: str, receiver: str, octets: bytes, sent_at: int) -> Packet | None:
-        """The record of a packet that left just now; a further copy of it; or one that only the network saw."""
+        """The record of a packet that left just now; a further copy of it; or one that only the network
+        saw.
+        """
         packet = self._fresh
         self._sees_both_ends = True
         if packet is None and octets is self._forgotten:
@@ -229,7 +244,12 @@ class Trace(Witness):
         self._causes.pop((packet.source, packet.destination), None)
         if copy_of is not None:
             packet.copy = sum(1 for other in flow.packets if other.number == packet.number)
-            packet.seq, packet.ack, packet.window, packet.sack = copy_of.seq, copy_of.ack, copy_of.window, copy_of.sack
+            packet.seq, packet.ack, packet.window, packet.sack = (
+                copy_of.seq,
+                copy_of.ack,
+                copy_of.window,
+                copy_of.sack,
+            )
             packet.kind = copy_of.kind
         elif packet.segment is not None:
             flow.examine(packet, packet.segment)
@@ -247,7 +267,11 @@ class Trace(Witness):
         if packet.segment is not None and not flow.is_captured and flow.is_new(source, packet.segment):
             flow = self._succeed(flow, source, destination)
         if not flow.packets:
-            flow.ends = (destination, source) if packet.segment is not None and _is_answer(packet.segment) else (source, destination)
+            flow.ends = (
+                (destination, source)
+                if packet.segment is not None and _is_answer(packet.segment)
+                else (source, destination)
+            )
         return flow
 
     def _flow(self, one: Endpoint, other: Endpoint, protocol: int) -> Flow:
@@ -284,8 +308,12 @@ class Trace(Witness):
         return ladder.render(self.flows)
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """All of it: connections with their packets, states and timers. Times in microseconds, numbers relative."""
-        return json.dumps({"forgotten": self.forgotten, "connections": trace_json.of_flows(self.flows)}, indent=indent)
+        """All of it: connections with their packets, states and timers. Times in microseconds, numbers
+        relative.
+        """
+        return json.dumps(
+            {"forgotten": self.forgotten, "connections": trace_json.of_flows(self.flows)}, indent=indent
+        )
 
 
 def _when(cause: Packet | Expiry | Remark) -> int:
@@ -297,6 +325,8 @@ def _is_answer(first: Segment) -> bool:
 
 
 def _as_in(flow: Flow, receiver: Endpoint) -> tuple[Endpoint, Endpoint]:
-    """Sender and receiver as the flow's ends: an error that a router sends comes from the other end's side."""
+    """Sender and receiver as the flow's ends: an error that a router sends comes from the other end's
+    side.
+    """
     one, other = flow.ends
     return (other, one) if one.address == receiver.address else (one, other)

@@ -13,12 +13,13 @@ _RECENT: Final = 16  # packets and changes of a connection
 
 
 class TraceFile(Trace):
-    """Of one host and its link: each packet is in ``file`` once the next one comes, or at `finish`; the file should be unbuffered.
+    """Of one host and its link: each packet is in ``file`` once the next one comes, or at `finish`; the file
+    should be unbuffered.
 
-    Its remarks are those of a `Trace`, as far as they need not what was long ago: it keeps of a connection only what later remarks need.
-    At most ``limit`` octets are written, 0 for no bound; ``left_out`` counts the packets that are not in the file.
-    Of more than ``most_flows`` connections, those that have ended are forgotten.
-    ``epoch`` is the time of day, in microseconds since 1970, at which the host's clock stood at 0.
+    Its remarks are those of a `Trace`, as far as they need not what was long ago: it keeps of a connection
+    only what later remarks need. At most ``limit`` octets are written, 0 for no bound; ``left_out`` counts
+    the packets that are not in the file. Of more than ``most_flows`` connections, those that have ended are
+    forgotten. ``epoch`` is the time of day, in microseconds since 1970, at which the host's clock stood at 0.
     """
 
     flows: list[Flow]  # of the base class: type checkers want a declaration in each class that writes it
@@ -69,7 +70,9 @@ class TraceFile(Trace):
         self._now = now
         for packet in self.packets:
             flow = self._current.get((packet.source, packet.destination, packet.protocol))
-            self._capture.add(pcapng.enhanced_packet(packet, self._epoch, pcapng.comment(packet, flow, self._language)))
+            self._capture.add(
+                pcapng.enhanced_packet(packet, self._epoch, pcapng.comment(packet, flow, self._language))
+            )
             if flow is not None:
                 flow.forget(recent=_RECENT, remembered=_REMEMBERED)
         self.packets.clear()
@@ -77,8 +80,12 @@ class TraceFile(Trace):
             self._forget_flows()
 
     def _forget_flows(self) -> None:
-        """The older half, and first those that have ended: of such a connection that lives on, numbers begin anew."""
-        ended = [flow for flow in self.flows if all(state in (CLOSED, TIME_WAIT) for state in flow.states.values())]
+        """The older half, and first those that have ended: of such a connection that lives on, numbers begin
+        anew.
+        """
+        ended = [
+            flow for flow in self.flows if all(state in (CLOSED, TIME_WAIT) for state in flow.states.values())
+        ]
         gone = set(ended[: len(self.flows) // 2] or self.flows[: len(self.flows) // 2])
         self.flows = [flow for flow in self.flows if flow not in gone]
         for key, flow in tuple(self._current.items()):

@@ -27,11 +27,20 @@ def _of_flow(flow: Flow) -> dict[str, Any]:
 
 
 def _of_end(end: Endpoint, flow: Flow) -> dict[str, Any]:
-    return {"endpoint": str(end), "name": flow.names.get(end, ""), "initial_state": _text(flow.initial_state(end))}
+    return {
+        "endpoint": str(end),
+        "name": flow.names.get(end, ""),
+        "initial_state": _text(flow.initial_state(end)),
+    }
 
 
 def _of_change(change: Change) -> dict[str, Any]:
-    return {"at": str(change.at), "before": str(change.before), "after": str(change.after), "when": change.when}
+    return {
+        "at": str(change.at),
+        "before": str(change.before),
+        "after": str(change.after),
+        "when": change.when,
+    }
 
 
 def _of_expiry(expiry: Expiry) -> dict[str, Any]:
@@ -65,7 +74,13 @@ def _of_packet(packet: Packet) -> dict[str, Any]:
         }
         if packet.segment.ecn:
             record["ecn"] = ECN_NAMES[packet.segment.ecn]
-    extra = {"caption": packet.caption, "copy": packet.copy, "lost": packet.lost, "damaged": packet.damaged, "dropped": packet.dropped}
+    extra = {
+        "caption": packet.caption,
+        "copy": packet.copy,
+        "lost": packet.lost,
+        "damaged": packet.damaged,
+        "dropped": packet.dropped,
+    }
     extra |= {"retransmission_of": packet.original, "retransmitted_as": packet.again}
     return record | {name: value for name, value in extra.items() if value}
 

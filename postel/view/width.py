@@ -6,11 +6,15 @@ from typing import Final
 from unicodedata import combining, east_asian_width
 
 _PAINT: Final = re.compile("\033\\[[0-9;]*m")
-_TO_ASCII: Final = str.maketrans({"“": '"', "”": '"', "’": "'", "…": "...", "′": "'", "–": "-", "→": "->", "µ": "u"})
+_TO_ASCII: Final = str.maketrans(
+    {"“": '"', "”": '"', "’": "'", "…": "...", "′": "'", "–": "-", "→": "->", "µ": "u"}
+)
 
 
 def width(text: str) -> int:
-    """Columns. Characters of ambiguous width (arrows, box lines) count as one, as terminals have it today; colours as none."""
+    """Columns. Characters of ambiguous width (arrows, box lines) count as one, as terminals have it today;
+    colours as none.
+    """
     if "\033" in text:
         text = _PAINT.sub("", text)
     return len(text) if text.isascii() else sum(_columns(character) for character in text)
@@ -38,7 +42,9 @@ def right(text: str, columns: int, fill: str = " ") -> str:
 
 
 def wrap(text: str, columns: int) -> list[str]:
-    """Lines of at most so many columns, broken at spaces and between Chinese characters; a word that is longer is cut."""
+    """Lines of at most so many columns, broken at spaces and between Chinese characters; a word that is
+    longer is cut.
+    """
     lines: list[str] = []
     line = ""
     for piece in _pieces(text):

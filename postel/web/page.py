@@ -1,4 +1,5 @@
-"""One page for what was tried: each claim with its verdict, each run with its ladder, states, variables and headers.
+"""One page for what was tried: each claim with its verdict, each run with its ladder, states, variables and
+headers.
 
 It loads nothing. Without a script it shows each run as a whole; with one, every moment of it.
 """
@@ -22,22 +23,42 @@ from postel.web.story import Story, Variables, title_of
 
 _NAMES: Final = {"en": "English", "zh": "中文"}
 _SHORT: Final = 260  # a ladder beneath which there is room for the headers
-_COLOURS: Final = {"holds": "open", "caveat": "opening", "myth": "lost", "changed": "closing", "not shown": "muted"}
+_COLOURS: Final = {
+    "holds": "open",
+    "caveat": "opening",
+    "myth": "lost",
+    "changed": "closing",
+    "not shown": "muted",
+}
 
 
-def of(reports: Sequence[Report], language: str, *, commands: Sequence[str] = (), unfold: bool = False) -> str:
+def of(
+    reports: Sequence[Report], language: str, *, commands: Sequence[str] = (), unfold: bool = False
+) -> str:
     """``language`` is the one that it opens in; ``commands`` make each of the runs again."""
     titles = translations.say("title") if len(reports) > 1 else translations.both(reports[0].claim.text)
-    told = [_of_report(report, command, unfold=unfold) for report, command in zip(reports, commands or [""] * len(reports), strict=True)]
+    told = [
+        _of_report(report, command, unfold=unfold)
+        for report, command in zip(reports, commands or [""] * len(reports), strict=True)
+    ]
     head = [
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width"),
         element("title", escaped(titles[language])),
         element("style", palette.for_page(), _asset("page.css")),
     ]
-    body = [_top(), *([_contents(reports)] if len(reports) > 1 else []), element("main", *told), element("script", _asset("page.js"))]
+    body = [
+        _top(),
+        *([_contents(reports)] if len(reports) > 1 else []),
+        element("main", *told),
+        element("script", _asset("page.js")),
+    ]
     titled = {f"data_{language}": text for language, text in titles.items()}
-    return "<!doctype html>\n" + element("html", element("head", *head), element("body", *body), lang=language, **titled) + "\n"
+    return (
+        "<!doctype html>\n"
+        + element("html", element("head", *head), element("body", *body), lang=language, **titled)
+        + "\n"
+    )
 
 
 @cache
@@ -46,25 +67,43 @@ def _asset(name: str) -> str:
 
 
 def _top() -> str:
-    buttons = [element("button", name, type="button", data_language=language) for language, name in _NAMES.items()]
+    buttons = [
+        element("button", name, type="button", data_language=language) for language, name in _NAMES.items()
+    ]
     title = element("strong", "postel lab")
     return element(
-        "header", title, in_languages("span", translations.say("lead")), element("nav", *buttons, class_="languages"), class_="top"
+        "header",
+        title,
+        in_languages("span", translations.say("lead")),
+        element("nav", *buttons, class_="languages"),
+        class_="top",
     )
 
 
 def _contents(reports: Sequence[Report]) -> str:
     entries = [
         element(
-            "li", element("a", _verdict(report), in_languages("span", translations.both(report.claim.text)), href=f"#{report.claim.id}")
+            "li",
+            element(
+                "a",
+                _verdict(report),
+                in_languages("span", translations.both(report.claim.text)),
+                href=f"#{report.claim.id}",
+            ),
         )
         for report in reports
     ]
-    return element("nav", in_languages("h1", translations.say("contents")), element("ol", *entries), class_="contents")
+    return element(
+        "nav", in_languages("h1", translations.say("contents")), element("ol", *entries), class_="contents"
+    )
 
 
 def _verdict(report: Report) -> str:
-    return in_languages("span", translations.both(lab.words()[str(report.verdict)]), class_=f"verdict {_COLOURS[str(report.verdict)]}")
+    return in_languages(
+        "span",
+        translations.both(lab.words()[str(report.verdict)]),
+        class_=f"verdict {_COLOURS[str(report.verdict)]}",
+    )
 
 
 # A claim and its runs
@@ -72,12 +111,17 @@ def _verdict(report: Report) -> str:
 
 def _of_report(report: Report, command: str, *, unfold: bool) -> str:
     claim = report.claim
-    told = [("look", translations.both(claim.look)), ("verdict", {language: report.conclusion(language) for language in LANGUAGES})]
+    told = [
+        ("look", translations.both(claim.look)),
+        ("verdict", {language: report.conclusion(language) for language in LANGUAGES}),
+    ]
     facts = [_fact(key, in_languages("span", text)) for key, text in told]
     facts.append(_fact("rfc", escaped(claim.rfc)))
     if command:
         facts.append(_fact("again", element("code", escaped(command))))
-    title = element("div", _verdict(report), in_languages("h1", translations.both(claim.text)), class_="title")
+    title = element(
+        "div", _verdict(report), in_languages("h1", translations.both(claim.text)), class_="title"
+    )
     runs = [_of_run(scene, report, number, unfold=unfold) for number, scene in enumerate(report.scenes, 1)]
     return element("section", title, element("dl", *facts), *runs, class_="claim", id=claim.id)
 
@@ -91,7 +135,15 @@ def _of_run(scene: Scene, report: Report, number: int, *, unfold: bool) -> str:
     heads = []
     if report.claim.runs:
         names = report.claim.runs[scene.title]
-        heads.append(in_languages("h2", {each: lab.words()["run"][each].format(number=number, title=names[each]) for each in LANGUAGES}))
+        heads.append(
+            in_languages(
+                "h2",
+                {
+                    each: lab.words()["run"][each].format(number=number, title=names[each])
+                    for each in LANGUAGES
+                },
+            )
+        )
     stages = []
     for flow in flows:
         if len(flows) > 1:
@@ -134,11 +186,15 @@ class _Stage:
         last = len(self.moments) - 1
         buttons = [
             _button("back", "←"),
-            element("button", "▶ ", in_languages("span", translations.say("play")), type="button", class_="play"),
+            element(
+                "button", "▶ ", in_languages("span", translations.say("play")), type="button", class_="play"
+            ),
             _button("forth", "→"),
         ]
         label = translations.say("moment")["en"]
-        scrubber = element("input", type="range", min=0, max=last, step=1, value=opening, class_="scrubber", aria_label=label)
+        scrubber = element(
+            "input", type="range", min=0, max=last, step=1, value=opening, class_="scrubber", aria_label=label
+        )
         told = [element("output", class_="time"), element("p", class_="said", aria_live="polite")]
         return element("div", *buttons, scrubber, *told, class_="controls")
 
@@ -161,25 +217,44 @@ class _Stage:
         return element("div", *figures, class_="diagrams")
 
     def _variables(self, known: list[Variables], now: list[int]) -> str:
-        heads = [element("th", escaped(self.story.name(index)), class_="second" if index else "first") for index in (0, 1)]
+        heads = [
+            element("th", escaped(self.story.name(index)), class_="second" if index else "first")
+            for index in (0, 1)
+        ]
         title = element("th", in_languages("span", translations.say("variables")), colspan=2)
         rows = [element("tr", title, *heads)]
         for name, meaning in translations.variables().items():
             cells = [element("td", _number(known[index].get(name) if index >= 0 else None)) for index in now]
             what = in_languages("span", meaning, class_="meaning")
-            rows.append(element("tr", element("th", name, scope="row"), element("td", what), *cells, data_name=name))
-        return element("table", *rows, class_="variables") + in_languages("p", translations.say("relative"), class_="small")
+            rows.append(
+                element("tr", element("th", name, scope="row"), element("td", what), *cells, data_name=name)
+            )
+        return element("table", *rows, class_="variables") + in_languages(
+            "p", translations.say("relative"), class_="small"
+        )
 
     def _history(self) -> str:
         names = list(translations.variables())
-        head = [in_languages("th", translations.say("who")), element("th"), in_languages("th", translations.say("segment"))]
+        head = [
+            in_languages("th", translations.say("who")),
+            element("th"),
+            in_languages("th", translations.say("segment")),
+        ]
         rows = [element("tr", *head, *(element("th", name, class_="number") for name in names))]
         for note, packet in self.noted:
             way = in_languages("td", translations.say("came" if note.arrived else "left"))
             told = [element("td", escaped(note.host)), way, element("td", escaped(title_of(packet)))]
-            rows.append(element("tr", *told, *(element("td", _number(note.variables.get(name)), class_="number") for name in names)))
+            rows.append(
+                element(
+                    "tr",
+                    *told,
+                    *(element("td", _number(note.variables.get(name)), class_="number") for name in names),
+                )
+            )
         summary = element("summary", in_languages("span", translations.say("history")))
-        return element("details", summary, element("div", element("table", *rows), class_="wide"), class_="history")
+        return element(
+            "details", summary, element("div", element("table", *rows), class_="wide"), class_="history"
+        )
 
 
 def _number(value: int | None) -> str:
@@ -188,4 +263,6 @@ def _number(value: int | None) -> str:
 
 def _button(key: str, mark: str) -> str:
     said = translations.say(key)
-    return element("button", mark, type="button", class_=key, title=" / ".join(said.values()), aria_label=said["en"])
+    return element(
+        "button", mark, type="button", class_=key, title=" / ".join(said.values()), aria_label=said["en"]
+    )

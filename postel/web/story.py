@@ -1,4 +1,6 @@
-"""What the page's script shows of a connection, moment by moment, as plain data: the script itself knows nothing of TCP."""
+"""What the page's script shows of a connection, moment by moment, as plain data: the script itself knows
+nothing of TCP.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -19,9 +21,13 @@ Variables = dict[str, int]
 
 
 class Story:
-    """``variables`` and ``packets`` are told once each; a moment names them by index, -1 where there is none."""
+    """``variables`` and ``packets`` are told once each; a moment names them by index, -1 where there is
+    none.
+    """
 
-    def __init__(self, flow: Flow, found: Sequence[Moment], noted: Iterable[tuple[Note, Packet]], start: int) -> None:
+    def __init__(
+        self, flow: Flow, found: Sequence[Moment], noted: Iterable[tuple[Note, Packet]], start: int
+    ) -> None:
         self.flow = flow
         self.moments = found
         self.start = start
@@ -35,7 +41,8 @@ class Story:
         return {
             "initial": [_state(self.flow.initial_state(end)) for end in self.flow.ends],
             "paths": [
-                [{"way": states.edge(change)[0], "state": diagram.goal(change)} for change in changes] for changes in self._changes()
+                [{"way": states.edge(change)[0], "state": diagram.goal(change)} for change in changes]
+                for changes in self._changes()
             ],
             "moments": told,
             "variables": self.variables,
@@ -47,7 +54,10 @@ class Story:
         return self.flow.names.get(end, "") or str(end)
 
     def _changes(self) -> list[list[Any]]:
-        return [[change for moment in self.moments for change in moment.changes if change.at == end] for end in self.flow.ends]
+        return [
+            [change for moment in self.moments for change in moment.changes if change.at == end]
+            for end in self.flow.ends
+        ]
 
     def _told(self) -> Iterator[dict[str, Any]]:
         steps, known, packet = [0, 0], [-1, -1], -1
@@ -59,7 +69,9 @@ class Story:
                 steps[side] += 1
                 now[side] = change.after
             for side in (0, 1):
-                known[side] = self._known(side, known[side], following) if now[side] is not State.CLOSED else -1
+                known[side] = (
+                    self._known(side, known[side], following) if now[side] is not State.CLOSED else -1
+                )
             what = moment.what.packets[0] if isinstance(moment.what, Run) else moment.what
             packet = self._index(what) if isinstance(what, Packet) else packet
             time = caption.clock(moment.when - self.start).strip()
@@ -69,7 +81,11 @@ class Story:
     def _known(self, side: int, before: int, following: int | None) -> int:
         """The index of what this end's TCB held last, before the next moment."""
         end = self.flow.ends[side]
-        found = [noted for noted in self._notes if noted.is_of(end) and (following is None or noted.order < following)]
+        found = [
+            noted
+            for noted in self._notes
+            if noted.is_of(end) and (following is None or noted.order < following)
+        ]
         if not found:
             return before
         last = found[-1].variables
@@ -113,11 +129,15 @@ def _sentence(moment: Moment, story: Story, language: str) -> str:
 
 
 def title_of(packet: Packet) -> str:
-    return f"#{packet.number} {packet.caption if packet.segment is None else flags_text(packet.segment.flags)}"
+    return (
+        f"#{packet.number} {packet.caption if packet.segment is None else flags_text(packet.segment.flags)}"
+    )
 
 
 def of_packet(packet: Packet) -> dict[str, Any]:
-    """Its headers, field by field: where it begins, its octets in hex, and name and value in each language."""
+    """Its headers, field by field: where it begins, its octets in hex, and name and value in each
+    language.
+    """
     sections = [
         {
             "title": translations.say("data") if title == "data" else dict.fromkeys(LANGUAGES, title),
@@ -127,14 +147,21 @@ def of_packet(packet: Packet) -> dict[str, Any]:
                     "at": field.at,
                     "hex": field.octets.hex(),
                     "name": {"en": field.name, "zh": translations.field(field.name)},
-                    "value": {"en": field.value, "zh": translations.value(field.value) if title != "data" else field.value},
+                    "value": {
+                        "en": field.value,
+                        "zh": translations.value(field.value) if title != "data" else field.value,
+                    },
                 }
                 for field in fields
             ],
         }
         for title, fields in header.sections(packet.octets)
     ]
-    return {"title": title_of(packet), "size": translations.say("octets", count=len(packet.octets)), "sections": sections}
+    return {
+        "title": title_of(packet),
+        "size": translations.say("octets", count=len(packet.octets)),
+        "sections": sections,
+    }
 
 
 def _state(state: State | None) -> str | None:

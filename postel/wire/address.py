@@ -18,12 +18,16 @@ ALL_NODES: Final = b"\xff\x02" + bytes(13) + b"\x01"  # ff02::1, RFC 4291, 2.7.1
 _SOLICITED_NODE: Final = b"\xff\x02" + bytes(9) + b"\x01\xff"  # ff02::1:ff00:0/104
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 
-Address = str | IPv4Address | IPv6Address  # as a caller gives one; with its network it is an IPv4Interface, which is an IPv4Address too
+Address = (
+    str | IPv4Address | IPv6Address
+)  # as a caller gives one; with its network it is an IPv4Interface, which is an IPv4Address too
 Prefix = Address | IPv4Network | IPv6Network  # as a caller gives a network
 
 
 def parse(text: str, name: str = "address") -> bytes:
-    """The octets of an address in the usual notation, without a zone. Raises ArgumentError, which calls it ``name``."""
+    """The octets of an address in the usual notation, without a zone. Raises ArgumentError, which calls it
+    ``name``.
+    """
     try:
         octets = ip_address(text).packed
     except ValueError:
@@ -62,7 +66,9 @@ def _octets_in(text: str) -> bytes:
 
 
 class Endpoint(NamedTuple):
-    """An address, as 4 or 16 octets, and a port: what RFC 9293 calls a socket. ``str()`` is "10.0.0.2:53" or "[fd00::2]:53"."""
+    """An address, as 4 or 16 octets, and a port: what RFC 9293 calls a socket. ``str()`` is "10.0.0.2:53" or
+    "[fd00::2]:53".
+    """
 
     address: bytes
     port: int
@@ -76,7 +82,8 @@ class Endpoint(NamedTuple):
     def parse(text: str, default_port: int = 0) -> "Endpoint":
         """The endpoint that ``text`` names: "10.0.0.2:53" or "[fd00::2]:53".
 
-        With a ``default_port`` other than 0 the port may be left out, and the brackets then too. Raises ArgumentError.
+        With a ``default_port`` other than 0 the port may be left out, and the brackets then too. Raises
+        ArgumentError.
         """
         require_number("default_port", default_port, 0, 65535, "1 to 65535, or 0 for none")
         require_kind("endpoint", text, str, "text such as 10.0.0.1:53 or [fd00::1]:53")
@@ -85,7 +92,11 @@ class Endpoint(NamedTuple):
         port = int(port_text) if port_text.isascii() and port_text.isdigit() and len(port_text) < 6 else 0
         octets = _octets_in(bare)
         if not octets or not (1 <= port <= 0xFFFF if has_port else default_port):
-            port_is = "an address and a port of 1 to 65535" if default_port == 0 else "an address, with a port of 1 to 65535 or without"
+            port_is = (
+                "an address and a port of 1 to 65535"
+                if default_port == 0
+                else "an address, with a port of 1 to 65535 or without"
+            )
             raise ArgumentError("endpoint", text, f"{port_is}, such as 10.0.0.1:53 or [fd00::1]:53")
         return Endpoint(octets, port or default_port)
 
@@ -112,7 +123,9 @@ class Interface(NamedTuple):
 
     @property
     def broadcast(self) -> bytes:
-        """The directed broadcast address; ``b""`` where there is none: IPv6, and IPv4 networks of one or two addresses (RFC 3021)."""
+        """The directed broadcast address; ``b""`` where there is none: IPv6, and IPv4 networks of one or two
+        addresses (RFC 3021).
+        """
         if len(self.address) != 4 or self.prefix_length > 30:
             return b""
         hosts = (1 << 32 - self.prefix_length) - 1
@@ -120,7 +133,9 @@ class Interface(NamedTuple):
 
     @property
     def network(self) -> bytes:
-        """The address of the network itself, once its broadcast address (RFC 1122, 3.3.6); ``b""`` as `broadcast`."""
+        """The address of the network itself, once its broadcast address (RFC 1122, 3.3.6); ``b""`` as
+        `broadcast`.
+        """
         if len(self.address) != 4 or self.prefix_length > 30:
             return b""
         shift = 32 - self.prefix_length
@@ -128,7 +143,8 @@ class Interface(NamedTuple):
 
 
 def parse_interface(given: Prefix, name: str = "address") -> Interface:
-    """``10.7.0.2/24``; without a prefix length it is the address alone, /32 or /128. Objects of `ipaddress` are taken as their text.
+    """``10.7.0.2/24``; without a prefix length it is the address alone, /32 or /128. Objects of `ipaddress`
+    are taken as their text.
 
     Raises ArgumentError, which calls it ``name``.
     """
@@ -147,7 +163,9 @@ def _text_of(given: object, name: str) -> str:
     if isinstance(given, (IPv4Address, IPv6Address, IPv4Network, IPv6Network)):
         return str(given)
     if not isinstance(given, str):
-        raise ArgumentError(name, given, "an address such as 10.0.0.1/24 or fd00::1/64, as text or as an object of ipaddress")
+        raise ArgumentError(
+            name, given, "an address such as 10.0.0.1/24 or fd00::1/64, as text or as an object of ipaddress"
+        )
     return given
 
 
@@ -158,11 +176,15 @@ def is_multicast(address: bytes) -> bool:
 
 def is_link_local(address: bytes) -> bool:
     """169.254.0.0/16 or fe80::/10: never behind a router."""
-    return address[:2] == b"\xa9\xfe" if len(address) == 4 else address[0] == 0xFE and address[1] & 0xC0 == 0x80
+    return (
+        address[:2] == b"\xa9\xfe" if len(address) == 4 else address[0] == 0xFE and address[1] & 0xC0 == 0x80
+    )
 
 
 def solicited_node(address: bytes) -> bytes:
-    """The multicast group at which the host with this IPv6 address is asked for its link-layer address (RFC 4291, 2.7.1)."""
+    """The multicast group at which the host with this IPv6 address is asked for its link-layer address (RFC
+    4291, 2.7.1).
+    """
     return _SOLICITED_NODE + address[13:]
 
 
@@ -191,7 +213,11 @@ def why_never_on_a_link(address: bytes) -> str:
     if is_loopback(address):
         return "it is a loopback address, which never leaves a host"
     if len(address) == 16:
-        return "it is an IPv4 address written as IPv6's, which no packet carries" if address[:12] == _MAPPED else ""
+        return (
+            "it is an IPv4 address written as IPv6's, which no packet carries"
+            if address[:12] == _MAPPED
+            else ""
+        )
     if address[0] == 0:
         return "0.0.0.0/8 holds no destinations"
     return "240.0.0.0/4 is reserved" if address[0] >= 240 and not is_limited_broadcast(address) else ""

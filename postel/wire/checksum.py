@@ -1,7 +1,8 @@
 """The Internet checksum (RFC 1071), taken from one large integer; compiled, word by word.
 
-The ones' complement sum of 16-bit words is their sum modulo 0xFFFF, and since 2**16 is 1 modulo 0xFFFF, that is the whole message modulo
-0xFFFF read as one number. So words of any multiple of 16 bits may be added as they are: addresses, sequence numbers, halves of a message.
+The ones' complement sum of 16-bit words is their sum modulo 0xFFFF, and since 2**16 is 1 modulo 0xFFFF, that
+is the whole message modulo 0xFFFF read as one number. So words of any multiple of 16 bits may be added as
+they are: addresses, sequence numbers, halves of a message.
 
 >>> hex(ones_complement(bytes.fromhex("0001f203f4f5f6f7")))  # RFC 1071, 3
 '0x220d'
@@ -13,9 +14,12 @@ from postel.wire import word_sum
 
 MODULUS: Final = 0xFFFF
 
-# Dividing a large integer costs more than adding its halves, so it is folded first: 1448 octets take 2200 ns this way, 3000 without.
+# Dividing a large integer costs more than adding its halves, so it is folded first: 1448 octets take 2200 ns
+# this way, 3000 without.
 _FOLD_FROM: Final = 512  # octets
-_HALF: Final = 16 * 368  # bits of half an Ethernet frame's payload; with shifts fixed, the masks needn't be made each time
+_HALF: Final = (
+    16 * 368
+)  # bits of half an Ethernet frame's payload; with shifts fixed, the masks needn't be made each time
 _QUARTER: Final = 16 * 184
 _LOW_HALF: Final = (1 << _HALF) - 1
 _LOW_QUARTER: Final = (1 << _QUARTER) - 1
@@ -23,7 +27,9 @@ _BY_WORDS: Final = word_sum.is_fast()
 
 
 def total(octets: bytes) -> int:
-    """A number with the same remainder modulo 0xFFFF as the words of ``octets``, the last filled up with a zero octet."""
+    """A number with the same remainder modulo 0xFFFF as the words of ``octets``, the last filled up with a
+    zero octet.
+    """
     return word_sum.total(octets) if _BY_WORDS else of_integer(octets)
 
 
@@ -45,7 +51,9 @@ def _fold(value: int, bits: int) -> int:
 
 
 def field(value: int) -> int:
-    """What to put into the checksum field for the words that ``total`` and plain additions summed up as ``value``."""
+    """What to put into the checksum field for the words that ``total`` and plain additions summed up as
+    ``value``.
+    """
     return -value % MODULUS if value else MODULUS
 
 
@@ -70,8 +78,12 @@ def of_payload(payload: bytes, source: bytes, destination: bytes, protocol: int)
     return field(total(payload) + pseudo_header(source, destination, protocol, len(payload)))
 
 
-def payload_is_right(octets: bytes, start: int, end: int, source: bytes, destination: bytes, protocol: int) -> bool:
-    """Whether the payload ``octets[start:end]`` of the IP packet ``octets`` has the right checksum, pseudo-header included."""
+def payload_is_right(
+    octets: bytes, start: int, end: int, source: bytes, destination: bytes, protocol: int
+) -> bool:
+    """Whether the payload ``octets[start:end]`` of the IP packet ``octets`` has the right checksum,
+    pseudo-header included.
+    """
     if end < start:  # a false length; compiled, a slice may not be negative
         return False
     if start == 5 * len(source) == 20 or (start == 40 and len(source) == 16):
@@ -81,6 +93,8 @@ def payload_is_right(octets: bytes, start: int, end: int, source: bytes, destina
 
 
 def plain_payload_is_right(octets: bytes, start: int, end: int, protocol: int) -> bool:
-    """As `payload_is_right`, of a packet in which the addresses stand right before the payload, so that one slice has it all:
-    IPv4's without options, where ``start`` is 20, or IPv6's without extension headers, where it is 40."""
+    """As `payload_is_right`, of a packet in which the addresses stand right before the payload, so that one
+    slice has it all: IPv4's without options, where ``start`` is 20, or IPv6's without extension headers,
+    where it is 40.
+    """
     return (total(octets[12 if start == 20 else 8 : end]) + protocol + end - start) % MODULUS == 0

@@ -1,7 +1,8 @@
-"""Messages of the domain name system, as much as a stub resolver and a small server need (RFC 1035, 4; RFC 3596).
+"""Messages of the domain name system, as much as a stub resolver and a small server need (RFC 1035, 4; RFC
+3596).
 
-A name is text without its last dot, "" for the root; `canonical` makes names comparable. Any octets parse or raise `WireError`: no count,
-length or pointer of theirs is trusted, and the time to read a name is bounded.
+A name is text without its last dot, "" for the root; `canonical` makes names comparable. Any octets parse or
+raise `WireError`: no count, length or pointer of theirs is trusted, and the time to read a name is bounded.
 """
 
 from struct import Struct
@@ -59,7 +60,9 @@ class Question(NamedTuple):
 
 
 class ResourceRecord(NamedTuple):
-    """``data`` is an address's octets, or of a CNAME the name as `encode_name` has it; of other types it is as it came."""
+    """``data`` is an address's octets, or of a CNAME the name as `encode_name` has it; of other types it is
+    as it came.
+    """
 
     name: str
     type: int
@@ -96,8 +99,12 @@ def parse(octets: bytes) -> DnsMessage:
         raise WireError("dns", "the question is cut off")
     qtype, qclass = _QUESTION.unpack_from(octets, place)
     is_truncated = bool(flags & _TRUNCATED)
-    found = () if is_truncated else _records(octets, place + _QUESTION.size, answers)  # those of a truncated message aren't to be used
-    return DnsMessage(number, Question(name, qtype, qclass), bool(flags & _RESPONSE), is_truncated, flags & 15, found)
+    found = (
+        () if is_truncated else _records(octets, place + _QUESTION.size, answers)
+    )  # those of a truncated message aren't to be used
+    return DnsMessage(
+        number, Question(name, qtype, qclass), bool(flags & _RESPONSE), is_truncated, flags & 15, found
+    )
 
 
 def _records(octets: bytes, place: int, count: int) -> tuple[ResourceRecord, ...]:
@@ -131,7 +138,8 @@ def _data(octets: bytes, place: int, length: int, rtype: int) -> bytes:
 def _name(octets: bytes, place: int) -> tuple[str, int]:
     """The name that begins at ``place``, and where what follows it begins.
 
-    A pointer must lead to before the place where the name, or its part that was last pointed to, began: so no loop can be (4.1.4).
+    A pointer must lead to before the place where the name, or its part that was last pointed to, began: so no
+    loop can be (4.1.4).
     """
     labels: list[str] = []
     length = 1
@@ -150,7 +158,9 @@ def _name(octets: bytes, place: int) -> tuple[str, int]:
             target = (size & ~_POINTER) << 8 | octets[place + 1]
             pointers += 1
             if target >= began or pointers > _MOST_POINTERS:
-                raise WireError("dns", "a pointer that leads forwards" if target >= began else "too many pointers")
+                raise WireError(
+                    "dns", "a pointer that leads forwards" if target >= began else "too many pointers"
+                )
             end = place + 2 if end < 0 else end
             place = began = target
             continue
@@ -162,15 +172,21 @@ def _name(octets: bytes, place: int) -> tuple[str, int]:
 
 
 def _label(octets: bytes) -> str:
-    """Letters, digits, hyphens and underscores: what else may stand in a label (RFC 2181, 11) no host's name has."""
+    """Letters, digits, hyphens and underscores: what else may stand in a label (RFC 2181, 11) no host's name
+    has.
+    """
     for octet in octets:
-        if not (0x30 <= octet <= 0x39 or 0x41 <= octet <= 0x5A or 0x61 <= octet <= 0x7A or octet in (0x2D, 0x5F)):
+        if not (
+            0x30 <= octet <= 0x39 or 0x41 <= octet <= 0x5A or 0x61 <= octet <= 0x7A or octet in (0x2D, 0x5F)
+        ):
             raise WireError("dns", f"octet {octet} in a name")
     return octets.decode("ascii")
 
 
 def encode(message: DnsMessage) -> bytes:
-    """Raises ArgumentError where a name can't be one. A response says that recursion is available, a query that it is desired."""
+    """Raises ArgumentError where a name can't be one. A response says that recursion is available, a query
+    that it is desired.
+    """
     flags = _RECURSION_DESIRED | message.rcode
     flags |= _RESPONSE | _RECURSION_AVAILABLE if message.is_response else 0
     flags |= _TRUNCATED if message.is_truncated else 0
@@ -210,15 +226,21 @@ def decode_name(octets: bytes) -> str:
 
 
 def describe(octets: bytes) -> str:
-    """The message in a line, as dig would say it: "A? www.example.org", "www.example.org A 10.0.0.80". Raises WireError."""
+    """The message in a line, as dig would say it: "A? www.example.org", "www.example.org A 10.0.0.80". Raises
+    WireError.
+    """
     message = parse(octets)
-    asked = f"{TYPES.get(message.question.type, f'TYPE{message.question.type}')}? {message.question.name or '.'}"
+    asked = (
+        f"{TYPES.get(message.question.type, f'TYPE{message.question.type}')}? {message.question.name or '.'}"
+    )
     if not message.is_response:
         return asked
     if message.is_truncated:
         return f"{asked}: truncated"
     if message.rcode or not message.answers:
-        return f"{asked}: {RCODES.get(message.rcode, f'RCODE{message.rcode}') if message.rcode else 'no data'}"
+        return (
+            f"{asked}: {RCODES.get(message.rcode, f'RCODE{message.rcode}') if message.rcode else 'no data'}"
+        )
     return ", ".join(_described(record) for record in message.answers)
 
 
@@ -226,4 +248,8 @@ def _described(record: ResourceRecord) -> str:
     kind = TYPES.get(record.type, f"TYPE{record.type}")
     if record.type == CNAME:
         return f"{record.name} {kind} {decode_name(record.data)}"
-    return f"{record.name} {kind} {to_text(record.data)}" if record.type in _ADDRESS_LENGTHS else f"{record.name} {kind}"
+    return (
+        f"{record.name} {kind} {to_text(record.data)}"
+        if record.type in _ADDRESS_LENGTHS
+        else f"{record.name} {kind}"
+    )

@@ -1,7 +1,8 @@
 """ICMP for both IP families (RFC 792, RFC 1191, RFC 4443): one record, one set of kinds and codes.
 
-A kind is what a message means, whatever the family's number for it. Of the codes only those of UNREACHABLE and TIME_EXCEEDED matter to a
-host; the former are IPv4's numbers, into which IPv6's are translated. IPv4's "fragmentation needed" is a PACKET_TOO_BIG.
+A kind is what a message means, whatever the family's number for it. Of the codes only those of UNREACHABLE
+and TIME_EXCEEDED matter to a host; the former are IPv4's numbers, into which IPv6's are translated. IPv4's
+"fragmentation needed" is a PACKET_TOO_BIG.
 """
 
 from struct import Struct
@@ -52,7 +53,15 @@ _KINDS_6: Final = {
     129: ECHO_REPLY,
 }
 _FRAGMENTATION_NEEDED: Final = 4  # IPv4's code of UNREACHABLE
-_CODES_6: Final = (NO_NETWORK, PROHIBITED, NO_NETWORK, NO_HOST, NO_PORT, PROHIBITED, PROHIBITED)  # of UNREACHABLE, RFC 4443, 3.1
+_CODES_6: Final = (
+    NO_NETWORK,
+    PROHIBITED,
+    NO_NETWORK,
+    NO_HOST,
+    NO_PORT,
+    PROHIBITED,
+    PROHIBITED,
+)  # of UNREACHABLE, RFC 4443, 3.1
 
 _TYPES_4: Final = {kind: number for number, kind in _KINDS_4.items()}
 _TYPES_6: Final = {kind: number for number, kind in _KINDS_6.items()}
@@ -66,9 +75,11 @@ _ERRORS: Final = (UNREACHABLE, PACKET_TOO_BIG, TIME_EXCEEDED, PARAMETER_PROBLEM,
 
 
 class IcmpMessage(NamedTuple):
-    """``rest`` is the header's second word: identifier and sequence number of an echo, the MTU of a PACKET_TOO_BIG.
+    """``rest`` is the header's second word: identifier and sequence number of an echo, the MTU of a
+    PACKET_TOO_BIG.
 
-    ``body`` is the echo's data or the start of the packet that an error is about. Of an OTHER message ``code`` is the type.
+    ``body`` is the echo's data or the start of the packet that an error is about. Of an OTHER message
+    ``code`` is the type.
     """
 
     kind: int
@@ -78,7 +89,9 @@ class IcmpMessage(NamedTuple):
 
     @property
     def mtu(self) -> int:
-        """The next hop's MTU as the router gives it: 0 from one older than RFC 1191, and for any other kind."""
+        """The next hop's MTU as the router gives it: 0 from one older than RFC 1191, and for any other
+        kind.
+        """
         return self.rest if self.kind == PACKET_TOO_BIG else 0
 
     @property
@@ -87,7 +100,9 @@ class IcmpMessage(NamedTuple):
 
 
 class Quoted(NamedTuple):
-    """The packet that an error is about, as far as it was quoted. ``length`` is its whole length in octets (RFC 1191, 5)."""
+    """The packet that an error is about, as far as it was quoted. ``length`` is its whole length in octets
+    (RFC 1191, 5).
+    """
 
     source: bytes
     destination: bytes
@@ -113,7 +128,9 @@ def parse(packet: ip.Packet, *, verify: bool = True) -> IcmpMessage:
 def _checksum_is_right(packet: ip.Packet) -> bool:
     if packet.version == 4:
         return checksum.is_right(packet.payload)
-    return checksum.payload_is_right(packet.octets, packet.start, packet.end, packet.source, packet.destination, PROTOCOL_6)
+    return checksum.payload_is_right(
+        packet.octets, packet.start, packet.end, packet.source, packet.destination, PROTOCOL_6
+    )
 
 
 def _meaning4(number: int, code: int, rest: int, body: bytes) -> IcmpMessage:
@@ -131,7 +148,9 @@ def _meaning6(number: int, code: int, rest: int, body: bytes) -> IcmpMessage:
 
 
 def encode(message: IcmpMessage, source: bytes, destination: bytes) -> bytes:
-    """The message with its checksum, in the addresses' family. Raises ArgumentError for what that family has no number for."""
+    """The message with its checksum, in the addresses' family. Raises ArgumentError for what that family has
+    no number for.
+    """
     if len(source) == 4:
         number, code = _numbers4(message)
         pseudo_header = 0
@@ -139,7 +158,10 @@ def encode(message: IcmpMessage, source: bytes, destination: bytes) -> bytes:
         number, code = _numbers6(message)
         pseudo_header = checksum.pseudo_header(source, destination, PROTOCOL_6, 8 + len(message.body))
     blank = _HEADER.pack(number, code, 0, message.rest) + message.body
-    return _HEADER.pack(number, code, checksum.field(checksum.total(blank) + pseudo_header), message.rest) + message.body
+    return (
+        _HEADER.pack(number, code, checksum.field(checksum.total(blank) + pseudo_header), message.rest)
+        + message.body
+    )
 
 
 def _numbers4(message: IcmpMessage) -> tuple[int, int]:
@@ -185,15 +207,19 @@ def time_exceeded(code: int, packet: ip.Packet) -> IcmpMessage:
 
 
 def _quotable(packet: ip.Packet) -> bytes:
-    """The start of the packet, of one in fragments that of the first: header and data as they came (RFC 1122, 3.2.2)."""
+    """The start of the packet, of one in fragments that of the first: header and data as they came (RFC 1122,
+    3.2.2).
+    """
     packet = packet.first or packet
     return packet.octets[: min(packet.end, _QUOTED_IN_4 if packet.version == 4 else _QUOTED_IN_6)]
 
 
 def quote(octets: bytes) -> Quoted | None:
-    """What an error's body says of the packet that it is about; None where that isn't enough to find a connection by.
+    """What an error's body says of the packet that it is about; None where that isn't enough to find a
+    connection by.
 
-    Routers may quote as little as eight octets behind the IP header, so lengths and checksums prove nothing here (RFC 5927, 4.1).
+    Routers may quote as little as eight octets behind the IP header, so lengths and checksums prove nothing
+    here (RFC 5927, 4.1).
     """
     try:
         packet = ip.parse_quoted(octets)
@@ -202,5 +228,11 @@ def quote(octets: bytes) -> Quoted | None:
     if packet.fragment_offset or packet.end - packet.start < 8:
         return None
     source_port, destination_port, seq = _PORTS_AND_SEQ.unpack_from(octets, packet.start)
-    length = int.from_bytes(octets[2:4], "big") if packet.version == 4 else ip.HEADER_6 + int.from_bytes(octets[4:6], "big")
-    return Quoted(packet.source, packet.destination, packet.protocol, source_port, destination_port, seq, length)
+    length = (
+        int.from_bytes(octets[2:4], "big")
+        if packet.version == 4
+        else ip.HEADER_6 + int.from_bytes(octets[4:6], "big")
+    )
+    return Quoted(
+        packet.source, packet.destination, packet.protocol, source_port, destination_port, seq, length
+    )

@@ -17,7 +17,9 @@ NO_NEXT_HEADER: Final = 59
 DESTINATION_OPTIONS: Final = 60
 
 _EXTENSIONS: Final = (HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS)
-_MOST_EXTENSIONS: Final = 8  # RFC 8504, 5.3 wants a limit; each kind once and the destination options twice make five
+_MOST_EXTENSIONS: Final = (
+    8  # RFC 8504, 5.3 wants a limit; each kind once and the destination options twice make five
+)
 
 # codes of ICMPv6's parameter problem (RFC 4443, 3.4; RFC 7112, 6); IPv4's has the first alone
 ERRONEOUS_FIELD: Final = 0
@@ -25,7 +27,9 @@ UNRECOGNIZED_NEXT_HEADER: Final = 1
 UNRECOGNIZED_OPTION: Final = 2
 INCOMPLETE_CHAIN: Final = 3  # of headers, in a first fragment
 
-SOURCE_ROUTE_FAILED: Final = 5  # not of a parameter problem, but of IPv4's "destination unreachable" (RFC 1122, 3.3.5)
+SOURCE_ROUTE_FAILED: Final = (
+    5  # not of a parameter problem, but of IPv4's "destination unreachable" (RFC 1122, 3.3.5)
+)
 
 _PAYLOAD_LENGTH: Final = 4  # where that field of IPv6's header is
 _NEXT_HEADER: Final = 6
@@ -50,9 +54,10 @@ _FRAGMENT: Final = Struct("!BBHI")
 class Packet:
     """One packet that arrived, or one fragment of it. Its payload is ``octets[start:end]``.
 
-    Written out by hand for the same reason as Segment. ``protocol`` is that of the payload, behind all extension headers.
-    ``fragment_offset`` counts octets. ``traffic_class`` is IPv4's type of service: six bits DSCP, two bits ECN. ``named_at``
-    is where the octet stands that says ``protocol``. ``first`` is the first fragment of a packet that was reassembled.
+    Written out by hand for the same reason as Segment. ``protocol`` is that of the payload, behind all
+    extension headers. ``fragment_offset`` counts octets. ``traffic_class`` is IPv4's type of service: six
+    bits DSCP, two bits ECN. ``named_at`` is where the octet stands that says ``protocol``. ``first`` is the
+    first fragment of a packet that was reassembled.
     """
 
     __slots__ = (
@@ -113,8 +118,9 @@ class Packet:
 def parse(octets: bytes) -> Packet:
     """The packet at the start of ``octets``; what a link left behind its end is ignored.
 
-    Raises WireError: ``truncated``, ``bad_version``, ``bad_header_length``, ``bad_total_length``, ``bad_checksum``, ``bad_option``,
-    ``source_route``, ``bad_fragment``, ``too_many_headers``, ``misplaced_header``.
+    Raises WireError: ``truncated``, ``bad_version``, ``bad_header_length``, ``bad_total_length``,
+    ``bad_checksum``, ``bad_option``, ``source_route``, ``bad_fragment``, ``too_many_headers``,
+    ``misplaced_header``.
     """
     if not octets:
         raise WireError("truncated", "no octets")
@@ -140,7 +146,17 @@ def _parse4(octets: bytes) -> Packet:
         raise WireError("bad_total_length", f"{end} octets with a header of {start}")
     if end > len(octets):
         raise WireError("truncated", f"{len(octets)} octets of {end}")
-    packet = Packet(octets, 4, octets[12:16], octets[16:20], third >> 16 & 0xFF, start, end, third >> 24, first >> 16 & 0xFF)
+    packet = Packet(
+        octets,
+        4,
+        octets[12:16],
+        octets[16:20],
+        third >> 16 & 0xFF,
+        start,
+        end,
+        third >> 24,
+        first >> 16 & 0xFF,
+    )
     packet.identification = second >> 16
     packet.dont_fragment = second & DONT_FRAGMENT != 0
     if second & 0x3FFF:
@@ -157,7 +173,9 @@ def _set_fragment(packet: Packet, offset: int, *, more: bool) -> None:
 
 
 def _check_options4(octets: bytes, end: int) -> None:
-    """Walks the options of an IPv4 header and its checksum; all but source routes are ignored (RFC 1122, 3.2.1.8)."""
+    """Walks the options of an IPv4 header and its checksum; all but source routes are ignored (RFC 1122,
+    3.2.1.8).
+    """
     if end < HEADER_4:
         raise WireError("bad_header_length", f"{end} octets")
     if end > len(octets):
@@ -168,12 +186,15 @@ def _check_options4(octets: bytes, end: int) -> None:
     while position < end:
         size = option_length(octets, position, end)
         if octets[position] in _SOURCE_ROUTES:
-            raise WireError("source_route", f"option {octets[position]}", *_source_route(octets, position, size))
+            raise WireError(
+                "source_route", f"option {octets[position]}", *_source_route(octets, position, size)
+            )
         position += size
 
 
 def option_length(octets: bytes, position: int, end: int) -> int:
-    """How many octets the option of IPv4 takes that begins at ``position``; all up to ``end`` for the end of the list.
+    """How many octets the option of IPv4 takes that begins at ``position``; all up to ``end`` for the end of
+    the list.
 
     Raises WireError where it doesn't fit (RFC 1122, 3.2.2.5).
     """
@@ -191,7 +212,9 @@ def option_length(octets: bytes, position: int, end: int) -> int:
 
 
 def _source_route(octets: bytes, position: int, length: int) -> tuple[int, int]:
-    """Code and pointer for a packet with a source route; a route that has come to its end is dropped without a word."""
+    """Code and pointer for a packet with a source route; a route that has come to its end is dropped without
+    a word.
+    """
     if length == 2:
         return ERRONEOUS_FIELD, position + 1
     pointer = octets[position + 2]
@@ -207,7 +230,9 @@ def _parse6(octets: bytes) -> Packet:
     end = HEADER_6 + length
     if end > len(octets):
         raise WireError("truncated", f"{len(octets)} octets of {end}")
-    packet = Packet(octets, 6, octets[8:24], octets[24:40], protocol, HEADER_6, end, hop_limit, first >> 20 & 0xFF)
+    packet = Packet(
+        octets, 6, octets[8:24], octets[24:40], protocol, HEADER_6, end, hop_limit, first >> 20 & 0xFF
+    )
     if protocol in _EXTENSIONS:
         _walk_extensions(packet)
         if packet.more_fragments and packet.fragment_offset == 0:
@@ -216,7 +241,9 @@ def _parse6(octets: bytes) -> Packet:
 
 
 def _walk_extensions(packet: Packet) -> None:
-    """Moves ``start`` and ``protocol`` behind the extension headers (RFC 8200, 4), but not into what a fragment may have cut."""
+    """Moves ``start`` and ``protocol`` behind the extension headers (RFC 8200, 4), but not into what a
+    fragment may have cut.
+    """
     for count in range(_MOST_EXTENSIONS):
         kind = packet.protocol
         if kind not in _EXTENSIONS or packet.is_fragment:
@@ -245,7 +272,9 @@ def _step_over(packet: Packet, kind: int) -> None:
             _set_fragment6(packet, bits & 0xFFF8, more=bits & 1 != 0)
     elif kind == ROUTING:
         if octets[start + 3]:  # segments left, and no type of route is known (RFC 8200, 4.4; RFC 5095)
-            raise WireError("source_route", f"routing header of type {octets[start + 2]}", ERRONEOUS_FIELD, start + 2)
+            raise WireError(
+                "source_route", f"routing header of type {octets[start + 2]}", ERRONEOUS_FIELD, start + 2
+            )
     else:
         _check_options6(octets, start + 2, end)
 
@@ -266,7 +295,9 @@ def _end_of_extension(packet: Packet, kind: int) -> int:
 
 
 def _set_fragment6(packet: Packet, offset: int, *, more: bool) -> None:
-    """RFC 8200, 4.5: what makes a fragment void, and where to point. The fragment's header ends at ``start``."""
+    """RFC 8200, 4.5: what makes a fragment void, and where to point. The fragment's header ends at
+    ``start``.
+    """
     size = packet.end - packet.start
     if more and size % 8:
         raise WireError("bad_fragment", f"{size} octets, and more follow", ERRONEOUS_FIELD, _PAYLOAD_LENGTH)
@@ -280,10 +311,14 @@ def _set_fragment6(packet: Packet, offset: int, *, more: bool) -> None:
 
 def _require_whole_chain(packet: Packet) -> None:
     """RFC 8200, 4.5; RFC 7112: a first fragment holds all headers, the upper layer's too."""
-    if packet.protocol == HOP_BY_HOP:  # RFC 8200, 4: as in `_walk_extensions`, which will not see it in the whole packet
+    if (
+        packet.protocol == HOP_BY_HOP
+    ):  # RFC 8200, 4: as in `_walk_extensions`, which will not see it in the whole packet
         detail = "hop-by-hop options in a fragment"
         raise WireError("misplaced_header", detail, UNRECOGNIZED_NEXT_HEADER, packet.named_at)
-    upper = Packet(packet.octets, 6, packet.source, packet.destination, packet.protocol, packet.start, packet.end, 0, 0)
+    upper = Packet(
+        packet.octets, 6, packet.source, packet.destination, packet.protocol, packet.start, packet.end, 0, 0
+    )
     _skip_extensions(upper)
     if upper.start + _header_of(upper) > upper.end:
         detail = f"{packet.end - packet.start} octets in the first fragment"
@@ -291,10 +326,11 @@ def _require_whole_chain(packet: Packet) -> None:
 
 
 def _skip_extensions(packet: Packet) -> bool:
-    """As `_walk_extensions`, without a look at what the headers hold, and through the headers of fragments too.
+    """As `_walk_extensions`, without a look at what the headers hold, and through the headers of fragments
+    too.
 
-    It stops where a header isn't whole, and behind the header of a fragment that isn't the first. False: there are too
-    many headers.
+    It stops where a header isn't whole, and behind the header of a fragment that isn't the first. False:
+    there are too many headers.
     """
     for _ in range(2 * _MOST_EXTENSIONS):
         octets, start, kind = packet.octets, packet.start, packet.protocol
@@ -316,7 +352,9 @@ def _header_of(packet: Packet) -> int:
 
 
 def _check_options6(octets: bytes, start: int, end: int) -> None:
-    """Options of IPv6 say themselves, in their two highest bits, whether a host that doesn't know them may go on (RFC 8200, 4.2)."""
+    """Options of IPv6 say themselves, in their two highest bits, whether a host that doesn't know them may go
+    on (RFC 8200, 4.2).
+    """
     position = start
     while position < end:
         kind = octets[position]
@@ -326,7 +364,9 @@ def _check_options6(octets: bytes, start: int, end: int) -> None:
         length = octets[position + 1] + 2 if position + 1 < end else 2
         if position + length > end:
             at = position + 1 if position + 1 < end else position
-            raise WireError("bad_option", f"IPv6 option {kind}, {end - position} octets left", ERRONEOUS_FIELD, at)
+            raise WireError(
+                "bad_option", f"IPv6 option {kind}, {end - position} octets left", ERRONEOUS_FIELD, at
+            )
         if kind >> 6:  # 01 says: silently
             code = UNRECOGNIZED_OPTION if kind >> 7 else -1
             raise WireError("bad_option", f"IPv6 option {kind} forbids to go on", code, position)
@@ -336,8 +376,8 @@ def _check_options6(octets: bytes, start: int, end: int) -> None:
 def outline(octets: bytes) -> Packet:
     """The packet that `parse` refused, as far as its headers can be followed, whatever they hold.
 
-    ``protocol`` and ``start`` are behind all extension headers that are whole. Raises WireError where there are too many,
-    or no whole IP header; lengths and checksums aren't looked at again.
+    ``protocol`` and ``start`` are behind all extension headers that are whole. Raises WireError where there
+    are too many, or no whole IP header; lengths and checksums aren't looked at again.
     """
     length = len(octets)
     if length >= HEADER_6 and octets[0] >> 4 == 6:
@@ -350,7 +390,9 @@ def outline(octets: bytes) -> Packet:
 def _outline(octets: bytes, end: int) -> Packet:
     if len(octets) >= HEADER_6 and octets[0] >> 4 == 6:
         first, _, protocol, hop_limit = _FIELDS_6.unpack_from(octets)
-        packet = Packet(octets, 6, octets[8:24], octets[24:40], protocol, HEADER_6, end, hop_limit, first >> 20 & 0xFF)
+        packet = Packet(
+            octets, 6, octets[8:24], octets[24:40], protocol, HEADER_6, end, hop_limit, first >> 20 & 0xFF
+        )
         if not _skip_extensions(packet):
             raise WireError("too_many_headers", f"more than {2 * _MOST_EXTENSIONS} extension headers")
         return packet
@@ -372,7 +414,9 @@ def place_received(packet: Packet, pointer: int) -> int:
 
 
 def parse_quoted(octets: bytes) -> Packet:
-    """The start of a packet as an ICMP error quotes it: cut anywhere, changed on its way, so neither length nor checksum counts."""
+    """The start of a packet as an ICMP error quotes it: cut anywhere, changed on its way, so neither length
+    nor checksum counts.
+    """
     return _outline(octets, len(octets))
 
 
@@ -384,18 +428,26 @@ class Envelope:
 
     __slots__ = ("_addresses", "_first", "_fixed", "_hop_limit", "_protocol", "is_ipv4", "words")
 
-    def __init__(self, source: bytes, destination: bytes, protocol: int, *, hop_limit: int = 64, traffic_class: int = 0) -> None:
+    def __init__(
+        self, source: bytes, destination: bytes, protocol: int, *, hop_limit: int = 64, traffic_class: int = 0
+    ) -> None:
         self.is_ipv4: bool = len(source) == 4
         self._addresses = source + destination
-        self.words: int = int.from_bytes(self._addresses, "big") % checksum.MODULUS  # small, for it is added to every packet
+        self.words: int = (
+            int.from_bytes(self._addresses, "big") % checksum.MODULUS
+        )  # small, for it is added to every packet
         self._protocol = protocol
         self._hop_limit = hop_limit
-        self._first = (0x4500 if self.is_ipv4 else 0x6000) | (traffic_class if self.is_ipv4 else traffic_class << 4)
+        self._first = (0x4500 if self.is_ipv4 else 0x6000) | (
+            traffic_class if self.is_ipv4 else traffic_class << 4
+        )
         self._fixed = self.words + (hop_limit << 8 | protocol)
 
-    def header(self, size: int, ecn: int = 0, identification: int = 0, fragment: int = DONT_FRAGMENT) -> bytes:
-        """For a payload of ``size`` octets, marked ``ecn``. The last two are IPv4's alone: ``fragment`` is the field of the
-        fragment's flags and offset. IPv6 has them in a header of their own."""
+    def header(
+        self, size: int, ecn: int = 0, identification: int = 0, fragment: int = DONT_FRAGMENT
+    ) -> bytes:
+        """For a payload of ``size`` octets, marked ``ecn``. The last two are IPv4's alone: ``fragment`` is
+        the field of the fragment's flags and offset. IPv6 has them in a header of their own."""
         if not self.is_ipv4:
             if size > LARGEST:
                 raise ArgumentError("payload", size, f"at most {LARGEST} octets")
@@ -406,7 +458,10 @@ class Envelope:
             raise ArgumentError("payload", size, f"at most {LARGEST - HEADER_4} octets")
         first = self._first | ecn
         value = -(first + length + identification + fragment + self._fixed) % checksum.MODULUS
-        return _FIELDS_4.pack(first, length, identification, fragment, self._hop_limit, self._protocol, value) + self._addresses
+        return (
+            _FIELDS_4.pack(first, length, identification, fragment, self._hop_limit, self._protocol, value)
+            + self._addresses
+        )
 
 
 def encode(

@@ -1,4 +1,6 @@
-"""The options of a TCP header: octets to the fields of a segment and back (RFC 9293, 3.1 and 3.2; RFC 7323; RFC 2018; RFC 7413)."""
+"""The options of a TCP header: octets to the fields of a segment and back (RFC 9293, 3.1 and 3.2; RFC 7323;
+RFC 2018; RFC 7413).
+"""
 
 from struct import Struct
 from typing import Final, Literal, TypeAlias
@@ -25,8 +27,10 @@ LARGEST_COOKIE: Final = 16
 
 # Two ways to arrange the options of a SYN
 OptionLayout: TypeAlias = Literal["aligned", "packed"]
-ALIGNED: Final = "aligned"  # MSS, SACK permitted, timestamps, window scale, each with the NOPs before it that fill its words
-PACKED: Final = "packed"  # MSS, window scale, SACK permitted, timestamps; NOPs where a number must be aligned, END to the last word
+# MSS, SACK permitted, timestamps, window scale, each with the NOPs before it that fill its words
+ALIGNED: Final = "aligned"
+# MSS, window scale, SACK permitted, timestamps; NOPs where a number must be aligned, END to the last word
+PACKED: Final = "packed"
 
 _NOP_NOP: Final = b"\x01\x01"
 _SACK_PERMITTED: Final = b"\x04\x02"
@@ -38,10 +42,11 @@ _LARGEST_TIMEOUT: Final = 0x7FFF
 
 
 class Bearer:
-    """The fields that travel as options; a Segment has them too. Its own class so that this module needn't know segments.
+    """The fields that travel as options; a Segment has them too. Its own class so that this module needn't
+    know segments.
 
-    A number is ABSENT where its option is; ``sack`` holds (left, right) pairs, ``other`` (kind, value) of unknown options and of Fast
-    Open's, both in their order on the wire.
+    A number is ABSENT where its option is; ``sack`` holds (left, right) pairs, ``other`` (kind, value) of
+    unknown options and of Fast Open's, both in their order on the wire.
     """
 
     __slots__ = ("mss", "other", "sack", "sack_permitted", "tsecr", "tsval", "window_scale")
@@ -57,8 +62,8 @@ class Bearer:
 
     @property
     def fast_open(self) -> bytes | None:
-        """The cookie of RFC 7413; empty asks for one, None where there is no such option. Only a SYN may have it, and few do: it is looked
-        up, so that other segments don't pay for a field."""
+        """The cookie of RFC 7413; empty asks for one, None where there is no such option. Only a SYN may have
+        it, and few do: it is looked up, so that other segments don't pay for a field."""
         for kind, value in self.other:
             if kind == FAST_OPEN:
                 return value
@@ -68,7 +73,8 @@ class Bearer:
 def read(octets: bytes, start: int, end: int, bearer: Bearer, *, syn: bool) -> str:
     """Set the bearer's fields from the list at ``octets[start:end]``, as far as the list can be followed.
 
-    Returns why it can't be followed to its end: "" where it can. Raises WireError ``bad_option`` for signatures that contradict.
+    Returns why it can't be followed to its end: "" where it can. Raises WireError ``bad_option`` for
+    signatures that contradict.
     """
     position = start
     while position < end:
@@ -87,7 +93,9 @@ def read(octets: bytes, start: int, end: int, bearer: Bearer, *, syn: bool) -> s
 
 
 def _take(kind: int, value: bytes, bearer: Bearer, *, syn: bool) -> None:
-    """One option. Of a known kind the first sound one counts (EP-PRE-8); a wrong length or place makes it count for nothing (EP-PRE-7)."""
+    """One option. Of a known kind the first sound one counts (EP-PRE-8); a wrong length or place makes it
+    count for nothing (EP-PRE-7).
+    """
     if kind == TIMESTAMPS:
         if len(value) == 8 and bearer.tsval == ABSENT:
             bearer.tsval, bearer.tsecr = _TWO_WORDS.unpack(value)
@@ -104,7 +112,9 @@ def _take(kind: int, value: bytes, bearer: Bearer, *, syn: bool) -> None:
 
 
 def _require_one_signature(kind: int, value: bytes, bearer: Bearer) -> None:
-    """RFC5925-2.2: TCP-AO has its two IDs, and neither a second nor TCP MD5 beside it; this holds where no key is known too."""
+    """RFC5925-2.2: TCP-AO has its two IDs, and neither a second nor TCP MD5 beside it; this holds where no
+    key is known too.
+    """
     others = [other for other, _ in bearer.other if other == AO or (other == MD5 and kind == AO)]
     if others or (kind == AO and len(value) < 2):
         raise WireError("bad_option", f"kind {kind} with {len(value)} octets, beside {others}")
@@ -127,14 +137,22 @@ def _is_cookie(value: bytes) -> bool:
 
 
 def user_timeout(duration: int) -> tuple[int, bytes]:
-    """The option of RFC 5482, for ``other``: microseconds in seconds as far as 15 bits reach, then in minutes, rounded up."""
+    """The option of RFC 5482, for ``other``: microseconds in seconds as far as 15 bits reach, then in
+    minutes, rounded up.
+    """
     seconds = max(1, -(-duration // SECOND))  # RFC5482-3.4
-    number = seconds if seconds <= _LARGEST_TIMEOUT else _IN_MINUTES | min(_LARGEST_TIMEOUT, -(-duration // MINUTE))
+    number = (
+        seconds
+        if seconds <= _LARGEST_TIMEOUT
+        else _IN_MINUTES | min(_LARGEST_TIMEOUT, -(-duration // MINUTE))
+    )
     return USER_TIMEOUT, number.to_bytes(2, "big")
 
 
 def user_timeout_in(other: tuple[tuple[int, bytes], ...]) -> int:
-    """The timeout in the first sound User Timeout option (EP-PRE-8), in microseconds; ABSENT where there is none."""
+    """The timeout in the first sound User Timeout option (EP-PRE-8), in microseconds; ABSENT where there is
+    none.
+    """
     for kind, value in other:
         if kind == USER_TIMEOUT and len(value) == 2:  # RFC5482-3.3
             number = value[0] << 8 | value[1]

@@ -1,4 +1,5 @@
-"""A packet as a link takes or gives it that does part of the work: checksums, and the cutting and joining of segments (TSO, GRO).
+"""A packet as a link takes or gives it that does part of the work: checksums, and the cutting and joining of
+segments (TSO, GRO).
 
 ::
 
@@ -19,17 +20,26 @@ _ONLY_LAST: Final = FIN | PSH
 
 
 class Parcel:
-    """``head`` and ``text`` together are one IP packet. Where ``text`` isn't empty, it is all of TCP's, and ``head`` the headers.
+    """``head`` and ``text`` together are one IP packet. Where ``text`` isn't empty, it is all of TCP's, and
+    ``head`` the headers.
 
-    Where ``start`` isn't 0 the checksum at ``start + field`` is not done yet: the sum of the pseudo-header stands there, and whoever ends
-    it adds up everything from ``start`` on. ``stride`` isn't 0 where the packet is to be cut into segments of so many octets of text, or
-    was joined of such. ``is_vouched``: the link says that what arrived is undamaged.
+    Where ``start`` isn't 0 the checksum at ``start + field`` is not done yet: the sum of the pseudo-header
+    stands there, and whoever ends it adds up everything from ``start`` on. ``stride`` isn't 0 where the
+    packet is to be cut into segments of so many octets of text, or was joined of such. ``is_vouched``: the
+    link says that what arrived is undamaged.
     """
 
     __slots__ = ("field", "head", "is_vouched", "start", "stride", "text")
 
     def __init__(
-        self, head: bytes, text: bytes = b"", *, stride: int = 0, start: int = 0, field: int = CHECKSUM_AT, is_vouched: bool = False
+        self,
+        head: bytes,
+        text: bytes = b"",
+        *,
+        stride: int = 0,
+        start: int = 0,
+        field: int = CHECKSUM_AT,
+        is_vouched: bool = False,
     ) -> None:
         self.head: bytes = head
         self.text: bytes = text
@@ -50,7 +60,9 @@ def finished(parcel: Parcel) -> list[bytes]:
     A parcel of which this can't be made is one packet as it stands, with whatever is wrong with it.
     """
     if parcel.stride > 0 and _can_be_cut(parcel):
-        return _cut(parcel.head, parcel.text, parcel.start, parcel.stride) if parcel.text else _cut_whole(parcel)
+        return (
+            _cut(parcel.head, parcel.text, parcel.start, parcel.stride) if parcel.text else _cut_whole(parcel)
+        )
     octets = parcel.head + parcel.text
     if not 0 < parcel.start <= len(octets) - parcel.field - 2 or parcel.field < 0:
         return [octets]
@@ -62,7 +74,9 @@ def finished(parcel: Parcel) -> list[bytes]:
 
 
 def _can_be_cut(parcel: Parcel) -> bool:
-    """Whether ``start`` is where a whole TCP header stands behind an IP header, and text follows that fits with it into one packet."""
+    """Whether ``start`` is where a whole TCP header stands behind an IP header, and text follows that fits
+    with it into one packet.
+    """
     head, start = parcel.head, parcel.start
     size = len(head) + len(parcel.text)
     if parcel.field != CHECKSUM_AT or start < HEADER_4 or start + HEADER > len(head):
@@ -82,10 +96,14 @@ def _cut_whole(parcel: Parcel) -> list[bytes]:
 
 
 def _cut(head: bytes, text: bytes, start: int, stride: int) -> list[bytes]:
-    """Most headers differ in their sequence number alone: the rest, and its sum, is written for the first, the second and the last."""
+    """Most headers differ in their sequence number alone: the rest, and its sum, is written for the first,
+    the second and the last.
+    """
     size = len(text)
     number = int.from_bytes(head[start + 4 : start + 8], "big")
-    pseudo_header = int.from_bytes(head[start + CHECKSUM_AT : start + CHECKSUM_AT + 2], "big") - (len(head) - start + size)
+    pseudo_header = int.from_bytes(head[start + CHECKSUM_AT : start + CHECKSUM_AT + 2], "big") - (
+        len(head) - start + size
+    )
     differs = (head[0] >> 4 == 4 and not head[6] & _DONT_FRAGMENT) or head[start + 13] & URG != 0
     pieces: list[bytes] = []
     front = middle = back = b""
@@ -94,16 +112,24 @@ def _cut(head: bytes, text: bytes, start: int, stride: int) -> list[bytes]:
         part = text[at : at + stride]
         if index < 2 or at + stride >= size or differs:
             mold = _mold(head, start, len(part), index, at, is_last=at + stride >= size)
-            front, middle, back = mold[: start + 4], mold[start + 8 : start + CHECKSUM_AT], mold[start + CHECKSUM_AT + 2 :]
+            front, middle, back = (
+                mold[: start + 4],
+                mold[start + 8 : start + CHECKSUM_AT],
+                mold[start + CHECKSUM_AT + 2 :],
+            )
             words = checksum.total(mold[start:]) + pseudo_header + len(mold) - start + len(part)
         value = checksum.field(checksum.total(part) + words + number)
-        pieces.append(b"".join((front, number.to_bytes(4, "big"), middle, value.to_bytes(2, "big"), back, part)))
+        pieces.append(
+            b"".join((front, number.to_bytes(4, "big"), middle, value.to_bytes(2, "big"), back, part))
+        )
         number = number + stride & 0xFFFFFFFF
     return pieces
 
 
 def _mold(head: bytes, start: int, size: int, index: int, offset: int, *, is_last: bool) -> bytes:
-    """The headers of the piece with ``size`` octets of text, ``offset`` octets from the first, their number and checksum zero."""
+    """The headers of the piece with ``size`` octets of text, ``offset`` octets from the first, their number
+    and checksum zero.
+    """
     mold = bytearray(head)
     mold[start + 4 : start + 8] = bytes(4)
     mold[start + CHECKSUM_AT : start + CHECKSUM_AT + 2] = bytes(2)
@@ -118,7 +144,9 @@ def _mold(head: bytes, start: int, size: int, index: int, offset: int, *, is_las
 
 
 def _point_at_the_same_octet(head: bytearray, start: int, offset: int) -> None:
-    """The urgent pointer counts from the sequence number, which is ``offset`` more in this piece (RFC 9293, 3.1)."""
+    """The urgent pointer counts from the sequence number, which is ``offset`` more in this piece (RFC 9293,
+    3.1).
+    """
     urgent = int.from_bytes(head[start + 18 : start + 20], "big") - offset
     if urgent <= 0:
         head[start + 13] &= ~URG

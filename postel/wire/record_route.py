@@ -1,4 +1,6 @@
-"""IPv4's Record Route and Timestamp options, as an echo reply gives them back (RFC 791, 3.1; RFC 1122, 3.2.2.6)."""
+"""IPv4's Record Route and Timestamp options, as an echo reply gives them back (RFC 791, 3.1; RFC 1122,
+3.2.2.6).
+"""
 
 from typing import Final
 
@@ -17,7 +19,8 @@ _OUR_OWN_CLOCK: Final = 0x80000000  # RFC 791, 3.1: not milliseconds since midni
 
 
 def updated(options: bytes, own: bytes, now: int) -> bytes:
-    """The Record Route and Timestamp options of a list that can be followed, with this host's entry, padded to whole words.
+    """The Record Route and Timestamp options of a list that can be followed, with this host's entry, padded
+    to whole words.
 
     ``own`` is the address that was asked; b"" where the list has neither option.
     """
@@ -51,7 +54,9 @@ def _stamp(option: bytearray, own: bytes, now: int) -> None:
 
 
 def _enter(option: bytearray, entry: bytes) -> bool:
-    """Write an entry where the pointer says, and move that behind it; False where there is no room for a whole one."""
+    """Write an entry where the pointer says, and move that behind it; False where there is no room for a
+    whole one.
+    """
     at = option[2] - 1
     if at + len(entry) > len(option):
         return False

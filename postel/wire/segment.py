@@ -24,7 +24,9 @@ NO_CHECKSUM: Final = -1
 
 ECN_NAMES: Final = ("Not-ECT", "ECT(1)", "ECT(0)", "CE")  # the ECN field of the IP header (RFC 3168, 5)
 
-_ALL_FLAGS: Final = 0x1FF  # the three bits above are reserved: zero when sent, ignored when received (RFC 9293, 3.1)
+_ALL_FLAGS: Final = (
+    0x1FF  # the three bits above are reserved: zero when sent, ignored when received (RFC 9293, 3.1)
+)
 _WITH_TIMESTAMPS: Final = HEADER + 12
 _HEADER: Final = Struct("!HHIIHHHH")
 _HEADER_AND_TIMESTAMPS: Final = Struct("!HHIIHHHHIII")
@@ -34,17 +36,31 @@ _NOP_NOP_TIMESTAMPS: Final = 0x0101080A
 class Segment(options.Bearer):
     """One segment, for both IP families and both directions.
 
-    Written out by hand, not a dataclass: it is made once per packet, and a dataclass costs six times as much. For the same
-    reason it sets the Bearer's fields itself.
+    Written out by hand, not a dataclass: it is made once per packet, and a dataclass costs six times as much.
+    For the same reason it sets the Bearer's fields itself.
 
-    ``window`` is the field as it stands on the wire, unscaled. ``len`` is SEG.LEN: data, SYN and FIN. ``mss``, ``window_scale``,
-    ``tsval`` and ``tsecr`` are ABSENT where the option is; ``sack`` holds (left, right) pairs in their order on the wire;
-    ``other`` holds (kind, value) of options that Postel doesn't know, and of Fast Open's. ``ecn`` is the ECN field of the IP header
-    around it (RFC 3168, 5): 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE. ``packets`` carry it over the wire, with ``stride`` octets of text
-    each but for the last, where a link cuts it or has joined it; else ``stride`` is 0.
+    ``window`` is the field as it stands on the wire, unscaled. ``len`` is SEG.LEN: data, SYN and FIN.
+    ``mss``, ``window_scale``, ``tsval`` and ``tsecr`` are ABSENT where the option is; ``sack`` holds (left,
+    right) pairs in their order on the wire; ``other`` holds (kind, value) of options that Postel doesn't
+    know, and of Fast Open's. ``ecn`` is the ECN field of the IP header around it (RFC 3168, 5): 0 Not-ECT, 1
+    ECT(1), 2 ECT(0), 3 CE. ``packets`` carry it over the wire, with ``stride`` octets of text each but for
+    the last, where a link cuts it or has joined it; else ``stride`` is 0.
     """
 
-    __slots__ = ("ack", "data", "destination", "ecn", "flags", "len", "packets", "seq", "source", "stride", "urgent", "window")
+    __slots__ = (
+        "ack",
+        "data",
+        "destination",
+        "ecn",
+        "flags",
+        "len",
+        "packets",
+        "seq",
+        "source",
+        "stride",
+        "urgent",
+        "window",
+    )
 
     def __init__(
         self,
@@ -80,7 +96,9 @@ class Segment(options.Bearer):
         self.len: int = len(data) + (flags & SYN != 0) + (flags & FIN != 0)  # RFC9293-3.4-seglen
 
     def append(self, text: bytes, flags: int = 0) -> None:
-        """Add text and flags that belong to the same segment but came apart from it, as where a link takes header and text apart."""
+        """Add text and flags that belong to the same segment but came apart from it, as where a link takes
+        header and text apart.
+        """
         self.data = self.data + text if self.data else text
         self.flags |= flags
         self.len = len(self.data) + (self.flags & SYN != 0) + (self.flags & FIN != 0)  # RFC9293-3.4-seglen
@@ -111,21 +129,38 @@ def flags_text(flags: int) -> str:
 
 
 def parse(octets: bytes, start: int, end: int) -> Segment:
-    """The segment at ``octets[start:end]``. Raises WireError ``truncated``, ``bad_data_offset`` or ``bad_option``.
+    """The segment at ``octets[start:end]``. Raises WireError ``truncated``, ``bad_data_offset`` or
+    ``bad_option``.
 
-    The last is raised too where the list of options can't be followed to its end. `parse_leniently` takes such a segment.
+    The last is raised too where the list of options can't be followed to its end. `parse_leniently` takes
+    such a segment.
     """
     if end - start >= 32:
-        source, destination, seq, ack, bits, window, _, urgent, kinds, tsval, tsecr = _HEADER_AND_TIMESTAMPS.unpack_from(octets, start)
+        source, destination, seq, ack, bits, window, _, urgent, kinds, tsval, tsecr = (
+            _HEADER_AND_TIMESTAMPS.unpack_from(octets, start)
+        )
         if kinds == _NOP_NOP_TIMESTAMPS and bits >> 12 == 8:
-            return Segment(source, destination, seq, ack, bits & _ALL_FLAGS, window, octets[start + 32 : end], urgent, tsval, tsecr)
+            return Segment(
+                source,
+                destination,
+                seq,
+                ack,
+                bits & _ALL_FLAGS,
+                window,
+                octets[start + 32 : end],
+                urgent,
+                tsval,
+                tsecr,
+            )
     return _parse_any(octets, start, end, lenient=False)
 
 
 def parse_leniently(octets: bytes, start: int, end: int) -> Segment:
-    """As `parse`, but of a list of options that can't be followed to its end those before count, and the others are ignored.
+    """As `parse`, but of a list of options that can't be followed to its end those before count, and the
+    others are ignored.
 
-    So does every well-known receiver: "be liberal in what you accept" (RFC 1122, 1.2.2). MUST-7 asks to be prepared for it.
+    So does every well-known receiver: "be liberal in what you accept" (RFC 1122, 1.2.2). MUST-7 asks to be
+    prepared for it.
     """
     return _parse_any(octets, start, end, lenient=True)
 
@@ -137,7 +172,9 @@ def _parse_any(octets: bytes, start: int, end: int, *, lenient: bool) -> Segment
     header = bits >> 12 << 2
     if header < HEADER or header > end - start:  # EP-PRE-1
         raise WireError("bad_data_offset", f"{header} octets of header in a segment of {end - start}")
-    segment = Segment(source, destination, seq, ack, bits & _ALL_FLAGS, window, octets[start + header : end], urgent)
+    segment = Segment(
+        source, destination, seq, ack, bits & _ALL_FLAGS, window, octets[start + header : end], urgent
+    )
     if header > HEADER:
         complaint = options.read(octets, start + HEADER, start + header, segment, syn=bits & SYN != 0)
         if complaint and not lenient:
@@ -146,24 +183,43 @@ def _parse_any(octets: bytes, start: int, end: int, *, lenient: bool) -> Segment
 
 
 def checksum_is_right(octets: bytes, start: int, end: int, source: bytes, destination: bytes) -> bool:
-    """Whether the segment at ``octets[start:end]`` of the IP packet ``octets`` arrived undamaged."""  # MUST-3, EP-PRE-2
+    # MUST-3, EP-PRE-2
+    """Whether the segment at ``octets[start:end]`` of the IP packet ``octets`` arrived undamaged."""
     return checksum.payload_is_right(octets, start, end, source, destination, PROTOCOL)
 
 
 def plain_header(segment: Segment) -> int:
     """Octets of the header, where it has no options or timestamps alone; 0 where it has others."""
-    if segment.mss != ABSENT or segment.sack or segment.sack_permitted or segment.window_scale != ABSENT or segment.other:
+    if (
+        segment.mss != ABSENT
+        or segment.sack
+        or segment.sack_permitted
+        or segment.window_scale != ABSENT
+        or segment.other
+    ):
         return 0
     return HEADER if segment.tsval == ABSENT else _WITH_TIMESTAMPS
 
 
 def encode_head(segment: Segment, addresses: int, layout: options.OptionLayout = options.ALIGNED) -> bytes:
-    """The header alone, and in place of the checksum the pseudo-header's sum: for links that do the rest (`postel.wire.parcel`)."""
+    """The header alone, and in place of the checksum the pseudo-header's sum.
+
+    For links that do the rest (`postel.wire.parcel`).
+    """
     tail = options.encode(segment, layout)
     header = HEADER + len(tail)
     value = (addresses + PROTOCOL + header + len(segment.data)) % checksum.MODULUS
     bits = header << 10 | segment.flags
-    fields = (segment.source, segment.destination, segment.seq, segment.ack, bits, segment.window, value, segment.urgent)
+    fields = (
+        segment.source,
+        segment.destination,
+        segment.seq,
+        segment.ack,
+        bits,
+        segment.window,
+        value,
+        segment.urgent,
+    )
     return _HEADER.pack(*fields) + tail
 
 
@@ -172,13 +228,18 @@ def encode(segment: Segment, layout: options.OptionLayout = options.ALIGNED) -> 
     return encode_summed(segment, NO_CHECKSUM, layout)
 
 
-def encode_for(segment: Segment, source: bytes, destination: bytes, layout: options.OptionLayout = options.ALIGNED) -> bytes:
+def encode_for(
+    segment: Segment, source: bytes, destination: bytes, layout: options.OptionLayout = options.ALIGNED
+) -> bytes:
     """The segment with its checksum between these addresses."""  # MUST-2
     return encode_summed(segment, int.from_bytes(source + destination, "big"), layout)
 
 
 def encode_summed(segment: Segment, addresses: int, layout: options.OptionLayout = options.ALIGNED) -> bytes:
-    """``addresses`` is their sum for the pseudo-header (`ip.Envelope.words`); NO_CHECKSUM leaves the checksum zero."""
+    """``addresses`` is their sum for the pseudo-header (`ip.Envelope.words`).
+
+    NO_CHECKSUM leaves the checksum zero.
+    """
     if (
         segment.tsval == ABSENT
         or segment.mss != ABSENT
@@ -192,8 +253,19 @@ def encode_summed(segment: Segment, addresses: int, layout: options.OptionLayout
     data = segment.data
     value = 0
     if addresses >= 0:
-        # The fields are words of the checksum themselves; the large numbers come last, since all before fits into a machine word.
-        value = PROTOCOL + 32 + len(data) + segment.source + segment.destination + segment.seq + segment.ack + bits + segment.window
+        # The fields are words of the checksum themselves. The large numbers come last, because all before
+        # them fits into a machine word.
+        value = (
+            PROTOCOL
+            + 32
+            + len(data)
+            + segment.source
+            + segment.destination
+            + segment.seq
+            + segment.ack
+            + bits
+            + segment.window
+        )
         value += segment.urgent + _NOP_NOP_TIMESTAMPS + segment.tsval + segment.tsecr + addresses
         value = checksum.field(value + checksum.total(data) if data else value)
     return (
@@ -219,7 +291,16 @@ def _encode_any(segment: Segment, addresses: int, layout: options.OptionLayout) 
     header = HEADER + len(tail)
     bits = header << 10 | segment.flags
     tail += segment.data
-    fields = (segment.source, segment.destination, segment.seq, segment.ack, bits, segment.window, 0, segment.urgent)
+    fields = (
+        segment.source,
+        segment.destination,
+        segment.seq,
+        segment.ack,
+        bits,
+        segment.window,
+        0,
+        segment.urgent,
+    )
     octets = _HEADER.pack(*fields) + tail
     return octets if addresses < 0 else _with_checksum(octets, addresses)
 

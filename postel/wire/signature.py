@@ -1,6 +1,8 @@
-"""What the signature of a segment covers, and where it stands: TCP-AO (RFC 5925, 5.1) and TCP MD5 (RFC 2385, 2).
+"""What the signature of a segment covers, and where it stands: TCP-AO (RFC 5925, 5.1) and TCP MD5 (RFC 2385,
+2).
 
-Everything here is about the segment at ``octets[start:end]`` between two addresses, whose options `options.read` could follow.
+Everything here is about the segment at ``octets[start:end]`` between two addresses, whose options
+`options.read` could follow.
 """
 
 from typing import Final
@@ -13,16 +15,31 @@ _NO_CHECKSUM: Final = b"\x00\x00"
 
 
 def covered_by_ao(
-    octets: bytes, start: int, end: int, source: bytes, destination: bytes, *, at: int, extension: int, options: bool
+    octets: bytes,
+    start: int,
+    end: int,
+    source: bytes,
+    destination: bytes,
+    *,
+    at: int,
+    extension: int,
+    options: bool,
 ) -> bytes:
-    """RFC5925-5.1: the message. The option is ``at`` that place; ``options`` is the key's flag, whether others count too."""
+    """RFC5925-5.1: the message. The option is ``at`` that place; ``options`` is the key's flag, whether
+    others count too.
+    """
     behind = at + octets[at + 1]
     text = _text_at(octets, start)
     signature = octets[at : at + AO_IDS] + bytes(behind - at - AO_IDS)
     if options:
         signature = octets[start + HEADER : at] + signature + octets[behind:text]
     return b"".join(
-        (extension.to_bytes(4, "big"), _heads(octets, start, end, source, destination), signature, octets[text:end]),
+        (
+            extension.to_bytes(4, "big"),
+            _heads(octets, start, end, source, destination),
+            signature,
+            octets[text:end],
+        ),
     )
 
 
@@ -42,9 +59,22 @@ def place(octets: bytes, start: int, kind: int) -> int:
 def _heads(octets: bytes, start: int, end: int, source: bytes, destination: bytes) -> bytes:
     """The pseudo-header and the fixed header without its checksum."""
     size = end - start
-    pseudo = bytes((0, PROTOCOL, size >> 8, size & 0xFF)) if len(source) == 4 else size.to_bytes(4, "big") + bytes((0, 0, 0, PROTOCOL))
+    pseudo = (
+        bytes((0, PROTOCOL, size >> 8, size & 0xFF))
+        if len(source) == 4
+        else size.to_bytes(4, "big") + bytes((0, 0, 0, PROTOCOL))
+    )
     checksum = start + CHECKSUM_AT
-    return b"".join((source, destination, pseudo, octets[start:checksum], _NO_CHECKSUM, octets[checksum + 2 : start + HEADER]))
+    return b"".join(
+        (
+            source,
+            destination,
+            pseudo,
+            octets[start:checksum],
+            _NO_CHECKSUM,
+            octets[checksum + 2 : start + HEADER],
+        )
+    )
 
 
 def _text_at(octets: bytes, start: int) -> int:

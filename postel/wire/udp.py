@@ -33,16 +33,22 @@ def parse(packet: Packet, *, verify: bool = True) -> Datagram:
     if field == 0:
         if packet.version == 6:  # only IPv4 may go without
             raise WireError("bad_checksum", "UDP over IPv6 without a checksum")
-    elif verify and not checksum.payload_is_right(octets, start, end, packet.source, packet.destination, PROTOCOL):
+    elif verify and not checksum.payload_is_right(
+        octets, start, end, packet.source, packet.destination, PROTOCOL
+    ):
         raise WireError("bad_checksum", "UDP")
     return Datagram(source, destination, octets[start + HEADER : end])
 
 
 def encode_for(datagram: Datagram, source: bytes, destination: bytes) -> bytes:
-    """The datagram with its checksum between these addresses. Raises ArgumentError where the data is too long for any packet."""
+    """The datagram with its checksum between these addresses. Raises ArgumentError where the data is too long
+    for any packet.
+    """
     length = HEADER + len(datagram.data)
     if length > 0xFFFF:
         raise ArgumentError("data", len(datagram.data), f"at most {0xFFFF - HEADER} octets")
     blank = _HEADER.pack(datagram.source, datagram.destination, length, 0) + datagram.data
-    value = checksum.of_payload(blank, source, destination, PROTOCOL) or 0xFFFF  # zero would say that there is none
+    value = (
+        checksum.of_payload(blank, source, destination, PROTOCOL) or 0xFFFF
+    )  # zero would say that there is none
     return _HEADER.pack(datagram.source, datagram.destination, length, value) + datagram.data

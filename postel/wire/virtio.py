@@ -1,4 +1,5 @@
-"""The header before each packet of a TUN device opened with IFF_VNET_HDR: ``struct virtio_net_hdr`` of <linux/virtio_net.h>.
+"""The header before each packet of a TUN device opened with IFF_VNET_HDR: ``struct virtio_net_hdr`` of
+<linux/virtio_net.h>.
 
 In the machine's own byte order, as Linux has it unless told otherwise.
 """
@@ -37,7 +38,9 @@ def header(parcel: Parcel) -> bytes:
 
 
 def parse(header: bytes, packet: memoryview) -> Parcel:
-    """The parcel that a header announces. One that makes no sense vouches for nothing, and its packet is taken as it is."""
+    """The parcel that a header announces. One that makes no sense vouches for nothing, and its packet is
+    taken as it is.
+    """
     if len(header) < LENGTH:
         return Parcel(bytes(packet))
     flags, kind, _, stride, start, field = _HEADER.unpack_from(header)

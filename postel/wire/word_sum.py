@@ -1,6 +1,7 @@
 """The sum of a message's 16-bit words, by the loop that C would have.
 
-Compiled, it takes a third of what one large integer takes (`postel.wire.checksum`); interpreted, thirty times as much.
+Compiled, it takes a third of what one large integer takes (`postel.wire.checksum`); interpreted, thirty times
+as much.
 """
 
 from types import FunctionType
@@ -14,7 +15,9 @@ def total(octets: bytes) -> int:
     low: i64 = 0
     at: i64 = 0
     size: i64 = len(octets)
-    while at + 3 < size:  # the last first: where that is, the others are too, and the C compiler asks but once
+    while (
+        at + 3 < size
+    ):  # the last first: where that is, the others are too, and the C compiler asks but once
         low += octets[at + 3]
         high += octets[at + 2]
         low += octets[at + 1]

@@ -37,7 +37,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 @dataclass
 class Pair:
-    """``near`` usually calls and ``far`` usually serves. ``blamed`` is what the loop's exception handler was told."""
+    """``near`` usually calls and ``far`` usually serves. ``blamed`` is what the loop's exception handler was
+    told.
+    """
 
     near: Network
     far: Network
@@ -51,14 +53,19 @@ TwoNetworks = Callable[..., AbstractAsyncContextManager[Pair]]
 
 
 @asynccontextmanager
-async def two_networks(*, config: Config = DEFAULT, linger: float = 2, expect_blame: bool = False) -> AsyncIterator[Pair]:
+async def two_networks(
+    *, config: Config = DEFAULT, linger: float = 2, expect_blame: bool = False
+) -> AsyncIterator[Pair]:
     """When they close, nothing may stand, and nothing may be held."""
     blamed: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: blamed.append(context))
     left, right = pair()
     near = Host(f"{NEAR_4}/24", f"{NEAR_6}/64", secret=b"near", config=config)
     far = Host(f"{FAR_4}/24", f"{FAR_6}/64", secret=b"far", config=config)
-    async with aio.attach(near, left, linger=linger) as near_net, aio.attach(far, right, linger=linger) as far_net:
+    async with (
+        aio.attach(near, left, linger=linger) as near_net,
+        aio.attach(far, right, linger=linger) as far_net,
+    ):
         both = Pair(near_net, far_net, blamed)
         yield both
     assert set(both.states()) <= {"TIME-WAIT"}

@@ -1,4 +1,6 @@
-"""Programs that know asyncio alone do the same, and fail in the same words, on asyncio's loop and on Postel's."""
+"""Programs that know asyncio alone do the same, and fail in the same words, on asyncio's loop and on
+Postel's.
+"""
 
 import asyncio
 import gc
@@ -39,7 +41,9 @@ def told(call: Any) -> Any:
     """What an exception is to a program that catches it."""
     if isinstance(call, ExceptionGroup):
         return "ExceptionGroup", call.message, [told(each) for each in call.exceptions]
-    kind = next(each for each in type(call).__mro__ if each.__module__ in ("builtins", "socket", "asyncio.exceptions"))
+    kind = next(
+        each for each in type(call).__mro__ if each.__module__ in ("builtins", "socket", "asyncio.exceptions")
+    )
     text = str(call)
     for ours, theirs in OURS.items():
         text = re.sub(ours, theirs, text)
@@ -132,7 +136,9 @@ async def no_host(loop: Any) -> Any:
 @program
 async def of_a_family(loop: Any) -> Any:
     async with Served() as there:
-        return await ask(HERE, there.port, family=socket.AF_INET), await outcome(ask(HERE, there.port, family=socket.AF_INET6))
+        return await ask(HERE, there.port, family=socket.AF_INET), await outcome(
+            ask(HERE, there.port, family=socket.AF_INET6)
+        )
 
 
 @program
@@ -182,17 +188,23 @@ async def several_addresses_at_once(loop: Any) -> Any:
         return (
             await Several(loop, [(HERE, closed_port()), (HERE, there.port)]).ask(**eyeballs),
             await Several(loop, [(HERE, there.port)]).ask(**eyeballs, interleave=2),
-            await outcome(Several(loop, [(HERE, closed_port()), ("127.0.0.2", closed_port())]).ask(**eyeballs)),
+            await outcome(
+                Several(loop, [(HERE, closed_port()), ("127.0.0.2", closed_port())]).ask(**eyeballs)
+            ),
         )
 
 
 @program
 async def all_errors(loop: Any) -> Any:
-    return await outcome(Several(loop, [(HERE, closed_port()), ("127.0.0.2", closed_port())]).ask(all_errors=True))
+    return await outcome(
+        Several(loop, [(HERE, closed_port()), ("127.0.0.2", closed_port())]).ask(all_errors=True)
+    )
 
 
 class Several:
-    """A program's loop on which a name has several addresses: a subclass of whatever loop it is on would do the same."""
+    """A program's loop on which a name has several addresses: a subclass of whatever loop it is on would do
+    the same.
+    """
 
     def __init__(self, loop: Any, addresses: list[tuple[str, int]]) -> None:
         self._loop = loop
@@ -254,7 +266,13 @@ async def wrong_arguments(loop: Any) -> Any:
 @program
 async def servers_addresses(loop: Any) -> Any:
     shown = []
-    for host, family in ((HERE, 0), (None, socket.AF_INET), ("", socket.AF_INET), ([HERE, "127.0.0.2"], 0), ([HERE, HERE], 0)):
+    for host, family in (
+        (HERE, 0),
+        (None, socket.AF_INET),
+        ("", socket.AF_INET),
+        ([HERE, "127.0.0.2"], 0),
+        ([HERE, HERE], 0),
+    ):
         server = await asyncio.start_server(upper, host, 0, family=family)
         shown.append(sorted((sock.getsockname()[0], sock.family, sock.type) for sock in server.sockets))
         server.close()
@@ -287,7 +305,10 @@ async def options_of_a_server(loop: Any) -> Any:
     keep = {"keep_alive": True} if sys.version_info >= (3, 13) else {}
     async with Served(HERE, 0, reuse_port=True, reuse_address=True, backlog=1, **keep) as there:
         sock = there.server.sockets[0]
-        shown = [sock.getsockopt(socket.SOL_SOCKET, option) for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_KEEPALIVE)]
+        shown = [
+            sock.getsockopt(socket.SOL_SOCKET, option)
+            for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT, socket.SO_KEEPALIVE)
+        ]
         return shown, await ask(HERE, there.port)
 
 
@@ -378,19 +399,27 @@ class Hearing(asyncio.DatagramProtocol):
 
     def error_received(self, exc: Exception) -> None:
         if not self.trouble.done():
-            self.trouble.set_result(type(exc).__mro__[1 if type(exc).__module__ != "builtins" else 0].__name__)
+            self.trouble.set_result(
+                type(exc).__mro__[1 if type(exc).__module__ != "builtins" else 0].__name__
+            )
 
 
 @program
 async def datagrams(loop: Any) -> Any:
     there, server = await loop.create_datagram_endpoint(Hearing, (HERE, 0))
     port = there.get_extra_info("sockname")[1]
-    here, client = await loop.create_datagram_endpoint(Hearing, remote_addr=("localhost", str(port)), family=socket.AF_INET)
+    here, client = await loop.create_datagram_endpoint(
+        Hearing, remote_addr=("localhost", str(port)), family=socket.AF_INET
+    )
     here.sendto(b"who")
     heard = await server.heard
     there.sendto(b"me", here.get_extra_info("sockname"))
     answer = await client.heard
-    shown = here.get_extra_info("peername")[0], there.get_extra_info("peername"), here.get_extra_info("socket").type
+    shown = (
+        here.get_extra_info("peername")[0],
+        there.get_extra_info("peername"),
+        here.get_extra_info("socket").type,
+    )
     wrong = []
     for address in ((HERE, 1), "nonsense"):
         try:
@@ -405,9 +434,13 @@ async def datagrams(loop: Any) -> Any:
 
 @program
 async def datagrams_of_a_family(loop: Any) -> Any:
-    transport, _ = await loop.create_datagram_endpoint(Hearing, family=socket.AF_INET, reuse_port=True, allow_broadcast=True)
+    transport, _ = await loop.create_datagram_endpoint(
+        Hearing, family=socket.AF_INET, reuse_port=True, allow_broadcast=True
+    )
     sock = transport.get_extra_info("socket")
-    shown = [sock.getsockopt(socket.SOL_SOCKET, option) for option in (socket.SO_REUSEPORT, socket.SO_BROADCAST)]
+    shown = [
+        sock.getsockopt(socket.SOL_SOCKET, option) for option in (socket.SO_REUSEPORT, socket.SO_BROADCAST)
+    ]
     transport.close()
     return shown, transport.is_closing()
 
@@ -461,7 +494,9 @@ async def names(loop: Any) -> Any:
 async def tls(loop: Any) -> Any:
     server_side, client_side = CONTEXTS
     async with Served(HERE, 0, ssl=server_side, ssl_handshake_timeout=5, ssl_shutdown_timeout=5) as there:
-        first = await ask(HERE, there.port, ssl=client_side, server_hostname="far.example", ssl_handshake_timeout=5)
+        first = await ask(
+            HERE, there.port, ssl=client_side, server_hostname="far.example", ssl_handshake_timeout=5
+        )
         by_address = await outcome(ask(HERE, there.port, ssl=client_side))
         stranger = await outcome(ask(HERE, there.port, ssl=client_side, server_hostname="other.example"))
         reader, writer = await asyncio.open_connection(HERE, there.port)

@@ -119,13 +119,19 @@ async def test_failing_callback_is_reported_and_its_socket_goes_on(networks: Net
         serving, server = await both.far.create_datagram_endpoint(Server, local_addr=("10.7.0.2", 7))
         transport, near = await both.near.create_datagram_endpoint(Recorder, local_addr=("10.7.0.1", 0))
         serving.sendto(b"nobody is there", ("10.7.0.1", 9))
-        for data in (b"one", b"two", b"three"):  # in one turn: those behind the failure must not wait for another datagram
+        for data in (
+            b"one",
+            b"two",
+            b"three",
+        ):  # in one turn: those behind the failure must not wait for another datagram
             transport.sendto(data, ("10.7.0.2", 7))
         expected = [b"two", b"three"] if failing == "datagram_received" else [b"one", b"two", b"three"]
         assert [(await near.received.get())[0] for _ in expected] == expected
         serving.sendto(b"nobody is there", ("10.7.0.1", 9))
         assert isinstance(await server.errors.get(), ConnectionRefusedError)
-        assert [(type(context["exception"]), context["transport"]) for context in both.blamed] == [(LookupError, serving)]
+        assert [(type(context["exception"]), context["transport"]) for context in both.blamed] == [
+            (LookupError, serving)
+        ]
         assert not serving.is_closing()
         assert not server.lost.done()
 
@@ -159,7 +165,9 @@ async def test_wrong_arguments(networks: Networks) -> None:
 
 async def test_socket_shows_itself(networks: Networks) -> None:
     async with networks() as both:
-        transport, protocol = await both.near.create_datagram_endpoint(Recorder, local_addr=(None, 53), remote_addr=("10.7.0.2", 7))
+        transport, protocol = await both.near.create_datagram_endpoint(
+            Recorder, local_addr=(None, 53), remote_addr=("10.7.0.2", 7)
+        )
         shown = transport.get_extra_info("socket")
         assert (shown.type, shown.proto) == (socket.SOCK_DGRAM, socket.IPPROTO_UDP)
         assert (shown.getsockname(), shown.getpeername()) == (("10.7.0.1", 53), ("10.7.0.2", 7))
@@ -181,7 +189,10 @@ async def test_options_are_those_of_the_table_that_do_not_need_a_connection(netw
             if option.is_for_datagrams and option.level != "IPPROTO_IPV6":
                 assert isinstance(shown.getsockopt(level, number, 8), bytes), option.name
             else:
-                for use in (lambda: shown.getsockopt(level, number), lambda: shown.setsockopt(level, number, 1)):  # noqa: B023
+                for use in (
+                    lambda: shown.getsockopt(level, number),  # noqa: B023
+                    lambda: shown.setsockopt(level, number, 1),  # noqa: B023
+                ):
                     with pytest.raises(OptionUnknown) as caught:
                         use()
                     assert caught.value.errno == errno.ENOPROTOOPT
@@ -197,14 +208,21 @@ async def test_options_are_those_of_the_table_that_do_not_need_a_connection(netw
         assert transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST) == 1
 
 
-@pytest.mark.parametrize(("near", "other"), [("0.0.0.0", "fd07::2"), ("::", "10.7.0.2"), ("10.7.0.1", "fd07::2"), ("fd07::1", "10.7.0.2")])
-async def test_what_the_socket_can_not_send_is_told_as_the_kernel_tells_it(networks: Networks, near: str, other: str) -> None:
+@pytest.mark.parametrize(
+    ("near", "other"),
+    [("0.0.0.0", "fd07::2"), ("::", "10.7.0.2"), ("10.7.0.1", "fd07::2"), ("fd07::1", "10.7.0.2")],
+)
+async def test_what_the_socket_can_not_send_is_told_as_the_kernel_tells_it(
+    networks: Networks, near: str, other: str
+) -> None:
     async with networks() as both:
         transport, protocol = await both.near.create_datagram_endpoint(Recorder, local_addr=(near, 0))
         transport.sendto(b"x", (other, 7))
         assert (await protocol.errors.get()).errno == errno.EAFNOSUPPORT
         transport.sendto(b"x", ("127.0.0.1" if ":" in other else "::1", 7))
-        assert (await protocol.errors.get()).errno == errno.ECONNREFUSED  # the host itself, where nothing is at the port
+        assert (
+            await protocol.errors.get()
+        ).errno == errno.ECONNREFUSED  # the host itself, where nothing is at the port
         assert not transport.is_closing()
         with pytest.raises(OSError, match="remote is"):
             await both.near.create_datagram_endpoint(Recorder, local_addr=(near, 0), remote_addr=(other, 7))

@@ -1,4 +1,6 @@
-"""However a connection or its link ends: first what was received, then the reason, and everything that waits hears of it."""
+"""However a connection or its link ends: first what was received, then the reason, and everything that waits
+hears of it.
+"""
 
 import asyncio
 import errno
@@ -29,11 +31,17 @@ from postel.wire import icmp, ip
 Networks = Callable[..., Any]
 OCTETS = bytes(range(256)) * 537 + b"the last"  # more than a stream's reader takes at once
 WORLD_CONFIG = Config(
-    user_timeout=20 * SECOND, keep_alive=True, keep_alive_idle=5 * SECOND, keep_alive_interval=SECOND, keep_alive_probes=3
+    user_timeout=20 * SECOND,
+    keep_alive=True,
+    keep_alive_idle=5 * SECOND,
+    keep_alive_interval=SECOND,
+    keep_alive_probes=3,
 )
 
 
-kept: list[asyncio.StreamWriter] = []  # from Python 3.13 on, a writer that nothing holds closes its connection
+kept: list[
+    asyncio.StreamWriter
+] = []  # from Python 3.13 on, a writer that nothing holds closes its connection
 
 
 async def keep(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -93,7 +101,9 @@ class PausedInBuffers(Paused, asyncio.BufferedProtocol):
 
 
 class Ending:
-    """Two hosts of a world; ``end`` lets their connection end in one of these ways once everything has arrived."""
+    """Two hosts of a world; ``end`` lets their connection end in one of these ways once everything has
+    arrived.
+    """
 
     WAYS = {  # noqa: RUF012
         "reset": ConnectionResetError,
@@ -179,7 +189,10 @@ def test_paused_protocol_gets_all_that_was_received_and_then_the_reason(way: str
 
     async def main() -> None:
         loop: Any = asyncio.get_running_loop()
-        async with aio.attach(ending.near, Failing(loop.wire(ending.near))) as near, loop.attach(ending.far) as far:
+        async with (
+            aio.attach(ending.near, Failing(loop.wire(ending.near))) as near,
+            loop.attach(ending.far) as far,
+        ):
             writers: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
 
             async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -217,7 +230,10 @@ def test_slow_reader_of_a_stream_gets_all_that_was_received_and_then_the_reason(
 
     async def main() -> None:
         loop: Any = asyncio.get_running_loop()
-        async with aio.attach(ending.near, Failing(loop.wire(ending.near))) as near, loop.attach(ending.far) as far:
+        async with (
+            aio.attach(ending.near, Failing(loop.wire(ending.near))) as near,
+            loop.attach(ending.far) as far,
+        ):
             writers: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
 
             async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -326,16 +342,22 @@ class Router:
 
 @pytest.mark.label("MUST-47", "MUST-56")
 @pytest.mark.parametrize("code", [icmp.NO_HOST, icmp.NO_NETWORK, icmp.PROHIBITED])
-@pytest.mark.parametrize(("near_address", "far_address"), [("10.0.0.1/24", "10.0.0.2/24"), ("fd00::1/64", "fd00::2/64")])
+@pytest.mark.parametrize(
+    ("near_address", "far_address"), [("10.0.0.1/24", "10.0.0.2/24"), ("fd00::1/64", "fd00::2/64")]
+)
 @pytest.mark.parametrize("gives_up", ["never", "with asyncio.timeout", "with wait_for"])
-def test_soft_error_is_the_reason_of_a_timeout(code: int, near_address: str, far_address: str, gives_up: str) -> None:
+def test_soft_error_is_the_reason_of_a_timeout(
+    code: int, near_address: str, far_address: str, gives_up: str
+) -> None:
     world = World(1)
     near, far = world.host("near", near_address), world.host("far", far_address)
     world.path(near, far)
     world.front(far, Router(code))
-    expected = {icmp.NO_HOST: "host unreachable", icmp.NO_NETWORK: "network unreachable", icmp.PROHIBITED: "communication is prohibited"}[
-        code
-    ]
+    expected = {
+        icmp.NO_HOST: "host unreachable",
+        icmp.NO_NETWORK: "network unreachable",
+        icmp.PROHIBITED: "communication is prohibited",
+    }[code]
 
     async def main() -> BaseException:
         loop: Any = asyncio.get_running_loop()
@@ -396,7 +418,10 @@ def test_soft_error_that_the_connection_has_survived_is_no_reason() -> None:
 
     error = run(main(), ending.world)
     assert error is not None
-    assert (str(error), error.__cause__) == ("[Errno 110] 10.0.0.2:80: connection aborted due to user timeout", None)
+    assert (str(error), error.__cause__) == (
+        "[Errno 110] 10.0.0.2:80: connection aborted due to user timeout",
+        None,
+    )
 
 
 # A link that ends
@@ -423,12 +448,17 @@ async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
 @pytest.mark.parametrize("method", ["receive", "send"])
-async def test_everything_that_waits_hears_of_the_links_end(error: Callable[[], Exception], method: str) -> None:
+async def test_everything_that_waits_hears_of_the_links_end(
+    error: Callable[[], Exception], method: str
+) -> None:
     blamed: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: blamed.append(context))
     left, right = pair()
     link = Failing(left, error())
-    async with aio.attach(Host("10.7.0.2/24", secret=b"far"), right) as far, aio.attach(Host("10.7.0.1/24", secret=b"near"), link) as near:
+    async with (
+        aio.attach(Host("10.7.0.2/24", secret=b"far"), right) as far,
+        aio.attach(Host("10.7.0.1/24", secret=b"near"), link) as near,
+    ):
         await far.start_server(keep_unread, port=80)
         server = await near.start_server(hold, port=81)
         reader, writer = await near.open_connection("10.7.0.2", 80)
@@ -448,7 +478,8 @@ async def test_everything_that_waits_hears_of_the_links_end(error: Callable[[], 
                 group.create_task(server.serve_forever())
 
         waiting: list[Awaitable[Any]] = [
-            asyncio.ensure_future(waits) for waits in (reader.read(), drained.drain(), near.open_connection("10.7.0.99", 80), in_a_group())
+            asyncio.ensure_future(waits)
+            for waits in (reader.read(), drained.drain(), near.open_connection("10.7.0.99", 80), in_a_group())
         ]
         await until(lambda: near.host.statistics()["connections"] == 4)
         await settled()
@@ -489,7 +520,9 @@ async def test_everything_that_waits_hears_of_the_links_end(error: Callable[[], 
 
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
 @pytest.mark.parametrize("method", ["receive", "send"])
-async def test_link_that_dies_while_its_network_closes_ends_the_waiting(error: Callable[[], Exception], method: str) -> None:
+async def test_link_that_dies_while_its_network_closes_ends_the_waiting(
+    error: Callable[[], Exception], method: str
+) -> None:
     left, right = pair()
     link = Failing(left, error())
     async with aio.attach(Host("10.7.0.2/24", secret=b"far"), right) as far:
@@ -627,11 +660,17 @@ async def test_closed_link_is_refused_when_the_network_is_entered_and_told_at_it
 @pytest.mark.parametrize("in_thread", [False, True])
 async def test_link_that_the_program_closes_is_told_to_everything_that_waits(*, in_thread: bool) -> None:
     left, right = pair()
-    async with aio.attach(Host("10.7.0.2/24", secret=b"far"), right) as far, aio.attach(Host("10.7.0.1/24", secret=b"near"), left) as near:
+    async with (
+        aio.attach(Host("10.7.0.2/24", secret=b"far"), right) as far,
+        aio.attach(Host("10.7.0.1/24", secret=b"near"), left) as near,
+    ):
         await far.start_server(keep_unread, port=80)
         server = await near.start_server(hold, port=81)
         reader, _ = await near.open_connection("10.7.0.2", 80)
-        waiting = [asyncio.ensure_future(waits) for waits in (reader.read(), server.serve_forever(), near.open_connection("10.7.0.99", 80))]
+        waiting = [
+            asyncio.ensure_future(waits)
+            for waits in (reader.read(), server.serve_forever(), near.open_connection("10.7.0.99", 80))
+        ]
         await settled()
         await (asyncio.to_thread(left.close) if in_thread else settled())
         left.close()
@@ -643,7 +682,10 @@ async def test_link_that_the_program_closes_is_told_to_everything_that_waits(*, 
 async def test_device_that_is_down_is_told_to_whoever_connects_and_ends_nothing_else() -> None:
     left, right = pair()
     link = Failing(left, LinkDown("TUN device test is down: ip link set dev test up"))
-    async with aio.attach(Host("10.7.0.2/24", secret=b"far"), right) as far, aio.attach(Host("10.7.0.1/24", secret=b"near"), link) as near:
+    async with (
+        aio.attach(Host("10.7.0.2/24", secret=b"far"), right) as far,
+        aio.attach(Host("10.7.0.1/24", secret=b"near"), link) as near,
+    ):
         await far.start_server(hold, port=80)
         reader, writer = await near.open_connection("10.7.0.2", 80)
         connecting = asyncio.ensure_future(near.open_connection("10.7.0.2", 80))
@@ -672,14 +714,19 @@ class LateLoop(asyncio.SelectorEventLoop):
 
 @pytest.mark.parametrize("offload", [False, True])
 def test_timers_wait_for_what_the_link_holds(offload: bool) -> None:
-    """200 connections whose acknowledgements lie in the link when the loop wakes up after their user timeout."""
+    """200 connections whose acknowledgements lie in the link when the loop wakes up after their user
+    timeout.
+    """
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, LateLoop)
         left, right = pair(queue=10_000, offload=offload)
         config = Config(user_timeout=30 * SECOND)
-        near, far = Host("10.7.0.1/24", secret=b"near", config=config), Host("10.7.0.2/24", secret=b"far", config=config)
+        near, far = (
+            Host("10.7.0.1/24", secret=b"near", config=config),
+            Host("10.7.0.2/24", secret=b"far", config=config),
+        )
         async with aio.attach(near, left) as client, aio.attach(far, right) as server:
             await server.start_server(hold, port=80, backlog=200)
             writers = [(await client.open_connection("10.7.0.2", 80))[1] for _ in range(200)]
@@ -730,7 +777,10 @@ async def thousands_of_failing_calls(networks: Networks) -> None:
             "wait_closed": (10_000, writer.wait_closed),
             "open on a closed network": (10_000, lambda: closed.open_connection("10.7.0.2", 80)),
             "serve on a closed network": (10_000, lambda: closed.start_server(hold, port=80)),
-            "datagrams on a closed network": (10_000, lambda: closed.create_datagram_endpoint(asyncio.DatagramProtocol)),
+            "datagrams on a closed network": (
+                10_000,
+                lambda: closed.create_datagram_endpoint(asyncio.DatagramProtocol),
+            ),
             "open on a dead link": (10_000, lambda: dead.open_connection("10.7.0.2", 80)),
             "refused": (3000, lambda: both.near.open_connection("10.7.0.2", 81)),
             "no such name": (1000, lambda: both.near.open_connection("nobody", 81)),
@@ -746,7 +796,9 @@ async def thousands_of_failing_calls(networks: Networks) -> None:
                 grown = tracemalloc.get_traced_memory()[0] - before
             finally:
                 tracemalloc.stop()
-            swept_late = 64 * 2500 if name == "refused" else 0  # as many ended connections may stand in the timers' heap
+            swept_late = (
+                64 * 2500 if name == "refused" else 0
+            )  # as many ended connections may stand in the timers' heap
             assert grown < 20_000 + swept_late, (name, grown)
         writer.close()
 
@@ -764,7 +816,9 @@ async def fail(call: Callable[[], Awaitable[Any]], times: int) -> None:
 
 
 @pytest.mark.parametrize("is_secure", [False, True])
-async def test_sendfile_sends_a_file(networks: Networks, certificates: Any, tmp_path: Any, is_secure: bool) -> None:
+async def test_sendfile_sends_a_file(
+    networks: Networks, certificates: Any, tmp_path: Any, is_secure: bool
+) -> None:
     content = os.urandom(700_000)
     file = tmp_path / "content"
     file.write_bytes(content)
@@ -836,8 +890,12 @@ async def test_the_end_that_closes_first_waits_for_2msl(networks: Networks, firs
 
 
 @pytest.mark.parametrize("size", range(180_000, 320_000, 16 * 1024))
-async def test_sendfile_to_a_slow_reader_leaves_its_protocol_as_it_was(networks: Networks, tmp_path: Any, size: int) -> None:
-    """The last octets of the file may fill the backlog: then it is sendfile's protocol that is told to wait, and not the program's."""
+async def test_sendfile_to_a_slow_reader_leaves_its_protocol_as_it_was(
+    networks: Networks, tmp_path: Any, size: int
+) -> None:
+    """The last octets of the file may fill the backlog: then it is sendfile's protocol that is told to wait,
+    and not the program's.
+    """
     file = tmp_path / "content"
     file.write_bytes(bytes(size))
     async with networks() as both:

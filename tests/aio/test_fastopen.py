@@ -54,4 +54,6 @@ async def test_what_is_written_later_follows(networks: Callable[..., Any], far_a
 async def test_no_data_before_the_handshake_of_tls(networks: Callable[..., Any], far_address: str) -> None:
     async with networks() as both:
         with pytest.raises(ArgumentError, match="data is 1; allowed: none before the handshake of TLS"):
-            await both.near.open_connection(far_address, 80, ssl=ssl.create_default_context(), server_hostname="far", data=b"x")
+            await both.near.open_connection(
+                far_address, 80, ssl=ssl.create_default_context(), server_hostname="far", data=b"x"
+            )

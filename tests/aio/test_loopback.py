@@ -1,4 +1,6 @@
-"""A network whose host talks to itself: no packet takes to the link, and the link may have nobody at its other end."""
+"""A network whose host talks to itself: no packet takes to the link, and the link may have nobody at its
+other end.
+"""
 
 import asyncio
 

@@ -81,7 +81,9 @@ def test_a_host_and_a_link_serve_one_loop(links: tuple[Link, Link]) -> None:
 
 
 def test_functions_make_a_host_and_a_link_for_each_loop() -> None:
-    factory = aio.loop_factory(lambda: Host(f"{NEAR}/24"), lambda: pair()[0], resolver=lambda network: aio.Resolver(network, [FAR]))
+    factory = aio.loop_factory(
+        lambda: Host(f"{NEAR}/24"), lambda: pair()[0], resolver=lambda network: aio.Resolver(network, [FAR])
+    )
     for _ in range(2):
         with asyncio.Runner(loop_factory=factory) as runner:
             network = runner.get_loop().own_network  # type: ignore[attr-defined]
@@ -207,7 +209,9 @@ def test_tools_take_the_factory(tmp_path: Path, package: str, program: str, comm
     (tmp_path / "made.py").write_text(textwrap.dedent(FACTORY))
     (tmp_path / "program.py").write_text(textwrap.dedent(program))
     (tmp_path / "empty.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
-    run: Callable[..., Any] = functools.partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    run: Callable[..., Any] = functools.partial(
+        subprocess.run, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
     done = run(command)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ResourceWarning" not in done.stderr

@@ -32,7 +32,11 @@ async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 @pytest.mark.parametrize(
     ("host", "port", "message"),
     [
-        ("example.com", 80, "host is 'example.com'; allowed: an IPv4 or IPv6 address: names are not resolved"),
+        (
+            "example.com",
+            80,
+            "host is 'example.com'; allowed: an IPv4 or IPv6 address: names are not resolved",
+        ),
         (None, 80, "host is None; allowed: an IPv4 or IPv6 address, as text or as an object of ipaddress"),
         (b"\x0a\x07\x00\x02", 80, "allowed: an IPv4 or IPv6 address, as text or as an object of ipaddress"),
         ("10.7.0.2", 0, "port is 0; allowed: 1 to 65535"),

@@ -19,12 +19,15 @@ Networks = Callable[..., Any]
 TCP, SOCKET = socket.IPPROTO_TCP, socket.SOL_SOCKET
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the options are Linux's")
 LINGER = Struct("ii")
-# The kernel brings the size of a buffer between its limits and doubles it, and takes any number as a low-water mark. SO_LINGER has a test.
+# The kernel brings the size of a buffer between its limits and doubles it, and takes any number as a
+# low-water mark. SO_LINGER has a test.
 UNLIKE = ("SO_RCVBUF", "SO_SNDBUF", "TCP_NOTSENT_LOWAT", "SO_LINGER")
 TOLD_OTHERWISE = ("TCP_CORK", "TCP_NODELAY", "TCP_QUICKACK")
 
 
-async def connected(both: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, asyncio.StreamReader, asyncio.StreamWriter]:
+async def connected(
+    both: Any,
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, asyncio.StreamReader, asyncio.StreamWriter]:
     accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
     server = await both.far.start_server(lambda reader, writer: accepted.put_nowait((reader, writer)), port=0)
     reader, writer = await both.near.open_connection("10.7.0.2", server.sockets[0].getsockname()[1])
@@ -47,7 +50,13 @@ def config(writer: asyncio.StreamWriter) -> Config:
 @LINUX
 @pytest.mark.parametrize(
     "values",
-    [(0, 1, 5, -1), (1, 2, 3, 127, 128), (1, 30, 32767, 32768), (0, -(2**31), 2**31 - 1), (b"", b"\1\0\0", b"\2\0\0\0", b"\2\0\0\0more")],
+    [
+        (0, 1, 5, -1),
+        (1, 2, 3, 127, 128),
+        (1, 30, 32767, 32768),
+        (0, -(2**31), 2**31 - 1),
+        (b"", b"\1\0\0", b"\2\0\0\0", b"\2\0\0\0more"),
+    ],
     ids=str,
 )
 async def test_each_option_is_taken_or_refused_as_the_kernel_does(networks: Networks, values: Any) -> None:
@@ -63,10 +72,13 @@ async def test_each_option_is_taken_or_refused_as_the_kernel_does(networks: Netw
                     theirs = told(lambda: kernel.setsockopt(level, option, value))  # noqa: B023
                     assert ours == theirs, (row.name, value)
                     if row.name not in TOLD_OTHERWISE and ours is None:
-                        number = int.from_bytes(value[:4], sys.byteorder) if isinstance(value, bytes) else value
-                        expected = {("TCP_KEEPCNT", 1): 2, ("TCP_USER_TIMEOUT", 0): USER_TIMEOUT // MILLISECOND}.get(
-                            (row.name, number), kernel.getsockopt(level, option)
+                        number = (
+                            int.from_bytes(value[:4], sys.byteorder) if isinstance(value, bytes) else value
                         )
+                        expected = {
+                            ("TCP_KEEPCNT", 1): 2,
+                            ("TCP_USER_TIMEOUT", 0): USER_TIMEOUT // MILLISECOND,
+                        }.get((row.name, number), kernel.getsockopt(level, option))
                         assert shown.getsockopt(level, option) == expected, (row.name, value)
         writer.close()
         far.close()
@@ -160,7 +172,11 @@ async def test_what_can_only_be_told_or_chosen_before(networks: Networks) -> Non
 
 async def test_linger_of_0_seconds_resets_on_close(networks: Networks) -> None:
     async with networks() as both:
-        for value, is_reset in ((LINGER.pack(1, 0), True), (LINGER.pack(1, 5), False), (LINGER.pack(0, 0), False)):
+        for value, is_reset in (
+            (LINGER.pack(1, 0), True),
+            (LINGER.pack(1, 5), False),
+            (LINGER.pack(0, 0), False),
+        ):
             _, writer, far_reader, far = await connected(both)
             shown = writer.get_extra_info("socket")
             assert shown.getsockopt(SOCKET, socket.SO_LINGER, 8) == LINGER.pack(0, 0)
@@ -183,8 +199,13 @@ async def test_linger_of_0_seconds_resets_on_close(networks: Networks) -> None:
 @LINUX
 async def test_tcp_info_is_laid_out_as_the_kernel_s(networks: Networks) -> None:
     def words(octets: bytes) -> dict[str, int]:
-        names = "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv last_ack_recv pmtu"
-        more = "rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space total_retrans"
+        names = (
+            "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent "
+            "last_data_recv last_ack_recv pmtu"
+        )
+        more = (
+            "rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space total_retrans"
+        )
         found = dict(zip([*names.split(), *more.split()], Struct("24I").unpack_from(octets, 8), strict=True))
         found["state"], found["options"] = octets[0], octets[5]
         found["bytes_acked"], found["bytes_received"] = Struct("2Q").unpack_from(octets, 120)
@@ -200,7 +221,10 @@ async def test_tcp_info_is_laid_out_as_the_kernel_s(networks: Networks) -> None:
         await reader.readexactly(500)
         shown = writer.get_extra_info("socket")
         ours = words(shown.getsockopt(TCP, socket.TCP_INFO, 232))
-        with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()) as kernel:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listening,
+            socket.create_connection(listening.getsockname()) as kernel,
+        ):
             served, _ = listening.accept()
             kernel.sendall(bytes(3000))
             assert len(served.recv(3000, socket.MSG_WAITALL)) == 3000
@@ -208,7 +232,15 @@ async def test_tcp_info_is_laid_out_as_the_kernel_s(networks: Networks) -> None:
             assert len(kernel.recv(500, socket.MSG_WAITALL)) == 500
             theirs = words(kernel.getsockopt(TCP, socket.TCP_INFO, 232))
             served.close()
-        for name in ("state", "bytes_received", "lost", "retrans", "total_retrans", "data_segs_in", "bytes_sent"):
+        for name in (
+            "state",
+            "bytes_received",
+            "lost",
+            "retrans",
+            "total_retrans",
+            "data_segs_in",
+            "bytes_sent",
+        ):
             assert ours[name] == theirs[name], name
         assert (ours["snd_mss"], ours["snd_cwnd"], ours["pmtu"]) == (1448, 10, 1500)
         assert shown.getsockopt(TCP, socket.TCP_INFO, 1) == b"\1"

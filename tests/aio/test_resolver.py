@@ -1,4 +1,6 @@
-"""From names to addresses, in virtual time: servers that are slow, mute, brief or forged, and names that lead elsewhere."""
+"""From names to addresses, in virtual time: servers that are slow, mute, brief or forged, and names that lead
+elsewhere.
+"""
 
 import asyncio
 import socket
@@ -29,7 +31,9 @@ NAME = "www.example.org"
 
 
 def anywhere(question: Question) -> Answer:
-    return dns.NO_ERROR, [host(question.name, WEB)] if question.type == dns.A else [host(question.name, "fd00::80")]
+    return dns.NO_ERROR, [host(question.name, WEB)] if question.type == dns.A else [
+        host(question.name, "fd00::80")
+    ]
 
 
 class Place:
@@ -48,7 +52,10 @@ class Place:
             loop = asyncio.get_running_loop()
             assert isinstance(loop, Loop)
             async with AsyncExitStack() as stack:
-                networks = [await stack.enter_async_context(loop.attach(each, linger=0)) for each in (*self.servers, self.client)]
+                networks = [
+                    await stack.enter_async_context(loop.attach(each, linger=0))
+                    for each in (*self.servers, self.client)
+                ]
                 return await use(networks[-1], networks[:-1])
 
         return run(main(), self.world)
@@ -112,7 +119,10 @@ def test_what_can_t_be_a_name(name: str) -> None:
 def test_aliases_are_followed_within_an_answer_and_beyond() -> None:
     def answer(question: Question) -> Answer:
         if question.name == NAME:
-            return dns.NO_ERROR, [alias("CDN.example.org", "edge.example.net"), alias(NAME, "cdn.example.org")]
+            return dns.NO_ERROR, [
+                alias("CDN.example.org", "edge.example.net"),
+                alias(NAME, "cdn.example.org"),
+            ]
         return dns.NO_ERROR, [alias(question.name, "web.example.net"), host("web.example.net", WEB)]
 
     place = Place()
@@ -125,7 +135,9 @@ def test_aliases_in_a_circle_end(is_told_at_once: bool) -> None:
     def answer(question: Question) -> Answer:
         one, two = "one.example", "two.example"
         both = [alias(one, two), alias(two, one)]
-        return dns.NO_ERROR, both if is_told_at_once else [record for record in both if record.name == question.name]
+        return dns.NO_ERROR, both if is_told_at_once else [
+            record for record in both if record.name == question.name
+        ]
 
     with pytest.raises(NotResolved, match=r"one\.example has (too many aliases|no address)"):
         Place().resolved(answer, "one.example")
@@ -157,7 +169,9 @@ def test_what_goes_wrong_is_told(rcode: int, text: str, number: int, queries: in
 def test_an_answer_that_does_not_fit_comes_over_tcp() -> None:
     many = [f"10.0.1.{number}" for number in range(100)]
     place = Place()
-    assert place.resolved(lambda question: (dns.NO_ERROR, [host(question.name, each) for each in many])) == many
+    assert (
+        place.resolved(lambda question: (dns.NO_ERROR, [host(question.name, each) for each in many])) == many
+    )
     assert {flow.protocol for flow in place.trace.flows} == {6, 17}
 
 
@@ -252,7 +266,9 @@ def test_answers_from_another_server_or_port_are_passed_over() -> None:
                 neighbour.sendto(wrong, addr)
                 super().datagram_received(data, addr)
 
-        await servers[0].create_datagram_endpoint(lambda: Server(lambda right: [dns.encode(right)]), (None, 53))
+        await servers[0].create_datagram_endpoint(
+            lambda: Server(lambda right: [dns.encode(right)]), (None, 53)
+        )
         return await Resolver(network, [SERVER], random=Random(1)).addresses(NAME)
 
     place = Place()
@@ -270,7 +286,9 @@ def test_ports_and_identifiers_are_chosen_anew_for_every_question() -> None:
                 chosen.add((addr[1], dns.parse(data).id))
                 super().datagram_received(data, addr)
 
-        await servers[0].create_datagram_endpoint(lambda: Server(lambda right: [dns.encode(right)]), (None, 53))
+        await servers[0].create_datagram_endpoint(
+            lambda: Server(lambda right: [dns.encode(right)]), (None, 53)
+        )
         for _ in range(20):
             await Resolver(network, [SERVER]).addresses(NAME)
 
@@ -339,7 +357,9 @@ def test_where_a_name_server_is(text: Address, where: str) -> None:
     assert str(server(text)) == where
 
 
-@pytest.mark.parametrize("text", ["", "dns.example", "10.7.0.1:", "10.7.0.1:0", "10.7.0.1:x", "10.7.0.1:99999", "[fd07::1]:", "53"])
+@pytest.mark.parametrize(
+    "text", ["", "dns.example", "10.7.0.1:", "10.7.0.1:0", "10.7.0.1:x", "10.7.0.1:99999", "[fd07::1]:", "53"]
+)
 def test_where_no_name_server_can_be(text: str) -> None:
     with pytest.raises(ArgumentError, match="name server is"):
         server(text)

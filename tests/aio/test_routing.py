@@ -32,7 +32,9 @@ async def ask(address: str, port: int) -> bytes:
 
 
 def on_a_loop(main: Callable[[Any], Coroutine[Any, Any, Any]], *, debug: bool = True) -> Any:
-    """Run ``main`` on a loop of the near host; the far host is a network on the same loop, which ``main`` gets."""
+    """Run ``main`` on a loop of the near host; the far host is a network on the same loop, which ``main``
+    gets.
+    """
     left, right = pair()
     near, far = Host("10.7.0.1/24", "fd07::1/64"), Host("10.7.0.2/24", "fd07::2/64")
 
@@ -94,11 +96,15 @@ async def test_a_loop_that_does_not_route_says_what_to_do(networks: Callable[...
         lambda: asyncio.open_connection("127.0.0.1", 1),
         lambda: asyncio.start_server(upper, "127.0.0.1", 0),
         lambda: asyncio.get_running_loop().getaddrinfo("127.0.0.1", 1),
-        lambda: asyncio.get_running_loop().create_datagram_endpoint(asyncio.DatagramProtocol, ("127.0.0.1", 0)),
+        lambda: asyncio.get_running_loop().create_datagram_endpoint(
+            asyncio.DatagramProtocol, ("127.0.0.1", 0)
+        ),
     ],
     ids=["open_connection", "start_server", "getaddrinfo", "datagrams"],
 )
-def test_a_call_without_a_host_is_refused_in_a_world_and_says_what_to_do(call: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+def test_a_call_without_a_host_is_refused_in_a_world_and_says_what_to_do(
+    call: Callable[[], Coroutine[Any, Any, Any]],
+) -> None:
     async def main(advice: str) -> None:
         with pytest.raises(CallError, match=advice):
             await call()

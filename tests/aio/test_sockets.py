@@ -1,4 +1,6 @@
-"""Sockets in asyncio: Postel's own, and those that a program made of the system's before it handed them to the loop."""
+"""Sockets in asyncio: Postel's own, and those that a program made of the system's before it handed them to
+the loop.
+"""
 
 import asyncio
 import errno
@@ -236,7 +238,9 @@ class SubclassOfSocket(socket.socket):
 
 @pytest.mark.parametrize("kind", [socket.socket, SubclassOfSocket])
 def test_a_program_closes_its_own_socket(kind: type[socket.socket]) -> None:
-    """``sock.close()`` of a socket of the system's that Postel's stands for: the peer hears the end, and its names were Postel's."""
+    """``sock.close()`` of a socket of the system's that Postel's stands for: the peer hears the end, and its
+    names were Postel's.
+    """
 
     async def main(loop: Any, near: aio.Network, far: aio.Network) -> None:
         server = await listening(far)
@@ -457,7 +461,9 @@ def test_a_socket_that_is_forgotten_is_closed_with_a_warning() -> None:
 
 @pytest.mark.parametrize("listens", [False, True])
 def test_the_system_gets_a_replaced_socket_back(listens: bool) -> None:
-    """Its port is free for the machine, and the program's object is the same one with Postel's calls, whatever its class."""
+    """Its port is free for the machine, and the program's object is the same one with Postel's calls,
+    whatever its class.
+    """
 
     class Mine(socket.socket):
         label = "mine"

@@ -20,7 +20,9 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     await writer.wait_closed()
 
 
-async def test_what_is_sent_comes_back_until_both_ends_close(networks: Callable[..., Any], far_address: str) -> None:
+async def test_what_is_sent_comes_back_until_both_ends_close(
+    networks: Callable[..., Any], far_address: str
+) -> None:
     async with networks() as both:
         server = await both.far.start_server(echo, port=7)
         reader, writer = await both.near.open_connection(far_address, 7)
@@ -137,11 +139,15 @@ async def test_many_at_once(networks: Callable[..., Any]) -> None:
 
 
 async def test_reader_that_does_not_read_stops_the_writer(networks: Callable[..., Any]) -> None:
-    """The streams' limit, the window and the send buffer fill up; then drain() waits. Reading sets all of it going again."""
+    """The streams' limit, the window and the send buffer fill up; then drain() waits. Reading sets all of it
+    going again.
+    """
     accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
 
     async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        accepted.put_nowait((reader, writer))  # from Python 3.13 on, a writer that nothing holds closes its connection
+        accepted.put_nowait(
+            (reader, writer)
+        )  # from Python 3.13 on, a writer that nothing holds closes its connection
 
     async with networks() as both:
         await both.far.start_server(keep, port=80)
@@ -159,7 +165,9 @@ async def test_reader_that_does_not_read_stops_the_writer(networks: Callable[...
         far_writer.close()
 
 
-async def test_drain_ends_when_others_give_memory_back(networks: Callable[..., Any], far_address: str) -> None:
+async def test_drain_ends_when_others_give_memory_back(
+    networks: Callable[..., Any], far_address: str
+) -> None:
     """A writer that met the host's limit with nothing of its own in flight hears of room, whoever made it."""
     async with networks() as both:
         memory = both.near.host.memory

@@ -1,4 +1,6 @@
-"""A network and its transports are for the loop's thread: a call from another one is an error, before it changes anything."""
+"""A network and its transports are for the loop's thread: a call from another one is an error, before it
+changes anything.
+"""
 
 import asyncio
 import threading

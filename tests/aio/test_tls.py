@@ -35,14 +35,20 @@ async def test_streams_over_tls(networks: Networks, certificates: Any, far_addre
 async def test_name_that_the_certificate_must_bear(networks: Networks, certificates: Any) -> None:
     async with networks(expect_blame=True) as both:
         await both.far.start_server(echo, port=443, ssl=certificates.server)
-        _, writer = await both.near.open_connection("10.7.0.2", 443, ssl=certificates.client, server_hostname="far.example")
+        _, writer = await both.near.open_connection(
+            "10.7.0.2", 443, ssl=certificates.client, server_hostname="far.example"
+        )
         writer.close()
         await writer.wait_closed()
         with pytest.raises(ssl.SSLCertVerificationError, match=r"other\.example"):
-            await both.near.open_connection("10.7.0.2", 443, ssl=certificates.client, server_hostname="other.example")
+            await both.near.open_connection(
+                "10.7.0.2", 443, ssl=certificates.client, server_hostname="other.example"
+            )
 
 
-async def test_certificate_that_is_not_trusted_leaves_nothing_standing(networks: Networks, certificates: Any) -> None:
+async def test_certificate_that_is_not_trusted_leaves_nothing_standing(
+    networks: Networks, certificates: Any
+) -> None:
     async with networks(expect_blame=True) as both:
         server = await both.far.start_server(echo, port=443, ssl=certificates.server)
         with pytest.raises(ssl.SSLCertVerificationError):
@@ -120,7 +126,9 @@ async def test_tls_pushes_back_too(networks: Networks, certificates: Any) -> Non
     accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
 
     async with networks() as both:
-        await both.far.start_server(lambda reader, writer: accepted.put_nowait((reader, writer)), port=443, ssl=certificates.server)
+        await both.far.start_server(
+            lambda reader, writer: accepted.put_nowait((reader, writer)), port=443, ssl=certificates.server
+        )
         _, writer = await both.near.open_connection("10.7.0.2", 443, ssl=certificates.client)
         reader, far_writer = await accepted.get()
 

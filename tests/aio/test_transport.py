@@ -73,7 +73,9 @@ class Late(Recorder):
         self.transport.pause_reading()
 
 
-async def connected(both: Any, server: Callable[[], Recorder] = Recorder, client: Callable[[], Recorder] = Recorder) -> tuple[Any, Any]:
+async def connected(
+    both: Any, server: Callable[[], Recorder] = Recorder, client: Callable[[], Recorder] = Recorder
+) -> tuple[Any, Any]:
     """The client's and the server's protocol, both made."""
     made: asyncio.Queue[Recorder] = asyncio.Queue()
 
@@ -440,7 +442,9 @@ async def test_failing_connection_made_ends_its_connection(networks: Networks) -
 
 
 @pytest.mark.label("BAD-API-5")
-async def test_failing_factory_of_a_server_ends_the_connection_and_the_server_goes_on(networks: Networks) -> None:
+async def test_failing_factory_of_a_server_ends_the_connection_and_the_server_goes_on(
+    networks: Networks,
+) -> None:
     answers = iter([MistakeError("factory"), None])
 
     def factory() -> Recorder:
@@ -477,7 +481,11 @@ async def test_socket_shows_itself(networks: Networks) -> None:
     async with networks() as both:
         near, far = await connected(both)
         shown = near.transport.get_extra_info("socket")
-        assert (shown.family, shown.type, shown.proto) == (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        assert (shown.family, shown.type, shown.proto) == (
+            socket.AF_INET,
+            socket.SOCK_STREAM,
+            socket.IPPROTO_TCP,
+        )
         assert shown.fileno() > 0
         assert shown.gettimeout() == 0.0
         assert shown.getpeername() == far.transport.get_extra_info("socket").getsockname()
@@ -490,7 +498,10 @@ async def test_socket_sets_what_tcp_does(networks: Networks) -> None:
     async with networks() as both:
         near, _ = await connected(both)
         shown = near.transport.get_extra_info("socket")
-        for level, option, at_first in ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)):
+        for level, option, at_first in (
+            (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0),
+        ):
             assert shown.getsockopt(level, option) == at_first
             shown.setsockopt(level, option, 1 - at_first)
             assert shown.getsockopt(level, option) == 1 - at_first
@@ -519,7 +530,9 @@ async def test_protocol_can_be_exchanged(networks: Networks) -> None:
         assert isinstance(both.near, Network)
 
 
-async def test_what_is_written_while_a_closed_transport_still_delivers_goes_with_it(networks: Networks) -> None:
+async def test_what_is_written_while_a_closed_transport_still_delivers_goes_with_it(
+    networks: Networks,
+) -> None:
     """As on asyncio's own transports: TLS, told to write on after close(), writes its close_notify."""
 
     class Farewell(Recorder):

@@ -29,16 +29,24 @@ def test_a_run_that_failed_has_no_neighbour() -> None:
 
 def test_a_row_tells_what_each_stack_did() -> None:
     result = measured(postel={1: 10.0}, compiled={1: 1234.5}, linux={1: 2000.0})
-    header, row = table({"bulk_in": result}, ["postel", "compiled", "gvisor", "linux"], markdown=True).splitlines()[::2]
+    header, row = table(
+        {"bulk_in": result}, ["postel", "compiled", "gvisor", "linux"], markdown=True
+    ).splitlines()[::2]
     assert header == "| what | Postel | compiled | gVisor | Linux | beside the others |"
     assert row == "| bulk, in, Mbit/s | 10.0 | 1,234 | failed | 2,000 | 0.005 and 0.62 × Linux |"
 
 
 def test_the_longest_bar_is_the_largest_value_and_what_failed_has_none() -> None:
     drawn = ET.fromstring(
-        chart.render({"bulk_in": measured(postel={1: 10.0}, linux={1: 40.0})}, {"postel": "Postel", "linux": "Linux"}, "here")
+        chart.render(
+            {"bulk_in": measured(postel={1: 10.0}, linux={1: 40.0})},
+            {"postel": "Postel", "linux": "Linux"},
+            "here",
+        )
     )
-    widths = {bar.get("class"): float(bar.get("width", 0)) for bar in drawn.iter("{http://www.w3.org/2000/svg}rect")}
+    widths = {
+        bar.get("class"): float(bar.get("width", 0)) for bar in drawn.iter("{http://www.w3.org/2000/svg}rect")
+    }
     assert widths["bar linux"] == chart.BARS
     assert widths["bar postel"] == chart.BARS / 4
     assert "bar compiled" not in widths

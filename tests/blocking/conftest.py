@@ -28,7 +28,9 @@ NAMES = {"near.example": [NEAR_6, NEAR_4], "far.example": [FAR_4, FAR_6]}
 
 @dataclass
 class Stacks:
-    """``near`` usually calls and ``far`` usually serves: each has the names of the module `socket`. ``address`` is that of ``far``."""
+    """``near`` usually calls and ``far`` usually serves: each has the names of the module `socket`.
+    ``address`` is that of ``far``.
+    """
 
     near: Any
     far: Any

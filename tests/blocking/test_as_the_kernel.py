@@ -21,7 +21,15 @@ Program = Callable[[Any], object]
 
 def outcome(call: Callable[..., object], *args: object) -> object:
     """What it returned, or how it failed: the kind that programs look at, and the number."""
-    kinds = (BlockingIOError, ConnectionResetError, ConnectionRefusedError, BrokenPipeError, TimeoutError, socket.gaierror, OSError)
+    kinds = (
+        BlockingIOError,
+        ConnectionResetError,
+        ConnectionRefusedError,
+        BrokenPipeError,
+        TimeoutError,
+        socket.gaierror,
+        OSError,
+    )
     try:
         return call(*args)
     except kinds as error:
@@ -67,8 +75,10 @@ def a_new_stream_socket(stacks: Any) -> object:
     with stacks.near.socket() as sock:
         return [
             sock.family, sock.type, sock.proto, sock.getsockname(), sock.gettimeout(), poll_now(sock),
-            outcome(sock.getpeername), outcome(sock.recv, 1), outcome(sock.send, b"x"), outcome(sock.sendall, b"x"),
-            outcome(sock.accept), outcome(sock.shutdown, socket.SHUT_RDWR), outcome(sock.getsockopt, socket.SOL_SOCKET, socket.SO_ERROR),
+            outcome(sock.getpeername), outcome(sock.recv, 1), outcome(sock.send, b"x"),
+            outcome(sock.sendall, b"x"),
+            outcome(sock.accept), outcome(sock.shutdown, socket.SHUT_RDWR),
+            outcome(sock.getsockopt, socket.SOL_SOCKET, socket.SO_ERROR),
         ]  # fmt: skip
 
 
@@ -81,7 +91,8 @@ def a_new_datagram_socket(stacks: Any) -> object:
     with stacks.near.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(0)
         return [
-            sock.type, sock.getsockname(), outcome(sock.getpeername), outcome(sock.recv, 1), outcome(sock.send, b"x"),
+            sock.type, sock.getsockname(), outcome(sock.getpeername), outcome(sock.recv, 1),
+            outcome(sock.send, b"x"),
             outcome(sock.listen), outcome(sock.shutdown, socket.SHUT_RDWR), poll_now(sock) & select.POLLOUT,
         ]  # fmt: skip
 
@@ -91,7 +102,8 @@ def a_closed_socket(stacks: Any) -> object:
     sock.close()
     address = (stacks.address, 80)
     return [
-        sock.fileno(), outcome(sock.getsockname), outcome(sock.getpeername), outcome(sock.connect, address), outcome(sock.bind, address),
+        sock.fileno(), outcome(sock.getsockname), outcome(sock.getpeername), outcome(sock.connect, address),
+        outcome(sock.bind, address),
         outcome(sock.listen), outcome(sock.recv, 1), outcome(sock.send, b"x"), outcome(sock.close),
         outcome(sock.setsockopt, socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     ]  # fmt: skip
@@ -103,7 +115,14 @@ def a_family_that_there_is_not(stacks: Any) -> object:
 
 def addresses_that_are_none(stacks: Any) -> object:
     found: list[object] = []
-    for address in ("10.7.0.2", ("10.7.0.2",), ("10.7.0.2", "80"), ("10.7.0.2", 70000), (7, 80), ("no.such.name.invalid", 80)):
+    for address in (
+        "10.7.0.2",
+        ("10.7.0.2",),
+        ("10.7.0.2", "80"),
+        ("10.7.0.2", 70000),
+        (7, 80),
+        ("no.such.name.invalid", 80),
+    ):
         with stacks.near.socket() as sock:
             one = outcome(sock.connect, address)
             found.append(one if address[0] != "no.such.name.invalid" else one[0])  # type: ignore[index]
@@ -232,7 +251,11 @@ def a_reset_that_the_system_tells(stacks: Any) -> object:
         server.close()
         wait(client, select.POLLIN)
         client.setblocking(True)
-        return outcome(os.read, client.fileno(), 1), outcome(os.read, client.fileno(), 1), outcome(os.write, client.fileno(), b"x")
+        return (
+            outcome(os.read, client.fileno(), 1),
+            outcome(os.read, client.fileno(), 1),
+            outcome(os.write, client.fileno(), b"x"),
+        )
 
 
 def a_reset_after_octets(stacks: Any) -> object:
@@ -282,7 +305,11 @@ def a_write_to_a_closed_peer(stacks: Any) -> object:
 def a_refused_connection(stacks: Any) -> object:
     address = (stacks.address, refused_port(stacks))
     with stacks.near.socket() as sock:
-        return outcome(sock.connect, address), outcome(sock.connect_ex, address), outcome(sock.connect, address)
+        return (
+            outcome(sock.connect, address),
+            outcome(sock.connect_ex, address),
+            outcome(sock.connect, address),
+        )
 
 
 def a_refused_connection_with_a_timeout(stacks: Any) -> object:
@@ -296,7 +323,13 @@ def a_refused_connection_that_does_not_wait(stacks: Any) -> object:
         begun = sock.connect_ex(address) in (errno.EINPROGRESS, errno.ECONNREFUSED)
         mask = wait(sock, select.POLLOUT)
         ready = select.select([sock], [sock], [], 0)
-        return begun, mask, [bool(part) for part in ready], sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), outcome(sock.getpeername)
+        return (
+            begun,
+            mask,
+            [bool(part) for part in ready],
+            sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR),
+            outcome(sock.getpeername),
+        )
 
 
 def a_connection_that_does_not_wait(stacks: Any) -> object:
@@ -349,9 +382,16 @@ def accepted_sockets_block(stacks: Any) -> object:
 
 
 def a_listener_is_no_stream(stacks: Any) -> object:
-    with stacks.far.create_server((stacks.address, 0)) as listener, stacks.near.create_connection(listener.getsockname()):
+    with (
+        stacks.far.create_server((stacks.address, 0)) as listener,
+        stacks.near.create_connection(listener.getsockname()),
+    ):
         wait(listener, select.POLLIN)
-        found = outcome(listener.recv, 1), outcome(listener.recv_into, bytearray(1)), outcome(listener.send, b"x")
+        found = (
+            outcome(listener.recv, 1),
+            outcome(listener.recv_into, bytearray(1)),
+            outcome(listener.send, b"x"),
+        )
         server, _ = listener.accept()
         with server:
             return found, outcome(listener.getpeername)
@@ -431,8 +471,14 @@ def options(stacks: Any) -> object:
         ):  # fmt: skip
             client.setsockopt(level, name, value)
             found.append(client.getsockopt(level, name))
-        found += [client.getsockopt(socket.SOL_SOCKET, name) for name in (socket.SO_TYPE, socket.SO_ERROR, socket.SO_ACCEPTCONN)]
-        found += [outcome(client.setsockopt, socket.IPPROTO_TCP, 9999, 1), outcome(client.getsockopt, socket.IPPROTO_TCP, 9999)]
+        found += [
+            client.getsockopt(socket.SOL_SOCKET, name)
+            for name in (socket.SO_TYPE, socket.SO_ERROR, socket.SO_ACCEPTCONN)
+        ]
+        found += [
+            outcome(client.setsockopt, socket.IPPROTO_TCP, 9999, 1),
+            outcome(client.getsockopt, socket.IPPROTO_TCP, 9999),
+        ]
         found += [outcome(client.setsockopt, socket.SOL_SOCKET, socket.SO_KEEPALIVE, "yes")]
         return [*found, len(client.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))]
 
@@ -490,7 +536,10 @@ def much_octets(stacks: Any) -> object:
 
 
 def datagrams(stacks: Any) -> object:
-    with stacks.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, stacks.near.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+    with (
+        stacks.far.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        stacks.near.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
         server.bind((stacks.address, 0))
         server.settimeout(10)
         client.settimeout(10)
@@ -526,7 +575,9 @@ def a_datagram_that_no_socket_takes(stacks: Any) -> object:
 
 def a_datagram_that_is_too_long(stacks: Any) -> object:
     with stacks.near.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        return outcome(client.sendto, bytes(65508), (stacks.address, 9)), outcome(client.sendto, b"x", "no address")
+        return outcome(client.sendto, bytes(65508), (stacks.address, 9)), outcome(
+            client.sendto, b"x", "no address"
+        )
 
 
 def datagrams_over_ipv6(stacks: Any) -> object:
@@ -540,16 +591,24 @@ def datagrams_over_ipv6(stacks: Any) -> object:
 
 
 PROGRAMS = [
-    a_new_stream_socket, a_new_socket_of_ipv6, a_new_datagram_socket, a_closed_socket, a_family_that_there_is_not, addresses_that_are_none,
-    octets_both_ways, octets_both_ways_over_ipv6, peeking_and_waiting_for_all, messages_of_a_stream, a_half_close_by_the_client,
-    a_half_close_by_the_server, a_shutdown_for_reading, a_reset_by_linger, a_reset_that_a_send_meets, a_reset_that_the_options_tell,
+    a_new_stream_socket, a_new_socket_of_ipv6, a_new_datagram_socket, a_closed_socket,
+    a_family_that_there_is_not, addresses_that_are_none,
+    octets_both_ways, octets_both_ways_over_ipv6, peeking_and_waiting_for_all, messages_of_a_stream,
+    a_half_close_by_the_client,
+    a_half_close_by_the_server, a_shutdown_for_reading, a_reset_by_linger, a_reset_that_a_send_meets,
+    a_reset_that_the_options_tell,
     a_reset_that_the_system_tells,
-    a_reset_after_octets, a_close_with_octets_unread, a_reset_after_a_half_close, a_write_to_a_closed_peer, a_refused_connection,
-    a_refused_connection_with_a_timeout, a_refused_connection_that_does_not_wait, a_connection_that_does_not_wait,
-    a_second_connection_of_one_socket, timeouts, an_accept_that_takes_too_long, accepted_sockets_block, a_listener_is_no_stream,
+    a_reset_after_octets, a_close_with_octets_unread, a_reset_after_a_half_close, a_write_to_a_closed_peer,
+    a_refused_connection,
+    a_refused_connection_with_a_timeout, a_refused_connection_that_does_not_wait,
+    a_connection_that_does_not_wait,
+    a_second_connection_of_one_socket, timeouts, an_accept_that_takes_too_long, accepted_sockets_block,
+    a_listener_is_no_stream,
     many_wait_in_accept,
-    a_listener_of_both_families, ports_that_are_taken, a_port_is_free_at_once, a_listener_that_is_closed, a_bound_client, options,
-    copies_of_a_descriptor, a_file_keeps_it_open, a_detached_descriptor, much_octets, datagrams, a_datagram_that_no_socket_takes,
+    a_listener_of_both_families, ports_that_are_taken, a_port_is_free_at_once, a_listener_that_is_closed,
+    a_bound_client, options,
+    copies_of_a_descriptor, a_file_keeps_it_open, a_detached_descriptor, much_octets, datagrams,
+    a_datagram_that_no_socket_takes,
     a_datagram_that_is_too_long, datagrams_over_ipv6,
 ]  # fmt: skip
 

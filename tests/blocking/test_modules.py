@@ -75,7 +75,10 @@ def test_http(near: BlockingNetwork, far: BlockingNetwork, kind: Any) -> None:
 
 def test_https(near: BlockingNetwork, far: BlockingNetwork, certificates: Any) -> None:
     """The listening socket is wrapped, and so are the connections that it accepts."""
-    with serving(far, lambda: http.server.ThreadingHTTPServer(("", 443), Pages), certificates.server), near.replacing_sockets():
+    with (
+        serving(far, lambda: http.server.ThreadingHTTPServer(("", 443), Pages), certificates.server),
+        near.replacing_sockets(),
+    ):
         connection = http.client.HTTPSConnection("far.example", context=certificates.client)
         connection.request("GET", "/secret")
         assert connection.getresponse().read() == b"/secret for 10.7.0.1"
@@ -95,7 +98,10 @@ class UpperDatagrams(socketserver.DatagramRequestHandler):
 
 
 def test_socketserver(near: BlockingNetwork, far: BlockingNetwork) -> None:
-    with serving(far, lambda: socketserver.ThreadingTCPServer(("", 7), Upper)), near.create_connection(("far.example", 7)) as sock:
+    with (
+        serving(far, lambda: socketserver.ThreadingTCPServer(("", 7), Upper)),
+        near.create_connection(("far.example", 7)) as sock,
+    ):
         file = sock.makefile("rw")
         print("hello", file=file, flush=True)
         assert file.readline() == "HELLO\n"
@@ -103,7 +109,10 @@ def test_socketserver(near: BlockingNetwork, far: BlockingNetwork) -> None:
 
 
 def test_socketserver_of_datagrams(near: BlockingNetwork, far: BlockingNetwork) -> None:
-    with serving(far, lambda: socketserver.UDPServer(("", 7), UpperDatagrams)), near.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    with (
+        serving(far, lambda: socketserver.UDPServer(("", 7), UpperDatagrams)),
+        near.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
+    ):
         sock.sendto(b"hello", ("far.example", 7))
         assert sock.recvfrom(100) == (b"HELLO", ("10.7.0.2", 7))
 
@@ -114,7 +123,11 @@ def test_xmlrpc(near: BlockingNetwork, far: BlockingNetwork) -> None:
         server.register_function(lambda a, b: a + b, "add")
         return server
 
-    with serving(far, make), near.replacing_sockets(), xmlrpc.client.ServerProxy("http://far.example:8000") as proxy:
+    with (
+        serving(far, make),
+        near.replacing_sockets(),
+        xmlrpc.client.ServerProxy("http://far.example:8000") as proxy,
+    ):
         assert proxy.add(2, 3) == 5
 
 
@@ -133,7 +146,13 @@ class Mailbox(socketserver.StreamRequestHandler):
                 self._say("220 ready")
                 self._start_tls()
                 continue
-            self._say("250-far.example\r\n250 STARTTLS" if word == b"EHLO" else "221 bye" if word == b"QUIT" else "250 ok")
+            self._say(
+                "250-far.example\r\n250 STARTTLS"
+                if word == b"EHLO"
+                else "221 bye"
+                if word == b"QUIT"
+                else "250 ok"
+            )
             if word == b"QUIT":
                 return
 
@@ -147,7 +166,10 @@ class Mailbox(socketserver.StreamRequestHandler):
 
 
 def test_smtp(near: BlockingNetwork, far: BlockingNetwork, certificates: Any) -> None:
-    with serving(far, lambda: socketserver.ThreadingTCPServer(("", 25), Mailbox)) as server, near.replacing_sockets():
+    with (
+        serving(far, lambda: socketserver.ThreadingTCPServer(("", 25), Mailbox)) as server,
+        near.replacing_sockets(),
+    ):
         server.mail, server.tls = [], certificates.server
         with smtplib.SMTP("far.example") as client:
             client.sendmail("a@near.example", ["b@far.example"], "Subject: hi\r\n\r\nhello")
@@ -185,7 +207,10 @@ class Files(socketserver.StreamRequestHandler):
 
 
 def test_ftp(near: BlockingNetwork, far: BlockingNetwork) -> None:
-    with serving(far, lambda: socketserver.ThreadingTCPServer(("", 21), Files)) as server, near.replacing_sockets():
+    with (
+        serving(far, lambda: socketserver.ThreadingTCPServer(("", 21), Files)) as server,
+        near.replacing_sockets(),
+    ):
         server.network = far
         found = io.BytesIO()
         with ftplib.FTP("far.example", "anonymous") as client:
@@ -193,7 +218,9 @@ def test_ftp(near: BlockingNetwork, far: BlockingNetwork) -> None:
         assert found.getvalue() == b"contents of file"
 
 
-@pytest.mark.parametrize("kind", [selectors.DefaultSelector, selectors.SelectSelector, selectors.PollSelector])
+@pytest.mark.parametrize(
+    "kind", [selectors.DefaultSelector, selectors.SelectSelector, selectors.PollSelector]
+)
 def test_selectors(near: BlockingNetwork, far: BlockingNetwork, kind: Any) -> None:
     with far.create_server(("", 7)) as listener, kind() as selector:
         selector.register(listener, selectors.EVENT_READ)
@@ -224,7 +251,9 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     await writer.wait_closed()
 
 
-async def echo_once(sock: socket.socket | None, where: str | None, tls: ssl.SSLContext | None, work: Callable[[], Any]) -> Any:
+async def echo_once(
+    sock: socket.socket | None, where: str | None, tls: ssl.SSLContext | None, work: Callable[[], Any]
+) -> Any:
     """What ``work`` returns, while a server echoes; once its first connection has ended too."""
     ended = asyncio.Event()
 
@@ -250,7 +279,9 @@ async def conversation(tls: ssl.SSLContext | None) -> tuple[bytes, Any]:
 
 
 @pytest.mark.parametrize("is_secure", [False, True])
-def test_asyncio_on_its_own_loop(near: BlockingNetwork, far: BlockingNetwork, certificates: Any, is_secure: bool) -> None:
+def test_asyncio_on_its_own_loop(
+    near: BlockingNetwork, far: BlockingNetwork, certificates: Any, is_secure: bool
+) -> None:
     """A server on one network and a client on the other, each by asyncio's own loop."""
     ready = threading.Event()
 
@@ -308,7 +339,9 @@ def test_asyncio_datagrams(near: BlockingNetwork, far: BlockingNetwork) -> None:
 
 @pytest.fixture(scope="session")
 def on_uvloop() -> Any:
-    """Runs a coroutine. The first of all loops opens descriptors that stay open, before the networks count theirs."""
+    """Runs a coroutine. The first of all loops opens descriptors that stay open, before the networks count
+    theirs.
+    """
     uvloop = pytest.importorskip("uvloop")
 
     def run(coroutine: Any) -> Any:
@@ -320,7 +353,9 @@ def on_uvloop() -> Any:
 
 
 def test_uvloop_with_a_socket(on_uvloop: Any, near: BlockingNetwork, far: BlockingNetwork) -> None:
-    """libuv sets TCP_NODELAY of what says that it is of TCP, by itself. So it gets the descriptor as the Unix socket that this is."""
+    """libuv sets TCP_NODELAY of what says that it is of TCP, by itself. So it gets the descriptor as the Unix
+    socket that this is.
+    """
 
     async def talk(sock: socket.socket) -> bytes:
         reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=sock.detach()))
@@ -331,7 +366,10 @@ def test_uvloop_with_a_socket(on_uvloop: Any, near: BlockingNetwork, far: Blocki
         await writer.wait_closed()
         return received
 
-    with serving(far, lambda: socketserver.ThreadingTCPServer(("", 7), Upper)), near.create_connection(("far.example", 7)) as sock:
+    with (
+        serving(far, lambda: socketserver.ThreadingTCPServer(("", 7), Upper)),
+        near.create_connection(("far.example", 7)) as sock,
+    ):
         assert on_uvloop(talk(sock)) == b"BY WAY OF UVLOOP"
 
 

@@ -88,7 +88,12 @@ def test_calls_that_wait_hear_of_the_end(near: BlockingNetwork, far: BlockingNet
     datagrams = near.socket(socket.AF_INET, socket.SOCK_DGRAM)
     datagrams.bind(("", 9))
     opening = near.socket()
-    waiting = [job(client.recv, 1), job(listener.accept), job(datagrams.recv, 1), job(opening.connect, ("10.7.0.99", 80))]
+    waiting = [
+        job(client.recv, 1),
+        job(listener.accept),
+        job(datagrams.recv, 1),
+        job(opening.connect, ("10.7.0.99", 80)),
+    ]
     near.close()
     for each in waiting:
         with pytest.raises((ConnectionAborted, NetworkUnreachable), match="closed"):
@@ -135,7 +140,10 @@ def test_a_link_without_a_descriptor_called_from_another_thread() -> None:
     links: list[PushedLink] = []
     links.append(PushedLink(lambda packet: links[1].packets_arrive([packet])))
     links.append(PushedLink(lambda packet: links[0].packets_arrive([packet])))
-    with blocking.attach(Host("10.7.0.1/24"), links[0]) as near, blocking.attach(Host("10.7.0.2/24"), links[1]) as far:
+    with (
+        blocking.attach(Host("10.7.0.1/24"), links[0]) as near,
+        blocking.attach(Host("10.7.0.2/24"), links[1]) as far,
+    ):
         client, server = connected_by_address(near, far)
         with client, server:
             client.sendall(b"pushed")
@@ -157,7 +165,9 @@ def test_fifty_threads_at_once(near: BlockingNetwork, far: BlockingNetwork, job:
             with near.create_connection(("far.example", 7)) as sock:
                 sock.settimeout(60)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, number % 2)
-                sending = threading.Thread(target=lambda sock=sock: (sock.sendall(octets), sock.shutdown(socket.SHUT_WR)))
+                sending = threading.Thread(
+                    target=lambda sock=sock: (sock.sendall(octets), sock.shutdown(socket.SHUT_WR))
+                )
                 sending.start()
                 received = bytearray()
                 while part := sock.recv(4096):
@@ -251,9 +261,12 @@ def test_a_program_that_forgets_its_network_ends() -> None:
     """The pump's thread keeps no interpreter alive."""
     program = (
         "from postel import Host, blocking; from postel.links import pair\n"
-        "network = blocking.attach(Host('10.7.0.1/24'), pair()[0]).__enter__(); sock = network.socket(); print('done')"
+        "network = blocking.attach(Host('10.7.0.1/24'), pair()[0]).__enter__(); sock = network.socket(); "
+        "print('done')"
     )
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
+    )
     assert (ended.stdout, ended.stderr) == ("done\n", "")
 
 
@@ -278,7 +291,9 @@ def test_a_peer_that_does_not_read_stops_the_writer(near: BlockingNetwork, far: 
     server.close()
 
 
-def test_files_are_sent_by_the_system(near: BlockingNetwork, far: BlockingNetwork, job: Any, tmp_path: Path) -> None:
+def test_files_are_sent_by_the_system(
+    near: BlockingNetwork, far: BlockingNetwork, job: Any, tmp_path: Path
+) -> None:
     """`socket.sendfile` has the kernel copy the file into the descriptor."""
     octets = random.Random(2).randbytes(2 * MUCH)
     (tmp_path / "file").write_bytes(octets)
@@ -292,7 +307,9 @@ def test_files_are_sent_by_the_system(near: BlockingNetwork, far: BlockingNetwor
         assert received == octets
 
 
-def test_lingering_waits_until_all_is_delivered(near: BlockingNetwork, far: BlockingNetwork, job: Any) -> None:
+def test_lingering_waits_until_all_is_delivered(
+    near: BlockingNetwork, far: BlockingNetwork, job: Any
+) -> None:
     client, server = connected(near, far)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\x14\0\0\0")
     client.sendall(bytes(MUCH))
@@ -314,7 +331,10 @@ def test_names(near: BlockingNetwork) -> None:
     assert near.gethostbyname_ex("far.example") == ("far.example", [], ["10.7.0.2"])
     assert near.gethostbyaddr("10.7.0.2")[0] == "far.example"
     assert near.gethostbyname(socket.gethostname()) == "10.7.0.1"
-    assert [entry[4][0] for entry in near.getaddrinfo("near.example", "http", type=socket.SOCK_STREAM)] == ["fd07::1", "10.7.0.1"]
+    assert [entry[4][0] for entry in near.getaddrinfo("near.example", "http", type=socket.SOCK_STREAM)] == [
+        "fd07::1",
+        "10.7.0.1",
+    ]
     assert near.getnameinfo(("10.7.0.2", 80), 0) == ("10.7.0.2", "http")
     with pytest.raises(NotResolved, match="not known"):
         near.getaddrinfo("nowhere.example", 80)
@@ -346,7 +366,10 @@ def test_a_name_with_an_address_that_is_none() -> None:
 
 
 def test_the_first_address_that_answers_is_taken(near: BlockingNetwork, far: BlockingNetwork) -> None:
-    with far.create_server(("fd07::2", 7), family=socket.AF_INET6), near.create_connection(("far.example", 7)) as sock:
+    with (
+        far.create_server(("fd07::2", 7), family=socket.AF_INET6),
+        near.create_connection(("far.example", 7)) as sock,
+    ):
         assert sock.getpeername() == ("fd07::2", 7, 0, 0)
     with pytest.raises(ExceptionGroup) as all_of_them:
         near.create_connection(("far.example", 8), all_errors=True)
@@ -426,7 +449,9 @@ def test_urgent_data_is_refused(near: BlockingNetwork, far: BlockingNetwork) -> 
         client.send(b"!", socket.MSG_OOB)
 
 
-def test_tls_before_the_connection(near: BlockingNetwork, far: BlockingNetwork, certificates: Any, job: Any) -> None:
+def test_tls_before_the_connection(
+    near: BlockingNetwork, far: BlockingNetwork, certificates: Any, job: Any
+) -> None:
     """As the documentation of `ssl` shows it: wrap, then connect."""
 
     def serve(listener: Any) -> bytes:
@@ -456,7 +481,10 @@ def test_a_memory_link_of_two_threads(job: Any) -> None:
     """`notify` of one comes from the other's thread."""
     left, right = pair()
     assert isinstance(left, MemoryLink)
-    with blocking.attach(Host("10.7.0.1/24"), left) as near, blocking.attach(Host("10.7.0.2/24"), right) as far:
+    with (
+        blocking.attach(Host("10.7.0.1/24"), left) as near,
+        blocking.attach(Host("10.7.0.2/24"), right) as far,
+    ):
         client, server = connected_by_address(near, far)
         with client, server:
             sending = job(client.sendall, bytes(4 * MUCH))

@@ -76,7 +76,10 @@ def network() -> Iterator[BlockingNetwork]:
         far.create_server(("", dns.PORT)) as listener,
     ):
         datagrams.bind(("", dns.PORT))
-        threads = [threading.Thread(target=serve_datagrams, args=(datagrams,)), threading.Thread(target=serve_streams, args=(listener,))]
+        threads = [
+            threading.Thread(target=serve_datagrams, args=(datagrams,)),
+            threading.Thread(target=serve_streams, args=(listener,)),
+        ]
         for thread in threads:
             thread.start()
         yield near

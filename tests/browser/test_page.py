@@ -1,4 +1,5 @@
-"""The lab's page in Chromium: what a reader sees when they move through a run, on a screen, a phone and paper.
+"""The lab's page in Chromium: what a reader sees when they move through a run, on a screen, a phone and
+paper.
 
 POSTEL_SCREENSHOTS=folder keeps the pictures that are taken.
 """
@@ -13,7 +14,9 @@ import pytest
 from postel import lab
 from postel.web import page as pages
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright isn't installed (pip install playwright)")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="Playwright isn't installed (pip install playwright)"
+)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium (apt install chromium)")
 
@@ -31,14 +34,18 @@ ARGUMENTS = [
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
-# Pairs of texts that lie on each other, and texts that stick out of their picture; as the reader sees them, in one language.
+# Pairs of texts that lie on each other, and texts that stick out of their picture; as the reader sees them,
+# in one language.
 OVERLAPS = """() => [...document.querySelectorAll("svg")].flatMap((svg) => {
-  const seen = [...svg.querySelectorAll("text")].filter((text) => text.textContent && text.getClientRects().length);
+  const seen = [...svg.querySelectorAll("text")]
+    .filter((text) => text.textContent && text.getClientRects().length);
   const boxes = seen.map((text) => [text.textContent, text.getBBox()]);
   const shared = (low, long, low2, long2) => Math.min(low + long, low2 + long2) - Math.max(low, low2);
-  const found = boxes.filter(([, box]) => box.x < 0 || box.x + box.width > svg.viewBox.baseVal.width).map(([text]) => [text, "outside"]);
+  const found = boxes.filter(([, box]) => box.x < 0 || box.x + box.width > svg.viewBox.baseVal.width)
+    .map(([text]) => [text, "outside"]);
   boxes.forEach(([text, a], index) => boxes.slice(index + 1).forEach(([other, b]) => {
-    if (shared(a.x, a.width, b.x, b.width) > 1 && shared(a.y, a.height, b.y, b.height) > 3) found.push([text, other]);
+    if (shared(a.x, a.width, b.x, b.width) > 1 && shared(a.y, a.height, b.y, b.height) > 3)
+      found.push([text, other]);
   }));
   return found;
 })"""
@@ -61,15 +68,24 @@ class Reader:
         self.errors: list[str] = []
         self.page.on("request", lambda request: self.loaded.append(request.url))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on(
+            "console", lambda message: self.errors.append(message.text) if message.type == "error" else None
+        )
         self.page.goto(path.as_uri())
 
     def move(self, moment: int, stage: int = 0) -> None:
         scrubber = self.page.locator(".scrubber").nth(stage)
-        scrubber.evaluate("(input, value) => { input.value = value; input.dispatchEvent(new Event('input')) }", moment)
+        scrubber.evaluate(
+            "(input, value) => { input.value = value; input.dispatchEvent(new Event('input')) }", moment
+        )
 
     def states(self, stage: int = 0) -> list[str]:
-        return self.page.locator(".stage").nth(stage).locator(".state.lit").evaluate_all("all => all.map(box => box.dataset.state)")
+        return (
+            self.page.locator(".stage")
+            .nth(stage)
+            .locator(".state.lit")
+            .evaluate_all("all => all.map(box => box.dataset.state)")
+        )
 
     def taken(self, side: int) -> list[str]:
         ways = self.page.locator(".stage").first.locator(".diagram").nth(side).locator(".way.taken")
@@ -88,7 +104,12 @@ class Reader:
 
 def written(folder: Path, *names: str) -> Path:
     path = folder / "page.html"
-    path.write_text(pages.of([lab.run(name) for name in names], "en", commands=[f"postel lab run {name}" for name in names]), "utf-8")
+    path.write_text(
+        pages.of(
+            [lab.run(name) for name in names], "en", commands=[f"postel lab run {name}" for name in names]
+        ),
+        "utf-8",
+    )
     return path
 
 
@@ -118,9 +139,17 @@ def test_moving_through_time_lights_the_states_and_the_ways_to_them(four_way: Re
 
 def test_the_variables_follow(four_way: Reader) -> None:
     four_way.move(0)
-    assert [four_way.variable(name) for name in ("SND.UNA", "SND.NXT", "RCV.NXT")] == [["0", "–"], ["1", "–"], ["–", "–"]]
+    assert [four_way.variable(name) for name in ("SND.UNA", "SND.NXT", "RCV.NXT")] == [
+        ["0", "–"],
+        ["1", "–"],
+        ["–", "–"],
+    ]
     four_way.move(3)
-    assert [four_way.variable(name) for name in ("SND.UNA", "SND.NXT", "RCV.NXT")] == [["1", "0"], ["1", "1"], ["1", "1"]]
+    assert [four_way.variable(name) for name in ("SND.UNA", "SND.NXT", "RCV.NXT")] == [
+        ["1", "0"],
+        ["1", "1"],
+        ["1", "1"],
+    ]
     assert four_way.page.locator('[data-name="SND.UNA"] td.new').count() == 1
 
 
@@ -171,7 +200,10 @@ def test_on_paper_everything_that_matters_is_visible(four_way: Reader, tmp_path:
     four_way.page.emulate_media(media="print")
     four_way.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     shown = four_way.page.evaluate(
-        """() => Object.fromEntries(['.ladder svg', '.diagram svg', '.variables', '.segment', '.history table', '.controls', '.languages']
+        """() => Object.fromEntries([
+            '.ladder svg', '.diagram svg', '.variables', '.segment', '.history table', '.controls',
+            '.languages'
+        ]
         .map(name => [name, document.querySelector(name).checkVisibility()]))"""
     )
     assert shown == {
@@ -196,13 +228,17 @@ def test_on_paper_everything_that_matters_is_visible(four_way: Reader, tmp_path:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_light_and_dark(scheme: str, browser: "playwright.Browser", tmp_path: Path) -> None:
     reader = Reader(browser, written(tmp_path, "four-way"), color_scheme=scheme)
-    red = reader.page.evaluate("Number(getComputedStyle(document.documentElement).backgroundColor.match(/[0-9]+/)[0])")
+    red = reader.page.evaluate(
+        "Number(getComputedStyle(document.documentElement).backgroundColor.match(/[0-9]+/)[0])"
+    )
     assert (red > 200) == (scheme == "light")
     assert len(reader.picture(f"lab-four-way-{scheme}")) > 10_000
     reader.page.close()
 
 
-def test_a_comparison_has_two_runs_each_with_a_scrubber_of_its_own(browser: "playwright.Browser", tmp_path: Path) -> None:
+def test_a_comparison_has_two_runs_each_with_a_scrubber_of_its_own(
+    browser: "playwright.Browser", tmp_path: Path
+) -> None:
     reader = Reader(browser, written(tmp_path, "stale-syn"))
     assert reader.page.locator(".scrubber").count() == 2
     reader.move(0, 1)
@@ -215,9 +251,19 @@ def test_a_comparison_has_two_runs_each_with_a_scrubber_of_its_own(browser: "pla
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
-def test_nothing_overlaps_or_sticks_out(viewport: dict[str, int], language: str, browser: "playwright.Browser", tmp_path: Path) -> None:
+def test_nothing_overlaps_or_sticks_out(
+    viewport: dict[str, int], language: str, browser: "playwright.Browser", tmp_path: Path
+) -> None:
     """Of the runs with the most in them: losses, timers, crossings, calls, resets, three connections."""
-    names = ("reliable", "sliding-window", "calls-and-segments", "simultaneous-close", "rst-aborts", "random-isn", "url-to-page")
+    names = (
+        "reliable",
+        "sliding-window",
+        "calls-and-segments",
+        "simultaneous-close",
+        "rst-aborts",
+        "random-isn",
+        "url-to-page",
+    )
     reader = Reader(browser, written(tmp_path, *names), viewport=viewport)
     reader.page.locator(f'[data-language="{language}"]').click()
     assert reader.page.evaluate(OVERLAPS) == []

@@ -14,10 +14,19 @@ from tests.cli.web import SERVER, with_server
     ("url", "where"),
     [
         ("http://10.7.0.1", client.Target("http", "10.7.0.1", 80, "10.7.0.1", "/")),
-        ("http://10.7.0.1:8000/a%20b?c=d#e", client.Target("http", "10.7.0.1", 8000, "10.7.0.1:8000", "/a%20b?c=d")),
+        (
+            "http://10.7.0.1:8000/a%20b?c=d#e",
+            client.Target("http", "10.7.0.1", 8000, "10.7.0.1:8000", "/a%20b?c=d"),
+        ),
         ("http://[FD07:0::1]/三", client.Target("http", "fd07:0::1", 80, "[FD07:0::1]", "/%E4%B8%89")),
-        ("HTTPS://WWW.Example.org/a b", client.Target("https", "www.example.org", 443, "WWW.Example.org", "/a%20b")),
-        ("https://bücher.example:8443", client.Target("https", "bücher.example", 8443, "xn--bcher-kva.example:8443", "/")),
+        (
+            "HTTPS://WWW.Example.org/a b",
+            client.Target("https", "www.example.org", 443, "WWW.Example.org", "/a%20b"),
+        ),
+        (
+            "https://bücher.example:8443",
+            client.Target("https", "bücher.example", 8443, "xn--bcher-kva.example:8443", "/"),
+        ),
     ],
 )
 def test_urls(url: str, where: client.Target) -> None:
@@ -73,8 +82,20 @@ def fetched(*pieces: bytes) -> tuple[client.Head, bytes]:
         ([b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello, and more"], b"hello"),
         ([b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhe", b"llo"], b"hello"),
         ([b"HTTP/1.0 200 OK\r\n\r\nhello", b" until the end"], b"hello until the end"),
-        ([b"HTTP/1.1 200\r\nTransfer-Encoding: Chunked\r\n\r\n", b"3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\nTrailer: x\r\n\r\n"], b"hello"),
-        ([b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nX: y\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"], b"ok"),
+        (
+            [
+                b"HTTP/1.1 200\r\nTransfer-Encoding: Chunked\r\n\r\n",
+                b"3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\nTrailer: x\r\n\r\n",
+            ],
+            b"hello",
+        ),
+        (
+            [
+                b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nX: y\r\n\r\n",
+                b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            ],
+            b"ok",
+        ),
         ([b"HTTP/1.1 204 No Content\r\n\r\n"], b""),
         ([b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300000], b"x" * 300000),
     ],
@@ -121,13 +142,19 @@ def test_broken_responses(pieces: list[bytes], complaint: str) -> None:
     ],
 )
 def test_redirects(status: int, location: str | None, onward: str | None) -> None:
-    lines = b"HTTP/1.1 %d Found\r\n" % status + (f"Location: {location}\r\n".encode() if location else b"") + b"Content-Length: 0\r\n\r\n"
+    lines = (
+        b"HTTP/1.1 %d Found\r\n" % status
+        + (f"Location: {location}\r\n".encode() if location else b"")
+        + b"Content-Length: 0\r\n\r\n"
+    )
     head, _ = fetched(lines)
     found = client.redirected(head, client.target("http://a.example:8000/x/y"))
     assert (None if found is None else str(found)) == onward
 
 
-@pytest.mark.parametrize("location", ["ftp://b.example/", "http://[", "mailto:somebody@b.example", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "location", ["ftp://b.example/", "http://[", "mailto:somebody@b.example", "file:///etc/passwd"]
+)
 def test_redirects_out_of_the_web(location: str) -> None:
     head, _ = fetched(b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % location.encode())
     with pytest.raises(client.BadResponse, match="redirects to"):

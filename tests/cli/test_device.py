@@ -41,7 +41,9 @@ def test_what_ip_says_is_told_in_one_line() -> None:
     assert "\n" not in caught.value.strerror
 
 
-def options(*own: str, kernel: tuple[str, ...] = (), mtu: int = 1500, congestion: str = "cubic") -> argparse.Namespace:
+def options(
+    *own: str, kernel: tuple[str, ...] = (), mtu: int = 1500, congestion: str = "cubic"
+) -> argparse.Namespace:
     words = ["--tun", "t0", "--mtu", str(mtu), "--congestion", congestion]
     words += [word for address in own for word in ("--address", address)]
     words += [word for address in kernel for word in ("--kernel-address", address)]
@@ -81,7 +83,17 @@ def test_addresses_that_no_host_can_have_are_refused_with_the_reason(own: str, r
 
 
 @pytest.mark.parametrize(
-    "own", ["10.7.0.2/24", "10.7.0.0/31", "10.7.0.1/31", "10.0.1.0/16", "10.0.0.255/16", "fd07::2/64", "fd07::/127", "fd07::ffff/64"]
+    "own",
+    [
+        "10.7.0.2/24",
+        "10.7.0.0/31",
+        "10.7.0.1/31",
+        "10.0.1.0/16",
+        "10.0.0.255/16",
+        "fd07::2/64",
+        "fd07::/127",
+        "fd07::ffff/64",
+    ],
 )
 def test_addresses_that_look_odd_and_work(own: str) -> None:
     assert [str(interface) for interface in Attachment(options(own)).own] == [own]

@@ -31,7 +31,11 @@ def test_what_it_says_is_so(capfd: pytest.CaptureFixture[str]) -> None:
     assert (found["TUN"]["state"] == "good") == os.access("/dev/net/tun", os.R_OK | os.W_OK)
     for program in ("ip", "tcpdump", "tshark"):
         assert (found[program]["state"] == "good") == bool(shutil.which(program))
-    assert all(finding["advice"] for finding in found.values() if finding["state"] == "missing" and finding["name"] != "queues")
+    assert all(
+        finding["advice"]
+        for finding in found.values()
+        if finding["state"] == "missing" and finding["name"] != "queues"
+    )
     if found["TUN"]["state"] == "good":
         assert [name for name in found if not name.startswith("device ")] == NAMES
 
@@ -40,7 +44,9 @@ def test_it_leaves_no_device_behind(capfd: pytest.CaptureFixture[str]) -> None:
     before = socket.if_nameindex()
     findings(capfd)
     assert [name for _, name in socket.if_nameindex() if name.startswith("postel-doctor")] == []
-    assert {name for _, name in before if not name.startswith("postel")} <= {name for _, name in socket.if_nameindex()}
+    assert {name for _, name in before if not name.startswith("postel")} <= {
+        name for _, name in socket.if_nameindex()
+    }
 
 
 def test_a_user_without_rights_is_told_what_to_do() -> None:
@@ -55,8 +61,14 @@ os.setgroups([])
 os.setuid(65534)  # who may have no right to read what isn't imported yet
 sys.exit(cli.main(["doctor"]))
 """
-    environment = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(cli.__file__).parent.parent.parent),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode in (cli.DONE, cli.NOT_ALLOWED), done.stderr
     assert "ip tuntap add" in done.stdout
 

@@ -27,7 +27,9 @@ def test_a_script_that_passes(scripts: Path, capsys: pytest.CaptureFixture[str])
     assert "1 passed     0 failed     0 not understood  in all" in capsys.readouterr().out
 
 
-def test_what_fails_and_what_is_not_understood_are_told_apart(scripts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_fails_and_what_is_not_understood_are_told_apart(
+    scripts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["drill", str(scripts)]) == 1
     out = capsys.readouterr().out
     assert "1 passed     1 failed     1 not understood  in all" in out
@@ -39,11 +41,13 @@ def test_what_fails_and_what_is_not_understood_are_told_apart(scripts: Path, cap
 def test_a_failure_shows_the_ladder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "a.pkt"
     script.write_text(
-        "0 socket(..., SOCK_STREAM, 0) = 3\n+0 fcntl(3, F_SETFL, O_NONBLOCK) = 0\n+0 connect(3, ..., ...) = 0\n+0 > S 1:1(0)\n"
+        "0 socket(..., SOCK_STREAM, 0) = 3\n+0 fcntl(3, F_SETFL, O_NONBLOCK) = 0\n+0 connect(3, ..., ...) = "
+        "0\n+0 > S 1:1(0)\n"
     )
     assert main(["drill", str(script)]) == 1
     script.write_text(
-        "0 socket(..., SOCK_STREAM, 0) = 3\n+0 fcntl(3, F_SETFL, O_NONBLOCK) = 0\n+0 connect(3, ..., ...) = -1\n+0 > S 1:1(0)\n"
+        "0 socket(..., SOCK_STREAM, 0) = 3\n+0 fcntl(3, F_SETFL, O_NONBLOCK) = 0\n+0 connect(3, ..., ...) = "
+        "-1\n+0 > S 1:1(0)\n"
     )
     assert main(["drill", str(script)]) == 1
     out = capsys.readouterr().out

@@ -23,7 +23,13 @@ DATA = ACK | PSH
 @pytest.fixture
 def file(tmp_path: Path) -> str:
     path = tmp_path / "capture.pcap"
-    tape = Tape().handshake().left(DATA, 1, 1, b"<hi>", tsval=1, tsecr=1).wait(300).left(DATA, 1, 1, b"<hi>", tsval=1, tsecr=1)
+    tape = (
+        Tape()
+        .handshake()
+        .left(DATA, 1, 1, b"<hi>", tsval=1, tsecr=1)
+        .wait(300)
+        .left(DATA, 1, 1, b"<hi>", tsval=1, tsecr=1)
+    )
     path.write_bytes(tape.right(ACK, 1, 5, tsval=1, tsecr=1).close(5).left(SYN, 90_000).pcap())
     return str(path)
 
@@ -33,7 +39,21 @@ def test_a_line_for_each_connection(file: str, capsys: pytest.CaptureFixture[str
     head, first, second = capsys.readouterr().out.splitlines()
     assert head.split()[:2] == ["#", "opener"]
     assert first.split() == [
-        *("1", "10.0.0.1:1024", "→", "10.0.0.2:80", "2.000", "ms", "mss=1460/1460", "ws=7/7", "sack", "ts", "4", "0", "1"),
+        *(
+            "1",
+            "10.0.0.1:1024",
+            "→",
+            "10.0.0.2:80",
+            "2.000",
+            "ms",
+            "mss=1460/1460",
+            "ws=7/7",
+            "sack",
+            "ts",
+            "4",
+            "0",
+            "1",
+        ),
         *("four-way", "SF", "ShADTaFf"),
     ]
     assert second.split()[-2:] == ["S0", "S"]
@@ -200,7 +220,9 @@ def test_follow_tells_why_of_the_last_packet_too(tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize("with_it", [["--conn", "1"], ["--html", "page.html"]])
-def test_follow_goes_with_what_needs_no_whole(file: str, with_it: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_follow_goes_with_what_needs_no_whole(
+    file: str, with_it: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["explain", file, "--follow", *with_it]) == MISTAKE
     assert "--follow" in capsys.readouterr().err
 
@@ -241,9 +263,15 @@ def test_a_damaged_file(file: str, tmp_path: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("command", ["explain", "ladder"])
 @pytest.mark.parametrize(
     ("arguments", "status", "text"),
-    [(["--conn", "7"], MISTAKE, "up to 2"), (["--conn", "-1"], MISTAKE, "1 or more"), (["--lang", "tlh"], MISTAKE, "invalid choice")],
+    [
+        (["--conn", "7"], MISTAKE, "up to 2"),
+        (["--conn", "-1"], MISTAKE, "1 or more"),
+        (["--lang", "tlh"], MISTAKE, "invalid choice"),
+    ],
 )
-def test_mistakes(file: str, command: str, arguments: list[str], status: int, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes(
+    file: str, command: str, arguments: list[str], status: int, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([command, file, *arguments]) == status
     assert text in capsys.readouterr().err
 
@@ -264,19 +292,32 @@ def test_what_is_no_capture_has_no_table(tmp_path: Path, capsys: pytest.CaptureF
     path = tmp_path / "page.html"
     path.write_bytes(b"<!doctype html>")
     assert main(["explain", str(path)]) == FAILED
-    assert capsys.readouterr() == ("", "postel: broken at octet 0: neither pcap nor pcapng begins with 3c 21 64 6f\n")
+    assert capsys.readouterr() == (
+        "",
+        "postel: broken at octet 0: neither pcap nor pcapng begins with 3c 21 64 6f\n",
+    )
 
 
 @given(data=st.data())
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_octets_give_a_table_or_a_clear_error(data: st.DataObject, capsys: pytest.CaptureFixture[str]) -> None:
+def test_any_octets_give_a_table_or_a_clear_error(
+    data: st.DataObject, capsys: pytest.CaptureFixture[str]
+) -> None:
     octets = bytearray(Tape().handshake().left(DATA, 1, 1, b"x").close(2).pcap())
     for _ in range(data.draw(st.integers(0, 8))):
         octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))
     given_octets = data.draw(
-        st.one_of(st.just(bytes(octets)), st.binary(max_size=200), st.just(bytes(octets[: data.draw(st.integers(0, 600))])))
+        st.one_of(
+            st.just(bytes(octets)),
+            st.binary(max_size=200),
+            st.just(bytes(octets[: data.draw(st.integers(0, 600))])),
+        )
     )
-    options = data.draw(st.sampled_from([["explain", "-"], ["explain", "-", "--why"], ["explain", "-", "--json"], ["ladder", "-"]]))
+    options = data.draw(
+        st.sampled_from(
+            [["explain", "-"], ["explain", "-", "--why"], ["explain", "-", "--json"], ["ladder", "-"]]
+        )
+    )
     with standard_input(given_octets):
         status = main(options)
     out, err = capsys.readouterr()

@@ -1,4 +1,6 @@
-"""The lines of connections that are over are kept in the order in which these began, and not in memory where there are many."""
+"""The lines of connections that are over are kept in the order in which these began, and not in memory where
+there are many.
+"""
 
 import tracemalloc
 

@@ -1,4 +1,6 @@
-"""``postel explain`` of many connections: which ones are told of, in which order, and what is said of all together."""
+"""``postel explain`` of many connections: which ones are told of, in which order, and what is said of all
+together.
+"""
 
 import json
 import shutil
@@ -18,24 +20,41 @@ SCANNER = parse("10.9.9.9")
 
 
 def normal(number: int, octets: int) -> Tape:
-    tape = Tape(Endpoint(parse("10.0.0.1"), 2000 + number), Endpoint(parse(f"10.0.0.{2 + number}"), 80 + number)).wait(10 * number)
-    return tape.handshake().left(DATA, 1, 1, b"x" * octets, tsval=1, tsecr=1).right(ACK, 1, 1 + octets, tsval=1, tsecr=1).close(1 + octets)
+    tape = Tape(
+        Endpoint(parse("10.0.0.1"), 2000 + number), Endpoint(parse(f"10.0.0.{2 + number}"), 80 + number)
+    ).wait(10 * number)
+    return (
+        tape.handshake()
+        .left(DATA, 1, 1, b"x" * octets, tsval=1, tsecr=1)
+        .right(ACK, 1, 1 + octets, tsval=1, tsecr=1)
+        .close(1 + octets)
+    )
 
 
 def slow() -> Tape:
-    tape = Tape(Endpoint(parse("10.0.0.1"), 3000), Endpoint(parse("10.0.0.9"), 443)).handshake().left(DATA, 1, 1, b"lost", tsval=1, tsecr=1)
+    tape = (
+        Tape(Endpoint(parse("10.0.0.1"), 3000), Endpoint(parse("10.0.0.9"), 443))
+        .handshake()
+        .left(DATA, 1, 1, b"lost", tsval=1, tsecr=1)
+    )
     return tape.wait(700).left(DATA, 1, 1, b"lost", tsval=1, tsecr=1).right(ACK, 1, 5, tsval=1, tsecr=1)
 
 
 def scanned(port: int) -> Tape:
-    return Tape(Endpoint(SCANNER, 50_000), Endpoint(parse("10.0.0.5"), port)).left(SYN, 0, **OFFER).right(RST | ACK, 0, 1)
+    return (
+        Tape(Endpoint(SCANNER, 50_000), Endpoint(parse("10.0.0.5"), port))
+        .left(SYN, 0, **OFFER)
+        .right(RST | ACK, 0, 1)
+    )
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
     tape = Tape()
     tape.packets = [
-        packet for each in (normal(0, 10), normal(1, 300), normal(2, 20), slow(), *map(scanned, range(1, 31))) for packet in each.packets
+        packet
+        for each in (normal(0, 10), normal(1, 300), normal(2, 20), slow(), *map(scanned, range(1, 31)))
+        for packet in each.packets
     ]
     tape.packets.sort(key=lambda packet: packet[0])
     path = tmp_path / "many.pcap"
@@ -73,12 +92,23 @@ def test_only_what_is_unusual(file: str, capsys: pytest.CaptureFixture[str]) -> 
         (["--port", "443"], ["10.0.0.9:443"]),
         (["--closed", "four-way", "--port", "80"], ["10.0.0.2:80"]),
         (["--closed", "open"], ["10.0.0.9:443"]),
-        (["--host", "10.0.0.1", "--sort", "octets"], ["10.0.0.3:81", "10.0.0.4:82", "10.0.0.2:80", "10.0.0.9:443"]),
-        (["--host", "10.0.0.1", "--sort", "again"], ["10.0.0.9:443", "10.0.0.2:80", "10.0.0.3:81", "10.0.0.4:82"]),
-        (["--host", "10.0.0.1", "--sort", "duration"], ["10.0.0.9:443", "10.0.0.2:80", "10.0.0.3:81", "10.0.0.4:82"]),
+        (
+            ["--host", "10.0.0.1", "--sort", "octets"],
+            ["10.0.0.3:81", "10.0.0.4:82", "10.0.0.2:80", "10.0.0.9:443"],
+        ),
+        (
+            ["--host", "10.0.0.1", "--sort", "again"],
+            ["10.0.0.9:443", "10.0.0.2:80", "10.0.0.3:81", "10.0.0.4:82"],
+        ),
+        (
+            ["--host", "10.0.0.1", "--sort", "duration"],
+            ["10.0.0.9:443", "10.0.0.2:80", "10.0.0.3:81", "10.0.0.4:82"],
+        ),
     ],
 )
-def test_selection_and_order(file: str, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: list[str]) -> None:
+def test_selection_and_order(
+    file: str, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: list[str]
+) -> None:
     assert others(told(capsys, file, *arguments)) == expected
     capsys.readouterr()
     rows = [json.loads(line) for line in told(capsys, file, *arguments, "--json")]
@@ -92,7 +122,9 @@ def test_the_whole_in_three_lines(file: str, capsys: pytest.CaptureFixture[str])
     assert closed == "closed: refused 30, four-way 3, open 1"
 
 
-@pytest.mark.parametrize("arguments", [["--port", "70000"], ["--host", "nowhere"], ["--follow", "--sort", "octets"]])
+@pytest.mark.parametrize(
+    "arguments", [["--port", "70000"], ["--host", "nowhere"], ["--follow", "--sort", "octets"]]
+)
 def test_mistakes(file: str, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     assert main(["explain", file, *arguments]) == MISTAKE
     assert len(capsys.readouterr().err.splitlines()) == 1

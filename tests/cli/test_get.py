@@ -38,7 +38,10 @@ def got(capfd: Capture, *arguments: str) -> tuple[int, str, str]:
 
 def lengths(err: str) -> dict[str, str]:
     """The waterfall's numbers."""
-    return {name: length.replace(" ", "") for name, length in re.findall(r"^  (\w+) .*?([\d.]+ m?s)$", err, re.MULTILINE)}
+    return {
+        name: length.replace(" ", "")
+        for name, length in re.findall(r"^  (\w+) .*?([\d.]+ m?s)$", err, re.MULTILINE)
+    }
 
 
 def test_the_page_the_waterfall_and_the_ladder_of_names_and_tcp(capfd: Capture) -> None:
@@ -73,7 +76,9 @@ def test_the_same_seed_gives_the_same_run_to_the_octet(capfd: Capture, tmp_path:
     runs = []
     for name in ("one", "two"):
         capture = tmp_path / name
-        runs.append((got(capfd, "--loss", "20%", "--seed", "4", "--pcapng", str(capture)), capture.read_bytes()))
+        runs.append(
+            (got(capfd, "--loss", "20%", "--seed", "4", "--pcapng", str(capture)), capture.read_bytes())
+        )
     assert runs[0] == runs[1]
     assert "lost on the way" in runs[0][0][2]
 
@@ -94,7 +99,11 @@ def test_longer_pages_take_more_round_trips(capfd: Capture) -> None:
 def test_redirects_are_followed_each_with_its_own_bars(capfd: Capture) -> None:
     status, out, err = got(capfd, "-i", "http://10.0.0.80/redirect")
     assert status == 0
-    assert re.findall(r"^(HTTP/1.1 \d+|Location.*)", out.replace("\r", ""), re.MULTILINE) == ["HTTP/1.1 302", "Location: /", "HTTP/1.1 200"]
+    assert re.findall(r"^(HTTP/1.1 \d+|Location.*)", out.replace("\r", ""), re.MULTILINE) == [
+        "HTTP/1.1 302",
+        "Location: /",
+        "HTTP/1.1 200",
+    ]
     assert "http://10.0.0.80/redirect" in err
     assert err.count("  connect  ") == 2
     assert "DNS" not in lengths(err)
@@ -123,9 +132,12 @@ def test_tls_has_the_same_ladder_in_every_run(capfd: Capture) -> None:
 
 def test_tls_in_the_lab_takes_somebody_who_makes_certificates() -> None:
     script = (
-        "import sys; sys.modules['trustme'] = None; from postel.cli import main; sys.exit(main(['get', '--lab', 'https://a.example/']))"
+        "import sys; sys.modules['trustme'] = None; from postel.cli import main; sys.exit(main(['get', "
+        "'--lab', 'https://a.example/']))"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "package trustme" in done.stderr
 
@@ -136,7 +148,10 @@ def test_tls_in_the_lab_takes_somebody_who_makes_certificates() -> None:
         (["http://nowhere.invalid/"], "postel: there is no name nowhere.invalid\n"),
         (["--loss", "100%"], "postel: name server 10.0.0.53:53 doesn't answer\n"),
         (["http://www.example.org/absent"], "postel: the server answered 404\n"),
-        (["http://10.0.0.80/", "--loss", "100%"], "postel: connect to 10.0.0.80:80: connection aborted due to user timeout\n"),
+        (
+            ["http://10.0.0.80/", "--loss", "100%"],
+            "postel: connect to 10.0.0.80:80: connection aborted due to user timeout\n",
+        ),
         (["http://10.0.0.53/"], "postel: connect to 10.0.0.53:80: connection refused\n"),
     ],
 )
@@ -159,9 +174,16 @@ def test_content_goes_where_it_is_told_and_the_rest_is_in_chinese(capfd: Capture
 
 
 def fetched(
-    handler: Handler, *, names: Callable[[Question], Answer], url: str, most: int = 10, visits: list[Visit] | None = None
+    handler: Handler,
+    *,
+    names: Callable[[Question], Answer],
+    url: str,
+    most: int = 10,
+    visits: list[Visit] | None = None,
 ) -> tuple[bytes, list[Visit]]:
-    """The content, and how it went, where ``handler`` serves at port 80 of one host, and a name server knows ``names``."""
+    """The content, and how it went, where ``handler`` serves at port 80 of one host, and a name server knows
+    ``names``.
+    """
     told = [] if visits is None else visits
     world = World(seed=1)
     near, far = world.host("near", "10.0.0.1/24"), world.host("far", f"{WEB}/24")
@@ -205,7 +227,11 @@ def test_chunks_come_when_they_come() -> None:
 
 @pytest.mark.parametrize(
     ("pieces", "failed"),
-    [([], [fetch.CONTENT]), ([b"H"], [fetch.CONTENT]), ([b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 204\r\n\r\n"], [])],
+    [
+        ([], [fetch.CONTENT]),
+        ([b"H"], [fetch.CONTENT]),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 204\r\n\r\n"], []),
+    ],
 )
 def test_responses_in_pieces(pieces: list[bytes], failed: list[str]) -> None:
     async def halting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -260,4 +286,7 @@ class TestTrust:
 
     def test_checks_are_on_unless_they_are_switched_off(self) -> None:
         assert (fetch.security().verify_mode, fetch.security().check_hostname) == (ssl.CERT_REQUIRED, True)
-        assert (fetch.security(checks=False).verify_mode, fetch.security(checks=False).check_hostname) == (ssl.CERT_NONE, False)
+        assert (fetch.security(checks=False).verify_mode, fetch.security(checks=False).check_hostname) == (
+            ssl.CERT_NONE,
+            False,
+        )

@@ -1,4 +1,6 @@
-"""What servers send that is no HTTP, or HTTP to harm: the client has a value or a clear refusal for all octets."""
+"""What servers send that is no HTTP, or HTTP to harm: the client has a value or a clear refusal for all
+octets.
+"""
 
 import asyncio
 from contextlib import suppress
@@ -22,14 +24,18 @@ def test_numbers_of_any_length_have_a_value(text: str) -> None:
 
 
 RESPONSE = [
-    b"HTTP/1.1", b" ", b"200", b"100", b"204", b"301", b" OK", b"\r\n", b"\n", b"\0", b"Content-Length: ", b"5", DIGITS, b"-1", b", 5",
-    b"Transfer-Encoding: ", b"chunked", b"gzip", b"\r\n\r\n", b"hello", b"fffffffffffffffff\r\n", b"ffffffffffffffff\r\n", b"5;x=y\r\n",
+    b"HTTP/1.1", b" ", b"200", b"100", b"204", b"301", b" OK", b"\r\n", b"\n", b"\0", b"Content-Length: ",
+    b"5", DIGITS, b"-1", b", 5",
+    b"Transfer-Encoding: ", b"chunked", b"gzip", b"\r\n\r\n", b"hello", b"fffffffffffffffff\r\n",
+    b"ffffffffffffffff\r\n", b"5;x=y\r\n",
     b"0\r\n", b"Location: ", b"http://[", b"http://x:99999/", b"//\x1b[2J/", b"X: " + b"y" * 5000, b"\xff",
 ]  # fmt: skip
 responses = st.one_of(
     st.binary(max_size=300),
     st.lists(st.sampled_from(RESPONSE), max_size=30).map(b"".join),
-    st.lists(st.sampled_from(RESPONSE), max_size=30).map(lambda pieces: b"HTTP/1.1 200 OK\r\n" + b"".join(pieces)),
+    st.lists(st.sampled_from(RESPONSE), max_size=30).map(
+        lambda pieces: b"HTTP/1.1 200 OK\r\n" + b"".join(pieces)
+    ),
 )
 WHERE = client.target("http://example.org/")
 

@@ -86,12 +86,27 @@ def test_a_verdict_that_is_not_what_was_found(capsys: Output) -> None:
 
 
 def test_interference_is_seen(capsys: Output) -> None:
-    arguments = ["--drop", "4", "--dup", "1", "--delay", "2=50ms", "--corrupt", "6", "--reorder", "5", "--seed", "3"]
+    arguments = [
+        "--drop",
+        "4",
+        "--dup",
+        "1",
+        "--delay",
+        "2=50ms",
+        "--corrupt",
+        "6",
+        "--reorder",
+        "5",
+        "--seed",
+        "3",
+    ]
     main(["lab", "run", "four-way", *arguments, "--lang", "en"])
     text = capsys.readouterr().out
     for said in ("lost on the way", "the network delivers #1 once more", "damaged on the way"):
         assert said in text
-    assert text.endswith("postel lab run four-way --drop 4 --dup 1 --delay 2=50ms --corrupt 6 --reorder 5 --seed 3\n")
+    assert text.endswith(
+        "postel lab run four-way --drop 4 --dup 1 --delay 2=50ms --corrupt 6 --reorder 5 --seed 3\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -229,7 +244,20 @@ def test_mistakes_are_one_line(arguments: list[str], capsys: Output) -> None:
 
 def test_from_a_checkout_on_a_terminal_without_lines_or_chinese() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "postel", "lab", "run", "four-way", "--lang", "zh", "--view", "ladder", "--view", "states"],
+        [
+            sys.executable,
+            "-m",
+            "postel",
+            "lab",
+            "run",
+            "four-way",
+            "--lang",
+            "zh",
+            "--view",
+            "ladder",
+            "--view",
+            "states",
+        ],
         cwd=ROOT,
         env={"PYTHONIOENCODING": "ascii", "PATH": ""},
         capture_output=True,
@@ -244,7 +272,9 @@ def test_from_a_checkout_on_a_terminal_without_lines_or_chinese() -> None:
 def test_without_chinese_nothing_of_it_becomes_a_question_mark(claim: str) -> None:
     """Quotes, arrows and dots have a place in ASCII; JSON escapes what has none."""
     said = claims()[claim]
-    assert plain("".join([said.text.en, said.look.en, said.note.en, *(title.en for title in said.runs.values())])).isascii()
+    assert plain(
+        "".join([said.text.en, said.look.en, said.note.en, *(title.en for title in said.runs.values())])
+    ).isascii()
 
 
 def on_a_poor_terminal(*arguments: str) -> str:
@@ -269,7 +299,9 @@ def test_json_keeps_its_chinese_whatever_the_terminal_can() -> None:
     assert found["text"]["zh"] == claims()["closed-port"].text.zh
 
 
-@pytest.mark.parametrize("arguments", [["lab"], ["lab", "run", "four-way", "--view", "ladder", "--view", "timeline"]])
+@pytest.mark.parametrize(
+    "arguments", [["lab"], ["lab", "run", "four-way", "--view", "ladder", "--view", "timeline"]]
+)
 @pytest.mark.parametrize("room", [72, 90])
 def test_nothing_is_wider_than_the_terminal(arguments: list[str], room: int) -> None:
     assert 40 < max(width(line) for line in on_a_terminal(room, *arguments).splitlines()) <= room
@@ -280,7 +312,11 @@ def on_a_terminal(room: int, *arguments: str) -> str:
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("4H", 24, room, 0, 0))
     parts: list[bytes] = []
     with subprocess.Popen(
-        [sys.executable, "-m", "postel", *arguments], cwd=ROOT, stdin=its, stdout=its, env={"LANG": "C.UTF-8", "PATH": ""}
+        [sys.executable, "-m", "postel", *arguments],
+        cwd=ROOT,
+        stdin=its,
+        stdout=its,
+        env={"LANG": "C.UTF-8", "PATH": ""},
     ):
         os.close(its)
         with suppress(OSError):  # so ends a terminal that nobody writes to any more
@@ -293,7 +329,11 @@ def on_a_terminal(room: int, *arguments: str) -> str:
 def test_packets_that_never_were(capsys: Output) -> None:
     assert main(["lab", "run", "three-way", "--drop", "3,99", "--lang", "en"]) == 0
     assert main(["lab", "run", "three-way", "--drop", "99", "--lang", "en"]) == 0
-    assert capsys.readouterr().err == "postel: there is no #99: the runs have at most 5\npostel: there is no #99: the runs have at most 3\n"
+    assert (
+        capsys.readouterr().err
+        == "postel: there is no #99: the runs have at most 5\npostel: there is no #99: the runs have at most "
+        "3\n"
+    )
 
 
 def test_the_language_is_the_environment_s() -> None:

@@ -66,7 +66,10 @@ def test_a_mistake_is_one_line_and_two(arguments: list[str], capfd: pytest.Captu
     assert err.startswith("postel")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["serve", "--help"], ["get", "--help"], ["nc", "--help"], ["demo", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--help"], ["serve", "--help"], ["get", "--help"], ["nc", "--help"], ["demo", "--help"]],
+)
 def test_help_is_no_mistake(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(arguments) == 0
     out, err = capfd.readouterr()
@@ -109,7 +112,9 @@ class Failing:
         (KeyboardInterrupt(), 130, ""),
     ],
 )
-def test_each_failure_has_its_status(error: BaseException, status: int, line: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_each_failure_has_its_status(
+    error: BaseException, status: int, line: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert cli.exit_status(Failing(error)) == status
     assert capfd.readouterr().err == line
 
@@ -127,7 +132,13 @@ def test_from_a_checkout_with_nothing_installed() -> None:
 
 def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
     command = f"{sys.executable} -m postel demo --no-kernel --pcapng /dev/null | head -1"
-    done = subprocess.run(("bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"), check=False, capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        ("bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"),
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
     assert done.stderr == ""
     assert done.returncode in (0, 141)  # it may have been faster than head
 
@@ -143,9 +154,26 @@ class TestDemo:
         file = tmp_path / "run.pcapng"
         assert cli.main(["demo", "--no-kernel", "--lang", "en", "--pcapng", str(file)]) == 0
         out = capfd.readouterr().out
-        for state in ("SYN-SENT", "SYN-RECEIVED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSE-WAIT", "LAST-ACK", "TIME-WAIT"):
+        for state in (
+            "SYN-SENT",
+            "SYN-RECEIVED",
+            "FIN-WAIT-1",
+            "FIN-WAIT-2",
+            "CLOSE-WAIT",
+            "LAST-ACK",
+            "TIME-WAIT",
+        ):
             assert out.count(state) >= 1, state
-        for words in ("╳─", "retransmission of #9", "PTO", "2MSL is over", "half-close", "sack=", "three-way handshake", "GET /"):
+        for words in (
+            "╳─",
+            "retransmission of #9",
+            "PTO",
+            "2MSL is over",
+            "half-close",
+            "sack=",
+            "three-way handshake",
+            "GET /",
+        ):
             assert words in out
         assert file.stat().st_size > 5000
 
@@ -165,7 +193,21 @@ class TestDemo:
 
     @pytest.mark.parametrize("drop", ["", "1", "2,3", "4,5,6,7,8"])
     def test_any_loss_is_survived(self, drop: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-        assert cli.main(["demo", "--no-kernel", "--drop", drop, "--pcapng", str(tmp_path / "run.pcapng"), "--lang", "en"]) == 0
+        assert (
+            cli.main(
+                [
+                    "demo",
+                    "--no-kernel",
+                    "--drop",
+                    drop,
+                    "--pcapng",
+                    str(tmp_path / "run.pcapng"),
+                    "--lang",
+                    "en",
+                ]
+            )
+            == 0
+        )
         out = capfd.readouterr().out
         assert "2MSL is over" in out
         assert out.count("╳") == len([number for number in drop.split(",") if number])

@@ -25,12 +25,24 @@ def parsed(*arguments: str) -> argparse.Namespace:
 
 
 def test_what_the_user_names() -> None:
-    options = parsed("--dns", "10.7.0.1:54", "--dns", "[fd07::1]", "--resolve", "a.example:10.7.0.9", "--resolve", "b.example:[fd07:0::9]")
+    options = parsed(
+        "--dns",
+        "10.7.0.1:54",
+        "--dns",
+        "[fd07::1]",
+        "--resolve",
+        "a.example:10.7.0.9",
+        "--resolve",
+        "b.example:[fd07:0::9]",
+    )
     assert options.dns == ["10.7.0.1:54", "[fd07::1]"]
     assert options.resolve == [("a.example", "10.7.0.9"), ("b.example", "fd07::9")]
 
 
-@pytest.mark.parametrize("arguments", [("--dns", "dns.example"), ("--dns", "10.7.0.1:0"), ("--resolve", "a.example"), ("--resolve", "a:b")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("--dns", "dns.example"), ("--dns", "10.7.0.1:0"), ("--resolve", "a.example"), ("--resolve", "a:b")],
+)
 def test_what_can_t_be_meant(arguments: tuple[str, str]) -> None:
     with pytest.raises(argparse.ArgumentError):
         parsed(*arguments)

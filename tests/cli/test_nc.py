@@ -56,7 +56,9 @@ async def keep_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 
 def call(number: int = 80, patience: float | None = None) -> Callable[[Network], Awaitable[None]]:
-    return lambda network: nc.talk(Attached(network), SERVER, number, patience=patience, over_udp=False, listening=None)
+    return lambda network: nc.talk(
+        Attached(network), SERVER, number, patience=patience, over_udp=False, listening=None
+    )
 
 
 def test_the_end_of_input_is_a_half_close(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -120,7 +122,9 @@ def test_the_first_caller_is_the_only_one(capfdbinary: pytest.CaptureFixture[byt
 def test_datagrams_both_ways(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     async def scene(network: Network) -> None:
         listening = asyncio.Event()
-        serving = asyncio.create_task(nc.talk(Attached(network), "", 9, patience=0.2, over_udp=True, listening=listening.set))
+        serving = asyncio.create_task(
+            nc.talk(Attached(network), "", 9, patience=0.2, over_udp=True, listening=listening.set)
+        )
         await listening.wait()
         await nc.talk(Attached(network), "10.7.0.1", 9, patience=0.2, over_udp=True, listening=None)
         await serving

@@ -1,4 +1,6 @@
-"""The commands as a user runs them, against the kernel's own programs: as root, in a network namespace of the test's own."""
+"""The commands as a user runs them, against the kernel's own programs: as root, in a network namespace of the
+test's own.
+"""
 
 import functools
 import json
@@ -24,7 +26,9 @@ MISSING = [command for command in ("ip", "curl", "nc", "tshark") if shutil.which
 MISSING += [] if os.geteuid() == 0 else ["root"]
 MISSING += [] if Path("/dev/net/tun").exists() else ["/dev/net/tun"]
 
-pytestmark = pytest.mark.skipif(bool(MISSING) and "CI" not in os.environ, reason=f"missing: {', '.join(MISSING)}")
+pytestmark = pytest.mark.skipif(
+    bool(MISSING) and "CI" not in os.environ, reason=f"missing: {', '.join(MISSING)}"
+)
 
 
 class Namespace:
@@ -35,15 +39,27 @@ class Namespace:
         self.device = f"t{name}"[:15]
 
     def options(self, *addresses: str) -> list[str]:
-        return ["--tun", self.device, "--netns", self.name, *(word for address in addresses for word in ("--address", address))]
+        return [
+            "--tun",
+            self.device,
+            "--netns",
+            self.name,
+            *(word for address in addresses for word in ("--address", address)),
+        ]
 
     def start(self, *command: str, inside: bool = True, **streams: object) -> "subprocess.Popen[bytes]":
         prefix = ("ip", "netns", "exec", self.name) if inside else ()
-        return subprocess.Popen((*prefix, *command), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, **streams)  # type: ignore[call-overload, no-any-return]
+        return subprocess.Popen(
+            (*prefix, *command), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, **streams
+        )  # type: ignore[call-overload, no-any-return]
 
-    def run(self, *command: str, inside: bool = True, octets: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    def run(
+        self, *command: str, inside: bool = True, octets: bytes = b""
+    ) -> "subprocess.CompletedProcess[bytes]":
         prefix = ("ip", "netns", "exec", self.name) if inside else ()
-        return subprocess.run((*prefix, *command), cwd=ROOT, input=octets, capture_output=True, timeout=PATIENCE, check=False)
+        return subprocess.run(
+            (*prefix, *command), cwd=ROOT, input=octets, capture_output=True, timeout=PATIENCE, check=False
+        )
 
     def postel(self, *arguments: str, octets: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
         return self.run(*SELF, *arguments, inside=False, octets=octets)
@@ -67,10 +83,23 @@ def site(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(("signal_number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-def test_curl_fetches_what_postel_serves(namespace: Namespace, site: Path, signal_number: int, status: int) -> None:
+def test_curl_fetches_what_postel_serves(
+    namespace: Namespace, site: Path, signal_number: int, status: int
+) -> None:
     capture = site / "capture.pcapng"
-    serve = (*SELF, "serve", str(site), *namespace.options("10.7.0.2/24", "fd07::2/64"), "--pcapng", str(capture))
-    server = namespace.start(*serve, inside=False, preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler))
+    serve = (
+        *SELF,
+        "serve",
+        str(site),
+        *namespace.options("10.7.0.2/24", "fd07::2/64"),
+        "--pcapng",
+        str(capture),
+    )
+    server = namespace.start(
+        *serve,
+        inside=False,
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler),
+    )
     assert server.stderr is not None
     try:
         assert server.stderr.readline().startswith(b"serving ")
@@ -81,7 +110,9 @@ def test_curl_fetches_what_postel_serves(namespace: Namespace, site: Path, signa
         server.send_signal(signal_number)
         server.communicate(timeout=PATIENCE)
     assert server.returncode == status
-    shown = namespace.run("tshark", "-r", str(capture), "-T", "json", "-e", "tcp.stream", "-e", "frame.comment", inside=False)
+    shown = namespace.run(
+        "tshark", "-r", str(capture), "-T", "json", "-e", "tcp.stream", "-e", "frame.comment", inside=False
+    )
     packets = json.loads(shown.stdout)
     assert {packet["_source"]["layers"]["tcp.stream"][0] for packet in packets} == {"0", "1"}
     assert all(packet["_source"]["layers"]["frame.comment"] for packet in packets)
@@ -108,17 +139,30 @@ def kernels_server(namespace: Namespace, site: Path) -> Iterator[None]:
 @pytest.mark.usefixtures("kernels_server")
 def test_postel_gets_what_the_kernel_serves(namespace: Namespace, site: Path) -> None:
     options = namespace.options("10.7.0.2/24")
-    done = namespace.postel("get", "http://10.7.0.1:8000/page", *options, "-o", str(site / "got"), "--ladder", "--lang", "en")
+    done = namespace.postel(
+        "get", "http://10.7.0.1:8000/page", *options, "-o", str(site / "got"), "--ladder", "--lang", "en"
+    )
     assert (done.returncode, done.stdout) == (0, b"")
     assert (site / "got").read_bytes() == (site / "page").read_bytes()
     ladder = done.stderr.decode()
-    assert all(words in ladder for words in ("SYN-SENT", "the three-way handshake is complete", "postel 10.7.0.2", "kernel 10.7.0.1:8000"))
+    assert all(
+        words in ladder
+        for words in (
+            "SYN-SENT",
+            "the three-way handshake is complete",
+            "postel 10.7.0.2",
+            "kernel 10.7.0.1:8000",
+        )
+    )
     included = namespace.postel("get", "-i", "http://10.7.0.1:8000/page", *options)
     assert included.stdout.startswith(b"HTTP/1.0 200 OK\r\n")
     absent = namespace.postel("get", "http://10.7.0.1:8000/absent", *options)
     assert (absent.returncode, absent.stderr) == (1, b"postel: the server answered 404\n")
     refused = namespace.postel("get", "http://10.7.0.1:8001/", *options)
-    assert (refused.returncode, refused.stderr) == (1, b"postel: connect to 10.7.0.1:8001: connection refused\n")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        b"postel: connect to 10.7.0.1:8001: connection refused\n",
+    )
 
 
 NAME_SERVER = """
@@ -172,7 +216,9 @@ def ready(namespace: Namespace, code: str, *arguments: str) -> "subprocess.Popen
 
 @pytest.fixture
 def kernels_names(namespace: Namespace) -> Iterator[None]:
-    """A name server over the kernel's sockets: all names are the kernel's, but for those with "nowhere"; "long" ones take TCP."""
+    """A name server over the kernel's sockets: all names are the kernel's, but for those with "nowhere";
+    "long" ones take TCP.
+    """
     namespace.run("ip", "address", "add", "10.7.0.1/32", "dev", "lo")
     process = ready(namespace, NAME_SERVER)
     yield
@@ -195,11 +241,29 @@ def authority(namespace: Namespace, site: Path, kernels_names: None) -> Iterator
 def test_get_goes_the_whole_way_name_tls_and_page(namespace: Namespace, site: Path, authority: Path) -> None:
     options = [*namespace.options("10.7.0.2/24"), "--dns", "10.7.0.1", "--lang", "en"]
     page = (site / "page").read_bytes()
-    done = namespace.postel("get", "https://www.example.org/page", *options, "--ca", str(authority), "--waterfall", "-o", str(site / "got"))
+    done = namespace.postel(
+        "get",
+        "https://www.example.org/page",
+        *options,
+        "--ca",
+        str(authority),
+        "--waterfall",
+        "-o",
+        str(site / "got"),
+    )
     assert (done.returncode, done.stdout) == (0, b"")
     assert (site / "got").read_bytes() == page
     steps = [line.split()[0] for line in done.stderr.decode().splitlines()]
-    assert steps == ["https://www.example.org/page", "DNS", "connect", "TLS", "wait", "content", "close", "total"]
+    assert steps == [
+        "https://www.example.org/page",
+        "DNS",
+        "connect",
+        "TLS",
+        "wait",
+        "content",
+        "close",
+        "total",
+    ]
     strange = namespace.postel("get", "https://www.example.org/page", *options)
     assert (strange.returncode, strange.stdout) == (1, b"")
     assert strange.stderr.startswith(b"postel: the certificate of www.example.org is no proof: ")
@@ -212,10 +276,13 @@ def test_get_goes_the_whole_way_name_tls_and_page(namespace: Namespace, site: Pa
 @pytest.mark.usefixtures("kernels_server", "kernels_names")
 def test_get_asks_the_kernels_name_server(namespace: Namespace, site: Path) -> None:
     options = [*namespace.options("10.7.0.2/24", "fd07::2/64"), "--lang", "en"]
-    found = namespace.postel("get", "http://long.example.org:8000/page", *options, "--dns", "10.7.0.1", "--ladder")
+    found = namespace.postel(
+        "get", "http://long.example.org:8000/page", *options, "--dns", "10.7.0.1", "--ladder"
+    )
     assert (found.returncode, found.stdout) == (0, (site / "page").read_bytes())
     assert all(
-        words in found.stderr.decode() for words in ("AAAA? long.example.org", "A? long.example.org: truncated", "kernel 10.7.0.1:53")
+        words in found.stderr.decode()
+        for words in ("AAAA? long.example.org", "A? long.example.org: truncated", "kernel 10.7.0.1:53")
     )
     nowhere = namespace.postel("get", "http://nowhere.example.org:8000/page", *options, "--dns", "10.7.0.1")
     assert (nowhere.returncode, nowhere.stderr) == (1, b"postel: there is no name nowhere.example.org\n")
@@ -226,7 +293,9 @@ def test_get_asks_the_kernels_name_server(namespace: Namespace, site: Path) -> N
 
 
 def test_nc_serves_the_kernels_nc(namespace: Namespace) -> None:
-    server = namespace.start(*SELF, "nc", "-v", "-l", "9", *namespace.options("10.7.0.2/24"), inside=False, stdin=subprocess.PIPE)
+    server = namespace.start(
+        *SELF, "nc", "-v", "-l", "9", *namespace.options("10.7.0.2/24"), inside=False, stdin=subprocess.PIPE
+    )
     assert server.stderr is not None
     assert server.stderr.readline() == b"listening\n"
     client = namespace.start("nc", "-N", "10.7.0.2", "9", stdin=subprocess.PIPE)
@@ -249,21 +318,52 @@ def test_nc_half_closes_and_still_receives(namespace: Namespace) -> None:
 
 def test_nc_over_udp(namespace: Namespace) -> None:
     server = namespace.start(
-        *SELF, "nc", "-v", "-u", "-l", "9", "-w", "1", *namespace.options("10.7.0.2/24"), inside=False, stdin=subprocess.DEVNULL
+        *SELF,
+        "nc",
+        "-v",
+        "-u",
+        "-l",
+        "9",
+        "-w",
+        "1",
+        *namespace.options("10.7.0.2/24"),
+        inside=False,
+        stdin=subprocess.DEVNULL,
     )
     assert server.stderr is not None
     assert server.stderr.readline() == b"listening\n"
-    code = "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.connect(('10.7.0.2', 9)); s.send(b'hello')"
+    code = (
+        "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.connect(('10.7.0.2', 9)); "
+        "s.send(b'hello')"
+    )
     namespace.run(sys.executable, "-c", code)
     out, _ = server.communicate(timeout=PATIENCE)
     assert (server.returncode, out) == (0, b"hello")
 
 
 def test_curl_fetches_what_an_unmodified_server_serves(namespace: Namespace, site: Path) -> None:
-    run = (*SELF, "run", *namespace.options("10.7.0.2/24"), "-m", "http.server", "--directory", str(site), "80")
+    run = (
+        *SELF,
+        "run",
+        *namespace.options("10.7.0.2/24"),
+        "-m",
+        "http.server",
+        "--directory",
+        str(site),
+        "80",
+    )
     server = namespace.start(*run, inside=False)
     try:
-        done = namespace.run("curl", "--silent", "--retry", "20", "--retry-all-errors", "--retry-delay", "1", "http://10.7.0.2/page")
+        done = namespace.run(
+            "curl",
+            "--silent",
+            "--retry",
+            "20",
+            "--retry-all-errors",
+            "--retry-delay",
+            "1",
+            "http://10.7.0.2/page",
+        )
         assert done.stdout == (site / "page").read_bytes(), done.stderr
     finally:
         server.send_signal(signal.SIGINT)
@@ -271,7 +371,9 @@ def test_curl_fetches_what_an_unmodified_server_serves(namespace: Namespace, sit
 
 
 @pytest.mark.usefixtures("kernels_server")
-def test_an_unmodified_client_fetches_what_the_kernel_serves(namespace: Namespace, site: Path, tmp_path: Path) -> None:
+def test_an_unmodified_client_fetches_what_the_kernel_serves(
+    namespace: Namespace, site: Path, tmp_path: Path
+) -> None:
     program = tmp_path / "client.py"
     program.write_text(
         "import sys, urllib.request\n"
@@ -279,7 +381,12 @@ def test_an_unmodified_client_fetches_what_the_kernel_serves(namespace: Namespac
         "urllib.request.urlopen('http://kernel:9/', timeout=20)\n"
     )
     done = namespace.postel(
-        "run", *namespace.options("10.7.0.2/24"), "--resolve", "kernel:10.7.0.1", str(program), "http://kernel:8000/page"
+        "run",
+        *namespace.options("10.7.0.2/24"),
+        "--resolve",
+        "kernel:10.7.0.1",
+        str(program),
+        "http://kernel:8000/page",
     )
     assert done.stdout == (site / "page").read_bytes(), done.stderr
     assert b"Connection refused" in done.stderr or b"connection refused" in done.stderr
@@ -287,23 +394,34 @@ def test_an_unmodified_client_fetches_what_the_kernel_serves(namespace: Namespac
 
 
 def test_rights_that_are_missing_are_told_in_one_line(namespace: Namespace) -> None:
-    code = "import os, sys; from postel.cli import main, nc; os.setgid(65534); os.setuid(65534); sys.exit(main(sys.argv[1:]))"
-    done = namespace.run(sys.executable, "-c", code, "nc", "-l", "9", *namespace.options("10.7.0.2/24"), inside=False)
+    code = (
+        "import os, sys; from postel.cli import main, nc; os.setgid(65534); os.setuid(65534); "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    done = namespace.run(
+        sys.executable, "-c", code, "nc", "-l", "9", *namespace.options("10.7.0.2/24"), inside=False
+    )
     assert done.returncode == 3
     assert done.stderr.count(b"\n") == 1
     assert b"run as root" in done.stderr
 
 
 def test_a_namespace_that_is_not_there(namespace: Namespace) -> None:
-    done = namespace.postel("nc", "-l", "9", "--tun", namespace.device, "--address", "10.7.0.2/24", "--netns", "nowhere")
+    done = namespace.postel(
+        "nc", "-l", "9", "--tun", namespace.device, "--address", "10.7.0.2/24", "--netns", "nowhere"
+    )
     assert done.returncode == 3
     assert done.stderr.count(b"\n") == 1
 
 
-def test_the_demo_leaves_nothing_behind(namespace: Namespace, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_leaves_nothing_behind(
+    namespace: Namespace, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["demo", "--pcapng", str(tmp_path / "demo.pcapng"), "--lang", "en"]) == 0
     out = capfd.readouterr().out
     assert "3072 octets, as they should be" in out
     assert "curl 10.7.0.1:" in out
     left = namespace.run("ip", "netns", inside=False).stdout.decode().split()
-    assert [name for name in left if name.startswith(f"postel{os.getpid()}")] == []  # other tests may have some meanwhile
+    assert [
+        name for name in left if name.startswith(f"postel{os.getpid()}")
+    ] == []  # other tests may have some meanwhile

@@ -48,7 +48,12 @@ class Terminal(io.TextIOWrapper):
 
 @pytest.mark.parametrize(
     ("encoding", "language", "expected", "avoided"),
-    [("utf-8", "zh", "三次握手", "|"), ("ascii", "zh", "three-way", "│"), ("gb18030", "zh", "三次握手", "|"), ("latin-1", "en", "|-", "│")],
+    [
+        ("utf-8", "zh", "三次握手", "|"),
+        ("ascii", "zh", "three-way", "│"),
+        ("gb18030", "zh", "三次握手", "|"),
+        ("latin-1", "en", "|-", "│"),
+    ],
 )
 def test_what_the_terminal_can_show(encoding: str, language: str, expected: str, avoided: str) -> None:
     octets = io.BytesIO()
@@ -61,7 +66,9 @@ def test_what_the_terminal_can_show(encoding: str, language: str, expected: str,
 
 
 @pytest.mark.parametrize(("file", "streams"), [(None, True), ("x", False)])
-def test_a_limit_of_what_is_not_written_while_it_passes_is_a_mistake(tmp_path: Path, file: str | None, streams: bool) -> None:
+def test_a_limit_of_what_is_not_written_while_it_passes_is_a_mistake(
+    tmp_path: Path, file: str | None, streams: bool
+) -> None:
     with pytest.raises(ArgumentError, match="--pcapng-limit"):
         Recording(options(pcapng=str(tmp_path / file) if file else None, pcapng_limit=5), {}, streams=streams)
 

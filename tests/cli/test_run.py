@@ -12,10 +12,14 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 60  # seconds
 
 
-def run(*arguments: str, cwd: Path = ROOT, by: tuple[str, ...] = ("-m", "postel", "run")) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, cwd: Path = ROOT, by: tuple[str, ...] = ("-m", "postel", "run")
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", *by, *arguments]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=cwd, env=environment, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, cwd=cwd, env=environment, check=False
+    )
 
 
 def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -110,7 +114,8 @@ def test_the_machine_s_network_is_out_of_reach(write: Callable[..., str]) -> Non
 
 SEEN = """
     import sys, os
-    print(__name__, __file__ == os.path.abspath(sys.argv[0]), sys.argv[1:], sys.path[0] == os.path.dirname(os.path.abspath(sys.argv[0])))
+    this = os.path.abspath(sys.argv[0])
+    print(__name__, __file__ == this, sys.argv[1:], sys.path[0] == os.path.dirname(this))
     print(sys.modules["__main__"].__dict__ is globals(), __spec__)
     import beside
     print(beside.value)
@@ -127,7 +132,8 @@ def test_a_module(write: Callable[..., str], tmp_path: Path) -> None:
     write("value = 7", "package/beside.py")
     write("", "package/__init__.py")
     write(
-        "import sys; from package import beside; print(__name__, sys.argv[1:], beside.value, __package__, sys.path[0])",
+        "import sys; from package import beside; print(__name__, sys.argv[1:], beside.value, __package__, "
+        "sys.path[0])",
         "package/__main__.py",
     )
     ours, theirs = run("-m", "package", "-v", cwd=tmp_path), python("-m", "package", "-v", cwd=tmp_path)
@@ -174,7 +180,9 @@ LINK = """
 
 def test_a_link_of_the_user_s(write: Callable[..., str], tmp_path: Path) -> None:
     write(LINK, "transport.py")
-    program = write("import socket\nwith socket.create_connection(('10.7.0.1', 80)) as sock:\n    print(sock.recv(100))")
+    program = write(
+        "import socket\nwith socket.create_connection(('10.7.0.1', 80)) as sock:\n    print(sock.recv(100))"
+    )
     ended = run("--link", "transport:make", "--address", "10.7.0.2/24", "--ladder", program, cwd=tmp_path)
     assert ended.stdout == "b'10.7.0.2'\n"
     assert "SYN" in ended.stderr
@@ -183,10 +191,16 @@ def test_a_link_of_the_user_s(write: Callable[..., str], tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["nowhere.py"], "program is 'nowhere.py'; allowed: a Python program that is there, or -m and a module"),
+        (
+            ["nowhere.py"],
+            "program is 'nowhere.py'; allowed: a Python program that is there, or -m and a module",
+        ),
         (["--link", "nothing:make", "x.py"], "allowed: MODULE:FUNCTION"),
         (["--tun", "t0", "x.py"], "--address"),
-        (["--tun", "t0", "--address", "10.7.0.2/24", "--link", "os:getpid", "x.py"], "--tun or --link, not both"),
+        (
+            ["--tun", "t0", "--address", "10.7.0.2/24", "--link", "os:getpid", "x.py"],
+            "--tun or --link, not both",
+        ),
         (["--address", "127.0.0.1/8", "x.py"], "loopback"),
     ],
 )

@@ -19,12 +19,16 @@ def answered(octets: bytes, *, half_close: bool = False) -> bytes:
         return Response(HTTPStatus.OK, {"X-Asked": f"{target} at {host}"}, PAGE)
 
     server = Server(answer, clock=lambda: 0.0)
-    return with_server(server.converse, lambda network: exchanged(network, octets, half_close=half_close), limit=LONGEST_HEAD)
+    return with_server(
+        server.converse, lambda network: exchanged(network, octets, half_close=half_close), limit=LONGEST_HEAD
+    )
 
 
 @pytest.mark.parametrize("half_close", [False, True])
 def test_a_page_is_answered_and_the_connection_ends_with_fin(half_close: bool) -> None:
-    head, _, body = answered(b"GET /a?b HTTP/1.1\r\nhost: x:80\r\n\r\n", half_close=half_close).partition(b"\r\n\r\n")
+    head, _, body = answered(b"GET /a?b HTTP/1.1\r\nhost: x:80\r\n\r\n", half_close=half_close).partition(
+        b"\r\n\r\n"
+    )
     assert head.split(b"\r\n") == [
         b"HTTP/1.1 200 OK",
         b"Date: Thu, 01 Jan 1970 00:00:00 GMT",

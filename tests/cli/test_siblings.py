@@ -27,7 +27,9 @@ class Device:
         pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(3)]
         self.kernel = [pair[0] for pair in pairs]
         self.siblings = Siblings(3)
-        self.links: list[Link] = [self.siblings.joined(Tun("t0", fd=pair[1].detach()), index) for index, pair in enumerate(pairs)]
+        self.links: list[Link] = [
+            self.siblings.joined(Tun("t0", fd=pair[1].detach()), index) for index, pair in enumerate(pairs)
+        ]
 
     def close(self) -> None:
         for link in self.links:

@@ -22,7 +22,9 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def rows(database: Path) -> list[tuple[object, ...]]:
     with sqlite3.connect(database) as opened:
-        found = opened.execute("SELECT test, seed, result, error, message, faults, virtual, segments FROM runs ORDER BY seed").fetchall()
+        found = opened.execute(
+            "SELECT test, seed, result, error, message, faults, virtual, segments FROM runs ORDER BY seed"
+        ).fetchall()
     opened.close()
     return found
 
@@ -31,7 +33,23 @@ def rows(database: Path) -> list[tuple[object, ...]]:
 def kept(path: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with the outcomes of `SEEDS`, by two processes."""
     database = tmp_path_factory.mktemp("kept") / "r.sqlite"
-    assert main(["sim", f"{path}::test_greeting", "--seeds", SEEDS, "-j", "2", "--results", str(database), "--shrink", "0"]) == 1
+    assert (
+        main(
+            [
+                "sim",
+                f"{path}::test_greeting",
+                "--seeds",
+                SEEDS,
+                "-j",
+                "2",
+                "--results",
+                str(database),
+                "--shrink",
+                "0",
+            ]
+        )
+        == 1
+    )
     return database
 
 
@@ -46,7 +64,21 @@ def test_a_search_goes_on_where_it_was_and_makes_the_first_failure_small(
 ) -> None:
     before = rows(kept)
     packets = tmp_path / "p.pcapng"
-    assert main(["sim", f"{path}::test_greeting", "--seeds", SEEDS, "--results", str(kept), "--pcapng", str(packets)]) == 1
+    assert (
+        main(
+            [
+                "sim",
+                f"{path}::test_greeting",
+                "--seeds",
+                SEEDS,
+                "--results",
+                str(kept),
+                "--pcapng",
+                str(packets),
+            ]
+        )
+        == 1
+    )
     assert rows(kept) == before
     out = capsys.readouterr().out
     failed = [row[1] for row in before if row[2] == "failed"]
@@ -64,7 +96,10 @@ def test_a_search_goes_on_where_it_was_and_makes_the_first_failure_small(
 def test_the_line_that_it_prints_runs_the_failure_again(path: str) -> None:
     command = [f"{path}::test_greeting", "--postel-seed", "5", "--postel-faults", "crash bob at 1s for 200ms"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "pytest_postel", *command], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "pytest", "-q", "-p", "pytest_postel", *command],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1, done.stderr
     assert "bob was down" in done.stdout
@@ -87,7 +122,9 @@ def test_a_cluster_finds_the_same(path: str, kept: Path, tmp_path: Path) -> None
         "--engine",
         "dask",
     ]
-    done = subprocess.run([sys.executable, "-m", "postel", *command], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "postel", *command], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1, done.stderr
     assert rows(database) == rows(kept)
 
@@ -114,7 +151,9 @@ def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["--scheduler", "tcp://127.0.0.1:1"], "--scheduler is 'tcp://127.0.0.1:1'"),
     ],
 )
-def test_a_mistake_in_the_command(path: str, arguments: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mistake_in_the_command(
+    path: str, arguments: list[str], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert why in complaint([f"{path}::test_quiet", *arguments], capsys)
 
 
@@ -129,4 +168,6 @@ def test_a_test_that_is_not_there_or_has_no_world(path: str, capsys: pytest.Capt
 
 def test_a_database_of_another_program(path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "r.sqlite").write_text("a letter to a friend")
-    assert "file is not a database" in complaint([f"{path}::test_quiet", "--results", str(tmp_path / "r.sqlite")], capsys)
+    assert "file is not a database" in complaint(
+        [f"{path}::test_quiet", "--results", str(tmp_path / "r.sqlite")], capsys
+    )

@@ -12,10 +12,17 @@ WHERE = client.target("http://www.example.org/")
 
 
 def visit(*steps: tuple[str, int, int], url: str = "http://www.example.org/", status: int = 200) -> Visit:
-    return Visit(client.target(url), [Step(name, begin * MILLISECOND, end * MILLISECOND) for name, begin, end in steps], status, 305)
+    return Visit(
+        client.target(url),
+        [Step(name, begin * MILLISECOND, end * MILLISECOND) for name, begin, end in steps],
+        status,
+        305,
+    )
 
 
-ONE = visit((DNS, 1000, 1100), (CONNECT, 1100, 1300), (WAIT, 1300, 1400), (CONTENT, 1400, 1400), (CLOSE, 1400, 1500))
+ONE = visit(
+    (DNS, 1000, 1100), (CONNECT, 1100, 1300), (WAIT, 1300, 1400), (CONTENT, 1400, 1400), (CLOSE, 1400, 1500)
+)
 
 
 def test_one_visit_in_80_columns() -> None:

@@ -22,7 +22,9 @@ def with_server(handler: Handler, use: Callable[[Network], Awaitable[T]], *, lim
         async with AsyncExitStack() as stack:
             networks = []
             for address, link in zip((f"{SERVER}/24", "10.7.0.1/24"), pair(), strict=True):
-                networks.append(await stack.enter_async_context(aio.attach(Host(address, secret=address.encode()), link)))
+                networks.append(
+                    await stack.enter_async_context(aio.attach(Host(address, secret=address.encode()), link))
+                )
             await networks[0].start_server(handler, port=80, limit=limit)
             return await use(networks[1])
 

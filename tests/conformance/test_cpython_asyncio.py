@@ -1,4 +1,6 @@
-"""CPython's own tests of asyncio on loops of Postel: each failure is listed, and a listed one that passes is told."""
+"""CPython's own tests of asyncio on loops of Postel: each failure is listed, and a listed one that passes is
+told.
+"""
 
 import json
 import subprocess
@@ -10,7 +12,10 @@ import pytest
 from postel.host import host
 
 if not host.__file__.endswith(".py"):
-    pytest.skip("two hosts share a loopback network by a subclass of Host, which the compiled core doesn't allow", allow_module_level=True)
+    pytest.skip(
+        "two hosts share a loopback network by a subclass of Host, which the compiled core doesn't allow",
+        allow_module_level=True,
+    )
 
 from tools import cpython_asyncio
 
@@ -22,7 +27,13 @@ NO_TESTS = 77
 
 def test_cpythons_tests_of_asyncio(tmp_path: Path) -> None:
     report = tmp_path / "outcomes.json"
-    ran = subprocess.run([sys.executable, str(RUNNER), "--json", str(report)], capture_output=True, text=True, check=False, cwd=ROOT)
+    ran = subprocess.run(
+        [sys.executable, str(RUNNER), "--json", str(report)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
     if ran.returncode == NO_TESTS:
         pytest.skip(ran.stdout.strip())
     assert ran.returncode == 0, ran.stdout + ran.stderr[-2000:]
@@ -46,8 +57,14 @@ class TestList:
             ("module.Other.test_any", "OSError: no", ""),
             ("module.Class.test_either", "passed", ""),
             ("module.Class.test_either", "OSError: no", ""),
-            ("module.Class.test_listed", "passed", "module.Class.test_listed passes, and is listed to fail: a reason"),
+            (
+                "module.Class.test_listed",
+                "passed",
+                "module.Class.test_listed passes, and is listed to fail: a reason",
+            ),
         ],
     )
     def test_a_difference_is_told(self, name: str, outcome: str, said: str) -> None:
-        assert cpython_asyncio.differences({name: outcome}, self.FAILURES, self.UNSETTLED) == ([said] if said else [])
+        assert cpython_asyncio.differences({name: outcome}, self.FAILURES, self.UNSETTLED) == (
+            [said] if said else []
+        )

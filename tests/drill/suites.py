@@ -35,6 +35,10 @@ def labels_of(path: Path) -> list[str]:
 def labelled(paths: Iterable[Path]) -> list[ParameterSet]:
     """For a test that runs them: where a script passes, it shows the rules that it names."""
     return [
-        pytest.param(path, id=path.stem, marks=pytest.mark.label(*labels_of(path), script=path.relative_to(TESTS.parent).as_posix()))
+        pytest.param(
+            path,
+            id=path.stem,
+            marks=pytest.mark.label(*labels_of(path), script=path.relative_to(TESTS.parent).as_posix()),
+        )
         for path in paths
     ]

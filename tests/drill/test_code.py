@@ -13,8 +13,30 @@ from postel.errors import ScriptError, ScriptFailed
 NAMES = {"tcpi_rto": 200_000, "tcpi_unacked": 3, "zero": 0}
 ATOMS = st.sampled_from(["0", "1", "7", "-3", "2.5", "True", "None", *NAMES])
 UNARY = ("+", "-", "~", "not ")
-BINARY = ("+", "-", "*", "//", "/", "%", "&", "|", "^", "<<", ">>", "and", "or", "==", "!=", "<", "<=", ">", ">=")
-SINGLETONS = st.sampled_from(["None", "True", "False"])  # whether two equal numbers are one object is left to the interpreter
+BINARY = (
+    "+",
+    "-",
+    "*",
+    "//",
+    "/",
+    "%",
+    "&",
+    "|",
+    "^",
+    "<<",
+    ">>",
+    "and",
+    "or",
+    "==",
+    "!=",
+    "<",
+    "<=",
+    ">",
+    ">=",
+)
+SINGLETONS = st.sampled_from(
+    ["None", "True", "False"]
+)  # whether two equal numbers are one object is left to the interpreter
 
 
 def deeper(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
@@ -53,7 +75,9 @@ def test_an_expression_has_the_value_that_python_gives_it_or_none(text: str) -> 
     assert (type(found), found) == (type(wanted), wanted)
 
 
-@pytest.mark.parametrize("text", ["assert +1 == 1", "assert ~0 == -1", "assert -(-1) == 1", "x = y = +5\nassert x == y == 5"])
+@pytest.mark.parametrize(
+    "text", ["assert +1 == 1", "assert ~0 == -1", "assert -(-1) == 1", "x = y = +5\nassert x == y == 5"]
+)
 def test_an_assertion_that_holds(text: str) -> None:
     code.execute(text, {}, 1)
 
@@ -64,7 +88,16 @@ def test_an_operand_that_does_not_matter_is_not_computed() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["x.y = 1", "x, y = 1, 2", "assert 1 << 99999", "assert [0] * 5", "assert 1 / 0", "assert 1 < None", "assert 1 in 2", "assert -None"],
+    [
+        "x.y = 1",
+        "x, y = 1, 2",
+        "assert 1 << 99999",
+        "assert [0] * 5",
+        "assert 1 / 0",
+        "assert 1 < None",
+        "assert 1 in 2",
+        "assert -None",
+    ],
 )
 def test_what_is_not_run_is_an_error_of_the_script(text: str) -> None:
     with pytest.raises(ScriptError):
@@ -72,7 +105,15 @@ def test_what_is_not_run_is_an_error_of_the_script(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["not " * 5000 + "1", "(" * 5000 + "1" + ")" * 5000, "9" * 5000, "0" + "+1" * 5000, "[" * 150 + "]" * 150, "\0"]
+    "text",
+    [
+        "not " * 5000 + "1",
+        "(" * 5000 + "1" + ")" * 5000,
+        "9" * 5000,
+        "0" + "+1" * 5000,
+        "[" * 150 + "]" * 150,
+        "\0",
+    ],
 )
 def test_no_assertion_is_too_deep_or_too_long(text: str) -> None:
     with contextlib.suppress(ScriptError, ScriptFailed):

@@ -1,4 +1,6 @@
-"""The FreeBSD suite, where it lies beside the repository: what follows from the RFCs passes, but for what is named here."""
+"""The FreeBSD suite, where it lies beside the repository: what follows from the RFCs passes, but for what is
+named here.
+"""
 
 from collections import Counter
 
@@ -10,9 +12,11 @@ from tests.drill.suites import FREEBSD, classes
 
 pytestmark = pytest.mark.skipif(not FREEBSD.is_dir(), reason="the suite isn't here")
 
-# Against RFC 9293, 3.10.7.4, second check: in CLOSING a RST deletes the TCB, and no error is signalled (EP-RST-6). No knob for it: the
-# profile's others choose among what RFCs allow, or say what they leave open, and this one would break a rule.
-REFUSED = {f"state-event-engine/rcv-rst-closing/rcv-rst-closing-left-edge-{how}-{family}.pkt" for how in ("secure", "insecure")
+# Against RFC 9293, 3.10.7.4, second check: in CLOSING a RST deletes the TCB, and no error is signalled
+# (EP-RST-6). No knob for it: the profile's others choose among what RFCs allow, or say what they leave open,
+# and this one would break a rule.
+LEFT_EDGE = "state-event-engine/rcv-rst-closing/rcv-rst-closing-left-edge"
+REFUSED = {f"{LEFT_EDGE}-{how}-{family}.pkt" for how in ("secure", "insecure")
            for family in ("ipv4", "ipv6")}  # fmt: skip
 LEAST = {"core": 399, "policy": 191}
 
@@ -34,7 +38,9 @@ def test_fast_open() -> None:
 def test_what_the_rfcs_say_and_what_is_policy() -> None:
     outcomes = {name: outcome(name).result for name, kind in classes().items() if kind in LEAST}
     passed = Counter(classes()[name] for name, result in outcomes.items() if result == "passed")
-    assert {kind: passed[kind] >= least for kind, least in LEAST.items()} == dict.fromkeys(LEAST, True), passed
+    assert {kind: passed[kind] >= least for kind, least in LEAST.items()} == dict.fromkeys(LEAST, True), (
+        passed
+    )
     assert "error" not in outcomes.values()
 
 

@@ -3,7 +3,21 @@
 import pytest
 
 from postel.drill.grammar import parse
-from postel.drill.script import ANY, Anchor, Call, Code, Command, Datagram, Either, Icmp, Name, Network, Option, Packet, When
+from postel.drill.script import (
+    ANY,
+    Anchor,
+    Call,
+    Code,
+    Command,
+    Datagram,
+    Either,
+    Icmp,
+    Name,
+    Network,
+    Option,
+    Packet,
+    When,
+)
 from postel.errors import ScriptError
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK, AE, CWR, ECE, FIN, PSH, SYN
@@ -91,8 +105,12 @@ def test_its_options() -> None:
 
 
 def test_icmp_in_both_forms() -> None:
-    assert action("0 < icmp unreachable frag_needed mtu 576 [1:1(0)]") == Icmp(Network(), "unreachable", "frag_needed", 576, 0, 1)
-    assert action("0 < [1:1461(1460)] icmp unreachable frag_needed mtu 576") == Icmp(Network(), "unreachable", "frag_needed", 576, 0, 1)
+    assert action("0 < icmp unreachable frag_needed mtu 576 [1:1(0)]") == Icmp(
+        Network(), "unreachable", "frag_needed", 576, 0, 1
+    )
+    assert action("0 < [1:1461(1460)] icmp unreachable frag_needed mtu 576") == Icmp(
+        Network(), "unreachable", "frag_needed", 576, 0, 1
+    )
 
 
 def test_a_call() -> None:
@@ -108,13 +126,21 @@ def test_a_structure_whose_fields_have_counts() -> None:
     found = action("0 f({msg_name(...)=..., msg_iov(2)=[{..., 1}, {..., 2}], msg_flags=0}) = 3")
     assert isinstance(found, Call)
     assert found.arguments == (
-        {"msg_name(count)": ..., "msg_name": ..., "msg_iov(count)": 2, "msg_iov": [(..., 1), (..., 2)], "msg_flags": 0},
+        {
+            "msg_name(count)": ...,
+            "msg_name": ...,
+            "msg_iov(count)": 2,
+            "msg_iov": [(..., 1), (..., 2)],
+            "msg_flags": 0,
+        },
     )
 
 
 def test_a_datagram() -> None:
     assert action("0 > (ttl 3) 53 > 54 udp (10)") == Datagram(False, Network(hop_limit=3), 10, 53, 54)
-    assert action("0 < icmp unreachable port_unreachable [udp(10)]") == Icmp(Network(), "unreachable", "port_unreachable", datagram=10)
+    assert action("0 < icmp unreachable port_unreachable [udp(10)]") == Icmp(
+        Network(), "unreachable", "port_unreachable", datagram=10
+    )
 
 
 def test_commands_and_code_need_no_time() -> None:
@@ -123,7 +149,10 @@ def test_commands_and_code_need_no_time() -> None:
 
 
 def test_options_of_the_script() -> None:
-    assert parse("--mtu=72 // small\n--ip_version=ipv6\n0 close(3) = 0").options == {"mtu": "72", "ip_version": "ipv6"}
+    assert parse("--mtu=72 // small\n--ip_version=ipv6\n0 close(3) = 0").options == {
+        "mtu": "72",
+        "ip_version": "ipv6",
+    }
 
 
 @pytest.mark.parametrize(

@@ -30,12 +30,16 @@ def flow() -> Flow:
     return found
 
 
-def arrived(data: bytes = b"", *, flags: int = ACK, sack: tuple[tuple[int, int], ...] = (), hop_limit: int = 64) -> Arrived:
+def arrived(
+    data: bytes = b"", *, flags: int = ACK, sack: tuple[tuple[int, int], ...] = (), hop_limit: int = 64
+) -> Arrived:
     """``> . 1:1(0) ack 1 win 1000`` on the wire."""
     sent = Segment(LOCAL.port, REMOTE.port, ISS + 1, REMOTE_ISN + 1, flags, 1000, data)
     sent.sack = tuple([(REMOTE_ISN + left, REMOTE_ISN + right) for left, right in sack])
     octets = encode_for(sent, LOCAL.address, REMOTE.address)
-    return Arrived(ip.encode(LOCAL.address, REMOTE.address, 6, octets, hop_limit=hop_limit, traffic_class=2), 0)
+    return Arrived(
+        ip.encode(LOCAL.address, REMOTE.address, 6, octets, hop_limit=hop_limit, traffic_class=2), 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,5 +116,10 @@ def test_what_comes_in_is_what_was_written() -> None:
     octets = segment(expectation("< S. 0:3(3) ack 1 win 77 urg 2 <sackOK,eol,nop,mss 9>"), flow(), 1)
     found = Arrived(octets, 0)
     assert (found.segment.source, found.segment.destination) == (REMOTE.port, LOCAL.port)
-    assert (found.segment.seq, found.segment.ack, found.segment.window, found.segment.urgent) == (REMOTE_ISN, ISS + 1, 77, 2)
+    assert (found.segment.seq, found.segment.ack, found.segment.window, found.segment.urgent) == (
+        REMOTE_ISN,
+        ISS + 1,
+        77,
+        2,
+    )
     assert [option.name for option in found.options] == ["sackOK", "eol", "nop", "mss"]

@@ -26,7 +26,11 @@ def outcome(text: str, profile: str = "freebsd") -> Outcome:
 
 def test_the_order_of_another_system() -> None:
     assert (
-        outcome(LISTENING + "+0 < S 0:0(0) win 9 <mss 1460,sackOK,md5 valid>\n+0 > S. 0:0(0) ack 1 <mss 1460,sackOK,md5 valid>").result
+        outcome(
+            LISTENING
+            + "+0 < S 0:0(0) win 9 <mss 1460,sackOK,md5 valid>\n+0 > S. 0:0(0) ack 1 <mss 1460,sackOK,md5 "
+            "valid>"
+        ).result
         == "passed"
     )
 
@@ -37,21 +41,33 @@ def test_a_socket_that_calls_signs_too() -> None:
 
 def test_with_zero_the_option_is_taken_back() -> None:
     text = LISTENING.replace("+0.00 bind", "+0 setsockopt(3, IPPROTO_TCP, TCP_MD5SIG, [0], 4) = 0\n+0 bind")
-    assert outcome(text + "+0 < S 0:0(0) win 9 <mss 1460>\n+0 > S. 0:0(0) ack 1 <mss 1460>").result == "passed"
+    assert (
+        outcome(text + "+0 < S 0:0(0) win 9 <mss 1460>\n+0 > S. 0:0(0) ack 1 <mss 1460>").result == "passed"
+    )
 
 
 def test_a_wrong_digest_is_shown() -> None:
-    text = LISTENING + "+0 < S 0:0(0) win 9 <mss 1460,nop,nop,md5 valid>\n+0 > S. 0:0(0) ack 1 <mss 1460,nop,nop,md5 00>"
+    text = (
+        LISTENING
+        + "+0 < S 0:0(0) win 9 <mss 1460,nop,nop,md5 valid>\n+0 > S. 0:0(0) ack 1 <mss 1460,nop,nop,md5 00>"
+    )
     assert "<mss 1460,nop,nop,md5 valid>" in outcome(text).message
 
 
-@pytest.mark.parametrize("line", ["+0 setsockopt(3, IPPROTO_TCP, TCP_MD5SIG, [1], 4) = 0", "+0 < S 0:0(0) win 9 <nop,nop,md5 valid>"])
+@pytest.mark.parametrize(
+    "line",
+    ["+0 setsockopt(3, IPPROTO_TCP, TCP_MD5SIG, [1], 4) = 0", "+0 < S 0:0(0) win 9 <nop,nop,md5 valid>"],
+)
 def test_without_a_secret_nothing_can_be_signed(line: str) -> None:
     found = outcome(f" 0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n{line}")
     assert (found.result, "--tcp_md5_secret" in found.message) == ("error", True)
 
 
 def test_a_digest_that_the_script_knows_is_compared_as_it_stands() -> None:
-    text = LISTENING.partition("\n")[2].replace("+0.00 setsockopt(3, IPPROTO_TCP, TCP_MD5SIG, [1], 4) = 0\n", "")
-    text += "+0 < S 0:0(0) win 9 <nop,nop,md5 00112233445566778899aabbccddeeff>\n+0 > S. 0:0(0) ack 1 <mss 1460>"
+    text = LISTENING.partition("\n")[2].replace(
+        "+0.00 setsockopt(3, IPPROTO_TCP, TCP_MD5SIG, [1], 4) = 0\n", ""
+    )
+    text += (
+        "+0 < S 0:0(0) win 9 <nop,nop,md5 00112233445566778899aabbccddeeff>\n+0 > S. 0:0(0) ack 1 <mss 1460>"
+    )
     assert outcome(text).result == "passed"  # nobody asked for signatures: it is an option like others

@@ -10,9 +10,11 @@ from postel.drill import Profile, parse, run
 from tests.drill.suites import FREEBSD, OWN, classes
 
 EVERY = 23  # of the suite's scripts: a sample of each kind
-SAMPLE = [FREEBSD / name for name in sorted(name for name, kind in classes().items() if kind != "optional")[::EVERY]]
+SAMPLE = [
+    FREEBSD / name for name in sorted(name for name, kind in classes().items() if kind != "optional")[::EVERY]
+]
 OWN_SAMPLE = [path for number, path in enumerate(OWN) if path.parent.name != "cells" or number % 9 == 0]
-TIME = r"(?P<time>\s*[+*]?\s*[\d.]*(?:~\+[\d.]+)?)\s*>\s*(?P<network>(?:(?:\[\w+\]|\(.*?\))\s*)?(?:\d+\s*>\s*\d+\s+)?)"
+TIME = r"(?P<time>\s*[+*]?\s*[\d.]*(?:~\+[\d.]+)?)\s*>\s*(?P<network>(?:(?:\[\w+\]|\(.*?\))\s*)?(?:\d+\s*>\s*\d+\s+)?)"  # noqa: E501
 OUT = re.compile(TIME + r"(?P<flags>[A-Z.0-7]+)\s+(?P<rest>.*)")
 DATAGRAM = re.compile(TIME + r"udp \((?P<length>\d+)\)")
 
@@ -34,16 +36,35 @@ def mutants_of_packet(packet: re.Match[str]) -> Iterator[tuple[str, str]]:
     time, network, flags, rest = packet["time"], packet["network"], packet["flags"], packet["rest"]
     head = f"{time} > {network}"
     yield "flags", f"{head}{flags.replace('U', '') if 'U' in flags else flags + 'U'} {rest}"
-    yield "flags", f"{head}{flags.replace('.', '') or '-'} {rest}" if "." in flags else f"{head}{flags}. {rest}"
+    yield (
+        "flags",
+        f"{head}{flags.replace('.', '') or '-'} {rest}" if "." in flags else f"{head}{flags}. {rest}",
+    )
     has_ack = re.search(r"\back\b", rest) is not None
-    yield "ack", f"{head}{flags} " + (re.sub(r"\back\s+(\d+)", raised, rest) if has_ack else rest.replace(")", ") ack 1", 1))
+    yield (
+        "ack",
+        f"{head}{flags} "
+        + (re.sub(r"\back\s+(\d+)", raised, rest) if has_ack else rest.replace(")", ") ack 1", 1)),
+    )
     if "S" not in flags and "..." not in rest.partition("(")[0]:
-        yield "seq", f"{head}{flags} " + re.sub(r"(\d+):(\d+)", lambda m: f"{int(m[1]) + 1}:{int(m[2]) + 1}", rest, count=1)
-    yield "length", f"{head}{flags} " + re.sub(r":(\d+)\((\d+)\)", lambda m: f":{int(m[1]) + 1}({int(m[2]) + 1})", rest, count=1)
+        yield (
+            "seq",
+            f"{head}{flags} "
+            + re.sub(r"(\d+):(\d+)", lambda m: f"{int(m[1]) + 1}:{int(m[2]) + 1}", rest, count=1),
+        )
+    yield (
+        "length",
+        f"{head}{flags} "
+        + re.sub(r":(\d+)\((\d+)\)", lambda m: f":{int(m[1]) + 1}({int(m[2]) + 1})", rest, count=1),
+    )
     if "win" in rest:
         yield "window", f"{head}{flags} " + re.sub(r"win\s+(\d+)", raised, rest)
     if "<...>" not in rest:
-        yield "options", f"{head}{flags} " + (rest.replace(">", ",nop,nop,nop,nop>") if "<" in rest else rest + " <nop,nop,nop,nop>")
+        yield (
+            "options",
+            f"{head}{flags} "
+            + (rest.replace(">", ",nop,nop,nop,nop>") if "<" in rest else rest + " <nop,nop,nop,nop>"),
+        )
     if "<" in rest and "<...>" not in rest:
         yield "options", f"{head}{flags} " + rest.partition("<")[0]
     if "[" in network:

@@ -45,28 +45,79 @@ def test_a_script_runs_alike_every_time() -> None:
         ("+0 read(3, ..., 1) = -1 EPIPE", 7, "errno: expected EPIPE, actual EAGAIN"),
         ("+0 read(9, ..., 1) = 0", 7, "result: expected 0, actual -1 EBADF"),
         ("+0 getsockopt(3, SOL_SOCKET, SO_ERROR, [EPIPE], [4]) = 0", 7, "SO_ERROR: expected EPIPE, actual 0"),
-        ("+1 < R 1:1(0) win 0\n+0 getsockopt(3, SOL_SOCKET, SO_ERROR, [0], [4]) = 0", 8, "SO_ERROR: expected 0, actual ECONNRESET"),
+        (
+            "+1 < R 1:1(0) win 0\n+0 getsockopt(3, SOL_SOCKET, SO_ERROR, [0], [4]) = 0",
+            8,
+            "SO_ERROR: expected 0, actual ECONNRESET",
+        ),
         ("+0 ioctl(3, SIOCINQ, [3]) = 0", 7, "SIOCINQ: expected 3, actual 0"),
         ("+0 close(3) = 0\n+.5 > F. 1:1(0) ack 1", 8, "time: expected 0.510000 s, actual 0.010000 s"),
-        ("+0 %{ assert tcpi_state == TCPI_LISTEN }%", 7, "assertion: expected tcpi_state == TCPI_LISTEN, actual tcpi_state = ESTABLISHED"),
-        ("+0 `sockstat | grep -c ESTABLISHED | grep 2`", 7, "connections in ESTABLISHED: expected 2, actual 1"),
-        ("+0...1 read(3, ..., 1) = 1", 7, "result: expected 1, actual -1 EAGAIN"),
-        ("+0 fcntl(3, F_SETFL, O_RDWR) = 0\n+0 read(3, ..., 1) = 1", 8, "result: expected 1, actual it blocks"),
-        ("+0 fcntl(3, F_SETFL, O_RDWR) = 0\n+0...1 read(3, ..., 1) = 1", 8, "time of return: expected 1.010000 s, actual still blocked"),
-        ("+0 fcntl(3, F_SETFL, O_RDWR) = 0\n+0...1 read(3, ..., 1) = 1\n+.1 < . 1:2(1) ack 1 win 9", 8, "time of return: expected 1.010"),
-        ("0.001 close(3) = 0\n", 7, "time: expected 0.001000 s, actual 0.010000 s"),
-        ("+0 poll([{fd=3, events=POLLIN|POLLOUT, revents=POLLIN}], 1, 0) = 1", 7, "revents: expected 1, actual 4"),
-        ("+0...5 poll([{fd=3, events=POLLIN}], 1, 1000) = 0", 7, "time of return: expected 5.010000 s, actual 1.010000 s"),
         (
-            "+0 epoll_create1(0) = 4\n+0 epoll_ctl(4, 1, 3, {events=4, fd=3}) = 0\n+0 epoll_wait(4, {events=EPOLLIN, fd=3}, 1, 0) = 1",
+            "+0 %{ assert tcpi_state == TCPI_LISTEN }%",
+            7,
+            "assertion: expected tcpi_state == TCPI_LISTEN, actual tcpi_state = ESTABLISHED",
+        ),
+        (
+            "+0 `sockstat | grep -c ESTABLISHED | grep 2`",
+            7,
+            "connections in ESTABLISHED: expected 2, actual 1",
+        ),
+        ("+0...1 read(3, ..., 1) = 1", 7, "result: expected 1, actual -1 EAGAIN"),
+        (
+            "+0 fcntl(3, F_SETFL, O_RDWR) = 0\n+0 read(3, ..., 1) = 1",
+            8,
+            "result: expected 1, actual it blocks",
+        ),
+        (
+            "+0 fcntl(3, F_SETFL, O_RDWR) = 0\n+0...1 read(3, ..., 1) = 1",
+            8,
+            "time of return: expected 1.010000 s, actual still blocked",
+        ),
+        (
+            "+0 fcntl(3, F_SETFL, O_RDWR) = 0\n+0...1 read(3, ..., 1) = 1\n+.1 < . 1:2(1) ack 1 win 9",
+            8,
+            "time of return: expected 1.010",
+        ),
+        ("0.001 close(3) = 0\n", 7, "time: expected 0.001000 s, actual 0.010000 s"),
+        (
+            "+0 poll([{fd=3, events=POLLIN|POLLOUT, revents=POLLIN}], 1, 0) = 1",
+            7,
+            "revents: expected 1, actual 4",
+        ),
+        (
+            "+0...5 poll([{fd=3, events=POLLIN}], 1, 1000) = 0",
+            7,
+            "time of return: expected 5.010000 s, actual 1.010000 s",
+        ),
+        (
+            (
+                "+0 epoll_create1(0) = 4\n+0 epoll_ctl(4, 1, 3, {events=4, fd=3}) = 0\n+0 epoll_wait(4, "
+                "{events=EPOLLIN, fd=3}, 1, 0) = 1"
+            ),
             9,
             "epoll: expected {'events': 1, 'fd': 3}, actual [{'events': 4, 'fd': 3}]",
         ),
-        ("+0 epoll_create1(0) = 4\n+0 epoll_ctl(4, EPOLL_CTL_ADD, 9, {events=EPOLLOUT, fd=3}) = 0", 8, "actual -1 EBADF"),
-        ("+0 epoll_create1(0) = 4\n+0 epoll_ctl(4, 9, 3, {events=EPOLLOUT, fd=3}) = 0", 8, "actual -1 EINVAL"),
+        (
+            "+0 epoll_create1(0) = 4\n+0 epoll_ctl(4, EPOLL_CTL_ADD, 9, {events=EPOLLOUT, fd=3}) = 0",
+            8,
+            "actual -1 EBADF",
+        ),
+        (
+            "+0 epoll_create1(0) = 4\n+0 epoll_ctl(4, 9, 3, {events=EPOLLOUT, fd=3}) = 0",
+            8,
+            "actual -1 EINVAL",
+        ),
         ("+0 socket(..., SOCK_DGRAM, 0) = 4\n+0 write(4, ..., 1) = 1", 8, "actual -1 EDESTADDRREQ"),
-        ("+0 socket(..., SOCK_DGRAM, 0) = 4\n+0 sendto(4, ..., 1, 0, ..., ...) = 1\n+0 > udp (2)", 9, "length: expected 2, actual 1"),
-        ("+0 socket(..., SOCK_DGRAM, 0) = 4\n+0 sendto(4, ..., 1, 0, ..., ...) = 1\n+0 > . 1:1(0) ack 1", 9, "protocol: expected TCP"),
+        (
+            "+0 socket(..., SOCK_DGRAM, 0) = 4\n+0 sendto(4, ..., 1, 0, ..., ...) = 1\n+0 > udp (2)",
+            9,
+            "length: expected 2, actual 1",
+        ),
+        (
+            "+0 socket(..., SOCK_DGRAM, 0) = 4\n+0 sendto(4, ..., 1, 0, ..., ...) = 1\n+0 > . 1:1(0) ack 1",
+            9,
+            "protocol: expected TCP",
+        ),
         ("+0 close(3) = 0\n+0 > udp (2)", 8, "protocol: expected UDP, actual protocol 6"),
     ],
 )
@@ -87,20 +138,35 @@ def test_what_fails(lines: str, line: int, message: str) -> None:
         ("+0 `sysctl -w net.ipv4.tcp_ecn=4`", "Postel knows 0, 1, 2, 3, 5 at 'net.ipv4.tcp_ecn=4'"),
         ("+0 %{ import os }%", "only assertions and assignments are run at 'import os'"),
         ("+0 %{ assert open('x') }%", "this expression isn't run"),
-        ("+0 < . 1:1(0) ack 1 win 1 <TS val 1 ecr 77,nop,nop>", "the stack never sent this timestamp at 'ecr 77'"),
+        (
+            "+0 < . 1:1(0) ack 1 win 1 <TS val 1 ecr 77,nop,nop>",
+            "the stack never sent this timestamp at 'ecr 77'",
+        ),
         ("+0 < . 1:1(0) ack 1 win 1 <nop>", "1 octets of options"),
         ("+0 socket(..., SOCK_RAW, IPPROTO_UDP) = 4", "this name isn't known at 'SOCK_RAW'"),
         ("+0 socket(..., 3, IPPROTO_UDP) = 4", "only streams and datagrams are supported at '3'"),
-        ("+0 socket(..., SOCK_DGRAM, IPPROTO_UDP) = 4\n+0 listen(4, 1) = 0", "not supported for UDP at 'listen'"),
+        (
+            "+0 socket(..., SOCK_DGRAM, IPPROTO_UDP) = 4\n+0 listen(4, 1) = 0",
+            "not supported for UDP at 'listen'",
+        ),
         ("+0 writev(3, [{..., 3}], 2) = 3", "1 pieces, and another count, at 'writev'"),
         ("+0 readv(3, {..., 3}, 1) = 3", "expected [{..., octets}, …] for this call at 'readv'"),
-        ("+0 sendmsg(3, ..., 0) = 3", "expected {msg_name(…)=…, msg_iov(1)=[{..., octets}], msg_flags=0} for this call at 'sendmsg'"),
-        ("+0 recvmsg(3, {msg_iov(1)=[{..., 9}], msg_flags=MSG_TRUNC}, 0) = 3", "only 0 is supported at 'msg_flags'"),
+        (
+            "+0 sendmsg(3, ..., 0) = 3",
+            "expected {msg_name(…)=…, msg_iov(1)=[{..., octets}], msg_flags=0} for this call at 'sendmsg'",
+        ),
+        (
+            "+0 recvmsg(3, {msg_iov(1)=[{..., 9}], msg_flags=MSG_TRUNC}, 0) = 3",
+            "only 0 is supported at 'msg_flags'",
+        ),
         ("+0 writev(3) = 3", "expected 3 arguments at 'writev'"),
         ("+0 splice(3, ..., 4, ..., 10, 0) = 10", "this system call isn't known at 'splice'"),
         ("+0 getsockopt(3) = 0", "argument 3 is missing at 'getsockopt'"),
         ("+0 poll(3, 1, 0) = 0", "expected a list of structures at 'poll'"),
-        ("+0 socket(..., SOCK_STREAM, 0) = 4\n+0 connect(4, {sin_port=htons(99999)}, 16) = 0", "port is 99999"),
+        (
+            "+0 socket(..., SOCK_STREAM, 0) = 4\n+0 connect(4, {sin_port=htons(99999)}, 16) = 0",
+            "port is 99999",
+        ),
         ("+0 < icmp unreachable nonsense", "no code of ICMP in this family at 'nonsense'"),
     ],
 )
@@ -111,7 +177,11 @@ def test_what_is_no_verdict(lines: str, message: str) -> None:
 
 
 def test_hours_pass_at_once() -> None:
-    text = ESTABLISHED + "+0 setsockopt(3, SOL_SOCKET, SO_KEEPALIVE, [1], 4) = 0\n+7200 > . 0:0(0) ack 1\n+0 < . 1:1(0) ack 1 win 9\n"
+    text = (
+        ESTABLISHED
+        + "+0 setsockopt(3, SOL_SOCKET, SO_KEEPALIVE, [1], 4) = 0\n+7200 > . 0:0(0) ack 1\n+0 < . 1:1(0) ack "
+        "1 win 9\n"
+    )
     assert outcome(text).result == "passed"
 
 
@@ -134,13 +204,18 @@ def test_options_of_sockets_choose_what_is_sent() -> None:
 
 
 def test_variables_of_code_persist() -> None:
-    text = ESTABLISHED + "+0 %{ before = tcpi_snd_cwnd }%\n+0 %{ assert before == tcpi_snd_cwnd and not before < 1, 'kept' }%\n"
+    text = (
+        ESTABLISHED
+        + "+0 %{ before = tcpi_snd_cwnd }%\n+0 %{ assert before == tcpi_snd_cwnd and not before < 1, 'kept' "
+        "}%\n"
+    )
     assert outcome(text) == Outcome("passed")
 
 
 def test_a_low_water_mark_of_what_is_not_sent() -> None:
     text = ESTABLISHED + (
-        "+0 setsockopt(3, IPPROTO_TCP, TCP_NOTSENT_LOWAT, [700], 4) = 0\n+0 getsockopt(3, IPPROTO_TCP, TCP_NOTSENT_LOWAT, [700], [4]) = 0\n"
+        "+0 setsockopt(3, IPPROTO_TCP, TCP_NOTSENT_LOWAT, [700], 4) = 0\n+0 getsockopt(3, IPPROTO_TCP, "
+        "TCP_NOTSENT_LOWAT, [700], [4]) = 0\n"
         "+0 write(3, ..., 2000) = 700\n+0 > P. 1:701(700) ack 1\n"
     )
     assert outcome(text) == Outcome("passed")
@@ -149,7 +224,8 @@ def test_a_low_water_mark_of_what_is_not_sent() -> None:
 def test_code_sees_what_tcp_info_has() -> None:
     text = ESTABLISHED + (
         "+0 write(3, ..., 5) = 5\n+0 > P. 1:6(5) ack 1\n+.1 < . 1:1(0) ack 6 win 1000\n"
-        "+.05 %{ assert (tcpi_bytes_acked, tcpi_bytes_sent, tcpi_data_segs_out, tcpi_notsent_bytes) == (5, 5, 1, 0) }%\n"
+        "+.05 %{ assert (tcpi_bytes_acked, tcpi_bytes_sent, tcpi_data_segs_out, tcpi_notsent_bytes) == (5, "
+        "5, 1, 0) }%\n"
         "+0 %{ assert tcpi_last_data_sent == 150 and tcpi_last_ack_recv == 50, 'milliseconds' }%\n"
         "+0 %{ assert tcpi_busy_time == 100000 and tcpi_unacked == 0 and tcpi_rcv_space == 131072 }%\n"
     )
@@ -176,19 +252,33 @@ def test_connections_side_by_side_are_told_apart_by_their_ports() -> None:
 
 
 def test_text_in_several_segments_is_one_expectation() -> None:
-    text = ESTABLISHED + "+0 setsockopt(3, SOL_TCP, TCP_NODELAY, [1], 4) = 0\n+0 write(3, ..., 2500) = 2500\n+0 > P. 1:2501(2500) ack 1\n"
+    text = (
+        ESTABLISHED
+        + "+0 setsockopt(3, SOL_TCP, TCP_NODELAY, [1], 4) = 0\n+0 write(3, ..., 2500) = 2500\n+0 > P. "
+        "1:2501(2500) ack 1\n"
+    )
     assert outcome(text) == Outcome("passed")
-    assert outcome(text.replace("1:2501(2500)", "1:2502(2501)")).message == "length: expected 2501, actual 2500"
+    assert (
+        outcome(text.replace("1:2501(2500)", "1:2502(2501)")).message == "length: expected 2501, actual 2500"
+    )
 
 
 def test_timestamps_advance_with_the_clock_where_a_tick_is_told() -> None:
-    text = "--tcp_ts_tick_usecs=1000\n" + ESTABLISHED.replace("<...>", "<mss 1460,sackOK,TS val 100 ecr 0,nop,wscale 7>").replace(
-        "<mss 1000>", "<mss 1000,nop,nop,TS val 7 ecr 100>"
-    ).replace("ack 1\n", "ack 1 <nop,nop,TS val 110 ecr 7>\n", 1)
+    text = "--tcp_ts_tick_usecs=1000\n" + ESTABLISHED.replace(
+        "<...>", "<mss 1460,sackOK,TS val 100 ecr 0,nop,wscale 7>"
+    ).replace("<mss 1000>", "<mss 1000,nop,nop,TS val 7 ecr 100>").replace(
+        "ack 1\n", "ack 1 <nop,nop,TS val 110 ecr 7>\n", 1
+    )
     text = text.replace("+0 > . 1:1(0) ack 1\n", "+0 > . 1:1(0) ack 1 <nop,nop,TS val 110 ecr 7>\n")
     assert outcome(text) == Outcome("passed")
-    assert outcome(text.replace("TS val 110 ecr 7", "TS val 210 ecr 7")).message == "TS val: expected 210, actual 110"
-    assert outcome(text.replace("TS val 110 ecr 7", "TS val 110 ecr 6")).message == "TS ecr: expected 6, actual 7"
+    assert (
+        outcome(text.replace("TS val 110 ecr 7", "TS val 210 ecr 7")).message
+        == "TS val: expected 210, actual 110"
+    )
+    assert (
+        outcome(text.replace("TS val 110 ecr 7", "TS val 110 ecr 6")).message
+        == "TS ecr: expected 6, actual 7"
+    )
 
 
 @pytest.mark.parametrize(
@@ -243,15 +333,19 @@ SENT = "+0 sendto(3, ..., 10, 0, ..., ...) = 10\n"
     "lines",
     [
         ASKED + SENT + WITH_COOKIE,
-        ASKED + "+0 setsockopt(3, IPPROTO_TCP, TCP_FASTOPEN, [0], 4) = 0\n+0 sendto(3, ..., 10, 0, ..., ...) = -1 ENOTCONN\n",
-        "+0 `sysctl -w net.inet.tcp.fastopen.client_enable=0`\n+0 `sysctl -w net.inet.tcp.fastopen.client_enable=1`\n"
-        + ASKED
-        + SENT
-        + ASKING,
+        ASKED
+        + "+0 setsockopt(3, IPPROTO_TCP, TCP_FASTOPEN, [0], 4) = 0\n+0 sendto(3, ..., 10, 0, ..., ...) = -1 "
+        "ENOTCONN\n",
+        "+0 `sysctl -w net.inet.tcp.fastopen.client_enable=0`\n+0 `sysctl -w "
+        "net.inet.tcp.fastopen.client_enable=1`\n" + ASKED + SENT + ASKING,
         "+0 `sysctl -w net.inet.tcp.fastopen.server_enable=0`\n" + ASKED + SENT + WITH_COOKIE,
         "+0 `ip tcp_metrics flush all`\n" + ASKED + SENT + ASKING,
-        "+0 `sysctl -w net.ipv4.tcp_fastopen=2`\n" + ASKED + "+0 sendto(3, ..., 10, 0, ..., ...) = -1 ENOTCONN\n",
-        "+0...0 connect(3, ..., ...) = 0\n" + ORDINARY + "+0 < S. 0:0(0) ack 1 win 9 <mss 9>\n+0 > . 1:1(0) ack 1\n",
+        "+0 `sysctl -w net.ipv4.tcp_fastopen=2`\n"
+        + ASKED
+        + "+0 sendto(3, ..., 10, 0, ..., ...) = -1 ENOTCONN\n",
+        "+0...0 connect(3, ..., ...) = 0\n"
+        + ORDINARY
+        + "+0 < S. 0:0(0) ack 1 win 9 <mss 9>\n+0 > . 1:1(0) ack 1\n",
     ],
     ids=["again", "unset", "client", "server", "metrics", "mask", "unasked"],
 )
@@ -286,5 +380,9 @@ def test_a_socket_opened_by_cookie_is_ready_to_write() -> None:
 
 
 def test_a_connection_that_is_dropped_says_nothing_and_knows_why() -> None:
-    text = ESTABLISHED + "+0 `tcpdrop -s ESTABLISHED`\n+0 getsockopt(3, SOL_SOCKET, SO_ERROR, [ECONNABORTED], [4]) = 0\n+9 `true`\n"
+    text = (
+        ESTABLISHED
+        + "+0 `tcpdrop -s ESTABLISHED`\n+0 getsockopt(3, SOL_SOCKET, SO_ERROR, [ECONNABORTED], [4]) = 0\n+9 "
+        "`true`\n"
+    )
     assert outcome(text).result == "passed", outcome(text)

@@ -1,4 +1,6 @@
-"""What our own scripts show: every rule of event processing that packets can show, and no rule that isn't there."""
+"""What our own scripts show: every rule of event processing that packets can show, and no rule that isn't
+there.
+"""
 
 import tomllib
 from functools import cache
@@ -32,7 +34,9 @@ def test_every_rule_that_packets_can_show_has_a_script() -> None:
 
 
 def test_scripts_name_only_rules_that_there_are() -> None:
-    assert [(path.name, label) for path in (*OWN, *LINUX) for label in labels_of(path) if label not in rules()] == []
+    assert [
+        (path.name, label) for path in (*OWN, *LINUX) for label in labels_of(path) if label not in rules()
+    ] == []
 
 
 def test_whoever_runs_a_script_carries_its_labels_and_its_name() -> None:

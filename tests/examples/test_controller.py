@@ -21,7 +21,10 @@ def test_it_keeps_to_the_contract() -> None:
 
 def test_it_fills_the_path_with_a_short_queue(capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(EXAMPLE), run_name="__main__")
-    cubic, vegas = [re.fullmatch(r"(\w+): (\S+) MB a second, (\d+) ms a round trip", line) for line in capsys.readouterr().out.splitlines()]
+    cubic, vegas = [
+        re.fullmatch(r"(\w+): (\S+) MB a second, (\d+) ms a round trip", line)
+        for line in capsys.readouterr().out.splitlines()
+    ]
     assert cubic
     assert vegas
     assert (cubic[1], vegas[1]) == ("cubic", "vegas")

@@ -1,4 +1,6 @@
-"""The example links keep the contract, and the toy Ethernet resolves addresses in real and in virtual time."""
+"""The example links keep the contract, and the toy Ethernet resolves addresses in real and in virtual
+time.
+"""
 
 import asyncio
 import importlib.util
@@ -42,7 +44,9 @@ def tunnel() -> tuple[Any, Any]:
 
 def ports() -> tuple[Any, Any]:
     wire = ethernet.Wire()
-    return ethernet.Ethernet(wire, bytes([2, 0, 0, 0, 0, 1])), ethernet.Ethernet(wire, bytes([2, 0, 0, 0, 0, 2]))
+    return ethernet.Ethernet(wire, bytes([2, 0, 0, 0, 0, 1])), ethernet.Ethernet(
+        wire, bytes([2, 0, 0, 0, 0, 2])
+    )
 
 
 def test_the_tunnel_keeps_the_contract() -> None:
@@ -100,7 +104,9 @@ def test_in_a_world_requests_go_again_by_the_links_timer() -> None:
     assert connection.unacknowledged == 0
     requests = [frame for frame in wire.frames if frame[12:14] == IS_ARP and frame[20:22] == b"\0\1"]
     assert len(requests) == 3
-    assert {frame[38:42] for frame in requests} == {parse("10.0.1.1")}  # the router's address, not the destination's
+    assert {frame[38:42] for frame in requests} == {
+        parse("10.0.1.1")
+    }  # the router's address, not the destination's
 
 
 def test_a_neighbour_that_is_silent_is_given_up_and_its_packets_are_counted() -> None:

@@ -16,7 +16,9 @@ LINE = re.compile(r'# TYPE postel_[a-z_]+ (counter|gauge)|postel_[a-z_]+(\{reaso
 def test_the_observer_tells_of_both_ends(capsys: pytest.CaptureFixture[str]) -> None:
     runpy.run_path(str(EXAMPLES / "observer.py"), run_name="__main__")
     near, far = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"10.0.0.1:\d+ to 10.0.0.2:80: open after 0.02, ended after 5.00, [1-9]\d* again", near)
+    assert re.fullmatch(
+        r"10.0.0.1:\d+ to 10.0.0.2:80: open after 0.02, ended after 5.00, [1-9]\d* again", near
+    )
     assert far.endswith("ended after 5.00, 0 again")
 
 

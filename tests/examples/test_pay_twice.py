@@ -1,4 +1,6 @@
-"""The example of a client that pays twice: what Hypothesis finds in it, and that the README shows it as it is."""
+"""The example of a client that pays twice: what Hypothesis finds in it, and that the README shows it as it
+is.
+"""
 
 import re
 import runpy

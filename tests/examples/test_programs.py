@@ -12,7 +12,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 PUBLIC = {
-    *("postel", "postel.aio", "postel.congestion", "postel.errors", "postel.links", "postel.sim", "postel.sim.loop"),
+    *(
+        "postel",
+        "postel.aio",
+        "postel.congestion",
+        "postel.errors",
+        "postel.links",
+        "postel.sim",
+        "postel.sim.loop",
+    ),
     *("postel.testing", "postel.testing.faults", "postel.testing.machine", "postel.times", "postel.view"),
 }
 LONGEST = {"ethernet.py": 250, "pay_twice.py": 66, "raft.py": 350}  # lines; 60 for all others
@@ -20,7 +28,9 @@ TESTS_ALONE = ("raft.py",)  # nothing but tests, which pytest and `postel sim` r
 
 
 def imports(path: Path) -> set[tuple[str, str]]:
-    """Modules of Postel that a program imports, and the name that it takes from each ("" for the module itself)."""
+    """Modules of Postel that a program imports, and the name that it takes from each ("" for the module
+    itself).
+    """
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -49,11 +59,17 @@ class TestExample:
         assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST.get(path.name, 60)
 
     def test_it_imports_public_names_alone(self, path: Path) -> None:
-        assert [f"{module}: {name}" for module, name in sorted(imports(path)) if not is_public(module, name)] == []
+        assert [
+            f"{module}: {name}" for module, name in sorted(imports(path)) if not is_public(module, name)
+        ] == []
 
     def test_it_touches_nothing_private(self, path: Path) -> None:
         """But for what is the program's own: an attribute of ``self``."""
-        nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Attribute)]
+        nodes = [
+            node
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Attribute)
+        ]
         private = [node for node in nodes if node.attr.startswith("_") and not node.attr.endswith("__")]
         assert [ast.unparse(node) for node in private if ast.unparse(node.value) != "self"] == []
 
@@ -62,6 +78,8 @@ class TestExample:
             pytest.skip("it has tests, which tests/examples/test_raft.py runs")
         program = [sys.executable, "-W", "error", str(path)]
         environment = {"PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"}
-        done = subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            program, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout

@@ -1,4 +1,6 @@
-"""The Raft of the examples: it holds under any faults, its planted bug is found, and both engines of `postel sim` find the same."""
+"""The Raft of the examples: it holds under any faults, its planted bug is found, and both engines of `postel
+sim` find the same.
+"""
 
 import importlib.util
 import sqlite3
@@ -12,7 +14,8 @@ import pytest
 from postel.sim import Fault, Simulation
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "raft.py"
-FOUND = "partition green -> * at 3s for 1.56s"  # by `postel sim examples/raft.py::test_truncating --seeds 1..1000`, for seed 77
+# by `postel sim examples/raft.py::test_truncating --seeds 1..1000`, for seed 77
+FOUND = "partition green -> * at 3s for 1.56s"
 SEEDS = "74..81"
 
 
@@ -62,14 +65,21 @@ def searched(engine: str, database: Path) -> list[tuple[int, str, str, str, int,
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     opened = sqlite3.connect(database)
-    found = opened.execute("SELECT seed, result, message, faults, virtual, segments FROM runs ORDER BY seed").fetchall()
+    found = opened.execute(
+        "SELECT seed, result, message, faults, virtual, segments FROM runs ORDER BY seed"
+    ).fetchall()
     opened.close()
     return found
 
 
 def test_a_cluster_finds_the_same_seeds_as_the_processes_of_this_machine(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
-    ours, theirs = searched("processes", tmp_path / "ours.sqlite"), searched("dask", tmp_path / "theirs.sqlite")
+    ours, theirs = (
+        searched("processes", tmp_path / "ours.sqlite"),
+        searched("dask", tmp_path / "theirs.sqlite"),
+    )
     assert [row[0] for row in ours] == list(range(74, 82))
-    assert [row[0] for row in ours if row[1] == "failed"], f"none of {SEEDS} fails any more: choose a range of seeds in which one does"
+    assert [row[0] for row in ours if row[1] == "failed"], (
+        f"none of {SEEDS} fails any more: choose a range of seeds in which one does"
+    )
     assert theirs == ours

@@ -1,10 +1,12 @@
-"""A host under a barrage: packets of a peer that knows every number and follows no rule, in every state, from clock 0 on.
+"""A host under a barrage: packets of a peer that knows every number and follows no rule, in every state, from
+clock 0 on.
 
-`barrage` plays rounds until so many packets have arrived. In each a new host, with options of the draw's choice, gets segments near the
-right numbers, SYNs with options of every shape, its own packets sent back, mutated packets, fragments, extension headers, ICMP errors
-about what it sent, datagrams and joined segments; a program that opens, sends, reads little and closes; and a driver that drains it now
-and then. What must hold: no exception leaves the host, the invariants of every Tcb stand, and what the host references weighs no more
-than its buffers and its connections explain.
+`barrage` plays rounds until so many packets have arrived. In each a new host, with options of the draw's
+choice, gets segments near the right numbers, SYNs with options of every shape, its own packets sent back,
+mutated packets, fragments, extension headers, ICMP errors about what it sent, datagrams and joined segments;
+a program that opens, sends, reads little and closes; and a driver that drains it now and then. What must
+hold: no exception leaves the host, the invariants of every Tcb stand, and what the host references weighs no
+more than its buffers and its connections explain.
 """
 
 import gc
@@ -33,7 +35,22 @@ MOST_SENT = 20_000  # packets in one drain: more is a storm
 LISTENING = (80, 81, 82)
 ALLOWANCE = 2 << 20  # octets: the host itself, its tables and what its driver has not drained
 EACH = 24 << 10  # octets: a connection with its Tcb, controller, scoreboard and envelope
-FLAGS = (ACK, ACK, ACK, ACK | PSH, ACK | FIN, SYN, SYN | ACK, RST, RST | ACK, FIN, 0, ACK | URG, SYN | FIN, 0x1FF)
+FLAGS = (
+    ACK,
+    ACK,
+    ACK,
+    ACK | PSH,
+    ACK | FIN,
+    SYN,
+    SYN | ACK,
+    RST,
+    RST | ACK,
+    FIN,
+    0,
+    ACK | URG,
+    SYN | FIN,
+    0x1FF,
+)
 JUMPS = (0, 0, 0, 1, MILLISECOND, 50 * MILLISECOND, 300 * MILLISECOND, 2 * SECOND)
 LEAPS = (0, 10 * SECOND, MINUTE, 5 * MINUTE, 3 * 3600 * SECOND)
 HEADERS = (0, 43, 44, 50, 51, 60, 135, 6, 17, 58, 59, 200)  # of IPv6's chain
@@ -74,7 +91,8 @@ class Barrage:
         self.own = (parse("10.0.0.1"), parse("fd00::1"))
         self.others = (parse("10.0.0.9"), parse("fd00::9"))
         self.listeners = [
-            self.host.listen(port, self.now, backlog=draw.choice((1, 4, 40, 128)), config=self.config()) for port in LISTENING
+            self.host.listen(port, self.now, backlog=draw.choice((1, 4, 40, 128)), config=self.config())
+            for port in LISTENING
         ]
         self.socket = self.host.datagrams(53)
         self.connections: list[Connection] = []
@@ -84,7 +102,9 @@ class Barrage:
         self.arrived = 0
         self.seen: Counter[str] = Counter()
         self.moves = self.swarm()
-        self.flags = [draw.choice(FLAGS) for _ in range(draw.choice((4, 8, 30)))] + [ACK] * draw.choice((0, 10))
+        self.flags = [draw.choice(FLAGS) for _ in range(draw.choice((4, 8, 30)))] + [ACK] * draw.choice(
+            (0, 10)
+        )
         self.exactness = draw.choice((0.5, 0.8, 0.95, 0.99))
         self.diligence = draw.choice((0.02, 0.3, 0.6, 0.95))  # how often the driver drains the host
 
@@ -105,9 +125,19 @@ class Barrage:
         return replace(chosen, **{name: draw.random() < 0.5 for name in switches})
 
     def swarm(self) -> list[Callable[[], bytes]]:
-        """Each round plays a few of the moves much and leaves others out: all at once would keep each other from going far."""
+        """Each round plays a few of the moves much and leaves others out: all at once would keep each other
+        from going far.
+        """
         draw = self.draw
-        rare = [self.mutation, self.echo_of_own, self.message, self.datagram, self.fragment, self.chain, self.noise]
+        rare = [
+            self.mutation,
+            self.echo_of_own,
+            self.message,
+            self.datagram,
+            self.fragment,
+            self.chain,
+            self.noise,
+        ]
         moves = [self.near_segment] * draw.choice((1, 20)) + [self.fresh_syn] * draw.choice((1, 3, 30))
         for move in rare:
             moves += [move] * draw.choice((0, 0, 1, 5))
@@ -168,11 +198,15 @@ class Barrage:
             if packet.protocol != PROTOCOL or packet.is_fragment:
                 return
             start = packet.start
-            key = packet.destination + packet.source + octets[start + 2 : start + 4] + octets[start : start + 2]
+            key = (
+                packet.destination + packet.source + octets[start + 2 : start + 4] + octets[start : start + 2]
+            )
             number = int.from_bytes(octets[start + 4 : start + 8], "big")
             ack = int.from_bytes(octets[start + 8 : start + 12], "big")
             flags = octets[start + 13]
-            length = packet.end - start - (octets[start + 12] >> 4 << 2) + (flags & SYN != 0) + (flags & FIN != 0)
+            length = (
+                packet.end - start - (octets[start + 12] >> 4 << 2) + (flags & SYN != 0) + (flags & FIN != 0)
+            )
         except TcpError:
             raise AssertionError(f"the host sent what does not parse: {octets.hex()}") from None
         known = self.numbers.get(key)
@@ -224,13 +258,17 @@ class Barrage:
         assert host.memory.used == 0, host.statistics()
 
     def host_changes(self) -> None:
-        """A listener is closed and another takes its port; the address of the other connections goes, or comes again; the MTU changes."""
+        """A listener is closed and another takes its port; the address of the other connections goes, or
+        comes again; the MTU changes.
+        """
         draw, host, now = self.draw, self.host, self.now
         roll = draw.randrange(4)
         if roll == 0:
             index = draw.randrange(len(LISTENING))
             self.listeners[index].close(now)
-            self.listeners[index] = host.listen(LISTENING[index], now, backlog=draw.choice((1, 4, 40)), config=self.config())
+            self.listeners[index] = host.listen(
+                LISTENING[index], now, backlog=draw.choice((1, 4, 40)), config=self.config()
+            )
         elif roll == 1:
             host.set_mtu(draw.choice((1280, 1400, 1500)), now)
         elif roll == 2:
@@ -282,7 +320,9 @@ class Barrage:
         draw = self.draw
         address = draw.choice(("10.0.0.9", "fd00::9", "10.0.0.9", "10.0.0.1"))
         try:
-            opened = self.host.connect(address, draw.choice((80, 9, 81)), self.now, data=draw.choice((b"", b"", b"x" * 100)))
+            opened = self.host.connect(
+                address, draw.choice((80, 9, 81)), self.now, data=draw.choice((b"", b"", b"x" * 100))
+            )
         except (TcpError, OSError):
             return
         self.connections.append(opened)
@@ -293,7 +333,9 @@ class Barrage:
         draw = self.draw
         if draw.random() < self.exactness:
             return number & 0xFFFFFFFF
-        return (number + draw.choice((1, -1, 2, draw.randrange(-3000, 70000), draw.getrandbits(32), 1 << 31))) & 0xFFFFFFFF
+        return (
+            number + draw.choice((1, -1, 2, draw.randrange(-3000, 70000), draw.getrandbits(32), 1 << 31))
+        ) & 0xFFFFFFFF
 
     def near_segment(self) -> bytes:
         draw = self.draw
@@ -326,10 +368,13 @@ class Barrage:
         elif roll < 0.7:
             start = self.near(draw.choice(tuple(self.numbers.values())).next) if self.numbers else 0
             made.sack = tuple(
-                ((start + 100 * i) & 0xFFFFFFFF, (start + 100 * i + draw.randrange(200)) & 0xFFFFFFFF) for i in range(draw.randrange(4))
+                ((start + 100 * i) & 0xFFFFFFFF, (start + 100 * i + draw.randrange(200)) & 0xFFFFFFFF)
+                for i in range(draw.randrange(4))
             )
         elif roll < 0.8:
-            made.other = ((draw.choice((3, 5, 8, 28, 29, 34, 172, 174, 254)), draw.randbytes(draw.randrange(13))),)
+            made.other = (
+                (draw.choice((3, 5, 8, 28, 29, 34, 172, 174, 254)), draw.randbytes(draw.randrange(13))),
+            )
         made.flags ^= draw.choice((0, 0, 0, ECE, CWR, AE, AE | CWR, AE | CWR | ECE))
 
     def fresh_syn(self) -> bytes:
@@ -357,16 +402,22 @@ class Barrage:
         draw = self.draw
         made = b""
         for _ in range(draw.randrange(7)):
-            kind = draw.choice((1, 2, 2, 2, 3, 4, 5, 8, 14, 19, 28, 29, 30, 34, 172, 174, 253, 254, draw.randrange(256)))
+            kind = draw.choice(
+                (1, 2, 2, 2, 3, 4, 5, 8, 14, 19, 28, 29, 30, 34, 172, 174, 253, 254, draw.randrange(256))
+            )
             length = _RIGHT_LENGTHS.get(kind, 4) if draw.random() < 0.9 else draw.randrange(14)
             made += bytes((kind,)) if kind < 2 else bytes((kind, length)) + draw.randbytes(max(0, length - 2))
-        made += draw.choice((b"", b"", b"\xfd" + bytes((draw.randrange(2, 41),)))) + draw.randbytes(draw.choice((0, 0, 38)))
+        made += draw.choice((b"", b"", b"\xfd" + bytes((draw.randrange(2, 41),)))) + draw.randbytes(
+            draw.choice((0, 0, 38))
+        )
         made = made[:40]
         return made + draw.choice((b"\0", b"\1", b"\2")) * (-len(made) % 4)
 
     def mutation(self) -> bytes:
         draw = self.draw
-        octets = bytearray(draw.choice(self.sent) if self.sent and draw.random() < 0.5 else self.near_segment())
+        octets = bytearray(
+            draw.choice(self.sent) if self.sent and draw.random() < 0.5 else self.near_segment()
+        )
         for _ in range(draw.randrange(1, 4)):
             at = draw.randrange(len(octets) + 1)
             move = draw.randrange(3)
@@ -384,7 +435,11 @@ class Barrage:
             return self.noise()
         packet = self.draw.choice(self.sent)
         if packet[0] == 0x45 and len(packet) >= 24:
-            return mended(bytearray(packet[:12] + packet[16:20] + packet[12:16] + packet[22:24] + packet[20:22] + packet[24:]))
+            return mended(
+                bytearray(
+                    packet[:12] + packet[16:20] + packet[12:16] + packet[22:24] + packet[20:22] + packet[24:]
+                )
+            )
         return packet
 
     def message(self) -> bytes:
@@ -395,10 +450,18 @@ class Barrage:
         if draw.random() < 0.2:
             quoted = quoted[: draw.randrange(60)]
         kind = draw.choice((3, 3, 3, 4, 5, 8, 11, 12, 13) if family == 0 else (1, 1, 2, 3, 4, 128, 133, 137))
-        body = bytes((kind, draw.randrange(6), 0, 0)) + draw.choice((bytes(4), draw.randbytes(4), b"\0\0\2\0")) + quoted
+        body = (
+            bytes((kind, draw.randrange(6), 0, 0))
+            + draw.choice((bytes(4), draw.randbytes(4), b"\0\0\2\0"))
+            + quoted
+        )
         protocol = icmp.PROTOCOL_4 if family == 0 else icmp.PROTOCOL_6
         source, target = self.others[family], self.own[family]
-        value = checksum.ones_complement(body) if family == 0 else checksum.of_payload(body, source, target, protocol)
+        value = (
+            checksum.ones_complement(body)
+            if family == 0
+            else checksum.of_payload(body, source, target, protocol)
+        )
         return ip.encode(source, target, protocol, body[:2] + value.to_bytes(2, "big") + body[4:])
 
     def datagram(self) -> bytes:
@@ -406,7 +469,11 @@ class Barrage:
         family = draw.randrange(2)
         source, target = self.others[family], self.own[family]
         payload = udp.encode_for(
-            udp.Datagram(draw.choice((0, 7, 53)), draw.choice((53, 53, 9, 0)), draw.randbytes(draw.randrange(60))), source, target
+            udp.Datagram(
+                draw.choice((0, 7, 53)), draw.choice((53, 53, 9, 0)), draw.randbytes(draw.randrange(60))
+            ),
+            source,
+            target,
         )
         return ip.encode(source, target, udp.PROTOCOL, payload)
 
@@ -439,9 +506,20 @@ class Barrage:
             return head + self.others[1] + self.own[1] + octets
         tail = draw.randbytes(4 * draw.randrange(1, 11))
         if draw.random() < 0.7:
-            tail = bytes((draw.choice((7, 68, 131, 137, 148, 0, 1)), draw.choice((3, 4, 7, 8, 40)), draw.choice((4, 5, 9)))) + tail[3:]
+            tail = (
+                bytes(
+                    (
+                        draw.choice((7, 68, 131, 137, 148, 0, 1)),
+                        draw.choice((3, 4, 7, 8, 40)),
+                        draw.choice((4, 5, 9)),
+                    )
+                )
+                + tail[3:]
+            )
         payload = draw.randbytes(draw.randrange(60))
-        octets = bytearray(ip.encode(self.others[0], self.own[0], draw.choice((1, 6, 17, 99)), tail + payload))
+        octets = bytearray(
+            ip.encode(self.others[0], self.own[0], draw.choice((1, 6, 17, 99)), tail + payload)
+        )
         octets[0] = 0x45 + len(tail) // 4
         return mended(octets)
 
@@ -455,11 +533,17 @@ class Barrage:
         draw = self.draw
         cut = headers_of(packet) if draw.random() < 0.7 else len(packet)
         stride = draw.choice((0, 0, 1, 500, 1460))
-        self.host.parcel_arrives(Parcel(packet[:cut], packet[cut:], stride=stride, is_vouched=draw.random() < 0.7), self.now)
+        self.host.parcel_arrives(
+            Parcel(packet[:cut], packet[cut:], stride=stride, is_vouched=draw.random() < 0.7), self.now
+        )
 
     def packet(self, made: Segment, source: bytes, target: bytes) -> bytes:
         try:
-            return self.whole(encode_for(made, source, target, self.draw.choice((options.ALIGNED, options.PACKED))), source, target)
+            return self.whole(
+                encode_for(made, source, target, self.draw.choice((options.ALIGNED, options.PACKED))),
+                source,
+                target,
+            )
         except (TcpError, ValueError, OverflowError):
             return self.noise()  # options that have no room
 
@@ -484,19 +568,31 @@ def mended(octets: bytearray) -> bytes:
     octets[10:12] = checksum.ones_complement(bytes(octets[:header])).to_bytes(2, "big")
     if octets[9] == PROTOCOL and len(octets) >= header + 20:
         octets[header + 16 : header + 18] = b"\0\0"
-        value = checksum.of_payload(bytes(octets[header:]), bytes(octets[12:16]), bytes(octets[16:20]), PROTOCOL)
+        value = checksum.of_payload(
+            bytes(octets[header:]), bytes(octets[12:16]), bytes(octets[16:20]), PROTOCOL
+        )
         octets[header + 16 : header + 18] = value.to_bytes(2, "big")
     return bytes(octets)
 
 
 def headers_of(packet: bytes) -> int:
     """Octets of a plain TCP packet's headers; of any other all that it has."""
-    start = 20 if packet[:1] == b"\x45" and packet[9:10] == b"\x06" else 40 if packet[6:7] == b"\x06" else len(packet)
-    return min(len(packet), start + (packet[start + 12] >> 4 << 2)) if len(packet) >= start + 20 else len(packet)
+    start = (
+        20
+        if packet[:1] == b"\x45" and packet[9:10] == b"\x06"
+        else 40
+        if packet[6:7] == b"\x06"
+        else len(packet)
+    )
+    return (
+        min(len(packet), start + (packet[start + 12] >> 4 << 2)) if len(packet) >= start + 20 else len(packet)
+    )
 
 
 def weight(root: object) -> int:
-    """Octets of every object that ``root`` references, directly or not; modules, types and functions are everybody's."""
+    """Octets of every object that ``root`` references, directly or not; modules, types and functions are
+    everybody's.
+    """
     shared = (type, type(sys), type(weight), type(len))
     seen: set[int] = {id(root)}
     stack, total = [root], 0
@@ -511,7 +607,9 @@ def weight(root: object) -> int:
 
 
 def barrage(packets: int, seed: int) -> Counter[str]:
-    """Play rounds until ``packets`` have arrived. Returns how often each state was looked at; raises what a round raises, with its seed."""
+    """Play rounds until ``packets`` have arrived. Returns how often each state was looked at; raises what a
+    round raises, with its seed.
+    """
     seen: Counter[str] = Counter()
     while seen["packets"] < packets:
         played = Barrage(seed)

@@ -1,4 +1,6 @@
-"""Segments from liars, to a connection in every state: no exception, and the invariants of the TCB stand after each (BAD-HDR-12)."""
+"""Segments from liars, to a connection in every state: no exception, and the invariants of the TCB stand
+after each (BAD-HDR-12).
+"""
 
 import os
 import random
@@ -19,7 +21,22 @@ from postel.wire.segment import ABSENT, ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, U
 LOCAL = Endpoint(b"\x0a\x00\x00\x01", 40000)
 REMOTE = Endpoint(b"\x0a\x00\x00\x02", 80)
 ROUNDS = int(os.environ.get("POSTEL_FUZZ", "300"))
-FLAGS = (ACK, ACK, ACK, ACK | PSH, ACK | FIN, SYN, SYN | ACK, RST, RST | ACK, FIN, 0, ACK | URG, SYN | FIN, 0x1FF)
+FLAGS = (
+    ACK,
+    ACK,
+    ACK,
+    ACK | PSH,
+    ACK | FIN,
+    SYN,
+    SYN | ACK,
+    RST,
+    RST | ACK,
+    FIN,
+    0,
+    ACK | URG,
+    SYN | FIN,
+    0x1FF,
+)
 
 
 class Liar:
@@ -33,7 +50,9 @@ class Liar:
         draw = self.draw
         if draw.random() < 0.1:
             return draw.getrandbits(32)
-        return (number + draw.choice((0, 0, 0, 0, 1, -1, 2, draw.randrange(-3000, 70000), 1 << 31))) & 0xFFFFFFFF
+        return (
+            number + draw.choice((0, 0, 0, 0, 1, -1, 2, draw.randrange(-3000, 70000), 1 << 31))
+        ) & 0xFFFFFFFF
 
     def segment(self) -> Segment:
         draw, tcb = self.draw, self.connection._tcb
@@ -41,12 +60,16 @@ class Liar:
         flags = draw.choice(FLAGS)
         ack = self.near(draw.choice((tcb.snd.una, tcb.snd.nxt, tcb.snd.max)))
         window = draw.choice((0, 1, 100, 65535))
-        made = Segment(80, 40000, self.near(tcb.rcv.nxt), ack, flags, window, data, draw.choice((0, 1, 65535)))
+        made = Segment(
+            80, 40000, self.near(tcb.rcv.nxt), ack, flags, window, data, draw.choice((0, 1, 65535))
+        )
         if draw.random() < 0.7:
             made.tsval = self.near(tcb.timestamps.recent)
             made.tsecr = self.near(tcb.timestamps.offset)
         if draw.random() < 0.3:
-            made.sack = tuple((self.near(tcb.snd.una), self.near(tcb.snd.max)) for _ in range(draw.randrange(5)))
+            made.sack = tuple(
+                (self.near(tcb.snd.una), self.near(tcb.snd.max)) for _ in range(draw.randrange(5))
+            )
         made.flags ^= draw.choice((0, 0, 0, ECE, CWR, AE, AE | CWR, AE | CWR | ECE))
         made.ecn = draw.randrange(4)
         if draw.random() < 0.3:
@@ -106,7 +129,9 @@ def one_life(draw: random.Random) -> set[State]:
         keep_alive=draw.random() < 0.3,
         ecn=draw.choice(CHOICES["ecn"]),
     )
-    connection = Connection(LOCAL, REMOTE, config, iss=draw.getrandbits(32), timestamp_offset=draw.getrandbits(32))
+    connection = Connection(
+        LOCAL, REMOTE, config, iss=draw.getrandbits(32), timestamp_offset=draw.getrandbits(32)
+    )
     now = 0
     if draw.random() < 0.5:
         connection.open_active(now)

@@ -1,4 +1,6 @@
-"""Two hosts joined by a pump, or one host and a peer who sends whatever it likes. Virtual time; nothing is lost unless a test says so."""
+"""Two hosts joined by a pump, or one host and a peer who sends whatever it likes. Virtual time; nothing is
+lost unless a test says so.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -61,7 +63,9 @@ class Pair:
         while (deadline := min(self.left.next_timeout(), self.right.next_timeout())) < NEVER:
             self.advance(max(0, deadline - self.now))
 
-    def connect(self, port: int = 80, address: str = "10.0.0.2", **options: object) -> tuple[Connection, Connection, Listener]:
+    def connect(
+        self, port: int = 80, address: str = "10.0.0.2", **options: object
+    ) -> tuple[Connection, Connection, Listener]:
         """An established connection from left to right."""
         listener = self.right.listen(port, self.now)
         client = self.left.connect(address, port, self.now, **options)
@@ -113,7 +117,9 @@ class Peer:
         source, destination = source or self.address, destination or self.target
         return ip.encode(source, destination, PROTOCOL, encode_for(segment, source, destination))
 
-    def datagram(self, data: bytes, *, port: int = 5000, to: int = 53, destination: bytes = b"", **options: object) -> bytes:
+    def datagram(
+        self, data: bytes, *, port: int = 5000, to: int = 53, destination: bytes = b"", **options: object
+    ) -> bytes:
         destination = destination or self.target
         payload = udp.encode_for(udp.Datagram(port, to, data), self.address, destination)
         return ip.encode(self.address, destination, udp.PROTOCOL, payload, **options)
@@ -151,7 +157,11 @@ class Peer:
 
     def segments(self, packets: list[bytes]) -> list[Segment]:
         parsed = [ip.parse(octets) for octets in packets]
-        return [parse_segment(packet.octets, packet.start, packet.end) for packet in parsed if packet.protocol == PROTOCOL]
+        return [
+            parse_segment(packet.octets, packet.start, packet.end)
+            for packet in parsed
+            if packet.protocol == PROTOCOL
+        ]
 
     def segment(self, packets: list[bytes]) -> Segment:
         (segment,) = self.segments(packets)
@@ -159,7 +169,9 @@ class Peer:
 
     def messages(self, packets: list[bytes]) -> list[icmp.IcmpMessage]:
         parsed = [ip.parse(octets) for octets in packets]
-        return [icmp.parse(packet) for packet in parsed if packet.protocol in (icmp.PROTOCOL_4, icmp.PROTOCOL_6)]
+        return [
+            icmp.parse(packet) for packet in parsed if packet.protocol in (icmp.PROTOCOL_4, icmp.PROTOCOL_6)
+        ]
 
     def dropped(self, reason: str) -> int:
         return self.host.statistics().get(f"dropped_{reason}", 0)
@@ -173,7 +185,10 @@ def make_host(*addresses: str, secret: bytes = b"secret", **options: object) -> 
 
 
 def make_pair(**options: object) -> Pair:
-    return Pair(make_host(secret=b"left", **options), make_host("10.0.0.2/24", "fd00::2/64", secret=b"right", **options))
+    return Pair(
+        make_host(secret=b"left", **options),
+        make_host("10.0.0.2/24", "fd00::2/64", secret=b"right", **options),
+    )
 
 
 @pytest.fixture

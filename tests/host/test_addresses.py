@@ -1,4 +1,6 @@
-"""Addresses that no packet on a link carries (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3): neither ours nor those of others."""
+"""Addresses that no packet on a link carries (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3): neither ours nor those of
+others.
+"""
 
 from collections.abc import Callable
 
@@ -88,8 +90,13 @@ def test_packets_from_the_link_to_or_from_there_are_not_answered(
     host.listen(80, peer.now)
     socket = host.datagrams(53)
     octets = parse(address)
-    other, own = (parse("10.0.0.9"), parse("10.0.0.1")) if len(octets) == 4 else (parse("fd00::9"), parse("fd00::1"))
-    assert peer.give(*packets(peer, other, octets), *packets(peer, octets, own), *packets(peer, octets, octets)) == []
+    other, own = (
+        (parse("10.0.0.9"), parse("10.0.0.1")) if len(octets) == 4 else (parse("fd00::9"), parse("fd00::1"))
+    )
+    assert (
+        peer.give(*packets(peer, other, octets), *packets(peer, octets, own), *packets(peer, octets, octets))
+        == []
+    )
     assert peer.advance(120 * SECOND) == []
     assert host.statistics()["dropped"] == 3 * 9
     assert socket.receive() is None
@@ -123,7 +130,9 @@ def test_a_loopback_address_of_our_own_is_looped_back_and_closed_to_the_link(
 
 @pytest.mark.parametrize(("own", "remote"), [("127.0.0.1", "10.0.0.2"), ("::1", "fd00::2")])
 @pytest.mark.parametrize("is_given", [False, True])
-def test_nothing_from_a_loopback_address_leaves(new_host: Callable[..., Host], new_peer: type[Peer], own: str, remote: str, is_given: bool):
+def test_nothing_from_a_loopback_address_leaves(
+    new_host: Callable[..., Host], new_peer: type[Peer], own: str, remote: str, is_given: bool
+):
     host = new_host(*([own] if is_given else []), "10.0.0.1/24", "fd00::1/64")
     peer = new_peer(host)
     with pytest.raises(NetworkUnreachable, match="leaves this host from"):
@@ -163,7 +172,9 @@ FAMILIES = [("10.0.0.9", "fd00::9"), ("fd00::9", "10.0.0.9")]
 
 @pytest.mark.parametrize(("same", "other"), FAMILIES)
 @pytest.mark.parametrize("bound", ["wildcard", "address"])
-def test_a_datagram_socket_sends_only_where_it_hears_the_answer(host: Host, new_peer: type[Peer], same: str, other: str, bound: str):
+def test_a_datagram_socket_sends_only_where_it_hears_the_answer(
+    host: Host, new_peer: type[Peer], same: str, other: str, bound: str
+):
     is_ipv4 = len(parse(same)) == 4
     own = "10.0.0.1" if is_ipv4 else "fd00::1"
     address = own if bound == "address" else "0.0.0.0" if is_ipv4 else "::"
@@ -182,7 +193,9 @@ def test_a_datagram_socket_sends_only_where_it_hears_the_answer(host: Host, new_
 
 
 @pytest.mark.parametrize(("address", "own"), [("10.0.0.9", "10.0.0.1"), ("fd00::9", "fd00::1")])
-def test_a_datagram_socket_without_an_address_sends_and_hears_in_both_families(host: Host, new_peer: type[Peer], address: str, own: str):
+def test_a_datagram_socket_without_an_address_sends_and_hears_in_both_families(
+    host: Host, new_peer: type[Peer], address: str, own: str
+):
     peer = new_peer(host, address, own)
     socket = host.datagrams(53)
     socket.send(b"ask", peer.now, remote=Endpoint(parse(address), 7))
@@ -191,7 +204,9 @@ def test_a_datagram_socket_without_an_address_sends_and_hears_in_both_families(h
     assert socket.receive() == (b"answer", Endpoint(parse(address), 7))
 
 
-@pytest.mark.parametrize("remote", [Endpoint(b"abc", 7), Endpoint(parse("10.0.0.9"), 0), Endpoint(parse("10.0.0.9"), 65536)])
+@pytest.mark.parametrize(
+    "remote", [Endpoint(b"abc", 7), Endpoint(parse("10.0.0.9"), 0), Endpoint(parse("10.0.0.9"), 65536)]
+)
 def test_a_remote_that_is_none(host: Host, remote: Endpoint):
     with pytest.raises(ArgumentError):
         host.datagrams().send(b"x", 0, remote=remote)

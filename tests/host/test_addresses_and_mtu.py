@@ -30,7 +30,10 @@ def test_an_added_address_is_heard_at_and_spoken_from(host: Host, address: str) 
     answer = peer.segment(peer.give(peer.tcp(SYN)))
     peer.give(peer.tcp(ACK, seq=1001, ack=seq.add(answer.seq, 1)))
     assert listener.accept().local.address == parse(plain)
-    assert host.connect("10.0.0.9" if "." in plain else "fd00::9", 7, peer.now, local_address=plain).state is SYN_SENT
+    assert (
+        host.connect("10.0.0.9" if "." in plain else "fd00::9", 7, peer.now, local_address=plain).state
+        is SYN_SENT
+    )
 
 
 def handshake(peer: Peer, port: int) -> None:
@@ -39,7 +42,9 @@ def handshake(peer: Peer, port: int) -> None:
 
 
 def everything(peer: Peer, listener: Listener) -> list[Connection]:
-    """One connection in each of SYN-SENT and ESTABLISHED, which are returned, and of TIME-WAIT; three half-open ones and a request."""
+    """One connection in each of SYN-SENT and ESTABLISHED, which are returned, and of TIME-WAIT; three
+    half-open ones and a request.
+    """
     active = peer.host.connect(to_text(peer.address), 9, peer.now, local_address=to_text(peer.target))
     peer.drain()
     handshake(peer, 1)
@@ -58,7 +63,9 @@ def everything(peer: Peer, listener: Listener) -> list[Connection]:
 
 @pytest.mark.parametrize("observer", [None, Observer()])
 @pytest.mark.parametrize("family", [4, 6])
-def test_what_an_address_had_ends_with_it(new_host: Callable[..., Host], observer: Observer | None, family: int) -> None:
+def test_what_an_address_had_ends_with_it(
+    new_host: Callable[..., Host], observer: Observer | None, family: int
+) -> None:
     host = new_host("10.0.0.1/24", "fd00::1/64", "10.0.0.5/24", "fd00::5/64", observer=observer)
     gone, kept = ("10.0.0.1", "10.0.0.5") if family == 4 else ("fd00::1", "fd00::5")
     peers = [Peer(host, "10.0.0.9" if family == 4 else "fd00::9", target) for target in (gone, kept)]
@@ -80,7 +87,11 @@ def test_what_an_address_had_ends_with_it(new_host: Callable[..., Host], observe
         lost = connection.local.address == parse(gone)
         assert (connection.state is CLOSED) == lost
         assert type(connection.error).__name__ == ("AddressNotAvailable" if lost else "NoneType")
-        told = [event.error for subject, event in peers[0].events if subject is connection and isinstance(event, Closed)]
+        told = [
+            event.error
+            for subject, event in peers[0].events
+            if subject is connection and isinstance(event, Closed)
+        ]
         assert len(told) == lost
     assert {local.address for local, _, _ in host.connections()} == {parse(kept)}
     after = host.statistics()
@@ -177,7 +188,10 @@ def test_a_smaller_mtu_counts_at_once(pair: Pair, family: int, mtu: int) -> None
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_a_larger_mtu_is_found_by_those_that_live(new_pair: Callable[..., Pair], family: int) -> None:
-    pair = Pair(Host("10.0.0.1/24", "fd00::1/64", secret=b"left", mtu=1400), Host("10.0.0.2/24", "fd00::2/64", secret=b"right", mtu=9000))
+    pair = Pair(
+        Host("10.0.0.1/24", "fd00::1/64", secret=b"left", mtu=1400),
+        Host("10.0.0.2/24", "fd00::2/64", secret=b"right", mtu=9000),
+    )
     address = "10.0.0.2" if family == 4 else "fd00::2"
     client, server, listener = pair.connect(address=address)
     assert max(transfer(pair, client, server, 1 << 16)) == 1400

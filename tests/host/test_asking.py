@@ -52,7 +52,9 @@ def test_with_any_address_at_every_address_too(address: str) -> None:
 
 
 @pytest.mark.label("EP-DMX-1")
-def test_ep_dmx_1_the_exact_port_before_every_port_and_the_exact_address_before_all(peer: Peer, host: Host) -> None:
+def test_ep_dmx_1_the_exact_port_before_every_port_and_the_exact_address_before_all(
+    peer: Peer, host: Host
+) -> None:
     listeners = {
         "port": host.listen(80, peer.now),
         "address": host.listen(ANY_PORT, peer.now, address="10.0.0.1"),
@@ -100,7 +102,9 @@ def test_other_numbers_are_no_ports(host: Host, port: int) -> None:
 class Asked:
     """A host whose one listener asks."""
 
-    def __init__(self, *, backlog: int = 8, family: int = 4, observer: Observer | None = None, **options: object) -> None:
+    def __init__(
+        self, *, backlog: int = 8, family: int = 4, observer: Observer | None = None, **options: object
+    ) -> None:
         self.host = Host("10.0.0.1/24", "fd00::1/64", secret=b"s", observer=observer)
         self.peer = Peer(self.host) if family == 4 else Peer(self.host, "fd00::9", "fd00::1")
         self.listener = self.host.listen(ANY_PORT, self.peer.now, backlog=backlog, ask=True, **options)
@@ -130,7 +134,9 @@ def test_nothing_answers_before_the_program(family: int, observer: Observer | No
     answer = asked.peer.segment(asked.answer(request, ACCEPT))
     assert (answer.flags, answer.ack, answer.tsecr, answer.sack_permitted) == (SYN | ACK, 1001, 7, True)
     assert asked.host.statistics()["requests"] == 0
-    asked.peer.give(asked.peer.tcp(ACK, to=4321, seq=1001, ack=seq.add(answer.seq, 1), tsval=8, tsecr=answer.tsval))
+    asked.peer.give(
+        asked.peer.tcp(ACK, to=4321, seq=1001, ack=seq.add(answer.seq, 1), tsval=8, tsecr=answer.tsval)
+    )
     status = asked.listener.accept().status(asked.peer.now)
     assert (status.snd_mss, status.snd_wscale) == (988, 5)
 
@@ -153,7 +159,12 @@ def test_others_are_icmp(family: int, answer: Answer, code: int) -> None:
     (message,) = asked.peer.messages(asked.answer(asked.request(), answer))
     assert (message.kind, message.code) == (icmp.UNREACHABLE, code)
     quoted = icmp.quote(message.body)
-    assert (quoted.source, quoted.source_port, quoted.destination_port, quoted.seq) == (asked.peer.address, 5000, 80, 1000)
+    assert (quoted.source, quoted.source_port, quoted.destination_port, quoted.seq) == (
+        asked.peer.address,
+        5000,
+        80,
+        1000,
+    )
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -323,7 +334,9 @@ def test_a_pair_in_time_wait_is_asked_for_too(answer: Answer) -> None:
     assert [state for _, _, state in asked.host.connections()] == [TIME_WAIT]
     answers = asked.peer.segments(asked.answer(request, answer))
     assert [one.flags for one in answers] == {ACCEPT: [SYN | ACK], REFUSE: [RST | ACK], IGNORE: []}[answer]
-    assert [str(state) for _, _, state in asked.host.connections()] == ["SYN-RECEIVED" if answer is ACCEPT else "TIME-WAIT"]
+    assert [str(state) for _, _, state in asked.host.connections()] == [
+        "SYN-RECEIVED" if answer is ACCEPT else "TIME-WAIT"
+    ]
 
 
 def test_a_listener_that_is_closed_asks_no_more() -> None:
@@ -348,7 +361,9 @@ def test_the_wait_is_bounded(host: Host, within: int) -> None:
 
 def test_what_is_no_syn_is_never_asked_for() -> None:
     asked = Asked()
-    asked.peer.give(asked.peer.tcp(RST), asked.peer.tcp(0), asked.peer.tcp(ACK, ack=5), asked.peer.tcp(SYN | RST))
+    asked.peer.give(
+        asked.peer.tcp(RST), asked.peer.tcp(0), asked.peer.tcp(ACK, ack=5), asked.peer.tcp(SYN | RST)
+    )
     assert asked.listener.next_request() is None
 
 

@@ -29,7 +29,9 @@ def raw(peer: Peer, segment_octets: bytes):
     octets = bytearray(segment_octets)
     if len(octets) >= 18:
         octets[16:18] = b"\0\0"
-        octets[16:18] = checksum.of_payload(bytes(octets), peer.address, peer.target, PROTOCOL).to_bytes(2, "big")
+        octets[16:18] = checksum.of_payload(bytes(octets), peer.address, peer.target, PROTOCOL).to_bytes(
+            2, "big"
+        )
     return ip.encode(peer.address, peer.target, PROTOCOL, bytes(octets))
 
 
@@ -56,7 +58,9 @@ def snapshot(host: Host) -> list:
 def test_bad_hdr_1_segments_cut_anywhere(host: Host, peer: Peer):
     established(peer)
     before = snapshot(host)
-    whole = encode_for(Segment(5000, 80, 1001, 0, ACK, 0, b"text", tsval=1, tsecr=2), peer.address, peer.target)
+    whole = encode_for(
+        Segment(5000, 80, 1001, 0, ACK, 0, b"text", tsval=1, tsecr=2), peer.address, peer.target
+    )
     for data_offset, length in product(range(16), range(61)):
         if data_offset >= 5 and data_offset * 4 <= length:
             continue
@@ -169,7 +173,12 @@ def test_ep_pre_3_addresses_of_many_and_of_nobody(host: Host, peer: Peer, flags:
         assert peer.give(peer.tcp(flags, destination=parse(destination))) == []
     for source in ("10.0.0.255", "255.255.255.255", "224.0.0.1", "0.0.0.0", "127.0.0.1", "0.1.2.3"):
         assert peer.give(peer.tcp(flags, source=parse(source))) == []
-    assert [peer.dropped(reason) for reason in ("broadcast", "multicast", "not_ours", "invalid_source")] == [2, 1, 2, 6]
+    assert [peer.dropped(reason) for reason in ("broadcast", "multicast", "not_ours", "invalid_source")] == [
+        2,
+        1,
+        2,
+        6,
+    ]
 
 
 @label("BAD-HDR-10")
@@ -258,8 +267,8 @@ def test_bad_syn_1_a_syn_is_challenged(peer: Peer, number: int):
 
 @label("BAD-CHL-1", "EP-CHL-1")
 def test_bad_chl_1_challenges_cannot_be_counted(peer: Peer):
-    """An attacker holds many connections and counts what one second gives, while it may have forged segments of others, or not: it gets
-    as many, for there is nothing that all of them draw on."""
+    """An attacker holds many connections and counts what one second gives, while it may have forged segments
+    of others, or not: it gets as many, for there is nothing that all of them draw on."""
     held = [established(peer, port=port)[0] for port in range(6000, 7500)]
     established(peer, port=5000)
     for _ in range(20):
@@ -274,8 +283,10 @@ def test_bad_chl_1_challenges_cannot_be_counted(peer: Peer):
 
 @label("BAD-CHL-1", "RFC5961-7b")
 def test_strangers_cannot_use_up_what_honest_peers_need(peer: Peer):
-    """Two thousand connections get a RST in their window each second; meanwhile an honest peer sends keep-alives on one connection, and on
-    another begins anew after a crash, and needs to be challenged (figure 9 of RFC 9293)."""
+    """Two thousand connections get a RST in their window each second; meanwhile an honest peer sends
+    keep-alives on one connection, and on another begins anew after a crash, and needs to be challenged
+    (figure 9 of RFC 9293).
+    """
     attacked = [established(peer, port=port)[0] for port in range(6000, 8000)]
     honest = established(peer, port=5000)[0]
     reborn = established(peer, port=5001)[0]
@@ -312,7 +323,9 @@ def in_flight(peer: Peer):
 
 
 @label("BAD-ICMP-1", "RFC1191-3a", "RFC1191-3c")
-@pytest.mark.parametrize(("claimed", "used"), [(0, 1492), (1, 1500), (67, 1500), (68, 552), (575, 575), (1500, 1500), (9000, 1500)])
+@pytest.mark.parametrize(
+    ("claimed", "used"), [(0, 1492), (1, 1500), (67, 1500), (68, 552), (575, 575), (1500, 1500), (9000, 1500)]
+)
 def test_bad_icmp_1_claims_over_ipv4(host: Host, peer: Peer, claimed: int, used: int):
     connection, packets, _ = in_flight(peer)
     quoted = bytearray(packets[0])
@@ -324,7 +337,10 @@ def test_bad_icmp_1_claims_over_ipv4(host: Host, peer: Peer, claimed: int, used:
 
 
 @label("BAD-ICMP-1", "RFC8201-4a")
-@pytest.mark.parametrize(("claimed", "used"), [(0, 1500), (68, 1500), (1279, 1500), (1280, 1280), (1400, 1400), (1500, 1500), (9000, 1500)])
+@pytest.mark.parametrize(
+    ("claimed", "used"),
+    [(0, 1500), (68, 1500), (1279, 1500), (1280, 1280), (1400, 1400), (1500, 1500), (9000, 1500)],
+)
 def test_bad_icmp_1_claims_over_ipv6(host: Host, new_peer: type[Peer], claimed: int, used: int):
     peer = new_peer(host, "fd00::9", "fd00::1")
     connection, packets, _ = in_flight(peer)
@@ -367,7 +383,12 @@ def test_bad_icmp_4_source_quench(peer: Peer):
     connection, packets, _ = in_flight(peer)
     window = connection.status().congestion_window
     body = packets[0][:28]
-    quench = b"\x04\x00" + checksum.ones_complement(b"\x04\x00" + bytes(6) + body).to_bytes(2, "big") + bytes(4) + body
+    quench = (
+        b"\x04\x00"
+        + checksum.ones_complement(b"\x04\x00" + bytes(6) + body).to_bytes(2, "big")
+        + bytes(4)
+        + body
+    )
     assert peer.give(ip.encode(peer.address, peer.target, 1, quench)) == []
     assert peer.dropped("source_quench") == 1
     assert connection.status().congestion_window == window
@@ -522,7 +543,10 @@ def test_bad_flood_4_a_full_accept_queue_when_the_third_segment_comes(host: Host
     listener.backlog = 1
     for port in (1, 2):
         assert peer.give(peer.tcp(ACK, seq=1001, ack=answers[port].seq + 1, port=port)) == []
-    assert sorted((remote.port, str(state)) for _, remote, state in host.connections()) == [(1, "ESTABLISHED"), (2, "SYN-RECEIVED")]
+    assert sorted((remote.port, str(state)) for _, remote, state in host.connections()) == [
+        (1, "ESTABLISHED"),
+        (2, "SYN-RECEIVED"),
+    ]
     assert peer.give(peer.tcp(ACK, seq=1001, ack=answers[2].seq + 1, port=2, data=b"dropped too")) == []
     again = peer.segments(peer.advance(2 * SECOND))
     assert {(segment.flags, segment.destination) for segment in again} == {(SYN | ACK, 2)}
@@ -584,7 +608,11 @@ def test_bad_open_4_an_old_duplicate_syn(host: Host, peer: Peer):
 def test_bad_opt_8_a_malformed_option_resets_nobody(host: Host, peer: Peer, number: int):
     """URGENT/11, CVE-2019-12258: it counts as no timestamps, in the window or out of it."""
     connection, ack = established(peer)
-    header = bytearray(encode_for(Segment(5000, 80, 1000 + number, ack, ACK, 100, tsval=1, tsecr=1), peer.address, peer.target))
+    header = bytearray(
+        encode_for(
+            Segment(5000, 80, 1000 + number, ack, ACK, 100, tsval=1, tsecr=1), peer.address, peer.target
+        )
+    )
     header[23] = 1  # the length of the timestamps option
     assert all(answer.flags == ACK for answer in peer.segments(peer.give(raw(peer, bytes(header)))))
     assert host.statistics()["malformed_options"] == 1

@@ -1,4 +1,6 @@
-"""No input makes a queue of a host or of a connection grow without a bound, whether the driver drains it or not."""
+"""No input makes a queue of a host or of a connection grow without a bound, whether the driver drains it or
+not.
+"""
 
 import gc
 import random
@@ -52,7 +54,9 @@ def weight(host: Host) -> int:
 
 
 class Hostile:
-    """A peer that sends all that it can think of, to a host with a listener, accepted connections, sockets and a pair in TIME-WAIT."""
+    """A peer that sends all that it can think of, to a host with a listener, accepted connections, sockets
+    and a pair in TIME-WAIT.
+    """
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -74,7 +78,9 @@ class Hostile:
     def open(self, port: int) -> None:
         self.peer.host.packet_arrives(self.peer.tcp(SYN, port=port, window=65535), self.peer.now)
         answer = self.peer.segment(self.drain_packets())
-        self.peer.host.packet_arrives(self.peer.tcp(ACK, seq=1001, ack=answer.seq + 1, port=port), self.peer.now)
+        self.peer.host.packet_arrives(
+            self.peer.tcp(ACK, seq=1001, ack=answer.seq + 1, port=port), self.peer.now
+        )
         self.listener.accept()
         self.drain_packets()
 
@@ -91,14 +97,24 @@ class Hostile:
         if which == 0 and self.sent:
             return about(draw.choice(self.sent), *draw.choice(CODES), mtu=draw.randrange(60, 1600))
         if which == 1:
-            return peer.datagram(bytes(draw.randrange(2000)), to=draw.choice([53, 54, 55]), port=draw.randrange(1, 65536))
+            return peer.datagram(
+                bytes(draw.randrange(2000)), to=draw.choice([53, 54, 55]), port=draw.randrange(1, 65536)
+            )
         if which == 2:
-            return peer.tcp(draw.choice([SYN, ACK, RST, FIN, SYN | ACK, 0]), port=draw.randrange(1, 65536), to=draw.choice([80, 81]))
+            return peer.tcp(
+                draw.choice([SYN, ACK, RST, FIN, SYN | ACK, 0]),
+                port=draw.randrange(1, 65536),
+                to=draw.choice([80, 81]),
+            )
         if which == 3:
             whole = peer.datagram(bytes(100))
-            return fragment(whole, draw.randrange(1, 1 << 16), draw.randrange(0, 4000), more=draw.random() < 0.9)
+            return fragment(
+                whole, draw.randrange(1, 1 << 16), draw.randrange(0, 4000), more=draw.random() < 0.9
+            )
         if which == 4:
-            return peer.control(IcmpMessage(icmp.ECHO_REQUEST, 0, draw.getrandbits(32), bytes(draw.randrange(100))))
+            return peer.control(
+                IcmpMessage(icmp.ECHO_REQUEST, 0, draw.getrandbits(32), bytes(draw.randrange(100)))
+            )
         return self.segment()
 
     def segment(self) -> bytes:
@@ -109,12 +125,26 @@ class Hostile:
         seq = tcb.rcv.nxt + draw.choice([0, 0, 1, -1, 2, 3000, -70000, tcb.rcv.wnd, draw.randrange(60000)])
         ack = draw.choice([tcb.snd.una, tcb.snd.max, tcb.snd.max + 1, tcb.snd.una - 5, draw.getrandbits(32)])
         flags = draw.choice([ACK, ACK, ACK | PSH, ACK | URG, SYN, FIN | ACK if draw.random() < 0.01 else ACK])
-        made = Segment(connection.remote.port, connection.local.port, seq & 0xFFFFFFFF, ack & 0xFFFFFFFF, flags, draw.choice([0, 1, 65535]))
+        made = Segment(
+            connection.remote.port,
+            connection.local.port,
+            seq & 0xFFFFFFFF,
+            ack & 0xFFFFFFFF,
+            flags,
+            draw.choice([0, 1, 65535]),
+        )
         data = bytes(draw.choice([0, 0, 1, 100, 1400]))
-        made = Segment(made.source, made.destination, made.seq, made.ack, flags, made.window, data, draw.randrange(65536))
+        made = Segment(
+            made.source, made.destination, made.seq, made.ack, flags, made.window, data, draw.randrange(65536)
+        )
         if draw.random() < 0.3:
             made.sack = ((made.ack + 5 & 0xFFFFFFFF, made.ack + 90 & 0xFFFFFFFF),)
-        return ip.encode(self.peer.address, self.peer.target, PROTOCOL, encode_for(made, self.peer.address, self.peer.target))
+        return ip.encode(
+            self.peer.address,
+            self.peer.target,
+            PROTOCOL,
+            encode_for(made, self.peer.address, self.peer.target),
+        )
 
 
 def fragment(whole: bytes, identification: int, offset: int, *, more: bool) -> bytes:

@@ -20,7 +20,9 @@ ADDRESSES = {4: "10.0.0.1", 6: "fd00::1"}
 
 
 class Burst:
-    """A server of one short answer each, which closes first, and a host whose clients all begin in the same moment."""
+    """A server of one short answer each, which closes first, and a host whose clients all begin in the same
+    moment.
+    """
 
     def __init__(self, backlog: int, server: Config, client: Config) -> None:
         self.now = 1000 * SECOND

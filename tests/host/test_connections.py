@@ -22,7 +22,9 @@ def test_rfc6056_3_3c_exhaustion_is_an_error(host: Host):
     remote = Endpoint(parse("10.0.0.9"), 80)
     placeholder = host.connect("10.0.0.9", 81, 0)
     for port in range(1024, 65536):
-        connections.table[remote.address + parse("10.0.0.1") + b"\0\x50" + port.to_bytes(2, "big")] = placeholder
+        connections.table[remote.address + parse("10.0.0.1") + b"\0\x50" + port.to_bytes(2, "big")] = (
+            placeholder
+        )
     with pytest.raises(AddressInUse, match="no port is free"):
         host.connect("10.0.0.9", 80, 0)
 
@@ -66,7 +68,9 @@ def test_the_agenda_is_served_in_order(host: Host, peer: Peer):
 
 
 def test_a_connection_with_much_to_send_lets_others_have_their_turn(new_pair: Callable[..., Pair]):
-    """Its acknowledgements may open its window again and again. Nor do its own events wait until it has nothing more to send."""
+    """Its acknowledgements may open its window again and again. Nor do its own events wait until it has
+    nothing more to send.
+    """
     pair = new_pair(config=Config(send_buffer=1 << 20, receive_buffer=1 << 20))
     busy, server, _ = pair.connect()
     other, _, _ = pair.connect(81)

@@ -44,7 +44,9 @@ def options(segment: Segment) -> tuple[int, int, bool]:
 def test_what_a_syn_said_comes_back(mss: int, shift: int, sack: bool, clock: int, now: int, age: int):
     cookies = Cookies(b"secret")
     said = representable(syn(mss, shift, sack=sack), ipv4=True, timestamps=True)
-    answer = Segment(80, 5000, cookies.iss(LOCAL, REMOTE, said, now), 1001, SYN | ACK, 65535, tsval=clock, tsecr=5)
+    answer = Segment(
+        80, 5000, cookies.iss(LOCAL, REMOTE, said, now), 1001, SYN | ACK, 65535, tsval=clock, tsecr=5
+    )
     stamp(answer, said)
     assert 0 <= seq.offset(clock, answer.tsval) < 32
     ack = Segment(5000, 80, 1001, seq.add(answer.seq, 1), ACK, 500, tsval=9, tsecr=answer.tsval)
@@ -90,7 +92,13 @@ def test_what_is_no_cookie_of_ours():
     assert cookies.syn_of(LOCAL, REMOTE, good, LIFETIME) is None
     assert cookies.syn_of(LOCAL, REMOTE._replace(port=5001), good, 0) is None
     assert Cookies(b"other").syn_of(LOCAL, REMOTE, good, 0) is None
-    for number, ack in ((1001, iss + 2), (1001, iss), (1002, iss + 1), (1001, (iss ^ 1 << 24) + 1), (1001, (iss ^ 1 << 31) + 1)):
+    for number, ack in (
+        (1001, iss + 2),
+        (1001, iss),
+        (1002, iss + 1),
+        (1001, (iss ^ 1 << 24) + 1),
+        (1001, (iss ^ 1 << 31) + 1),
+    ):
         assert cookies.syn_of(LOCAL, REMOTE, Segment(5000, 80, number, seq.add(ack, 0), ACK, 500), 0) is None
 
 
@@ -98,7 +106,9 @@ def by_cookie(peer: Peer, **options: object) -> tuple[Connection, Segment]:
     """A connection that was opened while the half-open queue was full; its SYN,ACK."""
     listener = peer.host.listen(80, peer.now, backlog=1, **options)
     peer.give(peer.tcp(SYN, port=1))
-    answer = peer.segment(peer.give(peer.tcp(SYN, mss=1400, window_scale=3, sack_permitted=True, tsval=5, tsecr=0)))
+    answer = peer.segment(
+        peer.give(peer.tcp(SYN, mss=1400, window_scale=3, sack_permitted=True, tsval=5, tsecr=0))
+    )
     stamps = {"tsval": 6, "tsecr": answer.tsval} if answer.tsval != ABSENT else {}
     peer.now += SECOND
     peer.give(peer.tcp(ACK, seq=1001, ack=answer.seq + 1, window=1000, **stamps))
@@ -108,7 +118,9 @@ def by_cookie(peer: Peer, **options: object) -> tuple[Connection, Segment]:
 @pytest.mark.label("RFC4987-3.7")
 @pytest.mark.parametrize("timestamps", [True, False])
 @pytest.mark.parametrize(("source", "target"), [("10.0.0.9", "10.0.0.1"), ("fd00::9", "fd00::1")])
-def test_a_connection_by_cookie_is_like_any_other(host: Host, new_peer: type[Peer], timestamps: bool, source: str, target: str):
+def test_a_connection_by_cookie_is_like_any_other(
+    host: Host, new_peer: type[Peer], timestamps: bool, source: str, target: str
+):
     peer = new_peer(host, source, target)
     connection, answer = by_cookie(peer, config=replace(DEFAULT, timestamps=timestamps))
     assert connection.state is ESTABLISHED
@@ -158,8 +170,12 @@ def test_a_tiny_mss_gets_no_cookie(host: Host, peer: Peer):
     assert peer.give(peer.tcp(SYN, port=2, mss=100)) == []
 
 
-def time_wait_before_a_full_queue(peer: Peer, stamp: dict[str, int]) -> tuple[Connection, Listener, Segment, Segment]:
-    """A pair in TIME-WAIT and a backlog of one, which another client has taken; our last ACK, and the SYN,ACK for that client."""
+def time_wait_before_a_full_queue(
+    peer: Peer, stamp: dict[str, int]
+) -> tuple[Connection, Listener, Segment, Segment]:
+    """A pair in TIME-WAIT and a backlog of one, which another client has taken; our last ACK, and the SYN,ACK
+    for that client.
+    """
     listener = peer.host.listen(80, peer.now, backlog=1)
     answer = peer.segment(peer.give(peer.tcp(SYN, **stamp)))
     peer.give(peer.tcp(ACK, seq=1001, ack=seq.add(answer.seq, 1), **stamp))
@@ -176,7 +192,9 @@ STAMP = {"tsval": 500, "tsecr": 0}
 @pytest.mark.label("EP-TW-8")
 @pytest.mark.parametrize("stamp", [STAMP, {}], ids=["timestamps", "none"])
 @pytest.mark.parametrize("secret", [b"a", b"b", b"c", b"d"])
-def test_ep_tw_8_a_pair_in_time_wait_is_reopened_by_a_cookie(new_host: Callable[..., Host], stamp: dict, secret: bytes):
+def test_ep_tw_8_a_pair_in_time_wait_is_reopened_by_a_cookie(
+    new_host: Callable[..., Host], stamp: dict, secret: bytes
+):
     """Its ISS is above the old SND.MAX, and the client that came before keeps its place."""
     peer = Peer(new_host(secret=secret))
     connection, listener, last, before = time_wait_before_a_full_queue(peer, stamp)
@@ -194,8 +212,12 @@ def test_ep_tw_8_a_pair_in_time_wait_is_reopened_by_a_cookie(new_host: Callable[
     assert connection.state is CLOSED
 
 
-@pytest.mark.parametrize(("ahead", "acked"), [(1, 2), (1, 0), (2, 1), (0, 1), (1, 1 << 24), (1, 1 << 27), (1, 1 << 31)])
-def test_what_is_no_cookie_for_a_pair_in_time_wait_leaves_it_there(peer: Peer, host: Host, ahead: int, acked: int):
+@pytest.mark.parametrize(
+    ("ahead", "acked"), [(1, 2), (1, 0), (2, 1), (0, 1), (1, 1 << 24), (1, 1 << 27), (1, 1 << 31)]
+)
+def test_what_is_no_cookie_for_a_pair_in_time_wait_leaves_it_there(
+    peer: Peer, host: Host, ahead: int, acked: int
+):
     time_wait_before_a_full_queue(peer, STAMP)
     answer = peer.segment(peer.give(peer.tcp(SYN, seq=5000, tsval=700, tsecr=0)))
     peer.give(peer.tcp(ACK, seq=5000 + ahead, ack=seq.add(answer.seq, acked), tsval=710, tsecr=answer.tsval))
@@ -216,13 +238,18 @@ def test_a_cookie_for_a_pair_in_time_wait_waits_for_room(peer: Peer, host: Host)
 
 
 def test_without_room_what_follows_the_cookie_is_not_reset(peer: Peer):
-    """The ACK with the cookie was dropped, for the accept queue was full. A second segment, which has none, must not end it all."""
+    """The ACK with the cookie was dropped, for the accept queue was full. A second segment, which has none,
+    must not end it all.
+    """
     listener = peer.host.listen(80, peer.now, backlog=1)
     first = peer.segment(peer.give(peer.tcp(SYN, port=1)))
     second = peer.segment(peer.give(peer.tcp(SYN, port=2)))
     peer.give(peer.tcp(ACK, port=1, seq=1001, ack=seq.add(first.seq, 1)))
     text = {"seq": 1001, "ack": seq.add(second.seq, 1), "port": 2}
-    assert peer.give(peer.tcp(ACK, **text, data=b"one"), peer.tcp(ACK, **text | {"seq": 1004}, data=b"two")) == []
+    assert (
+        peer.give(peer.tcp(ACK, **text, data=b"one"), peer.tcp(ACK, **text | {"seq": 1004}, data=b"two"))
+        == []
+    )
     listener.accept()
     peer.give(peer.tcp(ACK, **text, data=b"one"), peer.tcp(ACK, **text | {"seq": 1004}, data=b"two"))
     assert listener.accept().receive(99, peer.now) == b"onetwo"
@@ -266,6 +293,10 @@ def test_a_cookie_that_comes_after_its_syn_was_repeated_and_found_room(
 def test_a_half_open_connection_resets_what_brings_no_cookie(host: Host, peer: Peer):
     host.listen(80, peer.now, backlog=2)
     answers = [peer.segment(peer.give(peer.tcp(SYN, port=port))) for port in (1, 2, 3)]
-    assert peer.segment(peer.give(peer.tcp(ACK, port=1, seq=1001, ack=seq.add(answers[0].seq, 2)))).flags == RST
-    assert peer.segment(peer.give(peer.tcp(ACK, port=2, seq=1001, ack=seq.add(answers[2].seq, 1)))).flags == RST
+    assert (
+        peer.segment(peer.give(peer.tcp(ACK, port=1, seq=1001, ack=seq.add(answers[0].seq, 2)))).flags == RST
+    )
+    assert (
+        peer.segment(peer.give(peer.tcp(ACK, port=2, seq=1001, ack=seq.add(answers[2].seq, 1)))).flags == RST
+    )
     assert host.statistics()["half_open"] == 2

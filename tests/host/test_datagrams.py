@@ -33,7 +33,10 @@ def test_a_datagram_and_its_answer(pair: Pair, address: str):
     pair.pump()
     assert client.receive() == (b"answer", Endpoint(parse(address), 53))
     assert client.receive() is None
-    assert [(subject, type(event).__name__) for subject, event in pair.events] == [(server, "Readable"), (client, "Readable")]
+    assert [(subject, type(event).__name__) for subject, event in pair.events] == [
+        (server, "Readable"),
+        (client, "Readable"),
+    ]
 
 
 @pytest.mark.parametrize(("address", "largest"), [("10.0.0.2", LARGEST_4), ("fd00::2", LARGEST_6)])
@@ -41,7 +44,11 @@ def test_the_largest_datagram_goes_in_fragments(pair: Pair, address: str, larges
     server, client = pair.right.datagrams(53), pair.left.datagrams()
     client.send(bytes(largest), pair.now, remote=Endpoint(parse(address), 53))
     pair.pump()
-    assert len(pair.carried) == (largest + 8) // 1448 + 1 if len(parse(address)) == 16 else (largest + 8) // 1480 + 1
+    assert (
+        len(pair.carried) == (largest + 8) // 1448 + 1
+        if len(parse(address)) == 16
+        else (largest + 8) // 1480 + 1
+    )
     assert server.receive()[0] == bytes(largest)
     with pytest.raises(MessageTooLong):
         client.send(bytes(largest + 1), pair.now, remote=Endpoint(parse(address), 53))

@@ -24,7 +24,9 @@ FAMILIES = {4: ("10.0.0.9", "10.0.0.1"), 6: ("fd00::9", "fd00::1")}
 def marked(octets: bytes, mark: int, dscp: int = 0x28) -> bytes:
     """The packet, as a router leaves it."""
     packet = ip.parse(octets)
-    return ip.encode(packet.source, packet.destination, packet.protocol, packet.payload, traffic_class=dscp | mark)
+    return ip.encode(
+        packet.source, packet.destination, packet.protocol, packet.payload, traffic_class=dscp | mark
+    )
 
 
 def mark_of(octets: bytes) -> int:
@@ -58,7 +60,9 @@ def test_marks_come_in_by_the_long_way(host: Host, peer: Peer) -> None:
     connection, iss = opened(host, peer)
     packet = peer.tcp(ACK | flags_of(5), seq=1001, ack=iss + 1, data=bytes(1200))
     payload = ip.parse(packet).payload
-    for fragment in ip.fragments(peer.address, peer.target, 6, payload, 576, identification=3, traffic_class=CE):
+    for fragment in ip.fragments(
+        peer.address, peer.target, 6, payload, 576, identification=3, traffic_class=CE
+    ):
         peer.give(fragment)
     assert isinstance(connection._tcb.ecn, Accurate)
     assert connection._tcb.ecn.r_ceb == 1200
@@ -137,8 +141,12 @@ def cookie(peer: Peer, config: object, syn: int, mark: int = NOT_ECT) -> tuple[o
 
 @pytest.mark.label("RFC9768-3.1.1")
 @pytest.mark.parametrize(("mark", "reflection"), [(NOT_ECT, 0b010), (CE, 0b110)])
-@pytest.mark.parametrize(("told", "agreed"), [(0b010, Accurate), (0b110, Accurate), (0b000, type(None)), (0b001, type(None))])
-def test_a_cookie_keeps_the_accurate_way(peer: Peer, mark: int, reflection: int, told: int, agreed: type) -> None:
+@pytest.mark.parametrize(
+    ("told", "agreed"), [(0b010, Accurate), (0b110, Accurate), (0b000, type(None)), (0b001, type(None))]
+)
+def test_a_cookie_keeps_the_accurate_way(
+    peer: Peer, mark: int, reflection: int, told: int, agreed: type
+) -> None:
     """RFC 9768, 5.1: the ACK shows by itself what was agreed on."""
     listener, answer = cookie(peer, DEFAULT, ASKS, mark)
     assert ace(answer.flags) == reflection
@@ -149,7 +157,10 @@ def test_a_cookie_keeps_the_accurate_way(peer: Peer, mark: int, reflection: int,
 
 
 @pytest.mark.label("RFC3168-6.1.1b")
-@pytest.mark.parametrize(("ecn", "syn"), [("accept", ECE | CWR), ("accept-classic", ASKS), ("accept-classic", ECE | CWR), ("off", ASKS)])
+@pytest.mark.parametrize(
+    ("ecn", "syn"),
+    [("accept", ECE | CWR), ("accept-classic", ASKS), ("accept-classic", ECE | CWR), ("off", ASKS)],
+)
 def test_a_cookie_declines_the_classic_way(peer: Peer, ecn: EcnMode, syn: int) -> None:
     """Nothing would remember it."""
     listener, answer = cookie(peer, replace(DEFAULT, ecn=ecn), syn)

@@ -1,5 +1,5 @@
-"""What lasts: keep-alive through a network that swallows probes, many idle connections, a clock that stood still (families keepalive,
-resources and clock of bad_inputs.toml)."""
+"""What lasts: keep-alive through a network that swallows probes, many idle connections, a clock that stood
+still (families keepalive, resources and clock of bad_inputs.toml)."""
 
 import tracemalloc
 from collections.abc import Callable
@@ -67,7 +67,9 @@ def test_bad_ka_2_when_all_are_lost_it_is_over_after_as_many_as_were_chosen(pair
 
 
 def connected(peer: Peer, port: int, answer: Callable[[], Connection | None]) -> Connection:
-    syn_ack = peer.segment(peer.give(peer.tcp(SYN, port=port, mss=1460, window_scale=7, sack_permitted=True, tsval=1, tsecr=0)))
+    syn_ack = peer.segment(
+        peer.give(peer.tcp(SYN, port=port, mss=1460, window_scale=7, sack_permitted=True, tsval=1, tsecr=0))
+    )
     peer.give(peer.tcp(ACK, seq=1001, ack=syn_ack.seq + 1, port=port, tsval=1, tsecr=syn_ack.tsval))
     connection = answer()
     assert connection is not None
@@ -75,7 +77,9 @@ def connected(peer: Peer, port: int, answer: Callable[[], Connection | None]) ->
 
 
 @label("BAD-RES-1")
-def test_bad_res_1_an_idle_connection_holds_nothing_but_its_numbers(new_host: Callable[..., Host], new_peer: type[Peer]):
+def test_bad_res_1_an_idle_connection_holds_nothing_but_its_numbers(
+    new_host: Callable[..., Host], new_peer: type[Peer]
+):
     host = new_host(config=KEEPS)
     peer = new_peer(host)
     listener = host.listen(80, peer.now)
@@ -92,11 +96,19 @@ def test_bad_res_1_an_idle_connection_holds_nothing_but_its_numbers(new_host: Ca
     assert host.statistics()["memory_used"] == 0
     for connection in held:
         tcb = connection._tcb
-        assert (tcb.rcv.pace, tcb.snd.stopwatch, tcb.rcv.reassembly, tcb.rcv.pieces, tcb.snd.buffer.size) == (None, None, None, [], 0)
+        assert (tcb.rcv.pace, tcb.snd.stopwatch, tcb.rcv.reassembly, tcb.rcv.pieces, tcb.snd.buffer.size) == (
+            None,
+            None,
+            None,
+            [],
+            0,
+        )
 
 
 @label("BAD-RES-1")
-def test_bad_res_1_full_buffers_are_refused_room_and_give_it_back(new_host: Callable[..., Host], new_peer: type[Peer]):
+def test_bad_res_1_full_buffers_are_refused_room_and_give_it_back(
+    new_host: Callable[..., Host], new_peer: type[Peer]
+):
     host = new_host(memory_limit=1_000_000)
     peer = new_peer(host)
     listener = host.listen(80, peer.now)
@@ -125,7 +137,9 @@ def test_bad_res_1_full_buffers_are_refused_room_and_give_it_back(new_host: Call
 
 @label("BAD-CLK-1")
 def test_bad_clk_1_a_host_that_slept_an_hour_wakes_once(pair: Pair):
-    """Text unacknowledged, an ACK delayed, a FIN answered, a SYN unanswered, a probe due: all in one late call."""
+    """Text unacknowledged, an ACK delayed, a FIN answered, a SYN unanswered, a probe due: all in one late
+    call.
+    """
     busy, reader, _ = pair.connect(80, config=replace(KEEPS, keep_alive_idle=10 * MINUTE))
     closing, _, _ = pair.connect(81)
     closing.close(pair.now)

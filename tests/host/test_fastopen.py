@@ -24,7 +24,9 @@ SERVER = replace(DEFAULT, fast_open="server")
 
 
 def syn(peer: Peer, cookie: bytes | None, data: bytes = b"hello", **fields: object) -> bytes:
-    return peer.tcp(SYN, data=data, mss=1460, other=() if cookie is None else ((FAST_OPEN, cookie),), **fields)
+    return peer.tcp(
+        SYN, data=data, mss=1460, other=() if cookie is None else ((FAST_OPEN, cookie),), **fields
+    )
 
 
 def cookie_of(peer: Peer, port: int = 4999) -> bytes:
@@ -44,7 +46,11 @@ def test_a_cookie_is_a_hash_of_the_clients_address() -> None:
     cookie = gate.cookie(b"\x0a\0\0\1", 0)
     assert len(cookie) == SIZE
     assert cookie == gate.cookie(b"\x0a\0\0\1", PERIOD - 1)
-    others = [gate.cookie(b"\x0a\0\0\2", 0), gate.cookie(b"\x0a\0\0\1", PERIOD), Gate(b"other").cookie(b"\x0a\0\0\1", 0)]
+    others = [
+        gate.cookie(b"\x0a\0\0\2", 0),
+        gate.cookie(b"\x0a\0\0\1", PERIOD),
+        Gate(b"other").cookie(b"\x0a\0\0\1", 0),
+    ]
     assert len({cookie, *others, gate.cookie(bytes(16), 0), gate.cookie(bytes(4), 0)}) == 6
 
 
@@ -54,9 +60,16 @@ def test_a_cookie_lives_for_one_to_two_periods(start: int) -> None:
     gate, client, pending = Gate(b"secret"), b"\x0a\0\0\1", Pending()
     request = Segment(1, 2, 0, 0, SYN, 1000)
     request.other = ((FAST_OPEN, gate.cookie(client, start)),)
-    seen = [gate.admission(request, client, SERVER, pending, now) for now in (start, start + PERIOD, start + 2 * PERIOD)]
+    seen = [
+        gate.admission(request, client, SERVER, pending, now)
+        for now in (start, start + PERIOD, start + 2 * PERIOD)
+    ]
     fresh = [None, gate.cookie(client, start + PERIOD), gate.cookie(client, start + 2 * PERIOD)]
-    assert [(found.opened, found.option) for found in seen] == [(True, fresh[0]), (True, fresh[1]), (False, fresh[2])]
+    assert [(found.opened, found.option) for found in seen] == [
+        (True, fresh[0]),
+        (True, fresh[1]),
+        (False, fresh[2]),
+    ]
     assert pending.count == 2
 
 
@@ -102,7 +115,14 @@ def test_bad_tfo_1_no_valid_cookie_no_text(host: Host, new_peer: type[Peer], how
     peer, other = new_peer(host), new_peer(host, "10.0.0.8")
     listener = host.listen(80, peer.now, config=SERVER)
     right = cookie_of(peer)
-    wrong = {"absent": None, "asks": b"", "wrong": right[:-1] + b"!", "short": right[:4], "long": right + b"12", "of another's": right}
+    wrong = {
+        "absent": None,
+        "asks": b"",
+        "wrong": right[:-1] + b"!",
+        "short": right[:4],
+        "long": right + b"12",
+        "of another's": right,
+    }
     sender = other if how == "of another's" else peer
     answer = sender.segment(sender.give(syn(sender, wrong[how])))
     assert answer.ack == 1001
@@ -215,7 +235,9 @@ def fast() -> Pair:
     return make_pair(config=replace(DEFAULT, fast_open="both"))
 
 
-def exchange(pair: Pair, listener: Listener, data: bytes = b"question", config: Config | None = None) -> list[Segment]:
+def exchange(
+    pair: Pair, listener: Listener, data: bytes = b"question", config: Config | None = None
+) -> list[Segment]:
     """One connection from left to right, over and forgotten; its segments."""
     pair.carried.clear()
     client = pair.left.connect("10.0.0.2", listener.local.port, pair.now, config=config, data=data)
@@ -237,8 +259,16 @@ def exchange(pair: Pair, listener: Listener, data: bytes = b"question", config: 
 def test_the_second_connection_is_fast(fast: Pair) -> None:
     listener = fast.right.listen(80, fast.now)
     first, second, third = [exchange(fast, listener) for _ in range(3)]
-    assert [(segment.fast_open is not None, len(segment.data)) for segment in first[:3]] == [(True, 0), (True, 0), (False, 8)]
-    assert [(segment.fast_open is not None, len(segment.data)) for segment in second[:3]] == [(True, 8), (False, 0), (False, 0)]
+    assert [(segment.fast_open is not None, len(segment.data)) for segment in first[:3]] == [
+        (True, 0),
+        (True, 0),
+        (False, 8),
+    ]
+    assert [(segment.fast_open is not None, len(segment.data)) for segment in second[:3]] == [
+        (True, 8),
+        (False, 0),
+        (False, 0),
+    ]
     assert second[1].ack == second[0].seq + 9
     assert len(second) == len(third) < len(first)
 
@@ -304,7 +334,9 @@ def test_a_server_that_does_not_know_it_is_left_alone_for_a_while(pair: Pair) ->
 def test_a_middlebox_that_drops_syns_with_text_is_noticed(fast: Pair) -> None:
     listener = fast.right.listen(80, fast.now)
     exchange(fast, listener)
-    fast.lose = lambda _, octets: octets[33] & SYN != 0 and octets[33] & ACK == 0 and octets.endswith(b"question")
+    fast.lose = lambda _, octets: (
+        octets[33] & SYN != 0 and octets[33] & ACK == 0 and octets.endswith(b"question")
+    )
     slow = exchange(fast, listener)
     assert [(segment.flags, segment.fast_open is not None, len(segment.data)) for segment in slow[:3]] == [
         (SYN, True, 8),

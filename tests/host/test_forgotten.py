@@ -1,4 +1,6 @@
-"""Nothing that a program let go counts as the host's memory, however the connection ended and whatever the program did or forgot to do."""
+"""Nothing that a program let go counts as the host's memory, however the connection ended and whatever the
+program did or forgot to do.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -81,7 +83,9 @@ ENDS = [
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("read", [0, 1, 9_999])
-def test_whatever_ended_it_nothing_counts(pair: Pair, end: Callable[[Pair, Connection, Connection], None], read: int) -> None:
+def test_whatever_ended_it_nothing_counts(
+    pair: Pair, end: Callable[[Pair, Connection, Connection], None], read: int
+) -> None:
     client, server, _ = pair.connect()
     for connection in (client, server):
         connection.send(bytes(range(250)) * 40, pair.now)
@@ -95,7 +99,9 @@ def test_whatever_ended_it_nothing_counts(pair: Pair, end: Callable[[Pair, Conne
     assert used(pair) == (0, 0)
     # What had arrived is there for a program that still holds the connection (D-14), and counts no more.
     for connection in (client, server):
-        rest = b"".join(iter(lambda held=connection: held.receive(999, pair.now) if held.readable else b"", b""))
+        rest = b"".join(
+            iter(lambda held=connection: held.receive(999, pair.now) if held.readable else b"", b"")
+        )
         assert rest in (b"", (bytes(range(250)) * 40)[read:])
         connection.release(pair.now)
     pair.pump()
@@ -127,7 +133,21 @@ def test_what_waits_in_accept_counts_until_a_program_has_it(new_host: MakeHost, 
 
 STEP = st.tuples(
     st.sampled_from(
-        ["send", "send", "read", "read", "close", "abort", "release", "forget", "time", "lose", "connect", "accept", "unlisten"]
+        [
+            "send",
+            "send",
+            "read",
+            "read",
+            "close",
+            "abort",
+            "release",
+            "forget",
+            "time",
+            "lose",
+            "connect",
+            "accept",
+            "unlisten",
+        ]
     ),
     st.integers(0, 7),
     st.integers(1, 30_000),
@@ -189,7 +209,9 @@ class Program:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(STEP, max_size=60))
-def test_after_any_end_and_the_loss_of_the_last_reference_nothing_counts(steps: list[tuple[str, int, int]]) -> None:
+def test_after_any_end_and_the_loss_of_the_last_reference_nothing_counts(
+    steps: list[tuple[str, int, int]],
+) -> None:
     program = Program()
     for name, number, octets in (("connect", 0, 1), ("accept", 0, 1), *steps):
         program.step(name, number, octets)
@@ -201,7 +223,9 @@ def test_after_any_end_and_the_loss_of_the_last_reference_nothing_counts(steps: 
         assert host.statistics()["orphans"] == 0
 
 
-def test_text_behind_a_gap_counts_until_the_gap_closes_or_the_connection(new_host: MakeHost, new_peer: type[Peer]) -> None:
+def test_text_behind_a_gap_counts_until_the_gap_closes_or_the_connection(
+    new_host: MakeHost, new_peer: type[Peer]
+) -> None:
     host = new_host()
     peer = new_peer(host)
     listener = host.listen(80, peer.now)

@@ -21,12 +21,17 @@ TEXT = bytes(range(256)) * 16
 
 def pieces(version: int, text: bytes = TEXT, mtu: int = 576, identification: int = 7, protocol: int = 17):
     source, destination = PAIRS[version]
-    return [ip.parse(octets) for octets in ip.fragments(source, destination, protocol, text, mtu, identification=identification)]
+    return [
+        ip.parse(octets)
+        for octets in ip.fragments(source, destination, protocol, text, mtu, identification=identification)
+    ]
 
 
 def piece(offset: int, text: bytes, *, more: bool = True, identification: int = 7, version: int = 4):
     """One fragment by hand."""
-    made = pieces(version, bytes(offset + len(text) + (8 if more else 0)), mtu=65528, identification=identification)[0]
+    made = pieces(
+        version, bytes(offset + len(text) + (8 if more else 0)), mtu=65528, identification=identification
+    )[0]
     made.octets = made.octets[: made.start] + text
     made.end = made.start + len(text)
     made.fragment_offset = offset
@@ -49,7 +54,12 @@ def test_in_any_order_and_doubled(version: int, data: random.Random, repeated: i
     results = [fragments.add(one, 0) for one in sent]
     assert [whole is not None for whole in results] == [False] * (len(sent) - 1) + [True]
     whole = ip.parse(results[-1].octets)
-    assert (whole.payload, whole.protocol, whole.source, whole.is_fragment) == (TEXT, 17, PAIRS[version][0], False)
+    assert (whole.payload, whole.protocol, whole.source, whole.is_fragment) == (
+        TEXT,
+        17,
+        PAIRS[version][0],
+        False,
+    )
     assert (len(fragments), fragments.held, fragments.next_timeout()) == (0, 0, NEVER)
 
 
@@ -59,7 +69,11 @@ def test_packets_are_told_apart(fragments: Fragments):
     results = []
     for trio in zip(one, two, other_protocol, strict=True):
         results += [fragments.add(each, 0) for each in trio]
-    assert [ip.parse(whole.octets).payload for whole in results if whole is not None] == [TEXT, bytes(len(TEXT)), bytes(len(TEXT))]
+    assert [ip.parse(whole.octets).payload for whole in results if whole is not None] == [
+        TEXT,
+        bytes(len(TEXT)),
+        bytes(len(TEXT)),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +140,9 @@ def test_time_runs_out_and_the_first_fragment_is_given(fragments: Fragments):
 
 
 @pytest.mark.parametrize(("source", "target"), [("10.0.0.9", "10.0.0.1"), ("fd00::9", "fd00::1")])
-def test_a_host_takes_fragments_and_tells_of_time_exceeded(host: Host, new_peer: type[Peer], source: str, target: str):
+def test_a_host_takes_fragments_and_tells_of_time_exceeded(
+    host: Host, new_peer: type[Peer], source: str, target: str
+):
     peer = new_peer(host, source, target)
     request = icmp.encode(icmp.IcmpMessage(icmp.ECHO_REQUEST, 0, 7, TEXT), peer.address, peer.target)
     protocol = icmp.PROTOCOL_4 if len(peer.address) == 4 else icmp.PROTOCOL_6
@@ -151,7 +167,9 @@ def test_fragments_of_fragments_are_dropped(host: Host, new_peer: type[Peer]):
 
 
 def test_a_whole_packet_that_does_not_parse(host: Host, new_peer: type[Peer]):
-    """An option that forbids to go on stands behind the fragments' header, so it is seen in the whole packet alone."""
+    """An option that forbids to go on stands behind the fragments' header, so it is seen in the whole packet
+    alone.
+    """
     peer = new_peer(host, "fd00::9", "fd00::1")
     text = b"\x11\0\x81\x04" + bytes(4) + bytes(56)
     outer = ip.fragments(peer.address, peer.target, ip.DESTINATION_OPTIONS, text, 88, identification=2)
@@ -177,9 +195,22 @@ def test_whatever_comes_the_books_balance(moves: list):
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize(
     ("marks", "whole"),
-    [((2, 2), 2), ((1, 1), 1), ((0, 0), 0), ((3, 3), 3), ((3, 2), 3), ((2, 3), 3), ((1, 3), 3), ((2, 1), 2), ((3, 0), -1), ((0, 3), -1)],
+    [
+        ((2, 2), 2),
+        ((1, 1), 1),
+        ((0, 0), 0),
+        ((3, 3), 3),
+        ((3, 2), 3),
+        ((2, 3), 3),
+        ((1, 3), 3),
+        ((2, 1), 2),
+        ((3, 0), -1),
+        ((0, 3), -1),
+    ],
 )
-def test_a_mark_of_congestion_survives(fragments: Fragments, version: int, marks: tuple[int, int], whole: int):
+def test_a_mark_of_congestion_survives(
+    fragments: Fragments, version: int, marks: tuple[int, int], whole: int
+):
     """RFC 3168, 5.3: CE on one is CE on all, but never on what isn't ECN-capable: that is dropped."""
     sent = pieces(version, bytes(900))
     assert len(sent) == len(marks)

@@ -38,7 +38,9 @@ def build(new_peer: type[Peer]):
     return host, peer, peer.drain()
 
 
-QUIET = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)  # the fixture is a class, without state
+QUIET = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)  # the fixture is a class, without state
 
 
 @given(packets=st.lists(st.binary(max_size=120), max_size=20))
@@ -79,7 +81,12 @@ def mutated(source: random.Random, packet: bytes):
 def test_mutations_of_good_packets(new_peer: type[Peer], seed: int):
     source = random.Random(seed)
     host, peer, seeds = build(new_peer)
-    seeds = [*seeds, peer.datagram(b"x"), peer.tcp(SYN), peer.tcp(ACK | FIN, seq=1001, ack=1, port=2, tsval=3, tsecr=0, data=b"abc")]
+    seeds = [
+        *seeds,
+        peer.datagram(b"x"),
+        peer.tcp(SYN),
+        peer.tcp(ACK | FIN, seq=1001, ack=1, port=2, tsval=3, tsecr=0, data=b"abc"),
+    ]
     seeds += ip.fragments(peer.address, peer.target, 17, bytes(900), 576)
     for _ in range(60):
         packet = source.choice(seeds)
@@ -109,11 +116,15 @@ def test_mutations_of_good_packets(new_peer: type[Peer], seed: int):
 def test_segments_near_the_right_numbers(new_peer: type[Peer], moves: list):
     host, peer, _ = build(new_peer)
     for flags, ahead, acked, data, port in moves:
-        connection = host._connections.by_key(peer.address + peer.target + port.to_bytes(2, "big") + b"\0\x50")
+        connection = host._connections.by_key(
+            peer.address + peer.target + port.to_bytes(2, "big") + b"\0\x50"
+        )
         rcv, una = (connection._tcb.rcv.nxt, connection._tcb.snd.una) if connection else (1000, 0)
         number, ack = (rcv + ahead) % 2**32, (una + acked) % 2**32
         peer.give(peer.tcp(flags, seq=number, ack=ack, port=port, data=data, tsval=3, tsecr=0))
         check_all(host)
         peer.now += 10 * MILLISECOND
     peer.advance(2000 * SECOND)
-    assert [state.name for _, _, state in host.connections() if state.name in ("SYN-SENT", "SYN-RECEIVED")] == []
+    assert [
+        state.name for _, _, state in host.connections() if state.name in ("SYN-SENT", "SYN-RECEIVED")
+    ] == []

@@ -34,7 +34,9 @@ def test_the_default_gateway_has_what_no_other_route_knows():
     ]
 
 
-@pytest.mark.parametrize("address", ["255.255.255.255", "10.0.0.255", "224.0.0.251", "169.254.3.4", "ff02::fb", "fe80::1"])
+@pytest.mark.parametrize(
+    "address", ["255.255.255.255", "10.0.0.255", "224.0.0.251", "169.254.3.4", "ff02::fb", "fe80::1"]
+)
 def test_what_is_never_behind_a_router_goes_to_the_link(address: str):
     assert hop(made(gateway=("10.0.0.1", "fd00::1")), address) == address
 
@@ -45,7 +47,11 @@ def test_the_longest_prefix_decides_and_then_the_metric():
     host.routes.add("198.51.0.0/16", gateway="10.0.0.4")
     assert hop(host, "198.51.100.1") == "10.0.0.3"
     host.routes.add("198.51.100.0/24", gateway="10.0.0.5", metric=10)
-    assert [hop(host, text) for text in ("198.51.100.1", "198.51.7.1", "203.0.113.1")] == ["10.0.0.5", "10.0.0.4", "10.0.0.1"]
+    assert [hop(host, text) for text in ("198.51.100.1", "198.51.7.1", "203.0.113.1")] == [
+        "10.0.0.5",
+        "10.0.0.4",
+        "10.0.0.1",
+    ]
     host.routes.add("198.51.100.0/24", gateway="10.0.0.5", metric=30)  # replaces
     assert hop(host, "198.51.100.1") == "10.0.0.3"
     assert [str(route) for route in host.routes.table] == [
@@ -87,12 +93,20 @@ def test_many_destinations_are_no_burden():
 @pytest.mark.parametrize(
     ("network", "options", "message"),
     [
-        ("10.0.0.1/8", {"gateway": "10.0.0.1"}, "network is '10.0.0.1/8'; allowed: a network with its prefix length"),
+        (
+            "10.0.0.1/8",
+            {"gateway": "10.0.0.1"},
+            "network is '10.0.0.1/8'; allowed: a network with its prefix length",
+        ),
         ("10.0.0.0", {"gateway": "10.0.0.1"}, "network is '10.0.0.0'"),
         ("10.0.0.0/33", {"gateway": "10.0.0.1"}, "33"),
         ("nonsense/8", {"gateway": "10.0.0.1"}, "nonsense"),
         ("::/0", {"gateway": "10.0.0.1"}, "gateway is '10.0.0.1'; allowed: an address of the family of ::/0"),
-        ("0.0.0.0/0", {"gateway": "224.0.0.1"}, "gateway is '224.0.0.1'; allowed: the address of a router on the link"),
+        (
+            "0.0.0.0/0",
+            {"gateway": "224.0.0.1"},
+            "gateway is '224.0.0.1'; allowed: the address of a router on the link",
+        ),
         ("0.0.0.0/0", {"gateway": "10.0.0.2"}, "gateway is '10.0.0.2'"),
         ("0.0.0.0/0", {"gateway": "router"}, "gateway is 'router'"),
         ("0.0.0.0/0", {"gateway": "10.0.0.1", "metric": -1}, "metric is -1"),
@@ -137,12 +151,21 @@ def test_a_host_joins_what_neighbour_discovery_needs():
 
 
 @pytest.mark.parametrize(
-    ("group", "is_heard"), [("ff02::1", True), ("ff02::1:ff00:2", True), ("ff02::2", False), ("ff02::1:ff00:3", False)]
+    ("group", "is_heard"),
+    [("ff02::1", True), ("ff02::1:ff00:2", True), ("ff02::2", False), ("ff02::1:ff00:3", False)],
 )
 def test_packets_to_its_groups_are_accepted(group: str, is_heard: bool):
     host = made()
     socket = host.datagrams(53)
     source, destination = parse("fd00::9"), parse(group)
-    host.packet_arrives(ip.encode(source, destination, udp.PROTOCOL, udp.encode_for(udp.Datagram(9, 53, b"all"), source, destination)), 0)
+    host.packet_arrives(
+        ip.encode(
+            source,
+            destination,
+            udp.PROTOCOL,
+            udp.encode_for(udp.Datagram(9, 53, b"all"), source, destination),
+        ),
+        0,
+    )
     assert (socket.receive() is not None) == is_heard
     assert host.statistics().get("dropped_multicast", 0) == (not is_heard)

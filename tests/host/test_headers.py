@@ -1,6 +1,8 @@
-"""What a host answers to headers that it can't use: RFC 8200, 4; RFC 4443, 2.4 and 3.4; RFC 7112; RFC 1122, 3.2.2.
+"""What a host answers to headers that it can't use: RFC 8200, 4; RFC 4443, 2.4 and 3.4; RFC 7112; RFC 1122,
+3.2.2.
 
-The model here walks a chain of header by header from the front and says what the first trouble is; the host must say the same.
+The model here walks a chain of header by header from the front and says what the first trouble is; the host
+must say the same.
 """
 
 from collections.abc import Callable
@@ -25,7 +27,9 @@ NOTHING = None
 
 
 class Header(NamedTuple):
-    """An extension header but for the octet that names the next; ``trouble`` is the code and where in the header to point."""
+    """An extension header but for the octet that names the next; ``trouble`` is the code and where in the
+    header to point.
+    """
 
     kind: int
     rest: bytes
@@ -67,7 +71,10 @@ OPTIONS = [
     (b"\0\0\0\0\0\x1e", (0, 7), {}),  # without a length
 ]
 OF_OPTIONS = [options(kind, octets, trouble, **more) for kind in (0, 60) for octets, trouble, more in OPTIONS]
-OTHERS = [ATOMIC, *[routing(kind, left, words) for kind, left, words in product((0, 2, 3, 4, 200), (0, 1, 255), (0, 2))]]
+OTHERS = [
+    ATOMIC,
+    *[routing(kind, left, words) for kind, left, words in product((0, 2, 3, 4, 200), (0, 1, 255), (0, 2))],
+]
 ANY = OF_OPTIONS + OTHERS
 MOST = 8
 
@@ -83,7 +90,8 @@ def message(kind: int, *, body: bytes = bytes(56)) -> bytes:
     return blank[:2] + value.to_bytes(2, "big") + blank[4:]
 
 
-# Upper layers: protocol, octets, whether it is an ICMP error, and what is answered to it where the headers are right
+# Upper layers: protocol, octets, whether it is an ICMP error, and what is answered to it where the headers
+# are right
 PORT, ECHO = "port", "echo"
 UPPER = [
     (17, datagram(), False, PORT),
@@ -112,7 +120,12 @@ def chain(headers: list[Header], upper: tuple[int, bytes, bool, object]) -> Chai
     """The packet, and what the model says of it."""
     protocol, payload, is_error, answer = upper
     kinds = [header.kind for header in headers] + [protocol]
-    octets = b"".join(bytes((following,)) + header.rest for header, following in zip(headers, kinds[1:], strict=True)) + payload
+    octets = (
+        b"".join(
+            bytes((following,)) + header.rest for header, following in zip(headers, kinds[1:], strict=True)
+        )
+        + payload
+    )
     expected: object = (1, 6) if answer == (1, -1) else answer
     to_many: object = NOTHING
     names = 6  # where the octet is that names the next header
@@ -189,10 +202,14 @@ def test_any_chain_of_headers(headers: list[Header], upper: tuple[int, bytes, bo
     st.sampled_from(UPPER),
     st.integers(0, 30),
 )
-def test_any_chain_of_headers_in_fragments(headers: list[Header], upper: tuple[int, bytes, bool, object], extra: int):
+def test_any_chain_of_headers_in_fragments(
+    headers: list[Header], upper: tuple[int, bytes, bool, object], extra: int
+):
     """The same is said, pointing at the same octet, in a quote of the first fragment as it came."""
     made, peer = chain(headers, upper), fresh()
-    whole = ip.parse(made.octets[:6] + b"\x3b" + made.octets[7:])  # as if it had no next header, so that all is payload
+    whole = ip.parse(
+        made.octets[:6] + b"\x3b" + made.octets[7:]
+    )  # as if it had no next header, so that all is payload
     size = len(whole.payload) // 8 * 8
     if size == 0 or size == len(whole.payload):
         return
@@ -252,7 +269,10 @@ VOID = [
     (fragment(0xFFF8, bytes(100), following=58), (0, 42)),
     (fragment(0xFFF9, bytes(8)), (0, 42)),
     (fragment(0xFFF8, bytes(7)), None),
-    (fragment(0xFFF0, bytes(8), before=OPTIONS_BEFORE, kind=60), (0, 50)),  # with the header before it, 65,536
+    (
+        fragment(0xFFF0, bytes(8), before=OPTIONS_BEFORE, kind=60),
+        (0, 50),
+    ),  # with the header before it, 65,536
     (fragment(0xFFF0, bytes(7), before=OPTIONS_BEFORE, kind=0), None),
     (fragment(0x0FF9, b""), None),
     (fragment(1, b""), (3, 0)),
@@ -268,7 +288,10 @@ VOID = [
     (fragment(1, bytes((17, 1)) + bytes(14), following=43), (3, 0)),
     (fragment(1, bytes((6, 0)) + bytes(22), following=60), (3, 0)),
     (fragment(1, bytes((60, 0)) + bytes(14), following=60), (3, 0)),
-    (fragment(1, bytes(8) + bytes((17, 0)) + bytes(14), following=60), None),  # hop-by-hop: of the whole packet it will be told
+    (
+        fragment(1, bytes(8) + bytes((17, 0)) + bytes(14), following=60),
+        None,
+    ),  # hop-by-hop: of the whole packet it will be told
     (fragment(1, bytes((17, 0)) + bytes(14), following=0), (1, 40)),
     (fragment(1, bytes(8), following=59), None),
     (fragment(1, bytes(8), following=132), None),
@@ -300,7 +323,16 @@ def test_the_quote_of_a_reassembled_packet_is_what_came(host: Host, new_peer: ty
     peer = new_peer(host, "10.0.0.9", "10.0.0.1") if version == 4 else new_peer(host, "fd00::9", "fd00::1")
     for protocol, code in ((17, icmp.NO_PORT), (132, icmp.NO_PROTOCOL if version == 4 else 1)):
         payload = udp.encode_for(udp.Datagram(5000, 7, bytes(range(256)) * 5), peer.address, peer.target)
-        sent = ip.fragments(peer.address, peer.target, protocol, payload, 576, hop_limit=9, traffic_class=0x28, identification=0x1234)
+        sent = ip.fragments(
+            peer.address,
+            peer.target,
+            protocol,
+            payload,
+            576,
+            hop_limit=9,
+            traffic_class=0x28,
+            identification=0x1234,
+        )
         (answer,) = peer.messages(peer.give(*reversed(sent)))
         assert answer.code == code
         assert answer.body == sent[0][: 548 if version == 4 else 1232]
@@ -349,7 +381,9 @@ def test_all_answers_have_a_rate(host: Host, new_peer: type[Peer], source: str, 
     packets = {
         "echo": peer.control(IcmpMessage(icmp.ECHO_REQUEST, 0, 1, b"x")),
         "port": peer.datagram(b"?"),
-        "header": with_options4(b"\x07\x01") if len(peer.address) == 4 else chain([options(60, b"\xc0\0", (2, 2))], UPPER[0]).octets,
+        "header": with_options4(b"\x07\x01")
+        if len(peer.address) == 4
+        else chain([options(60, b"\xc0\0", (2, 2))], UPPER[0]).octets,
     }
     counts = []
     for _ in range(4):
@@ -364,19 +398,27 @@ def test_all_answers_have_a_rate(host: Host, new_peer: type[Peer], source: str, 
 # IPv4
 
 
-def with_options4(octets: bytes, *, protocol: int = 17, payload: bytes = b"", bits: int = 0, target: bytes = b"") -> bytes:
-    """A packet with these options, padded with zeros; a datagram to a port where nothing is, unless told otherwise."""
+def with_options4(
+    octets: bytes, *, protocol: int = 17, payload: bytes = b"", bits: int = 0, target: bytes = b""
+) -> bytes:
+    """A packet with these options, padded with zeros; a datagram to a port where nothing is, unless told
+    otherwise.
+    """
     source, target = parse("10.0.0.9"), target or parse("10.0.0.1")
     octets += bytes(-len(octets) % 4)
     payload = payload or udp.encode_for(udp.Datagram(5000, 7, b"nobody"), source, target)
     total = 20 + len(octets) + len(payload)
-    first = bytes((0x45 + len(octets) // 4, 0)) + total.to_bytes(2, "big") + b"\x12\x34" + bits.to_bytes(2, "big")
+    first = (
+        bytes((0x45 + len(octets) // 4, 0)) + total.to_bytes(2, "big") + b"\x12\x34" + bits.to_bytes(2, "big")
+    )
     blank = first + bytes((64, protocol, 0, 0)) + source + target + octets
     return blank[:10] + checksum.ones_complement(blank).to_bytes(2, "big") + blank[12:] + payload
 
 
 def trouble4(octets: bytes) -> tuple[int, int, int]:
-    """ICMP type, code and pointer for the first trouble of an option string; type 3 and code 3 is that of the port."""
+    """ICMP type, code and pointer for the first trouble of an option string; type 3 and code 3 is that of the
+    port.
+    """
     octets += bytes(-len(octets) % 4)
     at = 0
     while at < len(octets) and octets[at]:
@@ -406,7 +448,9 @@ def said4(answers: list[bytes]) -> tuple[int, int, int]:
     return payload[0], payload[1], payload[4]
 
 
-OPTION_OCTETS = st.sampled_from([0, 1, 2, 3, 4, 5, 7, 8, 68, 130, 131, 136, 137, 148, 255]) | st.integers(0, 255)
+OPTION_OCTETS = st.sampled_from([0, 1, 2, 3, 4, 5, 7, 8, 68, 130, 131, 136, 137, 148, 255]) | st.integers(
+    0, 255
+)
 
 
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -496,7 +540,11 @@ def test_any_octets_behind_a_plausible_header(octets: bytes, first: int, protoco
     if first == 0x60:
         packet = ip.encode(SOURCE, TARGET, protocol, octets)
     else:
-        header = bytes((first, 0)) + (20 + len(octets)).to_bytes(2, "big") + bytes((0, 0, 0, 0, 64, protocol, 0, 0))
+        header = (
+            bytes((first, 0))
+            + (20 + len(octets)).to_bytes(2, "big")
+            + bytes((0, 0, 0, 0, 64, protocol, 0, 0))
+        )
         header += parse("10.0.0.9") + parse("10.0.0.1")
         end = (first & 15) * 4
         blank = header + octets

@@ -96,7 +96,9 @@ def test_calls_check_their_arguments(host: Host):
 
 
 @pytest.mark.label("MUST-46")
-@pytest.mark.parametrize("address", ["224.0.0.1", "255.255.255.255", "10.0.0.255", "0.0.0.0", "ff02::1", "::"])
+@pytest.mark.parametrize(
+    "address", ["224.0.0.1", "255.255.255.255", "10.0.0.255", "0.0.0.0", "ff02::1", "::"]
+)
 def test_must_46_no_connection_to_an_address_of_many(host: Host, address: str):
     with pytest.raises(NetworkUnreachable):
         host.connect(address, 80, 0)
@@ -135,7 +137,9 @@ def test_must_42_listening_beside_a_connection_of_that_port(host: Host):
 
 def test_the_first_packet_of_a_connection(host: Host, new_peer: type[Peer]):
     peer = new_peer(host)
-    connection = host.connect("10.0.0.9", 80, peer.now, config=replace(DEFAULT, hop_limit=7, traffic_class=0x28))
+    connection = host.connect(
+        "10.0.0.9", 80, peer.now, config=replace(DEFAULT, hop_limit=7, traffic_class=0x28)
+    )
     (octets,) = peer.drain()
     packet = ip.parse(octets)
     assert (packet.hop_limit, packet.traffic_class) == (7, 0x28)  # MUST-48, MUST-49
@@ -178,7 +182,9 @@ def test_any_address_takes_what_comes(new_host: Callable[..., Host], new_peer: t
     assert connection.local.address == parse("203.0.113.1")
 
 
-def test_a_wrong_tcp_checksum_counts_unless_the_link_answers_for_it(new_host: Callable[..., Host], new_peer: type[Peer]):
+def test_a_wrong_tcp_checksum_counts_unless_the_link_answers_for_it(
+    new_host: Callable[..., Host], new_peer: type[Peer]
+):
     for verify, expected in ((True, 0), (False, 1)):
         host = new_host(verify_checksums=verify)
         peer = new_peer(host)
@@ -300,4 +306,7 @@ def test_a_host_and_what_it_makes_show_where_they_are():
     assert repr(peered) == "<datagram socket 10.0.0.1:54 to 10.0.0.2:9>"
     listener.close(0)
     bound.close()
-    assert (repr(listener), repr(bound)) == ("<listener [::]:80, closed>", "<datagram socket [::]:53, closed>")
+    assert (repr(listener), repr(bound)) == (
+        "<listener [::]:80, closed>",
+        "<datagram socket [::]:53, closed>",
+    )

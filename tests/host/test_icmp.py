@@ -29,7 +29,9 @@ def connected(peer: Peer, host: Host, port: int = 7000):
 
 
 @FAMILIES
-def test_an_echo_is_answered_from_the_address_that_was_asked(host: Host, new_peer: type[Peer], source: str, target: str):
+def test_an_echo_is_answered_from_the_address_that_was_asked(
+    host: Host, new_peer: type[Peer], source: str, target: str
+):
     peer = new_peer(host, source, target)
     (octets,) = peer.give(peer.control(IcmpMessage(icmp.ECHO_REQUEST, 0, 0x12340001, b"hello")))
     packet = ip.parse(octets)
@@ -38,16 +40,28 @@ def test_an_echo_is_answered_from_the_address_that_was_asked(host: Host, new_pee
 
 
 def test_an_echo_to_all_is_not_answered(peer: Peer):
-    assert peer.give(peer.control(IcmpMessage(icmp.ECHO_REQUEST, 0, 1, b"smurf"), destination=parse("10.0.0.255"))) == []
+    assert (
+        peer.give(
+            peer.control(IcmpMessage(icmp.ECHO_REQUEST, 0, 1, b"smurf"), destination=parse("10.0.0.255"))
+        )
+        == []
+    )
     assert peer.dropped("echo") == 1
 
 
 def test_what_is_not_for_a_host_is_dropped(peer: Peer):
-    peer.give(peer.control(IcmpMessage(icmp.ECHO_REPLY)), peer.control(IcmpMessage(icmp.UNREACHABLE, 0, 0, b"short")))
+    peer.give(
+        peer.control(IcmpMessage(icmp.ECHO_REPLY)),
+        peer.control(IcmpMessage(icmp.UNREACHABLE, 0, 0, b"short")),
+    )
     damaged = bytearray(peer.control(IcmpMessage(icmp.ECHO_REQUEST)))
     damaged[-1] ^= 1
     peer.give(bytes(damaged))
-    assert (peer.dropped("icmp_other"), peer.dropped("icmp_unrelated"), peer.dropped("bad_checksum")) == (1, 1, 1)
+    assert (peer.dropped("icmp_other"), peer.dropped("icmp_unrelated"), peer.dropped("bad_checksum")) == (
+        1,
+        1,
+        1,
+    )
 
 
 @pytest.mark.label("MUST-54")
@@ -66,7 +80,9 @@ def test_must_54_an_error_finds_its_connection(host: Host, new_peer: type[Peer],
 
 @pytest.mark.label("RFC5927-5.2")
 @FAMILIES
-def test_rfc5927_5_2_hard_is_soft_once_synchronized(host: Host, new_peer: type[Peer], source: str, target: str):
+def test_rfc5927_5_2_hard_is_soft_once_synchronized(
+    host: Host, new_peer: type[Peer], source: str, target: str
+):
     peer = new_peer(host, source, target)
     connection, packets = connected(peer, host)
     peer.give(peer.control(icmp.unreachable(icmp.NO_PORT, ip.parse(packets[0]))))
@@ -98,7 +114,9 @@ def test_kinds_and_codes():
 
 
 @FAMILIES
-def test_too_big_shrinks_the_segments_and_teaches_the_route(host: Host, new_peer: type[Peer], source: str, target: str):
+def test_too_big_shrinks_the_segments_and_teaches_the_route(
+    host: Host, new_peer: type[Peer], source: str, target: str
+):
     peer = new_peer(host, source, target)
     connection, packets = connected(peer, host)
     assert max(map(len, packets)) > 1400
@@ -113,7 +131,9 @@ def test_too_big_shrinks_the_segments_and_teaches_the_route(host: Host, new_peer
 
 def test_a_path_below_our_floor_is_used_without_dont_fragment(host: Host, peer: Peer):
     connection, packets = connected(peer, host)
-    again = [ip.parse(octets) for octets in peer.give(peer.control(icmp.packet_too_big(100, ip.parse(packets[0]))))]
+    again = [
+        ip.parse(octets) for octets in peer.give(peer.control(icmp.packet_too_big(100, ip.parse(packets[0]))))
+    ]
     assert again
     assert {packet.dont_fragment for packet in again} == {False}
     assert len({packet.identification for packet in again}) == len(again)
@@ -128,7 +148,9 @@ def udp_socket(host: Host, peer: Peer):
 
 
 @FAMILIES
-def test_rfc1122_4_1_3_3_an_error_finds_its_datagram_socket(host: Host, new_peer: type[Peer], source: str, target: str):
+def test_rfc1122_4_1_3_3_an_error_finds_its_datagram_socket(
+    host: Host, new_peer: type[Peer], source: str, target: str
+):
     peer = new_peer(host, source, target)
     socket, packet = udp_socket(host, peer)
     peer.give(peer.control(icmp.unreachable(icmp.NO_PORT, packet)))
@@ -139,7 +161,9 @@ def test_rfc1122_4_1_3_3_an_error_finds_its_datagram_socket(host: Host, new_peer
 
 
 @FAMILIES
-def test_a_datagram_too_big_goes_in_fragments_the_next_time(host: Host, new_peer: type[Peer], source: str, target: str):
+def test_a_datagram_too_big_goes_in_fragments_the_next_time(
+    host: Host, new_peer: type[Peer], source: str, target: str
+):
     peer = new_peer(host, source, target)
     socket, packet = udp_socket(host, peer)
     peer.give(peer.control(icmp.packet_too_big(1280, packet)))
@@ -153,7 +177,9 @@ def test_a_datagram_too_big_goes_in_fragments_the_next_time(host: Host, new_peer
 def test_errors_about_datagrams_that_nobody_sent(host: Host, peer: Peer):
     socket, packet = udp_socket(host, peer)
     socket.close()
-    peer.give(peer.control(icmp.unreachable(icmp.NO_PORT, packet)), peer.control(icmp.packet_too_big(600, packet)))
+    peer.give(
+        peer.control(icmp.unreachable(icmp.NO_PORT, packet)), peer.control(icmp.packet_too_big(600, packet))
+    )
     assert peer.dropped("icmp_unrelated") == 2
     assert host.routes.mtu_to(peer.address, peer.now) == 1500
     strange = ip.encode(peer.target, peer.address, 132, bytes(20))
@@ -162,7 +188,9 @@ def test_errors_about_datagrams_that_nobody_sent(host: Host, peer: Peer):
 
 
 @FAMILIES
-def test_rfc1122_4_1_3_1_a_datagram_for_nobody_is_refused(host: Host, new_peer: type[Peer], source: str, target: str):
+def test_rfc1122_4_1_3_1_a_datagram_for_nobody_is_refused(
+    host: Host, new_peer: type[Peer], source: str, target: str
+):
     peer = new_peer(host, source, target)
     octets = peer.datagram(b"anybody?")
     (message,) = peer.messages(peer.give(octets))
@@ -190,7 +218,9 @@ def test_an_unknown_next_header_is_a_parameter_problem(host: Host, new_peer: typ
     peer = new_peer(host, "fd00::9", "fd00::1")
     (message,) = peer.messages(peer.give(ip.encode(peer.address, peer.target, 132, b"what?")))
     assert (message.kind, message.code, message.rest) == (icmp.PARAMETER_PROBLEM, 1, 6)
-    assert peer.give(ip.encode(peer.address, peer.target, icmp.PROTOCOL_4, bytes(8)))  # ICMP of the other family is no ICMP
+    assert peer.give(
+        ip.encode(peer.address, peer.target, icmp.PROTOCOL_4, bytes(8))
+    )  # ICMP of the other family is no ICMP
 
 
 def test_refusals_are_limited(peer: Peer):

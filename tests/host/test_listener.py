@@ -57,7 +57,9 @@ def test_accept_gives_the_oldest_first_and_acceptable_comes_for_each(host: Host,
     listener = host.listen(80, 0)
     handshake(peer, port=1)
     handshake(peer, port=2)
-    assert [(subject, type(event).__name__) for subject, event in peer.events] == [(listener, "Acceptable")] * 2
+    assert [(subject, type(event).__name__) for subject, event in peer.events] == [
+        (listener, "Acceptable")
+    ] * 2
     assert [listener.accept().remote.port, listener.accept().remote.port] == [1, 2]
     assert listener.accept() is None
 
@@ -70,7 +72,10 @@ def test_events_before_accept_are_kept_for_it(host: Host, peer: Peer):
     peer.events.clear()
     connection = listener.accept()
     peer.drain()
-    assert [(subject, type(event).__name__) for subject, event in peer.events] == [(connection, "Readable"), (connection, "EndOfStream")]
+    assert [(subject, type(event).__name__) for subject, event in peer.events] == [
+        (connection, "Readable"),
+        (connection, "EndOfStream"),
+    ]
     assert connection.receive(99, peer.now) == b"early"
 
 
@@ -116,7 +121,9 @@ def test_ep_lis_5_beyond_the_half_open_queue_come_cookies(host: Host, peer: Peer
         assert peer.segment(peer.give(peer.tcp(SYN, port=port))).flags == SYN | ACK
     assert sorted(remote.port for _, remote, _ in host.connections()) == [1, 2]
     assert peer.dropped("half_open_full") == 1
-    assert len(peer.segments(peer.advance(SECOND))) == 2  # nobody remembers to send the third its SYN,ACK again
+    assert (
+        len(peer.segments(peer.advance(SECOND))) == 2
+    )  # nobody remembers to send the third its SYN,ACK again
 
 
 @pytest.mark.label("EP-LIS-5")
@@ -180,7 +187,9 @@ def test_rfc6056_3_2_a_listeners_port_is_no_ephemeral_one(host: Host):
     assert host.connect("10.0.0.2", 80, 0).local.port == next_port + 1
 
 
-def test_the_childs_local_address_is_the_packets_destination(new_host: Callable[..., Host], new_peer: type[Peer]):
+def test_the_childs_local_address_is_the_packets_destination(
+    new_host: Callable[..., Host], new_peer: type[Peer]
+):
     host = new_host("10.0.0.1/24", "10.0.0.7/24")
     listener = host.listen(80, 0)
     peer = new_peer(host, target="10.0.0.7")
@@ -200,7 +209,9 @@ def test_a_child_with_a_wrong_ack_stays_half_open(host: Host, peer: Peer):
 def test_a_child_that_has_ended_may_be_ended_again_before_the_driver_drains(host: Host, peer: Peer, end: str):
     listener = host.listen(80, peer.now)
     (answer,) = peer.give(peer.tcp(SYN))
-    host.packet_arrives(peer.control(icmp.unreachable(icmp.NO_PORT, ip.parse(answer))), peer.now)  # and nothing is drained
+    host.packet_arrives(
+        peer.control(icmp.unreachable(icmp.NO_PORT, ip.parse(answer))), peer.now
+    )  # and nothing is drained
     assert [state for _, _, state in host.connections()] == [CLOSED]
     if end == "close":
         listener.close(peer.now)

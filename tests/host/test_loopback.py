@@ -1,4 +1,6 @@
-"""A host answers itself: what it sends to 127.0.0.0/8, ::1 and its own addresses arrives, takes no time, and never sees the link."""
+"""A host answers itself: what it sends to 127.0.0.0/8, ::1 and its own addresses arrives, takes no time, and
+never sees the link.
+"""
 
 from collections.abc import Callable
 
@@ -58,7 +60,13 @@ def test_a_connection_to_itself_takes_no_time(host: Host, address: str):
 
 @pytest.mark.parametrize(
     ("address", "source"),
-    [("127.0.0.1", "127.0.0.1"), ("127.9.8.7", "127.0.0.1"), ("::1", "::1"), ("10.0.0.1", "10.0.0.1"), ("fd00::1", "fd00::1")],
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.9.8.7", "127.0.0.1"),
+        ("::1", "::1"),
+        ("10.0.0.1", "10.0.0.1"),
+        ("fd00::1", "fd00::1"),
+    ],
 )
 def test_the_source_that_is_chosen(host: Host, address: str, source: str):
     assert host.connect(address, 80, 0).local.host == source
@@ -92,7 +100,9 @@ def test_it_never_arrives_inside_the_call_of_the_sender(host: Host):
 
 
 def test_a_host_tells_that_it_has_something_for_itself(host: Host):
-    """`next_timeout` is true once the packets are drained; until then `has_output` says that there is something to drain."""
+    """`next_timeout` is true once the packets are drained; until then `has_output` says that there is
+    something to drain.
+    """
     socket = host.datagrams(53)
     assert not host.has_output
     socket.send(b"x", 0, remote=Endpoint(parse("127.0.0.1"), 53))
@@ -105,7 +115,10 @@ def test_a_host_tells_that_it_has_something_for_itself(host: Host):
     assert socket.receive() is not None
 
 
-@pytest.mark.parametrize(("bound", "hears"), [("127.0.0.1", ["127.0.0.1"]), ("10.0.0.1", ["10.0.0.1"]), ("::1", ["::1"]), (None, [*OURS])])
+@pytest.mark.parametrize(
+    ("bound", "hears"),
+    [("127.0.0.1", ["127.0.0.1"]), ("10.0.0.1", ["10.0.0.1"]), ("::1", ["::1"]), (None, [*OURS])],
+)
 def test_a_listener_hears_at_its_address_alone(host: Host, bound: str | None, hears: list[str]):
     listener = host.listen(80, 0, address=bound)
     heard = []
@@ -183,7 +196,9 @@ def test_a_pair_in_time_wait_goes_on_to_answer(host: Host):
 @pytest.mark.label("BAD-HDR-10", "RFC1122-3.2.1.3")
 @pytest.mark.parametrize("address", OURS)
 @pytest.mark.parametrize("flags", [RST, RST | ACK, ACK, SYN])
-def test_no_packet_from_the_link_reaches_a_connection_of_the_host_with_itself(host: Host, new_peer: type[Peer], address: str, flags: int):
+def test_no_packet_from_the_link_reaches_a_connection_of_the_host_with_itself(
+    host: Host, new_peer: type[Peer], address: str, flags: int
+):
     client, server, _ = connected(host, address, 0)
     client.send(b"four", 0)
     settle(host, 0)
@@ -206,7 +221,9 @@ def test_no_packet_from_the_link_reaches_a_connection_of_the_host_with_itself(ho
 @pytest.mark.label("RFC1122-3.2.1.3")
 @pytest.mark.parametrize("source", ["127.0.0.1", "10.0.0.1"])
 def test_a_forged_packet_with_a_bad_header_makes_the_host_tell_itself_nothing(host: Host, source: str):
-    """What a host tells itself it would believe: an ICMP error with a quoted segment that the attacker wrote."""
+    """What a host tells itself it would believe: an ICMP error with a quoted segment that the attacker
+    wrote.
+    """
     whole = bytearray(ip.encode(parse(source), parse("10.0.0.1"), 6, bytes(40)))
     whole[0] = 0x46  # an option of length 1
     whole[20:24] = b"\x44\x01\0\0"

@@ -1,4 +1,6 @@
-"""Options that can't be followed are ignored, and those before them count, on SYNs and on all others (RFC 1122, 1.2.2; MUST-7)."""
+"""Options that can't be followed are ignored, and those before them count, on SYNs and on all others (RFC
+1122, 1.2.2; MUST-7).
+"""
 
 import pytest
 
@@ -8,21 +10,52 @@ from postel.tcp import seq
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.state import ESTABLISHED
 from postel.wire import ip
-from postel.wire.segment import ABSENT, ACK, FIN, HEADER, PROTOCOL, PSH, SYN, parse, parse_leniently, with_checksum
+from postel.wire.segment import (
+    ABSENT,
+    ACK,
+    FIN,
+    HEADER,
+    PROTOCOL,
+    PSH,
+    SYN,
+    parse,
+    parse_leniently,
+    with_checksum,
+)
 from tests.host.conftest import Peer
 
 MSS, SCALE, SACK, STAMPS = "020403e8", "010303 02", "0402 0101", "0101 080a 00000009 00000000"
-BROKEN = ["0200", "0201", "0205 01 02", "fe00", "fe01", "fe28 0000", "08", "0303", "0522 0000", "ff", "2201", "1d00", "1300"]
+BROKEN = [
+    "0200",
+    "0201",
+    "0205 01 02",
+    "fe00",
+    "fe01",
+    "fe28 0000",
+    "08",
+    "0303",
+    "0522 0000",
+    "ff",
+    "2201",
+    "1d00",
+    "1300",
+]
 STRANGE = ["0100", "00ff", "0000"]  # these can be followed
 
 
-def packet(peer: Peer, flags: int, number: int, ack: int, options: str, data: bytes = b"", port: int = 5000) -> bytes:
+def packet(
+    peer: Peer, flags: int, number: int, ack: int, options: str, data: bytes = b"", port: int = 5000
+) -> bytes:
     listed = bytes.fromhex(options)
     listed += b"\x01" * (-len(listed) % 4) if not options.endswith(("08", "ff", "0303")) else b""
     listed = b"\x01" * (-len(listed) % 4) + listed
-    head = port.to_bytes(2, "big") + (80).to_bytes(2, "big") + number.to_bytes(4, "big") + ack.to_bytes(4, "big")
+    head = (
+        port.to_bytes(2, "big") + (80).to_bytes(2, "big") + number.to_bytes(4, "big") + ack.to_bytes(4, "big")
+    )
     head += ((HEADER + len(listed)) << 10 | flags).to_bytes(2, "big") + (1000).to_bytes(2, "big") + bytes(4)
-    return ip.encode(peer.address, peer.target, PROTOCOL, with_checksum(head + listed + data, peer.address, peer.target))
+    return ip.encode(
+        peer.address, peer.target, PROTOCOL, with_checksum(head + listed + data, peer.address, peer.target)
+    )
 
 
 @pytest.mark.label("MUST-7", "EP-PRE-5", "BAD-OPT-1", "BAD-OPT-2")
@@ -48,7 +81,9 @@ def test_a_syn_with_a_malformed_option_opens(host: Host, broken: str, before: st
 @pytest.mark.label("MUST-7", "EP-PRE-5")
 @pytest.mark.parametrize("broken", BROKEN)
 @pytest.mark.parametrize("stamped", [True, False])
-def test_other_segments_with_a_malformed_option_count_too(host: Host, peer: Peer, broken: str, stamped: bool) -> None:
+def test_other_segments_with_a_malformed_option_count_too(
+    host: Host, peer: Peer, broken: str, stamped: bool
+) -> None:
     listener = host.listen(80, peer.now)
     stamps = STAMPS if stamped else ""
     answer = peer.segment(peer.give(packet(peer, SYN, 1000, 0, stamps)))
@@ -82,7 +117,9 @@ def test_what_can_be_followed_is_not_counted(host: Host, peer: Peer, strange: st
 
 
 @pytest.mark.label("RFC5925-2.2")
-@pytest.mark.parametrize("options", ["1d02 0101", "1d04 0000 1d04 0000", "1312" + 16 * "00" + "1d04 0000 0101"])
+@pytest.mark.parametrize(
+    "options", ["1d02 0101", "1d04 0000 1d04 0000", "1312" + 16 * "00" + "1d04 0000 0101"]
+)
 def test_signatures_that_contradict_still_drop_the_segment(host: Host, peer: Peer, options: str) -> None:
     host.listen(80, peer.now)
     assert peer.give(packet(peer, SYN, 1000, 0, options), packet(peer, SYN, 1000, 0, options + "fe00")) == []

@@ -1,4 +1,6 @@
-"""BAD-NET-3: boxes between two hosts that strip options, renumber, cut and join segments, change IP headers, and answer with RST."""
+"""BAD-NET-3: boxes between two hosts that strip options, renumber, cut and join segments, change IP headers,
+and answer with RST.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,10 +27,15 @@ MESSAGE = Random(5).randbytes(150_000)
 
 
 class Box(Pair):
-    """Takes each packet apart, lets ``treat`` make of its segment what it likes, and puts it together again."""
+    """Takes each packet apart, lets ``treat`` make of its segment what it likes, and puts it together
+    again.
+    """
 
     def __init__(self, config: object = DEFAULT, hop_limit: int = 0) -> None:
-        super().__init__(make_host(secret=b"left", config=config), make_host("10.0.0.2/24", "fd00::2/64", secret=b"right", config=config))
+        super().__init__(
+            make_host(secret=b"left", config=config),
+            make_host("10.0.0.2/24", "fd00::2/64", secret=b"right", config=config),
+        )
         self.treat: Callable[[Segment, bool], Iterator[Segment]] = lambda segment, _outward: iter([segment])
         self.hop_limit = hop_limit
         self.lose = self.take
@@ -40,8 +47,18 @@ class Box(Pair):
         receiver = self.right if sender is self.left else self.left
         for treated in self.treat(segment, sender is self.left):
             payload = encode_for(treated, packet.source, packet.destination)
-            hop_limit, traffic_class = self.hop_limit or packet.hop_limit, 0xFC if self.hop_limit else packet.traffic_class
-            octets = ip.encode(packet.source, packet.destination, PROTOCOL, payload, hop_limit=hop_limit, traffic_class=traffic_class)
+            hop_limit, traffic_class = (
+                self.hop_limit or packet.hop_limit,
+                0xFC if self.hop_limit else packet.traffic_class,
+            )
+            octets = ip.encode(
+                packet.source,
+                packet.destination,
+                PROTOCOL,
+                payload,
+                hop_limit=hop_limit,
+                traffic_class=traffic_class,
+            )
             receiver.packet_arrives(octets, self.now)
         return True
 
@@ -133,7 +150,9 @@ def test_bad_net_3_sequence_numbers_are_rewritten(address: str, knows_sack: bool
         elif segment.flags & ACK:
             segment.ack = seq.add(segment.ack, -shift)
             if knows_sack:
-                segment.sack = tuple((seq.add(left, -shift), seq.add(right, -shift)) for left, right in segment.sack)
+                segment.sack = tuple(
+                    (seq.add(left, -shift), seq.add(right, -shift)) for left, right in segment.sack
+                )
         if segment.flags & SYN or draw.random() > 0.02:
             yield segment
 
@@ -199,20 +218,27 @@ def test_bad_net_3_hop_limit_and_traffic_class_change(address: str) -> None:
 
 def refusal(segment: Segment) -> Segment:
     """The RST that a box makes in the other end's name."""
-    return Segment(segment.destination, segment.source, segment.ack, seq.add(segment.seq, segment.len), RST | ACK, 0)
+    return Segment(
+        segment.destination, segment.source, segment.ack, seq.add(segment.seq, segment.len), RST | ACK, 0
+    )
 
 
 @label("BAD-NET-3")
 @FAMILIES
 @pytest.mark.parametrize("when", ["SYN", "text"])
 def test_bad_net_3_a_box_answers_with_rst(address: str, when: str) -> None:
-    """RFC 3360: an error, at once and a clear one; and no second try without the options, which the RFC warns of."""
+    """RFC 3360: an error, at once and a clear one; and no second try without the options, which the RFC warns
+    of.
+    """
     box = Box()
 
     def treat(segment: Segment, outward: bool) -> Iterator[Segment]:
         if outward and (segment.flags & SYN if when == "SYN" else segment.data):
             source, destination = client.remote.address, client.local.address
-            box.left.packet_arrives(ip.encode(source, destination, PROTOCOL, encode_for(refusal(segment), source, destination)), box.now)
+            box.left.packet_arrives(
+                ip.encode(source, destination, PROTOCOL, encode_for(refusal(segment), source, destination)),
+                box.now,
+            )
         else:
             yield segment
 
@@ -227,4 +253,6 @@ def test_bad_net_3_a_box_answers_with_rst(address: str, when: str) -> None:
     assert client.state is CLOSED
     assert isinstance(client.error, ConnectionRefused if when == "SYN" else ConnectionReset)
     box.advance(MINUTE)
-    assert len([octets for sender, octets in box.carried if sender is box.left]) == (1 if when == "SYN" else 3)
+    assert len([octets for sender, octets in box.carried if sender is box.left]) == (
+        1 if when == "SYN" else 3
+    )

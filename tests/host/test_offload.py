@@ -202,7 +202,9 @@ def test_an_impossible_size_is_refused(largest: int) -> None:
         host(1).use_offload(largest)
 
 
-NUMBERS = st.sampled_from([-1, 0, 1, 16, 19, 20, 21, 32, 39, 40, 41, 52, 53, 60, 72, 1448, 65535]) | st.integers(-3, 80)
+NUMBERS = st.sampled_from(
+    [-1, 0, 1, 16, 19, 20, 21, 32, 39, 40, 41, 52, 53, 60, 72, 1448, 65535]
+) | st.integers(-3, 80)
 
 
 @settings(max_examples=400, deadline=None)
@@ -224,8 +226,12 @@ def test_any_parcel_is_borne(
     family: int,
     is_watched: bool,
 ) -> None:
-    """A segment of a connection, changed and taken apart anywhere, with any word of a link on it: counted, and never raised."""
-    receiver = Host("10.0.0.2/24", "fd00::2/64", secret=b"2", config=EAGER, observer=Watcher() if is_watched else None)
+    """A segment of a connection, changed and taken apart anywhere, with any word of a link on it: counted,
+    and never raised.
+    """
+    receiver = Host(
+        "10.0.0.2/24", "fd00::2/64", secret=b"2", config=EAGER, observer=Watcher() if is_watched else None
+    )
     pair = Parcels(host(1), receiver)
     client, _, _ = pair.connect(address="10.0.0.2" if family == 4 else "fd00::2")
     client.send(bytes(range(60)), pair.now)

@@ -1,4 +1,6 @@
-"""Released connections of a host: counted, limited, and the first to go when others need their memory (BAD-WIN-7, CVE-2008-4609)."""
+"""Released connections of a host: counted, limited, and the first to go when others need their memory
+(BAD-WIN-7, CVE-2008-4609).
+"""
 
 import sys
 from collections.abc import Callable
@@ -29,7 +31,9 @@ def accepted(peer: Peer, listener: Listener, port: int, window: int = 0) -> tupl
 
 
 class Crowd:
-    """Peers that take part of an answer, close their window, and answer each probe; the program has released their connections."""
+    """Peers that take part of an answer, close their window, and answer each probe; the program has released
+    their connections.
+    """
 
     def __init__(self, host: Host, new_peer: type[Peer], window: int = 0) -> None:
         self.host = host
@@ -64,12 +68,16 @@ class Crowd:
 
     def is_served(self, port: int) -> bool:
         """Whether an honest peer that comes now gets an answer."""
-        return SYN | ACK in [segment.flags for segment in self.peer.segments(self.peer.give(self.peer.tcp(SYN, port=port)))]
+        return SYN | ACK in [
+            segment.flags for segment in self.peer.segments(self.peer.give(self.peer.tcp(SYN, port=port)))
+        ]
 
 
 @pytest.mark.label("BAD-WIN-7", "BAD-RES-1")
 @pytest.mark.parametrize("count", [11, 40])
-def test_bad_win_7_they_make_room_for_others_at_once(new_host: MakeHost, new_peer: type[Peer], count: int) -> None:
+def test_bad_win_7_they_make_room_for_others_at_once(
+    new_host: MakeHost, new_peer: type[Peer], count: int
+) -> None:
     crowd = Crowd(new_host(memory_limit=1_000_000), new_peer)
     for port in range(2000, 2000 + count):
         crowd.joins(port)
@@ -86,7 +94,9 @@ def test_bad_win_7_they_make_room_for_others_at_once(new_host: MakeHost, new_pee
 
 
 @pytest.mark.label("BAD-WIN-7", "EP-SEND-4")
-def test_bad_win_7_a_program_that_wants_to_send_gets_their_memory(new_host: MakeHost, new_peer: type[Peer]) -> None:
+def test_bad_win_7_a_program_that_wants_to_send_gets_their_memory(
+    new_host: MakeHost, new_peer: type[Peer]
+) -> None:
     crowd = Crowd(new_host(memory_limit=1_000_000), new_peer)
     living, _ = accepted(crowd.peer, crowd.listener, 1999, window=65535)
     crowd.joins(*range(2000, 2020))
@@ -99,7 +109,9 @@ def test_bad_win_7_a_program_that_wants_to_send_gets_their_memory(new_host: Make
 
 @pytest.mark.label("BAD-WIN-7")
 @pytest.mark.parametrize("answers", [True, False])
-def test_bad_win_7_nothing_of_them_is_left_after_minutes(new_host: MakeHost, new_peer: type[Peer], answers: bool) -> None:
+def test_bad_win_7_nothing_of_them_is_left_after_minutes(
+    new_host: MakeHost, new_peer: type[Peer], answers: bool
+) -> None:
     """With memory to spare, too."""
     crowd = Crowd(new_host(), new_peer)
     for port in range(2000, 2020):
@@ -107,7 +119,12 @@ def test_bad_win_7_nothing_of_them_is_left_after_minutes(new_host: MakeHost, new
     assert crowd.host.statistics()["orphans"] == 20
     crowd.passes(7 * MINUTE, answers=answers)
     figures = crowd.host.statistics()
-    assert (figures["orphans"], figures["connections"], figures["memory_used"], figures["orphans_ended"]) == (0, 0, 0, 0)
+    assert (figures["orphans"], figures["connections"], figures["memory_used"], figures["orphans_ended"]) == (
+        0,
+        0,
+        0,
+        0,
+    )
     crowd.passes(DAY)
     assert crowd.host.next_timeout() == NEVER
 
@@ -157,7 +174,9 @@ def test_one_minute_after_its_release_it_is_spared_no_more(new_host: MakeHost, n
 
 
 @pytest.mark.parametrize("limit", [0, 1, 10])
-def test_there_are_no_more_than_the_limit_and_the_oldest_go(new_host: MakeHost, new_peer: type[Peer], limit: int) -> None:
+def test_there_are_no_more_than_the_limit_and_the_oldest_go(
+    new_host: MakeHost, new_peer: type[Peer], limit: int
+) -> None:
     crowd = Crowd(new_host(orphan_limit=limit), new_peer)
     for port in range(2000, 2025):
         crowd.joins(port, octets=10)
@@ -182,7 +201,9 @@ def test_the_peer_of_one_too_many_hears_a_reset(new_host: MakeHost, new_peer: ty
     for connection in (first, second):
         connection.send(b"not delivered", peer.now)
         connection.release(peer.now)
-    assert [(segment.destination, segment.flags & RST) for segment in peer.segments(peer.drain())] == [(2000, RST)]
+    assert [(segment.destination, segment.flags & RST) for segment in peer.segments(peer.drain())] == [
+        (2000, RST)
+    ]
 
 
 def test_only_what_is_released_and_lives_is_counted(pair: Pair) -> None:
@@ -196,7 +217,10 @@ def test_only_what_is_released_and_lives_is_counted(pair: Pair) -> None:
     assert pair.left.statistics()["orphans"] == 1  # FIN-WAIT-2
     server.release(pair.now)
     pair.pump()
-    assert (pair.left.statistics()["orphans"], pair.right.statistics()["orphans"]) == (0, 0)  # TIME-WAIT, CLOSED
+    assert (pair.left.statistics()["orphans"], pair.right.statistics()["orphans"]) == (
+        0,
+        0,
+    )  # TIME-WAIT, CLOSED
     assert pair.left.statistics()["time_wait"] == 1
 
 
@@ -233,7 +257,9 @@ def calls(work: Callable[[], object]) -> int:
 
 @pytest.mark.label("BAD-RES-1", "BAD-SEQ-6")
 @pytest.mark.parametrize("held", ["text", "gaps", "orphans"])
-def test_what_is_done_about_exhausted_memory_is_bounded(new_host: MakeHost, new_peer: type[Peer], held: str) -> None:
+def test_what_is_done_about_exhausted_memory_is_bounded(
+    new_host: MakeHost, new_peer: type[Peer], held: str
+) -> None:
     """However many connections there are, and whatever they hold."""
     host = new_host(memory_limit=1000 * (600 if held == "text" else 1100))
     peer = new_peer(host)

@@ -11,14 +11,19 @@ OWN, OTHER = parse("10.0.0.1"), parse("10.0.0.2")
 
 
 def outbound(mtu: int = 1500):
-    return Outbound(Routes((parse_interface("10.0.0.1/24"),), mtu, any_address=False), Counters(None), b"secret", Bell())
+    return Outbound(
+        Routes((parse_interface("10.0.0.1/24"),), mtu, any_address=False), Counters(None), b"secret", Bell()
+    )
 
 
 def test_a_large_payload_leaves_in_fragments():
     out = outbound(mtu=576)
     assert out.send(OWN, OTHER, 17, bytes(1000), 0)
     packets = [ip.parse(octets) for octets in out.queue]
-    assert [(packet.fragment_offset, packet.more_fragments) for packet in packets] == [(0, True), (552, False)]
+    assert [(packet.fragment_offset, packet.more_fragments) for packet in packets] == [
+        (0, True),
+        (552, False),
+    ]
     assert packets[0].identification == packets[1].identification
     assert not packets[0].dont_fragment
 

@@ -39,12 +39,16 @@ def test_rfc6056_3_3_one_destination_gets_one_port_after_another():
 
 @pytest.mark.label("RFC6056-3.3")
 def test_rfc6056_3_3_destinations_and_secrets_start_anywhere():
-    starts = {first(Ports(b"secret"), port=port) for port in range(200)} | {first(Ports(bytes([n]))) for n in range(200)}
+    starts = {first(Ports(b"secret"), port=port) for port in range(200)} | {
+        first(Ports(bytes([n]))) for n in range(200)
+    }
     assert len(starts) > 380
 
 
 def test_the_same_secret_gives_the_same_ports():
-    assert list(islice(Ports(b"x").candidates(LOCAL, REMOTE, 1), 9)) == list(islice(Ports(b"x").candidates(LOCAL, REMOTE, 1), 9))
+    assert list(islice(Ports(b"x").candidates(LOCAL, REMOTE, 1), 9)) == list(
+        islice(Ports(b"x").candidates(LOCAL, REMOTE, 1), 9)
+    )
 
 
 def test_destinations_rarely_share_a_counter():
@@ -78,13 +82,19 @@ EVERY = range(LOWEST, HIGHEST + 1)
 
 @pytest.mark.label("RFC6056-3.3c")
 @given(
-    st.lists(st.tuples(st.integers(LOWEST, HIGHEST), st.sampled_from([1, 3, 15, 16, 17, 500, 40_000])), max_size=4),
+    st.lists(
+        st.tuples(st.integers(LOWEST, HIGHEST), st.sampled_from([1, 3, 15, 16, 17, 500, 40_000])), max_size=4
+    ),
     st.sets(st.integers(LOWEST, HIGHEST), max_size=3),
     st.binary(max_size=2),
 )
-def test_rfc6056_3_3c_a_search_finds_what_trying_one_by_one_would(runs: list[tuple[int, int]], holes: set[int], secret: bytes):
+def test_rfc6056_3_3c_a_search_finds_what_trying_one_by_one_would(
+    runs: list[tuple[int, int]], holes: set[int], secret: bytes
+):
     """Any runs of taken ports, also over the range's end."""
-    taken = {LOWEST + (first - LOWEST + n) % len(EVERY) for first, length in runs for n in range(length)} - holes
+    taken = {
+        LOWEST + (first - LOWEST + n) % len(EVERY) for first, length in runs for n in range(length)
+    } - holes
     ports, naive = Ports(secret), Ports(secret)
     for _ in range(3):
         expected = next((port for port in naive.candidates(LOCAL, REMOTE, 80) if port not in taken), 0)
@@ -138,7 +148,9 @@ def crowd(host: Host, remote: str, *, but: set[int]) -> None:
     """Take every port to port 80 of ``remote``, but some, at the cost of one connection."""
     connection = host.connect(remote, 80, 0)
     destination = destination_of(connection.local.address, connection.remote)
-    host._connections.table.update({destination + port.to_bytes(2, "big"): connection for port in EVERY if port not in but})
+    host._connections.table.update(
+        {destination + port.to_bytes(2, "big"): connection for port in EVERY if port not in but}
+    )
     for port in but:
         host._connections.table.pop(destination + port.to_bytes(2, "big"), None)
 
@@ -168,7 +180,9 @@ def in_time_wait_among_taken_ones(pair: Pair, **options: object) -> int:
     client, server, _ = pair.connect(**options)
     port = client.local.port
     crowd(pair.left, "10.0.0.2", but={port})
-    pair.left._connections.table[destination_of(client.local.address, client.remote) + port.to_bytes(2, "big")] = client
+    pair.left._connections.table[
+        destination_of(client.local.address, client.remote) + port.to_bytes(2, "big")
+    ] = client
     client.release(pair.now)
     pair.advance(0)
     server.close(pair.now)
@@ -212,7 +226,9 @@ def test_a_host_at_whose_every_port_somebody_listens(host: Host):
 
 
 @pytest.mark.parametrize("own", ["10.0.0.1", "fd00::1"])
-def test_a_dial_to_ones_own_closed_port_is_refused_and_never_connects_to_itself(host: Host, new_peer: type[Peer], own: str):
+def test_a_dial_to_ones_own_closed_port_is_refused_and_never_connects_to_itself(
+    host: Host, new_peer: type[Peer], own: str
+):
     peer = new_peer(host)
     for port in (LOWEST, 5000, HIGHEST):
         crowd_of_one(host, own, port)
@@ -229,7 +245,9 @@ def crowd_of_one(host: Host, own: str, port: int) -> None:
     address = parse(own)
     connection = host.connect(own, 7, 0, local_port=port)
     destination = destination_of(address, Endpoint(address, port))
-    host._connections.table.update({destination + other.to_bytes(2, "big"): connection for other in EVERY if other != port})
+    host._connections.table.update(
+        {destination + other.to_bytes(2, "big"): connection for other in EVERY if other != port}
+    )
 
 
 @pytest.mark.parametrize("own", ["10.0.0.1", "fd00::1"])

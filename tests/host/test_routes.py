@@ -10,7 +10,11 @@ FOUR, SIX = parse("192.0.2.1"), parse("2001:db8::1")
 
 
 def routes(*addresses: str, mtu: int = 1500, any_address: bool = False):
-    return Routes(tuple(parse_interface(text) for text in addresses or ("10.0.0.1/24", "fd00::1/64")), mtu, any_address=any_address)
+    return Routes(
+        tuple(parse_interface(text) for text in addresses or ("10.0.0.1/24", "fd00::1/64")),
+        mtu,
+        any_address=any_address,
+    )
 
 
 @pytest.mark.label("MUST-44")
@@ -167,7 +171,10 @@ def test_loopback_addresses_stay_here(given: tuple[str, ...]):
     assert routes("127.0.0.2/8").source_for(parse("127.0.0.2")) == parse("127.0.0.2")
 
 
-@pytest.mark.parametrize("text", ["0.0.0.0", "0.0.0.7", "240.0.0.1", "255.255.255.255", "224.0.0.1", "::", "ff02::1", "::ffff:10.0.0.1"])
+@pytest.mark.parametrize(
+    "text",
+    ["0.0.0.0", "0.0.0.7", "240.0.0.1", "255.255.255.255", "224.0.0.1", "::", "ff02::1", "::ffff:10.0.0.1"],
+)
 def test_no_host_has_such_an_address(text: str):
     with pytest.raises(ArgumentError, match="address"):
         routes(text)
@@ -181,7 +188,9 @@ def test_rfc1191_3a_a_claim_lowers_and_never_raises():
     assert path.mtu_to(FOUR, 0) == 1400
     for void in (1500, 9000, 1, 67):
         assert path.usable(FOUR, void, 1500, 0) == 0
-    assert path.usable(FOUR, 1401, 1500, 0) == 1401  # true perhaps of what was sent before, and no reason to send more
+    assert (
+        path.usable(FOUR, 1401, 1500, 0) == 1401
+    )  # true perhaps of what was sent before, and no reason to send more
     assert path.mtu_to(FOUR, 0) == 1400
     assert path.mtu_to(SIX, 0) == 1500
 
@@ -197,7 +206,15 @@ def test_what_turned_out_to_be_the_links_mtu_need_not_be_remembered():
 @pytest.mark.label("RFC8201-4a")
 def test_rfc8201_4a_claims_below_1280_are_void():
     path = routes()
-    assert [path.usable(SIX, mtu, 1500, 0) for mtu in (0, 68, 1279, 1280, 1499, 1500, 9000)] == [0, 0, 0, 1280, 1499, 0, 0]
+    assert [path.usable(SIX, mtu, 1500, 0) for mtu in (0, 68, 1279, 1280, 1499, 1500, 9000)] == [
+        0,
+        0,
+        0,
+        1280,
+        1499,
+        0,
+        0,
+    ]
 
 
 @pytest.mark.label("RFC1191-3c")

@@ -32,7 +32,9 @@ def same(algorithm: Algorithm) -> Keychain:
     return Keychain(Key(b"secret", algorithm=algorithm))
 
 
-def opened(pair: Pair, left: Keychain | None, right: Keychain | None, address: str = TO_10, **options: Any) -> tuple[Connection, Any]:
+def opened(
+    pair: Pair, left: Keychain | None, right: Keychain | None, address: str = TO_10, **options: Any
+) -> tuple[Connection, Any]:
     """The client, and the server if there came one of it."""
     listener = pair.right.listen(80, pair.now, keys=right, **options)
     client = pair.left.connect(address, 80, pair.now, keys=left, **options)
@@ -72,7 +74,12 @@ def altered(octets: bytes, change: Callable[[bytearray], None]) -> bytes:
     payload = bytearray(packet.payload)
     change(payload)
     payload[16:18] = b"\0\0"
-    return ip.encode(packet.source, packet.destination, packet.protocol, with_checksum(bytes(payload), packet.source, packet.destination))
+    return ip.encode(
+        packet.source,
+        packet.destination,
+        packet.protocol,
+        with_checksum(bytes(payload), packet.source, packet.destination),
+    )
 
 
 # From open to close
@@ -81,7 +88,9 @@ def altered(octets: bytes, change: Callable[[bytearray], None]) -> bytes:
 @pytest.mark.parametrize("layout", [ALIGNED, PACKED])
 @pytest.mark.parametrize("address", [TO_10, TO_FD])
 @pytest.mark.parametrize("algorithm", ["SHA1", "AES128", "MD5"])
-def test_every_segment_of_a_connection_is_signed(pair: Pair, algorithm: Algorithm, address: str, layout: OptionLayout) -> None:
+def test_every_segment_of_a_connection_is_signed(
+    pair: Pair, algorithm: Algorithm, address: str, layout: OptionLayout
+) -> None:
     keys = same(algorithm)
     client, server = opened(pair, keys, keys, address, config=replace(DEFAULT, option_layout=layout))
     data = bytes(range(256)) * (80 if algorithm == "AES128" else 400)
@@ -195,7 +204,9 @@ def test_nobody_listens_and_the_refusal_is_not_believed(pair: Pair, keys: Keycha
 @pytest.mark.label("RFC5925-7.3")
 @pytest.mark.parametrize("accepts", [True, False])
 @pytest.mark.parametrize("algorithm", ["SHA1", "MD5"])
-def test_rfc5925_7_3_signatures_of_peers_without_a_key(pair: Pair, algorithm: Algorithm, accepts: bool) -> None:
+def test_rfc5925_7_3_signatures_of_peers_without_a_key(
+    pair: Pair, algorithm: Algorithm, accepts: bool
+) -> None:
     elsewhere = Keychain(Key(b"secret", "10.9.9.9"), accepts_unmatched=accepts)
     listener = pair.right.listen(80, pair.now, keys=elsewhere)
     pair.left.connect(TO_10, 80, pair.now, keys=same(algorithm))
@@ -280,7 +291,9 @@ def test_bad_ao_1_keys_rotate_under_load(pair: Pair) -> None:
         received += server.receive(1 << 20, pair.now)
     assert received == data
     assert drops(pair.left) == drops(pair.right) == {}
-    signed_by = {dict(segment.other)[options.AO][0] for segment in segments(pair) if segment.destination == 80}
+    signed_by = {
+        dict(segment.other)[options.AO][0] for segment in segments(pair) if segment.destination == 80
+    }
     assert signed_by == {1, 3}
 
 
@@ -340,10 +353,16 @@ def in_time_wait(pair: Pair, left: Keychain = LEFT, right: Keychain = RIGHT) -> 
     return client.local.port, listener
 
 
-@pytest.mark.parametrize("keys", [(LEFT, RIGHT), (same("MD5"), same("MD5")), (None, Keychain(accepts_unmatched=False))])
+@pytest.mark.parametrize(
+    "keys", [(LEFT, RIGHT), (same("MD5"), same("MD5")), (None, Keychain(accepts_unmatched=False))]
+)
 def test_time_wait_answers_what_is_signed_and_nothing_else(pair: Pair, keys: Any) -> None:
     in_time_wait(pair, *keys)
-    (fin,) = [octets for sender, octets in pair.carried if sender is pair.left and octets[33 if octets[0] == 0x45 else 53] & FIN]
+    (fin,) = [
+        octets
+        for sender, octets in pair.carried
+        if sender is pair.left and octets[33 if octets[0] == 0x45 else 53] & FIN
+    ]
     pair.carried.clear()
     forged = altered(fin, lambda payload: payload.__setitem__(slice(14, 16), b"\x00\x07"))
     pair.right.packet_arrives(forged, pair.now)
@@ -357,7 +376,9 @@ def test_time_wait_answers_what_is_signed_and_nothing_else(pair: Pair, keys: Any
     assert (answer.flags, bool(answer.other)) == (ACK, keys[0] is not None)
 
 
-@pytest.mark.parametrize("keys", [(LEFT, RIGHT), (same("MD5"), same("MD5")), (None, Keychain(accepts_unmatched=False))])
+@pytest.mark.parametrize(
+    "keys", [(LEFT, RIGHT), (same("MD5"), same("MD5")), (None, Keychain(accepts_unmatched=False))]
+)
 def test_a_signed_syn_reopens_a_pair_in_time_wait(pair: Pair, keys: Any) -> None:
     port, listener = in_time_wait(pair, *keys)
     client = pair.left.connect(TO_10, 80, pair.now, local_port=port, keys=keys[0])
@@ -377,7 +398,9 @@ def test_time_wait_is_not_reopened_where_the_listener_has_other_keys_now(pair: P
 
 
 def test_a_listener_finds_the_key_by_the_peer_and_may_get_others(pair: Pair) -> None:
-    listener = pair.right.listen(80, pair.now, keys=Keychain(Key(b"net", "10.0.0.0/24"), Key(b"one", "10.0.0.1")))
+    listener = pair.right.listen(
+        80, pair.now, keys=Keychain(Key(b"net", "10.0.0.0/24"), Key(b"one", "10.0.0.1"))
+    )
     for secret, expected in ((b"net", SYN_SENT), (b"one", ESTABLISHED)):
         client = pair.left.connect(TO_10, 80, pair.now, keys=Keychain(Key(secret)))
         pair.advance(0)
@@ -395,7 +418,9 @@ def test_to_a_listener_only_a_syn_can_be_authentic(pair: Pair) -> None:
     assert octets is not None
     other = Pair(pair.left, Host("10.0.0.2/24", secret=b"restarted"))
     other.right.listen(80, pair.now, keys=RIGHT)
-    other.right.packet_arrives(octets, pair.now)  # the server restarted, and says nothing that would be believed
+    other.right.packet_arrives(
+        octets, pair.now
+    )  # the server restarted, and says nothing that would be believed
     other.pump()
     assert other.carried == []
     assert drops(other.right) == {"dropped_signature_early": 1}
@@ -418,7 +443,9 @@ UNREACHABLE = [(icmp.UNREACHABLE, code, 0) for code in (icmp.NO_PORT, icmp.NO_PR
 @pytest.mark.label("RFC5925-7.8")
 @pytest.mark.parametrize("heeds", [False, True])
 @pytest.mark.parametrize(("kind", "code", "mtu"), [*UNREACHABLE, (icmp.PACKET_TOO_BIG, 0, 1200)])
-def test_rfc5925_7_8_icmp_is_not_believed_of_a_synchronized_connection(pair: Pair, kind: int, code: int, mtu: int, heeds: bool) -> None:
+def test_rfc5925_7_8_icmp_is_not_believed_of_a_synchronized_connection(
+    pair: Pair, kind: int, code: int, mtu: int, heeds: bool
+) -> None:
     client, _ = opened(pair, Keychain(*LEFT.keys, heeds_icmp=heeds), RIGHT)
     client.send(bytes(1400), pair.now)
     octets = pair.left.next_packet(pair.now)
@@ -426,7 +453,9 @@ def test_rfc5925_7_8_icmp_is_not_believed_of_a_synchronized_connection(pair: Pai
     router = Peer(pair.left, "10.0.0.254")
     router.now = pair.now
     router.give(router.control(icmp.IcmpMessage(kind, code, mtu, octets[:40])))
-    troubled = "Trouble" in [type(event).__name__ for _, event in router.events] or client._tcb.path.mtu == 1200
+    troubled = (
+        "Trouble" in [type(event).__name__ for _, event in router.events] or client._tcb.path.mtu == 1200
+    )
     assert troubled is heeds
     assert router.dropped("icmp_unrelated") == (not heeds)
 
@@ -454,7 +483,9 @@ def test_rfc5925_7_8_before_that_it_is_and_so_is_packet_too_big_over_ipv6(pair: 
 
 
 @pytest.mark.label("BAD-AO-1")
-@pytest.mark.parametrize("keys", [(LEFT, RIGHT), (same("MD5"), same("MD5")), (None, Keychain(accepts_unmatched=False))])
+@pytest.mark.parametrize(
+    "keys", [(LEFT, RIGHT), (same("MD5"), same("MD5")), (None, Keychain(accepts_unmatched=False))]
+)
 @pytest.mark.parametrize("kind", [options.MD5, options.AO])
 @pytest.mark.parametrize("flags", [SYN, SYN | ACK, ACK, RST, FIN | ACK])
 def test_bad_ao_1_signatures_of_any_length(pair: Pair, keys: Any, kind: int, flags: int) -> None:
@@ -465,7 +496,9 @@ def test_bad_ao_1_signatures_of_any_length(pair: Pair, keys: Any, kind: int, fla
     numbers = {"seq": server._tcb.rcv.nxt, "ack": server._tcb.snd.nxt}
     for size in range(2, 39):
         signed = {"other": ((kind, bytes((1,)) * size),)}
-        answers = peer.give(peer.tcp(flags, **ports, **numbers, **signed), peer.tcp(flags, to=80, **numbers, **signed))
+        answers = peer.give(
+            peer.tcp(flags, **ports, **numbers, **signed), peer.tcp(flags, to=80, **numbers, **signed)
+        )
         assert answers == []
     assert server.state is ESTABLISHED
     assert sum(drops(pair.right).values()) == 2 * 37

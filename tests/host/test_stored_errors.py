@@ -1,4 +1,6 @@
-"""An error that ended a connection is stored as the reason, and each call that fails for it raises an exception of its own."""
+"""An error that ended a connection is stored as the reason, and each call that fails for it raises an
+exception of its own.
+"""
 
 import copy
 import gc
@@ -65,7 +67,10 @@ def orderly() -> tuple[Connection, int]:
 
 
 ENDS = [reset, refused, aborted, timed_out, orderly]
-READS = ("receive", "receive_into")  # which tell the end of the stream, and no error, after this end's own abort
+READS = (
+    "receive",
+    "receive_into",
+)  # which tell the end of the stream, and no error, after this end's own abort
 CASES = [
     pytest.param(end, call, id=f"{end.__name__}-{name}")
     for end in ENDS
@@ -133,7 +138,11 @@ def test_what_a_failed_call_was_given_is_not_kept() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("detail", ["", "in words"])
-@pytest.mark.parametrize("way", [renewed, copy.copy, lambda error: pickle.loads(pickle.dumps(error))], ids=["renewed", "copy", "pickle"])
+@pytest.mark.parametrize(
+    "way",
+    [renewed, copy.copy, lambda error: pickle.loads(pickle.dumps(error))],
+    ids=["renewed", "copy", "pickle"],
+)
 def test_renewed_error_equals_the_one_that_is_stored(kind: Any, detail: str, way: Any) -> None:
     reason = kind(detail)
     fresh = way(reason)
@@ -159,7 +168,12 @@ def test_renewed_error_has_no_past_and_no_notes() -> None:
         raise reason
     except UnpluggedError:
         fresh = renewed(reason)
-    assert (type(fresh), fresh.errno, fresh.strerror, fresh.port) == (UnpluggedError, 19, "port 3 is empty", 3)
+    assert (type(fresh), fresh.errno, fresh.strerror, fresh.port) == (
+        UnpluggedError,
+        19,
+        "port 3 is empty",
+        3,
+    )
     assert fresh.__traceback__ is None
     assert fresh.__context__ is None
     assert not hasattr(fresh, "__notes__")

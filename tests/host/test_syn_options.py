@@ -1,4 +1,6 @@
-"""Contract 4 for handshakes: no SYN, and nothing that follows it, makes a host raise or lose a place in a queue, from clock 0 on."""
+"""Contract 4 for handshakes: no SYN, and nothing that follows it, makes a host raise or lose a place in a
+queue, from clock 0 on.
+"""
 
 from dataclasses import replace
 
@@ -43,8 +45,12 @@ def option_list(draw: st.DrawFn) -> bytes:
     return octets + fill * (target - len(octets))
 
 
-def segment_octets(flags: int, number: int, ack: int, port: int, listed: bytes, window: int = 65535, data: bytes = b"") -> bytes:
-    head = port.to_bytes(2, "big") + (80).to_bytes(2, "big") + number.to_bytes(4, "big") + ack.to_bytes(4, "big")
+def segment_octets(
+    flags: int, number: int, ack: int, port: int, listed: bytes, window: int = 65535, data: bytes = b""
+) -> bytes:
+    head = (
+        port.to_bytes(2, "big") + (80).to_bytes(2, "big") + number.to_bytes(4, "big") + ack.to_bytes(4, "big")
+    )
     bits = (HEADER + len(listed)) << 10 | flags
     return head + bits.to_bytes(2, "big") + window.to_bytes(2, "big") + bytes(4) + listed + data
 
@@ -77,11 +83,19 @@ def moves(draw: st.DrawFn) -> list[tuple]:
 
 @pytest.mark.parametrize("observer", [None, Observer()], ids=["unobserved", "observed"])
 @pytest.mark.parametrize("family", [4, 6])
-@pytest.mark.parametrize(("backlog", "most"), [(1, 32), (2, 0), (100, 0), (100, 32)], ids=["cookies", "both", "cache", "plain"])
+@pytest.mark.parametrize(
+    ("backlog", "most"), [(1, 32), (2, 0), (100, 0), (100, 32)], ids=["cookies", "both", "cache", "plain"]
+)
 @given(moves=moves(), start=st.sampled_from([0, 0, 1, 63_999_999, 64 * SECOND, 1 << 40]), plain=st.booleans())
 @settings(MANY, max_examples=25)
 def test_no_handshake_makes_a_host_raise(
-    observer: Observer | None, family: int, backlog: int, most: int, moves: list[tuple], start: int, plain: bool
+    observer: Observer | None,
+    family: int,
+    backlog: int,
+    most: int,
+    moves: list[tuple],
+    start: int,
+    plain: bool,
 ) -> None:
     host = Host("10.0.0.1/24", "fd00::1/64", secret=b"s", observer=observer)
     host._connections.most_half_open = most
@@ -120,7 +134,9 @@ def serves(peer: Peer, listener: object) -> bool:
     return listener.accept() is not None
 
 
-@given(listed=option_list(), flags=st.integers(0, 0x1FF), window=st.integers(0, 65535), mark=st.integers(0, 3))
+@given(
+    listed=option_list(), flags=st.integers(0, 0x1FF), window=st.integers(0, 65535), mark=st.integers(0, 3)
+)
 @MANY
 def test_what_the_cache_keeps_of_a_syn_never_grows(listed: bytes, flags: int, window: int, mark: int) -> None:
     octets = segment_octets(flags | SYN, 7, 0, 9, listed, window=window, data=b"text")
@@ -132,7 +148,14 @@ def test_what_the_cache_keeps_of_a_syn_never_grows(listed: bytes, flags: int, wi
     kept = packed(syn)
     assert len(kept) <= half_open._SYN.size + 24
     again = unpacked(kept, Endpoint(bytes(4), syn.destination), Endpoint(bytes(4), syn.source))
-    assert (again.source, again.destination, again.seq, again.flags, again.window, again.ecn) == (9, 80, 7, syn.flags, window, mark)
+    assert (again.source, again.destination, again.seq, again.flags, again.window, again.ecn) == (
+        9,
+        80,
+        7,
+        syn.flags,
+        window,
+        mark,
+    )
     assert options_of(again) == options_of(syn)
 
 

@@ -1,4 +1,6 @@
-"""Half-open connections by the thousand: they are records in the SYN cache, and nobody can tell but by the memory."""
+"""Half-open connections by the thousand: they are records in the SYN cache, and nobody can tell but by the
+memory.
+"""
 
 import itertools
 import random
@@ -54,11 +56,15 @@ def test_beyond_the_first_they_are_cached(host: Host, crowded: Peer) -> None:
 
 
 def test_an_ack_takes_one_out_and_opens_it(host: Host, crowded: Peer) -> None:
-    answer = crowded.segment(crowded.give(crowded.tcp(SYN, source=source(MANY), tsval=7, tsecr=0, window_scale=3, mss=1000)))
+    answer = crowded.segment(
+        crowded.give(crowded.tcp(SYN, source=source(MANY), tsval=7, tsecr=0, window_scale=3, mss=1000))
+    )
     before = cached(host)
     crowded.now += 500 * MILLISECOND
     text = {"data": b"request", "source": source(MANY), "tsval": 8, "tsecr": answer.tsval}
-    (answer,) = crowded.segments(crowded.give(crowded.tcp(ACK, seq=1001, ack=seq.add(answer.seq, 1), **text))) or (None,)
+    (answer,) = crowded.segments(
+        crowded.give(crowded.tcp(ACK, seq=1001, ack=seq.add(answer.seq, 1), **text))
+    ) or (None,)
     assert cached(host) == before - 1
     subject, _ = crowded.events[-1]
     connection = subject.accept()
@@ -101,7 +107,9 @@ def test_by_ipv6_too(host: Host) -> None:
     listener = host.listen(80, peer.now, backlog=BACKLOG)
     answers = [peer.segment(peer.give(peer.tcp(SYN, port=1024 + number))) for number in range(MANY)]
     assert cached(host) == MANY - MOST_HALF_OPEN
-    assert {remote for _, remote, _ in host.connections()} == {Endpoint(peer.address, 1024 + number) for number in range(MANY)}
+    assert {remote for _, remote, _ in host.connections()} == {
+        Endpoint(peer.address, 1024 + number) for number in range(MANY)
+    }
     for number, answer in enumerate(answers):
         peer.give(peer.tcp(ACK, port=1024 + number, seq=1001, ack=seq.add(answer.seq, 1)))
     assert (len(listener.ready), host.statistics()["half_open"]) == (MANY, 0)
@@ -199,12 +207,17 @@ def test_a_segment_that_is_refused_takes_none_out_of_the_cache(name: str, observ
     peer = Peer(host)
     host.listen(80, peer.now, backlog=BACKLOG)
     asks = {"sack_permitted": True, "mss": 1460}
-    answers = [peer.segment(peer.give(peer.tcp(SYN | AE | CWR | ECE, source=source(number), **asks))) for number in range(MANY)]
+    answers = [
+        peer.segment(peer.give(peer.tcp(SYN | AE | CWR | ECE, source=source(number), **asks)))
+        for number in range(MANY)
+    ]
     flags, number, ahead = REFUSED[name]
     for _ in range(3):
         for index, answer in enumerate(answers):
             data = b"text" if flags & PSH or number == 900 else b""
-            peer.give(peer.tcp(flags, seq=number, ack=seq.add(answer.seq, ahead), source=source(index), data=data))
+            peer.give(
+                peer.tcp(flags, seq=number, ack=seq.add(answer.seq, ahead), source=source(index), data=data)
+            )
         assert (cached(host), host.statistics()["half_open"]) == (MANY - MOST_HALF_OPEN, MANY)
         peer.advance(600 * MILLISECOND)
     for index, answer in enumerate(answers):
@@ -218,7 +231,9 @@ class Recorder(Observer):
     def __init__(self) -> None:
         self.told: dict[object, list[str]] = {}
 
-    def state_changed(self, local: Endpoint, remote: Endpoint, before: object, after: object, now: int) -> None:
+    def state_changed(
+        self, local: Endpoint, remote: Endpoint, before: object, after: object, now: int
+    ) -> None:
         self.told.setdefault(remote, []).append(f"{now} {before} {after}")
 
     def segment_sent(self, local: Endpoint, remote: Endpoint, segment: Segment, now: int) -> None:
@@ -235,7 +250,9 @@ class Recorder(Observer):
 
 
 class Play:
-    """What peers may do to three hosts: two with a SYN cache, of which one is observed, and one without, which is observed too."""
+    """What peers may do to three hosts: two with a SYN cache, of which one is observed, and one without,
+    which is observed too.
+    """
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
@@ -244,7 +261,9 @@ class Play:
         self.peers = [Peer(Host("10.0.0.1/8", secret=b"s", observer=observer)) for observer in observers]
         self.peers[2].host._connections.most_half_open = 1 << 30
         config = replace(DEFAULT, fast_open="server")
-        self.listeners = [peer.host.listen(80, peer.now, backlog=BACKLOG, config=config) for peer in self.peers]
+        self.listeners = [
+            peer.host.listen(80, peer.now, backlog=BACKLOG, config=config) for peer in self.peers
+        ]
         self.answers: dict[bytes, tuple[bytes, Segment]] = {}
         self.heard = 0
         self.syns: dict[int, bytes] = {}
@@ -256,7 +275,9 @@ class Play:
         self.agree([peer.advance(duration) for peer in self.peers])
 
     def agree(self, answers: list[list[bytes]]) -> None:
-        plain, watched, uncached = (sorted(packets, key=lambda octets: octets[16:20]) for packets in answers)  # by destination
+        plain, watched, uncached = (
+            sorted(packets, key=lambda octets: octets[16:20]) for packets in answers
+        )  # by destination
         assert plain == watched == uncached
         self.heard += len(plain)
         for octets in plain:
@@ -266,11 +287,16 @@ class Play:
         assert told[0] == told[1] == told[2]
         shown = [set(peer.host.connections()) for peer in self.peers]
         assert shown[0] == shown[1] == shown[2]
-        statuses = [[one.accept().status(self.peers[0].now) for _ in range(len(one.ready))] for one in self.listeners]
+        statuses = [
+            [one.accept().status(self.peers[0].now) for _ in range(len(one.ready))] for one in self.listeners
+        ]
         assert statuses[0] == statuses[1] == statuses[2]
         for peer in self.peers:
             peer.drain()  # and what they saw before they were accepted
-        events = [sorted(f"{subject} {event}" for subject, event in peer.events if isinstance(subject, Connection)) for peer in self.peers]
+        events = [
+            sorted(f"{subject} {event}" for subject, event in peer.events if isinstance(subject, Connection))
+            for peer in self.peers
+        ]
         assert events[0] == events[1] == events[2]
         assert self.recorders[0].told == self.recorders[1].told
 
@@ -301,7 +327,11 @@ class Play:
             self.give(self.syns[number])
         else:
             octets, answer = known
-            stamps = {"tsval": 1 << 31, "tsecr": answer.tsval} if answer.tsval != ABSENT and chance.random() < 0.8 else {}
+            stamps = (
+                {"tsval": 1 << 31, "tsecr": answer.tsval}
+                if answer.tsval != ABSENT and chance.random() < 0.8
+                else {}
+            )
             flags = chance.choice([ACK, ACK, ACK, RST, RST | ACK, FIN | ACK, SYN | ACK])
             number_off, ack_off = chance.choice([0, 0, 0, 1, -1, 70_000]), chance.choice([0, 0, 0, 0, 1, -1])
             if kind == 2:

@@ -22,7 +22,9 @@ from tests.host.conftest import Peer
 
 
 def time_wait(peer: Peer, *, timestamps: bool = True, config: Config = DEFAULT, released: bool = True):
-    """The host closed a connection of its listener first. The peer's last numbers: SEQ 1002, and what it must acknowledge."""
+    """The host closed a connection of its listener first. The peer's last numbers: SEQ 1002, and what it must
+    acknowledge.
+    """
     stamp = {"tsval": 500, "tsecr": 0} if timestamps else {}
     listener = peer.host.listen(80, peer.now, config=config)
     answer = peer.segment(peer.give(peer.tcp(SYN, **stamp)))
@@ -129,9 +131,15 @@ EP_TW = [
 @pytest.mark.label("BAD-TW-2", "RFC6191-2a", "RFC6191-2b")
 @pytest.mark.parametrize("released", [True, False])
 @pytest.mark.parametrize(("had", "tsval", "number", "accepted"), EP_TW)
-def test_bad_tw_2_the_table_of_rfc_6191(peer: Peer, host: Host, released: bool, had: bool, tsval: int, number: int, accepted: bool):
-    connection, last = time_wait(peer, timestamps=had, released=released, config=replace(DEFAULT, time_wait_challenge=False))
-    answers = peer.segments(peer.give(peer.tcp(SYN, seq=number, tsval=tsval, tsecr=0 if tsval != ABSENT else ABSENT)))
+def test_bad_tw_2_the_table_of_rfc_6191(
+    peer: Peer, host: Host, released: bool, had: bool, tsval: int, number: int, accepted: bool
+):
+    connection, last = time_wait(
+        peer, timestamps=had, released=released, config=replace(DEFAULT, time_wait_challenge=False)
+    )
+    answers = peer.segments(
+        peer.give(peer.tcp(SYN, seq=number, tsval=tsval, tsecr=0 if tsval != ABSENT else ABSENT))
+    )
     ((_, _, state),) = host.connections()
     if not accepted:
         assert answers == []  # silently
@@ -281,7 +289,9 @@ def test_the_state_follows_the_peers_fin_and_its_own_incarnation(peer: Peer, hos
     assert connection.state is TIME_WAIT
     peer.give(peer.tcp(SYN, seq=5000))
     assert connection.state is CLOSED
-    peer.give(peer.tcp(RST, seq=5001))  # the attempt came to nothing: the pair is in TIME-WAIT again (EP-TW-8)
+    peer.give(
+        peer.tcp(RST, seq=5001)
+    )  # the attempt came to nothing: the pair is in TIME-WAIT again (EP-TW-8)
     assert connection.state is TIME_WAIT
     answer = peer.segment(peer.give(peer.tcp(SYN, seq=6000)))
     peer.give(peer.tcp(ACK, seq=6001, ack=answer.seq + 1))
@@ -316,7 +326,9 @@ def test_where_a_reset_ends_time_wait_no_stranger_is_told_of(peer: Peer, host: H
 
 
 @pytest.mark.parametrize("released", [True, False])
-def test_time_wait_costs_a_record_whatever_was_called(new_host: Callable[..., Host], new_peer: type[Peer], released: bool):
+def test_time_wait_costs_a_record_whatever_was_called(
+    new_host: Callable[..., Host], new_peer: type[Peer], released: bool
+):
     """The host keeps no connection, and so nothing of one that its program let go."""
     host = new_host()
     peer = new_peer(host)

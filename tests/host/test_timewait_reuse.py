@@ -25,7 +25,9 @@ PLAIN = replace(DEFAULT, timestamps=False)
 LAST = 1001  # the number of the peer's FIN
 
 
-def time_wait(peer: Peer, config: Config, *, stamped: bool, released: bool) -> tuple[Connection, Listener, Segment]:
+def time_wait(
+    peer: Peer, config: Config, *, stamped: bool, released: bool
+) -> tuple[Connection, Listener, Segment]:
     """The host closed first. Our last ACK."""
     stamp = {"tsval": 500, "tsecr": 0} if stamped else {}
     listener = peer.host.listen(80, peer.now, config=config)
@@ -37,7 +39,11 @@ def time_wait(peer: Peer, config: Config, *, stamped: bool, released: bool) -> t
     else:
         connection.close(peer.now)
     fin = peer.segment(peer.drain())
-    return connection, listener, peer.segment(peer.give(peer.tcp(FIN | ACK, seq=LAST, ack=seq.add(fin.seq, 1), **stamp)))
+    return (
+        connection,
+        listener,
+        peer.segment(peer.give(peer.tcp(FIN | ACK, seq=LAST, ack=seq.add(fin.seq, 1), **stamp))),
+    )
 
 
 def states(peer: Peer) -> list[str]:
@@ -82,7 +88,9 @@ def test_silence_may_be_chosen(peer: Peer, stamped: bool) -> None:
 @pytest.mark.parametrize("tsval", [0, 499, 500])
 @pytest.mark.parametrize("number", [LAST, 5])
 def test_a_syn_that_timestamps_prove_old_is_dropped_silently(peer: Peer, tsval: int, number: int) -> None:
-    """RFC 6191, 2: else the RST that answers for a client of today would end TIME-WAIT for the sake of an old duplicate."""
+    """RFC 6191, 2: else the RST that answers for a client of today would end TIME-WAIT for the sake of an old
+    duplicate.
+    """
     time_wait(peer, DEFAULT, stamped=True, released=True)
     assert peer.give(peer.tcp(SYN, seq=number, tsval=tsval, tsecr=0)) == []
     peer.give(peer.tcp(RST, seq=LAST + 1))
@@ -119,7 +127,12 @@ def test_only_the_exact_rst_answers_a_challenge(peer: Peer, ahead: int) -> None:
     assert states(peer) == []
 
 
-@given(secret=st.binary(min_size=1, max_size=8), wait=st.integers(0, 3 * MINUTE), stamped=st.booleans(), family=st.sampled_from([4, 6]))
+@given(
+    secret=st.binary(min_size=1, max_size=8),
+    wait=st.integers(0, 3 * MINUTE),
+    stamped=st.booleans(),
+    family=st.sampled_from([4, 6]),
+)
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_client_that_was_restarted_is_served_at_once_or_in_a_second(
     new_pair: Callable[..., Pair], secret: bytes, wait: int, stamped: bool, family: int
@@ -127,7 +140,9 @@ def test_a_client_that_was_restarted_is_served_at_once_or_in_a_second(
     """It knows nothing of its connection before, and has other numbers, as with another secret."""
     pair = new_pair()
     address = "10.0.0.2" if family == 4 else "fd00::2"
-    client, server, listener = pair.connect(address=address, local_port=5000, config=DEFAULT if stamped else PLAIN)
+    client, server, listener = pair.connect(
+        address=address, local_port=5000, config=DEFAULT if stamped else PLAIN
+    )
     server.release(pair.now)
     pair.advance(0)
     client.release(pair.now)
@@ -177,7 +192,9 @@ def test_an_active_open_takes_no_pair_within_a_second(pair: Pair) -> None:
 
 @pytest.mark.parametrize("before", [DEFAULT, PLAIN])
 @pytest.mark.parametrize("after", [PLAIN, DEFAULT, replace(DEFAULT, time_wait_reuse=False)])
-def test_an_active_open_takes_no_pair_without_timestamps_or_permission(pair: Pair, before: Config, after: Config) -> None:
+def test_an_active_open_takes_no_pair_without_timestamps_or_permission(
+    pair: Pair, before: Config, after: Config
+) -> None:
     closed_by_client(pair, before)
     pair.advance(MINUTE)
     if before is after is DEFAULT:
@@ -192,7 +209,9 @@ def test_a_pair_that_is_taken_is_told_to_an_observer_as_closed() -> None:
     told = []
 
     class Watching(Observer):
-        def state_changed(self, local: Endpoint, remote: Endpoint, before: object, after: object, now: int) -> None:
+        def state_changed(
+            self, local: Endpoint, remote: Endpoint, before: object, after: object, now: int
+        ) -> None:
             told.append(str(after))
 
     pair = Pair(
@@ -212,7 +231,10 @@ def test_the_peer_may_be_in_time_wait_too(pair: Pair) -> None:
     client.release(pair.now)
     server.release(pair.now)
     pair.advance(0)
-    assert [state for host in (pair.left, pair.right) for _, _, state in host.connections()] == [TIME_WAIT, TIME_WAIT]
+    assert [state for host in (pair.left, pair.right) for _, _, state in host.connections()] == [
+        TIME_WAIT,
+        TIME_WAIT,
+    ]
     pair.advance(2 * SECOND)
     again = pair.left.connect("10.0.0.2", 80, pair.now, local_port=5000)
     pair.advance(0)
@@ -225,10 +247,18 @@ def test_ephemeral_ports_in_time_wait_are_used_again_when_all_are(peer: Peer, ho
     config = replace(DEFAULT, msl=DEFAULT.msl)
     made = host.connect("10.0.0.9", 80, peer.now, config=config)
     syn = peer.segment(peer.drain())
-    peer.give(peer.tcp(SYN | ACK, seq=1, ack=seq.add(syn.seq, 1), port=80, to=made.local.port, tsval=1, tsecr=syn.tsval))
+    peer.give(
+        peer.tcp(
+            SYN | ACK, seq=1, ack=seq.add(syn.seq, 1), port=80, to=made.local.port, tsval=1, tsecr=syn.tsval
+        )
+    )
     made.release(peer.now)
     fin = peer.segments(peer.drain())[-1]
-    peer.give(peer.tcp(FIN | ACK, seq=2, ack=seq.add(fin.seq, 1), port=80, to=made.local.port, tsval=2, tsecr=fin.tsval))
+    peer.give(
+        peer.tcp(
+            FIN | ACK, seq=2, ack=seq.add(fin.seq, 1), port=80, to=made.local.port, tsval=2, tsecr=fin.tsval
+        )
+    )
     (record,) = host._connections.time_wait
     for port in range(1024, 65536):
         key = record.key[:-2] + port.to_bytes(2, "big")

@@ -159,7 +159,9 @@ def test_a_peer_hears_of_the_window_that_free_memory_allows(new_pair: MakePair) 
 
 
 @pytest.mark.parametrize("limit", [600, 2000, 5000, 17_000])
-def test_a_window_opens_again_though_the_memory_holds_hardly_a_segment(new_pair: MakePair, limit: int) -> None:
+def test_a_window_opens_again_though_the_memory_holds_hardly_a_segment(
+    new_pair: MakePair, limit: int
+) -> None:
     """No step of the window is as large as the MSS that a link of 9000 octets has."""
     pair = new_pair(memory_limit=limit, mtu=9000)
     reader, sender, _ = pair.connect()
@@ -208,13 +210,21 @@ class Program:
             self.waits.remove(subject)
 
 
-STEP = st.tuples(st.sampled_from(["send", "send", "send", "abort", "release", "read", "time"]), st.integers(0, 5), st.integers(1, 40_000))
+STEP = st.tuples(
+    st.sampled_from(["send", "send", "send", "abort", "release", "read", "time"]),
+    st.integers(0, 5),
+    st.integers(1, 40_000),
+)
 
 
 @settings(max_examples=60)
 @given(st.lists(STEP, max_size=40), st.integers(1, 60_000))
-def test_whoever_waits_has_something_in_flight_or_nothing_is_free(steps: list[tuple[str, int, int]], limit: int) -> None:
-    """Whatever is sent, read and ended: after each pump a writer is only left waiting where an ACK or other memory will wake it."""
+def test_whoever_waits_has_something_in_flight_or_nothing_is_free(
+    steps: list[tuple[str, int, int]], limit: int
+) -> None:
+    """Whatever is sent, read and ended: after each pump a writer is only left waiting where an ACK or other
+    memory will wake it.
+    """
     pair = Pair(
         Host("10.0.0.1/24", secret=b"left", memory_limit=limit),
         Host("10.0.0.2/24", secret=b"right", memory_limit=100_000),
@@ -268,7 +278,10 @@ def test_a_world_in_which_the_hog_goes() -> None:
             kept.append(subject.accept())
 
     quiet: Connection | None = None
-    a, b = world.host("a", "10.0.0.1/24", memory_limit=LIMIT, application=near), world.host("b", "10.0.0.2/24", application=far)
+    a, b = (
+        world.host("a", "10.0.0.1/24", memory_limit=LIMIT, application=near),
+        world.host("b", "10.0.0.2/24", application=far),
+    )
     one, _ = world.path(a, b)
     b.listen(9, 0)
     hog, quiet = a.connect("10.0.0.2", 9, 0), a.connect("10.0.0.2", 9, 0)

@@ -1,4 +1,5 @@
-"""The Linux kernel as the peer: over a TUN, in a network namespace of the test's own, from which nothing leaves.
+"""The Linux kernel as the peer: over a TUN, in a network namespace of the test's own, from which nothing
+leaves.
 
 ::
 
@@ -91,7 +92,9 @@ def inside(name: str, function: Callable[[], T]) -> T:
 
 
 class Namespace:
-    """A network namespace with a TUN, whose kernel side is configured and up. Sockets made inside may be used from anywhere."""
+    """A network namespace with a TUN, whose kernel side is configured and up. Sockets made inside may be used
+    from anywhere.
+    """
 
     def __init__(self, *, offload: bool = False) -> None:
         self.name = f"postel-{os.getpid()}-{next(numbers)}"
@@ -176,8 +179,8 @@ def needs() -> Callable[[str], None]:
 
 @pytest.fixture
 def attached(namespace: Namespace, offload: bool) -> Any:
-    """``async with attached() as net``: Postel on the namespace's TUN; ``rough`` puts a `Faulty` link around it, with those
-    options and a ``seed``."""
+    """``async with attached() as net``: Postel on the namespace's TUN; ``rough`` puts a `Faulty` link around
+    it, with those options and a ``seed``."""
 
     @asynccontextmanager
     async def attach(observer: Any = None, rough: dict[str, Any] | None = None) -> AsyncIterator[Network]:

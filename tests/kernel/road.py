@@ -1,4 +1,5 @@
-"""A road between the test's namespace and those who share it, one packet a read: ``road.py OPTIONS``, until its stdin ends.
+"""A road between the test's namespace and those who share it, one packet a read: ``road.py OPTIONS``, until
+its stdin ends.
 
 ::
 
@@ -6,7 +7,8 @@
                                                     └─ right
     left ──► overtaking ──► queue, rate ──► delay ──► the right with the destination's address
 
-A process of its own: beside the stack and the test's threads it would have its turn too late, and delay is what it is about.
+A process of its own: beside the stack and the test's threads it would have its turn too late, and delay is
+what it is about.
 """
 
 import heapq
@@ -28,15 +30,24 @@ SMOOTHING = 0.02  # a packet's weight in the average of the queue: several round
 
 
 class Lane:
-    """One direction. ``rate`` is in bits a second (0: no limit), and ``queue`` the octets that may wait for it; seconds otherwise.
+    """One direction. ``rate`` is in bits a second (0: no limit), and ``queue`` the octets that may wait for
+    it; seconds otherwise.
 
-    Every so many-th packet with text is held back, until ``overtaken`` others with text have passed it, but for ``hold`` at most.
-    ``early`` is the chance that a packet with text is lost before the queue is full: that much when it is full on average, and in
-    proportion below (random early detection, RFC 2309).
+    Every so many-th packet with text is held back, until ``overtaken`` others with text have passed it, but
+    for ``hold`` at most. ``early`` is the chance that a packet with text is lost before the queue is full:
+    that much when it is full on average, and in proportion below (random early detection, RFC 2309).
     """
 
     def __init__(
-        self, *, delay: float, rate: int = 0, queue: int = 0, early: float = 0.0, every: int = 0, overtaken: int = 0, hold: float = 0.0
+        self,
+        *,
+        delay: float,
+        rate: int = 0,
+        queue: int = 0,
+        early: float = 0.0,
+        every: int = 0,
+        overtaken: int = 0,
+        hold: float = 0.0,
     ) -> None:
         self._delay, self._rate, self._queue, self._early = delay, rate, queue, early
         self._every, self._overtaken, self._hold = every, overtaken, hold
@@ -69,7 +80,9 @@ class Lane:
         leaves = now
         if self._rate:
             waiting = max(0.0, self._free_at - now) * self._rate / 8
-            if waiting > self._queue or (self._early and len(packet) > SPARED and self._is_lost_early(waiting)):
+            if waiting > self._queue or (
+                self._early and len(packet) > SPARED and self._is_lost_early(waiting)
+            ):
                 return
             leaves = self._free_at = max(now, self._free_at) + len(packet) * 8 / self._rate
         self._serial += 1

@@ -1,4 +1,6 @@
-"""One listener for every port and address of a network beyond, which asks the program: the kernel's clients hear what it says."""
+"""One listener for every port and address of a network beyond, which asks the program: the kernel's clients
+hear what it says.
+"""
 
 import asyncio
 import errno
@@ -56,7 +58,9 @@ async def test_the_kernels_client_hears_what_the_program_says(namespace: Any, fa
         program = Program(host.listen(ANY_PORT, net.pump.now(), ask=True), net)
         assert await asyncio.to_thread(attempt, namespace, family, port) == VERDICTS[port][1]
         if program.accepted:
-            address = socket.inet_ntop(socket.AF_INET if family == 4 else socket.AF_INET6, program.accepted[0].local.address)
+            address = socket.inet_ntop(
+                socket.AF_INET if family == 4 else socket.AF_INET6, program.accepted[0].local.address
+            )
             assert (address, program.accepted[0].local.port) == (BEYOND[family][1], port)
         assert len(program.accepted) == (VERDICTS[port][0] == "accept")
 
@@ -68,7 +72,9 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @pytest.mark.parametrize("port", [1, 80, 65535])
-async def test_a_server_of_every_port_knows_at_which_it_was_called(namespace: Any, attached: Any, family: int, port: int) -> None:
+async def test_a_server_of_every_port_knows_at_which_it_was_called(
+    namespace: Any, attached: Any, family: int, port: int
+) -> None:
     async with attached() as net:
         await net.start_server(serve, port=ANY_PORT)
         with namespace.stream(family) as client:

@@ -79,7 +79,9 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 @pytest.mark.parametrize("backlog", [1, 5, 100])
 @pytest.mark.parametrize("stamped", [True, False], ids=["timestamps", "no-timestamps"])
-async def test_all_are_served_thrice_from_the_same_ports(namespace: Any, attached: Any, family: int, backlog: int, stamped: bool) -> None:
+async def test_all_are_served_thrice_from_the_same_ports(
+    namespace: Any, attached: Any, family: int, backlog: int, stamped: bool
+) -> None:
     namespace.command("sysctl", "-qw", f"net.ipv4.tcp_timestamps={int(stamped)}")
     async with attached() as net:
         server = await net.start_server(answer, POSTEL[family], backlog=backlog)

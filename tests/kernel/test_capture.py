@@ -1,4 +1,6 @@
-"""What `explain` tells of captures of the kernel's own traffic, beside what tshark tells of the same files."""
+"""What `explain` tells of captures of the kernel's own traffic, beside what tshark tells of the same
+files.
+"""
 
 import random
 import re
@@ -32,7 +34,8 @@ FAR = "10.7.0.2"
 NEAR = "10.7.0.1"
 OCTETS = random.Random(3).randbytes(300_000)
 PATIENCE = 20.0
-# Each packet takes as much of the capture's buffer as the largest may, by default a quarter of a megabyte: that is few in a burst.
+# Each packet takes as much of the capture's buffer as the largest may, by default a quarter of a megabyte:
+# that is few in a burst.
 ROOM = ("-s", "65600", "-B", "65536")
 ROOT = Path(__file__).parent.parent.parent
 
@@ -47,7 +50,9 @@ def captured(namespace: Any, tmp_path: Path, needs: Any) -> Any:
     def capture(device: str) -> Iterator[Path]:
         only = ("tcp",) if device != "outer" else ()
         file = tmp_path / f"{device}.pcap"
-        command = namespace.prefixed("tcpdump", "-i", device, *ROOM, "-U", "--immediate-mode", "-Z", "root", "-w", str(file), *only)
+        command = namespace.prefixed(
+            "tcpdump", "-i", device, *ROOM, "-U", "--immediate-mode", "-Z", "root", "-w", str(file), *only
+        )
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tcpdump:
             assert tcpdump.stderr is not None
             while "listening" not in (line := tcpdump.stderr.readline()):
@@ -74,7 +79,9 @@ def connections(file: Path) -> list[Connection]:
 
 
 def tshark(file: Path, *arguments: str) -> str:
-    return subprocess.run(["tshark", "-n", "-r", str(file), *arguments], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["tshark", "-n", "-r", str(file), *arguments], check=True, capture_output=True, text=True
+    ).stdout
 
 
 def completeness(file: Path) -> dict[int, int]:
@@ -84,7 +91,9 @@ def completeness(file: Path) -> dict[int, int]:
     return {int(stream): int(value) for stream, value in rows}
 
 
-CONVERSATION = re.compile(r"^(\S+):(\d+)\s+<->\s+(\S+):(\d+)\s+(\d+) (\d+ \w+)\s+(\d+) (\d+ \w+)\s+\d+ \d+ \w+\s+([\d.]+)\s+([\d.]+)\s*$")
+CONVERSATION = re.compile(
+    r"^(\S+):(\d+)\s+<->\s+(\S+):(\d+)\s+(\d+) (\d+ \w+)\s+(\d+) (\d+ \w+)\s+\d+ \d+ \w+\s+([\d.]+)\s+([\d.]+)\s*$"  # noqa: E501
+)
 
 
 def conversations(file: Path) -> list[tuple[Any, ...]]:
@@ -94,7 +103,13 @@ def conversations(file: Path) -> list[tuple[Any, ...]]:
         if match := CONVERSATION.match(line):
             one, two = (match[1], int(match[2])), (match[3], int(match[4]))
             to_one, to_two = (int(match[5]), match[6]), (int(match[7]), match[8])
-            rows.append((*sorted([(one, *to_two), (two, *to_one)]), match[9], pytest.approx(float(match[10]), abs=1e-4)))
+            rows.append(
+                (
+                    *sorted([(one, *to_two), (two, *to_one)]),
+                    match[9],
+                    pytest.approx(float(match[10]), abs=1e-4),
+                )
+            )
     return sorted(rows, key=lambda row: row[:3])
 
 
@@ -103,7 +118,8 @@ def ours(found: list[Connection]) -> list[tuple[Any, ...]]:
     rows = []
     for connection in found:
         ends = sorted(
-            ((text_of(end.endpoint.address), end.endpoint.port), end.packets, as_tshark_writes(end.octets)) for end in connection.ends
+            ((text_of(end.endpoint.address), end.endpoint.port), end.packets, as_tshark_writes(end.octets))
+            for end in connection.ends
         )
         began = f"{(connection.began - start) / 1e6:.9f}"
         rows.append((*ends, began, (connection.last - connection.began) / 1e6))
@@ -235,7 +251,9 @@ def test_still_open(namespace: Any, captured: Any, family: int) -> None:
 
 @contextmanager
 def relayed(near: Any, far: Any) -> Iterator[None]:
-    """A bad road between two namespaces: not every kernel has `netem`. What is lost on it was captured before."""
+    """A bad road between two namespaces: not every kernel has `netem`. What is lost on it was captured
+    before.
+    """
     ends = [Faulty(near.tun, random.Random(1), loss=0.04), Faulty(far.tun, random.Random(2), loss=0.04)]
     stop = threading.Event()
 
@@ -267,14 +285,21 @@ def far() -> Iterator[Any]:
 
 
 def test_losses(namespace: Any, far: Any, captured: Any) -> None:
-    with relayed(namespace, far), captured("postel0") as file, far.stream(4) as listener, namespace.stream(4) as stream:
+    with (
+        relayed(namespace, far),
+        captured("postel0") as file,
+        far.stream(4) as listener,
+        namespace.stream(4) as stream,
+    ):
         listener.bind((FAR, 80))
         listener.listen()
         stream.settimeout(PATIENCE)
         stream.connect((FAR, 80))
         with listener.accept()[0] as other:
             other.settimeout(PATIENCE)
-            sending = threading.Thread(target=lambda: (stream.sendall(OCTETS), stream.shutdown(socket.SHUT_WR)))
+            sending = threading.Thread(
+                target=lambda: (stream.sendall(OCTETS), stream.shutdown(socket.SHUT_WR))
+            )
             sending.start()
             assert drained(other) == OCTETS
             sending.join()
@@ -296,7 +321,9 @@ def test_on_all_devices_at_once(namespace: Any, captured: Any, family: int) -> N
 
 
 def test_what_editcap_makes_of_it(namespace: Any, captured: Any, needs: Any, tmp_path: Path) -> None:
-    """pcapng in nanoseconds, pcap in nanoseconds, and packets cut behind their headers: the same connections."""
+    """pcapng in nanoseconds, pcap in nanoseconds, and packets cut behind their headers: the same
+    connections.
+    """
     needs("editcap")
     with captured("lo") as file:
         pairs = [Pair(namespace, family) for family in (4, 6) for _ in range(5)]
@@ -315,7 +342,9 @@ def test_what_editcap_makes_of_it(namespace: Any, captured: Any, needs: Any, tmp
 def test_through_a_pipe(namespace: Any, needs: Any, family: int) -> None:
     """A connection is told of when tcpdump has told of the whole, before it ends."""
     needs("tcpdump")
-    sniff = namespace.prefixed("tcpdump", "-i", "lo", "-U", "--immediate-mode", "-Z", "root", "-w", "-", "tcp")
+    sniff = namespace.prefixed(
+        "tcpdump", "-i", "lo", "-U", "--immediate-mode", "-Z", "root", "-w", "-", "tcp"
+    )
     explain = (sys.executable, "-m", "postel", "explain", "-", "--lang", "en")
     with (
         subprocess.Popen(sniff, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tcpdump,
@@ -339,7 +368,9 @@ def test_through_a_pipe(namespace: Any, needs: Any, family: int) -> None:
 def injected(namespace: Any, flags: int, seq: int, ack: int, ports: tuple[int, int]) -> None:
     source, destination = parse(FAR), parse(NEAR)
     segment = Segment(*ports, seq, ack, flags, 1000)
-    namespace.tun.send(ip.encode(source, destination, PROTOCOL, encode_for(segment, source, destination)), b"", 0)
+    namespace.tun.send(
+        ip.encode(source, destination, PROTOCOL, encode_for(segment, source, destination)), b"", 0
+    )
 
 
 def heard(namespace: Any) -> Segment:
@@ -454,7 +485,9 @@ def test_the_client_s_program_is_slow_to_read(namespace: Any, captured: Any, fam
     with ExitStack() as stack, captured("lo") as file:
         pair = stack.enter_context(Pair(namespace, family))
         pair.one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        sending = threading.Thread(target=lambda: (pair.two.sendall(OCTETS), pair.two.shutdown(socket.SHUT_WR)))
+        sending = threading.Thread(
+            target=lambda: (pair.two.sendall(OCTETS), pair.two.shutdown(socket.SHUT_WR))
+        )
         sending.start()
         time.sleep(2 * SLOW)
         assert drained(pair.one) == OCTETS
@@ -502,11 +535,22 @@ def test_inside_of_a_tunnel(namespace: Any, captured: Any) -> None:
     """VXLAN between two devices of a pair; what passes the pair is captured."""
     other = Namespace()
     try:
-        namespace.command("ip", "link", "add", "outer", "type", "veth", "peer", "name", "outer", "netns", other.name)
+        namespace.command(
+            "ip", "link", "add", "outer", "type", "veth", "peer", "name", "outer", "netns", other.name
+        )
         for place, last in ((namespace, 1), (other, 2)):
             place.command("ip", "address", "add", f"192.0.2.{last}/24", "dev", "outer")
             place.command("ip", "link", "set", "outer", "up")
-            remote = ("remote", f"192.0.2.{3 - last}", "local", f"192.0.2.{last}", "dstport", "4789", "dev", "outer")
+            remote = (
+                "remote",
+                f"192.0.2.{3 - last}",
+                "local",
+                f"192.0.2.{last}",
+                "dstport",
+                "4789",
+                "dev",
+                "outer",
+            )
             place.command("ip", "link", "add", "inner", "type", "vxlan", "id", "7", *remote)
             place.command("ip", "address", "add", f"198.51.100.{last}/24", "dev", "inner")
             place.command("ip", "link", "set", "inner", "up")
@@ -521,6 +565,9 @@ def test_inside_of_a_tunnel(namespace: Any, captured: Any) -> None:
                 stream.shutdown(socket.SHUT_WR)
                 assert drained(accepted) == OCTETS[:50_000]
         (connection,) = connections(file)
-        assert [(text_of(end.endpoint.address), end.data) for end in connection.ends] == [("198.51.100.1", 50_000), ("198.51.100.2", 0)]
+        assert [(text_of(end.endpoint.address), end.data) for end in connection.ends] == [
+            ("198.51.100.1", 50_000),
+            ("198.51.100.2", 0),
+        ]
     finally:
         other.remove()

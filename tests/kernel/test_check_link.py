@@ -19,7 +19,9 @@ numbers = itertools.count()
 
 
 class PacketSocket(Link):
-    """What the kernel gives to the device and gets from it. Packets come with a virtio header, which says what is left to do."""
+    """What the kernel gives to the device and gets from it. Packets come with a virtio header, which says
+    what is left to do.
+    """
 
     mtu = 1500
 
@@ -42,7 +44,9 @@ class PacketSocket(Link):
                 return None
             except OSError as error:
                 raise LinkClosed(errno.EBADF, "closed") from error
-            self._waiting += finished(virtio.parse(octets[: virtio.LENGTH], memoryview(octets)[virtio.LENGTH :]))
+            self._waiting += finished(
+                virtio.parse(octets[: virtio.LENGTH], memoryview(octets)[virtio.LENGTH :])
+            )
         return self._waiting.popleft()
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:

@@ -1,4 +1,6 @@
-"""A closed window with the kernel at either end: acknowledgements and aborts are heard, and the window does close."""
+"""A closed window with the kernel at either end: acknowledgements and aborts are heard, and the window does
+close.
+"""
 
 import array
 import asyncio
@@ -25,12 +27,16 @@ SOON = 0.9  # less than a retransmission timeout of Postel
 BUFFER = 16_384
 SHRINKS = Path("/proc/sys/net/ipv4/tcp_shrink_window")
 SMALL = replace(DEFAULT, receive_buffer=BUFFER, nagle=False)
-ENDLESS = replace(DEFAULT, receive_buffer=BUFFER, scale_for=1 << 30)  # the window's field counts units of the whole buffer
+ENDLESS = replace(
+    DEFAULT, receive_buffer=BUFFER, scale_for=1 << 30
+)  # the window's field counts units of the whole buffer
 
 callers = pytest.mark.parametrize("kernel_calls", [True, False], ids=["kernel_calls", "postel_calls"])
 
 
-async def connected(net: Any, namespace: Any, family: int, config: Config, *, kernel_calls: bool) -> tuple[socket.socket, Any]:
+async def connected(
+    net: Any, namespace: Any, family: int, config: Config, *, kernel_calls: bool
+) -> tuple[socket.socket, Any]:
     """The kernel's end, which doesn't block, and Postel's transport, which reads nothing."""
     if kernel_calls:
         made: asyncio.Queue[Peer] = asyncio.Queue()
@@ -47,7 +53,9 @@ async def connected(net: Any, namespace: Any, family: int, config: Config, *, ke
         peer: Peer = await made.get()
     else:
         with namespace.listening(family) as listener:
-            _, peer = await net.create_connection(lambda: Peer(0), KERNEL[family], listener.getsockname()[1], config=config)
+            _, peer = await net.create_connection(
+                lambda: Peer(0), KERNEL[family], listener.getsockname()[1], config=config
+            )
             peer.transport.pause_reading()
             kernel, _ = await asyncio.to_thread(listener.accept)
     kernel.setblocking(False)
@@ -77,7 +85,9 @@ def was_reset(kernel: socket.socket) -> bool:
 
 @callers
 @pytest.mark.parametrize("postel_aborts", [True, False], ids=["postel_aborts", "kernel_aborts"])
-async def test_the_kernel_reads_nothing(namespace: Any, attached: Any, family: int, kernel_calls: bool, postel_aborts: bool) -> None:
+async def test_the_kernel_reads_nothing(
+    namespace: Any, attached: Any, family: int, kernel_calls: bool, postel_aborts: bool
+) -> None:
     async with attached() as net:
         kernel, transport = await connected(net, namespace, family, DEFAULT, kernel_calls=kernel_calls)
         connection: Connection = transport.get_extra_info("connection")
@@ -92,7 +102,9 @@ async def test_the_kernel_reads_nothing(namespace: Any, attached: Any, family: i
 
 @pytest.mark.skipif(not SHRINKS.exists(), reason="this kernel never shrinks a window")
 @pytest.mark.parametrize("postel_aborts", [True, False], ids=["postel_aborts", "kernel_aborts"])
-async def test_the_kernel_shrinks_its_window(namespace: Any, attached: Any, family: int, postel_aborts: bool) -> None:
+async def test_the_kernel_shrinks_its_window(
+    namespace: Any, attached: Any, family: int, postel_aborts: bool
+) -> None:
     """Text is in flight beyond the window then, not a probe alone."""
     async with attached() as net:
         namespace.command("sysctl", "-qw", "net.ipv4.tcp_shrink_window=1")
@@ -147,7 +159,9 @@ async def test_the_window_closes_whatever_the_kernels_segments(
 ) -> None:
     """Each write leaves as a segment of its own, and its ACK rounds the window anew."""
     async with attached() as net:
-        config = replace(SMALL, delayed_ack=0, scale_for=6 << 20)  # the window's field counts units of 128 octets
+        config = replace(
+            SMALL, delayed_ack=0, scale_for=6 << 20
+        )  # the window's field counts units of 128 octets
         kernel, transport = await connected(net, namespace, family, config, kernel_calls=kernel_calls)
         kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection: Connection = transport.get_extra_info("connection")

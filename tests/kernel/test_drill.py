@@ -58,7 +58,8 @@ PASSIVE = """\
 +0.00 write(4, ..., 1) = -1 EBADF (Bad file descriptor)
 """
 FAST_OPEN = """\
-`sysctl -w net.ipv4.tcp_timestamps=0; sysctl -w net.ipv4.tcp_window_scaling=0; sysctl -w net.ipv4.tcp_fastopen=1`
+`sysctl -w net.ipv4.tcp_timestamps=0; sysctl -w net.ipv4.tcp_window_scaling=0`
+`sysctl -w net.ipv4.tcp_fastopen=1`
  0.00 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
 +0.00 fcntl(3, F_SETFL, O_RDWR | O_NONBLOCK) = 0
 +0.00 sendto(3, ..., 100, MSG_FASTOPEN, ..., ...) = -1 EINPROGRESS (Operation now in progress)
@@ -88,7 +89,10 @@ WRONG = {
     "result": ("read(3, ..., 1000) = 100", "read(3, ..., 1000) = 99"),
     "assertion": ("TCPI_ESTABLISHED", "TCPI_CLOSE_WAIT"),
     "state": ("TIME_WAIT | grep 1", "TIME_WAIT | grep 0"),
-    "a call that blocks": ("+0.00 getsockopt", "+0.00 fcntl(3, F_SETFL, O_RDWR) = 0\n+0.00 read(3, ..., 5) = 0\n+0.00 getsockopt"),
+    "a call that blocks": (
+        "+0.00 getsockopt",
+        "+0.00 fcntl(3, F_SETFL, O_RDWR) = 0\n+0.00 read(3, ..., 5) = 0\n+0.00 getsockopt",
+    ),
 }
 
 
@@ -104,7 +108,9 @@ def has_rights() -> None:
 
 
 @pytest.fixture
-def against_kernel(has_rights: None, family: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str], Any]:
+def against_kernel(
+    has_rights: None, family: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], Any]:
     """Runs a script; returns what the JSON says of it, and what was told beside that."""
 
     def run(text: str) -> Any:
@@ -138,7 +144,9 @@ def test_a_wrong_expectation_fails(against_kernel: Callable[[str], Any], wrong: 
 
 
 @pytest.mark.usefixtures("has_rights")
-def test_a_failure_shows_the_ladder_and_every_script_leaves_its_capture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_shows_the_ladder_and_every_script_leaves_its_capture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = "--tolerance_usecs=100000\n" + ACTIVE.replace("MSS", "1460")
     (tmp_path / "right.pkt").write_text(text)
     (tmp_path / "wrong.pkt").write_text(text.replace("> . 3002:3002(0) ack 102", "> . 3002:3002(0) ack 101"))
@@ -154,10 +162,16 @@ def test_a_failure_shows_the_ladder_and_every_script_leaves_its_capture(tmp_path
 
 @pytest.mark.usefixtures("has_rights")
 @pytest.mark.parametrize("path", labelled([*LINUX, *LANGUAGE]))
-def test_scripts_that_are_no_other_for_linux(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_scripts_that_are_no_other_for_linux(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = tmp_path / path.name
-    script.write_text("--tolerance_usecs=100000\n" + path.read_text(encoding="utf-8"))  # other tests run beside
-    assert main(["drill", "--against", "kernel", "--profile", "linux", str(script)]) == 0, capsys.readouterr().out
+    script.write_text(
+        "--tolerance_usecs=100000\n" + path.read_text(encoding="utf-8")
+    )  # other tests run beside
+    assert main(["drill", "--against", "kernel", "--profile", "linux", str(script)]) == 0, (
+        capsys.readouterr().out
+    )
 
 
 def test_settings_are_the_namespaces_own(against_kernel: Callable[[str], Any]) -> None:
@@ -167,10 +181,13 @@ def test_settings_are_the_namespaces_own(against_kernel: Callable[[str], Any]) -
     assert setting.read_text() == before
 
 
-def test_commands_that_mean_nothing_here_are_skipped_and_never_executed(against_kernel: Callable[[str], Any], tmp_path: Path) -> None:
+def test_commands_that_mean_nothing_here_are_skipped_and_never_executed(
+    against_kernel: Callable[[str], Any], tmp_path: Path
+) -> None:
     witness = tmp_path / "witness"
     found = against_kernel(
-        f"`touch {witness}; sysctl net.inet.tcp.rfc1323=0; sysctl kernel.printk=4`\n 0.00 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n"
+        f"`touch {witness}; sysctl net.inet.tcp.rfc1323=0; sysctl kernel.printk=4`\n 0.00 socket(..., "
+        "SOCK_STREAM, IPPROTO_TCP) = 3\n"
     )
     assert found["result"] == "passed"
     assert found["told"].count("skipped: ") == 3

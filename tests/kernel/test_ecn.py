@@ -61,13 +61,17 @@ class Marking(Link):
             self._seen += 1
             if self._seen % 10 == 0:
                 self.marked += 1
-                packet = ip.encode(found.source, found.destination, found.protocol, found.payload, traffic_class=CE)
+                packet = ip.encode(
+                    found.source, found.destination, found.protocol, found.payload, traffic_class=CE
+                )
         return self.inner.send(packet, next_hop, now)
 
 
 def speaks_of_ecn(namespace: Any, port: int) -> str:
     """What ss says of the kernel's connection with this port."""
-    return str(namespace.command("ss", "-tinoH", "state", "established", f"( sport = :{port} or dport = :{port} )"))
+    return str(
+        namespace.command("ss", "-tinoH", "state", "established", f"( sport = :{port} or dport = :{port} )")
+    )
 
 
 async def both_ways(reader: Any, writer: Any, kernel: socket.socket) -> None:
@@ -107,11 +111,19 @@ async def test_what_the_kernel_and_we_agree_on(
     except Exception:  # noqa: BLE001 - whatever sysctl says of a value that it doesn't know
         pytest.skip(f"this kernel knows no tcp_ecn={setting}")
     watch = Watch()
-    host = Host(f"{POSTEL[4]}/24", f"{POSTEL[6]}/64", secret=b"a test's", observer=watch, config=replace(DEFAULT, ecn=ecn))
+    host = Host(
+        f"{POSTEL[4]}/24",
+        f"{POSTEL[6]}/64",
+        secret=b"a test's",
+        observer=watch,
+        config=replace(DEFAULT, ecn=ecn),
+    )
     link = Marking(namespace.tun)
     async with aio.attach(host, link) as net:
         reader, writer, kernel = await connected(net, namespace, family, kernel_calls=kernel_calls)
-        (connection,) = [connection for connection in host._connections.table.values() if connection.readable == 0]
+        (connection,) = [
+            connection for connection in host._connections.table.values() if connection.readable == 0
+        ]
         assert type(connection._tcb.ecn) is agreed
         said = speaks_of_ecn(namespace, 80 if kernel_calls else kernel.getsockname()[1]).split()
         assert ("ecn" in said) is (agreed is not type(None))
@@ -125,7 +137,9 @@ async def test_what_the_kernel_and_we_agree_on(
         writer.close()
 
 
-async def connected(net: Any, namespace: Any, family: int, *, kernel_calls: bool) -> tuple[Any, Any, socket.socket]:
+async def connected(
+    net: Any, namespace: Any, family: int, *, kernel_calls: bool
+) -> tuple[Any, Any, socket.socket]:
     if not kernel_calls:
         with namespace.listening(family) as listener:
             reader, writer = await net.open_connection(KERNEL[family], listener.getsockname()[1])

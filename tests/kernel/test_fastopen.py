@@ -31,7 +31,9 @@ class Handshakes(Observer):
     segment_arrived = segment_sent
 
     def check(self) -> None:
-        """Of two connections: the first asked for a cookie, with which the second's text was acknowledged in the SYN,ACK."""
+        """Of two connections: the first asked for a cookie, with which the second's text was acknowledged in
+        the SYN,ACK.
+        """
         (first, second), (given, taken) = self.syns, self.answers
         assert (first.fast_open, first.data) == (b"", b"")
         assert given.fast_open
@@ -62,7 +64,9 @@ async def test_postel_asks_the_kernel(namespace: Any, attached: Any, family: int
         async with attached(handshakes) as net:
             for _ in range(2):
                 serving = asyncio.ensure_future(in_thread(namespace, serve))
-                reader, writer = await net.open_connection(KERNEL[family], listener.getsockname()[1], config=FAST, data=QUESTION)
+                reader, writer = await net.open_connection(
+                    KERNEL[family], listener.getsockname()[1], config=FAST, data=QUESTION
+                )
                 assert await reader.read() == QUESTION.upper()
                 assert await serving == QUESTION
                 writer.close()

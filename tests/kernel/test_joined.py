@@ -1,4 +1,6 @@
-"""Segments that the kernel or Postel joined, with a FIN on the last of them: nothing waits for a retransmission timer."""
+"""Segments that the kernel or Postel joined, with a FIN on the last of them: nothing waits for a
+retransmission timer.
+"""
 
 import asyncio
 import socket
@@ -10,7 +12,9 @@ from postel.tcp.connection import Connection
 from tests.kernel.test_transfer import BLOCK, connected
 
 SIZES = (1, 14_480, 26_064, 50_000, 150_001)
-TIMES = 4  # of each size: chance decides whether the kernel puts its FIN on text that is more than one packet's
+TIMES = (
+    4  # of each size: chance decides whether the kernel puts its FIN on text that is more than one packet's
+)
 _TOTAL_RETRANSMITTED_AT = 100  # tcpi_total_retrans of <linux/tcp.h>
 
 
@@ -37,7 +41,9 @@ def receives_all(kernel: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("kernel_calls", [True, False], ids=["kernel_calls", "postel_calls"])
-async def test_a_fin_on_joined_text_is_heard_at_once(namespace: Any, attached: Any, family: int, kernel_calls: bool) -> None:
+async def test_a_fin_on_joined_text_is_heard_at_once(
+    namespace: Any, attached: Any, family: int, kernel_calls: bool
+) -> None:
     """In both directions: neither side ever sends anything again."""
     async with attached() as net:
         for size in SIZES * TIMES:

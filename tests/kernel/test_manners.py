@@ -38,7 +38,9 @@ async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     writer.close()
 
 
-async def kernel_calls(namespace: Any, family: int, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def kernel_calls(
+    namespace: Any, family: int, port: int
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """asyncio's own streams on a kernel's socket."""
     made = namespace.stream(family)
     made.setblocking(False)
@@ -53,23 +55,31 @@ async def kernel_calls(namespace: Any, family: int, port: int) -> tuple[asyncio.
 # Half-close
 
 
-async def test_nc_half_closes_and_hears_the_answer(namespace: Any, attached: Any, family: int, needs: Any) -> None:
+async def test_nc_half_closes_and_hears_the_answer(
+    namespace: Any, attached: Any, family: int, needs: Any
+) -> None:
     needs("nc")
     async with attached() as net:
         await net.start_server(digest_after_the_end, port=80)
         assert await namespace.output("nc", "-N", POSTEL[family], "80", given=OCTETS) == DIGEST.encode()
 
 
-async def test_nc_listens_half_closes_and_hears_the_answer(namespace: Any, attached: Any, family: int, needs: Any) -> None:
+async def test_nc_listens_half_closes_and_hears_the_answer(
+    namespace: Any, attached: Any, family: int, needs: Any
+) -> None:
     needs("nc")
     async with attached() as net:
-        listening = asyncio.ensure_future(namespace.output("nc", "-N", "-l", KERNEL[family], "8080", given=OCTETS))
+        listening = asyncio.ensure_future(
+            namespace.output("nc", "-N", "-l", KERNEL[family], "8080", given=OCTETS)
+        )
         reader, writer = await call_until_answered(net, KERNEL[family], 8080)
         await digest_after_the_end(reader, writer)
         assert await listening == DIGEST.encode()
 
 
-async def call_until_answered(net: Any, address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def call_until_answered(
+    net: Any, address: str, port: int
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A program that was just started isn't listening at once, and nothing tells when it is."""
     while True:
         try:
@@ -144,7 +154,9 @@ async def states(net: Any, namespace: Any) -> tuple[list[str], list[str]]:
 
 @pytest.mark.parametrize("postel_calls", [False, True], ids=["kernel_calls", "postel_calls"])
 @pytest.mark.parametrize("first", ["kernel", "postel"])
-async def test_who_closes_first_waits(namespace: Any, attached: Any, needs: Any, family: int, *, first: str, postel_calls: bool) -> None:
+async def test_who_closes_first_waits(
+    namespace: Any, attached: Any, needs: Any, family: int, *, first: str, postel_calls: bool
+) -> None:
     needs("ss")
     async with attached() as net:
         kernel, (reader, writer) = await pair(net, namespace, family, postel_calls=postel_calls)
@@ -160,7 +172,9 @@ async def test_who_closes_first_waits(namespace: Any, attached: Any, needs: Any,
             assert await reader.read() == b""
             writer.close()
         kernel.close()
-        assert await states(net, namespace) == ((["TIME-WAIT"], []) if first == "kernel" else ([], ["TIME-WAIT"]))
+        assert await states(net, namespace) == (
+            (["TIME-WAIT"], []) if first == "kernel" else ([], ["TIME-WAIT"])
+        )
 
 
 # Many at once
@@ -197,7 +211,10 @@ async def test_two_hundred_calls_from_the_kernel(namespace: Any, attached: Any, 
 
 
 async def test_two_hundred_calls_to_the_kernel(namespace: Any, attached: Any, family: int) -> None:
-    async with attached() as net, await asyncio.start_server(echo, sock=namespace.listening(family, 200)) as server:
+    async with (
+        attached() as net,
+        await asyncio.start_server(echo, sock=namespace.listening(family, 200)) as server,
+    ):
         port = server.sockets[0].getsockname()[1]
 
         async def call(number: int) -> bytes:
@@ -210,7 +227,9 @@ async def test_two_hundred_calls_to_the_kernel(namespace: Any, attached: Any, fa
 
 
 @pytest.mark.parametrize("postel_calls", [False, True], ids=["kernel_calls", "postel_calls"])
-async def test_kernel_agreed_on_every_option(namespace: Any, attached: Any, needs: Any, family: int, *, postel_calls: bool) -> None:
+async def test_kernel_agreed_on_every_option(
+    namespace: Any, attached: Any, needs: Any, family: int, *, postel_calls: bool
+) -> None:
     needs("ss")
     async with attached() as net:
         kernel, (_, writer) = await pair(net, namespace, family, postel_calls=postel_calls)
@@ -242,7 +261,9 @@ async def test_curl_gets_a_page(namespace: Any, attached: Any, needs: Any, famil
         assert await curl(namespace, family) == OCTETS
 
 
-async def test_tshark_finds_nothing_wrong(namespace: Any, attached: Any, needs: Any, family: int, tmp_path: Path) -> None:
+async def test_tshark_finds_nothing_wrong(
+    namespace: Any, attached: Any, needs: Any, family: int, tmp_path: Path
+) -> None:
     needs("curl")
     needs("tshark")
     trace = Trace()
@@ -253,5 +274,12 @@ async def test_tshark_finds_nothing_wrong(namespace: Any, attached: Any, needs: 
     with capture.open("wb") as file:
         pcapng.write(trace, file)
     told = (await namespace.output("tshark", "-r", str(capture), "-q", "-z", "expert,note")).decode()
-    remarks = [line.split(maxsplit=3)[3] for line in told.splitlines() if line.split()[:1] and line.split()[0].isdigit()]
-    assert sorted(remarks) == ["This frame initiates the connection closing", "This frame undergoes the connection closing"], told[:2000]
+    remarks = [
+        line.split(maxsplit=3)[3]
+        for line in told.splitlines()
+        if line.split()[:1] and line.split()[0].isdigit()
+    ]
+    assert sorted(remarks) == [
+        "This frame initiates the connection closing",
+        "This frame undergoes the connection closing",
+    ], told[:2000]

@@ -1,4 +1,6 @@
-"""Roads that are hard on recovery and on fairness, with the kernel's own stack as the measure: one that only reorders, and a bottleneck."""
+"""Roads that are hard on recovery and on fairness, with the kernel's own stack as the measure: one that only
+reorders, and a bottleneck.
+"""
 
 import asyncio
 import json
@@ -29,7 +31,9 @@ ATTEMPTS = 3  # in real time, on a machine that others use too
 
 @contextmanager
 def road(namespace: Namespace, beside: Namespace | None = None, **settings: Any) -> Iterator[Tun]:
-    """Postel's link, at the right end of a road whose left end is the namespace's device; ``beside`` is at the right end too."""
+    """Postel's link, at the right end of a road whose left end is the namespace's device; ``beside`` is at
+    the right end too.
+    """
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in (ours, its):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8 * MEBIBYTE)
@@ -39,7 +43,9 @@ def road(namespace: Namespace, beside: Namespace | None = None, **settings: Any)
     left = namespace.tun.fileno()
     options = json.dumps({"left": left, "rights": rights, "settings": settings})
     process = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("road.py"), options], stdin=subprocess.PIPE, pass_fds=[left, *rights.values()]
+        [sys.executable, Path(__file__).with_name("road.py"), options],
+        stdin=subprocess.PIPE,
+        pass_fds=[left, *rights.values()],
     )
     its.close()
     try:
@@ -69,7 +75,9 @@ ROUND_TRIP = 0.060
 
 
 class Spurious:
-    """What went again though nothing was lost, and how often its sender saw reordering: the kernel, and Postel."""
+    """What went again though nothing was lost, and how often its sender saw reordering: the kernel, and
+    Postel.
+    """
 
     def __init__(self, namespace: Namespace, status: Any, port: int) -> None:
         said = namespace.command("ss", "-tinH", "state", "established", f"( sport = :{port} )")
@@ -80,7 +88,11 @@ class Spurious:
 
     def is_within(self, spared: int) -> bool:
         """The kernel counts reordering only when it exceeds what it has seen before."""
-        return self.reorderings[0] > 0 and self.reorderings[1] > 10 and max(*self.sent_again, *self.duplicates) <= spared
+        return (
+            self.reorderings[0] > 0
+            and self.reorderings[1] > 10
+            and max(*self.sent_again, *self.duplicates) <= spared
+        )
 
     def __repr__(self) -> str:
         return str(vars(self))
@@ -112,10 +124,13 @@ async def over_reordering(namespace: Namespace, family: int, **settings: Any) ->
 
 @pytest.mark.label("RFC8985-6.2-3", "RFC8985-6.2-4")
 @pytest.mark.parametrize(("overtaken", "spared"), [(2, 0), (8, 8)])
-async def test_what_is_only_overtaken_is_not_sent_again(namespace: Namespace, family: int, needs: Any, overtaken: int, spared: int) -> None:
+async def test_what_is_only_overtaken_is_not_sent_again(
+    namespace: Namespace, family: int, needs: Any, overtaken: int, spared: int
+) -> None:
     """Held back for a twentieth of a round trip, within the quarter that RACK waits for.
 
-    By two, that is never a loss. By three and more it is one until reordering has been seen of something that hadn't gone again (RFC 8985,
+    By two, that is never a loss. By three and more it is one until reordering has been seen of something that
+    hadn't gone again (RFC 8985,
     6.2, step 4): of about ninety the first few may cost one each. The kernel's do too.
     """
     needs("ss")
@@ -167,7 +182,9 @@ def kernel_sends(stream: socket.socket) -> None:
 
 
 async def shared(namespace: Namespace, beside: Namespace) -> tuple[float, float]:
-    """Mbit/s of a flow of Postel's, and of the kernel's beside it, towards the same address over the same queue."""
+    """Mbit/s of a flow of Postel's, and of the kernel's beside it, towards the same address over the same
+    queue.
+    """
     host = Host(f"{POSTEL[4]}/24", secret=b"a test's")
     queue = int(RATE * 0.040 / 8)  # four times what is on its way, so that nothing is lost because it is full
     with road(namespace, beside, delay=0.005, rate=RATE, queue=queue, early=0.1) as link:
@@ -176,7 +193,10 @@ async def shared(namespace: Namespace, beside: Namespace) -> tuple[float, float]
                 sinks = (Sink(one), Sink(other))
                 await asyncio.to_thread(stream.connect, other.getsockname())
                 _, writer = await net.open_connection(KERNEL[4], one.getsockname()[1])
-                flows = [asyncio.ensure_future(flow) for flow in (postel_sends(writer), asyncio.to_thread(kernel_sends, stream))]
+                flows = [
+                    asyncio.ensure_future(flow)
+                    for flow in (postel_sends(writer), asyncio.to_thread(kernel_sends, stream))
+                ]
                 await asyncio.sleep(WARMING)
                 before, began = [sink.octets for sink in sinks], time.monotonic()
                 await asyncio.sleep(MEASURING)
@@ -206,12 +226,15 @@ def beside(namespace: Namespace) -> Iterator[Namespace]:
 
 
 async def test_a_bottleneck_is_shared_with_the_kernels_cubic(namespace: Namespace, beside: Namespace) -> None:
-    """Where a loss comes to each by the same chance. Windows are about nine segments, so that each loses some ten times a second.
+    """Where a loss comes to each by the same chance. Windows are about nine segments, so that each loses some
+    ten times a second.
 
-    A short queue that loses what finds it full doesn't measure the two CUBICs: it loses the second of two segments that one ACK let out,
-    and the kernel's come closer behind each other than ours. By rate and round trip that alone gave either flow up to twice what the
-    other had (and one of two flows of the kernel's, too). With a loss for each by the same chance, ours is ahead by a fifth, an index of
-    0.99: alpha is 1 above the window before the loss (RFC 9438, 4.3), and with 9/17 there as well the two come out even.
+    A short queue that loses what finds it full doesn't measure the two CUBICs: it loses the second of two
+    segments that one ACK let out, and the kernel's come closer behind each other than ours. By rate and round
+    trip that alone gave either flow up to twice what the other had (and one of two flows of the kernel's,
+    too). With a loss for each by the same chance, ours is ahead by a fifth, an index of
+    0.99: alpha is 1 above the window before the loss (RFC 9438, 4.3), and with 9/17 there as well the two
+    come out even.
     """
     ours, its = await shared(namespace, beside)
     assert ours + its > 0.8e-6 * RATE, (ours, its)

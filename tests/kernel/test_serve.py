@@ -1,4 +1,6 @@
-"""`postel serve` as a user runs it: signals, TLS, limits, logs and bursts, with the kernel's sockets as clients."""
+"""`postel serve` as a user runs it: signals, TLS, limits, logs and bursts, with the kernel's sockets as
+clients.
+"""
 
 import json
 import os
@@ -36,14 +38,28 @@ GET = b"GET /%s HTTP/1.1\r\nHost: x\r\n%s\r\n"
 class Serving:
     """The command, whose standard error goes to a file."""
 
-    def __init__(self, namespace: Any, folder: Path, *options: str, application: str = "", directory: Path = ROOT) -> None:
+    def __init__(
+        self, namespace: Any, folder: Path, *options: str, application: str = "", directory: Path = ROOT
+    ) -> None:
         self.namespace = namespace
         self.errors = folder / "errors"
         place = ("--tun", "serve0", "--netns", namespace.name, "--address", f"{ADDRESS}/24")
-        command = (sys.executable, "-m", "postel", "serve", application or str(folder / "site"), *place, *options)
+        command = (
+            sys.executable,
+            "-m",
+            "postel",
+            "serve",
+            application or str(folder / "site"),
+            *place,
+            *options,
+        )
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                command, cwd=directory, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL, stderr=errors
+                command,
+                cwd=directory,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
             )
         assert until(lambda: "serving" in self.log()), self.log()
 
@@ -171,7 +187,9 @@ def test_https_and_an_application(serve: Callable[..., Serving], tmp_path: Path)
     certificate = authority.issue_cert(ADDRESS)
     certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "pem")
     (tmp_path / "own.py").write_text(APPLICATION)
-    serving = serve("--port", "443", "--ssl-certfile", str(tmp_path / "pem"), application="own:app", directory=tmp_path)
+    serving = serve(
+        "--port", "443", "--ssl-certfile", str(tmp_path / "pem"), application="own:app", directory=tmp_path
+    )
     assert f"https://{ADDRESS}/," in serving.log()
     client = ssl.create_default_context()
     authority.configure_trust(client)
@@ -189,7 +207,9 @@ def test_a_device_that_goes_away_ends_it_with_a_line(serve: Callable[..., Servin
 
 def test_a_burst_of_2000_syns_survives(serve: Callable[..., Serving]) -> None:
     serving = serve("--quiet")
-    described = json.loads(serving.namespace.command("ip", "-statistics", "-json", "link", "show", "dev", "serve0"))
+    described = json.loads(
+        serving.namespace.command("ip", "-statistics", "-json", "link", "show", "dev", "serve0")
+    )
     before = described[0]["stats64"]["tx"]["dropped"]
     selector = selectors.DefaultSelector()
     streams = inside(serving.namespace.name, lambda: [socket.socket() for _ in range(2000)])
@@ -207,7 +227,9 @@ def test_a_burst_of_2000_syns_survives(serve: Callable[..., Serving]) -> None:
             selector.unregister(key.fileobj)
             left -= 1
     assert left == 0
-    described = json.loads(serving.namespace.command("ip", "-statistics", "-json", "link", "show", "dev", "serve0"))
+    described = json.loads(
+        serving.namespace.command("ip", "-statistics", "-json", "link", "show", "dev", "serve0")
+    )
     assert described[0]["stats64"]["tx"]["dropped"] == before
     for stream in streams:
         stream.close()

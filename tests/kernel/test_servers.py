@@ -1,4 +1,6 @@
-"""redis-server, PostgreSQL and nginx, as Debian has them, at the kernel's side of a TUN: clients from PyPI talk to them over Postel."""
+"""redis-server, PostgreSQL and nginx, as Debian has them, at the kernel's side of a TUN: clients from PyPI
+talk to them over Postel.
+"""
 
 import asyncio
 import os
@@ -33,7 +35,9 @@ http {{
   client_body_temp_path {place}/1; proxy_temp_path {place}/2; fastcgi_temp_path {place}/3;
   uwsgi_temp_path {place}/4; scgi_temp_path {place}/5;
   ssl_certificate {place}/pem; ssl_certificate_key {place}/pem;
-  server {{ listen {address}:80; listen [{address_6}]:80; listen {address}:443 ssl http2; root {place}/site; }}
+  server {{
+    listen {address}:80; listen [{address_6}]:80; listen {address}:443 ssl http2; root {place}/site;
+  }}
 }}
 """
 
@@ -59,16 +63,22 @@ def over_postel(namespace: Any, function: Callable[[], Awaitable[T]]) -> T:
 
 @contextmanager
 def running(namespace: Any, port: int, *command: str, ready: tuple[str, ...] = ()) -> Iterator[None]:
-    """A server in the namespace, from when it listens at ``port``, or from when the command ``ready`` says that it serves."""
+    """A server in the namespace, from when it listens at ``port``, or from when the command ``ready`` says
+    that it serves.
+    """
 
     def serves() -> bool:
         if ready:
-            return subprocess.run(namespace.prefixed(*ready), capture_output=True, check=False).returncode == 0
+            return (
+                subprocess.run(namespace.prefixed(*ready), capture_output=True, check=False).returncode == 0
+            )
         with namespace.inside(socket.socket) as stream:
             return bool(stream.connect_ex((KERNEL[4], port)) == 0)
 
     with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(namespace.prefixed(*command), stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        process = subprocess.Popen(
+            namespace.prefixed(*command), stdin=subprocess.DEVNULL, stdout=said, stderr=said
+        )
         try:
             for _ in range(300):
                 if serves():
@@ -126,13 +136,17 @@ def cluster() -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
         shutil.chown(folder, "postgres", "postgres")
         data = folder / "data"
         made = subprocess.run(
-            (*as_its_user, initdb, "--no-sync", "--auth=trust", "--locale=C", "--encoding=UTF8", "-D", str(data)),
+            (*as_its_user, initdb, "--no-sync", "--auth=trust", "--locale=C", "--encoding=UTF8",
+             "-D", str(data)),
             capture_output=True, text=True, check=False, cwd=folder,
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
         with (data / "pg_hba.conf").open("a") as rules:
             rules.write(f"host all all {KERNEL[4]}/24 trust\n")
-        yield (*as_its_user, server, "-D", str(data), "-k", str(folder), "-F"), (found("pg_isready", *versions), "-h", KERNEL[4])
+        yield (
+            (*as_its_user, server, "-D", str(data), "-k", str(folder), "-F"),
+            (found("pg_isready", *versions), "-h", KERNEL[4]),
+        )
     finally:
         shutil.rmtree(folder)
 
@@ -144,7 +158,9 @@ def test_postgresql(namespace: Any, cluster: tuple[tuple[str, ...], tuple[str, .
             await pool.execute("CREATE TABLE numbers (number int, text text)")
             rows = [(number, str(number) * 100) for number in range(10_000)]
             await pool.copy_records_to_table("numbers", records=rows)
-            sums = await asyncio.gather(*(pool.fetchval("SELECT sum(number) FROM numbers") for _ in range(10)))
+            sums = await asyncio.gather(
+                *(pool.fetchval("SELECT sum(number) FROM numbers") for _ in range(10))
+            )
             everything = await pool.fetch("SELECT * FROM numbers ORDER BY number")
             assert [tuple(row) for row in everything] == rows
             async with pool.acquire() as connection, asyncio.timeout(10):

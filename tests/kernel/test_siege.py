@@ -1,4 +1,6 @@
-"""`postel serve` under the tools that are quick to install; `tools/siege.py` has them all, and compares with nginx."""
+"""`postel serve` under the tools that are quick to install; `tools/siege.py` has them all, and compares with
+nginx.
+"""
 
 import shutil
 import subprocess
@@ -15,7 +17,14 @@ ROOT = Path(postel.__file__).parents[1]
 
 
 @pytest.mark.parametrize(
-    ("tool", "program"), [("ab -k", "ab"), ("ab", "ab"), ("wrk, Connection: close", "wrk"), ("curl --parallel", "curl"), ("garbage", "ip")]
+    ("tool", "program"),
+    [
+        ("ab -k", "ab"),
+        ("ab", "ab"),
+        ("wrk, Connection: close", "wrk"),
+        ("curl --parallel", "curl"),
+        ("garbage", "ip"),
+    ],
 )
 def test_a_tool_finds_no_failure(namespace: Any, tool: str, program: str) -> None:
     unless(shutil.which(program), f"there is no {program}")

@@ -1,4 +1,6 @@
-"""Segments signed for the Linux kernel, and by it: TCP MD5 everywhere, TCP-AO where the kernel was built with it (6.7 and later)."""
+"""Segments signed for the Linux kernel, and by it: TCP MD5 everywhere, TCP-AO where the kernel was built with
+it (6.7 and later).
+"""
 
 import asyncio
 import errno
@@ -65,7 +67,8 @@ def keys(algorithm: Algorithm, secret: bytes = SECRET) -> Keychain:
 
 
 @pytest.fixture(
-    params=[("MD5", sign_with_md5), ("SHA1", sign_with_ao("SHA1")), ("AES128", sign_with_ao("AES128"))], ids=["MD5", "SHA1", "AES128"]
+    params=[("MD5", sign_with_md5), ("SHA1", sign_with_ao("SHA1")), ("AES128", sign_with_ao("AES128"))],
+    ids=["MD5", "SHA1", "AES128"],
 )
 def signed(request: pytest.FixtureRequest) -> Any:
     return request.param
@@ -102,7 +105,9 @@ async def test_postel_calls_the_kernel(namespace: Any, attached: Any, family: in
         with namespace.listening(family) as listener:
             sign(listener, family, SECRET)
             echoing = asyncio.ensure_future(asyncio.to_thread(echo, listener))
-            streams = await net.open_connection(KERNEL[family], listener.getsockname()[1], keys=keys(algorithm))
+            streams = await net.open_connection(
+                KERNEL[family], listener.getsockname()[1], keys=keys(algorithm)
+            )
             data = octets_for(algorithm)
             assert await exchange(*streams, data) == data
             await echoing
@@ -121,7 +126,9 @@ async def test_the_kernel_calls_postel(namespace: Any, attached: Any, family: in
         server = await net.start_server(answer, POSTEL[family], keys=keys(algorithm))
         with namespace.stream(family) as caller:
             sign(caller, family, SECRET)
-            received = await asyncio.to_thread(call, caller, (POSTEL[family], server.sockets[0].getsockname()[1]), data)
+            received = await asyncio.to_thread(
+                call, caller, (POSTEL[family], server.sockets[0].getsockname()[1]), data
+            )
         assert received == data
         assert not [name for name in net.host.statistics() if name.startswith("dropped_signature")]
 

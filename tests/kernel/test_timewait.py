@@ -37,7 +37,9 @@ def ask(namespace: Any, family: int, port: int) -> tuple[bytes, float]:
     """What the kernel's client hears, and how long it took to connect."""
     with namespace.stream(family) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # it leaves no TIME-WAIT of its own
+        client.setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )  # it leaves no TIME-WAIT of its own
         client.bind(("", PORT))
         client.settimeout(20)
         began = time.monotonic()
@@ -48,13 +50,21 @@ def ask(namespace: Any, family: int, port: int) -> tuple[bytes, float]:
 
 
 def leave_in_time_wait(net: Any, family: int, port: int, first: int) -> None:
-    """A client's whole connection, by hand, whose numbers begin at ``first``. What the host answers goes nowhere."""
+    """A client's whole connection, by hand, whose numbers begin at ``first``. What the host answers goes
+    nowhere.
+    """
     host, now = net.host, net.pump.now()
     remote, local = parse(KERNEL[family]), parse(POSTEL[family])
 
     def give(flags: int, number: int, ack: int = 0) -> Segment:
         host.packet_arrives(
-            ip.encode(remote, local, PROTOCOL, encode_for(Segment(PORT, port, number, ack, flags, 1000), remote, local)), now
+            ip.encode(
+                remote,
+                local,
+                PROTOCOL,
+                encode_for(Segment(PORT, port, number, ack, flags, 1000), remote, local),
+            ),
+            now,
         )
         packets = []
         while (octets := host.next_packet(now)) is not None:
@@ -75,7 +85,9 @@ def leave_in_time_wait(net: Any, family: int, port: int, first: int) -> None:
     assert host.statistics()["time_wait"] == 1
 
 
-async def test_the_kernels_client_comes_again_with_lower_numbers(namespace: Any, attached: Any, family: int) -> None:
+async def test_the_kernels_client_comes_again_with_lower_numbers(
+    namespace: Any, attached: Any, family: int
+) -> None:
     namespace.command("sysctl", "-qw", "net.ipv4.tcp_timestamps=0")
     async with attached() as net:
         listener = net.host.listen(7, net.pump.now())
@@ -99,13 +111,17 @@ async def test_the_kernels_client_comes_again_with_lower_numbers(namespace: Any,
         assert net.host.statistics().get("dropped_time_wait_syn", 0) == 0
 
 
-async def test_the_kernel_has_it_in_time_wait_and_we_come_with_lower_numbers(namespace: Any, family: int) -> None:
+async def test_the_kernel_has_it_in_time_wait_and_we_come_with_lower_numbers(
+    namespace: Any, family: int
+) -> None:
     local, remote = Endpoint(parse(POSTEL[family]), PORT), parse(KERNEL[family])
     with namespace.listening(family) as listener:
         port = listener.getsockname()[1]
         host = Host(f"{POSTEL[4]}/24", f"{POSTEL[6]}/64", secret=b"first", config=PLAIN)
         async with aio.attach(host, namespace.tun) as net:
-            reader, writer = await net.open_connection(KERNEL[family], port, local_addr=(POSTEL[family], PORT))
+            reader, writer = await net.open_connection(
+                KERNEL[family], port, local_addr=(POSTEL[family], PORT)
+            )
             kernel, _ = await asyncio.to_thread(listener.accept)
             kernel.close()
             assert await reader.read() == b""
@@ -117,7 +133,9 @@ async def test_the_kernel_has_it_in_time_wait_and_we_come_with_lower_numbers(nam
             net.pump.stop()
             async with aio.attach(fresh, namespace.tun) as again:
                 began = time.monotonic()
-                _, writer = await again.open_connection(KERNEL[family], port, local_addr=(POSTEL[family], PORT))
+                _, writer = await again.open_connection(
+                    KERNEL[family], port, local_addr=(POSTEL[family], PORT)
+                )
                 assert AT_ONCE < time.monotonic() - began < A_SECOND_LATER
                 writer.transport.abort()
 
@@ -126,7 +144,11 @@ def lower_secret(local: Endpoint, remote: Endpoint, now: int, number: int) -> by
     """Of a host whose numbers for this pair are far below."""
     for candidate in range(1000):
         secret = candidate.to_bytes(4, "big")
-        if -(1 << 31) + (1 << 28) < seq.offset(Generator(secret).iss(local, remote, now), number) < -(1 << 28):
+        if (
+            -(1 << 31) + (1 << 28)
+            < seq.offset(Generator(secret).iss(local, remote, now), number)
+            < -(1 << 28)
+        ):
             return secret
     raise AssertionError("none in a thousand")
 
@@ -136,7 +158,9 @@ async def test_we_take_our_own_pair_by_timestamps(namespace: Any, attached: Any,
         port = listener.getsockname()[1]
         async with attached() as net:
             for round_ in range(3):
-                reader, writer = await net.open_connection(KERNEL[family], port, local_addr=(POSTEL[family], PORT))
+                reader, writer = await net.open_connection(
+                    KERNEL[family], port, local_addr=(POSTEL[family], PORT)
+                )
                 kernel, _ = await asyncio.to_thread(listener.accept)
                 writer.write(b"%d" % round_)
                 writer.write_eof()

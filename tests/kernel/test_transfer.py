@@ -90,7 +90,9 @@ def kernel_receives(peer: socket.socket) -> str:
     return digest.hexdigest()
 
 
-async def connected(net: Any, namespace: Any, family: int, *, kernel_calls: bool, count: int = 0) -> tuple[socket.socket, Peer]:
+async def connected(
+    net: Any, namespace: Any, family: int, *, kernel_calls: bool, count: int = 0
+) -> tuple[socket.socket, Peer]:
     """Both ends of one connection, the kernel's and Postel's."""
     if kernel_calls:
         made: asyncio.Queue[Peer] = asyncio.Queue()
@@ -105,7 +107,9 @@ async def connected(net: Any, namespace: Any, family: int, *, kernel_calls: bool
         await asyncio.to_thread(kernel.connect, (POSTEL[family], server.sockets[0].getsockname()[1]))
         return kernel, await made.get()
     with namespace.listening(family) as listener:
-        _, postel = await net.create_connection(lambda: Peer(count), KERNEL[family], listener.getsockname()[1])
+        _, postel = await net.create_connection(
+            lambda: Peer(count), KERNEL[family], listener.getsockname()[1]
+        )
         kernel, _ = await asyncio.to_thread(listener.accept)
     return kernel, postel
 
@@ -127,9 +131,13 @@ callers = pytest.mark.parametrize("kernel_calls", [True, False], ids=["kernel_ca
 
 
 @callers
-async def test_hundred_megabytes_each_way(namespace: Any, attached: Any, family: int, kernel_calls: bool) -> None:
+async def test_hundred_megabytes_each_way(
+    namespace: Any, attached: Any, family: int, kernel_calls: bool
+) -> None:
     async with attached() as net:
-        kernel, postel = await connected(net, namespace, family, kernel_calls=kernel_calls, count=96)  # 100.7 MB
+        kernel, postel = await connected(
+            net, namespace, family, kernel_calls=kernel_calls, count=96
+        )  # 100.7 MB
         await exchange(kernel, postel, 96)
         assert net.host.statistics().get("dropped_bad_checksum", 0) == 0
         async with asyncio.timeout(10):  # the kernel has it all; its last ACKs may still be in the device
@@ -138,7 +146,9 @@ async def test_hundred_megabytes_each_way(namespace: Any, attached: Any, family:
 
 
 @callers
-async def test_one_percent_lost_each_way(namespace: Any, attached: Any, family: int, kernel_calls: bool) -> None:
+async def test_one_percent_lost_each_way(
+    namespace: Any, attached: Any, family: int, kernel_calls: bool
+) -> None:
     async with attached(rough={"seed": 1, "loss": 0.01}) as net:
         kernel, postel = await connected(net, namespace, family, kernel_calls=kernel_calls, count=10)
         await exchange(kernel, postel, 10)
@@ -174,7 +184,8 @@ async def test_both_directions_at_once(namespace: Any, attached: Any, family: in
         postel.transport.close()
 
 
-# A reader that sleeps, then drains. Real time on a machine that others use too: of three attempts one must be undisturbed.
+# A reader that sleeps, then drains. Real time on a machine that others use too: of three attempts one must be
+# undisturbed.
 
 SLEEP = 2.0
 STALL = 0.05
@@ -224,7 +235,9 @@ async def kernel_reads_late(net: Any, namespace: Any, family: int) -> float:
 
 @pytest.mark.alone
 @pytest.mark.parametrize("reader", [postel_reads_late, kernel_reads_late])
-async def test_no_stall_after_a_late_reader_wakes(namespace: Any, attached: Any, family: int, reader: Any) -> None:
+async def test_no_stall_after_a_late_reader_wakes(
+    namespace: Any, attached: Any, family: int, reader: Any
+) -> None:
     gaps: list[float] = []
     async with attached() as net:
         while len(gaps) < ATTEMPTS and min(gaps, default=1.0) > STALL:

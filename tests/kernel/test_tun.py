@@ -75,7 +75,9 @@ def kept_device(namespace: Any, kind: str) -> None:
 
 
 def datagram_of_the_kernel(namespace: Any, link: Tun) -> udp.Datagram:
-    """Sent by the kernel's socket, received from the device; its checksum is checked. The kernel needs a moment to see the carrier."""
+    """Sent by the kernel's socket, received from the device; its checksum is checked. The kernel needs a
+    moment to see the carrier.
+    """
     with namespace.inside(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sender:
         for _ in range(100):
             sender.sendto(b"hello", ("10.8.0.2", 9))
@@ -89,8 +91,12 @@ def datagram_of_the_kernel(namespace: Any, link: Tun) -> udp.Datagram:
 
 @pytest.mark.parametrize("before", ["closed", "killed"])
 @pytest.mark.parametrize("kind", ["mode tun", "mode tun multi_queue"])
-def test_a_persistent_device_once_used_with_offload_works_without(namespace: Any, kind: str, before: str) -> None:
-    """TUNSETOFFLOAD outlives the descriptor: the kernel left out checksums for a program that computes none."""
+def test_a_persistent_device_once_used_with_offload_works_without(
+    namespace: Any, kind: str, before: str
+) -> None:
+    """TUNSETOFFLOAD outlives the descriptor: the kernel left out checksums for a program that computes
+    none.
+    """
     kept_device(namespace, kind)
     first = namespace.inside(lambda: attach_tun("kept0", several="multi_queue" in kind))
     assert isinstance(first, OffloadingTun)
@@ -107,7 +113,9 @@ def test_a_persistent_device_once_used_with_offload_works_without(namespace: Any
 def test_what_was_set_for_a_device_is_put_back_for_other_programs(namespace: Any) -> None:
     kept_device(namespace, "mode tun")
     namespace.inside(lambda: attach_tun("kept0")).close()
-    other = namespace.inside(lambda: device.attach("kept0", device.IFF_TUN | device.IFF_NO_PI))  # which sets nothing
+    other = namespace.inside(
+        lambda: device.attach("kept0", device.IFF_TUN | device.IFF_NO_PI)
+    )  # which sets nothing
     os.set_blocking(other, False)
     relayed = Relayed(other)
     assert datagram_of_the_kernel(namespace, relayed).data == b"hello"
@@ -187,9 +195,13 @@ def test_a_descriptor_says_itself_how_it_was_opened(namespace: Any, offload: boo
     made.close()
 
 
-@pytest.mark.parametrize("kind", [(), ("multi_queue",), ("vnet_hdr",), ("multi_queue", "vnet_hdr")], ids="+".join)
+@pytest.mark.parametrize(
+    "kind", [(), ("multi_queue",), ("vnet_hdr",), ("multi_queue", "vnet_hdr")], ids="+".join
+)
 @pytest.mark.parametrize("offload", [False, True])
-def test_a_persistent_device_of_any_kind_is_taken(namespace: Any, kind: tuple[str, ...], offload: bool) -> None:
+def test_a_persistent_device_of_any_kind_is_taken(
+    namespace: Any, kind: tuple[str, ...], offload: bool
+) -> None:
     namespace.command("ip", "tuntap", "add", "dev", "postel1", "mode", "tun", *kind)
     made = namespace.inside(lambda: attach_tun("postel1", offload=offload))
     assert isinstance(made, OffloadingTun) == offload
@@ -206,7 +218,9 @@ def test_several_queues_of_one_device(namespace: Any) -> None:
 
 
 def test_what_a_device_with_a_header_carries_is_whole_for_who_wants_packets(namespace: Any) -> None:
-    """A datagram from the kernel comes with its checksum left open; `receive` ends it, `receive_parcel` hands it over as it is."""
+    """A datagram from the kernel comes with its checksum left open; `receive` ends it, `receive_parcel` hands
+    it over as it is.
+    """
     made = namespace.inside(lambda: attach_tun("postel1"))
     namespace.command("ip", "address", "add", "10.9.0.1/24", "dev", "postel1")
     namespace.command("ip", "link", "set", "postel1", "up")

@@ -29,14 +29,27 @@ class Serving:
     def __init__(self, namespace: Any, folder: Path, *options: str) -> None:
         self.namespace = namespace
         place = ("--tun", "workers0", "--netns", namespace.name, "--address", f"{ADDRESS}/24")
-        command = (sys.executable, "-m", "postel", "serve", str(folder), "--quiet", "--workers", "3", *place, *options)
+        command = (
+            sys.executable,
+            "-m",
+            "postel",
+            "serve",
+            str(folder),
+            "--quiet",
+            "--workers",
+            "3",
+            *place,
+            *options,
+        )
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
         assert self.process.stderr is not None
         assert b"serving" in self.process.stderr.readline()
 
     def workers(self) -> list[int]:
         process = self.process.pid
-        return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text("ascii").split()]
+        return [
+            int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text("ascii").split()
+        ]
 
     def ask(self) -> socket.socket:
         stream = self.namespace.stream(4)
@@ -91,7 +104,9 @@ def test_connections_are_spread_and_none_is_reset(serving: Serving) -> None:
 
 
 def test_a_connection_that_was_idle_finds_its_worker_again(serving: Serving) -> None:
-    """Longer than the kernel remembers which queue a flow was last sent from (three seconds): then the hash alone decides."""
+    """Longer than the kernel remembers which queue a flow was last sent from (three seconds): then the hash
+    alone decides.
+    """
     streams = []
     for _ in range(6):
         stream = serving.namespace.stream(4)
@@ -161,7 +176,9 @@ def until(holds: Callable[[], object], patience: float = 10) -> bool:
 
 
 @pytest.mark.parametrize("options", [(), ("--workers", "2")])
-def test_a_second_postel_on_the_device_is_refused(serving: Serving, tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_a_second_postel_on_the_device_is_refused(
+    serving: Serving, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     streams = [serving.ask() for _ in range(6)]
     done = second(serving, tmp_path, *options)
     assert done.returncode == 3
@@ -171,10 +188,14 @@ def test_a_second_postel_on_the_device_is_refused(serving: Serving, tmp_path: Pa
 
 
 @pytest.mark.parametrize("options", [(), ("--workers", "2")])
-def test_a_second_postel_in_the_devices_own_namespace_is_refused(serving: Serving, tmp_path: Path, options: tuple[str, ...]) -> None:
+def test_a_second_postel_in_the_devices_own_namespace_is_refused(
+    serving: Serving, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     """There it could take a queue, and with it connections of the first."""
     place = ("--tun", "workers0", "--address", "10.8.0.9/24")
-    command = serving.namespace.prefixed(sys.executable, "-m", "postel", "serve", str(tmp_path), *options, *place)
+    command = serving.namespace.prefixed(
+        sys.executable, "-m", "postel", "serve", str(tmp_path), *options, *place
+    )
     streams = [serving.ask() for _ in range(6)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, "in use by another program" in done.stderr) == (3, True), done.stderr
@@ -214,22 +235,44 @@ def test_a_restart_beside_orphans_is_refused(serving: Serving, tmp_path: Path) -
 
 @pytest.fixture
 def narrow(namespace: Any) -> Iterator[Callable[[], socket.socket]]:
-    """Makes sockets of a second kernel, behind the first: the way to it carries 1,300 octets, which only an ICMP error tells."""
+    """Makes sockets of a second kernel, behind the first: the way to it carries 1,300 octets, which only an
+    ICMP error tells.
+    """
     beyond = f"{namespace.name}-far"
     subprocess.run(("ip", "netns", "add", beyond), check=True)
     try:
-        namespace.command("ip", "link", "add", "near0", "mtu", "1300", "type", "veth", "peer", "name", "far0", "netns", beyond)
+        namespace.command(
+            "ip",
+            "link",
+            "add",
+            "near0",
+            "mtu",
+            "1300",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "far0",
+            "netns",
+            beyond,
+        )
         namespace.command("ip", "address", "add", "10.9.0.1/24", "dev", "near0")
         namespace.command("ip", "link", "set", "near0", "up")
         namespace.command("sysctl", "-qw", "net.ipv4.ip_forward=1")
-        for command in ("link set far0 mtu 1500 up", "address add 10.9.0.2/24 dev far0", "route add default via 10.9.0.1"):
+        for command in (
+            "link set far0 mtu 1500 up",
+            "address add 10.9.0.2/24 dev far0",
+            "route add default via 10.9.0.1",
+        ):
             subprocess.run(("ip", "-n", beyond, *command.split()), check=True)
         yield lambda: inside(beyond, socket.socket)
     finally:
         subprocess.run(("ip", "netns", "del", beyond), check=True)
 
 
-def test_errors_of_routers_reach_the_worker_that_has_the_connection(serving: Serving, narrow: Callable[[], socket.socket]) -> None:
+def test_errors_of_routers_reach_the_worker_that_has_the_connection(
+    serving: Serving, narrow: Callable[[], socket.socket]
+) -> None:
     times = []
     for _ in range(12):
         with narrow() as stream:

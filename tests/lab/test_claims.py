@@ -3,7 +3,21 @@
 import pytest
 
 from postel.errors import ArgumentError
-from postel.lab import Interference, Verdict, claim, claims, close, compare, data, handshake, numbers, queues, run, waiting, words
+from postel.lab import (
+    Interference,
+    Verdict,
+    claim,
+    claims,
+    close,
+    compare,
+    data,
+    handshake,
+    numbers,
+    queues,
+    run,
+    waiting,
+    words,
+)
 from postel.lab.bench import Bench
 from postel.lab.front import CountsFromTheClock, OpensOnSyn, TakesAnyAck
 from postel.lab.translations import remark, table
@@ -27,19 +41,31 @@ def all_from(number: int) -> str:
 OTHERWISE = {
     "three-way": (lambda: handshake.three_way(Bench(), OpensOnSyn), Verdict.NOT_SHOWN),
     "random-isn": (lambda: numbers.random_isn(Bench(), CountsFromTheClock), Verdict.NOT_SHOWN),
-    "syn-takes-a-number": (lambda: numbers.syn_takes_a_number(without(settings=["fast_open=off"])), Verdict.HOLDS),
+    "syn-takes-a-number": (
+        lambda: numbers.syn_takes_a_number(without(settings=["fast_open=off"])),
+        Verdict.HOLDS,
+    ),
     "ack-takes-none": (lambda: numbers.ack_takes_none(Bench(), early=b""), Verdict.NOT_SHOWN),
     "server-allocates-at-syn": (lambda: queues.server_allocates_at_syn(Bench(), backlog=100), Verdict.HOLDS),
     "stale-syn": (lambda: handshake.stale_syn(without(delay="1=5ms")), Verdict.NOT_SHOWN),
     "syn-lost": (lambda: handshake.syn_lost(without(settings=["rto_initial=10min"])), Verdict.NOT_SHOWN),
-    "synack-lost": (lambda: handshake.synack_lost(without(settings=["rto_initial=10min"])), Verdict.NOT_SHOWN),
+    "synack-lost": (
+        lambda: handshake.synack_lost(without(settings=["rto_initial=10min"])),
+        Verdict.NOT_SHOWN,
+    ),
     "third-ack-lost": (lambda: handshake.third_ack_lost(Bench(), OpensOnSyn), Verdict.NOT_SHOWN),
-    "closed-port": (lambda: handshake.closed_port(without(drop="2,4,6,8,10,12,14,16,18,20")), Verdict.NOT_SHOWN),
+    "closed-port": (
+        lambda: handshake.closed_port(without(drop="2,4,6,8,10,12,14,16,18,20")),
+        Verdict.NOT_SHOWN,
+    ),
     "wrong-ack": (lambda: handshake.wrong_ack(Bench(), TakesAnyAck), Verdict.NOT_SHOWN),
     "simultaneous-open": (lambda: handshake.simultaneous_open(Bench(), later=SECOND), Verdict.NOT_SHOWN),
     "backlog-full": (lambda: queues.backlog_full(Bench(), backlog=100), Verdict.NOT_SHOWN),
     "calls-and-segments": (lambda: handshake.calls_and_segments(Bench(), OpensOnSyn), Verdict.NOT_SHOWN),
-    "client-crash-half-open": (lambda: handshake.client_crash_half_open(without(drop=all_from(5))), Verdict.NOT_SHOWN),
+    "client-crash-half-open": (
+        lambda: handshake.client_crash_half_open(without(drop=all_from(5))),
+        Verdict.NOT_SHOWN,
+    ),
     "byte-stream": (lambda: data.byte_stream(Bench(), pause=SECOND), Verdict.NOT_SHOWN),
     "reliable": (lambda: data.reliable(Bench(), trusting=True), Verdict.NOT_SHOWN),
     "ack-is-seq-plus-one": (lambda: numbers.ack_is_seq_plus_one(Bench(), length=1), Verdict.HOLDS),
@@ -58,16 +84,25 @@ OTHERWISE = {
     "ack-stops-fin": (lambda: close.ack_stops_fin(Bench(), losses=0), Verdict.NOT_SHOWN),
     "either-may-close": (lambda: close.either_may_close(without(drop=all_from(4))), Verdict.NOT_SHOWN),
     "simultaneous-close": (lambda: close.simultaneous_close(Bench(), later=SECOND), Verdict.NOT_SHOWN),
-    "server-first-to-closed": (lambda: waiting.server_first_to_closed(without(settings=["time_wait=off"])), Verdict.NOT_SHOWN),
+    "server-first-to-closed": (
+        lambda: waiting.server_first_to_closed(without(settings=["time_wait=off"])),
+        Verdict.NOT_SHOWN,
+    ),
     "last-ack-lost": (lambda: waiting.last_ack_lost(without(settings=["time_wait=off"])), Verdict.NOT_SHOWN),
     "old-duplicates": (lambda: waiting.old_duplicates(without(settings=["timestamps=off"])), Verdict.HOLDS),
-    "two-msl-is-four-minutes": (lambda: waiting.two_msl_is_four_minutes(Bench(), kernel=2 * MINUTE), Verdict.HOLDS),
+    "two-msl-is-four-minutes": (
+        lambda: waiting.two_msl_is_four_minutes(Bench(), kernel=2 * MINUTE),
+        Verdict.HOLDS,
+    ),
     "port-busy": (lambda: waiting.port_busy(Bench(), reuse=False), Verdict.HOLDS),
     "rst-aborts": (lambda: close.rst_aborts(Bench(), orderly=True), Verdict.NOT_SHOWN),
     "fin-wait-2-waits": (lambda: close.fin_wait_2_waits(Bench(), orphan_timeout=NEVER), Verdict.HOLDS),
     "udp-no-handshake": (lambda: compare.udp_no_handshake(without(drop="1")), Verdict.NOT_SHOWN),
     "url-to-page": (lambda: compare.url_to_page(without(drop="2")), Verdict.NOT_SHOWN),
-    "one-connection-many-requests": (lambda: compare.one_connection_many_requests(Bench(), requests=1), Verdict.NOT_SHOWN),
+    "one-connection-many-requests": (
+        lambda: compare.one_connection_many_requests(Bench(), requests=1),
+        Verdict.NOT_SHOWN,
+    ),
 }
 
 
@@ -88,12 +123,16 @@ class TestClaim:
 
     @pytest.mark.parametrize("seed", range(3))
     def test_whoever_interferes_breaks_nothing(self, name: str, seed: int) -> None:
-        told = Interference.read(loss="20%", seed=seed, drop="2", dup="1,4", delay="3=2s", corrupted="5", reorder="6,7")
+        told = Interference.read(
+            loss="20%", seed=seed, drop="2", dup="1,4", delay="3=2s", corrupted="5", reorder="6,7"
+        )
         assert run(name, told).verdict in Verdict
 
     def test_the_same_seed_gives_the_same_run(self, name: str) -> None:
         one, other = (run(name, Interference.read(loss="10%", seed=7)) for _ in range(2))
-        assert [scene.trace.to_json() for scene in one.scenes] == [scene.trace.to_json() for scene in other.scenes]
+        assert [scene.trace.to_json() for scene in one.scenes] == [
+            scene.trace.to_json() for scene in other.scenes
+        ]
 
     def test_its_texts_stand_side_by_side(self, name: str) -> None:
         found = claim(name)
@@ -117,7 +156,9 @@ def test_no_claim_goes_untested() -> None:
 def test_what_is_said_around_them_stands_side_by_side() -> None:
     assert all(text.en and text.zh for text in words().values())
     assert all(len(remark(key)) == 2 and all(remark(key)) for key in table()["remarks"])
-    assert {str(verdict) for verdict in Verdict} | {found.group for found in claims().values()} <= set(words())
+    assert {str(verdict) for verdict in Verdict} | {found.group for found in claims().values()} <= set(
+        words()
+    )
 
 
 def test_names_that_nobody_knows() -> None:

@@ -63,7 +63,10 @@ def test_settings(setting: str, name: str, value: object) -> None:
 def test_an_msl_alone_brings_no_time_wait_back_where_an_experiment_does_without() -> None:
     without = replace(DEFAULT, msl=0)
     assert Interference.read(settings=["msl=30s"]).configured(without, "client").msl == 0
-    assert Interference.read(settings=["msl=30s", "time_wait=on"]).configured(without, "client").msl == 30 * SECOND
+    assert (
+        Interference.read(settings=["msl=30s", "time_wait=on"]).configured(without, "client").msl
+        == 30 * SECOND
+    )
     assert run("last-ack-lost", Interference.read(settings=["msl=30s"])).agrees
 
 
@@ -74,7 +77,10 @@ def test_settings_of_one_host() -> None:
 
 
 def test_settings_of_the_path() -> None:
-    assert Interference.read(settings=["delay=50ms", "loss=5%"]).path == {"delay": 50 * MILLISECOND, "loss": 0.05}
+    assert Interference.read(settings=["delay=50ms", "loss=5%"]).path == {
+        "delay": 50 * MILLISECOND,
+        "loss": 0.05,
+    }
 
 
 def test_a_controller_by_name() -> None:
@@ -113,14 +119,18 @@ def test_mistakes(mistake: dict[str, object]) -> None:
 
 
 def test_a_wrong_word_is_told_with_those_that_are_known() -> None:
-    with pytest.raises(ArgumentError, match="ecn is 'on'; allowed: 'off', 'accept-classic', 'accept', 'ask-classic' or 'ask'"):
+    with pytest.raises(
+        ArgumentError, match="ecn is 'on'; allowed: 'off', 'accept-classic', 'accept', 'ask-classic' or 'ask'"
+    ):
         Interference.read(settings=["ecn=on"])
 
 
 def test_a_segment_is_dropped_by_the_number_that_the_ladder_prints() -> None:
     (scene,) = run("four-way", Interference.read(drop="4")).scenes
     assert [packet.number for packet in scene.trace.packets if packet.lost] == [4]
-    assert run("four-way", Interference.read(drop="4")).agrees  # the FIN comes again, and the rest is as it was
+    assert run(
+        "four-way", Interference.read(drop="4")
+    ).agrees  # the FIN comes again, and the rest is as it was
 
 
 def test_the_user_has_the_last_word() -> None:

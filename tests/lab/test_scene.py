@@ -1,4 +1,6 @@
-"""The stage of the experiments: users who wait, segments that are treated in turn, and who stands before a host."""
+"""The stage of the experiments: users who wait, segments that are treated in turn, and who stands before a
+host.
+"""
 
 from dataclasses import replace
 
@@ -52,7 +54,9 @@ def test_what_a_call_raises_is_kept() -> None:
     stage.wait(lambda: client.state is CLOSED)
     client.send(b"too late")
     assert isinstance(client.error, ConnectionRefused)
-    assert [(call.name, type(call.error)) for call in stage.calls if call.error] == [("send", ConnectionRefused)]
+    assert [(call.name, type(call.error)) for call in stage.calls if call.error] == [
+        ("send", ConnectionRefused)
+    ]
 
 
 def test_segments_are_treated_in_turn() -> None:
@@ -99,7 +103,9 @@ def test_a_restart_is_told_and_takes_effect() -> None:
     stage.client.restart()
     assert list(stage.client.host.connections()) == []
     assert stage.path_of(client)[-1] is CLOSED
-    assert [remark.texts[0] for remark in stage.trace.flows[0].remarks] == ["restarts, and knows nothing of it"]
+    assert [remark.texts[0] for remark in stage.trace.flows[0].remarks] == [
+        "restarts, and knows nothing of it"
+    ]
     assert server.is_open
 
 
@@ -107,7 +113,10 @@ class TestFront:
     def test_it_notes_the_variables_after_each_segment(self) -> None:
         stage = scene()
         stage.open()
-        told = [(note.host, note.arrived, note.variables.get("SND.NXT"), note.variables.get("RCV.NXT")) for note in stage.notes]
+        told = [
+            (note.host, note.arrived, note.variables.get("SND.NXT"), note.variables.get("RCV.NXT"))
+            for note in stage.notes
+        ]
         assert told == [
             ("client", False, 1, None),
             ("server", True, 1, 1),

@@ -8,7 +8,8 @@ from postel.errors import ArgumentError
 from postel.lab import Interference, claims, run, script
 from postel.lab.scene import Scene
 
-# What a script can't say: several connections, datagrams, a restart, data on a handshake, a stack that isn't Postel.
+# What a script can't say: several connections, datagrams, a restart, data on a handshake, a stack that isn't
+# Postel.
 SILENT = {
     "random-isn",
     "wrong-ack",
@@ -42,7 +43,9 @@ def test_the_first_run_of_a_claim_is_a_script_that_passes(name: str) -> None:
 def test_a_script_says_what_was_chosen_and_lost() -> None:
     (scene,) = run("four-way", Interference.read(drop="4", settings=["msl=30s", "timestamps=off"])).scenes
     text = script.write(scene, "client", "postel lab run four-way")
-    assert text.startswith("// postel lab run four-way\n--mtu=1500\n0.000000 `sysctl net.inet.tcp.msl=30000`\n")
+    assert text.startswith(
+        "// postel lab run four-way\n--mtu=1500\n0.000000 `sysctl net.inet.tcp.msl=30000`\n"
+    )
     assert "`sysctl net.ipv4.tcp_timestamps=0`" in text
     assert text.count("> F. 1:1(0) ack 1 ") == 2
     assert text.count("< F. ") == 1

@@ -1,8 +1,10 @@
 """Libraries as they come from PyPI, between two computers whose sockets are Postel's.
 
-In real time they are joined by a link in memory; in virtual time they are in a world, 10 ms apart. A test is written once, as two
-functions: one serves, until the other has asked. Afterwards both hosts must have received packets, and the machine's own network must
-have seen none: an audit hook tells each connection and each datagram that leaves by a real socket.
+In real time they are joined by a link in memory; in virtual time they are in a world, 10 ms apart. A test is
+written once, as two
+functions: one serves, until the other has asked. Afterwards both hosts must have received packets, and the
+machine's own network must have seen none: an audit hook tells each connection and each datagram that leaves
+by a real socket.
 """
 
 import asyncio
@@ -27,10 +29,20 @@ Serving = Callable[[], AbstractAsyncContextManager[Any]]
 SERVER, SERVER_6 = "10.0.0.1", "fd00::1"
 CLIENT, CLIENT_6 = "10.0.0.2", "fd00::2"
 OPENSSL = "keys are drawn by OpenSSL, inside the machine"
-PATIENCE = {False: 60.0, True: 3000.0}  # seconds until a test that hangs is told so, in real and in virtual time
+PATIENCE = {
+    False: 60.0,
+    True: 3000.0,
+}  # seconds until a test that hangs is told so, in real and in virtual time
 
 _leaving: list[str] = []
-_LEAVES = {"socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname", "socket.getnameinfo"}
+_LEAVES = {
+    "socket.connect",
+    "socket.sendto",
+    "socket.sendmsg",
+    "socket.getaddrinfo",
+    "socket.gethostbyname",
+    "socket.getnameinfo",
+}
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
@@ -75,7 +87,9 @@ async def in_real_time() -> AsyncIterator[tuple[Computer, Computer]]:
         yield computers[0], computers[1]
 
 
-async def _converse(server: Any, client: Any, serving: Serving, ask: Callable[[], Awaitable[T]], patience: float) -> T:
+async def _converse(
+    server: Any, client: Any, serving: Serving, ask: Callable[[], Awaitable[T]], patience: float
+) -> T:
     """What ``ask`` returns on the client, while the server is inside ``serving``."""
     ready, done = asyncio.Event(), asyncio.Event()
 
@@ -105,7 +119,9 @@ class Packets(Witness):
     def __init__(self) -> None:
         self.seen: list[tuple[int, str, bytes]] = []
 
-    def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
+    def carried(
+        self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
+    ) -> None:
         self.seen.append((sent_at, sender, octets))
 
 
@@ -120,8 +136,10 @@ class Stage:
         self.packets: list[tuple[int, str, bytes]] = []
 
     def play(self, serving: Serving, ask: Callable[[], Awaitable[T]], *, varies: str = "") -> T:
-        """What ``ask`` returns. In virtual time it is played twice: each packet must be sent at the same time and have the same length, and
-        the same octets unless ``varies`` says where a library gets its chance from that a world can't know."""
+        """What ``ask`` returns. In virtual time it is played twice: each packet must be sent at the same time
+        and have the same length, and the same octets unless ``varies`` says where a library gets its chance
+        from that a world can't know.
+        """
         _leaving.clear()
         run = self._in_virtual_time if self.is_virtual else self._in_real_time
         answer = run(serving, ask)
@@ -150,7 +168,10 @@ class Stage:
     def _in_virtual_time(self, serving: Serving, ask: Callable[[], Awaitable[T]]) -> T:
         packets = Packets()
         with Simulation(seed=1, sealed=True, observer=packets) as world:
-            server, client = world.host("server", f"{SERVER}/24", f"{SERVER_6}/64"), world.host("client", f"{CLIENT}/24", f"{CLIENT_6}/64")
+            server, client = (
+                world.host("server", f"{SERVER}/24", f"{SERVER_6}/64"),
+                world.host("client", f"{CLIENT}/24", f"{CLIENT_6}/64"),
+            )
             world.path(server, client, delay="10ms")
             try:
                 return world.run(_converse(server, client, serving, ask, PATIENCE[True]))
@@ -159,7 +180,10 @@ class Stage:
                 self.packets = packets.seen
 
     def _count(self, server: Any, client: Any) -> None:
-        self.arrived = {name: one.host.statistics()["packets_arrived"] for name, one in (("server", server), ("client", client))}
+        self.arrived = {
+            name: one.host.statistics()["packets_arrived"]
+            for name, one in (("server", server), ("client", client))
+        }
 
 
 @pytest.fixture(params=["real", "virtual"])

@@ -1,4 +1,6 @@
-"""anyio as it comes from PyPI, on either backend: trio over `postel.trio`, and asyncio on a loop of `postel.aio`."""
+"""anyio as it comes from PyPI, on either backend: trio over `postel.trio`, and asyncio on a loop of
+`postel.aio`.
+"""
 
 import asyncio
 import ssl
@@ -72,7 +74,9 @@ async def shout(stream: anyio.abc.ByteStream) -> None:
 Handler = Callable[[anyio.abc.ByteStream], Awaitable[None]]
 
 
-async def serve(network: Any, port: int, handler: Handler, *, task_status: Any = anyio.TASK_STATUS_IGNORED) -> None:
+async def serve(
+    network: Any, port: int, handler: Handler, *, task_status: Any = anyio.TASK_STATUS_IGNORED
+) -> None:
     """A server by the backend's own functions: `anyio.create_tcp_listener` makes a socket of the machine."""
 
     async def handle_trio(stream: trio.SocketStream) -> None:
@@ -168,7 +172,9 @@ def test_tls(run: Callable[[Body], None]) -> None:
             await tasks.start(serve, server, 7, shout_secretly)
             async with (
                 client.as_default(),
-                await anyio.connect_tcp("server", 7, ssl_context=trusting, tls_standard_compatible=False) as stream,
+                await anyio.connect_tcp(
+                    "server", 7, ssl_context=trusting, tls_standard_compatible=False
+                ) as stream,
             ):
                 await stream.send(b"secret")
                 assert await stream.receive() == b"SECRET"
@@ -221,7 +227,9 @@ def test_httpx(run: Callable[[Body], None]) -> None:
 
 
 def test_a_listener_of_anyio_s_own_on_asyncio() -> None:
-    """It makes a socket of the machine, listens, and hands it to the loop, which puts Postel's in its place."""
+    """It makes a socket of the machine, listens, and hands it to the loop, which puts Postel's in its
+    place.
+    """
 
     async def body(server: Any, client: Any) -> None:
         async with server.as_default():

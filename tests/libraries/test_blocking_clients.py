@@ -1,4 +1,6 @@
-"""Libraries that block, as they come from PyPI, over `postel.blocking`: the server on one network, the client on the other."""
+"""Libraries that block, as they come from PyPI, over `postel.blocking`: the server on one network, the client
+on the other.
+"""
 
 import http.server
 import shutil
@@ -99,13 +101,18 @@ def test_requests(both: tuple[BlockingNetwork, BlockingNetwork]) -> None:
             session.get("http://nowhere.invalid/", timeout=PATIENCE)
 
 
-def test_requests_over_tls(both: tuple[BlockingNetwork, BlockingNetwork], tls: tuple[ssl.SSLContext, str]) -> None:
+def test_requests_over_tls(
+    both: tuple[BlockingNetwork, BlockingNetwork], tls: tuple[ssl.SSLContext, str]
+) -> None:
     requests = pytest.importorskip("requests")
     client, server = both
     context, authority = tls
     secure = serving(server, lambda: http.server.ThreadingHTTPServer(("", 443), Pages), context)
     with secure, client.replacing_sockets(), requests.Session() as session:
-        assert session.get("https://server/secret", verify=authority, timeout=PATIENCE).text == f"/secret for {CLIENT}"
+        assert (
+            session.get("https://server/secret", verify=authority, timeout=PATIENCE).text
+            == f"/secret for {CLIENT}"
+        )
         with pytest.raises(requests.exceptions.SSLError):
             requests.get("https://server/", timeout=PATIENCE)
 
@@ -132,7 +139,11 @@ def test_urllib3(both: tuple[BlockingNetwork, BlockingNetwork], tls: tuple[ssl.S
 def test_httpx_without_asyncio(both: tuple[BlockingNetwork, BlockingNetwork]) -> None:
     httpx = pytest.importorskip("httpx")
     client, server = both
-    with serving(server, lambda: http.server.ThreadingHTTPServer(("", 80), Pages)), client.replacing_sockets(), httpx.Client() as session:
+    with (
+        serving(server, lambda: http.server.ThreadingHTTPServer(("", 80), Pages)),
+        client.replacing_sockets(),
+        httpx.Client() as session,
+    ):
         assert session.get("http://server/a", timeout=PATIENCE).text == f"/a for {CLIENT}"
         assert session.get("http://server/b", timeout=PATIENCE).text == f"/b for {CLIENT}"
 
@@ -165,7 +176,10 @@ class Store(socketserver.StreamRequestHandler):
 def test_redis(both: tuple[BlockingNetwork, BlockingNetwork]) -> None:
     redis = pytest.importorskip("redis")
     client, server = both
-    with serving(server, lambda: socketserver.ThreadingTCPServer(("", 6379), Store)) as store, client.replacing_sockets():
+    with (
+        serving(server, lambda: socketserver.ThreadingTCPServer(("", 6379), Store)) as store,
+        client.replacing_sockets(),
+    ):
         store.kept = {}
         with redis.Redis(host="server", protocol=2) as database:
             value = bytes(range(256)) * 1000
@@ -187,7 +201,9 @@ def test_redis_server(both: tuple[BlockingNetwork, BlockingNetwork], tmp_path: P
         pytest.skip("redis-server isn't installed")
     client, server = both
     path = str(tmp_path / "redis.sock")
-    with subprocess.Popen([program, "--port", "0", "--unixsocket", path, "--save", ""], stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [program, "--port", "0", "--unixsocket", path, "--save", ""], stdout=subprocess.DEVNULL
+    ) as process:
         try:
             wait_for(path)
             relaying = serving(server, lambda: socketserver.ThreadingTCPServer(("", 6379), relay_to(path)))
@@ -236,7 +252,11 @@ def test_paramiko(both: tuple[BlockingNetwork, BlockingNetwork]) -> None:
 
     class Door(paramiko.ServerInterface):  # type: ignore[name-defined, misc]
         def check_auth_password(self, username: str, password: str) -> Any:
-            return paramiko.AUTH_SUCCESSFUL if (username, password) == ("user", "secret") else paramiko.AUTH_FAILED
+            return (
+                paramiko.AUTH_SUCCESSFUL
+                if (username, password) == ("user", "secret")
+                else paramiko.AUTH_FAILED
+            )
 
         def check_channel_request(self, kind: str, chanid: int) -> Any:
             return paramiko.OPEN_SUCCEEDED
@@ -263,7 +283,14 @@ def test_paramiko(both: tuple[BlockingNetwork, BlockingNetwork]) -> None:
         thread.start()
         with client.replacing_sockets(), paramiko.SSHClient() as ssh:
             ssh.get_host_keys().add("server", key.get_name(), key)
-            ssh.connect("server", username="user", password="secret", allow_agent=False, look_for_keys=False, timeout=PATIENCE)
+            ssh.connect(
+                "server",
+                username="user",
+                password="secret",
+                allow_agent=False,
+                look_for_keys=False,
+                timeout=PATIENCE,
+            )
             _, output, _ = ssh.exec_command("anything")
             assert output.read() == octets
             assert output.channel.recv_exit_status() == 7

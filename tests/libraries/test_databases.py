@@ -1,4 +1,6 @@
-"""Clients of databases with default arguments, against as much of a server as they need; the real ones are in tests/kernel."""
+"""Clients of databases with default arguments, against as much of a server as they need; the real ones are in
+tests/kernel.
+"""
 
 import asyncio
 import struct
@@ -69,7 +71,13 @@ class Postgres:
                 writer.write(b"N")
                 length, code = struct.unpack("!ii", await reader.readexactly(8))
             await reader.readexactly(length - 8)
-            self.send(writer, (b"R", struct.pack("!i", 0)), (b"S", b"server_version\x0016.1\0"), (b"K", bytes(8)), self.READY)
+            self.send(
+                writer,
+                (b"R", struct.pack("!i", 0)),
+                (b"S", b"server_version\x0016.1\0"),
+                (b"K", bytes(8)),
+                self.READY,
+            )
             while (kind := await reader.read(1)) not in (b"", b"X"):
                 await reader.readexactly(struct.unpack("!i", await reader.readexactly(4))[0] - 4)
                 self.send(writer, *self.answers(kind))
@@ -100,17 +108,26 @@ def test_asyncpg(stage: Stage) -> None:
             yield
 
     async def ask() -> list[int]:
-        async with asyncpg.create_pool(host="server", user="user", database="data", min_size=2, max_size=2) as pool:
+        async with asyncpg.create_pool(
+            host="server", user="user", database="data", min_size=2, max_size=2
+        ) as pool:
             return list(await asyncio.gather(*(pool.fetchval("SELECT 41 + 1") for _ in range(10))))
 
-    assert stage.play(serving, ask, varies="names of statements are numbered through the whole process") == [42] * 10
+    assert (
+        stage.play(serving, ask, varies="names of statements are numbered through the whole process")
+        == [42] * 10
+    )
 
 
 class MySql:
     """Accepts any login, and answers every SELECT with "42"."""
 
     GREETING = (
-        b"\x0a8.0.0\0" + struct.pack("<I", 1) + b"12345678\0" + struct.pack("<HBHHB", 0xFFFF, 33, 2, 0x000F, 21) + bytes(10)
+        b"\x0a8.0.0\0"
+        + struct.pack("<I", 1)
+        + b"12345678\0"
+        + struct.pack("<HBHHB", 0xFFFF, 33, 2, 0x000F, 21)
+        + bytes(10)
         + b"123456789012\0mysql_native_password\0"
     )  # fmt: skip
     OK = b"\0\0\0\x02\0\0\0"
@@ -124,7 +141,11 @@ class MySql:
             self.send(writer, 2, self.OK)
             while (asked := await self.packet(reader))[:1] not in (b"", b"\x01"):
                 is_select = asked[1:].upper().startswith(b"SELECT")
-                self.send(writer, 1, *([b"\x01", self.COLUMN, self.END, b"\x0242", self.END] if is_select else [self.OK]))
+                self.send(
+                    writer,
+                    1,
+                    *([b"\x01", self.COLUMN, self.END, b"\x0242", self.END] if is_select else [self.OK]),
+                )
 
     @staticmethod
     async def packet(reader: asyncio.StreamReader) -> bytes:

@@ -56,7 +56,9 @@ def test_dnspython(stage: Stage) -> None:
     @asynccontextmanager
     async def serving() -> AsyncIterator[None]:
         names = NameServer()
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: names, ("0.0.0.0", 53))
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: names, ("0.0.0.0", 53)
+        )
         async with await asyncio.start_server(names.converse, "0.0.0.0", 53):
             yield
         transport.close()
@@ -83,7 +85,12 @@ def test_aioquic(stage: Stage, family: int, key_files: tuple[str, str], client_t
     async def serving() -> AsyncIterator[None]:
         configuration = QuicConfiguration(is_client=False, alpn_protocols=["echo"])
         configuration.load_cert_chain(*key_files)
-        server = await serve(address, 4433, configuration=configuration, stream_handler=lambda *ends: asyncio.ensure_future(echo(*ends)))
+        server = await serve(
+            address,
+            4433,
+            configuration=configuration,
+            stream_handler=lambda *ends: asyncio.ensure_future(echo(*ends)),
+        )
         yield
         server.close()
 

@@ -86,12 +86,19 @@ def test_aiohttp_websockets(stage: Stage) -> None:
         return socket
 
     async def ask() -> str:
-        async with aiohttp.ClientSession() as session, session.ws_connect("http://server/", heartbeat=30) as socket:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect("http://server/", heartbeat=30) as socket,
+        ):
             await socket.send_str("hello")
             return await socket.receive_str()
 
     assert (
-        stage.play(lambda: serving_aiohttp(web.get("/", echo)), ask, varies="masks come from a random.Random of the library's own")
+        stage.play(
+            lambda: serving_aiohttp(web.get("/", echo)),
+            ask,
+            varies="masks come from a random.Random of the library's own",
+        )
         == "HELLO"
     )
 
@@ -114,7 +121,9 @@ def test_httpx_sees_that_an_idle_connection_was_closed(stage: Stage) -> None:
 
     async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nonce")  # and doesn't say that this is the last
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nonce"
+        )  # and doesn't say that this is the last
         writer.close()
         await writer.wait_closed()
 
@@ -179,13 +188,21 @@ async def pieces(request: Request) -> Response:
 
 
 def application(folder: Path) -> Starlette:
-    return Starlette(routes=[Route("/", about), Route("/pieces", pieces), Mount("/files", app=StaticFiles(directory=folder))])
+    return Starlette(
+        routes=[
+            Route("/", about),
+            Route("/pieces", pieces),
+            Mount("/files", app=StaticFiles(directory=folder)),
+        ]
+    )
 
 
 def test_uvicorn_and_starlette(stage: Stage, folder: Path) -> None:
     @asynccontextmanager
     async def serving() -> AsyncIterator[None]:
-        server = uvicorn.Server(uvicorn.Config(application(folder), host="0.0.0.0", port=8000, log_level="error"))
+        server = uvicorn.Server(
+            uvicorn.Config(application(folder), host="0.0.0.0", port=8000, log_level="error")
+        )
         task = asyncio.ensure_future(server.serve())
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
@@ -197,7 +214,9 @@ def test_uvicorn_and_starlette(stage: Stage, folder: Path) -> None:
         async with httpx.AsyncClient(base_url="http://server:8000") as client:
             text = (await client.get("/")).text
             whole, streamed = (await client.get("/files/large")), (await client.get("/pieces")).content
-            part = await client.get("/files/large", headers={"Range": "bytes=-5", "If-Range": whole.headers["etag"]})
+            part = await client.get(
+                "/files/large", headers={"Range": "bytes=-5", "If-Range": whole.headers["etag"]}
+            )
             known = await client.get("/files/large", headers={"If-None-Match": whole.headers["etag"]})
             assert (part.status_code, part.content) == (206, LARGE[-5:])
             return text, whole.content, streamed, known.status_code, whole.headers["server"]
@@ -206,21 +225,27 @@ def test_uvicorn_and_starlette(stage: Stage, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("is_second", [False, True], ids=["HTTP/1.1", "HTTP/2"])
-def test_hypercorn(stage: Stage, folder: Path, key_files: tuple[str, str], client_tls: ssl.SSLContext, is_second: bool) -> None:
+def test_hypercorn(
+    stage: Stage, folder: Path, key_files: tuple[str, str], client_tls: ssl.SSLContext, is_second: bool
+) -> None:
     @asynccontextmanager
     async def serving() -> AsyncIterator[None]:
         config, ended = hypercorn.Config(), asyncio.Event()
         config.bind = ["0.0.0.0:8443"]
         config.certfile, config.keyfile = key_files
         config.errorlog = None
-        task = asyncio.ensure_future(hypercorn.asyncio.serve(application(folder), config, shutdown_trigger=ended.wait))  # type: ignore[arg-type]
+        task = asyncio.ensure_future(
+            hypercorn.asyncio.serve(application(folder), config, shutdown_trigger=ended.wait)
+        )  # type: ignore[arg-type]
         await asyncio.sleep(0.1)
         yield
         ended.set()
         await task
 
     async def ask() -> tuple[str, bytes]:
-        async with httpx.AsyncClient(verify=client_tls, http2=is_second, base_url="https://server:8443") as client:
+        async with httpx.AsyncClient(
+            verify=client_tls, http2=is_second, base_url="https://server:8443"
+        ) as client:
             texts, large = asyncio.gather(*(client.get("/") for _ in range(5))), client.get("/pieces")
             found, whole = await asyncio.gather(texts, large)
             assert len({each.text for each in found}) == 1

@@ -1,4 +1,6 @@
-"""Tools that take a loop of the user's choice get one of `postel.aio.loop_factory`. Its host answers itself, so one host is enough."""
+"""Tools that take a loop of the user's choice get one of `postel.aio.loop_factory`. Its host answers itself,
+so one host is enough.
+"""
 
 import asyncio
 import os
@@ -43,13 +45,17 @@ async def test_an_echo_over_postel():
 
 
 def passes(folder: Path, conftest: str, test: str, *options: str) -> None:
-    """A pytest of its own, in which two tests share one hook: each has a loop, a host and a link of its own."""
+    """A pytest of its own, in which two tests share one hook: each has a loop, a host and a link of its
+    own.
+    """
     (folder / "conftest.py").write_text(CONFTEST + conftest)
     twice = TEST.replace("test_an", "test_first") + TEST.replace("test_an", "test_second")
     (folder / "test_echo.py").write_text("import asyncio\nimport pytest\n" + test + twice)
     command = (sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", *options)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
     assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
@@ -92,6 +98,8 @@ def test_uvicorns_option() -> None:
                 answers.append((await client.get(f"http://{ADDRESS}:8000/")).text)
             self.should_exit = True
 
-    config = uvicorn.Config(application, host=ADDRESS, loop=f"{__name__}:make_loop", lifespan="off", log_level="error")
+    config = uvicorn.Config(
+        application, host=ADDRESS, loop=f"{__name__}:make_loop", lifespan="off", log_level="error"
+    )
     Server(config).run()
     assert answers == ["hello"]

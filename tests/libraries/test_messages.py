@@ -85,7 +85,9 @@ def test_grpclib(stage: Stage) -> None:
     async def ask() -> tuple[int, list[int]]:
         async with grpclib.client.Channel("server", 50051, codec=Numbers()) as channel:
             doubled = await grpclib.client.UnaryUnaryMethod(channel, "/test.Doubling/Double", int, int)(21)
-            return doubled, await grpclib.client.UnaryStreamMethod(channel, "/test.Doubling/Count", int, int)(1000)
+            return doubled, await grpclib.client.UnaryStreamMethod(channel, "/test.Doubling/Count", int, int)(
+                1000
+            )
 
     assert stage.play(serving, ask) == (42, list(range(1000)))
 
@@ -98,7 +100,9 @@ class Nats:
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with closing(writer):
-            writer.write(b'INFO {"server_id":"test","version":"2.10.0","max_payload":1048576,"headers":true}\r\n')
+            writer.write(
+                b'INFO {"server_id":"test","version":"2.10.0","max_payload":1048576,"headers":true}\r\n'
+            )
             while line := await reader.readline():
                 verb, *words = line.decode().split()
                 if verb == "PING":
@@ -156,11 +160,15 @@ def host_key() -> asyncssh.SSHKey:
 def test_asyncssh(stage: Stage, host_key: asyncssh.SSHKey) -> None:
     @asynccontextmanager
     async def serving() -> AsyncIterator[None]:
-        async with await asyncssh.create_server(Admitting, "", 22, server_host_keys=[host_key], process_factory=shell):
+        async with await asyncssh.create_server(
+            Admitting, "", 22, server_host_keys=[host_key], process_factory=shell
+        ):
             yield
 
     async def ask() -> tuple[Any, int | None]:
-        async with asyncssh.connect("server", username="user", known_hosts=None, config=None, client_keys=None) as connection:
+        async with asyncssh.connect(
+            "server", username="user", known_hosts=None, config=None, client_keys=None
+        ) as connection:
             done = await connection.run("count", input="x" * 300_000)
             return done.stdout, done.exit_status
 
@@ -171,7 +179,8 @@ class Mailbox:
     def __init__(self) -> None:
         self.mails: list[tuple[str | None, list[str], bytes]] = []
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
+    # Aiosmtpd's
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         assert isinstance(envelope.content, bytes)
         self.mails.append((envelope.mail_from, envelope.rcpt_tos, envelope.content))
         return "250 OK"

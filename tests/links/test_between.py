@@ -1,4 +1,6 @@
-"""Links around another link, in real and in virtual time, around plain and offloading ones, and around each other."""
+"""Links around another link, in real and in virtual time, around plain and offloading ones, and around each
+other.
+"""
 
 import asyncio
 import io
@@ -12,7 +14,19 @@ import pytest
 from postel import aio
 from postel.errors import ArgumentError, LinkClosed, LinkDown
 from postel.host.host import Host
-from postel.links import Delayed, Faulty, Link, MemoryLink, Offloading, Parcel, PushedLink, Recorder, Shaped, pair, pcapng
+from postel.links import (
+    Delayed,
+    Faulty,
+    Link,
+    MemoryLink,
+    Offloading,
+    Parcel,
+    PushedLink,
+    Recorder,
+    Shaped,
+    pair,
+    pcapng,
+)
 from postel.links.memory import EventBell
 from postel.sim import World
 from postel.sim.loop import run
@@ -28,7 +42,9 @@ MAKERS: dict[str, Callable[[Link], Link]] = {
     "delayed": lambda link: Delayed(link, 20 * MILLISECOND, jitter=5 * MILLISECOND, random=Random(2)),
     "shaped": lambda link: Shaped(link, 10_000_000, queue=30_000),
     "recorder": lambda link: Recorder(link, io.BytesIO()),
-    "all of them": lambda link: Recorder(Shaped(Delayed(Faulty(link, Random(3), loss=0.02), MILLISECOND), 50_000_000), io.BytesIO()),
+    "all of them": lambda link: Recorder(
+        Shaped(Delayed(Faulty(link, Random(3), loss=0.02), MILLISECOND), 50_000_000), io.BytesIO()
+    ),
 }
 
 
@@ -108,7 +124,9 @@ def test_faults_are_those_of_the_seed_and_counted() -> None:
             assert link.send(number.to_bytes(4, "big"), b"", number)
         link.handle_timeout(SECOND)
         faults = link.outgoing
-        assert all(20 < count < 90 for count in (faults.lost, faults.duplicated, faults.corrupted, faults.reordered))
+        assert all(
+            20 < count < 90 for count in (faults.lost, faults.duplicated, faults.corrupted, faults.reordered)
+        )
         return packets_of(right, SECOND), link.statistics()
 
     received, statistics = fates(1)
@@ -141,15 +159,24 @@ def test_one_side_alone_and_settings_that_change() -> None:
     [
         (lambda link: Faulty(link, Random(1), loss=1.5), "loss is 1.5"),
         (lambda link: Faulty(link, None), "random is None"),
-        (lambda link: Faulty(link, Random(1), side="left"), "side is 'left'; allowed: both, outgoing or incoming"),
+        (
+            lambda link: Faulty(link, Random(1), side="left"),
+            "side is 'left'; allowed: both, outgoing or incoming",
+        ),
         (lambda link: Delayed(link, -1), "delay is -1"),
         (lambda link: Delayed(link, 1, jitter=1), "random is None"),
         (lambda link: Shaped(link, 0), "bandwidth is 0"),
         (lambda link: Shaped(link, 1, queue=-1), "queue is -1"),
         (lambda link: Recorder(link, "file"), "file is 'file'"),
         (lambda link: Recorder(link, io.BytesIO(), limit=-1), "limit is -1; allowed: 0 octets or more"),
-        (lambda link: Recorder(link, io.BytesIO(), epoch=1.5), "epoch is 1.5; allowed: microseconds since 1970 as an int, 0 or more"),
-        (lambda _: Delayed(None, 0), r"link is None; allowed: a Link, or an object with its methods and attributes \(fileno is missing\)"),
+        (
+            lambda link: Recorder(link, io.BytesIO(), epoch=1.5),
+            "epoch is 1.5; allowed: microseconds since 1970 as an int, 0 or more",
+        ),
+        (
+            lambda _: Delayed(None, 0),
+            r"link is None; allowed: a Link, or an object with its methods and attributes \(fileno is missing\)",  # noqa: E501
+        ),
     ],
 )
 def test_wrong_settings_are_named_and_leave_the_link_free(make: Any, message: str) -> None:
@@ -215,7 +242,10 @@ def test_a_recorder_writes_what_passes() -> None:
     right.send(b"come in", b"", 6)
     assert link.receive(7) == b"come in"
     assert link.receive(7) is None
-    assert recorded(file) == [((1 << 40) + 5, pcapng.OUTBOUND, b"out"), ((1 << 40) + 7, pcapng.INBOUND, b"come in")]
+    assert recorded(file) == [
+        ((1 << 40) + 5, pcapng.OUTBOUND, b"out"),
+        ((1 << 40) + 7, pcapng.INBOUND, b"come in"),
+    ]
 
 
 @pytest.mark.parametrize("joined", [False, True])
@@ -304,7 +334,11 @@ def test_a_queue_that_fills_asks_for_a_pause_and_loses_the_rest() -> None:
 
 def test_what_the_transport_cannot_take_is_lost_and_counted() -> None:
     link = PushedLink(lambda packet: len(packet) < 100)
-    assert (link.send(bytes(50), b"", 0), link.send(bytes(100), b"", 0), link.statistics()) == (True, False, {"lost": 1})
+    assert (link.send(bytes(50), b"", 0), link.send(bytes(100), b"", 0), link.statistics()) == (
+        True,
+        False,
+        {"lost": 1},
+    )
 
 
 def test_the_end_of_the_transport_comes_after_what_it_gave() -> None:
@@ -325,7 +359,9 @@ def test_the_end_of_the_transport_comes_after_what_it_gave() -> None:
 @pytest.mark.parametrize("batch", [[b""], b"one packet", ["text"], [None]])
 def test_what_is_no_packet_is_refused_and_is_no_end(batch: Any) -> None:
     link = PushedLink(lambda _: None)
-    with pytest.raises(ArgumentError, match="allowed: packets, each of 1 octet or more; `end` tells of the end"):
+    with pytest.raises(
+        ArgumentError, match="allowed: packets, each of 1 octet or more; `end` tells of the end"
+    ):
         link.packets_arrive(batch)
     assert link.receive(0) is None
 

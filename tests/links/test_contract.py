@@ -1,4 +1,6 @@
-"""What a driver makes of a link, whatever its kind: the end, back-pressure, wake-ups, one host and one link at a time."""
+"""What a driver makes of a link, whatever its kind: the end, back-pressure, wake-ups, one host and one link
+at a time.
+"""
 
 import asyncio
 import errno
@@ -125,21 +127,32 @@ def test_nothing_in_place_of_none_is_refused_at_the_door(nothing: object) -> Non
         async with aio.attach(host(), left) as net:
             left.nothing = nothing
             left.notify()
-            with pytest.raises(LinkError, match="allowed: a packet, None for nothing now, or LinkClosed raised"):
+            with pytest.raises(
+                LinkError, match="allowed: a packet, None for nothing now, or LinkClosed raised"
+            ):
                 await net.wait_closed()
 
     in_virtual_time(main)
 
 
-@pytest.mark.parametrize("error", [LinkClosed(errno.ENOTCONN, "the far side went"), OSError(errno.EIO, "broken"), ValueError("a bug")])
+@pytest.mark.parametrize(
+    "error",
+    [LinkClosed(errno.ENOTCONN, "the far side went"), OSError(errno.EIO, "broken"), ValueError("a bug")],
+)
 def test_end_of_a_link_is_told_once_to_everything_that_waits(error: Exception) -> None:
     async def main() -> None:
         left, right = joined()
-        async with aio.attach(host(), left, linger=1000) as near, aio.attach(host("10.0.0.2/24"), right) as far:
+        async with (
+            aio.attach(host(), left, linger=1000) as near,
+            aio.attach(host("10.0.0.2/24"), right) as far,
+        ):
             await far.start_server(shout, port=7)
             serving = asyncio.ensure_future((await near.start_server(shout, port=9)).serve_forever())
             reader, _ = await near.open_connection("10.0.0.2", 7)
-            waiting = [serving, *(asyncio.ensure_future(waits) for waits in (reader.read(), near.wait_closed()))]
+            waiting = [
+                serving,
+                *(asyncio.ensure_future(waits) for waits in (reader.read(), near.wait_closed())),
+            ]
             await asyncio.sleep(1)
             left.calls, left.end = 0, error
             left.notify()

@@ -117,7 +117,9 @@ def test_end_that_is_closed_is_heard_at_the_other_after_what_it_sent(offload: bo
 
 def test_reader_and_sender_in_two_threads_lose_nothing() -> None:
     left, right = pair(queue=100_000)
-    sender = threading.Thread(target=lambda: [left.send(number.to_bytes(4, "big"), b"", 0) for number in range(20_000)])
+    sender = threading.Thread(
+        target=lambda: [left.send(number.to_bytes(4, "big"), b"", 0) for number in range(20_000)]
+    )
     received: list[int] = []
     sender.start()
     while len(received) < 20_000:
@@ -131,7 +133,9 @@ def test_reader_and_sender_in_two_threads_lose_nothing() -> None:
 
 
 class Stage:
-    """Runs ``other`` once, as another thread would, at the ``place``-th point where it could come in between."""
+    """Runs ``other`` once, as another thread would, at the ``place``-th point where it could come in
+    between.
+    """
 
     def __init__(self) -> None:
         self.place = -1
@@ -201,7 +205,14 @@ def received_from(link: MemoryLink) -> list[bytes]:
 @pytest.mark.parametrize("waiting", range(3))
 @pytest.mark.parametrize(
     ("acting", "coming"),
-    [("send", "send"), ("send", "receive"), ("receive", "send"), ("send", "close"), ("receive", "close"), ("receive", "far close")],
+    [
+        ("send", "send"),
+        ("send", "receive"),
+        ("receive", "send"),
+        ("send", "close"),
+        ("receive", "close"),
+        ("receive", "far close"),
+    ],
 )
 def test_another_thread_may_come_in_anywhere(kind: Any, waiting: int, acting: str, coming: str) -> None:
     for place in range(60):
@@ -240,7 +251,9 @@ def test_another_thread_may_come_in_anywhere(kind: Any, waiting: int, acting: st
             assert taken == sent
             assert is_readable(right)
         else:
-            assert (taken + received_from(right)) == (sent if reached else sent[: len(sent) - (coming == "send")])
+            assert (taken + received_from(right)) == (
+                sent if reached else sent[: len(sent) - (coming == "send")]
+            )
         left.close()
         right.close()
         if not reached:
@@ -279,7 +292,9 @@ def large(octets: int, stride: int = 1460) -> Parcel:
     return Parcel(head, bytes(octets), stride=stride, start=20)
 
 
-def test_a_parcel_passes_whole_or_cut_as_its_reader_likes(offloading: tuple[OffloadingMemoryLink, OffloadingMemoryLink]) -> None:
+def test_a_parcel_passes_whole_or_cut_as_its_reader_likes(
+    offloading: tuple[OffloadingMemoryLink, OffloadingMemoryLink],
+) -> None:
     left, right = offloading
     parcel = large(5000)
     assert left.send_parcel(parcel, b"", 0)
@@ -290,7 +305,13 @@ def test_a_parcel_passes_whole_or_cut_as_its_reader_likes(offloading: tuple[Offl
     assert [len(right.receive(0) or b"") for _ in range(6)] == [1500, 1500, 1500, 660, 4, 0]
 
 
-def test_a_parcel_larger_than_the_link_cuts_is_refused(offloading: tuple[OffloadingMemoryLink, OffloadingMemoryLink]) -> None:
-    for parcel in (Parcel(bytes(40), bytes(65500), stride=1460, start=20), large(5000, 1461), Parcel(bytes(1501))):
+def test_a_parcel_larger_than_the_link_cuts_is_refused(
+    offloading: tuple[OffloadingMemoryLink, OffloadingMemoryLink],
+) -> None:
+    for parcel in (
+        Parcel(bytes(40), bytes(65500), stride=1460, start=20),
+        large(5000, 1461),
+        Parcel(bytes(1501)),
+    ):
         with pytest.raises(LinkError, match="octets for a link with an MTU of"):
             offloading[0].send_parcel(parcel, b"", 0)

@@ -26,8 +26,12 @@ def host(number: int) -> Host:
     return Host(f"10.0.0.{number}/24", f"fd00::{number}/64", secret=bytes([number]))
 
 
-def moved(address: str, octets: int, *, offload: bool, around: Callable[[Link], Link]) -> list[tuple[int, bytes]]:
-    """Everything that one end of a memory link received, while the other sent so many octets over a connection."""
+def moved(
+    address: str, octets: int, *, offload: bool, around: Callable[[Link], Link]
+) -> list[tuple[int, bytes]]:
+    """Everything that one end of a memory link received, while the other sent so many octets over a
+    connection.
+    """
     received: list[tuple[int, bytes]] = []
     left, right = pair(offload=offload)
     near, far = host(1), host(2)

@@ -1,4 +1,6 @@
-"""Packets inside a byte stream, as a VPN over TLS carries them: the stream's back-pressure holds the host back, and nothing is lost."""
+"""Packets inside a byte stream, as a VPN over TLS carries them: the stream's back-pressure holds the host
+back, and nothing is lost.
+"""
 
 import asyncio
 import socket
@@ -39,7 +41,9 @@ class Framed(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         batch, self._buffer = [], self._buffer + data
-        while len(self._buffer) >= 2 and len(self._buffer) >= (end := 2 + int.from_bytes(self._buffer[:2], "big")):
+        while len(self._buffer) >= 2 and len(self._buffer) >= (
+            end := 2 + int.from_bytes(self._buffer[:2], "big")
+        ):
             batch.append(self._buffer[2:end])
             self._buffer = self._buffer[end:]
         if not self.link.packets_arrive(batch):
@@ -70,7 +74,10 @@ async def joined() -> tuple[Framed, Framed]:
 def test_the_streams_back_pressure_loses_nothing() -> None:
     async def main() -> None:
         near, far = await joined()
-        async with aio.attach(Host("10.0.0.1/24"), near.link) as client, aio.attach(Host("10.0.0.2/24"), far.link) as server:
+        async with (
+            aio.attach(Host("10.0.0.1/24"), near.link) as client,
+            aio.attach(Host("10.0.0.2/24"), far.link) as server,
+        ):
             await server.start_server(shout, port=7)
             assert await asked(client, OCTETS) == OCTETS.upper()
         assert near.pauses[0] > 0

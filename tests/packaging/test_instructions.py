@@ -1,4 +1,6 @@
-"""What a segment costs on the compiled core is held to a committed count: `bench.instructions` says how it is counted."""
+"""What a segment costs on the compiled core is held to a committed count: `bench.instructions` says how it is
+counted.
+"""
 
 import pytest
 
@@ -15,7 +17,9 @@ def test_nothing_takes_more_instructions_than_it_may() -> None:
 
 
 def test_three_in_a_hundred_more_are_too_many() -> None:
-    assert instructions.grown({"in": 103_000, "out": 103_001, "open": 1}, {"in": 100_000, "out": 100_000}) == ["out"]
+    assert instructions.grown(
+        {"in": 103_000, "out": 103_001, "open": 1}, {"in": 100_000, "out": 100_000}
+    ) == ["out"]
 
 
 @pytest.mark.parametrize("name", instructions.NAMES)

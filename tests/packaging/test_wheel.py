@@ -1,4 +1,6 @@
-"""What `pip install .` makes of the source: compiled where it can be, plain where not. From a copy, so that the checkout stays as it is."""
+"""What `pip install .` makes of the source: compiled where it can be, plain where not. From a copy, so that
+the checkout stays as it is.
+"""
 
 import os
 import shutil
@@ -37,7 +39,17 @@ def pip(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
 def wheel(source: Path, **environment: str) -> Path:
     """Built with what this environment has: nothing is downloaded."""
     folder = source.parent / "wheels"
-    done = pip("wheel", "-v", "--no-build-isolation", "--no-deps", "--no-cache-dir", "-w", folder, source, **environment)
+    done = pip(
+        "wheel",
+        "-v",
+        "--no-build-isolation",
+        "--no-deps",
+        "--no-cache-dir",
+        "-w",
+        folder,
+        source,
+        **environment,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     (made,) = folder.glob("*.whl")
     return made
@@ -69,8 +81,12 @@ def test_where_there_is_a_compiler_the_core_is_compiled(source: Path) -> None:
     assert "compiled" in version
 
 
-@pytest.mark.parametrize("environment", [{"CC": "/bin/false"}, {"PATH": "/nowhere"}, {"POSTEL_COMPILE": "0"}], ids=str)
-def test_where_there_is_none_or_nobody_wants_it_the_same_source_is_plain(source: Path, environment: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "environment", [{"CC": "/bin/false"}, {"PATH": "/nowhere"}, {"POSTEL_COMPILE": "0"}], ids=str
+)
+def test_where_there_is_none_or_nobody_wants_it_the_same_source_is_plain(
+    source: Path, environment: dict[str, str]
+) -> None:
     made = wheel(source, **environment)
     assert made.name.endswith("py3-none-any.whl")
     core, version = installed(made)
@@ -79,14 +95,25 @@ def test_where_there_is_none_or_nobody_wants_it_the_same_source_is_plain(source:
 
 
 def test_who_insists_is_told_what_is_missing(source: Path) -> None:
-    done = pip("wheel", "--no-build-isolation", "--no-deps", "-w", source.parent, source, CC="/bin/false", POSTEL_COMPILE="1")
+    done = pip(
+        "wheel",
+        "--no-build-isolation",
+        "--no-deps",
+        "-w",
+        source.parent,
+        source,
+        CC="/bin/false",
+        POSTEL_COMPILE="1",
+    )
     assert done.returncode != 0
     assert "no C compiler that works with this Python" in done.stdout + done.stderr
 
 
 def test_an_sdist_has_the_source_and_nothing_made_of_it(source: Path) -> None:
     program = "import sys, setuptools.build_meta as backend; print(backend.build_sdist(sys.argv[1]))"
-    subprocess.run([sys.executable, "-c", program, source.parent], cwd=source, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", program, source.parent], cwd=source, check=True, capture_output=True
+    )
     (made,) = source.parent.glob("*.tar.gz")
     with tarfile.open(made) as archive:
         names = archive.getnames()

@@ -1,4 +1,6 @@
-"""Asking changes nothing: status, properties and counters of a host, its connections and listeners, at any moment of any exchange."""
+"""Asking changes nothing: status, properties and counters of a host, its connections and listeners, at any
+moment of any exchange.
+"""
 
 import tracemalloc
 from collections import deque
@@ -21,10 +23,33 @@ from postel.times import MILLISECOND, SECOND
 from tests.host.conftest import make_pair
 
 PLAIN_TYPES = (int, float, str, bytes, bytearray, bool, type(None), type, Enum)
-PROPERTIES = ("local", "remote", "state", "error", "readable", "writable", "unacknowledged", "at_end", "urgent")
+PROPERTIES = (
+    "local",
+    "remote",
+    "state",
+    "error",
+    "readable",
+    "writable",
+    "unacknowledged",
+    "at_end",
+    "urgent",
+)
 STEPS = st.lists(
     st.sampled_from(
-        ["connect", "accept", "send", "send much", "read", "close", "abort", "release", "wait", "wait long", "lose", "datagram"]
+        [
+            "connect",
+            "accept",
+            "send",
+            "send much",
+            "read",
+            "close",
+            "abort",
+            "release",
+            "wait",
+            "wait long",
+            "lose",
+            "datagram",
+        ]
     ),
     max_size=30,
 )
@@ -97,7 +122,11 @@ class Run:
             self.servers.append(accepted)
         elif step == "datagram":
             self.sockets[0].send(
-                b"hello", now, remote=self.sockets[1].local._replace(address=pair.right.routes.source_for(b"\x0a\x00\x00\x01"))
+                b"hello",
+                now,
+                remote=self.sockets[1].local._replace(
+                    address=pair.right.routes.source_for(b"\x0a\x00\x00\x01")
+                ),
             )
         elif step == "lose":
             pair.lose = (lambda _sender, octets: len(octets) % 3 == 0) if pair.carried else pair.lose
@@ -128,10 +157,22 @@ class Run:
 
     def everything(self) -> Any:
         seen: dict[int, int] = {}
-        return [everything(thing, seen) for thing in (self.pair.left, self.pair.right, self.clients, self.servers, self.sockets)]
+        return [
+            everything(thing, seen)
+            for thing in (self.pair.left, self.pair.right, self.clients, self.servers, self.sockets)
+        ]
 
 
-@given(STEPS, st.sampled_from([DEFAULT, replace(DEFAULT, congestion=BBR), replace(DEFAULT, sack=False, timestamps=False, nagle=False)]))
+@given(
+    STEPS,
+    st.sampled_from(
+        [
+            DEFAULT,
+            replace(DEFAULT, congestion=BBR),
+            replace(DEFAULT, sack=False, timestamps=False, nagle=False),
+        ]
+    ),
+)
 def test_asking_changes_nothing(steps: list[str], config: Config) -> None:
     asked, left_alone = Run(config), Run(config)
     for step in ("connect", *steps):

@@ -1,7 +1,8 @@
-"""What leaves at once: whatever came before, a drain sends no more than the congestion window, limited transmit and a probe allow.
+"""What leaves at once: whatever came before, a drain sends no more than the congestion window, limited
+transmit and a probe allow.
 
-Hypothesis plays the peer and the clock: it loses, repeats and forges ACKs and SACK blocks, closes and opens its window, and lets
-timers run.
+Hypothesis plays the peer and the clock: it loses, repeats and forges ACKs and SACK blocks, closes and opens
+its window, and lets timers run.
 """
 
 from dataclasses import dataclass, replace
@@ -21,12 +22,16 @@ from postel.wire.segment import ACK, Segment
 
 MSS = 1000
 LIMITED_TRANSMIT = 2  # segments (RFC 3042)
-PROBE = 1  # segment that goes whatever the window says: a tail probe, or the first retransmission of an episode
+PROBE = (
+    1  # segment that goes whatever the window says: a tail probe, or the first retransmission of an episode
+)
 
 
 @dataclass
 class Word:
-    """An ACK of the peer: ``ack`` is where SEG.ACK lies, in 1/16 of the flight, before SND.UNA where it is negative; blocks alike."""
+    """An ACK of the peer: ``ack`` is where SEG.ACK lies, in 1/16 of the flight, before SND.UNA where it is
+    negative; blocks alike.
+    """
 
     ack: int
     blocks: list[tuple[int, int]]
@@ -107,7 +112,12 @@ def grows(scene: Scene, rounds: int) -> None:
     for _ in range(rounds):
         scene.now += 20 * MILLISECOND
         while scene.tcb.snd.flight:
-            scene.arrives(ACK, ack=min(scene.una + 2 * MSS, scene.max), window=1_000_000 >> scene.tcb.snd.shift, tsecr=echo(scene))
+            scene.arrives(
+                ACK,
+                ack=min(scene.una + 2 * MSS, scene.max),
+                window=1_000_000 >> scene.tcb.snd.shift,
+                tsecr=echo(scene),
+            )
         drains(scene)
 
 
@@ -123,11 +133,15 @@ def drains(scene: Scene) -> list[Segment]:
     window = max(window, tcb.ensure_controller().window)  # BBR may end ProbeRTT as a flight begins
     texts = [segment for segment in scene.sent if segment.data]
     total = sum(len(segment.data) for segment in texts)
-    assert total <= window + (LIMITED_TRANSMIT + PROBE) * MSS, f"{total} octets leave at once on a window of {window}"
+    assert total <= window + (LIMITED_TRANSMIT + PROBE) * MSS, (
+        f"{total} octets leave at once on a window of {window}"
+    )
     sent = Ranges()
     for segment in texts:
         start, octets = seq.offset(segment.seq, una), len(segment.data)
-        assert sent.first_within(start, start + octets) == (0, 0), f"{scene.text(segment)} leaves twice at once"
+        assert sent.first_within(start, start + octets) == (0, 0), (
+            f"{scene.text(segment)} leaves twice at once"
+        )
         sent.add(start, start + octets)
         end = seq.add(segment.seq, octets)
         is_window_probe = octets == 1 and tcb.timers.is_running(PERSIST)
@@ -146,7 +160,12 @@ def drains(scene: Scene) -> list[Segment]:
     steps=STEPS,
 )
 def test_no_drain_sends_more_than_window_limited_transmit_and_probes_allow(
-    sack: bool, timestamps: bool, tail_probe: bool, congestion: type[Reno], growth: int, steps: list[list[Word | Write | Wait]]
+    sack: bool,
+    timestamps: bool,
+    tail_probe: bool,
+    congestion: type[Reno],
+    growth: int,
+    steps: list[list[Word | Write | Wait]],
 ) -> None:
     scene = opened(sack=sack, timestamps=timestamps, tail_probe=tail_probe, congestion=congestion)
     grows(scene, growth)
@@ -170,7 +189,9 @@ class Told(Reno):
 
 
 class Once:
-    """Which octets in flight were sent only once, as a capture of the packets shows it. Positions are those of `Scene.una`."""
+    """Which octets in flight were sent only once, as a capture of the packets shows it. Positions are those
+    of `Scene.una`.
+    """
 
     def __init__(self) -> None:
         self.end = 1
@@ -190,7 +211,9 @@ class Once:
 
 @settings(max_examples=300, deadline=None)
 @given(growth=GROWTH, steps=STEPS)
-def test_without_sack_and_timestamps_only_octets_sent_once_disprove_a_timeout(growth: int, steps: list[list[Word | Write | Wait]]) -> None:
+def test_without_sack_and_timestamps_only_octets_sent_once_disprove_a_timeout(
+    growth: int, steps: list[list[Word | Write | Wait]]
+) -> None:
     """RFC 5682, 2.1: the second ACK acknowledges data that wasn't retransmitted after the timeout."""
     scene = opened(sack=False, timestamps=False, tail_probe=True, congestion=Told)
     control, once = scene.tcb.ensure_controller(), Once()

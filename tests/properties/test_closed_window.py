@@ -1,4 +1,6 @@
-"""One end reads nothing for an hour. What it sends is acknowledged within a retransmission timeout all the same, and an abort is heard."""
+"""One end reads nothing for an hour. What it sends is acknowledged within a retransmission timeout all the
+same, and an abort is heard.
+"""
 
 from dataclasses import replace
 
@@ -67,7 +69,14 @@ class Ends:
 
 
 @settings(deadline=None)
-@given(CONFIGS, st.integers(0, 200), st.sampled_from([4, 6]), st.sampled_from([100, 1000, 30_000]), WRITES, st.booleans())
+@given(
+    CONFIGS,
+    st.integers(0, 200),
+    st.sampled_from([4, 6]),
+    st.sampled_from([100, 1000, 30_000]),
+    WRITES,
+    st.booleans(),
+)
 def test_acknowledgements_and_aborts_are_heard(
     config: Config, delay: int, family: int, piece: int, writes: list[tuple[int, int]], near_aborts: bool
 ) -> None:
@@ -86,7 +95,8 @@ def test_acknowledgements_and_aborts_are_heard(
     aborting.abort(world.now)
     world.run(until=begun + 2 * SECOND, stop=lambda: other.state is CLOSED)
     assert other.state is CLOSED
-    # The RST; or its challenge, or the ACK of a probe that a rounded window took, and the RST that answers that
+    # The RST; or its challenge, or the ACK of a probe that a rounded window took, and the RST that answers
+    # that
     assert world.now - begun <= 3 * delay * MILLISECOND + config.delayed_ack
 
 
@@ -94,5 +104,10 @@ def test_acknowledgements_and_aborts_are_heard(
 @pytest.mark.parametrize("family", [4, 6])
 def test_after_an_hour(family: int, near_aborts: bool) -> None:
     test_acknowledgements_and_aborts_are_heard.hypothesis.inner_test(  # type: ignore[attr-defined]
-        replace(DEFAULT, user_timeout=2 * HOUR), 10, family, 30_000, [(1000, HOUR), (1000, MINUTE)], near_aborts
+        replace(DEFAULT, user_timeout=2 * HOUR),
+        10,
+        family,
+        30_000,
+        [(1000, HOUR), (1000, MINUTE)],
+        near_aborts,
     )

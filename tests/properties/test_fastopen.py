@@ -1,4 +1,6 @@
-"""Pairs again, the first octets with the SYN: whatever becomes of those, every octet arrives once and in order (RFC 7413)."""
+"""Pairs again, the first octets with the SYN: whatever becomes of those, every octet arrives once and in
+order (RFC 7413).
+"""
 
 import random
 

@@ -1,4 +1,6 @@
-"""What waits behind gaps is accounted for with all the memory that it takes, and is bounded by the receive buffer and the host's memory."""
+"""What waits behind gaps is accounted for with all the memory that it takes, and is bounded by the receive
+buffer and the host's memory.
+"""
 
 import tracemalloc
 from dataclasses import replace
@@ -16,14 +18,25 @@ SACK = replace(PLAIN, sack=True)
 
 # Octets between RCV.NXT and the text, its octets, and whether the user reads then
 ARRIVING = st.lists(
-    st.tuples(st.one_of(st.integers(0, 60), st.integers(0, 70_000)), st.one_of(st.integers(1, 9), st.integers(1, 3000)), st.booleans()),
+    st.tuples(
+        st.one_of(st.integers(0, 60), st.integers(0, 70_000)),
+        st.one_of(st.integers(1, 9), st.integers(1, 3000)),
+        st.booleans(),
+    ),
     max_size=60,
 )
 
 
 @example([(1, 1, False), (0, 701, False)], 700, 5000, False)
-@given(ARRIVING, st.sampled_from([700, 2000, 5000, 1 << 20]), st.sampled_from([1, 600, 5000, 100_000]), st.booleans())
-def test_what_is_accounted_is_what_is_there(arriving: list[tuple[int, int, bool]], limit: int, buffer: int, aborts: bool) -> None:
+@given(
+    ARRIVING,
+    st.sampled_from([700, 2000, 5000, 1 << 20]),
+    st.sampled_from([1, 600, 5000, 100_000]),
+    st.booleans(),
+)
+def test_what_is_accounted_is_what_is_there(
+    arriving: list[tuple[int, int, bool]], limit: int, buffer: int, aborts: bool
+) -> None:
     """Whatever comes, whatever the host has room for; and in the end nothing is left."""
     memory = Memory(limit)
     scene = established(replace(SACK, receive_buffer=buffer), Peer(sack=True), memory=memory)
@@ -53,7 +66,9 @@ def test_what_is_accounted_is_what_is_there(arriving: list[tuple[int, int, bool]
 @pytest.mark.parametrize("pieces", [1, 10, 1500])
 @pytest.mark.parametrize("gap", [0, 1])
 def test_no_piece_takes_more_memory_than_is_accounted(octets: int, pieces: int, gap: int) -> None:
-    """On CPython, as its allocator counts. Of a piece and its place in lists; what lists hold in reserve is less than a quarter."""
+    """On CPython, as its allocator counts. Of a piece and its place in lists; what lists hold in reserve is
+    less than a quarter.
+    """
     queues = 30
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
@@ -61,7 +76,9 @@ def test_no_piece_takes_more_memory_than_is_accounted(octets: int, pieces: int, 
     for queue in held:
         for index in range(pieces):
             start = 1_000_000 + index * (octets + gap)
-            queue.insert(start, start.to_bytes(4, "big") * (octets // 4) + bytes([start % 251] * (octets % 4)))
+            queue.insert(
+                start, start.to_bytes(4, "big") * (octets // 4) + bytes([start % 251] * (octets % 4))
+            )
             queue.relieve()
     used = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
@@ -79,7 +96,9 @@ def test_a_small_buffer_holds_a_few_pieces_all_the_same() -> None:
 def test_an_honest_senders_window_is_never_given_up() -> None:
     """All of a window but its first segment is held, in segments of a usual size, and then in order."""
     for buffer, size in ((131_072, 1448), (131_072, 536), (65_536, 216), (1 << 20, 1448)):
-        scene = established(replace(SACK, receive_buffer=buffer, window_scaling=True), Peer(sack=True, window_scale=7))
+        scene = established(
+            replace(SACK, receive_buffer=buffer, window_scaling=True), Peer(sack=True, window_scale=7)
+        )
         scene.hears(ACK, b"x")
         window = min(scene.tcb.rcv.wnd, buffer - 1)
         for ahead in range(size, window, size):

@@ -1,4 +1,6 @@
-"""What a link joined ends as what it was joined of: the same octets, the same state, whatever the boundaries and flags."""
+"""What a link joined ends as what it was joined of: the same octets, the same state, whatever the boundaries
+and flags.
+"""
 
 from typing import Final
 
@@ -19,8 +21,9 @@ IRS: Final = 0xFFFFF000  # the numbers wrap within the stream
 STREAM: Final = bytes(index * index % 251 for index in range(40_000))
 PAIRS: Final = [("10.0.0.9", "10.0.0.1"), ("fd00::9", "fd00::1")]
 
-# Begin and length of the text, octets of each packet, flags beside ACK, and how far beyond the text the urgent pointer points:
-# one that points at octets that came before tells a receiver nothing it must heed, and is heard or not
+# Begin and length of the text, octets of each packet, flags beside ACK, and how far beyond the text the
+# urgent pointer points: one that points at octets that came before tells a receiver nothing it must heed, and
+# is heard or not
 Piece = tuple[int, int, int, int, int]
 
 pieces = st.lists(

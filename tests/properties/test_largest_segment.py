@@ -1,4 +1,6 @@
-"""No segment is larger than the peer can take, options counted (MUST-16), after outages, black holes, claims and probes alike."""
+"""No segment is larger than the peer can take, options counted (MUST-16), after outages, black holes, claims
+and probes alike.
+"""
 
 from dataclasses import replace
 
@@ -22,7 +24,13 @@ HEADERS = {4: 40, 6: 60}
 PATIENT = replace(DEFAULT, user_timeout=DAY)
 CONFIGS = st.builds(
     lambda timestamps, sack, probing, largest, ecn, told: replace(
-        PATIENT, timestamps=timestamps, sack=sack, mtu_probing=probing, largest_mss=largest, ecn=ecn, user_timeout_option=told
+        PATIENT,
+        timestamps=timestamps,
+        sack=sack,
+        mtu_probing=probing,
+        largest_mss=largest,
+        ecn=ecn,
+        user_timeout_option=told,
     ),
     st.booleans(),
     st.booleans(),
@@ -31,8 +39,8 @@ CONFIGS = st.builds(
     st.sampled_from(["accept", "ask"]),
     st.booleans(),
 )
-# What the path does next: deliver for some round trips, be dead until so many timers have expired, carry packets of some size only,
-# or a router claims a size
+# What the path does next: deliver for some round trips, be dead until so many timers have expired, carry
+# packets of some size only, or a router claims a size
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("delivers"), st.integers(1, 30)),
@@ -46,7 +54,9 @@ STEPS = st.lists(
 
 
 class Sender:
-    """A connection that always has something to send, over a path that carries packets of up to ``carried`` octets."""
+    """A connection that always has something to send, over a path that carries packets of up to ``carried``
+    octets.
+    """
 
     def __init__(self, family: int, mtu: int, mss: int, config: object) -> None:
         self.family, self.mss, self.carried, self.now = family, mss, mtu, SECOND
@@ -81,7 +91,10 @@ class Sender:
         tcb = self.connection._tcb
         ack = Segment(4000, 80, self.peer_nxt, self.highest, ACK, 65_535, data)
         if tcb.timestamps.agreed:
-            ack.tsval, ack.tsecr = self.now // MILLISECOND, tcb.timestamps.offset + (self.now - 20 * MILLISECOND) // MILLISECOND
+            ack.tsval, ack.tsecr = (
+                self.now // MILLISECOND,
+                tcb.timestamps.offset + (self.now - 20 * MILLISECOND) // MILLISECOND,
+            )
         self.peer_nxt += len(data)
         self.connection.segment_arrives(ack, self.now)
         self.connection.send(bytes(min(self.connection.writable, 40_000)), self.now)
@@ -118,9 +131,15 @@ class Sender:
 
 @settings(deadline=None)
 @given(
-    st.sampled_from([4, 6]), st.sampled_from([1280, 1500, 9000]), st.one_of(st.integers(200, 1500), st.integers(48, 9000)), CONFIGS, STEPS
+    st.sampled_from([4, 6]),
+    st.sampled_from([1280, 1500, 9000]),
+    st.one_of(st.integers(200, 1500), st.integers(48, 9000)),
+    CONFIGS,
+    STEPS,
 )
-def test_none_is_larger_than_the_peer_can_take(family: int, mtu: int, mss: int, config: object, steps: list[tuple[str, int]]) -> None:
+def test_none_is_larger_than_the_peer_can_take(
+    family: int, mtu: int, mss: int, config: object, steps: list[tuple[str, int]]
+) -> None:
     sender = Sender(family, mtu, mss, config)
     for what, number in [*steps, ("delivers", 5)]:
         sender.does(what, number)
@@ -130,8 +149,20 @@ def test_none_is_larger_than_the_peer_can_take(family: int, mtu: int, mss: int, 
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("mss", [48, 100, 536, 1000, 1300, 1400, 1452])
 def test_must_16_nor_after_a_black_hole(family: int, mss: int) -> None:
-    """Nothing arrives until it is suspected, then everything; probes look for the path's MTU, and never beyond the peer's MSS."""
-    for config in (PATIENT, replace(PATIENT, timestamps=False), replace(PATIENT, sack=False, timestamps=False)):
+    """Nothing arrives until it is suspected, then everything; probes look for the path's MTU, and never
+    beyond the peer's MSS.
+    """
+    for config in (
+        PATIENT,
+        replace(PATIENT, timestamps=False),
+        replace(PATIENT, sack=False, timestamps=False),
+    ):
         sender = Sender(family, 1500, mss, config)
-        for what, number in (("delivers", 3), ("is dead", 5), ("delivers", 60), ("waits", 12), ("delivers", 60)):
+        for what, number in (
+            ("delivers", 3),
+            ("is dead", 5),
+            ("delivers", 60),
+            ("waits", 12),
+            ("delivers", 60),
+        ):
             sender.does(what, number)

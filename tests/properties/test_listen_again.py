@@ -1,4 +1,6 @@
-"""SYN-RECEIVED back to LISTEN: whatever an attempt brought, the next peer meets a listener as it was at first."""
+"""SYN-RECEIVED back to LISTEN: whatever an attempt brought, the next peer meets a listener as it was at
+first.
+"""
 
 from dataclasses import replace
 
@@ -64,7 +66,9 @@ def attempted(segments: list[tuple[int, int, bytes, int, bool]], peer: Peer, *, 
 
 @settings(max_examples=200, deadline=None)
 @given(segments=SEGMENTS, sack=st.booleans(), stamped=st.booleans(), expires=st.booleans())
-def test_nothing_of_an_attempt_stays(segments: list[tuple[int, int, bytes, int, bool]], sack: bool, stamped: bool, expires: bool) -> None:
+def test_nothing_of_an_attempt_stays(
+    segments: list[tuple[int, int, bytes, int, bool]], sack: bool, stamped: bool, expires: bool
+) -> None:
     peer = Peer(mss=700, window=5000, window_scale=3, sack=sack, tsval=5 if stamped else -1)
     scene = attempted(segments, peer, expires=expires)
     assert scene.state is LISTEN

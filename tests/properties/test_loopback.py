@@ -1,4 +1,6 @@
-"""A host's way back to itself is a path without loss: everything arrives in order, at once, and nothing is sent twice."""
+"""A host's way back to itself is a path without loss: everything arrives in order, at once, and nothing is
+sent twice.
+"""
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -64,9 +66,19 @@ class Alone:
     65535,
     True,
     True,
-    [(True, 89_684), (False, 44_756), (False, 25_088), (False, 100_000), (True, 13_929), (False, 32_091), (True, 193_974)],
+    [
+        (True, 89_684),
+        (False, 44_756),
+        (False, 25_088),
+        (False, 100_000),
+        (True, 13_929),
+        (False, 32_091),
+        (True, 193_974),
+    ],
 )
-def test_loopback_is_a_path_without_loss(address: str, mtu: int, bursts: bool, nagle: bool, texts: list[tuple[bool, int]]):
+def test_loopback_is_a_path_without_loss(
+    address: str, mtu: int, bursts: bool, nagle: bool, texts: list[tuple[bool, int]]
+):
     alone = Alone(address, mtu, 65535 if bursts else 0, nagle=nagle)
     expected = [bytearray(), bytearray()]
     for number, (end, size) in enumerate(texts):

@@ -1,4 +1,6 @@
-"""Two machines and a path, step by step: Hypothesis chooses the calls and what becomes of each packet, and a subclass what it likes."""
+"""Two machines and a path, step by step: Hypothesis chooses the calls and what becomes of each packet, and a
+subclass what it likes.
+"""
 
 import subprocess
 import sys
@@ -44,7 +46,9 @@ def test_an_invariant_of_a_subclass_is_held() -> None:
 
 
 def test_without_hypothesis_the_error_names_the_extra() -> None:
-    program = "import sys; sys.modules['hypothesis'] = None; import postel.testing; import postel.testing.machine"
+    program = (
+        "import sys; sys.modules['hypothesis'] = None; import postel.testing; import postel.testing.machine"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "postel.testing.machine needs Hypothesis" in done.stderr
     assert "pip install 'postel[test]'" in done.stderr

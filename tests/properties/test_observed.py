@@ -1,4 +1,6 @@
-"""Observation changes nothing: whatever happens, the same packets, the same parcels and the same memory, with an observer and without."""
+"""Observation changes nothing: whatever happens, the same packets, the same parcels and the same memory, with
+an observer and without.
+"""
 
 from dataclasses import replace
 
@@ -67,7 +69,10 @@ def run(
             connection.close(now)
 
     config = replace(DEFAULT, sack=sack)
-    hosts = [world.host(f"h{n}", f"10.0.0.{n}/24", config=config, offload=offload, application=serve) for n in (1, 2)]
+    hosts = [
+        world.host(f"h{n}", f"10.0.0.{n}/24", config=config, offload=offload, application=serve)
+        for n in (1, 2)
+    ]
     world.path(*hosts, delay=5 * MILLISECOND, **chances)  # type: ignore[arg-type]
     hosts[1].listen(80, 0)
     for _ in range(2):
@@ -84,9 +89,13 @@ def run(
     seed=st.integers(0, 1 << 32),
     message=st.integers(1, 200_000).map(bytes),
     sack=st.booleans(),
-    chances=st.fixed_dictionaries({name: st.sampled_from([0.0, 0.03, 0.2]) for name in ("loss", "duplicate", "reorder", "corrupt")}),
+    chances=st.fixed_dictionaries(
+        {name: st.sampled_from([0.0, 0.03, 0.2]) for name in ("loss", "duplicate", "reorder", "corrupt")}
+    ),
 )
-def test_a_transfer_is_the_same(offload: int, seed: int, message: bytes, sack: bool, chances: dict[str, float]) -> None:
+def test_a_transfer_is_the_same(
+    offload: int, seed: int, message: bytes, sack: bool, chances: dict[str, float]
+) -> None:
     plain, memory = run(None, seed, message, offload, sack, chances)
     observed, observed_memory = run(Busy(), seed, message, offload, sack, chances)
     assert observed == plain

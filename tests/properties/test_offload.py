@@ -22,7 +22,9 @@ class Wire(Witness):
     def __init__(self) -> None:
         self.packets: list[tuple[int, str, bytes]] = []
 
-    def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
+    def carried(
+        self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
+    ) -> None:
         self.packets.append((sent_at, sender, octets))
 
 
@@ -39,7 +41,9 @@ class Reader:
             connection.close(now)
 
 
-def transfer(message: bytes, writes: list[int], config: Config, *, offload: int, mtu: int, **path: object) -> tuple[bytes, Wire, Host]:
+def transfer(
+    message: bytes, writes: list[int], config: Config, *, offload: int, mtu: int, **path: object
+) -> tuple[bytes, Wire, Host]:
     wire, reader = Wire(), Reader()
     world = World(5, observer=wire)
     sender = world.host("sender", "10.0.0.1/24", config=config, mtu=mtu, offload=offload)
@@ -53,7 +57,12 @@ def transfer(message: bytes, writes: list[int], config: Config, *, offload: int,
         nonlocal rest
         while rest and (taken := connection.send(rest[: writes[len(rest) % len(writes)]], now)):
             rest = rest[taken:]
-        if not rest and connection._tcb.is_synchronized and not connection._tcb.snd.fin_is_queued and connection.error is None:
+        if (
+            not rest
+            and connection._tcb.is_synchronized
+            and not connection._tcb.snd.fin_is_queued
+            and connection.error is None
+        ):
             connection.close(now)
 
     world.application(sender, more)
@@ -64,7 +73,13 @@ def transfer(message: bytes, writes: list[int], config: Config, *, offload: int,
 
 CONFIGS = st.builds(
     lambda nagle, sack, timestamps, scaling, ecn, congestion: replace(
-        DEFAULT, nagle=nagle, sack=sack, timestamps=timestamps, window_scaling=scaling, ecn=ecn, congestion=congestion
+        DEFAULT,
+        nagle=nagle,
+        sack=sack,
+        timestamps=timestamps,
+        window_scaling=scaling,
+        ecn=ecn,
+        congestion=congestion,
     ),
     *(st.booleans() for _ in range(4)),
     st.sampled_from(["off", "ask-classic", "ask"]),
@@ -81,7 +96,9 @@ WRITES = st.lists(st.sampled_from([1, 1000, 1460, 5000, 65536, 1 << 20]), min_si
     offload=st.sampled_from([9000, 65535]),
     mtu=st.sampled_from([600, 1500, 9000]),
 )
-def test_nobody_on_the_wire_can_tell(size: int, writes: list[int], config: Config, offload: int, mtu: int) -> None:
+def test_nobody_on_the_wire_can_tell(
+    size: int, writes: list[int], config: Config, offload: int, mtu: int
+) -> None:
     message = random.Random(size).randbytes(size)
     writes = [max(write, 1000) for write in writes] if size > 5000 else writes
     plain = transfer(message, writes, config, offload=0, mtu=mtu, delay=10 * MILLISECOND)
@@ -101,10 +118,22 @@ def test_nobody_on_the_wire_can_tell(size: int, writes: list[int], config: Confi
     bandwidth=st.sampled_from([0, 5_000_000]),
 )
 def test_every_octet_arrives_in_packets_that_fit(
-    size: int, config: Config, loss: float, reorder: float, duplicate: float, congestion: float, bandwidth: int
+    size: int,
+    config: Config,
+    loss: float,
+    reorder: float,
+    duplicate: float,
+    congestion: float,
+    bandwidth: int,
 ) -> None:
     message = random.Random(size).randbytes(size)
-    rough = {"loss": loss, "reorder": reorder, "duplicate": duplicate, "congestion": congestion, "bandwidth": bandwidth}
+    rough = {
+        "loss": loss,
+        "reorder": reorder,
+        "duplicate": duplicate,
+        "congestion": congestion,
+        "bandwidth": bandwidth,
+    }
     arrived, wire, _ = transfer(message, [1 << 20], config, offload=65535, mtu=1500, **rough)
     assert arrived == message
     assert max(len(octets) for _, _, octets in wire.packets) <= 1500

@@ -1,9 +1,11 @@
-"""A search of orders: two connections, every short sequence of user calls, deliveries, losses, reorderings and timeouts between them.
+"""A search of orders: two connections, every short sequence of user calls, deliveries, losses, reorderings
+and timeouts between them.
 
-After each sequence the path is whole, the users close, and time runs until nothing is left to happen. Whatever the order was, both ends
-must then be closed, nobody may have raised anything but what a call may raise, each octet that was taken must have arrived where
-neither end aborted, and each connection that was synchronized must have come there by `handshake.establish`: it told OPENED once, it
-knows its path MTU, and a lost SYN has left it with an RTO of 3 s.
+After each sequence the path is whole, the users close, and time runs until nothing is left to happen.
+Whatever the order was, both ends must then be closed, nobody may have raised anything but what a call may
+raise, each octet that was taken must have arrived where neither end aborted, and each connection that was
+synchronized must have come there by `handshake.establish`: it told OPENED once, it knows its path MTU, and a
+lost SYN has left it with an RTO of 3 s.
 
 Run as a program it searches deeper: ``python -m tests.properties.test_orders 9``.
 """
@@ -132,7 +134,9 @@ class Pair:
             elif what == "receive":
                 self.read[side].extend(end.receive(2, self.now))
             else:
-                self.was_let_go[side] |= what != "close" or end.state is SYN_SENT  # EP-CLOSE-3: nothing of it stays
+                self.was_let_go[side] |= (
+                    what != "close" or end.state is SYN_SENT
+                )  # EP-CLOSE-3: nothing of it stays
                 getattr(end, what)(self.now)
         except TcpError:
             pass
@@ -159,7 +163,9 @@ class Pair:
         self.heal()
         for side, end in enumerate(self.ends):
             other = self.ends[1 - side]
-            assert end.state in (CLOSED, LISTEN) or other.error is not None or self.was_let_go[1 - side], f"{end} is left over"
+            assert end.state in (CLOSED, LISTEN) or other.error is not None or self.was_let_go[1 - side], (
+                f"{end} is left over"
+            )
             told = self.told[side]
             assert max(told.count("Opened"), told.count("Closed")) <= 1
             if not any(self.was_let_go):
@@ -170,7 +176,12 @@ class Pair:
 
     def image(self) -> object:
         """Everything that decides what comes next: equal images needn't both be searched."""
-        return self.now, tuple(map(tuple, self.flying)), tuple(map(bytes, self.read)), *(_image(end._tcb, 0) for end in self.ends)
+        return (
+            self.now,
+            tuple(map(tuple, self.flying)),
+            tuple(map(bytes, self.read)),
+            *(_image(end._tcb, 0) for end in self.ends),
+        )
 
 
 def _image(thing: object, depth: int) -> object:
@@ -178,7 +189,11 @@ def _image(thing: object, depth: int) -> object:
         return thing
     if isinstance(thing, Timers):
         return thing.expires, tuple([thing.due(timer) for timer, _, _ in HANDLERS])
-    if type(thing).__module__.startswith("postel.tcp.") and depth < 6 and not isinstance(thing, (Config, State, Memory)):
+    if (
+        type(thing).__module__.startswith("postel.tcp.")
+        and depth < 6
+        and not isinstance(thing, (Config, State, Memory))
+    ):
         return tuple([_image(getattr(thing, name, None), depth + 1) for name in _names(type(thing))])
     if isinstance(thing, (list, tuple)):
         return tuple([_image(item, depth + 1) for item in thing])
@@ -188,7 +203,13 @@ def _image(thing: object, depth: int) -> object:
 @cache
 def _names(kind: type) -> tuple[str, ...]:
     """The variables of an object, compiled or not: what ``dir`` knows, and isn't computed."""
-    return tuple([name for name in dir(kind) if not name.startswith("__") and isinstance(getattr(kind, name), _VARIABLES)])
+    return tuple(
+        [
+            name
+            for name in dir(kind)
+            if not name.startswith("__") and isinstance(getattr(kind, name), _VARIABLES)
+        ]
+    )
 
 
 def steps(taken: tuple[Step, ...]) -> Iterator[Step]:
@@ -208,7 +229,9 @@ def replayed(config: Config, taken: tuple[Step, ...], *, together: bool) -> Pair
 
 
 def search(config: Config, depth: int, start: tuple[Step, ...] = (), *, together: bool) -> int:
-    """How many different situations were found in so many steps after ``start``, each of which came to a good end."""
+    """How many different situations were found in so many steps after ``start``, each of which came to a good
+    end.
+    """
     seen: set[int] = set()
     front: list[tuple[Step, ...]] = [start]
     for _ in range(depth):

@@ -1,4 +1,6 @@
-"""Two machines over any path in virtual time: what arrives is what was sent, both ends close or reset, no timer is left."""
+"""Two machines over any path in virtual time: what arrives is what was sent, both ends close or reset, no
+timer is left.
+"""
 
 import random
 from dataclasses import replace

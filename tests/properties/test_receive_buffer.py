@@ -1,4 +1,6 @@
-"""The receive buffer has an end: what is unread or held behind a gap is never more than it by more than a unit of the window field."""
+"""The receive buffer has an end: what is unread or held behind a gap is never more than it by more than a
+unit of the window field.
+"""
 
 from dataclasses import replace
 
@@ -38,12 +40,16 @@ def told_edge(scene: Scene) -> int:
 
 
 def made(buffer: int, scaled_for: int) -> Scene:
-    config = replace(PLAIN, receive_buffer=buffer, scale_for=scaled_for, window_scaling=True, sack=True, delayed_ack=0)
+    config = replace(
+        PLAIN, receive_buffer=buffer, scale_for=scaled_for, window_scaling=True, sack=True, delayed_ack=0
+    )
     return established(config, Peer(window_scale=7, sack=True))
 
 
 @given(st.sampled_from(BUFFERS), st.sampled_from(SCALED_FOR), steps)
-def test_nothing_fills_it_beyond_its_end(buffer: int, scaled_for: int, arriving: list[tuple[int, int, int]]) -> None:
+def test_nothing_fills_it_beyond_its_end(
+    buffer: int, scaled_for: int, arriving: list[tuple[int, int, int]]
+) -> None:
     """The peer sends what it likes, heeding no window."""
     scene = made(buffer, scaled_for)
     unit = 1 << scene.tcb.rcv.shift
@@ -87,7 +93,10 @@ def test_two_ends_of_which_one_never_reads(octets: int, every: int) -> None:
 
     config = replace(DEFAULT, receive_buffer=8192, scale_for=6 << 20, nagle=False)
     world = World(1)
-    near, far = world.host("near", "10.0.0.1/24", config=config), world.host("far", "10.0.0.2/24", config=config, application=accepts)
+    near, far = (
+        world.host("near", "10.0.0.1/24", config=config),
+        world.host("far", "10.0.0.2/24", config=config, application=accepts),
+    )
     world.path(near, far, delay=MILLISECOND)
     far.listen(9, 0)
     connection = near.connect("10.0.0.2", 9, 0)

@@ -1,4 +1,6 @@
-"""Two hosts that exchange records in place of octets do the same: same segments, events and times, same state in the end."""
+"""Two hosts that exchange records in place of octets do the same: same segments, events and times, same state
+in the end.
+"""
 
 from dataclasses import replace
 from heapq import heappop, heappush
@@ -62,7 +64,9 @@ class Told(Observer):
 
 
 class End:
-    """A host and the program on it: it sends ``text`` as soon as it may, reads what comes, and closes when both have ended."""
+    """A host and the program on it: it sends ``text`` as soon as it may, reads what comes, and closes when
+    both have ended.
+    """
 
     def __init__(self, host: Host, text: bytes) -> None:
         self.host = host
@@ -88,7 +92,11 @@ class End:
         assert connection is not None
         while self._left and (sent := connection.send(self._left, now)):
             self._left = self._left[sent:]
-        if not self._left and connection.error is None and connection.state.name in ("ESTABLISHED", "CLOSE_WAIT", "SYN_RECEIVED"):
+        if (
+            not self._left
+            and connection.error is None
+            and connection.state.name in ("ESTABLISHED", "CLOSE_WAIT", "SYN_RECEIVED")
+        ):
             connection.close(now)
 
 
@@ -96,11 +104,22 @@ class Course:
     """Two hosts, joined by hand: each packet takes 5 ms, but for those that get lost."""
 
     def __init__(
-        self, family: int, config: Config, texts: tuple[bytes, bytes], *, offload: int, records: bool, signed: bool, lost: set[int]
+        self,
+        family: int,
+        config: Config,
+        texts: tuple[bytes, bytes],
+        *,
+        offload: int,
+        records: bool,
+        signed: bool,
+        lost: set[int],
     ) -> None:
         near, far = ADDRESSES[family]
         self.told = Told(), Told()
-        hosts = [Host(own, secret=own.encode(), config=config, observer=told) for own, told in zip((near, far), self.told, strict=True)]
+        hosts = [
+            Host(own, secret=own.encode(), config=config, observer=told)
+            for own, told in zip((near, far), self.told, strict=True)
+        ]
         for host in hosts:
             host.use_offload(offload)
         self.ends = tuple(End(host, text) for host, text in zip(hosts, texts, strict=True))
@@ -134,7 +153,9 @@ class Course:
         while now < LIMIT:
             self.pump(0, now)
             self.pump(1, now)
-            due = min(self.heap[0][0] if self.heap else NEVER, *(end.host.next_timeout() for end in self.ends))
+            due = min(
+                self.heap[0][0] if self.heap else NEVER, *(end.host.next_timeout() for end in self.ends)
+            )
             if due == NEVER:
                 return
             now = max(now, due)
@@ -151,7 +172,10 @@ class Course:
     def result(self) -> list[object]:
         return [
             [told.entries for told in self.told],
-            [(end.log, bytes(end.heard), end.host.statistics(), list(end.host.connections())) for end in self.ends],
+            [
+                (end.log, bytes(end.heard), end.host.statistics(), list(end.host.connections()))
+                for end in self.ends
+            ],
             self.count,
         ]
 
@@ -169,11 +193,14 @@ def test_hosts_do_the_same_with_records(
 ) -> None:
     texts = Random(1).randbytes(sizes[0]), Random(2).randbytes(sizes[1])
     by_octets, by_records = (
-        Course(family, config, texts, offload=offload, records=records, signed=signed, lost=lost) for records in (False, True)
+        Course(family, config, texts, offload=offload, records=records, signed=signed, lost=lost)
+        for records in (False, True)
     )
     assert by_records.result() == by_octets.result()
     assert by_octets.were_records == 0
-    assert signed or sizes[0] < 8000 or by_records.were_records > 0  # what is marked as ECN-capable goes as octets
+    assert (
+        signed or sizes[0] < 8000 or by_records.were_records > 0
+    )  # what is marked as ECN-capable goes as octets
 
 
 # Worlds
@@ -194,7 +221,9 @@ PATHS = st.fixed_dictionaries(
         "congested_at": st.just(3000),
     },
 )
-FAULTS = st.sampled_from(["nothing", "hold", "partition", "pause", "slow", "crash", "path", "rule", "in flight"])
+FAULTS = st.sampled_from(
+    ["nothing", "hold", "partition", "pause", "slow", "crash", "path", "rule", "in flight"]
+)
 
 
 def looks(_number: int, _octets: bytes, _sender: str, _now: int) -> None:
@@ -226,7 +255,9 @@ def meddle(world: World, fault: str) -> None:
             packet.delay("3ms")
 
 
-def world_of(family: int, config: Config, path: dict[str, Any], fault: str, at: int, *, octets: bool) -> list[object]:
+def world_of(
+    family: int, config: Config, path: dict[str, Any], fault: str, at: int, *, octets: bool
+) -> list[object]:
     world = World(7)
     hosts = [world.host(name, own, config=config) for name, own in zip("ab", ADDRESSES[family], strict=True)]
     there, back = world.path(*hosts, **path)
@@ -247,8 +278,12 @@ def world_of(family: int, config: Config, path: dict[str, Any], fault: str, at: 
 
 
 @given(st.sampled_from([4, 6]), CONFIGS, PATHS, FAULTS, st.integers(0, 60 * MILLISECOND))
-def test_worlds_do_the_same_with_records(family: int, config: Config, path: dict[str, Any], fault: str, at: int) -> None:
-    assert world_of(family, config, path, fault, at, octets=False) == world_of(family, config, path, fault, at, octets=True)
+def test_worlds_do_the_same_with_records(
+    family: int, config: Config, path: dict[str, Any], fault: str, at: int
+) -> None:
+    assert world_of(family, config, path, fault, at, octets=False) == world_of(
+        family, config, path, fault, at, octets=True
+    )
 
 
 @pytest.mark.parametrize("octets", [False, True])

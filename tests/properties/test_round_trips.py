@@ -20,7 +20,8 @@ TICK = MILLISECOND
 class Thin(End):
     """Writes a few octets, waits for their ACK, and then writes the next; and looks at what it measured.
 
-    The other end neither writes nor closes: what it sends again after a timeout of its own would carry ACKs that had been lost before.
+    The other end neither writes nor closes: what it sends again after a timeout of its own would carry ACKs
+    that had been lost before.
     """
 
     def __init__(self, connection: Connection, outgoing: bytes, size: int) -> None:
@@ -37,7 +38,9 @@ class Thin(End):
             if not self.outgoing:
                 self.has_closed = True
                 connection.close(now)
-        undone = connection._tcb.counts.segments_retransmitted  # at most: each adds two ticks (RFC 4015, 3.1, step 0)
+        undone = (
+            connection._tcb.counts.segments_retransmitted
+        )  # at most: each adds two ticks (RFC 4015, 3.1, step 0)
         assert connection._tcb.rtt.smoothed <= ROUND_TRIP + TICK + 2 * TICK * undone
 
 
@@ -47,15 +50,21 @@ class Thin(End):
     timestamps=st.booleans(),
     sack=st.booleans(),
     tail_probe=st.booleans(),
-    congestion=st.sampled_from([Reno, Cubic]),  # BBR's pacing rate falls so low that the next segment's ACK is seconds away
+    congestion=st.sampled_from(
+        [Reno, Cubic]
+    ),  # BBR's pacing rate falls so low that the next segment's ACK is seconds away
     size=st.sampled_from([1, 100, 5000, 100_000]),
     loss=st.sampled_from([0.0, 0.05, 0.3, 0.5]),
 )
 def test_no_sample_contains_the_wait_for_a_timer(
     seed: int, timestamps: bool, sack: bool, tail_probe: bool, congestion: type[Reno], size: int, loss: float
 ) -> None:
-    config = replace(DEFAULT, timestamps=timestamps, sack=sack, tail_probe=tail_probe, congestion=congestion, delayed_ack=0)
-    config = replace(config, user_timeout=10 * HOUR, syn_received_timeout=10 * HOUR, msl=SECOND, receive_buffer=1 << 17)
+    config = replace(
+        DEFAULT, timestamps=timestamps, sack=sack, tail_probe=tail_probe, congestion=congestion, delayed_ack=0
+    )
+    config = replace(
+        config, user_timeout=10 * HOUR, syn_received_timeout=10 * HOUR, msl=SECOND, receive_buffer=1 << 17
+    )
     draw = random.Random(seed)
     message = draw.randbytes(min(20 * size, 100_000))
     ends: list[End] = [

@@ -1,4 +1,6 @@
-"""Of reordering timer, PTO, RTO and persist timer at most one is armed (RFC 8985, 8), on a path that needs each of the first three."""
+"""Of reordering timer, PTO, RTO and persist timer at most one is armed (RFC 8985, 8), on a path that needs
+each of the first three.
+"""
 
 import random
 from dataclasses import replace

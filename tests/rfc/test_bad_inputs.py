@@ -1,4 +1,6 @@
-"""Each case of ``bad_inputs.toml`` that concerns what is built has a test that bears its id, in its name or as its label."""
+"""Each case of ``bad_inputs.toml`` that concerns what is built has a test that bears its id, in its name or
+as its label.
+"""
 
 import re
 import tomllib

@@ -75,7 +75,10 @@ def told(root: Path, run: list[dict[str, object]], *options: str) -> int:
 
 
 def rows(root: Path) -> dict[str, dict[str, object]]:
-    return {row["id"]: row for row in json.loads((root / "postel/cli/compliance.json").read_text(encoding="utf-8"))["rules"]}
+    return {
+        row["id"]: row
+        for row in json.loads((root / "postel/cli/compliance.json").read_text(encoding="utf-8"))["rules"]
+    }
 
 
 def test_several_runs_count_as_one(root: Path) -> None:
@@ -106,14 +109,21 @@ def test_rules_code_and_tests_are_joined(root: Path) -> None:
 def test_the_test_named_after_the_rule_comes_first_and_the_rest_is_counted(root: Path) -> None:
     told(root, GOOD)
     row = rows(root)["MUST-1"]
-    assert row["tests"] == ["tests/test_a.py::test_must_1_first", "tests/test_a.py::test_a", "tests/test_a.py::test_b"]
+    assert row["tests"] == [
+        "tests/test_a.py::test_must_1_first",
+        "tests/test_a.py::test_a",
+        "tests/test_a.py::test_b",
+    ]
     assert row["more_tests"] == 2
 
 
 def test_the_page_has_a_line_for_each(root: Path) -> None:
     told(root, GOOD)
     page = (root / "docs/compliance.md").read_text(encoding="utf-8")
-    assert "| MUST-2 (3.2) | MUST NOT | Two. | `postel/window.py` | `tests/test_b.py::test_two` | passed |" in page
+    assert (
+        "| MUST-2 (3.2) | MUST NOT | Two. | `postel/window.py` | `tests/test_b.py::test_two` | passed |"
+        in page
+    )
     assert "One a&#124;b." in page
     assert "answered: later |" in page
     assert "| all | 4 | 2 | 1 | 1 |" in page
@@ -131,7 +141,9 @@ def test_a_page_out_of_date_fails_it(root: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("outcome", ["failed", "skipped"])
-def test_a_must_that_no_test_shows_fails_it(root: Path, outcome: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_must_that_no_test_shows_fails_it(
+    root: Path, outcome: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = [*GOOD[:-2], ran("tests/test_b.py::test_two", outcome, "MUST-2")]
     told(root, run)
     assert told(root, run, "--check") == 1
@@ -144,6 +156,8 @@ def test_one_failure_among_passes_opens_the_rule(root: Path) -> None:
 
 
 def test_a_reason_for_what_passes_fails_it(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (root / "tests/rfc/answers.toml").write_text(ANSWERS + '[[answer]]\nids = ["MUST-1", "MUST-9"]\nreason = "never"\n')
+    (root / "tests/rfc/answers.toml").write_text(
+        ANSWERS + '[[answer]]\nids = ["MUST-1", "MUST-9"]\nreason = "never"\n'
+    )
     assert told(root, GOOD) == 1
     assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["MUST-1", "MUST-9"]

@@ -1,4 +1,6 @@
-"""What TCP and the layers below tell each other: ICMP errors, Diffserv, hop limit (RFC 9293, 3.9.2; RFC 5927)."""
+"""What TCP and the layers below tell each other: ICMP errors, Diffserv, hop limit (RFC 9293, 3.9.2; RFC
+5927).
+"""
 
 from dataclasses import replace
 
@@ -24,7 +26,9 @@ def told(scene: Scene, error: TcpError, *, hard: bool) -> None:
 
 
 @pytest.mark.label("MUST-54", "MUST-56", "SHLD-25", "MUST-47")
-@pytest.mark.parametrize("make", [states.syn_sent, states.syn_received_active, states.fin_wait_1, states.closing, states.last_ack])
+@pytest.mark.parametrize(
+    "make", [states.syn_sent, states.syn_received_active, states.fin_wait_1, states.closing, states.last_ack]
+)
 def test_must_56_a_soft_error_is_told_and_survived(make: Maker) -> None:
     scene = make()
     before = scene.image()
@@ -77,7 +81,9 @@ def test_must_45_the_local_address_never_changes() -> None:
         scene.connection.local = states.REMOTE  # type: ignore[misc]
     scene.sends(b"text")
     scene.closes()
-    assert {(segment.source, segment.destination) for segment in scene.sent} == {(states.LOCAL.port, states.REMOTE.port)}
+    assert {(segment.source, segment.destination) for segment in scene.sent} == {
+        (states.LOCAL.port, states.REMOTE.port)
+    }
 
 
 def drained(host: Host, now: int) -> list[ip.Packet]:

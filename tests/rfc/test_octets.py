@@ -1,4 +1,6 @@
-"""From octets to a connection: the rules that hold before the state machine (EP-PRE, RFC 9293, 3.1 and 3.2)."""
+"""From octets to a connection: the rules that hold before the state machine (EP-PRE, RFC 9293, 3.1 and
+3.2).
+"""
 
 from dataclasses import replace
 
@@ -9,7 +11,18 @@ from postel.tcp.config import DEFAULT
 from postel.tcp.state import SYN_RECEIVED
 from postel.testing import states
 from postel.testing.states import LOCAL, PLAIN, REMOTE, SYNCHRONIZED, Maker, Peer, Scene, established, listen
-from postel.wire.segment import ABSENT, ACK, CWR, ECE, FIN, SYN, checksum_is_right, encode_for, parse, parse_leniently
+from postel.wire.segment import (
+    ABSENT,
+    ACK,
+    CWR,
+    ECE,
+    FIN,
+    SYN,
+    checksum_is_right,
+    encode_for,
+    parse,
+    parse_leniently,
+)
 
 NOP, END = b"\x01", b"\x00"
 
@@ -94,7 +107,10 @@ def test_must_2_every_segment_that_leaves_has_its_checksum() -> None:
 @pytest.mark.parametrize("before", range(4))
 def test_must_64_options_begin_anywhere(before: int) -> None:
     scene = listen()
-    hears(scene, octets_of(scene, SYN, options=NOP * before + bytes.fromhex("0204 03e7") + END + b"\x02\x04\x00\x01"))
+    hears(
+        scene,
+        octets_of(scene, SYN, options=NOP * before + bytes.fromhex("0204 03e7") + END + b"\x02\x04\x00\x01"),
+    )
     assert scene.state is SYN_RECEIVED
     assert scene.tcb.path.peer_mss == 999
 
@@ -112,10 +128,14 @@ def test_must_6_unknown_options_are_skipped_by_their_length(make: Maker, kind: i
 
 @pytest.mark.label("MUST-7", "EP-PRE-5", "BAD-OPT-1", "BAD-OPT-2", "BAD-OPT-8")
 @pytest.mark.parametrize("options", ["0200", "0201", "080a0000", "0522", "fe00", "01010102", "0828"])
-@pytest.mark.parametrize("make", [listen, states.syn_sent, *[maker for name, maker in SYNCHRONIZED.items() if name != "LAST-ACK"]])
+@pytest.mark.parametrize(
+    "make", [listen, states.syn_sent, *[maker for name, maker in SYNCHRONIZED.items() if name != "LAST-ACK"]]
+)
 @pytest.mark.parametrize("flags", [SYN, ACK, SYN | ACK])
 def test_must_7_what_follows_a_lie_in_the_list_is_ignored(make: Maker, options: str, flags: int) -> None:
-    """Not D-2, which drops the segment: other receivers ignore the option, and a reset would let anybody outside end connections."""
+    """Not D-2, which drops the segment: other receivers ignore the option, and a reset would let anybody
+    outside end connections.
+    """
     scene, plain = make(), make()
     heard = hears(scene, octets_of(scene, flags, options=bytes.fromhex(options)))
     assert heard == hears(plain, octets_of(plain, flags))
@@ -125,7 +145,17 @@ def test_must_7_what_follows_a_lie_in_the_list_is_ignored(make: Maker, options: 
 @pytest.mark.label("EP-PRE-7", "BAD-OPT-4")
 @pytest.mark.parametrize(
     "option",
-    ["0202", "020305", "0205010203", "020601020304", "0302", "03040102", "040301", "080900000000000000", "080b000000000000000000"],
+    [
+        "0202",
+        "020305",
+        "0205010203",
+        "020601020304",
+        "0302",
+        "03040102",
+        "040301",
+        "080900000000000000",
+        "080b000000000000000000",
+    ],
 )
 def test_bad_opt_4_a_wrong_length_makes_an_option_count_for_nothing(option: str) -> None:
     scene, plain = listen(DEFAULT), listen(DEFAULT)
@@ -156,7 +186,9 @@ def test_bad_opt_7_what_is_no_tcp_ao_leaves_no_trace(options: str, make: Maker) 
 @pytest.mark.label("RFC9293-3.1-reserved", "BAD-HDR-4", "RFC3360-2")
 @pytest.mark.parametrize("bits", range(16))
 def test_bad_hdr_4_reserved_bits_change_nothing(bits: int) -> None:
-    """The lowest is AE: reserved for who doesn't know RFC 9768, where on a SYN it means something (tests/tcp/test_ecn_negotiation.py)."""
+    """The lowest is AE: reserved for who doesn't know RFC 9768, where on a SYN it means something
+    (tests/tcp/test_ecn_negotiation.py).
+    """
     config = replace(PLAIN, ecn="accept-classic")
     for flags in (SYN, ACK, ACK | ECE | CWR, FIN | ACK):
         for make in (listen, established, states.fin_wait_1):
@@ -179,7 +211,9 @@ def test_must_69_what_stands_behind_the_end_of_the_list_is_padding(filler: bytes
 
 
 @pytest.mark.label("RFC9293-3.4-seglen")
-@pytest.mark.parametrize(("flags", "data", "length"), [(SYN, b"", 1), (FIN | ACK, b"ab", 3), (SYN | FIN, b"ab", 4), (ACK, b"", 0)])
+@pytest.mark.parametrize(
+    ("flags", "data", "length"), [(SYN, b"", 1), (FIN | ACK, b"ab", 3), (SYN | FIN, b"ab", 4), (ACK, b"", 0)]
+)
 def test_rfc9293_3_4_seglen_syn_before_and_fin_behind_the_text(flags: int, data: bytes, length: int) -> None:
     scene = established()
     octets = octets_of(scene, flags, data)

@@ -1,4 +1,6 @@
-"""A transfer of 200 segments with losses, judged by its trace: what RFC 2525 found wrong in others, and what RFC 5681 bounds."""
+"""A transfer of 200 segments with losses, judged by its trace: what RFC 2525 found wrong in others, and what
+RFC 5681 bounds.
+"""
 
 import random
 from dataclasses import replace
@@ -36,11 +38,16 @@ class Transfer:
         scene.sends(bytes(TOTAL * MSS))
         self._note()
         while scene.una < scene.max or self.data or self.acks:
-            scene.now = max(scene.now, min([*(item[0] for item in [*self.data, *self.acks]), scene.connection.next_timeout()]))
+            scene.now = max(
+                scene.now,
+                min([*(item[0] for item in [*self.data, *self.acks]), scene.connection.next_timeout()]),
+            )
             while self.data and self.data[0][0] <= scene.now:
                 self.arrived.add(self.data.pop(0)[1])
                 expected = self._expected()
-                self.acks.append((scene.now + HALF_WAY, expected, self._blocks(expected) if self.sack else ()))
+                self.acks.append(
+                    (scene.now + HALF_WAY, expected, self._blocks(expected) if self.sack else ())
+                )
             while self.acks and self.acks[0][0] <= scene.now:
                 _, number, blocks = self.acks.pop(0)
                 scene.hears(ACK, ack=number, sack=blocks)
@@ -101,21 +108,28 @@ def test_bad_cc_7_with_losses_each_segment_goes_again_for_a_reason(seed: int, sa
     assert made.scene.una == 1 + TOTAL * MSS
     again = len(made.sent) - TOTAL
     assert again >= len(lost)
-    assert again <= (len(lost) if sack else 6 * len(lost)) + 2 * made.scene.watch.expired.count("retransmission") * 30
+    assert (
+        again
+        <= (len(lost) if sack else 6 * len(lost)) + 2 * made.scene.watch.expired.count("retransmission") * 30
+    )
     assert max(made.bursts[1:]) <= 12
 
 
 @pytest.mark.label("BAD-CC-7", "RFC5681-3.1j", "RFC6298-5.4", "RFC6298-2.4")
 @pytest.mark.parametrize("sack", [False, True])
 def test_bad_cc_7_after_a_timeout_one_segment_and_slow_start(sack: bool) -> None:
-    """The whole first window is lost. The two that F-RTO sends on the first ACK, and the ACKs they draw, cost a round trip (RFC 5682)."""
+    """The whole first window is lost. The two that F-RTO sends on the first ACK, and the ACKs they draw, cost
+    a round trip (RFC 5682).
+    """
     made = transfer(set(range(10)), sack=sack)
     first = made.sent[10][0]
     assert first - made.sent[0][0] == SECOND
     assert made.bursts[1:3] == [1, 2]
     assert max(made.bursts[3:]) <= 3
     assert made.windows[1:4] == [MSS, 2 * MSS, 2 * MSS]
-    assert [window for window in made.windows[3:8] if window > 2 * MSS] == [3 * MSS, 4 * MSS, 5 * MSS][: len(made.windows[5:8])]
+    assert [window for window in made.windows[3:8] if window > 2 * MSS] == [3 * MSS, 4 * MSS, 5 * MSS][
+        : len(made.windows[5:8])
+    ]
 
 
 @pytest.mark.label("RFC5681-3.2c", "RFC6675-5b")

@@ -10,7 +10,15 @@ from postel.search.records import FAILED, PASSED, Outcome
 from postel.search.results import Results
 
 ONE = Outcome(1, PASSED, virtual=12, segments=34)
-TWO = Outcome(2, FAILED, "AssertionError at x.py:3", 'a "message"\nof two lines', "crash a at 1s for 1s; pause b at 2s", 5, 6)
+TWO = Outcome(
+    2,
+    FAILED,
+    "AssertionError at x.py:3",
+    'a "message"\nof two lines',
+    "crash a at 1s for 1s; pause b at 2s",
+    5,
+    6,
+)
 
 
 def test_what_is_added_is_there_again(tmp_path: Path) -> None:
@@ -82,7 +90,10 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_database_that_another_search_has_locked(tmp_path: Path) -> None:
     path = tmp_path / "r.sqlite"
-    with Results(str(path), "x.py::t", "digest") as results, sqlite3.connect(path, isolation_level=None) as other:
+    with (
+        Results(str(path), "x.py::t", "digest") as results,
+        sqlite3.connect(path, isolation_level=None) as other,
+    ):
         other.execute("BEGIN EXCLUSIVE")
         results._database.execute("PRAGMA busy_timeout = 0")
         with pytest.raises(ArgumentError, match="locked"):

@@ -1,4 +1,6 @@
-"""A process that runs a test again and again: what it answers, what it refuses, and that it survives the test."""
+"""A process that runs a test again and again: what it answers, what it refuses, and that it survives the
+test.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +57,9 @@ def test_a_failure_is_drawn_and_its_packets_are_written(greeting: Runner, tmp_pa
     assert greeting.run(Order(1, "crash bob at 1s for 200ms")).drawing == ""
 
 
-@pytest.mark.parametrize("name", ["test_that_is_no_coroutine", "test_with_runs", "TestInside::test_method", "test_known_to_fail"])
+@pytest.mark.parametrize(
+    "name", ["test_that_is_no_coroutine", "test_with_runs", "TestInside::test_method", "test_known_to_fail"]
+)
 def test_other_shapes_of_a_test(path: str, name: str) -> None:
     with Runner(f"{path}::{name}") as runner:
         assert [result(runner, seed) for seed in (1, 2, 3)] == [PASSED, FAILED, PASSED]
@@ -114,7 +118,9 @@ def test_a_search_that_is_left_ends_its_processes(path: str) -> None:
 
 def test_every_seed_comes_once_and_the_first_process_goes_on(path: str) -> None:
     with Runner(f"{path}::test_quiet") as runner:
-        assert sorted(outcome.seed for outcome in processes.search(runner, list(range(40)), 2)) == list(range(40))
+        assert sorted(outcome.seed for outcome in processes.search(runner, list(range(40)), 2)) == list(
+            range(40)
+        )
         assert result(runner, 1) == PASSED
 
 

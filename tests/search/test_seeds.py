@@ -23,7 +23,10 @@ def test_ranges_and_single_seeds(text: str, found: list[int]) -> None:
     assert seeds.parse(text) == found
 
 
-@pytest.mark.parametrize("text", ["", ",", "x", "1..", "..2", "3..2", "-1..2", "1...3", "1..2..3", "1..1_000", "²", "1..99999999999"])
+@pytest.mark.parametrize(
+    "text",
+    ["", ",", "x", "1..", "..2", "3..2", "-1..2", "1...3", "1..2..3", "1..1_000", "²", "1..99999999999"],
+)
 def test_what_is_no_range(text: str) -> None:
     with pytest.raises(ArgumentError, match="--seeds"):
         seeds.parse(text)

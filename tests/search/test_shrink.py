@@ -1,4 +1,6 @@
-"""The fewest and shortest faults: against predicates whose smallest answer is known, and against any predicate."""
+"""The fewest and shortest faults: against predicates whose smallest answer is known, and against any
+predicate.
+"""
 
 from collections.abc import Callable
 
@@ -16,12 +18,17 @@ NAMES = ["a", "b", "c"]
 NOISE = [Fault.parse(f"pause c at {number}s for {number}s") for number in range(1, 8)]
 
 
-def shrunk(given_faults: list[Fault], fails: Callable[[tuple[Fault, ...]], bool], most: int = 1000) -> list[str]:
+def shrunk(
+    given_faults: list[Fault], fails: Callable[[tuple[Fault, ...]], bool], most: int = 1000
+) -> list[str]:
     return list(map(str, Shrinker(given_faults, fails, most).run()))
 
 
 def long_partition(schedule: tuple[Fault, ...]) -> bool:
-    return any(fault.kind == "partition" and "a" in fault.hosts and fault.length >= 3.25 * SECOND for fault in schedule)
+    return any(
+        fault.kind == "partition" and "a" in fault.hosts and fault.length >= 3.25 * SECOND
+        for fault in schedule
+    )
 
 
 @pytest.mark.parametrize("place", range(8))
@@ -36,7 +43,12 @@ def test_two_that_matter_together() -> None:
         crash = [fault for fault in schedule if fault.kind == "crash"]
         return bool(crash) and long_partition(schedule)
 
-    schedule = [NOISE[0], Fault.parse("crash b at 1.5s for 1m"), *NOISE[1:], Fault.parse("partition a -> * at 2s")]
+    schedule = [
+        NOISE[0],
+        Fault.parse("crash b at 1.5s for 1m"),
+        *NOISE[1:],
+        Fault.parse("partition a -> * at 2s"),
+    ]
     assert shrunk(schedule, fails) == ["crash b at 1s for 1ms", "partition a -> * at 2s for 3.25s"]
 
 
@@ -63,7 +75,9 @@ def test_runs_are_counted_and_limited() -> None:
 
 
 @given(faults(NAMES, kinds=KINDS), st.integers(0, 3), st.sampled_from(KINDS), st.integers(0, 2 * SECOND))
-def test_what_is_left_fails_and_no_call_is_made_twice(schedule: list[Fault], least: int, kind: str, length: int) -> None:
+def test_what_is_left_fails_and_no_call_is_made_twice(
+    schedule: list[Fault], least: int, kind: str, length: int
+) -> None:
     def fails(fewer: tuple[Fault, ...]) -> bool:
         calls.append(fewer)
         return sum(fault.kind == kind and fault.length >= length for fault in fewer) >= least

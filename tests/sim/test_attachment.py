@@ -83,7 +83,10 @@ def talk(make: Any, *, offload: bool = False) -> tuple[World, Caller]:
 @pytest.mark.parametrize("kind", AROUND)
 def test_hosts_talk_over_links_that_a_world_drives(kind: str, offload: bool) -> None:
     world, caller = talk(AROUND[kind], offload=offload)
-    assert (world.now, caller.ended_at) == (100 * SECOND, talk(AROUND[kind], offload=offload)[1].ended_at)  # from the seed alone
+    assert (world.now, caller.ended_at) == (
+        100 * SECOND,
+        talk(AROUND[kind], offload=offload)[1].ended_at,
+    )  # from the seed alone
 
 
 def test_virtual_time_is_that_of_the_links() -> None:
@@ -125,7 +128,9 @@ def test_a_reset_in_front_of_the_end_of_a_link_is_what_a_connection_hears() -> N
     near, far = Host("10.0.0.1/24", secret=b"near"), Host("10.0.0.2/24", secret=b"far")
     events: list[Event] = []
     ends: list[LinkError] = []
-    world.attach(near, left, application=lambda _subject, event, _now: events.append(event), ended=ends.append)
+    world.attach(
+        near, left, application=lambda _subject, event, _now: events.append(event), ended=ends.append
+    )
     there = world.attach(far, right)
     listener = far.listen(7, world.now)
     near.connect("10.0.0.2", 7, world.now)

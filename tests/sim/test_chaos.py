@@ -1,5 +1,5 @@
-"""BAD-NET-1: paths as bad as the dice make them. What arrives is what was sent, or the connection ends with an error; in bounded time and
-memory; and the same seed gives the same run."""
+"""BAD-NET-1: paths as bad as the dice make them. What arrives is what was sent, or the connection ends with
+an error; in bounded time and memory; and the same seed gives the same run."""
 
 from dataclasses import replace
 from hashlib import sha256
@@ -28,7 +28,9 @@ class Digest(Witness):
     def __init__(self) -> None:
         self.hash = sha256()
 
-    def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
+    def carried(
+        self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
+    ) -> None:
         self.hash.update(b"%d %d " % (sent_at, arrives_at) + delivered)
 
 
@@ -90,11 +92,18 @@ class Chaos:
             "reorder": draw.choice((0.0, 0.2, 1.0)),  # 1.0 with a long hold: as deep as what is in flight
             "hold": draw.choice((1, 50, 5000)) * MILLISECOND,
         }
-        if settings["mtu"] < FRAGMENTED:  # two bits turned in the fragments of one packet may cancel in its checksum
+        if (
+            settings["mtu"] < FRAGMENTED
+        ):  # two bits turned in the fragments of one packet may cancel in its checksum
             settings["corrupt"] = 0.0
-        self.ends = (End(draw.randbytes(draw.choice((1, 3000, 20_000)))), End(draw.randbytes(draw.choice((1, 3000, 20_000)))))
+        self.ends = (
+            End(draw.randbytes(draw.choice((1, 3000, 20_000)))),
+            End(draw.randbytes(draw.choice((1, 3000, 20_000)))),
+        )
         self.hosts = [
-            self.world.host(name, text, mtu=link, config=self.config(draw), application=end, memory_limit=MEMORY)
+            self.world.host(
+                name, text, mtu=link, config=self.config(draw), application=end, memory_limit=MEMORY
+            )
             for name, text, end in zip("ab", ADDRESSES[self.family], self.ends, strict=True)
         ]
         self.world.path(*self.hosts, **settings)  # type: ignore[arg-type]
@@ -138,7 +147,9 @@ def test_bad_net_1_most_of_them_arrive_whole() -> None:
     for seed in range(20):
         chaos = Chaos(seed)
         chaos.world.run(8 * HOUR)
-        whole += all(bytes(reader.read) == writer.message for reader, writer in (chaos.ends, chaos.ends[::-1]))
+        whole += all(
+            bytes(reader.read) == writer.message for reader, writer in (chaos.ends, chaos.ends[::-1])
+        )
     assert whole >= 18
 
 

@@ -1,4 +1,6 @@
-"""A world keeps the contract of the other machines: its outputs are drained, and `next_timeout` is true at any moment."""
+"""A world keeps the contract of the other machines: its outputs are drained, and `next_timeout` is true at
+any moment.
+"""
 
 from collections.abc import Callable
 
@@ -59,7 +61,9 @@ class Machine:
 
 calls = st.lists(
     st.tuples(
-        st.sampled_from(["connect", "datagram", "send", "close", "abort", "receive"]), st.integers(0, 5), st.integers(0, 30 * MILLISECOND)
+        st.sampled_from(["connect", "datagram", "send", "close", "abort", "receive"]),
+        st.integers(0, 5),
+        st.integers(0, 30 * MILLISECOND),
     ),
     max_size=12,
 )
@@ -85,7 +89,9 @@ def test_next_timeout_is_true_at_any_moment(calls: list[tuple[str, int, int]], b
 
 
 @given(calls=calls, behind=st.booleans())
-def test_what_waits_is_drained_by_handling_the_timeout_alone(calls: list[tuple[str, int, int]], behind: bool) -> None:
+def test_what_waits_is_drained_by_handling_the_timeout_alone(
+    calls: list[tuple[str, int, int]], behind: bool
+) -> None:
     machines = [Machine(behind=behind) for _ in range(2)]
     for name, index, _ in calls:
         for machine in machines:

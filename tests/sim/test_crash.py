@@ -1,4 +1,6 @@
-"""Hosts that crash and come back while programs run on them, and worlds that change while they run: what is drawn happened."""
+"""Hosts that crash and come back while programs run on them, and worlds that change while they run: what is
+drawn happened.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -70,7 +72,9 @@ def test_after_a_crash_the_ladder_shows_no_packet_that_no_path_carried(moment: f
             new = world.restart(far)
             before = world.now
             writer.write(b"are you still there?")
-            with pytest.raises(ConnectionResetError):  # the new host knows of no connection (RFC 9293, 3.5.1, figure 10)
+            with pytest.raises(
+                ConnectionResetError
+            ):  # the new host knows of no connection (RFC 9293, 3.5.1, figure 10)
                 await read_to_the_end(reader)
             assert world.now <= before + 3 * SECOND
             async with here().attach(new) as network:
@@ -176,7 +180,9 @@ def test_a_rule_and_a_path_may_change_while_packets_are_under_way() -> None:
     assert connection.unacknowledged == 0
 
 
-@pytest.mark.parametrize("wrong", [("10.0.0.1/24",), ("10.0.0.9/24", "10.0.0.1/24"), ("10.0.0.9/24", "10.0.0.9/16"), ("nonsense",)])
+@pytest.mark.parametrize(
+    "wrong", [("10.0.0.1/24",), ("10.0.0.9/24", "10.0.0.1/24"), ("10.0.0.9/24", "10.0.0.9/16"), ("nonsense",)]
+)
 def test_a_host_that_is_refused_leaves_nothing_behind(wrong: tuple[str, ...]) -> None:
     world, near, _far = joined()
     with pytest.raises(ArgumentError):
@@ -216,7 +222,9 @@ def test_a_packet_that_left_a_host_outside_the_world_is_not_drawn_as_arrived() -
 
 
 async def counted(network: Network) -> int:
-    return await asyncio.to_thread(sum, range(10)) + await asyncio.get_running_loop().run_in_executor(None, len, "abc")
+    return await asyncio.to_thread(sum, range(10)) + await asyncio.get_running_loop().run_in_executor(
+        None, len, "abc"
+    )
 
 
 def test_threads_take_no_time_and_every_run_is_alike() -> None:
@@ -244,7 +252,16 @@ def test_threads_take_no_time_and_every_run_is_alike() -> None:
     assert all(once() == first for _ in range(20))
 
 
-SETTINGS = {"delay": -1, "jitter": "x", "bandwidth": 1.5, "queue": None, "mtu": True, "hold": -2, "congested_at": b"", "loss": 2.0}
+SETTINGS = {
+    "delay": -1,
+    "jitter": "x",
+    "bandwidth": 1.5,
+    "queue": None,
+    "mtu": True,
+    "hold": -2,
+    "congested_at": b"",
+    "loss": 2.0,
+}
 SETTINGS |= {"duplicate": "x", "corrupt": -0.1, "reorder": None, "congestion": True}
 
 

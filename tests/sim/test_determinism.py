@@ -1,4 +1,6 @@
-"""One seed, one trace, octet for octet: over runs, processes, hash seeds, versions of Python, and with the compiled core or without."""
+"""One seed, one trace, octet for octet: over runs, processes, hash seeds, versions of Python, and with the
+compiled core or without.
+"""
 
 import os
 import subprocess
@@ -16,7 +18,14 @@ TESTED = Path(postel.__file__).parent.parent  # where the core may be compiled
 
 def told(python: str, seed: int, hash_seed: int, core: Path) -> str:
     environment = {**os.environ, "PYTHONPATH": str(core), "PYTHONHASHSEED": str(hash_seed)}
-    done = subprocess.run([python, PROGRAM, str(seed)], env=environment, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(
+        [python, PROGRAM, str(seed)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 

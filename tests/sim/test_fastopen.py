@@ -1,4 +1,6 @@
-"""TCP Fast Open over paths that take time, lose and reorder (RFC 7413): the round trip that it saves, and never a wrong octet."""
+"""TCP Fast Open over paths that take time, lose and reorder (RFC 7413): the round trip that it saves, and
+never a wrong octet.
+"""
 
 from dataclasses import replace
 
@@ -23,7 +25,11 @@ class Server:
     def __call__(self, subject: Subject, event: Event, now: int) -> None:
         if isinstance(event, Acceptable) and isinstance(subject, Listener):
             subject.accept()
-        elif isinstance(event, Readable) and isinstance(subject, Connection) and subject.readable == len(QUESTION):
+        elif (
+            isinstance(event, Readable)
+            and isinstance(subject, Connection)
+            and subject.readable == len(QUESTION)
+        ):
             assert subject.receive(1 << 20, now) == QUESTION
             subject.send(ANSWER, now)
             subject.close(now)

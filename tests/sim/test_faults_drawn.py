@@ -34,7 +34,9 @@ def test_what_a_partition_loses_under_way_is_drawn_as_lost(world_and_trace: tupl
     with world.partition("client", "server"):
         world.run(until=500 * MILLISECOND)
     world.run(until=5 * SECOND)
-    assert [(packet.lost, packet.is_under_way) for packet in trace.packets] == [("partition", False)] + [("", False)] * 3
+    assert [(packet.lost, packet.is_under_way) for packet in trace.packets] == [("partition", False)] + [
+        ("", False)
+    ] * 3
     assert "partition" in ladder.render(trace)
 
 

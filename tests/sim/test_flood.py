@@ -99,7 +99,10 @@ def test_a_hundred_thousand_forged_syns_a_second() -> None:
         assert flood.opened.get(connection) == began + ROUND_TRIP
         assert flood.answered.get(connection) == began + 2 * ROUND_TRIP
         assert connection.status().total_retrans == 0
-        assert connection.status().options & (TIMESTAMPS | SACK | WINDOW_SCALE) == TIMESTAMPS | SACK | WINDOW_SCALE
+        assert (
+            connection.status().options & (TIMESTAMPS | SACK | WINDOW_SCALE)
+            == TIMESTAMPS | SACK | WINDOW_SCALE
+        )
     # Nothing grows with what is forged. Three thousand SYNs, if they left anything: 11 octets each.
     assert max(flood.half_open) == BACKLOG
     assert max(flood.held[1:]) - flood.held[1] < 32 * KIBIBYTE, flood.held

@@ -1,4 +1,5 @@
-"""How much arrives, over paths that lose, overtake and queue: a table reviewed like code, and what must hold in it.
+"""How much arrives, over paths that lose, overtake and queue: a table reviewed like code, and what must hold
+in it.
 
     SNAPSHOT=write python -m pytest tests/sim/test_goodput.py
 
@@ -36,7 +37,11 @@ def figures(text: str) -> dict[tuple[str, str, bool], float]:
     names = lines[3].split()
     rows = {" ".join(line[:20].split()): line[20:].split() for line in lines[4:]}
     half = len(names) // 2
-    return {(row, names[at], at < half): float(cell) for row, cells in rows.items() for at, cell in enumerate(cells)}
+    return {
+        (row, names[at], at < half): float(cell)
+        for row, cells in rows.items()
+        for at, cell in enumerate(cells)
+    }
 
 
 def test_the_table_is_as_reviewed(found: str) -> None:
@@ -71,7 +76,9 @@ def test_sack_is_worth_it(found: str, name: str) -> None:
 
 @pytest.mark.parametrize("round_trip", [20, 100])
 def test_bbr_minds_loss_least(found: str, round_trip: int) -> None:
-    """Of what the path delivers it gives up three tenths at most in a round trip, and keeps what did arrive."""
+    """Of what the path delivers it gives up three tenths at most in a round trip, and keeps what did
+    arrive.
+    """
     cells = figures(found)
     for loss in ("3.0%", "10.0%"):
         row = f"{loss} lost {round_trip} ms"
@@ -92,22 +99,33 @@ def steady(controller: type[Congestion], conditions: Conditions, octets: int, se
     transfer.world.run(3600 * SECOND, stop=lambda: flow.arrived >= octets // 2)
     assert flow.connection is not None
     tcb = flow.connection._tcb
-    arrived, began, sent, again = flow.arrived, transfer.world.now, tcb.counts.segments_sent, tcb.counts.segments_retransmitted
+    arrived, began, sent, again = (
+        flow.arrived,
+        transfer.world.now,
+        tcb.counts.segments_sent,
+        tcb.counts.segments_retransmitted,
+    )
     transfer.world.run(3600 * SECOND, stop=lambda: flow.arrived == octets)
     took = transfer.world.now - began
-    return Steady((octets - arrived) * 8 / took, (tcb.counts.segments_retransmitted - again) / (tcb.counts.segments_sent - sent))
+    return Steady(
+        (octets - arrived) * 8 / took,
+        (tcb.counts.segments_retransmitted - again) / (tcb.counts.segments_sent - sent),
+    )
 
 
 def mathis(loss: float) -> float:
-    """Segments a round trip: Mathis's function for Reno, and Figure 3 of RFC 9438 for CUBIC's Reno-friendly region."""
+    """Segments a round trip: Mathis's function for Reno, and Figure 3 of RFC 9438 for CUBIC's Reno-friendly
+    region.
+    """
     return sqrt(3 / (2 * loss))
 
 
 @pytest.mark.label("RFC9438-4.3")
 @pytest.mark.parametrize("acknowledge_every", [1, 2])
 def test_cubic_at_one_percent_has_what_the_response_function_says(acknowledge_every: int) -> None:
-    """Row "1.0% lost 20 ms" of the table, for longer: random losses, counted, for their number varies by a fifth. Of RFC 9438's two
-    functions that of Figure 3 holds there; that of Figure 8 is for long round trips."""
+    """Row "1.0% lost 20 ms" of the table, for longer: random losses, counted, for their number varies by a
+    fifth. Of RFC 9438's two functions that of Figure 3 holds there; that of Figure 8 is for long round trips.
+    """
     round_trip = 20 * MILLISECOND
     assert 1.054 * (round_trip / SECOND * 100) ** 0.75 < mathis(0.01) / 5
     conditions = Conditions(round_trip, loss=0.01, acknowledge_every=acknowledge_every)
@@ -117,8 +135,10 @@ def test_cubic_at_one_percent_has_what_the_response_function_says(acknowledge_ev
 
 
 def whole_segments(alpha: float, beta: float, every: int) -> float:
-    """Segments a round trip of AIMD(alpha, beta) that loses one of ``every`` segments: the sawtooth of Figure 3, round by round. The figure
-    has fractions of segments in flight, and a window that grows during recovery too: where it is 12 segments, that makes a sixth."""
+    """Segments a round trip of AIMD(alpha, beta) that loses one of ``every`` segments: the sawtooth of Figure
+    3, round by round. The figure has fractions of segments in flight, and a window that grows during recovery
+    too: where it is 12 segments, that makes a sixth.
+    """
     window, since, sent, rounds = mathis(1 / every), 0, 0, 0
     while rounds < 50_000:
         flight = int(window)
@@ -135,15 +155,21 @@ def whole_segments(alpha: float, beta: float, every: int) -> float:
 
 @pytest.mark.label("RFC9438-4.3", "RFC5681-3a")
 @pytest.mark.parametrize("every", [100, 400])
-@pytest.mark.parametrize(("controller", "alpha", "beta"), [(Reno, 1, 0.5), (Cubic, 9 / 17, 0.7)], ids=["Reno", "Cubic"])
+@pytest.mark.parametrize(
+    ("controller", "alpha", "beta"), [(Reno, 1, 0.5), (Cubic, 9 / 17, 0.7)], ids=["Reno", "Cubic"]
+)
 def test_evenly_spaced_losses_leave_what_a_sawtooth_of_whole_segments_carries(
     controller: type[Congestion], alpha: float, beta: float, every: int
 ) -> None:
     round_trip = 20 * MILLISECOND
     conditions = Conditions(round_trip, every=every, acknowledge_every=1, bandwidth=10**9, queue=1 << 24)
     found = steady(controller, conditions, 40_000 * every)
-    assert found.goodput == pytest.approx(whole_segments(alpha, beta, every) * SMSS * 8 / round_trip, rel=0.03)
-    assert whole_segments(alpha, beta, 40_000) == pytest.approx(mathis(1 / 40_000), rel=0.02)  # where neither matters
+    assert found.goodput == pytest.approx(
+        whole_segments(alpha, beta, every) * SMSS * 8 / round_trip, rel=0.03
+    )
+    assert whole_segments(alpha, beta, 40_000) == pytest.approx(
+        mathis(1 / 40_000), rel=0.02
+    )  # where neither matters
 
 
 @pytest.mark.parametrize("controller", [Reno, Cubic])

@@ -110,7 +110,9 @@ def test_packets_to_a_paused_host_wait_and_its_answers_are_late() -> None:
     assert post.arrived == []
     post.world.resume("b")
     post.world.run()
-    assert post.arrived == [("b", text, 2 * SECOND) for text in "123"] + [("a", "by the application", 2 * SECOND + 10 * MILLISECOND)]
+    assert post.arrived == [("b", text, 2 * SECOND) for text in "123"] + [
+        ("a", "by the application", 2 * SECOND + 10 * MILLISECOND)
+    ]
 
 
 def test_the_timers_of_a_paused_host_are_late() -> None:

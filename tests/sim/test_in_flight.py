@@ -80,7 +80,9 @@ def test_held_ones_come_last_and_are_delivered_in_any_order() -> None:
 
 def test_a_rule_may_hold_a_packet_until_it_is_released_or_delivered() -> None:
     post = Post()
-    post.world.rules.append(lambda number, octets, sender, now: Verdict(copies=1, after=NEVER) if number < 3 else None)
+    post.world.rules.append(
+        lambda number, octets, sender, now: Verdict(copies=1, after=NEVER) if number < 3 else None
+    )
     for text in "123":
         post.send("a", "b", text)
     post.world.run()
@@ -123,7 +125,9 @@ def test_every_packet_has_a_summary() -> None:
     assert len(fragments) == 2
     assert all(summary.startswith("fragment of UDP, ") for summary in fragments)
     post.world.run()
-    post.world.hosts()["a"].datagrams(remote=Endpoint(parse("10.0.0.2"), 9)).send(b"nothing listens there", post.world.now)
+    post.world.hosts()["a"].datagrams(remote=Endpoint(parse("10.0.0.2"), 9)).send(
+        b"nothing listens there", post.world.now
+    )
     post.world.run(until=post.world.now + 15 * MILLISECOND)
     (unreachable,) = post.world.in_flight()
     assert unreachable.summary.startswith("ICMP, ")

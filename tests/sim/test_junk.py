@@ -1,4 +1,6 @@
-"""Whatever a caller gives to a world, to a fault or to a rule is taken or refused by an ArgumentError, never by another exception."""
+"""Whatever a caller gives to a world, to a fault or to a rule is taken or refused by an ArgumentError, never
+by another exception.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -10,7 +12,26 @@ from postel.errors import ArgumentError
 from postel.sim import Fault, PathSettings, World, where
 from postel.testing.post import Post
 
-JUNK = [None, 5, -1, 1.5, True, "", "x", b"x", [], [5], {}, object(), (1, 2), float("nan"), list, "10ms", ["a"], 1 << 70]
+JUNK = [
+    None,
+    5,
+    -1,
+    1.5,
+    True,
+    "",
+    "x",
+    b"x",
+    [],
+    [5],
+    {},
+    object(),
+    (1, 2),
+    float("nan"),
+    list,
+    "10ms",
+    ["a"],
+    1 << 70,
+]
 BARRIERS = ("partition", "hold", "repair", "release")
 CALLS: dict[str, Callable[[World, object], object]] = {
     **{
@@ -48,7 +69,9 @@ CALLS: dict[str, Callable[[World, object], object]] = {
         for name in PathSettings.__annotations__
     },
     **{
-        f"fault {name}": lambda world, junk, name=name: Fault(**{"kind": "partition", "hosts": "a", name: junk})  # type: ignore[misc]
+        f"fault {name}": lambda world, junk, name=name: Fault(
+            **{"kind": "partition", "hosts": "a", name: junk}
+        )  # type: ignore[misc]
         for name in ("kind", "hosts", "others", "both", "at", "length", "settings")
     },
     **{

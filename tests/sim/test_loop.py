@@ -1,4 +1,6 @@
-"""asyncio in virtual time: programs as they are, a clock that jumps, and a word on who waits when nothing can come any more."""
+"""asyncio in virtual time: programs as they are, a clock that jumps, and a word on who waits when nothing can
+come any more.
+"""
 
 import asyncio
 import time
@@ -83,7 +85,9 @@ def test_timers_of_the_loop_and_arrivals_come_in_their_order() -> None:
     async def main() -> None:
         async with here().attach(far) as there, here().attach(near) as network:
             await there.create_datagram_endpoint(Ear, ("0.0.0.0", 9))
-            transport, _ = await network.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=(FAR, 9))
+            transport, _ = await network.create_datagram_endpoint(
+                asyncio.DatagramProtocol, remote_addr=(FAR, 9)
+            )
             here().call_later(0.005, lambda: heard.append(("timer", world.now)))
             transport.sendto(b"datagram")
             await asyncio.sleep(0.02)

@@ -1,4 +1,6 @@
-"""A host of a world that talks to itself: no virtual time passes, and the network between the hosts sees nothing of it."""
+"""A host of a world that talks to itself: no virtual time passes, and the network between the hosts sees
+nothing of it.
+"""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""A path that tells of congestion: with ECN the windows shrink, and nothing is lost (RFC 3168, 5; RFC 9768)."""
+"""A path that tells of congestion: with ECN the windows shrink, and nothing is lost (RFC 3168, 5; RFC
+9768).
+"""
 
 from dataclasses import replace
 
@@ -15,13 +17,19 @@ TOTAL = 2_000_000
 
 
 class Transfer:
-    """Octets from one host to another, over 8 Mbit/s; what was sent again, and the windows after each event."""
+    """Octets from one host to another, over 8 Mbit/s; what was sent again, and the windows after each
+    event.
+    """
 
     def __init__(self, ecn: EcnMode, family: int = 4, **settings: float) -> None:
         self.world = World(7)
         addresses = ("10.0.0.1/24", "10.0.0.2/24") if family == 4 else ("fd00::1/64", "fd00::2/64")
-        sender = self.world.host("sender", addresses[0], config=replace(DEFAULT, ecn=ecn), application=self.sends)
-        receiver = self.world.host("receiver", addresses[1], config=replace(DEFAULT, ecn="accept"), application=self.receives)
+        sender = self.world.host(
+            "sender", addresses[0], config=replace(DEFAULT, ecn=ecn), application=self.sends
+        )
+        receiver = self.world.host(
+            "receiver", addresses[1], config=replace(DEFAULT, ecn="accept"), application=self.receives
+        )
         self.there, self.back = self.world.path(sender, receiver, delay=10 * MILLISECOND, bandwidth=8_000_000)
         for name, value in settings.items():
             setattr(self.there, name, value)
@@ -63,7 +71,9 @@ def test_a_queue_that_marks_stays_short_and_loses_nothing(ecn: EcnMode, family: 
     assert transfer.path.marked > 0
     assert (transfer.path.lost, transfer.connection._tcb.counts.segments_retransmitted) == (0, 0)
     assert max(transfer.windows[len(transfer.windows) // 2 :]) < 80_000
-    falls = sum(later < earlier for earlier, later in zip(transfer.windows, transfer.windows[1:], strict=False))
+    falls = sum(
+        later < earlier for earlier, later in zip(transfer.windows, transfer.windows[1:], strict=False)
+    )
     assert 0 < falls < transfer.path.marked
 
 

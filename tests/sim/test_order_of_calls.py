@@ -1,6 +1,8 @@
-"""What `Congestion` says of the order in which a controller is called holds on paths that lose, overtake, mark and stand still.
+"""What `Congestion` says of the order in which a controller is called holds on paths that lose, overtake,
+mark and stand still.
 
-A recorder writes a letter for each call, and all calls of a connection are held against a grammar of ACKs, timers and sends.
+A recorder writes a letter for each call, and all calls of a connection are held against a grammar of ACKs,
+timers and sends.
 """
 
 import re
@@ -17,8 +19,8 @@ from postel.tcp.connection import Connection
 from postel.tcp.events import Acceptable, Event, Readable
 from postel.times import MILLISECOND, SECOND
 
-# An ACK, or what became lost by waiting: the sample (x: something is newly lost); then the answer to marks, an undo, and what a tail probe
-# repaired; then the end of an episode, and a loss or progress.
+# An ACK, or what became lost by waiting: the sample (x: something is newly lost); then the answer to marks,
+# an undo, and what a tail probe repaired; then the end of an episode, and a loss or progress.
 ACK = "xm?u?(?:lr)?r?b?l|[ox]u?a|[ox]m?u?(?:lr)?r?"
 ORDER = re.compile(rf"m?(?:{ACK}|bt|T|i?s|n)*")  # the mark of a SYN has no sample
 
@@ -92,10 +94,16 @@ def sink(connection: Connection, event: Event, now: int) -> None:
 
 
 def calls_over(controller: type[Congestion], seed: int, *, sack: bool, **faults: float) -> str:
-    """Ten bursts over a path with these faults, which stands still for two seconds once, so that a timeout is spurious."""
+    """Ten bursts over a path with these faults, which stands still for two seconds once, so that a timeout is
+    spurious.
+    """
     kind = diary_of(controller)
     world = World(seed)
-    one = world.host("one", "10.0.0.1/24", config=replace(DEFAULT, congestion=kind, sack=sack, ecn="ask", timestamps=seed % 2 > 0))
+    one = world.host(
+        "one",
+        "10.0.0.1/24",
+        config=replace(DEFAULT, congestion=kind, sack=sack, ecn="ask", timestamps=seed % 2 > 0),
+    )
     other = world.host("other", "10.0.0.2/24", application=sink, config=replace(DEFAULT, sack=sack))
     there, _ = world.path(one, other, delay=20 * MILLISECOND, bandwidth=5_000_000, **faults)
     other.listen(9, 0)
@@ -123,7 +131,9 @@ FAULTS: dict[str, dict[str, float]] = {
     "all": {"loss": 0.02, "reorder": 0.02, "congestion": 0.02},
 }
 EVERY = [
-    pytest.param(controller, sack, faults, id=f"{controller.__name__}-{'SACK' if sack else 'no SACK'}-{faults}")
+    pytest.param(
+        controller, sack, faults, id=f"{controller.__name__}-{'SACK' if sack else 'no SACK'}-{faults}"
+    )
     for controller in (Reno, Cubic, BBR)
     for sack in (True, False)
     for faults in FAULTS
@@ -142,7 +152,9 @@ def test_order_of_calls(controller: type[Congestion], sack: bool, faults: str) -
 
 
 def undoes_what_was_remembered_last(calls: str) -> None:
-    """No `undo` without `remember`, nor once a mark or the loss that a tail probe repaired came after it; and one at most."""
+    """No `undo` without `remember`, nor once a mark or the loss that a tail probe repaired came after it; and
+    one at most.
+    """
     may_undo = is_active = False
     for number, call in enumerate(calls):
         following = calls[number + 1 : number + 2]
@@ -163,6 +175,8 @@ def undoes_what_was_remembered_last(calls: str) -> None:
 @pytest.mark.parametrize("sack", [True, False], ids=["SACK", "no SACK"])
 def test_every_call_comes(sack: bool) -> None:
     """So the tests above see all of them."""
-    seen = "".join(calls_over(Reno, seed, sack=sack, **faults) for seed in range(3) for faults in FAULTS.values())
+    seen = "".join(
+        calls_over(Reno, seed, sack=sack, **faults) for seed in range(3) for faults in FAULTS.values()
+    )
     assert set("xombulratsn") | set("T" if sack else "") <= set(seen)
     assert not sack or "lr" in seen

@@ -14,7 +14,9 @@ Pair = tuple[str, str]
 hosts = st.sampled_from(["a", "b", "c", "*", "[ab]", ("a", "c"), ("b",)])
 ways = st.tuples(hosts, hosts, st.booleans())
 calls = st.lists(
-    st.tuples(st.just("end"), st.integers(0, 5)) | st.tuples(st.sampled_from(["partition", "hold", "repair", "release"]), ways), max_size=8
+    st.tuples(st.just("end"), st.integers(0, 5))
+    | st.tuples(st.sampled_from(["partition", "hold", "repair", "release"]), ways),
+    max_size=8,
 )
 
 
@@ -56,7 +58,9 @@ class Model:
 
 
 @given(calls=calls)
-def test_every_pair_is_cut_or_held_as_long_as_a_fault_is_left_that_says_so(calls: list[tuple[str, object]]) -> None:
+def test_every_pair_is_cut_or_held_as_long_as_a_fault_is_left_that_says_so(
+    calls: list[tuple[str, object]],
+) -> None:
     post, model = Post(NAMES), Model()
     for name, argument in calls:
         model.call(post.world, name, argument)
@@ -68,7 +72,9 @@ def test_every_pair_is_cut_or_held_as_long_as_a_fault_is_left_that_says_so(calls
         post.world.run()
         cut, held = model.those("partition"), model.those("hold")
         assert {(text[0], text[1]) for text in post.texts()} == set(PAIRS) - cut - held
-        assert {(packet.sender, packet.receiver) for packet in post.world.in_flight()} == (set(PAIRS) & held) - cut
+        assert {(packet.sender, packet.receiver) for packet in post.world.in_flight()} == (
+            set(PAIRS) & held
+        ) - cut
         active = post.world.active_faults()
         assert all(fault.fault in active for fault, _, pairs in model.faults if pairs)
 

@@ -65,7 +65,9 @@ def test_without_a_second_side_a_host_is_cut_off_from_all() -> None:
 
 
 @pytest.mark.parametrize(
-    "sides", [("a", ["b", "c"]), ("[a]", "[bc]"), (["a"], ("c", "b")), ("b*", "a")], ids=["list", "patterns", "tuple", "one pattern"]
+    "sides",
+    [("a", ["b", "c"]), ("[a]", "[bc]"), (["a"], ("c", "b")), ("b*", "a")],
+    ids=["list", "patterns", "tuple", "one pattern"],
 )
 def test_hosts_are_named_by_lists_and_patterns(sides: tuple[str, str]) -> None:
     post = Post("abcd")
@@ -160,7 +162,12 @@ def test_held_packets_arrive_when_they_are_released_in_order() -> None:
     post.world.release("a", "b")
     post.send("a", "b", "4")
     post.world.run()
-    assert post.arrived == [("b", "1", SECOND), ("b", "2", SECOND), ("b", "3", SECOND), ("b", "4", SECOND + 10 * MILLISECOND)]
+    assert post.arrived == [
+        ("b", "1", SECOND),
+        ("b", "2", SECOND),
+        ("b", "3", SECOND),
+        ("b", "4", SECOND + 10 * MILLISECOND),
+    ]
     assert post.diary.lost_because == []
 
 

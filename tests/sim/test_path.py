@@ -43,7 +43,9 @@ def test_jitter_delays_and_never_reorders() -> None:
 
 
 def test_reordered_packets_are_overtaken() -> None:
-    arrivals = [path_.carry(PACKET, now)[0][0] for path_ in [path(reorder=0.3)] for now in range(0, 100_000, 1000)]
+    arrivals = [
+        path_.carry(PACKET, now)[0][0] for path_ in [path(reorder=0.3)] for now in range(0, 100_000, 1000)
+    ]
     assert arrivals != sorted(arrivals)
 
 
@@ -54,11 +56,15 @@ def test_a_chance_of_one_is_certain(setting: str, count: int) -> None:
 
 @pytest.mark.parametrize(("source", "target"), [(bytes(4), b"\x0a\0\0\1"), (bytes(16), bytes(range(16)))])
 @pytest.mark.parametrize(("mark", "left"), [(0, None), (1, 3), (2, 3), (3, 3)])
-def test_congestion_marks_what_is_capable_and_loses_what_is_not(source: bytes, target: bytes, mark: int, left: int | None) -> None:
+def test_congestion_marks_what_is_capable_and_loses_what_is_not(
+    source: bytes, target: bytes, mark: int, left: int | None
+) -> None:
     """RFC 3168, 5."""
     told = path(congestion=1.0)
     arrived = told.carry(ip.encode(source, target, 6, bytes(50), traffic_class=0x28 | mark), 0)
-    assert [ip.parse(octets).traffic_class for _, octets in arrived] == ([] if left is None else [0x28 | left])
+    assert [ip.parse(octets).traffic_class for _, octets in arrived] == (
+        [] if left is None else [0x28 | left]
+    )
     assert [ip.parse(octets).payload for _, octets in arrived] == ([] if left is None else [bytes(50)])
     assert (told.marked, told.lost, told.carried) == ((0, 1, 0) if left is None else (1, 0, 1))
 
@@ -99,7 +105,15 @@ def test_a_verdict_overrules_the_dice() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("delay", -1), ("loss", 1.5), ("duplicate", -0.1), ("bandwidth", -1), ("queue", -1), ("congestion", 2.0), ("congested_at", -1)],
+    [
+        ("delay", -1),
+        ("loss", 1.5),
+        ("duplicate", -0.1),
+        ("bandwidth", -1),
+        ("queue", -1),
+        ("congestion", 2.0),
+        ("congested_at", -1),
+    ],
 )
 def test_wrong_settings_are_named(name: str, value: float) -> None:
     with pytest.raises(ArgumentError, match=f"{name} is {value}"):

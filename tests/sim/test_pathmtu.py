@@ -1,4 +1,6 @@
-"""Paths that change their MTU under a connection: with routers that say so, that don't, and with forgers who say what isn't so."""
+"""Paths that change their MTU under a connection: with routers that say so, that don't, and with forgers who
+say what isn't so.
+"""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -30,7 +32,9 @@ class Lengths(Witness):
         self.arrived: list[tuple[int, str, int]] = []
         self.lost_at: list[tuple[int, str, int]] = []
 
-    def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
+    def carried(
+        self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
+    ) -> None:
         self.arrived.append((arrives_at, sender, len(octets)))
 
     def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
@@ -83,7 +87,13 @@ class Stage:
     """``a`` connects to ``b``; both send as much as they are told to."""
 
     def __init__(
-        self, family: int = 4, *, config: Config = SMALL, sizes: tuple[int, int] = (1_500_000, 0), mtu: int = 1500, **path: float
+        self,
+        family: int = 4,
+        *,
+        config: Config = SMALL,
+        sizes: tuple[int, int] = (1_500_000, 0),
+        mtu: int = 1500,
+        **path: float,
     ) -> None:
         self.watch = Lengths()
         self.world = World(3, observer=self.watch)
@@ -92,7 +102,9 @@ class Stage:
             self.world.host(name, text, config=config, application=end, mtu=mtu)
             for name, text, end in zip("ab", ADDRESSES[family], self.ends, strict=True)
         ]
-        self.paths: tuple[Path, Path] = self.world.path(*self.hosts, delay=2 * MILLISECOND, bandwidth=8_000_000, **path)  # type: ignore[arg-type]
+        self.paths: tuple[Path, Path] = self.world.path(
+            *self.hosts, delay=2 * MILLISECOND, bandwidth=8_000_000, **path
+        )  # type: ignore[arg-type]
         self.hosts[1].listen(80, 0)
         self.remote = ADDRESSES[family][1].partition("/")[0]
         self.hosts[0].connect(self.remote, 80, 0)
@@ -106,7 +118,11 @@ class Stage:
 
     def is_done(self) -> bool:
         one, other = self.ends
-        return len(other.read) == len(one.message) and len(one.read) == len(other.message) and one.connection is not None
+        return (
+            len(other.read) == len(one.message)
+            and len(one.read) == len(other.message)
+            and one.connection is not None
+        )
 
     def stall(self, end: int, since: int) -> int:
         """The longest time without progress of what this end reads."""
@@ -132,7 +148,9 @@ def known(host: Host, stage: Stage) -> int:
 @SACK
 @pytest.mark.parametrize("mtu", [1499, 1400, 1280])
 @pytest.mark.parametrize("at", [0, 300 * MILLISECOND])
-def test_a_black_hole_is_left_within_three_rto_and_its_mtu_found(family: int, sack: bool, mtu: int, at: int) -> None:
+def test_a_black_hole_is_left_within_three_rto_and_its_mtu_found(
+    family: int, sack: bool, mtu: int, at: int
+) -> None:
     stage = Stage(family, config=replace(SMALL, sack=sack), sizes=(2_500_000, 2_500_000))
     stage.run(at)
     stage.narrow(mtu)
@@ -147,7 +165,10 @@ def test_a_black_hole_is_left_within_three_rto_and_its_mtu_found(family: int, sa
 
 @pytest.mark.label("RFC4821-7.7", "RFC4821-7.2")
 @SACK
-@pytest.mark.parametrize(("mtu", "most"), [(1024, BASE_4), (800, FLOOR_4), (576, FLOOR_4), (552, FLOOR_4), (300, FLOOR_4), (68, FLOOR_4)])
+@pytest.mark.parametrize(
+    ("mtu", "most"),
+    [(1024, BASE_4), (800, FLOOR_4), (576, FLOOR_4), (552, FLOOR_4), (300, FLOOR_4), (68, FLOOR_4)],
+)
 def test_ipv4_is_never_stuck_however_narrow_the_path(sack: bool, mtu: int, most: int) -> None:
     """Below the floor the "don't fragment" bit is off, and routers do the rest."""
     stage = Stage(config=replace(SMALL, sack=sack), sizes=(100_000, 0))
@@ -177,7 +198,9 @@ def test_an_outage_is_no_black_hole_and_costs_no_size(family: int, sack: bool) -
 @FAMILIES
 @SACK
 def test_rfc4821_4_probes_that_are_lost_slow_nothing_down(family: int, sack: bool) -> None:
-    """All that is lost after the black hole are probes; so congestion control hears of nothing but that hole's timeouts."""
+    """All that is lost after the black hole are probes; so congestion control hears of nothing but that
+    hole's timeouts.
+    """
     stage = Stage(family, config=replace(SMALL, sack=sack), sizes=(2_000_000, 0))
     stage.run(300 * MILLISECOND)
     stage.narrow(1400)
@@ -210,7 +233,9 @@ def test_without_probing_a_black_hole_stays_one(sack: bool) -> None:
 @FAMILIES
 @SACK
 @pytest.mark.parametrize("is_black_hole", [False, True])
-def test_rfc4821_7_3_ten_minutes_later_it_looks_whether_the_path_grew(family: int, sack: bool, is_black_hole: bool) -> None:
+def test_rfc4821_7_3_ten_minutes_later_it_looks_whether_the_path_grew(
+    family: int, sack: bool, is_black_hole: bool
+) -> None:
     stage = Stage(family, config=replace(SMALL, sack=sack))
     stage.narrow(1400, is_black_hole=is_black_hole)
     stage.run(MINUTE)
@@ -261,10 +286,23 @@ def test_a_search_that_found_nothing_is_tried_again(sack: bool) -> None:
 @SACK
 @pytest.mark.parametrize(
     ("link", "mtu", "size"),
-    [(1500, 1500, 100_000), (1500, 1420, 2_000_000), (9000, 1500, 2_000_000), (9000, 9000, 200_000), (9000, 4000, 5_000_000)],
+    [
+        (1500, 1500, 100_000),
+        (1500, 1420, 2_000_000),
+        (9000, 1500, 2_000_000),
+        (9000, 9000, 200_000),
+        (9000, 4000, 5_000_000),
+    ],
 )
-def test_who_always_probes_never_meets_the_black_hole(family: int, sack: bool, link: int, mtu: int, size: int) -> None:
-    stage = Stage(family, config=replace(SMALL, sack=sack, mtu_probing="always", receive_buffer=60_000), sizes=(size, 0), mtu=link)
+def test_who_always_probes_never_meets_the_black_hole(
+    family: int, sack: bool, link: int, mtu: int, size: int
+) -> None:
+    stage = Stage(
+        family,
+        config=replace(SMALL, sack=sack, mtu_probing="always", receive_buffer=60_000),
+        sizes=(size, 0),
+        mtu=link,
+    )
     stage.narrow(mtu)
     assert stage.run(MINUTE) < MINUTE
     assert stage.stall(1, 0) < RTO
@@ -283,7 +321,8 @@ def test_rfc5927_7_2_a_true_claim_is_believed_when_the_segment_is_lost(family: i
     stage.narrow(1400, is_black_hole=False)
     assert stage.run(MINUTE) < MINUTE
     for end in (0, 1):
-        # Two timeouts, where an ACK was lost with the text that carried it: then the first seems spurious (RFC 3522).
+        # Two timeouts, where an ACK was lost with the text that carried it: then the first seems spurious
+        # (RFC 3522).
         assert stage.stall(1 - end, 300 * MILLISECOND) <= 3 * RTO + 300 * MILLISECOND
         assert stage.ends[end].path_mtu == 1400
         assert known(stage.hosts[0], stage) == 1400
@@ -301,7 +340,9 @@ def test_rfc5927_7_2_lies_about_what_arrives_change_nothing(family: int, sack: b
         nonlocal lies
         if sender == "a" and len(octets) == 1500 and now > 100 * MILLISECOND:
             lies += 1
-            stage.world.at(now, lambda: stage.hosts[0].packet_arrives(lie(octets, LOWEST_6 if family == 6 else 68), now))
+            stage.world.at(
+                now, lambda: stage.hosts[0].packet_arrives(lie(octets, LOWEST_6 if family == 6 else 68), now)
+            )
 
     stage.world.rules.append(forge)
     assert stage.run(MINUTE) < MINUTE
@@ -313,7 +354,12 @@ def test_rfc5927_7_2_lies_about_what_arrives_change_nothing(family: int, sack: b
 def lie(about: bytes, mtu: int) -> bytes:
     packet = ip.parse(about)
     message = icmp.encode(icmp.packet_too_big(mtu, packet), packet.destination, packet.source)
-    return ip.encode(packet.destination, packet.source, icmp.PROTOCOL_4 if packet.version == 4 else icmp.PROTOCOL_6, message)
+    return ip.encode(
+        packet.destination,
+        packet.source,
+        icmp.PROTOCOL_4 if packet.version == 4 else icmp.PROTOCOL_6,
+        message,
+    )
 
 
 @pytest.mark.label("RFC8899-4.6")

@@ -15,7 +15,9 @@ MEGABIT = 1_000_000
 
 
 class Transfer:
-    """From one host to another as fast as it goes. ``arrived`` holds the time and the octets so far of every read."""
+    """From one host to another as fast as it goes. ``arrived`` holds the time and the octets so far of every
+    read.
+    """
 
     def __init__(self, config: Config, *, delay: int, bandwidth: int, queue: int) -> None:
         self.world = World()
@@ -52,7 +54,10 @@ class Transfer:
 @pytest.mark.parametrize("timestamps", [True, False])
 def test_a_hundred_milliseconds_of_a_hundred_megabits_are_filled(timestamps: bool) -> None:
     transfer = Transfer(
-        replace(DEFAULT, timestamps=timestamps), delay=50 * MILLISECOND, bandwidth=100 * MEGABIT, queue=8 << 20
+        replace(DEFAULT, timestamps=timestamps),
+        delay=50 * MILLISECOND,
+        bandwidth=100 * MEGABIT,
+        queue=8 << 20,
     )  # a queue that drops nothing: what loss costs isn't asked here
     assert transfer.rate(2 * SECOND, 3 * SECOND) > 0.9 * 100 * MEGABIT
     assert transfer.receiver is not None
@@ -62,7 +67,12 @@ def test_a_hundred_milliseconds_of_a_hundred_megabits_are_filled(timestamps: boo
 
 def test_a_fixed_buffer_of_half_the_product_fills_half() -> None:
     product = 100 * MEGABIT // 8 // 10
-    transfer = Transfer(replace(DEFAULT, receive_buffer=product // 2), delay=50 * MILLISECOND, bandwidth=100 * MEGABIT, queue=8 << 20)
+    transfer = Transfer(
+        replace(DEFAULT, receive_buffer=product // 2),
+        delay=50 * MILLISECOND,
+        bandwidth=100 * MEGABIT,
+        queue=8 << 20,
+    )
     assert 0.4 < transfer.rate(2 * SECOND, 3 * SECOND) / (100 * MEGABIT) < 0.55
 
 

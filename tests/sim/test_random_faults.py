@@ -1,4 +1,6 @@
-"""Faults at random: the same seed and the same faults give the same run, octet for octet; and no fault breaks what TCP promises."""
+"""Faults at random: the same seed and the same faults give the same run, octet for octet; and no fault breaks
+what TCP promises.
+"""
 
 import os
 import subprocess
@@ -52,7 +54,11 @@ def passing_fault(draw: st.DrawFn) -> Fault:
 
 
 def is_over(exchange: FaultyExchange) -> bool:
-    return exchange.world.next_timeout() == NEVER and not exchange.world.active_faults() and not exchange.world.in_flight()
+    return (
+        exchange.world.next_timeout() == NEVER
+        and not exchange.world.active_faults()
+        and not exchange.world.in_flight()
+    )
 
 
 def agrees(near: Side, far: Side) -> None:
@@ -76,7 +82,12 @@ def test_all_arrives_once_the_faults_have_passed(faults: list[Fault], seed: int)
     assert not any(list(host.connections()) for host in exchange.world.hosts().values())
 
 
-crashes = st.builds(lambda host, at, length: Fault("crash", host, at=at, length=length), st.sampled_from(ENDS), moments, lengths)
+crashes = st.builds(
+    lambda host, at, length: Fault("crash", host, at=at, length=length),
+    st.sampled_from(ENDS),
+    moments,
+    lengths,
+)
 
 
 @given(faults=st.lists(passing_fault() | crashes, max_size=6), seed=st.integers(0, 3))
@@ -86,13 +97,18 @@ def test_what_arrives_was_sent_even_where_hosts_crash(faults: list[Fault], seed:
     assert exchange.client.message.startswith(bytes(exchange.server.read))
     assert exchange.server.message.startswith(bytes(exchange.client.read))
     assert is_over(exchange)
-    assert not any(exchange.world.is_crashed(name) or exchange.world.is_paused(name) for name in ("client", "server"))
+    assert not any(
+        exchange.world.is_crashed(name) or exchange.world.is_paused(name) for name in ("client", "server")
+    )
 
 
 @given(faults=st.lists(passing_fault() | crashes, max_size=6), seed=st.integers(0, 3))
 def test_the_same_seed_and_faults_give_the_same_run(faults: list[Fault], seed: int) -> None:
     again = [Fault.parse(str(fault)) for fault in faults]
-    assert FaultyExchange(faults, seed=seed, length=10_000).run() == FaultyExchange(again, seed=seed, length=10_000).run()
+    assert (
+        FaultyExchange(faults, seed=seed, length=10_000).run()
+        == FaultyExchange(again, seed=seed, length=10_000).run()
+    )
 
 
 def test_another_seed_gives_another_run() -> None:
@@ -101,7 +117,9 @@ def test_another_seed_gives_another_run() -> None:
 
 
 def test_every_process_and_every_python_has_the_same_run() -> None:
-    """The digest is kept in a file, which runs under other Python versions are compared with; ``SNAPSHOT=write`` writes it anew."""
+    """The digest is kept in a file, which runs under other Python versions are compared with;
+    ``SNAPSHOT=write`` writes it anew.
+    """
     printed = {printed_digest(hash_seed) for hash_seed in ("0", "1", "12345")}
     if os.environ.get("SNAPSHOT") == "write":
         DIGEST.write_text(printed.copy().pop() + "\n", encoding="ascii")
@@ -111,7 +129,9 @@ def test_every_process_and_every_python_has_the_same_run() -> None:
 def printed_digest(hash_seed: str) -> str:
     command = [sys.executable, "-W", "error", "-m", "postel.testing.faulty_exchange"]
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 @pytest.mark.parametrize("text", FAULTS)

@@ -46,7 +46,8 @@ settings = {
     "slow": st.fixed_dictionaries({"each": st.integers(1, HOUR)}),
     "clock": st.fixed_dictionaries({"by": st.integers(0, HOUR)}),
     "path": st.fixed_dictionaries(
-        {"loss": st.floats(0, 1)}, optional={"delay": st.integers(0, HOUR), "mtu": st.integers(0, 9000), "is_black_hole": st.booleans()}
+        {"loss": st.floats(0, 1)},
+        optional={"delay": st.integers(0, HOUR), "mtu": st.integers(0, 9000), "is_black_hole": st.booleans()},
     ),
 }
 
@@ -146,7 +147,9 @@ ALL = set(range(20))
 def test_faults_begin_and_end_at_their_times() -> None:
     assert set(minute(Post(), "partition a <-> b at 3s for 4s")) == ALL - {3, 4, 5, 6}
     assert set(minute(Post(), "partition b -> a at 3s for 4s")) == ALL
-    assert set(minute(Post(), "partition a <-> b at 3s for 4s", "partition a -> * at 5s for 5s")) == ALL - set(range(3, 10))
+    assert set(
+        minute(Post(), "partition a <-> b at 3s for 4s", "partition a -> * at 5s for 5s")
+    ) == ALL - set(range(3, 10))
     assert set(minute(Post(), "path a <-> b at 3s for 4s loss=1.0")) == ALL - {3, 4, 5, 6}
     assert set(minute(Post(), "flap a <-> b at 10s for 6s up=1s down=1s")) == ALL - {11, 13, 15}
     assert set(minute(Post(), "crash b at 15s")) == ALL - {15, 16, 17, 18, 19}
@@ -167,7 +170,10 @@ def test_active_faults_are_the_records_that_were_scheduled() -> None:
     faults = ["partition a <-> b at 1s for 3s", "crash a at 2s for 3s", "slow b at 3s for 1s each=1ms"]
     post.world.schedule(Fault.parse(fault) for fault in faults)
     for half in range(12):
-        post.world.at(half * SECOND // 2 + 1, lambda half=half: active.update({half: [str(one) for one in post.world.active_faults()]}))  # type: ignore[misc]
+        post.world.at(
+            half * SECOND // 2 + 1,
+            lambda half=half: active.update({half: [str(one) for one in post.world.active_faults()]}),
+        )  # type: ignore[misc]
     post.world.run()
     assert active[1] == []
     assert active[2] == active[3] == faults[:1]
@@ -180,7 +186,9 @@ def test_active_faults_are_the_records_that_were_scheduled() -> None:
 def test_a_fault_that_is_over_before_it_could_begin_does_nothing_lasting() -> None:
     post = Post()
     post.world.run(until=10 * SECOND)
-    post.world.schedule([Fault.parse("partition a <-> b at 3s for 4s"), Fault.parse("hold a <-> b at 9s for 2s")])
+    post.world.schedule(
+        [Fault.parse("partition a <-> b at 3s for 4s"), Fault.parse("hold a <-> b at 9s for 2s")]
+    )
     post.send("a", "b", "held")
     post.world.run()
     assert post.arrived == [("b", "held", 11 * SECOND)]

@@ -1,4 +1,6 @@
-"""Sealed worlds: what Python's clocks and chance are for programs, that everything is set back, and what is refused."""
+"""Sealed worlds: what Python's clocks and chance are for programs, that everything is set back, and what is
+refused.
+"""
 
 import asyncio
 import datetime as dt
@@ -27,11 +29,17 @@ from postel.sim import Computer, Simulation
 EPOCH = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
-def defaulted(clock: Callable[[], float] = time.monotonic, *, wall: Callable[[], float] = time.time) -> tuple[float, float]:
+def defaulted(
+    clock: Callable[[], float] = time.monotonic, *, wall: Callable[[], float] = time.time
+) -> tuple[float, float]:
     return clock(), wall()
 
 
-def in_world(*programs: Callable[[], Awaitable[Any]], seed: int = 1, prepare: Callable[[Computer], None] = lambda _: None) -> list[Any]:
+def in_world(
+    *programs: Callable[[], Awaitable[Any]],
+    seed: int = 1,
+    prepare: Callable[[Computer], None] = lambda _: None,
+) -> list[Any]:
     """What each returns, on a computer of its own."""
     with Simulation(seed, time_limit="2d").seal() as world:
         computers = [world.host(f"host{number}") for number in range(len(programs))]
@@ -47,8 +55,10 @@ def in_world(*programs: Callable[[], Awaitable[Any]], seed: int = 1, prepare: Ca
 
 def chances() -> list[object]:
     return [
-        random.random(), random.randint(1, 10**9), random.sample(range(1000), 3), random.gauss(), random.Random().random(),
-        imported_randint(1, 10**9), random.SystemRandom().random(), secrets.token_hex(), secrets.randbelow(10**9), os.urandom(8),
+        random.random(), random.randint(1, 10**9), random.sample(range(1000), 3), random.gauss(),
+        random.Random().random(),
+        imported_randint(1, 10**9), random.SystemRandom().random(), secrets.token_hex(),
+        secrets.randbelow(10**9), os.urandom(8),
         os.getrandom(8), uuid.uuid4(), uuid.uuid1(), uuid.getnode(),
     ]  # fmt: skip
 
@@ -62,18 +72,34 @@ def test_every_clock_is_the_world_s() -> None:
 
     async def measure() -> list[list[float]]:
         def clocks() -> list[float]:
-            seconds = [getattr(time, name)() for name in names] + [getattr(time, f"{name}_ns")() / 10**9 for name in names]
-            seconds += [time.clock_gettime(time.CLOCK_REALTIME), time.clock_gettime(time.CLOCK_MONOTONIC), time.clock_gettime_ns(1) / 10**9]
+            seconds = [getattr(time, name)() for name in names] + [
+                getattr(time, f"{name}_ns")() / 10**9 for name in names
+            ]
+            seconds += [
+                time.clock_gettime(time.CLOCK_REALTIME),
+                time.clock_gettime(time.CLOCK_MONOTONIC),
+                time.clock_gettime_ns(1) / 10**9,
+            ]
             seconds += [imported_time(), imported_monotonic(), *defaulted()]
-            seconds += [each.timestamp() for each in (dt.datetime.now(dt.UTC), dt.datetime.today(), imported_datetime.now())]
-            return [*seconds, dt.datetime.now().timestamp(), time.mktime(time.localtime()), time.mktime(time.gmtime())]
+            seconds += [
+                each.timestamp()
+                for each in (dt.datetime.now(dt.UTC), dt.datetime.today(), imported_datetime.now())
+            ]
+            return [
+                *seconds,
+                dt.datetime.now().timestamp(),
+                time.mktime(time.localtime()),
+                time.mktime(time.gmtime()),
+            ]
 
         first = clocks()
         await asyncio.sleep(3600)
         return [first, clocks()]
 
     ((before, after),) = in_world(measure)
-    assert [later - earlier for earlier, later in zip(before, after, strict=True)] == pytest.approx([3600] * len(before), abs=1e-5)
+    assert [later - earlier for earlier, later in zip(before, after, strict=True)] == pytest.approx(
+        [3600] * len(before), abs=1e-5
+    )
     assert before[0] == EPOCH.timestamp()
     assert before[1] == 0
 
@@ -101,7 +127,12 @@ def test_a_moment_is_of_the_type_that_it_always_was() -> None:
         pass
 
     async def tell() -> list[type]:
-        return [type(dt.datetime.now()), type(Special.now()), type(Special.now(dt.UTC)), type(dt.date.today())]
+        return [
+            type(dt.datetime.now()),
+            type(Special.now()),
+            type(Special.now(dt.UTC)),
+            type(dt.date.today()),
+        ]
 
     ((now, special, aware, today),) = in_world(tell)
     assert now is dt.datetime
@@ -110,7 +141,9 @@ def test_a_moment_is_of_the_type_that_it_always_was() -> None:
 
 
 def test_the_methods_of_dates_are_the_same_objects_in_every_run() -> None:
-    """Python's caches hold them without a reference: a thread that runs while they are exchanged would call a method that was freed."""
+    """Python's caches hold them without a reference: a thread that runs while they are exchanged would call a
+    method that was freed.
+    """
 
     async def methods() -> list[object]:
         return [vars(dt.datetime)[name] for name in ("now", "utcnow")]
@@ -170,10 +203,30 @@ def test_the_test_s_own_tasks_have_the_world_s_time_and_a_chance_of_their_own() 
 
 
 def originals() -> list[object]:
-    found: list[object] = [vars(module).get(name) for module in (time, random, os, uuid, socket) for name in dir(module)]
-    found += [random.Random.seed, threading.Thread.start, subprocess.Popen.__init__, socket.socket.connect, socket.socket.connect_ex]
-    found += [imported_time, imported_monotonic, imported_randint, defaulted.__defaults__, defaulted.__kwdefaults__, dt.datetime.now]
-    return [*found, dt.datetime.__dict__["now"], dt.datetime.__dict__["utcnow"], "connect" in vars(socket.socket)]
+    found: list[object] = [
+        vars(module).get(name) for module in (time, random, os, uuid, socket) for name in dir(module)
+    ]
+    found += [
+        random.Random.seed,
+        threading.Thread.start,
+        subprocess.Popen.__init__,
+        socket.socket.connect,
+        socket.socket.connect_ex,
+    ]
+    found += [
+        imported_time,
+        imported_monotonic,
+        imported_randint,
+        defaulted.__defaults__,
+        defaulted.__kwdefaults__,
+        dt.datetime.now,
+    ]
+    return [
+        *found,
+        dt.datetime.__dict__["now"],
+        dt.datetime.__dict__["utcnow"],
+        "connect" in vars(socket.socket),
+    ]
 
 
 def test_everything_is_set_back_whatever_happens() -> None:
@@ -191,7 +244,9 @@ def test_everything_is_set_back_whatever_happens() -> None:
 
 
 def test_a_module_that_is_imported_meanwhile_is_set_back_too(tmp_path: Any) -> None:
-    (tmp_path / "imported_in_a_sealed_world.py").write_text("from time import monotonic\nfrom random import random\n")
+    (tmp_path / "imported_in_a_sealed_world.py").write_text(
+        "from time import monotonic\nfrom random import random\n"
+    )
     sys.path.insert(0, str(tmp_path))
     try:
 
@@ -213,7 +268,10 @@ def test_a_module_that_is_imported_meanwhile_is_set_back_too(tmp_path: Any) -> N
 
 def test_what_a_module_does_while_it_is_imported_is_no_part_of_the_run(tmp_path: Any) -> None:
     """It would be done in the first of several runs alone."""
-    source = "import random, subprocess, sys\nrandom.random()\nsubprocess.run([sys.executable, '-c', ''], check=True)\n"
+    source = (
+        "import random, subprocess, sys\nrandom.random()\nsubprocess.run([sys.executable, '-c', ''], "
+        "check=True)\n"
+    )
     (tmp_path / "imported_once.py").write_text(source)
     sys.path.insert(0, str(tmp_path))
     try:
@@ -261,7 +319,9 @@ def test_other_threads_keep_their_time() -> None:
         (lambda: socket.getaddrinfo("example.org", 80), "loop.getaddrinfo"),
     ],
 )
-def test_what_blocks_or_leaves_the_world_is_refused_and_the_error_says_what_to_do(call: Callable[[], object], instead: str) -> None:
+def test_what_blocks_or_leaves_the_world_is_refused_and_the_error_says_what_to_do(
+    call: Callable[[], object], instead: str
+) -> None:
     async def attempt() -> str:
         with pytest.raises(CallError) as told:
             call()

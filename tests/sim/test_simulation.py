@@ -91,7 +91,11 @@ def test_two_computers_have_the_same_port_and_addresses_of_their_own() -> None:
             computer.run(serve)
 
         async def test() -> list[str]:
-            return [await client.run(ask, "a\n"), await server.run(ask, "b\n", name="client"), await client.run(ask, "c\n", name="fd00::1")]
+            return [
+                await client.run(ask, "a\n"),
+                await server.run(ask, "b\n", name="client"),
+                await client.run(ask, "c\n", name="fd00::1"),
+            ]
 
         assert world.run(test()) == ["A\n", "B\n", "C\n"]
         assert server.addresses == ["10.0.0.1", "fd00::1"]
@@ -301,7 +305,9 @@ def test_an_exception_goes_to_the_task_that_awaits_the_program() -> None:
     world, _, client = two()
 
     async def test() -> None:
-        with pytest.raises(OSError, match="Connect call failed"):  # as asyncio tells it where a name has two addresses
+        with pytest.raises(
+            OSError, match="Connect call failed"
+        ):  # as asyncio tells it where a name has two addresses
             await client.run(ask)
 
     with world:
@@ -390,7 +396,9 @@ def test_a_task_that_yields_and_never_waits_is_named() -> None:
 
 
 def test_a_deadline_that_a_callback_compares_itself_is_reached_when_its_timer_fires() -> None:
-    """A callback that finds its own deadline not reached sets its timer again: by a rounding it would do so for ever."""
+    """A callback that finds its own deadline not reached sets its timer again: by a rounding it would do so
+    for ever.
+    """
     world, _, _ = two()
     early: list[float] = []
 
@@ -545,7 +553,9 @@ class Probe(Coroutine[object, None, None]):
 
 @pytest.mark.parametrize("in_main_thread", [True, False])
 def test_a_report_is_written_by_the_thread_of_the_loop_alone(in_main_thread: bool) -> None:
-    """Tasks and connections change while that thread runs: another one that lists them may find a dictionary that changes its size."""
+    """Tasks and connections change while that thread runs: another one that lists them may find a dictionary
+    that changes its size.
+    """
 
     def run() -> None:
         probe = Probe()

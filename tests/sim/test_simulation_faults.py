@@ -1,4 +1,6 @@
-"""Programs on computers under faults at random: the same schedule gives the same run, and a client that tries again gets its answer."""
+"""Programs on computers under faults at random: the same schedule gives the same run, and a client that tries
+again gets its answer.
+"""
 
 import asyncio
 

@@ -1,4 +1,6 @@
-"""Programs as people have them, on computers of a world: uvicorn and starlette, httpx, over a partition, a crash and a restart."""
+"""Programs as people have them, on computers of a world: uvicorn and starlette, httpx, over a partition, a
+crash and a restart.
+"""
 
 import asyncio
 from contextlib import suppress

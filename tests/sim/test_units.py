@@ -33,7 +33,27 @@ def test_durations(given: int | str, microseconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [-1, 1.5, True, None, "", "5", "s", "-5s", "1.5us", "5 S", "5Ms", "1e3s", "5s ", "٣s", "1..5s", "5s/s", "999999999999d", b"5s"]
+    "wrong",
+    [
+        -1,
+        1.5,
+        True,
+        None,
+        "",
+        "5",
+        "s",
+        "-5s",
+        "1.5us",
+        "5 S",
+        "5Ms",
+        "1e3s",
+        "5s ",
+        "٣s",
+        "1..5s",
+        "5s/s",
+        "999999999999d",
+        b"5s",
+    ],
 )
 def test_what_is_no_duration_is_refused_with_an_example(wrong: object) -> None:
     with pytest.raises(ArgumentError, match=r"^delay is .*'10ms'"):
@@ -44,11 +64,27 @@ def test_bandwidths_and_sizes() -> None:
     assert [bandwidth(text) for text in (0, 5, "10Mbit", "1Gbit", "64kbit/s", "1.5Mbit", "9bit")] == [
         *(0, 5, 10_000_000, 1_000_000_000, 64_000, 1_500_000, 9)
     ]
-    assert [size(text) for text in (0, 5, "64KiB", "64kB", "1.5MiB", "1500B", "1GiB")] == [0, 5, 65536, 64000, 3 << 19, 1500, 1 << 30]
+    assert [size(text) for text in (0, 5, "64KiB", "64kB", "1.5MiB", "1500B", "1GiB")] == [
+        0,
+        5,
+        65536,
+        64000,
+        3 << 19,
+        1500,
+        1 << 30,
+    ]
 
 
 @pytest.mark.parametrize(
-    ("read", "wrong"), [(bandwidth, "10MB"), (bandwidth, "10"), (bandwidth, 1.5), (size, "10Mbit"), (size, "1.5B"), (size, "1KiB/s")]
+    ("read", "wrong"),
+    [
+        (bandwidth, "10MB"),
+        (bandwidth, "10"),
+        (bandwidth, 1.5),
+        (size, "10Mbit"),
+        (size, "1.5B"),
+        (size, "1KiB/s"),
+    ],
 )
 def test_units_of_something_else_are_refused(read: object, wrong: object) -> None:
     assert callable(read)
@@ -81,7 +117,17 @@ def test_durations_are_shown_in_their_largest_unit(microseconds: int, text: str)
 def test_a_world_takes_them_everywhere() -> None:
     world = World(default_path={"delay": "5ms"})
     a, b = world.host("a"), world.host("b")
-    there, _ = world.path(a, b, delay="10ms", jitter="2ms", bandwidth="10Mbit", queue="64KiB", mtu="1400B", hold="1s", congested_at="1KiB")
+    there, _ = world.path(
+        a,
+        b,
+        delay="10ms",
+        jitter="2ms",
+        bandwidth="10Mbit",
+        queue="64KiB",
+        mtu="1400B",
+        hold="1s",
+        congested_at="1KiB",
+    )
     assert (there.delay, there.jitter, there.bandwidth, there.queue) == (10_000, 2000, 10_000_000, 65536)
     assert (there.mtu, there.hold, there.congested_at) == (1400, SECOND, 1024)
     there.delay = "1s"  # type: ignore[assignment]

@@ -1,4 +1,6 @@
-"""Congestion window validation (RFC 7661) through whole connections: what leaves at once when a thin sender has much to send again."""
+"""Congestion window validation (RFC 7661) through whole connections: what leaves at once when a thin sender
+has much to send again.
+"""
 
 from dataclasses import replace
 
@@ -29,7 +31,9 @@ class Sender:
 
     def __init__(self, congestion: type[Reno], *, sack: bool) -> None:
         self.world = World()
-        config = replace(DEFAULT, congestion=congestion, sack=sack, send_buffer=4 * MEBIBYTE, receive_buffer=4 * MEBIBYTE)
+        config = replace(
+            DEFAULT, congestion=congestion, sack=sack, send_buffer=4 * MEBIBYTE, receive_buffer=4 * MEBIBYTE
+        )
         one: Host = self.world.host("one", "10.0.0.1/24", config=config)
         other: Host = self.world.host("other", "10.0.0.2/24", config=config, application=sink)
         self.world.path(one, other, delay=ROUND_TRIP // 2)

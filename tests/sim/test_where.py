@@ -68,7 +68,10 @@ def test_the_first_syn_ack_from_server_to_client_is_lost() -> None:
     (packet,) = Exchange(first).lost()
     assert flags_of(packet) == SYN | ACK
     assert first.matched == 3
-    assert [flags_of(packet) for packet in Exchange(where(flags="SYN,ACK", nth=[1, 2]).drop()).lost()] == [SYN | ACK, SYN | ACK]
+    assert [flags_of(packet) for packet in Exchange(where(flags="SYN,ACK", nth=[1, 2]).drop()).lost()] == [
+        SYN | ACK,
+        SYN | ACK,
+    ]
 
 
 def test_every_fin_of_the_first_two_seconds_is_lost() -> None:
@@ -84,10 +87,18 @@ def test_flags_that_are_not_set_count_too() -> None:
 
 def test_data_segments_5_to_9_of_a_connection_are_late() -> None:
     exchange = Exchange()
-    exchange.world.rules.append(where(connection=exchange.connection, sender="client", data=True, nth=range(5, 10)).delay("200ms"))
+    exchange.world.rules.append(
+        where(connection=exchange.connection, sender="client", data=True, nth=range(5, 10)).delay("200ms")
+    )
     exchange.packets()
-    data = [packet for packet in exchange.trace.packets if packet.sender == "client" and packet.segment and packet.segment.data]
-    late = [number for number, packet in enumerate(data, 1) if packet.due_at - packet.sent_at > 100 * MILLISECOND]
+    data = [
+        packet
+        for packet in exchange.trace.packets
+        if packet.sender == "client" and packet.segment and packet.segment.data
+    ]
+    late = [
+        number for number, packet in enumerate(data, 1) if packet.due_at - packet.sent_at > 100 * MILLISECOND
+    ]
     assert late == [5, 6, 7, 8, 9]
 
 
@@ -120,7 +131,11 @@ def test_either_end_of_a_connection_names_it() -> None:
 
 
 def test_duplicates_damage_and_old_copies() -> None:
-    rules = [where(flags="SYN", nth=1).duplicate(3), where(data=True, nth=1).corrupt(), where(data=True, nth=1).becomes(echo(50_000))]
+    rules = [
+        where(flags="SYN", nth=1).duplicate(3),
+        where(data=True, nth=1).corrupt(),
+        where(data=True, nth=1).becomes(echo(50_000)),
+    ]
     packets = Exchange(*rules).packets()
     assert [packet.copy for packet in packets if packet.number == 1] == [0, 1, 2]
     assert sum(packet.damaged for packet in packets) == 1
@@ -147,7 +162,9 @@ def test_udp_and_icmp_have_no_flags() -> None:
     socket.send(b"a question", world.now)
     socket.send(b"another", world.now)
     world.run()
-    assert (of_tcp.matched, of_udp.matched, of_icmp.matched) == (0, 1, 1), "nothing listens at port 9, which ICMP says"
+    assert (of_tcp.matched, of_udp.matched, of_icmp.matched) == (0, 1, 1), (
+        "nothing listens at port 9, which ICMP says"
+    )
 
 
 def test_a_rule_says_what_it_does() -> None:

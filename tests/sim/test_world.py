@@ -29,7 +29,9 @@ class Diary(Witness):
     def packet_arrived(self, octets: bytes, now: int) -> None:
         self.entries.append(("arrived", octets, now))
 
-    def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
+    def carried(
+        self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
+    ) -> None:
         self.entries.append(("carried", sender, receiver, octets, sent_at, arrives_at, delivered))
 
     def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
@@ -39,7 +41,9 @@ class Diary(Witness):
         return [entry[-1] for entry in self.entries if entry[0] == "lost"]
 
 
-def pair(family: int = 4, seed: int = 0, observer: Witness | None = None, **settings: float) -> tuple[World, Host, Host]:
+def pair(
+    family: int = 4, seed: int = 0, observer: Witness | None = None, **settings: float
+) -> tuple[World, Host, Host]:
     world = World(seed, observer=observer)
     one, other = (world.host(name, text) for name, text in zip("ab", ADDRESSES[family], strict=True))
     world.path(one, other, **settings)  # type: ignore[arg-type]
@@ -86,7 +90,9 @@ def echoed(world: World, one: Host, other: Host, family: int = 4) -> bool:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_bytes_arrive_over_a_bad_path_and_nothing_is_left(family: int) -> None:
-    world, one, other = pair(family, loss=0.05, duplicate=0.05, reorder=0.1, corrupt=0.02, jitter=3 * MILLISECOND)
+    world, one, other = pair(
+        family, loss=0.05, duplicate=0.05, reorder=0.1, corrupt=0.02, jitter=3 * MILLISECOND
+    )
     assert echoed(world, one, other, family)
     assert world.next_timeout() == NEVER
     assert not list(one.connections())
@@ -97,7 +103,9 @@ def test_the_same_seed_gives_the_same_run_and_another_another() -> None:
     runs = []
     for seed in (1, 1, 2):
         diary = Diary()
-        world, one, other = pair(seed=seed, observer=diary, loss=0.05, duplicate=0.05, reorder=0.1, corrupt=0.02)
+        world, one, other = pair(
+            seed=seed, observer=diary, loss=0.05, duplicate=0.05, reorder=0.1, corrupt=0.02
+        )
         assert echoed(world, one, other)
         runs.append(diary.entries)
     assert runs[0] == runs[1]
@@ -149,7 +157,12 @@ def test_rules_are_asked_by_number_and_the_first_with_an_opinion_decides() -> No
     def late(number: int, octets: bytes, sender: str, now: int) -> Verdict | None:
         return {2: deliver_after(99), 3: duplicate(), 4: PASS}.get(number)
 
-    box.world.rules += [watch, dropping(1), late, lambda number, octets, sender, now: DROP if number == 4 else None]
+    box.world.rules += [
+        watch,
+        dropping(1),
+        late,
+        lambda number, octets, sender, now: DROP if number == 4 else None,
+    ]
     assert box.send(b"1", b"2", b"3", b"4") == [(b"3", 10), (b"3", 10), (b"4", 10), (b"2", 99)]
     assert asked == [(1, "a"), (2, "a"), (3, "a"), (4, "a")]
 

@@ -1,6 +1,8 @@
-"""A world with all that chance decides, as a program: it prints what a witness is told, octet for octet, as one digest.
+"""A world with all that chance decides, as a program: it prints what a witness is told, octet for octet, as
+one digest.
 
-``python traced_world.py SEED`` on any Python, with the compiled core or without: the same seed prints the same line.
+``python traced_world.py SEED`` on any Python, with the compiled core or without: the same seed prints the
+same line.
 """
 
 import hashlib
@@ -65,7 +67,9 @@ class Digest(Witness):
     def packet_arrived(self, octets: bytes, now: int) -> None:
         self.note("in", octets, now)
 
-    def carried(self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes) -> None:
+    def carried(
+        self, sender: str, receiver: str, octets: bytes, sent_at: int, arrives_at: int, delivered: bytes
+    ) -> None:
         self.note(sender, receiver, sent_at, arrives_at, delivered)
 
     def lost(self, sender: str, receiver: str, octets: bytes, sent_at: int, why: str) -> None:
@@ -94,12 +98,17 @@ def trace(seed: int, digest: Digest | None = None) -> list[object]:
     """What came of it: how much, and the digest where one is given."""
     world = World(seed, observer=digest, default_path=SETTINGS)
     configs = [Config(congestion=name, ecn="ask") for name in ("reno", "cubic", "bbr")]
-    hosts = [world.host(f"host {number}", application=talk, config=configs[number % 3]) for number in range(5)]
+    hosts = [
+        world.host(f"host {number}", application=talk, config=configs[number % 3]) for number in range(5)
+    ]
     for number, host in enumerate(hosts):
         host.listen(80, 0)
         for other in range(number):
             address = ("10.0.0.", "fd00::")[other % 2] + str(other + 1)
-            world.at(other * 7 * MILLISECOND, lambda host=host, address=address: host.connect(address, 80, world.now))
+            world.at(
+                other * 7 * MILLISECOND,
+                lambda host=host, address=address: host.connect(address, 80, world.now),
+            )
         host.datagrams(53).send(b"to itself", 0, remote=Endpoint(parse("127.0.0.1"), 53))
     world.at(200 * MILLISECOND, lambda: world.partition("host 0", "host 1", both=False))
     world.at(2 * SECOND, world.repair)

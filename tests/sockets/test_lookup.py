@@ -1,4 +1,6 @@
-"""Names and services, as glibc's getaddrinfo answers; from a network's own resolver in place of the machine's."""
+"""Names and services, as glibc's getaddrinfo answers; from a network's own resolver in place of the
+machine's.
+"""
 
 import asyncio
 import socket
@@ -73,7 +75,11 @@ def test_localhost_needs_no_resolver(name: str) -> None:
 
 
 def test_the_first_entry_has_the_canonical_name() -> None:
-    found = asyncio.run(lookup.getaddrinfo(Network(resolver=Resolver()), "both", 80, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME))
+    found = asyncio.run(
+        lookup.getaddrinfo(
+            Network(resolver=Resolver()), "both", 80, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME
+        )
+    )
     assert [info[3] for info in found] == ["both", ""]
 
 
@@ -85,7 +91,10 @@ OTHERS = ["1.2.3.4.5", "1.2.3.x", "1.2.3.256", "fd00::g", "::1%"]
 @pytest.mark.parametrize("host", ADDRESSES + OTHERS)
 def test_an_address_is_known_at_sight_as_by_the_system(host: str) -> None:
     try:
-        system: Any = [info[4][0] for info in socket.getaddrinfo(host, 80, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)]
+        system: Any = [
+            info[4][0]
+            for info in socket.getaddrinfo(host, 80, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        ]
     except socket.gaierror as error:
         system = error.errno
     try:

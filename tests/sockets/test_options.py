@@ -62,8 +62,10 @@ BEFORE: tuple[tuple[str, int, str, object, int], ...] = (  # and not on a connec
 )
 TOLD = ("SO_ERROR", "SO_TYPE", "SO_DOMAIN", "SO_PROTOCOL", "SO_ACCEPTCONN", "TCP_INFO")
 WRONG = (
-    ("SO_RCVBUF", 0), ("SO_SNDBUF", -1), ("TCP_KEEPIDLE", 0), ("TCP_KEEPIDLE", 32768), ("TCP_KEEPINTVL", 0), ("TCP_KEEPCNT", 128),
-    ("TCP_USER_TIMEOUT", -1), ("TCP_NOTSENT_LOWAT", -2), ("IP_TTL", 0), ("IP_TTL", 256), ("IPV6_UNICAST_HOPS", 0), ("IPV6_TCLASS", 256),
+    ("SO_RCVBUF", 0), ("SO_SNDBUF", -1), ("TCP_KEEPIDLE", 0), ("TCP_KEEPIDLE", 32768), ("TCP_KEEPINTVL", 0),
+    ("TCP_KEEPCNT", 128),
+    ("TCP_USER_TIMEOUT", -1), ("TCP_NOTSENT_LOWAT", -2), ("IP_TTL", 0), ("IP_TTL", 256),
+    ("IPV6_UNICAST_HOPS", 0), ("IPV6_TCLASS", 256),
     ("IP_MTU_DISCOVER", 6),
 )  # fmt: skip
 WHERE = ["new", "listening", "connected"]
@@ -96,7 +98,9 @@ def test_each_option_is_in_one_of_these_tables() -> None:
 
 def test_those_that_may_change_are_the_fields_that_a_living_connection_heeds() -> None:
     heeded = {*LIVE, *REMEMBERED}
-    assert {option.name for option in OPTIONS if option.field and option.is_changeable != (option.field in heeded)} == set()
+    assert {
+        option.name for option in OPTIONS if option.field and option.is_changeable != (option.field in heeded)
+    } == set()
 
 
 def test_the_reference_has_each_option() -> None:
@@ -122,7 +126,9 @@ def test_what_is_set_is_told_and_changes_its_field(
 
 @pytest.mark.parametrize("where", ["new", "listening"])
 @pytest.mark.parametrize(("name", "number", "field", "value", "expected"), BEFORE)
-def test_some_are_chosen_before_there_is_a_connection(where: str, name: str, number: int, field: str, value: object, expected: int) -> None:
+def test_some_are_chosen_before_there_is_a_connection(
+    where: str, name: str, number: int, field: str, value: object, expected: int
+) -> None:
     options = options_of(where)
     options.set(named(name), number, 0)
     assert (getattr(options.current(), field), told(options, name)) == (value, expected)
@@ -148,7 +154,11 @@ def test_a_wrong_value_is_refused_and_changes_nothing(where: str, name: str, num
 
 
 @pytest.mark.parametrize("where", WHERE)
-@pytest.mark.parametrize("option", [option for option in OPTIONS if option.kind not in ("told", "name")], ids=lambda option: option.name)
+@pytest.mark.parametrize(
+    "option",
+    [option for option in OPTIONS if option.kind not in ("told", "name")],
+    ids=lambda option: option.name,
+)
 def test_a_wrong_size_is_refused(where: str, option: Option) -> None:
     options = options_of(where)
     if option.takes_octets or (where == "connected" and not option.is_changeable):
@@ -286,9 +296,14 @@ def scripted(config: Config, lines: str) -> Any:
     return run(parse(text), replace(PROFILES["rfc"], config=config))
 
 
-@pytest.mark.parametrize(("name", "number", "expected"), [(row[0], row[1], row[4]) for row in (*DRILLED, *BEFORE[:1])])
+@pytest.mark.parametrize(
+    ("name", "number", "expected"), [(row[0], row[1], row[4]) for row in (*DRILLED, *BEFORE[:1])]
+)
 def test_scripts_set_and_get_by_it(name: str, number: int, expected: int) -> None:
-    lines = f"+0 setsockopt(3, SOL_SOCKET, {name}, [{number}], 4) = 0\n+0 getsockopt(3, SOL_SOCKET, {name}, [{expected}], [4]) = 0"
+    lines = (
+        f"+0 setsockopt(3, SOL_SOCKET, {name}, [{number}], 4) = 0\n+0 getsockopt(3, SOL_SOCKET, {name}, "
+        f"[{expected}], [4]) = 0"
+    )
     outcome = scripted(DEFAULT, lines)
     assert outcome.result == "passed", outcome
     wrong = scripted(DEFAULT, lines.replace(f"[{expected}], [4]", f"[{expected + 1}], [4]"))
@@ -296,7 +311,10 @@ def test_scripts_set_and_get_by_it(name: str, number: int, expected: int) -> Non
 
 
 def test_scripts_choose_a_controller() -> None:
-    lines = '+0 setsockopt(3, SOL_TCP, TCP_CONGESTION, "reno", 4) = 0\n+0 getsockopt(3, SOL_TCP, TCP_CONGESTION, "reno", [4]) = 0'
+    lines = (
+        '+0 setsockopt(3, SOL_TCP, TCP_CONGESTION, "reno", 4) = 0\n+0 getsockopt(3, SOL_TCP, '
+        'TCP_CONGESTION, "reno", [4]) = 0'
+    )
     assert scripted(DEFAULT, lines).result == "passed", scripted(DEFAULT, lines)
     lines = '+0 setsockopt(3, SOL_TCP, TCP_CONGESTION, "renault", 7) = -1 EINVAL'
     assert scripted(DEFAULT, lines).result == "passed", scripted(DEFAULT, lines)

@@ -2,7 +2,18 @@
 
 import errno
 import socket
-from socket import AF_INET, AF_INET6, IPPROTO_IPV6, IPPROTO_TCP, IPV6_V6ONLY, SO_ERROR, SO_LINGER, SO_REUSEADDR, SOL_SOCKET, TCP_NODELAY
+from socket import (
+    AF_INET,
+    AF_INET6,
+    IPPROTO_IPV6,
+    IPPROTO_TCP,
+    IPV6_V6ONLY,
+    SO_ERROR,
+    SO_LINGER,
+    SO_REUSEADDR,
+    SOL_SOCKET,
+    TCP_NODELAY,
+)
 from struct import pack
 from typing import Any
 
@@ -125,7 +136,10 @@ class TestEnds:
         both.settle()
         assert (server.recv(100), server.recv(100)) == (b"farewell", b"")
 
-    @pytest.mark.parametrize("call", ["recv(1)", "send(b'x')", "getsockname()", "getpeername()", "listen()", "accept()", "shutdown(1)"])
+    @pytest.mark.parametrize(
+        "call",
+        ["recv(1)", "send(b'x')", "getsockname()", "getpeername()", "listen()", "accept()", "shutdown(1)"],
+    )
     def test_calls_after_close(self, ends: Any, call: str) -> None:
         client, _ = ends
         client.close()
@@ -181,7 +195,9 @@ class TestOpening:
             (AF_INET, ("224.0.0.1", 80), OSError),
         ],
     )
-    def test_addresses_that_no_connection_can_have(self, both: Any, family: int, name: Any, kind: type[Exception]) -> None:
+    def test_addresses_that_no_connection_can_have(
+        self, both: Any, family: int, name: Any, kind: type[Exception]
+    ) -> None:
         with pytest.raises(kind):
             both.near.socket(family).connect(name)
 

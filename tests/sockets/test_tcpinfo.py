@@ -17,7 +17,19 @@ def test_a_status_comes_back_by_its_names() -> None:
     world.run(until=2 * SECOND)
     status = connection.status(world.now)
     told = fields(information(connection, world.now))
-    same = ("rto", "rtt", "snd_mss", "snd_cwnd", "pmtu", "bytes_acked", "bytes_sent", "segs_out", "min_rtt", "snd_wscale", "rcv_wscale")
+    same = (
+        "rto",
+        "rtt",
+        "snd_mss",
+        "snd_cwnd",
+        "pmtu",
+        "bytes_acked",
+        "bytes_sent",
+        "segs_out",
+        "min_rtt",
+        "snd_wscale",
+        "rcv_wscale",
+    )
     assert {name: told[name] for name in same} == {name: getattr(status, name) for name in same}
     assert state_of(told["state"]) is State.ESTABLISHED
     assert (told["bytes_acked"], told["snd_wnd"]) == (3000, status.send_window)

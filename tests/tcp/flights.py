@@ -14,9 +14,13 @@ SELECTIVE = replace(PLAIN, sack=True, congestion=Reno)
 Block = tuple[int, int]
 
 
-def opened(*, timestamps: bool = False, probe: bool = True, scale: bool = False, congestion: type[Reno] = Reno) -> Scene:
+def opened(
+    *, timestamps: bool = False, probe: bool = True, scale: bool = False, congestion: type[Reno] = Reno
+) -> Scene:
     """The handshake took a round trip."""
-    config = replace(SELECTIVE, tail_probe=probe, timestamps=timestamps, window_scaling=scale, congestion=congestion)
+    config = replace(
+        SELECTIVE, tail_probe=probe, timestamps=timestamps, window_scaling=scale, congestion=congestion
+    )
     peer = Peer(sack=True, window=WINDOW, tsval=5 if timestamps else -1, window_scale=7 if scale else -1)
     scene = syn_received(config, peer)
     scene.now += ROUND_TRIP
@@ -30,7 +34,9 @@ def clock(scene: Scene) -> int:
 
 
 def flying(count: int = 10, more: int = 100, *, timestamps: bool = False, probe: bool = False) -> Scene:
-    """Segments 0 to ``count`` - 1 in flight fill the congestion window; ``more`` wait; their ACKs are due now."""
+    """Segments 0 to ``count`` - 1 in flight fill the congestion window; ``more`` wait; their ACKs are due
+    now.
+    """
     scene = opened(timestamps=timestamps, probe=probe, scale=timestamps)
     scene.sends(bytes((count + more) * size_of(scene)))
     scene.tcb.ensure_controller().window = count * size_of(scene)

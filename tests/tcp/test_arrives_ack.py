@@ -8,7 +8,17 @@ from postel.tcp.state import CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_
 from postel.tcp.tcb import NO_SEQUENCE
 from postel.tcp.timers import RETRANSMISSION
 from postel.testing import states
-from postel.testing.states import MSS, PLAIN, SYNCHRONIZED, Maker, Scene, established, fin_wait_1, syn_received, time_wait
+from postel.testing.states import (
+    MSS,
+    PLAIN,
+    SYNCHRONIZED,
+    Maker,
+    Scene,
+    established,
+    fin_wait_1,
+    syn_received,
+    time_wait,
+)
 from postel.times import NEVER, SECOND
 from postel.wire.segment import ACK, FIN, PSH, SYN, URG
 
@@ -318,7 +328,9 @@ def test_bad_tw_1_old_text_in_time_wait_is_answered_and_changes_nothing(seq: int
 
 @pytest.mark.label("BAD-ACK-3")
 def test_bad_ack_3_two_that_disagree_fight_no_war() -> None:
-    """Each sees the other's ACK as unacceptable: without the throttle they would answer each other for ever."""
+    """Each sees the other's ACK as unacceptable: without the throttle they would answer each other for
+    ever.
+    """
     left, right = established(irs=states.IRS), established(irs=states.IRS + 5000)
     exchanged = 0
     left.connection.segment_arrives(left.segment(ACK, seq=-9000), left.now)

@@ -1,4 +1,6 @@
-"""SEGMENT ARRIVES in CLOSED, LISTEN and SYN-SENT: rules EP-CLO, EP-LIS, EP-SS (RFC 9293, 3.10.7.1 to 3.10.7.3)."""
+"""SEGMENT ARRIVES in CLOSED, LISTEN and SYN-SENT: rules EP-CLO, EP-LIS, EP-SS (RFC 9293, 3.10.7.1 to
+3.10.7.3).
+"""
 
 from dataclasses import replace
 
@@ -24,8 +26,13 @@ def test_ep_clo_1_a_reset_is_dropped(flags: int) -> None:
 
 
 @pytest.mark.label("RFC9293-3.5.2-1", "EP-CLO-2")
-@pytest.mark.parametrize(("flags", "data", "length"), [(SYN, b"", 1), (SYN | FIN, b"abc", 5), (FIN, b"", 1), (0, b"", 0), (PSH, b"abc", 3)])
-def test_ep_clo_2_without_ack_the_reset_acknowledges_all_of_the_segment(flags: int, data: bytes, length: int) -> None:
+@pytest.mark.parametrize(
+    ("flags", "data", "length"),
+    [(SYN, b"", 1), (SYN | FIN, b"abc", 5), (FIN, b"", 1), (0, b"", 0), (PSH, b"abc", 3)],
+)
+def test_ep_clo_2_without_ack_the_reset_acknowledges_all_of_the_segment(
+    flags: int, data: bytes, length: int
+) -> None:
     assert closed().hears(flags, data, seq=0) == [f"RST,ACK seq=0 ack={length}"]
 
 
@@ -126,7 +133,9 @@ def test_ep_ss_3_a_reset_that_acknowledges_our_syn_refuses() -> None:
     assert scene.hears(RST | ACK, seq=4711) == []
     assert scene.state is CLOSED
     assert isinstance(scene.connection.error, ConnectionRefused)
-    assert [(type(event).__name__, event.error) for event in scene.all_events()] == [("Closed", scene.connection.error)]
+    assert [(type(event).__name__, event.error) for event in scene.all_events()] == [
+        ("Closed", scene.connection.error)
+    ]
 
 
 @pytest.mark.label("EP-SS-4", "BAD-RST-3", "RFC5961-3.2d")

@@ -1,4 +1,6 @@
-"""SEGMENT ARRIVES, first, second and fourth check: rules EP-SEQ, EP-RST, EP-SYN (RFC 9293, 3.10.7.4, and RFC 5961)."""
+"""SEGMENT ARRIVES, first, second and fourth check: rules EP-SEQ, EP-RST, EP-SYN (RFC 9293, 3.10.7.4, and RFC
+5961).
+"""
 
 from dataclasses import replace
 
@@ -8,7 +10,17 @@ from postel.errors import ConnectionRefused, ConnectionReset
 from postel.tcp.arrives import is_acceptable
 from postel.tcp.state import CLOSE_WAIT, CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED, TIME_WAIT
 from postel.testing import states
-from postel.testing.states import PLAIN, SYNCHRONIZED, Maker, Peer, Scene, established, syn_received, syn_received_active, time_wait
+from postel.testing.states import (
+    PLAIN,
+    SYNCHRONIZED,
+    Maker,
+    Peer,
+    Scene,
+    established,
+    syn_received,
+    syn_received_active,
+    time_wait,
+)
 from postel.times import SECOND
 from postel.wire.segment import ACK, FIN, PSH, RST, SYN, URG
 
@@ -212,7 +224,9 @@ def test_ep_seq_12_several_segments_at_once_get_one_ack() -> None:
 
 
 @pytest.mark.label("EP-RST-2", "RFC5961-3.2c")
-@pytest.mark.parametrize("make", [syn_received, syn_received_active, *(make for make in ALL if make is not time_wait)])
+@pytest.mark.parametrize(
+    "make", [syn_received, syn_received_active, *(make for make in ALL if make is not time_wait)]
+)
 @pytest.mark.parametrize("flags", [RST, RST | ACK])
 def test_ep_rst_2_in_the_window_but_not_at_its_edge_a_reset_is_challenged(make: Maker, flags: int) -> None:
     scene = make()
@@ -245,7 +259,9 @@ def test_ep_rst_5_a_reset_at_the_edge_ends_the_connection(make: Maker) -> None:
     assert scene.hears(RST) == []
     assert scene.state is CLOSED
     assert isinstance(scene.connection.error, ConnectionReset)
-    assert [(type(event).__name__, event.error) for event in scene.all_events()] == [("Closed", scene.connection.error)]
+    assert [(type(event).__name__, event.error) for event in scene.all_events()] == [
+        ("Closed", scene.connection.error)
+    ]
     assert scene.tcb.snd.buffer.size == 0
 
 

@@ -11,7 +11,19 @@ from postel.tcp.reassembly import PIECE, QUEUE
 from postel.tcp.state import CLOSE_WAIT, CLOSED, CLOSING, ESTABLISHED, FIN_WAIT_2, TIME_WAIT
 from postel.tcp.timers import TWO_MSL
 from postel.testing import states
-from postel.testing.states import PLAIN, Maker, Peer, Scene, closing, established, fin_wait_1, fin_wait_2, last_ack, syn_received, time_wait
+from postel.testing.states import (
+    PLAIN,
+    Maker,
+    Peer,
+    Scene,
+    closing,
+    established,
+    fin_wait_1,
+    fin_wait_2,
+    last_ack,
+    syn_received,
+    time_wait,
+)
 from postel.times import MILLISECOND, NEVER, SECOND
 from postel.wire.segment import ACK, FIN, PSH, RST, URG
 

@@ -1,4 +1,6 @@
-"""Segments for a link that cuts them: as large as may be, and never anything that couldn't have gone one by one."""
+"""Segments for a link that cuts them: as large as may be, and never anything that couldn't have gone one by
+one.
+"""
 
 from dataclasses import replace
 
@@ -83,7 +85,9 @@ def test_what_was_lost_out_of_a_burst_goes_again_alone() -> None:
     assert shape(scene) == [(8000, 8)]
     scene.now += 50 * MILLISECOND
     scene.hears(ACK, ack=2001, sack=((3001, 8001),))
-    assert [line for line in map(scene.text, scene.sent) if "seq=2001" in line] == ["ACK seq=2001 ack=1 len=1000"]
+    assert [line for line in map(scene.text, scene.sent) if "seq=2001" in line] == [
+        "ACK seq=2001 ack=1 len=1000"
+    ]
 
 
 @pytest.mark.label("RFC8985-6.2-4")
@@ -121,7 +125,9 @@ def test_a_probe_of_the_path_is_one_packet_and_a_burst_proves_no_larger_one() ->
 
 @pytest.mark.label("RFC3168-6.1.2c")
 def test_cwr_may_lead_a_burst_but_a_counter_may_not() -> None:
-    """A link that cuts takes CWR off all but the first: right for RFC 3168, wrong for the three bits of RFC 9768."""
+    """A link that cuts takes CWR off all but the first: right for RFC 3168, wrong for the three bits of RFC
+    9768.
+    """
     scene = states.listen(replace(EAGER, ecn="ask-classic"))
     scene.hears(states.SYN | CWR | 0x040)
     scene.hears(ACK)

@@ -1,4 +1,6 @@
-"""Every user call in every state: rules EP-OPEN, EP-SEND, EP-RECV, EP-CLOSE, EP-ABORT, EP-STAT (RFC 9293, 3.10.1 to 3.10.6)."""
+"""Every user call in every state: rules EP-OPEN, EP-SEND, EP-RECV, EP-CLOSE, EP-ABORT, EP-STAT (RFC 9293,
+3.10.1 to 3.10.6).
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -89,7 +91,9 @@ def test_ep_open_2_active() -> None:
 
 @pytest.mark.label("EP-OPEN-2", "EP-OPEN-4")
 @pytest.mark.parametrize("make", [closed, listen])
-@pytest.mark.parametrize("remote", [UNSPECIFIED, Endpoint(bytes(4), 80), Endpoint(REMOTE.address, 0), Endpoint(bytes(16), 80)])
+@pytest.mark.parametrize(
+    "remote", [UNSPECIFIED, Endpoint(bytes(4), 80), Endpoint(REMOTE.address, 0), Endpoint(bytes(16), 80)]
+)
 def test_ep_open_2_active_needs_to_know_whom(make: Maker, remote: Endpoint) -> None:
     scene = make(remote=remote)
     before = scene.image()
@@ -300,7 +304,9 @@ def test_ep_recv_3_across_many_pieces() -> None:
 
 
 @pytest.mark.label("EP-RECV-3")
-@pytest.mark.parametrize("sizes", [(1, 698, 1, 1400, 2101, 700, 9999), (700,) * 11, (7000, 1), (699, 2, 9999)])
+@pytest.mark.parametrize(
+    "sizes", [(1, 698, 1, 1400, 2101, 700, 9999), (700,) * 11, (7000, 1), (699, 2, 9999)]
+)
 def test_ep_recv_3_into_a_buffer_it_is_the_same(sizes: tuple[int, ...]) -> None:
     """Two connections hear the same: one gives octets, the other fills a buffer."""
     giving, filling = (established(replace(PLAIN, acknowledge_every=64)) for _ in range(2))
@@ -468,7 +474,9 @@ def test_ep_abort_2_and_3_nobody_needs_a_reset(make: Maker) -> None:
 
 
 @pytest.mark.label("EP-ABORT-4")
-@pytest.mark.parametrize("make", [*QUEUING[1:], established, states.fin_wait_1, states.fin_wait_2, states.close_wait])
+@pytest.mark.parametrize(
+    "make", [*QUEUING[1:], established, states.fin_wait_1, states.fin_wait_2, states.close_wait]
+)
 def test_ep_abort_4_the_peer_is_told_with_a_reset(make: Maker) -> None:
     scene = make()
     number = scene.max
@@ -487,7 +495,9 @@ def test_ep_abort_4_the_peer_is_told_with_a_reset(make: Maker) -> None:
 @pytest.mark.parametrize("ahead", [b"", b"beyond a gap"])
 @pytest.mark.parametrize("make", [maker for name, maker in EVERY.items() if name != "CLOSED"])
 def test_after_ones_own_abort_reading_comes_to_its_end(make: Maker, ahead: bytes, waits: bytes) -> None:
-    """What had arrived in order is given, by either call, and then there is no more; nothing is raised, however often it is asked."""
+    """What had arrived in order is given, by either call, and then there is no more; nothing is raised,
+    however often it is asked.
+    """
     scene = make()
     if scene.tcb.can_receive:
         scene.hears(ACK, waits)
@@ -569,7 +579,12 @@ def test_ep_stat_2_and_what_there_is_to_know() -> None:
     scene.hears(ACK, b"unread", window=1000)
     scene.sends(bytes(20_000))
     status = scene.connection.status()
-    assert (status.send_window, status.awaiting_receipt, status.awaiting_ack, status.unsent) == (4000, 6, 3952, 16_048)
+    assert (status.send_window, status.awaiting_receipt, status.awaiting_ack, status.unsent) == (
+        4000,
+        6,
+        3952,
+        16_048,
+    )
     assert (status.options, status.snd_wscale, status.rcv_wscale) == (TIMESTAMPS | SACK | WINDOW_SCALE, 2, 7)
     assert (status.snd_mss, status.user_timeout) == (988, 5 * MINUTE)
     assert (status.segs_in, status.segs_out) == (3, 1 + 4)

@@ -54,7 +54,9 @@ def test_ep_chl_2_text_in_the_window_never_loses_its_ack() -> None:
 @pytest.mark.parametrize("flags", [RST, SYN, ACK])
 @pytest.mark.parametrize("make", IN_STEP.values())
 def test_a_keep_alive_is_answered_whatever_else_is_challenged(make: Maker, flags: int) -> None:
-    """It has the number before RCV.NXT, which an attacker can only guess: challenges don't use up its answer."""
+    """It has the number before RCV.NXT, which an attacker can only guess: challenges don't use up its
+    answer.
+    """
     scene = make()
     for _ in range(20):
         for _ in range(10):
@@ -65,7 +67,9 @@ def test_a_keep_alive_is_answered_whatever_else_is_challenged(make: Maker, flags
 
 @pytest.mark.label("RFC5961-7a")
 def test_keep_alives_have_a_limit_of_their_own_that_no_challenge_needs() -> None:
-    """Ten at once and twenty a second, so that two ends that take each other's ACKs for keep-alives don't go on at full speed."""
+    """Ten at once and twenty a second, so that two ends that take each other's ACKs for keep-alives don't go
+    on at full speed.
+    """
     scene = established()
     answers = sum(len(scene.hears(ACK, seq=scene.nxt - 1)) for _ in range(1000))
     assert answers == 10
@@ -79,7 +83,9 @@ def test_keep_alives_have_a_limit_of_their_own_that_no_challenge_needs() -> None
 @pytest.mark.label("EP-CHL-1", "RFC5961-7a")
 @pytest.mark.parametrize("octets", [0, 1, 7])
 def test_two_ends_that_an_attacker_has_set_apart_make_no_storm(octets: int) -> None:
-    """Each has taken in octets that the other never sent, so that the bare ACK of either lies left of the other's window."""
+    """Each has taken in octets that the other never sent, so that the bare ACK of either lies left of the
+    other's window.
+    """
     ends = [established(), established()]
     for scene in ends:
         scene.hears(ACK, bytes(octets))

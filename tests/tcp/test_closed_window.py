@@ -76,7 +76,9 @@ def test_an_open_window_leaves_them_at_snd_max() -> None:
 
 @pytest.mark.label("RFC7323-2.4b")
 def test_an_edge_that_was_only_rounded_is_none() -> None:
-    """The window field counts units of 128 octets: 4,900 octets are told as 4,864, and the text up to the old edge is taken."""
+    """The window field counts units of 128 octets: 4,900 octets are told as 4,864, and the text up to the old
+    edge is taken.
+    """
     scene = established(SCALED, Peer(mss=512, window=5120, window_scale=7))
     scene.hears(ACK, window=40)
     scene.sends(bytes(9000))
@@ -129,7 +131,9 @@ def test_a_keep_alive_is_left_of_a_closed_window() -> None:
 
 @pytest.mark.label("MAY-7", "EP-SEQ-5")
 def test_an_ack_is_not_left_to_text_beyond_the_window() -> None:
-    """What was lost goes again beyond an edge that moved back; a peer that doesn't take it doesn't hear its ACK field either."""
+    """What was lost goes again beyond an edge that moved back; a peer that doesn't take it doesn't hear its
+    ACK field either.
+    """
     scene = established(replace(PLAIN, sack=True), Peer(sack=True, window=9000))
     scene.sends(bytes(9000))
     for right in (6001, 7001, 8001):
@@ -164,7 +168,9 @@ def test_text_that_reaches_into_a_closed_window_from_the_left_brings_its_ack() -
 
 @pytest.mark.label("EP-SEQ-5", "EP-ACK-8")
 def test_the_window_of_a_later_segment_before_it_still_counts() -> None:
-    """ACKs beyond a closed window don't move SND.WL1 beyond it; among them the one with the highest ACK counts."""
+    """ACKs beyond a closed window don't move SND.WL1 beyond it; among them the one with the highest ACK
+    counts.
+    """
     scene = full()
     scene.hears(ACK, seq=12, ack=6, window=500)
     scene.hears(ACK, seq=12, ack=1, window=1)
@@ -184,7 +190,9 @@ def test_an_urgent_pointer_beyond_a_closed_window_is_heard() -> None:
 @pytest.mark.label("EP-SEQ-5", "MUST-66", "EP-RST-9", "RFC5961-3.2c")
 @pytest.mark.parametrize("flags", [RST, RST | ACK])
 def test_a_reset_beyond_a_closed_window_is_challenged(flags: int) -> None:
-    """RFC 5961, 3.2: only the exact number resets. The peer has forgotten the connection, and answers the challenge with that."""
+    """RFC 5961, 3.2: only the exact number resets. The peer has forgotten the connection, and answers the
+    challenge with that.
+    """
     for ahead in (1, 2, SEGMENT, JOINED):
         scene = full()
         assert scene.hears(flags, seq=11 + ahead, ack=1) == ["ACK seq=6 ack=11"]

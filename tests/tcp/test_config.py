@@ -17,7 +17,17 @@ from postel.wire.address import Endpoint
 from postel.wire.segment import ACK, Segment
 
 
-@pytest.mark.label("MUST-13", "MUST-20", "MUST-23", "MUST-25", "MUST-28", "MUST-40", "SHLD-10", "SHLD-11", "RFC9293-3.9.1.1-timeout")
+@pytest.mark.label(
+    "MUST-13",
+    "MUST-20",
+    "MUST-23",
+    "MUST-25",
+    "MUST-28",
+    "MUST-40",
+    "SHLD-10",
+    "SHLD-11",
+    "RFC9293-3.9.1.1-timeout",
+)
 def test_the_defaults_are_the_rfcs() -> None:
     assert DEFAULT.msl == 2 * MINUTE
     assert DEFAULT.user_timeout == 5 * MINUTE >= 100 * SECOND
@@ -31,7 +41,13 @@ def test_the_defaults_are_the_rfcs() -> None:
 
 @pytest.mark.parametrize(("name", "low", "high", "allowed"), _BOUNDS)
 def test_each_bound_holds(name: str, low: int, high: int, allowed: str) -> None:
-    others = {"rto_maximum": HOUR} if name == "rto_minimum" else {"rto_minimum": 1} if name == "rto_maximum" else {}
+    others = (
+        {"rto_maximum": HOUR}
+        if name == "rto_minimum"
+        else {"rto_minimum": 1}
+        if name == "rto_maximum"
+        else {}
+    )
     for good in (low, high):
         assert getattr(replace(DEFAULT, **{name: good}, **others), name) == good
     for bad in (low - 1, high + 1):

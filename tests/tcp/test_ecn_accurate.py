@@ -53,12 +53,18 @@ def option(kind: int, *counters: int) -> Other:
 @pytest.mark.label("RFC9768-3.2")
 def test_where_the_counters_begin() -> None:
     ecn = accurate(opened())
-    assert (ecn.r_cep, ecn.r_ceb, ecn.r_e0b, ecn.r_e1b) == (ecn.s_cep, ecn.s_ceb, ecn.s_e0b, ecn.s_e1b) == (5, 0, 1, 1)
+    assert (
+        (ecn.r_cep, ecn.r_ceb, ecn.r_e0b, ecn.r_e1b)
+        == (ecn.s_cep, ecn.s_ceb, ecn.s_e0b, ecn.s_e1b)
+        == (5, 0, 1, 1)
+    )
 
 
 @pytest.mark.label("RFC9768-3.2")
 def test_what_is_counted() -> None:
-    """Packets with CE, bare ACKs too, and octets by their mark; what lies outside the window doesn't count."""
+    """Packets with CE, bare ACKs too, and octets by their mark; what lies outside the window doesn't
+    count.
+    """
     scene = opened()
     ecn = accurate(scene)
     for data, mark in ((10, ECT_0), (20, ECT_1), (30, CE), (40, NOT_ECT), (0, CE), (0, ECT_0)):
@@ -121,7 +127,9 @@ def test_marked_acks_are_acknowledged_by_threes() -> None:
 
 @pytest.mark.label("RFC9768-3.2.2.5")
 def test_acks_of_acks_have_no_sack_blocks() -> None:
-    """While text waits behind a gap they would pass for duplicate ACKs, three of which are a loss. The ACKs of text tell of the gap."""
+    """While text waits behind a gap they would pass for duplicate ACKs, three of which are a loss. The ACKs
+    of text tell of the gap.
+    """
     scene = opened(Peer(sack=True), sack=True)
     scene.hears(ACK | flags_of(5), bytes(100), seq=2000)
     assert [len(ack.sack) for ack in scene.sent] == [1]
@@ -153,7 +161,15 @@ def test_an_option_goes_with_each_ack_after_a_counter_moved() -> None:
     """Order 0, the fields that ever moved."""
     scene = opened(acknowledge_every=1)
     told = []
-    for data, mark in ((10, ECT_0), (10, NOT_ECT), (10, CE), (10, ECT_0), (10, ECT_1), (0, NOT_ECT), (10, ECT_0)):
+    for data, mark in (
+        (10, ECT_0),
+        (10, NOT_ECT),
+        (10, CE),
+        (10, ECT_0),
+        (10, ECT_1),
+        (0, NOT_ECT),
+        (10, ECT_0),
+    ):
         scene.hears(ACK | flags_of(5), bytes(data), ecn=mark)
         told += others(scene)
     assert told == [
@@ -234,12 +250,19 @@ def test_text_leaves_room_for_options() -> None:
     for mark in (CE, ECT_1):
         scene.arrives(ACK | flags_of(5), bytes(10), ack=1, ecn=mark)
     scene.sends(bytes(MSS))
-    assert [(len(segment.data), segment.other) for segment in scene.sent] == [(MSS - 12, option(ORDER_0, 11, 10, 11)), (12, ())]
+    assert [(len(segment.data), segment.other) for segment in scene.sent] == [
+        (MSS - 12, option(ORDER_0, 11, 10, 11)),
+        (12, ()),
+    ]
     scene.arrives(ACK | flags_of(5), bytes(10), ack=1, ecn=ECT_0)
     scene.tcb.owes = 0
     scene.tcb.timers.stop(DELAYED_ACK)
     scene.expires()
-    assert ([len(segment.data) for segment in scene.sent], others(scene), marks(scene)) == ([MSS], [()], [NOT_ECT])
+    assert ([len(segment.data) for segment in scene.sent], others(scene), marks(scene)) == (
+        [MSS],
+        [()],
+        [NOT_ECT],
+    )
 
 
 @pytest.mark.label("RFC9768-3.2.3.2", "RFC9768-3.2.3")
@@ -275,7 +298,9 @@ def test_one_mark_costs_a_fifth_of_the_flight_once_a_round_trip() -> None:
     scene.hears(ACK | flags_of(7), ack=1 + 10 * MSS)
     assert scene.tcb.ensure_controller().window == 8 * MSS
     scene.hears(ACK | flags_of(7), ack=1 + 10 * MSS, seq=1)
-    scene.hears(ACK | flags_of(7), ack=scene.max - 4 * MSS)  # the same count, and too few segments for eight more: no news
+    scene.hears(
+        ACK | flags_of(7), ack=scene.max - 4 * MSS
+    )  # the same count, and too few segments for eight more: no news
     assert scene.tcb.ensure_controller().window >= 8 * MSS
 
 
@@ -301,7 +326,8 @@ def test_the_examples_of_appendix_a_2_1(packets: int, moves: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("least", "packets", "octets", "moves"), [(0, 8, 1460, 8), (2, 10, 1460, 2), (7, 15, 10_200, 7), (2, 10, 9000, 10)]
+    ("least", "packets", "octets", "moves"),
+    [(0, 8, 1460, 8), (2, 10, 1460, 2), (7, 15, 10_200, 7), (2, 10, 9000, 10)],
 )
 def test_the_examples_of_appendix_a_2_2(least: int, packets: int, octets: int, moves: int) -> None:
     """An option says more than the field."""
@@ -317,7 +343,11 @@ def test_a_peer_that_acknowledges_by_dozens_is_not_suspected() -> None:
     scene = opened()
     assert [heard(scene, 5, 9), heard(scene, 5, 12), heard(scene, 5, 9)] == [0, 0, 0]
     scene = opened()
-    assert [heard(scene, 5, 2), heard(scene, 5, 9), heard(scene, 5, 9)] == [0, 8, 8]  # where it is rare it might hide eight
+    assert [heard(scene, 5, 2), heard(scene, 5, 9), heard(scene, 5, 9)] == [
+        0,
+        8,
+        8,
+    ]  # where it is rare it might hide eight
     for _ in range(6):
         heard(scene, 5, 12)
     assert heard(scene, 5, 12) == 0

@@ -101,7 +101,10 @@ def test_one_mark_costs_a_fifth_of_the_flight_once_a_round_trip() -> None:
     scene.sends(bytes(30 * MSS))
     assert (scene.max, scene.tcb.ensure_controller().window) == (1 + 10 * MSS, 10 * MSS)
     scene.hears(ACK | ECE, ack=1 + MSS)
-    assert (scene.tcb.ensure_controller().window, scene.tcb.ensure_controller().threshold) == (8 * MSS, 8 * MSS)
+    assert (scene.tcb.ensure_controller().window, scene.tcb.ensure_controller().threshold) == (
+        8 * MSS,
+        8 * MSS,
+    )
     assert classic(scene).newly_marked == MSS
     for count in range(2, 11):
         scene.hears(ACK | ECE, ack=1 + count * MSS)
@@ -223,7 +226,9 @@ def test_marks_count_after_a_long_time_without() -> None:
     """2**31 octets without a mark don't turn the comparison."""
     scene = opened()
     for _ in range(3):
-        scene.tcb.snd.una = scene.tcb.snd.nxt = scene.tcb.snd.max = scene.tcb.snd.up = seq.add(scene.tcb.snd.una, 1 << 30)
+        scene.tcb.snd.una = scene.tcb.snd.nxt = scene.tcb.snd.max = scene.tcb.snd.up = seq.add(
+            scene.tcb.snd.una, 1 << 30
+        )
         scene.hears(ACK)
     scene.sends(bytes(10 * MSS))
     window = scene.tcb.ensure_controller().window

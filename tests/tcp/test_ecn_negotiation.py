@@ -62,9 +62,13 @@ ACCEPTED = [
 ]
 
 
-@pytest.mark.label("SHLD-8", "RFC3168-6.1.1a", "RFC3168-6.1.1c", "RFC9768-3.1.1", "RFC9768-3.1.2", "RFC3168-6.1.1b")
+@pytest.mark.label(
+    "SHLD-8", "RFC3168-6.1.1a", "RFC3168-6.1.1c", "RFC9768-3.1.1", "RFC9768-3.1.2", "RFC3168-6.1.1b"
+)
 @pytest.mark.parametrize(("ecn", "syn", "mark", "answer", "agreed"), ACCEPTED)
-def test_what_a_responder_agrees_to(ecn: EcnMode, syn: int, mark: int, answer: int, agreed: type[Ecn] | None) -> None:
+def test_what_a_responder_agrees_to(
+    ecn: EcnMode, syn: int, mark: int, answer: int, agreed: type[Ecn] | None
+) -> None:
     scene = offering(ecn)
     scene.hears(SYN | flags_of(syn), ecn=mark)
     assert (bits(scene), mode(scene.tcb)) == ([answer], agreed)
@@ -91,9 +95,13 @@ ANSWERED = [
 ]
 
 
-@pytest.mark.label("RFC3168-6.1.1a", "RFC3168-6.1.1c", "RFC9768-3.1.1", "RFC9768-3.1.2", "BAD-CC-6", "RFC3168-6.1.1b")
+@pytest.mark.label(
+    "RFC3168-6.1.1a", "RFC3168-6.1.1c", "RFC9768-3.1.1", "RFC9768-3.1.2", "BAD-CC-6", "RFC3168-6.1.1b"
+)
 @pytest.mark.parametrize(("ecn", "syn", "answer", "agreed"), ANSWERED)
-def test_what_an_initiator_makes_of_the_answer(ecn: EcnMode, syn: int, answer: int, agreed: type[Ecn] | None) -> None:
+def test_what_an_initiator_makes_of_the_answer(
+    ecn: EcnMode, syn: int, answer: int, agreed: type[Ecn] | None
+) -> None:
     """Reflected bits are no answer."""
     scene = Scene(replace(RENO, ecn=ecn))
     scene.does(scene.connection.open_active)
@@ -274,7 +282,9 @@ def test_a_handshake_that_mixes_both_ways_is_reset(first: int, second: int) -> N
 @pytest.mark.parametrize(("first", "second"), [(0b111, 0b011), (0b011, 0b111)])
 @pytest.mark.parametrize("ecn", ["accept", "ask"])
 def test_it_is_reset_too_where_the_first_syn_asked_for_nothing(ecn: EcnMode, first: int, second: int) -> None:
-    """There is no mode that the second could contradict, but the peer doesn't know which of its SYNs came first."""
+    """There is no mode that the second could contradict, but the peer doesn't know which of its SYNs came
+    first.
+    """
     scene = offering(ecn)
     scene.hears(SYN)
     assert scene.hears(SYN | flags_of(first), seq=0) == ["SYN,ACK seq=0 ack=1"]
@@ -323,7 +333,9 @@ def test_who_knows_the_classic_way_alone_sees_no_mixture() -> None:
 
 
 @pytest.mark.label("RFC9768-3.2.2", "RFC9768-3.2.3.2")
-@pytest.mark.parametrize(("mark", "told", "counter"), [(NOT_ECT, 0b010, 5), (ECT_1, 0b011, 5), (ECT_0, 0b100, 5), (CE, 0b110, 6)])
+@pytest.mark.parametrize(
+    ("mark", "told", "counter"), [(NOT_ECT, 0b010, 5), (ECT_1, 0b011, 5), (ECT_0, 0b100, 5), (CE, 0b110, 6)]
+)
 def test_the_ack_of_a_syn_ack_says_how_that_arrived(mark: int, told: int, counter: int) -> None:
     """Table 3; it carries an option."""
     scene = asking("ask")
@@ -344,7 +356,10 @@ def test_text_that_waits_for_the_handshake_goes_after_that_ack() -> None:
     """A segment with text couldn't say it. The first text has an option too."""
     scene = asking("ask")
     scene.connection.send(bytes(10), scene.now)
-    assert scene.hears(SYN | ACK | flags_of(0b010)) == ["ACK,CWR seq=1 ack=1", "PSH,ACK,ECE,AE seq=1 ack=1 len=10"]
+    assert scene.hears(SYN | ACK | flags_of(0b010)) == [
+        "ACK,CWR seq=1 ack=1",
+        "PSH,ACK,ECE,AE seq=1 ack=1 len=10",
+    ]
     assert (bits(scene), marks(scene)) == ([0b010, 0b101], [NOT_ECT, ECT_0])
     assert [kind for segment in scene.sent for kind, _ in segment.other] == [ORDER_0, ORDER_0]
 
@@ -352,7 +367,15 @@ def test_text_that_waits_for_the_handshake_goes_after_that_ack() -> None:
 @pytest.mark.label("RFC9768-3.2.2", "BAD-CC-6")
 @pytest.mark.parametrize(
     ("told", "counter", "may_mark"),
-    [(0b001, 5, True), (0b010, 5, True), (0b011, 5, False), (0b100, 5, False), (0b101, 5, True), (0b110, 6, False), (0b111, 5, True)],
+    [
+        (0b001, 5, True),
+        (0b010, 5, True),
+        (0b011, 5, False),
+        (0b100, 5, False),
+        (0b101, 5, True),
+        (0b110, 6, False),
+        (0b111, 5, True),
+    ],
 )
 def test_what_a_server_makes_of_it(told: int, counter: int, may_mark: bool) -> None:
     """Table 4; we sent it as Not-ECT, so whoever says otherwise tells of mangling (3.2.2.3)."""
@@ -360,7 +383,10 @@ def test_what_a_server_makes_of_it(told: int, counter: int, may_mark: bool) -> N
     scene.hears(SYN | flags_of(0b111))
     scene.hears(ACK | flags_of(told))
     assert isinstance(scene.tcb.ecn, Accurate)
-    assert (scene.tcb.ecn.s_cep, scene.tcb.ensure_controller().window) == (counter, 10_000 if told != 0b110 else 8000)
+    assert (scene.tcb.ecn.s_cep, scene.tcb.ensure_controller().window) == (
+        counter,
+        10_000 if told != 0b110 else 8000,
+    )
     scene.sends(bytes(10))
     assert marks(scene) == [ECT_0 if may_mark else NOT_ECT]
 
@@ -390,7 +416,9 @@ def test_text_that_completes_the_handshake_has_a_counter(told: int, marked: bool
     assert (scene.tcb.ecn.s_cep, scene.tcb.ensure_controller().window) == (told, 8000 if marked else 10_000)
 
 
-@pytest.mark.parametrize(("told", "may_mark", "window"), [(0b010, True, 10_000), (0b011, False, 10_000), (0b110, False, 8000)])
+@pytest.mark.parametrize(
+    ("told", "may_mark", "window"), [(0b010, True, 10_000), (0b011, False, 10_000), (0b110, False, 8000)]
+)
 def test_what_a_client_hears_of_its_syn(told: int, may_mark: bool, window: int) -> None:
     """3.2.2.2: CE is answered, and not counted. 3.2.2.3: any mark is mangling, for there was none."""
     scene = asking("ask")

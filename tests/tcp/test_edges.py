@@ -144,7 +144,11 @@ WALKS: dict[str, Walk] = {
 }
 _SENDING = re.compile("send (SYN,ACK|[A-Z]+)")
 ANSWERS = {"SYN": SYN, "SYN,ACK": SYN | ACK, "FIN": FIN | ACK, "ACK": ACK, "RST": RST}
-BY_WAY_OF = {"N6": State.ESTABLISHED, "N7": State.ESTABLISHED, "N1": State.FIN_WAIT_2}  # one segment, two edges
+BY_WAY_OF = {
+    "N6": State.ESTABLISHED,
+    "N7": State.ESTABLISHED,
+    "N1": State.FIN_WAIT_2,
+}  # one segment, two edges
 
 
 def edge(name: str) -> tuple[State, str, State]:
@@ -180,7 +184,9 @@ def test_what_the_edge_sends(name: str) -> None:
     assert ANSWERS[_SENDING.findall(edge(name)[1])[0]] in [segment.flags for segment in scene.sent]
 
 
-@pytest.mark.parametrize("name", [name for name in WALKS if "no RST" in edge(name)[1] or edge(name)[1] in ("delete TCB", "ignore")])
+@pytest.mark.parametrize(
+    "name", [name for name in WALKS if "no RST" in edge(name)[1] or edge(name)[1] in ("delete TCB", "ignore")]
+)
 def test_edges_that_send_nothing(name: str) -> None:
     make, act = WALKS[name]
     scene = make()
@@ -231,7 +237,8 @@ except IllegalTransition as error:
 
 def test_states_read_as_the_rfc_writes_them() -> None:
     assert " ".join(map(str, State)) == (
-        "CLOSED LISTEN SYN-SENT SYN-RECEIVED ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 CLOSE-WAIT CLOSING LAST-ACK TIME-WAIT"
+        "CLOSED LISTEN SYN-SENT SYN-RECEIVED ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 CLOSE-WAIT CLOSING LAST-ACK "
+        "TIME-WAIT"
     )
 
 

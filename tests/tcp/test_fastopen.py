@@ -25,7 +25,14 @@ PATH = LOCAL.address + REMOTE.address + REMOTE.port.to_bytes(2, "big")
 class Client:
     """In SYN-SENT; ``lines`` is what was sent for it."""
 
-    def __init__(self, text: bytes = b"hello", cookie: bytes = COOKIE, mss: int = 1460, config: Config = PLAIN, **options: object) -> None:
+    def __init__(
+        self,
+        text: bytes = b"hello",
+        cookie: bytes = COOKIE,
+        mss: int = 1460,
+        config: Config = PLAIN,
+        **options: object,
+    ) -> None:
         self.known = Known()
         self.known.learn(PATH, cookie, mss)
         self.scene = closed(config, **options)
@@ -38,7 +45,9 @@ class Client:
     def attempt(self, now: int = 0) -> Attempt | None:
         return self.known.attempt(LOCAL, REMOTE, DEFAULT_MSS_4, now or self.scene.now)
 
-    def answered(self, ack: int, cookie: bytes | None = None, flags: int = SYN | ACK, **fields: object) -> list[str]:
+    def answered(
+        self, ack: int, cookie: bytes | None = None, flags: int = SYN | ACK, **fields: object
+    ) -> list[str]:
         segment = self.scene.segment(flags, ack=ack, **fields)
         segment.other = () if cookie is None else ((FAST_OPEN, cookie),)
         self.scene.connection.segment_arrives(segment, self.scene.now)
@@ -166,7 +175,9 @@ def test_into_a_closed_window_the_text_goes_as_a_probe() -> None:
         (1460, replace(PLAIN, timestamps=True, sack=True, window_scaling=True), 1500, 1460 - 32),
     ],
 )
-def test_the_text_of_a_syn_fits_the_server_and_the_path(mss: int, config: Config, mtu: int, most: int) -> None:
+def test_the_text_of_a_syn_fits_the_server_and_the_path(
+    mss: int, config: Config, mtu: int, most: int
+) -> None:
     client = Client(bytes(3000), mss=mss, config=config, mtu=mtu)
     assert len(client.syn.data) == most
     client.answered(1 + most)
@@ -207,7 +218,9 @@ def test_who_ends_the_attempt_decides_whether_the_path_is_to_blame(resent: bool)
     assert client.scene.state is CLOSED
     assert client.is_refused
     client = Client()
-    client.scene.connection.network_error(HostUnreachable(), client.scene.now, hard=True, number=client.scene.tcb.snd.una)
+    client.scene.connection.network_error(
+        HostUnreachable(), client.scene.now, hard=True, number=client.scene.tcb.snd.una
+    )
     assert client.is_refused
 
 
@@ -237,7 +250,12 @@ def test_a_simultaneous_open_with_text_on_both_syns(ack: int, flags: int) -> Non
 
 
 def server(
-    text: bytes = b"hello", *, option: bytes | None = None, valid: bool = True, flags: int = SYN, **options: object
+    text: bytes = b"hello",
+    *,
+    option: bytes | None = None,
+    valid: bool = True,
+    flags: int = SYN,
+    **options: object,
 ) -> tuple[Scene, Pending]:
     """In SYN-RECEIVED, its SYN,ACK sent; and what counts it."""
     scene = closed(options.pop("config", PLAIN), **options)
@@ -292,7 +310,9 @@ def test_an_answer_follows_before_the_last_ack() -> None:
 def test_the_answer_obeys_the_initial_window_and_the_peers() -> None:
     scene, _ = server(peer=Peer(window=65535))
     scene.drain()
-    assert len(scene.sends(bytes(30_000))) == 9  # of 10: our SYN takes the room of an octet, until it is acknowledged
+    assert (
+        len(scene.sends(bytes(30_000))) == 9
+    )  # of 10: our SYN takes the room of an octet, until it is acknowledged
     scene, _ = server(peer=Peer(window=2500))
     scene.drain()
     scene.sends(bytes(30_000))
@@ -434,7 +454,11 @@ def test_the_oldest_is_forgotten_first() -> None:
     known.refuse(paths[1], 0)
     known.learn(paths[-1], COOKIE, 1000)
     known.refuse(paths[-1], 0)
-    forgotten = [at for at, path in enumerate(paths) if known.attempt(LOCAL, REMOTE._replace(address=path[4:8]), 536, 0) is not None]
+    forgotten = [
+        at
+        for at, path in enumerate(paths)
+        if known.attempt(LOCAL, REMOTE._replace(address=path[4:8]), 536, 0) is not None
+    ]
     assert forgotten == [0, 2]
     kept = [known.attempt(LOCAL, REMOTE._replace(address=path[4:8]), 536, REFUSAL).option for path in paths]
     assert kept == [b"", COOKIE, b"", *[COOKIE] * (SERVERS - 1)]

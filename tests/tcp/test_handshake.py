@@ -1,4 +1,6 @@
-"""What two SYNs agree on, and simultaneous opens and closes between two real connections whatever is lost, doubled or swapped."""
+"""What two SYNs agree on, and simultaneous opens and closes between two real connections whatever is lost,
+doubled or swapped.
+"""
 
 import itertools
 from dataclasses import replace
@@ -49,7 +51,10 @@ def test_every_offer_is_answered_by_what_we_want_of_it() -> None:
 
 
 def test_the_syn_again_is_the_same_syn() -> None:
-    for scene in (syn_sent(DEFAULT, Peer(sack=True)), syn_received(DEFAULT, Peer(sack=True, tsval=3, window_scale=2))):
+    for scene in (
+        syn_sent(DEFAULT, Peer(sack=True)),
+        syn_received(DEFAULT, Peer(sack=True, tsval=3, window_scale=2)),
+    ):
         scene.expires()
         first = scene.sent[0]
         scene.expires()
@@ -71,10 +76,15 @@ Fault = tuple[int, str]
 
 
 class Pair:
-    """Two connections, a segment in flight each way at a time, and one fault: the n-th segment of all is lost, doubled or late."""
+    """Two connections, a segment in flight each way at a time, and one fault: the n-th segment of all is
+    lost, doubled or late.
+    """
 
     def __init__(self, fault: Fault) -> None:
-        self.ends = [Connection(LOCAL, REMOTE, QUICK, iss=states.ISS), Connection(REMOTE, LOCAL, QUICK, iss=states.IRS)]
+        self.ends = [
+            Connection(LOCAL, REMOTE, QUICK, iss=states.ISS),
+            Connection(REMOTE, LOCAL, QUICK, iss=states.IRS),
+        ]
         self.now = 0
         self.flying: list[tuple[int, int, Segment]] = []
         self.late: list[tuple[int, int, Segment]] = []
@@ -174,7 +184,10 @@ def test_rfc9293_a_2_simultaneous_window_probes_do_not_lock() -> None:
     """Both windows are closed, both have something to say, and both open again."""
     pair = Pair((-1, "none"))
     small = replace(QUICK, receive_buffer=10)
-    pair.ends = [Connection(LOCAL, REMOTE, small, iss=states.ISS), Connection(REMOTE, LOCAL, small, iss=states.IRS)]
+    pair.ends = [
+        Connection(LOCAL, REMOTE, small, iss=states.ISS),
+        Connection(REMOTE, LOCAL, small, iss=states.IRS),
+    ]
     pair.ends[1].open_passive(0)
     pair.ends[0].open_active(0)
     pair.run(HOUR)

@@ -28,7 +28,9 @@ def test_must_8_the_clock_ticks_every_4_microseconds() -> None:
 @pytest.mark.label("MUST-9", "SHLD-1", "RFC6528-3", "BAD-ISN-1")
 def test_must_9_without_the_secret_nothing_follows_from_anything() -> None:
     other = Generator(b"another secret")
-    differences = {seq.distance(GENERATOR.iss(LOCAL, remote, 0), other.iss(LOCAL, remote, 0)) for remote in OTHERS}
+    differences = {
+        seq.distance(GENERATOR.iss(LOCAL, remote, 0), other.iss(LOCAL, remote, 0)) for remote in OTHERS
+    }
     assert len(differences) > 1990
 
 
@@ -59,14 +61,18 @@ def test_every_part_of_the_pair_counts() -> None:
 
 @pytest.mark.label("BAD-ISN-2", "MAY-2")
 def test_bad_isn_2_a_millisecond_later_the_number_is_higher() -> None:
-    assert seq.gt(GENERATOR.iss(LOCAL, REMOTE, 5 * MILLISECOND), GENERATOR.iss(LOCAL, REMOTE, 4 * MILLISECOND))
+    assert seq.gt(
+        GENERATOR.iss(LOCAL, REMOTE, 5 * MILLISECOND), GENERATOR.iss(LOCAL, REMOTE, 4 * MILLISECOND)
+    )
 
 
 @pytest.mark.label("RFC7323-7", "BAD-TS-7")
 def test_bad_ts_7_each_pair_has_a_clock_of_its_own() -> None:
     shown = set()
     for remote in OTHERS[:50]:
-        scene = states.syn_received(DEFAULT, Peer(tsval=1), timestamp_offset=GENERATOR.timestamp_offset(LOCAL, remote))
+        scene = states.syn_received(
+            DEFAULT, Peer(tsval=1), timestamp_offset=GENERATOR.timestamp_offset(LOCAL, remote)
+        )
         scene.expires()
         shown.add(scene.sent[0].tsval)
     assert len(shown) == 50
@@ -74,7 +80,9 @@ def test_bad_ts_7_each_pair_has_a_clock_of_its_own() -> None:
 
 @pytest.mark.label("BAD-TS-7")
 def test_bad_ts_7_and_one_pair_the_same_clock_every_time() -> None:
-    assert GENERATOR.timestamp_offset(LOCAL, REMOTE) == Generator(b"a secret of the host").timestamp_offset(LOCAL, REMOTE)
+    assert GENERATOR.timestamp_offset(LOCAL, REMOTE) == Generator(b"a secret of the host").timestamp_offset(
+        LOCAL, REMOTE
+    )
 
 
 def test_the_two_uses_of_the_hash_are_apart() -> None:

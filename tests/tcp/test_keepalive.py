@@ -1,4 +1,6 @@
-"""What restarts the keep-alive timer: segments whose numbers are acceptable, and nothing that anybody could send."""
+"""What restarts the keep-alive timer: segments whose numbers are acceptable, and nothing that anybody could
+send.
+"""
 
 from dataclasses import replace
 
@@ -15,9 +17,13 @@ from postel.testing.states import PLAIN, Maker, Peer, Scene, established, fin_wa
 from postel.times import MINUTE, NEVER, SECOND
 from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG
 
-KEEPS = replace(PLAIN, keep_alive=True, keep_alive_idle=10 * SECOND, keep_alive_interval=SECOND, keep_alive_probes=3)
+KEEPS = replace(
+    PLAIN, keep_alive=True, keep_alive_idle=10 * SECOND, keep_alive_interval=SECOND, keep_alive_probes=3
+)
 STAMPED = replace(KEEPS, timestamps=True)
-MAKERS = {name: states.SYNCHRONIZED[name] for name in ("ESTABLISHED", "FIN-WAIT-2", "CLOSE-WAIT")}  # with nothing in flight
+MAKERS = {
+    name: states.SYNCHRONIZED[name] for name in ("ESTABLISHED", "FIN-WAIT-2", "CLOSE-WAIT")
+}  # with nothing in flight
 NUMBERS = st.integers(-100_000, 100_000) | st.integers(-(1 << 31), (1 << 31) - 1)
 
 
@@ -33,7 +39,9 @@ def listened_for(scene: Scene) -> tuple[int, int]:
     octets=st.integers(0, 3),
     probing=st.booleans(),
 )
-def test_only_acceptable_numbers_restart_it(make: str, seq: int, ack: int, flags: int, octets: int, probing: bool) -> None:
+def test_only_acceptable_numbers_restart_it(
+    make: str, seq: int, ack: int, flags: int, octets: int, probing: bool
+) -> None:
     scene = MAKERS[make](KEEPS)
     if probing:
         scene.expires()
@@ -42,7 +50,9 @@ def test_only_acceptable_numbers_restart_it(make: str, seq: int, ack: int, flags
     before = listened_for(scene)
     ahead, window, length = sequence.offset(seq, scene.nxt), scene.tcb.rcv.wnd, octets + (flags & FIN != 0)
     is_acceptable = (ahead < window and ahead + max(1, length) > 0) or (ahead == -1 and length <= 1)
-    is_acceptable = is_acceptable and -scene.tcb.snd.max_wnd <= sequence.offset(ack, scene.una) <= scene.max - scene.una
+    is_acceptable = (
+        is_acceptable and -scene.tcb.snd.max_wnd <= sequence.offset(ack, scene.una) <= scene.max - scene.una
+    )
     scene.hears(flags, bytes(octets), seq=sequence.add(seq, 0), ack=sequence.add(ack, 0))
     if not is_acceptable or flags & (SYN | RST) or not flags & ACK:
         assert listened_for(scene) == before or scene.state is CLOSED
@@ -62,7 +72,9 @@ def test_nor_do_segments_without_the_right_timestamp(tsval: int) -> None:
 
 
 @pytest.mark.parametrize("make", MAKERS.values())
-@pytest.mark.parametrize("numbers", [{"seq": 123_456_789}, {"ack": 123_456_789}, {"seq": -5, "ack": -200_000}])
+@pytest.mark.parametrize(
+    "numbers", [{"seq": 123_456_789}, {"ack": 123_456_789}, {"seq": -5, "ack": -200_000}]
+)
 def test_a_dead_peer_is_noticed_whatever_strangers_send(make: Maker, numbers: dict[str, int]) -> None:
     scene = make(KEEPS)
     start = scene.now
@@ -86,7 +98,9 @@ def test_a_peer_that_answers_lives_for_ever(make: Maker) -> None:
 
 
 def test_an_answered_probe_is_no_challenge() -> None:
-    """With an interval that never ends one probe goes out, and its answer stops no timer. A RST in TIME-WAIT is ignored all the same."""
+    """With an interval that never ends one probe goes out, and its answer stops no timer. A RST in TIME-WAIT
+    is ignored all the same.
+    """
     scene = fin_wait_2(replace(KEEPS, keep_alive_interval=NEVER))
     assert scene.expires() == ["ACK seq=1 ack=1"]
     scene.hears(ACK)
@@ -110,7 +124,9 @@ def test_what_is_sent_while_probes_go_unanswered_ends_the_probing() -> None:
 
 @pytest.mark.parametrize("answered", [False, True])
 def test_probes_of_a_closed_window_and_of_a_silent_peer_are_counted_apart(answered: bool) -> None:
-    """The window closes while keep-alive probes are unanswered; it opens again after more window probes than those may be."""
+    """The window closes while keep-alive probes are unanswered; it opens again after more window probes than
+    those may be.
+    """
     scene = established(KEEPS)
     scene.hears(ACK, window=0)
     scene.expires()

@@ -71,7 +71,9 @@ def test_rfc3042_2b_progress_takes_the_allowance_back() -> None:
     [(ACK, b"text", None), (ACK, b"", 50_000), (ACK | FIN, b"", None)],
     ids=["with text", "with another window", "with FIN"],
 )
-def test_rfc5681_2a_what_has_another_purpose_is_no_duplicate(flags: int, data: bytes, window: int | None) -> None:
+def test_rfc5681_2a_what_has_another_purpose_is_no_duplicate(
+    flags: int, data: bytes, window: int | None
+) -> None:
     scene = flying()
     for number in range(4):
         seq = scene.nxt + 5000 + number if flags & FIN else None
@@ -297,7 +299,9 @@ def test_rfc3168_6_1_2a_a_loss_among_what_a_mark_answered_for_costs_nothing_more
 @pytest.mark.label("RFC5681-3.2f")
 @pytest.mark.parametrize("flight", [2, 5, 10])
 @pytest.mark.parametrize("at_once", [True, False])
-def test_forged_duplicates_draw_no_more_than_was_outstanding_when_recovery_began(flight: int, at_once: bool) -> None:
+def test_forged_duplicates_draw_no_more_than_was_outstanding_when_recovery_began(
+    flight: int, at_once: bool
+) -> None:
     """A receiver that makes up duplicate ACKs wants to be sent more (RFC 5681, 3.2, step 4)."""
     scene = established(replace(RENO, initial_window=flight))
     scene.sends(bytes(200 * MSS))
@@ -400,7 +404,9 @@ def test_rfc5682_2_1_but_not_one_of_another_within_the_recovery() -> None:
 
 
 def gone_back() -> Scene:
-    """Ten were in flight; the timeout sent the first again, a duplicate ACK the next, and then the first timed out again."""
+    """Ten were in flight; the timeout sent the first again, a duplicate ACK the next, and then the first
+    timed out again.
+    """
     scene = timed_out()
     assert duplicate(scene) == sent_at(0)
     assert scene.expires() == sent_at(0)

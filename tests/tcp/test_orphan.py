@@ -1,4 +1,6 @@
-"""A released connection ends, whatever its peer does to keep it: in FIN-WAIT-1, CLOSING, CLOSE-WAIT and LAST-ACK as in FIN-WAIT-2."""
+"""A released connection ends, whatever its peer does to keep it: in FIN-WAIT-1, CLOSING, CLOSE-WAIT and
+LAST-ACK as in FIN-WAIT-2.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -90,7 +92,9 @@ ANSWERS = [
 
 
 def lasts(scene: Scene, answer: Callable[[Scene, int], None], most: int = DAY) -> int:
-    """How long until it is CLOSED, while each thing that it sends is answered, and each second something is said unasked."""
+    """How long until it is CLOSED, while each thing that it sends is answered, and each second something is
+    said unasked.
+    """
     began, turn = scene.now, 0
     while scene.state is not CLOSED and scene.now - began < most:
         turn += 1
@@ -106,7 +110,9 @@ def lasts(scene: Scene, answer: Callable[[Scene, int], None], most: int = DAY) -
 @pytest.mark.label("BAD-WIN-7", "RFC6429-4")
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("state", ORPHANS)
-def test_whatever_the_peer_answers_a_released_connection_ends(state: State, answer: Callable[[Scene, int], None]) -> None:
+def test_whatever_the_peer_answers_a_released_connection_ends(
+    state: State, answer: Callable[[Scene, int], None]
+) -> None:
     memory = Memory(1 << 20)
     scene = ORPHANS[state](memory)
     assert scene.state is state

@@ -1,4 +1,6 @@
-"""What goes next: segment sizes, Nagle, silly windows, PUSH and urgent (RFC 9293, 3.7, 3.8.6.2.1, 3.9.1.2)."""
+"""What goes next: segment sizes, Nagle, silly windows, PUSH and urgent (RFC 9293, 3.7, 3.8.6.2.1,
+3.9.1.2).
+"""
 
 from dataclasses import replace
 
@@ -16,7 +18,10 @@ from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG
 
 EAGER = replace(PLAIN, nagle=False)
 STAMPED = replace(DEFAULT, window_scaling=False)
-SIX_LOCAL, SIX_REMOTE = Endpoint(b"\xfd" + bytes(14) + b"\x01", 80), Endpoint(b"\xfd" + bytes(14) + b"\x02", 4000)
+SIX_LOCAL, SIX_REMOTE = (
+    Endpoint(b"\xfd" + bytes(14) + b"\x01", 80),
+    Endpoint(b"\xfd" + bytes(14) + b"\x02", 4000),
+)
 
 
 def sizes(scene: Scene) -> list[int]:
@@ -27,7 +32,9 @@ def sizes(scene: Scene) -> list[int]:
 
 
 @pytest.mark.label("MUST-14", "SHLD-5", "MAY-3", "MUST-67", "RFC6691-2")
-@pytest.mark.parametrize(("mtu", "expected"), [(1500, 1460), (576, 536), (9000, 8960), (1280, 1240), (68, 28)])
+@pytest.mark.parametrize(
+    ("mtu", "expected"), [(1500, 1460), (576, 536), (9000, 8960), (1280, 1240), (68, 28)]
+)
 def test_must_67_what_we_announce_is_the_mtu_less_the_fixed_headers(mtu: int, expected: int) -> None:
     scene = states.closed(DEFAULT, Peer(tsval=1), mtu=mtu)
     scene.does(scene.connection.open_active)
@@ -45,7 +52,9 @@ def test_must_67_over_ipv6_the_header_is_longer() -> None:
 
 
 @pytest.mark.label("MUST-15")
-@pytest.mark.parametrize(("options", "expected"), [({}, 536), ({"local": SIX_LOCAL, "remote": SIX_REMOTE}, 1220)])
+@pytest.mark.parametrize(
+    ("options", "expected"), [({}, 536), ({"local": SIX_LOCAL, "remote": SIX_REMOTE}, 1220)]
+)
 def test_must_15_without_the_option_the_default(options: dict[str, Endpoint], expected: int) -> None:
     scene = established(peer=Peer(mss=ABSENT), **options)
     scene.sends(bytes(5000))
@@ -265,7 +274,10 @@ def test_bad_res_3_a_hundred_thousand_tiny_writes_are_full_segments() -> None:
 def test_must_62_the_pointer_names_the_octet_after_the_urgent_ones() -> None:
     scene = established()
     scene.sends(bytes(2500), urgent=True)
-    assert [(bool(segment.flags & URG), segment.urgent) for segment in scene.sent] == [(True, 2500), (True, 1500)]
+    assert [(bool(segment.flags & URG), segment.urgent) for segment in scene.sent] == [
+        (True, 2500),
+        (True, 1500),
+    ]
     scene.hears(ACK)
     assert [(bool(segment.flags & URG), segment.urgent) for segment in scene.sent] == [(True, 500)]
 
@@ -416,7 +428,9 @@ def test_what_is_lost_is_paced_too() -> None:
 
 @pytest.mark.label("BAD-RES-3")
 def test_bad_res_3_a_hundred_thousand_writes_of_one_octet_leave_in_whole_segments() -> None:
-    """The first octet goes alone, for Nagle had nothing to wait for; a timeout sends whole segments again, and an ACK may cut anywhere."""
+    """The first octet goes alone, for Nagle had nothing to wait for; a timeout sends whole segments again,
+    and an ACK may cut anywhere.
+    """
     scene = established(peer=Peer(window=65535))
     for number in range(100_000):
         assert scene.connection.send(bytes((number % 251,)), scene.now) == 1

@@ -28,7 +28,9 @@ def sizes(scene: Scene) -> list[int]:
 
 
 def claim(scene: Scene, mtu: int, number: int = 0) -> bool:
-    """A router quotes the segment that began at ``number`` (relative), the oldest in flight unless it is given."""
+    """A router quotes the segment that began at ``number`` (relative), the oldest in flight unless it is
+    given.
+    """
     position = states.sequence.add(scene.tcb.snd.iss, number or scene.una)
     return scene.connection.packet_too_big(mtu, position, scene.now)
 
@@ -227,7 +229,9 @@ def test_who_never_probes_sees_no_black_holes() -> None:
 
 
 def after_hole(sack: bool = False) -> Scene:
-    """Out of a black hole, all acknowledged, and a window of 20,000 octets: the next new segment is a probe of 1,500."""
+    """Out of a black hole, all acknowledged, and a window of 20,000 octets: the next new segment is a probe
+    of 1,500.
+    """
     scene = established(replace(PLAIN, sack=sack, tail_probe=False), Peer(mss=1460, sack=sack))
     scene.sends(bytes(1460))
     scene.expires()
@@ -273,7 +277,9 @@ def test_rfc4821_7_4_it_waits_until_a_full_window_has_room_for_it() -> None:
     scene.sends(bytes(60_000))
     assert max(sizes(scene)) == BASE_4
     scene.now += 1
-    scene.tcb.ensure_controller().threshold = 20_000  # congestion avoidance: an ACK frees what it acknowledges
+    scene.tcb.ensure_controller().threshold = (
+        20_000  # congestion avoidance: an ACK frees what it acknowledges
+    )
     assert scene.hears(ACK, ack=scene.una + TEXT) == []
     scene.hears(ACK, ack=scene.una + TEXT)
     assert sizes(scene)[0] == 1500
@@ -323,7 +329,10 @@ def test_rfc4821_4_a_probe_that_alone_is_lost_is_sent_again_and_costs_no_window(
     window, threshold = scene.tcb.ensure_controller().window, scene.tcb.ensure_controller().threshold
     una = lose_probe(scene, sack=sack)
     assert scene.tcb.ensure_recovery().is_excused
-    assert (scene.tcb.ensure_controller().window, scene.tcb.ensure_controller().threshold) == (window, threshold)
+    assert (scene.tcb.ensure_controller().window, scene.tcb.ensure_controller().threshold) == (
+        window,
+        threshold,
+    )
     scene.hears(ACK, ack=una + TEXT)
     scene.hears(ACK)
     assert scene.una == scene.max
@@ -495,7 +504,9 @@ def test_a_size_that_does_not_last_is_left_alone() -> None:
 
 
 @pytest.mark.label("RFC4821-7.2")
-@pytest.mark.parametrize(("mss", "mtu", "high"), [(1460, 9000, 1500), (8960, 1500, 1500), (8960, 9000, 9000), (536, 1500, 576)])
+@pytest.mark.parametrize(
+    ("mss", "mtu", "high"), [(1460, 9000, 1500), (8960, 1500, 1500), (8960, 9000, 9000), (536, 1500, 576)]
+)
 def test_rfc4821_7_2_the_search_ends_where_the_link_or_the_peer_ends(mss: int, mtu: int, high: int) -> None:
     scene = established(replace(PLAIN, mtu_probing="always"), Peer(mss=mss), mtu=mtu)
     assert pathmtu.ceiling(scene.tcb) == path(scene).high == high

@@ -83,7 +83,9 @@ def heard(scene: Scene, step: Step) -> Segment:
 
 @settings(max_examples=250, deadline=None)
 @given(st.booleans(), st.booleans(), st.lists(SEGMENTS | OTHERS, max_size=40))
-def test_the_short_path_leaves_the_same_behind_as_the_long_one(timestamps: bool, sack: bool, steps: list[Step]) -> None:
+def test_the_short_path_leaves_the_same_behind_as_the_long_one(
+    timestamps: bool, sack: bool, steps: list[Step]
+) -> None:
     pair = [opened(kind, timestamps=timestamps, sack=sack) for kind in (Short, Long)]
     for step in steps:
         if not pair[0].state == pair[1].state == ESTABLISHED:

@@ -1,4 +1,6 @@
-"""Choices that RFC 9293 leaves open or that an older RFC made otherwise: what another stack does, ours can do on request."""
+"""Choices that RFC 9293 leaves open or that an older RFC made otherwise: what another stack does, ours can do
+on request.
+"""
 
 from dataclasses import replace
 
@@ -33,13 +35,17 @@ def established(**choices: object) -> Connection:
 
 def arrives(connection: Connection, ahead: int, flags: int, data: bytes = b"") -> Segment | None:
     """``ahead`` of the first number after the peer's SYN."""
-    connection.segment_arrives(Segment(REMOTE.port, LOCAL.port, PEER + 1 + ahead, 1, flags, 30000, data), 1000)
+    connection.segment_arrives(
+        Segment(REMOTE.port, LOCAL.port, PEER + 1 + ahead, 1, flags, 30000, data), 1000
+    )
     check(connection._tcb)
     return connection.next_segment(1000)
 
 
 @pytest.mark.parametrize(("repeats", "flags", "number"), [(False, ACK, 2), (True, FIN | ACK, 1)])
-def test_a_crossing_fin_is_acknowledged_alone_or_with_ours_again(repeats: bool, flags: int, number: int) -> None:
+def test_a_crossing_fin_is_acknowledged_alone_or_with_ours_again(
+    repeats: bool, flags: int, number: int
+) -> None:
     connection = established(repeat_fin=repeats)
     connection.close(0)
     assert connection.next_segment(0)
@@ -104,7 +110,9 @@ def test_a_scale_for_what_the_buffer_may_become(scale_for: int, shift: int) -> N
         (PACKED, False, True, "020405b4 01030306 0402 0000"),
     ],
 )
-def test_the_layout_of_a_syns_options(layout: OptionLayout, timestamps: bool, scale: bool, octets: str) -> None:
+def test_the_layout_of_a_syns_options(
+    layout: OptionLayout, timestamps: bool, scale: bool, octets: str
+) -> None:
     syn = Segment(1, 2, 0, 0, SYN, 0)
     syn.mss, syn.sack_permitted = 1460, True
     if timestamps:

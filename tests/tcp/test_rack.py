@@ -119,7 +119,9 @@ def test_a_lost_retransmission_goes_again_and_costs_the_window_again() -> None:
 
 @pytest.mark.label("RFC8985-6.2-5")
 def test_of_what_one_instant_saw_leave_the_order_tells_which_came_later() -> None:
-    """New data goes out on the first ACK, then a retransmission in the same microsecond: the new data arrives, and proves nothing."""
+    """New data goes out on the first ACK, then a retransmission in the same microsecond: the new data
+    arrives, and proves nothing.
+    """
     scene = flying(10)
     scene.arrives(ACK, ack=1 + 2 * MSS)
     scene.drain()
@@ -176,7 +178,17 @@ def test_rfc3042_2c_an_ack_that_sacks_nothing_new_lets_nothing_out() -> None:
 @pytest.mark.label("BAD-SACK-1")
 @pytest.mark.parametrize(
     "block",
-    [(-5000, -4000), (-5000, 1), (10_001, 20_000), (5001, 5001), (6001, 5001), (1, 1), (1 << 31, 3001), (2001, 1 << 31), (0, 20_000)],
+    [
+        (-5000, -4000),
+        (-5000, 1),
+        (10_001, 20_000),
+        (5001, 5001),
+        (6001, 5001),
+        (1, 1),
+        (1 << 31, 3001),
+        (2001, 1 << 31),
+        (0, 20_000),
+    ],
     ids=["below", "up to una", "above", "empty", "reversed", "empty at una", "wrapped", "far", "all"],
 )
 def test_bad_sack_1_blocks_that_cannot_be_are_passed_over(block: Block) -> None:

@@ -37,7 +37,11 @@ def played(steps: list[tuple[str, int, int]]) -> tuple[Ranges, set[int]]:
 @given(STEPS, POSITIONS, POSITIONS)
 def test_they_are_a_set_of_positions(steps: list[tuple[str, int, int]], start: int, end: int) -> None:
     ranges, model = played(steps)
-    assert {number for left, right in zip(ranges.lefts, ranges.rights, strict=True) for number in range(left, right)} == model
+    assert {
+        number
+        for left, right in zip(ranges.lefts, ranges.rights, strict=True)
+        for number in range(left, right)
+    } == model
     assert ranges.total == len(model)
     assert ranges.end == max(model, default=-1) + 1
     left, right = ranges.around(start)

@@ -88,7 +88,9 @@ def test_blocks_are_distinct_runs_newest_first(segments: list[tuple[int, bytes]]
 
 
 @given(st.lists(SEGMENTS, min_size=1, max_size=40), st.integers(1, 100))
-def test_what_is_given_up_is_the_farthest_and_reported_no_more(segments: list[tuple[int, bytes]], octets: int) -> None:
+def test_what_is_given_up_is_the_farthest_and_reported_no_more(
+    segments: list[tuple[int, bytes]], octets: int
+) -> None:
     held, model = Reassembly(), Model()
     for start, data in segments:
         held.insert(start, data)

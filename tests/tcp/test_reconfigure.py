@@ -1,4 +1,6 @@
-"""`Connection.configure` reaches all that was computed from the choices before: a table of every field, and every state for the timers."""
+"""`Connection.configure` reaches all that was computed from the choices before: a table of every field, and
+every state for the timers.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +13,17 @@ from postel.tcp.config import AUTOMATIC, DEFAULT, Config, names
 from postel.tcp.congestion.reno import Reno
 from postel.tcp.state import CLOSED
 from postel.tcp.timeouts import HANDLERS
-from postel.tcp.timers import DELAYED_ACK, KEEP_ALIVE, ORPHAN, OVERRIDE, PERSIST, RETRANSMISSION, TAIL_PROBE, TWO_MSL, USER
+from postel.tcp.timers import (
+    DELAYED_ACK,
+    KEEP_ALIVE,
+    ORPHAN,
+    OVERRIDE,
+    PERSIST,
+    RETRANSMISSION,
+    TAIL_PROBE,
+    TWO_MSL,
+    USER,
+)
 from postel.testing import states
 from postel.testing.states import PLAIN, Maker, Peer, Scene, established
 from postel.times import HOUR, MILLISECOND, MINUTE, NEVER, SECOND
@@ -32,9 +44,23 @@ LIVE = (
         "timestamps_required",
         "paws_idle",
     ),
-    *("keep_alive_probes", "hop_limit", "traffic_class", "option_layout", "whole_buffer", "time_wait_challenge"),
+    *(
+        "keep_alive_probes",
+        "hop_limit",
+        "traffic_class",
+        "option_layout",
+        "whole_buffer",
+        "time_wait_challenge",
+    ),
 )
-TOLD = ("timestamps", "window_scaling", "scale_for", "sack", "ecn", "largest_mss")  # by the SYN, and kept as they were told
+TOLD = (
+    "timestamps",
+    "window_scaling",
+    "scale_for",
+    "sack",
+    "ecn",
+    "largest_mss",
+)  # by the SYN, and kept as they were told
 OPENING = (
     "initial_window",
     "smallest_mss",
@@ -58,9 +84,30 @@ REMEMBERED = (  # as a deadline, a size or a limit: the tests below
         "rto_minimum",
         "rto_maximum",
     ),
-    *("delayed_ack", "acknowledge_every", "override", "send_buffer", "send_buffer_maximum", "notsent_lowat", "receive_buffer"),
-    *("receive_buffer_maximum", "whole_segments", "user_timeout_option", "user_timeout_advertised", "user_timeout_changeable"),
-    *("user_timeout_lowest", "user_timeout_highest", "keep_alive", "keep_alive_idle", "keep_alive_interval", "challenge_interval"),
+    *(
+        "delayed_ack",
+        "acknowledge_every",
+        "override",
+        "send_buffer",
+        "send_buffer_maximum",
+        "notsent_lowat",
+        "receive_buffer",
+    ),
+    *(
+        "receive_buffer_maximum",
+        "whole_segments",
+        "user_timeout_option",
+        "user_timeout_advertised",
+        "user_timeout_changeable",
+    ),
+    *(
+        "user_timeout_lowest",
+        "user_timeout_highest",
+        "keep_alive",
+        "keep_alive_idle",
+        "keep_alive_interval",
+        "challenge_interval",
+    ),
 )
 
 
@@ -220,7 +267,15 @@ def others_than(value: object) -> list[object]:
 
 @pytest.mark.label("MUST-24")
 def test_the_interval_counts_while_probes_go_out() -> None:
-    scene = established(replace(PLAIN, keep_alive=True, keep_alive_idle=10 * SECOND, keep_alive_interval=60 * SECOND, keep_alive_probes=2))
+    scene = established(
+        replace(
+            PLAIN,
+            keep_alive=True,
+            keep_alive_idle=10 * SECOND,
+            keep_alive_interval=60 * SECOND,
+            keep_alive_probes=2,
+        )
+    )
     assert len(scene.expires()) == 1
     sent = scene.now
     scene.now += 5 * SECOND
@@ -236,7 +291,15 @@ def test_the_interval_counts_while_probes_go_out() -> None:
 @pytest.mark.label("MUST-24")
 @pytest.mark.parametrize("make", [established, states.fin_wait_2, states.close_wait])
 def test_on_off_and_on_again_begins_anew(make: Maker) -> None:
-    scene = make(replace(PLAIN, keep_alive=True, keep_alive_idle=10 * SECOND, keep_alive_interval=SECOND, keep_alive_probes=3))
+    scene = make(
+        replace(
+            PLAIN,
+            keep_alive=True,
+            keep_alive_idle=10 * SECOND,
+            keep_alive_interval=SECOND,
+            keep_alive_probes=3,
+        )
+    )
     scene.expires()
     scene.expires()
     assert scene.tcb.counts.keep_alive_probes == 2
@@ -253,7 +316,9 @@ def test_on_off_and_on_again_begins_anew(make: Maker) -> None:
 
 
 def test_fewer_probes_are_enough_at_once() -> None:
-    scene = established(replace(PLAIN, keep_alive=True, keep_alive_idle=10 * SECOND, keep_alive_interval=SECOND))
+    scene = established(
+        replace(PLAIN, keep_alive=True, keep_alive_idle=10 * SECOND, keep_alive_interval=SECOND)
+    )
     for _ in range(4):
         scene.expires()
     configure(scene, keep_alive_probes=2)
@@ -308,7 +373,11 @@ def test_an_adopted_user_timeout_stays_within_new_limits(choice: dict[str, objec
 
 @pytest.mark.parametrize(
     ("choice", "expected"),
-    [({"rto_minimum": 5 * SECOND}, 5 * SECOND), ({"rto_minimum": 100 * MILLISECOND}, 100 * MILLISECOND), ({"rto_minimum": SECOND}, SECOND)],
+    [
+        ({"rto_minimum": 5 * SECOND}, 5 * SECOND),
+        ({"rto_minimum": 100 * MILLISECOND}, 100 * MILLISECOND),
+        ({"rto_minimum": SECOND}, SECOND),
+    ],
 )
 def test_the_retransmission_timeout_keeps_to_new_bounds(choice: dict[str, object], expected: int) -> None:
     scene = established()
@@ -456,7 +525,9 @@ def test_a_buffer_of_whole_segments_stays_one() -> None:
     ],
 )
 def test_what_the_syn_told_stays_as_it_was_told(make: Maker, choice: dict[str, object]) -> None:
-    """A peer that agreed to timestamps drops what comes without; a window that another scale tells is another window."""
+    """A peer that agreed to timestamps drops what comes without; a window that another scale tells is another
+    window.
+    """
     peer = Peer(tsval=7, sack=True, window_scale=3)
     scene = make(replace(DEFAULT, ecn="ask"), peer)
     told = scene.tcb.rcv.shift
@@ -480,13 +551,19 @@ def test_a_syn_again_says_what_the_first_said() -> None:
     configure(scene, receive_buffer=1 << 29, timestamps=False, sack=False, scale_for=1 << 30, largest_mss=100)
     scene.expires()
     again = scene.sent[-1]
-    assert (again.window_scale, again.sack_permitted, again.mss) == (first.window_scale, first.sack_permitted, first.mss)
+    assert (again.window_scale, again.sack_permitted, again.mss) == (
+        first.window_scale,
+        first.sack_permitted,
+        first.mss,
+    )
     assert again.tsval != ABSENT
 
 
 def test_before_the_syn_all_is_open() -> None:
     scene = states.listen(DEFAULT, Peer(tsval=7, sack=True, window_scale=3))
-    configure(scene, timestamps=False, sack=False, window_scaling=False, initial_window=2, user_timeout=MINUTE)
+    configure(
+        scene, timestamps=False, sack=False, window_scaling=False, initial_window=2, user_timeout=MINUTE
+    )
     scene.hears(SYN)
     answer = scene.sent[-1]
     assert (answer.tsval, answer.sack_permitted, answer.window_scale) == (ABSENT, False, ABSENT)

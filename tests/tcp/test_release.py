@@ -104,4 +104,6 @@ def test_must_17_nagle_is_switched_off() -> None:
     scene = established()
     scene.sends(b"first")
     assert scene.sends(b"second") == []
-    assert scene.does(scene.connection.configure, replace(PLAIN, nagle=False)) == ["PSH,ACK seq=6 ack=1 len=6"]
+    assert scene.does(scene.connection.configure, replace(PLAIN, nagle=False)) == [
+        "PSH,ACK seq=6 ack=1 len=6"
+    ]

@@ -30,7 +30,10 @@ def in_avoidance(window: int = 10 * MSS) -> Reno:
 
 
 @pytest.mark.label("RFC5681-3.1a", "RFC6928-2a")
-@pytest.mark.parametrize(("smss", "expected"), [(536, 5360), (1000, 10_000), (1460, 14_600), (5000, 14_600), (8960, 17_920), (1, 10)])
+@pytest.mark.parametrize(
+    ("smss", "expected"),
+    [(536, 5360), (1000, 10_000), (1460, 14_600), (5000, 14_600), (8960, 17_920), (1, 10)],
+)
 def test_rfc6928_2a_the_initial_window(smss: int, expected: int) -> None:
     assert initial_window(smss) == expected == min(10 * smss, max(2 * smss, 14_600))
 
@@ -41,8 +44,12 @@ def test_rfc5681_3_1e_the_threshold_begins_high() -> None:
 
 
 @pytest.mark.label("RFC5681-3.1f", "RFC3465-2.2", "RFC3465-2.3", "RFC5681-5a", "MUST-19", "RFC5681-3a")
-@pytest.mark.parametrize(("octets", "growth"), [(1, 1), (500, 500), (1000, 1000), (2000, 1000), (64_000, 1000)])
-def test_rfc5681_3_1f_slow_start_grows_by_what_arrived_and_one_segment_at_most(octets: int, growth: int) -> None:
+@pytest.mark.parametrize(
+    ("octets", "growth"), [(1, 1), (500, 500), (1000, 1000), (2000, 1000), (64_000, 1000)]
+)
+def test_rfc5681_3_1f_slow_start_grows_by_what_arrived_and_one_segment_at_most(
+    octets: int, growth: int
+) -> None:
     control = reno()
     control.acknowledged(octets, 0)
     assert control.window == 10 * MSS + growth
@@ -84,7 +91,8 @@ def test_rfc5681_3_1h_the_threshold_follows_the_flight_not_the_window(flight: in
 
 @pytest.mark.label("RFC8511-3")
 @pytest.mark.parametrize(
-    ("flight", "threshold", "window"), [(10_000, 8000, 8000), (3000, 2400, 2400), (0, 2000, 2000), (50_000, 40_000, 10_000)]
+    ("flight", "threshold", "window"),
+    [(10_000, 8000, 8000), (3000, 2400, 2400), (0, 2000, 2000), (50_000, 40_000, 10_000)],
 )
 def test_rfc8511_3_a_mark_costs_a_fifth(flight: int, threshold: int, window: int) -> None:
     control = reno()
@@ -200,7 +208,10 @@ def test_rfc5681_3_1h_timeouts_in_a_row() -> None:
     control = scene.tcb.ensure_controller()
     assert (control.threshold, control.window) == (10 * MSS, MSS)
     scene.expires()
-    assert (control.threshold, control.window) == (10 * MSS, control.smss)  # less than MSS now: the path may be a black hole
+    assert (control.threshold, control.window) == (
+        10 * MSS,
+        control.smss,
+    )  # less than MSS now: the path may be a black hole
     scene.hears(ACK, ack=1001)
     assert control.window == 2 * control.smss
 

@@ -46,12 +46,16 @@ def test_rfc9937_6_2c_the_flight_shrinks_in_proportion_to_what_arrives() -> None
     sent = [len(sacks(scene, of(1, number))) for number in range(1, 20)]
     assert 10 <= sum(sent) <= 12  # two by limited transmit, before the third SACK
     assert max(sent) <= 2
-    assert scene.tcb.snd.flight - rack(scene).board.sacked.total <= scene.tcb.ensure_controller().threshold + MSS
+    assert (
+        scene.tcb.snd.flight - rack(scene).board.sacked.total <= scene.tcb.ensure_controller().threshold + MSS
+    )
 
 
 @pytest.mark.label("RFC9937-6.2d")
 def test_rfc9937_6_2d_below_the_threshold_it_is_filled_as_fast_as_segments_leave() -> None:
-    """All but the last three are lost: the pipe is far below the threshold, and grows by one on ACKs that bring progress alone."""
+    """All but the last three are lost: the pipe is far below the threshold, and grows by one on ACKs that
+    bring progress alone.
+    """
     scene = flying(20)
     assert len(sacks(scene, of(17, 19))) == 3
     scene.now += ROUND_TRIP
@@ -91,7 +95,9 @@ def test_rfc8985_9_3_what_is_lost_waits_for_room() -> None:
 
 @pytest.mark.label("RFC5681-3.2d")
 def test_acks_that_are_read_at_once_had_all_been_in_flight() -> None:
-    """A host drains a batch of ACKs before it sends: half of the window is half of what flew when the batch came."""
+    """A host drains a batch of ACKs before it sends: half of the window is half of what flew when the batch
+    came.
+    """
     scene = flying(20)
     for number in range(1, 15):
         scene.arrives(ACK, ack=1 + number * MSS)

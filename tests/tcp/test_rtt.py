@@ -208,7 +208,9 @@ def test_the_echo_of_the_first_transmission_measures_nothing_after_a_timer(sack:
     scene.sends(b"y")
     scene.now += 20 * MILLISECOND
     scene.hears(ACK, tsecr=tick(scene) - 20)
-    assert scene.tcb.rtt.smoothed <= before + 2 * GRANULARITY  # a timeout undone adds them (RFC 4015, 3.1, step 0)
+    assert (
+        scene.tcb.rtt.smoothed <= before + 2 * GRANULARITY
+    )  # a timeout undone adds them (RFC 4015, 3.1, step 0)
 
 
 @pytest.mark.label("RFC6298-3a")
@@ -257,7 +259,9 @@ def test_rfc6298_5_1_sending_starts_the_timer() -> None:
     assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + scene.tcb.rtt.rto
     scene.now += 100 * MILLISECOND
     scene.sends(bytes(1000))
-    assert scene.tcb.timers.due(RETRANSMISSION) == scene.now + scene.tcb.rtt.rto - 100 * MILLISECOND  # it runs already
+    assert (
+        scene.tcb.timers.due(RETRANSMISSION) == scene.now + scene.tcb.rtt.rto - 100 * MILLISECOND
+    )  # it runs already
 
 
 @pytest.mark.label("RFC6298-5.2")

@@ -22,7 +22,10 @@ def heard(*pieces: tuple[int, int], config: object = None) -> Scene:
 
 def blocks(scene: Scene) -> list[Block]:
     """Of the last segment sent, relative."""
-    return [((left - scene.irs) % (1 << 32), (right - scene.irs) % (1 << 32)) for left, right in scene.sent[-1].sack]
+    return [
+        ((left - scene.irs) % (1 << 32), (right - scene.irs) % (1 << 32))
+        for left, right in scene.sent[-1].sack
+    ]
 
 
 @pytest.mark.label("RFC2018-4b", "RFC2018-4e", "RFC2018-3")

@@ -77,11 +77,16 @@ def consistent(recovery: Rack, una: int, end: int, sacked: set[int]) -> None:
 
 @settings(max_examples=300)
 @given(
-    st.lists(st.tuples(st.sampled_from((*STEPS, "send", "sack")), st.integers(0, 90), st.integers(1, 9)), max_size=60),
+    st.lists(
+        st.tuples(st.sampled_from((*STEPS, "send", "sack")), st.integers(0, 90), st.integers(1, 9)),
+        max_size=60,
+    ),
     st.sampled_from([0, 0xFFFFFF00]),
 )
 def test_a_shared_record_is_equal_to_one_for_each_segment(steps: list[Step], first: int) -> None:
-    """Whole segments leave in bursts, each at one instant; the twin believes that something was sent between any two of them."""
+    """Whole segments leave in bursts, each at one instant; the twin believes that something was sent between
+    any two of them.
+    """
     smss = 10
     pair = [Rack(first, Reno(smss, initial_window(smss)), Rtt(DEFAULT)) for _ in range(2)]
     una = end = 0
@@ -93,7 +98,15 @@ def test_a_shared_record_is_equal_to_one_for_each_segment(steps: list[Step], fir
                     recovery.on_sent((first + end + index * smss) % (1 << 32), smss, now)
                     pair[1].board.sent._serial += 1
             else:
-                happens(recovery, kind, first, una, at if una < at <= end else una, octets if at + octets <= end else 0, now)
+                happens(
+                    recovery,
+                    kind,
+                    first,
+                    una,
+                    at if una < at <= end else una,
+                    octets if at + octets <= end else 0,
+                    now,
+                )
         end += octets if kind == "send" else 0
         una = at if kind == "ack" and una < at <= end else una
         told = []
@@ -102,9 +115,27 @@ def test_a_shared_record_is_equal_to_one_for_each_segment(steps: list[Step], fir
             number, most = recovery.next_lost((first + una) % (1 << 32))
             told.append(
                 (
-                    *(board.pipe, board.lost, board.segments_sacked, figures.retransmitted, figures.reorderings > 0),
-                    *(number, min(most, smss), recovery.reorder_at, recovery.is_active, recovery.watches_tail(), recovery.tail()),
-                    *(recovery.congestion.window, recovery.sample.round_trip, recovery.sample.delivered, recovery.sample.lost),
+                    *(
+                        board.pipe,
+                        board.lost,
+                        board.segments_sacked,
+                        figures.retransmitted,
+                        figures.reorderings > 0,
+                    ),
+                    *(
+                        number,
+                        min(most, smss),
+                        recovery.reorder_at,
+                        recovery.is_active,
+                        recovery.watches_tail(),
+                        recovery.tail(),
+                    ),
+                    *(
+                        recovery.congestion.window,
+                        recovery.sample.round_trip,
+                        recovery.sample.delivered,
+                        recovery.sample.lost,
+                    ),
                 )
             )
         assert told[0] == told[1]
@@ -112,7 +143,10 @@ def test_a_shared_record_is_equal_to_one_for_each_segment(steps: list[Step], fir
 
 @settings(max_examples=200)
 @given(
-    st.lists(st.tuples(st.sampled_from(("send", "ack", "wait")), st.integers(1, 90), st.integers(1, 30)), max_size=60),
+    st.lists(
+        st.tuples(st.sampled_from(("send", "ack", "wait")), st.integers(1, 90), st.integers(1, 30)),
+        max_size=60,
+    ),
     st.sampled_from([0, 0xFFFFFF00]),
 )
 def test_the_short_way_of_an_ack_in_order_is_equal_to_the_long_one(steps: list[Step], first: int) -> None:
@@ -134,9 +168,21 @@ def test_the_short_way_of_an_ack_in_order_is_equal_to_the_long_one(steps: list[S
             now += 50 * amount
         pair[1]._undo.begin()
         pair[1]._undo_until = 1 << 40
-        told = [(seen.sample.delivered, seen.sample.round_trip, seen.sample.flight, seen.sample.una, seen.reorder_at) for seen in pair]
+        told = [
+            (
+                seen.sample.delivered,
+                seen.sample.round_trip,
+                seen.sample.flight,
+                seen.sample.una,
+                seen.reorder_at,
+            )
+            for seen in pair
+        ]
         assert told[0] == told[1]
-        known = [(seen._round_trip, seen._forward, seen._reordering.count, seen.board.pipe, seen.watches_tail()) for seen in pair]
+        known = [
+            (seen._round_trip, seen._forward, seen._reordering.count, seen.board.pipe, seen.watches_tail())
+            for seen in pair
+        ]
         assert known[0] == known[1]
 
 

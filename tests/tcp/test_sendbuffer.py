@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from postel.tcp.sendbuffer import SendBuffer
 
 
-@given(st.lists(st.binary(max_size=20) | st.integers(0, 30), max_size=50), st.integers(0, 50), st.integers(0, 50))
+@given(
+    st.lists(st.binary(max_size=20) | st.integers(0, 30), max_size=50), st.integers(0, 50), st.integers(0, 50)
+)
 def test_it_is_a_queue_that_can_be_looked_into(steps: list[bytes | int], start: int, count: int) -> None:
     buffer, model = SendBuffer(), b""
     for step in steps:

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from postel.tcp import seq
 
-NUMBERS = st.integers(0, seq.MASK) | st.sampled_from([0, 1, seq.HALF - 1, seq.HALF, seq.HALF + 1, seq.MASK - 1, seq.MASK])
+NUMBERS = st.integers(0, seq.MASK) | st.sampled_from(
+    [0, 1, seq.HALF - 1, seq.HALF, seq.HALF + 1, seq.MASK - 1, seq.MASK]
+)
 STEPS = st.integers(-seq.HALF + 1, seq.HALF - 1)
 
 

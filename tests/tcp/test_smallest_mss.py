@@ -1,4 +1,6 @@
-"""The least MSS of a peer that counts: an attacker's word must not make each octet of ours cost a packet (`Config.smallest_mss`)."""
+"""The least MSS of a peer that counts: an attacker's word must not make each octet of ours cost a packet
+(`Config.smallest_mss`).
+"""
 
 from dataclasses import replace
 
@@ -35,7 +37,9 @@ def texts(scene: Scene) -> list[int]:
 
 @pytest.mark.label("MUST-14")
 @pytest.mark.parametrize("make", [established, established_active])
-@pytest.mark.parametrize(("told", "counts"), [(0, 48), (1, 48), (13, 48), (47, 48), (48, 48), (49, 49), (536, 536)])
+@pytest.mark.parametrize(
+    ("told", "counts"), [(0, 48), (1, 48), (13, 48), (47, 48), (48, 48), (49, 49), (536, 536)]
+)
 def test_a_peer_that_takes_next_to_nothing(make: object, told: int, counts: int) -> None:
     scene: Scene = make(PLAIN, Peer(mss=told))  # type: ignore[operator]
     assert set(texts(scene)[:-3]) == {counts}

@@ -34,9 +34,21 @@ def test_it_has_what_the_rfc_asks_for() -> None:
 def test_what_was_agreed() -> None:
     told = status(established(DEFAULT, Peer(window_scale=3, sack=True, tsval=1)))
     assert (told.options, told.snd_wscale, told.rcv_wscale) == (TIMESTAMPS | SACK | WINDOW_SCALE, 3, 7)
-    assert (told.congestion, told.snd_mss, told.advmss, told.rcv_mss, told.pmtu) == ("cubic", 988, 1460, 1448, 1500)
+    assert (told.congestion, told.snd_mss, told.advmss, told.rcv_mss, told.pmtu) == (
+        "cubic",
+        988,
+        1460,
+        1448,
+        1500,
+    )
     told = status(established(PLAIN))
-    assert (told.options, told.snd_mss, told.rcv_mss, told.snd_cwnd, told.ato) == (0, 1000, 1460, 10, 40 * MILLISECOND)
+    assert (told.options, told.snd_mss, told.rcv_mss, told.snd_cwnd, told.ato) == (
+        0,
+        1000,
+        1460,
+        10,
+        40 * MILLISECOND,
+    )
 
 
 def test_octets_and_segments_are_counted_each_time_and_once() -> None:
@@ -48,7 +60,12 @@ def test_octets_and_segments_are_counted_each_time_and_once() -> None:
     while not scene.tcb.counts.segments_retransmitted:
         scene.expires()
     told = status(scene)
-    assert (told.bytes_sent, told.bytes_acked, told.bytes_retrans, told.bytes_received) == (2500 + 1000, 1000, 1000, 3)
+    assert (told.bytes_sent, told.bytes_acked, told.bytes_retrans, told.bytes_received) == (
+        2500 + 1000,
+        1000,
+        1000,
+        3,
+    )
     assert (told.data_segs_out, told.data_segs_in) == (4, 1)
     assert (told.segs_out - before.segs_out, told.segs_in - before.segs_in) == (5, 1)
     assert (told.unacked, told.total_retrans, told.retransmits, told.notsent_bytes) == (2, 1, 1, 0)
@@ -59,7 +76,13 @@ def test_octets_and_segments_are_counted_each_time_and_once() -> None:
 
 def test_the_handshake_is_no_text() -> None:
     told = status(established())
-    assert (told.bytes_sent, told.bytes_acked, told.bytes_received, told.data_segs_out, told.data_segs_in) == (0, 0, 0, 0, 0)
+    assert (
+        told.bytes_sent,
+        told.bytes_acked,
+        told.bytes_received,
+        told.data_segs_out,
+        told.data_segs_in,
+    ) == (0, 0, 0, 0, 0)
     scene = states.last_ack()
     assert (status(scene).bytes_sent, status(scene).bytes_received) == (0, 0)
     assert status(scene).unacked == 1  # the FIN
@@ -74,7 +97,11 @@ def test_how_long_ago() -> None:
     scene.hears(ACK, b"b", ack=-5)
     scene.now += 5 * MILLISECOND
     told = status(scene)
-    assert (told.last_data_sent, told.last_ack_recv, told.last_data_recv) == (35 * MILLISECOND, 5 * MILLISECOND, 5 * MILLISECOND)
+    assert (told.last_data_sent, told.last_ack_recv, told.last_data_recv) == (
+        35 * MILLISECOND,
+        5 * MILLISECOND,
+        5 * MILLISECOND,
+    )
     told = scene.connection.status()
     assert (told.last_data_sent, told.last_ack_recv) == (30 * MILLISECOND, 0)
 
@@ -146,7 +173,16 @@ def test_figures_of_recovery_are_told_in_segments_and_unknown_ones_are_zero() ->
     assert {getattr(told, name) for name in names} == {0}
     found = Figures()
     for number, name in enumerate(
-        ("sacked", "lost", "retransmitted", "delivered", "duplicates", "reorderings", "min_rtt", "delivery_rate")
+        (
+            "sacked",
+            "lost",
+            "retransmitted",
+            "delivered",
+            "duplicates",
+            "reorderings",
+            "min_rtt",
+            "delivery_rate",
+        )
     ):
         setattr(found, name, 10 * MSS * number + 1)
     told = of(scene.tcb, found, 0, scene.now)
@@ -176,7 +212,11 @@ def test_what_holds_now_can_be_asked_without_the_tcb() -> None:
     scene = established(DEFAULT, Peer(window_scale=3, sack=True, tsval=1))
     connection = scene.connection
     assert connection.config is scene.tcb.config
-    assert (connection.mss, connection.send_limit, connection.receive_limit) == (988, scene.tcb.snd.limit, scene.tcb.rcv.limit)
+    assert (connection.mss, connection.send_limit, connection.receive_limit) == (
+        988,
+        scene.tcb.snd.limit,
+        scene.tcb.rcv.limit,
+    )
     assert (connection.is_fast, connection.has_peer_ended) == (False, False)
     scene.hears(ACK | FIN)
     assert connection.has_peer_ended
@@ -208,7 +248,13 @@ def test_options_are_what_both_syns_have() -> None:
     assert (options.timestamps, options.sack, options.window_scaling) == (True, True, True)
     assert (options.send_shift, options.receive_shift, options.ecn, options.signature) == (3, 7, "off", 0)
     options = established(DEFAULT, Peer()).connection.options
-    assert (options.timestamps, options.sack, options.window_scaling, options.send_shift, options.receive_shift) == (
+    assert (
+        options.timestamps,
+        options.sack,
+        options.window_scaling,
+        options.send_shift,
+        options.receive_shift,
+    ) == (
         False,
         False,
         False,

@@ -1,6 +1,8 @@
-"""Every state × every kind of segment × where it lies in the window × what it acknowledges: one line each, in table.txt.
+"""Every state × every kind of segment × where it lies in the window × what it acknowledges: one line each, in
+table.txt.
 
-The file is read like code: a change in it is a change of behaviour. ``SNAPSHOT=write`` in the environment writes it anew.
+The file is read like code: a change in it is a change of behaviour. ``SNAPSHOT=write`` in the environment
+writes it anew.
 """
 
 import os
@@ -80,7 +82,11 @@ def table(**numbers: int) -> str:
     before = ""
     for name, kind, place, ack in cells():
         if name != before:
-            lines += ["", f"== {name} ==", "segment       seq    ack     state after   answer                       events"]
+            lines += [
+                "",
+                f"== {name} ==",
+                "segment       seq    ack     state after   answer                       events",
+            ]
             before = name
         lines.append(line(name, kind, place, ack, **numbers))
     return "\n".join(lines[1:]) + "\n"
@@ -94,7 +100,9 @@ def test_the_table_is_as_reviewed() -> None:
 
 
 @pytest.mark.label("RFC9293-3.4-modulo")
-@pytest.mark.parametrize(("iss", "irs"), [(1, 1), (0x7FFFFFFE, 0x7FFFFFFA), (0xFFFFFFFF, 0), (0x80000000, 0xFFFFFFFF)])
+@pytest.mark.parametrize(
+    ("iss", "irs"), [(1, 1), (0x7FFFFFFE, 0x7FFFFFFA), (0xFFFFFFFF, 0), (0x80000000, 0xFFFFFFFF)]
+)
 def test_the_table_is_the_same_wherever_the_numbers_begin(iss: int, irs: int) -> None:
     assert table(iss=iss, irs=irs) == table(iss=ISS, irs=IRS)
 

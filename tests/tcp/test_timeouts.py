@@ -140,7 +140,10 @@ def test_ep_tmo_2_the_first_segment_alone_goes_again_and_the_window_shrinks() ->
     scene.sends(bytes(20_000))
     flight = scene.tcb.snd.flight
     assert scene.expires() == ["ACK seq=1 ack=1 len=1000"]
-    assert (scene.tcb.ensure_controller().window, scene.tcb.ensure_controller().threshold) == (1000, flight // 2)
+    assert (scene.tcb.ensure_controller().window, scene.tcb.ensure_controller().threshold) == (
+        1000,
+        flight // 2,
+    )
 
 
 @pytest.mark.label("EP-TMO-2", "MUST-19")
@@ -192,7 +195,9 @@ def test_rfc6298_5_0_never_earlier_than_one_rto_after_it_was_sent() -> None:
 
 
 @pytest.mark.label("EP-TMO-3", "MUST-13")
-@pytest.mark.parametrize(("config", "expected"), [(PLAIN, 4 * MINUTE), (replace(PLAIN, msl=SECOND), 2 * SECOND)])
+@pytest.mark.parametrize(
+    ("config", "expected"), [(PLAIN, 4 * MINUTE), (replace(PLAIN, msl=SECOND), 2 * SECOND)]
+)
 def test_ep_tmo_3_time_wait_lasts_two_msl(config: states.Config, expected: int) -> None:
     scene = states.time_wait(config)
     assert scene.passes(expected - 1) == []
@@ -449,7 +454,16 @@ def test_the_observer_hears_of_every_timer() -> None:
             scene.releases()
         scene.passes(4 * HOUR)
         found |= set(scene.watch.expired)
-    assert found == {"retransmission", "time-wait", "persist", "delayed-ack", "keep-alive", "user-timeout", "override", "orphan"}
+    assert found == {
+        "retransmission",
+        "time-wait",
+        "persist",
+        "delayed-ack",
+        "keep-alive",
+        "user-timeout",
+        "override",
+        "orphan",
+    }
 
 
 def test_simultaneous_deadlines_are_all_met() -> None:

@@ -83,7 +83,9 @@ def test_ep_paws_1_unless_the_user_is_lenient() -> None:
 def test_ep_paws_2_an_older_stamp_is_answered_and_dropped(make: Maker, back: int) -> None:
     scene = stamped(make)
     before = scene.image()
-    assert scene.hears(ACK, b"old", tsval=(RECENT - back) % (1 << 32)) == [f"ACK seq={scene.max} ack={scene.nxt}"]
+    assert scene.hears(ACK, b"old", tsval=(RECENT - back) % (1 << 32)) == [
+        f"ACK seq={scene.max} ack={scene.nxt}"
+    ]
     assert scene.image() == before
 
 
@@ -208,7 +210,9 @@ def test_rfc7323_5_3b_text_that_waited_is_not_judged_again() -> None:
 
 
 @pytest.mark.label("BAD-TS-1")
-@pytest.mark.parametrize(("step", "is_taken"), [((1 << 31) - 1, True), (1 << 31, False), (-1, False), (0, True)])
+@pytest.mark.parametrize(
+    ("step", "is_taken"), [((1 << 31) - 1, True), (1 << 31, False), (-1, False), (0, True)]
+)
 def test_bad_ts_1_comparison_is_modular(step: int, *, is_taken: bool) -> None:
     scene = stamped()
     scene.hears(ACK, b"x", tsval=(RECENT + step) % (1 << 32))
@@ -257,7 +261,9 @@ def test_rfc7323_5_4_the_clock_ticks_every_millisecond() -> None:
 
 @pytest.mark.label("RFC7323-7")
 def test_rfc7323_7_it_begins_where_the_host_says() -> None:
-    first, second = (established_active(STAMPED, Peer(tsval=1), timestamp_offset=offset) for offset in (0, 1 << 31))
+    first, second = (
+        established_active(STAMPED, Peer(tsval=1), timestamp_offset=offset) for offset in (0, 1 << 31)
+    )
     for scene in (first, second):
         scene.sends(b"x")
     assert (second.sent[0].tsval - first.sent[0].tsval) % (1 << 32) == 1 << 31
@@ -326,7 +332,9 @@ def test_rfc7323_4_2_one_sample_in_a_round_trip() -> None:
     scene.expires()
     scene.now += 30 * MILLISECOND
     scene.hears(ACK, tsecr=scene.sent[0].tsval)
-    assert scene.tcb.rtt.smoothed == (7 * found[0] + 30 * MILLISECOND) // 8  # the next round trip, by the echo
+    assert (
+        scene.tcb.rtt.smoothed == (7 * found[0] + 30 * MILLISECOND) // 8
+    )  # the next round trip, by the echo
 
 
 @pytest.mark.label("RFC7323-5.2b")

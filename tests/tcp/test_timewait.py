@@ -37,13 +37,17 @@ def test_ep_tw_1_a_newer_stamp_is_enough(number: int, tsval: int) -> None:
 
 
 @pytest.mark.label("EP-TW-2", "BAD-TW-2")
-@pytest.mark.parametrize(("number", "expected"), [(BEYOND, True), (9000, True), (LAST, False), (-9000, False)])
+@pytest.mark.parametrize(
+    ("number", "expected"), [(BEYOND, True), (9000, True), (LAST, False), (-9000, False)]
+)
 def test_ep_tw_2_with_the_same_stamp_the_number_decides(number: int, *, expected: bool) -> None:
     assert accepts(stamped(), number, RECENT) is expected
 
 
 @pytest.mark.label("EP-TW-3", "EP-TW-4", "BAD-TW-2")
-@pytest.mark.parametrize(("number", "expected"), [(BEYOND, True), (9000, True), (LAST, False), (-9000, False)])
+@pytest.mark.parametrize(
+    ("number", "expected"), [(BEYOND, True), (9000, True), (LAST, False), (-9000, False)]
+)
 def test_ep_tw_3_without_a_stamp_too(number: int, *, expected: bool) -> None:
     assert accepts(stamped(), number, ABSENT) is expected
 
@@ -63,7 +67,9 @@ def test_ep_tw_5_the_first_stamp_of_a_pair_is_new(number: int) -> None:
 
 
 @pytest.mark.label("EP-TW-6", "EP-TW-7", "BAD-TW-2")
-@pytest.mark.parametrize(("number", "expected"), [(BEYOND, True), (9000, True), (LAST, False), (-9000, False)])
+@pytest.mark.parametrize(
+    ("number", "expected"), [(BEYOND, True), (9000, True), (LAST, False), (-9000, False)]
+)
 def test_ep_tw_6_and_7_without_any_stamps_the_number_decides(number: int, *, expected: bool) -> None:
     assert accepts(bare(), number, ABSENT) is expected
     assert accepts(bare(), number, 77) is expected  # we wouldn't answer it

@@ -16,14 +16,23 @@ ROUND = 100 * MILLISECOND
 
 
 def arrive_and_read(scene: Scene, octets: int, *, echo: int) -> None:
-    """``octets`` in segments of one MSS, each read at once. ``echo`` is the time of the ACK that the peer answers."""
+    """``octets`` in segments of one MSS, each read at once. ``echo`` is the time of the ACK that the peer
+    answers.
+    """
     for _ in range(octets // MSS):
-        scene.hears(ACK, bytes(MSS), tsval=scene.now // MILLISECOND, tsecr=scene.tcb.timestamps.offset + echo // MILLISECOND)
+        scene.hears(
+            ACK,
+            bytes(MSS),
+            tsval=scene.now // MILLISECOND,
+            tsecr=scene.tcb.timestamps.offset + echo // MILLISECOND,
+        )
         scene.reads()
 
 
 def rounds(scene: Scene, *octets: int) -> list[int]:
-    """Round trips in which so much is read at once; the largest window after each. The ACK that the next echoes leaves a tick later."""
+    """Round trips in which so much is read at once; the largest window after each. The ACK that the next
+    echoes leaves a tick later.
+    """
     limits = []
     for count in octets:
         tick, scene.now = scene.now + MILLISECOND, scene.now + ROUND
@@ -38,7 +47,8 @@ def rounds(scene: Scene, *octets: int) -> list[int]:
 def test_the_window_grows_to_twice_what_is_read_in_a_round_trip_and_twice_its_growth() -> None:
     scene = established(DEFAULT, WIDE)
     assert scene.tcb.rcv.limit == FIRST_RECEIVE_BUFFER == 128 * KIBIBYTE
-    # The measuring begins after 16,384 octets; the echo that ends a round trip comes with the first segment of the next.
+    # The measuring begins after 16,384 octets; the echo that ends a round trip comes with the first segment
+    # of the next.
     assert rounds(scene, 17 * MSS) == [FIRST_RECEIVE_BUFFER]
     assert rounds(scene, 60 * MSS) == [FIRST_RECEIVE_BUFFER]
     assert rounds(scene, 200 * MSS) == [2 * 60 * MSS + 2 * (60 - 1) * MSS]
@@ -72,7 +82,12 @@ def test_a_reader_who_sleeps_needs_no_larger_window() -> None:
     for _ in range(5):
         before, scene.now = scene.now, scene.now + ROUND
         for _ in range(20):
-            scene.hears(ACK, bytes(MSS), tsval=scene.now // MILLISECOND, tsecr=scene.tcb.timestamps.offset + before // MILLISECOND)
+            scene.hears(
+                ACK,
+                bytes(MSS),
+                tsval=scene.now // MILLISECOND,
+                tsecr=scene.tcb.timestamps.offset + before // MILLISECOND,
+            )
     assert scene.connection.readable == 100 * MSS
     assert scene.tcb.rcv.limit == FIRST_RECEIVE_BUFFER
 

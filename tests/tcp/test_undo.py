@@ -9,7 +9,19 @@ from postel.tcp.timers import REORDERING
 from postel.testing.states import MSS, Peer, Scene, syn_received
 from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ACK
-from tests.tcp.flights import ROUND_TRIP, SELECTIVE, WINDOW, Block, clock, flying, of, rack, sacks, sent_at, size_of
+from tests.tcp.flights import (
+    ROUND_TRIP,
+    SELECTIVE,
+    WINDOW,
+    Block,
+    clock,
+    flying,
+    of,
+    rack,
+    sacks,
+    sent_at,
+    size_of,
+)
 
 
 def timed_out(*, more: int = 10, timestamps: bool = False) -> Scene:
@@ -97,7 +109,9 @@ def test_rfc3522_3_2_an_older_echo_disproves_the_timeout_at_once() -> None:
     smoothed = scene.tcb.rtt.smoothed
     scene.hears(ACK, ack=1 + smss, tsval=6, tsecr=old)
     assert scene.tcb.ensure_controller().threshold > 1 << 20
-    assert scene.tcb.ensure_controller().window <= 11 * smss  # FlightSize and twice what was acknowledged: no burst
+    assert (
+        scene.tcb.ensure_controller().window <= 11 * smss
+    )  # FlightSize and twice what was acknowledged: no burst
     assert rack(scene).board.lost == 0
     sent_at_tick = clock(scene)
     scene.now += 900 * MILLISECOND
@@ -128,7 +142,9 @@ def test_rfc3522_3_2_a_fast_retransmission_is_disproved_alike() -> None:
 
 @pytest.mark.label("RFC8985-6.2-3", "RFC8985-6.2-4")
 def test_rfc8985_6_2_3_what_went_again_for_nothing_had_been_overtaken() -> None:
-    """Else three SACKs would mean a loss again and again: the segment that came late is one that was retransmitted, which doesn't count."""
+    """Else three SACKs would mean a loss again and again: the segment that came late is one that was
+    retransmitted, which doesn't count.
+    """
     scene = flying(timestamps=True)
     smss = size_of(scene)
     old = clock(scene) - ROUND_TRIP // MILLISECOND
@@ -145,7 +161,9 @@ def test_rfc8985_6_2_3_what_went_again_for_nothing_had_been_overtaken() -> None:
 
 @pytest.mark.label("RFC3522-3.2")
 def test_rfc3522_3_2_progress_by_what_an_earlier_recovery_sent_again_is_no_witness() -> None:
-    """Segments 0, 21, 22 and 25 are lost. The first recovery, which is that of 0 to 21, sends 22 again too; the second is that of 25."""
+    """Segments 0, 21, 22 and 25 are lost. The first recovery, which is that of 0 to 21, sends 22 again too;
+    the second is that of 25.
+    """
     scene = flying(20, timestamps=True)
     smss = size_of(scene)
 

@@ -146,9 +146,13 @@ def test_rfc5482_3_1a_the_longer_within_limits(remote: int, adopted: int) -> Non
 
 
 @pytest.mark.label("RFC5482-3.1a")
-@pytest.mark.parametrize(("remote", "adopted"), [(SECOND, 100 * SECOND), (150 * SECOND, 150 * SECOND), (HOUR, 200 * SECOND)])
+@pytest.mark.parametrize(
+    ("remote", "adopted"), [(SECOND, 100 * SECOND), (150 * SECOND, 150 * SECOND), (HOUR, 200 * SECOND)]
+)
 def test_rfc5482_3_1a_a_short_advertisement_lets_the_peer_shorten_it(remote: int, adopted: int) -> None:
-    scene = established(replace(TELLS, user_timeout_advertised=30 * SECOND, user_timeout_highest=200 * SECOND))
+    scene = established(
+        replace(TELLS, user_timeout_advertised=30 * SECOND, user_timeout_highest=200 * SECOND)
+    )
     hears(scene, remote)
     assert scene.tcb.user_timeout == adopted
 

@@ -37,7 +37,10 @@ def test_shld_14_the_right_edge_never_moves_back() -> None:
         assert edge(scene) >= last
         last = edge(scene)
         for segment in scene.sent:
-            assert states.sequence.distance(scene.irs, segment.ack) + (segment.window << scene.tcb.rcv.shift) <= last
+            assert (
+                states.sequence.distance(scene.irs, segment.ack) + (segment.window << scene.tcb.rcv.shift)
+                <= last
+            )
 
 
 @pytest.mark.label("SHLD-14", "RFC7323-2.4a")
@@ -149,7 +152,10 @@ def test_rec_1_windows_are_wide() -> None:
 @pytest.mark.label("RFC7323-2.2a", "BAD-WS-2")
 @pytest.mark.parametrize(("config", "offered"), [(SCALED, ABSENT), (PLAIN, 7)])
 def test_rfc7323_2_2a_one_side_alone_scales_nothing(config: states.Config, offered: int) -> None:
-    for scene in (established(config, Peer(window_scale=offered)), established_active(config, Peer(window_scale=offered))):
+    for scene in (
+        established(config, Peer(window_scale=offered)),
+        established_active(config, Peer(window_scale=offered)),
+    ):
         assert (scene.tcb.snd.shift, scene.tcb.rcv.shift) == (0, 0)
         scene.hears(ACK, window=100)
         assert scene.tcb.snd.wnd == 100
@@ -203,7 +209,9 @@ def test_rfc7323_2_3b_fourteen_is_the_most(offered: int) -> None:
     assert scene.tcb.snd.shift == 14
     said = [] if offered == 14 else [f"a window scale of {offered}, of which 14 is used"]
     assert scene.watch.errors == said  # "SHOULD log the error"
-    assert established(PLAIN, Peer(window_scale=offered)).watch.errors == []  # where no scale is agreed on there is no error
+    assert (
+        established(PLAIN, Peer(window_scale=offered)).watch.errors == []
+    )  # where no scale is agreed on there is no error
 
 
 @pytest.mark.label("RFC7323-2.3b")
@@ -273,7 +281,9 @@ def test_must_35_shrunk_to_nothing_it_is_probed() -> None:
 
 @pytest.mark.label("MAY-7")
 def test_may_7_what_was_lost_goes_again_even_beyond_an_edge_that_moved_back() -> None:
-    """The peer held it when it fitted, and holds what lies behind it: to wait for the window would be to wait for this very segment."""
+    """The peer held it when it fitted, and holds what lies behind it: to wait for the window would be to wait
+    for this very segment.
+    """
     scene = established(replace(PLAIN, sack=True), Peer(sack=True, window=9000))
     scene.sends(bytes(9000))
     lines: list[str] = []

@@ -1,4 +1,6 @@
-"""Run by test_determinism.py: prints what a world's packets were, in a line. With "tls" it is httpx and uvicorn, else asyncio."""
+"""Run by test_determinism.py: prints what a world's packets were, in a line. With "tls" it is httpx and
+uvicorn, else asyncio.
+"""
 
 import asyncio
 import hashlib
@@ -38,7 +40,11 @@ async def talk_much() -> None:
         done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for task in done:  # whose order is that of a set
             random.random()
-            waiting |= {asyncio.create_task(talk(task.result()))} if task.result() % 3 == 0 and len(waiting) > 3 else set()
+            waiting |= (
+                {asyncio.create_task(talk(task.result()))}
+                if task.result() % 3 == 0 and len(waiting) > 3
+                else set()
+            )
 
 
 async def app(scope: dict[str, object], receive: object, send: object) -> None:
@@ -81,8 +87,13 @@ def main(*, is_tls: bool) -> None:
             await client.run(fetch_tls if is_tls else talk_much)
 
         world.run(test())
-    shown = slice(24) if is_tls else slice(None)  # the rest of a packet of TLS differs, and so does the checksum
-    lines = [f"{each.sent_at} {each.arrived_at} {each.lost} {each.octets[shown].hex()} {len(each.octets)}" for each in trace.packets]
+    shown = (
+        slice(24) if is_tls else slice(None)
+    )  # the rest of a packet of TLS differs, and so does the checksum
+    lines = [
+        f"{each.sent_at} {each.arrived_at} {each.lost} {each.octets[shown].hex()} {len(each.octets)}"
+        for each in trace.packets
+    ]
     print(len(lines), hashlib.sha256("\n".join(lines).encode()).hexdigest())  # noqa: T201
 
 

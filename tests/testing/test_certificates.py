@@ -1,4 +1,6 @@
-"""Certificates for tests: they are trusted by their own clients, for their own names, and are the same for the same seed."""
+"""Certificates for tests: they are trusted by their own clients, for their own names, and are the same for
+the same seed.
+"""
 
 import asyncio
 import ssl

@@ -1,4 +1,6 @@
-"""`check_congestion` passes the controllers that are here, and finds each planted mistake in one call, with the rule that it breaks."""
+"""`check_congestion` passes the controllers that are here, and finds each planted mistake in one call, with
+the rule that it breaks.
+"""
 
 import random
 from typing import Any, ClassVar
@@ -153,28 +155,28 @@ class BlindModel(BBR):
 
 MISTAKES: dict[type[Congestion], str] = {
     NoWindow: r"the window is one segment at least \(RFC 5681, 3.1\): timed_out\(.*\) left window at 0",
-    NeverReacts: r"a loss reduces the window \(RFC 5681, 3.2; RFC 5033, 3\): lost\(flight=(\d+)\) left window at \1, more than 85%",
+    NeverReacts: r"a loss reduces the window \(RFC 5681, 3.2; RFC 5033, 3\): lost\(flight=(\d+)\) left window at \1, more than 85%",  # noqa: E501
     HardlyReacts: r"a loss reduces the window",
     IgnoresMarks: r"a mark reduces the window \(RFC 3168, 6.1.2",
-    GrowsTwiceAsFast: r"no more than what was acknowledged.*RFC 3465.*an ACK of 2896 octets let window grow by 5792",
+    GrowsTwiceAsFast: r"no more than what was acknowledged.*RFC 3465.*an ACK of 2896 octets let window grow by 5792",  # noqa: E501
     CountsAllOfOneAck: r"without pacing by 8 segments for one ACK",
     GrowsUnused: r"a window that isn't in use doesn't grow \(RFC 7661",
-    SurvivesTimeouts: r"a timeout leaves the loss window, which is one segment \(RFC 5681, 3.1\): timed_out\(flight=\d+, again=False\)",
+    SurvivesTimeouts: r"a timeout leaves the loss window, which is one segment \(RFC 5681, 3.1\): timed_out\(flight=\d+, again=False\)",  # noqa: E501
     HalvesAgain: r"a further timeout of the same octets leaves the threshold|a timeout sets the threshold",
     UndoesNothing: r"undo goes back to what remember kept \(RFC 4015",
     UndoesInABurst: r"undo heeds its limit",
-    CountsSegments: r"another segment size changes smss, and leaves the window in octets.*resized\(smss=536\)",
+    CountsSegments: r"another segment size changes smss, and leaves the window in octets.*resized\(smss=536\)",  # noqa: E501
     NeverRests: r"after a rest the window is the restart window at most.*RFC 5681, 4.1",
     Bursts: r"recovery ends with a window of at most the threshold \(RFC 6582",
     # compiled code takes no float where it stores an int
-    InFractions: r"whole numbers, and none is negative.*lost\(.*\) left window at \d+\.\d+|lost\(.*\) raised TypeError",
+    InFractions: r"whole numbers, and none is negative.*lost\(.*\) left window at \d+\.\d+|lost\(.*\) raised TypeError",  # noqa: E501
     Negative: r"whole numbers, and none is negative.*observed.* left pacing_rate at -49000",
     Shares: r"a connection's controller doesn't depend on that of another",
     RollsDice: r"a controller is a function of its calls and its seed.*with seed 1 ended with",
     DividesByZero: r"a controller raises no exception.*observed.* raised ZeroDivisionError",
     KeepsSamples: r"a controller keeps no reference to a sample.*observed.* kept one",
-    OldConstructor: r"a controller raises no exception.*the constructor, called with \(1448, 1448, 1\) raised TypeError",
-    BlindModel: r"losses that last slow a sender down.*over a path with a queue of 16 KiB, seed 1, \d+ octets were sent again",
+    OldConstructor: r"a controller raises no exception.*the constructor, called with \(1448, 1448, 1\) raised TypeError",  # noqa: E501
+    BlindModel: r"losses that last slow a sender down.*over a path with a queue of 16 KiB, seed 1, \d+ octets were sent again",  # noqa: E501
 }
 
 

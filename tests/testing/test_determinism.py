@@ -14,7 +14,14 @@ ROOT = PROGRAM.parent.parent.parent
 
 def run(python: str, hash_seed: int, *arguments: str) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": str(hash_seed)}
-    done = subprocess.run([python, PROGRAM, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(
+        [python, PROGRAM, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -24,9 +31,15 @@ def pythons() -> dict[str, str]:
     found: dict[str, str] = {}
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     for version in ("3.11", "3.12", "3.13"):
-        candidates = [shutil.which(f"python{version}"), *map(str, sorted(root.glob(f"{version}.*/bin/python")))]
+        candidates = [
+            shutil.which(f"python{version}"),
+            *map(str, sorted(root.glob(f"{version}.*/bin/python"))),
+        ]
         for candidate in candidates:
-            if candidate and subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0:
+            if (
+                candidate
+                and subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode == 0
+            ):
                 found[version] = candidate
                 break
     return found

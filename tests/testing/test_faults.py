@@ -1,4 +1,6 @@
-"""The strategy for schedules of faults: what it draws, what a failure shrinks to, and a simulation for each example."""
+"""The strategy for schedules of faults: what it draws, what a failure shrinks to, and a simulation for each
+example.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -35,7 +37,11 @@ def test_what_is_drawn_keeps_to_what_was_asked_for(schedule: list[Fault]) -> Non
 def test_a_failure_shrinks_to_one_fault_that_is_short_and_early(kind: Any) -> None:
     def fails(schedule: list[Fault]) -> bool:
         return any(
-            fault.kind == kind and "server" in fault.hosts and fault.length >= 1_234_000 and fault.at >= 70_000 for fault in schedule
+            fault.kind == kind
+            and "server" in fault.hosts
+            and fault.length >= 1_234_000
+            and fault.at >= 70_000
+            for fault in schedule
         )
 
     (fault,) = find(faults(NAMES, kinds=[kind, "crash"]), fails, settings=QUIET)
@@ -115,10 +121,16 @@ def is_late(patience: float) -> Callable[[list[Fault]], bool]:
 
 def test_the_shortest_partition_that_costs_a_second() -> None:
     """The SYN is lost, and sent again after a second (RFC 6298, 2.1)."""
-    found = find(faults(["client", "server"], kinds=["partition"], longest="3s"), is_late(0.9), settings=QUIET)
+    found = find(
+        faults(["client", "server"], kinds=["partition"], longest="3s"), is_late(0.9), settings=QUIET
+    )
     assert list(map(str, found)) == ["partition client -> server at 0s for 1ms"]
 
 
 def test_no_schedule_is_too_much_for_a_patient_client() -> None:
     with pytest.raises(NoSuchExample):
-        find(faults(["client", "server"], kinds=["partition"], longest="1s"), is_late(60), settings=settings(QUIET, max_examples=30))
+        find(
+            faults(["client", "server"], kinds=["partition"], longest="1s"),
+            is_late(60),
+            settings=settings(QUIET, max_examples=30),
+        )

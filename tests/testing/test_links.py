@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 
 from postel.errors import ArgumentError, LinkClosed, LinkError
-from postel.links import Delayed, Faulty, Link, Observed, PacketObserver, PushedLink, Recorder, Shaped, Tun, pair
+from postel.links import (
+    Delayed,
+    Faulty,
+    Link,
+    Observed,
+    PacketObserver,
+    PushedLink,
+    Recorder,
+    Shaped,
+    Tun,
+    pair,
+)
 from postel.testing import check_link
 from postel.times import MILLISECOND, NEVER
 
@@ -39,14 +50,20 @@ LINKS: dict[str, Callable[[], tuple[Link, Link]]] = {
     "relay of datagrams": lambda: relays(socket.SOCK_DGRAM),
     "relay of records": lambda: relays(socket.SOCK_SEQPACKET),
     "recorder": lambda: around(lambda link: Recorder(link, io.BytesIO())),
-    "recorder that offloads": lambda: around(lambda link: Recorder(link, io.BytesIO(), joined=True), offload=True),
+    "recorder that offloads": lambda: around(
+        lambda link: Recorder(link, io.BytesIO(), joined=True), offload=True
+    ),
     "observed": lambda: around(lambda link: Observed(link, PacketObserver()), offload=True),
     "faulty without faults": lambda: around(lambda link: Faulty(link, Random(1))),
-    "delayed": lambda: around(lambda link: Delayed(link, 30 * MILLISECOND, jitter=5 * MILLISECOND, random=Random(1))),
+    "delayed": lambda: around(
+        lambda link: Delayed(link, 30 * MILLISECOND, jitter=5 * MILLISECOND, random=Random(1))
+    ),
     "delayed, offloading inside": lambda: around(lambda link: Delayed(link, 1), offload=True),
     "shaped": lambda: around(lambda link: Shaped(link, 10_000_000)),
     "shaped, small": lambda: around(lambda link: Shaped(link, 10_000_000, queue=10_000)),
-    "one around the other": lambda: around(lambda link: Shaped(Delayed(Recorder(link, io.BytesIO()), 10), 10_000_000)),
+    "one around the other": lambda: around(
+        lambda link: Shaped(Delayed(Recorder(link, io.BytesIO()), 10), 10_000_000)
+    ),
     "pushed, delayed": lambda: (Delayed((ends := pushed())[0], 7), ends[1]),
 }
 

@@ -34,13 +34,16 @@ class Raising(Observer):
 
 def test_a_hook_that_raises_is_named_with_its_scenario() -> None:
     with pytest.raises(
-        AssertionError, match=r"peers that don't answer: Raising.timer_expired raised ValueError\('no such timer'\) at \d+ µs"
+        AssertionError,
+        match=r"peers that don't answer: Raising.timer_expired raised ValueError\('no such timer'\) at \d+ µs",  # noqa: E501
     ) as told:
         check_observer(Raising)
     assert isinstance(told.value.__cause__, ValueError)
     assert str(told.value).count("raised") <= observers.MOST_FAULTS
     assert "more" in str(told.value)
-    assert "without the observer" not in str(told.value), "that it raises changes nothing, for the check keeps it from the host"
+    assert "without the observer" not in str(told.value), (
+        "that it raises changes nothing, for the check keeps it from the host"
+    )
 
 
 class Meddling(Observer):

@@ -1,4 +1,6 @@
-"""The pytest plugin: a world for each test that asks for one, seeds, runs, and the report of a failing test."""
+"""The pytest plugin: a world for each test that asks for one, seeds, runs, and the report of a failing
+test.
+"""
 
 import os
 import re
@@ -34,7 +36,9 @@ async def ask(name="server"):
 
 def outcome(pytester: pytest.Pytester, test: str, *options: str) -> pytest.RunResult:
     pytester.makepyfile(PROGRAMS + test)
-    return pytester.runpytest_inprocess("-p", "pytest_postel", "-p", "no:cacheprovider", "-p", "no:asyncio", *options)
+    return pytester.runpytest_inprocess(
+        "-p", "pytest_postel", "-p", "no:cacheprovider", "-p", "no:asyncio", *options
+    )
 
 
 def test_an_async_test_that_asks_for_a_world_runs_in_it(pytester: pytest.Pytester) -> None:
@@ -77,7 +81,9 @@ async def test_seeds(world):
 """
     done = outcome(pytester, test, "-v")
     done.assert_outcomes(passed=2, failed=1)
-    done.stdout.fnmatch_lines(["*test_seeds?seed=5? PASSED*", "*test_seeds?seed=6? FAILED*", "*test_seeds?seed=7? PASSED*"])
+    done.stdout.fnmatch_lines(
+        ["*test_seeds?seed=5? PASSED*", "*test_seeds?seed=6? FAILED*", "*test_seeds?seed=7? PASSED*"]
+    )
     done.stdout.fnmatch_lines(["pytest '*::test_seeds' --postel-seed 6"])
     once = outcome(pytester, test, "--postel-seed", "6", "-v")
     once.assert_outcomes(failed=1)
@@ -149,7 +155,9 @@ async def test_tolerates(world):
     done.stdout.fnmatch_lines(["*ValueError: a bug", "*in fail on the computer 'server', at 0 s*"])
 
 
-def test_a_mark_with_a_setting_that_there_is_not_is_an_error_that_names_those_that_there_are(pytester: pytest.Pytester) -> None:
+def test_a_mark_with_a_setting_that_there_is_not_is_an_error_that_names_those_that_there_are(
+    pytester: pytest.Pytester,
+) -> None:
     done = outcome(
         pytester,
         """
@@ -189,8 +197,12 @@ def test_worlds():
     done.stdout.fnmatch_lines(["*seconds=20,*"])
 
 
-@pytest.mark.parametrize("options", [("-p", "asyncio", "-o", "asyncio_mode=auto"), ("-p", "asyncio", "-o", "asyncio_mode=strict")])
-def test_it_stands_beside_pytest_asyncio_and_anyio(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "options", [("-p", "asyncio", "-o", "asyncio_mode=auto"), ("-p", "asyncio", "-o", "asyncio_mode=strict")]
+)
+def test_it_stands_beside_pytest_asyncio_and_anyio(
+    pytester: pytest.Pytester, options: tuple[str, ...]
+) -> None:
     pytest.importorskip("pytest_asyncio")
     pytester.makepyfile("""
 import asyncio, pytest
@@ -215,16 +227,29 @@ async def test_anyio():
     arguments = [argument for argument in options if argument not in ("-p", "asyncio")]
     command = [sys.executable, "-m", "pytest", "-p", "pytest_postel", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(
-        command, cwd=pytester.path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, timeout=120
+        command,
+        cwd=pytester.path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert re.search(r"\d passed", done.stdout), done.stdout + done.stderr
     assert "failed" not in done.stdout, done.stdout
 
 
 def test_without_a_world_pytest_imports_nothing_of_postel() -> None:
-    """Coverage of the core would miss what is imported before it starts, and everyone's start would be slower."""
-    program = "import pytest_postel, sys; print([name for name in sys.modules if name.partition('.')[0] in ('postel', 'asyncio')])"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    """Coverage of the core would miss what is imported before it starts, and everyone's start would be
+    slower.
+    """
+    program = (
+        "import pytest_postel, sys; print([name for name in sys.modules if name.partition('.')[0] in "
+        "('postel', 'asyncio')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 

@@ -27,7 +27,14 @@ def test_both_ways_into_established_differ_in_nothing_that_counts() -> None:
     assert active["opening"] | {"is_passive": True} == passive["opening"]
 
 
-AFTER = [states.fin_wait_1, states.fin_wait_2, states.closing, states.time_wait, states.close_wait, states.last_ack]
+AFTER = [
+    states.fin_wait_1,
+    states.fin_wait_2,
+    states.closing,
+    states.time_wait,
+    states.close_wait,
+    states.last_ack,
+]
 
 
 @pytest.mark.parametrize("make", AFTER)

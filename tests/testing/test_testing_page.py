@@ -11,9 +11,13 @@ pytest_plugins = ["pytester"]
 
 def test_the_tests_of_the_page_pass(pytester: pytest.Pytester) -> None:
     pytest.importorskip("cryptography")
-    programs = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    programs = re.findall(
+        r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     pytester.makepyfile("\n\n".join(program for program in programs if "print(" not in program))
-    done = pytester.runpytest_inprocess("-p", "pytest_postel", "-p", "no:cacheprovider", "-p", "no:asyncio", "-q")
+    done = pytester.runpytest_inprocess(
+        "-p", "pytest_postel", "-p", "no:cacheprovider", "-p", "no:asyncio", "-q"
+    )
     done.assert_outcomes(passed=1 + 20 + 1 + 1 + 5 + 1)
 
 

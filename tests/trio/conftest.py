@@ -1,4 +1,6 @@
-"""Two networks on one memory link in one run of trio, and tests that are coroutines, in virtual time unless they ask for real time."""
+"""Two networks on one memory link in one run of trio, and tests that are coroutines, in virtual time unless
+they ask for real time.
+"""
 
 import inspect
 from collections.abc import AsyncIterator, Callable
@@ -50,7 +52,9 @@ class Pair:
     far: TrioNetwork
 
     def states(self) -> list[str]:
-        return sorted(str(state) for network in (self.near, self.far) for _, _, state in network.host.connections())
+        return sorted(
+            str(state) for network in (self.near, self.far) for _, _, state in network.host.connections()
+        )
 
     async def connected(self, address: str = FAR_4) -> tuple[trio.SocketStream, trio.SocketStream]:
         """The stream of a client of ``near``, and that which ``far`` has accepted."""
@@ -69,9 +73,16 @@ TwoNetworks = Callable[..., AbstractAsyncContextManager[Pair]]
 
 @asynccontextmanager
 async def two_networks(
-    *, config: Config = DEFAULT, linger: float = 2, delay: int = 0, resolver: Any = None, wrap: Callable[[Link], Link] | None = None
+    *,
+    config: Config = DEFAULT,
+    linger: float = 2,
+    delay: int = 0,
+    resolver: Any = None,
+    wrap: Callable[[Link], Link] | None = None,
 ) -> AsyncIterator[Pair]:
-    """``delay``: of each packet, in microseconds. When they close, nothing may stand, and nothing may be held."""
+    """``delay``: of each packet, in microseconds. When they close, nothing may stand, and nothing may be
+    held.
+    """
     left: Link
     right: Link
     left, right = pair()

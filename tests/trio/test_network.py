@@ -52,7 +52,12 @@ async def test_the_link_s_end_is_told_to_all_that_wait(networks: Any) -> None:
         listener = both.near.socket()
         listener.listen()
         async with trio.open_nursery() as nursery:
-            for call in (lambda: client.socket.recv(1), listener.accept, both.near.wait_closed, both.far.wait_closed):
+            for call in (
+                lambda: client.socket.recv(1),
+                listener.accept,
+                both.near.wait_closed,
+                both.far.wait_closed,
+            ):
                 nursery.start_soon(expect_the_end, call)
             await trio.testing.wait_all_tasks_blocked()
             both.near.link.close()
@@ -162,5 +167,10 @@ async def test_an_error_in_the_body_passes_as_it_is() -> None:
 
 def test_without_trio_the_extra_is_named() -> None:
     script = "import sys; sys.modules['trio'] = None; import postel; import postel.trio"
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert "ImportError: postel.trio needs trio, of the extra \"trio\": pip install 'postel[trio]'" in told.stderr
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert (
+        "ImportError: postel.trio needs trio, of the extra \"trio\": pip install 'postel[trio]'"
+        in told.stderr
+    )

@@ -50,7 +50,11 @@ async def test_listeners_of_both_families(networks: Any) -> None:
 
 
 async def test_tls(networks: Any) -> None:
-    authority, server, client = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority, server, client = (
+        trustme.CA(),
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+    )
     authority.issue_cert("far.example").configure_cert(server)
     authority.configure_trust(client)
 
@@ -61,7 +65,9 @@ async def test_tls(networks: Any) -> None:
     async with networks(resolver=Names(), delay=5_000) as both, trio.open_nursery() as nursery:
         await nursery.start(serve_tls)
         async with both.near.as_default():
-            stream = await trio.open_ssl_over_tcp_stream("far.example", 443, ssl_context=client, https_compatible=True)
+            stream = await trio.open_ssl_over_tcp_stream(
+                "far.example", 443, ssl_context=client, https_compatible=True
+            )
             await stream.send_all(b"secret")
             assert await stream.receive_some() == b"secret"
             await stream.aclose()

@@ -35,7 +35,10 @@ async def test_every_way_to_read_and_write_a_stream(networks: Any, far_address: 
 async def test_datagrams(networks: Any, far_address: str) -> None:
     family = trio.socket.AF_INET6 if ":" in far_address else trio.socket.AF_INET
     async with networks() as both:
-        with both.near.socket(family, trio.socket.SOCK_DGRAM) as near, both.far.socket(family, trio.socket.SOCK_DGRAM) as far:
+        with (
+            both.near.socket(family, trio.socket.SOCK_DGRAM) as near,
+            both.far.socket(family, trio.socket.SOCK_DGRAM) as far,
+        ):
             await far.bind((far_address, 53))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(near.sendto, b"question", 0, (far_address, 53))
@@ -75,7 +78,10 @@ async def test_what_a_socket_can_t_do(networks: Any, call: str) -> None:
 class TestConnect:
     async def test_refused(self, networks: Any) -> None:
         async with networks() as both:
-            with both.near.socket() as client, pytest.raises(ConnectionRefusedError, match=r"connect to 10\.7\.0\.2:9"):
+            with (
+                both.near.socket() as client,
+                pytest.raises(ConnectionRefusedError, match=r"connect to 10\.7\.0\.2:9"),
+            ):
                 await client.connect((FAR_4, 9))
 
     async def test_cancelled_closes_the_socket(self, networks: Any) -> None:
@@ -119,7 +125,9 @@ class TestTwoTasks:
             with trio.move_on_after(1):
                 while direction == "recv":
                     await client.receive_some()
-            wait = {"recv": lambda: client.socket.recv(1), "send": lambda: client.socket.send(b"x")}[direction]
+            wait = {"recv": lambda: client.socket.recv(1), "send": lambda: client.socket.send(b"x")}[
+                direction
+            ]
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(wait)
                 await wait_all_tasks_blocked()

@@ -1,4 +1,6 @@
-"""Traces made by hand: what happens is told to a `Trace` as a world and its hosts would tell it, so no TCP takes part."""
+"""Traces made by hand: what happens is told to a `Trace` as a world and its hosts would tell it, so no TCP
+takes part.
+"""
 
 from postel.tcp.state import CLOSED, ESTABLISHED, LISTEN, SYN_RECEIVED, SYN_SENT, State
 from postel.times import MILLISECOND
@@ -29,8 +31,15 @@ class Stage:
     def handshake(self) -> "Stage":
         """From 0 to 30 ms."""
         self.enters(LEFT, SYN_SENT, 0)
-        self.crosses(LEFT, self.packet(LEFT, SYN, 0, window_scale=7, window=65535, mss=1460, sack_permitted=True), 0, SYN_RECEIVED)
-        reply = self.packet(RIGHT, SYN | ACK, 0, 1, window_scale=3, window=65535, mss=1460, sack_permitted=True)
+        self.crosses(
+            LEFT,
+            self.packet(LEFT, SYN, 0, window_scale=7, window=65535, mss=1460, sack_permitted=True),
+            0,
+            SYN_RECEIVED,
+        )
+        reply = self.packet(
+            RIGHT, SYN | ACK, 0, 1, window_scale=3, window=65535, mss=1460, sack_permitted=True
+        )
         self.crosses(RIGHT, reply, 10, ESTABLISHED)
         self.crosses(LEFT, self.packet(LEFT, ACK, 1, 1), 20, ESTABLISHED)
         return self
@@ -38,16 +47,44 @@ class Stage:
     def peer(self, end: Endpoint) -> Endpoint:
         return RIGHT if end == LEFT else LEFT
 
-    def packet(self, end: Endpoint, flags: int, seq: int, ack: int = 0, data: bytes = b"", sack: Blocks = (), **fields: object) -> bytes:
+    def packet(
+        self,
+        end: Endpoint,
+        flags: int,
+        seq: int,
+        ack: int = 0,
+        data: bytes = b"",
+        sack: Blocks = (),
+        **fields: object,
+    ) -> bytes:
         peer = self.peer(end)
         number = (FIRST[end] + seq) & 0xFFFFFFFF
-        segment = Segment(end.port, peer.port, number, (FIRST[peer] + ack) & 0xFFFFFFFF if flags & ACK else 0, flags, 1000, data)
-        segment.sack = tuple(((FIRST[peer] + start) & 0xFFFFFFFF, (FIRST[peer] + stop) & 0xFFFFFFFF) for start, stop in sack)
+        segment = Segment(
+            end.port,
+            peer.port,
+            number,
+            (FIRST[peer] + ack) & 0xFFFFFFFF if flags & ACK else 0,
+            flags,
+            1000,
+            data,
+        )
+        segment.sack = tuple(
+            ((FIRST[peer] + start) & 0xFFFFFFFF, (FIRST[peer] + stop) & 0xFFFFFFFF) for start, stop in sack
+        )
         for name, value in fields.items():
             setattr(segment, name, value)
         return ip.encode(end.address, peer.address, 6, encode_for(segment, end.address, peer.address))
 
-    def departs(self, end: Endpoint, octets: bytes, at: float, arrives: float = 0.0, *, lost: str = "", names: bool = True) -> bytes:
+    def departs(
+        self,
+        end: Endpoint,
+        octets: bytes,
+        at: float,
+        arrives: float = 0.0,
+        *,
+        lost: str = "",
+        names: bool = True,
+    ) -> bytes:
         now = int(at * MILLISECOND)
         self.trace.packet_sent(octets, now)
         names_of = (NAMES[end], NAMES[self.peer(end)]) if names else ("", "")
@@ -57,7 +94,9 @@ class Stage:
             self.trace.carried(*names_of, octets, now, int(arrives * MILLISECOND), octets)
         return octets
 
-    def arrives(self, octets: bytes, at: float, state: State | None = None, end: Endpoint | None = None) -> None:
+    def arrives(
+        self, octets: bytes, at: float, state: State | None = None, end: Endpoint | None = None
+    ) -> None:
         now = int(at * MILLISECOND)
         self.trace.packet_arrived(octets, now)
         if state is not None and end is not None:

@@ -34,7 +34,9 @@ def test_the_answer_to_a_fin_out_of_order_is_a_duplicate_ack(text_size: int, *, 
         world.pump()
     connection.close(world.now)
     world.run(until=SECOND)
-    answers = [packet for packet in trace.packets if packet.source.port == 7 and packet.kind is not Kind.SYN_ACK]
+    answers = [
+        packet for packet in trace.packets if packet.source.port == 7 and packet.kind is not Kind.SYN_ACK
+    ]
     assert answers[0].kind is Kind.DUPLICATE_ACK
     assert "window update" not in ladder.render(trace)
 

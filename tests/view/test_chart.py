@@ -18,13 +18,17 @@ from postel.wire.segment import ACK
 KIBIBYTE = 1024
 
 
-def sample(when: int, window: int = 0, threshold: int = 0, flight: int = 0, round_trip: int = 0, again: int = 0) -> Sample:
+def sample(
+    when: int, window: int = 0, threshold: int = 0, flight: int = 0, round_trip: int = 0, again: int = 0
+) -> Sample:
     return Sample(when, window, threshold, flight, round_trip, again)
 
 
 def parts(picture: str, kind: str, tag: str = "path") -> list[ET.Element]:
     return [
-        element for element in ET.fromstring(picture).iter("{http://www.w3.org/2000/svg}" + tag) if kind in element.get("class", "").split()
+        element
+        for element in ET.fromstring(picture).iter("{http://www.w3.org/2000/svg}" + tag)
+        if kind in element.get("class", "").split()
     ]
 
 
@@ -43,7 +47,9 @@ def test_the_sampler_looks_whenever_a_segment_of_its_connection_passes() -> None
     other.open_active(2)
     assert other.next_segment(2)
     scene = established(PLAIN)
-    connection.segment_arrives(scene.segment(SYN | ACK, ack=0), 5)  # of an impossible ACK: it passes all the same
+    connection.segment_arrives(
+        scene.segment(SYN | ACK, ack=0), 5
+    )  # of an impossible ACK: it passes all the same
     assert [found.when for found in sampler.samples] == [5]
     connection.abort(6)
     assert connection.next_segment(7)
@@ -65,7 +71,9 @@ def test_a_world_is_watched_and_seen_to_lose() -> None:
 
 
 def test_values_are_steps_between_two_axes() -> None:
-    picture = render([sample(0, 100 * KIBIBYTE), sample(SECOND, 50 * KIBIBYTE), sample(2 * SECOND, 50 * KIBIBYTE)])
+    picture = render(
+        [sample(0, 100 * KIBIBYTE), sample(SECOND, 50 * KIBIBYTE), sample(2 * SECOND, 50 * KIBIBYTE)]
+    )
     assert [path.get("d") for path in parts(picture, "window")] == ["M70.0 64.0H463.0V199.0H856"]
     assert [text for text in texts(picture) if text.replace(".", "").isdigit()] == [
         *("0", "20", "40", "60", "80", "100"),
@@ -76,7 +84,9 @@ def test_values_are_steps_between_two_axes() -> None:
 
 
 def test_what_is_not_known_is_not_drawn() -> None:
-    picture = render([sample(0, 1000), sample(SECOND, 1000, 500, 0, 20 * MILLISECOND), sample(2 * SECOND, 1000)])
+    picture = render(
+        [sample(0, 1000), sample(SECOND, 1000, 500, 0, 20 * MILLISECOND), sample(2 * SECOND, 1000)]
+    )
     assert parts(picture, "flight") == []
     assert [path.get("d", "")[:5] for path in parts(picture, "threshold")] == ["M463."]
 
@@ -101,7 +111,9 @@ def test_it_has_a_title_and_two_palettes() -> None:
     picture = render([sample(0, 1)], title="a < b & c")
     assert "a < b & c" in texts(picture)
     assert "prefers-color-scheme: dark" in picture
-    light, dark = (set(re.findall(r"\.([a-z-]+) \{ (?:stroke|fill)", part)) for part in picture.split("@media"))
+    light, dark = (
+        set(re.findall(r"\.([a-z-]+) \{ (?:stroke|fill)", part)) for part in picture.split("@media")
+    )
     assert light - {"line"} == dark - {"line"}
 
 

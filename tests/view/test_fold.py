@@ -103,6 +103,8 @@ def test_a_silence_a_timer_and_the_other_direction_end_a_run() -> None:
 def test_from_the_other_end_and_without_an_answer() -> None:
     stage = Stage().handshake()
     for number in range(12):
-        stage.crosses(stage.right, stage.packet(stage.right, ACK, 1 + 10 * number, 1, b"\0" * 10), 30 + number)
+        stage.crosses(
+            stage.right, stage.packet(stage.right, ACK, 1 + 10 * number, 1, b"\0" * 10), 30 + number
+        )
     text = ladder.render(stage.trace)
     assert "│◄══ … #4–#15: 12 data segments, 120 B ═" in text

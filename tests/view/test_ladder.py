@@ -1,4 +1,6 @@
-"""Ladders as pictures: each in a file of its own under ``ladders``, to be looked at. POSTEL_DRAW=1 draws them anew."""
+"""Ladders as pictures: each in a file of its own under ``ladders``, to be looked at. POSTEL_DRAW=1 draws them
+anew.
+"""
 
 import os
 import re
@@ -8,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from postel.errors import ArgumentError
-from postel.tcp.state import CLOSE_WAIT, CLOSED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, LAST_ACK, LISTEN, SYN_RECEIVED, SYN_SENT, TIME_WAIT
+from postel.tcp.state import (
+    CLOSE_WAIT,
+    CLOSED,
+    ESTABLISHED,
+    FIN_WAIT_1,
+    FIN_WAIT_2,
+    LAST_ACK,
+    LISTEN,
+    SYN_RECEIVED,
+    SYN_SENT,
+    TIME_WAIT,
+)
 from postel.view import Trace, ladder, trace_json
 from postel.view.width import width
 from postel.wire import icmp, ip, udp
@@ -178,7 +191,15 @@ def test_marks_are_shown() -> None:
     assert [" CE" in line for line in lines] == [False, True, False, False]
     assert ["ECT(1)" in line for line in lines] == [False, False, True, False]
     (flow,) = trace_json.of_flows(stage.trace.flows)
-    assert [packet.get("ecn") for packet in flow["packets"]] == [None, None, None, "ECT(0)", "CE", "ECT(1)", None]
+    assert [packet.get("ecn") for packet in flow["packets"]] == [
+        None,
+        None,
+        None,
+        "ECT(0)",
+        "CE",
+        "ECT(1)",
+        None,
+    ]
 
 
 def test_nothing_is_said_to_be_nothing() -> None:

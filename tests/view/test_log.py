@@ -29,7 +29,11 @@ def happened(observer: LoggingObserver | Observers) -> None:
 
 
 def told(caplog: pytest.LogCaptureFixture, logger: str, level: int) -> list[str]:
-    return [record.getMessage() for record in caplog.records if (record.name, record.levelno) == (f"postel.{logger}", level)]
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if (record.name, record.levelno) == (f"postel.{logger}", level)
+    ]
 
 
 def test_everything_is_logged_where_it_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
@@ -38,7 +42,9 @@ def test_everything_is_logged_where_it_is_asked_for(caplog: pytest.LogCaptureFix
     assert "10.0.0.1:4000 to 10.0.0.2:80: CLOSED to SYN-SENT" in told(caplog, "states", logging.DEBUG)
     assert "10.0.0.1:4000 to 10.0.0.2:80: SYN-SENT to ESTABLISHED" in told(caplog, "states", logging.INFO)
     assert "10.0.0.1:4000 to 10.0.0.2:80: ESTABLISHED to CLOSED" in told(caplog, "states", logging.INFO)
-    assert "10.0.0.1:4000 to 10.0.0.2:80: the timer retransmission expires" in told(caplog, "timers", logging.INFO)
+    assert "10.0.0.1:4000 to 10.0.0.2:80: the timer retransmission expires" in told(
+        caplog, "timers", logging.INFO
+    )
     assert "10.0.0.1:4000 to 10.0.0.2:80: recovery" in told(caplog, "losses", logging.INFO)
     assert "drops a packet: no_connection" in told(caplog, "drops", logging.INFO)
     segments = told(caplog, "segments", logging.DEBUG)

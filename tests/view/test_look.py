@@ -22,7 +22,13 @@ class TestStates:
 
     def test_the_diagram_bears_the_steps(self) -> None:
         diagram = states.render(whole_life()).partition("\n\n")[0]
-        for label in ("[CLOSED: A0]", "[LISTEN: B0]", "[ESTABLISHED: A2 B2]", "[TIME-WAIT: A5]", "[CLOSED: A6 B5]"):
+        for label in (
+            "[CLOSED: A0]",
+            "[LISTEN: B0]",
+            "[ESTABLISHED: A2 B2]",
+            "[TIME-WAIT: A5]",
+            "[CLOSED: A6 B5]",
+        ):
             assert label in diagram
         assert "[CLOSING" not in diagram
         assert "CLOSING" in diagram
@@ -54,12 +60,16 @@ class TestTimeline:
 
     @pytest.mark.parametrize("columns", [60, 104, 200])
     def test_no_line_is_too_long(self, columns: int) -> None:
-        assert max(width(line) for line in timeline.render(whole_life(), width=columns).splitlines()) <= columns
+        assert (
+            max(width(line) for line in timeline.render(whole_life(), width=columns).splitlines()) <= columns
+        )
 
     def test_datagrams_have_a_bar_too(self) -> None:
         stage = Stage()
         payload = udp.encode_for(udp.Datagram(1024, 80, b"hello"), stage.left.address, stage.right.address)
-        stage.crosses(stage.left, ip.encode(stage.left.address, stage.right.address, udp.PROTOCOL, payload), 0)
+        stage.crosses(
+            stage.left, ip.encode(stage.left.address, stage.right.address, udp.PROTOCOL, payload), 0
+        )
         assert timeline.render(stage.trace).splitlines()[1].startswith("client ▶ server: UDP 5")
 
     def test_where_there_are_no_blocks(self) -> None:
@@ -76,12 +86,19 @@ class TestHeader:
         for packet in whole_life().packets:
             fields = [field for _, fields in header.sections(packet.octets) for field in fields]
             assert b"".join(field.octets for field in fields) == packet.octets
-            assert [field.at for field in fields] == [sum(len(before.octets) for before in fields[:n]) for n in range(len(fields))]
+            assert [field.at for field in fields] == [
+                sum(len(before.octets) for before in fields[:n]) for n in range(len(fields))
+            ]
 
     def test_what_the_fields_say(self) -> None:
         text = header.render(whole_life().packets[0])
         assert text.startswith("#1 client → server, ")
-        for line in ("total length", "9  06                       protocol               6 TCP", "SYN", "option                 MSS 1460"):
+        for line in (
+            "total length",
+            "9  06                       protocol               6 TCP",
+            "SYN",
+            "option                 MSS 1460",
+        ):
             assert line in text
 
     def test_long_data_is_cut(self) -> None:
@@ -94,7 +111,9 @@ class TestHeader:
         payload = udp.encode_for(udp.Datagram(1024, 53, b"?"), stage.left.address, stage.right.address)
         datagram = read(ip.encode(stage.left.address, stage.right.address, udp.PROTOCOL, payload), 1, 0)
         assert "destination port       53" in header.render(datagram)
-        message = icmp.encode(icmp.IcmpMessage(icmp.ECHO_REQUEST, body=b"ping"), stage.left.address, stage.right.address)
+        message = icmp.encode(
+            icmp.IcmpMessage(icmp.ECHO_REQUEST, body=b"ping"), stage.left.address, stage.right.address
+        )
         echo = read(ip.encode(stage.left.address, stage.right.address, icmp.PROTOCOL_4, message), 1, 0)
         assert [title for title, _ in header.sections(echo.octets)] == ["data"]
 
@@ -117,7 +136,9 @@ class TestRemarks:
         assert "  40.000 ms       CLOSED │ restarts" in ladder.render(stage.trace)
         assert "the user's call" not in ladder.render(stage.trace)
         (flow,) = trace_json.of_flows(stage.trace.flows)
-        assert flow["remarks"] == [{"at": str(stage.left), "texts": ("restarts",), "when": 40_000, "state": "CLOSED"}]
+        assert flow["remarks"] == [
+            {"at": str(stage.left), "texts": ("restarts",), "when": 40_000, "state": "CLOSED"}
+        ]
 
 
 class TestLateArrivals:
@@ -144,4 +165,6 @@ class TestLateArrivals:
         stage.departs(stage.right, stage.packet(stage.right, ACK, 1, 1), 40, 50)
         stage.arrives(fin, 40, LISTEN, stage.right)
         lines = ladder.render(stage.trace).splitlines()
-        assert next(n for n, line in enumerate(lines) if "#5 ACK" in line) < next(n for n, line in enumerate(lines) if "#4 ╌╌►" in line)
+        assert next(n for n, line in enumerate(lines) if "#5 ACK" in line) < next(
+            n for n, line in enumerate(lines) if "#4 ╌╌►" in line
+        )

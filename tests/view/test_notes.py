@@ -23,13 +23,17 @@ TIMERS = (
 @pytest.mark.parametrize("key", notes.TEXTS)
 def test_both_languages_say_the_same(key: str) -> None:
     english, chinese = notes.TEXTS[key]
-    fields = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in (english, chinese)]
+    fields = [
+        {name for _, name, _, _ in string.Formatter().parse(text) if name} for text in (english, chinese)
+    ]
     assert fields[0] == fields[1]
     assert english.isascii() or re.sub("[“”…]", "", english).isascii()
     assert re.search("[\u4e00-\u9fff“；]", chinese) or key == "text"
 
 
-@pytest.mark.parametrize("key", [*(kind.value for kind in Kind if kind is not Kind.PLAIN), *(f"{timer} timer" for timer in TIMERS)])
+@pytest.mark.parametrize(
+    "key", [*(kind.value for kind in Kind if kind is not Kind.PLAIN), *(f"{timer} timer" for timer in TIMERS)]
+)
 def test_there_are_words_for_all_that_happens(key: str) -> None:
     assert key in notes.TEXTS
 

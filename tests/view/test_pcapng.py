@@ -66,19 +66,32 @@ def test_each_packet_is_a_block_with_a_comment() -> None:
     for packet, (kind, body) in zip(trace.packets, packets, strict=True):
         assert kind == kinds.ENHANCED_PACKET
         number, high, low, captured, original = unpack_from("<IIIII", body)
-        assert (number, high << 32 | low, captured, original) == (0, packet.sent_at, len(packet.octets), len(packet.octets))
+        assert (number, high << 32 | low, captured, original) == (
+            0,
+            packet.sent_at,
+            len(packet.octets),
+            len(packet.octets),
+        )
         assert body[20 : 20 + captured] == packet.octets
-        assert options(body[20 + captured + -captured % 4 :])[1].decode() == pcapng.comment(packet, trace.flows[0])
+        assert options(body[20 + captured + -captured % 4 :])[1].decode() == pcapng.comment(
+            packet, trace.flows[0]
+        )
 
 
 def test_comments_say_who_what_and_in_which_state() -> None:
     trace = scene()
     comments = [pcapng.comment(packet, trace.flows[0]) for packet in trace.packets]
-    assert comments[0] == "client → server: #1 SYN, asks to open: “my numbers start here”; SYN-SENT → SYN-RECEIVED"
+    assert (
+        comments[0]
+        == "client → server: #1 SYN, asks to open: “my numbers start here”; SYN-SENT → SYN-RECEIVED"
+    )
     assert comments[3] == "client → server: #4 PSH,ACK, lost on the way (loss); sent again as #5; ESTABLISHED"
     assert comments[4] == "client → server: #5 PSH,ACK, retransmission of #4; ESTABLISHED → ESTABLISHED"
     assert comments[5] == "server → client: #6 ACK, acknowledges up to 12; ESTABLISHED → ESTABLISHED"
-    assert pcapng.comment(trace.packets[2], trace.flows[0], "zh") == "client → server: #3 ACK, 三次握手完成; ESTABLISHED → ESTABLISHED"
+    assert (
+        pcapng.comment(trace.packets[2], trace.flows[0], "zh")
+        == "client → server: #3 ACK, 三次握手完成; ESTABLISHED → ESTABLISHED"
+    )
 
 
 def test_times_are_counted_from_the_epoch_given() -> None:
@@ -97,19 +110,38 @@ def test_a_long_comment_is_cut_between_characters() -> None:
     assert len(options(body[20 + len(octets) :])[1]) == 65535
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None and "CI" not in os.environ, reason="tshark isn't installed")
+@pytest.mark.skipif(
+    shutil.which("tshark") is None and "CI" not in os.environ, reason="tshark isn't installed"
+)
 def test_tshark_reads_it_without_a_complaint(tmp_path: Path) -> None:
     file = tmp_path / "scene.pcapng"
     trace = scene()
     file.write_bytes(written(trace, language="zh"))
-    fields = ("-T", "fields", "-e", "frame.number", "-e", "frame.time_epoch", "-e", "tcp.checksum.status", "-e", "frame.comment")
+    fields = (
+        "-T",
+        "fields",
+        "-e",
+        "frame.number",
+        "-e",
+        "frame.time_epoch",
+        "-e",
+        "tcp.checksum.status",
+        "-e",
+        "frame.comment",
+    )
     command = ("tshark", "-r", str(file), "-o", "tcp.check_checksum:TRUE", *fields)
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C.UTF-8"}
+    )
     assert not [line for line in done.stderr.splitlines() if "root" not in line]
     rows = [line.split("\t") for line in done.stdout.splitlines()]
     assert [row[0] for row in rows] == ["1", "2", "3", "4", "5", "6"]
     assert rows[4][1] == "1.030000000"
     assert {row[2] for row in rows} == {"1"}  # good
-    assert [row[3] for row in rows] == [pcapng.comment(packet, trace.flows[0], "zh") for packet in trace.packets]
-    expert = subprocess.run(("tshark", "-r", str(file), "-q", "-z", "expert,warn"), capture_output=True, text=True, check=True)
+    assert [row[3] for row in rows] == [
+        pcapng.comment(packet, trace.flows[0], "zh") for packet in trace.packets
+    ]
+    expert = subprocess.run(
+        ("tshark", "-r", str(file), "-q", "-z", "expert,warn"), capture_output=True, text=True, check=True
+    )
     assert "Malformed" not in expert.stdout

@@ -51,11 +51,15 @@ class TestMoments:
                 found = moments.of(flow, [])
                 assert [moment.order for moment in found] == sorted(moment.order for moment in found)
                 changes = [change for moment in found for change in moment.changes]
-                assert sorted(change.order for change in changes) == sorted(change.order for change in flow.changes)
+                assert sorted(change.order for change in changes) == sorted(
+                    change.order for change in flow.changes
+                )
 
     def test_a_change_belongs_to_what_caused_it(self) -> None:
         found = moments.of(whole_life().flows[0], [])
-        by_state = {change.after: moment for moment in found for change in moment.changes if change.at.port == 1024}
+        by_state = {
+            change.after: moment for moment in found for change in moment.changes if change.at.port == 1024
+        }
         assert isinstance(by_state[SYN_SENT].what, Packet)  # the call that sends the SYN
         assert not by_state[SYN_SENT].is_arrival
         assert by_state[ESTABLISHED].is_arrival
@@ -76,7 +80,9 @@ class TestLadder:
         trace = make()
         picture = parsed(ladder.render(trace.flows, language=language, unfold=True))
         sent = [texts_of[0] for group in groups(picture, "sent") if (texts_of := texts(group))]
-        expected = [f"#{packet.number}" + "′" * packet.copy for flow in trace.flows for packet in flow.packets]
+        expected = [
+            f"#{packet.number}" + "′" * packet.copy for flow in trace.flows for packet in flow.packets
+        ]
         assert sorted(text.split()[0] for text in sent) == sorted(expected)
 
     def test_what_arrives_later_stands_lower(self) -> None:
@@ -84,12 +90,27 @@ class TestLadder:
             found = moments.of(trace.flows[0], [])
             heights = ladder.Ladder(trace.flows[0], found, 0, ("en",), 0.0).heights
             assert heights == sorted(heights)
-            departed = {id(moment.what): y for moment, y in zip(found, heights, strict=True) if not moment.is_arrival}
-            assert all(y > departed[id(moment.what)] for moment, y in zip(found, heights, strict=True) if moment.is_arrival)
+            departed = {
+                id(moment.what): y for moment, y in zip(found, heights, strict=True) if not moment.is_arrival
+            }
+            assert all(
+                y > departed[id(moment.what)]
+                for moment, y in zip(found, heights, strict=True)
+                if moment.is_arrival
+            )
 
     def test_states_stand_beside_the_lifelines(self) -> None:
         said = texts(parsed(ladder.render(whole_life().flows)))
-        for state in ("LISTEN", "SYN-SENT", "SYN-RECEIVED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSE-WAIT", "LAST-ACK"):
+        for state in (
+            "LISTEN",
+            "SYN-SENT",
+            "SYN-RECEIVED",
+            "FIN-WAIT-1",
+            "FIN-WAIT-2",
+            "TIME-WAIT",
+            "CLOSE-WAIT",
+            "LAST-ACK",
+        ):
             assert said.count(state) == 1
         assert said.count("ESTABLISHED") == 2
 
@@ -131,8 +152,16 @@ class TestDiagram:
 
     def test_what_each_end_took_is_marked_and_told(self) -> None:
         picture = parsed(diagram.render(whole_life().flows))
-        by_first = [group.get("data-way") for group in groups(picture, "taken") if "by-second" not in group.get("class", "")]
-        by_second = [group.get("data-way") for group in groups(picture, "by-second") if "taken" in group.get("class", "")]
+        by_first = [
+            group.get("data-way")
+            for group in groups(picture, "taken")
+            if "by-second" not in group.get("class", "")
+        ]
+        by_second = [
+            group.get("data-way")
+            for group in groups(picture, "by-second")
+            if "taken" in group.get("class", "")
+        ]
         assert set(by_first) == {"F2", "F8", "F12", "F14", "F16", "F20"}
         assert set(by_second) == {"F5", "F10", "F13", "F18", "F19"}
         said = texts(picture)
@@ -189,7 +218,9 @@ def contrast(one: str, other: str) -> float:
 
 def luminance(colour: str) -> float:
     parts = [int(colour[begin : begin + 2], 16) / 255 for begin in (1, 3, 5)]
-    red, green, blue = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    red, green, blue = [
+        part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 

@@ -80,7 +80,9 @@ def test_retransmissions_are_tied_to_their_originals() -> None:
 def test_duplicate_acknowledgements_are_counted() -> None:
     stage = Stage().handshake()
     for at in (30, 31):
-        stage.departs(stage.left, stage.packet(stage.left, ACK, 1 + 10 * (at - 30), 1, b"x" * 10), at, lost="loss")
+        stage.departs(
+            stage.left, stage.packet(stage.left, ACK, 1 + 10 * (at - 30), 1, b"x" * 10), at, lost="loss"
+        )
     for at in (40, 41, 42):
         stage.crosses(stage.right, stage.packet(stage.right, ACK, 1, 1), at)
     assert [packet.repeated for packet in stage.trace.packets[-3:]] == [0, 1, 2]
@@ -99,18 +101,33 @@ def test_windows_and_probes_are_recognised() -> None:
     stage.crosses(left, stage.packet(left, ACK, 11, 1), 7200_000)
     stage.crosses(right, stage.packet(right, RST | ACK, 1, 12), 7200_010)
     kinds = [packet.kind.value for packet in stage.trace.packets[4:]]
-    assert kinds == ["zero-window", "window-probe", "zero-window", "window-update", "plain", "plain", "keep-alive", "rst"]
+    assert kinds == [
+        "zero-window",
+        "window-probe",
+        "zero-window",
+        "window-update",
+        "plain",
+        "plain",
+        "keep-alive",
+        "rst",
+    ]
 
 
 def test_a_new_syn_between_the_same_ends_begins_another_connection() -> None:
     stage = Stage().handshake()
-    stage.crosses(stage.left, stage.packet(stage.left, SYN, 0, window_scale=7), 25)  # the same again: no other
+    stage.crosses(
+        stage.left, stage.packet(stage.left, SYN, 0, window_scale=7), 25
+    )  # the same again: no other
     stage.enters(stage.left, CLOSED, 30)
     stage.enters(stage.left, SYN_SENT, 40)
     stage.crosses(stage.left, stage.packet(stage.left, SYN, 77), 40)
     one, other = stage.trace.flows
     assert (len(one.packets), len(other.packets)) == (4, 1)
-    assert (other.packets[0].seq, other.packets[0].original, other.initial_state(stage.left)) == (0, 0, CLOSED)
+    assert (other.packets[0].seq, other.packets[0].original, other.initial_state(stage.left)) == (
+        0,
+        0,
+        CLOSED,
+    )
 
 
 def test_the_networks_copies_are_no_retransmissions() -> None:
@@ -169,7 +186,9 @@ def test_other_protocols_have_captions() -> None:
     stage.trace.packet_sent(b"nonsense", 60_000)
     captions = [packet.caption for packet in stage.trace.packets[3:]]
     assert captions[:3] == ["UDP len=5", "ICMP packet too big mtu=1300", "protocol 200, 5 octets"]
-    assert stage.trace.packets[4] in stage.trace.flows[0].packets  # ICMP goes with the connection that it is about
+    assert (
+        stage.trace.packets[4] in stage.trace.flows[0].packets
+    )  # ICMP goes with the connection that it is about
     assert len(stage.trace.packets) == 7
 
 
@@ -177,7 +196,9 @@ def test_what_is_said_of_names_is_told() -> None:
     stage = Stage()
     source, destination = stage.left.address, stage.right.address
     question = dns.DnsMessage(7, dns.Question("www.example.org", dns.A))
-    records = tuple(dns.ResourceRecord("www.example.org", dns.A, bytes([10, 0, 0, number])) for number in range(9))
+    records = tuple(
+        dns.ResourceRecord("www.example.org", dns.A, bytes([10, 0, 0, number])) for number in range(9)
+    )
     for message in (question, question._replace(is_response=True, answers=records)):
         datagram = udp.encode_for(udp.Datagram(1000, dns.PORT, dns.encode(message)), source, destination)
         stage.trace.packet_sent(ip.encode(source, destination, udp.PROTOCOL, datagram), 0)
@@ -202,6 +223,16 @@ def test_json_says_it_all() -> None:
     (connection,) = json.loads(stage.trace.to_json())["connections"]
     assert connection["ends"][0] == {"endpoint": "10.0.0.1:1024", "name": "client", "initial_state": "CLOSED"}
     assert connection["packets"][0]["flags"] == "SYN"
-    assert connection["packets"][3] | {"lost": "loss", "arrived_at": None, "len": 16, "seq": 1} == connection["packets"][3]
-    assert connection["timers"] == [{"at": "10.0.0.1:1024", "timer": "retransmission", "when": 230_000, "state": "TIME-WAIT"}]
-    assert connection["states"][0] == {"at": "10.0.0.1:1024", "before": "CLOSED", "after": "SYN-SENT", "when": 0}
+    assert (
+        connection["packets"][3] | {"lost": "loss", "arrived_at": None, "len": 16, "seq": 1}
+        == connection["packets"][3]
+    )
+    assert connection["timers"] == [
+        {"at": "10.0.0.1:1024", "timer": "retransmission", "when": 230_000, "state": "TIME-WAIT"}
+    ]
+    assert connection["states"][0] == {
+        "at": "10.0.0.1:1024",
+        "before": "CLOSED",
+        "after": "SYN-SENT",
+        "when": 0,
+    }

@@ -1,4 +1,6 @@
-"""A capture written while packets pass: what a trace would have written, in bounded memory, and what it left out."""
+"""A capture written while packets pass: what a trace would have written, in bounded memory, and what it left
+out.
+"""
 
 import io
 import os
@@ -18,7 +20,9 @@ STATISTICS = len(blocks.statistics(0, 0, 0))
 
 
 class Busy:
-    """A client that is observed with its packets, and its server: so many connections, each of which receives so many octets."""
+    """A client that is observed with its packets, and its server: so many connections, each of which receives
+    so many octets.
+    """
 
     def __init__(self, observer: Trace | Observers) -> None:
         self.observer = observer

@@ -15,11 +15,16 @@ from tests.view.test_fold import transfer
 
 
 def page_of(*names: str, language: str = "en") -> str:
-    return page.of([run(name) for name in names], language, commands=[f"postel lab run {name}" for name in names])
+    return page.of(
+        [run(name) for name in names], language, commands=[f"postel lab run {name}" for name in names]
+    )
 
 
 def stories(text: str) -> list[dict[str, Any]]:
-    return [json.loads(found) for found in re.findall(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)]
+    return [
+        json.loads(found)
+        for found in re.findall(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)
+    ]
 
 
 class Balance(HTMLParser):
@@ -50,7 +55,9 @@ def test_every_claim_has_a_page_that_stands_alone(name: str) -> None:
     assert balance.links == []
     assert not re.search(r"https?://|@import|url\(", text)
     for language in ("en", "zh"):
-        assert claims()[name].text[language] in text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        assert claims()[name].text[language] in text.replace("&lt;", "<").replace("&gt;", ">").replace(
+            "&amp;", "&"
+        )
 
 
 def test_both_runs_of_a_comparison_are_shown() -> None:
@@ -106,7 +113,10 @@ class TestStory:
 
     def test_the_variables_are_what_the_tcb_held(self) -> None:
         (story,) = stories(page_of("three-way"))
-        held = [[story["variables"][index] if index >= 0 else None for index in moment["variables"]] for moment in story["moments"]]
+        held = [
+            [story["variables"][index] if index >= 0 else None for index in moment["variables"]]
+            for moment in story["moments"]
+        ]
         assert [moment["said"]["en"] for moment in story["moments"]] == [
             "client sends #1 SYN",
             "#1 SYN arrives at server",
@@ -143,7 +153,10 @@ class TestStory:
 
     def test_what_is_lost_is_said_to_be(self) -> None:
         story = stories(page_of("syn-lost"))[0]
-        assert story["moments"][0]["said"] == {"en": "client sends #1 SYN, which is lost", "zh": "client 发出 #1 SYN，途中丢失"}
+        assert story["moments"][0]["said"] == {
+            "en": "client sends #1 SYN, which is lost",
+            "zh": "client 发出 #1 SYN，途中丢失",
+        }
         assert story["moments"][1]["said"]["en"].startswith("client: RTO")
 
     def test_a_run_of_data_is_one_step(self) -> None:
@@ -157,5 +170,8 @@ class TestStory:
     def test_nothing_in_the_data_ends_the_script(self) -> None:
         text = page_of("url-to-page")
         assert "<h1>Hello</h1>" in "".join(
-            field["value"]["en"] for packet in stories(text)[1]["packets"] for section in packet["sections"] for field in section["fields"]
+            field["value"]["en"]
+            for packet in stories(text)[1]["packets"]
+            for section in packet["sections"]
+            for field in section["fields"]
         )

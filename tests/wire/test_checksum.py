@@ -49,7 +49,9 @@ def test_octets_with_their_checksum_are_right(octets: bytes) -> None:
 @pytest.mark.parametrize(("source", "destination"), PSEUDO)
 @pytest.mark.parametrize("filler", [0, 4, 24])
 @pytest.mark.parametrize("size", [2, 3, 20, 1460])
-def test_payload_is_right_wherever_the_ip_header_ends(source: bytes, destination: bytes, filler: int, size: int) -> None:
+def test_payload_is_right_wherever_the_ip_header_ends(
+    source: bytes, destination: bytes, filler: int, size: int
+) -> None:
     data = b"\x5a" * (size - 2)
     payload = checksum.of_payload(b"\0\0" + data, source, destination, 6).to_bytes(2, "big") + data
     header = bytes(12 if len(source) == 4 else 8) + source + destination + b"\xaa" * filler
@@ -57,7 +59,9 @@ def test_payload_is_right_wherever_the_ip_header_ends(source: bytes, destination
     start, end = len(header), len(header) + size
     assert checksum.payload_is_right(octets, start, end, source, destination, 6)
     assert not checksum.payload_is_right(octets, start, end, source, destination, 17)
-    assert not checksum.payload_is_right(octets, start, end + 1, source, destination, 6)  # the wrong length for the pseudo-header
+    assert not checksum.payload_is_right(
+        octets, start, end + 1, source, destination, 6
+    )  # the wrong length for the pseudo-header
 
 
 @pytest.mark.parametrize(("source", "destination"), PSEUDO)

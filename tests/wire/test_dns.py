@@ -56,7 +56,9 @@ def test_what_is_encoded_is_parsed_again(message: DnsMessage) -> None:
     assert dns.parse(dns.encode(message)) == message
 
 
-@given(st.one_of(st.binary(max_size=600), st.binary(max_size=600).map(lambda octets: header(answers=1) + octets)))
+@given(
+    st.one_of(st.binary(max_size=600), st.binary(max_size=600).map(lambda octets: header(answers=1) + octets))
+)
 @example(header(answers=0xFFFF) + bytes(100))
 def test_any_octets_parse_or_are_told_to_be_wrong(octets: bytes) -> None:
     with contextlib.suppress(WireError):
@@ -115,7 +117,9 @@ def test_octets_that_lie(octets: bytes, complaint: str) -> None:
 
 def test_a_name_has_no_more_pointers_than_labels() -> None:
     """Or each of many names might be a walk through all of a long message."""
-    pointers = b"".join((0xC000 | (12 if n == 0 else 17 + 2 * (n - 1))).to_bytes(2, "big") for n in range(129))
+    pointers = b"".join(
+        (0xC000 | (12 if n == 0 else 17 + 2 * (n - 1))).to_bytes(2, "big") for n in range(129)
+    )
     assert dns._name(asked(b"\0") + pointers, 17 + 2 * 126) == ("", 17 + 2 * 127)
     with pytest.raises(WireError, match="too many pointers"):
         dns._name(asked(b"\0") + pointers, 17 + 2 * 127)
@@ -147,7 +151,10 @@ def test_names_are_compared_without_regard_to_case_and_the_last_dot() -> None:
         (RESPONSE._replace(rcode=dns.NAME_ERROR, answers=()), "A? www.example.org: NXDOMAIN"),
         (RESPONSE._replace(rcode=9, answers=()), "A? www.example.org: RCODE9"),
         (RESPONSE._replace(answers=()), "A? www.example.org: no data"),
-        (DnsMessage(1, Question("", 16), is_response=True, answers=(ResourceRecord("", 16, b"text"),)), " TYPE16"),
+        (
+            DnsMessage(1, Question("", 16), is_response=True, answers=(ResourceRecord("", 16, b"text"),)),
+            " TYPE16",
+        ),
     ],
 )
 def test_a_message_in_a_line(message: DnsMessage, text: str) -> None:

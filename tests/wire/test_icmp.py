@@ -43,7 +43,9 @@ def tcp_packet(pair: tuple[bytes, bytes], size: int = 1000) -> bytes:
 
 
 @pytest.mark.parametrize(("kind", "code", "four", "six"), NUMBERS)
-def test_numbers_of_both_families(kind: int, code: int, four: tuple[int, int], six: tuple[int, int] | None) -> None:
+def test_numbers_of_both_families(
+    kind: int, code: int, four: tuple[int, int], six: tuple[int, int] | None
+) -> None:
     message = IcmpMessage(kind, code, 1280, b"body")
     octets = encode(message, ALICE, BOB)
     assert (octets[0], octets[1]) == four
@@ -66,7 +68,10 @@ def test_other_messages_are_read_but_not_made(pair: tuple[bytes, bytes]) -> None
         encode(message, *pair)
 
 
-@pytest.mark.parametrize(("code", "expected"), [(2, icmp.NO_NETWORK), (5, icmp.PROHIBITED), (6, icmp.PROHIBITED), (99, icmp.NO_NETWORK)])
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [(2, icmp.NO_NETWORK), (5, icmp.PROHIBITED), (6, icmp.PROHIBITED), (99, icmp.NO_NETWORK)],
+)
 def test_codes_that_only_ipv6_has(code: int, expected: int) -> None:
     assert unchecked(1, code, (ALICE_6, BOB_6)) == IcmpMessage(icmp.UNREACHABLE, expected, 0, b"body")
 

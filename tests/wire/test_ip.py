@@ -25,7 +25,16 @@ def reason(octets: bytes) -> str:
 
 def header4(*, first: int = 0x45, total: int = 24, bits: int = 0, options: bytes = b"") -> bytes:
     """An IPv4 header with whatever is asked for, and the checksum right."""
-    blank = bytes((first, 0)) + total.to_bytes(2, "big") + b"\x12\x34" + bits.to_bytes(2, "big") + b"\x40\x06\0\0" + ALICE + BOB + options
+    blank = (
+        bytes((first, 0))
+        + total.to_bytes(2, "big")
+        + b"\x12\x34"
+        + bits.to_bytes(2, "big")
+        + b"\x40\x06\0\0"
+        + ALICE
+        + BOB
+        + options
+    )
     return blank[:10] + checksum.ones_complement(blank).to_bytes(2, "big") + blank[12:]
 
 
@@ -47,7 +56,15 @@ def fragment6(bits: int, following: int = 6) -> bytes:
     return bytes((following, 0)) + bits.to_bytes(2, "big") + (77).to_bytes(4, "big")
 
 
-@given(st.sampled_from(PAIRS), octet, st.binary(max_size=100), octet, octet, st.integers(0, 0xFFFF), st.booleans())
+@given(
+    st.sampled_from(PAIRS),
+    octet,
+    st.binary(max_size=100),
+    octet,
+    octet,
+    st.integers(0, 0xFFFF),
+    st.booleans(),
+)
 def test_round_trip(
     pair: tuple[bytes, bytes],
     protocol: int,
@@ -81,7 +98,11 @@ def test_round_trip(
 def test_a_captured_header() -> None:
     octets = bytes.fromhex("45000073000040004011b861c0a80001c0a800c7") + bytes(95)
     packet = parse(octets)
-    assert (packet.protocol, packet.source, packet.destination) == (17, bytes([192, 168, 0, 1]), bytes([192, 168, 0, 199]))
+    assert (packet.protocol, packet.source, packet.destination) == (
+        17,
+        bytes([192, 168, 0, 1]),
+        bytes([192, 168, 0, 199]),
+    )
     assert (packet.hop_limit, packet.dont_fragment, packet.start, packet.end) == (64, True, 20, 115)
     assert encode(packet.source, packet.destination, 17, packet.payload) == octets
 
@@ -177,7 +198,10 @@ def test_bad_frag_2_malformed_ipv4_options(options: str) -> None:
     assert reason(with_options4(bytes.fromhex(options))) == "bad_option"
 
 
-@pytest.mark.parametrize(("bits", "offset", "more"), [(0x2000, 0, True), (0x0001, 8, False), (0x2001, 8, True), (0x1FFE, 65520, False)])
+@pytest.mark.parametrize(
+    ("bits", "offset", "more"),
+    [(0x2000, 0, True), (0x0001, 8, False), (0x2001, 8, True), (0x1FFE, 65520, False)],
+)
 def test_ipv4_fragments_say_so(bits: int, offset: int, *, more: bool) -> None:
     packet = parse(header4(total=28, bits=bits) + b"fragment")
     assert packet.is_fragment
@@ -199,7 +223,10 @@ def test_ipv4_fragments_of_no_use(total: int, bits: int) -> None:
     ("first", "headers"),
     [
         (ip.HOP_BY_HOP, extension(6)),
-        (ip.HOP_BY_HOP, extension(6, 16, bytes.fromhex("0502000001080000000000000000"))),  # router alert and PadN
+        (
+            ip.HOP_BY_HOP,
+            extension(6, 16, bytes.fromhex("0502000001080000000000000000")),
+        ),  # router alert and PadN
         (ip.DESTINATION_OPTIONS, extension(6, 2048)),
         (ip.DESTINATION_OPTIONS, extension(6, body=bytes.fromhex("1e04aabbccdd"))),  # unknown, may be skipped
         (ip.ROUTING, extension(6, body=b"\0\0")),
@@ -223,7 +250,10 @@ def test_a_packet_may_end_behind_its_headers() -> None:
 
 @pytest.mark.parametrize("count", [9, 100, 1000])
 def test_bad_frag_2_too_many_headers(count: int) -> None:
-    assert reason(packet6(ip.DESTINATION_OPTIONS, extension(60) * (count - 1) + extension(6) + b"data")) == "too_many_headers"
+    assert (
+        reason(packet6(ip.DESTINATION_OPTIONS, extension(60) * (count - 1) + extension(6) + b"data"))
+        == "too_many_headers"
+    )
 
 
 @pytest.mark.parametrize("kind", [ip.HOP_BY_HOP, ip.ROUTING, ip.FRAGMENT, ip.DESTINATION_OPTIONS])
@@ -243,7 +273,9 @@ def test_bad_frag_2_a_header_with_a_length_field_of_zero_has_eight_octets() -> N
 
 
 def test_bad_frag_2_hop_by_hop_options_come_first_or_not_at_all() -> None:
-    assert reason(packet6(ip.DESTINATION_OPTIONS, extension(ip.HOP_BY_HOP) + extension(6))) == "misplaced_header"
+    assert (
+        reason(packet6(ip.DESTINATION_OPTIONS, extension(ip.HOP_BY_HOP) + extension(6))) == "misplaced_header"
+    )
 
 
 @pytest.mark.parametrize("kind", [0, 2, 3, 4, 255])
@@ -262,7 +294,9 @@ def test_ipv6_options_past_the_end_of_their_header(options: str) -> None:
     assert reason(packet6(ip.DESTINATION_OPTIONS, extension(6, body=bytes.fromhex(options)))) == "bad_option"
 
 
-@pytest.mark.parametrize(("bits", "offset", "more"), [(1, 0, True), (8, 8, False), (9, 8, True), (0xFFE8, 65512, False)])
+@pytest.mark.parametrize(
+    ("bits", "offset", "more"), [(1, 0, True), (8, 8, False), (9, 8, True), (0xFFE8, 65512, False)]
+)
 def test_ipv6_fragments_say_so(bits: int, offset: int, *, more: bool) -> None:
     upper = 17 if offset == 0 else 60  # a first fragment holds all headers
     packet = parse(packet6(ip.HOP_BY_HOP, extension(44) + fragment6(bits, upper) + b"fragment"))
@@ -294,7 +328,10 @@ def test_bad_hdr_12_any_octets_parse_or_raise(octets: bytes) -> None:
 @given(st.binary(max_size=40), st.binary(max_size=20))
 def test_bad_hdr_12_any_ipv4_options_parse_or_raise(options: bytes, payload: bytes) -> None:
     options = options[: len(options) & ~3]
-    octets = header4(first=0x45 + len(options) // 4, total=20 + len(options) + len(payload), options=options) + payload
+    octets = (
+        header4(first=0x45 + len(options) // 4, total=20 + len(options) + len(payload), options=options)
+        + payload
+    )
     try:
         check(parse(octets), octets)
     except WireError as error:
@@ -305,7 +342,9 @@ def test_bad_hdr_12_any_ipv4_options_parse_or_raise(options: bytes, payload: byt
     st.sampled_from([0, 43, 44, 60]),
     st.lists(st.tuples(st.sampled_from([0, 6, 43, 44, 60]), st.binary(min_size=7, max_size=7)), max_size=10),
 )
-def test_bad_hdr_12_any_extension_headers_parse_or_raise(first: int, headers: list[tuple[int, bytes]]) -> None:
+def test_bad_hdr_12_any_extension_headers_parse_or_raise(
+    first: int, headers: list[tuple[int, bytes]]
+) -> None:
     octets = packet6(first, b"".join([bytes((following,)) + body for following, body in headers]))
     try:
         check(parse(octets), octets)
@@ -321,16 +360,26 @@ def check(packet: Packet, octets: bytes) -> None:
 
 
 @given(st.sampled_from(PAIRS), st.binary(max_size=300), st.integers(0, 400), st.integers(56, 600))
-def test_fragments_put_together_are_the_payload(pair: tuple[bytes, bytes], payload: bytes, filler: int, mtu: int) -> None:
+def test_fragments_put_together_are_the_payload(
+    pair: tuple[bytes, bytes], payload: bytes, filler: int, mtu: int
+) -> None:
     payload += bytes(filler)
-    packets = [parse(octets) for octets in fragments(*pair, 17, payload, mtu, hop_limit=9, traffic_class=3, identification=0xABCD)]
+    packets = [
+        parse(octets)
+        for octets in fragments(*pair, 17, payload, mtu, hop_limit=9, traffic_class=3, identification=0xABCD)
+    ]
     assert b"".join([packet.payload for packet in packets]) == payload
     assert all(packet.end <= mtu for packet in packets)
     assert [packet.more_fragments for packet in packets] == [True] * (len(packets) - 1) + [False]
     offset = 0
     for packet in packets:
         assert packet.fragment_offset == offset
-        assert (packet.protocol, packet.hop_limit, packet.traffic_class, packet.identification) == (17, 9, 3, 0xABCD)
+        assert (packet.protocol, packet.hop_limit, packet.traffic_class, packet.identification) == (
+            17,
+            9,
+            3,
+            0xABCD,
+        )
         offset += len(packet.payload)
 
 
@@ -350,7 +399,16 @@ def test_quoted_packets_may_be_cut_and_changed(pair: tuple[bytes, bytes]) -> Non
 
 
 @pytest.mark.parametrize(
-    "octets", [b"", b"\x45", header4()[:19], header4(first=0x46), header4(first=0x44), header4(first=0x55), b"\x60" * 39]
+    "octets",
+    [
+        b"",
+        b"\x45",
+        header4()[:19],
+        header4(first=0x46),
+        header4(first=0x44),
+        header4(first=0x55),
+        b"\x60" * 39,
+    ],
 )
 def test_quotes_of_no_use(octets: bytes) -> None:
     with pytest.raises(WireError):

@@ -24,7 +24,10 @@ def read(octets: bytes, *, syn: bool = True) -> Bearer:
 
 
 def fields(bearer: Bearer) -> dict[str, object]:
-    return {name: getattr(bearer, name) for name in ("mss", "window_scale", "sack_permitted", "tsval", "tsecr", "sack", "other")}
+    return {
+        name: getattr(bearer, name)
+        for name in ("mss", "window_scale", "sack_permitted", "tsval", "tsecr", "sack", "other")
+    }
 
 
 EMPTY = fields(Bearer())
@@ -32,12 +35,28 @@ EMPTY = fields(Bearer())
 
 def test_a_linux_syn() -> None:
     bearer = read(LINUX_SYN)
-    assert fields(bearer) == EMPTY | {"mss": 1460, "window_scale": 7, "sack_permitted": True, "tsval": 1, "tsecr": 0}
+    assert fields(bearer) == EMPTY | {
+        "mss": 1460,
+        "window_scale": 7,
+        "sack_permitted": True,
+        "tsval": 1,
+        "tsecr": 0,
+    }
     assert options.encode(bearer) == LINUX_SYN
 
 
 @pytest.mark.parametrize(
-    "names", [(), ("mss",), ("mss", "sack"), ("mss", "scale"), ("scale", "ts"), ("sack", "scale", "mss"), ("ts",), ("sack", "ts")]
+    "names",
+    [
+        (),
+        ("mss",),
+        ("mss", "sack"),
+        ("mss", "scale"),
+        ("scale", "ts"),
+        ("sack", "scale", "mss"),
+        ("ts",),
+        ("sack", "ts"),
+    ],
 )
 def test_every_option_is_aligned_as_linux_does_it(names: tuple[str, ...]) -> None:
     bearer = Bearer(1, 2) if "ts" in names else Bearer()
@@ -126,7 +145,13 @@ def test_must_5_options_are_read_in_any_segment(*, syn: bool) -> None:
 @pytest.mark.parametrize("shift", range(4))
 def test_must_64_options_need_not_be_aligned(shift: int) -> None:
     bearer = read(b"\x01" * shift + WINDOW_SCALE + TIMESTAMPS + MSS + SACK)
-    assert fields(bearer) == EMPTY | {"mss": 1460, "window_scale": 7, "tsval": 1, "tsecr": 2, "sack": ((1, 2),)}
+    assert fields(bearer) == EMPTY | {
+        "mss": 1460,
+        "window_scale": 7,
+        "tsval": 1,
+        "tsecr": 2,
+        "sack": ((1, 2),),
+    }
 
 
 @pytest.mark.parametrize("kind", [6, 7, 9, 14, 19, 28, 29, 30, 69, 253, 254, 255])
@@ -160,7 +185,22 @@ def test_bad_opt_2_past_the_end_of_the_header(kind: int, octets: str) -> None:  
 
 @pytest.mark.parametrize(
     ("kind", "length"),
-    [(2, 2), (2, 3), (2, 5), (2, 6), (3, 2), (3, 4), (4, 3), (8, 2), (8, 9), (8, 11), (5, 2), (5, 3), (5, 9), (5, 11)],
+    [
+        (2, 2),
+        (2, 3),
+        (2, 5),
+        (2, 6),
+        (3, 2),
+        (3, 4),
+        (4, 3),
+        (8, 2),
+        (8, 9),
+        (8, 11),
+        (5, 2),
+        (5, 3),
+        (5, 9),
+        (5, 11),
+    ],
 )
 def test_bad_opt_4_wrong_length_of_a_known_option(kind: int, length: int) -> None:  # EP-PRE-7
     wrong = bytes((kind, length)) + bytes(length - 2)
@@ -173,7 +213,9 @@ def test_bad_opt_5_out_of_place_without_syn(octets: bytes) -> None:  # EP-PRE-7
     assert fields(read(octets + TIMESTAMPS, syn=False)) == EMPTY | {"tsval": 1, "tsecr": 2}
 
 
-@pytest.mark.parametrize(("kind", "length"), [(19, 2), (19, 3), (19, 10), (19, 17), (29, 4), (29, 10), (29, 17)])
+@pytest.mark.parametrize(
+    ("kind", "length"), [(19, 2), (19, 3), (19, 10), (19, 17), (29, 4), (29, 10), (29, 17)]
+)
 def test_bad_opt_7_signatures_without_a_key(kind: int, length: int) -> None:
     mac = bytes(range(length - 2))
     assert fields(read(bytes((kind, length)) + mac + MSS)) == EMPTY | {"mss": 1460, "other": ((kind, mac),)}
@@ -236,7 +278,14 @@ def test_bad_hdr_12_any_list_reads_or_raises(octets: bytes, syn: bool) -> None:
 def test_texts() -> None:
     assert options.texts(Bearer()) == []
     bearer = read(MSS + WINDOW_SCALE + SACK_PERMITTED + TIMESTAMPS + SACK + bytes.fromhex("1e04abcd"))
-    assert options.texts(bearer) == ["mss=1460", "ws=7", "sack_permitted", "ts=1/2", "sack=1-2", "option30=abcd"]
+    assert options.texts(bearer) == [
+        "mss=1460",
+        "ws=7",
+        "sack_permitted",
+        "ts=1/2",
+        "sack=1-2",
+        "option30=abcd",
+    ]
     assert options.texts(read(bytes.fromhex("1d063d540102"))) == ["ao=61/84"]
     assert options.texts(read(bytes.fromhex("1304abcd"))) == ["md5"]
 
@@ -254,7 +303,9 @@ def test_the_fast_open_option_of_a_syn(cookie: bytes, layout: OptionLayout) -> N
     octets = options.encode(bearer, layout)
     assert bytes((34, len(cookie) + 2)) + cookie in octets
     assert len(octets) % 4 == 0
-    assert octets.endswith((b"\0" if layout == options.PACKED else b"\1") * (-(len(LINUX_SYN) + len(cookie) + 2) % 4))
+    assert octets.endswith(
+        (b"\0" if layout == options.PACKED else b"\1") * (-(len(LINUX_SYN) + len(cookie) + 2) % 4)
+    )
     assert read(octets).fast_open == cookie
     assert fields(read(octets)) == fields(bearer)
     assert read(octets, syn=False).fast_open is None

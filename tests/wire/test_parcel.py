@@ -19,11 +19,19 @@ def made(flags: int, number: int, data: bytes, tsval: int) -> Segment:
 def unfinished(of: Segment, pair: tuple[bytes, bytes], stride: int, *, dont_fragment: bool = True) -> Parcel:
     flow = ip.Envelope(*pair, segment.PROTOCOL)
     head = encode_head(of, flow.words)
-    before = flow.header(len(head) + len(of.data), identification=0xFFFE, fragment=ip.DONT_FRAGMENT if dont_fragment else 0)
+    before = flow.header(
+        len(head) + len(of.data), identification=0xFFFE, fragment=ip.DONT_FRAGMENT if dont_fragment else 0
+    )
     return Parcel(before + head, of.data, stride=stride, start=len(before))
 
 
-@given(st.sampled_from(PAIRS), st.integers(0, TOP), st.binary(max_size=5000), st.integers(1, 1500), st.sampled_from([-1, 0, TOP]))
+@given(
+    st.sampled_from(PAIRS),
+    st.integers(0, TOP),
+    st.binary(max_size=5000),
+    st.integers(1, 1500),
+    st.sampled_from([-1, 0, TOP]),
+)
 def test_what_is_cut_is_what_would_have_been_sent_one_by_one(
     pair: tuple[bytes, bytes], number: int, data: bytes, stride: int, tsval: int
 ) -> None:
@@ -31,7 +39,9 @@ def test_what_is_cut_is_what_would_have_been_sent_one_by_one(
     pieces = finished(unfinished(whole, pair, stride if len(data) > stride else 0))
     expected = []
     for at in range(0, max(len(data), 1), stride):
-        flags = ACK | ECE | (CWR if at == 0 else 0) | (FIN | PSH if at + stride >= len(data) else 0)  # RFC 3168's CWR is told once
+        flags = (
+            ACK | ECE | (CWR if at == 0 else 0) | (FIN | PSH if at + stride >= len(data) else 0)
+        )  # RFC 3168's CWR is told once
         payload = encode_for(made(flags, number + at & TOP, data[at : at + stride], tsval), *pair)
         expected.append(ip.encode(*pair, segment.PROTOCOL, payload, identification=0xFFFE))
     assert pieces == expected

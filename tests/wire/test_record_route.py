@@ -47,7 +47,15 @@ def test_what_comes_back(options: str, expected: str) -> None:
     assert updated(bytes.fromhex(options), bytes.fromhex(OWN), NOW).hex() == expected
 
 
-@given(st.lists(st.builds(lambda kind, rest: bytes((kind, len(rest) + 2)) + rest, st.sampled_from([7, 68, 148]), st.binary(max_size=38))))
+@given(
+    st.lists(
+        st.builds(
+            lambda kind, rest: bytes((kind, len(rest) + 2)) + rest,
+            st.sampled_from([7, 68, 148]),
+            st.binary(max_size=38),
+        )
+    )
+)
 def test_any_list_that_can_be_followed(options: list[bytes]) -> None:
     kept: list[bytes] = []
     for option in options:

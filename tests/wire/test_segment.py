@@ -4,7 +4,22 @@ from hypothesis import strategies as st
 
 from postel.errors import WireError
 from postel.wire import checksum, ip, segment
-from postel.wire.segment import ABSENT, ACK, AE, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment, encode, encode_for, parse
+from postel.wire.segment import (
+    ABSENT,
+    ACK,
+    AE,
+    CWR,
+    ECE,
+    FIN,
+    PSH,
+    RST,
+    SYN,
+    URG,
+    Segment,
+    encode,
+    encode_for,
+    parse,
+)
 
 ALICE, BOB = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
 ALICE_6, BOB_6 = bytes.fromhex("fd00" + "00" * 13 + "01"), bytes.fromhex("fd00" + "00" * 13 + "02")
@@ -43,7 +58,12 @@ def fields(of: Segment) -> dict[str, object]:
 
 def header(bits: int, size: int = 40) -> bytes:
     """A header whose word of data offset, reserved bits and flags is ``bits``."""
-    return bytes.fromhex("03e80050 00000001 00000002") + bits.to_bytes(2, "big") + bytes.fromhex("0100 0000 0000") + bytes(size - 20)
+    return (
+        bytes.fromhex("03e80050 00000001 00000002")
+        + bits.to_bytes(2, "big")
+        + bytes.fromhex("0100 0000 0000")
+        + bytes(size - 20)
+    )
 
 
 @given(segments())
@@ -56,7 +76,9 @@ def test_round_trip(made: Segment) -> None:
 def test_must_2_encode_for_fills_in_the_checksum(made: Segment, pair: tuple[bytes, bytes]) -> None:
     blank, octets = encode(made), encode_for(made, *pair)
     value = checksum.of_payload(blank, *pair, segment.PROTOCOL)
-    assert octets == blank[: segment.CHECKSUM_AT] + value.to_bytes(2, "big") + blank[segment.CHECKSUM_AT + 2 :]
+    assert (
+        octets == blank[: segment.CHECKSUM_AT] + value.to_bytes(2, "big") + blank[segment.CHECKSUM_AT + 2 :]
+    )
     packet = ip.encode(*pair, segment.PROTOCOL, octets) + b"padding"
     start = len(packet) - 7 - len(octets)
     assert segment.checksum_is_right(packet, start, len(packet) - 7, *pair)
@@ -64,10 +86,18 @@ def test_must_2_encode_for_fills_in_the_checksum(made: Segment, pair: tuple[byte
 
 
 def test_a_captured_syn() -> None:
-    octets = bytes.fromhex("c7d40050 1a2b3c4d 00000000 a002faf0 00000000 020405b4 0402080a 00112233 00000000 01030307")
+    octets = bytes.fromhex(
+        "c7d40050 1a2b3c4d 00000000 a002faf0 00000000 020405b4 0402080a 00112233 00000000 01030307"
+    )
     syn = parse(octets, 0, 40)
     assert (syn.source, syn.destination, syn.seq, syn.ack, syn.window) == (51156, 80, 0x1A2B3C4D, 0, 64240)
-    assert (syn.mss, syn.window_scale, syn.sack_permitted, syn.tsval, syn.tsecr) == (1460, 7, True, 0x112233, 0)
+    assert (syn.mss, syn.window_scale, syn.sack_permitted, syn.tsval, syn.tsecr) == (
+        1460,
+        7,
+        True,
+        0x112233,
+        0,
+    )
     assert encode(syn) == octets
 
 
@@ -116,7 +146,9 @@ def test_bad_hdr_3_what_lies_around_the_segment_is_not_read() -> None:
 def test_bad_hdr_4_reserved_bits_are_ignored(flags: int, reserved: int, ae: int) -> None:
     arrived = parse(header(5 << 12 | reserved << 9 | ae | flags, 20), 0, 20)
     assert arrived.flags == flags | ae
-    with_timestamps = header(8 << 12 | reserved << 9 | ae | flags, 20) + bytes.fromhex("0101080a 00000001 00000002")
+    with_timestamps = header(8 << 12 | reserved << 9 | ae | flags, 20) + bytes.fromhex(
+        "0101080a 00000001 00000002"
+    )
     assert parse(with_timestamps, 0, 32).flags == flags | ae
 
 
@@ -153,7 +185,9 @@ def test_bad_hdr_12_mutated_segments_parse_or_raise(made: Segment, position: int
 
 @pytest.mark.parametrize("data", [b"", b"odd", b"even", bytes(600), b"\xff" * 601])
 @pytest.mark.parametrize("pair", PAIRS)
-def test_bad_csum_1_any_flipped_bit_is_noticed(pair: tuple[bytes, bytes], data: bytes) -> None:  # MUST-3, EP-PRE-2
+def test_bad_csum_1_any_flipped_bit_is_noticed(
+    pair: tuple[bytes, bytes], data: bytes
+) -> None:  # MUST-3, EP-PRE-2
     octets = encode_for(Segment(1000, 80, 1, 2, ACK, 500, data, 0, 111, 222), *pair)
     packet = ip.encode(*pair, segment.PROTOCOL, octets)
     start = len(packet) - len(octets)
@@ -179,7 +213,9 @@ def test_bad_csum_1_other_addresses() -> None:
 
 
 def with_checksum(value: int) -> Segment:
-    """A segment whose right checksum between ALICE and BOB is ``value``; its window makes up for the difference."""
+    """A segment whose right checksum between ALICE and BOB is ``value``; its window makes up for the
+    difference.
+    """
     plain = Segment(1000, 80, 1, 2, ACK, 0, b"", 0, 1, 2)
     current = int.from_bytes(encode_for(plain, ALICE, BOB)[16:18], "big")
     plain.window = (current - value) % 0xFFFF
@@ -196,7 +232,9 @@ def test_bad_csum_1_zero_is_a_checksum_like_any_other() -> None:
 def test_bad_csum_1_all_ones_is_minus_zero() -> None:
     octets = encode_for(with_checksum(0), ALICE, BOB)
     packet = ip.encode(ALICE, BOB, segment.PROTOCOL, octets[:16] + b"\xff\xff" + octets[18:])
-    assert segment.checksum_is_right(packet, 20, len(packet), ALICE, BOB)  # RFC 1071, 2: either zero stands for the other
+    assert segment.checksum_is_right(
+        packet, 20, len(packet), ALICE, BOB
+    )  # RFC 1071, 2: either zero stands for the other
     octets = encode_for(with_checksum(1), ALICE, BOB)
     for value in (b"\0\0", b"\xff\xff"):
         packet = ip.encode(ALICE, BOB, segment.PROTOCOL, octets[:16] + value + octets[18:])

@@ -1,4 +1,6 @@
-"""Ladders and curves for a page: of the connections that are unusual first, and of as many as a browser can show."""
+"""Ladders and curves for a page: of the connections that are unusual first, and of as many as a browser can
+show.
+"""
 
 import argparse
 import shutil
@@ -19,7 +21,9 @@ _LARGEST: Final = 5000  # packets of one connection
 
 
 class Choice:
-    """Which connections are drawn: those with findings first, then the others, in the order in which they began."""
+    """Which connections are drawn: those with findings first, then the others, in the order in which they
+    began.
+    """
 
     def __init__(self) -> None:
         self._candidates: list[tuple[bool, int, int]] = []
@@ -42,7 +46,9 @@ class Choice:
 
 @contextmanager
 def readable_twice(paths: list[str]) -> Iterator[list[str]]:
-    """The files, with a copy in place of standard input: which connections are drawn is known once all were read."""
+    """The files, with a copy in place of standard input: which connections are drawn is known once all were
+    read.
+    """
     if source.PIPE not in paths:
         yield paths
         return
@@ -67,12 +73,21 @@ def drawn(paths: list[str], numbers: frozenset[int], options: argparse.Namespace
             curves[connection.number] = Curves(connection)
         curves[connection.number].look(seen)
 
-    table = Table(_forget, closer=look, notices=replay.notice, only=numbers, checksums=options.checksums, zeek_timers=options.zeek_timers)
+    table = Table(
+        _forget,
+        closer=look,
+        notices=replay.notice,
+        only=numbers,
+        checksums=options.checksums,
+        zeek_timers=options.zeek_timers,
+    )
     with source.opened(paths) as reader:
         source.read(reader, table)
     table.finish()
     flows = [flow for flow in replay.finish().flows if flow.is_captured and flow.packets]
-    return [Drawn(number, flow, curves.get(number)) for number, flow in zip(replay.numbers, flows, strict=False)]
+    return [
+        Drawn(number, flow, curves.get(number)) for number, flow in zip(replay.numbers, flows, strict=False)
+    ]
 
 
 def _forget(connection: Connection) -> None:

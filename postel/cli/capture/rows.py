@@ -1,4 +1,6 @@
-"""What is kept of connections that are over until the last is told of: text, and where there is much of it, in a file."""
+"""What is kept of connections that are over until the last is told of: text, and where there is much of it,
+in a file.
+"""
 
 import json
 from array import array
@@ -27,7 +29,9 @@ def storage() -> SpooledTemporaryFile[bytes]:
 
 
 class Rows:
-    """Kept in ``file``. Iterates in the order of keys, else in that of the connections; ``widths`` are what the columns need."""
+    """Kept in ``file``. Iterates in the order of keys, else in that of the connections; ``widths`` are what
+    the columns need.
+    """
 
     def __init__(self, file: IO[bytes], heads: report.Row) -> None:
         self.widths: list[int] = report.widths([heads])

@@ -26,10 +26,27 @@ _WORDS: Final = {closing.value.replace(" ", "-").lower(): closing for closing in
 def arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("selection", "of the connections that are told of; all must hold")
     group.add_argument("--only", choices=("unusual",), help="those with a finding")
-    group.add_argument("--host", metavar="ADDRESS", action="append", default=[], help="one end has this address; may be repeated")
-    group.add_argument("--port", metavar="PORT", type=int, action="append", default=[], help="one end has this port; may be repeated")
-    group.add_argument("--closed", choices=sorted(_WORDS), action="append", default=[], help="closed so; may be repeated")
-    group.add_argument("--sort", choices=sorted(_KEYS), help="largest first; default: in the order in which they began")
+    group.add_argument(
+        "--host",
+        metavar="ADDRESS",
+        action="append",
+        default=[],
+        help="one end has this address; may be repeated",
+    )
+    group.add_argument(
+        "--port",
+        metavar="PORT",
+        type=int,
+        action="append",
+        default=[],
+        help="one end has this port; may be repeated",
+    )
+    group.add_argument(
+        "--closed", choices=sorted(_WORDS), action="append", default=[], help="closed so; may be repeated"
+    )
+    group.add_argument(
+        "--sort", choices=sorted(_KEYS), help="largest first; default: in the order in which they began"
+    )
 
 
 class Selection:

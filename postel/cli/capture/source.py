@@ -20,10 +20,16 @@ LEFT_OUT: Final = 3
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", nargs="+", help="pcap or pcapng, also compressed; - for standard input")
-    parser.add_argument("--conn", metavar="N", type=int, default=0, help="this connection alone, drawn as a ladder")
+    parser.add_argument(
+        "file", metavar="FILE", nargs="+", help="pcap or pcapng, also compressed; - for standard input"
+    )
+    parser.add_argument(
+        "--conn", metavar="N", type=int, default=0, help="this connection alone, drawn as a ladder"
+    )
     unfolding(parser)
-    parser.add_argument("--lang", choices=notes.LANGUAGES, default=preferred_language(), help="default %(default)s")
+    parser.add_argument(
+        "--lang", choices=notes.LANGUAGES, default=preferred_language(), help="default %(default)s"
+    )
 
 
 @contextmanager
@@ -32,7 +38,12 @@ def opened(paths: list[str]) -> Iterator[Merged]:
     if paths.count(PIPE) > 1:
         raise ArgumentError("FILE", PIPE, "standard input once")
     with ExitStack() as stack:
-        files = [cast(BufferedIOBase, sys.stdin.buffer) if path == PIPE else stack.enter_context(Path(path).open("rb")) for path in paths]
+        files = [
+            cast(BufferedIOBase, sys.stdin.buffer)
+            if path == PIPE
+            else stack.enter_context(Path(path).open("rb"))
+            for path in paths
+        ]
         yield Merged([Reader(plain(file)) for file in files])
 
 
@@ -44,11 +55,14 @@ def read(reader: Merged, table: Table) -> None:
 
 
 def tell_of_whole(reader: Merged, table: Table) -> int:
-    """Say on stderr what holds for the capture as a whole. Returns the exit status: 1 where the file is damaged, 3 where packets were left
-    out that may hold TCP, 0 else."""
+    """Say on stderr what holds for the capture as a whole. Returns the exit status: 1 where the file is
+    damaged, 3 where packets were left out that may hold TCP, 0 else."""
     unread = unread_in(table)
     if table.goes_back:
-        print("postel: the packets aren't in the order of time; sort them first: reordercap FILE SORTED", file=sys.stderr)
+        print(
+            "postel: the packets aren't in the order of time; sort them first: reordercap FILE SORTED",
+            file=sys.stderr,
+        )
     if unread:
         told = ", ".join(f"{count:,} {what}" for what, count in unread.items())
         print(f"postel: left out, of {table.packets:,} packets: {told}", file=sys.stderr)
@@ -62,9 +76,18 @@ def record_of_whole(reader: Merged, table: Table) -> dict[str, object]:
     """The same as plain data for JSON, with all that isn't TCP."""
     damage = None if reader.damage is None else str(reader.damage)
     in_order = not table.goes_back
-    return {"capture": {"packets": table.packets, "left_out": table.left_out, "is_in_order_of_time": in_order, "damage": damage}}
+    return {
+        "capture": {
+            "packets": table.packets,
+            "left_out": table.left_out,
+            "is_in_order_of_time": in_order,
+            "damage": damage,
+        }
+    }
 
 
 def unread_in(table: Table) -> dict[str, int]:
-    """How many packets may hold TCP that isn't told of, by what they are: not those that are known to hold something else."""
+    """How many packets may hold TCP that isn't told of, by what they are: not those that are known to hold
+    something else.
+    """
     return {what: count for what, count in table.left_out.items() if what not in OTHER_PROTOCOLS}

@@ -1,4 +1,6 @@
-"""A capture in a few lines: how long, how many, how connections closed, how much was sent again; and many alike in one line."""
+"""A capture in a few lines: how long, how many, how connections closed, how much was sent again; and many
+alike in one line.
+"""
 
 from collections import Counter
 from typing import Final
@@ -39,7 +41,8 @@ class Summary:
         """``packets`` are those of the capture, others than TCP's included."""
         share = f"{self.sent_again / self.packets:.2%}" if self.packets else "0%"
         closings = ", ".join(
-            f"{translations.say(translations.CLOSINGS[closing], language)} {count:,}" for closing, count in self.closings.most_common()
+            f"{translations.say(translations.CLOSINGS[closing], language)} {count:,}"
+            for closing, count in self.closings.most_common()
         )
         values = {
             "span": report.duration(self.ended - self.began),
@@ -56,7 +59,9 @@ class Summary:
 
 
 class Alike:
-    """Connections without text that one host opened, and that ended the same way: a scan, or a storm of attempts."""
+    """Connections without text that one host opened, and that ended the same way: a scan, or a storm of
+    attempts.
+    """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()

@@ -22,9 +22,13 @@ _CERTIFICATE: Final = "a certificate in PEM, with its key there or in --ssl-keyf
 
 
 class Server(uvicorn.Server):
-    """uvicorn's. ``began`` is called when it listens. `urgent` is set by a second signal, and by one for which ``is_urgent`` is true."""
+    """uvicorn's. ``began`` is called when it listens. `urgent` is set by a second signal, and by one for
+    which ``is_urgent`` is true.
+    """
 
-    def __init__(self, config: uvicorn.Config, began: Callable[[], None], is_urgent: Callable[[], bool]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, began: Callable[[], None], is_urgent: Callable[[], bool]
+    ) -> None:
         super().__init__(config)
         self.urgent: asyncio.Event = asyncio.Event()
         self._began = began
@@ -43,7 +47,9 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     def _early(self, number: int, frame: FrameType | None) -> None:
-        """A SIGTERM from before uvicorn handles it, or the one that uvicorn raises again when it has ended; then one that comes later."""
+        """A SIGTERM from before uvicorn handles it, or the one that uvicorn raises again when it has ended;
+        then one that comes later.
+        """
         if self._has_heard:
             self._loop.call_soon_threadsafe(self.urgent.set)
         self._has_heard = self.should_exit = True
@@ -82,12 +88,16 @@ def configured(app: Any, options: Namespace) -> uvicorn.Config:  # noqa: ANN401 
     try:
         config.load()
     except (OSError, ssl.SSLError) as error:
-        raise ArgumentError("--ssl-certfile", options.ssl_certfile, f"{_CERTIFICATE} ({error.strerror or error})") from error
+        raise ArgumentError(
+            "--ssl-certfile", options.ssl_certfile, f"{_CERTIFICATE} ({error.strerror or error})"
+        ) from error
     return config
 
 
 def _logging(file: str | None) -> dict[str, Any]:
-    """uvicorn's, without its remarks on beginning and end; requests go into ``file``, if it is given, also after it was moved away."""
+    """uvicorn's, without its remarks on beginning and end; requests go into ``file``, if it is given, also
+    after it was moved away.
+    """
     config = deepcopy(LOGGING_CONFIG)
     config["loggers"]["uvicorn.error"] = {"level": "WARNING"}
     if file:
@@ -95,8 +105,16 @@ def _logging(file: str | None) -> dict[str, Any]:
             with open(file, "a"):  # noqa: PTH123
                 pass
         except OSError as error:
-            raise ArgumentError("--access-log", file, f"a file that can be written ({error.strerror})") from error
-        config["handlers"]["access"] = {"class": "logging.handlers.WatchedFileHandler", "filename": file, "formatter": "access"}
-        config["formatters"]["access"]["fmt"] = '%(client_addr)s - - [%(asctime)s] "%(request_line)s" %(status_code)s'
+            raise ArgumentError(
+                "--access-log", file, f"a file that can be written ({error.strerror})"
+            ) from error
+        config["handlers"]["access"] = {
+            "class": "logging.handlers.WatchedFileHandler",
+            "filename": file,
+            "formatter": "access",
+        }
+        config["formatters"]["access"]["fmt"] = (
+            '%(client_addr)s - - [%(asctime)s] "%(request_line)s" %(status_code)s'
+        )
         config["formatters"]["access"]["use_colors"] = False
     return config

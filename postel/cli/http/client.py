@@ -29,7 +29,9 @@ class BadResponse(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL taken apart. ``name`` is a host's name or its address, ``host`` is as it goes into the Host header."""
+    """A URL taken apart. ``name`` is a host's name or its address, ``host`` is as it goes into the Host
+    header.
+    """
 
     scheme: str
     name: str
@@ -50,7 +52,9 @@ def target(url: str) -> Target:
     try:
         return _target(url)
     except ValueError:
-        raise ArgumentError("URL", url, "http:// or https:// with a name or an address, such as http://[fd07::1]:8080/") from None
+        raise ArgumentError(
+            "URL", url, "http:// or https:// with a name or an address, such as http://[fd07::1]:8080/"
+        ) from None
 
 
 def _target(url: str) -> Target:
@@ -63,12 +67,16 @@ def _target(url: str) -> Target:
     host = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode("ascii")
     if not _HOST.fullmatch(host):  # RFC 9110, 7.2
         raise ValueError(url)
-    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (f"?{quote(parts.query, safe=_QUERY)}" if parts.query else "")
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._") + (
+        f"?{quote(parts.query, safe=_QUERY)}" if parts.query else ""
+    )
     return Target(parts.scheme, name, parts.port or _PORTS[parts.scheme], host, path)
 
 
 def redirected(head: "Head", where: Target) -> Target | None:
-    """Where a redirect leads (RFC 9110, 15.4); None for every other response. Raises BadResponse for one that leads out of the web."""
+    """Where a redirect leads (RFC 9110, 15.4); None for every other response. Raises BadResponse for one that
+    leads out of the web.
+    """
     location = head.headers.get("Location")
     if head.status not in _REDIRECTS or location is None:
         return None
@@ -93,12 +101,22 @@ class Head:
 
 
 def request(where: Target, agent: str) -> bytes:
-    lines = (f"GET {where.path} HTTP/1.1", f"Host: {where.host}", f"User-Agent: {agent}", "Accept: */*", "Connection: close", "", "")
+    lines = (
+        f"GET {where.path} HTTP/1.1",
+        f"Host: {where.host}",
+        f"User-Agent: {agent}",
+        "Accept: */*",
+        "Connection: close",
+        "",
+        "",
+    )
     return "\r\n".join(lines).encode("ascii")
 
 
 async def read_head(reader: asyncio.StreamReader, begun: bytes = b"") -> Head:
-    """The final response's: those with 1xx before it are passed over. ``begun`` was read already. Raises BadResponse."""
+    """The final response's: those with 1xx before it are passed over. ``begun`` was read already. Raises
+    BadResponse.
+    """
     for _ in range(_MOST_INTERIM):
         try:
             octets = begun + await reader.readuntil(b"\r\n\r\n")
@@ -126,8 +144,14 @@ def _parse(octets: bytes) -> Head:
 
 async def read_body(reader: asyncio.StreamReader, head: Head, write: Callable[[bytes], object]) -> None:
     """Hands the body on in pieces. Raises BadResponse where it isn't whole."""
-    codings = [coding.strip().lower() for coding in head.headers.get("Transfer-Encoding", "").split(",") if coding.strip()]
-    lengths = {text.strip() for value in head.headers.get_all("Content-Length", []) for text in value.split(",")}
+    codings = [
+        coding.strip().lower()
+        for coding in head.headers.get("Transfer-Encoding", "").split(",")
+        if coding.strip()
+    ]
+    lengths = {
+        text.strip() for value in head.headers.get_all("Content-Length", []) for text in value.split(",")
+    }
     if head.status in _WITHOUT_BODY:
         return
     if codings:

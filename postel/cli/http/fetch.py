@@ -1,4 +1,6 @@
-"""The whole way of a URL: name, handshake, TLS, request, response, close; and when each step began and ended."""
+"""The whole way of a URL: name, handshake, TLS, request, response, close; and when each step began and
+ended.
+"""
 
 import asyncio
 import ssl
@@ -38,7 +40,9 @@ class Step:
 
 @dataclass(slots=True)
 class Visit:
-    """What happened with one URL; redirects lead to another visit. ``status`` is 0 where no response came, ``octets`` are the content's."""
+    """What happened with one URL; redirects lead to another visit. ``status`` is 0 where no response came,
+    ``octets`` are the content's.
+    """
 
     where: Target
     steps: list[Step] = field(default_factory=list)
@@ -68,7 +72,8 @@ class Fetch:
         self._security = security
 
     async def get(self, where: Target, output: BinaryIO, *, includes_head: bool, most_redirects: int) -> int:
-        """The status of the last response; its content is in ``output``. Its last step is the end of its connection, and of the network.
+        """The status of the last response; its content is in ``output``. Its last step is the end of its
+        connection, and of the network.
 
         Raises BadResponse, NotResolved and what connections raise.
         """
@@ -82,7 +87,9 @@ class Fetch:
                 raise BadResponse(f"more than {most_redirects} redirects")
             where = onward
 
-    async def _visit(self, visit: Visit, output: BinaryIO, *, includes_head: bool, follows: bool) -> Target | None:
+    async def _visit(
+        self, visit: Visit, output: BinaryIO, *, includes_head: bool, follows: bool
+    ) -> Target | None:
         """Where it leads on to, if it is a redirect and they are followed."""
         reader, writer = await self._connected(visit)
         try:
@@ -129,7 +136,9 @@ class Fetch:
             with visit.step(TLS):
                 await writer.start_tls(self._security, server_hostname=visit.where.name)
         except ssl.SSLCertVerificationError as error:
-            raise BadResponse(f"the certificate of {visit.where.name} is no proof: {error.verify_message}") from error
+            raise BadResponse(
+                f"the certificate of {visit.where.name} is no proof: {error.verify_message}"
+            ) from error
 
     async def _closed(self, visit: Visit, writer: asyncio.StreamWriter) -> None:
         with visit.step(CLOSE):
@@ -145,11 +154,15 @@ def _write(visit: Visit, output: BinaryIO, octets: bytes) -> None:
 
 
 def security(*, authority: str = "", checks: bool = True) -> ssl.SSLContext:
-    """What TLS believes: the certificates in a file, or the system's; or everything, without ``checks``. Raises ArgumentError."""
+    """What TLS believes: the certificates in a file, or the system's; or everything, without ``checks``.
+    Raises ArgumentError.
+    """
     try:
         context = ssl.create_default_context(cafile=authority or None)
     except (OSError, ssl.SSLError) as error:
-        raise ArgumentError("--ca", authority, f"a file of certificates in PEM ({error.strerror or error})") from error
+        raise ArgumentError(
+            "--ca", authority, f"a file of certificates in PEM ({error.strerror or error})"
+        ) from error
     if not checks:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -1,4 +1,5 @@
-"""A web server as small as `postel demo` and `postel get --lab` need one: one GET for each connection, answered from memory.
+"""A web server as small as `postel demo` and `postel get --lab` need one: one GET for each connection,
+answered from memory.
 
 `postel serve` has a real one: see `postel.cli.http.application`.
 """
@@ -28,7 +29,11 @@ class Response:
 
     def octets(self, now: float) -> bytes:
         """Head and body. ``now`` in seconds since 1970, for Date."""
-        lines = [f"HTTP/1.1 {self.status.value} {self.status.phrase}", f"Date: {formatdate(now, usegmt=True)}", "Server: postel"]
+        lines = [
+            f"HTTP/1.1 {self.status.value} {self.status.phrase}",
+            f"Date: {formatdate(now, usegmt=True)}",
+            "Server: postel",
+        ]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         lines += [f"Content-Length: {len(self.body)}", "Connection: close"]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + self.body
@@ -40,9 +45,13 @@ def text_response(status: HTTPStatus, text: str = "") -> Response:
 
 
 class Server:
-    """Give `converse` to ``start_server``. ``answer`` gets the target of a request and its Host; ``clock`` tells the seconds since 1970."""
+    """Give `converse` to ``start_server``. ``answer`` gets the target of a request and its Host; ``clock``
+    tells the seconds since 1970.
+    """
 
-    def __init__(self, answer: Callable[[str, str], Response], *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, answer: Callable[[str, str], Response], *, clock: Callable[[], float] = time.time
+    ) -> None:
         self._answer = answer
         self._clock = clock
 
@@ -68,7 +77,9 @@ class Server:
 
 
 async def _end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Close. With octets unread that would send RST, which may cost the peer the response (RFC 9112, 9.6): read on first."""
+    """Close. With octets unread that would send RST, which may cost the peer the response (RFC 9112, 9.6):
+    read on first.
+    """
     if writer.can_write_eof():  # TLS can't: it has an end of its own
         writer.write_eof()
         with suppress(TimeoutError):

@@ -1,4 +1,6 @@
-"""A directory as an ASGI application: starlette's static files, and a listing where a directory has no index."""
+"""A directory as an ASGI application: starlette's static files, and a listing where a directory has no
+index.
+"""
 
 import asyncio
 import errno
@@ -23,7 +25,9 @@ _NOT_FOUND: Final = 404
 
 
 def site(directory: Path) -> Starlette:
-    """What lies under ``directory``. A link that leads out of it doesn't exist, and neither does what isn't a file or a directory."""
+    """What lies under ``directory``. A link that leads out of it doesn't exist, and neither does what isn't a
+    file or a directory.
+    """
     return Starlette(routes=[Mount("/", app=Files(directory=directory, html=True))])
 
 
@@ -65,14 +69,18 @@ class Files(StaticFiles):
         if path:
             names.insert(0, "../")
         items = "".join(f'<li><a href="./{quote(os.fsencode(name))}">{_shown(name)}</a>' for name in names)
-        return f'<!DOCTYPE html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1><ul>{items}</ul>{more}\n'
+        return (
+            "<!DOCTYPE html><meta "
+            f'charset="utf-8"><title>{title}</title><h1>{title}</h1><ul>{items}</ul>{more}\n'
+        )
 
     def _names(self, directory: Path, path: str) -> Iterator[str]:
         """Names of what can be asked for, directories with a slash."""
         with os.scandir(directory) as entries:
             for entry in entries:
                 try:
-                    _, info = self.lookup_path(os.path.join(path, entry.name))  # noqa: PTH118 - starlette's paths are texts
+                    # Starlette's paths are texts
+                    _, info = self.lookup_path(os.path.join(path, entry.name))  # noqa: PTH118
                 except OSError:  # a link into a directory that can't be read
                     continue
                 if info is not None and stat.S_ISDIR(info.st_mode):

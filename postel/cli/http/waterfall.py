@@ -32,7 +32,9 @@ _WORDS: Final = {
 _TO_ASCII: Final = str.maketrans("█▒…", "#x~")
 
 
-def render(visits: Iterable[Visit], *, columns: int = 80, language: str = "en", ascii_only: bool = False) -> str:
+def render(
+    visits: Iterable[Visit], *, columns: int = 80, language: str = "en", ascii_only: bool = False
+) -> str:
     """At most ``columns`` wide. A step that failed is drawn lighter than one that was done."""
     if columns < NARROWEST:
         raise ArgumentError("columns", columns, f"{NARROWEST} or more")
@@ -47,7 +49,10 @@ def render(visits: Iterable[Visit], *, columns: int = 80, language: str = "en", 
     for visit in shown:
         lines.append(_heading(visit, columns, language))
         lines += [
-            _row(_say(step.name, language), _bar(step, begin, span, room), step.end - step.begin, labels, room) for step in visit.steps
+            _row(
+                _say(step.name, language), _bar(step, begin, span, room), step.end - step.begin, labels, room
+            )
+            for step in visit.steps
         ]
     lines.append(_row(_say("total", language), "", span, labels, room))
     text = "\n".join(lines)
@@ -60,7 +65,9 @@ def _say(key: str, language: str) -> str:
 
 def _heading(visit: Visit, columns: int, language: str) -> str:
     url = str(visit.where)
-    got = _say("got" if visit.status else "nothing", language).format(status=visit.status, octets=visit.octets)
+    got = _say("got" if visit.status else "nothing", language).format(
+        status=visit.status, octets=visit.octets
+    )
     most = columns - width(got) - 2
     return left(url if len(url) <= most else url[: most - 1] + "…", most + 2) + got
 

@@ -21,7 +21,9 @@ from postel.wire.address import Interface
 
 def arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     group = parser.add_argument_group("network")
-    group.add_argument("--tun", metavar="NAME", required=required, help="TUN device to use; made if it doesn't exist")
+    group.add_argument(
+        "--tun", metavar="NAME", required=required, help="TUN device to use; made if it doesn't exist"
+    )
     group.add_argument(
         "--address",
         metavar="ADDRESS/PREFIX",
@@ -36,10 +38,22 @@ def arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None
         default=[],
         help="the kernel's side; default: the first other of each network",
     )
-    group.add_argument("--netns", metavar="NAME", default="", help="put the kernel's side into this network namespace")
+    group.add_argument(
+        "--netns", metavar="NAME", default="", help="put the kernel's side into this network namespace"
+    )
     group.add_argument("--mtu", type=int, default=1500, help="of the device; default %(default)s")
-    group.add_argument("--congestion", choices=registered(), default="cubic", help="the congestion controller; default %(default)s")
-    group.add_argument("--no-offload", dest="offload", action="store_false", help="cut and check packets here, though the kernel would")
+    group.add_argument(
+        "--congestion",
+        choices=registered(),
+        default="cubic",
+        help="the congestion controller; default %(default)s",
+    )
+    group.add_argument(
+        "--no-offload",
+        dest="offload",
+        action="store_false",
+        help="cut and check packets here, though the kernel would",
+    )
     recording.arguments(parser)
 
 
@@ -72,24 +86,36 @@ class Attachment:
     def queues(self, count: int) -> list[Tun]:
         """The device, opened so many times, for as many processes."""
         if count > 1 and self.recording.observer is not None:
-            raise ArgumentError("--workers", count, "1 with --ladder or --pcapng, for each worker sees its own connections only")
+            raise ArgumentError(
+                "--workers",
+                count,
+                "1 with --ladder or --pcapng, for each worker sees its own connections only",
+            )
         device.require_not_the_kernels(self.own, self.namespace)
-        return device.queues(self.tun, self.kernel, mtu=self.mtu, namespace=self.namespace, offload=self.offload, count=count)
+        return device.queues(
+            self.tun, self.kernel, mtu=self.mtu, namespace=self.namespace, offload=self.offload, count=count
+        )
 
     def host(self, *, mtu: int | None) -> Host:
-        """A host with the addresses; without an ``mtu`` it is that of its link. All of one attachment have one secret."""
+        """A host with the addresses; without an ``mtu`` it is that of its link. All of one attachment have
+        one secret.
+        """
         own = [str(interface) for interface in self.own]
         return Host(*own, secret=self.secret, mtu=mtu, config=self.config, observer=self.recording.observer)
 
     @asynccontextmanager
     async def network(self, link: Link | None = None) -> AsyncIterator[aio.Network]:
-        """A host attached to the device, which is opened unless one of its queues is given; shows the recording when all is closed.
+        """A host attached to the device, which is opened unless one of its queues is given; shows the
+        recording when all is closed.
 
-        All that are made with one attachment have one secret: a cookie that one process gave is good in the others.
+        All that are made with one attachment have one secret: a cookie that one process gave is good in the
+        others.
         """
         try:
             host = self.host(mtu=self.mtu)
-            async with aio.attach(host, self.recording.link(self.queues(1)[0] if link is None else link)) as network:
+            async with aio.attach(
+                host, self.recording.link(self.queues(1)[0] if link is None else link)
+            ) as network:
                 yield network
         finally:
             self.recording.finish()
@@ -99,9 +125,15 @@ def _interface(option: str, text: str) -> Interface:
     try:
         interface = address.parse_interface(text)
     except ArgumentError as error:
-        raise ArgumentError(option, text, "an address with its prefix length, such as 10.7.0.2/24 or fd07::2/64") from error
+        raise ArgumentError(
+            option, text, "an address with its prefix length, such as 10.7.0.2/24 or fd07::2/64"
+        ) from error
     if "/" not in text and option == "--address":
-        raise ArgumentError(option, text, f"a prefix length as well, such as {text}/{24 if len(interface.address) == 4 else 64}")
+        raise ArgumentError(
+            option,
+            text,
+            f"a prefix length as well, such as {text}/{24 if len(interface.address) == 4 else 64}",
+        )
     if reason := _why_no_hosts(interface):
         raise ArgumentError(option, text, f"the address of one host ({reason})")
     return interface

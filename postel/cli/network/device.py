@@ -15,16 +15,24 @@ from postel.wire import address
 from postel.wire.address import Interface
 
 LEAST_MTU_6: Final = 1280  # below it a device has no IPv6 at all: RFC 8200, 5
-QUEUE: Final = 4096  # packets that may wait for Postel: a burst of SYNs, say, while it does something else. The kernel's default is 500
+# packets that may wait for Postel: a burst of SYNs, say, while it does something else. The kernel's default
+# is 500
+QUEUE: Final = 4096
 
 
 def opened(name: str, kernel: list[Interface], *, mtu: int, namespace: str = "") -> Tun:
-    """The device, up, with the kernel's addresses on it; in ``namespace`` if one is named. Raises LinkError, which says how to mend it."""
+    """The device, up, with the kernel's addresses on it; in ``namespace`` if one is named. Raises LinkError,
+    which says how to mend it.
+    """
     return queues(name, kernel, mtu=mtu, namespace=namespace, offload=False, count=1)[0]
 
 
-def queues(name: str, kernel: list[Interface], *, mtu: int, namespace: str, offload: bool, count: int) -> list[Tun]:
-    """As `opened`, so many queues of the device. No other program may have one: the kernel would spread connections over all."""
+def queues(
+    name: str, kernel: list[Interface], *, mtu: int, namespace: str, offload: bool, count: int
+) -> list[Tun]:
+    """As `opened`, so many queues of the device. No other program may have one: the kernel would spread
+    connections over all.
+    """
     _require_free(name, "")
     if namespace:
         _require_free(name, namespace)
@@ -49,7 +57,9 @@ def _attached(name: str, kernel: list[Interface], *, mtu: int, offload: bool, se
     except LinkError as error:
         if error.errno not in (errno.EPERM, errno.EACCES):
             raise
-        raise LinkError(error.errno, f"no right to use TUN device {name}: {_advice(name, kernel, mtu, several=several)}") from error
+        raise LinkError(
+            error.errno, f"no right to use TUN device {name}: {_advice(name, kernel, mtu, several=several)}"
+        ) from error
 
 
 def _advice(name: str, kernel: list[Interface], mtu: int, *, several: bool) -> str:
@@ -61,17 +71,26 @@ def _advice(name: str, kernel: list[Interface], mtu: int, *, several: bool) -> s
 
 
 def _require_free(name: str, namespace: str, own: int = 0) -> None:
-    """Raise LinkError where another program has queues of the device: to open one more would take connections from it at once."""
+    """Raise LinkError where another program has queues of the device: to open one more would take connections
+    from it at once.
+    """
     if _queues_in_use(name, namespace) > own:
         where = f" in network namespace {namespace}" if namespace else ""
-        text = f"TUN device {name}{where} is in use by another program, or by workers that outlived theirs: stop them, or take another name"
+        text = (
+            f"TUN device {name}{where} is in use by another program, or by workers that outlived theirs: "
+            "stop them, or take another name"
+        )
         raise LinkError(errno.EBUSY, text)
 
 
 def _queues_in_use(name: str, namespace: str) -> int:
-    """How many queues of a device with several are open; 0 where there is no such device, or one with a single queue."""
+    """How many queues of a device with several are open; 0 where there is no such device, or one with a
+    single queue.
+    """
     try:
-        described = json.loads(ip(*_inside(namespace), "-details", "-json", "link", "show", "dev", name) or "[]")
+        described = json.loads(
+            ip(*_inside(namespace), "-details", "-json", "link", "show", "dev", name) or "[]"
+        )
     except LinkError as error:
         if error.errno == errno.ENOENT:
             raise
@@ -90,15 +109,27 @@ def _configure(name: str, kernel: list[Interface], mtu: int, namespace: str) -> 
         with suppress(LinkError):  # a device made with more rights keeps the queue length that it has
             ip(*inside, "link", "set", "dev", name, "txqueuelen", str(QUEUE))
         return
-    silent = ("addrgenmode", "none") if mtu >= LEAST_MTU_6 else ()  # no link-local address: nothing to announce
+    silent = (
+        ("addrgenmode", "none") if mtu >= LEAST_MTU_6 else ()
+    )  # no link-local address: nothing to announce
     ip(*inside, "link", "set", "dev", name, "mtu", str(mtu), "txqueuelen", str(QUEUE), *silent)
     for interface in kernel:
-        ip(*inside, "address", "replace", str(interface), "dev", name, *(("nodad",) if len(interface.address) == 16 else ()))
+        ip(
+            *inside,
+            "address",
+            "replace",
+            str(interface),
+            "dev",
+            name,
+            *(("nodad",) if len(interface.address) == 16 else ()),
+        )
     ip(*inside, "link", "set", "dev", name, "up")
 
 
 def require_not_the_kernels(own: Iterable[Interface], namespace: str) -> None:
-    """Raise ArgumentError where the kernel has one of these addresses itself: it would answer, and nothing would come here."""
+    """Raise ArgumentError where the kernel has one of these addresses itself: it would answer, and nothing
+    would come here.
+    """
     taken: dict[bytes, str] = {}
     for device in json.loads(ip(*_inside(namespace), "-json", "address", "show") or "[]"):
         for info in device.get("addr_info", ()):
@@ -106,14 +137,22 @@ def require_not_the_kernels(own: Iterable[Interface], namespace: str) -> None:
                 taken[address.parse(info["local"])] = device.get("ifname", "")
     for interface in own:
         if name := taken.get(interface.address):
-            raise ArgumentError("--address", str(interface), f"an address that the kernel doesn't have itself (it has it on {name})")
+            raise ArgumentError(
+                "--address",
+                str(interface),
+                f"an address that the kernel doesn't have itself (it has it on {name})",
+            )
 
 
 def _is_ready(name: str, kernel: list[Interface], mtu: int, inside: tuple[str, ...]) -> bool:
     described: list[dict[str, Any]] = json.loads(ip(*inside, "-json", "address", "show", "dev", name) or "[]")
     for device in described:
         present = {f"{info.get('local')}/{info.get('prefixlen')}" for info in device.get("addr_info", ())}
-        if "UP" in device.get("flags", ()) and device.get("mtu") == mtu and present >= {str(interface) for interface in kernel}:
+        if (
+            "UP" in device.get("flags", ())
+            and device.get("mtu") == mtu
+            and present >= {str(interface) for interface in kernel}
+        ):
             return True
     return False
 
@@ -139,7 +178,11 @@ def other_side(interface: Interface) -> Interface:
     size = 8 * len(interface.address)
     spare = size - interface.prefix_length
     if spare == 0:
-        raise ArgumentError("--address", str(interface), f"a network with a prefix shorter than /{size}, or --kernel-address as well")
+        raise ArgumentError(
+            "--address",
+            str(interface),
+            f"a network with a prefix shorter than /{size}, or --kernel-address as well",
+        )
     network = int.from_bytes(interface.address, "big") >> spare << spare
     first = network if spare == 1 else network + 1  # RFC 3021: both addresses of a /31 are hosts'
     own = int.from_bytes(interface.address, "big")

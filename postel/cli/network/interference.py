@@ -11,7 +11,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dup", metavar="N,N", default="", help="deliver these twice")
     group.add_argument("--delay", metavar="N=TIME,…", default="", help="deliver after so long, e.g. 3=2s")
     group.add_argument("--corrupt", metavar="N,N", default="", help="turn a bit of these")
-    group.add_argument("--reorder", metavar="N,N", default="", help="hold these back, so that others overtake them")
+    group.add_argument(
+        "--reorder", metavar="N,N", default="", help="hold these back, so that others overtake them"
+    )
     group.add_argument("--loss", metavar="CHANCE", default="", help="lose any segment, e.g. 10%%")
     group.add_argument("--seed", type=int, default=1, help="of all chance; default %(default)s")
     fields = "a field of Config, as ecn=ask; or time_wait=off, delay=50ms"

@@ -1,4 +1,5 @@
-"""``--lab``: a network in virtual time in the place of a device, with a name server and a web server of its own.
+"""``--lab``: a network in virtual time in the place of a device, with a name server and a web server of its
+own.
 
 ::
 
@@ -38,7 +39,9 @@ _CLIENT, _DNS, _SERVER = "10.0.0.1", "10.0.0.53", "10.0.0.80"
 _WWW: Final = "www."
 _OCTETS: Final = "/octets/"
 _MOST_OCTETS: Final = 10_000_000
-_SHORT_SERIAL: Final = 151  # bits of a certificate's serial number that takes fewer octets than most, which have 159
+_SHORT_SERIAL: Final = (
+    151  # bits of a certificate's serial number that takes fewer octets than most, which have 159
+)
 _NEW_YEAR: Final = 1_767_225_600  # 2026, where the clock of this world begins
 _PAGE: Final = """<!DOCTYPE html>
 <title>{host}</title>
@@ -48,7 +51,9 @@ _PAGE: Final = """<!DOCTYPE html>
 
 
 class Laboratory:
-    """The same for the same options. What TLS sends is random, for its chance comes from elsewhere, but its lengths are the same."""
+    """The same for the same options. What TLS sends is random, for its chance comes from elsewhere, but its
+    lengths are the same.
+    """
 
     def __init__(self, options: argparse.Namespace, where: Target) -> None:
         self.recording: Recording = Recording(options, {}, epoch=_NEW_YEAR * 1_000_000)
@@ -59,7 +64,9 @@ class Laboratory:
         self._dns = self._host("dns", _DNS, options.mtu)
         self._server = self._host("server", _SERVER, options.mtu)
         for other in (self._dns, self._server):
-            self._world.path(self._client, other, **{"delay": self._interference.way, **self._interference.path})
+            self._world.path(
+                self._client, other, **{"delay": self._interference.way, **self._interference.path}
+            )
         self._port = where.port
         self._certificate = _certified(where.name) if where.is_secure else None
 
@@ -75,7 +82,11 @@ class Laboratory:
     async def network(self) -> AsyncIterator[Network]:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, Loop)  # noqa: S101 - `run` made it
-        async with loop.attach(self._dns) as names, loop.attach(self._server) as web, loop.attach(self._client) as near:
+        async with (
+            loop.attach(self._dns) as names,
+            loop.attach(self._server) as web,
+            loop.attach(self._client) as near,
+        ):
             await NameServer(_known).start(names)
             server = Server(_page, clock=lambda: _NEW_YEAR + loop.time())
             secure = self._certificate[0] if self._certificate else None
@@ -83,14 +94,17 @@ class Laboratory:
             yield near
 
     def resolver(self, network: Network) -> Resolver:
-        return Resolver(network, [_DNS], random=Random(f"{self._interference.seed}/resolver"))  # noqa: S311 - it replays
+        # It replays
+        return Resolver(network, [_DNS], random=Random(f"{self._interference.seed}/resolver"))  # noqa: S311
 
     def security(self) -> ssl.SSLContext:
         """The client's: it believes the server."""
         return self._certificate[1] if self._certificate else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     def _host(self, name: str, address: str, mtu: int) -> Host:
-        return self._world.host(name, f"{address}/24", mtu=mtu, config=self._interference.configured(DEFAULT, name))
+        return self._world.host(
+            name, f"{address}/24", mtu=mtu, config=self._interference.configured(DEFAULT, name)
+        )
 
 
 def _page(target: str, host: str) -> Response:
@@ -98,10 +112,14 @@ def _page(target: str, host: str) -> Response:
     if target == "/redirect":
         return Response(HTTPStatus.FOUND, {"Location": "/"})
     if target == "/":
-        return Response(HTTPStatus.OK, {"Content-Type": "text/html; charset=utf-8"}, _PAGE.format(host=host).encode())
+        return Response(
+            HTTPStatus.OK, {"Content-Type": "text/html; charset=utf-8"}, _PAGE.format(host=host).encode()
+        )
     count = number(target.removeprefix(_OCTETS)) if target.startswith(_OCTETS) else None
     if count is not None and count <= _MOST_OCTETS:
-        return Response(HTTPStatus.OK, {"Content-Type": "text/plain"}, (b"0123456789" * (count // 10 + 1))[:count])
+        return Response(
+            HTTPStatus.OK, {"Content-Type": "text/plain"}, (b"0123456789" * (count // 10 + 1))[:count]
+        )
     return text_response(HTTPStatus.NOT_FOUND)
 
 
@@ -112,17 +130,26 @@ def _known(question: Question) -> Known:
     if not name.startswith(_WWW):
         return dns.NO_ERROR, [host(question.name, _SERVER)] if question.type == dns.A else []
     target = f"web.{name.removeprefix(_WWW)}"
-    return dns.NO_ERROR, [alias(question.name, target), *([host(target, _SERVER)] if question.type == dns.A else [])]
+    return dns.NO_ERROR, [
+        alias(question.name, target),
+        *([host(target, _SERVER)] if question.type == dns.A else []),
+    ]
 
 
 def _certified(name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The server's context with a certificate for ``name``, and the client's that believes it. Python itself can't make certificates."""
+    """The server's context with a certificate for ``name``, and the client's that believes it. Python itself
+    can't make certificates.
+    """
     try:
         import trustme  # noqa: PLC0415 - only TLS in the lab needs it
     except ImportError:
-        raise ArgumentError("URL", f"https://{name}", "http:// in the lab, or with the package trustme, which makes certificates") from None
-    # Everything that TLS sends has the same length in every run: RSA's signatures (ECDSA's vary by two octets), the certificate, and no
-    # session tickets, which contain random numbers of varying length.
+        raise ArgumentError(
+            "URL",
+            f"https://{name}",
+            "http:// in the lab, or with the package trustme, which makes certificates",
+        ) from None
+    # Everything that TLS sends has the same length in every run: RSA's signatures (ECDSA's vary by two
+    # octets), the certificate, and no session tickets, which contain random numbers of varying length.
     authority = trustme.CA(key_type=trustme.KeyType.RSA)
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     server.num_tickets = 0

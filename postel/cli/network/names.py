@@ -25,7 +25,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help=f"name server; repeatable; default: those of {SYSTEM} that aren't this machine",
     )
     group.add_argument(
-        "--resolve", metavar="HOST:ADDRESS", type=_known, action="append", default=[], help="the address of a name; repeatable"
+        "--resolve",
+        metavar="HOST:ADDRESS",
+        type=_known,
+        action="append",
+        default=[],
+        help="the address of a name; repeatable",
     )
 
 
@@ -34,7 +39,9 @@ def resolver(options: argparse.Namespace, network: Network) -> Resolver:
 
 
 def of_system(file: Path) -> list[str]:
-    """The name servers that the system asks, but for those of its own loopback, which a host on a link can't reach."""
+    """The name servers that the system asks, but for those of its own loopback, which a host on a link can't
+    reach.
+    """
     found = []
     with suppress(OSError):
         for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -59,4 +66,6 @@ def _known(text: str) -> tuple[str, str]:
     try:
         return name, address.to_text(address.parse(literal.removeprefix("[").removesuffix("]")))
     except ArgumentError:
-        raise ArgumentTypeError(f"resolve is {text!r}; allowed: HOST:ADDRESS, such as www.example.org:10.7.0.1") from None
+        raise ArgumentTypeError(
+            f"resolve is {text!r}; allowed: HOST:ADDRESS, such as www.example.org:10.7.0.1"
+        ) from None

@@ -1,4 +1,6 @@
-"""A small name server, for networks that have no other: it answers what a function knows, by UDP and, what is longer, by TCP."""
+"""A small name server, for networks that have no other: it answers what a function knows, by UDP and, what is
+longer, by TCP.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -30,11 +32,14 @@ class NameServer(asyncio.DatagramProtocol):
         if len(answer) > dns.LONGEST_OVER_UDP:
             answer = dns.encode(dns.parse(answer)._replace(is_truncated=True, answers=()))
         if answer and self._transport is not None:
-            self._transport.sendto(answer, addr)  # type: ignore[arg-type]  # asyncio's own name for what comes with a datagram
+            # Asyncio's own name for what comes with a datagram
+            self._transport.sendto(answer, addr)  # type: ignore[arg-type]
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            answer = self._answered(await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big")))
+            answer = self._answered(
+                await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+            )
             if answer:
                 writer.write(len(answer).to_bytes(2, "big") + answer)
         except (asyncio.IncompleteReadError, OSError):
@@ -50,7 +55,9 @@ class NameServer(asyncio.DatagramProtocol):
         if query.is_response:
             return b""
         rcode, records = self._answer(query.question)
-        return dns.encode(DnsMessage(query.id, query.question, is_response=True, rcode=rcode, answers=tuple(records)))
+        return dns.encode(
+            DnsMessage(query.id, query.question, is_response=True, rcode=rcode, answers=tuple(records))
+        )
 
 
 def alias(name: str, target: str) -> ResourceRecord:

@@ -22,15 +22,28 @@ _WIDEST = 120
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("recording")
-    group.add_argument("--ladder", action="store_true", help="print the segments as a ladder (on standard error) in the end")
+    group.add_argument(
+        "--ladder", action="store_true", help="print the segments as a ladder (on standard error) in the end"
+    )
     unfolding(group)
     group.add_argument("--pcapng", metavar="FILE", help="write the packets, with comments, for Wireshark")
-    group.add_argument("--pcapng-limit", metavar="OCTETS", type=octets, help="leave out what comes after so many; 100M, say")
-    group.add_argument("--lang", choices=notes.LANGUAGES, default=preferred_language(), help="of the remarks; default %(default)s")
+    group.add_argument(
+        "--pcapng-limit", metavar="OCTETS", type=octets, help="leave out what comes after so many; 100M, say"
+    )
+    group.add_argument(
+        "--lang",
+        choices=notes.LANGUAGES,
+        default=preferred_language(),
+        help="of the remarks; default %(default)s",
+    )
 
 
 def unfolding(group: argparse._ActionsContainer) -> None:
-    group.add_argument("--unfold", action="store_true", help="a row for each segment of the ladder, also in long runs of data")
+    group.add_argument(
+        "--unfold",
+        action="store_true",
+        help="a row for each segment of the ladder, also in long runs of data",
+    )
 
 
 def preferred_language() -> str:
@@ -42,14 +55,23 @@ def preferred_language() -> str:
 
 
 class Recording:
-    """``observer`` is for the host, and `link` for its link; ``trace`` is for a world, and for the ladder. They are None when nothing is to
-    be shown. The file is opened at once: a command shouldn't fail for it after its work.
+    """``observer`` is for the host, and `link` for its link; ``trace`` is for a world, and for the ladder.
+    They are None when nothing is to be shown. The file is opened at once: a command shouldn't fail for it
+    after its work.
 
-    ``epoch`` is the time of day at which the observed clock stands at 0, in microseconds since 1970; by default that of the machine's.
-    ``streams``: one host is observed, and the file is written while packets pass; else at the end.
+    ``epoch`` is the time of day at which the observed clock stands at 0, in microseconds since 1970; by
+    default that of the machine's. ``streams``: one host is observed, and the file is written while packets
+    pass; else at the end.
     """
 
-    def __init__(self, options: argparse.Namespace, names: dict[str, str], *, epoch: int | None = None, streams: bool = False) -> None:
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        names: dict[str, str],
+        *,
+        epoch: int | None = None,
+        streams: bool = False,
+    ) -> None:
         self._shows_ladder = options.ladder
         self._language = options.lang
         self._unfolds = options.unfold
@@ -60,7 +82,9 @@ class Recording:
         self._file = _opened(options.pcapng, buffered=not streams) if options.pcapng else None
         self._trace_file: TraceFile | None = None
         if streams and self._file is not None:
-            self._trace_file = TraceFile(self._file, names=names, epoch=self._epoch, language=self._language, limit=limit or 0)
+            self._trace_file = TraceFile(
+                self._file, names=names, epoch=self._epoch, language=self._language, limit=limit or 0
+            )
         needs_trace = options.ladder or (self._file is not None and self._trace_file is None)
         self.trace: Trace | None = Trace(names=names) if needs_trace else None
         self.observer: Trace | Observers | None = self.trace or self._trace_file
@@ -85,7 +109,11 @@ class Recording:
     def _tell_what_is_left_out(self, trace_file: TraceFile) -> None:
         if trace_file.left_out and self._file is not None:
             why = f" ({trace_file.error.strerror})" if trace_file.error is not None else ""
-            print(f"postel: {trace_file.left_out} packets are not in {self._file.name}{why}", file=sys.stderr, flush=True)
+            print(
+                f"postel: {trace_file.left_out} packets are not in {self._file.name}{why}",
+                file=sys.stderr,
+                flush=True,
+            )
 
 
 def _opened(name: str, *, buffered: bool) -> BinaryIO:
@@ -97,7 +125,9 @@ def _opened(name: str, *, buffered: bool) -> BinaryIO:
 
 
 def show(trace: Trace, language: str, stream: TextIO, *, unfold: bool = False) -> None:
-    """The ladder as the stream can take it: as wide as the terminal, coloured there, in ASCII where the encoding has no lines."""
+    """The ladder as the stream can take it: as wide as the terminal, coloured there, in ASCII where the
+    encoding has no lines.
+    """
     is_terminal = stream.isatty()
     ascii_only = not can_encode("─►╳│├◷“", stream)
     text = ladder.render(
@@ -113,7 +143,11 @@ def show(trace: Trace, language: str, stream: TextIO, *, unfold: bool = False) -
 
 def columns(stream: TextIO) -> int:
     """As many as the terminal has, up to what is comfortable to read; where there is none, the default."""
-    return min(shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns, _WIDEST) if stream.isatty() else _DEFAULT_WIDTH
+    return (
+        min(shutil.get_terminal_size((_DEFAULT_WIDTH, 24)).columns, _WIDEST)
+        if stream.isatty()
+        else _DEFAULT_WIDTH
+    )
 
 
 def json_text(data: object, stream: TextIO, *, indent: int | None = None) -> str:

@@ -1,9 +1,12 @@
-"""Workers that share a device: the ICMP errors that one gets about another's connection, and the end that they have together.
+"""Workers that share a device: the ICMP errors that one gets about another's connection, and the end that
+they have together.
 
-The kernel chooses a queue by a hash of addresses and ports, and an ICMP error has no ports: it comes to the worker that its addresses
-choose. That worker gives it to all the others, and a host drops an error about a connection that it doesn't have (RFC 5927, 4.1).
+The kernel chooses a queue by a hash of addresses and ports, and an ICMP error has no ports: it comes to the
+worker that its addresses choose. That worker gives it to all the others, and a host drops an error about a
+connection that it doesn't have (RFC 5927, 4.1).
 
-A worker that has served its last connection stays until all have, to refuse new ones: the kernel goes on to give it segments.
+A worker that has served its last connection stays until all have, to refuse new ones: the kernel goes on to
+give it segments.
 """
 
 import asyncio
@@ -18,14 +21,18 @@ from postel.links.tun import OffloadingTun, Tun
 from postel.wire import ip
 from postel.wire.parcel import Parcel, finished
 
-_EVERY: Final = 32  # packets from the device, before the mailbox is looked at; it is when the device has none, too
+_EVERY: Final = (
+    32  # packets from the device, before the mailbox is looked at; it is when the device has none, too
+)
 _LARGEST: Final = 65535
 _ERRORS: Final = frozenset({3, 11, 12})  # RFC 792: unreachable, time exceeded, parameter problem
 _QUERIES_6: Final = 128  # RFC 4443, 2.1: types below are errors
 
 
 class Siblings:
-    """A mailbox for each of ``count`` workers. Made before they begin, and kept by the parent: a worker's successor has the same."""
+    """A mailbox for each of ``count`` workers. Made before they begin, and kept by the parent: a worker's
+    successor has the same.
+    """
 
     def __init__(self, count: int) -> None:
         self._boxes = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(count)]
@@ -42,7 +49,9 @@ class Siblings:
         self.done()
 
     def done(self) -> None:
-        """Say that this process has no more to do: a worker without connections, or the parent, which starts no more workers."""
+        """Say that this process has no more to do: a worker without connections, or the parent, which starts
+        no more workers.
+        """
         if self._working >= 0:
             os.close(self._working)
             self._working = -1
@@ -60,7 +69,11 @@ class Siblings:
         """The link of the worker ``index``, over its queue of the device."""
         inbox = self._boxes[index][0]
         others = [pair[1] for number, pair in enumerate(self._boxes) if number != index]
-        return SharingOffloading(link, inbox, others) if isinstance(link, OffloadingTun) else Sharing(link, inbox, others)
+        return (
+            SharingOffloading(link, inbox, others)
+            if isinstance(link, OffloadingTun)
+            else Sharing(link, inbox, others)
+        )
 
 
 class Sharing(Link):
@@ -153,4 +166,6 @@ def is_error(packet: bytes) -> bool:
     if packet[0] >> 4 == 4:
         begin = (packet[0] & 0xF) * 4
         return packet[9] == socket.IPPROTO_ICMP and len(packet) > begin and packet[begin] in _ERRORS
-    return len(packet) > ip.HEADER_6 and packet[6] == socket.IPPROTO_ICMPV6 and packet[ip.HEADER_6] < _QUERIES_6
+    return (
+        len(packet) > ip.HEADER_6 and packet[6] == socket.IPPROTO_ICMPV6 and packet[ip.HEADER_6] < _QUERIES_6
+    )

@@ -1,8 +1,10 @@
-"""Several processes on one device, each with a queue and a host of its own, all with the same addresses and listeners.
+"""Several processes on one device, each with a queue and a host of its own, all with the same addresses and
+listeners.
 
-The kernel chooses a segment's queue by a hash of its addresses and ports, the same for both directions, so a connection stays with the
-worker that took its SYN; a segment in the wrong process, which would be answered with RST, can't happen while the number of queues stays.
-Therefore the parent keeps every queue open: those of a worker that died wait for the one that follows it.
+The kernel chooses a segment's queue by a hash of its addresses and ports, the same for both directions, so a
+connection stays with the worker that took its SYN; a segment in the wrong process, which would be answered
+with RST, can't happen while the number of queues stays. Therefore the parent keeps every queue open: those of
+a worker that died wait for the one that follows it.
 """
 
 import ctypes
@@ -30,10 +32,11 @@ def count(text: str) -> int:
 
 
 def run(works: Sequence[Callable[[], None]], dismissed: Callable[[], None] = lambda: None) -> int:
-    """Run each in a process, until SIGTERM or SIGINT; the exit status. A worker that dies is replaced, unless it had only just begun.
+    """Run each in a process, until SIGTERM or SIGINT; the exit status. A worker that dies is replaced, unless
+    it had only just begun.
 
-    SIGUSR1 and SIGHUP are passed on. However the parent ends, its workers get SIGTERM; `is_orphan` tells them why. ``dismissed`` is
-    called once no worker will be begun any more.
+    SIGUSR1 and SIGHUP are passed on. However the parent ends, its workers get SIGTERM; `is_orphan` tells them
+    why. ``dismissed`` is called once no worker will be begun any more.
     """
     crew = Crew(works, dismissed)
     signal.signal(signal.SIGTERM, crew.dismiss)
@@ -70,7 +73,11 @@ class Crew:
                 self._dismissed()
                 self._tell(signal.SIGTERM)
             else:
-                print(f"postel: worker {index} ended with {code}: another takes its place", file=sys.stderr, flush=True)
+                print(
+                    f"postel: worker {index} ended with {code}: another takes its place",
+                    file=sys.stderr,
+                    flush=True,
+                )
                 self._begin(index)
         return cli.INTERRUPTED if self._signal == signal.SIGINT else self._status
 
@@ -90,7 +97,9 @@ class Crew:
         if process == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)  # SIGINT is the parent's to hear; for the others no handler is there yet
+                signal.signal(
+                    number, signal.SIG_IGN
+                )  # SIGINT is the parent's to hear; for the others no handler is there yet
             _end_with(parent)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             os._exit(cli.exit_status(self._works[index]))

@@ -1,4 +1,6 @@
-"""Signed segments: TCP-AO (RFC 5925) and TCP MD5 (RFC 2385). Without keys a connection has no `Authentication`."""
+"""Signed segments: TCP-AO (RFC 5925) and TCP MD5 (RFC 2385). Without keys a connection has no
+`Authentication`.
+"""
 
 from abc import ABC, abstractmethod
 from typing import Final
@@ -16,13 +18,16 @@ UNKNOWN: Final = -1  # an initial sequence number, before the peer's SYN; an ID 
 class Authentication(ABC):
     """What signs the segments of one connection and judges those that arrive.
 
-    ``keys`` are all that may be used, ``length`` the octets of options that a signature takes with its padding. ``accepted`` and
-    ``refused`` count arriving segments. ``iss`` and ``irs`` are the connection's own number and its peer's, UNKNOWN before its SYN.
+    ``keys`` are all that may be used, ``length`` the octets of options that a signature takes with its
+    padding. ``accepted`` and ``refused`` count arriving segments. ``iss`` and ``irs`` are the connection's
+    own number and its peer's, UNKNOWN before its SYN.
     """
 
     __slots__ = ("accepted", "heeds_icmp", "keys", "length", "local", "refused", "remote")
 
-    def __init__(self, local: Endpoint, remote: Endpoint, keys: tuple[Key, ...], length: int, *, heeds_icmp: bool) -> None:
+    def __init__(
+        self, local: Endpoint, remote: Endpoint, keys: tuple[Key, ...], length: int, *, heeds_icmp: bool
+    ) -> None:
         self.local: Endpoint = local
         self.remote: Endpoint = remote
         self.keys: tuple[Key, ...] = keys
@@ -36,7 +41,9 @@ class Authentication(ABC):
         """The segment's octets, signed, with their checksum."""
 
     def objection(self, octets: bytes, start: int, end: int, segment: Segment, iss: int, irs: int) -> str:
-        """Why the segment at ``octets[start:end]`` must be dropped without an answer; "" where it is authentic."""
+        """Why the segment at ``octets[start:end]`` must be dropped without an answer; "" where it is
+        authentic.
+        """
         reason = self._fault(octets, start, end, segment, iss, irs)
         if reason:
             self.refused += 1
@@ -60,7 +67,9 @@ class Authentication(ABC):
         raise ArgumentError("keys", keys, "none: this connection was opened without")
 
     def prefer(self, send_id: int, receive_id: int) -> None:
-        """Sign with that key from now on, and ask the peer to; UNKNOWN leaves one as it is. Raises ArgumentError."""
+        """Sign with that key from now on, and ask the peer to; UNKNOWN leaves one as it is. Raises
+        ArgumentError.
+        """
         raise ArgumentError("send_id", send_id, "none: only TCP-AO's keys have IDs")
 
 

@@ -1,7 +1,8 @@
 """AES-128 (FIPS 197), encryption alone, and the MAC that is made of it, AES-CMAC (RFC 4493).
 
-Here because RFC 5926 makes it a MUST and the standard library has no AES. It is slow, some ten milliseconds for a full segment, and not
-constant in time: a program that measures its look-ups on the same machine may learn of the key. Where there is a choice, take HMAC-SHA-1.
+Here because RFC 5926 makes it a MUST and the standard library has no AES. It is slow, some ten milliseconds
+for a full segment, and not constant in time: a program that measures its look-ups on the same machine may
+learn of the key. Where there is a choice, take HMAC-SHA-1.
 
 >>> encrypt(bytes(range(16)), bytes.fromhex("00112233445566778899aabbccddeeff")).hex()  # FIPS 197, C.1
 '69c4e0d86a7b0430d8cdb78070b4c55a'
@@ -19,7 +20,9 @@ def _doubled(octet: int) -> int:
 
 
 def _substitutions() -> bytes:
-    """The S-box (FIPS 197, 5.1.1): the inverse in the field, found among the powers of 3, and an affine map."""
+    """The S-box (FIPS 197, 5.1.1): the inverse in the field, found among the powers of 3, and an affine
+    map.
+    """
     powers = [1]
     while len(powers) < 255:
         powers.append(powers[-1] ^ _doubled(powers[-1]))
@@ -33,7 +36,9 @@ def _substitutions() -> bytes:
 
 
 _BOX: Final = _substitutions()
-_ROWS_SHIFTED: Final = tuple([(at + 4 * (at % 4)) % BLOCK for at in range(BLOCK)])  # the state stands column by column
+_ROWS_SHIFTED: Final = tuple(
+    [(at + 4 * (at % 4)) % BLOCK for at in range(BLOCK)]
+)  # the state stands column by column
 
 
 def _round_keys(key: bytes) -> list[bytes]:

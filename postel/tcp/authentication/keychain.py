@@ -1,4 +1,6 @@
-"""Which peers must sign, and with what: the keys that a call of `connect` or `listen` is given, found by the peer's address."""
+"""Which peers must sign, and with what: the keys that a call of `connect` or `listen` is given, found by the
+peer's address.
+"""
 
 from typing import Final
 
@@ -15,15 +17,19 @@ _NO_KEYS: Final[tuple[Key, ...]] = ()
 
 
 class Keychain:
-    """Of the keys given, a peer has those with the longest prefix that holds its address; the first signs until something else is agreed.
+    """Of the keys given, a peer has those with the longest prefix that holds its address; the first signs
+    until something else is agreed.
 
-    A peer that has keys must sign every segment. One that has none need not, and what it signs nevertheless is accepted unread, unless
-    ``accepts_unmatched`` is False (RFC 5925, 7.3). ``heeds_icmp=True`` lets ICMP errors through to synchronized connections (7.8).
-    Raises ArgumentError where two keys for one prefix share an ID, or TCP MD5 isn't alone.
+    A peer that has keys must sign every segment. One that has none need not, and what it signs nevertheless
+    is accepted unread, unless ``accepts_unmatched`` is False (RFC 5925, 7.3). ``heeds_icmp=True`` lets ICMP
+    errors through to synchronized connections (7.8). Raises ArgumentError where two keys for one prefix share
+    an ID, or TCP MD5 isn't alone.
     """
 
     def __init__(self, *keys: Key, accepts_unmatched: bool = True, heeds_icmp: bool = False) -> None:
-        given: tuple[object, ...] = keys  # compiled, a loop over keys would refuse another kind without naming the argument
+        given: tuple[object, ...] = (
+            keys  # compiled, a loop over keys would refuse another kind without naming the argument
+        )
         for item in given:
             require_kind("key", item, Key, "a Key")
         require_kind("accepts_unmatched", accepts_unmatched, bool, "True or False")
@@ -31,7 +37,9 @@ class Keychain:
         self.keys = keys
         self.accepts_unmatched = accepts_unmatched
         self.heeds_icmp = heeds_icmp
-        self._found: dict[tuple[int, int, int], tuple[Key, ...]] = {}  # by octets of an address, bits of the prefix, and these
+        self._found: dict[
+            tuple[int, int, int], tuple[Key, ...]
+        ] = {}  # by octets of an address, bits of the prefix, and these
         for key in keys:
             for network in key.networks:
                 place = _place(network.address, network.prefix_length)
@@ -54,7 +62,11 @@ class Keychain:
         keys = self.for_peer(remote.address)
         if not keys:
             return None if self.accepts_unmatched else Unmatched(local, remote, keys, 0, heeds_icmp=True)
-        return Md5(local, remote, keys) if keys[0].algorithm == "MD5" else Ao(local, remote, keys, heeds_icmp=self.heeds_icmp)
+        return (
+            Md5(local, remote, keys)
+            if keys[0].algorithm == "MD5"
+            else Ao(local, remote, keys, heeds_icmp=self.heeds_icmp)
+        )
 
 
 class Unmatched(Authentication):
@@ -78,8 +90,13 @@ def _place(address: bytes, length: int) -> tuple[int, int, int]:
 
 
 def _require_distinct(keys: tuple[Key, ...]) -> None:
-    if len(keys) > 1 and any(key.algorithm == "MD5" for key in keys):  # RFC5925-2.2: never both on one connection
+    if len(keys) > 1 and any(
+        key.algorithm == "MD5" for key in keys
+    ):  # RFC5925-2.2: never both on one connection
         raise ArgumentError("keys", keys, "a single one where TCP MD5 is used")
-    for name, numbers in (("send_id", [key.send_id for key in keys]), ("receive_id", [key.receive_id for key in keys])):
+    for name, numbers in (
+        ("send_id", [key.send_id for key in keys]),
+        ("receive_id", [key.receive_id for key in keys]),
+    ):
         if len(set(numbers)) < len(numbers):
             raise ArgumentError(name, numbers, "a different one for each key of a prefix")

@@ -13,7 +13,9 @@ from postel.wire.address import Interface, Prefix, parse_interface
 Algorithm: TypeAlias = Literal["SHA1", "AES128", "MD5"]
 
 MAC_LENGTH: Final = 12  # octets: RFC 5926, 3.2, of both
-_LABEL: Final = b"\x01TCP-AO"  # the counter, which never reaches 2: a traffic key is as long as what the function gives
+_LABEL: Final = (
+    b"\x01TCP-AO"  # the counter, which never reaches 2: a traffic key is as long as what the function gives
+)
 _OCTETS: Final = "bytes, 1 octet or more; RFC 5925, 5.3 advises 12 to 24"
 _BITS_SHA1: Final = b"\x00\xa0"
 _BITS_AES128: Final = b"\x00\x80"
@@ -23,9 +25,10 @@ _BITS_AES128: Final = b"\x00\x80"
 class Key:
     """A master key tuple. ``secret`` is some octets that the peer has too, and is never shown.
 
-    ``peer`` is an address, or a prefix as "10.7.0.0/16", as text or as an object of `ipaddress`; "" stands for every peer. The IDs,
-    0 to 255, tell the keys of one peer apart: ours are the peer's the other way round. With ``covers_options=False`` middleboxes may
-    change the other options (RFC 5925, 9.1). Raises ArgumentError.
+    ``peer`` is an address, or a prefix as "10.7.0.0/16", as text or as an object of `ipaddress`; "" stands
+    for every peer. The IDs, 0 to 255, tell the keys of one peer apart: ours are the peer's the other way
+    round. With ``covers_options=False`` middleboxes may change the other options (RFC 5925, 9.1). Raises
+    ArgumentError.
     """
 
     secret: bytes = field(repr=False)
@@ -38,13 +41,19 @@ class Key:
     @property
     def networks(self) -> tuple[Interface, ...]:
         """The networks of the peers that this key is for."""
-        return (parse_interface(self.peer),) if self.peer != "" else (parse_interface("0.0.0.0/0"), parse_interface("::/0"))
+        return (
+            (parse_interface(self.peer),)
+            if self.peer != ""
+            else (parse_interface("0.0.0.0/0"), parse_interface("::/0"))
+        )
 
 
 def _require(name: str, value: object) -> None:
     """Refuse an argument of `Key` that isn't what it should be."""
     if name == "secret":
-        if not isinstance(value, bytes) or not value:  # which isn't shown, for it may be the secret in another form
+        if (
+            not isinstance(value, bytes) or not value
+        ):  # which isn't shown, for it may be the secret in another form
             raise ArgumentError(name, type(value) if value else value, _OCTETS)
     elif name == "peer":
         if value != "":

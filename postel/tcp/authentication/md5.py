@@ -1,4 +1,6 @@
-"""TCP MD5 signatures (RFC 2385): one key, no IDs, nothing against replays. For peers that have no TCP-AO (RFC 5925, 8)."""
+"""TCP MD5 signatures (RFC 2385): one key, no IDs, nothing against replays. For peers that have no TCP-AO (RFC
+5925, 8).
+"""
 
 from dataclasses import replace
 from hashlib import md5
@@ -27,7 +29,11 @@ class Md5(Authentication):
         segment.other += ((options.MD5, bytes(DIGEST)),)
         octets = encode(segment, layout)
         at = signature.place(octets, 0, options.MD5) + 2
-        octets = octets[:at] + digest(self.keys[0].secret, octets, 0, len(octets), self.local, self.remote) + octets[at + DIGEST :]
+        octets = (
+            octets[:at]
+            + digest(self.keys[0].secret, octets, 0, len(octets), self.local, self.remote)
+            + octets[at + DIGEST :]
+        )
         return with_checksum(octets, self.local.address, self.remote.address)
 
     def _fault(self, octets: bytes, start: int, end: int, segment: Segment, iss: int, irs: int) -> str:
@@ -41,7 +47,9 @@ class Md5(Authentication):
         return Md5(self.local, self.remote, self.keys)
 
     def adapted(self, config: Config) -> Config:
-        """Beside timestamps and a digest no SACK block has room (RFC 5925, 7.6): of the two, loss recovery needs SACK more."""
+        """Beside timestamps and a digest no SACK block has room (RFC 5925, 7.6): of the two, loss recovery
+        needs SACK more.
+        """
         return replace(config, timestamps=False) if config.sack else config
 
     def install(self, keys: tuple[Key, ...]) -> None:
@@ -50,7 +58,9 @@ class Md5(Authentication):
         self.keys = keys
 
 
-def digest(secret: bytes, octets: bytes, start: int, end: int, source: Endpoint, destination: Endpoint) -> bytes:
+def digest(
+    secret: bytes, octets: bytes, start: int, end: int, source: Endpoint, destination: Endpoint
+) -> bytes:
     """The digest of the segment at ``octets[start:end]``."""
     covered = signature.covered_by_md5(octets, start, end, source.address, destination.address)
     return md5(covered + secret, usedforsecurity=False).digest()

@@ -1,7 +1,8 @@
-"""CUBIC (RFC 9438): Reno with another way to grow, which depends on the time since congestion and not on the round trip.
+"""CUBIC (RFC 9438): Reno with another way to grow, which depends on the time since congestion and not on the
+round trip.
 
-Windows are octets and times microseconds, where the RFC has segments and seconds. Everything but W_est is whole numbers: no platform's
-idea of a cube root decides what is sent.
+Windows are octets and times microseconds, where the RFC has segments and seconds. Everything but W_est is
+whole numbers: no platform's idea of a cube root decides what is sent.
 """
 
 from typing import ClassVar, Final
@@ -20,7 +21,8 @@ _NONE: Final = -1
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Cubic(Reno):
-    """After congestion it climbs fast to where that happened, stays there a while, and then climbs faster and faster.
+    """After congestion it climbs fast to where that happened, stays there a while, and then climbs faster and
+    faster.
 
     A subclass that is alone on its path may set ``converges_fast`` to False (4.7).
     """
@@ -35,7 +37,9 @@ class Cubic(Reno):
         self._w_max = 0  # 0: undefined
         self._k = 0
         self._w_est = 0.0
-        self._epoch = _NONE  # when this stage of congestion avoidance began, by the clock that stands still while nothing fills the window
+        # when this stage of congestion avoidance began, by the clock that stands still while nothing fills
+        # the window
+        self._epoch = _NONE
         self._still = 0  # how long it stood still so far
         self._heard = 0  # when something was acknowledged last, or began to fly
         self._saved = (0, 0, 0, 0.0, _NONE)
@@ -56,7 +60,9 @@ class Cubic(Reno):
         decreased = self._decreased(used or flight)
         self._end_stage(used or self.window)
         self.threshold: int = max(decreased, 2 * self.smss)
-        self.window: int = min(self.window, max(decreased, self.smss))  # RFC9438-4.6c: to one segment; below, the sender's timer
+        self.window: int = min(
+            self.window, max(decreased, self.smss)
+        )  # RFC9438-4.6c: to one segment; below, the sender's timer
 
     def timed_out(self, flight: int, now: int, *, again: bool) -> None:
         super().timed_out(flight, now, again=again)
@@ -81,12 +87,16 @@ class Cubic(Reno):
         return self.window <= self.threshold  # RFC9438-4.10
 
     def _start_slowly(self, octets: int) -> None:
-        """To the threshold and no farther: where each loss leaves the window, a whole segment would be a gain that 5.1 doesn't count."""
+        """To the threshold and no farther: where each loss leaves the window, a whole segment would be a gain
+        that 5.1 doesn't count.
+        """
         super()._start_slowly(octets)
         self.window = min(self.window, self.threshold + 1)
 
     def _avoid(self, octets: int, now: int) -> None:
-        """4.2 to 4.5. An ACK counts for the octets that it acknowledges, so that dividing or delaying ACKs changes nothing."""
+        """4.2 to 4.5. An ACK counts for the octets that it acknowledges, so that dividing or delaying ACKs
+        changes nothing.
+        """
         clock = now - self._still
         if self._epoch == _NONE:
             self._begin_stage(clock)
@@ -96,22 +106,30 @@ class Cubic(Reno):
         if self._w_cubic(t) < self._w_est:  # RFC9438-4.3
             self.window = max(self.window, int(self._w_est))
             return
-        target = min(max(self._w_cubic(t + self._smoothed), self.window), self.window * 3 // 2)  # RFC9438-4.2c
+        target = min(
+            max(self._w_cubic(t + self._smoothed), self.window), self.window * 3 // 2
+        )  # RFC9438-4.2c
         self.window += (target - self.window) * min(octets, self.window) // self.window  # RFC9438-4.4
 
     def _begin_stage(self, clock: int) -> None:
         self._epoch = clock
         self._w_est = float(self.window)
-        self._cwnd_prior = self._cwnd_prior or self.window  # 4.10: HyStart++ ended slow start, nothing was lost yet
+        self._cwnd_prior = (
+            self._cwnd_prior or self.window
+        )  # 4.10: HyStart++ ended slow start, nothing was lost yet
         if self._w_max > self.window:
-            self._k = cube_root((self._w_max - self.window) * _C_DENOMINATOR // (_C_NUMERATOR * self.smss))  # RFC9438-4.2a
+            self._k = cube_root(
+                (self._w_max - self.window) * _C_DENOMINATOR // (_C_NUMERATOR * self.smss)
+            )  # RFC9438-4.2a
         else:
             self._w_max = self.window
             self._k = 0
 
     def _w_cubic(self, t: int) -> int:
         since = t - self._k
-        return self._w_max + _C_NUMERATOR * self.smss * since * since * since // _C_DENOMINATOR  # RFC9438-4.2a
+        return (
+            self._w_max + _C_NUMERATOR * self.smss * since * since * since // _C_DENOMINATOR
+        )  # RFC9438-4.2a
 
     def _decreased(self, octets: int) -> int:
         return octets * 7 // 10  # RFC9438-4.6a; of the flight, so RFC9438-4.6b asks nothing
@@ -124,7 +142,9 @@ class Cubic(Reno):
 
 
 def cube_root(value: int) -> int:
-    """The largest whole number whose cube is no more than ``value``, which is positive. Newton's method, from above."""
+    """The largest whole number whose cube is no more than ``value``, which is positive. Newton's method, from
+    above.
+    """
     root = 1 << -(-value.bit_length() // 3)
     while (smaller := (2 * root + value // (root * root)) // 3) < root:
         root = smaller

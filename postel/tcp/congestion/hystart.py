@@ -18,9 +18,19 @@ L: Final = 8  # segments' worth of one ACK that count, where nothing paces
 
 
 class HyStart:
-    """Standard slow start, or Conservative Slow Start while ``is_conservative``; it ``is_over`` after five rounds of the latter."""
+    """Standard slow start, or Conservative Slow Start while ``is_conservative``; it ``is_over`` after five
+    rounds of the latter.
+    """
 
-    __slots__ = ("_baseline", "_current_round", "_last_round", "_rounds", "_samples", "_window_end", "is_conservative")
+    __slots__ = (
+        "_baseline",
+        "_current_round",
+        "_last_round",
+        "_rounds",
+        "_samples",
+        "_window_end",
+        "is_conservative",
+    )
 
     def __init__(self, window_end: int) -> None:
         self._window_end = window_end
@@ -50,7 +60,9 @@ class HyStart:
 
     def _judge(self) -> None:
         if self.is_conservative:
-            if self._current_round < self._baseline:  # RFC9406-4.2b: the longer round trip was no queue of ours
+            if (
+                self._current_round < self._baseline
+            ):  # RFC9406-4.2b: the longer round trip was no queue of ours
                 self._baseline = NEVER
                 self._rounds = 0
                 self.is_conservative = False

@@ -13,11 +13,12 @@ _HALVINGS = 32  # leave nothing of any window
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Reno(Congestion):
-    """The standard's controller: it doubles in a round trip until the threshold, then grows by one segment in each.
+    """The standard's controller: it doubles in a round trip until the threshold, then grows by one segment in
+    each.
 
-    Its first slow start is that of HyStart++ (RFC 9406), unless a subclass sets ``uses_hystart`` to False. What a window is worth that is
-    hardly used is RFC 7661's; but after a rest of more than an RTO it begins with RFC 5681's restart window (a SHOULD of the standards
-    track, where RFC 7661 is an experiment).
+    Its first slow start is that of HyStart++ (RFC 9406), unless a subclass sets ``uses_hystart`` to False.
+    What a window is worth that is hardly used is RFC 7661's; but after a rest of more than an RTO it begins
+    with RFC 5681's restart window (a SHOULD of the standards track, where RFC 7661 is an experiment).
     """
 
     window: int  # of `Congestion`: type checkers want a declaration in each class that writes it
@@ -37,7 +38,9 @@ class Reno(Congestion):
 
     def observed(self, sample: Sample, now: int) -> None:
         if sample.round_trip:
-            self._smoothed += (sample.round_trip - self._smoothed) // 8 if self._smoothed else sample.round_trip
+            self._smoothed += (
+                (sample.round_trip - self._smoothed) // 8 if self._smoothed else sample.round_trip
+            )
         elif sample.smoothed:
             self._smoothed = sample.smoothed
         if self.threshold == ARBITRARILY_HIGH or self._hystart is not None:
@@ -49,7 +52,11 @@ class Reno(Congestion):
             self._age(self._validation, now)
 
     def acknowledged(self, octets: int, now: int) -> None:
-        if self._validation is not None and not self._validation.is_validated and not self._validation.is_full:  # RFC7661-4.4b
+        if (
+            self._validation is not None
+            and not self._validation.is_validated
+            and not self._validation.is_full
+        ):  # RFC7661-4.4b
             return
         if self._is_in_slow_start:
             self._start_slowly(octets)
@@ -58,7 +65,9 @@ class Reno(Congestion):
 
     def lost(self, flight: int, now: int) -> None:
         used = self._validation.reduction(flight) if self._validation is not None else 0
-        self.threshold: int = max(used // 2 if used else self._decreased(flight), 2 * self.smss)  # RFC5681-3.2d, RFC7661-4.4.1a
+        self.threshold: int = max(
+            used // 2 if used else self._decreased(flight), 2 * self.smss
+        )  # RFC5681-3.2d, RFC7661-4.4.1a
         self._end_stage(used or self.window)
         self.window: int = self.threshold
 
@@ -74,7 +83,9 @@ class Reno(Congestion):
             self.window = max(fitted // 2, self.smss)  # RFC7661-4.4.1a
             self.threshold = max(self.window, 2 * self.smss)
         else:
-            self.window = min(self.threshold, max(flight, self.smss) + self.smss)  # RFC6582-3.2-3a, against a burst
+            self.window = min(
+                self.threshold, max(flight, self.smss) + self.smss
+            )  # RFC6582-3.2-3a, against a burst
 
     def timed_out(self, flight: int, now: int, *, again: bool) -> None:
         self._give_up_validation(flight)
@@ -111,7 +122,9 @@ class Reno(Congestion):
             self._hystart = None
             return
         if self._hystart is None:
-            if not sample.round_trip:  # it doesn't count eight segments of an ACK where it can't see the queue
+            if (
+                not sample.round_trip
+            ):  # it doesn't count eight segments of an ACK where it can't see the queue
                 return
             self._hystart = HyStart(sample.max)
         self._hystart.observed(sample)
@@ -137,7 +150,9 @@ class Reno(Congestion):
     # Validation
 
     def _age(self, validation: Validation, now: int) -> None:
-        """RFC7661-4.4.3: what each period without use costs. RFC7661-4.4.2: a window that wasn't filled lately is paced."""
+        """RFC7661-4.4.3: what each period without use costs. RFC7661-4.4.2: a window that wasn't filled
+        lately is paced.
+        """
         for _ in range(min(validation.periods(now), _HALVINGS)):
             self.threshold = max(self.threshold, 3 * self.window // 4)
             self.window = min(self.window, max(self.window // 2, self.initial_window))
@@ -149,7 +164,9 @@ class Reno(Congestion):
         self._is_untried = is_untried
 
     def _give_up_validation(self, flight: int) -> int:
-        """The phase ends without recovery. Returns how much of the window had been in use; 0: as much as it may."""
+        """The phase ends without recovery. Returns how much of the window had been in use; 0: as much as it
+        may.
+        """
         if self._validation is None:
             return 0
         used = self._validation.reduction(flight)

@@ -1,8 +1,8 @@
 """Congestion window validation (RFC 7661): a window that wasn't used lately says little of the path.
 
-pipeACK, the most that arrived at the peer within one round trip of late, tells whether the window is in use. A round trip lasts until
-what was in flight at its beginning is acknowledged, so nothing has to be remembered of each segment. There are no timers: each period is
-judged when the next thing happens.
+pipeACK, the most that arrived at the peer within one round trip of late, tells whether the window is in use.
+A round trip lasts until what was in flight at its beginning is acknowledged, so nothing has to be remembered
+of each segment. There are no timers: each period is judged when the next thing happens.
 """
 
 from typing import Final
@@ -16,7 +16,9 @@ UNDEFINED: Final = -1
 
 
 class Validation:
-    """Whether the window ``is_validated``, whether the last ACK found it ``is_full``, and what loss costs where it wasn't."""
+    """Whether the window ``is_validated``, whether the last ACK found it ``is_full``, and what loss costs
+    where it wasn't.
+    """
 
     __slots__ = (
         "_before",
@@ -44,7 +46,9 @@ class Validation:
         self._delivered = 0  # what had been delivered then
         self._lost = 0  # octets, since the start
         self._lost_before = 0  # and before what the last ACK told, or before recovery
-        self._used = 0  # max(pipeACK, LossFlightSize), while recovery repairs what a window cost that wasn't validated
+        self._used = (
+            0  # max(pipeACK, LossFlightSize), while recovery repairs what a window cost that wasn't validated
+        )
         self._repairs = False
 
     @property
@@ -62,14 +66,18 @@ class Validation:
         if sample.una < self._round_end:
             return
         if self._round_end != UNDEFINED:  # a round trip is over
-            self._measure(sample.total_delivered - self._delivered, max(3 * smoothed, SHORTEST_PERIOD) // 2, now)
+            self._measure(
+                sample.total_delivered - self._delivered, max(3 * smoothed, SHORTEST_PERIOD) // 2, now
+            )
             self._judge(window, smss, now)
         self._round_end = sample.max
         # What the ACK of the first segment of a flight acknowledges belongs to that flight
         self._delivered = sample.total_delivered - (sample.delivered if sample.max > sample.una else 0)
 
     def reduction(self, flight: int) -> int:
-        """Recovery begins with ``flight`` octets outstanding. How much of the window had been used: half of it remains (RFC7661-4.4.1a)."""
+        """Recovery begins with ``flight`` octets outstanding. How much of the window had been used: half of
+        it remains (RFC7661-4.4.1a).
+        """
         self._used = 0 if self.is_validated else max(self.pipe, flight)
         self._repairs = True
         self.is_validated = True
@@ -106,7 +114,9 @@ class Validation:
         self._half = max(self._half, octets)
 
     def _judge(self, window: int, smss: int, now: int) -> None:
-        """Below half of the window (RFC7661-4.4a); a segment's slack, for slow start doubles the window and can't use all of it."""
+        """Below half of the window (RFC7661-4.4a); a segment's slack, for slow start doubles the window and
+        can't use all of it.
+        """
         is_validated = 2 * self.pipe + smss >= window
         if self.is_validated and not is_validated:
             self._since = now

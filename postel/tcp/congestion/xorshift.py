@@ -1,6 +1,8 @@
-"""Random numbers for controllers: a small generator of the core's own, since the core may not ask the system for randomness.
+"""Random numbers for controllers: a small generator of the core's own, since the core may not ask the system
+for randomness.
 
-It is Marsaglia's xorshift with 32 bits of state ("Xorshift RNGs", 2003): good enough to keep flows apart, and no secret.
+It is Marsaglia's xorshift with 32 bits of state ("Xorshift RNGs", 2003): good enough to keep flows apart, and
+no secret.
 """
 
 from typing import Final

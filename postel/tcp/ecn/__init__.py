@@ -1,8 +1,9 @@
-"""Explicit Congestion Notification: a router marks a packet that it would else have dropped (RFC 3168), the receiver says so, and the
-sender slows down as for a loss, with nothing to send again.
+"""Explicit Congestion Notification: a router marks a packet that it would else have dropped (RFC 3168), the
+receiver says so, and the sender slows down as for a loss, with nothing to send again.
 
-Two SYNs agree on one of two ways to say so: `classic`, a bit that stands until it is answered (RFC 3168), or `accurate`, counters
-(RFC 9768). Where they agree on neither there is no `Ecn` at all. It never sees the Tcb: `negotiation` and `feedback` stand between.
+Two SYNs agree on one of two ways to say so: `classic`, a bit that stands until it is answered (RFC 3168), or
+`accurate`, counters (RFC 9768). Where they agree on neither there is no `Ecn` at all. It never sees the Tcb:
+`negotiation` and `feedback` stand between.
 """
 
 from abc import ABC, abstractmethod
@@ -60,12 +61,14 @@ class Ecn(ABC):
 
     @abstractmethod
     def heed(self, segment: Segment, acked: int, smss: int, *, is_newer: bool) -> int:
-        """What an acceptable ACK says of our marks: how many octets of them are news. ``acked`` octets are acknowledged by it;
-        where none are, ``is_newer`` tells that it still was sent after those before."""
+        """What an acceptable ACK says of our marks: how many octets of them are news. ``acked`` octets are
+        acknowledged by it; where none are, ``is_newer`` tells that it still was sent after those before."""
 
     @abstractmethod
     def write(self, segment: Segment, room: int, *, is_new: bool) -> None:
-        """The feedback on a segment that leaves. ``room`` is what its options may still take; ``is_new``: text sent for the first time."""
+        """The feedback on a segment that leaves. ``room`` is what its options may still take; ``is_new``:
+        text sent for the first time.
+        """
 
     def reduced(self, snd_max: int) -> None:
         """The congestion window shrank, for whatever reason."""

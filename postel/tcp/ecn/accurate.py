@@ -1,7 +1,9 @@
-"""More Accurate ECN feedback: RFC 9768. Counters instead of a bit, so that each mark is heard of, and none twice.
+"""More Accurate ECN feedback: RFC 9768. Counters instead of a bit, so that each mark is heard of, and none
+twice.
 
-The receiver counts packets with CE, and octets by their mark; ``r_…`` are its counters. Three bits of the first travel on every segment
-(the ACE field), 24 bits of the others in an option where there is room. ``s_…`` is the sender's idea of the peer's counters.
+The receiver counts packets with CE, and octets by their mark; ``r_…`` are its counters. Three bits of the
+first travel on every segment (the ACE field), 24 bits of the others in an option where there is room. ``s_…``
+is the sender's idea of the peer's counters.
 """
 
 from typing import Final
@@ -25,7 +27,11 @@ _ORDERS: Final = {ORDER_0: (_E0B, _CEB, _E1B), ORDER_1: (_E1B, _CEB, _E0B)}
 # How a SYN,ACK, and the ACK of one, say which mark their SYN arrived with (tables 2 and 3)
 _REFLECTIONS: Final = {NOT_ECT: 0b010, ECT_1: 0b011, ECT_0: 0b100, CE: 0b110}
 _MARKED: Final = 0b110
-_MANGLED: Final = (0b011, 0b100, 0b110)  # we send SYNs and SYN,ACKs as Not-ECT: the path changed that (3.2.2.3)
+_MANGLED: Final = (
+    0b011,
+    0b100,
+    0b110,
+)  # we send SYNs and SYN,ACKs as Not-ECT: the path changed that (3.2.2.3)
 
 _MARKS_WITH_TEXT: Final = 2  # CE marks until an ACK is due, with text that waits for one
 _MARKS_WITHOUT: Final = 3  # and with none, so that ACKs of ACKs die down
@@ -64,7 +70,9 @@ class Accurate(Ecn):
     # The handshake
 
     def hears_syn(self, mark: int) -> None:
-        """A SYN, the latest: the SYN,ACK will say how it arrived, so that r.cep needn't count it (3.2.2.2)."""
+        """A SYN, the latest: the SYN,ACK will say how it arrived, so that r.cep needn't count it
+        (3.2.2.2).
+        """
         self.mark_of_syn = mark
 
     def hears_syn_ack(self, mark: int) -> None:
@@ -144,16 +152,22 @@ class Accurate(Ecn):
         else:
             segment.flags |= flags_of(self.r_cep)  # RFC9768-3.2.2; never CWR for its own sake (3.1.5)
         self._marks_since_ack = 0
-        if is_new and self.may_mark:  # RFC9768-3.1.5; control packets and retransmissions stay as RFC 3168 has them (4)
+        if (
+            is_new and self.may_mark
+        ):  # RFC9768-3.1.5; control packets and retransmissions stay as RFC 3168 has them (4)
             segment.ecn = ECT_0
-        if not segment.data or is_new:  # 3.2.3.2.2: a retransmission goes without, in case it was the option that didn't pass
+        if (
+            not segment.data or is_new
+        ):  # 3.2.3.2.2: a retransmission goes without, in case it was the option that didn't pass
             self._write_option(segment, room, is_first=is_new and not self._has_sent_text)
         if is_new:
             self._has_sent_text = True
             self._smallest = min(self._smallest, segment.stride or len(segment.data))
 
     def _write_option(self, segment: Segment, room: int, *, is_first: bool) -> None:
-        """RFC9768-3.2.3.3: whenever a counter moved; all that ever moved where they fit, else those that moved since, else nothing."""
+        """RFC9768-3.2.3.3: whenever a counter moved; all that ever moved where they fit, else those that
+        moved since, else nothing.
+        """
         if not self._pending and not is_first:
             return
         kind = ORDER_1 if self._changed & _BOTH_ENDS == _E1B else ORDER_0
@@ -180,7 +194,9 @@ class Accurate(Ecn):
         least = (ace(segment.flags) - self.s_cep) & 7
         self._stretch = self._stretch or 8 * packets
         marks = self._safest(least, packets, marked_octets, smss)
-        if marked_octets > 0 and least == 0 and marked_octets < 8 * self._smallest:  # 3.2.3.2.5: eight marks would be more octets
+        if (
+            marked_octets > 0 and least == 0 and marked_octets < 8 * self._smallest
+        ):  # 3.2.3.2.5: eight marks would be more octets
             self.may_mark = False
         self.s_cep += marks
         if acked:

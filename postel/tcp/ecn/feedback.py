@@ -1,4 +1,6 @@
-"""Marks told and heard, once a connection is open: where an `Ecn` meets the Tcb. Nothing here is called where there is none."""
+"""Marks told and heard, once a connection is open: where an `Ecn` meets the Tcb. Nothing here is called where
+there is none.
+"""
 
 from typing import Final
 
@@ -14,19 +16,27 @@ _TWO_BLOCKS: Final = 2  # of SACK: they say more than counters do (RFC9768-3.2.3
 
 
 def heed(tcb: Tcb, ecn: Ecn, segment: Segment, now: int) -> None:
-    """What an acceptable ACK says of our marks, before anything else is made of it. One answer to all marks of a round trip."""
+    """What an acceptable ACK says of our marks, before anything else is made of it. One answer to all marks
+    of a round trip.
+    """
     acked = max(0, seq.offset(segment.ack, tcb.snd.una))
     controller = tcb.ensure_controller()
-    ecn.newly_marked = ecn.heed(segment, acked, controller.smss, is_newer=acked > 0 or _is_newer(tcb, segment))
+    ecn.newly_marked = ecn.heed(
+        segment, acked, controller.smss, is_newer=acked > 0 or _is_newer(tcb, segment)
+    )
     is_unanswered = seq.gt(segment.ack, ecn.reduced_at)  # RFC3168-5a
     if is_unanswered:
-        ecn.reduced_at = seq.add(segment.ack, -1)  # follows, lest 2**31 octets without a mark turn the comparison
+        ecn.reduced_at = seq.add(
+            segment.ack, -1
+        )  # follows, lest 2**31 octets without a mark turn the comparison
     if not ecn.newly_marked:
         return
     recovery = tcb.ensure_recovery()
     if controller.window <= controller.smss:
         _hold(tcb, ecn, now)
-    elif is_unanswered and not recovery.is_active:  # RFC3168-6.1.2a: a loss of this round trip has been answered
+    elif (
+        is_unanswered and not recovery.is_active
+    ):  # RFC3168-6.1.2a: a loss of this round trip has been answered
         recovery.on_marked(max(tcb.snd.flight, recovery.flight))
         ecn.reduced(tcb.snd.max)
 
@@ -47,7 +57,9 @@ def _hold(tcb: Tcb, ecn: Ecn, now: int) -> None:
 
 
 def is_held(tcb: Tcb, ecn: Ecn, now: int) -> bool:
-    """Whether new data waits for as long as the retransmission timer takes (RFC3168-6.1.2b), though nothing may be in flight."""
+    """Whether new data waits for as long as the retransmission timer takes (RFC3168-6.1.2b), though nothing
+    may be in flight.
+    """
     if now >= ecn.holds_until or tcb.snd.nxt != tcb.snd.max:
         return False
     tcb.timers.start(PACING, ecn.holds_until)
@@ -83,5 +95,9 @@ def _room(tcb: Tcb, segment: Segment) -> int:
         taken += _TIMESTAMPS
     if segment.sack:
         taken += 4 + 8 * min(_TWO_BLOCKS, len(segment.sack))
-    space = min(options.ROOM, tcb.send_mss - (segment.stride or len(segment.data))) if segment.data else options.ROOM
+    space = (
+        min(options.ROOM, tcb.send_mss - (segment.stride or len(segment.data)))
+        if segment.data
+        else options.ROOM
+    )
     return space - tcb.path.signature_length - taken

@@ -1,13 +1,16 @@
-"""Which side will tell the other of marks, and how: what SYN and SYN,ACK say (RFC 3168, 6.1.1; RFC 9768, 3.1).
+"""Which side will tell the other of marks, and how: what SYN and SYN,ACK say (RFC 3168, 6.1.1; RFC 9768,
+3.1).
 
 ::
 
     asks          AE CWR ECE       answers          AE CWR ECE
     RFC 9768       1  1  1         RFC 9768          the mark of the SYN: 010, 011, 100, 110
     RFC 3168       0  1  1         RFC 3168           0  0  1
-    for nothing    0  0  0         for nothing        0  0  0       or any other, such as the SYN's own bits reflected
+    for nothing    0  0  0         for nothing        0  0  0       or any other, such as the SYN's own bits
+    reflected
 
-The first SYN or SYN,ACK that arrives decides for good. What goes unanswered twice goes without: a middlebox may drop these bits.
+The first SYN or SYN,ACK that arrives decides for good. What goes unanswered twice goes without: a middlebox
+may drop these bits.
 """
 
 from typing import Final
@@ -45,7 +48,10 @@ def learn(tcb: Tcb, syn: Segment) -> None:
         tcb.ecn = _confirmed(tcb, syn)
         return
     tcb.opening.syn_asks = syn.flags & FLAGS if is_accurate(tcb.config) else 0
-    if tcb.state is not SYN_SENT or tcb.config.ecn in ("ask", "ask-classic"):  # RFC9768-3.1.2s: as if its responder
+    if tcb.state is not SYN_SENT or tcb.config.ecn in (
+        "ask",
+        "ask-classic",
+    ):  # RFC9768-3.1.2s: as if its responder
         tcb.ecn = _agreed(tcb, syn)
 
 
@@ -62,7 +68,9 @@ def _agreed(tcb: Tcb, syn: Segment) -> Ecn | None:
         made = Classic(tcb.snd.iss)
     else:
         return None
-    made.may_mark = tcb.state is not SYN_SENT or ask(tcb) != 0  # RFC9768-3.1.5, RFC3168-6.1.1b: never after a SYN that didn't ask
+    made.may_mark = (
+        tcb.state is not SYN_SENT or ask(tcb) != 0
+    )  # RFC9768-3.1.5, RFC3168-6.1.1b: never after a SYN that didn't ask
     return made
 
 
@@ -83,8 +91,8 @@ def _confirmed(tcb: Tcb, syn_ack: Segment) -> Ecn | None:
 
 
 def answer(ecn: Ecn, syn_ack: Segment, room: int) -> None:
-    """What our SYN,ACK says, which has ``room`` octets for options. A third goes without, and so does one that answers a SYN without
-    (RFC9768-3.1.4)."""
+    """What our SYN,ACK says, which has ``room`` octets for options. A third goes without, and so does one
+    that answers a SYN without (RFC9768-3.1.4)."""
     ecn.answers += 1
     if ecn.answers > _ATTEMPTS:
         ecn.may_mark = False  # RFC9768-3.1.5, RFC3168-6.1.1b
@@ -97,8 +105,9 @@ def answer(ecn: Ecn, syn_ack: Segment, room: int) -> None:
 
 
 def hear_again(tcb: Tcb, segment: Segment) -> bool:
-    """Another SYN, or the SYN,ACK of a simultaneous open, while the handshake lasts: the mode stays. False: this handshake mixes both
-    ways, and must be reset, lest the two ends mean different ones (RFC9768-3.1.5)."""
+    """Another SYN, or the SYN,ACK of a simultaneous open, while the handshake lasts: the mode stays. False:
+    this handshake mixes both ways, and must be reset, lest the two ends mean different ones (RFC9768-3.1.5).
+    """
     if segment.flags & ACK:
         if not tcb.opening.is_passive and tcb.ecn is not None:
             _hear_crossing_answer(tcb.ecn, segment)
@@ -113,7 +122,9 @@ def hear_again(tcb: Tcb, segment: Segment) -> bool:
 
 
 def _is_mixed(tcb: Tcb, asks: int) -> bool:
-    """Whether one SYN of this handshake asked for RFC 3168 and another for RFC 9768, though the first may have asked for nothing."""
+    """Whether one SYN of this handshake asked for RFC 3168 and another for RFC 9768, though the first may
+    have asked for nothing.
+    """
     if not is_accurate(tcb.config):
         return False
     before, tcb.opening.syn_asks = tcb.opening.syn_asks, asks or tcb.opening.syn_asks
@@ -129,9 +140,16 @@ def _hear_crossing_answer(ecn: Ecn, syn_ack: Segment) -> None:
 
 
 def hear_late(tcb: Tcb, ecn: Ecn, segment: Segment) -> None:
-    """A SYN,ACK once more, since our ACK was lost: the ACK that is owed for it says again how it arrived (3.2.2.1)."""
+    """A SYN,ACK once more, since our ACK was lost: the ACK that is owed for it says again how it arrived
+    (3.2.2.1).
+    """
     is_again = segment.flags & (SYN | ACK) == SYN | ACK and segment.seq == tcb.rcv.irs
-    if is_again and isinstance(ecn, Accurate) and tcb.owes & OWES_ACK and ace(segment.flags) in _ACCURATE_ANSWERS:
+    if (
+        is_again
+        and isinstance(ecn, Accurate)
+        and tcb.owes & OWES_ACK
+        and ace(segment.flags) in _ACCURATE_ANSWERS
+    ):
         ecn.hears_syn_ack(segment.ecn)
         ecn.wants_bare_ack = True  # RFC9768-3.2.2
 

@@ -23,7 +23,16 @@ ON: Final = 2  # to SND.MAX: nothing again
 class Figures:
     """What a recovery knows of the path. Octets and microseconds; 0 where it doesn't know."""
 
-    __slots__ = ("delivered", "delivery_rate", "duplicates", "lost", "min_rtt", "reorderings", "retransmitted", "sacked")
+    __slots__ = (
+        "delivered",
+        "delivery_rate",
+        "duplicates",
+        "lost",
+        "min_rtt",
+        "reorderings",
+        "retransmitted",
+        "sacked",
+    )
 
     def __init__(self) -> None:
         self.sacked: int = 0  # of what is in flight
@@ -37,7 +46,9 @@ class Figures:
 
 
 class MtuProbe:
-    """A packet larger than the path is known to carry. Where it alone is lost, congestion isn't to blame (RFC 4821, 7.6.2)."""
+    """A packet larger than the path is known to carry. Where it alone is lost, congestion isn't to blame (RFC
+    4821, 7.6.2).
+    """
 
     __slots__ = ("end", "is_lost", "start")
 
@@ -50,13 +61,15 @@ class MtuProbe:
 class Recovery(ABC):
     """Made when the handshake is done, with the connection's own controller and round-trip times.
 
-    While ``is_active`` the congestion window doesn't grow. ``inflation`` is what may fly beyond it: octets that duplicate ACKs say have
-    left the network. ``turn`` says where SND.NXT shall go; what moves it there sets ``turn`` to STAY. ``keeps_timer``: this ACK doesn't
-    start the retransmission timer anew. ``reorder_at`` is when `on_reorder_timeout` is due. While ``timeout_test`` runs, the next ACKs
-    tell whether the last timeout was spurious, given that something new is sent. ``mtu_probe`` is in flight; where it, and nothing else,
-    is found lost, it is marked instead of telling congestion control (RFC4821-4). ``flight`` is FlightSize when something was last sent:
-    ACKs are read in batches, and what they acknowledged together had all been in flight. ``is_wary``: something was sent again, so that
-    what an ACK echoes matters.
+    While ``is_active`` the congestion window doesn't grow. ``inflation`` is what may fly beyond it: octets
+    that duplicate ACKs say have left the network. ``turn`` says where SND.NXT shall go; what moves it there
+    sets ``turn`` to STAY. ``keeps_timer``: this ACK doesn't start the retransmission timer anew.
+    ``reorder_at`` is when `on_reorder_timeout` is due. While ``timeout_test`` runs, the next ACKs tell
+    whether the last timeout was spurious, given that something new is sent. ``mtu_probe`` is in flight; where
+    it, and nothing else, is found lost, it is marked instead of telling congestion control (RFC4821-4).
+    ``flight`` is FlightSize when something was last sent: ACKs are read in batches, and what they
+    acknowledged together had all been in flight. ``is_wary``: something was sent again, so that what an ACK
+    echoes matters.
     """
 
     __slots__ = (
@@ -93,7 +106,9 @@ class Recovery(ABC):
         self.timeout_test: TimeoutTest = TimeoutTest()
         self.tail_probe: TailProbe = TailProbe(has_measured=rtt.smoothed > 0)
         self.mtu_probe: MtuProbe | None = None
-        self.is_excused: bool = False  # this recovery began with the loss of an MTU probe, and so far that is all
+        self.is_excused: bool = (
+            False  # this recovery began with the loss of an MTU probe, and so far that is all
+        )
         self.is_wary: bool = False
         self._undo = Undo()
         self._has_decided = False  # congestion control was told that this ACK means congestion, or its end
@@ -108,11 +123,23 @@ class Recovery(ABC):
         """Text or FIN went out from ``number`` on, for the first time or again."""
 
     @abstractmethod
-    def on_ack(self, segment: Segment, una: int, acked: int, echo: int, now: int, *, is_duplicate: bool, has_more: bool) -> None:
-        """An acceptable ACK: SND.UNA advanced by ``acked`` to ``una``, or it may be a duplicate ACK (RFC5681-2a) or carry SACK blocks.
+    def on_ack(
+        self,
+        segment: Segment,
+        una: int,
+        acked: int,
+        echo: int,
+        now: int,
+        *,
+        is_duplicate: bool,
+        has_more: bool,
+    ) -> None:
+        """An acceptable ACK: SND.UNA advanced by ``acked`` to ``una``, or it may be a duplicate ACK
+        (RFC5681-2a) or carry SACK blocks.
 
-        ``echo`` is the tick of the timestamp that it echoes, else NO_ECHO; ``has_more``: something new could be sent. Fills in ``sample``,
-        but for ``marked`` and ``is_window_limited``, which are set before, and tells congestion control in the order that `Congestion` has.
+        ``echo`` is the tick of the timestamp that it echoes, else NO_ECHO; ``has_more``: something new could
+        be sent. Fills in ``sample``, but for ``marked`` and ``is_window_limited``, which are set before, and
+        tells congestion control in the order that `Congestion` has.
         """
 
     @abstractmethod
@@ -128,13 +155,13 @@ class Recovery(ABC):
 
     @abstractmethod
     def on_refused(self) -> None:
-        """What is in flight was too large for the path, or was sent into a window that closed: it goes again, in order from SND.UNA on,
-        and congestion isn't to blame."""
+        """What is in flight was too large for the path, or was sent into a window that closed: it goes again,
+        in order from SND.UNA on, and congestion isn't to blame."""
 
     @abstractmethod
     def on_marked(self, flight: int) -> None:
-        """Congestion control is to answer marks among ``flight`` octets, once it has heard of the ACK that tells of them: a loss among what
-        is in flight now is answered by that (RFC3168-6.1.2a)."""
+        """Congestion control is to answer marks among ``flight`` octets, once it has heard of the ACK that
+        tells of them: a loss among what is in flight now is answered by that (RFC3168-6.1.2a)."""
 
     @abstractmethod
     def next_lost(self, una: int) -> tuple[int, int]:
@@ -145,7 +172,9 @@ class Recovery(ABC):
         """Octets that congestion control lets go out from SND.NXT on; may be negative."""
 
     def beyond_sacked(self, number: int) -> int:
-        """The first number from ``number`` on that isn't SACKed: where a pass over what was sent before goes on."""
+        """The first number from ``number`` on that isn't SACKed: where a pass over what was sent before goes
+        on.
+        """
         return number
 
     def watches_tail(self) -> bool:
@@ -189,7 +218,9 @@ class Recovery(ABC):
 
     def _tell_acknowledged(self, acked: int, now: int) -> None:
         """The last word on an ACK that brings progress and nothing else, but perhaps an `undo`."""
-        if self.sample.is_window_limited and not self._has_decided and not self.sample.marked:  # RFC3168-6.1.2a
+        if (
+            self.sample.is_window_limited and not self._has_decided and not self.sample.marked
+        ):  # RFC3168-6.1.2a
             self.congestion.acknowledged(acked, now)
 
     def _time_out(self, flight: int, now: int, *, again: bool) -> None:

@@ -58,12 +58,15 @@ class TimeoutTest:
         """New data went out."""
         self._allowance -= octets
 
-    def judge(self, smss: int, *, is_progress: bool, may_go_on: bool, shows_arrival: bool, says_something: bool) -> int:
+    def judge(
+        self, smss: int, *, is_progress: bool, may_go_on: bool, shows_arrival: bool, says_something: bool
+    ) -> int:
         """What an ACK makes of the running test: UNDECIDED, GOES_ON, GENUINE or SPURIOUS.
 
-        ``is_progress``: the first step heeds it. ``may_go_on``: it covers everything that was ever sent again, not this timeout's segment
-        alone, and not all that was in flight, and something new can be sent. Then an ACK that ``shows_arrival`` can only be of octets that
-        were sent once, before the timeout. One that doesn't ``say something`` decides nothing.
+        ``is_progress``: the first step heeds it. ``may_go_on``: it covers everything that was ever sent
+        again, not this timeout's segment alone, and not all that was in flight, and something new can be
+        sent. Then an ACK that ``shows_arrival`` can only be of octets that were sent once, before the
+        timeout. One that doesn't ``say something`` decides nothing.
         """
         if self._step == _AT_SECOND:  # RFC5682-2.1-3
             if shows_arrival:

@@ -1,4 +1,6 @@
-"""Fast retransmit and fast recovery by RFC 6582, with limited transmit (RFC 3042) and F-RTO (RFC 5682): for peers without SACK."""
+"""Fast retransmit and fast recovery by RFC 6582, with limited transmit (RFC 3042) and F-RTO (RFC 5682): for
+peers without SACK.
+"""
 
 from typing import Final
 
@@ -16,8 +18,8 @@ DUPLICATES: Final = 3  # RFC 5681, 3.2: the threshold
 class NewReno(Recovery):
     """Without SACK a partial ACK is the only word of a second loss, so each costs a round trip.
 
-    ``_recover`` is one past the highest number sent when the last loss was found: until SND.UNA is beyond it, duplicate ACKs may
-    be echoes of our own retransmissions.
+    ``_recover`` is one past the highest number sent when the last loss was found: until SND.UNA is beyond it,
+    duplicate ACKs may be echoes of our own retransmissions.
     """
 
     __slots__ = (
@@ -51,7 +53,9 @@ class NewReno(Recovery):
         self._lost = -1
         self._duplicates = 0
         self._had_partial = False
-        self._flight = 0  # before limited transmit added to it (RFC5681-3.2d); in recovery, with that: as it was at ``_counted_at``
+        # before limited transmit added to it (RFC5681-3.2d); in recovery, with that: as it was at
+        # ``_counted_at``
+        self._flight = 0
         self._counted_at = 0  # when recovery began, or at the first partial ACK a round trip later
         self._answered = una  # a mark of what was sent before has cut the window
         self._again_to = una  # end of what was sent again, while ``is_wary``
@@ -73,11 +77,23 @@ class NewReno(Recovery):
         self._max = seq.latest(self._max, end)
         self.flight = self._outstanding
         if self._clock is not None:
-            self._clock.sent(self.sample.una + seq.distance(self._una, number), octets, self._outstanding, now)
+            self._clock.sent(
+                self.sample.una + seq.distance(self._una, number), octets, self._outstanding, now
+            )
         if self._tells_sends:
             self.congestion.sent(octets, self._outstanding, now)
 
-    def on_ack(self, segment: Segment, una: int, acked: int, echo: int, now: int, *, is_duplicate: bool, has_more: bool) -> None:
+    def on_ack(
+        self,
+        segment: Segment,
+        una: int,
+        acked: int,
+        echo: int,
+        now: int,
+        *,
+        is_duplicate: bool,
+        has_more: bool,
+    ) -> None:
         self._begin_sample(acked)
         self.keeps_timer = False
         if acked:
@@ -160,7 +176,9 @@ class NewReno(Recovery):
             self._test_timeout(acked, now, has_more=has_more)
         if not self.is_active:
             self.inflation = 0
-            if seq.gt(self._una, self._recover):  # follow, so that 2**31 octets without a loss don't turn the comparison
+            if seq.gt(
+                self._una, self._recover
+            ):  # follow, so that 2**31 octets without a loss don't turn the comparison
                 self._recover = seq.add(self._una, -1)
                 self._answered = seq.latest(self._answered, self._una)
                 self._undo.end()
@@ -179,8 +197,12 @@ class NewReno(Recovery):
         """RFC6582-3.2-3b: the next hole begins where this ACK ends."""
         smss = self.congestion.smss
         self._lost = self._una
-        self.inflation = min(max(0, self.inflation - acked) + (smss if acked >= smss else 0), self._outstanding)
-        if now - self._counted_at >= self.rtt.smoothed > 0:  # duplicates of what was sent in recovery can have come by now
+        self.inflation = min(
+            max(0, self.inflation - acked) + (smss if acked >= smss else 0), self._outstanding
+        )
+        if (
+            now - self._counted_at >= self.rtt.smoothed > 0
+        ):  # duplicates of what was sent in recovery can have come by now
             self._flight = self._outstanding
             self._counted_at = now
         self.keeps_timer = self._had_partial
@@ -193,19 +215,24 @@ class NewReno(Recovery):
         if self.timeout_test.is_running:  # RFC5682-2.1-2, RFC5682-2.1-3
             self._go_back()
         elif self.is_active:
-            # RFC5681-3.2f, but for no more than is outstanding, or was a round trip ago (RFC 5681, 3.2, on bogus duplicate ACKs)
+            # RFC5681-3.2f, but for no more than is outstanding, or was a round trip ago (RFC 5681, 3.2, on
+            # bogus duplicate ACKs)
             self.inflation = min(self.inflation + smss, self._flight, self._outstanding)
         elif self._duplicates < DUPLICATES:
             if self._duplicates == 1:
                 self._flight = self.flight
             if seq.gt(self._una, self._recover):  # else it may be an echo of what a timeout sent again
-                self.inflation = self._duplicates * smss  # RFC3042-2a: new data flies, cwnd stays (RFC3042-2b)
+                self.inflation = (
+                    self._duplicates * smss
+                )  # RFC3042-2a: new data flies, cwnd stays (RFC3042-2b)
         elif self.sample.lost:
             self._enter(now)
 
     @property
     def _finds_loss(self) -> bool:
-        """RFC6582-3.2-2: three duplicates mean a loss, unless they may be echoes of what a timeout sent again."""
+        """RFC6582-3.2-2: three duplicates mean a loss, unless they may be echoes of what a timeout sent
+        again.
+        """
         is_third = self._duplicates == DUPLICATES and not self.timeout_test.is_running and not self.is_active
         return is_third and seq.gt(self._una, self._recover)
 
@@ -246,7 +273,9 @@ class NewReno(Recovery):
         """The basic F-RTO algorithm, without SACK: every ACK of new data decides."""
         may_go_on = has_more and seq.ge(self._una, self._again_to) and seq.lt(self._una, self._recover)
         smss = self.congestion.smss
-        verdict = self.timeout_test.judge(smss, is_progress=True, may_go_on=may_go_on, shows_arrival=True, says_something=True)
+        verdict = self.timeout_test.judge(
+            smss, is_progress=True, may_go_on=may_go_on, shows_arrival=True, says_something=True
+        )
         if verdict == SPURIOUS:
             self._take_back(acked, now)
         elif verdict == GOES_ON:
@@ -264,7 +293,9 @@ class NewReno(Recovery):
         """Nothing was lost: go on as before (RFC 4015)."""
         self.timeout_test.end()
         self.turn = ON  # RFC4015-3.1-9
-        limit = NO_LIMIT if self.is_active else self._outstanding + min(acked, self.congestion.initial_window)  # RFC4015-3.1-9
+        limit = (
+            NO_LIMIT if self.is_active else self._outstanding + min(acked, self.congestion.initial_window)
+        )  # RFC4015-3.1-9
         if not self.is_active:
             self.rtt.revive()  # RFC4015-3.1-11
         self._recover = seq.add(self._una, -1)  # RFC5682-2.1-3: duplicates mean a loss again

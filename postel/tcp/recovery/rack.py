@@ -1,7 +1,8 @@
 """Loss recovery with SACK: RACK-TLP (RFC 8985), led down by Proportional Rate Reduction (RFC 9937).
 
-A segment is lost when one that was sent later has arrived, and as much time has passed as a round trip and some reordering take. So it
-needs no count of duplicates, and finds lost retransmissions and, by the probe of TLP, lost tails. Positions count octets and never wrap.
+A segment is lost when one that was sent later has arrived, and as much time has passed as a round trip and
+some reordering take. So it needs no count of duplicates, and finds lost retransmissions and, by the probe of
+TLP, lost tails. Positions count octets and never wrap.
 """
 
 from typing import Final
@@ -87,7 +88,9 @@ class Rack(Recovery):
             self._wary_until = max(self._wary_until, start + octets)
         elif self.timeout_test.is_running:
             self.timeout_test.sent(octets)
-        segments = max(1, -(-(octets - 1) // self.congestion.smss))  # a FIN may go with the last, and takes a number
+        segments = max(
+            1, -(-(octets - 1) // self.congestion.smss)
+        )  # a FIN may go with the last, and takes a number
         if self._rates is not None:
             record = sent.add(start, start + octets, now, segments)
             self._rates.stamp(record, board.pipe, now)
@@ -103,7 +106,17 @@ class Rack(Recovery):
 
     # ACKs
 
-    def on_ack(self, segment: Segment, una: int, acked: int, echo: int, now: int, *, is_duplicate: bool, has_more: bool) -> None:
+    def on_ack(
+        self,
+        segment: Segment,
+        una: int,
+        acked: int,
+        echo: int,
+        now: int,
+        *,
+        is_duplicate: bool,
+        has_more: bool,
+    ) -> None:
         if acked and not segment.sack and not self.is_wary and self._is_quiet:
             self._take_in_order(una, acked, now)
             return
@@ -115,7 +128,9 @@ class Rack(Recovery):
             self._take_blocks(segment, now)
         if self.timeout_test.is_running:
             self._test_timeout(acked, is_duplicate=is_duplicate, has_more=has_more)
-        is_repaired = self.tail_probe.is_out and self._has_repaired(is_bare_duplicate=is_duplicate and not segment.sack)
+        is_repaired = self.tail_probe.is_out and self._has_repaired(
+            is_bare_duplicate=is_duplicate and not segment.sack
+        )
         if self._undo.is_open and ((acked and self._undo.is_disproved_by_echo(echo)) or self._is_disproved):
             self._take_back(acked)
         self._find_lost(now)
@@ -123,7 +138,9 @@ class Rack(Recovery):
         self._tell(acked, now, is_repaired=is_repaired)
 
     def _tell(self, acked: int, now: int, *, is_repaired: bool) -> None:
-        """Congestion control, of an ACK or of what became lost by waiting; ``is_repaired``: a tail probe repaired a loss."""
+        """Congestion control, of an ACK or of what became lost by waiting; ``is_repaired``: a tail probe
+        repaired a loss.
+        """
         limit, self._undo_limit = self._undo_limit, _NONE
         self._observe(now, is_undone=limit != _NONE)
         if limit != _NONE:
@@ -142,7 +159,9 @@ class Rack(Recovery):
         return not self.board.sacked.lefts and self.board.lost == 0 and not self.tail_probe.is_out
 
     def _take_in_order(self, una: int, acked: int, now: int) -> None:
-        """The short way, equal to the long one: nothing was sent again, and what was sent first arrived first."""
+        """The short way, equal to the long one: nothing was sent again, and what was sent first arrived
+        first.
+        """
         board, sample = self.board, self.sample
         board.una = una
         board.position += acked
@@ -189,7 +208,9 @@ class Rack(Recovery):
         if record.state == LOST:
             self.board.lost -= octets
         self.sample.delivered += octets
-        if (self._delivered is None or record.is_after(self._delivered)) and self._reordering.is_credible(record, self._echo, now):
+        if (self._delivered is None or record.is_after(self._delivered)) and self._reordering.is_credible(
+            record, self._echo, now
+        ):
             self._round_trip = now - record.at  # of the newest: an older one may have waited for a timeout
             self._delivered = record
         if record.end > self._forward:
@@ -202,7 +223,9 @@ class Rack(Recovery):
         if is_duplicate_block(blocks, segment.ack):
             self._take_duplicate(blocks[0])
             blocks = blocks[1:]
-        for start, end in sorted([(board.at(left), board.at(right)) for left, right in blocks]):  # ascending, as RFC8985-6.2-3 asks
+        for start, end in sorted(
+            [(board.at(left), board.at(right)) for left, right in blocks]
+        ):  # ascending, as RFC8985-6.2-3 asks
             if board.may_take(start, end):
                 for record in board.take_block(start, end):
                     self._deliver(record, now)
@@ -223,7 +246,9 @@ class Rack(Recovery):
     # Loss
 
     def _find_lost(self, now: int) -> None:
-        """RFC8985-6.2-5: what was sent before the newest that arrived, and has had its time. In the order of sending."""
+        """RFC8985-6.2-5: what was sent before the newest that arrived, and has had its time. In the order of
+        sending.
+        """
         if self._delivered is not None and (self._newest is None or self._delivered.is_after(self._newest)):
             self._newest = self._delivered
         newest = self._newest
@@ -234,7 +259,9 @@ class Rack(Recovery):
             if record is None or newest is None or not newest.is_after(record):
                 return
             if record.at + wait > now:
-                self.reorder_at = newest.at + wait  # RFC8985-6.2-6: by then none of those before the newest can wait longer
+                self.reorder_at = (
+                    newest.at + wait
+                )  # RFC8985-6.2-6: by then none of those before the newest can wait longer
                 return
             self._lose(record)
         self.reorder_at = now + GRANULARITY  # the rest with the next ACK, or a little later
@@ -251,11 +278,17 @@ class Rack(Recovery):
 
     def _is_of_probe(self, record: Sent) -> bool:
         probe = self.mtu_probe
-        return probe is not None and self.board.at(probe.start) <= record.start and record.end <= self.board.at(probe.end)
+        return (
+            probe is not None
+            and self.board.at(probe.start) <= record.start
+            and record.end <= self.board.at(probe.end)
+        )
 
     def _reorder_window(self) -> int:
         is_recovering = self.is_active or self._is_timed_out
-        return self._reordering.window(self.board.segments_sacked, self.rtt.smoothed, is_recovering=is_recovering)
+        return self._reordering.window(
+            self.board.segments_sacked, self.rtt.smoothed, is_recovering=is_recovering
+        )
 
     def on_reorder_timeout(self, now: int) -> None:
         self._begin_sample(0)
@@ -305,7 +338,9 @@ class Rack(Recovery):
             self._lead_down(now)
         if self._reduction is not None and self.sample.delivered:
             is_safe = acked > 0 and self.sample.lost == 0
-            self._reduction.on_ack(self.sample.delivered, self.board.pipe, self.congestion.smss, is_safe=is_safe)
+            self._reduction.on_ack(
+                self.sample.delivered, self.board.pipe, self.congestion.smss, is_safe=is_safe
+            )
 
     def _enter(self, now: int) -> None:
         self.is_active = True
@@ -316,7 +351,9 @@ class Rack(Recovery):
             self.mtu_probe.is_lost = self.is_excused = True
             return
         if self.board.position >= self._answered:
-            self._reduce(min(self.flight, self.congestion.window), now)  # RFC5681-3.2d: without what limited transmit added
+            self._reduce(
+                min(self.flight, self.congestion.window), now
+            )  # RFC5681-3.2d: without what limited transmit added
         self._lead_down(now)
 
     def _lead_down(self, now: int) -> None:
@@ -340,11 +377,15 @@ class Rack(Recovery):
 
     def on_timeout(self, *, again: bool, has_more: bool, now: int) -> None:
         board = self.board
-        has_reneged = board.sacked.around(board.position)[1] > 0  # SND.UNA was SACKed and still isn't acknowledged
+        has_reneged = (
+            board.sacked.around(board.position)[1] > 0
+        )  # SND.UNA was SACKed and still isn't acknowledged
         if has_reneged:
             for record in board.forget_sacks():
                 self._lose(record)
-        may_test = has_more and not has_reneged and not self.is_active and (again or not self._is_timed_out)  # RFC5682-3.1
+        may_test = (
+            has_more and not has_reneged and not self.is_active and (again or not self._is_timed_out)
+        )  # RFC5682-3.1
         self._time_out(board.flight, now, again=again)
         self.is_active = self.is_excused = False
         self._reduction = None
@@ -372,7 +413,9 @@ class Rack(Recovery):
             oldest = self.board.sent.oldest_flying()
 
     def _test_timeout(self, acked: int, *, is_duplicate: bool, has_more: bool) -> None:
-        """F-RTO with SACK (RFC 5682, 3.1): what is SACKed shows arrival too, and a first duplicate ACK decides nothing."""
+        """F-RTO with SACK (RFC 5682, 3.1): what is SACKed shows arrival too, and a first duplicate ACK
+        decides nothing.
+        """
         delivered = self.sample.delivered
         verdict = self.timeout_test.judge(
             self.congestion.smss,
@@ -395,7 +438,8 @@ class Rack(Recovery):
         if self._is_timed_out:
             limit = self.board.pipe + min(acked, self.congestion.initial_window)  # RFC4015-3.1-9
             self.rtt.revive()  # RFC4015-3.1-11
-        else:  # it came late: RACK sees that only of what hadn't gone again, and would go on to mistake it for lost (RFC8985-6.2-3)
+        else:  # RFC8985-6.2-3
+            # Late: RACK sees that only of what hadn't gone again, and would go on to mistake it for lost.
             self._reordering.count += 1
         self.timeout_test.end()
         if self._undo.is_open and not self.sample.marked:  # RFC4015-3.1-9: else a mark stands
@@ -416,7 +460,9 @@ class Rack(Recovery):
 
     def _has_repaired(self, *, is_bare_duplicate: bool) -> bool:
         """Whether the tail probe repaired a loss that neither recovery nor a mark has answered."""
-        is_repaired = self.tail_probe.repaired(self.board.position, self._duplicate_end, is_bare_duplicate=is_bare_duplicate)
+        is_repaired = self.tail_probe.repaired(
+            self.board.position, self._duplicate_end, is_bare_duplicate=is_bare_duplicate
+        )
         if not is_repaired or self.is_active or self.board.position <= self._answered:
             return False
         self._undo.end()  # of an episode before: it would take this back too
@@ -431,7 +477,9 @@ class Rack(Recovery):
         if record is None:
             return NOTHING
         octets = record.end - record.start
-        if not self._is_forced and self._window - self.board.pipe < min(octets, self.congestion.smss):  # RFC8985-9.3
+        if not self._is_forced and self._window - self.board.pipe < min(
+            octets, self.congestion.smss
+        ):  # RFC8985-9.3
             return NOTHING
         return self.board.number(record.start), octets
 

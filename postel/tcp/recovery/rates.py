@@ -6,7 +6,9 @@ from postel.times import SECOND
 
 
 class Rates:
-    """Every record is stamped with what had been delivered when it went out. The rate is the slower of sending and acknowledging."""
+    """Every record is stamped with what had been delivered when it went out. The rate is the slower of
+    sending and acknowledging.
+    """
 
     __slots__ = ("_delivered", "_delivered_at", "_first_at", "_limited_until", "_lost")
 
@@ -22,7 +24,12 @@ class Rates:
         if flight <= record.end - record.start:  # nothing else flies: the interval begins here
             self._first_at = self._delivered_at = now
         record.stamp = Stamp(
-            self._delivered, self._delivered_at, self._first_at, flight, self._lost, is_app_limited=self._limited_until > 0
+            self._delivered,
+            self._delivered_at,
+            self._first_at,
+            flight,
+            self._lost,
+            is_app_limited=self._limited_until > 0,
         )
 
     def limit(self, flight: int) -> None:
@@ -30,7 +37,9 @@ class Rates:
         self._limited_until = max(1, self._delivered + flight)
 
     def fill(self, sample: Sample, newest: Sent | None, shortest: int, now: int) -> None:
-        """``newest`` is the record sent last of those that this ACK delivered; ``shortest`` the minimum round trip."""
+        """``newest`` is the record sent last of those that this ACK delivered; ``shortest`` the minimum round
+        trip.
+        """
         self._lost = sample.total_lost
         if sample.delivered:
             self._delivered += sample.delivered

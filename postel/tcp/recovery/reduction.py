@@ -1,8 +1,12 @@
-"""Proportional Rate Reduction (RFC 9937): from the flight at a loss down to ssthresh, by the ACKs that come in."""
+"""Proportional Rate Reduction (RFC 9937): from the flight at a loss down to ssthresh, by the ACKs that come
+in.
+"""
 
 
 class Reduction:
-    """Made when recovery begins, for one episode. ``window`` is the RFC's cwnd while it lasts. All sizes are octets."""
+    """Made when recovery begins, for one episode. ``window`` is the RFC's cwnd while it lasts. All sizes are
+    octets.
+    """
 
     __slots__ = ("_delivered", "_flight", "_out", "threshold", "window")
 
@@ -14,7 +18,9 @@ class Reduction:
         self._out = 0  # prr_out
 
     def on_ack(self, delivered: int, in_flight: int, smss: int, *, is_safe: bool) -> None:
-        """``is_safe``: SND.UNA advanced and nothing more was found lost (SafeACK). RFC9937-6.2a: ``delivered`` isn't 0."""
+        """``is_safe``: SND.UNA advanced and nothing more was found lost (SafeACK). RFC9937-6.2a:
+        ``delivered`` isn't 0.
+        """
         self._delivered += delivered
         if in_flight > self.threshold:  # RFC9937-6.2c: in proportion
             count = -(-self._delivered * self.threshold // self._flight) - self._out

@@ -1,4 +1,6 @@
-"""How much reordering to bear with before a segment is called lost: RACK's reordering window (RFC 8985, 6.2, steps 1, 3 and 4)."""
+"""How much reordering to bear with before a segment is called lost: RACK's reordering window (RFC 8985, 6.2,
+steps 1, 3 and 4).
+"""
 
 from typing import Final
 
@@ -47,13 +49,17 @@ class Reordering:
             self._multiplier = 1
 
     def window(self, segments_sacked: int, smoothed: int, *, is_recovering: bool) -> int:
-        """RACK.reo_wnd: nothing, until reordering is seen, once there are signs enough of a loss (RFC8985-6.2-4)."""
+        """RACK.reo_wnd: nothing, until reordering is seen, once there are signs enough of a loss
+        (RFC8985-6.2-4).
+        """
         if not self.count and (is_recovering or segments_sacked >= DUPLICATES):
             return 0
         return min(self._multiplier * self.shortest // 4, smoothed)
 
     def is_credible(self, record: Sent, echo: int, now: int) -> bool:
-        """RFC8985-6.2-2: an ACK of what was sent again may be for its first copy. ``echo`` is the timestamp that it echoes."""
+        """RFC8985-6.2-2: an ACK of what was sent again may be for its first copy. ``echo`` is the timestamp
+        that it echoes.
+        """
         if not record.is_again:
             return True
         if echo != NO_ECHO and echo < record.at // GRANULARITY:

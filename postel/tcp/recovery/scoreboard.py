@@ -1,6 +1,7 @@
 """What became of everything in flight: SACKed, lost, or still flying (RFC 2018, 5; RFC 8985, 4).
 
-Positions count octets and never wrap; position 0 is the first octet after our SYN. SACKed octets stay in the send buffer until they are
+Positions count octets and never wrap; position 0 is the first octet after our SYN. SACKed octets stay in the
+send buffer until they are
 acknowledged: a peer may change its mind (RFC6675-4a, RFC2018-8a).
 """
 
@@ -13,7 +14,9 @@ from postel.tcp.recovery import NO_LIMIT, NOTHING
 from postel.tcp.recovery.transmissions import FLYING, LOST, SACKED, Sent, Transmissions
 
 RANGES: Final = 1024  # a peer that reports more holes than that isn't believed further
-JUDGED: Final = 512  # records that one ACK makes lost or takes back: else an ACK costs work in proportion to the flight
+JUDGED: Final = (
+    512  # records that one ACK makes lost or takes back: else an ACK costs work in proportion to the flight
+)
 
 
 class Scoreboard:
@@ -31,7 +34,9 @@ class Scoreboard:
         self.sacked: Ranges = Ranges()
         self.segments_sacked: int = 0
         self.lost: int = 0  # octets neither SACKed nor sent again yet
-        self._queue: list[int] = []  # a heap of where they begin; what became of them meanwhile is seen when they come out
+        self._queue: list[
+            int
+        ] = []  # a heap of where they begin; what became of them meanwhile is seen when they come out
 
     @property
     def pipe(self) -> int:
@@ -46,7 +51,13 @@ class Scoreboard:
     @property
     def retransmitted(self) -> int:
         """Octets that were sent again and aren't acknowledged yet."""
-        return sum([record.end - record.start for record in self.sent.all() if record.is_again and record.state == FLYING])
+        return sum(
+            [
+                record.end - record.start
+                for record in self.sent.all()
+                if record.is_again and record.state == FLYING
+            ]
+        )
 
     def at(self, number: int) -> int:
         return self.position + seq.offset(number, self.una)
@@ -136,7 +147,9 @@ class Scoreboard:
         return None
 
     def unlose(self) -> None:
-        """What is marked lost isn't: it flies, and is the first to be judged anew. Of very many records only the first."""
+        """What is marked lost isn't: it flies, and is the first to be judged anew. Of very many records only
+        the first.
+        """
         found: list[Sent] = []
         while self.lost and len(found) < JUDGED:
             record = self.first_lost()
@@ -149,7 +162,9 @@ class Scoreboard:
         self.sent.judge_first(found)
 
     def until_sacked(self, number: int) -> int:
-        """Octets from ``number`` on to the first that are SACKed beyond it; more than any window where none are."""
+        """Octets from ``number`` on to the first that are SACKed beyond it; more than any window where none
+        are.
+        """
         start = self.at(number)
         left = self.sacked.first_left_from(start + 1)
         return left - start if left else NO_LIMIT
@@ -161,7 +176,9 @@ class Scoreboard:
 
 
 def is_duplicate_block(blocks: tuple[tuple[int, int], ...], ack: int) -> bool:
-    """RFC2883-5: the first block is a D-SACK if it lies below this packet's own ACK, or inside its second block."""
+    """RFC2883-5: the first block is a D-SACK if it lies below this packet's own ACK, or inside its second
+    block.
+    """
     left, right = blocks[0]
     if not seq.lt(left, right):
         return False

@@ -1,4 +1,6 @@
-"""Round trips and rates where there is no scoreboard: of segments that a cumulative ACK covers, for controllers that live on them."""
+"""Round trips and rates where there is no scoreboard: of segments that a cumulative ACK covers, for
+controllers that live on them.
+"""
 
 from postel.tcp.congestion import Sample
 from postel.tcp.recovery.rates import Rates
@@ -19,7 +21,9 @@ class SegmentClock:
         self.rates.stamp(self._sent.add(start, start + octets, now), flight, now)
 
     def acknowledged(self, sample: Sample, now: int, *, is_clear: bool) -> None:
-        """Everything before ``sample.una``. The newest of it is measured, unless it may have waited behind a hole (``is_clear``)."""
+        """Everything before ``sample.una``. The newest of it is measured, unless it may have waited behind a
+        hole (``is_clear``).
+        """
         newest = self._sent.pop_through(sample.una)
         if newest is None or newest.is_again or not is_clear:
             newest = None

@@ -1,4 +1,6 @@
-"""The probe of a flight's tail (RFC 8985, 7): one segment more, where an ACK is overdue, and what its ACK says of a loss."""
+"""The probe of a flight's tail (RFC 8985, 7): one segment more, where an ACK is overdue, and what its ACK
+says of a loss.
+"""
 
 from typing import Final
 
@@ -40,8 +42,8 @@ class TailProbe:
         self._end = _NONE
 
     def repaired(self, position: int, duplicate_end: int, *, is_bare_duplicate: bool) -> bool:
-        """RFC8985-7.4.2: a probe that filled the only hole leaves no other trace of the loss. SND.UNA is at ``position``; the ACK's D-SACK
-        ends at ``duplicate_end``."""
+        """RFC8985-7.4.2: a probe that filled the only hole leaves no other trace of the loss. SND.UNA is at
+        ``position``; the ACK's D-SACK ends at ``duplicate_end``."""
         if position < self._end:
             return False
         is_repaired = self._is_again and duplicate_end != self._end

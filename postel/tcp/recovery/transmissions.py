@@ -18,11 +18,22 @@ _TRIM: Final = 256  # records left behind before the lists are cut
 
 
 class Stamp:
-    """What a rate sample wants to know of a transmission (the BBR draft, 4.1.2), where the controller asks for it."""
+    """What a rate sample wants to know of a transmission (the BBR draft, 4.1.2), where the controller asks
+    for it.
+    """
 
     __slots__ = ("delivered", "delivered_at", "first_at", "flight", "is_app_limited", "lost")
 
-    def __init__(self, delivered: int, delivered_at: int, first_at: int, flight: int, lost: int, *, is_app_limited: bool) -> None:
+    def __init__(
+        self,
+        delivered: int,
+        delivered_at: int,
+        first_at: int,
+        flight: int,
+        lost: int,
+        *,
+        is_app_limited: bool,
+    ) -> None:
         self.delivered: int = delivered
         self.delivered_at: int = delivered_at
         self.first_at: int = first_at
@@ -32,11 +43,15 @@ class Stamp:
 
 
 class Sent:
-    """One transmission of ``start`` … ``end``, at ``at``, in ``segments`` of one size. ``rest`` is what was cut off behind it."""
+    """One transmission of ``start`` … ``end``, at ``at``, in ``segments`` of one size. ``rest`` is what was
+    cut off behind it.
+    """
 
     __slots__ = ("at", "end", "is_again", "rest", "segments", "serial", "stamp", "start", "state")
 
-    def __init__(self, start: int, end: int, at: int, serial: int, *, is_again: bool, segments: int = 1) -> None:
+    def __init__(
+        self, start: int, end: int, at: int, serial: int, *, is_again: bool, segments: int = 1
+    ) -> None:
         self.start: int = start
         self.end: int = end
         self.at: int = at
@@ -48,11 +63,15 @@ class Sent:
         self.stamp: Stamp | None = None
 
     def is_after(self, other: "Sent") -> bool:
-        """RACK_sent_after (RFC 8985, 6.2), by the order of sending itself where the RFC has only clock and numbers."""
+        """RACK_sent_after (RFC 8985, 6.2), by the order of sending itself where the RFC has only clock and
+        numbers.
+        """
         return self.serial > other.serial or (self.serial == other.serial and self.end > other.end)
 
     def part(self, start: int, end: int) -> "Sent":
-        """Its octets ``start`` … ``end``, at either end of it, as a record of their own. A cut segment counts as before the cut alone."""
+        """Its octets ``start`` … ``end``, at either end of it, as a record of their own. A cut segment counts
+        as before the cut alone.
+        """
         size = self.end - self.start
         before = -(-self.segments * ((end if end < self.end else start) - self.start) // size)
         segments = before if end < self.end else self.segments - before
@@ -63,14 +82,18 @@ class Sent:
 
 
 class Transmissions:
-    """The records of everything between SND.UNA and SND.MAX, without gap or overlap. Positions count octets and never wrap."""
+    """The records of everything between SND.UNA and SND.MAX, without gap or overlap. Positions count octets
+    and never wrap.
+    """
 
     __slots__ = ("_by_time", "_head", "_oldest", "_records", "_serial", "_starts", "end", "start")
 
     def __init__(self, start: int) -> None:
         self.start: int = start
         self.end: int = start
-        self._by_time: list[Sent] = []  # every record that wasn't cut off another; those not FLYING go when they are met
+        self._by_time: list[
+            Sent
+        ] = []  # every record that wasn't cut off another; those not FLYING go when they are met
         self._oldest = 0  # where it begins
         self._starts: list[int] = []
         self._records: list[Sent] = []
@@ -96,9 +119,17 @@ class Transmissions:
         return record
 
     def extend(self, octets: int, segments: int, at: int) -> bool:
-        """Segments that follow the last at the same instant, with as many octets each, need no record of their own."""
+        """Segments that follow the last at the same instant, with as many octets each, need no record of
+        their own.
+        """
         record = self.last()
-        if record is None or record.at != at or record.serial != self._serial or record.is_again or record.state != FLYING:
+        if (
+            record is None
+            or record.at != at
+            or record.serial != self._serial
+            or record.is_again
+            or record.state != FLYING
+        ):
             return False
         if (record.end - record.start) * segments != octets * record.segments:
             return False
@@ -113,7 +144,9 @@ class Transmissions:
         return self._records[-1] if self._head < len(self._records) else None
 
     def pop_through(self, position: int) -> Sent | None:
-        """Everything before ``position`` was acknowledged, and flew. The last of it; None where there was nothing."""
+        """Everything before ``position`` was acknowledged, and flew. The last of it; None where there was
+        nothing.
+        """
         records, head, last = self._records, self._head, None
         end = len(records)
         while head < end and records[head].end <= position:

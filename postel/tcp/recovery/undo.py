@@ -10,8 +10,8 @@ NO_ECHO: Final = -1
 class Undo:
     """One episode of recovery, from its first loss until it is disproved or over.
 
-    The Eifel test (RFC 3522): the ACK that brings progress echoes a timestamp older than the first retransmission. D-SACK (RFC 2883):
-    the receiver names as duplicates all that was sent again.
+    The Eifel test (RFC 3522): the ACK that brings progress echoes a timestamp older than the first
+    retransmission. D-SACK (RFC 2883): the receiver names as duplicates all that was sent again.
     """
 
     __slots__ = ("_again", "_tick", "_waits", "is_open")
@@ -42,7 +42,9 @@ class Undo:
         self._again += octets
 
     def is_disproved_by_echo(self, echo: int) -> bool:
-        """SND.UNA advanced, and the ACK echoes the timestamp of tick ``echo``. Only the first that does is a witness."""
+        """SND.UNA advanced, and the ACK echoes the timestamp of tick ``echo``. Only the first that does is a
+        witness.
+        """
         waited, self._waits = self._waits, False
         return self.is_open and waited and NO_ECHO != echo < self._tick
 

@@ -1,8 +1,10 @@
-"""Captures from anywhere, read and explained: `container` finds the packets, `frame` the segments in them, `Table` the connections.
+"""Captures from anywhere, read and explained: `container` finds the packets, `frame` the segments in them,
+`Table` the connections.
 
 ::
 
-    pcap, pcapng ── Reader ──► frames ── Table ──► connections ──► a line each, their findings, a ladder of one
+    pcap, pcapng ── Reader ──► frames ── Table ──► connections ──► a line each, their findings, a ladder of
+    one
 """
 
 from postel.view.capture.connection import Connection

@@ -29,7 +29,20 @@ class Eye:
     """What must be remembered of an end beyond what `End` does."""
 
     __slots__ = (
-        *("ack", "beyond", "ce", "duplicates", "fin", "kind", "length", "number", "offer", "opening", "reset_beyond", "sacked"),
+        *(
+            "ack",
+            "beyond",
+            "ce",
+            "duplicates",
+            "fin",
+            "kind",
+            "length",
+            "number",
+            "offer",
+            "opening",
+            "reset_beyond",
+            "sacked",
+        ),
         *("since_ce", "stands", "tsval", "widest", "window"),
     )
 
@@ -48,7 +61,9 @@ class Eye:
         self.opening = 0  # the packet with its last SYN or SYN,ACK
         self.offer: options.Bearer | None = None  # of its last SYN
         self.fin = 0  # the packet with its first FIN
-        self.beyond: list[tuple[int, int]] = []  # numbers behind segments beyond the window, unless they are acknowledged; and the packets
+        self.beyond: list[
+            tuple[int, int]
+        ] = []  # numbers behind segments beyond the window, unless they are acknowledged; and the packets
         self.stands = False  # it sent a RST, after which the connection didn't go on
         self.reset_beyond = 0  # the packet with a RST outside the window, unless that ended the connection
 
@@ -92,7 +107,9 @@ class Case:
             finding.values = {"seconds": f"{length / SECOND:.3f}"}
 
     def wait_beyond(self, end: End, behind: int, number: int) -> None:
-        """A segment of ``end`` is beyond the window, as far as the capture tells: unless it is acknowledged."""
+        """A segment of ``end`` is beyond the window, as far as the capture tells: unless it is
+        acknowledged.
+        """
         waiting = self.eyes[end.side].beyond
         if len(waiting) < _MOST_WAITING:
             waiting.append((behind, number))

@@ -1,4 +1,6 @@
-"""What is known of a connection while its packets go by, and what it comes to: how it opened, what was agreed, how it closed."""
+"""What is known of a connection while its packets go by, and what it comes to: how it opened, what was
+agreed, how it closed.
+"""
 
 from contextlib import suppress
 from enum import Enum
@@ -38,7 +40,11 @@ class Closing(Enum):
     RESET_BY_OTHER = "RST by other"
 
 
-_SIGNED: Final = {"mptcp": 30, "ao": 29, "md5": 19}  # options that both SYNs have: RFC 8684, RFC 5925, RFC 2385
+_SIGNED: Final = {
+    "mptcp": 30,
+    "ao": 29,
+    "md5": 19,
+}  # options that both SYNs have: RFC 8684, RFC 5925, RFC 2385
 _OVER: Final = (
     *(Closing.REFUSED, Closing.FOUR_WAY, Closing.THREE_WAY, Closing.SIMULTANEOUS),
     *(Closing.RESET_BY_OPENER, Closing.RESET_BY_OTHER),
@@ -49,7 +55,19 @@ class End(Sent):
     """One end of a connection: ``side`` is 0 for the opener, 1 for the other."""
 
     __slots__ = (
-        *("connection", "endpoint", "fin", "ip_octets", "last", "octets", "offer", "other", "packets", "plain_acks", "plain_text"),
+        *(
+            "connection",
+            "endpoint",
+            "fin",
+            "ip_octets",
+            "last",
+            "octets",
+            "offer",
+            "other",
+            "packets",
+            "plain_acks",
+            "plain_text",
+        ),
         *("resets", "shift", "side", "syn_flags", "syns", "zero_windows"),
     )
     connection: "Connection"
@@ -62,7 +80,8 @@ class End(Sent):
         self.packets: int = 0
         self.octets: int = 0  # of whole frames
         self.ip_octets: int = 0  # of IP packets
-        self.plain_acks: bool = False  # its next ACK, or segment of text, can change no more than counters: there was one, and no end yet
+        # its next ACK, or segment of text, can change no more than counters: there was one, and no end yet
+        self.plain_acks: bool = False
         self.plain_text: bool = False
         self.last: int = 0
         self.shift: int = UNKNOWN
@@ -77,8 +96,8 @@ class End(Sent):
         return self.ack != UNKNOWN and sequence.ge(self.ack, number)
 
     def take_syn(self, octets: bytes, start: int, end: int, flags: int) -> None:
-        """Its offer, where it can be read: a capture may have cut it off, or its options contradict each other. Of several SYNs before the
-        connection is open the last counts."""
+        """Its offer, where it can be read: a capture may have cut it off, or its options contradict each
+        other. Of several SYNs before the connection is open the last counts."""
         if self.offer is not None and self.connection.opened != UNKNOWN:
             return
         self.offer = options.Bearer()
@@ -101,11 +120,36 @@ class Before(NamedTuple):
 
 
 class Connection:
-    """``ends`` are the opener and the other; ``number`` counts from 1 in the order of the first packets. Times in microseconds."""
+    """``ends`` are the opener and the other; ``number`` counts from 1 in the order of the first packets.
+    Times in microseconds.
+    """
 
     __slots__ = (
-        *("before", "began", "completeness", "copies", "early", "ends", "fins_cross", "first_fin", "is_forgotten", "is_told", "is_watched"),
-        *("lingers", "merged", "number", "opened", "reset_by", "round_trip", "speaks_on", "syn_ack_last", "syn_acked", "syn_last"),
+        *(
+            "before",
+            "began",
+            "completeness",
+            "copies",
+            "early",
+            "ends",
+            "fins_cross",
+            "first_fin",
+            "is_forgotten",
+            "is_told",
+            "is_watched",
+        ),
+        *(
+            "lingers",
+            "merged",
+            "number",
+            "opened",
+            "reset_by",
+            "round_trip",
+            "speaks_on",
+            "syn_ack_last",
+            "syn_acked",
+            "syn_last",
+        ),
         *("syn_sent", "zeek"),
     )
 
@@ -159,7 +203,12 @@ class Connection:
         """Let the next segment of ``end`` change counters alone, where nothing special is under way."""
         one, two = self.ends
         is_opening = self.opened == UNKNOWN != self.syn_acked
-        if self.first_fin is not None or self.reset_by is not None or is_opening or not self.zeek.is_even(one.next, two.next):
+        if (
+            self.first_fin is not None
+            or self.reset_by is not None
+            or is_opening
+            or not self.zeek.is_even(one.next, two.next)
+        ):
             one.plain_acks = one.plain_text = two.plain_acks = two.plain_text = False
             return
         is_plain = flags & (SYN | ACK) == ACK and end.ack != UNKNOWN and end.window > 0
@@ -208,8 +257,8 @@ class Connection:
             self.completeness |= HAS_RST
 
     def _take_syn(self, end: End, seq: int, flags: int, now: int) -> None:
-        """Its number begins the end's numbers, as long as the connection isn't open: what came before belonged to an earlier connection, or
-        was a challenge ACK (RFC 9293, 3.5.1, figure 10)."""
+        """Its number begins the end's numbers, as long as the connection isn't open: what came before
+        belonged to an earlier connection, or was a challenge ACK (RFC 9293, 3.5.1, figure 10)."""
         end.syns += 1
         is_opening = self.opened == UNKNOWN or self.reset_by is not None
         if is_opening and (not end.is_known or seq != end.first):
@@ -223,7 +272,9 @@ class Connection:
             self.syn_ack_last = now
 
     def _believes(self, end: End, ack: int, flags: int) -> bool:
-        """Whether an ACK is about this connection: before it is open, only one that covers the other end's SYN is (RFC 9293, 3.10.7.3)."""
+        """Whether an ACK is about this connection: before it is open, only one that covers the other end's
+        SYN is (RFC 9293, 3.10.7.3).
+        """
         other = end.other
         if other.next == UNKNOWN:
             return True
@@ -272,7 +323,9 @@ class Connection:
     def is_closed_by_fins(self) -> bool:
         """Whether both ends sent a FIN, and both were acknowledged."""
         one, two = self.ends
-        return one.fin != UNKNOWN != two.fin and one.has_acknowledged(two.fin) and two.has_acknowledged(one.fin)
+        return (
+            one.fin != UNKNOWN != two.fin and one.has_acknowledged(two.fin) and two.has_acknowledged(one.fin)
+        )
 
     @property
     def is_over(self) -> bool:
@@ -319,7 +372,9 @@ class Connection:
         words += ["sack"] * (one.sack_permitted and two.sack_permitted)
         words += ["ts"] * (ABSENT not in (one.tsval, two.tsval))
         words += self._agreed_ecn()
-        words += [word for word, kind in _SIGNED.items() if all(kind in _kinds(offer) for offer in (one, two))]
+        words += [
+            word for word, kind in _SIGNED.items() if all(kind in _kinds(offer) for offer in (one, two))
+        ]
         if self.early is not None:
             words.append(f"tfo={self.early}")
         return words

@@ -62,7 +62,9 @@ def now() -> datetime:
 
 
 def line(connection: Connection) -> str:
-    """One connection. ``service`` and tunnels are never told, and times are those of all segments, a close's late ones included."""
+    """One connection. ``service`` and tunnels are never told, and times are those of all segments, a close's
+    late ones included.
+    """
     one, two = connection.ends
     took = connection.last - connection.began
     sizes = [_UNSET, _UNSET, _UNSET] if took <= 0 else [_seconds(took), str(_sent(one)), str(_sent(two))]
@@ -110,10 +112,16 @@ def _uid(connection: Connection) -> str:
 
 
 def _local(end: End) -> str:
-    """Zeek's `Site::local_nets` are private networks, unless its user names others (RFC 1918, RFC 6598, RFC 4193, RFC 4291)."""
+    """Zeek's `Site::local_nets` are private networks, unless its user names others (RFC 1918, RFC 6598, RFC
+    4193, RFC 4291).
+    """
     address = end.endpoint.address
     if len(address) == 4:
         first, second = address[:2]
-        is_private = first in (10, 127) or (first == 172 and 16 <= second < 32) or address[:2] in (b"\xc0\xa8", b"\xa9\xfe")
+        is_private = (
+            first in (10, 127)
+            or (first == 172 and 16 <= second < 32)
+            or address[:2] in (b"\xc0\xa8", b"\xa9\xfe")
+        )
         return "T" if is_private or (first == 100 and 64 <= second < 128) else "F"
     return "T" if address[:1] in _PRIVATE_6 or address == bytes(15) + b"\x01" else "F"

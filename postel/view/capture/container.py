@@ -1,8 +1,9 @@
-"""The packets in a capture file: pcap (both byte orders, micro- and nanoseconds, the old version 2.2, the "modified" kind) and
-pcapng (draft-ietf-opsawg-pcap, -pcapng). `postel.view.capture.files` opens them, compressed or not, and several at once.
+"""The packets in a capture file: pcap (both byte orders, micro- and nanoseconds, the old version 2.2, the
+"modified" kind) and pcapng (draft-ietf-opsawg-pcap, -pcapng). `postel.view.capture.files` opens them,
+compressed or not, and several at once.
 
-No length in the file is trusted: what is longer than `LARGEST` is damage, and so is what ends before it should. Damage ends the reading;
-what came before it counts.
+No length in the file is trusted: what is longer than `LARGEST` is damage, and so is what ends before it
+should. Damage ends the reading; what came before it counts.
 """
 
 import lzma
@@ -17,7 +18,8 @@ MOST_INTERFACES: Final = 1 << 16
 _CHUNK: Final = 1 << 17  # stays in the processor's cache until its packets are read
 _MICROSECONDS: Final = 1_000_000
 
-# When (µs), where it starts in the chunk, how many octets were captured, how many there were, and the type of its link
+# When (µs), where it starts in the chunk, how many octets were captured, how many there were, and the type of
+# its link
 Frame: TypeAlias = tuple[int, int, int, int, int]
 
 _PCAP_MAGICS: Final = {  # byte order, units of time in a microsecond, octets of a packet's header
@@ -28,7 +30,8 @@ _PCAP_MAGICS: Final = {  # byte order, units of time in a microsecond, octets of
     b"\x34\xcd\xb2\xa1": ("<", 1, 24),  # "modified": with interface, protocol and direction
     b"\xa1\xb2\xcd\x34": (">", 1, 24),
 }
-_SWAPPED: Final = 3  # the minor version of pcap before which the two lengths stood the other way round; in this one, in some files
+# the minor version of pcap before which the two lengths stood the other way round; in this one, in some files
+_SWAPPED: Final = 3
 _PCAP_HEADER: Final = 24
 _SECTION_HEADER: Final = b"\x0a\x0d\x0d\x0a"
 _BYTE_ORDERS: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
@@ -56,8 +59,8 @@ class _Broken(Exception):
 
 
 class Reader:
-    """The packets of an open file, or of a pipe as they come: ``for octets, frames in reader.chunks()``. ``damage`` is None unless the file
-    broke."""
+    """The packets of an open file, or of a pipe as they come: ``for octets, frames in reader.chunks()``.
+    ``damage`` is None unless the file broke."""
 
     def __init__(self, file: BufferedIOBase) -> None:
         self.damage: Damage | None = None
@@ -81,11 +84,15 @@ class Reader:
                 if self._broken:
                     self.damage = Damage(self._offset + len(self._octets), self._broken)
                 elif self._octets:
-                    self.damage = Damage(self._offset, f"cut short: {len(self._octets)} octets of {form.what(self._octets)}")
+                    self.damage = Damage(
+                        self._offset, f"cut short: {len(self._octets)} octets of {form.what(self._octets)}"
+                    )
                 return
 
     def _form(self) -> "Pcap | Pcapng | None":
-        """By the first octets. The header stays out of the first chunk of a pcap file; a pcapng's is a block like any other."""
+        """By the first octets. The header stays out of the first chunk of a pcap file; a pcapng's is a block
+        like any other.
+        """
         self._fill(_PCAP_HEADER)
         magic = self._octets[:4]
         if magic == _SECTION_HEADER:
@@ -94,7 +101,9 @@ class Reader:
             order, units, header = _PCAP_MAGICS[magic]
             minor, link = Struct(f"{order}6xH12xI").unpack_from(self._octets)
             self._drop(_PCAP_HEADER)
-            return Pcap(order, units, header, link & 0xFFFF, minor)  # the bits above tell of a frame check sequence
+            return Pcap(
+                order, units, header, link & 0xFFFF, minor
+            )  # the bits above tell of a frame check sequence
         self.damage = Damage(0, self._broken or _stranger(self._octets))
         return None
 
@@ -149,7 +158,9 @@ class Pcap:
         self._minor = minor
 
     def frames(self, octets: bytes) -> list[Frame]:
-        """All that are whole; ``position`` is then where the rest begins. To wake a generator would take longer than a packet does."""
+        """All that are whole; ``position`` is then where the rest begins. To wake a generator would take
+        longer than a packet does.
+        """
         found: list[Frame] = []
         unpack, units, header, link = self._record.unpack_from, self._units, self._header, self._link
         position, size, is_old = self.position, len(octets), self._minor <= _SWAPPED
@@ -164,7 +175,9 @@ class Pcap:
                 if captured > LARGEST:
                     self.broken = f"a packet of {captured} octets"
                 break
-            found.append((seconds * _MICROSECONDS + fraction // units, position + header, captured, original, link))
+            found.append(
+                (seconds * _MICROSECONDS + fraction // units, position + header, captured, original, link)
+            )
             position = end
         self.position = position
         return found
@@ -176,7 +189,9 @@ class Pcap:
 
 
 class Interface(NamedTuple):
-    """What an interface description says: its link, how much of a packet it keeps (0: all), units of time in a second, and its epoch."""
+    """What an interface description says: its link, how much of a packet it keeps (0: all), units of time in
+    a second, and its epoch.
+    """
 
     link: int
     snap: int
@@ -188,7 +203,9 @@ class Interface(NamedTuple):
 
 
 class Pcapng:
-    """Blocks: sections, the interfaces in them, and packets that name an interface; blocks of other kinds are stepped over."""
+    """Blocks: sections, the interfaces in them, and packets that name an interface; blocks of other kinds are
+    stepped over.
+    """
 
     def __init__(self) -> None:
         self.position: int = 0
@@ -211,7 +228,11 @@ class Pcapng:
         size = len(octets)
         last = size - 32
         while True:
-            enhanced, length_at, interfaces = self._enhanced.unpack_from, self._length.unpack_from, self._interfaces
+            enhanced, length_at, interfaces = (
+                self._enhanced.unpack_from,
+                self._length.unpack_from,
+                self._interfaces,
+            )
             position, known = self.position, len(interfaces)
             while position <= last:
                 kind, length, number, high, low, captured, original = enhanced(octets, position)
@@ -226,7 +247,9 @@ class Pcapng:
                     break  # isn't an enhanced packet, or isn't sound
                 link, _, units, epoch = interfaces[number]
                 ticks = high << 32 | low
-                self._now = when = (ticks if units == _MICROSECONDS else ticks * _MICROSECONDS // units) + epoch
+                self._now = when = (
+                    ticks if units == _MICROSECONDS else ticks * _MICROSECONDS // units
+                ) + epoch
                 found.append((when, position + 28, captured, original, link))
                 position = end
             self.position = position
@@ -241,7 +264,9 @@ class Pcapng:
                 found.append(frame)
 
     def _other(self, octets: bytes) -> Frame | None:
-        """One block that isn't an enhanced packet, or isn't sound; ``position`` stays where it isn't whole."""
+        """One block that isn't an enhanced packet, or isn't sound; ``position`` stays where it isn't
+        whole.
+        """
         position = self.position
         if position + 12 > len(octets):
             return None

@@ -1,8 +1,8 @@
 """A connection's segments as curves over time: sequence numbers, windows and round trips, as SVG.
 
-Each end has its colour. In the first chart a dot is a segment of text, a cross one that was sent again, and the line what the other end
-acknowledged; in the second, the line is the window that an end advertises, and the dots what the other has under way. The third
-has round trips from where the capture was made.
+Each end has its colour. In the first chart a dot is a segment of text, a cross one that was sent again, and
+the line what the other end acknowledged; in the second, the line is the window that an end advertises, and
+the dots what the other has under way. The third has round trips from where the capture was made.
 """
 
 from collections import deque
@@ -46,7 +46,10 @@ class Curves:
         self._windows: tuple[list[Point], list[Point]] = ([], [])
         self._flights: tuple[list[Point], list[Point]] = ([], [])
         self._trips: tuple[list[Point], list[Point]] = ([], [])
-        self._outstanding: tuple[deque[tuple[int, int]], deque[tuple[int, int]]] = (deque(maxlen=1000), deque(maxlen=1000))
+        self._outstanding: tuple[deque[tuple[int, int]], deque[tuple[int, int]]] = (
+            deque(maxlen=1000),
+            deque(maxlen=1000),
+        )
 
     def look(self, seen: Seen) -> None:
         """A segment; a RST and a copy say nothing here."""
@@ -94,7 +97,11 @@ class Curves:
             _Chart("windows", (*self._windows, *self._flights), windows),
             _Chart("trips", self._trips, [("dots", self._trips)]),
         ]
-        return "".join(_drawn(chart, self.connection.last - self.connection.began, language) for chart in charts if any(chart.points))
+        return "".join(
+            _drawn(chart, self.connection.last - self.connection.began, language)
+            for chart in charts
+            if any(chart.points)
+        )
 
 
 Marks = tuple[str, tuple[list[Point], list[Point]]]
@@ -110,11 +117,21 @@ def _drawn(chart: _Chart, took: int, language: str) -> str:
     highest = max(point.value for points in chart.points for point in points) or 1
     across, up = (_WIDE - _LEFT - 8) / max(took, 1), (_HIGH - _TOP - _BOTTOM) / highest
     parts = [
-        element("text", escaped(translations.say(translations.SENTENCES[chart.name], language)), x=0, y=14, class_="strong"),
+        element(
+            "text",
+            escaped(translations.say(translations.SENTENCES[chart.name], language)),
+            x=0,
+            y=14,
+            class_="strong",
+        ),
         *_axis(highest, took, up, is_time=chart.name == "trips"),
     ]
     for kind, both in chart.marks:
-        parts += [_marked(kind, points, side, across, up) for side, points in zip(_SIDES, both, strict=True) if points]
+        parts += [
+            _marked(kind, points, side, across, up)
+            for side, points in zip(_SIDES, both, strict=True)
+            if points
+        ]
     return document(parts, _WIDE, _HIGH)
 
 
@@ -130,16 +147,29 @@ def _axis(highest: int, took: int, up: float, *, is_time: bool) -> list[str]:
         moment = took * part // 2
         anchor = ("start", "middle", "end")[part]
         x = _LEFT + (_WIDE - _LEFT - 8) * part / 2
-        parts.append(element("text", escaped(f"{moment / SECOND:.3f} s"), x=x, y=_HIGH - 6, text_anchor=anchor, class_="muted"))
+        parts.append(
+            element(
+                "text",
+                escaped(f"{moment / SECOND:.3f} s"),
+                x=x,
+                y=_HIGH - 6,
+                text_anchor=anchor,
+                class_="muted",
+            )
+        )
     return parts
 
 
 def _marked(kind: str, points: list[Point], side: str, across: float, up: float) -> str:
     bottom = _HIGH - _BOTTOM
-    places = [(round(_LEFT + point.when * across, 1), round(bottom - point.value * up, 1)) for point in points]
+    places = [
+        (round(_LEFT + point.when * across, 1), round(bottom - point.value * up, 1)) for point in points
+    ]
     places = list(dict.fromkeys(places))  # points that fall together are drawn once
     if kind == "dots":
         return element("path", d="".join(f"M{x:g} {y:g}h.01" for x, y in places), class_=f"dots {side}")
     if kind == "crosses":
-        return element("path", d="".join(f"M{x - 3:g} {y - 3:g}l6 6m0 -6l-6 6" for x, y in places), class_="cross")
+        return element(
+            "path", d="".join(f"M{x - 3:g} {y - 3:g}l6 6m0 -6l-6 6" for x, y in places), class_="cross"
+        )
     return element("path", d="M" + "L".join(f"{x:g} {y:g}" for x, y in places), class_=f"curve {side}")

@@ -23,7 +23,9 @@ _ZSTD: Final = (
 
 
 def plain(file: BufferedIOBase) -> BufferedIOBase:
-    """The file's octets without the compression that its first octets tell of: gzip, bzip2, xz or zstd. Raises ArgumentError."""
+    """The file's octets without the compression that its first octets tell of: gzip, bzip2, xz or zstd.
+    Raises ArgumentError.
+    """
     buffered = _Begun(file)
     beginning = buffered.beginning
     kind = next((kind for magic, kind in _MAGICS.items() if beginning.startswith(magic)), "")
@@ -73,13 +75,17 @@ def _zstd(file: BufferedIOBase) -> BufferedIOBase:
         decompressor = import_module("zstandard").ZstdDecompressor()
     except ImportError:
         raise ArgumentError(
-            "FILE", "zstd", "zstd on Python 3.14 or with the package zstandard; or: zstd -dc FILE | postel explain -"
+            "FILE",
+            "zstd",
+            "zstd on Python 3.14 or with the package zstandard; or: zstd -dc FILE | postel explain -",
         ) from None
     return BufferedReader(decompressor.stream_reader(file, read_across_frames=True))
 
 
 class Merged:
-    """Several captures as one: in the order of time, as far as each is. ``damage`` is the first that was found in any of them."""
+    """Several captures as one: in the order of time, as far as each is. ``damage`` is the first that was
+    found in any of them.
+    """
 
     def __init__(self, readers: Sequence[Reader]) -> None:
         self._readers = readers

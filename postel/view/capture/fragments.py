@@ -1,4 +1,6 @@
-"""IP packets that came in fragments, joined (RFC 791, 3.2; RFC 8200, 4.5). Bounded: a capture may hold any number of first fragments."""
+"""IP packets that came in fragments, joined (RFC 791, 3.2; RFC 8200, 4.5). Bounded: a capture may hold any
+number of first fragments.
+"""
 
 from typing import Final
 
@@ -11,7 +13,9 @@ _FRAGMENT: Final = 44
 
 
 class _Waiting:
-    """One packet, as far as its fragments have come: ``size`` is that of the whole payload, 0 until the last fragment is there."""
+    """One packet, as far as its fragments have come: ``size`` is that of the whole payload, 0 until the last
+    fragment is there.
+    """
 
     __slots__ = ("began", "count", "head", "parts", "size")
 
@@ -31,8 +35,12 @@ class Fragments:
         self._waiting: dict[bytes, _Waiting] = {}
 
     def take(self, octets: bytes, ip: int, end: int, now: int) -> bytes:
-        """The whole packet, with a header as if it had never been cut; b"" while something of it is missing."""
-        key, head, offset, more, payload = _parsed_4(octets, ip, end) if octets[ip] >> 4 == 4 else _parsed_6(octets, ip, end)
+        """The whole packet, with a header as if it had never been cut; b"" while something of it is
+        missing.
+        """
+        key, head, offset, more, payload = (
+            _parsed_4(octets, ip, end) if octets[ip] >> 4 == 4 else _parsed_6(octets, ip, end)
+        )
         waiting = self._waiting.get(key)
         if waiting is None or now - waiting.began > _PATIENCE:
             self._waiting.pop(key, None)
@@ -60,7 +68,9 @@ def _joined(waiting: _Waiting) -> bytes:
     for offset in sorted(waiting.parts):
         if offset > len(text):
             return b""
-        text[offset:] = waiting.parts[offset] if offset + len(waiting.parts[offset]) >= len(text) else text[offset:]
+        text[offset:] = (
+            waiting.parts[offset] if offset + len(waiting.parts[offset]) >= len(text) else text[offset:]
+        )
     if len(text) < waiting.size:
         return b""
     head = bytearray(waiting.head)
@@ -81,7 +91,9 @@ def _parsed_4(octets: bytes, ip: int, end: int) -> tuple[bytes, bytes, int, bool
 
 
 def _parsed_6(octets: bytes, ip: int, end: int) -> tuple[bytes, bytes, int, bool, bytes]:
-    """The fragment header stands right behind IPv6's, or behind extension headers, which are left out of the joined packet."""
+    """The fragment header stands right behind IPv6's, or behind extension headers, which are left out of the
+    joined packet.
+    """
     length = octets[ip + 4] << 8 | octets[ip + 5]
     at, following = ip + 40, octets[ip + 6]
     while following != _FRAGMENT:

@@ -1,7 +1,8 @@
-"""Where the segment is in an IP packet: past IP's options or extension headers, and past the tunnels around another packet.
+"""Where the segment is in an IP packet: past IP's options or extension headers, and past the tunnels around
+another packet.
 
-Tunnels that are looked into: IP in IP and 6in4 (RFC 2003, 4213), GRE (RFC 2784, 2890) with Ethernet, PPP or ERSPAN in it, VXLAN (RFC 7348),
-GENEVE (RFC 8926), GTP-U (3GPP TS 29.281), AH (RFC 4302).
+Tunnels that are looked into: IP in IP and 6in4 (RFC 2003, 4213), GRE (RFC 2784, 2890) with Ethernet, PPP or
+ERSPAN in it, VXLAN (RFC 7348), GENEVE (RFC 8926), GTP-U (3GPP TS 29.281), AH (RFC 4302).
 """
 
 from struct import Struct
@@ -24,7 +25,11 @@ _GTP_PACKET: Final = 255
 _ERSPAN_2: Final = 0x88BE
 _ERSPAN_3: Final = 0x22EB
 
-_SIZED: Final = (0, 43, 60)  # IPv6: hop-by-hop options, routing, destination options: a length in units of eight octets
+_SIZED: Final = (
+    0,
+    43,
+    60,
+)  # IPv6: hop-by-hop options, routing, destination options: a length in units of eight octets
 _FRAGMENT: Final = 44
 _AUTHENTICATION: Final = 51
 
@@ -34,8 +39,10 @@ _TCP: Final = Struct("!4xIIHH")
 
 
 class Located(NamedTuple):
-    """A segment: ``pair`` is source and destination address and both ports as they stand in the packet; ``ip`` is where its IP header
-    begins, ``at`` and ``end`` bound it. Its header alone must have been captured."""
+    """A segment: ``pair`` is source and destination address and both ports as they stand in the packet;
+    ``ip`` is where its IP header begins, ``at`` and ``end`` bound it. Its header alone must have been
+    captured.
+    """
 
     pair: bytes
     at: int
@@ -48,7 +55,9 @@ class Located(NamedTuple):
 
 
 class Other(NamedTuple):
-    """What is at ``ip`` in place of a segment: why it can't be read, or what it is. ``is_fragment`` is of TCP."""
+    """What is at ``ip`` in place of a segment: why it can't be read, or what it is. ``is_fragment`` is of
+    TCP.
+    """
 
     what: str
     ip: int = NOWHERE
@@ -60,13 +69,25 @@ CUT: Final = Other("packets whose headers were cut off")
 DAMAGED: Final = Other("packets with a header that can't be")
 FRAGMENTS_OF_OTHERS: Final = "fragments of other protocols"
 NO_IP: Final = "frames without IP"
-_NAMES: Final = {1: "ICMP", 2: "IGMP", 17: "UDP", 50: "ESP", 58: "ICMPv6", 89: "OSPF", 103: "PIM", 112: "VRRP", 132: "SCTP"}
+_NAMES: Final = {
+    1: "ICMP",
+    2: "IGMP",
+    17: "UDP",
+    50: "ESP",
+    58: "ICMPv6",
+    89: "OSPF",
+    103: "PIM",
+    112: "VRRP",
+    132: "SCTP",
+}
 OTHER_PROTOCOLS: Final = frozenset((*_NAMES.values(), FRAGMENTS_OF_OTHERS, NO_IP))  # which hold no TCP
 
 
 def segment(octets: bytes, ip: int, end: int, whole: int, tunnels: int = 0) -> Located | Other:
-    """The TCP segment in the IP packet at ``ip``, or what is there instead. ``end`` is where the captured octets end, ``whole`` where the
-    frame did on the wire; where IP's header tells the packet's length, that counts: some tools cut packets and don't say so."""
+    """The TCP segment in the IP packet at ``ip``, or what is there instead. ``end`` is where the captured
+    octets end, ``whole`` where the frame did on the wire; where IP's header tells the packet's length, that
+    counts: some tools cut packets and don't say so.
+    """
     if ip >= end:
         return CUT
     version = octets[ip] >> 4
@@ -84,7 +105,9 @@ def _in_ipv4(octets: bytes, ip: int, end: int, whole: int, tunnels: int) -> Loca
         return DAMAGED
     if fragment & 0x3FFF:
         return Other(FRAGMENTS_OF_OTHERS, ip, protocol == TCP)
-    whole = ip + total if total else whole  # 0: the sender left it to its device, and was captured before that
+    whole = (
+        ip + total if total else whole
+    )  # 0: the sender left it to its device, and was captured before that
     at = ip + header
     if protocol == _AUTHENTICATION and at + 8 <= end:
         protocol, at = octets[at], at + 4 * octets[at + 1] + 8
@@ -131,7 +154,9 @@ def _located(octets: bytes, ip: int, size: int, at: int, end: int, whole: int) -
 # Tunnels
 
 
-def _tunnelled(protocol: int, octets: bytes, ip: int, at: int, end: int, whole: int, tunnels: int) -> Located | Other:
+def _tunnelled(
+    protocol: int, octets: bytes, ip: int, at: int, end: int, whole: int, tunnels: int
+) -> Located | Other:
     inner = NOWHERE
     if tunnels < _MOST_TUNNELS:
         if protocol in _IN_IP:
@@ -153,7 +178,9 @@ def _in_gre(octets: bytes, at: int, end: int) -> int:
     acknowledgement = version == 1 and octets[at + 1] & 0x80 != 0  # RFC 2637
     behind = at + 4 + 4 * (checksum_or_routing + key + sequence + acknowledgement)
     if kind == _ERSPAN_2:
-        return layers.ethernet(octets, behind + 8 * sequence, end)  # without a sequence number it is of type I, which has no header
+        return layers.ethernet(
+            octets, behind + 8 * sequence, end
+        )  # without a sequence number it is of type I, which has no header
     if kind == _ERSPAN_3:
         has_more = behind + 12 <= end and octets[behind + 11] & 1
         return layers.ethernet(octets, behind + (20 if has_more else 12), end)
@@ -169,7 +196,11 @@ def _in_udp(octets: bytes, at: int, end: int) -> int:
     if port == _GENEVE and not octets[inside] >> 6:
         kind = octets[inside + 2] << 8 | octets[inside + 3]
         return layers.typed(kind, octets, inside + 8 + 4 * (octets[inside] & 0x3F), end)
-    if _GTP_U in (port, octets[at] << 8 | octets[at + 1]) and octets[inside] >> 5 == 1 and octets[inside + 1] == _GTP_PACKET:
+    if (
+        _GTP_U in (port, octets[at] << 8 | octets[at + 1])
+        and octets[inside] >> 5 == 1
+        and octets[inside + 1] == _GTP_PACKET
+    ):
         return _in_gtp(octets, inside, end)
     return NOWHERE
 
@@ -194,4 +225,6 @@ def is_damaged(octets: bytes, end: int, located: Located) -> bool:
     size = (len(located.pair) - 4) // 2
     source, destination = located.pair[:size], located.pair[size:-4]
     at, behind = located.at - located.ip, located.end - located.ip
-    return not checksum.payload_is_right(octets[located.ip : located.end], at, behind, source, destination, TCP)
+    return not checksum.payload_is_right(
+        octets[located.ip : located.end], at, behind, source, destination, TCP
+    )

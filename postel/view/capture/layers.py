@@ -1,6 +1,8 @@
-"""What lies around an IP packet in a frame: the link's header, tags and labels, PPP, LLC, 802.11. Each function tells where IP begins.
+"""What lies around an IP packet in a frame: the link's header, tags and labels, PPP, LLC, 802.11. Each
+function tells where IP begins.
 
-The numbers of links are those of draft-ietf-opsawg-pcaplinktype; of types behind a link's header, those of IEEE 802.
+The numbers of links are those of draft-ietf-opsawg-pcaplinktype; of types behind a link's header, those of
+IEEE 802.
 """
 
 from collections.abc import Callable
@@ -103,7 +105,9 @@ def _number(octets: bytes, at: int, end: int) -> int:
 
 
 def _labelled(octets: bytes, at: int, end: int, layers: int) -> int:
-    """RFC 3032: labels of four octets, the last with a bit set. Behind them IP, or a pseudowire's Ethernet frame (RFC 4448)."""
+    """RFC 3032: labels of four octets, the last with a bit set. Behind them IP, or a pseudowire's Ethernet
+    frame (RFC 4448).
+    """
     for _ in range(_MOST_LAYERS):
         if at + 4 >= end:
             return NOWHERE
@@ -126,7 +130,9 @@ def _llc(octets: bytes, at: int, end: int) -> int:
 
 
 def _ppp(octets: bytes, at: int, end: int) -> int:
-    """RFC 1661, with or without address and control of RFC 1662; the protocol in two octets, or one where it was compressed."""
+    """RFC 1661, with or without address and control of RFC 1662; the protocol in two octets, or one where it
+    was compressed.
+    """
     if octets[at : at + 2] == b"\xff\x03":
         at += 2
     if at >= end:
@@ -166,7 +172,9 @@ def _wifi(octets: bytes, start: int, end: int, *, is_padded: bool = False) -> in
     if start + 24 > end:
         return NOWHERE
     control, flags = octets[start], octets[start + 1]
-    if control & 0x0F != 0x08 or control & 0x40 or flags & 0x40:  # not of version 0 and data; without data; protected
+    if (
+        control & 0x0F != 0x08 or control & 0x40 or flags & 0x40
+    ):  # not of version 0 and data; without data; protected
         return NOWHERE
     at = start + 24 + 6 * (flags & 3 == 3)
     if control & 0x80:  # QoS
@@ -207,7 +215,9 @@ def _ppi(octets: bytes, start: int, end: int) -> int:
 
 
 def _nflog(octets: bytes, start: int, end: int) -> int:
-    """Four octets, then attributes: length and type in the byte order of the machine that wrote them, mostly little-endian."""
+    """Four octets, then attributes: length and type in the byte order of the machine that wrote them, mostly
+    little-endian.
+    """
     at = start + 4
     while at + 4 <= end:
         size, kind = octets[at] | octets[at + 1] << 8, octets[at + 2] | octets[at + 3] << 8

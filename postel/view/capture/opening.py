@@ -35,7 +35,9 @@ def look_at_opening(case: Case, seen: Seen, bearer: options.Bearer) -> None:
 
 
 def _look_at_second_opening(case: Case, seen: Seen, bearer: options.Bearer) -> None:
-    """A SYN or SYN,ACK with the number of an earlier one. What it says depends on what was captured of the other end in between."""
+    """A SYN or SYN,ACK with the number of an earlier one. What it says depends on what was captured of the
+    other end in between.
+    """
     end, eye, other = seen.end, case.eyes[seen.end.side], case.eyes[seen.end.other.side]
     if seen.located.bits & ACK:
         if not eye.kind & ACK:
@@ -51,11 +53,17 @@ def _look_at_second_opening(case: Case, seen: Seen, bearer: options.Bearer) -> N
     elif other.kind & RST:
         case.find("SYN after RST", end, seen.number)
     else:
-        case.find("SYN again after its answer" if other.kind & SYN else "SYN after a stray ACK", end, seen.number)
+        case.find(
+            "SYN again after its answer" if other.kind & SYN else "SYN after a stray ACK", end, seen.number
+        )
 
 
 def _offered(bearer: options.Bearer) -> set[str]:
-    has = {"window scale": bearer.window_scale != ABSENT, "SACK": bearer.sack_permitted, "timestamps": bearer.tsval != ABSENT}
+    has = {
+        "window scale": bearer.window_scale != ABSENT,
+        "SACK": bearer.sack_permitted,
+        "timestamps": bearer.tsval != ABSENT,
+    }
     return {name for name, is_there in has.items() if is_there}
 
 

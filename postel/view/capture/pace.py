@@ -1,7 +1,7 @@
 """How long things took in a connection, and what it waited for: the wire, a program, or a window.
 
-A capture is made in one place, so a round trip here is the time from there to the other end and back. What a connection waits for is told
-by what was outstanding when it fell silent, and by what ended the silence:
+A capture is made in one place, so a round trip here is the time from there to the other end and back. What a
+connection waits for is told by what was outstanding when it fell silent, and by what ended the silence:
 
 | outstanding | ended by | waited for |
 |---|---|---|
@@ -29,8 +29,10 @@ _MOST_OUTSTANDING: Final = 256
 
 
 class Silence(NamedTuple):
-    """Nothing was captured for ``length`` microseconds, until packet ``number``. ``kind`` is "wire", "program" or "window". ``by`` is the
-    end that the connection waited for: its program, its window, or its segments on the wire."""
+    """Nothing was captured for ``length`` microseconds, until packet ``number``. ``kind`` is "wire",
+    "program" or "window". ``by`` is the end that the connection waited for: its program, its window, or its
+    segments on the wire.
+    """
 
     length: int
     number: int
@@ -41,10 +43,21 @@ class Silence(NamedTuple):
 class _Half:
     """What one end sent, in time."""
 
-    __slots__ = ("flight", "full", "outstanding", "round_trips", "segments", "shut_since", "shut_time", "window")
+    __slots__ = (
+        "flight",
+        "full",
+        "outstanding",
+        "round_trips",
+        "segments",
+        "shut_since",
+        "shut_time",
+        "window",
+    )
 
     def __init__(self) -> None:
-        self.outstanding: deque[tuple[int, int]] = deque()  # numbers behind segments that went by once, and when
+        self.outstanding: deque[tuple[int, int]] = (
+            deque()
+        )  # numbers behind segments that went by once, and when
         self.round_trips: list[int] = []
         self.segments = 0  # that took sequence numbers
         self.flight = 0  # the most octets that were under way
@@ -55,7 +68,9 @@ class _Half:
 
 
 class Pace:
-    """Of one connection: tell it of each segment by `look`, after the connection has taken it. Times are microseconds."""
+    """Of one connection: tell it of each segment by `look`, after the connection has taken it. Times are
+    microseconds.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection: Connection = connection
@@ -91,13 +106,17 @@ class Pace:
             self.stalls.append(silence)
 
     def _waited_for(self, seen: Seen) -> tuple[str, End]:
-        """What the silence before this segment was, and the end that was waited for; "" where nothing was awaited."""
+        """What the silence before this segment was, and the end that was waited for; "" where nothing was
+        awaited.
+        """
         end, sight = seen.end, seen.sight
         other, text = end.other, seen.length
         if sight in (RETRANSMISSION, OVERTAKEN):
             if self._was_reset:
                 return "", end  # it tries again after it was refused
-            return ("window" if self._halves[other.side].window == 0 else "wire"), (other if self._halves[other.side].window == 0 else end)
+            return ("window" if self._halves[other.side].window == 0 else "wire"), (
+                other if self._halves[other.side].window == 0 else end
+            )
         if sight in (PROBE, KEEP_ALIVE):
             is_shut = self._halves[other.side].window == 0
             return ("window", other) if is_shut else ("", end)
@@ -168,8 +187,10 @@ class Pace:
         return self.connection.last - self.connection.began
 
     def opening(self) -> tuple[int, int, int] | None:
-        """How long it took from the first SYN to the end of the handshake; how much of that passed until the SYN, and the SYN,ACK, that
-        counted were sent again; and the round trip without that. None where the capture doesn't have all three segments."""
+        """How long it took from the first SYN to the end of the handshake; how much of that passed until the
+        SYN, and the SYN,ACK, that counted were sent again; and the round trip without that. None where the
+        capture doesn't have all three segments.
+        """
         connection = self.connection
         if UNKNOWN in (connection.syn_sent, connection.syn_acked, connection.opened):
             return None
@@ -178,7 +199,9 @@ class Pace:
         return whole, min(waited, whole), max(whole - waited, 0)
 
     def round_trips(self, side: int) -> tuple[int, int, int] | None:
-        """Least, median and most of those from here to the other end of ``side`` and back; None where none could be measured."""
+        """Least, median and most of those from here to the other end of ``side`` and back; None where none
+        could be measured.
+        """
         samples = self._halves[side].round_trips
         return (min(samples), int(median(samples)), max(samples)) if samples else None
 

@@ -1,5 +1,5 @@
-"""One HTML page with all that is known of a capture: the table, the findings, and the ladders and curves of chosen connections. It loads
-nothing."""
+"""One HTML page with all that is known of a capture: the table, the findings, and the ladders and curves of
+chosen connections. It loads nothing."""
 
 from dataclasses import dataclass
 from html import escape
@@ -27,7 +27,10 @@ details svg.postel { margin: 12px 0; max-width: 860px; width: 100% }
 .curves .dots { fill: none; stroke-width: 3; stroke-linecap: round }
 """
 _SCRIPT: Final = """<script>
-const reveal = () => { const found = document.querySelector(location.hash || null); if (found) found.open = true }
+const reveal = () => {
+  const found = document.querySelector(location.hash || null)
+  if (found) found.open = true
+}
 addEventListener("hashchange", reveal); if (location.hash) reveal()
 </script>
 """
@@ -42,18 +45,25 @@ class Drawn:
     curves: Curves | None
 
 
-def of(connections: list[tuple[Row, list[str]]], drawn: list[Drawn], language: str, *, unfold: bool = False) -> str:
-    """``connections`` are rows of the table, each with the texts of its findings; ``unfold`` as in `ladder.render`."""
+def of(
+    connections: list[tuple[Row, list[str]]], drawn: list[Drawn], language: str, *, unfold: bool = False
+) -> str:
+    """``connections`` are rows of the table, each with the texts of its findings; ``unfold`` as in
+    `ladder.render`.
+    """
     heads = "".join(f"<th>{escape(head)}</th>" for head in report.heads(language))
     numbers = {str(one.number) for one in drawn}
     body = "".join(_of_connection(row, findings, is_drawn=row[0] in numbers) for row, findings in connections)
     pictures = "".join(_of_drawn(one, language, unfold=unfold, is_alone=len(drawn) == 1) for one in drawn)
     left = len(connections) - len(drawn)
-    note = f"<p>{escape(translations.say(translations.SENTENCES['not drawn'], language, count=f'{left:,}'))}</p>\n" if left > 0 else ""
+    unseen = translations.say(translations.SENTENCES["not drawn"], language, count=f"{left:,}")
+    note = f"<p>{escape(unseen)}</p>\n" if left > 0 else ""
     return (
-        f'<!doctype html>\n<html lang="{language}">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
+        f'<!doctype html>\n<html lang="{language}">\n<meta charset="utf-8">\n<meta name="viewport" '
+        'content="width=device-width">\n'
         f"<title>TCP</title>\n<style>{palette.for_page()}{_STYLE}</style>\n<h1>TCP</h1>\n"
-        f'<div class="wide"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n'
+        f'<div class="wide"><table>\n<thead><tr>{heads}</tr></thead>\n'
+        f"<tbody>\n{body}</tbody>\n</table></div>\n"
         f"{note}{pictures}{_SCRIPT}</html>\n"
     )
 
@@ -63,7 +73,9 @@ def _of_connection(row: Row, findings: list[str], *, is_drawn: bool) -> str:
     cells = f"<td>{number}</td>" + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
     items = "".join(f"<li>{escape(finding)}</li>" for finding in findings)
     columns = len(translations.COLUMNS) - 1
-    below = f'<tr><td></td><td colspan="{columns}"><ul class="finding">{items}</ul></td></tr>\n' if items else ""
+    below = (
+        f'<tr><td></td><td colspan="{columns}"><ul class="finding">{items}</ul></td></tr>\n' if items else ""
+    )
     return f"<tr>{cells}</tr>\n{below}"
 
 

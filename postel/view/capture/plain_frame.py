@@ -1,6 +1,8 @@
-"""The shape of a frame with nothing special: an IP header without options, then TCP. All its fields come out in one go.
+"""The shape of a frame with nothing special: an IP header without options, then TCP. All its fields come out
+in one go.
 
-Of a frame that is shaped otherwise they are nonsense, which the checks of `Table.take` keep out. It is the speed of reading captures.
+Of a frame that is shaped otherwise they are nonsense, which the checks of `Table.take` keep out. It is the
+speed of reading captures.
 """
 
 from collections.abc import Callable, Container
@@ -16,12 +18,17 @@ TCP: Final = 6
 WAY: Final = 0x3FFF00FF  # of IPv4's fragment, TTL and protocol what has to be that of a whole
 NEVER: Final = 1 << 17  # a header larger than any packet
 HEADERS: Final = {  # their lengths, by the bits beside them: of segments that neither begin nor end anything
-    size << 12 | ACK | push | congestion: 4 * size for size in range(5, 16) for push in (0, PSH) for congestion in (0, ECE, CWR, ECE | CWR)
+    size << 12 | ACK | push | congestion: 4 * size
+    for size in range(5, 16)
+    for push in (0, PSH)
+    for congestion in (0, ECE, CWR, ECE | CWR)
 }
 
 
 class Shape(NamedTuple):
-    """Of one link's frames: ``at`` is where the fields begin, ``ip`` where the IP header does, in octets from the frame's start."""
+    """Of one link's frames: ``at`` is where the fields begin, ``ip`` where the IP header does, in octets from
+    the frame's start.
+    """
 
     at: int
     ip: int
@@ -29,7 +36,9 @@ class Shape(NamedTuple):
     least_6: int
     unpack: Callable[[bytes, int], tuple[Any, ...]]
     unpack_6: Callable[[bytes, int], tuple[Any, ...]]
-    kinds: Container[int]  # what the two octets at ``at`` may be: the link's type of an IP packet, or anything where it has none
+    kinds: Container[
+        int
+    ]  # what the two octets at ``at`` may be: the link's type of an IP packet, or anything where it has none
 
 
 _TYPES: Final = frozenset((layers.IPV4, layers.IPV6))
@@ -38,7 +47,9 @@ _ANYTHING: Final = range(1 << 16)
 
 def _shape(at: int, ip: int, kinds: Container[int] = _TYPES) -> Shape:
     gap = ip - at - 2  # between type and IP
-    four = Struct(f"!H{gap}xBxHHI2x12sIIHH")  # type; version, length, ID, fragment to protocol, addresses and ports; numbers, bits, window
+    four = Struct(
+        f"!H{gap}xBxHHI2x12sIIHH"
+    )  # type; version, length, ID, fragment to protocol, addresses and ports; numbers, bits, window
     six = Struct(f"!2x{gap}x4xHBx36sIIHH")
     return Shape(at, ip, at + four.size, at + six.size, four.unpack_from, six.unpack_from, kinds)
 
@@ -51,4 +62,6 @@ SHAPES: Final = {
     layers.NULL: _shape(2, 4, _ANYTHING),
     layers.LOOP: _shape(2, 4, _ANYTHING),
 }
-NONE: Final = Shape(0, 0, 1 << 32, 1 << 32, SHAPES[layers.RAW].unpack, SHAPES[layers.RAW].unpack_6, ())  # of other links: nothing is plain
+NONE: Final = Shape(
+    0, 0, 1 << 32, 1 << 32, SHAPES[layers.RAW].unpack, SHAPES[layers.RAW].unpack_6, ()
+)  # of other links: nothing is plain

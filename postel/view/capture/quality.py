@@ -1,4 +1,6 @@
-"""How good the capture is for a connection: what it has twice, and what it lacks. All that is said beside it depends on that."""
+"""How good the capture is for a connection: what it has twice, and what it lacks. All that is said beside it
+depends on that.
+"""
 
 from postel.view.capture.case import Case
 from postel.view.capture.sent import UNKNOWN

@@ -1,8 +1,9 @@
 """Connections of a capture as a `Trace`, for the ladder: with the states that both ends must have been in.
 
-A capture shows what passed one place, not what arrived. What arrived is told by what came later: text by the ACK that covers it before
-it is sent again, an ACK by a SYN or FIN that isn't sent again, a RST by silence. Both ends' state machines (RFC 9293, 3.3.2) are then
-taken through what they sent and what arrived; a state that nothing tells stays blank.
+A capture shows what passed one place, not what arrived. What arrived is told by what came later: text by the
+ACK that covers it before it is sent again, an ACK by a SYN or FIN that isn't sent again, a RST by silence.
+Both ends' state machines (RFC 9293, 3.3.2) are then taken through what they sent and what arrived; a state
+that nothing tells stays blank.
 """
 
 from collections import Counter
@@ -55,8 +56,8 @@ class _Passed:
 
 
 class Replay:
-    """The closer look of a `Table`: give it ``Table(over, closer=replay.look)``; ``finish`` gives the trace. At most ``most`` packets are
-    kept, and of each connection ``most_of_each``: the first."""
+    """The closer look of a `Table`: give it ``Table(over, closer=replay.look)``; ``finish`` gives the trace.
+    At most ``most`` packets are kept, and of each connection ``most_of_each``: the first."""
 
     def __init__(self, *, most: int = MOST, most_of_each: int = MOST) -> None:
         self.forgotten: int = 0
@@ -79,12 +80,18 @@ class Replay:
             self.forgotten += 1
             return
         located, flags = seen.located, seen.located.bits & 0x1FF
-        size = located.end - located.at - (located.bits >> 10 & 0x3C) + (flags & SYN != 0) + (flags & FIN != 0)
+        size = (
+            located.end - located.at - (located.bits >> 10 & 0x3C) + (flags & SYN != 0) + (flags & FIN != 0)
+        )
         end = sequence.add(located.seq, size)
-        self._passed.append(_Passed(seen.number, seen.when, _packet(seen), seen.end, located.seq, located.ack, flags, end))
+        self._passed.append(
+            _Passed(seen.number, seen.when, _packet(seen), seen.end, located.seq, located.ack, flags, end)
+        )
 
     def finish(self) -> Trace:
-        """The trace of what was looked at. ``numbers`` are then those of the connections, in the order of the trace's flows."""
+        """The trace of what was looked at. ``numbers`` are then those of the connections, in the order of the
+        trace's flows.
+        """
         trace = Trace(limit=self._most)
         machines: dict[Connection, _Machines] = {}
         for connection, passed in _by_connection(self._passed).items():
@@ -111,14 +118,21 @@ def _number(one: _Passed | Notice) -> int:
 
 
 def _packet(seen: Seen) -> bytes:
-    """A whole IP packet around the segment, zeros in place of what wasn't captured; its number behind it, which makes it unlike others."""
+    """A whole IP packet around the segment, zeros in place of what wasn't captured; its number behind it,
+    which makes it unlike others.
+    """
     located = seen.located
     octets = seen.octets[located.at : min(located.end, seen.captured)]
     octets = (octets + bytes(located.end - located.at - len(octets)))[:_LARGEST]
     try:
         parse_leniently(octets, 0, len(octets))
     except WireError:  # its options contradict each other: the ladder does without
-        octets = octets[:12] + bytes((0x50 | octets[12] & 1,)) + octets[13:20] + octets[located.bits >> 10 & 0x3C :]
+        octets = (
+            octets[:12]
+            + bytes((0x50 | octets[12] & 1,))
+            + octets[13:20]
+            + octets[located.bits >> 10 & 0x3C :]
+        )
     source, destination = seen.end.endpoint.address, seen.end.other.endpoint.address
     packet = ip.encode(source, destination, PROTOCOL, octets, traffic_class=seen.traffic)
     return packet + seen.number.to_bytes(8, "big")
@@ -151,17 +165,23 @@ def _judge_text(passed: list[_Passed]) -> None:
 
 
 def _cross(one: _Passed, theirs: list[_Passed]) -> None:
-    """An end had not got the other's SYN or FIN yet when it sent its own without acknowledging it; nor a SYN,ACK when it sent one."""
+    """An end had not got the other's SYN or FIN yet when it sent its own without acknowledging it; nor a
+    SYN,ACK when it sent one.
+    """
     for other in theirs:
         both_answer = one.flags & other.flags & (SYN | ACK) == SYN | ACK
-        if other.flags & (SYN | FIN) and (both_answer or not one.flags & ACK or sequence.gt(other.end, one.ack)):
+        if other.flags & (SYN | FIN) and (
+            both_answer or not one.flags & ACK or sequence.gt(other.end, one.ack)
+        ):
             other.after = one.number
 
 
 def _wait(one: _Passed, mine: list[_Passed]) -> None:
     if mine and sequence.lt(one.seq, mine[-1].end):
         for other in mine:
-            is_answer = one.flags & (SYN | ACK) == SYN | ACK != other.flags & (SYN | ACK)  # the SYN again, for a SYN that crossed it
+            is_answer = (
+                one.flags & (SYN | ACK) == SYN | ACK != other.flags & (SYN | ACK)
+            )  # the SYN again, for a SYN that crossed it
             if sequence.le(one.seq, other.seq) and sequence.ge(one.end, other.end) and not is_answer:
                 other.arrives = False
         mine[:] = [other for other in mine if other.arrives]
@@ -211,7 +231,12 @@ def _judge_resets(passed: list[_Passed]) -> None:
 # Which end was in which state
 
 _AFTER_FIN_SENT: Final = {ESTABLISHED: FIN_WAIT_1, SYN_RECEIVED: FIN_WAIT_1, CLOSE_WAIT: LAST_ACK}
-_AFTER_FIN_ARRIVED: Final = {ESTABLISHED: CLOSE_WAIT, SYN_RECEIVED: CLOSE_WAIT, FIN_WAIT_1: CLOSING, FIN_WAIT_2: TIME_WAIT}
+_AFTER_FIN_ARRIVED: Final = {
+    ESTABLISHED: CLOSE_WAIT,
+    SYN_RECEIVED: CLOSE_WAIT,
+    FIN_WAIT_1: CLOSING,
+    FIN_WAIT_2: TIME_WAIT,
+}
 _AFTER_ACK_OF_FIN: Final = {FIN_WAIT_1: FIN_WAIT_2, CLOSING: TIME_WAIT, LAST_ACK: CLOSED}
 
 
@@ -311,7 +336,9 @@ class _Machines:
 
 
 def _was_open(passed: list[_Passed]) -> list[End]:
-    """Both ends, where no SYN is there, and both go on to send what wasn't sent before: neither had closed."""
+    """Both ends, where no SYN is there, and both go on to send what wasn't sent before: neither had
+    closed.
+    """
     if any(one.flags & SYN for one in passed):
         return []
     senders = {one.one for one in passed if one.end != one.seq and not one.flags & RST}

@@ -64,7 +64,9 @@ def line(cells: Row, sizes: Sequence[int] = LEAST_WIDTHS, room: int = UNLIMITED)
     if sum(map(width, padded.values())) + 2 * len(padded) <= room:
         return "  ".join(padded.values()).rstrip()
     above = "  ".join(cell for column, cell in padded.items() if column not in _CAN_WAIT).rstrip()
-    below = "  ".join(text for column, cell in padded.items() if column in _CAN_WAIT and (text := cell.strip()))
+    below = "  ".join(
+        text for column, cell in padded.items() if column in _CAN_WAIT and (text := cell.strip())
+    )
     return f"{above}\n{_INDENT}{below}"
 
 
@@ -79,9 +81,13 @@ def finding_text(finding: Finding, language: str) -> str:
     """``#4, #7: 10.0.0.1:80: sent again … – RFC 6298, 5.4``."""
     numbers = ", ".join(f"#{number}" for number in finding.packets)
     if finding.count > len(finding.packets):
-        numbers += f" ({translations.say(translations.SENTENCES['more'], language, count=finding.count - len(finding.packets))})"
+        left = finding.count - len(finding.packets)
+        numbers += f" ({translations.say(translations.SENTENCES['more'], language, count=left)})"
     rule = translations.rule(finding)
-    return f"{numbers}: {finding.by.endpoint}: {translations.of_finding(finding, language)}{f' – {rule}' if rule else ''}"
+    return (
+        f"{numbers}: {finding.by.endpoint}: "
+        f"{translations.of_finding(finding, language)}{f' – {rule}' if rule else ''}"
+    )
 
 
 def story_texts(story: Story, language: str) -> list[str]:
@@ -108,18 +114,34 @@ def pace_text(pace: Pace, language: str) -> str:
     for end, arrow in zip(connection.ends, "→←", strict=True):
         if trips := pace.round_trips(end.side):
             least, middle, most = map(duration, trips)
-            parts.append(_say(language, "round trips", end=end.other.endpoint, least=least, median=middle, most=most))
+            parts.append(
+                _say(language, "round trips", end=end.other.endpoint, least=least, median=middle, most=most)
+            )
         if end.data:
             share = f"{pace.share_sent_again(end.side):.1%}"
             parts.append(
-                _say(language, "moved", arrow=arrow, rate=f"{pace.rate(end.side):,}", flight=f"{pace.flight(end.side):,}", share=share)
+                _say(
+                    language,
+                    "moved",
+                    arrow=arrow,
+                    rate=f"{pace.rate(end.side):,}",
+                    flight=f"{pace.flight(end.side):,}",
+                    share=share,
+                )
             )
         if count := pace.full(end.side):
             parts.append(_say(language, "window full", arrow=arrow, count=count))
         if shut := pace.shut_time(end.side):
             parts.append(_say(language, "shut", end=end.endpoint, time=duration(shut)))
     if pace.answers:
-        parts.append(_say(language, "answers", median=duration(int(median(pace.answers))), most=duration(max(pace.answers))))
+        parts.append(
+            _say(
+                language,
+                "answers",
+                median=duration(int(median(pace.answers))),
+                most=duration(max(pace.answers)),
+            )
+        )
     if pace.longest is not None:
         parts.append(_say(language, "longest", length=duration(pace.longest.length)))
     return "; ".join(parts)
@@ -134,7 +156,9 @@ def display_filter(connection: Connection) -> str:
     one, two = (end.endpoint for end in connection.ends)
     kind = "ip" if len(one.address) == 4 else "ipv6"
     first, last = (f"{moment / SECOND:.6f}" for moment in (connection.began, connection.last + 1))
-    ends = " && ".join(f"{kind}.addr == {to_text(end.address)} && tcp.port == {end.port}" for end in (one, two))
+    ends = " && ".join(
+        f"{kind}.addr == {to_text(end.address)} && tcp.port == {end.port}" for end in (one, two)
+    )
     return f"{ends} && frame.time_epoch >= {first} && frame.time_epoch <= {last}"
 
 
@@ -172,12 +196,18 @@ def record(connection: Connection, story: Story | None, language: str) -> dict[s
 
 def _of_pace(pace: Pace) -> dict[str, Any]:
     opening, longest = pace.opening(), pace.longest
-    silence = None if longest is None else {"length": longest.length, "packet": longest.number, "waited_for": longest.kind or None}
+    silence = (
+        None
+        if longest is None
+        else {"length": longest.length, "packet": longest.number, "waited_for": longest.kind or None}
+    )
     if silence is not None and longest is not None:
         silence["end"] = str(longest.by.endpoint)
     return {
         "duration": pace.duration,
-        "opening": None if opening is None else dict(zip(("whole", "waited_to_send_again", "round_trip"), opening, strict=True)),
+        "opening": None
+        if opening is None
+        else dict(zip(("whole", "waited_to_send_again", "round_trip"), opening, strict=True)),
         "answers": {"median": int(median(pace.answers)), "most": max(pace.answers)} if pace.answers else None,
         "longest_silence": silence,
         "opener": _pace_of_end(pace, 0),

@@ -14,27 +14,40 @@ _LONGEST: Final = 80  # letters of a RST's text
 
 
 def look_at_reset(case: Case, seen: Seen) -> None:
-    """Name the rule by which it was sent. One that is outside the window is told of where the connection goes on after it."""
+    """Name the rule by which it was sent. One that is outside the window is told of where the connection goes
+    on after it.
+    """
     eye = case.eyes[seen.end.side]
     case.find(_reason(case, seen), seen.end, seen.number)
     eye.stands = True
     if length := seen.length:
         end = min(seen.located.end, seen.captured)
         text = seen.octets[seen.located.end - length : end].decode("ascii", "backslashreplace")
-        case.find("reset: text", seen.end, seen.number, text="".join(letter if letter.isprintable() else "?" for letter in text[:_LONGEST]))
-    if not eye.reset_beyond and not _answers(case, seen) and _is_outside(seen.end, seen.located.seq, case.eyes[seen.end.other.side].window):
+        case.find(
+            "reset: text",
+            seen.end,
+            seen.number,
+            text="".join(letter if letter.isprintable() else "?" for letter in text[:_LONGEST]),
+        )
+    if (
+        not eye.reset_beyond
+        and not _answers(case, seen)
+        and _is_outside(seen.end, seen.located.seq, case.eyes[seen.end.other.side].window)
+    ):
         eye.reset_beyond = seen.number
 
 
 def _answers(case: Case, seen: Seen) -> bool:
-    """Whether it is what an end without the connection sends for the segment before it: without ACK, at the number that this
-    acknowledged (RFC 9293, 3.10.7.1)."""
+    """Whether it is what an end without the connection sends for the segment before it: without ACK, at the
+    number that this acknowledged (RFC 9293, 3.10.7.1)."""
     last = case.eyes[seen.end.other.side]
     return not seen.located.bits & ACK and bool(last.kind & ACK) and seen.located.seq == last.ack
 
 
 def _is_outside(end: End, seq: int, window: int) -> bool:
-    """Whether a number of ``end`` lies outside what the other end takes. False where the capture can't tell."""
+    """Whether a number of ``end`` lies outside what the other end takes. False where the capture can't
+    tell.
+    """
     expected = end.other.ack
     if expected == UNKNOWN:
         return False
@@ -70,7 +83,9 @@ def _is_opening(case: Case) -> bool:
 def _reason_while_opening(case: Case, seen: Seen) -> str:
     end, last = seen.end, case.eyes[seen.end.other.side]
     if not _answers(case, seen):
-        is_of_other = not end.syns and end.other.is_known and seen.located.ack != sequence.add(end.other.first, 1)
+        is_of_other = (
+            not end.syns and end.other.is_known and seen.located.ack != sequence.add(end.other.first, 1)
+        )
         return "reset: not of the SYN" if seen.located.bits & ACK and is_of_other else "reset: while opening"
     if not end.syns:
         return "reset: no such connection"  # whether it ever had it can't be told

@@ -1,12 +1,14 @@
-"""What one end of a captured connection sent: its sequence numbers, and which octets of its stream the capture has.
+"""What one end of a captured connection sent: its sequence numbers, and which octets of its stream the
+capture has.
 
 ::
 
       first                        low …                                        next
     ────┼──── before the capture ───┼──── captured ────┤ hole ├──── captured ────┼──── not sent yet ────►
 
-A *hole* is a range of sequence numbers that the end must have sent, because it sent later ones, and that the capture doesn't have (yet).
-Each octet of payload counts once, whether it arrives in order, fills part of a hole, or lies before everything else.
+A *hole* is a range of sequence numbers that the end must have sent, because it sent later ones, and that the
+capture doesn't have (yet). Each octet of payload counts once, whether it arrives in order, fills part of a
+hole, or lies before everything else.
 """
 
 from enum import Enum
@@ -18,7 +20,9 @@ from postel.wire.segment import FIN, RST, SYN
 
 UNKNOWN: Final = -1
 WIDEST: Final = 1 << 30  # no window is wider: RFC 7323, 2.3
-AT_ONCE: Final = 3 * MILLISECOND  # a hole that is filled sooner was made by reordering, where the round trip isn't known
+AT_ONCE: Final = (
+    3 * MILLISECOND
+)  # a hole that is filled sooner was made by reordering, where the round trip isn't known
 _LATEST_FAST: Final = 20 * MILLISECOND  # after the last ACK, for a fast retransmission
 _DUPLICATES: Final = 2
 _MOST_HOLES: Final = 64
@@ -38,7 +42,9 @@ class Sight(Enum):
     COPY = "copy"  # the capture has this very packet already
 
 
-NEW, EMPTY, KEEP_ALIVE, PROBE, RETRANSMISSION, OVERTAKEN, AHEAD, OUTSIDE, COPY = Sight  # a global is found sooner than an enum's member
+NEW, EMPTY, KEEP_ALIVE, PROBE, RETRANSMISSION, OVERTAKEN, AHEAD, OUTSIDE, COPY = (
+    Sight  # a global is found sooner than an enum's member
+)
 
 
 class Hole(NamedTuple):
@@ -49,14 +55,29 @@ class Hole(NamedTuple):
 
 
 class Sent:
-    """``next`` is the number after the highest that it sent, ``ack`` the highest that it acknowledged; UNKNOWN before there is one.
+    """``next`` is the number after the highest that it sent, ``ack`` the highest that it acknowledged;
+    UNKNOWN before there is one.
 
-    ``low`` is the lowest number that was captured. ``is_known``: ``first`` is the number of its SYN, not a guess from the middle of the
-    stream. ``data`` counts octets of payload, each once; `missing` tells how many were acknowledged and not captured.
+    ``low`` is the lowest number that was captured. ``is_known``: ``first`` is the number of its SYN, not a
+    guess from the middle of the stream. ``data`` counts octets of payload, each once; `missing` tells how
+    many were acknowledged and not captured.
     """
 
     __slots__ = (
-        *("ack", "ack_at", "data", "duplicates", "first", "holes", "idents", "is_known", "low", "next", "next_at", "probe"),
+        *(
+            "ack",
+            "ack_at",
+            "data",
+            "duplicates",
+            "first",
+            "holes",
+            "idents",
+            "is_known",
+            "low",
+            "next",
+            "next_at",
+            "probe",
+        ),
         *("retransmissions", "window"),
     )
 
@@ -71,7 +92,9 @@ class Sent:
         self.ack_at: int = 0
         self.duplicates: int = 0  # ACKs without text that repeat `ack`
         self.window: int = UNKNOWN  # in its last segment, as it stands there
-        self.probe: int = UNKNOWN  # the number of a window probe's octet, until it is known whether there was room for it
+        self.probe: int = (
+            UNKNOWN  # the number of a window probe's octet, until it is known whether there was room for it
+        )
         self.retransmissions: int = 0
         self.holes: tuple[Hole, ...] = ()
         self.idents: int = (1 << 64) - 1  # IPv4's identifications of its last four packets, 16 bits each
@@ -87,7 +110,9 @@ class Sent:
         return not any(sequence.lt(hole.left, end) and sequence.gt(hole.right, seq) for hole in self.holes)
 
     def begin(self, seq: int, flags: int, other: "Sent") -> None:
-        """The first segment of this end, or a SYN with another number while the connection isn't open: all earlier numbers are void."""
+        """The first segment of this end, or a SYN with another number while the connection isn't open: all
+        earlier numbers are void.
+        """
         self.is_known = flags & SYN != 0
         self.first = seq if self.is_known else sequence.add(seq, -1)
         self.low = self.next = seq
@@ -100,7 +125,9 @@ class Sent:
         self.probe = UNKNOWN
 
     def see(self, seq: int, flags: int, length: int, other: "Sent", at_once: int, now: int) -> Sight:
-        """Count the segment's text in, and tell what it is. What fills a hole within ``at_once`` microseconds was only overtaken."""
+        """Count the segment's text in, and tell what it is. What fills a hole within ``at_once`` microseconds
+        was only overtaken.
+        """
         size = length + (flags & SYN != 0) + (flags & FIN != 0)
         if self.next == UNKNOWN:
             if flags & RST:
@@ -133,7 +160,9 @@ class Sent:
         self.data += length
 
     def _see_again(self, seq: int, size: int, length: int, flags: int, now: int, *, was_late: bool) -> Sight:
-        """It begins before `next`: it was sent before, or other segments overtook it, or the capture lacks what was sent before."""
+        """It begins before `next`: it was sent before, or other segments overtook it, or the capture lacks
+        what was sent before.
+        """
         text = sequence.add(seq, flags & SYN != 0)
         filled = self._fill(text, sequence.add(text, length))
         self.data += filled + max(0, sequence.offset(sequence.add(text, length), self.next))
@@ -147,13 +176,17 @@ class Sent:
         return RETRANSMISSION
 
     def _is_late(self, seq: int, other: "Sent", at_once: int, now: int) -> bool:
-        """Whether it comes too long after the highest number for a segment that was only overtaken; or duplicate ACKs asked for it."""
+        """Whether it comes too long after the highest number for a segment that was only overtaken; or
+        duplicate ACKs asked for it.
+        """
         if other.duplicates >= _DUPLICATES and other.ack == seq and now - other.ack_at < _LATEST_FAST:
             return True
         return now - self.next_at >= at_once
 
     def _fill(self, seq: int, end: int) -> int:
-        """How many octets of this text, as far as it lies below `next`, weren't captured before. They are from now on."""
+        """How many octets of this text, as far as it lies below `next`, weren't captured before. They are
+        from now on.
+        """
         found = 0
         if sequence.lt(seq, self.low) and not self.is_known:
             found = sequence.offset(_earlier(end, self.low), seq)
@@ -167,7 +200,9 @@ class Sent:
                 rest.append(hole)
                 continue
             found += sequence.offset(right, left)
-            rest += [part for part in (Hole(hole.left, left), Hole(right, hole.right)) if part.left != part.right]
+            rest += [
+                part for part in (Hole(hole.left, left), Hole(right, hole.right)) if part.left != part.right
+            ]
         self.holes = tuple(rest)
         return found
 
@@ -179,10 +214,14 @@ class Sent:
         self.probe = UNKNOWN
 
     def missing_before(self, ack: int) -> int:
-        """How many numbers before ``ack`` the capture doesn't have. A single one behind all others is that of a FIN, most likely."""
+        """How many numbers before ``ack`` the capture doesn't have. A single one behind all others is that of
+        a FIN, most likely.
+        """
         if UNKNOWN in (self.next, ack):
             return 0
-        total = sum(sequence.offset(hole.right, hole.left) for hole in self.holes if sequence.le(hole.right, ack))
+        total = sum(
+            sequence.offset(hole.right, hole.left) for hole in self.holes if sequence.le(hole.right, ack)
+        )
         behind = sequence.offset(ack, self.next)
         return total + (behind if behind > 1 else 0)
 

@@ -1,8 +1,8 @@
 """From frames to connections: one pass, no object per packet, memory for what is open.
 
-Where nothing is special about a frame, and its segment is the next in order of an open connection, only counters move; all others take the
-longer way through `frame.segment` and `Connection.take`. A connection that is over is kept for 2MSL, for what comes late, and then told to
-``over`` and forgotten.
+Where nothing is special about a frame, and its segment is the next in order of an open connection, only
+counters move; all others take the longer way through `frame.segment` and `Connection.take`. A connection that
+is over is kept for 2MSL, for what comes late, and then told to ``over`` and forgotten.
 """
 
 from collections import deque
@@ -32,13 +32,17 @@ _LINGER: Final = 4 * MINUTE  # 2MSL
 _FLAGS: Final = 0x1FF
 _IDENTS: Final = (1 << 64) - 1  # the identifications of an end's last four packets
 _NO_IDENT: Final = 0xFFFF
-_COPY_WITHIN: Final = 10 * MILLISECOND  # a copy comes so soon; the shortest retransmission timeout of any system is longer
+_COPY_WITHIN: Final = (
+    10 * MILLISECOND
+)  # a copy comes so soon; the shortest retransmission timeout of any system is longer
 _FRAGMENTS: Final = "fragments of TCP packets that aren't whole"
 _COPY_AT_ONCE: Final = 100  # µs
 
 
 class Seen(NamedTuple):
-    """A segment in its packet, for `Table.closer`: its end of its connection, and where in ``octets`` its IP header is."""
+    """A segment in its packet, for `Table.closer`: its end of its connection, and where in ``octets`` its IP
+    header is.
+    """
 
     end: End
     sight: Sight
@@ -58,7 +62,9 @@ class Seen(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """An ICMP error about a segment that ``end`` sent (RFC 792, RFC 4443), for `Table.notices`. ``octets`` are the IP packet with it."""
+    """An ICMP error about a segment that ``end`` sent (RFC 792, RFC 4443), for `Table.notices`. ``octets``
+    are the IP packet with it.
+    """
 
     end: End
     number: int  # of the packet in the capture, from 1
@@ -68,10 +74,12 @@ class Notice(NamedTuple):
 
 
 class Table:
-    """``over`` is told of each connection when it is forgotten (``at_once``: when it is over), and of those that are left by `finish`;
-    ``closer`` of each segment of connection ``only``, of the connections that are in it, or of all where that is 0: these take much longer.
-    ``notices`` is told of ICMP errors about segments of these connections. With ``checksums``, a segment with a wrong checksum counts for
-    Zeek's letter ``c`` alone. With ``zeek_timers`` connections end when Zeek's timers do, and a later packet begins another. ``most``
+    """``over`` is told of each connection when it is forgotten (``at_once``: when it is over), and of those
+    that are left by `finish`; ``closer`` of each segment of connection ``only``, of the connections that are
+    in it, or of all where that is 0: these take much longer. ``notices`` is told of ICMP errors about
+    segments of these connections. With ``checksums``, a segment with a wrong checksum counts for Zeek's
+    letter ``c`` alone. With ``zeek_timers`` connections end when Zeek's timers do, and a later packet begins
+    another. ``most``
     connections are kept at once."""
 
     def __init__(
@@ -160,11 +168,17 @@ class Table:
                 self._locate(octets, number, when, start, captured, original, link)
         self.packets = number
 
-    def _locate(self, octets: bytes, number: int, when: int, start: int, captured: int, original: int, link: int) -> None:
+    def _locate(
+        self, octets: bytes, number: int, when: int, start: int, captured: int, original: int, link: int
+    ) -> None:
         """The longer way: what isn't plain, and what changes more than counters."""
         end = start + captured
         place = network(link, octets, start, end)
-        located = segment(octets, place, end, start + max(original, captured)) if place != NOWHERE else _stranger(link)
+        located = (
+            segment(octets, place, end, start + max(original, captured))
+            if place != NOWHERE
+            else _stranger(link)
+        )
         if isinstance(located, Other):
             self._join(located, octets, end, original, number, when)
         else:
@@ -214,7 +228,9 @@ class Table:
             one.take_syn(octets, located.at + 20, min(located.at + header, end), flags)
         length = located.end - located.at - header
         is_whole = located.end <= end
-        connection.zeek.take(one.side, flags, located.seq, located.ack, located.window, length, is_whole=is_whole)
+        connection.zeek.take(
+            one.side, flags, located.seq, located.ack, located.window, length, is_whole=is_whole
+        )
         ident = _ident(octets, located.ip)
         if self._is_copy(one, located, flags, length, ident, when):
             connection.copies += 1
@@ -236,18 +252,28 @@ class Table:
     def _is_copy(self, end: End, located: Located, flags: int, length: int, ident: int, when: int) -> bool:
         """Whether the capture has this packet already: a mirror port, or several interfaces, saw it twice.
 
-        A segment that is sent again has an identification of its own (RFC 6864, 4.1 asks for that where a packet may be fragmented, and
-        systems that fill the field in do it always). Where it is 0, and in IPv6, only the last segment of text can be told, by its time.
+        A segment that is sent again has an identification of its own (RFC 6864, 4.1 asks for that where a
+        packet may be fragmented, and systems that fill the field in do it always). Where it is 0, and in
+        IPv6, only the last segment of text can be told, by its time.
         """
         is_new = located.seq == end.next and (length or flags & (SYN | FIN))
-        if is_new or end.next == UNKNOWN or when - end.last > _COPY_WITHIN or not end.has_sent(located.seq, flags, length):
+        if (
+            is_new
+            or end.next == UNKNOWN
+            or when - end.last > _COPY_WITHIN
+            or not end.has_sent(located.seq, flags, length)
+        ):
             return False
         if not ident:
             behind = located.seq + length + (flags & SYN != 0) + (flags & FIN != 0) & MASK
             return behind != located.seq and behind == end.next and when - end.last <= _COPY_AT_ONCE
         before = {end.idents >> shift & 0xFFFF for shift in (0, 16, 32, 48)} - {_NO_IDENT}
         varies = len(before) > 1 or flags & SYN != 0
-        return ident in before and varies and (end.ack == UNKNOWN or not flags & ACK or not sequence.gt(located.ack, end.ack))
+        return (
+            ident in before
+            and varies
+            and (end.ack == UNKNOWN or not flags & ACK or not sequence.gt(located.ack, end.ack))
+        )
 
     def _end(self, located: Located, when: int) -> End:
         """The end that sent it. A SYN with another number begins another connection between the same ends."""
@@ -259,7 +285,11 @@ class Table:
         if self._zeek_timers and when > old.zeek.ends_at(old.began, old.last):
             self._forget(old)
             return self._begin(located, when)
-        if opens and end.first not in (UNKNOWN, located.seq) and (end.is_known or end.connection.opened != UNKNOWN or end.data):
+        if (
+            opens
+            and end.first not in (UNKNOWN, located.seq)
+            and (end.is_known or end.connection.opened != UNKNOWN or end.data)
+        ):
             self._forget(old)
             end = self._begin(located, when)
             end.connection.before = Before(old.last, old.closing)
@@ -272,18 +302,24 @@ class Table:
         size = (len(pair) - 4) // 2
         source = Endpoint(pair[:size], pair[-4] << 8 | pair[-3])
         destination = Endpoint(pair[size:-4], pair[-2] << 8 | pair[-1])
-        flipped = located.bits & (SYN | ACK) == SYN | ACK or (not located.bits & SYN and _is_likelier_server(source.port, destination.port))
+        flipped = located.bits & (SYN | ACK) == SYN | ACK or (
+            not located.bits & SYN and _is_likelier_server(source.port, destination.port)
+        )
         opener, other = (destination, source) if flipped else (source, destination)
         self.connections += 1
         connection = Connection(self.connections, opener, other, when, flipped=flipped)
-        connection.is_watched = self._closer is not None and (not self._only or connection.number in self._only)
+        connection.is_watched = self._closer is not None and (
+            not self._only or connection.number in self._only
+        )
         end = connection.ends[flipped]
         self._ends[pair] = end
         self._ends[_reversed(pair)] = end.other
         return end
 
     def _forget_old(self) -> None:
-        """What has been over, and silent, for 2MSL. It is looked at before a segment, so the size of chunks makes no difference."""
+        """What has been over, and silent, for 2MSL. It is looked at before a segment, so the size of chunks
+        makes no difference.
+        """
         lingering = self._lingering
         while lingering and lingering[0][0] + _LINGER < self.now:
             connection = lingering.popleft()[1]
@@ -316,7 +352,9 @@ class Table:
 
 
 def _is_likelier_server(port: int, other: int) -> bool:
-    """Whether a segment from ``port``, the first that was captured, is the server's. Of two likely ports, the smaller is."""
+    """Whether a segment from ``port``, the first that was captured, is the server's. Of two likely ports, the
+    smaller is.
+    """
     return port in LIKELY_SERVERS and (other not in LIKELY_SERVERS or port < other)
 
 

@@ -1,4 +1,6 @@
-"""What is said of connections and findings, in English and Chinese side by side; each finding with the rule behind it."""
+"""What is said of connections and findings, in English and Chinese side by side; each finding with the rule
+behind it.
+"""
 
 from typing import Final
 
@@ -40,7 +42,10 @@ SENTENCES: Final = {
         "connect {whole}, of which {waited} waiting to send a SYN again; round trip {round_trip}",
         "建立 {whole}，其中 {waited} 在等待重发 SYN；往返 {round_trip}",
     ),
-    "round trips": ("to {end}: {least} to {most}, median {median}", "到 {end}：{least} 至 {most}，中位数 {median}"),
+    "round trips": (
+        "to {end}: {least} to {most}, median {median}",
+        "到 {end}：{least} 至 {most}，中位数 {median}",
+    ),
     "answers": ("answer after {median}, {most} at the longest", "应答用时 {median}，最长 {most}"),
     "longest": ("longest silence {length}", "最长静默 {length}"),
     "moved": (
@@ -50,16 +55,31 @@ SENTENCES: Final = {
     "window full": ("{arrow} window full {count} times", "{arrow} 窗口填满 {count} 次"),
     "shut": ("zero window of {end} for {time}", "{end} 零窗口 {time}"),
     "span": (
-        "{span}, {packets} packets, {tcp} of them of {connections} TCP connections with {octets} octets of text",
+        (
+            "{span}, {packets} packets, {tcp} of them of {connections} TCP connections with "
+            "{octets} octets of text"
+        ),
         "{span}，{packets} 个分组，其中 {tcp} 个属于 {connections} 个 TCP 连接，共 {octets} 字节数据",
     ),
-    "sent again": ("sent again: {again} segments, {share} of the packets", "重传：{again} 个报文段，占分组的 {share}"),
+    "sent again": (
+        "sent again: {again} segments, {share} of the packets",
+        "重传：{again} 个报文段，占分组的 {share}",
+    ),
     "closed so": ("closed: {closings}", "关闭方式：{closings}"),
     "alike": (
-        "{opener} → {ports} ports of {hosts} hosts: {count} connections without text, all {closing}; --unfold tells of each",
-        "{opener} → {hosts} 台主机的 {ports} 个端口：{count} 个无数据的连接，均为“{closing}”；--unfold 逐个列出",
+        (
+            "{opener} → {ports} ports of {hosts} hosts: {count} connections without text, all {closing}; "
+            "--unfold tells of each"
+        ),
+        (
+            "{opener} → {hosts} 台主机的 {ports} 个端口：{count} 个无数据的连接，"
+            "均为“{closing}”；--unfold 逐个列出"
+        ),
     ),
-    "numbers": ("octets sent (dots), sent again (crosses), acknowledged (lines)", "已发送（点）、重传（叉）、已确认（线）的字节"),
+    "numbers": (
+        "octets sent (dots), sent again (crosses), acknowledged (lines)",
+        "已发送（点）、重传（叉）、已确认（线）的字节",
+    ),
     "windows": ("window (lines) and octets under way (dots)", "窗口（线）与在途字节（点）"),
     "trips": ("round trips from where the capture was made", "自捕获点起的往返时间"),
     "not drawn": (
@@ -78,7 +98,11 @@ FINDINGS: Final = {
         "the SYN is sent again: the capture has no answer to it",
         "重发 SYN：捕获中没有对它的应答",
     ),
-    "SYN after RST": ("RFC 9293, 3.10.7.3", "the SYN is sent again after a RST answered it", "收到 RST 应答之后重发 SYN"),
+    "SYN after RST": (
+        "RFC 9293, 3.10.7.3",
+        "the SYN is sent again after a RST answered it",
+        "收到 RST 应答之后重发 SYN",
+    ),
     "SYN after a stray ACK": (
         "RFC 9293, 3.5.1, figure 10",
         "the SYN is sent again: what answered it was of another connection",
@@ -86,13 +110,23 @@ FINDINGS: Final = {
     ),
     "SYN again after its answer": (
         "RFC 6298, 2.1 and 5",
-        "the SYN is sent again although a SYN,ACK is in the capture: that was lost after the capture, or came too late",
+        (
+            "the SYN is sent again although a SYN,ACK is in the capture: that was lost after the capture, or "
+            "came too late"
+        ),
         "捕获中已有 SYN,ACK，却仍重发 SYN：它在捕获点之后丢失，或到达太晚",
     ),
-    "SYN,ACK again": ("RFC 6298, 5.4", "the SYN,ACK is sent again: the capture has no ACK of it", "重发 SYN,ACK：捕获中没有对它的确认"),
+    "SYN,ACK again": (
+        "RFC 6298, 5.4",
+        "the SYN,ACK is sent again: the capture has no ACK of it",
+        "重发 SYN,ACK：捕获中没有对它的确认",
+    ),
     "SYN,ACK again after its ACK": (
         "RFC 6298, 5.4",
-        "the SYN,ACK is sent again although its ACK is in the capture: that was lost, came too late, or wasn't accepted yet",
+        (
+            "the SYN,ACK is sent again although its ACK is in the capture: that was lost, came too late, or "
+            "wasn't accepted yet"
+        ),
         "捕获中已有对 SYN,ACK 的确认，却仍重发：确认在捕获点之后丢失、到达太晚，或尚未被接受",
     ),
     "SYN with less": (
@@ -115,7 +149,11 @@ FINDINGS: Final = {
         "no MSS option: {default} octets a segment are assumed",
         "没有 MSS 选项：按 {default} 字节处理",
     ),
-    "small MSS": ("RFC 9293, 3.7.1", "an MSS of {mss}, less than the default of {least}", "MSS 为 {mss}，小于默认的 {least}"),
+    "small MSS": (
+        "RFC 9293, 3.7.1",
+        "an MSS of {mss}, less than the default of {least}",
+        "MSS 为 {mss}，小于默认的 {least}",
+    ),
     "over the MSS": (
         "RFC 9293, 3.7.1 (MUST-16)",
         "{length} octets where the peer takes {mss}: captured before the device cuts (offload), or a fault",
@@ -136,7 +174,11 @@ FINDINGS: Final = {
         "the SYN,ACK was never acknowledged: it stayed in SYN-RECEIVED",
         "SYN,ACK 一直没有被确认：停在 SYN-RECEIVED",
     ),
-    "unanswered": ("RFC 9293, 3.8.3 (MUST-23)", "the capture has no answer to the SYN", "捕获中没有对 SYN 的应答"),
+    "unanswered": (
+        "RFC 9293, 3.8.3 (MUST-23)",
+        "the capture has no answer to the SYN",
+        "捕获中没有对 SYN 的应答",
+    ),
     "begins in the middle": (
         "RFC 9293, 3.5",
         "its SYN isn't in the capture: options and window scale are unknown",
@@ -153,16 +195,32 @@ FINDINGS: Final = {
         "sent again without three duplicate ACKs: after a timeout, or a probe of the tail",
         "没有三个重复 ACK 就重传：超时，或尾部探测",
     ),
-    "fast retransmit": ("RFC 5681, 3.2", "sent again after three duplicate ACKs: fast retransmit", "三个重复 ACK 之后重传：快速重传"),
+    "fast retransmit": (
+        "RFC 5681, 3.2",
+        "sent again after three duplicate ACKs: fast retransmit",
+        "三个重复 ACK 之后重传：快速重传",
+    ),
     "SACK recovery": (
         "RFC 6675, 4; RFC 8985, 6.2",
         "sent again since SACKs told that later data had arrived",
         "SACK 表明后面的数据已到达，因此重传",
     ),
-    "spurious": ("RFC 5682; RFC 2883, 4", "sent again although it had been acknowledged: spurious", "已被确认却又重传：伪重传"),
+    "spurious": (
+        "RFC 5682; RFC 2883, 4",
+        "sent again although it had been acknowledged: spurious",
+        "已被确认却又重传：伪重传",
+    ),
     "duplicate SACK": ("RFC 2883, 4", "a D-SACK: the same data came twice", "D-SACK：同样的数据收到两次"),
-    "duplicate ACKs": ("RFC 5681, 3.2", "three duplicate ACKs: a segment is missing", "三个重复 ACK：缺一个报文段"),
-    "overtaken": ("RFC 9293, 3.10.7.4 (SHLD-31)", "overtaken on the way: it comes after later data", "途中被超越：晚于后面的数据到达"),
+    "duplicate ACKs": (
+        "RFC 5681, 3.2",
+        "three duplicate ACKs: a segment is missing",
+        "三个重复 ACK：缺一个报文段",
+    ),
+    "overtaken": (
+        "RFC 9293, 3.10.7.4 (SHLD-31)",
+        "overtaken on the way: it comes after later data",
+        "途中被超越：晚于后面的数据到达",
+    ),
     "outside the window": (
         "RFC 9293, 3.10.7.4, first check; RFC 5961, 5",
         "outside the receive window: the receiver drops it and acknowledges",
@@ -179,32 +237,80 @@ FINDINGS: Final = {
         "opens the window by only {room} octets: silly window",
         "窗口只打开 {room} 字节：糊涂窗口",
     ),
-    "keep-alive": ("RFC 9293, 3.8.4", "keep-alive: asks whether the peer is still there", "保活：询问对方是否还在"),
-    "timestamp missing": ("RFC 7323, 3.2", "no timestamp although they were agreed", "已协商时间戳，报文段却没有"),
-    "timestamp goes back": ("RFC 7323, 5.2", "the timestamp goes back: PAWS drops this as old", "时间戳倒退：PAWS 会视为旧报文段丢弃"),
-    "urgent": ("RFC 6093, 3", "urgent data: middleboxes may clear the mark", "紧急数据：中间设备可能清除该标志"),
-    "contradictory flags": ("RFC 9293, 3.10.7", "flags that contradict each other: a scanner or a fault", "互相矛盾的标志：扫描器或错误"),
-    "no ACK bit": ("RFC 9293, 3.10.7.4, fifth check", "no ACK bit: the receiver drops it", "没有 ACK 位：接收方丢弃"),
+    "keep-alive": (
+        "RFC 9293, 3.8.4",
+        "keep-alive: asks whether the peer is still there",
+        "保活：询问对方是否还在",
+    ),
+    "timestamp missing": (
+        "RFC 7323, 3.2",
+        "no timestamp although they were agreed",
+        "已协商时间戳，报文段却没有",
+    ),
+    "timestamp goes back": (
+        "RFC 7323, 5.2",
+        "the timestamp goes back: PAWS drops this as old",
+        "时间戳倒退：PAWS 会视为旧报文段丢弃",
+    ),
+    "urgent": (
+        "RFC 6093, 3",
+        "urgent data: middleboxes may clear the mark",
+        "紧急数据：中间设备可能清除该标志",
+    ),
+    "contradictory flags": (
+        "RFC 9293, 3.10.7",
+        "flags that contradict each other: a scanner or a fault",
+        "互相矛盾的标志：扫描器或错误",
+    ),
+    "no ACK bit": (
+        "RFC 9293, 3.10.7.4, fifth check",
+        "no ACK bit: the receiver drops it",
+        "没有 ACK 位：接收方丢弃",
+    ),
     # ECN
     "ECN reflected": (
         "RFC 3168, 6.1.1.1",
         "the SYN's ECN bits come back as they were sent: not an agreement",
         "SYN 的 ECN 位被原样返回：不算协商成功",
     ),
-    "ECN unasked": ("RFC 3168, 6.1.1", "the SYN,ACK agrees to ECN, which the SYN didn't ask for", "SYN 未请求 ECN，SYN,ACK 却同意"),
+    "ECN unasked": (
+        "RFC 3168, 6.1.1",
+        "the SYN,ACK agrees to ECN, which the SYN didn't ask for",
+        "SYN 未请求 ECN，SYN,ACK 却同意",
+    ),
     "ECT on SYN": ("RFC 3168, 6.1.1", "the SYN itself is marked as ECN-capable", "SYN 本身标记为支持 ECN"),
-    "ECT unagreed": ("RFC 3168, 6.1.1", "marked as ECN-capable although ECN wasn't agreed", "未协商 ECN 却标记为支持"),
+    "ECT unagreed": (
+        "RFC 3168, 6.1.1",
+        "marked as ECN-capable although ECN wasn't agreed",
+        "未协商 ECN 却标记为支持",
+    ),
     "ECT again": ("RFC 3168, 6.1.5", "a retransmission marked as ECN-capable", "重传的报文段标记为支持 ECN"),
-    "CE": ("RFC 3168, 6.1.3", "congestion experienced: a router marked it instead of dropping it", "CE：路由器以标记代替丢弃，表示拥塞"),
-    "CE unanswered": ("RFC 3168, 6.1.3", "the CE mark isn't echoed in the ACKs that follow", "后续 ACK 没有回显 CE 标记"),
+    "CE": (
+        "RFC 3168, 6.1.3",
+        "congestion experienced: a router marked it instead of dropping it",
+        "CE：路由器以标记代替丢弃，表示拥塞",
+    ),
+    "CE unanswered": (
+        "RFC 3168, 6.1.3",
+        "the CE mark isn't echoed in the ACKs that follow",
+        "后续 ACK 没有回显 CE 标记",
+    ),
     # closing
-    "half-closed": ("RFC 9293, 3.6", "sends on after it has acknowledged the peer's FIN: half-closed", "确认对方 FIN 之后继续发送：半关闭"),
+    "half-closed": (
+        "RFC 9293, 3.6",
+        "sends on after it has acknowledged the peer's FIN: half-closed",
+        "确认对方 FIN 之后继续发送：半关闭",
+    ),
     "simultaneous close": (
         "RFC 9293, 3.6, case 3, figure 13",
         "both FINs crossed: both ends went through CLOSING",
         "双方 FIN 交错：都经过 CLOSING",
     ),
-    "reset: refused": ("RFC 9293, 3.5.2, group 1", "reset: it refuses the SYN, as a closed port does", "复位：拒绝 SYN，如同关闭的端口"),
+    "reset: refused": (
+        "RFC 9293, 3.5.2, group 1",
+        "reset: it refuses the SYN, as a closed port does",
+        "复位：拒绝 SYN，如同关闭的端口",
+    ),
     "reset: unacceptable ACK": (
         "RFC 9293, 3.5.2, group 2",
         "reset: it was sent an ACK for what it hasn't sent: an old connection, or a half-open one",
@@ -220,7 +326,11 @@ FINDINGS: Final = {
         "a RST whose ACK isn't that of the SYN: the other end drops it",
         "RST 的 ACK 并不对应该 SYN：对方会丢弃",
     ),
-    "reset: while opening": ("RFC 9293, 3.10.5", "reset before the connection was open", "复位：连接尚未建立"),
+    "reset: while opening": (
+        "RFC 9293, 3.10.5",
+        "reset before the connection was open",
+        "复位：连接尚未建立",
+    ),
     "reset: no such connection": (
         "RFC 9293, 3.5.2, group 1; 3.10.7.1",
         "reset: it answers a segment of a connection that it doesn't have, or no longer",
@@ -243,7 +353,10 @@ FINDINGS: Final = {
     ),
     "reset: abort": (
         "RFC 9293, 3.10.5; 3.6.1 (SHLD-3)",
-        "reset: the connection is aborted: by its program, by the program's end, or because data was left unread",
+        (
+            "reset: the connection is aborted: by its program, by the program's end, or because data "
+            "was left unread"
+        ),
         "复位：连接被中止：由程序、因程序结束，或因数据未读完",
     ),
     "reset: after the close": (
@@ -265,7 +378,10 @@ FINDINGS: Final = {
     ),
     "ICMP: unreachable": (
         "RFC 9293, 3.9.2.2 (MUST-55, MUST-56)",
-        "a router or the other end says that this end's packets can't be delivered (code {code}): the connection goes on trying",
+        (
+            "a router or the other end says that this end's packets can't be delivered (code {code}): the "
+            "connection goes on trying"
+        ),
         "路由器或对方称本端的分组无法送达（代码 {code}）：连接会继续尝试",
     ),
     "ICMP: time exceeded": (
@@ -290,11 +406,22 @@ FINDINGS: Final = {
         "等待本端窗口，最长 {seconds} 秒：本端程序没有读取",
     ),
     # the capture itself
-    "one direction": ("", "the capture has one direction only: the other end's segments are missing", "捕获只有一个方向：缺少对方的报文段"),
-    "missing": ("", "octets that were acknowledged and aren't in the capture: {octets}", "已被确认、但不在捕获中的字节：{octets}"),
+    "one direction": (
+        "",
+        "the capture has one direction only: the other end's segments are missing",
+        "捕获只有一个方向：缺少对方的报文段",
+    ),
+    "missing": (
+        "",
+        "octets that were acknowledged and aren't in the capture: {octets}",
+        "已被确认、但不在捕获中的字节：{octets}",
+    ),
     "copies": (
         "",
-        "{copies} packets are in the capture more than once, as a mirror port or several interfaces make them: they count once",
+        (
+            "{copies} packets are in the capture more than once, as a mirror port or several interfaces make "
+            "them: they count once"
+        ),
         "{copies} 个分组在捕获中重复出现（镜像端口或多个接口）：只计一次",
     ),
 }

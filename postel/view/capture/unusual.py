@@ -1,7 +1,9 @@
-"""What is unusual in a connection, and the rule behind it: each thing once, with the packets that show it. The texts are in `words`.
+"""What is unusual in a connection, and the rule behind it: each thing once, with the packets that show it.
+The texts are in `words`.
 
-A bystander sees neither the ends' memories nor their timers, so a finding says what the segments show: "sent again" where the same numbers
-went by twice, "after a timeout" where fewer than three duplicate ACKs had asked for it.
+A bystander sees neither the ends' memories nor their timers, so a finding says what the segments show: "sent
+again" where the same numbers went by twice, "after a timeout" where fewer than three duplicate ACKs had asked
+for it.
 """
 
 from contextlib import suppress
@@ -32,8 +34,9 @@ _PATIENCE: Final = 8  # ACKs after a CE mark that may still be older than it
 
 
 class Unusual:
-    """The closer look of a `Table`: give it ``Table(over, closer=unusual.look)``, and ask ``unusual.of(connection)`` when it is over.
-    A finding names up to ``most_packets``, and counts the others."""
+    """The closer look of a `Table`: give it ``Table(over, closer=unusual.look)``, and ask
+    ``unusual.of(connection)`` when it is over. A finding names up to ``most_packets``, and counts the others.
+    """
 
     def __init__(self, most_packets: int = MOST_PACKETS) -> None:
         self._most_packets = most_packets
@@ -69,7 +72,13 @@ class Unusual:
         """An ICMP error about a segment: for ``Table(over, notices=unusual.notice)``."""
         case = self._cases.get(notice.end.connection.number)
         if case is not None and notice.message.kind in _ICMP_FINDINGS:
-            case.find(_ICMP_FINDINGS[notice.message.kind], notice.end, notice.number, mtu=notice.message.mtu, code=notice.message.code)
+            case.find(
+                _ICMP_FINDINGS[notice.message.kind],
+                notice.end,
+                notice.number,
+                mtu=notice.message.mtu,
+                code=notice.message.code,
+            )
 
     def of(self, connection: Connection) -> Story:
         """All that was found, in the order of the packets, and how long things took; the case is closed."""
@@ -91,7 +100,11 @@ def _options(seen: Seen) -> options.Bearer:
 
 def _look_at_beginning(case: Case, seen: Seen) -> None:
     before = case.connection.before
-    if before is not None and seen.when - before.when < 4 * MINUTE and before.closing is not Closing.UNANSWERED:
+    if (
+        before is not None
+        and seen.when - before.when < 4 * MINUTE
+        and before.closing is not Closing.UNANSWERED
+    ):
         case.find("ports again", seen.end, seen.number, seconds=f"{(seen.when - before.when) / 1e6:.3f}")
     if not seen.located.bits & (SYN | RST):
         case.find("begins in the middle", seen.end, seen.number)
@@ -124,14 +137,21 @@ def _look_at_order(case: Case, seen: Seen) -> None:
         case.find("keep-alive", end, seen.number)
     elif length and (sight is Sight.OUTSIDE or _is_beyond_window(seen, case.eyes[end.other.side].window)):
         case.wait_beyond(end, sequence.add(seen.located.seq, length), seen.number)
-    if length and end.other.offer is not None and 0 < end.other.offer.mss < length and not seen.located.bits & SYN:
+    if (
+        length
+        and end.other.offer is not None
+        and 0 < end.other.offer.mss < length
+        and not seen.located.bits & SYN
+    ):
         case.find("over the MSS", end, seen.number, mss=end.other.offer.mss, length=length)
     if length and end.other.fin != UNKNOWN and end.has_acknowledged(end.other.fin) and sight is Sight.NEW:
         case.find("half-closed", end, seen.number)
 
 
 def _withdraw_beyond(case: Case, seen: Seen) -> None:
-    """What was acknowledged was within the window: the segment that opened it passed where the capture was made a moment later."""
+    """What was acknowledged was within the window: the segment that opened it passed where the capture was
+    made a moment later.
+    """
     waiting = case.eyes[seen.end.other.side].beyond
     if waiting and seen.located.bits & ACK:
         waiting[:] = [each for each in waiting if sequence.gt(each[0], seen.located.ack)]
@@ -156,7 +176,9 @@ def _is_beyond_window(seen: Seen, window: int) -> bool:
     shift = scale(other)
     if UNKNOWN in (other.ack, window, shift):
         return False
-    over = sequence.offset(sequence.add(seen.located.seq, seen.length), sequence.add(other.ack, window << shift))
+    over = sequence.offset(
+        sequence.add(seen.located.seq, seen.length), sequence.add(other.ack, window << shift)
+    )
     return 0 < over < WIDEST
 
 

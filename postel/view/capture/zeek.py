@@ -1,16 +1,21 @@
-"""A connection in Zeek's words: ``conn_state`` and ``history`` of its conn.log, for the packets that the capture has.
+"""A connection in Zeek's words: ``conn_state`` and ``history`` of its conn.log, for the packets that the
+capture has.
 
-Zeek keeps a state for each end, the highest sequence number that it sent, and how far its octets can be put together. A letter of
-``history`` is written when a segment shows it, in upper case for the originator:
+Zeek keeps a state for each end, the highest sequence number that it sent, and how far its octets can be put
+together. A letter of ``history`` is written when a segment shows it, in upper case for the originator:
 
-- ``s``, ``h``, ``f``, ``r`` (SYN, SYN,ACK, FIN, RST alone): unless the last one of the end had the same number. A FIN's number is that
+- ``s``, ``h``, ``f``, ``r`` (SYN, SYN,ACK, FIN, RST alone): unless the last one of the end had the same
+  number. A FIN's number is that
   behind its text.
-- ``i`` (FIN with RST), ``q`` (SYN with FIN or RST), ``d`` (text) and ``a`` (an ACK without text): once; these two without SYN, FIN, RST.
-- ``c`` (wrong checksum), ``t`` (text again), ``w`` (zero window), ``g`` (a gap): at the 1st, 10th, 100th … time.
+- ``i`` (FIN with RST), ``q`` (SYN with FIN or RST), ``d`` (text) and ``a`` (an ACK without text): once; these
+  two without SYN, FIN, RST.
+- ``c`` (wrong checksum), ``t`` (text again), ``w`` (zero window), ``g`` (a gap): at the 1st, 10th, 100th …
+  time.
 
-``t`` is text that doesn't go beyond the highest number that the end sent. ``g`` is an ACK, while both ends are established, of text that
-wasn't captured whole. ``w`` is written for the end that says it, unless the other has closed. ``c`` needs checksums to be verified: a
-capture at the sending host has unfinished ones. ``x`` is never written. ``^``: the originator is the end that sent its first packet later.
+``t`` is text that doesn't go beyond the highest number that the end sent. ``g`` is an ACK, while both ends
+are established, of text that wasn't captured whole. ``w`` is written for the end that says it, unless the
+other has closed. ``c`` needs checksums to be verified: a capture at the sending host has unfinished ones.
+``x`` is never written. ``^``: the originator is the end that sent its first packet later.
 """
 
 from enum import Enum, auto
@@ -31,7 +36,9 @@ class _End(Enum):
     RESET = auto()
 
 
-INACTIVE, SYN_SENT, SYN_ACK_SENT, PARTIAL, ESTABLISHED, CLOSED, RESET = _End  # a global is found sooner than an enum's member
+INACTIVE, SYN_SENT, SYN_ACK_SENT, PARTIAL, ESTABLISHED, CLOSED, RESET = (
+    _End  # a global is found sooner than an enum's member
+)
 
 _UNSEEN: Final = (INACTIVE, PARTIAL)
 _OPENING: Final = (SYN_SENT, SYN_ACK_SENT)
@@ -53,7 +60,9 @@ _LARGE: Final = 1 << 20  # a SYN or RST may jump so far, and is believed
 
 
 class _Stream:
-    """What one end sent: the number of its SYN, the highest number, and how far the capture has all octets."""
+    """What one end sent: the number of its SYN, the highest number, and how far the capture has all
+    octets.
+    """
 
     __slots__ = ("blocks", "delivered", "fin", "highest", "is_begun", "start")
 
@@ -102,7 +111,9 @@ class _Stream:
 
 
 class Zeek:
-    """Told of each segment that may matter; the first that comes is told like any other, after the direction is known."""
+    """Told of each segment that may matter; the first that comes is told like any other, after the direction
+    is known.
+    """
 
     __slots__ = ("_before", "_counts", "_ends", "_numbers", "_streams", "history", "stream")
 
@@ -115,11 +126,20 @@ class Zeek:
         self._numbers: dict[str, int] = {}
         self._counts: dict[str, int] = {}
 
-    def take(self, side: int, flags: int, seq: int, ack: int, window: int, length: int, *, is_whole: bool = True) -> None:
-        """A segment from the originator (0) or the responder (1). ``is_whole``: all of its text was captured."""
+    def take(
+        self, side: int, flags: int, seq: int, ack: int, window: int, length: int, *, is_whole: bool = True
+    ) -> None:
+        """A segment from the originator (0) or the responder (1). ``is_whole``: all of its text was
+        captured.
+        """
         self._begin(side, flags, seq, length)
         self._write(side, flags, seq, length)
-        if not window and not flags & RST and self._ends[1 - side] is not CLOSED and self._ends[side] is not RESET:
+        if (
+            not window
+            and not flags & RST
+            and self._ends[1 - side] is not CLOSED
+            and self._ends[side] is not RESET
+        ):
             self.note(side, "w")
         self._raise_highest(side, flags, seq, length)
         self._move(side, flags, length)
@@ -135,8 +155,8 @@ class Zeek:
         stream.highest = stream.delivered = following
 
     def is_even(self, first: int, second: int) -> bool:
-        """Whether the text of the ends goes on at ``first`` and ``second``, without a gap: then text in order, and its ACK, change no more
-        than numbers."""
+        """Whether the text of the ends goes on at ``first`` and ``second``, without a gap: then text in
+        order, and its ACK, change no more than numbers."""
         one, two = self._streams
         if one.blocks or two.blocks:
             return False
@@ -151,7 +171,11 @@ class Zeek:
         if not stream.is_begun:
             behind = sequence.add(seq, length + (flags & SYN != 0) + (flags & FIN != 0))
             stream.begin(seq if flags & SYN else sequence.add(seq, -1), behind if flags & SYN else seq)
-        elif flags & SYN and seq != stream.start and (state not in (CLOSED, RESET) or (state is RESET and self._before[side] is INACTIVE)):
+        elif (
+            flags & SYN
+            and seq != stream.start
+            and (state not in (CLOSED, RESET) or (state is RESET and self._before[side] is INACTIVE))
+        ):
             stream.begin(seq, seq)
 
     def _raise_highest(self, side: int, flags: int, seq: int, length: int) -> None:
@@ -160,7 +184,9 @@ class Zeek:
         if flags & FIN:
             stream.fin = sequence.add(behind, -1)
         beyond = sequence.offset(behind, stream.highest)
-        if (flags & (SYN | RST) and abs(beyond) > _LARGE) or (flags & FIN and stream.highest == sequence.add(stream.start, 1)):
+        if (flags & (SYN | RST) and abs(beyond) > _LARGE) or (
+            flags & FIN and stream.highest == sequence.add(stream.start, 1)
+        ):
             stream.highest = behind
         elif self._ends[side] is RESET:
             return
@@ -256,8 +282,10 @@ class Zeek:
             self._ends[side] = state
 
     def ends_at(self, began: int, last: int) -> int:
-        """When Zeek gives the connection up if no further packet comes, in microseconds, by the defaults of its timers: a later packet
-        begins another connection. The first packet was seen at ``began``, the latest at ``last``."""
+        """When Zeek gives the connection up if no further packet comes, in microseconds, by the defaults of
+        its timers: a later packet begins another connection. The first packet was seen at ``began``, the
+        latest at ``last``.
+        """
         originator, responder = self._ends
         if RESET in (originator, responder):
             return last + _RESET_DELAY

@@ -1,6 +1,7 @@
 """The state diagram as SVG, laid out as figure 5 of RFC 9293, with the way that each end took.
 
-Its arrows are `EDGES`, the table that the program runs by: those of the figure (F…) always, of the others (N…) those that were taken.
+Its arrows are `EDGES`, the table that the program runs by: those of the figure (F…) always, of the others
+(N…) those that were taken.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +13,8 @@ from postel.view.flow import Change, Flow
 from postel.view.svg import palette
 from postel.view.svg.element import document, element, escaped
 
-# Column and row of each state. CLOSED stands twice, at the beginning and where the figure ends, so that no arrow crosses all of it.
+# Column and row of each state. CLOSED stands twice, at the beginning and where the figure ends, so that no
+# arrow crosses all of it.
 _PLACES: Final = {
     State.CLOSED: (1, 0),
     State.LISTEN: (1, 1),
@@ -32,7 +34,9 @@ END: Final = "END"  # the name of the second CLOSED in ``data-state``
 
 
 class _Route(NamedTuple):
-    """Where an arrow leaves and enters, in halves of the boxes from their middles; where its words stand, from its own middle."""
+    """Where an arrow leaves and enters, in halves of the boxes from their middles; where its words stand,
+    from its own middle.
+    """
 
     leave: tuple[float, float]
     enter: tuple[float, float]
@@ -62,7 +66,10 @@ _ROUTES: Final = {
     "F19": _Route((0.53, 1), (0.53, -1), "start", (8, 0)),
     "F20": _Route((1, 0), (-1, 0), "middle", (0, -30)),
 }
-_CORNERS: Final = {"F2": "enter", "F6": "leave"}  # CLOSED and SYN-SENT stand a corner apart: the column by which each way goes round it
+_CORNERS: Final = {
+    "F2": "enter",
+    "F6": "leave",
+}  # CLOSED and SYN-SENT stand a corner apart: the column by which each way goes round it
 
 
 class Scale(NamedTuple):
@@ -86,7 +93,9 @@ _AWAY: Final = 4.0  # from each other, where both ends took the same way
 
 
 def render(flows: Iterable[Flow] = ()) -> str:
-    """An SVG document: the diagram for each connection, its steps beneath; or the bare diagram, where there is none."""
+    """An SVG document: the diagram for each connection, its steps beneath; or the bare diagram, where there
+    is none.
+    """
     y, parts = 0.0, []
     for flow in [flow for flow in flows if flow.changes]:
         parts.append(element("g", *_of_flow(flow), class_="large", transform=f"translate(0 {y:g})"))
@@ -111,12 +120,20 @@ def small(changes: Sequence[Change], initial: State | None) -> list[str]:
     """Without words: for one end, the state that it is in lit, and the ways that it took."""
     taken = {states.edge(change)[0] for change in changes}
     path = ["" if initial is None else str(initial), *map(goal, changes)]
-    ways = [way(_named(name), SMALL, "taken" if name in taken else "") for name in (*_ROUTES, *_beside(taken))]
+    ways = [
+        way(_named(name), SMALL, "taken" if name in taken else "") for name in (*_ROUTES, *_beside(taken))
+    ]
     boxes = []
     for state in [*_PLACES, None]:
         name = str(state or END)
         is_passed, is_here = name in path, name == path[-1]
-        boxes.append(box(state, SMALL, f"{palette.phase(state)}{' passed' if is_passed else ''}{' lit' if is_here else ''}"))
+        boxes.append(
+            box(
+                state,
+                SMALL,
+                f"{palette.phase(state)}{' passed' if is_passed else ''}{' lit' if is_here else ''}",
+            )
+        )
     return [*ways, *boxes]
 
 
@@ -171,10 +188,16 @@ def _badges(state: State | None, marks: list[str], index: int) -> Iterator[str]:
     x, y = _place(state, LARGE)
     for number, mark in enumerate(reversed(marks) if index else marks):
         wide = 7 * len(mark) + 8
-        at = x - LARGE.half[0] + 6 + number * (wide + 3) if index == 0 else x + LARGE.half[0] - 6 - wide - number * (wide + 3)
+        at = (
+            x - LARGE.half[0] + 6 + number * (wide + 3)
+            if index == 0
+            else x + LARGE.half[0] - 6 - wide - number * (wide + 3)
+        )
         plate = element("rect", x=at, y=y + LARGE.half[1] - 7, width=wide, height=14, rx=4)
         kind = "badge by-second" if index else "badge"
-        yield element("g", plate, element("text", mark, x=at + wide / 2, y=y + LARGE.half[1] + 4), class_=kind)
+        yield element(
+            "g", plate, element("text", mark, x=at + wide / 2, y=y + LARGE.half[1] + 4), class_=kind
+        )
 
 
 def _steps(flow: Flow, sides: Sequence[Sequence[Change]]) -> Iterator[str]:
@@ -188,7 +211,12 @@ def _steps(flow: Flow, sides: Sequence[Sequence[Change]]) -> Iterator[str]:
             y += _LINE
             yield element("text", escaped(f"{'AB'[index]}{number}"), x=x, y=y, class_="code strong")
             yield element(
-                "text", escaped(caption.clock(change.when - start).strip()), x=x + 100, y=y, class_="code muted", text_anchor="end"
+                "text",
+                escaped(caption.clock(change.when - start).strip()),
+                x=x + 100,
+                y=y,
+                class_="code muted",
+                text_anchor="end",
             )
             yield element("text", escaped(states.step(change)), x=x + 112, y=y)
 
@@ -211,7 +239,9 @@ def box(state: State | None, scale: Scale, kind: str) -> str:
     x, y = _place(state, scale)
     wide, high = scale.half
     rect = element("rect", x=x - wide, y=y - high, width=2 * wide, height=2 * high, rx=min(high / 2, 6))
-    name = element("text", escaped(state or State.CLOSED), x=x, y=y + (5 if scale is LARGE else 4), class_="strong")
+    name = element(
+        "text", escaped(state or State.CLOSED), x=x, y=y + (5 if scale is LARGE else 4), class_="strong"
+    )
     return element("g", rect, name, class_=f"state {kind}".strip(), data_state=state or END)
 
 
@@ -225,7 +255,10 @@ def way(edge: Edge, scale: Scale, kind: str = "", *, words: bool = False, shift:
     path = f"M{x1:.1f} {y1:.1f}Q{bend[0]:.1f} {bend[1]:.1f} {x2 - along_x * 4:.1f} {y2 - along_y * 4:.1f}"
     long = _HEAD if scale is LARGE else 6.5
     base_x, base_y = x2 - along_x * long, y2 - along_y * long
-    corners = " ".join(f"{base_x + turn * along_y * long / 2:.1f},{base_y - turn * along_x * long / 2:.1f}" for turn in (1, -1))
+    corners = " ".join(
+        f"{base_x + turn * along_y * long / 2:.1f},{base_y - turn * along_x * long / 2:.1f}"
+        for turn in (1, -1)
+    )
     parts = [
         element("title", escaped(f"{before} → {after}: {event}{' / ' + action if action else ''}")),
         element("path", d=path),
@@ -233,14 +266,20 @@ def way(edge: Edge, scale: Scale, kind: str = "", *, words: bool = False, shift:
     ]
     if words and is_drawn:
         parts += _words(name, event, action, ((x1 + x2) / 2, (y1 + y2) / 2))
-    return element("g", *parts, class_=" ".join(["way", *([] if is_drawn else ["beside"]), *kind.split()]), data_way=name)
+    return element(
+        "g", *parts, class_=" ".join(["way", *([] if is_drawn else ["beside"]), *kind.split()]), data_way=name
+    )
 
 
 def _words(name: str, event: str, action: str, middle: tuple[float, float]) -> Iterator[str]:
     route = _ROUTES[name]
     x, y = middle[0] + route.offset[0], middle[1] + route.offset[1]
     yield element("text", escaped(event), x=x, y=y, class_="halo", text_anchor=route.anchor)
-    yield element("text", escaped(action), x=x, y=y + _LINE - 2, class_="halo muted", text_anchor=route.anchor) if action else ""
+    yield (
+        element("text", escaped(action), x=x, y=y + _LINE - 2, class_="halo muted", text_anchor=route.anchor)
+        if action
+        else ""
+    )
 
 
 _Course = tuple[float, float, float, float, tuple[float, float]]

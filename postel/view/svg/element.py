@@ -9,8 +9,14 @@ from html import escape
 
 
 def element(name: str, /, *children: str, **attributes: object) -> str:
-    """``class_`` is class, ``data_at`` data-at. None leaves an attribute out, True leaves it bare; numbers have one decimal at the most."""
-    told = "".join(_attribute(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items() if value is not None)
+    """``class_`` is class, ``data_at`` data-at. None leaves an attribute out, True leaves it bare; numbers
+    have one decimal at the most.
+    """
+    told = "".join(
+        _attribute(key.rstrip("_").replace("_", "-"), value)
+        for key, value in attributes.items()
+        if value is not None
+    )
     inner = "".join(children)
     return f"<{name}{told}>{inner}</{name}>" if inner or name not in _EMPTY else f"<{name}{told}/>"
 
@@ -30,10 +36,14 @@ def escaped(text: object) -> str:
 
 
 def in_languages(name: str, texts: dict[str, str], /, **attributes: object) -> str:
-    """The element once for each language; where there are several, each says which is its own, and the page shows one of them."""
+    """The element once for each language; where there are several, each says which is its own, and the page
+    shows one of them.
+    """
     if len(texts) == 1 or len(set(texts.values())) == 1:
         return element(name, escaped(next(iter(texts.values()))), **attributes)
-    return "".join(element(name, escaped(text), lang=language, **attributes) for language, text in texts.items())
+    return "".join(
+        element(name, escaped(text), lang=language, **attributes) for language, text in texts.items()
+    )
 
 
 def document(parts: Sequence[str], wide: float, high: float, *, style: str = "", title: str = "TCP") -> str:

@@ -1,11 +1,13 @@
-"""The ladder as SVG: time runs down, a segment slopes from its departure to its arrival, the lifelines bear the colour of the state.
+"""The ladder as SVG: time runs down, a segment slopes from its departure to its arrival, the lifelines bear
+the colour of the state.
 
 ::
 
     time │ states │ lifeline ─── segments, timers ─── lifeline │ states
 
-Rows are as far apart as their text needs, not as the clock says: 2MSL would be a mile long. Each moment is a group with ``data-at``, its
-number, and ``data-y``, its height; a segment's has ``data-until``, the moment of its arrival.
+Rows are as far apart as their text needs, not as the clock says: 2MSL would be a mile long. Each moment is a
+group with ``data-at``, its number, and ``data-y``, its height; a segment's has ``data-until``, the moment of
+its arrival.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,15 +42,20 @@ _BAND: Final = 24
 _SEEN: Final = 0.62  # of the way: what is lost, or wasn't seen to arrive
 _SILENCE: Final = 34
 
-NOW: Final = f"M{_TIMES + 12} 0H{_RIGHT}M{_TIMES + 4} -4l6 4-6 4z"  # a line at height 0: a page moves it to the moment that it shows
+# a line at height 0: a page moves it to the moment that it shows
+NOW: Final = f"M{_TIMES + 12} 0H{_RIGHT}M{_TIMES + 4} -4l6 4-6 4z"
 
 Texts = dict[str, list[str]]
 
 
-def render(flows: Sequence[Flow], *, language: str = "en", unfold: bool = False, in_page: bool = False) -> str:
-    """An SVG document with the ladder of each connection; its colours follow the reader's choice of light or dark.
+def render(
+    flows: Sequence[Flow], *, language: str = "en", unfold: bool = False, in_page: bool = False
+) -> str:
+    """An SVG document with the ladder of each connection; its colours follow the reader's choice of light or
+    dark.
 
-    With ``unfold`` each segment of a long run of data (`fold`) is drawn. ``in_page``: where `palette.for_page` has the style.
+    With ``unfold`` each segment of a long run of data (`fold`) is drawn. ``in_page``: where
+    `palette.for_page` has the style.
     """
     drawn = [flow for flow in flows if flow.packets]
     start = min((flow.packets[0].sent_at for flow in drawn), default=0)
@@ -74,20 +81,25 @@ class _Side:
     text: float  # the lowest text inside
     state: float  # the lowest name of a state
     head: float  # the lowest arrowhead
-    states: list[tuple[float, State | None, int]] = field(default_factory=list)  # from where on, which, since which moment
+    states: list[tuple[float, State | None, int]] = field(
+        default_factory=list
+    )  # from where on, which, since which moment
 
 
 class Ladder:
     """One connection's. ``heights`` are those of the moments; `draw` gives the elements."""
 
-    def __init__(self, flow: Flow, found: Sequence[Moment], start: int, languages: Sequence[str], top: float) -> None:
+    def __init__(
+        self, flow: Flow, found: Sequence[Moment], start: int, languages: Sequence[str], top: float
+    ) -> None:
         self.flow = flow
         self.moments = found
         self.start = start
         self.languages = languages
         self.top: float = top + _TOP
         self.sides: list[_Side] = [
-            _Side(x, self.top, self.top, self.top, [(self.top, flow.initial_state(end), -1)]) for x, end in _lifelines(flow)
+            _Side(x, self.top, self.top, self.top, [(self.top, flow.initial_state(end), -1)])
+            for x, end in _lifelines(flow)
         ]
         self.heights: list[float] = []
         self.clocks: list[str] = []  # what stands at each moment's time
@@ -126,7 +138,9 @@ class Ladder:
     def _need(self, moment: Moment) -> float:
         """The least height at which there is room for it."""
         side = self.sides[self.side(moment.what, is_arrival=moment.is_arrival)]
-        least = max([self.sides[self.side(change)].state + _LINE + 1 for change in moment.changes], default=0.0)
+        least = max(
+            [self.sides[self.side(change)].state + _LINE + 1 for change in moment.changes], default=0.0
+        )
         if moment.is_arrival:
             departed = self._departed.get(id(moment.what))
             sent = self.heights[departed] + _SLOPE if departed is not None else 0.0
@@ -163,7 +177,9 @@ class Ladder:
         return len(self._label(moment)) + max((len(lines) for lines in said.values()), default=0)
 
     def _is_wide(self, moment: Moment) -> bool:
-        longest = max((width(line) * _TEXT for lines in self._said(moment).values() for line in lines), default=0)
+        longest = max(
+            (width(line) * _TEXT for lines in self._said(moment).values() for line in lines), default=0
+        )
         return max(longest, *(width(line) * _CODE for line in self._label(moment)), 0) > _INNER / 2 - _MARGIN
 
     def _label(self, moment: Moment) -> list[str]:
@@ -176,7 +192,10 @@ class Ladder:
             return {}
         if moment.order not in self._spoken:
             columns = int((_INNER - 3 * _MARGIN) / _TEXT)
-            self._spoken[moment.order] = {language: wrap(moments.said(moment, self.flow, language), columns) for language in self.languages}
+            self._spoken[moment.order] = {
+                language: wrap(moments.said(moment, self.flow, language), columns)
+                for language in self.languages
+            }
         return self._spoken[moment.order]
 
     # Elements
@@ -187,9 +206,18 @@ class Ladder:
         return [*fixed, *(self._moment(number) for number in range(len(self.moments)))]
 
     def _heads(self) -> Iterator[str]:
-        for side, end, kind, anchor in zip(self.sides, self.flow.ends, ("first", "second"), ("start", "end"), strict=True):
+        for side, end, kind, anchor in zip(
+            self.sides, self.flow.ends, ("first", "second"), ("start", "end"), strict=True
+        ):
             x = side.x - _MARGIN if anchor == "start" else side.x + _MARGIN
-            yield element("text", escaped(self.flow.names.get(end, "")), x=x, y=self.top - 38, class_=f"title {kind}", text_anchor=anchor)
+            yield element(
+                "text",
+                escaped(self.flow.names.get(end, "")),
+                x=x,
+                y=self.top - 38,
+                class_=f"title {kind}",
+                text_anchor=anchor,
+            )
             yield element("text", escaped(end), x=x, y=self.top - 22, class_="code muted", text_anchor=anchor)
 
     def _ticks(self) -> Iterator[str]:
@@ -197,7 +225,9 @@ class Ladder:
             if clock:
                 y = self.heights[number]
                 yield element("line", x1=_TIMES + 6, x2=_RIGHT, y1=y, y2=y, class_="tick")
-                yield element("text", escaped(clock), x=_TIMES, y=y + 4, class_="code muted", text_anchor="end")
+                yield element(
+                    "text", escaped(clock), x=_TIMES, y=y + 4, class_="code muted", text_anchor="end"
+                )
 
     def _lives(self) -> Iterator[str]:
         for index, side in enumerate(self.sides):
@@ -209,12 +239,25 @@ class Ladder:
                 if state is not None:
                     x, anchor = (side.x - _MARGIN, "end") if index == 0 else (side.x + _MARGIN, "start")
                     name = escaped(state)
-                    yield element("text", name, x=x, y=y + 4, class_=f"strong halo {kind}", text_anchor=anchor, data_at=at)
+                    yield element(
+                        "text",
+                        name,
+                        x=x,
+                        y=y + 4,
+                        class_=f"strong halo {kind}",
+                        text_anchor=anchor,
+                        data_at=at,
+                    )
 
     def _pauses(self) -> Iterator[str]:
         for y, length in self.silences:
-            texts = {language: notes.say("pause", language, length=caption.duration(length, language)) for language in self.languages}
-            yield in_languages("text", texts, x=(_LEFT + _RIGHT) / 2, y=y + 8, class_="muted halo", text_anchor="middle")
+            texts = {
+                language: notes.say("pause", language, length=caption.duration(length, language))
+                for language in self.languages
+            }
+            yield in_languages(
+                "text", texts, x=(_LEFT + _RIGHT) / 2, y=y + 8, class_="muted halo", text_anchor="middle"
+            )
 
     def _moment(self, number: int) -> str:
         moment, y = self.moments[number], self.heights[number]
@@ -240,7 +283,13 @@ class Ladder:
         landed = y + _SLOPE * _SEEN if until is None else self.heights[until]
         if until is None:
             end = round(begin + (end - begin) * _SEEN)
-        kind = "shaft copied" if packet.copy else "shaft unknown" if packet.arrived_at == NEVER and not packet.lost else "shaft"
+        kind = (
+            "shaft copied"
+            if packet.copy
+            else "shaft unknown"
+            if packet.arrived_at == NEVER and not packet.lost
+            else "shaft"
+        )
         parts = [element("path", d=f"M{begin} {y:.1f}L{end} {landed:.1f}", class_=kind)]
         if packet.lost:
             parts.append(_cross(end, landed))
@@ -253,7 +302,9 @@ class Ladder:
         for line in self._label(moment):
             number, space, rest = line.partition(" ") if line.startswith("#") else ("", "", line)
             strong = element("tspan", escaped(number), class_="strong") if number else ""
-            yield element("text", strong + escaped(space + rest), x=x, y=top, class_="code halo", text_anchor=anchor)
+            yield element(
+                "text", strong + escaped(space + rest), x=x, y=top, class_="code halo", text_anchor=anchor
+            )
             top += _LINE
         for texts in self._rows(moment):
             yield in_languages("text", texts, x=x, y=top, class_="muted halo", text_anchor=anchor)
@@ -281,9 +332,15 @@ class Ladder:
         """A broad arrow for many segments."""
         low, half = y + _BAND, y + _BAND / 2
         if self.side(run) == 0:
-            points = f"{_LEFT + 3},{y:.1f} {_RIGHT - 16},{y:.1f} {_RIGHT - 3},{half:.1f} {_RIGHT - 16},{low:.1f} {_LEFT + 3},{low:.1f}"
+            points = (
+                f"{_LEFT + 3},{y:.1f} {_RIGHT - 16},{y:.1f} {_RIGHT - 3},{half:.1f} "
+                f"{_RIGHT - 16},{low:.1f} {_LEFT + 3},{low:.1f}"
+            )
         else:
-            points = f"{_RIGHT - 3},{y:.1f} {_LEFT + 16},{y:.1f} {_LEFT + 3},{half:.1f} {_LEFT + 16},{low:.1f} {_RIGHT - 3},{low:.1f}"
+            points = (
+                f"{_RIGHT - 3},{y:.1f} {_LEFT + 16},{y:.1f} {_LEFT + 3},{half:.1f} "
+                f"{_LEFT + 16},{low:.1f} {_RIGHT - 3},{low:.1f}"
+            )
         texts = {language: run.text(language) for language in self.languages}
         text = in_languages("text", texts, x=(_LEFT + _RIGHT) / 2, y=half + 4, text_anchor="middle")
         return element("polygon", points=points, class_="band") + text

@@ -1,6 +1,7 @@
 """The colours, by light and by dark, and the style sheets that are made of them.
 
-A picture of its own has them as plain values, which every program that shows SVG knows; a page has them as variables.
+A picture of its own has them as plain values, which every program that shows SVG knows; a page has them as
+variables.
 """
 
 from importlib.resources import files
@@ -60,13 +61,20 @@ def phase(state: State | None) -> str:
 def for_picture() -> str:
     """A style element's text."""
     template = _template()
-    return f"{template.substitute(LIGHT)}@media (prefers-color-scheme: dark) {{\n{template.substitute(DARK)}}}\n"
+    return (
+        f"{template.substitute(LIGHT)}@media (prefers-color-scheme: dark) {{\n{template.substitute(DARK)}}}\n"
+    )
 
 
 def for_page() -> str:
     """The variables, and the pictures' rules in terms of them."""
-    light, dark = (";".join(f"--{name}:{colour}" for name, colour in colours.items()) for colours in (LIGHT, DARK))
-    variables = f":root{{color-scheme:light;{light}}}\n@media screen and (prefers-color-scheme:dark){{:root{{color-scheme:dark;{dark}}}}}\n"
+    light, dark = (
+        ";".join(f"--{name}:{colour}" for name, colour in colours.items()) for colours in (LIGHT, DARK)
+    )
+    variables = (
+        f":root{{color-scheme:light;{light}}}\n@media screen and "
+        f"(prefers-color-scheme:dark){{:root{{color-scheme:dark;{dark}}}}}\n"
+    )
     return variables + sheet("paper.css") + _template().substitute({name: f"var(--{name})" for name in LIGHT})
 
 

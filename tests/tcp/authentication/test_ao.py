@@ -17,7 +17,10 @@ HERE_ISN, THERE_ISN = 0xFFFF_F000, 0x1000
 
 def keys(*ids: tuple[int, int], secret: bytes = b"secret", algorithm: Algorithm = "SHA1") -> tuple[Key, ...]:
     """Their secrets differ by their IDs, whichever way round."""
-    return tuple(Key(secret + bytes(sorted((mine, yours))), send_id=mine, receive_id=yours, algorithm=algorithm) for mine, yours in ids)
+    return tuple(
+        Key(secret + bytes(sorted((mine, yours))), send_id=mine, receive_id=yours, algorithm=algorithm)
+        for mine, yours in ids
+    )
 
 
 class Ends:
@@ -39,7 +42,9 @@ class Ends:
         return self.judged(self.made(number, flags))
 
     def answer(self) -> str:
-        octets = self.there.seal(Segment(THERE.port, HERE.port, THERE_ISN + 1, 1, ACK, 1000), options.ALIGNED, THERE_ISN, HERE_ISN)
+        octets = self.there.seal(
+            Segment(THERE.port, HERE.port, THERE_ISN + 1, 1, ACK, 1000), options.ALIGNED, THERE_ISN, HERE_ISN
+        )
         return self.here.objection(octets, 0, len(octets), parse(octets, 0, len(octets)), HERE_ISN, THERE_ISN)
 
 
@@ -64,8 +69,21 @@ def test_rfc5925_6_2_numbers_go_round_four_times() -> None:
     "numbers",
     [
         [0xFFFF_FFF0, 0x10, 0xFFFF_FFF8, 0x18],  # reordered around the end
-        [0x0000_0001, 0xFFFF_FF00, 0x0000_0100, 0x7FFF_0000, 0x0000_0200],  # and looked back at from far beyond
-        [0x7FFF_FFF0, 0x8000_0010, 0x7FFF_FFF8, 0xFFFF_FFFF, 0x0, 0xFFFF_FFFF],  # where RFC 5925's own example goes wrong
+        [
+            0x0000_0001,
+            0xFFFF_FF00,
+            0x0000_0100,
+            0x7FFF_0000,
+            0x0000_0200,
+        ],  # and looked back at from far beyond
+        [
+            0x7FFF_FFF0,
+            0x8000_0010,
+            0x7FFF_FFF8,
+            0xFFFF_FFFF,
+            0x0,
+            0xFFFF_FFFF,
+        ],  # where RFC 5925's own example goes wrong
     ],
 )
 def test_rfc5925_6_2_reordering(numbers: list[int]) -> None:
@@ -148,7 +166,12 @@ def test_an_old_syn_said_again_chooses_nothing() -> None:
 def test_keys_in_use_do_not_change_but_go() -> None:
     ends = Ends((1, 2), (3, 4))
     ends.here.prefer(3, 4)
-    for wrong in (keys((1, 2), secret=b"other"), keys((1, 9)), keys((9, 2)), (Key(b"x", algorithm="MD5", send_id=7, receive_id=7),)):
+    for wrong in (
+        keys((1, 2), secret=b"other"),
+        keys((1, 9)),
+        keys((9, 2)),
+        (Key(b"x", algorithm="MD5", send_id=7, receive_id=7),),
+    ):
         with pytest.raises(ArgumentError, match="IDs"):
             ends.here.install(wrong)
     ends.here.install(keys((1, 2), (5, 6)))
@@ -190,7 +213,9 @@ def test_rfc5925_7_3_reasons() -> None:
     bare.other = ((options.MD5, bytes(16)),)
     assert ends.judged(encode_for(bare, HERE.address, THERE.address)) == "signature_missing"
     assert ends.judged(ends.made(HERE_ISN + 1), irs=UNKNOWN) == "signature_early"
-    assert ends.judged(ends.made(HERE_ISN + 1), irs=HERE_ISN + 1) == "signature_wrong"  # of another connection
+    assert (
+        ends.judged(ends.made(HERE_ISN + 1), irs=HERE_ISN + 1) == "signature_wrong"
+    )  # of another connection
     assert (ends.there.accepted, ends.there.refused) == (0, 6)
 
 
@@ -205,7 +230,10 @@ def test_rfc5925_5_1_every_octet_is_covered_and_so_are_the_addresses() -> None:
         assert ends.judged(bytes(altered)) != "", place
     assert ends.judged(octets) == ""
     stranger = Ao(THERE, Endpoint(b"\x0a\x00\x00\x03", HERE.port), keys((2, 1)), heeds_icmp=False)
-    assert stranger.objection(octets, 0, len(octets), parse(octets, 0, len(octets)), THERE_ISN, HERE_ISN) == "signature_wrong"
+    assert (
+        stranger.objection(octets, 0, len(octets), parse(octets, 0, len(octets)), THERE_ISN, HERE_ISN)
+        == "signature_wrong"
+    )
 
 
 @pytest.mark.label("RFC5925-5.1")
@@ -216,7 +244,9 @@ def test_rfc5925_5_1_other_options_count_by_the_keys_flag(*, covers: bool) -> No
     segment = Segment(HERE.port, THERE.port, HERE_ISN + 1, 1, ACK, 1000, b"text", tsval=5, tsecr=6)
     octets = bytearray(here.seal(segment, options.ALIGNED, HERE_ISN, THERE_ISN))
     octets[27] ^= 1  # of TSval
-    reason = there.objection(bytes(octets), 0, len(octets), parse(bytes(octets), 0, len(octets)), THERE_ISN, HERE_ISN)
+    reason = there.objection(
+        bytes(octets), 0, len(octets), parse(bytes(octets), 0, len(octets)), THERE_ISN, HERE_ISN
+    )
     assert reason == ("signature_wrong" if covers else "")
 
 
@@ -237,7 +267,10 @@ def test_a_secret_is_never_shown() -> None:
     ("wrong", "name"),
     [
         ({"secret": b""}, "secret"),
-        ({"secret": "text"}, "^secret is <class 'str'>; allowed: bytes, 1 octet or more; RFC 5925, 5.3 advises 12 to 24$"),
+        (
+            {"secret": "text"},
+            "^secret is <class 'str'>; allowed: bytes, 1 octet or more; RFC 5925, 5.3 advises 12 to 24$",
+        ),
         ({"secret": None}, "secret"),
         ({"algorithm": "SHA256"}, "algorithm is 'SHA256'; allowed: 'SHA1', 'AES128' or 'MD5'"),
         ({"algorithm": 1}, "algorithm"),
@@ -260,7 +293,12 @@ def test_no_peer_stands_for_every_peer() -> None:
 
 
 def test_the_longest_prefix_counts() -> None:
-    anybody, network, one, six = Key(b"1"), Key(b"2", "10.0.0.0/8"), Key(b"3", "10.0.0.9"), Key(b"4", "fd00::/64")
+    anybody, network, one, six = (
+        Key(b"1"),
+        Key(b"2", "10.0.0.0/8"),
+        Key(b"3", "10.0.0.9"),
+        Key(b"4", "fd00::/64"),
+    )
     chain = Keychain(anybody, network, one, six)
     assert chain.for_peer(b"\x0a\x00\x00\x09") == (one,)
     assert chain.for_peer(b"\x0a\x00\x00\x08") == (network,)

@@ -20,7 +20,11 @@ CLIENT, SERVER = 61, 84
 
 def key_of(vector: dict[str, Any], send_id: int, receive_id: int) -> Key:
     return Key(
-        b"testvector", send_id=send_id, receive_id=receive_id, algorithm=vector["algorithm"], covers_options=vector["covers_options"]
+        b"testvector",
+        send_id=send_id,
+        receive_id=receive_id,
+        algorithm=vector["algorithm"],
+        covers_options=vector["covers_options"],
     )
 
 
@@ -42,21 +46,37 @@ class TestVector:
         octets, start, end = packet.octets, packet.start, packet.end
         at = signature.place(octets, start, options.AO)
         covers = vector["covers_options"]
-        covered = signature.covered_by_ao(octets, start, end, packet.source, packet.destination, at=at, extension=0, options=covers)
-        assert mac(vector["algorithm"], bytes.fromhex(vector["traffic_key"]), covered) == octets[at + 4 : at + 16]
+        covered = signature.covered_by_ao(
+            octets, start, end, packet.source, packet.destination, at=at, extension=0, options=covers
+        )
+        assert (
+            mac(vector["algorithm"], bytes.fromhex(vector["traffic_key"]), covered)
+            == octets[at + 4 : at + 16]
+        )
 
     def test_whom_it_is_for_accepts_it(self, vector: dict[str, Any]) -> None:
         packet = packet_of(vector)
         segment = parse(packet.octets, packet.start, packet.end)
         value = dict(segment.other)[options.AO]
-        local, remote = Endpoint(packet.destination, segment.destination), Endpoint(packet.source, segment.source)
+        local, remote = (
+            Endpoint(packet.destination, segment.destination),
+            Endpoint(packet.source, segment.source),
+        )
         receiver = Ao(local, remote, (key_of(vector, value[1], value[0]),), heeds_icmp=False)
         irs = UNKNOWN if segment.flags & SYN else vector["source_isn"]
-        assert receiver.objection(packet.octets, packet.start, packet.end, segment, vector["destination_isn"], irs) == ""
+        assert (
+            receiver.objection(
+                packet.octets, packet.start, packet.end, segment, vector["destination_isn"], irs
+            )
+            == ""
+        )
         assert (receiver.accepted, receiver.refused, receiver.heard) == (1, 0, (value[0], value[1]))
         broken = packet.octets[:-1] + bytes((packet.octets[-1] ^ 1,))
         segment = parse(broken, packet.start, packet.end)
-        assert receiver.objection(broken, packet.start, packet.end, segment, vector["destination_isn"], irs) == "signature_wrong"
+        assert (
+            receiver.objection(broken, packet.start, packet.end, segment, vector["destination_isn"], irs)
+            == "signature_wrong"
+        )
         assert (receiver.accepted, receiver.refused) == (1, 1)
 
     def test_its_sender_makes_it(self, vector: dict[str, Any]) -> None:
@@ -64,7 +84,10 @@ class TestVector:
         segment = parse(packet.octets, packet.start, packet.end)
         value = dict(segment.other)[options.AO]
         segment.other = ()
-        local, remote = Endpoint(packet.source, segment.source), Endpoint(packet.destination, segment.destination)
+        local, remote = (
+            Endpoint(packet.source, segment.source),
+            Endpoint(packet.destination, segment.destination),
+        )
         sender = Ao(local, remote, (key_of(vector, value[0], value[1]),), heeds_icmp=False)
         irs = UNKNOWN if segment.flags & (SYN | ACK) == SYN else vector["destination_isn"]
         made = sender.seal(segment, options.PACKED, vector["source_isn"], irs)

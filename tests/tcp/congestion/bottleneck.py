@@ -1,6 +1,8 @@
-"""One sender, one bottleneck and no protocol: what a controller does with a path, told in samples as the draft of BBR takes them (4.1).
+"""One sender, one bottleneck and no protocol: what a controller does with a path, told in samples as the
+draft of BBR takes them (4.1).
 
-Segments are numbered, never sent twice, and lost once three later ones have arrived; a position is a segment's number times its size.
+Segments are numbered, never sent twice, and lost once three later ones have arrived; a position is a
+segment's number times its size.
 """
 
 from collections.abc import Callable
@@ -29,13 +31,16 @@ class Flying:
 
 
 class Bottleneck:
-    """``bandwidth`` in octets a second, ``delay`` there and back in microseconds, ``queue`` in octets; all may change on the way.
+    """``bandwidth`` in octets a second, ``delay`` there and back in microseconds, ``queue`` in octets; all
+    may change on the way.
 
-    ``loses`` says of a segment's number whether it is lost; ``supply`` is what the user brings in octets a second, 0 for no end of it;
-    ``batch`` makes the peer's ACKs wait for each other, so many microseconds.
+    ``loses`` says of a segment's number whether it is lost; ``supply`` is what the user brings in octets a
+    second, 0 for no end of it; ``batch`` makes the peer's ACKs wait for each other, so many microseconds.
     """
 
-    def __init__(self, control: Congestion, bandwidth: int, delay: int, queue: int = 1 << 30, now: int = 1000 * SECOND) -> None:
+    def __init__(
+        self, control: Congestion, bandwidth: int, delay: int, queue: int = 1 << 30, now: int = 1000 * SECOND
+    ) -> None:
         self.control = control
         self.bandwidth = bandwidth
         self.delay = delay
@@ -87,7 +92,11 @@ class Bottleneck:
 
     def _allowed(self) -> int:
         """How many segments the user has brought."""
-        return self.supplied + (self.now - self._limit_from) * self.supply // (SECOND * SMSS) if self.supply else 1 << 60
+        return (
+            self.supplied + (self.now - self._limit_from) * self.supply // (SECOND * SMSS)
+            if self.supply
+            else 1 << 60
+        )
 
     def _wakes(self) -> int:
         if self.is_paused or self.flight + SMSS > self.control.window:
@@ -97,7 +106,9 @@ class Bottleneck:
         return max(self._next_send, self.now)
 
     def _send(self) -> None:
-        while not self.is_paused and self.flight + SMSS <= self.control.window and self._next_send <= self.now:
+        while (
+            not self.is_paused and self.flight + SMSS <= self.control.window and self._next_send <= self.now
+        ):
             if self._allowed() <= self.sent:
                 self.app_limited = self.sample.total_delivered + self.flight
                 return

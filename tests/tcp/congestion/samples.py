@@ -19,7 +19,9 @@ def sample(**fields: int) -> Sample:
 
 
 class Clock:
-    """Acknowledges segment by segment as a path of one round trip would, with a window that is always full."""
+    """Acknowledges segment by segment as a path of one round trip would, with a window that is always
+    full.
+    """
 
     def __init__(self, control: Congestion, round_trip: int, now: int = START) -> None:
         self.control = control

@@ -15,7 +15,9 @@ from tests.tcp.scenes import RENO
 
 
 class Diary(Reno):
-    """``calls`` are those since the last look: with the octets of a sample that were delivered, lost and marked."""
+    """``calls`` are those since the last look: with the octets of a sample that were delivered, lost and
+    marked.
+    """
 
     calls: ClassVar[list[str]] = []
 
@@ -49,7 +51,9 @@ def calls() -> list[str]:
 def marking(segments: int, *, sack: bool) -> Scene:
     """ESTABLISHED with ECN, and so many segments in flight."""
     peer = Peer(sack=sack)
-    scene = listen(replace(RENO, congestion=Diary, sack=sack, ecn="accept-classic", initial_window=segments), peer)
+    scene = listen(
+        replace(RENO, congestion=Diary, sack=sack, ecn="accept-classic", initial_window=segments), peer
+    )
     scene.hears(SYN | ECE | CWR)
     scene.hears(ACK)
     scene.sends(bytes(20 * MSS))

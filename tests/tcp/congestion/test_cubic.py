@@ -147,7 +147,10 @@ def test_rfc9438_4_9_a_spurious_loss_changes_nothing() -> None:
     control.remember(control.window)
     control.lost(control.window, alarmed.now)
     control.undo(1 << 30, alarmed.now + 50 * MILLISECOND)
-    assert (control.window, control.threshold) == (calm.control.window, calm.control.window)  # RFC 4015: pipe_prev
+    assert (control.window, control.threshold) == (
+        calm.control.window,
+        calm.control.window,
+    )  # RFC 4015: pipe_prev
     for clock in (calm, alarmed):
         clock.passes(5 * SECOND)
     assert segments(alarmed) == pytest.approx(segments(calm), abs=0.05)
@@ -259,7 +262,9 @@ def test_tables_1_and_2_of_rfc_9438(probability: float, round_trip: int, expecte
 def test_bad_cc_9_extreme_round_trips_and_windows(round_trip: int, window: int) -> None:
     control = Cubic(SMSS, window)
     for step in range(4):
-        control.observed(sample(round_trip=round_trip, flight_before=window, una=step, max=step), START + step)
+        control.observed(
+            sample(round_trip=round_trip, flight_before=window, una=step, max=step), START + step
+        )
         control.acknowledged(SMSS, START + step)
         control.remember(control.window)
         control.lost(window, START + step)

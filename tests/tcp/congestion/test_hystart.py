@@ -1,4 +1,6 @@
-"""HyStart++ (RFC 9406): rounds of samples by hand, and what they do to Reno's and CUBIC's first slow start."""
+"""HyStart++ (RFC 9406): rounds of samples by hand, and what they do to Reno's and CUBIC's first slow
+start.
+"""
 
 import pytest
 
@@ -43,7 +45,9 @@ class Rounds:
         (800, 816, True),
     ],
 )
-def test_rfc9406_4_2a_longer_round_trips_make_it_careful(before: int, after: int, is_conservative: bool) -> None:
+def test_rfc9406_4_2a_longer_round_trips_make_it_careful(
+    before: int, after: int, is_conservative: bool
+) -> None:
     rounds = Rounds()
     rounds.round(before)
     rounds.round(after)
@@ -118,7 +122,9 @@ def test_rfc9406_4_2b_a_quarter_of_the_growth() -> None:
 
 @pytest.mark.label("RFC9406-4.3a")
 @pytest.mark.parametrize("kind", [Reno, Cubic])
-def test_rfc9406_4_3a_eight_segments_of_one_ack_count_and_all_of_them_where_it_is_paced(kind: type[Reno]) -> None:
+def test_rfc9406_4_3a_eight_segments_of_one_ack_count_and_all_of_them_where_it_is_paced(
+    kind: type[Reno],
+) -> None:
     control = kind(SMSS, 10 * SMSS)
     control.observed(sample(round_trip=1000, max=1), START)
     control.acknowledged(64 * SMSS, START)
@@ -149,7 +155,9 @@ def test_rfc9406_4_3b_only_the_first_slow_start_is_hystarts() -> None:
 @pytest.mark.label("RFC9406-4.2b")
 @pytest.mark.parametrize("kind", [Reno, Cubic])
 def test_rfc9406_4_2b_slow_start_ends_before_the_queue_is_full(kind: type[Reno]) -> None:
-    """10 Mbit/s, 40 ms: 50 segments fit into the path, and 600 into the queue. Without HyStart++ it overflows."""
+    """10 Mbit/s, 40 ms: 50 segments fit into the path, and 600 into the queue. Without HyStart++ it
+    overflows.
+    """
     control = kind(SMSS, 10 * SMSS)
     path = Bottleneck(control, 1_250_000, 40 * MILLISECOND, 600 * SMSS)
     assert path.run(60 * SECOND, lambda: control.threshold < ARBITRARILY_HIGH)

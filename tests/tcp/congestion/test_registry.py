@@ -45,13 +45,17 @@ def test_a_class_that_is_defined_anew_replaces_the_one_before() -> None:
 
 def test_a_name_that_is_taken() -> None:
     register("taken", Mine)
-    with pytest.raises(ArgumentError, match="name is 'taken'; allowed: a name that doesn't stand for Mine already"):
+    with pytest.raises(
+        ArgumentError, match="name is 'taken'; allowed: a name that doesn't stand for Mine already"
+    ):
         register("taken", Other)
     assert Config(congestion="taken").congestion is Mine
 
 
 def test_an_unknown_name_is_told_the_known() -> None:
-    with pytest.raises(ArgumentError, match=r"congestion is 'no-such'; allowed: one of .*bbr, cubic, .*reno.*, or a subclass"):
+    with pytest.raises(
+        ArgumentError, match=r"congestion is 'no-such'; allowed: one of .*bbr, cubic, .*reno.*, or a subclass"
+    ):
         Config(congestion="no-such")
 
 

@@ -80,7 +80,11 @@ def test_rfc7661_4_2_the_pipe_is_the_highest_sample_of_a_second_or_three_round_t
     assert tell(1000, 1100 * MILLISECOND) == 1000  # the second half holds the thousand alone
     tell(9000, 5 * SECOND)
     assert tell(10, 7 * SECOND) == 10  # and after a silence there is none before
-    assert [tell(700, 9 * SECOND, SECOND), tell(20, 11 * SECOND, SECOND), tell(20, 14 * SECOND, SECOND)] == [700, 700, 20]
+    assert [tell(700, 9 * SECOND, SECOND), tell(20, 11 * SECOND, SECOND), tell(20, 14 * SECOND, SECOND)] == [
+        700,
+        700,
+        20,
+    ]
 
 
 @pytest.mark.label("RFC7661-4.2")
@@ -117,9 +121,12 @@ def test_rfc7661_4_4a_half_of_it_in_use_validates_it() -> None:
 
 @pytest.mark.label("RFC7661-4.4.1a")
 @pytest.mark.parametrize(
-    ("kind", "flight", "lost", "during", "after"), [(Reno, 20, 4, 15, 13), (Cubic, 20, 4, 15, 13), (Reno, 40, 40, 20, 1)]
+    ("kind", "flight", "lost", "during", "after"),
+    [(Reno, 20, 4, 15, 13), (Cubic, 20, 4, 15, 13), (Reno, 40, 40, 20, 1)],
 )
-def test_rfc7661_4_4_1a_loss_costs_what_was_not_used_too(kind: type[Reno], flight: int, lost: int, during: int, after: int) -> None:
+def test_rfc7661_4_4_1a_loss_costs_what_was_not_used_too(
+    kind: type[Reno], flight: int, lost: int, during: int, after: int
+) -> None:
     """Half of max(pipeACK, LossFlightSize), then half of that less what was lost: pipeACK is 30 segments."""
     sender = unvalidated(kind=kind)
     control = sender.control
@@ -181,7 +188,12 @@ def test_rfc7661_4_4_2_what_nobody_tried_lately_is_paced() -> None:
 @pytest.mark.label("RFC7661-4.4.3")
 @pytest.mark.parametrize(
     ("waits", "window", "threshold"),
-    [(NVP - 2 * SECOND, 100, 100), (NVP + SECOND, 50, 100), (2 * NVP + SECOND, 25, 100), (24 * 60 * MINUTE, 10, 100)],
+    [
+        (NVP - 2 * SECOND, 100, 100),
+        (NVP + SECOND, 50, 100),
+        (2 * NVP + SECOND, 25, 100),
+        (24 * 60 * MINUTE, 10, 100),
+    ],
 )
 def test_rfc7661_4_4_3_five_minutes_without_use_cost_half(waits: int, window: int, threshold: int) -> None:
     """Judged when the next thing happens, and never below the initial window."""

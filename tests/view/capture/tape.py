@@ -1,4 +1,6 @@
-"""Captures made by hand: segments between two ends, as the octets of a pcap file, and what a `Table` makes of them."""
+"""Captures made by hand: segments between two ends, as the octets of a pcap file, and what a `Table` makes of
+them.
+"""
 
 import io
 from collections.abc import Callable
@@ -54,11 +56,19 @@ def record(when: int, octets: bytes) -> bytes:
 
 
 def read(
-    octets: bytes, closer: Callable[[Seen], None] | None = None, *, only: int = 0, checksums: bool = False, zeek_timers: bool = False
+    octets: bytes,
+    closer: Callable[[Seen], None] | None = None,
+    *,
+    only: int = 0,
+    checksums: bool = False,
+    zeek_timers: bool = False,
 ) -> tuple[list[Connection], Damage | None, Table]:
     """The connections in the order in which they began."""
     found: list[Connection] = []
-    reader, table = Reader(io.BytesIO(octets)), Table(found.append, closer=closer, only=only, checksums=checksums, zeek_timers=zeek_timers)
+    reader, table = (
+        Reader(io.BytesIO(octets)),
+        Table(found.append, closer=closer, only=only, checksums=checksums, zeek_timers=zeek_timers),
+    )
     for chunk, frames in reader.chunks():
         table.take(chunk, frames)
     table.finish()
@@ -66,7 +76,9 @@ def read(
 
 
 class Tape:
-    """Sequence numbers are relative; each segment comes a millisecond after the last, unless `wait` is called."""
+    """Sequence numbers are relative; each segment comes a millisecond after the last, unless `wait` is
+    called.
+    """
 
     def __init__(self, left: Endpoint = LEFT, right: Endpoint = RIGHT) -> None:
         self.ends = (left, right)
@@ -83,7 +95,9 @@ class Tape:
     def right(self, flags: int, seq: int, ack: int = 0, data: bytes = b"", **fields: object) -> "Tape":
         return self._sent(1, flags, seq, ack, data, fields)
 
-    def _sent(self, side: int, flags: int, seq: int, ack: int, data: bytes, fields: dict[str, object]) -> "Tape":
+    def _sent(
+        self, side: int, flags: int, seq: int, ack: int, data: bytes, fields: dict[str, object]
+    ) -> "Tape":
         one, two = self.ends[side], self.ends[1 - side]
         numbers = (FIRST[LEFT], FIRST[RIGHT]) if side == 0 else (FIRST[RIGHT], FIRST[LEFT])
         number, answer = (numbers[0] + seq) & 0xFFFFFFFF, (numbers[1] + ack) & 0xFFFFFFFF
@@ -100,7 +114,9 @@ class Tape:
     def handshake(self, **fields: object) -> "Tape":
         """Three segments; both then stand at 1."""
         offer = OFFER | fields
-        return self.left(SYN, 0, **offer).right(SYN | ACK, 0, 1, **offer).left(ACK, 1, 1, **self.stamps(offer))
+        return (
+            self.left(SYN, 0, **offer).right(SYN | ACK, 0, 1, **offer).left(ACK, 1, 1, **self.stamps(offer))
+        )
 
     def stamps(self, offer: dict[str, object]) -> dict[str, object]:
         return {name: offer[name] for name in ("tsval", "tsecr") if name in offer}
@@ -108,7 +124,9 @@ class Tape:
     def close(self, left: int = 1, right: int = 1) -> "Tape":
         """The left closes first, in four segments."""
         self.left(FIN | ACK, left, right, tsval=1, tsecr=1).right(ACK, right, left + 1, tsval=1, tsecr=1)
-        return self.right(FIN | ACK, right, left + 1, tsval=1, tsecr=1).left(ACK, left + 1, right + 1, tsval=1, tsecr=1)
+        return self.right(FIN | ACK, right, left + 1, tsval=1, tsecr=1).left(
+            ACK, left + 1, right + 1, tsval=1, tsecr=1
+        )
 
     def pcap(self) -> bytes:
         return pcap(self.packets)

@@ -33,7 +33,10 @@ DATA = ACK | PSH
         (Tape().handshake().left(FIN | ACK, 1, 1).right(FIN | ACK, 1, 2), Closing.UNCONFIRMED),
         (Tape().handshake().close(), Closing.FOUR_WAY),
         (Tape().handshake().left(FIN | ACK, 1, 1).right(FIN | ACK, 1, 2).left(ACK, 2, 2), Closing.THREE_WAY),
-        (Tape().handshake().left(FIN | ACK, 1, 1).right(FIN | ACK, 1, 1).left(ACK, 2, 2).right(ACK, 2, 2), Closing.SIMULTANEOUS),
+        (
+            Tape().handshake().left(FIN | ACK, 1, 1).right(FIN | ACK, 1, 1).left(ACK, 2, 2).right(ACK, 2, 2),
+            Closing.SIMULTANEOUS,
+        ),
         (Tape().handshake().left(RST | ACK, 1, 1), Closing.RESET_BY_OPENER),
         (Tape().handshake().right(RST, 1), Closing.RESET_BY_OTHER),
         (Tape().handshake().close().left(RST, 2), Closing.FOUR_WAY),
@@ -44,7 +47,10 @@ def test_closings(tape: Tape, closing: Closing) -> None:
 
 
 def test_the_handshake_s_time() -> None:
-    assert Tape().left(SYN, 0).wait(10).right(SYN | ACK, 0, 1).left(ACK, 1, 1).connection().handshake_time == 12_000
+    assert (
+        Tape().left(SYN, 0).wait(10).right(SYN | ACK, 0, 1).left(ACK, 1, 1).connection().handshake_time
+        == 12_000
+    )
     assert Tape().left(DATA, 1, 1, b"x").connection().handshake_time == UNKNOWN
 
 
@@ -66,18 +72,33 @@ ASKS_ACCURATE = SYN | AE | ECE | CWR
         (Tape().left(ASKS_ACCURATE, 0).right(SYN | ACK | CWR, 0, 1), ["accecn"]),
         (Tape().left(ASKS_ACCURATE, 0).right(SYN | ACK | ECE, 0, 1), ["ecn"]),
         (Tape().left(ASKS_ACCURATE, 0).right(SYN | ACK, 0, 1), []),
-        (Tape().left(SYN, 0, other=((30, b"\x01" * 10),)).right(SYN | ACK, 0, 1, other=((30, b"\x01" * 10),)), ["mptcp"]),
+        (
+            Tape()
+            .left(SYN, 0, other=((30, b"\x01" * 10),))
+            .right(SYN | ACK, 0, 1, other=((30, b"\x01" * 10),)),
+            ["mptcp"],
+        ),
         (Tape().left(SYN, 0, other=((30, b"\x01" * 10),)).right(SYN | ACK, 0, 1), []),
         (
             Tape().left(SYN, 0, other=SIGNED).right(SYN | ACK, 0, 1, other=SIGNED),
             ["ao"],
         ),
-        (Tape().left(SYN, 0, other=((19, bytes(16)),)).right(SYN | ACK, 0, 1, other=((19, bytes(16)),)), ["md5"]),
+        (
+            Tape().left(SYN, 0, other=((19, bytes(16)),)).right(SYN | ACK, 0, 1, other=((19, bytes(16)),)),
+            ["md5"],
+        ),
         (Tape().left(SYN, 0, other=((34, b""),)).right(SYN | ACK, 0, 1), ["tfo=asked"]),
         (Tape().left(SYN, 0, other=((34, b""),)).right(SYN | ACK, 0, 1, other=(COOKIE,)), ["tfo=given"]),
         (Tape().left(SYN, 0, 0, b"early", other=(COOKIE,)).right(SYN | ACK, 0, 6), ["tfo=accepted"]),
         (Tape().left(SYN, 0, 0, b"early", other=(COOKIE,)).right(SYN | ACK, 0, 1), ["tfo=refused"]),
-        (Tape().left(SYN, 0, window_scale=7).wait(1000).left(SYN, 0).right(SYN | ACK, 0, 1, window_scale=7), []),  # the last SYN counts
+        (
+            Tape()
+            .left(SYN, 0, window_scale=7)
+            .wait(1000)
+            .left(SYN, 0)
+            .right(SYN | ACK, 0, 1, window_scale=7),
+            [],
+        ),  # the last SYN counts
     ],
 )
 def test_what_else_was_agreed(tape: Tape, words: list[str]) -> None:
@@ -93,7 +114,14 @@ def test_octets_count_once() -> None:
 def test_overtaken_or_lost_before_the_capture() -> None:
     tape = Tape().handshake().left(DATA, 6, 1, b"late!").left(DATA, 1, 1, b"early")
     assert (tape.connection().ends[0].retransmissions, tape.connection().ends[0].data) == (0, 10)
-    tape = Tape().handshake().left(DATA, 11, 1, b"later").wait(100).left(DATA, 1, 1, b"early").left(DATA, 6, 1, b"next!")
+    tape = (
+        Tape()
+        .handshake()
+        .left(DATA, 11, 1, b"later")
+        .wait(100)
+        .left(DATA, 1, 1, b"early")
+        .left(DATA, 6, 1, b"next!")
+    )
     assert (tape.connection().ends[0].retransmissions, tape.connection().ends[0].data) == (2, 15)
 
 
@@ -129,7 +157,9 @@ def test_forgotten_when_it_has_been_over_for_2msl() -> None:
 
 
 def test_memory_is_for_what_is_open() -> None:
-    """Of ten times as many connections, one after another, no more is kept; who watches one keeps nothing of others."""
+    """Of ten times as many connections, one after another, no more is kept; who watches one keeps nothing of
+    others.
+    """
 
     def kept(connections: int, only: int) -> int:
         seen: list[Seen] = []
@@ -154,7 +184,10 @@ def test_memory_is_for_what_is_open() -> None:
 
 def test_no_more_at_once_than_allowed() -> None:
     found: list[connection.Connection] = []
-    packets = [Tape(Endpoint(parse("10.0.0.1"), port), Endpoint(parse("10.0.0.2"), 80)).left(SYN, 0).packets[0] for port in range(1, 9)]
+    packets = [
+        Tape(Endpoint(parse("10.0.0.1"), port), Endpoint(parse("10.0.0.2"), 80)).left(SYN, 0).packets[0]
+        for port in range(1, 9)
+    ]
     table = Table(found.append, most=3)
     for octets, frames in Reader(io.BytesIO(pcap(packets))).chunks():
         table.take(octets, frames)
@@ -188,9 +221,13 @@ def taped(segments: list[tuple[int, int, int, int, int, int]], tape: Tape | None
 
 
 @given(SEGMENTS)
-@example([(1, DATA, NEXT, 1, 5, 3), (0, ACK, NEXT, 6, 0, 3), (0, ACK, NEXT, 3, 0, 3)])  # an ACK that was overtaken
+@example(
+    [(1, DATA, NEXT, 1, 5, 3), (0, ACK, NEXT, 6, 0, 3), (0, ACK, NEXT, 3, 0, 3)]
+)  # an ACK that was overtaken
 @settings(deadline=None)
-def test_the_short_way_counts_as_the_long_way_does(segments: list[tuple[int, int, int, int, int, int]]) -> None:
+def test_the_short_way_counts_as_the_long_way_does(
+    segments: list[tuple[int, int, int, int, int, int]],
+) -> None:
     assert_ways_are_equal(taped(segments).pcap())
 
 
@@ -200,8 +237,19 @@ def assert_ways_are_equal(octets: bytes) -> None:
     long, _, _ = read(octets, lambda seen: None)
 
     def told(one: connection.Connection) -> object:
-        ends = [(end.packets, end.octets, end.data, end.retransmissions, end.ack, end.next, end.last) for end in one.ends]
-        return (one.number, one.closing, one.zeek.state, one.zeek.history, one.completeness, one.handshake_time, ends)
+        ends = [
+            (end.packets, end.octets, end.data, end.retransmissions, end.ack, end.next, end.last)
+            for end in one.ends
+        ]
+        return (
+            one.number,
+            one.closing,
+            one.zeek.state,
+            one.zeek.history,
+            one.completeness,
+            one.handshake_time,
+            ends,
+        )
 
     assert [told(one) for one in short] == [told(one) for one in long]
 
@@ -209,22 +257,33 @@ def assert_ways_are_equal(octets: bytes) -> None:
 @given(SEGMENTS, st.sampled_from([*HEADS]), st.booleans(), st.booleans(), st.data())
 @settings(deadline=None)
 def test_both_ways_are_equal_on_every_link(
-    segments: list[tuple[int, int, int, int, int, int]], link: int, over_ipv6: bool, is_tagged: bool, data: st.DataObject
+    segments: list[tuple[int, int, int, int, int, int]],
+    link: int,
+    over_ipv6: bool,
+    is_tagged: bool,
+    data: st.DataObject,
 ) -> None:
     """With tags and without, IPv4 and IPv6, and with headers that were damaged."""
     tape = taped(segments, Tape(*IPV6_ENDS) if over_ipv6 else Tape())
-    packets = [(when, carried(octets, link, b"\x81\x00\x00\x45" * is_tagged)) for when, octets in tape.packets]
+    packets = [
+        (when, carried(octets, link, b"\x81\x00\x00\x45" * is_tagged)) for when, octets in tape.packets
+    ]
     for _ in range(data.draw(st.integers(0, 4))):
         index = data.draw(st.integers(0, len(packets) - 1))
         when, octets = packets[index]
         place = data.draw(st.integers(0, min(len(octets) - 1, 75)))
-        packets[index] = (when, octets[:place] + data.draw(st.binary(min_size=1, max_size=1)) + octets[place + 1 :])
+        packets[index] = (
+            when,
+            octets[:place] + data.draw(st.binary(min_size=1, max_size=1)) + octets[place + 1 :],
+        )
     assert_ways_are_equal(pcap(packets, link))
 
 
 @given(SEGMENTS, st.data())
 @settings(deadline=None)
-def test_any_segments_are_explained(segments: list[tuple[int, int, int, int, int, int]], data: st.DataObject) -> None:
+def test_any_segments_are_explained(
+    segments: list[tuple[int, int, int, int, int, int]], data: st.DataObject
+) -> None:
     """Damaged ones too: no finding without a packet, no ladder that can't be drawn."""
     tape = taped(segments)
     if tape.packets:

@@ -50,28 +50,46 @@ def option(order: str, code: int, value: bytes) -> bytes:
 
 
 def enhanced(order: str, ticks: int = WHEN, number: int = 0, captured: int = len(PACKET)) -> bytes:
-    return block(order, 6, struct.pack(f"{order}IIIII", number, ticks >> 32, ticks & 0xFFFFFFFF, captured, 1500) + PACKET)
+    return block(
+        order,
+        6,
+        struct.pack(f"{order}IIIII", number, ticks >> 32, ticks & 0xFFFFFFFF, captured, 1500) + PACKET,
+    )
 
 
 both_orders = pytest.mark.parametrize("order", ["<", ">"])
 
 
 @both_orders
-@pytest.mark.parametrize(("magic", "units"), [(0xA1B2C3D4, 1), (0xA1B23C4D, 1000)], ids=["microseconds", "nanoseconds"])
+@pytest.mark.parametrize(
+    ("magic", "units"), [(0xA1B2C3D4, 1), (0xA1B23C4D, 1000)], ids=["microseconds", "nanoseconds"]
+)
 def test_pcap(order: str, magic: int, units: int) -> None:
     assert frames(pcap(order, magic, units, link=101)) == ([(WHEN, PACKET, 1500, 101)], None)
 
 
 @both_orders
 def test_pcapng(order: str) -> None:
-    octets = section(order) + interface(order, link=113) + enhanced(order) + block(order, 0xBAD, b"strange") + enhanced(order)
+    octets = (
+        section(order)
+        + interface(order, link=113)
+        + enhanced(order)
+        + block(order, 0xBAD, b"strange")
+        + enhanced(order)
+    )
     assert frames(octets) == ([(WHEN, PACKET, 1500, 113)] * 2, None)
 
 
 @both_orders
-@pytest.mark.parametrize(("resolution", "ticks"), [(9, WHEN * 1000), (3, WHEN // 1000), (0x80 | 20, (WHEN << 20) // 1_000_000)])
+@pytest.mark.parametrize(
+    ("resolution", "ticks"), [(9, WHEN * 1000), (3, WHEN // 1000), (0x80 | 20, (WHEN << 20) // 1_000_000)]
+)
 def test_a_resolution_of_time(order: str, resolution: int, ticks: int) -> None:
-    octets = section(order) + interface(order, options=option(order, 9, bytes((resolution,)))) + enhanced(order, ticks)
+    octets = (
+        section(order)
+        + interface(order, options=option(order, 9, bytes((resolution,))))
+        + enhanced(order, ticks)
+    )
     ((when, *_),), damage = frames(octets)
     assert damage is None
     assert abs(when - WHEN) < 1000
@@ -79,21 +97,31 @@ def test_a_resolution_of_time(order: str, resolution: int, ticks: int) -> None:
 
 @both_orders
 def test_an_offset_of_time(order: str) -> None:
-    options = option(order, 1, b"a comment") + option(order, 14, struct.pack(f"{order}q", 1_700_000_000)) + option(order, 0, b"")
+    options = (
+        option(order, 1, b"a comment")
+        + option(order, 14, struct.pack(f"{order}q", 1_700_000_000))
+        + option(order, 0, b"")
+    )
     ((when, *_),), _ = frames(section(order) + interface(order, options=options) + enhanced(order, 123_456))
     assert when == WHEN
 
 
 @both_orders
 def test_simple_and_obsolete_packets(order: str) -> None:
-    obsolete = block(order, 2, struct.pack(f"{order}HHIIII", 0, 0, WHEN >> 32, WHEN & 0xFFFFFFFF, len(PACKET), 1500) + PACKET)
+    obsolete = block(
+        order,
+        2,
+        struct.pack(f"{order}HHIIII", 0, 0, WHEN >> 32, WHEN & 0xFFFFFFFF, len(PACKET), 1500) + PACKET,
+    )
     simple = block(order, 3, struct.pack(f"{order}I", 1500) + PACKET[:4])
     octets = section(order) + interface(order, snap=4) + obsolete + simple
     assert frames(octets) == ([(WHEN, PACKET, 1500, 1), (WHEN, PACKET[:4], 1500, 1)], None)
 
 
 def test_a_second_section_may_have_another_byte_order() -> None:
-    octets = section("<") + interface("<", 1) + enhanced("<") + section(">") + interface(">", 101) + enhanced(">")
+    octets = (
+        section("<") + interface("<", 1) + enhanced("<") + section(">") + interface(">", 101) + enhanced(">")
+    )
     assert [link for *_, link in frames(octets)[0]] == [1, 101]
 
 
@@ -121,7 +149,12 @@ FULL = section("<") + interface("<") + enhanced("<")
         (pcap("<", 0xA1B2C3D4, 1)[:20], 0, "cut short: 20 octets of a pcap header", 0),
         (pcap("<", 0xA1B2C3D4, 1)[:-1], 24, "cut short: 21 octets of a packet of 22", 0),
         (pcap("<", 0xA1B2C3D4, 1) + bytes(5), 46, "cut short: 5 octets of a packet's header", 1),
-        (pcap("<", 0xA1B2C3D4, 1)[:24] + struct.pack("<IIII", 0, 0, LARGEST + 1, 1), 24, "a packet of 16777217 octets", 0),
+        (
+            pcap("<", 0xA1B2C3D4, 1)[:24] + struct.pack("<IIII", 0, 0, LARGEST + 1, 1),
+            24,
+            "a packet of 16777217 octets",
+            0,
+        ),
         (FULL[:-1], 48, "cut short: 39 octets of a block of 40", 0),
         (FULL + b"\x06\x00\x00", 88, "cut short: 3 octets of a block", 1),
         (FULL + struct.pack("<II", 6, 11) + bytes(40), 88, "a block of 11 octets", 1),
@@ -147,7 +180,14 @@ def test_damage(octets: bytes, offset: int, text: str, packets: int) -> None:
 @given(st.data())
 def test_any_octets(data: st.DataObject) -> None:
     whole = data.draw(
-        st.sampled_from([FULL, section(">") + interface(">") + enhanced(">"), pcap("<", 0xA1B2C3D4, 1), Tape().handshake().pcap()])
+        st.sampled_from(
+            [
+                FULL,
+                section(">") + interface(">") + enhanced(">"),
+                pcap("<", 0xA1B2C3D4, 1),
+                Tape().handshake().pcap(),
+            ]
+        )
     )
     octets = bytearray(whole)
     for _ in range(data.draw(st.integers(0, 4))):

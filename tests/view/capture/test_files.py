@@ -21,7 +21,13 @@ OTHER = Endpoint(parse("10.0.0.9"), 999)
 
 
 def talk(tape: Tape | None = None) -> Tape:
-    return (tape or Tape()).handshake().left(0x18, 1, 1, b"x" * 500).right(0x18, 1, 501, b"y" * 300).close(501, 301)
+    return (
+        (tape or Tape())
+        .handshake()
+        .left(0x18, 1, 1, b"x" * 500)
+        .right(0x18, 1, 501, b"y" * 300)
+        .close(501, 301)
+    )
 
 
 def told(*files: bytes) -> tuple[list[Connection], Merged]:
@@ -54,7 +60,9 @@ def test_zstd() -> None:
     assert facts(told(compress(talk().pcap()))[0]) == WHOLE
 
 
-@pytest.mark.skipif(find_spec("compression") is not None or find_spec("zstandard") is not None, reason="zstd is here")
+@pytest.mark.skipif(
+    find_spec("compression") is not None or find_spec("zstandard") is not None, reason="zstd is here"
+)
 def test_without_zstd_the_error_says_what_to_do() -> None:
     with pytest.raises(ArgumentError, match="zstd -dc FILE"):
         told(b"\x28\xb5\x2f\xfd" + bytes(100))
@@ -63,7 +71,10 @@ def test_without_zstd_the_error_says_what_to_do() -> None:
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
 def test_a_compressed_file_that_is_cut_or_damaged(compress: Callable[[bytes], bytes]) -> None:
     octets = compress(talk().pcap() * 1)
-    for damaged in (octets[: len(octets) * 3 // 4], octets[: len(octets) // 2] + b"\xff\x00\xff" + octets[len(octets) // 2 + 3 :]):
+    for damaged in (
+        octets[: len(octets) * 3 // 4],
+        octets[: len(octets) // 2] + b"\xff\x00\xff" + octets[len(octets) // 2 + 3 :],
+    ):
         _, reader = told(damaged)
         assert reader.damage is not None
         assert "compressed file is damaged" in str(reader.damage)

@@ -76,7 +76,14 @@ def located(octets: bytes, captured: int = 0) -> tuple[int, int] | None:
 
 def test_options_of_ipv4() -> None:
     plain = packet(4)
-    octets = b"\x46" + plain[1:2] + (len(plain) + 4).to_bytes(2, "big") + plain[4:20] + b"\x01\x01\x01\x00" + plain[20:]
+    octets = (
+        b"\x46"
+        + plain[1:2]
+        + (len(plain) + 4).to_bytes(2, "big")
+        + plain[4:20]
+        + b"\x01\x01\x01\x00"
+        + plain[20:]
+    )
     assert located(octets) == (24, len(octets))
 
 
@@ -85,7 +92,14 @@ def test_extension_headers_of_ipv6(kind: int, size: int) -> None:
     plain = packet(6)
     length = {44: 0, 51: size // 4 - 2}.get(kind, size // 8 - 1)
     header = bytes((6, length)) + bytes(size - 2)
-    octets = plain[:4] + (len(plain) - 40 + size).to_bytes(2, "big") + bytes((kind,)) + plain[7:40] + header + plain[40:]
+    octets = (
+        plain[:4]
+        + (len(plain) - 40 + size).to_bytes(2, "big")
+        + bytes((kind,))
+        + plain[7:40]
+        + header
+        + plain[40:]
+    )
     assert located(octets) == (40 + size, len(octets))
 
 
@@ -113,8 +127,8 @@ def test_what_is_no_whole_tcp_header(octets: bytes) -> None:
 
 
 def test_the_length_that_ip_tells_counts() -> None:
-    """Also where the frame is said to be shorter: a tool cut it. A length of 0 is a packet that the sender's device was to cut; padding
-    behind the packet isn't text."""
+    """Also where the frame is said to be shorter: a tool cut it. A length of 0 is a packet that the sender's
+    device was to cut; padding behind the packet isn't text."""
     plain = packet(4)
     assert located(plain[:2] + b"\x00\x00" + plain[4:]) == (20, 44)
     assert located(plain[:2] + b"\xff\xff" + plain[4:]) == (20, 65535)

@@ -22,8 +22,12 @@ def told(tape: Tape, message: IcmpMessage, *, cut: int = 0) -> tuple[list[Findin
     when, octets = tape.packets[-1]
     quoted = ip.parse(octets[14:])
     router = ROUTERS[quoted.version]
-    encoded = icmp.encode(message._replace(body=octets[14 : 14 + (cut or len(octets))]), router, quoted.source)
-    packet = ip.encode(router, quoted.source, icmp.PROTOCOL_4 if quoted.version == 4 else icmp.PROTOCOL_6, encoded)
+    encoded = icmp.encode(
+        message._replace(body=octets[14 : 14 + (cut or len(octets))]), router, quoted.source
+    )
+    packet = ip.encode(
+        router, quoted.source, icmp.PROTOCOL_4 if quoted.version == 4 else icmp.PROTOCOL_6, encoded
+    )
     tape.packets.append((when + 500, (ETHERNET_4 if quoted.version == 4 else ETHERNET_6) + packet))
     unusual, replay, found = Unusual(), Replay(), list[Finding]()
     table = Table(
@@ -46,7 +50,9 @@ def told(tape: Tape, message: IcmpMessage, *, cut: int = 0) -> tuple[list[Findin
         (IcmpMessage(icmp.TIME_EXCEEDED, icmp.IN_TRANSIT), "ICMP: time exceeded"),
     ],
 )
-def test_an_error_is_told_of_with_its_connection(ends: tuple[object, ...], message: IcmpMessage, kind: str) -> None:
+def test_an_error_is_told_of_with_its_connection(
+    ends: tuple[object, ...], message: IcmpMessage, kind: str
+) -> None:
     tape = (Tape(*IPV6_ENDS) if ends else Tape()).handshake().left(0x18, 1, 1, b"x" * 1000, tsval=1, tsecr=1)
     found, replay = told(tape, message)
     (finding,) = [finding for finding in found if finding.kind == kind]

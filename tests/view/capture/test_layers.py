@@ -1,4 +1,6 @@
-"""What may lie around a segment: each link, tag, label and tunnel, by hand, and all of them cut at every octet."""
+"""What may lie around a segment: each link, tag, label and tunnel, by hand, and all of them cut at every
+octet.
+"""
 
 import pytest
 from hypothesis import given
@@ -49,10 +51,23 @@ FRAMES = {
     "radiotap": (127, b"\x00\x00\x08\x00" + bytes(4) + b"\x08\x01" + bytes(22) + SNAP + b"\x08\x00" + INNER),
     "radiotap, padded": (
         127,
-        b"\x00\x00\x09\x00\x02\x00\x00\x00\x20" + b"\x88\x01" + bytes(24) + bytes(2) + SNAP + b"\x08\x00" + INNER,
+        b"\x00\x00\x09\x00\x02\x00\x00\x00\x20\x88\x01" + bytes(24) + bytes(2) + SNAP + b"\x08\x00" + INNER,
     ),
-    "PPI": (192, b"\x00\x00\x08\x00" + (105).to_bytes(4, "little") + b"\x08\x01" + bytes(22) + SNAP + b"\x08\x00" + INNER),
-    "NFLOG": (239, b"\x02\x00\x00\x00" + b"\x05\x00\x0a\x00\x00" + bytes(3) + (4 + len(INNER)).to_bytes(2, "little") + b"\x09\x00" + INNER),
+    "PPI": (
+        192,
+        b"\x00\x00\x08\x00"
+        + (105).to_bytes(4, "little")
+        + b"\x08\x01"
+        + bytes(22)
+        + SNAP
+        + b"\x08\x00"
+        + INNER,
+    ),
+    "NFLOG": (
+        239,
+        b"\x02\x00\x00\x00"
+        b"\x05\x00\x0a\x00\x00" + bytes(3) + (4 + len(INNER)).to_bytes(2, "little") + b"\x09\x00" + INNER,
+    ),
     "IP in IP": (101, in_ip(4, INNER)),
     "6in4": (101, in_ip(41, packet(6))),
     "4in6": (101, ip.encode(NEAR_6, FAR_6, 4, INNER)),
@@ -66,7 +81,10 @@ FRAMES = {
     "VXLAN": (101, in_udp(4789, b"\x08" + bytes(7) + FRAME)),
     "GENEVE": (101, in_udp(6081, b"\x01\x00\x65\x58" + bytes(4) + bytes(4) + FRAME)),
     "GTP-U": (101, in_udp(2152, b"\x30\xff\x00\x2c" + bytes(4) + INNER)),
-    "GTP-U with an extension": (101, in_udp(2152, b"\x34\xff\x00\x34" + bytes(7) + b"\x85\x01\x00\x00\x00" + INNER)),
+    "GTP-U with an extension": (
+        101,
+        in_udp(2152, b"\x34\xff\x00\x34" + bytes(7) + b"\x85\x01\x00\x00\x00" + INNER),
+    ),
     "AH": (101, in_ip(51, b"\x06\x04" + bytes(22) + INNER[20:])),
     "VXLAN in GRE": (101, in_ip(47, b"\x00\x00\x08\x00" + in_udp(4789, b"\x08" + bytes(7) + FRAME))),
 }
@@ -82,7 +100,9 @@ def test_the_segment_is_found(name: str) -> None:
     link, octets = FRAMES[name]
     found = found_in(link, octets)
     assert isinstance(found, Located)
-    assert octets[found.at : found.end] == (packet(6)[40:] if "6" in name and "4in6" not in name and "60" not in name else INNER[20:])
+    assert octets[found.at : found.end] == (
+        packet(6)[40:] if "6" in name and "4in6" not in name and "60" not in name else INNER[20:]
+    )
 
 
 @pytest.mark.parametrize("name", FRAMES)
@@ -120,7 +140,10 @@ def left_out(link: int, *frames: bytes) -> dict[str, int]:
 
 def test_what_is_no_tcp_is_counted() -> None:
     arp = MAC + b"\x08\x06" + bytes(28)
-    assert left_out(1, arp, MAC + b"\x08\x00" + in_udp(53, b"question"), FRAME) == {"frames without IP": 1, "UDP": 1}
+    assert left_out(1, arp, MAC + b"\x08\x00" + in_udp(53, b"question"), FRAME) == {
+        "frames without IP": 1,
+        "UDP": 1,
+    }
     assert left_out(189, b"usb") == {"frames of USB without IP (link type 189)": 1}
     assert left_out(400, b"?") == {"frames of an unknown link without IP (link type 400)": 1}
     assert left_out(105, b"\x08\x41" + bytes(60)) == {"frames of 802.11 without IP (link type 105)": 1}
@@ -139,13 +162,22 @@ def cut(packets: list[tuple[int, bytes]], mtu: int = 60) -> list[tuple[int, byte
     for number, (when, octets) in enumerate(packets):
         whole = octets[14:]
         parsed = ip.parse(whole)
-        parts = ip.fragments(parsed.source, parsed.destination, 6, parsed.payload, mtu, identification=number + 1)
+        parts = ip.fragments(
+            parsed.source, parsed.destination, 6, parsed.payload, mtu, identification=number + 1
+        )
         pieces += [(when, MAC + b"\x08\x00" + part) for part in parts]
     return pieces
 
 
 def talk() -> Tape:
-    return Tape().handshake().left(0x18, 1, 1, b"x" * 500).right(0x10, 1, 501).right(0x18, 1, 501, b"y" * 300).close(501, 301)
+    return (
+        Tape()
+        .handshake()
+        .left(0x18, 1, 1, b"x" * 500)
+        .right(0x10, 1, 501)
+        .right(0x18, 1, 501, b"y" * 300)
+        .close(501, 301)
+    )
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -153,7 +185,11 @@ def test_fragments_are_joined(order: int) -> None:
     whole, pieces = talk(), cut(talk().packets)
     assert len(pieces) > 2 * len(whole.packets)
     if order < 0:
-        pieces = [piece for when in dict.fromkeys(when for when, _ in pieces) for piece in [p for p in pieces if p[0] == when][::-1]]
+        pieces = [
+            piece
+            for when in dict.fromkeys(when for when, _ in pieces)
+            for piece in [p for p in pieces if p[0] == when][::-1]
+        ]
     (connection,), _, table = read(pcap(pieces))
     assert [end.data for end in connection.ends] == [500, 300]
     assert connection.closing is whole.connection().closing
@@ -182,7 +218,15 @@ def test_fragments_of_ipv6_are_joined() -> None:
 def test_fragments_that_never_end_are_given_up() -> None:
     """Memory is bounded, and later packets are joined all the same."""
     firsts = [
-        (1, MAC + b"\x08\x00" + in_ip(6, bytes(24))[:4] + number.to_bytes(2, "big") + b"\x20\x00" + in_ip(6, bytes(24))[8:])
+        (
+            1,
+            MAC
+            + b"\x08\x00"
+            + in_ip(6, bytes(24))[:4]
+            + number.to_bytes(2, "big")
+            + b"\x20\x00"
+            + in_ip(6, bytes(24))[8:],
+        )
         for number in range(2000)
     ]
     found, _, table = read(pcap(firsts + cut(talk().packets)))

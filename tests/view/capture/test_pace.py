@@ -27,10 +27,20 @@ def bare() -> Tape:
 
 
 def test_the_opening_without_the_timeout_of_a_syn() -> None:
-    tape = Tape().left(SYN, 0, **OFFER).wait(3000).left(SYN, 0, **OFFER).wait(17).right(SYN | ACK, 0, 1, **OFFER).left(ACK, 1, 1)
+    tape = (
+        Tape()
+        .left(SYN, 0, **OFFER)
+        .wait(3000)
+        .left(SYN, 0, **OFFER)
+        .wait(17)
+        .right(SYN | ACK, 0, 1, **OFFER)
+        .left(ACK, 1, 1)
+    )
     found = pace(tape)
     assert found.opening() == (3020 * MILLISECOND, 3001 * MILLISECOND, 19 * MILLISECOND)
-    assert "connect 3.020 s, of which 3.001 s waiting to send a SYN again; round trip 19.000 ms" in pace_text(found, "en")
+    assert "connect 3.020 s, of which 3.001 s waiting to send a SYN again; round trip 19.000 ms" in pace_text(
+        found, "en"
+    )
     assert pace_text(found, "zh") != pace_text(found, "en")
 
 
@@ -39,8 +49,20 @@ def test_no_opening_in_the_middle_of_a_stream() -> None:
 
 
 def test_round_trips_from_where_the_capture_was_made() -> None:
-    tape = bare().left(DATA, 1, 1, b"x").wait(9).right(ACK, 1, 2).left(DATA, 2, 1, b"y").wait(19).right(ACK, 1, 3)
-    assert pace(tape).round_trips(0) == (1 * MILLISECOND, 10 * MILLISECOND, 20 * MILLISECOND)  # the least is of the SYN
+    tape = (
+        bare()
+        .left(DATA, 1, 1, b"x")
+        .wait(9)
+        .right(ACK, 1, 2)
+        .left(DATA, 2, 1, b"y")
+        .wait(19)
+        .right(ACK, 1, 3)
+    )
+    assert pace(tape).round_trips(0) == (
+        1 * MILLISECOND,
+        10 * MILLISECOND,
+        20 * MILLISECOND,
+    )  # the least is of the SYN
     assert pace(tape).round_trips(1) == (1 * MILLISECOND,) * 3
 
 
@@ -51,13 +73,27 @@ def test_what_was_sent_again_gives_no_round_trip() -> None:
 
 
 def test_from_request_to_answer() -> None:
-    tape = bare().left(DATA, 1, 1, b"ask").right(ACK, 1, 4).wait(48).right(DATA, 1, 4, b"answer").right(DATA, 7, 4, b"more")
+    tape = (
+        bare()
+        .left(DATA, 1, 1, b"ask")
+        .right(ACK, 1, 4)
+        .wait(48)
+        .right(DATA, 1, 4, b"answer")
+        .right(DATA, 7, 4, b"more")
+    )
     tape.left(DATA, 4, 11, b"again").wait(99).right(DATA, 11, 9, b"answer")
     assert pace(tape).answers == [50 * MILLISECOND, 100 * MILLISECOND]
 
 
 def test_windows() -> None:
-    tape = bare().right(ACK, 1, 1, window=10).left(DATA, 1, 1, b"x" * 10).right(ACK, 1, 11, window=0).wait(99).right(ACK, 1, 11, window=500)
+    tape = (
+        bare()
+        .right(ACK, 1, 1, window=10)
+        .left(DATA, 1, 1, b"x" * 10)
+        .right(ACK, 1, 11, window=0)
+        .wait(99)
+        .right(ACK, 1, 11, window=500)
+    )
     found = pace(tape)
     assert (found.full(0), found.flight(0), found.shut_time(1)) == (1, 10, 100 * MILLISECOND)
 
@@ -67,8 +103,16 @@ STALLS = {
     "the wire lost a SYN": (Tape().left(SYN, 0, **OFFER).wait(999).left(SYN, 0, **OFFER), "wire", 0),
     "the wire lost a FIN": (bare().left(FIN | ACK, 1, 1).wait(999).left(FIN | ACK, 1, 1), "wire", 0),
     "the wire is slow": (bare().left(DATA, 1, 1, b"x").wait(999).right(ACK, 1, 2), "wire", 0),
-    "the server's program": (bare().left(DATA, 1, 1, b"ask").right(ACK, 1, 4).wait(999).right(DATA, 1, 4, b"answer"), "program", 1),
-    "the server's program, with the ACK": (bare().left(DATA, 1, 1, b"ask").wait(999).right(DATA, 1, 4, b"answer"), "program", 1),
+    "the server's program": (
+        bare().left(DATA, 1, 1, b"ask").right(ACK, 1, 4).wait(999).right(DATA, 1, 4, b"answer"),
+        "program",
+        1,
+    ),
+    "the server's program, with the ACK": (
+        bare().left(DATA, 1, 1, b"ask").wait(999).right(DATA, 1, 4, b"answer"),
+        "program",
+        1,
+    ),
     "the client's program": (bare().wait(999).left(DATA, 1, 1, b"ask"), "program", 0),
     "the client's program, in an upload": (
         bare().left(DATA, 1, 1, b"part").right(ACK, 1, 5).wait(999).left(DATA, 5, 1, b"rest"),
@@ -81,7 +125,12 @@ STALLS = {
         0,
     ),
     "the server's window, with probes": (
-        bare().left(DATA, 1, 1, b"much").right(ACK, 1, 5, window=0).wait(999).left(DATA, 5, 1, b"x").right(ACK, 1, 5, window=0),
+        bare()
+        .left(DATA, 1, 1, b"much")
+        .right(ACK, 1, 5, window=0)
+        .wait(999)
+        .left(DATA, 5, 1, b"x")
+        .right(ACK, 1, 5, window=0),
         "window",
         1,
     ),
@@ -99,9 +148,25 @@ def test_what_a_stall_waited_for(name: str) -> None:
 
 QUIET = [
     bare().left(DATA, 1, 1, b"ask").right(ACK, 1, 4).right(DATA, 1, 4, b"answer").left(ACK, 4, 7),
-    bare().left(DATA, 1, 1, b"ask").right(DATA, 1, 4, b"answer").left(ACK, 4, 7).wait(60_000).left(FIN | ACK, 4, 7).right(FIN | ACK, 7, 5),
-    bare().left(DATA, 1, 1, b"x").right(ACK, 1, 2).wait(60_000).left(ACK, 1, 1).right(ACK, 1, 2),  # keep-alive
-    Tape().left(SYN, 0, **OFFER).right(RST | ACK, 0, 1).wait(999).left(SYN, 0, **OFFER).right(RST | ACK, 0, 1),
+    bare()
+    .left(DATA, 1, 1, b"ask")
+    .right(DATA, 1, 4, b"answer")
+    .left(ACK, 4, 7)
+    .wait(60_000)
+    .left(FIN | ACK, 4, 7)
+    .right(FIN | ACK, 7, 5),
+    bare()
+    .left(DATA, 1, 1, b"x")
+    .right(ACK, 1, 2)
+    .wait(60_000)
+    .left(ACK, 1, 1)
+    .right(ACK, 1, 2),  # keep-alive
+    Tape()
+    .left(SYN, 0, **OFFER)
+    .right(RST | ACK, 0, 1)
+    .wait(999)
+    .left(SYN, 0, **OFFER)
+    .right(RST | ACK, 0, 1),
 ]
 
 

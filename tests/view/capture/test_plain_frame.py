@@ -25,7 +25,13 @@ def test_a_shape_has_the_fields(link: int, version: int) -> None:
         assert first == plain_frame.IPV4
         assert ident == int.from_bytes(packet(4)[4:6], "big")
     assert isinstance(located, Located)
-    assert (pair, seq, ack, bits, window) == (located.pair, located.seq, located.ack, located.bits, located.window)
+    assert (pair, seq, ack, bits, window) == (
+        located.pair,
+        located.seq,
+        located.ack,
+        located.bits,
+        located.window,
+    )
     assert 6 + shape.ip + size == located.end == len(octets)
     assert plain_frame.HEADERS[bits] == located.bits >> 10 & 0x3C == 20
     assert way & plain_frame.WAY == plain_frame.TCP

@@ -34,7 +34,13 @@ def test_from_the_handshake_to_time_wait() -> None:
 
 
 def test_figure_7() -> None:
-    tape = Tape().left(SYN, 0, **OFFER).right(SYN, 0, **OFFER).left(SYN | ACK, 0, 1, **OFFER).right(SYN | ACK, 0, 1, **OFFER)
+    tape = (
+        Tape()
+        .left(SYN, 0, **OFFER)
+        .right(SYN, 0, **OFFER)
+        .left(SYN | ACK, 0, 1, **OFFER)
+        .right(SYN | ACK, 0, 1, **OFFER)
+    )
     assert states(tape.left(ACK, 1, 1).trace())[:4] == [
         "SYN-SENT → SYN-RECEIVED",
         "SYN-SENT → SYN-RECEIVED",
@@ -55,7 +61,14 @@ def test_figure_13() -> None:
 
 def test_what_was_lost_didn_t_arrive() -> None:
     """A SYN that is sent again before its answer, and a FIN likewise."""
-    tape = Tape().left(SYN, 0, **OFFER).wait(1000).left(SYN, 0, **OFFER).right(SYN | ACK, 0, 1, **OFFER).left(ACK, 1, 1)
+    tape = (
+        Tape()
+        .left(SYN, 0, **OFFER)
+        .wait(1000)
+        .left(SYN, 0, **OFFER)
+        .right(SYN | ACK, 0, 1, **OFFER)
+        .left(ACK, 1, 1)
+    )
     tape.left(FIN | ACK, 1, 1).wait(200).left(FIN | ACK, 1, 1).right(ACK, 1, 2)
     assert states(tape.trace()) == [
         "SYN-SENT → -",
@@ -69,8 +82,19 @@ def test_what_was_lost_didn_t_arrive() -> None:
 
 
 def test_an_ack_that_wasn_t_heard() -> None:
-    tape = Tape().left(SYN, 0, **OFFER).right(SYN | ACK, 0, 1, **OFFER).left(ACK, 1, 1).right(SYN | ACK, 0, 1, **OFFER).left(ACK, 1, 1)
-    assert states(tape.trace())[2:] == ["ESTABLISHED → SYN-RECEIVED", "SYN-RECEIVED → ESTABLISHED", "ESTABLISHED → ESTABLISHED"]
+    tape = (
+        Tape()
+        .left(SYN, 0, **OFFER)
+        .right(SYN | ACK, 0, 1, **OFFER)
+        .left(ACK, 1, 1)
+        .right(SYN | ACK, 0, 1, **OFFER)
+        .left(ACK, 1, 1)
+    )
+    assert states(tape.trace())[2:] == [
+        "ESTABLISHED → SYN-RECEIVED",
+        "SYN-RECEIVED → ESTABLISHED",
+        "ESTABLISHED → ESTABLISHED",
+    ]
 
 
 @pytest.mark.parametrize(

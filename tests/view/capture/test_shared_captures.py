@@ -1,6 +1,8 @@
-"""Small captures of real traffic in which the plain numbers are easily got wrong, with what tshark, Zeek or the packets say of each.
+"""Small captures of real traffic in which the plain numbers are easily got wrong, with what tshark, Zeek or
+the packets say of each.
 
-They aren't part of the project: where they are absent, these tests are skipped. `test_shapes` has captures of the same shapes.
+They aren't part of the project: where they are absent, these tests are skipped. `test_shapes` has captures of
+the same shapes.
 """
 
 from pathlib import Path
@@ -9,11 +11,14 @@ import pytest
 
 from tests.view.capture.tape import read
 
-FOLDERS = [parent / "shared" / "captures" for parent in Path(__file__).parents]  # beside the checkout, or beside a copy inside it
+FOLDERS = [
+    parent / "shared" / "captures" for parent in Path(__file__).parents
+]  # beside the checkout, or beside a copy inside it
 FOLDER = next((folder for folder in FOLDERS if folder.is_dir()), FOLDERS[0])
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the shared captures aren't here")
 
-# By file: for each connection octets each way, segments sent again, how it closed, and Zeek's words; None: not known from elsewhere
+# By file: for each connection octets each way, segments sent again, how it closed, and Zeek's words; None:
+# not known from elsewhere
 ROWS = {
     "refused-then-accepted": [(0, 56_132, 2, "open", None)],
     "stray-ack-before-synack": [(427, 7131, 1, "open", None), (344, 1507, 1, "three-way", None)],

@@ -34,7 +34,11 @@ def duplicates() -> Tape:
 
 CASES = [
     ("SYN again", Tape().left(SYN, 0, **OFFER).wait(1000).left(SYN, 0, **OFFER), [2]),
-    ("SYN,ACK again", Tape().left(SYN, 0, **OFFER).right(SYN | ACK, 0, 1, **OFFER).right(SYN | ACK, 0, 1, **OFFER), [3]),
+    (
+        "SYN,ACK again",
+        Tape().left(SYN, 0, **OFFER).right(SYN | ACK, 0, 1, **OFFER).right(SYN | ACK, 0, 1, **OFFER),
+        [3],
+    ),
     ("SYN with less", Tape().left(SYN, 0, **OFFER).left(SYN, 0, mss=1460), [2]),
     ("all options gone", Tape().left(SYN, 0, **OFFER).right(SYN | ACK, 0, 1, mss=1460), [2]),
     ("not offered", Tape().left(SYN, 0, mss=1460).right(SYN | ACK, 0, 1, **OFFER), [2]),
@@ -44,13 +48,21 @@ CASES = [
     ("data in SYN", Tape().left(SYN, 0, 0, b"early", mss=1460), [1]),
     ("simultaneous open", Tape().left(SYN, 0, **OFFER).right(SYN, 0, **OFFER), [2]),
     ("half-open", Tape().left(SYN, 0, **OFFER).right(SYN | ACK, 0, 1, **OFFER), [2]),
-    ("SYN after RST", Tape().left(SYN, 0, **OFFER).right(RST | ACK, 0, 1).wait(500).left(SYN, 0, **OFFER), [3]),
+    (
+        "SYN after RST",
+        Tape().left(SYN, 0, **OFFER).right(RST | ACK, 0, 1).wait(500).left(SYN, 0, **OFFER),
+        [3],
+    ),
     (
         "SYN again after its answer",
         Tape().left(SYN, 0, **OFFER).right(SYN | ACK, 0, 1, **OFFER).wait(1000).left(SYN, 0, **OFFER),
         [3],
     ),
-    ("SYN after a stray ACK", Tape().left(SYN, 0, **OFFER).right(ACK, 90, 700).left(RST, 700).wait(3000).left(SYN, 0, **OFFER), [4]),
+    (
+        "SYN after a stray ACK",
+        Tape().left(SYN, 0, **OFFER).right(ACK, 90, 700).left(RST, 700).wait(3000).left(SYN, 0, **OFFER),
+        [4],
+    ),
     ("reset: not of the SYN", Tape().left(SYN, 0, **OFFER).right(RST | ACK, 0, 0), [2]),
     ("SYN,ACK again after its ACK", opened().right(SYN | ACK, 0, 1, **OFFER), [4]),
     ("unanswered", Tape().left(SYN, 0, **OFFER), [1]),
@@ -69,7 +81,11 @@ CASES = [
         [7],
     ),
     ("spurious", bare().left(DATA, 1, 1, b"abc").right(ACK, 1, 4).left(DATA, 1, 1, b"abc"), [6]),
-    ("duplicate SACK", bare().left(DATA, 1, 1, b"abc").right(ACK, 1, 4, sack=((0xFFFFFF01, 0xFFFFFF04),)), [5]),
+    (
+        "duplicate SACK",
+        bare().left(DATA, 1, 1, b"abc").right(ACK, 1, 4, sack=((0xFFFFFF01, 0xFFFFFF04),)),
+        [5],
+    ),
     ("overtaken", bare().left(DATA, 4, 1, b"def").left(DATA, 1, 1, b"abc"), [5]),
     ("outside the window", bare().right(ACK, 1, 1, window=100).left(DATA, 1, 1, b"x" * 101), [5]),
     ("zero window", bare().right(ACK, 1, 1, window=0), [4]),
@@ -77,32 +93,60 @@ CASES = [
     ("silly window", bare().right(ACK, 1, 1, window=0).right(ACK, 1, 1, window=10), [5]),
     ("keep-alive", bare().left(DATA, 1, 1, b"x").right(ACK, 1, 2).wait(1000).left(ACK, 1, 1, b"x"), [6]),
     ("timestamp missing", opened().left(DATA, 1, 1, b"x"), [4]),
-    ("timestamp goes back", opened().left(DATA, 1, 1, b"x", tsval=9, tsecr=1).left(DATA, 2, 1, b"x", tsval=5, tsecr=1), [5]),
+    (
+        "timestamp goes back",
+        opened().left(DATA, 1, 1, b"x", tsval=9, tsecr=1).left(DATA, 2, 1, b"x", tsval=5, tsecr=1),
+        [5],
+    ),
     ("urgent", bare().left(DATA | URG, 1, 1, b"x", urgent=1), [4]),
     ("contradictory flags", Tape().left(SYN | FIN, 0, mss=1460), [1]),
     ("no ACK bit", bare().left(PSH, 1, 0, b"x"), [4]),
-    ("ECN reflected", Tape().left(SYN | ECE | CWR, 0, mss=1460).right(SYN | ACK | ECE | CWR, 0, 1, mss=1460), [2]),
+    (
+        "ECN reflected",
+        Tape().left(SYN | ECE | CWR, 0, mss=1460).right(SYN | ACK | ECE | CWR, 0, 1, mss=1460),
+        [2],
+    ),
     ("ECN unasked", Tape().left(SYN, 0, mss=1460).right(SYN | ACK | ECE, 0, 1, mss=1460), [2]),
     ("ECT on SYN", Tape().left(SYN, 0, mss=1460, **ECN), [1]),
     ("ECT unagreed", bare().left(DATA, 1, 1, b"x", **ECN), [4]),
     ("ECT again", with_ecn().left(DATA, 1, 1, b"x", **ECN).left(DATA, 1, 1, b"xy", **ECN), [5]),
     ("CE", with_ecn().left(DATA, 1, 1, b"x", ecn=3), [4]),
     ("half-closed", bare().left(FIN | ACK, 1, 1).right(ACK, 1, 2).right(DATA, 1, 2, b"on"), [6]),
-    ("simultaneous close", bare().left(FIN | ACK, 1, 1).right(FIN | ACK, 1, 1).left(ACK, 2, 2).right(ACK, 2, 2), [5]),
+    (
+        "simultaneous close",
+        bare().left(FIN | ACK, 1, 1).right(FIN | ACK, 1, 1).left(ACK, 2, 2).right(ACK, 2, 2),
+        [5],
+    ),
     ("reset: refused", Tape().left(SYN, 0, **OFFER).right(RST | ACK, 0, 1), [2]),
     ("reset: unacceptable ACK", Tape().left(SYN, 0, **OFFER).right(ACK, 300, 90).left(RST, 90), [3]),
     ("reset: no such connection", bare().right(DATA, 1, 50, b"?").left(RST, 50), [5]),
-    ("reset: text after CLOSE", bare().left(FIN | ACK, 1, 1).right(DATA, 1, 2, b"more").left(RST | ACK, 2, 5), [6]),
+    (
+        "reset: text after CLOSE",
+        bare().left(FIN | ACK, 1, 1).right(DATA, 1, 2, b"more").left(RST | ACK, 2, 5),
+        [6],
+    ),
     ("reset: abort", bare().left(RST | ACK, 1, 1), [4]),
     ("reset: after the close", opened().close().left(RST, 2), [8]),
     ("blind reset", bare().left(DATA, 1, 1, b"x").right(RST, 1 << 31).right(ACK, 1, 2).left(ACK, 2, 1), [5]),
     ("reset: of a SYN,ACK", Tape().left(SYN, 0, **OFFER).right(SYN | ACK, 0, 1, **OFFER).left(RST, 1), [3]),
     ("reset: while opening", Tape().left(SYN, 0, **OFFER).wait(50).left(RST | ACK, 1, 0), [2]),
-    ("reset: after its FIN", opened().left(FIN | ACK, 1, 1, **STAMPS).right(ACK, 1, 2, **STAMPS).left(RST | ACK, 2, 1), [6]),
+    (
+        "reset: after its FIN",
+        opened().left(FIN | ACK, 1, 1, **STAMPS).right(ACK, 1, 2, **STAMPS).left(RST | ACK, 2, 1),
+        [6],
+    ),
     ("reset: again", bare().left(RST | ACK, 1, 1).right(DATA, 1, 1, b"late").left(RST, 1), [6]),
     ("stall: wire", bare().left(DATA, 1, 1, b"abc").wait(400).left(DATA, 1, 1, b"abc"), [5]),
-    ("stall: program", bare().left(DATA, 1, 1, b"ask").right(ACK, 1, 4).wait(900).right(DATA, 1, 4, b"answer"), [6]),
-    ("stall: window", bare().left(DATA, 1, 1, b"abc").right(ACK, 1, 4, window=0).wait(700).right(ACK, 1, 4, window=900), [6]),
+    (
+        "stall: program",
+        bare().left(DATA, 1, 1, b"ask").right(ACK, 1, 4).wait(900).right(DATA, 1, 4, b"answer"),
+        [6],
+    ),
+    (
+        "stall: window",
+        bare().left(DATA, 1, 1, b"abc").right(ACK, 1, 4, window=0).wait(700).right(ACK, 1, 4, window=900),
+        [6],
+    ),
     ("reset: text", bare().left(RST | ACK, 1, 1, b"no space left"), [4]),
     ("one direction", Tape().left(DATA, 1, 1, b"x").left(DATA, 2, 1, b"y"), [1]),
     ("missing", bare().left(DATA, 1, 1, b"x").right(ACK, 1, 90), [1]),
@@ -113,7 +157,12 @@ CASES = [
 def test_what_is_unusual(kind: str, tape: Tape, packets: list[int]) -> None:
     finding = tape.findings()[kind]
     assert finding.packets == packets
-    assert translations.rule(finding).startswith("RFC ") or kind in ("one direction", "missing", "copies", "stall: program")
+    assert translations.rule(finding).startswith("RFC ") or kind in (
+        "one direction",
+        "missing",
+        "copies",
+        "stall: program",
+    )
     assert len({translations.of_finding(finding, language) for language in notes.LANGUAGES}) == 2
 
 
@@ -135,7 +184,10 @@ def test_every_text_has_its_case() -> None:
     }
 
 
-@pytest.mark.parametrize("tape", [opened().left(DATA, 1, 1, b"x", **STAMPS).right(ACK, 1, 2, **STAMPS).close(2), with_ecn(), bare()])
+@pytest.mark.parametrize(
+    "tape",
+    [opened().left(DATA, 1, 1, b"x", **STAMPS).right(ACK, 1, 2, **STAMPS).close(2), with_ecn(), bare()],
+)
 def test_what_is_usual(tape: Tape) -> None:
     assert tape.findings() == {}
 

@@ -13,7 +13,17 @@ OTHER = Endpoint(RIGHT.address, 50_000)
 SERVER = Endpoint(LEFT.address, 443)
 
 ORIGINATOR, RESPONDER = 0, 1
-FLAGS = {"S": SYN, "H": SYN | ACK, "A": ACK, "D": ACK | PSH, "F": FIN | ACK, "R": RST, "I": FIN | RST, "Q": SYN | FIN, "X": SYN | RST}
+FLAGS = {
+    "S": SYN,
+    "H": SYN | ACK,
+    "A": ACK,
+    "D": ACK | PSH,
+    "F": FIN | ACK,
+    "R": RST,
+    "I": FIN | RST,
+    "Q": SYN | FIN,
+    "X": SYN | RST,
+}
 
 
 def seen(script: str, *, flipped: bool = False) -> Zeek:
@@ -93,7 +103,10 @@ def test_history(script: str, history: str) -> None:
     assert seen(script).history == history
 
 
-@pytest.mark.parametrize(("flags", "numbers", "history"), [(SYN, [7, 7, 7], "S"), (FIN, [7, 7, 7], "F"), (FIN, [7, 8, 8, 7], "FFF")])
+@pytest.mark.parametrize(
+    ("flags", "numbers", "history"),
+    [(SYN, [7, 7, 7], "S"), (FIN, [7, 7, 7], "F"), (FIN, [7, 8, 8, 7], "FFF")],
+)
 def test_the_number_of_the_last_one_isn_t_written_again(flags: int, numbers: list[int], history: str) -> None:
     zeek = Zeek(flipped=False)
     for number in numbers:
@@ -110,8 +123,16 @@ def test_a_logarithm(times: int, history: str) -> None:
 
 
 def test_of_a_capture() -> None:
-    """Retransmitted text, a zero window, a gap; and the direction turned round where the SYN,ACK comes first."""
-    tape = Tape().handshake().left(ACK | PSH, 1, 1, b"hello").left(ACK | PSH, 1, 1, b"hello").right(ACK, 1, 6, window=0)
+    """Retransmitted text, a zero window, a gap; and the direction turned round where the SYN,ACK comes
+    first.
+    """
+    tape = (
+        Tape()
+        .handshake()
+        .left(ACK | PSH, 1, 1, b"hello")
+        .left(ACK | PSH, 1, 1, b"hello")
+        .right(ACK, 1, 6, window=0)
+    )
     tape.right(ACK | PSH, 1, 6, b"x").left(ACK, 6, 100)
     assert tape.connection().zeek.history == "ShADTawdg"  # the last ACK covers what wasn't captured
 
@@ -152,7 +173,9 @@ def test_text_that_comes_after_its_acknowledgement_was_never_seen_before() -> No
 
 @pytest.mark.parametrize("ends", [(LEFT, RIGHT), IPV6_ENDS])
 def test_checksums_that_are_wrong(ends: tuple[Endpoint, Endpoint]) -> None:
-    """They count for ``c``, at the 1st and 10th time, and for nothing else. Without ``checksums`` they are like others."""
+    """They count for ``c``, at the 1st and 10th time, and for nothing else. Without ``checksums`` they are
+    like others.
+    """
     tape = Tape(*ends).handshake()
     for _ in range(10):
         tape.left(DATA, 1, 1, b"12")
@@ -207,16 +230,38 @@ def test_a_line_of_conn_log() -> None:
     tape = Tape().handshake().left(DATA, 1, 1, b"hello").right(ACK, 1, 6).close(6)
     line = logged(tape.connection())
     assert [line[field] for field in FIELDS[2:7]] == ["10.0.0.1", "1024", "10.0.0.2", "80", "tcp"]
-    assert (line["conn_state"], line["history"], line["orig_bytes"], line["resp_bytes"]) == ("SF", "ShADaFf", "5", "0")
-    assert (line["ts"], line["duration"], line["service"], line["missed_bytes"]) == ("1.000000", "0.008000", "-", "0")
-    assert (line["orig_pkts"], line["resp_pkts"], line["local_orig"], line["ip_proto"]) == ("5", "4", "T", "6")
-    assert int(line["orig_ip_bytes"]) == sum(len(octets) - 14 for _, octets in tape.packets if octets[26:30] == b"\x0a\x00\x00\x01")
+    assert (line["conn_state"], line["history"], line["orig_bytes"], line["resp_bytes"]) == (
+        "SF",
+        "ShADaFf",
+        "5",
+        "0",
+    )
+    assert (line["ts"], line["duration"], line["service"], line["missed_bytes"]) == (
+        "1.000000",
+        "0.008000",
+        "-",
+        "0",
+    )
+    assert (line["orig_pkts"], line["resp_pkts"], line["local_orig"], line["ip_proto"]) == (
+        "5",
+        "4",
+        "T",
+        "6",
+    )
+    assert int(line["orig_ip_bytes"]) == sum(
+        len(octets) - 14 for _, octets in tape.packets if octets[26:30] == b"\x0a\x00\x00\x01"
+    )
     assert logged(tape.connection()) == line
 
 
 def test_an_attempt_has_neither_duration_nor_octets() -> None:
     line = logged(Tape().left(SYN, 0).connection())
-    assert (line["duration"], line["orig_bytes"], line["resp_bytes"], line["conn_state"]) == ("-", "-", "-", "S0")
+    assert (line["duration"], line["orig_bytes"], line["resp_bytes"], line["conn_state"]) == (
+        "-",
+        "-",
+        "-",
+        "S0",
+    )
 
 
 LOCAL = ["10.1.2.3", "172.31.0.1", "192.168.1.1", "100.64.0.1", "127.0.0.1", "fd00::1", "fe80::1", "::1"]
@@ -226,4 +271,6 @@ LOCAL = ["10.1.2.3", "172.31.0.1", "192.168.1.1", "100.64.0.1", "127.0.0.1", "fd
 def test_local_networks(address: str) -> None:
     end = Endpoint(parse(address), 1024)
     other = Endpoint(parse("fd00::9" if ":" in address else "10.0.0.9"), 80)
-    assert logged(Tape(end, other).left(SYN, 0).connection())["local_orig"] == ("T" if address in LOCAL else "F")
+    assert logged(Tape(end, other).left(SYN, 0).connection())["local_orig"] == (
+        "T" if address in LOCAL else "F"
+    )

@@ -1,7 +1,8 @@
 """BBR (draft-ietf-ccwg-bbr): a controller that keeps to a model of the path, at a pace of its own.
 
-What it knows of the path is in `PathModel`, what it makes of that in `ControlParameters`. Here is the machine of seven states between
-them, which probes for more bandwidth and drains what that left in the queue. Names are the draft's.
+What it knows of the path is in `PathModel`, what it makes of that in `ControlParameters`. Here is the machine
+of seven states between them, which probes for more bandwidth and drains what that left in the queue. Names
+are the draft's.
 """
 
 from typing import Final
@@ -37,7 +38,8 @@ MOST_PROBE_ROUNDS: Final = 63
 class BBR(ControlParameters):
     """Paces at what the path delivers, and keeps twice in flight what fits into it.
 
-    It lives on samples. Where recovery has none, as without SACK, it stays near the initial window (4.1.3.6 of the draft).
+    It lives on samples. Where recovery has none, as without SACK, it stays near the initial window (4.1.3.6
+    of the draft).
     """
 
     window: int  # of the bases: type checkers want a declaration in each class that writes it
@@ -84,7 +86,9 @@ class BBR(ControlParameters):
         """`observed` has seen to it."""
 
     def lost(self, flight: int, now: int) -> None:
-        """`observed` has noted the loss, and saved the window as it was before that ACK, unless a tail probe repaired it."""
+        """`observed` has noted the loss, and saved the window as it was before that ACK, unless a tail probe
+        repaired it.
+        """
         if not self.model.rs.newly_lost:
             self._save_cwnd()
             self._note_loss()
@@ -184,7 +188,9 @@ class BBR(ControlParameters):
         """A full round of recovery, in which six ACKs or more told of loss, and more than 2 % of it."""
         model = self.model
         is_lossy_round = (
-            model.short_term.loss_round_start and model.short_term.loss_events >= STARTUP_FULL_LOSSES and model.rs.is_inflight_too_high
+            model.short_term.loss_round_start
+            and model.short_term.loss_events >= STARTUP_FULL_LOSSES
+            and model.rs.is_inflight_too_high
         )
         if is_lossy_round and self._is_in_recovery and model.round_count > self._recovery_round:
             self._end_startup()
@@ -202,7 +208,10 @@ class BBR(ControlParameters):
     def _check_drain_done(self, flight: int, now: int) -> None:
         if self.state is not DRAIN:
             return
-        if flight <= self._inflight(self.model.bw) or self.model.round_count > self.drain_start_round + DRAIN_ROUNDS:
+        if (
+            flight <= self._inflight(self.model.bw)
+            or self.model.round_count > self.drain_start_round + DRAIN_ROUNDS
+        ):
             self._start_down(now)
 
     # ProbeBW (5.3.3)
@@ -237,7 +246,9 @@ class BBR(ControlParameters):
         return False
 
     def _ends_probe(self) -> bool:
-        """The last samples of a probe are in. Whether the next begins at once, for that one was a precaution, and went well."""
+        """The last samples of a probe are in. Whether the next begins at once, for that one was a precaution,
+        and went well.
+        """
         self.probe.end()
         if self.state not in PROBE_BW:
             return False
@@ -275,14 +286,18 @@ class BBR(ControlParameters):
         self.probe.start_up(self.window, self.smss)
 
     def _probes_when_due(self, now: int) -> bool:
-        rounds = min(min(self._bdp(), self.window) // self.smss, MOST_PROBE_ROUNDS)  # IsRenoCoexistenceProbeTime
+        rounds = min(
+            min(self._bdp(), self.window) // self.smss, MOST_PROBE_ROUNDS
+        )  # IsRenoCoexistenceProbeTime
         is_due = self.probe.is_due(now) or self.model.rounds_since_probe_up >= rounds
         if is_due:
             self._start_refill()
         return is_due
 
     def _pick_probe_wait(self) -> int:
-        """PickProbeWait: at another time than other flows, lest all of them probe at once. In microseconds."""
+        """PickProbeWait: at another time than other flows, lest all of them probe at once. In
+        microseconds.
+        """
         self.model.rounds_since_probe_up = self._random.below(2)
         return SHORTEST_PROBE_WAIT + self._random.below(SECOND + 1)
 
@@ -290,7 +305,9 @@ class BBR(ControlParameters):
         return flight <= self._inflight_with_headroom() and flight <= self._inflight(self.model.max_bw)
 
     def _is_time_to_go_down(self, flight: int) -> bool:
-        """Of ``flight`` before this ACK: with a full window, what remains after it never reaches the bound."""
+        """Of ``flight`` before this ACK: with a full window, what remains after it never reaches the
+        bound.
+        """
         if self.probe.prev_too_high and flight >= self.model.inflight_longterm:
             self.probe.note_precaution()
             return True
@@ -346,7 +363,9 @@ class BBR(ControlParameters):
     # Loss (5.5.10)
 
     def _handle_loss(self, now: int) -> None:
-        """HandleLostPacket, once an ACK: of what was newly lost, the newest segment that arrived knows what flew beside it."""
+        """HandleLostPacket, once an ACK: of what was newly lost, the newest segment that arrived knows what
+        flew beside it.
+        """
         if not self._is_in_recovery:
             self._save_cwnd()
         self._note_loss()

@@ -9,7 +9,9 @@ EXTRA_ACKED_FILTER_LEN: Final = 10  # rounds (BBR-filter)
 
 
 class AckAggregation:
-    """``extra_acked`` is the most octets lately acknowledged beyond what ``bw`` delivers in the time since ``interval_start``."""
+    """``extra_acked`` is the most octets lately acknowledged beyond what ``bw`` delivers in the time since
+    ``interval_start``.
+    """
 
     __slots__ = ("_delivered", "_filter", "extra_acked", "interval_start")
 
@@ -23,7 +25,9 @@ class AckAggregation:
         """Count from ``now`` on what a steady path would deliver."""
         self.interval_start = now
 
-    def update(self, bw: int, newly_acked: int, window: int, round_count: int, now: int, *, full_bw_reached: bool) -> None:
+    def update(
+        self, bw: int, newly_acked: int, window: int, round_count: int, now: int, *, full_bw_reached: bool
+    ) -> None:
         """UpdateACKAggregation."""
         expected_delivered = bw * (now - self.interval_start) // SECOND
         if self._delivered <= expected_delivered:

@@ -1,4 +1,6 @@
-"""Probing for bandwidth: when the next probe is due, how fast it grows, and what came of the last (draft-ietf-ccwg-bbr, 5.3.3)."""
+"""Probing for bandwidth: when the next probe is due, how fast it grows, and what came of the last
+(draft-ietf-ccwg-bbr, 5.3.3).
+"""
 
 from enum import Enum, auto
 
@@ -16,7 +18,9 @@ class AckPhase(Enum):
 
 
 class BandwidthProbe:
-    """The draft's variables of ProbeBW, without the ``bw_probe_`` of their names. Times are microseconds, volumes octets."""
+    """The draft's variables of ProbeBW, without the ``bw_probe_`` of their names. Times are microseconds,
+    volumes octets.
+    """
 
     __slots__ = (
         "ack_phase",
@@ -36,7 +40,9 @@ class BandwidthProbe:
         self.wait: int = 0
         self.up_rounds: int = 0
         self.up_acked: int = 0
-        self.acked_per_inc: int = INFINITE  # so many octets acknowledged let inflight_longterm grow by one segment
+        self.acked_per_inc: int = (
+            INFINITE  # so many octets acknowledged let inflight_longterm grow by one segment
+        )
         self.is_sample: bool = False  # the ACKs that arrive now are for segments that probed
         self.prev_too_high: bool = False
         self.prev_precautionary: bool = False
@@ -75,7 +81,9 @@ class BandwidthProbe:
         self.prev_precautionary = True
 
     def start_down(self, wait: int, now: int) -> None:
-        """Drain what the last probe left in the queue; the next is due ``wait`` microseconds after ``now``."""
+        """Drain what the last probe left in the queue; the next is due ``wait`` microseconds after
+        ``now``.
+        """
         self.acked_per_inc = INFINITE
         self.wait = wait
         self.cycle_stamp = now
@@ -99,7 +107,9 @@ class BandwidthProbe:
         self.acked_per_inc = max(window // growth_this_round, smss)
 
     def claim_growth(self, newly_acked: int) -> int:
-        """How many segments inflight_longterm grows by, now that ``newly_acked`` octets more are acknowledged."""
+        """How many segments inflight_longterm grows by, now that ``newly_acked`` octets more are
+        acknowledged.
+        """
         self.up_acked += newly_acked
         delta = self.up_acked // self.acked_per_inc
         self.up_acked -= delta * self.acked_per_inc

@@ -5,7 +5,9 @@ from postel.tcp.congestion.bbr.path_model import PathModel
 
 
 class BeforeLoss:
-    """The bounds before a loss, and ``state``: STARTUP or PROBE_BW_UP where the loss ended that, else None."""
+    """The bounds before a loss, and ``state``: STARTUP or PROBE_BW_UP where the loss ended that, else
+    None.
+    """
 
     __slots__ = ("bw_shortterm", "inflight_longterm", "inflight_shortterm", "state")
 

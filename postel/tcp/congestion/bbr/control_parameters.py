@@ -1,4 +1,6 @@
-"""What BBR controls, by its model and its state: pacing rate, send quantum and window (draft-ietf-ccwg-bbr, 5.6)."""
+"""What BBR controls, by its model and its state: pacing rate, send quantum and window (draft-ietf-ccwg-bbr,
+5.6).
+"""
 
 from enum import Enum, auto
 from typing import ClassVar, Final
@@ -82,7 +84,9 @@ class ControlParameters(Congestion):
             self.pacing_rate = rate
 
     def _set_send_quantum(self) -> None:
-        self.send_quantum = max(min(self.pacing_rate * MILLISECOND // SECOND, LARGEST_QUANTUM), 2 * self.smss)  # BBR-cwnd
+        self.send_quantum = max(
+            min(self.pacing_rate * MILLISECOND // SECOND, LARGEST_QUANTUM), 2 * self.smss
+        )  # BBR-cwnd
 
     def _bdp(self) -> int:
         return self._bdp_of(self.model.bw)
@@ -113,7 +117,9 @@ class ControlParameters(Congestion):
         return max(GAINS[PROBE_RTT][1] * self._bdp() // 100, self._min_pipe_cwnd)
 
     def _set_cwnd(self, newly_acked: int) -> None:
-        self.max_inflight = self._quantized(self.cwnd_gain * self._bdp() // 100 + self.model.aggregation.extra_acked)
+        self.max_inflight = self._quantized(
+            self.cwnd_gain * self._bdp() // 100 + self.model.aggregation.extra_acked
+        )
         if self.full_bw_reached:
             self.window = min(self.window + newly_acked, self.max_inflight)
         elif self.window < self.max_inflight or self.model.delivered < self.initial_window:

@@ -2,7 +2,9 @@
 
 
 class MaxFilter:
-    """Keeps one entry for each tick at most: those that nothing larger has followed, oldest and largest first."""
+    """Keeps one entry for each tick at most: those that nothing larger has followed, oldest and largest
+    first.
+    """
 
     __slots__ = ("_entries",)
 
@@ -10,7 +12,9 @@ class MaxFilter:
         self._entries: list[tuple[int, int]] = []  # (tick, value)
 
     def update(self, value: int, tick: int, length: int) -> int:
-        """The largest value of the last ``length`` ticks, ``value`` at ``tick`` included. Ticks never go back."""
+        """The largest value of the last ``length`` ticks, ``value`` at ``tick`` included. Ticks never go
+        back.
+        """
         entries = self._entries
         while entries and entries[-1][1] <= value:
             entries.pop()

@@ -1,4 +1,6 @@
-"""The shortest round trip of late, and when it is time to look for it by ProbeRTT (draft-ietf-ccwg-bbr, 5.3.4)."""
+"""The shortest round trip of late, and when it is time to look for it by ProbeRTT (draft-ietf-ccwg-bbr,
+5.3.4).
+"""
 
 from typing import Final
 
@@ -10,7 +12,9 @@ PROBE_RTT_INTERVAL: Final = 5 * SECOND
 
 
 class MinRtt:
-    """``value`` is the draft's min_rtt, of ten seconds; ``probe_rtt_min_delay`` is that of five. In microseconds."""
+    """``value`` is the draft's min_rtt, of ten seconds; ``probe_rtt_min_delay`` is that of five. In
+    microseconds.
+    """
 
     __slots__ = ("probe_rtt_expired", "probe_rtt_min_delay", "probe_rtt_min_stamp", "stamp", "value")
 

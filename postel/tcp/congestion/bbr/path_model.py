@@ -1,6 +1,8 @@
-"""BBR's model of the path: how fast it delivers, how long it takes, how much fits into it (draft-ietf-ccwg-bbr, 5.5).
+"""BBR's model of the path: how fast it delivers, how long it takes, how much fits into it
+(draft-ietf-ccwg-bbr, 5.5).
 
-Names are the draft's. Rates are octets a second, volumes octets, times microseconds, INFINITE where the draft has Infinity.
+Names are the draft's. Rates are octets a second, volumes octets, times microseconds, INFINITE where the draft
+has Infinity.
 """
 
 from typing import Final
@@ -16,7 +18,9 @@ MAX_BW_FILTER_LEN: Final = 2  # cycles (BBR-filter)
 
 
 class PathModel:
-    """What BBR knows of the path. `BBR` tells it of each ACK in the order of the draft's UpdateModelAndState."""
+    """What BBR knows of the path. `BBR` tells it of each ACK in the order of the draft's
+    UpdateModelAndState.
+    """
 
     def __init__(self) -> None:
         self.rs: RateSample = RateSample()
@@ -66,7 +70,9 @@ class PathModel:
         self.next_round_delivered = self.delivered
 
     def mark_app_limited(self, flight: int) -> None:
-        """MarkConnectionAppLimited: what flies now, and what will until it has arrived, says little of the path."""
+        """MarkConnectionAppLimited: what flies now, and what will until it has arrived, says little of the
+        path.
+        """
         self._app_limited = self.delivered + flight
 
     def note_loss(self) -> bool:
@@ -77,9 +83,13 @@ class PathModel:
         """AdaptLowerBoundsFromCongestion."""
         self.short_term.adapt_lower_bounds(self.max_bw, window, probes=probes)
 
-    def update_ack_aggregation(self, newly_acked: int, window: int, now: int, *, full_bw_reached: bool) -> None:
+    def update_ack_aggregation(
+        self, newly_acked: int, window: int, now: int, *, full_bw_reached: bool
+    ) -> None:
         """UpdateACKAggregation."""
-        self.aggregation.update(self.bw, newly_acked, window, self.round_count, now, full_bw_reached=full_bw_reached)
+        self.aggregation.update(
+            self.bw, newly_acked, window, self.round_count, now, full_bw_reached=full_bw_reached
+        )
 
     def advance(self) -> None:
         """AdvanceLatestDeliverySignals and BoundBWForModel."""

@@ -22,7 +22,9 @@ class Plateau:
         self.is_reached = False
 
     def update(self, rate: int) -> bool:
-        """One more round is over, with ``rate`` octets a second. Whether it is the third in a row that grew by less than a quarter."""
+        """One more round is over, with ``rate`` octets a second. Whether it is the third in a row that grew
+        by less than a quarter.
+        """
         if 4 * rate >= 5 * self.bw:
             self.reset(rate)
             return False

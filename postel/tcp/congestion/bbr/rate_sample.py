@@ -10,7 +10,15 @@ LOSS_THRESH_PERCENT: Final = 2
 class RateSample:
     """The draft's RS. Where the ACK delivered no segment (``interval`` is 0), all is 0 but ``newly_lost``."""
 
-    __slots__ = ("delivered", "delivery_rate", "is_app_limited", "lost", "newly_lost", "prior_delivered", "tx_in_flight")
+    __slots__ = (
+        "delivered",
+        "delivery_rate",
+        "is_app_limited",
+        "lost",
+        "newly_lost",
+        "prior_delivered",
+        "tx_in_flight",
+    )
 
     def __init__(self) -> None:
         self.delivery_rate: int = 0
@@ -22,7 +30,9 @@ class RateSample:
         self.newly_lost: int = 0
 
     def generate(self, sample: Sample, newly_lost: int, app_limited: int) -> None:
-        """GenerateRateSample. What was sent before ``app_limited`` octets were delivered counts as app-limited: BBR held it back."""
+        """GenerateRateSample. What was sent before ``app_limited`` octets were delivered counts as
+        app-limited: BBR held it back.
+        """
         has_segment = sample.interval > 0
         self.delivery_rate = sample.rate if has_segment else 0
         self.prior_delivered = sample.prior_delivered if has_segment else -1
@@ -42,4 +52,6 @@ class RateSample:
         """At which volume in flight losses crossed the threshold, somewhere in what was newly lost."""
         inflight_prev = self.tx_in_flight - self.newly_lost
         lost_prev = self.lost - self.newly_lost
-        return inflight_prev + (LOSS_THRESH_PERCENT * inflight_prev - 100 * lost_prev) // (100 - LOSS_THRESH_PERCENT)
+        return inflight_prev + (LOSS_THRESH_PERCENT * inflight_prev - 100 * lost_prev) // (
+            100 - LOSS_THRESH_PERCENT
+        )

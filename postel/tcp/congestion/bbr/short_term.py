@@ -1,4 +1,6 @@
-"""What losses say of the path's short-term limits: the latest deliveries and the bounds made of them (draft-ietf-ccwg-bbr, 5.5.10)."""
+"""What losses say of the path's short-term limits: the latest deliveries and the bounds made of them
+(draft-ietf-ccwg-bbr, 5.5.10).
+"""
 
 from typing import Final
 
@@ -9,7 +11,8 @@ BETA_PERCENT: Final = 70  # BBR-loss
 
 
 class ShortTermModel:
-    """Bounds that each round with losses lowers: ``bw`` and ``inflight`` are the draft's bw_shortterm and inflight_shortterm.
+    """Bounds that each round with losses lowers: ``bw`` and ``inflight`` are the draft's bw_shortterm and
+    inflight_shortterm.
 
     These rounds are not those of `PathModel`: the first loss of a round begins a new one.
     """
@@ -72,7 +75,9 @@ class ShortTermModel:
         self.inflight = max(self.inflight, inflight)
 
     def adapt_lower_bounds(self, max_bw: int, window: int, *, probes: bool) -> None:
-        """At the end of a round: AdaptLowerBoundsFromCongestion, unless the controller ``probes`` for bandwidth."""
+        """At the end of a round: AdaptLowerBoundsFromCongestion, unless the controller ``probes`` for
+        bandwidth.
+        """
         if not self.loss_round_start:
             return
         if self.is_loss_in_round and not probes:

@@ -1,4 +1,6 @@
-"""BBR (draft-ietf-ccwg-bbr): the draft's example cases, over one bottleneck in virtual time, and its figures by hand."""
+"""BBR (draft-ietf-ccwg-bbr): the draft's example cases, over one bottleneck in virtual time, and its figures
+by hand.
+"""
 
 from collections.abc import Callable
 
@@ -33,7 +35,9 @@ BDP = 21 * SMSS  # of 42 ms, for a segment takes two
 class Flow:
     """One BBR over one bottleneck, and the states that it was in."""
 
-    def __init__(self, bandwidth: int = BANDWIDTH, round_trip: int = RTT, queue: int = 1 << 30, seed: int = 0) -> None:
+    def __init__(
+        self, bandwidth: int = BANDWIDTH, round_trip: int = RTT, queue: int = 1 << 30, seed: int = 0
+    ) -> None:
         self.control = BBR(SMSS, 10 * SMSS, seed)
         self.path = Bottleneck(self.control, bandwidth, round_trip, queue)
         self.states = [STARTUP]
@@ -74,7 +78,10 @@ def every(count: int) -> Callable[[int], bool]:
 def test_it_begins_at_277_percent_of_the_initial_window_in_a_round_trip() -> None:
     control = BBR(SMSS, 10 * SMSS)
     assert control.is_model
-    assert (control.pacing_rate, control.window) == (27_700_000, 10 * SMSS)  # of a millisecond, as long as none is known
+    assert (control.pacing_rate, control.window) == (
+        27_700_000,
+        10 * SMSS,
+    )  # of a millisecond, as long as none is known
     control.observed(sample(round_trip=100 * MILLISECOND, delivered=SMSS), START)
     assert control.pacing_rate == 277_000
 
@@ -164,7 +171,9 @@ def test_a_cycle_of_probing() -> None:
 
 
 @pytest.mark.label("BBR-probebw")
-@pytest.mark.parametrize(("bandwidth", "round_trip", "expected"), [(1, 10, 6), (1, 20, 11), (1, 40, 21), (20, 10, 63)])
+@pytest.mark.parametrize(
+    ("bandwidth", "round_trip", "expected"), [(1, 10, 6), (1, 20, 11), (1, 40, 21), (20, 10, 63)]
+)
 def test_a_probe_comes_when_renos_next_loss_would(bandwidth: int, round_trip: int, expected: int) -> None:
     """After as many rounds as segments fit into the path, 63 at most."""
     flow = Flow(bandwidth * BANDWIDTH, round_trip * MILLISECOND)
@@ -182,7 +191,12 @@ def test_or_after_two_or_three_seconds() -> None:
     flow.reaches(PROBE_BW_CRUISE)
     flow.path.delay -= 1  # for the shortest round trip isn't due
     flow.reaches(PROBE_BW_REFILL)
-    assert 2 * SECOND < flow.control.probe.wait < flow.path.now - flow.control.probe.cycle_stamp < 3 * SECOND + 50 * MILLISECOND
+    assert (
+        2 * SECOND
+        < flow.control.probe.wait
+        < flow.path.now - flow.control.probe.cycle_stamp
+        < 3 * SECOND + 50 * MILLISECOND
+    )
 
 
 def test_the_wait_is_drawn_from_the_seed_alone() -> None:
@@ -224,7 +238,9 @@ def test_exiting_probe_up_on_loss() -> None:
 
 @pytest.mark.label("BBR-probebw", "BBR-loss")
 def test_exiting_probe_up_on_loss_when_application_limited() -> None:
-    """The draft's case has the bound adapted; its pseudocode doesn't, for such a sample says nothing of the path, and is followed."""
+    """The draft's case has the bound adapted; its pseudocode doesn't, for such a sample says nothing of the
+    path, and is followed.
+    """
     flow = Flow()
     flow.reaches(PROBE_BW_UP)
     flow.path.limit(BANDWIDTH // 2)
@@ -302,7 +318,9 @@ def test_application_limited_sending_during_probe_refill() -> None:
 @pytest.mark.label("BBR-probebw", "BBR-loss")
 def test_loss_during_probe_up_after_inflight_longterm_is_set() -> None:
     flow = Flow(queue=10 * SMSS)
-    assert flow.run(20 * SECOND, lambda: flow.state is PROBE_BW_UP and flow.control.model.inflight_longterm < INFINITE)
+    assert flow.run(
+        20 * SECOND, lambda: flow.state is PROBE_BW_UP and flow.control.model.inflight_longterm < INFINITE
+    )
     before = flow.control.model.inflight_longterm
     flow.path.loses = every(5)
     flow.leaves(PROBE_BW_UP)
@@ -312,7 +330,9 @@ def test_loss_during_probe_up_after_inflight_longterm_is_set() -> None:
 
 @pytest.mark.label("BBR-probebw")
 def test_a_probe_after_one_that_went_too_high_is_short_and_then_repeated() -> None:
-    """Precautionary: it stops where the last one overdid it; when that goes well, the next follows at once."""
+    """Precautionary: it stops where the last one overdid it; when that goes well, the next follows at
+    once.
+    """
     flow = Flow()
     flow.reaches(PROBE_BW_UP)
     flow.path.loses = every(10)
@@ -397,7 +417,11 @@ def test_entering_and_exiting_probe_rtt() -> None:
     begun = flow.path.now
     flow.reaches(PROBE_RTT)
     control = flow.control
-    assert flow.path.now - control.model.min_rtt.probe_rtt_min_stamp < PROBE_RTT_INTERVAL <= flow.path.now - begun + SECOND
+    assert (
+        flow.path.now - control.model.min_rtt.probe_rtt_min_stamp
+        < PROBE_RTT_INTERVAL
+        <= flow.path.now - begun + SECOND
+    )
     assert (control.cwnd_gain, control.pacing_gain) == (50, 100)
     entered = flow.path.now
     flow.leaves(PROBE_RTT)
@@ -536,10 +560,14 @@ def told(**fields: int) -> Sample:
 def test_where_in_a_burst_losses_crossed_the_threshold() -> None:
     """100 segments in flight, 10 of them lost in one burst: the first two of them were 2 % of 92."""
     control = BBR(SMSS, 10 * SMSS)
-    control.model.generate_rate_sample(told(segment_flight=100 * SMSS, lost_since=10 * SMSS, total_lost=10 * SMSS, lost=10 * SMSS))
+    control.model.generate_rate_sample(
+        told(segment_flight=100 * SMSS, lost_since=10 * SMSS, total_lost=10 * SMSS, lost=10 * SMSS)
+    )
     assert control.model.rs.is_inflight_too_high
     assert control.model.rs.inflight_at_loss == 90 * SMSS + 2 * 90 * SMSS // 98
-    control.model.generate_rate_sample(told(segment_flight=100 * SMSS, lost_since=2 * SMSS, total_lost=10 * SMSS))
+    control.model.generate_rate_sample(
+        told(segment_flight=100 * SMSS, lost_since=2 * SMSS, total_lost=10 * SMSS)
+    )
     assert not control.model.rs.is_inflight_too_high
 
 
@@ -554,7 +582,12 @@ def test_handling_spurious_fast_recovery() -> None:
     flow = Flow()
     flow.reaches(PROBE_BW_UP)
     control = flow.control
-    before = (control.window, control.model.short_term.bw, control.model.short_term.inflight, control.model.inflight_longterm)
+    before = (
+        control.window,
+        control.model.short_term.bw,
+        control.model.short_term.inflight,
+        control.model.inflight_longterm,
+    )
     flow.path.loses = every(10)
     flow.leaves(PROBE_BW_UP)
     assert control.before_loss.state is PROBE_BW_UP
@@ -630,7 +663,9 @@ def test_loss_that_nobody_counts_is_loss_all_the_same() -> None:
 
 
 @pytest.mark.label("BBR-ecn")
-@pytest.mark.parametrize(("state", "then"), [(STARTUP, DRAIN), (PROBE_BW_UP, PROBE_BW_DOWN), (PROBE_BW_CRUISE, PROBE_BW_CRUISE)])
+@pytest.mark.parametrize(
+    ("state", "then"), [(STARTUP, DRAIN), (PROBE_BW_UP, PROBE_BW_DOWN), (PROBE_BW_CRUISE, PROBE_BW_CRUISE)]
+)
 def test_bbr_ecn_a_mark_is_congestion(state: BbrState, then: BbrState) -> None:
     flow = Flow()
     flow.run(20 * SECOND, lambda: flow.state is state and flow.path.sent > 20)
@@ -648,7 +683,9 @@ def test_an_ack_that_speaks_of_no_segment_says_nothing_of_rates() -> None:
     control, flow = recovering()
     before = (control.model.max_bw, control.model.round_count, control.window)
     for _ in range(10):
-        control.observed(sample(rate=1 << 40, total_delivered=flow.path.sample.total_delivered), flow.path.now)
+        control.observed(
+            sample(rate=1 << 40, total_delivered=flow.path.sample.total_delivered), flow.path.now
+        )
     assert (control.model.max_bw, control.model.round_count, control.window) == before
 
 
@@ -670,7 +707,13 @@ def test_the_phases_of_feedback() -> None:
         return False
 
     flow.run(4 * SECOND, seen)
-    cycle = [AckPhase.PROBE_STOPPING, AckPhase.INIT, AckPhase.REFILLING, AckPhase.PROBE_STARTING, AckPhase.PROBE_FEEDBACK]
+    cycle = [
+        AckPhase.PROBE_STOPPING,
+        AckPhase.INIT,
+        AckPhase.REFILLING,
+        AckPhase.PROBE_STARTING,
+        AckPhase.PROBE_FEEDBACK,
+    ]
     assert phases[:7] == [AckPhase.INIT, *cycle, AckPhase.PROBE_STOPPING]
 
 
@@ -682,7 +725,21 @@ def test_bad_cc_9_extreme_samples(interval: int, rate: int, round_trip: int) -> 
     control = BBR(SMSS, 10 * SMSS)
     for step in range(200):
         now = START + step * round_trip
-        fields = {"total_delivered": step * SMSS, "prior_delivered": max(0, step - 1) * SMSS, "delivered": SMSS}
-        control.observed(told(**fields, interval=interval, rate=rate, round_trip=round_trip, segment_flight=0, lost_since=step % 2), now)
+        fields = {
+            "total_delivered": step * SMSS,
+            "prior_delivered": max(0, step - 1) * SMSS,
+            "delivered": SMSS,
+        }
+        control.observed(
+            told(
+                **fields,
+                interval=interval,
+                rate=rate,
+                round_trip=round_trip,
+                segment_flight=0,
+                lost_since=step % 2,
+            ),
+            now,
+        )
         assert 4 * SMSS <= control.window < 1 << 62
         assert control.pacing_rate > 0

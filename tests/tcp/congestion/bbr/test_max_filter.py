@@ -14,5 +14,7 @@ def test_it_is_the_largest_of_the_last_ticks(steps: list[tuple[int, int]], lengt
     for passed, value in steps:
         tick += passed
         seen.append((tick, value))
-        assert windowed.update(value, tick, length) == max(value for when, value in seen if when > tick - length)
+        assert windowed.update(value, tick, length) == max(
+            value for when, value in seen if when > tick - length
+        )
         assert len(windowed._entries) <= length
