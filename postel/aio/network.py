@@ -17,7 +17,6 @@ from postel.aio.arguments import ConnectionOptions, ServerOptions
 from postel.aio.datagram import DatagramTransport
 from postel.aio.kept import Kept
 from postel.aio.opening import Opening
-from postel.aio.orphan import Orphan
 from postel.aio.pump import Pump
 from postel.aio.secure import Security
 from postel.aio.server import Factory, Server
@@ -40,6 +39,7 @@ from postel.host.listener import AnyPort, Listener
 from postel.links.contract import Link
 from postel.links.junction import require_free
 from postel.sockets.bindings import Bindings
+from postel.sockets.lingering import LingeringConnections
 from postel.sockets.lookup import NameResolver
 from postel.sockets.nonblocking import NonBlockingSocket
 from postel.sockets.stream import StreamCalls
@@ -94,7 +94,7 @@ class Network:
         self._ended = asyncio.Event()
         self._openings: Kept[Opening[Any]] = Kept()
         self._transports: Kept[Transport] = Kept()
-        self._orphans: Kept[Orphan] = Kept()
+        self._lingering = LingeringConnections()
         self._servers: Kept[Server] = Kept()
         self._datagrams: Kept[DatagramTransport] = Kept()
         self._sockets: Kept[NonBlockingSocket] = Kept()
@@ -310,11 +310,11 @@ class Network:
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._linger):
-                    while (self._transports or self._orphans) and not self._link_is_gone:
+                    while (self._transports or self._lingering) and not self._link_is_gone:
                         await pump.next_turn()
         finally:
             self._end_transports(aborted, closing_too=True)
-            self._end_orphans(pump.now())
+            self._lingering.abort(pump.now())
             pump.finish()
             with suppress(OSError):
                 self.link.close()
@@ -343,8 +343,8 @@ class Network:
         for transport in tuple(self._transports):
             transport.end(error)
         self._end_services(error)
-        self._end_orphans(self._running.now())
-        self._orphans.clear()
+        self._lingering.abort(self._running.now())
+        self._lingering.clear()
         self._running.stop()
         self._running.discard()
         with suppress(OSError):
@@ -397,10 +397,6 @@ class Network:
             if closing_too or not transport.is_closing():
                 transport.force_close(renewed(error))
 
-    def _end_orphans(self, now: int) -> None:
-        for orphan in tuple(self._orphans):
-            orphan.abort(now)
-
     # For sockets
 
     def socket(self, family: int = AF_INET, type: int = SOCK_STREAM, proto: int = 0) -> Socket:  # noqa: A002
@@ -431,7 +427,7 @@ class Network:
 
     def abandon(self, connection: Connection) -> None:
         """For sockets: one was closed. As `orphan`."""
-        Orphan(connection, self._orphans)
+        self._lingering.add(connection)
         if self._error is not None:
             connection.abort(self.now())
 
@@ -457,7 +453,7 @@ class Network:
 
     def orphan(self, connection: Connection) -> None:
         """For transports: let a connection that was given up end in peace, within ``linger``."""
-        Orphan(connection, self._orphans)
+        self._lingering.add(connection)
 
     def forget(self, transport: Transport) -> None:
         """For transports: this one has ended."""

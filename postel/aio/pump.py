@@ -1,34 +1,16 @@
 """The one place where octets, events and time pass between a host and the event loop."""
 
 import asyncio
-import errno
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
-from typing import Protocol, cast
 
 from postel.aio.sockets import SocketNetwork
 from postel.errors import CallError, LinkDown, LinkError
 from postel.host.host import Host
-from postel.links.contract import Link, closed, is_readable
-from postel.links.junction import Junction
-from postel.tcp.events import Event
+from postel.links.contract import Link
+from postel.links.exchange import Exchange
 from postel.times import NEVER, SECOND
-
-# Packets that may come in before packets go out, so that acknowledgements coalesce; and packets that may go
-# out before the loop sees what else there is: their acknowledgements, while what they freed is still in the
-# processor's caches, and other tasks.
-BATCH = 64
-LATE = 128  # batches that may come in before timers expire, where the loop comes late
-MOST_FALSE_ALARMS = (
-    100  # in a row, until a descriptor that is readable and gives no packet is taken for one at its end
-)
-
-
-class Handler(Protocol):
-    """What stands as ``context`` on a host's connections, listeners and datagram sockets."""
-
-    def happened(self, event: Event) -> None: ...
 
 
 class Pump:
@@ -50,36 +32,29 @@ class Pump:
         self.network = network
         self._context = context  # of all that the loop calls here
         self._is_notified = False
-        descriptor = link.fileno()
-        self._descriptor = -1 if descriptor is None else descriptor
-        if descriptor == -1:
-            raise closed("link")
-        self._junction = Junction(host, link, self._link_is_ready)
+        self._exchange = Exchange(host, link, self.now, self._link_is_ready, down)
         self._host = host
         self._broken = broken
-        self._down = down
         self._latest = 0
         self._microseconds: Callable[[], int] | None = getattr(
             loop, "microseconds", None
         )  # of a loop in virtual time
         self._turning = False
         self._scheduled = False
-        self._has_more = False  # to send, after a whole batch
         self._stopped = False
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = NEVER
         self._turned: asyncio.Future[None] | None = None
-        self._false_alarms = 0
         self._watch()
 
     def _watch(self) -> None:
-        if self._descriptor < 0:
+        if self._exchange.descriptor < 0:
             self._link_is_ready()  # a packet may wait already
             return
         try:
-            self._context.run(self.loop.add_reader, self._descriptor, self._link_is_readable)
+            self._context.run(self.loop.add_reader, self._exchange.descriptor, self._link_is_readable)
         except BaseException:  # a descriptor that can't be waited for: the host and the link stay free
-            self._junction.release()
+            self._exchange.release()
             raise
 
     def now(self) -> int:
@@ -122,13 +97,13 @@ class Pump:
             return
         self._turning = True
         try:
-            self._exchange()
+            self._exchange.run()
         except LinkError as error:
             self._end(error)
         finally:
             self._turning = False
             self._arm()
-        if self._has_more:
+        if self._exchange.has_more:
             self.wake()
         self._tell_of_turn()
 
@@ -140,7 +115,7 @@ class Pump:
     def finish(self) -> None:
         """Turn until nothing is left to send, then stop."""
         self.turn()
-        while self._has_more and not self._stopped:
+        while self._exchange.has_more and not self._stopped:
             self.turn()
         self.stop()
 
@@ -149,10 +124,9 @@ class Pump:
         if self._stopped:
             return
         self._stopped = True
-        self._has_more = False
-        self._junction.release()
-        if self._descriptor >= 0:
-            self.loop.remove_reader(self._descriptor)
+        self._exchange.release()
+        if self._exchange.descriptor >= 0:
+            self.loop.remove_reader(self._exchange.descriptor)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -162,20 +136,11 @@ class Pump:
         """What the host still has to send and to tell, once there is no link: it forgets the connections that
         ended with it.
         """
-        told = True
-        while told:
-            self._drop_output()
-            told = self._host.next_event() is not None
-
-    def _drop_output(self) -> None:
-        now = self.now()
-        while self._host.next_packet(now) is not None:
-            pass
+        self._exchange.discard()
 
     def _end(self, error: LinkError) -> None:
         """The link is gone. A connection that the last packets ended, by a reset, hears of that first."""
-        self._drop_output()
-        self._tell_events()
+        self._exchange.link_ended()
         self._broken(error)
 
     def _tell_of_turn(self) -> None:
@@ -183,31 +148,10 @@ class Pump:
             self._turned.set_result(None)
         self._turned = None
 
-    def _exchange(self) -> None:
-        """Packets, then events; what the events made the program do leads to packets again."""
-        self._send_out()
-        while self._tell_events():
-            self._send_out()
-
-    def _tell_events(self) -> bool:
-        """Whether there were any."""
-        next_event = self._host.next_event
-        if (told := next_event()) is None:
-            return False
-        while told is not None:
-            handler = cast(Handler | None, told[0].context)  # None: its transport has done with it
-            if handler is not None:
-                handler.happened(told[1])
-            told = next_event()
-        return True
-
-    def _send_out(self) -> None:
-        self._has_more = not self._junction.send_out(BATCH, self.now(), self._down)
-
     def _arm(self) -> None:
         """A timer that comes too early costs one empty turn; moving it at every segment would cost more."""
         try:
-            deadline = self._junction.next_timeout()
+            deadline = self._exchange.next_timeout()
         except LinkError as error:
             self._end(error)
             return
@@ -225,16 +169,10 @@ class Pump:
         self._timer = None
         self._armed_for = NEVER
         try:
-            self._junction.link_timeout(self.now())
-            for _ in range(LATE):
-                if not self._take_in():
-                    break
-                if self._host.crowded:
-                    self.turn()
+            self._exchange.handle_timeouts(self.turn)
         except LinkError as error:
             self._end(error)
             return
-        self._host.handle_timeout(self.now())
         if self._host.has_output:
             self.turn()
         else:
@@ -263,37 +201,14 @@ class Pump:
         if self._stopped:
             return
         try:
-            self._take_in()
+            self._exchange.take_in()
         except LinkError as error:
             self._end(error)
         self.turn()
 
     def _link_is_readable(self) -> None:
         try:
-            if self._take_in():
-                self._false_alarms = 0
-            else:
-                self._doubt()
+            self._exchange.read_link()
         except LinkError as error:
             self._end(error)
         self.turn()
-
-    def _doubt(self) -> None:
-        """The descriptor was readable and gave no packet. Another process may have been faster; or the link
-        is mistaken about its end, where a descriptor is readable for ever."""
-        self._false_alarms = self._false_alarms + 1 if is_readable(self._descriptor) else 0
-        if self._false_alarms > MOST_FALSE_ALARMS:
-            raise LinkError(errno.EIO, "the link is at its end: it says that a packet waits, and gives none")
-
-    def _take_in(self) -> int:
-        """Up to a batch of packets or parcels: how many. Raises LinkError.
-
-        Less where an accept queue is full, so that the program makes room before the next ACK needs it.
-        """
-        self._host.crowded.clear()
-        count = self._junction.take_in(BATCH, self.now())
-        if (
-            not self._junction.is_drained and self._descriptor < 0
-        ):  # no descriptor tells again of what is left
-            self._link_is_ready()
-        return count

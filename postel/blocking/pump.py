@@ -2,7 +2,6 @@
 its sockets.
 """
 
-import errno
 import os
 import threading
 import time
@@ -10,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, ParamSpec, TypeVar, cast
 from weakref import WeakSet
 
 from postel.blocking.readiness import IN, Poller
@@ -20,25 +19,16 @@ from postel.errors import (
     LinkDown,
     LinkError,
     NetworkUnreachable,
-    TcpError,
     renewed,
 )
 from postel.host.host import Host
-from postel.links.contract import Link, closed, is_readable
-from postel.links.junction import Junction
+from postel.links.contract import Link
+from postel.links.exchange import Exchange
 from postel.links.memory import EventBell, SocketBell
 from postel.sockets.bindings import Bindings
+from postel.sockets.lingering import LingeringConnections
 from postel.tcp.connection import Connection
-from postel.tcp.events import Closed, Event
 from postel.times import NEVER, SECOND
-
-# packets that come in before packets go out, so that acknowledgements coalesce; and that go out before it
-# looks around
-BATCH: Final = 64
-LATE: Final = 128  # batches that come in before timers expire, where the thread comes late
-MOST_FALSE_ALARMS: Final = (
-    100  # in a row, until a descriptor that is readable and gives no packet is taken for one at its end
-)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,35 +64,6 @@ class Channel(ABC):
     @abstractmethod
     def close_descriptors(self) -> None:
         """In a child process: give up the copies of the pump's descriptors."""
-
-
-class Told(Protocol):
-    """What stands as ``context`` on a host's connections, listeners and datagram sockets."""
-
-    def happened(self, event: Event) -> None: ...
-
-
-class Abandoned:
-    """A connection that the program closed, with octets to deliver yet, or the peer's end to hear.
-    ``all_of_them`` has it until then.
-    """
-
-    __slots__ = ("_all", "_connection")
-
-    def __init__(self, connection: Connection, all_of_them: "set[Abandoned]") -> None:
-        self._connection = connection
-        self._all = all_of_them
-        all_of_them.add(self)
-        connection.context = self
-
-    def happened(self, event: Event) -> None:
-        if isinstance(event, Closed):
-            self._connection.context = None
-            self._all.discard(self)
-
-    def abort(self, now: int) -> None:
-        with suppress(TcpError):
-            self._connection.abort(now)
 
 
 class PumpCall(Generic[T]):
@@ -147,23 +108,13 @@ class PumpThread:
     """
 
     def __init__(self, host: Host, link: Link) -> None:
-        descriptor = link.fileno()
-        if descriptor == -1:
-            raise closed("link")
-        self._link_descriptor = -1 if descriptor is None else descriptor
         self._bell = EventBell() if hasattr(os, "eventfd") else SocketBell()
         self._bell_descriptor = self._bell.fileno()
         self.poller: Poller = Poller()
-        try:
-            self._watch_link()
-            self._junction = Junction(host, link, self._link_is_ready)
-        except BaseException:
-            self._give_back()
-            raise
         self.host: Host = host
         self.bindings: Bindings = Bindings()
         self._channels: set[Channel] = set()
-        self._abandoned: set[Abandoned] = set()
+        self._lingering_connections = LingeringConnections()
         self.lingering: set[Channel] = set()  # of those a thread waits until all is delivered
         self._watched: dict[int, Channel] = {}
         self._calls: deque[PumpCall[Any]] = deque()
@@ -171,19 +122,23 @@ class PumpThread:
         self._end: OSError | None = None  # why no call is taken any more
         self._deadline = NEVER  # when what still closes is cut off
         self._is_link_ready = True  # a packet may wait already
-        self._has_more = False  # to send, after a whole batch
-        self._false_alarms = 0
         self._latest = 0
         self._process = os.getpid()
         self.thread: threading.Thread = threading.Thread(
             target=self._run, name=f"postel {host!r}", daemon=True
         )
+        try:
+            self._watch_link(link.fileno())
+            self._exchange = Exchange(host, link, self.now, self._link_is_ready, self._is_down)
+        except BaseException:
+            self._give_back()
+            raise
         _PUMPS.add(self)
 
-    def _watch_link(self) -> None:
+    def _watch_link(self, descriptor: int | None) -> None:
         self.poller.watch(self._bell_descriptor, IN)
-        if self._link_descriptor >= 0:
-            self.poller.watch(self._link_descriptor, IN)
+        if descriptor is not None and descriptor >= 0:
+            self.poller.watch(descriptor, IN)
 
     # Other threads
 
@@ -236,7 +191,7 @@ class PumpThread:
 
     def abandon(self, connection: Connection) -> None:
         """For sockets: keep this connection until it has ended."""
-        Abandoned(connection, self._abandoned)
+        self._lingering_connections.add(connection)
 
     def add(self, channel: Channel) -> None:
         """For channels: keep this one, and end it with the network."""
@@ -261,39 +216,38 @@ class PumpThread:
                 self._turn(self.poller.wait(self._patience()))
             failure = NetworkUnreachable("the network is closed")
         except LinkError as error:
-            self._drop_output()
-            self._tell_events()  # a connection that the last packets reset hears of that first
+            self._exchange.link_ended()
             failure = renewed(error)
         finally:
             self._finish(failure)
 
     def _is_over(self) -> bool:
-        if self._deadline == NEVER or self._has_more:
+        if self._deadline == NEVER or self._exchange.has_more:
             return False
-        return not (self._channels or self._abandoned) or self.now() >= self._deadline
+        return not (self._channels or self._lingering_connections) or self.now() >= self._deadline
 
     def _patience(self) -> float | None:
         """Seconds to wait; None for ever."""
-        if self._has_more or self._is_link_ready or self._calls:
+        if self._exchange.has_more or self._is_link_ready or self._calls:
             return 0.0
-        deadline = min(self._junction.next_timeout(), self._deadline)
+        deadline = min(self._exchange.next_timeout(), self._deadline)
         return None if deadline == NEVER else max(0, deadline - self.now()) / SECOND
 
     def _turn(self, ready: list[tuple[int, int]]) -> None:
         self._answer(ready)
         if self._is_link_ready:
             self._is_link_ready = False
-            self._take_in()
-        if self._junction.next_timeout() <= self.now():
-            self._time_is_up()
-        self._exchange()
+            self._exchange.read_link()
+        if self._exchange.next_timeout() <= self.now():
+            self._exchange.handle_timeouts(self._exchange.run)
+        self._exchange.run()
         for channel in tuple(self.lingering):
             channel.look()
 
     def _answer(self, ready: list[tuple[int, int]]) -> None:
         """Look at each descriptor that is ready, and make the calls of other threads."""
         for descriptor, mask in ready:
-            if descriptor == self._link_descriptor:
+            if descriptor == self._exchange.descriptor:
                 self._is_link_ready = True
             elif descriptor == self._bell_descriptor:
                 self._bell.silence()  # before the calls: one that is added later rings again
@@ -302,40 +256,8 @@ class PumpThread:
         while self._calls:
             self._calls.popleft().make()
 
-    def _exchange(self) -> None:
-        """Packets, then events; what the events make the channels do leads to packets again."""
-        self._send_out()
-        while self._tell_events():
-            self._send_out()
-
-    def _send_out(self) -> None:
-        self._has_more = not self._junction.send_out(BATCH, self.now(), self._is_down)
-
-    def _tell_events(self) -> bool:
-        """Whether there were any."""
-        next_event = self.host.next_event
-        if (told := next_event()) is None:
-            return False
-        while told is not None:
-            channel = cast(Told | None, told[0].context)  # None: its socket is closed
-            if channel is not None:
-                channel.happened(told[1])
-            told = next_event()
-        return True
-
     def _is_down(self, error: LinkDown) -> None:
         """The device is switched off, perhaps for a moment: its packets are lost, and connections live on."""
-
-    def _time_is_up(self) -> None:
-        """First, what the link holds: where the thread comes late, a timer's answer may have been at the door
-        for long.
-        """
-        self._junction.link_timeout(self.now())
-        for _ in range(LATE):
-            if not self._take_in():
-                break
-            self._exchange()
-        self.host.handle_timeout(self.now())
 
     # The link
 
@@ -344,28 +266,6 @@ class PumpThread:
         self._is_link_ready = True
         if threading.current_thread() is not self.thread:
             self._bell.ring()
-
-    def _take_in(self) -> int:
-        """Up to a batch of packets or parcels: how many. Raises LinkError."""
-        self.host.crowded.clear()
-        count = self._junction.take_in(BATCH, self.now())
-        if (
-            not self._junction.is_drained and self._link_descriptor < 0
-        ):  # no descriptor tells again of what is left
-            self._is_link_ready = True
-        if count or self._link_descriptor < 0 or not is_readable(self._link_descriptor):
-            self._false_alarms = 0
-        else:
-            self._doubt()
-        return count
-
-    def _doubt(self) -> None:
-        """The descriptor is readable and gave no packet: another process was faster, or the link is mistaken
-        about its end.
-        """
-        self._false_alarms += 1
-        if self._false_alarms > MOST_FALSE_ALARMS:
-            raise LinkError(errno.EIO, "the link is at its end: it says that a packet waits, and gives none")
 
     # The end
 
@@ -389,36 +289,21 @@ class PumpThread:
         try:
             for channel in tuple(self._channels):
                 channel.cut_off(failure)
-            for connection in tuple(self._abandoned):
-                connection.abort(self.now())
+            self._lingering_connections.abort(self.now())
             self._send_the_last()
         finally:
             while self._calls:
                 self._calls.popleft().refuse(failure)
-            self._junction.release()
-            self._discard()
+            self._exchange.release()
+            self._exchange.discard()
             self._give_back()
 
     def _send_the_last(self) -> None:
         """RSTs of what was cut off, as far as the link takes them."""
         with suppress(LinkError):
-            self._exchange()
-            while self._has_more:
-                self._exchange()
-
-    def _drop_output(self) -> None:
-        """What the host still has to send, once there is no link."""
-        while self.host.next_packet(self.now()) is not None:
-            pass
-
-    def _discard(self) -> None:
-        """What the host still has to send and to tell: it forgets the connections that ended with the
-        link.
-        """
-        told = True
-        while told:
-            self._drop_output()
-            told = self.host.next_event() is not None
+            self._exchange.run()
+            while self._exchange.has_more:
+                self._exchange.run()
 
     def _give_back(self) -> None:
         _PUMPS.discard(self)  # from now on others may have the numbers of its descriptors

@@ -10,17 +10,17 @@ from typing import Final, Self
 
 import trio
 
-from postel.errors import ArgumentError, CallError, LinkDown, LinkError, NetworkUnreachable, TcpError, renewed
+from postel.errors import ArgumentError, CallError, LinkDown, LinkError, NetworkUnreachable, renewed
 from postel.host.host import Host
 from postel.links.contract import Link
 from postel.links.junction import require_free
 from postel.sockets.bindings import Bindings
 from postel.sockets.datagram import DatagramCalls
+from postel.sockets.lingering import LingeringConnections
 from postel.sockets.lookup import NameResolver
 from postel.sockets.nonblocking import known_family
 from postel.sockets.stream import StreamCalls
 from postel.tcp.connection import Connection
-from postel.tcp.events import Closed, Event
 from postel.trio import routing
 from postel.trio.pump import TrioPump
 from postel.trio.sockets import OpenedSocket, opened
@@ -54,7 +54,7 @@ class TrioNetwork:
         self._error: OSError | None = None  # why nothing works any more
         self._ended: trio.Event | None = None
         self._sockets: dict[OpenedSocket, None] = {}  # in the order in which they were made
-        self._farewells: dict[Farewell, None] = {}
+        self._lingering = LingeringConnections()
 
     async def __aenter__(self) -> Self:
         if self._pump is not None or self._error is not None:
@@ -121,11 +121,10 @@ class TrioNetwork:
         try:
             with trio.move_on_after(self._linger):
                 await trio.lowlevel.checkpoint()
-                while self._farewells and not self._is_over():
+                while self._lingering and not self._is_over():
                     await pump.next_turn()
         finally:
-            for farewell in tuple(self._farewells):
-                farewell.abort(pump.now())
+            self._lingering.abort(pump.now())
             pump.finish()
             self._over()
 
@@ -155,9 +154,8 @@ class TrioNetwork:
         error.__traceback__ = None
         self._error = self._error or error
         self._end_sockets(error)
-        for farewell in tuple(self._farewells):
-            farewell.abort(self._pump.now())
-        self._farewells.clear()
+        self._lingering.abort(self._pump.now())
+        self._lingering.clear()
         self._pump.stop()
         self._pump.discard()
         self._over()
@@ -186,7 +184,7 @@ class TrioNetwork:
 
     def abandon(self, connection: Connection) -> None:
         """For sockets: let a connection that was closed end in peace, within ``linger``."""
-        Farewell(connection, self._farewells)
+        self._lingering.add(connection)
 
     def adopt(self, opened: OpenedSocket) -> None:
         """For sockets: keep this one until it calls `forget`."""
@@ -195,28 +193,3 @@ class TrioNetwork:
     def forget(self, opened: OpenedSocket) -> None:
         """For sockets: this one was closed."""
         self._sockets.pop(opened, None)
-
-
-class Farewell:
-    """A connection without a socket: it has octets to deliver, or the peer's end to hear. ``family`` is all
-    there are of them.
-    """
-
-    __slots__ = ("_connection", "_family")
-
-    def __init__(self, connection: Connection, family: "dict[Farewell, None]") -> None:
-        self._connection = connection
-        self._family = family
-        family[self] = None
-        connection.context = self
-
-    def happened(self, event: Event) -> None:
-        """For the pump: an event of the connection."""
-        if isinstance(event, Closed):
-            self._connection.context = None
-            self._family.pop(self, None)
-
-    def abort(self, now: int) -> None:
-        """End the connection without more."""
-        with suppress(TcpError):
-            self._connection.abort(now)

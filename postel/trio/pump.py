@@ -5,30 +5,14 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from threading import get_ident
-from typing import Final, Protocol, cast
 
 import trio
 
 from postel.errors import CallError, LinkDown, LinkError
 from postel.host.host import Host
-from postel.links.contract import Link, closed, is_readable
-from postel.links.junction import Junction
-from postel.tcp.events import Event
+from postel.links.contract import Link
+from postel.links.exchange import Exchange
 from postel.times import NEVER, SECOND
-
-_BATCH: Final = 64  # packets that may come in before packets go out, and the other way round
-_LATE: Final = 128  # batches that may come in before timers expire, where the run comes late
-_MOST_FALSE_ALARMS: Final = (
-    100  # in a row, until a descriptor that is readable and gives no packet is taken for one at its end
-)
-
-
-class EventHandler(Protocol):
-    """What stands as ``context`` on a host's connections, listeners and datagram sockets."""
-
-    def happened(self, event: Event) -> None:
-        """For the pump: an event of it."""
-        ...
 
 
 class TrioPump:
@@ -45,21 +29,14 @@ class TrioPump:
         self._thread = get_ident()
         self._host = host
         self._broken = broken
-        self._down = down
-        descriptor = link.fileno()
-        self._descriptor = -1 if descriptor is None else descriptor
-        if descriptor == -1:
-            raise closed("link")
         self._latest = 0
-        self._is_notified = self._descriptor < 0  # a packet may wait already
-        self._has_more = False  # to send, after a whole batch
         self._is_stopped = False
         self._is_turning = False
-        self._false_alarms = 0
         self._woken = trio.Event()
         self._turned = trio.Event()
         self._scope = trio.CancelScope()
-        self._junction = Junction(host, link, self._link_is_ready)
+        self._is_notified = link.fileno() is None  # a packet may wait already
+        self._exchange = Exchange(host, link, self.now, self._link_is_ready, down)
         trio.lowlevel.spawn_system_task(self._run, name=f"postel pump of {host!r}")
 
     def now(self) -> int:
@@ -94,7 +71,7 @@ class TrioPump:
     def finish(self) -> None:
         """Turn until nothing is left to send, then stop."""
         self._turn()
-        while self._has_more and not self._is_stopped:
+        while self._exchange.has_more and not self._is_stopped:
             self._turn()
         self.stop()
 
@@ -104,9 +81,9 @@ class TrioPump:
             return
         self.now()
         self._is_stopped = True
-        self._junction.release()
-        if self._descriptor >= 0:
-            trio.lowlevel.notify_closing(self._descriptor)
+        self._exchange.release()
+        if self._exchange.descriptor >= 0:
+            trio.lowlevel.notify_closing(self._exchange.descriptor)
         self._scope.cancel()
         self._turned.set()
 
@@ -114,17 +91,14 @@ class TrioPump:
         """What the host still has to send and to tell, once there is no link: it forgets the connections that
         ended with it.
         """
-        told = True
-        while told:
-            self._drop_output()
-            told = self._host.next_event() is not None
+        self._exchange.discard()
 
     # The system task
 
     async def _run(self) -> None:
         with self._scope:
             async with trio.open_nursery() as nursery:
-                if self._descriptor >= 0:
+                if self._exchange.descriptor >= 0:
                     nursery.start_soon(self._read_link)
                 await self._turn_on()
 
@@ -136,7 +110,7 @@ class TrioPump:
             deadline = self._deadline()
             if self._is_stopped:
                 return
-            if self._has_more or self._is_notified:
+            if self._exchange.has_more or self._is_notified:
                 await trio.lowlevel.checkpoint()
                 continue
             with trio.CancelScope(deadline=math.inf if deadline == NEVER else deadline / SECOND) as patience:
@@ -149,7 +123,7 @@ class TrioPump:
         """Wait for a link with a descriptor."""
         while True:
             try:
-                await trio.lowlevel.wait_readable(self._descriptor)
+                await trio.lowlevel.wait_readable(self._exchange.descriptor)
             except trio.ClosedResourceError:
                 return
             except OSError as error:
@@ -161,7 +135,7 @@ class TrioPump:
 
     def _deadline(self) -> int:
         try:
-            return self._junction.next_timeout()
+            return self._exchange.next_timeout()
         except LinkError as error:
             self._end(error)
             return NEVER
@@ -171,16 +145,9 @@ class TrioPump:
         for long.
         """
         try:
-            self._junction.link_timeout(self.now())
-            for _ in range(_LATE):
-                if not self._take_in():
-                    break
-                if self._host.crowded:
-                    self._turn()
+            self._exchange.handle_timeouts(self._turn)
         except LinkError as error:
             self._end(error)
-            return
-        self._host.handle_timeout(self.now())
 
     # Turns
 
@@ -189,9 +156,7 @@ class TrioPump:
             return
         self._is_turning = True
         try:
-            self._send_out()
-            while self._tell_events():
-                self._send_out()
+            self._exchange.run()
         except LinkError as error:
             self._end(error)
         finally:
@@ -199,30 +164,9 @@ class TrioPump:
         self._turned.set()
         self._turned = trio.Event()
 
-    def _send_out(self) -> None:
-        self._has_more = not self._junction.send_out(_BATCH, self.now(), self._down)
-
-    def _tell_events(self) -> bool:
-        """Whether there were any."""
-        next_event = self._host.next_event
-        if (told := next_event()) is None:
-            return False
-        while told is not None:
-            handler = cast(EventHandler | None, told[0].context)  # None: its socket has done with it
-            if handler is not None:
-                handler.happened(told[1])
-            told = next_event()
-        return True
-
-    def _drop_output(self) -> None:
-        now = self.now()
-        while self._host.next_packet(now) is not None:
-            pass
-
     def _end(self, error: LinkError) -> None:
         """The link is gone. A connection that the last packets ended, by a reset, hears of that first."""
-        self._drop_output()
-        self._tell_events()
+        self._exchange.link_ended()
         self._broken(error)
 
     # The link
@@ -246,7 +190,7 @@ class TrioPump:
         if self._is_stopped:
             return
         try:
-            self._take_in()
+            self._exchange.take_in()
         except LinkError as error:
             self._end(error)
 
@@ -254,27 +198,7 @@ class TrioPump:
         if self._is_stopped:
             return
         try:
-            if self._take_in():
-                self._false_alarms = 0
-            else:
-                self._doubt()
+            self._exchange.read_link()
         except LinkError as error:
             self._end(error)
         self._woken.set()
-
-    def _doubt(self) -> None:
-        """The descriptor was readable and gave no packet. Another process may have been faster; or the link
-        is mistaken about its end, where a descriptor is readable for ever."""
-        self._false_alarms = self._false_alarms + 1 if is_readable(self._descriptor) else 0
-        if self._false_alarms > _MOST_FALSE_ALARMS:
-            raise LinkError(errno.EIO, "the link is at its end: it says that a packet waits, and gives none")
-
-    def _take_in(self) -> int:
-        """Up to a batch of packets or parcels: how many. Raises LinkError."""
-        self._host.crowded.clear()
-        count = self._junction.take_in(_BATCH, self.now())
-        if (
-            not self._junction.is_drained and self._descriptor < 0
-        ):  # no descriptor tells again of what is left
-            self._is_notified = True
-        return count

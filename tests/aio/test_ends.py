@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from postel import aio
-from postel.aio.pump import MOST_FALSE_ALARMS
 from postel.errors import LinkClosed, LinkDown, LinkError
 from postel.host.host import Host
 from postel.host.routes import Routes
 from postel.links import Link, MemoryLink, Tun, pair
+from postel.links.exchange import MOST_FALSE_ALARMS
 from postel.links.memory import EventBell, SocketBell
 from postel.sim import DROP, World
 from postel.sim.loop import run

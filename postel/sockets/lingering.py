@@ -1,0 +1,64 @@
+"""Connections that the program has closed and TCP hasn't yet.
+
+The program has no object for such a connection any more. TCP still has data to deliver, or waits for the
+peer's FIN, as after ``close`` of a kernel's socket. A network keeps these connections so that it can wait for
+them, and abort them, when it ends itself.
+"""
+
+from contextlib import suppress
+
+from postel.errors import TcpError
+from postel.tcp.connection import Connection
+from postel.tcp.events import Closed, Event
+
+
+class LingeringConnection:
+    """Handler of the events of one closed connection. It removes the connection from the set at its end."""
+
+    __slots__ = ("_connection", "_others")
+
+    def __init__(self, connection: Connection, others: "dict[LingeringConnection, None]") -> None:
+        self._connection = connection
+        self._others = others
+        others[self] = None
+        connection.context = self
+
+    def happened(self, event: Event) -> None:
+        """Handle an event of the connection, for the pump: all but the last are of no interest."""
+        if isinstance(event, Closed):
+            self._connection.context = None
+            self._others.pop(self, None)
+
+    def abort(self, now: int) -> None:
+        """Reset the connection, where it hasn't ended already."""
+        with suppress(TcpError):
+            self._connection.abort(now)
+
+
+class LingeringConnections:
+    """Set of the connections of one network that linger, in the order in which they were closed.
+
+    It is true while there are any.
+    """
+
+    __slots__ = ("_connections",)
+
+    def __init__(self) -> None:
+        self._connections: dict[LingeringConnection, None] = {}
+
+    def __bool__(self) -> bool:
+        """Tell whether a connection is left."""
+        return bool(self._connections)
+
+    def add(self, connection: Connection) -> None:
+        """Keep ``connection`` until it is CLOSED, and take over its events."""
+        LingeringConnection(connection, self._connections)
+
+    def abort(self, now: int) -> None:
+        """Reset all that are left: each peer gets a RST."""
+        for connection in tuple(self._connections):
+            connection.abort(now)
+
+    def clear(self) -> None:
+        """Forget all of them, once the link is gone and no event of theirs will come."""
+        self._connections.clear()
