@@ -1,4 +1,13 @@
-"""What is lost. A recovery decides which octets go again, and tells congestion control what that costs."""
+"""Loss recovery: which octets were lost, and therefore go again.
+
+A connection that sends data has one `Recovery`. It is told of each transmission, each acceptable ACK and each
+expired timer. It answers three questions of the output: where SND.NXT belongs (``turn``), what to retransmit
+next (``next_lost``), and how many new octets may go out (``room``). It reports each loss to the congestion
+controller, which owns cwnd. A recovery never makes a segment itself.
+
+`postel.tcp.recovery.rack.Rack` is used where the peer agreed on SACK, `postel.tcp.recovery.newreno.NewReno`
+elsewhere.
+"""
 
 from abc import ABC, abstractmethod
 from typing import Final
@@ -11,17 +20,17 @@ from postel.tcp.rtt import Rtt
 from postel.times import NEVER
 from postel.wire.segment import Segment
 
-NOTHING: Final = (-1, 0)
-NO_LIMIT: Final = 1 << 62
+NOTHING: Final = (-1, 0)  # answer of `next_lost` and `tail`: no segment
+NO_LIMIT: Final = 1 << 62  # octets: more than any window
 
-# Where SND.NXT shall go
+# Values of `Recovery.turn`: where SND.NXT belongs after the call
 STAY: Final = 0
-BACK: Final = 1  # to SND.UNA: everything again, in order
-ON: Final = 2  # to SND.MAX: nothing again
+BACK: Final = 1  # to SND.UNA: retransmit everything in flight, in order
+ON: Final = 2  # to SND.MAX: go on with new data; what was lost is asked for by `next_lost`
 
 
 class Figures:
-    """What a recovery knows of the path. Octets and microseconds; 0 where it doesn't know."""
+    """Figures of a recovery for `Connection.status`: octets and microseconds, 0 where it doesn't know."""
 
     __slots__ = (
         "delivered",
@@ -35,41 +44,56 @@ class Figures:
     )
 
     def __init__(self) -> None:
-        self.sacked: int = 0  # of what is in flight
-        self.lost: int = 0
-        self.retransmitted: int = 0
-        self.delivered: int = 0  # since the start
+        """Create figures of a path of which nothing is known."""
+        self.sacked: int = 0  # octets in flight that the peer has SACKed
+        self.lost: int = 0  # octets found lost and not sent again yet
+        self.retransmitted: int = 0  # octets sent again and not acknowledged yet
+        self.delivered: int = 0  # octets acknowledged or SACKed since the connection was opened
         self.duplicates: int = 0  # segments that D-SACKs reported
-        self.reorderings: int = 0  # how often segments overtook others
+        self.reorderings: int = 0  # how often a segment arrived after one that was sent later
         self.min_rtt: int = 0
-        self.delivery_rate: int = 0  # octets a second
+        self.delivery_rate: int = 0  # octets a second, of the latest sample
 
 
 class MtuProbe:
-    """A packet larger than the path is known to carry. Where it alone is lost, congestion isn't to blame (RFC
-    4821, 7.6.2).
+    """Segment in flight that is larger than the path is known to carry (RFC 4821, 7).
+
+    The segment covers the sequence numbers from ``start`` to before ``end``. Where this segment alone is
+    lost, its size is the likely reason, so congestion control isn't told (RFC 4821, 7.6.2).
     """
 
     __slots__ = ("end", "is_lost", "start")
 
     def __init__(self, start: int, end: int) -> None:
+        """Record a probe that was just sent."""
         self.start: int = start
         self.end: int = end
         self.is_lost: bool = False
 
 
 class Recovery(ABC):
-    """Made when the handshake is done, with the connection's own controller and round-trip times.
+    """Base class of both recoveries, and what they share.
 
-    While ``is_active`` the congestion window doesn't grow. ``inflation`` is what may fly beyond it: octets
-    that duplicate ACKs say have left the network. ``turn`` says where SND.NXT shall go; what moves it there
-    sets ``turn`` to STAY. ``keeps_timer``: this ACK doesn't start the retransmission timer anew.
-    ``reorder_at`` is when `on_reorder_timeout` is due. While ``timeout_test`` runs, the next ACKs tell
-    whether the last timeout was spurious, given that something new is sent. ``mtu_probe`` is in flight; where
-    it, and nothing else, is found lost, it is marked instead of telling congestion control (RFC4821-4).
-    ``flight`` is FlightSize when something was last sent: ACKs are read in batches, and what they
-    acknowledged together had all been in flight. ``is_wary``: something was sent again, so that what an ACK
-    echoes matters.
+    A recovery is made when the connection first has something to send, with the connection's own congestion
+    controller and round-trip estimator. Only the recovery writes its public attributes, except where one is
+    said to be set by others:
+
+    - ``is_active``: a recovery episode is under way, so the congestion window doesn't grow.
+    - ``inflation``: octets that may be in flight beyond cwnd, because duplicate ACKs say that as many have
+      left the network.
+    - ``turn``: where SND.NXT belongs (STAY, BACK or ON). `Tcb.turn` moves SND.NXT there and sets ``turn`` to
+      STAY.
+    - ``keeps_timer``: the latest ACK doesn't restart the retransmission timer.
+    - ``reorder_at``: time at which to call `on_reorder_timeout`, or NEVER.
+    - ``timeout_test``: while this test runs, the next ACKs show whether the latest timeout was spurious.
+    - ``tail_probe``: state of the tail loss probe; the output tells it when a probe is sent next.
+    - ``mtu_probe``: the MTU probe in flight, set by `postel.tcp.pathmtu`, or None. Where nothing else is
+      found lost, the probe is marked lost instead of telling congestion control (RFC4821-4).
+    - ``flight``: FlightSize in octets when something was last sent. ACKs are read in batches: whatever
+      several ACKs of one batch acknowledge was all in flight then.
+    - ``is_wary``: something was sent again, so the timestamp that an ACK echoes can prove the retransmission
+      needless.
+    - ``sample``: what the latest ACK told, for the congestion controller.
     """
 
     __slots__ = (
@@ -94,6 +118,7 @@ class Recovery(ABC):
     )
 
     def __init__(self, congestion: Congestion, rtt: Rtt) -> None:
+        """Create a recovery that has seen nothing sent yet."""
         self.congestion: Congestion = congestion
         self.rtt: Rtt = rtt
         self.sample: Sample = Sample()
@@ -106,21 +131,24 @@ class Recovery(ABC):
         self.timeout_test: TimeoutTest = TimeoutTest()
         self.tail_probe: TailProbe = TailProbe(has_measured=rtt.smoothed > 0)
         self.mtu_probe: MtuProbe | None = None
-        self.is_excused: bool = (
-            False  # this recovery began with the loss of an MTU probe, and so far that is all
-        )
+        # An episode is under way, and so far only the MTU probe was found lost: cwnd stays as it is.
+        self.is_excused: bool = False
         self.is_wary: bool = False
         self._undo = Undo()
-        self._has_decided = False  # congestion control was told that this ACK means congestion, or its end
+        self._has_decided = False  # this ACK brought `marked`, `lost` or `recovered`: not `acknowledged`
         self._tells_sends = congestion.wants_sends
-        self._marked_flight = 0  # octets: `marked` is due, after `observed`
+        self._marked_flight = 0  # octets in flight: after `observed`, call `marked` with this; 0: don't
 
     def figures(self) -> Figures:
+        """Return what `Connection.status` shows; this class knows nothing."""
         return Figures()
 
     @abstractmethod
     def on_sent(self, number: int, octets: int, now: int) -> None:
-        """Text or FIN went out from ``number`` on, for the first time or again."""
+        """Record that ``octets`` numbers from ``number`` on were sent, for the first time or again.
+
+        A FIN counts as one octet.
+        """
 
     @abstractmethod
     def on_ack(
@@ -134,64 +162,74 @@ class Recovery(ABC):
         is_duplicate: bool,
         has_more: bool,
     ) -> None:
-        """An acceptable ACK: SND.UNA advanced by ``acked`` to ``una``, or it may be a duplicate ACK
-        (RFC5681-2a) or carry SACK blocks.
+        """Take one acceptable ACK of something that was sent.
 
-        ``echo`` is the tick of the timestamp that it echoes, else NO_ECHO; ``has_more``: something new could
-        be sent. Fills in ``sample``, but for ``marked`` and ``is_window_limited``, which are set before, and
-        tells congestion control in the order that `Congestion` has.
+        The ACK advanced SND.UNA by ``acked`` octets to ``una``. Where ``acked`` is 0, it is a duplicate ACK
+        (``is_duplicate``, RFC5681-2a), or carries SACK blocks, or both. ``echo`` is the timestamp tick that
+        the ACK echoes, or NO_ECHO. ``has_more``: the send buffer and the peer's window have room for one more
+        new full segment; only looked at while ``timeout_test`` runs.
+
+        The caller has set ``sample.marked`` and ``sample.is_window_limited`` before. This method sets the
+        other fields and calls the congestion controller in the order that `Congestion` describes.
         """
 
     @abstractmethod
     def on_bare_mark(self, now: int) -> None:
-        """An ACK that says nothing new but that packets arrived marked: ``sample.marked`` octets."""
+        """Take an ACK of which only the ECN mark is news: ``sample.marked`` octets arrived marked."""
 
     @abstractmethod
     def on_timeout(self, *, again: bool, has_more: bool, now: int) -> None:
-        """The retransmission timer expired; ``again``: with nothing acknowledged since it last did."""
+        """React to the retransmission timer; ``again``: nothing was acknowledged since it last expired."""
 
     def on_reorder_timeout(self, now: int) -> None:
-        """``reorder_at`` has come."""
+        """Look for losses once more, because the clock has reached ``reorder_at``."""
 
     @abstractmethod
     def on_refused(self) -> None:
-        """What is in flight was too large for the path, or was sent into a window that closed: it goes again,
-        in order from SND.UNA on, and congestion isn't to blame."""
+        """Send everything in flight again, in order from SND.UNA on, without telling congestion control.
+
+        Called when the segments in flight were too large for the path, or were sent into a window that the
+        peer then closed.
+        """
 
     @abstractmethod
     def on_marked(self, flight: int) -> None:
-        """Congestion control is to answer marks among ``flight`` octets, once it has heard of the ACK that
-        tells of them: a loss among what is in flight now is answered by that (RFC3168-6.1.2a)."""
+        """Let congestion control answer an ECN mark, with ``flight`` octets in flight.
+
+        The controller is called after it has been told of the ACK that carries the mark. The answer stands
+        for losses too: a loss among what is in flight now doesn't reduce cwnd once more (RFC3168-6.1.2a).
+        """
 
     @abstractmethod
     def next_lost(self, una: int) -> tuple[int, int]:
-        """The first number to send again now, and how many octets at most; NOTHING for none."""
+        """Return the number to retransmit from now and the most octets to take, or NOTHING."""
 
     @abstractmethod
     def room(self, una: int, nxt: int) -> int:
-        """Octets that congestion control lets go out from SND.NXT on; may be negative."""
+        """Return how many octets congestion control lets go out from SND.NXT on; may be negative."""
 
     def beyond_sacked(self, number: int) -> int:
-        """The first number from ``number`` on that isn't SACKed: where a pass over what was sent before goes
-        on.
+        """Return the first number from ``number`` on that the peer hasn't SACKed.
+
+        Retransmission in order (``turn`` was BACK) skips the SACKed octets in this way.
         """
         return number
 
     def watches_tail(self) -> bool:
-        """Whether a probe timeout comes before the retransmission timeout (RFC 8985, 7.2)."""
+        """Say whether a probe timeout comes before the retransmission timeout (RFC 8985, 7.2)."""
         return False
 
     def ran_dry(self) -> None:
-        """The user has given no more to send."""
+        """Note that the send buffer is empty, so that rate samples are marked as app-limited."""
 
     def tail(self) -> tuple[int, int]:
-        """Number and octets of the last segment that was sent."""
+        """Return number and octets of the last segment that was sent, or NOTHING."""
         return NOTHING
 
-    # What congestion control is told, in the order that `Congestion` describes
+    # Calls of the congestion controller, in the order that `Congestion` describes
 
     def _observe(self, now: int, *, is_undone: bool = False) -> None:
-        """First the sample, then the answer to marks."""
+        """Tell the controller of the sample first, then of an ECN mark that waits for its answer."""
         self._has_decided = False
         sample = self.sample
         if sample.delivered or sample.lost or sample.marked or is_undone:
@@ -202,28 +240,30 @@ class Recovery(ABC):
             self.congestion.marked(flight, now)
 
     def _reduce(self, flight: int, now: int) -> None:
-        """Something was lost: remember how it was, and slow down."""
+        """Begin an episode of losses: let the controller save its window, then reduce it."""
         self.congestion.remember(flight)
         self._undo.begin()
         self._reduce_again(flight, now)
 
     def _reduce_again(self, flight: int, now: int) -> None:
-        """As `_reduce`, of an episode that goes on."""
+        """Reduce the window once more in an episode that goes on; what was saved stays saved."""
         self._has_decided = True
         self.congestion.lost(flight, now)
 
     def _tell_recovered(self, flight: int, now: int) -> None:
+        """Tell the controller that the episode is over, with ``flight`` octets outstanding."""
         self._has_decided = True
         self.congestion.recovered(flight, now)
 
     def _tell_acknowledged(self, acked: int, now: int) -> None:
-        """The last word on an ACK that brings progress and nothing else, but perhaps an `undo`."""
+        """Let the window grow, unless this ACK told of congestion or of its end. Called last."""
         if (
             self.sample.is_window_limited and not self._has_decided and not self.sample.marked
         ):  # RFC3168-6.1.2a
             self.congestion.acknowledged(acked, now)
 
     def _time_out(self, flight: int, now: int, *, again: bool) -> None:
+        """Tell the controller of a timeout; what can be undone is saved at the first timeout only."""
         if not again:  # RFC4015-3.1-0
             self.congestion.remember(flight)
             self.rtt.remember()

@@ -1,16 +1,27 @@
-"""F-RTO: whether a retransmission timeout was spurious (RFC 5682).
+"""F-RTO: find out whether a retransmission timeout was spurious (RFC 5682).
 
-::
+Theory of operation. A timeout is spurious where the ACK was merely late, for example after a delay of the
+path. To retransmit the whole window then is waste, and its duplicate ACKs disturb recovery. So after the
+timeout only the first segment goes again, and the next two ACKs decide::
 
-    timeout: the first segment goes again
+    segments 1 to 4 are in flight, and the timer expires
         │
-     AT_FIRST ── an ACK covers all that went again, and not all that is in flight: two new segments go
-        │                                         │
-        │                                     AT_SECOND ── an ACK says that what went only once has arrived
-        │                                         │                            │
-     GENUINE: everything goes again            GENUINE                     SPURIOUS: nothing was lost
+        ├─► retransmit segment 1 only                      step AT_FIRST
+        │
+    first ACK
+        ├── a duplicate, or it covers everything in flight ──────► GENUINE: retransmit the rest in order
+        └── it covers all that was sent again, but not all in flight
+            │
+            ├─► send two new segments, 5 and 6             step AT_SECOND
+            │
+        second ACK
+            ├── a duplicate ─────────────────────────────────────► GENUINE
+            └── it shows that an octet arrived which was sent ───► SPURIOUS: undo, go on with new data
+                only once, before the timeout
 
-With and without SACK it is the same; what an ACK says of arrival differs, and the recovery knows that.
+The second ACK is the proof: the receiver can have such an octet only from its first transmission, so the
+segments of before the timeout were not lost. SACK changes only which ACKs show an arrival; the recovery
+that runs the test decides that, and gives it to `TimeoutTest.judge`.
 """
 
 from typing import Final
@@ -19,26 +30,28 @@ _NO_TEST: Final = 0
 _AT_FIRST: Final = 1
 _AT_SECOND: Final = 2
 
-# What an ACK makes of the test
-UNDECIDED: Final = 0
-GOES_ON: Final = 1  # new segments are sent
-GENUINE: Final = 2
-SPURIOUS: Final = 3
+# Results of one ACK
+UNDECIDED: Final = 0  # the ACK says nothing: wait for the next
+GOES_ON: Final = 1  # the second step begins: send new segments
+GENUINE: Final = 2  # something was lost
+SPURIOUS: Final = 3  # nothing was lost
 
 _NEW_SEGMENTS: Final = 2
 
 
 class TimeoutTest:
-    """One test after another, at most one at a time."""
+    """State of the F-RTO test of one connection: at most one test runs at a time."""
 
     __slots__ = ("_allowance", "_step")
 
     def __init__(self) -> None:
+        """Create the state with no test running."""
         self._step = _NO_TEST
-        self._allowance = 0  # octets of new data that may still go
+        self._allowance = 0  # octets of new data that the second step may still send
 
     @property
     def is_running(self) -> bool:
+        """Whether a test has begun and isn't decided."""
         return self._step != _NO_TEST
 
     @property
@@ -47,26 +60,33 @@ class TimeoutTest:
         return self._allowance if self._step == _AT_SECOND else 0
 
     def begin(self) -> None:
-        """The retransmission timer expired, and something new could be sent."""
+        """Start the test: the retransmission timer expired, and new data could be sent."""
         self._step = _AT_FIRST
 
     def end(self) -> None:
-        """The test is decided, or can't be any more."""
+        """Stop the test, because it is decided or can't be decided any more."""
         self._step = _NO_TEST
 
     def sent(self, octets: int) -> None:
-        """New data went out."""
+        """Count new data that was sent against what the second step allows."""
         self._allowance -= octets
 
     def judge(
         self, smss: int, *, is_progress: bool, may_go_on: bool, shows_arrival: bool, says_something: bool
     ) -> int:
-        """What an ACK makes of the running test: UNDECIDED, GOES_ON, GENUINE or SPURIOUS.
+        """Return the result of one ACK for the running test: UNDECIDED, GOES_ON, GENUINE or SPURIOUS.
 
-        ``is_progress``: the first step heeds it. ``may_go_on``: it covers everything that was ever sent
-        again, not this timeout's segment alone, and not all that was in flight, and something new can be
-        sent. Then an ACK that ``shows_arrival`` can only be of octets that were sent once, before the
-        timeout. One that doesn't ``say something`` decides nothing.
+        ``smss``: octets of a full segment.
+
+        ``is_progress``: the ACK advances SND.UNA. The first step with SACK ignores other ACKs.
+
+        ``may_go_on``: the ACK covers everything that was ever sent again (not only this timeout's segment),
+        doesn't cover all that was in flight, and new data can be sent. After such an ACK, whatever else
+        arrives of before the timeout was sent only once.
+
+        ``shows_arrival``: the ACK shows that octets of before the timeout arrived which were sent only once.
+
+        ``says_something``: the ACK is evidence at all. One that isn't decides nothing.
         """
         if self._step == _AT_SECOND:  # RFC5682-2.1-3
             if shows_arrival:

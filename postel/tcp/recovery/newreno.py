@@ -1,5 +1,27 @@
-"""Fast retransmit and fast recovery by RFC 6582, with limited transmit (RFC 3042) and F-RTO (RFC 5682): for
-peers without SACK.
+"""NewReno: fast retransmit and fast recovery without SACK (RFC 6582).
+
+Theory of operation. Without SACK the peer can say only "I have everything before SEG.ACK". Each segment that
+arrives behind a hole makes it repeat the same ACK, a duplicate ACK. Three duplicates mean that the segment at
+SND.UNA is lost::
+
+    sequence space    1 │ 2 │ 3 │ 4 │ 5 │ 6 │ 7 │ 8 │      each number is one segment; 2 and 5 are lost
+    received          1       3   4       6   7   8
+                          ▲                         ▲
+                          SND.UNA                   SND.MAX when the loss was found (``_recover``)
+
+    time   ACK of 1                     SND.UNA = 2
+           3 × duplicate ACK            fast retransmit of 2, cwnd is reduced, recovery begins
+           more duplicates              each says that a segment left the network: ``inflation`` grows by SMSS
+           ACK up to 5 (partial)        below recover: 5 is lost too, retransmit it; recovery goes on
+           ACK up to 9 (full)           recover is reached: recovery ends, ``inflation`` is 0
+
+A partial ACK is the only sign of a second loss, so each lost segment costs one round trip. While SND.UNA is
+below ``_recover``, duplicate ACKs may be answers to copies that were retransmitted, so they don't begin a new
+recovery.
+
+Before the third duplicate, each duplicate lets one new segment go out: limited transmit (RFC 3042), which
+draws more duplicates where few segments are in flight. A timeout without SACK is tested by F-RTO
+(`postel.tcp.recovery.frto`); if it was genuine, everything goes again in order from SND.UNA (go-back-N).
 """
 
 from typing import Final
@@ -12,14 +34,14 @@ from postel.tcp.recovery.segment_clock import SegmentClock
 from postel.tcp.rtt import Rtt
 from postel.wire.segment import Segment
 
-DUPLICATES: Final = 3  # RFC 5681, 3.2: the threshold
+DUPLICATES: Final = 3  # duplicate ACKs that mean a loss (RFC 5681, 3.2)
 
 
 class NewReno(Recovery):
-    """Without SACK a partial ACK is the only word of a second loss, so each costs a round trip.
+    """Loss recovery of a connection without SACK.
 
-    ``_recover`` is one past the highest number sent when the last loss was found: until SND.UNA is beyond it,
-    duplicate ACKs may be echoes of our own retransmissions.
+    ``_recover`` is one past the highest number sent when the last loss was found, RFC 6582's recover plus
+    one. ``_lost`` is the number to retransmit from, or -1.
     """
 
     __slots__ = (
@@ -46,26 +68,29 @@ class NewReno(Recovery):
     turn: int
 
     def __init__(self, una: int, congestion: Congestion, rtt: Rtt) -> None:
+        """Create the recovery; ``una`` is SND.UNA after the handshake, the first number of data."""
         super().__init__(congestion, rtt)
         self._una = una
         self._max = una
         self._recover = seq.add(una, -1)  # RFC6582-3.2-1: the number of our SYN
         self._lost = -1
-        self._duplicates = 0
-        self._had_partial = False
-        # before limited transmit added to it (RFC5681-3.2d); in recovery, with that: as it was at
-        # ``_counted_at``
+        self._duplicates = 0  # duplicate ACKs since SND.UNA last advanced
+        self._had_partial = False  # this recovery has seen a partial ACK
+        # Octets in flight. Before recovery: without what limited transmit added (RFC5681-3.2d). In recovery:
+        # all of them, as of the time ``_counted_at``.
         self._flight = 0
         self._counted_at = 0  # when recovery began, or at the first partial ACK a round trip later
-        self._answered = una  # a mark of what was sent before has cut the window
+        self._answered = una  # cwnd was reduced for an ECN mark: losses of what was sent before are answered
         self._again_to = una  # end of what was sent again, while ``is_wary``
         self._clock = SegmentClock() if congestion.is_model else None
 
     @property
     def _outstanding(self) -> int:
+        """Octets sent and not acknowledged: FlightSize of RFC 5681."""
         return seq.distance(self._una, self._max)
 
     def on_sent(self, number: int, octets: int, now: int) -> None:
+        """Record a transmission; of data sent again, remember its end and when it went."""
         end = seq.add(number, octets)
         if seq.lt(number, self._max):
             self._undo.sent_again(octets, now)
@@ -94,6 +119,7 @@ class NewReno(Recovery):
         is_duplicate: bool,
         has_more: bool,
     ) -> None:
+        """Take one acceptable ACK; see `Recovery.on_ack`."""
         self._begin_sample(acked)
         self.keeps_timer = False
         if acked:
@@ -115,11 +141,13 @@ class NewReno(Recovery):
         self._tell_acknowledged(acked, now)
 
     def on_bare_mark(self, now: int) -> None:
+        """Tell the controller of an ACK of which only the ECN mark is news."""
         self._begin_sample(0)
         self.sample.flight = self._outstanding
         self._observe(now)
 
     def on_timeout(self, *, again: bool, has_more: bool, now: int) -> None:
+        """Go back to SND.UNA, or test first whether the timeout was spurious."""
         may_test = has_more and (again or seq.gt(self._una, self._recover))  # RFC5682-2.1-1
         self._time_out(self._outstanding, now, again=again)
         self._recover = self._max  # RFC6582-3.2-4
@@ -127,38 +155,44 @@ class NewReno(Recovery):
         self._leave()
         if may_test:
             self.timeout_test.begin()
-            self.turn = ON  # what the test sends after this segment was never sent before
+            self.turn = ON  # the test retransmits one segment (`_lost`), and then sends new data only
             self._lost = self._una
         else:
             self._go_back()
 
     def on_marked(self, flight: int) -> None:
+        """Let the controller answer an ECN mark once `on_ack` has told it of the sample."""
         self._marked_flight = flight
         self._answered = self._max
-        self._undo.end()  # RFC4015-3.1-9: a mark stands, whatever becomes of a loss before it
+        self._undo.end()  # RFC4015-3.1-9: the reduction for a mark isn't undone with a loss before it
 
     def on_refused(self) -> None:
-        self._recover = self._max  # the duplicate ACKs that this draws are no sign of a loss
+        """Send everything in flight again, in order, without telling congestion control."""
+        self._recover = self._max  # the peer answers copies with duplicate ACKs, which are no sign of a loss
         self._duplicates = 0
         self._leave()
         self._undo.end()
         self._go_back()
 
     def next_lost(self, una: int) -> tuple[int, int]:
+        """Return the segment to retransmit, or NOTHING; at most one is known to be lost."""
         return NOTHING if self._lost < 0 else (seq.latest(self._lost, una), self.congestion.smss)
 
     def room(self, una: int, nxt: int) -> int:
+        """Return how many octets may go out from SND.NXT on: cwnd and inflation less what is in flight."""
         if self.timeout_test.is_running:
             return self.timeout_test.room
         return self.congestion.window + self.inflation - seq.distance(una, nxt)
 
     def ran_dry(self) -> None:
+        """Note that the sender has too little data, so that rate samples say so."""
         if self._clock is not None and self._outstanding < self.congestion.window and self._lost < 0:
             self._clock.rates.limit(self._outstanding)
 
-    # Progress
+    # ACKs that advance SND.UNA
 
     def _begin_sample(self, acked: int) -> None:
+        """Fill in the sample of an ACK that advanced SND.UNA by ``acked`` octets."""
         sample = self.sample
         sample.acked = sample.delivered = acked
         sample.smoothed = self.rtt.smoothed
@@ -169,6 +203,7 @@ class NewReno(Recovery):
         sample.lost = sample.round_trip = sample.rate = sample.interval = 0
 
     def _progress(self, acked: int, echo: int, now: int, *, has_more: bool) -> None:
+        """Act on an ACK that advanced SND.UNA: undo, test, or end or continue recovery."""
         self._duplicates = 0
         if self._undo.is_disproved_by_echo(echo):
             self._take_back(acked, now)
@@ -176,9 +211,8 @@ class NewReno(Recovery):
             self._test_timeout(acked, now, has_more=has_more)
         if not self.is_active:
             self.inflation = 0
-            if seq.gt(
-                self._una, self._recover
-            ):  # follow, so that 2**31 octets without a loss don't turn the comparison
+            if seq.gt(self._una, self._recover):
+                # Follow SND.UNA: after 2**31 octets without a loss the comparison would turn around.
                 self._recover = seq.add(self._una, -1)
                 self._answered = seq.latest(self._answered, self._una)
                 self._undo.end()
@@ -194,56 +228,60 @@ class NewReno(Recovery):
             self._partial(acked, now)
 
     def _partial(self, acked: int, now: int) -> None:
-        """RFC6582-3.2-3b: the next hole begins where this ACK ends."""
+        """Retransmit where this partial ACK ends, and deflate the window (RFC6582-3.2-3b)."""
         smss = self.congestion.smss
         self._lost = self._una
         self.inflation = min(
             max(0, self.inflation - acked) + (smss if acked >= smss else 0), self._outstanding
         )
-        if (
-            now - self._counted_at >= self.rtt.smoothed > 0
-        ):  # duplicates of what was sent in recovery can have come by now
+        if now - self._counted_at >= self.rtt.smoothed > 0:
+            # A round trip later duplicate ACKs come of what was sent in recovery: count that, too.
             self._flight = self._outstanding
             self._counted_at = now
         self.keeps_timer = self._had_partial
         self._had_partial = True
 
-    # Duplicates
+    # Duplicate ACKs
 
     def _on_duplicate(self, now: int) -> None:
+        """Act on a duplicate ACK: end the test, inflate, do limited transmit, or enter recovery."""
         smss = self.congestion.smss
         if self.timeout_test.is_running:  # RFC5682-2.1-2, RFC5682-2.1-3
             self._go_back()
         elif self.is_active:
-            # RFC5681-3.2f, but for no more than is outstanding, or was a round trip ago (RFC 5681, 3.2, on
-            # bogus duplicate ACKs)
+            # RFC5681-3.2f. A bogus receiver may send more duplicates than segments arrived, so inflation is
+            # limited by what is in flight, and by what was a round trip ago.
             self.inflation = min(self.inflation + smss, self._flight, self._outstanding)
         elif self._duplicates < DUPLICATES:
             if self._duplicates == 1:
                 self._flight = self.flight
-            if seq.gt(self._una, self._recover):  # else it may be an echo of what a timeout sent again
-                self.inflation = (
-                    self._duplicates * smss
-                )  # RFC3042-2a: new data flies, cwnd stays (RFC3042-2b)
+            if seq.gt(self._una, self._recover):  # else a copy that a timeout sent may have caused it
+                # RFC3042-2a: each duplicate lets a new segment go, and cwnd stays (RFC3042-2b).
+                self.inflation = self._duplicates * smss
         elif self.sample.lost:
             self._enter(now)
 
     @property
     def _finds_loss(self) -> bool:
-        """RFC6582-3.2-2: three duplicates mean a loss, unless they may be echoes of what a timeout sent
-        again.
+        """Whether this duplicate ACK is the third, and shows a loss (RFC6582-3.2-2).
+
+        Below ``_recover`` it doesn't: there the peer may answer copies of what a timeout retransmitted.
         """
         is_third = self._duplicates == DUPLICATES and not self.timeout_test.is_running and not self.is_active
         return is_third and seq.gt(self._una, self._recover)
 
     @property
     def _finds_more_lost(self) -> bool:
-        """Whether SND.UNA came to a hole behind a lost probe, which is a loss like any other."""
+        """Whether SND.UNA came to a second hole, behind a lost MTU probe.
+
+        The probe's own loss isn't told to congestion control, but this one is a loss like any other.
+        """
         if not self.is_excused or seq.ge(self._una, self._recover):
             return False
         return self.mtu_probe is None or seq.ge(self._una, self.mtu_probe.end)
 
     def _enter(self, now: int) -> None:
+        """Begin fast recovery: reduce cwnd, and retransmit the segment at SND.UNA."""
         self.is_active = True
         self._had_partial = False
         self._recover = self._max
@@ -257,20 +295,21 @@ class NewReno(Recovery):
         self._lost = self._una
 
     def _blame_congestion(self, now: int) -> None:
-        """More than a probe was lost."""
+        """Reduce cwnd after all: more than the MTU probe was lost in this recovery."""
         self.is_excused = False
         self.mtu_probe = None
         self._reduce(self.flight, now)
 
     def _leave(self) -> None:
+        """End recovery, or make sure that none is under way."""
         self.is_active = self.is_excused = False
         self.inflation = 0
         self._lost = -1
 
-    # Timeouts that may have been spurious
+    # After a timeout
 
     def _test_timeout(self, acked: int, now: int, *, has_more: bool) -> None:
-        """The basic F-RTO algorithm, without SACK: every ACK of new data decides."""
+        """Judge an ACK that advanced SND.UNA by the basic F-RTO algorithm (RFC 5682, 2.1)."""
         may_go_on = has_more and seq.ge(self._una, self._again_to) and seq.lt(self._una, self._recover)
         smss = self.congestion.smss
         verdict = self.timeout_test.judge(
@@ -284,13 +323,13 @@ class NewReno(Recovery):
             self._go_back()
 
     def _go_back(self) -> None:
-        """The conventional way: all of it again, in order."""
+        """End the test, and retransmit everything in flight in order, as without F-RTO."""
         self.timeout_test.end()
         self._lost = -1
         self.turn = BACK
 
     def _take_back(self, acked: int, now: int) -> None:
-        """Nothing was lost: go on as before (RFC 4015)."""
+        """Undo the latest reduction of cwnd, because nothing was lost, and go on (RFC 4015)."""
         self.timeout_test.end()
         self.turn = ON  # RFC4015-3.1-9
         limit = (
@@ -298,8 +337,8 @@ class NewReno(Recovery):
         )  # RFC4015-3.1-9
         if not self.is_active:
             self.rtt.revive()  # RFC4015-3.1-11
-        self._recover = seq.add(self._una, -1)  # RFC5682-2.1-3: duplicates mean a loss again
+        self._recover = seq.add(self._una, -1)  # RFC5682-2.1-3: from now on duplicates mean a loss again
         self._leave()
-        if self._undo.is_open and not self.sample.marked:  # RFC4015-3.1-9: else a mark stands
+        if self._undo.is_open and not self.sample.marked:  # RFC4015-3.1-9: a mark isn't undone
             self.congestion.undo(limit, now)
         self._undo.end()

@@ -1,8 +1,40 @@
-"""Loss recovery with SACK: RACK-TLP (RFC 8985), led down by Proportional Rate Reduction (RFC 9937).
+"""RACK-TLP: loss recovery with SACK (RFC 8985), with Proportional Rate Reduction (RFC 9937).
 
-A segment is lost when one that was sent later has arrived, and as much time has passed as a round trip and
-some reordering take. So it needs no count of duplicates, and finds lost retransmissions and, by the probe of
-TLP, lost tails. Positions count octets and never wrap.
+Theory of operation. RACK finds losses by time, not by a count of duplicate ACKs. The time of each
+transmission is recorded. Of the transmissions that have arrived, the one that was sent last is RACK.segment
+(``_newest``). Whatever was sent before that and is neither acknowledged nor SACKed has been overtaken. It may
+be late or lost; it is called lost once a round trip and the reordering window (``reo_wnd``) have passed since
+it was sent::
+
+    sent     A   B   C   D
+    time  ───●───●───●───●──────────────●───────────────●─────────────────────────────►
+                                        │               │
+                                 SACK of C arrives:     C was sent RTT + reo_wnd ago: A and B,
+                                 A and B are suspect,   if still missing, are lost
+                                 D isn't; RTT is        (the reordering timer, ``reorder_at``)
+                                 now - time of C
+
+While no reordering was ever seen on the path, and three segments are SACKed or recovery is under way,
+``reo_wnd`` is 0: then A and B are lost as soon as the SACK of C arrives.
+
+A retransmission is a transmission with a time of its own, so a lost retransmission is found in the same way.
+The end of a flight has nothing behind it that could overtake it: there a tail loss probe
+(`postel.tcp.recovery.tailprobe`) is sent and draws an ACK or SACK.
+
+An ACK goes through these steps in `Rack.on_ack`:
+
+1. `_take_acked` and `_take_blocks` mark what SEG.ACK and the SACK blocks say has arrived.
+2. `_test_timeout` runs F-RTO, if the retransmission timer expired before.
+3. `_has_repaired` asks whether a tail probe repaired a loss.
+4. `_take_back` undoes the episode, if a timestamp or a D-SACK proves that nothing was lost.
+5. `_find_lost` marks what is lost by now.
+6. `_tell` tells the congestion controller, and begins, continues or ends an episode.
+
+An episode of recovery begins with the first loss and ends when SND.UNA reaches SND.MAX as of its beginning
+(``_point``, the RecoveryPoint). During an episode Proportional Rate Reduction sets the window
+(`postel.tcp.recovery.reduction`), unless the controller is model-based and paces by itself.
+
+Positions count octets and never wrap, see `postel.tcp.recovery.scoreboard`.
 """
 
 from typing import Final
@@ -25,7 +57,7 @@ _NONE: Final = -1
 
 
 class Rack(Recovery):
-    """``una`` is SND.UNA when the handshake is done."""
+    """Loss recovery of a connection with SACK."""
 
     __slots__ = (
         "_answered", "_delivered", "_duplicate_end", "_duplicates", "_echo", "_forward",
@@ -43,40 +75,42 @@ class Rack(Recovery):
     turn: int
 
     def __init__(self, una: int, congestion: Congestion, rtt: Rtt) -> None:
+        """Create the recovery; ``una`` is SND.UNA after the handshake, the first number of data."""
         super().__init__(congestion, rtt)
         self.board: Scoreboard = Scoreboard(una)
-        self._pipe = 0  # when something was last sent
+        self._pipe = 0  # octets in the network when something was last sent
         self._reordering = Reordering(rtt.smoothed)
         self._rates = Rates() if congestion.is_model else None
         self._reduction: Reduction | None = None
 
-        # RACK, 5.3
+        # Variables of RFC 8985, 5.3
         self._newest: Sent | None = None  # RACK.segment
-        self._round_trip = rtt.smoothed  # RACK.rtt
-        self._duplicates = 0  # D-SACKs
-        self._forward = 0  # RACK.fack
+        self._round_trip = rtt.smoothed  # RACK.rtt, microseconds
+        self._duplicates = 0  # D-SACKs received
+        self._forward = 0  # RACK.fack: position, one past the highest octet that arrived
 
-        # Episodes
+        # Episodes; positions in octets
         self._point = 0  # RecoveryPoint
-        self._is_timed_out = False
-        self._is_forced = False  # the first retransmission waits for no room
-        self._answered = 0  # a mark of what was sent before has cut the window
-        self._undo_until = 0  # a window after recovery
+        self._is_timed_out = False  # the episode began with a timeout
+        self._is_forced = False  # the next retransmission goes even where the window has no room
+        self._answered = 0  # the window was reduced for an ECN mark: losses before here are answered
+        self._undo_until = 0  # SND.MAX when recovery ended: until SND.UNA is beyond, D-SACKs can undo it
         self._wary_until = 0  # end of what was ever sent again
-        self._reduced_at = 0
-        self._lost_again = False  # a retransmission was lost, sent since the window was last cut
+        self._reduced_at = 0  # time of the last reduction
+        self._lost_again = False  # a retransmission sent since the last reduction is lost
 
         # Of the ACK at hand
-        self._echo = NO_ECHO
-        self._delivered: Sent | None = None  # the newest that it delivered
-        self._duplicate_end = _NONE  # where its D-SACK ends
-        self._is_disproved = False
-        self._is_blamed = False  # something was found lost that no probe explains
-        self._undo_limit = _NONE  # octets: an episode is undone, and the window may be as large
+        self._echo = NO_ECHO  # timestamp tick that it echoes
+        self._delivered: Sent | None = None  # the transmission sent last of those that it delivered
+        self._duplicate_end = _NONE  # position where its D-SACK ends
+        self._is_disproved = False  # its D-SACK completes the proof that nothing was lost
+        self._is_blamed = False  # something other than the MTU probe was found lost
+        self._undo_limit = _NONE  # octets: undo the episode, with at most this window; _NONE: don't
 
     # What is sent
 
     def on_sent(self, number: int, octets: int, now: int) -> None:
+        """Record a transmission, and count it for PRR, the tail probe, the undo test and the controller."""
         board, sent = self.board, self.board.sent
         start = board.at(number)
         is_again = start < sent.end
@@ -88,9 +122,8 @@ class Rack(Recovery):
             self._wary_until = max(self._wary_until, start + octets)
         elif self.timeout_test.is_running:
             self.timeout_test.sent(octets)
-        segments = max(
-            1, -(-(octets - 1) // self.congestion.smss)
-        )  # a FIN may go with the last, and takes a number
+        # A FIN that goes with the last segment takes a number of its own, but isn't a segment more.
+        segments = max(1, -(-(octets - 1) // self.congestion.smss))
         if self._rates is not None:
             record = sent.add(start, start + octets, now, segments)
             self._rates.stamp(record, board.pipe, now)
@@ -117,6 +150,7 @@ class Rack(Recovery):
         is_duplicate: bool,
         has_more: bool,
     ) -> None:
+        """Take one acceptable ACK; see `Recovery.on_ack`, and the steps at the head of this file."""
         if acked and not segment.sack and not self.is_wary and self._is_quiet:
             self._take_in_order(una, acked, now)
             return
@@ -138,8 +172,9 @@ class Rack(Recovery):
         self._tell(acked, now, is_repaired=is_repaired)
 
     def _tell(self, acked: int, now: int, *, is_repaired: bool) -> None:
-        """Congestion control, of an ACK or of what became lost by waiting; ``is_repaired``: a tail probe
-        repaired a loss.
+        """Tell the controller what an ACK, or the reordering timer, has shown.
+
+        ``is_repaired``: a tail probe repaired a loss.
         """
         limit, self._undo_limit = self._undo_limit, _NONE
         self._observe(now, is_undone=limit != _NONE)
@@ -153,14 +188,15 @@ class Rack(Recovery):
 
     @property
     def _is_quiet(self) -> bool:
-        """Nothing is SACKed, lost, probed, tested or about to be undone: as nearly always."""
+        """Whether nothing is SACKed, lost, probed, tested or can be undone, which is the usual case."""
         if self.is_active or self._is_timed_out or self.timeout_test.is_running or self._undo.is_open:
             return False
         return not self.board.sacked.lefts and self.board.lost == 0 and not self.tail_probe.is_out
 
     def _take_in_order(self, una: int, acked: int, now: int) -> None:
-        """The short way, equal to the long one: nothing was sent again, and what was sent first arrived
-        first.
+        """Take an ACK of data that was sent once and arrived in order, the usual case.
+
+        The result equals that of the long way; only the work is less.
         """
         board, sample = self.board, self.sample
         board.una = una
@@ -179,7 +215,7 @@ class Rack(Recovery):
         self._tell_acknowledged(acked, now)
 
     def _take_acked(self, una: int, acked: int, now: int) -> None:
-        """RFC 8985, 6.2, steps 2 and 3, for what SEG.ACK covers."""
+        """Mark what SEG.ACK covers as arrived (RFC 8985, 6.2, steps 2 and 3)."""
         board, sent = self.board, self.board.sent
         board.una = una
         board.position += acked
@@ -200,7 +236,7 @@ class Rack(Recovery):
             self.is_wary = False
 
     def _deliver(self, record: Sent, now: int) -> None:
-        """It was acknowledged or SACKed."""
+        """Account for a record that was acknowledged or SACKed just now."""
         octets = record.end - record.start
         if record.state == SACKED:
             self.board.segments_sacked -= record.segments
@@ -211,7 +247,8 @@ class Rack(Recovery):
         if (self._delivered is None or record.is_after(self._delivered)) and self._reordering.is_credible(
             record, self._echo, now
         ):
-            self._round_trip = now - record.at  # of the newest: an older one may have waited for a timeout
+            # Of the record sent last: an earlier one may have waited for a timeout.
+            self._round_trip = now - record.at
             self._delivered = record
         if record.end > self._forward:
             self._forward = record.end
@@ -219,35 +256,37 @@ class Rack(Recovery):
             self._reordering.count += 1
 
     def _take_blocks(self, segment: Segment, now: int) -> None:
+        """Mark what the SACK blocks report as arrived; the first block may be a D-SACK."""
         board, blocks = self.board, segment.sack
         if is_duplicate_block(blocks, segment.ack):
             self._take_duplicate(blocks[0])
             blocks = blocks[1:]
-        for start, end in sorted(
-            [(board.at(left), board.at(right)) for left, right in blocks]
-        ):  # ascending, as RFC8985-6.2-3 asks
+        # In ascending order, as RFC8985-6.2-3 asks
+        for start, end in sorted([(board.at(left), board.at(right)) for left, right in blocks]):
             if board.may_take(start, end):
                 for record in board.take_block(start, end):
                     self._deliver(record, now)
                     record.state = SACKED
 
     def _take_duplicate(self, block: tuple[int, int]) -> None:
-        """A D-SACK: something arrived twice."""
+        """Take a D-SACK: the peer received the octets of ``block`` twice."""
         self._duplicates += 1
         left, right = block
         octets = seq.distance(left, right)
-        if octets > self.board.sent.end:  # more than was ever sent
+        if octets > self.board.sent.end:  # more than was ever sent: the peer is wrong
             return
         self._duplicate_end = self.board.at(right)
         self._reordering.duplicated(self.board.position, self.board.sent.end)
-        if self._duplicate_end <= self._wary_until:  # else it names what was sent only once
+        if self._duplicate_end <= self._wary_until:  # else it reports what we sent only once
             self._is_disproved = self._undo.is_disproved_by_duplicate(octets)
 
-    # Loss
+    # Losses
 
     def _find_lost(self, now: int) -> None:
-        """RFC8985-6.2-5: what was sent before the newest that arrived, and has had its time. In the order of
-        sending.
+        """Mark records lost that were sent before the newest arrival and had their time (RFC8985-6.2-5).
+
+        The records are judged in the order of sending. If some haven't had their time yet,
+        `on_reorder_timeout` comes later.
         """
         if self._delivered is not None and (self._newest is None or self._delivered.is_after(self._newest)):
             self._newest = self._delivered
@@ -259,14 +298,14 @@ class Rack(Recovery):
             if record is None or newest is None or not newest.is_after(record):
                 return
             if record.at + wait > now:
-                self.reorder_at = (
-                    newest.at + wait
-                )  # RFC8985-6.2-6: by then none of those before the newest can wait longer
+                # RFC8985-6.2-6: by then all that were sent before the newest have had their time.
+                self.reorder_at = newest.at + wait
                 return
             self._lose(record)
-        self.reorder_at = now + GRANULARITY  # the rest with the next ACK, or a little later
+        self.reorder_at = now + GRANULARITY  # judge the rest with the next ACK, or a little later
 
     def _lose(self, record: Sent) -> None:
+        """Mark a record lost, and note whether congestion control must hear of it."""
         octets = record.end - record.start
         self.board.lose(record)
         self.sample.lost += octets
@@ -277,6 +316,7 @@ class Rack(Recovery):
             self._lost_again = True
 
     def _is_of_probe(self, record: Sent) -> bool:
+        """Say whether a record is part of the MTU probe in flight."""
         probe = self.mtu_probe
         return (
             probe is not None
@@ -285,12 +325,14 @@ class Rack(Recovery):
         )
 
     def _reorder_window(self) -> int:
+        """Return RACK.reo_wnd in microseconds."""
         is_recovering = self.is_active or self._is_timed_out
         return self._reordering.window(
             self.board.segments_sacked, self.rtt.smoothed, is_recovering=is_recovering
         )
 
     def on_reorder_timeout(self, now: int) -> None:
+        """Judge the records in flight again, as for an ACK that delivers nothing."""
         self._begin_sample(0)
         self.sample.marked = 0
         self.sample.is_window_limited = False
@@ -299,20 +341,23 @@ class Rack(Recovery):
         self._tell(0, now, is_repaired=False)
 
     def on_bare_mark(self, now: int) -> None:
+        """Tell the controller of an ACK of which only the ECN mark is news."""
         self._begin_sample(0)
         self._end_sample(now)
         self._observe(now)
 
     def on_marked(self, flight: int) -> None:
+        """Let the controller answer an ECN mark once `on_ack` has told it of the sample."""
         self._marked_flight = flight
         self._answered = self.board.sent.end
-        self._undo.end()  # RFC4015-3.1-9: a mark stands, whatever becomes of a loss before it
+        self._undo.end()  # RFC4015-3.1-9: the reduction for a mark isn't undone with a loss before it
 
     def on_refused(self) -> None:
+        """Send everything in flight again, in order, without telling congestion control."""
         self.board.lose_all()
         self.tail_probe.forget()
         self.reorder_at = NEVER
-        self._reduction = None  # nothing flies that it could lead down
+        self._reduction = None  # nothing is in flight any more, so there is nothing to reduce
         self.timeout_test.end()
         self._undo.end()
         self.turn = BACK
@@ -320,20 +365,20 @@ class Rack(Recovery):
     # Episodes
 
     def _steer(self, acked: int, now: int) -> None:
-        """Into recovery, onward, and out of it."""
+        """Begin, continue or end an episode after the controller was told of the sample."""
         if self.board.position >= self._point:
             if self.is_active or self._is_timed_out:  # RFC6675-5d
                 self._leave(now)
             if self.sample.lost:
                 self._enter(now)
-            elif self.board.position > self._undo_until:  # a D-SACK comes too late
+            elif self.board.position > self._undo_until:  # a D-SACK from now on would come too late
                 self._undo.end()
         elif self.is_excused and self._is_blamed:
             self.is_excused = False
             self.mtu_probe = None
             self._reduce(min(self.flight, self.congestion.window), now)
             self._lead_down(now)
-        elif self._lost_again and self.is_active:  # RFC5681-4.3a: a second sign of congestion
+        elif self._lost_again and self.is_active:  # RFC5681-4.3a: a lost retransmission is congestion again
             self._reduce_again(min(self.flight, self.congestion.window), now)
             self._lead_down(now)
         if self._reduction is not None and self.sample.delivered:
@@ -343,6 +388,7 @@ class Rack(Recovery):
             )
 
     def _enter(self, now: int) -> None:
+        """Begin an episode: something was found lost."""
         self.is_active = True
         self._point = self.board.sent.end
         self._is_forced = True
@@ -351,12 +397,12 @@ class Rack(Recovery):
             self.mtu_probe.is_lost = self.is_excused = True
             return
         if self.board.position >= self._answered:
-            self._reduce(
-                min(self.flight, self.congestion.window), now
-            )  # RFC5681-3.2d: without what limited transmit added
+            # RFC5681-3.2d: without what limited transmit added to the flight
+            self._reduce(min(self.flight, self.congestion.window), now)
         self._lead_down(now)
 
     def _lead_down(self, now: int) -> None:
+        """Start PRR towards the controller's new threshold, unless the controller paces by itself."""
         self._reduced_at = now
         self._lost_again = False
         if self.board.is_repairing:
@@ -366,6 +412,7 @@ class Rack(Recovery):
             self._reduction = Reduction(self.congestion.threshold, recover_fs)
 
     def _leave(self, now: int) -> None:
+        """End the episode: SND.UNA has reached its end."""
         if self.is_active and not self.is_excused:
             self._tell_recovered(max(self.board.pipe, self.congestion.threshold), now)  # RFC9937-6.4
         self._reordering.recovered()
@@ -376,16 +423,15 @@ class Rack(Recovery):
     # Timeouts
 
     def on_timeout(self, *, again: bool, has_more: bool, now: int) -> None:
+        """Reduce to the loss window, mark what is surely lost, and perhaps begin the F-RTO test."""
         board = self.board
-        has_reneged = (
-            board.sacked.around(board.position)[1] > 0
-        )  # SND.UNA was SACKed and still isn't acknowledged
+        # The receiver dropped what it SACKed: the octet at SND.UNA was SACKed, and it isn't acknowledged.
+        has_reneged = board.sacked.around(board.position)[1] > 0
         if has_reneged:
             for record in board.forget_sacks():
                 self._lose(record)
-        may_test = (
-            has_more and not has_reneged and not self.is_active and (again or not self._is_timed_out)
-        )  # RFC5682-3.1
+        # RFC5682-3.1
+        may_test = has_more and not has_reneged and not self.is_active and (again or not self._is_timed_out)
         self._time_out(board.flight, now, again=again)
         self.is_active = self.is_excused = False
         self._reduction = None
@@ -400,10 +446,13 @@ class Rack(Recovery):
             self.timeout_test.begin()
         else:
             self.timeout_test.end()
-        self.turn = ON  # what was lost is known one by one, and what the test sends was never sent before
+        self.turn = ON  # `next_lost` names what is lost, and the test sends new data
 
     def _mark_by_timeout(self, now: int) -> None:
-        """RFC8985-6.3: the first, and what has had its time; not what was sent just now."""
+        """Mark lost the segment at SND.UNA, and each that had its time (RFC8985-6.3).
+
+        What was sent just before the timeout isn't marked.
+        """
         for record in self.board.first_flying(self.congestion.smss):
             self._lose(record)
         wait = self._round_trip + self._reorder_window()
@@ -413,8 +462,9 @@ class Rack(Recovery):
             oldest = self.board.sent.oldest_flying()
 
     def _test_timeout(self, acked: int, *, is_duplicate: bool, has_more: bool) -> None:
-        """F-RTO with SACK (RFC 5682, 3.1): what is SACKed shows arrival too, and a first duplicate ACK
-        decides nothing.
+        """Judge an ACK by F-RTO with SACK (RFC 5682, 3.1).
+
+        With SACK, a SACKed octet shows an arrival too, and a first duplicate ACK decides nothing.
         """
         delivered = self.sample.delivered
         verdict = self.timeout_test.judge(
@@ -432,17 +482,18 @@ class Rack(Recovery):
             self.timeout_test.end()
 
     def _take_back(self, acked: int) -> None:
-        """Nothing was lost: go on as before (RFC 4015)."""
+        """Undo the latest reduction, because nothing was lost, and go on with new data (RFC 4015)."""
         self.board.unlose()
         limit = NO_LIMIT
         if self._is_timed_out:
             limit = self.board.pipe + min(acked, self.congestion.initial_window)  # RFC4015-3.1-9
             self.rtt.revive()  # RFC4015-3.1-11
         else:  # RFC8985-6.2-3
-            # Late: RACK sees that only of what hadn't gone again, and would go on to mistake it for lost.
+            # The segments were reordered. `_deliver` can't see this of segments that were sent again, and
+            # with a reordering window of 0 RACK would go on to call late segments lost.
             self._reordering.count += 1
         self.timeout_test.end()
-        if self._undo.is_open and not self.sample.marked:  # RFC4015-3.1-9: else a mark stands
+        if self._undo.is_open and not self.sample.marked:  # RFC4015-3.1-9: a mark isn't undone
             self._undo_limit = limit
         self._undo.end()
         self.is_active = self._is_timed_out = self._lost_again = self._is_forced = False
@@ -450,60 +501,70 @@ class Rack(Recovery):
         self._point = self.board.position
         self.turn = ON
 
-    # The tail of a flight
+    # The tail loss probe
 
     def watches_tail(self) -> bool:
-        return not (self.is_active or self._is_timed_out or self.board.sacked.lefts)  # RFC8985-7.2
+        """Say whether a probe timeout comes before the retransmission timeout (RFC8985-7.2).
+
+        It doesn't in an episode, nor while anything is SACKed.
+        """
+        return not (self.is_active or self._is_timed_out or self.board.sacked.lefts)
 
     def tail(self) -> tuple[int, int]:
+        """Return number and octets of the last segment that was sent, or NOTHING."""
         return self.board.tail(self.congestion.smss)
 
     def _has_repaired(self, *, is_bare_duplicate: bool) -> bool:
-        """Whether the tail probe repaired a loss that neither recovery nor a mark has answered."""
+        """Say whether the tail probe repaired a loss that neither an episode nor a mark has answered."""
         is_repaired = self.tail_probe.repaired(
             self.board.position, self._duplicate_end, is_bare_duplicate=is_bare_duplicate
         )
         if not is_repaired or self.is_active or self.board.position <= self._answered:
             return False
-        self._undo.end()  # of an episode before: it would take this back too
+        self._undo.end()  # an undo of the episode before would undo this reduction too
         return True
 
     # What may be sent
 
     def next_lost(self, una: int) -> tuple[int, int]:
+        """Return the lost record with the lowest position, where the window has room for it, or NOTHING."""
         if not self.board.lost or (self.timeout_test.is_running and not self._is_forced):
             return NOTHING
         record = self.board.first_lost()
         if record is None:
             return NOTHING
         octets = record.end - record.start
-        if not self._is_forced and self._window - self.board.pipe < min(
-            octets, self.congestion.smss
-        ):  # RFC8985-9.3
+        # RFC8985-9.3
+        if not self._is_forced and self._window - self.board.pipe < min(octets, self.congestion.smss):
             return NOTHING
         return self.board.number(record.start), octets
 
     def room(self, una: int, nxt: int) -> int:
+        """Return how many octets may go out from SND.NXT on: the window less the pipe."""
         if self.timeout_test.is_running:
             return self.timeout_test.room
         room, board = self._window - self.board.pipe, self.board
-        # What was refused goes again, and not what arrived nevertheless
+        # In order again after `on_refused`, only up to the next octets that the peer has SACKed
         return room if nxt == board.number(board.sent.end) else min(room, board.until_sacked(nxt))
 
     def beyond_sacked(self, number: int) -> int:
+        """Return the first number from ``number`` on that isn't SACKed."""
         return self.board.beyond_sacked(number)
 
     def ran_dry(self) -> None:
+        """Note that the sender has too little data, so that rate samples say so."""
         if self._rates is not None and self.board.pipe < self.congestion.window and not self.board.lost:
             self._rates.limit(self.board.pipe)
 
     @property
     def _window(self) -> int:
+        """Octets that may be in the network: PRR's window in an episode, else the controller's."""
         return self.congestion.window if self._reduction is None else self._reduction.window
 
-    # What it knows
+    # Figures and samples
 
     def figures(self) -> Figures:
+        """Return what `Connection.status` shows of the path."""
         board, told = self.board, Figures()
         told.sacked, told.lost, told.retransmitted = board.sacked.total, board.lost, board.retransmitted
         told.delivered = self.sample.total_delivered
@@ -514,6 +575,7 @@ class Rack(Recovery):
         return told
 
     def _begin_sample(self, acked: int) -> None:
+        """Clear the sample and what is known of the ACK at hand, which advanced SND.UNA by ``acked``."""
         sample = self.sample
         sample.acked = acked
         sample.delivered = sample.lost = 0
@@ -523,6 +585,7 @@ class Rack(Recovery):
         self._is_disproved = self._is_blamed = False
 
     def _end_sample(self, now: int) -> None:
+        """Fill in the sample once it is known what was delivered and lost."""
         sample, board, newest = self.sample, self.board, self._delivered
         sample.flight = board.pipe
         sample.una = board.position

@@ -1,4 +1,15 @@
-"""How fast the path delivers: a sample for each ACK (the BBR draft, 4.1; delivery rate estimation)."""
+"""Delivery rate estimation: one sample of the path's rate for each ACK (the BBR draft, 4.1).
+
+Each record in flight is stamped with how much had been delivered when it was sent. When it is acknowledged,
+the rate is what was delivered since then, divided by the longer of two intervals::
+
+    send interval   first record of the sample sent ──────────────► this record sent
+    ACK interval             latest delivery before it was sent ─────────────────────► this ACK
+    rate = (delivered now - delivered when this record was sent) / max(send interval, ACK interval)
+
+The longer interval is right: ACKs that arrive compressed into a burst make the ACK interval too short, and a
+burst of sending makes the send interval too short.
+"""
 
 from postel.tcp.congestion import Sample
 from postel.tcp.recovery.transmissions import Sent, Stamp
@@ -6,22 +17,23 @@ from postel.times import SECOND
 
 
 class Rates:
-    """Every record is stamped with what had been delivered when it went out. The rate is the slower of
-    sending and acknowledging.
-    """
+    """Counters from which rate samples are made; octets, microseconds and octets a second."""
 
     __slots__ = ("_delivered", "_delivered_at", "_first_at", "_limited_until", "_lost")
 
     def __init__(self) -> None:
+        """Create the counters of a path on which nothing was delivered yet."""
         self._delivered = 0
         self._delivered_at = 0
         self._first_at = 0
-        self._limited_until = 0  # as long as less than this was delivered, the sender had too little to send
+        # Octets: until more than this is delivered, samples come of a time in which the sender had too little
+        # data. 0: it had enough.
+        self._limited_until = 0
         self._lost = 0
 
     def stamp(self, record: Sent, flight: int, now: int) -> None:
-        """``flight``: with this record."""
-        if flight <= record.end - record.start:  # nothing else flies: the interval begins here
+        """Stamp a record that is sent now; ``flight`` is what is in flight in octets, it included."""
+        if flight <= record.end - record.start:  # nothing else is in flight: the interval begins here
             self._first_at = self._delivered_at = now
         record.stamp = Stamp(
             self._delivered,
@@ -33,12 +45,17 @@ class Rates:
         )
 
     def limit(self, flight: int) -> None:
-        """The sender has nothing more to send, while the window would let it."""
+        """Mark samples as app-limited until the ``flight`` octets in flight are delivered.
+
+        Called when the sender has nothing more to send while cwnd would let it.
+        """
         self._limited_until = max(1, self._delivered + flight)
 
     def fill(self, sample: Sample, newest: Sent | None, shortest: int, now: int) -> None:
-        """``newest`` is the record sent last of those that this ACK delivered; ``shortest`` the minimum round
-        trip.
+        """Set the fields of ``sample`` that tell the rate.
+
+        ``newest`` is the record sent last of those that this ACK delivered, or None. ``shortest`` is the
+        minimum round trip in microseconds.
         """
         self._lost = sample.total_lost
         if sample.delivered:
@@ -57,6 +74,6 @@ class Rates:
         sample.segment_lost = stamp.lost
         sample.lost_since = sample.total_lost - stamp.lost
         interval = max(newest.at - stamp.first_at, now - stamp.delivered_at)
-        if interval >= max(1, shortest):  # a shorter one is an artefact of compressed ACKs
+        if interval >= max(1, shortest):  # ACKs that were compressed on their way make a shorter one
             sample.interval = interval
             sample.rate = (self._delivered - stamp.delivered) * SECOND // interval

@@ -1,8 +1,21 @@
-"""What became of everything in flight: SACKed, lost, or still flying (RFC 2018, 5; RFC 8985, 4).
+"""Scoreboard: which octets in flight were SACKed, which were lost (RFC 2018, 5; RFC 8985, 4).
 
-Positions count octets and never wrap; position 0 is the first octet after our SYN. SACKed octets stay in the
-send buffer until they are
-acknowledged: a peer may change its mind (RFC6675-4a, RFC2018-8a).
+Theory of operation. Each octet between SND.UNA and SND.MAX is in one of three states: FLYING (in the network,
+as far as the sender knows), SACKED, or LOST (found lost and not sent again yet). What is sent again is FLYING
+again::
+
+                 SND.UNA                                        SND.MAX
+                    │ LOST │ SACKED │ FLYING │ SACKED │ FLYING   │
+    position        0     1000     2000     3000     4000      6000
+
+    flight = 6000          FlightSize: everything between SND.UNA and SND.MAX
+    pipe   = 6000 - 2000 SACKed - 1000 lost = 3000   what cwnd limits
+
+Positions count octets from the first octet after our SYN (position 0) and never wrap, so they compare as
+plain ints. `Scoreboard.at` and `Scoreboard.number` convert between positions and sequence numbers.
+
+SACKed octets stay in the send buffer until they are acknowledged, because the receiver may still drop them
+(RFC6675-4a, RFC2018-8a).
 """
 
 from heapq import heappop, heappush
@@ -13,44 +26,44 @@ from postel.tcp.ranges import Ranges
 from postel.tcp.recovery import NO_LIMIT, NOTHING
 from postel.tcp.recovery.transmissions import FLYING, LOST, SACKED, Sent, Transmissions
 
-RANGES: Final = 1024  # a peer that reports more holes than that isn't believed further
-JUDGED: Final = (
-    512  # records that one ACK makes lost or takes back: else an ACK costs work in proportion to the flight
-)
+RANGES: Final = 1024  # SACKed ranges kept: further blocks of a peer that reports more holes are ignored
+JUDGED: Final = 512  # most records that one ACK marks lost or takes back, so that its cost has a bound
 
 
 class Scoreboard:
-    """``una`` is SND.UNA as a number, ``position`` as a position.
+    """State of everything in flight; ``una`` is SND.UNA as a number, ``position`` as a position.
 
-    Work for an ACK is bounded by what it says that is new, and by `JUDGED`.
+    The work for one ACK is bounded by how much it reports that is new, and by `JUDGED`. ``sacked`` holds the
+    SACKed ranges, ``segments_sacked`` counts their segments, ``lost`` counts lost octets.
     """
 
     __slots__ = ("_queue", "lost", "position", "sacked", "segments_sacked", "sent", "una")
 
     def __init__(self, una: int) -> None:
+        """Create the board of a connection that has sent nothing; ``una`` is SND.UNA."""
         self.una: int = una
         self.position: int = 0
         self.sent: Transmissions = Transmissions(0)
         self.sacked: Ranges = Ranges()
         self.segments_sacked: int = 0
-        self.lost: int = 0  # octets neither SACKed nor sent again yet
-        self._queue: list[
-            int
-        ] = []  # a heap of where they begin; what became of them meanwhile is seen when they come out
+        self.lost: int = 0  # octets found lost, and neither SACKed nor sent again since
+        # Heap of the positions where lost records begin. A position stays when its record is sent again or
+        # SACKed; `first_lost` drops it then.
+        self._queue: list[int] = []
 
     @property
     def pipe(self) -> int:
-        """Octets in the network (RFC9937-6.2b)."""
+        """Octets in the network as far as the sender knows (RFC9937-6.2b)."""
         return self.sent.end - self.position - self.sacked.total - self.lost
 
     @property
     def flight(self) -> int:
-        """FlightSize of RFC 5681."""
+        """Octets between SND.UNA and SND.MAX: FlightSize of RFC 5681."""
         return self.sent.end - self.position
 
     @property
     def retransmitted(self) -> int:
-        """Octets that were sent again and aren't acknowledged yet."""
+        """Octets that were sent again and are in flight."""
         return sum(
             [
                 record.end - record.start
@@ -60,13 +73,18 @@ class Scoreboard:
         )
 
     def at(self, number: int) -> int:
+        """Return the position of a sequence number."""
         return self.position + seq.offset(number, self.una)
 
     def number(self, position: int) -> int:
+        """Return the sequence number of a position."""
         return seq.add(self.una, position - self.position)
 
     def take_out(self, start: int, end: int) -> None:
-        """What is sent again is no longer lost. It may have been SACKed: a peer can take that back."""
+        """Clear the marks of ``start`` to before ``end``, which is sent again now.
+
+        It may have been SACKed, because a receiver can drop what it SACKed.
+        """
         for record in self.sent.cut(start, end):
             if record.state == LOST:
                 self.lost -= record.end - record.start
@@ -76,11 +94,11 @@ class Scoreboard:
         self.queue(end)
 
     def may_take(self, start: int, end: int) -> bool:
-        """Whether a block can be true, and there is room to remember it."""
+        """Say whether a SACK block can be true, and there is room to remember it."""
         return self.position <= start < end <= self.sent.end and len(self.sacked) < RANGES
 
     def take_block(self, start: int, end: int) -> list[Sent]:
-        """The records that are news (RFC2018-5a); the caller marks them SACKED."""
+        """Return the records of a SACK block that are news (RFC2018-5a); the caller marks them SACKED."""
         found = []
         for gap_start, gap_end in self.sacked.gaps(start, end):
             found += self.sent.cut(gap_start, gap_end)
@@ -90,7 +108,10 @@ class Scoreboard:
         return found
 
     def forget_sacks(self) -> list[Sent]:
-        """RFC2018-5b: none of it may be there any more. The records that were SACKed, and fly again."""
+        """Clear all SACKs after a timeout, and return the records that were SACKED (RFC2018-5b).
+
+        The receiver may have dropped all of it. The records are FLYING again.
+        """
         found = [record for record in self.sent.all() if record.state == SACKED]
         for record in found:
             record.state = FLYING
@@ -99,37 +120,38 @@ class Scoreboard:
         return found
 
     def lose(self, record: Sent) -> None:
+        """Mark a record lost."""
         record.state = LOST
         self.lost += record.end - record.start
         heappush(self._queue, record.start)
 
     def lose_all(self) -> None:
-        """All that flies is lost."""
+        """Mark everything that is FLYING lost."""
         record = self.sent.oldest_flying()
         while record is not None:
             self.lose(record)
             record = self.sent.oldest_flying()
 
     def queue(self, position: int) -> None:
-        """What was cut off a lost record is lost too."""
+        """Add ``position`` to the heap of lost records, if a lost record begins there after a cut."""
         if self.position <= position < self.sent.end and self.sent.at(position).state == LOST:
             heappush(self._queue, position)
 
     @property
     def is_repairing(self) -> bool:
-        """What is at SND.UNA went again, and that is on its way."""
+        """Whether a retransmission of what is at SND.UNA is in flight."""
         first = self.sent.first()
         return first is not None and first.is_again and first.state == FLYING
 
     def first_flying(self, most: int) -> list[Sent]:
-        """The records of ``most`` octets from SND.UNA on, if what is there flies."""
+        """Return the records of the first ``most`` octets from SND.UNA on; empty unless they are FLYING."""
         first = self.sent.first()
         if first is None or first.state != FLYING:
             return []
         return self.sent.cut(first.start, min(first.end, first.start + most))
 
     def tail(self, most: int) -> tuple[int, int]:
-        """Number and octets of the last segment that was sent, ``most`` octets of it."""
+        """Return number and octets of the last segment that was sent, at most ``most`` octets of it."""
         last = self.sent.last()
         if last is None:
             return NOTHING
@@ -137,6 +159,7 @@ class Scoreboard:
         return self.number(start), last.end - start
 
     def first_lost(self) -> Sent | None:
+        """Return the lost record with the lowest position, or None."""
         while self._queue:
             start = self._queue[0]
             if start >= self.position:
@@ -147,8 +170,9 @@ class Scoreboard:
         return None
 
     def unlose(self) -> None:
-        """What is marked lost isn't: it flies, and is the first to be judged anew. Of very many records only
-        the first.
+        """Make lost records FLYING again, because they weren't lost; RACK judges them first then.
+
+        Of more than `JUDGED` only the first.
         """
         found: list[Sent] = []
         while self.lost and len(found) < JUDGED:
@@ -162,22 +186,21 @@ class Scoreboard:
         self.sent.judge_first(found)
 
     def until_sacked(self, number: int) -> int:
-        """Octets from ``number`` on to the first that are SACKed beyond it; more than any window where none
-        are.
-        """
+        """Return the octets from ``number`` to the first SACKed octet behind it; `NO_LIMIT` if none is."""
         start = self.at(number)
         left = self.sacked.first_left_from(start + 1)
         return left - start if left else NO_LIMIT
 
     def beyond_sacked(self, number: int) -> int:
-        """The first number from ``number`` on that isn't SACKed."""
+        """Return the first number from ``number`` on that isn't SACKed."""
         end = self.sacked.around(self.at(number))[1]
         return self.number(end) if end else number
 
 
 def is_duplicate_block(blocks: tuple[tuple[int, int], ...], ack: int) -> bool:
-    """RFC2883-5: the first block is a D-SACK if it lies below this packet's own ACK, or inside its second
-    block.
+    """Say whether the first SACK block is a D-SACK (RFC2883-5).
+
+    It is where it lies below this segment's own ACK, or inside its second block.
     """
     left, right = blocks[0]
     if not seq.lt(left, right):

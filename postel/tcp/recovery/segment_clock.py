@@ -1,5 +1,7 @@
-"""Round trips and rates where there is no scoreboard: of segments that a cumulative ACK covers, for
-controllers that live on them.
+"""Round trips and delivery rates without SACK, for model-based controllers.
+
+Without SACK there is no scoreboard, but BBR needs samples. `SegmentClock` records when each segment was sent,
+and measures those that a cumulative ACK covers.
 """
 
 from postel.tcp.congestion import Sample
@@ -8,21 +10,25 @@ from postel.tcp.recovery.transmissions import Transmissions
 
 
 class SegmentClock:
-    """Times every segment, as `Transmissions` does for RACK. Positions count octets and never wrap."""
+    """Send times of all segments in flight; positions count octets and never wrap."""
 
     __slots__ = ("_sent", "_shortest", "rates")
 
     def __init__(self) -> None:
+        """Create the clock of a connection that has sent nothing."""
         self.rates: Rates = Rates()
         self._sent = Transmissions(0)
         self._shortest = 0
 
     def sent(self, start: int, octets: int, flight: int, now: int) -> None:
+        """Record ``octets`` sent from position ``start`` on, with ``flight`` octets in flight in all."""
         self.rates.stamp(self._sent.add(start, start + octets, now), flight, now)
 
     def acknowledged(self, sample: Sample, now: int, *, is_clear: bool) -> None:
-        """Everything before ``sample.una``. The newest of it is measured, unless it may have waited behind a
-        hole (``is_clear``).
+        """Measure by the newest segment before ``sample.una``, all of which is acknowledged now.
+
+        Not where that segment was sent again, because the ACK may be of either copy, and not where it may
+        have waited behind a hole (``is_clear`` is false then).
         """
         newest = self._sent.pop_through(sample.una)
         if newest is None or newest.is_again or not is_clear:

@@ -1,25 +1,32 @@
 """What was sent and when: the newest transmission of every octet in flight (RFC 8985, 5.2 and 6.1).
 
-Two orders of the same records::
+Theory of operation. RACK needs the records of transmissions in two orders. By position they cover SND.UNA to
+SND.MAX without gap or overlap; an ACK or SACK block cuts records where it begins or ends. By time of sending
+they form a queue, of which RACK judges the oldest first. The middle of B was sent again here, as R::
 
-    by position    una │ A │ B │ C' │ C'' │ D │ B's octets sent again are a new record │ max
-    by time        A, B, C, D, … and those sent again at the end
+    by position   SND.UNA │ A │ B │ R │ B' │ C │ D │ SND.MAX       B' was cut off B; ``B.rest`` is B'
+    by time                 A, B (with B'), C, D, R
+
+A record that is cut keeps its place in the order of time: the parts hang on it by ``rest``. Records that were
+acknowledged, SACKed, lost or sent again stay in the queue until they come to its head, and are dropped there.
 """
 
 from bisect import bisect_right
 from typing import Final
 
-FLYING: Final = 0
+# States of a record
+FLYING: Final = 0  # in flight: neither acknowledged, SACKed nor found lost
 SACKED: Final = 1
 LOST: Final = 2
-GONE: Final = 3  # acknowledged, or sent again
+GONE: Final = 3  # acknowledged, or its octets were sent again
 
-_TRIM: Final = 256  # records left behind before the lists are cut
+_TRIM: Final = 256  # records dropped at the head before the lists are cut, which costs a copy
 
 
 class Stamp:
-    """What a rate sample wants to know of a transmission (the BBR draft, 4.1.2), where the controller asks
-    for it.
+    """State of the connection when a record was sent, for rate samples (the BBR draft, 4.1.2).
+
+    Octets and microseconds. Made only for controllers with ``is_model``.
     """
 
     __slots__ = ("delivered", "delivered_at", "first_at", "flight", "is_app_limited", "lost")
@@ -34,6 +41,7 @@ class Stamp:
         *,
         is_app_limited: bool,
     ) -> None:
+        """Keep what `Rates.stamp` knows at the time of sending."""
         self.delivered: int = delivered
         self.delivered_at: int = delivered_at
         self.first_at: int = first_at
@@ -43,8 +51,10 @@ class Stamp:
 
 
 class Sent:
-    """One transmission of ``start`` … ``end``, at ``at``, in ``segments`` of one size. ``rest`` is what was
-    cut off behind it.
+    """One transmission of the positions ``start`` to before ``end``, at the time ``at``.
+
+    It stands for ``segments`` segments of one size that were sent at the same instant. ``rest`` is the record
+    that was cut off behind it, or None.
     """
 
     __slots__ = ("at", "end", "is_again", "rest", "segments", "serial", "stamp", "start", "state")
@@ -52,10 +62,11 @@ class Sent:
     def __init__(
         self, start: int, end: int, at: int, serial: int, *, is_again: bool, segments: int = 1
     ) -> None:
+        """Record a transmission that is in flight."""
         self.start: int = start
         self.end: int = end
         self.at: int = at
-        self.serial: int = serial  # the order of sending, where the clock says nothing
+        self.serial: int = serial  # order of sending, also among transmissions at one instant
         self.is_again: bool = is_again
         self.state: int = FLYING
         self.segments: int = segments
@@ -63,14 +74,17 @@ class Sent:
         self.stamp: Stamp | None = None
 
     def is_after(self, other: "Sent") -> bool:
-        """RACK_sent_after (RFC 8985, 6.2), by the order of sending itself where the RFC has only clock and
-        numbers.
+        """Say whether this was sent after ``other``: RACK_sent_after (RFC 8985, 6.2).
+
+        The RFC compares times, then sequence numbers. The serial number is exact where several were sent at
+        one instant.
         """
         return self.serial > other.serial or (self.serial == other.serial and self.end > other.end)
 
     def part(self, start: int, end: int) -> "Sent":
-        """Its octets ``start`` … ``end``, at either end of it, as a record of their own. A cut segment counts
-        as before the cut alone.
+        """Return ``start`` to before ``end``, at either end of this record, as a record of its own.
+
+        The caller shortens this record. A segment that is cut in two counts for the part before the cut only.
         """
         size = self.end - self.start
         before = -(-self.segments * ((end if end < self.end else start) - self.start) // size)
@@ -82,26 +96,26 @@ class Sent:
 
 
 class Transmissions:
-    """The records of everything between SND.UNA and SND.MAX, without gap or overlap. Positions count octets
-    and never wrap.
-    """
+    """Records of everything between SND.UNA and SND.MAX; positions count octets and never wrap."""
 
     __slots__ = ("_by_time", "_head", "_oldest", "_records", "_serial", "_starts", "end", "start")
 
     def __init__(self, start: int) -> None:
+        """Create an empty list; ``start`` is the position of the first octet to be sent."""
         self.start: int = start
         self.end: int = start
-        self._by_time: list[
-            Sent
-        ] = []  # every record that wasn't cut off another; those not FLYING go when they are met
-        self._oldest = 0  # where it begins
+        # Records in the order of sending, from index ``_oldest`` on. A record that was cut off another isn't
+        # here, but in the ``rest`` of that. Records that aren't FLYING are dropped when they are met.
+        self._by_time: list[Sent] = []
+        self._oldest = 0
+        # Records in the order of position, from index ``_head`` on, and their ``start``, for bisection
         self._starts: list[int] = []
         self._records: list[Sent] = []
         self._head = 0
         self._serial = 0
 
     def add(self, start: int, end: int, at: int, segments: int = 1) -> Sent:
-        """Octets go out, for the first time or again."""
+        """Record that ``start`` to before ``end`` is sent at ``at``, for the first time or again."""
         is_again = start < self.end
         if is_again:
             self._replace(start, end)
@@ -119,8 +133,10 @@ class Transmissions:
         return record
 
     def extend(self, octets: int, segments: int, at: int) -> bool:
-        """Segments that follow the last at the same instant, with as many octets each, need no record of
-        their own.
+        """Add segments to the last record where they follow at the same instant with the same size.
+
+        Returns whether that was possible; else the caller adds a record. This keeps one record for a whole
+        burst.
         """
         record = self.last()
         if (
@@ -138,14 +154,17 @@ class Transmissions:
         return True
 
     def first(self) -> Sent | None:
+        """Return the record at SND.UNA, or None where nothing is in flight."""
         return self._records[self._head] if self._head < len(self._records) else None
 
     def last(self) -> Sent | None:
+        """Return the record that ends at SND.MAX, or None where nothing is in flight."""
         return self._records[-1] if self._head < len(self._records) else None
 
     def pop_through(self, position: int) -> Sent | None:
-        """Everything before ``position`` was acknowledged, and flew. The last of it; None where there was
-        nothing.
+        """Drop what an ACK up to ``position`` covers, all of which was FLYING.
+
+        Returns the last record that it covers, whole or in part; None where it covers nothing.
         """
         records, head, last = self._records, self._head, None
         end = len(records)
@@ -164,7 +183,7 @@ class Transmissions:
         return last
 
     def cut_first(self, position: int) -> Sent | None:
-        """What the first record holds before ``position`` was acknowledged."""
+        """Cut off what the first record holds before ``position``, and return that; None for nothing."""
         record = self._records[self._head]
         if record.start >= position:
             return None
@@ -173,19 +192,21 @@ class Transmissions:
         return front
 
     def drop_first(self) -> None:
+        """Drop the first record, which was acknowledged."""
         self._head += 1
         self._trim()
 
     def _trim(self) -> None:
+        """Cut the lists once many dropped records stand at their head."""
         if self._head > _TRIM and 2 * self._head > len(self._records):
             del self._records[: self._head], self._starts[: self._head]
             self._head = 0
-            self.oldest_flying()  # which passes those that are gone
+            self.oldest_flying()  # moves ``_oldest`` past records that are gone
             del self._by_time[: self._oldest]
             self._oldest = 0
 
     def oldest_flying(self) -> Sent | None:
-        """The one that was sent first of those neither acknowledged, SACKed nor lost."""
+        """Return the FLYING record that was sent first, or None."""
         by_time = self._by_time
         while self._oldest < len(by_time):
             record: Sent | None = by_time[self._oldest]
@@ -200,25 +221,26 @@ class Transmissions:
         return None
 
     def judge_first(self, records: list[Sent]) -> None:
-        """They fly again, and are older than all others that do."""
+        """Put records at the head of the order of time: they are FLYING again, and older than all others."""
         self._by_time[: self._oldest] = records
         self._oldest = 0
 
     def at(self, position: int) -> Sent:
-        """The record that holds ``position``, which is in flight."""
+        """Return the record that holds ``position``, which is in flight."""
         return self._records[self._index(position)]
 
     def cut(self, start: int, end: int) -> list[Sent]:
-        """The records of ``start`` … ``end``, which are cut so that they end there."""
+        """Return the records of ``start`` to before ``end``, cut so that they begin and end there."""
         first = self._split(start)
         beyond = self._split(end) if end < self.end else len(self._records)
         return self._records[first:beyond]
 
     def all(self) -> list[Sent]:
+        """Return all records in the order of position."""
         return self._records[self._head :]
 
     def _replace(self, start: int, end: int) -> None:
-        """Take what ``start`` … ``end`` was out: it is being sent again."""
+        """Drop the records of ``start`` to before ``end``, which is sent again now."""
         first = self._split(start)
         beyond = self._split(end) if end < self.end else len(self._records)
         for index in range(first, beyond):
@@ -226,7 +248,10 @@ class Transmissions:
         del self._records[first:beyond], self._starts[first:beyond]
 
     def _split(self, position: int) -> int:
-        """The index of the record that begins at ``position``, cut off the one before it if need be."""
+        """Return the index of the record that begins at ``position``.
+
+        Where ``position`` lies inside a record, cut that in two.
+        """
         index = self._index(position)
         record = self._records[index]
         if record.start == position:
@@ -238,4 +263,5 @@ class Transmissions:
         return index + 1
 
     def _index(self, position: int) -> int:
+        """Return the index of the record that holds ``position``."""
         return bisect_right(self._starts, position, self._head) - 1
