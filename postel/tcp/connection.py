@@ -1,13 +1,34 @@
-"""One TCP connection, sans-I/O: the smallest of Postel's three machines.
+"""One end of one TCP connection without I/O (RFC 9293): the smallest of Postel's three machines.
 
-The contract, that of `postel.host.Host` and `postel.sim.World` too:
+Theory of operation. A `Connection` owns no socket, clock, thread or timer. A driver (a `Host`, a simulated
+world, an asyncio transport) hands in segments, user calls and the time. Each of these calls records in the
+transmission control block (`postel.tcp.tcb.Tcb`) what the connection now owes: an ACK, a retransmission, an
+event for the program. The driver then takes out what is ready:
 
-1. The pump. After any call: drain `next_segment` until None, then `next_event` until None, then arm for
-   `next_timeout`.
-2. ``now``, in microseconds, never decreases. Calling anything too often is harmless.
-3. Input only records what is owed. Only output makes segments, so acknowledgements coalesce by themselves.
-4. A peer can cause events, never exceptions. A caller can cause exceptions.
-5. Everything is a function of its inputs.
+    segment_arrives, network_error,       open_*, send, receive,       handle_timeout
+    packet_too_big                        close, abort, configure
+              │                                     │                        │
+              ▼                                     ▼                        ▼
+    ┌────────────────────────────────────────────────────────────────────────────────┐
+    │ Tcb: state, SND.* and RCV.* variables, buffers, timers, what is owed           │
+    └────────────────────────────────────────────────────────────────────────────────┘
+              │                                     │                        │
+              ▼                                     ▼                        ▼
+    next_segment(now) until None         next_event() until None       next_timeout()
+    to the network                       to the program                to the driver's clock
+
+`arrives` implements RFC 9293, 3.10.7, `calls` 3.10.1 to 3.10.6, `timeouts` 3.10.8. `output` alone makes
+segments. Because input only records that an ACK is owed, ten segments that arrive before one `next_segment`
+are acknowledged by one ACK (RFC 9293, 3.8.6.3).
+
+The contract, which `postel.host.Host` and `postel.sim.World` keep too:
+
+1. The pump. After any call: call `next_segment` until it returns None, then `next_event` until it returns
+   None, then set the clock to call `handle_timeout` at `next_timeout`.
+2. ``now`` is an int in microseconds and never decreases. Extra calls of any method of the pump are harmless.
+3. Input only records what is owed. Only output makes segments.
+4. A peer causes events, never exceptions. A wrong call of the program causes an exception.
+5. The result is a function of the inputs: the core reads no clock and no random source.
 """
 
 from collections import deque
@@ -46,16 +67,36 @@ from postel.wire.segment import Segment
 
 
 class Connection:
-    """One TCP connection, for one thread: calls from several at once lose and double octets, and nothing
-    notices. A lock around every call, those of the driver included, or a queue to the thread that drives it,
-    lets others take part.
+    """One end of one TCP connection, as a state machine without I/O (RFC 9293).
 
-    ``iss`` and ``timestamp_offset`` come from `isn.Generator`, or from a test. ``mtu`` is the link's, in
-    octets.
+    ``local`` and ``remote`` are the two endpoints. ``config`` holds the program's choices, `Config` with its
+    defaults where None. ``iss`` (the initial sequence number, 0 … 2**32 - 1) and ``timestamp_offset`` (of the
+    clock of RFC 7323, in ticks) come from `isn.Generator`, or from a test. ``mtu`` is the link's, in octets.
+    ``observer`` is told what happens. ``memory`` is the account of buffer memory that a host's connections
+    share.
 
-    ``agenda`` is shared by the connections of one host: each that may have something to send or tell is on
-    it, once. ``authentication`` is for whoever turns its segments into octets and back: they must be signed.
-    ``context`` is the driver's own.
+    ``agenda`` is the queue of a host's connections that may have something to send or to report; a connection
+    puts itself on it once. ``authentication`` holds the keys of RFC 5925 or RFC 2385: the code that turns
+    segments into octets and back must sign and check them. ``context`` is free for the driver's own use.
+
+    Only one thread may use a connection. Concurrent calls lose or duplicate octets without an error. A
+    program with several threads holds one lock around every call, including those of the driver, or queues
+    its calls to the thread that drives the connection.
+
+    Raises KindError where ``config`` is no `Config`.
+
+    >>> here, there = Endpoint.parse("10.0.0.1:40000"), Endpoint.parse("10.0.0.2:80")
+    >>> client, server = Connection(here, there, iss=1), Connection(there, here, iss=2)
+    >>> server.open_passive(0)
+    >>> client.open_active(0)
+    >>> def carry(sender, receiver):
+    ...     while segment := sender.next_segment(0):
+    ...         receiver.segment_arrives(segment, 0)
+    >>> carry(client, server)  # SYN
+    >>> carry(server, client)  # SYN,ACK
+    >>> carry(client, server)  # ACK
+    >>> client, client.next_event()
+    (<10.0.0.1:40000 ESTABLISHED 10.0.0.2:80>, Opened())
     """
 
     def __init__(
@@ -72,6 +113,7 @@ class Connection:
         agenda: "Turns | None" = None,
         authentication: Authentication | None = None,
     ) -> None:
+        """Make a connection in CLOSED; `open_active` or `open_passive` begins the handshake."""
         config = DEFAULT if config is None else config
         require_kind("config", config, Config, "a Config")
         if authentication is not None:
@@ -82,14 +124,15 @@ class Connection:
             self._tcb.path.signature_length = authentication.length
         self.context: object = None
         self.on_agenda: bool = False
-        self.is_looped: bool = False  # both ends are at one host
+        self.is_looped: bool = False  # both ends are on the same host
         self._agenda = agenda
-        self._keeper: Keeper | None = None  # of its TIME-WAIT
+        self._keeper: Keeper | None = None  # holds the TIME-WAIT of this connection, see `leave_time_wait_to`
 
     def __repr__(self) -> str:
+        """Local endpoint, state and remote endpoint: ``<10.0.0.1:40000 ESTABLISHED 10.0.0.2:80>``."""
         return f"<{self.local} {self.state} {self.remote}>"
 
-    # What it is
+    # Properties
 
     @property
     def local(self) -> Endpoint:
@@ -103,8 +146,10 @@ class Connection:
 
     @property
     def state(self) -> State:
-        """The state of RFC 9293. In TIME-WAIT it may be that of the host's record, see
-        `leave_time_wait_to`.
+        """State of the connection (RFC 9293, 3.3.2).
+
+        After `leave_time_wait_to` it is TIME-WAIT while the host keeps its record of the connection, then
+        CLOSED.
         """
         if self._keeper is not None and not self._is_kept_by(self._keeper):
             return CLOSED
@@ -112,60 +157,66 @@ class Connection:
 
     @property
     def config(self) -> Config:
-        """The choices that hold now; `configure` replaces them."""
+        """Choices that hold now; `configure` replaces them."""
         return self._tcb.config
 
     @property
     def controller(self) -> Congestion | None:
-        """The congestion controller, None until something was to be sent. Its ``window`` and ``threshold``
-        are octets.
+        """Congestion controller, or None while nothing was to be sent.
+
+        Its ``window`` and ``threshold`` are octets (cwnd and ssthresh of RFC 5681).
         """
         return self._tcb.controller
 
     @property
     def options(self) -> agreed.Options:
-        """What the two SYNs agreed on, as of now."""
+        """Options that the two SYNs agreed on, as far as the handshake has come."""
         return agreed.of(self._tcb)
 
     @property
     def error(self) -> TcpError | None:
-        """What ended the connection; None while it lives and after an orderly close. A reason to look at:
-        raise a `renewed` one.
+        """Error that ended the connection; None while it lives and after an orderly close.
+
+        It is a stored reason to look at. To raise it, raise a fresh copy made by `postel.errors.renewed`.
         """
         return self._tcb.error if self._tcb.state is CLOSED else None
 
     @property
     def readable(self) -> int:
-        """Octets that wait in `receive`."""
+        """Octets that arrived in order and that `receive` can return now."""
         return self._tcb.rcv.unread
 
     @property
     def writable(self) -> int:
-        """Octets that `send` would take now, 0 where it would raise."""
+        """Octets that `send` would accept now; 0 where `send` would raise."""
         return tuning.room(self._tcb) if calls.may_send(self._tcb) else 0
 
     @property
     def send_limit(self) -> int:
-        """Octets that the send buffer holds at present; an automatic one grows."""
+        """Capacity of the send buffer in octets at present; an automatic buffer grows."""
         return self._tcb.snd.limit
 
     @property
     def receive_limit(self) -> int:
-        """Octets that the receive buffer holds at present; an automatic one grows."""
+        """Capacity of the receive buffer in octets at present; an automatic buffer grows."""
         return self._tcb.rcv.limit
 
     @property
     def mss(self) -> int:
-        """Octets of text in a full segment at present: what the peer's MSS, the path and our options
-        leave.
+        """Octets of payload in a full segment at present (Eff.snd.MSS of RFC 9293, 3.7.1).
+
+        The smallest of the peer's MSS option, ``largest_mss`` and what the path MTU leaves, less the options
+        that every segment carries.
         """
         tcb = self._tcb
         return tcb.data_mss if tcb.controller is None else tcb.controller.smss
 
     @property
     def is_fast(self) -> bool:
-        """Whether text may flow before the handshake is over: as a client with a cookie, or as a server that
-        was given one (RFC 7413).
+        """Whether payload may flow before the handshake is over (TCP Fast Open, RFC 7413).
+
+        True for a client that has a cookie, and for a server that accepted the client's cookie; False after
+        the handshake.
         """
         fast_open = self._tcb.opening.fast_open
         return fast_open is not None and (
@@ -179,34 +230,39 @@ class Connection:
 
     @property
     def unacknowledged(self) -> int:
-        """Octets that `send` took and the peer hasn't acknowledged yet."""
+        """Octets that `send` accepted and that the peer hasn't acknowledged yet."""
         return self._tcb.snd.buffer.size
 
     @property
     def at_end(self) -> bool:
-        """Whether everything was read, and nothing more will come: the peer sent FIN, or `abort` was called
-        here.
+        """Whether everything was read and nothing more will come.
+
+        That is so after the peer's FIN, and after `abort` on this side.
         """
         return self._tcb.rcv.unread == 0 and calls.has_ended(self._tcb)
 
     @property
     def has_peer_ended(self) -> bool:
-        """Whether the peer's FIN came, and all that it sent before: nothing more arrives."""
+        """Whether the peer's FIN has arrived, and all octets before it: nothing more arrives."""
         return self._tcb.rcv.fin_is_received
 
     @property
     def urgent(self) -> int:
-        """Octets until the end of urgent data (MUST-33), 0 when none is ahead. It comes in line; new programs
-        do without (SHLD-13).
+        """Octets from the reading position to the end of urgent data (MUST-33); 0 when none is ahead.
+
+        Urgent data arrives in line with the rest. New programs shouldn't use it (SHLD-13; RFC 6093).
         """
         tcb = self._tcb
         return max(0, tcb.rcv.up - (tcb.rcv.position - tcb.rcv.unread))
 
-    # User calls: RFC 9293, 3.10.1 to 3.10.6. Errors are those of `postel.errors`
+    # User calls: RFC 9293, 3.10.1 to 3.10.6. Each raises ArgumentError where ``now`` isn't an int >= 0
 
     def open_active(self, now: int) -> None:
-        """An active OPEN: send a SYN. Events follow: Opened, or Closed with what prevented it. Raises
-        ConnectionAlreadyExists.
+        """Begin the handshake with a SYN: the active OPEN (RFC 9293, 3.10.1).
+
+        The event Opened follows, or Closed with the error that prevented it. Raises ConnectionAlreadyExists
+        where the connection isn't in CLOSED or LISTEN, RemoteUnspecified where `remote` has no address or
+        port.
         """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
@@ -214,15 +270,24 @@ class Connection:
         self._note()
 
     def open_passive(self, now: int) -> None:
-        """A passive OPEN: wait for a SYN from `remote`. Raises ConnectionAlreadyExists."""
+        """Wait for a SYN from `remote` in LISTEN: the passive OPEN (RFC 9293, 3.10.1).
+
+        The event Opened follows once a peer has completed the handshake. Raises ConnectionAlreadyExists where
+        the connection isn't in CLOSED.
+        """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
         calls.open_passive(self._tcb, now)
         self._note()
 
     def send(self, data: bytes | bytearray | memoryview, now: int, *, urgent: bool = False) -> int:
-        """How many octets were taken: all, or as many as fit; a Writable event says when the rest may
-        come.
+        """Queue ``data`` to be sent and return how many of its octets were accepted (RFC 9293, 3.10.2).
+
+        Fewer than all are accepted where the send buffer or the host's memory is full; then a Writable event
+        says when to send the rest. With ``urgent`` the last octet accepted becomes the end of urgent data
+        (RFC 9293, 3.8.5). In LISTEN the call makes the open active. Raises ConnectionClosing after `close`,
+        ArgumentError where ``data`` is no buffer of octets, and in CLOSED the error that ended the connection
+        or ConnectionDoesNotExist.
         """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
@@ -232,10 +297,13 @@ class Connection:
         return taken
 
     def receive(self, limit: int, now: int) -> bytes:
-        """Up to ``limit`` octets; b"" when none wait now, or none will come: see `at_end`.
+        """Return up to ``limit`` octets (1 or more) that arrived in order (RFC 9293, 3.10.3).
 
-        What arrived in order before the end is given first, whatever the end was. After that, where an error
-        ended the connection, the error is raised; not so after the peer's FIN, nor after one's own `abort`.
+        b"" means that none wait now or that none will come: `at_end` tells the two apart. Octets that arrived
+        in order before the end are returned first, whatever ended the connection. When they are read, the
+        call raises the error that ended the connection, if any; after the peer's FIN, and after this side's
+        own `abort`, it returns b"" instead. Raises ArgumentError for a limit below 1, ConnectionDoesNotExist
+        before an OPEN.
         """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
@@ -244,8 +312,10 @@ class Connection:
         return data
 
     def receive_into(self, buffer: bytearray | memoryview, now: int) -> int:
-        """As `receive`, without an octet in between: they go into ``buffer``, as many as it has room for. How
-        many; 0 for none.
+        """Read octets that arrived in order into ``buffer``; return how many: 0 where none wait or will come.
+
+        The call is `receive` without a bytes object in between; ``len(buffer)`` is the limit. Raises
+        ArgumentError where ``buffer`` is empty, read-only or no buffer, otherwise the errors of `receive`.
         """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
@@ -255,7 +325,13 @@ class Connection:
         return count
 
     def close(self, now: int) -> None:
-        """Send what is queued, then FIN. The peer may go on sending, and `receive` goes on giving."""
+        """Send what is queued and then a FIN: CLOSE (RFC 9293, 3.10.4).
+
+        The peer may go on sending, and `receive` goes on returning what arrives. The event Closed follows
+        when both sides have closed. A second call in FIN-WAIT-1 or FIN-WAIT-2 does nothing; once the peer has
+        closed too (CLOSE-WAIT with the FIN queued, CLOSING, LAST-ACK, TIME-WAIT) it raises ConnectionClosing.
+        Raises in CLOSED the error that ended the connection, or ConnectionDoesNotExist.
+        """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
         self._follow_keeper(now)
@@ -263,7 +339,11 @@ class Connection:
         self._note()
 
     def release(self, now: int) -> None:
-        """Close, and read no more. Text not read, or coming later, is answered with RST. Never raises."""
+        """Close, and discard what has arrived or still arrives, as ``close()`` of a socket does.
+
+        If octets are unread, or arrive later, the peer gets a RST because they are lost (RFC 9293, 3.6.1).
+        The call raises in no state.
+        """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
         calls.release(self._tcb, now)
@@ -272,8 +352,10 @@ class Connection:
         self._note()
 
     def abort(self, now: int) -> None:
-        """Send RST and forget what waits to be sent. Text that had arrived in order stays to be read, and
-        then that was the end.
+        """Send a RST and discard what waits to be sent: ABORT (RFC 9293, 3.10.5).
+
+        Octets that had arrived in order can still be read; after them `at_end` is true. The event Closed
+        follows. Raises in CLOSED the error that ended the connection, or ConnectionDoesNotExist.
         """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
@@ -286,14 +368,14 @@ class Connection:
         self._note()
 
     def configure(self, config: Config, now: int) -> None:
-        """Replace the choices of a living connection, as by ``dataclasses.replace(connection.config,
-        nagle=False)``.
+        """Replace the choices of a living connection.
 
-        They take effect at once, in every state: a timer that runs, such as those of keep-alive and of the
-        user timeout, goes on from where it started, and may be due now. Three things stay as they were: what
-        the SYN told (timestamps, sack, ecn, window_scaling, scale_for, largest_mss), once it was sent; the
-        congestion controller, once it was used; and what only begins a connection (initial_window,
-        rto_after_syn, fast_open, mtu_probing where it is "always").
+        The usual argument is ``dataclasses.replace(connection.config, nagle=False)``. The choices take effect
+        at once, in every state. A running timer, such as that of keep-alive or of the user timeout, keeps its
+        start and gets its new length, so it may be due now. Three groups stay as they were: what the SYN told
+        (timestamps, sack, ecn, window_scaling, scale_for, largest_mss), once it was sent; the congestion
+        controller, once it was used; and what only begins a connection (initial_window, rto_after_syn,
+        fast_open, mtu_probing where it is "always"). Raises KindError where ``config`` is no `Config`.
         """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
@@ -305,12 +387,12 @@ class Connection:
     def rekey(
         self, keychain: Keychain | None = None, *, send_id: int = UNKNOWN, receive_id: int = UNKNOWN
     ) -> None:
-        """Replace the master keys, and say which is to sign from now on: ours by ``send_id``, the peer's by
-        ``receive_id``.
+        """Replace the master keys of TCP-AO, or choose the key that signs from now on (RFC 5925).
 
-        Keys in use must stay as they are, under their IDs, or go; without a ``keychain`` they all stay.
-        Raises ArgumentError, also where the connection was opened without keys: a signature can't be begun or
-        left off later (RFC 5925, 7.1).
+        ``send_id`` chooses the key that signs our segments, ``receive_id`` the key that we ask the peer to
+        sign with. Keys in use may be removed, or must stay unchanged under their IDs. Without a ``keychain``
+        all keys stay. Raises ArgumentError, also where the connection was opened without keys: authentication
+        can't begin or end in a living connection (RFC 5925, 7.1).
         """
         authentication = self.authentication
         if authentication is None:
@@ -325,10 +407,11 @@ class Connection:
             authentication.prefer(send_id, receive_id)
 
     def status(self, now: int = 0) -> Status:
-        """What there is to know, at ``now`` or when the connection last did something, whichever is later.
-        Asking changes nothing.
+        """Return everything that can be told of the connection: STATUS (RFC 9293, 3.10.6).
 
-        Raises what ended the connection once it is CLOSED."""
+        Durations count up to ``now``, or up to when the connection last did something if that is later. The
+        call changes nothing. Raises in CLOSED the error that ended the connection, or ConnectionDoesNotExist.
+        """
         if not isinstance(now, int) or now < 0:
             raise refused_time(now)
         if self.state is CLOSED:  # EP-STAT-1
@@ -337,26 +420,35 @@ class Connection:
         return status.of(self._tcb, figures, self.urgent, now)
 
     def variables(self) -> dict[str, int]:
-        """The variables of RFC 9293, 3.3.1 by name: ``SND.UNA`` and such relative to ISS, ``RCV.NXT`` and
-        such to IRS, windows in octets, ``ISS`` and ``IRS`` as they are. What isn't known yet is left out; a
-        closed connection has none.
+        """Return the variables of RFC 9293, 3.3.1 by name.
+
+        ``SND.UNA``, ``SND.NXT``, ``SND.UP``, ``SND.WL2`` are relative to ISS, ``SND.WL1`` and ``RCV.NXT`` to
+        IRS; ``ISS`` and ``IRS`` are absolute; windows are octets. What isn't known yet is left out; in CLOSED
+        the dict is empty.
         """
         return status.variables(self._tcb)
 
     # The network
 
     def segment_arrives(self, segment: Segment, now: int) -> None:
-        """RFC 9293, 3.10.7. The checksum was checked by whoever parsed it."""
+        """Process a segment from the network: SEGMENT ARRIVES (RFC 9293, 3.10.7).
+
+        The caller has verified the checksum, and the signature where there is one.
+        """
         arrives.segment_arrives(self._tcb, segment, now)
         self._note()
 
     def next_segment(self, now: int) -> Segment | None:
-        """The next segment to send at ``now``; None where nothing is to be sent."""
+        """Return the next segment to send at ``now``, or None where there is nothing to send."""
         return output.next_segment(self._tcb, now)
 
     def network_error(self, error: TcpError, now: int, *, hard: bool, number: int) -> None:
-        """An ICMP error about the segment that began at ``number`` (MUST-54). RFC 5927: it must lie in flight
-        (4.1), and once synchronized even a hard error only informs (5.2)."""
+        """Handle an ICMP error about our segment that began at sequence number ``number`` (MUST-54).
+
+        RFC 9293, 3.9.2.2. The number must lie in flight, else the error is ignored as a possible forgery (RFC
+        5927, 4.1). A ``hard`` error ends a connection that isn't synchronized yet; later it is only reported
+        as Trouble (RFC 5927, 5.2).
+        """
         tcb = self._tcb
         if not acknowledge.is_in_flight(self._tcb, number):
             return
@@ -365,13 +457,17 @@ class Connection:
         else:  # MUST-56, SHLD-25
             error = error.about(tcb.subject)
             error.told_at = now
-            tcb.error = error  # if the connection times out, this may be why
+            tcb.error = error  # if the connection times out later, this is the likely cause
             tcb.trouble(error)
         self._note()
 
     def packet_too_big(self, mtu: int, number: int, now: int) -> bool:
-        """A router says that it can't carry our segment that began at ``number``. Whether that was believed
-        at once: then smaller ones go, and that one again (RFC 8201, 4; RFC 5927, 7.2)."""
+        """Handle a router's claim that it carries ``mtu`` octets at most; return whether it was believed.
+
+        ``number`` is the sequence number at which the refused segment of ours began; the claim is ignored
+        unless it lies in flight. A claim that is believed at once makes the segments smaller and sends that
+        one again (RFC 8201, 4; RFC 5927, 7.2). Others wait for a sign of loss, see `postel.tcp.pathmtu`.
+        """
         is_believed = acknowledge.is_in_flight(self._tcb, number) and pathmtu.claimed(
             self._tcb, mtu, number, now
         )
@@ -379,18 +475,18 @@ class Connection:
         return is_believed
 
     def path_mtu(self, mtu: int, now: int) -> None:
-        """What the path is known to carry, IP header included."""
+        """Adopt the path MTU in octets, IP header included, that the host already knows for this path."""
         pathmtu.learn(self._tcb, mtu, now)
 
     def link_mtu(self, mtu: int, now: int) -> None:
-        """Our own link carries packets of up to ``mtu`` octets from now on."""
+        """Adopt a changed MTU of our own link, in octets."""
         pathmtu.link_changed(self._tcb, mtu, now)
         self._note()
 
     # Events and time
 
     def next_event(self) -> Event | None:
-        """What happened next, in the order in which it happened; None where nothing is left to tell."""
+        """Return the oldest event that wasn't returned yet, or None where there is none."""
         events = self._tcb.events
         if not events:
             return tuning.turn(self._tcb) if self._tcb.snd.wants_room else None
@@ -398,13 +494,14 @@ class Connection:
         return events[0]
 
     def next_timeout(self) -> int:
-        """When to call `handle_timeout`; NEVER if nothing is pending. What waits in `next_segment` is not a
-        matter of time.
+        """Return when to call `handle_timeout`, in microseconds; NEVER where no timer runs.
+
+        Segments that wait in `next_segment` don't count: only timers do.
         """
         return self._tcb.timers.next()
 
     def handle_timeout(self, now: int) -> None:
-        """Do what has become due by ``now``; harmless when nothing has."""
+        """Process all timers that expired by ``now`` (RFC 9293, 3.10.8); harmless when none has."""
         if self._keeper is not None:
             self._follow_keeper(now)
             return
@@ -412,9 +509,7 @@ class Connection:
         self._note()
 
     def offer_window(self) -> bool:
-        """The host's memory has room again: tell the peer, if that makes a window worth telling of. Whether
-        it does.
-        """
+        """Owe the peer a window update if the host's memory has room for a useful one; return whether so."""
         window.offer_memory(self._tcb)
         if not self._tcb.owes & OWES_ACK:
             return False
@@ -422,21 +517,21 @@ class Connection:
         return True
 
     def leave_time_wait_to(self, keeper: Keeper) -> None:
-        """Let ``keeper`` answer for the pair until its 2MSL are over; called by a host when the connection
-        enters TIME-WAIT.
+        """Let ``keeper`` answer for the two endpoints until 2 MSL are over.
 
-        The connection has nothing more to send, to hear or to wait for. Its program is told Closed and can go
-        on reading what had arrived; `state` is TIME-WAIT for as long as the pair is kept, and then CLOSED.
+        A host calls it when the connection enters TIME-WAIT, so that it needs to keep a small record only.
+        The connection then sends, expects and waits for nothing more. Its program gets Closed and can still
+        read what had arrived. `state` is TIME-WAIT while the keeper holds the record, and then CLOSED.
         """
         tcb = self._tcb
-        tcb.observer = None  # the keeper tells of CLOSED
+        tcb.observer = None  # the keeper reports the change to CLOSED
         tcb.let_text_go()
         tcb.events += (Closed(),)
         self._agenda = None
         self._keeper = keeper
 
     def _follow_keeper(self, now: int) -> None:
-        """CLOSED, once the pair isn't kept any more."""
+        """Enter CLOSED if the keeper no longer holds the TIME-WAIT of this connection."""
         if self._keeper is not None and not self._is_kept_by(self._keeper):
             self._end_time_wait(now)
 
@@ -444,7 +539,7 @@ class Connection:
         return keeper.keeps(self.local, self.remote, self._tcb.snd.iss)
 
     def _end_time_wait(self, now: int) -> None:
-        """For the program it is over; it was told before."""
+        """Enter CLOSED without an event: the program got Closed when TIME-WAIT began."""
         self._keeper = None
         self._tcb.timers.stop_all()
         self._tcb.enter(CLOSED, now)
@@ -455,25 +550,28 @@ class Connection:
 
 
 class Turns:
-    """The connections of one host that may have something to send or tell, in the order in which they
-    came.
+    """Queue of a host's connections that may have something to send or to report, first come first served.
+
+    A host doesn't scan its connections: each that was called, or got a segment, puts itself on this queue
+    (the "agenda" of its constructor), and the host visits those on the queue only.
     """
 
     __slots__ = ("_bell", "queue")
 
     def __init__(self, bell: Bell) -> None:
+        """Make an empty queue; ``bell`` is told when a connection is added."""
         self._bell = bell
         self.queue: deque[Connection] = deque()
 
     def append(self, connection: Connection) -> None:
-        """Add a connection that isn't on it."""
+        """Add a connection that isn't on the queue."""
         connection.on_agenda = True
         self.queue.append(connection)
         if not self._bell.is_rung:
             self._bell.ring()
 
     def pop(self) -> Connection | None:
-        """Remove the connection that has waited longest; None where none waits."""
+        """Remove and return the connection that has waited longest; None where the queue is empty."""
         if not self.queue:
             return None
         connection = self.queue.popleft()
@@ -482,7 +580,7 @@ class Turns:
 
 
 def _room_in(buffer: object) -> memoryview:
-    """The octets of what a caller wants filled."""
+    """Return the octets of a caller's buffer as a writable memoryview. Raises ArgumentError."""
     try:
         room = memoryview(cast(Any, buffer)).cast("B")
     except TypeError:

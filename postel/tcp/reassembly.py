@@ -1,11 +1,20 @@
-"""What arrived ahead of RCV.NXT, held until the gap before it closes (RFC 9293, 3.10.7.4; SHLD-31), and the
-SACK blocks that say so.
+"""Reassembly queue: octets that arrived ahead of RCV.NXT, held until the gap before them is filled.
 
-Positions count octets from the connection's first and never wrap, so that order is order of ints::
+Theory of operation (RFC 9293, 3.10.7.4, seventh check; SHLD-31). A segment beyond RCV.NXT is kept as a piece.
+When the missing octets arrive, all pieces that are now in order go to the user together:
 
-      RCV.NXT        piece          pieces that touch: one range
-         │          ┌──────┐       ┌────┬──────────┐
-    ─────┴──────────┴──────┴───────┴────┴──────────┴──────►
+      RCV.NXT        piece            two pieces that touch: one range
+         │          ┌──────┐         ┌────┬──────────┐
+    ─────┴──────────┴──────┴─────────┴────┴──────────┴──────►
+          gap                gap
+          SACK blocks:  [─────]       [──────────────]       (RFC 2018, 4)
+
+Pieces never overlap. Where a new segment overlaps old pieces, the octets that came first stay, and only the
+uncovered parts are added: a later segment can't change what was received. Ranges are the pieces
+with their common borders removed; they become the SACK blocks, the latest first. The part of a segment that
+was held already becomes a D-SACK block (RFC 2883, 4).
+
+Positions count octets from the first of the stream and never wrap, so positions compare as ints.
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,45 +22,52 @@ from typing import Final
 
 from postel.tcp.ranges import Ranges
 
-PIECES: Final = 4096  # more are joined, and if they don't join, the farthest are given up (CVE-2018-5390)
-RECENT: Final = 8
-# octets that a piece weighs beside its own: objects and places in lists, as measured on CPython, compiled too
+PIECES: Final = 4096  # the most pieces: more are joined, then the farthest are dropped (CVE-2018-5390)
+RECENT: Final = 8  # ranges for which the order of arrival is remembered, for SACK blocks
+# Octets of memory that a piece takes beside its payload: objects and places in lists, as measured on CPython,
+# interpreted and compiled
 PIECE: Final = 208
-QUEUE: Final = 432  # and the queue itself, while it holds anything
+QUEUE: Final = 432  # octets of memory that a queue takes while it holds anything
 
 
 class Reassembly:
-    """Pieces never overlap: octets that came first stay (EP-SEQ-11). To insert costs O(log n) and a short
-    memmove, whatever the order.
+    """Octets that wait behind gaps, as pieces that never overlap: octets that came first stay (EP-SEQ-11).
+
+    To insert costs O(log n) and a short memmove, whatever the order of arrival. ``held`` counts octets that
+    wait, ``evicted`` octets that were dropped to bound the queue.
     """
 
     __slots__ = ("_pieces", "_ranges", "_recent", "_starts", "evicted", "held")
 
     def __init__(self) -> None:
+        """Make an empty queue."""
         self._starts: list[int] = []  # of each piece, ascending
         self._pieces: list[bytes] = []
         self._ranges = Ranges()
-        self._recent: list[int] = []  # a position in each range lately heard of, newest first
+        self._recent: list[int] = []  # a position in each range that lately changed, newest first
         self.held: int = 0
         self.evicted: int = 0
 
     def __bool__(self) -> bool:
+        """Whether any octets wait."""
         return self.held > 0
 
     @property
     def end(self) -> int:
-        """One past the highest octet held; 0 where none is."""
+        """One past the highest position held; 0 where none is."""
         return self._ranges.end
 
     @property
     def weight(self) -> int:
-        """Octets of memory that it takes, near enough: 1,500 pieces of one octet weigh a hundred times what
-        they hold.
+        """Octets of memory that the queue takes, approximately.
+
+        1,500 pieces of one octet take a hundred times the memory of their payload, so a limit on payload
+        alone would not bound the memory.
         """
         return self.held + PIECE * len(self._starts) + QUEUE if self._starts else 0
 
     def insert(self, start: int, data: bytes) -> int:
-        """Hold those octets of ``data`` that aren't held yet; how many they were."""
+        """Hold those octets of ``data`` that aren't held yet, and return how many they are."""
         before = self.held
         end = start + len(data)
         low = bisect_right(self._starts, start)
@@ -67,7 +83,7 @@ class Reassembly:
         return self.held - before
 
     def pop_in_order(self, position: int) -> list[bytes]:
-        """Every piece that now lies in order from ``position`` on."""
+        """Remove and return every piece that is in order from ``position`` on."""
         count = 0
         at = position
         while count < len(self._starts) and self._starts[count] == at:
@@ -82,20 +98,21 @@ class Reassembly:
         return taken
 
     def blocks(self, limit: int) -> list[tuple[int, int]]:
-        """Ranges held, the one heard of last first (RFC2018-4c, RFC2018-4d)."""
+        """Return up to ``limit`` ranges for SACK blocks, the latest first (RFC2018-4c, RFC2018-4d)."""
         return [self._ranges.around(position) for position in self._recent[:limit]]
 
     def range_at(self, start: int, end: int) -> tuple[int, int]:
-        """The first run within start … end that is held already, (0, 0) where none is: what a D-SACK reports
-        (RFC2883-4a).
+        """Return the first part of ``start`` … ``end`` that is held already, (0, 0) where none is.
+
+        A D-SACK block reports it (RFC2883-4a).
         """
         return self._ranges.first_within(start, end)
 
     def relieve(self, most: int = PIECES) -> None:
-        """Keep no more than ``most`` pieces, or PIECES: join those that touch, then give up the farthest.
+        """Keep at most ``most`` pieces, or PIECES if less: join pieces that touch, then drop the farthest.
 
-        Each call halves the count or more, so its cost is O(1) for each piece ever inserted. Octets given up
-        are reported no more (RFC2018-8b); the peer still has them.
+        Each call halves the count or more, so its cost is O(1) for each piece ever inserted. Octets dropped
+        are reported no more in SACK blocks (RFC2018-8b); the peer keeps them until SEG.ACK covers them.
         """
         most = min(most, PIECES)
         if len(self._starts) <= most:
@@ -112,7 +129,7 @@ class Reassembly:
             self._give_up_farthest()
 
     def give_up(self, octets: int) -> int:
-        """Forget the farthest, until at least ``octets`` of weight are free, or all. How many they were."""
+        """Drop the farthest pieces until ``octets`` of memory are free, or all; return how many."""
         before = self.weight
         while self._starts and before - self.weight < octets:
             self._give_up_farthest()
@@ -122,7 +139,7 @@ class Reassembly:
         return self._starts[index] + len(self._pieces[index])
 
     def _replace(self, low: int, high: int, begin: int, data: bytes) -> None:
-        """Put ``data`` where pieces low … high - 1 lie wholly inside it; their own octets win."""
+        """Put ``data`` in place of the pieces low … high - 1, which lie inside it; their octets stay."""
         covered = 0
         if low == high:
             self._starts.insert(low, begin)
@@ -140,6 +157,7 @@ class Reassembly:
         self.held += len(data) - covered
 
     def _note_range(self, start: int, end: int) -> None:
+        """Merge start … end into the ranges, and note the merged range as the latest."""
         left, right = self._ranges.add(start, end)
         self._recent = [start, *(position for position in self._recent if not left <= position < right)][
             :RECENT

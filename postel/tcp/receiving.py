@@ -1,11 +1,19 @@
-"""What one direction receives: its numbers, the octets that wait for the user, and those that wait behind a
-gap.
+"""Receive sequence space of one connection: its numbers and its buffer (RFC 9293, 3.3.1 and 3.4, figure 4).
 
-::
+Theory of operation. RCV.NXT is the next number that is expected, and RCV.WND says how many from there on are
+accepted:
 
-            RCV.NXT                 RCV.NXT+RCV.WND = RCV.ADV
-    ───────────┼───────────────────────────┼──────────────►
-    in order   │   acceptable, held        │   refused
+    next to read           RCV.NXT                       RCV.NXT+RCV.WND
+    ───────┼──────────────────┼──────────┬─────────┬───────────┼───────────┬─────►
+     read  │ in order, waits  │   gap    │ held in │ not here  │ refused   │ refused
+           │ for the user     │          │ reassem-│ yet       │ (may be   │
+           │ (``pieces``)     │          │ bly     │           │ offered)  │
+           ├───── unread ─────┼──────────── wnd ───────────────┤           │
+           ├────────────────────────── limit ──────────────────────────────┤
+
+In the terms of RFC 9293, 3.8.6.2.2, ``limit`` is RCV.BUFF and ``unread`` is RCV.USER. When octets arrive in
+order, RCV.NXT moves right and RCV.WND shrinks by as much: the right edge stays. Only `postel.tcp.window`
+moves the edge right, when the user has read enough; it never moves left (3.8.6).
 """
 
 from typing import Final
@@ -15,15 +23,16 @@ from postel.tcp.readingpace import ReadingPace
 from postel.tcp.reassembly import Reassembly
 from postel.tcp.seq import NO_SEQUENCE
 
-_SMALL: Final = 512  # octets: text that joins the piece before it
-_LARGE: Final = 4096
+_SMALL: Final = 512  # octets: a shorter piece joins the piece before it
+_LARGE: Final = 4096  # octets: nothing joins a piece of this size or more
 
 
 class Receiving:
-    """RCV.* of RFC 9293, 3.3.1, and what arrived. Only its methods move the numbers.
+    """Receive variables RCV.* of RFC 9293, 3.3.1, and what arrived. Only its methods move the numbers.
 
-    ``nxt + wnd`` is the highest right edge ever advertised: it never moves back (SHLD-14). ``up`` alone is a
-    position, not a number: urgent data may lie 2**31 octets back, and must not seem ahead again.
+    ``nxt + wnd`` is the highest right edge ever advertised: it never moves back (SHLD-14). ``up`` (RCV.UP)
+    alone is a position, which counts octets from the first of the stream and never wraps: urgent data may end
+    2**31 octets back, and a sequence number would then seem to be ahead again.
     """
 
     __slots__ = (
@@ -51,38 +60,37 @@ class Receiving:
     )
 
     def __init__(self, limit: int) -> None:
+        """Begin with nothing received and a buffer of at most ``limit`` octets."""
         self.irs: int = 0
         self.nxt: int = 0
         self.wnd: int = 0
         self.up: int = 0
         self.shift: int = 0  # Rcv.Wind.Shift
-        self.fin_expected: int = NO_SEQUENCE  # of the peer's FIN, once seen
+        self.fin_expected: int = NO_SEQUENCE  # number of the peer's FIN, once seen
         self.position: int = 0  # octets received in order since the start: RCV.NXT without its wrapping
         self.unread: int = 0
         self.limit: int = limit  # octets: the largest window now
         self.pieces: list[bytes] = []  # in order, not read yet
-        self.pieces_start: int = 0  # octets of the first that are read already
+        self.pieces_start: int = 0  # octets of the first piece that the user has read
         self.reassembly: Reassembly | None = None
         self.pace: ReadingPace | None = None
         self.duplicate: tuple[int, int] | None = None  # to report as D-SACK, once
-        self.arrived_since_ack: int = 0  # packets with text
-        self.duplicates_owed: int = (
-            0  # extra ACKs for segments out of order, where no SACK block can speak for several
-        )
+        self.arrived_since_ack: int = 0  # packets with payload
+        # ACKs owed beyond one: without SACK each segment out of order gets an ACK of its own
+        self.duplicates_owed: int = 0
         self.challenge_after: int = 0
-        self.keep_alives_until: int = 0  # see `challenge`
+        self.keep_alives_until: int = 0  # this and the one before: see `challenge`
         # Truth values stand together: compiled, each takes one octet then
         self.fin_is_received: bool = False
-        self.is_challenged: bool = (
-            False  # in TIME-WAIT an ACK answered a SYN: the peer may answer that ACK by RST
-        )
-        self.is_released: bool = (
-            False  # no program reads: text that arrives now is lost, and says so with RST
-        )
+        # In TIME-WAIT a challenge ACK answered a SYN: the peer may answer that ACK with a RST
+        self.is_challenged: bool = False
+        # No program reads: payload that arrives now is lost, and a RST tells the peer so
+        self.is_released: bool = False
 
     def anew(self) -> "Receiving":
-        """For another attempt at a handshake: what the user chose stays, and the limits of answers to strange
-        segments.
+        """Make the receive variables of another attempt at a handshake, after a return to LISTEN.
+
+        What the user chose stays, and so do the limits on challenge ACKs.
         """
         fresh = Receiving(self.limit)
         fresh.is_released = self.is_released
@@ -93,27 +101,24 @@ class Receiving:
     # What moves the numbers
 
     def begin(self, irs: int) -> None:
-        """The peer's SYN came."""
+        """Set RCV.NXT from the peer's SYN, which has the number ``irs``."""
         self.irs = irs
         self.nxt = seq.add(irs, 1)
 
     def offer(self, window: int) -> None:
-        """Our SYN tells of so many octets."""
+        """Set RCV.WND to the ``window`` in octets that our SYN advertises."""
         self.wnd = window
 
     def widen(self, window: int) -> None:
-        """The peer is told of so many octets; of fewer than before changes nothing, for the right edge never
-        moves back (SHLD-14).
-        """
+        """Raise RCV.WND to the ``window`` that is advertised now; a smaller one changes nothing (SHLD-14)."""
         self.wnd = max(self.wnd, window)
 
     def deliver(self, data: bytes) -> None:
-        """The next octets in order are here. The right edge stays."""
+        """Add the next octets in order. RCV.NXT moves right, the right edge of the window stays."""
         octets = len(data)
         pieces = self.pieces
-        if (
-            octets < _SMALL and pieces and len(pieces[-1]) < _LARGE
-        ):  # else a megabyte of tiny segments weighs fifty
+        # Short pieces are joined, otherwise a megabyte of tiny segments takes fifty megabytes of memory
+        if octets < _SMALL and pieces and len(pieces[-1]) < _LARGE:
             pieces[-1] += data
         else:
             pieces.append(data)
@@ -123,15 +128,13 @@ class Receiving:
         self.wnd -= octets
 
     def consume_fin(self) -> None:
-        """The peer's FIN is the next in order."""
+        """Move RCV.NXT past the peer's FIN, which is next in order."""
         self.nxt = seq.add(self.nxt, 1)
         self.wnd -= 1
         self.fin_is_received = True
 
     def restore_closed(self, irs: int, nxt: int, window: int) -> None:
-        """As in TIME-WAIT: the peer's FIN was the last number before ``nxt``, and no program reads any
-        more.
-        """
+        """Restore the variables of TIME-WAIT: the peer's FIN was the last number before ``nxt``."""
         self.irs = irs
         self.nxt = nxt
         self.wnd = window
@@ -141,7 +144,7 @@ class Receiving:
     # The user reads
 
     def read(self, limit: int) -> bytes:
-        """Up to ``limit`` octets; some must wait."""
+        """Return up to ``limit`` octets. Called only while octets wait."""
         data = self._pop(limit)
         self.unread -= len(data)
         return data
@@ -168,7 +171,7 @@ class Receiving:
         return data
 
     def read_into(self, room: memoryview) -> int:
-        """As `read`, into octets of the caller's: how many."""
+        """Fill ``room`` with octets that wait, and return how many there were."""
         pieces, start = self.pieces, self.pieces_start
         count = filled = 0
         while count < len(room) and filled < len(pieces):
@@ -188,7 +191,7 @@ class Receiving:
         return count
 
     def discard(self) -> None:
-        """What wasn't read is lost."""
+        """Drop what the user hasn't read."""
         self.pieces.clear()
         self.pieces_start = self.unread = 0
 
@@ -196,5 +199,5 @@ class Receiving:
 
     @property
     def right_edge(self) -> int:
-        """One past the last number that we accept: as far as we ever advertised (RFC7323-2.4a)."""
+        """One past the last number that is accepted: the highest edge ever advertised (RFC7323-2.4a)."""
         return seq.add(self.nxt, self.wnd)

@@ -1,11 +1,21 @@
-"""What one direction sends: its numbers, its octets, and how far both have come.
+"""Send sequence space of one connection: its numbers and its buffer (RFC 9293, 3.3.1 and 3.4, figure 3).
 
-::
+Theory of operation. Every octet of the stream has a sequence number, and so have SYN (the first, ISS) and FIN
+(the last). The send variables cut this line into parts:
 
-        SND.UNA          SND.NXT        SND.MAX      SND.UNA+SND.WND
-    ───────┼────────────────┼──────────────┼──────────────┼───────►
-    acked  │   in flight    │ sent before  │  may be sent │  may not
-           │                │ a timeout    │              │
+            SND.UNA          SND.NXT           SND.MAX        SND.UNA+SND.WND    end of buffer
+    ───────────┼────────────────┼─────────────────┼──────────────────┼─────────────────┼──►
+    acked,     │ sent, not      │ sent before a   │ queued, inside   │ queued, beyond  │
+    discarded  │ acknowledged   │ timeout, goes   │ the peer's       │ the peer's      │
+               │                │ again           │ window           │ window          │
+               ├─────────── flight ───────────────┼────────── never_sent ──────────────┤
+               ├────────────────────────── buffer.size ────────────────────────────────┤
+
+SND.MAX is one past the highest number ever sent. It is the SND.NXT of RFC 9293 most of the time. After a
+retransmission timeout SND.NXT moves back to SND.UNA, because everything in flight may be lost; SND.MAX stays,
+so that an ACK of what was sent before is still acceptable. An ACK
+ moves SND.UNA right and discards the
+octets left of it. A window that shrank may end left of SND.MAX.
 """
 
 from postel.tcp import seq
@@ -15,9 +25,10 @@ from postel.tcp.stopwatch import Stopwatch
 
 
 class Sending:
-    """SND.* of RFC 9293, 3.3.1, and the queue that they count. Only its methods move the numbers.
+    """Send variables SND.* of RFC 9293, 3.3.1, and the send buffer. Only its methods move the numbers.
 
-    ``max`` is one past the highest number ever sent, ``max_wnd`` the largest window ever received (3.10.7.4).
+    ``max`` is one past the highest number ever sent, ``max_wnd`` the largest window ever received (3.10.7.4),
+    in octets. ``wl1`` and ``wl2`` are SEG.SEQ and SEG.ACK of the segment that last updated ``wnd``.
     """
 
     __slots__ = (
@@ -46,6 +57,7 @@ class Sending:
     )
 
     def __init__(self, iss: int, limit: int) -> None:
+        """Begin at ``iss``, with a buffer of at most ``limit`` octets."""
         self.iss: int = iss
         self.una: int = iss
         self.nxt: int = iss
@@ -59,22 +71,24 @@ class Sending:
         self.fin_seq: int = NO_SEQUENCE  # of our FIN, once sent
         self.buffer: SendBuffer = SendBuffer()
         self.limit: int = limit  # octets that the buffer takes now
-        self.retransmissions: int = 0  # of what now is at SND.UNA
-        # since the peer's window closed, or since the peer last took an octet; 0 while PERSIST doesn't run
+        self.retransmissions: int = 0  # of the octet at SND.UNA, by timeouts
+        # probes since the peer's window closed, or since the peer last took an octet; 0 outside persist
         self.window_probes: int = 0
-        self.last_at: int = 0  # when text or FIN last went out
-        self.paced_until: int = 0  # the pacing rate lets nothing out before
+        self.last_at: int = 0  # when payload or FIN last went out
+        self.paced_until: int = 0  # nothing goes out before this time, by the pacing rate
         self.stopwatch: Stopwatch | None = None
         # Truth values stand together: compiled, each takes one octet then
         self.syn_is_acked: bool = False
         self.fin_is_queued: bool = False
-        self.wants_room: bool = (
-            False  # `send` took less than it was given; once released: progress restarts the orphan timer
-        )
-        self.may_send_small: bool = False  # the override timer ran out
+        # The last `send` accepted less than it was given. After a release: progress restarts the orphan timer
+        self.wants_room: bool = False
+        self.may_send_small: bool = False  # the override timer expired (RFC 9293, 3.8.6.2.1)
 
     def anew(self, iss: int) -> "Sending":
-        """For another attempt at a handshake: what the user chose stays, and what is told of times."""
+        """Make the send variables of another attempt at a handshake, after a return to LISTEN.
+
+        What the user chose stays, and so do the times that `status` tells.
+        """
         fresh = Sending(iss, self.limit)
         fresh.last_at = self.last_at
         fresh.stopwatch = self.stopwatch
@@ -84,69 +98,66 @@ class Sending:
     # What moves the numbers
 
     def begin(self) -> None:
-        """Our SYN takes its number: SND.UNA = ISS, SND.NXT = ISS + 1."""
+        """Give our SYN its number: SND.UNA = ISS, SND.NXT = ISS + 1."""
         self.una = self.iss
         self.syn_is_acked = False
         self.nxt = self.max = self.up = seq.add(self.iss, 1)
 
     def reserve(self, octets: int) -> None:
-        """So many octets of new text go out with our SYN."""
+        """Count ``octets`` of payload that go out with our SYN (RFC 7413)."""
         self.nxt = self.max = seq.add(self.nxt, octets)
 
     def extend(self, end: int) -> None:
-        """Something new went out, up to ``end``."""
+        """Move SND.NXT and SND.MAX to ``end``: something new was sent."""
         self.nxt = self.max = end
 
     def repeat(self, end: int, beyond: int) -> None:
-        """What was sent before went out again up to ``end``; what goes next begins at ``beyond``, for the
-        peer has what lies between.
+        """Move SND.NXT to ``beyond``: octets sent before a timeout were sent again, up to ``end``.
+
+        ``beyond`` is ``end``, or farther where SACK blocks show that the peer has what follows.
         """
         self.nxt = beyond
         self.max = seq.latest(self.max, end)
 
     def rewind(self) -> None:
-        """Everything that isn't acknowledged goes again, in order (D-1: SND.MAX remembers how far we had
-        come).
-        """
+        """Move SND.NXT back to SND.UNA: all that isn't acknowledged goes again, in order (D-1)."""
         self.nxt = self.una
 
     def catch_up(self) -> None:
-        """Nothing goes again in order."""
+        """Move SND.NXT to SND.MAX: nothing goes again in order."""
         self.nxt = self.max
 
     def repeat_fin(self) -> None:
-        """Our FIN goes again."""
+        """Move SND.NXT back to our FIN, which goes again."""
         self.nxt = self.fin_seq
 
     def advance(self, ack: int) -> int:
-        """Everything before ``ack`` has arrived. How many octets that freed in the buffer: neither SYN nor
-        FIN has one there.
-        """
+        """Move SND.UNA to ``ack``; return how many octets of the buffer that freed, without SYN and FIN."""
         una, buffer = self.una, self.buffer
         acked = seq.distance(una, ack)
         octets = min(acked if self.syn_is_acked else acked - 1, buffer.size)
         self.syn_is_acked = True
         self.up = ack if self.up == una else seq.latest(self.up, ack)
         self.una = ack
-        if self.nxt != self.max and seq.lt(self.nxt, ack):  # D-1: a timeout had pulled SND.NXT back
+        if self.nxt != self.max and seq.lt(self.nxt, ack):  # D-1: a timeout had moved SND.NXT back
             self.nxt = ack
         if octets:
             buffer.discard(octets)
         return octets
 
     def mark_urgent(self) -> None:
-        """D-13: SND.UP is the octet after the last urgent one, which is the last that the user sent."""
+        """Set SND.UP to the octet after the last one that the user sent, as the end of urgent data (D-13)."""
         self.up = seq.add(self.first_octet, self.buffer.size)
 
     def hear_window(self, window: int, number: int, ack: int) -> None:
-        """The segment with this ``number`` and ``ack`` told of ``window`` octets (EP-ACK-8)."""
+        """Set SND.WND to ``window``, SND.WL1 to ``number`` and SND.WL2 to ``ack`` (EP-ACK-8)."""
         self.wnd = window
         self.wl1 = number
         self.wl2 = ack
         self.max_wnd = max(self.max_wnd, window)
 
     def restore_closed(self, end: int, window: int, largest_window: int) -> None:
-        """As in TIME-WAIT: our FIN was the last number before ``end``, and is acknowledged."""
+        """Restore the variables of TIME-WAIT: our FIN, the last number before ``end``, is acknowledged."""
         self.una = self.nxt = self.max = self.up = end
         self.wnd = window
         self.max_wnd = largest_window
@@ -157,28 +168,27 @@ class Sending:
 
     @property
     def flight(self) -> int:
-        """FlightSize of RFC 5681: sent and not acknowledged, FIN and SYN counted."""
+        """FlightSize of RFC 5681: numbers sent and not acknowledged, those of SYN and FIN included."""
         return (self.max - self.una) & seq.MASK
 
     @property
     def first_octet(self) -> int:
-        """The number of the buffer's first octet: SND.UNA, or the one after our SYN while that is on its
-        way.
-        """
+        """Number of the buffer's first octet: SND.UNA, or the one after our SYN while that is in flight."""
         return self.una if self.syn_is_acked else (self.una + 1) & seq.MASK
 
     @property
     def unsent(self) -> int:
-        """Octets of data from SND.NXT on; the FIN isn't counted."""
+        """Octets of payload from SND.NXT on; the FIN isn't counted."""
         return max(0, self.buffer.size - seq.distance(self.first_octet, self.nxt))
 
     @property
     def never_sent(self) -> int:
-        """Octets of data from SND.MAX on."""
+        """Octets of payload from SND.MAX on."""
         return max(0, self.buffer.size - seq.distance(self.first_octet, self.max))
 
     @property
     def fin_is_acked(self) -> bool:
+        """Whether our FIN was sent and acknowledged."""
         return self.fin_seq != NO_SEQUENCE and seq.gt(self.una, self.fin_seq)
 
     def is_in_flight(self, number: int) -> bool:

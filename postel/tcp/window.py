@@ -1,5 +1,29 @@
-"""The sliding window of both sides: what we advertise (RFC 9293, 3.8.6.2.2) and how we live with a closed one
-(3.8.6.1).
+"""Sliding window: what we advertise (RFC 9293, 3.8.6.2.2), and persist while the peer's is closed (3.8.6.1).
+
+Theory of operation, receiver. The window field of each segment tells the peer how many octets from RCV.NXT on
+we accept. Were each small read advertised at once, the peer would answer with small segments: the silly
+window syndrome. So the right edge stays until it can move by min(RCV.BUFF / 2, MSS) or more (3.8.6.2.2), and
+it never moves left (3.8.6):
+
+     next to read         RCV.NXT           RCV.NXT+RCV.WND
+    ──────┼──────────────────┼─────────────────────┼───────────────┼──►
+          ├──── RCV.USER ────┼────── RCV.WND ──────┼─── space not ─┤
+          │                                        │   advertised  │
+          ├──────────────────────────── RCV.BUFF ──────────────────┤
+
+A window update without data is sent after a read (`after_read`) only when the peer is nearly stopped, or when
+half of the buffer became free. Otherwise the next ACK of data carries the new window.
+
+Sender. When SND.WND is 0 and payload or a FIN waits, the persist timer runs in place of the loss timers. At
+each expiry one number at SND.UNA goes out as a window probe, which the peer answers with an ACK that carries
+its window. The update that opened the window may have been lost, and without probes both ends would wait for
+ever:
+
+     SND.WND=0     probe 1         probe 2                    probe 3
+    ──────┼───────────┼───────────────┼──────────────────────────┼─────────►
+          │    RTO    │     2 RTO     │           4 RTO          │  … rto_maximum at most
+
+A peer may keep its window closed for ever, as long as it answers probes (RFC 9293, 3.8.6.1).
 """
 
 from typing import Final
@@ -13,7 +37,7 @@ LARGEST_FIELD: Final = 0xFFFF
 
 
 def shift_for(buffer: int) -> int:
-    """The smallest scale by which the window field can tell all of ``buffer`` (RFC 7323, 2.3)."""
+    """Return the smallest window scale that lets the field express ``buffer`` octets (RFC 7323, 2.3)."""
     shift = 0
     while buffer >> shift > LARGEST_FIELD and shift < LARGEST_SHIFT:  # RFC7323-2.3b
         shift += 1
@@ -21,19 +45,23 @@ def shift_for(buffer: int) -> int:
 
 
 def advertise(tcb: Tcb) -> int:
-    """The window field of a segment that leaves now. RCV.WND follows it.
+    """Return the window field of a segment that leaves now, and set RCV.WND to match.
 
-    The right edge never moves back (SHLD-14), and forward only by a step worth having (MUST-39). Where the
-    scaled field can't tell the edge, it tells one less than a unit beyond it, so long as that is no more than
-    a unit beyond the buffer's end; then one less than a unit before it, and what was told before is still
-    taken (RFC 7323, 2.4).
+    The right edge never moves back (SHLD-14), and moves forward only by a worthwhile step (MUST-39). With
+    window scaling the field counts units of 2**shift octets, and rounding down could take back an edge that
+    was advertised before. The field is then rounded up, unless that would end more than one unit beyond the
+    buffer. Where it is rounded down, the octets up to the old edge are still accepted (RFC 7323, 2.4).
+
+
+    While the host is short of memory a window below a worthwhile step waits for memory, see
+    `Memory.wait_to_read`.
     """
     rcv = tcb.rcv
     if tcb.config.whole_buffer:
         rcv.widen(rcv.limit - rcv.unread)
         return min(LARGEST_FIELD, rcv.wnd >> rcv.shift)
     window = rcv.wnd
-    if window < rcv.limit:  # else it can't be more
+    if window < rcv.limit:  # a larger window isn't possible
         space = _space(tcb)
         step = worthwhile(tcb)
         if space - window >= step:
@@ -51,13 +79,17 @@ def advertise(tcb: Tcb) -> int:
 
 
 def worthwhile(tcb: Tcb) -> int:
-    """The least step of the right edge: min(Fr * RCV.BUFF, Eff.snd.MSS) with Fr = 1/2, never 0."""
+    """Return the least step of the right edge in octets: min(Fr * RCV.BUFF, Eff.snd.MSS) with Fr = 1/2."""
     return max(1, min(tcb.rcv.limit // 2, tcb.advertised_mss))
 
 
 def after_read(tcb: Tcb) -> None:
-    """Owe a window update when the reader made a worthwhile step: at once while the peer is nearly stopped,
-    else by half-buffers, for the next ACK of data carries the rest."""
+    """Owe a window update if reading has freed a worthwhile step and the peer needs to know soon.
+
+    At once while the window is below two segments, because the peer is nearly stopped. Otherwise when the
+    step is half of the largest window (a quarter with ``whole_buffer``); the next ACK of data carries smaller
+    steps.
+    """
     gain = _space(tcb) - tcb.rcv.wnd
     parts = 4 if tcb.config.whole_buffer else 2
     if gain >= worthwhile(tcb) and (tcb.rcv.wnd < 2 * tcb.advertised_mss or parts * gain >= _largest(tcb)):
@@ -65,8 +97,10 @@ def after_read(tcb: Tcb) -> None:
 
 
 def offer_memory(tcb: Tcb) -> None:
-    """As `after_read`, when the host has memory again: half of all that it has is a step worth having, be it
-    less than a segment.
+    """Owe a window update if the host has memory again: the rule of `after_read`, or half of all memory.
+
+    Where a host has very little memory, half of all of it is a step worth advertising, even if it is less
+    than a segment.
     """
     after_read(tcb)
     if tcb.memory is not None and 2 * (_space(tcb) - tcb.rcv.wnd) > tcb.memory.limit:
@@ -74,36 +108,35 @@ def offer_memory(tcb: Tcb) -> None:
 
 
 def is_starved(tcb: Tcb) -> bool:
-    """Whether the peer was told of so small a window that it waits for a larger one."""
+    """Whether the peer was given so small a window that it waits for a larger one."""
     return tcb.can_receive and not tcb.rcv.is_released and tcb.rcv.wnd < worthwhile(tcb)
 
 
 def watch(tcb: Tcb, now: int) -> None:
-    """Enter or leave persist as the peer's window and our queue say (MUST-36)."""
-    if (
-        not tcb.snd.syn_is_acked
-    ):  # FIN-WAIT-1 straight from SYN-RECEIVED: the SYN goes first, and has its timer
+    """Enter or leave persist, as the peer's window and our queue require (MUST-36)."""
+    if not tcb.snd.syn_is_acked:  # FIN-WAIT-1 after a CLOSE in SYN-RECEIVED: the loss timer watches the SYN
         return
     if tcb.snd.wnd == 0 and waits_for_window(tcb):
         if not tcb.timers.is_running(PERSIST):
             tcb.timers.start(PERSIST, now + tcb.rtt.rto)  # SHLD-29
-            tcb.timers.stop_loss_timers()  # SHLD-17: what the peer can't take doesn't time out
+            tcb.timers.stop_loss_timers()  # SHLD-17: payload that the peer can't accept doesn't time out
             usertimeout.stop(tcb)
     elif tcb.timers.is_running(PERSIST):
         _leave_persist(tcb, now)
 
 
 def number_without_text(tcb: Tcb) -> int:
-    """The sequence number of an ACK, RST or keep-alive: SND.MAX, but no number beyond the peer's window.
+    """Return the number of a segment without payload: SND.MAX, or the peer's right edge if that is less.
 
-    A window probe, or a window that shrank, leaves SND.MAX beyond the window, and a receiver hears nothing
-    there, while it takes the window's right edge itself (RFC 9293, 3.10.7.4). An edge that moved back by less
-    than a unit of the scaled field may only have been rounded (RFC 7323, 2.4): then the text up to SND.MAX is
-    taken, and a lower number would lie left of RCV.NXT once that text has arrived. After a probe, which is
-    one octet beyond the window, that isn't so.
+    ACKs, RSTs and keep-alives use it. A window probe, or a window that shrank, leaves SND.MAX beyond the
+    peer's window. The peer ignores a segment there, but accepts one at its right edge (RFC 9293, 3.10.7.4).
+
+    An edge that moved back by less than one unit of the scaled field may only have been rounded (RFC 7323,
+    2.4). The peer then accepts the payload up to SND.MAX, and once it has that, a lower number would lie left
+    of its RCV.NXT; so SND.MAX is used. After a probe, which is one octet beyond the window, the edge is used.
     """
     snd = tcb.snd
-    if snd.una == snd.max:  # nothing is in flight, as always at a pure receiver
+    if snd.una == snd.max:  # nothing is in flight, as always where this side only receives
         return snd.max
     edge = seq.add(snd.first_octet, snd.wnd)
     beyond = seq.offset(snd.max, edge)
@@ -113,16 +146,17 @@ def number_without_text(tcb: Tcb) -> int:
 
 
 def is_beyond(tcb: Tcb, number: int) -> bool:
-    """Whether ``number`` lies beyond the peer's window, as after that shrank."""
+    """Whether ``number`` lies beyond the peer's window, as it may after that shrank."""
     return seq.gt(number, seq.add(tcb.snd.first_octet, tcb.snd.wnd))
 
 
 def waits_for_window(tcb: Tcb) -> bool:
+    """Whether payload or a FIN waits to be sent or acknowledged."""
     return tcb.snd.buffer.size > 0 or (tcb.snd.fin_is_queued and not tcb.snd.fin_is_acked)
 
 
 def _leave_persist(tcb: Tcb, now: int) -> None:
-    """The window opened: what was sent as a probe, or into a window that shrank, goes again with the rest."""
+    """Stop probing, because the window opened. What was sent as a probe, or beyond the window, goes again."""
     tcb.timers.stop(PERSIST)
     tcb.snd.window_probes = 0
     if tcb.snd.flight:
@@ -133,8 +167,9 @@ def _leave_persist(tcb: Tcb, now: int) -> None:
 
 
 def _space(tcb: Tcb) -> int:
-    """What the buffer can still take, and the host, and the field can tell; nothing more once the peer has
-    sent its FIN.
+    """Return how large a window could be in octets: what buffer, host memory and the window field allow.
+
+    After the peer's FIN the window doesn't grow any more.
     """
     if tcb.rcv.fin_is_received:
         return tcb.rcv.wnd
@@ -145,11 +180,12 @@ def _space(tcb: Tcb) -> int:
 
 
 def _largest(tcb: Tcb) -> int:
+    """Return the largest window in octets that buffer and field allow."""
     return min(tcb.rcv.limit, LARGEST_FIELD << tcb.rcv.shift)
 
 
 def text_room(tcb: Tcb) -> int:
-    """How many octets from RCV.NXT on may be taken: the window, and none beyond the peer's FIN."""
+    """Return how many octets from RCV.NXT on may be accepted: the window, but none beyond the peer's FIN."""
     if tcb.rcv.fin_expected == NO_SEQUENCE:
         return tcb.rcv.wnd
     return min(tcb.rcv.wnd, seq.distance(tcb.rcv.nxt, tcb.rcv.fin_expected))
