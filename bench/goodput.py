@@ -13,6 +13,7 @@ from typing import Final
 
 from postel.congestion import Congestion, registered
 from postel.sim import DROP, Rule, Subject, Verdict, World
+from postel.sim.units import QueueLimit
 from postel.tcp.config import DEFAULT, MEBIBYTE
 from postel.tcp.congestion.registry import controller_of
 from postel.tcp.connection import Connection
@@ -23,7 +24,7 @@ CONTROLLERS: Final = ("reno", "cubic", "bbr")
 LOSSES: Final = (0.0, 0.001, 0.01, 0.03, 0.1)
 ROUND_TRIPS: Final = (MILLISECOND, 20 * MILLISECOND, 100 * MILLISECOND)
 BANDWIDTH: Final = 20_000_000  # bits a second
-QUEUE: Final = 128 * 1024
+QUEUE: Final = "128KiB"
 LONGEST: Final = 3600 * SECOND
 SMALL: Final = 200  # octets: packets without text
 BLOCK: Final = bytes(64 * 1024)
@@ -45,7 +46,7 @@ class Conditions:
     every: int = 0  # each so many-th is lost
     acknowledge_every: int = 2
     bandwidth: int = BANDWIDTH
-    queue: int = QUEUE
+    queue: QueueLimit = QUEUE
 
 
 class Flow:
@@ -190,7 +191,7 @@ def table(octets: int, seeds: int = 1, controllers: Sequence[str] = CONTROLLERS)
     lines = [
         (
             f"Goodput in Mbit/s: {octets:,} octets over {BANDWIDTH // 1_000_000} Mbit/s, a queue of "
-            f"{QUEUE // 1024} KiB, seeds 1 to {seeds}"
+            f"{QUEUE.replace('K', ' K')}, seeds 1 to {seeds}"
         ),
         "",
         f"{'':20}  {'SACK':>{len(names)}}  {'no SACK':>{len(names)}}",

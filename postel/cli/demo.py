@@ -155,7 +155,7 @@ def transfer_seen(seed: int) -> list[chart.Sample]:
     sampler = chart.Sampler()
     world = World(seed, observer=sampler)
     client, server = world.host("client", "10.0.0.1/24"), world.host("server", "10.0.0.2/24")
-    world.path(client, server, delay=20 * MILLISECOND, bandwidth=10_000_000, queue=50_000)
+    world.path(client, server, delay=20 * MILLISECOND, bandwidth=10_000_000, queue="50kB")
     world.application(client, _fill)
     world.application(server, _empty)
     server.listen(9, world.now)

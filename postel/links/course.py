@@ -10,13 +10,15 @@ between are made of this.
 Every setting is checked whenever it is assigned.
 """
 
+from collections import deque
 from random import Random
 from typing import Any, Final
 
 from postel.errors import ArgumentError
 from postel.times import MILLISECOND, SECOND
 
-QUEUE: Final = 1 << 20  # octets
+QUEUE: Final = 1000  # packets, as many as Linux gives a device (`txqueuelen`)
+UNLIMITED: Final = 1 << 62  # more packets or octets than ever wait
 HOLD: Final = 20 * MILLISECOND
 ANY_BIT: Final = -2  # one that the dice choose
 
@@ -40,6 +42,14 @@ class _Setting:
             raise ArgumentError(name, value, "an int, 0 or more")
 
 
+class _Packets(_Setting):
+    """How many packets may wait, whatever their length: the limit of a `Bottleneck`."""
+
+    def __set__(self, course: object, value: Any) -> None:  # noqa: ANN401 - whatever a caller may try
+        super().__set__(course, value)
+        vars(course).update(most_packets=value, most_octets=UNLIMITED)
+
+
 class _Chance(_Setting):
     def check(self, name: str, value: object) -> None:
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0.0 <= value <= 1.0:
@@ -57,6 +67,11 @@ def count() -> Any:  # noqa: ANN401 - a descriptor stands for the value
     return _Setting()
 
 
+def packets() -> Any:  # noqa: ANN401
+    """The number of packets that may wait in the queue of a `Bottleneck`."""
+    return _Packets()
+
+
 def chance() -> Any:  # noqa: ANN401
     """A probability, 0.0 to 1.0."""
     return _Chance()
@@ -68,21 +83,29 @@ def dice() -> Any:  # noqa: ANN401
 
 
 class Bottleneck:
-    """Packets that leave one after another: ``bandwidth`` is in bits a second (0: no limit), ``queue`` the
-    octets that may wait for it.
+    """Base class: packets leave one after another, at ``bandwidth`` bits a second (0: no limit).
+
+    A subclass has a setting ``queue``, which sets how many packets (``most_packets``) or octets
+    (``most_octets``) may wait while a packet is being sent.
     """
 
     bandwidth: int = count()
-    queue: int = count()
+    most_packets: int
+    most_octets: int
 
-    def __init__(self, bandwidth: int, queue: int) -> None:
+    def __init__(self, bandwidth: int) -> None:
         self.bandwidth = bandwidth
-        self.queue = queue
         self._free_at = 0  # when the last octet that waits will have left
+        self._leaving: deque[int] = deque()  # when the last octet of each packet that waits will have left
 
     def is_full(self, now: int) -> bool:
         """Whether a packet that comes now is lost."""
-        return self.waits_more_than(self.queue, now)
+        if not self.bandwidth:
+            return False
+        if self.most_octets != UNLIMITED:
+            return self.waits_more_than(self.most_octets, now)
+        self._forget_those_that_left(now)
+        return len(self._leaving) > self.most_packets
 
     def waits_more_than(self, octets: int, now: int) -> bool:
         """Whether more than so many octets wait to leave."""
@@ -93,7 +116,14 @@ class Bottleneck:
         if not self.bandwidth:
             return now
         self._free_at = max(now, self._free_at) + -(-length * 8 * SECOND // self.bandwidth)
+        self._forget_those_that_left(now)
+        self._leaving.append(self._free_at)
         return self._free_at
+
+    def _forget_those_that_left(self, now: int) -> None:
+        leaving = self._leaving
+        while leaving and leaving[0] <= now:
+            leaving.popleft()
 
 
 class Chances:

@@ -19,7 +19,7 @@ from typing import Final, Literal
 from postel.errors import ArgumentError, LinkDown, require_number
 from postel.links.around import Around
 from postel.links.contract import Link, closed, too_large
-from postel.links.course import HOLD, QUEUE, Bottleneck, Chances, Travel
+from postel.links.course import HOLD, QUEUE, Bottleneck, Chances, Travel, packets
 from postel.times import NEVER
 
 Side = Literal["both", "outgoing", "incoming"]
@@ -214,7 +214,15 @@ class Delayed(Held):
 
 
 class Shape(Bottleneck, Way):
-    """One side of a `Shaped` link."""
+    """One side of a `Shaped` link: ``bandwidth`` is in bits a second (0: no limit), ``queue`` the packets
+    that may wait while one is being sent.
+    """
+
+    queue: int = packets()
+
+    def __init__(self, bandwidth: int, queue: int) -> None:
+        super().__init__(bandwidth)
+        self.queue = queue
 
     def carry(self, packet: bytes, now: int) -> list[tuple[int, bytes]]:
         if self.is_full(now):
@@ -224,8 +232,8 @@ class Shape(Bottleneck, Way):
 
 
 class Shaped(Held):
-    """A link around another one, ``link``, that carries ``bandwidth`` bits a second. Packets wait in a queue
-    of ``queue`` octets, and are lost where it is full. ``side`` says which packets they are: "outgoing",
+    """A link around another one, ``link``, that carries ``bandwidth`` bits a second. While one is
+    being sent, up to ``queue`` others wait; more are lost. ``side`` says which packets they are: "outgoing",
     "incoming" or "both", each with a queue of its own.
     Packets pass one by one, over an `Offloading` link too, because each waits for the octets before it."""
 

@@ -16,24 +16,24 @@ from typing import Any, Final, Literal, NoReturn, cast, get_args
 
 from postel.errors import ArgumentError, require_choice, require_kind
 from postel.sim.between import ALL, is_plain
-from postel.sim.units import Duration, bandwidth, duration, duration_text, size
+from postel.sim.units import Duration, bandwidth, duration, duration_text, queue_limit, size
 from postel.times import NEVER
 
 FaultKind = Literal["partition", "hold", "flap", "path", "crash", "pause", "slow", "clock"]
-Setting = int | float | bool
+Setting = int | float | bool | str
 
 KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
 _BETWEEN: Final = ("partition", "hold", "flap", "path")  # kinds that have two sides
 _NO_END: Final = ("clock",)
 _TIMES: Final = ("up", "down", "each", "by", "delay", "jitter", "hold")
 _POSITIVE: Final = ("up", "down", "each")
-_SIZES: Final = ("queue", "mtu", "congested_at")
+_SIZES: Final = ("mtu", "congested_at")
 _CHANCES: Final = ("loss", "duplicate", "corrupt", "reorder", "congestion")
 _SETTINGS: Final = {
     "flap": ("down", "up"),
     "slow": ("each",),
     "clock": ("by",),
-    "path": ("bandwidth", "is_black_hole", *_TIMES[4:], *_SIZES, *_CHANCES),
+    "path": ("bandwidth", "is_black_hole", "queue", *_TIMES[4:], *_SIZES, *_CHANCES),
 }
 _OPTIONAL: Final = ("path",)
 _WORD: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s,"]+|,')
@@ -227,6 +227,8 @@ def _checked(name: str, value: Any) -> Setting:  # noqa: ANN401 - whatever a cal
         return found
     if name == "bandwidth":
         return bandwidth(value, name)
+    if name == "queue":
+        return queue_limit(value, name)
     if name in _SIZES:
         return size(value, name)
     if name == "is_black_hole":
@@ -243,6 +245,8 @@ def _list(names: tuple[str, ...]) -> str:
 def _value(name: str, value: Setting) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
     return duration_text(int(value)) if name in _TIMES else repr(value)
 
 

@@ -9,13 +9,13 @@ A path that tells of congestion marks what is ECN-capable, and loses what isn't 
 """
 
 from random import Random
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict
 
 from postel.errors import require_kind
-from postel.links.course import ANY_BIT, HOLD, QUEUE, Bottleneck, Chances, Travel, chance
+from postel.links.course import ANY_BIT, HOLD, QUEUE, UNLIMITED, Bottleneck, Chances, Travel, chance
 from postel.sim import units
 from postel.sim.rules import BY_PATH, PASS, Verdict
-from postel.sim.units import Bandwidth, Duration, Size, measured
+from postel.sim.units import Bandwidth, Duration, QueueLimit, Size, measured
 from postel.times import MILLISECOND, NEVER
 from postel.wire import ip
 
@@ -30,7 +30,7 @@ class PathSettings(TypedDict, total=False):
     delay: Duration
     jitter: Duration
     bandwidth: Bandwidth
-    queue: Size
+    queue: QueueLimit
     mtu: Size
     is_black_hole: bool
     loss: float
@@ -42,14 +42,33 @@ class PathSettings(TypedDict, total=False):
     congested_at: Size
 
 
+class _Queue:
+    """The setting ``queue`` of a `Path`: packets as an int or octets as text. Without ``__get__``, so that
+    reading it costs what any attribute costs.
+    """
+
+    def __set__(self, path: "Path", value: Any) -> None:  # noqa: ANN401 - whatever a caller may try
+        limit = units.queue_limit(value)
+        if isinstance(limit, int):
+            path.most_packets, path.most_octets = limit, UNLIMITED
+        else:
+            path.most_packets, path.most_octets = UNLIMITED, units.size(limit)
+        vars(path)["queue"] = limit
+
+
+def _queue() -> Any:  # noqa: ANN401 - a descriptor stands for the value
+    return _Queue()
+
+
 class Path(Bottleneck, Chances, Travel):
     """Carries packets one way. The settings may be changed while the world runs; ``carried``, ``marked`` and
     ``lost`` count.
 
     ``delay`` and ``jitter`` are microseconds or text such as "10ms" (jitter adds 0 … jitter, and never
-    reorders by itself), ``bandwidth`` bits a second or "10Mbit" (0: no limit), ``queue`` the octets (or
-    "64KiB") that may wait for it, ``mtu`` the longest packet in octets (0: any). The sender of a longer one
-    is told by ICMP, unless ``is_black_hole``; IPv4's without "don't fragment" go on in fragments. ``loss``,
+    reorders by itself), ``bandwidth`` bits a second or "10Mbit" (0: no limit). ``queue`` is how many packets
+    may wait while one is being sent, as an int, or how many octets, as text with a unit ("64KiB"); more are
+    lost. ``mtu`` is the longest packet in octets (0: any). The sender of a longer one is told by ICMP, unless
+    ``is_black_hole``; IPv4's without "don't fragment" go on in fragments. ``loss``,
     ``duplicate``, ``corrupt`` and ``reorder`` are probabilities; a reordered packet is held back by up to
     ``hold``, and others overtake it. ``congestion`` is the probability that a packet is told of it,
     ``congested_at`` how many octets must wait until all are (0: never). A value that a setting can't have is
@@ -60,7 +79,7 @@ class Path(Bottleneck, Chances, Travel):
     jitter: int = measured(units.duration)
     hold: int = measured(units.duration)
     bandwidth: int = measured(units.bandwidth)
-    queue: int = measured(units.size)
+    queue: QueueLimit = _queue()
     mtu: int = measured(units.size)
     congested_at: int = measured(units.size)
     congestion: float = chance()
@@ -72,7 +91,7 @@ class Path(Bottleneck, Chances, Travel):
         delay: Duration = 10 * MILLISECOND,
         jitter: Duration = 0,
         bandwidth: Bandwidth = 0,
-        queue: Size = QUEUE,
+        queue: QueueLimit = QUEUE,
         mtu: Size = 0,
         is_black_hole: bool = False,
         loss: float = 0.0,
@@ -88,7 +107,8 @@ class Path(Bottleneck, Chances, Travel):
             units.duration(jitter, "jitter"),
             units.duration(hold, "hold"),
         )
-        Bottleneck.__init__(self, units.bandwidth(bandwidth), units.size(queue, "queue"))
+        Bottleneck.__init__(self, units.bandwidth(bandwidth))
+        self.queue = queue
         Chances.__init__(self, random, loss, duplicate, corrupt)
         Travel.__init__(self, random, delay, jitter, reorder, hold)
         self.mtu = units.size(mtu, "mtu")

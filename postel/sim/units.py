@@ -2,6 +2,8 @@
 
 >>> duration("10ms"), duration("1.5h"), duration(250), bandwidth("10Mbit"), size("64KiB")
 (10000, 5400000000, 250, 10000000, 65536)
+>>> queue_limit(64), queue_limit("64KiB")
+(64, '65536B')
 >>> duration_text(3_260_000)
 '3.26s'
 """
@@ -17,6 +19,7 @@ from postel.times import DAY, HOUR, MICROSECOND, MILLISECOND, MINUTE, NEVER, SEC
 Duration = int | str  # microseconds, or text such as "10ms"
 Bandwidth = int | str  # bits a second, or text such as "10Mbit"
 Size = int | str  # octets, or text such as "64KiB"
+QueueLimit = int | str  # packets, or octets as text such as "64KiB"
 
 _DURATIONS: Final = {
     "us": MICROSECOND,
@@ -46,6 +49,7 @@ _SIZES: Final = {
     "MiB": 1 << 20,
     "GiB": 1 << 30,
 }
+_QUEUES: Final = "packets as an int, or octets as text such as '64KiB'"
 _QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-zµ]+)(?:/s)?")
 
 
@@ -87,6 +91,17 @@ def size(value: Size, name: str = "size") -> int:
     return _read(
         value, name, _SIZES, NEVER, "octets as an int, or text such as '64KiB' or '1500B'", per_second=False
     )
+
+
+def queue_limit(value: QueueLimit, name: str = "queue") -> QueueLimit:
+    """The limit of a queue: packets as an int, or octets as text with a unit.
+
+    The text is returned in octets: "64KiB" as "65536B", and "0B" as 0. Raises ArgumentError.
+    """
+    if isinstance(value, str):
+        octets = _read(value, name, _SIZES, NEVER, _QUEUES, per_second=False)
+        return f"{octets}B" if octets else 0
+    return _read(value, name, {}, NEVER, _QUEUES, per_second=False)
 
 
 def duration_text(microseconds: int) -> str:

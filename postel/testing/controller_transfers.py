@@ -39,7 +39,7 @@ PATHS: Final = (
     Conditions("a path that marks 3 %", {"congestion": 0.03}),
     Conditions("a path that stands still for a while", stalls=True),
     Conditions("a path that stands still for a while, without SACK", stalls=True, sack=False),
-    Conditions("a path with a queue of 16 KiB", {"queue": 16 * 1024}, octets=2_000_000),
+    Conditions("a path with a queue of 16 KiB", {"queue": "16KiB"}, octets=2_000_000),
 )
 
 

@@ -40,7 +40,7 @@ MAKERS: dict[str, Callable[[Link], Link]] = {
     "nothing": lambda link: link,
     "faulty": lambda link: Faulty(link, Random(1), loss=0.02, duplicate=0.02, corrupt=0.02, reorder=0.05),
     "delayed": lambda link: Delayed(link, 20 * MILLISECOND, jitter=5 * MILLISECOND, random=Random(2)),
-    "shaped": lambda link: Shaped(link, 10_000_000, queue=30_000),
+    "shaped": lambda link: Shaped(link, 10_000_000, queue=20),
     "recorder": lambda link: Recorder(link, io.BytesIO()),
     "all of them": lambda link: Recorder(
         Shaped(Delayed(Faulty(link, Random(3), loss=0.02), MILLISECOND), 50_000_000), io.BytesIO()
@@ -106,7 +106,7 @@ def test_a_delayed_packet_leaves_at_the_timeout() -> None:
 
 def test_a_shaped_link_carries_so_many_bits_a_second_and_loses_what_its_queue_cannot_hold() -> None:
     left, right = pair()
-    link = Shaped(left, 8_000_000, queue=3000)  # an octet a microsecond
+    link = Shaped(left, 8_000_000, queue=3)  # an octet a microsecond
     assert [link.send(bytes(1000), b"", 0) for _ in range(6)] == [True, True, True, True, False, False]
     assert link.statistics()["lost"] == 2
     times = []

@@ -211,7 +211,7 @@ PATHS = st.fixed_dictionaries(
     optional={
         "jitter": st.just(2 * MILLISECOND),
         "bandwidth": st.just(2_000_000),
-        "queue": st.just(5000),
+        "queue": st.sampled_from([3, "5000B"]),
         "mtu": st.sampled_from([576, 1400]),
         "loss": st.just(0.05),
         "duplicate": st.just(0.05),

@@ -83,7 +83,7 @@ class Chaos:
             "delay": draw.choice((0, 10, 200, 10_000)) * MILLISECOND,
             "jitter": draw.choice((0, 5, 500)) * MILLISECOND,
             "bandwidth": draw.choice((KILOBYTE, 100 * KILOBYTE, 10**7 * KILOBYTE)),
-            "queue": draw.choice((20_000, 1 << 20)),
+            "queue": draw.choice(("20kB", "1MiB")),
             "mtu": min(link, draw.choice(MTUS[self.family])),
             "is_black_hole": draw.random() < 0.5,
             "loss": draw.choice((0.0, 0.01, 0.2, 0.5)),

@@ -162,7 +162,7 @@ def test_evenly_spaced_losses_leave_what_a_sawtooth_of_whole_segments_carries(
     controller: type[Congestion], alpha: float, beta: float, every: int
 ) -> None:
     round_trip = 20 * MILLISECOND
-    conditions = Conditions(round_trip, every=every, acknowledge_every=1, bandwidth=10**9, queue=1 << 24)
+    conditions = Conditions(round_trip, every=every, acknowledge_every=1, bandwidth=10**9, queue="16MiB")
     found = steady(controller, conditions, 40_000 * every)
     assert found.goodput == pytest.approx(
         whole_segments(alpha, beta, every) * SMSS * 8 / round_trip, rel=0.03
@@ -175,7 +175,7 @@ def test_evenly_spaced_losses_leave_what_a_sawtooth_of_whole_segments_carries(
 @pytest.mark.parametrize("controller", [Reno, Cubic])
 def test_two_flows_share_a_bottleneck_evenly(controller: type[Congestion]) -> None:
     """Jain's index, over the last ten seconds of twenty; the second begins a second later."""
-    transfer = Transfer(controller, Conditions(40 * MILLISECOND, bandwidth=4_000_000, queue=32 * 1024))
+    transfer = Transfer(controller, Conditions(40 * MILLISECOND, bandwidth=4_000_000, queue="32KiB"))
     flows = [Flow(transfer, 1 << 30, begins * SECOND) for begins in range(2)]
     transfer.world.run(10 * SECOND)
     before = [flow.arrived for flow in flows]

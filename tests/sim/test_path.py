@@ -13,7 +13,7 @@ from postel.wire import ip
 PACKET = bytes(range(100))
 
 
-def path(**settings: float) -> Path:
+def path(**settings: float | str) -> Path:
     return Path(Random(1), **settings)  # type: ignore[arg-type]
 
 
@@ -26,13 +26,52 @@ def test_bandwidth_makes_packets_wait_for_each_other() -> None:
     assert [slow.carry(PACKET, 0)[0][0] for _ in range(3)] == [SECOND, 2 * SECOND, 3 * SECOND]
 
 
-def test_the_queue_is_as_long_as_it_says() -> None:
-    slow = path(delay=0, bandwidth=800, queue=150)
+@pytest.mark.parametrize("queue", [1, "150B", "0.1kB"])
+def test_the_queue_is_as_long_as_it_says(queue: int | str) -> None:
+    slow = path(delay=0, bandwidth=800, queue=queue)
     slow.carry(PACKET, 0)
     assert slow.admits(PACKET, 0) == ""
     slow.carry(PACKET, 0)
     assert slow.admits(PACKET, 0) == "queue full"
     assert slow.admits(PACKET, SECOND) == ""
+
+
+@pytest.mark.parametrize("queue", [64, "64B"])
+def test_an_int_limits_packets_of_any_length_and_text_octets(queue: int | str) -> None:
+    slow = path(delay=0, bandwidth=8, queue=queue)
+    admitted = 0
+    while not slow.admits(bytes(1), 0):
+        slow.carry(bytes(1), 0)
+        admitted += 1
+    assert admitted == 65  # one of them is being sent
+    long = path(delay=0, bandwidth=8, queue=queue)
+    for _ in range(20):
+        long.carry(bytes(1500), 0)
+    assert long.admits(bytes(1500), 0) == ("" if queue == 64 else "queue full")
+
+
+def test_no_queue_at_all_admits_a_packet_when_none_is_being_sent() -> None:
+    for queue in (0, "0B"):
+        slow = path(delay=0, bandwidth=800, queue=queue)
+        assert slow.queue == 0
+        assert slow.admits(PACKET, 0) == ""
+        slow.carry(PACKET, 0)
+        assert [slow.admits(PACKET, now) for now in (0, SECOND - 1, SECOND)] == ["queue full"] * 2 + [""]
+
+
+def test_the_limit_of_a_queue_may_be_changed_and_put_back() -> None:
+    slow = path(delay=0, bandwidth=800, queue="64 KiB")
+    was = slow.queue
+    slow.queue = 0
+    slow.carry(PACKET, 0)
+    assert slow.admits(PACKET, 0) == "queue full"
+    slow.queue = was
+    assert (slow.queue, slow.admits(PACKET, 0)) == ("65536B", "")
+    for wrong in (-1, 1.5, True, "64", "64 packets", "64KiB/s", None):
+        with pytest.raises(
+            ArgumentError, match=r"queue is .*; allowed: packets as an int, or octets as text"
+        ):
+            slow.queue = wrong  # type: ignore[assignment]
 
 
 def test_jitter_delays_and_never_reorders() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from postel.host.listener import Listener
 from postel.sim import Subject, World
+from postel.sim.units import QueueLimit
 from postel.tcp.config import DEFAULT, Config
 from postel.tcp.connection import Connection
 from postel.tcp.events import Acceptable, Event, Opened, Readable, Writable
@@ -19,7 +20,7 @@ class Transfer:
     read.
     """
 
-    def __init__(self, config: Config, *, delay: int, bandwidth: int, queue: int) -> None:
+    def __init__(self, config: Config, *, delay: int, bandwidth: int, queue: QueueLimit) -> None:
         self.world = World()
         sender, receiver = (
             self.world.host("sender", "10.0.0.1/24", config=config),
@@ -57,7 +58,7 @@ def test_a_hundred_milliseconds_of_a_hundred_megabits_are_filled(timestamps: boo
         replace(DEFAULT, timestamps=timestamps),
         delay=50 * MILLISECOND,
         bandwidth=100 * MEGABIT,
-        queue=8 << 20,
+        queue="8MiB",
     )  # a queue that drops nothing: what loss costs isn't asked here
     assert transfer.rate(2 * SECOND, 3 * SECOND) > 0.9 * 100 * MEGABIT
     assert transfer.receiver is not None
@@ -71,13 +72,13 @@ def test_a_fixed_buffer_of_half_the_product_fills_half() -> None:
         replace(DEFAULT, receive_buffer=product // 2),
         delay=50 * MILLISECOND,
         bandwidth=100 * MEGABIT,
-        queue=8 << 20,
+        queue="8MiB",
     )
     assert 0.4 < transfer.rate(2 * SECOND, 3 * SECOND) / (100 * MEGABIT) < 0.55
 
 
 def test_a_slow_path_takes_small_buffers() -> None:
-    transfer = Transfer(DEFAULT, delay=5 * MILLISECOND, bandwidth=10 * MEGABIT, queue=50_000)
+    transfer = Transfer(DEFAULT, delay=5 * MILLISECOND, bandwidth=10 * MEGABIT, queue="50kB")
     assert transfer.rate(2 * SECOND, 4 * SECOND) > 0.9 * 10 * MEGABIT
     assert transfer.receiver is not None
     assert transfer.receiver._tcb.rcv.limit < 500_000

@@ -22,6 +22,8 @@ TEXTS = [
     "flap client <-> server at 0s for 1h down=1s up=3s",
     "path client -> server at 1s for 10s delay=200ms loss=0.3",
     "path client <-> server at 1s for 10s is_black_hole=yes mtu=1280",
+    "path client <-> server at 1s for 10s bandwidth=8000 queue=5",
+    "path client <-> server at 1s for 10s bandwidth=8000 queue=65536B",
     "crash server at 10s for 3s",
     "pause server at 10s for 3s",
     "slow server at 10s for 3s each=1ms",
@@ -39,6 +41,11 @@ def test_the_text_of_a_fault_is_read_as_the_same_fault(text: str) -> None:
     assert hash(Fault.parse(text)) == hash(fault)
 
 
+def test_the_limit_of_a_queue_is_the_same_fault_in_any_unit() -> None:
+    of = "path client <-> server at 1s for 10s queue="
+    assert Fault.parse(of + "64KiB") == Fault.parse(of + "65536B") != Fault.parse(of + "65536")
+
+
 names = st.text(min_size=1, max_size=8)
 durations = st.integers(0, 10 * HOUR) | st.just(NEVER)
 settings = {
@@ -47,7 +54,12 @@ settings = {
     "clock": st.fixed_dictionaries({"by": st.integers(0, HOUR)}),
     "path": st.fixed_dictionaries(
         {"loss": st.floats(0, 1)},
-        optional={"delay": st.integers(0, HOUR), "mtu": st.integers(0, 9000), "is_black_hole": st.booleans()},
+        optional={
+            "delay": st.integers(0, HOUR),
+            "mtu": st.integers(0, 9000),
+            "is_black_hole": st.booleans(),
+            "queue": st.sampled_from([0, 5, "1KiB"]),
+        },
     ),
 }
 

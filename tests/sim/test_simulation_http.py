@@ -39,7 +39,7 @@ async def fetch(url: str) -> str:
 
 async def survive(world: Simulation) -> str:
     server, client = world.host("server"), world.host("client")
-    world.path(server, client, delay="10ms", jitter="2ms", loss=0.01, bandwidth="10Mbit", queue="64KiB")
+    world.path(server, client, delay="10ms", jitter="2ms", loss=0.01, bandwidth="10Mbit", queue=64)
     server.run(serve)
     answer = client.run(fetch, "http://server/")
     with world.partition(server, client):

@@ -128,7 +128,7 @@ def test_a_world_takes_them_everywhere() -> None:
         hold="1s",
         congested_at="1KiB",
     )
-    assert (there.delay, there.jitter, there.bandwidth, there.queue) == (10_000, 2000, 10_000_000, 65536)
+    assert (there.delay, there.jitter, there.bandwidth, there.queue) == (10_000, 2000, 10_000_000, "65536B")
     assert (there.mtu, there.hold, there.congested_at) == (1400, SECOND, 1024)
     there.delay = "1s"  # type: ignore[assignment]
     assert there.delay == SECOND

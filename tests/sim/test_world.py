@@ -169,7 +169,7 @@ def test_rules_are_asked_by_number_and_the_first_with_an_opinion_decides() -> No
 
 def test_a_world_says_why_packets_are_lost() -> None:
     diary = Diary()
-    box = Mailbox(diary, bandwidth=80_000, queue=1000)
+    box = Mailbox(diary, bandwidth=80_000, queue="1000B")
     box.world.rules.append(dropping(1))
     box.send(*[bytes(900)] * 4)
     assert diary.reasons() == ["loss", "queue full"]

@@ -60,7 +60,7 @@ LINKS: dict[str, Callable[[], tuple[Link, Link]]] = {
     ),
     "delayed, offloading inside": lambda: around(lambda link: Delayed(link, 1), offload=True),
     "shaped": lambda: around(lambda link: Shaped(link, 10_000_000)),
-    "shaped, small": lambda: around(lambda link: Shaped(link, 10_000_000, queue=10_000)),
+    "shaped, small": lambda: around(lambda link: Shaped(link, 10_000_000, queue=7)),
     "one around the other": lambda: around(
         lambda link: Shaped(Delayed(Recorder(link, io.BytesIO()), 10), 10_000_000)
     ),
