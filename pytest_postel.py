@@ -1,5 +1,7 @@
-"""pytest's way into Postel: the fixture ``world``, its mark and its options. It imports nothing of Postel
-until a test asks for a world.
+"""Postel's pytest plugin: the fixture ``world``, the mark ``postel`` and three command line options.
+
+The plugin imports the package postel only when a test uses ``world``, so that other test runs don't pay for
+it.
 """
 
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ MARK = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--postel-seed`, `--postel-faults` and `--postel-pcapng`."""
+    """Add the options `--postel-seed`, `--postel-faults` and `--postel-pcapng`."""
     group = parser.getgroup("postel", "Postel's worlds")
     group.addoption(
         "--postel-seed", type=int, metavar="N", help="run each test with a world once, with this seed"
@@ -34,12 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell pytest of the mark."""
+    """Register the mark ``postel``."""
     config.addinivalue_line("markers", MARK)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test with ``runs=100`` is a hundred tests, each with a seed and fixtures of its own."""
+    """Make a hundred tests of a test with ``runs=100``, each with a seed and fixtures of its own."""
     if "world" in metafunc.fixturenames and metafunc.definition.get_closest_marker("postel") is not None:
         from postel.testing import plugin  # noqa: PLC0415
 
@@ -47,7 +49,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """A test of Hypothesis gets a new world for each example."""
+    """Let a Hypothesis test use the fixture ``world``, with a new world for each example."""
     if "world" in getattr(item, "fixturenames", ()) and hasattr(getattr(item, "obj", None), "hypothesis"):
         from postel.testing import plugin  # noqa: PLC0415
 
@@ -56,9 +58,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture
 def world(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A `postel.sim.Simulation`, sealed: computers on a simulated network, in virtual time, everything from a
-    seed.
-    """
+    """A sealed `postel.sim.Simulation`: a simulated network in virtual time, repeatable from a seed."""
     from postel.testing import plugin  # noqa: PLC0415
 
     yield from plugin.world(request)
@@ -66,7 +66,10 @@ def world(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
-    """Run an ``async def`` test that asks for ``world`` in its world; any other is left to other plugins."""
+    """Run an ``async def`` test that uses ``world`` inside its world.
+
+    Other tests are left to other plugins.
+    """
     if "world" not in pyfuncitem.fixturenames:
         return None
     from postel.testing import plugin  # noqa: PLC0415
@@ -75,8 +78,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Any:  # noqa: ANN401 - a generator, as pluggy wants it
-    """Add to the report of a failing test what happened in its world."""
+def pytest_runtest_makereport(item: pytest.Item) -> Any:  # noqa: ANN401 - pluggy wants a generator here
+    """Add to the report of a failed test what happened in its world."""
     report: pytest.TestReport = yield
     if "world" in getattr(item, "fixturenames", ()):
         from postel.testing import plugin  # noqa: PLC0415

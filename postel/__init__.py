@@ -1,15 +1,17 @@
 """Postel: TCP that you can import.
 
-`Connection`, `Host` and `postel.sim.World` are one protocol at three sizes, all without I/O: time and octets
-come in, segments and events go out. `postel.aio` drives a host on asyncio, `postel.trio` on trio,
-`postel.blocking` in a thread; `postel.view` shows what happened.
+`Connection` is one TCP connection, `Host` is many connections behind the addresses of one computer, and
+`postel.sim.World` is many hosts on a simulated network. None of them does I/O: the caller passes in the time
+and the octets that arrived, and takes out the segments or packets to send and the events for the program.
+`postel.aio` runs a host on asyncio, `postel.trio` on trio, and `postel.blocking` in a thread. `postel.view`
+shows what happened.
 
 These modules are the public interface, each with its ``__all__``: `postel`, `postel.aio`, `postel.blocking`,
 `postel.congestion`, `postel.errors`, `postel.links`, `postel.sim`, `postel.testing`, `postel.times` and
-`postel.view`; and for those who need them `postel.testing.faults` and `postel.testing.machine` (Hypothesis),
-`postel.trio` (trio), `postel.view.capture`, `postel.view.chart`, `postel.view.ladder`,
-`postel.view.notebook`, `postel.view.pcapng` and `postel.view.status`. All other modules are private by their
-place, and names that begin with an underscore everywhere: they may change in any release.
+`postel.view`. These are public too, and some need another package: `postel.testing.faults` and
+`postel.testing.machine` (Hypothesis), `postel.trio` (trio), `postel.view.capture`, `postel.view.chart`,
+`postel.view.ladder`, `postel.view.notebook`, `postel.view.pcapng` and `postel.view.status`. All other modules
+are private, and so are all names that begin with an underscore: they may change in any release.
 """
 
 from importlib import import_module
@@ -185,11 +187,12 @@ __all__ = [
     "attach",
 ]
 
-# asyncio alone takes as long to import as all the rest
+# Imported at first use: asyncio alone takes as long to import as all the rest of Postel
 _LATER: Final = ("aio", "blocking", "congestion", "links", "sim", "testing", "trio", "view")
 
 
 def __getattr__(name: str) -> object:
+    """Import a public submodule, or `postel.aio.attach`, when the program first uses it."""
     if name in _LATER:
         return import_module(f"{__name__}.{name}")
     if name == "attach":

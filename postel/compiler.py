@@ -1,5 +1,6 @@
-"""Names for mypyc, which makes the core into C: an interpreter needs no package for them. And what a compiled
-core needs at its border.
+"""Names that the core takes from mypyc, and what the compiled core needs to check arguments.
+
+Plain Python doesn't need the package ``mypy_extensions``: here the names stand for ordinary types.
 """
 
 import functools
@@ -10,29 +11,34 @@ from typing import TYPE_CHECKING
 from postel.errors import ArgumentError, KindError, refused_time
 
 if TYPE_CHECKING:
-    from mypy_extensions import i64 as i64  # noqa: PLC0414 - for others to import
-    from mypy_extensions import mypyc_attr as mypyc_attr  # noqa: PLC0414
+    from mypy_extensions import i64 as i64  # noqa: PLC0414 - other modules import the name from here
+    from mypy_extensions import mypyc_attr as mypyc_attr  # noqa: PLC0414 - the same
 else:
     i64 = int
 
     def mypyc_attr(**_attributes: bool) -> Callable[[type], type]:
-        """What a compiled class allows, as ``allow_interpreted_subclasses=True``."""
+        """Decorator that tells mypyc what a compiled class allows.
+
+        An example is ``allow_interpreted_subclasses=True``. In plain Python the decorator does nothing.
+        """
         return lambda decorated: decorated
 
 
 def refused(name: str, kind: str, value: object) -> ArgumentError:
-    """What a compiled function raises that is given a ``value`` of another ``kind`` than it takes. setup.py
-    writes the call into its C.
+    """Make the error that a compiled function raises for a ``value`` that isn't of type ``kind``.
+
+    setup.py writes the call of this function into the generated C code.
     """
     return refused_time(value) if name == "now" else KindError(name, value, kind)
 
 
 def door(kind: type, check: Callable[[str, object], None]) -> None:
-    """Let ``check`` see the name and value of each argument before the constructor of ``kind`` does.
+    """Let ``check`` see the name and value of each argument before the constructor of ``kind`` runs.
 
-    A compiled class stores True as 1 where it is told of an int, so that it can't see the difference itself.
+    Compiled code converts True to 1 where an int is annotated, so the constructor itself can't see the
+    difference.
     """
-    construct: Callable[..., None] = kind.__init__  # type: ignore[misc]
+    construct: Callable[..., None] = kind.__init__  # type: ignore[misc]  # mypy: unsafe on an instance
     names = tuple(inspect.signature(construct).parameters)[1:]
 
     @functools.wraps(construct)
@@ -41,4 +47,4 @@ def door(kind: type, check: Callable[[str, object], None]) -> None:
             check(name, value)
         construct(self, *arguments, **options)
 
-    kind.__init__ = admit  # type: ignore[misc]
+    kind.__init__ = admit  # type: ignore[misc]  # mypy forbids assigning to a method

@@ -3,22 +3,21 @@
 ::
 
     PostelError
-    ├── WireError (ValueError)               octets that are not what they should be; ``reason`` names the
-    counter ├── ArgumentError (ValueError)           a caller's argument: which, its value, what is allowed
-    │   └── KindError (TypeError)            of the wrong type
-    ├── CallError (RuntimeError)             a call that can't be made here and now
+    ├── WireError (ValueError)               octets that aren't a valid packet, segment or message
+    ├── ArgumentError (ValueError)           an argument with a value that isn't allowed
+    │   └── KindError (TypeError)            an argument of the wrong type
+    ├── CallError (RuntimeError)             a call that can't be made from here, or not now
     ├── NothingLeft (RuntimeError)           a simulation in which every task waits for ever
-    ├── BusyLoop (RuntimeError)              a simulation in which a task runs and runs, and no time passes
-    ├── TimeLimitReached (RuntimeError)      a simulation that hasn't ended at its limit of virtual or of real
-    time ├── NotResolved (OSError)                a name without an address; from `postel.aio` a
-    ``socket.gaierror`` ├── ScriptError                          a packetdrill script that can't be understood
-    ├── ScriptFailed                         the stack did something else than the script says
-    ├── IllegalTransition (RuntimeError)     a defect of Postel's: a connection was about to leave the RFC's
-    state diagram ├── LinkError (OSError)                  a link that can't be opened or can't carry a packet
-    │   ├── LinkDown                         a device that is switched off
-    │   └── LinkClosed                       a link that has ended
-    └── TcpError (OSError)                   what RFC 9293, 3.10 answers to a user call, with the kernel's
-    errno
+    ├── BusyLoop (RuntimeError)              a simulation in which a task runs without end, and no time passes
+    ├── TimeLimitReached (RuntimeError)      a simulation that exceeds its limit of virtual or real time
+    ├── NotResolved (OSError)                a name without an address; also a socket.gaierror
+    ├── ScriptError                          a packetdrill script that can't be understood
+    ├── ScriptFailed                         a packetdrill script that the stack under test failed
+    ├── IllegalTransition (RuntimeError)     a defect of Postel: a state change that RFC 9293 doesn't have
+    ├── LinkError (OSError)                  a link that can't be opened, or can't carry a packet
+    │   ├── LinkDown                         ENETDOWN: a device that is switched off
+    │   └── LinkClosed                       a link that has been closed, here or at its other end
+    └── TcpError (OSError)                   an answer to a user call (RFC 9293, 3.10)
         ├── ConnectionDoesNotExist           ENOTCONN
         ├── ConnectionAlreadyExists          EISCONN
         ├── ConnectionClosing                EPIPE         (BrokenPipeError)
@@ -44,8 +43,11 @@
             ├── ConnectionBegun              EINPROGRESS
             └── ConnectionPending            EALREADY
 
-They are OSErrors with the kernel's numbers, so ``except ConnectionResetError`` means the same over Postel as
-over the kernel.
+In brackets stands a class of Python's from which the error derives as well. Each `TcpError` is an OSError
+with the number that the kernel would use, so ``except ConnectionResetError`` also catches Postel's error:
+
+>>> issubclass(ConnectionReset, ConnectionResetError), ConnectionReset().errno == _errno.ECONNRESET
+(True, True)
 """
 
 import errno as _errno
@@ -97,18 +99,24 @@ __all__ = [
 
 
 class PostelError(Exception):
-    """The root: catch it to catch all that is Postel's own."""
+    """Root of all exceptions that Postel defines: ``except PostelError`` catches every one of them."""
 
 
 class WireError(PostelError, ValueError):
-    """Octets that don't parse. A host counts them under ``reason`` and drops them; they never leave it as an
-    exception.
+    """Octets that can't be parsed as a packet, a segment, an option or a message.
 
-    Where the packet's source is to be told by an ICMP parameter problem, ``code`` is that message's, else -1;
-    ``pointer`` is the offset of the octet that is wrong.
+    The functions of `postel.wire` raise this error. A host catches it, drops the packet, and counts it under
+    ``dropped_REASON`` in `Host.statistics`: octets from the network never raise an exception out of a host.
+
+    It has these attributes:
+        reason: one word for the counter, such as ``bad_checksum`` or ``truncated``.
+        code: the code of the ICMP parameter problem that should tell the sender of the packet, or -1 where no
+            message should be sent.
+        pointer: the offset in octets of the wrong octet in the packet, for that ICMP message.
     """
 
     def __init__(self, reason: str, detail: str = "", code: int = -1, pointer: int = 0) -> None:
+        """Make the error; ``detail`` follows ``reason`` in its message."""
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.code = code
@@ -116,9 +124,21 @@ class WireError(PostelError, ValueError):
 
 
 class ArgumentError(PostelError, ValueError):
-    """A caller's mistake, told by name, value and what is allowed."""
+    """An argument with a value that isn't allowed.
+
+    Every public call of Postel checks its arguments and raises this error before it changes anything.
+
+    >>> print(ArgumentError("port", 70000, "1 to 65535"))
+    port is 70000; allowed: 1 to 65535
+
+    It has these attributes:
+        name: the name of the argument.
+        value: the value that the caller gave.
+        allowed: what is allowed, in words.
+    """
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
+        """Make the error, and its message from all three arguments."""
         super().__init__(f"{name} is {value!r}; allowed: {allowed}")
         self.name = name
         self.value = value
@@ -126,11 +146,14 @@ class ArgumentError(PostelError, ValueError):
 
 
 class KindError(ArgumentError, TypeError):
-    """An argument of the wrong type, where Python's own interfaces raise TypeError, and where the compiled
-    core finds it.
+    """An argument of the wrong type: an `ArgumentError` that is also a TypeError.
+
+    Postel raises it where Python's own interfaces raise TypeError. The compiled core also raises it for each
+    argument that isn't of its annotated type.
     """
 
     def __init__(self, name: str, value: object, allowed: str) -> None:
+        """Make the error; its message names the type of ``value``, not the value."""
         Exception.__init__(self, f"{name} is of type {type(value).__name__}; allowed: {allowed}")
         self.name = name
         self.value = value
@@ -138,55 +161,72 @@ class KindError(ArgumentError, TypeError):
 
 
 class CallError(PostelError, RuntimeError):
-    """A call that can't be made here and now: from another thread, before the beginning, after the end."""
+    """A call that can't be made from here, or not now.
+
+    For example: a call from another thread, on a network that isn't open yet or is closed already, or on a
+    host that has no secret yet.
+    """
 
 
 class NothingLeft(PostelError, RuntimeError):
-    """Every task of a simulation waits, and nothing more will happen.
+    """A simulation in which every task waits, and no timer or packet can wake any of them.
 
-    The text names the tasks, where they wait, and the states of all connections.
+    The message names the tasks, the line where each waits, and the states of all connections.
     """
 
 
 class BusyLoop(PostelError, RuntimeError):
-    """A simulation makes no progress: a task never yields, or yields again and again without waiting for
-    anything.
+    """A simulation in which a task runs without end, so that virtual time can't pass.
 
-    The text names the task, and where in the code it is.
+    Either the task never awaits anything, or it yields again and again without waiting for anything. The
+    message names the task, and the line of code that it runs.
     """
 
 
 class TimeLimitReached(PostelError, RuntimeError):
-    """A simulation hasn't ended at its limit of virtual or of real time.
+    """A simulation that hasn't ended at its limit of virtual time or of real time.
 
-    The text names the tasks that haven't ended, where they wait, and the states of all connections.
+    The message names the tasks that haven't ended, the line where each waits, and the states of all
+    connections.
     """
 
 
 class NotResolved(PostelError, OSError):
-    """A name for which there is no address: it doesn't exist, has none, or no server answers.
+    """A host name for which no address was found.
 
-    What `postel.aio` raises is a ``socket.gaierror`` too, and ``errno`` one of ``socket.EAI_…``.
+    The name doesn't exist, it has no address of the wanted family, or no name server answers. The error that
+    `postel.aio` raises is a ``socket.gaierror`` as well, and its ``errno`` is one of ``socket.EAI_…``.
     """
 
 
 class ScriptError(PostelError):
-    """A script that can't be understood: in which ``line``, and at which ``word``. Never a verdict on the
-    stack.
+    """A packetdrill script that can't be understood. This error says nothing about the stack under test.
+
+    It has these attributes:
+        line: the number of the line in the script.
+        word: the word of the line at which the parser stopped, or "".
     """
 
     def __init__(self, line: int, word: str, why: str) -> None:
+        """Make the error; ``why`` is its message."""
         super().__init__(f"{why} at {word!r}" if word else why)
         self.line = line
         self.word = word
 
 
 class ScriptFailed(PostelError):
-    """The stack did something else than the ``line`` of a script says. ``word`` is the part of the line that
-    differs.
+    """A packetdrill script with an expectation that the stack under test didn't meet.
+
+    It has these attributes:
+        line: the number of the line in the script.
+        field: what differs, such as "ack" or "options".
+        expected: the value in the script.
+        actual: the value that the stack sent.
+        word: the part of the line that differs, or "".
     """
 
     def __init__(self, line: int, field: str, expected: object, actual: object, word: str = "") -> None:
+        """Make the error, and its message from ``field``, ``expected`` and ``actual``."""
         super().__init__(f"{field}: expected {expected}, actual {actual}")
         self.line = line
         self.field = field
@@ -196,87 +236,108 @@ class ScriptFailed(PostelError):
 
 
 class IllegalTransition(PostelError, RuntimeError):
-    """A connection was about to enter a state to which RFC 9293 has no edge.
+    """A change of a connection's state that isn't in the state diagram of RFC 9293, 3.3.2.
 
-    That is a defect of Postel's, never a peer's or a caller's doing: please report it.
+    No peer and no caller can cause it. It is always a defect of Postel: please report it.
     """
 
 
 def require_number(name: str, value: object, lowest: int, highest: int, allowed: str) -> None:
-    """Refuse what is no int, or out of bounds. A bool is no int here: ``r1=True`` would silently mean 1."""
+    """Raise ArgumentError unless ``value`` is an int from ``lowest`` to ``highest``.
+
+    A bool is refused too, because ``r1=True`` would silently mean 1.
+    """
     if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
         raise ArgumentError(name, value, allowed)
 
 
 def refused_time(now: object) -> ArgumentError:
-    """What a call raises that is given a time which can't be. Times are counts of whole microseconds, never
-    negative.
-    """
+    """Make the ArgumentError for a ``now`` that isn't an int of microseconds, 0 or more."""
     return ArgumentError("now", now, "microseconds as an int, 0 or more")
 
 
 def require_kind(name: str, value: object, kind: type | tuple[type, ...], allowed: str) -> None:
-    """Refuse what is no ``kind``."""
+    """Raise ArgumentError unless ``value`` is an instance of ``kind``."""
     if not isinstance(value, kind):
         raise ArgumentError(name, value, allowed)
 
 
 def require_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Refuse what is none of the words in ``allowed``."""
+    """Raise ArgumentError unless ``value`` is one of the words in ``allowed``."""
     if not isinstance(value, str) or value not in allowed:
         raise ArgumentError(name, value, one_of(allowed))
 
 
 def one_of(words: Sequence[str]) -> str:
-    """The words as a message tells of what is allowed: ``'off', 'client' or 'both'``."""
+    """List of words for a message that says what is allowed: ``'off', 'client' or 'both'``."""
     quoted = [repr(word) for word in words]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
 class LinkError(PostelError, OSError):
-    """A link that can't be opened, or a packet that it can't carry."""
+    """A link that can't be opened, or a packet that a link can't carry.
+
+    ``errno`` is the operating system's, where the error came from there.
+    """
 
 
 class LinkDown(LinkError):
-    """A device that is switched off: it carries nothing now, and may again. ``errno`` is ENETDOWN."""
+    """A network device that is switched off. ``errno`` is ENETDOWN.
+
+    The link carries no packets now. It works again once the device is switched on.
+    """
 
     def __init__(self, text: str) -> None:
+        """Make the error; ``text`` is its ``strerror``."""
         super().__init__(_errno.ENETDOWN, text)
 
     def __reduce__(self) -> "tuple[type[LinkDown], tuple[str]]":
-        """As `TcpError`."""
+        """Arguments for `pickle` and `copy`: the text alone, because the constructor adds the number."""
         return type(self), (str(self.strerror),)
 
 
 class LinkClosed(LinkError):
-    """The link has ended, because it was closed here or on its other side. Nothing comes from it or goes to
-    it any more.
+    """A link that has ended, because it was closed here or at its other end.
+
+    No packet comes from the link or goes to it any more, and it can't be opened again.
     """
 
 
 class TcpError(PostelError, OSError):
-    """An answer to a user call (RFC 9293, 3.10), with the kernel's ``errno``.
+    """An answer to a user call (RFC 9293, 3.10), as an OSError with the kernel's ``errno``.
 
-    ``strerror`` is its text: ``detail`` says what happened, and before it stands the ``subject``, "" where
-    there is none: which peer, and whether the connection was being opened, as in ``connect to 10.0.0.2:80:
-    connection refused``.
+    The same error also stands in the events `Closed` (why the connection has ended) and `Trouble` (a problem
+    on the path which the connection survives).
+
+    >>> print(ConnectionRefused("", "connect to 10.0.0.2:80").strerror)
+    connect to 10.0.0.2:80: connection refused
+
+    It has these attributes:
+        number: the ``errno`` of this class.
+        text: the message of this class, used where ``detail`` is "".
+        detail: what happened.
+        subject: what the error is about: the peer, and "connect to" before it while the connection was being
+            opened; "" where the error is about nothing in particular.
+        told_at: when the host received the ICMP message behind this error, in microseconds of the host's
+            clock.
     """
 
     number: int = _errno.EIO
     text: str = "connection error"
-    told_at: int = 0  # when a soft error was heard of, in microseconds of its host's clock
+    told_at: int = 0  # of a soft error: when it was reported, in microseconds of the host's clock
 
     def __init__(self, detail: str = "", subject: str = "") -> None:
+        """Make the error; its ``strerror`` is ``subject``, a colon and ``detail``."""
         self.detail: str = detail or self.text
         self.subject = subject
         OSError.__init__(self, self.number, f"{subject}: {self.detail}" if subject else self.detail)
 
     def __reduce__(self) -> "tuple[type[TcpError], tuple[str, str]]":
-        """For `pickle` and `copy`, which would give the constructor the number too."""
+        """Arguments for `pickle` and `copy`, without ``errno``, which the constructor adds."""
         return type(self), (self.detail, self.subject)
 
     def about(self, subject: str) -> "TcpError":
-        """A new error that says the same of ``subject``; its cause too."""
+        """Copy of this error about ``subject``, with the same cause."""
         error = type(self)(self.detail, subject)
         error.told_at = self.told_at
         error.__cause__ = self.__cause__
@@ -284,50 +345,76 @@ class TcpError(PostelError, OSError):
 
 
 class ConnectionDoesNotExist(TcpError):
-    """A call on a connection or socket that isn't open."""
+    """A call on a connection or socket that isn't open or isn't connected. ``errno`` is ENOTCONN.
+
+    RFC 9293, 3.10: "connection does not exist".
+    """
 
     number: int = _errno.ENOTCONN
     text = "connection does not exist"
 
 
 class ConnectionAlreadyExists(TcpError):
-    """A second OPEN of one connection, or a choice that had to be made before the first."""
+    """A second OPEN of a connection. ``errno`` is EISCONN.
+
+    RFC 9293, 3.10.1: "connection already exists". A socket raises it also for `connect` once it is connected
+    or listens, and for an option that can only be set before the connection is opened.
+    """
 
     number: int = _errno.EISCONN
     text = "connection already exists"
 
 
 class ConnectionClosing(TcpError, BrokenPipeError):
-    """A call that sends after the connection was closed here."""
+    """A SEND or CLOSE after the program has closed its side of the connection. ``errno`` is EPIPE.
+
+    RFC 9293, 3.10.2: "connection closing". A socket without a connection raises it from `send`, as Linux
+    does.
+    """
 
     number: int = _errno.EPIPE
     text = "connection closing"
 
 
 class ConnectionReset(TcpError, ConnectionResetError):
-    """The peer sent RST, or what can only be answered by one."""
+    """A connection that was reset. ``errno`` is ECONNRESET.
+
+    The peer sent a RST, or the peer sent a segment to which a RST is the only answer: data after this side
+    had released the connection, for example. Calls on the connection raise the error, and `Closed` carries
+    it.
+    """
 
     number: int = _errno.ECONNRESET
     text = "connection reset by peer"
 
 
 class ConnectionRefused(TcpError, ConnectionRefusedError):
-    """The peer answered a SYN with RST, or by ICMP with "no such port"."""
+    """A connection that the peer refused to open. ``errno`` is ECONNREFUSED.
+
+    The peer answered the SYN with a RST, or with the ICMP error "port unreachable" or "protocol unreachable".
+    A UDP socket gets it in a `Trouble` event after such an ICMP error.
+    """
 
     number: int = _errno.ECONNREFUSED
     text = "connection refused"
 
 
 class ConnectionAborted(TcpError, ConnectionAbortedError):
-    """The program's own `abort`, or the end of its network."""
+    """A connection that was ended on this side. ``errno`` is ECONNABORTED.
+
+    The program called `abort`, or the network that carries the connection was closed.
+    """
 
     number: int = _errno.ECONNABORTED
     text = "connection aborted by its own user"
 
 
 class ConnectionTimedOut(TcpError, TimeoutError):
-    """The user timeout passed, or keep-alive probes had no answer. The latest soft error is its
-    ``__cause__``.
+    """A connection to a peer that doesn't answer any more. ``errno`` is ETIMEDOUT.
+
+    The user timeout has passed (RFC 9293, 3.8.3), the keep-alive probes had no answer (3.8.4), or the peer
+    took nothing more after the connection was released. Its ``__cause__`` is the latest soft error, if there
+    was one, such as `HostUnreachable`.
     """
 
     number: int = _errno.ETIMEDOUT
@@ -335,98 +422,135 @@ class ConnectionTimedOut(TcpError, TimeoutError):
 
 
 class HostUnreachable(TcpError):
-    """ICMP says that the host can't be reached; or, as a soft error, nothing was acknowledged for long."""
+    """A host to which no packet arrives. ``errno`` is EHOSTUNREACH.
+
+    An ICMP error says so (host unreachable, communication prohibited, time exceeded, parameter problem), or a
+    segment was retransmitted R1 times without an answer (RFC 9293, 3.8.3). It is a soft error: the connection
+    goes on, and the program gets a `Trouble` event (RFC 9293, 3.9.2.2).
+    """
 
     number: int = _errno.EHOSTUNREACH
     text = "host unreachable"
 
 
 class NetworkUnreachable(TcpError):
-    """ICMP says that the network can't be reached, or no route of this host leads there."""
+    """A network to which no packet arrives. ``errno`` is ENETUNREACH.
+
+    `Host.connect`, `Host.datagrams` and `DatagramSocket.send` raise it where no address of the host can reach
+    the destination, or where no packet may be sent to it: to the address of a network, for example. In a
+    `Trouble` event it stands for an ICMP error "network unreachable". Calls on a network that has been closed
+    raise it too.
+    """
 
     number: int = _errno.ENETUNREACH
     text = "network unreachable"
 
 
 class AddressFamilyMismatch(NetworkUnreachable, ArgumentError):
-    """A datagram for an address of the family that its socket, bound to an address, can't send from.
+    """A datagram from a socket that is bound to an address of the other family. ``errno`` is EAFNOSUPPORT.
 
-    It is a caller's mistake, and the kernel tells it as an OSError, which asyncio hands to
-    ``error_received``; so it is both.
+    The error is an `ArgumentError`, because the caller made the mistake, and also an OSError as from the
+    kernel, because asyncio passes OSErrors to ``error_received``. ``value`` is the remote endpoint that the
+    caller gave.
     """
 
     number: int = _errno.EAFNOSUPPORT
     text = "address family not supported by the socket"
 
     def __init__(self, detail: str = "", subject: str = "", value: object = None, allowed: str = "") -> None:
+        """Make the error; ``value`` and ``allowed`` are those of an `ArgumentError` about ``remote``."""
         TcpError.__init__(self, detail, subject)
         self.name = "remote"
         self.value = value
         self.allowed = allowed
 
     def __reduce__(self) -> "tuple[type[AddressFamilyMismatch], tuple[object, ...]]":  # type: ignore[override]
+        """Arguments for `pickle` and `copy`, without ``errno``, which the constructor adds."""
         return type(self), (self.detail, self.subject, self.value, self.allowed)
 
 
 class InsufficientResources(TcpError):
-    """The host's memory limit, or a full queue."""
+    """A call for which the host has no room. ``errno`` is ENOBUFS.
+
+    The host's ``memory_limit`` is reached (RFC 9293, 3.10.1), or the host's queue of packets for the link is
+    full.
+    """
 
     number: int = _errno.ENOBUFS
     text = "insufficient resources"
 
 
 class RemoteUnspecified(TcpError):
-    """No peer is named: an OPEN or a datagram without address or port."""
+    """An OPEN or a datagram without a remote endpoint. ``errno`` is EDESTADDRREQ.
+
+    RFC 9293, 3.10: "remote socket unspecified".
+    """
 
     number: int = _errno.EDESTADDRREQ
     text = "remote socket unspecified"
 
 
 class AddressInUse(TcpError):
-    """The port or the pair of endpoints is taken, or no port is free."""
+    """A port or a pair of endpoints that is in use, or a search that found no free port.
+
+    ``errno`` is EADDRINUSE.
+    """
 
     number: int = _errno.EADDRINUSE
     text = "address already in use"
 
 
 class AddressNotAvailable(TcpError):
-    """Not an address of this host, or not any more."""
+    """An address that the host doesn't have, or has no longer. ``errno`` is EADDRNOTAVAIL.
+
+    Connections from an address end with this error when `Host.remove_address` takes that address away.
+    """
 
     number: int = _errno.EADDRNOTAVAIL
     text = "address not available"
 
 
 class MessageTooLong(TcpError):
-    """More than a datagram can hold, or than the path carried."""
+    """A datagram that is larger than IP allows, or than the path carried. ``errno`` is EMSGSIZE.
+
+    `DatagramSocket.send` raises it in the first case. In the second case an earlier datagram was lost, and
+    the error comes in a `Trouble` event.
+    """
 
     number: int = _errno.EMSGSIZE
     text = "message too long"
 
 
 class OptionUnknown(TcpError):
-    """A socket option that Postel doesn't have."""
+    """A socket option that Postel doesn't have, or doesn't have for this kind of socket.
+
+    ``errno`` is ENOPROTOOPT.
+    """
 
     number: int = _errno.ENOPROTOOPT
     text = "option not known"
 
 
 class OptionInvalid(TcpError):
-    """A value that a socket option can't have."""
+    """A value that a socket option can't have. ``errno`` is EINVAL."""
 
     number: int = _errno.EINVAL
     text = "option can't have this value"
 
 
 class SocketClosed(TcpError):
-    """A call on a socket that was closed."""
+    """A call on a socket that the program has closed. ``errno`` is EBADF."""
 
     number: int = _errno.EBADF
     text = "the socket is closed"
 
 
 class SocketCallInvalid(TcpError):
-    """A call that can't be made on a socket in its present state, or an argument that can't be: `accept`
-    where nothing listens.
+    """A call that a socket can't do in its present state, or an argument that the call can't take.
+
+    ``errno`` is EINVAL.
+
+    For example: `accept` on a socket that doesn't listen.
     """
 
     number: int = _errno.EINVAL
@@ -434,15 +558,19 @@ class SocketCallInvalid(TcpError):
 
 
 class SocketCallUnknown(TcpError):
-    """A call, or a flag of a call, that sockets of this kind don't have: `listen` of UDP."""
+    """A call, or a flag of a call, that sockets of this kind don't have. ``errno`` is EOPNOTSUPP.
+
+    For example: `listen` on a UDP socket.
+    """
 
     number: int = _errno.EOPNOTSUPP
     text = "sockets of this kind can't do this"
 
 
 class SocketKindUnknown(TcpError):
-    """A socket that is asked for and that Postel doesn't have: of another family than IPv4 and IPv6, or
-    neither of TCP nor of UDP.
+    """A kind of socket that Postel doesn't have. ``errno`` is EAFNOSUPPORT.
+
+    Postel has the families AF_INET and AF_INET6, and the types SOCK_STREAM (TCP) and SOCK_DGRAM (UDP).
     """
 
     number: int = _errno.EAFNOSUPPORT
@@ -450,21 +578,24 @@ class SocketKindUnknown(TcpError):
 
 
 class WouldBlock(TcpError, BlockingIOError):
-    """A call on a socket that never waits, which would have to."""
+    """A call on a non-blocking socket that would have to wait. ``errno`` is EAGAIN."""
 
     number: int = _errno.EAGAIN
     text = "the call would have to wait"
 
 
 class ConnectionBegun(WouldBlock):
-    """`connect` of a socket that never waits: the socket is writable once the outcome is known."""
+    """The first `connect` on a non-blocking socket. ``errno`` is EINPROGRESS.
+
+    The socket becomes writable once the connection is open or has failed.
+    """
 
     number: int = _errno.EINPROGRESS
     text = "the connection is being opened"
 
 
 class ConnectionPending(WouldBlock):
-    """A second `connect` before the outcome of the first is known."""
+    """A second `connect` before the outcome of the first is known. ``errno`` is EALREADY."""
 
     number: int = _errno.EALREADY
     text = "the connection is being opened already"
@@ -474,17 +605,17 @@ Stored = TypeVar("Stored", bound=OSError)
 
 
 def renewed(reason: Stored) -> Stored:
-    """A new exception with the class, arguments, attributes and cause of ``reason``, but without its
-    traceback.
+    """Copy of ``reason`` with its class, arguments, attributes and cause, but without its traceback.
 
-    An exception that is stored as the reason of an end is never raised itself: each raise would lengthen its
-    traceback, which keeps the variables of all callers alive for as long as the reason is stored.
+    An exception that is stored as the reason why a connection ended is never raised itself. Each raise would
+    lengthen its traceback, and the traceback keeps the variables of all callers alive for as long as the
+    reason is stored.
     """
     kind = type(reason)
     fresh = kind.__new__(kind, *reason.args)
-    OSError.__init__(fresh, *reason.args)  # a subclass may have a constructor of another shape
+    OSError.__init__(fresh, *reason.args)  # a subclass may have a constructor with other arguments
     for name, value in vars(reason).items():
-        if name != "__notes__":  # a list, which the two would share
+        if name != "__notes__":  # a list, which both exceptions would share
             setattr(fresh, name, value)
     if reason.__cause__ is not None:
         fresh.__cause__ = reason.__cause__

@@ -1,5 +1,6 @@
-"""Times are ints in microseconds, on whatever clock the driver holds. Write ``200 * MILLISECOND``, never
-``200_000``.
+"""Units of time. All times in Postel are ints in microseconds, on the clock that the driver uses.
+
+Write ``200 * MILLISECOND``, never ``200_000``.
 """
 
 from typing import Final
