@@ -11,9 +11,8 @@ import pytest
 
 MARK = (
     "postel(seed=0, runs=1, time_limit='1h', real_time_limit=120.0, tolerated=(), trace=True, sealed=True): "
-    "of a test with the fixture world: "
-    "with which seeds it runs, how long it may take, and which exceptions of its computers' software don't "
-    "fail it"
+    "options of a test that uses the fixture world: the seeds with which it runs, how long it may take, "
+    "and the exceptions in its computers' software that don't fail it"
 )
 
 
@@ -26,12 +25,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--postel-faults",
         metavar="TEXT",
-        help='"partition client -> server at 2s for 3s; …": these, in place of random faults',
+        help='inject these faults, not random ones, such as "partition client -> server at 2s for 3s; …"',
     )
     group.addoption(
         "--postel-pcapng",
         metavar="FILE",
-        help="where the packets of the failing test go, in place of .postel/",
+        help="write the packets of the failed test to FILE instead of a file in .postel/",
     )
 
 

@@ -1,9 +1,12 @@
-"""mypyc makes the core (wire, tcp, host) into C extensions where a C compiler is there; else the same source
-is installed as it stands.
+"""Build script: mypyc compiles the core (wire, tcp, host) to C extensions where a C compiler is installed.
 
-``POSTEL_COMPILE=0`` leaves it plain in any case; with ``POSTEL_COMPILE=1`` what prevents compiling is an
-error. An sdist and an editable install are always plain. ``POSTEL_OPTIMISE`` is the C compiler's level, 3
-unless told otherwise.
+Without a C compiler the same source is installed as plain Python. These environment variables change that:
+
+- ``POSTEL_COMPILE=0`` installs plain Python in any case.
+- ``POSTEL_COMPILE=1`` makes it an error if the core can't be compiled.
+- ``POSTEL_OPTIMISE`` is the C compiler's level of optimisation, 3 by default.
+
+An sdist and an editable install are always plain Python.
 """
 
 import ast
@@ -18,18 +21,22 @@ from setuptools import Extension, setup
 from setuptools.errors import CompileError
 
 CORE = ("postel/wire", "postel/tcp", "postel/host")
-PLAIN = {"postel/tcp/observer.py"}  # others write what it calls, in Python
+PLAIN = {"postel/tcp/observer.py"}  # users subclass its class in plain Python
 BUILDING = {"build", "build_ext", "bdist_wheel", "install"}
 
 
 def modules() -> list[str]:
-    """The core's files, compiled in one group so that they call each other as C does."""
+    """Paths of the core's files.
+
+    They are compiled in one group, so that they call each other as C functions.
+    """
     found = sorted(path.as_posix() for folder in CORE for path in Path(folder).rglob("*.py"))
     return [path for path in found if path not in PLAIN]
 
 
 def extensions() -> list[Extension]:
-    from mypyc.build import mypycify  # noqa: PLC0415 - absent where nothing is to be compiled
+    """Compile the core with mypyc, and complete the generated C files (`describe`, `name_arguments`)."""
+    from mypyc.build import mypycify  # noqa: PLC0415 - only installed where the core is compiled
 
     made = list(mypycify(["--strict", *modules()], opt_level=os.environ.get("POSTEL_OPTIMISE", "3")))
     sources = {source for extension in made for source in extension.sources}
@@ -38,14 +45,12 @@ def extensions() -> list[Extension]:
     return made
 
 
-# mypyc leaves docstrings out, and signatures with a default that has a name. They are written into its C,
-# where they cost nothing.
+# mypyc omits docstrings, and the signatures of functions with a named constant as a default. The functions
+# below write both into the generated C files, where they cost nothing at run time.
 
 
 def names_in(path: Path) -> dict[str, ast.expr | tuple[Path, str]]:
-    """What the names of a module stand for: an expression, or a name in another file, "" for that file
-    itself.
-    """
+    """Meaning of each name in a module: an expression, or a file and a name in it ("" for the file)."""
     found: dict[str, ast.expr | tuple[Path, str]] = {}
     for node in ast.parse(path.read_text("utf-8")).body:
         if isinstance(node, ast.AnnAssign | ast.Assign) and node.value is not None:
@@ -65,34 +70,38 @@ def names_in(path: Path) -> dict[str, ast.expr | tuple[Path, str]]:
 
 
 class Resolved(ast.NodeTransformer):
-    """Defaults as literals: CPython evaluates no name in the signature of what is compiled."""
+    """Replaces names by literals in defaults: CPython evaluates no names in a C function's signature."""
 
     def __init__(self, path: Path) -> None:
+        """Resolve names as they are defined in the module at ``path``."""
         self.path = path
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
+        """Replace a name by the literal that it stands for in the module, where that is known."""
         meaning = names_in(self.path).get(node.id)
         if isinstance(meaning, tuple):
             return Resolved(meaning[0]).visit(ast.Name(meaning[1])) if meaning[1] else node
         return node if meaning is None else self.visit(meaning)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        """Replace ``module.NAME`` by the literal that it stands for, where that is known."""
         meaning = names_in(self.path).get(ast.unparse(node.value))
         return Resolved(meaning[0]).visit(ast.Name(node.attr)) if isinstance(meaning, tuple) else node
 
 
 def default(path: Path, node: ast.expr) -> ast.expr:
+    """Literal for a default value, or ``node`` itself where it can't be evaluated."""
     text = ast.unparse(Resolved(path).visit(node))
     try:
-        # An expression of the source that is being built
-        return ast.Constant(eval(text, {"__builtins__": {}}))  # noqa: S307
+        return ast.Constant(eval(text, {"__builtins__": {}}))  # noqa: S307 - our own source
     except (NameError, TypeError, AttributeError):
         return node
 
 
 def signature(path: Path, name: str, function: ast.FunctionDef | None, *, of: str) -> str:
-    """As CPython reads it: ``connect($self, address, port, now, *, data=b'')`` ``of`` a "method"; of a
-    "class" and a "function" alike.
+    """Signature in the form that CPython reads, such as ``connect($self, address, port, now, *, data=b'')``.
+
+    ``of`` is "method", "class" or "function". The last two have no ``$self``.
     """
     if function is None:
         return f"{name}()"
@@ -117,16 +126,16 @@ def signature(path: Path, name: str, function: ast.FunctionDef | None, *, of: st
 
 
 def literal(text: str) -> str:
-    """A string of C with these octets."""
+    """String literal of C with the octets of ``text``."""
     safe = set(range(32, 127)) - set(b'"\\?')
     return '"' + "".join([chr(octet) if octet in safe else f"\\{octet:03o}" for octet in text.encode()]) + '"'
 
 
 def descriptions() -> tuple[dict[str, str], dict[tuple[str, str], str]]:
-    """C literals for classes, and for their methods and properties, by name: no two classes of the core have
-    one name.
+    """C literals with signature and docstring: of each class by name, and of each member by class and name.
 
-    Functions stand under their module, as mypyc calls it; NULL where two are called the same.
+    No two classes of the core have the same name. The functions of a module stand under the name that mypyc
+    gives the module; the literal is NULL where two functions have the same name.
     """
     classes: dict[str, str] = {}
     members: dict[tuple[str, str], str] = {}
@@ -186,8 +195,8 @@ def describe(sources: set[str]) -> None:
         Path(source).write_text("\n".join(lines), "utf-8")
 
 
-# mypyc refuses an argument of the wrong type by "int object expected; got float". The error that names it
-# costs nothing until it is raised.
+# mypyc refuses an argument of the wrong type with "int object expected; got float". The code below makes the
+# message name the argument, at no cost until the error is raised.
 
 REFUSE = """
 static void Postel_Refuse(const char *name, const char *kind, PyObject *value) {
@@ -203,9 +212,7 @@ static void Postel_Refuse(const char *name, const char *kind, PyObject *value) {
 
 
 def name_arguments(sources: set[str]) -> None:
-    """Let functions that refuse an argument raise what `postel.compiler.refused` makes of its name, as plain
-    Python does.
-    """
+    """Let compiled functions raise the error of `postel.compiler.refused`, which names the argument."""
     for source in sources:
         text = Path(source).read_text("utf-8")
         text, count = re.subn(
@@ -217,7 +224,10 @@ def name_arguments(sources: set[str]) -> None:
 
 
 def require_compiler() -> None:
-    """Before mypyc works for a minute: whether there is a C compiler, and the interpreter's headers."""
+    """Exit unless there is a C compiler and the interpreter's headers.
+
+    mypyc would find out only after a minute.
+    """
     from setuptools.command.build_ext import build_ext  # noqa: PLC0415
     from setuptools.dist import Distribution  # noqa: PLC0415
 
@@ -234,10 +244,10 @@ def require_compiler() -> None:
 
 
 def compiled() -> None:
+    """Install the compiled core."""
     require_compiler()
-    setup(
-        ext_modules=extensions(), options={"build_ext": {"parallel": True}}
-    )  # the small modules, beside the group
+    # In parallel: the C compiler builds the small modules beside the one large group
+    setup(ext_modules=extensions(), options={"build_ext": {"parallel": True}})
 
 
 choice = os.environ.get("POSTEL_COMPILE", "")
@@ -249,5 +259,7 @@ else:
     try:
         compiled()
     except (ImportError, SystemExit) as error:
-        print(f"postel: installed as plain Python, for it can't be compiled: {error}", file=sys.stderr)
+        print(
+            f"postel: installed as plain Python, because the core can't be compiled: {error}", file=sys.stderr
+        )
         setup()

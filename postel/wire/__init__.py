@@ -1,5 +1,5 @@
 """Octets to records and back, without state: addresses, checksums, IP, ICMP, UDP and TCP segments.
 
-Whatever ``parse`` returns is valid; octets that aren't raise ``WireError``, whose ``reason`` names the
-counter.
+What a ``parse`` function returns is valid. For octets that aren't valid it raises ``WireError`` with a
+``reason``, one word under which the host counts the dropped packet.
 """

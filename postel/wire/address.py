@@ -1,4 +1,7 @@
-"""Addresses are octets inside Postel, 4 or 16 of them; text only at its edges.
+"""IP addresses, endpoints and networks, as octets and as text.
+
+Inside Postel an address is 4 octets (IPv4) or 16 octets (IPv6). Text such as "10.0.0.1" is converted where a
+caller gives or reads it.
 
 >>> to_text(parse("FD00:0:0::1")), str(Endpoint(parse("10.0.0.1"), 80))
 ('fd00::1', '10.0.0.1:80')
@@ -18,15 +21,15 @@ ALL_NODES: Final = b"\xff\x02" + bytes(13) + b"\x01"  # ff02::1, RFC 4291, 2.7.1
 _SOLICITED_NODE: Final = b"\xff\x02" + bytes(9) + b"\x01\xff"  # ff02::1:ff00:0/104
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 
-Address = (
-    str | IPv4Address | IPv6Address
-)  # as a caller gives one; with its network it is an IPv4Interface, which is an IPv4Address too
-Prefix = Address | IPv4Network | IPv6Network  # as a caller gives a network
+# What callers may give as an address. An IPv4Interface is an IPv4Address too
+Address = str | IPv4Address | IPv6Address
+Prefix = Address | IPv4Network | IPv6Network  # what callers may give as a network
 
 
 def parse(text: str, name: str = "address") -> bytes:
-    """The octets of an address in the usual notation, without a zone. Raises ArgumentError, which calls it
-    ``name``.
+    """Octets of an address in its usual notation, without a zone such as "%eth0".
+
+    Raises ArgumentError about the argument ``name``.
     """
     try:
         octets = ip_address(text).packed
@@ -38,27 +41,30 @@ def parse(text: str, name: str = "address") -> bytes:
 
 
 def octets_of(address: Address, name: str = "address") -> bytes:
-    """The octets of an address that a caller gave: as text or as an object of `ipaddress`.
+    """Octets of an address that a caller gave, as text or as an object of `ipaddress`.
 
-    The one door for addresses. Raises ArgumentError, which calls it ``name``.
+    All public calls convert addresses with this function. Raises ArgumentError about the argument ``name``.
     """
-    given: object = address  # mypyc would leave out a check of what its type rules out
+    given: object = address  # as an object, because mypyc omits checks that the annotation makes redundant
     if isinstance(given, str):
         return parse(given, name)
     if not isinstance(given, (IPv4Address, IPv6Address)):
         raise ArgumentError(name, given, "an IPv4 or IPv6 address, as text or as an object of ipaddress")
-    return parse(str(given), name)  # which refuses a zone
+    return parse(str(given), name)  # refuses a zone
 
 
 def to_text(octets: bytes) -> str:
-    """The usual notation: dotted decimals, or RFC 5952's form for IPv6. Raises ArgumentError."""
+    """Text of an address: dotted decimals for IPv4, the form of RFC 5952 for IPv6.
+
+    Raises ArgumentError unless ``octets`` are 4 or 16.
+    """
     if len(octets) not in (4, 16):
         raise ArgumentError("address", octets, "4 or 16 octets")
     return str(ip_address(octets))
 
 
 def _octets_in(text: str) -> bytes:
-    """Those of an address that may stand in brackets, as in URLs; b"" where there is none."""
+    """Octets of an address that may stand in brackets, as in URLs; b"" where ``text`` is no address."""
     try:
         return parse(text.removeprefix("[").removesuffix("]"))
     except ArgumentError:
@@ -66,8 +72,17 @@ def _octets_in(text: str) -> bytes:
 
 
 class Endpoint(NamedTuple):
-    """An address, as 4 or 16 octets, and a port: what RFC 9293 calls a socket. ``str()`` is "10.0.0.2:53" or
-    "[fd00::2]:53".
+    r"""An address and a port: what RFC 9293 calls a socket.
+
+    ``str()`` gives "10.0.0.2:53" or "[fd00::2]:53". `Endpoint.parse` makes an endpoint from such text.
+
+    >>> server = Endpoint.parse("10.0.0.2:53")
+    >>> server.host, server.port, server.address
+    ('10.0.0.2', 53, b'\n\x00\x00\x02')
+
+    It has these attributes:
+        address: 4 octets of an IPv4 address, or 16 octets of an IPv6 address.
+        port: 1 to 65535; 0 only where a wildcard or a listener to all ports is shown.
     """
 
     address: bytes
@@ -75,15 +90,15 @@ class Endpoint(NamedTuple):
 
     @property
     def host(self) -> str:
-        """The address as text, as calls take it: "10.0.0.2" or "fd00::2"."""
+        """Address as text, in the form that calls take: "10.0.0.2" or "fd00::2"."""
         return to_text(self.address)
 
     @staticmethod
     def parse(text: str, default_port: int = 0) -> "Endpoint":
-        """The endpoint that ``text`` names: "10.0.0.2:53" or "[fd00::2]:53".
+        """Make an endpoint from text such as "10.0.0.2:53" or "[fd00::2]:53".
 
-        With a ``default_port`` other than 0 the port may be left out, and the brackets then too. Raises
-        ArgumentError.
+        ``default_port`` (1 to 65535) allows ``text`` without a port, such as "fd00::2"; with 0 the port is
+        required. Raises ArgumentError.
         """
         require_number("default_port", default_port, 0, 65535, "1 to 65535, or 0 for none")
         require_kind("endpoint", text, str, "text such as 10.0.0.1:53 or [fd00::1]:53")
@@ -101,17 +116,19 @@ class Endpoint(NamedTuple):
         return Endpoint(octets, port or default_port)
 
     def __str__(self) -> str:
+        """Endpoint as text: "10.0.0.2:53", or "[fd00::2]:53" with brackets around an IPv6 address."""
         text = to_text(self.address)
         return f"{text}:{self.port}" if len(self.address) == 4 else f"[{text}]:{self.port}"
 
 
 class Interface(NamedTuple):
-    """A host's own address, and how many leading bits of it its neighbours share."""
+    """An address of a host, and the number of its leading bits that the network's other hosts share."""
 
     address: bytes
     prefix_length: int
 
     def __str__(self) -> str:
+        """Interface as text: "10.7.0.2/24"."""
         return f"{to_text(self.address)}/{self.prefix_length}"
 
     def contains(self, address: bytes) -> bool:
@@ -123,8 +140,9 @@ class Interface(NamedTuple):
 
     @property
     def broadcast(self) -> bytes:
-        """The directed broadcast address; ``b""`` where there is none: IPv6, and IPv4 networks of one or two
-        addresses (RFC 3021).
+        """Directed broadcast address of this network; ``b""`` where it has none.
+
+        IPv6 has no broadcast, and IPv4 networks of one or two addresses have none (RFC 3021).
         """
         if len(self.address) != 4 or self.prefix_length > 30:
             return b""
@@ -133,8 +151,9 @@ class Interface(NamedTuple):
 
     @property
     def network(self) -> bytes:
-        """The address of the network itself, once its broadcast address (RFC 1122, 3.3.6); ``b""`` as
-        `broadcast`.
+        """Address of the network itself; ``b""`` where `broadcast` is.
+
+        It was a broadcast address once, and isn't the address of a host (RFC 1122, 3.3.6).
         """
         if len(self.address) != 4 or self.prefix_length > 30:
             return b""
@@ -143,10 +162,9 @@ class Interface(NamedTuple):
 
 
 def parse_interface(given: Prefix, name: str = "address") -> Interface:
-    """``10.7.0.2/24``; without a prefix length it is the address alone, /32 or /128. Objects of `ipaddress`
-    are taken as their text.
+    """Interface for ``10.7.0.2/24``; without a prefix length it has the address alone, /32 or /128.
 
-    Raises ArgumentError, which calls it ``name``.
+    An object of `ipaddress` is allowed as well as text. Raises ArgumentError about the argument ``name``.
     """
     text = _text_of(given, name)
     address_text, slash, length_text = text.partition("/")
@@ -170,43 +188,45 @@ def _text_of(given: object, name: str) -> str:
 
 
 def is_multicast(address: bytes) -> bool:
-    """224.0.0.0/4 or ff00::/8."""
+    """Whether the address is in 224.0.0.0/4 or ff00::/8."""
     return address[0] >> 4 == 14 if len(address) == 4 else address[0] == 0xFF
 
 
 def is_link_local(address: bytes) -> bool:
-    """169.254.0.0/16 or fe80::/10: never behind a router."""
+    """Whether the address is in 169.254.0.0/16 or fe80::/10, and so on the link and not behind a router."""
     return (
         address[:2] == b"\xa9\xfe" if len(address) == 4 else address[0] == 0xFE and address[1] & 0xC0 == 0x80
     )
 
 
 def solicited_node(address: bytes) -> bytes:
-    """The multicast group at which the host with this IPv6 address is asked for its link-layer address (RFC
-    4291, 2.7.1).
-    """
+    """Multicast group of the neighbour discovery requests for this IPv6 address (RFC 4291, 2.7.1)."""
     return _SOLICITED_NODE + address[13:]
 
 
 def is_unspecified(address: bytes) -> bool:
+    """Whether the address is 0.0.0.0 or ::."""
     return address in (UNSPECIFIED_4, UNSPECIFIED_6)
 
 
 def is_loopback(address: bytes) -> bool:
-    """127.0.0.0/8 or ::1."""
+    """Whether the address is in 127.0.0.0/8, or is ::1."""
     return address[0] == 127 if len(address) == 4 else address == LOOPBACK_6
 
 
 def is_limited_broadcast(address: bytes) -> bool:
+    """Whether the address is 255.255.255.255."""
     return address == LIMITED_BROADCAST
 
 
 def why_never_on_a_link(address: bytes) -> str:
-    """The reason why no packet on a link may come from this address or go to it; "" where there is none.
+    """Reason why no packet on a link may have this source or destination address; "" where there is none.
 
-    RFC 1122, 3.2.1.3; RFC 4291, 2.5. The limited broadcast address has no such reason: it is a destination.
+    The limited broadcast address is allowed, because it is a destination (RFC 1122, 3.2.1.3; RFC 4291, 2.5).
     """
-    if len(address) == 4 and 0 < address[0] < 240 and address[0] != 127:  # nearly all, without a call
+    if (
+        len(address) == 4 and 0 < address[0] < 240 and address[0] != 127
+    ):  # nearly all addresses end here, without a further call
         return ""
     if is_unspecified(address):
         return "it stands for no address"

@@ -1,8 +1,8 @@
-"""Messages of the domain name system, as much as a stub resolver and a small server need (RFC 1035, 4; RFC
-3596).
+"""Messages of the domain name system, as far as a stub resolver and a small server need them.
 
-A name is text without its last dot, "" for the root; `canonical` makes names comparable. Any octets parse or
-raise `WireError`: no count, length or pointer of theirs is trusted, and the time to read a name is bounded.
+The format is that of RFC 1035, 4, with the IPv6 addresses of RFC 3596. A name is text without its last dot;
+the root's name is "". `canonical` makes names comparable. Any octets parse, or raise `WireError`: no count,
+length or pointer in them is trusted, and the time to read a name is bounded.
 """
 
 from struct import Struct
@@ -34,14 +34,14 @@ RCODES: Final = {
 TYPES: Final = {A: "A", CNAME: "CNAME", AAAA: "AAAA"}
 
 LONGEST_OVER_UDP: Final = 512  # octets: RFC 1035, 4.2.1
-LONGEST_NAME: Final = 255  # octets on the wire: 3.1
+LONGEST_NAME: Final = 255  # octets on the wire: RFC 1035, 3.1
 LONGEST_LABEL: Final = 63
-_MOST_POINTERS: Final = 127  # in a name: no more labels can be in one
+_MOST_POINTERS: Final = 127  # in one name, which has no room for more labels than that
 
 _HEADER: Final = Struct("!HHHHHH")
 _QUESTION: Final = Struct("!HH")
 _RECORD: Final = Struct("!HHIH")
-_LEAST_RECORD: Final = 11  # a root's name and the fixed fields
+_LEAST_RECORD: Final = 11  # octets of a record without data: the root's name and the fixed fields
 _RESPONSE: Final = 0x8000
 _OPCODE: Final = 0x7800
 _TRUNCATED: Final = 0x0200
@@ -52,7 +52,7 @@ _ADDRESS_LENGTHS: Final = {A: 4, AAAA: 16}
 
 
 class Question(NamedTuple):
-    """What is asked about ``name``: its `A`, `AAAA` or other records."""
+    """A question about ``name``: which records of type `A`, `AAAA` or another it has."""
 
     name: str
     type: int
@@ -60,8 +60,11 @@ class Question(NamedTuple):
 
 
 class ResourceRecord(NamedTuple):
-    """``data`` is an address's octets, or of a CNAME the name as `encode_name` has it; of other types it is
-    as it came.
+    """A record of an answer, such as an address of ``name``.
+
+    ``data`` are the octets of an address for the types `A` and `AAAA`. For `CNAME` they are a name as
+    `encode_name` writes it, without compression. For all other types they are as they arrived. ``ttl`` is in
+    seconds.
     """
 
     name: str
@@ -72,7 +75,7 @@ class ResourceRecord(NamedTuple):
 
 
 class DnsMessage(NamedTuple):
-    """A query or a response with one question; what follows the answers is passed over."""
+    """A query or a response with one question. The sections behind the answers are ignored."""
 
     id: int
     question: Question
@@ -83,12 +86,12 @@ class DnsMessage(NamedTuple):
 
 
 def canonical(name: str) -> str:
-    """Names are equal whatever the case of their letters (RFC 4343), and with or without the root's dot."""
+    """Name in a form in which equal names are equal text: in lower case (RFC 4343), without the last dot."""
     return name.removesuffix(".").lower()
 
 
 def parse(octets: bytes) -> DnsMessage:
-    """Raises WireError ``dns``."""
+    """Message in ``octets``. Raises WireError with the reason ``dns``."""
     if len(octets) < _HEADER.size:
         raise WireError("dns", f"{len(octets)} octets of a header")
     number, flags, questions, answers, _, _ = _HEADER.unpack_from(octets)
@@ -99,9 +102,8 @@ def parse(octets: bytes) -> DnsMessage:
         raise WireError("dns", "the question is cut off")
     qtype, qclass = _QUESTION.unpack_from(octets, place)
     is_truncated = bool(flags & _TRUNCATED)
-    found = (
-        () if is_truncated else _records(octets, place + _QUESTION.size, answers)
-    )  # those of a truncated message aren't to be used
+    # The answers of a truncated message must not be used
+    found = () if is_truncated else _records(octets, place + _QUESTION.size, answers)
     return DnsMessage(
         number, Question(name, qtype, qclass), bool(flags & _RESPONSE), is_truncated, flags & 15, found
     )
@@ -136,10 +138,10 @@ def _data(octets: bytes, place: int, length: int, rtype: int) -> bytes:
 
 
 def _name(octets: bytes, place: int) -> tuple[str, int]:
-    """The name that begins at ``place``, and where what follows it begins.
+    """Name that begins at ``place``, and the position behind it.
 
-    A pointer must lead to before the place where the name, or its part that was last pointed to, began: so no
-    loop can be (4.1.4).
+    A compression pointer must point to before the start of the name, or to before the target of the name's
+    last pointer. So the pointers of a name can't form a loop (RFC 1035, 4.1.4).
     """
     labels: list[str] = []
     length = 1
@@ -172,8 +174,9 @@ def _name(octets: bytes, place: int) -> tuple[str, int]:
 
 
 def _label(octets: bytes) -> str:
-    """Letters, digits, hyphens and underscores: what else may stand in a label (RFC 2181, 11) no host's name
-    has.
+    """Text of a label. Raises WireError for other octets than letters, digits, hyphens and underscores.
+
+    RFC 2181, 11 allows all octets, but no host's name has them.
     """
     for octet in octets:
         if not (
@@ -184,8 +187,9 @@ def _label(octets: bytes) -> str:
 
 
 def encode(message: DnsMessage) -> bytes:
-    """Raises ArgumentError where a name can't be one. A response says that recursion is available, a query
-    that it is desired.
+    """Octets of a message. Raises ArgumentError where a name isn't valid.
+
+    A query has the flag "recursion desired" set, a response also "recursion available".
     """
     flags = _RECURSION_DESIRED | message.rcode
     flags |= _RESPONSE | _RECURSION_AVAILABLE if message.is_response else 0
@@ -202,7 +206,7 @@ def encode(message: DnsMessage) -> bytes:
 
 
 def encode_name(name: str) -> bytes:
-    """The labels, each after its length. Raises ArgumentError."""
+    """Labels of a name, each behind its length, without compression. Raises ArgumentError."""
     text = name.removesuffix(".")
     octets = bytearray()
     for label in text.split(".") if text else []:
@@ -221,13 +225,14 @@ def encode_name(name: str) -> bytes:
 
 
 def decode_name(octets: bytes) -> str:
-    """A CNAME's data as a name."""
+    """Name in the ``data`` of a `CNAME` record."""
     return _name(octets, 0)[0]
 
 
 def describe(octets: bytes) -> str:
-    """The message in a line, as dig would say it: "A? www.example.org", "www.example.org A 10.0.0.80". Raises
-    WireError.
+    """One line for a message, such as "A? www.example.org" or "www.example.org A 10.0.0.80".
+
+    The format is that of dig. Raises WireError.
     """
     message = parse(octets)
     asked = (

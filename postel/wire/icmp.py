@@ -1,8 +1,8 @@
-"""ICMP for both IP families (RFC 792, RFC 1191, RFC 4443): one record, one set of kinds and codes.
+"""ICMP for both IP versions: one record, with the same kinds and codes for both (RFC 792, 1191, 4443).
 
-A kind is what a message means, whatever the family's number for it. Of the codes only those of UNREACHABLE
-and TIME_EXCEEDED matter to a host; the former are IPv4's numbers, into which IPv6's are translated. IPv4's
-"fragmentation needed" is a PACKET_TOO_BIG.
+A *kind* is the meaning of a message, such as UNREACHABLE; the two versions have different type numbers for
+it. Codes matter to a host only in UNREACHABLE and TIME_EXCEEDED. The codes of UNREACHABLE are IPv4's numbers,
+and IPv6's are translated into them. IPv4's "fragmentation needed" becomes the kind PACKET_TOO_BIG.
 """
 
 from struct import Struct
@@ -14,7 +14,7 @@ from postel.wire import checksum, ip
 PROTOCOL_4: Final = 1
 PROTOCOL_6: Final = 58
 
-# kinds
+# Kinds
 OTHER: Final = 0
 ECHO_REQUEST: Final = 1
 ECHO_REPLY: Final = 2
@@ -24,7 +24,7 @@ TIME_EXCEEDED: Final = 5
 PARAMETER_PROBLEM: Final = 6
 SOURCE_QUENCH: Final = 7
 
-# codes of UNREACHABLE
+# Codes of UNREACHABLE
 NO_NETWORK: Final = 0
 NO_HOST: Final = 1
 NO_PROTOCOL: Final = 2
@@ -32,7 +32,7 @@ NO_PORT: Final = 3
 SOURCE_ROUTE_FAILED: Final = 5
 PROHIBITED: Final = 13
 
-# codes of TIME_EXCEEDED
+# Codes of TIME_EXCEEDED
 IN_TRANSIT: Final = 0
 IN_REASSEMBLY: Final = 1
 
@@ -53,6 +53,7 @@ _KINDS_6: Final = {
     129: ECHO_REPLY,
 }
 _FRAGMENTATION_NEEDED: Final = 4  # IPv4's code of UNREACHABLE
+# Code for each of IPv6's codes of UNREACHABLE: RFC 4443, 3.1
 _CODES_6: Final = (
     NO_NETWORK,
     PROHIBITED,
@@ -61,7 +62,7 @@ _CODES_6: Final = (
     NO_PORT,
     PROHIBITED,
     PROHIBITED,
-)  # of UNREACHABLE, RFC 4443, 3.1
+)
 
 _TYPES_4: Final = {kind: number for number, kind in _KINDS_4.items()}
 _TYPES_6: Final = {kind: number for number, kind in _KINDS_6.items()}
@@ -75,11 +76,14 @@ _ERRORS: Final = (UNREACHABLE, PACKET_TOO_BIG, TIME_EXCEEDED, PARAMETER_PROBLEM,
 
 
 class IcmpMessage(NamedTuple):
-    """``rest`` is the header's second word: identifier and sequence number of an echo, the MTU of a
-    PACKET_TOO_BIG.
+    """An ICMP message of either IP version.
 
-    ``body`` is the echo's data or the start of the packet that an error is about. Of an OTHER message
-    ``code`` is the type.
+    It has these attributes:
+        kind: the meaning, such as ECHO_REQUEST; OTHER for types that a host doesn't handle.
+        code: the code in IPv4's numbers; for the kind OTHER the type.
+        rest: the second word of the header: identifier and sequence number of an echo, or the MTU of a
+            PACKET_TOO_BIG.
+        body: the data of an echo, or the start of the packet that an error is about.
     """
 
     kind: int
@@ -89,19 +93,22 @@ class IcmpMessage(NamedTuple):
 
     @property
     def mtu(self) -> int:
-        """The next hop's MTU as the router gives it: 0 from one older than RFC 1191, and for any other
-        kind.
+        """MTU of the next hop in octets, from a PACKET_TOO_BIG; 0 for other kinds.
+
+        Routers older than RFC 1191 send 0.
         """
         return self.rest if self.kind == PACKET_TOO_BIG else 0
 
     @property
     def is_error(self) -> bool:
+        """Whether the message reports an error about a packet."""
         return self.kind in _ERRORS
 
 
 class Quoted(NamedTuple):
-    """The packet that an error is about, as far as it was quoted. ``length`` is its whole length in octets
-    (RFC 1191, 5).
+    """The packet that an ICMP error is about, as far as the error quotes it.
+
+    ``length`` is the whole length of that packet in octets, from its IP header (RFC 1191, 5).
     """
 
     source: bytes
@@ -114,7 +121,7 @@ class Quoted(NamedTuple):
 
 
 def parse(packet: ip.Packet, *, verify: bool = True) -> IcmpMessage:
-    """The packet's message. Raises WireError ``truncated`` or ``bad_checksum``."""
+    """Message in a packet. Raises WireError ``truncated`` or ``bad_checksum``."""
     octets, start, end = packet.octets, packet.start, packet.end
     if end - start < 8:
         raise WireError("truncated", f"{end - start} octets of an ICMP header")
@@ -148,8 +155,9 @@ def _meaning6(number: int, code: int, rest: int, body: bytes) -> IcmpMessage:
 
 
 def encode(message: IcmpMessage, source: bytes, destination: bytes) -> bytes:
-    """The message with its checksum, in the addresses' family. Raises ArgumentError for what that family has
-    no number for.
+    """Octets of a message with its checksum, in the IP version of the addresses.
+
+    Raises ArgumentError where that version has no number for the kind or the code.
     """
     if len(source) == 4:
         number, code = _numbers4(message)
@@ -183,42 +191,47 @@ def _numbers6(message: IcmpMessage) -> tuple[int, int]:
 
 
 def echo_reply(request: IcmpMessage) -> IcmpMessage:
+    """Reply to an echo request, with the same identifier, sequence number and data."""
     return IcmpMessage(ECHO_REPLY, 0, request.rest, request.body)
 
 
 def unreachable(code: int, packet: ip.Packet) -> IcmpMessage:
-    """The answer to a packet for which there is no socket is ``unreachable(NO_PORT, packet)``."""
+    """Error "destination unreachable" about a packet.
+
+    ``code`` is NO_PORT where no socket takes the packet.
+    """
     return IcmpMessage(UNREACHABLE, code, 0, _quotable(packet))
 
 
 def parameter_problem(code: int, pointer: int, packet: ip.Packet) -> IcmpMessage:
-    """``pointer`` is the offset of the octet that is wrong."""
+    """Error "parameter problem" about a packet, in which the octet at offset ``pointer`` is wrong."""
     rest = pointer << 24 if packet.version == 4 else pointer
     return IcmpMessage(PARAMETER_PROBLEM, code, rest, _quotable(packet))
 
 
 def packet_too_big(mtu: int, packet: ip.Packet) -> IcmpMessage:
+    """Error about a packet that is larger than ``mtu`` octets, the MTU of the next link."""
     return IcmpMessage(PACKET_TOO_BIG, 0, mtu, _quotable(packet))
 
 
 def time_exceeded(code: int, packet: ip.Packet) -> IcmpMessage:
-    """``packet`` is the first fragment where the time was IN_REASSEMBLY's."""
+    """Error "time exceeded" about a packet; with IN_REASSEMBLY ``packet`` is the first fragment."""
     return IcmpMessage(TIME_EXCEEDED, code, 0, _quotable(packet))
 
 
 def _quotable(packet: ip.Packet) -> bytes:
-    """The start of the packet, of one in fragments that of the first: header and data as they came (RFC 1122,
-    3.2.2).
+    """Start of a packet for the body of an error, as it arrived (RFC 1122, 3.2.2).
+
+    For a packet that arrived in fragments it is the start of the first fragment.
     """
     packet = packet.first or packet
     return packet.octets[: min(packet.end, _QUOTED_IN_4 if packet.version == 4 else _QUOTED_IN_6)]
 
 
 def quote(octets: bytes) -> Quoted | None:
-    """What an error's body says of the packet that it is about; None where that isn't enough to find a
-    connection by.
+    """Packet that an ICMP error is about, from the error's body; None where too little is quoted.
 
-    Routers may quote as little as eight octets behind the IP header, so lengths and checksums prove nothing
+    A router may quote as little as eight octets behind the IP header. So lengths and checksums prove nothing
     here (RFC 5927, 4.1).
     """
     try:

@@ -1,4 +1,4 @@
-"""IP packets, both versions: octets to record and back (RFC 791, RFC 1122 3.2, RFC 8200)."""
+"""IP packets of both versions: octets to records and back (RFC 791; RFC 1122, 3.2; RFC 8200)."""
 
 from struct import Struct
 from typing import Final
@@ -17,23 +17,21 @@ NO_NEXT_HEADER: Final = 59
 DESTINATION_OPTIONS: Final = 60
 
 _EXTENSIONS: Final = (HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS)
-_MOST_EXTENSIONS: Final = (
-    8  # RFC 8504, 5.3 wants a limit; each kind once and the destination options twice make five
-)
+# RFC 8504, 5.3 asks for a limit. A correct packet has at most five: destination options twice, others once
+_MOST_EXTENSIONS: Final = 8
 
-# codes of ICMPv6's parameter problem (RFC 4443, 3.4; RFC 7112, 6); IPv4's has the first alone
+# Codes of ICMPv6's parameter problem (RFC 4443, 3.4; RFC 7112, 6). ICMP for IPv4 only has the first
 ERRONEOUS_FIELD: Final = 0
 UNRECOGNIZED_NEXT_HEADER: Final = 1
 UNRECOGNIZED_OPTION: Final = 2
-INCOMPLETE_CHAIN: Final = 3  # of headers, in a first fragment
+INCOMPLETE_CHAIN: Final = 3  # a first fragment doesn't hold all headers
 
-SOURCE_ROUTE_FAILED: Final = (
-    5  # not of a parameter problem, but of IPv4's "destination unreachable" (RFC 1122, 3.3.5)
-)
+# A code of IPv4's "destination unreachable", not of a parameter problem (RFC 1122, 3.3.5)
+SOURCE_ROUTE_FAILED: Final = 5
 
-_PAYLOAD_LENGTH: Final = 4  # where that field of IPv6's header is
-_NEXT_HEADER: Final = 6
-_PROTOCOL: Final = 9  # where that field of IPv4's header is
+_PAYLOAD_LENGTH: Final = 4  # offset of this field in IPv6's header
+_NEXT_HEADER: Final = 6  # the same
+_PROTOCOL: Final = 9  # offset of this field in IPv4's header
 
 _UPPER_HEADERS: Final = {6: 20, 17: 8, 58: 8}  # octets: TCP without options, UDP, ICMPv6
 _TCP: Final = 6
@@ -54,10 +52,17 @@ _FRAGMENT: Final = Struct("!BBHI")
 class Packet:
     """One packet that arrived, or one fragment of it. Its payload is ``octets[start:end]``.
 
-    Written out by hand for the same reason as Segment. ``protocol`` is that of the payload, behind all
-    extension headers. ``fragment_offset`` counts octets. ``traffic_class`` is IPv4's type of service: six
-    bits DSCP, two bits ECN. ``named_at`` is where the octet stands that says ``protocol``. ``first`` is the
-    first fragment of a packet that was reassembled.
+    The class is written out by hand for the same reason as `Segment`: a dataclass costs six times as much.
+
+    It has these attributes:
+        octets: the packet from its IP header on, perhaps with octets behind its end.
+        version: 4 or 6.
+        protocol: the protocol of the payload, behind all extension headers.
+        start: offset of the payload; end: offset of the octet behind it.
+        traffic_class: IPv4's type of service or IPv6's traffic class: 6 bits of DSCP, 2 bits of ECN.
+        fragment_offset: the place of a fragment's payload in the whole payload, in octets.
+        named_at: offset of the octet that holds ``protocol``, for ICMP errors about it.
+        first: the first fragment of a packet that was reassembled, else None.
     """
 
     __slots__ = (
@@ -90,6 +95,7 @@ class Packet:
         hop_limit: int,
         traffic_class: int,
     ) -> None:
+        """Make a record of a packet that isn't a fragment."""
         self.octets: bytes = octets
         self.version: int = version
         self.source: bytes = source
@@ -108,15 +114,19 @@ class Packet:
 
     @property
     def payload(self) -> bytes:
+        """Octets behind the IP header and its extension headers."""
         return self.octets[self.start : self.end]
 
     @property
     def is_fragment(self) -> bool:
+        """Whether this is a part of a larger packet."""
         return self.more_fragments or self.fragment_offset > 0
 
 
 def parse(octets: bytes) -> Packet:
-    """The packet at the start of ``octets``; what a link left behind its end is ignored.
+    """Packet at the start of ``octets``.
+
+    Octets behind the packet's end, such as padding of a link, are ignored.
 
     Raises WireError: ``truncated``, ``bad_version``, ``bad_header_length``, ``bad_total_length``,
     ``bad_checksum``, ``bad_option``, ``source_route``, ``bad_fragment``, ``too_many_headers``,
@@ -173,8 +183,9 @@ def _set_fragment(packet: Packet, offset: int, *, more: bool) -> None:
 
 
 def _check_options4(octets: bytes, end: int) -> None:
-    """Walks the options of an IPv4 header and its checksum; all but source routes are ignored (RFC 1122,
-    3.2.1.8).
+    """Check the options of an IPv4 header, and its checksum.
+
+    A source route is refused; all other options are ignored (RFC 1122, 3.2.1.8).
     """
     if end < HEADER_4:
         raise WireError("bad_header_length", f"{end} octets")
@@ -193,10 +204,9 @@ def _check_options4(octets: bytes, end: int) -> None:
 
 
 def option_length(octets: bytes, position: int, end: int) -> int:
-    """How many octets the option of IPv4 takes that begins at ``position``; all up to ``end`` for the end of
-    the list.
+    """Length in octets of the IPv4 option at ``position``, or of all that is left at the end of the list.
 
-    Raises WireError where it doesn't fit (RFC 1122, 3.2.2.5).
+    Raises WireError where the option is longer than the list (RFC 1122, 3.2.2.5).
     """
     kind = octets[position]
     if kind == _END_OF_OPTIONS:
@@ -212,8 +222,9 @@ def option_length(octets: bytes, position: int, end: int) -> int:
 
 
 def _source_route(octets: bytes, position: int, length: int) -> tuple[int, int]:
-    """Code and pointer for a packet with a source route; a route that has come to its end is dropped without
-    a word.
+    """Code and pointer of the ICMP error for a packet with a source route.
+
+    The code is -1, for no error message, where the route has come to its end.
     """
     if length == 2:
         return ERRONEOUS_FIELD, position + 1
@@ -241,25 +252,28 @@ def _parse6(octets: bytes) -> Packet:
 
 
 def _walk_extensions(packet: Packet) -> None:
-    """Moves ``start`` and ``protocol`` behind the extension headers (RFC 8200, 4), but not into what a
-    fragment may have cut.
+    """Move ``start`` and ``protocol`` behind the extension headers (RFC 8200, 4).
+
+    The walk stops behind a fragment header: what follows may have been cut.
     """
     for count in range(_MOST_EXTENSIONS):
         kind = packet.protocol
         if kind not in _EXTENSIONS or packet.is_fragment:
             return
-        if kind == HOP_BY_HOP and count > 0:  # RFC 8200, 4: as if it were unknown
+        if kind == HOP_BY_HOP and count > 0:  # RFC 8200, 4: refused like an unknown header
             detail = "hop-by-hop options not in the first place"
             raise WireError("misplaced_header", detail, UNRECOGNIZED_NEXT_HEADER, packet.named_at)
         _step_over(packet, kind)
-    if packet.protocol in _EXTENSIONS and not packet.is_fragment:  # RFC 8504, 5.3: silently
+    if packet.protocol in _EXTENSIONS and not packet.is_fragment:  # RFC 8504, 5.3: drop it without an answer
         raise WireError("too_many_headers", f"more than {_MOST_EXTENSIONS} extension headers")
 
 
 def _step_over(packet: Packet, kind: int) -> None:
     octets, start = packet.octets, packet.start
     end = _end_of_extension(packet, kind)
-    if end > packet.end:  # RFC 4443, 3.4: its length is wrong, or the packet's where there is no room for one
+    if (
+        end > packet.end
+    ):  # RFC 4443, 3.4: point to the length field that is wrong, the header's or the packet's
         at = start + 1 if kind != FRAGMENT and start + 1 < packet.end else _PAYLOAD_LENGTH
         detail = f"{packet.end - start} octets of extension header {kind}"
         raise WireError("truncated", detail, ERRONEOUS_FIELD, at)
@@ -268,10 +282,10 @@ def _step_over(packet: Packet, kind: int) -> None:
         packet.dont_fragment = False
         packet.identification = int.from_bytes(octets[start + 4 : start + 8], "big")
         bits = octets[start + 2] << 8 | octets[start + 3]
-        if bits & 0xFFF9:  # else it is whole, and goes on like any other packet (RFC 6946)
+        if bits & 0xFFF9:  # otherwise it is a whole packet, and treated like any other (RFC 6946)
             _set_fragment6(packet, bits & 0xFFF8, more=bits & 1 != 0)
     elif kind == ROUTING:
-        if octets[start + 3]:  # segments left, and no type of route is known (RFC 8200, 4.4; RFC 5095)
+        if octets[start + 3]:  # segments left; no routing type is supported (RFC 8200, 4.4; RFC 5095)
             raise WireError(
                 "source_route", f"routing header of type {octets[start + 2]}", ERRONEOUS_FIELD, start + 2
             )
@@ -287,7 +301,10 @@ def _enter(packet: Packet, end: int) -> None:
 
 
 def _end_of_extension(packet: Packet, kind: int) -> int:
-    """Where the extension header at the packet's ``start`` ends, be it beyond the packet's end."""
+    """Offset of the end of the extension header at the packet's ``start``.
+
+    It may lie behind the packet's end.
+    """
     start = packet.start
     if kind == FRAGMENT or start + 1 >= packet.end:
         return start + 8
@@ -295,13 +312,14 @@ def _end_of_extension(packet: Packet, kind: int) -> int:
 
 
 def _set_fragment6(packet: Packet, offset: int, *, more: bool) -> None:
-    """RFC 8200, 4.5: what makes a fragment void, and where to point. The fragment's header ends at
-    ``start``.
+    """Set the fragment fields, or raise WireError for a fragment that RFC 8200, 4.5 doesn't allow.
+
+    The fragment's header ends at ``start``.
     """
     size = packet.end - packet.start
     if more and size % 8:
         raise WireError("bad_fragment", f"{size} octets, and more follow", ERRONEOUS_FIELD, _PAYLOAD_LENGTH)
-    if packet.named_at - HEADER_6 + offset + size > LARGEST:  # with the headers before the fragment's own
+    if packet.named_at - HEADER_6 + offset + size > LARGEST:  # with the headers before the fragment header
         raise WireError("bad_fragment", f"{size} octets at {offset}", ERRONEOUS_FIELD, packet.named_at + 2)
     if more and size == 0 and offset > 0:
         raise WireError("bad_fragment", f"no octets at {offset}")
@@ -310,10 +328,12 @@ def _set_fragment6(packet: Packet, offset: int, *, more: bool) -> None:
 
 
 def _require_whole_chain(packet: Packet) -> None:
-    """RFC 8200, 4.5; RFC 7112: a first fragment holds all headers, the upper layer's too."""
-    if (
-        packet.protocol == HOP_BY_HOP
-    ):  # RFC 8200, 4: as in `_walk_extensions`, which will not see it in the whole packet
+    """Raise WireError unless a first fragment holds all headers (RFC 8200, 4.5; RFC 7112).
+
+    The header of TCP, UDP or ICMPv6 is one of them.
+    """
+    # RFC 8200, 4. Checked in the fragment, because in the reassembled packet it would be in the first place
+    if packet.protocol == HOP_BY_HOP:
         detail = "hop-by-hop options in a fragment"
         raise WireError("misplaced_header", detail, UNRECOGNIZED_NEXT_HEADER, packet.named_at)
     upper = Packet(
@@ -326,11 +346,10 @@ def _require_whole_chain(packet: Packet) -> None:
 
 
 def _skip_extensions(packet: Packet) -> bool:
-    """As `_walk_extensions`, without a look at what the headers hold, and through the headers of fragments
-    too.
+    """Move ``start`` and ``protocol`` behind the extension headers, whatever these contain.
 
-    It stops where a header isn't whole, and behind the header of a fragment that isn't the first. False:
-    there are too many headers.
+    Fragment headers are followed too. The walk stops at a header that isn't whole, and behind the fragment
+    header of a fragment that isn't the first. Returns False where there are too many headers.
     """
     for _ in range(2 * _MOST_EXTENSIONS):
         octets, start, kind = packet.octets, packet.start, packet.protocol
@@ -343,7 +362,7 @@ def _skip_extensions(packet: Packet) -> bool:
 
 
 def _header_of(packet: Packet) -> int:
-    """How many octets the header takes that begins at ``start``, as far as that is known."""
+    """Length in octets of the header at ``start``, as far as it is known."""
     if packet.protocol in _EXTENSIONS:
         return _end_of_extension(packet, packet.protocol) - packet.start
     if packet.protocol == _TCP and packet.start + 12 < packet.end:
@@ -352,8 +371,10 @@ def _header_of(packet: Packet) -> int:
 
 
 def _check_options6(octets: bytes, start: int, end: int) -> None:
-    """Options of IPv6 say themselves, in their two highest bits, whether a host that doesn't know them may go
-    on (RFC 8200, 4.2).
+    """Check the options of an IPv6 extension header, and refuse unknown ones where their type says so.
+
+    The two highest bits of an option's type say what a host does that doesn't know the option (RFC 8200,
+    4.2).
     """
     position = start
     while position < end:
@@ -367,17 +388,17 @@ def _check_options6(octets: bytes, start: int, end: int) -> None:
             raise WireError(
                 "bad_option", f"IPv6 option {kind}, {end - position} octets left", ERRONEOUS_FIELD, at
             )
-        if kind >> 6:  # 01 says: silently
+        if kind >> 6:  # 00 means: ignore the option; 01: drop the packet without an ICMP message
             code = UNRECOGNIZED_OPTION if kind >> 7 else -1
             raise WireError("bad_option", f"IPv6 option {kind} forbids to go on", code, position)
         position += length
 
 
 def outline(octets: bytes) -> Packet:
-    """The packet that `parse` refused, as far as its headers can be followed, whatever they hold.
+    """Packet that `parse` refused, as far as its headers can be followed, whatever they contain.
 
-    ``protocol`` and ``start`` are behind all extension headers that are whole. Raises WireError where there
-    are too many, or no whole IP header; lengths and checksums aren't looked at again.
+    ``protocol`` and ``start`` are behind all extension headers that are whole. Lengths and checksums aren't
+    checked. Raises WireError where there are too many headers, or no whole IP header.
     """
     length = len(octets)
     if length >= HEADER_6 and octets[0] >> 4 == 6:
@@ -405,7 +426,11 @@ def _outline(octets: bytes, end: int) -> Packet:
 
 
 def place_received(packet: Packet, pointer: int) -> int:
-    """Where an octet of a packet stood when it arrived: elsewhere than now if that was in fragments."""
+    """Offset at which an octet of a packet arrived, for an ICMP error about it.
+
+    It differs from ``pointer`` where the packet arrived in fragments: it then is the offset in the first
+    fragment.
+    """
     first = packet.first
     if first is None or pointer == _PAYLOAD_LENGTH:
         return pointer
@@ -414,16 +439,18 @@ def place_received(packet: Packet, pointer: int) -> int:
 
 
 def parse_quoted(octets: bytes) -> Packet:
-    """The start of a packet as an ICMP error quotes it: cut anywhere, changed on its way, so neither length
-    nor checksum counts.
+    """Start of a packet, as an ICMP error quotes it.
+
+    It may be cut at any place, and a router may have changed it. So neither length nor checksum is checked.
     """
     return _outline(octets, len(octets))
 
 
 class Envelope:
-    """What the headers of all packets of a flow have in common; the addresses' length says which version.
+    """The fields of the IP header that all packets of one flow have in common.
 
-    ``words`` is the addresses' part of the pseudo-header's sum, modulo 0xFFFF.
+    A connection keeps its envelope, so that only length, ECN and checksum are filled in for each packet.
+    ``words`` is the sum of the addresses modulo 0xFFFF, for the pseudo-header's checksum.
     """
 
     __slots__ = ("_addresses", "_first", "_fixed", "_hop_limit", "_protocol", "is_ipv4", "words")
@@ -431,11 +458,11 @@ class Envelope:
     def __init__(
         self, source: bytes, destination: bytes, protocol: int, *, hop_limit: int = 64, traffic_class: int = 0
     ) -> None:
+        """Compute the constant fields; the length of the addresses decides the IP version."""
         self.is_ipv4: bool = len(source) == 4
         self._addresses = source + destination
-        self.words: int = (
-            int.from_bytes(self._addresses, "big") % checksum.MODULUS
-        )  # small, for it is added to every packet
+        # Reduced once, because a small number is added faster for every packet
+        self.words: int = int.from_bytes(self._addresses, "big") % checksum.MODULUS
         self._protocol = protocol
         self._hop_limit = hop_limit
         self._first = (0x4500 if self.is_ipv4 else 0x6000) | (
@@ -446,8 +473,11 @@ class Envelope:
     def header(
         self, size: int, ecn: int = 0, identification: int = 0, fragment: int = DONT_FRAGMENT
     ) -> bytes:
-        """For a payload of ``size`` octets, marked ``ecn``. The last two are IPv4's alone: ``fragment`` is
-        the field of the fragment's flags and offset. IPv6 has them in a header of their own."""
+        """IP header of a packet with a payload of ``size`` octets and the ECN field ``ecn``.
+
+        ``identification`` and ``fragment`` (the flags and the offset) are fields of IPv4's header only. IPv6
+        has an extension header for them.
+        """
         if not self.is_ipv4:
             if size > LARGEST:
                 raise ArgumentError("payload", size, f"at most {LARGEST} octets")
@@ -475,20 +505,23 @@ def encode(
     identification: int = 0,
     dont_fragment: bool = True,
 ) -> bytes:
-    """One packet of a flow of its own."""
+    """Octets of one packet."""
     envelope = Envelope(source, destination, protocol, hop_limit=hop_limit, traffic_class=traffic_class)
     return envelope.header(len(payload), 0, identification, DONT_FRAGMENT if dont_fragment else 0) + payload
 
 
 def summed(header: bytearray) -> bytes:
-    """An IPv4 header in which something was changed, with its checksum made anew."""
+    """IPv4 header with a new checksum, after a field was changed."""
     header[10:12] = bytes(2)
     header[10:12] = checksum.ones_complement(bytes(header)).to_bytes(2, "big")
     return bytes(header)
 
 
 def with_options(packet: bytes, octets: bytes) -> bytes:
-    """An IPv4 packet with these options, whole words of them, in its header, which has none yet."""
+    """IPv4 packet with these options in its header, which had none.
+
+    Their length is a multiple of 4 octets.
+    """
     length = len(packet) + len(octets)
     header = bytearray(packet[:HEADER_4] + octets)
     header[0] += len(octets) >> 2
@@ -507,7 +540,10 @@ def fragments(
     traffic_class: int = 0,
     identification: int = 0,
 ) -> list[bytes]:
-    """The payload cut into packets of at most ``mtu`` octets (RFC 791, 3.2; RFC 8200, 4.5)."""
+    """Fragments of a payload, as packets of at most ``mtu`` octets (RFC 791, 3.2; RFC 8200, 4.5).
+
+    Raises ArgumentError for an ``mtu`` that has no room for 8 octets of payload.
+    """
     header = HEADER_4 if len(source) == 4 else HEADER_6 + 8
     room = (mtu - header) & ~7
     if room < 8:

@@ -1,5 +1,6 @@
-"""The options of a TCP header: octets to the fields of a segment and back (RFC 9293, 3.1 and 3.2; RFC 7323;
-RFC 2018; RFC 7413).
+"""Options of a TCP header: octets to the fields of a segment and back.
+
+RFC 9293, 3.1 and 3.2; RFC 7323 (window scale, timestamps); RFC 2018 (SACK); RFC 7413 (Fast Open).
 """
 
 from struct import Struct
@@ -21,15 +22,15 @@ AO: Final = 29  # RFC 5925
 FAST_OPEN: Final = 34
 
 ABSENT: Final = -1  # an option that the segment doesn't carry
-ROOM: Final = 40  # octets: the data offset has four bits
-LEAST_COOKIE: Final = 4  # octets of Fast Open's; an even number
+ROOM: Final = 40  # octets: the data offset has four bits and counts words, and 20 octets are the header's
+LEAST_COOKIE: Final = 4  # octets of a Fast Open cookie; their number is even
 LARGEST_COOKIE: Final = 16
 
-# Two ways to arrange the options of a SYN
+# Two orders of the options of a SYN:
 OptionLayout: TypeAlias = Literal["aligned", "packed"]
-# MSS, SACK permitted, timestamps, window scale, each with the NOPs before it that fill its words
+# MSS, SACK permitted, timestamps, window scale, each with NOPs before it up to a multiple of four octets
 ALIGNED: Final = "aligned"
-# MSS, window scale, SACK permitted, timestamps; NOPs where a number must be aligned, END to the last word
+# MSS, window scale, SACK permitted, timestamps; NOPs only before an aligned number, END after the last option
 PACKED: Final = "packed"
 
 _NOP_NOP: Final = b"\x01\x01"
@@ -42,16 +43,17 @@ _LARGEST_TIMEOUT: Final = 0x7FFF
 
 
 class Bearer:
-    """The fields that travel as options; a Segment has them too. Its own class so that this module needn't
-    know segments.
+    """The fields of a segment that travel as TCP options. `Segment` inherits them.
 
-    A number is ABSENT where its option is; ``sack`` holds (left, right) pairs, ``other`` (kind, value) of
-    unknown options and of Fast Open's, both in their order on the wire.
+    The class is separate, so that this module needn't import `Segment`. A number is ABSENT (-1) where the
+    segment doesn't carry its option. ``sack`` holds pairs (left, right). ``other`` holds pairs (kind, value)
+    of unknown options, of Fast Open and of signatures. Both are in their order on the wire.
     """
 
     __slots__ = ("mss", "other", "sack", "sack_permitted", "tsecr", "tsval", "window_scale")
 
     def __init__(self, tsval: int = ABSENT, tsecr: int = ABSENT) -> None:
+        """Make a bearer with no options other than, perhaps, timestamps."""
         self.tsval: int = tsval
         self.tsecr: int = tsecr
         self.mss: int = ABSENT
@@ -62,8 +64,11 @@ class Bearer:
 
     @property
     def fast_open(self) -> bytes | None:
-        """The cookie of RFC 7413; empty asks for one, None where there is no such option. Only a SYN may have
-        it, and few do: it is looked up, so that other segments don't pay for a field."""
+        """Fast Open cookie (RFC 7413): b"" asks for a cookie, None means that the option is absent.
+
+        Only a SYN may have the option. It is looked up in ``other``, so that other segments don't need a
+        field for it.
+        """
         for kind, value in self.other:
             if kind == FAST_OPEN:
                 return value
@@ -71,15 +76,15 @@ class Bearer:
 
 
 def read(octets: bytes, start: int, end: int, bearer: Bearer, *, syn: bool) -> str:
-    """Set the bearer's fields from the list at ``octets[start:end]``, as far as the list can be followed.
+    """Set the bearer's fields from the options at ``octets[start:end]``, as far as the list can be followed.
 
-    Returns why it can't be followed to its end: "" where it can. Raises WireError ``bad_option`` for
-    signatures that contradict.
+    Returns why the list can't be followed to its end, "" where it can. Raises WireError ``bad_option`` for
+    signatures that contradict each other.
     """
     position = start
     while position < end:
         kind = octets[position]
-        if kind == END:  # MUST-4; what comes behind is padding
+        if kind == END:  # MUST-4; all octets behind it are padding
             return ""
         if kind == NOP:
             position += 1
@@ -88,13 +93,14 @@ def read(octets: bytes, start: int, end: int, bearer: Bearer, *, syn: bool) -> s
         if length < 2 or position + length > end:  # MUST-7, EP-PRE-5
             return f"kind {kind}, length {length}, {end - position} octets left"
         _take(kind, octets[position + 2 : position + length], bearer, syn=syn)
-        position += length  # MUST-64: wherever the next one starts
+        position += length  # MUST-64: the next option may start at any octet
     return ""
 
 
 def _take(kind: int, value: bytes, bearer: Bearer, *, syn: bool) -> None:
-    """One option. Of a known kind the first sound one counts (EP-PRE-8); a wrong length or place makes it
-    count for nothing (EP-PRE-7).
+    """Store one option. The first valid option of a known kind counts (EP-PRE-8).
+
+    An option of a known kind with a wrong length or in the wrong segment is ignored (EP-PRE-7).
     """
     if kind == TIMESTAMPS:
         if len(value) == 8 and bearer.tsval == ABSENT:
@@ -112,8 +118,9 @@ def _take(kind: int, value: bytes, bearer: Bearer, *, syn: bool) -> None:
 
 
 def _require_one_signature(kind: int, value: bytes, bearer: Bearer) -> None:
-    """RFC5925-2.2: TCP-AO has its two IDs, and neither a second nor TCP MD5 beside it; this holds where no
-    key is known too.
+    """Raise WireError for TCP-AO without its two IDs, twice, or beside TCP MD5 (RFC5925-2.2).
+
+    The rule also holds where no key is known.
     """
     others = [other for other, _ in bearer.other if other == AO or (other == MD5 and kind == AO)]
     if others or (kind == AO and len(value) < 2):
@@ -131,14 +138,15 @@ def _take_negotiation(kind: int, value: bytes, bearer: Bearer) -> None:
 
 
 def _is_cookie(value: bytes) -> bool:
-    """Or the request for one."""
+    """Whether ``value`` is a Fast Open cookie, or the empty request for one."""
     size = len(value)
     return size == 0 or (LEAST_COOKIE <= size <= LARGEST_COOKIE and size % 2 == 0)
 
 
 def user_timeout(duration: int) -> tuple[int, bytes]:
-    """The option of RFC 5482, for ``other``: microseconds in seconds as far as 15 bits reach, then in
-    minutes, rounded up.
+    """User Timeout option (RFC 5482) for ``other``, from a duration in microseconds.
+
+    The option counts seconds as far as its 15 bits suffice, then minutes. Both are rounded up.
     """
     seconds = max(1, -(-duration // SECOND))  # RFC5482-3.4
     number = (
@@ -150,9 +158,7 @@ def user_timeout(duration: int) -> tuple[int, bytes]:
 
 
 def user_timeout_in(other: tuple[tuple[int, bytes], ...]) -> int:
-    """The timeout in the first sound User Timeout option (EP-PRE-8), in microseconds; ABSENT where there is
-    none.
-    """
+    """Timeout in the first valid User Timeout option (EP-PRE-8) in microseconds, or ABSENT."""
     for kind, value in other:
         if kind == USER_TIMEOUT and len(value) == 2:  # RFC5482-3.3
             number = value[0] << 8 | value[1]
@@ -162,13 +168,14 @@ def user_timeout_in(other: tuple[tuple[int, bytes], ...]) -> int:
 
 
 def encode(bearer: Bearer, layout: OptionLayout = ALIGNED) -> bytes:
-    """The list, a multiple of four octets. Raises ArgumentError where ``other`` is too much.
+    """Octets of the options, a multiple of four. Raises ArgumentError where ``other`` is too long.
 
-    SACK blocks are left off where there is no room for them: the first say the most (RFC 2018, 4).
+    SACK blocks without room are left off at the end, because the first blocks are the most important (RFC
+    2018, 4).
     """
     octets = _packed(bearer) if layout == PACKED else _aligned(bearer)
     for kind, value in bearer.other:
-        if kind in (MD5, AO):  # so that it ends with a word
+        if kind in (MD5, AO):  # NOPs before it, so that it ends at a multiple of four octets
             octets += b"\x01" * (-(len(octets) + len(value) + 2) % 4)
         octets += bytes((kind, len(value) + 2)) + value
     octets += (b"\x00" if layout == PACKED and not bearer.sack else b"\x01") * (-len(octets) % 4)
@@ -211,7 +218,7 @@ def _packed(bearer: Bearer) -> bytes:
 
 
 def texts(bearer: Bearer) -> list[str]:
-    """Each option in a word: ``mss=1460``, ``sack=1-2,5-7``."""
+    """Short text for each option: ``mss=1460``, ``sack=1-2,5-7``."""
     words = []
     if bearer.mss != ABSENT:
         words.append(f"mss={bearer.mss}")

@@ -1,10 +1,26 @@
-"""A packet as a link takes or gives it that does part of the work: checksums, and the cutting and joining of
-segments (TSO, GRO).
+"""A packet of up to 64 KiB for a link that cuts, joins and checks packets itself (segmentation offload).
 
-::
+Theory of operation. A packet costs nearly the same time whatever its size. So a connection makes one large
+segment where its link can cut it into packets of the usual size (TSO, "TCP segmentation offload"). In the
+other direction the link joins packets of a connection that arrive one after another (GRO, "generic receive
+offload"). The link also computes checksums, and checks them. A `Parcel` is such a packet, with what the link
+has to know about it::
 
-    sender                          link                                 receiver
-      │ head │ 43 × stride octets  ──► 43 packets, each with a checksum ──► joined again, checked: one parcel
+    head                     text
+    ┌───────────┬────────────┬────────────┬────────────┬──────┐
+    │ IP header │ TCP header │  stride    │  stride    │ rest │
+    └───────────┴────────────┴────────────┴────────────┴──────┘
+                ▲     ▲
+                start start + field: here stands the sum of the pseudo-header instead of the checksum
+
+    the link sends       IP TCP stride,   IP TCP stride,   IP TCP rest
+
+``text`` is the TCP payload, and ``stride`` the payload of each packet but the last, in octets. The packets
+differ in their sequence numbers, lengths and checksums. CWR is set in the first only, FIN and PSH in the last
+only, as network cards do it.
+
+`finished` does the link's work in Python, for links that can't cut. In a parcel that arrives, ``is_vouched``
+says that the link has checked the checksum, and ``stride`` the size of the packets that it joined.
 """
 
 from typing import Final
@@ -14,19 +30,23 @@ from postel.wire.ip import HEADER_4, HEADER_6, LARGEST
 from postel.wire.segment import CHECKSUM_AT, CWR, FIN, HEADER, PSH, URG
 
 _UDP_CHECKSUM_AT: Final = 6
-_DONT_FRAGMENT: Final = 0x40  # of octet 6
-_ONLY_FIRST: Final = CWR  # as TSO does it: RFC 3168's CWR is told once
-_ONLY_LAST: Final = FIN | PSH
+_DONT_FRAGMENT: Final = 0x40  # in octet 6 of IPv4's header
+_ONLY_FIRST: Final = CWR  # flags of the first packet only: one loss of speed is reported once (RFC 3168)
+_ONLY_LAST: Final = FIN | PSH  # flags of the last packet only
 
 
 class Parcel:
-    """``head`` and ``text`` together are one IP packet. Where ``text`` isn't empty, it is all of TCP's, and
-    ``head`` the headers.
+    """One IP packet as a link with offload takes or gives it.
 
-    Where ``start`` isn't 0 the checksum at ``start + field`` is not done yet: the sum of the pseudo-header
-    stands there, and whoever ends it adds up everything from ``start`` on. ``stride`` isn't 0 where the
-    packet is to be cut into segments of so many octets of text, or was joined of such. ``is_vouched``: the
-    link says that what arrived is undamaged.
+    It has these attributes:
+        head: the headers, or the whole packet where ``text`` is empty.
+        text: the TCP payload, or b"".
+        stride: octets of payload for each packet into which the link cuts it, or from which the link has
+            joined it; 0 where it is a single packet.
+        start: offset at which the unfinished checksum begins to count; 0 where the checksum is complete.
+            Where it isn't, the sum of the pseudo-header stands in the checksum field.
+        field: offset of the checksum field from ``start``.
+        is_vouched: whether the link says that the packet arrived undamaged.
     """
 
     __slots__ = ("field", "head", "is_vouched", "start", "stride", "text")
@@ -41,6 +61,7 @@ class Parcel:
         field: int = CHECKSUM_AT,
         is_vouched: bool = False,
     ) -> None:
+        """Make a parcel. An unfinished checksum (``start`` > 0) implies ``is_vouched``."""
         self.head: bytes = head
         self.text: bytes = text
         self.stride: int = stride
@@ -50,14 +71,14 @@ class Parcel:
 
     @property
     def largest_packet(self) -> int:
-        """Octets of the largest packet that goes over the wire for it."""
+        """Size in octets of the largest packet that goes over the wire for this parcel."""
         return len(self.head) + (min(self.stride, len(self.text)) if self.stride else len(self.text))
 
 
 def finished(parcel: Parcel) -> list[bytes]:
-    """The packets that go over the wire for it: what a link without these gifts must be given.
+    """Packets to send for a parcel, with checksums, for a link that can't cut or compute checksums.
 
-    A parcel of which this can't be made is one packet as it stands, with whatever is wrong with it.
+    A parcel with contradictory fields gives one packet as it is, with whatever is wrong in it.
     """
     if parcel.stride > 0 and _can_be_cut(parcel):
         return (
@@ -67,15 +88,16 @@ def finished(parcel: Parcel) -> list[bytes]:
     if not 0 < parcel.start <= len(octets) - parcel.field - 2 or parcel.field < 0:
         return [octets]
     value = checksum.field(checksum.total(octets[parcel.start :]))
-    if value == 0 and parcel.field == _UDP_CHECKSUM_AT:  # there, zero would mean: none (RFC 768)
+    if value == 0 and parcel.field == _UDP_CHECKSUM_AT:  # in UDP, zero means "no checksum" (RFC 768)
         value = checksum.MODULUS
     at = parcel.start + parcel.field
     return [octets[:at] + value.to_bytes(2, "big") + octets[at + 2 :]]
 
 
 def _can_be_cut(parcel: Parcel) -> bool:
-    """Whether ``start`` is where a whole TCP header stands behind an IP header, and text follows that fits
-    with it into one packet.
+    """Whether a whole TCP header stands at ``start``, behind an IP header and before some payload.
+
+    The packet must also be no larger than IP allows.
     """
     head, start = parcel.head, parcel.start
     size = len(head) + len(parcel.text)
@@ -96,8 +118,10 @@ def _cut_whole(parcel: Parcel) -> list[bytes]:
 
 
 def _cut(head: bytes, text: bytes, start: int, stride: int) -> list[bytes]:
-    """Most headers differ in their sequence number alone: the rest, and its sum, is written for the first,
-    the second and the last.
+    """Packets with ``stride`` octets of ``text`` each.
+
+    Most of their headers differ in the sequence number and the checksum only. So the other fields, and their
+    sum, are made for the first, the second and the last packet, and kept for those between.
     """
     size = len(text)
     number = int.from_bytes(head[start + 4 : start + 8], "big")
@@ -127,8 +151,9 @@ def _cut(head: bytes, text: bytes, start: int, stride: int) -> list[bytes]:
 
 
 def _mold(head: bytes, start: int, size: int, index: int, offset: int, *, is_last: bool) -> bytes:
-    """The headers of the piece with ``size`` octets of text, ``offset`` octets from the first, their number
-    and checksum zero.
+    """Headers of the packet with ``size`` octets of payload at ``offset``.
+
+    Their sequence number and checksum are zero.
     """
     mold = bytearray(head)
     mold[start + 4 : start + 8] = bytes(4)
@@ -144,8 +169,10 @@ def _mold(head: bytes, start: int, size: int, index: int, offset: int, *, is_las
 
 
 def _point_at_the_same_octet(head: bytearray, start: int, offset: int) -> None:
-    """The urgent pointer counts from the sequence number, which is ``offset`` more in this piece (RFC 9293,
-    3.1).
+    """Correct the urgent pointer of a packet that begins ``offset`` octets later.
+
+    The pointer counts from the sequence number (RFC 9293, 3.1). URG is cleared where the urgent data ends
+    before it.
     """
     urgent = int.from_bytes(head[start + 18 : start + 20], "big") - offset
     if urgent <= 0:
@@ -154,7 +181,10 @@ def _point_at_the_same_octet(head: bytearray, start: int, offset: int) -> None:
 
 
 def _fit(head: bytearray, start: int, size: int, index: int) -> None:
-    """The IP header's length; IPv4's identification, where fragments need it, and checksum."""
+    """Set the length in the IP header, and in IPv4 the checksum.
+
+    IPv4's identification is set too, where routers may fragment the packet.
+    """
     if head[0] >> 4 == 6:
         head[4:6] = (start - 40 + size).to_bytes(2, "big")
         return

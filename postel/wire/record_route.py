@@ -1,6 +1,4 @@
-"""IPv4's Record Route and Timestamp options, as an echo reply gives them back (RFC 791, 3.1; RFC 1122,
-3.2.2.6).
-"""
+"""IPv4's options Record Route and Timestamp in an echo reply (RFC 791, 3.1; RFC 1122, 3.2.2.6)."""
 
 from typing import Final
 
@@ -19,10 +17,10 @@ _OUR_OWN_CLOCK: Final = 0x80000000  # RFC 791, 3.1: not milliseconds since midni
 
 
 def updated(options: bytes, own: bytes, now: int) -> bytes:
-    """The Record Route and Timestamp options of a list that can be followed, with this host's entry, padded
-    to whole words.
+    """Record Route and Timestamp options of ``options``, each with an entry of this host.
 
-    ``own`` is the address that was asked; b"" where the list has neither option.
+    ``own`` is the address to which the echo request was sent, and ``now`` the time in microseconds. The
+    result is padded to a multiple of 4 octets; it is b"" where the list has neither option.
     """
     octets = b""
     position = 0
@@ -50,12 +48,13 @@ def _stamp(option: bytearray, own: bytes, now: int) -> None:
     if kind not in (_STAMPS_ALONE, _WITH_ADDRESSES):
         return
     if not _enter(option, stamp if kind == _STAMPS_ALONE else own + stamp) and option[3] < 0xF0:
-        option[3] += 0x10  # how many hosts had no room
+        option[3] += 0x10  # the count of hosts that had no room for their entry
 
 
 def _enter(option: bytearray, entry: bytes) -> bool:
-    """Write an entry where the pointer says, and move that behind it; False where there is no room for a
-    whole one.
+    """Write an entry where the option's pointer says, and move the pointer behind it.
+
+    Returns False where there is no room for the whole entry.
     """
     at = option[2] - 1
     if at + len(entry) > len(option):

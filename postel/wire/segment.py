@@ -1,11 +1,11 @@
-"""The TCP segment: octets to record and back (RFC 9293, 3.1)."""
+"""The TCP segment: octets to a record and back (RFC 9293, 3.1)."""
 
 from struct import Struct
 from typing import Final
 
 from postel.errors import WireError
 from postel.wire import checksum, options
-from postel.wire.options import ABSENT as ABSENT  # noqa: PLC0414  # part of this module's interface too
+from postel.wire.options import ABSENT as ABSENT  # noqa: PLC0414 - other modules import it from here
 
 FIN: Final = 0x001
 SYN: Final = 0x002
@@ -24,9 +24,8 @@ NO_CHECKSUM: Final = -1
 
 ECN_NAMES: Final = ("Not-ECT", "ECT(1)", "ECT(0)", "CE")  # the ECN field of the IP header (RFC 3168, 5)
 
-_ALL_FLAGS: Final = (
-    0x1FF  # the three bits above are reserved: zero when sent, ignored when received (RFC 9293, 3.1)
-)
+# The three bits above these are reserved: zero when sent, ignored when received (RFC 9293, 3.1)
+_ALL_FLAGS: Final = 0x1FF
 _WITH_TIMESTAMPS: Final = HEADER + 12
 _HEADER: Final = Struct("!HHIIHHHH")
 _HEADER_AND_TIMESTAMPS: Final = Struct("!HHIIHHHHIII")
@@ -34,17 +33,27 @@ _NOP_NOP_TIMESTAMPS: Final = 0x0101080A
 
 
 class Segment(options.Bearer):
-    """One segment, for both IP families and both directions.
+    """One TCP segment, for both IP versions, sent or received.
 
-    Written out by hand, not a dataclass: it is made once per packet, and a dataclass costs six times as much.
-    For the same reason it sets the Bearer's fields itself.
+    The class is written out by hand, because one is made for each packet and a dataclass costs six times as
+    much. For the same reason it sets the fields of `Bearer` itself.
 
-    ``window`` is the field as it stands on the wire, unscaled. ``len`` is SEG.LEN: data, SYN and FIN.
-    ``mss``, ``window_scale``, ``tsval`` and ``tsecr`` are ABSENT where the option is; ``sack`` holds (left,
-    right) pairs in their order on the wire; ``other`` holds (kind, value) of options that Postel doesn't
-    know, and of Fast Open's. ``ecn`` is the ECN field of the IP header around it (RFC 3168, 5): 0 Not-ECT, 1
-    ECT(1), 2 ECT(0), 3 CE. ``packets`` carry it over the wire, with ``stride`` octets of text each but for
-    the last, where a link cuts it or has joined it; else ``stride`` is 0.
+    It has these attributes:
+        source, destination: the ports.
+        seq, ack: sequence and acknowledgement numbers, modulo 2**32.
+        flags: the flags, such as SYN | ACK.
+        window: the window field as on the wire, without scaling.
+        data: the payload.
+        urgent: the urgent pointer.
+        len: SEG.LEN, the octets of payload plus one each for SYN and FIN.
+        mss, window_scale, tsval, tsecr: numbers of options; ABSENT (-1) where the segment doesn't carry the
+            option.
+        sack: pairs (left, right) in their order on the wire.
+        other: pairs (kind, value) of unknown options, Fast Open and signatures.
+        ecn: the ECN field of the IP header (RFC 3168, 5): 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE.
+        packets: how many packets carry the segment over the wire, where a link cuts it or has joined it; else
+            1.
+        stride: octets of payload in each of these packets but the last; 0 for a segment in one packet.
     """
 
     __slots__ = (
@@ -75,6 +84,7 @@ class Segment(options.Bearer):
         tsval: int = ABSENT,
         tsecr: int = ABSENT,
     ) -> None:
+        """Make a segment with no options other than, perhaps, timestamps."""
         self.source: int = source
         self.destination: int = destination
         self.seq: int = seq
@@ -96,19 +106,18 @@ class Segment(options.Bearer):
         self.len: int = len(data) + (flags & SYN != 0) + (flags & FIN != 0)  # RFC9293-3.4-seglen
 
     def append(self, text: bytes, flags: int = 0) -> None:
-        """Add text and flags that belong to the same segment but came apart from it, as where a link takes
-        header and text apart.
-        """
+        """Add payload, and flags, that a link has delivered apart from the header."""
         self.data = self.data + text if self.data else text
         self.flags |= flags
         self.len = len(self.data) + (self.flags & SYN != 0) + (self.flags & FIN != 0)  # RFC9293-3.4-seglen
 
     def divide(self, stride: int) -> None:
-        """It stands for packets with so many octets of text each."""
+        """Note that the segment stands for packets with ``stride`` octets of payload each."""
         self.stride = stride
         self.packets = max(1, -(-len(self.data) // stride))
 
     def __repr__(self) -> str:
+        """Short text, such as ``<SYN,ACK seq=5 ack=9 win=65535 len=0 mss=1460>``."""
         text = f"<{flags_text(self.flags)} seq={self.seq}"
         if self.flags & ACK:
             text += f" ack={self.ack}"
@@ -123,17 +132,18 @@ class Segment(options.Bearer):
 
 
 def flags_text(flags: int) -> str:
-    """Wireshark's words, the RFC's order of bits: ``SYN,ACK``; ``-`` for none."""
+    """Names of the flags as Wireshark has them, in the order of their bits: ``SYN,ACK``; ``-`` for none."""
     names = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR", "AE")
     return ",".join([name for bit, name in enumerate(names) if flags >> bit & 1]) or "-"
 
 
 def parse(octets: bytes, start: int, end: int) -> Segment:
-    """The segment at ``octets[start:end]``. Raises WireError ``truncated``, ``bad_data_offset`` or
-    ``bad_option``.
+    """Segment at ``octets[start:end]``.
 
-    The last is raised too where the list of options can't be followed to its end. `parse_leniently` takes
-    such a segment.
+    Raises WireError ``truncated``, ``bad_data_offset`` or ``bad_option``.
+
+    The reason is ``bad_option`` also where the list of options can't be followed to its end.
+    `parse_leniently` accepts such a segment.
     """
     if end - start >= 32:
         source, destination, seq, ack, bits, window, _, urgent, kinds, tsval, tsecr = (
@@ -156,11 +166,10 @@ def parse(octets: bytes, start: int, end: int) -> Segment:
 
 
 def parse_leniently(octets: bytes, start: int, end: int) -> Segment:
-    """As `parse`, but of a list of options that can't be followed to its end those before count, and the
-    others are ignored.
+    """Segment at ``octets[start:end]``, even where its list of options can't be followed to its end.
 
-    So does every well-known receiver: "be liberal in what you accept" (RFC 1122, 1.2.2). MUST-7 asks to be
-    prepared for it.
+    The options before the wrong one count, and the others are ignored. Every well-known receiver does so: "be
+    liberal in what you accept" (RFC 1122, 1.2.2). MUST-7 asks TCP to be prepared for illegal option lengths.
     """
     return _parse_any(octets, start, end, lenient=True)
 
@@ -183,13 +192,12 @@ def _parse_any(octets: bytes, start: int, end: int, *, lenient: bool) -> Segment
 
 
 def checksum_is_right(octets: bytes, start: int, end: int, source: bytes, destination: bytes) -> bool:
-    # MUST-3, EP-PRE-2
-    """Whether the segment at ``octets[start:end]`` of the IP packet ``octets`` arrived undamaged."""
-    return checksum.payload_is_right(octets, start, end, source, destination, PROTOCOL)
+    """Whether the segment at ``octets[start:end]`` of an IP packet arrived undamaged."""
+    return checksum.payload_is_right(octets, start, end, source, destination, PROTOCOL)  # MUST-3, EP-PRE-2
 
 
 def plain_header(segment: Segment) -> int:
-    """Octets of the header, where it has no options or timestamps alone; 0 where it has others."""
+    """Length in octets of a header without options, or with timestamps only; 0 where it has other options."""
     if (
         segment.mss != ABSENT
         or segment.sack
@@ -202,9 +210,10 @@ def plain_header(segment: Segment) -> int:
 
 
 def encode_head(segment: Segment, addresses: int, layout: options.OptionLayout = options.ALIGNED) -> bytes:
-    """The header alone, and in place of the checksum the pseudo-header's sum.
+    """Header of a segment, with the sum of the pseudo-header in place of the checksum.
 
-    For links that do the rest (`postel.wire.parcel`).
+    Links that finish checksums take it (`postel.wire.parcel`). ``addresses`` is the addresses' part of the
+    sum.
     """
     tail = options.encode(segment, layout)
     header = HEADER + len(tail)
@@ -224,21 +233,21 @@ def encode_head(segment: Segment, addresses: int, layout: options.OptionLayout =
 
 
 def encode(segment: Segment, layout: options.OptionLayout = options.ALIGNED) -> bytes:
-    """The segment with a zero checksum, for links that fill it in."""
+    """Octets of a segment with a zero checksum, for links that fill it in."""
     return encode_summed(segment, NO_CHECKSUM, layout)
 
 
 def encode_for(
     segment: Segment, source: bytes, destination: bytes, layout: options.OptionLayout = options.ALIGNED
 ) -> bytes:
-    """The segment with its checksum between these addresses."""  # MUST-2
+    """Octets of a segment, with its checksum between these addresses."""  # MUST-2
     return encode_summed(segment, int.from_bytes(source + destination, "big"), layout)
 
 
 def encode_summed(segment: Segment, addresses: int, layout: options.OptionLayout = options.ALIGNED) -> bytes:
-    """``addresses`` is their sum for the pseudo-header (`ip.Envelope.words`).
+    """Octets of a segment, with a checksum for which ``addresses`` is the sum of the addresses' words.
 
-    NO_CHECKSUM leaves the checksum zero.
+    That sum is `ip.Envelope.words`. NO_CHECKSUM leaves the checksum zero.
     """
     if (
         segment.tsval == ABSENT
@@ -306,7 +315,7 @@ def _encode_any(segment: Segment, addresses: int, layout: options.OptionLayout) 
 
 
 def with_checksum(octets: bytes, source: bytes, destination: bytes) -> bytes:
-    """What `encode` made, with its checksum between these addresses."""  # MUST-2
+    """Octets that `encode` made, with the checksum between these addresses filled in."""  # MUST-2
     return _with_checksum(octets, int.from_bytes(source + destination, "big"))
 
 

@@ -1,8 +1,7 @@
-"""What the signature of a segment covers, and where it stands: TCP-AO (RFC 5925, 5.1) and TCP MD5 (RFC 2385,
-2).
+"""What the signature of a segment covers, and where it stands: TCP-AO and TCP MD5.
 
-Everything here is about the segment at ``octets[start:end]`` between two addresses, whose options
-`options.read` could follow.
+RFC 5925, 5.1 and RFC 2385, 2. All functions take the segment at ``octets[start:end]`` between two addresses;
+its list of options was checked before by `options.read`.
 """
 
 from typing import Final
@@ -25,8 +24,10 @@ def covered_by_ao(
     extension: int,
     options: bool,
 ) -> bytes:
-    """RFC5925-5.1: the message. The option is ``at`` that place; ``options`` is the key's flag, whether
-    others count too.
+    """Message that TCP-AO signs (RFC5925-5.1).
+
+    ``at`` is the offset of the TCP-AO option, ``extension`` the sequence number extension, and ``options``
+    says whether the key covers the other TCP options too.
     """
     behind = at + octets[at + 1]
     text = _text_at(octets, start)
@@ -44,12 +45,15 @@ def covered_by_ao(
 
 
 def covered_by_md5(octets: bytes, start: int, end: int, source: bytes, destination: bytes) -> bytes:
-    """All but the key (RFC2385-2): no option counts, though the header's length does."""
+    """Message that TCP MD5 signs, without the key (RFC2385-2).
+
+    No option is covered, but the header's length counts them.
+    """
     return _heads(octets, start, end, source, destination) + octets[_text_at(octets, start) : end]
 
 
 def place(octets: bytes, start: int, kind: int) -> int:
-    """Where the first option of that kind begins. There must be one."""
+    """Offset of the first option of this kind, which must exist."""
     at = start + HEADER
     while octets[at] != kind:
         at += 1 if octets[at] == NOP else octets[at + 1]
@@ -57,7 +61,7 @@ def place(octets: bytes, start: int, kind: int) -> int:
 
 
 def _heads(octets: bytes, start: int, end: int, source: bytes, destination: bytes) -> bytes:
-    """The pseudo-header and the fixed header without its checksum."""
+    """Pseudo-header and fixed header, with zero for the checksum."""
     size = end - start
     pseudo = (
         bytes((0, PROTOCOL, size >> 8, size & 0xFF))

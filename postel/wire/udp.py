@@ -1,4 +1,4 @@
-"""UDP datagrams (RFC 768; RFC 8200, 8.1)."""
+"""UDP datagrams: octets to a record and back (RFC 768; RFC 8200, 8.1)."""
 
 from struct import Struct
 from typing import Final, NamedTuple
@@ -14,7 +14,7 @@ _HEADER: Final = Struct("!HHHH")
 
 
 class Datagram(NamedTuple):
-    """Ports and data."""
+    """A UDP datagram: source and destination port, and data."""
 
     source: int
     destination: int
@@ -22,7 +22,10 @@ class Datagram(NamedTuple):
 
 
 def parse(packet: Packet, *, verify: bool = True) -> Datagram:
-    """The packet's datagram. Raises WireError ``truncated``, ``bad_length`` or ``bad_checksum``."""
+    """Datagram in a packet. Raises WireError ``truncated``, ``bad_length`` or ``bad_checksum``.
+
+    ``verify=False`` skips the checksum.
+    """
     octets, start = packet.octets, packet.start
     if packet.end - start < HEADER:
         raise WireError("truncated", f"{packet.end - start} octets of a UDP header")
@@ -31,7 +34,7 @@ def parse(packet: Packet, *, verify: bool = True) -> Datagram:
     if length < HEADER or end > packet.end:
         raise WireError("bad_length", f"UDP length {length} in {packet.end - start} octets")
     if field == 0:
-        if packet.version == 6:  # only IPv4 may go without
+        if packet.version == 6:  # only IPv4 allows a datagram without a checksum
             raise WireError("bad_checksum", "UDP over IPv6 without a checksum")
     elif verify and not checksum.payload_is_right(
         octets, start, end, packet.source, packet.destination, PROTOCOL
@@ -41,14 +44,14 @@ def parse(packet: Packet, *, verify: bool = True) -> Datagram:
 
 
 def encode_for(datagram: Datagram, source: bytes, destination: bytes) -> bytes:
-    """The datagram with its checksum between these addresses. Raises ArgumentError where the data is too long
-    for any packet.
+    """Octets of a datagram, with its checksum between these addresses.
+
+    Raises ArgumentError where the data is longer than a packet can hold.
     """
     length = HEADER + len(datagram.data)
     if length > 0xFFFF:
         raise ArgumentError("data", len(datagram.data), f"at most {0xFFFF - HEADER} octets")
     blank = _HEADER.pack(datagram.source, datagram.destination, length, 0) + datagram.data
-    value = (
-        checksum.of_payload(blank, source, destination, PROTOCOL) or 0xFFFF
-    )  # zero would say that there is none
+    # Zero in the field would mean that there is no checksum
+    value = checksum.of_payload(blank, source, destination, PROTOCOL) or 0xFFFF
     return _HEADER.pack(datagram.source, datagram.destination, length, value) + datagram.data

@@ -1,7 +1,6 @@
-"""The header before each packet of a TUN device opened with IFF_VNET_HDR: ``struct virtio_net_hdr`` of
-<linux/virtio_net.h>.
+"""The header before each packet of a TUN device with IFF_VNET_HDR: ``struct virtio_net_hdr`` of Linux.
 
-In the machine's own byte order, as Linux has it unless told otherwise.
+It is defined in <linux/virtio_net.h>, and has the byte order of the machine, as is Linux's default.
 """
 
 from struct import Struct
@@ -11,7 +10,7 @@ from postel.wire.ip import HEADER_4, HEADER_6
 from postel.wire.parcel import Parcel
 from postel.wire.segment import CHECKSUM_AT, CWR, HEADER
 
-LENGTH: Final = 10  # octets; a device may want more, and zeros follow
+LENGTH: Final = 10  # octets; a device may ask for a longer header, which is filled up with zeros
 
 NEEDS_CHECKSUM: Final = 1
 DATA_VALID: Final = 2
@@ -19,14 +18,14 @@ DATA_VALID: Final = 2
 GSO_NONE: Final = 0
 GSO_TCP_4: Final = 1
 GSO_TCP_6: Final = 4
-GSO_ECN: Final = 0x80  # CWR stands in the first segment only
+GSO_ECN: Final = 0x80  # CWR is set in the first packet only
 
 _HEADER: Final = Struct("=BBHHHH")
 _NOTHING: Final = bytes(LENGTH)
 
 
 def header(parcel: Parcel) -> bytes:
-    """What tells the kernel how to finish the parcel."""
+    """Header that tells the kernel how to cut a parcel and finish its checksum."""
     if not parcel.start:
         return _NOTHING
     if not parcel.stride:
@@ -38,8 +37,10 @@ def header(parcel: Parcel) -> bytes:
 
 
 def parse(header: bytes, packet: memoryview) -> Parcel:
-    """The parcel that a header announces. One that makes no sense vouches for nothing, and its packet is
-    taken as it is.
+    """Parcel for a packet that arrived behind ``header``.
+
+    Where the header contradicts itself or the packet, the parcel has the packet as it is, and the host checks
+    it.
     """
     if len(header) < LENGTH:
         return Parcel(bytes(packet))
@@ -55,12 +56,12 @@ def parse(header: bytes, packet: memoryview) -> Parcel:
     begin = start + (packet[start + 12] >> 4 << 2) if stride else size
     if begin >= size or _size(packet) != size:
         return Parcel(bytes(packet), stride=stride, start=start, field=field)
-    # Large, and so copied once only: from here to where its reader finds it.
+    # The payload may be large. This is its only copy until the program reads it.
     return Parcel(bytes(packet[:begin]), bytes(packet[begin:]), stride=stride, start=start, field=field)
 
 
 def _is_joined(packet: memoryview, kind: int, start: int, field: int) -> bool:
-    """Whether ``kind`` is TCP's, and a whole TCP header stands at ``start``, behind an IP header."""
+    """Whether ``kind`` is one of TCP's, and a whole TCP header stands at ``start``, behind an IP header."""
     if kind & ~GSO_ECN not in (GSO_TCP_4, GSO_TCP_6):
         return False
     if field != CHECKSUM_AT or start + HEADER > len(packet) or packet[start + 12] >> 4 << 2 < HEADER:
@@ -71,5 +72,5 @@ def _is_joined(packet: memoryview, kind: int, start: int, field: int) -> bool:
 
 
 def _size(packet: memoryview) -> int:
-    """What the IP header says."""
+    """Size of the packet in octets by its IP header."""
     return packet[2] << 8 | packet[3] if packet[0] >> 4 == 4 else HEADER_6 + (packet[4] << 8 | packet[5])
