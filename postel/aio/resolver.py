@@ -17,18 +17,22 @@ from contextlib import suppress
 from random import Random, SystemRandom
 
 from postel.aio.network import Network
-from postel.errors import AddressInUse, ArgumentError, TcpError, WireError, require_kind
+from postel.errors import AddressInUse, ArgumentError, WireError, require_kind
 from postel.sockets.names import UnresolvedName
 from postel.sockets.questions import (
     ATTEMPTS_AT_A_PORT,
     FIRST_PORT,
-    LONGEST_CHAIN,
     PATIENCE,
     TYPES,
+    AliasChain,
     answers,
     encoded,
-    followed,
+    is_useful,
+    no_server,
+    refused,
+    require_answer,
     server,
+    unanswered,
 )
 from postel.wire import address, dns
 from postel.wire.address import Address, Endpoint
@@ -70,43 +74,27 @@ class Resolver:
         return [address.to_text(each) for each in octets]
 
     async def _lookup(self, name: str, kind: int) -> list[bytes]:
-        """A server may end its answer with an alias alone; then that is asked for."""
-        asked = name
-        for _ in range(LONGEST_CHAIN):
-            answer = await self._answer(Question(name, kind))
-            if answer.rcode == dns.NAME_ERROR:
-                raise UnresolvedName(socket.EAI_NONAME, f"there is no name {asked}")
-            last, found = followed(answer)
-            if found or dns.canonical(last) == dns.canonical(name):
+        """Addresses of one kind: those of ``name``, or of the name to which its aliases lead."""
+        chain = AliasChain(name)
+        while True:
+            answer = await self._answer(Question(chain.name, kind))
+            if (found := chain.follow(answer)) is not None:
                 return found
-            name = last
-        raise UnresolvedName(socket.EAI_FAIL, f"{asked} has too many aliases")
 
     async def _answer(self, question: Question) -> DnsMessage:
-        """The first useful one, of any server."""
-        failure = UnresolvedName(socket.EAI_AGAIN, "there is no name server to ask")
+        """First useful answer of any server. All servers are asked in turn, three times."""
+        failure = no_server()
         for patience in PATIENCE:
             for where in self._servers:
                 try:
                     async with asyncio.timeout(patience):
                         answer = await self._ask(question, where)
-                except TimeoutError:
-                    failure = UnresolvedName(socket.EAI_AGAIN, f"name server {where} doesn't answer")
-                except TcpError as error:
-                    failure = UnresolvedName(
-                        socket.EAI_AGAIN, str(error.about(f"name server {where}").strerror)
-                    )
                 except (OSError, WireError) as error:
-                    failure = UnresolvedName(
-                        socket.EAI_AGAIN, f"name server {where}: {getattr(error, 'strerror', None) or error}"
-                    )
+                    failure = unanswered(where, error)
                 else:
-                    if answer.rcode in (dns.NO_ERROR, dns.NAME_ERROR):
+                    if is_useful(answer):
                         return answer
-                    said = dns.RCODES.get(answer.rcode, f"error {answer.rcode}")
-                    failure = UnresolvedName(
-                        socket.EAI_FAIL, f"name server {where} answers {said} for {question.name}"
-                    )
+                    failure = refused(where, answer)
         raise failure
 
     async def _ask(self, question: Question, where: Endpoint) -> DnsMessage:
@@ -149,8 +137,7 @@ class Resolver:
             raise WireError("dns", "the answer over TCP isn't whole") from None
         finally:
             writer.close()
-        if not answers(answer, query) or answer.is_truncated:
-            raise WireError("dns", "the answer over TCP is no answer")
+        require_answer(answer, query)
         return answer
 
 

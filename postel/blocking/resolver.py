@@ -10,19 +10,23 @@ from random import SystemRandom
 from typing import Protocol
 
 from postel.blocking.sockets import DescriptorSocket
-from postel.errors import AddressInUse, TcpError, WireError, require_kind
+from postel.errors import AddressInUse, WireError, require_kind
 from postel.host.host import Host
 from postel.sockets.names import UnresolvedName
 from postel.sockets.questions import (
     ATTEMPTS_AT_A_PORT,
     FIRST_PORT,
-    LONGEST_CHAIN,
     PATIENCE,
     TYPES,
+    AliasChain,
     answers,
     encoded,
-    followed,
+    is_useful,
+    no_server,
+    refused,
+    require_answer,
     server,
+    unanswered,
 )
 from postel.wire import dns
 from postel.wire.address import Address, Endpoint, to_text
@@ -64,42 +68,26 @@ class StubResolver:
         return [to_text(octets) for octets in found]
 
     def _lookup(self, name: str, kind: int) -> list[bytes]:
-        """A server may end its answer with an alias alone; then that is asked for."""
-        asked = name
-        for _ in range(LONGEST_CHAIN):
-            answer = self._answer(Question(name, kind))
-            if answer.rcode == dns.NAME_ERROR:
-                raise UnresolvedName(socket.EAI_NONAME, f"there is no name {asked}")
-            last, found = followed(answer)
-            if found or dns.canonical(last) == dns.canonical(name):
+        """Addresses of one kind: those of ``name``, or of the name to which its aliases lead."""
+        chain = AliasChain(name)
+        while True:
+            answer = self._answer(Question(chain.name, kind))
+            if (found := chain.follow(answer)) is not None:
                 return found
-            name = last
-        raise UnresolvedName(socket.EAI_FAIL, f"{asked} has too many aliases")
 
     def _answer(self, question: Question) -> DnsMessage:
-        """The first useful one, of any server."""
-        failure = UnresolvedName(socket.EAI_AGAIN, "there is no name server to ask")
+        """First useful answer of any server. All servers are asked in turn, three times."""
+        failure = no_server()
         for patience in PATIENCE:
             for where in self._servers:
                 try:
                     answer = self._ask(question, where, patience)
-                except TcpError as error:
-                    failure = UnresolvedName(
-                        socket.EAI_AGAIN, str(error.about(f"name server {where}").strerror)
-                    )
-                except TimeoutError:
-                    failure = UnresolvedName(socket.EAI_AGAIN, f"name server {where} doesn't answer")
                 except (OSError, WireError) as error:
-                    failure = UnresolvedName(
-                        socket.EAI_AGAIN, f"name server {where}: {getattr(error, 'strerror', None) or error}"
-                    )
+                    failure = unanswered(where, error)
                 else:
-                    if answer.rcode in (dns.NO_ERROR, dns.NAME_ERROR):
+                    if is_useful(answer):
                         return answer
-                    said = dns.RCODES.get(answer.rcode, f"error {answer.rcode}")
-                    failure = UnresolvedName(
-                        socket.EAI_FAIL, f"name server {where} answers {said} for {question.name}"
-                    )
+                    failure = refused(where, answer)
         raise failure
 
     def _ask(self, question: Question, where: Endpoint, patience: float) -> DnsMessage:
@@ -141,8 +129,7 @@ class StubResolver:
             with sock.makefile("rb") as file:
                 length = int.from_bytes(file.read(2), "big")
                 answer = dns.parse(file.read(length))
-        if not answers(answer, query) or answer.is_truncated:
-            raise WireError("dns", "the answer over TCP is no answer")
+        require_answer(answer, query)
         return answer
 
 

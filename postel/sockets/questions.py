@@ -5,7 +5,7 @@ RFC 5452).
 import socket
 from typing import Final
 
-from postel.errors import ArgumentError
+from postel.errors import ArgumentError, TcpError, WireError
 from postel.sockets.names import UnresolvedName
 from postel.wire import dns
 from postel.wire.address import Address, Endpoint, octets_of, to_text
@@ -16,6 +16,69 @@ LONGEST_CHAIN: Final = 16  # of CNAMEs
 FIRST_PORT: Final = 1024  # RFC 5452, 9.2: as many ports as can be
 ATTEMPTS_AT_A_PORT: Final = 16
 TYPES: Final = {16: dns.AAAA, 4: dns.A}  # by the length of an address, in the order of preference
+
+
+class AliasChain:
+    """Names that a look-up asks for, one after another: the name itself, then where its aliases lead.
+
+    A server may answer with an alias alone, and know nothing of the name behind it (RFC 1034, 3.6.2).
+    ``name`` is the name to ask for next.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name: str = name
+        self._first = name
+        self._left = LONGEST_CHAIN
+
+    def follow(self, answer: DnsMessage) -> list[bytes] | None:
+        """Return the addresses in the answer about ``name``; None where another name has to be asked for now.
+
+        The list is empty for a name without such addresses. Raises NotResolved where the name doesn't exist,
+        or its aliases have no end.
+        """
+        if answer.rcode == dns.NAME_ERROR:
+            raise UnresolvedName(socket.EAI_NONAME, f"there is no name {self._first}")
+        last, found = followed(answer)
+        if found or dns.canonical(last) == dns.canonical(self.name):
+            return found
+        self.name = last
+        self._left -= 1
+        if not self._left:
+            raise UnresolvedName(socket.EAI_FAIL, f"{self._first} has too many aliases")
+        return None
+
+
+def is_useful(answer: DnsMessage) -> bool:
+    """Tell whether a server has answered the question. Otherwise another server is asked."""
+    return answer.rcode in (dns.NO_ERROR, dns.NAME_ERROR)
+
+
+def no_server() -> UnresolvedName:
+    """Make the error of a resolver without a name server."""
+    return UnresolvedName(socket.EAI_AGAIN, "there is no name server to ask")
+
+
+def unanswered(where: Endpoint, error: Exception) -> UnresolvedName:
+    """Make the error for a server that couldn't be asked, or that sent no answer in time."""
+    if isinstance(error, TcpError):
+        return UnresolvedName(socket.EAI_AGAIN, str(error.about(f"name server {where}").strerror))
+    if isinstance(error, TimeoutError):
+        return UnresolvedName(socket.EAI_AGAIN, f"name server {where} doesn't answer")
+    return UnresolvedName(
+        socket.EAI_AGAIN, f"name server {where}: {getattr(error, 'strerror', None) or error}"
+    )
+
+
+def refused(where: Endpoint, answer: DnsMessage) -> UnresolvedName:
+    """Make the error for a server that answered with an error code."""
+    said = dns.RCODES.get(answer.rcode, f"error {answer.rcode}")
+    return UnresolvedName(socket.EAI_FAIL, f"name server {where} answers {said} for {answer.question.name}")
+
+
+def require_answer(message: DnsMessage, query: DnsMessage) -> None:
+    """Raise WireError for a message over TCP that doesn't answer ``query``, or isn't whole."""
+    if not answers(message, query) or message.is_truncated:
+        raise WireError("dns", "the answer over TCP is no answer")
 
 
 def answers(message: DnsMessage, query: DnsMessage) -> bool:
