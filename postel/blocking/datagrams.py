@@ -7,8 +7,9 @@ from contextlib import suppress
 from struct import Struct
 from typing import Any, Final
 
-from postel.blocking.pump import Channel, PumpThread
-from postel.blocking.readiness import GONE, OUT, is_hung_up
+from postel.blocking.closable import ClosableChannel
+from postel.blocking.pump import PumpThread
+from postel.blocking.readiness import GONE, OUT
 from postel.errors import WouldBlock, renewed
 from postel.sockets.datagram import DatagramCalls
 from postel.sockets.names import Name
@@ -31,7 +32,7 @@ def sender_in(header: bytes | bytearray | memoryview, family: int) -> Name | Non
     return (host, port) if family == socket.AF_INET else (host, port, 0, 0)
 
 
-class DatagramChannel(Channel):
+class DatagramChannel(ClosableChannel[DatagramCalls]):
     """Datagrams between the host's socket of ``calls`` and the pump's ``end`` of a pair.
 
     What the pair has no room for stays in the host's queue, which loses more. ``error`` is what an ICMP
@@ -39,57 +40,24 @@ class DatagramChannel(Channel):
     """
 
     def __init__(self, pump: PumpThread, calls: DatagramCalls, end: socket.socket) -> None:
-        self.calls = calls
-        self.error: OSError | None = None
-        self._pump = pump
-        self._end = end
-        self._number = end.fileno()
+        super().__init__(pump, calls, end)
         self._waiting = b""  # a message that the pair had no room for
-        calls.changed = self._deliver
-        pump.add(self)
-        pump.watch(self._number, 0, self)
 
     def ready(self, mask: int) -> None:
-        if mask & GONE:
-            self.close()
-        elif mask & OUT:
-            self._deliver()
-
-    def look(self) -> None:
-        if not self.calls.is_closed and is_hung_up(self._number):
-            self.close()
-
-    def close(self) -> None:
-        """Harmless where it is closed."""
-        if self.calls.is_closed:
-            return
-        self.calls.changed = _nothing
-        self.calls.close()
-        self._pump.forget(self._number)
-        self._end.close()
-        self._pump.remove(self)
-
-    def network_closes(self, error: OSError) -> None:
-        self.cut_off(error)
+        if mask & OUT and not mask & GONE:
+            self._changed()
+        super().ready(mask)
 
     def cut_off(self, error: OSError) -> None:
         self._tell(error)
         self.close()
-
-    def close_descriptors(self) -> None:
-        self._end.close()
-
-    def claim_error(self) -> OSError | None:
-        """An error that waits to be told, once."""
-        error, self.error = self.error, None
-        return error
 
     def _tell(self, error: OSError) -> None:
         self.error = renewed(error)
         with suppress(OSError):  # full: what waits there wakes the program as well
             self._end.send(_AN_ERROR)
 
-    def _deliver(self) -> None:
+    def _changed(self) -> None:
         while self._waiting or self._take():
             try:
                 self._end.send(self._waiting)
@@ -120,7 +88,3 @@ class DatagramChannel(Channel):
 
 
 _LARGEST: Final = 65535
-
-
-def _nothing() -> None:
-    """What `NonBlockingSocket.changed` is at the end."""

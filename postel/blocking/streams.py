@@ -6,6 +6,7 @@ from threading import Event as Flag
 from typing import Final
 
 from postel.blocking import descriptors
+from postel.blocking.closable import ClosableChannel
 from postel.blocking.pump import Channel, PumpThread
 from postel.blocking.readiness import GONE, HUP, IN, OUT, is_hung_up
 from postel.errors import ConnectionAborted, WouldBlock, renewed
@@ -283,25 +284,14 @@ class StreamChannel(Channel):
         self._pump.watch(self._number, (IN if wants_octets else 0) | (OUT if self._to_program else 0), self)
 
 
-class ListenerChannel(Channel):
+class ListenerChannel(ClosableChannel[StreamCalls]):
     """A listener, and a descriptor that is readable while a connection waits: there is one octet then.
     ``error`` says what ended it.
     """
 
     def __init__(self, pump: PumpThread, calls: StreamCalls, end: socket.socket) -> None:
-        self.calls = calls
-        self.error: OSError | None = None
-        self._pump = pump
-        self._end = end
-        self._number = end.fileno()
+        super().__init__(pump, calls, end)
         self._is_told = False
-        calls.changed = self._tell
-        pump.add(self)
-        pump.watch(self._number, 0, self)
-
-    def ready(self, mask: int) -> None:
-        if mask & GONE:
-            self.close()
 
     def accept(self) -> tuple[StreamCalls, Name] | None:
         """The connection that waited longest, for the octet that the program has read. None where none
@@ -313,32 +303,9 @@ class ListenerChannel(Channel):
         except WouldBlock:
             return None
         finally:
-            self._tell()
+            self._changed()
 
-    def look(self) -> None:
-        if not self.calls.is_closed and is_hung_up(self._number):
-            self.close()
-
-    def close(self) -> None:
-        """Listen no longer; harmless where it doesn't."""
-        if self.calls.is_closed:
-            return
-        self._pump.forget(self._number)
-        self.calls.close()
-        self._end.close()
-        self._pump.remove(self)
-
-    def network_closes(self, error: OSError) -> None:
-        self.cut_off(error)
-
-    def cut_off(self, error: OSError) -> None:
-        self.error = renewed(error)
-        self.close()
-
-    def close_descriptors(self) -> None:
-        self._end.close()
-
-    def _tell(self) -> None:
+    def _changed(self) -> None:
         if not self._is_told and not self.calls.is_closed and self.calls.is_readable:
             with suppress(OSError):  # closed a moment ago
                 self._end.send(b"!")
