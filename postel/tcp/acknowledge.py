@@ -1,5 +1,7 @@
-"""The ACK field: what it frees, what it measures, what it says of loss and of the window (RFC 9293, 3.10.7.4,
-fifth check).
+"""ACK field of an acceptable segment (RFC 9293, 3.10.7.4, fifth check).
+
+It frees octets of the send buffer, measures round trips, shows losses to recovery, and brings the peer's
+window.
 """
 
 from postel.tcp import loss_timers, orphan, pathmtu, seq, timestamps, tuning, usertimeout, window
@@ -13,7 +15,7 @@ from postel.wire.segment import ABSENT, FIN, SYN, Segment
 
 
 def advance(tcb: Tcb, segment: Segment, now: int) -> None:
-    """SND.UNA < SEG.ACK <= SND.MAX: something new arrived at the peer (EP-ACK-5)."""
+    """Process an ACK of something new: SND.UNA < SEG.ACK <= SND.MAX (EP-ACK-5)."""
     snd = tcb.snd
     flight, is_open = snd.flight, snd.syn_is_acked
     acked = seq.distance(snd.una, segment.ack)
@@ -24,7 +26,7 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
     _measure(tcb, segment, now)
     snd.retransmissions = 0
     snd.window_probes = 0
-    if is_open:  # else it is the ACK of our SYN, which counts for nothing (RFC5681-3.1b)
+    if is_open:  # the ACK of our SYN doesn't grow the congestion window (RFC5681-3.1b)
         recovery = tcb.ensure_recovery()
         was_in_use = (
             not recovery.is_active and 2 * max(flight, recovery.flight) >= tcb.ensure_controller().window
@@ -47,13 +49,13 @@ def advance(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def repeat(tcb: Tcb, segment: Segment, now: int) -> None:
-    """SEG.ACK <= SND.UNA: perhaps a sign of loss (EP-ACK-6, RFC5681-2a), perhaps with news of what arrived
-    (RFC2018-5a).
+    """Process an ACK of nothing new: SEG.ACK <= SND.UNA (EP-ACK-6).
+
+    It may be a duplicate ACK, which indicates a loss (RFC5681-2a), or bring SACK blocks (RFC2018-5a).
     """
     has_flight = tcb.snd.flight > 0
-    has_blocks = (
-        has_flight and tcb.sack_agreed and len(segment.sack) > 0
-    )  # RFC2018-4a: else the option says nothing
+    # RFC2018-4a: a SACK option that wasn't agreed on means nothing
+    has_blocks = has_flight and tcb.sack_agreed and len(segment.sack) > 0
     is_duplicate = has_flight and _is_duplicate(tcb, segment, has_blocks=has_blocks)
     if is_duplicate or has_blocks:
         _tell_recovery(tcb, segment, 0, now, is_duplicate=is_duplicate, was_in_use=False)
@@ -72,13 +74,12 @@ def is_in_flight(tcb: Tcb, number: int) -> bool:
 
 
 def has_more(tcb: Tcb) -> bool:
-    """Whether something new would be sent, as far as the peer's window goes: a full segment, which nothing
-    else holds back.
-    """
+    """Whether a full segment of new payload waits and fits into the peer's window."""
     return min(tcb.snd.buffer.size, tcb.snd.wnd) - tcb.snd.flight >= tcb.ensure_controller().smss
 
 
 def _is_duplicate(tcb: Tcb, segment: Segment, *, has_blocks: bool) -> bool:
+    """Whether the ACK is a duplicate ACK (RFC 5681, 2): bare, in flight, with the same number and window."""
     if segment.ack != tcb.snd.una or segment.data or segment.flags & (SYN | FIN):
         return False
     if tcb.timers.is_running(PERSIST):  # the answer to a window probe
@@ -89,6 +90,7 @@ def _is_duplicate(tcb: Tcb, segment: Segment, *, has_blocks: bool) -> bool:
 def _tell_recovery(
     tcb: Tcb, segment: Segment, acked: int, now: int, *, is_duplicate: bool, was_in_use: bool
 ) -> None:
+    """Give the ACK to recovery, and do what recovery decides about SND.NXT."""
     recovery = tcb.ensure_recovery()
     recovery.sample.is_window_limited = was_in_use
     recovery.sample.marked = 0 if tcb.ecn is None else tcb.ecn.newly_marked
@@ -103,25 +105,26 @@ def _tell_recovery(
 
 
 def update_window(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Only the newest segment's word counts (EP-ACK-8, RFC9293-3.8.6-1)."""
+    """Update the send window, if no newer segment has done so (EP-ACK-8, RFC9293-3.8.6-1)."""
     snd = tcb.snd
     if seq.le(snd.wl2, segment.ack) if snd.wl1 == segment.seq else seq.lt(snd.wl1, segment.seq):
         snd.hear_window(scaled_window(tcb, segment), segment.seq, segment.ack)
     if tcb.timers.is_running(PERSIST):
-        usertimeout.stop(tcb)  # MUST-37: a peer that answers probes lives
+        usertimeout.stop(tcb)  # MUST-37: a peer that answers probes is alive
         window.watch(tcb, now)
     elif snd.wnd == 0:
         window.watch(tcb, now)
 
 
 def scaled_window(tcb: Tcb, segment: Segment) -> int:
-    """SEG.WND in octets (RFC7323-2.3a), unsigned (MUST-1); that of a SYN is never scaled (RFC7323-2.2c)."""
+    """Return SEG.WND in octets (RFC7323-2.3a), unsigned (MUST-1); a SYN's is never scaled (RFC7323-2.2c)."""
     return segment.window if segment.flags & SYN else segment.window << tcb.snd.shift
 
 
 def _measure(tcb: Tcb, segment: Segment, now: int) -> None:
-    """A round trip: of the timed segment, else of the echo, which is right for retransmissions too
-    (RFC6298-3a).
+    """Measure a round trip: of the timed segment, or from an echoed timestamp (RFC6298-3a).
+
+    An echo is right for segments that were sent again, too.
     """
     rtt = tcb.rtt
     if rtt.is_timing:
@@ -129,13 +132,12 @@ def _measure(tcb: Tcb, segment: Segment, now: int) -> None:
             rtt.stop(now)
             rtt.round_end = tcb.snd.max
         return
-    if seq.le(
-        segment.ack, rtt.round_end
-    ):  # RFC7323-4.2: one sample a round trip, as the estimator's weights assume
+    # RFC7323-4.2: one sample in a round trip, as the weights of the estimator assume
+    if seq.le(segment.ack, rtt.round_end):
         return
-    if (
-        tcb.snd.retransmissions and not rtt.smoothed
-    ):  # of a SYN: the SYN cache doesn't remember when, and the peer's SYN,ACK times out too
+    # Not from a SYN sent again: the SYN cache keeps no time of it, and the peer's SYN,ACK may time out too
+
+    if tcb.snd.retransmissions and not rtt.smoothed:
         return
     measured = timestamps.round_trip(tcb, segment, now)
     if measured != ABSENT:

@@ -1,15 +1,22 @@
-"""Answers to segments that don't fit: the challenge ACK of RFC 5961 and the empty ACK of RFC 9293, 3.5.2.
+"""Challenge ACKs (RFC 5961) and the ACKs that answer unacceptable segments (RFC 9293, 3.5.2 and 3.10.7.4).
 
-They are limited, so that neither two confused peers nor an attacker can make a storm of them (RFC5961-7a),
-and each limit is a connection's own. A limit for the whole host would be emptied by strangers, and then
-honest peers go without the answers that they need; and whoever can count what is left of it learns what other
-connections are sent (RFC5961-7b, CVE-2016-5696). Without one, n attacked connections answer 2 n times a
-second at the default interval, and never more often than they are sent something: each answer costs the
-attacker a packet of the same size, which is what a SYN or an echo request costs too.
+Theory of operation. A segment that doesn't fit (a RST in the window but not at RCV.NXT, a SYN, a number
+outside the window) is answered with an ACK. A genuine peer that lost its state answers that ACK with a RST of
+the right number. An attacker that can't see the connection's packets doesn't get the ACK.
 
-There are two limits. A challenge answers what takes no more than the addresses and ports to send: one in each
-interval. What has the number before RCV.NXT is a keep-alive of a peer that is in step, or one guess in 2**32:
-ten in each interval, and challenges don't count.
+The answers are limited, so that neither two confused peers nor an attacker can cause a storm of them
+(RFC5961-7a). Each connection has limits of its own. A limit for the whole host could be used up by an
+attacker, and honest peers would go without their answers. An attacker could also count what is left of it,
+and so learn which segments other connections get (RFC5961-7b, CVE-2016-5696). With limits per connection, n
+attacked connections answer at most 2 n times a second, and never more often than they get a segment: each
+answer costs the attacker a packet of the same size.
+
+Two limits hold in each ``challenge_interval`` (500 ms by default):
+
+    segment                                    to send it an attacker needs           answers
+    any that doesn't fit                       the addresses and ports                1
+    empty, SEG.SEQ = RCV.NXT - 1: keep-alive   one guess in 2**32                     10
+    with payload or FIN                        (the peer waits for this ACK)          no limit
 """
 
 from typing import Final
@@ -20,12 +27,13 @@ from postel.tcp.tcb import OWES_ACK, Tcb
 from postel.tcp.timewait import is_bare_syn, is_old_duplicate
 from postel.wire.segment import SYN, Segment
 
-_KEEP_ALIVES: Final = 10  # that are answered in one challenge interval
+_KEEP_ALIVES: Final = 10  # keep-alives that are answered in one challenge interval
 
 
 def owe(tcb: Tcb, segment: Segment, now: int) -> None:
-    """Owe an ACK for ``segment``. One that takes sequence space is always answered (EP-CHL-2): its sender
-    waits for that ACK.
+    """Owe an ACK for ``segment``, which doesn't fit, if the limits allow it.
+
+    A segment with payload or FIN is always answered, because its sender waits for that ACK (EP-CHL-2).
     """
     if (segment.len > 0 and not segment.flags & SYN) or _may_answer(tcb, segment, now):
         tcb.owes |= OWES_ACK
@@ -34,7 +42,7 @@ def owe(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def claim(tcb: Tcb, now: int) -> bool:
-    """Whether a challenge may be given now: one for each connection and interval (EP-CHL-1)."""
+    """Count a challenge ACK, and return whether the limit allows it: one in an interval (EP-CHL-1)."""
     if now < tcb.rcv.challenge_after:
         tcb.counts.throttled += 1
         return False
@@ -43,6 +51,7 @@ def claim(tcb: Tcb, now: int) -> bool:
 
 
 def _may_answer(tcb: Tcb, segment: Segment, now: int) -> bool:
+    """Count an answer to ``segment`` against its limit, and return whether the limit allows it."""
     is_keep_alive = (
         segment.seq == seq.add(tcb.rcv.nxt, -1) and segment.len == 0 and tcb.state is not TIME_WAIT
     )
@@ -50,10 +59,11 @@ def _may_answer(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 
 def _answer_keep_alive(tcb: Tcb, now: int) -> bool:
-    """Whether a keep-alive may be answered now. Once an attacker has set the numbers of two ends apart, each
-    takes the other's ACKs for keep-alives, and they would go on for ever.
+    """Count an answer to a keep-alive, and return whether the limit allows it.
 
-    ``keep_alives_until`` moves on by a tenth of the interval with each answer, and may be an interval ahead.
+    The limit is needed: if an attacker has made the numbers of two ends disagree, each takes the other's ACKs
+    for keep-alives, and they would answer each other for ever. ``keep_alives_until`` moves on by a tenth of
+    the interval with each answer, and may be an interval ahead of ``now``.
     """
     interval = tcb.config.challenge_interval
     if tcb.rcv.keep_alives_until > now + interval - interval // _KEEP_ALIVES:

@@ -1,19 +1,23 @@
-"""TCP Fast Open (RFC 7413): what goes beyond the handshake in one that is fast, and what a host's clients
-know of servers.
+"""TCP Fast Open (RFC 7413): payload on the SYN for clients that a server knows by a cookie.
 
-::
+Theory of operation. The first connection to a server asks for a cookie. Later connections send it with
+payload on the SYN, so the server's answer comes one round trip earlier:
 
-    client                                   server
-    SYN, cookie?           ───────────────►              the first time: an `Attempt` that asks
-                           ◄───────────────  SYN,ACK, cookie
-    SYN, cookie, text      ───────────────►              afterwards: an `Attempt` with a cookie, an
-    `Admission`
-                           ◄───────────────  SYN,ACK of the text
-                           ◄───────────────  more text, before the last ACK
-    ACK                    ───────────────►
+    client                                          server
+      SYN, cookie request      ───────────────►                           first connection: an
+                               ◄───────────────     SYN,ACK, cookie       `Attempt` without cookie
+      ACK                      ───────────────►
 
-Only the first SYN and the first SYN,ACK are more than ordinary ones: what is sent again goes without option
-and without text (4.2.2).
+      SYN, cookie, payload     ───────────────►     checks the cookie,    later: an `Attempt` with
+                                                    delivers the payload  cookie, an `Admission`
+                               ◄───────────────     SYN,ACK of both
+                               ◄───────────────     more payload, before the handshake is over
+      ACK                      ───────────────►
+
+The cookie shows that the client receives packets at its address, so a forged address gets no answer larger
+than a SYN,ACK. Only the first SYN and the first SYN,ACK carry option and payload. A SYN that is sent again is
+an ordinary one, because a middlebox may have dropped the first for its option (4.2.2). `Known` remembers
+cookies, and paths on which Fast Open failed. `Pending` limits the fast connections of a listener (5.1).
 """
 
 from abc import ABC, abstractmethod
@@ -24,111 +28,133 @@ from postel.errors import ConnectionReset, TcpError
 from postel.times import MINUTE
 from postel.wire.address import Endpoint
 
-SERVERS: Final = 1024  # whose cookies are kept, and paths that are known to refuse
-LARGEST_MSS_4: Final = 1460  # RFC 7413, 4.1.3: a larger SYN may be cut into fragments or confuse a middlebox
+SERVERS: Final = 1024  # pairs of addresses with a cookie, and paths that refuse, that are remembered
+LARGEST_MSS_4: Final = 1460  # RFC 7413, 4.1.3: a larger SYN may be fragmented, or dropped by a middlebox
 LARGEST_MSS_6: Final = 1440
-REFUSAL: Final = 15 * MINUTE  # how long a path isn't tried again: "at least temporarily"
-RESET_COUNTS: Final = MINUTE  # how long a reset fast open counts as pending
+REFUSAL: Final = 15 * MINUTE  # how long Fast Open isn't tried on a path where it failed (4.1.3.1)
+RESET_COUNTS: Final = MINUTE  # how long a fast open that was reset counts as pending
 
 
 class FastOpen(ABC):
-    """One connection's part, until its handshake is over. ``opened``: text was admitted with the SYN, and may
-    flow both ways already.
+    """What a connection needs for Fast Open until its handshake is over.
 
-    ``option`` is the value to send, None for no option.
+    ``option`` is the value of the option to send, b"" to ask for a cookie, None for no option. ``opened``
+    says whether payload was accepted with the peer's SYN, so that payload may flow both ways already.
     """
 
     def __init__(self, option: bytes | None, *, opened: bool) -> None:
+        """Store the option to send and whether the handshake began with accepted payload."""
         self.option = option
         self.opened = opened
 
     @abstractmethod
     def succeeded(self, cookie: bytes | None, mss: int, now: int, *, refuses_text: bool) -> None:
-        """Our SYN was acknowledged, by a segment with this option; ``mss`` is the peer's."""
+        """Called when our SYN is acknowledged, by a segment with this ``cookie``; ``mss`` is the peer's.
+
+        ``refuses_text`` says that the peer acknowledged our SYN without its payload.
+        """
 
     @abstractmethod
     def failed(self, error: TcpError | None, now: int, *, was_silent: bool) -> None:
-        """The connection ended before. ``was_silent``: a SYN had gone unanswered for its timeout."""
+        """Called when the connection ends before its handshake does; ``was_silent``: a SYN timed out."""
 
 
 class Attempt(FastOpen):
-    """A client's. ``mss`` bounds the text of its SYN, options counted."""
+    """Client side of Fast Open. ``mss`` bounds options and payload of its SYN, in octets."""
 
     def __init__(self, cookie: bytes, mss: int, known: "Known", path: bytes) -> None:
+        """Prepare a SYN with ``cookie``, or one that asks for a cookie where that is b""."""
         super().__init__(cookie, opened=False)
         self.mss = mss
         self._known = known
         self._path = path
 
     def succeeded(self, cookie: bytes | None, mss: int, now: int, *, refuses_text: bool) -> None:
-        """No cookie where one was asked for, or text not acknowledged, is a "negative response" (4.1.3.1).
-        Not so with a new cookie: the old one had expired."""
+        """Store the cookie, and avoid the path for a while after a "negative response" (RFC 7413, 4.1.3.1).
+
+        Negative is an answer without the cookie that was asked for, and one that doesn't acknowledge the
+        payload. A new cookie isn't: the old one had expired.
+        """
         self._known.learn(self._path, cookie, mss)
         if not cookie and (refuses_text or not self.option):
             self._known.refuse(self._path, now)
 
     def failed(self, error: TcpError | None, now: int, *, was_silent: bool) -> None:
-        """RST and ICMP errors may be a middlebox's word on the option; silence is its usual one."""
-        if was_silent or (
-            error is not None and not isinstance(error, ConnectionReset)
-        ):  # that is the user's own ABORT
+        """Avoid the path for a while after a timeout, an ICMP error or a RST.
+
+        Middleboxes that refuse the option usually drop the SYN silently; some answer with RST or ICMP.
+        """
+        # ConnectionReset is the user's own ABORT in SYN-SENT
+        if was_silent or (error is not None and not isinstance(error, ConnectionReset)):
             self._known.refuse(self._path, now)
 
 
 class Admission(FastOpen):
-    """A server's: the cookie that its SYN,ACK shall bring, if any, and whether the one in the SYN was
-    valid.
-    """
+    """Server side of Fast Open: the cookie for the SYN,ACK, if any, and the count of pending requests."""
 
     def __init__(self, cookie: bytes | None, pending: "Pending | None") -> None:
+        """Count the connection as pending, where ``pending`` shows that the SYN's cookie was valid."""
         super().__init__(cookie, opened=pending is not None)
         self._pending = pending
         if pending is not None:
             pending.count += 1
 
     def succeeded(self, cookie: bytes | None, mss: int, now: int, *, refuses_text: bool) -> None:
+        """Stop counting the connection as pending: its handshake is over."""
         if self._pending is not None:
             self._pending.count -= 1
 
     def failed(self, error: TcpError | None, now: int, *, was_silent: bool) -> None:
+        """Count the connection as pending for `RESET_COUNTS` more: it may have been reset (RFC 7413, 5.1)."""
         if self._pending is not None:
             self._pending.count -= 1
             self._pending.remember(now)
 
 
 class Pending:
-    """PendingFastOpenRequests of one listener: fast opens in SYN-RECEIVED, and those that ended there a short
-    while ago, so that the RSTs of hosts whose address is abused don't make room for more (RFC 7413, 5.1)."""
+    """Count of a listener's pending fast opens (PendingFastOpenRequests of RFC 7413, 5.1).
+
+    Counted are those in SYN-RECEIVED, and for a minute those that ended there. Otherwise RSTs from hosts with
+    a forged address would make room for more of an attacker's SYNs.
+    """
 
     __slots__ = ("_ended", "count")
 
     def __init__(self) -> None:
+        """Begin with none pending."""
         self.count: int = 0
         self._ended: deque[int] = deque()
 
     def remember(self, now: int) -> None:
+        """Count one that ended at ``now`` for a minute more."""
         self._ended.append(now + RESET_COUNTS)
 
     def reaches(self, limit: int, now: int) -> bool:
+        """Whether ``limit`` or more are pending at ``now``."""
         while self._ended and self._ended[0] <= now:
             self._ended.popleft()
         return self.count + len(self._ended) >= limit
 
 
 class Known:
-    """What a host's clients know of servers (RFC7413-4.1.3): the last cookie and MSS for each pair of
-    addresses, and the paths, with their port, on which Fast Open did not work. Both are bounded; the oldest
-    goes first.
+    """What a host's clients know of servers for Fast Open (RFC7413-4.1.3).
+
+    For each pair of addresses the last cookie and the MSS, and for each path, which includes the server's
+    port, until when Fast Open isn't tried. Both tables are bounded; the oldest entry goes first.
     """
 
     __slots__ = ("_cookies", "_refused")
 
     def __init__(self) -> None:
+        """Begin with no cookies and no refusals."""
         self._cookies: dict[bytes, tuple[bytes, int]] = {}
-        self._refused: dict[bytes, int] = {}  # until when
+        self._refused: dict[bytes, int] = {}  # path: until when Fast Open isn't tried
 
     def attempt(self, local: Endpoint, remote: Endpoint, default_mss: int, now: int) -> Attempt | None:
-        """None: for now this path does without. ``default_mss`` is for servers that told none."""
+        """Return the client's part for a new connection; None where Fast Open isn't tried on this path now.
+
+        ``default_mss``, in octets, is for servers that sent no MSS.
+        """
         path = local.address + remote.address + remote.port.to_bytes(2, "big")
         if self._refused.get(path, now) > now:
             return None
@@ -136,7 +162,7 @@ class Known:
         return Attempt(cookie, mss, self, path)
 
     def learn(self, path: bytes, cookie: bytes | None, mss: int) -> None:
-        """Learn from a SYN,ACK; without a cookie only the MSS of a server that gave one before is news."""
+        """Store cookie and MSS from a SYN,ACK; without a cookie, update the MSS of a known server."""
         addresses = path[:-2]
         kept = cookie or self._cookies.pop(addresses, (b"", 0))[0]
         if kept:
@@ -149,11 +175,13 @@ class Known:
                 del self._cookies[next(iter(self._cookies))]
 
     def refuse(self, path: bytes, now: int) -> None:
+        """Don't try Fast Open on ``path`` for `REFUSAL` from ``now`` on."""
         self._refused.pop(path, None)
         self._refused[path] = now + REFUSAL
         if len(self._refused) > SERVERS:
             del self._refused[next(iter(self._refused))]
 
     def clear(self) -> None:
+        """Forget all cookies and refusals."""
         self._cookies.clear()
         self._refused.clear()

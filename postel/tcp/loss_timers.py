@@ -1,5 +1,22 @@
-"""How long to wait for an ACK: one of the reordering timer, the probe timeout and the retransmission timeout
-(RFC 8985, 8; RFC 6298, 5).
+"""Loss timers: how long the sender waits for an ACK (RFC 6298, 5; RFC 8985, 7.2 and 8).
+
+Theory of operation. While something is in flight and persist isn't running, one of three timers runs:
+
+
+    what is known                        timer            at expiry
+    SACK blocks beyond a missing one     REORDERING       it counts as lost (RFC 8985, 6.2)
+    nothing, and probes are in use       TAIL_PROBE       one segment goes, to draw an ACK (7.3)
+    nothing, or the probe went out       RETRANSMISSION   all in flight counts as lost (RFC 6298, 5)
+
+     payload sent                    PTO                                   RTO
+    ──────┼───────────────────────────┼─────────────────────────────────────┼──────►
+          │  2 SRTT, and 200 ms for   │  RTO from the probe on, because     │
+          │  the peer's delayed ACK   │  the probe restarts the timer       │
+          │  if one segment is out    │                                     │
+
+A probe draws SACK blocks that show what is missing, so that fast recovery repairs a lost tail. A timeout
+would instead reduce the congestion window to one segment. ``timers.expires`` keeps the time at which the
+retransmission timeout would be due while another timer runs.
 """
 
 from typing import Final
@@ -8,14 +25,15 @@ from postel.tcp.tcb import Tcb
 from postel.tcp.timers import PERSIST, REORDERING, RETRANSMISSION, TAIL_PROBE
 from postel.times import MILLISECOND, NEVER, SECOND
 
-DELAY_OF_ACK: Final = 200 * MILLISECOND  # TLP.max_ack_delay: as long as common receivers delay
-FIRST_PROBE: Final = SECOND
-SHORTEST_PROBE: Final = 10 * MILLISECOND  # no clock that drives us wakes much finer
+DELAY_OF_ACK: Final = 200 * MILLISECOND  # TLP.max_ack_delay of RFC 8985: as long as common receivers delay
+FIRST_PROBE: Final = SECOND  # PTO before the first measurement of a round trip
+SHORTEST_PROBE: Final = 10 * MILLISECOND  # the clocks of common drivers aren't much finer
 
 
 def start(tcb: Tcb, now: int) -> None:
-    """Text went out. RFC6298-5.1: the timer runs; RFC8985-7.2: the probe timeout starts anew with each
-    segment.
+    """Start or restart a timer after payload was sent (RFC6298-5.1, RFC8985-7.2).
+
+    The probe timeout starts anew with each segment; the other two timers go on if they run.
     """
     timers = tcb.timers
     if timers.is_running(PERSIST):
@@ -27,7 +45,10 @@ def start(tcb: Tcb, now: int) -> None:
 
 
 def restart(tcb: Tcb, now: int) -> None:
-    """Something was acknowledged, or a timer went off, and something is in flight (RFC6298-5.3)."""
+    """Start the timer that is right now: something was acknowledged, or a timer expired (RFC6298-5.3).
+
+    Called only while something is in flight.
+    """
     timers = tcb.timers
     recovery = tcb.ensure_recovery()
     timers.expires = now + tcb.rtt.rto
@@ -40,7 +61,7 @@ def restart(tcb: Tcb, now: int) -> None:
 
 
 def settle(tcb: Tcb, now: int) -> None:
-    """An ACK brought no progress, but perhaps news of what arrived."""
+    """Choose the timer anew after an ACK without progress, which may have brought SACK blocks."""
     timers, recovery = tcb.timers, tcb.ensure_recovery()
     if recovery.reorder_at != NEVER or timers.is_running(REORDERING):
         restart(tcb, now)
@@ -49,8 +70,9 @@ def settle(tcb: Tcb, now: int) -> None:
 
 
 def adapt(tcb: Tcb, longer: int) -> None:
-    """The user has other choices: the retransmission timeout is ``longer`` than before, and perhaps no probe
-    shall come before it.
+    """Adopt other choices of the user: the retransmission timeout is ``longer`` than before, in microseconds.
+
+    If tail probes were turned off, the retransmission timer takes the probe's place.
     """
     timers = tcb.timers
     if timers.expires != NEVER:
@@ -65,14 +87,14 @@ def adapt(tcb: Tcb, longer: int) -> None:
 
 
 def wait_for_timeout(tcb: Tcb, now: int) -> None:
-    """The probe went out, or may not: the retransmission timeout is next (RFC8985-7.3c)."""
+    """Start the retransmission timer: the probe was sent, or isn't allowed (RFC8985-7.3c)."""
     timers = tcb.timers
     timers.expires = now + tcb.rtt.rto
     timers.start_loss_timer(RETRANSMISSION, timers.expires)
 
 
 def _until_probe(tcb: Tcb) -> int:
-    """TLP_calc_PTO (RFC8985-7.2)."""
+    """Return the probe timeout in microseconds: TLP_calc_PTO (RFC8985-7.2)."""
     smoothed = tcb.rtt.smoothed
     if not smoothed:
         return FIRST_PROBE

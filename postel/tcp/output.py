@@ -1,8 +1,30 @@
-"""What goes next. Everything that a connection sends is made here, from what input, calls and timers left
-owing.
+"""Output: decides which segment goes next, and makes every segment that a connection sends.
 
-The order: what ends or begins a connection, what was lost, what is new, probes, and last the bare ACK, which
-anything before it has carried along already.
+Theory of operation. Input, user calls and timers only record what the connection owes (``tcb.owes``, the send
+buffer, recovery's losses). A driver calls `next_segment` until it returns None, and each call makes the first
+of these that is due:
+
+    1.  RST in answer to a segment that can't be of this connection    RFC 9293, 3.5.2, group 1
+    2.  RST of an abort                                                3.10.5
+    3.  SYN, or SYN,ACK                                                3.5
+    4.  one segment as tail loss probe                                 RFC 8985, 7.3
+    5.  octets that recovery declared lost                             RFC 8985, 6582
+    6.  octets and FIN from SND.NXT on: new ones, or again after a timeout
+    7.  window probe (3.8.6.1), keep-alive probe (3.8.4)
+    8.  ACK without payload, if one is still owed                      3.8.6.3
+
+Every segment but SYN and RST carries the present ACK and window, so after 4 to 7 no ACK is owed any more. An
+ACK goes alone, before payload, only where SACK blocks, duplicate ACKs or ECN feedback must be sent.
+
+
+How much of 6 goes depends on four limits. Sent are ``count`` octets, the least of ``unsent``, ``usable`` and
+``room``, if that is worth a segment (Nagle, silly window syndrome) and the pacing rate allows it now:
+
+     SND.UNA          SND.NXT            SND.UNA + min(cwnd, SND.WND)      end of buffer
+    ────┼────────────────┼───────────────────────────┼───────────────────────────┼──►
+        ├── in flight ───┼───────── usable ──────────┤                           │
+                         ├─────────────────────── unsent ────────────────────────┤
+                         ├─── room ───┤  SMSS, or the size of a path MTU probe
 """
 
 from typing import Final
@@ -34,10 +56,11 @@ from postel.wire.segment import ABSENT, ACK, FIN, PSH, RST, SYN, URG, Segment
 _SACK_HEADER: Final = 4  # two NOPs, kind, length
 _SACK_BLOCK: Final = 8
 _OPTION_SPACE: Final = 40
-_FARTHEST_URGENT: Final = 0xFFFF
+_FARTHEST_URGENT: Final = 0xFFFF  # RFC 7323, appendix A: the farthest that the urgent pointer can express
 
 
 def next_segment(tcb: Tcb, now: int) -> Segment | None:
+    """Return the next segment to send at ``now``, or None where none is due. Count and report it."""
     segment = _choose(tcb, now)
     if segment is not None:
         tcb.counts.segments_sent += segment.packets
@@ -49,7 +72,7 @@ def next_segment(tcb: Tcb, now: int) -> Segment | None:
 
 
 def _activity(tcb: Tcb) -> int:
-    """What it does now that nothing more can be sent."""
+    """Return what the connection does now that nothing more can be sent, for `Stopwatch`."""
     if not tcb.snd.flight and not tcb.snd.buffer.size:
         return IDLE
     if tcb.snd.never_sent == 0:
@@ -59,6 +82,7 @@ def _activity(tcb: Tcb) -> int:
 
 
 def _choose(tcb: Tcb, now: int) -> Segment | None:
+    """Make the first segment that is due, in the order of the module's list."""
     if tcb.resets is not None:
         strange = tcb.resets.pop(0)
         if not tcb.resets:
@@ -85,24 +109,30 @@ def _choose(tcb: Tcb, now: int) -> Segment | None:
 
 
 def _is_fast_enough(tcb: Tcb) -> bool:
-    """RFC 7413, 4.2.2: text follows the SYN,ACK before that is acknowledged, unless it seems lost, for then
-    its peer takes no text.
+    """Whether payload may follow the SYN,ACK before that is acknowledged (RFC 7413, 4.2.2).
+
+    Not once the SYN,ACK was sent again: the first one seems lost, and a peer without it accepts no payload.
     """
     return tcb.opening.is_fast and tcb.snd.retransmissions == 0
 
 
 def _ack_goes_alone(tcb: Tcb) -> bool:
-    """SACK blocks have no room beside a full segment's text, and an ACK with text is no duplicate ACK."""
+    """Whether the ACK that is owed must go without payload, before any.
+
+    SACK blocks have no room beside a full segment's payload, and an ACK with payload doesn't count as a
+    duplicate ACK (RFC 5681, 2).
+    """
     if not tcb.owes & OWES_ACK:
         return False
-    if tcb.ecn is not None and tcb.ecn.wants_bare_ack:  # RFC9768-3.2.2: text says nothing of the SYN,ACK
+    if tcb.ecn is not None and tcb.ecn.wants_bare_ack:  # RFC9768-3.2.2: it reports the SYN,ACK's ECN field
         return True
     return tcb.rcv.reassembly is not None or tcb.rcv.duplicate is not None or tcb.rcv.duplicates_owed > 0
 
 
 def reset_for(segment: Segment) -> Segment:
-    """The RST that answers ``segment``: RFC 9293, 3.5.2, group 1. With its timestamp echoed (RFC 7323, 5.2).
-    Never for a RST.
+    """Make the RST that answers ``segment``, which isn't a RST (RFC 9293, 3.5.2, group 1).
+
+    The RST echoes the segment's timestamp (RFC 7323, 5.2).
     """
     if segment.flags & ACK:  # EP-CLO-3
         reset = Segment(segment.destination, segment.source, segment.ack, 0, RST, 0)
@@ -115,12 +145,13 @@ def reset_for(segment: Segment) -> Segment:
     return reset
 
 
-# The ends
+# Beginning and end
 
 
 def _reset(tcb: Tcb, now: int) -> Segment:
-    """EP-ABORT-4: <SEQ=SND.NXT><CTL=RST>, or the right edge of the peer's window, if that lies before SND.NXT
-    (EP-SEQ-5).
+    """Make the RST of an abort: <SEQ=SND.NXT><CTL=RST> (EP-ABORT-4).
+
+    If the peer's window ends before SND.NXT, its right edge is the number (EP-SEQ-5).
     """
     tcb.owes = 0
     reset = Segment(tcb.local.port, tcb.remote.port, window.number_without_text(tcb), 0, RST, 0)
@@ -130,7 +161,7 @@ def _reset(tcb: Tcb, now: int) -> Segment:
 
 
 def _syn(tcb: Tcb, now: int) -> Segment:
-    """<SEQ=ISS><CTL=SYN>, or with the peer's SYN known <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>."""
+    """Make <SEQ=ISS><CTL=SYN>, or <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK> once the peer's SYN is known."""
     tcb.owes &= ~(OWES_SYN | OWES_ACK)
     is_first = tcb.state is SYN_SENT
     size = min(handshake.FIRST_WINDOW, tcb.rcv.wnd)
@@ -148,7 +179,7 @@ def _syn(tcb: Tcb, now: int) -> Segment:
         syn.tsecr = 0 if is_first else tcb.timestamps.recent  # RFC7323-3.2e
     syn.sack_permitted = config.sack if is_first else tcb.sack_agreed
     is_again = tcb.snd.retransmissions > 0 or tcb.timers.is_running(RETRANSMISSION)
-    fast_open = None if is_again else tcb.opening.fast_open  # RFC7413-4.2.2: only the first
+    fast_open = None if is_again else tcb.opening.fast_open  # RFC7413-4.2.2: only on the first SYN or SYN,ACK
     if fast_open is not None and fast_open.option is not None:
         syn.other = ((options.FAST_OPEN, fast_open.option),)
     if is_first:
@@ -172,7 +203,10 @@ def _syn(tcb: Tcb, now: int) -> Segment:
 
 
 def _add_text(tcb: Tcb, fast_open: FastOpen, syn: Segment) -> None:
-    """With a client's cookie, as much as fits beside the options. Urgent text waits for its pointer."""
+    """Add payload to the SYN of a client with a cookie, as much as fits beside the options (RFC 7413, 4.2.1).
+
+    Urgent data isn't sent on a SYN, because it needs its pointer.
+    """
     snd = tcb.snd
     if isinstance(fast_open, Attempt) and fast_open.option and snd.up == snd.nxt:
         mss = min(
@@ -183,14 +217,14 @@ def _add_text(tcb: Tcb, fast_open: FastOpen, syn: Segment) -> None:
         snd.reserve(count)
 
 
-# Text
+# Payload
 
 
 def _lost(tcb: Tcb, now: int) -> Segment | None:
-    """The segment that recovery wants sent again, even beyond a window that shrank (MAY-7), but not into a
-    closed one, which is probed.
+    """Make the segment that recovery wants sent again, if there is one.
 
-    What lies from SND.NXT on goes in order instead, by `_new`.
+    It may lie beyond a window that shrank (MAY-7). A closed window is probed instead. What lies from SND.NXT
+    on is sent by `_new`, in order.
     """
     if not tcb.snd.flight:
         return None
@@ -203,6 +237,7 @@ def _lost(tcb: Tcb, now: int) -> Segment | None:
 
 
 def _again(tcb: Tcb, number: int, octets: int, now: int) -> Segment:
+    """Send up to ``octets`` octets again from sequence number ``number`` on, one segment at most."""
     offset = seq.distance(tcb.snd.first_octet, number)
     count = min(
         tcb.ensure_controller().smss, octets, tcb.snd.buffer.size - offset, seq.distance(number, tcb.snd.max)
@@ -211,19 +246,19 @@ def _again(tcb: Tcb, number: int, octets: int, now: int) -> Segment:
     _count_retransmission(tcb, number, count)
     owes_ack = tcb.owes & OWES_ACK if window.is_beyond(tcb, number) else 0
     segment = _text(tcb, number, offset, count, count, with_fin=with_fin, now=now)
-    tcb.owes |= owes_ack  # a peer doesn't hear the ACK of a segment that it can't take
+    # A peer ignores the ACK field of a segment beyond its window, so the ACK is still owed
+    tcb.owes |= owes_ack
     return segment
 
 
 def _new(tcb: Tcb, now: int) -> Segment | None:
-    """What stands at SND.NXT: new text and FIN, or after a timeout what was sent before."""
+    """Make the segment at SND.NXT: new payload and FIN, or after a timeout what was sent before."""
     snd = tcb.snd
     offset = seq.distance(snd.first_octet, snd.nxt)
     unsent = snd.buffer.size - offset
     if unsent <= 0 and not _fin_is_due(tcb):
-        if (
-            tcb.is_sender or tcb.config.controller.is_model
-        ):  # only a sender, or a model-based controller, records app-limited periods
+        # Only a sender, or a model-based controller, records app-limited periods
+        if tcb.is_sender or tcb.config.controller.is_model:
             tcb.ensure_recovery().ran_dry()
         return None
     if tcb.ecn is not None and feedback.is_held(tcb, tcb.ecn, now):
@@ -231,9 +266,8 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
     if snd.una == snd.max:
         _begin_flight(tcb, now)
     usable = _usable(tcb)
-    room = pathmtu.size_for(
-        tcb, unsent, usable, now
-    )  # MUST-16: what MSS, path and timestamps leave; SACK blocks take no room from text
+    # MUST-16: what MSS, path and timestamps leave; SACK blocks take no room from payload
+    room = pathmtu.size_for(tcb, unsent, usable, now)
     if room == 0:
         return None
     if tcb.ecn is not None and snd.nxt == snd.max and room == tcb.ensure_controller().smss:  # RFC9768-3.2.3.3
@@ -251,6 +285,7 @@ def _new(tcb: Tcb, now: int) -> Segment | None:
 
 
 def _begin_flight(tcb: Tcb, now: int) -> None:
+    """Tell the controller that a flight begins, and whether it begins after an idle RTO (RFC 5681, 4.1)."""
     controller = tcb.ensure_controller()
     if now - tcb.snd.last_at > tcb.rtt.rto:
         controller.idled(now)
@@ -258,7 +293,7 @@ def _begin_flight(tcb: Tcb, now: int) -> None:
 
 
 def _must_wait(tcb: Tcb, now: int) -> bool:
-    """Whether the pacing rate lets nothing out yet."""
+    """Whether the pacing rate allows nothing yet; then the pacing timer runs."""
     if tcb.ensure_controller().pacing_rate and tcb.snd.paced_until > now:
         tcb.timers.start(PACING, tcb.snd.paced_until)
         return True
@@ -266,8 +301,9 @@ def _must_wait(tcb: Tcb, now: int) -> bool:
 
 
 def _usable(tcb: Tcb) -> int:
-    """How many numbers may go out from SND.NXT on: min(cwnd, rwnd) less what flies (RFC5681-2b); may be
-    negative (MUST-34).
+    """Return how many numbers may go out from SND.NXT on: min(cwnd, rwnd) less FlightSize (RFC5681-2b).
+
+    The result is negative after a window shrank (MUST-34).
     """
     snd = tcb.snd
     return min(
@@ -277,15 +313,19 @@ def _usable(tcb: Tcb) -> int:
 
 
 def _fin_is_due(tcb: Tcb) -> bool:
-    """It was asked for, and SND.NXT isn't beyond it."""
+    """Whether a CLOSE queued a FIN and SND.NXT isn't beyond it."""
     return tcb.snd.fin_is_queued and (tcb.snd.fin_seq == NO_SEQUENCE or seq.le(tcb.snd.nxt, tcb.snd.fin_seq))
 
 
 def _is_worth_sending(tcb: Tcb, count: int, unsent: int, room: int) -> bool:
-    """The sender's side of silly windows and Nagle (MUST-38, SHLD-7). A cork holds what more text may yet
-    fill.
+    """Whether ``count`` octets are worth a segment: silly window avoidance and Nagle (MUST-38, SHLD-7).
+
+    RFC 9293, 3.8.6.2.1, sends if (1) a full segment can go, (2) nothing is in flight and all that is queued
+    can go, (3) nothing is in flight and half of the largest window can go, (4) the override timer expired. A
+    cork holds a small segment back in (2), because more payload may fill it.
     """
-    if count >= room or tcb.snd.may_send_small or seq.lt(tcb.snd.nxt, tcb.snd.max):  # 3.8.6.2.1 (1), (4)
+    # 3.8.6.2.1 (1), (4); what goes again after a timeout never waits
+    if count >= room or tcb.snd.may_send_small or seq.lt(tcb.snd.nxt, tcb.snd.max):
         return True
     config = tcb.config
     may_be_small = not config.nagle or tcb.snd.nxt == tcb.snd.first_octet or tcb.snd.fin_is_queued
@@ -295,7 +335,11 @@ def _is_worth_sending(tcb: Tcb, count: int, unsent: int, room: int) -> bool:
 
 
 def _wait_for_window(tcb: Tcb, count: int, now: int) -> None:
-    """Nothing goes now. If no ACK is on its way that could change it, a timer must (MUST-36, EP-TMO-7)."""
+    """Start the timer that sends later what can't go now (MUST-36, EP-TMO-7).
+
+    Persist probes a closed window. The override timer ends the wait of a small segment, if no ACK is on its
+    way that could end it.
+    """
     if tcb.snd.wnd == 0:
         window.watch(tcb, now)
     elif count > 0 and not tcb.snd.flight and not tcb.timers.is_running(OVERRIDE):
@@ -303,7 +347,7 @@ def _wait_for_window(tcb: Tcb, count: int, now: int) -> None:
 
 
 def _advance(tcb: Tcb, offset: int, count: int, room: int, *, with_fin: bool, now: int) -> Segment:
-    """Send from SND.NXT, and move it. A packet takes ``room`` octets."""
+    """Send ``count`` octets and perhaps the FIN from SND.NXT on, in packets of ``room`` octets."""
     snd = tcb.snd
     start = snd.nxt
     end = seq.add(start, count + with_fin)
@@ -320,13 +364,14 @@ def _advance(tcb: Tcb, offset: int, count: int, room: int, *, with_fin: bool, no
     if with_fin and snd.fin_seq == NO_SEQUENCE:
         snd.fin_seq = seq.add(start, count)
         if tcb.state is CLOSE_WAIT:
-            tcb.enter(LAST_ACK, now)  # D-15: now that the FIN has its number
+            tcb.enter(LAST_ACK, now)  # D-15: only now has the FIN its number
     snd.may_send_small = False
     tcb.timers.stop(OVERRIDE)
     return _text(tcb, start, offset, count, room, with_fin=with_fin, now=now)
 
 
 def _count_retransmission(tcb: Tcb, number: int, octets: int) -> None:
+    """Count octets that go again; their ACK measures no round trip (Karn's rule)."""
     tcb.counts.segments_retransmitted += 1
     tcb.counts.octets_retransmitted += octets
     tcb.rtt.forget()  # RFC6298-3a
@@ -334,6 +379,11 @@ def _count_retransmission(tcb: Tcb, number: int, octets: int) -> None:
 
 
 def _text(tcb: Tcb, start: int, offset: int, count: int, room: int, *, with_fin: bool, now: int) -> Segment:
+    """Make a segment with payload or FIN, and start the timers that wait for its ACK.
+
+    ``start`` is its sequence number, ``offset`` the place of its first octet in the send buffer, ``count``
+    the octets of payload, ``room`` those of one packet.
+    """
     data = tcb.snd.buffer.slice(offset, count) if count > 0 else b""
     flags = ACK
     if with_fin:
@@ -357,6 +407,7 @@ def _text(tcb: Tcb, start: int, offset: int, count: int, room: int, *, with_fin:
 
 
 def _window_or_keep_alive_probe(tcb: Tcb, now: int) -> Segment | None:
+    """Make a window probe or a keep-alive probe, if one is owed."""
     if tcb.owes & OWES_WINDOW_PROBE:
         tcb.owes &= ~OWES_WINDOW_PROBE
         if tcb.timers.is_running(PERSIST):
@@ -368,9 +419,7 @@ def _window_or_keep_alive_probe(tcb: Tcb, now: int) -> Segment | None:
 
 
 def _window_probe(tcb: Tcb, now: int) -> Segment | None:
-    """One number at SND.UNA, an octet or the FIN: the peer must answer it with its window
-    (RFC9293-3.8.6.1-1).
-    """
+    """Send an octet, or the FIN, at SND.UNA: the peer answers with its window (RFC9293-3.8.6.1-1)."""
     tcb.snd.rewind()
     if tcb.snd.buffer.size:
         return _advance(tcb, 0, 1, 1, with_fin=False, now=now)
@@ -378,14 +427,14 @@ def _window_probe(tcb: Tcb, now: int) -> Segment | None:
 
 
 def _tail_probe(tcb: Tcb, now: int) -> Segment | None:
-    """RFC8985-7.3b: something new if the peer has room for it, whatever the congestion window says; else the
-    last segment again.
+    """Make a tail loss probe: new payload if the peer has room, else the last segment (RFC8985-7.3b).
+
+    The congestion window doesn't limit the probe.
     """
     tcb.owes &= ~OWES_TAIL_PROBE
     snd = tcb.snd
-    if (
-        not snd.flight or tcb.timers.is_running(PERSIST) or snd.nxt != snd.max
-    ):  # else what was sent before goes again, and is probe enough
+    # SND.NXT before SND.MAX: what was sent before goes again now, and serves as the probe
+    if not snd.flight or tcb.timers.is_running(PERSIST) or snd.nxt != snd.max:
         return None
     recovery = tcb.ensure_recovery()
     recovery.tail_probe.begin()
@@ -403,11 +452,15 @@ def _tail_probe(tcb: Tcb, now: int) -> Segment | None:
 
 
 def _bare_ack(tcb: Tcb, now: int) -> Segment:
+    """Make an ACK without payload."""
     return _make(tcb, window.number_without_text(tcb), ACK, b"", now)
 
 
 def _make(tcb: Tcb, number: int, flags: int, data: bytes, now: int, *, stride: int = 0) -> Segment:
-    """A segment with ACK, window and the options agreed; what was owed by it is paid."""
+    """Make a segment with ACK, window and the agreed options, and record that the ACK owed was sent.
+
+    ``stride`` is the octets of payload in each packet, where the link cuts the segment; otherwise 0.
+    """
     field = window.advertise(tcb)
     segment = Segment(tcb.local.port, tcb.remote.port, number, tcb.rcv.nxt, flags, field, data)
     if stride:
@@ -436,10 +489,12 @@ def _make(tcb: Tcb, number: int, flags: int, data: bytes, now: int, *, stride: i
 
 
 def _sack_blocks(tcb: Tcb, octets: int) -> tuple[tuple[int, int], ...]:
-    """A duplicate first, once (RFC2883-4a); then what is held, newest first, as many as fit (RFC2018-3,
-    RFC2018-4c).
+    """Return the SACK blocks that fit beside ``octets`` octets of payload (RFC2018-3, RFC2018-4c).
+
+    A D-SACK block goes first, once (RFC2883-4a); then the ranges held, the latest first.
     """
-    if tcb.ecn is not None and tcb.ecn.answers_acks:  # RFC9768-3.2.2.5: or it would seem a duplicate ACK
+    # RFC9768-3.2.2.5: with SACK blocks this ACK would look like a duplicate ACK
+    if tcb.ecn is not None and tcb.ecn.answers_acks:
         return ()
     blocks: list[tuple[int, int]] = []
     if tcb.rcv.duplicate is not None:
@@ -455,7 +510,7 @@ def _sack_blocks(tcb: Tcb, octets: int) -> tuple[tuple[int, int], ...]:
 
 
 def _blocks_that_fit(tcb: Tcb, octets: int) -> int:
-    """Beside timestamps and signature in the option space, and beside the text in the path's MTU."""
+    """Return how many SACK blocks fit into the options, beside ``octets`` of payload in the path MTU."""
     others = tcb.path.signature_length + (TIMESTAMPS_LENGTH if tcb.timestamps.agreed else 0)
     space = min(_OPTION_SPACE, tcb.send_mss - octets) - others
     return max(0, (space - _SACK_HEADER) // _SACK_BLOCK)

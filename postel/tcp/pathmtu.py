@@ -1,17 +1,32 @@
-"""How large a packet the path carries, found by sending (RFC 4821), and what a router's word on it is worth
-(RFC 5927, 7.2).
+"""Path MTU: how large a packet may be, found by sending (RFC 4821) and by ICMP (RFC 1191, 8201, 5927).
 
-Sizes of packets count the IP header, as an MTU does; sizes of text are octets of data::
+Theory of operation. A segment that is too large for a link on the path is dropped. The router there should
+report its MTU by ICMP, but such reports can be filtered or forged. So there are two sources:
 
-      BASE           path_mtu          candidate             high     ceiling
-    ────┼────────────────┼──────────────────┼──────────────────┼─────────┼──►
-        │  is sent; lost  │   a probe may find out what of it   │  found  │ what the link and
-        │  it's congestion│   arrives; lost, it isn't           │  too big│ the peer can take
+1. Probes (RFC 4821). New payload is sent in one packet of a larger size, a probe. If it is acknowledged, the
+path carries that size. If it is lost, it doesn't, and the loss isn't taken for congestion (7.6). `_aim`
+chooses the next size between what works and what is known to be too large.
 
-A search runs after a black hole, ten minutes after the path was last found narrow, or, if the user wants it,
-from the start. It has no
-timer: what is due is seen when there is text to send. A probe is that text, with enough behind it for its
-loss to be noticed at once.
+2. Reports (RFC 5927, 7.2). A report is believed at once if no packet larger than the reported MTU was ever
+acknowledged. Otherwise it must wait until the segment it names seems lost, because a forged report could make
+segments tiny.
+
+      lowest          path.mtu           candidate            high           ceiling
+    ────┼────────────────┼───────────────────┼───────────────────┼───────────────┼──────►
+        │ sizes in use:  │ a probe shows whether the candidate   │ known to be   │ too large for
+        │ a loss here is │ size arrives; its loss isn't          │ too large     │ our link or for
+        │ congestion     │ congestion                            │               │ the peer's MSS
+
+When a large segment times out twice, the path may drop large packets silently: a black hole. Then the path
+MTU falls to a size that nearly every path carries, and a search goes up from there:
+
+    search runs:    from the start (``mtu_probing="always"``), after a black hole, after our link's MTU grew,
+                    and ten minutes after the path was last found narrow
+    a probe needs:  a payload of its size and three segments behind it, so that its loss is noticed by
+                    duplicate ACKs, and a window for all; no loss and no other probe outstanding (7.4)
+
+The search has no timer: `size_for` looks whether a probe is due when payload is sent. Sizes of packets count
+the IP header, as an MTU does; sizes of payload are octets of data.
 """
 
 from typing import Final
@@ -23,30 +38,26 @@ from postel.tcp.seq import NO_SEQUENCE
 from postel.tcp.tcb import HEADERS_4, HEADERS_6, Tcb
 from postel.times import MINUTE, NEVER
 
-BASE_4: Final = 1024  # RFC4821-7.2: nearly every path carries as much
-LOWEST_6: Final = 1280  # RFC8201-4a: every path does
-# Segments of some ten octets would cost a forger nothing and us a hundredfold of packets. Below this floor
-# routers may fragment instead: the "don't fragment" bit goes off, and the path works even if it carries but
-# 68 octets.
+BASE_4: Final = 1024  # RFC4821-7.2: nearly every path carries packets of this size
+LOWEST_6: Final = 1280  # RFC8201-4a: every path carries packets of this size
+# A forged claim could force segments of ten octets, at hundreds of packets in place of one. Below this floor
+# packets go without the "don't fragment" bit instead, so that the path works even if it carries 68 octets.
 FLOOR_4: Final = 552
 STEPS_4: Final = (BASE_4, FLOOR_4)  # RFC4821-7.7: about half, the second time
 STEPS_6: Final = (LOWEST_6,)
-TIMEOUTS: Final = (
-    2  # of one segment, until a black hole is suspected: the second comes three RTO after it was sent
-)
+# Timeouts of one segment until a black hole is suspected: the second comes three RTO after it was sent
+TIMEOUTS: Final = 2
 RAISE_AFTER: Final = 10 * MINUTE  # RFC4821-7.3, RFC8201-4b, RFC1191-3b
-_COMMON: Final = 1500  # likely enough to be asked for first
+_COMMON: Final = 1500  # the commonest MTU, so it is probed first
 _FOLLOWERS: Final = 3  # segments behind a probe, for fast retransmit (RFC4821-7.4)
-_WORTH: Final = 64  # the search ends where less than this part of the size is left to gain
-_TIMEOUT_COST: Final = 5  # RFC 4821, 7.6.3
+_WORTH: Final = 64  # the search ends where less than 1/64 of the size is left to gain
+_TIMEOUT_COST: Final = 5  # RFC 4821, 7.6.3: a probe that caused a timeout delays the next five times as long
 
 
 def begin(tcb: Tcb, now: int) -> None:
-    """The handshake is done. With ``mtu_probing`` "always" the search begins at what nearly every path
-    carries.
-    """
+    """Begin when the handshake is done; with ``mtu_probing`` "always" search from BASE_4 or LOWEST_6 on."""
     if tcb.config.mtu_probing != "always":
-        if tcb.path.search is not None:  # narrow from the start: only now is it known what the peer can take
+        if tcb.path.search is not None:  # narrow from the start: only now it is known what the peer accepts
             _rest(tcb, tcb.path.search, now)
         return
     tcb.path.mtu = min(tcb.path.mtu, _steps(tcb)[0])
@@ -58,7 +69,7 @@ def begin(tcb: Tcb, now: int) -> None:
 
 
 def learn(tcb: Tcb, mtu: int, now: int) -> None:
-    """What others found out."""
+    """Adopt the path MTU that other connections to the same host found."""
     mtu = max(mtu, _lowest(tcb))
     search = _known(tcb)
     search.told = mtu
@@ -67,12 +78,12 @@ def learn(tcb: Tcb, mtu: int, now: int) -> None:
 
 
 def overhead(tcb: Tcb) -> int:
-    """Octets of a packet that aren't text: the headers, and the options of every segment."""
+    """Return the octets of a packet that aren't payload: headers and the options of every segment."""
     return (HEADERS_4 if tcb.is_ipv4 else HEADERS_6) + tcb.send_mss - tcb.data_mss
 
 
 def ceiling(tcb: Tcb) -> int:
-    """The largest packet that the link and the peer can take (RFC4821-7.2)."""
+    """Return the size of the largest packet that our link and the peer accept (RFC4821-7.2)."""
     return min(
         tcb.path.link_mtu,
         min(tcb.path.peer_mss, tcb.config.largest_mss) + (HEADERS_4 if tcb.is_ipv4 else HEADERS_6),
@@ -80,6 +91,7 @@ def ceiling(tcb: Tcb) -> int:
 
 
 def may_be_fragmented(tcb: Tcb) -> bool:
+    """Whether packets go without the "don't fragment" bit, because the path carries no more than FLOOR_4."""
     return tcb.path.mtu <= FLOOR_4 and tcb.path.mtu < tcb.path.link_mtu and tcb.is_ipv4
 
 
@@ -87,8 +99,10 @@ def may_be_fragmented(tcb: Tcb) -> bool:
 
 
 def size_for(tcb: Tcb, unsent: int, usable: int, now: int) -> int:
-    """Octets of text for the next new segment: SMSS, or a probe's; 0: hold on until the window has room for a
-    probe.
+    """Return the octets of payload for the next new segment: SMSS, or a probe's size.
+
+    0 means to wait: a probe is due, and an ACK must first make room for it in the window. ``unsent`` and
+    ``usable`` are octets that wait, and that the windows allow now.
     """
     search = tcb.path.search
     if search is None or now < search.next_at:
@@ -97,7 +111,10 @@ def size_for(tcb: Tcb, unsent: int, usable: int, now: int) -> int:
 
 
 def _probe_size(tcb: Tcb, search: MtuSearch, unsent: int, usable: int) -> int:
-    """RFC4821-7.4: no loss and no probe outstanding, and text and window for what must follow."""
+    """Return the size of a probe if its conditions hold, SMSS if not, 0 to wait (RFC4821-7.4).
+
+    A probe needs no loss and no other probe outstanding, and payload and window for itself and `_FOLLOWERS`.
+    """
     controller, snd = tcb.ensure_controller(), tcb.snd
     smss = controller.smss
     size = min(search.candidate, ceiling(tcb)) - overhead(tcb)  # MUST-16
@@ -113,12 +130,13 @@ def _probe_size(tcb: Tcb, search: MtuSearch, unsent: int, usable: int) -> int:
         or min(unsent, window) < size + _FOLLOWERS * smss
     ):
         return smss
-    return size if usable >= size else 0  # something is in flight then, whose ACK makes room
+    return size if usable >= size else 0  # something is in flight then, and its ACK makes room
 
 
 def sent(tcb: Tcb, start: int, count: int, end: int) -> None:
-    """New text up to ``end``, ``count`` octets a packet. The ACK of the largest so far will prove that such a
-    packet arrives.
+    """Record new payload in packets of ``count`` octets, from ``start`` to ``end``.
+
+    The ACK of the largest packet so far will prove that the path carries its size.
     """
     if count > tcb.ensure_controller().smss:
         tcb.ensure_recovery().mtu_probe = MtuProbe(start, end)
@@ -128,20 +146,20 @@ def sent(tcb: Tcb, start: int, count: int, end: int) -> None:
 
 
 def sent_again(tcb: Tcb, start: int, count: int) -> None:
-    """Now an ACK says nothing of the size in which its octets arrived."""
+    """Record that payload at ``start`` was sent again: its ACK no longer says in which size it arrived."""
     tcb.path.tried = max(tcb.path.tried, count)
     tcb.path.tried_end = NO_SEQUENCE
     recovery = tcb.ensure_recovery()
     probe = recovery.mtu_probe
     if probe is not None and not probe.is_lost and seq.le(probe.start, start) and seq.lt(start, probe.end):
-        recovery.mtu_probe = None  # inconclusive: others were lost too (RFC 4821, 7.6.4)
+        recovery.mtu_probe = None  # inconclusive: packets of a normal size were lost too (RFC 4821, 7.6.4)
 
 
 # What is acknowledged, and what is lost
 
 
 def acknowledged(tcb: Tcb, now: int) -> None:
-    """SND.UNA moved."""
+    """Conclude from a new SND.UNA which size is proven, whether a claim was false, and how a probe ended."""
     una = tcb.snd.una
     if tcb.path.tried_end != NO_SEQUENCE and seq.ge(una, tcb.path.tried_end):
         tcb.path.tried_end = NO_SEQUENCE
@@ -149,9 +167,9 @@ def acknowledged(tcb: Tcb, now: int) -> None:
     search = tcb.path.search
     if search is None:
         return
-    if seq.gt(una, search.point):  # follow, so that 2**31 octets without a loss don't turn the comparison
+    if seq.gt(una, search.point):  # follows SND.UNA, so that the two stay less than 2**31 apart
         search.point = una
-    if search.claim and seq.gt(una, search.claim_number):  # it had arrived: the claim was false
+    if search.claim and seq.gt(una, search.claim_number):  # the segment had arrived: the claim was false
         search.claim = 0
     recovery = tcb.ensure_recovery()
     probe = recovery.mtu_probe
@@ -164,8 +182,9 @@ def acknowledged(tcb: Tcb, now: int) -> None:
 
 
 def lost(tcb: Tcb, number: int, now: int) -> bool:
-    """Recovery says that what begins at ``number`` was lost. Whether a router had said why: then all of its
-    size goes again.
+    """Return whether a router had claimed to have dropped the segment at ``number``, which is lost.
+
+    Recovery has declared it lost. Then the claim is believed, and everything of the old size goes again.
     """
     search = tcb.path.search
     if search is None or not search.claim or search.claim_number != number:
@@ -175,7 +194,7 @@ def lost(tcb: Tcb, number: int, now: int) -> bool:
 
 
 def timed_out(tcb: Tcb, now: int) -> None:
-    """The retransmission timer expired, and ``tcb.snd.retransmissions`` counts it."""
+    """Draw conclusions from a retransmission timeout, which ``tcb.snd.retransmissions`` counts already."""
     search = tcb.path.search
     tcb.path.tried_end = NO_SEQUENCE
     if search is not None:
@@ -194,10 +213,10 @@ def timed_out(tcb: Tcb, now: int) -> None:
 
 
 def _suspect(tcb: Tcb, now: int) -> None:
-    """RFC4821-7.7, RFC2923-2: where a large packet times out again and again, the message that should tell
-    why may be filtered.
+    """Suspect a black hole after repeated timeouts of a large packet, and step down (RFC4821-7.7, RFC2923-2).
 
-    It may as well be an outage: then the first probe finds everything as it was before.
+    The ICMP message that would name the reason may be filtered. If the cause is an outage instead, the first
+    probe afterwards finds the old size again.
     """
     lost = overhead(tcb) + min(tcb.snd.flight, tcb.ensure_controller().smss)
     for step in _steps(tcb):
@@ -211,9 +230,8 @@ def _suspect(tcb: Tcb, now: int) -> None:
         search.high = tcb.path.mtu
         search.is_bounded = False
     _narrow(tcb, search, step)
-    if (
-        now - search.raised_at < RAISE_AFTER
-    ):  # a size that a probe found, and that doesn't last: two paths take turns (RFC 4821, 7.8)
+    # A probe found the size minutes ago, and it doesn't last: two paths take turns (RFC 4821, 7.8)
+    if now - search.raised_at < RAISE_AFTER:
         _rest(tcb, search, now)
     else:
         search.next_at = now
@@ -221,12 +239,15 @@ def _suspect(tcb: Tcb, now: int) -> None:
 
 
 def link_changed(tcb: Tcb, mtu: int, now: int) -> None:
-    """Our own link carries ``mtu`` octets from now on. Smaller segments go at once, and what was sent larger
-    may have to go again; larger ones are looked for at once, as far as the peer can take them."""
+    """Adopt a new MTU of our own link, in octets.
+
+    If it is smaller, segments get smaller at once, and what was sent larger may have to go again. If it is
+    larger, a search for larger sizes begins.
+    """
     had, tcb.path.link_mtu = tcb.path.link_mtu, mtu
     if mtu < tcb.path.mtu:
         search = _known(tcb)
-        search.told = mtu  # others know
+        search.told = mtu  # the other connections are told by the host
         if tcb.is_synchronized and tcb.is_sender and tcb.snd.flight:
             _believe(tcb, search, mtu, now)
         else:
@@ -246,15 +267,15 @@ def link_changed(tcb: Tcb, mtu: int, now: int) -> None:
 
 
 def claimed(tcb: Tcb, mtu: int, number: int, now: int) -> bool:
-    """A router says that it can't carry our segment that began at ``number``, and it is in flight. Whether
-    that is believed at once.
+    """Judge a router's claim about our segment in flight at ``number``; return whether to believe it.
 
-    Of sizes that were never acknowledged it is. Else the claim must wait for a sign that the segment is lost
-    (RFC5927-7.2). What a probe looks for is never set by a claim, only bounded (RFC8899-4.6).
+    Believe it if no packet larger than ``mtu`` was ever acknowledged, or after a timeout. Otherwise it must
+    wait for a sign that the segment is lost (RFC5927-7.2). A claim sets no size to search for, it only
+    bounds the search (RFC8899-4.6).
     """
     mtu = max(mtu, _lowest(tcb))
     text = mtu - overhead(tcb)
-    if text >= max(tcb.path.tried, tcb.path.proven):  # RFC5927-7.2: no packet was too large for that
+    if text >= max(tcb.path.tried, tcb.path.proven):  # RFC5927-7.2: no packet was larger than the claim
         return False
     if mtu >= tcb.path.mtu:
         _bound(tcb, mtu, number)
@@ -269,7 +290,7 @@ def claimed(tcb: Tcb, mtu: int, number: int, now: int) -> bool:
 
 
 def _bound(tcb: Tcb, mtu: int, number: int) -> None:
-    """The claim is about a probe: if that is lost, the next one has the size that was claimed."""
+    """Limit the search to the claimed size, if the claim is about the probe: the next probe has that size."""
     search, probe = tcb.path.search, None if tcb.recovery is None else tcb.recovery.mtu_probe
     if search is not None and probe is not None and probe.start == number:
         search.high = mtu
@@ -277,6 +298,7 @@ def _bound(tcb: Tcb, mtu: int, number: int) -> None:
 
 
 def _believe(tcb: Tcb, search: MtuSearch, mtu: int, now: int) -> None:
+    """Adopt the claimed MTU and send again what is in flight, as lost but not by congestion."""
     _narrow(tcb, search, mtu)
     _rest(tcb, search, now)
     tcb.rtt.forget()
@@ -289,7 +311,10 @@ def _believe(tcb: Tcb, search: MtuSearch, mtu: int, now: int) -> None:
 
 
 def news(tcb: Tcb) -> int:
-    """The path MTU, where it isn't what others were told and something arrived since it changed; else 0."""
+    """Return the path MTU if the host's other connections should learn it, else 0.
+
+    That is so when it has changed since they learned it and something has arrived since then.
+    """
     search = tcb.path.search
     if search is None or search.told == tcb.path.mtu or tcb.snd.retransmissions:
         return 0
@@ -298,7 +323,7 @@ def news(tcb: Tcb) -> int:
 
 
 def is_proven(tcb: Tcb) -> bool:
-    """Whether packets as large as the path MTU did arrive."""
+    """Whether packets as large as the path MTU have arrived."""
     return tcb.path.proven >= tcb.data_mss
 
 
@@ -306,56 +331,63 @@ def is_proven(tcb: Tcb) -> bool:
 
 
 def _known(tcb: Tcb) -> MtuSearch:
+    """Return the record of the search, made when it is first needed."""
     if tcb.path.search is None:
         tcb.path.search = MtuSearch(tcb.path.mtu, tcb.snd.una, raised_at=-RAISE_AFTER)
     return tcb.path.search
 
 
 def _beyond(tcb: Tcb) -> int:
-    """Where the loss at hand is over, and duplicate ACKs are to be trusted again (RFC 6582, 3.2)."""
+    """Return the number from which on duplicate ACKs don't stem from the present loss (RFC 6582, 3.2)."""
     return seq.add(tcb.snd.max, 1)
 
 
 def _lowest(tcb: Tcb) -> int:
-    """No claim makes the path MTU less than this: text keeps the room that a peer's MSS must leave it. A host
-    heeds no claim below FLOOR_4 or LOWEST_6 in the first place."""
+    """Return the lowest path MTU that a claim can set: room for the least MSS that we accept of a peer.
+
+    A host ignores claims below FLOOR_4 or LOWEST_6 before they come here.
+    """
     return min(tcb.config.smallest_mss + (HEADERS_4 if tcb.is_ipv4 else HEADERS_6), tcb.path.link_mtu)
 
 
 def _steps(tcb: Tcb) -> tuple[int, ...]:
+    """Return the sizes to fall back to after a black hole, the largest first."""
     return STEPS_4 if tcb.is_ipv4 else STEPS_6
 
 
 def _succeeded(tcb: Tcb, search: MtuSearch, probe: MtuProbe, now: int) -> None:
+    """Adopt the size of a probe that arrived, and aim at the next."""
     search.raised_at = now
-    _resize(
-        tcb, overhead(tcb) + seq.distance(probe.start, probe.end)
-    )  # the windows stay what they are in octets (RFC4821-4)
+    # The windows keep their size in octets (RFC4821-4)
+    _resize(tcb, overhead(tcb) + seq.distance(probe.start, probe.end))
     search.next_at = now
     _aim(tcb, search, now)
 
 
 def _failed(tcb: Tcb, search: MtuSearch, probe: MtuProbe, now: int, *, cost: int) -> None:
-    """Congestion control let it pass; so it shall not happen again before a window's packets might have been
-    lost (RFC4821-4).
+    """Note that the size of a lost probe is too large, and delay the next probe (RFC4821-4).
+
+    Its loss didn't reduce the congestion window. So the next loss of a probe must not come sooner than
+    congestion control would accept one: after as many round trips as the window has packets, ``cost`` times.
     """
     controller = tcb.ensure_controller()
     tcb.path.tried = min(tcb.path.tried, controller.smss)
     search.point = _beyond(tcb)
     search.next_at = now + cost * (controller.window // controller.smss) * max(tcb.rtt.smoothed, 1)
     size = overhead(tcb) + seq.distance(probe.start, probe.end)
-    if search.high >= size:  # else a router told meanwhile what would fit
+    if search.high >= size:  # otherwise a router has meanwhile told a smaller bound
         search.high = size - 1
         search.is_bounded = True
     _aim(tcb, search, now)
 
 
 def _aim(tcb: Tcb, search: MtuSearch, now: int) -> None:
-    """The next size: a common one, else the largest, and after a failure the middle; or the search is over
-    (RFC 4821, 7.3).
+    """Choose the size of the next probe, or end the search (RFC 4821, 7.3).
+
+    The commonest MTU goes first, else the largest size possible; after a failure the middle.
     """
     low = tcb.path.mtu
-    search.high = min(search.high, ceiling(tcb))  # the path MTU may be more than the peer can take (MUST-16)
+    search.high = min(search.high, ceiling(tcb))  # the peer may accept less than the path carries (MUST-16)
     if search.high - low <= low // _WORTH:
         _rest(tcb, search, now)
     elif search.is_bounded:
@@ -365,9 +397,7 @@ def _aim(tcb: Tcb, search: MtuSearch, now: int) -> None:
 
 
 def _rest(tcb: Tcb, search: MtuSearch, now: int) -> None:
-    """A larger size may be looked for after ten minutes at the earliest; and never where ``mtu_probing`` is
-    "off".
-    """
+    """End the search; another may begin in ten minutes, or never where ``mtu_probing`` is "off"."""
     search.high = ceiling(tcb)
     search.candidate = _COMMON if tcb.path.mtu < _COMMON < search.high else search.high
     search.is_bounded = False
@@ -376,9 +406,7 @@ def _rest(tcb: Tcb, search: MtuSearch, now: int) -> None:
 
 
 def _narrow(tcb: Tcb, search: MtuSearch, mtu: int) -> None:
-    """The path is another than it was: what arrived before proves nothing any more, and the last word of
-    routers is heeded.
-    """
+    """Reduce the path MTU. The path has changed, so what arrived before proves nothing any more."""
     search.claim = 0
     if tcb.recovery is not None:
         tcb.recovery.mtu_probe = None
@@ -388,6 +416,7 @@ def _narrow(tcb: Tcb, search: MtuSearch, mtu: int) -> None:
 
 
 def _resize(tcb: Tcb, mtu: int) -> None:
+    """Set the path MTU and the controller's SMSS."""
     tcb.path.mtu = mtu
     if tcb.controller is not None:
         tcb.controller.resized(tcb.data_mss)

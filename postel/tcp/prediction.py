@@ -1,8 +1,18 @@
-"""Header prediction: the segment that everything expects, on one short path.
+"""Header prediction: a short path for the segment that the connection expects.
 
-In ESTABLISHED nearly every segment is the next in order or acknowledges something new, and is nothing else.
-Such a one passes all of RFC 9293's checks (3.10.7.4) and leaves the same behind as they do, which a property
-test holds together.
+Theory of operation. In ESTABLISHED nearly every segment is one of two kinds: the next payload in order, or an
+ACK of something new. `holds` recognises them by a few comparisons (Van Jacobson, 1990), and `handle` then
+does only what such a segment causes:
+
+    segment.seq == RCV.NXT, flags ACK (and PSH)         first, second, fourth, sixth, eighth check pass
+    SND.UNA <= segment.ack <= SND.MAX                   fifth check: the ACK is new or unchanged
+    payload fits in RCV.WND, no piece waits for a gap   seventh check: deliver it
+    no SACK blocks, no other option, no ECN             nothing else to process
+    persist isn't running, no FIN is expected           no state or timer depends on this segment
+    TSval >= TS.Recent                                  PAWS passes (RFC 7323, 5.3)
+
+A segment that fails one comparison goes through all checks of RFC 9293, 3.10.7.4, in `postel.tcp.arrives`.
+Both paths must leave the same state behind; a property test compares them (``tests/tcp/test_prediction.py``).
 """
 
 from postel.tcp import acknowledge, delivery, keepalive, seq
@@ -14,9 +24,7 @@ from postel.wire.segment import ABSENT, ACK, PSH, Segment
 
 
 def holds(tcb: Tcb, segment: Segment) -> bool:
-    """In order, within the window, with no other flag or option, and nothing waits behind a gap, for a window
-    or for an end.
-    """
+    """Whether ``segment`` is the next in order or a new ACK in ESTABLISHED, and causes nothing else."""
     if (
         segment.seq != tcb.rcv.nxt
         or segment.flags & ~PSH != ACK
@@ -34,7 +42,7 @@ def holds(tcb: Tcb, segment: Segment) -> bool:
         return False
     snd, octets = tcb.snd, len(segment.data)
     if segment.ack == snd.una:
-        if not octets:  # perhaps a duplicate ACK
+        if not octets:  # a duplicate ACK, perhaps
             return False
     elif seq.distance(snd.una, segment.ack) > seq.distance(snd.una, snd.max):
         return False
@@ -49,7 +57,7 @@ def holds(tcb: Tcb, segment: Segment) -> bool:
 
 
 def handle(tcb: Tcb, segment: Segment, now: int) -> None:
-    """The fifth check, step 5 of RFC 7323's 4.3, and the seventh check."""
+    """Do the fifth check, step 5 of RFC 7323, 4.3, and the seventh check for an expected segment."""
     if segment.ack != tcb.snd.una:
         acknowledge.advance(tcb, segment, now)
     tcb.counts.last_ack_at = now

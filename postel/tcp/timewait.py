@@ -1,10 +1,27 @@
-"""What a SYN does to a pair that is in TIME-WAIT: RFC 6191, figure 1, and RFC 9293, MAY-2.
+"""SYN for a pair of endpoints in TIME-WAIT: whether it begins the pair's next connection.
 
-A SYN that may not reopen the pair can still be of a client that knows nothing of the old connection, and
-comes again from the same port with lower numbers. A challenge ACK (RFC 9293, 3.10.7.4; RFC 5961, 4) makes
-such a client send RST with just the number that TIME-WAIT expects, and its next SYN finds the pair free. RFC
-6191 drops the SYN silently, so that the client waits for 2 MSL. Where timestamps prove the SYN to be old, so
-does Postel: there the RST would assassinate TIME-WAIT for the sake of an old duplicate (RFC 1337).
+Theory of operation (RFC 6191, figure 1; RFC 9293, 3.6.1, MAY-2). A SYN that is certainly newer than the old
+connection may reopen the pair before 2 MSL are over:
+
+    old connection had     SYN has         reopen if
+    timestamps             timestamps      TSval > TS.Recent, or TSval = TS.Recent and SEG.SEQ >= RCV.NXT
+    timestamps             none            SEG.SEQ >= RCV.NXT
+    none                   timestamps      always
+    none                   none            SEG.SEQ >= RCV.NXT
+
+A SYN that may not reopen the pair can still be genuine: of a client that knows nothing of the old connection
+and uses the same port with lower numbers. RFC 6191 drops such a SYN, and the client waits for 2 MSL. Postel
+sends a challenge ACK (RFC 9293, 3.10.7.4; RFC 5961, 4), which such a client answers with a RST of exactly the
+number that TIME-WAIT expects:
+
+    client                                    TIME-WAIT
+      SYN, SEG.SEQ < RCV.NXT   ──────────►
+                               ◄──────────    ACK, SEG.ACK = RCV.NXT
+      RST, SEG.SEQ = RCV.NXT   ──────────►    TIME-WAIT ends
+      SYN again                ──────────►    the listener gets it
+
+Where timestamps prove the SYN to be old, Postel drops it too: the RST would end TIME-WAIT because of an old
+duplicate (RFC 1337).
 """
 
 from postel.tcp import seq
@@ -14,8 +31,9 @@ from postel.wire.segment import ABSENT, ACK, RST, SYN, Segment
 
 
 def reopens(tcb: Tcb, segment: Segment) -> bool:
-    """True: make a new connection with an ISS above the old SND.MAX (EP-TW-8). False: the segment is the old
-    connection's.
+    """Whether ``segment`` begins a new connection; its ISS must be above the old SND.MAX (EP-TW-8).
+
+    If not, the segment is processed as one of the old connection.
     """
     if tcb.state is not TIME_WAIT or not tcb.config.time_wait_reuse or not is_bare_syn(segment):
         return False
@@ -31,10 +49,10 @@ def reopens(tcb: Tcb, segment: Segment) -> bool:
 
 
 def is_old_duplicate(tcb: Tcb, segment: Segment) -> bool:
-    """Whether timestamps prove a SYN to be of the old connection's time."""
+    """Whether timestamps prove a SYN to be from the time of the old connection."""
     return tcb.timestamps.agreed and segment.tsval != ABSENT and seq.le(segment.tsval, tcb.timestamps.recent)
 
 
 def is_bare_syn(segment: Segment) -> bool:
-    """A SYN that carries ACK or RST is never a new connection's."""
+    """Whether the segment is a SYN without ACK and RST, as the first segment of a new connection is."""
     return segment.flags & (SYN | ACK | RST) == SYN
