@@ -1,9 +1,25 @@
-"""Congestion control to choose, and to bring your own: the interface of controllers, those that are here, and
-their names.
+"""Congestion control: the controllers to choose from, and the interface for your own.
 
-`Congestion` is the class to subclass; its docstring is the contract between a controller and a connection.
-``Config(congestion=Mine)`` uses it, and so does ``Config(congestion="mine")`` and every command line, once
-`register` has given it a name. `postel.testing.check_congestion` finds a wrong one.
+A congestion controller decides how many octets of a connection may be in flight (cwnd), and may set a pacing
+rate. Three are here: `Cubic` (RFC 9438, the default), `Reno` (RFC 5681) and `BBR` (draft-ietf-ccwg-bbr).
+Choose one by name or class: ``Config(congestion="bbr")`` or ``Config(congestion=BBR)``.
+
+To bring your own, subclass `Congestion`, or one of the three; the docstring of `Congestion` is the contract
+between a controller and a connection. `register` gives your class a name that every `Config` and every
+command line understands. `postel.testing.check_congestion` checks your class against the contract.
+
+>>> from postel import Config
+>>> from postel.congestion import Reno, register, registered
+>>> class Gentle(Reno):
+...     '''Reno that keeps 70 % of the flight after a loss.'''
+...     def lost(self, flight, now):
+...         super().lost(flight, now)
+...         self.window = self.threshold = max(flight * 7 // 10, 2 * self.smss)
+>>> register("gentle", Gentle)
+>>> "gentle" in registered()
+True
+>>> Config(congestion="gentle").controller is Gentle
+True
 """
 
 import re
@@ -36,13 +52,14 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_-]*")
 def register(name: str, controller: type[Congestion]) -> None:
     """Let ``name`` stand for ``controller``, a subclass of `Congestion`, in this process.
 
-    A name is lower-case ASCII letters, digits, ``-`` and ``_``, and begins with a letter: what every command
-    line and file can carry. Register where the module of the controller is imported. A class that was defined
-    anew, as when its module is loaded again, replaces the one before; a `Config` keeps the class that the
-    name stood for when it was made.
+    ``name`` consists of lower-case ASCII letters, digits, ``-`` and ``_`` and begins with a letter, so that
+    every command line and file can carry it. Call this where the module of the class is imported.
 
-    Raises `ArgumentError` for another kind of name, for what is no subclass or lacks methods, and for a name
-    that stands for another class already.
+    A class that is defined anew under the same module and name, as when its module is reloaded, replaces the
+    one before. A `Config` keeps the class that the name stood for when the `Config` was made.
+
+    Raises `ArgumentError` where ``name`` has another form, where ``controller`` isn't a subclass or lacks a
+    method, and where the name stands for another class already.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ArgumentError("name", name, "a text of a-z, 0-9, '-' and '_' that begins with a letter")

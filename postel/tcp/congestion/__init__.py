@@ -1,5 +1,7 @@
-"""How much may fly. A controller owns its window and never sees the Tcb: it is told what was acknowledged and
-what was lost.
+"""Interface of congestion controllers: how many octets a connection may have in flight.
+
+A controller owns cwnd, ssthresh and the pacing rate. It never sees the connection: it is told what each ACK
+delivered, what was lost, and when a timer expired. Users import these names from `postel.congestion`.
 """
 
 from abc import ABC, abstractmethod
@@ -7,19 +9,42 @@ from typing import ClassVar, Final
 
 from postel.compiler import mypyc_attr
 
-SEGMENTS_OF_INITIAL_WINDOW: Final = 10
-ARBITRARILY_HIGH: Final = 1 << 30  # the first threshold (RFC5681-3.1e)
+SEGMENTS_OF_INITIAL_WINDOW: Final = 10  # RFC 6928
+ARBITRARILY_HIGH: Final = 1 << 30  # octets: the first threshold (RFC5681-3.1e)
 
 
 class Sample:
-    """What one ACK told: all that a controller may want to know. Octets, microseconds; positions count octets
-    and never wrap.
+    """What one ACK told about the path: everything that a controller may want to know.
 
-    Nothing is negative, and the totals never decrease.
+    Sizes are octets, times microseconds, and no value is negative. Positions (``una``, ``max``) count octets
+    since the connection was opened and never wrap; they and the totals never decrease.
 
-    The fields from ``rate`` on are those of a rate sample (the BBR draft, 4.1): they speak of the newest
-    segment that this ACK delivered, and say nothing (``interval`` 0) where it delivered none that was sent
-    only once.
+    - ``acked``: octets by which the ACK advanced SND.UNA.
+    - ``delivered``: octets that it acknowledged or SACKed for the first time.
+    - ``lost``: octets found lost by it.
+    - ``marked``: octets delivered with the CE mark (RFC 9768); with classic ECN (RFC 3168) all of
+      ``delivered`` if the ACK carries ECE.
+    - ``flight``: octets in the network after this ACK.
+    - ``flight_before``: octets in the network when something was last sent. Several ACKs that are read
+      together all have the same value.
+    - ``round_trip``: the round trip that this ACK measured; 0 if it measured none. Without SACK, ACKs measure
+      one only for a controller with ``is_model``.
+    - ``smoothed``: SRTT of RFC 6298 where SACK wasn't agreed; else 0.
+    - ``una``, ``max``: positions of SND.UNA and SND.MAX.
+    - ``total_delivered``, ``total_lost``: octets since the connection was opened.
+    - ``is_window_limited``: the window was in use, so what was acknowledged is evidence that it fits.
+
+    The other fields are a rate sample (the BBR draft, 4.1). They are set only for a controller with
+    ``is_model``. They describe the newest segment that this ACK delivered; ``interval`` is 0, and the others
+    mean nothing, where the ACK delivered no segment that was sent only once:
+
+    - ``rate``: delivery rate in octets a second.
+    - ``interval``: time over which the rate was measured.
+    - ``lost_since``: octets lost since that segment was sent.
+    - ``prior_delivered``, ``segment_lost``: ``total_delivered`` and ``total_lost`` when it was sent.
+    - ``segment_flight``: octets in the network when it was sent, itself included.
+    - ``is_app_limited``: the sender had no more data to send then, so the rate may be below what the path can
+      do.
     """
 
     __slots__ = (
@@ -46,86 +71,121 @@ class Sample:
     )
 
     def __init__(self) -> None:
-        self.acked: int = 0  # SND.UNA advanced by as much
-        self.delivered: int = 0  # acknowledged or SACKed, for the first time
-        self.lost: int = 0  # newly found lost
-        self.marked: int = 0  # of what was delivered, with CE (RFC 9768); or all of it with ECE (RFC 3168)
-        self.flight: int = 0  # in the network after this ACK
-        self.flight_before: int = (
-            0  # and when something was last sent: several ACKs that come at once all find as much
-        )
-        self.round_trip: int = 0  # measured by this ACK; 0: none
-        self.smoothed: int = (
-            0  # round trip (SRTT of RFC 6298), where no ACK measures one by itself: without SACK; else 0
-        )
-        self.una: int = 0  # position of SND.UNA
-        self.max: int = 0  # position of SND.MAX
-        self.total_delivered: int = 0  # since the start
+        """Create a sample that tells nothing."""
+        self.acked: int = 0
+        self.delivered: int = 0
+        self.lost: int = 0
+        self.marked: int = 0
+        self.flight: int = 0
+        self.flight_before: int = 0
+        self.round_trip: int = 0
+        self.smoothed: int = 0
+        self.una: int = 0
+        self.max: int = 0
+        self.total_delivered: int = 0
         self.total_lost: int = 0
-        self.is_window_limited: bool = False  # the window was in use: what was acknowledged says that it fits
-        self.rate: int = 0  # octets a second
-        self.interval: int = 0  # over which the rate was measured
-        self.lost_since: int = 0  # lost since that segment was sent
-        self.prior_delivered: int = 0  # ``total_delivered`` when it was sent
-        self.segment_flight: int = 0  # in the network when it was sent, itself included
-        self.segment_lost: int = 0  # ``total_lost`` when it was sent
-        self.is_app_limited: bool = False  # its sender had no more to send then
+        self.is_window_limited: bool = False
+        self.rate: int = 0
+        self.interval: int = 0
+        self.lost_since: int = 0
+        self.prior_delivered: int = 0
+        self.segment_flight: int = 0
+        self.segment_lost: int = 0
+        self.is_app_limited: bool = False
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Congestion(ABC):
-    """The interface of congestion controllers: subclass it to bring your own.
+    """Interface of congestion controllers: subclass it to bring your own.
 
     A controller decides how many octets may be in flight, and never sees the connection. Each connection
-    makes one when it first has something to send, by ``Controller(smss, initial_window, seed)``, and calls it
-    as described here. All sizes are octets, all times microseconds of the host's clock; ``now`` never
-    decreases.
+    makes one controller when it first has something to send, by ``Controller(smss, initial_window, seed)``,
+    and calls it as described here. All sizes are octets, all times microseconds of the host's clock. ``now``
+    never decreases.
 
-    **What it owns.** Only the controller writes ``window``, ``threshold`` and ``pacing_rate``; the connection
-    reads them after each call.
+    **What the controller owns.** Only the controller writes ``window``, ``threshold`` and ``pacing_rate``.
+    The connection reads them after each call.
 
-    - ``window`` is cwnd of RFC 5681, 2: at least ``smss`` after every call but `resized`. It begins as
-      ``initial_window``.
-    - ``threshold`` is ssthresh: while recovery lasts, Proportional Rate Reduction (RFC 9937) leads what is in
-      flight down to it, unless
-      ``is_model`` says that the controller keeps to a rate of its own there too.
-    - ``pacing_rate`` spreads what the window allows, in octets a second; 0 sends at once.
-    - ``smss`` is the sender's maximum segment size, which `resized` changes.
-    - ``seed`` is an int to draw random numbers from. It differs between the connections of a host, and is the
-      same again for the same
-      secret, addresses and time, so that a simulation can be repeated. `postel.congestion.Xorshift` is a
-      generator to begin with it.
+    - ``window`` is cwnd of RFC 5681, 2: the most octets in flight. It begins as ``initial_window``, and is at
+      least ``smss`` after every call but `resized`.
+    - ``threshold`` is ssthresh, and begins as `ARBITRARILY_HIGH`. While recovery lasts, Proportional Rate
+      Reduction (RFC 9937) brings what is in flight down to it, unless the class has ``is_model``.
+    - ``pacing_rate`` is in octets a second: the connection spreads what the window allows over time. 0 means
+      no pacing.
+    - ``smss`` is the sender's maximum segment size, which `resized` changes. ``initial_window`` stays as it
+      was given.
+    - ``seed`` is an int to draw random numbers from, with `postel.congestion.Xorshift` for example. It
+      differs between the connections of a host. It is the same again for the same secret, addresses and time,
+      so that a simulation can be repeated.
+
+    **What a class chooses.**
+
+    - ``is_model`` (False by default): the controller follows a model of the path, as BBR does. Then samples
+      carry a rate sample, and recovery leaves the window to the controller instead of applying Proportional
+      Rate Reduction.
+    - ``wants_sends`` (False by default): the connection calls `sent` after each segment.
 
     **One ACK** brings these calls, in this order, each at most once but for `lost` and `recovered`:
 
-    1. `observed`, with all that the ACK told, where it delivered, lost or marked anything, and before each of
-       the following;
-    2. `marked`, where it told of a mark that needs an answer;
-    3. `undo`, where it proved that the last episode of losses was none;
+    1. `observed`, where the ACK delivered, lost or marked anything, and before each of the following calls;
+    2. `marked`, where it told of an ECN mark that needs an answer;
+    3. `undo`, where it proved that nothing was lost in the last episode;
     4. `lost` and `recovered`, where it showed that a tail probe repaired a loss (RFC 8985, 7.4.2);
-    5. `recovered`, where it ended an episode;
-    6. `remember` and `lost`, where it began one; or `lost` alone, where something that was sent again is lost
-       once more;
-    7. `acknowledged`, where none of 2, 4, 5 and 6 was called, recovery doesn't last, and the window was in
+    5. `recovered`, where it ended an episode of recovery;
+    6. `remember` and `lost`, where it began an episode; or `lost` alone, where a retransmission is lost in
+       the same episode;
+    7. `acknowledged`, where none of 2, 4, 5 and 6 was called, no recovery is under way, and the window was in
        use.
 
-    What becomes lost by waiting (the reordering timer of RFC 8985, 6.3) is told as an ACK that delivers
-    nothing. The mark of a SYN is told by `marked` alone, before any sample (RFC 9768, 3.2.2).
+    The reordering timer (RFC 8985, 6.3) brings the same calls as an ACK that delivers nothing. A mark on a
+    SYN brings `marked` alone, before any sample (RFC 9768, 3.2.2).
 
     **The retransmission timer** brings `remember` and `timed_out`, or `timed_out` alone where it expires
-    again for the same octets. No sample tells of what that makes lost: the next one has it in ``total_lost``.
+    again for the same octets. No sample reports what is lost by a timeout: the next sample has it in
+    ``total_lost``.
 
-    **Sending** brings `started` before the first segment when nothing is in flight, and `idled` before that
-    if there was a long rest; and `sent` after each segment, for a controller that has ``wants_sends``.
+    **Sending** brings `started` before a segment when nothing is in flight, and `idled` before that where
+    nothing was sent for longer than one RTO; and `sent` after each segment, for a class with ``wants_sends``.
 
     A controller raises no exception, asks no clock, and keeps no reference to a sample.
-    `postel.testing.check_congestion` tells whether one keeps to all this.
+    `postel.testing.check_congestion` checks whether a class keeps to this contract.
+
+    A small controller, after RFC 5681, and the calls of an ACK that begins an episode:
+
+    >>> from postel.congestion import Congestion
+    >>> class Halving(Congestion):
+    ...     def acknowledged(self, octets, now):
+    ...         if self.window < self.threshold:
+    ...             self.window += min(octets, self.smss)
+    ...         else:
+    ...             self.window += max(1, self.smss * self.smss // self.window)
+    ...     def lost(self, flight, now):
+    ...         self.window = self.threshold = max(flight // 2, 2 * self.smss)
+    ...     def recovered(self, flight, now):
+    ...         self.window = self.threshold
+    ...     def timed_out(self, flight, now, *, again):
+    ...         if not again:
+    ...             self.threshold = max(flight // 2, 2 * self.smss)
+    ...         self.window = self.smss
+    ...     def idled(self, now):
+    ...         self.window = min(self.window, self.initial_window)
+    >>> controller = Halving(smss=1000, initial_window=10_000)
+    >>> controller.remember(10_000)
+    >>> controller.lost(10_000, now=0)
+    >>> controller.window, controller.threshold
+    (5000, 5000)
     """
 
     is_model: ClassVar[bool] = False
     wants_sends: ClassVar[bool] = False
 
     def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
+        """Create the controller of one connection.
+
+        ``smss`` is the sender's maximum segment size in octets, 1 or more. ``initial_window`` is the first
+        window in octets, at least ``smss``. ``seed`` is any int, to draw random numbers from. A
+        subclass that has a constructor of its own takes the same arguments and passes them on.
+        """
         self.smss: int = smss
         self.window: int = initial_window
         self.initial_window: int = initial_window
@@ -137,86 +197,105 @@ class Congestion(ABC):
 
     @abstractmethod
     def acknowledged(self, octets: int, now: int) -> None:
-        """``octets`` were acknowledged outside of recovery, while the window was in use: it may grow (RFC
-        5681, 3.1).
+        """Let the window grow: ``octets`` were acknowledged outside of recovery (RFC 5681, 3.1).
+
+        The window was in use, so it may grow by at most ``octets``; without pacing, by at most 8 * ``smss``
+        for one ACK.
         """
 
     @abstractmethod
     def lost(self, flight: int, now: int) -> None:
-        """Recovery begins, with ``flight`` octets outstanding; or, while it lasts, something that was sent
-        again is lost too.
+        """Reduce the window: something was lost, with ``flight`` octets in flight.
 
-        Set ``threshold`` and ``window`` to at most what the controller holds for right after congestion: half
-        of ``flight`` for Reno (RFC 5681, 3.2, equation 4), never less than 2 * ``smss``.
+        Called when recovery begins, and again while it lasts where a retransmission is lost too.
+
+        Set ``threshold`` and ``window`` to what may be in flight after congestion: half of ``flight`` for
+        Reno (RFC 5681, 3.2, equation 4), never less than 2 * ``smss``.
         """
 
     @abstractmethod
     def recovered(self, flight: int, now: int) -> None:
-        """Recovery ends, with ``flight`` octets outstanding: set ``window`` so that no burst follows (RFC
-        6582, 3.2, step 3).
+        """Recovery ends, with ``flight`` octets in flight: set ``window`` (RFC 6582, 3.2, step 3).
+
+        Choose it so that no burst follows: at most ``threshold``, and not far above ``flight``.
         """
 
     @abstractmethod
     def timed_out(self, flight: int, now: int, *, again: bool) -> None:
-        """The retransmission timer expired; ``again``: for octets that had timed out before, which leaves
-        ``threshold`` as it is.
+        """Collapse the window: the retransmission timer expired with ``flight`` octets in flight.
 
-        Set ``window`` to the loss window, which is ``smss`` (RFC 5681, 3.1).
+        Set ``window`` to the loss window, which is ``smss``, and ``threshold`` to at most what `lost` would
+        (RFC 5681, 3.1). ``again``: the timer expired before for the same octets; then leave ``threshold`` as
+        it is.
         """
 
     @abstractmethod
     def idled(self, now: int) -> None:
-        """Nothing was sent for longer than one RTO, and now something will be: the restart window is due (RFC
-        5681, 4.1).
+        """Restart after idle time: nothing was sent for longer than one RTO, and now something will be.
+
+        Lower ``window`` to at most the restart window, which is ``initial_window`` (RFC 5681, 4.1). A
+        controller that paces may leave it as it is.
         """
 
     def observed(self, sample: Sample, now: int) -> None:
-        """What one ACK told, in recovery too. The record is used again: copy what is to be kept."""
+        """Learn from one ACK, in recovery too. By default nothing.
+
+        The connection uses the same `Sample` object for every ACK: copy what is to be kept.
+        """
 
     def marked(self, flight: int, now: int) -> None:
-        """The network marked packets, with ``flight`` octets outstanding: once a round trip, and never in
-        recovery (RFC 3168, 6.1.2).
+        """Answer ECN marks of the network, with ``flight`` octets in flight (RFC 3168, 6.1.2).
 
-        Congestion as a loss is, but nothing is sent again. What it costs is never undone.
+        Called at most once a round trip, and never in recovery. A mark means congestion, as a loss does, but
+        nothing is sent again, and the reduction is never undone. By default the answer is that of `lost`; RFC
+        8511 allows a smaller one.
         """
         self.lost(flight, now)
 
     def started(self, now: int) -> None:
-        """Something will be sent, and nothing is in flight."""
+        """Note that something will be sent while nothing is in flight. By default nothing."""
 
     def sent(self, octets: int, flight: int, now: int) -> None:
-        """A segment of ``octets`` left, for the first time or again, and with it ``flight`` octets are in the
-        network.
+        """Note that a segment of ``octets`` was sent, for the first time or again. By default nothing.
 
-        Called only where the class has ``wants_sends = True``. Without SACK, ``flight`` counts what is lost
-        too.
+        ``flight`` is what is in the network in octets, this segment included; without SACK it includes what
+        is lost, too. Called only where the class has ``wants_sends = True``.
         """
 
     def remember(self, flight: int) -> None:
-        """An episode of losses begins, with ``flight`` octets outstanding: keep what `undo` needs. `lost` or
-        `timed_out` follows.
+        """Keep what `undo` needs: an episode of losses begins, with ``flight`` octets in flight.
 
-        Not called before what `undo` never takes back: a further `lost` of the same episode, the loss that a
-        tail probe repaired, and `marked`; after the last two there is no `undo` of an episode before.
+        `lost` or `timed_out` follows. Not called before a reduction that `undo` never takes back: a further
+        `lost` of the same episode, a loss that a tail probe repaired, and `marked`. After one of the last
+        two, the episode before it can't be undone. By default keeps ``window``, and the larger of
+        ``threshold`` and ``flight``.
         """
         self._window_before = self.window
         self._threshold_before = max(flight, self.threshold)  # RFC4015-3.1-0
 
     def undo(self, limit: int, now: int) -> None:
-        """Nothing had been lost after all (RFC 4015, RFC 5682, RFC 2883): go back to what `remember` kept.
+        """Restore what `remember` kept: nothing was lost after all (RFC 4015, RFC 5682, RFC 2883).
 
-        ``limit`` is the most that the window may grow to here, against a burst.
+        ``limit`` in octets is the most that the window may grow to in this call, so that no burst follows.
         """
         self.window = max(self.window, min(limit, self._window_before))
         self.threshold = self._threshold_before
 
     def resized(self, smss: int) -> None:
-        """The path carries segments of another size: windows stay as many octets as they are."""
+        """Take a new segment size in octets; ``window`` and ``threshold`` keep their octets.
+
+        Called when the path was found to carry larger or smaller segments.
+        """
         self.smss = smss
 
 
 def initial_window(smss: int, segments: int = SEGMENTS_OF_INITIAL_WINDOW) -> int:
-    """IW of RFC 6928, 2: min(10 MSS, max(2 MSS, 14,600)). A smaller number of segments lowers it
-    (RFC6928-2a).
+    """Return the initial window in octets: min(10 MSS, max(2 MSS, 14,600)) (IW of RFC 6928, 2).
+
+    ``smss`` is the segment size in octets. A smaller number of ``segments`` lowers the window (RFC6928-2a).
+
+    >>> from postel.congestion import initial_window
+    >>> initial_window(1460), initial_window(9000), initial_window(1460, segments=2)
+    (14600, 18000, 2920)
     """
     return min(segments * smss, max(2 * smss, 14_600))

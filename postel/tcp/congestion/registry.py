@@ -1,7 +1,8 @@
-"""The names of controllers: what `Config(congestion="bbr")` and a command line mean.
+"""Names of congestion controllers, for ``Config(congestion="bbr")`` and command lines.
 
-There is one table for each process. It holds Reno, CUBIC and BBR from the start; `postel.congestion.register`
-adds to it, and nothing takes a name away. A `Config` keeps the class that a name stood for when it was made.
+There is one table for each process. It holds Reno, CUBIC and BBR from the start. `postel.congestion.register`
+adds to it, and nothing takes a name away. A `Config` keeps the class that a name stood for when the `Config`
+was made.
 """
 
 from typing import Final
@@ -12,19 +13,25 @@ from postel.tcp.congestion.bbr import BBR
 from postel.tcp.congestion.cubic import Cubic
 from postel.tcp.congestion.reno import Reno
 
-# The abstract methods of Congestion, of which a compiled class keeps no list
+# The abstract methods of Congestion: a compiled class has no ``__abstractmethods__``
 _REQUIRED: Final = ("acknowledged", "idled", "lost", "recovered", "timed_out")
 CONTROLLERS: Final[dict[str, type[Congestion]]] = {"bbr": BBR, "cubic": Cubic, "reno": Reno}
 
 
 def registered() -> tuple[str, ...]:
-    """The names that are known now, in alphabetical order."""
+    """Return the names of all controllers of this process, in alphabetical order.
+
+    >>> from postel.congestion import registered
+    >>> set(registered()) >= {"bbr", "cubic", "reno"}
+    True
+    """
     return tuple(sorted(CONTROLLERS))
 
 
 def controller_of(choice: object) -> type[Congestion]:
-    """The class that a name stands for, or the class itself. Raises `ArgumentError`, with the known names,
-    for anything else.
+    """Return the class that a name stands for, or the class itself where ``choice`` is one.
+
+    Raises `ArgumentError`, with the known names, for anything else.
     """
     if isinstance(choice, str):
         found = CONTROLLERS.get(choice)
@@ -41,7 +48,10 @@ def controller_of(choice: object) -> type[Congestion]:
 
 
 def require_complete(name: str, controller: type[Congestion]) -> None:
-    """Refuse a class that lacks a method of Congestion: else the first connection to send would find out."""
+    """Raise `ArgumentError` where a class lacks a method of `Congestion`.
+
+    Without this check, the error would come only when a connection first sends.
+    """
     missing = [method for method in _REQUIRED if getattr(controller, method) is getattr(Congestion, method)]
     if missing:
         raise ArgumentError(

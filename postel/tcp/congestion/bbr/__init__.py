@@ -1,8 +1,40 @@
-"""BBR (draft-ietf-ccwg-bbr): a controller that keeps to a model of the path, at a pace of its own.
+"""BBR: a congestion controller that paces by a model of the path (draft-ietf-ccwg-bbr).
 
-What it knows of the path is in `PathModel`, what it makes of that in `ControlParameters`. Here is the machine
-of seven states between them, which probes for more bandwidth and drains what that left in the queue. Names
-are the draft's.
+Theory of operation. Loss-based controllers fill the queue of the bottleneck until it overflows. BBR estimates
+two quantities of the path instead, and sends at the rate at which the path delivers:
+
+- ``max_bw``, the maximum of the delivery rates of the last two probing cycles, in octets a second;
+- ``min_rtt``, the minimum round trip of the last ten seconds, in microseconds.
+
+Their product is the bandwidth-delay product (BDP): the octets that fill the path and leave its queue empty.
+The pacing rate is ``pacing_gain * bw``. The window is ``cwnd_gain * BDP``, plus an allowance for ACKs that
+arrive in bursts; it limits what is in flight when ACKs stop arriving. ``bw`` is ``max_bw``, bounded by what
+losses showed (`short_term`).
+
+The two can't be measured at once: to see more bandwidth, the queue must be filled; to see the minimum round
+trip, it must be empty. So BBR alternates between seven states, each with its gains::
+
+    STARTUP    pace 2.77    double each round trip, until the rate grew by less than a quarter for three
+       │                    rounds, or too much was lost
+       ▼
+    DRAIN      pace 0.50    empty the queue that STARTUP left, until flight <= BDP
+       │
+       ▼
+    PROBE_BW_DOWN   0.90 ──► PROBE_BW_CRUISE  1.00 ──► PROBE_BW_REFILL  1.00 ──► PROBE_BW_UP  1.25
+       ▲ drain the queue     keep the rate until 2 to  fill the path for one     look for more bandwidth,
+       │                     3 s have passed, or the   round trip                until the rate stops growing
+       │                     time of Reno's sawtooth                             or too much is lost
+       └───────────────────────────────────────────────────────────────────────────────┘
+
+    PROBE_RTT  window 0.5   from any state, where no shorter round trip was seen for five seconds: keep half
+                            a BDP in flight for 200 ms and a round trip, so that the queue is empty
+
+Loss lowers two kinds of bounds. ``inflight_longterm`` is the volume in flight at which a probe lost more than
+2 %; probes raise it. ``bw_shortterm`` and ``inflight_shortterm`` fall by 30 % in each round with losses, and
+are lifted before the next probe.
+
+What BBR knows of the path is in `PathModel`; pacing rate and window made of that are in `ControlParameters`;
+the states are here. Variables and states have the draft's names.
 """
 
 from typing import Final
@@ -27,25 +59,28 @@ from postel.tcp.congestion.bbr.short_term import BETA_PERCENT, INFINITE
 from postel.tcp.congestion.xorshift import Xorshift
 from postel.times import MILLISECOND, SECOND
 
-STARTUP_FULL_LOSSES: Final = 6
+STARTUP_FULL_LOSSES: Final = 6  # ACKs that report losses
 DRAIN_ROUNDS: Final = 3
 PROBE_RTT_DURATION: Final = 200 * MILLISECOND
 SHORTEST_PROBE_WAIT: Final = 2 * SECOND
-MOST_PROBE_ROUNDS: Final = 63
+MOST_PROBE_ROUNDS: Final = 63  # round trips between two probes at most
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class BBR(ControlParameters):
-    """Paces at what the path delivers, and keeps twice in flight what fits into it.
+    """Controller of draft-ietf-ccwg-bbr: it paces at the rate of the path, with about two BDP in flight.
 
-    It lives on samples. Where recovery has none, as without SACK, it stays near the initial window (4.1.3.6
-    of the draft).
+    It works on rate samples. Where recovery gives none, it stays near the initial window (4.1.3.6 of the
+    draft).
+
+    The public attributes are the draft's variables and may change with it.
     """
 
     window: int  # of the bases: type checkers want a declaration in each class that writes it
     full_bw_reached: bool
 
     def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
+        """Create the controller; arguments are those of `Congestion`. ``seed`` decides when it probes."""
         super().__init__(smss, initial_window, seed)
         self.plateau: Plateau = Plateau()
         self.drain_start_round: int = 0
@@ -57,14 +92,15 @@ class BBR(ControlParameters):
         self._has_begun = False
         self._has_round_trip = False
         self._recovery_round = 0
-        self._repaired_at = INFINITE  # position: a timeout's recovery ends when SND.UNA comes there
+        self._repaired_at = INFINITE  # position of SND.UNA at which the recovery after a timeout ends
         self._max = 0  # position of SND.MAX at the last ACK
         self._limited_round = -2  # the last round in which the window was full
         self._random = Xorshift(seed)
 
-    # What it is told
+    # Calls of the connection
 
     def observed(self, sample: Sample, now: int) -> None:
+        """Update the model, the state, and then pacing rate and window by one ACK (5.2.3)."""
         model = self.model
         if not self._has_begun:
             self._has_begun = True
@@ -83,11 +119,13 @@ class BBR(ControlParameters):
         self._update_control(sample)
 
     def acknowledged(self, octets: int, now: int) -> None:
-        """`observed` has seen to it."""
+        """Do nothing: `observed` sets the window by every ACK."""
 
     def lost(self, flight: int, now: int) -> None:
-        """`observed` has noted the loss, and saved the window as it was before that ACK, unless a tail probe
-        repaired it.
+        """Note that recovery begins.
+
+        `observed` has noted the loss already and has saved the window as it was before that ACK. It hasn't
+        where a tail probe repaired the loss.
         """
         if not self.model.rs.newly_lost:
             self._save_cwnd()
@@ -96,7 +134,7 @@ class BBR(ControlParameters):
         self._recovery_round = self.model.round_count
 
     def marked(self, flight: int, now: int) -> None:
-        """A mark is as good as loss beyond the threshold (BBR-ecn)."""
+        """Treat an ECN mark as a loss above the threshold of 2 % (BBR-ecn)."""
         self._note_loss()
         if self.state is STARTUP:
             self._end_startup()
@@ -105,12 +143,14 @@ class BBR(ControlParameters):
             self._handle_inflight_too_high(flight, now)
 
     def recovered(self, flight: int, now: int) -> None:
+        """End recovery: restore the window that was saved at its beginning."""
         self._is_in_recovery = False
         self._repaired_at = INFINITE
         self._restore_cwnd()
         self._bound_cwnd()
 
     def timed_out(self, flight: int, now: int, *, again: bool) -> None:
+        """Set the window to one segment; restore it once what is in flight now is acknowledged."""
         self._save_state_upon_loss()
         self._is_in_recovery = True
         self._recovery_round = self.model.round_count
@@ -118,9 +158,10 @@ class BBR(ControlParameters):
         self.window: int = self.smss
 
     def idled(self, now: int) -> None:
-        """The model keeps, and pacing makes a burst of what was idle impossible (5.4.1)."""
+        """Keep the window after idle time: the model stays valid, and pacing prevents a burst (5.4.1)."""
 
     def started(self, now: int) -> None:
+        """Pace at the estimated bandwidth after idle time, and begin to count ACK aggregation anew."""
         self.idle_restart = True
         self.model.aggregation.begin(now)
         if self.state in PROBE_BW:
@@ -129,7 +170,10 @@ class BBR(ControlParameters):
             self._check_probe_rtt_done(now)
 
     def undo(self, limit: int, now: int) -> None:
-        """HandleSpuriousLossDetection. Its pace makes a burst impossible, so it heeds no ``limit``."""
+        """Restore window, bounds and state after a spurious loss (HandleSpuriousLossDetection).
+
+        ``limit`` is ignored, because pacing prevents a burst.
+        """
         model, before = self.model, self.before_loss
         self._is_in_recovery = False
         self._repaired_at = INFINITE
@@ -145,9 +189,10 @@ class BBR(ControlParameters):
             self._start_refill()
         before.forget_state()
 
-    # Per ACK (5.2.3)
+    # Steps of each ACK (5.2.3)
 
     def _update_state(self, sample: Sample, now: int) -> None:
+        """Update the model, and change the state where it is time to (UpdateModelAndState)."""
         model = self.model
         model.adapt_lower_bounds(self.window, probes=self.state in (STARTUP, PROBE_BW_REFILL, PROBE_BW_UP))
         model.update_ack_aggregation(sample.delivered, self.window, now, full_bw_reached=self.full_bw_reached)
@@ -160,6 +205,7 @@ class BBR(ControlParameters):
         model.advance()
 
     def _update_control(self, sample: Sample) -> None:
+        """Set pacing rate, send quantum and window (UpdateControlParameters)."""
         self._set_pacing_rate(self.pacing_gain)
         self._set_send_quantum()
         if sample.una >= self._repaired_at:
@@ -171,6 +217,7 @@ class BBR(ControlParameters):
     # Startup and Drain (5.3.1, 5.3.2)
 
     def _check_full_bw_reached(self) -> None:
+        """At the end of a round, check whether the delivery rate still grows (CheckFullBWReached)."""
         model, plateau = self.model, self.plateau
         if plateau.is_reached or not model.round_start or model.rs.is_app_limited:
             return
@@ -178,6 +225,7 @@ class BBR(ControlParameters):
             self.full_bw_reached = True
 
     def _check_startup_done(self) -> None:
+        """Leave STARTUP for DRAIN once the path is full, by its rate or by losses (CheckStartupDone)."""
         if self.state is not STARTUP:
             return
         self._check_startup_high_loss()
@@ -185,7 +233,11 @@ class BBR(ControlParameters):
             self._enter_drain()
 
     def _check_startup_high_loss(self) -> None:
-        """A full round of recovery, in which six ACKs or more told of loss, and more than 2 % of it."""
+        """End STARTUP after a round of recovery with high loss (CheckStartupHighLoss).
+
+        That is a full round in which six ACKs or more reported losses, of more than 2 % of what was in
+        flight.
+        """
         model = self.model
         is_lossy_round = (
             model.short_term.loss_round_start
@@ -196,16 +248,19 @@ class BBR(ControlParameters):
             self._end_startup()
 
     def _end_startup(self) -> None:
+        """Note that the path is full, because losses or a mark said so, and bound what is in flight."""
         self.before_loss.note_end_of(STARTUP)
         self.plateau.reach()
         self.full_bw_reached = True
         self.model.inflight_longterm = max(self._bdp(), self.model.short_term.inflight_latest)
 
     def _enter_drain(self) -> None:
+        """Enter DRAIN, and note the round."""
         self._enter(DRAIN)
         self.drain_start_round = self.model.round_count
 
     def _check_drain_done(self, flight: int, now: int) -> None:
+        """Leave DRAIN once the queue is empty, or after three rounds (CheckDrainDone)."""
         if self.state is not DRAIN:
             return
         if (
@@ -217,6 +272,7 @@ class BBR(ControlParameters):
     # ProbeBW (5.3.3)
 
     def _update_probe_bw_cycle_phase(self, sample: Sample, now: int) -> None:
+        """Move on in the cycle of ProbeBW where it is time to (UpdateProbeBWCyclePhase)."""
         if not self.full_bw_reached or self._adapt_long_term_model(sample.delivered):
             return
         if self.state is PROBE_BW_DOWN:
@@ -232,7 +288,7 @@ class BBR(ControlParameters):
             self._start_down(now)
 
     def _adapt_long_term_model(self, newly_acked: int) -> bool:
-        """Whether it decided on a state."""
+        """Raise inflight_longterm where a probe went well; returns whether the state was changed."""
         model = self.model
         if model.round_start:
             self.probe.hear_feedback()
@@ -246,8 +302,9 @@ class BBR(ControlParameters):
         return False
 
     def _ends_probe(self) -> bool:
-        """The last samples of a probe are in. Whether the next begins at once, for that one was a precaution,
-        and went well.
+        """End a probe, since its last samples are in; returns whether the next probe begins at once.
+
+        It does where this one ended early as a precaution, and didn't lose too much.
         """
         self.probe.end()
         if self.state not in PROBE_BW:
@@ -260,6 +317,7 @@ class BBR(ControlParameters):
         return True
 
     def _probe_inflight_longterm_upward(self, newly_acked: int) -> None:
+        """Raise inflight_longterm while a probe is limited by it, twice as fast each round."""
         model = self.model
         if not self._is_cwnd_limited or self.window < model.inflight_longterm:
             return
@@ -268,45 +326,52 @@ class BBR(ControlParameters):
             self.probe.raise_slope(self.window, self.smss)
 
     def _start_down(self, now: int) -> None:
+        """Enter PROBE_BW_DOWN, and choose when to probe next (StartProbeBW_DOWN)."""
         self.model.short_term.reset_congestion_signals()
         self.probe.start_down(self._pick_probe_wait(), now)
         self.model.start_round()
         self._enter(PROBE_BW_DOWN)
 
     def _start_refill(self) -> None:
+        """Enter PROBE_BW_REFILL, without the short-term bounds (StartProbeBW_REFILL)."""
         self.model.short_term.reset()
         self.probe.start_refill()
         self.model.start_round()
         self._enter(PROBE_BW_REFILL)
 
     def _start_up(self) -> None:
+        """Enter PROBE_BW_UP (StartProbeBW_UP)."""
         self.model.start_round()
         self.plateau.reset(self.model.rs.delivery_rate)
         self._enter(PROBE_BW_UP)
         self.probe.start_up(self.window, self.smss)
 
     def _probes_when_due(self, now: int) -> bool:
-        rounds = min(
-            min(self._bdp(), self.window) // self.smss, MOST_PROBE_ROUNDS
-        )  # IsRenoCoexistenceProbeTime
+        """Begin the next probe if it is due; returns whether it was (IsTimeToProbeBW)."""
+        # IsRenoCoexistenceProbeTime: about as many rounds as a Reno flow takes between two losses
+        rounds = min(min(self._bdp(), self.window) // self.smss, MOST_PROBE_ROUNDS)
         is_due = self.probe.is_due(now) or self.model.rounds_since_probe_up >= rounds
         if is_due:
             self._start_refill()
         return is_due
 
     def _pick_probe_wait(self) -> int:
-        """PickProbeWait: at another time than other flows, lest all of them probe at once. In
-        microseconds.
+        """Return microseconds until the next probe: 2 to 3 s, at random (PickProbeWait).
+
+        A random time keeps flows from probing all at once.
         """
         self.model.rounds_since_probe_up = self._random.below(2)
         return SHORTEST_PROBE_WAIT + self._random.below(SECOND + 1)
 
     def _is_time_to_cruise(self, flight: int) -> bool:
+        """Say whether the queue is drained and there is headroom (IsTimeToCruise)."""
         return flight <= self._inflight_with_headroom() and flight <= self._inflight(self.model.max_bw)
 
     def _is_time_to_go_down(self, flight: int) -> bool:
-        """Of ``flight`` before this ACK: with a full window, what remains after it never reaches the
-        bound.
+        """Say whether the probe is to end (IsTimeToGoDown).
+
+        ``flight`` is what was in flight before this ACK: with a full window, what remains after the ACK never
+        reaches the bound.
         """
         if self.probe.prev_too_high and flight >= self.model.inflight_longterm:
             self.probe.note_precaution()
@@ -318,12 +383,13 @@ class BBR(ControlParameters):
 
     @property
     def _is_cwnd_limited(self) -> bool:
-        """At any point of the last round trip."""
+        """Whether the window was full at any time of the last round trip."""
         return self._limited_round >= self.model.round_count - 1
 
     # ProbeRTT (5.3.4)
 
     def _check_probe_rtt(self, flight: int, now: int) -> None:
+        """Enter PROBE_RTT where no shorter round trip was seen for long (CheckProbeRTT)."""
         if self.state is not PROBE_RTT and self.model.min_rtt.probe_rtt_expired and not self.idle_restart:
             self._enter(PROBE_RTT)
             self._save_cwnd()
@@ -336,6 +402,7 @@ class BBR(ControlParameters):
             self.idle_restart = False
 
     def _handle_probe_rtt(self, flight: int, now: int) -> None:
+        """Wait in PROBE_RTT for the flight to fall, and then 200 ms and a round trip (HandleProbeRTT)."""
         self.model.mark_app_limited(flight)
         if self.probe_rtt_done_stamp == 0:
             if flight <= self._probe_rtt_cwnd():
@@ -349,6 +416,7 @@ class BBR(ControlParameters):
             self._check_probe_rtt_done(now)
 
     def _check_probe_rtt_done(self, now: int) -> None:
+        """Leave PROBE_RTT once its time is over (CheckProbeRTTDone)."""
         if self.probe_rtt_done_stamp == 0 or now <= self.probe_rtt_done_stamp:
             return
         self.model.min_rtt.restart_interval(now)
@@ -363,8 +431,9 @@ class BBR(ControlParameters):
     # Loss (5.5.10)
 
     def _handle_loss(self, now: int) -> None:
-        """HandleLostPacket, once an ACK: of what was newly lost, the newest segment that arrived knows what
-        flew beside it.
+        """Note what an ACK found lost (HandleLostPacket, called once for each ACK).
+
+        The newest segment that arrived stands for the lost ones: it knows what was in flight with it.
         """
         if not self._is_in_recovery:
             self._save_cwnd()
@@ -374,6 +443,7 @@ class BBR(ControlParameters):
             self._handle_inflight_too_high(self.model.rs.inflight_at_loss, now)
 
     def _handle_inflight_too_high(self, tx_in_flight: int, now: int) -> None:
+        """Lower inflight_longterm: at ``tx_in_flight`` octets too much was lost (HandleInflightTooHigh)."""
         self.probe.note_too_high()
         if not self.model.rs.is_app_limited:
             target = min(self._bdp(), self.window)
@@ -383,9 +453,11 @@ class BBR(ControlParameters):
             self._start_down(now)
 
     def _note_loss(self) -> None:
+        """Note a loss, and at the first of a round save what `undo` needs (NoteLoss)."""
         if self.model.note_loss():
             self._save_state_upon_loss()
 
     def _save_state_upon_loss(self) -> None:
+        """Save the window and the bounds for `undo` (SaveStateUponLoss)."""
         self._save_cwnd()
         self.before_loss.save(self.model)

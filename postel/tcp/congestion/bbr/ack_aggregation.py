@@ -1,4 +1,8 @@
-"""How much more than expected is acknowledged by ACKs that arrive together (draft-ietf-ccwg-bbr, 5.5)."""
+"""ACK aggregation: how much more than expected is acknowledged by ACKs in bursts (draft-ietf-ccwg-bbr, 5.5).
+
+Some links hold ACKs back and deliver them together. BBR adds what comes at once to its window, so that it can
+keep sending until the next burst of ACKs.
+"""
 
 from typing import Final
 
@@ -9,26 +13,32 @@ EXTRA_ACKED_FILTER_LEN: Final = 10  # rounds (BBR-filter)
 
 
 class AckAggregation:
-    """``extra_acked`` is the most octets lately acknowledged beyond what ``bw`` delivers in the time since
+    """Estimate of ACK aggregation: ``extra_acked`` octets.
+
+    That is the most that was acknowledged lately beyond what the bandwidth delivers in the time since
     ``interval_start``.
     """
 
     __slots__ = ("_delivered", "_filter", "extra_acked", "interval_start")
 
     def __init__(self) -> None:
+        """Create an estimate of 0."""
         self.extra_acked: int = 0
         self.interval_start: int = 0
         self._delivered = 0  # extra_acked_delivered
         self._filter = MaxFilter()
 
     def begin(self, now: int) -> None:
-        """Count from ``now`` on what a steady path would deliver."""
+        """Expect deliveries at the estimated bandwidth from ``now`` on."""
         self.interval_start = now
 
     def update(
         self, bw: int, newly_acked: int, window: int, round_count: int, now: int, *, full_bw_reached: bool
     ) -> None:
-        """UpdateACKAggregation."""
+        """Update the estimate by an ACK of ``newly_acked`` octets (UpdateACKAggregation).
+
+        ``bw`` is octets a second, ``window`` octets, ``round_count`` the number of this round.
+        """
         expected_delivered = bw * (now - self.interval_start) // SECOND
         if self._delivered <= expected_delivered:
             self._delivered = 0

@@ -1,6 +1,4 @@
-"""What BBR controls, by its model and its state: pacing rate, send quantum and window (draft-ietf-ccwg-bbr,
-5.6).
-"""
+"""Pacing rate, send quantum and window, computed from BBR's model and state (draft-ietf-ccwg-bbr, 5.6)."""
 
 from enum import Enum, auto
 from typing import ClassVar, Final
@@ -13,7 +11,7 @@ from postel.times import MILLISECOND, SECOND
 
 
 class BbrState(Enum):
-    """5.1.1."""
+    """State of BBR (5.1.1 of the draft; see `postel.tcp.congestion.bbr`)."""
 
     STARTUP = auto()
     DRAIN = auto()
@@ -29,7 +27,7 @@ PROBE_BW_DOWN, PROBE_BW_CRUISE = BbrState.PROBE_BW_DOWN, BbrState.PROBE_BW_CRUIS
 PROBE_BW_REFILL, PROBE_BW_UP = BbrState.PROBE_BW_REFILL, BbrState.PROBE_BW_UP
 PROBE_BW: Final = (PROBE_BW_DOWN, PROBE_BW_CRUISE, PROBE_BW_REFILL, PROBE_BW_UP)
 
-GAINS: Final = {  # percent: of pacing and of the window (5.6.1)
+GAINS: Final = {  # pacing gain and window gain of each state, in percent (5.6.1)
     STARTUP: (277, 200),  # BBR-startup
     DRAIN: (50, 200),  # BBR-drain
     PROBE_BW_DOWN: (90, 200),  # BBR-probebw
@@ -38,17 +36,17 @@ GAINS: Final = {  # percent: of pacing and of the window (5.6.1)
     PROBE_BW_UP: (125, 225),
     PROBE_RTT: (100, 50),
 }
-PACING_MARGIN_PERCENT: Final = 1
-HEADROOM_PERCENT: Final = 15
-MIN_PIPE_SEGMENTS: Final = 4
-LARGEST_QUANTUM: Final = 64 * 1024
+PACING_MARGIN_PERCENT: Final = 1  # the pace stays below the estimated bandwidth, so that queues drain
+HEADROOM_PERCENT: Final = 15  # of inflight_longterm, left for other flows
+MIN_PIPE_SEGMENTS: Final = 4  # the window is never less
+LARGEST_QUANTUM: Final = 64 * 1024  # octets
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class ControlParameters(Congestion):
-    """The state is `BBR`'s to choose; what follows from it is here.
+    """Base class of `BBR`: what follows from the model and the state, which `BBR` chooses.
 
-    ``send_quantum`` is the most that should leave at once, in octets (5.6.3).
+    ``send_quantum`` is the most that should be sent at once, in octets (5.6.3).
     """
 
     window: int  # of `Congestion`: type checkers want a declaration in each class that writes it
@@ -56,6 +54,7 @@ class ControlParameters(Congestion):
     is_model: ClassVar[bool] = True
 
     def __init__(self, smss: int, initial_window: int, seed: int = 0) -> None:
+        """Create the parameters of STARTUP; arguments are those of `Congestion`."""
         super().__init__(smss, initial_window, seed)
         self.model: PathModel = PathModel()
         self.state: BbrState = STARTUP
@@ -69,6 +68,7 @@ class ControlParameters(Congestion):
         self._pace(MILLISECOND)
 
     def _enter(self, state: BbrState) -> None:
+        """Enter a state, and take its gains."""
         self.state = state
         self.pacing_gain, self.cwnd_gain = GAINS[state]
 
@@ -79,44 +79,57 @@ class ControlParameters(Congestion):
         self.pacing_rate = GAINS[STARTUP][0] * self.initial_window * SECOND // (100 * round_trip)
 
     def _set_pacing_rate(self, gain: int) -> None:
+        """Set the pacing rate to ``gain`` percent of the bandwidth; in STARTUP never lower it."""
         rate = gain * self.model.bw * (100 - PACING_MARGIN_PERCENT) // 10_000
         if rate and (self.full_bw_reached or rate > self.pacing_rate):
             self.pacing_rate = rate
 
     def _set_send_quantum(self) -> None:
+        """Set the send quantum to what the pace sends in a millisecond, within bounds."""
         self.send_quantum = max(
             min(self.pacing_rate * MILLISECOND // SECOND, LARGEST_QUANTUM), 2 * self.smss
         )  # BBR-cwnd
 
     def _bdp(self) -> int:
+        """Return the bandwidth-delay product in octets."""
         return self._bdp_of(self.model.bw)
 
     def _bdp_of(self, bandwidth: int) -> int:
+        """Return the bandwidth-delay product of a bandwidth; the initial window without a round trip."""
         min_rtt = self.model.min_rtt.value
         return self.initial_window if min_rtt == INFINITE else bandwidth * min_rtt // SECOND
 
     def _inflight(self, bandwidth: int) -> int:
+        """Return the octets in flight that a bandwidth needs, with allowance for bursts."""
         return self._quantized(self._bdp_of(bandwidth))
 
     def _quantized(self, inflight: int) -> int:
-        """QuantizationBudget: at least three quanta on their way through the hosts."""
+        """Add an allowance to a volume in flight (QuantizationBudget).
+
+        At least three send quanta are on their way through the two hosts; PROBE_BW_UP needs two segments
+        more.
+        """
         inflight = max(inflight, 3 * self.send_quantum, self._min_pipe_cwnd)
         return inflight + 2 * self.smss if self.state is PROBE_BW_UP else inflight
 
     @property
     def _min_pipe_cwnd(self) -> int:
+        """Lower bound of the window in octets."""
         return MIN_PIPE_SEGMENTS * self.smss
 
     def _inflight_with_headroom(self) -> int:
+        """Return inflight_longterm less the headroom for other flows."""
         longterm = self.model.inflight_longterm
         if longterm == INFINITE:
             return INFINITE
         return max(longterm - max(self.smss, HEADROOM_PERCENT * longterm // 100), self._min_pipe_cwnd)
 
     def _probe_rtt_cwnd(self) -> int:
+        """Return the window of PROBE_RTT in octets: half a BDP."""
         return max(GAINS[PROBE_RTT][1] * self._bdp() // 100, self._min_pipe_cwnd)
 
     def _set_cwnd(self, newly_acked: int) -> None:
+        """Let the window grow towards gain times BDP by what was acknowledged (SetCwnd)."""
         self.max_inflight = self._quantized(
             self.cwnd_gain * self._bdp() // 100 + self.model.aggregation.extra_acked
         )
@@ -127,7 +140,7 @@ class ControlParameters(Congestion):
         self._bound_cwnd()
 
     def _bound_cwnd(self) -> None:
-        """BoundCwndForProbeRTT and BoundCwndForModel."""
+        """Bound the window for PROBE_RTT and by the model (BoundCwndForProbeRTT, BoundCwndForModel)."""
         self.window = max(self.window, self._min_pipe_cwnd)
         if self.state is PROBE_RTT:
             self.window = min(self.window, self._probe_rtt_cwnd())
@@ -139,10 +152,12 @@ class ControlParameters(Congestion):
         self.window = min(self.window, max(min(cap, self.model.short_term.inflight), self._min_pipe_cwnd))
 
     def _save_cwnd(self) -> None:
+        """Save the window before a loss or PROBE_RTT reduces it (SaveCwnd)."""
         if self._is_in_recovery or self.state is PROBE_RTT:
             self.prior_cwnd = max(self.prior_cwnd, self.window)
         else:
             self.prior_cwnd = self.window
 
     def _restore_cwnd(self) -> None:
+        """Restore at least the window that was saved (RestoreCwnd)."""
         self.window = max(self.window, self.prior_cwnd)

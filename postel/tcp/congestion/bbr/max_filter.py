@@ -1,19 +1,22 @@
-"""A windowed maximum: the largest of what was seen lately, where time is a count of rounds or cycles."""
+"""Windowed maximum: the largest recent value, where time is a count of rounds or cycles."""
 
 
 class MaxFilter:
-    """Keeps one entry for each tick at most: those that nothing larger has followed, oldest and largest
-    first.
+    """Maximum over the last ticks, kept in few entries.
+
+    It keeps the values that no larger one has followed, at most one for each tick, oldest and largest first.
     """
 
     __slots__ = ("_entries",)
 
     def __init__(self) -> None:
+        """Create a filter that has seen no value."""
         self._entries: list[tuple[int, int]] = []  # (tick, value)
 
     def update(self, value: int, tick: int, length: int) -> int:
-        """The largest value of the last ``length`` ticks, ``value`` at ``tick`` included. Ticks never go
-        back.
+        """Add ``value`` at ``tick``, and return the maximum of the last ``length`` ticks.
+
+        Ticks never decrease.
         """
         entries = self._entries
         while entries and entries[-1][1] <= value:

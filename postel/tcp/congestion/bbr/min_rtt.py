@@ -1,6 +1,4 @@
-"""The shortest round trip of late, and when it is time to look for it by ProbeRTT (draft-ietf-ccwg-bbr,
-5.3.4).
-"""
+"""Minimum round trip, and when ProbeRTT must look for it again (draft-ietf-ccwg-bbr, 5.3.4)."""
 
 from typing import Final
 
@@ -12,13 +10,17 @@ PROBE_RTT_INTERVAL: Final = 5 * SECOND
 
 
 class MinRtt:
-    """``value`` is the draft's min_rtt, of ten seconds; ``probe_rtt_min_delay`` is that of five. In
-    microseconds.
+    """Two minima of the round trip, in microseconds.
+
+    ``value`` is the draft's min_rtt, over ten seconds. ``probe_rtt_min_delay`` is the minimum over five
+    seconds: where nothing shorter was seen for that long, ``probe_rtt_expired`` is True, and PROBE_RTT is
+    due.
     """
 
     __slots__ = ("probe_rtt_expired", "probe_rtt_min_delay", "probe_rtt_min_stamp", "stamp", "value")
 
     def __init__(self) -> None:
+        """Create the minima of a path that wasn't measured."""
         self.value: int = INFINITE
         self.stamp: int = 0
         self.probe_rtt_min_delay: int = INFINITE
@@ -26,15 +28,15 @@ class MinRtt:
         self.probe_rtt_expired: bool = False
 
     def begin(self, now: int) -> None:
-        """Count from ``now`` on."""
+        """Begin both intervals at ``now``, the time of the first ACK."""
         self.stamp = self.probe_rtt_min_stamp = now
 
     def restart_interval(self, now: int) -> None:
-        """ProbeRTT is over: the next is due in five seconds."""
+        """Begin the five seconds anew, because PROBE_RTT is over."""
         self.probe_rtt_min_stamp = now
 
     def update(self, round_trip: int, now: int) -> None:
-        """UpdateMinRTT, by a ``round_trip`` of the last ACK, 0 where it measured none."""
+        """Take the round trip of one ACK, 0 where it measured none (UpdateMinRTT)."""
         self.probe_rtt_expired = now > self.probe_rtt_min_stamp + PROBE_RTT_INTERVAL
         if round_trip and (round_trip < self.probe_rtt_min_delay or self.probe_rtt_expired):
             self.probe_rtt_min_delay = round_trip

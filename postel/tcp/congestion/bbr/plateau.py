@@ -1,4 +1,4 @@
-"""Whether the delivery rate has stopped growing, so that the path is full (draft-ietf-ccwg-bbr, 5.3.1)."""
+"""Detection of a full path: the delivery rate has stopped growing (draft-ietf-ccwg-bbr, 5.3.1)."""
 
 from typing import Final
 
@@ -6,24 +6,29 @@ FULL_BW_ROUNDS: Final = 3
 
 
 class Plateau:
-    """``bw``, ``count`` and ``is_reached`` are the draft's full_bw, full_bw_count and full_bw_now."""
+    """State of the search for a rate that doesn't grow any more.
+
+    ``bw``, ``count`` and ``is_reached`` are the draft's full_bw, full_bw_count and full_bw_now.
+    """
 
     __slots__ = ("bw", "count", "is_reached")
 
     def __init__(self) -> None:
+        """Begin to look for growth beyond 0."""
         self.bw: int = 0
         self.count: int = 0  # rounds without growth
         self.is_reached: bool = False
 
     def reset(self, bw: int = 0) -> None:
-        """ResetFullBW: look for growth beyond ``bw`` octets a second."""
+        """Look for growth beyond ``bw`` octets a second from now on (ResetFullBW)."""
         self.bw = bw
         self.count = 0
         self.is_reached = False
 
     def update(self, rate: int) -> bool:
-        """One more round is over, with ``rate`` octets a second. Whether it is the third in a row that grew
-        by less than a quarter.
+        """Take the ``rate`` of a round in octets a second, and return whether the path is full.
+
+        It is after three rounds in a row that grew by less than a quarter.
         """
         if 4 * rate >= 5 * self.bw:
             self.reset(rate)
@@ -33,5 +38,5 @@ class Plateau:
         return self.is_reached
 
     def reach(self) -> None:
-        """Losses say that the path is full."""
+        """Note that the path is full, because losses say so."""
         self.is_reached = True

@@ -1,4 +1,4 @@
-"""What the last ACK said of the path: the rate sample RS of the draft (draft-ietf-ccwg-bbr, 4.1)."""
+"""Rate sample of the last ACK: the draft's RS (draft-ietf-ccwg-bbr, 4.1)."""
 
 from typing import Final
 
@@ -8,7 +8,10 @@ LOSS_THRESH_PERCENT: Final = 2
 
 
 class RateSample:
-    """The draft's RS. Where the ACK delivered no segment (``interval`` is 0), all is 0 but ``newly_lost``."""
+    """Variables of RS; where the ACK has no rate (``interval`` is 0), all are 0 but ``newly_lost``.
+
+    ``prior_delivered`` is -1 then.
+    """
 
     __slots__ = (
         "delivered",
@@ -21,6 +24,7 @@ class RateSample:
     )
 
     def __init__(self) -> None:
+        """Create a sample without a rate."""
         self.delivery_rate: int = 0
         self.prior_delivered: int = -1
         self.delivered: int = 0
@@ -30,8 +34,10 @@ class RateSample:
         self.newly_lost: int = 0
 
     def generate(self, sample: Sample, newly_lost: int, app_limited: int) -> None:
-        """GenerateRateSample. What was sent before ``app_limited`` octets were delivered counts as
-        app-limited: BBR held it back.
+        """Take the sample of one ACK, and ``newly_lost`` octets since the last (GenerateRateSample).
+
+        A segment that was sent before ``app_limited`` octets were delivered counts as app-limited, because
+        BBR held it back.
         """
         has_segment = sample.interval > 0
         self.delivery_rate = sample.rate if has_segment else 0
@@ -44,12 +50,12 @@ class RateSample:
 
     @property
     def is_inflight_too_high(self) -> bool:
-        """More than 2 % of what was in flight with the segment was lost (BBR-loss)."""
+        """Whether more than 2 % of what was in flight with the segment was lost (BBR-loss)."""
         return 100 * self.lost > LOSS_THRESH_PERCENT * self.tx_in_flight
 
     @property
     def inflight_at_loss(self) -> int:
-        """At which volume in flight losses crossed the threshold, somewhere in what was newly lost."""
+        """Octets in flight at which losses crossed 2 %, somewhere among what was newly lost."""
         inflight_prev = self.tx_in_flight - self.newly_lost
         lost_prev = self.lost - self.newly_lost
         return inflight_prev + (LOSS_THRESH_PERCENT * inflight_prev - 100 * lost_prev) // (

@@ -1,6 +1,4 @@
-"""What losses say of the path's short-term limits: the latest deliveries and the bounds made of them
-(draft-ietf-ccwg-bbr, 5.5.10).
-"""
+"""Short-term limits of the path, learned from losses (draft-ietf-ccwg-bbr, 5.5.10)."""
 
 from typing import Final
 
@@ -11,10 +9,10 @@ BETA_PERCENT: Final = 70  # BBR-loss
 
 
 class ShortTermModel:
-    """Bounds that each round with losses lowers: ``bw`` and ``inflight`` are the draft's bw_shortterm and
-    inflight_shortterm.
+    """Bounds that each round with losses lowers: ``bw`` is bw_shortterm, ``inflight`` inflight_shortterm.
 
-    These rounds are not those of `PathModel`: the first loss of a round begins a new one.
+    These rounds are not those of `PathModel`: the first loss of a round begins a new one. Octets and octets a
+    second.
     """
 
     __slots__ = (
@@ -29,6 +27,7 @@ class ShortTermModel:
     )
 
     def __init__(self) -> None:
+        """Create the model with no bounds."""
         self.bw: int = INFINITE
         self.bw_latest: int = 0
         self.inflight: int = INFINITE
@@ -36,10 +35,10 @@ class ShortTermModel:
         self.loss_round_delivered: int = 0
         self.loss_round_start: bool = False
         self.is_loss_in_round: bool = False
-        self.loss_events: int = 0  # ACKs that told of loss, in this round
+        self.loss_events: int = 0  # ACKs in this round that reported losses
 
     def update_latest(self, rs: RateSample, delivered: int) -> None:
-        """UpdateLatestDeliverySignals."""
+        """Update the largest rate and volume of this round (UpdateLatestDeliverySignals)."""
         self.bw_latest = max(self.bw_latest, rs.delivery_rate)
         self.inflight_latest = max(self.inflight_latest, rs.delivered)
         self.loss_round_start = rs.prior_delivered >= self.loss_round_delivered
@@ -47,14 +46,14 @@ class ShortTermModel:
             self.loss_round_delivered = delivered
 
     def advance_latest(self, rs: RateSample) -> None:
-        """AdvanceLatestDeliverySignals."""
+        """Begin a new round where one has ended (AdvanceLatestDeliverySignals)."""
         if self.loss_round_start:
             self.bw_latest = rs.delivery_rate
             self.inflight_latest = rs.delivered
             self.loss_events = 0
 
     def note_loss(self, delivered: int) -> bool:
-        """NoteLoss. Whether it is the first in this round."""
+        """Note a loss, and return whether it is the first in this round (NoteLoss)."""
         is_first = not self.is_loss_in_round
         if is_first:
             self.loss_round_delivered = delivered
@@ -62,21 +61,22 @@ class ShortTermModel:
         return is_first
 
     def count_loss(self) -> None:
-        """One ACK more told of loss."""
+        """Count one more ACK that reported losses."""
         self.loss_events += 1
 
     def forget_loss(self) -> None:
-        """The loss of this round was none."""
+        """Forget the loss of this round, because it was spurious."""
         self.is_loss_in_round = False
 
     def raise_bounds(self, bw: int, inflight: int) -> None:
-        """Raise the bounds to at least these."""
+        """Raise the bounds to at least these values."""
         self.bw = max(self.bw, bw)
         self.inflight = max(self.inflight, inflight)
 
     def adapt_lower_bounds(self, max_bw: int, window: int, *, probes: bool) -> None:
-        """At the end of a round: AdaptLowerBoundsFromCongestion, unless the controller ``probes`` for
-        bandwidth.
+        """At the end of a round with losses, lower the bounds (AdaptLowerBoundsFromCongestion).
+
+        Not while the controller ``probes`` for bandwidth.
         """
         if not self.loss_round_start:
             return
@@ -90,12 +90,12 @@ class ShortTermModel:
         self.is_loss_in_round = False
 
     def reset_congestion_signals(self) -> None:
-        """ResetCongestionSignals."""
+        """Forget losses and deliveries of this round (ResetCongestionSignals)."""
         self.is_loss_in_round = False
         self.bw_latest = 0
         self.inflight_latest = 0
 
     def reset(self) -> None:
-        """ResetShortTermModel."""
+        """Lift both bounds (ResetShortTermModel)."""
         self.bw = INFINITE
         self.inflight = INFINITE
