@@ -14,7 +14,7 @@ from tools.printed import refreshed
 
 ROOT = Path(__file__).parent.parent
 ENGLISH, CHINESE = READMES = ROOT / "README.md", ROOT / "README.zh.md"
-PAGES = [*READMES, *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*READMES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 
@@ -102,30 +102,35 @@ def test_the_reference_names_every_counter() -> None:
     assert [name for name in {*keys, *reasons} if f"`{name}`" not in reference()] == []
 
 
-CLAIMS = re.compile(r"<!-- claims -->.*<!-- /claims -->", re.DOTALL)
 SHAPE = re.compile(r"^(#+ |```\w*|\||[-*] )", re.MULTILINE)
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
-def body(page: Path) -> str:
-    """Without the claims, which are made from one table."""
-    return CLAIMS.sub("", page.read_text(encoding="utf-8"))
+def rows(page: Path) -> list[str]:
+    """The rows of all tables of a page."""
+    return [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
 
 
 def test_both_readmes_have_the_same_headings_blocks_and_rows() -> None:
     """In the same order."""
-    assert SHAPE.findall(body(CHINESE)) == SHAPE.findall(body(ENGLISH))
+    ours, theirs = (SHAPE.findall(page.read_text(encoding="utf-8")) for page in READMES)
+    assert theirs == ours
+
+
+def test_the_readme_is_two_screens() -> None:
+    for page in READMES:
+        assert len(page.read_text(encoding="utf-8").splitlines()) <= 140, page
 
 
 def commands(page: Path) -> list[str]:
-    """Without their remarks."""
+    """The shell commands of a page, without their comments."""
     return [
         line.partition(" #")[0].rstrip() for _, block in blocks(page, "sh") for line in block.splitlines()
     ]
 
 
 def test_both_readmes_show_the_same_code() -> None:
-    """But for the remarks, and the language of the ladder."""
+    """But for the comments, and the language of the ladder."""
     assert commands(CHINESE) == commands(ENGLISH)
     for language in ("python", "pycon"):
         ours, theirs = ([block for _, block in blocks(page, language)] for page in READMES)
@@ -134,8 +139,9 @@ def test_both_readmes_show_the_same_code() -> None:
 
 def test_both_readmes_tell_the_same_figures() -> None:
     """Row by row, in digits."""
-    ours, theirs = (
-        [sorted(NUMBER.findall(line)) for line in body(page).splitlines() if line.startswith("|")]
-        for page in READMES
-    )
+    ours, theirs = ([sorted(NUMBER.findall(row)) for row in rows(page)] for page in READMES)
     assert theirs == ours
+
+
+def test_the_figures_of_the_readme_are_rows_of_the_page_of_figures() -> None:
+    assert [row for row in rows(ENGLISH) if row not in rows(ROOT / "docs" / "performance.md")] == []

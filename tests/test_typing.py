@@ -1,4 +1,4 @@
-"""Programs that are annotated check without an error: the README's echo, as mypy reads it."""
+"""Programs that are annotated check without an error: the echo server of the how-to, as mypy reads it."""
 
 import re
 import subprocess
@@ -25,8 +25,9 @@ def checked(program: str, folder: Path) -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
 
 
-def test_the_echo_of_the_readme_can_be_annotated(tmp_path: Path) -> None:
-    programs = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+def test_the_echo_server_of_the_how_to_can_be_annotated(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "how-to.md").read_text(encoding="utf-8")
+    programs = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     [program] = [found for found in programs if "def echo(subject, event, now):" in found]
     annotated = program.replace(
         "def echo(subject, event, now):", "def echo(subject: sim.Subject, event: Event, now: int) -> None:"

@@ -1,4 +1,4 @@
-"""Tries every claim of the lab, and writes what was found into the page that lists them and into the READMEs.
+"""Try every claim of the lab, and write what was found into the page that lists them.
 
     python tools/claims.py
 
@@ -16,8 +16,6 @@ from postel.lab import Claim, Text, claims, run, words
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "claims.md"
-READMES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh.md"}
-BLOCK = re.compile(r"(<!-- claims -->\n).*?(<!-- /claims -->)", re.DOTALL)
 SECTION = re.compile(r"(\d+)(?: (\d+(?:\.\d+)*))?")
 RFC = "https://www.rfc-editor.org/rfc/rfc"
 HEAD = """# What tutorials say
@@ -76,23 +74,5 @@ def reference(text: str) -> str:
     return f"[{text}]({RFC}{number}{f'#section-{section}' if section else ''})"
 
 
-def readme(language: str) -> str:
-    """The README as it should be: its block has every claim, in its language."""
-    rows = [row(claim, language) for claim in claims().values()]
-    heading = {"en": "| claim | verdict | RFC |", "zh": "| 说法 | 结论 | RFC |"}[language]
-    block = "\n".join([heading, "|---|---|---|", *rows, ""])
-    return BLOCK.sub(lambda match: match[1] + block + match[2], READMES[language].read_text(encoding="utf-8"))
-
-
-def row(claim: Claim, language: str) -> str:
-    text = claim.text[language].replace("|", "\\|")
-    return (
-        f"| [{text}](docs/claims.md#{claim.id}) | {words()[str(claim.verdict)][language]} | "
-        f"{reference(claim.rfc)} |"
-    )
-
-
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
-    for name, path in READMES.items():
-        path.write_text(readme(name), encoding="utf-8")

@@ -1,6 +1,4 @@
-"""The example of a client that pays twice: what Hypothesis finds in it, and that the README shows it as it
-is.
-"""
+"""The example of a client that pays twice: what Hypothesis finds in it; its page shows it as it is."""
 
 import re
 import runpy
@@ -17,9 +15,9 @@ def code() -> str:
     return text[text.index("import asyncio") :]
 
 
-def test_it_is_short_and_the_readme_has_it() -> None:
+def test_it_is_short_and_its_page_has_it() -> None:
     assert len(code().splitlines()) <= 60
-    assert code() in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert code() in (ROOT / "docs" / "pay-twice.md").read_text(encoding="utf-8")
 
 
 def test_hypothesis_finds_one_partition_one_way(capsys: pytest.CaptureFixture[str]) -> None:
