@@ -1,3 +1,4 @@
-"""RFC 9293, sans-I/O: `Connection` is one end of one connection; the other files are the sections of the
-RFC.
+"""TCP by RFC 9293, without I/O: `Connection` is one end of one connection.
+
+The other modules are the sections of RFC 9293, 3.10, and the companion RFCs.
 """

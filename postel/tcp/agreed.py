@@ -1,23 +1,23 @@
-"""What the two SYNs of a connection agreed on, for `Connection.options`."""
+"""Options that the two SYNs of a connection agreed on, for `Connection.options`."""
 
 from typing import Literal, NamedTuple, TypeAlias
 
 from postel.tcp.ecn.accurate import Accurate
 from postel.tcp.tcb import Tcb
 
-# What the SYNs agreed on: the marks of RFC 3168, or the counts of RFC 9768
+# Feedback that the SYNs agreed on: the ECN-Echo bit of RFC 3168, or the counters of RFC 9768
 EcnAgreed: TypeAlias = Literal["off", "classic", "accurate"]
 
 
 class Options(NamedTuple):
-    """The options of a connection as its two SYNs agreed on them; before the handshake nothing is agreed yet.
+    """Options of a connection as its two SYNs agreed on them; before the handshake none is agreed.
 
     ``send_mss`` and ``receive_mss`` are the peer's MSS option and our own, in octets: what a segment may
-    carry before its own options, whatever the path allows (RFC 9293, 3.7.1). ``send_shift`` and
-    ``receive_shift`` are window scales, 0 … 14, of the peer's window and of ours (RFC 7323). ``ecn`` is which
-    feedback holds: "off", "classic" (RFC 3168) or "accurate" (RFC 9768). ``signature`` is the length of the
-    authentication option in octets, 0 without one (RFC 5925, RFC 2385). ``fast_opened`` says whether the text
-    of a SYN was delivered (RFC 7413).
+    carry less its own options, whatever the path allows (RFC 9293, 3.7.1). ``timestamps`` and
+    ``window_scaling`` are RFC 7323, ``sack`` is RFC 2018. ``send_shift`` and ``receive_shift`` are the window
+    scales of the peer's window and of ours, 0 … 14. ``ecn`` is the kind of feedback: "off", "classic" (RFC
+    3168) or "accurate" (RFC 9768). ``signature`` is the length of the authentication option in octets, 0
+    without one (RFC 5925, RFC 2385). ``fast_opened`` says whether payload of a SYN was delivered (RFC 7413).
     """
 
     send_mss: int
@@ -33,6 +33,7 @@ class Options(NamedTuple):
 
 
 def of(tcb: Tcb) -> Options:
+    """Return what the connection's SYNs agreed on, as far as the handshake has come."""
     return Options(
         send_mss=tcb.path.peer_mss,
         receive_mss=tcb.advertised_mss,

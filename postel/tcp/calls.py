@@ -1,5 +1,6 @@
-"""The user calls of RFC 9293, 3.10.1 to 3.10.6, state by state. The strings of the RFC are the classes of
-`postel.errors`.
+"""User calls of RFC 9293, 3.10.1 to 3.10.6, state by state.
+
+The error strings of the RFC are the classes of `postel.errors`.
 """
 
 from postel.errors import (
@@ -33,17 +34,19 @@ from postel.wire.address import is_unspecified
 
 
 def why_closed(tcb: Tcb) -> TcpError:
-    """What a call in CLOSED raises: an exception of its own, that says what ended the connection."""
+    """Return the exception that a call in CLOSED raises: a fresh copy of what ended the connection."""
     return ConnectionDoesNotExist("", str(tcb.remote)) if tcb.error is None else renewed(tcb.error)
 
 
 def open_passive(tcb: Tcb, now: int) -> None:
+    """Enter LISTEN: the passive OPEN (RFC 9293, 3.10.1)."""
     if tcb.state is not CLOSED:  # EP-OPEN-5, MUST-41
         raise ConnectionAlreadyExists("", str(tcb.remote))
     tcb.enter(LISTEN, now)  # EP-OPEN-1
 
 
 def open_active(tcb: Tcb, now: int) -> None:
+    """Enter SYN-SENT, and owe a SYN: the active OPEN (RFC 9293, 3.10.1)."""
     if tcb.state not in (CLOSED, LISTEN):  # EP-OPEN-5
         raise ConnectionAlreadyExists("", str(tcb.remote))
     if tcb.remote.port == 0 or is_unspecified(tcb.remote.address):
@@ -54,8 +57,9 @@ def open_active(tcb: Tcb, now: int) -> None:
 
 
 def send(tcb: Tcb, data: bytes | bytearray | memoryview, now: int, *, urgent: bool) -> int:
-    """Octets taken; the rest when there is room. Every SEND is a push: nothing waits for more (MUST-60,
-    SHLD-27).
+    """Queue ``data`` and return how many octets were accepted: SEND (RFC 9293, 3.10.2).
+
+    Every SEND is a push: no octet waits for a later SEND (MUST-60, SHLD-27).
     """
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise ArgumentError("data", data, "bytes, bytearray or memoryview")
@@ -77,6 +81,7 @@ def send(tcb: Tcb, data: bytes | bytearray | memoryview, now: int, *, urgent: bo
 
 
 def _require_sending(tcb: Tcb, now: int) -> None:
+    """Raise the error of a SEND that isn't allowed in this state; in LISTEN, make the open active first."""
     if tcb.state is CLOSED:  # EP-SEND-1
         raise why_closed(tcb)
     if tcb.state is LISTEN:  # EP-SEND-2
@@ -86,9 +91,7 @@ def _require_sending(tcb: Tcb, now: int) -> None:
 
 
 def may_send(tcb: Tcb) -> bool:
-    """Whether the direction from here is open, or will be: it is not after CLOSE, and not in a state that
-    only CLOSE leads to.
-    """
+    """Whether SEND is allowed: not after CLOSE, and not in a state that only CLOSE leads to."""
     return not tcb.snd.fin_is_queued and tcb.state not in (
         CLOSED,
         FIN_WAIT_1,
@@ -100,7 +103,10 @@ def may_send(tcb: Tcb) -> bool:
 
 
 def receive(tcb: Tcb, limit: int, now: int) -> bytes:
-    """Up to ``limit`` octets in order; what arrived before an error or the end is given first (D-14)."""
+    """Return up to ``limit`` octets that arrived in order: RECEIVE (RFC 9293, 3.10.3).
+
+    What arrived before an error or the end is returned first (D-14).
+    """
     if not isinstance(limit, int) or limit < 1:
         raise ArgumentError("limit", limit, "1 or more octets")
     if not _has_text(tcb):
@@ -111,7 +117,7 @@ def receive(tcb: Tcb, limit: int, now: int) -> bytes:
 
 
 def receive_into(tcb: Tcb, room: memoryview, now: int) -> int:
-    """As `receive`, into octets of the caller's: how many."""
+    """Fill ``room`` with octets that arrived in order, and return how many there were."""
     if not room:
         raise ArgumentError("buffer", len(room), "1 or more octets")
     if not _has_text(tcb):
@@ -122,23 +128,27 @@ def receive_into(tcb: Tcb, room: memoryview, now: int) -> int:
 
 
 def _has_text(tcb: Tcb) -> bool:
-    """EP-RECV-2, EP-RECV-4, EP-RECV-5: if not, nothing waits now, or that was the end (`has_ended`)."""
+    """Whether octets wait to be read (EP-RECV-2, EP-RECV-4, EP-RECV-5).
+
+    Raises what ended the connection, if none wait in CLOSED; not after the peer's FIN (`has_ended`).
+
+    """
     if tcb.rcv.unread == 0 and tcb.state is CLOSED and not has_ended(tcb):  # EP-RECV-1
         raise why_closed(tcb)
     return tcb.rcv.unread > 0
 
 
 def has_ended(tcb: Tcb) -> bool:
-    """Whether nothing more will come in order, and no error cut it off: the peer sent FIN, or this end's own
-    user aborted.
+    """Whether no more octets will come, and no error cut them off: the peer sent FIN, or our user aborted.
 
-    RFC 9293, 3.10.5 answers RECEIVEs that wait for an ABORT. Here none waits, and its user needs no error to
-    know of it: text that had arrived before is given (D-14), and then there is no more.
+    RFC 9293, 3.10.5, answers RECEIVE calls that wait at an ABORT with an error. Here no call waits, and a
+    user that aborted needs no error: what had arrived is returned (D-14), and after it the end.
     """
     return tcb.rcv.fin_is_received or tcb.was_aborted
 
 
 def _was_read(tcb: Tcb, octets: int, now: int) -> None:
+    """Free memory, and perhaps owe a window update, after the user read ``octets``."""
     tcb.give_back(octets)
     if tcb.can_receive:  # EP-RECV-3
         tuning.follow_reader(tcb, now)
@@ -146,7 +156,7 @@ def _was_read(tcb: Tcb, octets: int, now: int) -> None:
 
 
 def close(tcb: Tcb, now: int) -> None:
-    """No more to send: FIN after what is queued. Receiving goes on (RFC9293-3.6-1)."""
+    """Queue a FIN behind the data: CLOSE (RFC 9293, 3.10.4). Receiving goes on (RFC9293-3.6-1)."""
     if tcb.state is CLOSED:  # EP-CLOSE-1
         raise why_closed(tcb)
     if tcb.state in (LISTEN, SYN_SENT):  # EP-CLOSE-2, EP-CLOSE-3
@@ -160,14 +170,15 @@ def close(tcb: Tcb, now: int) -> None:
         tcb.state is SYN_RECEIVED and tcb.snd.buffer.size == 0 and not tcb.opening.is_fast
     ):  # EP-CLOSE-5, EP-CLOSE-4
         tcb.enter(FIN_WAIT_1, now)
-    # EP-CLOSE-6: once in FIN-WAIT it is "ok", and there is but one FIN. EP-CLOSE-7, D-15: CLOSE-WAIT until
-    # the FIN is sent.
+    # EP-CLOSE-6: a second CLOSE in FIN-WAIT is "ok" and sends no second FIN. EP-CLOSE-7, D-15: the state is
+    # CLOSE-WAIT until the FIN is sent
     tcb.snd.fin_is_queued = True
 
 
 def release(tcb: Tcb, now: int) -> None:
-    """Close, and let go, as a socket's close() does. Text that was not read is lost, and the peer learns it
-    by RST (SHLD-3).
+    """Close, and discard what arrives, as ``close()`` of a socket does.
+
+    If octets were not read, the peer learns by a RST that they are lost (SHLD-3).
     """
     if tcb.state is not CLOSED and not tcb.rcv.is_released:
         tcb.rcv.is_released = True
@@ -183,17 +194,18 @@ def release(tcb: Tcb, now: int) -> None:
 
 
 def _forget_unread(tcb: Tcb) -> None:
+    """Drop what the user hasn't read."""
     tcb.give_back(tcb.rcv.unread)
     tcb.rcv.discard()
 
 
 def abort(tcb: Tcb, now: int) -> None:
+    """Delete the TCB, and owe a RST where the peer must learn of it: ABORT (RFC 9293, 3.10.5)."""
     if tcb.state is CLOSED:  # EP-ABORT-1
         raise why_closed(tcb)
     is_told = tcb.state in (SYN_RECEIVED, ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2, CLOSE_WAIT)
-    error: TcpError | None = (
-        None if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) else ConnectionAborted()
-    )  # EP-ABORT-5: "ok"
+    # EP-ABORT-5: "ok"
+    error: TcpError | None = None if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) else ConnectionAborted()
     if tcb.state in (LISTEN, SYN_SENT):  # EP-ABORT-2, EP-ABORT-3
         error = ConnectionReset("the program gave up")
     tcb.was_aborted = True

@@ -1,4 +1,4 @@
-"""What a user may choose of a connection: one frozen record, each default with the RFC that names it."""
+"""Choices that a user has for a connection: one frozen record, each default with the RFC that names it."""
 
 from dataclasses import dataclass, fields
 from typing import Final, Literal, TypeAlias, cast, get_args
@@ -14,18 +14,18 @@ from postel.wire.options import OptionLayout
 KIBIBYTE: Final = 1024
 MEBIBYTE: Final = 1024 * KIBIBYTE
 
-# What a user chooses by name
+# Choices by name
 
-# "accept…": where a peer asks for it; "ask…": asked for too. "…-classic": RFC 3168; without that word RFC
-# 9768, and RFC 3168 where the peer knows no more.
+# "accept…": where a peer asks for it; "ask…": our SYN asks for it, too. "…-classic": RFC 3168 only; without
+# that word RFC 9768, and RFC 3168 with a peer that knows no more.
 EcnMode: TypeAlias = Literal["off", "accept-classic", "accept", "ask-classic", "ask"]
-# "client": an active OPEN asks for a cookie, and with one sends text in its SYN; "server": a listener gives
-# cookies, and delivers the text of a SYN that brings one back.
+# "client": an active OPEN asks for a cookie, and with one sends payload in its SYN; "server": a listener
+# gives cookies, and delivers the payload of a SYN that brings one back.
 FastOpenMode: TypeAlias = Literal["off", "client", "server", "both"]
-# When a larger packet is tried than is known to arrive. "off": never, and black holes aren't noticed;
-# "after-black-hole": once large packets were lost without a word of ICMP; "always": from the start.
+# When a packet larger than those that are known to arrive is tried. "off": never, and black holes aren't
+# noticed; "after-black-hole": once large packets were lost without an ICMP message; "always": from the start.
 MtuProbing: TypeAlias = Literal["off", "after-black-hole", "always"]
-# Octets, or "automatic": it follows the bandwidth-delay product.
+# Octets, or "automatic": the size follows the bandwidth-delay product.
 BufferSize: TypeAlias = int | Literal["automatic"]
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "ecn": get_args(EcnMode),
@@ -36,16 +36,17 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
 
 USER_TIMEOUT: Final = 5 * MINUTE
 AUTOMATIC: Final = "automatic"
-FIRST_SEND_BUFFER: Final = 64 * KIBIBYTE  # where an automatic one begins, as kernels do
+FIRST_SEND_BUFFER: Final = 64 * KIBIBYTE  # the size at which an automatic one begins, as in kernels
 FIRST_RECEIVE_BUFFER: Final = 128 * KIBIBYTE
 
 
 @dataclass(frozen=True)
 class Config:
-    """Change it with `dataclasses.replace`. Times in microseconds, sizes in octets, choices as words.
+    """Choices for a connection or a host: times in microseconds, sizes in octets, choices as words.
 
-    It is flat, so that `replace`, ``--set NAME=VALUE`` and the table of socket options reach every field by
-    its name alone. Raises ArgumentError.
+    The record can't change; `dataclasses.replace` makes a changed copy. It is flat, so that `replace`,
+    ``--set NAME=VALUE`` and the table of socket options reach every field by its name alone. Raises
+    ArgumentError where a value isn't allowed.
 
     >>> from dataclasses import replace
     >>> replace(DEFAULT, nagle=False, msl=30 * SECOND).msl
@@ -57,20 +58,19 @@ class Config:
     rfc1337: bool = True  # RFC 1337, 3 (F1): a RST doesn't end TIME-WAIT; False: as RFC 9293, 3.10.7.4
     # RFC 6191 and MAY-2: a newer SYN may reopen a pair in TIME-WAIT; with timestamps an active OPEN too
     time_wait_reuse: bool = True
-    time_wait_challenge: bool = (
-        True  # RFC 9293, 3.10.7.4; RFC 5961, 4: a SYN that may not is challenged, and RST then ends TIME-WAIT
-    )
-    orphan_timeout: int = MINUTE  # EP-TMO-9: a released connection in FIN-WAIT-2; no RFC, as kernels do
-    orphan_send_timeout: int = (
-        5 * MINUTE
-    )  # of a released connection, without progress (RFC 6429, 4), as kernels do
+    # RFC 9293, 3.10.7.4; RFC 5961, 4: a SYN that may not is answered with a challenge ACK, and the RST that
+    # answers this ends TIME-WAIT
+    time_wait_challenge: bool = True
+    orphan_timeout: int = MINUTE  # EP-TMO-9: a released connection in FIN-WAIT-2; no RFC, as in kernels
+    # A released connection without progress ends after this time (RFC 6429, 4), as in kernels
+    orphan_send_timeout: int = 5 * MINUTE
 
     # Retransmission
     user_timeout: int = USER_TIMEOUT  # RFC 9293, 3.9.1.1: R2 for SYN and data; NEVER is allowed (MUST-21)
     syn_received_timeout: int = 3 * MINUTE  # MUST-23, for a passive opener's SYN,ACK
     reports: bool = True  # SHLD-20: False for a program that wants no Trouble events
     tail_probe: bool = True  # RFC 8985, 7: with SACK, a probe finds a lost tail before the timeout does
-    r1: int = 3  # SHLD-10: retransmissions of one segment until the user hears of trouble
+    r1: int = 3  # SHLD-10: retransmissions of one segment until the user gets Trouble
     rto_initial: int = SECOND  # RFC 6298, 2.1
     rto_minimum: int = SECOND  # RFC 6298, 2.4
     rto_maximum: int = MINUTE  # RFC 6298, 2.5; also the longest wait between window probes
@@ -78,62 +78,56 @@ class Config:
 
     # Acknowledging
     delayed_ack: int = 40 * MILLISECOND  # MUST-40: less than 500 ms
-    acknowledge_every: int = 2  # SHLD-19: segments with text until an ACK is owed at once
-    repeat_fin: bool = (
-        False  # a FIN that crosses ours (figure 13) is answered with our FIN again, not with an ACK alone
-    )
+    acknowledge_every: int = 2  # SHLD-19: segments with payload until an ACK is owed at once
+    # A FIN that crosses ours (RFC 9293, figure 13) is answered with our FIN again, not with an ACK alone
+    repeat_fin: bool = False
     exact_reset: bool = True  # RFC 5961, 3.2; False: any RST in the window resets, as in RFC 793
-    # SYN with FIN opens nothing; RFC 9293, 3.10.7.2 lets it: the FIN comes again after the handshake
+    # True: a SYN with FIN opens nothing. RFC 9293, 3.10.7.2 lets it open: the FIN comes again later
     drop_syn_fin: bool = False
     challenge_syn: bool = True  # RFC 5961, 4.2; False: a SYN in the window resets, as in RFC 793
 
     # Sending
     nagle: bool = True  # SHLD-7, MUST-17
-    # a small segment waits for more text, whatever is in flight: until this is off or CLOSE is called,
-    # `override` at most
+    # A small segment waits for more payload, whatever is in flight: until this is off, CLOSE is called, or
+    # `override` has passed
     cork: bool = False
     override: int = 200 * MILLISECOND  # RFC 9293, 3.8.6.2.1: 0.1 to 1.0 s
     initial_window: int = 10  # RFC 6928, 2: segments
-    congestion: type[Congestion] | str = (
-        Cubic  # MAY-18: a class, or a registered name, which is stored as its class
-    )
-    mtu_probing: MtuProbing = (
-        "after-black-hole"  # RFC 4821, 7: the largest packet that the path carries is found by sending it
-    )
+    # MAY-18: a class, or a registered name, which is stored as its class
+    congestion: type[Congestion] | str = Cubic
+    # RFC 4821, 7: the largest packet that the path carries is found by sending it
+    mtu_probing: MtuProbing = "after-black-hole"
     send_buffer: BufferSize = AUTOMATIC  # or a size that stays
     send_buffer_maximum: int = 4 * MEBIBYTE  # of an automatic one
-    notsent_lowat: int = (
-        0  # how many octets may wait for their first transmission; 0: as many as the buffer holds
-    )
+    # How many octets may wait for their first transmission; 0: as many as the buffer holds
+    notsent_lowat: int = 0
     receive_buffer: BufferSize = AUTOMATIC  # or a size that stays
-    receive_buffer_maximum: int = (
-        6 * MEBIBYTE
-    )  # of an automatic one; the window scale fits it (RFC 7323, 2.3)
+    # The most that an automatic one grows to; the window scale fits it (RFC 7323, 2.3)
+    receive_buffer_maximum: int = 6 * MEBIBYTE
     whole_segments: bool = False  # the receive buffer is rounded up to a multiple of the MSS that was agreed
-    whole_buffer: bool = (
-        False  # RCV.WND is all that is free, told or not, and grows by any step, not as 3.8.6.2.2 says
-    )
+    # RCV.WND is all free space, advertised or not, and grows by any step; not as RFC 9293, 3.8.6.2.2 says
+    whole_buffer: bool = False
 
     # Options offered and accepted
     timestamps: bool = True  # RFC 7323, 3
     timestamps_required: bool = True  # RFC 7323, 3.2: drop segments without the option once agreed
     paws_idle: int = 24 * DAY  # RFC 7323, 5.5
     window_scaling: bool = True  # RFC 7323, 2
-    scale_for: int = 0  # octets: the window scale fits a buffer that may yet grow as far
+    scale_for: int = 0  # octets: the window scale fits a buffer that may later grow to this size
     largest_mss: int = 65535  # RFC 9293, 3.7.1: told to the peer and sent, where the link would carry more
-    # a peer's MSS counts as no less, or its every octet would cost us a packet; as kernels do (not MUST-16)
+    # A smaller MSS of a peer counts as this, or each of its octets would cost us a packet; as in kernels (not
+    # MUST-16)
     smallest_mss: int = 48
-    option_layout: OptionLayout = (
-        "aligned"  # order and padding of a SYN's options: RFC 9293, 3.1 leaves them open
-    )
+    # Order and padding of a SYN's options: RFC 9293, 3.1 leaves them open
+    option_layout: OptionLayout = "aligned"
     sack: bool = True  # RFC 2018
-    ecn: EcnMode = "accept"  # RFC 3168, RFC 9768: agreed to where a peer asks for it, as kernels do
+    ecn: EcnMode = "accept"  # RFC 3168, RFC 9768: agreed to where a peer asks for it, as in kernels
 
-    # TCP Fast Open: only for applications that survive it when the text of a SYN comes twice (RFC7413-6.1)
+    # TCP Fast Open: only for programs that accept that a SYN's payload may arrive twice (RFC7413-6.1)
     fast_open: FastOpenMode = "off"  # RFC7413-2
     fast_open_limit: int = 128  # RFC 7413, 4.2: PendingFastOpenRequests of a listener
 
-    user_timeout_option: bool = False  # RFC 5482, 3: ENABLED, for telling and for heeding
+    user_timeout_option: bool = False  # RFC 5482, 3: ENABLED, for sending the option and for heeding it
     user_timeout_advertised: int = 0  # ADV_UTO; 0: as `user_timeout`
     user_timeout_changeable: bool = True  # CHANGEABLE, while `user_timeout` is the default
     user_timeout_lowest: int = 100 * SECOND  # L_LIMIT of RFC 5482, 3.1
@@ -142,7 +136,7 @@ class Config:
     # Keep-alive
     keep_alive: bool = False  # MUST-25
     keep_alive_idle: int = 2 * HOUR  # MUST-28
-    keep_alive_interval: int = 75 * SECOND  # RFC 1122, 4.2.3.6 leaves it open; as kernels do
+    keep_alive_interval: int = 75 * SECOND  # RFC 1122, 4.2.3.6 leaves it open; as in kernels
     keep_alive_probes: int = 9  # MUST-29: one lost answer isn't a dead peer
 
     # Throttle
@@ -150,20 +144,20 @@ class Config:
 
     # The IP layer
     hop_limit: int = 64  # MUST-49
-    traffic_class: int = 0  # MUST-48; its two lowest bits are ECN's, and not the user's to set
+    traffic_class: int = 0  # MUST-48; its two lowest bits are ECN's, not the user's
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "congestion", controller_of(self.congestion)
-        )  # the class that a name stands for
+        """Replace the name of a congestion controller by its class, and check all values."""
+        # The record is frozen, so this is the way to store the class in place of its name
+        object.__setattr__(self, "congestion", controller_of(self.congestion))
         for name, low, high, allowed in _BOUNDS:
             require_number(name, getattr(self, name), low, high, allowed)
         if self.rto_maximum < self.rto_minimum:
             raise ArgumentError("rto_maximum", self.rto_maximum, f"rto_minimum ({self.rto_minimum}) or more")
-        if (
-            self.user_timeout_option
-            and not self.rto_maximum < self.user_timeout_lowest <= self.user_timeout_highest
-        ):  # RFC5482-3.1a
+        # RFC5482-3.1a
+        if self.user_timeout_option and not (
+            self.rto_maximum < self.user_timeout_lowest <= self.user_timeout_highest
+        ):
             allowed = (
                 f"more than rto_maximum ({self.rto_maximum}), and user_timeout_highest "
                 f"({self.user_timeout_highest}) or less"
@@ -172,7 +166,7 @@ class Config:
 
     @property
     def controller(self) -> type[Congestion]:
-        """The class of ``congestion``."""
+        """Class of the congestion controller that ``congestion`` names."""
         return cast(type[Congestion], self.congestion)
 
 
@@ -219,7 +213,7 @@ _NUMBERS: Final = {name: allowed for name, _, _, allowed in _BOUNDS}
 
 
 def _require_type(name: str, value: object) -> None:
-    """Refuse an argument of `Config` of the wrong kind, before it is stored."""
+    """Refuse a value of the wrong kind for a field of `Config`, before it is stored."""
     if name in _FLAGS:
         require_kind(name, value, bool, "True or False")
     elif name in _NUMBERS and (isinstance(value, bool) or not isinstance(value, int)):
@@ -242,26 +236,24 @@ def is_fast_client(config: Config) -> bool:
 
 
 def is_fast_server(config: Config) -> bool:
-    """Whether a listener gives cookies of TCP Fast Open, and delivers the text of a SYN that brings one
-    back.
-    """
+    """Whether a listener gives cookies of TCP Fast Open, and delivers payload of a SYN that brings one."""
     return config.fast_open in ("server", "both")
 
 
 def first_send_limit(config: Config) -> int:
-    """What the send buffer holds at the start, in octets."""
+    """Return the octets that the send buffer holds at the start."""
     size = config.send_buffer
     return size if isinstance(size, int) else min(FIRST_SEND_BUFFER, config.send_buffer_maximum)
 
 
 def first_receive_limit(config: Config) -> int:
-    """What the receive buffer holds at the start, in octets."""
+    """Return the octets that the receive buffer holds at the start."""
     size = config.receive_buffer
     return size if isinstance(size, int) else min(FIRST_RECEIVE_BUFFER, config.receive_buffer_maximum)
 
 
 def names() -> tuple[str, ...]:
-    """The fields, in their order: what a command line may set."""
+    """Return the names of the fields in their order: what a command line may set."""
     return tuple(field.name for field in fields(Config))
 
 

@@ -1,8 +1,11 @@
-"""What is counted of a connection, for `status`. Nothing is decided by it, but whether the peer is silent."""
+"""Counters and times of a connection, for `status`.
+
+No decision depends on them, except whether the peer is silent (keep-alive).
+"""
 
 
 class Counts:
-    """Since the start; times are when something last happened."""
+    """Counters since the connection began, and times at which something last happened, in microseconds."""
 
     __slots__ = (
         "keep_alive_probes",
@@ -19,14 +22,15 @@ class Counts:
     )
 
     def __init__(self) -> None:
+        """Begin with all counters and times at 0."""
         self.segments_sent: int = 0
         self.segments_arrived: int = 0
         self.octets_retransmitted: int = 0
         self.segments_retransmitted: int = 0
         self.octets_acknowledged: int = 0
-        self.texts_sent: int = 0  # packets with text, each time
+        self.texts_sent: int = 0  # packets with payload; one that is sent again counts again
         self.texts_arrived: int = 0
-        self.throttled: int = 0  # answers to strange segments that a limit held back, see `challenge`
+        self.throttled: int = 0  # answers to unacceptable segments that a limit held back, see `challenge`
         self.last_data_at: int = 0
         self.last_ack_at: int = 0
-        self.keep_alive_probes: int = 0  # since the peer was last heard of
+        self.keep_alive_probes: int = 0  # probes since the peer last answered

@@ -1,5 +1,6 @@
-"""The segment text: what is in order goes to the user, what is ahead waits for reassembly (RFC 9293,
-3.10.7.4, seventh check).
+"""Payload that arrives: in order it goes to the user, ahead of RCV.NXT it waits for reassembly.
+
+RFC 9293, 3.10.7.4, seventh check. The module also decides when an ACK is due (3.8.6.3).
 """
 
 from typing import Final
@@ -12,15 +13,16 @@ from postel.tcp.tcb import OWES_ACK, Tcb
 from postel.tcp.timers import DELAYED_ACK
 from postel.wire.segment import SYN, Segment
 
-_DUPLICATES_HELD: Final = 64
-# pieces that may wait behind gaps whatever the size of the receive buffer; more, while they weigh less than
-# that
+_DUPLICATES_HELD: Final = 64  # duplicate ACKs that may be owed
+# Pieces that may wait behind gaps however small the receive buffer is. More may, while their memory is less
+# than the size of the buffer
 _FEW: Final = 32
 
 
 def accept(tcb: Tcb, ahead: int, data: bytes, packets: int, now: int) -> bool:
-    """``data`` of so many packets begins ``ahead`` octets after RCV.NXT. What the host has no memory for is
-    dropped and comes again.
+    """Accept ``data``, which begins ``ahead`` octets after RCV.NXT; return whether memory sufficed.
+
+    ``packets`` is how many packets brought it. Without memory it is dropped, and the peer sends it again.
     """
     if ahead or tcb.rcv.reassembly is not None:
         return _hold(tcb, ahead, data, packets)
@@ -28,14 +30,15 @@ def accept(tcb: Tcb, ahead: int, data: bytes, packets: int, now: int) -> bool:
         return False
     deliver(tcb, data)
     owe_ack(tcb, packets, now)
-    if tcb.rcv.duplicate is not None:  # its sender waits to hear that it sent too much
+    if tcb.rcv.duplicate is not None:  # the peer sent octets twice and waits for the D-SACK block
         tcb.owes |= OWES_ACK
     return True
 
 
 def _hold(tcb: Tcb, ahead: int, data: bytes, packets: int) -> bool:
-    """Text ahead of RCV.NXT becomes a piece that waits, with a weight of its own; text at RCV.NXT fills a
-    gap, and goes to the user.
+    """Put ``data`` into the reassembly queue and deliver what is in order; return whether memory sufficed.
+
+    Each piece that waits costs memory of its own beside its octets.
     """
     weight = len(data)
     if ahead:
@@ -47,19 +50,20 @@ def _hold(tcb: Tcb, ahead: int, data: bytes, packets: int) -> bool:
 
 
 def _make_room(tcb: Tcb, ahead: int, octets: int) -> bool:
-    """In-order text is worth more than what waits behind a gap (RFC 2018, 8 lets us give that up)."""
+    """Claim memory for data in order by dropping pieces behind a gap, which RFC 2018, 8, allows."""
     return not ahead and tcb.give_up_gap(octets) > 0 and tcb.claim_memory(octets)
 
 
 def deliver(tcb: Tcb, data: bytes) -> None:
-    """``data`` is the next in order, and there is memory for it."""
+    """Give ``data``, next in order, to the user. The caller has claimed memory for it."""
     tcb.rcv.deliver(data)
     tcb.tell(READABLE)
 
 
 def owe_ack(tcb: Tcb, packets: int, now: int) -> None:
-    """Every second segment at once (SHLD-19), else within the delay (SHLD-18, MUST-40). What a link joined
-    counts as what it was.
+    """Owe an ACK at once for every second segment (SHLD-19), else within the delay (SHLD-18, MUST-40).
+
+    ``packets`` counts what the link joined to one segment as the packets that arrived.
     """
     tcb.rcv.arrived_since_ack += packets
     if tcb.rcv.arrived_since_ack >= tcb.config.acknowledge_every or tcb.config.delayed_ack == 0:
@@ -69,8 +73,9 @@ def owe_ack(tcb: Tcb, packets: int, now: int) -> None:
 
 
 def count(tcb: Tcb, memory: Memory) -> None:
-    """Text of an ended connection that no program has yet counts as the host's again (`Tcb.let_text_go`),
-    even beyond the limit.
+    """Count unread octets of an ended connection in the host's memory again, even beyond its limit.
+
+    `Tcb.let_text_go` had stopped counting them. Called for a connection that no program has yet.
     """
     if tcb.memory is None:
         tcb.memory = memory
@@ -78,9 +83,9 @@ def count(tcb: Tcb, memory: Memory) -> None:
 
 
 def _reassemble(tcb: Tcb, ahead: int, data: bytes, packets: int, taken: int) -> None:
-    """Out of order, or into a gap: acknowledged at once either way (RFC5681-3.2a, RFC5681-3.2b).
+    """Insert data that is out of order or fills a gap, and owe an ACK at once (RFC5681-3.2a, RFC5681-3.2b).
 
-    ``taken`` octets of the host's memory are for it, of which what it didn't need is given back.
+    ``taken`` octets of the host's memory were claimed for it; what isn't needed is given back.
     """
     if tcb.rcv.reassembly is None:
         tcb.rcv.reassembly = Reassembly()
@@ -89,16 +94,15 @@ def _reassemble(tcb: Tcb, ahead: int, data: bytes, packets: int, taken: int) -> 
     held = tcb.rcv.reassembly
     start = tcb.rcv.position + ahead
     run = held.range_at(start, start + len(data))
-    if run[1] and (
-        ahead or tcb.rcv.duplicate is None
-    ):  # RFC2883-4a; RFC2883-4.2: the first of several, so not after one left of RCV.NXT
+    # RFC2883-4a; RFC2883-4.2: the first duplicate only, so not where one left of RCV.NXT is noted
+    if run[1] and (ahead or tcb.rcv.duplicate is None):
         tcb.rcv.duplicate = (_number(tcb, run[0]), _number(tcb, run[1]))
     before = held.weight + tcb.rcv.unread
     held.insert(start, data)
     held.relieve(max(_FEW, tcb.rcv.limit // PIECE))
     if ahead and not tcb.sack_agreed:
-        # MUST-58 coalesces ACKs, but a peer without SACK counts duplicates to find a loss: each segment gets
-        # its own
+        # MUST-58 coalesces ACKs. A peer without SACK counts duplicate ACKs to detect a loss, so each segment
+        # gets one
         tcb.rcv.duplicates_owed = min(
             tcb.rcv.duplicates_owed + packets - (tcb.owes & OWES_ACK == 0), _DUPLICATES_HELD
         )
@@ -111,11 +115,15 @@ def _reassemble(tcb: Tcb, ahead: int, data: bytes, packets: int, taken: int) -> 
 
 
 def _number(tcb: Tcb, position: int) -> int:
+    """Return the sequence number of a position, which counts octets from the first of the stream."""
     return seq.add(tcb.rcv.nxt, position - tcb.rcv.position)
 
 
 def note_duplicate(tcb: Tcb, segment: Segment) -> None:
-    """Text left of RCV.NXT came again: the next ACK says which, once (D-SACK, RFC 2883; RFC9768-3.1.1d)."""
+    """Note which octets left of RCV.NXT arrived again: the next ACK reports them, once (D-SACK, RFC 2883).
+
+    RFC9768-3.1.1d.
+    """
     if tcb.sack_agreed and segment.data:
         first = seq.add(segment.seq, segment.flags & SYN != 0)
         last = seq.add(first, len(segment.data))

@@ -1,8 +1,8 @@
-"""The eleven states and every legal way between them (RFC 9293, 3.3.2, figure 5, and its notes).
+"""The eleven states and every legal transition between them (RFC 9293, 3.3.2, figure 5, and its notes).
 
-``EDGES`` is the program's spine: `Tcb.enter` refuses a pair that isn't here, the state diagram is drawn from
-it, and the exhaustive state × segment test walks it. The ids are those of the requirements: F is drawn in the
-RFC's figure 5, N comes from its notes, its text, or RFC 1122, 5961, 1337 and 6191. N45, to hold a pair in
+`Tcb.enter` refuses a pair of states that isn't in ``EDGES``. The state diagram is drawn from this table, and
+the exhaustive test of states and segments walks it. The ids are those of the requirements: F is drawn in the
+RFC's figure 5; N comes from its notes, its text, or RFC 1122, 5961, 1337 and 6191. N45, which holds a pair in
 TIME-WAIT after an abort, is an option that Postel doesn't take (D-11).
 """
 
@@ -11,7 +11,7 @@ from typing import Final
 
 
 class State(Enum):
-    """RFC 9293, 3.3.2. The value, and ``str()``, is the RFC's spelling."""
+    """State of a connection (RFC 9293, 3.3.2). The value, and ``str()``, is the RFC's spelling."""
 
     CLOSED = "CLOSED"
     LISTEN = "LISTEN"
@@ -26,10 +26,11 @@ class State(Enum):
     TIME_WAIT = "TIME-WAIT"
 
     def __str__(self) -> str:
+        """Name of the state in the RFC's spelling: "SYN-SENT"."""
         return str(self.value)
 
 
-# Looked up once here, not at every comparison: `State.X` costs three times a module's name.
+# Constants of the module, because a look-up of `State.X` takes three times as long.
 CLOSED: Final = State.CLOSED
 LISTEN: Final = State.LISTEN
 SYN_SENT: Final = State.SYN_SENT

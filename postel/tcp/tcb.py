@@ -1,5 +1,6 @@
-"""The transmission control block: all that is known of one connection (RFC 9293, 3.3.1), in parts that have
-owners of their own.
+"""Transmission control block: everything that is known of one connection (RFC 9293, 3.3.1).
+
+Its parts have owners: `Sending`, `Receiving`, `Timers`, `Rtt` and others change only by methods of their own.
 """
 
 from typing import Final
@@ -35,31 +36,35 @@ from postel.tcp.timers import Timers
 from postel.wire.address import Endpoint
 from postel.wire.segment import Segment
 
-# What is owed to the peer. Input sets these; output alone pays them.
+# What the connection owes the peer. Input sets these bits; only output clears them by sending.
 OWES_ACK: Final = 1
-OWES_SYN: Final = 2  # SYN, or SYN,ACK in SYN-RECEIVED: the first time, and again
+OWES_SYN: Final = 2  # a SYN, or a SYN,ACK in SYN-RECEIVED: the first time, and each time it goes again
 OWES_RESET: Final = 4  # the RST of an abort
 OWES_WINDOW_PROBE: Final = 8
 OWES_KEEP_ALIVE: Final = 16
 OWES_TAIL_PROBE: Final = 32
-OWES_USER_TIMEOUT: Final = 64  # the option, with whatever goes next
+OWES_USER_TIMEOUT: Final = 64  # the option of RFC 5482, on the next segment with room for it
 
-MOST_EVENTS: Final = 16  # that wait to be told; all kinds but Trouble and Closed are five
+MOST_EVENTS: Final = 16  # events that may wait; beside Trouble and Closed there are five kinds
 
 HEADERS_4: Final = 40  # IP and TCP without options
 HEADERS_6: Final = 60
 DEFAULT_MSS_4: Final = 536  # MUST-15
 DEFAULT_MSS_6: Final = 1220
 LARGEST_SHIFT: Final = 14  # RFC7323-2.3b
-TIMESTAMPS_LENGTH: Final = 12  # with the two NOPs before it
+TIMESTAMPS_LENGTH: Final = 12  # octets of the option and the two NOPs before it
 
 
 class TimestampState:
-    """TS.Recent and its companions of RFC 7323, 4.3. ``agreed`` once both SYNs carried the option."""
+    """State of the timestamps option (RFC 7323, 4.3): TS.Recent, Last.ACK.sent and our clock's offset.
+
+    ``agreed`` is True once both SYNs carried the option.
+    """
 
     __slots__ = ("agreed", "echoed", "last_ack_sent", "offset", "recent", "recent_at")
 
     def __init__(self, offset: int) -> None:
+        """Begin with nothing agreed; ``offset``, in ticks, is added to our clock (RFC 7323, 7.1)."""
         self.agreed: bool = False
         self.echoed: int = 0  # the peer's latest TSecr
         self.offset: int = offset
@@ -69,8 +74,9 @@ class TimestampState:
 
 
 class Tcb(Holder):
-    """Owned by one `Connection`. Only calls, arrives and timeouts change ``state``; only output makes
-    segments.
+    """Transmission control block of one `Connection`.
+
+    Only `calls`, `arrives` and `timeouts` change ``state``; only `output` makes segments.
     """
 
     __slots__ = (
@@ -111,6 +117,7 @@ class Tcb(Holder):
         observer: Observer | None,
         memory: Memory | None,
     ) -> None:
+        """Make the control block of a connection in CLOSED; the arguments are those of `Connection`."""
         self.local: Endpoint = local
         self.remote: Endpoint = remote
         self.config: Config = config
@@ -118,9 +125,9 @@ class Tcb(Holder):
         self.memory = memory
         self.state: State = CLOSED
         self.error: TcpError | None = None  # what ended the connection; until then, the latest soft error
-        self.events: tuple[Event, ...] = ()  # no list: nearly always there are none, of very many connections
+        self.events: tuple[Event, ...] = ()  # a tuple, because most of very many connections have no event
         self.owes: int = 0
-        self.resets: list[Segment] | None = None  # segments that are answered with RST
+        self.resets: list[Segment] | None = None  # segments that will be answered with a RST
 
         self.snd: Sending = Sending(iss, first_send_limit(config))
         self.rcv: Receiving = Receiving(first_receive_limit(config))
@@ -129,16 +136,16 @@ class Tcb(Holder):
         self.timers: Timers = Timers()
         self.rtt: Rtt = Rtt(config, iss)
         self.timestamps: TimestampState = TimestampState(timestamp_offset)
-        self.ecn: Ecn | None = None  # where the handshake agreed on it
+        self.ecn: Ecn | None = None  # set where the handshake agreed on ECN
         self.user_timeout: int = config.user_timeout  # USER_TIMEOUT of RFC 5482
         self.controller: Congestion | None = None  # see `ensure_controller`, `ensure_recovery`
         self.recovery: Recovery | None = None
         self.counts: Counts = Counts()
         self.sack_agreed: bool = False
-        self.was_aborted: bool = False  # by this end's own user
+        self.was_aborted: bool = False  # by this side's own user
 
     def begin_anew(self, iss: int) -> None:
-        """Nothing of an attempt at a handshake stays, for it came to nothing."""
+        """Forget a failed handshake before a return to LISTEN; ``iss`` is the next ISS."""
         config = self.config
         self.error = None
         self.owes = 0
@@ -158,31 +165,29 @@ class Tcb(Holder):
     # Sending
 
     def ensure_controller(self) -> Congestion:
-        """The congestion controller, made when it is first needed: a connection that only receives has
-        none.
+        """Return the congestion controller; make it when it is first needed.
+
+        A connection that only receives has none.
         """
         if self.controller is None:
-            make = (
-                self.config.controller
-            )  # by a name of its own: mypyc would call the property with these arguments, not what it gives
+            # A variable, because mypyc would call the property with these arguments, not the class it returns
+            make = self.config.controller
             self.controller = make(self.data_mss, self.first_congestion_window, self._seed)
         return self.controller
 
     @property
     def _seed(self) -> int:
-        """A controller's seed: two hashes of the addresses, keyed with the host's secret, the first with the
-        time added.
-        """
+        """Seed of a controller's random choices: two keyed hashes of the addresses, one with time added."""
         return self.snd.iss << 32 | self.timestamps.offset
 
     @property
     def first_congestion_window(self) -> int:
-        """Octets that a controller made now would begin with."""
+        """Octets of the congestion window that a controller made now would begin with (RFC 6928)."""
         smss = self.data_mss
         return smss if self.opening.first_window == 1 else initial_window(smss, self.opening.first_window)
 
     def ensure_recovery(self) -> Recovery:
-        """What recovers from losses, made when something is first sent."""
+        """Return the loss recovery; make it when something is first sent."""
         if self.recovery is None:
             engine = Rack if self.sack_agreed else NewReno  # RFC8985-4a
             self.recovery = engine(self.snd.first_octet, self.ensure_controller(), self.rtt)
@@ -190,21 +195,21 @@ class Tcb(Holder):
 
     @property
     def is_sender(self) -> bool:
-        """Whether it ever had something to send."""
+        """Whether the connection ever had something to send."""
         return self.recovery is not None
 
     def begin_to_send(self) -> None:
-        """MSS and options are agreed: now there can be a controller, and something that recovers from
-        losses.
-        """
+        """Forget controller and recovery: MSS and options are agreed now, so new ones begin with them."""
         self.controller = None
         self.recovery = None
 
     # State and events
 
     def enter(self, state: State, now: int) -> None:
-        """The only door between states: looks the pair up in EDGES, and tells the observer. Raises
-        IllegalTransition, and changes nothing, where it isn't there."""
+        """Change the state, and tell the observer. No other code changes it.
+
+        Raises IllegalTransition, and changes nothing, where the pair isn't in `EDGES`.
+        """
         before = self.state
         if state not in SUCCESSORS[before]:
             raise IllegalTransition(f"{before} to {state} is no edge of RFC 9293")
@@ -213,12 +218,15 @@ class Tcb(Holder):
             self.observer.state_changed(self.local, self.remote, before, state, now)
 
     def tell(self, event: Event) -> None:
+        """Queue an event for the user, unless the same one waits already."""
         if event not in self.events:
             self.events += (event,)
 
     def trouble(self, error: TcpError) -> None:
-        """MUST-47: a soft error, told and survived. One that waits to be told isn't added again, and of very
-        many kinds the latest wait.
+        """Queue a Trouble event: a soft error that the connection survives (MUST-47).
+
+        An error that waits already isn't added again. Of more than `MOST_EVENTS` the oldest Trouble is
+        dropped.
         """
         event = Trouble(error.about(self.subject))
         if self.config.reports and event not in self.events:
@@ -228,8 +236,9 @@ class Tcb(Holder):
             self.events += (event,)
 
     def delete(self, error: TcpError | None, now: int) -> None:
-        """The RFC's "delete the TCB, enter the CLOSED state". What was received in order stays readable;
-        everything else goes.
+        """Delete the TCB and enter the CLOSED state, as the RFC says, and queue Closed with ``error``.
+
+        What was received in order stays readable; everything else is dropped.
         """
         if error is not None:
             error = error.about(self.subject)
@@ -244,21 +253,20 @@ class Tcb(Holder):
 
     @property
     def subject(self) -> str:
-        """What the text of an error of this connection begins with: ``connect to 10.0.0.2:80`` while an
-        active OPEN isn't complete.
-        """
+        """First words of an error message: the peer, or ``connect to 10.0.0.2:80`` while opening."""
         is_opening = self.state is SYN_SENT or (self.state is SYN_RECEIVED and not self.opening.is_passive)
         return f"connect to {self.remote}" if is_opening else str(self.remote)
 
     def ensure_deleted(self, error: TcpError | None, now: int) -> None:
-        """As `delete`, also where a timer has ended the connection and its host has not looked at it
-        since.
+        """Delete the TCB unless the state is CLOSED already.
+
+        A timer may have ended the connection since its host last looked at it.
         """
         if self.state is not CLOSED:
             self.delete(error, now)
 
     def flush(self) -> None:
-        """Everything that waits to be sent, and what waits behind a gap; no timer runs on."""
+        """Drop everything that waits to be sent, and what waits behind a gap; stop all timers."""
         self.timers.stop_all()
         self.give_back(self.snd.buffer.size)
         self.snd.buffer.clear()
@@ -272,7 +280,7 @@ class Tcb(Holder):
         self.rcv.duplicates_owed = 0
 
     def turn(self) -> None:
-        """Put SND.NXT where recovery wants it."""
+        """Move SND.NXT to where recovery wants it: back to SND.UNA, on to SND.MAX, or nowhere."""
         recovery = self.ensure_recovery()
         if recovery.turn != STAY:
             if recovery.turn == ON:
@@ -285,23 +293,24 @@ class Tcb(Holder):
 
     @property
     def is_ipv4(self) -> bool:
+        """Whether the endpoints have IPv4 addresses."""
         return len(self.local.address) == 4
 
     @property
     def known_irs(self) -> int:
-        """RCV.IRS; NO_SEQUENCE before the peer's SYN."""
+        """IRS, the peer's initial sequence number; NO_SEQUENCE before its SYN arrived."""
         return NO_SEQUENCE if self.state is SYN_SENT else self.rcv.irs
 
     @property
     def advertised_mss(self) -> int:
-        """MUST-67, RFC6691-2: the link's MTU less fixed headers only."""
+        """MSS option of our SYN: the link's MTU less the fixed headers only (MUST-67, RFC6691-2)."""
         return max(
             1, min(self.config.largest_mss, self.path.link_mtu - (HEADERS_4 if self.is_ipv4 else HEADERS_6))
         )
 
     @property
     def send_mss(self) -> int:
-        """Eff.snd.MSS before options of the segment at hand (MUST-16)."""
+        """Eff.snd.MSS before the options of the segment at hand are subtracted (MUST-16)."""
         return max(
             1,
             min(
@@ -313,8 +322,9 @@ class Tcb(Holder):
 
     @property
     def data_mss(self) -> int:
-        """SMSS: octets of data in a full segment that carries no option but timestamps and a signature
-        (RFC6691-2).
+        """SMSS: octets of payload in a full segment (RFC6691-2).
+
+        Only the options that every segment carries are subtracted: timestamps and a signature.
         """
         return max(
             1,
@@ -323,12 +333,16 @@ class Tcb(Holder):
 
     @property
     def keep_alive_idle(self) -> int:
-        """Longer than the user timeout, where that was agreed on (RFC5482-4.2)."""
+        """Idle time before the first keep-alive, in microseconds.
+
+        It is longer than the user timeout where the option of RFC 5482 is in use (RFC5482-4.2).
+        """
         idle = self.config.keep_alive_idle
         return max(idle, self.user_timeout + 1) if self.config.user_timeout_option else idle
 
     @property
     def can_receive(self) -> bool:
+        """Whether payload may arrive in this state."""
         return self.state in (ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2)
 
     @property
@@ -338,25 +352,29 @@ class Tcb(Holder):
 
     @property
     def is_synchronized(self) -> bool:
-        """Whether both SYNs are acknowledged. After a CLOSE in SYN-RECEIVED the state is FIN-WAIT-1, and ours
-        isn't yet.
+        """Whether both SYNs are acknowledged.
+
+        The state alone doesn't tell: after a CLOSE in SYN-RECEIVED it is FIN-WAIT-1, while our SYN may be in
+        flight.
         """
         return self.snd.syn_is_acked and self.state is not CLOSED
 
     # Memory that is shared with the host's other connections
 
     def claim_memory(self, octets: int) -> bool:
+        """Count ``octets`` in the host's memory, and return whether there was room for them."""
         return self.memory is None or self.memory.claim(octets)
 
     def close_gap(self) -> None:
-        """Nothing waits for reassembly any more."""
+        """Drop the reassembly queue, which is empty or no longer needed."""
         self.rcv.reassembly = None
         if self.memory is not None:
             self.memory.gaps.pop(self, None)
 
     def give_up_gap(self, octets: int) -> int:
-        """Free ``octets`` of memory, or more, of what waits for reassembly; all of it if it has no more. How
-        many were freed.
+        """Drop octets from the reassembly queue until ``octets`` of memory are free, or the queue is empty.
+
+        Returns how many octets of memory became free.
         """
         held = self.rcv.reassembly
         if held is None:
@@ -368,13 +386,15 @@ class Tcb(Holder):
         return given_up
 
     def let_text_go(self) -> None:
-        """Text that waits unread in an ended connection is the program's, and counts as the host's no longer:
-        the host keeps no ended connection, and couldn't tell without a finalizer, which makes runs differ,
-        when the program dropped one.
+        """Stop counting unread octets of an ended connection in the host's memory: they are the program's.
+
+        The host doesn't keep ended connections. It could notice that the program dropped one only by a
+        finalizer, and finalizers run at times that differ between runs.
         """
         self.give_back(self.rcv.unread)
         self.memory = None
 
     def give_back(self, octets: int) -> None:
+        """Count ``octets`` of the host's memory as free again."""
         if self.memory is not None and octets:
             self.memory.give(octets)
