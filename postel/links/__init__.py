@@ -1,12 +1,16 @@
-"""Links carry the packets of a host: into the kernel, within the process, or over any transport of yours.
+"""Links: objects that carry the IP packets of a host into the kernel, within the process, or anywhere else.
 
 ::
 
-    left, right = postel.links.pair()           # a wire in this process
+    left, right = postel.links.pair()           # both ends of a wire in this process
     link = postel.links.attach_tun("postel0")   # a TUN device of Linux
 
-A link of your own subclasses `Link`: `postel.links.contract` says what its methods do, and
-`postel.testing.check_link` checks them.
+Links can be put around other links: `Recorder` writes a capture, `Delayed`, `Shaped` and `Faulty` make the
+way slow or lossy, `Observed` calls an observer.
+
+For a carrier of your own, write a subclass of `Link`. `postel.links.contract` says what its methods do, and
+`postel.testing.check_link` tests them. For a transport that calls you with each packet, `PushedLink` is
+enough.
 """
 
 from postel.errors import LinkClosed, LinkDown, LinkError

@@ -1,6 +1,4 @@
-"""Links around another link: what passes is recorded, delayed, shaped or damaged, in real and in virtual
-time.
-"""
+"""Base class of links around another link, which record, delay, shape or damage what passes."""
 
 from typing import cast
 
@@ -10,13 +8,14 @@ from postel.wire.parcel import Parcel
 
 
 class Around(Offloading):
-    """Base class of links around another one, ``inner``: everything passes as it is. A subclass changes what
-    it is for.
+    """Link around another one, ``inner``, through which everything passes unchanged.
 
-    The link is `Offloading` where ``inner`` is: else its ``largest`` is 0, and no driver hands it parcels.
+    Subclasses change something. It carries parcels where ``inner`` is an `Offloading` link. Else its
+    ``largest`` is 0, and no driver hands it parcels.
     """
 
     def __init__(self, link: Link) -> None:
+        """Put this link around ``link``, which no host or other link may use. Raises ArgumentError."""
         require_unused(link)
         self.inner = link
         self.mtu: int = link.mtu
@@ -26,40 +25,48 @@ class Around(Offloading):
         link.ready = self._inner_is_ready
 
     def fileno(self) -> int | None:
+        """Return the descriptor of ``inner``, -1 once closed, or None: see `Link.fileno`."""
         return self.inner.fileno()
 
     def receive(self, now: int) -> bytes | None:
+        """Return the next packet of ``inner``; None for none now."""
         return self.inner.receive(now)
 
     def receive_parcel(self, now: int) -> Parcel | None:
+        """Return the next parcel of ``inner``; None for none now."""
         return cast(Offloading, self.inner).receive_parcel(now)
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        """Carry ``packet`` over ``inner``. Returns False where it was full."""
         is_carried = self.inner.send(packet, next_hop, now)
         self.has_room = self.inner.has_room
         return is_carried
 
     def send_parcel(self, parcel: Parcel, next_hop: bytes, now: int) -> bool:
+        """Carry ``parcel`` over ``inner``. Returns False where it was full."""
         is_carried = cast(Offloading, self.inner).send_parcel(parcel, next_hop, now)
         self.has_room = self.inner.has_room
         return is_carried
 
     def next_timeout(self) -> int:
+        """Return the time of the earliest timer of ``inner``, in microseconds; NEVER for none."""
         return self.inner.next_timeout()
 
     def handle_timeout(self, now: int) -> None:
+        """Let the timers of ``inner`` that are due expire."""
         self.inner.handle_timeout(now)
 
     def attached(self, routes: Routes) -> None:
+        """Tell ``inner`` which host uses it."""
         self.inner.attached(routes)
 
     def statistics(self) -> dict[str, int]:
-        """Those of ``inner``; ``lost`` includes what was lost here."""
+        """Return the figures of ``inner``. ``lost`` includes the packets that were lost here."""
         figures = self.inner.statistics()
         return {**figures, "lost": figures.get("lost", 0) + self.lost}
 
     def close(self) -> None:
-        """Close ``inner`` too."""
+        """Close this link, and with it ``inner``."""
         self.inner.close()
 
     def _inner_is_ready(self) -> None:

@@ -1,17 +1,43 @@
-"""What a link is: where packets come from and go to. It carries whole IP packets, never waits, and may lose
-what it is given.
+"""Contract of a link: the object that carries whole IP packets between a host and everything else.
 
-A link is a machine like a host: packets and time in, packets and time out. A driver, such as `postel.aio` or
-a `World`, does this:
+Theory of operation
+-------------------
 
-- It calls ``receive(now)`` until None, whenever ``fileno()`` is readable or the link has called
+A link is a state machine without a clock, as a host is. It never waits and starts no thread: the *driver* of
+the host (`postel.aio`, `postel.trio`, `postel.blocking`, or a `World` in virtual time) calls it, and passes
+``now``, in microseconds. ``now`` never decreases. A link may lose packets: it counts them, and TCP sends them
+again.
+
+There are two directions, timers, and an end::
+
+    host                         link                        elsewhere
+     |   send(packet, hop, now)   |                              |
+     |--------------------------->|----------------------------->|
+     |                            |                              |
+     |                            |<-----------------------------|   a packet arrives
+     |   fileno() is readable, or the link calls notify()        |
+     |   receive(now)             |                              |
+     |<---------------------------|                              |
+     |   receive(now): None, for nothing more now                |
+     |                            |                              |
+     |   next_timeout()           |   a link with timers, for example one that delays packets
+     |     (time passes)          |
+     |   handle_timeout(now)      |   makes due packets ready
+     |   receive(now)             |
+
+What a driver does:
+
+- It calls ``receive(now)`` until that returns None, whenever ``fileno()`` is readable or the link has called
   `Link.notify`.
-- It calls ``send(packet, next_hop, now)`` for what the host has to send, while ``has_room``.
-- It calls ``handle_timeout(now)`` at ``next_timeout()``, and receives again then.
+- It calls ``send(packet, next_hop, now)`` for each packet of the host, while ``has_room`` is True.
+- It calls ``handle_timeout(now)`` once the time is ``next_timeout()``, and then receives again.
 
-``now`` is in microseconds and never decreases; the driver's clock, real or virtual, is the link's. Whatever a
-method raises, an OSError too, says that the link is gone for good; only `LinkDown`, raised by ``send``, does
-not.
+What a link promises:
+
+- `Link.receive` returns packets in the order in which they arrived, each whole.
+- An exception says that the link has ended for good. Any exception does, an OSError too; only `LinkDown`,
+  which ``send`` raises while a device is switched off, does not.
+- `Link.notify` may be called by any thread and from inside any method. The driver looks at the link later.
 """
 
 import errno
@@ -41,13 +67,34 @@ _METHODS: Final = (
 
 
 class Link(ABC):
-    """A subclass has at least `receive`, `send`, `close` and ``mtu``, the largest packet in octets.
+    """Base class of links. A subclass has at least `receive`, `send`, `close` and ``mtu``.
 
-    The other attributes are those of a link without neighbours, back-pressure and offload, for subclasses
-    that differ: ``largest`` is the largest parcel of an `Offloading` link in octets, else 0. With
-    ``needs_next_hop`` the second argument of `send` is the address of the neighbour that is to have the
-    packet (4 or 16 octets); else ``b""``. While ``has_room`` is False the host keeps what it has to send; the
-    link calls `notify` once it has room again. ``lost`` counts the packets that were lost in it.
+    The attributes, with the values of a link that has no neighbours, no flow control and no offload:
+
+    - ``mtu``: the largest packet, in octets, 68 to 65535.
+    - ``largest``: the largest parcel of an `Offloading` link, in octets; 0 for another link.
+    - ``needs_next_hop``: True where the link has neighbours. The second argument of `send` is then the
+      address of the neighbour to which the packet goes, 4 or 16 octets; else it is ``b""``.
+    - ``has_room``: while it is False, the host keeps its packets. The link sets it, and calls `notify` when
+      it becomes True.
+    - ``lost``: how many packets were lost in this link.
+    - ``ready``: the function of the driver that `notify` calls. None while no host uses the link.
+
+    >>> class Loopback(Link):
+    ...     mtu = 1500
+    ...     def __init__(self):
+    ...         self.packets = []
+    ...     def receive(self, now):
+    ...         return self.packets.pop(0) if self.packets else None
+    ...     def send(self, packet, next_hop, now):
+    ...         self.packets.append(packet)
+    ...         self.notify()
+    ...         return True
+    ...     def close(self):
+    ...         self.notify()
+    >>> link = Loopback()
+    >>> link.send(b"packet", b"", 0), link.receive(0), link.receive(0)
+    (True, b'packet', None)
     """
 
     mtu: int
@@ -59,74 +106,93 @@ class Link(ABC):
 
     @abstractmethod
     def receive(self, now: int) -> bytes | None:
-        """The next packet that arrived. None: nothing now, perhaps later. Never again is an exception:
-        `LinkClosed` where the link was closed, on this side or, as far as a link can know that, on the other;
-        another `LinkError` or OSError where it
-        failed. What arrived before the end comes first."""
+        """Return the next packet that arrived; None where there is none now, and perhaps one later.
+
+        A link at its end raises an exception, after it has returned all packets that arrived before the end:
+        `LinkClosed` where the link was closed, here or at its other end, another `LinkError` or an OSError
+        where it failed.
+        """
 
     @abstractmethod
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
-        """Carry ``packet``. False: the link is full, and the packet is lost and counted.
+        """Carry ``packet``, a whole IP packet.
 
-        Raises `LinkDown` while the device is switched off, `LinkError` for a packet larger than ``mtu``, and
-        when the link is gone.
+        Returns False where the link is full: the packet is lost and counted. ``next_hop`` is the address of a
+        neighbour, or ``b""``: see ``needs_next_hop``. Raises `LinkDown` while the device is switched off, and
+        `LinkError` for a packet larger than ``mtu`` or when the link has ended.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Begin with `notify`, which lets the driver hear of it, and give back what the link holds. From then
-        on `receive` and `send` raise `LinkClosed`. A second call does nothing."""
+        """End the link. From then on `receive` and `send` raise `LinkClosed`. A second call does nothing.
+
+        An implementation calls `notify` first, so that the driver learns of the end, and then gives back what
+        it holds.
+        """
 
     def fileno(self) -> int | None:
-        """A descriptor that is readable when a packet may wait; -1 once closed. None where there is none:
-        then the link calls `notify`.
+        """Return a descriptor that is readable when a packet may wait; -1 after `close`.
+
+        None for a link without a descriptor: it calls `notify` instead.
         """
         return None
 
     def next_timeout(self) -> int:
-        """When to call `handle_timeout`; NEVER if nothing is pending."""
+        """Return the time at which `handle_timeout` must be called, in microseconds; NEVER for no timer."""
         return NEVER
 
     def handle_timeout(self, now: int) -> None:
-        """Do what is due at ``now``. Calling it too early is harmless."""
+        """Do what is due at ``now``. Calling it too early does nothing."""
 
     def attached(self, routes: Routes) -> None:
-        """From now on the link is that of one host, which has its addresses and groups in ``routes``. Called
-        once, before any packet.
+        """Learn which host uses the link. The driver calls this once, before any packet.
+
+        ``routes`` are the host's: its addresses, multicast groups and next hops.
         """
 
     def statistics(self) -> dict[str, int]:
-        """``lost``: how many packets were lost in this link, on their way out or in, because it was full."""
+        """Return figures about the link: ``lost`` is the number of packets lost in it, in both directions."""
         return {"lost": self.lost}
 
     def notify(self) -> None:
-        """Tell the driver to look at the link: a packet arrived, there is room again, `next_timeout` is
-        earlier, or the end has come.
+        """Tell the driver to look at the link.
 
-        May be called too often, by any thread, and from inside any method of the link: the driver looks
-        later.
+        A link calls this when a packet has arrived, when it has room again, when `next_timeout` has become
+        earlier, and at its end. It may call this too often, in any thread, and from inside any of its
+        methods: the driver looks later.
         """
         if self.ready is not None:
             self.ready()
 
 
 class Offloading(Link):
-    """A link that does part of the work: it computes checksums, cuts packets of up to ``largest`` octets into
-    segments, and hands over joined what arrives. `send` and `receive` carry plain packets all the same."""
+    """Base class of links that do a part of TCP's work: they cut large segments and compute checksums.
+
+    A `Parcel` stands for one TCP segment of up to ``largest`` octets, or for any other packet. The link cuts
+    it into packets of ``mtu`` octets at most, and joins packets that arrive. `send` and `receive` carry plain
+    packets all the same.
+    """
 
     @abstractmethod
     def receive_parcel(self, now: int) -> Parcel | None:
-        """The next parcel that arrived. None and exceptions are as those of `receive`."""
+        """Return the next parcel that arrived; None where there is none now.
+
+        Exceptions are those of `receive`.
+        """
 
     @abstractmethod
     def send_parcel(self, parcel: Parcel, next_hop: bytes, now: int) -> bool:
-        """As `send`. Raises `LinkError` where it is larger than ``largest``, or a packet that is cut from it
-        than ``mtu``.
+        """Carry ``parcel``. Returns False where the link is full: the parcel is lost and counted.
+
+        Raises what `send` raises; `LinkError` also for a parcel larger than ``largest``, or one that would be
+        cut into packets larger than ``mtu``.
         """
 
     def check(self, parcel: Parcel) -> None:
-        """The door: a parcel that doesn't fit is a mistake of its sender, and must not look like a loss.
-        Raises `LinkError`.
+        """Raise `LinkError` for a parcel that this link can't carry.
+
+        Implementations of `send_parcel` call it first. Such a parcel is a mistake in the program that sends
+        it. If it only got lost, TCP would retransmit it for ever.
         """
         if parcel.largest_packet > self.mtu:
             raise too_large(parcel.largest_packet, self.mtu)
@@ -135,7 +201,7 @@ class Offloading(Link):
 
 
 def require_unused(link: Link) -> None:
-    """Raise ArgumentError for what isn't a link, and for a link that a host or another link uses already."""
+    """Raise ArgumentError for an object that isn't a link, and for a link that is in use already."""
     missing = [name for name in _METHODS if not callable(getattr(link, name, None))]
     missing += [name for name in _ATTRIBUTES if not hasattr(link, name)]
     if missing:
@@ -147,27 +213,30 @@ def require_unused(link: Link) -> None:
 
 
 def checked_mtu(mtu: int) -> int:
+    """Return ``mtu``, in octets. Raises ArgumentError where it isn't an int of 68 to 65535."""
     require_number("mtu", mtu, SMALLEST_MTU, LARGEST_MTU, f"{SMALLEST_MTU} … {LARGEST_MTU} octets")
     return mtu
 
 
 def too_large(octets: int, mtu: int) -> LinkError:
+    """Make the error for a packet of so many ``octets`` on a link with this ``mtu``."""
     return LinkError(errno.EMSGSIZE, f"a packet of {octets} octets for a link with an MTU of {mtu}")
 
 
 def closed(name: str) -> LinkClosed:
+    """Make the error for a call on a link that was closed. ``name`` says which kind of link it is."""
     return LinkClosed(errno.EBADF, f"{name} is closed")
 
 
 def failure(error: Exception) -> LinkError:
-    """The reason for which a network ends when a link's method raised ``error``, which isn't a LinkError."""
+    """Make the reason for which a network ends when its link raised ``error``, which is no LinkError."""
     if isinstance(error, OSError):
         return LinkError(error.errno or errno.EIO, f"the link failed: {error.strerror or repr(error)}")
     return LinkError(errno.EIO, f"the link failed: {error!r}")
 
 
 def is_readable(descriptor: int) -> bool:
-    """Whether the system says so now; False for what isn't a descriptor of the system."""
+    """Tell whether a descriptor is readable now; False for a number that isn't a descriptor of the system."""
     try:
         if not hasattr(select, "poll"):
             return bool(select.select([descriptor], [], [], 0)[0])

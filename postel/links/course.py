@@ -1,13 +1,13 @@
-"""How packets fare on one way: which of them arrive, as what, and when. Paths of a `World` and links in
-between are made of this.
+"""Model of one direction of a path: which packets arrive, whether they are damaged, and when.
 
-::
+Paths of a `World`, and the links `Delayed`, `Shaped` and `Faulty`, are made of these parts. A packet goes
+through them from left to right::
 
-    departs ──► queue (drop-tail) ──► bandwidth ──► loss? duplicate? corrupt? ──► delay + jitter ──► reorder?
-    ──► arrives
-       └─────────── Bottleneck ──────────┘ └────────── Chances ──────────┘ └──────────── Travel ───────┘
+    queue (drop-tail) --> bandwidth --> loss? duplicate? corrupt? --> delay + jitter --> reorder?
+    |                             |     |                       |     |                         |
+    +-------- Bottleneck ---------+     +------- Chances -------+     +-------- Travel ---------+
 
-Every setting is checked whenever it is assigned.
+All times are in microseconds, bandwidth in bits a second. Every setting is checked when it is assigned.
 """
 
 from collections import deque
@@ -20,12 +20,13 @@ from postel.times import MILLISECOND, SECOND
 QUEUE: Final = 1000  # packets, as many as Linux gives a device (`txqueuelen`)
 UNLIMITED: Final = 1 << 62  # more packets or octets than ever wait
 HOLD: Final = 20 * MILLISECOND
-ANY_BIT: Final = -2  # one that the dice choose
+ANY_BIT: Final = -2  # a bit that the random number generator chooses
 
 
 class _Setting:
-    """A setting, checked whenever it is assigned. Without ``__get__``, so that reading one costs what any
-    attribute costs.
+    """Descriptor of a setting, which is checked whenever it is assigned.
+
+    It has no ``__get__``, so that reading a setting is as fast as reading any attribute.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -35,15 +36,16 @@ class _Setting:
         self.check(self._name, value)
         settings = vars(course)
         settings[self._name] = value
-        settings["is_judged"] = False  # a path draws conclusions from its settings
+        settings["is_judged"] = False  # a path derives values from its settings: they are out of date now
 
     def check(self, name: str, value: object) -> None:
+        """Raise ArgumentError for a value that the setting can't have."""
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise ArgumentError(name, value, "an int, 0 or more")
 
 
 class _Packets(_Setting):
-    """How many packets may wait, whatever their length: the limit of a `Bottleneck`."""
+    """Number of packets that may wait, whatever their length: the limit of a `Bottleneck`."""
 
     def __set__(self, course: object, value: Any) -> None:  # noqa: ANN401 - whatever a caller may try
         super().__set__(course, value)
@@ -51,42 +53,49 @@ class _Packets(_Setting):
 
 
 class _Chance(_Setting):
+    """Probability, 0.0 to 1.0."""
+
     def check(self, name: str, value: object) -> None:
+        """Raise ArgumentError for a value that is no probability."""
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0.0 <= value <= 1.0:
             raise ArgumentError(name, value, "a probability, 0.0 to 1.0")
 
 
 class _Dice(_Setting):
+    """Random number generator of the user's choice."""
+
     def check(self, name: str, value: object) -> None:
+        """Raise ArgumentError for a value that is no `random.Random`."""
         if not isinstance(value, Random):
             raise ArgumentError(name, value, "a random.Random: its seed decides all that chance decides")
 
 
 def count() -> Any:  # noqa: ANN401 - a descriptor stands for the value
-    """An int of 0 or more."""
+    """Make a setting that is an int of 0 or more."""
     return _Setting()
 
 
 def packets() -> Any:  # noqa: ANN401
-    """The number of packets that may wait in the queue of a `Bottleneck`."""
+    """Make the setting of a `Bottleneck` that limits the packets in its queue."""
     return _Packets()
 
 
 def chance() -> Any:  # noqa: ANN401
-    """A probability, 0.0 to 1.0."""
+    """Make a setting that is a probability, 0.0 to 1.0."""
     return _Chance()
 
 
 def dice() -> Any:  # noqa: ANN401
-    """A `random.Random`."""
+    """Make a setting that is a `random.Random`."""
     return _Dice()
 
 
 class Bottleneck:
-    """Base class: packets leave one after another, at ``bandwidth`` bits a second (0: no limit).
+    """Queue and bandwidth: packets leave one after another, at ``bandwidth`` bits a second (0: no limit).
 
-    A subclass has a setting ``queue``, which sets how many packets (``most_packets``) or octets
-    (``most_octets``) may wait while a packet is being sent.
+    A subclass has a setting ``queue``. It limits how many packets (``most_packets``) or octets
+    (``most_octets``) may wait while a packet is being sent; a packet that finds the queue full is lost
+    (drop-tail).
     """
 
     bandwidth: int = count()
@@ -94,12 +103,13 @@ class Bottleneck:
     most_octets: int
 
     def __init__(self, bandwidth: int) -> None:
+        """Start with an empty queue. ``bandwidth`` is in bits a second, 0 for no limit."""
         self.bandwidth = bandwidth
         self._free_at = 0  # when the last octet that waits will have left
         self._leaving: deque[int] = deque()  # when the last octet of each packet that waits will have left
 
     def is_full(self, now: int) -> bool:
-        """Whether a packet that comes now is lost."""
+        """Tell whether a packet that comes now is lost."""
         if not self.bandwidth:
             return False
         if self.most_octets != UNLIMITED:
@@ -108,11 +118,11 @@ class Bottleneck:
         return len(self._leaving) > self.most_packets
 
     def waits_more_than(self, octets: int, now: int) -> bool:
-        """Whether more than so many octets wait to leave."""
+        """Tell whether more than so many octets wait to leave."""
         return self.bandwidth > 0 and (self._free_at - now) * self.bandwidth > octets * 8 * SECOND
 
     def leaves(self, length: int, now: int) -> int:
-        """Take a packet of ``length`` octets into the queue: when its last octet will have left."""
+        """Put a packet of ``length`` octets into the queue. Returns when its last octet will have left."""
         if not self.bandwidth:
             return now
         self._free_at = max(now, self._free_at) + -(-length * 8 * SECOND // self.bandwidth)
@@ -121,14 +131,17 @@ class Bottleneck:
         return self._free_at
 
     def _forget_those_that_left(self, now: int) -> None:
+        """Remove the packets that have left the queue by ``now``."""
         leaving = self._leaving
         while leaving and leaving[0] <= now:
             leaving.popleft()
 
 
 class Chances:
-    """``loss``, ``duplicate`` and ``corrupt`` are the probabilities that a packet is lost, comes twice, or
-    with one bit turned over.
+    """Probabilities of loss, duplication and damage, each 0.0 to 1.0; ``random`` decides.
+
+    With ``loss`` a packet doesn't arrive, with ``duplicate`` it arrives twice, with ``corrupt`` one of its
+    bits is wrong.
     """
 
     random: Random = dice()
@@ -137,22 +150,27 @@ class Chances:
     corrupt: float = chance()
 
     def __init__(self, random: Random, loss: float, duplicate: float, corrupt: float) -> None:
+        """Set all probabilities. Raises ArgumentError."""
         self.random = random
         self.loss = loss
         self.duplicate = duplicate
         self.corrupt = corrupt
 
     def copies(self) -> int:
-        """How often the next packet arrives."""
+        """Return how often the next packet arrives: 0, 1 or 2 times."""
         copies = 0 if self.loss and self.random.random() < self.loss else 1
         return copies + 1 if self.duplicate and self.random.random() < self.duplicate else copies
 
     def is_corrupt(self) -> bool:
-        """Whether a bit of the next packet is turned over."""
+        """Tell whether the next packet arrives with one wrong bit."""
         return self.corrupt > 0 and self.random.random() < self.corrupt
 
     def turned(self, octets: bytes, bit: int = ANY_BIT) -> bytes:
-        """The octets with one bit turned over: number ``bit``, counted from the first octet's highest."""
+        """Return the octets with one bit inverted.
+
+        ``bit`` is its number, counted from the highest bit of the first octet; ANY_BIT for one that
+        ``random`` chooses.
+        """
         length = len(octets) * 8
         place = self.random.randrange(length) if bit == ANY_BIT else bit % length
         changed = bytearray(octets)
@@ -161,9 +179,10 @@ class Chances:
 
 
 class Travel:
-    """The time on the way, in microseconds: ``delay``, and up to ``jitter`` more, which never reorders by
-    itself. With the probability ``reorder`` a packet is held back by up to ``hold`` more, and others overtake
-    it.
+    """Time on the way: ``delay``, and up to ``jitter`` more, in microseconds.
+
+    Jitter alone never changes the order. With the probability ``reorder`` a packet is held back by up to
+    ``hold`` microseconds more, and others overtake it.
     """
 
     random: Random = dice()
@@ -173,6 +192,7 @@ class Travel:
     reorder: float = chance()
 
     def __init__(self, random: Random, delay: int, jitter: int, reorder: float, hold: int) -> None:
+        """Set all times and the probability. Raises ArgumentError."""
         self.random = random
         self.delay = delay
         self.jitter = jitter
@@ -181,7 +201,7 @@ class Travel:
         self._last_arrival = 0
 
     def arrival(self, leaves: int) -> int:
-        """When a packet arrives that leaves at ``leaves``."""
+        """Return when a packet that leaves at ``leaves`` arrives."""
         arrival = leaves + self.delay
         if self.jitter:
             arrival += self.random.randint(0, self.jitter)

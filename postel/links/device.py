@@ -1,4 +1,4 @@
-"""What /dev/net/tun can be asked and told: <linux/if_tun.h>."""
+"""System calls for Linux's TUN device, /dev/net/tun: see <linux/if_tun.h>."""
 
 import contextlib
 import errno
@@ -10,9 +10,8 @@ from typing import Final
 
 from postel.errors import ArgumentError, LinkError
 
-with contextlib.suppress(
-    ImportError
-):  # where there is none, opening the device fails before it is asked anything
+# Not on Windows. There opening the device fails, and nothing here calls `fcntl`
+with contextlib.suppress(ImportError):
     import fcntl
 
 DEVICE: Final = "/dev/net/tun"
@@ -41,8 +40,10 @@ _NUMBER: Final = Struct("=I")
 
 
 def attach(name: str, flags: int) -> int:
-    """A descriptor for a queue of the device, which is made if it doesn't exist. Raises LinkError, which says
-    how to mend it.
+    """Open a queue of the device ``name``, which is made if it doesn't exist. Returns a descriptor.
+
+    ``flags`` are IFF_… bits. Raises ArgumentError for a name that no device can have, and LinkError, which
+    says how to mend it.
     """
     if not 1 <= len(name.encode()) <= LONGEST_NAME or "/" in name or any(letter.isspace() for letter in name):
         raise ArgumentError("name", name, f"a device's name: 1 … {LONGEST_NAME} octets, no slash, no space")
@@ -59,6 +60,7 @@ def attach(name: str, flags: int) -> int:
 
 
 def _set(descriptor: int, name: str, flags: int) -> None:
+    """Attach the descriptor to the device."""
     try:
         fcntl.ioctl(descriptor, TUNSETIFF, _INTERFACE_REQUEST.pack(name.encode(), flags))
     except OSError as error:
@@ -69,7 +71,10 @@ def _set(descriptor: int, name: str, flags: int) -> None:
 
 
 def features() -> int:
-    """The flags that this kernel knows; needs no right but to open the device. Raises OSError."""
+    """Return the IFF_… flags that this kernel knows. Raises OSError where /dev/net/tun can't be opened.
+
+    No right is needed but to open that file.
+    """
     descriptor = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
     try:
         return _asked(descriptor, TUNGETFEATURES)
@@ -78,7 +83,7 @@ def features() -> int:
 
 
 def flags_of(descriptor: int) -> int:
-    """How the device behind it was opened; 0 where there is none: a relay's socket, say."""
+    """Return the IFF_… flags of the device behind ``descriptor``; 0 for another file, such as a socket."""
     try:
         answer = fcntl.ioctl(descriptor, TUNGETIFF, bytes(_INTERFACE_REQUEST.size))
     except OSError:
@@ -87,8 +92,9 @@ def flags_of(descriptor: int) -> int:
 
 
 def keeps_boundaries(descriptor: int) -> bool:
-    """Whether it is a datagram socket, where reading nothing is an empty datagram; on all others it is the
-    end.
+    """Tell whether the descriptor is a datagram socket.
+
+    A read of 0 octets is an empty datagram there, else the end.
     """
     if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
         return False
@@ -97,13 +103,15 @@ def keeps_boundaries(descriptor: int) -> bool:
 
 
 def header_length(descriptor: int) -> int:
-    """Octets of the virtio header before each packet."""
+    """Return the length of the virtio header before each packet, in octets."""
     return _asked(descriptor, TUNGETVNETHDRSZ)
 
 
 def offload(descriptor: int) -> int:
-    """Let the kernel leave checksums and cutting to us, as far as it can. What it agreed to; what we leave to
-    it needs no agreement.
+    """Ask the kernel to hand over large segments and packets without checksums.
+
+    Returns the TUN_F_… bits it agreed to. The other direction needs no agreement: the kernel cuts segments
+    and computes checksums of what we write.
     """
     for wanted in _OFFLOADS:
         try:
@@ -115,22 +123,23 @@ def offload(descriptor: int) -> int:
 
 
 def offload_nothing(descriptor: int) -> None:
-    """Let the kernel finish every packet that it gives. Does nothing where there is no device behind the
-    descriptor, or no longer one.
+    """Ask the kernel to finish every packet that it hands over.
 
-    What `offload` set outlives the descriptor on a persistent device: the next program that opens it without
-    a virtio header would be given segments without checksums, and larger than the MTU.
+    Does nothing where no device is behind the descriptor. What `offload` sets outlives the descriptor on a
+    persistent device. The next program that opens the device without a virtio header would be given segments
+    larger than the MTU and without checksums.
     """
     with contextlib.suppress(OSError):
         fcntl.ioctl(descriptor, TUNSETOFFLOAD, 0)
 
 
 def _asked(descriptor: int, request: int) -> int:
+    """Return the number with which the device answers ``request``."""
     return int(_NUMBER.unpack(fcntl.ioctl(descriptor, request, bytes(_NUMBER.size)))[0])
 
 
 def right_to_use(making: str) -> str:
-    """Advice for a user without the right to use a TUN device, where root could make one by ``making``."""
+    """Return advice for a user without the right to use a TUN device; root can run ``making``."""
     if os.geteuid() == 0:
         return (
             f"run as root, or: {making}; root itself lacks CAP_NET_ADMIN: in a container, --cap-add "
@@ -141,7 +150,7 @@ def right_to_use(making: str) -> str:
 
 
 def refused(name: str, error: OSError) -> LinkError:
-    """What went wrong, and how to mend it."""
+    """Make the error for a device that can't be opened. Its text says what went wrong and how to mend it."""
     if error.errno in (errno.EPERM, errno.EACCES):
         mending = (
             f"no right to use TUN device {name}: "

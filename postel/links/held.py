@@ -1,14 +1,12 @@
-"""Links around another one that hold packets for a while, lose some, or change them: `Faulty`, `Delayed` and
-`Shaped`.
+"""Links around another link that hold packets, lose some, or change them: `Faulty`, `Delayed` and `Shaped`.
 
-Each has two sides, ``outgoing`` and ``incoming``. Their settings may be changed while packets pass
-(``link.outgoing.loss = 0.5``).
+Each has two sides, ``outgoing`` and ``incoming``. Their settings may be changed while packets pass, as in
+``link.outgoing.loss = 0.5``. The links may be put around each other in any order: a packet that is sent
+passes the outermost link first, a packet that arrives passes the innermost first.
 
-The links may be put around each other in any order: a packet that is sent meets the outermost first, one that
-arrives the innermost.
-
-Each decides packet by packet, so ``largest`` is 0 even around an `Offloading` link: the host cuts parcels and
-computes checksums, and what arrives joined is cut. What a link holds when it ends or is closed is lost.
+Each link decides packet by packet. So ``largest`` is 0 even around an `Offloading` link: the host cuts
+parcels and computes checksums, and parcels that arrive are cut. Packets that a link holds when it ends are
+lost.
 """
 
 from abc import ABC, abstractmethod
@@ -24,26 +22,30 @@ from postel.times import NEVER
 
 Side = Literal["both", "outgoing", "incoming"]
 SIDES: Final = ("both", "outgoing", "incoming")
-_Held = tuple[int, int, bytes, bytes]  # when it is due, which in order, the packet, and its next hop
+_Held = tuple[int, int, bytes, bytes]  # when the packet is due, its number, the packet, and its next hop
 
 
 class Way(ABC):
-    """What becomes of packets in one direction."""
+    """Treatment of the packets of one direction. ``lost`` counts those that it lost."""
 
     lost = 0
 
     @abstractmethod
     def carry(self, packet: bytes, now: int) -> list[tuple[int, bytes]]:
-        """When the packet goes on, and as what: nothing when it is lost, twice when it is duplicated."""
+        """Decide about one packet. Returns when it goes on, in microseconds, and with which octets.
+
+        The list is empty for a lost packet, and has two entries for a duplicated one.
+        """
 
 
 class Held(Around):
-    """Base class: a link that lets each packet go on when its `Way` says so."""
+    """Base class of links that let each packet go on when its `Way` says so."""
 
     has_room: bool  # of the base class: type checkers want a declaration in each class that writes it
     lost: int
 
     def __init__(self, link: Link, outgoing: Way, incoming: Way) -> None:
+        """Put this link around ``link``, with one `Way` for each direction. Raises ArgumentError."""
         super().__init__(link)
         self.largest = 0
         self._ways = outgoing, incoming
@@ -53,6 +55,7 @@ class Held(Around):
         self._is_closed = False
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        """Hold ``packet`` for as long as the outgoing side says. Returns False where it was lost at once."""
         if len(packet) > self.mtu:
             raise too_large(len(packet), self.mtu)
         if self._is_closed:
@@ -65,6 +68,7 @@ class Held(Around):
         return self._ways[0].lost == lost
 
     def receive(self, now: int) -> bytes | None:
+        """Return the next packet that is due; None where none is due now."""
         self._let_go(now)
         while not self._arriving or self._arriving[0][0] > now:
             packet = self.inner.receive(now)
@@ -74,6 +78,7 @@ class Held(Around):
         return heappop(self._arriving)[2]
 
     def next_timeout(self) -> int:
+        """Return when a held packet is due or a timer of ``inner`` expires, in microseconds, or NEVER."""
         first = self.inner.next_timeout()
         if self._arriving:
             first = min(first, self._arriving[0][0])
@@ -82,12 +87,14 @@ class Held(Around):
         return first
 
     def handle_timeout(self, now: int) -> None:
+        """Let timers of ``inner`` expire, and send the packets that are due."""
         self.inner.handle_timeout(now)
         self._let_go(now)
 
     def statistics(self) -> dict[str, int]:
-        """Those of ``inner``; ``lost`` includes what was lost here, and ``held`` is how many packets are held
-        now.
+        """Return the figures of ``inner``.
+
+        ``lost`` includes the packets lost here, and ``held`` is how many packets are held now.
         """
         figures = super().statistics()
         lost = figures["lost"] + sum(way.lost for way in self._ways)
@@ -98,18 +105,23 @@ class Held(Around):
         }
 
     def close(self) -> None:
+        """Close this link and ``inner``. Packets that it holds are lost."""
         self._is_closed = True
         self._leaving.clear()
         self._arriving.clear()
         super().close()
 
     def _hold(self, held: list[_Held], way: Way, packet: bytes, next_hop: bytes, now: int) -> None:
+        """Keep what the side makes of a packet until it is due."""
         for due, octets in way.carry(packet, now):
             self._order += 1
             heappush(held, (due, self._order, octets, next_hop))
 
     def _let_go(self, now: int) -> LinkDown | None:
-        """Send what is due. Where the device is switched off the packet is lost: why, else None."""
+        """Send what is due.
+
+        Returns the error of a device that is switched off, which loses the packet; else None.
+        """
         down: LinkDown | None = None
         while self._leaving and self._leaving[0][0] <= now and self.inner.has_room:
             _, _, packet, next_hop = heappop(self._leaving)
@@ -123,13 +135,16 @@ class Held(Around):
 
 
 class Faults(Chances, Travel, Way):
-    """One side of a `Faulty` link. ``duplicated``, ``reordered``, ``corrupted`` and ``lost`` count
-    packets.
+    """Settings and counts of one side of a `Faulty` link.
+
+    ``loss``, ``duplicate``, ``corrupt`` and ``reorder`` are probabilities, 0.0 to 1.0; ``hold`` is in
+    microseconds. ``lost``, ``duplicated``, ``corrupted`` and ``reordered`` count packets.
     """
 
     def __init__(
         self, random: Random, loss: float, duplicate: float, corrupt: float, reorder: float, hold: int
     ) -> None:
+        """Set all probabilities and ``hold``. Raises ArgumentError."""
         Chances.__init__(self, random, loss, duplicate, corrupt)
         Travel.__init__(self, random, 0, 0, reorder, hold)
         self.lost: int = 0
@@ -138,6 +153,7 @@ class Faults(Chances, Travel, Way):
         self.reordered: int = 0
 
     def carry(self, packet: bytes, now: int) -> list[tuple[int, bytes]]:
+        """Decide by chance whether the packet is lost, duplicated, damaged or held."""
         copies = self.copies()
         if copies == 0:
             self.lost += 1
@@ -152,13 +168,23 @@ class Faults(Chances, Travel, Way):
 
 
 class Faulty(Held):
-    """A link around another one, ``link``, that loses, duplicates, damages and reorders packets, as
-    ``random`` has it.
+    """Link around ``link`` that loses, duplicates, damages and reorders packets by chance.
 
-    ``loss``, ``duplicate``, ``corrupt`` and ``reorder`` are probabilities; a reordered packet is held for up
-    to ``hold`` microseconds, and others overtake it. ``side`` says which packets they are for: "outgoing",
-    "incoming" or "both". What was lost by chance was sent as far as the host can tell; it is counted. Packets
-    pass one by one, over an `Offloading` link too, because each has a fate of its own.
+    ``random`` decides; one with a seed decides alike in every run. ``loss``, ``duplicate``, ``corrupt`` and
+    ``reorder`` are probabilities, 0.0 to 1.0. A reordered packet is held for up to ``hold`` microseconds, and
+    others overtake it. ``side`` says which packets the settings are for: "outgoing", "incoming" or "both".
+    Raises ArgumentError.
+
+    `send` returns True for a packet that is lost by chance, because the sender of a real packet doesn't learn
+    of its loss either; the packet is counted. Packets pass one by one, also over an `Offloading` link.
+
+    >>> from random import Random
+    >>> from postel.links import pair
+    >>> left, right = pair()
+    >>> link = Faulty(left, Random(1), loss=1.0)
+    >>> link.send(b"packet", b"", 0), right.receive(0), link.statistics()["lost"]
+    (True, None, 1)
+    >>> link.close(); right.close()
     """
 
     outgoing: Faults
@@ -176,28 +202,43 @@ class Faulty(Held):
         hold: int = HOLD,
         side: Side = "both",
     ) -> None:
+        """Put this link around ``link``, which no host or other link may use."""
         faults, none = (loss, duplicate, corrupt, reorder, hold), (0.0, 0.0, 0.0, 0.0, hold)
         self.outgoing = Faults(random, *(faults if _is_for("outgoing", side) else none))
         self.incoming = Faults(random, *(faults if _is_for("incoming", side) else none))
         super().__init__(link, self.outgoing, self.incoming)
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        """Carry ``packet``, or lose it by chance. Returns True in both cases."""
         super().send(packet, next_hop, now)
         return True
 
 
 class Delay(Travel, Way):
-    """One side of a `Delayed` link."""
+    """Settings of one side of a `Delayed` link: ``delay`` and ``jitter``, in microseconds."""
 
     def carry(self, packet: bytes, now: int) -> list[tuple[int, bytes]]:
+        """Let the packet go on after the delay."""
         return [(self.arrival(now), packet)]
 
 
 class Delayed(Held):
-    """A link around another one, ``link``, over which each packet takes ``delay`` microseconds longer, and up
-    to ``jitter`` more as ``random`` has it. The order stays. ``side`` says which packets are delayed:
-    "outgoing", "incoming" or "both". Packets pass one by one,
-    over an `Offloading` link too, because each has a time of its own."""
+    """Link around ``link`` over which each packet takes ``delay`` microseconds longer.
+
+    Up to ``jitter`` microseconds more are added by ``random``, which is needed for that. The order of packets
+    stays. ``side`` says which packets are delayed: "outgoing", "incoming" or "both". Raises ArgumentError.
+    Packets pass one by one, also over an `Offloading` link.
+
+    >>> from postel.links import pair
+    >>> left, right = pair()
+    >>> link = Delayed(left, 5000)
+    >>> link.send(b"packet", b"", 0), right.receive(0), link.next_timeout()
+    (True, None, 5000)
+    >>> link.handle_timeout(5000)
+    >>> right.receive(5000)
+    b'packet'
+    >>> link.close(); right.close()
+    """
 
     outgoing: Delay
     incoming: Delay
@@ -205,6 +246,7 @@ class Delayed(Held):
     def __init__(
         self, link: Link, delay: int, *, jitter: int = 0, random: Random | None = None, side: Side = "both"
     ) -> None:
+        """Put this link around ``link``, which no host or other link may use."""
         if jitter and random is None:
             raise ArgumentError("random", random, "a random.Random, where there is jitter")
         dice = random or Random(0)
@@ -214,17 +256,20 @@ class Delayed(Held):
 
 
 class Shape(Bottleneck, Way):
-    """One side of a `Shaped` link: ``bandwidth`` is in bits a second (0: no limit), ``queue`` the packets
-    that may wait while one is being sent.
+    """Settings of one side of a `Shaped` link.
+
+    ``bandwidth`` is in bits a second (0: no limit), ``queue`` in packets.
     """
 
     queue: int = packets()
 
     def __init__(self, bandwidth: int, queue: int) -> None:
+        """Set both. Raises ArgumentError."""
         super().__init__(bandwidth)
         self.queue = queue
 
     def carry(self, packet: bytes, now: int) -> list[tuple[int, bytes]]:
+        """Let the packet go on once it has been sent at this bandwidth; lose it where the queue is full."""
         if self.is_full(now):
             self.lost += 1
             return []
@@ -232,15 +277,25 @@ class Shape(Bottleneck, Way):
 
 
 class Shaped(Held):
-    """A link around another one, ``link``, that carries ``bandwidth`` bits a second. While one is
-    being sent, up to ``queue`` others wait; more are lost. ``side`` says which packets they are: "outgoing",
-    "incoming" or "both", each with a queue of its own.
-    Packets pass one by one, over an `Offloading` link too, because each waits for the octets before it."""
+    """Link around ``link`` that carries ``bandwidth`` bits a second.
+
+    While one packet is being sent, up to ``queue`` others wait; more are lost. ``side`` says for which
+    packets that holds: "outgoing", "incoming" or "both", with a queue for each direction. Raises
+    ArgumentError. Packets pass one by one, also over an `Offloading` link.
+
+    >>> from postel.links import pair
+    >>> left, right = pair()
+    >>> link = Shaped(left, 1_000_000)          # 1 Mbit/s: 8 µs an octet
+    >>> link.send(bytes(1000), b"", 0), link.next_timeout()
+    (True, 8000)
+    >>> link.close(); right.close()
+    """
 
     outgoing: Shape
     incoming: Shape
 
     def __init__(self, link: Link, bandwidth: int, *, queue: int = QUEUE, side: Side = "both") -> None:
+        """Put this link around ``link``, which no host or other link may use."""
         require_number("bandwidth", bandwidth, 1, NEVER, "1 bit a second or more")
         self.outgoing = Shape(bandwidth if _is_for("outgoing", side) else 0, queue)
         self.incoming = Shape(bandwidth if _is_for("incoming", side) else 0, queue)
@@ -248,7 +303,7 @@ class Shaped(Held):
 
 
 def _is_for(own: Side, side: Side) -> bool:
-    """Whether settings for ``side`` are for the side ``own``. Raises ArgumentError."""
+    """Tell whether settings for ``side`` are for the side ``own``. Raises ArgumentError."""
     if side not in SIDES:
         raise ArgumentError("side", side, "both, outgoing or incoming")
     return side in ("both", own)

@@ -1,4 +1,4 @@
-"""A host and its link, joined: where packets pass between the two, under any driver."""
+"""Passing of packets between a host and its link, the same for all drivers."""
 
 import errno
 from collections.abc import Callable
@@ -12,9 +12,12 @@ from postel.wire.parcel import Parcel
 
 
 class Junction:
-    """For drivers. ``ready`` is called whenever the link has to be looked at (`Link.notify`), by any thread.
+    """Host and link, joined: packets and parcels pass between them when a driver says so.
 
-    ``is_drained``: the last `take_in` took all that the link had.
+    A *junction* is the pair of one host and one link. It chooses once, when it is made, whether whole packets
+    or parcels of an `Offloading` link pass, and whether the link needs next hops. ``ready`` is called
+    whenever the link has to be looked at (`Link.notify`), by any thread. ``is_drained`` is True when the last
+    `take_in` took all that the link had. ``has_timers`` is False for a link that has none.
     """
 
     __slots__ = (
@@ -30,6 +33,7 @@ class Junction:
     )
 
     def __init__(self, host: Host, link: Link, ready: Callable[[], None]) -> None:
+        """Join ``host`` and ``link``. Raises ArgumentError where one of them can't be used, or is in use."""
         require_free(host, link)
         self.host: Host = host
         self.link: Link = link
@@ -44,13 +48,16 @@ class Junction:
             self._hop_of = host.routes.next_hop_of
         if link.largest:
             self._use_parcels(host, link)
-        host.use_offload(link.largest or LARGEST)  # else the host cuts: still one decision for many
+        host.use_offload(link.largest or LARGEST)  # without offload the host cuts large segments
         link.attached(host.routes)
         link.ready = ready
         host.is_attached = True
 
-    # An `Offloading`, or an object with its methods
     def _use_parcels(self, host: Host, link: Any) -> None:  # noqa: ANN401
+        """Pass parcels in the place of packets.
+
+        ``link`` is an `Offloading`, or an object with its methods.
+        """
         offloading: Offloading = link
         self._receive = offloading.receive_parcel
         self._send = offloading.send_parcel
@@ -60,19 +67,19 @@ class Junction:
             self._hop_of = self._hop_of_parcel
 
     def _hop_of_parcel(self, parcel: Parcel) -> bytes:
+        """Return the next hop for a parcel: all packets that are cut from it have the same destination."""
         return self.host.routes.next_hop_of(parcel.head)
 
     def release(self) -> None:
-        """Let another driver have the host and the link."""
+        """Part host and link, so that another driver may use them."""
         self.link.ready = None
         self.host.is_attached = False
 
     def take_in(self, most: int, now: int) -> int:
-        """Give the host up to ``most`` packets or parcels from the link: how many. Raises LinkError at the
-        link's end.
+        """Give the host up to ``most`` packets or parcels from the link. Returns how many.
 
-        It stops where an accept queue is full (`Host.crowded`), so that the program makes room before the
-        next ACK needs it.
+        Reading stops where an accept queue is full (`Host.crowded`), so that the program makes room before
+        the next ACK needs it. Raises LinkError at the link's end; an exception of another kind becomes one.
         """
         receive, arrives, crowded = self._receive, self._arrives, self.host.crowded
         self.is_drained = False
@@ -93,8 +100,9 @@ class Junction:
         return most
 
     def _require_none(self, arrived: object) -> None:
-        """Raise LinkError where a link answers with nothing in place of None: whether it has ended would not
-        be known.
+        """Raise LinkError where a link answers with an empty packet in the place of None.
+
+        An empty answer could mean "nothing now" or "nothing ever again", so it is no answer.
         """
         if arrived is not None:
             kind = type(self.link).__name__
@@ -102,15 +110,16 @@ class Junction:
             raise LinkError(errno.EIO, f"{kind}.receive returned {arrived!r}; allowed: {allowed}")
 
     def send_out(self, most: int, now: int, down: Callable[[LinkDown], None]) -> bool:
-        """Give the link up to ``most`` packets or parcels from the host: whether that was all that may go
-        now.
+        """Give the link up to ``most`` packets or parcels from the host.
 
-        ``down`` is told where the device is switched off. Raises LinkError at the link's end.
+        Returns whether that was all for now. A link without room takes none; it calls ``ready`` once it has
+        room. ``down`` is called with the error of a device that is switched off. Raises LinkError at the
+        link's end.
         """
         following, send, hop_of, link = self._next, self._send, self._hop_of, self.link
         for _ in range(most):
             if not link.has_room:
-                self.host.loop_back(now)  # which takes no link
+                self.host.loop_back(now)  # packets of the host to itself need no link
                 return True  # the link calls `ready` when that changes
             if (leaving := following(now)) is None:
                 return True
@@ -125,7 +134,7 @@ class Junction:
         return False
 
     def next_timeout(self) -> int:
-        """The earlier of the host's and the link's. Raises LinkError."""
+        """Return the time of the earliest timer of host and link, in microseconds. Raises LinkError."""
         first = self.host.next_timeout()
         if not self.has_timers:
             return first
@@ -137,8 +146,10 @@ class Junction:
             raise failure(error) from error
 
     def link_timeout(self, now: int) -> None:
-        """Let the link do what is due. What arrives by it is for `take_in`, before the host's own timers.
-        Raises LinkError.
+        """Let the link's timers that are due expire. Raises LinkError.
+
+        The driver calls `take_in` next, for packets that became ready, and only then lets the host's timers
+        expire.
         """
         try:
             if self.has_timers and self.link.next_timeout() <= now:

@@ -1,4 +1,4 @@
-"""Two ends of a wire inside one process."""
+"""Links in memory: both ends of a wire inside one process."""
 
 import errno
 import os
@@ -18,11 +18,13 @@ QUEUE = 1000  # packets, as many as Linux gives a device (`txqueuelen`)
 
 
 def pair(mtu: int = 1500, *, queue: int = QUEUE, offload: bool = False) -> tuple["MemoryLink", "MemoryLink"]:
-    """Two links: what one sends, the other receives, in order. Each holds ``queue`` packets for its reader
-    and loses the rest. With ``offload`` they are `Offloading`: a parcel passes as it is, neither checked nor
-    cut. They run in real and in virtual time.
+    """Make two links: what one sends, the other receives, in order. They run in real and in virtual time.
 
-    Where one is closed, the other receives what was sent before, and then raises LinkClosed.
+    ``mtu`` is the largest packet in octets, 68 to 65535. Each end holds up to ``queue`` packets for its
+    reader, 1 or more, and loses the rest. With ``offload`` the links are `Offloading`: a parcel passes as it
+    is, neither checked nor cut. Raises ArgumentError.
+
+    After one end was closed, the other receives what was sent before, and then raises LinkClosed.
 
     >>> left, right = pair()
     >>> left.send(b"hello", b"", 0), right.receive(0), right.receive(0)
@@ -38,11 +40,10 @@ def pair(mtu: int = 1500, *, queue: int = QUEUE, offload: bool = False) -> tuple
 
 
 class MemoryLink(Link):
-    """One end; `pair` makes two. One thread may receive while any others send; it may close the link
-    meanwhile too.
+    """One end of a wire in memory; `pair` makes both.
 
-    The descriptor is made when it is first asked for. Without one, the link calls `notify` when a packet
-    arrives.
+    One thread may receive while any others send; any thread may close the link. The descriptor is made when
+    `fileno` is first called. Until then, the link calls `notify` when a packet arrives.
     """
 
     lost: int  # of the base class: type checkers want a declaration in each class that writes it
@@ -50,6 +51,7 @@ class MemoryLink(Link):
     peer: "MemoryLink"
 
     def __init__(self, mtu: int, queue: int, make_bell: Callable[[], "EventBell | SocketBell"]) -> None:
+        """Make one end. Use `pair`, which makes both and joins them."""
         self.mtu: int = checked_mtu(mtu)
         self._limit = queue
         self._parcels: deque[Parcel] = deque()
@@ -58,6 +60,10 @@ class MemoryLink(Link):
         self._is_closed = False
 
     def fileno(self) -> int:
+        """Return a descriptor that is readable while packets wait; -1 once closed.
+
+        The first call makes it.
+        """
         if self._is_closed:
             return -1
         if self._bell is None:
@@ -67,15 +73,25 @@ class MemoryLink(Link):
         return self._bell.fileno()
 
     def receive(self, now: int) -> bytes | None:
+        """Return the oldest packet; None where there is none now.
+
+        Raises LinkClosed once either end is closed.
+        """
         parcel = self._pop()
         return None if parcel is None else parcel.head
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        """Give ``packet`` to the other end.
+
+        Returns False where its queue is full or it is closed: the packet is lost. Raises LinkError for a
+        packet larger than ``mtu``, and LinkClosed once this end is closed.
+        """
         if len(packet) > self.mtu:
             raise too_large(len(packet), self.mtu)
         return self._give(Parcel(packet))
 
     def close(self) -> None:
+        """Close this end. The other one may still receive what was sent before."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -83,10 +99,11 @@ class MemoryLink(Link):
         self._parcels.clear()
         if self._bell is not None:
             self._bell.close()
-        # It hears the end once it has received what was sent before
+        # The other end reports the end after it has received what was sent before
         self.peer._peer_has_closed()  # noqa: SLF001
 
     def _pop(self) -> Parcel | None:
+        """Return the oldest parcel; None for none now. Raises LinkClosed at the end."""
         try:
             return self._parcels.popleft()
         except IndexError:
@@ -97,12 +114,16 @@ class MemoryLink(Link):
             return self._pop_last() if self.peer._is_closed else None  # noqa: SLF001
 
     def _pop_after_silence(self, bell: "EventBell | SocketBell") -> Parcel | None:
-        """The reader found nothing: silence the bell, then look again.
+        """Make the descriptor unreadable, because nothing waits; then look again.
 
-        Another thread may send at any point. A parcel that it adds before the second look is taken here, and
-        the bell rings again, for the silence may have swallowed the ring that belongs to it. A parcel that it
-        adds later finds the bell silent and rings it. A ring that comes late, for a parcel that was taken
-        already, makes the descriptor readable once for nothing.
+        Another thread may send at any moment:
+
+        - It adds a parcel before the second look. The parcel is taken here, and the descriptor is made
+          readable again, for `silence` may have removed the signal for that parcel.
+        - It adds a parcel after the second look. The descriptor is silent by then, and the thread makes it
+          readable.
+        - Its signal comes late, for a parcel that was taken already. The descriptor is readable once for
+          nothing.
         """
         bell.silence()
         try:
@@ -110,21 +131,21 @@ class MemoryLink(Link):
         except IndexError:
             if not self.peer._is_closed:  # noqa: SLF001
                 return None
-            bell.ring()  # for good: nothing else tells the driver of the end
+            bell.ring()  # readable from now on: nothing else tells the driver of the end
             return self._pop_last()
         bell.ring()
         return parcel
 
     def _pop_last(self) -> Parcel:
-        """The other end is closed: what it sent until then, and after that LinkClosed."""
+        """Return a parcel that was sent before the other end was closed; raise LinkClosed after the last."""
         try:
-            return (
-                self._parcels.popleft()
-            )  # another thread may have added it between the last look and its close
+            # Another thread may have added it between the last look and its close
+            return self._parcels.popleft()
         except IndexError:
             raise LinkClosed(errno.ENOTCONN, "the other end of the memory link is closed") from None
 
     def _give(self, parcel: Parcel) -> bool:
+        """Give a parcel to the other end. Returns False where it is lost."""
         if self._is_closed:
             raise closed("memory link")
         if self.peer._offer(parcel):  # noqa: SLF001 - the other end of the same wire
@@ -133,10 +154,11 @@ class MemoryLink(Link):
         return False
 
     def _offer(self, parcel: Parcel) -> bool:
+        """Take a parcel from the other end. Returns False where there is no room for it."""
         if len(self._parcels) >= self._limit or self._is_closed:
             return False
         self._parcels.append(parcel)
-        bell = self._bell  # made after this, it finds the parcel
+        bell = self._bell  # a bell that is made after this line finds the parcel in the queue
         if bell is None:
             self.notify()
         elif not bell.rung:
@@ -144,17 +166,19 @@ class MemoryLink(Link):
         return True
 
     def _peer_has_closed(self) -> None:
+        """Let the driver look: the other end was closed."""
         if self._bell is not None:
             self._bell.ring()
         self.notify()
 
 
 class OffloadingMemoryLink(MemoryLink, Offloading):
-    """One end of a wire on which whole parcels pass."""
+    """One end of a wire in memory on which whole parcels pass; `pair` with ``offload`` makes both."""
 
     largest = ip.LARGEST
 
     def receive(self, now: int) -> bytes | None:
+        """Return the next packet: a parcel is cut into its packets."""
         parcel = self._pop()
         if parcel is None:
             return None
@@ -163,54 +187,69 @@ class OffloadingMemoryLink(MemoryLink, Offloading):
         return first
 
     def receive_parcel(self, now: int) -> Parcel | None:
+        """Return the oldest parcel; None where there is none now.
+
+        Raises LinkClosed once either end is closed.
+        """
         return self._pop()
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        """Give ``packet`` to the other end, as a parcel. Returns False where it is lost."""
         return self.send_parcel(Parcel(packet), next_hop, now)
 
     def send_parcel(self, parcel: Parcel, next_hop: bytes, now: int) -> bool:
+        """Give ``parcel`` to the other end, uncut. Returns False where it is lost."""
         self.check(parcel)
         return self._give(parcel)
 
 
 bells: set[int] = set()
-"""The descriptors of links in memory.
+"""Descriptors of links in memory.
 
-What makes them readable is in this process, so that a loop in virtual time may watch them.
+Only this process makes them readable, so a loop in virtual time may wait for them.
 """
 
 
 class EventBell:
-    """A descriptor that is readable while it rings: Linux's eventfd. Any thread may ring it; one reads.
+    """Descriptor that other threads can make readable: Linux's eventfd.
 
-    ``rung`` saves a system call for each further packet. It is true before the descriptor is readable, and
-    false before it is read: a sender that finds it true has added its packet before the reader looks again.
+    A *bell* is a signal from one thread to another that a poll of descriptors sees. `ring` makes the
+    descriptor readable, `silence` makes it unreadable. Any thread may ring; one thread silences.
+
+    ``rung`` saves a system call for each further packet. It is True before the descriptor becomes readable,
+    and False before it is read. So a sender that finds it True has added its packet before the reader looks
+    again.
     """
 
     def __init__(self) -> None:
+        """Make the descriptor, unreadable."""
         self.rung: bool = False
         self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         bells.add(self._descriptor)
-        # so that no descriptor is written to which another thread has closed, and the system given to another
-        # file
+        # Held while the descriptor is written: another thread may close it, and the system then gives its
+        # number to another file
         self._lock = RLock()
 
     def fileno(self) -> int:
+        """Return the descriptor; -1 once closed."""
         return self._descriptor
 
     def ring(self) -> None:
+        """Make the descriptor readable. Does nothing once closed."""
         self.rung = True
         with self._lock:
             if self._descriptor >= 0:
                 os.eventfd_write(self._descriptor, 1)
 
     def silence(self) -> None:
+        """Make the descriptor unreadable. Does nothing once closed."""
         self.rung = False
         if self._descriptor >= 0:
             with suppress(OSError):  # it wasn't readable, or another thread closed it
                 os.eventfd_read(self._descriptor)
 
     def close(self) -> None:
+        """Close the descriptor. A second call does nothing."""
         with self._lock:
             self.rung = False
             if self._descriptor >= 0:
@@ -220,9 +259,13 @@ class EventBell:
 
 
 class SocketBell:
-    """The same where there is no eventfd."""
+    """Descriptor that other threads can make readable: a socket pair, for systems without eventfd.
+
+    Its methods and ``rung`` are those of `EventBell`.
+    """
 
     def __init__(self) -> None:
+        """Make the socket pair; its descriptor is unreadable."""
         self.rung: bool = False
         self._inner, self._outer = socket.socketpair()
         self._inner.setblocking(False)  # noqa: FBT003
@@ -231,9 +274,11 @@ class SocketBell:
         self._lock = RLock()
 
     def fileno(self) -> int:
+        """Return the descriptor; -1 once closed."""
         return self._inner.fileno()
 
     def ring(self) -> None:
+        """Make the descriptor readable. Does nothing once closed."""
         self.rung = True
         with self._lock:
             if self._outer.fileno() >= 0:
@@ -241,12 +286,14 @@ class SocketBell:
                     self._outer.send(b"!")
 
     def silence(self) -> None:
+        """Make the descriptor unreadable. Does nothing once closed."""
         self.rung = False
         if self._inner.fileno() >= 0:
             with suppress(OSError):
                 self._inner.recv(4096)
 
     def close(self) -> None:
+        """Close both ends. A second call does nothing."""
         with self._lock:
             self.rung = False
             bells.discard(self._inner.fileno())

@@ -1,4 +1,4 @@
-"""Observers of packets, and the link around another one that calls them."""
+"""Observers of packets, and the link that calls them."""
 
 from postel.errors import require_kind
 from postel.links.around import Around
@@ -7,40 +7,43 @@ from postel.wire.parcel import Parcel, finished
 
 
 class PacketObserver:
-    """Base class of observers of packets: every method does nothing, so override the ones that you need.
+    """Base class of observers of packets. Every method does nothing: override those that you need.
 
-    ``octets`` is one whole IP packet as a wire would carry it, and ``now`` the time at that link, in
-    microseconds.
+    ``octets`` is one whole IP packet, as a wire carries it; ``now`` is the time at that link, in
+    microseconds. An observer must not change the link, nor raise.
     """
 
     def packet_sent(self, octets: bytes, now: int) -> None:
-        """A host sends the packet. Whether it arrives, the link doesn't know."""
+        """Note a packet that a host sends. It may still be lost."""
 
     def packet_arrived(self, octets: bytes, now: int) -> None:
-        """The packet arrived for a host, which has not looked at it yet."""
+        """Note a packet that arrived for a host, before the host looks at it."""
 
 
 class Observed(Around):
-    """A link around another one, ``link``, that tells ``observer`` of each packet. It changes none of them.
+    """Link around ``link`` that tells ``observer`` of each packet, and changes none.
 
-    Where ``link`` does a part of the work (`Offloading`), parcels pass as they are: the observer is told the
-    packets that a wire would carry for them, one after another; with ``joined`` each parcel as one packet, as
-    a capture on a Linux host shows it.
+    Over an `Offloading` link parcels pass as they are. The observer is told the packets into which a parcel
+    is cut; with ``joined``, each parcel as one packet, as a capture on a Linux host shows it. Raises
+    KindError for an ``observer`` that is no `PacketObserver`, and ArgumentError for a link in use.
     """
 
     def __init__(self, link: Link, observer: PacketObserver, *, joined: bool = False) -> None:
+        """Put this link around ``link``, which no host or other link may use."""
         require_kind("observer", observer, PacketObserver, "a PacketObserver")
         super().__init__(link)
         self._observer = observer
         self._packets_of = _joined if joined else finished
 
     def receive(self, now: int) -> bytes | None:
+        """Return the next packet, and tell the observer of it."""
         packet = super().receive(now)
         if packet:
             self._observer.packet_arrived(packet, now)
         return packet
 
     def receive_parcel(self, now: int) -> Parcel | None:
+        """Return the next parcel, and tell the observer of its packets."""
         parcel = super().receive_parcel(now)
         if parcel is not None:
             for packet in self._packets_of(parcel):
@@ -48,15 +51,17 @@ class Observed(Around):
         return parcel
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        """Tell the observer of ``packet``, and carry it. Returns False where it is lost."""
         self._observer.packet_sent(packet, now)
         return super().send(packet, next_hop, now)
 
     def send_parcel(self, parcel: Parcel, next_hop: bytes, now: int) -> bool:
+        """Tell the observer of the packets of ``parcel``, and carry it. Returns False where it is lost."""
         for packet in self._packets_of(parcel):
             self._observer.packet_sent(packet, now)
         return super().send_parcel(parcel, next_hop, now)
 
 
 def _joined(parcel: Parcel) -> list[bytes]:
-    """The parcel as one packet, its checksum computed."""
+    """Return the parcel as one packet, with its checksum."""
     return finished(Parcel(parcel.head, parcel.text, start=parcel.start, field=parcel.field))

@@ -1,9 +1,12 @@
-"""The blocks of a capture that Wireshark and tshark read (draft-ietf-opsawg-pcapng).
+"""Blocks of a capture file that Wireshark and tshark read (draft-ietf-opsawg-pcapng).
 
-::
+A file has these blocks, in this order::
 
-    Section Header │ Interface Description (raw IP, microseconds) │ Enhanced Packet … Enhanced Packet │
-    Interface Statistics
+    Section Header
+    Interface Description      raw IP, times in microseconds
+    Enhanced Packet            one for each packet
+    ...
+    Interface Statistics       how many packets were left out
 """
 
 from struct import Struct
@@ -17,7 +20,7 @@ INTERFACE_DESCRIPTION: Final = 1
 INTERFACE_STATISTICS: Final = 5
 ENHANCED_PACKET: Final = 6
 LINKTYPE_RAW: Final = 101
-INBOUND: Final = 1  # of a packet's flags
+INBOUND: Final = 1  # direction in the flags of a packet
 OUTBOUND: Final = 2
 _BYTE_ORDER_MAGIC: Final = 0x1A2B3C4D
 
@@ -42,14 +45,15 @@ _FLAGS: Final = Struct("<I")
 
 
 class Capture:
-    """A capture that is written into ``file`` while packets pass, beginning with its header.
+    """Capture that is written into ``file`` while packets pass, beginning with its header.
 
-    At most ``limit`` octets are written (0: no bound). ``written`` counts the packets in the file,
-    ``left_out`` those that are not. ``error`` is the reason where the file could not be written: then nothing
-    more is, because the link must not suffer from it.
+    At most ``limit`` octets are written (0: no limit). ``written`` counts the packets in the file,
+    ``left_out`` those that are not. ``error`` is the reason where the file couldn't be written. Nothing more
+    is written then, and no error is raised, so that the link goes on.
     """
 
     def __init__(self, file: BinaryIO, *, limit: int = 0) -> None:
+        """Write the header into ``file``, which is open for writing in binary mode. Raises ArgumentError."""
         require_number("limit", limit, 0, NEVER, "0 octets or more")
         self._file = file
         self._room = limit or 1 << 62
@@ -59,8 +63,9 @@ class Capture:
         self._write(header())
 
     def add(self, block: bytes) -> None:
-        """Write the block of a packet. After the first that is left out all are, so that the capture has no
-        gap.
+        """Write the block of a packet.
+
+        After the first packet that is left out, all others are, so that the capture has no gap.
         """
         if self.left_out or self.error is not None or len(block) > self._room:
             self.left_out += 1
@@ -69,8 +74,9 @@ class Capture:
             self._write(block)
 
     def finish(self, when: int) -> None:
-        """Write how many packets were left out until ``when``, in microseconds since 1970. The file is the
-        caller's to close.
+        """Write how many packets were left out until ``when``, in microseconds since 1970.
+
+        Doesn't close the file.
         """
         self._write(statistics(when, self.written + self.left_out, self.left_out))
 
@@ -85,6 +91,7 @@ class Capture:
 
 
 def header() -> bytes:
+    """Make the two blocks with which a capture begins: the section, and its one interface."""
     section = (
         _SECTION.pack(_BYTE_ORDER_MAGIC, 1, 0, -1)
         + _option(_SHB_USERAPPL, b"Postel")
@@ -101,8 +108,9 @@ def header() -> bytes:
 
 
 def statistics(when: int, seen: int, left_out: int) -> bytes:
-    """The block that ends a capture of which packets may have been left out; ``when`` is in microseconds
-    since 1970.
+    """Make the block that ends a capture. It says how many packets of those ``seen`` were ``left_out``.
+
+    ``when`` is in microseconds since 1970.
     """
     counts = _option(_ISB_RECEIVED, _COUNT.pack(seen)) + _option(_ISB_DROPPED, _COUNT.pack(left_out))
     said = _option(_OPT_COMMENT, f"{left_out} packets are left out".encode()) if left_out else b""
@@ -113,8 +121,9 @@ def statistics(when: int, seen: int, left_out: int) -> bytes:
 
 
 def enhanced_packet(octets: bytes, when: int, *, comment: str = "", direction: int = 0) -> bytes:
-    """The block of a packet that passed at ``when``, in microseconds since 1970; ``direction`` is INBOUND,
-    OUTBOUND or 0.
+    """Make the block of a packet that passed at ``when``, in microseconds since 1970.
+
+    ``direction`` is INBOUND, OUTBOUND, or 0 where it isn't known. ``comment`` is shown with the packet.
     """
     size = len(octets)
     head = _PACKET.pack(0, when >> 32, when & 0xFFFFFFFF, size, size)
@@ -125,17 +134,21 @@ def enhanced_packet(octets: bytes, when: int, *, comment: str = "", direction: i
 
 
 def _cut(text: str) -> bytes:
+    """Return as much of ``text`` in UTF-8 as an option can hold, without cutting a character."""
     return text.encode()[:_LONGEST_OPTION].decode(errors="ignore").encode()
 
 
 def _option(code: int, value: bytes) -> bytes:
+    """Make an option of a block."""
     return _OPTION.pack(code, len(value)) + _padded(value)
 
 
 def _block(kind: int, body: bytes) -> bytes:
+    """Make a block of this kind: its length stands before and after it."""
     length = len(body) + 12
     return _BLOCK.pack(kind, length) + body + length.to_bytes(4, "little")
 
 
 def _padded(octets: bytes) -> bytes:
+    """Return the octets, filled with zeros to a multiple of 4."""
     return octets + bytes(-len(octets) % 4)

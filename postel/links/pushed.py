@@ -1,5 +1,6 @@
-"""A link for a transport that pushes packets: a TLS or QUIC stream, a callback, USB. No descriptor, no
-thread, no relay between.
+"""Link for a transport that calls the program with each packet: a TLS or QUIC stream, a tunnel, USB.
+
+It needs no descriptor, no thread and no relay process.
 """
 
 import errno
@@ -10,22 +11,29 @@ from postel.errors import ArgumentError, LinkClosed, LinkError, renewed, require
 from postel.links.contract import Link, checked_mtu, closed, too_large
 from postel.times import NEVER
 
-QUEUE = 1000  # packets
+QUEUE = 1000  # packets, as many as Linux gives a device (`txqueuelen`)
 
 
 class PushedLink(Link):
-    """The transport calls `packets_arrive` with what came; the link calls ``send`` with each packet that is
-    to leave.
+    """Link between a host and a transport of your own, which calls `packets_arrive` for packets that came.
 
-    ``send`` returns False where the transport could not take the packet, which is lost then and counted; any
-    other value, None too, says that it did. It is called in the host's thread and must not wait. A transport
-    that would rather not lose any calls `pause_sending` while its own buffer is full, as asyncio calls a
-    protocol's ``pause_writing``, and `resume_sending` later: the host keeps what it has to send meanwhile.
+    The link calls ``send(packet)`` for each packet that leaves, in the host's thread; the function must not
+    wait. It returns False where the transport couldn't take the packet, which is lost and counted; any other
+    value, None too, means that it could. A transport that has a full buffer calls `pause_sending`, as asyncio
+    calls a protocol's ``pause_writing``, and later `resume_sending`; meanwhile the host keeps its packets.
 
-    ``queue`` packets may wait for the host; more are lost and counted. ``resume``, if given, is called once
-    the host has taken all, after `packets_arrive` returned False. The transport's own end is told by `end`.
-    ``stop``, if given, is called by `close`. `packets_arrive`, `end` and the others but ``send`` may be
-    called by any thread.
+    ``mtu`` is the largest packet in octets, 68 to 65535. Up to ``queue`` packets wait for the host, 1 or
+    more; others are lost and counted. ``resume``, if given, is called once the host has read all packets
+    after `packets_arrive` returned False. ``stop``, if given, is called by `close`. All methods but ``send``
+    and ``receive`` may be called by any thread. Raises ArgumentError.
+
+    >>> sent = []
+    >>> link = PushedLink(sent.append)
+    >>> link.packets_arrive([b"from the transport"]), link.receive(0)
+    (True, b'from the transport')
+    >>> link.send(b"from the host", b"", 0), sent
+    (True, [b'from the host'])
+    >>> link.close()
     """
 
     lost: int  # of the base class: type checkers want a declaration in each class that writes it
@@ -39,6 +47,7 @@ class PushedLink(Link):
         resume: Callable[[], object] | None = None,
         stop: Callable[[], object] | None = None,
     ) -> None:
+        """Make a link that hands its packets to ``send``."""
         for name, value in (("send", send), ("resume", resume), ("stop", stop)):
             if not callable(value) and (value is not None or name == "send"):
                 raise ArgumentError(name, value, "something to call")
@@ -49,15 +58,17 @@ class PushedLink(Link):
         self._resume = resume
         self._stop = stop
         self._arrived: deque[bytes] = deque()
-        self._is_pausing = False  # the transport was told that the queue is filling
+        self._is_pausing = False  # `packets_arrive` has returned False, and `resume` wasn't called since
         self._end: LinkError | None = None
         self._is_closed = False
 
     # The transport
 
     def packets_arrive(self, batch: Iterable[bytes]) -> bool:
-        """Take whole IP packets, in order. False asks the transport to pause until ``resume`` is called: half
-        of the queue is in use.
+        """Give the host whole IP packets, in order. Returns False to ask the transport to pause.
+
+        That is when half of the queue is in use; the transport may go on when ``resume`` is called. Raises
+        ArgumentError for an empty packet, or for what isn't octets.
         """
         for packet in batch:
             if not packet or not isinstance(packet, (bytes, bytearray, memoryview)):
@@ -73,7 +84,7 @@ class PushedLink(Link):
         return not self._is_pausing
 
     def pause_sending(self) -> None:
-        """Let the host keep what it has to send, from now on."""
+        """Let the host keep its packets, from now on."""
         self.has_room: bool = False
         self.notify()
 
@@ -83,8 +94,10 @@ class PushedLink(Link):
         self.notify()
 
     def end(self, reason: Exception | None = None) -> None:
-        """The transport has ended: nothing comes after what was given already, and nothing can be sent. The
-        program hears ``reason``.
+        """Tell that the transport has ended.
+
+        Nothing more can be sent or received, but for packets that came before. The network ends with a
+        LinkError that quotes ``reason``; LinkClosed where there is none.
         """
         text = "the transport under the link has ended" + (f": {reason}" if reason is not None else "")
         kind = LinkClosed if reason is None else LinkError
@@ -94,6 +107,10 @@ class PushedLink(Link):
     # The host
 
     def receive(self, now: int) -> bytes | None:
+        """Return the next packet of the transport; None for none now.
+
+        Raises LinkError at the transport's end.
+        """
         try:
             return self._arrived.popleft()
         except IndexError:
@@ -106,6 +123,7 @@ class PushedLink(Link):
         return None
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        """Give ``packet`` to the transport. Returns False where it is lost. Raises LinkError."""
         if len(packet) > self.mtu:
             raise too_large(len(packet), self.mtu)
         self._require_open()
@@ -115,6 +133,7 @@ class PushedLink(Link):
         return False
 
     def close(self) -> None:
+        """End the link, and call ``stop``. A second call does nothing."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -124,6 +143,7 @@ class PushedLink(Link):
             self._stop()
 
     def _require_open(self) -> None:
+        """Raise LinkError where the link was closed or the transport has ended."""
         if self._is_closed:
             raise closed("pushed link")
         if self._end is not None:

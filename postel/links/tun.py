@@ -1,4 +1,4 @@
-"""Linux's TUN device: IP packets to and from the kernel."""
+"""Links to Linux's TUN devices: IP packets to and from the kernel."""
 
 import errno
 import os
@@ -13,15 +13,16 @@ from postel.wire.parcel import Parcel, finished
 
 _LOST: Final = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM})
 _LARGEST_READ: Final = ip.HEADER_6 + ip.LARGEST
-_KEPT: Final = 16 * 1024 * 1024  # octets
+_KEPT: Final = 16 * 1024 * 1024  # octets that the C library's allocator shall keep: see `_learn_header`
 
 
 def attach_tun(name: str, *, mtu: int = 1500, offload: bool = True, several: bool = False) -> "Tun":
-    """The device ``name``, made if it doesn't exist: an `OffloadingTun` where the kernel has that and
-    ``offload`` is wanted.
+    """Attach to the TUN device ``name``, which is made if it doesn't exist. Returns a link.
 
-    ``several``: as one queue of several, each of which may belong to a process of its own. The first queue
-    decides for all whether packets have a virtio header.
+    ``mtu`` must be the device's, in octets, 68 to 65535. With ``offload`` it is an `OffloadingTun` where the
+    kernel knows virtio headers. With ``several`` it is one queue of several, each of which may belong to a
+    process of its own; the first queue decides for all whether packets have a virtio header. Raises
+    ArgumentError for a name that no device can have, and LinkError, which says how to mend it.
     """
     flags = device.IFF_TUN | device.IFF_NO_PI | (device.IFF_MULTI_QUEUE if several else 0)
     try:
@@ -32,24 +33,28 @@ def attach_tun(name: str, *, mtu: int = 1500, offload: bool = True, several: boo
 
 
 def inherit_tun(fd: int, *, name: str = "inherited", mtu: int = 1500) -> "Tun":
-    """A link on a descriptor that another program has attached, with or without a virtio header. Closing the
-    link closes it.
+    """Make a link of ``fd``, a descriptor that another program has attached to a TUN device.
+
+    The link is an `OffloadingTun` where packets have a virtio header. Closing the link closes the descriptor.
+    ``name`` stands in errors only. Raises ArgumentError and LinkError.
     """
     kind = OffloadingTun if device.flags_of(fd) & device.IFF_VNET_HDR else Tun
     return kind(name, mtu=mtu, fd=fd)
 
 
 class Tun(Link):
-    """A TUN device without packet information. Its addresses and its state are the system's to set: ``ip
-    address``, ``ip link``.
+    """Link to a TUN device without headers in front of packets.
 
-    ``name`` is the device to make or to attach to. ``fd`` is a descriptor that is attached already, from a
-    parent with more rights, or any other that carries one packet a read. ``mtu`` must be the device's.
+    ``name`` is the device to make or to attach to. ``fd`` is a descriptor that is attached already, for
+    example by a parent with more rights, or any other descriptor that carries one packet a read. ``mtu`` must
+    be the device's, in octets. The device's addresses and its state are set by the system: ``ip address``,
+    ``ip link``. While it is switched off, `send` raises LinkDown.
     """
 
     lost: int  # of the base class: type checkers want a declaration in each class that writes it
 
     def __init__(self, name: str, *, mtu: int = 1500, fd: int | None = None) -> None:
+        """Attach to the device. Raises ArgumentError, and LinkError, which says how to mend it."""
         self.mtu: int = checked_mtu(mtu)
         self.name = name
         self._descriptor = device.attach(name, device.IFF_TUN | device.IFF_NO_PI) if fd is None else fd
@@ -57,6 +62,7 @@ class Tun(Link):
         os.set_blocking(self._descriptor, False)
 
     def _learn_header(self, flag: int) -> None:
+        """Refuse a descriptor with virtio headers, and ask the kernel for whole packets with checksums."""
         if flag:
             raise ArgumentError(
                 "fd",
@@ -66,9 +72,14 @@ class Tun(Link):
         device.offload_nothing(self._descriptor)  # a program before this one may have left it on
 
     def fileno(self) -> int:
+        """Return the descriptor; -1 once closed."""
         return self._descriptor
 
     def receive(self, now: int) -> bytes | None:
+        """Return the next packet of the kernel; None for none now.
+
+        Raises LinkError once the device is gone.
+        """
         while True:
             try:
                 packet = os.read(self._descriptor, self.mtu)
@@ -82,6 +93,7 @@ class Tun(Link):
                 raise LinkClosed(errno.ENOTCONN, f"{self.name} is at its end: the other side has closed it")
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        """Give ``packet`` to the kernel. Returns False where it has no room. Raises LinkDown, LinkError."""
         if len(packet) > self.mtu:
             raise too_large(len(packet), self.mtu)
         try:
@@ -91,7 +103,7 @@ class Tun(Link):
         return True
 
     def _is_lost(self, error: OSError) -> bool:
-        """False, as `send` says it; raises where it is worse than that."""
+        """Return False for an error that only loses the packet. Raises LinkDown or LinkError for others."""
         if error.errno in _LOST:
             self.lost += 1
             return False
@@ -100,44 +112,51 @@ class Tun(Link):
         raise self._gone(error) from error
 
     def close(self) -> None:
+        """Give back the descriptor. A device that isn't persistent vanishes with its last one."""
         self.notify()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def _gone(self, error: OSError) -> LinkError:
+        """Make the error for a device that is closed or gone."""
         if self._descriptor < 0:
             return closed(f"TUN device {self.name}")
         return LinkError(error.errno, f"TUN device {self.name} is gone ({error.strerror})")
 
 
 class OffloadingTun(Tun, Offloading):
-    """A TUN device with a virtio header before each packet: segments of up to 64 KiB pass whole, and most
-    checksums aren't computed at all.
+    """Link to a TUN device with a virtio header before each packet.
 
-    ``offloads`` are the TUN_F_… bits of `postel.links.device` that the kernel agreed to, for what it gives
-    us; what we give it, it finishes in any case.
+    Segments of up to 64 KiB pass whole, and most checksums aren't computed at all. ``offloads`` are the
+    TUN_F_… bits of `postel.links.device` to which the kernel agreed, for packets that it hands over. It
+    finishes our packets in any case.
     """
 
     largest = ip.LARGEST
 
     def _learn_header(self, flag: int) -> None:
+        """Ask the kernel for large segments, and make the buffers for them."""
         if not flag:
             raise ArgumentError("fd", self._descriptor, "a device with virtio headers (IFF_VNET_HDR)")
         self.offloads: int = device.offload(self._descriptor)
         self._is_one_of_several = bool(device.flags_of(self._descriptor) & device.IFF_MULTI_QUEUE)
-        # What glibc once mapped and got back in one piece it keeps room for, twice as much: mallopt(3),
-        # M_MMAP_THRESHOLD. Else it gives the system what the packets of a batch took, and faults it in again
-        # for the next, which takes two thirds of the time.
+        # Once glibc has mapped and freed a block of this size, it keeps up to twice as much free memory (see
+        # mallopt(3), M_MMAP_THRESHOLD). Without that it returns the memory of each batch of packets to the
+        # system, and the page faults of the next batch take two thirds of the time.
         bytes(_KEPT)
         length = device.header_length(self._descriptor)
         self._padding = bytes(length - virtio.LENGTH)
         self._header = bytearray(length)
         self._packet = memoryview(bytearray(_LARGEST_READ))
         self._buffers = (self._header, self._packet)
-        self._waiting: deque[bytes] = deque()  # cut from what came last
+        self._waiting: deque[bytes] = deque()  # packets that `receive` has cut from the last parcel
 
     def receive_parcel(self, now: int) -> Parcel | None:
+        """Return the next parcel of the kernel; None for none now.
+
+        Raises LinkError once the device is gone.
+        """
         try:
             octets = os.readv(self._descriptor, self._buffers)
         except BlockingIOError:
@@ -147,14 +166,13 @@ class OffloadingTun(Tun, Offloading):
         return virtio.parse(bytes(self._header), self._packet[: max(0, octets - len(self._header))])
 
     def close(self) -> None:
-        """Put back what was set for the device, where no other queue relies on it, and give the descriptor
-        back.
-        """
+        """Undo the device's offload settings, unless another queue needs them; give back the descriptor."""
         if self._descriptor >= 0 and not self._is_one_of_several:
             device.offload_nothing(self._descriptor)
         super().close()
 
     def send_parcel(self, parcel: Parcel, next_hop: bytes, now: int) -> bool:
+        """Give ``parcel`` to the kernel. Returns False where it has no room. Raises LinkDown, LinkError."""
         self.check(parcel)
         try:
             os.writev(self._descriptor, (virtio.header(parcel) + self._padding, parcel.head, parcel.text))
@@ -163,9 +181,11 @@ class OffloadingTun(Tun, Offloading):
         return True
 
     def receive(self, now: int) -> bytes | None:
+        """Return the next packet: a parcel is cut into its packets."""
         if not self._waiting and (parcel := self.receive_parcel(now)) is not None:
             self._waiting += finished(parcel)
         return self._waiting.popleft() if self._waiting else None
 
     def send(self, packet: bytes, next_hop: bytes, now: int) -> bool:
+        """Give ``packet`` to the kernel. Returns False where it has no room. Raises LinkDown, LinkError."""
         return self.send_parcel(Parcel(packet), next_hop, now)
