@@ -1,5 +1,7 @@
-"""Signed segments: TCP-AO (RFC 5925) and TCP MD5 (RFC 2385). Without keys a connection has no
-`Authentication`.
+"""Signed segments: TCP-AO (RFC 5925) and TCP MD5 (RFC 2385).
+
+A connection with keys has an `Authentication`, which signs each segment that is sent and checks each that
+arrives. A connection without keys has none.
 """
 
 from abc import ABC, abstractmethod
@@ -12,15 +14,18 @@ from postel.wire.address import Endpoint
 from postel.wire.options import OptionLayout
 from postel.wire.segment import Segment
 
-UNKNOWN: Final = -1  # an initial sequence number, before the peer's SYN; an ID that no call named
+UNKNOWN: Final = -1  # no value yet: the peer's initial sequence number before its SYN; a key's ID not given
 
 
 class Authentication(ABC):
-    """What signs the segments of one connection and judges those that arrive.
+    """Base class of what signs and checks the segments of one connection.
 
-    ``keys`` are all that may be used, ``length`` the octets of options that a signature takes with its
-    padding. ``accepted`` and ``refused`` count arriving segments. ``iss`` and ``irs`` are the connection's
-    own number and its peer's, UNKNOWN before its SYN.
+    ``keys`` are all keys that may be used. ``length`` is how many octets of option space a signature takes
+    with its padding. ``accepted`` and ``refused`` count arriving segments. ``heeds_icmp``: ICMP errors reach
+    the connection when it is synchronized (RFC 5925, 7.8).
+
+    The methods take ``iss`` and ``irs``, the initial sequence numbers of this end and of the peer; ``irs`` is
+    UNKNOWN before the peer's SYN.
     """
 
     __slots__ = ("accepted", "heeds_icmp", "keys", "length", "local", "refused", "remote")
@@ -28,21 +33,24 @@ class Authentication(ABC):
     def __init__(
         self, local: Endpoint, remote: Endpoint, keys: tuple[Key, ...], length: int, *, heeds_icmp: bool
     ) -> None:
+        """Create the state of the connection between two endpoints."""
         self.local: Endpoint = local
         self.remote: Endpoint = remote
         self.keys: tuple[Key, ...] = keys
         self.length: int = length
-        self.heeds_icmp: bool = heeds_icmp  # RFC 5925, 7.8
+        self.heeds_icmp: bool = heeds_icmp
         self.accepted: int = 0
         self.refused: int = 0
 
     @abstractmethod
     def seal(self, segment: Segment, layout: OptionLayout, iss: int, irs: int) -> bytes:
-        """The segment's octets, signed, with their checksum."""
+        """Return the octets of a segment, signed and with their checksum."""
 
     def objection(self, octets: bytes, start: int, end: int, segment: Segment, iss: int, irs: int) -> str:
-        """Why the segment at ``octets[start:end]`` must be dropped without an answer; "" where it is
-        authentic.
+        """Return why the segment at ``octets[start:end]`` must be dropped; "" if it is authentic.
+
+        A segment that isn't authentic is dropped without an answer. The reason is the name of a counter of
+        dropped packets, as "signature_missing". ``segment`` is the segment as parsed.
         """
         reason = self._fault(octets, start, end, segment, iss, irs)
         if reason:
@@ -56,25 +64,26 @@ class Authentication(ABC):
 
     @abstractmethod
     def successor(self) -> "Authentication":
-        """For the next connection of this pair, with the same keys."""
+        """Return the state for the next connection of the same pair, with the same keys."""
 
     def adapted(self, config: Config) -> Config:
-        """What the connection can do beside a signature."""
+        """Return the configuration changed to what has room beside a signature."""
         return config
 
     def install(self, keys: tuple[Key, ...]) -> None:
-        """Replace the keys of a living connection. Raises ArgumentError."""
+        """Replace the keys of a living connection; here raises `ArgumentError`, because it has none."""
         raise ArgumentError("keys", keys, "none: this connection was opened without")
 
     def prefer(self, send_id: int, receive_id: int) -> None:
-        """Sign with that key from now on, and ask the peer to; UNKNOWN leaves one as it is. Raises
-        ArgumentError.
+        """Sign with the key ``send_id`` from now on, and ask the peer to sign with ``receive_id``.
+
+        UNKNOWN leaves one of them as it is. Here raises `ArgumentError`: only keys of TCP-AO have IDs.
         """
         raise ArgumentError("send_id", send_id, "none: only TCP-AO's keys have IDs")
 
 
 def value_of(segment: Segment, wanted: int) -> bytes:
-    """The content of the first option of that kind; b"" where there is none."""
+    """Return the content of the first option of the kind ``wanted``; b"" where there is none."""
     for kind, value in segment.other:
         if kind == wanted:
             return value

@@ -1,8 +1,9 @@
-"""AES-128 (FIPS 197), encryption alone, and the MAC that is made of it, AES-CMAC (RFC 4493).
+"""AES-128 encryption (FIPS 197), and AES-CMAC, a message authentication code made of it (RFC 4493).
 
-Here because RFC 5926 makes it a MUST and the standard library has no AES. It is slow, some ten milliseconds
-for a full segment, and not constant in time: a program that measures its look-ups on the same machine may
-learn of the key. Where there is a choice, take HMAC-SHA-1.
+RFC 5926 makes AES-CMAC a MUST for TCP-AO, and Python's standard library has no AES. This one is slow, some
+ten milliseconds for a full segment. It isn't constant in time: the tables that it looks up depend on the key,
+so a program on the same machine that measures memory accesses may learn of the key. Use HMAC-SHA-1 where you
+can choose.
 
 >>> encrypt(bytes(range(16)), bytes.fromhex("00112233445566778899aabbccddeeff")).hex()  # FIPS 197, C.1
 '69c4e0d86a7b0430d8cdb78070b4c55a'
@@ -10,18 +11,19 @@ learn of the key. Where there is a choice, take HMAC-SHA-1.
 
 from typing import Final
 
-BLOCK: Final = 16  # octets, of a key too
+BLOCK: Final = 16  # octets of a block and of a key
 _ROUNDS: Final = 10
 
 
 def _doubled(octet: int) -> int:
-    """Times x in the field of the cipher (FIPS 197, 4.2.1)."""
+    """Return an octet times x in the field of the cipher (FIPS 197, 4.2.1)."""
     return octet << 1 ^ (0x11B if octet & 0x80 else 0)
 
 
 def _substitutions() -> bytes:
-    """The S-box (FIPS 197, 5.1.1): the inverse in the field, found among the powers of 3, and an affine
-    map.
+    """Return the S-box (FIPS 197, 5.1.1).
+
+    Each entry is the inverse of an octet in the field, found among the powers of 3, under an affine map.
     """
     powers = [1]
     while len(powers) < 255:
@@ -36,13 +38,12 @@ def _substitutions() -> bytes:
 
 
 _BOX: Final = _substitutions()
-_ROWS_SHIFTED: Final = tuple(
-    [(at + 4 * (at % 4)) % BLOCK for at in range(BLOCK)]
-)  # the state stands column by column
+# ShiftRows as a permutation of the state, which is stored column by column
+_ROWS_SHIFTED: Final = tuple([(at + 4 * (at % 4)) % BLOCK for at in range(BLOCK)])
 
 
 def _round_keys(key: bytes) -> list[bytes]:
-    """FIPS 197, 5.2."""
+    """Return the eleven round keys (FIPS 197, 5.2)."""
     keys = [key]
     constant = 1
     for _ in range(_ROUNDS):
@@ -59,10 +60,12 @@ def _round_keys(key: bytes) -> list[bytes]:
 
 
 def _xor(a: bytes, b: bytes) -> bytes:
+    """Return the exclusive or of two strings of the same length."""
     return (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).to_bytes(len(a), "big")
 
 
 def _encrypt(keys: list[bytes], block: bytes) -> bytes:
+    """Encrypt one block with round keys (FIPS 197, 5.1)."""
     state = _xor(block, keys[0])
     for key in keys[1:]:
         state = state.translate(_BOX)
@@ -72,7 +75,7 @@ def _encrypt(keys: list[bytes], block: bytes) -> bytes:
 
 
 def _mixed(state: bytes) -> bytes:
-    """FIPS 197, 5.1.3: MixColumns."""
+    """Return the state after MixColumns (FIPS 197, 5.1.3)."""
     mixed = bytearray(BLOCK)
     for column in range(0, BLOCK, 4):
         every = state[column] ^ state[column + 1] ^ state[column + 2] ^ state[column + 3]
@@ -83,12 +86,12 @@ def _mixed(state: bytes) -> bytes:
 
 
 def encrypt(key: bytes, block: bytes) -> bytes:
-    """One block of 16 octets, with a key of 16."""
+    """Encrypt one block of 16 octets with a key of 16 octets."""
     return _encrypt(_round_keys(key), block)
 
 
 def cmac(key: bytes, message: bytes) -> bytes:
-    """RFC 4493, 2.4: 16 octets."""
+    """Return the AES-CMAC of a message, 16 octets (RFC 4493, 2.4)."""
     keys = _round_keys(key)
     subkey = _subkey(_encrypt(keys, bytes(BLOCK)))
     last = max(0, len(message) - 1) // BLOCK * BLOCK
@@ -103,6 +106,6 @@ def cmac(key: bytes, message: bytes) -> bytes:
 
 
 def _subkey(block: bytes) -> bytes:
-    """RFC 4493, 2.3: doubled in the field of 128 bits."""
+    """Return a block doubled in the field of 128 bits (RFC 4493, 2.3)."""
     number = int.from_bytes(block, "big") << 1
     return (number & (1 << 128) - 1 ^ (0x87 if number >> 128 else 0)).to_bytes(BLOCK, "big")

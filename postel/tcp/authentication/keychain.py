@@ -1,6 +1,4 @@
-"""Which peers must sign, and with what: the keys that a call of `connect` or `listen` is given, found by the
-peer's address.
-"""
+"""Keys of a host or listener, found by the peer's address: which peers must sign, and with what."""
 
 from typing import Final
 
@@ -17,19 +15,35 @@ _NO_KEYS: Final[tuple[Key, ...]] = ()
 
 
 class Keychain:
-    """Of the keys given, a peer has those with the longest prefix that holds its address; the first signs
-    until something else is agreed.
+    """Keys for the peers that must sign their segments; an argument of `connect` and `listen`.
 
-    A peer that has keys must sign every segment. One that has none need not, and what it signs nevertheless
-    is accepted unread, unless ``accepts_unmatched`` is False (RFC 5925, 7.3). ``heeds_icmp=True`` lets ICMP
-    errors through to synchronized connections (7.8). Raises ArgumentError where two keys for one prefix share
-    an ID, or TCP MD5 isn't alone.
+    A peer gets the keys with the longest prefix that contains its address. The first of them signs until
+    something else is agreed. A peer that has keys must sign every segment; what isn't signed correctly is
+    dropped without an answer and counted.
+
+    >>> from postel import Key, Keychain
+    >>> keys = Keychain(Key(b"a secret of both", peer="10.0.0.2"), Key(b"another", peer="10.0.0.0/8"))
+    >>> [key.peer for key in keys.for_peer(bytes([10, 0, 0, 2]))]
+    ['10.0.0.2']
+    >>> keys.for_peer(bytes([192, 0, 2, 1]))
+    ()
     """
 
     def __init__(self, *keys: Key, accepts_unmatched: bool = True, heeds_icmp: bool = False) -> None:
-        given: tuple[object, ...] = (
-            keys  # compiled, a loop over keys would refuse another kind without naming the argument
-        )
+        """Create a keychain of ``keys``, each a `Key`.
+
+        ``accepts_unmatched``: signed segments of a peer that has no key here are accepted, without checking
+        their signature; False drops them (RFC 5925, 7.3). Segments that aren't signed are accepted from such
+        a peer in both cases.
+
+        ``heeds_icmp``: ICMP errors reach synchronized connections under TCP-AO, which are protected from them
+        otherwise (7.8).
+
+        Raises `ArgumentError` where an argument has another type, where two keys of one prefix have the same
+        SendID or RecvID, and where a prefix has a key of TCP MD5 and another one.
+        """
+        # As objects: compiled, a loop over ``keys`` would refuse another type without naming the argument.
+        given: tuple[object, ...] = keys
         for item in given:
             require_kind("key", item, Key, "a Key")
         require_kind("accepts_unmatched", accepts_unmatched, bool, "True or False")
@@ -37,9 +51,8 @@ class Keychain:
         self.keys = keys
         self.accepts_unmatched = accepts_unmatched
         self.heeds_icmp = heeds_icmp
-        self._found: dict[
-            tuple[int, int, int], tuple[Key, ...]
-        ] = {}  # by octets of an address, bits of the prefix, and these
+        # Keys by the length of an address in octets, the length of the prefix in bits, and these bits
+        self._found: dict[tuple[int, int, int], tuple[Key, ...]] = {}
         for key in keys:
             for network in key.networks:
                 place = _place(network.address, network.prefix_length)
@@ -49,7 +62,7 @@ class Keychain:
         self._lengths = sorted({length for _, length, _ in self._found}, reverse=True)
 
     def for_peer(self, address: bytes) -> tuple[Key, ...]:
-        """The keys of that peer, () where it has none."""
+        """Return the keys of the peer with this address (4 or 16 octets), () where it has none."""
         for length in self._lengths:
             if length <= 8 * len(address):
                 found = self._found.get(_place(address, length))
@@ -58,7 +71,7 @@ class Keychain:
         return _NO_KEYS
 
     def authentication(self, local: Endpoint, remote: Endpoint) -> Authentication | None:
-        """For a new connection; None where it needs none."""
+        """Return the authentication of a new connection between two endpoints; None where it needs none."""
         keys = self.for_peer(remote.address)
         if not keys:
             return None if self.accepts_unmatched else Unmatched(local, remote, keys, 0, heeds_icmp=True)
@@ -70,11 +83,12 @@ class Keychain:
 
 
 class Unmatched(Authentication):
-    """The authentication of a peer without keys, where signatures that can't be checked are not accepted."""
+    """Authentication of a peer without keys, where signatures that can't be checked aren't accepted."""
 
     __slots__ = ()
 
     def seal(self, segment: Segment, layout: options.OptionLayout, iss: int, irs: int) -> bytes:
+        """Return the octets of a segment with its checksum, unsigned."""
         return encode_for(segment, self.local.address, self.remote.address, layout)
 
     def _fault(self, octets: bytes, start: int, end: int, segment: Segment, iss: int, irs: int) -> str:
@@ -82,17 +96,19 @@ class Unmatched(Authentication):
         return "signature_unmatched" if is_signed else ""  # RFC5925-7.3
 
     def successor(self) -> "Unmatched":
+        """Return the state for the next connection of the same pair."""
         return Unmatched(self.local, self.remote, self.keys, self.length, heeds_icmp=self.heeds_icmp)
 
 
 def _place(address: bytes, length: int) -> tuple[int, int, int]:
+    """Return the index of a prefix in ``Keychain._found``."""
     return len(address), length, int.from_bytes(address, "big") >> 8 * len(address) - length
 
 
 def _require_distinct(keys: tuple[Key, ...]) -> None:
-    if len(keys) > 1 and any(
-        key.algorithm == "MD5" for key in keys
-    ):  # RFC5925-2.2: never both on one connection
+    """Raise `ArgumentError` where the keys of one prefix can't be told apart."""
+    # RFC5925-2.2: TCP-AO and TCP MD5 are never used together on one connection.
+    if len(keys) > 1 and any(key.algorithm == "MD5" for key in keys):
         raise ArgumentError("keys", keys, "a single one where TCP MD5 is used")
     for name, numbers in (
         ("send_id", [key.send_id for key in keys]),

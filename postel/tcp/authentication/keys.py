@@ -1,4 +1,4 @@
-"""What both ends must know beforehand: master keys (RFC 5925, 3.1), and what becomes of them (RFC 5926)."""
+"""Master keys, which both ends have beforehand (RFC 5925, 3.1), and the algorithms of TCP-AO (RFC 5926)."""
 
 import hmac
 from dataclasses import dataclass, field
@@ -13,9 +13,8 @@ from postel.wire.address import Interface, Prefix, parse_interface
 Algorithm: TypeAlias = Literal["SHA1", "AES128", "MD5"]
 
 MAC_LENGTH: Final = 12  # octets: RFC 5926, 3.2, of both
-_LABEL: Final = (
-    b"\x01TCP-AO"  # the counter, which never reaches 2: a traffic key is as long as what the function gives
-)
+# The KDF's counter and label. The counter stays 1: a traffic key is as long as one result of the function.
+_LABEL: Final = b"\x01TCP-AO"
 _OCTETS: Final = "bytes, 1 octet or more; RFC 5925, 5.3 advises 12 to 24"
 _BITS_SHA1: Final = b"\x00\xa0"
 _BITS_AES128: Final = b"\x00\x80"
@@ -23,12 +22,24 @@ _BITS_AES128: Final = b"\x00\x80"
 
 @dataclass(frozen=True)
 class Key:
-    """A master key tuple. ``secret`` is some octets that the peer has too, and is never shown.
+    """Master key tuple of TCP-AO, or the key of TCP MD5 (RFC 5925, 3.1).
 
-    ``peer`` is an address, or a prefix as "10.7.0.0/16", as text or as an object of `ipaddress`; "" stands
-    for every peer. The IDs, 0 to 255, tell the keys of one peer apart: ours are the peer's the other way
-    round. With ``covers_options=False`` middleboxes may change the other options (RFC 5925, 9.1). Raises
-    ArgumentError.
+    - ``secret``: octets that the peer has too, 1 or more; RFC 5925, 5.3 advises 12 to 24. ``repr`` doesn't
+      show them.
+    - ``peer``: the peers that the key is for, as an address or a prefix like "10.7.0.0/16", as text or as an
+      object of `ipaddress`; "" stands for every peer.
+    - ``send_id``, ``receive_id``: SendID and RecvID, 0 to 255, which tell the keys of one peer apart. One
+      end's SendID is the other's RecvID.
+    - ``algorithm``: "SHA1" (HMAC-SHA-1-96), "AES128" (AES-128-CMAC-96, slow here), or "MD5" (TCP MD5, RFC
+      2385, for peers without TCP-AO).
+    - ``covers_options``: sign the other TCP options too. With False, middleboxes may change them (RFC 5925,
+      9.1).
+
+    Raises `ArgumentError` for any other value.
+
+    >>> from postel import Key
+    >>> Key(b"a secret of both", peer="10.0.0.2", send_id=61, receive_id=84)
+    Key(peer='10.0.0.2', send_id=61, receive_id=84, algorithm='SHA1', covers_options=True)
     """
 
     secret: bytes = field(repr=False)
@@ -40,7 +51,7 @@ class Key:
 
     @property
     def networks(self) -> tuple[Interface, ...]:
-        """The networks of the peers that this key is for."""
+        """The networks of the peers that this key is for; both families where it is for every peer."""
         return (
             (parse_interface(self.peer),)
             if self.peer != ""
@@ -49,11 +60,10 @@ class Key:
 
 
 def _require(name: str, value: object) -> None:
-    """Refuse an argument of `Key` that isn't what it should be."""
+    """Raise `ArgumentError` where an argument of `Key` isn't what it should be."""
     if name == "secret":
-        if (
-            not isinstance(value, bytes) or not value
-        ):  # which isn't shown, for it may be the secret in another form
+        # The error doesn't show the value, which may be the secret in another form.
+        if not isinstance(value, bytes) or not value:
             raise ArgumentError(name, type(value) if value else value, _OCTETS)
     elif name == "peer":
         if value != "":
@@ -70,7 +80,7 @@ door(Key, _require)
 
 
 def traffic_key(key: Key, context: bytes) -> bytes:
-    """RFC5926-2.2: KDF_HMAC_SHA1 or KDF_AES_128_CMAC."""
+    """Return the traffic key of a connection (RFC5926-2.2): KDF_HMAC_SHA1 or KDF_AES_128_CMAC."""
     if key.algorithm == "SHA1":
         return hmac.digest(key.secret, _LABEL + context + _BITS_SHA1, "sha1")
     master = key.secret if len(key.secret) == BLOCK else cmac(bytes(BLOCK), key.secret)
@@ -78,6 +88,6 @@ def traffic_key(key: Key, context: bytes) -> bytes:
 
 
 def mac(algorithm: Algorithm, traffic: bytes, message: bytes) -> bytes:
-    """RFC5926-2.2: HMAC-SHA-1-96 or AES-128-CMAC-96."""
+    """Return the 12 octets that sign a message (RFC5926-2.2): HMAC-SHA-1-96 or AES-128-CMAC-96."""
     full = hmac.digest(traffic, message, "sha1") if algorithm == "SHA1" else cmac(traffic, message)
     return full[:MAC_LENGTH]

@@ -1,5 +1,6 @@
-"""TCP MD5 signatures (RFC 2385): one key, no IDs, nothing against replays. For peers that have no TCP-AO (RFC
-5925, 8).
+"""TCP MD5 signatures (RFC 2385), for peers that have no TCP-AO (RFC 5925, 8).
+
+There is one key and no key ID, and nothing protects from replayed segments.
 """
 
 from dataclasses import replace
@@ -16,16 +17,20 @@ from postel.wire.address import Endpoint
 from postel.wire.segment import Segment, encode, with_checksum
 
 DIGEST: Final = 16  # octets
-_LENGTH: Final = 20  # two NOPs before it
+_LENGTH: Final = 20  # octets of the option with two NOPs before it
 
 
 class Md5(Authentication):
+    """TCP MD5 on one connection."""
+
     __slots__ = ()
 
     def __init__(self, local: Endpoint, remote: Endpoint, keys: tuple[Key, ...]) -> None:
+        """Create the state; ``keys`` has one key."""
         super().__init__(local, remote, keys, _LENGTH, heeds_icmp=True)
 
     def seal(self, segment: Segment, layout: options.OptionLayout, iss: int, irs: int) -> bytes:
+        """Return the octets of a segment, signed and with their checksum."""
         segment.other += ((options.MD5, bytes(DIGEST)),)
         octets = encode(segment, layout)
         at = signature.place(octets, 0, options.MD5) + 2
@@ -44,15 +49,19 @@ class Md5(Authentication):
         return "" if compare_digest(right, value) else "signature_wrong"  # RFC2385-2, its length too
 
     def successor(self) -> "Md5":
+        """Return the state for the next connection of the same pair."""
         return Md5(self.local, self.remote, self.keys)
 
     def adapted(self, config: Config) -> Config:
-        """Beside timestamps and a digest no SACK block has room (RFC 5925, 7.6): of the two, loss recovery
-        needs SACK more.
+        """Return the configuration without timestamps where SACK is wanted (RFC 5925, 7.6).
+
+        Beside timestamps and a digest no SACK block has room, and loss recovery needs SACK more than
+        timestamps.
         """
         return replace(config, timestamps=False) if config.sack else config
 
     def install(self, keys: tuple[Key, ...]) -> None:
+        """Replace the key of a living connection; raises `ArgumentError` for a key of TCP-AO."""
         if keys[0].algorithm != "MD5":
             raise ArgumentError("keys", keys, "one of MD5, as this connection began")
         self.keys = keys
@@ -61,6 +70,6 @@ class Md5(Authentication):
 def digest(
     secret: bytes, octets: bytes, start: int, end: int, source: Endpoint, destination: Endpoint
 ) -> bytes:
-    """The digest of the segment at ``octets[start:end]``."""
+    """Return the digest that signs the segment at ``octets[start:end]``."""
     covered = signature.covered_by_md5(octets, start, end, source.address, destination.address)
     return md5(covered + secret, usedforsecurity=False).digest()

@@ -1,9 +1,14 @@
-"""Explicit Congestion Notification: a router marks a packet that it would else have dropped (RFC 3168), the
-receiver says so, and the sender slows down as for a loss, with nothing to send again.
+"""Explicit Congestion Notification: congestion shown by a mark instead of a loss (RFC 3168).
 
-Two SYNs agree on one of two ways to say so: `classic`, a bit that stands until it is answered (RFC 3168), or
-`accurate`, counters (RFC 9768). Where they agree on neither there is no `Ecn` at all. It never sees the Tcb:
-`negotiation` and `feedback` stand between.
+A router marks a packet (CE) that it would drop otherwise. The receiver reports the mark, and the sender
+reduces cwnd as for a loss, but has nothing to send again. SYN and SYN,ACK agree on one of two ways to report
+marks:
+
+- `classic`: a flag (ECE) on every ACK until the sender answers with CWR (RFC 3168);
+- `accurate`: counters of marked packets and octets (RFC 9768).
+
+Where they agree on neither, the connection has no `Ecn`. An `Ecn` never sees the Tcb: `negotiation` connects
+the two during the handshake, `feedback` afterwards.
 """
 
 from abc import ABC, abstractmethod
@@ -12,7 +17,7 @@ from typing import Final
 from postel.tcp import seq
 from postel.wire.segment import AE, CWR, ECE, Segment
 
-# The ECN field of an IP header
+# Values of the ECN field of an IP header (RFC 3168, 5)
 NOT_ECT: Final = 0
 ECT_1: Final = 1
 ECT_0: Final = 2
@@ -23,59 +28,78 @@ _ACE_AT: Final = 6  # the lowest bit of the ACE field among the flags
 
 
 def ace(flags: int) -> int:
-    """The three flags as one number, AE the highest (RFC 9768, 3.2.2)."""
+    """Return AE, CWR and ECE as one number, the ACE field, with AE the highest bit (RFC 9768, 3.2.2)."""
     return (flags & FLAGS) >> _ACE_AT
 
 
 def flags_of(number: int) -> int:
-    """The lowest three bits of a counter as flags."""
+    """Return the lowest three bits of a counter as the flags AE, CWR and ECE."""
     return number << _ACE_AT & FLAGS
 
 
 class Ecn(ABC):
-    """What both ways share. ``newly_marked`` is what the latest ACK told: octets that arrived marked.
+    """Base class of both ways to report marks, and what they share.
 
-    ``reduced_at`` is SND.MAX of the last reduction: marks of what was sent before it are answered already.
+    - ``may_mark``: new data is sent as ECN-capable (ECT).
+    - ``newly_marked``: octets that arrived marked at the peer, according to the latest ACK.
+    - ``reduced_at``: SND.MAX at the last reduction; marks of what was sent before it are answered already.
+    - ``answers``: how many SYN,ACKs were sent.
+    - ``holds_until``: time before which no new data is sent.
+    - ``is_recovering``: whether recovery was under way when the last segment was sent.
+    - ``wants_bare_ack``: an ACK without data must go next, to tell how the SYN,ACK arrived.
+    - ``answers_acks``: the ACK that is owed has no other reason than marks on bare ACKs.
+    - ``wants_room``: octets that the next data segment should leave for an option.
     """
 
     def __init__(self, iss: int) -> None:
-        self.may_mark = True  # whether new data is sent as ECN-capable
+        """Create the state of a connection with the initial sequence number ``iss``."""
+        self.may_mark = True
         self.newly_marked = 0
         self.reduced_at: int = iss
-        self.answers = 0  # SYN,ACKs sent
-        self.holds_until = 0  # no new data before
-        self.is_recovering = False  # as last seen
+        self.answers = 0
+        self.holds_until = 0
+        self.is_recovering = False
         self.wants_bare_ack = False
-        self.answers_acks = False  # the ACK that is owed has no other reason than marks of bare ACKs
-        self.wants_room = 0  # octets that the next text should leave for options
-        self._sent = iss  # one past the highest number that was sent as text
+        self.answers_acks = False
+        self.wants_room = 0
+        self._sent = iss  # one past the highest number of data that was sent
 
     @property
     def may_burst(self) -> bool:
-        """Whether CWR means what a link thinks that cuts segments: only the first of them keeps it."""
+        """Whether the link may cut a large segment into packets.
+
+        It keeps CWR on the first packet only, so not where each packet must carry that flag.
+        """
         return True
 
     @abstractmethod
     def arrives(self, segment: Segment, *, has_unacked: bool) -> bool:
-        """An acceptable segment, with its mark. Whether an ACK is due at once."""
+        """Take an acceptable segment with its mark, and return whether an ACK is due at once.
+
+        ``has_unacked``: data waits for an ACK.
+        """
 
     @abstractmethod
     def heed(self, segment: Segment, acked: int, smss: int, *, is_newer: bool) -> int:
-        """What an acceptable ACK says of our marks: how many octets of them are news. ``acked`` octets are
-        acknowledged by it; where none are, ``is_newer`` tells that it still was sent after those before."""
+        """Return how many octets an acceptable ACK newly reports as marked.
+
+        The ACK acknowledges ``acked`` octets. Where that is 0, ``is_newer`` says whether it was sent after
+        all ACKs before it.
+        """
 
     @abstractmethod
     def write(self, segment: Segment, room: int, *, is_new: bool) -> None:
-        """The feedback on a segment that leaves. ``room`` is what its options may still take; ``is_new``:
-        text sent for the first time.
+        """Write mark and feedback to a segment that is about to be sent.
+
+        ``room``: octets left for options. ``is_new``: it carries data that is sent for the first time.
         """
 
     def reduced(self, snd_max: int) -> None:
-        """The congestion window shrank, for whatever reason."""
+        """Note that cwnd was reduced, for whatever reason, with SND.MAX at ``snd_max``."""
         self.reduced_at = snd_max
 
     def is_first_sent(self, segment: Segment) -> bool:
-        """Whether all text of the segment leaves for the first time; call it once for each."""
+        """Say whether all data of the segment is sent for the first time; call this once for each segment."""
         is_first = seq.ge(segment.seq, self._sent)
         self._sent = seq.latest(self._sent, seq.add(segment.seq, len(segment.data)))
         return is_first

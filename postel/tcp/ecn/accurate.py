@@ -1,9 +1,32 @@
-"""More Accurate ECN feedback: RFC 9768. Counters instead of a bit, so that each mark is heard of, and none
-twice.
+"""Accurate ECN feedback: counters of marks instead of a flag (RFC 9768).
 
-The receiver counts packets with CE, and octets by their mark; ``r_…`` are its counters. Three bits of the
-first travel on every segment (the ACE field), 24 bits of the others in an option where there is room. ``s_…``
-is the sender's idea of the peer's counters.
+Theory of operation. With classic ECN the sender learns that something was marked in a round trip, but not how
+much. Here the receiver counts, and reports its counters again and again, so no mark is missed and none is
+counted twice::
+
+    sender                                          receiver
+      │ ── data, ECT(0) ──► router: CE ───────────────► │  r.cep += 1 packet, r.ceb += its octets
+      │ ── data, ECT(0) ──────────────────────────────► │  r.e0b += its octets
+      │ ◄── ACK: ACE = r.cep mod 8, perhaps an option── │
+      │  newly marked packets = (ACE - s.cep) mod 8     │
+      │  s.cep += that, cwnd is reduced                 │
+
+    counter  counts                    reported as
+    r.cep    packets with CE           3 bits (the flags AE, CWR and ECE: the ACE field) on every segment
+    r.ceb    octets of data with CE    ┐
+    r.e0b    octets with ECT(0)        ├ 24 bits each, in the AccECN option, where the segment has room
+    r.e1b    octets with ECT(1)        ┘
+
+``r_cep`` and so on are what we received and report to the peer; ``s_cep`` and so on is what the peer has
+reported to us of what we sent. They begin at 5, 0, 1 and 1, not all at 0, so that a middlebox that clears the
+fields is found out.
+
+Three bits wrap after eight marks. Where ACKs were lost, or the peer acknowledges many segments at once, the
+true difference may be 8, 16, … packets more. `_safest` decides by the number of acknowledged packets and by
+the option, where there is one.
+
+The handshake uses the three bits otherwise: SYN,ACK and the ACK of it report how the SYN and SYN,ACK arrived
+(`reflection`). If a middlebox changed their ECN field, data isn't sent as ECN-capable.
 """
 
 from typing import Final
@@ -11,38 +34,45 @@ from typing import Final
 from postel.tcp.ecn import CE, ECT_0, ECT_1, NOT_ECT, Ecn, ace, flags_of
 from postel.wire.segment import ABSENT, CWR, Segment
 
+# The two kinds of the option, which differ in the order of their fields
 ORDER_0: Final = 172  # E0B, CEB, E1B
 ORDER_1: Final = 174  # E1B, CEB, E0B
-WHOLE: Final = 12  # octets of an option with all its fields, and the NOP that fills its words
-_SHORT: Final = 8  # of one with up to two
+WHOLE: Final = 12  # octets of an option with all three fields, and a NOP to fill its words
+_SHORT: Final = 8  # octets of an option with one or two fields, likewise
 
 _FIELD: Final = 3
 _FIELD_MASK: Final = 0xFFFFFF
 _E0B: Final = 1
 _CEB: Final = 2
 _E1B: Final = 4
-_BOTH_ENDS: Final = _E0B | _E1B  # of the orders: it takes the whole option to tell them
+_BOTH_ENDS: Final = _E0B | _E1B  # first and last field of either order: to report both takes the whole option
 _ORDERS: Final = {ORDER_0: (_E0B, _CEB, _E1B), ORDER_1: (_E1B, _CEB, _E0B)}
 
-# How a SYN,ACK, and the ACK of one, say which mark their SYN arrived with (tables 2 and 3)
+# How a SYN,ACK reports the ECN field of the SYN, and the ACK of it that of the SYN,ACK (tables 2 and 3)
 _REFLECTIONS: Final = {NOT_ECT: 0b010, ECT_1: 0b011, ECT_0: 0b100, CE: 0b110}
 _MARKED: Final = 0b110
-_MANGLED: Final = (
-    0b011,
-    0b100,
-    0b110,
-)  # we send SYNs and SYN,ACKs as Not-ECT: the path changed that (3.2.2.3)
+# We send SYNs and SYN,ACKs as Not-ECT. Each of these reports says that the path changed that (3.2.2.3).
+_MANGLED: Final = (0b011, 0b100, 0b110)
 
-_MARKS_WITH_TEXT: Final = 2  # CE marks until an ACK is due, with text that waits for one
-_MARKS_WITHOUT: Final = 3  # and with none, so that ACKs of ACKs die down
-_STRETCHES: Final = 4  # segments an ACK on average: from here on a jump of eight says nothing
-_ROUNDS: Final = 4  # in which each packet came marked: that is no congestion
+_MARKS_WITH_TEXT: Final = 2  # CE marks until an ACK is due, while data waits for one
+_MARKS_WITHOUT: Final = 3  # the same while none does: more, so that ACKs of ACKs come to an end
+_STRETCHES: Final = 4  # from so many segments an ACK on average, eight at once are no sign of lost ACKs
+_ROUNDS: Final = 4  # reductions with every packet marked, after which the marks are taken for a fault
 
 
 class Accurate(Ecn):
+    """Accurate feedback of one connection.
+
+    ``r_cep``, ``r_ceb``, ``r_e0b`` and ``r_e1b`` count what arrived; ``s_cep`` to ``s_e1b`` follow the peer's
+    counters. ``is_deaf``: the peer's reports are ignored, because it isn't in this mode or can't be trusted;
+    it still gets ours. ``ignores_options``: the peer's options are ignored, only the ACE field counts.
+    ``mark_of_syn``: ECN field of the latest SYN or SYN,ACK that arrived.
+    """
+
     may_mark: bool  # of the base class: type checkers want a declaration in each class that writes it
 
     def __init__(self, iss: int) -> None:
+        """Create the state of a connection with the initial sequence number ``iss``."""
         super().__init__(iss)
         self.r_cep: int = 5  # RFC9768-3.2, as the next seven
         self.r_ceb: int = 0
@@ -52,42 +82,43 @@ class Accurate(Ecn):
         self.s_ceb: int = 0
         self.s_e0b: int = 1
         self.s_e1b: int = 1
-        self.is_deaf: bool = False  # what the peer tells of marks counts for nothing
+        self.is_deaf: bool = False
         self.ignores_options: bool = False
-        self.mark_of_syn: int = NOT_ECT  # of the latest SYN or SYN,ACK that arrived
-        self._has_counted_syn = False
-        self._marks_since_ack = 0
-        self._was_marked = False  # the segment before
-        self._changed = 0  # which octet counters ever did
-        self._pending = 0  # and which since the last option
-        self._has_option = False  # one arrived
-        self._has_sent_text = False
-        self._smallest = _FIELD_MASK  # octets of text in a segment of ours
-        self._stretch = 0  # segments that an ACK covers, an average times eight
-        self._all_marked = True
-        self._rounds = 0
+        self.mark_of_syn: int = NOT_ECT
+        self._has_counted_syn = False  # r.cep counts the mark of the SYN,ACK
+        self._marks_since_ack = 0  # packets
+        self._was_marked = False  # the last segment arrived with CE
+        self._changed = 0  # fields of octet counters that ever changed
+        self._pending = 0  # fields that changed since the last option was sent
+        self._has_option = False  # an option has arrived
+        self._has_sent_text = False  # data has been sent
+        self._smallest = _FIELD_MASK  # octets in the smallest data segment that was sent
+        self._stretch = 0  # average of segments that an ACK covers, times eight
+        self._all_marked = True  # the peer reported everything that it acknowledged as marked
+        self._rounds = 0  # reductions after marks
 
     # The handshake
 
     def hears_syn(self, mark: int) -> None:
-        """A SYN, the latest: the SYN,ACK will say how it arrived, so that r.cep needn't count it
-        (3.2.2.2).
-        """
+        """Keep the mark of a SYN, which the SYN,ACK will report; r.cep doesn't count it (3.2.2.2)."""
         self.mark_of_syn = mark
 
     def hears_syn_ack(self, mark: int) -> None:
-        """A SYN,ACK, again perhaps."""
+        """Keep the mark of a SYN,ACK, and count it the first time."""
         self.mark_of_syn = mark
-        if mark == CE and not self._has_counted_syn:  # once, as the peer counts it (3.2.2.2)
+        if mark == CE and not self._has_counted_syn:  # once, because the peer counts it once (3.2.2.2)
             self._has_counted_syn = True
             self.r_cep += 1
 
     def reflection(self) -> int:
-        """The mark of the SYN or SYN,ACK as flags."""
+        """Return flags that report the mark of the SYN or SYN,ACK that arrived."""
         return flags_of(_REFLECTIONS[self.mark_of_syn])  # RFC9768-3.1.1
 
     def hears_reflection(self, reflection: int, *, counts: bool) -> bool:
-        """How our SYN or SYN,ACK arrived. Whether congestion marked it."""
+        """Take the peer's report of how our SYN or SYN,ACK arrived; returns whether it arrived with CE.
+
+        ``counts``: the peer's counter has that mark in it, so ours of the peer's counter follows.
+        """
         if reflection in _MANGLED:  # 3.2.2.3: still feed back, and still respond
             self.may_mark = False
         if reflection == _MARKED and counts:
@@ -95,22 +126,29 @@ class Accurate(Ecn):
         return reflection == _MARKED
 
     def turns_deaf(self) -> None:
-        """The peer isn't in this mode, or its feedback can't be trusted. It gets ours all the same."""
+        """Ignore the peer's reports from now on, and send data as not ECN-capable.
+
+        The peer isn't in this mode, or its reports can't be trusted. It still gets ours.
+        """
         self.may_mark = False
         self.is_deaf = True
 
     def introduce(self, segment: Segment, room: int) -> None:
-        """A whole option on a SYN,ACK, to see whether the path lets it through."""
+        """Add a whole option to a SYN,ACK, to find out whether the path lets options through."""
         if room >= WHOLE:
             segment.other += ((ORDER_0, self._fields(_ORDERS[ORDER_0])),)
 
     def introduces_itself(self) -> None:
-        """The first ACK carries a whole option too."""
+        """Let the first ACK carry a whole option, for the same reason as `introduce`."""
         self._pending = _E0B | _CEB | _E1B
 
-    # Receiving data
+    # Counting what arrives
 
     def arrives(self, segment: Segment, *, has_unacked: bool) -> bool:
+        """Count a segment's packets and octets by mark, and return whether an ACK is due at once.
+
+        It is at the first mark after none, and after two or three marks.
+        """
         marked = segment.packets if segment.ecn == CE else 0
         self.count(segment.ecn, len(segment.data))
         self.r_cep += marked  # RFC9768-3.2
@@ -121,7 +159,7 @@ class Accurate(Ecn):
         return changes or self._marks_since_ack >= limit  # RFC9768-3.2.2.5
 
     def count(self, mark: int, octets: int) -> None:
-        """Text that arrived; not that of a SYN."""
+        """Count ``octets`` of data that arrived with ``mark``; that of a SYN isn't counted."""
         if not octets or mark == NOT_ECT:
             return
         if mark == CE:
@@ -137,14 +175,18 @@ class Accurate(Ecn):
         self._pending |= field
         self.wants_room = WHOLE if self._changed & _BOTH_ENDS == _BOTH_ENDS else _SHORT
 
-    # Telling
+    # Reporting to the peer
 
     @property
     def may_burst(self) -> bool:
-        """Not while that bit of the ACE field is set: each packet must carry all three."""
+        """Whether the link may cut a large segment into packets: not while the ACE field has CWR's bit set.
+
+        Each packet must carry all three bits, and such a link keeps CWR on the first packet only.
+        """
         return not flags_of(self.r_cep) & CWR
 
     def write(self, segment: Segment, room: int, *, is_new: bool) -> None:
+        """Write the ACE field, and where there is room the option; new data is sent with ECT(0)."""
         is_bare = not segment.data and not segment.sack
         if self.wants_bare_ack and is_bare:
             segment.flags |= self.reflection()  # RFC9768-3.2.2, table 3
@@ -152,21 +194,20 @@ class Accurate(Ecn):
         else:
             segment.flags |= flags_of(self.r_cep)  # RFC9768-3.2.2; never CWR for its own sake (3.1.5)
         self._marks_since_ack = 0
-        if (
-            is_new and self.may_mark
-        ):  # RFC9768-3.1.5; control packets and retransmissions stay as RFC 3168 has them (4)
+        if is_new and self.may_mark:  # RFC9768-3.1.5; as in RFC 3168 not on what is sent again or empty (4)
             segment.ecn = ECT_0
-        if (
-            not segment.data or is_new
-        ):  # 3.2.3.2.2: a retransmission goes without, in case it was the option that didn't pass
+        # 3.2.3.2.2: a retransmission carries no option, in case a middlebox drops packets with the option.
+        if not segment.data or is_new:
             self._write_option(segment, room, is_first=is_new and not self._has_sent_text)
         if is_new:
             self._has_sent_text = True
             self._smallest = min(self._smallest, segment.stride or len(segment.data))
 
     def _write_option(self, segment: Segment, room: int, *, is_first: bool) -> None:
-        """RFC9768-3.2.3.3: whenever a counter moved; all that ever moved where they fit, else those that
-        moved since, else nothing.
+        """Add an option where a counter changed since the last one (RFC9768-3.2.3.3).
+
+        It has all fields that ever changed, where they fit; else those that changed since the last option;
+        else it isn't sent.
         """
         if not self._pending and not is_first:
             return
@@ -174,29 +215,29 @@ class Accurate(Ecn):
         order = _ORDERS[kind]
         for wanted in (self._changed | self._pending | order[0], self._pending):
             fields = order[: _last_of(wanted, order)]
-            if (5 + _FIELD * len(fields)) & ~3 <= room:  # in whole words
+            if (5 + _FIELD * len(fields)) & ~3 <= room:  # rounded up to whole words
                 segment.other += ((kind, self._fields(fields)),)
                 self._pending = self.wants_room = 0
                 return
 
     def _fields(self, fields: tuple[int, ...]) -> bytes:
-        """RFC9768-3.2.3: the lowest 24 bits of each."""
+        """Return the lowest 24 bits of each of these counters (RFC9768-3.2.3)."""
         counters = {_E0B: self.r_e0b, _CEB: self.r_ceb, _E1B: self.r_e1b}
         return b"".join([(counters[field] & _FIELD_MASK).to_bytes(_FIELD, "big") for field in fields])
 
-    # Hearing
+    # Reports of the peer
 
     def heed(self, segment: Segment, acked: int, smss: int, *, is_newer: bool) -> int:
-        if self.is_deaf or not (acked or is_newer):  # a superseded ACK would turn the counters back (A.1)
+        """Return how many octets an ACK newly reports as marked, and follow the peer's counters."""
+        if self.is_deaf or not (acked or is_newer):  # an ACK that was overtaken has older counters (A.1)
             return 0
         marked_octets = self.read_option(segment)
         packets = -(-acked // smss)
         least = (ace(segment.flags) - self.s_cep) & 7
         self._stretch = self._stretch or 8 * packets
         marks = self._safest(least, packets, marked_octets, smss)
-        if (
-            marked_octets > 0 and least == 0 and marked_octets < 8 * self._smallest
-        ):  # 3.2.3.2.5: eight marks would be more octets
+        # 3.2.3.2.5: octets were marked, but 0 or 8 packets, and 8 packets would have more octets.
+        if marked_octets > 0 and least == 0 and marked_octets < 8 * self._smallest:
             self.may_mark = False
         self.s_cep += marks
         if acked:
@@ -206,7 +247,12 @@ class Accurate(Ecn):
         return told
 
     def _safest(self, least: int, packets: int, marked_octets: int, smss: int) -> int:
-        """How many marks: three bits may have wrapped while ACKs were missing (3.2.2.5.2, A.2)."""
+        """Return how many packets were newly marked, ``least`` or 8, 16, … more (3.2.2.5.2, A.2).
+
+        The three bits may have wrapped while ACKs were missing. ``packets`` is about how many the ACK covers.
+        Without an option the larger number is assumed, unless ACKs usually cover that many segments; with
+        one, the number that fits its octets.
+        """
         if packets <= least or not self.may_mark:
             return least
         safer = packets - (packets - least) % 8
@@ -215,14 +261,14 @@ class Accurate(Ecn):
         return least if marked_octets <= smss * least and 2 * marked_octets < smss * safer else safer
 
     def read_option(self, segment: Segment) -> int:
-        """The octets newly marked by CE, as an option tells them; ABSENT where none does."""
+        """Return the octets newly marked with CE according to the option; ABSENT where there is none."""
         for kind, value in segment.other:
             if kind in _ORDERS and len(value) >= _FIELD and not self.ignores_options:
                 return self._read_fields(_ORDERS[kind], value)
         return ABSENT
 
     def _read_fields(self, order: tuple[int, ...], value: bytes) -> int:
-        """RFC9768-3.2.3: as many whole fields as there are."""
+        """Take as many whole fields as the option has (RFC9768-3.2.3), and return as `read_option`."""
         is_first, self._has_option = not self._has_option, True
         marked = 0
         for field, at in zip(order, range(0, len(value) - _FIELD + 1, _FIELD), strict=False):
@@ -230,7 +276,7 @@ class Accurate(Ecn):
             if field == _CEB:
                 marked = (told - self.s_ceb) & _FIELD_MASK
                 self.s_ceb += marked
-            elif is_first and told == 0:  # 3.2.3.2.4: no receiver begins there
+            elif is_first and told == 0:  # 3.2.3.2.4: counters begin at 1, so a middlebox cleared the field
                 self.ignores_options = True
                 return ABSENT
             elif field == _E0B:
@@ -240,7 +286,11 @@ class Accurate(Ecn):
         return marked
 
     def reduced(self, snd_max: int) -> None:
-        """Marks on everything for some rounds are the work of a broken router (3.2.2.3)."""
+        """Note a reduction of cwnd.
+
+        If for four reductions all packets arrived marked, that is a fault of the path and no congestion
+        (3.2.2.3).
+        """
         super().reduced(snd_max)
         self._rounds += self.newly_marked > 0
         if self._rounds >= _ROUNDS and self._all_marked:
@@ -248,5 +298,5 @@ class Accurate(Ecn):
 
 
 def _last_of(wanted: int, order: tuple[int, ...]) -> int:
-    """How many fields of the order it takes to tell those wanted."""
+    """Return how many fields of this order an option must have to contain those wanted."""
     return max([count for count, field in enumerate(order, 1) if field & wanted], default=0)

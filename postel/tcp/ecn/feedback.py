@@ -1,5 +1,6 @@
-"""Marks told and heard, once a connection is open: where an `Ecn` meets the Tcb. Nothing here is called where
-there is none.
+"""ECN marks of an open connection: where its `Ecn` meets the Tcb.
+
+Nothing here is called where the handshake agreed on no ECN.
 """
 
 from typing import Final
@@ -11,13 +12,14 @@ from postel.tcp.timers import PACING, PERSIST
 from postel.wire import options
 from postel.wire.segment import ABSENT, Segment
 
-_TIMESTAMPS: Final = 12  # octets, with their NOPs
-_TWO_BLOCKS: Final = 2  # of SACK: they say more than counters do (RFC9768-3.2.3.3)
+_TIMESTAMPS: Final = 12  # octets of the Timestamps option with its NOPs
+_TWO_BLOCKS: Final = 2  # SACK blocks that go before the AccECN option (RFC9768-3.2.3.3)
 
 
 def heed(tcb: Tcb, ecn: Ecn, segment: Segment, now: int) -> None:
-    """What an acceptable ACK says of our marks, before anything else is made of it. One answer to all marks
-    of a round trip.
+    """Take what an acceptable ACK reports of marks, before anything else is done with it.
+
+    Congestion control answers all marks of one round trip once.
     """
     acked = max(0, seq.offset(segment.ack, tcb.snd.una))
     controller = tcb.ensure_controller()
@@ -26,30 +28,27 @@ def heed(tcb: Tcb, ecn: Ecn, segment: Segment, now: int) -> None:
     )
     is_unanswered = seq.gt(segment.ack, ecn.reduced_at)  # RFC3168-5a
     if is_unanswered:
-        ecn.reduced_at = seq.add(
-            segment.ack, -1
-        )  # follows, lest 2**31 octets without a mark turn the comparison
+        # Follow SEG.ACK: after 2**31 octets without a mark the comparison would turn around.
+        ecn.reduced_at = seq.add(segment.ack, -1)
     if not ecn.newly_marked:
         return
     recovery = tcb.ensure_recovery()
     if controller.window <= controller.smss:
         _hold(tcb, ecn, now)
-    elif (
-        is_unanswered and not recovery.is_active
-    ):  # RFC3168-6.1.2a: a loss of this round trip has been answered
+    elif is_unanswered and not recovery.is_active:  # RFC3168-6.1.2a: recovery has reduced cwnd already
         recovery.on_marked(max(tcb.snd.flight, recovery.flight))
         ecn.reduced(tcb.snd.max)
 
 
 def _is_newer(tcb: Tcb, segment: Segment) -> bool:
-    """Whether it was sent after those before, though it acknowledges nothing new (RFC 9768, A.1)."""
+    """Say whether an ACK that acknowledges nothing new was sent after those before it (RFC 9768, A.1)."""
     if tcb.timestamps.agreed and segment.tsval != ABSENT and seq.gt(segment.tsval, tcb.timestamps.recent):
         return True
     return seq.gt(segment.seq, tcb.snd.wl1)
 
 
 def _hold(tcb: Tcb, ecn: Ecn, now: int) -> None:
-    """A window of one segment can't shrink, so it waits for the retransmission timer (RFC3168-6.1.2b)."""
+    """Hold new data for one RTO: a window of one segment can't shrink further (RFC3168-6.1.2b)."""
     ecn.holds_until = now + tcb.rtt.rto
     if tcb.snd.flight and not tcb.timers.is_running(PERSIST):
         loss_timers.wait_for_timeout(tcb, now)
@@ -57,8 +56,9 @@ def _hold(tcb: Tcb, ecn: Ecn, now: int) -> None:
 
 
 def is_held(tcb: Tcb, ecn: Ecn, now: int) -> bool:
-    """Whether new data waits for as long as the retransmission timer takes (RFC3168-6.1.2b), though nothing
-    may be in flight.
+    """Say whether new data must wait for the RTO after a mark (RFC3168-6.1.2b).
+
+    It waits even where nothing is in flight, so a timer must end the wait.
     """
     if now >= ecn.holds_until or tcb.snd.nxt != tcb.snd.max:
         return False
@@ -67,7 +67,10 @@ def is_held(tcb: Tcb, ecn: Ecn, now: int) -> bool:
 
 
 def note(tcb: Tcb, ecn: Ecn, segment: Segment) -> bool:
-    """An acceptable segment and its mark. Text outside the window never comes here (RFC3168-6.1.5)."""
+    """Take an acceptable segment with its mark, and return True.
+
+    Data outside of the receive window never comes here (RFC3168-6.1.5).
+    """
     was_owed = tcb.owes & OWES_ACK and not ecn.answers_acks
     if ecn.arrives(segment, has_unacked=tcb.rcv.arrived_since_ack > 0 or bool(segment.data)):
         tcb.owes |= OWES_ACK
@@ -76,7 +79,7 @@ def note(tcb: Tcb, ecn: Ecn, segment: Segment) -> bool:
 
 
 def write(tcb: Tcb, ecn: Ecn, segment: Segment) -> None:
-    """Mark and feedback of a segment that leaves."""
+    """Write mark and feedback to a segment that is about to be sent."""
     is_recovering = tcb.recovery is not None and tcb.recovery.is_active
     if is_recovering != ecn.is_recovering:
         ecn.is_recovering = is_recovering
@@ -89,7 +92,10 @@ def write(tcb: Tcb, ecn: Ecn, segment: Segment) -> None:
 
 
 def _room(tcb: Tcb, segment: Segment) -> int:
-    """Octets of option space beside what comes first, and beside the text in the path's MTU."""
+    """Return the octets left for the AccECN option.
+
+    That is the option space less what goes before it, within the path's MTU.
+    """
     taken = sum([len(value) + 2 for _, value in segment.other])
     if segment.tsval != ABSENT:
         taken += _TIMESTAMPS

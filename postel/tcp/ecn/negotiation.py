@@ -1,16 +1,15 @@
-"""Which side will tell the other of marks, and how: what SYN and SYN,ACK say (RFC 3168, 6.1.1; RFC 9768,
-3.1).
+"""Agreement on ECN by the flags of SYN and SYN,ACK (RFC 3168, 6.1.1; RFC 9768, 3.1).
 
 ::
 
-    asks          AE CWR ECE       answers          AE CWR ECE
-    RFC 9768       1  1  1         RFC 9768          the mark of the SYN: 010, 011, 100, 110
-    RFC 3168       0  1  1         RFC 3168           0  0  1
-    for nothing    0  0  0         for nothing        0  0  0       or any other, such as the SYN's own bits
-    reflected
+    SYN asks for  AE CWR ECE       SYN,ACK agrees to   AE CWR ECE
+    RFC 9768       1  1  1         RFC 9768            the mark of the SYN: 010, 011, 100, 110
+    RFC 3168       0  1  1         RFC 3168             0  0  1
+    nothing        0  0  0         nothing              0  0  0   or any other, such as a copy of the
+                                                                  SYN's flags
 
-The first SYN or SYN,ACK that arrives decides for good. What goes unanswered twice goes without: a middlebox
-may drop these bits.
+The first SYN or SYN,ACK that arrives decides for good. A SYN or SYN,ACK that goes unanswered twice is sent
+without these flags, because a middlebox may drop segments that have them.
 """
 
 from typing import Final
@@ -23,18 +22,19 @@ from postel.tcp.state import SYN_SENT
 from postel.tcp.tcb import OWES_ACK, Tcb
 from postel.wire.segment import ACK, CWR, ECE, SYN, Segment
 
-_ATTEMPTS: Final = 2  # SYNs, or SYN,ACKs, until one goes without
+_ATTEMPTS: Final = 2  # SYNs or SYN,ACKs with the flags; further ones go without
 _ACCURATE_ANSWERS: Final = (0b010, 0b011, 0b100, 0b101, 0b110)  # table 2, and what is reserved (3.1.3)
 _UNCHANGED: Final = 0b101  # "as if it fed back that the IP-ECN field on the SYN had arrived unchanged"
 _CLASSIC_SYN: Final = ECE | CWR
 
 
 def is_accurate(config: Config) -> bool:
+    """Say whether this configuration has accurate ECN (RFC 9768)."""
     return config.ecn in ("accept", "ask")
 
 
 def ask(tcb: Tcb) -> int:
-    """The flags of our SYN (RFC3168-6.1.1.1, RFC9768-3.1.4)."""
+    """Return the flags that our SYN asks with (RFC3168-6.1.1.1, RFC9768-3.1.4)."""
     if tcb.snd.retransmissions >= _ATTEMPTS:
         return 0
     if tcb.config.ecn == "ask":
@@ -43,39 +43,39 @@ def ask(tcb: Tcb) -> int:
 
 
 def learn(tcb: Tcb, syn: Segment) -> None:
-    """A SYN or SYN,ACK: what it says decides, once."""
+    """Take a SYN or SYN,ACK, which decides once and for all."""
     if syn.flags & ACK:
         tcb.ecn = _confirmed(tcb, syn)
         return
     tcb.opening.syn_asks = syn.flags & FLAGS if is_accurate(tcb.config) else 0
-    if tcb.state is not SYN_SENT or tcb.config.ecn in (
-        "ask",
-        "ask-classic",
-    ):  # RFC9768-3.1.2s: as if its responder
+    # RFC9768-3.1.2s: where two SYNs cross, each end answers the other's SYN as a server would.
+    if tcb.state is not SYN_SENT or tcb.config.ecn in ("ask", "ask-classic"):
         tcb.ecn = _agreed(tcb, syn)
 
 
 def _agreed(tcb: Tcb, syn: Segment) -> Ecn | None:
-    """A peer asks (RFC9768-3.1.2, RFC3168-6.1.1c)."""
+    """Return what is agreed with a peer that asks (RFC9768-3.1.2, RFC3168-6.1.1c)."""
     bits = syn.flags & FLAGS
     if tcb.config.ecn == "off" or bits == 0:
         return None
     made: Ecn
-    if is_accurate(tcb.config) and bits != _CLASSIC_SYN:  # 3.1.3: combinations that mean nothing yet too
+    if is_accurate(tcb.config) and bits != _CLASSIC_SYN:  # 3.1.3: combinations without a meaning, too
         made = accurate = Accurate(tcb.snd.iss)
         accurate.hears_syn(syn.ecn)
     elif bits & _CLASSIC_SYN == _CLASSIC_SYN:
         made = Classic(tcb.snd.iss)
     else:
         return None
-    made.may_mark = (
-        tcb.state is not SYN_SENT or ask(tcb) != 0
-    )  # RFC9768-3.1.5, RFC3168-6.1.1b: never after a SYN that didn't ask
+    # RFC9768-3.1.5, RFC3168-6.1.1b: never ECT after a SYN of ours that didn't ask
+    made.may_mark = tcb.state is not SYN_SENT or ask(tcb) != 0
     return made
 
 
 def _confirmed(tcb: Tcb, syn_ack: Segment) -> Ecn | None:
-    """A peer answers what we asked (RFC9768-3.1.2); what we didn't ask for is no answer (RFC3168-6.1.1c)."""
+    """Return what a peer's SYN,ACK agrees to (RFC9768-3.1.2).
+
+    What we didn't ask for is no agreement (RFC3168-6.1.1c).
+    """
     answer = ace(syn_ack.flags)
     if tcb.config.ecn == "ask" and answer in _ACCURATE_ANSWERS:
         accurate = Accurate(tcb.snd.iss)
@@ -91,22 +91,26 @@ def _confirmed(tcb: Tcb, syn_ack: Segment) -> Ecn | None:
 
 
 def answer(ecn: Ecn, syn_ack: Segment, room: int) -> None:
-    """What our SYN,ACK says, which has ``room`` octets for options. A third goes without, and so does one
-    that answers a SYN without (RFC9768-3.1.4)."""
+    """Write our agreement to a SYN,ACK that has ``room`` octets for options.
+
+    The third SYN,ACK goes without, and so does one that answers a SYN without (RFC9768-3.1.4).
+    """
     ecn.answers += 1
     if ecn.answers > _ATTEMPTS:
         ecn.may_mark = False  # RFC9768-3.1.5, RFC3168-6.1.1b
     elif isinstance(ecn, Accurate):
         syn_ack.flags |= ecn.reflection()  # RFC9768-3.1.1
-        if ecn.answers == 1:  # RFC9768-3.2.3.2; 3.2.3.2.2: again without
+        if ecn.answers == 1:  # RFC9768-3.2.3.2; 3.2.3.2.2: a repeated SYN,ACK has no option
             ecn.introduce(syn_ack, room)
     elif ecn.may_mark:
         syn_ack.flags |= ECE  # RFC3168-6.1.1a
 
 
 def hear_again(tcb: Tcb, segment: Segment) -> bool:
-    """Another SYN, or the SYN,ACK of a simultaneous open, while the handshake lasts: the mode stays. False:
-    this handshake mixes both ways, and must be reset, lest the two ends mean different ones (RFC9768-3.1.5).
+    """Take a further SYN, or the SYN,ACK of a simultaneous open, during the handshake.
+
+    The mode stays as it is. Returns False where this handshake mixes both modes: it must be reset, because
+    the two ends might have decided differently (RFC9768-3.1.5).
     """
     if segment.flags & ACK:
         if not tcb.opening.is_passive and tcb.ecn is not None:
@@ -117,13 +121,14 @@ def hear_again(tcb: Tcb, segment: Segment) -> bool:
     if tcb.ecn is not None and not segment.flags & FLAGS:
         tcb.ecn.may_mark = False  # RFC9768-3.1.5, RFC3168-6.1.1b
     if isinstance(tcb.ecn, Accurate):
-        tcb.ecn.hears_syn(segment.ecn)  # 3.1.5: the latest is fed back
+        tcb.ecn.hears_syn(segment.ecn)  # 3.1.5: the mark of the latest SYN is reported
     return True
 
 
 def _is_mixed(tcb: Tcb, asks: int) -> bool:
-    """Whether one SYN of this handshake asked for RFC 3168 and another for RFC 9768, though the first may
-    have asked for nothing.
+    """Say whether one SYN of this handshake asked for RFC 3168 and another for RFC 9768.
+
+    The very first may have asked for nothing.
     """
     if not is_accurate(tcb.config):
         return False
@@ -132,17 +137,15 @@ def _is_mixed(tcb: Tcb, asks: int) -> bool:
 
 
 def _hear_crossing_answer(ecn: Ecn, syn_ack: Segment) -> None:
-    """No bare ACK answers it, to say how it arrived, but it counts."""
-    if not syn_ack.flags & FLAGS:  # both ends are servers here
+    """Take the SYN,ACK of a simultaneous open, which counts, but isn't answered by a bare ACK."""
+    if not syn_ack.flags & FLAGS:  # in a simultaneous open both ends answer a SYN, as servers do
         ecn.may_mark = False  # RFC9768-3.1.5, RFC3168-6.1.1b
     if isinstance(ecn, Accurate):
         ecn.hears_syn_ack(syn_ack.ecn)
 
 
 def hear_late(tcb: Tcb, ecn: Ecn, segment: Segment) -> None:
-    """A SYN,ACK once more, since our ACK was lost: the ACK that is owed for it says again how it arrived
-    (3.2.2.1).
-    """
+    """Take a repeated SYN,ACK: our ACK was lost, so the next ACK reports its mark once more (3.2.2.1)."""
     is_again = segment.flags & (SYN | ACK) == SYN | ACK and segment.seq == tcb.rcv.irs
     if (
         is_again
@@ -155,7 +158,7 @@ def hear_late(tcb: Tcb, ecn: Ecn, segment: Segment) -> None:
 
 
 def opened(tcb: Tcb, segment: Segment, now: int) -> None:
-    """The segment that acknowledged our SYN or SYN,ACK says how that arrived."""
+    """Take the segment that acknowledged our SYN or SYN,ACK, and reports how that arrived."""
     ecn = tcb.ecn
     if not isinstance(ecn, Accurate):
         return
@@ -167,13 +170,13 @@ def opened(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def _hears_of_handshake(ecn: Accurate, segment: Segment, smss: int, *, has_content: bool) -> bool:
-    """Whether it met congestion."""
+    """Take that report, and return whether our SYN or SYN,ACK met congestion."""
     told = ace(segment.flags)
     if segment.flags & SYN:
         ecn.count(segment.ecn, len(segment.data))
         ecn.read_option(segment)
         return told != _UNCHANGED and ecn.hears_reflection(told, counts=False)
-    if has_content:  # no bare ACK: its counter is one
+    if has_content:  # it isn't a bare ACK, so its ACE field is a counter
         return ecn.heed(segment, 0, smss, is_newer=True) > 0
     if told == 0:  # RFC9768-3.2.2, table 4
         ecn.turns_deaf()

@@ -75,7 +75,10 @@ class ControlParameters(Congestion):
     # Pacing rate, quantum and window
 
     def _pace(self, round_trip: int) -> None:
-        """InitPacingRate: the initial window in a round trip, and as much faster as Startup is."""
+        """Set the first pacing rate (InitPacingRate).
+
+        It is the initial window per ``round_trip`` (microseconds), times STARTUP's gain.
+        """
         self.pacing_rate = GAINS[STARTUP][0] * self.initial_window * SECOND // (100 * round_trip)
 
     def _set_pacing_rate(self, gain: int) -> None:
