@@ -43,76 +43,90 @@ CLOSING: Final = State.CLOSING
 LAST_ACK: Final = State.LAST_ACK
 TIME_WAIT: Final = State.TIME_WAIT
 
-# (id, from, what happens, what is done, to)
-EDGES: Final[tuple[tuple[str, State, str, str, State], ...]] = (
-    ("F1", CLOSED, "passive OPEN", "create TCB", LISTEN),
-    ("F2", CLOSED, "active OPEN", "create TCB, send SYN", SYN_SENT),
-    ("F3", LISTEN, "CLOSE", "delete TCB", CLOSED),
-    ("F4", LISTEN, "SEND (remote known)", "send SYN", SYN_SENT),
-    ("F5", LISTEN, "rcv SYN", "send SYN,ACK", SYN_RECEIVED),
-    ("F6", SYN_SENT, "CLOSE", "delete TCB", CLOSED),
-    ("F7", SYN_SENT, "rcv SYN (no ACK)", "send SYN,ACK", SYN_RECEIVED),
-    ("F8", SYN_SENT, "rcv SYN,ACK", "send ACK", ESTABLISHED),
-    ("F9", SYN_RECEIVED, "rcv RST, passive", "flush", LISTEN),
-    ("F10", SYN_RECEIVED, "rcv ACK of SYN", "", ESTABLISHED),
-    ("F11", SYN_RECEIVED, "CLOSE", "send FIN", FIN_WAIT_1),
-    ("F12", ESTABLISHED, "CLOSE", "send FIN", FIN_WAIT_1),
-    ("F13", ESTABLISHED, "rcv FIN", "send ACK", CLOSE_WAIT),
-    ("F14", FIN_WAIT_1, "rcv ACK of FIN", "", FIN_WAIT_2),
-    ("F15", FIN_WAIT_1, "rcv FIN", "send ACK", CLOSING),
-    ("F16", FIN_WAIT_2, "rcv FIN", "send ACK, start 2MSL", TIME_WAIT),
-    ("F17", CLOSING, "rcv ACK of FIN", "start 2MSL", TIME_WAIT),
-    ("F18", CLOSE_WAIT, "CLOSE", "send FIN", LAST_ACK),
-    ("F19", LAST_ACK, "rcv ACK of FIN", "delete TCB", CLOSED),
-    ("F20", TIME_WAIT, "2MSL timeout", "delete TCB", CLOSED),
-    ("N1", FIN_WAIT_1, "rcv FIN that also acks our FIN", "send ACK, start 2MSL", TIME_WAIT),
-    ("N2", LISTEN, "active OPEN", "send SYN", SYN_SENT),
-    ("N3", SYN_SENT, "rcv RST with acceptable ACK", "signal reset/refused", CLOSED),
-    ("N4", SYN_RECEIVED, "rcv RST, active", "signal refused", CLOSED),
-    ("N5", SYN_RECEIVED, "rcv in-window SYN, passive", "drop half-open", LISTEN),
-    ("N6", SYN_RECEIVED, "rcv ACK of SYN with FIN", "send ACK", CLOSE_WAIT),
-    ("N7", SYN_SENT, "rcv SYN,ACK with FIN", "send ACK", CLOSE_WAIT),
-    ("N8", ESTABLISHED, "rcv exact RST", "signal reset", CLOSED),
-    ("N9", FIN_WAIT_1, "rcv exact RST", "signal reset", CLOSED),
-    ("N10", FIN_WAIT_2, "rcv exact RST", "signal reset", CLOSED),
-    ("N11", CLOSE_WAIT, "rcv exact RST", "signal reset", CLOSED),
-    ("N12", CLOSING, "rcv exact RST", "delete TCB", CLOSED),
-    ("N13", LAST_ACK, "rcv exact RST", "delete TCB", CLOSED),
-    ("N14", TIME_WAIT, "rcv RST, rfc1337 off", "delete TCB", CLOSED),
-    ("N15", TIME_WAIT, "rcv RST, rfc1337 on", "ignore", TIME_WAIT),
-    ("N16", TIME_WAIT, "rcv FIN again", "send ACK, restart 2MSL", TIME_WAIT),
-    ("N17", TIME_WAIT, "rcv acceptable new SYN", "new ISS, send SYN,ACK", SYN_RECEIVED),
-    ("N18", LISTEN, "ABORT", "delete TCB", CLOSED),
-    ("N19", SYN_SENT, "ABORT", "delete TCB, no RST", CLOSED),
-    ("N20", SYN_RECEIVED, "ABORT", "send RST", CLOSED),
-    ("N21", ESTABLISHED, "ABORT", "send RST", CLOSED),
-    ("N22", FIN_WAIT_1, "ABORT", "send RST", CLOSED),
-    ("N23", FIN_WAIT_2, "ABORT", "send RST", CLOSED),
-    ("N24", CLOSE_WAIT, "ABORT", "send RST", CLOSED),
-    ("N25", CLOSING, "ABORT", "no RST", CLOSED),
-    ("N26", LAST_ACK, "ABORT", "no RST", CLOSED),
-    ("N27", TIME_WAIT, "ABORT", "no RST", CLOSED),
-    ("N28", SYN_SENT, "R2 / user timeout, or hard ICMP", "signal timed out / unreachable", CLOSED),
-    ("N29", SYN_RECEIVED, "R2 / user timeout, active", "signal timed out", CLOSED),
-    ("N30", SYN_RECEIVED, "R2, passive", "delete child silently", LISTEN),
-    ("N31", ESTABLISHED, "R2 / user timeout / keep-alive failure", "signal timed out", CLOSED),
-    ("N32", FIN_WAIT_1, "R2 / user timeout", "signal timed out", CLOSED),
-    ("N33", CLOSE_WAIT, "R2 / user timeout / keep-alive failure", "signal timed out", CLOSED),
-    ("N34", CLOSING, "R2 / user timeout", "delete TCB", CLOSED),
-    ("N35", LAST_ACK, "R2 / user timeout", "delete TCB", CLOSED),
-    ("N36", FIN_WAIT_2, "orphan idle timeout or keep-alive failure", "delete TCB", CLOSED),
-    ("N37", ESTABLISHED, "close with unread data (half-duplex)", "send RST", CLOSED),
-    ("N38", CLOSE_WAIT, "close with unread data (half-duplex)", "send RST", CLOSED),
-    ("N39", FIN_WAIT_1, "text after half-duplex close", "send RST", CLOSED),
-    ("N40", FIN_WAIT_2, "text after half-duplex close", "send RST", CLOSED),
-    ("N41", FIN_WAIT_1, "rcv text, not FIN", "send ACK", FIN_WAIT_1),
-    ("N42", CLOSING, "rcv duplicate FIN", "send ACK", CLOSING),
-    ("N43", LAST_ACK, "rcv duplicate FIN", "send ACK", LAST_ACK),
-    ("N44", CLOSE_WAIT, "rcv duplicate FIN", "send ACK", CLOSE_WAIT),
-    ("N46", SYN_RECEIVED, "rcv bad ACK", "send RST", SYN_RECEIVED),
-    ("N47", SYN_SENT, "rcv bad ACK", "send RST", SYN_SENT),
-    ("N48", LISTEN, "rcv ACK", "send RST", LISTEN),
-)
+# As text: of a literal with 67 tuples, mypyc makes one function of 29,000 lines of C, for which a C compiler
+# needs minutes.
+#
+# id | from | what happens | what is done | to
+_TABLE: Final = """
+F1  | CLOSED       | passive OPEN                              | create TCB                     | LISTEN
+F2  | CLOSED       | active OPEN                               | create TCB, send SYN           | SYN_SENT
+F3  | LISTEN       | CLOSE                                     | delete TCB                     | CLOSED
+F4  | LISTEN       | SEND (remote known)                       | send SYN                       | SYN_SENT
+F5  | LISTEN       | rcv SYN                                   | send SYN,ACK                   | SYN_RECEIVED
+F6  | SYN_SENT     | CLOSE                                     | delete TCB                     | CLOSED
+F7  | SYN_SENT     | rcv SYN (no ACK)                          | send SYN,ACK                   | SYN_RECEIVED
+F8  | SYN_SENT     | rcv SYN,ACK                               | send ACK                       | ESTABLISHED
+F9  | SYN_RECEIVED | rcv RST, passive                          | flush                          | LISTEN
+F10 | SYN_RECEIVED | rcv ACK of SYN                            |                                | ESTABLISHED
+F11 | SYN_RECEIVED | CLOSE                                     | send FIN                       | FIN_WAIT_1
+F12 | ESTABLISHED  | CLOSE                                     | send FIN                       | FIN_WAIT_1
+F13 | ESTABLISHED  | rcv FIN                                   | send ACK                       | CLOSE_WAIT
+F14 | FIN_WAIT_1   | rcv ACK of FIN                            |                                | FIN_WAIT_2
+F15 | FIN_WAIT_1   | rcv FIN                                   | send ACK                       | CLOSING
+F16 | FIN_WAIT_2   | rcv FIN                                   | send ACK, start 2MSL           | TIME_WAIT
+F17 | CLOSING      | rcv ACK of FIN                            | start 2MSL                     | TIME_WAIT
+F18 | CLOSE_WAIT   | CLOSE                                     | send FIN                       | LAST_ACK
+F19 | LAST_ACK     | rcv ACK of FIN                            | delete TCB                     | CLOSED
+F20 | TIME_WAIT    | 2MSL timeout                              | delete TCB                     | CLOSED
+N1  | FIN_WAIT_1   | rcv FIN that also acks our FIN            | send ACK, start 2MSL           | TIME_WAIT
+N2  | LISTEN       | active OPEN                               | send SYN                       | SYN_SENT
+N3  | SYN_SENT     | rcv RST with acceptable ACK               | signal reset/refused           | CLOSED
+N4  | SYN_RECEIVED | rcv RST, active                           | signal refused                 | CLOSED
+N5  | SYN_RECEIVED | rcv in-window SYN, passive                | drop half-open                 | LISTEN
+N6  | SYN_RECEIVED | rcv ACK of SYN with FIN                   | send ACK                       | CLOSE_WAIT
+N7  | SYN_SENT     | rcv SYN,ACK with FIN                      | send ACK                       | CLOSE_WAIT
+N8  | ESTABLISHED  | rcv exact RST                             | signal reset                   | CLOSED
+N9  | FIN_WAIT_1   | rcv exact RST                             | signal reset                   | CLOSED
+N10 | FIN_WAIT_2   | rcv exact RST                             | signal reset                   | CLOSED
+N11 | CLOSE_WAIT   | rcv exact RST                             | signal reset                   | CLOSED
+N12 | CLOSING      | rcv exact RST                             | delete TCB                     | CLOSED
+N13 | LAST_ACK     | rcv exact RST                             | delete TCB                     | CLOSED
+N14 | TIME_WAIT    | rcv RST, rfc1337 off                      | delete TCB                     | CLOSED
+N15 | TIME_WAIT    | rcv RST, rfc1337 on                       | ignore                         | TIME_WAIT
+N16 | TIME_WAIT    | rcv FIN again                             | send ACK, restart 2MSL         | TIME_WAIT
+N17 | TIME_WAIT    | rcv acceptable new SYN                    | new ISS, send SYN,ACK          | SYN_RECEIVED
+N18 | LISTEN       | ABORT                                     | delete TCB                     | CLOSED
+N19 | SYN_SENT     | ABORT                                     | delete TCB, no RST             | CLOSED
+N20 | SYN_RECEIVED | ABORT                                     | send RST                       | CLOSED
+N21 | ESTABLISHED  | ABORT                                     | send RST                       | CLOSED
+N22 | FIN_WAIT_1   | ABORT                                     | send RST                       | CLOSED
+N23 | FIN_WAIT_2   | ABORT                                     | send RST                       | CLOSED
+N24 | CLOSE_WAIT   | ABORT                                     | send RST                       | CLOSED
+N25 | CLOSING      | ABORT                                     | no RST                         | CLOSED
+N26 | LAST_ACK     | ABORT                                     | no RST                         | CLOSED
+N27 | TIME_WAIT    | ABORT                                     | no RST                         | CLOSED
+N28 | SYN_SENT     | R2 / user timeout, or hard ICMP           | signal timed out / unreachable | CLOSED
+N29 | SYN_RECEIVED | R2 / user timeout, active                 | signal timed out               | CLOSED
+N30 | SYN_RECEIVED | R2, passive                               | delete child silently          | LISTEN
+N31 | ESTABLISHED  | R2 / user timeout / keep-alive failure    | signal timed out               | CLOSED
+N32 | FIN_WAIT_1   | R2 / user timeout                         | signal timed out               | CLOSED
+N33 | CLOSE_WAIT   | R2 / user timeout / keep-alive failure    | signal timed out               | CLOSED
+N34 | CLOSING      | R2 / user timeout                         | delete TCB                     | CLOSED
+N35 | LAST_ACK     | R2 / user timeout                         | delete TCB                     | CLOSED
+N36 | FIN_WAIT_2   | orphan idle timeout or keep-alive failure | delete TCB                     | CLOSED
+N37 | ESTABLISHED  | close with unread data (half-duplex)      | send RST                       | CLOSED
+N38 | CLOSE_WAIT   | close with unread data (half-duplex)      | send RST                       | CLOSED
+N39 | FIN_WAIT_1   | text after half-duplex close              | send RST                       | CLOSED
+N40 | FIN_WAIT_2   | text after half-duplex close              | send RST                       | CLOSED
+N41 | FIN_WAIT_1   | rcv text, not FIN                         | send ACK                       | FIN_WAIT_1
+N42 | CLOSING      | rcv duplicate FIN                         | send ACK                       | CLOSING
+N43 | LAST_ACK     | rcv duplicate FIN                         | send ACK                       | LAST_ACK
+N44 | CLOSE_WAIT   | rcv duplicate FIN                         | send ACK                       | CLOSE_WAIT
+N46 | SYN_RECEIVED | rcv bad ACK                               | send RST                       | SYN_RECEIVED
+N47 | SYN_SENT     | rcv bad ACK                               | send RST                       | SYN_SENT
+N48 | LISTEN       | rcv ACK                                   | send RST                       | LISTEN
+"""
+
+
+def _edges() -> tuple[tuple[str, State, str, str, State], ...]:
+    edges: list[tuple[str, State, str, str, State]] = []
+    for line in _TABLE.strip().splitlines():
+        name, before, event, action, after = [cell.strip() for cell in line.split("|")]
+        edges.append((name, State[before], event, action, State[after]))
+    return tuple(edges)
+
+
+EDGES: Final = _edges()
 
 
 def _successors() -> dict[State, tuple[State, ...]]:
