@@ -56,10 +56,11 @@ check: .venv/dev
 		$(BIN)/basedpyright --pythonpath $(BIN)/python --verifytypes postel --ignoreexternal > build/types.txt || \
 		{ grep -B 1 'error:' build/types.txt; tail -3 build/types.txt; false; }
 
-# The unit tests of the core, as plain Python: they cover its branches by themselves.
+# The unit tests of the core, as plain Python: they cover its branches by themselves. All examples of their properties, and the
+# soak tests, run in `suite`.
 unit: .venv/dev
 	rm -rf build/coverage && mkdir -p build/coverage
-	POSTEL_LABELS=$(LABELS)/unit.json $(BIN)/pytest -q --cov --cov-report=term $(UNIT)
+	POSTEL_EXAMPLES=brief POSTEL_LABELS=$(LABELS)/unit.json $(BIN)/pytest -q -m 'not soak' --cov --cov-report=term $(UNIT)
 
 # What is read: docstrings, README, docs and examples run, and the source keeps its rules.
 documents: .venv/dev

@@ -751,6 +751,7 @@ def test_timers_wait_for_what_the_link_holds(offload: bool) -> None:
 # Errors are raised once
 
 
+@pytest.mark.soak
 def test_thousands_of_failing_calls_leave_memory_as_it_was(networks: Networks) -> None:
     asyncio.run(thousands_of_failing_calls(networks))  # without the loop's debug mode
 

@@ -266,6 +266,7 @@ def test_bad_syn_1_a_syn_is_challenged(peer: Peer, number: int):
 
 
 @label("BAD-CHL-1", "EP-CHL-1")
+@pytest.mark.soak
 def test_bad_chl_1_challenges_cannot_be_counted(peer: Peer):
     """An attacker holds many connections and counts what one second gives, while it may have forged segments
     of others, or not: it gets as many, for there is nothing that all of them draw on."""
@@ -282,6 +283,7 @@ def test_bad_chl_1_challenges_cannot_be_counted(peer: Peer):
 
 
 @label("BAD-CHL-1", "RFC5961-7b")
+@pytest.mark.soak
 def test_strangers_cannot_use_up_what_honest_peers_need(peer: Peer):
     """Two thousand connections get a RST in their window each second; meanwhile an honest peer sends
     keep-alives on one connection, and on another begins anew after a crash, and needs to be challenged
@@ -472,6 +474,7 @@ def test_bad_res_1_many_connections_with_full_buffers(new_host: Callable[..., Ho
 
 
 @label("BAD-RES-1")
+@pytest.mark.soak
 def test_bad_res_1_a_thousand_idle_connections_cost_little_and_wake_nobody(host: Host, peer: Peer):
     host.listen(80, peer.now, backlog=1000)
     tracemalloc.start()
@@ -491,6 +494,7 @@ def test_bad_res_1_a_thousand_idle_connections_cost_little_and_wake_nobody(host:
 
 
 @label("BAD-FLOOD-1", "RFC4987-3.x")
+@pytest.mark.soak
 def test_bad_flood_1_a_flood_is_bounded_and_a_client_gets_in(host: Host, peer: Peer):
     """Forged SYNs come 10 µs apart; the client's round trip is a hundred times as long."""
     listener = host.listen(80, peer.now, backlog=128)

@@ -97,6 +97,7 @@ STAMPED, PLAIN = DEFAULT, replace(DEFAULT, timestamps=False)
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("backlog", [1, 5, 100])
 @pytest.mark.parametrize("client", [STAMPED, PLAIN], ids=["timestamps", "no-timestamps"])
+@pytest.mark.soak
 def test_three_rounds_from_the_same_ports_are_all_served(family: int, backlog: int, client: Config) -> None:
     burst = Burst(backlog, DEFAULT, client)
     for _ in range(3):

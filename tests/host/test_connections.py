@@ -29,6 +29,7 @@ def test_rfc6056_3_3c_exhaustion_is_an_error(host: Host):
         host.connect("10.0.0.9", 80, 0)
 
 
+@pytest.mark.soak
 def test_no_port_left_to_listen_to(host: Host):
     listeners = [host.listen(port, 0) for port in range(1024, 65536)]
     with pytest.raises(AddressInUse, match="no port is free"):

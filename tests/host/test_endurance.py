@@ -77,6 +77,7 @@ def connected(peer: Peer, port: int, answer: Callable[[], Connection | None]) ->
 
 
 @label("BAD-RES-1")
+@pytest.mark.soak
 def test_bad_res_1_an_idle_connection_holds_nothing_but_its_numbers(
     new_host: Callable[..., Host], new_peer: type[Peer]
 ):

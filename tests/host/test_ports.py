@@ -213,6 +213,7 @@ def test_a_port_in_time_wait_is_taken_again_once_timestamps_allow_it(pair: Pair)
             pair.left.connect("10.0.0.2", 80, pair.now)
 
 
+@pytest.mark.soak
 def test_a_host_at_whose_every_port_somebody_listens(host: Host):
     listeners = [host.listen(port, 0) for port in EVERY]
     for _ in range(3):
@@ -262,6 +263,7 @@ def test_a_program_that_asks_for_it_connects_to_itself(host: Host, new_peer: typ
     assert connection.receive(100, peer.now) == b"echo"
 
 
+@pytest.mark.soak
 def test_datagram_ports_when_none_is_free(host: Host):
     sockets = {port: host.datagrams(port) for port in EVERY}
     remote = Endpoint(parse("10.0.0.2"), 9)

@@ -83,6 +83,7 @@ def test_the_syn_ack_goes_again_and_they_stay_cached(host: Host, crowded: Peer) 
     assert host.next_timeout() == NEVER
 
 
+@pytest.mark.soak
 def test_who_answered_very_often_is_a_connection(host: Host, peer: Peer) -> None:
     config = replace(DEFAULT, rto_initial=SECOND, rto_maximum=SECOND, syn_received_timeout=10 * MINUTE)
     host.listen(80, peer.now, backlog=BACKLOG, config=config)
@@ -163,6 +164,7 @@ def test_text_of_a_syn_is_not_kept(host: Host, crowded: Peer) -> None:
     assert crowded.events[-1][0].accept().receive(2000, crowded.now) == b"again"
 
 
+@pytest.mark.soak
 def test_one_in_the_cache_is_small(host: Host, peer: Peer) -> None:
     """The least of three, for other threads of this process allocate too: those that bring it its tests."""
     host.listen(80, peer.now, backlog=1 << 16)
@@ -362,6 +364,7 @@ def play(request: pytest.FixtureRequest) -> Iterator[Play]:
     return play
 
 
+@pytest.mark.soak
 def test_nobody_can_tell_who_was_cached(play: Play) -> None:
     for _ in range(300):
         play.step()

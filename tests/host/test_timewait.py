@@ -326,6 +326,7 @@ def test_where_a_reset_ends_time_wait_no_stranger_is_told_of(peer: Peer, host: H
 
 
 @pytest.mark.parametrize("released", [True, False])
+@pytest.mark.soak
 def test_time_wait_costs_a_record_whatever_was_called(
     new_host: Callable[..., Host], new_peer: type[Peer], released: bool
 ):
@@ -398,6 +399,7 @@ def test_pairs_that_are_reopened_often_do_not_pile_up():
     assert len(waiting.pop_due(5000)) == 1
 
 
+@pytest.mark.soak
 def test_the_number_of_records_is_bounded():
     assert timewait.MOST >= 1 << 16
     waiting = TimeWait(Ports(b"secret"))

@@ -348,6 +348,7 @@ def test_bad_ack_3_two_that_disagree_fight_no_war() -> None:
 
 @pytest.mark.label("BAD-ACK-9")
 @pytest.mark.parametrize("outstanding", [b"", bytes(5 * MSS)])
+@pytest.mark.soak
 def test_bad_ack_9_a_flood_of_duplicate_acks_is_harmless(outstanding: bytes) -> None:
     scene = established()
     scene.sends(outstanding + bytes(50_000) if outstanding else b"")

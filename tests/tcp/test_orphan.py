@@ -201,6 +201,7 @@ def test_the_time_is_a_choice(timeout: int) -> None:
     assert timeout <= lasts(scene, with_a_closed_window) <= timeout + MINUTE
 
 
+@pytest.mark.soak
 def test_for_ever_is_a_choice_too() -> None:
     scene = established(replace(PATIENT, orphan_send_timeout=NEVER, orphan_timeout=NEVER))
     scene.hears(ACK, window=0)

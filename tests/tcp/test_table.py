@@ -103,6 +103,7 @@ def test_the_table_is_as_reviewed() -> None:
 @pytest.mark.parametrize(
     ("iss", "irs"), [(1, 1), (0x7FFFFFFE, 0x7FFFFFFA), (0xFFFFFFFF, 0), (0x80000000, 0xFFFFFFFF)]
 )
+@pytest.mark.soak
 def test_the_table_is_the_same_wherever_the_numbers_begin(iss: int, irs: int) -> None:
     assert table(iss=iss, irs=irs) == table(iss=ISS, irs=IRS)
 

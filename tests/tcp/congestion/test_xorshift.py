@@ -54,6 +54,7 @@ def test_seeds_of_a_host_differ_and_come_again() -> None:
     assert not set(seeds(b"a secret")) & set(seeds(b"another"))
 
 
+@pytest.mark.soak
 def test_bbr_flows_of_one_host_probe_at_different_times() -> None:
     def waits(seed: int) -> list[int]:
         def sink(connection: Connection, event: Event, now: int) -> None:
