@@ -1,4 +1,31 @@
-"""The one place where octets, events and time pass between a host and the event loop."""
+"""Pump on an asyncio loop: it moves packets, events and time between a host and the loop.
+
+Theory of operation
+-------------------
+
+The loop calls the pump for one of four reasons, and each ends in a *turn*::
+
+    link's descriptor is readable   _link_is_readable -----+
+    link called Link.notify         _look_at_link ---------+--> packets in --+
+    timer of the loop               _time_is_up -----------+                 +--> turn() --> one timer
+    program called the network      wake --> call_soon ----------------------+
+
+A turn (`postel.links.exchange` describes it and its order) sends packets and tells events to the transports
+and sockets, which call protocols or complete futures. It ends by arming one timer of the loop for the
+earliest timeout of host and link.
+
+- `wake` doesn't turn at once. It schedules one turn for the end of the loop's current round, so that several
+  calls of a program share a turn, and several small writes share a segment.
+- A turn never runs inside a turn: a protocol's callback may call the network again, and ``_turning`` makes
+  that call part of the turn that is under way.
+- The timer is moved when it becomes earlier, but not when it becomes later, as it does with most segments. A
+  timer that expires too early costs one empty turn; moving it each time would cost more.
+- After a full batch of packets the pump schedules the next turn and returns to the loop, so that other tasks
+  run and acknowledgements are read.
+
+The end of the link is an exception of any call on it. The pump then tells the events that the last packets
+caused, and calls ``broken``, which ends the network.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -14,8 +41,10 @@ from postel.times import NEVER, SECOND
 
 
 class Pump:
-    """After packets in, a timer or a user's call the same turn: packets out and events, until neither comes;
-    then one timer.
+    """Driver of one host and one link on one asyncio loop. All methods are for the loop's thread.
+
+    ``broken`` is called with the error of a link at its end, ``down`` with that of a device that is switched
+    off. ``context`` is the context in which the loop calls the pump.
     """
 
     def __init__(
@@ -28,17 +57,17 @@ class Pump:
         network: SocketNetwork,
         context: Context,
     ) -> None:
+        """Join host and link, and wait for packets. Raises ArgumentError, LinkClosed."""
         self.loop = loop
         self.network = network
-        self._context = context  # of all that the loop calls here
+        self._context = context  # in which the loop calls the pump
         self._is_notified = False
         self._exchange = Exchange(host, link, self.now, self._link_is_ready, down)
         self._host = host
         self._broken = broken
         self._latest = 0
-        self._microseconds: Callable[[], int] | None = getattr(
-            loop, "microseconds", None
-        )  # of a loop in virtual time
+        # A loop in virtual time has an exact clock in integers
+        self._microseconds: Callable[[], int] | None = getattr(loop, "microseconds", None)
         self._turning = False
         self._scheduled = False
         self._stopped = False
@@ -48,18 +77,20 @@ class Pump:
         self._watch()
 
     def _watch(self) -> None:
+        """Let the loop wait for the link."""
         if self._exchange.descriptor < 0:
             self._link_is_ready()  # a packet may wait already
             return
         try:
             self._context.run(self.loop.add_reader, self._exchange.descriptor, self._link_is_readable)
-        except BaseException:  # a descriptor that can't be waited for: the host and the link stay free
+        except BaseException:  # the loop can't wait for this descriptor: host and link stay free
             self._exchange.release()
             raise
 
     def now(self) -> int:
-        """Microseconds of the loop's clock; never less than before. Raises CallError in another thread: see
-        `require_thread`.
+        """Return the time of the loop's clock, in microseconds. It never decreases.
+
+        Raises CallError in another thread: see `require_thread`.
         """
         self.require_thread()
         if self._microseconds is not None:
@@ -71,8 +102,8 @@ class Pump:
     def require_thread(self) -> None:
         """Raise CallError where another thread than that of the running loop makes a call.
 
-        A host and its connections are for one thread. Another one loses or doubles octets, and nothing else
-        would notice.
+        A host and its connections are for one thread. A call of another thread could lose or duplicate data,
+        without an error.
         """
         try:
             is_loops = asyncio.get_running_loop() is self.loop
@@ -84,8 +115,10 @@ class Pump:
             )
 
     def wake(self) -> None:
-        """A call was made: turn soon. Calls made together share a turn, so what they write shares
-        segments.
+        """Schedule a turn, because the program made a call.
+
+        Calls made together share one turn, so that small writes share a segment. Raises CallError in another
+        thread.
         """
         self.require_thread()
         if not self._turning and not self._scheduled and not self._stopped:
@@ -93,6 +126,7 @@ class Pump:
             self.loop.call_soon(self._turn_as_scheduled, context=self._context)
 
     def turn(self) -> None:
+        """Send packets and tell events until there are no more, and arm the timer."""
         if self._turning or self._stopped:
             return
         self._turning = True
@@ -108,19 +142,22 @@ class Pump:
         self._tell_of_turn()
 
     async def next_turn(self) -> None:
-        """Waits until something has moved."""
+        """Wait until the next turn, or the pump's end."""
         self._turned = self._turned or self.loop.create_future()
         await asyncio.shield(self._turned)
 
     def finish(self) -> None:
-        """Turn until nothing is left to send, then stop."""
+        """Turn until all packets are sent, then stop."""
         self.turn()
         while self._exchange.has_more and not self._stopped:
             self.turn()
         self.stop()
 
     def stop(self) -> None:
-        """Before the link is closed: a loop can't forget a descriptor that is gone."""
+        """Stop, and release host and link. The network calls this before it closes the link.
+
+        The loop can't stop waiting for a descriptor that is closed already.
+        """
         if self._stopped:
             return
         self._stopped = True
@@ -133,23 +170,28 @@ class Pump:
         self._tell_of_turn()
 
     def discard(self) -> None:
-        """What the host still has to send and to tell, once there is no link: it forgets the connections that
-        ended with it.
+        """Drop what the host still has to send and to tell, once there is no link.
+
+        The host forgets its ended connections only when their events have been taken.
         """
         self._exchange.discard()
 
     def _end(self, error: LinkError) -> None:
-        """The link is gone. A connection that the last packets ended, by a reset, hears of that first."""
+        """End the network, because the link has ended.
+
+        Events come first: a connection that the last packets reset reports the reset, not the link's end.
+        """
         self._exchange.link_ended()
         self._broken(error)
 
     def _tell_of_turn(self) -> None:
+        """Wake the tasks that wait in `next_turn`."""
         if self._turned is not None and not self._turned.done():
             self._turned.set_result(None)
         self._turned = None
 
     def _arm(self) -> None:
-        """A timer that comes too early costs one empty turn; moving it at every segment would cost more."""
+        """Arm the timer for the earliest timeout, unless it is armed for that time or an earlier one."""
         try:
             deadline = self._exchange.next_timeout()
         except LinkError as error:
@@ -163,9 +205,7 @@ class Pump:
         self._timer = self.loop.call_at(deadline / SECOND, self._time_is_up, context=self._context)
 
     def _time_is_up(self) -> None:
-        """First, what the link holds: where the loop comes late, a timer's answer may have been at the door
-        for long.
-        """
+        """Handle the timeouts of link and host. The loop's timer calls this."""
         self._timer = None
         self._armed_for = NEVER
         try:
@@ -179,25 +219,30 @@ class Pump:
             self._arm()
 
     def _turn_as_scheduled(self) -> None:
+        """Make the turn that `wake` has scheduled."""
         self._scheduled = False
         self.turn()
 
     # The link
 
     def _link_is_ready(self) -> None:
-        """The link calls, in any thread and perhaps in the middle of a turn: look at it soon."""
+        """Schedule a look at the link.
+
+        The link calls this by `Link.notify`: in any thread, perhaps during a turn.
+        """
         if self._is_notified:
             return
         self._is_notified = True
-        # Documented, and unlike get_running_loop() it raises nothing
+        # Documented by asyncio, in spite of its underscore; get_running_loop() would raise an exception
         if asyncio._get_running_loop() is self.loop:  # noqa: SLF001
             self.loop.call_soon(self._look_at_link, context=self._context)
             return
-        with suppress(RuntimeError):  # the loop is closed
+        with suppress(RuntimeError):  # for a loop that is closed
             self.loop.call_soon_threadsafe(self._look_at_link, context=self._context)
 
     def _look_at_link(self) -> None:
-        self._is_notified = False  # first: what comes from now on is told again
+        """Read a link that has called `Link.notify`."""
+        self._is_notified = False  # before the link is read: a later `notify` must schedule another look
         if self._stopped:
             return
         try:
@@ -207,6 +252,7 @@ class Pump:
         self.turn()
 
     def _link_is_readable(self) -> None:
+        """Read a link that has a readable descriptor. The loop calls this."""
         try:
             self._exchange.read_link()
         except LinkError as error:

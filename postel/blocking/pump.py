@@ -1,5 +1,37 @@
-"""The thread in which packets, octets, calls and time pass between a host, its link and the descriptors of
-its sockets.
+"""Pump in a thread of its own: it moves packets, data and time between a host and descriptors of the system.
+
+Theory of operation
+-------------------
+
+A blocking program wants sockets with real descriptors, which it can read, poll and pass on. So each socket of
+the program is one end of a socket pair of the system. The pump holds the other end, and moves data between it
+and the host::
+
+    program's thread           |  the pump's thread
+                               |
+    sock.recv(), sock.send()   |
+           |                   |
+    [one end of a socket pair] == [other end]  <-- channel -->  connection in the host  <-->  link
+                               |
+    sock.connect(), options  --- call() -------------------------->  host
+
+A *channel* (`Channel`) joins one socket of the host to one such descriptor. The thread is the only one that
+touches the host. Other threads take part by `call`: it queues a function, wakes the thread, and waits for the
+result.
+
+One turn of the thread does this, in this order:
+
+1. Wait for descriptors, until the earliest timeout.
+2. Look at each channel with a descriptor that is ready; make the calls of other threads.
+3. Read the link, up to 64 packets.
+4. Where a timeout is due: timers of the link, packets that have arrived, timers of the host.
+5. Send packets and tell events to the channels, until there are no more events (`postel.links.exchange`).
+
+Data of programs comes before packets, so that it leaves in the same turn, with the acknowledgements.
+
+The thread ends when the network was closed and all closed connections have delivered their data, or after
+``linger`` seconds, or when the link has ended. Then no thread waits for it any more, and no descriptor stays
+open. A child process made by ``fork`` has copies of the descriptors but not the thread, and closes them.
 """
 
 import os
@@ -35,43 +67,48 @@ T = TypeVar("T")
 
 
 class Channel(ABC):
-    """What joins a socket of the host to a descriptor of the program. All methods are for the pump's thread.
+    """Base class of what joins a socket of the host to a descriptor of the program.
 
-    ``holder`` is what must exist for as long as the channel does.
+    All methods are for the pump's thread. ``holder`` is an object that must exist for as long as the channel
+    does.
     """
 
     holder: object = None
 
     @abstractmethod
     def ready(self, mask: int) -> None:
-        """The pump's end of the socket pair is readable, writable or hung up."""
+        """Handle a change of the descriptor: ``mask`` says whether it is readable, writable or hung up."""
 
     @abstractmethod
     def network_closes(self, error: OSError) -> None:
-        """The program closes its network. What the program has closed before may still end in peace; the rest
-        ends with ``error``.
+        """End the socket with ``error``, because the program closes its network.
+
+        A socket that the program had closed before may still deliver its data.
         """
 
     @abstractmethod
     def cut_off(self, error: OSError) -> None:
-        """The network is at its end: the program's calls have this error from now on."""
+        """End the socket: the network has ended, and the program's calls raise ``error`` from now on."""
 
     def look(self) -> None:
-        """Find out what has become of it: after each turn, while this is in `PumpThread.lingering`, and when
-        a copy was closed.
+        """Find out whether the socket has ended.
+
+        Called when a copy of the program's descriptor was closed, and after each turn while this is in
+        `PumpThread.lingering`.
         """
 
     @abstractmethod
     def close_descriptors(self) -> None:
-        """In a child process: give up the copies of the pump's descriptors."""
+        """Close the copies of the pump's descriptors, in a child process."""
 
 
 class PumpCall(Generic[T]):
-    """A function that another thread wants to be called in the pump's."""
+    """Call of a function that another thread makes in the pump's thread."""
 
     __slots__ = ("_done", "_error", "_function", "_result")
 
     def __init__(self, function: Callable[[], T]) -> None:
+        """Prepare the call of ``function``, which takes no argument."""
         self._function = function
         self._done = threading.Lock()
         self._done.acquire()
@@ -79,17 +116,23 @@ class PumpCall(Generic[T]):
         self._error: BaseException | None = None
 
     def make(self) -> None:
+        """Call the function, in the pump's thread."""
         try:
             self._result = self._function()
-        except BaseException as error:  # noqa: BLE001 - it is the caller's, whatever it is
+        except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
             self._error = error
         self._done.release()
 
     def refuse(self, error: OSError) -> None:
+        """End the call with ``error``, because the pump has ended."""
         self._error = renewed(error)
         self._done.release()
 
     def result(self) -> T:
+        """Wait for the call, in the caller's thread.
+
+        Returns what the function returned, or raises what it raised.
+        """
         self._done.acquire()
         if self._error is None:
             return cast(T, self._result)
@@ -97,17 +140,17 @@ class PumpCall(Generic[T]):
         try:
             raise error
         finally:
-            del error  # or its traceback would hold itself
+            del error  # the traceback holds this frame: without `del` that would be a reference cycle
 
 
 class PumpThread:
-    """After packets, octets, a call or a timer the same turn: packets out and events, until neither comes;
-    then it waits.
+    """Thread that drives one host on one link, and the descriptors of its sockets.
 
-    The host is this thread's alone. `call` lets any other take part, and `look` makes the pump look soon.
+    Only this thread uses the host. Other threads use `call`, `close`, `end` and `now`.
     """
 
     def __init__(self, host: Host, link: Link) -> None:
+        """Join host and link. The caller starts ``thread``. Raises ArgumentError, LinkClosed."""
         self._bell = EventBell() if hasattr(os, "eventfd") else SocketBell()
         self._bell_descriptor = self._bell.fileno()
         self.poller: Poller = Poller()
@@ -115,12 +158,12 @@ class PumpThread:
         self.bindings: Bindings = Bindings()
         self._channels: set[Channel] = set()
         self._lingering_connections = LingeringConnections()
-        self.lingering: set[Channel] = set()  # of those a thread waits until all is delivered
+        self.lingering: set[Channel] = set()  # a thread waits until their data is delivered
         self._watched: dict[int, Channel] = {}
         self._calls: deque[PumpCall[Any]] = deque()
-        self._gate = threading.Lock()  # held while a call is added, or the end is decided
-        self._end: OSError | None = None  # why no call is taken any more
-        self._deadline = NEVER  # when what still closes is cut off
+        self._gate = threading.Lock()  # held while a call is added, and when the end is decided
+        self._end: OSError | None = None  # why calls are refused: the network has ended
+        self._deadline = NEVER  # when connections that are still closing are cut off
         self._is_link_ready = True  # a packet may wait already
         self._latest = 0
         self._process = os.getpid()
@@ -136,6 +179,7 @@ class PumpThread:
         _PUMPS.add(self)
 
     def _watch_link(self, descriptor: int | None) -> None:
+        """Wait for the link and for other threads."""
         self.poller.watch(self._bell_descriptor, IN)
         if descriptor is not None and descriptor >= 0:
             self.poller.watch(descriptor, IN)
@@ -143,7 +187,10 @@ class PumpThread:
     # Other threads
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What ``function`` returns or raises, called in the pump's thread."""
+        """Call ``function`` in the pump's thread. Returns what it returns, or raises what it raises.
+
+        Raises what ended the network, and CallError in a child process.
+        """
         if threading.current_thread() is self.thread:
             return function(*args, **kwargs)
         self.require_process()
@@ -164,8 +211,9 @@ class PumpThread:
             )
 
     def close(self, linger: float) -> None:
-        """End what stands, let what was closed end within ``linger`` seconds, and end the thread. A second
-        call waits as well.
+        """End all sockets, let closed connections deliver for ``linger`` seconds, and end the thread.
+
+        A second call waits for the end, too.
         """
         with suppress(OSError):
             self.call(self._begin_end, linger)
@@ -174,42 +222,46 @@ class PumpThread:
 
     @property
     def end(self) -> OSError | None:
-        """Why the network is over; None while it isn't."""
+        """Error that ended the network; None while it is open."""
         return self._end
 
     # The pump's own
 
     def now(self) -> int:
-        """Microseconds of the system's monotonic clock; never less than before."""
+        """Return the time of the system's monotonic clock, in microseconds. It never decreases."""
         self._latest = max(self._latest, time.monotonic_ns() // 1000)
         return self._latest
 
     def wake(self) -> None:
-        """For sockets: a call was made. Nothing is to be done, for the turn in which it is made ends with an
-        exchange.
+        """Do nothing.
+
+        Sockets call this after a call, and here each call is followed by an exchange in the same turn.
         """
 
     def abandon(self, connection: Connection) -> None:
-        """For sockets: keep this connection until it has ended."""
+        """Keep ``connection``, which the program has closed, until it is CLOSED. Sockets call this."""
         self._lingering_connections.add(connection)
 
     def add(self, channel: Channel) -> None:
-        """For channels: keep this one, and end it with the network."""
+        """Keep ``channel``, and end it with the network. Channels call this."""
         self._channels.add(channel)
 
     def remove(self, channel: Channel) -> None:
-        """For channels: this one has ended."""
+        """Forget ``channel``, which has ended. Channels call this."""
         self._channels.discard(channel)
 
     def watch(self, descriptor: int, mask: int, channel: Channel) -> None:
+        """Call `Channel.ready` of ``channel`` when the descriptor is ready for something in ``mask``."""
         self._watched[descriptor] = channel
         self.poller.watch(descriptor, mask)
 
     def forget(self, descriptor: int) -> None:
+        """Wait no longer for the descriptor. Does nothing for one that isn't watched."""
         if self._watched.pop(descriptor, None) is not None:
             self.poller.forget(descriptor)
 
     def _run(self) -> None:
+        """Turn until the end, whatever that is. This is what the thread does."""
         failure: OSError = NetworkUnreachable("the network failed: the thread of its pump says why")
         try:
             while not self._is_over():
@@ -222,18 +274,20 @@ class PumpThread:
             self._finish(failure)
 
     def _is_over(self) -> bool:
+        """Tell whether the network was closed, and nothing is left to deliver or its time has passed."""
         if self._deadline == NEVER or self._exchange.has_more:
             return False
         return not (self._channels or self._lingering_connections) or self.now() >= self._deadline
 
     def _patience(self) -> float | None:
-        """Seconds to wait; None for ever."""
+        """Return how long to wait, in seconds; None for without limit."""
         if self._exchange.has_more or self._is_link_ready or self._calls:
             return 0.0
         deadline = min(self._exchange.next_timeout(), self._deadline)
         return None if deadline == NEVER else max(0, deadline - self.now()) / SECOND
 
     def _turn(self, ready: list[tuple[int, int]]) -> None:
+        """Make one turn. ``ready`` are descriptors with what they are ready for."""
         self._answer(ready)
         if self._is_link_ready:
             self._is_link_ready = False
@@ -250,19 +304,25 @@ class PumpThread:
             if descriptor == self._exchange.descriptor:
                 self._is_link_ready = True
             elif descriptor == self._bell_descriptor:
-                self._bell.silence()  # before the calls: one that is added later rings again
+                self._bell.silence()  # before the calls are made: a call that is added later rings again
             elif (channel := self._watched.get(descriptor)) is not None:
                 channel.ready(mask)
         while self._calls:
             self._calls.popleft().make()
 
     def _is_down(self, error: LinkDown) -> None:
-        """The device is switched off, perhaps for a moment: its packets are lost, and connections live on."""
+        """Do nothing for a device that is switched off, perhaps for a moment.
+
+        Packets are lost; connections go on.
+        """
 
     # The link
 
     def _link_is_ready(self) -> None:
-        """The link calls, in any thread and perhaps in the middle of a turn: look at it soon."""
+        """Let the pump look at the link.
+
+        The link calls this by `Link.notify`: in any thread, perhaps during a turn.
+        """
         self._is_link_ready = True
         if threading.current_thread() is not self.thread:
             self._bell.ring()
@@ -270,6 +330,7 @@ class PumpThread:
     # The end
 
     def _begin_end(self, linger: float) -> None:
+        """Begin to close the network: read what programs have written, then end the sockets."""
         if self._deadline != NEVER:
             return
         for descriptor, mask in self.poller.wait(0):  # what programs wrote and closed last
@@ -282,7 +343,7 @@ class PumpThread:
             channel.network_closes(aborted)
 
     def _finish(self, failure: OSError) -> None:
-        """Whatever happens, no thread waits for ever and no descriptor stays open."""
+        """End everything: no thread waits for ever, and no descriptor stays open."""
         failure.__traceback__ = None
         with self._gate:
             self._end = failure
@@ -299,35 +360,37 @@ class PumpThread:
             self._give_back()
 
     def _send_the_last(self) -> None:
-        """RSTs of what was cut off, as far as the link takes them."""
+        """Send the RSTs of what was cut off, as far as the link takes them."""
         with suppress(LinkError):
             self._exchange.run()
             while self._exchange.has_more:
                 self._exchange.run()
 
     def _give_back(self) -> None:
-        _PUMPS.discard(self)  # from now on others may have the numbers of its descriptors
+        """Close the pump's own descriptors."""
+        _PUMPS.discard(self)  # the system may give the numbers of its descriptors to other files from now on
         self.poller.close()
         self._bell.close()
 
     def leave_to_parent(self) -> None:
-        """In a child process: the pump runs in the parent, and what it would see at the end of a descriptor
-        must not wait for the child.
+        """Close the copies of all descriptors, in a child process.
+
+        The pump runs in the parent, and sees the end of a descriptor only when its last copy is closed.
         """
         for channel in tuple(self._channels):
             channel.close_descriptors()
-        _PUMPS.discard(self)  # or a child of the child would close what has the numbers by then
+        _PUMPS.discard(self)  # a child of the child would close other files with the same numbers
         self.poller.close()
         if isinstance(self._bell, EventBell):
-            os.close(
-                self._bell_descriptor
-            )  # not by its `close`: another thread of the parent may have held its lock
+            # Not by `EventBell.close`: a thread of the parent may have held its lock during `fork`
+            os.close(self._bell_descriptor)
 
 
 _PUMPS: Final[WeakSet[PumpThread]] = WeakSet()
 
 
 def _leave_all_to_parent() -> None:
+    """Close the copies of descriptors of all pumps, in a child process after ``fork``."""
     for pump in tuple(_PUMPS):
         pump.leave_to_parent()
 

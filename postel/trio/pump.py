@@ -1,4 +1,26 @@
-"""The one place where octets, events and time pass between a host and trio's run."""
+"""Pump in a task of trio: it moves packets, events and time between a host and trio's run.
+
+Theory of operation
+-------------------
+
+The pump runs in a *system task* of trio, which isn't cancelled with the program's tasks. So FINs and RSTs
+still leave while the program is being cancelled. Its loop is::
+
+    while not stopped:
+        read the link, where it has called notify()
+        turn: packets out, events; both again until there are no more events
+        wait, until the earliest timeout, for `wake`, `notify` or a readable link
+        at the timeout: timers of the link, packets that have arrived, timers of the host
+
+`postel.links.exchange` says what a turn does, in which order, and why. A second task waits for the link's
+descriptor, if the link has one, and reads it.
+
+- `wake`, which sockets call after each call of the program, sets a `trio.Event`. Calls made before the pump's
+  task runs share one turn, so that several small writes share a segment.
+- After a full batch of packets the pump passes a checkpoint in the place of waiting, so that other tasks run.
+- Where the link ends, the pump tells the events that the last packets caused, and calls ``broken``, which
+  ends the network and stops the pump.
+"""
 
 import errno
 import math
@@ -16,15 +38,16 @@ from postel.times import NEVER, SECOND
 
 
 class TrioPump:
-    """Turns in a system task, so that it goes on while the program is cancelled: its farewells still leave.
+    """Driver of one host and one link in trio. All methods are for tasks of the run in which it was made.
 
-    After packets in, a timer or a user's call: packets out and events, until neither comes. Then it sleeps
-    until the next.
+    ``broken`` is called with the error of a link at its end, ``down`` with that of a device that is switched
+    off.
     """
 
     def __init__(
         self, host: Host, link: Link, broken: Callable[[LinkError], None], down: Callable[[LinkDown], None]
     ) -> None:
+        """Join host and link, and start the system task. Raises ArgumentError, LinkClosed."""
         self._token = trio.lowlevel.current_trio_token()
         self._thread = get_ident()
         self._host = host
@@ -40,10 +63,9 @@ class TrioPump:
         trio.lowlevel.spawn_system_task(self._run, name=f"postel pump of {host!r}")
 
     def now(self) -> int:
-        """Microseconds of trio's clock; never less than before. The latest that were told, once it has
-        stopped.
+        """Return the time of trio's clock, in microseconds. It never decreases. After `stop` it stands still.
 
-        Raises CallError in another thread: a host and its connections are for one.
+        Raises CallError in another thread: a host and its connections are for one thread.
         """
         if self._is_stopped:
             return self._latest
@@ -58,25 +80,29 @@ class TrioPump:
         return self._latest
 
     def wake(self) -> None:
-        """A call was made: turn soon. Calls made together share a turn, so what they write shares
-        segments.
+        """Let the pump turn soon, because the program made a call.
+
+        Calls made together share one turn, so that small writes share a segment.
         """
         if not self._is_turning:
             self._woken.set()
 
     async def next_turn(self) -> None:
-        """Wait until something has moved."""
+        """Wait until the end of the next turn, or the pump's end."""
         await self._turned.wait()
 
     def finish(self) -> None:
-        """Turn until nothing is left to send, then stop."""
+        """Turn until all packets are sent, then stop."""
         self._turn()
         while self._exchange.has_more and not self._is_stopped:
             self._turn()
         self.stop()
 
     def stop(self) -> None:
-        """Before the link is closed: trio can't forget a descriptor that is gone."""
+        """Stop, and release host and link. The network calls this before it closes the link.
+
+        Trio can't stop waiting for a descriptor that is closed already.
+        """
         if self._is_stopped:
             return
         self.now()
@@ -88,14 +114,16 @@ class TrioPump:
         self._turned.set()
 
     def discard(self) -> None:
-        """What the host still has to send and to tell, once there is no link: it forgets the connections that
-        ended with it.
+        """Drop what the host still has to send and to tell, once there is no link.
+
+        The host forgets its ended connections only when their events have been taken.
         """
         self._exchange.discard()
 
     # The system task
 
     async def _run(self) -> None:
+        """Run the pump, and the task that waits for the link, until `stop`."""
         with self._scope:
             async with trio.open_nursery() as nursery:
                 if self._exchange.descriptor >= 0:
@@ -103,6 +131,7 @@ class TrioPump:
                 await self._turn_on()
 
     async def _turn_on(self) -> None:
+        """Turn and wait, again and again, until the pump is stopped."""
         while True:
             if self._is_notified:
                 self._look_at_link()
@@ -120,7 +149,7 @@ class TrioPump:
                 self._time_is_up()
 
     async def _read_link(self) -> None:
-        """Wait for a link with a descriptor."""
+        """Wait for the link's descriptor, and read the link."""
         while True:
             try:
                 await trio.lowlevel.wait_readable(self._exchange.descriptor)
@@ -134,6 +163,7 @@ class TrioPump:
             self._link_is_readable()
 
     def _deadline(self) -> int:
+        """Return the earliest timeout of host and link; NEVER where the link has ended."""
         try:
             return self._exchange.next_timeout()
         except LinkError as error:
@@ -141,9 +171,7 @@ class TrioPump:
             return NEVER
 
     def _time_is_up(self) -> None:
-        """First, what the link holds: where the run comes late, a timer's answer may have been at the door
-        for long.
-        """
+        """Handle the timeouts of link and host."""
         try:
             self._exchange.handle_timeouts(self._turn)
         except LinkError as error:
@@ -152,6 +180,7 @@ class TrioPump:
     # Turns
 
     def _turn(self) -> None:
+        """Send packets and tell events until there are no more. Does nothing inside a turn."""
         if self._is_turning or self._is_stopped:
             return
         self._is_turning = True
@@ -165,14 +194,20 @@ class TrioPump:
         self._turned = trio.Event()
 
     def _end(self, error: LinkError) -> None:
-        """The link is gone. A connection that the last packets ended, by a reset, hears of that first."""
+        """End the network, because the link has ended.
+
+        Events come first: a connection that the last packets reset reports the reset, not the link's end.
+        """
         self._exchange.link_ended()
         self._broken(error)
 
     # The link
 
     def _link_is_ready(self) -> None:
-        """The link calls, in any thread and perhaps in the middle of a turn: look at it soon."""
+        """Let the pump look at the link.
+
+        The link calls this by `Link.notify`: in any thread, perhaps during a turn.
+        """
         if self._is_notified:
             return
         self._is_notified = True
@@ -183,10 +218,12 @@ class TrioPump:
             self._token.run_sync_soon(self._wake_from_outside, idempotent=True)
 
     def _wake_from_outside(self) -> None:
+        """Wake the pump, for another thread."""
         self._woken.set()
 
     def _look_at_link(self) -> None:
-        self._is_notified = False  # first: what comes from now on is told again
+        """Read a link that has called `Link.notify`."""
+        self._is_notified = False  # before the link is read: a later `notify` must cause another look
         if self._is_stopped:
             return
         try:
@@ -195,6 +232,7 @@ class TrioPump:
             self._end(error)
 
     def _link_is_readable(self) -> None:
+        """Read a link that has a readable descriptor, and wake the pump's task."""
         if self._is_stopped:
             return
         try:
