@@ -1,4 +1,4 @@
-"""What callers pass, checked and turned into what a host understands."""
+"""Checks of what programs pass to a network, and its translation into what a host understands."""
 
 import ssl as tls
 from collections.abc import Sequence
@@ -13,7 +13,14 @@ from postel.wire.address import Address, Endpoint
 
 
 class ConnectionOptions(TypedDict, total=False):
-    """What `Network.create_connection` and `Network.open_connection` take by keyword."""
+    """Keyword arguments of `Network.create_connection` and `Network.open_connection`. All may be left out.
+
+    - ``ssl``, ``server_hostname``, ``ssl_handshake_timeout``, ``ssl_shutdown_timeout``, ``local_addr``: as in
+      asyncio.
+    - ``config``: what TCP does on this connection, a `Config`.
+    - ``data``: octets that TCP Fast Open sends with the SYN (RFC 7413).
+    - ``keys``: keys that sign its segments (RFC 5925), a `Keychain`.
+    """
 
     ssl: tls.SSLContext | bool | None
     server_hostname: str | None
@@ -26,7 +33,13 @@ class ConnectionOptions(TypedDict, total=False):
 
 
 class ServerOptions(TypedDict, total=False):
-    """What `Network.create_server` and `Network.start_server` take by keyword."""
+    """Keyword arguments of `Network.create_server` and `Network.start_server`. All may be left out.
+
+    - ``backlog``: how many connections may wait to be accepted, 100 unless given.
+    - ``ssl``, ``ssl_handshake_timeout``, ``ssl_shutdown_timeout``, ``start_serving``: as in asyncio.
+    - ``config``: what TCP does on its connections, a `Config`.
+    - ``keys``: keys that sign their segments (RFC 5925), a `Keychain`.
+    """
 
     backlog: int
     ssl: tls.SSLContext | None
@@ -38,7 +51,10 @@ class ServerOptions(TypedDict, total=False):
 
 
 def literal(name: str, value: object) -> bytes:
-    """Names are for `postel.aio.resolver`: here an address is written out."""
+    """Return the octets of an IP address.
+
+    Raises ArgumentError for anything else; names are not resolved here.
+    """
     if not isinstance(value, str | IPv4Address | IPv6Address):
         raise ArgumentError(name, value, "an IPv4 or IPv6 address, as text or as an object of ipaddress")
     try:
@@ -48,19 +64,26 @@ def literal(name: str, value: object) -> bytes:
 
 
 def number(name: str, value: object, lowest: int) -> int:
+    """Return a port of ``lowest`` to 65535. Raises ArgumentError for anything else."""
     require_number(name, value, lowest, 65535, f"{lowest} to 65535")
     return cast(int, value)
 
 
 def endpoint(name: str, value: object, lowest_port: int = 1) -> Endpoint:
-    """From ``("10.7.0.1", 80)``; IPv6's flow and scope, where given, are left out."""
+    """Return the endpoint that a tuple names, such as ``("10.7.0.1", 80)``. Raises ArgumentError.
+
+    The flow and the scope of an IPv6 tuple, where given, are ignored.
+    """
     if not isinstance(value, tuple) or len(value) not in (2, 4):
         raise ArgumentError(name, value, "a tuple of address and port")
     return Endpoint(literal(name, value[0]), number(name, value[1], lowest_port))
 
 
 def local(name: str, value: object) -> tuple[str | None, int]:
-    """An address of the host or None for any, and a port or 0 for any."""
+    """Return an own address, None for any, and a port, 0 for any, of a tuple or None.
+
+    Raises ArgumentError.
+    """
     if value is None:
         return None, 0
     if not isinstance(value, tuple) or len(value) not in (2, 4):
@@ -70,7 +93,10 @@ def local(name: str, value: object) -> tuple[str | None, int]:
 
 
 def interfaces(value: Address | Sequence[Address] | None) -> list[str | None]:
-    """Where a server listens: one address, several, or None for all of the host's."""
+    """Return where a server listens: one address, several, or None for all of the host.
+
+    Raises ArgumentError.
+    """
     if value is None or value == "":
         return [None]
     if isinstance(value, str | IPv4Address | IPv6Address):

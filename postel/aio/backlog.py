@@ -1,4 +1,4 @@
-"""What was written and the connection had no room for."""
+"""Queue of data that a program wrote and its connection has had no room for yet."""
 
 from collections import deque
 
@@ -6,21 +6,25 @@ from postel.tcp.connection import Connection
 
 
 class Backlog:
-    """Whole writes in order, each a view of octets that can't change: a write of 1 GiB isn't copied, only
-    told to wait.
+    """Queue of writes, in order, each a view of octets that don't change.
+
+    A write of 1 GiB isn't copied: it only waits. ``size`` is the number of octets that wait.
     """
 
     __slots__ = ("_chunks", "size")
 
     def __init__(self) -> None:
+        """Start with an empty queue."""
         self._chunks: deque[memoryview] = deque()
         self.size: int = 0
 
     def append(self, data: memoryview) -> None:
+        """Add a write."""
         self._chunks.append(data)
         self.size += len(data)
 
     def flush_into(self, connection: Connection, now: int) -> None:
+        """Send as much as the connection has room for. Raises TcpError where it has ended."""
         while self._chunks:
             chunk = self._chunks[0]
             taken = connection.send(chunk, now)

@@ -1,4 +1,4 @@
-"""One attempt of ``loop.create_connection``: a socket of Postel's, bound and connected as asyncio does it."""
+"""One attempt of ``loop.create_connection``: a socket of Postel, bound and connected as asyncio does it."""
 
 from typing import Any, Protocol
 
@@ -10,9 +10,10 @@ from postel.sockets.lookup import AddressInfo
 
 
 class Connecting(Protocol):
-    """The loop."""
+    """Event loop, as far as an attempt needs it."""
 
-    async def sock_connect(self, sock: Any, address: Any) -> None: ...
+    async def sock_connect(self, sock: Any, address: Any) -> None:
+        """Connect ``sock`` to ``address``, as asyncio's loops do."""
 
 
 async def connected(
@@ -22,7 +23,10 @@ async def connected(
     info: AddressInfo,
     local: list[AddressInfo] | None,
 ) -> Socket:
-    """A connected socket. Raises the attempt's OSError, after it has put all of them into ``attempts``."""
+    """Return a connected socket.
+
+    Raises the OSError of the attempt, after it has added all its errors to ``attempts``, as asyncio wants it.
+    """
     errors: list[OSError] = []
     attempts.append(errors)
     family, kind, proto, _, address = info
@@ -42,7 +46,7 @@ async def connected(
 
 
 def _bind(sock: Socket, local: list[AddressInfo], errors: list[OSError]) -> None:
-    """To the first local address of the family that can be had."""
+    """Bind the socket to the first local address of its family that is free. Raises OSError."""
     for family, *_, address in local:
         if family != sock.family:
             continue

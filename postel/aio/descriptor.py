@@ -1,21 +1,21 @@
-"""A real descriptor for a socket of Postel's, for programs that poll one."""
+"""Descriptor of the system that stands for a socket of Postel, for programs that poll one."""
 
 import socket
 
-_SMALLEST = 1  # octets that are asked for as a buffer: the system rounds up to its own least
+_SMALLEST = 1  # octets of buffer to ask for: the system rounds up to its own minimum
 _FILLING = bytes(65536)
 
 
 class Descriptor:
-    """One end of a pair of the system's sockets. `show` makes it readable and writable as the socket is for
-    which it stands.
+    """One end of a socket pair of the system. `show` makes it readable and writable as Postel's socket is.
 
-    Nothing is read from it or written to it but here.
+    Only this class reads from the pair and writes to it.
     """
 
     __slots__ = ("_far", "_is_readable", "_is_writable", "_near")
 
     def __init__(self) -> None:
+        """Make the pair: not readable, and writable."""
         self._near, self._far = socket.socketpair()
         for end in (self._near, self._far):
             end.settimeout(0)
@@ -24,11 +24,11 @@ class Descriptor:
         self._is_writable = True
 
     def fileno(self) -> int:
-        """Its number."""
+        """Return the number of the descriptor."""
         return self._near.fileno()
 
     def show(self, *, is_readable: bool, is_writable: bool) -> None:
-        """Be found by the system's ``poll`` as the arguments say."""
+        """Make the system's ``poll`` find the descriptor readable or not, and writable or not."""
         if is_readable is not self._is_readable:
             self._is_readable = is_readable
             if is_readable:
@@ -43,12 +43,13 @@ class Descriptor:
                 _fill(self._near)
 
     def close(self) -> None:
-        """Give the pair back."""
+        """Close both ends."""
         self._near.close()
         self._far.close()
 
 
 def _empty(end: socket.socket) -> None:
+    """Read all octets from ``end``: it becomes unreadable, and its other end writable."""
     try:
         while end.recv(65536):
             pass
@@ -57,6 +58,7 @@ def _empty(end: socket.socket) -> None:
 
 
 def _fill(end: socket.socket) -> None:
+    """Write to ``end`` until it is full: it becomes unwritable."""
     try:
         while True:
             end.send(_FILLING)

@@ -1,4 +1,4 @@
-"""``loop.create_datagram_endpoint`` over Postel: asyncio's arguments, on sockets of Postel's."""
+"""``loop.create_datagram_endpoint`` over Postel: asyncio's arguments, on sockets of Postel."""
 
 import socket
 import sys
@@ -13,13 +13,13 @@ NO_REUSE = (
     "a "
     "significant security concern."
 )
-_KIND = "datagram socket" if sys.version_info >= (3, 13) else "UDP Socket"  # as asyncio says it
+_KIND = "datagram socket" if sys.version_info >= (3, 13) else "UDP Socket"  # asyncio's words
 Key = tuple[int, int]  # family and protocol
 Pair = list[Name | None]  # local and remote
 
 
 def check_socket(sock: Any, options: dict[str, Any]) -> None:
-    """Refuse what asyncio refuses beside ``sock``, in its words."""
+    """Raise what asyncio raises, in its words, for arguments that can't be given together with ``sock``."""
     if sock.type == socket.SOCK_STREAM:
         raise ValueError(f"A {_KIND} was expected, got {sock!r}")
     if any(options.values()):
@@ -32,7 +32,10 @@ def check_socket(sock: Any, options: dict[str, Any]) -> None:
 async def pairs(
     resolved: Any, local: Any, remote: Any, family: int, proto: int, flags: int
 ) -> list[tuple[Key, Pair]]:
-    """What may be tried, one after another: local and remote address of one family."""
+    """Return the pairs of local and remote address to try, one after another, by family and protocol.
+
+    Raises ValueError, TypeError or OSError, as asyncio does.
+    """
     if not (local or remote):
         if family == 0:
             raise ValueError("unexpected address family")
@@ -61,7 +64,10 @@ async def pairs(
 def opened(
     network: Network, tried: list[tuple[Key, Pair]], options: list[int], *, connect: bool
 ) -> tuple[Socket, Name | None]:
-    """A socket of the first pair that can be had, and the remote address. Raises the OSError of the first."""
+    """Open a socket with the first pair that works. Returns it and the remote address.
+
+    Raises the OSError of the first pair where none works.
+    """
     failures: list[OSError] = []
     for (family, proto), (local, remote) in tried:
         sock: Socket | None = None

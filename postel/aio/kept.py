@@ -1,5 +1,8 @@
-"""A set whose order is that in which its members came: what a network does with all of its connections it
-does in the same order in every run, wherever they lie in memory."""
+"""Set that keeps the order in which its members came.
+
+A network uses it for its connections. Whatever it does with all of them, it does in the same order in every
+run, which a set of Python doesn't promise.
+"""
 
 from typing import TypeVar
 
@@ -7,12 +10,12 @@ T = TypeVar("T")
 
 
 class Kept(dict[T, None]):
-    """Members are kept in their order, each once."""
+    """Set of members in the order in which they were added."""
 
     def add(self, member: T) -> None:
-        """Keep ``member``."""
+        """Add ``member``, if it isn't in the set."""
         self[member] = None
 
     def discard(self, member: T) -> None:
-        """Keep it no longer, where it is kept."""
+        """Remove ``member``, if it is in the set."""
         self.pop(member, None)

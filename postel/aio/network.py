@@ -1,4 +1,4 @@
-"""A host on a link inside a running event loop."""
+"""Host on a link inside a running event loop."""
 
 import asyncio
 import math
@@ -58,27 +58,30 @@ D = TypeVar("D", bound=asyncio.DatagramProtocol)
 ClientConnected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 current: ContextVar["Network | None"] = ContextVar("postel_network", default=None)
-"""The network that a loop with `Routing` uses for the calls of this task and of the tasks that it starts.
+"""Network that a loop with `Routing` uses for the calls of this task and of the tasks that it starts.
 
-None for the loop's own.
+None for the loop's own network.
 """
 
 
 class Network:
-    """Made by `postel.aio.attach`. The methods are the event loop's and `asyncio`'s own, by name and by
-    argument.
+    """Network of one host on one link, for the tasks of one event loop; made by `postel.aio.attach`.
 
-    Addresses are written out: `postel.aio.resolver` has those of names. Connections don't use Nagle's
-    algorithm unless their ``config`` says so, for asyncio's never do. Errors are OSErrors with the kernel's
-    numbers (`postel.errors`).
+    It is open inside ``async with``. The methods have the names and arguments of the event loop's and of
+    asyncio's own functions: `open_connection`, `start_server`, `create_connection`, `create_server`,
+    `create_datagram_endpoint`. Unlike there, addresses are written out; `postel.aio.Resolver` finds those of
+    names. Connections don't use Nagle's algorithm unless their ``config`` says so, because asyncio's never
+    do.
 
-    ``resolver`` finds the addresses of names for programs that run on a loop with `Routing`; None where there
-    are only addresses.
+    Errors are OSErrors with the kernel's numbers: see `postel.errors`. ``resolver`` finds the addresses of
+    names for programs on a loop with `Routing`; with None there are only addresses, and ``localhost``.
+    ``bindings`` says which ports sockets have bound.
     """
 
     def __init__(
         self, host: Host, link: Link, *, linger: float, resolver: NameResolver | None = None
     ) -> None:
+        """Make a network that isn't open yet: see `postel.aio.attach`."""
         if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < math.inf:
             raise ArgumentError("linger", linger, "seconds, 0 or more")
         require_free(host, link)
@@ -89,7 +92,7 @@ class Network:
         self._linger = linger
         self._config = replace(host.config, nagle=False)
         self._running: Pump | None = None
-        self._error: OSError | None = None  # why nothing works any more
+        self._error: OSError | None = None  # why calls are refused: the network has ended
         self._link_is_gone = False
         self._ended = asyncio.Event()
         self._openings: Kept[Opening[Any]] = Kept()
@@ -101,12 +104,16 @@ class Network:
         self.bindings: Bindings = Bindings()
 
     async def __aenter__(self) -> Self:
+        """Open the network on the running loop. Raises CallError for a second time."""
         self.enter(asyncio.get_running_loop())
         return self
 
     def enter(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Open the network on ``loop``, in the thread that runs it, as ``async with`` does; `close` ends it.
-        For loops that own a network. Raises CallError, ArgumentError where the host or the link is in use."""
+        """Open the network on ``loop``, in the thread that runs it, as ``async with`` does.
+
+        Loops that own a network call this; `close` ends it. Raises CallError for a second time, and
+        ArgumentError where the host or the link is in use.
+        """
         if self._running is not None or self._error is not None:
             raise CallError("a network is entered once")
         require_free(self.host, self.link)
@@ -118,35 +125,35 @@ class Network:
         )
 
     def context(self) -> Context:
-        """For callbacks of a protocol: a copy of the caller's context, in which this network is the current
-        one.
-        """
+        """Return a copy of the caller's context in which this network is the current one, for callbacks."""
         context = copy_context()
         context.run(current.set, self)
         return context
 
     def has_family(self, family: int) -> bool:
-        """Whether the host has an address of it: AF_INET or AF_INET6."""
+        """Tell whether the host has an address of this family: AF_INET or AF_INET6."""
         length = 4 if family == AF_INET else 16
         return any(len(interface.address) == length for interface in self.host.routes.interfaces)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
-        """The loop on which the network is or was open; None before."""
+        """Event loop on which the network is or was open; None before."""
         return None if self._running is None else self._running.loop
 
     @property
     def is_listening(self) -> bool:
-        """Whether a server or a socket of its listens."""
+        """Whether a server or a socket of the network listens."""
         return bool(self._servers) or any(
             getattr(calls, "listener", None) is not None for calls in self._sockets
         )
 
     @asynccontextmanager
     async def as_default(self) -> AsyncIterator[Self]:
-        """Inside ``async with``, calls of the running task and of those that it starts use this network:
-        `asyncio.open_connection`, and any library that calls the loop's methods. Raises CallError on a loop
-        without `Routing`, and where the network isn't open on it.
+        """Let this task, and the tasks that it starts, use the network inside ``async with``.
+
+        Their calls of `asyncio.open_connection`, and of any library that calls the loop's methods, go over
+        this network. Raises CallError on a loop without `Routing`, and where the network isn't open on this
+        loop.
         """
         loop = asyncio.get_running_loop()
         if not hasattr(loop, "network_here"):
@@ -159,13 +166,13 @@ class Network:
         try:
             yield self
         finally:
-            current.set(
-                before
-            )  # not by a token: a fixture may be left in another context than it was entered in
+            # Not by a token: a fixture may be left in another context than that in which it was entered
+            current.set(before)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        """Close the network."""
         await self.close()
 
     # Streams
@@ -178,7 +185,11 @@ class Network:
         limit: int = STREAM_LIMIT,
         **options: Unpack[ConnectionOptions],
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """As `asyncio.open_connection`; ``options`` are those of `create_connection`."""
+        """Open a connection, as `asyncio.open_connection` does. Returns a reader and a writer.
+
+        ``host`` is an IP address, ``port`` 1 to 65535, ``limit`` the reader's buffer in octets, 1 or more.
+        Options are those of `create_connection`; errors, too.
+        """
         require_number("limit", limit, 1, NEVER, "1 octet or more")
         loop = asyncio.get_running_loop()
         reader = StreamReader(limit=limit, loop=loop)
@@ -195,7 +206,11 @@ class Network:
         limit: int = STREAM_LIMIT,
         **options: Unpack[ServerOptions],
     ) -> Server:
-        """As `asyncio.start_server`; ``options`` are those of `create_server`."""
+        """Accept connections, as `asyncio.start_server` does: each gets a reader and a writer.
+
+        ``client_connected_cb(reader, writer)`` is a function or a coroutine function. ``limit`` is the
+        readers' buffer in octets, 1 or more. Options are those of `create_server`; errors, too.
+        """
         require_number("limit", limit, 1, NEVER, "1 octet or more")
         loop = asyncio.get_running_loop()
 
@@ -223,8 +238,17 @@ class Network:
         data: bytes = b"",
         keys: Keychain | None = None,
     ) -> tuple[asyncio.Transport, P]:
-        """As the loop's. ``config`` chooses what TCP does on this connection, ``keys`` sign its segments.
-        ``data`` is sent first, by TCP Fast Open with the SYN: see `Host.connect`; not with ``ssl``."""
+        """Open a connection, as the event loop's method does. Returns transport and protocol.
+
+        ``host`` is an IP address, ``port`` 1 to 65535. ``local_addr`` is an own address, or None for any, and
+        a port, or 0 for any. ``ssl`` adds TLS, and the arguments for TLS are asyncio's; times are in seconds.
+        ``config`` chooses what TCP does on this connection, ``keys`` sign its segments (RFC 5925). ``data``
+        is sent first, with the SYN where TCP Fast Open allows that (RFC 7413): see `Host.connect`; not with
+        ``ssl``.
+
+        Raises ArgumentError, CallError outside of ``async with``, ConnectionRefused, ConnectionTimedOut,
+        HostUnreachable and the other errors of an open, and what ended the network.
+        """
         if data and ssl:
             raise ArgumentError("data", len(data), "none before the handshake of TLS")
         security = secure.for_client(
@@ -260,7 +284,13 @@ class Network:
         config: Config | None = None,
         keys: Keychain | None = None,
     ) -> Server:
-        """As the loop's. Without a ``host`` it listens on all addresses of both families."""
+        """Accept connections, as the event loop's method does. Returns a `Server`.
+
+        ``host`` is an own IP address, a list of them, or None for all addresses of both families. ``port`` is
+        0 to 65535: 0 takes a free one; ANY_PORT accepts connections to all ports. ``backlog`` connections may
+        wait. ``config`` and ``keys`` are as in `create_connection`. Raises ArgumentError, AddressInUse,
+        AddressNotAvailable, and what ended the network.
+        """
         security = secure.for_server(ssl, ssl_handshake_timeout, ssl_shutdown_timeout)
         addresses = arguments.interfaces(host)
         listeners = self._listeners(
@@ -282,7 +312,11 @@ class Network:
         local_addr: tuple[Address | None, int] | None = None,
         remote_addr: tuple[Address, int] | None = None,
     ) -> tuple[DatagramTransport, D]:
-        """As the loop's. With ``remote_addr`` it sends to and hears from that one alone."""
+        """Open a UDP socket, as the event loop's method does. Returns transport and protocol.
+
+        With ``remote_addr`` the socket sends to that address, and receives from it alone. Raises
+        ArgumentError, AddressInUse, AddressNotAvailable, and what ended the network.
+        """
         address, port = arguments.local("local_addr", local_addr)
         remote = None if remote_addr is None else arguments.endpoint("remote_addr", remote_addr)
         pump = self.pump
@@ -297,8 +331,10 @@ class Network:
     # The end
 
     async def close(self) -> None:
-        """What its user closed finishes closing, for `linger` seconds at most; what stands is aborted; then
-        the link is closed.
+        """Close the network, and its link.
+
+        Connections that the program has closed get up to ``linger`` seconds to end; all others are aborted at
+        once. A second call does nothing.
         """
         if self._running is None or self._error is not None:
             return
@@ -319,11 +355,13 @@ class Network:
             with suppress(OSError):
                 self.link.close()
             self._ended.set()
-        await asyncio.sleep(0)  # protocols hear of it
+        await asyncio.sleep(0)  # the loop calls `connection_lost` of the protocols
 
     async def wait_closed(self) -> None:
-        """Wait for the network's end. Raises the `LinkError` with which the link ended, if it did before
-        `close` was called.
+        """Wait for the network's end.
+
+        Raises the `LinkError` with which the link ended, if that was before `close`, and CallError before the
+        network is open.
         """
         if self._running is None:
             raise CallError("a network is open inside `async with`")
@@ -332,7 +370,7 @@ class Network:
             raise renewed(self._error)
 
     def _broke(self, error: LinkError) -> None:
-        """The link is gone: nothing more can come or go, and all that wait for it hear why."""
+        """End the network, because its link has ended: all that wait are told ``error``."""
         if self._running is None or self._link_is_gone:
             return
         self._link_is_gone = True
@@ -352,8 +390,9 @@ class Network:
         self._ended.set()
 
     def crash(self, error: LinkError) -> None:
-        """For simulations, where a crash ends the host's programs too: the network ends now, and no protocol
-        hears of it.
+        """End the network at once, without a word to any protocol, for simulations of a crash.
+
+        A crash of a host ends its programs, too.
         """
         if self._running is None or self._link_is_gone:
             return
@@ -370,13 +409,15 @@ class Network:
         self._ended.set()
 
     def _is_down(self, error: LinkDown) -> None:
-        """The device is switched off, perhaps for a moment: connections live on, and those that are being
-        opened fail at once.
+        """Fail connections that are being opened: the device is switched off, perhaps for a moment.
+
+        Connections that are open go on.
         """
         for opening in tuple(self._openings):
             opening.fail(renewed(error))
 
     def _end_services(self, error: OSError) -> None:
+        """End servers, opens, datagram transports and sockets with ``error``."""
         for server in tuple(self._servers):
             server.close()
         for opening in tuple(self._openings):
@@ -388,11 +429,13 @@ class Network:
             self._abort_socket(calls)
 
     def _abort_socket(self, calls: NonBlockingSocket) -> None:
+        """Reset a socket's connection."""
         if isinstance(calls, StreamCalls) and calls.connection is not None and not self._link_is_gone:
             with suppress(TcpError):
                 calls.connection.abort(self.now())
 
     def _end_transports(self, error: OSError, *, closing_too: bool) -> None:
+        """Reset the connections of transports, with ``closing_too`` those that are closing as well."""
         for transport in tuple(self._transports):
             if closing_too or not transport.is_closing():
                 transport.force_close(renewed(error))
@@ -400,90 +443,94 @@ class Network:
     # For sockets
 
     def socket(self, family: int = AF_INET, type: int = SOCK_STREAM, proto: int = 0) -> Socket:  # noqa: A002
-        """A socket of this host, for ``loop.sock_connect`` and the like. Raises OSError for what Postel
-        doesn't have.
+        """Make a socket of this host, for ``loop.sock_connect`` and similar methods.
+
+        ``family`` is AF_INET or AF_INET6, ``type`` SOCK_STREAM or SOCK_DGRAM. Raises an OSError for other
+        kinds.
         """
         return Socket(self, family, type, proto)
 
     def now(self) -> int:
-        """For sockets: microseconds of the loop's clock, after the network's end too."""
+        """Return the time of the loop's clock, in microseconds, after the network's end, too.
+
+        Sockets use it.
+        """
         return self._entered.now()
 
     def wake(self) -> None:
-        """For sockets: a call was made."""
+        """Let the pump turn soon, because a socket made a call."""
         self._entered.wake()
 
     def call_in_thread_of_loop(self, call: Callable[[], None]) -> None:
-        """For sockets: make a call from any thread, as finalizers do: at once where it is the loop's, or
-        soon.
-        """
+        """Make a call from any thread, as finalizers do: at once in the loop's thread, else soon."""
         try:
             self._entered.require_thread()
         except CallError:
-            with suppress(RuntimeError):  # the loop is closed
+            with suppress(RuntimeError):  # for a loop that is closed
                 self._entered.loop.call_soon_threadsafe(call)
         else:
             call()
 
     def abandon(self, connection: Connection) -> None:
-        """For sockets: one was closed. As `orphan`."""
+        """Keep the connection of a socket that was closed, until it has ended."""
         self._lingering.add(connection)
         if self._error is not None:
             connection.abort(self.now())
 
     def config_of_sockets(self) -> Config:
-        """For sockets: what their connections are made with."""
+        """Return what TCP does on the connections of sockets."""
         return self.host.config
 
     def keep_socket(self, calls: NonBlockingSocket) -> None:
-        """For sockets: tell this one of the network's end."""
+        """Keep a socket, and tell it of the network's end."""
         self._sockets.add(calls)
         if self._error is not None:
             calls.fail(renewed(self._error))
 
     def forget_socket(self, calls: NonBlockingSocket) -> None:
-        """For sockets: this one was closed, or lent."""
+        """Forget a socket that was closed, or that a transport uses now."""
         self._sockets.discard(calls)
 
     # For servers and transports
 
     def adopt(self, transport: Transport) -> None:
-        """For transports: keep this one until it calls `forget`."""
+        """Keep a transport until it calls `forget`."""
         self._transports.add(transport)
 
     def orphan(self, connection: Connection) -> None:
-        """For transports: let a connection that was given up end in peace, within ``linger``."""
+        """Keep a connection without a transport until it has ended; after `close`, for ``linger`` seconds at most."""
         self._lingering.add(connection)
 
     def forget(self, transport: Transport) -> None:
-        """For transports: this one has ended."""
+        """Forget a transport that has ended."""
         self._transports.discard(transport)
         if self._error is not None and self._running is not None:
-            self._running.wake()  # `close` counts the transports that are left after each turn
+            self._running.wake()  # `close` looks after each turn whether transports are left
 
     def forget_server(self, server: Server) -> None:
-        """For servers: this one has closed."""
+        """Forget a server that has closed."""
         self._servers.discard(server)
 
     def adopt_datagrams(self, transport: DatagramTransport) -> None:
-        """For datagram transports: keep this one until it calls `forget_datagrams`."""
+        """Keep a datagram transport until it calls `forget_datagrams`."""
         self._datagrams.add(transport)
 
     def forget_datagrams(self, transport: DatagramTransport) -> None:
-        """For datagram transports: this one has closed."""
+        """Forget a datagram transport that has closed."""
         self._datagrams.discard(transport)
 
     # Inside
 
     @property
     def pump(self) -> Pump:
-        """For transports. Raises what ended the network, and CallError before it is open."""
+        """Pump of the network. Raises what ended the network, and CallError before it is open."""
         if self._error is not None:
             raise renewed(self._error)
         return self._entered
 
     @property
     def _entered(self) -> Pump:
+        """Pump of the network, after its end, too. Raises CallError before it is open."""
         if self._running is None:
             raise CallError("a network is open inside `async with`")
         return self._running
@@ -491,6 +538,7 @@ class Network:
     async def _opened(
         self, connection: Connection, factory: Callable[[], P], security: Security | None
     ) -> tuple[asyncio.Transport, P]:
+        """Wait until ``connection`` is open. Returns transport and protocol."""
         opening = Opening(self.pump, self, connection, factory, security, self.context())
         self._openings.add(opening)
         try:
@@ -506,7 +554,10 @@ class Network:
         config: Config,
         keys: Keychain | None,
     ) -> list[Listener]:
-        """All or none; with port 0, the one that the first finds free, and with ANY_PORT every one."""
+        """Listen on all addresses, or on none.
+
+        With port 0 all have the port that the first one finds free; with ANY_PORT each has all ports.
+        """
         listeners: list[Listener] = []
         now = self.pump.now()
         try:

@@ -1,4 +1,4 @@
-"""An active open, from SYN to where the program's protocol may write."""
+"""Active open of a connection, from the SYN until the program's protocol may write."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,14 +17,17 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
 class OpeningOwner(TransportOwner, Protocol):
-    def adopt(self, transport: Transport) -> None: ...
+    """Network for which a connection is opened."""
+
+    def adopt(self, transport: Transport) -> None:
+        """Keep the transport until it calls `forget`."""
 
 
 class Opening(Generic[P]):
-    """Stands on the connection until TCP's handshake is done.
+    """Handler of a connection's events until its handshake is done.
 
-    Then, inside that very event, the transport takes its place: what arrives with the handshake's last
-    segment must find it there.
+    The transport then becomes the handler, during the event `Opened` itself: data that arrives with the last
+    segment of the handshake must find it there.
     """
 
     def __init__(
@@ -36,23 +39,27 @@ class Opening(Generic[P]):
         security: Security | None,
         context: Context,
     ) -> None:
+        """Become the handler of ``connection``.
+
+        ``factory`` makes the program's protocol, ``security`` adds TLS.
+        """
         self._pump = pump
         self._owner = owner
         self._connection = connection
         self._factory = factory
         self._security = security
-        self._context = context  # of the program's callbacks
+        self._context = context  # in which the program's callbacks run
         self._transport: Transport | None = None
-        self._ready: asyncio.Future[None] = pump.loop.create_future()  # the last handshake is done
+        self._ready: asyncio.Future[None] = pump.loop.create_future()  # done after TCP's, or TLS's, handshake
         self._result: tuple[asyncio.Transport, P] | None = None
-        self._trouble: TcpError | None = (
-            None  # the latest soft error: the reason, where the program gives up first
-        )
+        # The latest soft error. It becomes the cause of the exception where the program stops waiting
+        self._trouble: TcpError | None = None
         connection.context = self
 
     async def completed(self) -> tuple[asyncio.Transport, P]:
-        """Raises what prevented it. Whatever goes wrong, cancellation included, leaves nothing standing
-        (BAD-API-2).
+        """Wait for the handshake. Returns transport and protocol, or raises what prevented it.
+
+        Whatever goes wrong, cancellation included, no connection is left (BAD-API-2).
         """
         self._pump.wake()
         try:
@@ -62,10 +69,11 @@ class Opening(Generic[P]):
             if self._trouble is not None and error.__cause__ is None:
                 error.__cause__ = renewed(self._trouble)
             raise
-        assert self._result is not None  # noqa: S101 - established, for it is ready
+        assert self._result is not None  # noqa: S101 - `_establish` sets it before `_ready`
         return self._result
 
     def happened(self, event: Event) -> None:
+        """Handle an event of the connection. The pump calls this."""
         if isinstance(event, Opened):
             self._establish()
         elif isinstance(event, Closed):
@@ -74,6 +82,7 @@ class Opening(Generic[P]):
             self._trouble = event.error
 
     def fail(self, error: BaseException) -> None:
+        """Abort the connection, and let `completed` raise ``error``."""
         if self._transport is not None:
             self._transport.abort()
         else:
@@ -86,9 +95,10 @@ class Opening(Generic[P]):
             self._ready.set_exception(error)
 
     def _establish(self) -> None:
+        """Make protocol and transport, because TCP's handshake is done."""
         try:
             self._result = self._made()
-        # The program's factory failed; that is its caller's to know
+        # The program's factory failed: `completed` raises its exception
         except Exception as error:  # noqa: BLE001
             self.fail(error)
         else:
@@ -96,6 +106,7 @@ class Opening(Generic[P]):
                 self._ready.set_result(None)
 
     def _made(self) -> tuple[asyncio.Transport, P]:
+        """Make protocol and transport. With TLS, the program gets TLS's transport."""
         protocol = self._context.run(self._factory)
         if self._security is None:
             return self._start(protocol), protocol
@@ -104,6 +115,7 @@ class Opening(Generic[P]):
         return cast(Any, wrapped)._get_app_transport(), protocol  # noqa: SLF001 - as the event loops do
 
     def _start(self, protocol: asyncio.BaseProtocol) -> Transport:
+        """Make the transport, which handles the connection's events from now on."""
         self._transport = Transport(self._pump, self._connection, protocol, self._owner, self._context)
         self._owner.adopt(self._transport)
         self._transport.begin()

@@ -1,13 +1,8 @@
-"""From names to addresses: a stub resolver (RFC 1034, 5.3.1) over Postel's own UDP, and over its TCP where an
-answer doesn't fit.
+"""Resolver of names for asyncio: it asks name servers over the network's own UDP, and TCP for long answers.
 
-::
-
-    resolver = Resolver(network, ["10.7.0.1"])
-    await resolver.addresses("www.example.org")
-
-An answer counts only when it comes from the server that was asked, to the port and with the identifier that
-chance chose for this question, and repeats the question (RFC 5452, 4); all others are passed over.
+It is a stub resolver (RFC 1034, 5.3.1). An answer counts only when it comes from the server that was asked,
+to the random port and with the random identifier of this question, and repeats the question (RFC 5452, 4).
+All others are ignored.
 """
 
 import asyncio
@@ -40,8 +35,17 @@ from postel.wire.dns import DnsMessage, Question
 
 
 class Resolver:
-    """Asks ``servers``, addresses with or without a port, in this order; of the names in ``known`` it has the
-    addresses. ``random`` chooses ports and identifiers: one of your own is for simulations."""
+    """Asks name servers over a network. It is a `NameResolver`.
+
+    ``servers`` are addresses with or without a port, tried in this order. ``known`` maps names to addresses
+    that are known without a server. ``random`` chooses ports and identifiers; give one with a seed for
+    simulations. Raises KindError and ArgumentError.
+
+    ::
+
+        resolver = Resolver(network, ["10.7.0.1"], known={"router.example": "10.7.0.254"})
+        await resolver.addresses("www.example.org")
+    """
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class Resolver:
         known: Mapping[str, str] | None = None,
         random: Random | None = None,
     ) -> None:
+        """Make a resolver on ``network``, which needn't be open yet."""
         self._network = network
         require_kind("servers", servers, (list, tuple), "a list of addresses, with a port or without")
         self._servers = [server(where) for where in servers]
@@ -58,8 +63,10 @@ class Resolver:
         self._random = random or SystemRandom()
 
     async def addresses(self, name: str) -> list[str]:
-        """Of the families that the host itself has, IPv6 first. An address that is written out is its own.
-        Raises NotResolved.
+        """Return the addresses of ``name`` as text, IPv6 first.
+
+        Only families are asked for of which the host has an address. An address that is written out is
+        returned as it is. Raises NotResolved, which is a ``socket.gaierror``.
         """
         with suppress(ArgumentError):
             return [address.to_text(address.parse(self._known.get(dns.canonical(name), name)))]
@@ -98,11 +105,13 @@ class Resolver:
         raise failure
 
     async def _ask(self, question: Question, where: Endpoint) -> DnsMessage:
+        """Ask one server: by UDP, and again by TCP where the answer doesn't fit."""
         query = DnsMessage(self._random.randrange(1 << 16), question)
         answer = await self._ask_over_udp(query, where)
         return await self._ask_over_tcp(query, where) if answer.is_truncated else answer
 
     async def _ask_over_udp(self, query: DnsMessage, where: Endpoint) -> DnsMessage:
+        """Ask one server by UDP."""
         expected = Expected(query)
         transport = await self._socket(expected, where)
         try:
@@ -112,8 +121,9 @@ class Resolver:
             transport.close()
 
     async def _socket(self, expected: "Expected", where: Endpoint) -> asyncio.DatagramTransport:
-        """On a port that chance chooses: the host's own choice is made to be different, not to be hard to
-        guess.
+        """Open a UDP socket to the server, on a port that is hard to guess (RFC 5452, 9.2).
+
+        A port that the host chooses is only different from others, not random.
         """
         remote = (address.to_text(where.address), where.port)
         for _ in range(ATTEMPTS_AT_A_PORT):
@@ -126,7 +136,7 @@ class Resolver:
         raise AddressInUse("no UDP port is free")
 
     async def _ask_over_tcp(self, query: DnsMessage, where: Endpoint) -> DnsMessage:
-        """RFC 7766: each message has its length in front."""
+        """Ask one server by TCP. Each message has its length in front (RFC 7766, 8)."""
         reader, writer = await self._network.open_connection(address.to_text(where.address), where.port)
         try:
             octets = dns.encode(query)
@@ -142,25 +152,28 @@ class Resolver:
 
 
 class Expected(asyncio.DatagramProtocol):
-    """Waits for the one datagram that answers ``query``."""
+    """Protocol that waits for the datagram that answers ``query``."""
 
     def __init__(self, query: DnsMessage) -> None:
+        """Wait from now on; ``answer`` is completed with the answer."""
         self._query = query
         self.answer: asyncio.Future[DnsMessage] = asyncio.get_running_loop().create_future()
 
     def datagram_received(self, data: bytes, addr: object) -> None:
+        """Complete ``answer`` where this datagram is the answer."""
         try:
             message = dns.parse(data)
         except WireError:
-            return  # any host may have sent it: the right answer may still come
+            return  # any host may have sent this: the right answer may still come
         if answers(message, self._query) and not self.answer.done():
             self.answer.set_result(message)
 
     def error_received(self, exc: Exception) -> None:
+        """Fail, because an ICMP message says that the server can't be reached."""
         if not self.answer.done():
             self.answer.set_exception(exc)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The network has ended, or its link: no answer can come."""
+        """Fail, because the network or its link has ended."""
         if exc is not None:
             self.error_received(exc)

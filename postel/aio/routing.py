@@ -1,13 +1,36 @@
-"""Event loops whose network calls go over Postel: any asyncio program runs on them, unmodified.
+"""Event loops with network calls over Postel: any asyncio program runs on them, unmodified.
 
 ::
 
     with asyncio.Runner(loop_factory=postel.aio.loop_factory(host, link)) as runner:
-        runner.run(main())  # asyncio.open_connection, httpx, uvicorn, asyncpg … talk by way of `host` and
-        `link`
+        runner.run(main())  # asyncio.open_connection, httpx, uvicorn, asyncpg: all use `host` and `link`
 
-A call goes to the network in `current`, a context variable; without one to the loop's own network; without
-that it is refused. It never goes to the machine's network without a word.
+Theory of operation
+-------------------
+
+How does a call find its network? Each network call of asyncio ends in a method of the loop, such as
+``loop.create_connection``. `Routing` overrides these methods. A method asks `Routing.network_here` in this
+order::
+
+    1. the context variable `current`   set by `Network.as_default` for a task and the tasks that it starts,
+                                        and by each network for the callbacks of its own connections
+    2. `Routing.own_network`            the loop's own network, from `loop_factory` or `Loop`
+    3. neither                          CallError, which says what to do
+
+A call is never passed to the machine's network silently. Because the variable belongs to the task, two tasks
+of one loop can use two networks, and a server's handler uses the network on which the connection came.
+
+asyncio itself still does the work. Its ``create_connection``, with name resolution, happy eyeballs and TLS,
+calls a few private methods for each socket: ``_connect_sock``, ``_make_socket_transport``,
+``_make_ssl_transport``, ``_start_serving``. These are overridden as well, and make Postel's sockets and
+transports.
+
+A program may also pass a socket of its own (``sock=``):
+
+- A `Socket` of Postel is used as it is.
+- A `socket.socket` of the system that isn't connected yet is only an address and options. A socket of Postel
+  takes its place: see `postel.aio.standins`.
+- A connected socket of the system stays the system's, and the call is asyncio's.
 """
 
 import asyncio
@@ -33,10 +56,10 @@ Factory = Callable[[], Any]
 
 
 class Routing(SocketCalls):
-    """A mixin for asyncio's loops: their network calls go to `network_here`.
+    """Mixin for asyncio's loops: their network calls use the network of `network_here`.
 
-    ``advice`` says what to do where a call is made without a network. ``own_network`` is that of calls
-    without a `current` one.
+    ``own_network`` is the network for calls of tasks without a `current` one. ``advice`` ends the error for a
+    call without a network: it says what to do.
     """
 
     own_network: Network | None = None
@@ -45,7 +68,7 @@ class Routing(SocketCalls):
     )
 
     def network_here(self) -> Network:
-        """The network of the running task. Raises CallError where there is none on this loop."""
+        """Return the network of the running task. Raises CallError where there is none on this loop."""
         found = current.get()
         if found is not None and found.loop is self:
             return found
@@ -58,13 +81,16 @@ class Routing(SocketCalls):
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> Any:
-        """As asyncio's, by the network's resolver: see `Network.resolver`. Raises ``socket.gaierror``."""
+        """Resolve a name, as asyncio's loops do, by the network's resolver: see `Network`.
+
+        Raises ``socket.gaierror``.
+        """
         return await lookup.getaddrinfo(
             self.network_here(), host, port, family=family, type=type, proto=proto, flags=flags
         )
 
     async def getnameinfo(self, sockaddr: Any, flags: int = 0) -> tuple[str, str]:
-        """As asyncio's; the address as it is written, and the service."""
+        """Return the address as text, and the service. No name is looked up, unlike in asyncio's loops."""
         return lookup.getnameinfo(self.network_here(), sockaddr, flags)
 
     # Streams
@@ -78,16 +104,17 @@ class Routing(SocketCalls):
         sock: Any = None,
         **options: Any,
     ) -> Any:
-        """As asyncio's, with all its options. ``sock`` is a `Socket`, a socket of the system's that isn't
-        connected yet, in whose place one of Postel's is opened, or one that is connected, which stays the
-        system's.
+        """Open a connection, as asyncio's loops do, with all their options.
+
+        ``sock`` may be a `Socket`, a socket of the system that isn't connected, in the place of which one of
+        Postel is opened, or a connected one, which stays the system's.
         """
         if sock is not None:
             sock = self._own_or_none(sock, "create_connection", replace=True) or sock
         return await super().create_connection(protocol_factory, host, port, sock=sock, **options)
 
     async def connect_accepted_socket(self, protocol_factory: Factory, sock: Any, **options: Any) -> Any:
-        """As asyncio's, with all its options."""
+        """Make a transport for a socket that was accepted, as asyncio's loops do, with all their options."""
         sock = self._own_or_none(sock, "connect_accepted_socket") or sock
         return await super().connect_accepted_socket(protocol_factory, sock, **options)
 
@@ -109,7 +136,7 @@ class Routing(SocketCalls):
         ssl_shutdown_timeout: float | None = None,
         start_serving: bool = True,
     ) -> Any:
-        """As asyncio's, with all its options. ``sock`` is as that of `create_connection`."""
+        """Listen, as asyncio's loops do, with all their options. ``sock`` is as in `create_connection`."""
         timeouts = {
             "ssl_handshake_timeout": ssl_handshake_timeout,
             "ssl_shutdown_timeout": ssl_shutdown_timeout,
@@ -145,7 +172,7 @@ class Routing(SocketCalls):
         return server
 
     async def _passive(self, host: Any, port: Any, family: int, flags: int) -> list[lookup.AddressInfo]:
-        """The addresses for a server, each once."""
+        """Return the addresses for a server, each once."""
         found: dict[lookup.AddressInfo, None] = {}
         for each in serving.hosts_of(host):
             infos = await self._resolved(each, port, family=family, type=socket.SOCK_STREAM, flags=flags)
@@ -170,7 +197,10 @@ class Routing(SocketCalls):
         allow_broadcast: bool | None = None,
         sock: Any = None,
     ) -> Any:
-        """As asyncio's, with all its options. ``sock`` is as that of `create_connection`."""
+        """Open a UDP socket, as asyncio's loops do, with all their options.
+
+        ``sock`` is as in `create_connection`.
+        """
         if reuse_address:
             raise ValueError(endpoints.NO_REUSE)
         default: Any = None
@@ -205,18 +235,21 @@ class Routing(SocketCalls):
         return transport, protocol
 
     async def _resolved(self, host: Any, port: Any, **options: Any) -> Any:
+        """Return the addresses of a name, or the one that is written out."""
         return await cast(Any, self)._ensure_resolved((host, port), loop=self, **options)
 
-    # What asyncio's own loops are made of
+    # Private methods that asyncio's own loops call
 
     async def _connect_sock(
         self, exceptions: list[list[OSError]], addr_info: Any, local_addr_infos: Any = None
     ) -> Socket:
+        """Make one attempt to connect, for asyncio's ``create_connection``."""
         return await connecting.connected(self, self.network_here(), exceptions, addr_info, local_addr_infos)
 
     def _make_socket_transport(
         self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
     ) -> Any:
+        """Make a transport for a connected socket."""
         if not isinstance(sock, Socket):
             return cast(Any, super())._make_socket_transport(
                 sock, protocol, waiter, extra=extra, server=server
@@ -226,6 +259,7 @@ class Routing(SocketCalls):
     def _make_ssl_transport(
         self, rawsock: Any, protocol: Any, sslcontext: Any, waiter: Any = None, **options: Any
     ) -> Any:
+        """Make a transport with TLS for a connected socket."""
         if not isinstance(rawsock, Socket):
             return cast(Any, super())._make_ssl_transport(rawsock, protocol, sslcontext, waiter, **options)
         server = options.pop("server", None)
@@ -237,6 +271,7 @@ class Routing(SocketCalls):
     def _start_serving(
         self, protocol_factory: Any, sock: Any, sslcontext: Any = None, server: Any = None, *rest: Any
     ) -> None:
+        """Accept connections on a listening socket."""
         if not isinstance(sock, Socket):
             cast(Any, super())._start_serving(protocol_factory, sock, sslcontext, server, *rest)
             return
@@ -246,6 +281,7 @@ class Routing(SocketCalls):
         serving.Acceptor(self, protocol_factory, sock, server, tls).begin()
 
     def _stop_serving(self, sock: Any) -> None:
+        """Close a listening socket."""
         if not isinstance(sock, Socket):
             cast(Any, super())._stop_serving(sock)
             return
@@ -253,28 +289,31 @@ class Routing(SocketCalls):
 
 
 class Loop(Routing, asyncio.SelectorEventLoop):
-    """An asyncio loop in real time whose network calls go over Postel.
+    """asyncio loop in real time that makes its network calls over Postel.
 
-    ``network`` is its own: it is opened when the loop first runs, and closed with the loop. Without one,
-    calls need `Network.as_default`. Unix sockets, pipes and subprocesses are the machine's, as on asyncio's
-    loop.
+    ``network`` is the loop's own: it is opened when the loop first runs, and closed with the loop. Without
+    one, tasks need `Network.as_default`. Unix sockets, pipes and subprocesses are the machine's, as on
+    asyncio's own loop.
     """
 
     def __init__(self, network: Network | None = None) -> None:
+        """Make a loop. ``network``, where given, isn't open yet."""
         super().__init__()
         self.own_network = network
 
     def run_forever(self) -> None:
-        """As asyncio's; opens the network first. Raises CallError and ArgumentError where the host or the
-        link is in use.
+        """Open the network, and run the loop until it is stopped.
+
+        Raises CallError and ArgumentError where the host or the link is in use.
         """
         if self.own_network is not None and self.own_network.loop is None and not self.is_closed():
             self.own_network.enter(self)
         super().run_forever()
 
     def close(self) -> None:
-        """As asyncio's; closes the network first, which waits for what its user closed, up to its
-        ``linger``.
+        """Close the network and then the loop.
+
+        The network lets connections that were closed deliver their data first, for up to its ``linger``.
         """
         network = self.own_network
         if network is not None and not self.is_closed() and not self.is_running():
@@ -285,10 +324,10 @@ class Loop(Routing, asyncio.SelectorEventLoop):
         super().close()
 
     def _run_to_the_end(self, closing: Coroutine[Any, Any, None]) -> None:
-        """Though the program, or a thread of it, has called ``stop``."""
+        """Run ``closing`` to its end, even if the program, or a thread of it, has called ``stop``."""
         task = self.create_task(closing)
         while not task.done():
-            with suppress(RuntimeError):  # that the loop was stopped
+            with suppress(RuntimeError):  # raised where the loop was stopped
                 self.run_until_complete(task)
         task.result()
 
@@ -300,15 +339,37 @@ def loop_factory(
     resolver: NameResolver | Callable[[Network], NameResolver] | None = None,
     linger: float = LINGER,
 ) -> Callable[[], Loop]:
-    """A function that makes a `Loop` on a network of its own: for `asyncio.Runner`, uvicorn's ``--loop``,
-    pytest-asyncio's and anyio's.
+    r"""Make a function that makes a `Loop` with a network of its own.
 
-    A host and a link serve one loop. For more than one, as in pytest-asyncio, give functions that make them:
-    each loop calls both. ``resolver`` is what `Network.resolver` is, or a function that makes one for a
-    network. ``linger`` is that of `attach`.
+    It is for `asyncio.Runner`, uvicorn's ``--loop``, and the event loop settings of pytest-asyncio and anyio.
+    A host and a link serve one loop. For more than one loop, as in pytest-asyncio, give functions that make
+    them: each loop calls both.
+
+    ``resolver`` finds the addresses of names: a `NameResolver`, or a function that makes one for a network.
+    ``linger`` is how many seconds the network gives closed connections at its end, 0 or more. The function
+    that is returned raises ArgumentError for a host and a link that can't be used, and CallError for a link
+    that is closed.
+
+    >>> import asyncio
+    >>> from postel import Host
+    >>> from postel.links import pair
+    >>> async def main():
+    ...     async def answer(reader, writer):
+    ...         writer.write((await reader.readline()).upper())
+    ...         writer.close()
+    ...     await asyncio.start_server(answer, "10.7.0.1", 80)
+    ...     reader, writer = await asyncio.open_connection("10.7.0.1", 80)
+    ...     writer.write(b"hello\n")
+    ...     print(await reader.read())
+    ...     writer.close()
+    >>> make = loop_factory(Host("10.7.0.1/24"), pair()[0])
+    >>> with asyncio.Runner(loop_factory=make) as runner:
+    ...     runner.run(main())
+    b'HELLO\n'
     """
 
     def make() -> Loop:
+        """Make one loop, and its network."""
         if not callable(link) and link.fileno() == -1:
             raise CallError(
                 "the link is closed, as a loop leaves its own; allowed: functions that make them, for more "

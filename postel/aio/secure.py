@@ -1,4 +1,4 @@
-"""TLS, by asyncio's own protocol: it wraps any transport, on any event loop."""
+"""TLS on a transport, by asyncio's own protocol, which works on any transport and any event loop."""
 
 import asyncio
 import ssl
@@ -11,7 +11,7 @@ from postel.errors import ArgumentError
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """How a connection or a server speaks TLS. Times in seconds, None for asyncio's defaults."""
+    """Settings of TLS for a connection or a server. Times are in seconds, None for asyncio's defaults."""
 
     context: ssl.SSLContext | None  # None: asyncio's default, for clients
     server_side: bool
@@ -20,11 +20,16 @@ class Security:
     shutdown_timeout: float | None
 
     def wrap(self, protocol: asyncio.BaseProtocol, waiter: "asyncio.Future[None] | None") -> SSLProtocol:
-        """``waiter`` hears when the handshake is done; the program's ``connection_made`` is called then."""
+        """Return TLS's protocol for a transport, around the program's ``protocol``.
+
+        ``waiter`` is completed when the handshake is done; the protocol's ``connection_made`` is called then.
+        """
         return SSLProtocol(
             asyncio.get_running_loop(),
             protocol,
-            cast(Any, self.context),  # all four may be None, though typeshed says otherwise
+            cast(
+                Any, self.context
+            ),  # the four arguments that are cast may be None, though typeshed says otherwise
             cast(Any, waiter),
             server_side=self.server_side,
             server_hostname=self.server_hostname,
@@ -34,13 +39,14 @@ class Security:
 
 
 def for_client(
-    # Asyncio's argument: True is a client's default context
+    # True stands for a client's default context, as in asyncio
     secure: ssl.SSLContext | bool | None,  # noqa: FBT001
     host: str,
     server_hostname: str | None,
     handshake: float | None,
     shutdown: float | None,
 ) -> Security | None:
+    """Check a client's arguments. Returns None without TLS. Raises ArgumentError."""
     if not secure:
         _require_unset(
             server_hostname=server_hostname, ssl_handshake_timeout=handshake, ssl_shutdown_timeout=shutdown
@@ -59,6 +65,7 @@ def for_client(
 def for_server(
     secure: ssl.SSLContext | None, handshake: float | None, shutdown: float | None
 ) -> Security | None:
+    """Check a server's arguments. Returns None without TLS. Raises ArgumentError."""
     if secure is None:
         _require_unset(ssl_handshake_timeout=handshake, ssl_shutdown_timeout=shutdown)
         return None
@@ -68,6 +75,7 @@ def for_server(
 
 
 def _context(secure: object) -> ssl.SSLContext | None:
+    """Return the context of a client; None for asyncio's default. Raises ArgumentError."""
     if secure is True:
         return None
     if not isinstance(secure, ssl.SSLContext):
@@ -76,6 +84,7 @@ def _context(secure: object) -> ssl.SSLContext | None:
 
 
 def _require_unset(**options: object) -> None:
+    """Raise ArgumentError for an option that makes sense with TLS only."""
     for name, value in options.items():
         if value is not None:
             raise ArgumentError(name, value, "only with ssl")

@@ -1,4 +1,4 @@
-"""Listeners as an asyncio server."""
+"""Listeners of a host as an asyncio server."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,15 +20,20 @@ Factory = Callable[[], asyncio.BaseProtocol]
 
 
 class ServerOwner(TransportOwner, Protocol):
-    """The network that a server lives in."""
+    """Network of a server."""
 
-    def adopt(self, transport: Transport) -> None: ...
-    def forget_server(self, server: "Server") -> None: ...
+    def adopt(self, transport: Transport) -> None:
+        """Keep the transport until it calls `forget`."""
+
+    def forget_server(self, server: "Server") -> None:
+        """Forget the server, which has closed."""
 
 
 class Server(asyncio.AbstractServer):
-    """As asyncio's own: closing it ends the listening and leaves the connections; `wait_closed` waits for
-    those too.
+    """asyncio's server on listeners of a host; made by `Network.create_server` and `Network.start_server`.
+
+    `close` ends the listening, and leaves the connections open; `wait_closed` waits for both. ``async with``
+    closes and waits at its end.
     """
 
     def __init__(
@@ -40,8 +45,9 @@ class Server(asyncio.AbstractServer):
         security: Security | None,
         context: Context,
     ) -> None:
+        """Become the handler of ``listeners``. ``factory`` makes a protocol for each connection."""
         self._pump = pump
-        self._context = context  # of which each connection's callbacks get a copy
+        self._context = context  # the callbacks of each connection run in a copy of it
         self._owner = owner
         self._listeners = listeners
         self._factory = factory
@@ -51,28 +57,37 @@ class Server(asyncio.AbstractServer):
         self._is_closed = False
         self._all_gone = asyncio.Event()
         self._forever: asyncio.Future[None] | None = None
-        self._failure: OSError | None = None  # the link's end
+        self._failure: OSError | None = None  # the error of a link that has ended
         self._sockets = {listener: Socket.shown(pump.network, listener) for listener in listeners}
         for listener in listeners:
             listener.context = self
 
     def __repr__(self) -> str:
+        """Show the addresses on which the server listens."""
         places = ", ".join(str(listener.local) for listener in self._listeners)
         return f"<postel server on {places or 'nothing: closed'}>"
 
     @property
     def sockets(self) -> tuple[Socket, ...]:
-        """One for each address: its `getsockname`, and the options of the connections to come."""
+        """Sockets on which the server listens, one for each address.
+
+        Their `getsockname` is the address; their options are those of later connections.
+        """
         return tuple(self._sockets[listener] for listener in self._listeners)
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the event loop."""
         return self._pump.loop
 
     def is_serving(self) -> bool:
+        """Tell whether the server accepts connections."""
         return self._is_serving
 
     async def start_serving(self) -> None:
-        """Until then, handshakes are completed and wait in the backlog."""
+        """Accept connections from now on. Raises CallError once closed, LinkError once the link has ended.
+
+        Until then, handshakes are completed, and connections wait in the backlog.
+        """
         if self._failure is not None:
             raise renewed(self._failure)
         if self._is_closed:
@@ -81,8 +96,9 @@ class Server(asyncio.AbstractServer):
         self._accept_all()
 
     async def serve_forever(self) -> None:
-        """Return never: raise CancelledError when cancelled or closed, as asyncio's own, and what ended the
-        link when that ends.
+        """Accept connections until cancelled or closed: then raise CancelledError, as asyncio's server does.
+
+        Raises LinkError when the link ends, and CallError for a second call at the same time.
         """
         if self._forever is not None:
             raise CallError(f"{self!r} serves forever already")
@@ -98,6 +114,7 @@ class Server(asyncio.AbstractServer):
             self._forever = None
 
     def close(self) -> None:
+        """Stop listening. Connections stay open. A second call does nothing."""
         if self._is_closed:
             return
         self._is_serving = False
@@ -114,7 +131,7 @@ class Server(asyncio.AbstractServer):
         self._tell_if_all_gone()
 
     def fail(self, error: OSError) -> None:
-        """The link is gone: nothing more can be accepted, and `serve_forever` raises the reason."""
+        """Close the server, because its link has ended with ``error``, which `serve_forever` raises."""
         self._failure = error
         if self._forever is not None and not self._forever.done():
             self._forever.set_exception(renewed(error))
@@ -131,32 +148,34 @@ class Server(asyncio.AbstractServer):
             transport.abort()
 
     async def wait_closed(self) -> None:
-        """Until it is closed, and its last connection too."""
+        """Wait until the server is closed and its last connection has ended."""
         await self._all_gone.wait()
 
     def happened(self, event: Event) -> None:
-        """For the pump: an event of a listener."""
-        del event  # a listener knows but one: Acceptable
+        """Handle an event of a listener. The pump calls this."""
+        del event  # listeners have one kind of event, Acceptable
         if self._is_serving:
             self._accept_all()
 
     def orphan(self, connection: Connection) -> None:
-        """For transports: as `Network.orphan`."""
+        """Keep a connection that outlives its transport. Transports call this: see `Network.orphan`."""
         self._owner.orphan(connection)
 
     def forget(self, transport: Transport) -> None:
-        """For transports: this one has ended."""
+        """Forget a transport that has ended. Transports call this."""
         self._transports.discard(transport)
         self._owner.forget(transport)
         self._tell_if_all_gone()
 
     def _accept_all(self) -> None:
+        """Accept all connections that wait."""
         for listener in self._listeners:
             while (connection := listener.accept()) is not None:
                 self._serve(connection)
         self._pump.wake()
 
     def _serve(self, connection: Connection) -> None:
+        """Make protocol and transport for a connection."""
         context = self._context.copy()
         try:
             protocol = context.run(self._factory)
@@ -175,5 +194,6 @@ class Server(asyncio.AbstractServer):
         transport.begin()
 
     def _tell_if_all_gone(self) -> None:
+        """Let `wait_closed` return, where nothing is left."""
         if self._is_closed and not self._transports:
             self._all_gone.set()

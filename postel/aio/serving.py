@@ -1,4 +1,4 @@
-"""``loop.create_server`` over Postel: asyncio's own `asyncio.Server`, on sockets of Postel's."""
+"""``loop.create_server`` over Postel: asyncio's own `asyncio.Server`, on sockets of Postel."""
 
 import asyncio
 import errno
@@ -17,46 +17,51 @@ from postel.errors import LinkError, TcpError
 from postel.sockets.lookup import AddressInfo
 from postel.tcp.connection import Connection
 
-_TELLS_WHICH = sys.version_info >= (3, 13)  # a server is told which transport comes and goes
-_SKIPS = sys.version_info >= (3, 13)  # an address that the host doesn't have is passed over
+_TELLS_WHICH = sys.version_info >= (3, 13)  # asyncio's server is told which transport comes and goes
+_SKIPS = sys.version_info >= (3, 13)  # asyncio skips an address that the host doesn't have
 Factory = Callable[[], asyncio.BaseProtocol]
 
 
 class Attaching(Protocol):
-    """What an asyncio server keeps account of: see `Served`."""
+    """asyncio's server, as far as it counts transports."""
 
-    def _attach(self, *transport: object) -> None: ...
-    def _detach(self, *transport: object) -> None: ...
+    def _attach(self, *transport: object) -> None:
+        """Count a transport."""
+
+    def _detach(self, *transport: object) -> None:
+        """Count a transport no longer."""
 
 
 class Served:
-    """Stands between a transport and its network for as long as an asyncio server counts it."""
+    """Network as a transport of an asyncio server sees it: the server counts the transport until its end."""
 
     __slots__ = ("_network", "_server")
 
     def __init__(self, network: Network, server: Attaching) -> None:
+        """Stand between the transports of ``server`` and ``network``."""
         self._network = network
         self._server = server
 
     def attach(self, transport: Transport) -> None:
-        """The server counts the transport."""
+        """Let the server count the transport."""
         self._server._attach(*self._told(transport))
 
     def orphan(self, connection: Connection) -> None:
-        """As `Network.orphan`."""
+        """Keep a connection that outlives its transport: see `Network.orphan`."""
         self._network.orphan(connection)
 
     def forget(self, transport: Transport) -> None:
-        """The transport has ended."""
+        """Forget a transport that has ended."""
         self._network.forget(transport)
         self._server._detach(*self._told(transport))
 
     def _told(self, transport: Transport) -> tuple[object, ...]:
+        """Return the arguments that this version of asyncio passes to its server."""
         return (transport,) if _TELLS_WHICH else ()
 
 
 def check(ssl: object, host: object, port: object, sock: object, **only_with_ssl: object) -> None:
-    """Refuse what asyncio's ``create_server`` refuses, in its words."""
+    """Raise what asyncio's ``create_server`` raises, in its words, for arguments that don't go together."""
     if isinstance(ssl, bool):
         raise TypeError("ssl argument must be an SSLContext or None")
     for name, value in only_with_ssl.items():
@@ -72,7 +77,7 @@ def check(ssl: object, host: object, port: object, sock: object, **only_with_ssl
 
 
 def hosts_of(host: object) -> list[Any]:
-    """The hosts that ``create_server`` is given: None for all addresses."""
+    """Return the hosts that ``create_server`` is given, as a list; None in it stands for all addresses."""
     if host == "":
         return [None]
     if isinstance(host, str) or not isinstance(host, Iterable):
@@ -81,8 +86,9 @@ def hosts_of(host: object) -> list[Any]:
 
 
 def bound(network: Network, infos: Iterable[AddressInfo], wanted: list[int]) -> list[Socket]:
-    """A socket for each address, with these options of SOL_SOCKET. Raises an OSError that names the address;
-    then none is open.
+    """Make a bound socket for each address, with the options ``wanted`` of SOL_SOCKET.
+
+    Raises an OSError that names the address. In that case no socket stays open.
     """
     made: list[Socket] = []
     try:
@@ -100,9 +106,9 @@ def bound(network: Network, infos: Iterable[AddressInfo], wanted: list[int]) -> 
 
 
 def _bound(network: Network, info: AddressInfo, wanted: list[int]) -> Socket | None:
-    """None where the host doesn't have the address, and asyncio passes that over."""
+    """Make a bound socket; None for an address that the host doesn't have and that asyncio skips."""
     family, kind, proto, _, name = info
-    # As where a system lacks IPv6
+    # A host without addresses of a family is like a system without IPv6
     if name[0] in ("0.0.0.0", "::") and not network.has_family(family):  # noqa: S104
         return None
     sock = network.socket(family, kind, proto)
@@ -124,33 +130,33 @@ def _bound(network: Network, info: AddressInfo, wanted: list[int]) -> Socket | N
 
 
 def reason(error: OSError) -> str:
-    """Why a socket couldn't be bound, as this version of asyncio writes it."""
+    """Return why a socket couldn't be bound, in the words of this version of asyncio."""
     text = os.strerror(error.errno or 0)
     return (f"[Errno {error.errno}] {text}" if _TELLS_WHICH else text).lower()
 
 
 class Acceptor:
-    """Gives each connection that a server's socket accepts a protocol and a transport, in a context of its
-    own.
-    """
+    """Makes protocol and transport for each connection that a server's socket accepts."""
 
     def __init__(
         self, loop: Any, factory: Factory, sock: Socket, server: AsyncioServer | None, options: dict[str, Any]
     ) -> None:
+        """Serve ``sock`` with protocols of ``factory``. ``server`` counts the transports."""
         self._loop = loop
         self._factory = factory
         self._sock = sock
         self._server = server
-        self._options = options  # of TLS; empty without
+        self._options = options  # arguments of TLS; empty without TLS
         self._context: Context = sock.network.context()
 
     def begin(self) -> None:
-        """Accept whatever comes."""
+        """Accept connections from now on."""
         self._sock.watch(
             asyncio.Handle(self._accept, (), self._loop, self._context), self._loop, to_write=False
         )
 
     def _accept(self) -> None:
+        """Accept all connections that wait."""
         try:
             while True:
                 accepted, _ = self._sock.accept()
@@ -161,6 +167,7 @@ class Acceptor:
             self._end(error)
 
     def _serve(self, accepted: Socket) -> None:
+        """Make protocol and transport for a connection, in a context of its own."""
         try:
             protocol = self._factory()
             if self._options:
@@ -177,7 +184,7 @@ class Acceptor:
             )
 
     def _end(self, error: OSError) -> None:
-        """The network has ended: so does the server."""
+        """Close the server, because the network has ended."""
         self._sock.watch(None, self._loop, to_write=False)
         if isinstance(error, LinkError):
             message = "a server's link has ended, and the server with it"

@@ -1,4 +1,4 @@
-"""``loop.sock_recv`` and its like, ``add_reader`` and ``add_writer``, for sockets of Postel's."""
+"""``loop.sock_recv`` and similar methods, ``add_reader`` and ``add_writer``, for sockets of Postel."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,35 +15,37 @@ Name = Any
 
 
 class SocketCalls(asyncio.AbstractEventLoop):
-    """A mixin for asyncio's loops. Sockets of the system that are connected, or of another family, stay with
-    asyncio.
+    """Mixin for asyncio's loops: methods on sockets, for those of Postel.
+
+    Sockets of the system that are connected, or of another family, stay with asyncio.
     """
 
     def network_here(self) -> Network:
-        """The network of the running task."""
+        """Return the network of the running task."""
         raise NotImplementedError
 
     def leave_postel(self, call: str) -> None:
-        """Called before a call on a socket of the system's goes to the machine; a loop that is closed to it
-        raises CallError.
+        """Allow or refuse a call on a socket of the system, which would use the machine's network.
+
+        This allows it. Loops that are closed to the machine's network override it and raise CallError.
         """
 
     # Sockets
 
     async def sock_recv(self, sock: Any, nbytes: int) -> bytes:
-        """As asyncio's."""
+        """Receive up to ``nbytes`` octets, as asyncio's loops do."""
         own = self._own(sock, "sock_recv")
         return await super().sock_recv(sock, nbytes) if own is None else await _done(own, own.recv, nbytes)
 
     async def sock_recv_into(self, sock: Any, buf: Any) -> int:
-        """As asyncio's."""
+        """Receive into ``buf``, as asyncio's loops do. Returns how many octets."""
         own = self._own(sock, "sock_recv_into")
         return (
             await super().sock_recv_into(sock, buf) if own is None else await _done(own, own.recv_into, buf)
         )
 
     async def sock_recvfrom(self, sock: Any, bufsize: int) -> tuple[bytes, Any]:
-        """As asyncio's."""
+        """Receive a datagram and its sender, as asyncio's loops do."""
         own = self._own(sock, "sock_recvfrom", replace=True)
         return (
             await super().sock_recvfrom(sock, bufsize)
@@ -52,14 +54,14 @@ class SocketCalls(asyncio.AbstractEventLoop):
         )
 
     async def sock_recvfrom_into(self, sock: Any, buf: Any, nbytes: int = 0) -> tuple[int, Any]:
-        """As asyncio's."""
+        """Receive a datagram into ``buf``, as asyncio's loops do. Returns how many octets, and the sender."""
         own = self._own(sock, "sock_recvfrom_into", replace=True)
         if own is None:
             return await super().sock_recvfrom_into(sock, buf, nbytes)
         return await _done(own, own.recvfrom_into, buf, nbytes or len(buf))
 
     async def sock_sendto(self, sock: Any, data: Any, address: Name) -> int:
-        """As asyncio's."""
+        """Send a datagram to ``address``, as asyncio's loops do. Returns how many octets."""
         own = self._own(sock, "sock_sendto", replace=True)
         return (
             await super().sock_sendto(sock, data, address)
@@ -68,7 +70,7 @@ class SocketCalls(asyncio.AbstractEventLoop):
         )
 
     async def sock_sendall(self, sock: Any, data: Any) -> None:
-        """As asyncio's."""
+        """Send all of ``data``, as asyncio's loops do."""
         own = self._own(sock, "sock_sendall")
         if own is None:
             await super().sock_sendall(sock, data)
@@ -80,7 +82,7 @@ class SocketCalls(asyncio.AbstractEventLoop):
             view = view[await _done(own, own.send, view, to_write=True) :]
 
     async def sock_connect(self, sock: Any, address: Name) -> None:
-        """As asyncio's: a name is resolved, and errors name the address."""
+        """Connect to ``address``, as asyncio's loops do: a name is resolved, and errors name the address."""
         own = self._own(sock, "sock_connect", replace=True)
         if own is None:
             await super().sock_connect(sock, address)
@@ -98,24 +100,26 @@ class SocketCalls(asyncio.AbstractEventLoop):
                 raise worded(error, f"Connect call failed {address}") from error
 
     async def sock_accept(self, sock: Any) -> tuple[Any, Any]:
-        """As asyncio's; the accepted socket is of Postel's."""
+        """Accept a connection, as asyncio's loops do. Returns a socket of Postel and the peer's address."""
         own = self._own(sock, "sock_accept", replace=True)
         return await super().sock_accept(sock) if own is None else await _done(own, own.accept)
 
     async def _sock_sendfile_native(self, sock: Any, file: Any, offset: int, count: int | None) -> int:
+        """Refuse ``sendfile`` for a socket of Postel: asyncio then reads the file and sends it."""
         if standins.find(sock) is not None:
             raise asyncio.SendfileNotAvailableError(f"syscall sendfile is not available for socket {sock!r}")
         return cast(int, await cast(Any, super())._sock_sendfile_native(sock, file, offset, count))
 
     def _own(self, sock: Any, call: str, *, replace: bool = False) -> Socket | None:
-        """As `_own_or_none`, for a call that asks for a socket which doesn't wait."""
+        """Return Postel's socket for a call on a socket that must not block: see `_own_or_none`."""
         if self.get_debug() and sock.gettimeout() != 0:
             raise ArgumentError("sock", sock, "one that never waits: the socket must be non-blocking")
         return self._own_or_none(sock, call, replace=replace)
 
     def _own_or_none(self, sock: Any, call: str, *, replace: bool = False) -> Socket | None:
-        """Postel's socket for a call, made now where ``replace`` asks for it; None where the call is the
-        system's.
+        """Return Postel's socket for a call; None where the call is the system's.
+
+        With ``replace`` a socket of Postel takes the place of one of the system, where that is possible.
         """
         own = standins.replace(sock, self.network_here) if replace else standins.find(sock)
         if own is None:
@@ -125,24 +129,25 @@ class SocketCalls(asyncio.AbstractEventLoop):
     # Readiness
 
     def add_reader(self, fd: Any, callback: Callable[[*Ts], Any], *args: *Ts) -> None:
-        """As asyncio's; ``fd`` may be a socket of Postel's."""
+        """Call ``callback`` while ``fd`` is readable, as asyncio's loops do; it may be a socket of Postel."""
         self._watch(fd, callback, args, to_write=False)
 
     def add_writer(self, fd: Any, callback: Callable[[*Ts], Any], *args: *Ts) -> None:
-        """As asyncio's; ``fd`` may be a socket of Postel's."""
+        """Call ``callback`` while ``fd`` is writable, as asyncio's loops do; it may be a socket of Postel."""
         self._watch(fd, callback, args, to_write=True)
 
     def remove_reader(self, fd: Any) -> bool:
-        """As asyncio's: whether there was one."""
+        """Undo `add_reader`. Returns whether there was a callback."""
         own = standins.find(fd)
         return bool(super().remove_reader(fd)) if own is None else own.watch(None, self, to_write=False)
 
     def remove_writer(self, fd: Any) -> bool:
-        """As asyncio's: whether there was one."""
+        """Undo `add_writer`. Returns whether there was a callback."""
         own = standins.find(fd)
         return bool(super().remove_writer(fd)) if own is None else own.watch(None, self, to_write=True)
 
     def _watch(self, fd: Any, callback: Callable[..., Any], args: tuple[Any, ...], *, to_write: bool) -> None:
+        """Call ``callback`` while ``fd`` is readable, or with ``to_write`` writable."""
         own = standins.find(fd)
         if own is not None:
             own.watch(asyncio.Handle(callback, args, self, None), self, to_write=to_write)
@@ -153,7 +158,7 @@ class SocketCalls(asyncio.AbstractEventLoop):
 
 
 async def _done(sock: Socket, call: Callable[..., R], *arguments: Any, to_write: bool = False) -> R:
-    """The result of a socket's call, once it needn't wait."""
+    """Return the result of a socket's call, once that needn't wait."""
     while True:
         try:
             return call(*arguments)
@@ -162,5 +167,5 @@ async def _done(sock: Socket, call: Callable[..., R], *arguments: Any, to_write:
 
 
 def worded(error: OSError, text: str) -> OSError:
-    """An error of the same class and number, in asyncio's words."""
+    """Make an error of the same class and number with another text, as asyncio writes it."""
     return type(error)(text) if isinstance(error, TcpError) else OSError(error.errno, text)

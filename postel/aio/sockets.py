@@ -1,4 +1,4 @@
-"""A socket of Postel's in asyncio: the shape of the socket module, without waiting."""
+"""Socket of Postel in asyncio: the methods of `socket.socket`, which never wait."""
 
 import asyncio
 import errno
@@ -28,48 +28,53 @@ from postel.wire.address import Endpoint
 R = TypeVar("R")
 
 polled: "weakref.WeakValueDictionary[int, Socket]" = weakref.WeakValueDictionary()
-"""The sockets that have a descriptor, by its number."""
+"""Sockets that have a descriptor, by its number."""
 
 
 def name(endpoint: Endpoint) -> Name:
-    """As the socket module names it: a pair for IPv4, with flow and scope for IPv6."""
+    """Return an endpoint as the socket module writes it: a pair for IPv4, with flow and scope for IPv6."""
     text = address.to_text(endpoint.address)
     return (text, endpoint.port) if len(endpoint.address) == 4 else (text, endpoint.port, 0, 0)
 
 
 class SocketNetwork(SocketOwner, Protocol):
-    """The network that a socket is on."""
+    """Network of a socket in asyncio."""
 
     def config_of_sockets(self) -> Config:
-        """The choices of its connections, unless options change them."""
+        """Return what TCP does on the socket's connections, unless options change it."""
         ...
 
     def keep_socket(self, calls: NonBlockingSocket) -> None:
-        """A socket was made: it hears of the network's end."""
+        """Keep a new socket, and tell it of the network's end."""
         ...
 
     def forget_socket(self, calls: NonBlockingSocket) -> None:
-        """It was closed, or a transport has it."""
+        """Forget a socket that was closed, or that a transport uses now."""
         ...
 
     def call_in_thread_of_loop(self, call: Callable[[], None]) -> None:
-        """From any thread: at once where that is the loop's, or soon."""
+        """Call a function from any thread: at once in the loop's thread, else soon."""
         ...
 
     def context(self) -> Context:
-        """Of callbacks: the caller's, with this network as the current one."""
+        """Return a copy of the caller's context, for callbacks, in which this network is the current one."""
         ...
 
 
 class Socket:
-    """A TCP or UDP socket of ``network``, for ``loop.sock_recv`` and the like, and what
-    ``get_extra_info("socket")`` gives.
+    """TCP or UDP socket of a network, for ``loop.sock_recv`` and similar methods.
 
-    It has the calls of `socket.socket`, with Linux's errors, and never waits: what would wait raises
-    BlockingIOError. Options are those of `postel.sockets`. `fileno` is a real descriptor, made when it is
-    asked for first; polls find it readable and writable as the socket is, and nothing else can be done with
-    it. The socket of a transport shows names, options and readiness; what reads and writes is the
-    transport's.
+    It is also what ``get_extra_info("socket")`` of a transport returns; that one shows addresses, options and
+    readiness, and its transport reads and writes.
+
+    It has the methods of `socket.socket`, with Linux's errors, and never waits: where a call would wait, it
+    raises BlockingIOError. Options are those of `postel.sockets`. `fileno` is a real descriptor, made when it
+    is first asked for. Polls find it readable and writable as the socket is; nothing else can be done with
+    it.
+
+    ``network`` is a `Network`, ``family`` AF_INET or AF_INET6, ``type`` SOCK_STREAM or SOCK_DGRAM;
+    `Network.socket` makes one with the same arguments. Raises SocketKindUnknown, an OSError, for other kinds,
+    and ArgumentError for a ``proto`` that doesn't match.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class Socket:
         *,
         calls: NonBlockingSocket | None = None,
     ) -> None:
+        """Make a socket; with ``calls``, show one that exists."""
         if calls is None:
             family, kind = known_family(family, type)
             config = network.config_of_sockets()
@@ -91,10 +97,10 @@ class Socket:
             )
         self._calls = calls
         self._is_lent = False  # to a transport or a server of the network
-        self._is_over = False  # what it was lent to has ended
-        self._is_watched = False  # something waits, or has waited, for readiness
+        self._is_over = False  # the transport or server to which it was lent has ended
+        self._is_watched = False  # a task or callback waits, or has waited, for readiness
         self._descriptor: Descriptor | None = None
-        self._watchers: dict[bool, Watcher] = {}  # of writing, of reading
+        self._watchers: dict[bool, Watcher] = {}  # True: for writing, False: for reading
         self._waiting: dict[bool, list[asyncio.Future[None]]] = {False: [], True: []}
         self.network: SocketNetwork = network
         self.family: socket.AddressFamily = calls.family
@@ -106,17 +112,21 @@ class Socket:
         network.keep_socket(calls)
 
     def __repr__(self) -> str:
+        """Show the kind of socket, its addresses and its state."""
         return f"<postel socket {self._calls!r}>"
 
     def __enter__(self) -> Self:
+        """Return the socket, which is closed at the end of the block."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        """Close the socket."""
         self.close()
 
     def __del__(self) -> None:
+        """Close a socket that the program has forgotten, with a ResourceWarning."""
         if getattr(self, "_is_lent", True):
             if self._descriptor is not None:
                 self._descriptor.close()
@@ -131,7 +141,7 @@ class Socket:
     def shown(
         network: SocketNetwork, end: Connection | Listener | DatagramSocket, peer: Endpoint | None = None
     ) -> "Socket":
-        """The socket that a transport or a server shows; it leaves ``end`` to that."""
+        """Make the socket that a transport or a server shows. ``end`` stays with its owner."""
         family = socket.AF_INET if len(end.local.address) == 4 else socket.AF_INET6
         calls: NonBlockingSocket
         if isinstance(end, DatagramSocket):
@@ -147,27 +157,27 @@ class Socket:
         made._peer = peer
         return made
 
-    _peer: Endpoint | None = None  # of a socket that is shown: known after the connection's end, too
+    _peer: Endpoint | None = None  # peer of a transport's socket, known after the connection's end, too
 
     @property
     def calls(self) -> NonBlockingSocket:
-        """For transports: what it is a socket of."""
+        """Socket of the host behind this one. Transports use it."""
         return self._calls
 
     def lend(self) -> None:
-        """For transports: what it is a socket of is theirs from now on."""
+        """Leave the host's socket to a transport or a server, which uses it from now on."""
         self._is_lent = True
         self.network.forget_socket(self._calls)
 
     def end(self) -> None:
-        """For transports and servers: what it was lent to has ended."""
+        """Note that the transport or server to which it was lent has ended."""
         self._is_over = True
         self._stop_watching()
 
     # Names and options
 
     def fileno(self) -> int:
-        """The number of its descriptor; -1 once it is closed."""
+        """Return the number of the descriptor; -1 once the socket is closed."""
         if self._calls.is_closed or self._is_over:
             return -1
         if self._descriptor is None:
@@ -178,67 +188,69 @@ class Socket:
         return self._descriptor.fileno()
 
     def gettimeout(self) -> float:
-        """0.0: it never waits."""
+        """Return 0.0: the socket never waits."""
         return 0.0
 
     def getblocking(self) -> bool:
-        """False: it never waits."""
+        """Return False: the socket never waits."""
         return False
 
     def setblocking(self, flag: bool) -> None:  # noqa: FBT001 - as the socket module has it
-        """False is what it is; True is an ArgumentError."""
+        """Accept False, which changes nothing. Raises ArgumentError for True."""
         if flag:
             raise ArgumentError(
                 "flag", flag, "False: a socket in asyncio never waits; postel.blocking has sockets that do"
             )
 
     def settimeout(self, value: float | None) -> None:
-        """0 is what it is; any other is an ArgumentError."""
+        """Accept 0, which changes nothing. Raises ArgumentError for another timeout."""
         if value != 0:
             raise ArgumentError(
                 "value", value, "0: a socket in asyncio never waits; postel.blocking has sockets that do"
             )
 
     def get_inheritable(self) -> bool:
-        """False: no other process can have it."""
+        """Return False: no other process can have the socket."""
         return False
 
     def set_inheritable(self, inheritable: bool) -> None:  # noqa: FBT001 - as the socket module has it
-        """False is what it is; True is an ArgumentError."""
+        """Accept False, which changes nothing. Raises ArgumentError for True."""
         if inheritable:
             raise ArgumentError(
                 "inheritable", inheritable, "False: no other process can have a socket of Postel's"
             )
 
     def getsockname(self) -> Name:
-        """Its own address and port; zeros where it has none yet."""
+        """Return the own address and port; zeros before `bind` and `connect`."""
         return self._calls.getsockname()
 
     def getpeername(self) -> Name:
-        """The peer's address and port. Raises ConnectionDoesNotExist."""
+        """Return the peer's address and port. Raises ConnectionDoesNotExist."""
         return self._calls.getpeername() if self._peer is None else name(self._peer)
 
     def getsockopt(self, level: int, option: int, buflen: int = 0) -> int | bytes:
-        """As of a socket: an int, or with ``buflen`` octets. Raises OptionUnknown and OptionInvalid, which
-        are OSErrors.
+        """Return the value of an option: an int, or with ``buflen`` octets.
+
+        Raises OptionUnknown and OptionInvalid, which are OSErrors.
         """
         return self._calls.getsockopt(level, option, buflen)
 
     def setsockopt(
         self, level: int, option: int, value: options.Value | None, optlen: int | None = None
     ) -> None:
-        """As of a socket. Raises OptionUnknown, OptionInvalid and ConnectionAlreadyExists, which are
-        OSErrors.
+        """Set an option: ``value`` is an int or octets.
+
+        Raises OptionUnknown, OptionInvalid and ConnectionAlreadyExists, which are OSErrors.
         """
         self._calls.setsockopt(level, option, value, optlen)
 
     def claim_error(self) -> OSError | None:
-        """SO_ERROR as an exception: what went wrong since it was asked last."""
+        """Return the error that SO_ERROR tells, as an exception, and forget it; None for none."""
         return self._calls.claim_error()
 
     @property
     def resets_on_close(self) -> bool:
-        """Whether SO_LINGER asks for 0 seconds."""
+        """Whether SO_LINGER is set to 0 seconds: `close` sends a RST."""
         return self._calls.resets_on_close
 
     # Opening
@@ -248,19 +260,20 @@ class Socket:
         self._own.bind(address)
 
     def listen(self, backlog: int = 128) -> None:
-        """Accept connections, as many at once as ``backlog``."""
+        """Accept connections; up to ``backlog`` may wait for `accept`."""
         self._own.listen(backlog)
         self.refresh()
 
     def accept(self) -> "tuple[Socket, Name]":
-        """The oldest connection that waits, and its peer. Raises WouldBlock."""
+        """Return the connection that waits longest, and its peer. Raises WouldBlock where none waits."""
         calls, peer = self._own.accept()
         self.refresh()
         return Socket(self.network, calls=calls), peer
 
     def connect(self, address: Name) -> None:
-        """Open a connection, or choose the peer of UDP. Raises ConnectionBegun; it is writable once the
-        outcome is known.
+        """Open a connection, or choose the peer of a UDP socket.
+
+        Raises ConnectionBegun for TCP: the socket is writable once the connection is open or has failed.
         """
         try:
             self._own.connect(address)
@@ -268,7 +281,7 @@ class Socket:
             self.refresh()
 
     def connect_ex(self, address: Name) -> int:
-        """As `connect`: the number of its error, or 0."""
+        """Connect as `connect` does, but return the number of its error, or 0."""
         try:
             self.connect(address)
         except OSError as error:
@@ -278,44 +291,53 @@ class Socket:
     # Reading and writing
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
-        """Up to ``bufsize`` octets, or one datagram; ``b""`` at the end of a stream. Raises WouldBlock, and
-        what ended the connection.
+        """Return up to ``bufsize`` octets, or one datagram; ``b""`` at the end of a stream.
+
+        Raises WouldBlock, and what ended the connection.
         """
         return self._refreshing(self._own.recv, bufsize, flags)
 
     def recv_into(self, buffer: object, nbytes: int = 0, flags: int = 0) -> int:
-        """As `recv`, into ``buffer``: how many octets."""
+        """Receive into ``buffer`` as `recv` does. Returns how many octets."""
         return self._refreshing(self._own.recv_into, buffer, nbytes, flags)
 
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
-        """As `recv`, with the sender, None of a stream."""
+        """Receive as `recv` does. Returns the octets and their sender, which is None for a stream."""
         return self._refreshing(self._own.recvfrom, bufsize, flags)
 
     def recvfrom_into(self, buffer: object, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
-        """As `recv_into`, with the sender."""
+        """Receive into ``buffer`` as `recv` does. Returns how many octets, and their sender."""
         return self._refreshing(self._own.recvfrom_into, buffer, nbytes, flags)
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> Message:
-        """As `recvfrom`, with no ancillary data, and the flag MSG_TRUNC where a datagram was longer."""
+        """Receive as `recvfrom` does, with no ancillary data.
+
+        The flag MSG_TRUNC says that a datagram was longer.
+        """
         return self._refreshing(self._own.recvmsg, bufsize, ancbufsize, flags)
 
     def send(self, data: object, flags: int = 0) -> int:
-        """Send what there is room for, or one datagram: how many octets. Raises WouldBlock, and what ended
-        the connection.
+        """Send as much as there is room for, or one datagram. Returns how many octets.
+
+        Raises WouldBlock, and what ended the connection.
         """
         return self._refreshing(self._own.send, data, flags)
 
     def sendall(self, data: object, flags: int = 0) -> None:
-        """Raises BlockingIOError where not all of it has room, as a socket that doesn't wait; what had is
-        sent.
+        """Send all of ``data``.
+
+        Raises BlockingIOError where not all of it has room, as a non-blocking socket does; the part before
+        that is sent.
         """
         view = memoryview(cast(Any, data)).cast("B")
         while view:
             view = view[self.send(view, flags) :]
 
-    # The flags may be left out
-    def sendto(self, data: object, *flags_and_address: Any) -> int:  # noqa: ANN401
-        """Send one datagram to an address, the last argument; flags may stand before it."""
+    def sendto(self, data: object, *flags_and_address: Any) -> int:  # noqa: ANN401 - flags may be left out
+        """Send one datagram to an address, the last argument; flags may stand before it.
+
+        Returns how many octets.
+        """
         flags, name_of_it = flags_and_address if len(flags_and_address) > 1 else (0, *flags_and_address)
         return self._refreshing(self._own.sendto, data, flags, name_of_it)
 
@@ -326,7 +348,7 @@ class Socket:
         flags: int = 0,
         address: object = None,
     ) -> int:
-        """As `send` with the octets of all buffers, or as `sendto` with an ``address``."""
+        """Send the octets of all buffers, as `send` does, or to ``address``, as `sendto` does."""
         return self._refreshing(self._own.sendmsg, buffers, ancdata, flags, address)
 
     # Ending
@@ -336,12 +358,13 @@ class Socket:
         self._refreshing(self._own.shutdown, how)
 
     def detach(self) -> int:
-        """Raises SocketCallUnknown: its descriptor can only be polled."""
+        """Raise SocketCallUnknown: the descriptor can only be polled."""
         raise SocketCallUnknown("a socket of Postel's can't be detached: use the socket itself")
 
     def close(self) -> None:
-        """Everything written is still sent. A second call does nothing; of a transport's socket, no call
-        does.
+        """Close the socket. Data that was written before is still sent.
+
+        A second call does nothing. A call on the socket of a transport or a server does nothing, either.
         """
         if self._is_lent:
             return
@@ -351,6 +374,7 @@ class Socket:
         self._stop_watching()
 
     def _stop_watching(self) -> None:
+        """End all that waits for readiness, and give back the descriptor."""
         for watcher in self._watchers.values():
             watcher.handle = None
         self._watchers.clear()
@@ -363,7 +387,7 @@ class Socket:
     # Readiness, for loops
 
     async def ready(self, *, to_write: bool) -> None:
-        """Wait until it is readable, or writable; until it is closed, too."""
+        """Wait until the socket is readable, or with ``to_write`` writable, or closed."""
         if self.is_ready(to_write=to_write):
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -377,8 +401,9 @@ class Socket:
     def watch(
         self, handle: asyncio.Handle | None, loop: asyncio.AbstractEventLoop, *, to_write: bool
     ) -> bool:
-        """Run ``handle`` again and again while it is readable, or writable; None for no more. Whether one was
-        there before.
+        """Run ``handle`` while the socket is readable, or with ``to_write`` writable; None to stop.
+
+        It runs once in each round of the loop. Returns whether there was a handle before.
         """
         before = self._watchers.pop(to_write, None)
         if before is not None and before.handle is not None:
@@ -388,12 +413,12 @@ class Socket:
             self._is_watched = True
             self._watchers[to_write] = Watcher(self, handle, loop, to_write=to_write)
             self._watchers[to_write].look()
-        # A socket that is watched lives on, as one that a loop polls
+        # A watched socket is kept alive, as a loop keeps one that it polls
         self._calls.changed = self.refresh if self._watchers else _weakly(self)
         return before is not None
 
     def refresh(self) -> None:
-        """Something has happened: tell whatever waits for it."""
+        """Wake what waits for readiness, and update the descriptor. Called after each event and call."""
         if not self._is_watched:
             return
         for to_write, waiters in self._waiting.items():
@@ -407,16 +432,18 @@ class Socket:
             self._descriptor.show(is_readable=self._calls.is_readable, is_writable=self._calls.is_writable)
 
     def is_ready(self, *, to_write: bool) -> bool:
-        """Whether it is readable, or writable."""
+        """Tell whether the socket is readable, or with ``to_write`` writable."""
         return self._calls.is_writable if to_write else self._calls.is_readable
 
     @property
     def _own(self) -> NonBlockingSocket:
+        """Socket of the host. Raises CallError where a transport or a server uses it."""
         if self._is_lent:
             raise CallError(f"{self!r} belongs to a transport or a server, which reads, writes and accepts")
         return self._calls
 
     def _refreshing(self, call: Callable[..., R], *arguments: Any) -> R:  # noqa: ANN401 - the call's own
+        """Make a call on the host's socket, after which readiness may be different."""
         try:
             return call(*arguments)
         finally:
@@ -424,7 +451,10 @@ class Socket:
 
 
 def _weakly(sock: Socket) -> Callable[[], None]:
-    """`Socket.refresh`, that doesn't keep the socket: one that the program forgets is closed."""
+    """Make a function that calls `Socket.refresh` without keeping the socket alive.
+
+    So a socket that the program forgets is still closed by `Socket.__del__`.
+    """
     reference = weakref.ref(sock)
 
     def changed() -> None:

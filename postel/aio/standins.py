@@ -1,8 +1,9 @@
-"""Sockets of the system's that a program made and that have become sockets of Postel's.
+"""Sockets of the system that a program made, and in the place of which Postel put sockets of its own.
 
-hypercorn, anyio, aiohappyeyeballs and others make a `socket.socket` and hand it to the loop. As long as it
-isn't connected, it is an address and options: the loop opens a socket of Postel's with these, gives the
-system its own back, and the program's object is `Replaced`.
+Programs such as hypercorn, anyio and aiohappyeyeballs make a `socket.socket` and give it to the loop. While
+it isn't connected, it is no more than an address and options. The loop then opens a socket of Postel with
+these, closes the system's descriptor, and changes the class of the program's object to `Replaced`: from then
+on, each of its methods calls Postel's socket. Such an object is a *stand-in*.
 """
 
 import os
@@ -18,31 +19,38 @@ from postel.aio.network import Network
 from postel.aio.sockets import Socket, polled
 from postel.sockets.table import OPTIONS, Option, system_number
 
-_DOUBLED: Final = ("SO_RCVBUF", "SO_SNDBUF")  # as Linux tells them
-_BACKLOG: Final = 128  # no system tells that of a socket which listens
+_DOUBLED: Final = ("SO_RCVBUF", "SO_SNDBUF")  # Linux tells twice the value that was set
+_BACKLOG: Final = 128  # for a socket that listens already: no system tells its backlog
 _PLAIN: Final = socket.socket
 
 Options = dict[tuple[int, int], tuple[Option, int]]
 
 
 class Replaced(socket.socket):
-    """What the class of a program's socket is once it is Postel's: each call is that of a `Socket`."""
+    """Class of a program's socket object after Postel's socket has taken its place.
+
+    Each method calls the `Socket` that belongs to the object.
+    """
 
     __slots__ = ()
 
     def __repr__(self) -> str:
+        """Show Postel's socket."""
         return f"<replaced by {_sockets[self]!r}>"
 
     def _real_close(self, *_: object) -> None:
+        """Close Postel's socket; `socket.socket.close` calls this."""
         _sockets[self].close()
 
     def detach(self) -> int:
-        """Refused, as by `Socket`."""
+        """Raise what `Socket.detach` raises."""
         return _sockets[self].detach()
 
 
 def _delegated(name: str) -> Callable[..., Any]:
-    def call(self: Replaced, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - each has its own
+    """Make a method that calls the method ``name`` of Postel's socket."""
+
+    def call(self: Replaced, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - arguments differ from method to method
         return getattr(_sockets[self], name)(*arguments, **options)
 
     call.__name__ = name
@@ -59,23 +67,24 @@ for _name in _CALLS.split(" "):
     setattr(Replaced, _name, _delegated(_name))
 
 _sockets: weakref.WeakKeyDictionary[socket.socket, Socket] = weakref.WeakKeyDictionary()
-_usual: dict[tuple[int, int], Options] = {}  # of a new socket, by family and kind
+_usual: dict[tuple[int, int], Options] = {}  # options of a new socket of the system, by family and kind
 
 
 def find(sock: object) -> Socket | None:
-    """Postel's socket that ``sock`` is, by its descriptor too; None for another of the system's."""
+    """Return the socket of Postel behind ``sock``, which may be a descriptor; None for one of the system."""
     if isinstance(sock, Socket):
         return sock
     if isinstance(sock, TransportSocket):
-        return find(cast(Any, sock)._sock)  # noqa: SLF001 - as ``server.sockets`` shows it
+        return find(cast(Any, sock)._sock)  # noqa: SLF001 - ``server.sockets`` has such wrappers
     if isinstance(sock, int):
         return polled.get(sock)
     return _sockets.get(sock) if isinstance(sock, Replaced) else None
 
 
 def replace(sock: object, network_here: Callable[[], Network]) -> Socket | None:
-    """As `find`; makes a socket of Postel's where ``sock`` isn't connected yet. What is connected stays the
-    system's.
+    """Return the socket of Postel behind ``sock``; make one where ``sock`` isn't connected yet.
+
+    None for a connected socket of the system, which stays the system's.
     """
     found = find(sock)
     if found is not None or not isinstance(sock, socket.socket) or not is_replaceable(sock):
@@ -95,8 +104,9 @@ def replace(sock: object, network_here: Callable[[], Network]) -> Socket | None:
 
 
 def is_replaceable(sock: socket.socket) -> bool:
-    """Whether it is a socket of TCP or UDP that has no peer. A subclass with calls of its own knows
-    better.
+    """Tell whether ``sock`` is a socket of TCP or UDP without a peer.
+
+    An object of a subclass that has a ``connect`` of its own is not: it does more than a socket.
     """
     is_plain = getattr(type(sock), "connect", None) is _PLAIN.connect and not isinstance(sock, ssl.SSLSocket)
     if not is_plain or sock.fileno() < 0:
@@ -114,9 +124,7 @@ def is_replaceable(sock: socket.socket) -> bool:
 
 
 def _replaced_kind(sock: socket.socket) -> type[Replaced]:
-    """What its class will be: `Replaced`, or that with what the program's own subclass has beside the
-    calls.
-    """
+    """Return the new class of a program's socket: `Replaced`, mixed with the program's own subclass."""
     kind = type(sock)
     return (
         Replaced
@@ -126,13 +134,15 @@ def _replaced_kind(sock: socket.socket) -> type[Replaced]:
 
 
 def _configure_as(made: Socket, sock: socket.socket) -> None:
+    """Set on Postel's socket the options that the program has changed on its own."""
     for key, (option, value) in _options(sock).items():
         if (option, value) != _usual_options(sock)[key]:
-            with suppress(OSError):  # the system has it, and Postel refuses it here: nothing depends on it
+            with suppress(OSError):  # Postel doesn't have this option: the program runs without it
                 made.setsockopt(*key, value // 2 if option.name in _DOUBLED else value)
 
 
 def _bind_as(made: Socket, sock: socket.socket) -> None:
+    """Bind Postel's socket, and let it listen, as the program's socket is bound and listens."""
     bound: Any = sock.getsockname()
     if bound[1]:
         made.bind(bound)
@@ -141,6 +151,7 @@ def _bind_as(made: Socket, sock: socket.socket) -> None:
 
 
 def _options(sock: socket.socket) -> Options:
+    """Return the options of a socket of the system that Postel knows, and their values."""
     found: Options = {}
     for option in OPTIONS:
         key = system_number(option.level), system_number(option.name)
@@ -152,6 +163,7 @@ def _options(sock: socket.socket) -> Options:
 
 
 def _usual_options(sock: socket.socket) -> Options:
+    """Return the options of a new socket of the same family and kind."""
     kind = int(sock.family), int(sock.type)
     if kind not in _usual:
         with _PLAIN(*kind) as fresh:

@@ -1,4 +1,4 @@
-"""Transports on sockets that the program, or the loop for it, opened first."""
+"""Transports on sockets that are open already: the program or the loop opened them."""
 
 import asyncio
 import socket
@@ -22,14 +22,15 @@ Waiter = asyncio.Future[None]
 def stream(
     sock: Socket, protocol: asyncio.BaseProtocol, waiter: Waiter | None, server: Attaching | None
 ) -> Transport:
-    """A transport on a connected socket, which is the transport's from now on. Raises
-    ConnectionDoesNotExist.
+    """Make a transport on a connected socket, which belongs to the transport from now on.
+
+    Raises ConnectionDoesNotExist for a socket that isn't connected.
     """
     network = cast(Network, sock.network)
     connection = cast(StreamCalls, sock.calls).connection
     if connection is None:
         raise ConnectionDoesNotExist
-    with suppress(TcpError):  # it may be over already
+    with suppress(TcpError):  # the connection may have ended
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.lend()
     served = None if server is None else Served(network, server)
@@ -50,18 +51,19 @@ def secure_stream(
     server: Attaching | None,
     tls: dict[str, Any],
 ) -> Any:
-    """As `stream`, with TLS: ``tls`` are the arguments of asyncio's own protocol. The transport that the
-    program writes to.
+    """Make a transport with TLS on a connected socket. Returns the transport to which the program writes.
+
+    ``tls`` are the arguments of asyncio's own TLS protocol.
     """
     secured: Any = SSLProtocol(loop, waiter=cast(Any, waiter), **tls)
     stream(sock, secured, None, server)
-    return secured._get_app_transport()  # noqa: SLF001 - as the event loops do
+    return secured._get_app_transport()  # noqa: SLF001 - asyncio's loops call it, too
 
 
 def datagrams(
     sock: Socket, protocol: asyncio.DatagramProtocol, default: Name | None, waiter: Waiter
 ) -> DatagramTransport:
-    """A transport on a UDP socket. ``default`` is where datagrams go that name no address."""
+    """Make a transport on a UDP socket. Datagrams without an address go to ``default``."""
     network = cast(Network, sock.network)
     calls = cast(DatagramCalls, sock.calls)
     if calls.opened is None:

@@ -1,4 +1,4 @@
-"""A connection as an asyncio transport."""
+"""TCP connection as an asyncio transport."""
 
 import asyncio
 from asyncio import base_events, constants, transports
@@ -18,9 +18,9 @@ READ_SIZE = 256 * 1024  # octets handed over at once, as asyncio's own transport
 HIGH_WATER = 64 * 1024
 LOW_WATER = 16 * 1024
 
-_NOTHING_EXTRA: dict[str, object] = {}  # `get_extra_info` looks when asked; an idle connection needs no dict
-_NO_BACKLOG = Backlog()  # shared by all that hold nothing back; never appended to
-_NOBODY = asyncio.BaseProtocol()
+_NOTHING_EXTRA: dict[str, object] = {}  # shared, because `get_extra_info` below needs no dict
+_NO_BACKLOG = Backlog()  # shared by all transports without a backlog; never appended to
+_NOBODY = asyncio.BaseProtocol()  # in the place of the protocol after the end: its callbacks do nothing
 _NOT_ENDED = OSError()
 # What `loop.sendfile` puts in the place of the program's protocol while it writes a file
 _SENDFILE_PROTOCOL: Any = cast(Any, base_events)._SendfileFallbackProtocol  # noqa: SLF001
@@ -29,23 +29,26 @@ Data = bytes | bytearray | memoryview
 
 
 class TransportOwner(Protocol):
-    """The network of a transport. It hears of the end after the protocol, and keeps a connection that
-    outlives the transport.
-    """
+    """Network or server of a transport."""
 
-    def orphan(self, connection: Connection) -> None: ...
-    def forget(self, transport: "Transport") -> None: ...
+    def orphan(self, connection: Connection) -> None:
+        """Keep a connection that outlives its transport, until it is CLOSED."""
+
+    def forget(self, transport: "Transport") -> None:
+        """Forget a transport that has ended, after its protocol was told."""
 
 
 class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's sendfile wants one
-    """Flow control is the connection's own.
+    """asyncio's transport on a connection of TCP. Flow control is TCP's own window.
 
-    Writing: what it hasn't taken stands in the backlog, and above the high-water mark the protocol is paused.
-    Reading: while paused, octets stay in the connection, so that its window closes and the peer stops.
+    - *Writing.* Data for which the connection has no room waits in a backlog. While that is above the
+      high-water mark, the protocol is paused.
+    - *Reading.* While reading is paused, data stays in the connection. Its window closes, and the peer stops.
+    - *The end.* Received data is delivered before ``connection_lost``, however the connection ended. While
+      reading is paused, the end waits, too. It doesn't wait where the protocol is paused, or writes: the
+      program would never learn that writing is useless.
 
-    What was received is delivered before the end is told, however the connection ended. While reading is
-    paused, the end waits with what was received, unless the program waits for its writing to go on, or
-    writes: it would never hear that this is in vain.
+    `close` sends what was written; TCP then delivers it without this transport.
     """
 
     __slots__ = (
@@ -65,8 +68,8 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         "_socket",
     )
 
-    _start_tls_compatible = True  # `loop.start_tls` asks
-    # `loop.sendfile` asks, then reads and writes
+    _start_tls_compatible = True  # `loop.start_tls` looks at it
+    # `loop.sendfile` looks at it, and then reads the file and writes
     _sendfile_compatible = cast(Any, constants)._SendfileMode.FALLBACK  # noqa: SLF001
 
     def __init__(
@@ -77,9 +80,13 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         owner: TransportOwner,
         context: Context,
     ) -> None:
+        """Become the handler of the events of ``connection``.
+
+        Callbacks of ``protocol`` run in ``context``.
+        """
         super().__init__(_NOTHING_EXTRA, pump.loop)
         self._pump = pump
-        self._context = context  # of the protocol's callbacks
+        self._context = context  # in which the protocol's callbacks run
         self._connection = connection
         self._protocol = protocol
         self._owner = owner
@@ -88,37 +95,39 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._low_water = LOW_WATER
         self._reading_is_paused = False
         self._protocol_paused = False
-        self._eof_told = False  # the peer's end, to the protocol
-        self._eof_written = False  # the protocol's end, to the peer
-        self._end: OSError | None = (
-            _NOT_ENDED  # what ended the connection, None for an orderly end: told once all is delivered
-        )
+        self._eof_told = False  # the protocol was told that the peer has sent a FIN
+        self._eof_written = False  # the protocol has called `write_eof`
+        # What ended the connection, None for an orderly end; the protocol is told after all data
+        self._end: OSError | None = _NOT_ENDED
         self._closing = False
         self._lost = False
-        self._socket: Socket | None = None  # once the program asked for it: what it set stays
+        self._socket: Socket | None = None  # made when the program asks for it, and kept with its options
         connection.context = self
 
     def __repr__(self) -> str:
+        """Show the addresses and the state."""
         state = "closed" if self._lost else "closing" if self._closing else str(self._connection.state)
         return f"<postel transport {self._connection.local} to {self._connection.remote}, {state}>"
 
     def begin(self) -> None:
+        """Call the protocol's ``connection_made``."""
         try:
             self._context.run(self._protocol.connection_made, self)
         except Exception as error:  # noqa: BLE001 - whatever the program's callback raises
             self._blame(error)
 
     def begin_with(self, sock: Socket, waiter: "asyncio.Future[None] | None") -> None:
-        """As `begin`, later, where ``sock`` had the connection: what has come meanwhile is told after it.
-        ``waiter`` is done between.
+        """Call ``connection_made`` in the loop's next round, for a connection that ``sock`` had before.
+
+        ``waiter`` is completed next, and data that has come meanwhile is delivered after that.
         """
         self._socket = sock
-        self._connection.context = (
-            None  # no event before `connection_made`: `_take_over` looks at what they would tell
-        )
+        # No event before `connection_made`: `_take_over` looks at the connection's state itself
+        self._connection.context = None
         self._pump.loop.call_soon(self._take_over, waiter, context=self._context)
 
     def _take_over(self, waiter: "asyncio.Future[None] | None") -> None:
+        """Call ``connection_made``, complete ``waiter``, and deliver what has come."""
         if not self._lost:
             self._connection.context = self
         try:
@@ -133,12 +142,13 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._blame(error)
 
     def happened(self, event: Event) -> None:
-        """For the pump: an event of the connection."""
+        """Handle an event of the connection. The pump calls this."""
         self._context.run(self._happened, event)
         if self._socket is not None:
             self._socket.refresh()
 
     def _happened(self, event: Event) -> None:
+        """Handle an event, in the protocol's context."""
         try:
             if isinstance(event, (Readable, EndOfStream)):
                 self._deliver()
@@ -153,17 +163,21 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
     # Reading
 
     def is_reading(self) -> bool:
+        """Tell whether the protocol receives data."""
         return not (self._closing or self._reading_is_paused)
 
     def pause_reading(self) -> None:
+        """Leave received data in the connection from now on."""
         self._reading_is_paused = True
 
     def resume_reading(self) -> None:
+        """Deliver received data again, from the loop's next round on."""
         if self._reading_is_paused and not self._closing:
             self._reading_is_paused = False
             self._pump.loop.call_soon(self._read_on, context=self._context)
 
     def _read_on(self) -> None:
+        """Deliver what has come while reading was paused."""
         try:
             self._deliver()
         except Exception as error:  # noqa: BLE001
@@ -173,7 +187,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._pump.wake()  # the window may have opened
 
     def _deliver(self) -> None:
-        """All that has come, for as long as the protocol wants to read."""
+        """Give received data, and then the end, to the protocol, for as long as it wants to read."""
         connection = self._connection
         while not (self._closing or self._reading_is_paused):
             if connection.readable:
@@ -188,6 +202,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
                 return
 
     def _hand_over(self, connection: Connection) -> None:
+        """Give some data to the protocol. Raises CallError for a buffer without room."""
         protocol = self._protocol
         if not isinstance(protocol, asyncio.BufferedProtocol):
             cast(asyncio.Protocol, protocol).data_received(connection.receive(READ_SIZE, self._pump.now()))
@@ -200,14 +215,18 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
     # Writing
 
     def write(self, data: Data) -> None:
+        """Send ``data``; keep in the backlog what the connection has no room for.
+
+        Raises KindError for what isn't octets, CallError after `write_eof` and in another thread. Data that
+        is written after `close`, but before the backlog is sent, is sent as well; after that it is ignored.
+        """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise KindError("data", data, "bytes, bytearray, memoryview")
         self._pump.require_thread()
         if self._eof_written:
             raise CallError("write() after write_eof()")
-        if (
-            self._lost or not data
-        ):  # after close() it goes with what waits: TLS says its goodbye when it is told to write on
+        # Data after close() joins the backlog: TLS sends its close_notify when it may write again
+        if self._lost or not data:
             return
         if isinstance(data, memoryview):
             data = bytes(data)
@@ -216,6 +235,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._hold_back(data, taken)
 
     def write_eof(self) -> None:
+        """Send a FIN after all that was written."""
         self._pump.require_thread()
         if self._closing or self._eof_written:
             return
@@ -224,16 +244,19 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._finish_writing()
 
     def can_write_eof(self) -> bool:
+        """Return True: TCP can end one direction."""
         return True
 
     def get_write_buffer_size(self) -> int:
-        """Octets that the connection hasn't taken yet; it holds a send buffer of them more."""
+        """Return how many octets wait because the connection has no room. Its send buffer isn't counted."""
         return self._backlog.size
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Return the low-water and the high-water mark, in octets."""
         return self._low_water, self._high_water
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set both marks, in octets, as asyncio does. Raises ArgumentError."""
         if high is None:
             high = HIGH_WATER if low is None else 4 * low
         if low is None:
@@ -244,6 +267,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._pause_protocol_if_high()
 
     def _taken(self, data: bytes | bytearray) -> int:
+        """Give data to the connection. Returns how many octets it took."""
         self._pump.wake()
         try:
             return self._connection.send(data, self._pump.now())
@@ -252,8 +276,9 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             return 0
 
     def _hold_back(self, data: bytes | bytearray, taken: int) -> None:
-        """``bytes`` makes a copy of what can change, for what is sent are the octets at the time of the call
-        (BAD-API-3).
+        """Put data into the backlog.
+
+        Octets that can change are copied: the peer gets those at the time of the call (BAD-API-3).
         """
         if self._backlog is _NO_BACKLOG:
             self._backlog = Backlog()
@@ -263,6 +288,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._pause_protocol_if_high()
 
     def _flush(self) -> None:
+        """Send the backlog, as far as there is room, and let the protocol write again."""
         if not self._backlog.size:
             return
         try:
@@ -278,15 +304,16 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._finish_writing()
 
     def _finish_writing(self) -> None:
-        """The connection has taken everything: now the end may follow, if it was asked for."""
+        """Send the FIN, if it was asked for: the connection has all data."""
         if self._closing:
             self._release()
         elif self._eof_written:
-            with suppress(TcpError):  # it may be gone already; its event is on the way
+            with suppress(TcpError):  # the connection may have ended; the event for that comes later
                 self._connection.close(self._pump.now())
             self._pump.wake()
 
     def _pause_protocol_if_high(self) -> None:
+        """Tell the protocol to stop writing, where the backlog is above the high-water mark."""
         if self._backlog.size <= self._high_water or self._protocol_paused:
             return
         self._protocol_paused = True
@@ -298,13 +325,15 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
     # Ending
 
     def is_closing(self) -> bool:
+        """Tell whether the transport is closing or closed."""
         return self._closing
 
     def close(self) -> None:
-        """Everything written is still sent, then FIN. Nothing more is read: what then waits unread makes it a
-        RST, as with sockets.
+        """Send all that was written, then a FIN. Nothing more is received.
 
-        With SO_LINGER of 0 seconds it is `abort`."""
+        Data that was received and not read turns the FIN into a RST, as with sockets. With SO_LINGER of 0
+        seconds this is `abort`. Raises CallError in another thread.
+        """
         self._pump.require_thread()
         if self._closing:
             return
@@ -318,13 +347,14 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._lose(self._end)
 
     def abort(self) -> None:
+        """Reset the connection: the peer gets a RST, and data that wasn't sent is lost."""
         self.force_close(None)
 
     def abandon(self) -> None:
-        """The host has crashed, and its programs with it: this is closed, and no protocol hears of it."""
+        """End without a word to the protocol: the host has crashed, and its programs with it."""
         secure: Any = getattr(self._protocol, "_app_transport", None)
         if secure is not None:
-            # Asyncio's transport of TLS, which would warn that it wasn't closed
+            # asyncio's transport of TLS would warn that it wasn't closed
             secure._closed = True  # noqa: SLF001
         self._lost = self._closing = True
         self._backlog = _NO_BACKLOG
@@ -332,12 +362,14 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._connection.context = None
 
     def _release(self) -> None:
+        """Leave the connection to TCP, which delivers the data that it has."""
         if self._lost:
             return
         self._lose(None)
         self._pump.wake()
 
     def force_close(self, error: BaseException | None) -> None:
+        """Reset the connection, and tell the protocol ``error`` as the reason; None for an orderly close."""
         if self._lost:
             return
         with suppress(TcpError):
@@ -346,21 +378,21 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._pump.wake()
 
     def _force_close(self, error: BaseException | None) -> None:
-        """For asyncio's own TLS, when a handshake fails or takes too long: as a socket's close(), which is no
-        reset unless something is unread."""
+        """Close the connection, because TLS's handshake has failed or took too long. asyncio's TLS calls this.
+
+        The peer gets a FIN, or a RST where data wasn't read.
+        """
         if not self._lost:
             self._lose(error)
             self._pump.wake()
 
     def end(self, error: OSError | None) -> None:
-        """The connection is gone. What it had received is delivered first, as from a socket."""
+        """End the transport, because the connection has ended. The protocol gets all received data first."""
         if self._lost or self._end is not _NOT_ENDED:
             return
         self._end = None if error is None else renewed(error)
-        if self._connection.state not in (
-            CLOSED,
-            TIME_WAIT,
-        ):  # Closed is told when TIME-WAIT begins; else the link ended
+        # The event Closed comes when TIME-WAIT begins. In any other state it is the link that has ended
+        if self._connection.state not in (CLOSED, TIME_WAIT):
             self._connection.abort(self._pump.now())
         self._deliver()
         if isinstance(self._protocol, asyncio.StreamReaderProtocol):
@@ -369,13 +401,13 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._lose(self._end)
 
     def _deliver_the_rest(self) -> None:
-        """To a stream's reader, which holds what it is given, however much."""
+        """Give all data to a stream's reader, which keeps what it is given, even where reading is paused."""
         while self._has_more() and not self._closing:
             self._reading_is_paused = False
             self._deliver()
 
     def _reason(self, error: TcpError) -> OSError:
-        """What ended the connection, where a call was refused with ``error`` for it."""
+        """Return what ended the connection, where a call was refused with ``error`` because of that."""
         return (
             renewed(self._connection.error or error)
             if self._end is _NOT_ENDED or self._end is None
@@ -383,16 +415,19 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         )
 
     def _has_more(self) -> bool:
-        """Whether octets or the peer's end wait until reading goes on."""
+        """Tell whether data or the peer's FIN waits until reading goes on."""
         return self._connection.readable > 0 or self._has_end_to_tell()
 
     def _has_end_to_tell(self) -> bool:
-        """The peer's FIN, once all before it was read. `Connection.at_end` says it of an abort here, too, and
-        the protocol is told that as its loss."""
+        """Tell whether the protocol is to be told of the peer's FIN now, after all data before it.
+
+        `Connection.at_end` is True for an abort of our own, too; the protocol is told of that by
+        ``connection_lost``.
+        """
         return self._connection.has_peer_ended and not self._connection.readable and not self._eof_told
 
     def _lose(self, error: BaseException | None) -> None:
-        """Nothing more is read or written here; what the connection took is its own to deliver."""
+        """End the transport. The connection delivers the data that it has by itself."""
         if self._lost:
             return
         self._lost = self._closing = True
@@ -405,6 +440,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._pump.loop.call_soon(self._tell_lost, error, context=self._context)
 
     def _tell_lost(self, error: BaseException | None) -> None:
+        """Call ``connection_lost``, and forget the transport."""
         protocol, self._protocol = self._protocol, _NOBODY
         try:
             protocol.connection_lost(cast(Exception | None, error))
@@ -414,6 +450,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
             self._owner.forget(self)
 
     def _blame(self, error: Exception) -> None:
+        """Report a callback's exception to the loop, and reset the connection."""
         self._pump.loop.call_exception_handler(
             {
                 "message": "a protocol's callback failed; its connection is aborted",
@@ -427,17 +464,21 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
     # About it
 
     def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol."""
         return self._protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Let another protocol have the events from now on."""
         if isinstance(self._protocol, _SENDFILE_PROTOCOL):
-            self._protocol_paused = (
-                False  # it was the one that was told to wait; ``protocol`` is told when it writes
-            )
+            # The old protocol was paused. The new one is paused when it writes too much
+            self._protocol_paused = False
         self._protocol = protocol
 
     def get_extra_info(self, name_of_it: str, default: object = None) -> object:
-        """``socket``, ``sockname``, ``peername``, ``connection``; the rest (``sslcontext`` …) is TLS's."""
+        """Return ``socket``, ``sockname``, ``peername`` or ``connection``; ``default`` for another name.
+
+        TLS's own transport knows the others, such as ``sslcontext``.
+        """
         if name_of_it == "peername":
             return name(self._connection.remote)
         if name_of_it == "sockname":

@@ -1,18 +1,20 @@
-"""``loop.add_reader`` and ``add_writer`` for a socket without a descriptor."""
+"""``loop.add_reader`` and ``loop.add_writer`` for a socket without a descriptor."""
 
 import asyncio
 from typing import Any, Protocol, cast
 
 
 class Watched(Protocol):
-    """A socket."""
+    """Socket that is watched."""
 
-    def is_ready(self, *, to_write: bool) -> bool: ...
+    def is_ready(self, *, to_write: bool) -> bool:
+        """Tell whether the socket is writable, with ``to_write``, else whether it is readable."""
 
 
 class Watcher:
-    """Runs ``handle`` once in each turn of the loop while the socket is readable, or writable, as a loop does
-    that polls descriptors.
+    """Runs ``handle`` once in each round of the loop while the socket is readable, or writable.
+
+    A loop that polls descriptors does the same. ``handle`` is None once the socket is no longer watched.
     """
 
     __slots__ = ("_is_scheduled", "_loop", "_sock", "_to_write", "handle")
@@ -20,14 +22,15 @@ class Watcher:
     def __init__(
         self, sock: Watched, handle: asyncio.Handle, loop: asyncio.AbstractEventLoop, *, to_write: bool
     ) -> None:
-        self.handle: asyncio.Handle | None = handle  # None: no more
+        """Watch ``sock``, for reading, or with ``to_write`` for writing. `look` begins it."""
+        self.handle: asyncio.Handle | None = handle  # None: watched no more
         self._sock = sock
         self._loop = loop
         self._to_write = to_write
         self._is_scheduled = False
 
     def look(self) -> None:
-        """The socket may have become ready."""
+        """Schedule the handle where the socket has become ready."""
         if (
             not self._is_scheduled
             and self.handle is not None
@@ -37,9 +40,10 @@ class Watcher:
             self._loop.call_soon(self._run)
 
     def _run(self) -> None:
+        """Run the handle, where the socket is still ready."""
         self._is_scheduled = False
         if self.handle is None or not self._sock.is_ready(to_write=self._to_write):
             return
-        # In its own context, and what it raises goes to the loop's handler
+        # `Handle._run` uses the handle's context, and gives exceptions to the loop's handler
         cast(Any, self.handle)._run()  # noqa: SLF001
         self.look()
