@@ -498,7 +498,10 @@ class Network:
         self._transports.add(transport)
 
     def orphan(self, connection: Connection) -> None:
-        """Keep a connection without a transport until it has ended; after `close`, for ``linger`` seconds at most."""
+        """Keep a connection that outlives its transport, until it has ended.
+
+        `close` waits for it, for up to ``linger`` seconds, and then aborts it.
+        """
         self._lingering.add(connection)
 
     def forget(self, transport: Transport) -> None:

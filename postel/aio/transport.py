@@ -378,7 +378,7 @@ class Transport(transports._FlowControlMixin):  # noqa: SLF001 - the loop's send
         self._pump.wake()
 
     def _force_close(self, error: BaseException | None) -> None:
-        """Close the connection, because TLS's handshake has failed or took too long. asyncio's TLS calls this.
+        """Close the connection after a TLS handshake that failed or took too long. asyncio's TLS calls this.
 
         The peer gets a FIN, or a RST where data wasn't read.
         """
