@@ -244,7 +244,7 @@ def fourth_check_syn(tcb: Tcb, segment: Segment, now: int) -> bool:
     if tcb.may_listen_again:  # EP-SYN-1
         handshake.listen_again(tcb, now)
     elif not tcb.config.challenge_syn and tcb.state is not TIME_WAIT:
-        tcb.delete(ConnectionReset("a SYN came in the window"), now)
+        tcb.delete(ConnectionReset("a SYN arrived inside the receive window"), now)
         tcb.owes |= OWES_RESET
     else:  # EP-SYN-2, EP-SYN-3
         challenge.owe(tcb, segment, now)

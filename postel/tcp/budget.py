@@ -1,5 +1,7 @@
-"""How many throttled answers a whole host gives in a second, drawn anew each second so that no peer can count
-them (CVE-2016-5696).
+"""Limit on how many answers of a kind a whole host gives in a second.
+
+The limit differs from second to second by a keyed hash, so that no peer can count what others have used of it
+(CVE-2016-5696).
 """
 
 from hashlib import blake2b
@@ -8,20 +10,19 @@ from postel.times import SECOND
 
 
 class Budget:
-    """Between half of ``limit`` and ``limit`` a second, by a keyed hash of the second: a counter that a third
-    party can't read.
-    """
+    """Limit of between ``limit`` / 2 and ``limit`` answers a second, which a third party can't predict."""
 
     __slots__ = ("_left", "_limit", "_second", "_secret")
 
     def __init__(self, limit: int, secret: bytes) -> None:
+        """Set the limit, and the secret of the hash that draws each second's part of it."""
         self._limit = limit
         self._secret = blake2b(secret, digest_size=32).digest()
         self._second = -1
         self._left = 0
 
     def claim(self, now: int) -> bool:
-        """Whether one more answer may be given in this second; it is counted."""
+        """Count one more answer at ``now``, and return whether the limit allows it."""
         second = now // SECOND
         if second != self._second:
             self._second = second
@@ -32,6 +33,7 @@ class Budget:
         return True
 
     def _draw(self, second: int) -> int:
+        """Return a number that depends on the second and the secret only."""
         return int.from_bytes(
             blake2b(second.to_bytes(16, "big"), digest_size=8, key=self._secret).digest(), "big"
         )

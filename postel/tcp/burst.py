@@ -1,8 +1,7 @@
-"""How much may leave as one segment, where the link cuts it into packets itself (TSO): what goes then is what
-would have gone anyway.
+"""Size of a segment that the link cuts into packets itself (TCP segmentation offload, TSO).
 
-Whole packets only, so that Nagle, silly windows and FIN judge the rest by itself; new text only, so that each
-retransmission is one packet.
+A burst holds only what would leave anyway: whole packets, so that Nagle, silly window avoidance and FIN apply
+to the rest; and payload that was never sent, so that each retransmission is one packet.
 """
 
 from typing import Final
@@ -11,14 +10,15 @@ from postel.tcp import pathmtu, seq
 from postel.tcp.tcb import OWES_USER_TIMEOUT, Tcb
 from postel.times import MILLISECOND, SECOND
 
-PACING_CREDIT: Final = (
-    MILLISECOND  # what a paced connection may send at once, and a clock that wakes late catch up
-)
+# How much a paced connection may send at once, in time; a clock that wakes late may catch up as much
+PACING_CREDIT: Final = MILLISECOND
 
 
 def size_for(tcb: Tcb, room: int, most: int) -> int:
-    """Octets for the next segment of new text: a multiple of ``room``, which a packet takes; at most
-    ``most``, but for the first packet.
+    """Return the octets of new payload in the next segment: a multiple of ``room``, which one packet takes.
+
+    At most ``most`` octets, but always one packet. ``room`` itself where the packets would need different
+    headers.
     """
     if room != tcb.ensure_controller().smss or not _is_plain(tcb):
         return room
@@ -30,8 +30,10 @@ def size_for(tcb: Tcb, room: int, most: int) -> int:
 
 
 def _is_plain(tcb: Tcb) -> bool:
-    """Whether every packet may carry the same header, but for what a link changes: number, length, PSH, FIN
-    and CWR.
+    """Whether every packet of a burst may have the same header, except for what a link changes.
+
+    A link changes number, length, PSH, FIN and CWR. It can't give each packet an urgent pointer or a
+    signature of its own.
     """
     snd = tcb.snd
     if (
@@ -43,4 +45,4 @@ def _is_plain(tcb: Tcb) -> bool:
         return False
     if tcb.ecn is not None and not tcb.ecn.may_burst:
         return False
-    return not pathmtu.may_be_fragmented(tcb)  # then each packet needs an identification of its own
+    return not pathmtu.may_be_fragmented(tcb)  # each fragmentable packet needs an identification of its own

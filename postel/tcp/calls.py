@@ -162,13 +162,13 @@ def close(tcb: Tcb, now: int) -> None:
     if tcb.state in (LISTEN, SYN_SENT):  # EP-CLOSE-2, EP-CLOSE-3
         tcb.delete(None, now)
         return
-    if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) or (
-        tcb.state is CLOSE_WAIT and tcb.snd.fin_is_queued
-    ):  # EP-CLOSE-8
+    # EP-CLOSE-8
+    if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) or (tcb.state is CLOSE_WAIT and tcb.snd.fin_is_queued):
         raise ConnectionClosing("", str(tcb.remote))
+    # EP-CLOSE-5, EP-CLOSE-4
     if tcb.state is ESTABLISHED or (
         tcb.state is SYN_RECEIVED and tcb.snd.buffer.size == 0 and not tcb.opening.is_fast
-    ):  # EP-CLOSE-5, EP-CLOSE-4
+    ):
         tcb.enter(FIN_WAIT_1, now)
     # EP-CLOSE-6: a second CLOSE in FIN-WAIT is "ok" and sends no second FIN. EP-CLOSE-7, D-15: the state is
     # CLOSE-WAIT until the FIN is sent
@@ -207,7 +207,7 @@ def abort(tcb: Tcb, now: int) -> None:
     # EP-ABORT-5: "ok"
     error: TcpError | None = None if tcb.state in (CLOSING, LAST_ACK, TIME_WAIT) else ConnectionAborted()
     if tcb.state in (LISTEN, SYN_SENT):  # EP-ABORT-2, EP-ABORT-3
-        error = ConnectionReset("the program gave up")
+        error = ConnectionReset("the program aborted the attempt to connect")
     tcb.was_aborted = True
     tcb.delete(error, now)
     if is_told:  # EP-ABORT-4

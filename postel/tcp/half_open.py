@@ -1,9 +1,9 @@
-"""A half-open connection as the little that it can be made of again (RFC 4987, 3.5).
+"""Half-open connection as a small record from which it can be made again (RFC 4987, 3.5).
 
-A half-open connection is a function of its SYN, of when that arrived, of how often the SYN,ACK went again,
-and of the few things that repeated SYNs and refused segments change. `Remains` keep these alone. `restore`
-gives a new connection the same SYN once more, and drops the answers, because they were sent before. The
-observer was told of all that when it happened, and isn't told again.
+A half-open connection is a function of its SYN, of when that arrived, of how often the SYN,ACK was sent
+again, and of the few things that repeated SYNs and refused segments change. `Remains` hold only these.
+`restore` gives the same SYN to a new connection, and drops the answers, because they were sent before. The
+observer was told when it happened, and isn't told again.
 """
 
 from struct import Struct
@@ -19,22 +19,22 @@ from postel.wire.address import Endpoint
 from postel.wire.options import ABSENT, PACKED, Bearer
 from postel.wire.segment import Segment
 
-MOST_RETRANSMISSIONS: Final = (
-    15  # twice as many as come of the default timers; to go through them all again is work
-)
-MOST_COUNTED: Final = 0xFFFF  # segments either way: a connection with more can't be restored
+# Twice as many as the default timers allow. Restoring a connection repeats them all, which is work
+
+MOST_RETRANSMISSIONS: Final = 15
+MOST_COUNTED: Final = 0xFFFF  # segments in each direction: a connection with more can't be restored
 _SYN: Final = Struct("!IHHB")  # SEQ, window, flags, ECN field of the IP header; options follow
 
 _MAY_MARK: Final = 0x01  # bits of `Changes.bits`
 _IS_TIMING: Final = 0x02
 _MARK_AT: Final = 2  # two bits: the ECN field of the latest SYN
 _ASKS_AT: Final = 4  # three bits: the ECN flags of the latest SYN that had any
-_FLAGS_AT: Final = 6  # where these are among a segment's flags
-_MOST_ANSWERS: Final = 0xFF  # what counts is whether there were more than a few
+_FLAGS_AT: Final = 6  # the place of the ECN flags among a segment's flags
+_MOST_ANSWERS: Final = 0xFF  # it matters only whether there were more than a few
 
 
 def packed(syn: Segment) -> bytes:
-    """What LISTEN reads of ``syn``, as octets: neither its text nor options that mean nothing there.
+    """Return what LISTEN reads of ``syn`` as octets, without payload and options that mean nothing there.
 
     The options take 24 octets at most in any layout: MSS 4, window scale 4, SACK permitted 2, timestamps 10,
     user timeout 4.
@@ -48,7 +48,7 @@ def packed(syn: Segment) -> bytes:
 
 
 def unpacked(octets: bytes, local: Endpoint, remote: Endpoint) -> Segment:
-    """The SYN from ``remote`` to ``local`` that `packed` made ``octets`` of."""
+    """Return the SYN from ``remote`` to ``local`` that `packed` turned into ``octets``."""
     number, window, flags, mark = _SYN.unpack_from(octets)
     syn = Segment(remote.port, local.port, number, 0, flags, window)
     syn.ecn = mark
@@ -57,9 +57,7 @@ def unpacked(octets: bytes, local: Endpoint, remote: Endpoint) -> Segment:
 
 
 class Changes(NamedTuple):
-    """What repeated SYNs and refused segments have changed in a half-open connection, beside its
-    retransmissions.
-    """
+    """Effects of repeated SYNs and refused segments on a half-open connection, beside its retransmissions."""
 
     challenge_after: int
     keep_alives_until: int
@@ -72,7 +70,7 @@ class Changes(NamedTuple):
 
     @staticmethod
     def of(tcb: Tcb) -> "Changes | None":
-        """None where nothing but the SYN has arrived: then there are none."""
+        """Return the changes of a connection, or None where nothing but its SYN has arrived."""
         if tcb.counts.segments_arrived == 1:
             return None
         bits = tcb.opening.syn_asks >> _FLAGS_AT << _ASKS_AT
@@ -95,11 +93,11 @@ class Changes(NamedTuple):
 
     @property
     def fit(self) -> bool:
-        """Whether a record has room for them."""
+        """Whether a record has room for the counters."""
         return max(self.segments_arrived, self.segments_sent, self.throttled) <= MOST_COUNTED
 
     def repeat(self, tcb: Tcb) -> None:
-        """Make them in a connection that has just heard the SYN."""
+        """Make the same changes in a connection that has just got the SYN."""
         rcv, counts = tcb.rcv, tcb.counts
         rcv.challenge_after, rcv.keep_alives_until = self.challenge_after, self.keep_alives_until
         counts.segments_arrived, counts.segments_sent, counts.throttled = (
@@ -119,10 +117,10 @@ class Changes(NamedTuple):
 
 
 class Remains(NamedTuple):
-    """What a half-open connection is restored from.
+    """Record from which a half-open connection is restored.
 
-    ``arrived`` is when its SYN did, ``syn`` what `packed` made of that; ``retransmissions`` are those of the
-    SYN,ACK, and ``deadline`` is when the next is due.
+    ``arrived`` is when its SYN arrived, and ``syn`` is what `packed` made of that. ``retransmissions`` counts
+    those of the SYN,ACK, and ``deadline`` is when the next is due.
     """
 
     arrived: int
@@ -136,7 +134,7 @@ def can_be_restored(connection: Connection) -> bool:
     """Whether the connection could be made again as it is now."""
     tcb = connection._tcb
     config, again = tcb.config, tcb.snd.retransmissions
-    troubles = int(config.reports and again >= config.r1)  # of its own; ICMP tells of others
+    troubles = int(config.reports and again >= config.r1)  # events of R1; ICMP errors cause others
     is_idle = tcb.owes == 0 and tcb.resets is None and tcb.rcv.duplicate is None
     if not is_idle or len(tcb.events) != troubles or again > MOST_RETRANSMISSIONS:
         return False
@@ -145,8 +143,9 @@ def can_be_restored(connection: Connection) -> bool:
 
 
 def remains_of(connection: Connection, syn: Segment, arrived: int) -> Remains:
-    """What a connection that `can_be_restored` is made again from. It is used no more: the restored one tells
-    its events.
+    """Return the record of a connection that `can_be_restored`.
+
+    The connection is used no more: the restored one repeats its events.
     """
     tcb = connection._tcb
     tcb.events = ()
@@ -154,9 +153,7 @@ def remains_of(connection: Connection, syn: Segment, arrived: int) -> Remains:
 
 
 def restore(connection: Connection, remains: Remains, syn: Segment) -> None:
-    """Repeat to a new connection all that the old one went through. ``syn`` is `unpacked` from
-    ``remains``.
-    """
+    """Repeat to a new connection what the old one went through; ``syn`` is `unpacked` from ``remains``."""
     tcb, now = connection._tcb, remains.arrived
     observer, tcb.observer = tcb.observer, None
     connection.open_passive(now)
@@ -168,10 +165,11 @@ def restore(connection: Connection, remains: Remains, syn: Segment) -> None:
         _drain(connection, now)
     if remains.changes is not None:
         remains.changes.repeat(tcb)
-    tcb.timers.start(RETRANSMISSION, remains.deadline)  # the old one's may have been late
+    tcb.timers.start(RETRANSMISSION, remains.deadline)  # the old timer may have expired late
     tcb.observer = observer
 
 
 def _drain(connection: Connection, now: int) -> None:
+    """Drop the segments that wait to be sent."""
     while connection.next_segment(now) is not None:
         pass

@@ -1,5 +1,6 @@
-"""What two SYNs agree on: MSS, window scale, timestamps, SACK; and the way into ESTABLISHED and back to
-LISTEN.
+"""Handshake: what two SYNs agree on (MSS, window scale, timestamps, SACK), and the way into ESTABLISHED.
+
+RFC 9293, 3.5. The way back to LISTEN is here, too.
 """
 
 from postel.tcp import keepalive, loss_timers, seq, tuning, usertimeout, window
@@ -14,17 +15,17 @@ FIRST_WINDOW = 0xFFFF  # RFC7323-2.2c: the field of a SYN isn't scaled
 
 
 def begin(tcb: Tcb, now: int) -> None:
-    """Our SYN takes its number: SND.UNA = ISS, SND.NXT = ISS + 1. Output sends it."""
+    """Give our SYN its number: SND.UNA = ISS, SND.NXT = ISS + 1. Output sends it."""
     tcb.snd.begin()
     tcb.rcv.offer(min(FIRST_WINDOW, tcb.rcv.limit))
-    if tcb.config.window_scaling:  # as the SYN tells it, whatever becomes of the buffer afterwards
+    if tcb.config.window_scaling:  # the SYN tells the scale, and later changes of the buffer don't change it
         tcb.rcv.shift = window.shift_for(tuning.largest_receive_buffer(tcb.config))
     tcb.owes |= OWES_SYN
     usertimeout.begin(tcb, now)  # MUST-22, MUST-23
 
 
 def learn(tcb: Tcb, syn: Segment, now: int) -> None:
-    """Take the peer's SYN: its number and those options that we offer too."""
+    """Take the number of the peer's SYN, and those of its options that we offer too."""
     rcv, config = tcb.rcv, tcb.config
     rcv.begin(syn.seq)
     if syn.mss != ABSENT:
@@ -32,10 +33,9 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
     if config.window_scaling and syn.window_scale != ABSENT:  # RFC7323-2.2a
         tcb.opening.peer_scales = True
         tcb.snd.shift = min(LARGEST_SHIFT, syn.window_scale)  # RFC7323-2.3b
-        if (
-            syn.window_scale > LARGEST_SHIFT and tcb.observer is not None
-        ):  # the SHOULD beside it: log the error
-            error = f"a window scale of {syn.window_scale}, of which {LARGEST_SHIFT} is used"
+        # RFC 7323, 2.3: a larger value SHOULD be logged
+        if syn.window_scale > LARGEST_SHIFT and tcb.observer is not None:
+            error = f"a window scale of {syn.window_scale}; {LARGEST_SHIFT}, the largest allowed, is used"
             tcb.observer.peer_erred(tcb.local, tcb.remote, error, now)
     else:
         rcv.shift = 0
@@ -47,17 +47,16 @@ def learn(tcb: Tcb, syn: Segment, now: int) -> None:
     tcb.timestamps.last_ack_sent = rcv.nxt
     tcb.sack_agreed = config.sack and syn.sack_permitted  # RFC2018-4a
     negotiation.learn(tcb, syn)
-    tcb.snd.hear_window(
-        syn.window, syn.seq, tcb.snd.iss
-    )  # unscaled; RFC1122-4.2.2.20c; D-5: a SYN without ACK has no SEG.ACK
-    if not tcb.opening.is_passive:  # else our own SYN has yet to tell the window
+    # RFC1122-4.2.2.20c, unscaled. D-5: a SYN without ACK has no SEG.ACK
+    tcb.snd.hear_window(syn.window, syn.seq, tcb.snd.iss)
+    if not tcb.opening.is_passive:  # otherwise our SYN,ACK has yet to tell the window
         _size_buffer(tcb)
 
 
 def heed_stripping(tcb: Tcb, ack: Segment) -> None:
-    """The peer offered timestamps, we agreed, and the ACK of that has none: some box took them out of our
-    SYN,ACK, and with them all options, as such boxes do. What the peer can't know of isn't agreed
-    (BAD-NET-3).
+    """Use no timestamps, SACK or window scaling if the ACK of our SYN,ACK has no timestamp (BAD-NET-3).
+
+    Both SYNs had one, so a middlebox has removed the options from our SYN,ACK, and the peer knows of none.
     """
     if tcb.timestamps.agreed and ack.tsval == ABSENT and tcb.config.timestamps_required:
         tcb.timestamps.agreed = tcb.sack_agreed = tcb.opening.peer_scales = False
@@ -65,56 +64,58 @@ def heed_stripping(tcb: Tcb, ack: Segment) -> None:
 
 
 def _size_buffer(tcb: Tcb) -> None:
-    """The MSS is agreed: what a buffer of whole segments holds, and a window that counts all of it."""
+    """Fit the receive buffer to the agreed MSS, and the window to the buffer, where the user chose that."""
     round_buffer(tcb)
     if tcb.config.whole_buffer:
         tcb.rcv.widen(tcb.rcv.limit)
 
 
 def round_buffer(tcb: Tcb) -> None:
+    """Round the receive buffer up to whole segments, where the user chose that."""
     if tcb.config.whole_segments:
         mss = min(tcb.advertised_mss, tcb.path.peer_mss)
         tcb.rcv.limit = -(-tcb.rcv.limit // mss) * mss
 
 
 def begin_to_send(tcb: Tcb, lost_syns: int, now: int) -> None:
-    """The window begins at IW (RFC 6928), or at one segment after more than one lost SYN (RFC6928-2b)."""
+    """Set the first congestion window: IW (RFC 6928), or one segment after two lost SYNs (RFC6928-2b)."""
     tcb.opening.first_window = 1 if lost_syns > 1 else tcb.config.initial_window
     tcb.begin_to_send()
     outstanding = seq.distance(tcb.snd.first_octet, tcb.snd.max)
-    if outstanding:  # text of Fast Open, or the FIN of a CLOSE in SYN-RECEIVED
+    if outstanding:  # payload of Fast Open, or the FIN of a CLOSE in SYN-RECEIVED
         tcb.ensure_recovery().on_sent(tcb.snd.first_octet, outstanding, now)
 
 
 def establish(tcb: Tcb, lost_syns: int, now: int) -> None:
-    """The handshake is done, whatever state it leads to: the only way into a synchronized one."""
+    """Complete the handshake: the only way into a synchronized state.
+
+    ``lost_syns`` is how often our SYN was retransmitted.
+    """
     begin_to_send(tcb, lost_syns, now)
     if lost_syns:
         tcb.rtt.restart(tcb.config.rto_after_syn)  # RFC6298-5.7
-        if tcb.snd.flight:  # RFC7413-4.2.2: a peer that no SYN,ACK had reached took nothing that followed it
+        # RFC7413-4.2.2: a peer that got no earlier SYN,ACK dropped the payload that followed it
+        if tcb.snd.flight:
             tcb.ensure_recovery().on_refused()
             tcb.turn()
     usertimeout.stop(tcb)
-    if tcb.snd.flight:  # it was sent before, and waits from now on as all text does
+    if tcb.snd.flight:  # payload was sent during the handshake, and waits from now on as all payload does
         loss_timers.restart(tcb, now)
         usertimeout.restart(tcb, now)
     _size_buffer(tcb)
-    if (
-        tcb.config.user_timeout_option
-    ):  # RFC5482-3a: told again, for a listener with SYN cookies forgot what the SYN said
+    # RFC5482-3a: sent again, because a listener with SYN cookies doesn't remember the SYN's options
+    if tcb.config.user_timeout_option:
         tcb.owes |= OWES_USER_TIMEOUT
     if tcb.config.keep_alive:
         keepalive.begin(tcb, now)
     if tcb.state is not FIN_WAIT_1:  # EP-CLOSE-4
         tcb.enter(ESTABLISHED, now)
-    if not tcb.opening.is_fast:  # the program of a fast-opened connection knows it already
+    if not tcb.opening.is_fast:  # the program of a fast-opened connection got Opened already
         tcb.tell(OPENED)
 
 
 def conclude(tcb: Tcb, fast_open: FastOpen, segment: Segment, now: int) -> None:
-    """The end of the handshake, for Fast Open: ``segment`` acknowledges our SYN, and the text that went with
-    it or not.
-    """
+    """End Fast Open: ``segment`` acknowledges our SYN, with or without the payload that went with it."""
     snd = tcb.snd
     lacks_text = snd.una not in (snd.max, snd.fin_seq)
     refuses_text = lacks_text and snd.una == seq.add(snd.iss, 1)
@@ -128,7 +129,7 @@ def conclude(tcb: Tcb, fast_open: FastOpen, segment: Segment, now: int) -> None:
 
 
 def listen_again(tcb: Tcb, now: int) -> None:
-    """SYN-RECEIVED back to LISTEN: nothing of the attempt stays (EP-RST-3, EP-SYN-1, EP-TMO-10)."""
+    """Return from SYN-RECEIVED to LISTEN and forget the attempt (EP-RST-3, EP-SYN-1, EP-TMO-10)."""
     tcb.flush()
     tcb.rcv.duplicate = None
     tcb.begin_anew(seq.add(tcb.snd.max, FIRST_WINDOW))

@@ -1,24 +1,28 @@
-"""How a connection is opened, and what its handshake found out."""
+"""State of a connection's handshake."""
 
 from postel.tcp.fastopen import FastOpen
 
 
 class HandshakeState:
-    """From the OPEN on. A connection that goes back to LISTEN begins with another one."""
+    """How a connection is opened, and what its handshake has found out so far.
+
+    It begins with the OPEN. A connection that returns to LISTEN gets a new one.
+    """
 
     __slots__ = ("early", "fast_open", "fast_opened", "first_window", "is_passive", "peer_scales", "syn_asks")
 
     def __init__(self, first_window: int, *, is_passive: bool) -> None:
-        self.first_window: int = first_window  # segments: what the congestion window begins with
-        self.early: bytes = b""  # text of a SYN that crossed ours, for after ESTABLISHED
+        """Begin a handshake; ``first_window`` is the first congestion window in segments."""
+        self.first_window: int = first_window  # segments of the first congestion window
+        self.early: bytes = b""  # payload of a SYN that crossed ours, to be delivered after ESTABLISHED
         self.syn_asks: int = 0  # the ECN flags of the peer's latest SYN that had any
-        self.fast_open: FastOpen | None = None  # until ESTABLISHED, of those that ask for it
+        self.fast_open: FastOpen | None = None  # until ESTABLISHED, where Fast Open is in use
         # Truth values stand together: compiled, each takes one octet then
         self.is_passive: bool = is_passive  # MUST-11
-        self.peer_scales: bool = False  # its SYN carried the window scale option
-        self.fast_opened: bool = False  # text of a SYN, the peer's or ours, was acknowledged
+        self.peer_scales: bool = False  # the peer's SYN carried the window scale option
+        self.fast_opened: bool = False  # payload of a SYN, the peer's or ours, was acknowledged
 
     @property
     def is_fast(self) -> bool:
-        """Opened by a cookie: its user has it before the handshake is over."""
+        """Whether a valid cookie opened the connection: its user has it before the handshake is over."""
         return self.fast_open is not None and self.fast_open.opened

@@ -1,5 +1,6 @@
-"""What a host asks its connections, and makes them do, beside what any program may: no part of the public
-interface.
+"""Functions by which a host asks and directs its connections, beyond what any program may do.
+
+They are no part of the public interface.
 """
 
 from postel.errors import TcpError
@@ -12,33 +13,31 @@ from postel.tcp.timers import ORPHAN
 from postel.wire.address import Endpoint
 from postel.wire.segment import Segment
 
-# What the connection is
+# Properties of a connection
 
 
 def iss(connection: Connection) -> int:
-    """ISS, our initial sequence number."""
+    """Return ISS, our initial sequence number."""
     return connection._tcb.snd.iss
 
 
 def snd_max(connection: Connection) -> int:
-    """SND.MAX: one past the highest sequence number that was sent."""
+    """Return SND.MAX: one past the highest sequence number that was sent."""
     return connection._tcb.snd.max
 
 
 def is_fast(connection: Connection) -> bool:
-    """Whether the SYN that began the connection brought text which the program may have already (RFC
-    7413).
-    """
+    """Whether a valid cookie opened the connection, before its handshake is over (RFC 7413)."""
     return connection._tcb.opening.is_fast
 
 
 def is_released(connection: Connection) -> bool:
-    """Whether its program reads and writes it no more (`Connection.release`)."""
+    """Whether the program has given the connection up (`Connection.release`)."""
     return connection._tcb.rcv.is_released
 
 
 def is_stuck(connection: Connection) -> bool:
-    """Whether what waits to be sent isn't leaving: the peer's window is closed, or the peer is silent."""
+    """Whether what waits to be sent makes no progress: the peer's window is closed, or the peer is silent."""
     return orphan.is_stuck(connection._tcb)
 
 
@@ -56,8 +55,9 @@ def is_in_flight(connection: Connection, number: int) -> bool:
 
 
 def objection(connection: Connection, octets: bytes, start: int, end: int, segment: Segment) -> str:
-    """The reason why the signature of the segment at ``octets[start:end]`` is wrong; "" where it is right, or
-    none is due.
+    """Return why the signature of the segment at ``octets[start:end]`` is wrong, or "".
+
+    "" means that it is right, or that the connection uses no signatures.
     """
     authentication = connection.authentication
     if authentication is None:
@@ -68,41 +68,39 @@ def objection(connection: Connection, octets: bytes, start: int, end: int, segme
 
 
 def seal(connection: Connection, segment: Segment) -> bytes:
-    """The octets of ``segment``, signed. Only for a connection that has an ``authentication``."""
+    """Return the octets of ``segment``, signed. Only for a connection that has an ``authentication``."""
     authentication, tcb = connection.authentication, connection._tcb
-    assert authentication is not None  # noqa: S101 - the caller has looked
+    assert authentication is not None  # noqa: S101 - the caller has checked
     return authentication.seal(segment, tcb.config.option_layout, tcb.snd.iss, tcb.known_irs)
 
 
 def reopens(connection: Connection, segment: Segment) -> bool:
-    """Whether ``segment``, a SYN for a pair in TIME-WAIT, begins the pair's next connection
-    (`postel.tcp.timewait`).
-    """
+    """Whether ``segment``, a SYN, begins the next connection of a pair that is in TIME-WAIT."""
     return timewait.reopens(connection._tcb, segment)
 
 
 def is_old_duplicate(connection: Connection, segment: Segment) -> bool:
-    """Whether timestamps prove a SYN to be of the old connection's time."""
+    """Whether timestamps prove a SYN to be from the time of the old connection."""
     return timewait.is_old_duplicate(connection._tcb, segment)
 
 
 def open_fast(connection: Connection, part: FastOpen | None) -> None:
-    """Let the handshake that begins be a fast one (RFC 7413), or an ordinary one where ``part`` is None."""
+    """Let the handshake that begins use Fast Open (RFC 7413), or not, where ``part`` is None."""
     connection._tcb.opening.fast_open = part
 
 
 def peer_mss(connection: Connection) -> int:
-    """Octets of the largest segment that the peer takes; before its SYN came, the default."""
+    """Return the peer's MSS option in octets; before its SYN arrived, the default."""
     return connection._tcb.path.peer_mss
 
 
 def regard_syn_as_sent(connection: Connection) -> None:
-    """The SYN,ACK went out before this connection was made: as a SYN cookie."""
+    """Record that the SYN,ACK was sent before this connection was made, as with a SYN cookie."""
     connection._tcb.owes &= ~OWES_SYN
 
 
 def allow_bursts(connection: Connection, octets: int) -> None:
-    """Let segments with up to so many octets of text leave, for the link to cut."""
+    """Let segments of up to ``octets`` octets of payload leave, for the link to cut."""
     connection._tcb.path.burst = octets
 
 
@@ -110,17 +108,17 @@ def allow_bursts(connection: Connection, octets: int) -> None:
 
 
 def may_be_fragmented(connection: Connection) -> bool:
-    """Whether its packets go without "don't fragment": the path carries too little for that."""
+    """Whether the packets go without "don't fragment", because the path carries too little for that."""
     return pathmtu.may_be_fragmented(connection._tcb)
 
 
 def path_news(connection: Connection) -> int:
-    """The path MTU, where it isn't what others were told and something arrived since it changed; else 0."""
+    """Return the path MTU if other connections should learn it, else 0 (`pathmtu.news`)."""
     return pathmtu.news(connection._tcb)
 
 
 def is_path_proven(connection: Connection) -> bool:
-    """Whether packets as large as the path MTU did arrive."""
+    """Whether packets as large as the path MTU have arrived."""
     return pathmtu.is_proven(connection._tcb)
 
 
@@ -128,79 +126,80 @@ def is_path_proven(connection: Connection) -> bool:
 
 
 def _tcb(holder: Holder) -> Tcb:
-    assert isinstance(holder, Tcb)  # noqa: S101 - nothing else is a holder
+    assert isinstance(holder, Tcb)  # noqa: S101 - only a Tcb is a holder
     return holder
 
 
 def ends(holder: Holder) -> tuple[Endpoint, Endpoint]:
-    """Local and remote of the connection that a part of the host's memory belongs to."""
+    """Return local and remote endpoint of the connection that a part of the host's memory belongs to."""
     tcb = _tcb(holder)
     return tcb.local, tcb.remote
 
 
 def is_of(holder: Holder, connection: Connection) -> bool:
-    """Whether it belongs to this connection, not to one between the same ends before it."""
+    """Whether ``holder`` belongs to this connection, not to an earlier one between the same endpoints."""
     return connection._tcb is holder
 
 
 def gap_weight(holder: Holder) -> int:
-    """Octets of memory that wait for reassembly."""
+    """Return the octets of memory that wait for reassembly."""
     reassembly = _tcb(holder).rcv.reassembly
     return 0 if reassembly is None else reassembly.weight
 
 
 def give_up_gap(holder: Holder, octets: int) -> int:
-    """Free so many octets of what waits for reassembly, as `Tcb.give_up_gap` does."""
+    """Free ``octets`` of what waits for reassembly, or all; return how many (`Tcb.give_up_gap`)."""
     return _tcb(holder).give_up_gap(octets)
 
 
 def stops_wanting_room(connection: Connection) -> bool:
-    """Whether its program waits for room to send; from now on it doesn't."""
+    """Return whether the program waits for room to send, and let it wait no more."""
     wanted, connection._tcb.snd.wants_room = connection._tcb.snd.wants_room, False
     return wanted
 
 
 def is_starved(connection: Connection) -> bool:
-    """Whether the peer was told of so small a window that it waits for a larger one."""
+    """Whether the peer was given so small a window that it waits for a larger one."""
     return window.is_starved(connection._tcb)
 
 
 def shrink_buffers(connection: Connection) -> None:
-    """The host's memory ran out: buffers that grew are as large again as they were at the start."""
+    """Reduce buffers that grew to their first size, because the host's memory ran out."""
     tuning.go_back(connection._tcb)
 
 
 def count_text(connection: Connection, memory: Memory) -> None:
-    """The text of an ended connection that no program has yet counts as the host's."""
+    """Count unread octets of an ended connection, which no program has yet, in the host's memory."""
     delivery.count(connection._tcb, memory)
 
 
 def let_text_go(connection: Connection) -> None:
-    """The text of an ended connection is its program's, and counts as the host's no longer."""
+    """Stop counting unread octets of an ended connection in the host's memory: they are the program's."""
     connection._tcb.let_text_go()
 
 
-# The end
+# End of a connection
 
 
 def forget_events(connection: Connection) -> None:
-    """No program is to hear of what happened."""
+    """Drop the events, because no program will read them."""
     connection._tcb.events = ()
 
 
 def discard(connection: Connection, error: TcpError | None, now: int) -> None:
-    """Enter CLOSED for this reason without sending anything, if the connection isn't there already."""
+    """Enter CLOSED for this reason without sending anything, unless the state is CLOSED already."""
     connection._tcb.ensure_deleted(error, now)
 
 
 def freeze(connection: Connection, now: int) -> None:
-    """From now on a record answers for the pair of this connection in TIME-WAIT, which no program has.
-    Nothing is told of it.
+    """Delete a connection in TIME-WAIT that no program has: a record answers for its endpoints from now on.
+
+    The observer isn't told.
     """
-    connection._tcb.observer = None  # the host tells of CLOSED when the record expires
+    connection._tcb.observer = None  # the host reports CLOSED when the record expires
     connection._tcb.delete(None, now)
 
 
 def end_orphan(connection: Connection, now: int) -> None:
-    """Let `Connection.handle_timeout` end a released connection."""
+    """Let `Connection.handle_timeout` end a released connection now."""
     connection._tcb.timers.start(ORPHAN, now)

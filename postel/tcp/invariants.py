@@ -1,4 +1,4 @@
-"""What must be true of a TCB between any two events."""
+"""Invariants of a TCB: what must be true between any two events."""
 
 from postel.tcp import seq
 from postel.tcp.seq import NO_SEQUENCE
@@ -9,7 +9,7 @@ from postel.times import NEVER
 
 
 def check(tcb: Tcb) -> None:
-    """Assert every invariant; tests call it after each step."""
+    """Assert every invariant. Tests call it after each step."""
     _sending(tcb)
     _receiving(tcb)
     _timers(tcb)

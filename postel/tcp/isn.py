@@ -7,21 +7,28 @@ from postel.wire.address import Endpoint
 
 
 class Generator:
-    """M ticks every 4 µs (MUST-8); F is BLAKE2b keyed with the host's secret (MUST-9, SHLD-1).
+    """Source of initial sequence numbers: M ticks every 4 µs (MUST-8), F is keyed BLAKE2b (MUST-9, SHLD-1).
 
-    The same hash, differently salted, gives each pair its own offset of the timestamp clock (RFC 7323, 7.1).
+    The key is the host's secret. The same hash with another salt gives each pair of endpoints its own offset
+    of the timestamp clock (RFC 7323, 7.1).
     """
 
     __slots__ = ("_key",)
 
     def __init__(self, secret: bytes) -> None:
+        """Derive the key from ``secret``."""
         self._key = blake2b(secret, digest_size=32).digest()
 
     def iss(self, local: Endpoint, remote: Endpoint, now: int) -> int:
+        """Return the initial sequence number of a connection that begins at ``now``."""
         return seq.add(self._hash(b"isn", local, remote), now >> 2)
 
     def timestamp_offset(self, local: Endpoint, remote: Endpoint) -> int:
-        """By addresses alone, so that it grows across incarnations of one pair, as RFC 6191 needs."""
+        """Return the offset of the timestamp clock for a pair of endpoints, in ticks.
+
+        It doesn't depend on time, so that timestamps grow from one connection of a pair to the next, as RFC
+        6191 needs.
+        """
         return self._hash(b"timestamp", local, remote)
 
     def _hash(self, purpose: bytes, local: Endpoint, remote: Endpoint) -> int:

@@ -8,28 +8,32 @@ from postel.tcp.timers import KEEP_ALIVE, PERSIST, deadline, moved
 
 
 def begin(tcb: Tcb, now: int) -> None:
-    """Wait for the whole idle time from ``now`` on: the peer was heard of, or other timers watch whether it
-    is there.
+    """Wait the whole idle time from ``now`` on.
+
+    The peer has just answered, or other timers watch whether it does.
     """
     tcb.counts.keep_alive_probes = 0
     tcb.timers.start(KEEP_ALIVE, deadline(tcb.keep_alive_idle, now))
 
 
 def hear(tcb: Tcb, now: int) -> None:
-    """The peer lives: a segment with acceptable numbers arrived. Called while the timer runs.
+    """Restart the idle time: a segment with acceptable numbers arrived. Called while the timer runs.
 
-    Only such a segment counts. A segment that takes no more than the addresses and ports to make may be an
-    attacker's: it says nothing of the peer, and would keep a dead connection for ever.
+    Other segments don't count. An attacker needs only addresses and ports to make those, and could so keep a
+    dead connection for ever.
     """
     begin(tcb, now)
 
 
 def expire(tcb: Tcb, now: int) -> None:
-    """EP-TMO-6, MUST-26: only a connection with nothing outstanding is probed."""
+    """Probe the peer, or give it up after enough probes (EP-TMO-6, MUST-26).
+
+    Only a connection with nothing in flight is probed; otherwise the loss timers watch the peer.
+    """
     if tcb.snd.flight or tcb.timers.is_running(PERSIST):
         begin(tcb, now)
     elif tcb.counts.keep_alive_probes >= tcb.config.keep_alive_probes:  # MUST-29
-        tcb.delete(ConnectionTimedOut("keep-alive probes unanswered"), now)
+        tcb.delete(ConnectionTimedOut("the peer answered no keep-alive probe"), now)
     else:
         tcb.counts.keep_alive_probes += 1
         tcb.owes |= OWES_KEEP_ALIVE
@@ -37,13 +41,16 @@ def expire(tcb: Tcb, now: int) -> None:
 
 
 def move(tcb: Tcb, idle: int) -> None:
-    """The idle time was ``idle`` until now. While the peer is being probed, the interval runs instead."""
+    """Adopt another idle time; it was ``idle`` microseconds until now.
+
+    While the peer is probed the interval runs instead, and doesn't change.
+    """
     if tcb.counts.keep_alive_probes == 0:
         tcb.timers.start(KEEP_ALIVE, moved(tcb.timers.due(KEEP_ALIVE), idle, tcb.keep_alive_idle))
 
 
 def adapt(tcb: Tcb, before: Config, idle: int, now: int) -> None:
-    """The user has other choices than ``before``, by which the idle time was ``idle``."""
+    """Adopt other choices of the user; ``before`` are the old ones, and ``idle`` is the old idle time."""
     config, timers = tcb.config, tcb.timers
     if not config.keep_alive:  # MUST-24
         tcb.counts.keep_alive_probes = 0
@@ -53,7 +60,7 @@ def adapt(tcb: Tcb, before: Config, idle: int, now: int) -> None:
         return
     elif not before.keep_alive:
         begin(tcb, now)
-    elif not timers.is_running(KEEP_ALIVE):  # the old idle time or interval was that
+    elif not timers.is_running(KEEP_ALIVE):  # the old idle time or interval was NEVER
         tcb.counts.keep_alive_probes = 0
         timers.start(KEEP_ALIVE, max(now, deadline(tcb.keep_alive_idle, tcb.counts.last_ack_at)))
     elif tcb.counts.keep_alive_probes:

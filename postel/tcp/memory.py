@@ -1,26 +1,27 @@
-"""What all connections of a host may hold together, in octets (RFC 9293, 3.10: "insufficient resources")."""
+"""Memory that all connections of a host share, in octets (RFC 9293, 3.10: "insufficient resources")."""
 
 from collections import OrderedDict
 
 
 class Holder:
-    """Base of what holds a part of a `Memory`: the transmission control block."""
+    """Base class of an owner of memory: the transmission control block."""
 
     __slots__ = ()
 
 
 class Memory:
-    """A count with a limit, and the order in which those that met the limit are served.
+    """Count of used octets with a limit, and queues of connections that wait for memory.
 
-    ``gaps`` are holders of octets that wait behind a gap, ``writers`` those whose user has more to send than
-    there was memory for, and ``readers`` those that could advertise next to no window for want of memory: the
-    first to come is the first in order. While writers wait, no other holder gets memory to send than the one
-    whose turn it is. ``is_wanted`` asks the host to look after its memory.
+    ``gaps`` are connections with a reassembly queue, ``writers`` those with more to send than there was
+    memory for, ``readers`` those that could advertise next to no window. Each queue is first come, first
+    served. While writers wait, only the one that has the turn gets memory to send. ``is_wanted`` asks the
+    host to look after its memory.
     """
 
     __slots__ = ("_turn", "gaps", "is_wanted", "limit", "readers", "refused", "used", "waits", "writers")
 
     def __init__(self, limit: int) -> None:
+        """Begin with ``limit`` octets free."""
         self.limit: int = limit
         self.used: int = 0
         self.refused: int = 0  # how often `claim` was refused
@@ -32,7 +33,7 @@ class Memory:
         self._turn: Holder | None = None
 
     def claim(self, octets: int) -> bool:
-        """Count ``octets`` as used, where so many are free. Whether they were."""
+        """Count ``octets`` as used if so many are free, and return whether they were."""
         if self.used + octets > self.limit:
             self.refused += 1
             self.is_wanted = True
@@ -41,27 +42,29 @@ class Memory:
         return True
 
     def give(self, octets: int) -> None:
+        """Count ``octets`` as free again."""
         self.used -= octets
 
     @property
     def is_tight(self) -> bool:
-        """Less than a quarter is free: no buffer grows, and those that grew go back."""
+        """Whether less than a quarter is free: then no buffer grows, and those that grew shrink again."""
         return 4 * (self.limit - self.used) < self.limit
 
     @property
     def free(self) -> int:
+        """Octets that are free."""
         return max(0, self.limit - self.used)
 
     # Turns to send
 
     def room_for(self, holder: Holder | None) -> int:
-        """Octets that ``holder`` may take to send; None for one that is new."""
+        """Return the octets that ``holder`` may use for sending; None stands for a new connection."""
         if self.writers and (holder is None or self._turn is not holder):
             return 0
         return max(0, self.limit - self.used)
 
     def wait(self, holder: Holder) -> None:
-        """Queue ``holder`` behind the writers that wait already; one that waits keeps its place."""
+        """Put ``holder`` behind the writers that wait; one that waits already keeps its place."""
         if self._turn is holder:
             self._turn = None
         self.writers[holder] = None
@@ -69,8 +72,9 @@ class Memory:
         self.is_wanted = True
 
     def next_writer(self) -> Holder | None:
-        """Give the turn to the writer that waits longest and return it; None while no memory is free, or no
-        writer waits.
+        """Give the turn to the writer that has waited longest, and return it.
+
+        Returns None while no memory is free or no writer waits.
         """
         if not self.writers:
             self._turn = None
@@ -80,19 +84,19 @@ class Memory:
         return None
 
     def take_turn(self, holder: Holder) -> bool:
-        """Give the turn to ``holder`` if it waits longest and memory is free. Whether it has it."""
+        """Give the turn to ``holder`` if it has waited longest and memory is free; return whether so."""
         if self.used >= self.limit or next(iter(self.writers), None) is not holder:
             return False
         self.next_writer()
         return True
 
     def wait_to_read(self, holder: Holder) -> None:
-        """Queue ``holder``: when memory is free, its peer is told of a window."""
+        """Put ``holder`` among the readers: once memory is free, its peer gets a larger window."""
         self.readers[holder] = None
         self.is_wanted = True
 
     def stop_waiting(self, holder: Holder) -> None:
-        """``holder`` has nothing more to send, nor to read."""
+        """Take ``holder`` out of the queues: it has nothing more to send or to read."""
         if self.readers:
             self.readers.pop(holder, None)
         if self.writers:

@@ -1,9 +1,8 @@
-"""A released connection: no program reads or writes it any more, and it ends even where its peer does nothing
-to end it.
+"""Orphans: connections that their program has released, and that must end even if the peer does nothing.
 
-RFC 9293 lets a peer keep a connection open for ever: by a closed window whose probes it answers (3.8.6.1,
+RFC 9293 lets a peer keep a connection open for ever: by a closed window with answers to its probes (3.8.6.1,
 MUST-37), or by never sending its FIN (3.6). While a program holds the connection, the program decides how
-long it waits. Afterwards the stack must decide. RFC 6429, 4 allows it, and kernels do.
+long it waits. Afterwards the stack must decide. RFC 6429, 4, allows it, and kernels do so.
 """
 
 from typing import Final
@@ -15,13 +14,12 @@ from postel.tcp.tcb import OWES_RESET, Tcb
 from postel.tcp.timers import ORPHAN, PERSIST, deadline, moved
 from postel.times import NEVER
 
-_TRIES_WHILE_TIGHT: Final = (
-    5  # window probes or retransmissions in a row: some 30 s with the RTO of RFC 6298, as kernels try
-)
+# Window probes or retransmissions in a row: some 30 s with the RTO of RFC 6298, as in kernels
+_TRIES_WHILE_TIGHT: Final = 5
 
 
 def begin(tcb: Tcb, now: int) -> None:
-    """The program has just released the connection, which closes."""
+    """Start the limits of a connection that the program has just released, and that closes."""
     if tcb.memory is not None:
         tcb.memory.stop_waiting(tcb)
     if tcb.state in (CLOSED, TIME_WAIT):
@@ -34,20 +32,22 @@ def begin(tcb: Tcb, now: int) -> None:
 
 
 def made_progress(tcb: Tcb, now: int) -> None:
-    """The peer acknowledged something new. The octet of a window probe doesn't count, or one each minute kept
-    the connection for ever.
+    """Restart the limit: the peer acknowledged something new.
+
+    The octet of a window probe doesn't count. Otherwise one octet a minute would keep the connection for
+    ever.
     """
     if not tcb.timers.is_running(PERSIST):
         tcb.timers.start(ORPHAN, deadline(tcb.config.orphan_send_timeout, now))
 
 
 def wait_for_fin(tcb: Tcb, now: int) -> None:
-    """EP-TMO-9, EP-ACK-10: everything was delivered, and the peer may take so long to close its side."""
+    """Limit the wait for the peer's FIN after everything was delivered (EP-TMO-9, EP-ACK-10)."""
     tcb.timers.start(ORPHAN, deadline(tcb.config.orphan_timeout, now))
 
 
 def adapt(tcb: Tcb, before: Config, now: int) -> None:
-    """The program had chosen other limits ``before``. One that was NEVER begins now."""
+    """Adopt other limits of the user; ``before`` are the old choices. A limit that was NEVER begins now."""
     if not tcb.rcv.is_released or tcb.state in (CLOSED, TIME_WAIT):
         return
     if tcb.state is FIN_WAIT_2:
@@ -61,25 +61,26 @@ def adapt(tcb: Tcb, before: Config, now: int) -> None:
 
 
 def end(tcb: Tcb, now: int) -> None:
-    """Give the connection up. The peer hears of it by RST where it would miss octets, or our FIN (RFC 2525,
-    2.17).
-    """
-    if tcb.state is FIN_WAIT_2:  # EP-TMO-9: it has everything
+    """Give the connection up. The peer gets a RST where it would miss octets, or our FIN (RFC 2525, 2.17)."""
+    if tcb.state is FIN_WAIT_2:  # EP-TMO-9: the peer has everything
         tcb.delete(None, now)
         return
     is_told = tcb.snd.buffer.size > 0 or tcb.state not in (CLOSING, LAST_ACK)
-    tcb.delete(ConnectionTimedOut("the peer took nothing more after the close"), now)
+    tcb.delete(ConnectionTimedOut("the peer accepted no more data after the close"), now)
     if is_told:
         tcb.owes |= OWES_RESET
 
 
 def is_stuck(tcb: Tcb) -> bool:
-    """Whether what waits isn't leaving: the peer's window is closed, or the peer is silent."""
+    """Whether what waits to be sent makes no progress: the peer's window is closed, or the peer is silent."""
     return tcb.timers.is_running(PERSIST) or tcb.snd.wnd == 0 or tcb.snd.retransmissions > 0
 
 
 def may_try_again(tcb: Tcb, tries: int) -> bool:
-    """Whether one more probe or retransmission is worth its memory, after so many without progress."""
+    """Whether another probe or retransmission is worth its memory, after ``tries`` without progress.
+
+    Only while the host is short of memory does a released connection end early.
+    """
     return (
         not tcb.rcv.is_released or tries < _TRIES_WHILE_TIGHT or tcb.memory is None or not tcb.memory.is_tight
     )

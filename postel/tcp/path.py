@@ -1,12 +1,11 @@
-"""How large a packet may be on the way to the peer, and what is known of that: see `postel.tcp.pathmtu`."""
+"""Sizes of packets and payload on the path to the peer; `postel.tcp.pathmtu` explains their use."""
 
 from postel.tcp.seq import NO_SEQUENCE
 from postel.times import NEVER
 
 
 class MtuSearch:
-    """What a connection looks for, made when there is something to remember. Only `postel.tcp.pathmtu`
-    changes it.
+    """Search for the path MTU, made when it is needed. Only `postel.tcp.pathmtu` changes it.
 
     Sizes are those of packets, the IP header included.
     """
@@ -24,19 +23,20 @@ class MtuSearch:
     )
 
     def __init__(self, told: int, point: int, raised_at: int) -> None:
-        self.told: int = told  # the path MTU that others know of
+        """Begin without a probe; ``told``, ``point`` and ``raised_at`` are explained below."""
+        self.told: int = told  # the path MTU that the host's other connections know
         self.high: int = 0  # the largest size worth a probe
         self.is_bounded: bool = False  # the next larger size was probed, and lost
         self.candidate: int = 0  # the size of the next probe
-        self.next_at: int = NEVER  # no probe before then
-        self.point: int = point  # nor before everything left of this number is acknowledged
+        self.next_at: int = NEVER  # no probe before this time
+        self.point: int = point  # no probe before everything left of this number is acknowledged
         self.raised_at: int = raised_at  # when a probe last arrived
-        self.claim: int = 0  # an MTU that a router claimed and that waits for a sign; 0: none
-        self.claim_number: int = 0  # where the segment begins that it is about
+        self.claim: int = 0  # an MTU that a router claimed, which waits for a sign of loss; 0: none
+        self.claim_number: int = 0  # number at which the segment begins that the claim is about
 
 
 class PathSizes:
-    """Sizes of packets and of text that link, path and peer take. In octets."""
+    """Sizes of packets and payload that link, path and peer accept, in octets."""
 
     __slots__ = (
         "burst",
@@ -51,16 +51,15 @@ class PathSizes:
     )
 
     def __init__(self, link_mtu: int, peer_mss: int) -> None:
-        self.link_mtu: int = link_mtu  # what we advertise
-        self.mtu: int = link_mtu  # of the path: what we send
-        self.burst: int = (
-            0  # of text that may leave as one segment, to be cut by the link; 0: no more than one packet's
-        )
+        """Begin with the link's MTU as the path's."""
+        self.link_mtu: int = link_mtu  # our SYN advertises it
+        self.mtu: int = link_mtu  # of the path: limits what we send
+        # Payload that may leave as one segment, to be cut by the link; 0: no more than one packet's
+        self.burst: int = 0
         self.peer_mss: int = peer_mss
-        self.signature_length: int = 0  # of the options that the authentication of every segment takes
-        self.proven: int = (
-            0  # the largest text that is known to have arrived in one packet: maxsizeacked of RFC 5927, 7.2
-        )
-        self.tried: int = 0  # and the largest that was sent: maxsizesent
-        self.tried_end: int = NO_SEQUENCE  # the ACK of that, where it was sent only once
+        self.signature_length: int = 0  # of the option that authenticates every segment
+        # The largest payload known to have arrived in one packet: maxsizeacked of RFC 5927, 7.2
+        self.proven: int = 0
+        self.tried: int = 0  # the largest payload sent in one packet: maxsizesent
+        self.tried_end: int = NO_SEQUENCE  # an ACK of this number proves it, if it was sent only once
         self.search: MtuSearch | None = None

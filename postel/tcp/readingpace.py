@@ -1,34 +1,36 @@
-"""How much the user reads in a round trip, as far as a receiver can tell how long that is."""
+"""Measurement of how much the user reads in a round trip, for the size of an automatic receive buffer."""
 
 from postel.tcp import seq
 from postel.times import NEVER
 
 
 class ReadingPace:
-    """One measurement after another; positions count octets from the connection's first.
+    """Octets read in each round trip, as far as a receiver can tell how long a round trip is.
 
-    ``asked`` is the first timestamp that we can't have sent before the measurement began: once the peer
-    echoes it, a round trip has passed. Without timestamps, what lies beyond ``edge`` can only be the peer's
-    answer to a window that we told later: a window's worth takes a round trip or more, and the shortest
-    counts.
+    With timestamps: ``_asked`` is the first TSval that we can't have sent before the measurement began. Once
+    the peer echoes it, a round trip has passed. Without: octets beyond ``_edge`` can only be the peer's
+    answer to a window that we advertised later. So a window's worth of octets takes a round trip or more, and
+    the shortest time counts. Positions count octets from the first of the stream.
     """
 
     __slots__ = ("_asked", "_edge", "_edge_since", "_position", "_round_trip", "_since", "_taken")
 
     def __init__(self, position: int, edge: int, clock: int, now: int) -> None:
-        self._taken = 0  # in the round trip before
+        """Begin at the ``position`` read so far; ``edge`` is the window's right edge, ``clock`` our TSval."""
+        self._taken = 0  # octets read in the previous round trip
         self._round_trip = NEVER
         self._edge = edge
         self._edge_since = now
         self._begin(position, clock, now)
 
     def has_heard(self, echoed: int) -> bool:
-        """Whether the peer has echoed what we sent after the measurement began."""
+        """Whether the peer has echoed a timestamp that we sent after the measurement began."""
         return seq.ge(echoed, self._asked)
 
     def has_waited(self, position: int, edge: int, now: int) -> bool:
-        """Whether as long as a window's worth of data took has passed; ``position`` is RCV.NXT's, ``edge``
-        the window's end.
+        """Whether as much time has passed as a window's worth of octets took at best.
+
+        ``position`` is RCV.NXT as a position, ``edge`` the window's right edge.
         """
         if position >= self._edge:
             self._round_trip = min(self._round_trip, now - self._edge_since)
@@ -37,10 +39,10 @@ class ReadingPace:
         return now - self._since >= self._round_trip
 
     def finish(self, position: int, clock: int, now: int) -> int:
-        """A round trip is over: what a window must hold so that it isn't in the way of the next.
+        """End a round trip, and return how large a window must be so that it doesn't limit the next one.
 
-        Twice what was read, for slow start doubles in a round trip, and twice again by how much that was more
-        than before, for it was read half a round trip after it was sent.
+        Twice what was read, because slow start doubles the congestion window in a round trip. And twice the
+        growth since the previous round trip, because what is read now was sent half a round trip ago.
         """
         taken = position - self._position
         wanted = 2 * taken + 2 * max(0, taken - self._taken)
@@ -49,6 +51,7 @@ class ReadingPace:
         return wanted
 
     def _begin(self, position: int, clock: int, now: int) -> None:
+        """Begin the next measurement."""
         self._position = position
         self._asked = seq.add(clock, 1)
         self._since = now

@@ -1,9 +1,8 @@
 """A new `Config` for a living connection (MUST-17, MUST-21, MUST-24, SHLD-21).
 
-Most choices are read whenever they matter, and need nothing here. This is for the others: deadlines and sizes
-that were computed from the old ones. A timer that runs goes on from where it started, and now takes as long
-as it is chosen to: a deadline that is over by that is due at once. `tests/tcp/test_reconfigure.py` has each
-field of `Config` in a table.
+Most choices are read whenever they matter, and need nothing here. This module changes what was computed from
+the old choices: deadlines and sizes. A running timer keeps its start and gets its new length; a deadline that
+is then past is due at once. ``tests/tcp/test_reconfigure.py`` has each field of `Config` in a table.
 """
 
 from dataclasses import replace
@@ -17,8 +16,9 @@ from postel.tcp.timers import DELAYED_ACK, OVERRIDE, PERSIST, TWO_MSL, moved
 
 
 def configure(tcb: Tcb, config: Config, now: int) -> None:
-    """Replace the connection's choices. What a SYN has told stays as it was told, and so does a congestion
-    controller in use.
+    """Replace the connection's choices.
+
+    What a SYN has told stays as it was told, and so does a congestion controller in use.
     """
     require_kind("config", config, Config, "a Config")
     before = tcb.config
@@ -46,6 +46,7 @@ def configure(tcb: Tcb, config: Config, now: int) -> None:
 
 
 def _as_told(tcb: Tcb, config: Config, before: Config) -> Config:
+    """Return ``config`` with those choices of ``before`` that can't change any more."""
     if config.congestion is not before.congestion and tcb.is_sender and tcb.is_synchronized:
         config = replace(config, congestion=before.congestion)
     if tcb.state is CLOSED or tcb.state is LISTEN or _tells(config) == _tells(before):
@@ -62,7 +63,7 @@ def _as_told(tcb: Tcb, config: Config, before: Config) -> Config:
 
 
 def _tells(config: Config) -> tuple[bool, bool, int, bool, str, int]:
-    """What its SYN says."""
+    """Return what the SYN of a connection with these choices says."""
     return (
         config.timestamps,
         config.window_scaling,
@@ -74,6 +75,7 @@ def _tells(config: Config) -> tuple[bool, bool, int, bool, str, int]:
 
 
 def _adapt_acknowledging(tcb: Tcb, before: Config) -> None:
+    """Move the deadline of a delayed ACK, or owe the ACK now if it is due by the new choices."""
     config, timers = tcb.config, tcb.timers
     if timers.is_running(DELAYED_ACK):
         timers.start(DELAYED_ACK, moved(timers.due(DELAYED_ACK), before.delayed_ack, config.delayed_ack))
@@ -82,6 +84,7 @@ def _adapt_acknowledging(tcb: Tcb, before: Config) -> None:
 
 
 def _adapt_ends(tcb: Tcb, before: Config, now: int) -> None:
+    """Move the deadlines of the override timer, of TIME-WAIT, and of a released connection."""
     config, timers = tcb.config, tcb.timers
     timers.start(OVERRIDE, moved(timers.due(OVERRIDE), before.override, config.override))
     timers.start(TWO_MSL, moved(timers.due(TWO_MSL), 2 * before.msl, 2 * config.msl))
@@ -89,14 +92,16 @@ def _adapt_ends(tcb: Tcb, before: Config, now: int) -> None:
 
 
 def _adapt_throttle(tcb: Tcb, now: int) -> None:
+    """Shorten the waits of `challenge` to the new interval, if they are longer."""
     latest = now + tcb.config.challenge_interval
     tcb.rcv.challenge_after = min(tcb.rcv.challenge_after, latest)
     tcb.rcv.keep_alives_until = min(tcb.rcv.keep_alives_until, latest)
 
 
 def _adapt_buffers(tcb: Tcb, before: Config) -> None:
-    """What is in a buffer, or was promised to the peer, stays (SHLD-14). More room is told: to the peer, and
-    to a writer that waits.
+    """Change the size of the buffers, and tell the peer and a waiting writer of more room.
+
+    What is in a buffer, or was promised to the peer, stays (SHLD-14).
     """
     config = tcb.config
     if config.receive_buffer != before.receive_buffer:

@@ -1,4 +1,4 @@
-"""Round-trip time and retransmission timeout by RFC 6298, with Karn's rule."""
+"""Round-trip time and retransmission timeout (RFC 6298), with Karn's rule."""
 
 from typing import Final
 
@@ -9,8 +9,10 @@ GRANULARITY: Final = MILLISECOND  # G of RFC 6298, 2: the timestamp clock's tick
 
 
 class Rtt:
-    """``smoothed`` is 0 until the first sample. One segment is timed at a time: ``timed`` is the number its
-    ACK must reach.
+    """Estimator of the round-trip time, and the retransmission timeout computed from it; microseconds.
+
+    ``smoothed`` is SRTT, 0 until the first sample; ``variance`` is RTTVAR; ``rto`` includes back-off. One
+    segment is timed at a time: ``timed`` is the number that its ACK must reach.
     """
 
     __slots__ = (
@@ -28,15 +30,15 @@ class Rtt:
     )
 
     def __init__(self, config: Config, iss: int = 0) -> None:
+        """Begin without a sample; ``config`` has the bounds of the timeout."""
         self._config = config  # for the bounds
         self.smoothed: int = 0
         self.variance: int = 0
         self.rto: int = config.rto_initial  # RFC6298-2.1
         self.timed: int = 0
-        self.round_end: int = iss  # SND.MAX at the last sample: the ACK of more is of another round trip
-        self.since: int = (
-            0  # when the timed segment was sent, or, if that is later, when a timer last expired
-        )
+        self.round_end: int = iss  # SND.MAX at the last sample: an ACK beyond it measures another round trip
+        # When the timed segment was sent, or, if that is later, when a timer last expired
+        self.since: int = 0
         self._smoothed_before = 0
         self._variance_before = 0
         self._revives = False
@@ -50,22 +52,24 @@ class Rtt:
             self.since = now
 
     def forget(self) -> None:
-        """Something was sent again: its ACK would be ambiguous (Karn, RFC6298-3a)."""
+        """Stop timing: something was sent again, so its ACK would be ambiguous (Karn's rule, RFC6298-3a)."""
         self.is_timing = False
 
     def timed_out(self, now: int) -> None:
-        """A timer expired that waited for an ACK: no sample may begin before, for it would contain the wait
-        (RFC6298-3a).
+        """Stop timing, and let no sample begin before ``now``: a timer expired (RFC6298-3a).
+
+        A sample that began earlier would contain the wait for the timer.
         """
         self.is_timing = False
         self.since = now
 
     def stop(self, now: int) -> None:
-        """The timed segment was acknowledged."""
+        """Take a sample: the timed segment was acknowledged."""
         self.is_timing = False
         self.sample(now - self.since)
 
     def sample(self, measured: int) -> None:
+        """Update SRTT, RTTVAR and RTO from one measured round trip, in microseconds."""
         if self._revives:  # RFC4015-3.1-11
             self._revives = False
             self.smoothed = max(1, self._smoothed_before, measured)
@@ -79,7 +83,7 @@ class Rtt:
         self.rto = self._bounded()
 
     def adapt(self, config: Config) -> None:
-        """New bounds. A timeout that was backed off stays backed off, within them."""
+        """Adopt other bounds. A timeout that was backed off stays backed off, within them."""
         before, first = self._bounded(), self._config.rto_initial
         self._config = config
         if self.smoothed == 0:
@@ -94,17 +98,21 @@ class Rtt:
         return min(self._config.rto_maximum, max(self._config.rto_minimum, rto))  # RFC6298-2.4, RFC6298-2.5
 
     def back_off(self) -> None:
+        """Double the timeout, up to its maximum."""
         self.rto = min(self._config.rto_maximum, 2 * self.rto)  # RFC6298-5.5
 
     def restart(self, rto: int) -> None:
-        """The SYN timed out: data begins with a careful RTO (RFC6298-5.7)."""
+        """Set the timeout for data after the SYN timed out (RFC6298-5.7)."""
         self.rto = max(rto, self._config.rto_minimum)
 
     def remember(self) -> None:
-        """A timeout, perhaps a spurious one (RFC4015-3.1-0)."""
+        """Save SRTT and RTTVAR at a timeout, which may be spurious (RFC4015-3.1-0)."""
         self._smoothed_before = self.smoothed + 2 * GRANULARITY
         self._variance_before = self.variance
 
     def revive(self) -> None:
-        """It was: the next sample shows how long the path can take (RFC4015-3.1-11)."""
+        """Restore the saved SRTT and RTTVAR at the next sample: the timeout was spurious (RFC4015-3.1-11).
+
+        That sample shows how long the path can take, so the estimate is at least as large.
+        """
         self._revives = True

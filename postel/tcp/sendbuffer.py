@@ -1,41 +1,43 @@
-"""The octets between SND.UNA and the end of what the user sent: the retransmission queue and the data not
-sent yet, in one.
+"""Send buffer: the octets from SND.UNA to the end of what the user sent.
+
+It is the retransmission queue and the queue of data not sent yet, in one.
 """
 
 from bisect import bisect_right
 from typing import Final
 
-_SMALL: Final = 4096  # octets: pieces that are joined, so that a megabyte of tiny writes doesn't weigh fifty
-_TRIM: Final = 64  # pieces left behind before the lists are cut
+# Octets: smaller pieces are joined, otherwise a megabyte of tiny writes takes fifty megabytes of memory
+_SMALL: Final = 4096
+_TRIM: Final = 64  # acknowledged pieces that stay in the lists until these are cut
 
 Data = bytes | bytearray | memoryview
 Piece = bytes | memoryview
 
-_NO_PIECES: Final[
-    list[Piece]
-] = []  # shared by all that are empty, and never changed: an idle connection needs no lists
+# Shared by all empty buffers, and never changed, so that an idle connection needs no lists
+_NO_PIECES: Final[list[Piece]] = []
 _NO_STARTS: Final[list[int]] = []
 
 
 class SendBuffer:
-    """Pieces as the user gave them: an immutable one isn't copied, and is kept until all of it is
-    acknowledged.
+    """Octets to send or to send again, as the pieces that the user gave.
 
-    ``size`` is how many octets it holds.
+    An immutable piece isn't copied, and is kept until all of it is acknowledged. ``size`` is the number of
+    octets.
     """
 
     __slots__ = ("_begin", "_head", "_latest", "_pieces", "_starts", "size")
 
     def __init__(self) -> None:
+        """Make an empty buffer."""
         self.size: int = 0
-        self._begin = 0  # position of the first octet, counted from the first that ever was here
+        self._begin = 0  # position of the first octet, counted from the first of the stream
         self._pieces = _NO_PIECES
         self._starts = _NO_STARTS
-        self._head = 0  # the first piece that isn't acknowledged
-        self._latest = 0  # the piece that was asked for last: the next octets are nearly always there
+        self._head = 0  # index of the first piece that isn't acknowledged
+        self._latest = 0  # index of the piece read last: the next octets are nearly always there
 
     def append(self, data: Data) -> None:
-        """What is sent are the octets at the time of the call."""
+        """Add octets at the end, as they are now: a mutable object is copied."""
         size = len(data)
         if self._pieces is _NO_PIECES:
             self._pieces, self._starts = [], []
@@ -48,7 +50,7 @@ class SendBuffer:
         self.size += size
 
     def discard(self, count: int) -> None:
-        """The first ``count`` octets were acknowledged."""
+        """Remove the first ``count`` octets, which were acknowledged."""
         self._begin += count
         self.size -= count
         pieces, starts, head = self._pieces, self._starts, self._head
@@ -65,7 +67,7 @@ class SendBuffer:
         self._head = head
 
     def slice(self, start: int, count: int) -> bytes:
-        """``count`` octets, ``start`` octets after the first; fewer where it ends before."""
+        """Return ``count`` octets from ``start`` octets after the first on; fewer at the buffer's end."""
         begin = self._begin + start
         end = min(begin + count, self._begin + self.size)
         latest = self._latest
@@ -76,8 +78,9 @@ class SendBuffer:
         return self._gather(begin, end) if begin < end else b""
 
     def _gather(self, begin: int, end: int) -> bytes:
+        """Return the octets of positions begin … end, which lie in several pieces or not in the latest."""
         index = bisect_right(self._starts, begin, self._head) - 1
-        parts: list[memoryview] = []  # so that each octet is copied once
+        parts: list[memoryview] = []  # views, so that each octet is copied once
         while begin < end:
             piece, at = self._pieces[index], self._starts[index]
             stop = min(end, at + len(piece))
@@ -88,13 +91,14 @@ class SendBuffer:
         return b"".join(parts)
 
     def clear(self) -> None:
+        """Remove all octets."""
         self._begin += self.size
         self.size = self._head = self._latest = 0
         self._pieces, self._starts = _NO_PIECES, _NO_STARTS
 
 
 def _lasting(data: Data) -> Piece:
-    """The same octets as an object that can't change."""
+    """Return the same octets as an object that can't change."""
     if isinstance(data, bytes) or (isinstance(data, memoryview) and isinstance(data.obj, bytes)):
         return data
     return bytes(data)

@@ -1,6 +1,4 @@
-"""What can be told of a connection: the STATUS call of RFC 9293, 3.10.6, and what Linux's `tcp_info`
-tells.
-"""
+"""Figures of a connection: the STATUS call of RFC 9293, 3.10.6, and those of Linux's `tcp_info`."""
 
 from typing import Final, NamedTuple
 
@@ -13,7 +11,7 @@ from postel.tcp.tcb import Tcb
 from postel.tcp.window import LARGEST_FIELD
 from postel.wire.address import Endpoint
 
-# Bits of ``options``
+# Bits of ``Status.options``, as in `tcp_info`
 TIMESTAMPS: Final = 1
 SACK: Final = 2
 WINDOW_SCALE: Final = 4
@@ -24,8 +22,10 @@ _TIMESTAMPS_LENGTH: Final = 12
 
 
 class Status(NamedTuple):
-    """The first part is the RFC's, in octets and microseconds. The second has `tcp_info`'s names, without
-    ``tcpi_``, and its units: what they count are segments of ``snd_mss`` octets, except where they say bytes;
+    """Figures of a connection at one moment.
+
+    The first part is the RFC's, in octets and microseconds. The second has the names of `tcp_info`, without
+    ``tcpi_``, and its units: counts are segments of ``snd_mss`` octets, except where the name says bytes;
     rates are octets a second; all times are microseconds.
     """
 
@@ -42,7 +42,7 @@ class Status(NamedTuple):
     traffic_class: int
     congestion_window: int  # octets
     threshold: int  # octets
-    fast_opened: bool  # the text of a SYN was delivered
+    fast_opened: bool  # the payload of a SYN was delivered
 
     options: int  # TIMESTAMPS | SACK | WINDOW_SCALE | ECN | SYN_DATA, as agreed
     congestion: str  # the controller's name
@@ -64,12 +64,12 @@ class Status(NamedTuple):
     lost: int
     retrans: int  # sent again and not acknowledged yet
     retransmits: int  # timeouts in a row
-    probes: int  # of a closed window or of an idle peer, without an answer
+    probes: int  # window probes and keep-alives without an answer
     total_retrans: int
     dsack_dups: int
     reord_seen: int
     delivered: int
-    bytes_sent: int  # each time it was sent
+    bytes_sent: int  # octets that were sent again count each time
     bytes_retrans: int
     bytes_acked: int
     bytes_received: int
@@ -78,20 +78,20 @@ class Status(NamedTuple):
     segs_in: int
     data_segs_out: int
     data_segs_in: int
-    last_data_sent: int  # ago
+    last_data_sent: int  # time since then
     last_data_recv: int
     last_ack_recv: int
-    busy_time: int  # with something to send; the next two are parts of it
-    rwnd_limited: int  # waiting for the peer's window
-    sndbuf_limited: int  # waiting for the send buffer
-    rcv_space: int  # the receive buffer, as large as it is now
-    rcv_ssthresh: int  # the largest window that may be told now
+    busy_time: int  # time with something to send; the next two are parts of it
+    rwnd_limited: int  # time spent waiting for the peer's window
+    sndbuf_limited: int  # time spent waiting for the send buffer
+    rcv_space: int  # size of the receive buffer at present
+    rcv_ssthresh: int  # the largest window that may be advertised at present
     pacing_rate: int
     delivery_rate: int
 
 
 def of(tcb: Tcb, figures: Figures, urgent: int, now: int) -> Status:
-    """At ``now``, or when the connection last did something, whatever is later.
+    """Return the figures at ``now``, or at the connection's last action if that is later.
 
     A connection that never sent has no controller and no recovery, and asking makes none.
     """
@@ -136,9 +136,7 @@ def of(tcb: Tcb, figures: Figures, urgent: int, now: int) -> Status:
 
 
 def variables(tcb: Tcb) -> dict[str, int]:
-    """What RFC 9293, 3.3.1 names, relative to ISS and IRS but for those two; without what isn't known yet,
-    and nothing of a closed one.
-    """
+    """Return the variables of RFC 9293, 3.3.1 by name, as `Connection.variables` describes."""
     if tcb.state is CLOSED:
         return {}
     snd, rcv = tcb.snd, tcb.rcv
@@ -158,9 +156,7 @@ def variables(tcb: Tcb) -> dict[str, int]:
 
 
 def _controller(tcb: Tcb) -> tuple[str, int, int, int, int]:
-    """Name, SMSS, window, threshold and pacing rate of the controller; where there is none, what it would
-    begin with.
-    """
+    """Return name, SMSS, window, threshold and pacing rate of the controller, or of one made now."""
     congestion = tcb.controller
     if congestion is None:
         return tcb.config.controller.__name__, tcb.data_mss, tcb.first_congestion_window, ARBITRARILY_HIGH, 0
@@ -174,6 +170,7 @@ def _controller(tcb: Tcb) -> tuple[str, int, int, int, int]:
 
 
 def _options(tcb: Tcb) -> int:
+    """Return the options that were agreed on, as bits."""
     agreed = (
         TIMESTAMPS * tcb.timestamps.agreed | SACK * tcb.sack_agreed | WINDOW_SCALE * tcb.opening.peer_scales
     )
@@ -181,4 +178,5 @@ def _options(tcb: Tcb) -> int:
 
 
 def _segments(octets: int, smss: int) -> int:
+    """Return how many segments of ``smss`` octets hold ``octets``, rounded up."""
     return -(-octets // smss)

@@ -212,7 +212,7 @@ class Tcb(Holder):
         """
         before = self.state
         if state not in SUCCESSORS[before]:
-            raise IllegalTransition(f"{before} to {state} is no edge of RFC 9293")
+            raise IllegalTransition(f"RFC 9293 has no transition from {before} to {state}")
         self.state = state
         if self.observer is not None:
             self.observer.state_changed(self.local, self.remote, before, state, now)

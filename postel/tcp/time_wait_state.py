@@ -1,7 +1,7 @@
 """TIME-WAIT as a few octets: what is needed to answer for the old connection, and nothing else.
 
-`frozen` makes them of a connection. When a segment comes for the pair, `thawed` makes a connection of them
-that answers, so that the rules stand once, in `postel.tcp.arrives`.
+`frozen` makes these octets from a connection. When a segment for its endpoints arrives, `thawed` makes a
+connection from them that answers. So the rules of TIME-WAIT stand in `postel.tcp.arrives` only.
 """
 
 from struct import Struct
@@ -21,7 +21,7 @@ _STATE: Final = Struct("!IIIIIIIIIIIBB???QQ")  # the fields of `Variables`, in t
 
 
 class Variables(NamedTuple):
-    """What a TCB in TIME-WAIT still needs."""
+    """Variables that a TCB in TIME-WAIT still needs."""
 
     iss: int
     snd_max: int
@@ -44,7 +44,7 @@ class Variables(NamedTuple):
 
 
 def frozen(connection: Connection) -> bytes:
-    """A connection in TIME-WAIT as octets, from which `thawed` makes another that answers alike."""
+    """Return a connection in TIME-WAIT as octets, from which `thawed` makes another that answers alike."""
     tcb = connection._tcb
     snd, rcv, timestamps = tcb.snd, tcb.rcv, tcb.timestamps
     return _STATE.pack(
@@ -70,22 +70,22 @@ def frozen(connection: Connection) -> bytes:
 
 
 def expires(connection: Connection) -> int:
-    """When the TIME-WAIT of the connection ends."""
+    """Return when the TIME-WAIT of the connection ends."""
     return connection._tcb.timers.due(TWO_MSL)
 
 
 def variables(state: bytes) -> Variables:
-    """What `frozen` made octets of."""
+    """Return the variables that `frozen` turned into octets."""
     return Variables(*_STATE.unpack(state))
 
 
 def iss_of(state: bytes) -> int:
-    """ISS, which tells the incarnations of a pair apart."""
+    """Return ISS, which distinguishes successive connections between the same endpoints."""
     return int.from_bytes(state[:4], "big")
 
 
 def snd_max_of(state: bytes) -> int:
-    """SND.MAX, above which the next incarnation's ISS must lie (EP-TW-8)."""
+    """Return SND.MAX, above which the next connection's ISS must lie (EP-TW-8)."""
     return int.from_bytes(state[4:8], "big")
 
 
@@ -101,7 +101,7 @@ def thawed(
     agenda: Turns,
     authentication: Authentication | None,
 ) -> Connection:
-    """A connection in TIME-WAIT again, that no program has. ``until`` is when its TIME-WAIT ends."""
+    """Make a connection in TIME-WAIT, which no program has. ``until`` is when its TIME-WAIT ends."""
     kept = variables(state)
     connection = Connection(
         local,
@@ -116,13 +116,14 @@ def thawed(
         authentication=authentication,
     )
     tcb = connection._tcb
-    tcb.state = TIME_WAIT  # not by `enter`: it never left
+    tcb.state = TIME_WAIT  # not by `enter`, because no state changes
     tcb.timers.start(TWO_MSL, until)
     _restore(tcb, kept)
     return connection
 
 
 def _restore(tcb: Tcb, kept: Variables) -> None:
+    """Set the variables of a TCB from the record."""
     snd, rcv, timestamps = tcb.snd, tcb.rcv, tcb.timestamps
     snd.restore_closed(kept.snd_max, kept.snd_wnd, kept.snd_max_wnd)
     rcv.restore_closed(kept.irs, kept.rcv_nxt, kept.rcv_wnd)
@@ -135,8 +136,6 @@ def _restore(tcb: Tcb, kept: Variables) -> None:
 
 
 def tell_expired(observer: Observer, local: Endpoint, remote: Endpoint, now: int) -> None:
-    """Tell of the end of a TIME-WAIT of which only a record was left, as its connection would have
-    (EP-TMO-3).
-    """
+    """Report the end of a TIME-WAIT of which only a record was left, as its connection would (EP-TMO-3)."""
     observer.timer_expired(local, remote, "time-wait", now)
     observer.state_changed(local, remote, TIME_WAIT, CLOSED, now)

@@ -1,4 +1,4 @@
-"""What happens when a timer expires: RFC 9293, 3.10.8 and 3.8."""
+"""Timeouts: what happens when a timer expires (RFC 9293, 3.10.8 and 3.8)."""
 
 from collections.abc import Callable
 from typing import Final
@@ -24,7 +24,7 @@ from postel.tcp.timers import (
 
 
 def user_timeout(tcb: Tcb, now: int) -> None:
-    """EP-TMO-1, MUST-20: R2. Nothing was heard for as long as the user is willing to wait."""
+    """End the connection, or listen again: the user timeout (R2) passed (EP-TMO-1, MUST-20)."""
     if tcb.may_listen_again:  # EP-TMO-10
         handshake.listen_again(tcb, now)
     else:
@@ -32,8 +32,9 @@ def user_timeout(tcb: Tcb, now: int) -> None:
 
 
 def _timed_out(tcb: Tcb) -> ConnectionTimedOut:
-    """What ends the connection. Its cause is the latest soft error, if that came while the user timeout ran
-    (MUST-47, MUST-56).
+    """Return the error that ends the connection.
+
+    Its cause is the latest soft error, if that came while the user timeout ran (MUST-47, MUST-56).
     """
     reason = tcb.error
     if reason is None or reason.told_at < tcb.timers.due(USER) - tcb.user_timeout:
@@ -44,17 +45,17 @@ def _timed_out(tcb: Tcb) -> ConnectionTimedOut:
 
 
 def retransmission_timeout(tcb: Tcb, now: int) -> None:
-    """EP-TMO-2, RFC 6298, 5.4 to 5.6: the first that isn't acknowledged goes again, with twice the
-    patience.
+    """Send the first octets that aren't acknowledged again, and double the timeout (EP-TMO-2).
+
+    RFC 6298, 5.4 to 5.6.
     """
     if not orphan.may_try_again(tcb, tcb.snd.retransmissions):
         orphan.end(tcb, now)
         return
     tcb.snd.retransmissions += 1
     tcb.rtt.timed_out(now)
-    tcb.rtt.round_end = (
-        tcb.snd.una
-    )  # its round trip has ended: the first ACK that measures anything ends the back-off
+    # The measured round trip has ended, so that the first ACK that measures one ends the back-off
+    tcb.rtt.round_end = tcb.snd.una
     tcb.rtt.back_off()
     loss_timers.wait_for_timeout(tcb, now)  # RFC6298-5.6
     if tcb.snd.retransmissions == tcb.config.r1:  # MUST-20, SHLD-9
@@ -62,7 +63,7 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
     if not tcb.snd.syn_is_acked:
         tcb.owes |= OWES_SYN
         return
-    pathmtu.timed_out(tcb, now)  # first, for the window shall be one segment of the size that goes now
+    pathmtu.timed_out(tcb, now)  # first, because it may change the size of the segment that goes now
     tcb.ensure_recovery().on_timeout(again=tcb.snd.retransmissions > 1, has_more=has_more(tcb), now=now)
     if tcb.observer is not None:
         tcb.observer.decided(tcb.local, tcb.remote, "timeout", now)
@@ -72,13 +73,14 @@ def retransmission_timeout(tcb: Tcb, now: int) -> None:
 
 
 def report(tcb: Tcb) -> None:
-    """R1 has passed (MUST-20)."""
-    tcb.trouble(HostUnreachable(f"{tcb.config.r1} retransmissions unanswered, trying on"))
+    """Report that R1 has passed (MUST-20)."""
+    tcb.trouble(HostUnreachable(f"{tcb.config.r1} retransmissions got no answer, still trying"))
 
 
 def tail_probe(tcb: Tcb, now: int) -> None:
-    """RFC 8985, 7.3: an ACK is overdue. One segment more may draw one; if it doesn't, the retransmission
-    timeout follows.
+    """Owe a tail loss probe, if recovery allows one: an ACK is overdue (RFC 8985, 7.3).
+
+    The probe may draw an ACK; if it doesn't, the retransmission timeout follows.
     """
     loss_timers.wait_for_timeout(tcb, now)
     if tcb.ensure_recovery().tail_probe.may_go:
@@ -87,8 +89,9 @@ def tail_probe(tcb: Tcb, now: int) -> None:
 
 
 def persist(tcb: Tcb, now: int) -> None:
-    """EP-TMO-4: a probe, and more patience each time (SHLD-30). The user timeout runs until the peer answers
-    (MUST-37).
+    """Owe a window probe, and double the time until the next one (EP-TMO-4, SHLD-30).
+
+    The user timeout runs until the peer answers (MUST-37).
     """
     if not orphan.may_try_again(tcb, tcb.snd.window_probes):
         orphan.end(tcb, now)
@@ -103,6 +106,7 @@ def persist(tcb: Tcb, now: int) -> None:
 
 
 def _reordering(tcb: Tcb, now: int) -> None:
+    """Let recovery declare lost what is now too late to be only reordered (RFC 8985, 6.2)."""
     was_active = tcb.ensure_recovery().is_active
     tcb.ensure_recovery().on_reorder_timeout(now)
     if tcb.observer is not None and tcb.ensure_recovery().is_active and not was_active:
@@ -111,27 +115,30 @@ def _reordering(tcb: Tcb, now: int) -> None:
 
 
 def _override(tcb: Tcb, _now: int) -> None:
+    """Let a small segment go that silly window avoidance has held back."""
     tcb.timers.stop(OVERRIDE)
     tcb.snd.may_send_small = True  # EP-TMO-7
 
 
 def _delayed_ack(tcb: Tcb, _now: int) -> None:
+    """Owe the ACK that was delayed."""
     tcb.timers.stop(DELAYED_ACK)
     tcb.owes |= OWES_ACK  # EP-TMO-5
 
 
 def _two_msl(tcb: Tcb, now: int) -> None:
+    """End TIME-WAIT."""
     tcb.delete(None, now)  # EP-TMO-3
 
 
 def _pacing(tcb: Tcb, _now: int) -> None:
-    """Output looks again whether something may go."""
+    """Let output try again whether something may go."""
     tcb.timers.stop(PACING)
 
 
-# Each timer, the name that an observer is told (None: it is not told), and what happens when it expires. Of
-# several that are due, those that end the connection come first, then those that wait for an ACK, then those
-# that held something back.
+# Each timer, the name that an observer is told (None: it isn't told), and what happens at expiry. If several
+# are due, those that end the connection come first, then those that wait for an ACK, then those that held
+# something back
 HANDLERS: Final[tuple[tuple[int, TimerName | None, Callable[[Tcb, int], None]], ...]] = (
     (USER, "user-timeout", user_timeout),
     (TWO_MSL, "time-wait", _two_msl),
@@ -148,7 +155,7 @@ HANDLERS: Final[tuple[tuple[int, TimerName | None, Callable[[Tcb, int], None]], 
 
 
 def expire(tcb: Tcb, now: int) -> None:
-    """Do what is due. To call it late, or too often, is harmless."""
+    """Process each timer that expired by ``now``. To call it late, or too often, is harmless."""
     timers = tcb.timers
     if timers.next() > now:
         return

@@ -1,4 +1,4 @@
-"""Timestamps of RFC 7323: the clock, PAWS (5) and round-trip times from echoes (4)."""
+"""Timestamps option (RFC 7323): its clock, PAWS (5), and round-trip times from echoed timestamps (4)."""
 
 from typing import Final
 
@@ -11,25 +11,23 @@ from postel.times import MILLISECOND, SECOND
 from postel.wire.segment import ABSENT, ACK, RST, Segment
 
 TICK: Final = MILLISECOND  # RFC7323-5.4: 1 ms to 1 s
-_OLDEST_ECHO: Final = 600 * SECOND  # no round trip takes longer; an older echo is a lie (BAD-TS-2)
+_OLDEST_ECHO: Final = 600 * SECOND  # no round trip takes longer; an older echo is forged (BAD-TS-2)
 
 
 def clock(tcb: Tcb, now: int) -> int:
-    """TSval: milliseconds, from a start of each pair's own (RFC7323-7)."""
+    """Return TSval: milliseconds, from a random start for each pair of endpoints (RFC7323-7)."""
     return seq.add(tcb.timestamps.offset, now // TICK)
 
 
 def admits(tcb: Tcb, segment: Segment, now: int) -> bool:
-    """Step 0, before the sequence check: PAWS (RFC7323-5.3a)."""
+    """Check that the timestamp isn't old (PAWS), before the first check; return whether (RFC7323-5.3a)."""
     timestamps = tcb.timestamps
     if not timestamps.agreed or segment.flags & RST:  # EP-PAWS-4, RFC7323-5.2a
         return True
-    if (
-        segment.tsval == ABSENT
-    ):  # EP-PAWS-1, RFC7323-3.2c; before ESTABLISHED it may be a sign (`handshake.heed_stripping`)
-        if tcb.state is TIME_WAIT and is_bare_syn(
-            segment
-        ):  # of a new connection, for which nothing is agreed
+    # EP-PAWS-1, RFC7323-3.2c. Before ESTABLISHED a middlebox may have removed it (`handshake.heed_stripping`)
+    if segment.tsval == ABSENT:
+        # A SYN of a new connection, for which nothing is agreed
+        if tcb.state is TIME_WAIT and is_bare_syn(segment):
             return tcb.config.time_wait_challenge
         return not (tcb.snd.syn_is_acked and tcb.config.timestamps_required)
     if seq.ge(segment.tsval, timestamps.recent):
@@ -42,10 +40,10 @@ def admits(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 
 def remember(tcb: Tcb, segment: Segment, now: int) -> bool:
-    """TS.Recent follows the segment that our last ACK asked for (EP-PAWS-5, RFC7323-4.3a).
+    """Set TS.Recent from the segment that our last ACK asked for (EP-PAWS-5, RFC7323-4.3a). Always go on.
 
-    After the ACK check, not before it as RFC 7323 draws it: a segment with an impossible ACK field must not
-    poison TS.Recent.
+    RFC 7323 does this before the ACK check. Here it comes after, so that a segment with an impossible ACK
+    field can't set TS.Recent.
     """
     timestamps = tcb.timestamps
     if not timestamps.agreed or segment.tsval == ABSENT:
@@ -58,12 +56,12 @@ def remember(tcb: Tcb, segment: Segment, now: int) -> bool:
 
 
 def follow_duplicate(tcb: Tcb, segment: Segment, now: int) -> None:
-    """TS.Recent follows an old duplicate that ends at RCV.NXT too, as it does in kernels, where RFC 7323,
-    5.3, asks for the window.
+    """Set TS.Recent from an old duplicate that ends at RCV.NXT, too, as kernels do.
 
-    Most likely our ACK was lost. Else the next one would echo the first transmission, and the peer take its
-    timeout for a round trip. PAWS stays as strict as it was: neither an older timestamp nor an impossible ACK
-    field moves TS.Recent.
+    RFC 7323, 5.3, requires that a segment lies in the window. But most likely our ACK of this one was lost.
+    Without the new TS.Recent our next ACK would echo the first transmission, and the peer would take its
+    timeout for a round trip. PAWS stays as strict: neither an older timestamp nor an impossible ACK field
+    sets TS.Recent.
     """
     snd = tcb.snd
     if seq.add(segment.seq, segment.len) != tcb.rcv.nxt or not segment.flags & ACK or not tcb.is_synchronized:
@@ -73,20 +71,17 @@ def follow_duplicate(tcb: Tcb, segment: Segment, now: int) -> None:
 
 
 def round_trip(tcb: Tcb, segment: Segment, now: int) -> int:
-    """What the echo in an ACK of new data says (RFC7323-4.1), in microseconds; ABSENT where it says nothing
-    credible.
+    """Return the round trip in microseconds from the echo in an ACK of new data (RFC7323-4.1), or ABSENT.
 
-    Nor does it say anything where a timer expired since: the ACK may be one of the retransmission (RFC 4015,
-    3.1, step 11).
+    ABSENT where the echo isn't credible. Also where a timer has expired since the echoed time: then the ACK
+    may be one of the retransmission (RFC 4015, 3.1, step 11).
     """
     echo = echoed(tcb, segment, now)
     return ABSENT if echo == NO_ECHO or echo < tcb.rtt.since // TICK else (now // TICK - echo) * TICK
 
 
 def echoed(tcb: Tcb, segment: Segment, now: int) -> int:
-    """The tick, ``now // TICK`` as it was, of the timestamp that a segment echoes; NO_ECHO where it echoes
-    nothing credible.
-    """
+    """Return the tick, ``now // TICK`` as it was, of the timestamp that a segment echoes, or NO_ECHO."""
     if not tcb.timestamps.agreed or segment.tsecr in (ABSENT, 0):
         return NO_ECHO
     age = seq.offset(clock(tcb, now), segment.tsecr)

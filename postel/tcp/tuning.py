@@ -1,8 +1,8 @@
-"""Buffers without a size of their own follow the bandwidth-delay product: the reader's pace and the
-congestion window say how large it is.
+"""Automatic buffer sizes, which follow the bandwidth-delay product.
 
-Neither grows while the host's memory is tight, and both go back then; what is in them, or was promised to the
-peer, stays (SHLD-14).
+The receive buffer follows the rate at which the user reads, the send buffer the congestion window. Neither
+grows while the host's memory is tight, and both shrink then. What is in them, or was promised to the peer,
+stays (SHLD-14).
 """
 
 from typing import Final
@@ -13,11 +13,11 @@ from postel.tcp.events import WRITABLE, Event
 from postel.tcp.readingpace import ReadingPace
 from postel.tcp.tcb import Tcb
 
-_WORTH_MEASURING: Final = 16 * 1024  # octets: a connection that gets less never needs more than it began with
+_WORTH_MEASURING: Final = 16 * 1024  # octets: a connection that received less needs no larger buffer
 
 
 def largest_receive_buffer(config: Config) -> int:
-    """What the window scale must fit (RFC 7323, 2.3)."""
+    """Return the octets that the window scale must be able to express (RFC 7323, 2.3)."""
     size = config.receive_buffer
     return max(size if isinstance(size, int) else config.receive_buffer_maximum, config.scale_for)
 
@@ -26,7 +26,7 @@ def largest_receive_buffer(config: Config) -> int:
 
 
 def follow_reader(tcb: Tcb, now: int) -> None:
-    """The user read something: after each round trip, fit the window to twice what was read in it."""
+    """Fit the receive buffer to what the user reads in a round trip. Called after each read."""
     if isinstance(tcb.config.receive_buffer, int) or tcb.rcv.position < _WORTH_MEASURING:
         return
     read = tcb.rcv.position - tcb.rcv.unread
@@ -37,12 +37,14 @@ def follow_reader(tcb: Tcb, now: int) -> None:
 
 
 def _has_gone_round(tcb: Tcb, pace: ReadingPace, now: int) -> bool:
+    """Whether a round trip has passed since the measurement began."""
     if tcb.timestamps.agreed:
         return pace.has_heard(tcb.timestamps.echoed)
     return pace.has_waited(tcb.rcv.position, tcb.rcv.position + tcb.rcv.wnd, now)
 
 
 def _fit_receive_limit(tcb: Tcb, wanted: int) -> None:
+    """Set the receive buffer to ``wanted`` octets if it grows by that; halve it while memory is tight."""
     if tcb.memory is not None and tcb.memory.is_tight:
         tcb.rcv.limit = max(first_receive_limit(tcb.config), tcb.rcv.limit // 2)
     else:
@@ -53,7 +55,7 @@ def _fit_receive_limit(tcb: Tcb, wanted: int) -> None:
 
 
 def room(tcb: Tcb) -> int:
-    """Octets that `send` would take now."""
+    """Return the octets that `send` would accept now."""
     octets = tcb.snd.limit - tcb.snd.buffer.size
     if tcb.memory is not None:
         octets = min(octets, tcb.memory.room_for(tcb))
@@ -63,10 +65,11 @@ def room(tcb: Tcb) -> int:
 
 
 def tell_of_room(tcb: Tcb) -> None:
-    """Called when octets are acknowledged after a short `send`, or leave.
+    """Grow an automatic send buffer, and queue Writable once half of it is free.
 
-    Grows an automatic send buffer to 2 × cwnd, and queues Writable once half of it is free. Where other
-    writers wait for the host's memory, or none is free, this one waits in turn.
+    Called when octets are acknowledged after a short `send`, or when they leave. An automatic buffer grows to
+    2 × cwnd: one window in flight, and one that waits. Where other writers wait for the host's memory, or
+    none is free, this one waits in turn.
     """
     if not isinstance(tcb.config.send_buffer, int) and (tcb.memory is None or not tcb.memory.is_tight):
         # One window in flight, and one that waits for its ACKs
@@ -85,7 +88,7 @@ def tell_of_room(tcb: Tcb) -> None:
 
 
 def turn(tcb: Tcb) -> Event | None:
-    """Writable for the writer that waits longest for the host's memory, when some is free."""
+    """Return Writable if this connection is next to get memory of the host and some is free, else None."""
     if tcb.memory is None or not tcb.memory.take_turn(tcb):
         return None
     tcb.snd.wants_room = False
@@ -93,16 +96,16 @@ def turn(tcb: Tcb) -> Event | None:
 
 
 def wait_for_memory(tcb: Tcb, taken: int) -> None:
-    """`send` took less than it was given: queue for the host's memory where that was the reason."""
+    """Queue for the host's memory, if `send` accepted only ``taken`` octets because of it."""
     if tcb.memory is not None and tcb.memory.room_for(tcb) <= taken:
         tcb.memory.wait(tcb)
 
 
-# Pressure
+# When the host's memory runs out
 
 
 def go_back(tcb: Tcb) -> None:
-    """The host's memory ran out: buffers that grew are as large again as they were at the start."""
+    """Reduce automatic buffers to their first size, because the host's memory ran out."""
     if not isinstance(tcb.config.receive_buffer, int):
         tcb.rcv.limit = first_receive_limit(tcb.config)
     if not isinstance(tcb.config.send_buffer, int):

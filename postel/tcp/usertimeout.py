@@ -1,5 +1,8 @@
-"""The user timeout (RFC 9293, 3.10.8), and the option of RFC 5482: each side tells how long it waits for an
-ACK, so that the other may wait as long. Only this module starts and stops the timer."""
+"""User timeout (RFC 9293, 3.10.8), and its option (RFC 5482).
+
+By the option each side tells how long it waits for an ACK, so that the other may wait as long. Only this
+module starts and stops the timer.
+"""
 
 from typing import Final
 
@@ -18,37 +21,38 @@ _LENGTH: Final = 4  # octets of the option
 
 
 def limit(tcb: Tcb) -> int:
-    """How long the user timer runs, in microseconds (MUST-22, MUST-23)."""
+    """Return how long the user timer runs at present, in microseconds (MUST-22, MUST-23)."""
     if tcb.is_synchronized:
         return tcb.user_timeout
     return tcb.config.syn_received_timeout if tcb.opening.is_passive else tcb.config.user_timeout
 
 
 def begin(tcb: Tcb, now: int) -> None:
-    """Our SYN is about to be sent: the handshake has a limit of its own."""
+    """Start the timer for the handshake: our SYN is about to be sent."""
     limit = tcb.config.syn_received_timeout if tcb.opening.is_passive else tcb.config.user_timeout
     tcb.timers.start(USER, deadline(limit, now))
 
 
 def restart(tcb: Tcb, now: int) -> None:
-    """The peer acknowledged something, and more is in flight: it has the whole time again."""
+    """Start the timer again: the peer acknowledged something, and more is in flight."""
     tcb.timers.start(USER, deadline(tcb.user_timeout, now))
 
 
 def ensure_started(tcb: Tcb, now: int) -> None:
-    """Something waits for an ACK from ``now`` on, unless something did before."""
+    """Start the timer unless it runs: something waits for an ACK from ``now`` on."""
     if not tcb.timers.is_running(USER):
         tcb.timers.start(USER, deadline(tcb.user_timeout, now))
 
 
 def stop(tcb: Tcb) -> None:
-    """Nothing waits for an ACK, or the peer answers window probes."""
+    """Stop the timer: nothing waits for an ACK, or the peer answers window probes."""
     tcb.timers.stop(USER)
 
 
 def follow(tcb: Tcb, limit_before: int, now: int) -> None:
-    """The timer ran for ``limit_before`` microseconds until now. Where that was NEVER, it begins now if
-    something is outstanding.
+    """Move the deadline to the present limit; the timer was started for ``limit_before`` microseconds.
+
+    Where that was NEVER the timer starts now, if something is outstanding.
     """
     timers = tcb.timers
     timers.start(USER, moved(timers.due(USER), limit_before, limit(tcb)))
@@ -61,18 +65,22 @@ def follow(tcb: Tcb, limit_before: int, now: int) -> None:
 
 
 def advertised(config: Config) -> int:
-    """ADV_UTO."""
+    """Return ADV_UTO of RFC 5482, in microseconds."""
     return config.user_timeout_advertised or config.user_timeout
 
 
 def is_changeable(config: Config) -> bool:
-    """CHANGEABLE: a user who set a timeout has the last word (RFC5482-3a, RFC5482-3.1b)."""
+    """Whether a timeout may be adopted from the peer: CHANGEABLE of RFC 5482 (RFC5482-3a, RFC5482-3.1b).
+
+    It may not if the user has set one.
+    """
     return config.user_timeout_changeable and config.user_timeout == USER_TIMEOUT
 
 
 def tell(tcb: Tcb, segment: Segment) -> None:
-    """On a SYN, and then on the first segment that has room beside its text and other options. Not repeated:
-    it is advice.
+    """Add the option to ``segment`` if it has room beside payload and other options.
+
+    It is sent on a SYN and on one segment after the handshake, and not repeated: it is only advice.
     """
     if len(segment.data) + _LENGTH > tcb.data_mss or segment.sack:
         return
@@ -85,24 +93,26 @@ def tell(tcb: Tcb, segment: Segment) -> None:
 
 
 def heed(tcb: Tcb, segment: Segment) -> None:
-    """A segment came with options that few peers send; one of them may be REMOTE_UTO."""
+    """Adopt the peer's user timeout (REMOTE_UTO), if ``segment`` brings one."""
     config = tcb.config
     told = options.user_timeout_in(segment.other)
     if told == ABSENT or not config.user_timeout_option or not is_changeable(config):
         return
-    adopted = min(
-        config.user_timeout_highest, max(advertised(config), told, config.user_timeout_lowest)
-    )  # RFC5482-3.1a
+    # RFC5482-3.1a
+    adopted = min(config.user_timeout_highest, max(advertised(config), told, config.user_timeout_lowest))
     idle, waited = tcb.keep_alive_idle, tcb.user_timeout
     tcb.user_timeout = adopted
-    if tcb.is_synchronized:  # RFC5482-3.3; the handshake has its own patience
+    if tcb.is_synchronized:  # RFC5482-3.3; the handshake has a limit of its own
         tcb.timers.start(USER, moved(tcb.timers.due(USER), waited, adopted))
         keepalive.move(tcb, idle)
 
 
 def adapt(tcb: Tcb, before: Config) -> None:
-    """The user has other choices than ``before``: a timeout of one's own has the last word, an adopted one
-    stays within its limits. Where it may not be changed any more it stays as it is."""
+    """Adopt other choices of the user; ``before`` are the old ones.
+
+    A timeout that the user sets replaces one adopted from the peer. An adopted one stays within its new
+    limits, and unchanged where the user no longer allows changes.
+    """
     config = tcb.config
     is_adopted = tcb.user_timeout != before.user_timeout
     if not is_adopted or not config.user_timeout_option or config.user_timeout != before.user_timeout:

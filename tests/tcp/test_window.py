@@ -207,7 +207,7 @@ def test_rfc7323_2_3a_everything_after_them_is() -> None:
 def test_rfc7323_2_3b_fourteen_is_the_most(offered: int) -> None:
     scene = established(SCALED, Peer(window_scale=offered))
     assert scene.tcb.snd.shift == 14
-    said = [] if offered == 14 else [f"a window scale of {offered}, of which 14 is used"]
+    said = [] if offered == 14 else [f"a window scale of {offered}; 14, the largest allowed, is used"]
     assert scene.watch.errors == said  # "SHOULD log the error"
     assert (
         established(PLAIN, Peer(window_scale=offered)).watch.errors == []
